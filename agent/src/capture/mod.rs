@@ -1,0 +1,3 @@
+//! Capture: from a NIC's packets to facts about each of them.
+
+pub mod wire_len;

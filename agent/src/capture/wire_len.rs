@@ -1,0 +1,198 @@
+//! Wire length: what a captured packet was on the wire.
+//!
+//! With segmentation offload (TSO, GSO, GRO, USO) a tap sees one super-packet where the wire
+//! carries many packets, each with headers of its own. `PACKET_VNET_HDR` puts a
+//! `virtio_net_hdr` before each packet, from which the segmentation can be worked out exactly.
+//! Figures are bytes from the MAC header to the end of the payload: without FCS, preamble and
+//! inter-packet gap, and without the padding to 60 bytes that a NIC adds.
+
+/// Bytes that one stripped VLAN tag adds to every packet on the wire (IEEE 802.1Q).
+const VLAN_TAG_LEN: u64 = 4;
+/// Length of a UDP header (RFC 768).
+const UDP_HEADER_LEN: usize = 8;
+/// Offset of the data offset nibble in a TCP header (RFC 9293, section 3.1).
+const TCP_DATA_OFFSET: usize = 12;
+
+/// The `virtio_net_hdr` that stands before a captured packet
+/// (`include/uapi/linux/virtio_net.h`), host byte order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct VnetHeader {
+    /// Bit 0 is `VIRTIO_NET_HDR_F_NEEDS_CSUM`: only then `csum_start` is set.
+    pub flags: u8,
+    /// Kind of segmentation; bit 7 marks ECN.
+    pub gso_type: u8,
+    /// Payload bytes per segment.
+    pub gso_size: u16,
+    /// Offset of the transport header from the start of the packet, where `flags` says so.
+    pub csum_start: u16,
+}
+
+impl VnetHeader {
+    /// `VIRTIO_NET_HDR_F_NEEDS_CSUM`.
+    pub const NEEDS_CSUM: u8 = 1;
+    /// `VIRTIO_NET_HDR_GSO_TCPV4`.
+    pub const GSO_TCPV4: u8 = 1;
+    /// `VIRTIO_NET_HDR_GSO_TCPV6`.
+    pub const GSO_TCPV6: u8 = 4;
+    /// `VIRTIO_NET_HDR_GSO_UDP_L4`.
+    pub const GSO_UDP_L4: u8 = 5;
+    /// `VIRTIO_NET_HDR_GSO_ECN`.
+    pub const GSO_ECN: u8 = 0x80;
+
+    /// True if the packet is one that the stack or the NIC cuts into segments.
+    #[must_use]
+    pub const fn is_gso(&self) -> bool {
+        self.gso_type & !Self::GSO_ECN != 0 && self.gso_size != 0
+    }
+}
+
+/// What a captured packet was on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WireLen {
+    /// Packets on the wire, at least 1.
+    pub packets: u64,
+    /// Bytes of all of them, MAC headers included, FCS excluded.
+    pub bytes: u64,
+    /// False where the header length could not be read and the packet was counted as captured.
+    pub exact: bool,
+}
+
+/// Works out what a packet of `len` bytes was on the wire.
+///
+/// `headers` are the captured first bytes of the packet, from `transport` on used for the
+/// length of the transport header; `transport` is the offset of that header as found by parsing,
+/// used where the kernel gives none (a GRO packet without `NEEDS_CSUM`). `vlan_stripped` says
+/// that the kernel took a VLAN tag out of the packet (`TP_STATUS_VLAN_VALID`).
+///
+/// With H the length of all headers, a super-packet was `ceil((len - H) / gso_size)` packets,
+/// each with its own H bytes of headers (`skb_gso_segment`, as `qdisc_pkt_len_init` in
+/// `net/core/dev.c` counts it).
+#[must_use]
+pub fn wire_len(
+    len: u32,
+    headers: &[u8],
+    vnet: VnetHeader,
+    transport: Option<usize>,
+    vlan_stripped: bool,
+) -> WireLen {
+    let len = u64::from(len);
+    let (packets, bytes, exact) = if vnet.is_gso() {
+        segmented(len, headers, vnet, transport).map_or((1, len, false), |(p, b)| (p, b, true))
+    } else {
+        (1, len, true)
+    };
+    let tags = if vlan_stripped { packets * VLAN_TAG_LEN } else { 0 };
+    WireLen { packets, bytes: bytes + tags, exact }
+}
+
+/// Packets and bytes of a super-packet, or `None` if its headers can't be read.
+fn segmented(
+    len: u64,
+    headers: &[u8],
+    vnet: VnetHeader,
+    transport: Option<usize>,
+) -> Option<(u64, u64)> {
+    let l4 = if vnet.flags & VnetHeader::NEEDS_CSUM == 0 {
+        transport?
+    } else {
+        usize::from(vnet.csum_start)
+    };
+    let l4_len = match vnet.gso_type & !VnetHeader::GSO_ECN {
+        VnetHeader::GSO_TCPV4 | VnetHeader::GSO_TCPV6 => {
+            usize::from(headers.get(l4 + TCP_DATA_OFFSET)? >> 4) * 4
+        }
+        VnetHeader::GSO_UDP_L4 => UDP_HEADER_LEN,
+        _ => return None,
+    };
+    let header_len = (l4 + l4_len) as u64;
+    let payload = len.checked_sub(header_len)?;
+    let packets = payload.div_ceil(u64::from(vnet.gso_size)).max(1);
+    Some((packets, payload + packets * header_len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Headers with a TCP header of `tcp_len` bytes at offset `l4`.
+    fn tcp_headers(l4: usize, tcp_len: u8) -> Vec<u8> {
+        let mut headers = vec![0; l4 + usize::from(tcp_len)];
+        headers[l4 + TCP_DATA_OFFSET] = (tcp_len / 4) << 4;
+        headers
+    }
+
+    fn gso(gso_type: u8, gso_size: u16, csum_start: u16) -> VnetHeader {
+        VnetHeader { flags: VnetHeader::NEEDS_CSUM, gso_type, gso_size, csum_start }
+    }
+
+    /// The reference: cuts a payload into segments one by one.
+    fn cut(len: u64, header_len: u64, gso_size: u64) -> (u64, u64) {
+        let (mut left, mut packets, mut bytes) = (len - header_len, 0, 0);
+        while left > 0 {
+            let segment = left.min(gso_size);
+            left -= segment;
+            packets += 1;
+            bytes += header_len + segment;
+        }
+        (packets, bytes)
+    }
+
+    #[test]
+    fn plain_packet_is_counted_as_it_is() {
+        let wire = wire_len(1514, &[], VnetHeader::default(), None, false);
+        assert_eq!(wire, WireLen { packets: 1, bytes: 1514, exact: true });
+    }
+
+    #[test]
+    fn super_packets_equal_a_reference_that_really_cuts() {
+        for (kind, l4, tcp_len) in [
+            (VnetHeader::GSO_TCPV4, 34, 20u8),
+            (VnetHeader::GSO_TCPV4, 34, 32),
+            (VnetHeader::GSO_TCPV6, 54, 32),
+            (VnetHeader::GSO_TCPV6 | VnetHeader::GSO_ECN, 54, 60),
+        ] {
+            let header_len = u64::from(l4) + u64::from(tcp_len);
+            let headers = tcp_headers(usize::from(l4), tcp_len);
+            for gso_size in [1u16, 536, 1448, 8948] {
+                for payload in [1, 1447, 1448, 1449, 2896, 65_000, 200_000u32] {
+                    let len = u32::try_from(header_len).unwrap() + payload;
+                    let wire = wire_len(len, &headers, gso(kind, gso_size, l4), None, false);
+                    let cut = cut(u64::from(len), header_len, u64::from(gso_size));
+                    assert_eq!((wire.packets, wire.bytes, wire.exact), (cut.0, cut.1, true));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn udp_segments_carry_udp_headers() {
+        // 56,333 bytes of payload in segments of 1,400 over IPv4.
+        let wire = wire_len(56_375, &[], gso(VnetHeader::GSO_UDP_L4, 1400, 34), None, false);
+        assert_eq!(wire, WireLen { packets: 41, bytes: 56_333 + 41 * 42, exact: true });
+    }
+
+    #[test]
+    fn stripped_vlan_tag_counts_on_every_packet_of_the_wire() {
+        let plain = wire_len(496, &[], VnetHeader::default(), None, true);
+        assert_eq!(plain.bytes, 500);
+        let headers = tcp_headers(34, 20);
+        let super_packet = gso(VnetHeader::GSO_TCPV4, 1000, 34);
+        let wire = wire_len(54 + 3000, &headers, super_packet, None, true);
+        assert_eq!((wire.packets, wire.bytes), (3, 3000 + 3 * 58));
+    }
+
+    #[test]
+    fn without_needs_csum_the_parsed_offset_is_used_and_csum_start_ignored() {
+        let headers = tcp_headers(34, 20);
+        let vnet = VnetHeader { flags: 0, ..gso(VnetHeader::GSO_TCPV4, 1000, 9999) };
+        let wire = wire_len(54 + 2500, &headers, vnet, Some(34), false);
+        assert_eq!((wire.packets, wire.bytes, wire.exact), (3, 2500 + 3 * 54, true));
+    }
+
+    #[test]
+    fn unreadable_headers_are_said_and_counted_as_captured() {
+        let vnet = gso(VnetHeader::GSO_TCPV4, 1000, 34);
+        let wire = wire_len(3054, &[0; 40], vnet, None, false);
+        assert_eq!(wire, WireLen { packets: 1, bytes: 3054, exact: false });
+    }
+}

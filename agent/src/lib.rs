@@ -1,0 +1,3 @@
+//! The agent: captures each NIC's packets and measures what was on the wire.
+
+pub mod capture;
