@@ -1,4 +1,6 @@
 //! Capture: from a NIC's packets to facts about each of them.
 
 pub mod packet;
+#[allow(unsafe_code, reason = "memory shared with the kernel; see the module's invariants")]
+pub mod ring;
 pub mod wire_len;

@@ -1,0 +1,265 @@
+//! The TPACKET_V3 receive ring of one NIC, behind a safe iterator over its packets.
+//!
+//! The only module with `unsafe` in it. Its invariants:
+//! - a block is read only after its status said `TP_STATUS_USER` (acquire), and until it is given
+//!   back (release, when [`Block`] is dropped) the kernel doesn't write to it;
+//! - a ring lends one block at a time ([`Ring::next_block`] takes `&mut self`);
+//! - no offset found in ring memory is used unchecked: packets are cut from a slice by `get`.
+
+mod mapping;
+mod socket;
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use afpacket::sync::RawPacketStream;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use self::mapping::Mapping;
+use super::wire_len::VnetHeader;
+
+/// Geometry of a ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RingConfig {
+    /// Bytes per block, a multiple of the page size.
+    pub block_size: u32,
+    /// Number of blocks; two lose packets under load.
+    pub block_count: u32,
+    /// Milliseconds after which the kernel hands over a block that isn't full.
+    pub retire_ms: u32,
+    /// Bytes captured of each packet: the counters need headers only.
+    pub snaplen: u32,
+}
+
+impl RingConfig {
+    /// Frame size named to the kernel, which V3 only checks.
+    const FRAME_SIZE: u32 = 2048;
+}
+
+impl Default for RingConfig {
+    /// 16 MiB per NIC: no drop at any rate that a 2-core machine could generate.
+    fn default() -> Self {
+        Self { block_size: 256 << 10, block_count: 64, retire_ms: 4, snaplen: 128 }
+    }
+}
+
+/// Why a ring could not be opened or read.
+#[derive(Debug, thiserror::Error)]
+pub enum RingError {
+    /// No packet socket: most often the capability is missing.
+    #[error(
+        "can't open a packet socket: {0}; capturing needs CAP_NET_RAW (run as root or grant it)"
+    )]
+    Open(#[source] io::Error),
+    /// The kernel has no TPACKET_V3.
+    #[error("the kernel refuses TPACKET_V3: {0}; Linux 3.2 or later is needed")]
+    Version(#[source] io::Error),
+    /// The kernel has no PACKET_VNET_HDR.
+    #[error("the kernel refuses PACKET_VNET_HDR: {0}")]
+    VnetHeader(#[source] io::Error),
+    /// The filter was refused.
+    #[error("the kernel refuses the snaplen filter: {0}")]
+    Filter(#[source] io::Error),
+    /// No memory for the ring, or a geometry the kernel refuses.
+    #[error("can't set up the ring: {0}; make it smaller if memory is short")]
+    Ring(#[source] io::Error),
+    /// The ring could not be mapped.
+    #[error("can't map the ring: {0}")]
+    Map(#[source] io::Error),
+    /// A name no NIC can have.
+    #[error("{0:?} can't be a NIC: a name has at most 15 bytes")]
+    NicName(String),
+    /// The NIC is not there or not usable.
+    #[error("can't capture on NIC {nic}: {error}; `ip link` lists the NICs of this host")]
+    Bind {
+        /// Name of the NIC.
+        nic: String,
+        /// What the kernel said.
+        #[source]
+        error: io::Error,
+    },
+}
+
+/// What the kernel counted since the statistics were last read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RingStatistics {
+    /// Packets that came to the ring, the dropped ones included.
+    pub offered: u64,
+    /// Packets for which the ring had no room.
+    pub dropped: u64,
+    /// Times the ring ran full.
+    pub freezes: u64,
+}
+
+/// The receive ring of one NIC.
+#[derive(Debug)]
+pub struct Ring {
+    // Declared before the stream, so that the memory is unmapped before the socket is closed.
+    mapping: Mapping,
+    stream: RawPacketStream,
+    block_count: usize,
+    next: usize,
+}
+
+impl Ring {
+    /// Opens a ring on a NIC, given by name.
+    ///
+    /// # Errors
+    /// [`RingError`] names the step the kernel refused and the way out.
+    pub fn open(nic: &str, config: &RingConfig) -> Result<Self, RingError> {
+        let mut stream = socket::open(config)?;
+        let (size, count) = (config.block_size as usize, config.block_count as usize);
+        // SAFETY: the stream keeps the descriptor open for longer than this borrow of it.
+        let fd = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
+        let mapping = Mapping::of_socket(fd, size, count).map_err(RingError::Map)?;
+        socket::bind(&mut stream, nic)?;
+        Ok(Self { mapping, stream, block_count: count, next: 0 })
+    }
+
+    /// The next block that the kernel has handed over, if there is one.
+    pub fn next_block(&mut self) -> Option<Block<'_>> {
+        let block = self.next;
+        let status = self.mapping.status(block);
+        if status.load(Ordering::Acquire) & libc::TP_STATUS_USER == 0 {
+            return None;
+        }
+        self.next = (block + 1) % self.block_count;
+        // SAFETY: the status was read as TP_STATUS_USER with acquire ordering just above, and the
+        // block is given back only when the `Block` that holds the slice is dropped.
+        let bytes = unsafe { self.mapping.after_status(block) };
+        Some(Block { status, bytes })
+    }
+
+    /// Waits until a block is ready or the time is over.
+    ///
+    /// # Errors
+    /// What poll(2) says; `ENETDOWN` when the NIC went down or vanished comes with the socket's
+    /// own error and is left to the next read of it.
+    pub fn wait(&self, timeout_ms: u16) -> io::Result<()> {
+        let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::from(timeout_ms)) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Reads and so resets the kernel's statistics: a ring has one reader of them only.
+    ///
+    /// # Errors
+    /// What getsockopt(2) says.
+    pub fn take_statistics(&mut self) -> io::Result<RingStatistics> {
+        let stats = socket::statistics(self.stream.as_raw_fd())?;
+        Ok(RingStatistics {
+            offered: stats.tp_packets.into(),
+            dropped: stats.tp_drops.into(),
+            freezes: stats.tp_freeze_q_cnt.into(),
+        })
+    }
+}
+
+impl AsFd for Ring {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the stream owns the descriptor and lives as long as `self`.
+        unsafe { BorrowedFd::borrow_raw(self.stream.as_raw_fd()) }
+    }
+}
+
+/// A block of packets, given back to the kernel on drop.
+#[derive(Debug)]
+pub struct Block<'ring> {
+    status: &'ring AtomicU32,
+    bytes: &'ring [u8],
+}
+
+impl Block<'_> {
+    /// The packets of the block, in the order of their arrival.
+    #[must_use]
+    pub fn packets(&self) -> Packets<'_> {
+        use libc::tpacket_hdr_v1 as V1;
+        let hdr = std::mem::offset_of!(libc::tpacket_block_desc, hdr);
+        let field = |offset| ne_u32(self.bytes, hdr + offset - Mapping::AFTER_STATUS);
+        let left = field(std::mem::offset_of!(V1, num_pkts)).unwrap_or(0);
+        let first = field(std::mem::offset_of!(V1, offset_to_first_pkt)).unwrap_or(0);
+        Packets { bytes: self.bytes, at: first as usize, left }
+    }
+}
+
+impl Drop for Block<'_> {
+    fn drop(&mut self) {
+        // Release: every read of the block happens before the kernel may overwrite it.
+        self.status.store(libc::TP_STATUS_KERNEL, Ordering::Release);
+    }
+}
+
+/// One captured packet.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet<'block> {
+    /// When the kernel saw it, nanoseconds of `CLOCK_REALTIME`.
+    pub time_ns: u64,
+    /// Length in bytes from the MAC header on, before the snaplen cut it.
+    pub len: u32,
+    /// The captured first bytes, from the MAC header on.
+    pub headers: &'block [u8],
+    /// Segmentation that is still to happen, or that was undone on reception.
+    pub vnet: VnetHeader,
+    /// The kernel took a VLAN tag out of the packet.
+    pub vlan_stripped: bool,
+    /// `sll_pkttype`: `PACKET_OUTGOING` is tx, all else rx (packet(7)).
+    pub kind: u8,
+}
+
+/// Iterator over the packets of a block; ends early if an offset leaves the block.
+#[derive(Debug)]
+pub struct Packets<'block> {
+    bytes: &'block [u8],
+    /// Offset of the next packet's header from the start of the block.
+    at: usize,
+    left: u32,
+}
+
+impl<'block> Iterator for Packets<'block> {
+    type Item = Packet<'block>;
+
+    fn next(&mut self) -> Option<Packet<'block>> {
+        use libc::tpacket3_hdr as Hdr;
+        use std::mem::offset_of;
+        /// `struct virtio_net_hdr` stands right before the MAC header.
+        const VNET_LEN: usize = 10;
+        /// `sockaddr_ll` follows the header, aligned to `TPACKET_ALIGNMENT`.
+        const LINK_ADDRESS: usize = size_of::<Hdr>().next_multiple_of(libc::TPACKET_ALIGNMENT);
+
+        self.left = self.left.checked_sub(1)?;
+        let frame = self.bytes.get(self.at.checked_sub(Mapping::AFTER_STATUS)?..)?;
+        let mac = usize::from(ne_u16(frame, offset_of!(Hdr, tp_mac))?);
+        let snaplen = ne_u32(frame, offset_of!(Hdr, tp_snaplen))? as usize;
+        let vnet = frame.get(mac.checked_sub(VNET_LEN)?..mac)?;
+        let seconds = u64::from(ne_u32(frame, offset_of!(Hdr, tp_sec))?);
+        let packet = Packet {
+            time_ns: seconds * 1_000_000_000 + u64::from(ne_u32(frame, offset_of!(Hdr, tp_nsec))?),
+            len: ne_u32(frame, offset_of!(Hdr, tp_len))?,
+            headers: frame.get(mac..mac.checked_add(snaplen)?)?,
+            vnet: VnetHeader {
+                flags: vnet[0],
+                gso_type: vnet[1],
+                gso_size: ne_u16(vnet, 4)?,
+                csum_start: ne_u16(vnet, 6)?,
+            },
+            vlan_stripped: ne_u32(frame, offset_of!(Hdr, tp_status))? & libc::TP_STATUS_VLAN_VALID
+                != 0,
+            kind: *frame.get(LINK_ADDRESS + offset_of!(libc::sockaddr_ll, sll_pkttype))?,
+        };
+        self.at += ne_u32(frame, offset_of!(Hdr, tp_next_offset))? as usize;
+        Some(packet)
+    }
+}
+
+/// A 32-bit number in host byte order at `at`.
+fn ne_u32(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// A 16-bit number in host byte order at `at`.
+fn ne_u16(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}

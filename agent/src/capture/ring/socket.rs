@@ -1,0 +1,85 @@
+//! The packet socket below a ring: opened in the one order that counts no packet of another NIC.
+
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd};
+
+use afpacket::sync::RawPacketStream;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+
+use super::{RingConfig, RingError};
+
+/// `TPACKET_V3` of `enum tpacket_versions` (`include/uapi/linux/if_packet.h`).
+const TPACKET_V3: libc::c_int = 2;
+/// BPF `ret #k`: accept the first k bytes of each packet (`include/uapi/linux/filter.h`).
+const BPF_RET_K: u16 = 0x06;
+
+/// Opens a packet socket that receives nothing yet: version, virtio header and filter are set,
+/// the ring is asked for; only [`bind`] lets packets in.
+pub(super) fn open(config: &RingConfig) -> Result<RawPacketStream, RingError> {
+    // Without a protocol the socket receives nothing until it is bound (packet(7)).
+    let fd = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
+        .map_err(|errno| RingError::Open(errno.into()))?;
+    // SAFETY: the descriptor was made just above and its ownership is given up here, so the
+    // stream is its only owner and closes it once.
+    let mut stream = unsafe { RawPacketStream::from_raw_fd(fd.into_raw_fd()) };
+    let fd = stream.as_raw_fd();
+    set(fd, libc::PACKET_VERSION, &TPACKET_V3).map_err(RingError::Version)?;
+    set(fd, libc::PACKET_VNET_HDR, &1i32).map_err(RingError::VnetHeader)?;
+    stream.set_bpf_filter(vec![(BPF_RET_K, 0, 0, config.snaplen)]).map_err(RingError::Filter)?;
+    let request = libc::tpacket_req3 {
+        tp_block_size: config.block_size,
+        tp_block_nr: config.block_count,
+        // V3 packs packets of any size into a block: the frame size only has to divide it.
+        tp_frame_size: RingConfig::FRAME_SIZE,
+        tp_frame_nr: config.block_size / RingConfig::FRAME_SIZE * config.block_count,
+        tp_retire_blk_tov: config.retire_ms,
+        tp_sizeof_priv: 0,
+        tp_feature_req_word: 0,
+    };
+    set(fd, libc::PACKET_RX_RING, &request).map_err(RingError::Ring)?;
+    Ok(stream)
+}
+
+/// Lets in the packets of one NIC, both directions (`ETH_P_ALL`).
+pub(super) fn bind(stream: &mut RawPacketStream, nic: &str) -> Result<(), RingError> {
+    // The crate copies the name without room for its final NUL.
+    if nic.len() >= libc::IFNAMSIZ {
+        return Err(RingError::NicName(nic.to_owned()));
+    }
+    stream.bind(nic).map_err(|error| RingError::Bind { nic: nic.to_owned(), error })
+}
+
+/// Reads and so resets the kernel's statistics of the ring.
+pub(super) fn statistics(fd: RawFd) -> io::Result<libc::tpacket_stats_v3> {
+    let mut stats = libc::tpacket_stats_v3 { tp_packets: 0, tp_drops: 0, tp_freeze_q_cnt: 0 };
+    let mut len = option_len::<libc::tpacket_stats_v3>();
+    // SAFETY: `stats` and `len` are live for the call, and `len` is the size of `stats`, so the
+    // kernel writes no further.
+    let result = unsafe {
+        libc::getsockopt(
+            fd,
+            libc::SOL_PACKET,
+            libc::PACKET_STATISTICS,
+            (&raw mut stats).cast(),
+            &raw mut len,
+        )
+    };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(stats) }
+}
+
+/// Sets an option of the packet socket to a plain value.
+fn set<T: Copy>(fd: RawFd, option: libc::c_int, value: &T) -> io::Result<()> {
+    let len = option_len::<T>();
+    // SAFETY: `value` is live for the call and `len` is its size, so the kernel reads no further.
+    let result = unsafe {
+        libc::setsockopt(fd, libc::SOL_PACKET, option, std::ptr::from_ref(value).cast(), len)
+    };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// The size of an option's value, as the socket calls take it.
+#[allow(clippy::cast_possible_truncation, reason = "options are structs of a few words")]
+const fn option_len<T>() -> libc::socklen_t {
+    size_of::<T>() as libc::socklen_t
+}
