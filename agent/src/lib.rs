@@ -1,3 +1,4 @@
 //! The agent: captures each NIC's packets and measures what was on the wire.
 
+pub mod account;
 pub mod capture;
