@@ -1,0 +1,1 @@
+//! The collector: takes in what agents measure, keeps it in a database, and shows it.

@@ -1,0 +1,231 @@
+//! The bytes of frames and messages: a header, then the validated rkyv archive.
+//!
+//! | offset | bytes | what, little-endian |
+//! |---|---|---|
+//! | 0 | 4 | magic, `NMON` |
+//! | 4 | 1 | version, 1 |
+//! | 5 | 1 | kind |
+//! | 6 | 2 | reserved, 0 |
+//! | 8 | 4 | length of what follows |
+//!
+//! The archive's byte order, pointer width and alignment are pinned by rkyv's features in the
+//! workspace manifest; the golden files of the tests hold the bytes.
+
+use rkyv::api::high::{HighDeserializer, HighSerializer, HighValidator};
+use rkyv::bytecheck::CheckBytes;
+use rkyv::rancor::Error as RkyvError;
+use rkyv::ser::allocator::ArenaHandle;
+use rkyv::util::AlignedVec;
+use rkyv::{Archive, Deserialize, Serialize};
+
+use crate::frame::{Frame, FrameError};
+use crate::message::{Message, MessageError};
+
+/// Length of the header in bytes.
+pub const HEADER_LEN: usize = 12;
+
+/// Longest frame or message, header excluded, bytes: what a reader allocates at most.
+pub const LEN_MAX: u32 = 1 << 20;
+
+/// Version of everything that travels.
+pub const VERSION: u8 = 1;
+
+const MAGIC: [u8; 4] = *b"NMON";
+
+/// What follows a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    kind: u8,
+    len: u32,
+}
+
+impl Header {
+    /// Length of what follows in bytes, at most [`LEN_MAX`].
+    #[must_use]
+    pub const fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// True if nothing follows.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// What arrived: a frame or a message, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Received {
+    /// A frame.
+    Frame(Frame),
+    /// A message.
+    Message(Message),
+}
+
+/// Why bytes are no frame or message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// Not of this protocol at all.
+    #[error("not a Network Monitor message: it starts with {0:02x?}")]
+    Magic([u8; 4]),
+    /// Another version of the protocol.
+    #[error(
+        "protocol version {0}, but version {VERSION} is spoken here; run agent and collector of \
+         the same release"
+    )]
+    Version(u8),
+    /// A kind of message that is not known here.
+    #[error("unknown kind of message {0}; run agent and collector of the same release")]
+    Kind(u8),
+    /// Longer than allowed.
+    #[error("a message of {0} bytes; at most {LEN_MAX} are allowed")]
+    TooLong(u32),
+    /// Shorter or longer than the header says.
+    #[error("the header says {said} bytes, {found} are there")]
+    Length {
+        /// Length the header names.
+        said: usize,
+        /// Length found.
+        found: usize,
+    },
+    /// The archive is not valid.
+    #[error("damaged message of kind {kind}: {reason}")]
+    Invalid {
+        /// Kind of the message.
+        kind: u8,
+        /// What the validator says.
+        reason: String,
+    },
+    /// A frame that can't be.
+    #[error("impossible frame: {0}")]
+    Frame(#[from] FrameError),
+    /// A message that can't be.
+    #[error("impossible message: {0}")]
+    Message(#[from] MessageError),
+}
+
+/// Reads a header.
+///
+/// # Errors
+/// [`CodecError`] if it is not one of this protocol and version, or announces too much.
+pub fn decode_header(bytes: [u8; HEADER_LEN]) -> Result<Header, CodecError> {
+    let [m0, m1, m2, m3, version, kind, _, _, l0, l1, l2, l3] = bytes;
+    let (magic, len) = ([m0, m1, m2, m3], u32::from_le_bytes([l0, l1, l2, l3]));
+    if magic != MAGIC {
+        return Err(CodecError::Magic(magic));
+    }
+    if version != VERSION {
+        return Err(CodecError::Version(version));
+    }
+    if len > LEN_MAX {
+        return Err(CodecError::TooLong(len));
+    }
+    Ok(Header { kind, len })
+}
+
+/// Reads what a header announced.
+///
+/// # Errors
+/// [`CodecError`] if the bytes are not what the header says, or say what can't be.
+pub fn decode_body(header: Header, body: &[u8]) -> Result<Received, CodecError> {
+    if body.len() != header.len as usize {
+        return Err(CodecError::Length { said: header.len as usize, found: body.len() });
+    }
+    let message = match header.kind {
+        kind::FRAME => {
+            let frame: Frame = read(header.kind, body)?;
+            frame.check()?;
+            return Ok(Received::Frame(frame));
+        }
+        kind::HELLO => Message::Hello(read(header.kind, body)?),
+        kind::WELCOME => Message::Welcome(read(header.kind, body)?),
+        kind::REFUSED => Message::Refused(read(header.kind, body)?),
+        kind::ACK => Message::Ack(read(header.kind, body)?),
+        kind::INVENTORY => Message::Inventory(read(header.kind, body)?),
+        kind::MADE => Message::Made(read(header.kind, body)?),
+        kind::PROBE => Message::Probe(read(header.kind, body)?),
+        kind::PROBE_REPLY => Message::ProbeReply(read(header.kind, body)?),
+        kind::ENROLL_REQUEST => Message::EnrollRequest(read(header.kind, body)?),
+        kind::ENROLL_REPLY => Message::EnrollReply(read(header.kind, body)?),
+        kind::RENEW_REQUEST => Message::RenewRequest(read(header.kind, body)?),
+        unknown => return Err(CodecError::Kind(unknown)),
+    };
+    message.check()?;
+    Ok(Received::Message(message))
+}
+
+/// Reads a header and all that follows, as a datagram or a spool entry holds it.
+///
+/// # Errors
+/// As [`decode_header`] and [`decode_body`].
+pub fn decode(bytes: &[u8]) -> Result<Received, CodecError> {
+    let short = CodecError::Length { said: HEADER_LEN, found: bytes.len() };
+    let (header, body) = bytes.split_first_chunk().ok_or(short)?;
+    decode_body(decode_header(*header)?, body)
+}
+
+/// The bytes of a frame, header included.
+#[must_use]
+pub fn encode_frame(frame: &Frame) -> Vec<u8> {
+    write(kind::FRAME, frame)
+}
+
+/// The bytes of a message, header included.
+#[must_use]
+pub fn encode_message(message: &Message) -> Vec<u8> {
+    match message {
+        Message::Hello(it) => write(kind::HELLO, it),
+        Message::Welcome(it) => write(kind::WELCOME, it),
+        Message::Refused(it) => write(kind::REFUSED, it),
+        Message::Ack(it) => write(kind::ACK, it),
+        Message::Inventory(it) => write(kind::INVENTORY, it),
+        Message::Made(it) => write(kind::MADE, it),
+        Message::Probe(it) => write(kind::PROBE, it),
+        Message::ProbeReply(it) => write(kind::PROBE_REPLY, it),
+        Message::EnrollRequest(it) => write(kind::ENROLL_REQUEST, it),
+        Message::EnrollReply(it) => write(kind::ENROLL_REPLY, it),
+        Message::RenewRequest(it) => write(kind::RENEW_REQUEST, it),
+    }
+}
+
+/// The kinds of a header. A number is never used again for something else.
+mod kind {
+    pub const FRAME: u8 = 1;
+    pub const HELLO: u8 = 2;
+    pub const WELCOME: u8 = 3;
+    pub const REFUSED: u8 = 4;
+    pub const ACK: u8 = 5;
+    pub const INVENTORY: u8 = 6;
+    pub const MADE: u8 = 7;
+    pub const PROBE: u8 = 8;
+    pub const PROBE_REPLY: u8 = 9;
+    pub const ENROLL_REQUEST: u8 = 10;
+    pub const ENROLL_REPLY: u8 = 11;
+    pub const RENEW_REQUEST: u8 = 12;
+}
+
+fn read<T>(kind: u8, body: &[u8]) -> Result<T, CodecError>
+where
+    T: Archive,
+    T::Archived: for<'a> CheckBytes<HighValidator<'a, RkyvError>>
+        + Deserialize<T, HighDeserializer<RkyvError>>,
+{
+    rkyv::from_bytes::<T, RkyvError>(body)
+        .map_err(|error| CodecError::Invalid { kind, reason: error.to_string() })
+}
+
+fn write<T>(kind: u8, value: &T) -> Vec<u8>
+where
+    T: for<'a> Serialize<HighSerializer<AlignedVec, ArenaHandle<'a>, RkyvError>>,
+{
+    #[allow(clippy::expect_used, reason = "serialising plain data into memory can't fail")]
+    let body = rkyv::to_bytes::<RkyvError>(value).expect("plain data in memory");
+    #[allow(clippy::expect_used, reason = "the types' bounds keep every body far below 4 GiB")]
+    let len = u32::try_from(body.len()).expect("a body below 4 GiB");
+    let mut bytes = Vec::with_capacity(HEADER_LEN + body.len());
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&[VERSION, kind, 0, 0]);
+    bytes.extend_from_slice(&len.to_le_bytes());
+    bytes.extend_from_slice(&body);
+    bytes
+}

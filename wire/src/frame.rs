@@ -1,0 +1,357 @@
+//! Frames: one report of an agent, self-contained, numbered within its session.
+//!
+//! All byte figures are bytes on the wire from the MAC header to the end of the payload: without
+//! FCS, preamble and inter-packet gap.
+
+use rkyv::{Archive, Deserialize, Serialize};
+
+use crate::id::NicName;
+
+/// Most samples a frame may hold: what a validator allows before it looks further.
+pub const SAMPLES_MAX: usize = 1024;
+
+/// Longest interval a sample may cover, nanoseconds (60 s, or a coarsened day).
+pub const INTERVAL_MAX_NS: u64 = 86_400_000_000_000;
+
+/// Shortest interval a sample may cover, nanoseconds (10 ms).
+pub const INTERVAL_MIN_NS: u64 = 10_000_000;
+
+/// One report. It covers the sequence numbers `first_seq..=last_seq` of its session: one number
+/// as it is made, more once the spool has coarsened frames or replaced them by a gap. The records
+/// of a session tile its sequence numbers without hole or overlap.
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Frame {
+    /// Random id of the agent's run.
+    pub session: u64,
+    /// First sequence number covered, from 1.
+    pub first_seq: u64,
+    /// Last sequence number covered.
+    pub last_seq: u64,
+    /// 0 for a frame that holds all its samples; otherwise why samples are missing ([`Gap`]).
+    pub gap: u8,
+    /// The samples, any number of intervals and NICs. A gap has one per NIC, which covers the
+    /// whole range and has exact counts.
+    pub samples: Vec<Sample>,
+    /// What the traffic was made of, for the intervals whose mix ended with this frame.
+    pub mixes: Vec<Mix>,
+}
+
+/// Why a record lacks the samples of its range; its counts are exact all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Gap {
+    /// The spool reached its size or age limit.
+    SpoolFull = 1,
+    /// The spool's file was damaged.
+    SpoolDamaged = 2,
+}
+
+/// What one NIC carried in one interval.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Sample {
+    /// Name of the NIC.
+    pub nic: NicName,
+    /// Start of the interval, nanoseconds since 1970 (UTC).
+    pub start_ns: u64,
+    /// Length of the interval in nanoseconds.
+    pub interval_ns: u64,
+    /// Received traffic.
+    pub rx: Counts,
+    /// Transmitted traffic.
+    pub tx: Counts,
+    /// Packets the ring had no room for, both directions: they are in no other figure.
+    pub drops: u64,
+    /// Times the ring ran full.
+    pub freezes: u32,
+    /// Packets counted here that belong to an interval already reported.
+    pub late: u32,
+    /// Packets counted as captured because their headers could not be read.
+    pub inexact: u32,
+    /// What else is to be known, a set of [`flags`].
+    pub flags: u32,
+    /// The kernel's own counters of the NIC, as they changed since the previous sample
+    /// (`rtnl_link_stats64`). Under segmentation offload they count super-packets.
+    pub kernel: KernelCounts,
+}
+
+/// Bits of [`Sample::flags`].
+pub mod flags {
+    /// The NIC lies over, or is a port of, another captured NIC: not part of a host's total.
+    pub const STACKED: u32 = 1;
+    /// The ring works without `PACKET_VNET_HDR`: super-packets count as one.
+    pub const NO_VNET_HEADER: u32 = 2;
+    /// The wall clock was stepped during the interval.
+    pub const CLOCK_STEP: u32 = 4;
+    /// Capture began or ended inside the interval.
+    pub const PARTIAL: u32 = 8;
+    /// The kernel's counters could not be read.
+    pub const NO_KERNEL_COUNTS: u32 = 16;
+}
+
+/// One direction of a sample.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Counts {
+    /// Bytes on the wire.
+    pub bytes: u64,
+    /// Packets on the wire.
+    pub packets: u64,
+    /// Packets as the tap saw them: under offload fewer than on the wire.
+    pub captured: u64,
+    /// Most bytes within any 1 ms of the interval, at most 2^31 - 1.
+    pub peak_1ms_bytes: u32,
+    /// Most bytes within any 10 ms of the interval, at most 2^31 - 1.
+    pub peak_10ms_bytes: u32,
+    /// Bytes on the wire since the session began, this interval included.
+    pub total_bytes: u64,
+    /// Packets on the wire since the session began, this interval included.
+    pub total_packets: u64,
+}
+
+/// How the kernel's counters of a NIC changed over an interval.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct KernelCounts {
+    /// `rx_packets`.
+    pub rx_packets: u64,
+    /// `tx_packets`.
+    pub tx_packets: u64,
+    /// `rx_bytes`.
+    pub rx_bytes: u64,
+    /// `tx_bytes`.
+    pub tx_bytes: u64,
+    /// `rx_dropped` + `tx_dropped`.
+    pub dropped: u64,
+    /// `rx_errors` + `tx_errors`.
+    pub errors: u64,
+}
+
+/// What the traffic of one NIC was made of, over one mix interval.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Mix {
+    /// Name of the NIC.
+    pub nic: NicName,
+    /// Start of the mix interval, nanoseconds since 1970 (UTC).
+    pub start_ns: u64,
+    /// Length of the mix interval in nanoseconds.
+    pub interval_ns: u64,
+    /// Received traffic.
+    pub rx: MixCounts,
+    /// Transmitted traffic.
+    pub tx: MixCounts,
+    /// How the kernel's own counters changed over the mix interval.
+    pub kernel: KernelCounts,
+}
+
+/// Number of classes of the size histogram.
+pub const SIZE_CLASSES: usize = 7;
+
+/// Largest packet of each size class but the last, bytes on the wire with the 4 of the FCS, as
+/// RMON counts them (RFC 2819, `etherStatsPkts64Octets` and following).
+pub const SIZE_CLASS_MAX: [u64; SIZE_CLASSES - 1] = [64, 127, 255, 511, 1023, 1518];
+
+/// One direction of a mix, packets and bytes on the wire.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct MixCounts {
+    /// Multicast packets.
+    pub multicast_packets: u64,
+    /// Broadcast packets.
+    pub broadcast_packets: u64,
+    /// Packets by size class ([`SIZE_CLASS_MAX`]).
+    pub size_packets: [u64; SIZE_CLASSES],
+    /// Bytes of IPv4 packets.
+    pub ipv4_bytes: u64,
+    /// Bytes of IPv6 packets.
+    pub ipv6_bytes: u64,
+    /// Bytes of ARP packets.
+    pub arp_bytes: u64,
+    /// Bytes of packets of other network protocols.
+    pub other_bytes: u64,
+    /// TCP packets.
+    pub tcp_packets: u64,
+    /// Bytes of TCP packets.
+    pub tcp_bytes: u64,
+    /// UDP packets.
+    pub udp_packets: u64,
+    /// Bytes of UDP packets.
+    pub udp_bytes: u64,
+    /// ICMP and ICMPv6 packets.
+    pub icmp_packets: u64,
+    /// Bytes of ICMP and ICMPv6 packets.
+    pub icmp_bytes: u64,
+    /// IP packets of other transport protocols, fragments after the first included.
+    pub other_transport_packets: u64,
+    /// Bytes of IP packets of other transport protocols, fragments after the first included.
+    pub other_transport_bytes: u64,
+    /// TCP packets with SYN set.
+    pub tcp_syn_packets: u64,
+    /// TCP packets with RST set.
+    pub tcp_rst_packets: u64,
+}
+
+/// Why a frame that could be decoded is refused all the same.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// Sequence numbers that can't be.
+    #[error("sequence numbers {first}..={last}: they start at 1 and don't run backwards")]
+    Sequence {
+        /// First of the range.
+        first: u64,
+        /// Last of the range.
+        last: u64,
+    },
+    /// Too many samples or mixes.
+    #[error("{0} samples or mixes in one frame; at most {SAMPLES_MAX} are allowed")]
+    TooManySamples(usize),
+    /// A gap reason of no known meaning.
+    #[error("gap reason {0} is unknown")]
+    Gap(u8),
+    /// A NIC name that no NIC can have.
+    #[error("a sample's NIC name is empty or not terminated")]
+    NicName,
+    /// An interval out of range.
+    #[error("an interval of {0} ns; 10 ms to one day are allowed")]
+    Interval(u64),
+    /// A figure that the database's signed 64-bit numbers can't hold.
+    #[error("a figure above 2^63 - 1")]
+    TooLarge,
+}
+
+impl Frame {
+    /// Checks what the types don't say. Run on everything received.
+    ///
+    /// # Errors
+    /// [`FrameError`] says what is wrong with the frame.
+    pub fn check(&self) -> Result<(), FrameError> {
+        if self.first_seq == 0 || self.last_seq < self.first_seq || self.last_seq > MAX {
+            return Err(FrameError::Sequence { first: self.first_seq, last: self.last_seq });
+        }
+        let most = self.samples.len().max(self.mixes.len());
+        if most > SAMPLES_MAX {
+            return Err(FrameError::TooManySamples(most));
+        }
+        if self.gap > Gap::SpoolDamaged as u8 {
+            return Err(FrameError::Gap(self.gap));
+        }
+        self.samples.iter().try_for_each(Sample::check)?;
+        self.mixes.iter().try_for_each(Mix::check)
+    }
+}
+
+/// Largest figure that a signed 64-bit column holds.
+const MAX: u64 = i64::MAX as u64;
+
+/// Largest figure that a signed 32-bit column holds.
+const MAX_PEAK: u32 = i32::MAX as u32;
+
+/// Checks what every record about a NIC's interval has.
+fn check_interval(nic: &NicName, start_ns: u64, interval_ns: u64) -> Result<(), FrameError> {
+    if nic.as_str().is_none() {
+        return Err(FrameError::NicName);
+    }
+    if !(INTERVAL_MIN_NS..=INTERVAL_MAX_NS).contains(&interval_ns) {
+        return Err(FrameError::Interval(interval_ns));
+    }
+    check_figures([start_ns])
+}
+
+fn check_figures(figures: impl IntoIterator<Item = u64>) -> Result<(), FrameError> {
+    if figures.into_iter().any(|figure| figure > MAX) { Err(FrameError::TooLarge) } else { Ok(()) }
+}
+
+impl Sample {
+    fn check(&self) -> Result<(), FrameError> {
+        check_interval(&self.nic, self.start_ns, self.interval_ns)?;
+        check_figures([self.drops])?;
+        check_figures(self.kernel.figures())?;
+        [self.rx, self.tx].iter().try_for_each(|counts| {
+            if counts.peak_1ms_bytes.max(counts.peak_10ms_bytes) > MAX_PEAK {
+                return Err(FrameError::TooLarge);
+            }
+            let Counts { bytes, packets, captured, total_bytes, total_packets, .. } = *counts;
+            check_figures([bytes, packets, captured, total_bytes, total_packets])
+        })
+    }
+}
+
+impl Mix {
+    fn check(&self) -> Result<(), FrameError> {
+        check_interval(&self.nic, self.start_ns, self.interval_ns)?;
+        check_figures(self.kernel.figures())?;
+        check_figures(self.rx.figures())?;
+        check_figures(self.tx.figures())
+    }
+}
+
+impl KernelCounts {
+    fn figures(&self) -> impl Iterator<Item = u64> + use<> {
+        let Self { rx_packets, tx_packets, rx_bytes, tx_bytes, dropped, errors } = *self;
+        [rx_packets, tx_packets, rx_bytes, tx_bytes, dropped, errors].into_iter()
+    }
+}
+
+impl MixCounts {
+    fn figures(&self) -> impl Iterator<Item = u64> + use<> {
+        let network = [self.ipv4_bytes, self.ipv6_bytes, self.arp_bytes, self.other_bytes];
+        let transport = [
+            self.tcp_packets,
+            self.tcp_bytes,
+            self.udp_packets,
+            self.udp_bytes,
+            self.icmp_packets,
+            self.icmp_bytes,
+            self.other_transport_packets,
+            self.other_transport_bytes,
+        ];
+        let kinds = [
+            self.multicast_packets,
+            self.broadcast_packets,
+            self.tcp_syn_packets,
+            self.tcp_rst_packets,
+        ];
+        network.into_iter().chain(transport).chain(kinds).chain(self.size_packets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame() -> Frame {
+        let sample = Sample {
+            nic: NicName::new("eth0").unwrap(),
+            interval_ns: 500_000_000,
+            ..Sample::default()
+        };
+        Frame {
+            session: 7,
+            first_seq: 1,
+            last_seq: 1,
+            gap: 0,
+            samples: vec![sample],
+            mixes: vec![],
+        }
+    }
+
+    #[test]
+    fn a_sound_frame_passes() {
+        assert_eq!(frame().check(), Ok(()));
+    }
+
+    #[test]
+    fn what_can_not_be_is_refused() {
+        let mut zero = frame();
+        zero.first_seq = 0;
+        assert!(matches!(zero.check(), Err(FrameError::Sequence { .. })));
+        let mut nameless = frame();
+        nameless.samples[0].nic = NicName::default();
+        assert_eq!(nameless.check(), Err(FrameError::NicName));
+        let mut short = frame();
+        short.samples[0].interval_ns = 1;
+        assert_eq!(short.check(), Err(FrameError::Interval(1)));
+        let mut huge = frame();
+        huge.samples[0].tx.peak_1ms_bytes = u32::MAX;
+        assert_eq!(huge.check(), Err(FrameError::TooLarge));
+        let mut many = frame();
+        many.samples = vec![many.samples[0]; SAMPLES_MAX + 1];
+        assert_eq!(many.check(), Err(FrameError::TooManySamples(SAMPLES_MAX + 1)));
+    }
+}

@@ -1,0 +1,266 @@
+//! Control messages: what agent and collector say to each other beside frames.
+//!
+//! On the control stream, which the agent opens, the agent says [`Hello`] and is answered by
+//! [`Welcome`] or [`Refused`]; from then on the collector sends [`Ack`] and [`Probe`], the agent
+//! [`Inventory`], [`Made`] and [`ProbeReply`].
+
+use rkyv::{Archive, Deserialize, Serialize};
+
+use crate::id::NicName;
+
+/// Longest text in a message, bytes.
+pub const TEXT_MAX: usize = 256;
+
+/// Most entries of a list in a message.
+pub const LIST_MAX: usize = 4096;
+
+/// The agent introduces itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Hello {
+    /// Sessions with something to deliver, the running one last.
+    pub sessions: Vec<Session>,
+    /// What the operator calls the client, for display.
+    pub alias: String,
+    /// Facts about the host.
+    pub host: Host,
+}
+
+/// One run of an agent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Session {
+    /// Random id.
+    pub session: u64,
+    /// When the run began, nanoseconds since 1970 (UTC).
+    pub started_ns: u64,
+}
+
+/// Facts about a host that don't change while an agent runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Host {
+    /// Version of the agent.
+    pub agent_version: String,
+    /// Name of the operating system.
+    pub os: String,
+    /// Release of the kernel.
+    pub kernel: String,
+    /// Number of CPUs online.
+    pub cpus: u32,
+    /// Length of a sample interval, nanoseconds.
+    pub sample_interval_ns: u64,
+}
+
+/// The collector accepts the agent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Welcome {
+    /// Version of the collector.
+    pub collector_version: String,
+    /// What is in the database of each session of the [`Hello`], in its order.
+    pub committed: Vec<Committed>,
+}
+
+/// How far a session is in the database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Committed {
+    /// The session.
+    pub session: u64,
+    /// Every sequence number up to this one is committed.
+    pub seq: u64,
+}
+
+/// The collector refuses the agent or one of its frames, and closes the connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Refused {
+    /// What is wrong and what to do, for the agent's log.
+    pub reason: String,
+}
+
+/// How far a session has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Ack {
+    /// The session.
+    pub session: u64,
+    /// Every sequence number up to this one is in the database: the agent may forget it.
+    pub committed: u64,
+    /// Every sequence number up to this one has arrived.
+    pub received: u64,
+    /// Ranges that are missing before something that has arrived.
+    pub missing: Vec<SeqRange>,
+}
+
+/// A range of sequence numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct SeqRange {
+    /// First of the range.
+    pub first: u64,
+    /// Last of the range, included.
+    pub last: u64,
+}
+
+/// The NICs of the host, at the start and whenever one changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Inventory {
+    /// Every NIC that is captured.
+    pub nics: Vec<Nic>,
+}
+
+/// One NIC.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Nic {
+    /// Its name.
+    pub name: NicName,
+    /// The kernel's index of it.
+    pub index: u32,
+    /// Its hardware address, zero where it has none.
+    pub mac: [u8; 6],
+    /// Largest packet without the MAC header, bytes.
+    pub mtu: u32,
+    /// Link speed in bit/s, 0 where unknown.
+    pub speed_bits: u64,
+    /// What it is: `physical`, `bond`, `vlan`, `bridge`, `veth`, `tunnel`, ...
+    pub kind: String,
+    /// Operationally up.
+    pub up: bool,
+    /// Left out of a host's total, since another captured NIC carries the same bytes.
+    pub stacked: bool,
+}
+
+/// The newest sequence number that the agent has made: what is still to come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Made {
+    /// The session.
+    pub session: u64,
+    /// Its newest sequence number.
+    pub last_seq: u64,
+    /// The agent stops: nothing newer will come in this session.
+    pub finished: bool,
+}
+
+/// The collector asks for the agent's time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Probe {
+    /// Time of asking by the collector's clock, nanoseconds since 1970 (UTC).
+    pub asked_ns: u64,
+}
+
+/// The agent's answer to a [`Probe`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct ProbeReply {
+    /// As in the [`Probe`].
+    pub asked_ns: u64,
+    /// When the probe arrived by the agent's clock.
+    pub arrived_ns: u64,
+    /// When the answer left by the agent's clock.
+    pub answered_ns: u64,
+}
+
+/// A host that has a token asks for its certificate (ALPN [`crate::ALPN_ENROLL`]).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct EnrollRequest {
+    /// The one-time secret of the token.
+    pub secret: Vec<u8>,
+    /// The client id asked for.
+    pub client_id: String,
+    /// A certificate signing request (PKCS #10, DER); its key stays on the host.
+    pub csr_der: Vec<u8>,
+}
+
+/// The certificate that was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct EnrollReply {
+    /// The client's certificate (PEM).
+    pub certificate_pem: String,
+    /// The CA's certificate (PEM).
+    pub ca_pem: String,
+}
+
+/// A running agent asks for its next certificate over its present one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct RenewRequest {
+    /// A certificate signing request (PKCS #10, DER).
+    pub csr_der: Vec<u8>,
+}
+
+/// Any message, as it is said on a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is its type's name")]
+pub enum Message {
+    Hello(Hello),
+    Welcome(Welcome),
+    Refused(Refused),
+    Ack(Ack),
+    Inventory(Inventory),
+    Made(Made),
+    Probe(Probe),
+    ProbeReply(ProbeReply),
+    EnrollRequest(EnrollRequest),
+    EnrollReply(EnrollReply),
+    RenewRequest(RenewRequest),
+}
+
+/// A message that could be decoded and is refused all the same.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    /// A text is too long.
+    #[error("{what} is {len} bytes long; at most {TEXT_MAX} are allowed")]
+    TextTooLong {
+        /// Which text.
+        what: &'static str,
+        /// Its length.
+        len: usize,
+    },
+    /// A list is too long.
+    #[error("{what} has {len} entries; at most {LIST_MAX} are allowed")]
+    ListTooLong {
+        /// Which list.
+        what: &'static str,
+        /// Its length.
+        len: usize,
+    },
+    /// A NIC name that no NIC can have.
+    #[error("the NIC inventory holds a name that is empty or not terminated")]
+    NicName,
+}
+
+impl Message {
+    /// Checks what the types don't say. Run on everything received.
+    ///
+    /// # Errors
+    /// [`MessageError`] names the part that can't be.
+    pub fn check(&self) -> Result<(), MessageError> {
+        match self {
+            Self::Hello(hello) => {
+                list("the list of sessions", &hello.sessions)?;
+                text("the alias", &hello.alias)?;
+                text("the agent's version", &hello.host.agent_version)?;
+                text("the operating system's name", &hello.host.os)?;
+                text("the kernel's release", &hello.host.kernel)
+            }
+            Self::Welcome(welcome) => {
+                list("the list of sessions", &welcome.committed)?;
+                text("the collector's version", &welcome.collector_version)
+            }
+            Self::Ack(ack) => list("the list of missing ranges", &ack.missing),
+            Self::Inventory(inventory) => {
+                list("the NIC inventory", &inventory.nics)?;
+                inventory.nics.iter().try_for_each(|nic| {
+                    nic.name.as_str().ok_or(MessageError::NicName)?;
+                    text("the kind of a NIC", &nic.kind)
+                })
+            }
+            Self::EnrollRequest(request) => text("the client id", &request.client_id),
+            // Bounded by the message's length alone.
+            Self::Refused(_) | Self::EnrollReply(_) | Self::RenewRequest(_) => Ok(()),
+            Self::Made(_) | Self::Probe(_) | Self::ProbeReply(_) => Ok(()),
+        }
+    }
+}
+
+fn text(what: &'static str, text: &str) -> Result<(), MessageError> {
+    let len = text.len();
+    if len > TEXT_MAX { Err(MessageError::TextTooLong { what, len }) } else { Ok(()) }
+}
+
+fn list<T>(what: &'static str, list: &[T]) -> Result<(), MessageError> {
+    let len = list.len();
+    if len > LIST_MAX { Err(MessageError::ListTooLong { what, len }) } else { Ok(()) }
+}
