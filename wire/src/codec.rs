@@ -18,7 +18,7 @@ use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Deserialize, Serialize};
 
-use crate::frame::{Frame, FrameError};
+use crate::frame::{Frame, FrameError, Mix, Sample};
 use crate::message::{Message, MessageError};
 
 /// Length of the header in bytes.
@@ -142,7 +142,6 @@ pub fn decode_body(header: Header, body: &[u8]) -> Result<Received, CodecError> 
         kind::REFUSED => Message::Refused(read(header.kind, body)?),
         kind::ACK => Message::Ack(read(header.kind, body)?),
         kind::INVENTORY => Message::Inventory(read(header.kind, body)?),
-        kind::MADE => Message::Made(read(header.kind, body)?),
         kind::PROBE => Message::Probe(read(header.kind, body)?),
         kind::PROBE_REPLY => Message::ProbeReply(read(header.kind, body)?),
         kind::ENROLL_REQUEST => Message::EnrollRequest(read(header.kind, body)?),
@@ -170,6 +169,15 @@ pub fn encode_frame(frame: &Frame) -> Vec<u8> {
     write(kind::FRAME, frame)
 }
 
+/// Length of the bytes of a frame with so many samples and mixes, header included.
+#[must_use]
+pub const fn frame_len(samples: usize, mixes: usize) -> usize {
+    HEADER_LEN
+        + size_of::<rkyv::Archived<Frame>>()
+        + samples * size_of::<rkyv::Archived<Sample>>()
+        + mixes * size_of::<rkyv::Archived<Mix>>()
+}
+
 /// The bytes of a message, header included.
 #[must_use]
 pub fn encode_message(message: &Message) -> Vec<u8> {
@@ -179,7 +187,6 @@ pub fn encode_message(message: &Message) -> Vec<u8> {
         Message::Refused(it) => write(kind::REFUSED, it),
         Message::Ack(it) => write(kind::ACK, it),
         Message::Inventory(it) => write(kind::INVENTORY, it),
-        Message::Made(it) => write(kind::MADE, it),
         Message::Probe(it) => write(kind::PROBE, it),
         Message::ProbeReply(it) => write(kind::PROBE_REPLY, it),
         Message::EnrollRequest(it) => write(kind::ENROLL_REQUEST, it),
@@ -196,12 +203,11 @@ mod kind {
     pub const REFUSED: u8 = 4;
     pub const ACK: u8 = 5;
     pub const INVENTORY: u8 = 6;
-    pub const MADE: u8 = 7;
-    pub const PROBE: u8 = 8;
-    pub const PROBE_REPLY: u8 = 9;
-    pub const ENROLL_REQUEST: u8 = 10;
-    pub const ENROLL_REPLY: u8 = 11;
-    pub const RENEW_REQUEST: u8 = 12;
+    pub const PROBE: u8 = 7;
+    pub const PROBE_REPLY: u8 = 8;
+    pub const ENROLL_REQUEST: u8 = 9;
+    pub const ENROLL_REPLY: u8 = 10;
+    pub const RENEW_REQUEST: u8 = 11;
 }
 
 fn read<T>(kind: u8, body: &[u8]) -> Result<T, CodecError>

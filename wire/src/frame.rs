@@ -282,32 +282,53 @@ impl Mix {
 }
 
 impl KernelCounts {
-    fn figures(&self) -> impl Iterator<Item = u64> + use<> {
+    pub(crate) fn figures(&self) -> impl Iterator<Item = u64> + use<> {
         let Self { rx_packets, tx_packets, rx_bytes, tx_bytes, dropped, errors } = *self;
         [rx_packets, tx_packets, rx_bytes, tx_bytes, dropped, errors].into_iter()
     }
 }
 
 impl MixCounts {
-    fn figures(&self) -> impl Iterator<Item = u64> + use<> {
-        let network = [self.ipv4_bytes, self.ipv6_bytes, self.arp_bytes, self.other_bytes];
+    pub(crate) fn figures(&self) -> impl Iterator<Item = u64> + use<> {
+        let mut copy = *self;
+        let figures: Vec<u64> = copy.figures_mut().map(|figure| *figure).collect();
+        figures.into_iter()
+    }
+
+    /// Every figure, in a fixed order.
+    pub(crate) fn figures_mut(&mut self) -> impl Iterator<Item = &mut u64> {
+        let Self {
+            multicast_packets,
+            broadcast_packets,
+            size_packets,
+            ipv4_bytes,
+            ipv6_bytes,
+            arp_bytes,
+            other_bytes,
+            tcp_packets,
+            tcp_bytes,
+            udp_packets,
+            udp_bytes,
+            icmp_packets,
+            icmp_bytes,
+            other_transport_packets,
+            other_transport_bytes,
+            tcp_syn_packets,
+            tcp_rst_packets,
+        } = self;
+        let kinds = [multicast_packets, broadcast_packets, tcp_syn_packets, tcp_rst_packets];
+        let network = [ipv4_bytes, ipv6_bytes, arp_bytes, other_bytes];
         let transport = [
-            self.tcp_packets,
-            self.tcp_bytes,
-            self.udp_packets,
-            self.udp_bytes,
-            self.icmp_packets,
-            self.icmp_bytes,
-            self.other_transport_packets,
-            self.other_transport_bytes,
+            tcp_packets,
+            tcp_bytes,
+            udp_packets,
+            udp_bytes,
+            icmp_packets,
+            icmp_bytes,
+            other_transport_packets,
+            other_transport_bytes,
         ];
-        let kinds = [
-            self.multicast_packets,
-            self.broadcast_packets,
-            self.tcp_syn_packets,
-            self.tcp_rst_packets,
-        ];
-        network.into_iter().chain(transport).chain(kinds).chain(self.size_packets)
+        kinds.into_iter().chain(size_packets).chain(network).chain(transport)
     }
 }
 

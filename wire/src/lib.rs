@@ -1,7 +1,9 @@
 //! What travels between agent and collector: frames, messages, their codec, and the two ends of
 //! the delivery window. No I/O, no async, no clock: times are arguments.
 
+pub mod coarsen;
 pub mod codec;
+pub mod delivery;
 pub mod frame;
 pub mod id;
 pub mod message;

@@ -2,7 +2,7 @@
 //!
 //! On the control stream, which the agent opens, the agent says [`Hello`] and is answered by
 //! [`Welcome`] or [`Refused`]; from then on the collector sends [`Ack`] and [`Probe`], the agent
-//! [`Inventory`], [`Made`] and [`ProbeReply`].
+//! [`Inventory`] and [`ProbeReply`].
 
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -124,17 +124,6 @@ pub struct Nic {
     pub stacked: bool,
 }
 
-/// The newest sequence number that the agent has made: what is still to come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
-pub struct Made {
-    /// The session.
-    pub session: u64,
-    /// Its newest sequence number.
-    pub last_seq: u64,
-    /// The agent stops: nothing newer will come in this session.
-    pub finished: bool,
-}
-
 /// The collector asks for the agent's time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Probe {
@@ -189,7 +178,6 @@ pub enum Message {
     Refused(Refused),
     Ack(Ack),
     Inventory(Inventory),
-    Made(Made),
     Probe(Probe),
     ProbeReply(ProbeReply),
     EnrollRequest(EnrollRequest),
@@ -250,7 +238,7 @@ impl Message {
             Self::EnrollRequest(request) => text("the client id", &request.client_id),
             // Bounded by the message's length alone.
             Self::Refused(_) | Self::EnrollReply(_) | Self::RenewRequest(_) => Ok(()),
-            Self::Made(_) | Self::Probe(_) | Self::ProbeReply(_) => Ok(()),
+            Self::Probe(_) | Self::ProbeReply(_) => Ok(()),
         }
     }
 }

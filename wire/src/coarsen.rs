@@ -1,0 +1,133 @@
+//! Coarsening: two records of one NIC become one that says less and hides nothing. Sums are
+//! conserved and peaks kept as maxima, so that totals stay exact however little room there is.
+
+use crate::frame::{Counts, KernelCounts, Mix, MixCounts, Sample};
+
+impl Sample {
+    /// Adds the sample that follows this one on the same NIC. The interval grows to cover both
+    /// and whatever lies between them.
+    pub fn merge(&mut self, next: &Self) {
+        debug_assert_eq!(self.nic, next.nic, "samples of one NIC");
+        (self.start_ns, self.interval_ns) =
+            cover((self.start_ns, self.interval_ns), (next.start_ns, next.interval_ns));
+        self.rx.merge(&next.rx);
+        self.tx.merge(&next.tx);
+        self.drops = self.drops.saturating_add(next.drops);
+        self.freezes = self.freezes.saturating_add(next.freezes);
+        self.late = self.late.saturating_add(next.late);
+        self.inexact = self.inexact.saturating_add(next.inexact);
+        self.flags |= next.flags;
+        self.kernel.merge(&next.kernel);
+    }
+}
+
+impl Mix {
+    /// Adds the mix that follows this one on the same NIC.
+    pub fn merge(&mut self, next: &Self) {
+        debug_assert_eq!(self.nic, next.nic, "mixes of one NIC");
+        (self.start_ns, self.interval_ns) =
+            cover((self.start_ns, self.interval_ns), (next.start_ns, next.interval_ns));
+        self.rx.merge(&next.rx);
+        self.tx.merge(&next.tx);
+        self.kernel.merge(&next.kernel);
+    }
+}
+
+/// The shortest interval, as start and length, that covers two.
+fn cover(a: (u64, u64), b: (u64, u64)) -> (u64, u64) {
+    let start = a.0.min(b.0);
+    let end = a.0.saturating_add(a.1).max(b.0.saturating_add(b.1));
+    (start, end - start)
+}
+
+impl Counts {
+    /// Adds a later interval's counts.
+    pub fn merge(&mut self, next: &Self) {
+        self.bytes = self.bytes.saturating_add(next.bytes);
+        self.packets = self.packets.saturating_add(next.packets);
+        self.captured = self.captured.saturating_add(next.captured);
+        self.peak_1ms_bytes = self.peak_1ms_bytes.max(next.peak_1ms_bytes);
+        self.peak_10ms_bytes = self.peak_10ms_bytes.max(next.peak_10ms_bytes);
+        self.total_bytes = self.total_bytes.max(next.total_bytes);
+        self.total_packets = self.total_packets.max(next.total_packets);
+    }
+}
+
+impl KernelCounts {
+    /// Adds a later interval's counts.
+    pub fn merge(&mut self, next: &Self) {
+        let Self { rx_packets, tx_packets, rx_bytes, tx_bytes, dropped, errors } = self;
+        let sums = [rx_packets, tx_packets, rx_bytes, tx_bytes, dropped, errors];
+        add(sums, next.figures());
+    }
+}
+
+impl MixCounts {
+    /// Adds a later interval's counts.
+    pub fn merge(&mut self, next: &Self) {
+        add(self.figures_mut(), next.figures());
+    }
+}
+
+fn add<'a>(sums: impl IntoIterator<Item = &'a mut u64>, more: impl IntoIterator<Item = u64>) {
+    for (sum, more) in sums.into_iter().zip(more) {
+        *sum = sum.saturating_add(more);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::NicName;
+
+    fn sample(n: u64) -> Sample {
+        let counts = Counts {
+            bytes: n,
+            packets: 1,
+            captured: 1,
+            peak_1ms_bytes: u32::try_from(n).unwrap(),
+            peak_10ms_bytes: 9,
+            total_bytes: 100 + n,
+            total_packets: 100 + n,
+        };
+        Sample {
+            nic: NicName::new("eth0").unwrap(),
+            start_ns: n * 1000,
+            interval_ns: 1000,
+            rx: counts,
+            tx: counts,
+            drops: n,
+            flags: 1 << n,
+            kernel: KernelCounts { errors: n, ..KernelCounts::default() },
+            ..Sample::default()
+        }
+    }
+
+    #[test]
+    fn sums_are_conserved_and_peaks_are_maxima() {
+        let mut merged = sample(1);
+        merged.merge(&sample(2));
+        merged.merge(&sample(5));
+        assert_eq!(
+            (merged.start_ns, merged.interval_ns),
+            (1000, 5000),
+            "from the first to the last"
+        );
+        assert_eq!((merged.rx.bytes, merged.tx.packets, merged.drops), (8, 3, 8));
+        assert_eq!((merged.rx.peak_1ms_bytes, merged.rx.peak_10ms_bytes), (5, 9));
+        assert_eq!((merged.rx.total_bytes, merged.kernel.errors), (105, 8));
+        assert_eq!(merged.flags, 0b10_0110);
+    }
+
+    #[test]
+    fn every_figure_of_a_mix_is_added() {
+        let mut one = MixCounts::default();
+        for (n, figure) in (1..).zip(one.figures_mut()) {
+            *figure = n;
+        }
+        let mut sum = one;
+        sum.merge(&one);
+        assert!(sum.figures().zip(one.figures()).all(|(sum, one)| one > 0 && sum == 2 * one));
+        assert_eq!(size_of::<MixCounts>() / size_of::<u64>(), one.figures().count());
+    }
+}

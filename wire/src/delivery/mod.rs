@@ -1,0 +1,24 @@
+//! Delivery: the two ends of the window by which a session's records get into the database.
+//!
+//! A record covers a range of sequence numbers. The [`Sender`] decides what the agent sends and
+//! when, the [`Receiver`] puts what arrives in order and tells what is missing. Both know
+//! numbers and times only; what they decide about lies in the agent's spool and the collector's
+//! database.
+//!
+//! Live records go as datagrams, which may be lost; everything else goes by stream, which may
+//! not. So a record sent by stream is never sent again on the same connection, and one sent live
+//! is sent again, by stream, once the receiver misses it. A new connection starts anew from what
+//! the database has committed.
+
+pub mod receiver;
+pub mod sender;
+
+pub use receiver::{Accepted, Receiver};
+pub use sender::Sender;
+
+/// Most sequence numbers beyond the last one in order that a receiver has room for, and so the
+/// most that a sender may have under way.
+pub const WINDOW: u64 = 1024;
+
+/// Most ranges of missing numbers that one acknowledgement names.
+pub const MISSING_MAX: usize = 64;

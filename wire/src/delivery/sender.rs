@@ -1,0 +1,268 @@
+//! The agent's end of the window: what to send of one session, and when.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::WINDOW;
+use crate::message::{Ack, SeqRange};
+
+/// Least time after which a live record that nobody has acknowledged is sent again.
+const TIMEOUT_MIN: Duration = Duration::from_secs(1);
+
+/// Decides what is sent of one session over one connection after another.
+///
+/// Times are durations since any fixed moment.
+#[derive(Debug)]
+pub struct Sender {
+    /// The database has everything up to here.
+    committed: u64,
+    /// The receiver has everything up to here.
+    received: u64,
+    /// Newest number made.
+    last: u64,
+    connection: Option<Connection>,
+}
+
+/// What one connection has been given.
+#[derive(Debug)]
+struct Connection {
+    /// Next number of the backlog, which goes by stream.
+    next: u64,
+    /// The backlog ends before this number: from here on, everything was sent live while the
+    /// receiver had room for it.
+    live_from: Option<u64>,
+    /// Sent live and not known to have arrived, with the time of sending.
+    live: BTreeMap<u64, Duration>,
+    /// Lost on the way: to be sent by stream.
+    lost: BTreeSet<u64>,
+}
+
+impl Sender {
+    /// A session of which the numbers `committed + 1 ..= last` are kept for delivery.
+    #[must_use]
+    pub const fn new(committed: u64, last: u64) -> Self {
+        Self { committed, received: committed, last, connection: None }
+    }
+
+    /// The collector has accepted the agent and says how far the database is.
+    pub fn on_connected(&mut self, committed: u64) {
+        self.committed = committed;
+        self.received = committed;
+        self.connection = Some(Connection {
+            next: committed + 1,
+            live_from: None,
+            live: BTreeMap::new(),
+            lost: BTreeSet::new(),
+        });
+    }
+
+    /// The connection is gone.
+    pub fn on_disconnected(&mut self) {
+        self.connection = None;
+    }
+
+    /// The next number was made at `now`. True if its record is to be sent live.
+    pub fn on_made(&mut self, now: Duration) -> bool {
+        self.last += 1;
+        let Some(connection) = &mut self.connection else { return false };
+        if self.last <= self.received + WINDOW {
+            connection.live_from.get_or_insert(self.last);
+            connection.live.insert(self.last, now);
+        } else {
+            // Shown live, but the receiver may have no room to keep it: the backlog takes it.
+            connection.live_from = None;
+        }
+        true
+    }
+
+    /// A record that was to be sent live doesn't fit a datagram: it goes by stream.
+    pub fn on_too_long_for_live(&mut self, seq: u64) {
+        if let Some(connection) = &mut self.connection
+            && connection.live.remove(&seq).is_some()
+        {
+            connection.lost.insert(seq);
+        }
+    }
+
+    /// The collector has told how far it is. `rtt` is the connection's round-trip time.
+    pub fn on_ack(&mut self, ack: &Ack, now: Duration, rtt: Duration) {
+        self.committed = self.committed.max(ack.committed.min(self.last));
+        self.received = self.received.max(ack.received.min(self.last)).max(self.committed);
+        let Some(connection) = &mut self.connection else { return };
+        connection.next = connection.next.max(self.received + 1);
+        connection.live = connection.live.split_off(&(self.received + 1));
+        connection.lost = connection.lost.split_off(&(self.received + 1));
+        for range in ack.missing.iter().filter(|range| range.first <= range.last) {
+            let lost = connection.live.range(range.first..=range.last);
+            // Younger than a round trip, it may have been under way when this was said.
+            let lost: Vec<u64> =
+                lost.filter(|(_, sent)| now >= **sent + rtt).map(|(&seq, _)| seq).collect();
+            connection.lose(lost);
+        }
+    }
+
+    /// What to send by stream next: first what was lost, then the backlog, as far as the
+    /// receiver has room. [`Sender::on_streamed`] must follow.
+    #[must_use]
+    pub fn poll_stream(&self) -> Option<SeqRange> {
+        let connection = self.connection.as_ref()?;
+        if let Some(&first) = connection.lost.first() {
+            let run = connection.lost.iter().zip(first..).take_while(|(seq, n)| **seq == *n);
+            return Some(SeqRange { first, last: first + run.count() as u64 - 1 });
+        }
+        let end = connection.live_from.map_or(self.last, |live| live - 1);
+        let last = end.min(self.received + WINDOW);
+        (connection.next <= last).then_some(SeqRange { first: connection.next, last })
+    }
+
+    /// Everything from the first number that [`Sender::poll_stream`] gave up to `last` was
+    /// written to a stream.
+    pub fn on_streamed(&mut self, first: u64, last: u64) {
+        let Some(connection) = &mut self.connection else { return };
+        connection.lost.retain(|seq| !(first..=last).contains(seq));
+        if (first..=last).contains(&connection.next) {
+            connection.next = last + 1;
+        }
+    }
+
+    /// Sends again what was sent live and not acknowledged for too long.
+    pub fn on_time(&mut self, now: Duration, rtt: Duration) {
+        let Some(connection) = &mut self.connection else { return };
+        let timeout = (3 * rtt).max(TIMEOUT_MIN);
+        let live = connection.live.iter();
+        let lost = live.filter(|(_, sent)| now >= **sent + timeout).map(|(&seq, _)| seq).collect();
+        connection.lose(lost);
+    }
+
+    /// When [`Sender::on_time`] has something to do, if nothing else happens.
+    #[must_use]
+    pub fn deadline(&self, rtt: Duration) -> Option<Duration> {
+        let oldest = self.connection.as_ref()?.live.values().min()?;
+        Some(*oldest + (3 * rtt).max(TIMEOUT_MIN))
+    }
+
+    /// The database has everything up to here.
+    #[must_use]
+    pub const fn committed(&self) -> u64 {
+        self.committed
+    }
+
+    /// Newest number made.
+    #[must_use]
+    pub const fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// True once the database has everything that was made.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        self.committed >= self.last
+    }
+}
+
+impl Connection {
+    /// Moves live numbers to the lost ones.
+    fn lose(&mut self, lost: Vec<u64>) {
+        for seq in lost {
+            self.live.remove(&seq);
+            self.lost.insert(seq);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RTT: Duration = Duration::from_millis(20);
+
+    const fn at(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    const fn range(first: u64, last: u64) -> SeqRange {
+        SeqRange { first, last }
+    }
+
+    fn ack(received: u64, missing: &[SeqRange]) -> Ack {
+        Ack { session: 1, committed: 0, received, missing: missing.to_vec() }
+    }
+
+    #[test]
+    fn the_backlog_goes_by_stream_and_what_is_made_goes_live() {
+        let mut sender = Sender::new(0, 5);
+        assert!(!sender.on_made(at(0)), "not connected");
+        sender.on_connected(2);
+        assert!(sender.on_made(at(1)));
+        assert_eq!(sender.poll_stream(), Some(range(3, 6)));
+        sender.on_streamed(3, 6);
+        assert_eq!(sender.poll_stream(), None);
+    }
+
+    #[test]
+    fn a_missing_live_record_is_sent_again_once_a_round_trip_has_passed() {
+        let mut sender = Sender::new(0, 0);
+        sender.on_connected(0);
+        for _ in 0..3 {
+            sender.on_made(at(100));
+        }
+        sender.on_ack(&ack(1, &[range(2, 2)]), at(110), RTT);
+        assert_eq!(sender.poll_stream(), None, "it may still be under way");
+        sender.on_ack(&ack(1, &[range(2, 2)]), at(125), RTT);
+        assert_eq!(sender.poll_stream(), Some(range(2, 2)));
+        sender.on_streamed(2, 2);
+        sender.on_ack(&ack(1, &[range(2, 2)]), at(500), RTT);
+        assert_eq!(sender.poll_stream(), None, "a stream loses nothing");
+    }
+
+    #[test]
+    fn a_lost_last_record_is_sent_again_after_the_timeout() {
+        let mut sender = Sender::new(0, 0);
+        sender.on_connected(0);
+        sender.on_made(at(0));
+        assert_eq!(sender.deadline(RTT), Some(at(1000)));
+        sender.on_time(at(999), RTT);
+        assert_eq!(sender.poll_stream(), None);
+        sender.on_time(at(1000), RTT);
+        assert_eq!(sender.poll_stream(), Some(range(1, 1)));
+    }
+
+    #[test]
+    fn no_more_is_under_way_than_the_receiver_has_room_for() {
+        let mut sender = Sender::new(0, 3 * WINDOW);
+        sender.on_connected(0);
+        assert_eq!(sender.poll_stream(), Some(range(1, WINDOW)));
+        sender.on_streamed(1, WINDOW);
+        assert_eq!(sender.poll_stream(), None);
+        sender.on_made(at(0));
+        sender.on_ack(&ack(WINDOW, &[]), at(1), RTT);
+        assert_eq!(sender.poll_stream(), Some(range(WINDOW + 1, 2 * WINDOW)));
+        sender.on_streamed(WINDOW + 1, 2 * WINDOW);
+        sender.on_ack(&ack(2 * WINDOW, &[]), at(2), RTT);
+        let rest = sender.poll_stream();
+        assert_eq!(rest, Some(range(2 * WINDOW + 1, 3 * WINDOW)), "the one sent live lies beyond");
+        sender.on_streamed(2 * WINDOW + 1, 3 * WINDOW);
+        sender.on_ack(&ack(3 * WINDOW, &[]), at(3), RTT);
+        assert_eq!(sender.poll_stream(), Some(range(3 * WINDOW + 1, 3 * WINDOW + 1)));
+    }
+
+    #[test]
+    fn a_record_that_spans_several_numbers_moves_the_backlog_past_them() {
+        let mut sender = Sender::new(0, 20);
+        sender.on_connected(0);
+        sender.on_streamed(1, 12);
+        assert_eq!(sender.poll_stream(), Some(range(13, 20)));
+    }
+
+    #[test]
+    fn a_collector_that_claims_more_than_was_made_is_not_believed() {
+        let mut sender = Sender::new(0, 5);
+        sender.on_connected(0);
+        sender.on_ack(
+            &Ack { session: 1, committed: 99, received: 99, missing: vec![] },
+            at(0),
+            RTT,
+        );
+        assert_eq!((sender.committed(), sender.last()), (5, 5));
+    }
+}

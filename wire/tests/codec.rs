@@ -1,0 +1,232 @@
+//! The bytes of frames and messages: what is written is read, what is damaged is refused, and
+//! the format stays what it was.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use proptest::prelude::*;
+use wire::codec::{self, CodecError, HEADER_LEN, LEN_MAX, Received};
+use wire::frame::{Counts, Frame, KernelCounts, Mix, MixCounts, SAMPLES_MAX, Sample};
+use wire::id::NicName;
+use wire::message::{Ack, Hello, Host, Inventory, Message, Nic, SeqRange, Session, Welcome};
+
+const FIGURE: std::ops::RangeInclusive<u64> = 0..=i64::MAX as u64;
+
+fn nic() -> impl Strategy<Value = NicName> {
+    "[a-z0-9._@-]{1,15}".prop_map(|name| NicName::new(&name).unwrap())
+}
+
+fn counts() -> impl Strategy<Value = Counts> {
+    (prop::array::uniform5(FIGURE), 0..=i32::MAX as u32, 0..=i32::MAX as u32).prop_map(
+        |([bytes, packets, captured, total_bytes, total_packets], peak_1ms, peak_10ms)| Counts {
+            bytes,
+            packets,
+            captured,
+            peak_1ms_bytes: peak_1ms,
+            peak_10ms_bytes: peak_10ms,
+            total_bytes,
+            total_packets,
+        },
+    )
+}
+
+fn sample() -> impl Strategy<Value = Sample> {
+    (nic(), FIGURE, 10_000_000..60_000_000_000_u64, counts(), counts(), any::<[u32; 4]>()).prop_map(
+        |(nic, start_ns, interval_ns, rx, tx, [freezes, late, inexact, flags])| Sample {
+            nic,
+            start_ns,
+            interval_ns,
+            rx,
+            tx,
+            drops: 3,
+            freezes,
+            late,
+            inexact,
+            flags,
+            kernel: KernelCounts { rx_packets: start_ns, ..KernelCounts::default() },
+        },
+    )
+}
+
+fn mix() -> impl Strategy<Value = Mix> {
+    (nic(), FIGURE, prop::array::uniform7(FIGURE)).prop_map(|(nic, start_ns, size_packets)| Mix {
+        nic,
+        start_ns,
+        interval_ns: 10_000_000_000,
+        rx: MixCounts { size_packets, ..MixCounts::default() },
+        tx: MixCounts { udp_bytes: start_ns, ..MixCounts::default() },
+        kernel: KernelCounts::default(),
+    })
+}
+
+fn frame() -> impl Strategy<Value = Frame> {
+    let samples = prop::collection::vec(sample(), 0..5);
+    (
+        any::<u64>(),
+        1..1_000_000_u64,
+        0..1000_u64,
+        0..=2_u8,
+        samples,
+        prop::collection::vec(mix(), 0..3),
+    )
+        .prop_map(|(session, first_seq, more, gap, samples, mixes)| Frame {
+            session,
+            first_seq,
+            last_seq: first_seq + more,
+            gap,
+            samples,
+            mixes,
+        })
+}
+
+proptest! {
+    #[test]
+    fn a_frame_is_read_as_it_was_written(frame in frame()) {
+        let bytes = codec::encode_frame(&frame);
+        prop_assert_eq!(bytes.len(), codec::frame_len(frame.samples.len(), frame.mixes.len()));
+        prop_assert_eq!(codec::decode(&bytes), Ok(Received::Frame(frame)));
+    }
+
+    #[test]
+    fn no_alignment_of_the_buffer_matters(frame in frame(), shift in 0..16_usize) {
+        let mut shifted = vec![0; shift];
+        shifted.extend(codec::encode_frame(&frame));
+        prop_assert_eq!(codec::decode(&shifted[shift..]), Ok(Received::Frame(frame)));
+    }
+
+    #[test]
+    fn damage_never_panics(
+        frame in frame(),
+        hits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = codec::encode_frame(&frame);
+        for (at, value) in hits {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        let _checked = codec::decode(&bytes);
+        prop_assert!(codec::decode(&bytes[..cut.index(bytes.len())]).is_err());
+    }
+
+    #[test]
+    fn noise_never_panics(kind in 0..20_u8, body in prop::collection::vec(any::<u8>(), 0..300)) {
+        let mut bytes = b"NMON\x01".to_vec();
+        bytes.extend([kind, 0, 0]);
+        bytes.extend(u32::try_from(body.len()).unwrap().to_le_bytes());
+        bytes.extend(body);
+        let _checked = codec::decode(&bytes);
+    }
+}
+
+fn header(of: &[u8]) -> [u8; HEADER_LEN] {
+    *of.first_chunk().unwrap()
+}
+
+#[test]
+fn another_protocol_another_version_and_too_much_are_told_apart() {
+    let bytes = codec::encode_message(&Message::Ack(Ack::default()));
+    let mut http = header(&bytes);
+    http[..4].copy_from_slice(b"GET ");
+    assert_eq!(codec::decode_header(http), Err(CodecError::Magic(*b"GET ")));
+    let mut newer = header(&bytes);
+    newer[4] = 2;
+    assert_eq!(codec::decode_header(newer), Err(CodecError::Version(2)));
+    assert!(CodecError::Version(2).to_string().contains("same release"));
+    let mut huge = header(&bytes);
+    huge[8..].copy_from_slice(&(LEN_MAX + 1).to_le_bytes());
+    assert_eq!(codec::decode_header(huge), Err(CodecError::TooLong(LEN_MAX + 1)));
+    let mut unknown = bytes.clone();
+    unknown[5] = 200;
+    assert_eq!(codec::decode(&unknown), Err(CodecError::Kind(200)));
+}
+
+#[test]
+fn the_largest_frame_is_below_the_limit() {
+    let sample = Sample {
+        nic: NicName::new("eth0").unwrap(),
+        interval_ns: 500_000_000,
+        ..Sample::default()
+    };
+    let mix = Mix { nic: sample.nic, interval_ns: 10_000_000_000, ..Mix::default() };
+    let frame = Frame {
+        session: 1,
+        first_seq: 1,
+        last_seq: 1,
+        gap: 0,
+        samples: vec![sample; SAMPLES_MAX],
+        mixes: vec![mix; SAMPLES_MAX],
+    };
+    let bytes = codec::encode_frame(&frame);
+    assert!(bytes.len() <= LEN_MAX as usize, "{}", bytes.len());
+    assert_eq!(codec::decode(&bytes), Ok(Received::Frame(frame)));
+}
+
+/// Compares with the bytes that released programs speak. A new version of the protocol gets new
+/// files (`BLESS=1 cargo test -p wire` writes them); the old ones must stay readable.
+fn golden(name: &str, bytes: &[u8]) {
+    let path = format!("{}/tests/golden/{name}.bin", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, bytes).unwrap();
+    }
+    let held = std::fs::read(&path).unwrap();
+    assert!(held == bytes, "the bytes of {name} differ from {path}: the format has changed");
+}
+
+#[test]
+fn the_format_is_what_the_golden_files_hold() {
+    let nic = NicName::new("eth0").unwrap();
+    let counts = Counts {
+        bytes: 1,
+        packets: 2,
+        captured: 3,
+        peak_1ms_bytes: 4,
+        peak_10ms_bytes: 5,
+        total_bytes: 6,
+        total_packets: 7,
+    };
+    let sample = Sample {
+        nic,
+        start_ns: 1_800_000_000_000_000_000,
+        interval_ns: 500_000_000,
+        rx: counts,
+        tx: Counts { bytes: 0x0102_0304_0506_0708, ..counts },
+        drops: 8,
+        freezes: 9,
+        late: 10,
+        inexact: 11,
+        flags: 12,
+        kernel: KernelCounts { rx_packets: 13, ..KernelCounts::default() },
+    };
+    let mix = Mix {
+        nic,
+        start_ns: sample.start_ns,
+        interval_ns: 10_000_000_000,
+        rx: MixCounts { size_packets: [1, 2, 3, 4, 5, 6, 7], ..MixCounts::default() },
+        ..Mix::default()
+    };
+    let frame = Frame {
+        session: 0xfeed,
+        first_seq: 41,
+        last_seq: 42,
+        gap: 0,
+        samples: vec![sample],
+        mixes: vec![mix],
+    };
+    golden("frame", &codec::encode_frame(&frame));
+    let session = Session { session: 0xfeed, started_ns: 1_800_000_000_000_000_000 };
+    let host = Host {
+        agent_version: "0.1.0".into(),
+        os: "Debian GNU/Linux 12".into(),
+        kernel: "6.1.0".into(),
+        cpus: 2,
+        sample_interval_ns: 500_000_000,
+    };
+    let hello = Hello { sessions: vec![session], alias: "web 1".into(), host };
+    golden("hello", &codec::encode_message(&Message::Hello(hello)));
+    golden("welcome", &codec::encode_message(&Message::Welcome(Welcome::default())));
+    let missing = vec![SeqRange { first: 4, last: 5 }];
+    let ack = Ack { session: 0xfeed, committed: 2, received: 3, missing };
+    golden("ack", &codec::encode_message(&Message::Ack(ack)));
+    let nics = vec![Nic { name: nic, index: 2, kind: "physical".into(), ..Nic::default() }];
+    golden("inventory", &codec::encode_message(&Message::Inventory(Inventory { nics })));
+}
