@@ -44,6 +44,8 @@ pub enum Gap {
     SpoolFull = 1,
     /// The spool's file was damaged.
     SpoolDamaged = 2,
+    /// It was committed before and forgotten here, and the database has lost it since.
+    Forgotten = 3,
 }
 
 /// What one NIC carried in one interval.
@@ -228,7 +230,7 @@ impl Frame {
         if most > SAMPLES_MAX {
             return Err(FrameError::TooManySamples(most));
         }
-        if self.gap > Gap::SpoolDamaged as u8 {
+        if self.gap > Gap::Forgotten as u8 {
             return Err(FrameError::Gap(self.gap));
         }
         self.samples.iter().try_for_each(Sample::check)?;

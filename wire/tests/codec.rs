@@ -64,7 +64,7 @@ fn frame() -> impl Strategy<Value = Frame> {
         any::<u64>(),
         1..1_000_000_u64,
         0..1000_u64,
-        0..=2_u8,
+        0..=3_u8,
         samples,
         prop::collection::vec(mix(), 0..3),
     )

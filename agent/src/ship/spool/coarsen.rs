@@ -1,0 +1,162 @@
+//! What the spool does when it is full: the oldest records give up resolution, never totals.
+
+use std::collections::BTreeMap;
+
+use wire::frame::{Frame, Gap, Mix, Sample};
+use wire::id::NicName;
+
+/// How coarse a record is. Each level is made of the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Level {
+    /// As it was made.
+    Exact = 0,
+    /// Samples of 10 s.
+    TenSeconds = 1,
+    /// Samples of one minute.
+    Minute = 2,
+    /// A gap with exact counts, of a day at most.
+    Gap = 3,
+}
+
+impl Level {
+    /// All levels that can be made coarser, finest first.
+    pub const COARSENABLE: [Self; 4] = [Self::Exact, Self::TenSeconds, Self::Minute, Self::Gap];
+
+    /// The level that records of this one are made into.
+    #[must_use]
+    pub const fn coarser(self) -> Self {
+        match self {
+            Self::Exact => Self::TenSeconds,
+            Self::TenSeconds => Self::Minute,
+            Self::Minute | Self::Gap => Self::Gap,
+        }
+    }
+
+    /// Length of the intervals of a level, nanoseconds.
+    const fn interval_ns(self) -> u64 {
+        match self {
+            Self::Exact => 1,
+            Self::TenSeconds => 10_000_000_000,
+            Self::Minute => 60_000_000_000,
+            Self::Gap => wire::frame::INTERVAL_MAX_NS / 2,
+        }
+    }
+}
+
+/// Makes consecutive records of one session coarser: records whose samples begin in the same
+/// interval of the level become one, which covers all their sequence numbers.
+#[must_use]
+pub fn coarsen(frames: Vec<Frame>, level: Level) -> Vec<Frame> {
+    let mut coarse: Vec<Frame> = Vec::new();
+    let mut group = None;
+    for frame in frames {
+        let start = frame.samples.iter().map(|sample| sample.start_ns).min();
+        let of_frame = start.map(|start| start / level.interval_ns());
+        match coarse.last_mut() {
+            // A frame without samples belongs to whatever it stands beside.
+            Some(last) if of_frame.is_none() || of_frame == group => absorb(last, frame),
+            _ => {
+                group = of_frame;
+                coarse.push(Frame { samples: vec![], mixes: vec![], gap: 0, ..frame });
+                if let Some(last) = coarse.last_mut() {
+                    absorb(last, frame);
+                }
+            }
+        }
+    }
+    if level == Level::Gap {
+        for frame in &mut coarse {
+            frame.gap = frame.gap.max(Gap::SpoolFull as u8);
+            frame.mixes.clear();
+        }
+    }
+    coarse
+}
+
+/// Adds a frame to the one before it, one sample and one mix per NIC.
+fn absorb(into: &mut Frame, frame: Frame) {
+    into.last_seq = frame.last_seq;
+    into.gap = into.gap.max(frame.gap);
+    let mut samples: BTreeMap<NicName, Sample> =
+        into.samples.drain(..).map(|sample| (sample.nic, sample)).collect();
+    for sample in frame.samples {
+        samples.entry(sample.nic).and_modify(|sum| sum.merge(&sample)).or_insert(sample);
+    }
+    into.samples = samples.into_values().collect();
+    let mut mixes: BTreeMap<NicName, Mix> =
+        into.mixes.drain(..).map(|mix| (mix.nic, mix)).collect();
+    for mix in frame.mixes {
+        mixes.entry(mix.nic).and_modify(|sum| sum.merge(&mix)).or_insert(mix);
+    }
+    into.mixes = mixes.into_values().collect();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::frame::Counts;
+
+    const HALF_SECOND: u64 = 500_000_000;
+
+    fn frames(count: u64) -> Vec<Frame> {
+        let sample = |n: u64, nic| Sample {
+            nic: NicName::new(nic).unwrap(),
+            start_ns: n * HALF_SECOND,
+            interval_ns: HALF_SECOND,
+            rx: Counts { bytes: n, packets: 1, peak_1ms_bytes: 5, ..Counts::default() },
+            ..Sample::default()
+        };
+        (0..count)
+            .map(|n| Frame {
+                session: 1,
+                first_seq: n + 1,
+                last_seq: n + 1,
+                gap: 0,
+                samples: vec![sample(n, "eth0"), sample(n, "eth1")],
+                mixes: vec![],
+            })
+            .collect()
+    }
+
+    fn bytes(frames: &[Frame]) -> u64 {
+        frames.iter().flat_map(|frame| &frame.samples).map(|sample| sample.rx.bytes).sum()
+    }
+
+    fn assert_tiles(frames: &[Frame], last: u64) {
+        let mut next = 1;
+        for frame in frames {
+            assert_eq!(frame.first_seq, next);
+            assert_eq!(frame.check(), Ok(()));
+            next = frame.last_seq + 1;
+        }
+        assert_eq!(next, last + 1);
+    }
+
+    #[test]
+    fn each_level_tiles_the_same_numbers_and_conserves_the_sums() {
+        let exact = frames(1000);
+        let (sum, ten) = (bytes(&exact), coarsen(exact, Level::TenSeconds));
+        assert_eq!((ten.len(), bytes(&ten)), (50, sum));
+        assert_tiles(&ten, 1000);
+        assert_eq!((ten[0].samples.len(), ten[0].samples[0].interval_ns), (2, 10_000_000_000));
+        let minute = coarsen(ten, Level::Minute);
+        assert_eq!((minute.len(), bytes(&minute)), (9, sum));
+        assert_tiles(&minute, 1000);
+        let gap = coarsen(minute, Level::Gap);
+        assert_eq!((gap.len(), bytes(&gap), gap[0].gap), (1, sum, Gap::SpoolFull as u8));
+        assert_tiles(&gap, 1000);
+    }
+
+    #[test]
+    fn a_gap_never_covers_more_than_a_frame_may() {
+        let days = frames(5 * 86_400).into_iter().step_by(600).zip(1..).map(|(frame, seq)| Frame {
+            first_seq: seq,
+            last_seq: seq,
+            ..frame
+        });
+        let gaps = coarsen(days.collect(), Level::Gap);
+        assert!(gaps.len() > 1);
+        assert!(gaps.iter().all(|gap| gap.check().is_ok()));
+    }
+}

@@ -1,0 +1,48 @@
+//! Why the spool can't be used.
+
+use std::path::PathBuf;
+
+use super::SCHEMA_VERSION;
+
+/// Why the spool can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// The directory or file can't be opened.
+    #[error("can't open the spool {path}: {error}; make the directory writable or set data_dir")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite or the system said.
+        #[source]
+        error: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A newer agent wrote the file.
+    #[error(
+        "the spool {path} was written by a newer agent (schema {found}, this one knows \
+         {SCHEMA_VERSION}); start the newer one, or move the file away to begin a new spool"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema's version.
+        found: i64,
+    },
+    /// Reading or writing failed.
+    #[error("the spool {path} fails: {error}")]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        error: rusqlite::Error,
+    },
+}
+
+impl SpoolError {
+    /// True if the file's content is damaged, so that a new file may take its place.
+    pub(super) fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        let Self::Sqlite { error, .. } = self else { return false };
+        matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+    }
+}

@@ -1,0 +1,146 @@
+//! Keeping the spool within its limits: forgetting what is committed, coarsening what is old.
+
+use std::time::Duration;
+
+use rusqlite::params;
+use wire::codec::{self, Received};
+use wire::frame::{Frame, Gap};
+
+use super::coarsen::{Level, coarsen};
+use super::{Spool, SpoolError, gap_frame, insert, record};
+
+/// Records that one step of coarsening takes at most.
+const COARSEN_STEP: u32 = 600;
+
+impl Spool {
+    /// Forgets what has been committed for long enough, and coarsens while the spool is over its
+    /// limits. To be called now and then, at least every few seconds.
+    ///
+    /// # Errors
+    /// [`SpoolError::Sqlite`] if the file can't be written.
+    pub fn maintain(&mut self, running: u64, now_ns: u64) -> Result<(), SpoolError> {
+        self.wrap(self.forget(running, now_ns))?;
+        let too_old = now_ns.saturating_sub(nanos(self.limits.max_age));
+        while self.wrap(self.coarsen_oldest(Some(too_old)))? {}
+        if self.wrap(self.used_bytes())? > self.limits.max_size {
+            // What is committed goes first, however short ago that was.
+            self.wrap(self.forget(running, u64::MAX))?;
+        }
+        while self.wrap(self.used_bytes())? > self.limits.max_size
+            && self.wrap(self.coarsen_oldest(None))?
+        {}
+        Ok(())
+    }
+
+    fn forget(&self, running: u64, now_ns: u64) -> rusqlite::Result<()> {
+        let before = now_ns.saturating_sub(nanos(self.limits.keep_committed));
+        let before = before.min(i64::MAX as u64).cast_signed();
+        let transaction = self.db.unchecked_transaction()?;
+        transaction
+            .prepare_cached(
+                "DELETE FROM records WHERE EXISTS (SELECT 1 FROM commits WHERE
+             commits.session = records.session AND at_ns <= ?1 AND seq >= records.last_seq)",
+            )?
+            .execute([before])?;
+        // Of the commits that have had their effect, none is needed any more.
+        transaction.prepare_cached("DELETE FROM commits WHERE at_ns <= ?1")?.execute([before])?;
+        transaction
+            .prepare_cached(
+                "DELETE FROM sessions WHERE session <> ?1 AND committed_seq >= last_seq
+             AND NOT EXISTS (SELECT 1 FROM records WHERE records.session = sessions.session)
+             AND NOT EXISTS (SELECT 1 FROM commits WHERE commits.session = sessions.session)",
+            )?
+            .execute([running.cast_signed()])?;
+        transaction.commit()
+    }
+
+    /// Bytes of the file that hold something.
+    fn used_bytes(&self) -> rusqlite::Result<u64> {
+        let pragma = |name: &str| self.db.query_row(name, [], |row| row.get::<_, i64>(0));
+        let pages = pragma("PRAGMA page_count")? - pragma("PRAGMA freelist_count")?;
+        Ok((pages * pragma("PRAGMA page_size")?).cast_unsigned())
+    }
+
+    /// Makes the oldest records one level coarser; those made before `too_old` become gaps at
+    /// once. False if there is nothing to be gained.
+    fn coarsen_oldest(&self, too_old: Option<u64>) -> rusqlite::Result<bool> {
+        let sessions = self
+            .db
+            .prepare_cached("SELECT session FROM sessions ORDER BY started_ns")?
+            .query_map([], |row| row.get(0))?
+            .collect::<rusqlite::Result<Vec<i64>>>()?;
+        for level in Level::COARSENABLE {
+            for &session in &sessions {
+                let into = if too_old.is_some() { Level::Gap } else { level.coarser() };
+                if (too_old.is_none() || level != Level::Gap)
+                    && self.coarsen_session(session, level, into, too_old)?
+                {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn coarsen_session(
+        &self,
+        session: i64,
+        level: Level,
+        into: Level,
+        too_old: Option<u64>,
+    ) -> rusqlite::Result<bool> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT first_seq, last_seq, made_ns, frame FROM records
+             WHERE session = ?1 AND level = ?2 AND made_ns < ?3 AND first_seq >
+                 (SELECT committed_seq FROM sessions WHERE sessions.session = ?1)
+             ORDER BY first_seq LIMIT ?4",
+        )?;
+        let made_before = too_old.map_or(i64::MAX, u64::cast_signed);
+        let mut rows = statement.query(params![session, level as u8, made_before, COARSEN_STEP])?;
+        let sent = self.sent.get(&session.cast_unsigned());
+        let (mut frames, mut made_ns): (Vec<Frame>, u64) = (Vec::new(), 0);
+        while let Some(row) = rows.next()? {
+            let first = row.get::<_, i64>(0)?.cast_unsigned();
+            let last = row.get::<_, i64>(1)?.cast_unsigned();
+            let is_sent = sent.is_some_and(|sent| {
+                sent.iter().any(|range| range.first <= last && first <= range.last)
+            });
+            let follows = frames.last().is_none_or(|frame| frame.last_seq + 1 == first);
+            if is_sent || !follows {
+                if frames.is_empty() {
+                    continue;
+                }
+                break;
+            }
+            made_ns = row.get::<_, i64>(2)?.cast_unsigned();
+            frames.push(match codec::decode(&row.get::<_, Vec<u8>>(3)?) {
+                Ok(Received::Frame(frame)) => frame,
+                // A record that can't be read any more says at least which numbers it had.
+                _ => gap_frame(session.cast_unsigned(), first, last, Gap::SpoolDamaged),
+            });
+        }
+        let Some((first, last)) = frames.first().zip(frames.last()) else { return Ok(false) };
+        let range = [session, first.first_seq.cast_signed(), last.last_seq.cast_signed()];
+        let before = frames.len();
+        let coarse = coarsen(frames, into);
+        if coarse.len() >= before && level == into {
+            return Ok(false);
+        }
+        drop(rows);
+        let transaction = self.db.unchecked_transaction()?;
+        transaction
+            .prepare_cached(
+                "DELETE FROM records WHERE session = ?1 AND first_seq BETWEEN ?2 AND ?3",
+            )?
+            .execute(range)?;
+        for frame in &coarse {
+            insert(&transaction, session.cast_unsigned(), &record(frame), into, made_ns)?;
+        }
+        transaction.commit()?;
+        Ok(true)
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
