@@ -1,1 +1,4 @@
 //! The collector: takes in what agents measure, keeps it in a database, and shows it.
+
+pub mod store;
+pub mod writer;

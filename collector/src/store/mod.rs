@@ -1,0 +1,119 @@
+//! The store: where rows end up. One trait; the writer is the only one who adds to the facts.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use wire::frame::Frame;
+use wire::id::ClientId;
+use wire::message::{Hello, Inventory};
+
+/// A store of everything that agents deliver.
+#[async_trait]
+pub trait Store: Send + Sync + Debug {
+    /// Registers a client and the sessions of its [`Hello`], and opens them: each gets a new
+    /// epoch, so that what an earlier connection left to commit is refused from now on. Answers
+    /// in the order of the [`Hello`].
+    async fn open_sessions(
+        &self,
+        client: &ClientId,
+        hello: &Hello,
+        now_ns: u64,
+    ) -> Result<Vec<SessionState>, StoreError>;
+
+    /// How far sessions are, as the store knows them now.
+    async fn committed(&self, sessions: &[u64]) -> Result<Vec<SessionState>, StoreError>;
+
+    /// Adds the rows of a batch and moves every session on, all or nothing. Each session must be
+    /// at its expected number and epoch, or [`StoreError::Conflict`] names those that aren't.
+    async fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Keeps what an agent says about its NICs.
+    async fn record_inventory(
+        &self,
+        client: &ClientId,
+        inventory: &Inventory,
+        now_ns: u64,
+    ) -> Result<(), StoreError>;
+
+    /// Keeps by how much an agent's clock is ahead of the collector's, nanoseconds.
+    async fn record_clock_offset(&self, session: u64, offset_ns: i64) -> Result<(), StoreError>;
+}
+
+/// How far a session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionState {
+    /// Its id.
+    pub session: u64,
+    /// Every sequence number up to this one is committed.
+    pub seq: u64,
+    /// How often it was opened.
+    pub epoch: u64,
+}
+
+/// What is committed in one transaction.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// The sessions, each once.
+    pub sessions: Vec<SessionBatch>,
+}
+
+/// What one session adds to a batch.
+#[derive(Debug, Clone)]
+pub struct SessionBatch {
+    /// Whose session it is.
+    pub client: ClientId,
+    /// Its id.
+    pub session: u64,
+    /// The opening under which the frames arrived.
+    pub epoch: u64,
+    /// What must be committed of it before.
+    pub expected: u64,
+    /// Frames that tile the numbers from `expected + 1` on; never empty.
+    pub frames: Vec<Frame>,
+}
+
+impl SessionBatch {
+    /// What is committed of the session after the batch.
+    #[must_use]
+    pub fn last_seq(&self) -> u64 {
+        self.frames.last().map_or(self.expected, |frame| frame.last_seq)
+    }
+}
+
+impl Batch {
+    /// Rows that the batch adds.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        let frames = self.sessions.iter().flat_map(|session| &session.frames);
+        frames.map(|frame| frame.samples.len() + frame.mixes.len()).sum()
+    }
+}
+
+/// Why a store didn't do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Sessions that are not where the batch expects them; nothing was committed.
+    #[error("sessions {sessions:016x?} were opened or moved on by another connection")]
+    Conflict {
+        /// Which ones.
+        sessions: Vec<u64>,
+    },
+    /// A session id that another client has used.
+    #[error("session {session:016x} belongs to client {owner}, not to {client}")]
+    ForeignSession {
+        /// The session.
+        session: u64,
+        /// Whose it is.
+        owner: String,
+        /// Who wanted it.
+        client: String,
+    },
+    /// The store fails.
+    #[error("the store {location} fails: {reason}")]
+    Failed {
+        /// Path or address of the store.
+        location: String,
+        /// What went wrong and what to do.
+        reason: String,
+    },
+}
