@@ -13,7 +13,8 @@ pub const SAMPLES_MAX: usize = 1024;
 /// Longest interval a sample may cover, nanoseconds (60 s, or a coarsened day).
 pub const INTERVAL_MAX_NS: u64 = 86_400_000_000_000;
 
-/// Shortest interval a sample may cover, nanoseconds (10 ms).
+/// Shortest interval that can be set, nanoseconds (10 ms). The first and last sample of a capture
+/// are as short as they come.
 pub const INTERVAL_MIN_NS: u64 = 10_000_000;
 
 /// One report. It covers the sequence numbers `first_seq..=last_seq` of its session: one number
@@ -210,7 +211,7 @@ pub enum FrameError {
     #[error("a sample's NIC name is empty or not terminated")]
     NicName,
     /// An interval out of range.
-    #[error("an interval of {0} ns; 10 ms to one day are allowed")]
+    #[error("an interval of {0} ns; 1 ns to one day are allowed")]
     Interval(u64),
     /// A figure that the database's signed 64-bit numbers can't hold.
     #[error("a figure above 2^63 - 1")]
@@ -249,7 +250,7 @@ fn check_interval(nic: &NicName, start_ns: u64, interval_ns: u64) -> Result<(), 
     if nic.as_str().is_none() {
         return Err(FrameError::NicName);
     }
-    if !(INTERVAL_MIN_NS..=INTERVAL_MAX_NS).contains(&interval_ns) {
+    if !(1..=INTERVAL_MAX_NS).contains(&interval_ns) {
         return Err(FrameError::Interval(interval_ns));
     }
     check_figures([start_ns])
@@ -291,14 +292,20 @@ impl KernelCounts {
 }
 
 impl MixCounts {
+    /// Number of figures.
+    pub const FIGURES: usize = size_of::<Self>() / size_of::<u64>();
+
     pub(crate) fn figures(&self) -> impl Iterator<Item = u64> + use<> {
+        let mut figures = [0; Self::FIGURES];
         let mut copy = *self;
-        let figures: Vec<u64> = copy.figures_mut().map(|figure| *figure).collect();
+        for (figure, own) in figures.iter_mut().zip(copy.figures_mut()) {
+            *figure = *own;
+        }
         figures.into_iter()
     }
 
     /// Every figure, in a fixed order.
-    pub(crate) fn figures_mut(&mut self) -> impl Iterator<Item = &mut u64> {
+    pub fn figures_mut(&mut self) -> impl Iterator<Item = &mut u64> {
         let Self {
             multicast_packets,
             broadcast_packets,
@@ -368,8 +375,8 @@ mod tests {
         nameless.samples[0].nic = NicName::default();
         assert_eq!(nameless.check(), Err(FrameError::NicName));
         let mut short = frame();
-        short.samples[0].interval_ns = 1;
-        assert_eq!(short.check(), Err(FrameError::Interval(1)));
+        short.samples[0].interval_ns = 0;
+        assert_eq!(short.check(), Err(FrameError::Interval(0)));
         let mut huge = frame();
         huge.samples[0].tx.peak_1ms_bytes = u32::MAX;
         assert_eq!(huge.check(), Err(FrameError::TooLarge));

@@ -46,6 +46,12 @@ impl<const STEPS: usize> Burst<STEPS> {
         self.peak = self.peak.max(self.window);
     }
 
+    /// The peak so far in bytes, since the start or the last [`Burst::take`].
+    #[must_use]
+    pub const fn peak(&self) -> u64 {
+        self.peak
+    }
+
     /// The peak in bytes since the last call; the next one starts from an empty window, so that
     /// a peak lies inside its interval.
     pub fn take(&mut self) -> u64 {

@@ -1,3 +1,16 @@
 //! Accounting: from facts about packets to the figures of an interval.
+//!
+//! One reader per ring counts, one sampler takes what was counted. Between them stand the slots
+//! of a [`counters::Bank`], handed over without a lock ([`handover`]). Which slot a packet belongs
+//! to is decided by its own timestamp ([`clock`], [`interval`]).
 
 pub mod burst;
+pub mod clock;
+pub mod counters;
+pub mod handover;
+pub mod interval;
+
+/// The atomics of the hand-over, under one name so that loom's can take their place in a test.
+mod sync {
+    pub use std::sync::atomic::{AtomicU64, Ordering, fence};
+}

@@ -1,0 +1,261 @@
+//! Counters: what a reader counts over a block, and the bank of slots it adds that to.
+
+use std::ops::Range;
+
+use wire::frame::MixCounts;
+
+use super::handover::{Handover, Seal};
+use super::sync::{AtomicU64, Ordering};
+
+/// Slots of a bank. With intervals of 10 ms the sampler may stand still for more than half a
+/// second before packets are counted in another slot than their own.
+pub const SLOTS: u64 = 64;
+
+/// One direction of a tally.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes on the wire.
+    pub bytes: u64,
+    /// Packets on the wire.
+    pub packets: u64,
+    /// Packets as the tap saw them.
+    pub captured: u64,
+    /// What they were made of.
+    pub mix: MixCounts,
+    /// Most bytes within any 1 ms.
+    pub peak_1ms_bytes: u64,
+    /// Most bytes within any 10 ms.
+    pub peak_10ms_bytes: u64,
+}
+
+/// What was counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Received traffic.
+    pub rx: Traffic,
+    /// Transmitted traffic.
+    pub tx: Traffic,
+    /// Packets that belong to another slot than the one they are counted in.
+    pub late: u64,
+    /// Packets counted as captured because their headers could not be read.
+    pub inexact: u64,
+}
+
+const SUMS: usize = 3 + MixCounts::FIGURES;
+
+impl Traffic {
+    /// The figures that add up, in a fixed order.
+    fn sums_mut(&mut self) -> impl Iterator<Item = &mut u64> {
+        let Self { bytes, packets, captured, mix, .. } = self;
+        [bytes, packets, captured].into_iter().chain(mix.figures_mut())
+    }
+
+    /// Adds what another ring of the same NIC counted in the same slot. The peaks of two rings
+    /// may not have been at the same time: the greater one did pass for certain.
+    fn merge(&mut self, mut other: Self) {
+        for (sum, more) in self.sums_mut().zip(other.sums_mut()) {
+            *sum += *more;
+        }
+        self.peak_1ms_bytes = self.peak_1ms_bytes.max(other.peak_1ms_bytes);
+        self.peak_10ms_bytes = self.peak_10ms_bytes.max(other.peak_10ms_bytes);
+    }
+}
+
+impl Tally {
+    /// Adds what another ring of the same NIC counted in the same slot.
+    pub fn merge(&mut self, other: Self) {
+        self.rx.merge(other.rx);
+        self.tx.merge(other.tx);
+        self.late += other.late;
+        self.inexact += other.inexact;
+    }
+}
+
+/// One direction of a slot.
+#[derive(Debug)]
+struct Cells {
+    sums: [AtomicU64; SUMS],
+    peak_1ms: AtomicU64,
+    peak_10ms: AtomicU64,
+}
+
+impl Default for Cells {
+    fn default() -> Self {
+        let zero = || AtomicU64::new(0);
+        Self { sums: std::array::from_fn(|_| zero()), peak_1ms: zero(), peak_10ms: zero() }
+    }
+}
+
+impl Cells {
+    fn add(&self, traffic: &mut Traffic) {
+        if traffic.captured == 0 {
+            return;
+        }
+        for (cell, figure) in self.sums.iter().zip(traffic.sums_mut()) {
+            if *figure != 0 {
+                cell.fetch_add(*figure, Ordering::Relaxed);
+            }
+        }
+        self.peak_1ms.fetch_max(traffic.peak_1ms_bytes, Ordering::Relaxed);
+        self.peak_10ms.fetch_max(traffic.peak_10ms_bytes, Ordering::Relaxed);
+    }
+
+    fn take(&self) -> Traffic {
+        let mut traffic = Traffic {
+            peak_1ms_bytes: self.peak_1ms.swap(0, Ordering::Relaxed),
+            peak_10ms_bytes: self.peak_10ms.swap(0, Ordering::Relaxed),
+            ..Traffic::default()
+        };
+        for (cell, figure) in self.sums.iter().zip(traffic.sums_mut()) {
+            *figure = cell.swap(0, Ordering::Relaxed);
+        }
+        traffic
+    }
+}
+
+/// The counters of one slot, alone on their cache lines.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Slot {
+    rx: Cells,
+    tx: Cells,
+    late: AtomicU64,
+    inexact: AtomicU64,
+}
+
+/// The slots of one ring: its reader counts into them, the sampler takes them one after another.
+#[derive(Debug)]
+pub struct Bank {
+    handover: Handover,
+    slots: Box<[Slot]>,
+}
+
+impl Bank {
+    /// Starts with the given slot as the oldest open one.
+    #[must_use]
+    pub fn new(open: u64) -> Self {
+        let slots = (0..SLOTS).map(|_| Slot::default()).collect();
+        Self { handover: Handover::new(open), slots }
+    }
+
+    /// The reader enters a block and learns which slots it may count into until it leaves.
+    ///
+    /// The slot before the oldest open one may still be in the sampler's hands: it isn't among
+    /// them.
+    pub fn enter(&self) -> Range<u64> {
+        let open = self.handover.enter();
+        open..open + SLOTS - 1
+    }
+
+    /// The reader adds what it counted in a slot; only between entering and leaving a block.
+    pub fn add(&self, slot: u64, tally: &mut Tally) {
+        let cells = self.slot(slot);
+        cells.rx.add(&mut tally.rx);
+        cells.tx.add(&mut tally.tx);
+        for (cell, figure) in [(&cells.late, tally.late), (&cells.inexact, tally.inexact)] {
+            if figure != 0 {
+                cell.fetch_add(figure, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The reader leaves the block.
+    pub fn leave(&self) {
+        self.handover.leave();
+    }
+
+    /// The sampler seals a slot, each one after its forerunner was taken.
+    #[must_use]
+    pub fn seal(&self, slot: u64) -> Seal {
+        self.handover.seal(slot + 1)
+    }
+
+    /// The sampler takes a slot that it has sealed; `None` while the reader is still inside the
+    /// block that it was in then.
+    #[must_use]
+    pub fn take(&self, slot: u64, seal: Seal) -> Option<Tally> {
+        self.handover.is_left(seal).then(|| {
+            let cells = self.slot(slot);
+            Tally {
+                rx: cells.rx.take(),
+                tx: cells.tx.take(),
+                late: cells.late.swap(0, Ordering::Relaxed),
+                inexact: cells.inexact.swap(0, Ordering::Relaxed),
+            }
+        })
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "a remainder of a small number")]
+    fn slot(&self, number: u64) -> &Slot {
+        &self.slots[(number % SLOTS) as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    fn tally(n: u64) -> Tally {
+        let mut traffic = Traffic { peak_1ms_bytes: n, peak_10ms_bytes: n, ..Traffic::default() };
+        traffic.sums_mut().for_each(|figure| *figure = n);
+        Tally { rx: traffic, tx: traffic, late: n, inexact: n }
+    }
+
+    #[test]
+    fn every_figure_comes_out_of_the_slot_it_went_into_and_only_once() {
+        let bank = Bank::new(7);
+        assert_eq!(bank.enter(), 7..7 + SLOTS - 1);
+        bank.add(7, &mut tally(1));
+        bank.add(7, &mut tally(2));
+        bank.add(8, &mut tally(10));
+        let seal = bank.seal(7);
+        assert_eq!(bank.take(7, seal), None, "the reader is inside its block");
+        bank.leave();
+        let taken = bank.take(7, seal).unwrap();
+        let mut sum = tally(3);
+        for traffic in [&mut sum.rx, &mut sum.tx] {
+            (traffic.peak_1ms_bytes, traffic.peak_10ms_bytes) = (2, 2);
+        }
+        assert_eq!(taken, sum);
+        assert_eq!(bank.take(8, bank.seal(8)), Some(tally(10)));
+        assert_eq!(bank.enter().start, 9);
+        bank.leave();
+        assert_eq!(bank.take(7 + SLOTS, bank.seal(7 + SLOTS)), Some(Tally::default()));
+    }
+
+    #[test]
+    fn under_load_the_samplers_sum_is_the_readers() {
+        const BLOCKS: u64 = 100_000;
+        let bank = Bank::new(0);
+        let (mut slot, mut sum) = (0, Tally::default());
+        let mut take = |bank: &Bank| {
+            let seal = bank.seal(slot);
+            let taken = loop {
+                match bank.take(slot, seal) {
+                    Some(taken) => break taken,
+                    None => thread::yield_now(),
+                }
+            };
+            sum.merge(taken);
+            slot += 1;
+        };
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                for n in 0..BLOCKS {
+                    let open = bank.enter();
+                    bank.add(open.start + n % (open.end - open.start), &mut tally(1));
+                    bank.leave();
+                }
+            });
+            while !reader.is_finished() {
+                take(&bank);
+            }
+        });
+        for _ in 0..SLOTS {
+            take(&bank);
+        }
+        assert_eq!((sum.rx.bytes, sum.tx.mix.tcp_rst_packets, sum.late), (BLOCKS, BLOCKS, BLOCKS));
+    }
+}

@@ -1,0 +1,72 @@
+//! The hand-over between reader and sampler under every interleaving that the memory model allows:
+//! the same source, compiled against loom's atomics.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "../src/account/handover.rs"]
+#[allow(missing_docs, unreachable_pub, reason = "documented where it belongs")]
+mod handover;
+
+mod sync {
+    pub use loom::sync::atomic::{AtomicU64, Ordering, fence};
+}
+
+use loom::sync::Arc;
+use loom::thread;
+use sync::{AtomicU64, Ordering};
+
+use handover::Handover;
+
+/// Slots of the bank in the test: as in the real one, the newest that may be open is the one
+/// before the oldest comes round again.
+const SLOTS: usize = 2;
+
+struct Bank {
+    handover: Handover,
+    slots: [AtomicU64; SLOTS],
+}
+
+impl Bank {
+    fn new() -> Self {
+        Self { handover: Handover::new(0), slots: Default::default() }
+    }
+
+    fn slot(&self, number: u64) -> &AtomicU64 {
+        &self.slots[usize::try_from(number).unwrap() % SLOTS]
+    }
+
+    /// Seals the slot and, when the reader lets it, takes what is in it.
+    fn take(&self, number: u64) -> u64 {
+        let seal = self.handover.seal(number + 1);
+        while !self.handover.is_left(seal) {
+            thread::yield_now();
+        }
+        self.slot(number).swap(0, Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn what_a_reader_counts_is_taken_once_and_from_the_slot_it_was_counted_in() {
+    loom::model(|| {
+        let bank = Arc::new(Bank::new());
+        let reader = {
+            let bank = Arc::clone(&bank);
+            thread::spawn(move || {
+                let mut counted = [0; 3];
+                for amount in [1, 10] {
+                    // In two parts, as packets of one block are.
+                    let open = bank.handover.enter();
+                    bank.slot(open).fetch_add(amount, Ordering::Relaxed);
+                    bank.slot(open).fetch_add(100 * amount, Ordering::Relaxed);
+                    counted[usize::try_from(open).unwrap()] += 101 * amount;
+                    bank.handover.leave();
+                }
+                counted
+            })
+        };
+        let taken = [bank.take(0), bank.take(1)];
+        let counted = reader.join().unwrap();
+        let rest = bank.take(2);
+        assert_eq!([taken[0], taken[1], rest], counted);
+    });
+}
