@@ -2,4 +2,5 @@
 
 pub mod account;
 pub mod capture;
+pub mod sampler;
 pub mod ship;

@@ -1,5 +1,7 @@
 //! The store: where rows end up. One trait; the writer is the only one who adds to the facts.
 
+pub mod query;
+
 use std::fmt::Debug;
 
 use async_trait::async_trait;

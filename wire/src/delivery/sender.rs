@@ -75,6 +75,16 @@ impl Sender {
         true
     }
 
+    /// Everything up to `last` was made, and not sent live: the backlog takes it.
+    pub fn on_kept(&mut self, last: u64) {
+        if last > self.last {
+            self.last = last;
+            if let Some(connection) = &mut self.connection {
+                connection.live_from = None;
+            }
+        }
+    }
+
     /// A record that was to be sent live doesn't fit a datagram: it goes by stream.
     pub fn on_too_long_for_live(&mut self, seq: u64) {
         if let Some(connection) = &mut self.connection
@@ -252,6 +262,16 @@ mod tests {
         sender.on_connected(0);
         sender.on_streamed(1, 12);
         assert_eq!(sender.poll_stream(), Some(range(13, 20)));
+    }
+
+    #[test]
+    fn what_was_made_and_not_sent_live_joins_the_backlog() {
+        let mut sender = Sender::new(0, 0);
+        sender.on_connected(0);
+        sender.on_made(at(0));
+        sender.on_kept(5);
+        sender.on_made(at(1));
+        assert_eq!(sender.poll_stream(), Some(range(1, 5)));
     }
 
     #[test]

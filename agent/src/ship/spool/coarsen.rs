@@ -74,6 +74,21 @@ pub fn coarsen(frames: Vec<Frame>, level: Level) -> Vec<Frame> {
     coarse
 }
 
+/// Makes records that wait in memory for an unwritable spool coarser, so that they stay few:
+/// half of them, the older ones, by the finest level that takes effect.
+#[must_use]
+pub fn coarsen_pending(mut frames: Vec<Frame>) -> std::collections::VecDeque<Frame> {
+    let newer = frames.split_off(frames.len() / 2);
+    let few = frames.len() / 2;
+    for level in [Level::TenSeconds, Level::Minute, Level::Gap] {
+        frames = coarsen(frames, level);
+        if frames.len() <= few {
+            break;
+        }
+    }
+    frames.into_iter().chain(newer).collect()
+}
+
 /// Adds a frame to the one before it, one sample and one mix per NIC.
 fn absorb(into: &mut Frame, frame: Frame) {
     into.last_seq = frame.last_seq;
@@ -146,6 +161,15 @@ mod tests {
         let gap = coarsen(minute, Level::Gap);
         assert_eq!((gap.len(), bytes(&gap), gap[0].gap), (1, sum, Gap::SpoolFull as u8));
         assert_tiles(&gap, 1000);
+    }
+
+    #[test]
+    fn what_waits_in_memory_becomes_fewer_and_keeps_its_sums() {
+        let exact = frames(1000);
+        let sum = bytes(&exact);
+        let fewer: Vec<Frame> = coarsen_pending(exact).into();
+        assert_eq!((fewer.len(), bytes(&fewer)), (525, sum));
+        assert_tiles(&fewer, 1000);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use wire::frame::{Frame, Gap};
 use wire::message::{Committed, SeqRange};
 
 use self::coarsen::Level;
+pub use self::coarsen::coarsen_pending;
 pub use self::error::SpoolError;
 
 /// Version of the file's schema (`PRAGMA user_version`).

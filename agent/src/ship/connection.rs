@@ -1,0 +1,107 @@
+//! The connection to a collector: made again for ever, across a list of collectors.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use quinn::{ClientConfig, Connection, Endpoint};
+
+use super::control::close_reason;
+
+/// How long a handshake may take: QUIC itself would wait for the idle timeout.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// A collector's address as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Host name or IP address.
+    pub host: String,
+    /// UDP port.
+    pub port: u16,
+}
+
+impl std::fmt::Display for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The name has no address.
+    #[error("can't find collector {server}: {error}; check server.host")]
+    Resolve {
+        /// The collector.
+        server: Server,
+        /// What the resolver said.
+        #[source]
+        error: std::io::Error,
+    },
+    /// No UDP socket.
+    #[error("can't open a UDP socket: {0}")]
+    Socket(#[source] std::io::Error),
+    /// The collector can't be reached or refuses.
+    #[error("can't connect to collector {server} ({address}): {reason}")]
+    Refused {
+        /// The collector.
+        server: Server,
+        /// The address tried last.
+        address: SocketAddr,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Connects to one collector, by any of its addresses. The connection must speak
+/// [`wire::ALPN`] and prove to be `server_name`.
+///
+/// # Errors
+/// [`ConnectError`] of the address tried last.
+pub async fn connect(
+    server: &Server,
+    server_name: &str,
+    config: &ClientConfig,
+) -> Result<(Endpoint, Connection), ConnectError> {
+    let resolve_error = |error| ConnectError::Resolve { server: server.clone(), error };
+    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((server.host.as_str(), server.port))
+        .await
+        .map_err(resolve_error)?
+        .collect();
+    let none = std::io::Error::other("the name has no address");
+    let mut failure = resolve_error(none);
+    for address in addresses {
+        match connect_to(address, server_name, config.clone()).await? {
+            Ok(connected) => return Ok(connected),
+            Err(reason) => {
+                failure = ConnectError::Refused { server: server.clone(), address, reason };
+            }
+        }
+    }
+    Err(failure)
+}
+
+async fn connect_to(
+    address: SocketAddr,
+    server_name: &str,
+    config: ClientConfig,
+) -> Result<Result<(Endpoint, Connection), String>, ConnectError> {
+    let local: SocketAddr = if address.is_ipv4() {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    } else {
+        (Ipv6Addr::UNSPECIFIED, 0).into()
+    };
+    let endpoint = Endpoint::client(local).map_err(ConnectError::Socket)?;
+    let connecting = match endpoint.connect_with(config, address, server_name) {
+        Ok(connecting) => connecting,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    Ok(match tokio::time::timeout(HANDSHAKE, connecting).await {
+        Ok(Ok(connection)) => Ok((endpoint, connection)),
+        Ok(Err(error)) => Err(close_reason(&error)),
+        Err(_) => Err(format!("no answer within {HANDSHAKE:?}; is UDP {} open?", address.port())),
+    })
+}

@@ -1,0 +1,74 @@
+//! The control stream: messages in both directions, one after the other.
+
+use quinn::{Connection, RecvStream, SendStream};
+use wire::codec::{self, CodecError, HEADER_LEN, Received};
+use wire::message::Message;
+
+/// Why talking to the collector ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The stream or connection is gone.
+    #[error("{0}")]
+    Gone(String),
+    /// What arrived is not what this protocol knows.
+    #[error("the collector sent what can't be understood: {0}")]
+    Codec(#[from] CodecError),
+    /// A frame where a message should be.
+    #[error("the collector sent a frame; only agents do")]
+    Frame,
+}
+
+/// Reads the next message.
+///
+/// # Errors
+/// [`ControlError`] says why there is none.
+pub async fn read(
+    stream: &mut RecvStream,
+    connection: &Connection,
+) -> Result<Message, ControlError> {
+    let gone = |error: &dyn std::fmt::Display| ControlError::Gone(why(connection, error));
+    let mut header = [0; HEADER_LEN];
+    stream.read_exact(&mut header).await.map_err(|error| gone(&error))?;
+    let header = codec::decode_header(header)?;
+    let mut body = vec![0; header.len() as usize];
+    stream.read_exact(&mut body).await.map_err(|error| gone(&error))?;
+    match codec::decode_body(header, &body)? {
+        Received::Message(message) => Ok(message),
+        Received::Frame(_) => Err(ControlError::Frame),
+    }
+}
+
+/// Writes a message.
+///
+/// # Errors
+/// [`ControlError::Gone`] if the connection is.
+pub async fn write(
+    stream: &mut SendStream,
+    connection: &Connection,
+    message: &Message,
+) -> Result<(), ControlError> {
+    let written = stream.write_all(&codec::encode_message(message)).await;
+    written.map_err(|error| ControlError::Gone(why(connection, &error)))
+}
+
+/// What closed a connection, in words: the collector's own where it gave any.
+#[must_use]
+pub fn why(connection: &Connection, error: &dyn std::fmt::Display) -> String {
+    match connection.close_reason() {
+        Some(reason) => close_reason(&reason),
+        None => error.to_string(),
+    }
+}
+
+/// The reason of a closed connection in words.
+#[must_use]
+pub fn close_reason(reason: &quinn::ConnectionError) -> String {
+    match reason {
+        quinn::ConnectionError::ApplicationClosed(close) => {
+            format!("the collector closed: {}", String::from_utf8_lossy(&close.reason))
+        }
+        quinn::ConnectionError::TimedOut => "the collector doesn't answer".into(),
+        quinn::ConnectionError::Reset => "the collector was restarted".into(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,366 @@
+//! Delivery over one connection after another: the I/O around `wire::delivery::Sender`.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossbeam_channel::Sender as Requests;
+use quinn::{Connection, RecvStream, SendStream};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use wire::delivery::Sender;
+use wire::message::{
+    Ack, Committed, Hello, Host, Inventory, Message, Probe, ProbeReply, SeqRange, Session,
+};
+
+use super::control::{self, ControlError};
+use super::recorder::{Event, Request, ask};
+use super::spool::{Record, SpoolError, SpooledSession};
+
+/// Close code of a connection that has done its work.
+const CLOSE_DONE: u32 = 0;
+
+/// Why delivery over a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// The connection broke or the collector speaks nonsense.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The collector refuses this agent.
+    #[error("the collector refuses this agent: {0}")]
+    Refused(String),
+    /// Something else than an answer to Hello.
+    #[error("the collector answered Hello with something else; run the same release on both ends")]
+    NoWelcome,
+    /// The spool can't be read.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The recorder has ended.
+    #[error("the spool's thread has ended")]
+    RecorderGone,
+}
+
+/// What the agent says of itself.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// What the operator calls the client.
+    pub alias: String,
+    /// Facts about the host.
+    pub host: Host,
+}
+
+/// All sessions that have something to deliver.
+#[derive(Debug)]
+pub struct Delivery {
+    about: About,
+    /// Oldest first, the running one last.
+    sessions: Vec<(SpooledSession, Sender)>,
+    requests: Requests<Request>,
+    events: mpsc::Receiver<Event>,
+    /// The running session has ended.
+    finished: bool,
+    inventory: watch::Receiver<Inventory>,
+    started: Instant,
+}
+
+type Sending = Pin<Box<dyn Future<Output = Result<(u64, SeqRange), DeliveryError>> + Send>>;
+
+impl Delivery {
+    /// Delivers `sessions`, of which the last is the running one.
+    #[must_use]
+    pub fn new(
+        about: About,
+        sessions: Vec<SpooledSession>,
+        requests: Requests<Request>,
+        events: mpsc::Receiver<Event>,
+        inventory: watch::Receiver<Inventory>,
+    ) -> Self {
+        let sender = |it: SpooledSession| (it, Sender::new(it.committed_seq, it.last_seq));
+        let sessions = sessions.into_iter().map(sender).collect();
+        let started = Instant::now();
+        Self { about, sessions, requests, events, finished: false, inventory, started }
+    }
+
+    /// True once the running session has ended and everything is in the collector's database.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.finished && self.sessions.iter().all(|(_, sender)| sender.is_done())
+    }
+
+    /// True once the running session has ended.
+    #[must_use]
+    pub const fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Follows what is made until `until`: the next connection is still to come.
+    pub async fn wait(&mut self, until: Instant) {
+        let over = tokio::time::sleep_until(until);
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                () = &mut over => return,
+                event = self.events.recv(), if !self.finished => { self.on_event(event); }
+            }
+        }
+    }
+
+    /// Follows what is made while something else is awaited.
+    pub async fn meanwhile<T>(&mut self, other: impl Future<Output = T>) -> T {
+        tokio::pin!(other);
+        loop {
+            tokio::select! {
+                done = &mut other => return done,
+                event = self.events.recv(), if !self.finished => { self.on_event(event); }
+            }
+        }
+    }
+
+    /// Delivers over a connection until it breaks, or until everything is delivered.
+    ///
+    /// # Errors
+    /// [`DeliveryError`] says why the connection is of no more use.
+    pub async fn over(
+        &mut self,
+        connection: &Connection,
+        welcomed: impl FnOnce(),
+    ) -> Result<(), DeliveryError> {
+        let result = self.talk(connection, welcomed).await;
+        for (_, sender) in &mut self.sessions {
+            sender.on_disconnected();
+        }
+        // The recorder only ends after this.
+        let _gone = self.requests.send(Request::Disconnected);
+        if result.is_ok() {
+            connection.close(CLOSE_DONE.into(), b"finished");
+        }
+        result
+    }
+
+    async fn talk(
+        &mut self,
+        connection: &Connection,
+        welcomed: impl FnOnce(),
+    ) -> Result<(), DeliveryError> {
+        let (mut send, receive) = self.meanwhile(greet(connection, self.hello())).await?;
+        let mut messages = read_messages(connection.clone(), receive);
+        let committed = match self.meanwhile(messages.recv()).await {
+            Some(Ok(Message::Welcome(welcome))) => welcome.committed,
+            Some(Ok(Message::Refused(refused))) => {
+                return Err(DeliveryError::Refused(refused.reason));
+            }
+            Some(Ok(_)) => return Err(DeliveryError::NoWelcome),
+            Some(Err(error)) => return Err(error.into()),
+            None => return Err(DeliveryError::NoWelcome),
+        };
+        let requests = self.requests.clone();
+        let welcome = committed.clone();
+        let told = ask(&requests, |done| Request::Welcome(welcome, done));
+        self.meanwhile(told).await.ok_or(DeliveryError::RecorderGone)?;
+        for (spooled, sender) in &mut self.sessions {
+            let found = committed.iter().find(|state| state.session == spooled.session);
+            sender.on_connected(found.map_or(0, |state| state.seq).min(sender.last()));
+        }
+        welcomed();
+        self.inventory.mark_changed();
+        self.deliver(connection, &mut send, &mut messages).await
+    }
+
+    async fn deliver(
+        &mut self,
+        connection: &Connection,
+        send: &mut SendStream,
+        messages: &mut mpsc::Receiver<Result<Message, ControlError>>,
+    ) -> Result<(), DeliveryError> {
+        let mut sending: Option<Sending> = None;
+        while !self.is_done() {
+            let rtt = connection.rtt();
+            if sending.is_none() {
+                sending = self.next_stream(connection);
+            }
+            let deadlines = self.sessions.iter().filter_map(|(_, sender)| sender.deadline(rtt));
+            let deadline = self.started + deadlines.min().unwrap_or(Duration::from_secs(1 << 30));
+            tokio::select! {
+                event = self.events.recv(), if !self.finished => {
+                    if let Some((record, seq)) = self.on_event(event) {
+                        self.send_live(connection, record, seq);
+                    }
+                }
+                sent = busy(&mut sending) => {
+                    sending = None;
+                    let (session, range) = sent?;
+                    self.sender(session, |sender| sender.on_streamed(range.first, range.last));
+                }
+                message = messages.recv() => match message {
+                    Some(Ok(Message::Ack(ack))) => self.on_ack(&ack, rtt),
+                    Some(Ok(Message::Probe(probe))) => {
+                        control::write(send, connection, &answer(probe)).await?;
+                    }
+                    Some(Ok(Message::Refused(refused))) => {
+                        return Err(DeliveryError::Refused(refused.reason));
+                    }
+                    Some(Ok(other)) => tracing::debug!(?other, "a message of no use to an agent"),
+                    Some(Err(error)) => return Err(error.into()),
+                    None => {
+                        let reason = control::why(connection, &"the control stream ended");
+                        return Err(ControlError::Gone(reason).into());
+                    }
+                },
+                () = tokio::time::sleep_until(deadline) => {
+                    let now = self.started.elapsed();
+                    for (_, sender) in &mut self.sessions {
+                        sender.on_time(now, rtt);
+                    }
+                }
+                Ok(()) = self.inventory.changed() => {
+                    let inventory = self.inventory.borrow_and_update().clone();
+                    control::write(send, connection, &Message::Inventory(inventory)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hello(&self) -> Message {
+        let session = |(it, _): &(SpooledSession, Sender)| Session {
+            session: it.session,
+            started_ns: it.started_ns,
+        };
+        Message::Hello(Hello {
+            sessions: self.sessions.iter().map(session).collect(),
+            alias: self.about.alias.clone(),
+            host: self.about.host.clone(),
+        })
+    }
+
+    /// Takes note of what was made. Gives what is to be sent live.
+    fn on_event(&mut self, event: Option<Event>) -> Option<(Record, u64)> {
+        let now = self.started.elapsed();
+        let (_, running) = self.sessions.last_mut()?;
+        match event {
+            Some(Event::Made(record)) => {
+                let SeqRange { first, last } = record.range;
+                // Records in between were made while this end didn't keep up.
+                running.on_kept(first - 1);
+                if first == last && running.on_made(now) {
+                    return Some((record, first));
+                }
+                running.on_kept(last);
+            }
+            Some(Event::Finished(last)) => {
+                running.on_kept(last);
+                self.finished = true;
+            }
+            None => self.finished = true,
+        }
+        None
+    }
+
+    fn send_live(&mut self, connection: &Connection, record: Record, seq: u64) {
+        let fits = connection.max_datagram_size().is_some_and(|max| record.frame.len() <= max);
+        // What the connection can't take now is sent again by the window.
+        if (!fits || connection.send_datagram(Bytes::from(record.frame)).is_err())
+            && let Some((_, running)) = self.sessions.last_mut()
+        {
+            running.on_too_long_for_live(seq);
+        }
+    }
+
+    fn on_ack(&mut self, ack: &Ack, rtt: Duration) {
+        let now = self.started.elapsed();
+        let Some((spooled, sender)) =
+            self.sessions.iter_mut().find(|(it, _)| it.session == ack.session)
+        else {
+            return;
+        };
+        let before = sender.committed();
+        sender.on_ack(ack, now, rtt);
+        let committed = Committed { session: spooled.session, seq: sender.committed() };
+        if committed.seq > before {
+            let _gone = self.requests.send(Request::Committed(committed));
+        }
+        let running = self.sessions.last().map(|(it, _)| it.session);
+        self.sessions.retain(|(it, sender)| Some(it.session) == running || !sender.is_done());
+    }
+
+    fn sender(&mut self, session: u64, act: impl FnOnce(&mut Sender)) {
+        if let Some((_, sender)) = self.sessions.iter_mut().find(|(it, _)| it.session == session) {
+            act(sender);
+        }
+    }
+
+    /// Starts the next stream, of the oldest session that has something to send by stream.
+    fn next_stream(&self, connection: &Connection) -> Option<Sending> {
+        let (session, range) = self
+            .sessions
+            .iter()
+            .find_map(|(it, sender)| Some((it.session, sender.poll_stream()?)))?;
+        let (connection, requests) = (connection.clone(), self.requests.clone());
+        Some(Box::pin(async move {
+            let records = ask(&requests, |reply| Request::Read(session, range, reply))
+                .await
+                .ok_or(DeliveryError::RecorderGone)??;
+            let gone = |error: &dyn std::fmt::Display| {
+                ControlError::Gone(control::why(&connection, error))
+            };
+            let mut stream = connection.open_uni().await.map_err(|error| gone(&error))?;
+            // Live datagrams and the control stream go first.
+            stream.set_priority(-1).map_err(|error| gone(&error))?;
+            let mut sent = range;
+            for record in &records {
+                stream.write_all(&record.frame).await.map_err(|error| gone(&error))?;
+                sent.last = record.range.last;
+            }
+            stream.finish().map_err(|error| gone(&error))?;
+            Ok((session, sent))
+        }))
+    }
+}
+
+/// Opens the control stream and says Hello.
+async fn greet(
+    connection: &Connection,
+    hello: Message,
+) -> Result<(SendStream, RecvStream), ControlError> {
+    let opened = connection.open_bi().await;
+    let (mut send, receive) =
+        opened.map_err(|error| ControlError::Gone(control::close_reason(&error)))?;
+    control::write(&mut send, connection, &hello).await?;
+    Ok((send, receive))
+}
+
+/// Reads messages in a task of its own, for reading one can't be broken off and taken up again.
+fn read_messages(
+    connection: Connection,
+    mut stream: RecvStream,
+) -> mpsc::Receiver<Result<Message, ControlError>> {
+    let (sender, receiver) = mpsc::channel(16);
+    tokio::spawn(async move {
+        loop {
+            let message = control::read(&mut stream, &connection).await;
+            let failed = message.is_err();
+            if sender.send(message).await.is_err() || failed {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Waits for the stream that is being sent, or for ever if there is none.
+async fn busy(sending: &mut Option<Sending>) -> Result<(u64, SeqRange), DeliveryError> {
+    match sending {
+        Some(sending) => sending.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn answer(probe: Probe) -> Message {
+    let now_ns = super::now_ns();
+    Message::ProbeReply(ProbeReply {
+        asked_ns: probe.asked_ns,
+        arrived_ns: now_ns,
+        answered_ns: now_ns,
+    })
+}

@@ -1,0 +1,223 @@
+//! The recorder: a thread that writes every report to the spool, tells the connection of it, and
+//! reads from the spool what the connection asks for. Sampling never waits for it.
+
+use std::collections::VecDeque;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, never, select, tick};
+use tokio::sync::{mpsc, oneshot};
+use wire::frame::Frame;
+use wire::message::{Committed, SeqRange};
+
+use super::framer::Framer;
+use super::now_ns;
+use super::spool::{Record, Spool, SpoolError};
+use crate::sampler::IntervalReport;
+
+/// How often the spool is brought within its limits.
+const MAINTENANCE: Duration = Duration::from_secs(5);
+
+/// Records that may wait for an unwritable spool before they are coarsened.
+const PENDING_MAX: usize = 4096;
+
+/// Most bytes that one answer holds.
+const READ_BYTES: usize = 64 << 10;
+
+/// What the connection tells or asks.
+#[derive(Debug)]
+pub enum Request {
+    /// The collector accepted the agent and said how far each session is.
+    Welcome(Vec<Committed>, oneshot::Sender<()>),
+    /// The connection is gone.
+    Disconnected,
+    /// A session is committed up to here.
+    Committed(Committed),
+    /// The records of a range are to be sent.
+    Read(u64, SeqRange, oneshot::Sender<Result<Vec<Record>, SpoolError>>),
+}
+
+/// What the recorder tells the connection.
+#[derive(Debug)]
+pub enum Event {
+    /// A record of the running session is in the spool.
+    Made(Record),
+    /// The running session ends with this number.
+    Finished(u64),
+}
+
+/// How the recorder works.
+#[derive(Debug, Clone)]
+pub struct RecorderConfig {
+    /// The running session.
+    pub session: u64,
+    /// Length of a report.
+    pub report_interval: Duration,
+    /// How often what was written is made safe against power loss.
+    pub fsync_interval: Duration,
+}
+
+/// Starts the recorder. It ends once `reports` and `requests` are both closed.
+///
+/// # Errors
+/// If the system gives no thread.
+pub fn start(
+    config: RecorderConfig,
+    spool: Spool,
+    reports: Receiver<IntervalReport>,
+    requests: Receiver<Request>,
+    events: mpsc::Sender<Event>,
+) -> std::io::Result<JoinHandle<()>> {
+    let report_ns = u64::try_from(config.report_interval.as_nanos()).unwrap_or(u64::MAX);
+    let framer = Framer::new(config.session, report_ns);
+    let recorder = Recorder {
+        session: config.session,
+        spool,
+        framer,
+        events,
+        connected: false,
+        pending: VecDeque::new(),
+        failing: None,
+        last_seq: 0,
+    };
+    let fsync = config.fsync_interval;
+    std::thread::Builder::new()
+        .name("spool".into())
+        .spawn(move || recorder.run(reports, &requests, fsync))
+}
+
+#[derive(Debug)]
+struct Recorder {
+    session: u64,
+    spool: Spool,
+    framer: Framer,
+    events: mpsc::Sender<Event>,
+    /// Records are sent as they are made.
+    connected: bool,
+    /// Records that the spool couldn't take yet.
+    pending: VecDeque<Frame>,
+    /// Since when the spool fails.
+    failing: Option<Instant>,
+    last_seq: u64,
+}
+
+impl Recorder {
+    fn run(
+        mut self,
+        mut reports: Receiver<IntervalReport>,
+        requests: &Receiver<Request>,
+        fsync: Duration,
+    ) {
+        let (maintenance, sync) = (tick(MAINTENANCE), tick(fsync));
+        let mut requests = requests.clone();
+        let (mut reporting, mut asked) = (true, true);
+        while reporting || asked {
+            select! {
+                recv(reports) -> report => match report {
+                    Ok(IntervalReport { samples, mixes }) => {
+                        let frames = self.framer.add(samples, mixes);
+                        self.write(frames);
+                    }
+                    Err(_) => {
+                        let frames = self.framer.finish();
+                        self.write(frames);
+                        // A connection that is gone needs no end.
+                        let _gone = self.events.blocking_send(Event::Finished(self.last_seq));
+                        (reports, reporting) = (never(), false);
+                    }
+                },
+                recv(requests) -> request => match request {
+                    Ok(request) => self.on_request(request),
+                    Err(_) => (requests, asked) = (never(), false),
+                },
+                recv(maintenance) -> _ => {
+                    self.write(Vec::new());
+                    let done = self.spool.maintain(self.session, now_ns());
+                    self.note(done);
+                }
+                recv(sync) -> _ => {
+                    let done = self.spool.sync();
+                    self.note(done);
+                }
+            }
+        }
+        let done = self.spool.sync();
+        self.note(done);
+    }
+
+    /// Writes what was made, after what could not be written before.
+    fn write(&mut self, frames: Vec<Frame>) {
+        self.last_seq = frames.last().map_or(self.last_seq, |frame| frame.last_seq);
+        self.pending.extend(frames);
+        if self.pending.is_empty() {
+            return;
+        }
+        match self.spool.append(self.pending.make_contiguous(), now_ns()) {
+            Ok(records) => {
+                self.pending.clear();
+                self.note(Ok(()));
+                for record in records {
+                    if self.connected {
+                        self.spool.on_sent(self.session, record.range);
+                    }
+                    // A connection that doesn't keep up reads the record from the spool later.
+                    let _later = self.events.try_send(Event::Made(record));
+                }
+            }
+            Err(error) => {
+                self.note(Err(error));
+                if self.pending.len() > PENDING_MAX {
+                    self.pending = super::spool::coarsen_pending(self.pending.drain(..).collect());
+                }
+            }
+        }
+    }
+
+    fn on_request(&mut self, request: Request) {
+        match request {
+            Request::Welcome(committed, done) => {
+                self.connected = true;
+                let welcomed = self.spool.on_welcome(&committed, now_ns());
+                self.note(welcomed);
+                let _gone = done.send(());
+            }
+            Request::Disconnected => self.connected = false,
+            Request::Committed(committed) => {
+                let done = self.spool.on_committed(committed, now_ns());
+                self.note(done);
+            }
+            Request::Read(session, range, reply) => {
+                let records = self.spool.read(session, range, READ_BYTES);
+                for record in records.iter().flatten() {
+                    self.spool.on_sent(session, record.range);
+                }
+                let _gone = reply.send(records);
+            }
+        }
+    }
+
+    /// Says once when the spool begins to fail and once when it works again.
+    fn note(&mut self, result: Result<(), SpoolError>) {
+        match (result, self.failing) {
+            (Err(error), None) => {
+                tracing::error!(%error, "what is measured waits in memory; free some space");
+                self.failing = Some(Instant::now());
+            }
+            (Ok(()), Some(since)) if self.pending.is_empty() => {
+                tracing::info!(after = ?since.elapsed(), "the spool can be written again");
+                self.failing = None;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Asks the recorder from async code. `None` once it has ended.
+pub(super) async fn ask<T>(
+    requests: &Sender<Request>,
+    request: impl FnOnce(oneshot::Sender<T>) -> Request,
+) -> Option<T> {
+    let (reply, answer) = oneshot::channel();
+    requests.send(request(reply)).ok()?;
+    answer.await.ok()
+}

@@ -1,0 +1,110 @@
+//! What is read from a store: clients, their NICs, and what those carried.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use wire::message::{Host, Nic};
+
+use super::StoreError;
+
+/// Reading from a store. Every store answers the same questions in the same way.
+#[async_trait]
+pub trait Query: Send + Sync + Debug {
+    /// Every client that ever enrolled its sessions here, by id.
+    async fn clients(&self) -> Result<Vec<Client>, StoreError>;
+
+    /// What one NIC carried over a range, oldest first. At most `limit` points: where there are
+    /// more, neighbours are put together (sums conserved, peaks as maxima).
+    async fn series(&self, range: &SeriesRange) -> Result<Series, StoreError>;
+
+    /// Whether the store answers at all.
+    async fn ready(&self) -> Result<(), StoreError>;
+}
+
+/// A client as the store knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// Its id.
+    pub client: String,
+    /// What its operator calls it.
+    pub alias: String,
+    /// When it first connected, nanoseconds since 1970 (UTC).
+    pub created_ns: u64,
+    /// When something of it was last committed or it last connected, nanoseconds since 1970 (UTC).
+    pub last_seen_ns: u64,
+    /// Facts about the host, as last told.
+    pub host: Host,
+    /// By how much its clock is ahead of the collector's, nanoseconds, of its newest session.
+    pub clock_offset_ns: Option<i64>,
+    /// Its NICs, as last told.
+    pub nics: Vec<Nic>,
+}
+
+/// From which table points are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolution {
+    /// `bandwidth_stats`: the samples themselves.
+    Raw,
+    /// `bandwidth_1m`.
+    Minute,
+    /// `bandwidth_5m`.
+    FiveMinutes,
+}
+
+/// What of a series is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeriesRange {
+    /// Whose.
+    pub client: String,
+    /// Which NIC.
+    pub nic: String,
+    /// First start of an interval, nanoseconds since 1970 (UTC).
+    pub from_ns: u64,
+    /// Intervals that start here or later are left out.
+    pub to_ns: u64,
+    /// Most points to give, at least 1.
+    pub limit: usize,
+    /// `None`: the finest that has few enough rows for the range.
+    pub resolution: Option<Resolution>,
+}
+
+/// What one NIC carried over a range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Series {
+    /// Where the points come from.
+    pub resolution: Resolution,
+    /// The points, oldest first. Time that no point covers was not measured.
+    pub points: Vec<Point>,
+}
+
+/// What one NIC carried in one interval.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Point {
+    /// Start, nanoseconds since 1970 (UTC).
+    pub start_ns: u64,
+    /// Length in nanoseconds.
+    pub interval_ns: u64,
+    /// Received.
+    pub rx: PointCounts,
+    /// Transmitted.
+    pub tx: PointCounts,
+    /// Packets the ring had no room for, both directions.
+    pub drops: u64,
+    /// Bits of [`wire::frame::flags`].
+    pub flags: u32,
+}
+
+/// One direction of a point.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PointCounts {
+    /// Bytes on the wire.
+    pub bytes: u64,
+    /// Packets on the wire.
+    pub packets: u64,
+    /// Packets as the tap saw them.
+    pub captured: u64,
+    /// Most bytes within any 1 ms.
+    pub peak_1ms_bytes: u32,
+    /// Most bytes within any 10 ms.
+    pub peak_10ms_bytes: u32,
+}
