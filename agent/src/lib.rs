@@ -2,5 +2,7 @@
 
 pub mod account;
 pub mod capture;
+pub mod clocks;
+pub mod nic;
 pub mod sampler;
 pub mod ship;

@@ -60,7 +60,7 @@ fn every_packet_on_loopback_is_seen_once_per_direction() {
         ring.wait(100).unwrap();
     }
     assert_eq!((rx, tx), (SENT, SENT));
-    let statistics = ring.take_statistics().unwrap();
+    let statistics = ring.statistics().unwrap().take().unwrap();
     assert_eq!((statistics.offered, statistics.dropped), (2 * SENT, 0));
 }
 
