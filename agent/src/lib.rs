@@ -6,3 +6,5 @@ pub mod clocks;
 pub mod nic;
 pub mod sampler;
 pub mod ship;
+pub mod units;
+pub mod watch;
