@@ -2,5 +2,6 @@
 
 pub mod account;
 pub mod capture;
+pub mod identity;
 pub mod sampler;
 pub mod ship;

@@ -7,6 +7,8 @@ use sha2::{Digest, Sha256};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
+use crate::id::{ClientId, InvalidClientId};
+
 /// The name that a certificate of the collector's own CA gives to every collector (DNS, SAN).
 pub const COLLECTOR_NAME: &str = "collector.netmon";
 
@@ -52,7 +54,29 @@ pub struct Facts {
 #[error("not an X.509 certificate: {0}")]
 pub struct NotACertificate(String);
 
+/// A certificate that doesn't say whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// No name or several.
+    #[error("it has {0} DNS names in its SAN; exactly one, the client id, is needed")]
+    Count(usize),
+    /// A name that is no client id.
+    #[error("the DNS name of its SAN is no client id: {0}")]
+    ClientId(#[from] InvalidClientId),
+}
+
 impl Facts {
+    /// Which client the certificate is for: the one DNS name of its SAN.
+    ///
+    /// # Errors
+    /// [`NameError`] if it doesn't say.
+    pub fn client(&self) -> Result<ClientId, NameError> {
+        match self.dns_names.as_slice() {
+            [name] => Ok(ClientId::new(name)?),
+            names => Err(NameError::Count(names.len())),
+        }
+    }
+
     /// Reads a certificate in DER. Says nothing about who signed it.
     ///
     /// # Errors
@@ -156,9 +180,24 @@ mod tests {
         let facts = Facts::read(certificate.der()).unwrap();
         assert_eq!(facts.serial, "12ab");
         assert_eq!(facts.dns_names, ["web-1"]);
+        assert_eq!(facts.client(), Ok(ClientId::new("web-1").unwrap()));
         assert_eq!(facts.validity.not_before, at(86_400));
         assert_eq!(facts.validity.not_after, at(2 * 86_400));
         assert_eq!(facts.fingerprint, Fingerprint::of(certificate.der()));
+    }
+
+    #[test]
+    fn a_certificate_for_no_name_or_several_or_a_pattern_is_for_no_client() {
+        let client = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+            let params = rcgen::CertificateParams::new(names).unwrap();
+            let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+            Facts::read(certificate.der()).unwrap().client()
+        };
+        assert_eq!(client(&[]), Err(NameError::Count(0)));
+        assert_eq!(client(&["10.0.0.1"]), Err(NameError::Count(0)));
+        assert_eq!(client(&["a", "b"]), Err(NameError::Count(2)));
+        assert!(matches!(client(&["*.example"]), Err(NameError::ClientId(_))));
     }
 
     #[test]
