@@ -3,6 +3,7 @@
 pub mod account;
 pub mod capture;
 pub mod clocks;
+pub mod identity;
 pub mod nic;
 pub mod sampler;
 pub mod ship;

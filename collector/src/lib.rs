@@ -1,4 +1,5 @@
 //! The collector: takes in what agents measure, keeps it in a database, and shows it.
 
+pub mod identity;
 pub mod store;
 pub mod writer;
