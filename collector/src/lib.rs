@@ -1,5 +1,7 @@
 //! The collector: takes in what agents measure, keeps it in a database, and shows it.
 
 pub mod identity;
+pub mod ingest;
+pub mod live;
 pub mod store;
 pub mod writer;
