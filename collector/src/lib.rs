@@ -1,6 +1,7 @@
 //! The collector: takes in what agents measure, keeps it in a database, and shows it.
 
 pub mod live;
+pub mod metrics;
 pub mod store;
 pub mod time;
 pub mod writer;
