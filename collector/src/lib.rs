@@ -4,4 +4,5 @@ pub mod live;
 pub mod metrics;
 pub mod store;
 pub mod time;
+pub mod web;
 pub mod writer;
