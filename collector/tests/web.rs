@@ -125,9 +125,12 @@ async fn the_page_and_its_files_are_served_and_name_no_other_place() {
     for script in page.split("<script").skip(1) {
         assert!(script.starts_with(" src=") && script.contains("></script>"), "inline script");
     }
-    let script = server.get("/assets/app.js").await.body;
-    for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
-        assert!(!script.contains(sink), "{sink}");
+    for name in ["app", "format", "history", "rows", "stream"] {
+        let script = server.get(&format!("/assets/{name}.js")).await.body;
+        assert!(script.starts_with("//"), "{name}");
+        for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
+            assert!(!script.contains(sink), "{name}: {sink}");
+        }
     }
 }
 

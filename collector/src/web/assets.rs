@@ -16,28 +16,27 @@ struct Asset {
     content: &'static str,
 }
 
-const ASSETS: [Asset; 4] = [
-    Asset {
-        path: "/",
-        media_type: "text/html; charset=utf-8",
-        content: include_str!("../../web/index.html"),
-    },
-    Asset {
-        path: "/assets/style.css",
-        media_type: "text/css; charset=utf-8",
-        content: include_str!("../../web/style.css"),
-    },
-    Asset {
-        path: "/assets/app.js",
-        media_type: "text/javascript; charset=utf-8",
-        content: include_str!("../../web/app.js"),
-    },
-    Asset {
-        path: "/assets/icon.svg",
-        media_type: "image/svg+xml",
-        content: include_str!("../../web/icon.svg"),
-    },
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+const ASSETS: [Asset; 8] = [
+    Asset::new("/", HTML, include_str!("../../web/index.html")),
+    Asset::new("/assets/style.css", CSS, include_str!("../../web/style.css")),
+    Asset::new("/assets/icon.svg", SVG, include_str!("../../web/icon.svg")),
+    Asset::new("/assets/app.js", SCRIPT, include_str!("../../web/app.js")),
+    Asset::new("/assets/format.js", SCRIPT, include_str!("../../web/format.js")),
+    Asset::new("/assets/history.js", SCRIPT, include_str!("../../web/history.js")),
+    Asset::new("/assets/rows.js", SCRIPT, include_str!("../../web/rows.js")),
+    Asset::new("/assets/stream.js", SCRIPT, include_str!("../../web/stream.js")),
 ];
+
+impl Asset {
+    const fn new(path: &'static str, media_type: &'static str, content: &'static str) -> Self {
+        Self { path, media_type, content }
+    }
+}
 
 /// Routes to every file.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
