@@ -3,5 +3,8 @@
 pub mod identity;
 pub mod ingest;
 pub mod live;
+pub mod metrics;
 pub mod store;
+pub mod time;
+pub mod web;
 pub mod writer;
