@@ -15,12 +15,13 @@ use wire::frame::Frame;
 use wire::id::ClientId;
 use wire::message::{Committed, Hello, Message, Probe, Refused, Welcome};
 
+use super::Ingest;
 use super::clock::ClockOffset;
 use super::reading::{self, ReadError};
 use super::sessions::{FrameRefused, Sessions};
-use super::{Ingest, now_ns};
 use crate::identity::{Agent, CLOSE_REFUSED, PeerError};
 use crate::store::{SessionState, StoreError};
+use crate::time::now_ns;
 use crate::writer::{OpenSession, Reservation};
 
 /// How long an agent may take to introduce itself, and to take in what it is told.
@@ -251,7 +252,7 @@ impl Served {
         let mut checks = 0;
         loop {
             let far = Duration::from_secs(3600);
-            let ack_due = self.sessions.ack_due().unwrap_or(self.started.elapsed() + far);
+            let ack_due = self.sessions.ack_due().unwrap_or_else(|| self.started.elapsed() + far);
             tokio::select! {
                 datagram = self.connection.read_datagram() => {
                     let datagram = datagram.map_err(|error| End::Gone(error.to_string()))?;

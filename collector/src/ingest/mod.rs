@@ -7,7 +7,6 @@ mod reading;
 mod sessions;
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use self::listener::Listener;
 use crate::identity::Identity;
@@ -26,10 +25,4 @@ pub struct Ingest {
     pub writer: WriterHandle,
     /// What pages and Prometheus show.
     pub live: Live,
-}
-
-/// Now, nanoseconds since 1970 (UTC).
-fn now_ns() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
 }

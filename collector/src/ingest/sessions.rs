@@ -130,8 +130,10 @@ impl Sessions {
     /// The acknowledgements to send now.
     pub fn take_acks(&mut self, now: Duration) -> Vec<Ack> {
         (self.ack_due, self.acked) = (None, now);
-        let news = self.sessions.iter_mut().filter(|session| std::mem::take(&mut session.news));
-        news.map(|session| session.receiver.ack()).collect()
+        let ack = |session: &mut Session| {
+            std::mem::take(&mut session.news).then(|| session.receiver.ack())
+        };
+        self.sessions.iter_mut().filter_map(ack).collect()
     }
 }
 
@@ -206,10 +208,8 @@ mod tests {
         assert_eq!(unknown, Err(FrameRefused::UnknownSession(9)));
         let across = Frame { last_seq: 12, ..frame(1, 9) };
         assert!(matches!(sessions.on_frame(across, at(0)), Err(FrameRefused::Overlap { .. })));
-        let mut flood = (0..).map(|n| Frame {
-            samples: vec![Sample::default(); 1024],
-            ..frame(2, 2 + n)
-        });
+        let mut flood =
+            (0..).map(|n| Frame { samples: vec![Sample::default(); 1024], ..frame(2, 2 + n) });
         let refused = flood.find_map(|frame| sessions.on_frame(frame, at(0)).err());
         assert_eq!(refused, Some(FrameRefused::TooMuch));
     }
