@@ -2,5 +2,7 @@
 
 pub mod account;
 pub mod capture;
+pub mod cli;
+pub mod config;
 pub mod sampler;
 pub mod ship;

@@ -1,10 +1,27 @@
 //! The effective config as YAML, each value with its source.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 
 use figment::value::{Dict, Value};
 
 use crate::layers::{Loaded, Settings};
+
+/// Prints the config on the standard output, and `notes` and its warnings on the standard error.
+///
+/// # Errors
+/// Nobody takes the output.
+pub fn print_config<S: Settings>(
+    program: &str,
+    loaded: &Loaded<S>,
+    notes: impl IntoIterator<Item = String>,
+) -> io::Result<()> {
+    io::stdout().write_all(loaded.to_yaml().as_bytes())?;
+    for warning in loaded.warnings.iter().cloned().chain(notes) {
+        eprintln!("{program}: warning: {warning}");
+    }
+    Ok(())
+}
 
 impl<S: Settings> Loaded<S> {
     /// The config as YAML that reads back as the same one, each value with a comment that names
@@ -50,8 +67,9 @@ fn text(value: &Value) -> String {
 /// A text as a YAML scalar, quoted (as in JSON) unless it is plain beyond doubt.
 fn scalar(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-".contains(&b);
-    let starts_plain = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/');
-    if starts_plain && text != "null" && text.bytes().all(|b| plain(b) || b == b' ') {
+    let null = text.eq_ignore_ascii_case("null");
+    let marked = text.is_empty() || text.starts_with(['-', '.']);
+    if !null && !marked && text.split(' ').all(|word| !word.is_empty() && word.bytes().all(plain)) {
         text.to_owned()
     } else {
         serde_json::Value::from(text).to_string()

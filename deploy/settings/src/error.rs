@@ -1,6 +1,8 @@
 //! What is wrong with a config, in one line: place, key, value and the way out.
 
+use std::fmt::Display;
 use std::io;
+use std::ops::RangeInclusive;
 
 use figment::error::{Actual, Kind};
 
@@ -69,6 +71,20 @@ impl Problem {
     pub fn unless(kept: bool, key: &'static str, why: impl FnOnce() -> String) -> Result<(), Self> {
         if kept { Ok(()) } else { Err(Self::new(key, why())) }
     }
+
+    /// Fails unless a value lies in its range.
+    ///
+    /// # Errors
+    /// It doesn't.
+    pub fn unless_within<T: PartialOrd + Display>(
+        key: &'static str,
+        value: &T,
+        range: &RangeInclusive<T>,
+    ) -> Result<(), Self> {
+        Self::unless(range.contains(value), key, || {
+            format!("{value} is out of range; choose {} to {}", range.start(), range.end())
+        })
+    }
 }
 
 /// Says what serde found wrong, for one who knows neither serde nor Rust. `known` are all keys.
@@ -78,10 +94,6 @@ pub fn explain(key: &str, kind: &Kind, known: &[String]) -> String {
             Some(nearest) => format!("unknown key; did you mean {nearest}?"),
             None => format!("unknown key; known here: {}", siblings.join(", ")),
         },
-        // Not the value: where a section is expected it may be a whole database.url.
-        Kind::InvalidType(_, expected) if expected.starts_with("struct ") => {
-            format!("a section, not a value; its keys are {}", keys_of(key, known))
-        }
         Kind::InvalidType(value, expected) | Kind::InvalidValue(value, expected) => {
             format!("{} is not {}", shown(value), plain(expected))
         }
@@ -90,11 +102,6 @@ pub fn explain(key: &str, kind: &Kind, known: &[String]) -> String {
         }
         other => other.to_string(),
     }
-}
-
-fn keys_of(section: &str, known: &[String]) -> String {
-    let prefix = format!("{section}.");
-    known.iter().filter(|key| key.starts_with(&prefix)).cloned().collect::<Vec<_>>().join(", ")
 }
 
 /// The known key that a misspelt or misplaced one most likely means.
@@ -158,13 +165,5 @@ mod tests {
             let known = known();
             assert_eq!(nearest(key, &known).map(String::as_str), meant, "{key}");
         }
-    }
-
-    #[test]
-    fn a_value_in_place_of_a_section_is_not_shown() {
-        let url = Actual::Str("postgres://u:hunter2@db".to_owned());
-        let kind = Kind::InvalidType(url, "struct Server".to_owned());
-        let why = explain("server", &kind, &known());
-        assert_eq!(why, "a section, not a value; its keys are server.host, server.port");
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -42,6 +43,11 @@ pub trait Settings: Default + Serialize + DeserializeOwned {
 
     /// The keys that hold a secret now: a file that sets one should not be world-readable.
     fn secrets(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// The files that hold nothing but a secret, by key: none should be world-readable.
+    fn secret_files(&self) -> Vec<(&'static str, &Path)> {
         Vec::new()
     }
 }
@@ -93,16 +99,18 @@ pub fn load<S: Settings>(
 ) -> Result<Loaded<S>, ConfigError> {
     let defaults = defaults::<S>();
     let known = keys(&defaults);
-    let mut sources = Sources::new(defaults);
+    let path = file.unwrap_or_else(|| Path::new(program.default_file));
+    let mut sources = Sources::new(defaults.clone(), path);
     sources.add_given(found);
-    sources.add_file(program, file)?;
+    sources.add_file(file.is_some())?;
     sources.add_environment(program);
     sources.add_given(flags);
+    sources.check_sections(&defaults, "")?;
     let mut config: S =
         sources.figment.extract_lossy().map_err(|error| sources.explain(error, &known))?;
     let given = |key: &str| sources.origin(key) != DEFAULT;
     config.check(&given).map_err(|problem| sources.refuse(problem))?;
-    let warnings = sources.exposed(&config.secrets());
+    let warnings = sources.exposed(&config.secrets(), &config.secret_files());
     Ok(Loaded { config, warnings, sources })
 }
 
@@ -140,14 +148,15 @@ impl Provider for Layer {
 #[derive(Debug)]
 struct Sources {
     figment: Figment,
-    file: Option<PathBuf>,
+    /// The file that is read, or would be.
+    file: PathBuf,
     lines: BTreeMap<String, u64>,
 }
 
 impl Sources {
-    fn new(defaults: Dict) -> Self {
+    fn new(defaults: Dict, file: &Path) -> Self {
         let layer = Layer { origin: DEFAULT.to_owned(), tree: defaults };
-        Self { figment: Figment::from(layer), file: None, lines: BTreeMap::new() }
+        Self { figment: Figment::from(layer), file: file.to_owned(), lines: BTreeMap::new() }
     }
 
     fn add(&mut self, origin: String, tree: Dict) {
@@ -164,35 +173,50 @@ impl Sources {
         }
     }
 
-    fn add_file(&mut self, program: &Program, named: Option<&Path>) -> Result<(), ConfigError> {
-        let path = named.unwrap_or_else(|| Path::new(program.default_file));
-        let document = match yaml::read(path) {
+    /// Reads the file, which may be missing unless somebody named it.
+    fn add_file(&mut self, named: bool) -> Result<(), ConfigError> {
+        match yaml::read(&self.file) {
             Err(ConfigError::Unreadable { error, .. })
-                if named.is_none() && error.kind() == std::io::ErrorKind::NotFound =>
-            {
-                return Ok(());
+                if !named && error.kind() == ErrorKind::NotFound => {}
+            document => {
+                let document = document?;
+                self.add(self.file.display().to_string(), document.tree);
+                self.lines = document.lines;
             }
-            document => document?,
-        };
-        self.add(path.display().to_string(), document.tree);
-        self.lines = document.lines;
-        self.file = Some(path.to_owned());
+        }
         Ok(())
     }
 
-    /// The variables that aren't empty; `RUST_LOG` is another name of `log.level`.
+    /// `RUST_LOG` is another name of the variable for `log.level`.
     fn add_environment(&mut self, program: &Program) {
         if let Ok(level) = std::env::var("RUST_LOG")
             && !level.is_empty()
         {
             self.add_value("RUST_LOG".to_owned(), "log.level", level);
         }
+        // An empty variable counts as none, like a key without value in the file.
         for (key, value) in Env::prefixed(program.env_prefix).iter() {
             if !value.is_empty() {
                 let origin = format!("{}{}", program.env_prefix, key.as_str().to_uppercase());
                 self.add_value(origin, &key.as_str().replace("__", "."), value);
             }
         }
+    }
+
+    /// Refuses a value or list where a section is expected: serde would take a list for one.
+    /// The value is not shown, for it may be a whole database.url.
+    fn check_sections(&self, section: &Dict, path: &str) -> Result<(), ConfigError> {
+        for (key, value) in section {
+            let Some(below) = value.as_dict() else { continue };
+            let key = format!("{path}{key}");
+            if self.figment.find_value(&key).is_ok_and(|value| value.as_dict().is_none()) {
+                let below = below.keys().cloned().collect::<Vec<_>>().join(", ");
+                let why = format!("a section, not a value; its keys are {below}");
+                return Err(ConfigError::Key { place: self.place(&key), key, why });
+            }
+            self.check_sections(below, &format!("{key}."))?;
+        }
+        Ok(())
     }
 
     /// Who gave the value of a key.
@@ -206,8 +230,12 @@ impl Sources {
 
     /// Where an origin gave a key: with the line if it is the file.
     fn place_of(&self, origin: &str, key: &str) -> String {
-        let in_file = self.file.as_ref().is_some_and(|file| file.display().to_string() == origin);
-        yaml::at(origin, in_file.then(|| self.line(key)).flatten())
+        let line = if self.is_file(origin) { self.line(key) } else { None };
+        yaml::at(origin, line)
+    }
+
+    fn is_file(&self, origin: &str) -> bool {
+        self.file.display().to_string() == origin
     }
 
     /// The line of a key; an entry of a list has that of the list.
@@ -216,8 +244,11 @@ impl Sources {
         self.lines.get(key).copied().or_else(parent)
     }
 
+    /// What nobody set has no place but the file where it belongs.
     fn refuse(&self, Problem { key, why }: Problem) -> ConfigError {
-        ConfigError::Key { place: self.place(key), key: key.to_owned(), why }
+        let unset = self.origin(key) == DEFAULT;
+        let place = if unset { self.file.display().to_string() } else { self.place(key) };
+        ConfigError::Key { place, key: key.to_owned(), why }
     }
 
     fn explain(&self, error: FigmentError, known: &[String]) -> ConfigError {
@@ -227,17 +258,17 @@ impl Sources {
         ConfigError::Key { place: self.place_of(origin, &key), key, why }
     }
 
-    /// A warning for each secret that stands in a world-readable file.
-    fn exposed(&self, secrets: &[&str]) -> Vec<String> {
-        let Some(file) = self.file.as_ref().filter(|file| world_readable(file)) else {
-            return Vec::new();
-        };
-        let file = file.display().to_string();
-        let inside = secrets.iter().filter(|key| self.origin(key) == file);
-        let warning = |key: &&str| {
+    /// A warning for each secret that every user of the host can read.
+    fn exposed(&self, secrets: &[&str], secret_files: &[(&str, &Path)]) -> Vec<String> {
+        let inside = secrets.iter().filter(|key| self.is_file(self.origin(key)));
+        let inside = inside.map(|key| (*key, self.file.as_path()));
+        let exposed = inside.chain(secret_files.iter().copied());
+        let exposed = exposed.filter(|(_, file)| world_readable(file));
+        let warning = |(key, file): (&str, &Path)| {
+            let file = file.display();
             format!("{file}: every user of this host can read {key}; run `chmod 640 {file}`")
         };
-        inside.map(warning).collect()
+        exposed.map(warning).collect()
     }
 }
 

@@ -10,13 +10,16 @@ mod error;
 mod exit;
 mod layers;
 mod log;
+mod options;
 mod sections;
 mod value;
 mod yaml;
 
+pub use self::effective::print_config;
 pub use self::error::{ConfigError, Problem};
 pub use self::exit::{parse_args, report};
 pub use self::layers::{Given, Loaded, Program, Settings, load};
 pub use self::log::start_log;
+pub use self::options::Options;
 pub use self::sections::{Log, LogFormat, LogLevel, Tls, TlsFiles};
 pub use self::value::{Interval, InvalidInterval, InvalidSize, Secret, Size, list};

@@ -10,7 +10,7 @@ use std::path::Path;
 use figment::value::{Dict, Value};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::{Location, Spanned, UserMessageFormatter};
 
 use crate::error::ConfigError;
 
@@ -56,7 +56,7 @@ fn parse(text: &str) -> Result<Document, (Option<u64>, String)> {
 
 /// The parser's message without its own mention of the place.
 fn one_line(error: &serde_saphyr::Error) -> String {
-    let message = error.without_snippet().to_string();
+    let message = error.without_snippet().render_with_formatter(&UserMessageFormatter);
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
     match message.split_once(": ") {
         Some((place, rest)) if place.starts_with("line ") => rest.to_owned(),
@@ -102,7 +102,7 @@ fn value(
     match node {
         Node::Null => None,
         Node::Plain => Some(Value::from(slice(text, defined)?)),
-        Node::Text(text) => Some(Value::from(text)),
+        Node::Text(text) => Some(text).filter(|text| !text.is_empty()).map(Value::from),
         Node::Map(map) => Some(Value::from(tree(map, text, path, lines))),
         Node::List(list) => {
             let entry = |node: Spanned<Node>| value(node.value, node.defined, text, path, lines);
@@ -222,7 +222,7 @@ mod tests {
         for file in ["", "# nothing\n", "---\n", "~\n"] {
             assert!(parse(file).unwrap().tree.is_empty(), "{file:?}");
         }
-        assert!(parse("a:\nb: ~\nc: null\n").unwrap().tree.is_empty());
+        assert!(parse("a:\nb: ~\nc: null\nd: ''\n").unwrap().tree.is_empty());
     }
 
     #[test]
@@ -233,12 +233,12 @@ mod tests {
             ("\n- a\n", 2),
             ("text\n", 1),
             ("a: 1\n b: 2\n", 2),
-            ("a: \"x\n", 2),
+            ("a: \"x\n", 1),
             ("a: *none\n", 1),
         ];
         for (file, line) in broken {
             let (found, why) = parse(file).map(|_| ()).unwrap_err();
-            println!("{file:?}: {found:?} {why}");
+            assert_eq!(found, Some(line), "{file:?}: {why}");
             assert!(!why.is_empty() && !why.contains('\n') && !why.contains("line "), "{why}");
         }
     }
