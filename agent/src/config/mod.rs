@@ -3,7 +3,6 @@
 mod address;
 mod monitor;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -133,8 +132,8 @@ pub fn load(options: &Options, flags: &[Given]) -> Result<Loaded<Config>, Config
 }
 
 fn host_name() -> Option<String> {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+    let name = nix::unistd::gethostname().ok()?.into_string().ok()?;
+    Some(name).filter(|name| !name.is_empty())
 }
 
 impl Config {
