@@ -2,7 +2,9 @@
 
 pub mod account;
 pub mod capture;
+pub mod cli;
 pub mod clocks;
+pub mod config;
 pub mod identity;
 pub mod nic;
 pub mod sampler;

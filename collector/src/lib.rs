@@ -1,5 +1,7 @@
 //! The collector: takes in what agents measure, keeps it in a database, and shows it.
 
+pub mod cli;
+pub mod config;
 pub mod identity;
 pub mod ingest;
 pub mod live;

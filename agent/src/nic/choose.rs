@@ -1,6 +1,6 @@
 //! Which NICs are captured, so that each byte of the wire is counted once.
 
-use glob::Pattern;
+use globset::GlobMatcher;
 
 use super::link::{Class, Link};
 
@@ -10,10 +10,13 @@ const DEPTH_MAX: usize = 8;
 /// What the operator wants, by globs over names.
 #[derive(Debug, Clone, Default)]
 pub struct NicFilter {
-    /// Capture exactly these; empty: what carries traffic that no other captured NIC carries.
-    pub include: Vec<Pattern>,
+    /// Capture these and no others; empty: what carries traffic that no other captured NIC
+    /// carries.
+    pub only: Vec<GlobMatcher>,
+    /// Capture these as well, whatever they are.
+    pub include: Vec<GlobMatcher>,
     /// Never capture these.
-    pub exclude: Vec<Pattern>,
+    pub exclude: Vec<GlobMatcher>,
 }
 
 /// What is done about a NIC.
@@ -33,8 +36,8 @@ pub enum Choice {
 pub enum Reason {
     /// A glob excludes it.
     Excluded,
-    /// Globs include others.
-    NotIncluded,
+    /// Only others are asked for.
+    NotAskedFor,
     /// The loopback sees each packet twice, and none of them is on a wire.
     Loopback,
     /// It carries copies of what others carry, or nothing.
@@ -49,7 +52,7 @@ impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Excluded => "excluded by monitor.nics.exclude",
-            Self::NotIncluded => "not among monitor.nics.include",
+            Self::NotAskedFor => "not asked for",
             Self::Loopback => "loopback; include it by name to capture it",
             Self::Copy => "carries copies of packets, or none; include it by name to capture it",
             Self::Stacked => "its bytes pass a captured NIC too; include it by name to capture it",
@@ -61,9 +64,9 @@ impl std::fmt::Display for Reason {
 /// Decides about every NIC, in the order given.
 #[must_use]
 pub fn choose(links: &[Link], filter: &NicFilter) -> Vec<Choice> {
-    let matches = |patterns: &[Pattern], link: &Link| {
+    let matches = |globs: &[GlobMatcher], link: &Link| {
         let name = link.name.as_str().unwrap_or_default();
-        patterns.iter().any(|pattern| pattern.matches(name))
+        globs.iter().any(|glob| glob.is_match(name))
     };
     let counted = |link: &Link| !is_copy(link) && !matches(&filter.exclude, link);
     let by_default: Vec<bool> =
@@ -72,8 +75,11 @@ pub fn choose(links: &[Link], filter: &NicFilter) -> Vec<Choice> {
         if matches(&filter.exclude, link) {
             return Err(Reason::Excluded);
         }
-        if !filter.include.is_empty() {
-            return if matches(&filter.include, link) { Ok(()) } else { Err(Reason::NotIncluded) };
+        if !filter.only.is_empty() {
+            return if matches(&filter.only, link) { Ok(()) } else { Err(Reason::NotAskedFor) };
+        }
+        if matches(&filter.include, link) {
+            return Ok(());
         }
         match link.class {
             Class::Loopback => Err(Reason::Loopback),
@@ -178,9 +184,17 @@ mod tests {
         Link { master: Some(master), ..link }
     }
 
+    fn globs(globs: &[&str]) -> Vec<GlobMatcher> {
+        let glob = |glob: &&str| globset::Glob::new(glob).unwrap().compile_matcher();
+        globs.iter().map(glob).collect()
+    }
+
+    fn only(names: &[&str]) -> NicFilter {
+        NicFilter { only: globs(names), ..NicFilter::default() }
+    }
+
     fn filter(include: &[&str], exclude: &[&str]) -> NicFilter {
-        let patterns = |globs: &[&str]| globs.iter().map(|g| Pattern::new(g).unwrap()).collect();
-        NicFilter { include: patterns(include), exclude: patterns(exclude) }
+        NicFilter { only: Vec::new(), include: globs(include), exclude: globs(exclude) }
     }
 
     /// A host with a bond of two ports, a VLAN over it, a bridge of that with a container.
@@ -218,22 +232,23 @@ mod tests {
 
     #[test]
     fn what_is_included_is_captured_and_marked_where_another_carries_the_same() {
-        let choices = choose(&host(), &filter(&["eth*", "b*", "wg0", "lo"], &["eth1"]));
+        let choices = choose(&host(), &filter(&["b*", "wg0", "lo"], &["eth1"]));
         assert_eq!(choices[0], CAPTURED);
         assert_eq!(choices[1], CAPTURED);
         assert_eq!(choices[2], Choice::Skip(Reason::Excluded));
         for (name, choice) in ["bond0", "bond0.7", "br0"].iter().zip(&choices[3..6]) {
             assert_eq!(*choice, STACKED, "{name}");
         }
-        assert_eq!(choices[6], Choice::Skip(Reason::NotIncluded));
+        assert_eq!(choices[6], Choice::Skip(Reason::Stacked));
         assert_eq!(choices[7], STACKED, "a tunnel over a captured port");
     }
 
     #[test]
-    fn what_is_included_alone_is_not_stacked() {
-        let choices = choose(&host(), &filter(&["bond0"], &[]));
+    fn what_is_asked_for_alone_is_not_stacked() {
+        let choices = choose(&host(), &only(&["bond0"]));
         assert_eq!(choices[3], CAPTURED);
-        let choices = choose(&host(), &filter(&["br0", "bond0.7"], &[]));
+        assert_eq!(choices[2], Choice::Skip(Reason::NotAskedFor));
+        let choices = choose(&host(), &only(&["br0", "bond0.7"]));
         assert_eq!((choices[4], choices[5]), (CAPTURED, STACKED));
     }
 
@@ -278,6 +293,6 @@ mod tests {
     fn nics_that_name_each_other_end_the_search() {
         let links = [over(2, link(1, "a", Class::Upper)), over(1, link(2, "b", Class::Upper))];
         assert_eq!(choose(&links, &NicFilter::default()).len(), 2);
-        assert_eq!(choose(&links, &filter(&["a"], &[])).len(), 2);
+        assert_eq!(choose(&links, &only(&["a"])).len(), 2);
     }
 }

@@ -8,7 +8,6 @@ use std::io::Write;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, after, never, select};
-use glob::Pattern;
 use wire::frame::{Counts, Sample};
 use wire::id::NicName;
 
@@ -73,8 +72,9 @@ pub fn watch(
     let WatchConfig { mut capture, nics, duration, format } = config;
     check_names(&nics)?;
     if !nics.is_empty() {
-        let include = nics.iter().filter_map(|nic| Pattern::new(&Pattern::escape(nic)).ok());
-        capture.filter = NicFilter { include: include.collect(), exclude: Vec::new() };
+        let exactly = |nic: &String| globset::Glob::new(&globset::escape(nic)).ok();
+        let only = nics.iter().filter_map(exactly).map(|glob| glob.compile_matcher()).collect();
+        capture.filter = NicFilter { only, ..NicFilter::default() };
     }
     let (mut capture, reports) = Capture::start(capture)?;
     if capture.nics().borrow().nics.is_empty() {
