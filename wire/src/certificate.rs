@@ -112,6 +112,14 @@ fn unix_time(time: ASN1Time) -> UnixTime {
     UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds))
 }
 
+/// A time as text, UTC (RFC 3339).
+#[must_use]
+pub fn utc(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).ok();
+    let at = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    at.map_or_else(|| format!("second {}", time.as_secs()), |at| at.to_string())
+}
+
 /// How long a certificate is valid, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {
@@ -154,6 +162,12 @@ mod tests {
         assert!(!validity.renew_due(at(1599)));
         assert!(validity.renew_due(at(1600)));
         assert!(validity.renew_due(at(5000)));
+    }
+
+    #[test]
+    fn any_time_has_a_text() {
+        assert_eq!(utc(at(1_800_000_000)), "2027-01-15T08:00:00Z");
+        assert_eq!(utc(at(u64::MAX)), "second 18446744073709551615");
     }
 
     #[test]

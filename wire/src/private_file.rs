@@ -111,7 +111,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     replace(path, bytes, PRIVATE).map_err(|error| FileError::Write { path: path.to_owned(), error })
 }
 
-/// Writes a file without a secret (mode 0644), otherwise as [`write`].
+/// Writes a file without a secret (mode 0644), otherwise as [`write()`].
 ///
 /// # Errors
 /// [`FileError::Write`] names the file.

@@ -8,7 +8,7 @@ use quinn::ClientConfig;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::RootCertStore;
 use rustls::pki_types::{PrivateKeyDer, UnixTime};
-use wire::certificate::{COLLECTOR_NAME, Facts, Validity};
+use wire::certificate::{COLLECTOR_NAME, Facts, Validity, utc};
 use wire::id::ClientId;
 use wire::pem::{self, PemError, TlsFiles};
 use wire::private_file;
@@ -161,10 +161,4 @@ pub(super) fn signing_request(key: &KeyPair) -> Result<Vec<u8>, rcgen::Error> {
 
 fn damaged(path: &Path, reason: &dyn std::fmt::Display) -> PemError {
     PemError::Damaged { path: PathBuf::from(path), reason: reason.to_string() }
-}
-
-fn utc(time: UnixTime) -> String {
-    let seconds = i64::try_from(time.as_secs()).ok();
-    let at = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-    at.map_or_else(|| format!("second {}", time.as_secs()), |at| at.to_string())
 }

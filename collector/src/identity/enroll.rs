@@ -1,7 +1,9 @@
 //! Certificates for agents: the first against a token, later ones against the present one.
 
+use std::time::Duration;
+
 use rustls::pki_types::UnixTime;
-use wire::certificate::COLLECTOR_NAME;
+use wire::certificate::{COLLECTOR_NAME, utc};
 use wire::id::{ClientId, InvalidClientId};
 use wire::message::{EnrollReply, EnrollRequest, RenewRequest};
 use wire::private_file;
@@ -104,8 +106,9 @@ impl Identity {
         let token_path = token::path(&self.tokens_dir(), Secret(secret));
         let _locked = private_file::lock(&self.dir).map_err(IdentityError::from)?;
         let token: TokenRecord = record::read(&token_path)?.ok_or(EnrollError::UnknownToken)?;
-        if token.expires_at <= now.as_secs() {
-            return Err(EnrollError::ExpiredToken(utc(token.expires_at)));
+        let expires_at = UnixTime::since_unix_epoch(Duration::from_secs(token.expires_at));
+        if expires_at <= now {
+            return Err(EnrollError::ExpiredToken(utc(expires_at)));
         }
         let client = ClientId::new(&request.client_id)?;
         if client.as_str() == COLLECTOR_NAME {
@@ -182,9 +185,4 @@ fn refused(client: &str, error: &EnrollError) {
         }
         _ => tracing::warn!(client, %error, "refused a certificate"),
     }
-}
-
-fn utc(seconds: u64) -> String {
-    let at = i64::try_from(seconds).ok().and_then(|it| jiff::Timestamp::from_second(it).ok());
-    at.map_or_else(|| format!("second {seconds}"), |at| at.to_string())
 }
