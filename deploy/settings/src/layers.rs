@@ -2,13 +2,13 @@
 //! flags.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use figment::error::Error as FigmentError;
-use figment::providers::Env;
 use figment::util::nest;
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
@@ -189,16 +189,18 @@ impl Sources {
 
     /// `RUST_LOG` is another name of the variable for `log.level`.
     fn add_environment(&mut self, program: &Program) {
-        if let Ok(level) = std::env::var("RUST_LOG")
-            && !level.is_empty()
-        {
-            self.add_value("RUST_LOG".to_owned(), "log.level", level);
-        }
+        let variables = env::vars_os().map(|(name, value)| {
+            (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+        });
         // An empty variable counts as none, like a key without value in the file.
-        for (key, value) in Env::prefixed(program.env_prefix).iter() {
-            if !value.is_empty() {
-                let origin = format!("{}{}", program.env_prefix, key.as_str().to_uppercase());
-                self.add_value(origin, &key.as_str().replace("__", "."), value);
+        let variables: BTreeMap<_, _> = variables.filter(|(_, value)| !value.is_empty()).collect();
+        if let Some(level) = variables.get("RUST_LOG") {
+            self.add_value("RUST_LOG".to_owned(), "log.level", level.clone());
+        }
+        for (name, value) in variables {
+            if let Some(key) = name.strip_prefix(program.env_prefix) {
+                let key = key.to_lowercase().replace("__", ".");
+                self.add_value(name, &key, value);
             }
         }
     }

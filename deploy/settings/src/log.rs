@@ -111,7 +111,44 @@ fn priority(level: Level) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    #[test]
+    fn a_line_for_the_journal_starts_with_its_priority_and_has_no_time_or_colour() {
+        #[derive(Clone, Default)]
+        struct Lines(Arc<Mutex<Vec<u8>>>);
+
+        impl io::Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = SubscriberBuilder::default()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .event_format(journal())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(nic = "eth0", "the ring ran full");
+            tracing::info!("started");
+        });
+        let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<&str> = written.lines().collect();
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].starts_with("<4>settings::log::tests: "), "{written}");
+        assert!(lines[0].contains("the ring ran full") && lines[0].contains("nic=\"eth0\""));
+        assert!(lines[1].starts_with("<6>") && lines[1].ends_with("started"), "{written}");
+    }
 
     #[test]
     fn people_get_text_the_journal_lines_and_everything_else_json() {
