@@ -225,6 +225,28 @@ fn session(session: u64, frames: u64) -> impl Iterator<Item = Frame> {
     (1..=frames).map(move |seq| frame(session, seq, START + session * SECOND + seq))
 }
 
+#[test]
+fn counters_go_on_after_a_restart_of_the_collector() {
+    let before = connected();
+    before.observe(&web1(), &frame(1, 5, START), START);
+    before.observe(&web1(), &frame(2, 1, START + SECOND), START + SECOND);
+    let saved = before.save().unwrap();
+    // This one the saved state knows nothing of.
+    before.observe(&web1(), &frame(2, 2, START + 2 * SECOND), START + 2 * SECOND);
+
+    let live = Live::new();
+    let now = START + GONE_NS / 2;
+    live.restore(&saved, now).unwrap();
+    live.expire(now);
+    assert!(live.snapshot().is_empty(), "not connected yet");
+    live.on_connected(&web1(), "Web", &Host::default(), now);
+    live.observe(&web1(), &frame(2, 2, START + 2 * SECOND), now);
+    live.observe(&web1(), &frame(1, 5, START), now);
+    assert_eq!(eth0(&live).total.rx.bytes, 5000 + 2000);
+    assert_eq!(eth0(&live).drops_total, 3);
+    assert!(live.restore(b"{", now).is_err());
+}
+
 proptest! {
     #[test]
     fn counters_only_grow_and_end_at_the_truth_however_frames_arrive(

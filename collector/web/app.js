@@ -15,6 +15,9 @@ const byId = (id) => document.getElementById(id);
 const table = byId("table");
 const filter = byId("filter");
 
+/// "host-2" comes before "host-10".
+const names = new Intl.Collator(undefined, { numeric: true });
+
 /// Rows by client id.
 const clients = new Map();
 
@@ -65,7 +68,7 @@ function arrange() {
   byId("summary").hidden = clients.size === 0;
   const wanted = filter.value.trim().toLowerCase();
   const matching = [...clients.values()].filter((rows) => rows.matches(wanted));
-  matching.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+  matching.sort((a, b) => names.compare(a.name, b.name));
   const shown = matching.slice(0, SHOWN_MAX);
   const present = new Set(shown.map((rows) => rows.body));
   for (const body of [...table.tBodies]) if (!present.has(body)) body.remove();

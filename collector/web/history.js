@@ -3,6 +3,10 @@
 /// What is drawn, milliseconds: as far back as the collector tells if not asked otherwise.
 const WINDOW = 300_000;
 
+/// Size of a drawing in CSS pixels, as style.css has it: asking for it would lay out the page.
+const WIDTH = 170;
+const HEIGHT = 30;
+
 /// Rates over time, oldest first. Times are milliseconds since 1970 by the collector's clock.
 export class History {
   #points = [];
@@ -25,15 +29,14 @@ export class History {
   /// stays empty: it was not measured.
   draw(canvas, now, colors) {
     const ratio = window.devicePixelRatio || 1;
-    const [width, height] = [canvas.clientWidth * ratio, canvas.clientHeight * ratio];
-    if (width === 0) return;
+    const [width, height] = [Math.round(WIDTH * ratio), Math.round(HEIGHT * ratio)];
     if (canvas.width !== width || canvas.height !== height) {
       [canvas.width, canvas.height] = [width, height];
     }
     const context = canvas.getContext("2d");
     context.clearRect(0, 0, width, height);
     const middle = Math.round(height / 2);
-    const columns = this.#columns(now, Math.floor(width));
+    const columns = this.#columns(now, width);
     const most = columns.reduce((most, it) => Math.max(most, it?.rx ?? 0, it?.tx ?? 0), 0);
     for (const [x, column] of columns.entries()) {
       if (!column) continue;

@@ -140,29 +140,38 @@ class NicRow {
       sample.rx.bytes_per_second, sample.tx.bytes_per_second);
   }
 
-  /// Shows the NIC as it is at a time. Answers with what it adds to its client's sums.
-  redraw(now) {
-    const { sample, stacked, drops_total: dropsTotal } = this.#told;
-    const age = now - this.#observed;
-    const stale = !this.#client.up || age > Math.max(STALE, STALE_PAUSES * this.#pause);
-    this.row.classList.toggle("stale", stale);
-    this.#stale.show(sample && stale && this.#client.up ? `no sample for ${format.span(age)}` : "");
-    if (sample && !stale) {
-      for (const [cells, told] of [[this.#rx, sample.rx], [this.#tx, sample.tx]]) {
-        cells.show(told.bytes_per_second, told.packets_per_second, told.mean_packet_bytes,
-          told.peak_1ms_bytes_per_second);
-      }
-    } else {
-      this.#rx.showNothing();
-      this.#tx.showNothing();
-    }
+  /// What the NIC adds to the sums of its client at a time: nothing if it is stale or stacked.
+  sums(now) {
+    const { sample, stacked } = this.#told;
     this.#drops = this.#drops.filter(({ at }) => now - at < DROPS_MARKED);
     const recent = this.#drops.reduce((sum, { dropped }) => sum + dropped, 0);
+    return { recent, sample: stacked || this.#isStale(now) ? null : sample };
+  }
+
+  #isStale(now) {
+    const pause = Math.max(STALE, STALE_PAUSES * this.#pause);
+    return !this.#client.up || now - this.#observed > pause;
+  }
+
+  /// Shows the NIC as it is at a time.
+  draw(now, recentDrops) {
+    const { sample, drops_total: dropsTotal } = this.#told;
+    const stale = this.#isStale(now);
+    this.row.classList.toggle("stale", stale);
+    const silent = sample && stale && this.#client.up;
+    this.#stale.show(silent ? `no sample for ${format.span(now - this.#observed)}` : "");
+    for (const [cells, told] of [[this.#rx, sample?.rx], [this.#tx, sample?.tx]]) {
+      if (told && !stale) {
+        cells.show(told.bytes_per_second, told.packets_per_second, told.mean_packet_bytes,
+          told.peak_1ms_bytes_per_second);
+      } else {
+        cells.showNothing();
+      }
+    }
     this.#dropped.show(format.count(dropsTotal));
-    this.#dropped.cell.classList.toggle("bad", recent > 0);
-    this.#dropped.cell.title = recent > 0 ? `${recent} in the last minute` : "";
-    if (this.row.isConnected) this.#history.draw(this.#canvas, now, colors);
-    return { recent, sample: stale || stacked ? null : sample };
+    this.#dropped.cell.classList.toggle("bad", recentDrops > 0);
+    this.#dropped.cell.title = recentDrops > 0 ? `${recentDrops} in the last minute` : "";
+    this.#history.draw(this.#canvas, now, colors);
   }
 
   async #fill() {
@@ -248,33 +257,43 @@ export class ClientRows {
     });
   }
 
-  /// Shows the client as it is at a time. Answers with its sums, stacked NICs left out.
+  /// Shows the client as it is at a time, if it is in the table. Answers with its sums, stacked
+  /// NICs left out.
   redraw(now) {
-    const { up, last_seen: seen, host } = this.#told;
-    this.body.classList.toggle("down", !up);
-    this.#down.show(up ? "" : `down for ${format.span(now - Date.parse(seen))}`);
-    const interval = host.sample_interval_ns / 1e6;
-    const skewed = interval > 0 && Math.abs(this.ahead) > interval;
-    this.#clock.show(skewed ? `clock ${format.offset(this.ahead)}` : "");
+    const visible = this.body.isConnected;
     const sum = { rx: { bytes: 0, packets: 0 }, tx: { bytes: 0, packets: 0 }, recentDrops: 0 };
-    let shown = false;
+    let measured = false;
     for (const nic of this.#nics.values()) {
-      const { recent, sample } = nic.redraw(now);
+      const { recent, sample } = nic.sums(now);
+      if (visible) nic.draw(now, recent);
       sum.recentDrops += recent;
       if (!sample) continue;
-      shown = true;
+      measured = true;
       for (const direction of ["rx", "tx"]) {
         sum[direction].bytes += sample[direction].bytes_per_second;
         sum[direction].packets += sample[direction].packets_per_second;
       }
     }
-    for (const [cells, { bytes, packets }] of [[this.#rx, sum.rx], [this.#tx, sum.tx]]) {
-      // Peaks of several NICs need not fall together: they have no sum.
-      if (shown) cells.show(bytes, packets, packets > 0 ? bytes / packets : null, null);
-      else cells.showNothing();
-    }
-    const dropped = this.#told.nics.reduce((sum, nic) => sum + nic.drops_total, 0);
-    this.#dropped.show(format.count(dropped));
+    if (visible) this.#draw(now, measured ? sum : null);
     return sum;
+  }
+
+  #draw(now, sum) {
+    const { up, last_seen: seen, host, nics } = this.#told;
+    this.body.classList.toggle("down", !up);
+    this.#down.show(up ? "" : `down for ${format.span(now - Date.parse(seen))}`);
+    const interval = host.sample_interval_ns / 1e6;
+    const skewed = interval > 0 && Math.abs(this.ahead) > interval;
+    this.#clock.show(skewed ? `clock ${format.offset(this.ahead)}` : "");
+    for (const [cells, total] of [[this.#rx, sum?.rx], [this.#tx, sum?.tx]]) {
+      if (total) {
+        // Peaks of several NICs need not fall together: they have no sum.
+        const mean = total.packets > 0 ? total.bytes / total.packets : null;
+        cells.show(total.bytes, total.packets, mean, null);
+      } else {
+        cells.showNothing();
+      }
+    }
+    this.#dropped.show(format.count(nics.reduce((sum, nic) => sum + nic.drops_total, 0)));
   }
 }

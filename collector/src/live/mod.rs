@@ -1,6 +1,7 @@
 //! The live view: what every client and NIC does this moment, for pages and Prometheus.
 
 mod counter;
+mod saved;
 mod seen;
 mod table;
 mod view;
@@ -16,6 +17,7 @@ use wire::id::ClientId;
 use wire::message::{Host, Inventory};
 
 pub use self::counter::{Total, Totals};
+use self::saved::Saved;
 pub use self::table::GONE_NS;
 use self::table::{Changes, Table};
 pub use self::view::{ClientView, HostView, NicView, RateView, SampleView, flag_names};
@@ -91,6 +93,33 @@ impl Live {
         for mut shard in self.shards() {
             shard.expire(now_ns);
         }
+    }
+
+    /// Where the counters are, to be given to [`Live::restore`] after a restart. What running
+    /// sessions carried meanwhile is not lost: their next frames tell.
+    ///
+    /// # Errors
+    /// None in practice: plain data becomes JSON.
+    pub fn save(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut saved = Saved::default();
+        for shard in self.shards() {
+            saved.clients.extend(shard.saved());
+        }
+        serde_json::to_vec(&saved)
+    }
+
+    /// Lets the counters go on from where they were when `saved` was made. Call it at the start.
+    ///
+    /// # Errors
+    /// If it is not what [`Live::save`] gives.
+    pub fn restore(&self, saved: &[u8], now_ns: u64) -> Result<(), serde_json::Error> {
+        let saved: Saved = serde_json::from_slice(saved)?;
+        for client in saved.clients {
+            if let Ok(id) = ClientId::new(&client.client) {
+                self.shard(&id).restore(id.clone(), client, now_ns);
+            }
+        }
+        Ok(())
     }
 
     /// Every client, by id.

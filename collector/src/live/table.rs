@@ -7,6 +7,7 @@ use wire::id::{ClientId, NicName};
 use wire::message::{Host, Inventory, Nic};
 
 use super::counter::{Counter, Totals};
+use super::saved::{SavedClient, SavedNic};
 use super::seen::Seen;
 use super::view::{ClientView, NicView, SampleView};
 use crate::time::Time;
@@ -63,6 +64,8 @@ struct NicState {
     counter: Counter,
     drops: u64,
     newest: Option<Newest>,
+    /// When its newest sample arrived.
+    heard_ns: u64,
     /// Not shown.
     gone: bool,
 }
@@ -128,6 +131,7 @@ impl Table {
             let newest = nic.newest.as_ref();
             if shown && newest.is_none_or(|newest| newest.gives_way(frame, sample, now_ns)) {
                 nic.gone = false;
+                nic.heard_ns = now_ns;
                 nic.newest = Some(Newest {
                     session: frame.session,
                     seq: frame.last_seq,
@@ -148,8 +152,7 @@ impl Table {
             }
             let mut changed = false;
             client.nics.retain(|_, nic| {
-                let heard_ns = nic.newest.as_ref().map_or(0, |newest| newest.observed_ns);
-                let age = now_ns.saturating_sub(heard_ns);
+                let age = now_ns.saturating_sub(nic.heard_ns);
                 if !nic.listed && age > GONE_NS && !nic.gone {
                     nic.gone = true;
                     changed = true;
@@ -185,6 +188,28 @@ impl Table {
         }
     }
 
+    /// What the counters of every client have come to.
+    pub fn saved(&self) -> impl Iterator<Item = SavedClient> {
+        self.clients.iter().map(|(id, client)| SavedClient {
+            client: id.to_string(),
+            seen: client.seen.clone(),
+            nics: client.nics.iter().map(|(name, nic)| nic.saved(*name)).collect(),
+        })
+    }
+
+    /// Takes over what the counters of a client had come to. It does not show before it connects.
+    pub fn restore(&mut self, id: ClientId, saved: SavedClient, now_ns: u64) {
+        let nics = saved.nics.into_iter().filter_map(|saved| {
+            let SavedNic { nic, counter, drops } = saved;
+            let state =
+                NicState { counter, drops, heard_ns: now_ns, gone: true, ..NicState::unlisted() };
+            Some((NicName::new(&nic)?, state))
+        });
+        let (nics, seen) = (nics.collect(), saved.seen);
+        let client = Client { nics, seen, last_seen_ns: now_ns, gone: true, ..Client::default() };
+        self.clients.entry(id).or_insert(client);
+    }
+
     /// The client, as it is about to change.
     fn touch(&mut self, client: &ClientId) -> &mut Client {
         let client = self.clients.entry(client.clone()).or_default();
@@ -200,9 +225,7 @@ impl Client {
         if self.nics.len() >= NICS_MAX && !self.nics.contains_key(&name) {
             return None;
         }
-        // Until an inventory says otherwise, what carries traffic is up.
-        let new = || NicState { facts: Nic { up: true, ..Nic::default() }, ..NicState::default() };
-        Some(self.nics.entry(name).or_insert_with(new))
+        Some(self.nics.entry(name).or_insert_with(NicState::unlisted))
     }
 
     fn view(&self, id: &ClientId) -> ClientView {
@@ -220,6 +243,15 @@ impl Client {
 }
 
 impl NicState {
+    /// A NIC of which no inventory has told yet: what carries traffic is up.
+    fn unlisted() -> Self {
+        Self { facts: Nic { up: true, ..Nic::default() }, ..Self::default() }
+    }
+
+    fn saved(&self, name: NicName) -> SavedNic {
+        SavedNic { nic: name.to_string(), counter: self.counter.clone(), drops: self.drops }
+    }
+
     fn view(&self, name: NicName) -> NicView {
         let newest = self.newest.as_ref();
         let stacked = newest.is_some_and(|newest| newest.sample.flags & flags::STACKED != 0);

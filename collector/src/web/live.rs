@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::error::ApiError;
@@ -58,7 +59,7 @@ pub(super) async fn live(State(app): State<Arc<App>>) -> Result<Response, ApiErr
         pending: VecDeque::from([Bytes::from_static(PREAMBLE.as_bytes())]),
         _place: place,
     };
-    reader.push_snapshot();
+    reader.push_snapshot().await?;
     let pieces = stream::unfold(reader, |mut reader| async {
         let piece = reader.next().await?;
         Some((Ok::<_, Infallible>(piece), reader))
@@ -76,7 +77,7 @@ impl Reader {
         tokio::select! {
             update = timeout(KEEP_ALIVE, self.updates.recv()) => match update {
                 Ok(Ok(json)) => self.push(UPDATE, json),
-                Ok(Err(RecvError::Lagged(_))) => self.push_snapshot(),
+                Ok(Err(RecvError::Lagged(_))) => self.push_snapshot().await.ok()?,
                 Ok(Err(RecvError::Closed)) => return None,
                 Err(_) => self.pending.push_back(Bytes::from_static(b": alive\n\n")),
             },
@@ -85,10 +86,13 @@ impl Reader {
         self.pending.pop_front()
     }
 
-    fn push_snapshot(&mut self) {
+    async fn push_snapshot(&mut self) -> Result<(), ApiError> {
         // What is in it need not be told again.
         self.updates = self.updates.resubscribe();
-        self.push(SNAPSHOT, self.live.snapshot_json(now_ns()));
+        let live = self.live.clone();
+        let json = spawn_blocking(move || live.snapshot_json(now_ns())).await?;
+        self.push(SNAPSHOT, json);
+        Ok(())
     }
 
     /// An event. Its JSON is shared with all other readers and has no line break in it.

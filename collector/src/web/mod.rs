@@ -21,6 +21,7 @@ use axum::{Json, Router, middleware};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use self::error::ApiError;
@@ -118,8 +119,15 @@ async fn keep_current(live: Live) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        live.expire(now_ns());
-        live.publish(now_ns());
+        let live = live.clone();
+        // With thousands of clients it takes a while: not on a thread that serves others.
+        let told = spawn_blocking(move || {
+            live.expire(now_ns());
+            live.publish(now_ns());
+        });
+        if let Err(error) = told.await {
+            tracing::error!(%error, "pages could not be told what changed");
+        }
     }
 }
 
@@ -146,9 +154,7 @@ fn router(app: Arc<App>, hosts: Hosts) -> Router {
 /// `/metrics`. Text of many clients takes a while to write: not on a thread that serves others.
 async fn prometheus(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     let render = move || app.state.metrics.render(&app.state.live, now_ns());
-    let text = tokio::task::spawn_blocking(render).await.map_err(|error| {
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "metrics_failed", error.to_string())
-    })?;
+    let text = spawn_blocking(render).await?;
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 
