@@ -3,11 +3,12 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use settings::{Given, Interval, Options, Secret};
 
-use crate::config::Address;
+use crate::config::{Address, Monitor};
+use crate::watch::{self, WatchConfig};
 
 /// Measure each NIC's traffic as it was on the wire, and report it to a collector
 #[derive(Debug, Parser)]
-#[command(name = "agent", version, after_help = "Example: agent check-config -c agent.yaml")]
+#[command(name = "agent", version, after_help = "Example: agent watch --nic eth0 --duration 10s")]
 pub struct Cli {
     /// Flags of all commands.
     #[command(flatten)]
@@ -20,6 +21,13 @@ pub struct Cli {
 /// What the agent can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Measure and report to the collector, as a service
+    #[command(after_help = "Example: agent run -c /etc/network-monitor/agent.yaml")]
+    Run,
+    /// Get this host's certificate with a token of the collector
+    Enroll(EnrollArgs),
+    /// Measure here and now, without a collector
+    Watch(WatchArgs),
     /// Check the config and print it, each value with its source
     #[command(after_help = "Example: agent check-config -c /etc/network-monitor/agent.yaml")]
     CheckConfig,
@@ -83,12 +91,33 @@ impl EnrollArgs {
 }
 
 impl WatchArgs {
+    /// What is to be watched, on top of how the config says to capture.
+    #[must_use]
+    pub fn watch(&self, monitor: &Monitor) -> WatchConfig {
+        WatchConfig {
+            capture: monitor.capture(),
+            nics: self.nics.clone(),
+            duration: self.duration.map(|it| it.0),
+            format: match self.format {
+                WatchFormat::Text => watch::Format::Text,
+                WatchFormat::Json => watch::Format::Json,
+            },
+        }
+    }
+
     /// The values that the flags give to config keys: the range of `--interval` is that of the
     /// sample interval.
     #[must_use]
-    pub fn given(&self) -> Vec<Given> {
+    pub fn given(&self, options: &Options) -> Vec<Given> {
         let value = self.interval.to_string();
-        vec![Given { origin: "--interval", key: "monitor.sample_interval", value }]
+        let interval = Given { origin: "--interval", key: "monitor.sample_interval", value };
+        // Samples are what is to be read here.
+        let level = options.log_level.is_none().then(|| Given {
+            origin: "agent watch",
+            key: "log.level",
+            value: "warn".to_owned(),
+        });
+        std::iter::once(interval).chain(level).collect()
     }
 }
 

@@ -155,6 +155,12 @@ impl Capture {
         self.nics.clone()
     }
 
+    /// True until capture has ended: it was stopped, or its thread has failed.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Stops capture. The reports that are left come out of the channel, which then closes;
     /// someone must be taking them. Returns at once.
     pub fn stop(&mut self) {

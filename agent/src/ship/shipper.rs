@@ -86,6 +86,15 @@ pub struct Shipper {
 }
 
 impl Shipper {
+    /// Checks, before anything is captured, that there is a certificate to ship with.
+    ///
+    /// # Errors
+    /// [`ShipError::Identity`].
+    pub fn check(config: &ShipConfig) -> Result<(), ShipError> {
+        Credentials::load(&config.identity, config.tls.as_ref(), UnixTime::now())?;
+        Ok(())
+    }
+
     /// Opens the spool and begins a session with the reports that come from now on.
     ///
     /// # Errors
@@ -95,7 +104,6 @@ impl Shipper {
         reports: Receiver<IntervalReport>,
         inventory: watch::Receiver<Inventory>,
     ) -> Result<Self, ShipError> {
-        Credentials::load(&config.identity, config.tls.as_ref(), UnixTime::now())?;
         let session = getrandom::u64().map_err(|error| ShipError::System(error.into()))?;
         let (mut spool, damaged) =
             Spool::open(&config.spool, config.spool_limits.clone(), now_ns())?;
@@ -208,8 +216,7 @@ async fn renew(
 /// Facts about this host.
 #[must_use]
 pub fn host(sample_interval: Duration) -> wire::message::Host {
-    let text = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
-    let release = text("/etc/os-release");
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     let os = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
     let short = |text: &str| {
         let text = text.trim().trim_matches('"');
@@ -219,7 +226,8 @@ pub fn host(sample_interval: Duration) -> wire::message::Host {
     wire::message::Host {
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         os: short(os.unwrap_or("Linux")),
-        kernel: short(&text("/proc/sys/kernel/osrelease")),
+        kernel: nix::sys::utsname::uname()
+            .map_or_else(|_| String::new(), |uname| short(&uname.release().to_string_lossy())),
         cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
         sample_interval_ns: u64::try_from(sample_interval.as_nanos()).unwrap_or(u64::MAX),
     }

@@ -1,9 +1,11 @@
 //! `agent watch`: measures here and now, without a collector.
 
+mod interrupt;
 mod json;
 mod text;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::io::Write;
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use crossbeam_channel::{Receiver, after, never, select};
 use wire::frame::{Counts, Sample};
 use wire::id::NicName;
 
+pub use self::interrupt::interrupted;
 use crate::nic::choose::NicFilter;
 use crate::nic::inventory::{Inventory, InventoryError};
 use crate::sampler::{Capture, CaptureConfig, CaptureError, IntervalReport, Ledger};
@@ -66,7 +69,7 @@ pub enum WatchError {
 /// [`WatchError`] if nothing can be captured. An output that is closed ends the run.
 pub fn watch(
     config: WatchConfig,
-    interrupted: &Receiver<()>,
+    interrupted: &Receiver<Infallible>,
     out: &mut impl Write,
 ) -> Result<(), WatchError> {
     let WatchConfig { mut capture, nics, duration, format } = config;

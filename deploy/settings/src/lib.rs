@@ -1,5 +1,5 @@
 //! How agent and collector are set up: the layers of their config, its units and errors, their
-//! logs and exit codes. Nothing here knows either of them.
+//! logs, signals and exit codes. Nothing here knows either of them.
 //!
 //! Every layer but the defaults is a tree of texts, read into the typed config once all layers
 //! lie over each other. So a password of digits keeps its zeros wherever it comes from, and an
@@ -12,6 +12,7 @@ mod layers;
 mod log;
 mod options;
 mod sections;
+mod service;
 mod value;
 mod yaml;
 
@@ -21,5 +22,6 @@ pub use self::exit::{parse_args, report};
 pub use self::layers::{Given, Loaded, Program, Settings, load};
 pub use self::log::start_log;
 pub use self::options::Options;
-pub use self::sections::{Log, LogFormat, LogLevel, Tls, TlsFiles};
+pub use self::sections::{Log, LogFormat, LogLevel, Tls};
+pub use self::service::Service;
 pub use self::value::{Interval, InvalidInterval, InvalidSize, Secret, Size, list};

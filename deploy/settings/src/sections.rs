@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
+use wire::pem::TlsFiles;
 
 use crate::error::Problem;
 
@@ -85,17 +86,6 @@ pub struct Tls {
     pub cert: Option<PathBuf>,
     /// PEM file of the own private key.
     pub key: Option<PathBuf>,
-}
-
-/// The files of an own PKI.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// PEM file of the authorities.
-    pub ca: PathBuf,
-    /// PEM file of the certificate chain.
-    pub cert: PathBuf,
-    /// PEM file of the private key.
-    pub key: PathBuf,
 }
 
 impl Tls {
