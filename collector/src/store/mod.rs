@@ -1,6 +1,13 @@
 //! The store: where rows end up. One trait; the writer is the only one who adds to the facts.
 
+pub mod bisect;
+pub mod check;
+pub mod columns;
+pub mod facts;
+pub mod points;
 pub mod query;
+pub mod retention;
+pub mod sqlite;
 
 use std::fmt::Debug;
 
@@ -8,6 +15,10 @@ use async_trait::async_trait;
 use wire::frame::Frame;
 use wire::id::ClientId;
 use wire::message::{Hello, Inventory};
+
+use self::check::Check;
+use self::query::Query;
+use self::retention::Retain;
 
 /// A store of everything that agents deliver.
 #[async_trait]
@@ -22,7 +33,7 @@ pub trait Store: Send + Sync + Debug {
         now_ns: u64,
     ) -> Result<Vec<SessionState>, StoreError>;
 
-    /// How far sessions are, as the store knows them now.
+    /// How far sessions are, as the store knows them now; those it doesn't know are left out.
     async fn committed(&self, sessions: &[u64]) -> Result<Vec<SessionState>, StoreError>;
 
     /// Adds the rows of a batch and moves every session on, all or nothing. Each session must be
@@ -40,6 +51,11 @@ pub trait Store: Send + Sync + Debug {
     /// Keeps by how much an agent's clock is ahead of the collector's, nanoseconds.
     async fn record_clock_offset(&self, session: u64, offset_ns: i64) -> Result<(), StoreError>;
 }
+
+/// A store with all that it can do.
+pub trait Database: Store + Query + Retain + Check {}
+
+impl<T: Store + Query + Retain + Check> Database for T {}
 
 /// How far a session is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

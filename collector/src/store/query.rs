@@ -82,7 +82,8 @@ pub struct Series {
 pub struct Point {
     /// Start, nanoseconds since 1970 (UTC).
     pub start_ns: u64,
-    /// Length in nanoseconds.
+    /// How much of the time from `start_ns` on was measured, nanoseconds: the length of a sample,
+    /// or the sum of lengths where samples were put together. Bytes over this is the mean rate.
     pub interval_ns: u64,
     /// Received.
     pub rx: PointCounts,

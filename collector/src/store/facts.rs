@@ -1,0 +1,334 @@
+//! What a batch becomes in a store: rows, rollups, ledgers and cursors. Pure; every store writes
+//! the same.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use wire::frame::{Frame, Mix, Sample};
+use wire::id::{ClientId, NicName};
+
+use super::{Batch, SessionBatch};
+
+/// Length of the intervals of `bandwidth_1m`, nanoseconds.
+pub const MINUTE_NS: u64 = 60_000_000_000;
+
+/// Length of the intervals of `bandwidth_5m`, nanoseconds.
+pub const FIVE_MINUTES_NS: u64 = 5 * MINUTE_NS;
+
+/// A frame within a batch: its session and first sequence number.
+pub type FrameKey = (u64, u64);
+
+/// Place of a NIC in [`Facts::nics`].
+pub type NicIndex = usize;
+
+/// Everything that a batch adds to a store.
+#[derive(Debug, Default)]
+pub struct Facts<'a> {
+    /// Whose NICs the rows are about; rows refer to them by place.
+    pub nics: Vec<(&'a ClientId, NicName)>,
+    /// Rows of `bandwidth_stats`.
+    pub samples: Vec<(NicIndex, &'a Sample)>,
+    /// Rows of `traffic_mix`.
+    pub mixes: Vec<(NicIndex, &'a Mix)>,
+    /// Rows of `gaps`.
+    pub gaps: Vec<GapRow<'a>>,
+    /// What is added to `bandwidth_1m`, each row once, by NIC and time.
+    pub minutes: Vec<Rollup>,
+    /// What is added to `bandwidth_5m`, each row once, by NIC and time.
+    pub five_minutes: Vec<Rollup>,
+    /// What is added to `session_nics`, each row once.
+    pub ledgers: Vec<Ledger>,
+    /// Rows of `quarantine`.
+    pub quarantine: Vec<&'a Frame>,
+    /// How far each session moves.
+    pub cursors: Vec<Cursor<'a>>,
+}
+
+/// Sequence numbers without samples, of one NIC.
+#[derive(Debug)]
+pub struct GapRow<'a> {
+    /// The gap.
+    pub frame: &'a Frame,
+    /// The NIC and its exact counts. `None` if nothing is known of any NIC.
+    pub sample: Option<(NicIndex, &'a Sample)>,
+}
+
+/// What the samples that start in one interval of a rollup add up to.
+#[derive(Debug)]
+pub struct Rollup {
+    /// Whose.
+    pub nic: NicIndex,
+    /// Start of the interval, nanoseconds since 1970 (UTC).
+    pub time_ns: u64,
+    /// Number of samples.
+    pub samples: u64,
+    /// Sum of their lengths, nanoseconds.
+    pub covered_ns: u64,
+    /// Sums of their figures, maxima of their peaks, union of their flags.
+    pub sum: Sample,
+}
+
+/// What one session counted on one NIC, against the totals that the agent kept itself.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ledger {
+    /// The session.
+    pub session: u64,
+    /// The NIC.
+    pub nic: NicIndex,
+    /// The agent's totals before the first of these samples.
+    pub first: Figures,
+    /// The agent's totals after the last of these samples.
+    pub last: Figures,
+    /// What the samples and gaps themselves add up to.
+    pub counted: Figures,
+}
+
+/// The figures that are proven to be conserved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Bytes transmitted.
+    pub tx_bytes: u64,
+    /// Packets received.
+    pub rx_packets: u64,
+    /// Packets transmitted.
+    pub tx_packets: u64,
+}
+
+/// How one session moves, and what its numbers were covered by.
+#[derive(Debug)]
+pub struct Cursor<'a> {
+    /// The session as the batch has it.
+    pub session: &'a SessionBatch,
+    /// Sequence numbers covered by its frames, of whatever kind.
+    pub covered: u64,
+    /// Of these, by gaps.
+    pub gaps: u64,
+    /// Of these, by frames in quarantine.
+    pub quarantined: u64,
+}
+
+impl<'a> Facts<'a> {
+    /// What `batch` adds if the frames in `refused` go to quarantine.
+    #[must_use]
+    pub fn of(batch: &'a Batch, refused: &HashSet<FrameKey>) -> Self {
+        let mut builder = Builder::default();
+        for session in &batch.sessions {
+            let (mut gaps, mut quarantined) = (0, 0);
+            for frame in &session.frames {
+                if refused.contains(&(frame.session, frame.first_seq)) {
+                    quarantined += length(frame);
+                    builder.facts.quarantine.push(frame);
+                } else {
+                    gaps += if frame.gap == 0 { 0 } else { length(frame) };
+                    builder.add(&session.client, frame);
+                }
+            }
+            let covered = session.frames.iter().map(length).sum();
+            builder.facts.cursors.push(Cursor { session, covered, gaps, quarantined });
+        }
+        builder.finish()
+    }
+}
+
+/// Sessions whose frames don't tile the numbers after what the batch expects: they can't be
+/// where the batch says.
+#[must_use]
+pub fn untiled(batch: &Batch) -> Vec<u64> {
+    let tiles = |session: &&SessionBatch| {
+        let mut next = session.expected + 1;
+        !session.frames.iter().all(|frame| {
+            let follows = frame.session == session.session && frame.first_seq == next;
+            next = frame.last_seq.saturating_add(1);
+            follows && frame.first_seq <= frame.last_seq
+        })
+    };
+    batch.sessions.iter().filter(tiles).map(|session| session.session).collect()
+}
+
+/// How many sequence numbers a frame covers.
+#[must_use]
+pub const fn length(frame: &Frame) -> u64 {
+    frame.last_seq - frame.first_seq + 1
+}
+
+#[derive(Debug, Default)]
+struct Builder<'a> {
+    facts: Facts<'a>,
+    places: HashMap<(&'a ClientId, NicName), NicIndex>,
+    minutes: BTreeMap<(NicIndex, u64), Rollup>,
+    five_minutes: BTreeMap<(NicIndex, u64), Rollup>,
+    ledgers: BTreeMap<(u64, NicIndex), Ledger>,
+}
+
+impl<'a> Builder<'a> {
+    fn add(&mut self, client: &'a ClientId, frame: &'a Frame) {
+        for sample in &frame.samples {
+            let nic = self.nic(client, sample.nic);
+            self.settle(frame.session, nic, sample);
+            if frame.gap == 0 {
+                self.facts.samples.push((nic, sample));
+                roll_up(&mut self.minutes, MINUTE_NS, nic, sample);
+                roll_up(&mut self.five_minutes, FIVE_MINUTES_NS, nic, sample);
+            } else {
+                self.facts.gaps.push(GapRow { frame, sample: Some((nic, sample)) });
+            }
+        }
+        if frame.gap != 0 && frame.samples.is_empty() {
+            self.facts.gaps.push(GapRow { frame, sample: None });
+        }
+        for mix in &frame.mixes {
+            let nic = self.nic(client, mix.nic);
+            self.facts.mixes.push((nic, mix));
+        }
+    }
+
+    fn nic(&mut self, client: &'a ClientId, name: NicName) -> NicIndex {
+        let nics = &mut self.facts.nics;
+        *self.places.entry((client, name)).or_insert_with(|| {
+            nics.push((client, name));
+            nics.len() - 1
+        })
+    }
+
+    fn settle(&mut self, session: u64, nic: NicIndex, sample: &Sample) {
+        let after = Figures {
+            rx_bytes: sample.rx.total_bytes,
+            tx_bytes: sample.tx.total_bytes,
+            rx_packets: sample.rx.total_packets,
+            tx_packets: sample.tx.total_packets,
+        };
+        let own = Figures {
+            rx_bytes: sample.rx.bytes,
+            tx_bytes: sample.tx.bytes,
+            rx_packets: sample.rx.packets,
+            tx_packets: sample.tx.packets,
+        };
+        let before = after.with(own, u64::saturating_sub);
+        let counted = Figures::default();
+        let ledger = self.ledgers.entry((session, nic)).or_insert_with(|| Ledger {
+            session,
+            nic,
+            first: before,
+            last: after,
+            counted,
+        });
+        ledger.first = ledger.first.with(before, u64::min);
+        ledger.last = ledger.last.with(after, u64::max);
+        ledger.counted = ledger.counted.with(own, u64::saturating_add);
+    }
+
+    fn finish(self) -> Facts<'a> {
+        Facts {
+            minutes: self.minutes.into_values().collect(),
+            five_minutes: self.five_minutes.into_values().collect(),
+            ledgers: self.ledgers.into_values().collect(),
+            ..self.facts
+        }
+    }
+}
+
+/// Counts a sample in the interval in which it starts.
+fn roll_up(
+    rollups: &mut BTreeMap<(NicIndex, u64), Rollup>,
+    length_ns: u64,
+    nic: NicIndex,
+    sample: &Sample,
+) {
+    let time_ns = sample.start_ns / length_ns * length_ns;
+    rollups
+        .entry((nic, time_ns))
+        .and_modify(|rollup| {
+            rollup.samples += 1;
+            rollup.covered_ns = rollup.covered_ns.saturating_add(sample.interval_ns);
+            rollup.sum.merge(sample);
+        })
+        .or_insert_with(|| Rollup {
+            nic,
+            time_ns,
+            samples: 1,
+            covered_ns: sample.interval_ns,
+            sum: *sample,
+        });
+}
+
+impl Figures {
+    fn with(self, other: Self, by: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            rx_bytes: by(self.rx_bytes, other.rx_bytes),
+            tx_bytes: by(self.tx_bytes, other.tx_bytes),
+            rx_packets: by(self.rx_packets, other.rx_packets),
+            tx_packets: by(self.tx_packets, other.tx_packets),
+        }
+    }
+
+    /// The figures in the order of their columns.
+    #[must_use]
+    pub const fn to_array(self) -> [u64; 4] {
+        [self.rx_bytes, self.tx_bytes, self.rx_packets, self.tx_packets]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::frame::{Counts, Gap};
+
+    fn sample(start_ns: u64, bytes: u64, total_bytes: u64) -> Sample {
+        let rx = Counts { bytes, packets: 1, total_bytes, total_packets: 9, ..Counts::default() };
+        let nic = NicName::new("eth0").unwrap();
+        Sample { nic, start_ns, interval_ns: 1000, rx, ..Sample::default() }
+    }
+
+    fn frame(seq: u64, samples: Vec<Sample>) -> Frame {
+        Frame { session: 1, first_seq: seq, last_seq: seq, gap: 0, samples, mixes: vec![] }
+    }
+
+    fn batch(frames: Vec<Frame>) -> Batch {
+        let client = ClientId::new("web").unwrap();
+        Batch { sessions: vec![SessionBatch { client, session: 1, epoch: 1, expected: 0, frames }] }
+    }
+
+    #[test]
+    fn a_sample_counts_in_the_minute_in_which_it_starts() {
+        let last = sample(MINUTE_NS - 1, 1, 1);
+        let first = sample(MINUTE_NS, 2, 3);
+        let batch = batch(vec![frame(1, vec![last, first])]);
+        let facts = Facts::of(&batch, &HashSet::new());
+        let minutes: Vec<_> =
+            facts.minutes.iter().map(|it| (it.time_ns, it.sum.rx.bytes, it.samples)).collect();
+        assert_eq!(minutes, [(0, 1, 1), (MINUTE_NS, 2, 1)]);
+        let five: Vec<_> =
+            facts.five_minutes.iter().map(|it| (it.sum.rx.bytes, it.covered_ns)).collect();
+        assert_eq!(five, [(3, 2000)]);
+    }
+
+    #[test]
+    fn a_gap_counts_in_the_ledger_and_in_no_rollup() {
+        let mut gap = frame(1, vec![sample(0, 70, 70)]);
+        (gap.last_seq, gap.gap) = (5, Gap::SpoolFull as u8);
+        let batch = batch(vec![gap, frame(6, vec![sample(0, 5, 75)])]);
+        let facts = Facts::of(&batch, &HashSet::new());
+        assert_eq!((facts.samples.len(), facts.gaps.len(), facts.minutes.len()), (1, 1, 1));
+        let ledger = &facts.ledgers[0];
+        let bytes = (ledger.first.rx_bytes, ledger.last.rx_bytes, ledger.counted.rx_bytes);
+        assert_eq!(bytes, (0, 75, 75));
+        let cursor = &facts.cursors[0];
+        assert_eq!((cursor.covered, cursor.gaps, cursor.quarantined), (6, 5, 0));
+    }
+
+    #[test]
+    fn a_refused_frame_goes_to_quarantine_and_is_covered_all_the_same() {
+        let batch = batch(vec![frame(1, vec![sample(0, 1, 1)]), frame(2, vec![sample(0, 1, 2)])]);
+        let facts = Facts::of(&batch, &HashSet::from([(1, 2)]));
+        assert_eq!((facts.samples.len(), facts.quarantine.len()), (1, 1));
+        assert_eq!((facts.cursors[0].covered, facts.cursors[0].quarantined), (2, 1));
+    }
+
+    #[test]
+    fn frames_that_leave_numbers_out_are_found() {
+        assert_eq!(untiled(&batch(vec![frame(1, vec![]), frame(2, vec![])])), [] as [u64; 0]);
+        assert_eq!(untiled(&batch(vec![frame(2, vec![])])), [1]);
+        assert_eq!(untiled(&batch(vec![frame(1, vec![]), frame(3, vec![])])), [1]);
+    }
+}

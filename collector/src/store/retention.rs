@@ -1,0 +1,99 @@
+//! How long rows are kept.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use super::facts::FIVE_MINUTES_NS;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// How long rows are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetentionLimits {
+    /// `bandwidth_stats` and `traffic_mix`.
+    pub raw: Duration,
+    /// `bandwidth_1m`.
+    pub rollup_1m: Duration,
+    /// `bandwidth_5m`, and sessions that add nothing any more.
+    pub rollup_5m: Duration,
+}
+
+impl Default for RetentionLimits {
+    fn default() -> Self {
+        Self { raw: 7 * DAY, rollup_1m: 30 * DAY, rollup_5m: 400 * DAY }
+    }
+}
+
+/// Rows that start before these are deleted. Whole multiples of five minutes, so that every
+/// interval of a rollup is kept or deleted with all of its samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CutOffs {
+    /// `bandwidth_stats` and `traffic_mix`, nanoseconds since 1970 (UTC).
+    pub raw_ns: u64,
+    /// `bandwidth_1m`, nanoseconds since 1970 (UTC).
+    pub rollup_1m_ns: u64,
+    /// `bandwidth_5m`, nanoseconds since 1970 (UTC).
+    pub rollup_5m_ns: u64,
+}
+
+impl RetentionLimits {
+    /// What is to be deleted at `now_ns`.
+    #[must_use]
+    pub fn cut_offs(&self, now_ns: u64) -> CutOffs {
+        let before = |kept: Duration| {
+            let kept = u64::try_from(kept.as_nanos()).unwrap_or(u64::MAX);
+            now_ns.saturating_sub(kept) / FIVE_MINUTES_NS * FIVE_MINUTES_NS
+        };
+        CutOffs {
+            raw_ns: before(self.raw),
+            rollup_1m_ns: before(self.rollup_1m),
+            rollup_5m_ns: before(self.rollup_5m),
+        }
+    }
+}
+
+/// What was deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retained {
+    /// Rows deleted one by one.
+    pub rows: u64,
+    /// Partitions dropped.
+    pub partitions: u64,
+}
+
+/// Deleting what is old.
+#[async_trait]
+pub trait Retain: Send + Sync + Debug {
+    /// Deletes what is older than `limits` at `now_ns`, in steps short enough for commits to go
+    /// in between. To be called now and then.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the store fails; what was deleted until then stays deleted.
+    async fn retain(&self, limits: &RetentionLimits, now_ns: u64) -> Result<Retained, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_table_is_cut_by_its_own_limit_at_five_minutes() {
+        let day = 86_400_000_000_000;
+        let now = 1000 * day + FIVE_MINUTES_NS + 7;
+        let cut = RetentionLimits::default().cut_offs(now);
+        let expected = CutOffs {
+            raw_ns: 993 * day + FIVE_MINUTES_NS,
+            rollup_1m_ns: 970 * day + FIVE_MINUTES_NS,
+            rollup_5m_ns: 600 * day + FIVE_MINUTES_NS,
+        };
+        assert_eq!(cut, expected);
+    }
+
+    #[test]
+    fn what_reaches_back_before_1970_deletes_nothing() {
+        assert_eq!(RetentionLimits::default().cut_offs(5).rollup_5m_ns, 0);
+    }
+}

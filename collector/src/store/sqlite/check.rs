@@ -1,0 +1,124 @@
+//! Reading the evidence for the proof of `fsck`.
+
+use rusqlite::{Connection, Row, Transaction};
+
+use super::error::Failure;
+use crate::store::check::{
+    CheckReport, Evidence, LedgerEvidence, NicEvidence, SessionEvidence, Sums, judge,
+};
+
+pub(super) fn check(db: &mut Connection) -> Result<CheckReport, Failure> {
+    // One moment for all of it.
+    let transaction = db.transaction()?;
+    let damage: Vec<String> = transaction
+        .prepare("PRAGMA quick_check(10)")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let evidence = Evidence {
+        sessions: all(&transaction, SESSIONS, session)?,
+        ledgers: all(&transaction, LEDGERS, ledger)?,
+        nics: nics(&transaction)?,
+    };
+    let mut report = judge(&evidence);
+    let damage = damage.into_iter().filter(|line| line != "ok");
+    report.findings.extend(damage.map(|line| format!("the file is damaged: {line}")));
+    Ok(report)
+}
+
+fn all<T>(
+    db: &Transaction<'_>,
+    sql: &str,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>, Failure> {
+    Ok(db.prepare(sql)?.query_map([], read)?.collect::<rusqlite::Result<_>>()?)
+}
+
+const SESSIONS: &str = "
+    SELECT session, client_id, committed_seq, covered_seqs, gap_seqs,
+        (SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM
+             (SELECT DISTINCT first_seq, last_seq FROM gaps
+              WHERE gaps.session = sessions.session)),
+        quarantine_seqs,
+        (SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM quarantine
+         WHERE quarantine.session = sessions.session)
+    FROM sessions JOIN clients ON clients.id = client ORDER BY client_id, started";
+
+fn session(row: &Row<'_>) -> rusqlite::Result<SessionEvidence> {
+    let number = |at| row.get::<_, i64>(at).map(i128::from);
+    Ok(SessionEvidence {
+        session: row.get::<_, i64>(0)?.cast_unsigned(),
+        client: row.get(1)?,
+        committed: number(2)?,
+        covered: number(3)?,
+        gaps: number(4)?,
+        gap_rows: number(5)?,
+        quarantined: number(6)?,
+        quarantine_rows: number(7)?,
+    })
+}
+
+const LEDGERS: &str = "
+    SELECT session, nic, first_rx_bytes, first_tx_bytes, first_rx_packets, first_tx_packets,
+        last_rx_bytes, last_tx_bytes, last_rx_packets, last_tx_packets,
+        counted_rx_bytes, counted_tx_bytes, counted_rx_packets, counted_tx_packets
+    FROM session_nics ORDER BY session, nic";
+
+fn ledger(row: &Row<'_>) -> rusqlite::Result<LedgerEvidence> {
+    Ok(LedgerEvidence {
+        session: row.get::<_, i64>(0)?.cast_unsigned(),
+        nic: row.get(1)?,
+        first: sums(row, 2)?,
+        last: sums(row, 6)?,
+        counted: sums(row, 10)?,
+    })
+}
+
+/// Four neighbouring columns; none at all counts as 0.
+fn sums(row: &Row<'_>, at: usize) -> rusqlite::Result<Sums> {
+    let number = |at| row.get::<_, Option<i64>>(at).map(|sum| i128::from(sum.unwrap_or(0)));
+    Ok(Sums::from_array([number(at)?, number(at + 1)?, number(at + 2)?, number(at + 3)?]))
+}
+
+fn nics(db: &Transaction<'_>) -> Result<Vec<NicEvidence>, Failure> {
+    let mut nics = all(
+        db,
+        "SELECT nics.id, client_id, name, expired_rx_bytes, expired_tx_bytes, expired_rx_packets,
+             expired_tx_packets, client
+         FROM nics JOIN clients ON clients.id = client ORDER BY client_id, name",
+        |row| {
+            let nic = NicEvidence {
+                nic: row.get(0)?,
+                client: row.get(1)?,
+                name: row.get(2)?,
+                expired: sums(row, 3)?,
+                ..NicEvidence::default()
+            };
+            Ok((row.get::<_, i64>(7)?, nic))
+        },
+    )?;
+    let kept_from: [i64; 2] =
+        db.query_row("SELECT raw_from, rollup_1m_from FROM retention", [], |row| {
+            Ok([row.get(0)?, row.get(1)?])
+        })?;
+    for (client, nic) in &mut nics {
+        let since = |table: &str, from: i64| {
+            db.prepare_cached(&format!(
+                "SELECT sum(rx_bytes), sum(tx_bytes), sum(rx_packets), sum(tx_packets)
+                 FROM {table} WHERE client = ?1 AND nic = ?2 AND time >= ?3"
+            ))?
+            .query_row([*client, nic.nic, from], |row| sums(row, 0))
+        };
+        let [raw_from, minutes_from] = kept_from;
+        nic.five_minutes = since("bandwidth_5m", 0)?;
+        nic.raw = (since("bandwidth_stats", raw_from)?, since("bandwidth_5m", raw_from)?);
+        nic.minutes = (since("bandwidth_1m", minutes_from)?, since("bandwidth_5m", minutes_from)?);
+    }
+    let mut gaps = db.prepare(
+        "SELECT sum(rx_bytes), sum(tx_bytes), sum(rx_packets), sum(tx_packets) FROM gaps
+         WHERE nic = ?1",
+    )?;
+    for (_, nic) in &mut nics {
+        nic.gaps = gaps.query_row([nic.nic], |row| sums(row, 0))?;
+    }
+    Ok(nics.into_iter().map(|(_, nic)| nic).collect())
+}

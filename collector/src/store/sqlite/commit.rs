@@ -1,0 +1,300 @@
+//! Commits: rows, rollups, ledgers and cursors in one transaction, or nothing.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use rusqlite::{Connection, Statement, Transaction, TransactionBehavior, params};
+use wire::codec::encode_frame;
+use wire::frame::Sample;
+
+use super::error::Failure;
+use super::int;
+use super::session::{client_id, nic_id};
+use crate::store::bisect::Bisection;
+use crate::store::columns::{
+    self, COUNTS, KERNEL, LOSSES, PEAKS, count_figures, kernel_figures, loss_figures, mix_figures,
+    peak_figures,
+};
+use crate::store::facts::{Cursor, Facts, FrameKey, GapRow, Ledger, NicIndex, Rollup, untiled};
+use crate::store::{Batch, StoreError};
+
+/// How often a client that commits is noted as seen, nanoseconds.
+const SEEN_EVERY_NS: i64 = 10_000_000_000;
+
+/// Numbers of a client and of one of its NICs, as rows refer to them.
+type NicIds = [i64; 2];
+
+/// Commits a batch. Frames that SQLite refuses go to quarantine.
+pub(super) fn commit(db: &mut Connection, batch: &Batch, now_ns: u64) -> Result<(), Failure> {
+    let none = HashSet::new();
+    let refusal = match add(db, batch, &none, "", now_ns).and_then(commit_added) {
+        Err(Failure::Refused(reason)) => reason,
+        outcome => return outcome,
+    };
+    let mut bisection = Bisection::new(batch, none);
+    while let Some(left_out) = bisection.next_trial() {
+        // Rolled back by its end.
+        match add(db, batch, &left_out, "", now_ns).map(drop) {
+            Ok(()) => bisection.on_trial(true),
+            Err(Failure::Refused(_)) => bisection.on_trial(false),
+            Err(failure) => return Err(failure),
+        }
+    }
+    let refused = bisection.into_refused();
+    tracing::warn!(frames = refused.len(), reason = refusal, "frames put into quarantine");
+    add(db, batch, &refused, &refusal, now_ns).and_then(commit_added)
+}
+
+fn commit_added(transaction: Transaction<'_>) -> Result<(), Failure> {
+    Ok(transaction.commit()?)
+}
+
+/// Adds all of a batch in a transaction, which is still to be committed.
+fn add<'a>(
+    db: &'a mut Connection,
+    batch: &Batch,
+    refused: &HashSet<FrameKey>,
+    refusal: &str,
+    now_ns: u64,
+) -> Result<Transaction<'a>, Failure> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let (facts, now) = (Facts::of(batch, refused), int(now_ns)?);
+    move_cursors(&transaction, batch, &facts.cursors, now)?;
+    let nics = resolve(&transaction, &facts)?;
+    add_samples(&transaction, &facts, &nics)?;
+    add_mixes(&transaction, &facts, &nics)?;
+    add_gaps(&transaction, &facts.gaps, &nics)?;
+    roll_up(transaction.prepare_cached(&ROLL_UP_1M)?, &facts.minutes, &nics)?;
+    roll_up(transaction.prepare_cached(&ROLL_UP_5M)?, &facts.five_minutes, &nics)?;
+    settle(&transaction, &facts.ledgers, &nics)?;
+    let mut quarantine =
+        transaction.prepare_cached("INSERT INTO quarantine VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    for frame in &facts.quarantine {
+        let range = (frame.first_seq.cast_signed(), frame.last_seq.cast_signed());
+        let session = frame.session.cast_signed();
+        quarantine.execute(params![
+            session,
+            range.0,
+            range.1,
+            now,
+            refusal,
+            encode_frame(frame)
+        ])?;
+    }
+    drop(quarantine);
+    Ok(transaction)
+}
+
+/// Moves every session on from where the batch expects it, or names those that are not there.
+fn move_cursors(
+    transaction: &Transaction<'_>,
+    batch: &Batch,
+    cursors: &[Cursor<'_>],
+    now: i64,
+) -> Result<(), Failure> {
+    let mut conflicts = untiled(batch);
+    let mut update = transaction.prepare_cached(
+        "UPDATE sessions SET committed_seq = ?4, covered_seqs = covered_seqs + ?5,
+             gap_seqs = gap_seqs + ?6, quarantine_seqs = quarantine_seqs + ?7, committed_at = ?8
+         WHERE session = ?1 AND committed_seq = ?2 AND epoch = ?3
+             AND client = (SELECT id FROM clients WHERE client_id = ?9)",
+    )?;
+    let mut seen = transaction.prepare_cached(
+        "UPDATE clients SET last_seen_at = ?2 WHERE client_id = ?1 AND last_seen_at < ?3",
+    )?;
+    for cursor in cursors {
+        let session = cursor.session;
+        let moved = update.execute(params![
+            session.session.cast_signed(),
+            session.expected.cast_signed(),
+            session.epoch.cast_signed(),
+            session.last_seq().cast_signed(),
+            cursor.covered.cast_signed(),
+            cursor.gaps.cast_signed(),
+            cursor.quarantined.cast_signed(),
+            now,
+            session.client.as_str(),
+        ])?;
+        if moved == 0 && !conflicts.contains(&session.session) {
+            conflicts.push(session.session);
+        }
+        seen.execute(params![session.client.as_str(), now, now - SEEN_EVERY_NS])?;
+    }
+    if conflicts.is_empty() {
+        Ok(())
+    } else {
+        Err(StoreError::Conflict { sessions: conflicts }.into())
+    }
+}
+
+fn resolve(transaction: &Transaction<'_>, facts: &Facts<'_>) -> Result<Vec<NicIds>, Failure> {
+    let number = |&(client, name)| {
+        let client = client_id(transaction, client)?;
+        Ok([client, nic_id(transaction, client, name)?])
+    };
+    facts.nics.iter().map(number).collect()
+}
+
+fn ids(nics: &[NicIds], nic: NicIndex) -> Result<NicIds, Failure> {
+    nics.get(nic).copied().ok_or_else(|| Failure::Refused(format!("no NIC at place {nic}")))
+}
+
+/// `INSERT` into a table of samples, whose key ends with `nth`.
+fn insert_nth(table: &str, figures: impl Iterator<Item = String>) -> String {
+    let figures: Vec<String> = figures.collect();
+    let places: Vec<String> = (5..5 + figures.len()).map(|at| format!("?{at}")).collect();
+    format!(
+        "INSERT INTO {table} (client, nic, time, nth, interval_ns, {}) VALUES (?1, ?2, ?3,
+             (SELECT coalesce(max(nth) + 1, 0) FROM {table}
+              WHERE client = ?1 AND nic = ?2 AND time = ?3), ?4, {})",
+        figures.join(", "),
+        places.join(", ")
+    )
+}
+
+static INSERT_SAMPLE: LazyLock<String> = LazyLock::new(|| {
+    let columns = COUNTS.iter().chain(&PEAKS).chain(&["drops", "flags"]);
+    insert_nth("bandwidth_stats", columns.map(|name| (*name).to_owned()))
+});
+
+static INSERT_MIX: LazyLock<String> =
+    LazyLock::new(|| insert_nth("traffic_mix", columns::mix_columns()));
+
+static ROLL_UP_1M: LazyLock<String> = LazyLock::new(|| roll_up_sql("bandwidth_1m"));
+static ROLL_UP_5M: LazyLock<String> = LazyLock::new(|| roll_up_sql("bandwidth_5m"));
+
+fn roll_up_sql(table: &str) -> String {
+    let sums = ["samples", "covered_ns"].iter().chain(&COUNTS).chain(&LOSSES).chain(&KERNEL);
+    let columns: Vec<&str> = sums.clone().chain(&PEAKS).copied().chain(["flags"]).collect();
+    let places: Vec<String> = (4..4 + columns.len()).map(|at| format!("?{at}")).collect();
+    let updates: Vec<String> = sums
+        .map(|name| format!("{name} = {name} + excluded.{name}"))
+        .chain(PEAKS.map(|name| format!("{name} = max({name}, excluded.{name})")))
+        .collect();
+    format!(
+        "INSERT INTO {table} (client, nic, time, {}) VALUES (?1, ?2, ?3, {})
+         ON CONFLICT (client, nic, time) DO UPDATE SET {}, flags = flags | excluded.flags",
+        columns.join(", "),
+        places.join(", "),
+        updates.join(", ")
+    )
+}
+
+/// Binds figures one after the other and runs the statement.
+fn execute(
+    statement: &mut Statement<'_>,
+    figures: impl IntoIterator<Item = i64>,
+) -> Result<(), Failure> {
+    statement.execute(rusqlite::params_from_iter(figures))?;
+    Ok(())
+}
+
+fn ints(figures: impl IntoIterator<Item = u64>) -> Result<Vec<i64>, Failure> {
+    figures.into_iter().map(int).collect()
+}
+
+fn add_samples(
+    transaction: &Transaction<'_>,
+    facts: &Facts<'_>,
+    nics: &[NicIds],
+) -> Result<(), Failure> {
+    let mut insert = transaction.prepare_cached(&INSERT_SAMPLE)?;
+    for (nic, sample) in &facts.samples {
+        let mut row = ids(nics, *nic)?.to_vec();
+        row.extend([int(sample.start_ns)?, int(sample.interval_ns)?]);
+        row.extend(ints(count_figures(sample))?);
+        row.extend(peak_figures(sample).map(i64::from));
+        row.extend([int(sample.drops)?, sample.flags.into()]);
+        execute(&mut insert, row)?;
+    }
+    Ok(())
+}
+
+fn add_mixes(
+    transaction: &Transaction<'_>,
+    facts: &Facts<'_>,
+    nics: &[NicIds],
+) -> Result<(), Failure> {
+    let mut insert = transaction.prepare_cached(&INSERT_MIX)?;
+    for (nic, mix) in &facts.mixes {
+        let mut row = ids(nics, *nic)?.to_vec();
+        row.extend([int(mix.start_ns)?, int(mix.interval_ns)?]);
+        row.extend(ints(mix_figures(mix))?);
+        execute(&mut insert, row)?;
+    }
+    Ok(())
+}
+
+fn add_gaps(
+    transaction: &Transaction<'_>,
+    gaps: &[GapRow<'_>],
+    nics: &[NicIds],
+) -> Result<(), Failure> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO gaps SELECT ?1, ?2, ?3, ?4, client, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
+             ?14, ?15, ?16, ?17, ?18, ?19 FROM sessions WHERE session = ?1",
+    )?;
+    for GapRow { frame, sample } in gaps {
+        let nic = sample.map(|(nic, _)| ids(nics, nic)).transpose()?.map(|[_, nic]| nic);
+        let default = Sample::default();
+        let figures = sample.map_or(&default, |(_, sample)| sample);
+        let range = [frame.session, frame.first_seq, frame.last_seq].map(u64::cast_signed);
+        let mut row = range.map(Some).to_vec();
+        row.extend([Some(frame.gap.into()), nic]);
+        row.push(nic.map(|_| int(figures.start_ns)).transpose()?);
+        row.push(nic.map(|_| int(figures.interval_ns)).transpose()?);
+        row.extend(ints(count_figures(figures))?.into_iter().map(Some));
+        row.extend(peak_figures(figures).map(|peak| Some(peak.into())));
+        row.extend([Some(int(figures.drops)?), Some(figures.flags.into())]);
+        insert.execute(rusqlite::params_from_iter(row))?;
+    }
+    Ok(())
+}
+
+fn roll_up(
+    mut upsert: rusqlite::CachedStatement<'_>,
+    rollups: &[Rollup],
+    nics: &[NicIds],
+) -> Result<(), Failure> {
+    for rollup in rollups {
+        let sum = &rollup.sum;
+        let mut row = ids(nics, rollup.nic)?.to_vec();
+        row.extend(ints([rollup.time_ns, rollup.samples, rollup.covered_ns])?);
+        row.extend(ints(count_figures(sum))?);
+        row.extend(ints(loss_figures(sum))?);
+        row.extend(ints(kernel_figures(sum.kernel))?);
+        row.extend(peak_figures(sum).map(i64::from));
+        row.push(sum.flags.into());
+        execute(&mut upsert, row)?;
+    }
+    Ok(())
+}
+
+fn settle(
+    transaction: &Transaction<'_>,
+    ledgers: &[Ledger],
+    nics: &[NicIds],
+) -> Result<(), Failure> {
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO session_nics VALUES
+             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+         ON CONFLICT (session, nic) DO UPDATE SET
+             last_rx_bytes = excluded.last_rx_bytes,
+             last_tx_bytes = excluded.last_tx_bytes,
+             last_rx_packets = excluded.last_rx_packets,
+             last_tx_packets = excluded.last_tx_packets,
+             counted_rx_bytes = counted_rx_bytes + excluded.counted_rx_bytes,
+             counted_tx_bytes = counted_tx_bytes + excluded.counted_tx_bytes,
+             counted_rx_packets = counted_rx_packets + excluded.counted_rx_packets,
+             counted_tx_packets = counted_tx_packets + excluded.counted_tx_packets",
+    )?;
+    for ledger in ledgers {
+        let [_, nic] = ids(nics, ledger.nic)?;
+        let mut row = vec![ledger.session.cast_signed(), nic];
+        for figures in [ledger.first, ledger.last, ledger.counted] {
+            row.extend(ints(figures.to_array())?);
+        }
+        execute(&mut upsert, row)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! Why a SQLite store can't be opened, and what became of a statement.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+use super::open::SCHEMA_VERSION;
+use crate::store::StoreError;
+
+/// Why a SQLite store can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another collector uses the file.
+    #[error(
+        "another collector has the database {path} open; stop that one, or set data_dir to \
+         another directory"
+    )]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is no such file to read.
+    #[error("there is no database {path}; check data_dir, or start the collector to make it")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The directory or file can't be written or read.
+    #[error("can't open the database {path}: {error}; make the directory writable or set data_dir")]
+    Inaccessible {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite or the system said.
+        #[source]
+        error: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A newer collector wrote the file.
+    #[error(
+        "the database {path} was written by a newer collector (schema {found}, this one knows \
+         {SCHEMA_VERSION}); start the newer one, or move the file away to begin a new database"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema's version.
+        found: i64,
+    },
+    /// An older collector wrote the file, and it was opened only to be read.
+    #[error(
+        "the database {path} was written by an older collector (schema {found}, this one knows \
+         {SCHEMA_VERSION}); run `collector migrate` or start the collector once"
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its schema's version.
+        found: i64,
+    },
+    /// A database of another program.
+    #[error("the database {path} belongs to another program; set data_dir to another directory")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Not a sound SQLite file.
+    #[error(
+        "the database {path} is damaged or no database ({error}); restore it from a backup, or \
+         move it away to begin a new one: agents send again what they still keep"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        error: rusqlite::Error,
+    },
+}
+
+impl OpenError {
+    /// Sorts what SQLite says on opening `path`.
+    pub(super) fn from_sqlite(path: &Path, error: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Self::Damaged { path, error }
+            }
+            _ => Self::Inaccessible { path, error: Box::new(error) },
+        }
+    }
+}
+
+/// Why a transaction was rolled back.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The caller is told as it is.
+    Told(StoreError),
+    /// SQLite refuses the rows themselves.
+    Refused(String),
+    /// SQLite fails.
+    Sqlite(rusqlite::Error),
+}
+
+impl Failure {
+    /// What the caller is told; `path` is the store's file.
+    pub(super) fn into_store_error(self, path: &Path) -> StoreError {
+        let reason = match self {
+            Self::Told(error) => return error,
+            Self::Refused(reason) => reason,
+            Self::Sqlite(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::DiskFull) => format!("{error}; free space on its file system"),
+                Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+                    format!("{error}; make the file and its directory writable")
+                }
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                    format!("{error}; restore it from a backup, or move it away to begin anew")
+                }
+                _ => error.to_string(),
+            },
+        };
+        StoreError::Failed { location: path.display().to_string(), reason }
+    }
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        let refused = matches!(error, rusqlite::Error::ToSqlConversionFailure(_))
+            || matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig)
+            );
+        if refused { Self::Refused(error.to_string()) } else { Self::Sqlite(error) }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Told(error)
+    }
+}

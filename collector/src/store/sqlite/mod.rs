@@ -1,0 +1,241 @@
+//! The store in one SQLite file, the default: nothing to install. One connection writes and a
+//! few read, each on a blocking thread.
+
+mod check;
+mod commit;
+mod error;
+mod open;
+mod query;
+mod retention;
+mod session;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+use tokio::sync::{Mutex, Semaphore};
+use wire::id::ClientId;
+use wire::message::{Hello, Inventory};
+
+use self::error::Failure;
+pub use self::error::OpenError;
+use super::check::{Check, CheckReport};
+use super::query::{Client, Query, Series, SeriesRange};
+use super::retention::{Retain, Retained, RetentionLimits};
+use super::{Batch, SessionState, Store, StoreError};
+
+/// Connections that read at the same time.
+const READERS: usize = 2;
+
+/// The store, open to write. One process at a time.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: Arc<Mutex<Writer>>,
+    reader: SqliteReader,
+}
+
+/// The store, open to read: also beside a running collector.
+#[derive(Debug)]
+pub struct SqliteReader {
+    connections: Arc<StdMutex<Vec<Connection>>>,
+    free: Semaphore,
+    path: PathBuf,
+}
+
+/// The connection that writes; the lock is given back after it is closed.
+#[derive(Debug)]
+struct Writer {
+    db: Connection,
+    _lock: std::fs::File,
+}
+
+impl SqliteStore {
+    /// Opens the file at `path`, or makes a new one, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the file and the way out.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let lock = open::lock(path)?;
+        let db = open::writer(path)?;
+        let writer = Arc::new(Mutex::new(Writer { db, _lock: lock }));
+        Ok(Self { writer, reader: SqliteReader::open(path)? })
+    }
+
+    /// Runs `work` with the connection that writes. It runs to its end even if the caller stops
+    /// waiting.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let mut writer = self.writer.clone().lock_owned().await;
+        let done = tokio::task::spawn_blocking(move || work(&mut writer.db)).await;
+        self.reader.outcome(done)
+    }
+}
+
+impl SqliteReader {
+    /// Opens the file at `path`.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the file and the way out.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let connections = (0..READERS).map(|_| open::reader(path)).collect::<Result<_, _>>()?;
+        let connections = Arc::new(StdMutex::new(connections));
+        Ok(Self { connections, free: Semaphore::new(READERS), path: path.to_owned() })
+    }
+
+    /// Runs `work` with a connection that reads.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let closed = |reason: String| self.failed(reason);
+        let _permit = self.free.acquire().await.map_err(|error| closed(error.to_string()))?;
+        let (connections, path) = (self.connections.clone(), self.path.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            let pool = || connections.lock().unwrap_or_else(PoisonError::into_inner);
+            let idle = pool().pop();
+            let mut db = match idle {
+                Some(db) => db,
+                // The caller that had it stopped waiting, and its work is not done yet.
+                None => open::reader(&path).map_err(|error| {
+                    let location = path.display().to_string();
+                    StoreError::Failed { location, reason: error.to_string() }
+                })?,
+            };
+            let outcome = work(&mut db);
+            let mut pool = pool();
+            if pool.len() < READERS {
+                pool.push(db);
+            }
+            outcome
+        })
+        .await;
+        self.outcome(done)
+    }
+
+    fn outcome<T>(
+        &self,
+        done: Result<Result<T, Failure>, tokio::task::JoinError>,
+    ) -> Result<T, StoreError> {
+        match done {
+            Ok(outcome) => outcome.map_err(|failure| failure.into_store_error(&self.path)),
+            Err(error) => Err(self.failed(error.to_string())),
+        }
+    }
+
+    fn failed(&self, reason: String) -> StoreError {
+        StoreError::Failed { location: self.path.display().to_string(), reason }
+    }
+}
+
+fn now_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A figure as SQLite keeps it. One that 64 signed bits can't hold is refused.
+fn int(figure: u64) -> Result<i64, Failure> {
+    i64::try_from(figure).map_err(|_| Failure::Refused(format!("a figure of {figure}")))
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn open_sessions(
+        &self,
+        client: &ClientId,
+        hello: &Hello,
+        now_ns: u64,
+    ) -> Result<Vec<SessionState>, StoreError> {
+        let (client, hello) = (client.clone(), hello.clone());
+        self.write(move |db| session::open_sessions(db, &client, &hello, now_ns)).await
+    }
+
+    async fn committed(&self, sessions: &[u64]) -> Result<Vec<SessionState>, StoreError> {
+        let sessions = sessions.to_vec();
+        // With the connection that writes: after a commit that is still under way.
+        self.write(move |db| session::states(db, &sessions)).await
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        let batch = batch.clone();
+        self.write(move |db| commit::commit(db, &batch, now_ns())).await
+    }
+
+    async fn record_inventory(
+        &self,
+        client: &ClientId,
+        inventory: &Inventory,
+        now_ns: u64,
+    ) -> Result<(), StoreError> {
+        let (client, inventory) = (client.clone(), inventory.clone());
+        self.write(move |db| session::record_inventory(db, &client, &inventory, now_ns)).await
+    }
+
+    async fn record_clock_offset(&self, session: u64, offset_ns: i64) -> Result<(), StoreError> {
+        self.write(move |db| session::record_clock_offset(db, session, offset_ns)).await
+    }
+}
+
+#[async_trait]
+impl Retain for SqliteStore {
+    async fn retain(&self, limits: &RetentionLimits, now_ns: u64) -> Result<Retained, StoreError> {
+        let cut = limits.cut_offs(now_ns);
+        self.write(move |db| retention::begin(db, &cut)).await?;
+        let mut retained = Retained::default();
+        // The connection is given back between steps: commits go in between.
+        loop {
+            match self.write(move |db| retention::step(db, &cut)).await? {
+                0 => return Ok(retained),
+                rows => retained.rows += rows,
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Query for SqliteReader {
+    async fn clients(&self) -> Result<Vec<Client>, StoreError> {
+        self.read(|db| query::clients(db)).await
+    }
+
+    async fn series(&self, range: &SeriesRange) -> Result<Series, StoreError> {
+        let range = range.clone();
+        self.read(move |db| query::series(db, &range)).await
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.read(|db| query::ready(db)).await
+    }
+}
+
+#[async_trait]
+impl Check for SqliteReader {
+    async fn check(&self) -> Result<CheckReport, StoreError> {
+        self.read(check::check).await
+    }
+}
+
+#[async_trait]
+impl Query for SqliteStore {
+    async fn clients(&self) -> Result<Vec<Client>, StoreError> {
+        self.reader.clients().await
+    }
+
+    async fn series(&self, range: &SeriesRange) -> Result<Series, StoreError> {
+        self.reader.series(range).await
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.reader.ready().await
+    }
+}
+
+#[async_trait]
+impl Check for SqliteStore {
+    async fn check(&self) -> Result<CheckReport, StoreError> {
+        self.reader.check().await
+    }
+}

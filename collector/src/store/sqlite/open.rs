@@ -1,0 +1,109 @@
+//! Opening the file: its lock, its settings, its schema.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::error::OpenError;
+
+/// Version of the newest schema (`PRAGMA user_version`).
+pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// What brings a file from one version to the next. Never changed once released.
+const MIGRATIONS: [&str; 1] = [concat!(include_str!("schema.sql"), include_str!("views.sql"))];
+
+/// Marks the file as a collector's (`PRAGMA application_id`): "NMON".
+const APPLICATION_ID: i64 = 0x4e4d_4f4e;
+
+/// Statements that the connection keeps prepared.
+const STATEMENTS: usize = 64;
+
+/// How long a statement waits for a lock that another process holds for a moment.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Takes the file for this process alone; readers are not kept out. The lock ends with the value.
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
+    let inaccessible = |error: std::io::Error| OpenError::Inaccessible {
+        path: path.to_owned(),
+        error: Box::new(error),
+    };
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory).map_err(inaccessible)?;
+    }
+    // Beside the file: a descriptor of the file itself, once closed, drops SQLite's own locks.
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let options = File::options().create(true).truncate(false).write(true).to_owned();
+    let file = options.open(PathBuf::from(name)).map_err(inaccessible)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(inaccessible(error)),
+    }
+}
+
+/// Opens the file to write, making and migrating it where needed.
+pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
+    let sorted = |error| OpenError::from_sqlite(path, error);
+    let mut db = Connection::open(path).map_err(sorted)?;
+    db.busy_timeout(BUSY_TIMEOUT).map_err(sorted)?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS);
+    check_identity(&db, path)?;
+    // FULL: what is acknowledged has reached the disk.
+    db.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+         PRAGMA journal_size_limit = 67108864;",
+    )
+    .map_err(sorted)?;
+    migrate(&mut db).map_err(sorted)?;
+    Ok(db)
+}
+
+/// Opens the file to read, also beside a running collector.
+pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
+    if !path.exists() {
+        return Err(OpenError::Missing { path: path.to_owned() });
+    }
+    let sorted = |error| OpenError::from_sqlite(path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags).map_err(sorted)?;
+    db.busy_timeout(BUSY_TIMEOUT).map_err(sorted)?;
+    let found = check_identity(&db, path)?;
+    if found < SCHEMA_VERSION {
+        return Err(OpenError::Older { path: path.to_owned(), found });
+    }
+    Ok(db)
+}
+
+/// Makes sure that the file is a collector's and not newer than this one; gives its version.
+fn check_identity(db: &Connection, path: &Path) -> Result<i64, OpenError> {
+    let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let read = || {
+        let tables = number("SELECT count(*) FROM sqlite_schema")?;
+        Ok((tables, number("PRAGMA application_id")?, number("PRAGMA user_version")?))
+    };
+    let (tables, application, version) =
+        read().map_err(|error| OpenError::from_sqlite(path, error))?;
+    let empty = tables == 0 && application == 0 && version == 0;
+    if !empty && application != APPLICATION_ID {
+        return Err(OpenError::Foreign { path: path.to_owned() });
+    }
+    if version > SCHEMA_VERSION {
+        return Err(OpenError::Newer { path: path.to_owned(), found: version });
+    }
+    Ok(version)
+}
+
+fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let done = usize::try_from(found).unwrap_or(0);
+    for migration in MIGRATIONS.iter().skip(done) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()
+}

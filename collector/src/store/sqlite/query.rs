@@ -1,0 +1,156 @@
+//! Reading clients and series.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use wire::id::NicName;
+use wire::message::{Host, Nic};
+
+use super::error::Failure;
+use crate::store::points::{Points, RESOLUTIONS, rows_max};
+use crate::store::query::{Client, Point, PointCounts, Resolution, Series, SeriesRange};
+
+pub(super) fn ready(db: &Connection) -> Result<(), Failure> {
+    Ok(db.query_row("SELECT raw_from FROM retention", [], |_| Ok(()))?)
+}
+
+pub(super) fn clients(db: &Connection) -> Result<Vec<Client>, Failure> {
+    let mut nics = db.prepare_cached(
+        "SELECT name, if_index, mac, mtu, speed_bits, kind, up, stacked FROM nics
+         WHERE client = ?1 AND present = 1 ORDER BY name",
+    )?;
+    let mut clients = db.prepare_cached(
+        "SELECT client_id, alias, created_at,
+             max(last_seen_at, coalesce((SELECT max(committed_at) FROM sessions
+                 WHERE client = clients.id), 0)),
+             agent_version, os, kernel, cpus, sample_interval_ns,
+             (SELECT clock_offset_ns FROM sessions WHERE client = clients.id
+              ORDER BY started DESC LIMIT 1),
+             id
+         FROM clients ORDER BY client_id",
+    )?;
+    let rows = clients.query_map([], |row| {
+        let host = Host {
+            agent_version: row.get(4)?,
+            os: row.get(5)?,
+            kernel: row.get(6)?,
+            cpus: row.get(7)?,
+            sample_interval_ns: number(row, 8)?,
+        };
+        let id: i64 = row.get(10)?;
+        Ok(Client {
+            client: row.get(0)?,
+            alias: row.get(1)?,
+            created_ns: number(row, 2)?,
+            last_seen_ns: number(row, 3)?,
+            host,
+            clock_offset_ns: row.get(9)?,
+            nics: nics.query_map([id], nic)?.collect::<rusqlite::Result<_>>()?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn nic(row: &Row<'_>) -> rusqlite::Result<Nic> {
+    let name: String = row.get(0)?;
+    Ok(Nic {
+        name: NicName::new(&name).unwrap_or_default(),
+        index: row.get(1)?,
+        mac: row.get(2)?,
+        mtu: row.get(3)?,
+        speed_bits: number(row, 4)?,
+        kind: row.get(5)?,
+        up: row.get(6)?,
+        stacked: row.get(7)?,
+    })
+}
+
+fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(at).map(i64::cast_unsigned)
+}
+
+pub(super) fn series(db: &mut Connection, range: &SeriesRange) -> Result<Series, Failure> {
+    // One moment for all of it.
+    let transaction = db.transaction()?;
+    let ids: Option<[i64; 2]> = transaction
+        .prepare_cached(
+            "SELECT clients.id, nics.id FROM clients JOIN nics ON nics.client = clients.id
+             WHERE client_id = ?1 AND name = ?2",
+        )?
+        .query_row([&range.client, &range.nic], |row| Ok([row.get(0)?, row.get(1)?]))
+        .optional()?;
+    let resolution = range.resolution;
+    let Some([client, nic]) = ids else {
+        let resolution = resolution.unwrap_or(Resolution::Raw);
+        return Ok(Series { resolution, points: Vec::new() });
+    };
+    let to_signed = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
+    let key = [client, nic, to_signed(range.from_ns), to_signed(range.to_ns)];
+    let resolution = match resolution {
+        Some(resolution) => resolution,
+        None => choose(&transaction, key, rows_max(range))?,
+    };
+    let (table, length) = table(resolution);
+    let mut select = transaction.prepare_cached(&format!(
+        "SELECT time, {length}, rx_bytes, rx_packets, rx_captured, rx_peak_1ms_bytes,
+             rx_peak_10ms_bytes, tx_bytes, tx_packets, tx_captured, tx_peak_1ms_bytes,
+             tx_peak_10ms_bytes, drops, flags FROM {table}
+         WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4 ORDER BY time"
+    ))?;
+    let mut points = Points::new(range);
+    let mut rows = select.query(key)?;
+    while let Some(row) = rows.next()? {
+        points.push(point(row)?);
+    }
+    Ok(Series { resolution, points: points.finish() })
+}
+
+const fn table(resolution: Resolution) -> (&'static str, &'static str) {
+    match resolution {
+        Resolution::Raw => ("bandwidth_stats", "interval_ns"),
+        Resolution::Minute => ("bandwidth_1m", "covered_ns"),
+        Resolution::FiveMinutes => ("bandwidth_5m", "covered_ns"),
+    }
+}
+
+/// The finest resolution that still has the whole range, and in few enough rows.
+fn choose(db: &Connection, key: [i64; 4], rows_max: usize) -> Result<Resolution, Failure> {
+    let kept_from: [i64; 3] = db.query_row(
+        "SELECT raw_from, rollup_1m_from, rollup_5m_from FROM retention",
+        [],
+        |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]),
+    )?;
+    let [client, nic, from, to] = key;
+    let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX);
+    for (resolution, kept_from) in RESOLUTIONS.into_iter().zip(kept_from) {
+        let (table, _) = table(resolution);
+        let few: bool = db
+            .prepare_cached(&format!(
+                "SELECT count(*) <= ?5 FROM (SELECT 1 FROM {table} WHERE client = ?1 AND nic = ?2
+                     AND time >= ?3 AND time < ?4 LIMIT ?5 + 1)"
+            ))?
+            .query_row(params![client, nic, from, to, rows_max], |row| row.get(0))?;
+        if kept_from <= from && few {
+            return Ok(resolution);
+        }
+    }
+    Ok(Resolution::FiveMinutes)
+}
+
+fn point(row: &Row<'_>) -> rusqlite::Result<Point> {
+    let counts = |at: usize| {
+        Ok::<_, rusqlite::Error>(PointCounts {
+            bytes: number(row, at)?,
+            packets: number(row, at + 1)?,
+            captured: number(row, at + 2)?,
+            peak_1ms_bytes: row.get(at + 3)?,
+            peak_10ms_bytes: row.get(at + 4)?,
+        })
+    };
+    Ok(Point {
+        start_ns: number(row, 0)?,
+        interval_ns: number(row, 1)?,
+        rx: counts(2)?,
+        tx: counts(7)?,
+        drops: number(row, 12)?,
+        flags: row.get(13)?,
+    })
+}

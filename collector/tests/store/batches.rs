@@ -1,0 +1,155 @@
+//! Batches for tests: an honest agent with a session.
+
+use collector::store::query::{Point, PointCounts, Resolution, SeriesRange};
+use collector::store::{Batch, SessionBatch};
+use wire::frame::{Counts, Frame, KernelCounts, Sample};
+use wire::id::{ClientId, NicName};
+use wire::message::{Hello, Host, Session};
+
+pub const SECOND: u64 = 1_000_000_000;
+pub const MINUTE: u64 = 60 * SECOND;
+pub const DAY: u64 = 86_400 * SECOND;
+
+/// Midnight, 2027-01-15.
+pub const START: u64 = 1_799_971_200 * SECOND;
+
+pub fn client(id: &str) -> ClientId {
+    ClientId::new(id).unwrap()
+}
+
+pub fn nic(name: &str) -> NicName {
+    NicName::new(name).unwrap()
+}
+
+pub fn hello(sessions: &[u64]) -> Hello {
+    let session = |&session| Session { session, started_ns: START };
+    Hello {
+        sessions: sessions.iter().map(session).collect(),
+        alias: "the web server".into(),
+        host: Host {
+            agent_version: "1.2.3".into(),
+            os: "Debian".into(),
+            kernel: "6.1".into(),
+            cpus: 4,
+            sample_interval_ns: SECOND / 2,
+        },
+    }
+}
+
+/// Figures of a direction that are all different.
+pub fn counts(n: u64) -> Counts {
+    Counts {
+        bytes: 1000 * n + 1,
+        packets: 10 * n + 2,
+        captured: 5 * n + 3,
+        peak_1ms_bytes: u32::try_from(100 * n + 4).unwrap(),
+        peak_10ms_bytes: u32::try_from(200 * n + 5).unwrap(),
+        total_bytes: 0,
+        total_packets: 0,
+    }
+}
+
+pub fn sample(name: &str, start_ns: u64, n: u64) -> Sample {
+    Sample {
+        nic: nic(name),
+        start_ns,
+        interval_ns: SECOND / 2,
+        rx: counts(n),
+        tx: counts(2 * n),
+        drops: n % 3,
+        kernel: KernelCounts { rx_bytes: 7 * n, ..KernelCounts::default() },
+        ..Sample::default()
+    }
+}
+
+/// An agent's session that keeps its totals as an agent does.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    pub client: ClientId,
+    pub session: u64,
+    pub epoch: u64,
+    pub seq: u64,
+    totals: std::collections::HashMap<NicName, [u64; 4]>,
+}
+
+impl Agent {
+    pub fn new(id: &str, session: u64, epoch: u64) -> Self {
+        let totals = std::collections::HashMap::new();
+        Self { client: client(id), session, epoch, seq: 0, totals }
+    }
+
+    /// The next record, over `length` sequence numbers.
+    pub fn record(&mut self, length: u64, gap: u8, samples: Vec<Sample>) -> Frame {
+        let samples = samples.into_iter().map(|mut sample| {
+            let totals = self.totals.entry(sample.nic).or_default();
+            let Sample { rx, tx, .. } = &mut sample;
+            for (total, more) in totals.iter_mut().zip([rx.bytes, rx.packets, tx.bytes, tx.packets])
+            {
+                *total += more;
+            }
+            [rx.total_bytes, rx.total_packets, tx.total_bytes, tx.total_packets] = *totals;
+            sample
+        });
+        let samples = samples.collect();
+        let first_seq = self.seq + 1;
+        self.seq += length;
+        let (session, last_seq) = (self.session, self.seq);
+        Frame { session, first_seq, last_seq, gap, samples, mixes: vec![] }
+    }
+
+    pub fn frame(&mut self, samples: Vec<Sample>) -> Frame {
+        self.record(1, 0, samples)
+    }
+
+    /// What the session adds to a batch with its newest frames.
+    pub fn batch(&self, frames: Vec<Frame>) -> SessionBatch {
+        SessionBatch {
+            client: self.client.clone(),
+            session: self.session,
+            epoch: self.epoch,
+            expected: frames.first().map_or(self.seq, |frame| frame.first_seq - 1),
+            frames,
+        }
+    }
+
+    /// A batch of one frame.
+    pub fn next(&mut self, samples: Vec<Sample>) -> Batch {
+        let frame = self.frame(samples);
+        batch([self.batch(vec![frame])])
+    }
+}
+
+pub fn batch(sessions: impl IntoIterator<Item = SessionBatch>) -> Batch {
+    Batch { sessions: sessions.into_iter().collect() }
+}
+
+/// The point that a sample must become.
+pub fn point(sample: &Sample) -> Point {
+    let counts = |counts: &Counts| PointCounts {
+        bytes: counts.bytes,
+        packets: counts.packets,
+        captured: counts.captured,
+        peak_1ms_bytes: counts.peak_1ms_bytes,
+        peak_10ms_bytes: counts.peak_10ms_bytes,
+    };
+    Point {
+        start_ns: sample.start_ns,
+        interval_ns: sample.interval_ns,
+        rx: counts(&sample.rx),
+        tx: counts(&sample.tx),
+        drops: sample.drops,
+        flags: sample.flags,
+    }
+}
+
+/// All of a NIC from one table.
+pub fn all(client: &str, nic: &str, resolution: Resolution) -> SeriesRange {
+    SeriesRange {
+        client: client.into(),
+        nic: nic.into(),
+        from_ns: 0,
+        to_ns: START + 1000 * DAY,
+        limit: 1_000_000,
+        resolution: Some(resolution),
+    }
+}

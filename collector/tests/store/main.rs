@@ -1,0 +1,43 @@
+//! Every store behaves the same: one suite, run against each.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod batches;
+mod sqlite;
+mod suite;
+
+/// Runs every behaviour of the suite as a test of its own, each on a fresh database.
+macro_rules! behaviours {
+    ($fresh:expr; $($name:ident),+ $(,)?) => {
+        $(#[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            $crate::suite::$name(&$fresh.await).await;
+        })+
+    };
+    ($fresh:expr) => {
+        $crate::behaviours! { $fresh;
+            what_is_committed_is_read_back_exactly,
+            a_batch_that_expects_another_number_is_refused_whole_and_by_name,
+            an_older_opening_can_not_commit,
+            a_batch_is_never_counted_twice,
+            of_two_commits_of_the_same_numbers_one_wins,
+            frames_that_leave_numbers_out_are_refused,
+            a_session_of_another_client_is_refused,
+            opening_again_keeps_what_is_committed,
+            all_is_there_after_opening_the_store_again,
+            rollups_are_what_the_samples_add_up_to,
+            samples_that_start_at_the_same_time_are_all_kept,
+            a_series_stays_within_its_limit_and_conserves_sums_and_peaks,
+            a_long_range_is_read_from_a_coarser_table,
+            gaps_are_exact_and_apart,
+            what_is_old_is_deleted_table_by_table,
+            a_session_long_silent_is_forgotten_and_the_proof_still_holds,
+            a_frame_that_can_not_be_kept_goes_to_quarantine_alone,
+            clients_are_known_with_their_nics_and_clock,
+            every_figure_of_a_mix_has_its_column,
+            the_report_view_gives_the_old_columns,
+            what_was_tampered_with_is_found,
+            retention_and_commits_go_side_by_side,
+        }
+    };
+}
+use behaviours;

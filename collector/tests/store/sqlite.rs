@@ -1,0 +1,168 @@
+//! The suite on SQLite, and what only SQLite has.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use collector::store::query::{Query, Resolution};
+use collector::store::sqlite::{OpenError, SqliteReader, SqliteStore};
+use collector::store::{Database, Store};
+use rusqlite::Connection;
+
+use crate::batches::{Agent, START, all, client, hello, sample};
+use crate::suite::{Place, ReportRow};
+
+/// A directory with a database.
+pub struct Sqlite {
+    directory: tempfile::TempDir,
+}
+
+impl Sqlite {
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("data/netmon.db")
+    }
+
+    fn connection(&self) -> Connection {
+        let db = Connection::open(self.path()).unwrap();
+        db.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+        db
+    }
+}
+
+impl Place for Sqlite {
+    async fn open(&self) -> Arc<dyn Database> {
+        Arc::new(SqliteStore::open(&self.path()).unwrap())
+    }
+
+    async fn numbers(&self, sql: &str) -> Vec<i64> {
+        let db = self.connection();
+        let mut select = db.prepare(sql).unwrap();
+        let numbers = select.query_map([], |row| row.get(0)).unwrap();
+        numbers.collect::<Result<_, _>>().unwrap()
+    }
+
+    async fn execute(&self, sql: &str) {
+        self.connection().execute_batch(sql).unwrap();
+    }
+
+    async fn report(&self, client: &str) -> Vec<ReportRow> {
+        let db = self.connection();
+        let mut select = db
+            .prepare(
+                "SELECT alias, nic, timestamp, upload_speed, download_speed,
+                     avg_upload_packet_size, avg_download_packet_size
+                 FROM bandwidth_report WHERE client_id = ?1 ORDER BY nic, time",
+            )
+            .unwrap();
+        let rows = select.query_map([client], |row| {
+            Ok(ReportRow {
+                alias: row.get(0)?,
+                nic: row.get(1)?,
+                timestamp: row.get(2)?,
+                upload_speed: row.get(3)?,
+                download_speed: row.get(4)?,
+                avg_upload_packet_size: row.get(5)?,
+                avg_download_packet_size: row.get(6)?,
+            })
+        });
+        rows.unwrap().collect::<Result<_, _>>().unwrap()
+    }
+}
+
+async fn fresh() -> Sqlite {
+    Sqlite { directory: tempfile::tempdir().unwrap() }
+}
+
+crate::behaviours!(fresh());
+
+fn refusal(path: &Path) -> OpenError {
+    SqliteStore::open(path).unwrap_err()
+}
+
+#[tokio::test]
+async fn a_second_collector_on_the_same_file_is_refused_and_readers_are_not() {
+    let place = fresh().await;
+    let store = SqliteStore::open(&place.path()).unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    let error = refusal(&place.path());
+    assert!(matches!(error, OpenError::InUse { .. }), "{error}");
+    assert!(error.to_string().contains("netmon.db"), "{error}");
+    let reader = SqliteReader::open(&place.path()).unwrap();
+    assert_eq!(reader.clients().await.unwrap().len(), 1);
+    let mut agent = Agent::new("web", 1, 1);
+    store.commit(&agent.next(vec![sample("eth0", START, 1)])).await.unwrap();
+    let series = reader.series(&all("web", "eth0", Resolution::Raw)).await.unwrap();
+    assert_eq!(series.points.len(), 1, "a reader sees what is committed");
+    drop(store);
+    SqliteStore::open(&place.path()).unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_makes_no_file() {
+    let place = fresh().await;
+    let error = SqliteReader::open(&place.path()).unwrap_err();
+    assert!(matches!(error, OpenError::Missing { .. }), "{error}");
+    assert!(!place.path().exists());
+}
+
+#[tokio::test]
+async fn a_newer_file_is_refused() {
+    let place = fresh().await;
+    drop(place.open().await);
+    place.execute("PRAGMA user_version = 99").await;
+    let error = refusal(&place.path());
+    assert!(matches!(error, OpenError::Newer { found: 99, .. }), "{error}");
+    let error = SqliteReader::open(&place.path()).unwrap_err();
+    assert!(matches!(error, OpenError::Newer { found: 99, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_of_another_program_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("other.db");
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch("CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)").unwrap();
+    drop(db);
+    let before = std::fs::read(&path).unwrap();
+    let error = refusal(&path);
+    assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("netmon.db");
+    std::fs::write(&path, vec![b'x'; 8192]).unwrap();
+    let error = refusal(&path);
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("netmon.db"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), vec![b'x'; 8192], "nothing of it is lost");
+}
+
+#[tokio::test]
+async fn a_place_that_can_not_be_written_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("file"), b"").unwrap();
+    let error = refusal(&directory.path().join("file/netmon.db"));
+    assert!(matches!(error, OpenError::Inaccessible { .. }), "{error}");
+    assert!(error.to_string().contains("file/netmon.db"), "{error}");
+}
+
+#[tokio::test]
+async fn what_was_committed_is_in_the_files_before_it_is_acknowledged() {
+    let place = fresh().await;
+    let store = place.open().await;
+    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    let mut agent = Agent::new("web", 1, 1);
+    store.commit(&agent.next(vec![sample("eth0", START, 1)])).await.unwrap();
+    // No clean stop: the files are copied as a kill would leave them.
+    let killed = tempfile::tempdir().unwrap();
+    let copy = killed.path().join("netmon.db");
+    std::fs::copy(place.path(), &copy).unwrap();
+    let wal = place.path().with_extension("db-wal");
+    std::fs::copy(wal, killed.path().join("netmon.db-wal")).unwrap();
+    let store = SqliteStore::open(&copy).unwrap();
+    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 1);
+    let series = store.series(&all("web", "eth0", Resolution::Raw)).await.unwrap();
+    assert_eq!(series.points.len(), 1);
+}

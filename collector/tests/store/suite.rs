@@ -1,0 +1,634 @@
+//! What every store does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use collector::store::query::{Point, Resolution, SeriesRange};
+use collector::store::retention::RetentionLimits;
+use collector::store::{Database, SessionState, StoreError};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use wire::frame::{Counts, Gap, KernelCounts, Mix, MixCounts, Sample, flags};
+use wire::message::{Inventory, Nic};
+
+use crate::batches::{
+    Agent, DAY, MINUTE, SECOND, START, all, batch, client, hello, nic, point, sample,
+};
+
+/// Where a store of one test is.
+pub trait Place {
+    /// Opens the store, which is made at the first time.
+    async fn open(&self) -> Arc<dyn Database>;
+
+    /// The one column of a query in SQL that every database understands.
+    async fn numbers(&self, sql: &str) -> Vec<i64>;
+
+    /// Changes the database behind the store's back.
+    async fn execute(&self, sql: &str);
+
+    /// The rows of `bandwidth_report` by NIC and time.
+    async fn report(&self, client: &str) -> Vec<ReportRow>;
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReportRow {
+    pub alias: String,
+    pub nic: String,
+    pub timestamp: String,
+    pub upload_speed: f64,
+    pub download_speed: f64,
+    pub avg_upload_packet_size: Option<f64>,
+    pub avg_download_packet_size: Option<f64>,
+}
+
+/// A store with one client and one session of it.
+async fn opened(place: &impl Place) -> (Arc<dyn Database>, Agent) {
+    let store = place.open().await;
+    let states = store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    assert_eq!(states, [SessionState { session: 1, seq: 0, epoch: 1 }]);
+    (store, Agent::new("web", 1, 1))
+}
+
+async fn raw(store: &Arc<dyn Database>, client: &str, nic: &str) -> Vec<Point> {
+    store.series(&all(client, nic, Resolution::Raw)).await.unwrap().points
+}
+
+async fn assert_sound(store: &Arc<dyn Database>) {
+    let report = store.check().await.unwrap();
+    assert!(report.is_sound(), "{:#?}", report.findings);
+}
+
+fn conflict(outcome: Result<(), StoreError>) -> Vec<u64> {
+    match outcome {
+        Err(StoreError::Conflict { sessions }) => sessions,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub async fn what_is_committed_is_read_back_exactly(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let samples: Vec<Sample> = (0..4).map(|n| sample("eth0", START + n * SECOND / 2, n)).collect();
+    let other = Sample { flags: flags::STACKED | flags::PARTIAL, ..sample("bond0", START, 9) };
+    let first = agent.frame(vec![samples[0], other, samples[1]]);
+    let second = agent.frame(vec![samples[2], samples[3]]);
+    store.commit(&batch([agent.batch(vec![first, second])])).await.unwrap();
+    let expected: Vec<Point> = samples.iter().map(point).collect();
+    assert_eq!(raw(&store, "web", "eth0").await, expected);
+    assert_eq!(raw(&store, "web", "bond0").await, [point(&other)]);
+    assert_eq!(raw(&store, "web", "eth1").await, []);
+    assert_eq!(raw(&store, "db", "eth0").await, []);
+    let state = SessionState { session: 1, seq: 2, epoch: 1 };
+    assert_eq!(store.committed(&[1, 77]).await.unwrap(), [state]);
+    assert_sound(&store).await;
+    store.ready().await.unwrap();
+}
+
+pub async fn a_batch_that_expects_another_number_is_refused_whole_and_by_name(place: &impl Place) {
+    let (store, mut good) = opened(place).await;
+    let sessions = [u64::MAX, 3];
+    store.open_sessions(&client("db"), &hello(&sessions), START).await.unwrap();
+    let mut ahead = Agent::new("db", u64::MAX, 1);
+    ahead.frame(vec![]);
+    let unknown = Agent::new("db", 4, 1);
+    let parts = [&mut good, &mut ahead, &mut unknown.clone()].map(|agent| {
+        let frame = agent.frame(vec![sample("eth0", START, 1)]);
+        agent.batch(vec![frame])
+    });
+    let mut named = conflict(store.commit(&batch(parts.clone())).await);
+    named.sort_unstable();
+    assert_eq!(named, [4, u64::MAX]);
+    assert_eq!(raw(&store, "web", "eth0").await, [], "nothing of it was committed");
+    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 0);
+    let [first, ..] = parts;
+    store.commit(&batch([first])).await.unwrap();
+    assert_eq!(raw(&store, "web", "eth0").await.len(), 1);
+    assert_sound(&store).await;
+}
+
+pub async fn an_older_opening_can_not_commit(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let late = agent.next(vec![sample("eth0", START, 1)]);
+    let states = store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    assert_eq!(states, [SessionState { session: 1, seq: 0, epoch: 2 }]);
+    assert_eq!(conflict(store.commit(&late).await), [1]);
+    let mut agent = Agent::new("web", 1, 2);
+    store.commit(&agent.next(vec![sample("eth0", START, 1)])).await.unwrap();
+    assert_eq!(raw(&store, "web", "eth0").await.len(), 1);
+}
+
+pub async fn a_batch_is_never_counted_twice(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let batch = agent.next(vec![sample("eth0", START, 1)]);
+    store.commit(&batch).await.unwrap();
+    assert_eq!(conflict(store.commit(&batch).await), [1]);
+    assert_eq!(raw(&store, "web", "eth0").await.len(), 1);
+    assert_sound(&store).await;
+}
+
+pub async fn of_two_commits_of_the_same_numbers_one_wins(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    for n in 0..10 {
+        let batch = agent.next(vec![sample("eth0", START + n * SECOND, n)]);
+        let commits = [0; 4].map(|_| {
+            let (store, batch) = (store.clone(), batch.clone());
+            tokio::spawn(async move { store.commit(&batch).await })
+        });
+        let mut won = 0;
+        for commit in commits {
+            match commit.await.unwrap() {
+                Ok(()) => won += 1,
+                refused => assert_eq!(conflict(refused), [1]),
+            }
+        }
+        assert_eq!(won, 1);
+    }
+    assert_eq!(raw(&store, "web", "eth0").await.len(), 10);
+    assert_sound(&store).await;
+}
+
+pub async fn frames_that_leave_numbers_out_are_refused(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let first = agent.frame(vec![sample("eth0", START, 1)]);
+    agent.frame(vec![]);
+    let third = agent.frame(vec![sample("eth0", START + SECOND, 1)]);
+    assert_eq!(conflict(store.commit(&batch([agent.batch(vec![first, third])])).await), [1]);
+    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 0);
+}
+
+pub async fn a_session_of_another_client_is_refused(place: &impl Place) {
+    let (store, _) = opened(place).await;
+    let error = store.open_sessions(&client("db"), &hello(&[2, 1]), START).await.unwrap_err();
+    let StoreError::ForeignSession { session, owner, client: who } = error else {
+        panic!("{error}");
+    };
+    assert_eq!((session, owner.as_str(), who.as_str()), (1, "web", "db"));
+    assert_eq!(store.committed(&[1, 2]).await.unwrap().len(), 1, "nothing was opened");
+    let mut thief = Agent::new("db", 1, 1);
+    let stolen = thief.next(vec![sample("eth0", START, 1)]);
+    assert_eq!(conflict(store.commit(&stolen).await), [1]);
+}
+
+pub async fn opening_again_keeps_what_is_committed(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    store.commit(&agent.next(vec![sample("eth0", START, 1)])).await.unwrap();
+    let states = store.open_sessions(&client("web"), &hello(&[9, 1]), START).await.unwrap();
+    let expected = [
+        SessionState { session: 9, seq: 0, epoch: 1 },
+        SessionState { session: 1, seq: 1, epoch: 2 },
+    ];
+    assert_eq!(states, expected, "in the order of the Hello");
+}
+
+pub async fn all_is_there_after_opening_the_store_again(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    store.commit(&agent.next(vec![sample("eth0", START, 1)])).await.unwrap();
+    drop(store);
+    let store = place.open().await;
+    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 1);
+    store.commit(&agent.next(vec![sample("eth0", START + SECOND, 1)])).await.unwrap();
+    assert_eq!(raw(&store, "web", "eth0").await.len(), 2);
+    assert_sound(&store).await;
+}
+
+/// What samples must add up to in intervals of `length_ns`.
+fn rolled_up(points: &[Point], length_ns: u64) -> Vec<Point> {
+    let mut sums: BTreeMap<u64, Point> = BTreeMap::new();
+    for point in points {
+        let start_ns = point.start_ns - point.start_ns % length_ns;
+        let sum = sums.entry(start_ns).or_insert_with(|| Point { start_ns, ..Point::default() });
+        sum.interval_ns += point.interval_ns;
+        sum.drops += point.drops;
+        sum.flags |= point.flags;
+        for (sum, more) in [(&mut sum.rx, &point.rx), (&mut sum.tx, &point.tx)] {
+            sum.bytes += more.bytes;
+            sum.packets += more.packets;
+            sum.captured += more.captured;
+            sum.peak_1ms_bytes = sum.peak_1ms_bytes.max(more.peak_1ms_bytes);
+            sum.peak_10ms_bytes = sum.peak_10ms_bytes.max(more.peak_10ms_bytes);
+        }
+    }
+    sums.into_values().collect()
+}
+
+/// Samples of any size, anywhere in twelve minutes, of three NICs.
+fn any_samples() -> impl Strategy<Value = Vec<Sample>> {
+    let names = prop::sample::select(vec!["eth0", "eth1", "bond0"]);
+    let figures = (0..1_u64 << 40, 0..1_u64 << 30, 0..1_u64 << 31, 0..32_u32);
+    let one = (names, 0..720_000_u64, 1..MINUTE, figures);
+    let one = one.prop_map(|(name, at_ms, interval_ns, (bytes, packets, peak, flags))| {
+        let peak_1ms_bytes = u32::try_from(peak).unwrap();
+        let rx = Counts {
+            bytes,
+            packets,
+            captured: packets / 3,
+            peak_1ms_bytes,
+            peak_10ms_bytes: peak_1ms_bytes / 2,
+            ..Counts::default()
+        };
+        let tx = Counts { bytes: packets, packets: bytes % 1000, ..rx };
+        let start_ns = START + at_ms * 1_000_000;
+        let drops = bytes % 7;
+        Sample { start_ns, interval_ns, rx, tx, flags, drops, ..sample(name, 0, 0) }
+    });
+    prop::collection::vec(one, 1..20)
+}
+
+pub async fn rollups_are_what_the_samples_add_up_to(place: &impl Place) {
+    let store = place.open().await;
+    let batches = prop::collection::vec((any_samples(), any_samples()), 1..5);
+    let runtime = tokio::runtime::Handle::current();
+    let run = std::cell::Cell::new(0);
+    let mut runner = TestRunner::new(Config { cases: 12, ..Config::default() });
+    let outcome = tokio::task::block_in_place(|| {
+        runner.run(&batches, |batches| {
+            run.set(run.get() + 1);
+            runtime.block_on(check_rollups(&store, run.get(), batches))
+        })
+    });
+    outcome.unwrap();
+    assert_sound(&store).await;
+}
+
+async fn check_rollups(
+    store: &Arc<dyn Database>,
+    run: u64,
+    batches: Vec<(Vec<Sample>, Vec<Sample>)>,
+) -> Result<(), TestCaseError> {
+    let id = format!("web-{run}");
+    let (one, two) = (2 * run, 2 * run + 1);
+    store.open_sessions(&client(&id), &hello(&[one, two]), START).await.unwrap();
+    let mut agents = (Agent::new(&id, one, 1), Agent::new(&id, two, 1));
+    let mut expected: BTreeMap<String, Vec<Point>> = BTreeMap::new();
+    for (first, second) in batches {
+        for sample in first.iter().chain(&second) {
+            expected.entry(sample.nic.to_string()).or_default().push(point(sample));
+        }
+        let frames = (agents.0.frame(first), agents.1.frame(second));
+        let parts = [agents.0.batch(vec![frames.0]), agents.1.batch(vec![frames.1])];
+        store.commit(&batch(parts)).await.unwrap();
+    }
+    for (nic, mut points) in expected {
+        let read = async |resolution| store.series(&all(&id, &nic, resolution)).await;
+        let key = |point: &Point| (point.start_ns, point.rx.bytes, point.interval_ns);
+        let mut stored = read(Resolution::Raw).await.unwrap().points;
+        stored.sort_by_key(key);
+        points.sort_by_key(key);
+        prop_assert_eq!(stored, points.clone());
+        let minutes = read(Resolution::Minute).await.unwrap().points;
+        prop_assert_eq!(minutes, rolled_up(&points, MINUTE));
+        let five = read(Resolution::FiveMinutes).await.unwrap().points;
+        prop_assert_eq!(five, rolled_up(&points, 5 * MINUTE));
+    }
+    Ok(())
+}
+
+pub async fn samples_that_start_at_the_same_time_are_all_kept(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let mut mixed = agent.frame(vec![sample("eth0", START, 1), sample("eth0", START, 2)]);
+    let mix = Mix { nic: nic("eth0"), start_ns: START, interval_ns: SECOND, ..Mix::default() };
+    mixed.mixes = vec![mix, mix];
+    store.commit(&batch([agent.batch(vec![mixed])])).await.unwrap();
+    store.commit(&agent.next(vec![sample("eth0", START, 3)])).await.unwrap();
+    let bytes: u64 = raw(&store, "web", "eth0").await.iter().map(|point| point.rx.bytes).sum();
+    assert_eq!(bytes, 1001 + 2001 + 3001);
+    assert_eq!(place.numbers("SELECT count(*) FROM traffic_mix").await, [2]);
+    assert_sound(&store).await;
+}
+
+pub async fn a_series_stays_within_its_limit_and_conserves_sums_and_peaks(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let samples: Vec<Sample> =
+        (0..900).map(|n| sample("eth0", START + n * SECOND / 2, n % 50)).collect();
+    store.commit(&agent.next(samples.clone())).await.unwrap();
+    let everything = rolled_up(&raw(&store, "web", "eth0").await, 1000 * DAY);
+    for limit in [1, 7, 100, 899, 900, 5000] {
+        let range = SeriesRange {
+            from_ns: START,
+            to_ns: START + 450 * SECOND,
+            limit,
+            ..all("web", "eth0", Resolution::Raw)
+        };
+        let points = store.series(&range).await.unwrap().points;
+        assert!(points.len() <= limit && points.len() >= limit.min(900) * 9 / 10, "{limit}");
+        assert_eq!(rolled_up(&points, 1000 * DAY), everything, "{limit}");
+    }
+}
+
+pub async fn a_long_range_is_read_from_a_coarser_table(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let samples: Vec<Sample> =
+        (0..900).map(|n| sample("eth0", START + n * 10 * SECOND, n % 50)).collect();
+    store.commit(&agent.next(samples)).await.unwrap();
+    let range = |seconds: u64, limit| SeriesRange {
+        from_ns: START,
+        to_ns: START + seconds * SECOND,
+        limit,
+        resolution: None,
+        ..all("web", "eth0", Resolution::Raw)
+    };
+    let read = async |seconds, limit| store.series(&range(seconds, limit)).await.unwrap();
+    assert_eq!(read(9000, 900).await.resolution, Resolution::Raw);
+    assert_eq!(read(9000, 50).await.resolution, Resolution::Minute);
+    let coarse = read(9000, 10).await;
+    assert_eq!((coarse.resolution, coarse.points.len()), (Resolution::FiveMinutes, 10));
+    assert_eq!(read(60, 1).await.resolution, Resolution::Raw);
+    assert_eq!(
+        rolled_up(&coarse.points, 1000 * DAY)[0].rx.bytes,
+        (0..900).map(|n| n % 50 * 1000 + 1).sum::<u64>()
+    );
+}
+
+pub async fn gaps_are_exact_and_apart(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let first = agent.frame(vec![sample("eth0", START, 1)]);
+    let lost = vec![sample("eth0", START + SECOND, 50), sample("eth1", START + SECOND, 60)];
+    let gap = agent.record(100, Gap::SpoolFull as u8, lost);
+    let last = agent.frame(vec![sample("eth0", START + MINUTE, 2)]);
+    store.commit(&batch([agent.batch(vec![first, gap, last])])).await.unwrap();
+    let forgotten = agent.record(5, Gap::Forgotten as u8, vec![]);
+    store.commit(&batch([agent.batch(vec![forgotten])])).await.unwrap();
+    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 107);
+    assert_eq!(raw(&store, "web", "eth0").await.len(), 2);
+    let gaps = place.numbers("SELECT reason FROM gaps ORDER BY first_seq").await;
+    assert_eq!(gaps, [1, 1, 3]);
+    let report = store.check().await.unwrap();
+    assert!(report.is_sound(), "{:?}", report.findings);
+    let eth0 = &report.nics[0];
+    assert_eq!((eth0.client.as_str(), eth0.nic.as_str()), ("web", "eth0"));
+    assert_eq!(eth0.in_gaps.rx_bytes, 50_001);
+    assert_eq!(eth0.counted.rx_bytes, 1001 + 50_001 + 2001);
+    assert_eq!(eth0.counted, eth0.totals);
+}
+
+pub async fn what_is_old_is_deleted_table_by_table(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    for day in 0..10 {
+        let at = START + day * DAY;
+        let mut frame = agent.frame(vec![sample("eth0", at, day), sample("eth1", at, day)]);
+        let mix = Mix { nic: nic("eth0"), start_ns: at, interval_ns: SECOND, ..Mix::default() };
+        frame.mixes.push(mix);
+        store.commit(&batch([agent.batch(vec![frame])])).await.unwrap();
+    }
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    let limits = RetentionLimits { raw: days(2), rollup_1m: days(4), rollup_5m: days(400) };
+    let now = START + 10 * DAY;
+    store.retain(&limits, now).await.unwrap();
+    let read = async |resolution| {
+        store.series(&all("web", "eth0", resolution)).await.unwrap().points.len()
+    };
+    assert_eq!(read(Resolution::Raw).await, 2);
+    assert_eq!(read(Resolution::Minute).await, 4);
+    assert_eq!(read(Resolution::FiveMinutes).await, 10);
+    assert_eq!(place.numbers("SELECT count(*) FROM traffic_mix").await, [2]);
+    assert_sound(&store).await;
+    let range = SeriesRange { resolution: None, ..all("web", "eth0", Resolution::Raw) };
+    let longest = store.series(&range).await.unwrap();
+    assert_eq!((longest.resolution, longest.points.len()), (Resolution::FiveMinutes, 10));
+    assert_eq!(store.retain(&limits, now).await.unwrap().rows, 0, "nothing is left to do");
+    let limits = RetentionLimits { rollup_5m: days(5), ..limits };
+    store.retain(&limits, now).await.unwrap();
+    assert!(read(Resolution::FiveMinutes).await < 10);
+    assert_sound(&store).await;
+    // Something that arrives so late is taken all the same.
+    store.open_sessions(&client("web"), &hello(&[2]), now).await.unwrap();
+    let mut agent = Agent::new("web", 2, 1);
+    store.commit(&agent.next(vec![sample("eth0", START, 5)])).await.unwrap();
+    assert_sound(&store).await;
+}
+
+pub async fn a_session_long_silent_is_forgotten_and_the_proof_still_holds(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let gap = agent.record(9, Gap::SpoolFull as u8, vec![sample("eth0", START, 7)]);
+    let frame = agent.frame(vec![sample("eth0", START, 8)]);
+    store.commit(&batch([agent.batch(vec![gap, frame])])).await.unwrap();
+    // Long after the commit, by the clock of this machine, and after the samples.
+    let now = START + 10_000 * DAY;
+    store.retain(&RetentionLimits::default(), now).await.unwrap();
+    assert_eq!(store.committed(&[1]).await.unwrap(), []);
+    for table in ["bandwidth_stats", "bandwidth_1m", "bandwidth_5m", "gaps", "session_nics"] {
+        let left = place.numbers(&format!("SELECT count(*) FROM {table}")).await;
+        assert_eq!(left, [0], "{table}");
+    }
+    assert_sound(&store).await;
+    store.open_sessions(&client("web"), &hello(&[2]), START).await.unwrap();
+    let mut agent = Agent::new("web", 2, 1);
+    store.commit(&agent.next(vec![sample("eth0", START, 1)])).await.unwrap();
+    assert_sound(&store).await;
+}
+
+pub async fn a_frame_that_can_not_be_kept_goes_to_quarantine_alone(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let mut frames = Vec::new();
+    for n in 0..20 {
+        frames.push(agent.frame(vec![sample("eth0", START + n * SECOND, n)]));
+    }
+    // Each can be kept, and no sum of two can.
+    for frame in [5, 12] {
+        frames[frame].samples[0].rx.bytes = i64::MAX.cast_unsigned() - 10_000_000;
+    }
+    store.commit(&batch([agent.batch(frames)])).await.unwrap();
+    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 20);
+    assert_eq!(raw(&store, "web", "eth0").await.len(), 19);
+    let kept = place.numbers("SELECT first_seq FROM quarantine").await;
+    assert_eq!(kept, [13]);
+    assert_eq!(place.numbers("SELECT length(frame) FROM quarantine").await.len(), 1);
+    let next = agent.next(vec![sample("eth0", START + MINUTE * 9, 1)]);
+    store.commit(&next).await.unwrap();
+}
+
+pub async fn clients_are_known_with_their_nics_and_clock(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    store.open_sessions(&client("a.b"), &hello(&[]), START + 5 * SECOND).await.unwrap();
+    let eth = |name: &str| Nic {
+        name: nic(name),
+        index: 2,
+        mac: [2, 0, 0, 0, 0, 7],
+        mtu: 9000,
+        speed_bits: 100_000_000_000,
+        kind: "physical".into(),
+        up: true,
+        stacked: false,
+    };
+    let inventory = Inventory { nics: vec![eth("eth1"), eth("eth0")] };
+    store.record_inventory(&client("web"), &inventory, START + SECOND).await.unwrap();
+    store.record_clock_offset(1, -5_000_000).await.unwrap();
+    store.commit(&agent.next(vec![sample("eth7", START, 1)])).await.unwrap();
+    let clients = store.clients().await.unwrap();
+    let ids: Vec<&str> = clients.iter().map(|client| client.client.as_str()).collect();
+    assert_eq!(ids, ["a.b", "web"]);
+    let web = &clients[1];
+    assert_eq!((web.alias.as_str(), web.created_ns), ("the web server", START));
+    assert!(web.last_seen_ns >= START + SECOND);
+    assert_eq!((&web.host, web.clock_offset_ns), (&hello(&[]).host, Some(-5_000_000)));
+    assert_eq!(web.nics, [eth("eth0"), eth("eth1")]);
+    assert_eq!((clients[0].clock_offset_ns, clients[0].nics.len()), (None, 0));
+    let fewer = Inventory { nics: vec![Nic { up: false, ..eth("eth1") }] };
+    store.record_inventory(&client("web"), &fewer, START + 2 * SECOND).await.unwrap();
+    assert_eq!(store.clients().await.unwrap()[1].nics, fewer.nics);
+}
+
+pub async fn every_figure_of_a_mix_has_its_column(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let rx = MixCounts {
+        multicast_packets: 1,
+        broadcast_packets: 2,
+        size_packets: [3, 4, 5, 6, 7, 8, 9],
+        ipv4_bytes: 10,
+        ipv6_bytes: 11,
+        arp_bytes: 12,
+        other_bytes: 13,
+        tcp_packets: 14,
+        tcp_bytes: 15,
+        udp_packets: 16,
+        udp_bytes: 17,
+        icmp_packets: 18,
+        icmp_bytes: 19,
+        other_transport_packets: 20,
+        other_transport_bytes: 21,
+        tcp_syn_packets: 22,
+        tcp_rst_packets: 23,
+    };
+    let tx = MixCounts { udp_bytes: 99, ..rx };
+    let kernel = KernelCounts {
+        rx_packets: 31,
+        tx_packets: 32,
+        rx_bytes: 33,
+        tx_bytes: 34,
+        dropped: 35,
+        errors: 36,
+    };
+    let mix = Mix { nic: nic("eth0"), start_ns: START, interval_ns: 10 * SECOND, rx, tx, kernel };
+    let mut frame = agent.frame(vec![]);
+    frame.mixes.push(mix);
+    store.commit(&batch([agent.batch(vec![frame])])).await.unwrap();
+    let columns = [
+        "multicast_packets",
+        "broadcast_packets",
+        "size_64_packets",
+        "size_127_packets",
+        "size_255_packets",
+        "size_511_packets",
+        "size_1023_packets",
+        "size_1518_packets",
+        "size_over_1518_packets",
+        "ipv4_bytes",
+        "ipv6_bytes",
+        "arp_bytes",
+        "other_bytes",
+        "tcp_packets",
+        "tcp_bytes",
+        "udp_packets",
+        "udp_bytes",
+        "icmp_packets",
+        "icmp_bytes",
+        "other_transport_packets",
+        "other_transport_bytes",
+        "tcp_syn_packets",
+        "tcp_rst_packets",
+    ];
+    for (n, column) in (1..).zip(columns) {
+        let read = place.numbers(&format!("SELECT rx_{column} FROM traffic_mix")).await;
+        assert_eq!(read, [n], "{column}");
+    }
+    assert_eq!(place.numbers("SELECT tx_udp_bytes FROM traffic_mix").await, [99]);
+    let kernel = ["rx_packets", "tx_packets", "rx_bytes", "tx_bytes", "dropped", "errors"];
+    for (n, column) in (31..).zip(kernel) {
+        let read = place.numbers(&format!("SELECT kernel_{column} FROM traffic_mix")).await;
+        assert_eq!(read, [n], "{column}");
+    }
+}
+
+/// A sample with bytes and packets in each direction.
+fn rate(start_ns: u64, interval_ns: u64, rx: (u64, u64), tx: (u64, u64)) -> Sample {
+    let counts = |(bytes, packets)| Counts { bytes, packets, ..Counts::default() };
+    let (rx, tx) = (counts(rx), counts(tx));
+    Sample { nic: nic("eth0"), start_ns, interval_ns, rx, tx, ..Sample::default() }
+}
+
+pub async fn the_report_view_gives_the_old_columns(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let half = SECOND / 2;
+    let slow = [(500, 5), (1000, 5), (1500, 5), (2000, 5), (2500, 5)].into_iter().enumerate();
+    let mut samples: Vec<Sample> =
+        slow.map(|(n, rx)| rate(START + n as u64 * half, half, rx, (0, 0))).collect();
+    samples.push(Sample { nic: nic("bond0"), flags: flags::STACKED, ..samples[0] });
+    store.commit(&agent.next(samples)).await.unwrap();
+    let rows = place.report("web").await;
+    let first = ReportRow {
+        alias: "the web server".into(),
+        nic: "eth0".into(),
+        timestamp: "2027-01-15 00:00:00.000".into(),
+        upload_speed: 0.0,
+        download_speed: 1000.0,
+        avg_upload_packet_size: None,
+        avg_download_packet_size: Some(100.0),
+    };
+    assert_eq!(rows[0], first);
+    let speeds: Vec<f64> = rows.iter().map(|row| row.download_speed).collect();
+    // (500) / 0.5 s, (500 + 1000) / 1 s, ... and from then on the last 2 s only.
+    assert_eq!(speeds, [1000.0, 1500.0, 2000.0, 2500.0, 3500.0], "stacked NICs are left out");
+    assert_eq!(rows[4].timestamp, "2027-01-15 00:00:02.000");
+    assert_eq!(rows[4].avg_download_packet_size, Some(7000.0 / 20.0));
+
+    // 20 samples of 100 ms: the two highest and the two lowest are left out.
+    store.open_sessions(&client("fast"), &hello(&[2]), START).await.unwrap();
+    let mut agent = Agent::new("fast", 2, 1);
+    let bytes = [900, 100, 100, 100, 100, 100, 100, 100, 100, 100, 0, 100, 100, 100, 100, 100, 100]
+        .into_iter()
+        .chain([800, 10, 300]);
+    let samples = bytes
+        .zip(0..)
+        .map(|(n, at)| rate(START + at * SECOND / 10, SECOND / 10, (n, 1), (2 * n, 4)))
+        .collect();
+    store.commit(&agent.next(samples)).await.unwrap();
+    let rows = place.report("fast").await;
+    assert_eq!(rows.len(), 20);
+    // Of 9 samples none is left out, of 10 the highest and the lowest.
+    assert!((rows[8].download_speed - 1700.0 / 0.9).abs() < 1e-6, "{rows:?}");
+    assert!((rows[9].download_speed - 800.0 / 0.8).abs() < 1e-6, "{rows:?}");
+    // Without 900, 800, 0 and 10: fifteen of 100 and one of 300.
+    assert!((rows[19].download_speed - 1800.0 / 1.6).abs() < 1e-6, "{rows:?}");
+    assert!((rows[19].upload_speed - 3600.0 / 1.6).abs() < 1e-6, "{rows:?}");
+    let all: f64 = 900.0 + 15.0 * 100.0 + 800.0 + 10.0 + 300.0;
+    assert!((rows[19].avg_upload_packet_size.unwrap() - 2.0 * all / 80.0).abs() < 1e-6);
+}
+
+pub async fn what_was_tampered_with_is_found(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let samples = (0..10).map(|n| sample("eth0", START + n * MINUTE, n)).collect();
+    store.commit(&agent.next(samples)).await.unwrap();
+    assert_sound(&store).await;
+    let tampering = [
+        ("UPDATE bandwidth_stats SET rx_bytes = rx_bytes + 1 WHERE rx_bytes = 1001", "eth0"),
+        ("UPDATE bandwidth_1m SET tx_packets = tx_packets + 1", "bandwidth_1m"),
+        ("UPDATE session_nics SET last_rx_bytes = last_rx_bytes + 1", "totals grew"),
+        ("UPDATE sessions SET committed_seq = 7", "7 are committed"),
+    ];
+    for (sql, words) in tampering {
+        let before = store.check().await.unwrap().findings.len();
+        place.execute(sql).await;
+        let findings = store.check().await.unwrap().findings;
+        assert!(findings.len() > before, "{sql}");
+        assert!(findings.iter().any(|it| it.contains(words)), "{findings:?}");
+    }
+}
+
+pub async fn retention_and_commits_go_side_by_side(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let old: Vec<Sample> = (0..1000).map(|n| sample("eth0", START + n * SECOND, n)).collect();
+    for chunk in old.chunks(500) {
+        store.commit(&agent.next(chunk.to_vec())).await.unwrap();
+    }
+    let now = START + 8 * DAY;
+    let retaining = {
+        let store = store.clone();
+        tokio::spawn(async move { store.retain(&RetentionLimits::default(), now).await })
+    };
+    for n in 0..50 {
+        store.commit(&agent.next(vec![sample("eth0", now + n * SECOND, n)])).await.unwrap();
+    }
+    retaining.await.unwrap().unwrap();
+    assert_eq!(raw(&store, "web", "eth0").await.len(), 50);
+    assert_sound(&store).await;
+}
