@@ -22,6 +22,17 @@ pub struct Cli {
 /// What the collector can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Take in what agents send, keep it and show it, as a service
+    #[command(after_help = "Example: collector run -c /etc/network-monitor/collector.yaml")]
+    Run,
+    /// Make a one-time token with which a host gets its certificate
+    Token(TokenArgs),
+    /// List the clients
+    Clients,
+    /// Let a client connect no more
+    Revoke(RevokeArgs),
+    /// Prove that the store holds what agents counted, each record once; changes nothing
+    Fsck,
     /// Check the config and print it, each value with its source
     #[command(
         after_help = "Example: collector check-config -c /etc/network-monitor/collector.yaml"

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::{Ingest, agent};
-use crate::identity::{IdentityError, Peer, on_handshake_error};
+use crate::identity::{Identity, IdentityError, Peer, on_handshake_error};
 
 /// How long a handshake may take: QUIC itself knows no limit.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -18,6 +18,9 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Handshakes at once, and the number from which on addresses have to be proved first.
 const HANDSHAKES: usize = 1024;
 const HANDSHAKES_TRUSTED: usize = 64;
+
+/// How long agents get to take note of the end.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How often the own certificate is looked after.
 const RENEWAL: Duration = Duration::from_secs(3600);
@@ -44,6 +47,23 @@ pub enum ListenError {
 pub struct Listener {
     ingest: Ingest,
     endpoint: Endpoint,
+}
+
+/// Puts new certificates to use.
+#[derive(Debug)]
+pub struct Reloader {
+    identity: Arc<Identity>,
+    endpoint: Endpoint,
+}
+
+impl Reloader {
+    /// Reads the certificate again; it may have been renewed. Open connections stay.
+    pub fn reload(&self) {
+        match self.identity.server_config(UnixTime::now()) {
+            Ok(config) => self.endpoint.set_server_config(Some(config)),
+            Err(error) => tracing::error!(%error, "the certificate in use stays"),
+        }
+    }
 }
 
 impl Listener {
@@ -77,6 +97,7 @@ impl Listener {
         let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
         let mut connections = JoinSet::new();
         let mut renewal = tokio::time::interval(RENEWAL);
+        let reloader = self.reloader();
         tokio::pin!(stop);
         loop {
             tokio::select! {
@@ -90,20 +111,19 @@ impl Listener {
                         tracing::error!(%error, "serving a connection failed");
                     }
                 }
-                _ = renewal.tick() => self.reload(),
+                _ = renewal.tick() => reloader.reload(),
             }
         }
         self.endpoint.close(0u32.into(), b"the collector is stopping");
         while connections.join_next().await.is_some() {}
-        self.endpoint.wait_idle().await;
+        // Those that don't answer are not waited for.
+        let _late = tokio::time::timeout(FAREWELL, self.endpoint.wait_idle()).await;
     }
 
-    /// Reads the certificate again; it may have been renewed.
-    fn reload(&self) {
-        match self.ingest.identity.server_config(UnixTime::now()) {
-            Ok(config) => self.endpoint.set_server_config(Some(config)),
-            Err(error) => tracing::error!(%error, "the certificate in use stays"),
-        }
+    /// What puts a new certificate to use while the listener runs.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        Reloader { identity: self.ingest.identity.clone(), endpoint: self.endpoint.clone() }
     }
 
     fn admit(

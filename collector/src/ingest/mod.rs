@@ -8,7 +8,7 @@ mod sessions;
 
 use std::sync::Arc;
 
-pub use self::listener::Listener;
+pub use self::listener::{ListenError, Listener, Reloader};
 use crate::identity::Identity;
 use crate::live::Live;
 use crate::store::Store;
