@@ -4,19 +4,19 @@ use std::io::{self, Write};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use wire::frame::{Counts, Sample};
+use wire::frame::{Counts, Mix, MixCounts, Sample};
 
 use super::Totals;
 
-/// Prints one sample.
-pub(super) fn sample(sample: &Sample, out: &mut impl Write) -> io::Result<()> {
+/// Prints one sample, with its mix if there is one.
+pub(super) fn sample(sample: &Sample, mix: Option<&Mix>, out: &mut impl Write) -> io::Result<()> {
     let Sample { nic, start_ns, interval_ns, rx, tx, drops, late, inexact, .. } = sample;
     let object = json!({
         "time": time(*start_ns),
         "interval_ns": interval_ns,
         "nic": nic.to_string(),
-        "rx": direction(rx),
-        "tx": direction(tx),
+        "rx": direction(rx, mix.map(|mix| &mix.rx)),
+        "tx": direction(tx, mix.map(|mix| &mix.tx)),
         "drops": drops,
         "late": late,
         "inexact": inexact,
@@ -31,8 +31,8 @@ pub(super) fn total(totals: &Totals, out: &mut impl Write) -> io::Result<()> {
         .iter()
         .map(|(nic, total)| {
             let object = json!({
-                "rx": direction(&total.rx),
-                "tx": direction(&total.tx),
+                "rx": direction(&total.rx, Some(&total.rx_mix)),
+                "tx": direction(&total.tx, Some(&total.tx_mix)),
                 "drops": total.drops,
                 "offered": total.ledger.offered,
                 "seen": total.ledger.seen,
@@ -46,13 +46,40 @@ pub(super) fn total(totals: &Totals, out: &mut impl Write) -> io::Result<()> {
     out.flush()
 }
 
-fn direction(counts: &Counts) -> Value {
-    json!({
+fn direction(counts: &Counts, mix: Option<&MixCounts>) -> Value {
+    let mut object = json!({
         "bytes": counts.bytes,
         "packets": counts.packets,
         "captured": counts.captured,
         "peak_1ms_bytes": counts.peak_1ms_bytes,
         "peak_10ms_bytes": counts.peak_10ms_bytes,
+    });
+    if let Some(counts) = mix {
+        object["mix"] = self::mix(counts);
+    }
+    object
+}
+
+/// The mix, by the names that it has on the wire.
+fn mix(mix: &MixCounts) -> Value {
+    json!({
+        "multicast_packets": mix.multicast_packets,
+        "broadcast_packets": mix.broadcast_packets,
+        "size_packets": mix.size_packets,
+        "ipv4_bytes": mix.ipv4_bytes,
+        "ipv6_bytes": mix.ipv6_bytes,
+        "arp_bytes": mix.arp_bytes,
+        "other_bytes": mix.other_bytes,
+        "tcp_packets": mix.tcp_packets,
+        "tcp_bytes": mix.tcp_bytes,
+        "udp_packets": mix.udp_packets,
+        "udp_bytes": mix.udp_bytes,
+        "icmp_packets": mix.icmp_packets,
+        "icmp_bytes": mix.icmp_bytes,
+        "other_transport_packets": mix.other_transport_packets,
+        "other_transport_bytes": mix.other_transport_bytes,
+        "tcp_syn_packets": mix.tcp_syn_packets,
+        "tcp_rst_packets": mix.tcp_rst_packets,
     })
 }
 

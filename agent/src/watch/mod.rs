@@ -10,7 +10,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, after, never, select};
-use wire::frame::{Counts, Sample};
+use wire::frame::{Counts, Mix, MixCounts, Sample};
 use wire::id::NicName;
 
 pub use self::interrupt::interrupted;
@@ -22,7 +22,8 @@ use crate::sampler::{Capture, CaptureConfig, CaptureError, IntervalReport, Ledge
 /// What a run of `agent watch` is to do.
 #[derive(Debug, Clone)]
 pub struct WatchConfig {
-    /// How traffic is captured.
+    /// How traffic is captured. With a mix interval no longer than the sample interval, every
+    /// sample shows its mix (JSON).
     pub capture: CaptureConfig,
     /// The NICs to show, by name; empty: those that are captured by default.
     pub nics: Vec<String>,
@@ -80,6 +81,11 @@ pub fn watch(
         let only = nics.iter().filter_map(exactly).map(|glob| glob.compile_matcher()).collect();
         capture.filter = NicFilter { only, ..NicFilter::default() };
     }
+    let with_mix = capture.mix_interval <= capture.sample_interval;
+    if with_mix {
+        // However short a sample is, its mix ends with it.
+        capture.mix_interval = Duration::from_nanos(1);
+    }
     let (mut capture, reports) = Capture::start(capture)?;
     if capture.nics().borrow().nics.is_empty() {
         return Err(WatchError::NoNic);
@@ -98,7 +104,7 @@ pub fn watch(
             recv(reports) -> report => {
                 let Ok(report) = report else { break };
                 totals.add(&report);
-                open = open && print(format, &report, out).is_ok();
+                open = open && print(format, with_mix, &report, out).is_ok();
             }
             recv(end) -> _ => stopping = true,
             recv(interrupt) -> _ => stopping = true,
@@ -117,11 +123,17 @@ pub fn watch(
     Ok(())
 }
 
-fn print(format: Format, report: &IntervalReport, out: &mut impl Write) -> std::io::Result<()> {
+fn print(
+    format: Format,
+    with_mix: bool,
+    report: &IntervalReport,
+    out: &mut impl Write,
+) -> std::io::Result<()> {
+    let mix = |nic: NicName| report.mixes.iter().find(|mix| with_mix && mix.nic == nic);
     for sample in &report.samples {
         match format {
             Format::Text => text::sample(sample, out)?,
-            Format::Json => json::sample(sample, out)?,
+            Format::Json => json::sample(sample, mix(sample.nic), out)?,
         }
     }
     out.flush()
@@ -147,6 +159,8 @@ struct Totals {
 struct Total {
     rx: Counts,
     tx: Counts,
+    rx_mix: MixCounts,
+    tx_mix: MixCounts,
     drops: u64,
     /// Nanoseconds that were measured.
     measured_ns: u64,
@@ -163,6 +177,11 @@ impl Totals {
             total.tx.merge(tx);
             total.drops += drops;
             total.measured_ns += interval_ns;
+        }
+        for Mix { nic, rx, tx, .. } in &report.mixes {
+            let total = self.nics.entry(*nic).or_default();
+            total.rx_mix.merge(rx);
+            total.tx_mix.merge(tx);
         }
         for ended in &report.ended {
             let total = self.nics.entry(ended.nic).or_default();
