@@ -18,6 +18,9 @@ const TCP_WORDS_MIN: u8 = 5;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
+/// Length of the hop-by-hop header that holds the jumbo payload option (RFC 2675, section 2).
+const JUMBO_LEN: usize = 8;
+
 /// The `virtio_net_hdr` that stands before a captured packet
 /// (`include/uapi/linux/virtio_net.h`), host byte order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -126,13 +129,33 @@ fn segmented(
     } else {
         UDP_HEADER_LEN
     };
-    let header_len = (l4 + l4_len) as u64;
-    let payload = len.checked_sub(header_len)?;
+    let header_len = l4 + l4_len;
+    let payload = len.checked_sub(header_len as u64)?;
+    // Only the super-packet has it: segmentation takes it out.
+    let jumbo_len = if has_jumbo_header(len, headers, l4) { JUMBO_LEN } else { 0 };
+    let header_len = (header_len - jumbo_len) as u64;
     let segment = u64::from(vnet.gso_size);
     let packets = payload.div_ceil(segment).max(1);
     let bytes = payload + packets * header_len;
     let each = if packets == 1 { bytes } else { header_len + segment };
     Some(WireLen { packets, bytes, each, exact: true })
+}
+
+/// True if the kernel put a jumbo payload header (RFC 2675) between the IPv6 and the TCP header at
+/// `l4`, as it does where BIG TCP goes past 64 KiB (`ipv6_has_hopopt_jumbo`,
+/// `include/net/ipv6.h`).
+fn has_jumbo_header(len: u64, headers: &[u8], l4: usize) -> bool {
+    const IPV6_LEN: usize = 40;
+    const IPV6_NEXT: usize = 6;
+    const HOP_BY_HOP: u8 = 0;
+    /// TCP follows, 8 bytes in all, the jumbo option, 4 bytes of it.
+    const JUMBO: [u8; 4] = [6, 0, 0xC2, 4];
+    let Some(at) = l4.checked_sub(JUMBO_LEN) else { return false };
+    let Some(ipv6) = at.checked_sub(IPV6_LEN) else { return false };
+    len > u64::from(u16::MAX) + 1
+        && headers.get(ipv6).is_some_and(|byte| byte >> 4 == 6)
+        && headers.get(ipv6 + IPV6_NEXT) == Some(&HOP_BY_HOP)
+        && headers.get(at..at + JUMBO.len()) == Some(&JUMBO[..])
 }
 
 #[cfg(test)]
@@ -274,6 +297,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_jumbo_header_of_big_tcp_is_not_on_the_wire() {
+        const L4: usize = 14 + 40 + 8;
+        let mut headers = tcp_headers(L4, 32);
+        headers[14] = 0x60;
+        headers[L4 - 8..L4 - 4].copy_from_slice(&[6, 0, 0xC2, 4]);
+        let len = 180_000 + u32::try_from(headers.len()).unwrap();
+        let vnet = gso(VnetHeader::GSO_TCPV6, 1428, 62);
+        let wire = wire_len(len, &headers, vnet, None, false);
+        let cut = cut(180_000 + 86, 86, 1428);
+        assert_eq!((wire.packets, wire.bytes), (cut.len() as u64, cut.iter().sum()));
+        assert_eq!([wire.each, wire.last()], [cut[0], cut[cut.len() - 1]]);
+        // Up to 64 KiB the header is the sender's own, and on every segment.
+        let small = wire_len(94 + 2856, &headers, vnet, None, false);
+        assert_eq!((small.packets, small.bytes), (2, 2856 + 2 * 94));
     }
 
     #[test]

@@ -7,8 +7,11 @@ mod kernel;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use settings::Problem;
 use wire::pem::TlsFiles;
 
+use crate::config::Config;
+use crate::run::identity_dir;
 use crate::sampler::CaptureConfig;
 use crate::ship::connection::Server;
 
@@ -23,6 +26,21 @@ pub struct DoctorConfig {
     pub identity: PathBuf,
     /// The operator's own PKI in place of enrolment.
     pub tls: Option<TlsFiles>,
+}
+
+impl DoctorConfig {
+    /// What `agent run` would use by this config.
+    ///
+    /// # Errors
+    /// [`Problem`] if the files of section `tls` are named only in part.
+    pub fn of(config: &Config) -> Result<Self, Problem> {
+        Ok(Self {
+            capture: config.monitor.capture(),
+            servers: config.collectors().unwrap_or_default(),
+            identity: identity_dir(&config.data_dir),
+            tls: config.tls.files()?,
+        })
+    }
 }
 
 /// How well a thing is.
