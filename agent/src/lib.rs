@@ -2,5 +2,14 @@
 
 pub mod account;
 pub mod capture;
+pub mod cli;
+pub mod clocks;
+pub mod config;
+pub mod enroll;
+pub mod identity;
+pub mod nic;
+pub mod run;
 pub mod sampler;
 pub mod ship;
+pub mod units;
+pub mod watch;

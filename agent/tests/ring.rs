@@ -2,34 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod common;
+
 use std::net::UdpSocket;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use agent::capture::ring::{Ring, RingConfig, RingError};
-
-/// Set in the copy of this program that runs inside a namespace.
-const INSIDE: &str = "NETMON_TEST_INSIDE";
-
-/// Runs the named test of this program again as root of a namespace with loopback up.
-fn in_namespace(test: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    let program = std::env::current_exe().unwrap();
-    let output = Command::new("unshare")
-        .args(["-rn", "sh", "-c", "ip link set lo up && exec \"$0\" --exact \"$1\" --nocapture"])
-        .arg(program)
-        .arg(test)
-        .env(INSIDE, "1")
-        .output()
-        .expect("unshare of util-linux is needed");
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "in a user and network namespace:\n{text}{errors}");
-    assert!(text.contains("1 passed"), "the test did not run in the namespace:\n{text}");
-    false
-}
+use common::in_namespace;
 
 #[test]
 fn every_packet_on_loopback_is_seen_once_per_direction() {
@@ -60,7 +39,7 @@ fn every_packet_on_loopback_is_seen_once_per_direction() {
         ring.wait(100).unwrap();
     }
     assert_eq!((rx, tx), (SENT, SENT));
-    let statistics = ring.take_statistics().unwrap();
+    let statistics = ring.statistics().unwrap().take().unwrap();
     assert_eq!((statistics.offered, statistics.dropped), (2 * SENT, 0));
 }
 

@@ -1,4 +1,14 @@
 //! The collector: takes in what agents measure, keeps it in a database, and shows it.
 
+pub mod admin;
+pub mod cli;
+pub mod config;
+pub mod identity;
+pub mod ingest;
+pub mod live;
+pub mod metrics;
+pub mod run;
 pub mod store;
+pub mod time;
+pub mod web;
 pub mod writer;

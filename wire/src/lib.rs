@@ -1,12 +1,17 @@
 //! What travels between agent and collector: frames, messages, their codec, and the two ends of
-//! the delivery window. No I/O, no async, no clock: times are arguments.
+//! the delivery window; and what both ends need of tokens, certificates and their files. No async,
+//! no clock: times are arguments. No I/O but in `private_file`.
 
+pub mod certificate;
 pub mod coarsen;
 pub mod codec;
 pub mod delivery;
 pub mod frame;
 pub mod id;
 pub mod message;
+pub mod pem;
+pub mod private_file;
+pub mod token;
 
 /// The QUIC application protocol (ALPN) of measurements and control.
 pub const ALPN: &[u8] = b"netmon/1";

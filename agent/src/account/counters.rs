@@ -164,7 +164,7 @@ impl Bank {
         self.handover.leave();
     }
 
-    /// The sampler seals a slot, each one after its forerunner was taken.
+    /// The sampler seals a slot and all before it.
     #[must_use]
     pub fn seal(&self, slot: u64) -> Seal {
         self.handover.seal(slot + 1)

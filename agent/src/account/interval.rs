@@ -62,7 +62,20 @@ impl Schedule {
         sequence.start_ns + slot.saturating_sub(sequence.first) * self.interval_ns
     }
 
-    /// The schedule after a step of the wall clock: the same up to the slot after the one that
+    /// True if slots from the one that holds `boot_ns` on belong to the newest alignment, so that
+    /// the one before it can be forgotten.
+    #[must_use]
+    pub const fn is_settled(&self, boot_ns: u64) -> bool {
+        boot_ns >= self.now.start_ns
+    }
+
+    /// The first slot of the newest alignment.
+    #[must_use]
+    pub const fn first_aligned(&self) -> u64 {
+        self.now.first
+    }
+
+    /// The schedule after a step of the wall clock, which must be settled: the same up to the slot after the one that
     /// holds `boot_ns`, which ends later, where the wall clock says so. A reader that learns of it
     /// with its next block has not yet met a packet to which it makes a difference.
     #[must_use]

@@ -1,6 +1,8 @@
 //! Capture: from a NIC's packets to facts about each of them.
 
+pub mod count;
 pub mod packet;
+pub mod reader;
 #[allow(unsafe_code, reason = "memory shared with the kernel; see the module's invariants")]
 pub mod ring;
 pub mod wire_len;

@@ -53,6 +53,8 @@ pub struct WireLen {
     pub packets: u64,
     /// Bytes of all of them, MAC headers included, FCS excluded.
     pub bytes: u64,
+    /// Bytes of each but the last, which has the rest.
+    pub each: u64,
     /// False where the header length could not be read and the packet was counted as captured.
     pub exact: bool,
 }
@@ -76,22 +78,31 @@ pub fn wire_len(
     vlan_stripped: bool,
 ) -> WireLen {
     let len = u64::from(len);
-    let (packets, bytes, exact) = if vnet.is_gso() {
-        segmented(len, headers, vnet, transport).map_or((1, len, false), |(p, b)| (p, b, true))
+    let whole = WireLen { packets: 1, bytes: len, each: len, exact: true };
+    let wire = if vnet.is_gso() {
+        segmented(len, headers, vnet, transport).unwrap_or(WireLen { exact: false, ..whole })
     } else {
-        (1, len, true)
+        whole
     };
-    let tags = if vlan_stripped { packets * VLAN_TAG_LEN } else { 0 };
-    WireLen { packets, bytes: bytes + tags, exact }
+    let tag = if vlan_stripped { VLAN_TAG_LEN } else { 0 };
+    WireLen { bytes: wire.bytes + wire.packets * tag, each: wire.each + tag, ..wire }
 }
 
-/// Packets and bytes of a super-packet, or `None` if its headers can't be read.
+impl WireLen {
+    /// Bytes of the last packet on the wire, which is the only one of most.
+    #[must_use]
+    pub const fn last(&self) -> u64 {
+        self.bytes - (self.packets - 1) * self.each
+    }
+}
+
+/// What a super-packet was on the wire, or `None` if its headers can't be read.
 fn segmented(
     len: u64,
     headers: &[u8],
     vnet: VnetHeader,
     transport: Option<usize>,
-) -> Option<(u64, u64)> {
+) -> Option<WireLen> {
     let l4 = if vnet.flags & VnetHeader::NEEDS_CSUM == 0 {
         transport?
     } else {
@@ -106,8 +117,11 @@ fn segmented(
     };
     let header_len = (l4 + l4_len) as u64;
     let payload = len.checked_sub(header_len)?;
-    let packets = payload.div_ceil(u64::from(vnet.gso_size)).max(1);
-    Some((packets, payload + packets * header_len))
+    let segment = u64::from(vnet.gso_size);
+    let packets = payload.div_ceil(segment).max(1);
+    let bytes = payload + packets * header_len;
+    let each = if packets == 1 { bytes } else { header_len + segment };
+    Some(WireLen { packets, bytes, each, exact: true })
 }
 
 #[cfg(test)]
@@ -125,22 +139,22 @@ mod tests {
         VnetHeader { flags: VnetHeader::NEEDS_CSUM, gso_type, gso_size, csum_start }
     }
 
-    /// The reference: cuts a payload into segments one by one.
-    fn cut(len: u64, header_len: u64, gso_size: u64) -> (u64, u64) {
-        let (mut left, mut packets, mut bytes) = (len - header_len, 0, 0);
+    /// The reference: cuts a payload into segments one by one, and gives their lengths.
+    fn cut(len: u64, header_len: u64, gso_size: u64) -> Vec<u64> {
+        let (mut left, mut packets) = (len - header_len, Vec::new());
         while left > 0 {
             let segment = left.min(gso_size);
             left -= segment;
-            packets += 1;
-            bytes += header_len + segment;
+            packets.push(header_len + segment);
         }
-        (packets, bytes)
+        packets
     }
 
     #[test]
     fn plain_packet_is_counted_as_it_is() {
         let wire = wire_len(1514, &[], VnetHeader::default(), None, false);
-        assert_eq!(wire, WireLen { packets: 1, bytes: 1514, exact: true });
+        assert_eq!(wire, WireLen { packets: 1, bytes: 1514, each: 1514, exact: true });
+        assert_eq!(wire.last(), 1514);
     }
 
     #[test]
@@ -158,7 +172,9 @@ mod tests {
                     let len = u32::try_from(header_len).unwrap() + payload;
                     let wire = wire_len(len, &headers, gso(kind, gso_size, l4), None, false);
                     let cut = cut(u64::from(len), header_len, u64::from(gso_size));
-                    assert_eq!((wire.packets, wire.bytes, wire.exact), (cut.0, cut.1, true));
+                    assert_eq!(wire.packets, cut.len() as u64);
+                    assert_eq!((wire.bytes, wire.exact), (cut.iter().sum(), true));
+                    assert_eq!([wire.each, wire.last()], [cut[0], cut[cut.len() - 1]]);
                 }
             }
         }
@@ -168,7 +184,9 @@ mod tests {
     fn udp_segments_carry_udp_headers() {
         // 56,333 bytes of payload in segments of 1,400 over IPv4.
         let wire = wire_len(56_375, &[], gso(VnetHeader::GSO_UDP_L4, 1400, 34), None, false);
-        assert_eq!(wire, WireLen { packets: 41, bytes: 56_333 + 41 * 42, exact: true });
+        let bytes = 56_333 + 41 * 42;
+        assert_eq!(wire, WireLen { packets: 41, bytes, each: 1442, exact: true });
+        assert_eq!(wire.last(), 56_333 - 40 * 1400 + 42);
     }
 
     #[test]
@@ -179,6 +197,7 @@ mod tests {
         let super_packet = gso(VnetHeader::GSO_TCPV4, 1000, 34);
         let wire = wire_len(54 + 3000, &headers, super_packet, None, true);
         assert_eq!((wire.packets, wire.bytes), (3, 3000 + 3 * 58));
+        assert_eq!((wire.each, wire.last()), (1058, 1058));
     }
 
     #[test]
@@ -193,6 +212,6 @@ mod tests {
     fn unreadable_headers_are_said_and_counted_as_captured() {
         let vnet = gso(VnetHeader::GSO_TCPV4, 1000, 34);
         let wire = wire_len(3054, &[0; 40], vnet, None, false);
-        assert_eq!(wire, WireLen { packets: 1, bytes: 3054, exact: false });
+        assert_eq!(wire, WireLen { packets: 1, bytes: 3054, each: 3054, exact: false });
     }
 }

@@ -94,11 +94,13 @@ impl Delivery {
         self.finished
     }
 
-    /// Follows what is made until `until`: the next connection is still to come.
+    /// Follows what is made until `until`, when the next connection is to be tried. Ends early
+    /// with the running session.
     pub async fn wait(&mut self, until: Instant) {
         let over = tokio::time::sleep_until(until);
         tokio::pin!(over);
-        loop {
+        let was_finished = self.finished;
+        while self.finished == was_finished {
             tokio::select! {
                 () = &mut over => return,
                 event = self.events.recv(), if !self.finished => { self.on_event(event); }

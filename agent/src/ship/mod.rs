@@ -6,6 +6,7 @@ pub mod control;
 pub mod delivery;
 pub mod framer;
 pub mod recorder;
+pub mod shipper;
 pub mod spool;
 
 /// Now, nanoseconds since 1970 (UTC).

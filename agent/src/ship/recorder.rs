@@ -114,7 +114,7 @@ impl Recorder {
         while reporting || asked {
             select! {
                 recv(reports) -> report => match report {
-                    Ok(IntervalReport { samples, mixes }) => {
+                    Ok(IntervalReport { samples, mixes, .. }) => {
                         let frames = self.framer.add(samples, mixes);
                         self.write(frames);
                     }

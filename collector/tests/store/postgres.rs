@@ -24,7 +24,8 @@ pub struct Postgres {
 }
 
 fn store(url: &str) -> PostgresStore {
-    PostgresStore::new(PostgresConfig::from_url(url, RootCertStore::empty()).unwrap())
+    let config = url.parse().unwrap();
+    PostgresStore::new(PostgresConfig::new(config, RootCertStore::empty()).unwrap())
 }
 
 impl Place for Postgres {

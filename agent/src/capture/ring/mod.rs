@@ -10,11 +10,13 @@ mod mapping;
 mod socket;
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use afpacket::sync::RawPacketStream;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::SocketError;
 
 use self::mapping::Mapping;
 use super::wire_len::VnetHeader;
@@ -30,6 +32,10 @@ pub struct RingConfig {
     pub retire_ms: u32,
     /// Bytes captured of each packet: the counters need headers only.
     pub snaplen: u32,
+    /// Also take in packets that are meant for other hosts.
+    pub promiscuous: bool,
+    /// Share the NIC's packets with every other ring of the same `PACKET_FANOUT` group, by flow.
+    pub fanout: Option<u16>,
 }
 
 impl RingConfig {
@@ -38,9 +44,17 @@ impl RingConfig {
 }
 
 impl Default for RingConfig {
-    /// 16 MiB per NIC: no drop at any rate that a 2-core machine could generate.
+    /// 16 MiB per NIC. A block is handed over after the retire timeout however few packets it
+    /// holds, so many small blocks outlast a reader that isn't scheduled: these for one second.
     fn default() -> Self {
-        Self { block_size: 256 << 10, block_count: 64, retire_ms: 4, snaplen: 128 }
+        Self {
+            block_size: 64 << 10,
+            block_count: 256,
+            retire_ms: 4,
+            snaplen: 128,
+            promiscuous: false,
+            fanout: None,
+        }
     }
 }
 
@@ -73,6 +87,24 @@ pub enum RingError {
     /// The NIC is not there or not usable.
     #[error("can't capture on NIC {nic}: {error}; `ip link` lists the NICs of this host")]
     Bind {
+        /// Name of the NIC.
+        nic: String,
+        /// What the kernel said.
+        #[source]
+        error: io::Error,
+    },
+    /// The NIC can't be made promiscuous.
+    #[error("can't make NIC {nic} promiscuous: {error}; set monitor.promiscuous: false")]
+    Promiscuous {
+        /// Name of the NIC.
+        nic: String,
+        /// What the kernel said.
+        #[source]
+        error: io::Error,
+    },
+    /// The rings of a NIC can't share its packets.
+    #[error("can't join the rings of NIC {nic}: {error}; set monitor.rings_per_nic: 1")]
+    Fanout {
         /// Name of the NIC.
         nic: String,
         /// What the kernel said.
@@ -113,7 +145,7 @@ impl Ring {
         // SAFETY: the stream keeps the descriptor open for longer than this borrow of it.
         let fd = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
         let mapping = Mapping::of_socket(fd, size, count).map_err(RingError::Map)?;
-        socket::bind(&mut stream, nic)?;
+        socket::bind(&mut stream, nic, config)?;
         Ok(Self { mapping, stream, block_count: count, next: 0 })
     }
 
@@ -131,25 +163,54 @@ impl Ring {
         Some(Block { status, bytes })
     }
 
-    /// Waits until a block is ready or the time is over.
+    /// Waits until a block is ready or the time is over. A NIC that goes down ends the wait too;
+    /// the ring stays in use, for the NIC may come up again.
     ///
     /// # Errors
-    /// What poll(2) says; `ENETDOWN` when the NIC went down or vanished comes with the socket's
-    /// own error and is left to the next read of it.
+    /// What poll(2) says.
     pub fn wait(&self, timeout_ms: u16) -> io::Result<()> {
         let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, PollTimeout::from(timeout_ms)) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
-            Err(errno) => Err(errno.into()),
+            Ok(0) | Err(nix::errno::Errno::EINTR) => return Ok(()),
+            Ok(_) => {}
+            Err(errno) => return Err(errno.into()),
         }
+        if fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLERR)) {
+            // Reading the error (ENETDOWN) clears it, or every further poll would end at once.
+            getsockopt(&self.as_fd(), SocketError)?;
+        }
+        Ok(())
     }
 
-    /// Reads and so resets the kernel's statistics: a ring has one reader of them only.
+    /// Lets no further packet in. What is in the ring can still be read, and once it is, the
+    /// statistics are final: a packet that the filter refuses is in none of them.
+    ///
+    /// # Errors
+    /// [`RingError::Filter`].
+    pub fn mute(&mut self) -> Result<(), RingError> {
+        socket::set_snaplen(&mut self.stream, 0)
+    }
+
+    /// Access to the kernel's statistics of the ring, for one reader of them.
+    ///
+    /// # Errors
+    /// What the system says when it has no descriptor left.
+    pub fn statistics(&self) -> io::Result<Statistics> {
+        Ok(Statistics(self.as_fd().try_clone_to_owned()?))
+    }
+}
+
+/// The kernel's statistics of a ring, which reading resets: a ring has one reader of them only.
+#[derive(Debug)]
+pub struct Statistics(OwnedFd);
+
+impl Statistics {
+    /// Reads and so resets them.
     ///
     /// # Errors
     /// What getsockopt(2) says.
-    pub fn take_statistics(&mut self) -> io::Result<RingStatistics> {
-        let stats = socket::statistics(self.stream.as_raw_fd())?;
+    pub fn take(&mut self) -> io::Result<RingStatistics> {
+        let stats = socket::statistics(self.0.as_raw_fd())?;
         Ok(RingStatistics {
             offered: stats.tp_packets.into(),
             dropped: stats.tp_drops.into(),
@@ -207,6 +268,8 @@ pub struct Packet<'block> {
     pub vlan_stripped: bool,
     /// `sll_pkttype`: `PACKET_OUTGOING` is tx, all else rx (packet(7)).
     pub kind: u8,
+    /// `sll_hatype`: what link-layer header there is (`ARPHRD_*`, `include/uapi/linux/if_arp.h`).
+    pub link_type: u16,
 }
 
 /// Iterator over the packets of a block; ends early if an offset leaves the block.
@@ -248,6 +311,7 @@ impl<'block> Iterator for Packets<'block> {
             vlan_stripped: ne_u32(frame, offset_of!(Hdr, tp_status))? & libc::TP_STATUS_VLAN_VALID
                 != 0,
             kind: *frame.get(LINK_ADDRESS + offset_of!(libc::sockaddr_ll, sll_pkttype))?,
+            link_type: ne_u16(frame, LINK_ADDRESS + offset_of!(libc::sockaddr_ll, sll_hatype))?,
         };
         self.at += ne_u32(frame, offset_of!(Hdr, tp_next_offset))? as usize;
         Some(packet)

@@ -26,7 +26,7 @@ pub(super) fn open(config: &RingConfig) -> Result<RawPacketStream, RingError> {
     let fd = stream.as_raw_fd();
     set(fd, libc::PACKET_VERSION, &TPACKET_V3).map_err(RingError::Version)?;
     set(fd, libc::PACKET_VNET_HDR, &1i32).map_err(RingError::VnetHeader)?;
-    stream.set_bpf_filter(vec![(BPF_RET_K, 0, 0, config.snaplen)]).map_err(RingError::Filter)?;
+    set_snaplen(&mut stream, config.snaplen)?;
     let request = libc::tpacket_req3 {
         tp_block_size: config.block_size,
         tp_block_nr: config.block_count,
@@ -41,13 +41,33 @@ pub(super) fn open(config: &RingConfig) -> Result<RawPacketStream, RingError> {
     Ok(stream)
 }
 
+/// Sets how many bytes are captured of each packet; 0 lets none in.
+pub(super) fn set_snaplen(stream: &mut RawPacketStream, snaplen: u32) -> Result<(), RingError> {
+    stream.set_bpf_filter(vec![(BPF_RET_K, 0, 0, snaplen)]).map_err(RingError::Filter)
+}
+
 /// Lets in the packets of one NIC, both directions (`ETH_P_ALL`).
-pub(super) fn bind(stream: &mut RawPacketStream, nic: &str) -> Result<(), RingError> {
+pub(super) fn bind(
+    stream: &mut RawPacketStream,
+    nic: &str,
+    config: &RingConfig,
+) -> Result<(), RingError> {
     // The crate copies the name without room for its final NUL.
     if nic.len() >= libc::IFNAMSIZ {
         return Err(RingError::NicName(nic.to_owned()));
     }
-    stream.bind(nic).map_err(|error| RingError::Bind { nic: nic.to_owned(), error })
+    stream.bind(nic).map_err(|error| RingError::Bind { nic: nic.to_owned(), error })?;
+    if config.promiscuous {
+        let promiscuous = stream.set_promisc(nic, true);
+        promiscuous.map_err(|error| RingError::Promiscuous { nic: nic.to_owned(), error })?;
+    }
+    if let Some(group) = config.fanout {
+        // The type stands above the group's id; by flow keeps a flow's packets in their order.
+        let by_flow = libc::PACKET_FANOUT_HASH << 16 | libc::c_uint::from(group);
+        let joined = set(stream.as_raw_fd(), libc::PACKET_FANOUT, &by_flow);
+        joined.map_err(|error| RingError::Fanout { nic: nic.to_owned(), error })?;
+    }
+    Ok(())
 }
 
 /// Reads and so resets the kernel's statistics of the ring.

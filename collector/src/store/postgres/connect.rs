@@ -22,19 +22,14 @@ pub(super) const TIMEOUTS: &str = "
     SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '20s';
     SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL synchronous_commit = on";
 
-/// Why a database can't be named so.
+/// Why a database can't be reached as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresConfigError {
-    /// The address can't be read.
-    #[error(
-        "database.url can't be read: {0}; it is like postgresql://user:password@host:5432/name"
-    )]
-    Url(String),
     /// No host is named.
     #[error("no database host is named; set database.url or database.host")]
     NoHost,
     /// TLS is asked for and there is nothing to check the server by.
-    #[error("the database is to be reached by TLS, but no CA is known; set database.ca")]
+    #[error("the database is to be reached by TLS, but no CA is known to check it by")]
     NoCa,
     /// TLS can't be set up.
     #[error("TLS to the database can't be set up: {0}")]
@@ -55,62 +50,13 @@ impl fmt::Debug for PostgresConfig {
     }
 }
 
-/// The parts of an address that the old tool's configuration names one by one.
-#[derive(Clone, Default)]
-pub struct PostgresParts {
-    /// Host name, address, or the directory of a Unix socket.
-    pub host: String,
-    /// TCP port.
-    pub port: Option<u16>,
-    /// Name of the database.
-    pub name: Option<String>,
-    /// Who logs in.
-    pub user: Option<String>,
-    /// The password.
-    pub password: Option<String>,
-}
-
-impl fmt::Debug for PostgresParts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port, name, user, .. } = self;
-        write!(f, "PostgresParts({user:?}@{host}:{port:?}/{name:?})")
-    }
-}
-
 impl PostgresConfig {
-    /// A database by its URL or by `key=value` pairs. With `sslmode=require` the server must
-    /// prove itself by a CA of `roots`; by default TLS is used where there are any.
+    /// The database that `config` names. With `sslmode=require` the server must prove itself by
+    /// a CA of `roots`; without `sslmode`, TLS is used where there are any roots.
     ///
     /// # Errors
     /// [`PostgresConfigError`] says what is missing or wrong.
-    pub fn from_url(url: &str, roots: RootCertStore) -> Result<Self, PostgresConfigError> {
-        let config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            PostgresConfigError::Url(cause.unwrap_or_else(|| error.to_string()))
-        })?;
-        Self::new(config, roots)
-    }
-
-    /// A database by the parts of its address.
-    ///
-    /// # Errors
-    /// As [`PostgresConfig::from_url`].
-    pub fn from_parts(
-        parts: &PostgresParts,
-        roots: RootCertStore,
-    ) -> Result<Self, PostgresConfigError> {
-        let mut config = Config::new();
-        if !parts.host.is_empty() {
-            config.host(&parts.host);
-        }
-        config.port(parts.port.unwrap_or(5432));
-        parts.name.as_ref().map(|name| config.dbname(name));
-        parts.user.as_ref().map(|user| config.user(user));
-        parts.password.as_ref().map(|password| config.password(password));
-        Self::new(config, roots)
-    }
-
-    fn new(mut config: Config, roots: RootCertStore) -> Result<Self, PostgresConfigError> {
+    pub fn new(mut config: Config, roots: RootCertStore) -> Result<Self, PostgresConfigError> {
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(PostgresConfigError::NoHost);
         }
@@ -233,28 +179,21 @@ impl Deref for Lease<'_> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_database_is_named_by_url_or_parts_and_never_with_its_password() {
-        let url = "postgresql://netmon:secret@db.example:5433/traffic";
-        let config = PostgresConfig::from_url(url, RootCertStore::empty()).unwrap();
-        assert_eq!(config.location(), "postgresql://netmon@db.example:5433/traffic");
-        let parts = PostgresParts {
-            host: "db.example".into(),
-            port: Some(5433),
-            name: Some("traffic".into()),
-            user: Some("netmon".into()),
-            password: Some("secret".into()),
-        };
-        let same = PostgresConfig::from_parts(&parts, RootCertStore::empty()).unwrap();
-        assert_eq!(same.location(), config.location());
-        assert!(!format!("{config:?}{parts:?}").contains("secret"));
+    fn config(url: &str) -> Result<PostgresConfig, PostgresConfigError> {
+        PostgresConfig::new(url.parse().unwrap(), RootCertStore::empty())
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_named() {
-        let refused = |url| PostgresConfig::from_url(url, RootCertStore::empty()).unwrap_err();
-        assert!(refused("postgresql://").to_string().contains("database.host"));
-        assert!(refused("postgresql://h/n?sslmode=require").to_string().contains("database.ca"));
-        assert!(refused("mysql://h").to_string().contains("postgresql://user"));
+    fn a_database_is_named_without_its_password() {
+        let config = config("postgresql://netmon:secret@db.example:5433/traffic").unwrap();
+        assert_eq!(config.location(), "postgresql://netmon@db.example:5433/traffic");
+        assert!(!format!("{config:?}").contains("secret"));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let refused = |url| config(url).unwrap_err().to_string();
+        assert!(refused("dbname=traffic").contains("database.host"));
+        assert!(refused("postgresql://h/n?sslmode=require").contains("no CA is known"));
     }
 }

@@ -14,7 +14,9 @@ pub(super) enum Failure {
     Told(StoreError),
     /// The rows themselves are refused: trying again would change nothing.
     Refused(String),
-    /// The database fails or is set up wrongly: trying again may help.
+    /// Another transaction came in between: trying again at once helps.
+    Raced(String),
+    /// The database fails or is set up wrongly: trying again later may help.
     Failed(String),
 }
 
@@ -23,7 +25,7 @@ impl Failure {
     pub(super) fn into_store_error(self, location: &str) -> StoreError {
         match self {
             Self::Told(error) => error,
-            Self::Refused(reason) | Self::Failed(reason) => {
+            Self::Refused(reason) | Self::Raced(reason) | Self::Failed(reason) => {
                 StoreError::Failed { location: location.to_owned(), reason }
             }
         }
@@ -41,14 +43,21 @@ impl From<Error> for Failure {
         let reason = reason(&error);
         match error.code() {
             Some(code) if is_refusal(code) => Self::Refused(reason),
+            Some(code) if is_race(code) => Self::Raced(reason),
             _ => Self::Failed(reason),
         }
     }
 }
 
-/// Data exceptions and broken constraints: the rows are to blame.
+/// Data exceptions: the rows are to blame.
 fn is_refusal(code: &SqlState) -> bool {
-    matches!(code.code().get(..2), Some("22" | "23"))
+    code.code().starts_with("22")
+}
+
+/// Serialization failures, deadlocks, and constraints: rows are made so that they break none,
+/// but a partition may be attached between the choice of the default one and its use.
+fn is_race(code: &SqlState) -> bool {
+    ["23", "40"].iter().any(|class| code.code().starts_with(class))
 }
 
 /// Words for an error, with the way out where there is one.
@@ -88,11 +97,18 @@ mod tests {
 
     #[test]
     fn only_the_rows_own_faults_are_refusals() {
-        for code in ["22003", "22021", "23505", "23514"] {
-            assert!(is_refusal(&SqlState::from_code(code)), "{code}");
+        let sorted = |code| {
+            let code = SqlState::from_code(code);
+            (is_refusal(&code), is_race(&code))
+        };
+        for code in ["22003", "22021"] {
+            assert_eq!(sorted(code), (true, false), "{code}");
         }
-        for code in ["08006", "28P01", "40001", "40P01", "53100", "55P03", "57014", "57P01"] {
-            assert!(!is_refusal(&SqlState::from_code(code)), "{code}");
+        for code in ["23505", "23514", "40001", "40P01"] {
+            assert_eq!(sorted(code), (false, true), "{code}");
+        }
+        for code in ["08006", "28P01", "53100", "55P03", "57014", "57P01"] {
+            assert_eq!(sorted(code), (false, false), "{code}");
         }
     }
 }

@@ -24,7 +24,7 @@ use wire::message::{Hello, Inventory};
 
 use self::commit::{Committer, Outcome};
 use self::connect::{Lease, Pool};
-pub use self::connect::{PostgresConfig, PostgresConfigError, PostgresParts};
+pub use self::connect::{PostgresConfig, PostgresConfigError};
 use self::error::Failure;
 use self::partition::Partition;
 use super::bisect::Bisection;
@@ -33,6 +33,9 @@ use super::facts::FrameKey;
 use super::query::{Client, Query, Series, SeriesRange};
 use super::retention::{Retain, Retained, RetentionLimits};
 use super::{Batch, SessionState, Store, StoreError};
+
+/// How often a commit that lost a race is tried again at once.
+const RACES_MAX: u32 = 3;
 
 /// The store. Several collectors may use one database.
 #[derive(Debug, Clone)]
@@ -128,15 +131,20 @@ impl Postgres {
         refused: &HashSet<FrameKey>,
         refusal: &str,
     ) -> Result<(), Failure> {
-        let mut committer = self.take(kept).await?;
-        match committer.commit(batch, refused, refusal).await? {
-            Outcome::Committed => {
-                *kept = Some(committer);
-                Ok(())
-            }
-            Outcome::Unknown(error) => {
-                drop(committer);
-                self.settle(batch, error).await
+        let mut races = 0;
+        loop {
+            let mut committer = self.take(kept).await?;
+            match committer.commit(batch, refused, refusal).await {
+                Ok(Outcome::Committed) => {
+                    *kept = Some(committer);
+                    return Ok(());
+                }
+                Ok(Outcome::Unknown(error)) => {
+                    drop(committer);
+                    return self.settle(batch, error).await;
+                }
+                Err(Failure::Raced(_)) if races < RACES_MAX => races += 1,
+                Err(failure) => return Err(failure),
             }
         }
     }

@@ -1,0 +1,291 @@
+//! The reader of a ring: a thread of its own, pinned to a CPU, that counts what comes.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
+use super::count::count;
+use super::ring::{Block, Ring, RingConfig, RingError, RingStatistics, Statistics};
+use crate::account::burst::{Burst1ms, Burst10ms};
+use crate::account::clock::PacketClock;
+use crate::account::counters::{Bank, SLOTS, Tally};
+use crate::account::interval::{Attribution, SharedSchedule};
+use crate::clocks;
+
+/// Longest wait for packets, milliseconds: how soon a reader learns that it is to stop.
+const WAIT_MS: u16 = 100;
+
+/// About as long as a reader is inside a block.
+const BLOCK_TIME: Duration = Duration::from_micros(50);
+
+/// A reader at work.
+#[derive(Debug)]
+pub struct ReaderHandle {
+    bank: Arc<Bank>,
+    statistics: Statistics,
+    stop: Arc<AtomicBool>,
+    /// Gives the boot time at which the last packet was let in, nanoseconds.
+    thread: Option<JoinHandle<Result<u64, ReaderError>>>,
+    ended_ns: Option<u64>,
+}
+
+/// Why a reader ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ReaderError {
+    /// Waiting for packets failed.
+    #[error("can't wait for packets: {0}")]
+    Wait(#[source] io::Error),
+    /// The ring could not be closed to further packets.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    /// The thread panicked.
+    #[error("the reader's thread panicked")]
+    Panicked,
+}
+
+/// Why a reader could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The ring could not be opened.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    /// No thread or descriptor left.
+    #[error("can't start the reader of NIC {nic}: {error}")]
+    Thread {
+        /// Name of the NIC.
+        nic: String,
+        /// What the system said.
+        #[source]
+        error: io::Error,
+    },
+}
+
+/// How long the kernel may hold a packet back before a reader sees it: a block is handed over at
+/// the second run of its timer at the latest, which runs in steps of the kernel's tick (at most
+/// 10 ms), and the reader has to wake.
+#[must_use]
+pub fn hold(ring: &RingConfig) -> Duration {
+    Duration::from_millis(2 * u64::from(ring.retire_ms) + 12)
+}
+
+impl ReaderHandle {
+    /// Opens a ring on a NIC and starts its reader on a CPU, if one is given. Slots before
+    /// `slot` are closed to it.
+    ///
+    /// # Errors
+    /// [`StartError`] names the NIC and the step that failed.
+    pub fn start(
+        nic: &str,
+        config: &RingConfig,
+        cpu: Option<usize>,
+        schedule: Arc<SharedSchedule>,
+        slot: u64,
+    ) -> Result<Self, StartError> {
+        let thread_error = |error| StartError::Thread { nic: nic.to_owned(), error };
+        let ring = Ring::open(nic, config)?;
+        let statistics = ring.statistics().map_err(thread_error)?;
+        let bank = Arc::new(Bank::new(slot));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (version, current) = schedule.get();
+        let hold = hold(config);
+        let reader = Reader {
+            ring,
+            counting: Counting {
+                bank: bank.clone(),
+                schedule,
+                version,
+                attribution: Attribution::new(current),
+                clock: PacketClock::new(clocks::read(), hold),
+                slot,
+                bursts: [Bursts::default(), Bursts::default()],
+            },
+            stop: stop.clone(),
+            hold,
+        };
+        // The kernel keeps 15 bytes of a thread's name.
+        let thread = std::thread::Builder::new()
+            .name(format!("ring {nic}"))
+            .spawn(move || {
+                if let Some(cpu) = cpu {
+                    pin(cpu);
+                }
+                reader.run()
+            })
+            .map_err(thread_error)?;
+        Ok(Self { bank, statistics, stop, thread: Some(thread), ended_ns: None })
+    }
+
+    /// Tells the reader to close its ring to further packets, count what is in it, and end.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// When the last packet was let in, boot time in nanoseconds, once the reader has ended: it
+    /// was told to, or has failed, which is logged.
+    pub fn ended_ns(&mut self, nic: &str) -> Option<u64> {
+        if let Some(thread) = self.thread.take_if(|thread| thread.is_finished()) {
+            let ended = thread.join().unwrap_or(Err(ReaderError::Panicked));
+            self.ended_ns = Some(ended.unwrap_or_else(|error| {
+                tracing::error!(nic, %error, "capture on the NIC ended");
+                clocks::boot_ns()
+            }));
+        }
+        self.ended_ns
+    }
+
+    /// Seals slots and takes what was counted in them, as soon as the reader has left the block
+    /// that it is in.
+    #[must_use]
+    pub fn take(&self, slots: &Range<u64>) -> Tally {
+        let last = slots.end.saturating_sub(1);
+        let seal = self.bank.seal(last);
+        // More slots than there are have come round: each is taken once.
+        let slots = slots.start.max(slots.end.saturating_sub(SLOTS))..slots.end;
+        let mut tally = Tally::default();
+        for slot in slots {
+            loop {
+                // Asked before: what it counted before it ended is there then.
+                let ended = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+                if let Some(taken) = self.bank.take(slot, seal) {
+                    tally.merge(taken);
+                    break;
+                }
+                if ended {
+                    // It panicked inside a block, whose packets are lost; that is logged.
+                    break;
+                }
+                std::thread::sleep(BLOCK_TIME);
+            }
+        }
+        tally
+    }
+
+    /// Reads and so resets the kernel's statistics of the ring.
+    ///
+    /// # Errors
+    /// What getsockopt(2) says.
+    pub fn take_statistics(&mut self) -> io::Result<RingStatistics> {
+        self.statistics.take()
+    }
+}
+
+/// Pins the calling thread to a CPU. Where that is refused, the scheduler places it.
+fn pin(cpu: usize) {
+    let mut set = CpuSet::new();
+    let pinned = set.set(cpu).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
+    if let Err(error) = pinned {
+        tracing::warn!(cpu, %error, "can't pin a reader to its CPU");
+    }
+}
+
+#[derive(Debug)]
+struct Reader {
+    ring: Ring,
+    counting: Counting,
+    stop: Arc<AtomicBool>,
+    hold: Duration,
+}
+
+impl Reader {
+    fn run(mut self) -> Result<u64, ReaderError> {
+        while !self.stop.load(Ordering::Relaxed) {
+            self.drain();
+            self.ring.wait(WAIT_MS).map_err(ReaderError::Wait)?;
+        }
+        self.ring.mute()?;
+        let muted_ns = clocks::boot_ns();
+        let until_ns = muted_ns + u64::try_from(self.hold.as_nanos()).unwrap_or(u64::MAX);
+        while clocks::boot_ns() < until_ns {
+            self.ring.wait(5).map_err(ReaderError::Wait)?;
+            self.drain();
+        }
+        self.drain();
+        Ok(muted_ns)
+    }
+
+    /// Counts every block that is ready.
+    fn drain(&mut self) {
+        let Self { ring, counting, .. } = self;
+        while let Some(block) = ring.next_block() {
+            counting.clock.at_block(clocks::read());
+            counting.count(&block);
+        }
+        counting.clock.at_idle(clocks::read());
+    }
+}
+
+/// Peaks of one direction.
+#[derive(Debug, Default)]
+struct Bursts {
+    of_1ms: Burst1ms,
+    of_10ms: Burst10ms,
+}
+
+impl Bursts {
+    /// Begins a slot.
+    fn restart(&mut self) {
+        self.of_1ms.take();
+        self.of_10ms.take();
+    }
+}
+
+/// Counts blocks into a bank.
+#[derive(Debug)]
+struct Counting {
+    bank: Arc<Bank>,
+    schedule: Arc<SharedSchedule>,
+    /// Version of the schedule in `attribution`.
+    version: u64,
+    attribution: Attribution,
+    clock: PacketClock,
+    /// The slot whose peaks are being tracked.
+    slot: u64,
+    /// Of rx and tx.
+    bursts: [Bursts; 2],
+}
+
+impl Counting {
+    fn count(&mut self, block: &Block<'_>) {
+        self.attribution.at_block(self.bank.enter());
+        if self.schedule.is_newer(self.version) {
+            let (version, schedule) = self.schedule.get();
+            self.version = version;
+            self.attribution.reschedule(schedule);
+        }
+        let mut tally = Tally::default();
+        for packet in block.packets() {
+            let boot_ns = self.clock.boot_ns(packet.time_ns);
+            let place = self.attribution.place(boot_ns);
+            if place.slot != self.slot {
+                self.add(&mut tally);
+                self.slot = place.slot;
+                self.bursts.iter_mut().for_each(Bursts::restart);
+            }
+            tally.late += u64::from(place.late);
+            let (bytes, outgoing) = count(&packet, &mut tally);
+            let bursts = &mut self.bursts[usize::from(outgoing)];
+            bursts.of_1ms.add(boot_ns, bytes);
+            bursts.of_10ms.add(boot_ns, bytes);
+        }
+        self.add(&mut tally);
+        self.bank.leave();
+    }
+
+    /// Adds what was counted to its slot. An empty tally touches no slot, so that it doesn't
+    /// matter if the last packet's was sealed since.
+    fn add(&self, tally: &mut Tally) {
+        let [rx, tx] = &self.bursts;
+        for (traffic, bursts) in [(&mut tally.rx, rx), (&mut tally.tx, tx)] {
+            traffic.peak_1ms_bytes = bursts.of_1ms.peak();
+            traffic.peak_10ms_bytes = bursts.of_10ms.peak();
+        }
+        self.bank.add(self.slot, tally);
+        *tally = Tally::default();
+    }
+}

@@ -1,0 +1,157 @@
+//! The agent's commands and flags.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use settings::{Given, Interval, Options, Secret};
+
+use crate::config::{Address, Monitor};
+use crate::watch::{self, WatchConfig};
+
+/// Measure each NIC's traffic as it was on the wire, and report it to a collector
+#[derive(Debug, Parser)]
+#[command(name = "agent", version, after_help = "Example: agent watch --nic eth0 --duration 10s")]
+pub struct Cli {
+    /// Flags of all commands.
+    #[command(flatten)]
+    pub options: Options,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the agent can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Measure and report to the collector, as a service
+    #[command(after_help = "Example: agent run -c /etc/network-monitor/agent.yaml")]
+    Run,
+    /// Get this host's certificate with a token of the collector
+    Enroll(EnrollArgs),
+    /// Measure here and now, without a collector
+    Watch(WatchArgs),
+    /// Check the config and print it, each value with its source
+    #[command(after_help = "Example: agent check-config -c /etc/network-monitor/agent.yaml")]
+    CheckConfig,
+}
+
+/// Arguments of `agent enroll`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example: agent enroll TOKEN --server collector.example.org")]
+pub struct EnrollArgs {
+    /// What `collector token` printed
+    #[arg(value_parser = secret)]
+    pub token: Secret,
+    /// The collector; default: server.host and server.port
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub server: Option<Address>,
+    /// The client's id; default: client.id
+    #[arg(long)]
+    pub id: Option<String>,
+}
+
+/// Arguments of `agent watch`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example: agent watch --nic eth0 --duration 10s --format json")]
+pub struct WatchArgs {
+    /// NIC to measure, again for each; default: those that `agent run` would
+    #[arg(long = "nic", value_name = "NIC")]
+    pub nics: Vec<String>,
+    /// Length of a sample
+    #[arg(long, default_value = "500ms")]
+    pub interval: Interval,
+    /// When to stop; default: at Ctrl-C
+    #[arg(long)]
+    pub duration: Option<Interval>,
+    /// How samples are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: WatchFormat,
+}
+
+/// How samples are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum WatchFormat {
+    /// A table for people
+    #[default]
+    Text,
+    /// One JSON object per sample and NIC, and a last one with the totals
+    Json,
+}
+
+impl EnrollArgs {
+    /// The values that the flags give to config keys.
+    #[must_use]
+    pub fn given(&self) -> Vec<Given> {
+        let value = |origin, key, value| Given { origin, key, value };
+        let server = self.server.as_ref();
+        let host = server.map(|server| value("--server", "server.host", server.host.clone()));
+        let port = server.and_then(|server| server.port);
+        let port = port.map(|port| value("--server", "server.port", port.to_string()));
+        let id = self.id.clone().map(|id| value("--id", "client.id", id));
+        host.into_iter().chain(port).chain(id).collect()
+    }
+}
+
+impl WatchArgs {
+    /// What is to be watched, on top of how the config says to capture.
+    #[must_use]
+    pub fn watch(&self, monitor: &Monitor) -> WatchConfig {
+        WatchConfig {
+            capture: monitor.capture(),
+            nics: self.nics.clone(),
+            duration: self.duration.map(|it| it.0),
+            format: match self.format {
+                WatchFormat::Text => watch::Format::Text,
+                WatchFormat::Json => watch::Format::Json,
+            },
+        }
+    }
+
+    /// The values that the flags give to config keys: the range of `--interval` is that of the
+    /// sample interval.
+    #[must_use]
+    pub fn given(&self, options: &Options) -> Vec<Given> {
+        let value = self.interval.to_string();
+        let interval = Given { origin: "--interval", key: "monitor.sample_interval", value };
+        // Samples are what is to be read here.
+        let level = options.log_level.is_none().then(|| Given {
+            origin: "agent watch",
+            key: "log.level",
+            value: "warn".to_owned(),
+        });
+        std::iter::once(interval).chain(level).collect()
+    }
+}
+
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Enroll {
+        #[command(flatten)]
+        args: EnrollArgs,
+    }
+
+    #[test]
+    fn the_definitions_are_sound() {
+        Cli::command().debug_assert();
+        Enroll::command().debug_assert();
+        WatchArgs::augment_args(clap::Command::new("watch")).debug_assert();
+    }
+
+    #[test]
+    fn enroll_flags_become_config_values_and_the_token_stays_secret() {
+        let line = ["agent", "s3cret", "--server", "[::1]:9000", "--id", "web-1"];
+        let Enroll { args } = Enroll::try_parse_from(line).unwrap();
+        let given = args.given();
+        let values: Vec<_> = given.iter().map(|given| (given.key, given.value.as_str())).collect();
+        let expected = [("server.host", "::1"), ("server.port", "9000"), ("client.id", "web-1")];
+        assert_eq!(values, expected);
+        assert!(!format!("{args:?}").contains("s3cret"));
+    }
+}

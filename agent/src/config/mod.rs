@@ -1,0 +1,218 @@
+//! The agent's config: its keys, their defaults and ranges.
+
+mod address;
+mod monitor;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use settings::{
+    ConfigError, Given, Interval, Loaded, Log, Options, Problem, Program, Settings, Size, Tls,
+};
+use wire::id::ClientId;
+
+pub use self::address::{Address, InvalidAddress};
+pub use self::monitor::{InvalidGlob, Monitor, NicGlob, Nics, RingSize};
+use crate::ship::connection;
+use crate::ship::spool::SpoolLimits;
+
+/// The program as its config sees it.
+pub const PROGRAM: Program = Program {
+    name: "agent",
+    env_prefix: "NETMON_AGENT_",
+    default_file: "/etc/network-monitor/agent.yaml",
+};
+
+/// The agent's config.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The collectors.
+    pub server: Server,
+    /// Who this agent is.
+    pub client: Client,
+    /// What is measured, and how.
+    pub monitor: Monitor,
+    /// What is kept until a collector has it.
+    pub spool: Spool,
+    /// An own PKI in place of enrolment.
+    pub tls: Tls,
+    /// Where certificate, key and spool are kept.
+    pub data_dir: PathBuf,
+    /// Logs.
+    pub log: Log,
+}
+
+/// Section `server`: the collectors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Host name or address of the collector; `agent run` needs it.
+    pub host: Option<String>,
+    /// Its UDP port.
+    pub port: u16,
+    /// Quick tries after a connection failed, before one every `retry_interval`.
+    pub max_retry: u32,
+    /// Time between tries after that, for ever; 100 ms to 1 h.
+    pub retry_interval: Interval,
+    /// Collectors to try when this one can't be reached.
+    #[serde(deserialize_with = "settings::list")]
+    pub fallbacks: Vec<Address>,
+}
+
+/// Section `client`: who this agent is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Client {
+    /// Name of the client, unique among a collector's; the host name unless set.
+    pub id: String,
+    /// What people call it.
+    pub alias: String,
+}
+
+/// Section `spool`: what is kept until a collector has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Spool {
+    /// Largest size of its file; 1 MiB to 1 TiB.
+    pub max_size: Size,
+    /// Age from which on samples become totals; 1 min to 3650 d.
+    pub max_age: Interval,
+    /// What a power loss may cost; 10 ms to 1 min.
+    pub fsync_interval: Interval,
+    /// How long samples are kept that the database has; at most 1 d.
+    pub keep_committed: Interval,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            server: Server::default(),
+            client: Client::default(),
+            monitor: Monitor::default(),
+            spool: Spool::default(),
+            tls: Tls::default(),
+            data_dir: "/var/lib/network-monitor/agent".into(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            host: None,
+            port: 8082,
+            max_retry: 5,
+            retry_interval: Interval::secs(5),
+            fallbacks: Vec::new(),
+        }
+    }
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self {
+            max_size: Size::mib(64),
+            max_age: Interval::days(7),
+            fsync_interval: Interval::secs(1),
+            keep_committed: Interval::secs(600),
+        }
+    }
+}
+
+/// Reads the config: defaults < host name < file < environment < flags, the global ones and
+/// those of a command.
+///
+/// # Errors
+/// What is wrong with it, in one line.
+pub fn load(options: &Options, flags: &[Given]) -> Result<Loaded<Config>, ConfigError> {
+    let flags = [options.given(), flags.to_vec()].concat();
+    let host = host_name().map(|value| Given { origin: "host name", key: "client.id", value });
+    settings::load(&PROGRAM, options.config.as_deref(), host.as_slice(), &flags)
+}
+
+fn host_name() -> Option<String> {
+    let name = nix::unistd::gethostname().ok()?.into_string().ok()?;
+    Some(name).filter(|name| !name.is_empty())
+}
+
+impl Config {
+    /// The collectors in the order to try them.
+    ///
+    /// # Errors
+    /// `server.host` is not set.
+    pub fn collectors(&self) -> Result<Vec<connection::Server>, Problem> {
+        let Server { host, port, fallbacks, .. } = &self.server;
+        let why = "not set; name the collector's host";
+        let host = host.clone().ok_or_else(|| Problem::new("server.host", why))?;
+        let fallback = |fallback: &Address| connection::Server {
+            host: fallback.host.clone(),
+            port: fallback.port.unwrap_or(*port),
+        };
+        let first = connection::Server { host, port: *port };
+        Ok(std::iter::once(first).chain(fallbacks.iter().map(fallback)).collect())
+    }
+
+    /// The client's id, with its letters made small.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn client_id(&self) -> Result<ClientId, Problem> {
+        ClientId::new(&self.client.id).map_err(|error| Problem::new("client.id", error.to_string()))
+    }
+}
+
+impl Spool {
+    /// The limits as the spool takes them.
+    #[must_use]
+    pub const fn limits(&self) -> SpoolLimits {
+        SpoolLimits {
+            max_size: self.max_size.0,
+            max_age: self.max_age.0,
+            keep_committed: self.keep_committed.0,
+        }
+    }
+
+    fn check(&self) -> Result<(), Problem> {
+        let sizes = Size::mib(1)..=Size::mib(1 << 20);
+        Problem::unless_within("spool.max_size", &self.max_size, &sizes)?;
+        let ages = Interval::secs(60)..=Interval::days(3650);
+        Problem::unless_within("spool.max_age", &self.max_age, &ages)?;
+        let syncs = Interval::millis(10)..=Interval::secs(60);
+        Problem::unless_within("spool.fsync_interval", &self.fsync_interval, &syncs)?;
+        let keeps = Interval::secs(0)..=Interval::days(1);
+        Problem::unless_within("spool.keep_committed", &self.keep_committed, &keeps)
+    }
+}
+
+impl Server {
+    fn check(&self) -> Result<(), Problem> {
+        if let Some(host) = &self.host {
+            address::check_host(host).map_err(|error| {
+                Problem::new("server.host", format!("{error}; the port goes to server.port"))
+            })?;
+        }
+        Problem::unless_within("server.port", &self.port, &(1..=u16::MAX))?;
+        let waits = Interval::millis(100)..=Interval::secs(3600);
+        Problem::unless_within("server.retry_interval", &self.retry_interval, &waits)
+    }
+}
+
+impl Settings for Config {
+    fn check(&mut self, given: &dyn Fn(&str) -> bool) -> Result<(), Problem> {
+        self.server.check()?;
+        self.client_id()?;
+        let longest = wire::message::TEXT_MAX;
+        Problem::unless(self.client.alias.len() <= longest, "client.alias", || {
+            format!("{} bytes long; {longest} are allowed", self.client.alias.len())
+        })?;
+        self.monitor.check(given)?;
+        self.spool.check()?;
+        self.tls.files().map(drop)
+    }
+
+    fn secret_files(&self) -> Vec<(&'static str, &Path)> {
+        self.tls.key.iter().map(|file| ("tls.key", file.as_path())).collect()
+    }
+}

@@ -1,0 +1,164 @@
+//! What the agent proves itself with, and whom it trusts: from enrolment or from the operator's
+//! PKI.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use quinn::ClientConfig;
+use rcgen::{CertificateParams, KeyPair};
+use rustls::RootCertStore;
+use rustls::pki_types::{PrivateKeyDer, UnixTime};
+use wire::certificate::{COLLECTOR_NAME, Facts, Validity, utc};
+use wire::id::ClientId;
+use wire::pem::{self, PemError, TlsFiles};
+use wire::private_file;
+
+use super::IdentityError;
+use super::tls;
+
+/// Who gave the certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pki {
+    /// The collector, by enrolment.
+    Collector,
+    /// The operator.
+    Operator,
+}
+
+impl Pki {
+    /// What helps when the certificate doesn't.
+    const fn fix(self) -> &'static str {
+        match self {
+            Self::Collector => "get a token by `collector token` and run: agent enroll TOKEN",
+            Self::Operator => "put the right files where tls.ca, tls.cert and tls.key say",
+        }
+    }
+}
+
+/// What the agent proves itself with.
+#[derive(Debug)]
+pub struct Credentials {
+    pki: Pki,
+    client: ClientId,
+    validity: Validity,
+    key: PrivateKeyDer<'static>,
+    config: ClientConfig,
+}
+
+/// The contents of the three files.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pem<'a> {
+    pub ca: &'a [u8],
+    pub cert: &'a [u8],
+    pub key: &'a [u8],
+}
+
+/// The files of an enrolment in `dir`.
+pub(super) fn enrolled_files(dir: &Path) -> TlsFiles {
+    TlsFiles { ca: dir.join("ca.pem"), cert: dir.join("cert.pem"), key: dir.join("key.pem") }
+}
+
+impl Credentials {
+    /// Loads what enrolment left in `dir`, or the operator's own `tls` files. Load it again before
+    /// each connection: the files may have been replaced.
+    ///
+    /// # Errors
+    /// [`IdentityError`] says what is missing, damaged, expired or readable by others, and what to
+    /// do.
+    pub fn load(dir: &Path, tls: Option<&TlsFiles>, now: UnixTime) -> Result<Self, IdentityError> {
+        let (files, pki) = match tls {
+            Some(files) => (files.clone(), Pki::Operator),
+            None => (enrolled_files(dir), Pki::Collector),
+        };
+        if pki == Pki::Collector && !files.cert.exists() {
+            return Err(IdentityError::NotEnrolled(files.cert));
+        }
+        let ca = private_file::read_public(&files.ca)?;
+        let cert = private_file::read_public(&files.cert)?;
+        let key = private_file::read(&files.key)?;
+        let loaded = Self::parse(&files, pki, Pem { ca: &ca, cert: &cert, key: &key })?;
+        if loaded.validity.is_over(now) {
+            let at = utc(loaded.validity.not_after);
+            return Err(IdentityError::Expired { path: files.cert, at, fix: pki.fix() });
+        }
+        Ok(loaded)
+    }
+
+    /// What the files of an enrolment would give. Errors name the files.
+    pub(super) fn of_enrollment(files: &TlsFiles, pem: Pem<'_>) -> Result<Self, IdentityError> {
+        Self::parse(files, Pki::Collector, pem)
+    }
+
+    fn parse(files: &TlsFiles, pki: Pki, pem: Pem<'_>) -> Result<Self, IdentityError> {
+        let TlsFiles { ca: ca_path, cert: path, key: key_path } = files;
+        let unusable = |error: rustls::Error| IdentityError::Unusable {
+            certificate: path.clone(),
+            key: key_path.clone(),
+            reason: error.to_string(),
+            fix: pki.fix(),
+        };
+        let chain = pem::certificates(pem.cert, path)?;
+        let first = chain.first().map_or(&[][..], |certificate| certificate.as_ref());
+        let facts = Facts::read(first)
+            .map_err(|error| IdentityError::Certificate { path: path.clone(), error })?;
+        let client =
+            facts.client().map_err(|error| IdentityError::Name { path: path.clone(), error })?;
+        let key = pem::key(pem.key, key_path)?;
+        let mut roots = RootCertStore::empty();
+        for certificate in pem::certificates(pem.ca, ca_path)? {
+            roots.add(certificate).map_err(|error| damaged(ca_path, &error))?;
+        }
+        let config = tls::client_config(Arc::new(roots), chain, key.clone_key());
+        let config = config.map_err(unusable)?;
+        Ok(Self { pki, client, validity: facts.validity, key, config })
+    }
+
+    /// Who the agent is, by its certificate.
+    #[must_use]
+    pub const fn client(&self) -> &ClientId {
+        &self.client
+    }
+
+    /// How long the certificate is valid.
+    #[must_use]
+    pub const fn validity(&self) -> Validity {
+        self.validity
+    }
+
+    /// The name that the collector at `host` must prove to have.
+    #[must_use]
+    pub const fn server_name<'a>(&self, host: &'a str) -> &'a str {
+        match self.pki {
+            Pki::Collector => COLLECTOR_NAME,
+            Pki::Operator => host,
+        }
+    }
+
+    /// What quinn is to know to connect by [`wire::ALPN`].
+    #[must_use]
+    pub fn client_config(&self) -> ClientConfig {
+        self.config.clone()
+    }
+
+    /// True once the collector is to be asked for the next certificate ([`super::renew`]). Never
+    /// with the operator's own PKI.
+    #[must_use]
+    pub fn renew_due(&self, now: UnixTime) -> bool {
+        self.pki == Pki::Collector && self.validity.renew_due(now)
+    }
+
+    /// A signing request by the present key, DER, and the key as PEM.
+    pub(super) fn signing_request(&self) -> Result<(Vec<u8>, String), rcgen::Error> {
+        let key = KeyPair::try_from(&self.key)?;
+        Ok((signing_request(&key)?, key.serialize_pem()))
+    }
+}
+
+/// A signing request, DER. It asks for nothing: the collector says what is in a certificate.
+pub(super) fn signing_request(key: &KeyPair) -> Result<Vec<u8>, rcgen::Error> {
+    Ok(CertificateParams::default().serialize_request(key)?.der().to_vec())
+}
+
+fn damaged(path: &Path, reason: &dyn std::fmt::Display) -> PemError {
+    PemError::Damaged { path: PathBuf::from(path), reason: reason.to_string() }
+}

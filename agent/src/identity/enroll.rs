@@ -1,0 +1,178 @@
+//! Enrolment: a certificate against a one-time token, and later ones against the present one.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use quinn::Connection;
+use rcgen::KeyPair;
+use tokio::time::timeout;
+use wire::certificate::{COLLECTOR_NAME, Fingerprint};
+use wire::id::ClientId;
+use wire::message::{EnrollReply, EnrollRequest, Message, RenewRequest};
+use wire::pem;
+use wire::private_file;
+use wire::token::Token;
+
+use super::IdentityError;
+use super::credentials::{Credentials, Pem, enrolled_files, signing_request};
+use super::tls::enrolling_config;
+use crate::ship::connection::{Server, connect};
+use crate::ship::control::{self, ControlError};
+
+/// How long the collector may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Close code of a connection that has done its work.
+const CLOSE_DONE: u32 = 0;
+
+/// Why there is no new certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrollError {
+    /// Nobody to ask.
+    #[error("where is the collector? Set server.host; the token doesn't say")]
+    NoServer,
+    /// Nobody who made the token answers.
+    #[error("no collector that made this token was found; the token was not used: {}", .0.join("; "))]
+    NotFound(Vec<String>),
+    /// The collector said no.
+    #[error("the collector refuses: {0}")]
+    Refused(String),
+    /// The collector didn't answer.
+    #[error("the collector didn't answer within {PATIENCE:?}")]
+    Late,
+    /// Talking to the collector failed.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The collector answered something else.
+    #[error("the collector's answer is of no use: {0}; run the same release on both ends")]
+    Answer(&'static str),
+    /// No key or signing request.
+    #[error("can't make a key: {0}")]
+    Key(#[from] rcgen::Error),
+    /// TLS can't be set up.
+    #[error("can't set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The certificate can't be kept or used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+}
+
+/// What came of an enrolment.
+#[derive(Debug)]
+pub struct Enrolled {
+    /// The collector that gave the certificate.
+    pub server: Server,
+    /// What is in the directory now.
+    pub credentials: Credentials,
+}
+
+/// Gets a certificate for `client` from the first of `servers` that made the token, or of the
+/// token's own addresses where there are none, and keeps it in `dir` with its key, which is made
+/// here. The token's secret is sent only to a collector that has proven to be of the token's CA.
+///
+/// # Errors
+/// [`EnrollError`] says why there is no certificate; what was in `dir` stays.
+pub async fn enroll(
+    token: &Token,
+    servers: &[Server],
+    client: &ClientId,
+    dir: &Path,
+) -> Result<Enrolled, EnrollError> {
+    private_file::create_directory(dir).map_err(IdentityError::from)?;
+    let _locked = private_file::lock(dir).map_err(IdentityError::from)?;
+    let hints = token.addresses().iter();
+    let hints = hints.map(|it| Server { host: it.host.clone(), port: it.port }).collect();
+    let servers = if servers.is_empty() { hints } else { servers.to_vec() };
+    let mut failures = Vec::new();
+    for server in servers {
+        let refusal = Arc::new(OnceLock::new());
+        let config = enrolling_config(token.ca, refusal.clone())?;
+        match connect(&server, COLLECTOR_NAME, &config).await {
+            Ok((endpoint, connection)) => {
+                let credentials = enroll_at(&connection, token, client, dir).await;
+                connection.close(CLOSE_DONE.into(), b"finished");
+                // The close is sent before the socket goes.
+                let _late = timeout(PATIENCE, endpoint.wait_idle()).await;
+                return Ok(Enrolled { server, credentials: credentials? });
+            }
+            Err(error) => failures.push(match refusal.get() {
+                Some(reason) => format!("{server} is not the collector that made it: {reason}"),
+                None => error.to_string(),
+            }),
+        }
+    }
+    Err(if failures.is_empty() { EnrollError::NoServer } else { EnrollError::NotFound(failures) })
+}
+
+async fn enroll_at(
+    connection: &Connection,
+    token: &Token,
+    client: &ClientId,
+    dir: &Path,
+) -> Result<Credentials, EnrollError> {
+    let key = KeyPair::generate()?;
+    let request = Message::EnrollRequest(EnrollRequest {
+        secret: token.secret.0.to_vec(),
+        client_id: client.to_string(),
+        csr_der: signing_request(&key)?,
+    });
+    let EnrollReply { certificate_pem, ca_pem } = ask(connection, &request).await?;
+    let (files, key_pem) = (enrolled_files(dir), key.serialize_pem());
+    let pem =
+        Pem { ca: ca_pem.as_bytes(), cert: certificate_pem.as_bytes(), key: key_pem.as_bytes() };
+    let credentials = Credentials::of_enrollment(&files, pem)?;
+    if credentials.client() != client {
+        return Err(EnrollError::Answer("the certificate is for another client"));
+    }
+    let ca = pem::certificates(pem.ca, &files.ca).map_err(IdentityError::from)?;
+    if ca.iter().any(|it| Fingerprint::of(it) != token.ca) {
+        return Err(EnrollError::Answer("the CA is not the token's"));
+    }
+    private_file::write_public(&files.ca, pem.ca).map_err(IdentityError::from)?;
+    private_file::write(&files.key, pem.key).map_err(IdentityError::from)?;
+    private_file::write_public(&files.cert, pem.cert).map_err(IdentityError::from)?;
+    Ok(credentials)
+}
+
+/// Gets the next certificate over a connection that was made with the present one, and keeps it in
+/// `dir`. The key stays: one file changes, so that no crash parts a key from its certificate.
+///
+/// # Errors
+/// [`EnrollError`] says why there is no new certificate; the present one stays.
+pub async fn renew(
+    connection: &Connection,
+    present: &Credentials,
+    dir: &Path,
+) -> Result<Credentials, EnrollError> {
+    let (csr_der, key_pem) = present.signing_request()?;
+    let request = Message::RenewRequest(RenewRequest { csr_der });
+    let EnrollReply { certificate_pem, .. } = ask(connection, &request).await?;
+    let files = enrolled_files(dir);
+    let ca = private_file::read_public(&files.ca).map_err(IdentityError::from)?;
+    let pem = Pem { ca: &ca, cert: certificate_pem.as_bytes(), key: key_pem.as_bytes() };
+    let credentials = Credentials::of_enrollment(&files, pem)?;
+    if credentials.client() != present.client() {
+        return Err(EnrollError::Answer("the certificate is for another client"));
+    }
+    private_file::write_public(&files.cert, pem.cert).map_err(IdentityError::from)?;
+    Ok(credentials)
+}
+
+/// One request and its answer, on a stream of its own.
+async fn ask(connection: &Connection, request: &Message) -> Result<EnrollReply, EnrollError> {
+    let exchange = async {
+        let opened = connection.open_bi().await;
+        let (mut send, mut receive) =
+            opened.map_err(|error| ControlError::Gone(control::close_reason(&error)))?;
+        control::write(&mut send, connection, request).await?;
+        control::read(&mut receive, connection).await
+    };
+    match timeout(PATIENCE, exchange).await {
+        Ok(Ok(Message::EnrollReply(reply))) => Ok(reply),
+        Ok(Ok(Message::Refused(refused))) => Err(EnrollError::Refused(refused.reason)),
+        Ok(Ok(_)) => Err(EnrollError::Answer("it is another message")),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(EnrollError::Late),
+    }
+}

@@ -1,0 +1,10 @@
+//! Identity: how the agent gets its certificate, keeps it, and makes sure of the collector.
+
+mod credentials;
+mod enroll;
+mod error;
+mod tls;
+
+pub use self::credentials::Credentials;
+pub use self::enroll::{EnrollError, Enrolled, enroll, renew};
+pub use self::error::IdentityError;

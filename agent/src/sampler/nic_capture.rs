@@ -1,0 +1,241 @@
+//! One NIC's capture: its readers, and what becomes of what they count.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use wire::frame::{Counts, KernelCounts, Mix, MixCounts, Sample, flags};
+use wire::id::NicName;
+
+use super::timeline::{Span, Timeline};
+use super::{Ended, Ledger};
+use crate::account::counters::{Tally, Traffic};
+use crate::capture::reader::ReaderHandle;
+use crate::nic::link::Link;
+use crate::nic::link_stats::LinkStats;
+
+/// Bytes and packets of one direction since the session began.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Total {
+    bytes: u64,
+    packets: u64,
+}
+
+/// Totals of every NIC that was ever captured in this session, rx and tx.
+pub(super) type Totals = HashMap<NicName, [Total; 2]>;
+
+/// A NIC under capture.
+#[derive(Debug)]
+pub(super) struct NicCapture {
+    pub link: Link,
+    pub stacked: bool,
+    /// Link speed in bit/s, 0 where unknown.
+    pub speed_bits: u64,
+    readers: Vec<ReaderHandle>,
+    /// Boot time at which capture began.
+    begin_ns: u64,
+    /// Boot time at which it ended, if it has.
+    end_ns: Option<u64>,
+    /// The kernel's counters as they were when the last sample was taken.
+    stats: LinkStats,
+    ledger: Ledger,
+    mix: MixCollector,
+}
+
+/// What one span brought.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub sample: Option<Sample>,
+    pub mix: Option<Mix>,
+    pub ended: Option<Ended>,
+}
+
+impl NicCapture {
+    pub fn new(
+        link: Link,
+        stacked: bool,
+        speed_bits: u64,
+        readers: Vec<ReaderHandle>,
+        begin_ns: u64,
+        mix_interval_ns: u64,
+    ) -> Self {
+        Self {
+            stats: link.stats,
+            link,
+            stacked,
+            speed_bits,
+            readers,
+            begin_ns,
+            end_ns: None,
+            ledger: Ledger::default(),
+            mix: MixCollector { interval_ns: mix_interval_ns, ..MixCollector::default() },
+        }
+    }
+
+    /// Begins to end: no further packet is let in.
+    pub fn stop(&self) {
+        self.readers.iter().for_each(ReaderHandle::stop);
+    }
+
+    /// When capture ended, boot time in nanoseconds, once every reader has.
+    pub fn ended_ns(&mut self) -> Option<u64> {
+        let nic = self.link.name.to_string();
+        let ends: Option<Vec<u64>> =
+            self.readers.iter_mut().map(|reader| reader.ended_ns(&nic)).collect();
+        if self.end_ns.is_none() {
+            self.end_ns = ends.and_then(|ends| ends.into_iter().max());
+        }
+        self.end_ns
+    }
+
+    /// Takes a span of slots. `stats` are the kernel's counters as they are now.
+    pub fn take(
+        &mut self,
+        span: &Span,
+        stats: Option<LinkStats>,
+        timeline: &Timeline,
+        totals: &mut Totals,
+    ) -> Taken {
+        let ended_ns = self.ended_ns().filter(|&end| end <= span.bounds.end);
+        let mut tally = Tally::default();
+        for reader in &self.readers {
+            tally.merge(reader.take(&span.slots));
+        }
+        let start = span.bounds.start.max(self.begin_ns);
+        let end = ended_ns.unwrap_or(span.bounds.end);
+        let (drops, freezes) = self.account(&tally);
+        if start >= end && tally == Tally::default() && drops == 0 && ended_ns.is_none() {
+            return Taken::default();
+        }
+        let bounds = start..end.max(start + 1);
+        let kernel = stats.map(|stats| {
+            let added = stats.since(&self.stats);
+            self.stats = stats;
+            added
+        });
+        let partial = bounds != span.bounds;
+        let flag = |set: bool, flag: u32| if set { flag } else { 0 };
+        let [rx_total, tx_total] = totals.entry(self.link.name).or_default();
+        let sample = Sample {
+            nic: self.link.name,
+            start_ns: timeline.wall_ns(bounds.start),
+            interval_ns: bounds.end - bounds.start,
+            rx: counts(&tally.rx, rx_total),
+            tx: counts(&tally.tx, tx_total),
+            drops,
+            freezes: saturate(freezes),
+            late: saturate(tally.late),
+            inexact: saturate(tally.inexact),
+            flags: flag(self.stacked, flags::STACKED)
+                | flag(span.stepped, flags::CLOCK_STEP)
+                | flag(partial, flags::PARTIAL)
+                | flag(kernel.is_none(), flags::NO_KERNEL_COUNTS),
+            kernel: kernel.unwrap_or_default(),
+        };
+        let wall = sample.start_ns..sample.start_ns + sample.interval_ns;
+        let mix = self.mix.add(&tally, sample.kernel, &wall, ended_ns.is_some(), self.link.name);
+        let ended = ended_ns.map(|_| Ended { nic: self.link.name, ledger: self.ledger });
+        Taken { sample: Some(sample), mix, ended }
+    }
+
+    /// Enters what came and what the kernel says of the rings. Gives drops and freezes.
+    fn account(&mut self, tally: &Tally) -> (u64, u64) {
+        self.ledger.seen += tally.rx.captured + tally.tx.captured;
+        let (mut drops, mut freezes) = (0, 0);
+        for reader in &mut self.readers {
+            match reader.take_statistics() {
+                Ok(statistics) => {
+                    self.ledger.offered += statistics.offered;
+                    drops += statistics.dropped;
+                    freezes += statistics.freezes;
+                }
+                Err(error) => tracing::warn!(nic = %self.link.name, %error, "no ring statistics"),
+            }
+        }
+        self.ledger.dropped += drops;
+        (drops, freezes)
+    }
+}
+
+fn saturate(figure: u64) -> u32 {
+    u32::try_from(figure).unwrap_or(u32::MAX)
+}
+
+fn counts(traffic: &Traffic, total: &mut Total) -> Counts {
+    total.bytes += traffic.bytes;
+    total.packets += traffic.packets;
+    // The wire's limit of a peak: 2^31 - 1 bytes in 10 ms are 1.7 Tbit/s.
+    let peak = |bytes: u64| saturate(bytes).min(i32::MAX.unsigned_abs());
+    Counts {
+        bytes: traffic.bytes,
+        packets: traffic.packets,
+        captured: traffic.captured,
+        peak_1ms_bytes: peak(traffic.peak_1ms_bytes),
+        peak_10ms_bytes: peak(traffic.peak_10ms_bytes),
+        total_bytes: total.bytes,
+        total_packets: total.packets,
+    }
+}
+
+/// Adds mixes up over a mix interval, which ends at multiples of its length in wall time.
+#[derive(Debug, Default)]
+struct MixCollector {
+    interval_ns: u64,
+    start_ns: Option<u64>,
+    rx: MixCounts,
+    tx: MixCounts,
+    kernel: KernelCounts,
+}
+
+impl MixCollector {
+    /// Adds a sample's; `wall` is the wall time that it covers. Gives the mix that is complete.
+    fn add(
+        &mut self,
+        tally: &Tally,
+        kernel: KernelCounts,
+        wall: &Range<u64>,
+        last: bool,
+        nic: NicName,
+    ) -> Option<Mix> {
+        let start_ns = *self.start_ns.get_or_insert(wall.start);
+        self.rx.merge(&tally.rx.mix);
+        self.tx.merge(&tally.tx.mix);
+        self.kernel.merge(&kernel);
+        let due = (start_ns + 1).next_multiple_of(self.interval_ns);
+        let stepped_back = wall.start < start_ns;
+        (wall.end >= due || stepped_back || last).then(|| {
+            let done = std::mem::take(self);
+            self.interval_ns = done.interval_ns;
+            let interval_ns = wall.end.saturating_sub(start_ns).max(1);
+            Mix { nic, start_ns, interval_ns, rx: done.rx, tx: done.tx, kernel: done.kernel }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn a_mix_ends_at_multiples_of_its_interval_and_holds_every_sample() {
+        let mut mix = MixCollector { interval_ns: 10 * SECOND, ..MixCollector::default() };
+        let nic = NicName::new("eth0").unwrap();
+        let mut tally = Tally::default();
+        tally.rx.mix.arp_bytes = 60;
+        let mut add = |start: u64, last| {
+            let wall = start * SECOND..(start + 1) * SECOND;
+            mix.add(&tally, KernelCounts { errors: 1, ..KernelCounts::default() }, &wall, last, nic)
+        };
+        assert!((17..19).all(|second| add(second, false).is_none()));
+        let first = add(19, false).unwrap();
+        assert_eq!((first.start_ns, first.interval_ns), (17 * SECOND, 3 * SECOND));
+        assert_eq!((first.rx.arp_bytes, first.kernel.errors), (180, 3));
+        assert!((20..29).all(|second| add(second, false).is_none()));
+        assert_eq!(add(29, false).unwrap().rx.arp_bytes, 600);
+        assert_eq!(add(30, true).unwrap().interval_ns, SECOND, "the last one is cut short");
+        assert!(add(40, false).is_none());
+        let stepped_back = add(3, false).unwrap();
+        assert_eq!((stepped_back.rx.arp_bytes, stepped_back.interval_ns), (120, 1));
+    }
+}

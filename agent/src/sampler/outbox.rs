@@ -1,0 +1,101 @@
+//! The way out of the sampler: a channel that never makes it wait.
+
+use std::collections::BTreeMap;
+
+use crossbeam_channel::{Sender, TrySendError};
+use wire::frame::{Mix, Sample};
+use wire::id::NicName;
+
+use super::IntervalReport;
+
+/// Hands reports on. Those for which there is no room are put together into one that waits.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    reports: Sender<IntervalReport>,
+    waiting: Option<IntervalReport>,
+    closed: bool,
+}
+
+impl Outbox {
+    pub const fn new(reports: Sender<IntervalReport>) -> Self {
+        Self { reports, waiting: None, closed: false }
+    }
+
+    /// True once nobody takes reports any more.
+    pub const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub fn put(&mut self, report: IntervalReport) {
+        let report = match self.waiting.take() {
+            Some(waiting) => merged(waiting, report),
+            None => report,
+        };
+        if report.samples.is_empty() && report.mixes.is_empty() && report.ended.is_empty() {
+            return;
+        }
+        match self.reports.try_send(report) {
+            Ok(()) => {}
+            Err(TrySendError::Full(report)) => self.waiting = Some(report),
+            Err(TrySendError::Disconnected(_)) => self.closed = true,
+        }
+    }
+
+    /// Hands on what still waits, however long that takes.
+    pub fn finish(self) {
+        if let Some(waiting) = self.waiting {
+            // Nobody there to take it is nobody to miss it.
+            let _gone = self.reports.send(waiting);
+        }
+    }
+}
+
+/// Two reports as one: a sample and a mix per NIC.
+fn merged(earlier: IntervalReport, later: IntervalReport) -> IntervalReport {
+    let mut samples: BTreeMap<NicName, Sample> = BTreeMap::new();
+    for sample in earlier.samples.into_iter().chain(later.samples) {
+        let same = samples.entry(sample.nic);
+        same.and_modify(|earlier| earlier.merge(&sample)).or_insert(sample);
+    }
+    let mut mixes: BTreeMap<NicName, Mix> = BTreeMap::new();
+    for mix in earlier.mixes.into_iter().chain(later.mixes) {
+        let same = mixes.entry(mix.nic);
+        same.and_modify(|earlier| earlier.merge(&mix)).or_insert(mix);
+    }
+    IntervalReport {
+        samples: samples.into_values().collect(),
+        mixes: mixes.into_values().collect(),
+        ended: earlier.ended.into_iter().chain(later.ended).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(start_ns: u64) -> IntervalReport {
+        let nic = NicName::new("eth0").unwrap();
+        let mut sample = Sample { nic, start_ns, interval_ns: 10, ..Sample::default() };
+        sample.rx.bytes = 1;
+        IntervalReport { samples: vec![sample], ..IntervalReport::default() }
+    }
+
+    #[test]
+    fn what_nobody_takes_in_time_is_put_together_and_not_lost() {
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        let mut outbox = Outbox::new(sender);
+        for n in 0..5 {
+            outbox.put(report(n * 10));
+        }
+        let first = receiver.recv().unwrap();
+        assert_eq!(first, report(0));
+        outbox.put(report(50));
+        let rest = receiver.recv().unwrap().samples[0];
+        assert_eq!((rest.start_ns, rest.interval_ns, rest.rx.bytes), (10, 50, 5));
+        outbox.put(report(60));
+        outbox.put(report(70));
+        let taker = std::thread::spawn(move || receiver.iter().collect::<Vec<_>>());
+        outbox.finish();
+        assert_eq!(taker.join().unwrap().len(), 2);
+    }
+}

@@ -1,0 +1,234 @@
+//! The shipper: one session from its first report to its last, over one connection after another,
+//! across a list of collectors.
+
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, unbounded};
+use rustls::pki_types::UnixTime;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep};
+use wire::message::Inventory;
+use wire::pem::TlsFiles;
+
+use super::backoff::Backoff;
+use super::connection::{self, ConnectError, Server};
+use super::delivery::{About, Delivery, DeliveryError};
+use super::now_ns;
+use super::recorder::{self, RecorderConfig};
+use super::spool::{Spool, SpoolError, SpoolLimits};
+use crate::identity::{self, Credentials, IdentityError};
+use crate::sampler::IntervalReport;
+
+/// Records that may wait for the connection to take note of them; it finds the rest in the spool.
+const EVENTS: usize = 1024;
+
+/// How often it is checked whether the certificate is to be renewed.
+const RENEWAL: Duration = Duration::from_secs(3600);
+
+/// Where and how to ship.
+#[derive(Debug, Clone)]
+pub struct ShipConfig {
+    /// The collectors, in the order to try them; at least one.
+    pub servers: Vec<Server>,
+    /// Quick tries after a connection failed.
+    pub max_retry: u32,
+    /// Time between tries after that.
+    pub retry_interval: Duration,
+    /// Directory of the certificate that enrolment left.
+    pub identity: PathBuf,
+    /// An own PKI in its place.
+    pub tls: Option<TlsFiles>,
+    /// What the agent says of itself.
+    pub about: About,
+    /// Length of a report.
+    pub report_interval: Duration,
+    /// The spool's file.
+    pub spool: PathBuf,
+    /// How large it grows.
+    pub spool_limits: SpoolLimits,
+    /// How often it is made safe against power loss.
+    pub fsync_interval: Duration,
+}
+
+/// Why shipping can't begin.
+#[derive(Debug, thiserror::Error)]
+pub enum ShipError {
+    /// No certificate.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// No spool.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The system gives no random number or thread.
+    #[error("can't start shipping: {0}")]
+    System(#[source] std::io::Error),
+}
+
+/// Why one try to deliver ended.
+#[derive(Debug, thiserror::Error)]
+enum TryError {
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error("{server}: {error}")]
+    Delivery { server: Server, error: DeliveryError },
+}
+
+/// Ships one session.
+#[derive(Debug)]
+pub struct Shipper {
+    config: ShipConfig,
+    delivery: Delivery,
+    recorder: JoinHandle<()>,
+}
+
+impl Shipper {
+    /// Checks, before anything is captured, that there is a certificate to ship with.
+    ///
+    /// # Errors
+    /// [`ShipError::Identity`].
+    pub fn check(config: &ShipConfig) -> Result<(), ShipError> {
+        Credentials::load(&config.identity, config.tls.as_ref(), UnixTime::now())?;
+        Ok(())
+    }
+
+    /// Opens the spool and begins a session with the reports that come from now on.
+    ///
+    /// # Errors
+    /// [`ShipError`] names what is missing, and the way out.
+    pub fn start(
+        config: ShipConfig,
+        reports: Receiver<IntervalReport>,
+        inventory: watch::Receiver<Inventory>,
+    ) -> Result<Self, ShipError> {
+        let session = getrandom::u64().map_err(|error| ShipError::System(error.into()))?;
+        let (mut spool, damaged) =
+            Spool::open(&config.spool, config.spool_limits.clone(), now_ns())?;
+        if let Some(path) = damaged {
+            tracing::error!(path = %path.display(), "the spool was damaged and is set aside there");
+        }
+        spool.begin(session, now_ns())?;
+        let sessions = spool.sessions(session)?;
+        let waiting: u64 = sessions.iter().map(|it| it.last_seq - it.committed_seq).sum();
+        tracing::info!(session = format!("{session:016x}"), waiting, "session begins");
+        let (requests, asked) = unbounded();
+        let (events, made) = mpsc::channel(EVENTS);
+        let recorder = RecorderConfig {
+            session,
+            report_interval: config.report_interval,
+            fsync_interval: config.fsync_interval,
+        };
+        let recorder = recorder::start(recorder, spool, reports, asked, events);
+        let recorder = recorder.map_err(ShipError::System)?;
+        let delivery = Delivery::new(config.about.clone(), sessions, requests, made, inventory);
+        Ok(Self { config, delivery, recorder })
+    }
+
+    /// Delivers until the reports have ended and everything is in the collector's database, or
+    /// `give_up` is done, or no collector can be reached at the end. What is not delivered stays
+    /// in the spool for the next session.
+    pub async fn run(mut self, give_up: impl Future<Output = ()>) {
+        tokio::select! {
+            () = self.deliver() => {}
+            () = give_up => {}
+        }
+        if !self.delivery.is_done() {
+            tracing::warn!("the rest is delivered after the next start; the spool has it");
+        }
+        let Self { delivery, recorder, .. } = self;
+        // The recorder ends once nobody asks it any more.
+        drop(delivery);
+        if !matches!(tokio::task::spawn_blocking(|| recorder.join()).await, Ok(Ok(()))) {
+            tracing::error!("the spool's thread failed");
+        }
+    }
+
+    async fn deliver(&mut self) {
+        let mut backoff = Backoff::new(self.config.max_retry, self.config.retry_interval);
+        let (mut failures, mut said) = (0, String::new());
+        while !self.delivery.is_done() {
+            let server = self.config.servers[failures % self.config.servers.len()].clone();
+            let was_finished = self.delivery.is_finished();
+            let Err(error) = self.try_once(server, &mut backoff).await else { return };
+            failures += 1;
+            let error = error.to_string();
+            if error == said {
+                tracing::debug!(error, "still not connected");
+            } else {
+                tracing::warn!(error, "not connected; what is measured is spooled");
+                said = error;
+            }
+            if was_finished {
+                return;
+            }
+            let random = getrandom::u64().unwrap_or_default();
+            self.delivery.wait(Instant::now() + backoff.on_failure(random)).await;
+        }
+    }
+
+    /// One connection: until it breaks, or until everything is delivered.
+    async fn try_once(&mut self, server: Server, backoff: &mut Backoff) -> Result<(), TryError> {
+        let Self { config, delivery, .. } = self;
+        // Read again each time: it may have been renewed or replaced.
+        let now = UnixTime::now();
+        let credentials = Credentials::load(&config.identity, config.tls.as_ref(), now)?;
+        let client = credentials.client_config();
+        let name = credentials.server_name(&server.host).to_owned();
+        let connecting = connection::connect(&server, &name, &client);
+        let (endpoint, connection) = delivery.meanwhile(connecting).await?;
+        let welcomed = || {
+            backoff.on_success();
+            tracing::info!(%server, address = %connection.remote_address(), "connected");
+        };
+        let delivered = tokio::select! {
+            delivered = delivery.over(&connection, welcomed) => delivered,
+            never = renew(&config.identity, credentials, &connection) => match never {},
+        };
+        // What was said last may still be on its way.
+        let _late = tokio::time::timeout(Duration::from_secs(1), endpoint.wait_idle()).await;
+        delivered.map_err(|error| TryError::Delivery { server, error })
+    }
+}
+
+/// Renews the certificate over a connection whenever it is due.
+async fn renew(
+    dir: &std::path::Path,
+    mut credentials: Credentials,
+    connection: &quinn::Connection,
+) -> std::convert::Infallible {
+    loop {
+        if credentials.renew_due(UnixTime::now()) {
+            match identity::renew(connection, &credentials, dir).await {
+                Ok(renewed) => {
+                    tracing::info!("the certificate was renewed");
+                    credentials = renewed;
+                }
+                Err(error) => tracing::warn!(%error, "the certificate could not be renewed yet"),
+            }
+        }
+        sleep(RENEWAL).await;
+    }
+}
+
+/// Facts about this host.
+#[must_use]
+pub fn host(sample_interval: Duration) -> wire::message::Host {
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let os = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    let short = |text: &str| {
+        let text = text.trim().trim_matches('"');
+        text[..text.floor_char_boundary(wire::message::TEXT_MAX)].to_owned()
+    };
+    let cpus = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    wire::message::Host {
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        os: short(os.unwrap_or("Linux")),
+        kernel: nix::sys::utsname::uname()
+            .map_or_else(|_| String::new(), |uname| short(&uname.release().to_string_lossy())),
+        cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
+        sample_interval_ns: u64::try_from(sample_interval.as_nanos()).unwrap_or(u64::MAX),
+    }
+}

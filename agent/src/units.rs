@@ -1,0 +1,72 @@
+//! Figures with their units, as people read them.
+
+/// SI prefixes from one up.
+const PREFIXES: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
+
+/// A rate in bit/s with an SI prefix, of bytes that passed in so many nanoseconds.
+#[must_use]
+pub fn bits_per_second(bytes: u64, interval_ns: u64) -> String {
+    format!("{}bit/s", prefixed(per_second(bytes, interval_ns) * 8.0))
+}
+
+/// A rate per second with an SI prefix, of events that happened in so many nanoseconds.
+#[must_use]
+pub fn count(events: u64, interval_ns: u64) -> String {
+    prefixed(per_second(events, interval_ns)).trim_end().to_owned()
+}
+
+/// Bytes with an SI prefix.
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
+    format!("{}B", prefixed(as_f64(bytes)))
+}
+
+fn per_second(amount: u64, interval_ns: u64) -> f64 {
+    as_f64(amount) * 1e9 / as_f64(interval_ns.max(1))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "shown with four digits")]
+const fn as_f64(figure: u64) -> f64 {
+    figure as f64
+}
+
+/// Three to four digits, a space and the prefix.
+fn prefixed(mut figure: f64) -> String {
+    let mut prefix = "";
+    for next in PREFIXES {
+        prefix = next;
+        if figure < 999.5 {
+            break;
+        }
+        if next != PREFIXES[PREFIXES.len() - 1] {
+            figure /= 1000.0;
+        }
+    }
+    let decimals = match (prefix, figure) {
+        ("", _) => 0,
+        (_, figure) if figure < 9.995 => 2,
+        (_, figure) if figure < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{figure:.decimals$} {prefix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_have_three_digits_and_a_prefix() {
+        const SECOND: u64 = 1_000_000_000;
+        assert_eq!(bits_per_second(0, SECOND), "0 bit/s");
+        assert_eq!(bits_per_second(124, SECOND), "992 bit/s");
+        assert_eq!(bits_per_second(125, SECOND), "1.00 kbit/s");
+        assert_eq!(bits_per_second(1_250_000, SECOND / 2), "20.0 Mbit/s");
+        assert_eq!(bits_per_second(12_499_999, SECOND), "100 Mbit/s");
+        assert_eq!(bits_per_second(15_625_000_000, SECOND), "125 Gbit/s");
+        assert_eq!(count(81_274, SECOND), "81.3 k");
+        assert_eq!(count(7, SECOND), "7");
+        assert_eq!(bytes(1_514), "1.51 kB");
+        assert_eq!(bytes(u64::MAX), "18.4 EB");
+    }
+}

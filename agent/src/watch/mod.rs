@@ -1,0 +1,171 @@
+//! `agent watch`: measures here and now, without a collector.
+
+mod interrupt;
+mod json;
+mod text;
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::io::Write;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, after, never, select};
+use wire::frame::{Counts, Sample};
+use wire::id::NicName;
+
+pub use self::interrupt::interrupted;
+use crate::nic::choose::NicFilter;
+use crate::nic::inventory::{Inventory, InventoryError};
+use crate::sampler::{Capture, CaptureConfig, CaptureError, IntervalReport, Ledger};
+
+/// What a run of `agent watch` is to do.
+#[derive(Debug, Clone)]
+pub struct WatchConfig {
+    /// How traffic is captured.
+    pub capture: CaptureConfig,
+    /// The NICs to show, by name; empty: those that are captured by default.
+    pub nics: Vec<String>,
+    /// When to end; `None`: when interrupted.
+    pub duration: Option<Duration>,
+    /// How samples are printed.
+    pub format: Format,
+}
+
+/// How samples are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One line per sample and NIC for people.
+    Text,
+    /// One JSON object per sample and NIC, each on its own line.
+    Json,
+}
+
+/// Why nothing can be watched.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// A NIC that isn't there.
+    #[error("there is no NIC named {name:?}; this host has {have}")]
+    NoSuchNic {
+        /// The name given.
+        name: String,
+        /// The names there are.
+        have: String,
+    },
+    /// No NIC is captured by default.
+    #[error("no NIC is up that would be captured; `agent nics` says why, --nic names one")]
+    NoNic,
+    /// The NICs can't be listed.
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
+    /// No capture.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+}
+
+/// Captures and prints until the time is over or `interrupted` closes; the last line has the
+/// sums of the whole run.
+///
+/// # Errors
+/// [`WatchError`] if nothing can be captured. An output that is closed ends the run.
+pub fn watch(
+    config: WatchConfig,
+    interrupted: &Receiver<Infallible>,
+    out: &mut impl Write,
+) -> Result<(), WatchError> {
+    let WatchConfig { mut capture, nics, duration, format } = config;
+    check_names(&nics)?;
+    if !nics.is_empty() {
+        let exactly = |nic: &String| globset::Glob::new(&globset::escape(nic)).ok();
+        let only = nics.iter().filter_map(exactly).map(|glob| glob.compile_matcher()).collect();
+        capture.filter = NicFilter { only, ..NicFilter::default() };
+    }
+    let (mut capture, reports) = Capture::start(capture)?;
+    if capture.nics().borrow().nics.is_empty() {
+        return Err(WatchError::NoNic);
+    }
+    let mut totals = Totals::default();
+    let over = duration.map_or_else(never, after);
+    let mut open = match format {
+        Format::Text => text::heading(out).is_ok(),
+        Format::Json => true,
+    };
+    let mut stopping = false;
+    loop {
+        let end = if stopping { never() } else { over.clone() };
+        let interrupt = if stopping { never() } else { interrupted.clone() };
+        select! {
+            recv(reports) -> report => {
+                let Ok(report) = report else { break };
+                totals.add(&report);
+                open = open && print(format, &report, out).is_ok();
+            }
+            recv(end) -> _ => stopping = true,
+            recv(interrupt) -> _ => stopping = true,
+        }
+        if stopping || !open {
+            stopping = true;
+            capture.stop();
+        }
+    }
+    let printed = match format {
+        Format::Text => text::total(&totals, out),
+        Format::Json => json::total(&totals, out),
+    };
+    // Whoever closed the output doesn't want the rest.
+    let _closed = printed;
+    Ok(())
+}
+
+fn print(format: Format, report: &IntervalReport, out: &mut impl Write) -> std::io::Result<()> {
+    for sample in &report.samples {
+        match format {
+            Format::Text => text::sample(sample, out)?,
+            Format::Json => json::sample(sample, out)?,
+        }
+    }
+    out.flush()
+}
+
+fn check_names(names: &[String]) -> Result<(), WatchError> {
+    let links = Inventory::open()?.links()?;
+    let have: Vec<String> = links.iter().map(|link| link.name.to_string()).collect();
+    match names.iter().find(|name| !have.contains(name)) {
+        Some(name) => Err(WatchError::NoSuchNic { name: name.clone(), have: have.join(", ") }),
+        None => Ok(()),
+    }
+}
+
+/// The sums of a run.
+#[derive(Debug, Default)]
+struct Totals {
+    nics: BTreeMap<NicName, Total>,
+}
+
+/// The sums of one NIC.
+#[derive(Debug, Default)]
+struct Total {
+    rx: Counts,
+    tx: Counts,
+    drops: u64,
+    /// Nanoseconds that were measured.
+    measured_ns: u64,
+    ledger: Ledger,
+}
+
+impl Totals {
+    fn add(&mut self, report: &IntervalReport) {
+        for Sample { nic, rx, tx, drops, interval_ns, .. } in &report.samples {
+            let total = self.nics.entry(*nic).or_default();
+            total.rx.merge(rx);
+            total.tx.merge(tx);
+            total.drops += drops;
+            total.measured_ns += interval_ns;
+        }
+        for ended in &report.ended {
+            let ledger = &mut self.nics.entry(ended.nic).or_default().ledger;
+            ledger.offered += ended.ledger.offered;
+            ledger.dropped += ended.ledger.dropped;
+            ledger.seen += ended.ledger.seen;
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! What is counted equals what was on the wire, by the kernel's own wire-length count (a qdisc
+//! on the sender) and by tcpdump, which share no code with this program.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::MetadataExt;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use agent::capture::ring::RingConfig;
+use agent::nic::choose::NicFilter;
+use agent::sampler::{Capture, CaptureConfig, IntervalReport};
+use common::{Pair, in_namespace, sh, wait_until};
+use wire::frame::{Counts, Mix, Sample};
+
+/// Capture with a taker of its reports.
+struct Watched {
+    capture: Capture,
+    taker: JoinHandle<Vec<IntervalReport>>,
+}
+
+/// What a NIC carried in all.
+#[derive(Debug, Default)]
+struct Sums {
+    rx: Counts,
+    tx: Counts,
+    drops: u64,
+    late: u64,
+    samples: Vec<Sample>,
+    mix: Mix,
+}
+
+fn config(interval: Duration) -> CaptureConfig {
+    CaptureConfig {
+        sample_interval: interval,
+        mix_interval: Duration::from_secs(1),
+        ring: RingConfig::default(),
+        rings_per_nic: 1,
+        cpus: Vec::new(),
+        filter: NicFilter::default(),
+    }
+}
+
+fn start(config: CaptureConfig) -> Watched {
+    let (capture, reports) = Capture::start(config).unwrap();
+    Watched { capture, taker: std::thread::spawn(move || reports.iter().collect()) }
+}
+
+impl Watched {
+    /// Stops capture and gives each NIC's sums. The ledger must balance.
+    fn finish(mut self) -> BTreeMap<String, Sums> {
+        self.capture.stop();
+        let mut nics: BTreeMap<String, Sums> = BTreeMap::new();
+        for report in self.taker.join().unwrap() {
+            for sample in report.samples {
+                let sums = nics.entry(sample.nic.to_string()).or_default();
+                sums.rx.merge(&sample.rx);
+                sums.tx.merge(&sample.tx);
+                sums.drops += sample.drops;
+                sums.late += u64::from(sample.late);
+                sums.samples.push(sample);
+            }
+            for mix in report.mixes {
+                let sums = nics.entry(mix.nic.to_string()).or_default();
+                sums.mix.rx.merge(&mix.rx);
+                sums.mix.tx.merge(&mix.tx);
+            }
+            for ended in report.ended {
+                assert!(ended.ledger.is_balanced(), "offered = seen + dropped: {ended:?}");
+            }
+        }
+        nics
+    }
+}
+
+/// Receives on a port of this namespace until the other end has sent `bytes`.
+fn receive_tcp(address: &str, bytes: u64) -> (u16, JoinHandle<()>) {
+    let listener = TcpListener::bind(address).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let receiver = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut buffer = vec![0; 1 << 20];
+        let mut left = bytes;
+        while left > 0 {
+            left -= stream.read(&mut buffer).unwrap() as u64;
+        }
+    });
+    (port, receiver)
+}
+
+/// Sends from the other namespace to this one.
+fn bulk_tcp(pair: &Pair, here: &str, bytes: u64) {
+    let (port, receiver) = receive_tcp(&format!("{here}:0"), bytes);
+    let host = here.trim_matches(['[', ']']);
+    pair.there_sh(&format!("head -c {bytes} /dev/zero > /dev/tcp/{host}/{port}"));
+    receiver.join().unwrap();
+}
+
+/// A bulk transfer, compared with qdiscs and tcpdump in both directions.
+fn compare_bulk(offloads: bool, here: &str, bytes: u64) -> Sums {
+    let pair = if here.starts_with('[') { Pair::new().with_ipv6() } else { Pair::new() };
+    pair.offloads(offloads);
+    pair.wait_for_silence();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().display();
+    let mut tcpdump = std::process::Command::new("tcpdump")
+        .args(["-Z", "root", "-i", "here", "-B", "131072", "-s", "64", "-U", "-w"])
+        .arg(file.path())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("tcpdump is needed");
+    // Its file has a header once it captures.
+    wait_until("tcpdump", || std::fs::metadata(file.path()).unwrap().size() > 0);
+    let before = (pair.sent_here(), pair.sent_there());
+    let watched = start(config(Duration::from_millis(100)));
+    bulk_tcp(&pair, here, bytes);
+    pair.wait_for_silence();
+    let after = (pair.sent_here(), pair.sent_there());
+    let sums = watched.finish().remove("here").unwrap();
+    let written = || -> u64 {
+        let count = format!("tcpdump -r {path} 2>/dev/null | wc -l");
+        sh(&count).trim().parse().unwrap()
+    };
+    let captured = sums.rx.captured + sums.tx.captured;
+    wait_until("tcpdump to have written what it saw", || written() >= captured);
+    sh(&format!("kill -INT {}", tcpdump.id()));
+    assert!(tcpdump.wait().unwrap().success());
+    let mut said = String::new();
+    tcpdump.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.contains("0 packets dropped by kernel"), "{said}");
+
+    assert_eq!(sums.drops, 0);
+    let wire = |counts: &Counts| (counts.bytes, counts.packets);
+    let sent = |before: (u64, u64), after: (u64, u64)| (after.0 - before.0, after.1 - before.1);
+    println!(
+        "offloads {offloads}, {here}: rx {:?} captured {}, tx {:?} captured {}",
+        wire(&sums.rx),
+        sums.rx.captured,
+        wire(&sums.tx),
+        sums.tx.captured
+    );
+    assert_eq!(wire(&sums.rx), sent(before.1, after.1), "rx equals what the other end sent");
+    assert_eq!(wire(&sums.tx), sent(before.0, after.0), "tx equals what this end sent");
+    assert_eq!(captured, written(), "captured equals tcpdump's count");
+    let kernel_rx: u64 = sums.samples.iter().map(|sample| sample.kernel.rx_packets).sum();
+    assert_eq!(sums.rx.captured, kernel_rx, "captured equals the NIC's own rx_packets");
+    if !offloads {
+        assert_eq!(sums.rx.packets, sums.rx.captured);
+    }
+    sums
+}
+
+#[test]
+fn bulk_tcp_with_offloads_is_exact_on_the_wire() {
+    if in_namespace("bulk_tcp_with_offloads_is_exact_on_the_wire") {
+        let sums = compare_bulk(true, "10.9.0.1", 500_000_000);
+        assert!(sums.rx.captured * 5 < sums.rx.packets, "super-packets were seen");
+        let mix = &sums.mix.rx;
+        assert_eq!((mix.tcp_packets, mix.tcp_bytes), (sums.rx.packets, sums.rx.bytes));
+        assert_eq!(mix.size_packets.iter().sum::<u64>(), sums.rx.packets);
+    }
+}
+
+#[test]
+fn bulk_tcp_over_ipv6_with_offloads_is_exact_on_the_wire() {
+    if in_namespace("bulk_tcp_over_ipv6_with_offloads_is_exact_on_the_wire") {
+        let sums = compare_bulk(true, "[fd09::1]", 100_000_000);
+        assert_eq!(sums.mix.rx.ipv6_bytes, sums.rx.bytes);
+    }
+}
+
+#[test]
+fn bulk_tcp_without_offloads_is_exact_on_the_wire() {
+    if in_namespace("bulk_tcp_without_offloads_is_exact_on_the_wire") {
+        compare_bulk(false, "10.9.0.1", 200_000_000);
+    }
+}
+
+#[test]
+fn datagrams_of_known_count_and_size_are_exact_in_both_directions() {
+    if !in_namespace("datagrams_of_known_count_and_size_are_exact_in_both_directions") {
+        return;
+    }
+    let pair = Pair::new();
+    let watched = start(config(Duration::from_millis(50)));
+    let here = UdpSocket::bind("10.9.0.1:7000").unwrap();
+    let (mut packets, mut bytes) = (0, 0);
+    for len in [1, 18, 100, 1000, 1472] {
+        for _ in 0..200 {
+            here.send_to(&vec![7; len], "10.9.0.2:9").unwrap();
+            packets += 1;
+            bytes += len as u64 + 42;
+        }
+    }
+    // The other end refuses with ICMP, at most six at once; its qdisc says how many.
+    pair.there_sh("printf x > /dev/udp/10.9.0.1/7000; printf yy > /dev/udp/10.9.0.1/7000");
+    pair.wait_for_silence();
+    let (sent_bytes, sent_packets) = pair.sent_there();
+    let sums = watched.finish().remove("here").unwrap();
+    assert_eq!((sums.tx.packets, sums.tx.bytes, sums.tx.captured), (packets, bytes, packets));
+    assert_eq!((sums.rx.packets, sums.rx.bytes), (sent_packets, sent_bytes));
+    assert_eq!((sums.mix.tx.udp_packets, sums.mix.tx.udp_bytes), (packets, bytes));
+    assert_eq!((sums.mix.rx.udp_packets, sums.mix.rx.udp_bytes), (2, 43 + 44));
+    assert_eq!(sums.mix.rx.icmp_packets, sent_packets - 2);
+    assert_eq!(sums.mix.tx.size_packets, [400, 0, 200, 0, 0, 400, 0]);
+    assert_eq!((sums.drops, sums.late), (0, 0));
+}
+
+#[test]
+fn samples_tile_time_and_sum_up_to_the_total() {
+    if !in_namespace("samples_tile_time_and_sum_up_to_the_total") {
+        return;
+    }
+    let pair = Pair::new();
+    let watched = start(config(Duration::from_millis(10)));
+    bulk_tcp(&pair, "10.9.0.1", 300_000_000);
+    pair.wait_for_silence();
+    let (bytes, packets) = pair.sent_there();
+    let sums = watched.finish().remove("here").unwrap();
+    assert_eq!((sums.rx.bytes, sums.rx.packets), (bytes, packets));
+    assert!(sums.samples.len() > 50, "{} samples", sums.samples.len());
+    for pair in sums.samples.windows(2) {
+        assert_eq!(pair[0].start_ns + pair[0].interval_ns, pair[1].start_ns);
+        assert_eq!(pair[1].start_ns % 10_000_000, 0);
+        assert_eq!(pair[0].rx.total_bytes + pair[1].rx.bytes, pair[1].rx.total_bytes);
+        assert!(u64::from(pair[1].rx.peak_1ms_bytes) <= pair[1].rx.bytes);
+    }
+}
+
+#[test]
+fn a_nic_that_vanishes_ends_and_the_others_go_on() {
+    if !in_namespace("a_nic_that_vanishes_ends_and_the_others_go_on") {
+        return;
+    }
+    let pair = Pair::new();
+    sh(
+        "ip link add gone0 type veth peer name gone1 && ip link set gone0 up && ip link set gone1 up",
+    );
+    let watched = start(config(Duration::from_millis(20)));
+    let mut nics = watched.capture.nics();
+    let captures = |nics: &mut tokio::sync::watch::Receiver<wire::message::Inventory>,
+                    name: &str| {
+        nics.borrow_and_update().nics.iter().any(|nic| nic.name.to_string() == name)
+    };
+    wait_until("both ends captured", || {
+        captures(&mut nics, "gone0") && captures(&mut nics, "here")
+    });
+    sh("ip link set here down && ip link del gone0");
+    wait_until("its end", || !captures(&mut nics, "gone0") && !captures(&mut nics, "gone1"));
+    assert!(captures(&mut nics, "here"), "a NIC that is down is kept");
+    sh(
+        "ip link set here up && ip link add gone0 type veth peer name gone1 && ip link set gone0 up",
+    );
+    wait_until("its return", || captures(&mut nics, "gone0"));
+    let before = pair.sent_here();
+    sh("ip neigh replace 10.9.0.2 lladdr 02:00:00:00:00:02 dev here nud permanent");
+    let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
+    for _ in 0..100 {
+        socket.send_to(b"after", "10.9.0.2:9").unwrap();
+    }
+    pair.wait_for_silence();
+    let after = pair.sent_here();
+    let nics = watched.finish();
+    let sums = &nics["here"];
+    assert_eq!(sums.mix.tx.udp_packets, 100);
+    assert_eq!(sums.tx.packets, after.1, "{before:?}");
+    assert!(nics.contains_key("gone0"));
+    std::io::stdout().flush().unwrap();
+}

@@ -1,0 +1,182 @@
+//! What operators do beside a running collector: tokens, clients, revocation, checks.
+
+use std::fmt::Write;
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use rustls::pki_types::UnixTime;
+use wire::certificate;
+use wire::id::ClientId;
+use wire::pem::TlsFiles;
+use wire::token::Address;
+
+use crate::config::Config;
+use crate::identity::{Identity, IdentityError, NewToken};
+use crate::run::{identity_dir, store_path};
+use crate::store::StoreError;
+use crate::store::check::Check;
+use crate::store::query::{Client, Query};
+use crate::store::sqlite::{OpenError, SqliteReader};
+
+/// Most addresses that a token names.
+const ADDRESSES: usize = 4;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The certificates can't be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The store can't be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system gives no runtime.
+    #[error("can't start: {0}")]
+    System(#[from] io::Error),
+    /// What was looked for isn't there.
+    #[error("no client {0} is known here; `collector clients` lists them")]
+    NoSuchClient(ClientId),
+    /// The store is not sound.
+    #[error("{0} findings: the store doesn't hold what agents counted; see above")]
+    Unsound(usize),
+}
+
+/// Makes a one-time token.
+///
+/// # Errors
+/// [`AdminError`] names the file that can't be written.
+pub fn token(
+    config: &Config,
+    tls: Option<&TlsFiles>,
+    client: Option<ClientId>,
+    life: Duration,
+) -> Result<String, AdminError> {
+    let now = UnixTime::now();
+    let identity = Identity::open(&identity_dir(&config.data_dir), tls, now)?;
+    let addresses = addresses(&config.server.host, config.server.port);
+    Ok(identity.new_token(NewToken { life, client, addresses }, now)?.to_string())
+}
+
+/// Where agents reach this collector, as far as it can know: what it listens on, or else the
+/// host's name and the addresses that lead elsewhere.
+fn addresses(host: &str, port: u16) -> Vec<Address> {
+    let wildcard = host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified());
+    let hosts = if wildcard { own_hosts() } else { vec![host.to_owned()] };
+    hosts.into_iter().take(ADDRESSES).map(|host| Address { host, port }).collect()
+}
+
+fn own_hosts() -> Vec<String> {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    let routable = interfaces.filter_map(|interface| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|it| IpAddr::V4(it.ip()));
+        let v6 = address.as_sockaddr_in6().map(|it| IpAddr::V6(it.ip()));
+        let link_local = |ip: &IpAddr| match ip {
+            IpAddr::V4(ip) => ip.is_link_local(),
+            IpAddr::V6(ip) => ip.is_unicast_link_local(),
+        };
+        v4.or(v6).filter(|ip| !ip.is_loopback() && !link_local(ip)).map(|ip| ip.to_string())
+    });
+    routable.take(ADDRESSES - 1).chain(name).collect()
+}
+
+/// Lets a client connect no more. Gives what was done.
+///
+/// # Errors
+/// [`AdminError::NoSuchClient`] if it never had a certificate of this collector.
+pub fn revoke(
+    config: &Config,
+    tls: Option<&TlsFiles>,
+    client: &ClientId,
+) -> Result<String, AdminError> {
+    let now = UnixTime::now();
+    let identity = Identity::open(&identity_dir(&config.data_dir), tls, now)?;
+    let known = identity.clients()?.iter().any(|known| known.client == client.as_str());
+    if tls.is_none() && !known {
+        return Err(AdminError::NoSuchClient(client.clone()));
+    }
+    let certificates = identity.revoke(client, now)?;
+    Ok(format!(
+        "{client} is revoked, with {certificates} valid certificate(s); a running collector cuts \
+         it off within a second. To let it in again: collector token --client {client}"
+    ))
+}
+
+/// Every client: what it is called, when it was last seen, how long its certificate is good.
+///
+/// # Errors
+/// [`AdminError`] names the file that can't be read.
+pub fn clients(config: &Config, tls: Option<&TlsFiles>) -> Result<String, AdminError> {
+    let now = UnixTime::now();
+    let identity = Identity::open(&identity_dir(&config.data_dir), tls, now)?;
+    let path = store_path(&config.data_dir);
+    let seen =
+        if path.exists() { block_on(SqliteReader::open(&path)?.clients())?? } else { vec![] };
+    let enrolled = identity.clients()?;
+    let mut ids: Vec<&str> = seen.iter().map(|it| it.client.as_str()).collect();
+    ids.extend(enrolled.iter().map(|it| it.client.as_str()));
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.is_empty() {
+        return Ok(
+            "no client yet; enrol one: collector token, and on the host: agent enroll TOKEN".into(),
+        );
+    }
+    let mut table = format!(
+        "{:30} {:20} {:25} {:25} {}\n",
+        "client", "alias", "last seen (UTC)", "certificate until (UTC)", "NICs"
+    );
+    for id in ids {
+        let stored = seen.iter().find(|it| it.client == id);
+        let known = enrolled.iter().find(|it| it.client == id);
+        let until = known.and_then(|it| it.certificates.last()).map(|it| utc(it.not_after));
+        let revoked = known.and_then(|it| it.revoked_at);
+        let certificate = match (until, revoked) {
+            (Some(until), _) => until,
+            (None, Some(_)) => "revoked".to_owned(),
+            (None, None) => "-".to_owned(),
+        };
+        let last = stored.map_or_else(|| "-".to_owned(), |it| utc(it.last_seen_ns / 1_000_000_000));
+        let alias = stored.map_or("", |it| it.alias.as_str());
+        // Writing to a String can't fail.
+        let _ = writeln!(table, "{id:30} {alias:20} {last:25} {certificate:25} {}", nics(stored));
+    }
+    Ok(table.trim_end().to_owned())
+}
+
+fn utc(seconds: u64) -> String {
+    certificate::utc(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+}
+
+fn nics(client: Option<&Client>) -> String {
+    let nics = client.into_iter().flat_map(|client| &client.nics);
+    nics.map(|nic| nic.name.to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// Proves, without changing anything, that the store holds what agents counted, once.
+///
+/// # Errors
+/// [`AdminError::Unsound`] if it doesn't; the findings have been given to `say`.
+pub fn fsck(data_dir: &Path, mut say: impl FnMut(&str)) -> Result<(), AdminError> {
+    let report = block_on(SqliteReader::open(&store_path(data_dir))?.check())??;
+    say(&format!("{} sessions: every sequence number once, no hole, no overlap", report.sessions));
+    for nic in &report.nics {
+        say(&format!("{} {}: {}; in gaps {}", nic.client, nic.nic, nic.counted, nic.in_gaps));
+    }
+    report.findings.iter().for_each(|finding| say(finding));
+    match report.findings.len() {
+        0 => Ok(()),
+        findings => Err(AdminError::Unsound(findings)),
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T, AdminError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(future))
+}

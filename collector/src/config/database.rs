@@ -1,0 +1,194 @@
+//! Section `database`: where PostgreSQL is, if it is used.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use settings::{Problem, Secret};
+use tokio_postgres::Config as Postgres;
+
+/// Section `database`. Either `url` or `host` with its companions; neither: SQLite in the data
+/// directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// `postgres://user@host:5432/name?sslmode=require`, or libpq's `key=value` form.
+    pub url: Option<Secret>,
+    /// Host name, address, or directory of the Unix socket.
+    pub host: Option<String>,
+    /// TCP port.
+    pub port: u16,
+    /// Name of the database.
+    pub name: Option<String>,
+    /// Who connects.
+    pub user: Option<String>,
+    /// Password of the user.
+    pub password: Option<Secret>,
+    /// File that holds the password, which is read at each connection.
+    pub password_file: Option<PathBuf>,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            url: None,
+            host: None,
+            port: 5432,
+            name: None,
+            user: None,
+            password: None,
+            password_file: None,
+        }
+    }
+}
+
+impl Database {
+    /// How to connect to PostgreSQL. `None`: SQLite is used. Reads the password's file.
+    ///
+    /// # Errors
+    /// A value can't be, or the password's file can't be read.
+    pub fn postgres(&self) -> Result<Option<Postgres>, Problem> {
+        let Some(mut postgres) = self.without_password()? else { return Ok(None) };
+        if let Some(password) = self.read_password()? {
+            postgres.password(password.reveal());
+        }
+        Ok(Some(postgres))
+    }
+
+    fn without_password(&self) -> Result<Option<Postgres>, Problem> {
+        if let Some(url) = &self.url {
+            return parse_url(url).map(Some);
+        }
+        let Some(host) = &self.host else { return Ok(None) };
+        let needed = |key, value: &Option<String>| {
+            let why = "not set; it is needed with database.host";
+            value.clone().ok_or_else(|| Problem::new(key, why))
+        };
+        let mut postgres = Postgres::new();
+        postgres.host(host).port(self.port);
+        postgres.dbname(needed("database.name", &self.name)?);
+        postgres.user(needed("database.user", &self.user)?);
+        Ok(Some(postgres))
+    }
+
+    fn read_password(&self) -> Result<Option<Secret>, Problem> {
+        let Some(file) = &self.password_file else { return Ok(self.password.clone()) };
+        let refused = |why| {
+            let file = file.display();
+            Problem::new("database.password_file", format!("{file}: {why}"))
+        };
+        let text = fs::read_to_string(file)
+            .map_err(|error| refused(format!("{error}; let the collector's user read it")))?;
+        let password = text.lines().next().filter(|line| !line.is_empty());
+        let password = password.ok_or_else(|| refused("empty; write the password to it".into()))?;
+        Ok(Some(Secret::new(password.to_owned())))
+    }
+
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        let used = self.without_password()?.is_some();
+        let twice = |one: bool, other: bool, key, name: &str| {
+            Problem::unless(!(one && other), key, || {
+                format!("set beside {name}; leave one of them out")
+            })
+        };
+        let Self { url, host, name, user, password, password_file, .. } = self;
+        twice(url.is_some(), host.is_some(), "database.host", "database.url")?;
+        twice(url.is_some(), name.is_some(), "database.name", "database.url")?;
+        twice(url.is_some(), user.is_some(), "database.user", "database.url")?;
+        let file = password_file.is_some();
+        twice(password.is_some(), file, "database.password_file", "database.password")?;
+        let given = [
+            ("database.name", name.is_some()),
+            ("database.user", user.is_some()),
+            ("database.password", password.is_some()),
+            ("database.password_file", file),
+        ];
+        let idle = given.into_iter().find(|(_, given)| *given && !used);
+        idle.map_or(Ok(()), |(key, _)| {
+            Err(Problem::new(key, "set without database.host; set the host, or leave it out"))
+        })?;
+        Problem::unless_within("database.port", &self.port, &(1..=u16::MAX))
+    }
+
+    /// The keys that hold a password now.
+    pub(super) fn secrets(&self) -> Vec<&'static str> {
+        let in_url = self.url.as_ref().and_then(|url| parse_url(url).ok());
+        let in_url = in_url.is_some_and(|postgres| postgres.get_password().is_some());
+        let held = [("database.url", in_url), ("database.password", self.password.is_some())];
+        held.into_iter().filter_map(|(key, held)| held.then_some(key)).collect()
+    }
+}
+
+/// What the parser says of a bad one is not passed on: it may quote the password.
+fn parse_url(url: &Secret) -> Result<Postgres, Problem> {
+    let parsed = url.reveal().parse::<Postgres>().ok();
+    parsed.filter(|postgres| !postgres.get_hosts().is_empty()).ok_or_else(|| {
+        let why = "no URL of a PostgreSQL database; write postgres://user@host:5432/name";
+        Problem::new("database.url", why)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_host() -> Database {
+        let text = |text: &str| Some(text.to_owned());
+        let (host, name, user) = (text("db"), text("netmon"), text("collector"));
+        Database { host, name, user, ..Database::default() }
+    }
+
+    #[test]
+    fn nothing_set_means_sqlite() {
+        assert_eq!(Database::default().check(), Ok(()));
+        assert_eq!(Database::default().postgres(), Ok(None));
+    }
+
+    #[test]
+    fn the_old_keys_and_the_url_say_the_same() {
+        let password = Some(Secret::new("p@ss".to_owned()));
+        let keys = Database { password, ..with_host() }.postgres().unwrap();
+        let url = Some(Secret::new("postgres://collector:p%40ss@db:5432/netmon".to_owned()));
+        let database = Database { url, ..Database::default() };
+        assert_eq!(database.postgres().unwrap(), keys);
+        assert_eq!(database.secrets(), ["database.url"]);
+    }
+
+    #[test]
+    fn the_password_comes_from_its_file_without_the_line_end() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let database = Database { password_file: Some(file.path().to_owned()), ..with_host() };
+        let empty = database.postgres().unwrap_err();
+        assert!(empty.why.ends_with("empty; write the password to it"), "{empty}");
+        fs::write(file.path(), "hunter2\n").unwrap();
+        let postgres = database.postgres().unwrap().unwrap();
+        assert_eq!(postgres.get_password(), Some(b"hunter2".as_slice()));
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused_by_key() {
+        let url = || Some(Secret::new("postgres://db".to_owned()));
+        let password = || Some(Secret::new("x".to_owned()));
+        let file = || Some("/x".into());
+        for (database, key) in [
+            (Database { url: url(), ..with_host() }, "database.host"),
+            (Database { user: None, ..with_host() }, "database.user"),
+            (Database { host: None, ..with_host() }, "database.name"),
+            (Database { password: password(), ..Database::default() }, "database.password"),
+            (
+                Database { password: password(), password_file: file(), ..with_host() },
+                "database.password_file",
+            ),
+            (Database { port: 0, ..with_host() }, "database.port"),
+        ] {
+            assert_eq!(database.check().unwrap_err().key, key);
+        }
+    }
+
+    #[test]
+    fn a_bad_url_is_not_shown() {
+        let url = Some(Secret::new("postgres://u:hunter2@db:port/x".to_owned()));
+        let problem = Database { url, ..Database::default() }.check().unwrap_err();
+        assert!(!problem.to_string().contains("hunter2"), "{problem}");
+    }
+}

@@ -1,0 +1,195 @@
+//! The collector's config: its keys, their defaults and ranges.
+
+mod database;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use settings::{
+    ConfigError, Interval, Loaded, Log, Options, Problem, Program, Settings, Size, Tls,
+};
+
+pub use self::database::Database;
+use crate::writer::BatchLimits;
+
+/// The program as its config sees it.
+pub const PROGRAM: Program = Program {
+    name: "collector",
+    env_prefix: "NETMON_COLLECTOR_",
+    default_file: "/etc/network-monitor/collector.yaml",
+};
+
+/// The collector's config.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where agents connect.
+    pub server: Server,
+    /// Where people and Prometheus look.
+    pub http: Http,
+    /// PostgreSQL; nothing set: SQLite in the data directory.
+    pub database: Database,
+    /// How long what is kept.
+    pub retention: Retention,
+    /// How batches are made.
+    pub writer: Writer,
+    /// An own PKI in place of the built-in one.
+    pub tls: Tls,
+    /// Where the built-in authority and SQLite are kept.
+    pub data_dir: PathBuf,
+    /// Logs.
+    pub log: Log,
+}
+
+/// Section `server`: where agents connect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address or host name to listen on; `::` is IPv6, and IPv4 with it.
+    pub host: String,
+    /// UDP port; 0 takes a free one.
+    pub port: u16,
+}
+
+/// Section `http`: dashboard, API and metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Address or host name to listen on.
+    pub host: String,
+    /// TCP port; 0 takes a free one.
+    pub port: u16,
+    /// Names beside its addresses by which it may be called (the `Host` of requests).
+    #[serde(deserialize_with = "settings::list")]
+    pub names: Vec<String>,
+}
+
+/// Section `retention`: how long what is kept; 1 h to 36500 d.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Samples.
+    pub raw: Interval,
+    /// Sums of a minute.
+    pub rollup_1m: Interval,
+    /// Sums of 5 minutes.
+    pub rollup_5m: Interval,
+}
+
+/// Section `writer`: how batches are made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Writer {
+    /// Rows that make a batch due at once; 1 to 1,000,000.
+    pub max_rows: usize,
+    /// Longest time that a row waits for others; 1 ms to 1 min.
+    pub max_delay: Interval,
+    /// Most memory for rows that wait; 1 MiB to 64 GiB.
+    pub max_memory: Size,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            server: Server::default(),
+            http: Http::default(),
+            database: Database::default(),
+            retention: Retention::default(),
+            writer: Writer::default(),
+            tls: Tls::default(),
+            data_dir: "/var/lib/network-monitor/collector".into(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { host: "0.0.0.0".to_owned(), port: 8082 }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { host: "127.0.0.1".to_owned(), port: 8083, names: Vec::new() }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            raw: Interval::days(7),
+            rollup_1m: Interval::days(30),
+            rollup_5m: Interval::days(400),
+        }
+    }
+}
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self { max_rows: 20_000, max_delay: Interval::millis(200), max_memory: Size::mib(64) }
+    }
+}
+
+/// Reads the config: defaults < file < environment < flags.
+///
+/// # Errors
+/// What is wrong with it, in one line.
+pub fn load(options: &Options) -> Result<Loaded<Config>, ConfigError> {
+    settings::load(&PROGRAM, options.config.as_deref(), &[], &options.given())
+}
+
+impl Writer {
+    /// The limits as the writer takes them.
+    #[must_use]
+    pub const fn limits(&self) -> BatchLimits {
+        BatchLimits { max_rows: self.max_rows, max_delay: self.max_delay.0 }
+    }
+
+    fn check(&self) -> Result<(), Problem> {
+        Problem::unless_within("writer.max_rows", &self.max_rows, &(1..=1_000_000))?;
+        let delays = Interval::millis(1)..=Interval::secs(60);
+        Problem::unless_within("writer.max_delay", &self.max_delay, &delays)?;
+        let memory = Size::mib(1)..=Size::mib(64 << 10);
+        Problem::unless_within("writer.max_memory", &self.max_memory, &memory)
+    }
+}
+
+impl Retention {
+    fn check(&self) -> Result<(), Problem> {
+        let times = Interval::secs(3600)..=Interval::days(36_500);
+        Problem::unless_within("retention.raw", &self.raw, &times)?;
+        Problem::unless_within("retention.rollup_1m", &self.rollup_1m, &times)?;
+        Problem::unless_within("retention.rollup_5m", &self.rollup_5m, &times)
+    }
+}
+
+/// Refuses what can't be listened on.
+fn check_listen(key: &'static str, host: &str) -> Result<(), Problem> {
+    let name = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let sound = !host.is_empty() && host.bytes().all(name);
+    Problem::unless(sound || host.parse::<std::net::Ipv6Addr>().is_ok(), key, || {
+        format!("{host:?} is no address; write for example 0.0.0.0 or \"::\", without the port")
+    })
+}
+
+impl Settings for Config {
+    fn check(&mut self, _given: &dyn Fn(&str) -> bool) -> Result<(), Problem> {
+        check_listen("server.host", &self.server.host)?;
+        check_listen("http.host", &self.http.host)?;
+        self.database.check()?;
+        self.retention.check()?;
+        self.writer.check()?;
+        self.tls.files().map(drop)
+    }
+
+    fn secrets(&self) -> Vec<&'static str> {
+        self.database.secrets()
+    }
+
+    fn secret_files(&self) -> Vec<(&'static str, &Path)> {
+        let key = self.tls.key.iter().map(|file| ("tls.key", file.as_path()));
+        let password = self.database.password_file.iter();
+        key.chain(password.map(|file| ("database.password_file", file.as_path()))).collect()
+    }
+}

@@ -1,0 +1,195 @@
+//! QUIC as the collector speaks it: TLS 1.3, small windows, keys that survive a restart.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt};
+use quinn_proto::HashedConnectionIdGenerator;
+use ring::{hkdf, hmac};
+use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use wire::certificate::{COLLECTOR_NAME, Facts};
+use wire::pem::{self, TlsFiles};
+use wire::private_file;
+
+use super::IdentityError;
+use super::ca::Ca;
+
+/// File of the collector's certificate and its key, where the CA is its own.
+const SERVER: &str = "server.pem";
+
+/// File of the key from which the endpoint's keys are made.
+const RESET: &str = "reset.key";
+
+const RESET_LEN: usize = 64;
+
+/// How long a connection may be silent, milliseconds: agents send something every 5 s.
+const IDLE_MS: u32 = 30_000;
+
+/// What one connection may have in flight towards the collector, bytes.
+const RECEIVE_WINDOW: u32 = 1 << 20;
+
+/// What one stream may have in flight towards the collector, bytes.
+const STREAM_WINDOW: u32 = 256 << 10;
+
+/// Streams that an agent may have open: the control stream, an exchange beside it, and backfill.
+const BIDI_STREAMS: u32 = 4;
+const UNI_STREAMS: u32 = 64;
+
+/// Datagrams of one connection that wait to be read, bytes.
+const DATAGRAM_BUFFER: usize = 256 << 10;
+
+/// Connections that wait to be accepted, and what may arrive for one and for all of them, bytes.
+const INCOMING: (usize, u64, u64) = (4096, 64 << 10, 16 << 20);
+
+/// Keys that must stay the same over a restart of the collector.
+#[derive(Clone)]
+pub(super) struct EndpointKeys([u8; RESET_LEN]);
+
+impl std::fmt::Debug for EndpointKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EndpointKeys(..)")
+    }
+}
+
+impl EndpointKeys {
+    /// Reads the keys in `dir`, or makes them. The directory must be locked.
+    pub fn open(dir: &Path) -> Result<Self, IdentityError> {
+        let path = dir.join(RESET);
+        match private_file::read(&path) {
+            Err(error) if error.is_absent() => {
+                let mut key = [0; RESET_LEN];
+                getrandom::fill(&mut key)?;
+                private_file::write(&path, &key)?;
+                Ok(Self(key))
+            }
+            read => read?.try_into().map(Self).map_err(|bytes: Vec<u8>| IdentityError::Damaged {
+                path,
+                reason: format!("{} bytes instead of {RESET_LEN}", bytes.len()),
+                fix: "remove it; a new one is made at the next start",
+            }),
+        }
+    }
+
+    /// What quinn is to know of the endpoint: connections of an earlier run are reset at once.
+    pub fn endpoint_config(&self) -> EndpointConfig {
+        let mut config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &self.0)));
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        let cid_key = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(cid_key)));
+        // Thousands of agents may need a reset after a restart.
+        config.min_reset_interval(Duration::from_millis(1));
+        config
+    }
+}
+
+/// The collector's certificate, and whose certificates it accepts.
+#[derive(Debug)]
+pub(super) struct ServerTls {
+    chain: Vec<CertificateDer<'static>>,
+    key: rustls::pki_types::PrivateKeyDer<'static>,
+    clients: Arc<RootCertStore>,
+    paths: (PathBuf, PathBuf),
+}
+
+impl ServerTls {
+    /// The certificate that the own CA gave to the collector, a new one if its time has come. The
+    /// directory must be locked.
+    pub fn of_own_ca(dir: &Path, ca: &Ca, now: UnixTime) -> Result<Self, IdentityError> {
+        let path = dir.join(SERVER);
+        let sound = path.exists() && {
+            let found = pem::read_certificates(&path)?;
+            let facts = found.first().map(|certificate| Facts::read(certificate));
+            facts.is_some_and(|facts| facts.is_ok_and(|facts| !facts.validity.renew_due(now)))
+        };
+        if !sound {
+            private_file::write(&path, ca.make_server(COLLECTOR_NAME, now)?.as_bytes())?;
+        }
+        let mut chain = pem::read_certificates(&path)?;
+        // Agents that enrol know the CA by its fingerprint only.
+        chain.push(ca.certificate().clone());
+        let clients = roots(&path, [ca.certificate().clone()])?;
+        let key = pem::read_key(&path)?;
+        Ok(Self { chain, key, clients, paths: (path.clone(), path) })
+    }
+
+    /// The certificate and CA that the operator has set.
+    pub fn of_files(files: &TlsFiles) -> Result<Self, IdentityError> {
+        Ok(Self {
+            chain: pem::read_certificates(&files.cert)?,
+            key: pem::read_key(&files.key)?,
+            clients: roots(&files.ca, pem::read_certificates(&files.ca)?)?,
+            paths: (files.cert.clone(), files.key.clone()),
+        })
+    }
+
+    /// What quinn is to know to accept connections.
+    pub fn server_config(self, keys: &EndpointKeys) -> Result<ServerConfig, IdentityError> {
+        let (certificate, key) = self.paths;
+        let unusable = |error| IdentityError::Unusable { certificate, key, error };
+        let tls = server_tls(self.chain, self.key, self.clients).map_err(unusable)?;
+        let token_key = hkdf::Salt::new(hkdf::HKDF_SHA256, b"address validation").extract(&keys.0);
+        let mut config = ServerConfig::new(Arc::new(tls), Arc::new(token_key));
+        config.transport_config(Arc::new(transport()));
+        let (connections, each, total) = INCOMING;
+        config.max_incoming(connections);
+        config.incoming_buffer_size(each).incoming_buffer_size_total(total);
+        Ok(config)
+    }
+}
+
+fn roots(
+    path: &Path,
+    certificates: impl IntoIterator<Item = CertificateDer<'static>>,
+) -> Result<Arc<RootCertStore>, IdentityError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots.add(certificate).map_err(|error| IdentityError::Ca {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+    }
+    Ok(Arc::new(roots))
+}
+
+/// A client without a certificate gets through the handshake, and is told what it lacks after it:
+/// TLS itself has only a number to say.
+fn server_tls(
+    chain: Vec<CertificateDer<'static>>,
+    key: rustls::pki_types::PrivateKeyDer<'static>,
+    clients: Arc<RootCertStore>,
+) -> Result<QuicServerConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(clients, provider.clone())
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| rustls::Error::General(error.to_string()))?;
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)?;
+    tls.alpn_protocols = vec![wire::ALPN.to_vec(), wire::ALPN_ENROLL.to_vec()];
+    // A resumed session would skip the check of the client's certificate.
+    tls.session_storage = Arc::new(NoServerSessionStorage {});
+    tls.send_tls13_tickets = 0;
+    tls.max_early_data_size = 0;
+    QuicServerConfig::try_from(tls).map_err(|error| rustls::Error::General(error.to_string()))
+}
+
+/// Quinn's defaults would let one connection take 250 MB.
+fn transport() -> TransportConfig {
+    let mut transport = TransportConfig::default();
+    transport
+        .receive_window(VarInt::from_u32(RECEIVE_WINDOW))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
+        .send_window(u64::from(STREAM_WINDOW))
+        .max_concurrent_bidi_streams(VarInt::from_u32(BIDI_STREAMS))
+        .max_concurrent_uni_streams(VarInt::from_u32(UNI_STREAMS))
+        .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_MS))))
+        .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
+        .datagram_send_buffer_size(DATAGRAM_BUFFER);
+    transport
+}

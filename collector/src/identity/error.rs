@@ -1,0 +1,73 @@
+//! Why the collector's identity can't be used.
+
+use std::path::PathBuf;
+
+use wire::pem::PemError;
+use wire::private_file::FileError;
+use wire::token::TokenError;
+
+/// Why the collector's identity can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// A file can't be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A PEM file is of no use.
+    #[error(transparent)]
+    Pem(#[from] PemError),
+    /// A file of the collector's own is damaged.
+    #[error("{path} is damaged: {reason}; {fix}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+        /// The way out.
+        fix: &'static str,
+    },
+    /// The CA's key is gone.
+    #[error(
+        "{certificate} is there but {key} is not: put the key back from a backup, or move the \
+         directory away to begin with a new CA (every agent must enrol again then)"
+    )]
+    KeyLost {
+        /// The CA's certificate.
+        certificate: PathBuf,
+        /// Where its key should be.
+        key: PathBuf,
+    },
+    /// A certificate and its key don't fit, or TLS can't use them.
+    #[error("can't use {certificate} with {key}: {error}")]
+    Unusable {
+        /// The certificate.
+        certificate: PathBuf,
+        /// The key.
+        key: PathBuf,
+        /// What TLS says.
+        #[source]
+        error: rustls::Error,
+    },
+    /// A CA can't be trusted.
+    #[error("can't use the CA certificates of {path}: {reason}")]
+    Ca {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Nothing to enrol with.
+    #[error(
+        "tls.ca, tls.cert and tls.key are set: this collector gives no certificates; give agents \
+         certificates of that PKI by tls.ca, tls.cert and tls.key in their configuration"
+    )]
+    OperatorPki,
+    /// A token can't be made.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// A certificate can't be made.
+    #[error("can't make a certificate: {0}")]
+    Make(#[from] rcgen::Error),
+    /// The system has no random numbers.
+    #[error("the system gives no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+}

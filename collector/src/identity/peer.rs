@@ -1,0 +1,143 @@
+//! Who is at the other end of a connection.
+
+use std::time::Instant;
+
+use quinn::crypto::rustls::HandshakeData;
+use quinn::{Connection, ConnectionError};
+use rustls::pki_types::CertificateDer;
+use wire::certificate::{Facts, Fingerprint, NameError, NotACertificate, Validity};
+use wire::id::ClientId;
+
+use super::Identity;
+
+/// Close code of a connection that is refused; the reason says why.
+pub const CLOSE_REFUSED: u32 = 1;
+
+/// TLS alerts start here among QUIC's transport error codes (RFC 9001, section 4.8).
+const ALERTS: u64 = 0x100;
+
+/// Who is at the other end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Peer {
+    /// An agent with a certificate.
+    Agent(Agent),
+    /// A host that wants one.
+    Enrolling,
+}
+
+/// An agent, as its certificate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// Its client id.
+    pub client: ClientId,
+    /// Serial number of its certificate, hexadecimal.
+    pub serial: String,
+    /// How long its certificate is valid.
+    pub validity: Validity,
+    /// SHA-256 of its certificate.
+    pub fingerprint: Fingerprint,
+}
+
+/// Why a connection is refused after its handshake. The agent is told this text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PeerError {
+    /// No certificate.
+    #[error(
+        "this host has no certificate; get a token by `collector token` and run: agent enroll TOKEN"
+    )]
+    NoCertificate,
+    /// The certificate can't be read.
+    #[error("the client's certificate can't be used: {0}")]
+    Certificate(#[from] NotACertificate),
+    /// The certificate doesn't say whose it is.
+    #[error("the client's certificate can't be used: {0}")]
+    Name(#[from] NameError),
+    /// The client was revoked.
+    #[error(
+        "client {0} was revoked; to let it in again give it a new certificate (own CA: \
+         `collector token --client {0}`, then agent enroll TOKEN)"
+    )]
+    Revoked(ClientId),
+    /// Neither of the application protocols.
+    #[error("unknown application protocol; run agent and collector of the same release")]
+    Protocol,
+}
+
+impl PeerError {
+    /// The reason as the label of the metric.
+    const fn reason(&self) -> &'static str {
+        match self {
+            Self::NoCertificate => "no_certificate",
+            Self::Certificate(_) | Self::Name(_) => "bad_certificate",
+            Self::Revoked(_) => "revoked",
+            Self::Protocol => "unknown_protocol",
+        }
+    }
+}
+
+/// Tells who is at the other end of a connection, by its application protocol and certificate,
+/// which TLS has checked.
+///
+/// # Errors
+/// [`PeerError`] if it is nobody to talk to.
+pub fn peer(connection: &Connection) -> Result<Peer, PeerError> {
+    let handshake = connection.handshake_data().and_then(|it| it.downcast::<HandshakeData>().ok());
+    match handshake.and_then(|it| it.protocol).as_deref() {
+        Some(wire::ALPN_ENROLL) => return Ok(Peer::Enrolling),
+        Some(wire::ALPN) => {}
+        _ => return Err(PeerError::Protocol),
+    }
+    let chain = connection
+        .peer_identity()
+        .and_then(|it| it.downcast::<Vec<CertificateDer<'static>>>().ok())
+        .ok_or(PeerError::NoCertificate)?;
+    agent(chain.first().ok_or(PeerError::NoCertificate)?).map(Peer::Agent)
+}
+
+fn agent(certificate: &[u8]) -> Result<Agent, PeerError> {
+    let facts = Facts::read(certificate)?;
+    let client = facts.client()?;
+    let Facts { serial, validity, fingerprint, .. } = facts;
+    Ok(Agent { client, serial, validity, fingerprint })
+}
+
+impl Identity {
+    /// Tells who is at the other end of a connection. One that is not to be talked to is closed
+    /// with the reason, counted and logged.
+    ///
+    /// # Errors
+    /// [`PeerError`] is what the other end was told.
+    pub fn admit(&self, connection: &Connection, now: Instant) -> Result<Peer, PeerError> {
+        let admitted = peer(connection).and_then(|peer| match peer {
+            Peer::Agent(agent) if self.is_revoked(&agent, now) => {
+                Err(PeerError::Revoked(agent.client))
+            }
+            peer => Ok(peer),
+        });
+        if let Err(error) = &admitted {
+            count_reject(error.reason());
+            tracing::warn!(address = %connection.remote_address(), %error, "refused a connection");
+            connection.close(CLOSE_REFUSED.into(), error.to_string().as_bytes());
+        }
+        admitted
+    }
+}
+
+/// Counts and logs a connection that failed in its handshake because of the client's certificate
+/// or protocol. Others, such as those that time out, are left alone.
+pub fn on_handshake_error(address: std::net::SocketAddr, error: &ConnectionError) {
+    let ConnectionError::TransportError(refused) = error else { return };
+    let Some(alert) = u64::from(refused.code).checked_sub(ALERTS) else { return };
+    count_reject(match alert {
+        45 => "expired_certificate",
+        48 => "unknown_ca",
+        120 => "unknown_protocol",
+        _ => "bad_certificate",
+    });
+    tracing::warn!(%address, reason = %refused.reason, "refused a connection");
+}
+
+/// Counts a peer that was refused.
+pub(super) fn count_reject(reason: &'static str) {
+    metrics::counter!("netmon_collector_rejects_total", "reason" => reason).increment(1);
+}

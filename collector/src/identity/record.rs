@@ -1,0 +1,79 @@
+//! Records that the collector keeps as small JSON files, one per token or client.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use wire::private_file;
+
+use super::IdentityError;
+
+/// A certificate that the CA has issued.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issued {
+    /// Serial number, hexadecimal.
+    pub serial: String,
+    /// First second of its validity, since 1970 (UTC).
+    pub not_before: u64,
+    /// Last second of its validity, since 1970 (UTC).
+    pub not_after: u64,
+}
+
+/// Certificates of a client that were issued since it was last revoked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct IssuedRecord {
+    pub certificates: Vec<Issued>,
+}
+
+/// A client was revoked: of the CA's own certificates only those of its [`IssuedRecord`] are good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RevokedRecord {
+    /// When, seconds since 1970 (UTC).
+    pub revoked_at: u64,
+}
+
+/// A token that wasn't used yet, under the digest of its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct TokenRecord {
+    /// From this second on it is worth nothing, since 1970 (UTC).
+    pub expires_at: u64,
+    /// The only client that may use it.
+    pub client: Option<String>,
+}
+
+/// Reads a record, `None` if there is none.
+pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, IdentityError> {
+    let bytes = match private_file::read(path) {
+        Err(error) if error.is_absent() => return Ok(None),
+        read => read?,
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| IdentityError::Damaged {
+        path: path.to_owned(),
+        reason: error.to_string(),
+        fix: "put it back from a backup, or remove it",
+    })
+}
+
+/// Writes a record, in place of the one that is there.
+pub(super) fn write(path: &Path, record: &impl Serialize) -> Result<(), IdentityError> {
+    let bytes = serde_json::to_vec(record).map_err(|error| IdentityError::Damaged {
+        path: path.to_owned(),
+        reason: error.to_string(),
+        fix: "report this",
+    })?;
+    Ok(private_file::write(path, &bytes)?)
+}
+
+/// The names of the records of a directory, sorted. What a write has under way is left out.
+pub(super) fn names(directory: &Path) -> Result<Vec<String>, IdentityError> {
+    let list = || {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(directory)? {
+            names.extend(entry?.file_name().into_string().ok().filter(|it| !it.starts_with('.')));
+        }
+        names.sort();
+        Ok(names)
+    };
+    let path = || PathBuf::from(directory);
+    Ok(list().map_err(|error| private_file::FileError::Read { path: path(), error })?)
+}

@@ -1,0 +1,87 @@
+//! Revocation: files that name clients, looked at again every second.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::UnixTime;
+use wire::id::ClientId;
+use wire::private_file;
+
+use super::peer::Agent;
+use super::record::{self, IssuedRecord, RevokedRecord};
+use super::{Identity, IdentityError};
+
+/// How long it may take until a revocation by another process is noticed.
+const NOTICED: Duration = Duration::from_secs(1);
+
+/// The clients that have a revocation, as last listed.
+#[derive(Debug, Default)]
+pub(super) struct Revocations(Mutex<Option<(Instant, HashSet<String>)>>);
+
+impl Revocations {
+    /// True if there is a revocation of `client`.
+    fn names(&self, dir: &Path, client: &ClientId, now: Instant) -> bool {
+        let mut listed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due =
+            listed.as_ref().is_none_or(|(at, _)| now.saturating_duration_since(*at) >= NOTICED);
+        if due {
+            match record::names(dir) {
+                Ok(names) => *listed = Some((now, names.into_iter().collect())),
+                Err(error) => tracing::error!(%error, "can't see who is revoked"),
+            }
+        }
+        // Nobody is let in while it can't be known.
+        listed.as_ref().is_none_or(|(_, names)| names.contains(client.as_str()))
+    }
+}
+
+impl Identity {
+    /// Refuses all certificates that a client has, on open connections too. A certificate that it
+    /// gets after this is good again. Gives the number of certificates known to be valid so far.
+    ///
+    /// # Errors
+    /// [`IdentityError`] names the file that can't be written.
+    pub fn revoke(&self, client: &ClientId, now: UnixTime) -> Result<usize, IdentityError> {
+        let _locked = private_file::lock(&self.dir)?;
+        let issued = self.issued_path(client);
+        let known: IssuedRecord = record::read(&issued)?.unwrap_or_default();
+        record::write(&self.revoked_path(client), &RevokedRecord { revoked_at: now.as_secs() })?;
+        private_file::remove(&issued)?;
+        let valid = known.certificates.iter().filter(|it| it.not_after >= now.as_secs());
+        Ok(valid.count())
+    }
+
+    /// True if an agent's certificate is refused. Cheap enough to ask about every open connection
+    /// every second. Revocations by other processes are noticed within a second.
+    #[must_use]
+    pub fn is_revoked(&self, agent: &Agent, now: Instant) -> bool {
+        self.revocations.names(&self.revoked_dir(), &agent.client, now)
+            && self.certificate_revoked(agent)
+    }
+
+    /// As [`Self::is_revoked`], from the files as they are now.
+    pub(super) fn certificate_revoked(&self, agent: &Agent) -> bool {
+        let revoked = match record::read::<RevokedRecord>(&self.revoked_path(&agent.client)) {
+            Ok(revoked) => revoked,
+            Err(error) => {
+                tracing::error!(%error, client = %agent.client, "refused, since this can't be read");
+                return true;
+            }
+        };
+        let Some(revoked) = revoked else { return false };
+        if self.ca().is_none() {
+            // Of another CA's certificates nothing is known but when their validity begins.
+            return agent.validity.not_before.as_secs() <= revoked.revoked_at;
+        }
+        let issued: IssuedRecord = match record::read(&self.issued_path(&agent.client)) {
+            Ok(issued) => issued.unwrap_or_default(),
+            Err(error) => {
+                tracing::error!(%error, client = %agent.client, "refused, since this can't be read");
+                return true;
+            }
+        };
+        !issued.certificates.iter().any(|known| known.serial == agent.serial)
+    }
+}

@@ -1,0 +1,391 @@
+//! One agent's connection, from Hello to its end.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use quinn::{Connection, RecvStream, SendStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use wire::codec::{self, Received};
+use wire::delivery::Accepted;
+use wire::frame::Frame;
+use wire::id::ClientId;
+use wire::message::{Committed, Hello, Message, Probe, Refused, Welcome};
+
+use super::Ingest;
+use super::clock::ClockOffset;
+use super::reading::{self, ReadError};
+use super::sessions::{FrameRefused, Sessions};
+use crate::identity::{Agent, CLOSE_REFUSED, PeerError};
+use crate::store::{SessionState, StoreError};
+use crate::time::now_ns;
+use crate::writer::{OpenSession, Reservation};
+
+/// How long an agent may take to introduce itself, and to take in what it is told.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Wait before a store that failed is asked again.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// How often it is checked whether the client was revoked.
+const REVOCATION: Duration = Duration::from_secs(1);
+
+/// How often the agent's clock is probed, in checks of its revocation.
+const PROBE_EVERY: u32 = 10;
+
+/// Close code of a connection that broke the protocol.
+const CLOSE_PROTOCOL: u32 = 2;
+
+/// Why a connection ends. What the collector decided is told to the agent.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("{0}")]
+    Gone(String),
+    #[error("no Hello within {PATIENCE:?}")]
+    NoHello,
+    #[error("the agent takes in nothing")]
+    Stuck,
+    #[error("{0}")]
+    Refused(String),
+    #[error("another connection has opened the session")]
+    Superseded,
+    #[error("bad frame: {0}")]
+    Frame(#[from] FrameRefused),
+    #[error("bad message: {0}")]
+    Read(ReadError),
+    #[error("the collector has stopped")]
+    Stopped,
+}
+
+impl From<ReadError> for End {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Gone(reason) => Self::Gone(reason),
+            error => Self::Read(error),
+        }
+    }
+}
+
+impl End {
+    /// Close code, and the reason as the label of the metric of refusals.
+    const fn close(&self) -> Option<(u32, &'static str)> {
+        match self {
+            Self::Gone(_) | Self::Stopped | Self::Superseded => None,
+            Self::NoHello | Self::Stuck => Some((CLOSE_PROTOCOL, "silent")),
+            Self::Refused(_) => Some((CLOSE_REFUSED, "refused")),
+            Self::Frame(_) => Some((CLOSE_PROTOCOL, "bad_frame")),
+            Self::Read(_) => Some((CLOSE_PROTOCOL, "bad_message")),
+        }
+    }
+}
+
+/// Serves an agent until its connection ends.
+pub async fn serve(ingest: Ingest, agent: Agent, connection: Connection) {
+    let client = agent.client.clone();
+    let address = connection.remote_address();
+    let end = match introduce(&ingest, &client, &connection).await {
+        Ok((hello, opened, stream)) => {
+            tracing::info!(%client, %address, version = hello.host.agent_version, "connected");
+            ingest.live.on_connected(&client, &hello.alias, &hello.host, now_ns());
+            let served = Served::new(ingest.clone(), agent, connection.clone(), opened);
+            let end = served.run(stream).await;
+            ingest.live.on_disconnected(&client, now_ns());
+            end
+        }
+        Err(end) => end,
+    };
+    if let Some((code, reason)) = end.close() {
+        metrics::counter!("netmon_collector_rejects_total", "reason" => reason).increment(1);
+        tracing::warn!(%client, %address, %end, "closed a connection");
+        connection.close(code.into(), end.to_string().as_bytes());
+    } else {
+        tracing::info!(%client, %address, %end, "disconnected");
+        connection.close(0u32.into(), end.to_string().as_bytes());
+    }
+}
+
+type Control = (SendStream, mpsc::Receiver<Result<Message, ReadError>>);
+
+/// Takes the agent's Hello, opens its sessions and welcomes it.
+async fn introduce(
+    ingest: &Ingest,
+    client: &ClientId,
+    connection: &Connection,
+) -> Result<(Hello, Vec<SessionState>, Control), End> {
+    let hello = timeout(PATIENCE, async {
+        let opened = connection.accept_bi().await;
+        let (send, mut receive) = opened.map_err(|error| End::Gone(error.to_string()))?;
+        match reading::read_message(&mut receive).await? {
+            Some(Message::Hello(hello)) => Ok((hello, send, receive)),
+            _ => Err(End::Refused("the first message must be Hello".into())),
+        }
+    });
+    let (hello, mut send, receive) = hello.await.unwrap_or(Err(End::NoHello))?;
+    let opened = match open_sessions(ingest, client, connection, &hello).await {
+        Err(End::Refused(reason)) => {
+            let refused = Message::Refused(Refused { reason: reason.clone() });
+            write(&mut send, &refused).await?;
+            return Err(End::Refused(reason));
+        }
+        opened => opened?,
+    };
+    let committed = |state: &SessionState| Committed { session: state.session, seq: state.seq };
+    let welcome = Message::Welcome(Welcome {
+        collector_version: env!("CARGO_PKG_VERSION").into(),
+        committed: opened.iter().map(committed).collect(),
+    });
+    write(&mut send, &welcome).await?;
+    Ok((hello, opened, (send, reading::messages(receive))))
+}
+
+/// Opens the sessions in the store, however long it takes until that answers.
+async fn open_sessions(
+    ingest: &Ingest,
+    client: &ClientId,
+    connection: &Connection,
+    hello: &Hello,
+) -> Result<Vec<SessionState>, End> {
+    loop {
+        match ingest.store.open_sessions(client, hello, now_ns()).await {
+            Ok(opened) => return Ok(opened),
+            Err(StoreError::Failed { location, reason }) => {
+                tracing::warn!(%client, location, reason, "an agent waits for the store");
+            }
+            Err(error) => return Err(End::Refused(error.to_string())),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(STORE_RETRY) => {}
+            gone = connection.closed() => return Err(End::Gone(gone.to_string())),
+        }
+    }
+}
+
+async fn write(stream: &mut SendStream, message: &Message) -> Result<(), End> {
+    let bytes = codec::encode_message(message);
+    match timeout(PATIENCE, stream.write_all(&bytes)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(End::Gone(error.to_string())),
+        Err(_) => Err(End::Stuck),
+    }
+}
+
+/// A frame that waits for memory.
+type Waiting = Pin<Box<dyn Future<Output = (u64, Frame, Option<Reservation>)> + Send>>;
+
+/// What the writer says of a session: what is committed, or `None` if it was opened elsewhere.
+type Progress = (u64, Option<u64>);
+
+/// A connection whose agent was welcomed.
+struct Served {
+    ingest: Ingest,
+    agent: Agent,
+    connection: Connection,
+    opened: Vec<SessionState>,
+    sessions: Sessions,
+    /// The next frame, for which the writer has no memory yet. Nothing more is read from streams
+    /// meanwhile, and live frames are shown but not kept: the agent keeps them.
+    waiting: Option<Waiting>,
+    clock: ClockOffset,
+    started: Instant,
+}
+
+impl Served {
+    fn new(
+        ingest: Ingest,
+        agent: Agent,
+        connection: Connection,
+        opened: Vec<SessionState>,
+    ) -> Self {
+        let sessions = Sessions::new(&opened);
+        let (clock, started) = (ClockOffset::default(), Instant::now());
+        Self { ingest, agent, connection, opened, sessions, waiting: None, clock, started }
+    }
+
+    async fn run(mut self, control: Control) -> End {
+        let (progress, receiver) = mpsc::channel(16);
+        // Ends with this connection.
+        let mut followers = JoinSet::new();
+        for state in &self.opened {
+            let mut committed = self.ingest.writer.open(OpenSession {
+                client: self.agent.client.clone(),
+                session: state.session,
+                epoch: state.epoch,
+                committed: state.seq,
+            });
+            let (session, progress) = (state.session, progress.clone());
+            followers.spawn(async move {
+                loop {
+                    let news = committed.changed().await;
+                    let seq = news.is_ok().then(|| *committed.borrow_and_update());
+                    if progress.send((session, seq)).await.is_err() || seq.is_none() {
+                        return;
+                    }
+                }
+            });
+        }
+        let open = metrics::gauge!("netmon_collector_sessions");
+        #[allow(clippy::cast_precision_loss, reason = "at most some thousands")]
+        let count = self.opened.len() as f64;
+        open.increment(count);
+        let ended = self.talk(control, receiver).await;
+        open.decrement(count);
+        for state in &self.opened {
+            self.ingest.writer.close(state.session, state.epoch);
+        }
+        match ended {
+            Err(end) => end,
+            Ok(never) => match never {},
+        }
+    }
+
+    async fn talk(
+        &mut self,
+        (mut send, mut messages): Control,
+        mut progress: mpsc::Receiver<Progress>,
+    ) -> Result<std::convert::Infallible, End> {
+        let mut frames = reading::frames(self.connection.clone());
+        let mut check = interval(REVOCATION);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut checks = 0;
+        loop {
+            let far = Duration::from_secs(3600);
+            let ack_due = self.sessions.ack_due().unwrap_or_else(|| self.started.elapsed() + far);
+            tokio::select! {
+                datagram = self.connection.read_datagram() => {
+                    let datagram = datagram.map_err(|error| End::Gone(error.to_string()))?;
+                    self.on_datagram(&datagram)?;
+                }
+                frame = frames.recv(), if self.waiting.is_none() => match frame {
+                    Some(frame) => self.on_frame(frame?)?,
+                    None => return Err(End::Gone(self.why_gone())),
+                },
+                (epoch, frame, reservation) = waited(&mut self.waiting) => {
+                    self.waiting = None;
+                    self.ingest.writer.submit(epoch, frame, reservation.ok_or(End::Stopped)?);
+                    self.submit();
+                }
+                Some((session, committed)) = progress.recv() => {
+                    let committed = committed.ok_or(End::Superseded)?;
+                    self.sessions.on_committed(session, committed, self.started.elapsed());
+                }
+                () = sleep_until((self.started + ack_due).into()) => {
+                    for ack in self.sessions.take_acks(self.started.elapsed()) {
+                        write(&mut send, &Message::Ack(ack)).await?;
+                    }
+                }
+                message = messages.recv() => match message {
+                    Some(message) => self.on_message(message?).await?,
+                    None => return Err(End::Gone(self.why_gone())),
+                },
+                stream = self.connection.accept_bi() => {
+                    let stream = stream.map_err(|error| End::Gone(error.to_string()))?;
+                    self.renew(stream);
+                }
+                _ = check.tick() => {
+                    if self.ingest.identity.is_revoked(&self.agent, Instant::now()) {
+                        let revoked = PeerError::Revoked(self.agent.client.clone());
+                        return Err(End::Refused(revoked.to_string()));
+                    }
+                    if checks % PROBE_EVERY == 0 {
+                        write(&mut send, &Message::Probe(Probe { asked_ns: now_ns() })).await?;
+                    }
+                    checks = checks.wrapping_add(1);
+                }
+            }
+        }
+    }
+
+    fn why_gone(&self) -> String {
+        let closed = self.connection.close_reason();
+        closed.map_or_else(|| "the agent ended its stream".into(), |reason| reason.to_string())
+    }
+
+    /// A live frame: shown in any case, and kept if there is room for it.
+    fn on_datagram(&mut self, datagram: &Bytes) -> Result<(), End> {
+        let received = codec::decode(datagram).map_err(|error| End::Read(error.into()))?;
+        let Received::Frame(frame) = received else { return Err(End::Read(ReadError::Misplaced)) };
+        if self.waiting.is_none() {
+            return self.on_frame(frame);
+        }
+        self.ingest.live.observe(&self.agent.client, &frame, now_ns());
+        Ok(())
+    }
+
+    fn on_frame(&mut self, frame: Frame) -> Result<(), End> {
+        let bytes = codec::frame_len(frame.samples.len(), frame.mixes.len());
+        metrics::counter!("netmon_collector_frames_total").increment(1);
+        metrics::counter!("netmon_collector_bytes_total").increment(bytes as u64);
+        let gap = frame.gap != 0;
+        let unseen = frame.clone();
+        match self.sessions.on_frame(frame, self.started.elapsed())? {
+            Accepted::Kept if gap => {
+                metrics::counter!("netmon_collector_gaps_total").increment(1);
+            }
+            Accepted::Duplicate => {
+                metrics::counter!("netmon_collector_duplicates_total").increment(1);
+            }
+            _ => {}
+        }
+        self.ingest.live.observe(&self.agent.client, &unseen, now_ns());
+        self.submit();
+        Ok(())
+    }
+
+    /// Hands over every frame that has its turn, as long as the writer has memory.
+    fn submit(&mut self) {
+        while let Some((epoch, frame)) = self.sessions.next() {
+            let writer = &self.ingest.writer;
+            match writer.try_reserve(&frame) {
+                Some(reservation) => writer.submit(epoch, frame, reservation),
+                None => {
+                    let writer = writer.clone();
+                    self.waiting = Some(Box::pin(async move {
+                        let reservation = writer.reserve(&frame).await;
+                        (epoch, frame, reservation)
+                    }));
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn on_message(&mut self, message: Message) -> Result<(), End> {
+        let client = &self.agent.client;
+        let kept = match message {
+            Message::Inventory(inventory) => {
+                self.ingest.live.on_inventory(client, &inventory);
+                self.ingest.store.record_inventory(client, &inventory, now_ns()).await
+            }
+            Message::ProbeReply(reply) => {
+                let Some(offset_ns) = self.clock.on_reply(reply, now_ns()) else { return Ok(()) };
+                self.ingest.live.on_clock_offset(client, offset_ns);
+                let Some(running) = self.opened.last() else { return Ok(()) };
+                self.ingest.store.record_clock_offset(running.session, offset_ns).await
+            }
+            other => return Err(End::Refused(format!("an agent doesn't say {other:?}"))),
+        };
+        if let Err(error) = kept {
+            // The agent tells it again with its next connection.
+            tracing::warn!(%client, %error, "what an agent said of itself was not kept");
+        }
+        Ok(())
+    }
+
+    /// Serves a request for the next certificate.
+    fn renew(&self, stream: (SendStream, RecvStream)) {
+        let (identity, agent) = (self.ingest.identity.clone(), self.agent.clone());
+        let connection = self.connection.clone();
+        tokio::spawn(async move { identity.serve_renewal(agent, &connection, stream).await });
+    }
+}
+
+/// Waits for the memory of the frame that waits, or for ever if there is none.
+async fn waited(waiting: &mut Option<Waiting>) -> (u64, Frame, Option<Reservation>) {
+    match waiting {
+        Some(waiting) => waiting.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,28 @@
+//! Ingest: what agents send, from the UDP socket to the writer.
+
+mod agent;
+mod clock;
+mod listener;
+mod reading;
+mod sessions;
+
+use std::sync::Arc;
+
+pub use self::listener::{ListenError, Listener, Reloader};
+use crate::identity::Identity;
+use crate::live::Live;
+use crate::store::Store;
+use crate::writer::WriterHandle;
+
+/// What every connection works with.
+#[derive(Debug, Clone)]
+pub struct Ingest {
+    /// Who may connect.
+    pub identity: Arc<Identity>,
+    /// Where sessions are registered.
+    pub store: Arc<dyn Store>,
+    /// Where frames go.
+    pub writer: WriterHandle,
+    /// What pages and Prometheus show.
+    pub live: Live,
+}

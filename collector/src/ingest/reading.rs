@@ -1,0 +1,87 @@
+//! Reading frames and messages from streams.
+
+use quinn::{ReadExactError, RecvStream};
+use tokio::sync::mpsc;
+use wire::codec::{self, CodecError, HEADER_LEN, Received};
+use wire::frame::Frame;
+use wire::message::Message;
+
+/// Frames or messages that wait to be handled; the rest waits in QUIC's windows.
+const WAITING: usize = 8;
+
+/// Why reading from an agent ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The connection or stream is gone.
+    #[error("the stream broke: {0}")]
+    Gone(String),
+    /// What came is not of this protocol.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// A message where a frame should be, or the other way round.
+    #[error("a frame on the control stream, or a message on another")]
+    Misplaced,
+}
+
+/// The next frame or message of a stream; `None` at its end.
+async fn read(stream: &mut RecvStream) -> Result<Option<Received>, ReadError> {
+    let mut header = [0; HEADER_LEN];
+    match stream.read_exact(&mut header).await {
+        Ok(()) => {}
+        Err(ReadExactError::FinishedEarly(0)) => return Ok(None),
+        Err(error) => return Err(ReadError::Gone(error.to_string())),
+    }
+    let header = codec::decode_header(header)?;
+    let mut body = vec![0; header.len() as usize];
+    let read = stream.read_exact(&mut body).await;
+    read.map_err(|error| ReadError::Gone(error.to_string()))?;
+    Ok(Some(codec::decode_body(header, &body)?))
+}
+
+/// The next message of the control stream; `None` at its end.
+///
+/// # Errors
+/// [`ReadError`] says why there is none.
+pub async fn read_message(stream: &mut RecvStream) -> Result<Option<Message>, ReadError> {
+    match read(stream).await? {
+        Some(Received::Message(message)) => Ok(Some(message)),
+        Some(Received::Frame(_)) => Err(ReadError::Misplaced),
+        None => Ok(None),
+    }
+}
+
+/// Reads messages in a task of its own, for reading one can't be broken off and taken up again.
+/// The channel closes at the end of the stream.
+pub fn messages(mut stream: RecvStream) -> mpsc::Receiver<Result<Message, ReadError>> {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    tokio::spawn(async move {
+        while let Some(message) = read_message(&mut stream).await.transpose() {
+            let failed = message.is_err();
+            if sender.send(message).await.is_err() || failed {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Reads the frames of all streams that the agent opens, one stream after the other.
+pub fn frames(connection: quinn::Connection) -> mpsc::Receiver<Result<Frame, ReadError>> {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    tokio::spawn(async move {
+        while let Ok(mut stream) = connection.accept_uni().await {
+            while let Some(received) = read(&mut stream).await.transpose() {
+                let frame = match received {
+                    Ok(Received::Frame(frame)) => Ok(frame),
+                    Ok(Received::Message(_)) => Err(ReadError::Misplaced),
+                    Err(error) => Err(error),
+                };
+                let failed = frame.is_err();
+                if sender.send(frame).await.is_err() || failed {
+                    return;
+                }
+            }
+        }
+    });
+    receiver
+}

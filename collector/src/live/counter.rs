@@ -1,0 +1,119 @@
+//! Counters of one NIC that only grow, whatever is heard twice, late or out of order: the sum,
+//! over the sessions of its client, of the highest total heard of each.
+
+use serde::{Deserialize, Serialize};
+use wire::frame::{Counts, Sample};
+
+/// Sessions told apart at a time. Past that, the one not heard of for longest only counts.
+const SESSIONS_MAX: usize = 64;
+
+/// Totals of one NIC.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Received.
+    pub rx: Total,
+    /// Transmitted.
+    pub tx: Total,
+}
+
+/// Totals of one direction, on the wire.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Total {
+    /// Bytes.
+    pub bytes: u64,
+    /// Packets.
+    pub packets: u64,
+}
+
+impl Totals {
+    /// What a sample says about its session.
+    #[must_use]
+    pub const fn of(sample: &Sample) -> Self {
+        Self { rx: Total::of(&sample.rx), tx: Total::of(&sample.tx) }
+    }
+
+    fn each(&mut self, other: Self, change: fn(u64, u64) -> u64) {
+        for (own, other) in [(&mut self.rx, other.rx), (&mut self.tx, other.tx)] {
+            own.bytes = change(own.bytes, other.bytes);
+            own.packets = change(own.packets, other.packets);
+        }
+    }
+}
+
+impl Total {
+    const fn of(counts: &Counts) -> Self {
+        Self { bytes: counts.total_bytes, packets: counts.total_packets }
+    }
+}
+
+/// The counters of one NIC.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counter {
+    /// Of sessions no longer told apart.
+    carried: Totals,
+    /// The highest totals of each session, the one heard of last at the end.
+    sessions: Vec<(u64, Totals)>,
+}
+
+impl Counter {
+    /// A session was at these totals.
+    pub fn observe(&mut self, session: u64, totals: Totals) {
+        let known = self.sessions.iter().rposition(|(known, _)| *known == session);
+        let mut highest = known.map_or_else(Totals::default, |index| self.sessions.remove(index).1);
+        highest.each(totals, u64::max);
+        if self.sessions.len() == SESSIONS_MAX {
+            let (_, oldest) = self.sessions.remove(0);
+            self.carried.each(oldest, u64::saturating_add);
+        }
+        self.sessions.push((session, highest));
+    }
+
+    /// The totals over all sessions.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut sum = self.carried;
+        for (_, totals) in &self.sessions {
+            sum.each(*totals, u64::saturating_add);
+        }
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn received(bytes: u64) -> Totals {
+        Totals { rx: Total { bytes, packets: 0 }, tx: Total { bytes: 0, packets: 0 } }
+    }
+
+    #[test]
+    fn a_new_session_goes_on_from_where_the_counter_was() {
+        let mut counter = Counter::default();
+        counter.observe(1, received(100));
+        counter.observe(2, received(7));
+        assert_eq!(counter.totals(), received(107));
+        // What the first session had left to deliver.
+        counter.observe(1, received(120));
+        assert_eq!(counter.totals(), received(127));
+    }
+
+    #[test]
+    fn what_is_heard_twice_or_late_changes_nothing() {
+        let mut counter = Counter::default();
+        for bytes in [10, 30, 20, 30, 10] {
+            counter.observe(1, received(bytes));
+        }
+        assert_eq!(counter.totals(), received(30));
+    }
+
+    #[test]
+    fn sessions_past_the_most_told_apart_still_count() {
+        let mut counter = Counter::default();
+        for session in 0..3 * SESSIONS_MAX as u64 {
+            counter.observe(session, received(1));
+        }
+        assert_eq!(counter.sessions.len(), SESSIONS_MAX);
+        assert_eq!(counter.totals(), received(3 * SESSIONS_MAX as u64));
+    }
+}

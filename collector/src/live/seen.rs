@@ -1,0 +1,83 @@
+//! Which sequence numbers were seen: what has no running total must count once all the same.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Sessions remembered; past that, the one not heard of for longest is forgotten.
+const SESSIONS_MAX: usize = 64;
+
+/// Ranges remembered of a session; past that, the oldest hole counts as seen.
+const RANGES_MAX: usize = 1024;
+
+/// The sequence numbers seen of a client's sessions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Ranges by first number, with their last, of each session, the one heard of last at the end.
+    sessions: Vec<(u64, BTreeMap<u64, u64>)>,
+}
+
+impl Seen {
+    /// Notes the numbers `first..=last` of a session. True if none of them was seen before.
+    pub fn insert(&mut self, session: u64, first: u64, last: u64) -> bool {
+        let known = self.sessions.iter().rposition(|(known, _)| *known == session);
+        let mut ranges = known.map_or_else(BTreeMap::new, |index| self.sessions.remove(index).1);
+        let fresh = insert(&mut ranges, first, last);
+        if self.sessions.len() == SESSIONS_MAX {
+            self.sessions.remove(0);
+        }
+        self.sessions.push((session, ranges));
+        fresh
+    }
+}
+
+fn insert(ranges: &mut BTreeMap<u64, u64>, mut first: u64, mut last: u64) -> bool {
+    let before = ranges.range(..=last).next_back();
+    let fresh = before.is_none_or(|(_, &seen_last)| seen_last < first);
+    while let Some((&touching, &touching_last)) =
+        ranges.range(..=last.saturating_add(1)).next_back()
+        && touching_last.saturating_add(1) >= first
+    {
+        ranges.remove(&touching);
+        (first, last) = (first.min(touching), last.max(touching_last));
+    }
+    ranges.insert(first, last);
+    if ranges.len() > RANGES_MAX
+        && let (Some((oldest, _)), Some((_, end))) = (ranges.pop_first(), ranges.pop_first())
+    {
+        ranges.insert(oldest, end);
+    }
+    fresh
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_fresh_once() {
+        let mut seen = Seen::default();
+        assert!(seen.insert(1, 5, 5));
+        assert!(!seen.insert(1, 5, 5));
+        assert!(seen.insert(1, 1, 4));
+        assert!(!seen.insert(1, 2, 3));
+        assert!(!seen.insert(1, 5, 9), "partly seen");
+        assert!(!seen.insert(1, 6, 6));
+        assert!(seen.insert(1, 10, 10));
+        assert!(seen.insert(2, 5, 5), "another session");
+        assert_eq!(seen.sessions[0], (1, BTreeMap::from([(1, 10)])));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut seen = Seen::default();
+        for session in 0..2 * SESSIONS_MAX as u64 {
+            seen.insert(session, 1, 1);
+        }
+        assert_eq!(seen.sessions.len(), SESSIONS_MAX);
+        for number in 0..2 * RANGES_MAX as u64 {
+            assert!(seen.insert(9, 2 * number + 1, 2 * number + 1));
+        }
+        assert_eq!(seen.sessions[SESSIONS_MAX - 1].1.len(), RANGES_MAX);
+    }
+}

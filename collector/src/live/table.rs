@@ -1,0 +1,288 @@
+//! The live table: what is known of every client and NIC this moment. Takes events and times.
+
+use std::collections::{BTreeMap, HashMap};
+
+use wire::frame::{Frame, Sample, flags};
+use wire::id::{ClientId, NicName};
+use wire::message::{Host, Inventory, Nic};
+
+use super::counter::{Counter, Totals};
+use super::saved::{SavedClient, SavedNic};
+use super::seen::Seen;
+use super::view::{ClientView, NicView, SampleView};
+use crate::time::Time;
+
+/// A client or NIC not heard of for so long disappears, nanoseconds.
+pub const GONE_NS: u64 = 300 * SECOND_NS;
+
+/// Its counters are kept for so long, to go on if it comes back, nanoseconds.
+const FORGOTTEN_NS: u64 = 86_400 * SECOND_NS;
+
+/// A session not heard of for so long gives way to any other, nanoseconds.
+const SILENT_NS: u64 = 5 * SECOND_NS;
+
+/// Most NICs of a client.
+const NICS_MAX: usize = wire::message::LIST_MAX;
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// Every client, or a share of them.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    clients: HashMap<ClientId, Client>,
+}
+
+/// What changed since it was last asked for.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub clients: Vec<ClientView>,
+    pub gone: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Client {
+    alias: String,
+    host: Host,
+    /// Open connections: two for a moment when a client comes back.
+    connections: u32,
+    last_seen_ns: u64,
+    clock_offset_ns: Option<i64>,
+    nics: BTreeMap<NicName, NicState>,
+    seen: Seen,
+    /// Not shown.
+    gone: bool,
+    /// To be told.
+    changed: bool,
+}
+
+#[derive(Debug, Default)]
+struct NicState {
+    /// As last told.
+    facts: Nic,
+    /// In the newest inventory.
+    listed: bool,
+    counter: Counter,
+    drops: u64,
+    newest: Option<Newest>,
+    /// When its newest sample arrived.
+    heard_ns: u64,
+    /// Not shown.
+    gone: bool,
+}
+
+#[derive(Debug)]
+struct Newest {
+    session: u64,
+    seq: u64,
+    sample: Sample,
+    observed_ns: u64,
+}
+
+impl Table {
+    pub fn on_connected(&mut self, client: &ClientId, alias: &str, host: &Host, now_ns: u64) {
+        let client = self.touch(client);
+        alias.clone_into(&mut client.alias);
+        client.host.clone_from(host);
+        client.connections = client.connections.saturating_add(1);
+        client.last_seen_ns = now_ns;
+    }
+
+    pub fn on_disconnected(&mut self, client: &ClientId, now_ns: u64) {
+        let client = self.touch(client);
+        client.connections = client.connections.saturating_sub(1);
+        client.last_seen_ns = now_ns;
+    }
+
+    pub fn on_inventory(&mut self, client: &ClientId, inventory: &Inventory) {
+        let client = self.touch(client);
+        for nic in client.nics.values_mut() {
+            nic.listed = false;
+            nic.facts.up = false;
+        }
+        for facts in &inventory.nics {
+            if let Some(nic) = client.nic(facts.name) {
+                nic.facts.clone_from(facts);
+                nic.listed = true;
+                nic.gone = false;
+            }
+        }
+    }
+
+    pub fn on_clock_offset(&mut self, client: &ClientId, offset_ns: i64) {
+        self.touch(client).clock_offset_ns = Some(offset_ns);
+    }
+
+    pub fn observe(&mut self, client: &ClientId, frame: &Frame, now_ns: u64) {
+        let client = self.touch(client);
+        client.last_seen_ns = now_ns;
+        let fresh = client.seen.insert(frame.session, frame.first_seq, frame.last_seq);
+        for sample in &frame.samples {
+            let past = now_ns.saturating_sub(end_ns(sample)) > GONE_NS;
+            if past && !client.nics.contains_key(&sample.nic) {
+                // Backlog of a NIC that is no more.
+                continue;
+            }
+            let Some(nic) = client.nic(sample.nic) else { continue };
+            let shown = nic.listed || !past;
+            nic.counter.observe(frame.session, Totals::of(sample));
+            if fresh {
+                nic.drops = nic.drops.saturating_add(sample.drops);
+            }
+            let newest = nic.newest.as_ref();
+            if shown && newest.is_none_or(|newest| newest.gives_way(frame, sample, now_ns)) {
+                nic.gone = false;
+                nic.heard_ns = now_ns;
+                nic.newest = Some(Newest {
+                    session: frame.session,
+                    seq: frame.last_seq,
+                    sample: *sample,
+                    observed_ns: now_ns,
+                });
+            }
+        }
+    }
+
+    pub fn expire(&mut self, now_ns: u64) {
+        self.clients.retain(|_, client| {
+            let age = now_ns.saturating_sub(client.last_seen_ns);
+            let absent = client.connections == 0;
+            if absent && age > GONE_NS && !client.gone {
+                client.gone = true;
+                client.changed = true;
+            }
+            let mut changed = false;
+            client.nics.retain(|_, nic| {
+                let age = now_ns.saturating_sub(nic.heard_ns);
+                if !nic.listed && age > GONE_NS && !nic.gone {
+                    nic.gone = true;
+                    changed = true;
+                }
+                !nic.gone || age <= FORGOTTEN_NS
+            });
+            client.changed |= changed;
+            !client.gone || client.changed || age <= FORGOTTEN_NS
+        });
+    }
+
+    /// Every client that is not gone, in no order.
+    pub fn snapshot(&self) -> impl Iterator<Item = ClientView> {
+        self.clients.iter().filter(|(_, client)| !client.gone).map(|(id, client)| client.view(id))
+    }
+
+    /// One client that is not gone.
+    pub fn client(&self, client: &ClientId) -> Option<ClientView> {
+        let found = self.clients.get(client).filter(|found| !found.gone)?;
+        Some(found.view(client))
+    }
+
+    /// Adds what changed since the last time.
+    pub fn take_changes(&mut self, changes: &mut Changes) {
+        for (id, client) in &mut self.clients {
+            if std::mem::take(&mut client.changed) {
+                if client.gone {
+                    changes.gone.push(id.to_string());
+                } else {
+                    changes.clients.push(client.view(id));
+                }
+            }
+        }
+    }
+
+    /// What the counters of every client have come to.
+    pub fn saved(&self) -> impl Iterator<Item = SavedClient> {
+        self.clients.iter().map(|(id, client)| SavedClient {
+            client: id.to_string(),
+            seen: client.seen.clone(),
+            nics: client.nics.iter().map(|(name, nic)| nic.saved(*name)).collect(),
+        })
+    }
+
+    /// Takes over what the counters of a client had come to. It does not show before it connects.
+    pub fn restore(&mut self, id: ClientId, saved: SavedClient, now_ns: u64) {
+        let nics = saved.nics.into_iter().filter_map(|saved| {
+            let SavedNic { nic, counter, drops } = saved;
+            let state =
+                NicState { counter, drops, heard_ns: now_ns, gone: true, ..NicState::unlisted() };
+            Some((NicName::new(&nic)?, state))
+        });
+        let (nics, seen) = (nics.collect(), saved.seen);
+        let client = Client { nics, seen, last_seen_ns: now_ns, gone: true, ..Client::default() };
+        self.clients.entry(id).or_insert(client);
+    }
+
+    /// The client, as it is about to change.
+    fn touch(&mut self, client: &ClientId) -> &mut Client {
+        let client = self.clients.entry(client.clone()).or_default();
+        client.gone = false;
+        client.changed = true;
+        client
+    }
+}
+
+impl Client {
+    /// The NIC of this name, unless there are too many.
+    fn nic(&mut self, name: NicName) -> Option<&mut NicState> {
+        if self.nics.len() >= NICS_MAX && !self.nics.contains_key(&name) {
+            return None;
+        }
+        Some(self.nics.entry(name).or_insert_with(NicState::unlisted))
+    }
+
+    fn view(&self, id: &ClientId) -> ClientView {
+        let nics = self.nics.iter().filter(|(_, nic)| !nic.gone);
+        ClientView {
+            client: id.to_string(),
+            alias: self.alias.clone(),
+            up: self.connections > 0,
+            last_seen: Time(self.last_seen_ns),
+            clock_offset_ns: self.clock_offset_ns,
+            host: (&self.host).into(),
+            nics: nics.map(|(name, nic)| nic.view(*name)).collect(),
+        }
+    }
+}
+
+impl NicState {
+    /// A NIC of which no inventory has told yet: what carries traffic is up.
+    fn unlisted() -> Self {
+        Self { facts: Nic { up: true, ..Nic::default() }, ..Self::default() }
+    }
+
+    fn saved(&self, name: NicName) -> SavedNic {
+        SavedNic { nic: name.to_string(), counter: self.counter.clone(), drops: self.drops }
+    }
+
+    fn view(&self, name: NicName) -> NicView {
+        let newest = self.newest.as_ref();
+        let stacked = newest.is_some_and(|newest| newest.sample.flags & flags::STACKED != 0);
+        NicView {
+            nic: name.to_string(),
+            kind: self.facts.kind.clone(),
+            speed_bits_per_second: self.facts.speed_bits,
+            stacked: stacked || self.facts.stacked,
+            up: self.facts.up,
+            total: self.counter.totals(),
+            drops_total: self.drops,
+            sample: newest.map(|newest| SampleView::new(&newest.sample, newest.observed_ns)),
+        }
+    }
+}
+
+impl Newest {
+    /// True if a sample is newer. Between sessions time decides, unless this one's has fallen
+    /// silent: the clock may have been set back.
+    const fn gives_way(&self, frame: &Frame, sample: &Sample, now_ns: u64) -> bool {
+        if frame.session == self.session {
+            frame.last_seq > self.seq
+                || frame.last_seq == self.seq && sample.start_ns > self.sample.start_ns
+        } else {
+            end_ns(sample) > end_ns(&self.sample)
+                || now_ns.saturating_sub(self.observed_ns) > SILENT_NS
+        }
+    }
+}
+
+/// End of a sample's interval, nanoseconds since 1970 (UTC), by the client's clock.
+const fn end_ns(sample: &Sample) -> u64 {
+    sample.start_ns.saturating_add(sample.interval_ns)
+}

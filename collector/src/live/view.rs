@@ -1,0 +1,151 @@
+//! What the live table shows: plain values, as pages and Prometheus get them.
+
+use serde::Serialize;
+use wire::frame::{Counts, Sample, flags};
+use wire::message::Host;
+
+use super::counter::Totals;
+use crate::time::Time;
+
+/// A client as it is this moment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClientView {
+    /// Its id.
+    pub client: String,
+    /// What its operator calls it.
+    pub alias: String,
+    /// True while it is connected.
+    pub up: bool,
+    /// When it was last heard of.
+    pub last_seen: Time,
+    /// By how much its clock is ahead of the collector's, nanoseconds.
+    pub clock_offset_ns: Option<i64>,
+    /// Facts about its host.
+    pub host: HostView,
+    /// Its NICs, by name.
+    pub nics: Vec<NicView>,
+}
+
+/// Facts about a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct HostView {
+    /// Version of the agent.
+    pub agent_version: String,
+    /// Name of the operating system.
+    pub os: String,
+    /// Release of the kernel.
+    pub kernel: String,
+    /// Number of CPUs online.
+    pub cpus: u32,
+    /// Length of a sample interval, nanoseconds.
+    pub sample_interval_ns: u64,
+}
+
+impl From<&Host> for HostView {
+    fn from(host: &Host) -> Self {
+        Self {
+            agent_version: host.agent_version.clone(),
+            os: host.os.clone(),
+            kernel: host.kernel.clone(),
+            cpus: host.cpus,
+            sample_interval_ns: host.sample_interval_ns,
+        }
+    }
+}
+
+/// A NIC as it is this moment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NicView {
+    /// Its name.
+    pub nic: String,
+    /// What it is: `physical`, `bond`, ...; empty until its client has told.
+    pub kind: String,
+    /// Link speed, 0 where unknown.
+    pub speed_bits_per_second: u64,
+    /// Not part of a host's total: another NIC carries the same bytes.
+    pub stacked: bool,
+    /// Operationally up, as last told.
+    pub up: bool,
+    /// Totals that only grow.
+    pub total: Totals,
+    /// Packets the ring had no room for, a total that only grows.
+    pub drops_total: u64,
+    /// What it carried last.
+    pub sample: Option<SampleView>,
+}
+
+/// What a NIC carried in one interval.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SampleView {
+    /// Start of the interval, by the client's clock.
+    pub time: Time,
+    /// Length of the interval, nanoseconds.
+    pub interval_ns: u64,
+    /// When it arrived, by the collector's clock.
+    pub observed: Time,
+    /// Received.
+    pub rx: RateView,
+    /// Transmitted.
+    pub tx: RateView,
+    /// Packets the ring had no room for, in this interval.
+    pub drops: u64,
+    /// What else is to be known.
+    pub flags: Vec<&'static str>,
+}
+
+/// One direction of a sample, on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct RateView {
+    /// Mean over the interval.
+    pub bytes_per_second: f64,
+    /// Mean over the interval.
+    pub packets_per_second: f64,
+    /// Mean size of a packet; `None` where there was none.
+    pub mean_packet_bytes: Option<f64>,
+    /// Most bytes within any 1 ms.
+    pub peak_1ms_bytes: u32,
+    /// The same as a rate.
+    pub peak_1ms_bytes_per_second: u64,
+}
+
+impl SampleView {
+    pub(super) fn new(sample: &Sample, observed_ns: u64) -> Self {
+        Self {
+            time: Time(sample.start_ns),
+            interval_ns: sample.interval_ns,
+            observed: Time(observed_ns),
+            rx: RateView::new(&sample.rx, sample.interval_ns),
+            tx: RateView::new(&sample.tx, sample.interval_ns),
+            drops: sample.drops,
+            flags: flag_names(sample.flags),
+        }
+    }
+}
+
+impl RateView {
+    #[allow(clippy::cast_precision_loss, reason = "a rate needs no more than 53 bits")]
+    fn new(counts: &Counts, interval_ns: u64) -> Self {
+        let (bytes, packets) = (counts.bytes as f64, counts.packets as f64);
+        let seconds = interval_ns.max(1) as f64 / 1e9;
+        Self {
+            bytes_per_second: bytes / seconds,
+            packets_per_second: packets / seconds,
+            mean_packet_bytes: (counts.packets > 0).then(|| bytes / packets),
+            peak_1ms_bytes: counts.peak_1ms_bytes,
+            peak_1ms_bytes_per_second: u64::from(counts.peak_1ms_bytes) * 1000,
+        }
+    }
+}
+
+/// The names of a sample's flags.
+#[must_use]
+pub fn flag_names(set: u32) -> Vec<&'static str> {
+    let names = [
+        (flags::STACKED, "stacked"),
+        (flags::NO_VNET_HEADER, "no_vnet_header"),
+        (flags::CLOCK_STEP, "clock_step"),
+        (flags::PARTIAL, "partial"),
+        (flags::NO_KERNEL_COUNTS, "no_kernel_counts"),
+    ];
+    names.into_iter().filter(|(flag, _)| set & flag != 0).map(|(_, name)| name).collect()
+}

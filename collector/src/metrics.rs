@@ -1,0 +1,256 @@
+//! Prometheus: the collector's own metrics from the registry, and the series of every client and
+//! NIC straight from the live table.
+
+use std::fmt::{self, Display, Write};
+use std::time::Duration;
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{
+    BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+
+use crate::live::{ClientView, Live, NicView, SampleView};
+
+/// The media type of the text that [`Metrics::render`] gives.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// How often histograms are put in order, so that they stay small though nobody reads them.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Upper bounds of `netmon_collector_commit_seconds`.
+const COMMIT_SECONDS: [f64; 12] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// Upper bounds of `netmon_collector_batch_rows`.
+const BATCH_ROWS: [f64; 10] =
+    [1.0, 10.0, 50.0, 100.0, 500.0, 1_000.0, 5_000.0, 10_000.0, 50_000.0, 100_000.0];
+
+const COUNTERS: [(&str, &str); 7] = [
+    ("netmon_collector_frames_total", "Frames received."),
+    ("netmon_collector_bytes_total", "Bytes of frames received."),
+    ("netmon_collector_duplicates_total", "Frames received that were known already."),
+    ("netmon_collector_gaps_total", "Records that stand for samples an agent had to give up."),
+    (REJECTS, "Frames, messages and connections refused, by reason."),
+    ("netmon_collector_commit_errors_total", "Commits that the store failed to make."),
+    ("netmon_collector_enrolments_total", "Certificates issued to clients with a token."),
+];
+
+const REJECTS: &str = "netmon_collector_rejects_total";
+
+const GAUGES: [(&str, &str); 2] = [
+    ("netmon_collector_queue_rows", "Rows that wait to be committed."),
+    ("netmon_collector_sessions", "Sessions of agents that are open."),
+];
+
+const HISTOGRAMS: [(&str, &str, &[f64]); 2] = [
+    ("netmon_collector_batch_rows", "Rows of a committed batch.", &BATCH_ROWS),
+    ("netmon_collector_commit_seconds", "Time that a commit took.", &COMMIT_SECONDS),
+];
+
+/// Everything that `/metrics` shows.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    handle: PrometheusHandle,
+}
+
+/// Why metrics could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("can't set up metrics: {0}")]
+pub struct MetricsError(#[from] BuildError);
+
+impl Metrics {
+    /// Makes the recorder of the process.
+    ///
+    /// # Errors
+    /// [`MetricsError`] if the process has one already.
+    pub fn install() -> Result<Self, MetricsError> {
+        let (recorder, metrics) = Self::with_recorder()?;
+        metrics::set_global_recorder(recorder).map_err(BuildError::from)?;
+        Ok(metrics)
+    }
+
+    /// Makes a recorder, to be used with [`metrics::with_local_recorder`].
+    ///
+    /// # Errors
+    /// None in practice: the buckets are constants.
+    pub fn with_recorder() -> Result<(PrometheusRecorder, Self), MetricsError> {
+        let mut builder = PrometheusBuilder::new();
+        for (name, _, buckets) in HISTOGRAMS {
+            builder = builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), buckets)?;
+        }
+        let recorder = builder.build_recorder();
+        metrics::with_local_recorder(&recorder, describe);
+        let handle = recorder.handle();
+        Ok((recorder, Self { handle }))
+    }
+
+    /// Keeps the histograms small, for ever.
+    pub async fn run_upkeep(self) {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            self.handle.run_upkeep();
+        }
+    }
+
+    /// Every series at `now_ns`, in the text format of Prometheus.
+    #[must_use]
+    pub fn render(&self, live: &Live, now_ns: u64) -> String {
+        live.expire(now_ns);
+        let mut text = self.handle.render();
+        render_clients(&mut text, &live.snapshot());
+        text
+    }
+}
+
+/// Describes the collector's own metrics and starts them at zero, so that the first change shows.
+fn describe() {
+    for (name, help) in COUNTERS {
+        describe_counter!(name, help);
+        if name != REJECTS {
+            counter!(name).increment(0);
+        }
+    }
+    for (name, help) in GAUGES {
+        describe_gauge!(name, help);
+        gauge!(name).set(0.0);
+    }
+    for (name, help, _) in HISTOGRAMS {
+        describe_histogram!(name, help);
+        // Naming it is enough to show it.
+        let _empty = histogram!(name);
+    }
+}
+
+fn render_clients(text: &mut String, clients: &[ClientView]) {
+    per_client(text, "up", "gauge", "Whether the client is connected.", clients, |client| {
+        Some(u8::from(client.up))
+    });
+    per_client(
+        text,
+        "last_seen_timestamp_seconds",
+        "gauge",
+        "When the client was last heard of, by the collector's clock.",
+        clients,
+        |client| Some(seconds(client.last_seen.0.into())),
+    );
+    per_client(
+        text,
+        "clock_offset_seconds",
+        "gauge",
+        "By how much the client's clock is ahead of the collector's.",
+        clients,
+        |client| client.clock_offset_ns.map(|offset| seconds(offset.into())),
+    );
+    per_nic(text, "up", "gauge", "Whether the NIC is operationally up.", clients, |_, nic| {
+        vec![("", u8::from(nic.up))]
+    });
+    per_nic(
+        text,
+        "bytes_total",
+        "counter",
+        "Bytes on the wire, without FCS, preamble and inter-packet gap.",
+        clients,
+        |_, nic| vec![(RX, nic.total.rx.bytes), (TX, nic.total.tx.bytes)],
+    );
+    per_nic(text, "packets_total", "counter", "Packets on the wire.", clients, |_, nic| {
+        vec![(RX, nic.total.rx.packets), (TX, nic.total.tx.packets)]
+    });
+    per_nic(
+        text,
+        "peak_bytes_per_second",
+        "gauge",
+        "Most bytes within any 1 ms of the newest sample, as a rate.",
+        clients,
+        // What a client carried when it was last up is no peak of now.
+        |client, nic| nic.sample.iter().filter(|_| client.up).flat_map(peaks).collect(),
+    );
+    per_nic(
+        text,
+        "ring_drops_total",
+        "counter",
+        "Packets the capture ring had no room for, both directions: in no other figure.",
+        clients,
+        |_, nic| vec![("", nic.drops_total)],
+    );
+}
+
+const RX: &str = "rx";
+const TX: &str = "tx";
+
+const fn peaks(sample: &SampleView) -> [(&'static str, u64); 2] {
+    [(RX, sample.rx.peak_1ms_bytes_per_second), (TX, sample.tx.peak_1ms_bytes_per_second)]
+}
+
+/// Writes one metric with a series for each client that has a value.
+fn per_client<V: Display>(
+    text: &mut String,
+    name: &str,
+    kind: &str,
+    help: &str,
+    clients: &[ClientView],
+    value: impl Fn(&ClientView) -> Option<V>,
+) {
+    let name = format_args!("netmon_client_{name}").to_string();
+    head(text, &name, kind, help);
+    for client in clients {
+        if let Some(value) = value(client) {
+            put(text, format_args!("{name}{{client=\"{}\"}} {value}\n", Label(&client.client)));
+        }
+    }
+}
+
+/// Writes one metric with a series for each NIC and direction that has a value. An empty
+/// direction is left out.
+fn per_nic<V: Display>(
+    text: &mut String,
+    name: &str,
+    kind: &str,
+    help: &str,
+    clients: &[ClientView],
+    values: impl Fn(&ClientView, &NicView) -> Vec<(&'static str, V)>,
+) {
+    let name = format_args!("netmon_nic_{name}").to_string();
+    head(text, &name, kind, help);
+    for client in clients {
+        for nic in &client.nics {
+            for (direction, value) in values(client, nic) {
+                let (id, nic) = (Label(&client.client), Label(&nic.nic));
+                put(text, format_args!("{name}{{client=\"{id}\",nic=\"{nic}\""));
+                if !direction.is_empty() {
+                    put(text, format_args!(",direction=\"{direction}\""));
+                }
+                put(text, format_args!("}} {value}\n"));
+            }
+        }
+    }
+}
+
+fn head(text: &mut String, name: &str, kind: &str, help: &str) {
+    put(text, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+}
+
+fn put(text: &mut String, what: fmt::Arguments<'_>) {
+    // Writing to a string can't fail.
+    let _always = text.write_fmt(what);
+}
+
+/// The value of a label, escaped.
+struct Label<'a>(&'a str);
+
+impl Display for Label<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            '\\' => f.write_str("\\\\"),
+            '"' => f.write_str("\\\""),
+            '\n' => f.write_str("\\n"),
+            other => f.write_char(other),
+        })
+    }
+}
+
+/// Nanoseconds as seconds, exactly.
+fn seconds(ns: i128) -> String {
+    let sign = if ns < 0 { "-" } else { "" };
+    let ns = ns.unsigned_abs();
+    format!("{sign}{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)
+}

@@ -1,0 +1,214 @@
+//! `collector run`: the service. Takes in what agents send, commits it, shows it, until stopped.
+
+mod counters;
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::UnixTime;
+use settings::{Problem, Service};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use wire::pem::TlsFiles;
+
+use self::counters::Counters;
+use crate::config::Config;
+use crate::identity::{Identity, IdentityError};
+use crate::ingest::{Ingest, ListenError, Listener};
+use crate::live::Live;
+use crate::metrics::{Metrics, MetricsError};
+use crate::store::Database;
+use crate::store::retention::RetentionLimits;
+use crate::store::sqlite::{OpenError, SqliteStore};
+use crate::time::now_ns;
+use crate::web::{self, WebState};
+use crate::writer::Writer;
+
+/// How long the store may take to commit what has arrived when the collector stops.
+const LAST_COMMIT: Duration = Duration::from_secs(5);
+
+/// How often what is old is deleted.
+const RETENTION: Duration = Duration::from_secs(600);
+
+/// Why the collector can't run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The certificates can't be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The store can't be used.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The UDP port can't be had.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The TCP port can't be had.
+    #[error("can't listen on TCP {address}: {error}; set http.port, or stop what uses it")]
+    Http {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        error: io::Error,
+    },
+    /// A name that has no address.
+    #[error("{key}: {host} has no address here: {error}")]
+    Resolve {
+        /// The config key.
+        key: &'static str,
+        /// Its value.
+        host: String,
+        /// What the resolver said.
+        #[source]
+        error: io::Error,
+    },
+    /// Metrics can't be kept.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// The system gives no signals or threads.
+    #[error("can't start the service: {0}")]
+    System(#[source] io::Error),
+    /// A part that should never end did.
+    #[error("a part of the collector has ended; its error is in the log above")]
+    PartEnded,
+}
+
+/// Where the collector's CA, certificates and tokens are kept.
+#[must_use]
+pub fn identity_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("identity")
+}
+
+/// The embedded store's file.
+#[must_use]
+pub fn store_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("netmon.sqlite")
+}
+
+/// Runs until SIGTERM or SIGINT; then what has arrived is committed, and agents keep the rest.
+///
+/// # Errors
+/// [`RunError`] if the collector can't start, or ends by itself.
+pub fn run(config: &Config, tls: Option<&TlsFiles>) -> Result<(), RunError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(RunError::System)?.block_on(serve(config, tls))
+}
+
+async fn serve(config: &Config, tls: Option<&TlsFiles>) -> Result<(), RunError> {
+    let mut service = Service::new().map_err(RunError::System)?;
+    let metrics = Metrics::install()?;
+    let directory = identity_dir(&config.data_dir);
+    let identity = Arc::new(Identity::open(&directory, tls, UnixTime::now())?);
+    let store: Arc<dyn Database> = Arc::new(SqliteStore::open(&store_path(&config.data_dir))?);
+    let live = Live::new();
+    let counters = Counters::open(&config.data_dir, live.clone());
+    let max_memory = usize::try_from(config.writer.max_memory.0).unwrap_or(usize::MAX);
+    let writer = Writer::start(store.clone(), config.writer.limits(), max_memory);
+    let handle = writer.handle();
+
+    let ingest = Ingest {
+        identity: identity.clone(),
+        store: store.clone(),
+        writer: handle.clone(),
+        live: live.clone(),
+    };
+    let address = resolve("server.host", &config.server.host, config.server.port)?;
+    let listener = Listener::bind(ingest, address)?;
+    let address = resolve("http.host", &config.http.host, config.http.port)?;
+    let http = TcpListener::bind(address).await;
+    let http = http.map_err(|error| RunError::Http { address, error })?;
+    let agents = listener.local_addr().map_err(RunError::System)?;
+    let dashboard = http.local_addr().map_err(RunError::System)?;
+    tracing::info!(%agents, dashboard = format!("http://{dashboard}/"), "listening");
+
+    let (stop, stopped) = watch::channel(false);
+    let state = WebState {
+        live,
+        query: store.clone(),
+        writer: Arc::new(move || handle.state()),
+        metrics: metrics.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        host_names: config.http.names.clone(),
+    };
+    let reload = listener.reloader();
+    let until = until(stopped.clone());
+    let agents = tokio::spawn(listener.run(until));
+    let pages = tokio::spawn(web::serve(http, state, stopped));
+    let background = [
+        tokio::spawn(metrics.run_upkeep()),
+        tokio::spawn(retain(store, limits(config))),
+        tokio::spawn(counters.clone().keep()),
+    ];
+
+    let alive = || !agents.is_finished() && !pages.is_finished();
+    service.run(alive, || reload.reload()).await;
+    let ended = !alive();
+    let _nobody = stop.send(true);
+    let stopping = async {
+        report(agents.await.map_err(io::Error::other));
+        writer.stop(LAST_COMMIT).await;
+        report(pages.await.map_err(io::Error::other).and_then(|served| served));
+    };
+    tokio::select! {
+        () = stopping => {}
+        () = service.again() => {}
+    }
+    background.iter().for_each(tokio::task::JoinHandle::abort);
+    counters.save();
+    if ended { Err(RunError::PartEnded) } else { Ok(()) }
+}
+
+fn report(ended: io::Result<()>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a part of the collector failed");
+    }
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // A sender that is gone means the same.
+    let _stopped = stopped.wait_for(|stop| *stop).await;
+}
+
+fn resolve(key: &'static str, host: &str, port: u16) -> Result<SocketAddr, RunError> {
+    let unresolved = |error| RunError::Resolve { key, host: host.to_owned(), error };
+    let mut addresses = (host, port).to_socket_addrs().map_err(unresolved)?;
+    addresses.next().ok_or_else(|| unresolved(io::Error::other("none found")))
+}
+
+fn limits(config: &Config) -> RetentionLimits {
+    let kept = &config.retention;
+    RetentionLimits { raw: kept.raw.0, rollup_1m: kept.rollup_1m.0, rollup_5m: kept.rollup_5m.0 }
+}
+
+/// Deletes what is old, for ever.
+async fn retain(store: Arc<dyn Database>, limits: RetentionLimits) {
+    let mut due = tokio::time::interval(RETENTION);
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        match store.retain(&limits, now_ns()).await {
+            Ok(done) if done.rows > 0 || done.partitions > 0 => {
+                tracing::info!(rows = done.rows, partitions = done.partitions, "deleted by age");
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "what is old could not be deleted yet"),
+        }
+    }
+}
+
+/// What the config says about PostgreSQL, if it is to be used.
+///
+/// # Errors
+/// [`Problem`] names the key.
+pub fn check_database(config: &Config) -> Result<(), Problem> {
+    match config.database.postgres()? {
+        None => Ok(()),
+        Some(_) => Err(Problem::new(
+            "database.host",
+            "PostgreSQL can't be used yet; leave section database out to use the embedded store",
+        )),
+    }
+}

@@ -1,0 +1,88 @@
+//! Points in time: nanoseconds since 1970 (UTC) inside, RFC 3339 outside.
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+/// The wall clock now, nanoseconds since 1970 (UTC).
+#[must_use]
+pub fn now_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A point in time, nanoseconds since 1970 (UTC). Reads as RFC 3339 in text and JSON.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// Reads RFC 3339 or seconds since 1970, which may have a fraction. `None` if it is neither,
+    /// or before 1970.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(ns) = parse_seconds(text) {
+            return Some(Self(ns));
+        }
+        // In a query an unescaped `+` of an offset arrives as a space.
+        let time: Timestamp = text.replace(' ', "+").parse().ok()?;
+        u64::try_from(time.as_nanosecond()).ok().map(Self)
+    }
+}
+
+/// `1700000000` or `1700000000.25`, exactly.
+fn parse_seconds(text: &str) -> Option<u64> {
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    if !digits(seconds) || !digits(fraction) || fraction.len() > 9 {
+        return None;
+    }
+    let seconds: u64 = seconds.parse().ok()?;
+    let fraction: u64 = format!("{fraction:0<9}").parse().ok()?;
+    seconds.checked_mul(1_000_000_000)?.checked_add(fraction)
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // 64 bits of nanoseconds end in 2554, within the calendar.
+        let time = Timestamp::from_nanosecond(i128::from(self.0)).unwrap_or(Timestamp::MAX);
+        time.fmt(f)
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_rfc_3339_and_as_unix_seconds() {
+        let noon = Some(Time(1_704_110_400_000_000_000));
+        for text in [
+            "2024-01-01T12:00:00Z",
+            "2024-01-01T13:00:00+01:00",
+            "2024-01-01T13:00:00 01:00",
+            "1704110400",
+            "1704110400.0",
+        ] {
+            assert_eq!(Time::parse(text), noon, "{text}");
+        }
+        assert_eq!(Time::parse("1704110400.25"), Some(Time(1_704_110_400_250_000_000)));
+        for text in ["", "now", "-1", "1.", ".5", "1e9", "2024-01-01", "1960-01-01T00:00:00Z"] {
+            assert_eq!(Time::parse(text), None, "{text}");
+        }
+        assert_eq!(Time::parse("99999999999999999999"), None);
+    }
+
+    #[test]
+    fn times_are_written_as_rfc_3339() {
+        assert_eq!(Time(1_704_110_400_500_000_000).to_string(), "2024-01-01T12:00:00.5Z");
+        assert_eq!(Time(u64::MAX).to_string(), "2554-07-21T23:34:33.709551615Z");
+    }
+}

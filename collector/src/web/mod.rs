@@ -1,0 +1,188 @@
+//! The web side: the page, the JSON API, live updates, `/metrics` and health checks.
+
+mod assets;
+mod clients;
+mod error;
+mod guard;
+mod live;
+mod series;
+mod server;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use self::error::ApiError;
+use self::guard::Hosts;
+use crate::live::Live;
+use crate::metrics::{self, Metrics};
+use crate::store::StoreError;
+use crate::store::query::Query;
+use crate::time::now_ns;
+use crate::writer::StoreState;
+
+/// How often pages are told what changed.
+const PUBLISH: Duration = Duration::from_millis(250);
+
+/// Longest time that the store gets to answer.
+const STORE_TIME: Duration = Duration::from_secs(10);
+
+/// Longest time that the store gets to say that it is ready.
+const READY_TIME: Duration = Duration::from_secs(2);
+
+/// What the web side shows.
+#[derive(Clone)]
+pub struct WebState {
+    /// What is going on this moment.
+    pub live: Live,
+    /// What was.
+    pub query: Arc<dyn Query>,
+    /// Tells why the writer can't commit, if it can't.
+    pub writer: Arc<dyn Fn() -> StoreState + Send + Sync>,
+    /// What Prometheus reads.
+    pub metrics: Metrics,
+    /// Version of the collector.
+    pub version: String,
+    /// Names besides `localhost` under which a collector on a loopback address answers: those of
+    /// a reverse proxy before it.
+    pub host_names: Vec<String>,
+}
+
+impl fmt::Debug for WebState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebState")
+            .field("query", &self.query)
+            .field("version", &self.version)
+            .field("host_names", &self.host_names)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What every handler gets.
+struct App {
+    state: WebState,
+    /// Places for readers of live updates.
+    readers: Arc<Semaphore>,
+    stop: watch::Receiver<bool>,
+}
+
+impl App {
+    /// Asks the store, but not for ever.
+    async fn ask<T>(
+        &self,
+        answer: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, ApiError> {
+        let late = |_| {
+            let message = format!("the store gave no answer within {STORE_TIME:?}");
+            ApiError::unavailable("store_unavailable", message)
+        };
+        Ok(timeout(STORE_TIME, answer).await.map_err(late)??)
+    }
+}
+
+/// Serves the web side until `stop` is true or its sender is gone; then open requests and live
+/// streams end within 2 s. Meanwhile it lets clients that are gone disappear from the live table.
+///
+/// # Errors
+/// If the listener has no address.
+pub async fn serve(
+    listener: TcpListener,
+    state: WebState,
+    stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let hosts = Hosts::new(listener.local_addr()?, &state.host_names);
+    let live = state.live.clone();
+    let readers = Arc::new(Semaphore::new(live::READERS_MAX));
+    let app = Arc::new(App { state, readers, stop: stop.clone() });
+    tokio::select! {
+        () = server::serve(listener, router(app, hosts), stop) => {}
+        () = keep_current(live) => {}
+    }
+    Ok(())
+}
+
+/// Tells pages what changed, and lets what is gone disappear, for ever.
+async fn keep_current(live: Live) {
+    let mut ticks = interval(PUBLISH);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let live = live.clone();
+        // With thousands of clients it takes a while: not on a thread that serves others.
+        let told = spawn_blocking(move || {
+            live.expire(now_ns());
+            live.publish(now_ns());
+        });
+        if let Err(error) = told.await {
+            tracing::error!(%error, "pages could not be told what changed");
+        }
+    }
+}
+
+/// Waits until `stop` is true or its sender is gone.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _gone = stop.wait_for(|&stop| stop).await;
+}
+
+fn router(app: Arc<App>, hosts: Hosts) -> Router {
+    assets::routes()
+        .route("/metrics", get(prometheus))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/api/v1/clients", get(clients::clients))
+        .route("/api/v1/series", get(series::series))
+        .route("/api/v1/live", get(live::live))
+        .route("/api/v1/version", get(version))
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(middleware::from_fn_with_state(hosts, guard::guard))
+        .with_state(app)
+}
+
+/// `/metrics`. Text of many clients takes a while to write: not on a thread that serves others.
+async fn prometheus(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    let render = move || app.state.metrics.render(&app.state.live, now_ns());
+    let text = spawn_blocking(render).await?;
+    Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
+}
+
+/// `/readyz`: whether what agents deliver gets into the store and can be read.
+async fn ready(State(app): State<Arc<App>>) -> Response {
+    let reason = match (app.state.writer)() {
+        Some(reason) => Some(reason),
+        None => match timeout(READY_TIME, app.state.query.ready()).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("the store gave no answer within {READY_TIME:?}")),
+        },
+    };
+    match reason {
+        None => "ready\n".into_response(),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}
+
+async fn version(State(app): State<Arc<App>>) -> Json<serde_json::Value> {
+    Json(json!({ "version": app.state.version }))
+}
+
+async fn not_found() -> ApiError {
+    ApiError::not_found("not_found", "there is nothing under this path")
+}
+
+async fn not_allowed() -> ApiError {
+    let message = "only GET and HEAD are allowed";
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+}

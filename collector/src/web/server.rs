@@ -1,0 +1,84 @@
+//! The HTTP server: accepts connections within limits, and ends them when told to.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::stopped;
+
+/// Connections that may be open at the same time. More wait to be accepted.
+const CONNECTIONS_MAX: usize = 512;
+
+/// Most headers of a request, and most bytes of them with the request line.
+const HEADERS_MAX: usize = 64;
+const HEADER_BYTES_MAX: usize = 16 << 10;
+
+/// Longest time that a connection may take for the headers of its next request.
+const HEADER_TIME: Duration = Duration::from_secs(30);
+
+/// Longest time that open requests get to end.
+const GRACE: Duration = Duration::from_millis(1500);
+
+/// Wait after a connection could not be accepted: too many files are open, most likely.
+const ACCEPT_RETRY: Duration = Duration::from_millis(200);
+
+/// Serves until `stop` is true or its sender is gone.
+pub(super) async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .max_headers(HEADERS_MAX)
+        .max_header_size(HEADER_BYTES_MAX);
+    let service = TowerToHyperService::new(router);
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stopped(&mut stop) => break,
+            Some(_) = connections.join_next() => {}
+            accepted = accept(&listener, &places) => match accepted {
+                Ok((stream, place)) => {
+                    let connection = http.serve_connection(TokioIo::new(stream), service.clone());
+                    let connection = graceful.watch(connection);
+                    connections.spawn(async move {
+                        if let Err(error) = connection.await {
+                            tracing::debug!(%error, "an HTTP connection was broken off");
+                        }
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "an HTTP connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+        tracing::debug!(open = connections.len(), "HTTP requests were broken off");
+    }
+    connections.shutdown().await;
+}
+
+/// The next connection, once there is a place for it.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    // Updates are small and are wanted at once.
+    stream.set_nodelay(true)?;
+    Ok((stream, place))
+}

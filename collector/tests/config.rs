@@ -1,0 +1,111 @@
+//! The config as an operator meets it: the real program, its files, variables and flags.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use collector::config::{self, Config};
+use settings::Options;
+
+/// The program, with no variables but those of the test.
+fn collector(args: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_collector"));
+    command.env_clear().envs(variables.iter().copied()).args(args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn file(folder: &tempfile::TempDir, content: &str) -> String {
+    let path = folder.path().join("collector.yaml");
+    fs::write(&path, content).unwrap();
+    path.display().to_string()
+}
+
+fn repo(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+fn load(path: PathBuf) -> Config {
+    let options = Options { config: Some(path), ..Options::default() };
+    config::load(&options).unwrap().config
+}
+
+#[test]
+fn a_bad_config_is_refused_in_one_line_with_place_key_and_way_out() {
+    for (content, expected) in [
+        ("server:\n\tport: 1", ":2: not a valid config file: "),
+        ("http:\n  prot: 1", ":2: http.prot: unknown key; did you mean http.port?"),
+        ("server: {port: 99999}", ":1: server.port: 99999 is not a whole number from 0 to 65535"),
+        ("retention: {raw: 5 parsecs}", ":1: retention.raw: \"5 parsecs\" is no duration; write"),
+        ("retention: {raw: 1s}", ":1: retention.raw: 1s is out of range; choose 1h to 36500d"),
+        ("server: {host: \"0.0.0.0:8082\"}", ":1: server.host: \"0.0.0.0:8082\" is no address"),
+        ("database:\n  user: me", ":2: database.user: set without database.host; set the host"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(&folder, content);
+        let output = collector(&["check-config", "-c", &path], &[]);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let line = text(&output.stderr);
+        assert_eq!(line.lines().count(), 1, "{line}");
+        assert!(line.starts_with(&format!("collector: {path}{expected}")), "{line}");
+    }
+}
+
+#[test]
+fn no_error_and_no_output_shows_a_password() {
+    let url = "postgres://u:hunter2@db/netmon";
+    for (args, variable, value) in [
+        (["check-config"], "NETMON_COLLECTOR_DATABASE__URL", url),
+        (["check-config"], "NETMON_COLLECTOR_DATABASE", url),
+        (["check-config"], "NETMON_COLLECTOR_DATABASE__URL", "postgres://u:hunter2@db:x/netmon"),
+        (["check-config"], "NETMON_COLLECTOR_DATABASE__PASSWORD", "hunter2"),
+    ] {
+        let output = collector(&args, &[(variable, value)]);
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(!said.is_empty() && !said.contains("hunter2"), "{said}");
+    }
+    let path = repo("collector/tests/fixtures/old-tool.yaml");
+    assert!(!format!("{:?}", load(path)).contains("0123456"));
+}
+
+#[test]
+fn a_password_in_a_file_that_everybody_can_read_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "database: {url: \"postgres://u:hunter2@db/netmon\"}");
+    for (mode, warned) in [(0o644, true), (0o640, false)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let output = collector(&["check-config", "-c", &path], &[]);
+        assert!(output.status.success());
+        let warning =
+            format!("collector: warning: {path}: every user of this host can read database.url");
+        assert_eq!(text(&output.stderr).contains(&warning), warned, "{output:?}");
+    }
+}
+
+#[test]
+fn the_old_tools_file_loads_unchanged() {
+    let config = load(repo("collector/tests/fixtures/old-tool.yaml"));
+    assert_eq!((config.server.host.as_str(), config.server.port), ("0.0.0.0", 8082));
+    let mut expected = tokio_postgres::Config::new();
+    expected.host("localhost").port(5432).dbname("network_monitor").user("postgres");
+    // Digits are a password too, down to the first zero.
+    expected.password("0123456");
+    assert_eq!(config.database.postgres(), Ok(Some(expected)));
+}
+
+#[test]
+fn the_example_names_every_key_at_its_default() {
+    let path = repo("deploy/collector.yaml");
+    assert_eq!(load(path.clone()), Config::default());
+    let options = Options { config: Some(path.clone()), ..Options::default() };
+    let shown = config::load(&options).unwrap().to_yaml();
+    let written = fs::read_to_string(path).unwrap();
+    for line in shown.lines().filter(|line| line.ends_with("# default")) {
+        let key = line.split(':').next().unwrap();
+        assert!(written.lines().any(|line| line.starts_with(&format!("{key}:"))), "{line}");
+    }
+}

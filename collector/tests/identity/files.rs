@@ -1,0 +1,151 @@
+//! What is in the directory, and what happens when it is not as it should be.
+
+use std::path::PathBuf;
+
+use agent::identity::{Credentials, IdentityError as AgentError};
+use collector::identity::{Identity, IdentityError};
+use rustls::pki_types::UnixTime;
+
+use crate::support::*;
+
+fn reopen(dir: &tempfile::TempDir) -> Result<Identity, IdentityError> {
+    Identity::open(&dir.path().join("identity"), None, UnixTime::now())
+}
+
+#[test]
+fn secrets_are_for_their_owner_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let identity = open(dir.path());
+    identity.new_token(new_token(None), UnixTime::now()).unwrap();
+    let path = |name: &str| dir.path().join("identity").join(name);
+    assert_eq!(mode(&path("")), 0o700);
+    for name in ["ca.key", "server.pem", "reset.key"] {
+        assert_eq!(mode(&path(name)), 0o600, "{name}");
+    }
+    let tokens: Vec<PathBuf> =
+        std::fs::read_dir(path("tokens")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(tokens.len(), 1);
+    assert_eq!(mode(&tokens[0]), 0o600);
+}
+
+#[test]
+fn a_second_start_finds_the_same_ca() {
+    let dir = tempfile::tempdir().unwrap();
+    let fingerprint = |it: &Identity| it.new_token(new_token(None), UnixTime::now()).unwrap().ca;
+    assert_eq!(fingerprint(&open(dir.path())), fingerprint(&open(dir.path())));
+}
+
+#[test]
+fn several_that_start_at_once_make_one_ca() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_owned();
+    let starts: Vec<_> = (0..8)
+        .map(|_| {
+            let path = path.clone();
+            std::thread::spawn(move || {
+                open(&path).new_token(new_token(None), UnixTime::now()).unwrap().ca
+            })
+        })
+        .collect();
+    let mut seen: Vec<_> = starts.into_iter().map(|it| it.join().unwrap()).collect();
+    seen.dedup();
+    assert_eq!(seen.len(), 1);
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused_with_the_fix() {
+    for name in ["ca.key", "server.pem", "reset.key"] {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(dir.path()));
+        let path = dir.path().join("identity").join(name);
+        chmod(&path, 0o644);
+        let text = reopen(&dir).unwrap_err().to_string();
+        assert!(text.contains(&format!("chmod 600 {}", path.display())), "{text}");
+        chmod(&path, 0o600);
+        reopen(&dir).unwrap();
+    }
+}
+
+#[test]
+fn what_is_damaged_is_named() {
+    for name in ["ca.key", "ca.pem", "server.pem", "reset.key"] {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(dir.path()));
+        let path = dir.path().join("identity").join(name);
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        let text = reopen(&dir).unwrap_err().to_string();
+        assert!(text.contains(&path.display().to_string()), "{text}");
+    }
+}
+
+#[test]
+fn a_ca_whose_key_is_gone_is_not_replaced_silently() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    std::fs::remove_file(dir.path().join("identity/ca.key")).unwrap();
+    let text = reopen(&dir).unwrap_err().to_string();
+    assert!(text.contains("ca.key") && text.contains("backup"), "{text}");
+}
+
+#[tokio::test]
+async fn a_lost_certificate_of_the_ca_is_made_again_and_agents_go_on_trusting_it() {
+    let (mut collector, dir) = own_ca();
+    let host = tempfile::tempdir().unwrap();
+    let credentials = collector.enroll("web-1", host.path()).await;
+    std::fs::remove_file(dir.path().join("identity/ca.pem")).unwrap();
+    collector = Collector::start(reopen(&dir).unwrap());
+    let _connected = collector.connect(&credentials).await;
+    let (agent, _) = collector.next_agent().await;
+    assert_eq!(agent.client, client("web-1"));
+}
+
+#[tokio::test]
+async fn the_agent_names_what_is_missing_damaged_or_readable_by_others() {
+    let (collector, _dir) = own_ca();
+    let host = tempfile::tempdir().unwrap();
+    let load = || Credentials::load(host.path(), None, UnixTime::now());
+    let text = load().unwrap_err().to_string();
+    assert!(text.contains("isn't enrolled") && text.contains("agent enroll TOKEN"), "{text}");
+
+    collector.enroll("web-1", host.path()).await;
+    let key = host.path().join("key.pem");
+    chmod(&key, 0o640);
+    let text = load().unwrap_err().to_string();
+    assert!(text.contains(&format!("chmod 600 {}", key.display())), "{text}");
+    chmod(&key, 0o600);
+    load().unwrap();
+
+    // A key of another enrolment.
+    let other = tempfile::tempdir().unwrap();
+    collector.enroll("web-1", other.path()).await;
+    let own_key = std::fs::read(&key).unwrap();
+    std::fs::copy(other.path().join("key.pem"), &key).unwrap();
+    let error = load().unwrap_err();
+    assert!(matches!(error, AgentError::Unusable { .. }), "{error}");
+    assert!(error.to_string().contains("agent enroll TOKEN"), "{error}");
+    std::fs::write(&key, own_key).unwrap();
+
+    for name in ["ca.pem", "cert.pem", "key.pem"] {
+        let path = host.path().join(name);
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        let text = load().unwrap_err().to_string();
+        assert!(text.contains(&path.display().to_string()), "{text}");
+        std::fs::write(&path, whole).unwrap();
+    }
+    load().unwrap();
+}
+
+#[tokio::test]
+async fn enrolling_again_replaces_key_and_certificate() {
+    let (mut collector, _dir) = own_ca();
+    let host = tempfile::tempdir().unwrap();
+    collector.enroll("web-1", host.path()).await;
+    let first = std::fs::read(host.path().join("key.pem")).unwrap();
+    collector.enroll("web-1", host.path()).await;
+    assert_ne!(std::fs::read(host.path().join("key.pem")).unwrap(), first);
+    let loaded = Credentials::load(host.path(), None, UnixTime::now()).unwrap();
+    let _connected = collector.connect(&loaded).await;
+    let _ = collector.next_agent().await;
+}

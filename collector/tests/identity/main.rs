@@ -1,0 +1,9 @@
+//! Identity between real ends: the agent's against the collector's, over QUIC on the loopback.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod connections;
+mod enrolment;
+mod files;
+mod operator_pki;
+mod support;

@@ -1,0 +1,194 @@
+//! The operator's own PKI: a root, an intermediate, and certificates below that.
+
+use std::net::UdpSocket;
+use std::path::Path;
+
+use agent::identity::{Credentials, EnrollError};
+use collector::identity::{Identity, IdentityError};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, SanType,
+};
+use rustls::pki_types::UnixTime;
+use tempfile::TempDir;
+use wire::certificate::Facts;
+use wire::pem::{self, TlsFiles};
+
+use crate::support::*;
+
+struct OperatorPki {
+    dir: TempDir,
+    root: CertifiedIssuer<'static, KeyPair>,
+    intermediate: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl OperatorPki {
+    fn new() -> Self {
+        let ca = |name: &str| {
+            let mut params = CertificateParams::new(vec![]).unwrap();
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+            params
+        };
+        let root = CertifiedIssuer::self_signed(ca("root"), KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+        let intermediate = CertifiedIssuer::signed_by(ca("intermediate"), key, &root).unwrap();
+        Self { dir: tempfile::tempdir().unwrap(), root, intermediate }
+    }
+
+    /// A certificate and its files.
+    fn issue(&self, name: &str, sans: Vec<SanType>, usage: ExtendedKeyUsagePurpose) -> TlsFiles {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = sans;
+        params.extended_key_usages = vec![usage];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.intermediate).unwrap();
+        let file = |what: &str| self.dir.path().join(format!("{name}.{what}"));
+        let files = TlsFiles { ca: file("ca"), cert: file("cert"), key: file("key") };
+        std::fs::write(&files.ca, self.root.pem()).unwrap();
+        std::fs::write(&files.cert, certificate.pem() + &self.intermediate.pem()).unwrap();
+        wire::private_file::write(&files.key, key.serialize_pem().as_bytes()).unwrap();
+        files
+    }
+
+    fn server(&self) -> TlsFiles {
+        let san = SanType::IpAddress("127.0.0.1".parse().unwrap());
+        self.issue("server", vec![san], ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    fn client(&self, names: &[&str]) -> TlsFiles {
+        let sans = names.iter().map(|&name| SanType::DnsName(name.try_into().unwrap()));
+        self.issue("client", sans.collect(), ExtendedKeyUsagePurpose::ClientAuth)
+    }
+}
+
+fn identity(dir: &TempDir, files: &TlsFiles) -> Result<Identity, IdentityError> {
+    Identity::open(&dir.path().join("identity"), Some(files), UnixTime::now())
+}
+
+fn load(files: &TlsFiles) -> Credentials {
+    Credentials::load(Path::new("/nowhere"), Some(files), UnixTime::now()).unwrap()
+}
+
+#[tokio::test]
+async fn agent_and_collector_meet_by_the_operators_certificates() {
+    let (pki, dir) = (OperatorPki::new(), tempfile::tempdir().unwrap());
+    let mut collector = Collector::start(identity(&dir, &pki.server()).unwrap());
+    assert!(!dir.path().join("identity/ca.key").exists());
+    let credentials = load(&pki.client(&["web-1"]));
+    assert!(!credentials.renew_due(UnixTime::now()));
+    let _connected = collector.connect(&credentials).await;
+    let (agent, _) = collector.next_agent().await;
+    assert_eq!(agent.client, client("web-1"));
+}
+
+#[tokio::test]
+async fn a_certificate_that_does_not_say_one_client_id_is_refused() {
+    let (pki, dir) = (OperatorPki::new(), tempfile::tempdir().unwrap());
+    let mut collector = Collector::start(identity(&dir, &pki.server()).unwrap());
+    let files = pki.client(&["web-1", "web-2"]);
+    let error = Credentials::load(Path::new("/nowhere"), Some(&files), UnixTime::now());
+    let text = error.unwrap_err().to_string();
+    assert!(text.contains("client.cert") && text.contains("exactly one"), "{text}");
+
+    let before = rejects("bad_certificate");
+    let chain = pem::read_certificates(&files.cert).unwrap();
+    let tls = tls_client(&files.ca, Some((chain, pem::read_key(&files.key).unwrap())), wire::ALPN);
+    let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let connecting = endpoint.connect_with(quic_client(tls), collector.address, "127.0.0.1");
+    let reason = match connecting.unwrap().await {
+        Ok(connection) => closed(&connection).await,
+        Err(error) => agent::ship::control::close_reason(&error),
+    };
+    assert!(reason.contains("exactly one"), "{reason}");
+    assert!(matches!(collector.next().await, Seen::Refused(_)));
+    assert!(rejects("bad_certificate") > before);
+}
+
+#[tokio::test]
+async fn a_servers_certificate_makes_nobody_an_agent() {
+    let (pki, dir) = (OperatorPki::new(), tempfile::tempdir().unwrap());
+    let mut collector = Collector::start(identity(&dir, &pki.server()).unwrap());
+    let name = SanType::DnsName("web-1".try_into().unwrap());
+    let files = pki.issue("wrong", vec![name], ExtendedKeyUsagePurpose::ServerAuth);
+    let (_endpoint, connection) = collector.connect(&load(&files)).await;
+    let _reason = closed(&connection).await;
+    assert!(matches!(collector.next().await, Seen::Failed(_)));
+}
+
+#[tokio::test]
+async fn files_that_were_replaced_take_effect_on_new_connections() {
+    let (pki, dir) = (OperatorPki::new(), tempfile::tempdir().unwrap());
+    let files = pki.server();
+    let mut collector = Collector::start(identity(&dir, &files).unwrap());
+    let credentials = load(&pki.client(&["web-1"]));
+    let (_endpoint, old) = collector.connect(&credentials).await;
+    let _ = collector.next_agent().await;
+
+    let replaced = Facts::read(&pem::read_certificates(&pki.server().cert).unwrap()[0]).unwrap();
+    let config = collector.identity.server_config(UnixTime::now()).unwrap();
+    collector.endpoint.set_server_config(Some(config));
+    let (_endpoint, new) = collector.connect(&credentials).await;
+    let _ = collector.next_agent().await;
+    let chain = new.peer_identity().unwrap();
+    let chain = chain.downcast::<Vec<rustls::pki_types::CertificateDer<'static>>>().unwrap();
+    assert_eq!(Facts::read(&chain[0]).unwrap().serial, replaced.serial);
+    assert_eq!(old.close_reason(), None);
+
+    // What can't be used leaves what was set before.
+    std::fs::write(&files.cert, "damaged").unwrap();
+    let text = collector.identity.server_config(UnixTime::now()).unwrap_err().to_string();
+    assert!(text.contains("server.cert"), "{text}");
+    let _connected = collector.connect(&credentials).await;
+    let _ = collector.next_agent().await;
+}
+
+#[test]
+fn files_that_do_not_fit_or_can_be_read_by_others_are_named() {
+    let (pki, dir) = (OperatorPki::new(), tempfile::tempdir().unwrap());
+    let files = pki.server();
+    let other = pki.client(&["web-1"]);
+    let mixed = TlsFiles { key: other.key.clone(), ..files.clone() };
+    let text = identity(&dir, &mixed).unwrap_err().to_string();
+    assert!(text.contains("server.cert") && text.contains("client.key"), "{text}");
+
+    let absent = TlsFiles { ca: "/nowhere/ca.pem".into(), ..files.clone() };
+    let text = identity(&dir, &absent).unwrap_err().to_string();
+    assert!(text.contains("/nowhere/ca.pem"), "{text}");
+
+    chmod(&files.key, 0o644);
+    let text = identity(&dir, &files).unwrap_err().to_string();
+    assert!(text.contains(&format!("chmod 600 {}", files.key.display())), "{text}");
+}
+
+#[tokio::test]
+async fn tokens_are_not_for_this() {
+    let (pki, dir) = (OperatorPki::new(), tempfile::tempdir().unwrap());
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let collector = Collector::start_on(identity(&dir, &pki.server()).unwrap(), socket);
+    let text =
+        collector.identity.new_token(new_token(None), UnixTime::now()).unwrap_err().to_string();
+    assert!(text.contains("tls.ca"), "{text}");
+    // A token of another collector.
+    let (other, _other_dir) = own_ca();
+    let host = tempfile::tempdir().unwrap();
+    let enrolled = collector.enroll_with(&other.token(), "web-1", host.path()).await;
+    assert!(matches!(enrolled, Err(EnrollError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn a_revocation_refuses_certificates_that_began_before_it() {
+    let (pki, dir) = (OperatorPki::new(), tempfile::tempdir().unwrap());
+    let mut collector = Collector::start(identity(&dir, &pki.server()).unwrap());
+    let credentials = load(&pki.client(&["web-1"]));
+    let _connected = collector.connect(&credentials).await;
+    let (agent, _) = collector.next_agent().await;
+    collector.identity.revoke(&agent.client, UnixTime::now()).unwrap();
+    let later = std::time::Instant::now() + std::time::Duration::from_secs(2);
+    assert!(collector.identity.is_revoked(&agent, later));
+    let mut newer = agent.clone();
+    newer.validity.not_before =
+        UnixTime::since_unix_epoch(std::time::Duration::from_secs(UnixTime::now().as_secs() + 1));
+    assert!(!collector.identity.is_revoked(&newer, later));
+}

@@ -1,0 +1,287 @@
+//! The live table: counters, rates, what is shown and what disappears.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use collector::live::{ClientView, GONE_NS, Live, NicView, Totals};
+use proptest::prelude::*;
+use wire::frame::{Counts, Frame, Sample, flags};
+use wire::id::{ClientId, NicName};
+use wire::message::{Host, Inventory, Nic};
+
+const SECOND: u64 = 1_000_000_000;
+const START: u64 = 1_700_000_000 * SECOND;
+
+fn web1() -> ClientId {
+    ClientId::new("web-1").unwrap()
+}
+
+fn counts(bytes: u64, total: u64) -> Counts {
+    Counts {
+        bytes,
+        packets: bytes / 100,
+        total_bytes: total,
+        total_packets: total / 100,
+        peak_1ms_bytes: 50,
+        ..Counts::default()
+    }
+}
+
+/// Frame `seq` of a session, half a second long: 1000 bytes received, 100 sent, 1 packet dropped.
+fn frame(session: u64, seq: u64, start_ns: u64) -> Frame {
+    let sample = Sample {
+        nic: NicName::new("eth0").unwrap(),
+        start_ns,
+        interval_ns: SECOND / 2,
+        rx: counts(1000, 1000 * seq),
+        tx: counts(100, 100 * seq),
+        drops: 1,
+        ..Sample::default()
+    };
+    Frame { session, first_seq: seq, last_seq: seq, gap: 0, samples: vec![sample], mixes: vec![] }
+}
+
+fn connected() -> Live {
+    let live = Live::new();
+    live.on_connected(&web1(), "Web", &Host::default(), START);
+    live
+}
+
+fn client(live: &Live) -> ClientView {
+    live.client(&web1()).unwrap()
+}
+
+fn eth0(live: &Live) -> NicView {
+    client(live).nics.into_iter().find(|nic| nic.nic == "eth0").unwrap()
+}
+
+#[test]
+fn rates_come_from_the_newest_sample() {
+    let live = connected();
+    live.observe(&web1(), &frame(1, 2, START + SECOND), START + 2 * SECOND);
+    let mut late = frame(1, 1, START);
+    late.samples[0].rx.bytes = 7;
+    live.observe(&web1(), &late, START + 3 * SECOND);
+    let sample = eth0(&live).sample.unwrap();
+    assert_eq!(sample.time.to_string(), "2023-11-14T22:13:21Z");
+    assert!((sample.rx.bytes_per_second - 2000.0).abs() < 1e-9);
+    assert!((sample.rx.packets_per_second - 20.0).abs() < 1e-9);
+    assert_eq!(sample.rx.mean_packet_bytes, Some(100.0));
+    assert_eq!(sample.rx.peak_1ms_bytes_per_second, 50_000);
+}
+
+#[test]
+fn of_several_intervals_in_a_frame_the_last_one_shows() {
+    let live = connected();
+    let mut report = frame(1, 1, START);
+    report.samples.push(frame(1, 1, START + SECOND).samples[0]);
+    report.samples.insert(0, frame(1, 1, START + SECOND / 2).samples[0]);
+    live.observe(&web1(), &report, START + 2 * SECOND);
+    assert_eq!(eth0(&live).sample.unwrap().time.0, START + SECOND);
+    assert_eq!(eth0(&live).drops_total, 3);
+}
+
+#[test]
+fn a_nic_without_packets_has_no_mean_size() {
+    let live = connected();
+    let mut idle = frame(1, 1, START);
+    idle.samples[0].rx = Counts::default();
+    live.observe(&web1(), &idle, START);
+    let sample = eth0(&live).sample.unwrap();
+    assert_eq!(sample.rx.mean_packet_bytes, None);
+    assert!(sample.rx.bytes_per_second.abs() < f64::EPSILON);
+}
+
+#[test]
+fn backlog_of_an_earlier_session_counts_but_does_not_show() {
+    let live = connected();
+    live.observe(&web1(), &frame(1, 1, START), START);
+    live.observe(&web1(), &frame(2, 1, START + 10 * SECOND), START + 11 * SECOND);
+    live.observe(&web1(), &frame(1, 9, START + 4 * SECOND), START + 11 * SECOND);
+    assert_eq!(eth0(&live).sample.unwrap().time.0, START + 10 * SECOND);
+    assert_eq!(eth0(&live).total.rx.bytes, 9000 + 1000);
+}
+
+#[test]
+fn a_new_session_shows_though_its_clock_was_set_back() {
+    let live = connected();
+    live.observe(&web1(), &frame(1, 1, START), START);
+    let hour = 3600 * SECOND;
+    live.observe(&web1(), &frame(2, 1, START - hour / 100), START + 10 * SECOND);
+    assert_eq!(eth0(&live).sample.unwrap().time.0, START - hour / 100);
+}
+
+#[test]
+fn a_client_with_two_connections_is_up_until_both_are_gone() {
+    let live = connected();
+    live.on_connected(&web1(), "Web", &Host::default(), START);
+    live.on_disconnected(&web1(), START);
+    assert!(client(&live).up);
+    live.on_disconnected(&web1(), START);
+    assert!(!client(&live).up);
+    live.on_disconnected(&web1(), START);
+    live.on_connected(&web1(), "Web", &Host::default(), START);
+    assert!(client(&live).up);
+}
+
+#[test]
+fn a_client_gone_for_five_minutes_disappears_and_its_counters_go_on_if_it_returns() {
+    let live = connected();
+    live.observe(&web1(), &frame(1, 5, START), START);
+    live.on_disconnected(&web1(), START);
+    live.expire(START + GONE_NS);
+    assert_eq!(live.snapshot().len(), 1);
+    live.expire(START + GONE_NS + 1);
+    assert!(live.snapshot().is_empty());
+    assert_eq!(live.client(&web1()), None);
+    let back = START + 2 * GONE_NS;
+    live.on_connected(&web1(), "Web", &Host::default(), back);
+    live.observe(&web1(), &frame(2, 1, back), back);
+    assert_eq!(eth0(&live).total.rx.bytes, 6000);
+}
+
+#[test]
+fn a_connected_client_stays_however_silent_it_is() {
+    let live = connected();
+    live.expire(START + 10 * GONE_NS);
+    assert!(client(&live).up);
+}
+
+#[test]
+fn the_inventory_says_what_a_nic_is() {
+    let live = connected();
+    let nic = Nic {
+        name: NicName::new("eth0").unwrap(),
+        kind: "physical".into(),
+        speed_bits: 10_000_000_000,
+        up: true,
+        ..Nic::default()
+    };
+    live.on_inventory(&web1(), &Inventory { nics: vec![nic.clone()] });
+    let shown = eth0(&live);
+    assert_eq!((shown.kind.as_str(), shown.up, shown.stacked), ("physical", true, false));
+    assert_eq!(shown.sample, None);
+    live.on_inventory(&web1(), &Inventory { nics: vec![Nic { up: false, ..nic }] });
+    assert!(!eth0(&live).up);
+}
+
+#[test]
+fn a_nic_that_was_removed_disappears_after_five_minutes() {
+    let live = connected();
+    let nic = Nic { name: NicName::new("eth0").unwrap(), up: true, ..Nic::default() };
+    live.on_inventory(&web1(), &Inventory { nics: vec![nic] });
+    live.observe(&web1(), &frame(1, 1, START), START);
+    live.expire(START + 10 * GONE_NS);
+    assert!(eth0(&live).up, "listed");
+    live.observe(&web1(), &frame(1, 2, START + 10 * GONE_NS), START + 10 * GONE_NS);
+    live.on_inventory(&web1(), &Inventory::default());
+    live.expire(START + 11 * GONE_NS);
+    assert!(!eth0(&live).up);
+    live.expire(START + 11 * GONE_NS + 1);
+    assert!(client(&live).nics.is_empty());
+    // Its backlog doesn't bring it back.
+    let later = START + 20 * GONE_NS;
+    live.observe(&web1(), &frame(1, 3, START), later);
+    assert!(client(&live).nics.is_empty());
+}
+
+#[test]
+fn a_sample_may_say_that_its_nic_is_stacked() {
+    let live = connected();
+    let mut stacked = frame(1, 1, START);
+    stacked.samples[0].flags = flags::STACKED | flags::PARTIAL;
+    live.observe(&web1(), &stacked, START);
+    assert!(eth0(&live).stacked);
+    assert_eq!(eth0(&live).sample.unwrap().flags, ["stacked", "partial"]);
+}
+
+#[test]
+fn a_subscriber_gets_what_changed_once_and_what_is_gone() {
+    let live = connected();
+    let mut updates = live.subscribe();
+    live.publish(START);
+    let update: serde_json::Value = serde_json::from_slice(&updates.try_recv().unwrap()).unwrap();
+    assert_eq!(update["clients"][0]["client"], "web-1");
+    live.publish(START);
+    assert!(updates.try_recv().is_err(), "nothing changed");
+    live.on_disconnected(&web1(), START);
+    live.expire(START + GONE_NS + 1);
+    live.publish(START + GONE_NS + 1);
+    let update: serde_json::Value = serde_json::from_slice(&updates.try_recv().unwrap()).unwrap();
+    assert_eq!(update["gone"], serde_json::json!(["web-1"]));
+}
+
+#[test]
+fn a_slow_subscriber_loses_updates_and_holds_nobody_up() {
+    let live = connected();
+    let mut slow = live.subscribe();
+    for seq in 1..1000 {
+        live.observe(&web1(), &frame(1, seq, START + seq), START);
+        live.publish(START);
+    }
+    assert!(matches!(slow.try_recv(), Err(tokio::sync::broadcast::error::TryRecvError::Lagged(_))));
+}
+
+/// The frames of a run of an agent.
+fn session(session: u64, frames: u64) -> impl Iterator<Item = Frame> {
+    (1..=frames).map(move |seq| frame(session, seq, START + session * SECOND + seq))
+}
+
+#[test]
+fn counters_go_on_after_a_restart_of_the_collector() {
+    let before = connected();
+    before.observe(&web1(), &frame(1, 5, START), START);
+    before.observe(&web1(), &frame(2, 1, START + SECOND), START + SECOND);
+    let saved = before.save().unwrap();
+    // This one the saved state knows nothing of.
+    before.observe(&web1(), &frame(2, 2, START + 2 * SECOND), START + 2 * SECOND);
+
+    let live = Live::new();
+    let now = START + GONE_NS / 2;
+    live.restore(&saved, now).unwrap();
+    live.expire(now);
+    assert!(live.snapshot().is_empty(), "not connected yet");
+    live.on_connected(&web1(), "Web", &Host::default(), now);
+    live.observe(&web1(), &frame(2, 2, START + 2 * SECOND), now);
+    live.observe(&web1(), &frame(1, 5, START), now);
+    assert_eq!(eth0(&live).total.rx.bytes, 5000 + 2000);
+    assert_eq!(eth0(&live).drops_total, 3);
+    assert!(live.restore(b"{", now).is_err());
+}
+
+proptest! {
+    #[test]
+    fn counters_only_grow_and_end_at_the_truth_however_frames_arrive(
+        lengths in prop::collection::vec(1_u64..20, 1..5),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 0..200),
+        gone in any::<prop::sample::Index>(),
+    ) {
+        let frames: Vec<Frame> =
+            (1..).zip(&lengths).flat_map(|(id, &length)| session(id, length)).collect();
+        // Any of them, again and again, and in the end each at least once.
+        let mut arrivals: Vec<&Frame> = order.iter().map(|index| index.get(&frames)).collect();
+        arrivals.extend(&frames);
+        let live = connected();
+        let nic = Nic { name: NicName::new("eth0").unwrap(), ..Nic::default() };
+        live.on_inventory(&web1(), &Inventory { nics: vec![nic] });
+        let gone = gone.index(arrivals.len());
+        let mut before = (Totals::default(), 0);
+        for (index, frame) in arrivals.into_iter().enumerate() {
+            if index == gone {
+                live.on_disconnected(&web1(), START);
+                live.expire(START + GONE_NS + 1);
+                live.on_connected(&web1(), "Web", &Host::default(), START);
+            }
+            live.observe(&web1(), frame, START);
+            let shown = eth0(&live);
+            for (now, then) in [(shown.total.rx, before.0.rx), (shown.total.tx, before.0.tx)] {
+                prop_assert!(now.bytes >= then.bytes && now.packets >= then.packets);
+            }
+            prop_assert!(shown.drops_total >= before.1);
+            before = (shown.total, shown.drops_total);
+        }
+        let frames: u64 = lengths.iter().sum();
+        prop_assert_eq!(before.0.rx.bytes, 1000 * frames);
+        prop_assert_eq!(before.0.rx.packets, 10 * frames);
+        prop_assert_eq!(before.0.tx.bytes, 100 * frames);
+        prop_assert_eq!(before.1, frames, "drops count once");
+    }
+}

@@ -1,0 +1,135 @@
+//! A small HTTP client: requests as they are written, answers as they come.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Longest wait for anything.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What was answered.
+pub struct Answer {
+    pub status: u16,
+    head: String,
+    pub body: String,
+}
+
+impl Answer {
+    /// The value of a header, by its name in small letters.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(found, _)| *found == name).map(|(_, value)| value)
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+/// Asks for a path.
+pub async fn get(address: &str, path: &str) -> Answer {
+    send(address, &format!("GET {path} HTTP/1.1\r\nHost: localhost")).await
+}
+
+/// Sends a request without body on a connection of its own.
+pub async fn send(address: &str, head: &str) -> Answer {
+    let mut connection = Connection::connect(address).await;
+    connection.write(&format!("{head}\r\nConnection: close\r\n\r\n")).await;
+    let answer = connection.rest().await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, head: head.to_owned(), body: body.to_owned() }
+}
+
+/// An open connection.
+pub struct Connection {
+    stream: TcpStream,
+    /// The head of the answer.
+    pub head: String,
+    /// Received and not yet looked at: of a body in chunks, what the chunks hold.
+    body: String,
+    /// Received and not yet taken apart.
+    raw: Vec<u8>,
+}
+
+impl Connection {
+    pub async fn connect(address: &str) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        Self { stream, head: String::new(), body: String::new(), raw: Vec::new() }
+    }
+
+    /// Asks for a path and reads the head of the answer.
+    pub async fn open(address: &str, path: &str) -> Self {
+        let mut connection = Self::connect(address).await;
+        connection.write(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
+        connection.head = connection.raw_until(b"\r\n\r\n").await;
+        connection
+    }
+
+    pub async fn write(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// Everything up to the end of the connection.
+    pub async fn rest(&mut self) -> String {
+        let mut bytes = std::mem::take(&mut self.raw);
+        // A server that refuses early may reset the connection after its answer.
+        let _reset = timeout(PATIENCE, self.stream.read_to_end(&mut bytes)).await.unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    /// The next event of a stream and its data.
+    pub async fn event(&mut self) -> (String, Value) {
+        loop {
+            let text = self.block().await;
+            let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+            if let (Some(event), Some(data)) = (field("event: "), field("data: ")) {
+                assert_eq!(text.lines().count(), 2, "an event and its data: {text}");
+                return (event.to_owned(), serde_json::from_str(data).unwrap());
+            }
+        }
+    }
+
+    /// What comes before the next empty line of a body in chunks.
+    async fn block(&mut self) -> String {
+        loop {
+            if let Some((block, rest)) = self.body.split_once("\n\n") {
+                let (block, rest) = (block.to_owned(), rest.to_owned());
+                self.body = rest;
+                return block;
+            }
+            let size = self.raw_until(b"\r\n").await;
+            let size = usize::from_str_radix(size.trim_end(), 16).unwrap();
+            let mut chunk = self.raw_bytes(size + 2).await;
+            chunk.truncate(size);
+            self.body.push_str(&String::from_utf8(chunk).unwrap());
+        }
+    }
+
+    async fn raw_until(&mut self, end: &[u8]) -> String {
+        loop {
+            let found = self.raw.windows(end.len()).position(|window| window == end);
+            if let Some(position) = found {
+                let bytes = self.raw_bytes(position + end.len()).await;
+                return String::from_utf8(bytes).unwrap();
+            }
+            self.read().await;
+        }
+    }
+
+    async fn raw_bytes(&mut self, count: usize) -> Vec<u8> {
+        while self.raw.len() < count {
+            self.read().await;
+        }
+        let rest = self.raw.split_off(count);
+        std::mem::replace(&mut self.raw, rest)
+    }
+
+    async fn read(&mut self) {
+        let read = timeout(PATIENCE, self.stream.read_buf(&mut self.raw)).await.unwrap().unwrap();
+        assert!(read > 0, "the connection has ended");
+    }
+}

@@ -1,0 +1,91 @@
+//! A store that only remembers what it was asked, and can be switched off.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use collector::store::StoreError;
+use collector::store::query::{Client, Point, PointCounts, Query, Resolution, Series, SeriesRange};
+use wire::frame::flags;
+use wire::id::NicName;
+use wire::message::{Host, Nic};
+
+use super::super::NOON;
+
+/// Two clients; one of them has a NIC with one point, half a second after [`NOON`].
+#[derive(Debug, Default)]
+pub struct Memory {
+    failing: AtomicBool,
+    asked: Mutex<Option<SeriesRange>>,
+}
+
+impl Memory {
+    /// From now on nothing works.
+    pub fn fail(&self) {
+        self.failing.store(true, Ordering::Relaxed);
+    }
+
+    /// The series asked for last.
+    pub fn asked(&self) -> SeriesRange {
+        self.asked.lock().unwrap().clone().unwrap()
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if self.failing.load(Ordering::Relaxed) {
+            let (location, reason) = ("memory".into(), "switched off".into());
+            return Err(StoreError::Failed { location, reason });
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Query for Memory {
+    async fn clients(&self) -> Result<Vec<Client>, StoreError> {
+        self.check()?;
+        let nic = Nic {
+            name: NicName::new("eth0").unwrap(),
+            mac: [2, 0, 0, 0, 0, 10],
+            speed_bits: 10_000_000_000,
+            ..Nic::default()
+        };
+        let client = |client: &str, nics| Client {
+            client: client.into(),
+            alias: String::new(),
+            created_ns: NOON,
+            last_seen_ns: NOON,
+            host: Host::default(),
+            clock_offset_ns: None,
+            nics,
+        };
+        Ok(vec![client("db-1", vec![]), client("web-1", vec![nic])])
+    }
+
+    async fn series(&self, range: &SeriesRange) -> Result<Series, StoreError> {
+        self.check()?;
+        *self.asked.lock().unwrap() = Some(range.clone());
+        let counts = PointCounts {
+            bytes: 1,
+            packets: 2,
+            captured: 3,
+            peak_1ms_bytes: 4,
+            peak_10ms_bytes: 5,
+        };
+        let point = Point {
+            start_ns: NOON + 500_000_000,
+            interval_ns: 500_000_000,
+            rx: counts,
+            tx: counts,
+            drops: 6,
+            flags: flags::STACKED,
+        };
+        let known = (range.client.as_str(), range.nic.as_str()) == ("web-1", "eth0");
+        let within = (range.from_ns..range.to_ns).contains(&point.start_ns);
+        let points = if known && within { vec![point] } else { vec![] };
+        Ok(Series { resolution: Resolution::Raw, points })
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.check()
+    }
+}

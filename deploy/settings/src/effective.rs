@@ -1,0 +1,77 @@
+//! The effective config as YAML, each value with its source.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use figment::value::{Dict, Value};
+
+use crate::layers::{Loaded, Settings};
+
+/// Prints the config on the standard output, and `notes` and its warnings on the standard error.
+///
+/// # Errors
+/// Nobody takes the output.
+pub fn print_config<S: Settings>(
+    program: &str,
+    loaded: &Loaded<S>,
+    notes: impl IntoIterator<Item = String>,
+) -> io::Result<()> {
+    io::stdout().write_all(loaded.to_yaml().as_bytes())?;
+    for warning in loaded.warnings.iter().cloned().chain(notes) {
+        eprintln!("{program}: warning: {warning}");
+    }
+    Ok(())
+}
+
+impl<S: Settings> Loaded<S> {
+    /// The config as YAML that reads back as the same one, each value with a comment that names
+    /// its source. Secrets are masked.
+    #[must_use]
+    pub fn to_yaml(&self) -> String {
+        let tree = Value::serialize(&self.config).ok().and_then(Value::into_dict);
+        let mut yaml = String::new();
+        self.write_section(&mut yaml, &tree.unwrap_or_default(), "", "");
+        yaml
+    }
+
+    fn write_section(&self, yaml: &mut String, section: &Dict, path: &str, indent: &str) {
+        for (key, value) in section {
+            let path = format!("{path}{key}");
+            // Writing to a string can't fail.
+            let _ = match value {
+                Value::Dict(_, below) => {
+                    let _ = writeln!(yaml, "{indent}{key}:");
+                    self.write_section(yaml, below, &format!("{path}."), &format!("{indent}  "));
+                    Ok(())
+                }
+                leaf => writeln!(yaml, "{indent}{key}: {}  # {}", text(leaf), self.source(&path)),
+            };
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(_, text) => scalar(text),
+        Value::Array(_, entries) => {
+            format!("[{}]", entries.iter().map(text).collect::<Vec<_>>().join(", "))
+        }
+        Value::Num(_, number) => number
+            .to_u128_lossy()
+            .map_or_else(|| scalar(&format!("{number:?}")), |number| number.to_string()),
+        Value::Bool(_, flag) => flag.to_string(),
+        _ => "null".to_owned(),
+    }
+}
+
+/// A text as a YAML scalar, quoted (as in JSON) unless it is plain beyond doubt.
+fn scalar(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-".contains(&b);
+    let null = text.eq_ignore_ascii_case("null");
+    let marked = text.is_empty() || text.starts_with(['-', '.']);
+    if !null && !marked && text.split(' ').all(|word| !word.is_empty() && word.bytes().all(plain)) {
+        text.to_owned()
+    } else {
+        serde_json::Value::from(text).to_string()
+    }
+}

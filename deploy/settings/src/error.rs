@@ -1,0 +1,169 @@
+//! What is wrong with a config, in one line: place, key, value and the way out.
+
+use std::fmt::Display;
+use std::io;
+use std::ops::RangeInclusive;
+
+use figment::error::{Actual, Kind};
+
+/// Why a config is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("{file}: {error}; {}", readable_again(error))]
+    Unreadable {
+        /// Its path.
+        file: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The file is no YAML document of keys and values.
+    #[error("{place}: not a valid config file: {why}")]
+    Syntax {
+        /// File and line.
+        place: String,
+        /// What is wrong there.
+        why: String,
+    },
+    /// A key is unknown, or its value can't be.
+    #[error("{place}: {key}: {why}")]
+    Key {
+        /// File and line, variable or flag.
+        place: String,
+        /// The key, written with dots.
+        key: String,
+        /// What is wrong with it and the way out.
+        why: String,
+    },
+}
+
+fn readable_again(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "name an existing file with -c",
+        io::ErrorKind::IsADirectory => "name the file in it with -c",
+        io::ErrorKind::PermissionDenied => "let this user read it, or run as one who may",
+        io::ErrorKind::InvalidData => "save it as UTF-8",
+        _ => "name another file with -c",
+    }
+}
+
+/// A value that its type allows but that can't be: the key, and why with the way out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {why}")]
+pub struct Problem {
+    /// The key, written with dots.
+    pub key: &'static str,
+    /// What is wrong with its value and the way out.
+    pub why: String,
+}
+
+impl Problem {
+    /// A problem with a key.
+    #[must_use]
+    pub fn new(key: &'static str, why: impl Into<String>) -> Self {
+        Self { key, why: why.into() }
+    }
+
+    /// Fails with `why` unless a rule is kept.
+    ///
+    /// # Errors
+    /// The rule is not kept.
+    pub fn unless(kept: bool, key: &'static str, why: impl FnOnce() -> String) -> Result<(), Self> {
+        if kept { Ok(()) } else { Err(Self::new(key, why())) }
+    }
+
+    /// Fails unless a value lies in its range.
+    ///
+    /// # Errors
+    /// It doesn't.
+    pub fn unless_within<T: PartialOrd + Display>(
+        key: &'static str,
+        value: &T,
+        range: &RangeInclusive<T>,
+    ) -> Result<(), Self> {
+        Self::unless(range.contains(value), key, || {
+            format!("{value} is out of range; choose {} to {}", range.start(), range.end())
+        })
+    }
+}
+
+/// Says what serde found wrong, for one who knows neither serde nor Rust. `known` are all keys.
+pub fn explain(key: &str, kind: &Kind, known: &[String]) -> String {
+    match kind {
+        Kind::UnknownField(_, siblings) => match nearest(key, known) {
+            Some(nearest) => format!("unknown key; did you mean {nearest}?"),
+            None => format!("unknown key; known here: {}", siblings.join(", ")),
+        },
+        Kind::InvalidType(value, expected) | Kind::InvalidValue(value, expected) => {
+            format!("{} is not {}", shown(value), plain(expected))
+        }
+        Kind::UnknownVariant(value, variants) => {
+            format!("{value:?} is unknown; choose one of {}", variants.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The known key that a misspelt or misplaced one most likely means.
+fn nearest<'a>(key: &str, known: &'a [String]) -> Option<&'a String> {
+    let leaf = last_part(key);
+    let distance = |other: &String| {
+        let misspelt = strsim::osa_distance(key, other);
+        let misplaced = strsim::osa_distance(leaf, last_part(other)) + 1;
+        misspelt.min(misplaced)
+    };
+    let nearest = known.iter().map(|other| (distance(other), other)).min()?;
+    (nearest.0 <= 1 + leaf.len() / 4).then_some(nearest.1)
+}
+
+fn last_part(key: &str) -> &str {
+    key.rsplit('.').next().unwrap_or(key)
+}
+
+fn shown(value: &Actual) -> String {
+    match value {
+        Actual::Str(text) => format!("{text:?}"),
+        Actual::Unsigned(number) => number.to_string(),
+        Actual::Signed(number) => number.to_string(),
+        Actual::Float(number) => number.to_string(),
+        Actual::Map => "a section".to_owned(),
+        Actual::Seq => "a list".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn plain(expected: &str) -> String {
+    match expected {
+        "u16" => format!("a whole number from 0 to {}", u16::MAX),
+        "u32" => format!("a whole number from 0 to {}", u32::MAX),
+        "usize" | "u64" => "a whole number from 0".to_owned(),
+        "a boolean" => "true or false".to_owned(),
+        "a string" | "path string" => "one text".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known() -> Vec<String> {
+        let keys = ["server", "server.host", "server.port", "monitor", "monitor.sample_interval"];
+        keys.map(str::to_owned).to_vec()
+    }
+
+    #[test]
+    fn a_misspelt_or_misplaced_key_gets_the_nearest_known_one() {
+        for (key, meant) in [
+            ("monitor.sample_intervall", Some("monitor.sample_interval")),
+            ("server.prot", Some("server.port")),
+            ("montior", Some("monitor")),
+            ("sample_interval", Some("monitor.sample_interval")),
+            ("client.host", Some("server.host")),
+            ("colour", None),
+        ] {
+            let known = known();
+            assert_eq!(nearest(key, &known).map(String::as_str), meant, "{key}");
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! The layers of a config: built-in defaults < what the program found out < file < environment <
+//! flags.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use figment::error::Error as FigmentError;
+use figment::util::nest;
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{ConfigError, Problem, explain};
+use crate::yaml;
+
+/// Where the values come from that nobody set.
+pub const DEFAULT: &str = "default";
+
+/// A program that is configured.
+#[derive(Debug, Clone, Copy)]
+pub struct Program {
+    /// Its name, which starts each of its error lines.
+    pub name: &'static str,
+    /// What the names of its environment variables start with.
+    pub env_prefix: &'static str,
+    /// The file that is read if it exists and no other is named.
+    pub default_file: &'static str,
+}
+
+/// A typed config. Its `Default` holds the built-in defaults and all keys there are.
+pub trait Settings: Default + Serialize + DeserializeOwned {
+    /// Checks what the types don't say, and settles defaults that depend on other keys. `given`
+    /// tells whether somebody set a key.
+    ///
+    /// # Errors
+    /// The first value that can't be.
+    fn check(&mut self, given: &dyn Fn(&str) -> bool) -> Result<(), Problem>;
+
+    /// The keys that hold a secret now: a file that sets one should not be world-readable.
+    fn secrets(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// The files that hold nothing but a secret, by key: none should be world-readable.
+    fn secret_files(&self) -> Vec<(&'static str, &Path)> {
+        Vec::new()
+    }
+}
+
+/// One value and who gave it: a flag's, or one the program found out.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// Who gave it, for example `--log-level`.
+    pub origin: &'static str,
+    /// The key, written with dots.
+    pub key: &'static str,
+    /// The value as text.
+    pub value: String,
+}
+
+/// A config, and where each value came from.
+#[derive(Debug)]
+pub struct Loaded<S> {
+    /// The config.
+    pub config: S,
+    /// What the operator should know though it stops nothing.
+    pub warnings: Vec<String>,
+    sources: Sources,
+}
+
+impl<S> Loaded<S> {
+    /// Where the value of a key came from: file and line, variable, flag or `default`.
+    #[must_use]
+    pub fn source(&self, key: &str) -> String {
+        self.sources.place(key)
+    }
+
+    /// The error for a value that is refused later, for what one command needs.
+    #[must_use]
+    pub fn refuse(&self, problem: Problem) -> ConfigError {
+        self.sources.refuse(problem)
+    }
+}
+
+/// Reads all layers. `found` lies right over the defaults, `flags` over everything.
+///
+/// # Errors
+/// The file can't be read, or the first key or value that is refused.
+pub fn load<S: Settings>(
+    program: &Program,
+    file: Option<&Path>,
+    found: &[Given],
+    flags: &[Given],
+) -> Result<Loaded<S>, ConfigError> {
+    let defaults = defaults::<S>();
+    let known = keys(&defaults);
+    let path = file.unwrap_or_else(|| Path::new(program.default_file));
+    let mut sources = Sources::new(defaults.clone(), path);
+    sources.add_given(found);
+    sources.add_file(file.is_some())?;
+    sources.add_environment(program);
+    sources.add_given(flags);
+    sources.check_sections(&defaults, "")?;
+    let mut config: S =
+        sources.figment.extract_lossy().map_err(|error| sources.explain(error, &known))?;
+    let given = |key: &str| sources.origin(key) != DEFAULT;
+    config.check(&given).map_err(|problem| sources.refuse(problem))?;
+    let warnings = sources.exposed(&config.secrets(), &config.secret_files());
+    Ok(Loaded { config, warnings, sources })
+}
+
+fn defaults<S: Settings>() -> Dict {
+    Value::serialize(S::default()).ok().and_then(Value::into_dict).unwrap_or_default()
+}
+
+/// All sections and keys of a tree, written with dots.
+fn keys(tree: &Dict) -> Vec<String> {
+    let nested = tree.iter().flat_map(|(key, value)| {
+        let below = value.as_dict().map(keys).unwrap_or_default();
+        let below = below.into_iter().map(move |below| format!("{key}.{below}"));
+        std::iter::once(key.clone()).chain(below)
+    });
+    nested.collect()
+}
+
+/// One layer: a tree, and who says so.
+struct Layer {
+    origin: String,
+    tree: Dict,
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.origin.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, FigmentError> {
+        Ok(Profile::Default.collect(self.tree.clone()))
+    }
+}
+
+/// All layers over each other, and the lines of the file's keys.
+#[derive(Debug)]
+struct Sources {
+    figment: Figment,
+    /// The file that is read, or would be.
+    file: PathBuf,
+    lines: BTreeMap<String, u64>,
+}
+
+impl Sources {
+    fn new(defaults: Dict, file: &Path) -> Self {
+        let layer = Layer { origin: DEFAULT.to_owned(), tree: defaults };
+        Self { figment: Figment::from(layer), file: file.to_owned(), lines: BTreeMap::new() }
+    }
+
+    fn add(&mut self, origin: String, tree: Dict) {
+        self.figment = std::mem::take(&mut self.figment).merge(Layer { origin, tree });
+    }
+
+    fn add_value(&mut self, origin: String, key: &str, value: String) {
+        self.add(origin, nest(key, Value::from(value)).into_dict().unwrap_or_default());
+    }
+
+    fn add_given(&mut self, given: &[Given]) {
+        for Given { origin, key, value } in given {
+            self.add_value((*origin).to_owned(), key, value.clone());
+        }
+    }
+
+    /// Reads the file, which may be missing unless somebody named it.
+    fn add_file(&mut self, named: bool) -> Result<(), ConfigError> {
+        match yaml::read(&self.file) {
+            Err(ConfigError::Unreadable { error, .. })
+                if !named && error.kind() == ErrorKind::NotFound => {}
+            document => {
+                let document = document?;
+                self.add(self.file.display().to_string(), document.tree);
+                self.lines = document.lines;
+            }
+        }
+        Ok(())
+    }
+
+    /// `RUST_LOG` is another name of the variable for `log.level`.
+    fn add_environment(&mut self, program: &Program) {
+        let variables = env::vars_os().map(|(name, value)| {
+            (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+        });
+        // An empty variable counts as none, like a key without value in the file.
+        let variables: BTreeMap<_, _> = variables.filter(|(_, value)| !value.is_empty()).collect();
+        if let Some(level) = variables.get("RUST_LOG") {
+            self.add_value("RUST_LOG".to_owned(), "log.level", level.clone());
+        }
+        for (name, value) in variables {
+            if let Some(key) = name.strip_prefix(program.env_prefix) {
+                let key = key.to_lowercase().replace("__", ".");
+                self.add_value(name, &key, value);
+            }
+        }
+    }
+
+    /// Refuses a value or list where a section is expected: serde would take a list for one.
+    /// The value is not shown, for it may be a whole database.url.
+    fn check_sections(&self, section: &Dict, path: &str) -> Result<(), ConfigError> {
+        for (key, value) in section {
+            let Some(below) = value.as_dict() else { continue };
+            let key = format!("{path}{key}");
+            if self.figment.find_value(&key).is_ok_and(|value| value.as_dict().is_none()) {
+                let below = below.keys().cloned().collect::<Vec<_>>().join(", ");
+                let why = format!("a section, not a value; its keys are {below}");
+                return Err(ConfigError::Key { place: self.place(&key), key, why });
+            }
+            self.check_sections(below, &format!("{key}."))?;
+        }
+        Ok(())
+    }
+
+    /// Who gave the value of a key.
+    fn origin(&self, key: &str) -> &str {
+        self.figment.find_metadata(key).map_or(DEFAULT, |metadata| &metadata.name)
+    }
+
+    fn place(&self, key: &str) -> String {
+        self.place_of(self.origin(key), key)
+    }
+
+    /// Where an origin gave a key: with the line if it is the file.
+    fn place_of(&self, origin: &str, key: &str) -> String {
+        let line = if self.is_file(origin) { self.line(key) } else { None };
+        yaml::at(origin, line)
+    }
+
+    fn is_file(&self, origin: &str) -> bool {
+        self.file.display().to_string() == origin
+    }
+
+    /// The line of a key; an entry of a list has that of the list.
+    fn line(&self, key: &str) -> Option<u64> {
+        let parent = || self.line(key.rsplit_once('.')?.0);
+        self.lines.get(key).copied().or_else(parent)
+    }
+
+    /// What nobody set has no place but the file where it belongs.
+    fn refuse(&self, Problem { key, why }: Problem) -> ConfigError {
+        let unset = self.origin(key) == DEFAULT;
+        let place = if unset { self.file.display().to_string() } else { self.place(key) };
+        ConfigError::Key { place, key: key.to_owned(), why }
+    }
+
+    fn explain(&self, error: FigmentError, known: &[String]) -> ConfigError {
+        let key = error.path.join(".");
+        let origin = error.metadata.as_ref().map_or(DEFAULT, |metadata| &metadata.name);
+        let why = explain(&key, &error.kind, known);
+        ConfigError::Key { place: self.place_of(origin, &key), key, why }
+    }
+
+    /// A warning for each secret that every user of the host can read.
+    fn exposed(&self, secrets: &[&str], secret_files: &[(&str, &Path)]) -> Vec<String> {
+        let inside = secrets.iter().filter(|key| self.is_file(self.origin(key)));
+        let inside = inside.map(|key| (*key, self.file.as_path()));
+        let exposed = inside.chain(secret_files.iter().copied());
+        let exposed = exposed.filter(|(_, file)| world_readable(file));
+        let warning = |(key, file): (&str, &Path)| {
+            let file = file.display();
+            format!("{file}: every user of this host can read {key}; run `chmod 640 {file}`")
+        };
+        exposed.map(warning).collect()
+    }
+}
+
+fn world_readable(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+}

@@ -1,0 +1,27 @@
+//! How agent and collector are set up: the layers of their config, its units and errors, their
+//! logs, signals and exit codes. Nothing here knows either of them.
+//!
+//! Every layer but the defaults is a tree of texts, read into the typed config once all layers
+//! lie over each other. So a password of digits keeps its zeros wherever it comes from, and an
+//! error can name the line, variable or flag that the value came from.
+
+mod effective;
+mod error;
+mod exit;
+mod layers;
+mod log;
+mod options;
+mod sections;
+mod service;
+mod value;
+mod yaml;
+
+pub use self::effective::print_config;
+pub use self::error::{ConfigError, Problem};
+pub use self::exit::{parse_args, report};
+pub use self::layers::{Given, Loaded, Program, Settings, load};
+pub use self::log::start_log;
+pub use self::options::Options;
+pub use self::sections::{Log, LogFormat, LogLevel, Tls};
+pub use self::service::Service;
+pub use self::value::{Interval, InvalidInterval, InvalidSize, Secret, Size, list};

@@ -1,0 +1,41 @@
+//! The flags that every command of both programs has.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::layers::Given;
+
+/// Flags before or after any command.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Options {
+    /// Read the config from FILE instead of the one in /etc/network-monitor
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Log from LEVEL on: off, error, warn, info, debug or trace
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+
+    /// Keep state in DIR
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Options {
+    /// The values that the flags give to config keys.
+    #[must_use]
+    pub fn given(&self) -> Vec<Given> {
+        let level = self.log_level.clone().map(|value| Given {
+            origin: "--log-level",
+            key: "log.level",
+            value,
+        });
+        let data_dir = self.data_dir.as_ref().map(|dir| Given {
+            origin: "--data-dir",
+            key: "data_dir",
+            value: dir.display().to_string(),
+        });
+        level.into_iter().chain(data_dir).collect()
+    }
+}

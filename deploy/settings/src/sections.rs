@@ -1,0 +1,128 @@
+//! The sections that both programs have: logs and certificates.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
+use wire::pem::TlsFiles;
+
+use crate::error::Problem;
+
+/// Section `log`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// What is logged.
+    pub level: LogLevel,
+    /// How it is written.
+    pub format: LogFormat,
+}
+
+/// What is logged: a level (`info`), or levels by target as in `RUST_LOG` (`info,agent=debug`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct LogLevel(String);
+
+impl LogLevel {
+    /// The levels, from silent to loud.
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+    /// The filter that lets it through.
+    #[must_use]
+    pub fn filter(&self) -> EnvFilter {
+        EnvFilter::new(&self.0)
+    }
+}
+
+impl Default for LogLevel {
+    fn default() -> Self {
+        Self("info".to_owned())
+    }
+}
+
+impl From<LogLevel> for String {
+    fn from(LogLevel(level): LogLevel) -> Self {
+        level
+    }
+}
+
+impl TryFrom<String> for LogLevel {
+    type Error = String;
+
+    fn try_from(level: String) -> Result<Self, String> {
+        // A misspelt level alone would pass as the name of a target.
+        let named = |part: &str| {
+            part.contains('=')
+                || Self::LEVELS.iter().any(|known| known.eq_ignore_ascii_case(part.trim()))
+        };
+        if level.split(',').all(named) && EnvFilter::try_new(&level).is_ok() {
+            Ok(Self(level))
+        } else {
+            Err(format!("{level:?} is no level; choose one of {}", Self::LEVELS.join(", ")))
+        }
+    }
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal and in the journal, else JSON.
+    #[default]
+    Auto,
+    /// Text.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Section `tls`: an own PKI in place of the built-in one. All three or none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file of the authorities that sign the other side's certificates.
+    pub ca: Option<PathBuf>,
+    /// PEM file of the own certificate, followed by those between it and the authority.
+    pub cert: Option<PathBuf>,
+    /// PEM file of the own private key.
+    pub key: Option<PathBuf>,
+}
+
+impl Tls {
+    /// The files of an own PKI. `None`: the built-in one is used.
+    ///
+    /// # Errors
+    /// Some of the three are set, some are not.
+    pub fn files(&self) -> Result<Option<TlsFiles>, Problem> {
+        let missing = |key| Problem::new(key, "not set; set tls.ca, tls.cert and tls.key, or none");
+        match (self.ca.clone(), self.cert.clone(), self.key.clone()) {
+            (None, None, None) => Ok(None),
+            (Some(ca), Some(cert), Some(key)) => Ok(Some(TlsFiles { ca, cert, key })),
+            (None, ..) => Err(missing("tls.ca")),
+            (_, None, _) => Err(missing("tls.cert")),
+            (.., None) => Err(missing("tls.key")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_one_of_the_known_or_a_filter_by_target() {
+        for level in ["info", "DEBUG", "warn,agent::capture=trace", "off"] {
+            assert!(LogLevel::try_from(level.to_owned()).is_ok(), "{level}");
+        }
+        for level in ["", "inof", "info,", "agent=loud"] {
+            assert!(LogLevel::try_from(level.to_owned()).is_err(), "{level}");
+        }
+    }
+
+    #[test]
+    fn an_own_pki_is_all_three_files_or_none() {
+        assert_eq!(Tls::default().files(), Ok(None));
+        let half = Tls { ca: Some("ca.pem".into()), ..Tls::default() };
+        assert_eq!(half.files().unwrap_err().key, "tls.cert");
+    }
+}

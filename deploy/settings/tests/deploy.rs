@@ -1,0 +1,63 @@
+//! The files of `deploy/`, checked by the programs that read them.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const UNITS: [(&str, &str); 2] = [
+    ("network-monitor-agent.service", "/usr/local/bin/agent"),
+    ("network-monitor-collector.service", "/usr/local/bin/collector"),
+];
+
+fn deploy(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+fn unit(name: &str) -> String {
+    fs::read_to_string(deploy("systemd").join(name)).unwrap()
+}
+
+/// Runs a checker, which `scripts/test` installs: whether it is content, and what it says.
+fn check(program: &str, args: &[&str], file: &Path) -> (bool, String) {
+    let output = Command::new(program).args(args).arg(file).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}; see scripts/test"));
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn the_units_are_exposed_less_than_two_out_of_ten() {
+    for (name, _) in UNITS {
+        let below = ["security", "--offline=true", "--no-pager", "--threshold=19"];
+        let (content, said) = check("systemd-analyze", &below, &deploy("systemd").join(name));
+        assert!(content, "{said}");
+    }
+}
+
+#[test]
+fn systemd_understands_every_line_of_the_units() {
+    for (name, program) in UNITS {
+        // Verify wants the program to be there.
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join(name);
+        fs::write(&copy, unit(name).replace(program, "/bin/true")).unwrap();
+        let (content, said) = check("systemd-analyze", &["verify"], &copy);
+        assert!(content && !said.contains(name), "{said}");
+    }
+}
+
+#[test]
+fn the_agent_has_the_capability_and_the_sockets_it_needs_and_no_more() {
+    let lines = unit("network-monitor-agent.service");
+    let has = |line: &str| lines.lines().any(|other| other == line);
+    assert!(has("CapabilityBoundingSet=CAP_NET_RAW") && has("AmbientCapabilities=CAP_NET_RAW"));
+    assert!(has("RestrictAddressFamilies=AF_PACKET AF_NETLINK AF_INET AF_INET6 AF_UNIX"));
+}
+
+#[test]
+fn prometheus_takes_the_scrape_config() {
+    let scrape = deploy("prometheus/scrape.yml");
+    let (content, said) = check("promtool", &["check", "config"], &scrape);
+    assert!(content, "{said}");
+}

@@ -1,0 +1,227 @@
+//! What a certificate says: whose it is, its serial number and how long it is valid.
+
+use std::fmt;
+
+use rustls_pki_types::UnixTime;
+use sha2::{Digest, Sha256};
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
+
+use crate::id::{ClientId, InvalidClientId};
+
+/// The name that a certificate of the collector's own CA gives to every collector (DNS, SAN).
+pub const COLLECTOR_NAME: &str = "collector.netmon";
+
+/// SHA-256 of a certificate's DER encoding.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint(pub [u8; 32]);
+
+impl Fingerprint {
+    /// The fingerprint of a certificate in DER.
+    #[must_use]
+    pub fn of(certificate_der: &[u8]) -> Self {
+        Self(Sha256::digest(certificate_der).into())
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
+
+/// What a certificate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Serial number, hexadecimal, unique per CA.
+    pub serial: String,
+    /// How long it is valid.
+    pub validity: Validity,
+    /// The DNS names of its SAN.
+    pub dns_names: Vec<String>,
+    /// SHA-256 of its DER.
+    pub fingerprint: Fingerprint,
+}
+
+/// Bytes that are no X.509 certificate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an X.509 certificate: {0}")]
+pub struct NotACertificate(String);
+
+/// A certificate that doesn't say whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// No name or several.
+    #[error("it has {0} DNS names in its SAN; exactly one, the client id, is needed")]
+    Count(usize),
+    /// A name that is no client id.
+    #[error("the DNS name of its SAN is no client id: {0}")]
+    ClientId(#[from] InvalidClientId),
+}
+
+impl Facts {
+    /// Which client the certificate is for: the one DNS name of its SAN.
+    ///
+    /// # Errors
+    /// [`NameError`] if it doesn't say.
+    pub fn client(&self) -> Result<ClientId, NameError> {
+        match self.dns_names.as_slice() {
+            [name] => Ok(ClientId::new(name)?),
+            names => Err(NameError::Count(names.len())),
+        }
+    }
+
+    /// Reads a certificate in DER. Says nothing about who signed it.
+    ///
+    /// # Errors
+    /// [`NotACertificate`] says what is wrong.
+    pub fn read(der: &[u8]) -> Result<Self, NotACertificate> {
+        let wrong = |error: &dyn fmt::Display| NotACertificate(error.to_string());
+        let (rest, certificate) = X509Certificate::from_der(der).map_err(|error| wrong(&error))?;
+        if !rest.is_empty() {
+            return Err(wrong(&format!("{} bytes follow it", rest.len())));
+        }
+        let san = certificate.subject_alternative_name().map_err(|error| wrong(&error))?;
+        let names = san.iter().flat_map(|san| &san.value.general_names);
+        let dns = names.filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            _ => None,
+        });
+        let validity = certificate.validity();
+        Ok(Self {
+            serial: certificate.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect(),
+            validity: Validity {
+                not_before: unix_time(validity.not_before),
+                not_after: unix_time(validity.not_after),
+            },
+            dns_names: dns.collect(),
+            fingerprint: Fingerprint::of(der),
+        })
+    }
+}
+
+/// Times before 1970 become 1970.
+fn unix_time(time: ASN1Time) -> UnixTime {
+    let seconds = u64::try_from(time.timestamp()).unwrap_or(0);
+    UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds))
+}
+
+/// A time as text, UTC (RFC 3339).
+#[must_use]
+pub fn utc(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).ok();
+    let at = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    at.map_or_else(|| format!("second {}", time.as_secs()), |at| at.to_string())
+}
+
+/// How long a certificate is valid, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// First second.
+    pub not_before: UnixTime,
+    /// Last second.
+    pub not_after: UnixTime,
+}
+
+impl Validity {
+    /// True once two thirds of the life are over: the next certificate is to be fetched.
+    #[must_use]
+    pub fn renew_due(&self, now: UnixTime) -> bool {
+        let (from, to) = (self.not_before.as_secs(), self.not_after.as_secs());
+        let life = to.saturating_sub(from);
+        now.as_secs() >= to - life / 3
+    }
+
+    /// True once the certificate is valid no more.
+    #[must_use]
+    pub fn is_over(&self, now: UnixTime) -> bool {
+        now.as_secs() > self.not_after.as_secs()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(seconds: u64) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn renewal_is_due_after_two_thirds_of_the_life() {
+        let validity = Validity { not_before: at(1000), not_after: at(1900) };
+        assert!(!validity.renew_due(at(0)));
+        assert!(!validity.renew_due(at(1599)));
+        assert!(validity.renew_due(at(1600)));
+        assert!(validity.renew_due(at(5000)));
+    }
+
+    #[test]
+    fn any_time_has_a_text() {
+        assert_eq!(utc(at(1_800_000_000)), "2027-01-15T08:00:00Z");
+        assert_eq!(utc(at(u64::MAX)), "second 18446744073709551615");
+    }
+
+    #[test]
+    fn a_certificate_is_valid_in_its_last_second() {
+        let validity = Validity { not_before: at(10), not_after: at(20) };
+        assert!(!validity.is_over(at(20)));
+        assert!(validity.is_over(at(21)));
+    }
+
+    #[test]
+    fn a_certificate_that_ends_before_it_begins_is_due_and_harmless() {
+        let validity = Validity { not_before: at(20), not_after: at(10) };
+        assert!(validity.renew_due(at(10)));
+    }
+
+    #[test]
+    fn names_serial_and_validity_are_read() {
+        let mut params = rcgen::CertificateParams::new(vec!["web-1".to_owned()]).unwrap();
+        params.serial_number = Some(rcgen::SerialNumber::from_slice(&[0x12, 0xab]));
+        params.not_before = rcgen::date_time_ymd(1970, 1, 2);
+        params.not_after = rcgen::date_time_ymd(1970, 1, 3);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let facts = Facts::read(certificate.der()).unwrap();
+        assert_eq!(facts.serial, "12ab");
+        assert_eq!(facts.dns_names, ["web-1"]);
+        assert_eq!(facts.client(), Ok(ClientId::new("web-1").unwrap()));
+        assert_eq!(facts.validity.not_before, at(86_400));
+        assert_eq!(facts.validity.not_after, at(2 * 86_400));
+        assert_eq!(facts.fingerprint, Fingerprint::of(certificate.der()));
+    }
+
+    #[test]
+    fn a_certificate_for_no_name_or_several_or_a_pattern_is_for_no_client() {
+        let client = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+            let params = rcgen::CertificateParams::new(names).unwrap();
+            let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+            Facts::read(certificate.der()).unwrap().client()
+        };
+        assert_eq!(client(&[]), Err(NameError::Count(0)));
+        assert_eq!(client(&["10.0.0.1"]), Err(NameError::Count(0)));
+        assert_eq!(client(&["a", "b"]), Err(NameError::Count(2)));
+        assert!(matches!(client(&["*.example"]), Err(NameError::ClientId(_))));
+    }
+
+    #[test]
+    fn other_bytes_are_no_certificate() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+        let mut longer = certificate.der().to_vec();
+        longer.push(0);
+        for bytes in [&b""[..], b"x", &longer, &longer[..100]] {
+            assert!(Facts::read(bytes).is_err());
+        }
+    }
+}

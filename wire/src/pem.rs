@@ -1,0 +1,153 @@
+//! Certificates and private keys from PEM, and nothing else: errors name the file.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::certificate::Facts;
+use crate::private_file::{self, FileError};
+
+/// The files of one's own PKI: `tls.ca`, `tls.cert` and `tls.key`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificates of the CAs whose certificates are accepted.
+    pub ca: PathBuf,
+    /// The own certificate, and after it those between it and the CA.
+    pub cert: PathBuf,
+    /// The private key of the own certificate.
+    pub key: PathBuf,
+}
+
+/// Why a PEM file is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum PemError {
+    /// It can't be read, or others can.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// It holds none of what is looked for.
+    #[error("{path} holds no {what}: a PEM file with \"-----BEGIN {label}-----\" is needed{hint}")]
+    Absent {
+        /// The file.
+        path: PathBuf,
+        /// What is looked for.
+        what: &'static str,
+        /// How it begins.
+        label: &'static str,
+        /// What else could be the matter.
+        hint: &'static str,
+    },
+    /// It is not sound.
+    #[error("{path} is damaged: {reason}; put the right file there")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl PemError {
+    fn damaged(path: &Path, reason: &dyn fmt::Display) -> Self {
+        Self::Damaged { path: path.to_owned(), reason: reason.to_string() }
+    }
+}
+
+/// Reads the certificates of a file, at least one.
+///
+/// # Errors
+/// [`PemError`] names the file.
+pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    certificates(&private_file::read_public(path)?, path)
+}
+
+/// The certificates of a PEM text, at least one. Errors say that it is from `path`.
+///
+/// # Errors
+/// [`PemError`] names the file.
+pub fn certificates(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    let found: Result<Vec<_>, _> = rustls_pemfile::certs(&mut &*pem).collect();
+    let found = found.map_err(|error| PemError::damaged(path, &error))?;
+    if found.is_empty() {
+        let (what, label) = ("certificate", "CERTIFICATE");
+        return Err(PemError::Absent { path: path.to_owned(), what, label, hint: "" });
+    }
+    for (number, der) in (1..).zip(&found) {
+        Facts::read(der).map_err(|error| {
+            PemError::damaged(path, &format!("certificate {number} is {error}"))
+        })?;
+    }
+    Ok(found)
+}
+
+/// Reads the private key of a file that only its owner can read.
+///
+/// # Errors
+/// [`PemError`] names the file; a key that others can read is refused.
+pub fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
+    key(&private_file::read(path)?, path)
+}
+
+/// The private key of a PEM text. Errors say that it is from `path`.
+///
+/// # Errors
+/// [`PemError`] names the file.
+pub fn key(pem: &[u8], path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
+    let found = rustls_pemfile::private_key(&mut &*pem);
+    found.map_err(|error| PemError::damaged(path, &error))?.ok_or_else(|| PemError::Absent {
+        path: path.to_owned(),
+        what: "private key",
+        label: "PRIVATE KEY",
+        hint: "; an encrypted key must be decrypted first: openssl pkey -in KEY -out NEWKEY",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> &'static Path {
+        Path::new("/etc/pki/x.pem")
+    }
+
+    fn certificate_pem() -> String {
+        let key = rcgen::KeyPair::generate().unwrap();
+        rcgen::CertificateParams::default().self_signed(&key).unwrap().pem()
+    }
+
+    #[test]
+    fn all_certificates_are_read_in_order() {
+        let (first, second) = (certificate_pem(), certificate_pem());
+        let both = certificates(format!("# ours\n{first}\n{second}").as_bytes(), file()).unwrap();
+        assert_eq!(both[..1], certificates(first.as_bytes(), file()).unwrap());
+        assert_eq!(both[1..], certificates(second.as_bytes(), file()).unwrap());
+    }
+
+    #[test]
+    fn a_key_is_found_beside_its_certificate() {
+        let key_pair = rcgen::KeyPair::generate().unwrap();
+        let both = certificate_pem() + &key_pair.serialize_pem();
+        let found = key(both.as_bytes(), file()).unwrap();
+        assert_eq!(found.secret_der(), key_pair.serialized_der());
+    }
+
+    #[test]
+    fn what_is_damaged_or_missing_names_the_file_and_the_way_out() {
+        let whole = certificate_pem();
+        let cut = &whole[..whole.len() / 2];
+        let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let cases = [
+            (certificates(cut.as_bytes(), file()).unwrap_err(), "damaged"),
+            (certificates(garbage.as_bytes(), file()).unwrap_err(), "not an X.509 certificate"),
+            (certificates(b"hello", file()).unwrap_err(), "BEGIN CERTIFICATE"),
+            (key(whole.as_bytes(), file()).unwrap_err(), "decrypted"),
+            (key(b"-----BEGIN PRIVATE KEY-----\n%%\n", file()).unwrap_err(), "damaged"),
+        ];
+        for (error, said) in cases {
+            let text = error.to_string();
+            assert!(text.contains("/etc/pki/x.pem") && text.contains(said), "{text}");
+        }
+        let absent = read_certificates(Path::new("/nowhere/x.pem")).unwrap_err().to_string();
+        assert!(absent.contains("/nowhere/x.pem"), "{absent}");
+    }
+}

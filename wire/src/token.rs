@@ -1,0 +1,273 @@
+//! The one-time token: what `collector token` prints and `agent enroll` takes.
+//!
+//! As text: `nmt1_` and then, as base64url without padding, the CA's fingerprint (32 bytes), the
+//! secret (32 bytes), the addresses (port as 2 bytes little-endian, length of the host as 1 byte,
+//! the host), and the first 4 bytes of the SHA-256 of all that.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+use crate::certificate::Fingerprint;
+
+/// Most addresses in a token.
+pub const ADDRESSES_MAX: usize = 8;
+
+/// How a token of this version begins.
+const PREFIX: &str = "nmt1_";
+
+const SECRET_LEN: usize = 32;
+const CHECKSUM_LEN: usize = 4;
+
+/// What proves that somebody was given a token. Its text is never shown but in the token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Secret(pub [u8; SECRET_LEN]);
+
+impl Secret {
+    /// Its SHA-256, hexadecimal: by this the collector knows it again without keeping it.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        Sha256::digest(self.0).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Where a collector can be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// Host name or IP address, 1 to 255 bytes of printable ASCII.
+    pub host: String,
+    /// UDP port.
+    pub port: u16,
+}
+
+/// A one-time token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Fingerprint of the CA that signed the collector's certificate.
+    pub ca: Fingerprint,
+    /// What the collector gives a certificate for.
+    pub secret: Secret,
+    /// Where the collector can be reached, if it knows.
+    addresses: Vec<Address>,
+}
+
+/// Why a text is no token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Something else.
+    #[error(
+        "this is no token: it doesn't begin with {PREFIX}; paste what `collector token` printed"
+    )]
+    NotAToken,
+    /// A token of another version.
+    #[error(
+        "this token is of version {0}, but version 1 is known here; run agent and collector of \
+         the same release"
+    )]
+    Version(String),
+    /// Cut or changed.
+    #[error("the token is damaged: {0}; paste all of what `collector token` printed")]
+    Damaged(&'static str),
+    /// An address that can't be in a token.
+    #[error(
+        "{0:?} can't be in a token: a host is 1 to 255 printable ASCII characters, and at most \
+         {ADDRESSES_MAX} addresses are allowed"
+    )]
+    Address(String),
+}
+
+impl Token {
+    /// Makes a token.
+    ///
+    /// # Errors
+    /// [`TokenError::Address`] names the address that can't be in a token.
+    pub fn new(
+        ca: Fingerprint,
+        secret: Secret,
+        addresses: Vec<Address>,
+    ) -> Result<Self, TokenError> {
+        let sound = |address: &Address| {
+            (1..=255).contains(&address.host.len())
+                && address.host.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        let beyond = addresses.get(ADDRESSES_MAX);
+        if let Some(wrong) = addresses.iter().find(|address| !sound(address)).or(beyond) {
+            return Err(TokenError::Address(wrong.host.clone()));
+        }
+        Ok(Self { ca, secret, addresses })
+    }
+
+    /// Where the collector can be reached, if it knows.
+    #[must_use]
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, TokenError> {
+        let cut = || TokenError::Damaged("its end is missing");
+        let (content, checksum) = bytes.split_last_chunk::<CHECKSUM_LEN>().ok_or_else(cut)?;
+        if *checksum != self::checksum(content) {
+            return Err(TokenError::Damaged("it is incomplete or a character is wrong"));
+        }
+        let (ca, rest) = content.split_first_chunk().ok_or_else(cut)?;
+        let (secret, mut rest) = rest.split_first_chunk().ok_or_else(cut)?;
+        let mut addresses = Vec::new();
+        while !rest.is_empty() {
+            let (&[low, high, len], after) = rest.split_first_chunk().ok_or_else(cut)?;
+            let (host, after) = after.split_at_checked(len.into()).ok_or_else(cut)?;
+            let host = String::from_utf8_lossy(host).into_owned();
+            addresses.push(Address { host, port: u16::from_le_bytes([low, high]) });
+            rest = after;
+        }
+        Self::new(Fingerprint(*ca), Secret(*secret), addresses)
+    }
+}
+
+impl fmt::Display for Token {
+    /// The secret included: this is what the operator carries to the host.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = [self.ca.0, self.secret.0].concat();
+        for Address { host, port } in &self.addresses {
+            bytes.extend_from_slice(&port.to_le_bytes());
+            bytes.push(u8::try_from(host.len()).unwrap_or(u8::MAX));
+            bytes.extend_from_slice(host.as_bytes());
+        }
+        bytes.extend_from_slice(&checksum(&bytes));
+        write!(f, "{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+    }
+}
+
+impl FromStr for Token {
+    type Err = TokenError;
+
+    /// Takes a token as it was pasted: white space anywhere is no part of it.
+    fn from_str(pasted: &str) -> Result<Self, TokenError> {
+        let text: String = pasted.split_whitespace().collect();
+        let (version, body) = text
+            .strip_prefix("nmt")
+            .and_then(|rest| rest.split_once('_'))
+            .filter(|(version, _)| version.parse::<u16>().is_ok())
+            .ok_or(TokenError::NotAToken)?;
+        if version != "1" {
+            return Err(TokenError::Version(version.to_owned()));
+        }
+        let bytes = URL_SAFE_NO_PAD
+            .decode(body)
+            .map_err(|_| TokenError::Damaged("it is incomplete or a character is wrong"))?;
+        Self::parse(&bytes)
+    }
+}
+
+fn checksum(content: &[u8]) -> [u8; CHECKSUM_LEN] {
+    let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(content).into();
+    [a, b, c, d]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn token() -> Token {
+        let address = Address { host: "collector.example".into(), port: 8082 };
+        Token::new(Fingerprint([7; 32]), Secret([9; 32]), vec![address]).unwrap()
+    }
+
+    fn any_token() -> impl Strategy<Value = Token> {
+        let address =
+            ("[!-~]{1,255}", any::<u16>()).prop_map(|(host, port)| Address { host, port });
+        let addresses = proptest::collection::vec(address, 0..=ADDRESSES_MAX);
+        (any::<[u8; 32]>(), any::<[u8; 32]>(), addresses).prop_map(|(ca, secret, addresses)| {
+            Token::new(Fingerprint(ca), Secret(secret), addresses).unwrap()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_token_is_read_as_it_was_written(token in any_token()) {
+            prop_assert_eq!(token.to_string().parse(), Ok(token));
+        }
+
+        #[test]
+        fn white_space_anywhere_is_tolerated(token in any_token(), at in any::<prop::sample::Index>()) {
+            let mut text = token.to_string();
+            text.insert_str(at.index(text.len()), " \r\n\t");
+            prop_assert_eq!(format!(" {text}\n").parse(), Ok(token));
+        }
+
+        #[test]
+        fn a_cut_token_is_refused(token in any_token(), at in any::<prop::sample::Index>()) {
+            let text = token.to_string();
+            prop_assert!(text[..at.index(text.len())].parse::<Token>().is_err());
+        }
+
+        #[test]
+        fn a_token_with_one_wrong_character_is_refused(
+            token in any_token(),
+            at in any::<prop::sample::Index>(),
+            wrong in "[A-Za-z0-9_-]",
+        ) {
+            let mut text = token.to_string();
+            let at = PREFIX.len() + at.index(text.len() - PREFIX.len());
+            prop_assume!(text[at..=at] != wrong);
+            text.replace_range(at..=at, &wrong);
+            prop_assert!(matches!(text.parse::<Token>(), Err(TokenError::Damaged(_))));
+        }
+
+        #[test]
+        fn any_text_is_survived(text in "(nmt1_)?\\PC{0,200}") {
+            let _refused = text.parse::<Token>();
+        }
+    }
+
+    #[test]
+    fn a_token_is_what_version_1_says() {
+        let text = Token::new(Fingerprint([0; 32]), Secret([255; 32]), vec![]).unwrap().to_string();
+        // Made with Python: base64.urlsafe_b64encode(x + hashlib.sha256(x).digest()[:4]).
+        let golden = "nmt1_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAD__________________________________________7upHKg";
+        assert_eq!(text, golden);
+    }
+
+    #[test]
+    fn errors_say_what_to_do() {
+        let damaged = &token().to_string()[..40];
+        for (text, said) in [
+            ("", "collector token"),
+            ("eyJhbGciOi", "collector token"),
+            ("nmt_x", "collector token"),
+            ("nmt2_AAAA", "version 2"),
+            (damaged, "paste all"),
+        ] {
+            let error = text.parse::<Token>().unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_can_not_be_carried_are_refused() {
+        let with = |host: &str, times: usize| {
+            let address = Address { host: host.into(), port: 1 };
+            Token::new(Fingerprint([0; 32]), Secret([0; 32]), vec![address; times])
+        };
+        assert!(with("a", ADDRESSES_MAX).is_ok());
+        for (host, times) in [("a", ADDRESSES_MAX + 1), ("", 1), ("a b", 1), ("ä", 1)] {
+            assert_eq!(with(host, times), Err(TokenError::Address(host.into())));
+        }
+        assert!(with(&"x".repeat(256), 1).is_err());
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        assert!(format!("{:?}", token()).contains("Secret(..)"));
+    }
+}

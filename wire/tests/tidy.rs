@@ -1,0 +1,137 @@
+//! House rules that no lint knows, checked over the whole repository.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Longest file of a `src`, lines.
+const LINES_MAX: usize = 450;
+
+/// Longest `main.rs`, lines.
+const MAIN_MAX: usize = 60;
+
+/// Where `unsafe` code is allowed.
+const UNSAFE_IN: &str = "agent/src/capture/ring";
+
+/// Where rustls-pemfile is allowed.
+const PEMFILE_IN: &str = "wire/src/pem.rs";
+
+struct Source {
+    /// Path from the root of the repository.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    fn lines(&self) -> usize {
+        self.text.lines().count()
+    }
+
+    /// The lines of code, without comments.
+    fn code(&self) -> impl Iterator<Item = &str> {
+        self.text.lines().map(|line| line.split("//").next().unwrap_or_default())
+    }
+
+    fn in_src(&self) -> bool {
+        self.path.contains("/src/")
+    }
+}
+
+/// All Rust files of the repository but this one, which names what it forbids.
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files = Vec::new();
+    for folder in ["agent", "collector", "deploy", "wire"] {
+        walk(&root.join(folder), &mut files);
+    }
+    let source = |file: PathBuf| Source {
+        path: file.strip_prefix(&root).unwrap().display().to_string(),
+        text: fs::read_to_string(&file).unwrap(),
+    };
+    let sources: Vec<Source> = files.into_iter().map(source).collect();
+    sources.into_iter().filter(|source| source.path != "wire/tests/tidy.rs").collect()
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && !matches!(name.as_str(), "target" | "node_modules") {
+            walk(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// Fails with the names of the files that break a rule.
+fn assert_none(rule: &str, breaks: impl Fn(&Source) -> bool) {
+    let sources = sources();
+    assert!(sources.len() > 30, "only {} files found", sources.len());
+    let broken: Vec<&str> =
+        sources.iter().filter(|source| breaks(source)).map(|source| source.path.as_str()).collect();
+    assert!(broken.is_empty(), "{rule}: {broken:?}");
+}
+
+fn has_word(line: &str, word: &str) -> bool {
+    line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|other| other == word)
+}
+
+#[test]
+fn files_are_short() {
+    assert_none("split these", |source| source.in_src() && source.lines() > LINES_MAX);
+    assert_none("move code out of these", |source| {
+        source.path.ends_with("src/main.rs") && source.lines() >= MAIN_MAX
+    });
+}
+
+#[test]
+fn every_file_says_first_what_it_is() {
+    assert_none("start these with `//!`", |source| {
+        source.in_src() && !source.text.starts_with("//! ")
+    });
+}
+
+#[test]
+fn unsafe_code_is_in_the_ring_only() {
+    assert_none("unsafe code", |source| {
+        source.in_src()
+            && !source.path.starts_with(UNSAFE_IN)
+            && source.code().any(|line| has_word(line, "unsafe"))
+    });
+}
+
+#[test]
+fn nothing_is_left_to_do_or_to_debug() {
+    assert_none("finish these", |source| {
+        let left = ["TODO", "FIXME", "XXX"];
+        source.text.lines().any(|line| left.iter().any(|word| has_word(line, word)))
+            || source.code().any(|line| line.contains("dbg!") || line.contains("todo!"))
+    });
+}
+
+#[test]
+fn pem_is_read_in_one_place() {
+    assert_none("rustls-pemfile", |source| {
+        source.path != PEMFILE_IN && source.code().any(|line| has_word(line, "rustls_pemfile"))
+    });
+}
+
+#[test]
+fn agent_and_collector_never_import_each_other_nor_wire_either() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for (krate, foreign) in [
+        ("agent", &["collector"][..]),
+        ("collector", &["agent"]),
+        ("wire", &["agent", "collector", "settings"]),
+        ("deploy/settings", &["agent", "collector", "wire"]),
+    ] {
+        let manifest = fs::read_to_string(root.join(krate).join("Cargo.toml")).unwrap();
+        // End-to-end tests may use both: only what is built in counts.
+        let dependencies = manifest.split("[dev-dependencies]").next().unwrap();
+        for name in foreign {
+            let named = |line: &str| line.split(['.', ' ', '=']).next() == Some(*name);
+            assert!(!dependencies.lines().any(named), "{krate} depends on {name}");
+        }
+    }
+}
