@@ -28,6 +28,9 @@ pub enum Command {
     Enroll(EnrollArgs),
     /// Measure here and now, without a collector
     Watch(WatchArgs),
+    /// Show every NIC, and whether it is captured or why not
+    #[command(after_help = "Example: agent nics -c /etc/network-monitor/agent.yaml")]
+    Nics,
     /// Check the config and print it, each value with its source
     #[command(after_help = "Example: agent check-config -c /etc/network-monitor/agent.yaml")]
     CheckConfig,

@@ -8,6 +8,7 @@ pub mod config;
 pub mod enroll;
 pub mod identity;
 pub mod nic;
+pub mod nics;
 pub mod run;
 pub mod sampler;
 pub mod ship;

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use agent::cli::{Cli, Command};
 use agent::config::{self, PROGRAM};
-use agent::{enroll, run, watch};
-use settings::{parse_args, report};
+use agent::{enroll, nics, run, watch};
+use settings::{Given, parse_args, report};
 
 fn main() -> ExitCode {
     let cli: Cli = match parse_args(PROGRAM.name) {
@@ -20,36 +20,33 @@ fn main() -> ExitCode {
 }
 
 fn execute(cli: &Cli) -> anyhow::Result<()> {
+    let load = |given: &[Given]| config::load(&cli.options, given);
     match &cli.command {
         Command::Run => {
-            let loaded = config::load(&cli.options, &[])?;
+            let loaded = load(&[])?;
             settings::start_log(&loaded.config.log);
             loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
             let ship = run::ship_config(&loaded.config).map_err(|it| loaded.refuse(it))?;
             run::run(&loaded.config, ship)?;
         }
         Command::Enroll(args) => {
-            let loaded = config::load(&cli.options, &args.given())?;
+            let loaded = load(&args.given())?;
             let config = &loaded.config;
             let client = config.client_id().map_err(|it| loaded.refuse(it))?;
             // Without a host in the config, the token knows its collector.
             let servers = config.collectors().unwrap_or_default();
-            println!(
-                "{}",
-                enroll::enroll(args.token.reveal(), &servers, &client, &config.data_dir)?
-            );
+            let token = args.token.reveal();
+            println!("{}", enroll::enroll(token, &servers, &client, &config.data_dir)?);
         }
         Command::Watch(args) => {
-            let loaded = config::load(&cli.options, &args.given(&cli.options))?;
+            let loaded = load(&args.given(&cli.options))?;
             settings::start_log(&loaded.config.log);
-            watch::watch(
-                args.watch(&loaded.config.monitor),
-                &watch::interrupted()?,
-                &mut stdout(),
-            )?;
+            let watch = args.watch(&loaded.config.monitor);
+            watch::watch(watch, &watch::interrupted()?, &mut stdout())?;
         }
+        Command::Nics => nics::nics(&load(&[])?.config.monitor.capture().filter, &mut stdout())?,
         Command::CheckConfig => {
-            let loaded = config::load(&cli.options, &[])?;
+            let loaded = load(&[])?;
             let needed = loaded.config.collectors().err();
             let needed = needed.map(|problem| format!("{problem} before `agent run`"));
             settings::print_config(PROGRAM.name, &loaded, needed)?;

@@ -4,11 +4,13 @@
 
 mod common;
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use agent::capture::ring::{Ring, RingConfig, RingError};
-use common::in_namespace;
+use common::{in_namespace, sh};
 
 #[test]
 fn every_packet_on_loopback_is_seen_once_per_direction() {
@@ -52,4 +54,64 @@ fn a_nic_that_does_not_exist_is_named_in_the_error() {
     assert!(error.contains("nosuchnic0") && error.contains("ip link"), "{error}");
     let error = Ring::open("sixteen_bytes_ab", &RingConfig::default()).unwrap_err();
     assert!(matches!(error, RingError::NicName(_)), "{error}");
+}
+
+#[test]
+fn a_packet_that_no_virtio_header_expresses_is_a_drop_and_hides_no_other() {
+    if !in_namespace("a_packet_that_no_virtio_header_expresses_is_a_drop_and_hides_no_other") {
+        return;
+    }
+    const PLAIN: u64 = 300;
+    const LARGE: u64 = 30;
+    // A tap as a guest writes to it: plain datagrams, and among them datagrams to be fragmented
+    // (VIRTIO_NET_HDR_GSO_UDP), which the kernel takes and can't describe.
+    const WRITER: &str = r#"
+import fcntl, os, struct, sys
+tap = os.open("/dev/net/tun", os.O_RDWR)
+# TUNSETIFF: IFF_TAP | IFF_NO_PI | IFF_VNET_HDR
+fcntl.ioctl(tap, 0x400454CA, struct.pack("16sH22x", b"tap0", 0x0002 | 0x1000 | 0x4000))
+os.system("sysctl -qw net.ipv6.conf.tap0.disable_ipv6=1; ip link set tap0 up")
+print("up", flush=True)
+sys.stdin.readline()
+def datagram(payload):
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28 + payload, 1, 0, 64, 17, 0,
+                     bytes([10, 8, 0, 1]), bytes([10, 8, 0, 2]))
+    udp = struct.pack("!HHHH", 7, 7, 8 + payload, 0)
+    return bytes(6) + bytes([2, 0, 0, 0, 0, 9]) + b"\x08\x00" + ip + udp + bytes(payload)
+for n in range(300):
+    os.write(tap, bytes(10) + datagram(100))
+    if n % 10 == 5:
+        os.write(tap, struct.pack("<BBHHHH", 0, 3, 42, 1480, 0, 0) + datagram(3000))
+print("sent", flush=True)
+sys.stdin.readline()
+"#;
+    let mut writer = Command::new("python3")
+        .args(["-c", WRITER])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 is needed");
+    let mut said = BufReader::new(writer.stdout.take().unwrap()).lines();
+    assert_eq!(said.next().unwrap().unwrap(), "up");
+    let ring = RingConfig { block_size: 16 << 10, block_count: 16, ..RingConfig::default() };
+    let mut ring = Ring::open("tap0", &ring).unwrap();
+    writer.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
+    assert_eq!(said.next().unwrap().unwrap(), "sent");
+    let (mut seen, mut statistics) = (0, ring.statistics().unwrap());
+    let (mut offered, mut dropped) = (0, 0);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while (seen < PLAIN || offered < PLAIN + LARGE) && Instant::now() < deadline {
+        while let Some(block) = ring.next_block() {
+            for packet in block.packets() {
+                assert_eq!((packet.len, packet.vnet.is_gso()), (142, false));
+                seen += 1;
+            }
+        }
+        ring.wait(20).unwrap();
+        let now = statistics.take().unwrap();
+        (offered, dropped) = (offered + now.offered, dropped + now.dropped);
+    }
+    assert_eq!((offered, seen, dropped), (PLAIN + LARGE, PLAIN, LARGE), "{}", sh("ip -s link"));
+    writer.kill().unwrap();
+    writer.wait().unwrap();
 }

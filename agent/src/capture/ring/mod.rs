@@ -292,8 +292,17 @@ impl<'block> Iterator for Packets<'block> {
         /// `sockaddr_ll` follows the header, aligned to `TPACKET_ALIGNMENT`.
         const LINK_ADDRESS: usize = size_of::<Hdr>().next_multiple_of(libc::TPACKET_ALIGNMENT);
 
-        self.left = self.left.checked_sub(1)?;
-        let frame = self.bytes.get(self.at.checked_sub(Mapping::AFTER_STATUS)?..)?;
+        let (frame, status) = loop {
+            self.left = self.left.checked_sub(1)?;
+            let frame = self.bytes.get(self.at.checked_sub(Mapping::AFTER_STATUS)?..)?;
+            self.at += ne_u32(frame, offset_of!(Hdr, tp_next_offset))? as usize;
+            let status = ne_u32(frame, offset_of!(Hdr, tp_status))?;
+            // A packet that the virtio header can't express leaves its place in the block behind,
+            // with what stood there before, and is among the drops (tpacket_rcv).
+            if status & libc::TP_STATUS_USER != 0 {
+                break (frame, status);
+            }
+        };
         let mac = usize::from(ne_u16(frame, offset_of!(Hdr, tp_mac))?);
         let snaplen = ne_u32(frame, offset_of!(Hdr, tp_snaplen))? as usize;
         let vnet = frame.get(mac.checked_sub(VNET_LEN)?..mac)?;
@@ -308,12 +317,10 @@ impl<'block> Iterator for Packets<'block> {
                 gso_size: ne_u16(vnet, 4)?,
                 csum_start: ne_u16(vnet, 6)?,
             },
-            vlan_stripped: ne_u32(frame, offset_of!(Hdr, tp_status))? & libc::TP_STATUS_VLAN_VALID
-                != 0,
+            vlan_stripped: status & libc::TP_STATUS_VLAN_VALID != 0,
             kind: *frame.get(LINK_ADDRESS + offset_of!(libc::sockaddr_ll, sll_pkttype))?,
             link_type: ne_u16(frame, LINK_ADDRESS + offset_of!(libc::sockaddr_ll, sll_hatype))?,
         };
-        self.at += ne_u32(frame, offset_of!(Hdr, tp_next_offset))? as usize;
         Some(packet)
     }
 }
