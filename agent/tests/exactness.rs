@@ -277,3 +277,28 @@ fn a_nic_that_vanishes_ends_and_the_others_go_on() {
     assert!(nics.contains_key("gone0"));
     std::io::stdout().flush().unwrap();
 }
+
+#[test]
+fn what_a_small_ring_loses_is_counted_to_the_packet_and_marked_in_its_sample() {
+    if !in_namespace("what_a_small_ring_loses_is_counted_to_the_packet_and_marked_in_its_sample") {
+        return;
+    }
+    const SENT: u64 = 200_000;
+    let pair = Pair::new();
+    let ring = RingConfig { block_size: 4096, block_count: 4, ..RingConfig::default() };
+    let watched = start(CaptureConfig { ring, ..config(Duration::from_millis(20)) });
+    let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
+    let mut sent = 0;
+    while sent < SENT {
+        // The peer's refusals come back as errors of the socket, and nothing is sent then.
+        sent += u64::from(socket.send_to(b"x", "10.9.0.2:9").is_ok());
+    }
+    pair.wait_for_silence();
+    let offered = pair.sent_here().1 + pair.sent_there().1;
+    let sums = watched.finish().remove("here").unwrap();
+    assert!(sums.drops > 0, "the ring was large enough");
+    assert_eq!(sums.rx.captured + sums.tx.captured + sums.drops, offered);
+    assert_eq!(sums.samples.iter().map(|sample| sample.drops).sum::<u64>(), sums.drops);
+    assert!(sums.samples.iter().any(|sample| sample.drops > 0 && sample.freezes > 0));
+    assert_eq!(sums.verdict, Verdict::RingLost(sums.drops));
+}

@@ -1,63 +1,122 @@
-//! What `agent watch --format json` prints: every sample with its mix, and the sums of all.
+//! `agent watch` as users and scripts run it.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 
+use std::io::{BufRead, BufReader, Read};
 use std::net::UdpSocket;
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
-use agent::capture::ring::RingConfig;
-use agent::nic::choose::NicFilter;
-use agent::sampler::CaptureConfig;
-use agent::watch::{Format, WatchConfig, watch};
-use common::{Pair, in_namespace};
+use common::{Pair, in_namespace, sh};
 use serde_json::Value;
 
+fn watch(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_agent"));
+    command.arg("watch").args(args);
+    command
+}
+
+/// Runs `agent watch`, does something once it captures, ends it by SIGTERM, and gives all lines.
+fn watched(args: &[&str], act: impl FnOnce()) -> Vec<String> {
+    let mut child = watch(args).stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut first = String::new();
+    // The first sample is there: it captures.
+    for _ in 0..3 {
+        out.read_line(&mut first).unwrap();
+    }
+    act();
+    sh(&format!("kill -TERM {}", child.id()));
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    assert!(child.wait().unwrap().success());
+    (first + &rest).lines().map(str::to_owned).collect()
+}
+
 #[test]
-fn every_sample_has_its_mix_and_the_total_their_sum_and_a_verdict() {
-    if !in_namespace("every_sample_has_its_mix_and_the_total_their_sum_and_a_verdict") {
+fn json_has_its_keys_and_ends_with_totals_that_are_the_sums_and_the_truth() {
+    if !in_namespace("json_has_its_keys_and_ends_with_totals_that_are_the_sums_and_the_truth") {
         return;
     }
-    const SENT: u64 = 500;
     let pair = Pair::new();
-    let interval = Duration::from_millis(20);
-    let config = WatchConfig {
-        capture: CaptureConfig {
-            sample_interval: interval,
-            mix_interval: interval,
-            ring: RingConfig::default(),
-            rings_per_nic: 1,
-            cpus: Vec::new(),
-            filter: NicFilter::default(),
-        },
-        nics: vec!["here".into()],
-        duration: None,
-        format: Format::Json,
-    };
-    let (interrupt, interrupted) = crossbeam_channel::bounded(0);
-    let watching = std::thread::spawn(move || {
-        let mut out = Vec::new();
-        watch(config, &interrupted, &mut out).unwrap();
-        String::from_utf8(out).unwrap()
+    let args = ["--nic", "here", "--interval", "50ms", "--format", "json"];
+    let lines = watched(&args, || {
+        let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
+        for _ in 0..500 {
+            socket.send_to(&[0; 958], "10.9.0.2:9").unwrap();
+        }
+        pair.wait_for_silence();
     });
-    // The ring is there once the NIC counts a packet socket on it.
-    common::wait_until("capture", || {
-        common::sh("cat /proc/net/packet").lines().any(|line| line.contains("0003"))
-    });
-    let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
-    for _ in 0..SENT {
-        socket.send_to(&[7; 100], "10.9.0.2:9").unwrap();
+    let (last, samples) = lines.split_last().unwrap();
+    let last: Value = serde_json::from_str(last).unwrap();
+    assert_eq!(last["total"], true);
+    let total = &last["nics"]["here"];
+    let mut sums = [0; 6];
+    for line in samples {
+        let sample: Value = serde_json::from_str(line).unwrap();
+        assert!(sample["time"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{line}");
+        assert!(sample["interval_ns"].as_u64().unwrap() <= 50_000_000);
+        assert_eq!(sample["nic"], "here");
+        assert_eq!(sample["drops"], 0);
+        let figures = ["rx", "tx"].into_iter().flat_map(|direction| {
+            ["bytes", "packets", "captured"].map(|key| sample[direction][key].as_u64().unwrap())
+        });
+        sums.iter_mut().zip(figures).for_each(|(sum, figure)| *sum += figure);
+        assert!(sample["tx"]["peak_1ms_bytes"].is_u64());
     }
-    pair.wait_for_silence();
-    drop(interrupt);
-    let text = watching.join().unwrap();
-    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let (total, samples) = lines.split_last().unwrap();
-    let udp = |object: &Value| object["tx"]["mix"]["udp_packets"].as_u64().unwrap();
-    assert!(samples.len() > 5);
-    assert_eq!(samples.iter().map(udp).sum::<u64>(), SENT);
-    let here = &total["nics"]["here"];
-    assert_eq!((udp(here), here["tx"]["packets"].as_u64()), (SENT, Some(SENT)));
-    assert_eq!(here["verdict"], "equal");
+    let figure = |direction: &str, key: &str| total[direction][key].as_u64().unwrap();
+    let totals = ["rx", "tx"]
+        .into_iter()
+        .flat_map(|direction| ["bytes", "packets", "captured"].map(|key| figure(direction, key)));
+    assert_eq!(totals.collect::<Vec<_>>(), sums);
+    assert_eq!((figure("tx", "bytes"), figure("tx", "packets")), pair.sent_here());
+    assert_eq!((figure("rx", "bytes"), figure("rx", "packets")), pair.sent_there());
+    assert_eq!(total["offered"].as_u64().unwrap(), total["seen"].as_u64().unwrap());
+}
+
+#[test]
+fn text_has_units_in_its_heading_and_ends_with_a_total() {
+    if !in_namespace("text_has_units_in_its_heading_and_ends_with_a_total") {
+        return;
+    }
+    let _pair = Pair::new();
+    let lines = watched(&["--nic", "here", "--interval", "50ms"], || {});
+    assert!(lines[1].contains("rx bit/s") && lines[1].contains("drops"), "{lines:?}");
+    assert!(lines[2].contains("here") && lines[2].contains("bit/s"), "{lines:?}");
+    assert!(lines.last().unwrap().starts_with("total here: rx"), "{lines:?}");
+}
+
+#[test]
+fn it_ends_by_itself_after_its_duration() {
+    if !in_namespace("it_ends_by_itself_after_its_duration") {
+        return;
+    }
+    let _pair = Pair::new();
+    let output = watch(&["--duration", "300ms", "--format", "json"]).output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.lines().last().unwrap().contains(r#""total":true"#), "{text}");
+}
+
+#[test]
+fn what_can_not_be_watched_is_said_in_one_line_with_the_way_out() {
+    if !in_namespace("what_can_not_be_watched_is_said_in_one_line_with_the_way_out") {
+        return;
+    }
+    let refused = |command: &mut Command| {
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let line = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(line.lines().count(), 1, "{line}");
+        line
+    };
+    let line = refused(&mut watch(&["--nic", "nope"]));
+    assert!(line.contains("\"nope\"") && line.contains("lo"), "{line}");
+    let line = refused(&mut watch(&["--duration", "1s"]));
+    assert!(line.contains("agent nics") && line.contains("--nic"), "{line}");
+    let mut without = Command::new("setpriv");
+    without.args(["--bounding-set=-net_raw", "--inh-caps=-all", env!("CARGO_BIN_EXE_agent")]);
+    let line = refused(without.args(["watch", "--nic", "lo"]));
+    assert!(line.contains("CAP_NET_RAW"), "{line}");
 }

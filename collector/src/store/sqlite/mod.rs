@@ -32,8 +32,9 @@ const READERS: usize = 2;
 /// The store, open to write. One process at a time.
 #[derive(Debug)]
 pub struct SqliteStore {
-    writer: Arc<Mutex<Writer>>,
+    // Closed before the connection that writes: only that one can tidy the log away.
     reader: SqliteReader,
+    writer: Arc<Mutex<Writer>>,
 }
 
 /// The store, open to read: also beside a running collector.

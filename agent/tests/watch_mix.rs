@@ -1,0 +1,63 @@
+//! What `agent watch --format json` prints: every sample with its mix, and the sums of all.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use agent::capture::ring::RingConfig;
+use agent::nic::choose::NicFilter;
+use agent::sampler::CaptureConfig;
+use agent::watch::{Format, WatchConfig, watch};
+use common::{Pair, in_namespace};
+use serde_json::Value;
+
+#[test]
+fn every_sample_has_its_mix_and_the_total_their_sum_and_a_verdict() {
+    if !in_namespace("every_sample_has_its_mix_and_the_total_their_sum_and_a_verdict") {
+        return;
+    }
+    const SENT: u64 = 500;
+    let pair = Pair::new();
+    let interval = Duration::from_millis(20);
+    let config = WatchConfig {
+        capture: CaptureConfig {
+            sample_interval: interval,
+            mix_interval: interval,
+            ring: RingConfig::default(),
+            rings_per_nic: 1,
+            cpus: Vec::new(),
+            filter: NicFilter::default(),
+        },
+        nics: vec!["here".into()],
+        duration: None,
+        format: Format::Json,
+    };
+    let (interrupt, interrupted) = crossbeam_channel::bounded(0);
+    let watching = std::thread::spawn(move || {
+        let mut out = Vec::new();
+        watch(config, &interrupted, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    });
+    // The ring is there once the NIC counts a packet socket on it.
+    common::wait_until("capture", || {
+        common::sh("cat /proc/net/packet").lines().any(|line| line.contains("0003"))
+    });
+    let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
+    for _ in 0..SENT {
+        socket.send_to(&[7; 100], "10.9.0.2:9").unwrap();
+    }
+    pair.wait_for_silence();
+    drop(interrupt);
+    let text = watching.join().unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (total, samples) = lines.split_last().unwrap();
+    let udp = |object: &Value| object["tx"]["mix"]["udp_packets"].as_u64().unwrap();
+    assert!(samples.len() > 5);
+    assert_eq!(samples.iter().map(udp).sum::<u64>(), SENT);
+    let here = &total["nics"]["here"];
+    assert_eq!((udp(here), here["tx"]["packets"].as_u64()), (SENT, Some(SENT)));
+    assert_eq!(here["verdict"], "equal");
+}
