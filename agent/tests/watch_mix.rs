@@ -41,9 +41,10 @@ fn every_sample_has_its_mix_and_the_total_their_sum_and_a_verdict() {
         watch(config, &interrupted, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     });
-    // The ring is there once the NIC counts a packet socket on it.
+    // The ring takes packets in once its socket's protocol is ETH_P_ALL.
     common::wait_until("capture", || {
-        common::sh("cat /proc/net/packet").lines().any(|line| line.contains("0003"))
+        let sockets = common::sh("cat /proc/net/packet");
+        sockets.lines().any(|line| line.split_whitespace().nth(3) == Some("0003"))
     });
     let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
     for _ in 0..SENT {
