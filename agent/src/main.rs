@@ -14,8 +14,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let failed = execute(&cli).err();
-    failed.map_or(ExitCode::SUCCESS, |error| report(PROGRAM.name, error.as_ref()))
+    execute(&cli).err().map_or(ExitCode::SUCCESS, |error| report(PROGRAM.name, error.as_ref()))
 }
 
 fn execute(cli: &Cli) -> anyhow::Result<()> {
