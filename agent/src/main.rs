@@ -32,8 +32,7 @@ fn execute(cli: &Cli) -> anyhow::Result<()> {
             let config = &loaded.config;
             let client = config.client_id().map_err(|it| loaded.refuse(it))?;
             // Without a host in the config, the token knows its collector.
-            let servers = config.collectors().unwrap_or_default();
-            let token = args.token.reveal();
+            let (token, servers) = (args.token.reveal(), config.collectors().unwrap_or_default());
             println!("{}", enroll::enroll(token, &servers, &client, &config.data_dir)?);
         }
         Command::Watch(args) => {
@@ -46,8 +45,8 @@ fn execute(cli: &Cli) -> anyhow::Result<()> {
         Command::Doctor => {
             let loaded = load(&[])?;
             let config = DoctorConfig::of(&loaded.config).map_err(|it| loaded.refuse(it))?;
-            let worst = doctor::doctor(&config, &mut stdout())?;
-            anyhow::ensure!(worst < Level::Fail, "the agent can't do its work as things are");
+            let sound = doctor::doctor(&config, &mut stdout())? < Level::Fail;
+            anyhow::ensure!(sound, "the agent can't do its work as things are");
         }
         Command::CheckConfig => {
             let loaded = load(&[])?;
