@@ -406,3 +406,84 @@ async fn headers_too_large_or_too_many_are_refused() {
     let many = format!("GET / HTTP/1.1\r\nHost: localhost{}", "\r\nX: x".repeat(100));
     assert_eq!(send(&server.address, &many).await.status, 431);
 }
+
+/// Headless Chromium, driven by WebDriver.
+struct Browser {
+    driver: std::process::Child,
+    address: String,
+    session: String,
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _gone = self.driver.kill();
+        let _reaped = self.driver.wait();
+    }
+}
+
+impl Browser {
+    async fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let mut driver = std::process::Command::new("chromedriver");
+        driver.arg(format!("--port={port}")).stdout(std::process::Stdio::null());
+        let driver = driver.spawn().unwrap();
+        let address = format!("127.0.0.1:{port}");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while tokio::net::TcpStream::connect(&address).await.is_err() {
+            assert!(Instant::now() < deadline, "chromedriver does not start");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let mut browser = Self { driver, address, session: String::new() };
+        let args = ["--headless=new", "--no-sandbox", "--disable-gpu"];
+        let options = json!({ "goog:chromeOptions": { "args": args } });
+        let asked = json!({ "capabilities": { "alwaysMatch": options } });
+        let made = browser.call("", &asked).await;
+        browser.session = format!("/{}", made["sessionId"].as_str().unwrap());
+        browser
+    }
+
+    async fn call(&self, command: &str, body: &Value) -> Value {
+        let (body, session) = (body.to_string(), &self.session);
+        let mut connection = Connection::connect(&self.address).await;
+        let length = body.len();
+        let head = format!("POST /session{session}{command} HTTP/1.1\r\nHost: localhost");
+        let rest = format!("Connection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+        connection.write(&format!("{head}\r\n{rest}")).await;
+        let body = connection.body().await;
+        serde_json::from_str::<Value>(&body).unwrap()["value"].clone()
+    }
+
+    async fn open(&self, url: &str) {
+        self.call("/url", &json!({ "url": url })).await;
+    }
+
+    /// Waits until a script's value is true.
+    async fn until(&self, condition: &str) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let script = json!({ "script": format!("return {condition}"), "args": [] });
+        while self.call("/execute/sync", &script).await != json!(true) {
+            assert!(Instant::now() < deadline, "{condition}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_browser_shows_clients_and_a_nic_and_takes_an_alias_for_text() {
+    let server = server().await;
+    if named(&server.get("/").await.body).is_empty() {
+        println!("built without the dashboard: run scripts/build");
+        return;
+    }
+    let browser = Browser::start().await;
+    server.observe("web-1", "<img src=x onerror=alert(1)>", 1);
+    browser.open(&format!("http://{}/#/", server.address)).await;
+    let row = "document.querySelector('[data-client=web-1]')?.textContent";
+    browser.until(&format!("{row}?.includes('<img src=x onerror=alert(1)>') === true")).await;
+    browser.until(&format!("{row}?.includes('16.0 kbit/s') === true")).await;
+    browser.until("(document.querySelector('[data-client=web-1] a').click(), true)").await;
+    browser.until("document.querySelector('#chart')?.dataset.points === '1'").await;
+    browser.until("location.hash.includes('/client/web-1/eth0?range=300')").await;
+    browser.until("(document.querySelector('#language').click(), true)").await;
+    browser.until("document.documentElement.lang === 'zh-CN'").await;
+}
