@@ -31,6 +31,9 @@ pub enum Command {
     /// Show every NIC, and whether it is captured or why not
     #[command(after_help = "Example: agent nics -c /etc/network-monitor/agent.yaml")]
     Nics,
+    /// Examine whether this host can measure and deliver, and say what to do where it can't
+    #[command(after_help = "Example: agent doctor -c /etc/network-monitor/agent.yaml")]
+    Doctor,
     /// Check the config and print it, each value with its source
     #[command(after_help = "Example: agent check-config -c /etc/network-monitor/agent.yaml")]
     CheckConfig,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use agent::cli::{Cli, Command};
 use agent::config::{self, PROGRAM};
+use agent::doctor::{self, DoctorConfig, Level};
 use agent::{enroll, nics, run, watch};
 use settings::{Given, parse_args, report};
 
@@ -13,10 +14,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    match execute(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => report(PROGRAM.name, error.as_ref()),
-    }
+    execute(&cli).err().map_or(ExitCode::SUCCESS, |error| report(PROGRAM.name, error.as_ref()))
 }
 
 fn execute(cli: &Cli) -> anyhow::Result<()> {
@@ -45,10 +43,16 @@ fn execute(cli: &Cli) -> anyhow::Result<()> {
             watch::watch(watch, &watch::interrupted()?, &mut stdout())?;
         }
         Command::Nics => nics::nics(&load(&[])?.config.monitor.capture().filter, &mut stdout())?,
+        Command::Doctor => {
+            let loaded = load(&[])?;
+            let config = DoctorConfig::of(&loaded.config).map_err(|it| loaded.refuse(it))?;
+            let worst = doctor::doctor(&config, &mut stdout())?;
+            anyhow::ensure!(worst < Level::Fail, "the agent can't do its work as things are");
+        }
         Command::CheckConfig => {
             let loaded = load(&[])?;
-            let needed = loaded.config.collectors().err();
-            let needed = needed.map(|problem| format!("{problem} before `agent run`"));
+            let needed =
+                loaded.config.collectors().err().map(|it| format!("{it} before `agent run`"));
             settings::print_config(PROGRAM.name, &loaded, needed)?;
         }
     }

@@ -62,10 +62,7 @@ fn a_bad_file_is_refused_in_one_line_with_place_key_value_and_way_out() {
             "sample_interval: 1s",
             ":1: sample_interval: unknown key; did you mean monitor.sample_interval?".to_owned(),
         ),
-        (
-            "tls: {colour: red}",
-            ":1: tls.colour: unknown key; known here: ca, cert, key".to_owned(),
-        ),
+        ("tls: {colour: red}", ":1: tls.colour: unknown key; known here: ca, cert, key".to_owned()),
         (
             "monitor:\n  sample_interval: 5 parsecs",
             format!(":2: monitor.sample_interval: \"5 parsecs\" is no duration; {duration}"),
@@ -105,7 +102,7 @@ fn a_bad_file_is_refused_in_one_line_with_place_key_value_and_way_out() {
         ),
         (
             "monitor:\n  ring: {block_size: 300001B}",
-            ":2: monitor.ring.block_size: 300001B is no multiple of 4KiB; choose for example 256KiB"
+            ":2: monitor.ring.block_size: 300001B is no multiple of 4KiB; choose for example 64KiB"
                 .to_owned(),
         ),
         (

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use agent::capture::ring::RingConfig;
 use agent::nic::choose::NicFilter;
+use agent::sampler::verdict::Verdict;
 use agent::sampler::{Capture, CaptureConfig, IntervalReport};
 use common::{Pair, in_namespace, sh, wait_until};
 use wire::frame::{Counts, Mix, Sample};
@@ -33,6 +34,7 @@ struct Sums {
     late: u64,
     samples: Vec<Sample>,
     mix: Mix,
+    verdict: Verdict,
 }
 
 fn config(interval: Duration) -> CaptureConfig {
@@ -72,6 +74,7 @@ impl Watched {
             }
             for ended in report.ended {
                 assert!(ended.ledger.is_balanced(), "offered = seen + dropped: {ended:?}");
+                nics.entry(ended.nic.to_string()).or_default().verdict = ended.verdict;
             }
         }
         nics
@@ -149,6 +152,8 @@ fn compare_bulk(offloads: bool, here: &str, bytes: u64) -> Sums {
     assert_eq!(captured, written(), "captured equals tcpdump's count");
     let kernel_rx: u64 = sums.samples.iter().map(|sample| sample.kernel.rx_packets).sum();
     assert_eq!(sums.rx.captured, kernel_rx, "captured equals the NIC's own rx_packets");
+    let verdict = if offloads { Verdict::SuperPackets } else { Verdict::Equal };
+    assert_eq!(sums.verdict, verdict);
     if !offloads {
         assert_eq!(sums.rx.packets, sums.rx.captured);
     }

@@ -32,8 +32,8 @@ pub fn count(packet: &Packet<'_>, tally: &mut Tally) -> (u64, bool) {
     } else {
         Headers::of_ip(packet.headers)
     };
-    let transport = headers.transport.map(|(_, at)| at);
-    let wire = wire_len(packet.len, packet.headers, packet.vnet, transport, packet.vlan_stripped);
+    let Packet { len, vnet, vlan_stripped, .. } = *packet;
+    let wire = wire_len(len, packet.headers, vnet, headers.transport, vlan_stripped);
     let outgoing = packet.kind == libc::PACKET_OUTGOING;
     let traffic = if outgoing { &mut tally.tx } else { &mut tally.rx };
     let Traffic { bytes, packets, captured, mix, .. } = traffic;

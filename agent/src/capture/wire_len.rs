@@ -12,6 +12,14 @@ const VLAN_TAG_LEN: u64 = 4;
 const UDP_HEADER_LEN: usize = 8;
 /// Offset of the data offset nibble in a TCP header (RFC 9293, section 3.1).
 const TCP_DATA_OFFSET: usize = 12;
+/// Length of a TCP header without options, in 32-bit words.
+const TCP_WORDS_MIN: u8 = 5;
+/// IP protocol numbers (IANA).
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+/// Length of the hop-by-hop header that holds the jumbo payload option (RFC 2675, section 2).
+const JUMBO_LEN: usize = 8;
 
 /// The `virtio_net_hdr` that stands before a captured packet
 /// (`include/uapi/linux/virtio_net.h`), host byte order.
@@ -62,9 +70,10 @@ pub struct WireLen {
 /// Works out what a packet of `len` bytes was on the wire.
 ///
 /// `headers` are the captured first bytes of the packet, from `transport` on used for the
-/// length of the transport header; `transport` is the offset of that header as found by parsing,
-/// used where the kernel gives none (a GRO packet without `NEEDS_CSUM`). `vlan_stripped` says
-/// that the kernel took a VLAN tag out of the packet (`TP_STATUS_VLAN_VALID`).
+/// length of the transport header; `transport` is the outermost one's protocol and offset as
+/// found by parsing, used where the kernel gives no offset (a GRO packet without `NEEDS_CSUM`).
+/// `vlan_stripped` says that the kernel took a VLAN tag out of the packet
+/// (`TP_STATUS_VLAN_VALID`).
 ///
 /// With H the length of all headers, a super-packet was `ceil((len - H) / gso_size)` packets,
 /// each with its own H bytes of headers (`skb_gso_segment`, as `qdisc_pkt_len_init` in
@@ -74,7 +83,7 @@ pub fn wire_len(
     len: u32,
     headers: &[u8],
     vnet: VnetHeader,
-    transport: Option<usize>,
+    transport: Option<(u8, usize)>,
     vlan_stripped: bool,
 ) -> WireLen {
     let len = u64::from(len);
@@ -101,22 +110,30 @@ fn segmented(
     len: u64,
     headers: &[u8],
     vnet: VnetHeader,
-    transport: Option<usize>,
+    transport: Option<(u8, usize)>,
 ) -> Option<WireLen> {
+    let (protocol, is_tcp) = match vnet.gso_type & !VnetHeader::GSO_ECN {
+        VnetHeader::GSO_TCPV4 | VnetHeader::GSO_TCPV6 => (TCP, true),
+        VnetHeader::GSO_UDP_L4 => (UDP, false),
+        _ => return None,
+    };
     let l4 = if vnet.flags & VnetHeader::NEEDS_CSUM == 0 {
-        transport?
+        // Of another protocol it is a tunnel's: the headers that matter lie deeper.
+        transport.filter(|(found, _)| *found == protocol)?.1
     } else {
         usize::from(vnet.csum_start)
     };
-    let l4_len = match vnet.gso_type & !VnetHeader::GSO_ECN {
-        VnetHeader::GSO_TCPV4 | VnetHeader::GSO_TCPV6 => {
-            usize::from(headers.get(l4 + TCP_DATA_OFFSET)? >> 4) * 4
-        }
-        VnetHeader::GSO_UDP_L4 => UDP_HEADER_LEN,
-        _ => return None,
+    let l4_len = if is_tcp {
+        let words = *headers.get(l4 + TCP_DATA_OFFSET)? >> 4;
+        usize::from(Some(words).filter(|&words| words >= TCP_WORDS_MIN)?) * 4
+    } else {
+        UDP_HEADER_LEN
     };
-    let header_len = (l4 + l4_len) as u64;
-    let payload = len.checked_sub(header_len)?;
+    let header_len = l4 + l4_len;
+    let payload = len.checked_sub(header_len as u64)?;
+    // Only the super-packet has it: segmentation takes it out.
+    let jumbo_len = if has_jumbo_header(len, headers, l4) { JUMBO_LEN } else { 0 };
+    let header_len = (header_len - jumbo_len) as u64;
     let segment = u64::from(vnet.gso_size);
     let packets = payload.div_ceil(segment).max(1);
     let bytes = payload + packets * header_len;
@@ -124,8 +141,28 @@ fn segmented(
     Some(WireLen { packets, bytes, each, exact: true })
 }
 
+/// True if the kernel put a jumbo payload header (RFC 2675) between the IPv6 and the TCP header at
+/// `l4`, as it does where BIG TCP goes past 64 KiB (`ipv6_has_hopopt_jumbo`,
+/// `include/net/ipv6.h`).
+fn has_jumbo_header(len: u64, headers: &[u8], l4: usize) -> bool {
+    const IPV6_LEN: usize = 40;
+    const IPV6_NEXT: usize = 6;
+    const HOP_BY_HOP: u8 = 0;
+    /// TCP follows, 8 bytes in all, the jumbo option, 4 bytes of it.
+    const JUMBO: [u8; 4] = [6, 0, 0xC2, 4];
+    let Some(at) = l4.checked_sub(JUMBO_LEN) else { return false };
+    let Some(ipv6) = at.checked_sub(IPV6_LEN) else { return false };
+    len > u64::from(u16::MAX) + 1
+        && headers.get(ipv6).is_some_and(|byte| byte >> 4 == 6)
+        && headers.get(ipv6 + IPV6_NEXT) == Some(&HOP_BY_HOP)
+        && headers.get(at..at + JUMBO.len()) == Some(&JUMBO[..])
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::packet::Headers;
     use super::*;
 
     /// Headers with a TCP header of `tcp_len` bytes at offset `l4`.
@@ -157,6 +194,88 @@ mod tests {
         assert_eq!(wire.last(), 1514);
     }
 
+    /// One layer of headers, as a reference writes them.
+    fn ip(six: bool, options: u8, protocol: u8) -> Vec<u8> {
+        let mut header = vec![0; if six { 40 } else { 20 + usize::from(options) * 4 }];
+        header[0] = if six { 0x60 } else { 0x45 + options };
+        header[if six { 6 } else { 9 }] = protocol;
+        header
+    }
+
+    fn ethernet(tags: usize, six: bool) -> Vec<u8> {
+        let ethertype: [u8; 2] = if six { [0x86, 0xDD] } else { [0x08, 0x00] };
+        [&[0; 12][..], &[0x81, 0, 0, 7].repeat(tags), &ethertype].concat()
+    }
+
+    proptest! {
+        /// A segmenter that really cuts, over all that a super-packet's headers can be: tags in
+        /// the packet and stripped, IP options, TCP options, VXLAN around it, BIG TCP.
+        #[test]
+        fn whatever_the_headers_a_super_packet_is_what_cutting_it_gives(
+            tags in 0..3usize,
+            vlan_stripped: bool,
+            six: bool,
+            tunnel in proptest::option::of(any::<bool>()),
+            ip_options in 0..=10u8,
+            tcp_words in proptest::option::of(5..=15u8),
+            ecn: bool,
+            needs_csum: bool,
+            gso_size in 1..9000u16,
+            payload in 1..500_000u32,
+        ) {
+            let mut packet = ethernet(tags, tunnel.unwrap_or(six));
+            if let Some(outer_six) = tunnel {
+                packet.extend(ip(outer_six, 0, UDP));
+                packet.extend([0; 16]);
+                packet.extend(ethernet(0, six));
+            }
+            let protocol = if tcp_words.is_some() { TCP } else { UDP };
+            packet.extend(ip(six, ip_options, protocol));
+            let l4 = packet.len();
+            packet.extend(vec![0; tcp_words.map_or(8, |words| usize::from(words) * 4)]);
+            if let Some(words) = tcp_words {
+                packet[l4 + TCP_DATA_OFFSET] = words << 4;
+            }
+            let header_len = packet.len() as u64;
+            let kind = match (tcp_words, six) {
+                (None, _) => VnetHeader::GSO_UDP_L4,
+                (_, false) => VnetHeader::GSO_TCPV4,
+                (_, true) => VnetHeader::GSO_TCPV6,
+            };
+            let ecn = if ecn && tcp_words.is_some() { VnetHeader::GSO_ECN } else { 0 };
+            // Only in a tunnel the kernel has to say where the inner header is.
+            let needs_csum = needs_csum || tunnel.is_some();
+            let vnet = VnetHeader {
+                flags: u8::from(needs_csum),
+                gso_type: kind | ecn,
+                gso_size,
+                csum_start: if needs_csum { u16::try_from(l4).unwrap() } else { 0 },
+            };
+            let len = u32::try_from(header_len).unwrap() + payload;
+            let found = Headers::of_ethernet(&packet).transport;
+            let wire = wire_len(len, &packet, vnet, found, vlan_stripped);
+            let tag = if vlan_stripped { 4 } else { 0 };
+            let cut = cut(u64::from(len), header_len, u64::from(gso_size));
+            let cut: Vec<u64> = cut.into_iter().map(|len| len + tag).collect();
+            prop_assert_eq!((wire.packets, wire.exact), (cut.len() as u64, true));
+            prop_assert_eq!(wire.bytes, cut.iter().sum::<u64>());
+            prop_assert_eq!([wire.each, wire.last()], [cut[0], cut[cut.len() - 1]]);
+            // Headers cut off by the snaplen are said to be, and nothing is guessed.
+            if tcp_words.is_some() {
+                let short = wire_len(len, &packet[..l4], vnet, found, false);
+                prop_assert_eq!((short.packets, short.exact), (1, false));
+            }
+        }
+    }
+
+    #[test]
+    fn a_tunnels_own_header_is_not_taken_for_that_of_the_segments() {
+        let headers = tcp_headers(84, 20);
+        let vnet = VnetHeader { flags: 0, ..gso(VnetHeader::GSO_TCPV4, 1000, 0) };
+        let wire = wire_len(104 + 2500, &headers, vnet, Some((UDP, 34)), false);
+        assert_eq!((wire.packets, wire.exact), (1, false));
+    }
+
     #[test]
     fn super_packets_equal_a_reference_that_really_cuts() {
         for (kind, l4, tcp_len) in [
@@ -178,6 +297,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_jumbo_header_of_big_tcp_is_not_on_the_wire() {
+        const L4: usize = 14 + 40 + 8;
+        let mut headers = tcp_headers(L4, 32);
+        headers[14] = 0x60;
+        headers[L4 - 8..L4 - 4].copy_from_slice(&[6, 0, 0xC2, 4]);
+        let len = 180_000 + u32::try_from(headers.len()).unwrap();
+        let vnet = gso(VnetHeader::GSO_TCPV6, 1428, 62);
+        let wire = wire_len(len, &headers, vnet, None, false);
+        let cut = cut(180_000 + 86, 86, 1428);
+        assert_eq!((wire.packets, wire.bytes), (cut.len() as u64, cut.iter().sum()));
+        assert_eq!([wire.each, wire.last()], [cut[0], cut[cut.len() - 1]]);
+        // Up to 64 KiB the header is the sender's own, and on every segment.
+        let small = wire_len(94 + 2856, &headers, vnet, None, false);
+        assert_eq!((small.packets, small.bytes), (2, 2856 + 2 * 94));
     }
 
     #[test]
@@ -204,7 +340,7 @@ mod tests {
     fn without_needs_csum_the_parsed_offset_is_used_and_csum_start_ignored() {
         let headers = tcp_headers(34, 20);
         let vnet = VnetHeader { flags: 0, ..gso(VnetHeader::GSO_TCPV4, 1000, 9999) };
-        let wire = wire_len(54 + 2500, &headers, vnet, Some(34), false);
+        let wire = wire_len(54 + 2500, &headers, vnet, Some((TCP, 34)), false);
         assert_eq!((wire.packets, wire.bytes, wire.exact), (3, 2500 + 3 * 54, true));
     }
 

@@ -6,6 +6,7 @@
 mod nic_capture;
 mod outbox;
 mod timeline;
+pub mod verdict;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use wire::message;
 use self::nic_capture::{NicCapture, Totals};
 use self::outbox::Outbox;
 use self::timeline::{Span, Timeline};
+use self::verdict::Verdict;
 use crate::account::interval::SharedSchedule;
 use crate::capture::reader::{self, ReaderHandle, StartError};
 use crate::capture::ring::{RingConfig, RingError};
@@ -70,6 +72,8 @@ pub struct Ended {
     pub nic: NicName,
     /// Its ledger, which is final.
     pub ledger: Ledger,
+    /// What it says beside the kernel's own counters.
+    pub verdict: Verdict,
 }
 
 /// What a NIC's rings were offered and what became of it, in packets as the tap saw them.
@@ -264,7 +268,7 @@ impl Sampler {
         let ended = |nic: &mut NicCapture| nic.ended_ns().is_some_and(|end| end <= span.bounds.end);
         closing.retain_mut(|nic| !ended(nic));
         nics.retain(|_, nic| !ended(nic));
-        for Ended { nic, ledger } in &report.ended {
+        for Ended { nic, ledger, .. } in &report.ended {
             let Ledger { offered, dropped, seen } = ledger;
             if ledger.is_balanced() {
                 tracing::debug!(%nic, offered, dropped, seen, "capture ended");
@@ -309,7 +313,7 @@ impl Sampler {
         self.failed.retain(|index, _| wanted.contains(index));
         let gone: Vec<u32> =
             self.nics.keys().filter(|index| !wanted.contains(index)).copied().collect();
-        for nic in gone.iter().filter_map(|index| self.nics.remove(index)) {
+        for mut nic in gone.iter().filter_map(|index| self.nics.remove(index)) {
             tracing::info!(nic = %nic.link.name, "capture ends: the NIC is gone or not wanted");
             nic.stop();
             self.closing.push(nic);
@@ -379,7 +383,7 @@ impl Sampler {
 
     /// Ends every NIC and hands on what is left.
     fn finish(mut self) {
-        for nic in self.nics.values() {
+        for nic in self.nics.values_mut() {
             nic.stop();
         }
         let mut end_ns = 0;

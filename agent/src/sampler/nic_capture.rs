@@ -7,6 +7,7 @@ use wire::frame::{Counts, KernelCounts, Mix, MixCounts, Sample, flags};
 use wire::id::NicName;
 
 use super::timeline::{Span, Timeline};
+use super::verdict::{Compared, Verdict, verdict};
 use super::{Ended, Ledger};
 use crate::account::counters::{Tally, Traffic};
 use crate::capture::reader::ReaderHandle;
@@ -38,6 +39,7 @@ pub(super) struct NicCapture {
     /// The kernel's counters as they were when the last sample was taken.
     stats: LinkStats,
     ledger: Ledger,
+    reconciliation: Reconciliation,
     mix: MixCollector,
 }
 
@@ -58,8 +60,9 @@ impl NicCapture {
         begin_ns: u64,
         mix_interval_ns: u64,
     ) -> Self {
+        let stats = link.stats;
         Self {
-            stats: link.stats,
+            stats,
             link,
             stacked,
             speed_bits,
@@ -67,12 +70,14 @@ impl NicCapture {
             begin_ns,
             end_ns: None,
             ledger: Ledger::default(),
+            reconciliation: Reconciliation { before: stats, ..Reconciliation::default() },
             mix: MixCollector { interval_ns: mix_interval_ns, ..MixCollector::default() },
         }
     }
 
     /// Begins to end: no further packet is let in.
-    pub fn stop(&self) {
+    pub fn stop(&mut self) {
+        self.reconciliation.stopping = true;
         self.readers.iter().for_each(ReaderHandle::stop);
     }
 
@@ -103,6 +108,7 @@ impl NicCapture {
         let start = span.bounds.start.max(self.begin_ns);
         let end = ended_ns.unwrap_or(span.bounds.end);
         let (drops, freezes) = self.account(&tally);
+        self.reconciliation.add(&tally, stats);
         if start >= end && tally == Tally::default() && drops == 0 && ended_ns.is_none() {
             return Taken::default();
         }
@@ -133,7 +139,11 @@ impl NicCapture {
         };
         let wall = sample.start_ns..sample.start_ns + sample.interval_ns;
         let mix = self.mix.add(&tally, sample.kernel, &wall, ended_ns.is_some(), self.link.name);
-        let ended = ended_ns.map(|_| Ended { nic: self.link.name, ledger: self.ledger });
+        let ended = ended_ns.map(|_| Ended {
+            nic: self.link.name,
+            ledger: self.ledger,
+            verdict: self.reconciliation.verdict(stats, self.ledger.dropped),
+        });
         Taken { sample: Some(sample), mix, ended }
     }
 
@@ -153,6 +163,51 @@ impl NicCapture {
         }
         self.ledger.dropped += drops;
         (drops, freezes)
+    }
+}
+
+/// Our packets beside the kernel's, since capture began.
+#[derive(Debug, Default)]
+struct Reconciliation {
+    /// Captured and wire packets of rx and tx.
+    counted: [(u64, u64); 2],
+    /// The kernel's counters before capture began.
+    before: LinkStats,
+    /// The first ones after it began, and the last ones before it was to end.
+    inside: Option<(LinkStats, LinkStats)>,
+    stopping: bool,
+}
+
+impl Reconciliation {
+    fn add(&mut self, tally: &Tally, stats: Option<LinkStats>) {
+        for ((captured, wire), traffic) in self.counted.iter_mut().zip([&tally.rx, &tally.tx]) {
+            *captured += traffic.captured;
+            *wire += traffic.packets;
+        }
+        if let Some(now) = stats.filter(|_| !self.stopping) {
+            let first = self.inside.map_or(now, |(first, _)| first);
+            self.inside = Some((first, now));
+        }
+    }
+
+    /// The verdict, once capture has ended; `after` are the kernel's counters since.
+    fn verdict(&self, after: Option<LinkStats>, lost: u64) -> Verdict {
+        let Some(after) = after else {
+            return if lost > 0 { Verdict::RingLost(lost) } else { Verdict::Unknown };
+        };
+        let most = after.since(&self.before);
+        let least = self.inside.map(|(first, last)| last.since(&first)).unwrap_or_default();
+        let [rx, tx] = self.counted;
+        let compared = |(captured, wire), least, most| Compared {
+            captured,
+            wire,
+            kernel: least..=u64::max(least, most),
+        };
+        let directions = [
+            compared(rx, least.rx_packets, most.rx_packets),
+            compared(tx, least.tx_packets, most.tx_packets),
+        ];
+        verdict(&directions, lost)
     }
 }
 

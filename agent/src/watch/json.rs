@@ -36,6 +36,7 @@ pub(super) fn total(totals: &Totals, out: &mut impl Write) -> io::Result<()> {
                 "drops": total.drops,
                 "offered": total.ledger.offered,
                 "seen": total.ledger.seen,
+                "verdict": total.verdict.to_string(),
                 "measured_ns": total.measured_ns,
             });
             (nic.to_string(), object)

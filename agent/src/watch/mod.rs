@@ -16,6 +16,7 @@ use wire::id::NicName;
 pub use self::interrupt::interrupted;
 use crate::nic::choose::NicFilter;
 use crate::nic::inventory::{Inventory, InventoryError};
+use crate::sampler::verdict::Verdict;
 use crate::sampler::{Capture, CaptureConfig, CaptureError, IntervalReport, Ledger};
 
 /// What a run of `agent watch` is to do.
@@ -150,6 +151,8 @@ struct Total {
     /// Nanoseconds that were measured.
     measured_ns: u64,
     ledger: Ledger,
+    /// Of the NIC's last run.
+    verdict: Verdict,
 }
 
 impl Totals {
@@ -162,7 +165,9 @@ impl Totals {
             total.measured_ns += interval_ns;
         }
         for ended in &report.ended {
-            let ledger = &mut self.nics.entry(ended.nic).or_default().ledger;
+            let total = self.nics.entry(ended.nic).or_default();
+            total.verdict = ended.verdict;
+            let ledger = &mut total.ledger;
             ledger.offered += ended.ledger.offered;
             ledger.dropped += ended.ledger.dropped;
             ledger.seen += ended.ledger.seen;

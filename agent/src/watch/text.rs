@@ -58,10 +58,11 @@ pub(super) fn total(totals: &Totals, out: &mut impl Write) -> io::Result<()> {
         };
         writeln!(
             out,
-            "total {nic}: {}, {}, {} dropped by the ring",
+            "total {nic}: {}, {}, {} dropped by the ring; beside the kernel's count: {}",
             side("rx", &total.rx),
             side("tx", &total.tx),
-            total.drops
+            total.drops,
+            total.verdict
         )?;
     }
     out.flush()

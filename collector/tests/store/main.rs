@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod batches;
+mod cluster;
+mod postgres;
 mod sqlite;
 mod suite;
 

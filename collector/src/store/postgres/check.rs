@@ -1,0 +1,120 @@
+//! Reading the evidence for the proof of `fsck`.
+
+use std::collections::HashMap;
+
+use tokio_postgres::{Client, Row};
+
+use super::error::Failure;
+use crate::store::check::{
+    CheckReport, Evidence, LedgerEvidence, NicEvidence, SessionEvidence, Sums, judge,
+};
+
+pub(super) async fn check(client: &Client) -> Result<CheckReport, Failure> {
+    // One moment for all of it.
+    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let evidence = Evidence {
+        sessions: all(client, SESSIONS, session).await?,
+        ledgers: all(client, LEDGERS, ledger).await?,
+        nics: nics(client).await?,
+    };
+    client.batch_execute("COMMIT").await?;
+    Ok(judge(&evidence))
+}
+
+async fn all<T>(
+    client: &Client,
+    sql: &str,
+    read: impl Fn(&Row) -> Result<T, Failure>,
+) -> Result<Vec<T>, Failure> {
+    client.query_typed(sql, &[]).await?.iter().map(read).collect()
+}
+
+const SESSIONS: &str = "
+    SELECT session, client_id, committed_seq::text, covered_seqs::text, gap_seqs::text,
+        (SELECT coalesce(sum(last_seq - first_seq + 1), 0)::text FROM
+             (SELECT DISTINCT first_seq, last_seq FROM gaps
+              WHERE gaps.session = sessions.session) AS ranges),
+        quarantine_seqs::text,
+        (SELECT coalesce(sum(last_seq - first_seq + 1), 0)::text FROM quarantine
+         WHERE quarantine.session = sessions.session)
+    FROM sessions JOIN clients ON clients.id = client ORDER BY client_id, started";
+
+fn session(row: &Row) -> Result<SessionEvidence, Failure> {
+    Ok(SessionEvidence {
+        session: row.try_get::<_, i64>(0)?.cast_unsigned(),
+        client: row.try_get(1)?,
+        committed: number(row, 2)?,
+        covered: number(row, 3)?,
+        gaps: number(row, 4)?,
+        gap_rows: number(row, 5)?,
+        quarantined: number(row, 6)?,
+        quarantine_rows: number(row, 7)?,
+    })
+}
+
+/// A number of any size, selected as text.
+fn number(row: &Row, at: usize) -> Result<i128, Failure> {
+    let text: &str = row.try_get(at)?;
+    text.parse().map_err(|_| Failure::Failed(format!("{text:?} is no whole number")))
+}
+
+fn sums(row: &Row, at: usize) -> Result<Sums, Failure> {
+    let number = |column| number(row, at + column);
+    Ok(Sums::from_array([number(0)?, number(1)?, number(2)?, number(3)?]))
+}
+
+const LEDGERS: &str = "
+    SELECT session, nic, first_rx_bytes::text, first_tx_bytes::text, first_rx_packets::text,
+        first_tx_packets::text, last_rx_bytes::text, last_tx_bytes::text, last_rx_packets::text,
+        last_tx_packets::text, counted_rx_bytes::text, counted_tx_bytes::text,
+        counted_rx_packets::text, counted_tx_packets::text
+    FROM session_nics ORDER BY session, nic";
+
+fn ledger(row: &Row) -> Result<LedgerEvidence, Failure> {
+    Ok(LedgerEvidence {
+        session: row.try_get::<_, i64>(0)?.cast_unsigned(),
+        nic: row.try_get::<_, i32>(1)?.into(),
+        first: sums(row, 2)?,
+        last: sums(row, 6)?,
+        counted: sums(row, 10)?,
+    })
+}
+
+/// The sums of a table by NIC.
+async fn sums_of(client: &Client, rows: &str) -> Result<HashMap<i64, Sums>, Failure> {
+    let sql = format!(
+        "SELECT nic, sum(rx_bytes)::text, sum(tx_bytes)::text, sum(rx_packets)::text,
+             sum(tx_packets)::text FROM {rows} GROUP BY nic"
+    );
+    let by_nic = |row: &Row| Ok((row.try_get::<_, i32>(0)?.into(), sums(row, 1)?));
+    Ok(all(client, &sql, by_nic).await?.into_iter().collect())
+}
+
+async fn nics(client: &Client) -> Result<Vec<NicEvidence>, Failure> {
+    let since =
+        |table: &str, from: &str| format!("{table} WHERE time >= (SELECT {from} FROM retention)");
+    let five = sums_of(client, "bandwidth_5m").await?;
+    let gaps = sums_of(client, "gaps WHERE nic IS NOT NULL").await?;
+    let raw = sums_of(client, &since("bandwidth_stats", "raw_from")).await?;
+    let raw_five = sums_of(client, &since("bandwidth_5m", "raw_from")).await?;
+    let minutes = sums_of(client, &since("bandwidth_1m", "rollup_1m_from")).await?;
+    let minutes_five = sums_of(client, &since("bandwidth_5m", "rollup_1m_from")).await?;
+    let select = "SELECT nics.id, client_id, name, expired_rx_bytes::text, expired_tx_bytes::text,
+                      expired_rx_packets::text, expired_tx_packets::text
+                  FROM nics JOIN clients ON clients.id = client ORDER BY client_id, name";
+    let evidence = |row: &Row| {
+        let nic = row.try_get::<_, i32>(0)?.into();
+        let of = |sums: &HashMap<i64, Sums>| sums.get(&nic).copied().unwrap_or_default();
+        Ok(NicEvidence {
+            nic,
+            client: row.try_get(1)?,
+            name: row.try_get(2)?,
+            five_minutes: of(&five),
+            expired: sums(row, 3)?,
+            gaps: of(&gaps),
+            raw: (of(&raw), of(&raw_five)),
+            minutes: (of(&minutes), of(&minutes_five)),
+        })
+    };
+    all(client, select, evidence).await
+}

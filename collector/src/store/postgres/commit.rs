@@ -1,0 +1,317 @@
+//! Commits: rows, rollups, ledgers and cursors in one transaction, or nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Error};
+use wire::frame::Frame;
+use wire::id::{ClientId, NicName};
+
+use super::connect::TIMEOUTS;
+use super::error::Failure;
+use super::session::{add_nics, time, unknown_client};
+use super::tables::{self, NicIds};
+use crate::store::columns::{
+    COUNTS, KERNEL, LOSSES, PEAKS, count_figures, kernel_figures, loss_figures, peak_figures,
+};
+use crate::store::facts::{Cursor, Facts, FrameKey, Ledger, Rollup, untiled};
+use crate::store::{Batch, StoreError};
+
+/// NICs whose numbers are remembered at most.
+const KNOWN_MAX: usize = 100_000;
+
+/// The connection that commits, and what was learnt over it.
+#[derive(Debug)]
+pub(super) struct Committer {
+    pub client: Client,
+    nics: HashMap<(ClientId, NicName), [i32; 2]>,
+}
+
+/// How a transaction ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Commit,
+    Rollback,
+}
+
+/// What came of a commit.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Committed,
+    /// The server didn't say whether it has committed.
+    Unknown(Error),
+}
+
+impl Committer {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client, nics: HashMap::new() }
+    }
+
+    /// Tries to commit a batch whole, but for `refused`, which go to quarantine.
+    pub(super) async fn commit(
+        &mut self,
+        batch: &Batch,
+        refused: &HashSet<FrameKey>,
+        refusal: &str,
+    ) -> Result<Outcome, Failure> {
+        self.add(batch, refused, refusal, End::Commit).await
+    }
+
+    /// Tries whether the database would take a batch without the frames `left_out`.
+    pub(super) async fn would_take(
+        &mut self,
+        batch: &Batch,
+        left_out: &HashSet<FrameKey>,
+    ) -> Result<(), Failure> {
+        self.add(batch, left_out, "", End::Rollback).await.map(drop)
+    }
+
+    async fn add(
+        &mut self,
+        batch: &Batch,
+        refused: &HashSet<FrameKey>,
+        refusal: &str,
+        end: End,
+    ) -> Result<Outcome, Failure> {
+        let facts = Facts::of(batch, refused);
+        let ids = self.resolve(&facts, batch).await?;
+        let client = &self.client;
+        client.batch_execute(&format!("BEGIN; {TIMEOUTS}")).await?;
+        move_cursors(client, batch, &facts.cursors, &ids).await?;
+        tables::copy_samples(client, &facts, &ids.nics).await?;
+        tables::copy_mixes(client, &facts, &ids.nics).await?;
+        tables::copy_gaps(client, &facts, &ids).await?;
+        tables::copy_quarantine(client, &facts, refusal).await?;
+        roll_up(client, "bandwidth_1m", &facts.minutes, &ids.nics).await?;
+        roll_up(client, "bandwidth_5m", &facts.five_minutes, &ids.nics).await?;
+        settle(client, &facts.ledgers, &ids.nics).await?;
+        match end {
+            End::Rollback => client.batch_execute("ROLLBACK").await?,
+            End::Commit => match client.batch_execute("COMMIT").await {
+                Err(error) if error.as_db_error().is_none() => return Ok(Outcome::Unknown(error)),
+                committed => committed?,
+            },
+        }
+        Ok(Outcome::Committed)
+    }
+
+    /// The numbers of all clients and NICs of a batch. New NICs are made known by statements of
+    /// their own, so that what is remembered stays true whatever becomes of the batch.
+    async fn resolve(&mut self, facts: &Facts<'_>, batch: &Batch) -> Result<Ids, Failure> {
+        if self.nics.len() > KNOWN_MAX {
+            self.nics.clear();
+        }
+        let clients = self.resolve_clients(batch).await?;
+        let mut unknown: BTreeMap<&ClientId, Vec<NicName>> = BTreeMap::new();
+        for &(client, name) in &facts.nics {
+            // A client that isn't there has no session either: the cursors tell.
+            if clients.contains_key(client) && !self.nics.contains_key(&(client.clone(), name)) {
+                unknown.entry(client).or_default().push(name);
+            }
+        }
+        for (client, names) in unknown {
+            let number = clients.get(client).copied().unwrap_or_default();
+            add_nics(&self.client, number, &names).await?;
+            let rows = self
+                .client
+                .query_typed(
+                    "SELECT id, name FROM nics WHERE client = $1",
+                    &[(&number, Type::INT4)],
+                )
+                .await?;
+            for row in rows {
+                if let Some(name) = NicName::new(row.try_get(1)?) {
+                    self.nics.insert((client.clone(), name), [number, row.try_get(0)?]);
+                }
+            }
+        }
+        let known = |&(client, name): &(&ClientId, NicName)| {
+            if !clients.contains_key(client) {
+                return Ok([0, 0]);
+            }
+            let many = || Failure::Refused(format!("client {client} has too many NICs"));
+            self.nics.get(&(client.clone(), name)).copied().ok_or_else(many)
+        };
+        let nics = facts.nics.iter().map(known).collect::<Result<_, _>>()?;
+        let sessions = batch.sessions.iter().filter_map(|session| {
+            clients.get(&session.client).map(|number| (session.session, *number))
+        });
+        Ok(Ids { nics, sessions: sessions.collect() })
+    }
+
+    async fn resolve_clients(&self, batch: &Batch) -> Result<HashMap<ClientId, i32>, Failure> {
+        let names: BTreeSet<&str> =
+            batch.sessions.iter().map(|session| session.client.as_str()).collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        let select = "SELECT id, client_id FROM clients WHERE client_id = ANY ($1)";
+        let rows = self.client.query_typed(select, &[(&names, Type::TEXT_ARRAY)]).await?;
+        let mut clients = HashMap::new();
+        for row in rows {
+            if let Ok(client) = ClientId::new(row.try_get(1)?) {
+                clients.insert(client, row.try_get(0)?);
+            }
+        }
+        Ok(clients)
+    }
+}
+
+/// Numbers of the clients and NICs of a batch.
+#[derive(Debug)]
+pub(super) struct Ids {
+    pub nics: Vec<NicIds>,
+    /// Of the client of each session.
+    pub sessions: HashMap<u64, i32>,
+}
+
+/// Frames with figures that the columns of `bandwidth_stats` can't hold.
+pub(super) fn unfit(batch: &Batch) -> HashSet<FrameKey> {
+    let frames = batch.sessions.iter().flat_map(|session| &session.frames);
+    let unfit =
+        |frame: &&Frame| frame.gap == 0 && frame.samples.iter().any(|sample| !tables::fits(sample));
+    frames.filter(unfit).map(|frame| (frame.session, frame.first_seq)).collect()
+}
+
+/// Moves every session on from where the batch expects it, or names those that are not there.
+async fn move_cursors(
+    client: &Client,
+    batch: &Batch,
+    cursors: &[Cursor<'_>],
+    ids: &Ids,
+) -> Result<(), Failure> {
+    let number = |cursor: &Cursor<'_>| {
+        let unknown = || unknown_client(&cursor.session.client);
+        ids.sessions.get(&cursor.session.session).copied().map(i64::from).ok_or_else(unknown)
+    };
+    let column = |of: fn(&Cursor<'_>) -> u64| -> Vec<i64> {
+        cursors.iter().map(|cursor| of(cursor).cast_signed()).collect()
+    };
+    let clients: Vec<i64> = cursors.iter().map(|cursor| number(cursor).unwrap_or(-1)).collect();
+    let columns = [
+        column(|cursor| cursor.session.session),
+        column(|cursor| cursor.session.expected),
+        column(|cursor| cursor.session.epoch),
+        clients,
+        column(|cursor| cursor.session.last_seq()),
+        column(|cursor| cursor.covered),
+        column(|cursor| cursor.gaps),
+        column(|cursor| cursor.quarantined),
+    ];
+    let params: Vec<(&(dyn ToSql + Sync), Type)> =
+        columns.iter().map(|column| (column as &(dyn ToSql + Sync), Type::INT8_ARRAY)).collect();
+    let rows = client
+        .query_typed(
+            "UPDATE sessions SET committed_seq = batch.last,
+                 covered_seqs = covered_seqs + batch.covered, gap_seqs = gap_seqs + batch.gaps,
+                 quarantine_seqs = quarantine_seqs + batch.quarantined, committed_at = now()
+             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)
+                 AS batch (session, expected, epoch, client, last, covered, gaps, quarantined)
+             WHERE sessions.session = batch.session AND sessions.committed_seq = batch.expected
+                 AND sessions.epoch = batch.epoch AND sessions.client = batch.client
+             RETURNING sessions.session",
+            &params,
+        )
+        .await?;
+    let mut moved = HashSet::new();
+    for row in rows {
+        moved.insert(row.try_get::<_, i64>(0)?.cast_unsigned());
+    }
+    let mut conflicts = untiled(batch);
+    for session in batch.sessions.iter().map(|session| session.session) {
+        if !moved.contains(&session) && !conflicts.contains(&session) {
+            conflicts.push(session);
+        }
+    }
+    if !conflicts.is_empty() {
+        return Err(StoreError::Conflict { sessions: conflicts }.into());
+    }
+    let [.., clients, _, _, _, _] = &columns;
+    client
+        .execute_typed(
+            "UPDATE clients SET last_seen_at = now()
+             WHERE id = ANY ($1) AND last_seen_at < now() - interval '10 seconds'",
+            &[(clients, Type::INT8_ARRAY)],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Adds to a rollup, row by row in the order of its key, so that no two commits wait for each
+/// other in a circle.
+async fn roll_up(
+    client: &Client,
+    table: &str,
+    rollups: &[Rollup],
+    nics: &[NicIds],
+) -> Result<(), Failure> {
+    if rollups.is_empty() {
+        return Ok(());
+    }
+    let sums = ["samples", "covered_ns"].iter().chain(&COUNTS).chain(&LOSSES).chain(&KERNEL);
+    let names: Vec<&str> = sums.clone().chain(&PEAKS).copied().chain(["flags"]).collect();
+    let mut columns: Vec<Vec<i64>> = vec![Vec::new(); 2 + names.len()];
+    let mut times = Vec::new();
+    for rollup in rollups {
+        let sum = &rollup.sum;
+        let mut row = tables::ids(nics, rollup.nic)?.map(i64::from).to_vec();
+        row.extend(tables::ints([rollup.samples, rollup.covered_ns])?);
+        row.extend(tables::ints(count_figures(sum))?);
+        row.extend(tables::ints(loss_figures(sum))?);
+        row.extend(tables::ints(kernel_figures(sum.kernel))?);
+        row.extend(peak_figures(sum).map(i64::from));
+        row.push(sum.flags.into());
+        columns.iter_mut().zip(row).for_each(|(column, figure)| column.push(figure));
+        times.push(time(rollup.time_ns));
+    }
+    let mut params: Vec<(&(dyn ToSql + Sync), Type)> = vec![(&times, Type::TIMESTAMPTZ_ARRAY)];
+    params.extend(columns.iter().map(|it| (it as &(dyn ToSql + Sync), Type::INT8_ARRAY)));
+    let places: Vec<String> = (1..=params.len()).map(|at| format!("${at}")).collect();
+    let updates: Vec<String> = sums
+        .map(|name| format!("{name} = {table}.{name} + excluded.{name}"))
+        .chain(PEAKS.map(|name| format!("{name} = greatest({table}.{name}, excluded.{name})")))
+        .collect();
+    let sql = format!(
+        "INSERT INTO {table} (time, client, nic, {})
+         SELECT * FROM unnest({}) AS new (time, client, nic) ORDER BY client, nic, time
+         ON CONFLICT (client, nic, time) DO UPDATE SET {}, flags = {table}.flags | excluded.flags",
+        names.join(", "),
+        places.join(", "),
+        updates.join(", ")
+    );
+    client.execute_typed(&sql, &params).await?;
+    Ok(())
+}
+
+async fn settle(client: &Client, ledgers: &[Ledger], nics: &[NicIds]) -> Result<(), Failure> {
+    if ledgers.is_empty() {
+        return Ok(());
+    }
+    let mut columns: Vec<Vec<i64>> = vec![Vec::new(); 14];
+    for ledger in ledgers {
+        let [_, nic] = tables::ids(nics, ledger.nic)?;
+        let mut row = vec![ledger.session.cast_signed(), nic.into()];
+        for figures in [ledger.first, ledger.last, ledger.counted] {
+            row.extend(tables::ints(figures.to_array())?);
+        }
+        columns.iter_mut().zip(row).for_each(|(column, figure)| column.push(figure));
+    }
+    let params: Vec<(&(dyn ToSql + Sync), Type)> =
+        columns.iter().map(|it| (it as &(dyn ToSql + Sync), Type::INT8_ARRAY)).collect();
+    client
+        .execute_typed(
+            "INSERT INTO session_nics AS old
+             SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                 AS new (session, nic) ORDER BY session, nic
+             ON CONFLICT (session, nic) DO UPDATE SET
+                 last_rx_bytes = excluded.last_rx_bytes,
+                 last_tx_bytes = excluded.last_tx_bytes,
+                 last_rx_packets = excluded.last_rx_packets,
+                 last_tx_packets = excluded.last_tx_packets,
+                 counted_rx_bytes = old.counted_rx_bytes + excluded.counted_rx_bytes,
+                 counted_tx_bytes = old.counted_tx_bytes + excluded.counted_tx_bytes,
+                 counted_rx_packets = old.counted_rx_packets + excluded.counted_rx_packets,
+                 counted_tx_packets = old.counted_tx_packets + excluded.counted_tx_packets",
+            &params,
+        )
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! PostgreSQL's binary COPY: rows encoded into large chunks.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::SinkExt;
+use tokio_postgres::Client;
+
+use super::error::Failure;
+
+/// Size from which on a chunk is sent, bytes.
+const CHUNK: usize = 256 << 10;
+
+/// Microseconds from 1970 to 2000, where PostgreSQL's times begin.
+const EPOCH_US: i64 = 946_684_800_000_000;
+
+/// Rows in the binary format of COPY.
+#[derive(Debug)]
+pub(super) struct CopyRows {
+    columns: i16,
+    chunks: Vec<Bytes>,
+    chunk: BytesMut,
+}
+
+impl CopyRows {
+    /// No rows yet, of so many columns.
+    pub(super) fn new(columns: i16) -> Self {
+        let mut chunk = BytesMut::new();
+        chunk.put_slice(b"PGCOPY\n\xff\r\n\0");
+        // Flags, and the length of an extension of the header.
+        chunk.put_i64(0);
+        Self { columns, chunks: Vec::new(), chunk }
+    }
+
+    /// Begins a row; as many fields as there are columns must follow.
+    pub(super) fn row(&mut self) {
+        if self.chunk.len() >= CHUNK {
+            self.chunks.push(self.chunk.split().freeze());
+        }
+        self.chunk.put_i16(self.columns);
+    }
+
+    pub(super) fn int2(&mut self, value: i16) {
+        self.chunk.put_i32(2);
+        self.chunk.put_i16(value);
+    }
+
+    pub(super) fn int4(&mut self, value: i32) {
+        self.chunk.put_i32(4);
+        self.chunk.put_i32(value);
+    }
+
+    pub(super) fn int8(&mut self, value: i64) {
+        self.chunk.put_i32(8);
+        self.chunk.put_i64(value);
+    }
+
+    /// A time in nanoseconds since 1970 (UTC), kept to the microsecond.
+    pub(super) fn time(&mut self, time_ns: u64) {
+        self.int8((time_ns / 1000).cast_signed() - EPOCH_US);
+    }
+
+    /// Text or bytes.
+    pub(super) fn bytes(&mut self, value: &[u8]) -> Result<(), Failure> {
+        let len = i32::try_from(value.len())
+            .map_err(|_| Failure::Refused(format!("a value of {} bytes", value.len())))?;
+        self.chunk.put_i32(len);
+        self.chunk.put_slice(value);
+        Ok(())
+    }
+
+    pub(super) fn null(&mut self) {
+        self.chunk.put_i32(-1);
+    }
+
+    /// Sends the rows by `sql`, a `COPY ... FROM STDIN BINARY` that names the columns. After an
+    /// error the connection is of no use any more.
+    pub(super) async fn send(mut self, client: &Client, sql: &str) -> Result<(), Failure> {
+        self.chunk.put_i16(-1);
+        self.chunks.push(self.chunk.freeze());
+        let mut sink = std::pin::pin!(client.copy_in::<_, Bytes>(sql).await?);
+        for chunk in self.chunks {
+            sink.send(chunk).await?;
+        }
+        sink.finish().await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_encoded_as_the_manual_says() {
+        let mut rows = CopyRows::new(3);
+        rows.row();
+        rows.int4(7);
+        rows.null();
+        rows.time(946_684_800_000_001_999);
+        let mut expected = b"PGCOPY\n\xff\r\n\0".to_vec();
+        expected.extend([0; 8]);
+        expected.extend([0, 3, 0, 0, 0, 4, 0, 0, 0, 7, 255, 255, 255, 255]);
+        expected.extend([0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(rows.chunk, expected);
+    }
+
+    #[test]
+    fn chunks_end_at_rows() {
+        let mut rows = CopyRows::new(1);
+        for n in 0..100_000 {
+            rows.row();
+            rows.int8(n);
+        }
+        assert!(rows.chunks.len() > 3);
+        for chunk in &rows.chunks {
+            assert!(chunk.len() < CHUNK + 100, "{}", chunk.len());
+        }
+    }
+}

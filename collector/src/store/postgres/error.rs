@@ -1,0 +1,114 @@
+//! What PostgreSQL says, sorted by SQLSTATE into what can be done about it.
+
+use std::error::Error as _;
+
+use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
+
+use crate::store::StoreError;
+
+/// Why PostgreSQL didn't do as asked.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The caller is told as it is.
+    Told(StoreError),
+    /// The rows themselves are refused: trying again would change nothing.
+    Refused(String),
+    /// Another transaction came in between: trying again at once helps.
+    Raced(String),
+    /// The database fails or is set up wrongly: trying again later may help.
+    Failed(String),
+}
+
+impl Failure {
+    /// What the caller is told; `location` names the database.
+    pub(super) fn into_store_error(self, location: &str) -> StoreError {
+        match self {
+            Self::Told(error) => error,
+            Self::Refused(reason) | Self::Raced(reason) | Self::Failed(reason) => {
+                StoreError::Failed { location: location.to_owned(), reason }
+            }
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Told(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let reason = reason(&error);
+        match error.code() {
+            Some(code) if is_refusal(code) => Self::Refused(reason),
+            Some(code) if is_race(code) => Self::Raced(reason),
+            _ => Self::Failed(reason),
+        }
+    }
+}
+
+/// Data exceptions: the rows are to blame.
+fn is_refusal(code: &SqlState) -> bool {
+    code.code().starts_with("22")
+}
+
+/// Serialization failures, deadlocks, and constraints: rows are made so that they break none,
+/// but a partition may be attached between the choice of the default one and its use.
+fn is_race(code: &SqlState) -> bool {
+    ["23", "40"].iter().any(|class| code.code().starts_with(class))
+}
+
+/// Words for an error, with the way out where there is one.
+fn reason(error: &Error) -> String {
+    let Some(said) = error.as_db_error() else {
+        let mut words = error.to_string();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            words = format!("{words}: {inner}");
+            cause = inner.source();
+        }
+        return words;
+    };
+    let (code, message) = (said.code().code(), said.message());
+    match way_out(said.code()) {
+        Some(way_out) => format!("{message} (SQLSTATE {code}); {way_out}"),
+        None => format!("{message} (SQLSTATE {code})"),
+    }
+}
+
+fn way_out(code: &SqlState) -> Option<&'static str> {
+    Some(match code.code() {
+        "28000" | "28P01" => "check database.user and database.password, and pg_hba.conf",
+        "3D000" => "create the database, or set database.name",
+        "42501" => "let database.user create and change tables in the database",
+        "42P01" | "42703" => "the schema was changed by hand; restore it from a backup",
+        "53100" => "free space on the database's file system",
+        "53300" => "raise max_connections of the database",
+        "25006" => "connect to the primary: this server takes no changes",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_rows_own_faults_are_refusals() {
+        let sorted = |code| {
+            let code = SqlState::from_code(code);
+            (is_refusal(&code), is_race(&code))
+        };
+        for code in ["22003", "22021"] {
+            assert_eq!(sorted(code), (true, false), "{code}");
+        }
+        for code in ["23505", "23514", "40001", "40P01"] {
+            assert_eq!(sorted(code), (false, true), "{code}");
+        }
+        for code in ["08006", "28P01", "53100", "55P03", "57014", "57P01"] {
+            assert_eq!(sorted(code), (false, false), "{code}");
+        }
+    }
+}

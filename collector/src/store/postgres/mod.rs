@@ -1,0 +1,328 @@
+//! The store in PostgreSQL, for many hosts and several collectors. Statements are never kept
+//! prepared across transactions, so that a pooler may stand in between.
+
+mod check;
+mod commit;
+mod connect;
+mod copy;
+mod error;
+mod migrate;
+mod partition;
+mod query;
+mod retention;
+mod session;
+mod tables;
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use tokio::sync::{Mutex, OnceCell};
+use wire::id::ClientId;
+use wire::message::{Hello, Inventory};
+
+use self::commit::{Committer, Outcome};
+use self::connect::{Lease, Pool};
+pub use self::connect::{PostgresConfig, PostgresConfigError};
+use self::error::Failure;
+use self::partition::Partition;
+use super::bisect::Bisection;
+use super::check::{Check, CheckReport};
+use super::facts::FrameKey;
+use super::query::{Client, Query, Series, SeriesRange};
+use super::retention::{Retain, Retained, RetentionLimits};
+use super::{Batch, SessionState, Store, StoreError};
+
+/// How often a commit that lost a race is tried again at once.
+const RACES_MAX: u32 = 3;
+
+/// The store. Several collectors may use one database.
+#[derive(Debug, Clone)]
+pub struct PostgresStore {
+    database: Arc<Postgres>,
+}
+
+#[derive(Debug)]
+struct Postgres {
+    pool: Pool,
+    /// The connection that commits, as long as it is sound.
+    committer: Mutex<Option<Committer>>,
+    /// The schema is up to date.
+    migrated: OnceCell<()>,
+    /// Partitions known to be there.
+    partitions: StdMutex<BTreeSet<Partition>>,
+}
+
+impl PostgresStore {
+    /// A store in the database that `config` names. It is first reached when it is first used,
+    /// and its schema is brought up to date then.
+    #[must_use]
+    pub fn new(config: PostgresConfig) -> Self {
+        let database = Postgres {
+            pool: Pool::new(config),
+            committer: Mutex::new(None),
+            migrated: OnceCell::new(),
+            partitions: StdMutex::new(BTreeSet::new()),
+        };
+        Self { database: Arc::new(database) }
+    }
+
+    /// Brings the schema up to date at once.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the database can't be reached or changed, or is of a newer
+    /// collector.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        self.told(self.database.lease().await.map(Lease::give_back))
+    }
+
+    fn told<T>(&self, outcome: Result<T, Failure>) -> Result<T, StoreError> {
+        outcome.map_err(|it| it.into_store_error(self.database.pool.config().location()))
+    }
+}
+
+impl Postgres {
+    /// A connection to a database whose schema is up to date.
+    async fn lease(&self) -> Result<Lease<'_>, Failure> {
+        let lease = self.pool.lease().await?;
+        let migrate = async || {
+            migrate::migrate(&lease).await?;
+            for partition in partition::ahead(now_ns()) {
+                partition::make(&lease, partition).await?;
+            }
+            Ok::<_, Failure>(())
+        };
+        self.migrated.get_or_try_init(migrate).await?;
+        Ok(lease)
+    }
+
+    fn partitions(&self) -> MutexGuard<'_, BTreeSet<Partition>> {
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<(), Failure> {
+        // One at a time: the writer's batches are large.
+        let mut committer = self.committer.lock().await;
+        self.make_partitions(partition::needed(batch, now_ns())).await?;
+        let unfit = commit::unfit(batch);
+        let why = "a figure is larger than its column holds";
+        let refusal = match self.try_commit(&mut committer, batch, &unfit, why).await {
+            Err(Failure::Refused(reason)) => reason,
+            outcome => return outcome,
+        };
+        let mut bisection = Bisection::new(batch, unfit);
+        while let Some(left_out) = bisection.next_trial() {
+            match self.try_rows(&mut committer, batch, &left_out).await {
+                Ok(()) => bisection.on_trial(true),
+                Err(Failure::Refused(_)) => bisection.on_trial(false),
+                Err(failure) => return Err(failure),
+            }
+        }
+        let refused = bisection.into_refused();
+        tracing::warn!(frames = refused.len(), reason = refusal, "frames put into quarantine");
+        self.try_commit(&mut committer, batch, &refused, &refusal).await
+    }
+
+    async fn try_commit(
+        &self,
+        kept: &mut Option<Committer>,
+        batch: &Batch,
+        refused: &HashSet<FrameKey>,
+        refusal: &str,
+    ) -> Result<(), Failure> {
+        let mut races = 0;
+        loop {
+            let mut committer = self.take(kept).await?;
+            match committer.commit(batch, refused, refusal).await {
+                Ok(Outcome::Committed) => {
+                    *kept = Some(committer);
+                    return Ok(());
+                }
+                Ok(Outcome::Unknown(error)) => {
+                    drop(committer);
+                    return self.settle(batch, error).await;
+                }
+                Err(Failure::Raced(_)) if races < RACES_MAX => races += 1,
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    async fn try_rows(
+        &self,
+        kept: &mut Option<Committer>,
+        batch: &Batch,
+        left_out: &HashSet<FrameKey>,
+    ) -> Result<(), Failure> {
+        let mut committer = self.take(kept).await?;
+        committer.would_take(batch, left_out).await?;
+        *kept = Some(committer);
+        Ok(())
+    }
+
+    /// The connection that commits, or a new one. It must be put back after it has worked.
+    async fn take(&self, kept: &mut Option<Committer>) -> Result<Committer, Failure> {
+        match kept.take() {
+            Some(committer) if !committer.client.is_closed() => Ok(committer),
+            _ => {
+                self.lease().await?.give_back();
+                Ok(Committer::new(self.pool.config().connect().await?))
+            }
+        }
+    }
+
+    /// Finds out, over another connection, what became of a commit that nothing was heard of.
+    async fn settle(&self, batch: &Batch, error: tokio_postgres::Error) -> Result<(), Failure> {
+        let sessions: Vec<u64> = batch.sessions.iter().map(|session| session.session).collect();
+        let lease = self.lease().await?;
+        let states = session::states(&lease, &sessions).await?;
+        lease.give_back();
+        let committed = batch.sessions.iter().all(|session| {
+            let (session, epoch, seq) = (session.session, session.epoch, session.last_seq());
+            states.contains(&SessionState { session, seq, epoch })
+        });
+        if committed { Ok(()) } else { Err(error.into()) }
+    }
+
+    /// Makes partitions. Where that fails, the default ones take the rows.
+    async fn make_partitions(&self, mut missing: BTreeSet<Partition>) -> Result<(), Failure> {
+        missing.retain(|partition| !self.partitions().contains(partition));
+        for partition in missing {
+            let lease = self.lease().await?;
+            match partition::make(&lease, partition).await {
+                Ok(()) => {
+                    lease.give_back();
+                    self.partitions().insert(partition);
+                }
+                Err(error) => tracing::warn!(?error, partition = partition.name(), "not made"),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn now_ns() -> u64 {
+    session::time_ns(SystemTime::now())
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn open_sessions(
+        &self,
+        client: &ClientId,
+        hello: &Hello,
+        now_ns: u64,
+    ) -> Result<Vec<SessionState>, StoreError> {
+        let open = async {
+            let lease = self.database.lease().await?;
+            let states = session::open_sessions(&lease, client, hello, now_ns).await?;
+            lease.give_back();
+            Ok(states)
+        };
+        self.told(open.await)
+    }
+
+    async fn committed(&self, sessions: &[u64]) -> Result<Vec<SessionState>, StoreError> {
+        let read = async {
+            let lease = self.database.lease().await?;
+            let states = session::states(&lease, sessions).await?;
+            lease.give_back();
+            Ok(states)
+        };
+        self.told(read.await)
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        let (database, batch) = (self.database.clone(), batch.clone());
+        // Runs to its end even if the caller stops waiting.
+        let done = tokio::spawn(async move { database.commit(&batch).await }).await;
+        self.told(done.unwrap_or_else(|error| Err(Failure::Failed(error.to_string()))))
+    }
+
+    async fn record_inventory(
+        &self,
+        client: &ClientId,
+        inventory: &Inventory,
+        now_ns: u64,
+    ) -> Result<(), StoreError> {
+        let record = async {
+            let lease = self.database.lease().await?;
+            session::record_inventory(&lease, client, inventory, now_ns).await?;
+            lease.give_back();
+            Ok(())
+        };
+        self.told(record.await)
+    }
+
+    async fn record_clock_offset(&self, session: u64, offset_ns: i64) -> Result<(), StoreError> {
+        let record = async {
+            let lease = self.database.lease().await?;
+            session::record_clock_offset(&lease, session, offset_ns).await?;
+            lease.give_back();
+            Ok(())
+        };
+        self.told(record.await)
+    }
+}
+
+#[async_trait]
+impl Retain for PostgresStore {
+    async fn retain(&self, limits: &RetentionLimits, now_ns: u64) -> Result<Retained, StoreError> {
+        let retain = async {
+            let lease = self.database.lease().await?;
+            let retained = retention::retain(&lease, &limits.cut_offs(now_ns)).await?;
+            lease.give_back();
+            self.database.partitions().clear();
+            self.database.make_partitions(partition::ahead(now_ns)).await?;
+            Ok(retained)
+        };
+        self.told(retain.await)
+    }
+}
+
+#[async_trait]
+impl Query for PostgresStore {
+    async fn clients(&self) -> Result<Vec<Client>, StoreError> {
+        let read = async {
+            let lease = self.database.lease().await?;
+            let clients = query::clients(&lease).await?;
+            lease.give_back();
+            Ok(clients)
+        };
+        self.told(read.await)
+    }
+
+    async fn series(&self, range: &SeriesRange) -> Result<Series, StoreError> {
+        let read = async {
+            let lease = self.database.lease().await?;
+            let series = query::series(&lease, range).await?;
+            lease.give_back();
+            Ok(series)
+        };
+        self.told(read.await)
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        let read = async {
+            let lease = self.database.lease().await?;
+            lease.batch_execute("SELECT 1 FROM retention").await?;
+            lease.give_back();
+            Ok(())
+        };
+        self.told(read.await)
+    }
+}
+
+#[async_trait]
+impl Check for PostgresStore {
+    async fn check(&self) -> Result<CheckReport, StoreError> {
+        let read = async {
+            let lease = self.database.lease().await?;
+            let report = check::check(&lease).await?;
+            lease.give_back();
+            Ok(report)
+        };
+        self.told(read.await)
+    }
+}

@@ -1,0 +1,197 @@
+//! Partitions: which there are, made when rows need them, dropped by age.
+
+use std::collections::BTreeSet;
+
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::connect::TIMEOUTS;
+use super::error::Failure;
+use crate::store::Batch;
+
+const DAY_NS: u64 = 86_400_000_000_000;
+
+/// How far from now rows still get a partition of their own; the rest share the default one.
+const PAST_NS: u64 = 32 * DAY_NS;
+const FUTURE_NS: u64 = 3 * DAY_NS;
+
+/// A partitioned table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Table {
+    Stats,
+    Mix,
+    Minutes,
+    FiveMinutes,
+}
+
+impl Table {
+    pub(super) const ALL: [Self; 4] = [Self::Stats, Self::Mix, Self::Minutes, Self::FiveMinutes];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Stats => "bandwidth_stats",
+            Self::Mix => "traffic_mix",
+            Self::Minutes => "bandwidth_1m",
+            Self::FiveMinutes => "bandwidth_5m",
+        }
+    }
+
+    /// Length of a partition in nanoseconds: few enough partitions for how long they are kept.
+    pub(super) const fn length_ns(self) -> u64 {
+        match self {
+            Self::Stats | Self::Mix | Self::Minutes => DAY_NS,
+            Self::FiveMinutes => 10 * DAY_NS,
+        }
+    }
+
+    /// Rollups are updated in place and need room on their pages for it.
+    const fn fill_factor(self) -> u8 {
+        match self {
+            Self::Stats | Self::Mix => 100,
+            Self::Minutes | Self::FiveMinutes => 70,
+        }
+    }
+}
+
+/// A partition, by the number of its length since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Partition {
+    pub table: Table,
+    number: u64,
+}
+
+impl Partition {
+    /// The one that holds a time, in nanoseconds since 1970.
+    pub(super) const fn of(table: Table, time_ns: u64) -> Self {
+        Self { table, number: time_ns / table.length_ns() }
+    }
+
+    /// Reads the name of a partition; `None` for the default one and those made by hand.
+    pub(super) fn parse(table: Table, name: &str) -> Option<Self> {
+        let number = name.strip_prefix(table.name())?.strip_prefix("_p")?.parse().ok()?;
+        Some(Self { table, number })
+    }
+
+    pub(super) fn name(self) -> String {
+        format!("{}_p{}", self.table.name(), self.number)
+    }
+
+    /// Whether all of it lies before a time, in nanoseconds since 1970.
+    pub(super) const fn ends_by(self, time_ns: u64) -> bool {
+        (self.number + 1) * self.table.length_ns() <= time_ns
+    }
+
+    /// First and end, in seconds since 1970.
+    const fn bounds(self) -> (u64, u64) {
+        let seconds = self.table.length_ns() / 1_000_000_000;
+        (self.number * seconds, (self.number + 1) * seconds)
+    }
+}
+
+/// The partitions that the rows of a batch need and that are worth making.
+pub(super) fn needed(batch: &Batch, now_ns: u64) -> BTreeSet<Partition> {
+    let near = now_ns.saturating_sub(PAST_NS)..now_ns.saturating_add(FUTURE_NS);
+    let mut needed = BTreeSet::new();
+    for frame in batch.sessions.iter().flat_map(|session| &session.frames) {
+        let samples = frame.samples.iter().filter(|_| frame.gap == 0);
+        for start_ns in samples.map(|sample| sample.start_ns).filter(|time| near.contains(time)) {
+            let tables = [Table::Stats, Table::Minutes, Table::FiveMinutes];
+            needed.extend(tables.map(|table| Partition::of(table, start_ns)));
+        }
+        let mixes = frame.mixes.iter().map(|mix| mix.start_ns);
+        let mixes = mixes.filter(|time| near.contains(time));
+        needed.extend(mixes.map(|start_ns| Partition::of(Table::Mix, start_ns)));
+    }
+    needed
+}
+
+/// The partitions for now and the next days, so that no commit has to wait for one.
+pub(super) fn ahead(now_ns: u64) -> BTreeSet<Partition> {
+    let times = [now_ns, now_ns + DAY_NS, now_ns + 2 * DAY_NS];
+    let of = |table| times.map(|time_ns| Partition::of(table, time_ns));
+    Table::ALL.into_iter().flat_map(of).collect()
+}
+
+/// Makes a partition if it isn't there, and moves there what the default one has of its rows.
+pub(super) async fn make(client: &Client, partition: Partition) -> Result<(), Failure> {
+    let (table, name, fill) =
+        (partition.table.name(), partition.name(), partition.table.fill_factor());
+    if exists(client, &name).await? {
+        return Ok(());
+    }
+    let (from, to) = partition.bounds();
+    // Rows can wait in the default partition, commits can't.
+    client.batch_execute(&format!("BEGIN; {TIMEOUTS}; SET LOCAL lock_timeout = '2s'")).await?;
+    // Several collectors may want it at the same time.
+    let lock = "SELECT pg_advisory_xact_lock(hashtext($1))";
+    client.query_typed(lock, &[(&name, Type::TEXT)]).await?;
+    if !exists(client, &name).await? {
+        client
+            .batch_execute(&format!(
+                "LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE;
+                 CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS) WITH (fillfactor = {fill});
+                 WITH moved AS (DELETE FROM {table}_default
+                     WHERE time >= to_timestamp({from}) AND time < to_timestamp({to}) RETURNING *)
+                 INSERT INTO {name} SELECT * FROM moved;
+                 DO $$ BEGIN
+                     EXECUTE format('ALTER TABLE {table} ATTACH PARTITION {name} \
+                         FOR VALUES FROM (%L) TO (%L)',
+                         to_timestamp({from}), to_timestamp({to}));
+                 END $$"
+            ))
+            .await?;
+    }
+    client.batch_execute("COMMIT").await?;
+    Ok(())
+}
+
+/// Whether a table is there at this moment, which a name resolved earlier might not tell.
+pub(super) async fn exists(client: &Client, name: &str) -> Result<bool, Failure> {
+    let select =
+        "SELECT EXISTS (SELECT FROM pg_class WHERE relname = $1 AND pg_table_is_visible(oid))";
+    Ok(client.query_typed_one(select, &[(&name, Type::TEXT)]).await?.try_get(0)?)
+}
+
+/// The partitions that a table has.
+pub(super) async fn all(client: &Client, table: Table) -> Result<Vec<Partition>, Failure> {
+    let rows = client
+        .query_typed(
+            "SELECT relname::text FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+             WHERE inhparent = to_regclass($1) ORDER BY relname",
+            &[(&table.name(), Type::TEXT)],
+        )
+        .await?;
+    let mut partitions = Vec::new();
+    for row in rows {
+        partitions.extend(Partition::parse(table, row.try_get(0)?));
+    }
+    Ok(partitions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_is_known_by_its_name() {
+        for table in Table::ALL {
+            let partition = Partition::of(table, 1_799_971_200_000_000_000);
+            assert_eq!(Partition::parse(table, &partition.name()), Some(partition));
+            assert_eq!(Partition::parse(table, &format!("{}_default", table.name())), None);
+        }
+    }
+
+    #[test]
+    fn a_partition_ends_where_the_next_begins() {
+        let partition = Partition::of(Table::Stats, 20_000 * DAY_NS + 5);
+        assert!(partition.ends_by(20_001 * DAY_NS));
+        assert!(!partition.ends_by(20_001 * DAY_NS - 1));
+        assert_eq!(partition.bounds(), (20_000 * 86_400, 20_001 * 86_400));
+    }
+
+    #[test]
+    fn the_next_days_are_prepared() {
+        let ahead = ahead(20_009 * DAY_NS);
+        assert_eq!(ahead.len(), 3 * 3 + 2);
+    }
+}

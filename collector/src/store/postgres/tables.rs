@@ -1,0 +1,189 @@
+//! The rows of the tables that COPY fills.
+
+use tokio_postgres::Client;
+use wire::codec::encode_frame;
+use wire::frame::Sample;
+
+use super::commit::Ids;
+use super::copy::CopyRows;
+use super::error::Failure;
+use crate::store::columns::{self, COUNTS, PEAKS, count_figures, mix_figures, peak_figures};
+use crate::store::facts::{Facts, GapRow, NicIndex};
+
+/// Numbers of a client and of one of its NICs, as rows refer to them.
+pub(super) type NicIds = [i32; 2];
+
+pub(super) fn ids(nics: &[NicIds], nic: NicIndex) -> Result<NicIds, Failure> {
+    nics.get(nic).copied().ok_or_else(|| Failure::Refused(format!("no NIC at place {nic}")))
+}
+
+fn int(figure: u64) -> Result<i64, Failure> {
+    i64::try_from(figure).map_err(|_| Failure::Refused(format!("a figure of {figure}")))
+}
+
+pub(super) fn ints(figures: impl IntoIterator<Item = u64>) -> Result<Vec<i64>, Failure> {
+    figures.into_iter().map(int).collect()
+}
+
+fn int4(figure: impl TryInto<i32> + Copy + std::fmt::Display) -> Result<i32, Failure> {
+    figure.try_into().map_err(|_| Failure::Refused(format!("a figure of {figure}")))
+}
+
+/// Whether a sample's figures fit the lean columns of `bandwidth_stats`.
+pub(super) fn fits(sample: &Sample) -> bool {
+    let [rx_bytes, tx_bytes, packets @ ..] = count_figures(sample);
+    let small = packets.into_iter().chain([sample.drops, sample.flags.into()]);
+    let large = [rx_bytes, tx_bytes, sample.start_ns, sample.interval_ns];
+    let peaks = peak_figures(sample);
+    small.into_iter().all(|figure| i32::try_from(figure).is_ok())
+        && large.into_iter().all(|figure| i64::try_from(figure).is_ok())
+        && peaks.into_iter().all(|peak| i32::try_from(peak).is_ok())
+}
+
+pub(super) async fn copy_samples(
+    client: &Client,
+    facts: &Facts<'_>,
+    nics: &[NicIds],
+) -> Result<(), Failure> {
+    if facts.samples.is_empty() {
+        return Ok(());
+    }
+    let mut rows = CopyRows::new(16);
+    for (nic, sample) in &facts.samples {
+        let [rx_bytes, tx_bytes, packets @ ..] = count_figures(sample);
+        rows.row();
+        rows.time(sample.start_ns);
+        for figure in [sample.interval_ns, rx_bytes, tx_bytes] {
+            rows.int8(int(figure)?);
+        }
+        for id in ids(nics, *nic)? {
+            rows.int4(id);
+        }
+        for figure in packets {
+            rows.int4(int4(figure)?);
+        }
+        for peak in peak_figures(sample) {
+            rows.int4(int4(peak)?);
+        }
+        rows.int4(int4(sample.drops)?);
+        rows.int4(int4(sample.flags)?);
+    }
+    let [rx_bytes, tx_bytes, packets @ ..] = COUNTS;
+    let sql = format!(
+        "COPY bandwidth_stats (time, interval_ns, {rx_bytes}, {tx_bytes}, client, nic, {}, {},
+             drops, flags) FROM STDIN BINARY",
+        packets.join(", "),
+        PEAKS.join(", ")
+    );
+    rows.send(client, &sql).await
+}
+
+pub(super) async fn copy_mixes(
+    client: &Client,
+    facts: &Facts<'_>,
+    nics: &[NicIds],
+) -> Result<(), Failure> {
+    if facts.mixes.is_empty() {
+        return Ok(());
+    }
+    let figures: Vec<String> = columns::mix_columns().collect();
+    let width = i16::try_from(figures.len() + 4).unwrap_or(i16::MAX);
+    let mut rows = CopyRows::new(width);
+    for (nic, mix) in &facts.mixes {
+        rows.row();
+        rows.time(mix.start_ns);
+        rows.int8(int(mix.interval_ns)?);
+        for id in ids(nics, *nic)? {
+            rows.int4(id);
+        }
+        for figure in mix_figures(mix) {
+            rows.int8(int(figure)?);
+        }
+    }
+    let figures = figures.join(", ");
+    let sql =
+        format!("COPY traffic_mix (time, interval_ns, client, nic, {figures}) FROM STDIN BINARY");
+    rows.send(client, &sql).await
+}
+
+pub(super) async fn copy_gaps(
+    client: &Client,
+    facts: &Facts<'_>,
+    ids_of: &Ids,
+) -> Result<(), Failure> {
+    if facts.gaps.is_empty() {
+        return Ok(());
+    }
+    let mut rows = CopyRows::new(20);
+    for GapRow { frame, sample } in &facts.gaps {
+        rows.row();
+        for number in [frame.session, frame.first_seq, frame.last_seq] {
+            rows.int8(number.cast_signed());
+        }
+        rows.int2(frame.gap.into());
+        rows.int4(ids_of.sessions.get(&frame.session).copied().unwrap_or_default());
+        let default = Sample::default();
+        let figures = sample.map_or(&default, |(_, sample)| sample);
+        match sample {
+            Some((nic, sample)) => {
+                let [_, nic] = ids(&ids_of.nics, *nic)?;
+                rows.int4(nic);
+                rows.time(sample.start_ns);
+                rows.int8(int(sample.interval_ns)?);
+            }
+            None => (0..3).for_each(|_| rows.null()),
+        }
+        for figure in count_figures(figures) {
+            rows.int8(int(figure)?);
+        }
+        for peak in peak_figures(figures) {
+            rows.int4(int4(peak)?);
+        }
+        rows.int8(int(figures.drops)?);
+        rows.int4(int4(figures.flags)?);
+    }
+    let sql = format!(
+        "COPY gaps (session, first_seq, last_seq, reason, client, nic, time, interval_ns, {}, {},
+             drops, flags) FROM STDIN BINARY",
+        COUNTS.join(", "),
+        PEAKS.join(", ")
+    );
+    rows.send(client, &sql).await
+}
+
+pub(super) async fn copy_quarantine(
+    client: &Client,
+    facts: &Facts<'_>,
+    refusal: &str,
+) -> Result<(), Failure> {
+    if facts.quarantine.is_empty() {
+        return Ok(());
+    }
+    let mut rows = CopyRows::new(5);
+    for frame in &facts.quarantine {
+        rows.row();
+        for number in [frame.session, frame.first_seq, frame.last_seq] {
+            rows.int8(number.cast_signed());
+        }
+        rows.bytes(refusal.as_bytes())?;
+        rows.bytes(&encode_frame(frame))?;
+    }
+    let sql = "COPY quarantine (session, first_seq, last_seq, reason, frame) FROM STDIN BINARY";
+    rows.send(client, sql).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::frame::Counts;
+
+    #[test]
+    fn a_sample_with_more_packets_than_its_column_holds_does_not_fit() {
+        let sample = |packets| {
+            let rx = Counts { packets, bytes: 1 << 60, ..Counts::default() };
+            Sample { rx, ..Sample::default() }
+        };
+        assert!(fits(&sample((1 << 31) - 1)));
+        assert!(!fits(&sample(1 << 31)));
+    }
+}

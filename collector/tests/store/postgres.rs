@@ -1,0 +1,264 @@
+//! The suite on PostgreSQL, and what only PostgreSQL has.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use collector::store::postgres::{PostgresConfig, PostgresStore};
+use collector::store::query::{Query, Resolution};
+use collector::store::retention::RetentionLimits;
+use collector::store::{Database, Store, StoreError};
+use rustls::RootCertStore;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_postgres::SimpleQueryMessage;
+use wire::frame::Sample;
+
+use crate::batches::{Agent, DAY, SECOND, START, all, batch, client, hello, sample};
+use crate::cluster;
+use crate::suite::{Place, ReportRow};
+
+/// A database of its own.
+pub struct Postgres {
+    url: String,
+}
+
+fn store(url: &str) -> PostgresStore {
+    let config = url.parse().unwrap();
+    PostgresStore::new(PostgresConfig::new(config, RootCertStore::empty()).unwrap())
+}
+
+impl Place for Postgres {
+    async fn open(&self) -> Arc<dyn Database> {
+        Arc::new(store(&self.url))
+    }
+
+    async fn numbers(&self, sql: &str) -> Vec<i64> {
+        let client = cluster::client(&self.url).await;
+        let rows = client.simple_query(sql).await.unwrap().into_iter();
+        let number = |message| match message {
+            SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap().parse().unwrap()),
+            _ => None,
+        };
+        rows.filter_map(number).collect()
+    }
+
+    async fn execute(&self, sql: &str) {
+        cluster::execute(&self.url, sql).await;
+    }
+
+    async fn report(&self, client: &str) -> Vec<ReportRow> {
+        let connection = cluster::client(&self.url).await;
+        let select = "
+            SELECT alias, nic, to_char(timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS'),
+                upload_speed, download_speed, avg_upload_packet_size, avg_download_packet_size
+            FROM bandwidth_report WHERE client_id = $1 ORDER BY nic, timestamp";
+        let rows = connection.query(select, &[&client]).await.unwrap();
+        let row = |row: &tokio_postgres::Row| ReportRow {
+            alias: row.get(0),
+            nic: row.get(1),
+            timestamp: row.get(2),
+            upload_speed: row.get(3),
+            download_speed: row.get(4),
+            avg_upload_packet_size: row.get(5),
+            avg_download_packet_size: row.get(6),
+        };
+        rows.iter().map(row).collect()
+    }
+}
+
+async fn fresh() -> Postgres {
+    Postgres { url: cluster::new_database().await }
+}
+
+crate::behaviours!(fresh());
+
+fn failure<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> String {
+    match outcome {
+        Err(StoreError::Failed { location, reason }) => format!("{location}: {reason}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Midnight some days ago: rows of these days get partitions of their own.
+fn midnight(days_ago: u64) -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    (now.as_secs() / 86_400 - days_ago) * DAY
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn collectors_that_start_at_once_make_one_schema() {
+    let place = fresh().await;
+    let starts = [0; 8].map(|_| {
+        let store = store(&place.url);
+        tokio::spawn(async move { store.migrate().await })
+    });
+    for start in starts {
+        start.await.unwrap().unwrap();
+    }
+    assert_eq!(place.numbers("SELECT version FROM netmon_schema").await, [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_schema_is_refused() {
+    let place = fresh().await;
+    store(&place.url).migrate().await.unwrap();
+    place.execute("INSERT INTO netmon_schema VALUES (99)").await;
+    let words = failure(store(&place.url).ready().await);
+    assert!(words.contains("newer collector") && words.contains("99"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_not_there_is_named_and_waited_for() {
+    let place = fresh().await;
+    let url = format!("{}_later", place.url);
+    let store = store(&url);
+    let words = failure(store.ready().await);
+    assert!(words.contains("_later") && words.contains("create the database"), "{words}");
+    let name = url.rsplit('=').next().unwrap();
+    place.execute(&format!("CREATE DATABASE {name}")).await;
+    store.ready().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_day_has_a_partition_and_goes_with_it() {
+    let place = fresh().await;
+    let store = place.open().await;
+    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    let mut agent = Agent::new("web", 1, 1);
+    let first = midnight(9);
+    let samples: Vec<Sample> =
+        (0..9).map(|day| sample("eth0", first + day * DAY + SECOND, day)).collect();
+    store.commit(&agent.next(samples)).await.unwrap();
+    assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_stats_default").await, [0]);
+    assert_eq!(place.numbers("SELECT count(DISTINCT tableoid) FROM bandwidth_stats").await, [9]);
+    let retained = store.retain(&RetentionLimits::default(), midnight(0) + SECOND).await.unwrap();
+    // Of the samples and of the minutes nothing but two days of samples is old enough.
+    assert_eq!((retained.partitions, retained.rows), (2, 0));
+    assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_stats").await, [7]);
+    assert!(store.check().await.unwrap().is_sound());
+    store.commit(&agent.next(vec![sample("eth0", midnight(0), 1)])).await.unwrap();
+    assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_stats_default").await, [0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_came_before_their_partition_move_into_it() {
+    let place = fresh().await;
+    let store = place.open().await;
+    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    let mut agent = Agent::new("web", 1, 1);
+    let future = midnight(0) + 20 * DAY;
+    store.commit(&agent.next(vec![sample("eth0", future + SECOND, 7)])).await.unwrap();
+    assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_stats_default").await, [1]);
+    store.retain(&RetentionLimits::default(), future).await.unwrap();
+    assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_stats_default").await, [0]);
+    let series = store.series(&all("web", "eth0", Resolution::Raw)).await.unwrap();
+    assert_eq!(series.points.len(), 1);
+    assert!(store.check().await.unwrap().is_sound());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_goes_on_after_the_server_has_cut_its_connections() {
+    let place = fresh().await;
+    let store = place.open().await;
+    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    let mut agent = Agent::new("web", 1, 1);
+    store.commit(&agent.next(vec![sample("eth0", START, 1)])).await.unwrap();
+    let cut = "SELECT pg_terminate_backend(pid)::int FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    for n in 1..5 {
+        place.numbers(cut).await;
+        let batch = agent.next(vec![sample("eth0", START + n * SECOND, 1)]);
+        // What was cut may show once on each connection that was kept, and no more.
+        let mut tries = 0;
+        while let Err(error) = store.commit(&batch).await {
+            tries += 1;
+            assert!(tries < 8, "{error}");
+        }
+    }
+    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 5);
+    let series = store.series(&all("web", "eth0", Resolution::Raw)).await.unwrap();
+    assert_eq!(series.points.len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sample_with_more_packets_than_its_column_holds_is_kept_apart() {
+    let place = fresh().await;
+    let store = place.open().await;
+    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    let mut agent = Agent::new("web", 1, 1);
+    let mut large = sample("eth0", START, 1);
+    large.tx.packets = 1 << 33;
+    let frames =
+        vec![agent.frame(vec![large]), agent.frame(vec![sample("eth0", START + SECOND, 2)])];
+    store.commit(&batch([agent.batch(frames)])).await.unwrap();
+    assert_eq!(place.numbers("SELECT first_seq FROM quarantine").await, [1]);
+    assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_stats").await, [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_with_a_nul_does_not_stop_a_client() {
+    let place = fresh().await;
+    let store = place.open().await;
+    let mut hello = hello(&[1]);
+    hello.alias = "a\0b".into();
+    store.open_sessions(&client("web"), &hello, START).await.unwrap();
+    assert_eq!(store.clients().await.unwrap()[0].alias, "a\u{fffd}b");
+}
+
+/// A proxy before the server that can lose the answer to a COMMIT.
+async fn proxy(directory: &Path, lose: Arc<AtomicBool>) {
+    let listener = UnixListener::bind(directory.join(".s.PGSQL.5432")).unwrap();
+    let server = cluster::socket();
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let far = UnixStream::connect(&server).await.unwrap();
+            let (mut near_read, mut near_write) = near.into_split();
+            let (mut far_read, mut far_write) = far.into_split();
+            let answers = tokio::spawn(async move {
+                // Ends with either side.
+                let _ended = tokio::io::copy(&mut far_read, &mut near_write).await;
+            });
+            let lose = lose.clone();
+            tokio::spawn(async move {
+                let mut bytes = [0; 65536];
+                while let Ok(read @ 1..) = near_read.read(&mut bytes).await {
+                    let said = &bytes[..read];
+                    let commit = said.windows(7).any(|window| window == b"COMMIT\0");
+                    if commit && lose.swap(false, Ordering::SeqCst) {
+                        answers.abort();
+                        let _aborted = answers.await;
+                        far_write.write_all(said).await.unwrap();
+                        return;
+                    }
+                    far_write.write_all(said).await.unwrap();
+                }
+            });
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_of_which_nothing_was_heard_is_settled_and_counted_once() {
+    let place = fresh().await;
+    let directory = tempfile::tempdir().unwrap();
+    let lose = Arc::new(AtomicBool::new(false));
+    proxy(directory.path(), lose.clone()).await;
+    let name = place.url.rsplit('=').next().unwrap();
+    let store = store(&cluster::url(directory.path(), name));
+    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    let mut agent = Agent::new("web", 1, 1);
+    for n in 0..10 {
+        let batch = agent.next(vec![sample("eth0", START + n * SECOND, n)]);
+        store.ready().await.unwrap();
+        lose.store(true, Ordering::SeqCst);
+        if let Err(error) = store.commit(&batch).await {
+            // The server might have seen the cut before the COMMIT: then nothing is committed.
+            assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, n, "{error}");
+            store.commit(&batch).await.unwrap();
+        }
+        assert!(!lose.load(Ordering::SeqCst), "the answer was lost");
+    }
+    let points = store.series(&all("web", "eth0", Resolution::Raw)).await.unwrap().points;
+    assert_eq!(points.len(), 10);
+}
