@@ -1,64 +1,72 @@
-//! The files of the page, part of the program.
+//! The files of the page, part of the program: `build.rs` lists them.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH};
+use axum::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH,
+    VARY,
+};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-/// A file, its path and its media type.
+/// A file and its path.
 #[derive(Debug, Clone, Copy)]
 struct Asset {
     path: &'static str,
-    media_type: &'static str,
-    content: &'static str,
+    content: &'static [u8],
+    /// The same compressed; empty if there is none.
+    gzip: &'static [u8],
 }
 
-const HTML: &str = "text/html; charset=utf-8";
-const CSS: &str = "text/css; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-const SVG: &str = "image/svg+xml";
-
-const ASSETS: [Asset; 8] = [
-    Asset::new("/", HTML, include_str!("../../web/index.html")),
-    Asset::new("/assets/style.css", CSS, include_str!("../../web/style.css")),
-    Asset::new("/assets/icon.svg", SVG, include_str!("../../web/icon.svg")),
-    Asset::new("/assets/app.js", SCRIPT, include_str!("../../web/app.js")),
-    Asset::new("/assets/format.js", SCRIPT, include_str!("../../web/format.js")),
-    Asset::new("/assets/history.js", SCRIPT, include_str!("../../web/history.js")),
-    Asset::new("/assets/rows.js", SCRIPT, include_str!("../../web/rows.js")),
-    Asset::new("/assets/stream.js", SCRIPT, include_str!("../../web/stream.js")),
-];
-
-impl Asset {
-    const fn new(path: &'static str, media_type: &'static str, content: &'static str) -> Self {
-        Self { path, media_type, content }
-    }
-}
+const ASSETS: &[Asset] = &include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 /// Routes to every file.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    ASSETS.into_iter().fold(Router::new(), |router, asset| {
+    ASSETS.iter().fold(Router::new(), |router, asset| {
         let etag = etag(asset.content);
+        let path = if asset.path == "/index.html" { "/" } else { asset.path };
         router.route(
-            asset.path,
-            get(move |headers: HeaderMap| std::future::ready(answer(&asset, &etag, &headers))),
+            path,
+            get(move |headers: HeaderMap| std::future::ready(answer(asset, &etag, &headers))),
         )
     })
 }
 
-/// The file, or that the browser has it already: asked each time, so that an update shows at once.
+/// The file, or that the browser has it already.
 fn answer(asset: &Asset, etag: &str, headers: &HeaderMap) -> Response {
-    let caching = [(CACHE_CONTROL, "no-cache"), (ETAG, etag)];
+    // A name under `assets` changes with its content; all else is asked for each time, so that an
+    // update shows at once.
+    let hashed = asset.path.starts_with("/assets/");
+    let caching = if hashed { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let caching = [(CACHE_CONTROL, caching), (ETAG, etag), (VARY, "accept-encoding")];
     if headers.get(IF_NONE_MATCH).is_some_and(|known| known == etag) {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
     }
-    (caching, [(CONTENT_TYPE, asset.media_type)], asset.content).into_response()
+    let accepted = headers.get(ACCEPT_ENCODING).and_then(|accepted| accepted.to_str().ok());
+    let gzip = accepted.is_some_and(|accepted| {
+        accepted.split(',').any(|coding| matches!(coding.trim(), "gzip" | "gzip;q=1.0"))
+    });
+    let media_type = [(CONTENT_TYPE, media_type(asset.path))];
+    if gzip && !asset.gzip.is_empty() {
+        (caching, media_type, [(CONTENT_ENCODING, "gzip")], asset.gzip).into_response()
+    } else {
+        (caching, media_type, asset.content).into_response()
+    }
 }
 
-fn etag(content: &str) -> String {
+fn media_type(path: &str) -> &'static str {
+    match path.rsplit('.').next() {
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "application/octet-stream",
+    }
+}
+
+fn etag(content: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
     content.hash(&mut hasher);
     format!("\"{:016x}\"", hasher.finish())

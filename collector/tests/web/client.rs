@@ -81,6 +81,14 @@ impl Connection {
         String::from_utf8(bytes).unwrap()
     }
 
+    /// The body of an answer that tells its length.
+    pub async fn body(&mut self) -> String {
+        let head = self.raw_until(b"\r\n\r\n").await.to_ascii_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).unwrap();
+        let bytes = self.raw_bytes(length.trim().parse().unwrap()).await;
+        String::from_utf8(bytes).unwrap()
+    }
+
     /// The next event of a stream and its data.
     pub async fn event(&mut self) -> (String, Value) {
         loop {
