@@ -1,4 +1,5 @@
 //! `fsck`: the proof that a store holds every sequence number once, and all that agents counted.
+//! What was refused is found too: its samples are in no table.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
@@ -201,6 +202,8 @@ fn judge_session(session: &SessionEvidence) -> Option<String> {
             "the quarantine covers {quarantine_rows} sequence numbers, but {quarantined} were \
              put there"
         )
+    } else if *quarantined > 0 {
+        format!("{quarantined} sequence numbers were refused; their frames are in quarantine")
     } else {
         return None;
     };
@@ -252,9 +255,14 @@ mod tests {
     #[test]
     fn each_break_is_found_and_named() {
         type Break = fn(&mut Evidence);
-        let breaks: [(Break, &str); 6] = [
+        let breaks: [(Break, &str); 8] = [
             (|it| it.sessions[0].covered = 9, "cover 9"),
             (|it| it.sessions[0].gap_rows = 2, "gaps cover 2"),
+            (|it| it.sessions[0].quarantine_rows = 1, "quarantine covers 1"),
+            (
+                |it| (it.sessions[0].quarantined, it.sessions[0].quarantine_rows) = (1, 1),
+                "1 sequence numbers were refused",
+            ),
             (|it| it.ledgers[0].last = sums(151), "grew by rx 51 bytes"),
             (|it| it.nics[0].five_minutes = sums(31), "bandwidth_5m and gaps say rx 51"),
             (|it| it.nics[0].raw.0 = sums(19), "bandwidth_stats say rx 19"),

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use collector::store::check::Check;
 use collector::store::postgres::{PostgresConfig, PostgresStore};
 use collector::store::query::{Query, Resolution};
 use collector::store::retention::RetentionLimits;
@@ -206,10 +207,68 @@ async fn text_with_a_nul_does_not_stop_a_client() {
     assert_eq!(store.clients().await.unwrap()[0].alias, "a\u{fffd}b");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_collectors_that_commit_the_same_numbers_one_wins() {
+    let place = fresh().await;
+    let stores = [0; 4].map(|_| store(&place.url));
+    let sessions: Vec<u64> = (1..=20).collect();
+    stores[0].open_sessions(&client("web"), &hello(&sessions), START).await.unwrap();
+    let mut agents: Vec<Agent> =
+        sessions.iter().map(|session| Agent::new("web", *session, 1)).collect();
+    for n in 0..10 {
+        let parts = agents.iter_mut().map(|agent| {
+            let frame = agent.frame(vec![sample("eth0", START + n * SECOND, n)]);
+            agent.batch(vec![frame])
+        });
+        let there = batch(parts);
+        let mut back = there.clone();
+        back.sessions.reverse();
+        let commits = stores.iter().zip([&there, &back, &there, &back]).map(|(store, batch)| {
+            let (store, batch) = (store.clone(), batch.clone());
+            tokio::spawn(async move { store.commit(&batch).await })
+        });
+        let mut won = 0;
+        for commit in commits.collect::<Vec<_>>() {
+            match commit.await.unwrap() {
+                Ok(()) => won += 1,
+                Err(StoreError::Conflict { sessions }) => assert_eq!(sessions.len(), 20),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(won, 1);
+    }
+    assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_stats").await, [200]);
+    let report = stores[1].check().await.unwrap();
+    assert!(report.is_sound(), "{:?}", report.findings);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_reached_by_tls_must_prove_itself() {
+    let place = fresh().await;
+    let name = place.url.rsplit('=').next().unwrap();
+    let tls = cluster::tls();
+    let port = tls.port;
+    let url = format!("host=localhost port={port} user=postgres dbname={name} sslmode=require");
+    let mut roots = RootCertStore::empty();
+    roots.add(tls.certificate.clone()).unwrap();
+    let encrypted = PostgresStore::new(PostgresConfig::new(url.parse().unwrap(), roots).unwrap());
+    encrypted.ready().await.unwrap();
+    let by_tls = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+                  WHERE ssl AND datname = current_database()";
+    assert_eq!(place.numbers(by_tls).await, [1]);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let mut others = RootCertStore::empty();
+    others.add(names.self_signed(&key).unwrap().der().clone()).unwrap();
+    let fooled = PostgresStore::new(PostgresConfig::new(url.parse().unwrap(), others).unwrap());
+    let words = failure(fooled.ready().await);
+    assert!(words.contains("certificate"), "{words}");
+}
+
 /// A proxy before the server that can lose the answer to a COMMIT.
 async fn proxy(directory: &Path, lose: Arc<AtomicBool>) {
-    let listener = UnixListener::bind(directory.join(".s.PGSQL.5432")).unwrap();
     let server = cluster::socket();
+    let listener = UnixListener::bind(directory.join(server.file_name().unwrap())).unwrap();
     tokio::spawn(async move {
         while let Ok((near, _)) = listener.accept().await {
             let far = UnixStream::connect(&server).await.unwrap();

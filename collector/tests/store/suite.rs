@@ -436,6 +436,8 @@ pub async fn a_frame_that_can_not_be_kept_goes_to_quarantine_alone(place: &impl 
     assert_eq!(place.numbers("SELECT length(frame) FROM quarantine").await.len(), 1);
     let next = agent.next(vec![sample("eth0", START + MINUTE * 9, 1)]);
     store.commit(&next).await.unwrap();
+    let findings = store.check().await.unwrap().findings;
+    assert!(findings.iter().any(|it| it.contains("1 sequence numbers were refused")));
 }
 
 pub async fn clients_are_known_with_their_nics_and_clock(place: &impl Place) {
