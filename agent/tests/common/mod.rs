@@ -2,7 +2,12 @@
 
 #![allow(dead_code, clippy::unwrap_used, reason = "each test uses some of it, and may panic")]
 
+pub mod watched;
+
+use std::io::Read;
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Set in the copy of a test program that runs inside a namespace.
@@ -157,4 +162,27 @@ fn qdisc_sent(json: &str) -> (u64, u64) {
     let root = parsed.as_array().unwrap().iter().find(|qdisc| qdisc["root"] == true).unwrap();
     assert_eq!(root["drops"], 0, "the sender's queue lost some");
     (root["bytes"].as_u64().unwrap(), root["packets"].as_u64().unwrap())
+}
+
+/// Receives on a port of this namespace until the other end has sent `bytes`.
+pub fn receive_tcp(address: &str, bytes: u64) -> (u16, JoinHandle<()>) {
+    let listener = TcpListener::bind(address).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let receiver = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut buffer = vec![0; 1 << 20];
+        let mut left = bytes;
+        while left > 0 {
+            left -= stream.read(&mut buffer).unwrap() as u64;
+        }
+    });
+    (port, receiver)
+}
+
+/// Sends from the other namespace to this one.
+pub fn bulk_tcp(pair: &Pair, here: &str, bytes: u64) {
+    let (port, receiver) = receive_tcp(&format!("{here}:0"), bytes);
+    let host = here.trim_matches(['[', ']']);
+    pair.there_sh(&format!("head -c {bytes} /dev/zero > /dev/tcp/{host}/{port}"));
+    receiver.join().unwrap();
 }
