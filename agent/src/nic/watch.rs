@@ -7,6 +7,7 @@ use netlink_packet_core::NetlinkPayload;
 use netlink_packet_route::link::LinkMessage;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage as Message};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use nix::errno::Errno;
 
 use super::inventory::InventoryError;
 use super::link::Link;
@@ -53,7 +54,9 @@ impl Watch {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // ENOBUFS: some were lost, and those before them are still to be read.
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => each(Event::Overrun),
+                Err(error) if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => {
+                    each(Event::Overrun)
+                }
                 Err(error) => {
                     tracing::error!(%error, "NICs that come and go can't be watched");
                     return each(Event::Overrun);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
+use nix::errno::Errno;
 use tokio::sync::watch;
 use wire::message;
 
@@ -150,7 +151,7 @@ impl Nics {
             let reader = ReaderHandle::start(&name, &ring, cpu, schedule, timeline.next())?;
             if reader.nic_index() != Some(link.index) {
                 // The name is another NIC's by now.
-                let error = nix::errno::Errno::ENODEV.into();
+                let error = Errno::ENODEV.into();
                 return Err(StartError::Ring(RingError::Bind { nic: name, error }).into());
             }
             self.readers += 1;
@@ -248,7 +249,7 @@ impl AsFd for Nics {
 /// True if a NIC has gone since it was listed: nothing to say, for the kernel will tell.
 fn has_vanished(error: &CaptureError) -> bool {
     matches!(error, CaptureError::Start(StartError::Ring(RingError::Bind { error, .. }))
-        if error.raw_os_error() == Some(libc::ENODEV))
+        if error.raw_os_error() == Some(Errno::ENODEV as i32))
 }
 
 /// The CPUs for readers: those wanted, or all that this process may use.

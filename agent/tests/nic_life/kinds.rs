@@ -9,8 +9,8 @@ use agent::nic::choose::NicFilter;
 use agent::sampler::CaptureConfig;
 use wire::frame::flags;
 
-use crate::common::{in_namespace, sh, wait_until};
 use crate::support::{ByName, Elsewhere, PACKET_LEN, Watched, config, globs, ready, send};
+use testbed::{in_namespace, sh, wait_until};
 
 /// Bytes of the host's total: rx and tx of every NIC that counts in it.
 fn host_total(nics: &ByName) -> u64 {

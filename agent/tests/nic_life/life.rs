@@ -5,8 +5,8 @@ use std::time::Duration;
 use agent::sampler::verdict::Verdict;
 use wire::frame::flags;
 
-use crate::common::{in_namespace, sh, wait_until};
 use crate::support::{Elsewhere, PACKET_LEN, Watched, config, ready, send, sent_by_ip};
+use testbed::{in_namespace, sh, wait_until};
 
 #[test]
 fn a_nic_is_captured_as_it_comes_however_long_a_sample_is_and_one_made_anew_is_another() {

@@ -7,8 +7,8 @@ use agent::capture::ring::RingConfig;
 use agent::sampler::CaptureConfig;
 use agent::sampler::verdict::Verdict;
 
-use crate::common::{in_namespace, sh, wait_until};
 use crate::support::{Elsewhere, PACKET_LEN, Watched, config, send, sent_by_ip};
+use testbed::{in_namespace, sh, wait_until};
 
 #[test]
 fn two_hundred_nics_that_come_at_once_are_all_captured_in_bounded_memory() {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use agent::sampler::verdict::Verdict;
 
-use crate::common::{in_namespace, sh, wait_until};
 use crate::support::{Elsewhere, PACKET_LEN, Watched, config, ready, send, sent_by_ip};
+use testbed::{in_namespace, sh, wait_until};
 
 /// Random numbers from a seed (SplitMix64, Steele et al. 2014).
 struct Random(u64);

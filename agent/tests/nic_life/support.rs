@@ -15,7 +15,7 @@ use globset::GlobMatcher;
 use wire::frame::{Counts, Sample};
 use wire::message::Nic;
 
-use crate::common::{sh, wait_until};
+use testbed::{sh, wait_until};
 
 /// Bytes on the wire of every packet that is sent here.
 pub const PACKET_LEN: u64 = 14 + 20 + 8 + 100;
@@ -177,11 +177,11 @@ impl Drop for Elsewhere {
     }
 }
 
-/// Shell commands that make a NIC ready for [`send`].
+/// A shell command that makes a NIC ready for [`send`].
 pub fn ready(name: &str, net: u8) -> String {
     format!(
-        "ip link set dev {name} up; ip addr replace 10.9.{net}.1/24 dev {name}; \
-         ip neigh replace 10.9.{net}.2 lladdr 02:00:00:00:00:02 dev {name} nud permanent; "
+        "ip -batch - <<< $'link set dev {name} up\\naddr replace 10.9.{net}.1/24 dev {name}\\n\
+         neigh replace 10.9.{net}.2 lladdr 02:00:00:00:00:02 dev {name} nud permanent'; "
     )
 }
 
