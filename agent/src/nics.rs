@@ -89,7 +89,6 @@ mod tests {
 
     use super::*;
     use crate::nic::link::Class;
-    use crate::nic::link_stats::LinkStats;
 
     fn link(index: u32, name: &str, kind: &str, class: Class) -> Link {
         Link {
@@ -103,7 +102,8 @@ mod tests {
             mtu: 1500,
             lower: None,
             master: None,
-            stats: LinkStats::default(),
+            peer: None,
+            xdp: false,
         }
     }
 

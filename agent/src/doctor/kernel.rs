@@ -119,6 +119,7 @@ mod tests {
             sample_interval: Duration::from_millis(500),
             mix_interval: Duration::from_secs(10),
             ring: RingConfig::default(),
+            ring_memory: 512 << 20,
             rings_per_nic: 2,
             cpus: Vec::new(),
             filter: NicFilter::default(),
