@@ -38,6 +38,9 @@ const REPORTS: usize = 64;
 /// How long a NIC on which no ring could be opened is left alone, nanoseconds.
 const RETRY_NS: u64 = 5_000_000_000;
 
+/// How soon a reader that has fallen behind is looked at again.
+const READER_TIME: Duration = Duration::from_millis(1);
+
 /// What is captured, and how.
 #[derive(Debug, Clone)]
 pub struct CaptureConfig {
@@ -225,8 +228,9 @@ struct Sampler {
 impl Sampler {
     fn run(mut self, stopped: &Receiver<()>) {
         while !self.outbox.is_closed() {
-            let wait = self.timeline.due_ns().saturating_sub(clocks::boot_ns());
-            match stopped.recv_timeout(Duration::from_nanos(wait)) {
+            let due_in = self.timeline.due_ns().saturating_sub(clocks::boot_ns());
+            let wait = Duration::from_nanos(due_in).max(READER_TIME);
+            match stopped.recv_timeout(wait) {
                 Err(RecvTimeoutError::Timeout) => self.tick(),
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -239,7 +243,7 @@ impl Sampler {
             tracing::warn!("the wall clock was stepped; intervals follow it from the next on");
             self.shared.set(schedule);
         }
-        while let Some(span) = self.timeline.take(clocks::boot_ns()) {
+        while let Some(span) = self.next_span() {
             let links = self.inventory.links();
             self.take(&span, links.as_deref().ok());
             match links {
@@ -251,6 +255,14 @@ impl Sampler {
                 Err(error) => tracing::error!(%error, "NICs that come and go are not noticed"),
             }
         }
+    }
+
+    /// The slots to take now, if there are any.
+    fn next_span(&mut self) -> Option<Span> {
+        let Self { nics, closing, timeline, .. } = self;
+        let has_counted =
+            |end_ns| nics.values().chain(closing.iter()).all(|nic| nic.has_counted(end_ns));
+        timeline.take(clocks::boot_ns(), has_counted)
     }
 
     /// Takes a span of every NIC and hands it on.

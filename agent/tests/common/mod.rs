@@ -95,9 +95,10 @@ impl Pair {
     pub fn with_ipv6(self) -> Self {
         let add = "echo 0 > /proc/sys/net/ipv6/conf/DEV/router_solicitations; \
                    echo 0 > /proc/sys/net/ipv6/conf/DEV/disable_ipv6; \
-                   ip addr add fd09::HERE/64 dev DEV nodad";
-        sh(&add.replace("DEV", "here").replace("HERE", "1"));
-        self.there_sh(&add.replace("DEV", "there").replace("HERE", "2"));
+                   ip addr add fd09::HERE/64 dev DEV nodad && \
+                   ip neigh add fd09::THERE lladdr 02:00:00:00:00:0THERE dev DEV nud permanent";
+        sh(&add.replace("DEV", "here").replace("THERE", "2").replace("HERE", "1"));
+        self.there_sh(&add.replace("DEV", "there").replace("THERE", "1").replace("HERE", "2"));
         // Two reports of group membership, at random times within a second each (RFC 3810,
         // section 9.11).
         self.silent_for(Duration::from_millis(2500));
