@@ -110,7 +110,9 @@ pub fn plan(seed: u64, length: Duration, parts: Parts) -> Vec<Step> {
     loop {
         at += 100 + random.below(1500);
         let fault = any(&mut random, parts);
-        let lasts = 100 + random.below(4000);
+        // A ring lasts for a second: only some pauses are longer.
+        let brief = matches!(fault, Fault::PauseAgent(_)) && random.below(4) > 0;
+        let lasts = 100 + random.below(if brief { 600 } else { 4000 });
         let step = outage(at, lasts, fault);
         if at + lasts > end {
             break;
