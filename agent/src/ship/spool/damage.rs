@@ -5,12 +5,12 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, Row, params};
 use wire::frame::{Counts, Frame, Gap, Sample};
 use wire::message::SeqRange;
 
 use super::coarsen::Level;
-use super::records::{check, gap_frame, insert, record};
+use super::records::{checked, gap_frame, insert, record};
 use super::{Record, Spool, SpoolError};
 
 /// What SQLite keeps beside its file.
@@ -65,6 +65,22 @@ struct OldSession {
     committed_seq: i64,
     forgotten_seq: i64,
     ended: i64,
+}
+
+impl OldSession {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let last_seq: i64 = row.get(2)?;
+        // Whatever a number is now, it was one of these once.
+        let number = |at| row.get(at).map(|seq: i64| seq.clamp(0, last_seq.max(0)));
+        Ok(Self {
+            session: row.get::<_, i64>(0)?.cast_unsigned(),
+            started_ns: row.get(1)?,
+            last_seq: last_seq.max(0).cast_unsigned(),
+            committed_seq: number(3)?,
+            forgotten_seq: number(4)?,
+            ended: row.get(5)?,
+        })
+    }
 }
 
 impl Spool {
@@ -155,14 +171,14 @@ impl Spool {
         let transaction = self.db.unchecked_transaction()?;
         let mut copied = 0;
         while let Ok(Some(row)) = rows.next() {
-            let read = || -> rusqlite::Result<(SeqRange, Vec<u8>, i64, u8, i64)> {
+            let read = || -> rusqlite::Result<(SeqRange, u8, i64)> {
                 let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
                 let range = SeqRange { first: number(0)?, last: number(1)? };
-                Ok((range, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+                Ok((range, row.get(4)?, row.get(5)?))
             };
-            let Ok((range, frame, crc, level, made_ns)) = read() else { continue };
-            let whole = check(session, range, &frame, crc).is_some();
-            if !whole || range.first < missing.first || range.last > missing.last {
+            let Ok((range, level, made_ns)) = read() else { continue };
+            let Some((frame, _)) = checked(session, range, row, [2, 3]) else { continue };
+            if range.first < missing.first || range.last > missing.last {
                 continue;
             }
             if forwards {
@@ -305,22 +321,25 @@ fn open_damaged(path: &Path) -> rusqlite::Result<(Connection, Vec<OldSession>)> 
     let old = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     old.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     old.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA wal_autocheckpoint = 0;")?;
-    let sessions = {
-        let mut statement = old.prepare(
-            "SELECT session, started_ns, last_seq, committed_seq, forgotten_seq, ended
-             FROM sessions",
-        )?;
-        let rows = statement.query_map([], |row| {
-            Ok(OldSession {
-                session: row.get::<_, i64>(0)?.cast_unsigned(),
-                started_ns: row.get(1)?,
-                last_seq: row.get::<_, i64>(2)?.cast_unsigned(),
-                committed_seq: row.get(3)?,
-                forgotten_seq: row.get(4)?,
-                ended: row.get(5)?,
-            })
-        })?;
-        rows.collect::<rusqlite::Result<_>>()?
-    };
+    let mut sessions = Vec::new();
+    // By its records, a session is known though its own row is gone or wrong.
+    for sql in [
+        "SELECT session, started_ns, last_seq, committed_seq, forgotten_seq, ended FROM sessions",
+        "SELECT session, 0, max(last_seq), 0, 0, 0 FROM records GROUP BY session",
+    ] {
+        let Ok(mut statement) = old.prepare(sql) else { continue };
+        let Ok(mut rows) = statement.query([]) else { continue };
+        while let Ok(Some(row)) = rows.next() {
+            // A row that can't be read is one that isn't there.
+            let Ok(found) = OldSession::read(row) else { continue };
+            match sessions.iter_mut().find(|it: &&mut OldSession| it.session == found.session) {
+                Some(known) => known.last_seq = known.last_seq.max(found.last_seq),
+                None => sessions.push(found),
+            }
+        }
+    }
+    if sessions.is_empty() {
+        return Err(rusqlite::Error::QueryReturnedNoRows);
+    }
     Ok((old, sessions))
 }

@@ -52,5 +52,6 @@ impl SpoolError {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         let Self::Sqlite { error, .. } = self else { return false };
         matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+            || matches!(error, rusqlite::Error::InvalidColumnType(..))
     }
 }

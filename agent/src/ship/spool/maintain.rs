@@ -7,7 +7,7 @@ use wire::frame::Frame;
 use wire::message::SeqRange;
 
 use super::coarsen::{Level, coarsen};
-use super::records::{check, insert, record};
+use super::records::{checked, insert, record};
 use super::{Spool, SpoolError};
 
 /// Records that one step of coarsening takes at most.
@@ -40,8 +40,8 @@ impl Spool {
         let transaction = self.db.unchecked_transaction()?;
         transaction
             .prepare_cached(
-                "UPDATE sessions SET forgotten_seq = max(forgotten_seq, (SELECT max(seq)
-                 FROM commits WHERE commits.session = sessions.session AND at_ns <= ?1))
+                "UPDATE sessions SET forgotten_seq = min(last_seq, max(forgotten_seq, (SELECT max(seq)
+                 FROM commits WHERE commits.session = sessions.session AND at_ns <= ?1)))
                  WHERE session IN (SELECT session FROM commits WHERE at_ns <= ?1)",
             )?
             .execute([before])?;
@@ -120,8 +120,7 @@ impl Spool {
                 break;
             }
             made_ns = row.get::<_, i64>(2)?.cast_unsigned();
-            let frame: Vec<u8> = row.get(3)?;
-            let Some(frame) = check(id, range, &frame, row.get(4)?) else {
+            let Some((_, frame)) = checked(id, range, row, [3, 4]) else {
                 drop(rows);
                 self.replace_broken(id, range)?;
                 return Ok(true);

@@ -151,7 +151,18 @@ impl Spool {
             _ => return Ok(Err(SpoolError::Newer { path: self.path.clone(), found })),
         }
         let check: String = self.db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if check == "ok" {
+        // Numbers that contradict each other are damage that SQLite doesn't see.
+        let wrong: i64 = self.db.query_row(
+            "SELECT (SELECT count(*) FROM sessions
+                     WHERE max(committed_seq, sent_seq, forgotten_seq) > last_seq
+                         OR min(committed_seq, sent_seq, forgotten_seq) < 0)
+                 + (SELECT count(*) FROM (SELECT session, max(last_seq) AS newest FROM records
+                     GROUP BY session) LEFT JOIN sessions USING (session)
+                     WHERE last_seq IS NULL OR last_seq < newest)",
+            [],
+            |row| row.get(0),
+        )?;
+        if check == "ok" && wrong == 0 {
             Ok(Ok(()))
         } else {
             Err(rusqlite::Error::SqliteFailure(

@@ -1,6 +1,6 @@
 //! Records: written as they are made, read as they are asked for, checked each time.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use wire::codec::{self, Received};
 use wire::frame::{Frame, Gap};
 use wire::message::{Committed, SeqRange};
@@ -26,7 +26,6 @@ impl Spool {
     /// [`SpoolError::Sqlite`] if the file can't be written; nothing is kept of the records then.
     pub fn append(&mut self, frames: &[Frame], made_ns: u64) -> Result<Vec<Record>, SpoolError> {
         self.reopen()?;
-        self.begin_now()?;
         let records: Vec<Record> = frames.iter().map(record).collect();
         let Some((newest, session)) = records
             .last()
@@ -37,6 +36,7 @@ impl Spool {
         };
         let mut write = || {
             let transaction = self.db.unchecked_transaction()?;
+            self.begin_with(&transaction, frames, made_ns)?;
             for record in &records {
                 insert(&transaction, session, record, Level::Exact, made_ns)?;
                 if self.connected {
@@ -52,6 +52,7 @@ impl Spool {
         };
         let written = write();
         self.wrap(written)?;
+        self.beginning = None;
         if let Some(running) = self.running.as_mut().filter(|running| running.session == session) {
             running.last_seq = newest;
         }
@@ -110,9 +111,7 @@ impl Spool {
                 }
                 records.push(record(&gap_frame(session, next, found.first - 1, Gap::Forgotten)));
             }
-            let frame: Vec<u8> = row.get(2)?;
-            let crc: i64 = row.get(3)?;
-            let Some(decoded) = check(session, found, &frame, crc) else {
+            let Some((frame, decoded)) = checked(session, found, row, [2, 3]) else {
                 return Ok(Found::Broken(found));
             };
             bytes += frame.len();
@@ -182,7 +181,10 @@ impl Spool {
         let write = || {
             let transaction = self.db.unchecked_transaction()?;
             transaction
-                .prepare_cached("UPDATE sessions SET committed_seq = ?2 WHERE session = ?1")?
+                .prepare_cached(
+                    // A power loss may have taken what the database has already.
+                    "UPDATE sessions SET committed_seq = min(?2, last_seq) WHERE session = ?1",
+                )?
                 .execute([session, seq])?;
             // A database that fell back to an older state makes later commits void.
             transaction
@@ -239,19 +241,24 @@ fn checksum(session: u64, range: SeqRange, frame: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// The frame of a record, if it is what was written. Records of version 1 have no checksum.
-pub(super) fn check(session: u64, range: SeqRange, frame: &[u8], crc: i64) -> Option<Frame> {
-    if crc >= 0 && crc != i64::from(checksum(session, range, frame)) {
+/// The frame of a row, encoded and decoded, if it is what was written. `at` are the columns of the
+/// frame and of its checksum, which records of version 1 lack.
+pub(super) fn checked(
+    session: u64,
+    range: SeqRange,
+    row: &Row<'_>,
+    at: [usize; 2],
+) -> Option<(Vec<u8>, Frame)> {
+    // Of another type, a value is not what was written either.
+    let encoded: Vec<u8> = row.get(at[0]).ok()?;
+    let crc: i64 = row.get(at[1]).ok()?;
+    if crc >= 0 && crc != i64::from(checksum(session, range, &encoded)) {
         return None;
     }
-    match codec::decode(frame) {
-        Ok(Received::Frame(frame)) => {
-            let whole = (frame.session, frame.first_seq, frame.last_seq)
-                == (session, range.first, range.last);
-            whole.then_some(frame)
-        }
-        _ => None,
-    }
+    let Ok(Received::Frame(frame)) = codec::decode(&encoded) else { return None };
+    let written = (session, range.first, range.last);
+    let whole = (frame.session, frame.first_seq, frame.last_seq) == written;
+    whole.then_some((encoded, frame))
 }
 
 /// The record of a frame.

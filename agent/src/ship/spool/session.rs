@@ -2,29 +2,44 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::params;
+use rusqlite::{Connection, Transaction, params};
 use wire::frame::{Frame, Gap, INTERVAL_MAX_NS, Sample};
 use wire::id::NicName;
+use wire::message::SeqRange;
 
 use super::coarsen::Level;
-use super::records::{gap_frame, insert, record};
+use super::records::{checked, gap_frame, insert, record};
 use super::{Spool, SpoolError, SpooledSession};
 
 /// Newest records of a session in which its NICs are looked for.
 pub(super) const NEIGHBOURS: u32 = 64;
 
-/// A session that is still to be written down.
+/// A session of which no record is written yet.
 #[derive(Debug)]
 pub(super) struct Beginning {
     /// What is to be said of the time before it.
     before: Vec<Frame>,
-    now_ns: u64,
+}
+
+impl Beginning {
+    /// What the session begins with: nothing was measured until the first sample of each NIC.
+    fn until(&self, first: &[Frame]) -> Vec<Frame> {
+        let mut before = self.before.clone();
+        for gap in before.iter_mut().flat_map(|frame| &mut frame.samples) {
+            let samples = first.iter().flat_map(|frame| &frame.samples);
+            let same = samples.filter(|sample| sample.nic == gap.nic);
+            if let Some(start_ns) = same.map(|sample| sample.start_ns).min() {
+                gap.interval_ns = start_ns.saturating_sub(gap.start_ns).clamp(1, INTERVAL_MAX_NS);
+            }
+        }
+        before
+    }
 }
 
 impl Spool {
-    /// Starts a session. If an earlier run was broken off, its first record says so: a gap from
-    /// the end of what was written to now, of which nobody knows what passed. Gives the number
-    /// of its newest record.
+    /// Starts a session. If an earlier run was broken off, its first record will say so: a gap
+    /// from the end of what was written to the first sample, of which nobody knows what passed.
+    /// Gives how many numbers such records take.
     ///
     /// A full disk is no error: the session is written down with its first record.
     ///
@@ -32,40 +47,32 @@ impl Spool {
     /// [`SpoolError::Sqlite`] if the file can't be read or written.
     pub fn begin(&mut self, session: u64, started_ns: u64) -> Result<u64, SpoolError> {
         let before = self.wrap(self.what_was_broken_off(session, started_ns))?;
-        let last_seq = before.len() as u64;
-        self.running = Some(SpooledSession { session, started_ns, last_seq, committed_seq: 0 });
-        self.beginning = Some(Beginning { before, now_ns: started_ns });
-        match self.begin_now() {
+        let numbers = before.len() as u64;
+        let running = SpooledSession { session, started_ns, last_seq: 0, committed_seq: 0 };
+        self.running = Some(running);
+        self.beginning = Some(Beginning { before });
+        match self.wrap(write_down(&self.db, &running)) {
             Err(error) if !error.is_full() => Err(error),
-            _ => Ok(last_seq),
+            _ => Ok(numbers),
         }
     }
 
-    /// Writes down the session that begins, if that wasn't done yet.
-    pub(super) fn begin_now(&mut self) -> Result<(), SpoolError> {
-        let (Some(beginning), Some(running)) = (&self.beginning, self.running) else {
+    /// Writes what comes before the first records of a session, if these are the first.
+    pub(super) fn begin_with(
+        &self,
+        transaction: &Transaction<'_>,
+        first: &[Frame],
+        made_ns: u64,
+    ) -> rusqlite::Result<()> {
+        let (Some(beginning), Some(running)) = (&self.beginning, &self.running) else {
             return Ok(());
         };
-        let write = || {
-            let transaction = self.db.unchecked_transaction()?;
-            transaction.execute("UPDATE sessions SET ended = 1", [])?;
-            transaction.execute(
-                "INSERT INTO sessions VALUES (?1, ?2, ?3, 0, 0, 0, 0)",
-                params![
-                    running.session.cast_signed(),
-                    running.started_ns.cast_signed(),
-                    running.last_seq.cast_signed()
-                ],
-            )?;
-            for frame in &beginning.before {
-                let record = record(frame);
-                insert(&transaction, running.session, &record, Level::Gap, beginning.now_ns)?;
-            }
-            transaction.commit()
-        };
-        let written = write();
-        self.wrap(written)?;
-        self.beginning = None;
+        write_down(transaction, running)?;
+        let id = running.session.cast_signed();
+        transaction.execute("UPDATE sessions SET ended = 1 WHERE session <> ?1", [id])?;
+        for frame in beginning.until(first) {
+            insert(transaction, running.session, &record(&frame), Level::Gap, made_ns)?;
+        }
         Ok(())
     }
 
@@ -101,7 +108,9 @@ impl Spool {
             rows.collect()
         };
         let mut sessions: Vec<SpooledSession> = self.wrap(read())?;
-        let unwritten = self.running.filter(|it| self.beginning.is_some() && it.session == running);
+        let written = sessions.iter().any(|it| it.session == running);
+        let begins = !written && self.beginning.is_some();
+        let unwritten = self.running.filter(|it| begins && it.session == running);
         sessions.extend(unwritten);
         Ok(sessions)
     }
@@ -174,10 +183,18 @@ impl Spool {
         let mut frames = Vec::new();
         while let Some(row) = rows.next()? {
             let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
-            let range = wire::message::SeqRange { first: number(0)?, last: number(1)? };
-            let frame: Vec<u8> = row.get(2)?;
-            frames.extend(super::records::check(session, range, &frame, row.get(3)?));
+            let range = SeqRange { first: number(0)?, last: number(1)? };
+            frames.extend(checked(session, range, row, [2, 3]).map(|(_, frame)| frame));
         }
         Ok(frames)
     }
+}
+
+fn write_down(db: &Connection, running: &SpooledSession) -> rusqlite::Result<()> {
+    let [session, started] = [running.session, running.started_ns].map(u64::cast_signed);
+    db.execute(
+        "INSERT OR IGNORE INTO sessions VALUES (?1, ?2, 0, 0, 0, 0, 0)",
+        [session, started],
+    )?;
+    Ok(())
 }

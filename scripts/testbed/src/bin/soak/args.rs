@@ -30,6 +30,9 @@ pub struct Args {
     /// Runs of 25 s.
     #[arg(long, conflicts_with = "minutes")]
     short: bool,
+    /// In place of all that: kill -9 of agents, so many times in each run.
+    #[arg(long, conflicts_with_all = ["minutes", "short"])]
+    pub kills: Option<u64>,
     /// Which store; default: seeds take turns.
     #[arg(long)]
     store: Option<Store>,

@@ -128,6 +128,23 @@ pub fn plan(seed: u64, length: Duration, parts: Parts) -> Vec<Step> {
     steps
 }
 
+/// So many kills of agents, at random moments after they started.
+#[must_use]
+pub fn kills(seed: u64, count: u64) -> Vec<Step> {
+    let mut random = Random::new(seed);
+    let mut next = [0; AGENTS];
+    let mut steps = Vec::new();
+    for n in 0..count {
+        let agent = usize::try_from(n % AGENTS as u64).unwrap_or(0);
+        let from = next[agent] + 50 + random.below(900);
+        next[agent] = from + 10 + random.below(200);
+        let [from, to] = [from, next[agent]].map(Duration::from_millis);
+        steps.push(Step { from, to, fault: Fault::KillAgent(agent) });
+    }
+    steps.sort_by_key(|step| step.from);
+    steps
+}
+
 fn any(random: &mut Random, parts: Parts) -> Fault {
     let agent = usize::try_from(random.below(AGENTS as u64)).unwrap_or(0);
     let collector = usize::try_from(random.below(parts.collectors as u64)).unwrap_or(0);

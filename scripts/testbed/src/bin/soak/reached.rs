@@ -10,7 +10,7 @@ use crate::stored::Stored;
 pub struct Reached(BTreeMap<&'static str, u64>);
 
 /// Every path by name.
-const PATHS: [&str; 14] = [
+const PATHS: [&str; 15] = [
     DUPLICATE,
     UNKNOWN_MADE,
     UNKNOWN_NOT_MADE,
@@ -21,6 +21,7 @@ const PATHS: [&str; 14] = [
     GAP_FULL,
     GAP_DAMAGED,
     GAP_FORGOTTEN,
+    GAP_UNMEASURED,
     SPOOL_UNWRITABLE,
     OLD_SESSION,
     STORE_FAILED,
@@ -37,6 +38,7 @@ const COARSE_1M: &str = "coarsened to 1 min";
 const GAP_FULL: &str = "gap: spool full or too old";
 const GAP_DAMAGED: &str = "gap: spool damaged";
 const GAP_FORGOTTEN: &str = "gap: forgotten";
+const GAP_UNMEASURED: &str = "gap: broken off by a kill";
 const SPOOL_UNWRITABLE: &str = "spool could not be written";
 const OLD_SESSION: &str = "old session delivered after a restart";
 const STORE_FAILED: &str = "store refused commits for a while";
@@ -90,6 +92,7 @@ impl Reached {
                 1 => self.add(GAP_FULL, 1),
                 2 => self.add(GAP_DAMAGED, 1),
                 3 => self.add(GAP_FORGOTTEN, 1),
+                4 => self.add(GAP_UNMEASURED, 1),
                 _ => {}
             }
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use testbed::{metric, wait_for};
 
 use crate::args::Args;
-use crate::plan::{Fault, Step, plan};
+use crate::plan::{Fault, Step, kills, plan};
 use crate::reached::Reached;
 use crate::stored::{Stored, read_postgres, read_sqlite};
 use crate::verdict::judge;
@@ -21,8 +21,12 @@ const SETTLE: Duration = Duration::from_secs(90);
 /// Runs a seed. True if all is proven.
 pub fn run(seed: u64, store: Store, args: &Args, reached: &mut Reached) -> bool {
     let mut world = World::new(store, seed);
-    let steps = plan(seed, args.length(), world.parts());
-    println!("\nseed {seed}, {store:?}: {} faults in {:?}", steps.len(), args.length());
+    let steps = match args.kills {
+        Some(count) => kills(seed, count),
+        None => plan(seed, args.length(), world.parts()),
+    };
+    let length = steps.iter().map(|step| step.to).max().unwrap_or_default();
+    println!("\nseed {seed}, {store:?}: {} faults in {length:?}", steps.len());
     if let Some(bug) = args.plant {
         planted::plant(&world, bug);
     }

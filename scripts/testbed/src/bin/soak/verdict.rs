@@ -6,8 +6,15 @@ use crate::stored::Row;
 use crate::traffic::Sent;
 use crate::world::{Offered, Outage};
 
+/// Reason of gaps in which nothing was measured.
+const UNMEASURED: u64 = 4;
+
 /// Rounding of times in a store, nanoseconds.
 const ROUNDING_NS: u64 = 2_000;
+
+/// A ring takes packets in from the moment it is bound, which is so long before its first sample
+/// says that it begins, nanoseconds.
+const BINDING_NS: u64 = 50_000_000;
 
 /// Longest packet, bytes on the wire.
 const LONGEST: u64 = 1514;
@@ -112,13 +119,16 @@ impl fmt::Display for Range {
     }
 }
 
-/// Judges a NIC by its rows, which are in order of time. A kill may cost `open_ns` before it.
+/// Judges a NIC by its rows, which are in order of time. A kill may cost `open_ns` before it, and
+/// the store must tell from when to when nothing was measured.
 #[must_use]
 pub fn judge(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage], open_ns: u64) -> Verdict {
     let mut verdict = Verdict::default();
     let mut holes = Vec::new();
+    let (unmeasured, rows): (Vec<&Row>, Vec<&Row>) =
+        rows.iter().partition(|row| row.gap == UNMEASURED);
     let mut end_ns = rows.first().map_or(0, |row| row.start_ns);
-    for row in rows {
+    for row in &rows {
         if row.start_ns > end_ns + ROUNDING_NS {
             holes.push((end_ns, row.start_ns));
         } else if row.start_ns + ROUNDING_NS < end_ns {
@@ -130,9 +140,13 @@ pub fn judge(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage], open_ns:
         }
     }
     let explains = |from: u64, to: u64| {
-        outages.iter().any(|outage| {
+        let killed = outages.iter().any(|outage| {
             from + open_ns >= outage.from_ns && from <= outage.to_ns && to >= outage.from_ns
-        })
+        });
+        let told = unmeasured.iter().any(|row| {
+            row.start_ns.abs_diff(from) <= ROUNDING_NS && row.end_ns().abs_diff(to) <= ROUNDING_NS
+        });
+        killed && told
     };
     let (mut offered_packets, mut killed_packets) = (0, (0, 0));
     for (account, offered) in verdict.accounts.iter_mut().zip(offered) {
@@ -162,14 +176,14 @@ fn add(sum: &mut (u64, u64), more: (u64, u64)) {
     *sum = (sum.0 + more.0, sum.1 + more.1);
 }
 
-/// What passed between two moments: surely, and possibly.
+/// What passed unmeasured between two moments: surely, and possibly.
 fn bracket(journal: &[Sent], from: u64, to: u64, figure: impl Fn(&Sent) -> u64) -> (u64, u64) {
     let sum = |inside: &dyn Fn(&Sent) -> bool| {
         journal.iter().filter(|sent| inside(sent)).map(&figure).sum()
     };
     let (early, late) = (from.saturating_sub(ROUNDING_NS), to + ROUNDING_NS);
     (
-        sum(&|sent| sent.before_ns >= from + ROUNDING_NS && sent.after_ns + ROUNDING_NS <= to),
+        sum(&|sent| sent.before_ns >= from + ROUNDING_NS && sent.after_ns + BINDING_NS <= to),
         sum(&|sent| sent.after_ns >= early && sent.before_ns <= late),
     )
 }
@@ -229,14 +243,16 @@ mod tests {
 
     #[test]
     fn a_kill_explains_what_passed_meanwhile_and_no_more() {
-        let rows = [row(0, 400, 4000, 0), row(700, 1000, 3000, 0)];
+        let rows = [row(0, 400, 4000, 0), row(400, 700, 0, 4), row(700, 1000, 3000, 0)];
         let outage = |from, to| Outage { from_ns: from * MS, to_ns: to * MS };
         let verdict = judged(&rows, &[outage(550, 650)]);
         assert!(verdict.is_sound(), "{verdict}");
-        assert_eq!((verdict.accounts[0].killed, verdict.explained_holes), ((3000, 3000), 1));
+        assert_eq!((verdict.accounts[0].killed, verdict.explained_holes), ((2500, 3000), 1));
         let verdict = judged(&rows, &[outage(650, 660)]);
         assert_eq!(verdict.unexplained_holes, [(400 * MS, 700 * MS)], "it costs too much");
         assert!(!judged(&rows, &[]).is_sound());
+        let untold = [rows[0].clone(), rows[2].clone()];
+        assert!(!judged(&untold, &[outage(550, 650)]).is_sound());
     }
 
     #[test]

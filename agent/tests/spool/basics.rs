@@ -1,83 +1,14 @@
-//! The spool on a real file: what is written stays until it is committed, within its limits.
+//! What is written stays until it is committed, within limits of size and age.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-use std::path::Path;
 use std::time::Duration;
 
-use agent::ship::spool::{Record, Spool, SpoolError, SpoolLimits};
-use wire::codec::{self, Received};
-use wire::frame::{Counts, Frame, Gap, Sample};
-use wire::id::NicName;
-use wire::message::{Committed, SeqRange};
+use agent::ship::spool::{Spool, SpoolError, SpoolLimits};
+use wire::frame::Gap;
+use wire::message::Committed;
 
-const SESSION: u64 = u64::MAX - 5;
-const SECOND: u64 = 1_000_000_000;
-
-fn limits() -> SpoolLimits {
-    SpoolLimits {
-        max_size: 64 << 20,
-        max_age: Duration::from_secs(7 * 86_400),
-        keep_committed: Duration::from_secs(600),
-    }
-}
-
-fn open(path: &Path, limits: SpoolLimits) -> Spool {
-    let (spool, damaged) = Spool::open(path, limits, 0).unwrap();
-    assert_eq!(damaged, None);
-    spool
-}
-
-fn frame(seq: u64) -> Frame {
-    let sample = Sample {
-        nic: NicName::new("eth0").unwrap(),
-        start_ns: seq * SECOND,
-        interval_ns: SECOND,
-        rx: Counts { bytes: seq, packets: 1, total_bytes: seq, ..Counts::default() },
-        ..Sample::default()
-    };
-    Frame {
-        session: SESSION,
-        first_seq: seq,
-        last_seq: seq,
-        gap: 0,
-        samples: vec![sample],
-        mixes: vec![],
-    }
-}
-
-fn append(spool: &mut Spool, seqs: std::ops::RangeInclusive<u64>) {
-    for seq in seqs {
-        spool.append(&[frame(seq)], seq * SECOND).unwrap();
-    }
-}
-
-const fn range(first: u64, last: u64) -> SeqRange {
-    SeqRange { first, last }
-}
-
-fn decoded(records: &[Record]) -> Vec<Frame> {
-    let frame = |record: &Record| match codec::decode(&record.frame).unwrap() {
-        Received::Frame(frame) => frame,
-        Received::Message(other) => panic!("{other:?}"),
-    };
-    records.iter().map(frame).collect()
-}
-
-fn read_all(spool: &mut Spool, last: u64) -> Vec<Frame> {
-    let frames = decoded(&spool.read(SESSION, range(1, last), usize::MAX).unwrap());
-    let mut next = 1;
-    for frame in &frames {
-        assert_eq!(frame.first_seq, next, "records tile the numbers");
-        next = frame.last_seq + 1;
-    }
-    assert_eq!(next, last + 1);
-    frames
-}
-
-fn bytes(frames: &[Frame]) -> u64 {
-    frames.iter().flat_map(|frame| &frame.samples).map(|sample| sample.rx.bytes).sum()
-}
+use crate::support::{
+    SECOND, SESSION, append, bytes, decoded, frame, limits, open, range, read_all,
+};
 
 #[test]
 fn what_was_written_is_there_after_a_kill() {
