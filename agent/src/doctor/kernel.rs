@@ -7,7 +7,7 @@ use crate::capture::ring::{Ring, RingConfig, RingError};
 use crate::nic::choose::{Choice, choose};
 use crate::nic::inventory::Inventory;
 use crate::sampler::CaptureConfig;
-use crate::units::bytes;
+use settings::units::bytes;
 
 /// Bit of `CAP_NET_RAW` (`include/uapi/linux/capability.h`).
 const CAP_NET_RAW: u32 = 13;

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use wire::frame::{Counts, Sample};
 
 use super::Totals;
-use crate::units::{bits_per_second, bytes, count};
+use settings::units::{bits_per_second, bytes, count};
 
 /// Prints the heading.
 pub(super) fn heading(out: &mut impl Write) -> io::Result<()> {

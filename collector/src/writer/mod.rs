@@ -81,10 +81,10 @@ impl WriterHandle {
         let _gone = self.commands.send(Command::Close { session, epoch });
     }
 
-    /// What the store was last found to be.
+    /// What the store was last found to be, and what it is found to be from now on.
     #[must_use]
-    pub fn state(&self) -> StoreState {
-        self.state.borrow().clone()
+    pub fn changes(&self) -> watch::Receiver<StoreState> {
+        self.state.clone()
     }
 }
 
@@ -303,6 +303,7 @@ async fn settle(store: &dyn Store, batch: &mut Batch, outcome: &mut Outcome) {
     let sessions: Vec<u64> = batch.sessions.iter().map(|session| session.session).collect();
     // Still failing: the next try tells.
     let Ok(committed) = store.committed(&sessions).await else { return };
+    let before = batch.sessions.len();
     batch.sessions.retain(|session| {
         let found = committed.iter().find(|found| found.session == session.session);
         let done = found
@@ -312,18 +313,15 @@ async fn settle(store: &dyn Store, batch: &mut Batch, outcome: &mut Outcome) {
         }
         !done
     });
+    match before - batch.sessions.len() {
+        0 => tracing::info!("the failed commit had not been made"),
+        sessions => tracing::info!(sessions, "the failed commit had been made all the same"),
+    }
 }
 
 fn set_state(state: &watch::Sender<StoreState>, new: StoreState) {
     state.send_if_modified(|state| {
         let changed = *state != new;
-        match (&*state, &new) {
-            (None, Some(error)) => {
-                tracing::error!(%error, "the store doesn't take what is measured")
-            }
-            (Some(_), None) => tracing::info!("the store takes what is measured again"),
-            _ => {}
-        }
         *state = new;
         changed
     });

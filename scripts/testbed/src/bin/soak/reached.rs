@@ -29,8 +29,8 @@ const PATHS: [&str; 15] = [
 ];
 
 const DUPLICATE: &str = "duplicate received";
-const UNKNOWN_MADE: &str = "commit of unknown outcome: was made";
-const UNKNOWN_NOT_MADE: &str = "commit of unknown outcome: was not made";
+const UNKNOWN_MADE: &str = "failed commit: had been made all the same";
+const UNKNOWN_NOT_MADE: &str = "failed commit: had not been made";
 const FENCED: &str = "stale cursor fenced";
 const FAILED_OVER: &str = "agent went to the other collector";
 const COARSE_10S: &str = "coarsened to 10 s";
@@ -64,8 +64,8 @@ impl Reached {
     /// Takes note of what the programs have said.
     pub fn on_logs(&mut self, agents: &str, collectors: &str) {
         let count = |log: &str, words: &str| log.matches(words).count() as u64;
-        self.add(UNKNOWN_MADE, count(collectors, "had been made"));
-        self.add(UNKNOWN_NOT_MADE, count(collectors, "had not been made"));
+        self.add(UNKNOWN_MADE, count(collectors, "commit had been made"));
+        self.add(UNKNOWN_NOT_MADE, count(collectors, "commit had not been made"));
         self.add(FENCED, count(collectors, "another connection has opened the session"));
         self.add(STORE_FAILED, count(collectors, "the store doesn't take what is measured"));
         self.add(SPOOL_UNWRITABLE, count(agents, "the spool can be written again"));
