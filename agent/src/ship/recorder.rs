@@ -215,7 +215,10 @@ impl Recorder {
             Ok(path) => {
                 tracing::error!(path = %path.display(), "the spool was damaged and is set aside");
             }
-            Err(error) => self.note(Err(error)),
+            Err(error) => {
+                tracing::error!(%error, "the spool was damaged, and there is no new one yet");
+                self.failing.get_or_insert_with(Instant::now);
+            }
         }
     }
 

@@ -36,6 +36,32 @@ fn the_next_run_begins_with_a_gap_from_the_last_sample_to_its_first() {
 }
 
 #[test]
+fn a_spool_of_the_first_version_is_taken_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spool.db");
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch(
+        "CREATE TABLE sessions (session INTEGER PRIMARY KEY, started_ns INTEGER NOT NULL,
+             last_seq INTEGER NOT NULL, committed_seq INTEGER NOT NULL);
+         CREATE TABLE records (session INTEGER NOT NULL, first_seq INTEGER NOT NULL,
+             last_seq INTEGER NOT NULL, level INTEGER NOT NULL, made_ns INTEGER NOT NULL,
+             frame BLOB NOT NULL, PRIMARY KEY (session, first_seq)) WITHOUT ROWID;
+         CREATE TABLE commits (session INTEGER NOT NULL, at_ns INTEGER NOT NULL,
+             seq INTEGER NOT NULL, PRIMARY KEY (session, at_ns)) WITHOUT ROWID;
+         PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    let id = SESSION.cast_signed();
+    db.execute("INSERT INTO sessions VALUES (?1, 7, 1, 0)", [id]).unwrap();
+    let encoded = wire::codec::encode_frame(&frame(1));
+    db.execute("INSERT INTO records VALUES (?1, 1, 1, 0, 0, ?2)", (id, encoded)).unwrap();
+    drop(db);
+    let mut spool = open(&path, limits());
+    assert_eq!(spool.begin(NEXT, 20 * SECOND).unwrap(), 0, "how it ended is not known");
+    assert_eq!(read_all(&mut spool, 1), [frame(1)]);
+}
+
+#[test]
 fn a_run_that_ended_leaves_no_gap() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spool.db");

@@ -108,13 +108,15 @@ fn a_spool_of_which_nothing_is_left_is_told_of_by_the_next_session() {
 }
 
 #[test]
-fn a_kill_while_a_file_is_set_aside_leaves_nothing_that_spoils_the_next() {
+fn a_kill_while_a_file_is_being_saved_is_made_good_by_the_next_start() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spool.db");
     write_spool(&path, true);
-    std::fs::rename(&path, directory.path().join("spool.damaged-0")).unwrap();
-    let spool = open(&path, limits());
-    assert_eq!(spool.sessions(0).unwrap(), []);
+    // The file was moved, its WAL not yet.
+    std::fs::rename(&path, directory.path().join("spool.recovering")).unwrap();
+    let (mut spool, aside) = Spool::open(&path, limits(), 5 * SECOND).unwrap();
+    assert_eq!(aside, Some(directory.path().join("spool.damaged-5")));
+    assert_eq!(read_all(&mut spool, LAST), (1..=LAST).map(frame).collect::<Vec<_>>());
 }
 
 /// One way to damage a file.

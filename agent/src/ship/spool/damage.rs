@@ -11,44 +11,55 @@ use wire::message::SeqRange;
 
 use super::coarsen::Level;
 use super::records::{checked, gap_frame, insert, record};
-use super::{Record, Spool, SpoolError};
+use super::{Record, Spool, SpoolError, SpoolLimits};
 
 /// What SQLite keeps beside its file.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
 
-/// Moves a damaged file, and what is beside it, to a name that tells the time; earlier ones are
-/// removed, for the disk is not ours alone.
-pub(super) fn set_aside(path: &Path, now_ns: u64) -> Result<PathBuf, SpoolError> {
-    let open_error =
-        |error: std::io::Error| SpoolError::Open { path: path.to_owned(), error: Box::new(error) };
-    let earlier = path.with_extension("damaged-").into_os_string().into_string();
+/// The name of a file of which what can be saved is not yet in the new one.
+pub(super) fn recovering(path: &Path) -> PathBuf {
+    path.with_extension("recovering")
+}
+
+/// Moves a damaged file, and what is beside it, out of the way.
+fn set_aside(path: &Path) -> Result<(), SpoolError> {
+    move_all(path, &recovering(path))
+}
+
+/// Gives a file that was saved a name that tells the time. Earlier ones are removed: the disk is
+/// not ours alone.
+fn keep_aside(path: &Path, now_ns: u64) -> Result<PathBuf, SpoolError> {
+    let earlier = path.with_extension("damaged-");
+    let earlier = earlier.file_name().map(|name| name.to_string_lossy().into_owned());
     let folder = path.parent().map(std::fs::read_dir);
     for entry in folder.into_iter().flatten().flatten().flatten() {
-        let found = entry.path();
-        if let (Some(found), Ok(earlier)) = (found.to_str(), &earlier)
-            && found.starts_with(earlier)
-        {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if earlier.as_ref().is_some_and(|earlier| name.starts_with(earlier)) {
             // One that stays is only in the way of others' data.
-            let _stays = std::fs::remove_file(found);
+            let _stays = std::fs::remove_file(entry.path());
         }
     }
     let aside = path.with_extension(format!("damaged-{}", now_ns / 1_000_000_000));
-    std::fs::rename(path, &aside).map_err(open_error)?;
-    for suffix in BESIDE {
-        // Absent after a clean stop.
-        let _absent = std::fs::rename(with_suffix(path, suffix), with_suffix(&aside, suffix));
-    }
+    move_all(&recovering(path), &aside)?;
     Ok(aside)
 }
 
-/// Removes what a kill in the middle of [`set_aside`] has left beside a file that is gone: it
-/// would be taken for a part of the next.
-pub(super) fn remove_orphans(path: &Path) {
-    if !path.exists() {
-        for suffix in BESIDE {
-            let _absent = std::fs::remove_file(with_suffix(path, suffix));
-        }
+/// Removes a file that is not complete yet.
+fn remove(path: &Path) {
+    let _absent = std::fs::remove_file(path);
+    for suffix in BESIDE {
+        let _absent = std::fs::remove_file(with_suffix(path, suffix));
     }
+}
+
+fn move_all(from: &Path, to: &Path) -> Result<(), SpoolError> {
+    std::fs::rename(from, to)
+        .map_err(|error| SpoolError::Open { path: from.to_owned(), error: Box::new(error) })?;
+    for suffix in BESIDE {
+        // Absent after a clean stop.
+        let _absent = std::fs::rename(with_suffix(from, suffix), with_suffix(to, suffix));
+    }
+    Ok(())
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -84,19 +95,40 @@ impl OldSession {
 }
 
 impl Spool {
+    /// Opens a new file in place of a damaged one, with what can be saved of that. A kill in the
+    /// middle of it is made good by the next try.
+    pub(super) fn open_anew(
+        path: &Path,
+        limits: SpoolLimits,
+        now_ns: u64,
+    ) -> Result<(Self, PathBuf), SpoolError> {
+        let old = recovering(path);
+        if !old.exists() {
+            set_aside(path)?;
+        } else if !path.exists() {
+            for suffix in BESIDE {
+                let _absent = std::fs::rename(with_suffix(path, suffix), with_suffix(&old, suffix));
+            }
+        }
+        remove(path);
+        let mut spool = Self::open_sound(path, limits)?;
+        spool.save(&old)?;
+        Ok((spool, keep_aside(path, now_ns)?))
+    }
+
     /// Sets a file aside that turned out damaged while it was in use, and goes on with a new one.
     ///
     /// # Errors
     /// [`SpoolError`] if no new file can be made; the next use tries again.
     pub fn recover(&mut self, now_ns: u64) -> Result<PathBuf, SpoolError> {
         let nothing = self.wrap(Connection::open_in_memory())?;
-        let db = std::mem::replace(&mut self.db, nothing);
+        drop(std::mem::replace(&mut self.db, nothing));
         self.lost = true;
-        drop(db);
-        let aside = set_aside(&self.path, now_ns)?;
-        self.aside = Some(aside.clone());
+        if !recovering(&self.path).exists() {
+            set_aside(&self.path)?;
+        }
         self.reopen()?;
-        Ok(aside)
+        keep_aside(&self.path, now_ns)
     }
 
     /// Makes a new file in place of one that was set aside, if that is still to be done.
@@ -104,18 +136,18 @@ impl Spool {
         if !self.lost {
             return Ok(());
         }
+        remove(&self.path);
         self.db = Self::open_file(&self.path)?;
         self.wrap(self.prepare())??;
-        if let Some(aside) = self.aside.clone() {
-            self.save(&aside)?;
-        }
-        self.lost = false;
+        self.save(&recovering(&self.path))?;
         let resumed = self.resume();
-        self.wrap(resumed)
+        self.wrap(resumed)?;
+        self.lost = false;
+        Ok(())
     }
 
     /// Takes over what can be read of a file that was set aside.
-    pub(super) fn save(&mut self, aside: &Path) -> Result<(), SpoolError> {
+    fn save(&mut self, aside: &Path) -> Result<(), SpoolError> {
         let saved = self.salvage(aside);
         match self.wrap(saved)? {
             Some((records, lost)) => {
@@ -126,7 +158,6 @@ impl Spool {
                 tracing::error!("nothing can be saved from the damaged spool; this is a gap");
             }
         }
-        self.aside = None;
         Ok(())
     }
 

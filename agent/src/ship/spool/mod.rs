@@ -76,8 +76,6 @@ pub struct Spool {
     beginning: Option<Beginning>,
     /// The file was set aside, and there is no new one yet.
     lost: bool,
-    /// Where it is, until what can be saved of it has been.
-    aside: Option<PathBuf>,
     /// Nothing could be saved of it.
     lost_all: bool,
 }
@@ -93,16 +91,15 @@ impl Spool {
         limits: SpoolLimits,
         now_ns: u64,
     ) -> Result<(Self, Option<PathBuf>), SpoolError> {
-        damage::remove_orphans(path);
-        match Self::open_sound(path, limits.clone()) {
-            Err(error) if error.is_damage() => {
-                let aside = damage::set_aside(path, now_ns)?;
-                let mut spool = Self::open_sound(path, limits)?;
-                spool.save(&aside)?;
-                Ok((spool, Some(aside)))
+        // A kill may have come while the last one was being saved.
+        if !damage::recovering(path).exists() {
+            match Self::open_sound(path, limits.clone()) {
+                Err(error) if error.is_damage() => {}
+                opened => return Ok((opened?, None)),
             }
-            opened => Ok((opened?, None)),
         }
+        let (spool, aside) = Self::open_anew(path, limits, now_ns)?;
+        Ok((spool, Some(aside)))
     }
 
     fn open_sound(path: &Path, limits: SpoolLimits) -> Result<Self, SpoolError> {
@@ -122,7 +119,6 @@ impl Spool {
             running: None,
             beginning: None,
             lost: false,
-            aside: None,
             lost_all: false,
         };
         spool.wrap(spool.prepare())??;

@@ -1,6 +1,6 @@
 //! Records: written as they are made, read as they are asked for, checked each time.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use wire::codec::{self, Received};
 use wire::frame::{Frame, Gap};
 use wire::message::{Committed, SeqRange};
@@ -84,12 +84,16 @@ impl Spool {
     }
 
     fn find(&self, session: u64, range: SeqRange, max_bytes: usize) -> rusqlite::Result<Found> {
-        let committed: i64 = self
+        let committed: Option<i64> = self
             .db
-            .prepare_cached(
-                "SELECT coalesce(max(committed_seq), 0) FROM sessions WHERE session = ?1",
-            )?
-            .query_row([session.cast_signed()], |row| row.get(0))?;
+            .prepare_cached("SELECT committed_seq FROM sessions WHERE session = ?1")?
+            .query_row([session.cast_signed()], |row| row.get(0))
+            .optional()?;
+        let Some(committed) = committed else {
+            // It was in a file of which nothing could be saved.
+            let gap = gap_frame(session, range.first, range.last, Gap::SpoolDamaged);
+            return Ok(Found::Records(vec![record(&gap)]));
+        };
         let forgotten_last = committed.cast_unsigned();
         let mut statement = self.db.prepare_cached(
             "SELECT first_seq, last_seq, frame, crc FROM records WHERE session = ?1

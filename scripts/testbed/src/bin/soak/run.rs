@@ -15,6 +15,10 @@ use crate::{faults, planted};
 /// How often metrics are looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// Reasons of gaps for which a run gives no cause.
+const DAMAGED: u64 = 2;
+const FORGOTTEN: u64 = 3;
+
 /// How long it may take until all is delivered once nothing goes wrong any more.
 const SETTLE: Duration = Duration::from_secs(90);
 
@@ -39,6 +43,11 @@ pub fn run(seed: u64, store: Store, args: &Args, reached: &mut Reached) -> bool 
     let agents: String = world.agents.iter().map(crate::world::Agent::log).collect();
     reached.on_logs(&agents, &world.collector_logs());
     let mut sound = verdict(&world, &stored, &offered, reached);
+    let unwarranted = stored.gaps(&[DAMAGED, FORGOTTEN]);
+    if unwarranted > 0 {
+        sound = false;
+        println!("  {unwarranted} gaps for reasons that there were none of");
+    }
     if !fsck.status.success() {
         sound = false;
         let [said, errors] = [&fsck.stdout, &fsck.stderr].map(|text| String::from_utf8_lossy(text));

@@ -76,6 +76,16 @@ pub fn read_sqlite(path: &Path) -> Stored {
     parse(&lines(&ROWS.replace("TIME", "time")), &lines(BARE_GAPS))
 }
 
+impl Stored {
+    /// How many gaps there are for some reasons.
+    #[must_use]
+    pub fn gaps(&self, reasons: &[u64]) -> usize {
+        let with_nic = self.rows.iter().map(|row| row.gap);
+        let all = with_nic.chain(self.bare_gaps.iter().copied());
+        all.filter(|reason| reasons.contains(reason)).count()
+    }
+}
+
 /// Opens a file of SQLite that exists.
 #[must_use]
 pub fn open(path: &Path) -> rusqlite::Connection {

@@ -165,6 +165,10 @@ pub fn judge(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage], open_ns:
     let missing = i128::from(offered_packets) - i128::from(stored) - i128::from(verdict.drops);
     let (least, most) = (i128::from(killed_packets.0), i128::from(killed_packets.1));
     verdict.packets = missing - missing.clamp(least, most);
+    // An agent that was stopped and started again measures nothing in between, of nothing.
+    holes.retain(|(from, to)| {
+        offered.iter().any(|it| bracket(&it.journal, *from, *to, |_| 1).1 > 0)
+    });
     let (explained, unexplained): (Vec<_>, Vec<_>) =
         holes.into_iter().partition(|(from, to)| explains(*from, *to));
     verdict.explained_holes = explained.len();
