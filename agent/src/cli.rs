@@ -72,6 +72,10 @@ pub struct WatchArgs {
     /// How samples are printed
     #[arg(long, value_enum, default_value_t)]
     pub format: WatchFormat,
+    /// Also show what the traffic was made of (sizes, protocols): in every sample of JSON, and in
+    /// the totals
+    #[arg(long)]
+    pub mix: bool,
 }
 
 /// Arguments of `agent top`.
@@ -119,6 +123,7 @@ impl WatchArgs {
             capture: monitor.capture(),
             nics: self.nics.clone(),
             duration: self.duration.map(|it| it.0),
+            mix: self.mix,
             format: match self.format {
                 WatchFormat::Text => watch::Format::Text,
                 WatchFormat::Json => watch::Format::Json,
