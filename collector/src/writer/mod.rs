@@ -303,6 +303,7 @@ async fn settle(store: &dyn Store, batch: &mut Batch, outcome: &mut Outcome) {
     let sessions: Vec<u64> = batch.sessions.iter().map(|session| session.session).collect();
     // Still failing: the next try tells.
     let Ok(committed) = store.committed(&sessions).await else { return };
+    let before = batch.sessions.len();
     batch.sessions.retain(|session| {
         let found = committed.iter().find(|found| found.session == session.session);
         let done = found
@@ -312,6 +313,10 @@ async fn settle(store: &dyn Store, batch: &mut Batch, outcome: &mut Outcome) {
         }
         !done
     });
+    match before - batch.sessions.len() {
+        0 => tracing::info!("the failed commit had not been made"),
+        sessions => tracing::info!(sessions, "the failed commit had been made all the same"),
+    }
 }
 
 fn set_state(state: &watch::Sender<StoreState>, new: StoreState) {
