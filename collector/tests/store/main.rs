@@ -3,6 +3,10 @@
 
 mod batches;
 mod cluster;
+mod faults;
+mod full;
+mod migrate;
+mod pooler;
 mod postgres;
 mod sqlite;
 mod suite;

@@ -21,7 +21,10 @@ use crate::suite::{Place, ReportRow};
 
 /// A database of its own.
 pub struct Postgres {
-    url: String,
+    /// How tests reach it.
+    pub url: String,
+    /// How the store does.
+    pub config: PostgresConfig,
 }
 
 /// A database on the tests' server, which runs without fsync.
@@ -35,7 +38,7 @@ fn store(url: &str) -> PostgresStore {
 
 impl Place for Postgres {
     async fn open(&self) -> Arc<dyn Database> {
-        Arc::new(store(&self.url))
+        Arc::new(PostgresStore::new(self.config.clone()))
     }
 
     async fn numbers(&self, sql: &str) -> Vec<i64> {
@@ -72,8 +75,10 @@ impl Place for Postgres {
     }
 }
 
-async fn fresh() -> Postgres {
-    Postgres { url: cluster::new_database().await }
+pub async fn fresh() -> Postgres {
+    let url = cluster::new_database().await;
+    let config = config(&url, Authorities::System);
+    Postgres { url, config }
 }
 
 crate::behaviours!(fresh());

@@ -351,7 +351,9 @@ impl Query for PostgresStore {
     async fn ready(&self) -> Result<(), StoreError> {
         let read = async {
             let lease = self.database.lease().await?;
-            lease.batch_execute("SELECT 1 FROM retention").await?;
+            commit::must_be_safe(&lease, self.database.pool.config()).await?;
+            // Not to be had of a server that takes no changes.
+            lease.batch_execute("SELECT one FROM retention FOR UPDATE").await?;
             lease.give_back();
             Ok(())
         };
