@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use wire::message::{Host, Nic};
 
 use super::StoreError;
+use super::percentile::Percentile;
 
 /// Reading from a store. Every store answers the same questions in the same way.
 #[async_trait]
@@ -16,6 +17,10 @@ pub trait Query: Send + Sync + Debug {
     /// What one NIC carried over a range, oldest first. At most `limit` points: where there are
     /// more, neighbours are put together (sums conserved, peaks as maxima).
     async fn series(&self, range: &SeriesRange) -> Result<Series, StoreError>;
+
+    /// The 95th percentile of what one NIC carried over a range, from `bandwidth_5m`. Limits need
+    /// not be those of an interval.
+    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError>;
 
     /// Whether the store answers at all.
     async fn ready(&self) -> Result<(), StoreError>;
@@ -49,6 +54,19 @@ pub enum Resolution {
     Minute,
     /// `bandwidth_5m`.
     FiveMinutes,
+}
+
+/// A NIC and a range of time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NicRange {
+    /// Whose.
+    pub client: String,
+    /// Which NIC.
+    pub nic: String,
+    /// First start of an interval, nanoseconds since 1970 (UTC).
+    pub from_ns: u64,
+    /// Intervals that start here or later are left out.
+    pub to_ns: u64,
 }
 
 /// What of a series is asked for.

@@ -41,6 +41,7 @@ macro_rules! behaviours {
             clients_are_known_with_their_nics_and_clock,
             every_figure_of_a_mix_has_its_column,
             the_report_view_gives_the_old_columns,
+            the_95th_percentile_is_what_transit_billing_takes,
             what_was_tampered_with_is_found,
             retention_and_commits_go_side_by_side,
         }

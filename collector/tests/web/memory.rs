@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use collector::store::StoreError;
-use collector::store::query::{Client, Point, PointCounts, Query, Resolution, Series, SeriesRange};
+use collector::store::percentile::Percentile;
+use collector::store::query::{
+    Client, NicRange, Point, PointCounts, Query, Resolution, Series, SeriesRange,
+};
 use wire::frame::flags;
 use wire::id::NicName;
 use wire::message::{Host, Nic};
@@ -83,6 +86,17 @@ impl Query for Memory {
         let within = (range.from_ns..range.to_ns).contains(&point.start_ns);
         let points = if known && within { vec![point] } else { vec![] };
         Ok(Series { resolution: Resolution::Raw, points })
+    }
+
+    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
+        self.check()?;
+        let NicRange { from_ns, to_ns, .. } = *range;
+        let known = (range.client.as_str(), range.nic.as_str()) == ("web-1", "eth0");
+        let rate = |bits| known.then_some(bits);
+        let (rx_bits_per_second, tx_bits_per_second) = (rate(8000), rate(9000));
+        let (intervals, measured) = (3, if known { 2 } else { 0 });
+        let limits = Percentile { from_ns, to_ns, intervals, measured, ..Percentile::default() };
+        Ok(Percentile { rx_bits_per_second, tx_bits_per_second, ..limits })
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

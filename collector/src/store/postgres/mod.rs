@@ -30,7 +30,8 @@ use self::partition::Partition;
 use super::bisect::Bisection;
 use super::check::{Check, CheckReport};
 use super::facts::FrameKey;
-use super::query::{Client, Query, Series, SeriesRange};
+use super::percentile::Percentile;
+use super::query::{Client, NicRange, Query, Series, SeriesRange};
 use super::retention::{Retain, Retained, RetentionLimits};
 use super::{Batch, Migrated, SessionState, Store, StoreError};
 
@@ -344,6 +345,16 @@ impl Query for PostgresStore {
             let series = query::series(&lease, range).await?;
             lease.give_back();
             Ok(series)
+        };
+        self.told(read.await)
+    }
+
+    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
+        let read = async {
+            let lease = self.database.lease().await?;
+            let percentile = query::percentile(&lease, range).await?;
+            lease.give_back();
+            Ok(percentile)
         };
         self.told(read.await)
     }

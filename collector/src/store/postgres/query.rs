@@ -11,8 +11,9 @@ use wire::message::{Host, Nic};
 
 use super::error::Failure;
 use super::session::{time, time_ns};
+use crate::store::percentile::{Interval, Percentile};
 use crate::store::points::{Points, RESOLUTIONS, rows_max};
-use crate::store::query::{Client, Point, PointCounts, Resolution, Series, SeriesRange};
+use crate::store::query::{Client, NicRange, Point, PointCounts, Resolution, Series, SeriesRange};
 
 pub(super) async fn clients(connection: &Connection) -> Result<Vec<Client>, Failure> {
     let mut nics: HashMap<i32, Vec<Nic>> = HashMap::new();
@@ -120,6 +121,32 @@ pub(super) async fn series(
         points.push(point(&row)?);
     }
     Ok(Series { resolution, points: points.finish() })
+}
+
+pub(super) async fn percentile(
+    connection: &Connection,
+    range: &NicRange,
+) -> Result<Percentile, Failure> {
+    let found = Percentile::of_nothing(range);
+    let rows = connection
+        .query_typed(
+            "SELECT rx_bytes, tx_bytes, covered_ns FROM bandwidth_5m
+             WHERE (client, nic) = (SELECT clients.id, nics.id FROM clients
+                 JOIN nics ON nics.client = clients.id WHERE client_id = $1 AND name = $2)
+                 AND time >= $3 AND time < $4",
+            &[
+                (&range.client, Type::TEXT),
+                (&range.nic, Type::TEXT),
+                (&time(found.from_ns), Type::TIMESTAMPTZ),
+                (&time(found.to_ns), Type::TIMESTAMPTZ),
+            ],
+        )
+        .await?;
+    let interval = |row: &Row| {
+        let (rx_bytes, tx_bytes) = (number(row, 0)?, number(row, 1)?);
+        Ok::<_, Error>(Interval { rx_bytes, tx_bytes, covered_ns: number(row, 2)? })
+    };
+    Ok(found.with(&rows.iter().map(interval).collect::<Result<Vec<_>, _>>()?))
 }
 
 /// Which rows of a table are asked for.

@@ -22,7 +22,8 @@ use wire::message::{Hello, Inventory};
 use self::error::Failure;
 pub use self::error::OpenError;
 use super::check::{Check, CheckReport};
-use super::query::{Client, Query, Series, SeriesRange};
+use super::percentile::Percentile;
+use super::query::{Client, NicRange, Query, Series, SeriesRange};
 use super::retention::{Retain, Retained, RetentionLimits};
 use super::{Batch, Migrated, SessionState, Store, StoreError};
 
@@ -219,6 +220,11 @@ impl Query for SqliteReader {
         self.read(move |db| query::series(db, &range)).await
     }
 
+    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
+        let range = range.clone();
+        self.read(move |db| query::percentile(db, &range)).await
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
         self.read(|db| query::ready(db)).await
     }
@@ -239,6 +245,10 @@ impl Query for SqliteStore {
 
     async fn series(&self, range: &SeriesRange) -> Result<Series, StoreError> {
         self.reader.series(range).await
+    }
+
+    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
+        self.reader.percentile(range).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
