@@ -3,6 +3,7 @@
 pub mod bisect;
 pub mod check;
 pub mod columns;
+pub mod export;
 pub mod facts;
 pub mod percentile;
 pub mod points;
@@ -19,6 +20,7 @@ use wire::id::ClientId;
 use wire::message::{Hello, Inventory};
 
 use self::check::Check;
+use self::export::Export;
 use self::query::Query;
 use self::retention::Retain;
 
@@ -55,9 +57,9 @@ pub trait Store: Send + Sync + Debug {
 }
 
 /// A store with all that it can do.
-pub trait Database: Store + Query + Retain + Check {}
+pub trait Database: Store + Retain + Reader {}
 
-impl<T: Store + Query + Retain + Check> Database for T {}
+impl<T: Store + Retain + Reader> Database for T {}
 
 /// What a migration did, or would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,9 +73,9 @@ pub struct Migrated {
 }
 
 /// What can be read of a database beside the collectors that use it.
-pub trait Reader: Query + Check {}
+pub trait Reader: Query + Check + Export {}
 
-impl<T: Query + Check> Reader for T {}
+impl<T: Query + Check + Export> Reader for T {}
 
 /// How far a session is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,10 @@
 
 mod batches;
 mod cluster;
+mod export;
 mod faults;
 mod full;
+mod import;
 mod migrate;
 mod pooler;
 mod postgres;

@@ -6,6 +6,8 @@ mod commit;
 mod connect;
 mod copy;
 mod error;
+mod export;
+mod import;
 mod migrate;
 mod partition;
 mod query;
@@ -18,7 +20,7 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex, OnceCell, mpsc};
 use wire::id::ClientId;
 use wire::message::{Hello, Inventory};
 
@@ -26,9 +28,11 @@ use self::commit::{Committer, Outcome};
 pub use self::connect::{Authorities, PostgresConfig, PostgresConfigError, read_password};
 use self::connect::{Lease, Pool};
 use self::error::Failure;
+pub use self::import::{Moved, Source, TableSums};
 use self::partition::Partition;
 use super::bisect::Bisection;
 use super::check::{Check, CheckReport};
+use super::export::{Export, ExportRange, ExportRow};
 use super::facts::FrameKey;
 use super::percentile::Percentile;
 use super::query::{Client, NicRange, Query, Series, SeriesRange};
@@ -368,6 +372,29 @@ impl Query for PostgresStore {
             lease.give_back();
             Ok(())
         };
+        self.told(read.await)
+    }
+}
+
+#[async_trait]
+impl Export for PostgresStore {
+    async fn nic_names(&self, client: &str) -> Result<Option<Vec<String>>, StoreError> {
+        let read = async {
+            let lease = self.database.lease().await?;
+            let names = export::nic_names(&lease, client).await?;
+            lease.give_back();
+            Ok(names)
+        };
+        self.told(read.await)
+    }
+
+    async fn export(
+        &self,
+        range: &ExportRange,
+        rows: mpsc::Sender<Vec<ExportRow>>,
+    ) -> Result<(), StoreError> {
+        // Its connection is not given back: it may have been left in the middle.
+        let read = async { export::export(&*self.database.lease().await?, range, &rows).await };
         self.told(read.await)
     }
 }

@@ -203,7 +203,7 @@ async fn choose(
     Ok(Resolution::FiveMinutes)
 }
 
-fn point(row: &Row) -> Result<Point, Error> {
+pub(super) fn point(row: &Row) -> Result<Point, Error> {
     let peak = |at| row.try_get::<_, i32>(at).map(i32::cast_unsigned);
     let counts = |at: usize| {
         Ok::<_, Error>(PointCounts {

@@ -3,7 +3,9 @@
 
 mod check;
 mod commit;
+mod dump;
 mod error;
+mod export;
 mod open;
 mod query;
 mod retention;
@@ -15,13 +17,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, mpsc};
 use wire::id::ClientId;
 use wire::message::{Hello, Inventory};
 
+pub use self::dump::Dump;
 use self::error::Failure;
 pub use self::error::OpenError;
 use super::check::{Check, CheckReport};
+use super::export::{Export, ExportRange, ExportRow};
 use super::percentile::Percentile;
 use super::query::{Client, NicRange, Query, Series, SeriesRange};
 use super::retention::{Retain, Retained, RetentionLimits};
@@ -231,6 +235,23 @@ impl Query for SqliteReader {
 }
 
 #[async_trait]
+impl Export for SqliteReader {
+    async fn nic_names(&self, client: &str) -> Result<Option<Vec<String>>, StoreError> {
+        let client = client.to_owned();
+        self.read(move |db| export::nic_names(db, &client)).await
+    }
+
+    async fn export(
+        &self,
+        range: &ExportRange,
+        rows: mpsc::Sender<Vec<ExportRow>>,
+    ) -> Result<(), StoreError> {
+        let range = range.clone();
+        self.read(move |db| export::export(db, &range, &rows)).await
+    }
+}
+
+#[async_trait]
 impl Check for SqliteReader {
     async fn check(&self) -> Result<CheckReport, StoreError> {
         self.read(check::check).await
@@ -253,6 +274,21 @@ impl Query for SqliteStore {
 
     async fn ready(&self) -> Result<(), StoreError> {
         self.reader.ready().await
+    }
+}
+
+#[async_trait]
+impl Export for SqliteStore {
+    async fn nic_names(&self, client: &str) -> Result<Option<Vec<String>>, StoreError> {
+        self.reader.nic_names(client).await
+    }
+
+    async fn export(
+        &self,
+        range: &ExportRange,
+        rows: mpsc::Sender<Vec<ExportRow>>,
+    ) -> Result<(), StoreError> {
+        self.reader.export(range, rows).await
     }
 }
 

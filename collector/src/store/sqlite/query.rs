@@ -153,7 +153,7 @@ fn choose(db: &Connection, key: [i64; 4], rows_max: usize) -> Result<Resolution,
     Ok(Resolution::FiveMinutes)
 }
 
-fn point(row: &Row<'_>) -> rusqlite::Result<Point> {
+pub(super) fn point(row: &Row<'_>) -> rusqlite::Result<Point> {
     let counts = |at: usize| {
         Ok::<_, rusqlite::Error>(PointCounts {
             bytes: number(row, at)?,
