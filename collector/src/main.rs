@@ -30,7 +30,8 @@ fn execute(cli: &Cli) -> anyhow::Result<()> {
             settings::start_log(&config.log);
             loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
             run::check_database(config).map_err(|problem| loaded.refuse(problem))?;
-            run::run(config, tls.as_ref())?;
+            let access = config.http.access().map_err(|problem| loaded.refuse(problem))?;
+            run::run(config, tls.as_ref(), access)?;
         }
         Command::Token(args) => {
             let bound = args.client.as_deref().map(client).transpose();

@@ -24,7 +24,7 @@ use crate::store::Database;
 use crate::store::retention::RetentionLimits;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::time::now_ns;
-use crate::web::{self, WebState};
+use crate::web::{self, Access, WebState};
 use crate::writer::Writer;
 
 /// How long the store may take to commit what has arrived when the collector stops.
@@ -65,6 +65,9 @@ pub enum RunError {
         #[source]
         error: io::Error,
     },
+    /// The address would show everybody what is measured.
+    #[error(transparent)]
+    Unprotected(#[from] Problem),
     /// Metrics can't be kept.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -92,12 +95,12 @@ pub fn store_path(data_dir: &Path) -> PathBuf {
 ///
 /// # Errors
 /// [`RunError`] if the collector can't start, or ends by itself.
-pub fn run(config: &Config, tls: Option<&TlsFiles>) -> Result<(), RunError> {
+pub fn run(config: &Config, tls: Option<&TlsFiles>, access: Access) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(RunError::System)?.block_on(serve(config, tls))
+    runtime.map_err(RunError::System)?.block_on(serve(config, tls, access))
 }
 
-async fn serve(config: &Config, tls: Option<&TlsFiles>) -> Result<(), RunError> {
+async fn serve(config: &Config, tls: Option<&TlsFiles>, access: Access) -> Result<(), RunError> {
     let mut service = Service::new().map_err(RunError::System)?;
     let metrics = Metrics::install()?;
     let directory = identity_dir(&config.data_dir);
@@ -118,6 +121,7 @@ async fn serve(config: &Config, tls: Option<&TlsFiles>) -> Result<(), RunError> 
     let address = resolve("server.host", &config.server.host, config.server.port)?;
     let listener = Listener::bind(ingest, address)?;
     let address = resolve("http.host", &config.http.host, config.http.port)?;
+    config.http.check_address(address.ip())?;
     let http = TcpListener::bind(address).await;
     let http = http.map_err(|error| RunError::Http { address, error })?;
     let agents = listener.local_addr().map_err(RunError::System)?;
@@ -132,6 +136,7 @@ async fn serve(config: &Config, tls: Option<&TlsFiles>) -> Result<(), RunError> 
         metrics: metrics.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         host_names: config.http.names.clone(),
+        access,
     };
     let reload = listener.reloader();
     let until = until(stopped.clone());

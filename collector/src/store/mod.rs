@@ -4,6 +4,7 @@ pub mod bisect;
 pub mod check;
 pub mod columns;
 pub mod facts;
+pub mod history;
 pub mod points;
 pub mod postgres;
 pub mod query;

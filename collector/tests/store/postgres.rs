@@ -97,7 +97,7 @@ async fn collectors_that_start_at_once_make_one_schema() {
     for start in starts {
         start.await.unwrap().unwrap();
     }
-    assert_eq!(place.numbers("SELECT version FROM netmon_schema").await, [1]);
+    assert_eq!(place.numbers("SELECT version FROM netmon_schema").await, [1, 2]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,9 @@ mod check;
 mod commit;
 mod connect;
 mod copy;
+mod downsample;
 mod error;
+mod history;
 mod migrate;
 mod partition;
 mod query;
@@ -19,6 +21,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OnceCell};
+use wire::frame::Mix;
 use wire::id::ClientId;
 use wire::message::{Hello, Inventory};
 
@@ -30,7 +33,8 @@ use self::partition::Partition;
 use super::bisect::Bisection;
 use super::check::{Check, CheckReport};
 use super::facts::FrameKey;
-use super::query::{Client, Query, Series, SeriesRange};
+use super::history::Event;
+use super::query::{Client, NicRange, Query, Series, SeriesRange};
 use super::retention::{Retain, Retained, RetentionLimits};
 use super::{Batch, SessionState, Store, StoreError};
 
@@ -299,6 +303,26 @@ impl Query for PostgresStore {
             let series = query::series(&lease, range).await?;
             lease.give_back();
             Ok(series)
+        };
+        self.told(read.await)
+    }
+
+    async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError> {
+        let read = async {
+            let lease = self.database.lease().await?;
+            let mix = history::mix(&lease, range).await?;
+            lease.give_back();
+            Ok(mix)
+        };
+        self.told(read.await)
+    }
+
+    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let read = async {
+            let lease = self.database.lease().await?;
+            let events = history::events(&lease, range, limit).await?;
+            lease.give_back();
+            Ok(events)
         };
         self.told(read.await)
     }

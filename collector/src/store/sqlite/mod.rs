@@ -4,6 +4,7 @@
 mod check;
 mod commit;
 mod error;
+mod history;
 mod open;
 mod query;
 mod retention;
@@ -16,13 +17,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::sync::{Mutex, Semaphore};
+use wire::frame::Mix;
 use wire::id::ClientId;
 use wire::message::{Hello, Inventory};
 
 use self::error::Failure;
 pub use self::error::OpenError;
 use super::check::{Check, CheckReport};
-use super::query::{Client, Query, Series, SeriesRange};
+use super::history::Event;
+use super::query::{Client, NicRange, Query, Series, SeriesRange};
 use super::retention::{Retain, Retained, RetentionLimits};
 use super::{Batch, SessionState, Store, StoreError};
 
@@ -207,6 +210,16 @@ impl Query for SqliteReader {
         self.read(move |db| query::series(db, &range)).await
     }
 
+    async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError> {
+        let range = range.clone();
+        self.read(move |db| history::mix(db, &range)).await
+    }
+
+    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let range = range.clone();
+        self.read(move |db| history::events(db, &range, limit)).await
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
         self.read(|db| query::ready(db)).await
     }
@@ -227,6 +240,14 @@ impl Query for SqliteStore {
 
     async fn series(&self, range: &SeriesRange) -> Result<Series, StoreError> {
         self.reader.series(range).await
+    }
+
+    async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError> {
+        self.reader.mix(range).await
+    }
+
+    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError> {
+        self.reader.events(range, limit).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
