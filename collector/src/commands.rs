@@ -26,7 +26,8 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
             let place = place()?;
             settings::start_log(&config.log);
             loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-            run::run(config, &place, tls)?;
+            let access = config.http.access().map_err(|problem| loaded.refuse(problem))?;
+            run::run(config, &place, tls, access)?;
         }
         Command::Token(args) => {
             let bound = args.client.as_deref().map(|id| client(&loaded, id)).transpose()?;

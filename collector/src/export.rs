@@ -6,10 +6,10 @@ use std::path::Path;
 
 use serde::Serialize;
 use tokio::sync::mpsc;
-use wire::frame::Gap;
 
 use crate::live::flag_names;
-use crate::store::export::{ExportGap, ExportRange, ExportRow};
+use crate::store::export::{ExportRange, ExportRow};
+use crate::store::history::gap_name;
 use crate::store::query::{Point, PointCounts};
 use crate::store::{Reader, StoreError};
 use crate::time::Time;
@@ -131,21 +131,11 @@ impl<'a> Line<'a> {
             tx_peak_10ms_bytes,
             drops: known.then_some(drops),
             flags: flag_names(flags).join(" "),
-            gap_reason: gap.map(reason),
+            gap_reason: gap.map(|gap| gap_name(gap.reason)),
             session: gap.map(|gap| format!("{:016x}", gap.session)),
             first_seq: gap.map(|gap| gap.first_seq),
             last_seq: gap.map(|gap| gap.last_seq),
         }
-    }
-}
-
-const fn reason(gap: ExportGap) -> &'static str {
-    const FULL: u8 = Gap::SpoolFull as u8;
-    const DAMAGED: u8 = Gap::SpoolDamaged as u8;
-    match gap.reason {
-        FULL => "spool full",
-        DAMAGED => "spool damaged",
-        _ => "forgotten",
     }
 }
 
@@ -158,7 +148,10 @@ enum Lines<W: Write> {
 impl<W: Write> Lines<W> {
     fn write(&mut self, line: &Line<'_>) -> io::Result<()> {
         match self {
-            Self::Csv(csv) => csv.serialize(line).map_err(io::Error::from),
+            Self::Csv(csv) => csv.serialize(line).map_err(|error| match error.into_kind() {
+                csv::ErrorKind::Io(error) => error,
+                other => io::Error::other(format!("{other:?}")),
+            }),
             Self::Jsonl(out) => {
                 serde_json::to_writer(&mut *out, line)?;
                 out.write_all(b"\n")

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use super::StoreError;
-use super::query::Point;
+use super::query::{NicRange, Point};
 
 /// Rows that are handed over at once.
 pub(super) const ROWS: usize = 512;
@@ -43,6 +43,14 @@ pub struct ExportRange {
     pub from_ns: u64,
     /// Intervals that start here or later are left out.
     pub to_ns: u64,
+}
+
+impl ExportRange {
+    /// The rows of one NIC.
+    pub(super) fn of(&self, nic: &str) -> NicRange {
+        let Self { client, from_ns, to_ns, .. } = self.clone();
+        NicRange { client, nic: nic.to_owned(), from_ns, to_ns }
+    }
 }
 
 /// A sample, or what is known instead of samples.

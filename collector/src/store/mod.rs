@@ -5,6 +5,7 @@ pub mod check;
 pub mod columns;
 pub mod export;
 pub mod facts;
+pub mod history;
 pub mod percentile;
 pub mod points;
 pub mod postgres;
@@ -13,6 +14,7 @@ pub mod retention;
 pub mod sqlite;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use wire::frame::Frame;
@@ -42,7 +44,7 @@ pub trait Store: Send + Sync + Debug {
 
     /// Adds the rows of a batch and moves every session on, all or nothing. Each session must be
     /// at its expected number and epoch, or [`StoreError::Conflict`] names those that aren't.
-    async fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
+    async fn commit(&self, batch: &Arc<Batch>) -> Result<(), StoreError>;
 
     /// Keeps what an agent says about its NICs.
     async fn record_inventory(

@@ -3,9 +3,11 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use wire::frame::Mix;
 use wire::message::{Host, Nic};
 
 use super::StoreError;
+use super::history::Event;
 use super::percentile::Percentile;
 
 /// Reading from a store. Every store answers the same questions in the same way.
@@ -21,6 +23,13 @@ pub trait Query: Send + Sync + Debug {
     /// The 95th percentile of what one NIC carried over a range, from `bandwidth_5m`. Limits need
     /// not be those of an interval.
     async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError>;
+
+    /// What the traffic of one NIC was made of, over the mix intervals that start in a range:
+    /// exact sums, and as length the time they cover.
+    async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError>;
+
+    /// What happened to one NIC and its client in a range, the newest of it, oldest first.
+    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError>;
 
     /// Whether the store answers at all.
     async fn ready(&self) -> Result<(), StoreError>;

@@ -92,7 +92,7 @@ async fn every_row_is_exported_with_its_gaps_and_the_same_from_both_stores() {
     assert_eq!(first["time"], "2027-01-15T00:00:00Z");
     assert_eq!((first["interval_ns"].as_str(), first["tx_packets"].as_str()), ("500000000", "2"));
     let gap = rows.iter().find(|row| row["kind"] == "gap").unwrap();
-    assert_eq!(gap["gap_reason"], "spool full");
+    assert_eq!(gap["gap_reason"], "spool_full");
     assert_eq!((gap["first_seq"].as_str(), gap["last_seq"].as_str()), ("7", "106"));
     let unknown = rows.last().unwrap();
     assert_eq!((unknown["gap_reason"].as_str(), unknown["rx_bytes"].as_str()), ("forgotten", ""));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use collector::store::history::{Event, EventKind};
 use collector::store::query::{NicRange, Point, Resolution, SeriesRange};
 use collector::store::retention::{Retained, RetentionLimits};
 use collector::store::{Database, SessionState, StoreError};
@@ -469,6 +470,73 @@ pub async fn clients_are_known_with_their_nics_and_clock(place: &impl Place) {
     let fewer = Inventory { nics: vec![Nic { up: false, ..eth("eth1") }] };
     store.record_inventory(&client("web"), &fewer, START + 2 * SECOND).await.unwrap();
     assert_eq!(store.clients().await.unwrap()[1].nics, fewer.nics);
+}
+
+pub async fn a_mix_is_summed_over_its_range(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let mix = |n: u64| {
+        let figures = (1..).map(|figure: u64| figure * n);
+        let mut rx = MixCounts::default();
+        rx.figures_mut().zip(figures).for_each(|(own, figure)| *own = figure);
+        let tx = MixCounts { tcp_bytes: n, ..MixCounts::default() };
+        let start_ns = START + n * 10 * SECOND;
+        Mix { nic: nic("eth0"), start_ns, interval_ns: 10 * SECOND, rx, tx, ..Mix::default() }
+    };
+    let mut frame = agent.frame(vec![sample("eth0", START, 1)]);
+    frame.mixes = vec![mix(1), mix(2), mix(3), Mix { nic: nic("eth1"), ..mix(2) }];
+    store.commit(&batch([agent.batch(vec![frame])])).await.unwrap();
+    let range = nic_range(START + 20 * SECOND, START + 40 * SECOND);
+    let sum = store.mix(&range).await.unwrap();
+    // Of the second and the third.
+    assert_eq!((sum.interval_ns, sum.rx, sum.tx), (20 * SECOND, mix(5).rx, mix(5).tx));
+    let none = store.mix(&nic_range(START, START + SECOND)).await.unwrap();
+    assert_eq!((none.interval_ns, none.rx), (0, MixCounts::default()));
+    let unknown = NicRange { client: "db".into(), ..range };
+    assert_eq!(store.mix(&unknown).await.unwrap().interval_ns, 0);
+}
+
+pub async fn what_happened_to_a_nic_is_known(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let at = |seconds: u64| START + seconds * SECOND;
+    let eth0 = Nic { name: nic("eth0"), index: 2, up: true, ..Nic::default() };
+    let inventories: [(u64, &[bool]); 5] =
+        [(1, &[true]), (2, &[true]), (3, &[false]), (4, &[true]), (5, &[])];
+    for (seconds, ups) in inventories {
+        let nics = ups.iter().map(|&up| Nic { up, ..eth0.clone() }).collect();
+        let inventory = Inventory { nics };
+        store.record_inventory(&client("web"), &inventory, at(seconds)).await.unwrap();
+    }
+    let quiet = Sample { drops: 0, ..sample("eth0", at(6), 1) };
+    let lossy = Sample { drops: 9, ..sample("eth0", at(7), 1) };
+    let stepped = Sample { flags: flags::CLOCK_STEP | flags::STACKED, ..quiet };
+    let stepped = Sample { start_ns: at(8), ..stepped };
+    let other = Sample { nic: nic("eth1"), ..lossy };
+    let first = agent.frame(vec![quiet, lossy, stepped, other]);
+    let gap = agent.record(4, Gap::SpoolFull as u8, vec![sample("eth0", at(9), 1)]);
+    store.commit(&batch([agent.batch(vec![first, gap])])).await.unwrap();
+
+    let interval_ns = SECOND / 2;
+    let event = |seconds, interval_ns, kind| Event { time_ns: at(seconds), interval_ns, kind };
+    let reason = Gap::SpoolFull as u8;
+    let expected = [
+        event(0, 0, EventKind::Started),
+        event(3, 0, EventKind::LinkDown),
+        event(4, 0, EventKind::LinkUp),
+        event(5, 0, EventKind::LinkDown),
+        event(7, interval_ns, EventKind::Lost { packets: 9 }),
+        event(8, interval_ns, EventKind::ClockStep),
+        event(9, interval_ns, EventKind::Gap { reason, rx_bytes: 1001, tx_bytes: 2001 }),
+    ];
+    let range = nic_range(START, at(60));
+    assert_eq!(store.events(&range, 100).await.unwrap(), expected);
+    assert_eq!(store.events(&range, 2).await.unwrap(), expected[5..]);
+    assert_eq!(store.events(&nic_range(at(4), at(8)), 100).await.unwrap(), expected[2..5]);
+    let unknown = NicRange { nic: "eth9".into(), ..range };
+    assert_eq!(store.events(&unknown, 100).await.unwrap(), []);
+}
+
+fn nic_range(from_ns: u64, to_ns: u64) -> NicRange {
+    NicRange { client: "web".into(), nic: "eth0".into(), from_ns, to_ns }
 }
 
 pub async fn every_figure_of_a_mix_has_its_column(place: &impl Place) {

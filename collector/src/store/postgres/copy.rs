@@ -38,6 +38,11 @@ impl CopyRows {
         self.chunk.put_i16(self.columns);
     }
 
+    pub(super) fn bool(&mut self, value: bool) {
+        self.chunk.put_i32(1);
+        self.chunk.put_u8(value.into());
+    }
+
     pub(super) fn int2(&mut self, value: i16) {
         self.chunk.put_i32(2);
         self.chunk.put_i16(value);

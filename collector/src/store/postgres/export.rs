@@ -6,8 +6,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row};
 
 use super::error::Failure;
-use super::query::point;
-use super::session::time;
+use super::query::{nic_key, point};
 use crate::store::export::{self, ExportGap, ExportRange, ExportRow};
 use crate::store::query::Point;
 
@@ -31,25 +30,18 @@ pub(super) async fn export(
     client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let of_nic = |table: &str| {
         format!(
-            "SELECT {} FROM {table} WHERE (client, nic) = (SELECT clients.id, nics.id FROM clients
-                 JOIN nics ON nics.client = clients.id WHERE client_id = $1 AND name = $2)
-                 AND time >= $3 AND time < $4",
+            "SELECT {} FROM {table}
+             WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4",
             export::columns(table == "gaps")
         )
     };
     let both = format!("{} UNION ALL {} ORDER BY 1", of_nic("bandwidth_stats"), of_nic("gaps"));
-    let (from, to) = (time(range.from_ns), time(range.to_ns));
     for nic in &range.nics {
-        let params: [(&(dyn ToSql + Sync), Type); 4] = [
-            (&range.client, Type::TEXT),
-            (nic, Type::TEXT),
-            (&from, Type::TIMESTAMPTZ),
-            (&to, Type::TIMESTAMPTZ),
-        ];
+        let Some(key) = nic_key(client, &range.of(nic)).await? else { continue };
         let row = |row: &Row| {
             Ok(ExportRow { nic: Some(nic.clone()), point: point(row)?, gap: gap(row, 14)? })
         };
-        if !hand_over(client, &both, &params, row, rows).await? {
+        if !hand_over(client, &both, &key.params(), row, rows).await? {
             return Ok(());
         }
     }

@@ -9,8 +9,9 @@ use super::partition::{Table, exists};
 use crate::store::Migrated;
 
 /// What brings a database from one version to the next. Never changed once released.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
+    include_str!("links.sql"),
     include_str!("percentile.sql"),
 ];
 

@@ -5,8 +5,10 @@ mod check;
 mod commit;
 mod connect;
 mod copy;
+mod downsample;
 mod error;
 mod export;
+mod history;
 mod import;
 mod migrate;
 mod partition;
@@ -21,6 +23,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OnceCell, mpsc};
+use wire::frame::Mix;
 use wire::id::ClientId;
 use wire::message::{Hello, Inventory};
 
@@ -34,6 +37,7 @@ use super::bisect::Bisection;
 use super::check::{Check, CheckReport};
 use super::export::{Export, ExportRange, ExportRow};
 use super::facts::FrameKey;
+use super::history::Event;
 use super::percentile::Percentile;
 use super::query::{Client, NicRange, Query, Series, SeriesRange};
 use super::retention::{Retain, Retained, RetentionLimits};
@@ -283,7 +287,7 @@ impl Store for PostgresStore {
         self.told(read.await)
     }
 
-    async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+    async fn commit(&self, batch: &Arc<Batch>) -> Result<(), StoreError> {
         let (database, batch) = (self.database.clone(), batch.clone());
         // Runs to its end even if the caller stops waiting.
         let done = tokio::spawn(async move { database.commit(&batch).await }).await;
@@ -359,6 +363,26 @@ impl Query for PostgresStore {
             let percentile = query::percentile(&lease, range).await?;
             lease.give_back();
             Ok(percentile)
+        };
+        self.told(read.await)
+    }
+
+    async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError> {
+        let read = async {
+            let lease = self.database.lease().await?;
+            let mix = history::mix(&lease, range).await?;
+            lease.give_back();
+            Ok(mix)
+        };
+        self.told(read.await)
+    }
+
+    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let read = async {
+            let lease = self.database.lease().await?;
+            let events = history::events(&lease, range, limit).await?;
+            lease.give_back();
+            Ok(events)
         };
         self.told(read.await)
     }

@@ -1,10 +1,10 @@
 //! Reading all of a client's rows.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row};
 use tokio::sync::mpsc;
 
 use super::error::Failure;
-use super::query::point;
+use super::query::{nic_key, point};
 use crate::store::export::{self, ExportGap, ExportRange, ExportRow};
 use crate::store::query::Point;
 
@@ -25,20 +25,18 @@ pub(super) fn export(
 ) -> Result<(), Failure> {
     // One moment for all of it.
     let transaction = db.transaction()?;
-    let to_signed = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
-    let (from, to) = (to_signed(range.from_ns), to_signed(range.to_ns));
     let of_nic = |table: &str| {
         format!(
-            "SELECT {} FROM {table} WHERE (client, nic) = (SELECT clients.id, nics.id FROM clients
-                 JOIN nics ON nics.client = clients.id WHERE client_id = ?1 AND name = ?2)
-                 AND time >= ?3 AND time < ?4",
+            "SELECT {} FROM {table}
+             WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4",
             export::columns(table == "gaps")
         )
     };
     let both = format!("{} UNION ALL {} ORDER BY 1", of_nic("bandwidth_stats"), of_nic("gaps"));
     let mut select = transaction.prepare(&both)?;
     for nic in &range.nics {
-        let found = select.query_map(params![range.client, nic, from, to], |row| {
+        let Some(key) = nic_key(&transaction, &range.of(nic))? else { continue };
+        let found = select.query_map(key, |row| {
             Ok(ExportRow { nic: Some(nic.clone()), point: point(row)?, gap: gap(row, 14)? })
         })?;
         if !hand_over(found, rows)? {

@@ -6,6 +6,7 @@ mod commit;
 mod dump;
 mod error;
 mod export;
+mod history;
 mod open;
 mod query;
 mod retention;
@@ -18,6 +19,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::sync::{Mutex, Semaphore, mpsc};
+use wire::frame::Mix;
 use wire::id::ClientId;
 use wire::message::{Hello, Inventory};
 
@@ -26,6 +28,7 @@ use self::error::Failure;
 pub use self::error::OpenError;
 use super::check::{Check, CheckReport};
 use super::export::{Export, ExportRange, ExportRow};
+use super::history::Event;
 use super::percentile::Percentile;
 use super::query::{Client, NicRange, Query, Series, SeriesRange};
 use super::retention::{Retain, Retained, RetentionLimits};
@@ -177,7 +180,7 @@ impl Store for SqliteStore {
         self.write(move |db| session::states(db, &sessions)).await
     }
 
-    async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+    async fn commit(&self, batch: &Arc<Batch>) -> Result<(), StoreError> {
         let batch = batch.clone();
         self.write(move |db| commit::commit(db, &batch, now_ns())).await
     }
@@ -229,6 +232,16 @@ impl Query for SqliteReader {
         self.read(move |db| query::percentile(db, &range)).await
     }
 
+    async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError> {
+        let range = range.clone();
+        self.read(move |db| history::mix(db, &range)).await
+    }
+
+    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let range = range.clone();
+        self.read(move |db| history::events(db, &range, limit)).await
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
         self.read(|db| query::ready(db)).await
     }
@@ -270,6 +283,14 @@ impl Query for SqliteStore {
 
     async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
         self.reader.percentile(range).await
+    }
+
+    async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError> {
+        self.reader.mix(range).await
+    }
+
+    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError> {
+        self.reader.events(range, limit).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

@@ -13,8 +13,9 @@ use super::error::OpenError;
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// What brings a file from one version to the next. Never changed once released.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
+    include_str!("links.sql"),
     include_str!("percentile.sql"),
 ];
 

@@ -119,6 +119,7 @@ impl Columns {
                 rows.int4(int.try_into().map_err(|_| refused())?);
             }
             (ValueRef::Integer(int), Kind::Int8) => rows.int8(int),
+            (ValueRef::Integer(int), Kind::Bool) => rows.bool(int != 0),
             (ValueRef::Text(bytes), Kind::Text) | (ValueRef::Blob(bytes), Kind::Bytes) => {
                 rows.bytes(bytes)?;
             }

@@ -41,12 +41,13 @@ pub enum Moved {
 
 /// The tables that are copied row by row, in an order that references allow, and which of their
 /// rows belong to a client.
-const TABLES: [Copied; 8] = [
+const TABLES: [Copied; 9] = [
     Copied { table: "sessions", of: "client = ?1" },
     Copied { table: "session_nics", of: OF_SESSIONS },
     Copied { table: "bandwidth_stats", of: "client = ?1" },
     Copied { table: "traffic_mix", of: "client = ?1" },
     Copied { table: "gaps", of: "client = ?1" },
+    Copied { table: "link_changes", of: "client = ?1" },
     Copied { table: "quarantine", of: OF_SESSIONS },
     Copied { table: "bandwidth_1m", of: "client = ?1" },
     Copied { table: "bandwidth_5m", of: "client = ?1" },
@@ -134,16 +135,17 @@ async fn is_there(client: &Client, dump: &Dump, source: &Source) -> Result<bool,
     if there.is_empty() {
         return Ok(false);
     }
-    for (session, here) in here {
-        let there = there.get(&session).copied().unwrap_or(0);
-        if there < here {
-            return Err(Failure::Failed(format!(
-                "client {}, session {:016x}: an agent has begun it anew there ({there} of {here} \
-                 sequence numbers); import into a database that no agent has reached yet",
-                source.client,
-                session.cast_unsigned()
-            )));
-        }
+    let committed = |session| there.get(session).copied().unwrap_or(0);
+    let behind = here.iter().filter(|(session, here)| committed(session) < *here);
+    // One that has begun there tells more than one that is missing.
+    if let Some((session, here)) = behind.min_by_key(|(session, _)| !there.contains_key(session)) {
+        return Err(Failure::Failed(format!(
+            "client {}, session {:016x}: an agent has begun it anew there ({} of {here} sequence \
+             numbers); import into a database that no agent has reached yet",
+            source.client,
+            session.cast_unsigned(),
+            committed(session)
+        )));
     }
     Ok(true)
 }

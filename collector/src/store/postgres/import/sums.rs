@@ -65,8 +65,9 @@ impl PostgresStore {
         });
         let figures: Vec<&str> = figures.map(|(name, _)| name).collect();
         let sum = |name: &&str| format!("CAST(coalesce(sum({name}), 0) AS text)");
-        let select: Vec<String> = figures.iter().map(sum).collect();
-        let select = format!("SELECT CAST(count(*) AS text), {} FROM {table}", select.join(", "));
+        let mut select = vec!["CAST(count(*) AS text)".to_owned()];
+        select.extend(figures.iter().map(sum));
+        let select = format!("SELECT {} FROM {table}", select.join(", "));
         let mut file = Vec::new();
         dump.rows(&format!("{select} WHERE {}", copied.of), Some(source.id), |row| {
             for at in 0..=figures.len() {
