@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use testbed::http::HTTP;
-use testbed::{Pair, Site, get, in_namespace, metric, wait_until};
+use testbed::{Pair, Running, Site, done, get, in_namespace, metric, wait_until};
 
 /// Waits until the agent captures and the collector has welcomed it.
 fn wait_for_frames() {
@@ -94,4 +94,36 @@ fn the_api_and_metrics_tell_what_the_wire_carried() {
     assert!(page.contains(" 200 ") && page.contains("<html"), "{page}");
     agent.stop();
     collector.stop();
+}
+
+#[test]
+fn an_agent_that_offers_a_session_of_another_client_is_refused_and_both_ends_say_so() {
+    if !in_namespace(
+        "an_agent_that_offers_a_session_of_another_client_is_refused_and_both_ends_say_so",
+    ) {
+        return;
+    }
+    let (_pair, site) = (Pair::new(), Site::new());
+    let collector = site.start_collector();
+    site.enroll();
+    let agent = site.start_agent();
+    wait_for_frames();
+    agent.kill();
+    // A host that was cloned with its spool and then given a certificate of its own.
+    let token = done(site.collector(&["token"]).output().unwrap());
+    let clone = |args: &[&str]| site.agent_in("clone", "host-2", args);
+    let _report = done(clone(&["enroll", token.trim()]).output().unwrap());
+    let folder = site.dir().join("agent");
+    for file in ["spool.sqlite", "spool.sqlite-wal"] {
+        std::fs::copy(folder.join(file), site.dir().join("clone").join(file)).unwrap();
+    }
+    let clone = Running::start(clone(&["run"]), &site.dir().join("clone.log"));
+    let refusals = || metric(HTTP, r#"netmon_collector_rejects_total{reason="refused"}"#);
+    wait_until("the refusal", || refusals() > 0.0);
+    wait_until("the agent's word of it", || clone.log().contains("belongs to client host-1"));
+    assert!(collector.log().contains("belongs to client host-1, not to host-2"));
+    clone.stop();
+    collector.stop();
+    let report = done(site.collector(&["fsck"]).output().unwrap());
+    assert!(report.contains("host-1 here: ") && !report.contains("host-2 here: "), "{report}");
 }

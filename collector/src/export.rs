@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde::Serialize;
 use tokio::sync::mpsc;
+use wire::frame::flags;
 
-use crate::live::flag_names;
 use crate::store::export::{ExportRange, ExportRow};
 use crate::store::history::gap_name;
 use crate::store::query::{Point, PointCounts};
@@ -102,7 +102,7 @@ impl<'a> Line<'a> {
         let ExportRow { nic, point, gap } = row;
         // Of a gap without NIC no figure is known: zero would be one.
         let known = nic.is_some();
-        let Point { start_ns, interval_ns, rx, tx, drops, flags } = *point;
+        let Point { start_ns, interval_ns, rx, tx, drops, flags: set } = *point;
         let counts = |PointCounts { bytes, packets, captured, .. }: PointCounts| {
             [bytes, packets, captured].map(|figure| known.then_some(figure))
         };
@@ -130,7 +130,7 @@ impl<'a> Line<'a> {
             tx_peak_1ms_bytes,
             tx_peak_10ms_bytes,
             drops: known.then_some(drops),
-            flags: flag_names(flags).join(" "),
+            flags: flags::names(set).join(" "),
             gap_reason: gap.map(|gap| gap_name(gap.reason)),
             session: gap.map(|gap| format!("{:016x}", gap.session)),
             first_seq: gap.map(|gap| gap.first_seq),

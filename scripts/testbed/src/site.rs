@@ -51,13 +51,19 @@ impl Site {
     /// The agent `host-1` with arguments; it reports every 200 ms to this host.
     #[must_use]
     pub fn agent(&self, args: &[&str]) -> Command {
+        self.agent_in("agent", "host-1", args)
+    }
+
+    /// An agent with its data in a folder of its own, as a client of its own.
+    #[must_use]
+    pub fn agent_in(&self, folder: &str, client: &str, args: &[&str]) -> Command {
         let mut command = Namespace::own().command(program("agent"));
-        command.arg("--data-dir").arg(self.dir().join("agent")).args(args);
+        command.arg("--data-dir").arg(self.dir().join(folder)).args(args);
         command.env("NETMON_AGENT_SERVER__HOST", "127.0.0.1");
         command.env("NETMON_AGENT_SERVER__RETRY_INTERVAL", "500ms");
         command.env("NETMON_AGENT_MONITOR__SAMPLE_INTERVAL", "100ms");
         command.env("NETMON_AGENT_MONITOR__REPORT_INTERVAL", "200ms");
-        command.env("NETMON_AGENT_CLIENT__ID", "host-1");
+        command.env("NETMON_AGENT_CLIENT__ID", client);
         command
     }
 

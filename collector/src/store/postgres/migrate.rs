@@ -11,8 +11,8 @@ use crate::store::Migrated;
 /// What brings a database from one version to the next. Never changed once released.
 const MIGRATIONS: [&str; 3] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
-    include_str!("links.sql"),
     include_str!("percentile.sql"),
+    include_str!("links.sql"),
 ];
 
 /// Version of the newest schema.
