@@ -5,9 +5,9 @@ use std::path::Path;
 use wire::id::ClientId;
 use wire::token::{Token, TokenError};
 
+use crate::connection::Server;
 use crate::identity::{self, EnrollError};
 use crate::run::{self, RunError};
-use crate::ship::connection::Server;
 
 /// Why this host has no certificate.
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,7 @@ pub mod capture;
 pub mod cli;
 pub mod clocks;
 pub mod config;
+pub mod connection;
 pub mod doctor;
 pub mod enroll;
 pub mod identity;

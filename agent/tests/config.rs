@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use agent::config::{self, Config};
-use agent::ship::connection::Server;
+use agent::connection::Server;
 use settings::{Interval, Options};
 
 /// The program, with no variables but those of the test.

@@ -2,15 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
-
 use std::time::Duration;
 
 use agent::capture::ring::RingConfig;
 use agent::doctor::{DoctorConfig, Level, doctor};
 use agent::nic::choose::NicFilter;
 use agent::sampler::CaptureConfig;
-use common::in_namespace;
+use testbed::in_namespace;
 
 #[test]
 fn a_host_that_is_not_enrolled_can_capture_and_is_told_how_to_enrol() {

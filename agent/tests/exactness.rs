@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
@@ -16,7 +14,7 @@ use agent::capture::ring::RingConfig;
 use agent::nic::choose::NicFilter;
 use agent::sampler::verdict::Verdict;
 use agent::sampler::{Capture, CaptureConfig, IntervalReport};
-use common::{Pair, in_namespace, sh, wait_until};
+use testbed::{Pair, in_namespace, sh, wait_until};
 use wire::frame::{Counts, Mix, Sample};
 
 /// Capture with a taker of its reports.

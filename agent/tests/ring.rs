@@ -2,15 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
-
 use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use agent::capture::ring::{Ring, RingConfig, RingError};
-use common::{in_namespace, sh};
+use testbed::{in_namespace, sh};
 
 #[test]
 fn every_packet_on_loopback_is_seen_once_per_direction() {

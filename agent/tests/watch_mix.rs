@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
-
 use std::net::UdpSocket;
 use std::time::Duration;
 
@@ -11,8 +9,8 @@ use agent::capture::ring::RingConfig;
 use agent::nic::choose::NicFilter;
 use agent::sampler::CaptureConfig;
 use agent::watch::{Format, WatchConfig, watch};
-use common::{Pair, in_namespace};
 use serde_json::Value;
+use testbed::{Pair, in_namespace, sh, wait_until};
 
 #[test]
 fn every_sample_has_its_mix_and_the_total_their_sum_and_a_verdict() {
@@ -42,8 +40,8 @@ fn every_sample_has_its_mix_and_the_total_their_sum_and_a_verdict() {
         String::from_utf8(out).unwrap()
     });
     // The ring takes packets in once its socket's protocol is ETH_P_ALL.
-    common::wait_until("capture", || {
-        let sockets = common::sh("cat /proc/net/packet");
+    wait_until("capture", || {
+        let sockets = sh("cat /proc/net/packet");
         sockets.lines().any(|line| line.split_whitespace().nth(3) == Some("0003"))
     });
     let socket = UdpSocket::bind("10.9.0.1:0").unwrap();

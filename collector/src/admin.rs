@@ -3,7 +3,6 @@
 use std::fmt::Write;
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
@@ -13,12 +12,11 @@ use wire::pem::TlsFiles;
 use wire::token::Address;
 
 use crate::config::Config;
+use crate::configured::{Place, PlaceError};
 use crate::identity::{Identity, IdentityError, NewToken};
-use crate::run::{identity_dir, store_path};
-use crate::store::StoreError;
-use crate::store::check::Check;
-use crate::store::query::{Client, Query};
-use crate::store::sqlite::{OpenError, SqliteReader};
+use crate::run::identity_dir;
+use crate::store::Migrated;
+use crate::store::query::Client;
 
 /// Most addresses that a token names.
 const ADDRESSES: usize = 4;
@@ -29,18 +27,18 @@ pub enum AdminError {
     /// The certificates can't be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// The store can't be opened.
+    /// The store can't be used.
     #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The store can't be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    Place(#[from] PlaceError),
     /// The system gives no runtime.
     #[error("can't start: {0}")]
     System(#[from] io::Error),
     /// What was looked for isn't there.
     #[error("no client {0} is known here; `collector clients` lists them")]
     NoSuchClient(ClientId),
+    /// The schema is not up to date.
+    #[error("the schema is to be changed; run `collector migrate`, or start the collector")]
+    Outdated,
     /// The store is not sound.
     #[error("{0} findings: the store doesn't hold what agents counted; see above")]
     Unsound(usize),
@@ -112,12 +110,17 @@ pub fn revoke(
 ///
 /// # Errors
 /// [`AdminError`] names the file that can't be read.
-pub fn clients(config: &Config, tls: Option<&TlsFiles>) -> Result<String, AdminError> {
+pub fn clients(
+    config: &Config,
+    place: &Place,
+    tls: Option<&TlsFiles>,
+) -> Result<String, AdminError> {
     let now = UnixTime::now();
     let identity = Identity::open(&identity_dir(&config.data_dir), tls, now)?;
-    let path = store_path(&config.data_dir);
-    let seen =
-        if path.exists() { block_on(SqliteReader::open(&path)?.clients())?? } else { vec![] };
+    let seen = block_on(async {
+        let used = place.is_used().await?;
+        Ok(if used { place.open_to_read()?.clients().await? } else { vec![] })
+    })?;
     let enrolled = identity.clients()?;
     let mut ids: Vec<&str> = seen.iter().map(|it| it.client.as_str()).collect();
     ids.extend(enrolled.iter().map(|it| it.client.as_str()));
@@ -159,12 +162,37 @@ fn nics(client: Option<&Client>) -> String {
     nics.map(|nic| nic.name.to_string()).collect::<Vec<_>>().join(" ")
 }
 
+/// Brings the store's schema up to date, or says what would be done.
+///
+/// # Errors
+/// [`AdminError::Outdated`] if something is to be done and `check_only` is set.
+pub fn migrate(
+    place: &Place,
+    check_only: bool,
+    mut say: impl FnMut(&str),
+) -> Result<(), AdminError> {
+    let Migrated { from, to, distributed } = block_on(place.migrate(check_only))?;
+    let done = if check_only { "to be brought" } else { "brought" };
+    match from {
+        0 => say(&format!("{place}: {done} from nothing to schema {to}")),
+        from if from == to => say(&format!("{place}: schema {to}, the newest")),
+        from => say(&format!("{place}: {done} from schema {from} to {to}")),
+    }
+    let citus = distributed.unwrap_or_default();
+    if !citus.is_empty() {
+        let tables = citus.join(", ");
+        say(&format!("{place}: Citus, tables {done} to its nodes, by client: {tables}"));
+    }
+    let idle = from == to && citus.is_empty();
+    if check_only && !idle { Err(AdminError::Outdated) } else { Ok(()) }
+}
+
 /// Proves, without changing anything, that the store holds what agents counted, once.
 ///
 /// # Errors
 /// [`AdminError::Unsound`] if it doesn't; the findings have been given to `say`.
-pub fn fsck(data_dir: &Path, mut say: impl FnMut(&str)) -> Result<(), AdminError> {
-    let report = block_on(SqliteReader::open(&store_path(data_dir))?.check())??;
+pub fn fsck(place: &Place, mut say: impl FnMut(&str)) -> Result<(), AdminError> {
+    let report = block_on(async { Ok(place.open_to_read()?.check().await?) })?;
     say(&format!("{} sessions: every sequence number once, no hole, no overlap", report.sessions));
     for nic in &report.nics {
         say(&format!("{} {}: {}; in gaps {}", nic.client, nic.nic, nic.counted, nic.in_gaps));
@@ -176,7 +204,7 @@ pub fn fsck(data_dir: &Path, mut say: impl FnMut(&str)) -> Result<(), AdminError
     }
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> Result<T, AdminError> {
+fn block_on<T>(future: impl Future<Output = Result<T, PlaceError>>) -> Result<T, AdminError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(future))
+    Ok(runtime.block_on(future)?)
 }

@@ -31,6 +31,8 @@ pub enum Command {
     Clients,
     /// Let a client connect no more
     Revoke(RevokeArgs),
+    /// Make the store's tables, or change those of an older version, and say what was done
+    Migrate(MigrateArgs),
     /// Prove that the store holds what agents counted, each record once; changes nothing
     Fsck,
     /// Check the config and print it, each value with its source
@@ -60,6 +62,15 @@ pub struct RevokeArgs {
     pub client: String,
 }
 
+/// Arguments of `collector migrate`.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(after_help = "Example: collector migrate --check")]
+pub struct MigrateArgs {
+    /// Change nothing, and fail if there is something to do
+    #[arg(long)]
+    pub check: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -71,5 +82,6 @@ mod tests {
         Cli::command().debug_assert();
         TokenArgs::augment_args(clap::Command::new("token")).debug_assert();
         RevokeArgs::augment_args(clap::Command::new("revoke")).debug_assert();
+        MigrateArgs::augment_args(clap::Command::new("migrate")).debug_assert();
     }
 }

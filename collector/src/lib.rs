@@ -2,7 +2,9 @@
 
 pub mod admin;
 pub mod cli;
+pub mod commands;
 pub mod config;
+pub mod configured;
 pub mod identity;
 pub mod ingest;
 pub mod live;

@@ -37,7 +37,8 @@ const COUNTERS: [(&str, &str); 7] = [
 
 const REJECTS: &str = "netmon_collector_rejects_total";
 
-const GAUGES: [(&str, &str); 2] = [
+const GAUGES: [(&str, &str); 3] = [
+    ("netmon_collector_store_up", "Whether the store takes what agents deliver, 1 or 0."),
     ("netmon_collector_queue_rows", "Rows that wait to be committed."),
     ("netmon_collector_sessions", "Sessions of agents that are open."),
 ];

@@ -16,6 +16,20 @@ const UNSAFE_IN: &str = "agent/src/capture/ring";
 /// Where rustls-pemfile is allowed.
 const PEMFILE_IN: &str = "wire/src/pem.rs";
 
+/// The modules of each crate, from the outside in: one may import only those after it.
+const ARROWS: [(&str, &str); 3] = [
+    (
+        "agent",
+        "main cli doctor enroll nics watch run config ship identity connection sampler capture \
+         clocks account nic units",
+    ),
+    ("collector", "main admin cli run config web metrics ingest live writer store identity time"),
+    ("wire", "delivery codec message coarsen frame token pem certificate private_file id"),
+];
+
+/// Where libc's numbers are needed: what the kernel's packet sockets say.
+const LIBC_IN: [&str; 2] = ["agent/src/capture/", "agent/src/sampler/mod.rs"];
+
 struct Source {
     /// Path from the root of the repository.
     path: String,
@@ -41,7 +55,7 @@ impl Source {
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut files = Vec::new();
-    for folder in ["agent", "collector", "deploy", "wire"] {
+    for folder in ["agent", "collector", "deploy", "scripts", "wire"] {
         walk(&root.join(folder), &mut files);
     }
     let source = |file: PathBuf| Source {
@@ -74,7 +88,11 @@ fn assert_none(rule: &str, breaks: impl Fn(&Source) -> bool) {
 }
 
 fn has_word(line: &str, word: &str) -> bool {
-    line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|other| other == word)
+    line.split(|c: char| !is_name(c)).any(|other| other == word)
+}
+
+fn is_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 #[test]
@@ -121,10 +139,10 @@ fn pem_is_read_in_one_place() {
 fn agent_and_collector_never_import_each_other_nor_wire_either() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for (krate, foreign) in [
-        ("agent", &["collector"][..]),
-        ("collector", &["agent"]),
-        ("wire", &["agent", "collector", "settings"]),
-        ("deploy/settings", &["agent", "collector"]),
+        ("agent", &["collector", "testbed"][..]),
+        ("collector", &["agent", "testbed"]),
+        ("wire", &["agent", "collector", "settings", "testbed"]),
+        ("deploy/settings", &["agent", "collector", "testbed"]),
     ] {
         let manifest = fs::read_to_string(root.join(krate).join("Cargo.toml")).unwrap();
         // End-to-end tests may use both: only what is built in counts.
@@ -134,4 +152,41 @@ fn agent_and_collector_never_import_each_other_nor_wire_either() {
             assert!(!dependencies.lines().any(named), "{krate} depends on {name}");
         }
     }
+}
+
+#[test]
+fn imports_run_one_way() {
+    let sources = sources();
+    for (krate, modules) in ARROWS {
+        let modules: Vec<&str> = modules.split(' ').collect();
+        let rank = |module: &str| modules.iter().position(|other| *other == module);
+        for source in &sources {
+            let Some(path) = source.path.strip_prefix(&format!("{krate}/src/")) else { continue };
+            let module = path.split(['/', '.']).next().unwrap();
+            if module == "lib" {
+                continue;
+            }
+            let own = rank(module);
+            assert!(own.is_some(), "{}: give `{module}` its place in ARROWS", source.path);
+            for line in source.code() {
+                // `main.rs` sees the library by the crate's name.
+                for prefix in ["crate::".to_owned(), format!("{krate}::")] {
+                    let named = line.split(prefix.as_str()).skip(1);
+                    let names = named.map(|rest| rest.split(|c: char| !is_name(c)).next().unwrap());
+                    for imported in names.filter(|name| rank(name).is_some() && *name != module) {
+                        assert!(rank(imported) > own, "{}: imports {imported}", source.path);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn libc_is_in_the_capture_only() {
+    assert_none("libc", |source| {
+        source.in_src()
+            && !LIBC_IN.iter().any(|path| source.path.starts_with(path))
+            && source.code().any(|line| has_word(line, "libc"))
+    });
 }

@@ -13,7 +13,7 @@ use wire::id::ClientId;
 
 pub use self::address::{Address, InvalidAddress};
 pub use self::monitor::{InvalidGlob, Monitor, NicGlob, Nics, RingSize};
-use crate::ship::connection;
+use crate::connection;
 use crate::ship::spool::SpoolLimits;
 
 /// The program as its config sees it.

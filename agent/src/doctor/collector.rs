@@ -7,9 +7,9 @@ use rustls::pki_types::UnixTime;
 use wire::certificate::utc;
 
 use super::{DoctorConfig, Finding};
+use crate::connection::control::close_reason;
+use crate::connection::{Server, connect};
 use crate::identity::Credentials;
-use crate::ship::connection::{Server, connect};
-use crate::ship::control::close_reason;
 
 pub(super) fn examine(config: &DoctorConfig) -> Vec<Finding> {
     let now = UnixTime::now();

@@ -11,9 +11,9 @@ use settings::Problem;
 use wire::pem::TlsFiles;
 
 use crate::config::Config;
+use crate::connection::Server;
 use crate::run::identity_dir;
 use crate::sampler::CaptureConfig;
-use crate::ship::connection::Server;
 
 /// What is examined.
 #[derive(Debug, Clone)]

@@ -17,8 +17,8 @@ use wire::token::Token;
 use super::IdentityError;
 use super::credentials::{Credentials, Pem, enrolled_files, signing_request};
 use super::tls::enrolling_config;
-use crate::ship::connection::{Server, connect};
-use crate::ship::control::{self, ControlError};
+use crate::connection::control::{self, ControlError};
+use crate::connection::{Server, connect};
 
 /// How long the collector may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -14,9 +14,9 @@ use wire::message::{
     Ack, Committed, Hello, Host, Inventory, Message, Probe, ProbeReply, SeqRange, Session,
 };
 
-use super::control::{self, ControlError};
 use super::recorder::{Event, Request, ask};
 use super::spool::{Record, SpoolError, SpooledSession};
+use crate::connection::control::{self, ControlError};
 
 /// Close code of a connection that has done its work.
 const CLOSE_DONE: u32 = 0;

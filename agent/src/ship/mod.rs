@@ -1,8 +1,6 @@
 //! Shipping: from sampled intervals to records in the collector's database.
 
 pub mod backoff;
-pub mod connection;
-pub mod control;
 pub mod delivery;
 pub mod framer;
 pub mod recorder;

@@ -13,11 +13,11 @@ use wire::message::Inventory;
 use wire::pem::TlsFiles;
 
 use super::backoff::Backoff;
-use super::connection::{self, ConnectError, Server};
 use super::delivery::{About, Delivery, DeliveryError};
 use super::now_ns;
 use super::recorder::{self, RecorderConfig};
 use super::spool::{Spool, SpoolError, SpoolLimits};
+use crate::connection::{self, ConnectError, Server};
 use crate::identity::{self, Credentials, IdentityError};
 use crate::sampler::IntervalReport;
 

@@ -1,11 +1,14 @@
 //! Section `database`: where PostgreSQL is, if it is used.
 
-use std::fs;
 use std::path::PathBuf;
 
+use rustls::RootCertStore;
 use serde::{Deserialize, Serialize};
 use settings::{Problem, Secret};
 use tokio_postgres::Config as Postgres;
+use wire::pem::read_certificates;
+
+use crate::store::postgres::{Authorities, PostgresConfig, read_password};
 
 /// Section `database`. Either `url` or `host` with its companions; neither: SQLite in the data
 /// directory.
@@ -26,6 +29,11 @@ pub struct Database {
     pub password: Option<Secret>,
     /// File that holds the password, which is read at each connection.
     pub password_file: Option<PathBuf>,
+    /// PEM file of the authorities that sign the database's certificate; with it, TLS is used
+    /// always.
+    pub ca: Option<PathBuf>,
+    /// Acknowledge also what a crash of the database's host may lose (`fsync = off`).
+    pub allow_unsafe: bool,
 }
 
 impl Default for Database {
@@ -38,21 +46,46 @@ impl Default for Database {
             user: None,
             password: None,
             password_file: None,
+            ca: None,
+            allow_unsafe: false,
         }
     }
 }
 
 impl Database {
-    /// How to connect to PostgreSQL. `None`: SQLite is used. Reads the password's file.
+    /// How to connect to PostgreSQL. `None`: SQLite is used. Reads the files of password and
+    /// authorities.
     ///
     /// # Errors
-    /// A value can't be, or the password's file can't be read.
-    pub fn postgres(&self) -> Result<Option<Postgres>, Problem> {
+    /// A value can't be, or a file can't be read.
+    pub fn postgres(&self) -> Result<Option<PostgresConfig>, Problem> {
+        let Some(postgres) = self.with_password()? else { return Ok(None) };
+        let key = if self.url.is_some() { "database.url" } else { "database.host" };
+        let made = PostgresConfig::new(postgres, self.authorities()?);
+        let mut made = made.map_err(|error| Problem::new(key, error.to_string()))?;
+        if let Some(file) = &self.password_file {
+            made = made.with_password_file(file.clone());
+        }
+        Ok(Some(if self.allow_unsafe { made.with_unsafe_commits() } else { made }))
+    }
+
+    fn with_password(&self) -> Result<Option<Postgres>, Problem> {
         let Some(mut postgres) = self.without_password()? else { return Ok(None) };
         if let Some(password) = self.read_password()? {
             postgres.password(password.reveal());
         }
         Ok(Some(postgres))
+    }
+
+    fn authorities(&self) -> Result<Authorities, Problem> {
+        let Some(file) = &self.ca else { return Ok(Authorities::System) };
+        let refused =
+            |error: &dyn std::fmt::Display| Problem::new("database.ca", error.to_string());
+        let mut roots = RootCertStore::empty();
+        for certificate in read_certificates(file).map_err(|error| refused(&error))? {
+            roots.add(certificate).map_err(|error| refused(&error))?;
+        }
+        Ok(Authorities::These(roots))
     }
 
     fn without_password(&self) -> Result<Option<Postgres>, Problem> {
@@ -73,15 +106,8 @@ impl Database {
 
     fn read_password(&self) -> Result<Option<Secret>, Problem> {
         let Some(file) = &self.password_file else { return Ok(self.password.clone()) };
-        let refused = |why| {
-            let file = file.display();
-            Problem::new("database.password_file", format!("{file}: {why}"))
-        };
-        let text = fs::read_to_string(file)
-            .map_err(|error| refused(format!("{error}; let the collector's user read it")))?;
-        let password = text.lines().next().filter(|line| !line.is_empty());
-        let password = password.ok_or_else(|| refused("empty; write the password to it".into()))?;
-        Ok(Some(Secret::new(password.to_owned())))
+        let refused = |why| Problem::new("database.password_file", why);
+        Ok(Some(Secret::new(read_password(file).map_err(refused)?)))
     }
 
     pub(super) fn check(&self) -> Result<(), Problem> {
@@ -102,6 +128,8 @@ impl Database {
             ("database.user", user.is_some()),
             ("database.password", password.is_some()),
             ("database.password_file", file),
+            ("database.ca", self.ca.is_some()),
+            ("database.allow_unsafe", self.allow_unsafe),
         ];
         let idle = given.into_iter().find(|(_, given)| *given && !used);
         idle.map_or(Ok(()), |(key, _)| {
@@ -121,7 +149,11 @@ impl Database {
 
 /// What the parser says of a bad one is not passed on: it may quote the password.
 fn parse_url(url: &Secret) -> Result<Postgres, Problem> {
-    let parsed = url.reveal().parse::<Postgres>().ok();
+    // With TLS the certificate and the name are always checked.
+    let url = ["verify-full", "verify-ca"].iter().fold(url.reveal().to_owned(), |url, mode| {
+        url.replace(&format!("sslmode={mode}"), "sslmode=require")
+    });
+    let parsed = url.parse::<Postgres>().ok();
     parsed.filter(|postgres| !postgres.get_hosts().is_empty()).ok_or_else(|| {
         let why = "no URL of a PostgreSQL database; write postgres://user@host:5432/name";
         Problem::new("database.url", why)
@@ -130,6 +162,8 @@ fn parse_url(url: &Secret) -> Result<Postgres, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn with_host() -> Database {
@@ -141,16 +175,16 @@ mod tests {
     #[test]
     fn nothing_set_means_sqlite() {
         assert_eq!(Database::default().check(), Ok(()));
-        assert_eq!(Database::default().postgres(), Ok(None));
+        assert!(Database::default().postgres().unwrap().is_none());
     }
 
     #[test]
     fn the_old_keys_and_the_url_say_the_same() {
         let password = Some(Secret::new("p@ss".to_owned()));
-        let keys = Database { password, ..with_host() }.postgres().unwrap();
+        let keys = Database { password, ..with_host() }.with_password().unwrap();
         let url = Some(Secret::new("postgres://collector:p%40ss@db:5432/netmon".to_owned()));
         let database = Database { url, ..Database::default() };
-        assert_eq!(database.postgres().unwrap(), keys);
+        assert_eq!(database.with_password().unwrap(), keys);
         assert_eq!(database.secrets(), ["database.url"]);
     }
 
@@ -161,7 +195,7 @@ mod tests {
         let empty = database.postgres().unwrap_err();
         assert!(empty.why.ends_with("empty; write the password to it"), "{empty}");
         fs::write(file.path(), "hunter2\n").unwrap();
-        let postgres = database.postgres().unwrap().unwrap();
+        let postgres = database.with_password().unwrap().unwrap();
         assert_eq!(postgres.get_password(), Some(b"hunter2".as_slice()));
     }
 

@@ -1,6 +1,7 @@
 //! `collector run`: the service. Takes in what agents send, commits it, shows it, until stopped.
 
 mod counters;
+mod health;
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -15,14 +16,16 @@ use tokio::sync::watch;
 use wire::pem::TlsFiles;
 
 use self::counters::Counters;
+use self::health::Health;
 use crate::config::Config;
+use crate::configured::Place;
 use crate::identity::{Identity, IdentityError};
 use crate::ingest::{Ingest, ListenError, Listener};
 use crate::live::Live;
 use crate::metrics::{Metrics, MetricsError};
 use crate::store::Database;
 use crate::store::retention::RetentionLimits;
-use crate::store::sqlite::{OpenError, SqliteStore};
+use crate::store::sqlite::OpenError;
 use crate::time::now_ns;
 use crate::web::{self, Access, WebState};
 use crate::writer::Writer;
@@ -85,37 +88,42 @@ pub fn identity_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("identity")
 }
 
-/// The embedded store's file.
-#[must_use]
-pub fn store_path(data_dir: &Path) -> PathBuf {
-    data_dir.join("netmon.sqlite")
-}
-
 /// Runs until SIGTERM or SIGINT; then what has arrived is committed, and agents keep the rest.
 ///
 /// # Errors
 /// [`RunError`] if the collector can't start, or ends by itself.
-pub fn run(config: &Config, tls: Option<&TlsFiles>, access: Access) -> Result<(), RunError> {
+pub fn run(
+    config: &Config,
+    place: &Place,
+    tls: Option<&TlsFiles>,
+    access: Access,
+) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(RunError::System)?.block_on(serve(config, tls, access))
+    runtime.map_err(RunError::System)?.block_on(serve(config, place, tls, access))
 }
 
-async fn serve(config: &Config, tls: Option<&TlsFiles>, access: Access) -> Result<(), RunError> {
+async fn serve(
+    config: &Config,
+    place: &Place,
+    tls: Option<&TlsFiles>,
+    access: Access,
+) -> Result<(), RunError> {
     let mut service = Service::new().map_err(RunError::System)?;
     let metrics = Metrics::install()?;
     let directory = identity_dir(&config.data_dir);
     let identity = Arc::new(Identity::open(&directory, tls, UnixTime::now())?);
-    let store: Arc<dyn Database> = Arc::new(SqliteStore::open(&store_path(&config.data_dir))?);
+    let store = place.open()?;
     let live = Live::new();
     let counters = Counters::open(&config.data_dir, live.clone());
     let max_memory = usize::try_from(config.writer.max_memory.0).unwrap_or(usize::MAX);
     let writer = Writer::start(store.clone(), config.writer.limits(), max_memory);
     let handle = writer.handle();
+    let health = Health::watch(store.clone(), handle.clone());
 
     let ingest = Ingest {
         identity: identity.clone(),
         store: store.clone(),
-        writer: handle.clone(),
+        writer: handle,
         live: live.clone(),
     };
     let address = resolve("server.host", &config.server.host, config.server.port)?;
@@ -126,13 +134,13 @@ async fn serve(config: &Config, tls: Option<&TlsFiles>, access: Access) -> Resul
     let http = http.map_err(|error| RunError::Http { address, error })?;
     let agents = listener.local_addr().map_err(RunError::System)?;
     let dashboard = http.local_addr().map_err(RunError::System)?;
-    tracing::info!(%agents, dashboard = format!("http://{dashboard}/"), "listening");
+    tracing::info!(%agents, dashboard = format!("http://{dashboard}/"), %place, "listening");
 
     let (stop, stopped) = watch::channel(false);
     let state = WebState {
         live,
         query: store.clone(),
-        writer: Arc::new(move || handle.state()),
+        writer: Arc::new(move || health.state()),
         metrics: metrics.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         host_names: config.http.names.clone(),
@@ -201,19 +209,5 @@ async fn retain(store: Arc<dyn Database>, limits: RetentionLimits) {
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "what is old could not be deleted yet"),
         }
-    }
-}
-
-/// What the config says about PostgreSQL, if it is to be used.
-///
-/// # Errors
-/// [`Problem`] names the key.
-pub fn check_database(config: &Config) -> Result<(), Problem> {
-    match config.database.postgres()? {
-        None => Ok(()),
-        Some(_) => Err(Problem::new(
-            "database.host",
-            "PostgreSQL can't be used yet; leave section database out to use the embedded store",
-        )),
     }
 }

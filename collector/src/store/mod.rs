@@ -59,6 +59,22 @@ pub trait Database: Store + Query + Retain + Check {}
 
 impl<T: Store + Query + Retain + Check> Database for T {}
 
+/// What a migration did, or would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migrated {
+    /// Version of the schema before; 0 without one.
+    pub from: i64,
+    /// Version of the schema after.
+    pub to: i64,
+    /// Tables that Citus now distributes by client. `None` without Citus.
+    pub distributed: Option<Vec<&'static str>>,
+}
+
+/// What can be read of a database beside the collectors that use it.
+pub trait Reader: Query + Check {}
+
+impl<T: Query + Check> Reader for T {}
+
 /// How far a session is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionState {

@@ -81,10 +81,10 @@ impl WriterHandle {
         let _gone = self.commands.send(Command::Close { session, epoch });
     }
 
-    /// What the store was last found to be.
+    /// What the store was last found to be, and what it is found to be from now on.
     #[must_use]
-    pub fn state(&self) -> StoreState {
-        self.state.borrow().clone()
+    pub fn changes(&self) -> watch::Receiver<StoreState> {
+        self.state.clone()
     }
 }
 
@@ -317,13 +317,6 @@ async fn settle(store: &dyn Store, batch: &mut Batch, outcome: &mut Outcome) {
 fn set_state(state: &watch::Sender<StoreState>, new: StoreState) {
     state.send_if_modified(|state| {
         let changed = *state != new;
-        match (&*state, &new) {
-            (None, Some(error)) => {
-                tracing::error!(%error, "the store doesn't take what is measured")
-            }
-            (Some(_), None) => tracing::info!("the store takes what is measured again"),
-            _ => {}
-        }
         *state = new;
         changed
     });

@@ -21,7 +21,7 @@ async fn an_agent_without_a_certificate_is_told_how_to_get_one() {
     // The refusal may come before the handshake is seen to be over here.
     let reason = match connecting.await {
         Ok(connection) => closed(&connection).await,
-        Err(error) => agent::ship::control::close_reason(&error),
+        Err(error) => agent::connection::control::close_reason(&error),
     };
     assert!(reason.contains("agent enroll TOKEN"), "{reason}");
     match collector.next().await {
@@ -63,9 +63,8 @@ async fn an_agent_trusts_no_collector_of_another_ca() {
     let host = tempfile::tempdir().unwrap();
     let credentials = collector.enroll("web-1", host.path()).await;
     let config = credentials.client_config();
-    let error = agent::ship::connection::connect(&other.server(), COLLECTOR_NAME, &config)
-        .await
-        .unwrap_err();
+    let error =
+        agent::connection::connect(&other.server(), COLLECTOR_NAME, &config).await.unwrap_err();
     assert!(error.to_string().contains("UnknownIssuer"), "{error}");
 }
 

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
+use agent::connection::Server;
 use agent::identity::EnrollError;
-use agent::ship::connection::Server;
 use collector::identity::{NewToken, Peer};
 use quinn::Endpoint;
 use rustls::pki_types::UnixTime;

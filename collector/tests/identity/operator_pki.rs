@@ -99,7 +99,7 @@ async fn a_certificate_that_does_not_say_one_client_id_is_refused() {
     let connecting = endpoint.connect_with(quic_client(tls), collector.address, "127.0.0.1");
     let reason = match connecting.unwrap().await {
         Ok(connection) => closed(&connection).await,
-        Err(error) => agent::ship::control::close_reason(&error),
+        Err(error) => agent::connection::control::close_reason(&error),
     };
     assert!(reason.contains("exactly one"), "{reason}");
     assert!(matches!(collector.next().await, Seen::Refused(_)));

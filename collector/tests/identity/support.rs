@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use agent::connection::control::close_reason;
+use agent::connection::{Server, connect};
 use agent::identity::{Credentials, EnrollError, Enrolled};
-use agent::ship::connection::{Server, connect};
-use agent::ship::control::close_reason;
 use collector::identity::{Identity, NewToken, Peer, PeerError, on_handshake_error};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use quinn::{Connection, ConnectionError, Endpoint, TokioRuntime};

@@ -36,6 +36,8 @@ macro_rules! behaviours {
             a_frame_that_can_not_be_kept_goes_to_quarantine_alone,
             clients_are_known_with_their_nics_and_clock,
             every_figure_of_a_mix_has_its_column,
+            a_mix_is_summed_over_its_range,
+            what_happened_to_a_nic_is_known,
             the_report_view_gives_the_old_columns,
             what_was_tampered_with_is_found,
             retention_and_commits_go_side_by_side,

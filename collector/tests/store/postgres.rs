@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use collector::store::check::Check;
-use collector::store::postgres::{PostgresConfig, PostgresStore};
+use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
 use collector::store::query::{Query, Resolution};
 use collector::store::retention::RetentionLimits;
 use collector::store::{Database, Store, StoreError};
@@ -24,9 +24,13 @@ pub struct Postgres {
     url: String,
 }
 
+/// A database on the tests' server, which runs without fsync.
+pub fn config(url: &str, authorities: Authorities) -> PostgresConfig {
+    PostgresConfig::new(url.parse().unwrap(), authorities).unwrap().with_unsafe_commits()
+}
+
 fn store(url: &str) -> PostgresStore {
-    let config = url.parse().unwrap();
-    PostgresStore::new(PostgresConfig::new(config, RootCertStore::empty()).unwrap())
+    PostgresStore::new(config(url, Authorities::System))
 }
 
 impl Place for Postgres {
@@ -251,7 +255,7 @@ async fn a_server_reached_by_tls_must_prove_itself() {
     let url = format!("host=localhost port={port} user=postgres dbname={name} sslmode=require");
     let mut roots = RootCertStore::empty();
     roots.add(tls.certificate.clone()).unwrap();
-    let encrypted = PostgresStore::new(PostgresConfig::new(url.parse().unwrap(), roots).unwrap());
+    let encrypted = PostgresStore::new(config(&url, Authorities::These(roots)));
     encrypted.ready().await.unwrap();
     let by_tls = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
                   WHERE ssl AND datname = current_database()";
@@ -260,7 +264,7 @@ async fn a_server_reached_by_tls_must_prove_itself() {
     let names = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     let mut others = RootCertStore::empty();
     others.add(names.self_signed(&key).unwrap().der().clone()).unwrap();
-    let fooled = PostgresStore::new(PostgresConfig::new(url.parse().unwrap(), others).unwrap());
+    let fooled = PostgresStore::new(config(&url, Authorities::These(others)));
     let words = failure(fooled.ready().await);
     assert!(words.contains("certificate"), "{words}");
 }

@@ -7,7 +7,7 @@ use tokio_postgres::{Client, Error};
 use wire::frame::Frame;
 use wire::id::{ClientId, NicName};
 
-use super::connect::TIMEOUTS;
+use super::connect::PostgresConfig;
 use super::error::Failure;
 use super::session::{add_nics, time, unknown_client};
 use super::tables::{self, NicIds};
@@ -24,6 +24,8 @@ const KNOWN_MAX: usize = 100_000;
 #[derive(Debug)]
 pub(super) struct Committer {
     pub client: Client,
+    /// Begins a transaction.
+    begin: String,
     nics: HashMap<(ClientId, NicName), [i32; 2]>,
 }
 
@@ -43,8 +45,19 @@ pub(super) enum Outcome {
 }
 
 impl Committer {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client, nics: HashMap::new() }
+    /// Opens the connection, if what the server acknowledges is safe.
+    pub(super) async fn connect(config: &PostgresConfig) -> Result<Self, Failure> {
+        let client = config.connect().await?;
+        let fsync: String = client.query_typed_one("SHOW fsync", &[]).await?.try_get(0)?;
+        if fsync == "off" && !config.allows_unsafe() {
+            return Err(Failure::Failed(
+                "the server runs with fsync = off, so a crash of its host would lose what is \
+                 acknowledged; set fsync = on, or database.allow_unsafe: true to accept that"
+                    .to_owned(),
+            ));
+        }
+        let begin = format!("BEGIN; {}", config.commit_settings());
+        Ok(Self { client, begin, nics: HashMap::new() })
     }
 
     /// Tries to commit a batch whole, but for `refused`, which go to quarantine.
@@ -76,7 +89,7 @@ impl Committer {
         let facts = Facts::of(batch, refused);
         let ids = self.resolve(&facts, batch).await?;
         let client = &self.client;
-        client.batch_execute(&format!("BEGIN; {TIMEOUTS}")).await?;
+        client.batch_execute(&self.begin).await?;
         move_cursors(client, batch, &facts.cursors, &ids).await?;
         tables::copy_samples(client, &facts, &ids.nics).await?;
         tables::copy_mixes(client, &facts, &ids.nics).await?;

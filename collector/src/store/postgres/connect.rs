@@ -1,7 +1,10 @@
 //! Connections to PostgreSQL: where, as whom, and a few of them kept open.
 
 use std::fmt;
+use std::fs;
+use std::net::IpAddr;
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +19,10 @@ use super::error::Failure;
 /// Connections beside the one that commits.
 const CONNECTIONS: usize = 4;
 
+/// How long it may take to reach a server, and until that lets a connection in.
+const REACH: Duration = Duration::from_secs(10);
+const LOGIN: Duration = Duration::from_secs(20);
+
 /// Begins every transaction. Local to it, for a connection may go through a pooler; durable
 /// whatever the server's default.
 pub(super) const TIMEOUTS: &str = "
@@ -29,19 +36,34 @@ pub enum PostgresConfigError {
     #[error("no database host is named; set database.url or database.host")]
     NoHost,
     /// TLS is asked for and there is nothing to check the server by.
-    #[error("the database is to be reached by TLS, but no CA is known to check it by")]
+    #[error(
+        "the database is to be reached by TLS, but no CA is known to check it by; set database.ca"
+    )]
     NoCa,
     /// TLS can't be set up.
     #[error("TLS to the database can't be set up: {0}")]
     Tls(#[from] rustls::Error),
 }
 
+/// By whom a server's certificate must be signed where TLS is used.
+#[derive(Debug)]
+pub enum Authorities {
+    /// One of those that the system trusts. TLS is used if it is asked for (`sslmode=require`).
+    System,
+    /// One of these. TLS is used unless it is forbidden (`sslmode=disable`).
+    These(RootCertStore),
+}
+
 /// Where the database is, and as whom to log in.
 #[derive(Clone)]
 pub struct PostgresConfig {
     config: Config,
+    password_file: Option<PathBuf>,
     tls: MakeRustlsConnect,
     location: String,
+    allow_unsafe: bool,
+    /// What each transaction that commits sets first.
+    commit_settings: String,
 }
 
 impl fmt::Debug for PostgresConfig {
@@ -51,25 +73,29 @@ impl fmt::Debug for PostgresConfig {
 }
 
 impl PostgresConfig {
-    /// The database that `config` names. With `sslmode=require` the server must prove itself by
-    /// a CA of `roots`; without `sslmode`, TLS is used where there are any roots.
+    /// The database that `config` names, reached by TLS as `authorities` says.
     ///
     /// # Errors
     /// [`PostgresConfigError`] says what is missing or wrong.
-    pub fn new(mut config: Config, roots: RootCertStore) -> Result<Self, PostgresConfigError> {
+    pub fn new(mut config: Config, authorities: Authorities) -> Result<Self, PostgresConfigError> {
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(PostgresConfigError::NoHost);
         }
-        match config.get_ssl_mode() {
-            SslMode::Require if roots.is_empty() => return Err(PostgresConfigError::NoCa),
-            SslMode::Prefer if roots.is_empty() => {
+        let roots = match (authorities, config.get_ssl_mode()) {
+            (_, SslMode::Disable) => RootCertStore::empty(),
+            (Authorities::System, SslMode::Require) => system_roots()?,
+            (Authorities::System, _) => {
                 config.ssl_mode(SslMode::Disable);
+                RootCertStore::empty()
             }
-            _ => {}
-        }
+            (Authorities::These(roots), _) => {
+                config.ssl_mode(SslMode::Require);
+                roots
+            }
+        };
         config.application_name("netmon-collector");
         if config.get_connect_timeout().is_none() {
-            config.connect_timeout(Duration::from_secs(10));
+            config.connect_timeout(REACH);
         }
         // A server that vanished is noticed within a minute.
         config.tcp_user_timeout(Duration::from_secs(30));
@@ -81,7 +107,39 @@ impl PostgresConfig {
             .with_root_certificates(roots)
             .with_no_client_auth();
         let location = location(&config);
-        Ok(Self { config, tls: MakeRustlsConnect::new(tls), location })
+        Ok(Self {
+            config,
+            password_file: None,
+            tls: MakeRustlsConnect::new(tls),
+            location,
+            allow_unsafe: false,
+            commit_settings: TIMEOUTS.to_owned(),
+        })
+    }
+
+    /// Reads the password anew from the first line of a file at each connection.
+    #[must_use]
+    pub fn with_password_file(mut self, file: PathBuf) -> Self {
+        self.password_file = Some(file);
+        self
+    }
+
+    /// Commits also where a crash of the server may lose what it has acknowledged.
+    #[must_use]
+    pub const fn with_unsafe_commits(mut self) -> Self {
+        self.allow_unsafe = true;
+        self
+    }
+
+    /// Lets a statement of a commit take or wait for a lock no longer than this; 60 s and 20 s
+    /// otherwise.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        let ms = patience.as_millis();
+        self.commit_settings = format!(
+            "{TIMEOUTS}; SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {ms}"
+        );
+        self
     }
 
     /// The database's address, without password.
@@ -90,9 +148,32 @@ impl PostgresConfig {
         &self.location
     }
 
+    /// Whether what is sent could be read on the way.
+    #[must_use]
+    pub fn is_exposed(&self) -> bool {
+        let local = |host: &Host| match host {
+            Host::Unix(_) => true,
+            Host::Tcp(name) => {
+                name == "localhost"
+                    || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+            }
+        };
+        let remote = !self.config.get_hosts().iter().all(local)
+            || self.config.get_hostaddrs().iter().any(|address| !address.is_loopback());
+        remote && matches!(self.config.get_ssl_mode(), SslMode::Disable)
+    }
+
     /// Opens a connection.
     pub(super) async fn connect(&self) -> Result<Client, Failure> {
-        let (client, connection) = self.config.connect(self.tls.clone()).await?;
+        let mut config = self.config.clone();
+        if let Some(file) = &self.password_file {
+            let password = read_password(file);
+            let refused = |why| Failure::Failed(format!("database.password_file: {why}"));
+            config.password(password.map_err(refused)?);
+        }
+        let connecting = tokio::time::timeout(LOGIN, config.connect(self.tls.clone()));
+        let late = |_| Failure::Failed("the server lets no connection in; see its log".to_owned());
+        let (client, connection) = connecting.await.map_err(late)??;
         // Ends with the client, or when the server is gone, which the client's next use tells.
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -101,6 +182,36 @@ impl PostgresConfig {
         });
         Ok(client)
     }
+
+    /// What each transaction that commits sets first.
+    pub(super) fn commit_settings(&self) -> &str {
+        &self.commit_settings
+    }
+
+    /// Whether a server that may lose what it acknowledged is taken all the same.
+    pub(super) const fn allows_unsafe(&self) -> bool {
+        self.allow_unsafe
+    }
+}
+
+/// Reads a password from the first line of a file.
+///
+/// # Errors
+/// Why there is none, with the file and the way out.
+pub fn read_password(file: &Path) -> Result<String, String> {
+    let text = fs::read_to_string(file).map_err(|error| {
+        format!("{}: {error}; let the collector's user read it", file.display())
+    })?;
+    let password = text.lines().next().filter(|line| !line.is_empty());
+    let empty = || format!("{}: empty; write the password to it", file.display());
+    password.map(str::to_owned).ok_or_else(empty)
+}
+
+fn system_roots() -> Result<RootCertStore, PostgresConfigError> {
+    let mut roots = RootCertStore::empty();
+    // Those that can't be read or understood are of no use; the others may do.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() { Err(PostgresConfigError::NoCa) } else { Ok(roots) }
 }
 
 fn location(config: &Config) -> String {
@@ -180,7 +291,7 @@ mod tests {
     use super::*;
 
     fn config(url: &str) -> Result<PostgresConfig, PostgresConfigError> {
-        PostgresConfig::new(url.parse().unwrap(), RootCertStore::empty())
+        PostgresConfig::new(url.parse().unwrap(), Authorities::System)
     }
 
     #[test]
@@ -192,8 +303,23 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let refused = |url| config(url).unwrap_err().to_string();
-        assert!(refused("dbname=traffic").contains("database.host"));
-        assert!(refused("postgresql://h/n?sslmode=require").contains("no CA is known"));
+        let refused = config("dbname=traffic").unwrap_err().to_string();
+        assert!(refused.contains("database.host"));
+    }
+
+    #[test]
+    fn a_connection_that_could_be_read_on_the_way_is_known() {
+        for (url, exposed) in [
+            ("host=db.example", true),
+            ("host=localhost", false),
+            ("host=127.0.0.1", false),
+            ("host=/run/postgresql", false),
+            ("hostaddr=192.0.2.1", true),
+        ] {
+            assert_eq!(config(url).unwrap().is_exposed(), exposed, "{url}");
+        }
+        let roots = Authorities::These(RootCertStore::empty());
+        let encrypted = PostgresConfig::new("host=db.example".parse().unwrap(), roots).unwrap();
+        assert!(!encrypted.is_exposed());
     }
 }

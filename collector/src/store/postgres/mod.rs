@@ -26,8 +26,8 @@ use wire::id::ClientId;
 use wire::message::{Hello, Inventory};
 
 use self::commit::{Committer, Outcome};
+pub use self::connect::{Authorities, PostgresConfig, PostgresConfigError, read_password};
 use self::connect::{Lease, Pool};
-pub use self::connect::{PostgresConfig, PostgresConfigError};
 use self::error::Failure;
 use self::partition::Partition;
 use super::bisect::Bisection;
@@ -36,7 +36,7 @@ use super::facts::FrameKey;
 use super::history::Event;
 use super::query::{Client, NicRange, Query, Series, SeriesRange};
 use super::retention::{Retain, Retained, RetentionLimits};
-use super::{Batch, SessionState, Store, StoreError};
+use super::{Batch, Migrated, SessionState, Store, StoreError};
 
 /// How often a commit that lost a race is tried again at once.
 const RACES_MAX: u32 = 3;
@@ -52,10 +52,20 @@ struct Postgres {
     pool: Pool,
     /// The connection that commits, as long as it is sound.
     committer: Mutex<Option<Committer>>,
+    access: Access,
     /// The schema is up to date.
     migrated: OnceCell<()>,
     /// Partitions known to be there.
     partitions: StdMutex<BTreeSet<Partition>>,
+}
+
+/// What may be done with the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// It is brought up to date.
+    Migrate,
+    /// It must be up to date, and is left alone.
+    Read,
 }
 
 impl PostgresStore {
@@ -63,22 +73,54 @@ impl PostgresStore {
     /// and its schema is brought up to date then.
     #[must_use]
     pub fn new(config: PostgresConfig) -> Self {
+        Self::with_access(config, Access::Migrate)
+    }
+
+    /// A store to read from: nothing is changed in the database, whose schema must be up to date.
+    #[must_use]
+    pub fn reader(config: PostgresConfig) -> Self {
+        Self::with_access(config, Access::Read)
+    }
+
+    fn with_access(config: PostgresConfig, access: Access) -> Self {
         let database = Postgres {
             pool: Pool::new(config),
             committer: Mutex::new(None),
+            access,
             migrated: OnceCell::new(),
             partitions: StdMutex::new(BTreeSet::new()),
         };
         Self { database: Arc::new(database) }
     }
 
-    /// Brings the schema up to date at once.
+    /// Brings the schema up to date at once, and lets Citus distribute the fact tables where it is.
     ///
     /// # Errors
     /// [`StoreError::Failed`] if the database can't be reached or changed, or is of a newer
     /// collector.
-    pub async fn migrate(&self) -> Result<(), StoreError> {
-        self.told(self.database.lease().await.map(Lease::give_back))
+    pub async fn migrate(&self) -> Result<Migrated, StoreError> {
+        let migrate = async {
+            let lease = self.database.pool.lease().await?;
+            let migrated = migrate::migrate(&lease, true).await?;
+            lease.give_back();
+            self.database.make_partitions(partition::ahead(now_ns())).await?;
+            Ok(migrated)
+        };
+        self.told(migrate.await)
+    }
+
+    /// What [`Self::migrate`] would do.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the database can't be reached, or is of a newer collector.
+    pub async fn plan_migration(&self) -> Result<Migrated, StoreError> {
+        let plan = async {
+            let lease = self.database.pool.lease().await?;
+            let plan = migrate::plan(&lease).await?;
+            lease.give_back();
+            Ok(plan)
+        };
+        self.told(plan.await)
     }
 
     fn told<T>(&self, outcome: Result<T, Failure>) -> Result<T, StoreError> {
@@ -91,7 +133,10 @@ impl Postgres {
     async fn lease(&self) -> Result<Lease<'_>, Failure> {
         let lease = self.pool.lease().await?;
         let migrate = async || {
-            migrate::migrate(&lease).await?;
+            if self.access == Access::Read {
+                return migrate::must_be_current(&lease).await;
+            }
+            migrate::migrate(&lease, false).await?;
             for partition in partition::ahead(now_ns()) {
                 partition::make(&lease, partition).await?;
             }
@@ -171,7 +216,7 @@ impl Postgres {
             Some(committer) if !committer.client.is_closed() => Ok(committer),
             _ => {
                 self.lease().await?.give_back();
-                Ok(Committer::new(self.pool.config().connect().await?))
+                Committer::connect(self.pool.config()).await
             }
         }
     }

@@ -27,7 +27,7 @@ use super::check::{Check, CheckReport};
 use super::history::Event;
 use super::query::{Client, NicRange, Query, Series, SeriesRange};
 use super::retention::{Retain, Retained, RetentionLimits};
-use super::{Batch, SessionState, Store, StoreError};
+use super::{Batch, Migrated, SessionState, Store, StoreError};
 
 /// Connections that read at the same time.
 const READERS: usize = 2;
@@ -65,6 +65,18 @@ impl SqliteStore {
         let db = open::writer(path)?;
         let writer = Arc::new(Mutex::new(Writer { db, _lock: lock }));
         Ok(Self { writer, reader: SqliteReader::open(path)? })
+    }
+
+    /// Brings the schema of the file at `path` up to date, or only says what would be done.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the file and the way out.
+    pub fn migrate(path: &Path, check_only: bool) -> Result<Migrated, OpenError> {
+        let from = open::version(path)?;
+        if !check_only {
+            drop(Self::open(path)?);
+        }
+        Ok(Migrated { from, to: open::SCHEMA_VERSION, distributed: None })
     }
 
     /// Runs `work` with the connection that writes. It runs to its end even if the caller stops

@@ -62,16 +62,26 @@ pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
     Ok(db)
 }
 
-/// Opens the file to read, also beside a running collector.
-pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
-    if !path.exists() {
-        return Err(OpenError::Missing { path: path.to_owned() });
-    }
+/// Version of the schema of a file; 0 if there is none yet.
+pub(super) fn version(path: &Path) -> Result<i64, OpenError> {
+    if path.exists() { Ok(read_only(path)?.1) } else { Ok(0) }
+}
+
+fn read_only(path: &Path) -> Result<(Connection, i64), OpenError> {
     let sorted = |error| OpenError::from_sqlite(path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).map_err(sorted)?;
     set_up(&db).map_err(sorted)?;
     let found = check_identity(&db, path)?;
+    Ok((db, found))
+}
+
+/// Opens the file to read, also beside a running collector.
+pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
+    if !path.exists() {
+        return Err(OpenError::Missing { path: path.to_owned() });
+    }
+    let (db, found) = read_only(path)?;
     if found < SCHEMA_VERSION {
         return Err(OpenError::Older { path: path.to_owned(), found });
     }

@@ -1,11 +1,13 @@
 //! The connection to a collector: made again for ever, across a list of collectors.
 
+pub mod control;
+
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use quinn::{ClientConfig, Connection, Endpoint};
 
-use super::control::close_reason;
+use self::control::close_reason;
 
 /// How long a handshake may take: QUIC itself would wait for the idle timeout.
 const HANDSHAKE: Duration = Duration::from_secs(5);

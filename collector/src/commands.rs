@@ -1,0 +1,50 @@
+//! What each command does.
+
+use std::fmt::Display;
+
+use settings::{Loaded, Problem};
+use wire::id::ClientId;
+
+use crate::cli::{Cli, Command};
+use crate::config::{self, Config, PROGRAM};
+use crate::configured::Place;
+use crate::{admin, run};
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// Why it could not be done.
+pub fn execute(cli: &Cli) -> anyhow::Result<()> {
+    let loaded = config::load(&cli.options)?;
+    let config = &loaded.config;
+    let tls = config.tls.files().map_err(|problem| loaded.refuse(problem))?;
+    let tls = tls.as_ref();
+    let place = || Place::of(config).map_err(|problem| loaded.refuse(problem));
+    let say = |line: &str| println!("{line}");
+    match &cli.command {
+        Command::Run => {
+            let place = place()?;
+            let access = config.http.access().map_err(|problem| loaded.refuse(problem))?;
+            settings::start_log(&config.log);
+            loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+            run::run(config, &place, tls, access)?;
+        }
+        Command::Token(args) => {
+            let bound = args.client.as_deref().map(|id| client(&loaded, id)).transpose()?;
+            say(&admin::token(config, tls, bound, args.expires.0)?);
+        }
+        Command::Clients => say(&admin::clients(config, &place()?, tls)?),
+        Command::Revoke(args) => {
+            say(&admin::revoke(config, tls, &client(&loaded, &args.client)?)?);
+        }
+        Command::Migrate(args) => admin::migrate(&place()?, args.check, say)?,
+        Command::Fsck => admin::fsck(&place()?, say)?,
+        Command::CheckConfig => settings::print_config(PROGRAM.name, &loaded, [])?,
+    }
+    Ok(())
+}
+
+fn client(loaded: &Loaded<Config>, id: &str) -> anyhow::Result<ClientId> {
+    let refused = |error: &dyn Display| loaded.refuse(Problem::new("client", error.to_string()));
+    Ok(ClientId::new(id).map_err(|error| refused(&error))?)
+}

@@ -1,0 +1,112 @@
+//! The store that the config names: the one place where a store is opened.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use settings::Problem;
+
+use crate::config::Config;
+use crate::store::postgres::{PostgresConfig, PostgresStore};
+use crate::store::sqlite::{OpenError, SqliteReader, SqliteStore};
+use crate::store::{Database, Migrated, Reader, StoreError};
+
+/// Where the store is.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// The embedded store, in this file.
+    Sqlite(PathBuf),
+    /// A PostgreSQL database.
+    Postgres(Box<PostgresConfig>),
+}
+
+/// Why the store can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// The embedded store can't be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The database fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => path.display().fmt(f),
+            Self::Postgres(config) => config.location().fmt(f),
+        }
+    }
+}
+
+/// The embedded store's file in a collector's data directory.
+#[must_use]
+pub fn sqlite_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("netmon.sqlite")
+}
+
+impl Place {
+    /// Where the config says that the store is.
+    ///
+    /// # Errors
+    /// [`Problem`] names the key that is wrong, or whose file can't be read.
+    pub fn of(config: &Config) -> Result<Self, Problem> {
+        let postgres = config.database.postgres()?;
+        Ok(match postgres {
+            Some(postgres) => Self::Postgres(Box::new(postgres)),
+            None => Self::Sqlite(sqlite_path(&config.data_dir)),
+        })
+    }
+
+    /// Opens the store of the collector itself. PostgreSQL is first reached when it is used.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the embedded store can't be used.
+    pub fn open(&self) -> Result<Arc<dyn Database>, OpenError> {
+        Ok(match self {
+            Self::Sqlite(path) => Arc::new(SqliteStore::open(path)?),
+            Self::Postgres(config) => Arc::new(PostgresStore::new(config.as_ref().clone())),
+        })
+    }
+
+    /// Opens the store to read, also beside running collectors.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the embedded store can't be used.
+    pub fn open_to_read(&self) -> Result<Arc<dyn Reader>, OpenError> {
+        Ok(match self {
+            Self::Sqlite(path) => Arc::new(SqliteReader::open(path)?),
+            Self::Postgres(config) => Arc::new(PostgresStore::reader(config.as_ref().clone())),
+        })
+    }
+
+    /// Brings the schema up to date, or only says what would be done.
+    ///
+    /// # Errors
+    /// [`PlaceError`] if the store can't be reached or changed.
+    pub async fn migrate(&self, check_only: bool) -> Result<Migrated, PlaceError> {
+        match (self, check_only) {
+            (Self::Sqlite(path), _) => Ok(SqliteStore::migrate(path, check_only)?),
+            (Self::Postgres(config), true) => {
+                Ok(PostgresStore::reader(config.as_ref().clone()).plan_migration().await?)
+            }
+            (Self::Postgres(config), false) => {
+                Ok(PostgresStore::new(config.as_ref().clone()).migrate().await?)
+            }
+        }
+    }
+
+    /// Whether a collector has used the store before.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the database can't be reached.
+    pub async fn is_used(&self) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(path) => Ok(path.exists()),
+            Self::Postgres(config) => {
+                Ok(PostgresStore::reader(config.as_ref().clone()).plan_migration().await?.from > 0)
+            }
+        }
+    }
+}

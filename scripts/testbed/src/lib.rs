@@ -1,0 +1,23 @@
+//! What tests, soak and benchmarks share: network namespaces joined by veth pairs, the real
+//! programs at work with their logs, PostgreSQL servers of their own, and ways to wait.
+//!
+//! Whatever can't be had here fails the test that wants it, with the reason: these functions panic
+//! where others return errors.
+
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test, and says why")]
+
+pub mod http;
+pub mod namespace;
+pub mod pair;
+pub mod postgres;
+pub mod process;
+pub mod shell;
+pub mod site;
+
+pub use http::{get, metric};
+pub use namespace::{Namespace, in_namespace};
+pub use pair::Pair;
+pub use postgres::Cluster;
+pub use process::{Running, done, program};
+pub use shell::{sh, wait_for, wait_until};
+pub use site::Site;

@@ -1,0 +1,153 @@
+//! Veth pairs with counting qdiscs on both ends, and nothing on them that isn't sent on purpose.
+
+use std::net::TcpListener;
+use std::process::Child;
+use std::time::Duration;
+
+use crate::namespace::Namespace;
+use crate::shell::wait_until;
+
+/// One end of a pair.
+#[derive(Debug, Clone, Copy)]
+pub struct End<'a> {
+    /// Where it lies.
+    pub space: &'a Namespace,
+    /// Its name.
+    pub dev: &'a str,
+    /// The first three numbers of its IPv4 address.
+    pub net: &'a str,
+    /// The last number of its IPv4 address, and of its MAC address.
+    pub host: u8,
+}
+
+impl End<'_> {
+    fn mac(&self) -> String {
+        format!("02:00:00:00:00:{:02x}", self.host)
+    }
+
+    /// Brings the end up so that it says nothing by itself.
+    fn silence(&self, peer: &Self) {
+        let Self { space, dev, net, host } = self;
+        space.sh(&format!(
+            "echo 1 > /proc/sys/net/ipv6/conf/{dev}/disable_ipv6; \
+             ip link set {dev} address {mac} mtu 1500 up && \
+             tc qdisc add dev {dev} root pfifo limit 100000 && \
+             ip addr add {net}.{host}/24 dev {dev} && \
+             ip neigh add {net}.{peer_host} lladdr {peer_mac} dev {dev} nud permanent",
+            mac = self.mac(),
+            peer_host = peer.host,
+            peer_mac = peer.mac(),
+        ));
+    }
+}
+
+/// Joins two ends by a veth pair and waits for the carrier.
+pub fn join(a: End<'_>, b: End<'_>) {
+    let (pid_a, pid_b) = (a.space.pid(), b.space.pid());
+    Namespace::own().sh(&format!(
+        "ip link add {} netns {pid_a} type veth peer name {} netns {pid_b}",
+        a.dev, b.dev
+    ));
+    a.silence(&b);
+    b.silence(&a);
+    let show = format!("ip -o link show {}", a.dev);
+    wait_until("a carrier", || a.space.sh(&show).contains("LOWER_UP"));
+}
+
+/// A veth pair, `here` in this namespace and `there` in another.
+#[derive(Debug)]
+pub struct Pair {
+    here: Namespace,
+    there: Namespace,
+}
+
+impl Pair {
+    /// 10.9.0.1 here, 10.9.0.2 there.
+    #[must_use]
+    pub fn new() -> Self {
+        let pair = Self { here: Namespace::own(), there: Namespace::new() };
+        let net = "10.9.0";
+        join(
+            End { space: &pair.here, dev: "here", net, host: 1 },
+            End { space: &pair.there, dev: "there", net, host: 2 },
+        );
+        pair
+    }
+
+    /// Also fd09::1 here and fd09::2 there, once what IPv6 says unasked has been said.
+    #[must_use]
+    pub fn with_ipv6(self) -> Self {
+        let add = "echo 0 > /proc/sys/net/ipv6/conf/DEV/router_solicitations; \
+                   echo 0 > /proc/sys/net/ipv6/conf/DEV/disable_ipv6; \
+                   ip addr add fd09::HERE/64 dev DEV nodad";
+        self.here.sh(&add.replace("DEV", "here").replace("HERE", "1"));
+        self.there.sh(&add.replace("DEV", "there").replace("HERE", "2"));
+        // Two reports of group membership, at random times within a second each (RFC 3810,
+        // section 9.11).
+        self.silent_for(Duration::from_millis(2500));
+        self
+    }
+
+    /// Waits until nothing has passed for a while: the last acknowledgements have come.
+    pub fn wait_for_silence(&self) {
+        self.silent_for(Duration::from_millis(300));
+    }
+
+    fn silent_for(&self, time: Duration) {
+        let mut before = (self.sent_here(), self.sent_there());
+        wait_until("silence on the link", || {
+            std::thread::sleep(time);
+            let now = (self.sent_here(), self.sent_there());
+            std::mem::replace(&mut before, now) == now
+        });
+    }
+
+    /// Runs a shell command in the other namespace.
+    pub fn there_sh(&self, command: &str) -> String {
+        self.there.sh(command)
+    }
+
+    /// Starts a shell command in the other namespace.
+    #[must_use]
+    pub fn there_spawn(&self, command: &str) -> Child {
+        self.there.command("bash").args(["-c", command]).spawn().unwrap()
+    }
+
+    /// Bytes and packets on the wire that left `there`, as its qdisc counted them.
+    #[must_use]
+    pub fn sent_there(&self) -> (u64, u64) {
+        self.there.sent("there")
+    }
+
+    /// Bytes and packets on the wire that left `here`, as its qdisc counted them.
+    #[must_use]
+    pub fn sent_here(&self) -> (u64, u64) {
+        self.here.sent("here")
+    }
+
+    /// Turns segmentation and receive offloads of both ends on or off.
+    pub fn offloads(&self, on: bool) {
+        let state = if on { "on" } else { "off" };
+        let set = |dev: &str| format!("ethtool -K {dev} tso {state} gso {state} gro {state}");
+        self.here.sh(&set("here"));
+        self.there.sh(&set("there"));
+    }
+
+    /// Sends bytes from the other namespace to this one by TCP.
+    pub fn bulk(&self, bytes: u64) {
+        let listener = TcpListener::bind("10.9.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let receiver = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            std::io::copy(&mut stream, &mut std::io::sink()).unwrap()
+        });
+        self.there_sh(&format!("head -c {bytes} /dev/zero > /dev/tcp/10.9.0.1/{port}"));
+        assert_eq!(receiver.join().unwrap(), bytes);
+    }
+}
+
+impl Default for Pair {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,228 @@
+//! A PostgreSQL server of our own, on a socket in a temporary directory and on loopback with TLS.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rustls_pki_types::CertificateDer;
+
+use crate::process::done;
+use crate::shell::{sh, wait_for};
+
+/// Whom the server runs as if we are root, which it refuses.
+const NOBODY: u32 = 65534;
+
+/// How long a server may take to start, and to be ready again after a crash.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Starts and stops the server as the lines that it reads tell, until there are no more.
+const SCRIPT: &str = r#"
+set -e; cd "$2"
+"$1/initdb" -D data -U postgres -A trust -E UTF8 --locale=C --no-sync >initdb.log 2>&1
+while read -r order; do
+  case $order in
+  start)
+    "$1/postgres" -D data -k "$2" -p "$3" -c listen_addresses=127.0.0.1 \
+      -c ssl=on -c ssl_cert_file="$2/server.crt" -c ssl_key_file="$2/server.key" \
+      -c fsync=off -c max_connections=300 >>server.log 2>&1 </dev/null & ;;
+  *) kill "-$order" $!; wait $! || true; echo ended >>orders.log ;;
+  esac
+done
+kill -INT $! 2>/dev/null || true; wait || true; cd /; rm -rf "$2"
+"#;
+
+/// What the server proves itself by, over TCP.
+#[derive(Debug)]
+pub struct Tls {
+    /// TCP port, and the number of the socket.
+    pub port: u16,
+    /// Its certificate, as `localhost`.
+    pub certificate: CertificateDer<'static>,
+}
+
+/// The server. It ends, and its directory with it, once the pipe to it is closed: with this
+/// process at the latest.
+#[derive(Debug)]
+pub struct Cluster {
+    directory: PathBuf,
+    tls: Tls,
+    orders: Mutex<Option<ChildStdin>>,
+    keeper: Child,
+}
+
+impl Cluster {
+    /// Makes a server and waits until it takes connections.
+    #[must_use]
+    pub fn start() -> Self {
+        let directory = tempfile::Builder::new().prefix("netmon-pg-").tempdir().unwrap().keep();
+        // Free a moment ago, and nothing else here asks for one by number.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let certificate = make_certificate(&directory);
+        let mut keeper = unprivileged(&directory);
+        keeper.args(["-c", SCRIPT, "sh"]).arg(programs()).arg(&directory).arg(port.to_string());
+        let mut keeper = keeper.stdin(Stdio::piped()).spawn().unwrap();
+        let orders = Mutex::new(keeper.stdin.take());
+        let cluster = Self { directory, tls: Tls { port, certificate }, orders, keeper };
+        cluster.start_again();
+        cluster
+    }
+
+    /// How a database is reached over the socket.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        self.url_in(&self.directory, database)
+    }
+
+    /// How a database is reached if the server's socket, or what stands for it, is in
+    /// `directory`.
+    #[must_use]
+    pub fn url_in(&self, directory: &Path, database: &str) -> String {
+        let (directory, port) = (directory.display(), self.tls.port);
+        format!("host={directory} port={port} user=postgres dbname={database}")
+    }
+
+    /// Makes an empty database with a name of its own, and gives its URL.
+    #[must_use]
+    pub fn new_database(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let _made = self.psql("postgres", &format!("CREATE DATABASE {name}"));
+        self.url(&name)
+    }
+
+    /// Runs SQL by psql, and gives the rows, unaligned.
+    #[must_use]
+    pub fn psql(&self, database: &str, sql: &str) -> String {
+        let mut psql = Command::new(programs().join("psql"));
+        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql]);
+        done(psql.arg(self.url(database)).output().unwrap())
+    }
+
+    /// The server's socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join(format!(".s.PGSQL.{}", self.tls.port))
+    }
+
+    /// How it is reached by TLS.
+    #[must_use]
+    pub const fn tls(&self) -> &Tls {
+        &self.tls
+    }
+
+    /// What the server has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.read("initdb.log") + &self.read("server.log")
+    }
+
+    /// Starts a server that was stopped, and waits until it takes connections.
+    pub fn start_again(&self) {
+        let ready = |log: &str| log.matches("ready to accept connections").count();
+        let before = ready(&self.read("server.log"));
+        self.order("start");
+        wait_for("PostgreSQL's start", PATIENCE, || {
+            let log = self.read("server.log");
+            assert!(!log.contains("FATAL:  could not"), "PostgreSQL doesn't start: {log}");
+            ready(&log) > before
+        });
+    }
+
+    /// Stops the server by a signal (`INT`: fast, `QUIT`: without a checkpoint, as in a crash), and
+    /// waits until it has ended.
+    pub fn stop(&self, signal: &str) {
+        let ended = self.read("orders.log").lines().count();
+        self.order(signal);
+        wait_for("PostgreSQL's end", PATIENCE, || self.read("orders.log").lines().count() > ended);
+    }
+
+    /// Sends a signal (`STOP`, `CONT`) to the server and all its processes.
+    pub fn signal_all(&self, signal: &str) {
+        let pid = self.read("data/postmaster.pid");
+        let pid = pid.lines().next().unwrap_or_default();
+        let _none = sh(&format!("kill -{signal} {pid} $(pgrep -P {pid}) 2>/dev/null || true"));
+    }
+
+    fn order(&self, order: &str) {
+        let mut orders = self.orders.lock().unwrap();
+        writeln!(orders.as_mut().unwrap(), "{order}").unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.directory.join(name)).unwrap_or_default()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.signal_all("CONT");
+        *self.orders.lock().unwrap() = None;
+        let _reaped = self.keeper.wait();
+    }
+}
+
+fn make_certificate(directory: &Path) -> CertificateDer<'static> {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = names.self_signed(&key).unwrap();
+    std::fs::write(directory.join("server.crt"), certificate.pem()).unwrap();
+    std::fs::write(directory.join("server.key"), key.serialize_pem()).unwrap();
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(directory.join("server.key"), private).unwrap();
+    certificate.der().clone()
+}
+
+/// A shell as a user that PostgreSQL accepts, to whom all of `directory` belongs.
+fn unprivileged(directory: &Path) -> Command {
+    if !nix::unistd::geteuid().is_root() {
+        return Command::new("sh");
+    }
+    // Root of a user namespace that knows no other user becomes another by one more namespace.
+    let users = std::fs::read_to_string("/proc/self/uid_map").unwrap();
+    let knows_all = users.split_whitespace().nth(2) == Some("4294967295");
+    if knows_all {
+        for path in [directory, &directory.join("server.crt"), &directory.join("server.key")] {
+            chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+    }
+    let args = if knows_all {
+        vec!["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh"]
+    } else {
+        vec!["unshare", "--map-user=65534", "--map-group=65534", "sh"]
+    };
+    let mut command = Command::new(args[0]);
+    command.args(&args[1..]);
+    command
+}
+
+/// Where the newest PostgreSQL has its programs.
+#[must_use]
+pub fn programs() -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let number = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
+    let newest = versions.map(|version| version.path()).max_by_key(number);
+    newest.expect("PostgreSQL in /usr/lib/postgresql: apt-get install postgresql").join("bin")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_survives_a_crash_and_a_pause() {
+        let cluster = Cluster::start();
+        let url = cluster.new_database();
+        let name = url.rsplit('=').next().unwrap();
+        let _made = cluster.psql(name, "CREATE TABLE t AS SELECT 7 AS n");
+        cluster.stop("QUIT");
+        cluster.start_again();
+        cluster.signal_all("STOP");
+        cluster.signal_all("CONT");
+        assert_eq!(cluster.psql(name, "SELECT n FROM t").trim(), "7");
+    }
+}

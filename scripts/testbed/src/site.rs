@@ -1,0 +1,92 @@
+//! An agent and a collector on this host, with their data in a directory.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::http::{self, HTTP};
+use crate::namespace::Namespace;
+use crate::process::{Running, done, program};
+use crate::shell::wait_until;
+
+/// Agent and collector. In a namespace of their own the usual ports are free.
+#[derive(Debug)]
+pub struct Site {
+    dir: tempfile::TempDir,
+}
+
+impl Site {
+    /// Makes the directory.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    /// Where their data and logs are.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The collector with arguments.
+    #[must_use]
+    pub fn collector(&self, args: &[&str]) -> Command {
+        let mut command = Namespace::own().command(program("collector"));
+        command.arg("--data-dir").arg(self.dir().join("collector")).args(args);
+        command
+    }
+
+    /// The agent `host-1` with arguments; it reports every 200 ms to this host.
+    #[must_use]
+    pub fn agent(&self, args: &[&str]) -> Command {
+        self.agent_in("agent", "host-1", args)
+    }
+
+    /// An agent with its data in a folder of its own, as a client of its own.
+    #[must_use]
+    pub fn agent_in(&self, folder: &str, client: &str, args: &[&str]) -> Command {
+        let mut command = Namespace::own().command(program("agent"));
+        command.arg("--data-dir").arg(self.dir().join(folder)).args(args);
+        command.env("NETMON_AGENT_SERVER__HOST", "127.0.0.1");
+        command.env("NETMON_AGENT_SERVER__RETRY_INTERVAL", "500ms");
+        command.env("NETMON_AGENT_MONITOR__SAMPLE_INTERVAL", "100ms");
+        command.env("NETMON_AGENT_MONITOR__REPORT_INTERVAL", "200ms");
+        command.env("NETMON_AGENT_CLIENT__ID", client);
+        command
+    }
+
+    /// Starts the collector and waits until it is ready.
+    #[must_use]
+    pub fn start_collector(&self) -> Running {
+        let running = Running::start(self.collector(&["run"]), &self.dir().join("c.log"));
+        wait_until("the collector", || http::is_ready(HTTP));
+        running
+    }
+
+    /// Gives the agent its certificate.
+    pub fn enroll(&self) {
+        let token = done(self.collector(&["token"]).output().unwrap());
+        let _report = done(self.agent(&["enroll", token.trim()]).output().unwrap());
+    }
+
+    /// Starts the agent.
+    #[must_use]
+    pub fn start_agent(&self) -> Running {
+        Running::start(self.agent(&["run"]), &self.dir().join("a.log"))
+    }
+
+    /// What the store holds of a NIC, received, after its proof: bytes and packets.
+    #[must_use]
+    pub fn stored(&self, nic: &str) -> (u64, u64) {
+        let report = done(self.collector(&["fsck"]).output().unwrap());
+        let line = report.lines().find(|line| line.starts_with(&format!("host-1 {nic}: ")));
+        let line = line.unwrap_or_else(|| panic!("{nic} is not in the store:\n{report}"));
+        let words: Vec<&str> = line.split_whitespace().collect();
+        (words[3].parse().unwrap(), words[6].parse().unwrap())
+    }
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self::new()
+    }
+}
