@@ -23,7 +23,10 @@ const ARROWS: [(&str, &str); 3] = [
         "main cli doctor enroll nics watch run config ship identity connection sampler capture \
          clocks account nic units",
     ),
-    ("collector", "main admin cli run config web metrics ingest live writer store identity time"),
+    (
+        "collector",
+        "main commands admin cli run configured config web metrics ingest live writer store identity time",
+    ),
     ("wire", "delivery codec message coarsen frame token pem certificate private_file id"),
 ];
 

@@ -5,6 +5,7 @@ pub mod check;
 pub mod columns;
 pub mod facts;
 pub mod history;
+pub mod percentile;
 pub mod points;
 pub mod postgres;
 pub mod query;

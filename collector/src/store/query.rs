@@ -8,6 +8,7 @@ use wire::message::{Host, Nic};
 
 use super::StoreError;
 use super::history::Event;
+use super::percentile::Percentile;
 
 /// Reading from a store. Every store answers the same questions in the same way.
 #[async_trait]
@@ -25,6 +26,10 @@ pub trait Query: Send + Sync + Debug {
 
     /// What happened to one NIC and its client in a range, the newest of it, oldest first.
     async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError>;
+
+    /// The 95th percentile of what one NIC carried over a range, from `bandwidth_5m`. Limits need
+    /// not be those of an interval.
+    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError>;
 
     /// Whether the store answers at all.
     async fn ready(&self) -> Result<(), StoreError>;

@@ -12,6 +12,7 @@ mod live;
 mod mix;
 mod openapi;
 mod params;
+mod percentile;
 mod series;
 mod server;
 
@@ -162,6 +163,7 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(series::series))
         .routes(routes!(mix::mix))
         .routes(routes!(events::events))
+        .routes(routes!(percentile::percentile))
         .routes(routes!(live::live))
         .routes(routes!(version))
 }

@@ -3,6 +3,10 @@
 
 mod batches;
 mod cluster;
+mod faults;
+mod full;
+mod migrate;
+mod pooler;
 mod postgres;
 mod sqlite;
 mod suite;
@@ -39,6 +43,7 @@ macro_rules! behaviours {
             a_mix_is_summed_over_its_range,
             what_happened_to_a_nic_is_known,
             the_report_view_gives_the_old_columns,
+            the_95th_percentile_is_what_transit_billing_takes,
             what_was_tampered_with_is_found,
             retention_and_commits_go_side_by_side,
         }

@@ -9,6 +9,7 @@
 pub mod http;
 pub mod namespace;
 pub mod pair;
+pub mod pooler;
 pub mod postgres;
 pub mod process;
 pub mod shell;
@@ -17,6 +18,7 @@ pub mod site;
 pub use http::{get, metric};
 pub use namespace::{Namespace, in_namespace};
 pub use pair::Pair;
+pub use pooler::Pooler;
 pub use postgres::Cluster;
 pub use process::{Running, done, program};
 pub use shell::{sh, wait_for, wait_until};

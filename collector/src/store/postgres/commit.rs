@@ -48,14 +48,7 @@ impl Committer {
     /// Opens the connection, if what the server acknowledges is safe.
     pub(super) async fn connect(config: &PostgresConfig) -> Result<Self, Failure> {
         let client = config.connect().await?;
-        let fsync: String = client.query_typed_one("SHOW fsync", &[]).await?.try_get(0)?;
-        if fsync == "off" && !config.allows_unsafe() {
-            return Err(Failure::Failed(
-                "the server runs with fsync = off, so a crash of its host would lose what is \
-                 acknowledged; set fsync = on, or database.allow_unsafe: true to accept that"
-                    .to_owned(),
-            ));
-        }
+        must_be_safe(&client, config).await?;
         let begin = format!("BEGIN; {}", config.commit_settings());
         Ok(Self { client, begin, nics: HashMap::new() })
     }
@@ -166,6 +159,19 @@ impl Committer {
         }
         Ok(clients)
     }
+}
+
+/// Fails if a crash of the server would lose what it acknowledges, unless that is allowed.
+pub(super) async fn must_be_safe(client: &Client, config: &PostgresConfig) -> Result<(), Failure> {
+    let fsync: String = client.query_typed_one("SHOW fsync", &[]).await?.try_get(0)?;
+    if fsync == "off" && !config.allows_unsafe() {
+        return Err(Failure::Failed(
+            "the server runs with fsync = off, so a crash of its host would lose what is \
+             acknowledged; set fsync = on, or database.allow_unsafe: true to accept that"
+                .to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 /// Numbers of the clients and NICs of a batch.

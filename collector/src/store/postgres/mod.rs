@@ -34,6 +34,7 @@ use super::bisect::Bisection;
 use super::check::{Check, CheckReport};
 use super::facts::FrameKey;
 use super::history::Event;
+use super::percentile::Percentile;
 use super::query::{Client, NicRange, Query, Series, SeriesRange};
 use super::retention::{Retain, Retained, RetentionLimits};
 use super::{Batch, Migrated, SessionState, Store, StoreError};
@@ -372,10 +373,22 @@ impl Query for PostgresStore {
         self.told(read.await)
     }
 
+    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
+        let read = async {
+            let lease = self.database.lease().await?;
+            let percentile = query::percentile(&lease, range).await?;
+            lease.give_back();
+            Ok(percentile)
+        };
+        self.told(read.await)
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
         let read = async {
             let lease = self.database.lease().await?;
-            lease.batch_execute("SELECT 1 FROM retention").await?;
+            commit::must_be_safe(&lease, self.database.pool.config()).await?;
+            // Not to be had of a server that takes no changes.
+            lease.batch_execute("SELECT one FROM retention FOR UPDATE").await?;
             lease.give_back();
             Ok(())
         };

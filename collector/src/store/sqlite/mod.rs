@@ -25,6 +25,7 @@ use self::error::Failure;
 pub use self::error::OpenError;
 use super::check::{Check, CheckReport};
 use super::history::Event;
+use super::percentile::Percentile;
 use super::query::{Client, NicRange, Query, Series, SeriesRange};
 use super::retention::{Retain, Retained, RetentionLimits};
 use super::{Batch, Migrated, SessionState, Store, StoreError};
@@ -232,6 +233,11 @@ impl Query for SqliteReader {
         self.read(move |db| history::events(db, &range, limit)).await
     }
 
+    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
+        let range = range.clone();
+        self.read(move |db| query::percentile(db, &range)).await
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
         self.read(|db| query::ready(db)).await
     }
@@ -260,6 +266,10 @@ impl Query for SqliteStore {
 
     async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError> {
         self.reader.events(range, limit).await
+    }
+
+    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
+        self.reader.percentile(range).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

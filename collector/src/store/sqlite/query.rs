@@ -5,6 +5,8 @@ use wire::id::NicName;
 use wire::message::{Host, Nic};
 
 use super::error::Failure;
+use super::int;
+use crate::store::percentile::{Interval, Percentile};
 use crate::store::points::{Points, RESOLUTIONS, rows_max};
 use crate::store::query::{Client, NicRange, Point, PointCounts, Resolution, Series, SeriesRange};
 
@@ -108,6 +110,22 @@ pub(super) fn nic_key(db: &Connection, range: &NicRange) -> Result<Option<[i64; 
         })
         .optional()?;
     Ok(key)
+}
+
+pub(super) fn percentile(db: &Connection, range: &NicRange) -> Result<Percentile, Failure> {
+    let found = Percentile::of_nothing(range);
+    let mut select = db.prepare_cached(
+        "SELECT rx_bytes, tx_bytes, covered_ns FROM bandwidth_5m
+         WHERE (client, nic) = (SELECT clients.id, nics.id FROM clients
+             JOIN nics ON nics.client = clients.id WHERE client_id = ?1 AND name = ?2)
+             AND time >= ?3 AND time < ?4",
+    )?;
+    let key = params![range.client, range.nic, int(found.from_ns)?, int(found.to_ns)?];
+    let rows = select.query_map(key, |row| {
+        let (rx_bytes, tx_bytes) = (number(row, 0)?, number(row, 1)?);
+        Ok(Interval { rx_bytes, tx_bytes, covered_ns: number(row, 2)? })
+    })?;
+    Ok(found.with(&rows.collect::<rusqlite::Result<Vec<_>>>()?))
 }
 
 pub(super) const fn table(resolution: Resolution) -> (&'static str, &'static str) {
