@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::nic::choose::{Choice, NicFilter, choose};
 use crate::nic::inventory::{Inventory, InventoryError, speed_bits};
 use crate::nic::link::Link;
-use crate::units::bits_per_second;
+use settings::units::bits_per_second;
 
 /// Why the NICs can't be shown.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@
 
 mod nic_capture;
 mod outbox;
-mod timeline;
+pub mod timeline;
 pub mod verdict;
 
 use std::collections::{BTreeMap, HashMap};
@@ -24,6 +24,7 @@ use self::outbox::Outbox;
 use self::timeline::{Span, Timeline};
 use self::verdict::Verdict;
 use crate::account::interval::SharedSchedule;
+use crate::capture::probe::probe;
 use crate::capture::reader::{self, ReaderHandle, StartError};
 use crate::capture::ring::{RingConfig, RingError};
 use crate::clocks;
@@ -44,7 +45,8 @@ pub struct CaptureConfig {
     pub sample_interval: Duration,
     /// Length of a mix's interval.
     pub mix_interval: Duration,
-    /// Geometry of each ring.
+    /// Geometry of each ring. Its virtio header is asked for only where the kernel has one that
+    /// loses no packet.
     pub ring: RingConfig,
     /// Rings per NIC, at least 1.
     pub rings_per_nic: u16,
@@ -124,7 +126,10 @@ impl Capture {
     ///
     /// # Errors
     /// [`CaptureError`] if the kernel lets no ring be opened at all.
-    pub fn start(config: CaptureConfig) -> Result<(Self, Receiver<IntervalReport>), CaptureError> {
+    pub fn start(
+        mut config: CaptureConfig,
+    ) -> Result<(Self, Receiver<IntervalReport>), CaptureError> {
+        config.ring.vnet_header = config.ring.vnet_header && probe().is_usable();
         let hold = reader::hold(&config.ring);
         let timeline = Timeline::new(config.sample_interval, clocks::read(), hold);
         let (reports, receiver) = bounded(REPORTS);

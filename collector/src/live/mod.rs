@@ -23,7 +23,7 @@ pub use self::table::GONE_NS;
 use self::table::{Changes, Table};
 pub use self::view::{
     ClientView, CountsView, HostView, NicView, PointView, RateView, SampleView, SumView,
-    SummaryView, flag_names,
+    SummaryView,
 };
 use self::watch::Watchers;
 pub use self::watch::{ClientUpdate, Event, NicPoint, SamplesUpdate};

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use wire::frame::flags;
 use wire::id::ClientId;
 
 use super::App;
 use super::cache::Answer;
 use super::error::ApiError;
 use super::params::{Params, given, limits, within};
-use crate::live::{CountsView, PointView, flag_names};
+use crate::live::{CountsView, PointView};
 use crate::store::query::{NicRange, Point, PointCounts, Resolution, SeriesRange};
 use crate::time::Time;
 
@@ -76,7 +77,7 @@ pub(super) struct SeriesView {
 impl From<Point> for PointView {
     fn from(point: Point) -> Self {
         let Point { start_ns, interval_ns, rx, tx, drops, flags } = point;
-        let (time, flags) = (Time(start_ns), flag_names(flags));
+        let (time, flags) = (Time(start_ns), flags::names(flags));
         Self { time, interval_ns, rx: rx.into(), tx: tx.into(), drops, flags }
     }
 }
