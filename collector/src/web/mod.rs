@@ -164,6 +164,7 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(mix::mix))
         .routes(routes!(percentile::percentile))
         .routes(routes!(events::events))
+        .routes(routes!(percentile::percentile))
         .routes(routes!(live::live))
         .routes(routes!(version))
 }

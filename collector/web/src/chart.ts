@@ -11,7 +11,9 @@ const HEIGHT = 380;
 type Column = (number | null)[];
 
 export interface Shown {
-  points: Points; from: number; to: number; gap: number; peaks: boolean; log: boolean;
+  points: Points; from: number; to: number; gap: number; peaks: boolean;
+  /** Up to this rate the scale is linear, past it logarithmic; 0: linear throughout. */
+  bend: number;
   p95: { rx: number; tx: number }; events: Happening[]; speed: number;
 }
 
@@ -69,13 +71,13 @@ export function makeChart(place: HTMLElement, first: Shown, on: { zoom: (from: n
   function limits(_: uPlot, low: number | null, high: number | null): [number, number] {
     const most = Math.max(Math.abs(low ?? 0), Math.abs(high ?? 0), shown.p95.rx, shown.p95.tx, 125);
     // Each direction has as much room as it needs, but is never pressed flat by the other.
-    const room = (reached: number) => Math.max(reached, most / 4) * 1.08;
+    const room = (reached: number) => Math.max(reached, most / 4) * (shown.bend > 0 ? 1.5 : 1.08);
     return [-room(Math.abs(Math.min(low ?? 0, 0))), room(Math.max(high ?? 0, 0))];
   }
   const options = (): uPlot.Options => ({
     width: Math.max(300, place.clientWidth), height: HEIGHT, legend: { show: false },
     cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false }, y: false },
-    scales: { x: { time: true, range: () => [shown.from / 1000, shown.to / 1000] }, y: { distr: shown.log ? 4 : 1, asinh: 1000, range: limits } },
+    scales: { x: { time: true, range: () => [shown.from / 1000, shown.to / 1000] }, y: { distr: shown.bend > 0 ? 4 : 1, asinh: shown.bend, range: limits } },
     axes: [{ ...axis, values: times, space: 70 }, { ...axis, size: 84, values: (_, ticks) => ticks.map((tick) => units.rate(tick)) }],
     series: [{}, line("rx", false), line("rx", true), line("tx", false), line("tx", true)],
     bands: [{ series: [2, 1], fill: () => `${color("rx")}40`, dir: -1 }, { series: [4, 3], fill: () => `${color("tx")}40`, dir: 1 }],
@@ -173,9 +175,9 @@ export function makeChart(place: HTMLElement, first: Shown, on: { zoom: (from: n
   dark.addEventListener("change", repaint);
   return {
     show(next: Shown): void {
-      const { log } = shown;
+      const { bend } = shown;
       shown = next;
-      if (log === next.log) plot.setData(columns(next));
+      if (bend === next.bend) plot.setData(columns(next));
       else { plot.destroy(); plot = new uPlot(options(), columns(next), place); }
     },
     /** Puts the cursor to a time. */
