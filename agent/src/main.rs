@@ -41,7 +41,7 @@ fn execute(cli: &Cli) -> anyhow::Result<()> {
             let watch = args.watch(&loaded.config.monitor);
             watch::watch(watch, &watch::interrupted()?, &mut stdout())?;
         }
-        Command::Nics => nics::nics(&load(&[])?.config.monitor.capture().filter, &mut stdout())?,
+        Command::Nics => nics::nics(&load(&[])?.config.monitor.capture(), &mut stdout())?,
         Command::Doctor => {
             let loaded = load(&[])?;
             let config = DoctorConfig::of(&loaded.config).map_err(|it| loaded.refuse(it))?;

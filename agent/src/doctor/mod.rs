@@ -3,6 +3,8 @@
 mod clock;
 mod collector;
 mod kernel;
+mod nics;
+mod spool;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -22,6 +24,10 @@ pub struct DoctorConfig {
     pub capture: CaptureConfig,
     /// The collectors in the order to try them; none where `server.host` isn't set.
     pub servers: Vec<Server>,
+    /// Where the spool is.
+    pub data_dir: PathBuf,
+    /// Most that the spool takes, bytes.
+    pub spool_max: u64,
     /// Where enrolment leaves its files.
     pub identity: PathBuf,
     /// The operator's own PKI in place of enrolment.
@@ -37,6 +43,8 @@ impl DoctorConfig {
         Ok(Self {
             capture: config.monitor.capture(),
             servers: config.collectors().unwrap_or_default(),
+            data_dir: config.data_dir.clone(),
+            spool_max: config.spool.max_size.0,
             identity: identity_dir(&config.data_dir),
             tls: config.tls.files()?,
         })
@@ -93,8 +101,10 @@ pub fn doctor(config: &DoctorConfig, out: &mut impl Write) -> io::Result<Level> 
         }
         out.flush()
     };
-    print(kernel::examine(&config.capture))?;
+    print(kernel::examine())?;
+    print(nics::examine(&config.capture))?;
     print(clock::examine())?;
+    print(spool::examine(&config.data_dir, config.spool_max))?;
     print(collector::examine(config))?;
     Ok(worst)
 }
