@@ -8,7 +8,8 @@ use crate::nic::inventory::{Inventory, InventoryError};
 use crate::nic::link::Link;
 use crate::sampler::CaptureConfig;
 use crate::sampler::memory::plan;
-use crate::units::{bits_per_second, bytes};
+use settings::Size;
+use settings::units::bits_per_second;
 
 /// Why the NICs can't be shown.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +78,7 @@ fn print(nics: &[Examined], out: &mut impl Write) -> io::Result<()> {
             state(&nic.link).to_owned(),
             nic.link.mtu.to_string(),
             speed(nic.speed_bits),
-            nic.ring_bytes.filter(|bytes| *bytes > 0).map_or_else(|| "-".to_owned(), bytes),
+            ring(nic.ring_bytes),
             captured(nic),
             nic.offloads.as_ref().map_or_else(|| "unknown".to_owned(), |all| all.join(" ")),
         ]
@@ -85,11 +86,11 @@ fn print(nics: &[Examined], out: &mut impl Write) -> io::Result<()> {
     let heading = HEADING.map(str::to_owned);
     let rows: Vec<[String; 8]> = std::iter::once(heading).chain(nics.iter().map(row)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let [nic, kind, state, mtu, speed, ring, captured, _] = std::array::from_fn(width);
+    let [nic, kind, state, mtu, speed, memory, captured, _] = std::array::from_fn(width);
     for [name, of_kind, in_state, of_mtu, of_speed, of_ring, is_captured, offloads] in &rows {
         let line = format!(
             "{name:nic$}  {of_kind:kind$}  {in_state:state$}  {of_mtu:>mtu$}  {of_speed:>speed$}  \
-             {of_ring:>ring$}  {is_captured:captured$}  {offloads}"
+             {of_ring:>memory$}  {is_captured:captured$}  {offloads}"
         );
         writeln!(out, "{}", line.trim_end())?;
     }
@@ -108,6 +109,11 @@ const fn state(link: &Link) -> &'static str {
 fn speed(bits: u64) -> String {
     const SECOND_NS: u64 = 1_000_000_000;
     if bits == 0 { "-".to_owned() } else { bits_per_second(bits / 8, SECOND_NS) }
+}
+
+/// Memory of a NIC's rings, or `-`.
+fn ring(bytes: Option<u64>) -> String {
+    bytes.filter(|bytes| *bytes > 0).map_or_else(|| "-".to_owned(), |bytes| Size(bytes).to_string())
 }
 
 fn captured(nic: &Examined) -> String {
@@ -168,12 +174,12 @@ mod tests {
         print(&nics, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         let expected = "\
-NIC     KIND      STATE   MTU        SPEED     RING  CAPTURED                                                      OFFLOADS
-lo      loopback  up     1500            -        -  no: loopback; include it by name to capture it
-eth0    physical  up     1500  10.0 Gbit/s  16.8 MB  yes                                                           tso gro
-eth0.7  vlan      up     1500            -  16.8 MB  yes, stacked: not part of the host's total
-eth1    physical  down   1500            -        -  no: down; captured as soon as it is up                        unknown
-eth2    physical  up     1500            -        -  no: the memory for rings is spent; raise monitor.ring.memory
+NIC     KIND      STATE   MTU        SPEED   RING  CAPTURED                                                      OFFLOADS
+lo      loopback  up     1500            -      -  no: loopback; monitor.nics.include takes it in
+eth0    physical  up     1500  10.0 Gbit/s  16MiB  yes                                                           tso gro
+eth0.7  vlan      up     1500            -  16MiB  yes, stacked: not part of the host's total
+eth1    physical  down   1500            -      -  no: down; captured as soon as it is up                        unknown
+eth2    physical  up     1500            -      -  no: the memory for rings is spent; raise monitor.ring.memory
 ";
         assert_eq!(text, expected);
     }

@@ -3,105 +3,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::collections::BTreeMap;
+mod common;
+
 use std::io::{Read, Write};
-use std::net::{TcpListener, UdpSocket};
+use std::net::UdpSocket;
 use std::os::unix::fs::MetadataExt;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use agent::capture::ring::RingConfig;
 use agent::nic::choose::NicFilter;
+use agent::sampler::CaptureConfig;
 use agent::sampler::verdict::Verdict;
-use agent::sampler::{Capture, CaptureConfig, IntervalReport};
+use common::bulk_tcp;
+use common::watched::{Sums, config, start};
 use testbed::{Pair, in_namespace, sh, wait_until};
-use wire::frame::{Counts, Mix, Sample};
-
-/// Capture with a taker of its reports.
-struct Watched {
-    capture: Capture,
-    taker: JoinHandle<Vec<IntervalReport>>,
-}
-
-/// What a NIC carried in all.
-#[derive(Debug, Default)]
-struct Sums {
-    rx: Counts,
-    tx: Counts,
-    drops: u64,
-    late: u64,
-    samples: Vec<Sample>,
-    mix: Mix,
-    verdict: Verdict,
-}
-
-fn config(interval: Duration) -> CaptureConfig {
-    CaptureConfig {
-        sample_interval: interval,
-        mix_interval: Duration::from_secs(1),
-        ring: RingConfig::default(),
-        ring_memory: 512 << 20,
-        rings_per_nic: 1,
-        cpus: Vec::new(),
-        filter: NicFilter::default(),
-    }
-}
-
-fn start(config: CaptureConfig) -> Watched {
-    let (capture, reports) = Capture::start(config).unwrap();
-    Watched { capture, taker: std::thread::spawn(move || reports.iter().collect()) }
-}
-
-impl Watched {
-    /// Stops capture and gives each NIC's sums. The ledger must balance.
-    fn finish(mut self) -> BTreeMap<String, Sums> {
-        self.capture.stop();
-        let mut nics: BTreeMap<String, Sums> = BTreeMap::new();
-        for report in self.taker.join().unwrap() {
-            for sample in report.samples {
-                let sums = nics.entry(sample.nic.to_string()).or_default();
-                sums.rx.merge(&sample.rx);
-                sums.tx.merge(&sample.tx);
-                sums.drops += sample.drops;
-                sums.late += u64::from(sample.late);
-                sums.samples.push(sample);
-            }
-            for mix in report.mixes {
-                let sums = nics.entry(mix.nic.to_string()).or_default();
-                sums.mix.rx.merge(&mix.rx);
-                sums.mix.tx.merge(&mix.tx);
-            }
-            for ended in report.ended {
-                assert!(ended.ledger.is_balanced(), "offered = seen + dropped: {ended:?}");
-                nics.entry(ended.nic.to_string()).or_default().verdict = ended.verdict;
-            }
-        }
-        nics
-    }
-}
-
-/// Receives on a port of this namespace until the other end has sent `bytes`.
-fn receive_tcp(address: &str, bytes: u64) -> (u16, JoinHandle<()>) {
-    let listener = TcpListener::bind(address).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let receiver = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut buffer = vec![0; 1 << 20];
-        let mut left = bytes;
-        while left > 0 {
-            left -= stream.read(&mut buffer).unwrap() as u64;
-        }
-    });
-    (port, receiver)
-}
-
-/// Sends from the other namespace to this one.
-fn bulk_tcp(pair: &Pair, here: &str, bytes: u64) {
-    let (port, receiver) = receive_tcp(&format!("{here}:0"), bytes);
-    let host = here.trim_matches(['[', ']']);
-    pair.there_sh(&format!("head -c {bytes} /dev/zero > /dev/tcp/{host}/{port}"));
-    receiver.join().unwrap();
-}
+use wire::frame::{Counts, flags};
 
 /// A bulk transfer, compared with qdiscs and tcpdump in both directions.
 fn compare_bulk(offloads: bool, here: &str, bytes: u64) -> Sums {
@@ -301,4 +217,23 @@ fn what_a_small_ring_loses_is_counted_to_the_packet_and_marked_in_its_sample() {
     assert_eq!(sums.samples.iter().map(|sample| sample.drops).sum::<u64>(), sums.drops);
     assert!(sums.samples.iter().any(|sample| sample.drops > 0 && sample.freezes > 0));
     assert_eq!(sums.verdict, Verdict::RingLost(sums.drops));
+}
+
+#[test]
+fn without_the_virtio_header_every_sample_says_so_and_super_packets_are_inexact() {
+    if !in_namespace("without_the_virtio_header_every_sample_says_so_and_super_packets_are_inexact")
+    {
+        return;
+    }
+    let pair = Pair::new();
+    let ring = RingConfig { vnet_header: false, ..RingConfig::default() };
+    let watched = start(CaptureConfig { ring, ..config(Duration::from_millis(50)) });
+    bulk_tcp(&pair, "10.9.0.1", 50_000_000);
+    pair.wait_for_silence();
+    let sums = watched.finish().remove("here").unwrap();
+    assert!(sums.samples.iter().all(|sample| sample.flags & flags::NO_VNET_HEADER != 0));
+    assert_eq!(sums.rx.packets, sums.rx.captured);
+    let (_, on_the_wire) = pair.sent_there();
+    assert!(sums.rx.packets < on_the_wire, "no super-packet was seen");
+    assert!(sums.inexact > 0 && sums.inexact <= sums.rx.captured, "{} inexact", sums.inexact);
 }

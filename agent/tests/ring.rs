@@ -7,6 +7,7 @@ use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use agent::capture::probe::{self, VnetHeaderSupport};
 use agent::capture::ring::{Ring, RingConfig, RingError};
 use testbed::{in_namespace, sh};
 
@@ -32,7 +33,7 @@ fn every_packet_on_loopback_is_seen_once_per_direction() {
             for packet in block.packets() {
                 assert_eq!(packet.len, WIRE_LEN);
                 assert_eq!(packet.headers.len(), 128);
-                assert!(!packet.vnet.is_gso());
+                assert!(!packet.vnet.unwrap().is_gso());
                 if packet.kind == libc::PACKET_OUTGOING { tx += 1 } else { rx += 1 }
             }
         }
@@ -101,7 +102,7 @@ sys.stdin.readline()
     while (seen < PLAIN || offered < PLAIN + LARGE) && Instant::now() < deadline {
         while let Some(block) = ring.next_block() {
             for packet in block.packets() {
-                assert_eq!((packet.len, packet.vnet.is_gso()), (142, false));
+                assert_eq!((packet.len, packet.vnet.unwrap().is_gso()), (142, false));
                 seen += 1;
             }
         }
@@ -112,4 +113,31 @@ sys.stdin.readline()
     assert_eq!((offered, seen, dropped), (PLAIN + LARGE, PLAIN, LARGE), "{}", sh("ip -s link"));
     writer.kill().unwrap();
     writer.wait().unwrap();
+}
+
+#[test]
+fn the_probe_finds_what_the_virtio_header_expresses_or_says_why_it_can_not() {
+    if !in_namespace("the_probe_finds_what_the_virtio_header_expresses_or_says_why_it_can_not") {
+        return;
+    }
+    // Linux 6.2 is the first that expresses UDP GSO.
+    let release = sh("uname -r");
+    let mut numbers = release.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    let expresses_udp = (numbers.next(), numbers.next()) >= (Some(6), Some(2));
+    let found = probe::examine();
+    assert_eq!(found == VnetHeaderSupport::Full, expresses_udp, "{release}: {found}");
+    assert_eq!(found == VnetHeaderSupport::DropsUdp, !expresses_udp, "{release}: {found}");
+
+    let untried = |why: &str| {
+        let found = probe::examine();
+        assert!(
+            matches!(&found, VnetHeaderSupport::Untried(text) if text.contains(why)),
+            "{found}"
+        );
+        assert!(found.is_usable());
+    };
+    sh("ethtool -K lo tx-udp-segmentation off");
+    untried("no UDP GSO");
+    sh("ip link set lo down");
+    untried("loopback");
 }

@@ -23,7 +23,7 @@ fn every_sample_has_its_mix_and_the_total_their_sum_and_a_verdict() {
     let config = WatchConfig {
         capture: CaptureConfig {
             sample_interval: interval,
-            mix_interval: interval,
+            mix_interval: Duration::from_secs(10),
             ring: RingConfig::default(),
             ring_memory: 512 << 20,
             rings_per_nic: 1,
@@ -33,6 +33,7 @@ fn every_sample_has_its_mix_and_the_total_their_sum_and_a_verdict() {
         nics: vec!["here".into()],
         duration: None,
         format: Format::Json,
+        mix: true,
     };
     let (interrupt, interrupted) = crossbeam_channel::bounded(0);
     let watching = std::thread::spawn(move || {
@@ -57,7 +58,14 @@ fn every_sample_has_its_mix_and_the_total_their_sum_and_a_verdict() {
     let udp = |object: &Value| object["tx"]["mix"]["udp_packets"].as_u64().unwrap();
     assert!(samples.len() > 5);
     assert_eq!(samples.iter().map(udp).sum::<u64>(), SENT);
+    let kernel = |object: &Value| object["kernel"]["tx_packets"].as_u64().unwrap();
+    assert!(samples.iter().map(kernel).sum::<u64>() >= SENT);
+    for sample in samples {
+        assert_eq!((&sample["verdict"], &sample["freezes"]), (&"equal".into(), &0.into()));
+        assert!(sample["flags"].as_array().unwrap().iter().all(|flag| flag == "partial"));
+    }
     let here = &total["nics"]["here"];
     assert_eq!((udp(here), here["tx"]["packets"].as_u64()), (SENT, Some(SENT)));
+    assert!(here["tx"]["peak_10ms_bytes"].as_u64().unwrap() >= 142);
     assert_eq!(here["verdict"], "equal");
 }

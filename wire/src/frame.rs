@@ -68,7 +68,8 @@ pub struct Sample {
     pub freezes: u32,
     /// Packets counted here that belong to an interval already reported.
     pub late: u32,
-    /// Packets counted as captured because their headers could not be read.
+    /// Packets counted as captured though they are or may be super-packets: their headers could
+    /// not be read, or the ring works without `PACKET_VNET_HDR`.
     pub inexact: u32,
     /// What else is to be known, a set of [`flags`].
     pub flags: u32,
@@ -89,6 +90,31 @@ pub mod flags {
     pub const PARTIAL: u32 = 8;
     /// The kernel's counters could not be read.
     pub const NO_KERNEL_COUNTS: u32 = 16;
+    /// Since capture began, the kernel's counters of the NIC count super-packets, not the wire's.
+    pub const SUPER_PACKETS: u32 = 32;
+    /// Since capture began, the kernel counted packets that no tap saw (XDP, hardware offload).
+    pub const BYPASSED: u32 = 64;
+    /// Since capture began, the kernel counted fewer packets than passed the tap.
+    pub const KERNEL_LESS: u32 = 128;
+    /// Capture ended with packets that were neither counted nor dropped.
+    pub const UNBALANCED: u32 = 256;
+
+    /// The names of a set of flags.
+    #[must_use]
+    pub fn names(set: u32) -> Vec<&'static str> {
+        let names = [
+            (STACKED, "stacked"),
+            (NO_VNET_HEADER, "no_vnet_header"),
+            (CLOCK_STEP, "clock_step"),
+            (PARTIAL, "partial"),
+            (NO_KERNEL_COUNTS, "no_kernel_counts"),
+            (SUPER_PACKETS, "super_packets"),
+            (BYPASSED, "bypassed"),
+            (KERNEL_LESS, "kernel_less"),
+            (UNBALANCED, "unbalanced"),
+        ];
+        names.into_iter().filter(|(flag, _)| set & flag != 0).map(|(_, name)| name).collect()
+    }
 }
 
 /// One direction of a sample.

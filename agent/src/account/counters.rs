@@ -37,7 +37,8 @@ pub struct Tally {
     pub tx: Traffic,
     /// Packets that belong to another slot than the one they are counted in.
     pub late: u64,
-    /// Packets counted as captured because their headers could not be read.
+    /// Packets counted as captured though they are or may be super-packets: their headers could
+    /// not be read, or there is no virtio header.
     pub inexact: u64,
 }
 

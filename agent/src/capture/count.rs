@@ -4,7 +4,7 @@ use wire::frame::{MixCounts, SIZE_CLASS_MAX};
 
 use super::packet::{Headers, Network};
 use super::ring::Packet;
-use super::wire_len::{WireLen, wire_len};
+use super::wire_len::{WireLen, wire_len, wire_len_without_header};
 use crate::account::counters::{Tally, Traffic};
 
 /// Length of the FCS, which RMON's size classes include (RFC 2819, `etherStatsPkts64Octets`).
@@ -33,7 +33,10 @@ pub fn count(packet: &Packet<'_>, tally: &mut Tally) -> (u64, bool) {
         Headers::of_ip(packet.headers)
     };
     let Packet { len, vnet, vlan_stripped, .. } = *packet;
-    let wire = wire_len(len, packet.headers, vnet, headers.transport, vlan_stripped);
+    let wire = match vnet {
+        Some(vnet) => wire_len(len, packet.headers, vnet, headers.transport, vlan_stripped),
+        None => wire_len_without_header(len, vlan_stripped),
+    };
     let outgoing = packet.kind == libc::PACKET_OUTGOING;
     let traffic = if outgoing { &mut tally.tx } else { &mut tally.rx };
     let Traffic { bytes, packets, captured, mix, .. } = traffic;
@@ -120,7 +123,7 @@ mod tests {
             time_ns: 0,
             len,
             headers,
-            vnet: VnetHeader::default(),
+            vnet: Some(VnetHeader::default()),
             vlan_stripped: false,
             kind: libc::PACKET_HOST,
             link_type: libc::ARPHRD_ETHER,
@@ -164,18 +167,29 @@ mod tests {
         let mut bytes = ipv4(UNICAST, protocol::TCP);
         bytes[34 + 12] = 5 << 4;
         bytes[34 + TCP_FLAGS] = TCP_RST;
-        let vnet = VnetHeader {
+        let vnet = Some(VnetHeader {
             flags: VnetHeader::NEEDS_CSUM,
             gso_type: VnetHeader::GSO_TCPV4,
             gso_size: 1448,
             csum_start: 34,
-        };
+        });
         let mut tally = Tally::default();
         count(&Packet { vnet, ..packet(&bytes, 54 + 2 * 1448 + 10) }, &mut tally);
         let mix = tally.rx.mix;
         assert_eq!(mix.size_packets, [0, 1, 0, 0, 0, 2, 0], "one of 64 + 4 bytes, two of 1,506");
         assert_eq!((mix.tcp_packets, mix.tcp_bytes), (3, 2 * 1448 + 10 + 3 * 54));
         assert_eq!((mix.tcp_rst_packets, mix.tcp_syn_packets, tally.rx.captured), (1, 0, 1));
+    }
+
+    #[test]
+    fn without_a_virtio_header_what_may_be_a_super_packet_is_said_to_be_inexact() {
+        let bytes = ipv4(UNICAST, protocol::TCP);
+        let mut tally = Tally::default();
+        let without = |len| Packet { vnet: None, ..packet(&bytes, len) };
+        count(&without(1514), &mut tally);
+        assert_eq!((tally.rx.packets, tally.inexact), (1, 0));
+        count(&without(60_000), &mut tally);
+        assert_eq!((tally.rx.packets, tally.rx.bytes, tally.inexact), (2, 61_514, 1));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Capture: from a NIC's packets to facts about each of them.
 
 pub mod count;
+pub mod counting;
 pub mod packet;
+pub mod probe;
 pub mod reader;
 #[allow(unsafe_code, reason = "memory shared with the kernel; see the module's invariants")]
 pub mod ring;

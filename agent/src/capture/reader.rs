@@ -10,12 +10,10 @@ use std::time::Duration;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
-use super::count::count;
-use super::ring::{Block, Ring, RingConfig, RingError, RingStatistics, Statistics};
-use crate::account::burst::{Burst1ms, Burst10ms};
-use crate::account::clock::PacketClock;
+use super::counting::Counting;
+use super::ring::{Ring, RingConfig, RingError, RingStatistics, Statistics};
 use crate::account::counters::{Bank, SLOTS, Tally};
-use crate::account::interval::{Attribution, SharedSchedule};
+use crate::account::interval::SharedSchedule;
 use crate::clocks;
 
 /// Longest wait for packets, milliseconds: how soon a reader learns that it is to stop.
@@ -29,6 +27,7 @@ const BLOCK_TIME: Duration = Duration::from_micros(50);
 pub struct ReaderHandle {
     bank: Arc<Bank>,
     statistics: Statistics,
+    has_vnet_header: bool,
     stop: Arc<AtomicBool>,
     /// Gives the boot time at which the last packet was let in, nanoseconds.
     thread: Option<JoinHandle<Result<u64, ReaderError>>>,
@@ -92,19 +91,10 @@ impl ReaderHandle {
         let statistics = ring.statistics().map_err(thread_error)?;
         let bank = Arc::new(Bank::new(slot));
         let stop = Arc::new(AtomicBool::new(false));
-        let (version, current) = schedule.get();
         let hold = hold(config);
         let reader = Reader {
             ring,
-            counting: Counting {
-                bank: bank.clone(),
-                schedule,
-                version,
-                attribution: Attribution::new(current),
-                clock: PacketClock::new(clocks::read(), hold),
-                slot,
-                bursts: [Bursts::default(), Bursts::default()],
-            },
+            counting: Counting::new(bank.clone(), schedule, slot, clocks::read(), hold),
             stop: stop.clone(),
             hold,
         };
@@ -118,7 +108,20 @@ impl ReaderHandle {
                 reader.run()
             })
             .map_err(thread_error)?;
-        Ok(Self { bank, statistics, stop, thread: Some(thread), ended_ns: None })
+        Ok(Self {
+            bank,
+            statistics,
+            has_vnet_header: config.vnet_header,
+            stop,
+            thread: Some(thread),
+            ended_ns: None,
+        })
+    }
+
+    /// True if the ring has the kernel's virtio headers, by which super-packets are told.
+    #[must_use]
+    pub const fn has_vnet_header(&self) -> bool {
+        self.has_vnet_header
     }
 
     /// Tells the reader to close its ring to further packets, count what is in it, and end.
@@ -227,79 +230,8 @@ impl Reader {
     fn drain(&mut self) {
         let Self { ring, counting, .. } = self;
         while let Some(block) = ring.next_block() {
-            counting.clock.at_block(clocks::read());
-            counting.count(&block);
+            counting.count(block.packets(), clocks::read());
         }
-        counting.clock.at_idle(clocks::read());
-    }
-}
-
-/// Peaks of one direction.
-#[derive(Debug, Default)]
-struct Bursts {
-    of_1ms: Burst1ms,
-    of_10ms: Burst10ms,
-}
-
-impl Bursts {
-    /// Begins a slot.
-    fn restart(&mut self) {
-        self.of_1ms.take();
-        self.of_10ms.take();
-    }
-}
-
-/// Counts blocks into a bank.
-#[derive(Debug)]
-struct Counting {
-    bank: Arc<Bank>,
-    schedule: Arc<SharedSchedule>,
-    /// Version of the schedule in `attribution`.
-    version: u64,
-    attribution: Attribution,
-    clock: PacketClock,
-    /// The slot whose peaks are being tracked.
-    slot: u64,
-    /// Of rx and tx.
-    bursts: [Bursts; 2],
-}
-
-impl Counting {
-    fn count(&mut self, block: &Block<'_>) {
-        self.attribution.at_block(self.bank.enter());
-        if self.schedule.is_newer(self.version) {
-            let (version, schedule) = self.schedule.get();
-            self.version = version;
-            self.attribution.reschedule(schedule);
-        }
-        let mut tally = Tally::default();
-        for packet in block.packets() {
-            let boot_ns = self.clock.boot_ns(packet.time_ns);
-            let place = self.attribution.place(boot_ns);
-            if place.slot != self.slot {
-                self.add(&mut tally);
-                self.slot = place.slot;
-                self.bursts.iter_mut().for_each(Bursts::restart);
-            }
-            tally.late += u64::from(place.late);
-            let (bytes, outgoing) = count(&packet, &mut tally);
-            let bursts = &mut self.bursts[usize::from(outgoing)];
-            bursts.of_1ms.add(boot_ns, bytes);
-            bursts.of_10ms.add(boot_ns, bytes);
-        }
-        self.add(&mut tally);
-        self.bank.leave();
-    }
-
-    /// Adds what was counted to its slot. An empty tally touches no slot, so that it doesn't
-    /// matter if the last packet's was sealed since.
-    fn add(&self, tally: &mut Tally) {
-        let [rx, tx] = &self.bursts;
-        for (traffic, bursts) in [(&mut tally.rx, rx), (&mut tally.tx, tx)] {
-            traffic.peak_1ms_bytes = bursts.of_1ms.peak();
-            traffic.peak_10ms_bytes = bursts.of_10ms.peak();
-        }
-        self.bank.add(self.slot, tally);
-        *tally = Tally::default();
+        counting.at_idle(clocks::read());
     }
 }

@@ -97,6 +97,17 @@ pub fn wire_len(
     WireLen { bytes: wire.bytes + wire.packets * tag, each: wire.each + tag, ..wire }
 }
 
+/// Works out what a packet of `len` bytes was on the wire where the ring has no virtio header: a
+/// super-packet counts as one, and whatever is longer than a plain Ethernet packet may be one.
+#[must_use]
+pub fn wire_len_without_header(len: u32, vlan_stripped: bool) -> WireLen {
+    /// 1,500 bytes behind a MAC header with two tags.
+    const PLAIN_MAX: u64 = 1500 + 14 + 2 * VLAN_TAG_LEN;
+    let tag = if vlan_stripped { VLAN_TAG_LEN } else { 0 };
+    let bytes = u64::from(len) + tag;
+    WireLen { packets: 1, bytes, each: bytes, exact: bytes <= PLAIN_MAX }
+}
+
 impl WireLen {
     /// Bytes of the last packet on the wire, which is the only one of most.
     #[must_use]

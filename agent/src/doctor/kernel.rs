@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::Finding;
+use crate::capture::probe::{self, VnetHeaderSupport};
 use crate::capture::ring::{Ring, RingConfig, RingError};
 
 /// Bit of `CAP_NET_RAW` (`include/uapi/linux/capability.h`).
@@ -29,9 +30,19 @@ fn capability(status: &str) -> Finding {
 
 /// Tries all that a ring is made of on the loopback, for a moment.
 fn ring() -> Finding {
-    let small = RingConfig { block_size: 16 << 10, block_count: 4, ..RingConfig::default() };
+    let small = RingConfig {
+        block_size: 16 << 10,
+        block_count: 4,
+        vnet_header: false,
+        ..RingConfig::default()
+    };
     match Ring::open("lo", &small) {
-        Ok(_) => Finding::ok("kernel", "TPACKET_V3 and PACKET_VNET_HDR work"),
+        Ok(_) => {
+            let support = probe::examine();
+            let sound = support == VnetHeaderSupport::Full;
+            let text = format!("TPACKET_V3 works; {support}");
+            if sound { Finding::ok("kernel", text) } else { Finding::warn("kernel", text) }
+        }
         Err(error @ RingError::Bind { .. }) => Finding::warn("kernel", error.to_string()),
         Err(error) => Finding::fail("kernel", error.to_string()),
     }

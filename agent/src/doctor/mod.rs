@@ -9,7 +9,7 @@ mod spool;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use settings::Problem;
+use settings::{Problem, Size};
 use wire::pem::TlsFiles;
 
 use crate::config::Config;
@@ -107,6 +107,11 @@ pub fn doctor(config: &DoctorConfig, out: &mut impl Write) -> io::Result<Level> 
     print(spool::examine(&config.data_dir, config.spool_max))?;
     print(collector::examine(config))?;
     Ok(worst)
+}
+
+/// A figure that is no round one, in whole MiB.
+const fn mib(bytes: u64) -> Size {
+    Size(bytes >> 20 << 20)
 }
 
 fn line(Finding { level, subject, text }: &Finding) -> String {

@@ -2,12 +2,13 @@
 
 use std::fs;
 
-use super::Finding;
+use super::{Finding, mib};
 use crate::nic::choose::Choice;
 use crate::nic::driver::HW_TC;
 use crate::nics::{Examined, examine as examine_nics};
 use crate::sampler::CaptureConfig;
-use crate::units::bytes;
+use crate::sampler::memory::ring_bytes;
+use settings::Size;
 
 /// NICs that have a line of their own; more would hide the other lines.
 const LINES_MAX: usize = 8;
@@ -25,10 +26,11 @@ pub(super) fn examine(capture: &CaptureConfig) -> Vec<Finding> {
     };
     let captured: Vec<&Examined> =
         nics.iter().filter(|nic| matches!(nic.choice, Choice::Capture { .. })).collect();
+    let whole = ring_bytes(&capture.ring) * u64::from(capture.rings_per_nic);
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let mut findings = vec![
         count(captured.len(), nics.len()),
-        ring_memory(&captured, capture.ring_memory, available(&read("/proc/meminfo"))),
+        ring_memory(&captured, whole, capture.ring_memory, available(&read("/proc/meminfo"))),
         open_files(
             captured.len() as u64 * u64::from(capture.rings_per_nic),
             open_files_limit(&read("/proc/self/limits")),
@@ -58,12 +60,14 @@ fn available(meminfo: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
-fn ring_memory(captured: &[&Examined], most: u64, available: Option<u64>) -> Finding {
+/// `whole` is what a NIC's rings take where memory isn't short.
+fn ring_memory(captured: &[&Examined], whole: u64, most: u64, available: Option<u64>) -> Finding {
     const SUBJECT: &str = "ring memory";
     let given: Vec<u64> = captured.iter().filter_map(|nic| nic.ring_bytes).collect();
     let need: u64 = given.iter().sum();
     let all = captured.len();
-    let text = format!("{} for {all} NICs, of at most {}", bytes(need), bytes(most));
+    let nics = if all == 1 { "NIC" } else { "NICs" };
+    let text = format!("{} for {all} {nics}, of at most {}", Size(need), Size(most));
     if given.len() < all {
         return Finding::warn(
             SUBJECT,
@@ -74,21 +78,21 @@ fn ring_memory(captured: &[&Examined], most: u64, available: Option<u64>) -> Fin
         let text = format!(
             "{text}, with {} available; lower monitor.ring.blocks or monitor.ring.memory, or \
              exclude NICs",
-            bytes(available)
+            mib(available)
         );
         return Finding::warn(SUBJECT, text);
     }
-    match (given.first(), given.last()) {
-        (Some(first), Some(last)) if last < first => Finding::ok(
+    match given.last().filter(|last| **last < whole) {
+        Some(last) => Finding::ok(
             SUBJECT,
             format!(
-                "{text}; the last one has {} instead of {}: raise monitor.ring.memory if it drops \
-                 packets",
-                bytes(*last),
-                bytes(*first)
+                "{text}; down to {} a NIC instead of {}: raise monitor.ring.memory if packets are \
+                 dropped",
+                Size(*last),
+                Size(whole)
             ),
         ),
-        _ => Finding::ok(SUBJECT, text),
+        None => Finding::ok(SUBJECT, text),
     }
 }
 
@@ -176,7 +180,7 @@ mod tests {
 
     fn memory(rings: &[Option<u64>], available: u64) -> Finding {
         let nics: Vec<Examined> = rings.iter().map(|ring| nic(*ring)).collect();
-        ring_memory(&nics.iter().collect::<Vec<_>>(), 512 * MIB, Some(available))
+        ring_memory(&nics.iter().collect::<Vec<_>>(), 16 * MIB, 512 * MIB, Some(available))
     }
 
     #[test]
@@ -191,7 +195,7 @@ mod tests {
         assert!(spent.text.contains("1 get none; raise monitor.ring.memory"), "{}", spent.text);
         let smaller = memory(&[Some(16 * MIB), Some(MIB)], 1 << 40);
         assert_eq!(smaller.level, Level::Ok);
-        assert!(smaller.text.contains("1.05 MB instead of 16.8 MB"), "{}", smaller.text);
+        assert!(smaller.text.contains("1MiB a NIC instead of 16MiB"), "{}", smaller.text);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::path::Path;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 
-use super::Finding;
-use crate::units::bytes;
+use super::{Finding, mib};
+use settings::Size;
 
 const SUBJECT: &str = "spool";
 
@@ -25,17 +25,17 @@ pub(super) fn examine(data_dir: &Path, most: u64) -> Vec<Finding> {
     }
     let free = statvfs(place).map(|it| it.blocks_available() * it.fragment_size());
     vec![match free {
-        Ok(free) => room(&format!("{} at most in {shown}", bytes(most)), most, free),
+        Ok(free) => room(&format!("{} at most in {shown}", Size(most)), most, free),
         Err(errno) => Finding::warn(SUBJECT, format!("{shown}: {errno}; set data_dir")),
     }]
 }
 
 fn room(text: &str, most: u64, free: u64) -> Finding {
     if free < most {
-        let text = format!("{text}, where only {} are free", bytes(free));
+        let text = format!("{text}, where only {} are free", mib(free));
         return Finding::warn(SUBJECT, format!("{text}; lower spool.max_size or free some space"));
     }
-    Finding::ok(SUBJECT, format!("{text}, {} free", bytes(free)))
+    Finding::ok(SUBJECT, format!("{text}, {} free", mib(free)))
 }
 
 #[cfg(test)]

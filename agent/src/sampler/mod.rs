@@ -7,7 +7,7 @@ pub mod memory;
 mod nic_capture;
 mod nics;
 mod outbox;
-mod timeline;
+pub mod timeline;
 pub mod verdict;
 
 use std::collections::BTreeMap;
@@ -32,12 +32,13 @@ use self::outbox::Outbox;
 use self::timeline::{Span, Timeline};
 use self::verdict::Verdict;
 use crate::account::interval::SharedSchedule;
+use crate::capture::probe::probe;
 use crate::capture::reader::{self, StartError};
 use crate::capture::ring::RingConfig;
 use crate::clocks;
 use crate::nic::choose::NicFilter;
 use crate::nic::inventory::InventoryError;
-use crate::units::bytes;
+use settings::Size;
 
 /// Intervals that may wait to be written before they are put together.
 const REPORTS: usize = 64;
@@ -52,7 +53,8 @@ pub struct CaptureConfig {
     pub sample_interval: Duration,
     /// Length of a mix's interval.
     pub mix_interval: Duration,
-    /// Geometry of each ring.
+    /// Geometry of each ring. Its virtio header is asked for only where the kernel has one that
+    /// loses no packet.
     pub ring: RingConfig,
     /// Most memory of all rings together, bytes: where it gets short, rings get smaller.
     pub ring_memory: u64,
@@ -119,7 +121,7 @@ pub enum CaptureError {
     #[error(
         "NIC {nic} is not captured: all {} for rings are in use; raise monitor.ring.memory, or \
          exclude NICs",
-        bytes(*most)
+        Size(*most)
     )]
     RingMemory {
         /// Name of the NIC.
@@ -147,7 +149,10 @@ impl Capture {
     ///
     /// # Errors
     /// [`CaptureError`] if the kernel lets no ring be opened at all.
-    pub fn start(config: CaptureConfig) -> Result<(Self, Receiver<IntervalReport>), CaptureError> {
+    pub fn start(
+        mut config: CaptureConfig,
+    ) -> Result<(Self, Receiver<IntervalReport>), CaptureError> {
+        config.ring.vnet_header = config.ring.vnet_header && probe().is_usable();
         let hold = reader::hold(&config.ring);
         let timeline = Timeline::new(config.sample_interval, clocks::read(), hold);
         let (reports, receiver) = bounded(REPORTS);

@@ -8,10 +8,11 @@ use wire::frame::{Counts, KernelCounts, Mix, MixCounts, Sample, flags};
 use wire::id::NicName;
 
 use super::timeline::{Span, Timeline};
-use super::verdict::{Compared, Verdict, verdict};
+use super::verdict::Reconciliation;
 use super::{Ended, Ledger};
 use crate::account::counters::{SLOTS, Tally, Traffic};
 use crate::capture::reader::ReaderHandle;
+use crate::clocks;
 use crate::nic::link::Link;
 use crate::nic::link_stats::LinkStats;
 
@@ -38,6 +39,8 @@ pub(super) struct NicCapture {
     left: BTreeMap<u64, Tally>,
     /// Drops and freezes that are in no sample yet.
     unreported: (u64, u64),
+    /// Its rings work without the virtio header.
+    without_header: bool,
     /// Memory of its rings, bytes.
     ring_bytes: u64,
     /// Boot time at which capture began.
@@ -78,6 +81,7 @@ impl NicCapture {
             link,
             stacked,
             speed_bits,
+            without_header: readers.iter().any(|reader| !reader.has_vnet_header()),
             readers,
             left: BTreeMap::new(),
             unreported: (0, 0),
@@ -86,7 +90,7 @@ impl NicCapture {
             end_ns: None,
             last_stats: None,
             ledger: Ledger::default(),
-            reconciliation: Reconciliation { before: stats, ..Reconciliation::default() },
+            reconciliation: Reconciliation::default(),
             mix: MixCollector { interval_ns: mix_interval_ns, ..MixCollector::default() },
         }
     }
@@ -95,7 +99,6 @@ impl NicCapture {
     /// gone.
     pub fn stop(&mut self, stats: Option<LinkStats>) {
         self.last_stats = stats;
-        self.reconciliation.stopping = true;
         self.readers.iter().for_each(ReaderHandle::stop);
     }
 
@@ -169,16 +172,15 @@ impl NicCapture {
         let start = span.bounds.start.max(self.begin_ns);
         let end = ended_ns.unwrap_or(span.bounds.end);
         let (drops, freezes) = self.account(&tally);
-        self.reconciliation.add(&tally, stats);
         if start >= end && tally == Tally::default() && drops == 0 && ended_ns.is_none() {
             return Taken::default();
         }
         let bounds = start..end.max(start + 1);
-        let kernel = stats.map(|stats| {
-            let added = stats.since(&self.stats);
-            self.stats = stats;
-            added
-        });
+        let kernel = stats.map(|stats| stats.since(&self.stats));
+        self.stats = stats.unwrap_or(self.stats);
+        let (now_ns, lost) = (clocks::boot_ns(), self.ledger.dropped);
+        let verdict = self.reconciliation.add(&tally, kernel, bounds.end, now_ns, lost);
+        let unbalanced = ended_ns.is_some() && !self.ledger.is_balanced();
         let partial = bounds != span.bounds;
         let flag = |set: bool, flag: u32| if set { flag } else { 0 };
         let [rx_total, tx_total] = totals.entry(self.link.name).or_default();
@@ -192,7 +194,10 @@ impl NicCapture {
             freezes: saturate(freezes),
             late: saturate(tally.late),
             inexact: saturate(tally.inexact),
-            flags: flag(self.stacked, flags::STACKED)
+            flags: verdict.flags()
+                | flag(self.stacked, flags::STACKED)
+                | flag(self.without_header, flags::NO_VNET_HEADER)
+                | flag(unbalanced, flags::UNBALANCED)
                 | flag(span.stepped, flags::CLOCK_STEP)
                 | flag(partial, flags::PARTIAL)
                 | flag(kernel.is_none(), flags::NO_KERNEL_COUNTS),
@@ -200,11 +205,7 @@ impl NicCapture {
         };
         let wall = sample.start_ns..sample.start_ns + sample.interval_ns;
         let mix = self.mix.add(&tally, sample.kernel, &wall, ended_ns.is_some(), self.link.name);
-        let ended = ended_ns.map(|_| Ended {
-            nic: self.link.name,
-            ledger: self.ledger,
-            verdict: self.reconciliation.verdict(stats, self.ledger.dropped),
-        });
+        let ended = ended_ns.map(|_| Ended { nic: self.link.name, ledger: self.ledger, verdict });
         Taken { sample: Some(sample), mix, ended }
     }
 
@@ -231,51 +232,6 @@ impl NicCapture {
         }
         self.ledger.dropped += drops;
         (drops, freezes)
-    }
-}
-
-/// Our packets beside the kernel's, since capture began.
-#[derive(Debug, Default)]
-struct Reconciliation {
-    /// Captured and wire packets of rx and tx.
-    counted: [(u64, u64); 2],
-    /// The kernel's counters before capture began.
-    before: LinkStats,
-    /// The first ones after it began, and the last ones before it was to end.
-    inside: Option<(LinkStats, LinkStats)>,
-    stopping: bool,
-}
-
-impl Reconciliation {
-    fn add(&mut self, tally: &Tally, stats: Option<LinkStats>) {
-        for ((captured, wire), traffic) in self.counted.iter_mut().zip([&tally.rx, &tally.tx]) {
-            *captured += traffic.captured;
-            *wire += traffic.packets;
-        }
-        if let Some(now) = stats.filter(|_| !self.stopping) {
-            let first = self.inside.map_or(now, |(first, _)| first);
-            self.inside = Some((first, now));
-        }
-    }
-
-    /// The verdict, once capture has ended; `after` are the kernel's counters since.
-    fn verdict(&self, after: Option<LinkStats>, lost: u64) -> Verdict {
-        let Some(after) = after else {
-            return if lost > 0 { Verdict::RingLost(lost) } else { Verdict::Unknown };
-        };
-        let most = after.since(&self.before);
-        let least = self.inside.map(|(first, last)| last.since(&first)).unwrap_or_default();
-        let [rx, tx] = self.counted;
-        let compared = |(captured, wire), least, most| Compared {
-            captured,
-            wire,
-            kernel: least..=u64::max(least, most),
-        };
-        let directions = [
-            compared(rx, least.rx_packets, most.rx_packets),
-            compared(tx, least.tx_packets, most.tx_packets),
-        ];
-        verdict(&directions, lost)
     }
 }
 

@@ -1,7 +1,12 @@
 //! The verdict on a NIC: our packets beside the kernel's own count of them.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::ops::RangeInclusive;
+
+use wire::frame::{KernelCounts, flags};
+
+use crate::account::counters::Tally;
 
 /// How our figures compare with the kernel's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,6 +51,35 @@ pub struct Compared {
     pub kernel: RangeInclusive<u64>,
 }
 
+impl Verdict {
+    /// The mark that a sample gets.
+    #[must_use]
+    pub const fn flags(self) -> u32 {
+        match self {
+            Self::SuperPackets => flags::SUPER_PACKETS,
+            Self::Bypassed => flags::BYPASSED,
+            Self::KernelLess => flags::KERNEL_LESS,
+            Self::Equal | Self::RingLost(_) | Self::Unknown => 0,
+        }
+    }
+
+    /// The verdict that a sample's marks tell, where the rings have lost so many packets so far.
+    #[must_use]
+    pub fn of_flags(set: u32, lost: u64) -> Self {
+        if lost > 0 {
+            return Self::RingLost(lost);
+        }
+        if set & flags::NO_KERNEL_COUNTS != 0 {
+            return Self::Unknown;
+        }
+        let worst = WORST_FIRST.into_iter();
+        worst.filter(|it| set & it.flags() != 0).chain([Self::Equal]).next().unwrap_or_default()
+    }
+}
+
+/// What can be said of a direction beside equal, what weighs most first.
+const WORST_FIRST: [Verdict; 3] = [Verdict::Bypassed, Verdict::KernelLess, Verdict::SuperPackets];
+
 /// The verdict on cumulative totals of rx and tx, and on what the rings lost of both.
 #[must_use]
 pub fn verdict(directions: &[Compared; 2], lost: u64) -> Verdict {
@@ -53,8 +87,8 @@ pub fn verdict(directions: &[Compared; 2], lost: u64) -> Verdict {
         return Verdict::RingLost(lost);
     }
     let all = directions.iter().map(direction);
-    let worst = [Verdict::Bypassed, Verdict::KernelLess, Verdict::SuperPackets];
-    worst.into_iter().find(|it| all.clone().any(|verdict| verdict == *it)).unwrap_or(Verdict::Equal)
+    let found = |it: &Verdict| all.clone().any(|verdict| verdict == *it);
+    WORST_FIRST.into_iter().find(found).unwrap_or(Verdict::Equal)
 }
 
 fn direction(Compared { captured, wire, kernel }: &Compared) -> Verdict {
@@ -66,6 +100,63 @@ fn direction(Compared { captured, wire, kernel }: &Compared) -> Verdict {
         Verdict::KernelLess
     } else {
         Verdict::SuperPackets
+    }
+}
+
+/// For so long after a reading the kernel may still be handing on what it had counted by then,
+/// nanoseconds: softirqs and the interrupt coalescing of NICs.
+const SETTLE_NS: u64 = 20_000_000;
+
+/// Reconciles our packets with the kernel's, since capture of a NIC began. Times are boot times
+/// in nanoseconds.
+#[derive(Debug, Default)]
+pub struct Reconciliation {
+    /// Captured and wire packets of rx and tx.
+    counted: [(u64, u64); 2],
+    /// What the kernel counted since before capture began, rx and tx.
+    most: [u64; 2],
+    /// The same at the first reading after capture began.
+    first: Option<[u64; 2]>,
+    /// Readings, each with a time by which it was made, that may hold packets that come later.
+    recent: VecDeque<(u64, [u64; 2])>,
+    /// The latest reading of which all packets were counted.
+    settled: Option<[u64; 2]>,
+}
+
+impl Reconciliation {
+    /// Enters what was counted up to `end_ns`, and what the kernel says to have `added` since it
+    /// was last asked, now. Gives the verdict up to here; `lost` is what the rings lost so far.
+    pub fn add(
+        &mut self,
+        tally: &Tally,
+        added: Option<KernelCounts>,
+        end_ns: u64,
+        now_ns: u64,
+        lost: u64,
+    ) -> Verdict {
+        for ((captured, wire), traffic) in self.counted.iter_mut().zip([&tally.rx, &tally.tx]) {
+            *captured += traffic.captured;
+            *wire += traffic.packets;
+        }
+        let Some(added) = added else {
+            return if lost > 0 { Verdict::RingLost(lost) } else { Verdict::Unknown };
+        };
+        for (most, added) in self.most.iter_mut().zip([added.rx_packets, added.tx_packets]) {
+            *most += added;
+        }
+        let first = *self.first.get_or_insert(self.most);
+        while let Some((_, reading)) =
+            self.recent.pop_front_if(|(by_ns, _)| *by_ns + SETTLE_NS <= end_ns)
+        {
+            self.settled = Some(reading);
+        }
+        self.recent.push_back((now_ns, self.most));
+        let settled = self.settled.unwrap_or(first);
+        let compared = |way: usize| {
+            let (captured, wire) = self.counted[way];
+            Compared { captured, wire, kernel: settled[way] - first[way]..=self.most[way] }
+        };
+        verdict(&[compared(0), compared(1)], lost)
     }
 }
 
@@ -97,5 +188,60 @@ mod tests {
         let idle = Compared { captured: 0, wire: 0, kernel: 5..=5 };
         let lost = verdict(&[idle.clone(), idle], 7);
         assert_eq!((lost, lost.to_string()), (Verdict::RingLost(7), "ring lost 7".into()));
+    }
+
+    /// A tally of so many packets received, and the kernel's count of them.
+    fn rx(captured: u64, wire: u64, kernel: u64) -> (Tally, Option<KernelCounts>) {
+        let mut tally = Tally::default();
+        (tally.rx.captured, tally.rx.packets) = (captured, wire);
+        (tally, Some(KernelCounts { rx_packets: kernel, ..KernelCounts::default() }))
+    }
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// Feeds intervals of a second; the kernel is asked 20 ms after each.
+    fn verdicts(intervals: &[(u64, u64, u64)]) -> Vec<Verdict> {
+        let mut reconciliation = Reconciliation::default();
+        let mut end = 0;
+        let add = |&(captured, wire, kernel): &(u64, u64, u64)| {
+            end += SECOND;
+            let (tally, kernel) = rx(captured, wire, kernel);
+            reconciliation.add(&tally, kernel, end, end + 20_000_000, 0)
+        };
+        intervals.iter().map(add).collect()
+    }
+
+    #[test]
+    fn packets_on_their_way_between_two_counts_are_no_difference() {
+        // The kernel is asked later, and has counted some that belong to the next interval.
+        let traffic = [(0, 0, 3), (100, 100, 100), (100, 100, 102), (100, 100, 95)];
+        assert_eq!(verdicts(&traffic), [Verdict::Equal; 4]);
+    }
+
+    #[test]
+    fn a_difference_shows_once_it_can_be_nothing_else() {
+        let bypassed = verdicts(&[(0, 0, 0), (100, 100, 250), (100, 100, 100)]);
+        assert_eq!(bypassed, [Verdict::Equal, Verdict::Equal, Verdict::Bypassed]);
+        assert_eq!(verdicts(&[(5, 50, 5)]), [Verdict::SuperPackets]);
+        assert_eq!(verdicts(&[(5, 5, 4)]), [Verdict::KernelLess]);
+    }
+
+    #[test]
+    fn where_the_kernel_says_nothing_nothing_is_said() {
+        let mut reconciliation = Reconciliation::default();
+        let (tally, _) = rx(5, 5, 0);
+        assert_eq!(reconciliation.add(&tally, None, SECOND, SECOND, 0), Verdict::Unknown);
+        assert_eq!(reconciliation.add(&tally, None, SECOND, SECOND, 2), Verdict::RingLost(2));
+    }
+
+    #[test]
+    fn a_samples_marks_tell_its_verdict() {
+        for verdict in [Verdict::Equal, Verdict::Bypassed, Verdict::KernelLess] {
+            assert_eq!(Verdict::of_flags(verdict.flags() | flags::STACKED, 0), verdict);
+        }
+        let both = flags::SUPER_PACKETS | flags::BYPASSED;
+        assert_eq!(Verdict::of_flags(both, 0), Verdict::Bypassed);
+        assert_eq!(Verdict::of_flags(both, 3), Verdict::RingLost(3));
+        assert_eq!(Verdict::of_flags(flags::NO_KERNEL_COUNTS, 0), Verdict::Unknown);
     }
 }

@@ -4,13 +4,19 @@ use std::io::{self, Write};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use wire::frame::{Counts, Mix, MixCounts, Sample};
+use wire::frame::{Counts, KernelCounts, Mix, MixCounts, Sample, flags};
 
 use super::Totals;
+use crate::sampler::verdict::Verdict;
 
-/// Prints one sample, with its mix if there is one.
-pub(super) fn sample(sample: &Sample, mix: Option<&Mix>, out: &mut impl Write) -> io::Result<()> {
-    let Sample { nic, start_ns, interval_ns, rx, tx, drops, late, inexact, .. } = sample;
+/// Prints one sample, with the verdict on all up to it, and with its mix if there is one.
+pub(super) fn sample(
+    sample: &Sample,
+    verdict: Verdict,
+    mix: Option<&Mix>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let Sample { nic, start_ns, interval_ns, rx, tx, drops, freezes, late, inexact, .. } = sample;
     let object = json!({
         "time": time(*start_ns),
         "interval_ns": interval_ns,
@@ -18,8 +24,12 @@ pub(super) fn sample(sample: &Sample, mix: Option<&Mix>, out: &mut impl Write) -
         "rx": direction(rx, mix.map(|mix| &mix.rx)),
         "tx": direction(tx, mix.map(|mix| &mix.tx)),
         "drops": drops,
+        "freezes": freezes,
         "late": late,
         "inexact": inexact,
+        "flags": flags::names(sample.flags),
+        "kernel": kernel(sample.kernel),
+        "verdict": verdict.to_string(),
     });
     writeln!(out, "{object}")
 }
@@ -36,6 +46,10 @@ pub(super) fn total(totals: &Totals, out: &mut impl Write) -> io::Result<()> {
                 "drops": total.drops,
                 "offered": total.ledger.offered,
                 "seen": total.ledger.seen,
+                "late": total.late,
+                "inexact": total.inexact,
+                "flags": flags::names(total.flags),
+                "kernel": kernel(total.kernel),
                 "verdict": total.verdict.to_string(),
                 "measured_ns": total.measured_ns,
             });
@@ -58,6 +72,19 @@ fn direction(counts: &Counts, mix: Option<&MixCounts>) -> Value {
         object["mix"] = self::mix(counts);
     }
     object
+}
+
+/// The kernel's own counters of the NIC.
+fn kernel(counts: KernelCounts) -> Value {
+    let KernelCounts { rx_packets, tx_packets, rx_bytes, tx_bytes, dropped, errors } = counts;
+    json!({
+        "rx_packets": rx_packets,
+        "tx_packets": tx_packets,
+        "rx_bytes": rx_bytes,
+        "tx_bytes": tx_bytes,
+        "dropped": dropped,
+        "errors": errors,
+    })
 }
 
 /// The mix, by the names that it has on the wire.

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, after, never, select};
-use wire::frame::{Counts, Mix, MixCounts, Sample};
+use wire::frame::{Counts, KernelCounts, Mix, MixCounts};
 use wire::id::NicName;
 
 pub use self::interrupt::interrupted;
@@ -22,8 +22,7 @@ use crate::sampler::{Capture, CaptureConfig, CaptureError, IntervalReport, Ledge
 /// What a run of `agent watch` is to do.
 #[derive(Debug, Clone)]
 pub struct WatchConfig {
-    /// How traffic is captured. With a mix interval no longer than the sample interval, every
-    /// sample shows its mix (JSON).
+    /// How traffic is captured.
     pub capture: CaptureConfig,
     /// The NICs to show, by name; empty: those that are captured by default.
     pub nics: Vec<String>,
@@ -31,6 +30,8 @@ pub struct WatchConfig {
     pub duration: Option<Duration>,
     /// How samples are printed.
     pub format: Format,
+    /// Also show what the traffic was made of: in every sample (JSON) and in the sums.
+    pub mix: bool,
 }
 
 /// How samples are printed.
@@ -74,22 +75,12 @@ pub fn watch(
     interrupted: &Receiver<Infallible>,
     out: &mut impl Write,
 ) -> Result<(), WatchError> {
-    let WatchConfig { mut capture, nics, duration, format } = config;
-    check_names(&nics)?;
-    if !nics.is_empty() {
-        let exactly = |nic: &String| globset::Glob::new(&globset::escape(nic)).ok();
-        let only = nics.iter().filter_map(exactly).map(|glob| glob.compile_matcher()).collect();
-        capture.filter = NicFilter { only, ..NicFilter::default() };
-    }
-    let with_mix = capture.mix_interval <= capture.sample_interval;
-    if with_mix {
+    let WatchConfig { mut capture, nics, duration, format, mix } = config;
+    if mix {
         // However short a sample is, its mix ends with it.
         capture.mix_interval = Duration::from_nanos(1);
     }
-    let (mut capture, reports) = Capture::start(capture)?;
-    if capture.nics().borrow().nics.is_empty() {
-        return Err(WatchError::NoNic);
-    }
+    let (mut capture, reports) = start(capture, &nics)?;
     let mut totals = Totals::default();
     let over = duration.map_or_else(never, after);
     let mut open = match format {
@@ -104,7 +95,7 @@ pub fn watch(
             recv(reports) -> report => {
                 let Ok(report) = report else { break };
                 totals.add(&report);
-                open = open && print(format, with_mix, &report, out).is_ok();
+                open = open && print(format, mix, &report, &totals, out).is_ok();
             }
             recv(end) -> _ => stopping = true,
             recv(interrupt) -> _ => stopping = true,
@@ -115,7 +106,7 @@ pub fn watch(
         }
     }
     let printed = match format {
-        Format::Text => text::total(&totals, out),
+        Format::Text => text::total(&totals, mix, out),
         Format::Json => json::total(&totals, out),
     };
     // Whoever closed the output doesn't want the rest.
@@ -123,17 +114,41 @@ pub fn watch(
     Ok(())
 }
 
+/// Starts to capture the NICs named; without any, those that are captured by default.
+///
+/// # Errors
+/// [`WatchError`] if a NIC isn't there, or nothing can be captured.
+pub fn start(
+    mut config: CaptureConfig,
+    nics: &[String],
+) -> Result<(Capture, Receiver<IntervalReport>), WatchError> {
+    check_names(nics)?;
+    if !nics.is_empty() {
+        let exactly = |nic: &String| globset::Glob::new(&globset::escape(nic)).ok();
+        let only = nics.iter().filter_map(exactly).map(|glob| glob.compile_matcher()).collect();
+        config.filter = NicFilter { only, ..NicFilter::default() };
+    }
+    let (capture, reports) = Capture::start(config)?;
+    if capture.nics().borrow().nics.is_empty() {
+        return Err(WatchError::NoNic);
+    }
+    Ok((capture, reports))
+}
+
 fn print(
     format: Format,
     with_mix: bool,
     report: &IntervalReport,
+    totals: &Totals,
     out: &mut impl Write,
 ) -> std::io::Result<()> {
     let mix = |nic: NicName| report.mixes.iter().find(|mix| with_mix && mix.nic == nic);
     for sample in &report.samples {
+        let lost = totals.nics.get(&sample.nic).map_or(0, |total| total.drops);
+        let verdict = Verdict::of_flags(sample.flags, lost);
         match format {
-            Format::Text => text::sample(sample, out)?,
-            Format::Json => json::sample(sample, mix(sample.nic), out)?,
+            Format::Text => text::sample(sample, verdict, out)?,
+            Format::Json => json::sample(sample, verdict, mix(sample.nic), out)?,
         }
     }
     out.flush()
@@ -162,6 +177,11 @@ struct Total {
     rx_mix: MixCounts,
     tx_mix: MixCounts,
     drops: u64,
+    late: u64,
+    inexact: u64,
+    kernel: KernelCounts,
+    /// Marks of any sample.
+    flags: u32,
     /// Nanoseconds that were measured.
     measured_ns: u64,
     ledger: Ledger,
@@ -171,12 +191,16 @@ struct Total {
 
 impl Totals {
     fn add(&mut self, report: &IntervalReport) {
-        for Sample { nic, rx, tx, drops, interval_ns, .. } in &report.samples {
-            let total = self.nics.entry(*nic).or_default();
-            total.rx.merge(rx);
-            total.tx.merge(tx);
-            total.drops += drops;
-            total.measured_ns += interval_ns;
+        for sample in &report.samples {
+            let total = self.nics.entry(sample.nic).or_default();
+            total.rx.merge(&sample.rx);
+            total.tx.merge(&sample.tx);
+            total.drops += sample.drops;
+            total.late += u64::from(sample.late);
+            total.inexact += u64::from(sample.inexact);
+            total.kernel.merge(&sample.kernel);
+            total.flags |= sample.flags;
+            total.measured_ns += sample.interval_ns;
         }
         for Mix { nic, rx, tx, .. } in &report.mixes {
             let total = self.nics.entry(*nic).or_default();

@@ -4,10 +4,11 @@ use std::io::{self, Write};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use wire::frame::{Counts, Sample};
+use settings::units::{bits_per_second, bytes, count};
+use wire::frame::{Counts, MixCounts, SIZE_CLASS_MAX, Sample};
 
 use super::Totals;
-use crate::units::{bits_per_second, bytes, count};
+use crate::sampler::verdict::Verdict;
 
 /// Prints the heading.
 pub(super) fn heading(out: &mut impl Write) -> io::Result<()> {
@@ -31,41 +32,103 @@ pub(super) fn heading(out: &mut impl Write) -> io::Result<()> {
     out.flush()
 }
 
-/// Prints one sample.
-pub(super) fn sample(sample: &Sample, out: &mut impl Write) -> io::Result<()> {
+/// Prints one sample, with what there is to know about how exact it is.
+pub(super) fn sample(sample: &Sample, verdict: Verdict, out: &mut impl Write) -> io::Result<()> {
     let Sample { nic, start_ns, interval_ns, rx, tx, drops, .. } = sample;
     writeln!(
         out,
-        "{:12}  {:15}  {}  {}  {:>8}",
+        "{:12}  {:15}  {}  {}  {:>8}{}",
         local_time(*start_ns),
         nic.to_string(),
         direction(rx, *interval_ns),
         direction(tx, *interval_ns),
-        drops
+        drops,
+        notes(sample, verdict)
     )
 }
 
+/// What sets a sample apart from an exact one; super-packets in the kernel's count don't.
+fn notes(sample: &Sample, verdict: Verdict) -> String {
+    let Sample { drops, late, inexact, .. } = *sample;
+    let mut notes = String::new();
+    let mut note = |it: bool, text: String| {
+        if it {
+            notes += &format!("  {text}");
+        }
+    };
+    note(drops > 0, "LOSS".into());
+    note(late > 0, format!("{late} late"));
+    note(inexact > 0, format!("{inexact} inexact"));
+    let odd = matches!(verdict, Verdict::Bypassed | Verdict::KernelLess);
+    note(odd, verdict.to_string());
+    notes
+}
+
 /// Prints the sums of the run.
-pub(super) fn total(totals: &Totals, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn total(totals: &Totals, with_mix: bool, out: &mut impl Write) -> io::Result<()> {
     for (nic, total) in &totals.nics {
         let side = |name: &str, counts: &Counts| {
             format!(
-                "{name} {} in {} packets (captured as {})",
+                "{name} {} in {} packets (captured as {}; peak {} in 1 ms, {} in 10 ms)",
                 bytes(counts.bytes),
                 counts.packets,
-                counts.captured
+                counts.captured,
+                bytes(counts.peak_1ms_bytes.into()),
+                bytes(counts.peak_10ms_bytes.into())
             )
         };
         writeln!(
             out,
-            "total {nic}: {}, {}, {} dropped by the ring; beside the kernel's count: {}",
+            "total {nic}: {}, {}, {} dropped by the ring, {} late, {} inexact; beside the kernel's \
+             count: {}",
             side("rx", &total.rx),
             side("tx", &total.tx),
             total.drops,
+            total.late,
+            total.inexact,
             total.verdict
         )?;
+        if with_mix {
+            writeln!(out, "mix {nic} rx: {}", mix(&total.rx_mix))?;
+            writeln!(out, "mix {nic} tx: {}", mix(&total.tx_mix))?;
+        }
     }
     out.flush()
+}
+
+/// The figures of a mix that aren't zero.
+fn mix(mix: &MixCounts) -> String {
+    let sized = |name: &str, packets: u64, sum: u64| (name.to_owned(), packets, Some(sum));
+    let plain = |name: &str, packets: u64| (name.to_owned(), packets, None);
+    let classes = SIZE_CLASS_MAX.iter().map(|max| format!("to {max} B")).chain(["over".into()]);
+    let sizes = classes.zip(mix.size_packets).map(|(name, packets)| (name, packets, None));
+    let mut parts: Vec<String> = [
+        sized("tcp", mix.tcp_packets, mix.tcp_bytes),
+        sized("udp", mix.udp_packets, mix.udp_bytes),
+        sized("icmp", mix.icmp_packets, mix.icmp_bytes),
+        sized("other ip", mix.other_transport_packets, mix.other_transport_bytes),
+        plain("syn", mix.tcp_syn_packets),
+        plain("rst", mix.tcp_rst_packets),
+        plain("multicast", mix.multicast_packets),
+        plain("broadcast", mix.broadcast_packets),
+    ]
+    .into_iter()
+    .chain(sizes)
+    .filter(|(_, packets, _)| *packets > 0)
+    .map(|(name, packets, sum)| match sum {
+        Some(sum) => format!("{name} {packets} ({})", bytes(sum)),
+        None => format!("{name} {packets}"),
+    })
+    .collect();
+    let networks = [
+        ("ipv4", mix.ipv4_bytes),
+        ("ipv6", mix.ipv6_bytes),
+        ("arp", mix.arp_bytes),
+        ("other", mix.other_bytes),
+    ];
+    let networks = networks.into_iter().filter(|(_, sum)| *sum > 0);
+    parts.extend(networks.map(|(name, sum)| format!("{name} {}", bytes(sum))));
+    if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
 }
 
 fn direction(counts: &Counts, interval_ns: u64) -> String {

@@ -20,7 +20,7 @@ pub use self::counter::{Total, Totals};
 use self::saved::Saved;
 pub use self::table::GONE_NS;
 use self::table::{Changes, Table};
-pub use self::view::{ClientView, HostView, NicView, RateView, SampleView, flag_names};
+pub use self::view::{ClientView, HostView, NicView, RateView, SampleView};
 use crate::time::Time;
 
 /// Shares of the table, each behind its own lock.

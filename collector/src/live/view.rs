@@ -117,7 +117,7 @@ impl SampleView {
             rx: RateView::new(&sample.rx, sample.interval_ns),
             tx: RateView::new(&sample.tx, sample.interval_ns),
             drops: sample.drops,
-            flags: flag_names(sample.flags),
+            flags: flags::names(sample.flags),
         }
     }
 }
@@ -135,17 +135,4 @@ impl RateView {
             peak_1ms_bytes_per_second: u64::from(counts.peak_1ms_bytes) * 1000,
         }
     }
-}
-
-/// The names of a sample's flags.
-#[must_use]
-pub fn flag_names(set: u32) -> Vec<&'static str> {
-    let names = [
-        (flags::STACKED, "stacked"),
-        (flags::NO_VNET_HEADER, "no_vnet_header"),
-        (flags::CLOCK_STEP, "clock_step"),
-        (flags::PARTIAL, "partial"),
-        (flags::NO_KERNEL_COUNTS, "no_kernel_counts"),
-    ];
-    names.into_iter().filter(|(flag, _)| set & flag != 0).map(|(_, name)| name).collect()
 }

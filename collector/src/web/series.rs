@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Query, State};
 use serde::Serialize;
+use wire::frame::flags;
 use wire::id::ClientId;
 
 use super::App;
 use super::error::ApiError;
-use crate::live::flag_names;
 use crate::store::query::{Point, PointCounts, Resolution, SeriesRange};
 use crate::time::{Time, now_ns};
 
@@ -54,7 +54,7 @@ struct CountsView {
 impl From<Point> for PointView {
     fn from(point: Point) -> Self {
         let Point { start_ns, interval_ns, rx, tx, drops, flags } = point;
-        let (time, flags) = (Time(start_ns), flag_names(flags));
+        let (time, flags) = (Time(start_ns), flags::names(flags));
         Self { time, interval_ns, rx: rx.into(), tx: tx.into(), drops, flags }
     }
 }

@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test, and says why")]
 
+#[allow(unsafe_code, reason = "bpf(2) has no safe interface; each call states its invariant")]
+pub mod generator;
 pub mod http;
 pub mod namespace;
 pub mod pair;

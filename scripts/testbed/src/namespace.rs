@@ -34,7 +34,7 @@ pub fn is_inside() -> bool {
 /// This program once more, as root of a network namespace with loopback up and of mounts of its
 /// own.
 #[must_use]
-pub fn inside(args: &[&str]) -> Command {
+pub fn inside(args: &[impl AsRef<OsStr>]) -> Command {
     // Without root a user namespace makes one, of a kind that lets tcpdump change to no other
     // user: that is why root stays root.
     let namespaces = if nix::unistd::geteuid().is_root() { "-nm" } else { "-rnm" };

@@ -107,6 +107,12 @@ impl Pair {
         self.there.sh(command)
     }
 
+    /// A process in the other namespace.
+    #[must_use]
+    pub fn there_pid(&self) -> u32 {
+        self.there.pid()
+    }
+
     /// Starts a shell command in the other namespace.
     #[must_use]
     pub fn there_spawn(&self, command: &str) -> Child {

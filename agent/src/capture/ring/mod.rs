@@ -32,6 +32,8 @@ pub struct RingConfig {
     pub retire_ms: u32,
     /// Bytes captured of each packet: the counters need headers only.
     pub snaplen: u32,
+    /// Ask the kernel for each packet's virtio header, without which super-packets can't be told.
+    pub vnet_header: bool,
     /// Also take in packets that are meant for other hosts.
     pub promiscuous: bool,
     /// Share the NIC's packets with every other ring of the same `PACKET_FANOUT` group, by flow.
@@ -52,6 +54,7 @@ impl Default for RingConfig {
             block_count: 256,
             retire_ms: 4,
             snaplen: 128,
+            vnet_header: true,
             promiscuous: false,
             fanout: None,
         }
@@ -132,6 +135,7 @@ pub struct Ring {
     stream: RawPacketStream,
     block_count: usize,
     next: usize,
+    vnet_header: bool,
 }
 
 impl Ring {
@@ -146,7 +150,7 @@ impl Ring {
         let fd = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
         let mapping = Mapping::of_socket(fd, size, count).map_err(RingError::Map)?;
         socket::bind(&mut stream, nic, config)?;
-        Ok(Self { mapping, stream, block_count: count, next: 0 })
+        Ok(Self { mapping, stream, block_count: count, next: 0, vnet_header: config.vnet_header })
     }
 
     /// The next block that the kernel has handed over, if there is one.
@@ -160,7 +164,7 @@ impl Ring {
         // SAFETY: the status was read as TP_STATUS_USER with acquire ordering just above, and the
         // block is given back only when the `Block` that holds the slice is dropped.
         let bytes = unsafe { self.mapping.after_status(block) };
-        Some(Block { status, bytes })
+        Some(Block { status, bytes, vnet_header: self.vnet_header })
     }
 
     /// Waits until a block is ready or the time is over. A NIC that goes down ends the wait too;
@@ -238,6 +242,7 @@ impl AsFd for Ring {
 pub struct Block<'ring> {
     status: &'ring AtomicU32,
     bytes: &'ring [u8],
+    vnet_header: bool,
 }
 
 impl Block<'_> {
@@ -249,7 +254,7 @@ impl Block<'_> {
         let field = |offset| ne_u32(self.bytes, hdr + offset - Mapping::AFTER_STATUS);
         let left = field(std::mem::offset_of!(V1, num_pkts)).unwrap_or(0);
         let first = field(std::mem::offset_of!(V1, offset_to_first_pkt)).unwrap_or(0);
-        Packets { bytes: self.bytes, at: first as usize, left }
+        Packets { bytes: self.bytes, vnet_header: self.vnet_header, at: first as usize, left }
     }
 }
 
@@ -269,8 +274,9 @@ pub struct Packet<'block> {
     pub len: u32,
     /// The captured first bytes, from the MAC header on.
     pub headers: &'block [u8],
-    /// Segmentation that is still to happen, or that was undone on reception.
-    pub vnet: VnetHeader,
+    /// Segmentation that is still to happen, or that was undone on reception; `None` where the
+    /// ring works without the virtio header.
+    pub vnet: Option<VnetHeader>,
     /// The kernel took a VLAN tag out of the packet.
     pub vlan_stripped: bool,
     /// `sll_pkttype`: `PACKET_OUTGOING` is tx, all else rx (packet(7)).
@@ -283,6 +289,7 @@ pub struct Packet<'block> {
 #[derive(Debug)]
 pub struct Packets<'block> {
     bytes: &'block [u8],
+    vnet_header: bool,
     /// Offset of the next packet's header from the start of the block.
     at: usize,
     left: u32,
@@ -312,24 +319,33 @@ impl<'block> Iterator for Packets<'block> {
         };
         let mac = usize::from(ne_u16(frame, offset_of!(Hdr, tp_mac))?);
         let snaplen = ne_u32(frame, offset_of!(Hdr, tp_snaplen))? as usize;
-        let vnet = frame.get(mac.checked_sub(VNET_LEN)?..mac)?;
+        let vnet = if self.vnet_header {
+            Some(vnet_header(frame.get(mac.checked_sub(VNET_LEN)?..mac)?)?)
+        } else {
+            None
+        };
         let seconds = u64::from(ne_u32(frame, offset_of!(Hdr, tp_sec))?);
         let packet = Packet {
             time_ns: seconds * 1_000_000_000 + u64::from(ne_u32(frame, offset_of!(Hdr, tp_nsec))?),
             len: ne_u32(frame, offset_of!(Hdr, tp_len))?,
             headers: frame.get(mac..mac.checked_add(snaplen)?)?,
-            vnet: VnetHeader {
-                flags: vnet[0],
-                gso_type: vnet[1],
-                gso_size: ne_u16(vnet, 4)?,
-                csum_start: ne_u16(vnet, 6)?,
-            },
+            vnet,
             vlan_stripped: status & libc::TP_STATUS_VLAN_VALID != 0,
             kind: *frame.get(LINK_ADDRESS + offset_of!(libc::sockaddr_ll, sll_pkttype))?,
             link_type: ne_u16(frame, LINK_ADDRESS + offset_of!(libc::sockaddr_ll, sll_hatype))?,
         };
         Some(packet)
     }
+}
+
+/// Reads a `struct virtio_net_hdr`.
+fn vnet_header(bytes: &[u8]) -> Option<VnetHeader> {
+    Some(VnetHeader {
+        flags: *bytes.first()?,
+        gso_type: *bytes.get(1)?,
+        gso_size: ne_u16(bytes, 4)?,
+        csum_start: ne_u16(bytes, 6)?,
+    })
 }
 
 /// A 32-bit number in host byte order at `at`.

@@ -25,7 +25,9 @@ pub(super) fn open(config: &RingConfig) -> Result<RawPacketStream, RingError> {
     let mut stream = unsafe { RawPacketStream::from_raw_fd(fd.into_raw_fd()) };
     let fd = stream.as_raw_fd();
     set(fd, libc::PACKET_VERSION, &TPACKET_V3).map_err(RingError::Version)?;
-    set(fd, libc::PACKET_VNET_HDR, &1i32).map_err(RingError::VnetHeader)?;
+    if config.vnet_header {
+        set(fd, libc::PACKET_VNET_HDR, &1i32).map_err(RingError::VnetHeader)?;
+    }
     set_snaplen(&mut stream, config.snaplen)?;
     let request = libc::tpacket_req3 {
         tp_block_size: config.block_size,

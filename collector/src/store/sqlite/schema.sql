@@ -96,7 +96,8 @@ CREATE TABLE bandwidth_stats (
     rx_peak_10ms_bytes INTEGER NOT NULL,
     tx_peak_10ms_bytes INTEGER NOT NULL,
     drops              INTEGER NOT NULL,
-    -- 1 stacked, 2 no vnet header, 4 clock step, 8 partial, 16 no kernel counts.
+    -- 1 stacked, 2 no vnet header, 4 clock step, 8 partial, 16 no kernel counts; the kernel counts
+    -- 32 super-packets, 64 packets that no tap sees, 128 fewer than the tap; 256 unbalanced.
     flags              INTEGER NOT NULL,
     PRIMARY KEY (client, nic, time, nth)
 ) STRICT, WITHOUT ROWID;

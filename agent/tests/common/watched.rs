@@ -1,0 +1,97 @@
+//! Capture with a taker of its reports, which sums them up as they come.
+
+#![allow(dead_code, clippy::unwrap_used, reason = "each test uses some of it, and may panic")]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use agent::capture::ring::RingConfig;
+use agent::nic::choose::NicFilter;
+use agent::sampler::verdict::Verdict;
+use agent::sampler::{Capture, CaptureConfig, IntervalReport};
+use wire::frame::{Counts, Mix, Sample};
+
+/// Capture at work.
+pub struct Watched {
+    pub capture: Capture,
+    nics: Arc<Mutex<Nics>>,
+    taker: JoinHandle<()>,
+}
+
+/// The sums of each NIC, by name.
+pub type Nics = BTreeMap<String, Sums>;
+
+/// What a NIC carried in all.
+#[derive(Debug, Clone, Default)]
+pub struct Sums {
+    pub rx: Counts,
+    pub tx: Counts,
+    pub drops: u64,
+    pub late: u64,
+    pub inexact: u64,
+    pub samples: Vec<Sample>,
+    pub mix: Mix,
+    pub verdict: Verdict,
+}
+
+/// Capture of the NICs chosen by default.
+pub fn config(interval: Duration) -> CaptureConfig {
+    CaptureConfig {
+        sample_interval: interval,
+        mix_interval: Duration::from_nanos(1),
+        ring: RingConfig::default(),
+        ring_memory: 512 << 20,
+        rings_per_nic: 1,
+        cpus: Vec::new(),
+        filter: NicFilter::default(),
+    }
+}
+
+pub fn start(config: CaptureConfig) -> Watched {
+    let (capture, reports) = Capture::start(config).unwrap();
+    let nics = Arc::new(Mutex::new(Nics::new()));
+    let sums = nics.clone();
+    let taker = std::thread::spawn(move || {
+        for report in reports {
+            add(&mut sums.lock().unwrap(), report);
+        }
+    });
+    Watched { capture, nics, taker }
+}
+
+impl Watched {
+    /// What a NIC has carried so far.
+    pub fn now(&self, nic: &str) -> Sums {
+        self.nics.lock().unwrap().get(nic).cloned().unwrap_or_default()
+    }
+
+    /// Stops capture and gives each NIC's sums. The ledger must balance.
+    pub fn finish(mut self) -> Nics {
+        self.capture.stop();
+        self.taker.join().unwrap();
+        std::mem::take(&mut self.nics.lock().unwrap())
+    }
+}
+
+fn add(nics: &mut Nics, report: IntervalReport) {
+    for sample in report.samples {
+        let sums = nics.entry(sample.nic.to_string()).or_default();
+        sums.rx.merge(&sample.rx);
+        sums.tx.merge(&sample.tx);
+        sums.drops += sample.drops;
+        sums.late += u64::from(sample.late);
+        sums.inexact += u64::from(sample.inexact);
+        sums.samples.push(sample);
+    }
+    for mix in report.mixes {
+        let sums = nics.entry(mix.nic.to_string()).or_default();
+        sums.mix.rx.merge(&mix.rx);
+        sums.mix.tx.merge(&mix.tx);
+    }
+    for ended in report.ended {
+        assert!(ended.ledger.is_balanced(), "offered = seen + dropped: {ended:?}");
+        nics.entry(ended.nic.to_string()).or_default().verdict = ended.verdict;
+    }
+}

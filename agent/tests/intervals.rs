@@ -1,0 +1,249 @@
+//! Attribution of packets to intervals, from blocks of a ring to the spans that a sampler takes,
+//! over what a host can do to it: any block layout, packets on boundaries and out of order, a
+//! reader or a sampler that stands still, a wall clock that is stepped.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent::account::clock::Reading;
+use agent::account::counters::{Bank, SLOTS, Tally};
+use agent::account::interval::SharedSchedule;
+use agent::capture::counting::Counting;
+use agent::capture::ring::Packet;
+use agent::capture::wire_len::VnetHeader;
+use agent::sampler::timeline::{Span, Timeline};
+use proptest::prelude::*;
+
+const MS: u64 = 1_000_000;
+const SECOND: u64 = 1000 * MS;
+/// A boot time and the wall time that belongs to it.
+const BOOT: u64 = 5_000 * SECOND + 1_234_567;
+const WALL: u64 = 1_700_000_000 * SECOND + 7_654_321;
+/// Longest time from a packet to the reader that sees it, unless that stands still.
+const HOLD: u64 = 20 * MS;
+/// Longest time for which a block is open.
+const OPEN: u64 = 8 * MS;
+
+/// The wall clock: one step at a boot time.
+#[derive(Debug, Clone, Copy)]
+struct WallClock {
+    step_at: u64,
+    by: i64,
+}
+
+impl WallClock {
+    fn at(self, boot_ns: u64) -> u64 {
+        let by = if boot_ns >= self.step_at { self.by } else { 0 };
+        (WALL + (boot_ns - BOOT)).saturating_add_signed(by)
+    }
+
+    fn read(self, boot_ns: u64) -> Reading {
+        Reading { before_ns: boot_ns - 30, wall_ns: self.at(boot_ns), after_ns: boot_ns + 30 }
+    }
+}
+
+/// Where a packet lies.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// So long after the one before it, in thousandths of an interval.
+    After(u64),
+    /// On the next boundary by the wall clock, or 1 ns before it.
+    Boundary { before: bool },
+    /// So many nanoseconds before the one before it.
+    OutOfOrder(u64),
+}
+
+fn places() -> impl Strategy<Value = Vec<Place>> {
+    let place = prop_oneof![
+        6 => (0..400u64).prop_map(Place::After),
+        2 => any::<bool>().prop_map(|before| Place::Boundary { before }),
+        1 => (0..MS / 2).prop_map(Place::OutOfOrder),
+    ];
+    proptest::collection::vec(place, 1..300)
+}
+
+/// The packets' boot times in the order of the ring.
+fn times(places: &[Place], interval: u64, clock: WallClock) -> Vec<u64> {
+    let mut time = BOOT + MS;
+    let at = |place: &Place| {
+        let before = time;
+        time = match place {
+            Place::After(thousandths) => time + interval / 1000 * thousandths,
+            Place::Boundary { before } => {
+                let into = clock.at(time) % interval;
+                time + interval - into - u64::from(*before)
+            }
+            Place::OutOfOrder(by) => return before.saturating_sub(*by).max(BOOT + 1),
+        };
+        time
+    };
+    places.iter().map(at).collect()
+}
+
+/// The blocks of a ring, each with the time at which it is handed over.
+fn blocks(times: &[u64], most: usize) -> VecDeque<(u64, Vec<u64>)> {
+    let mut blocks: VecDeque<(u64, Vec<u64>)> = VecDeque::new();
+    for &time in times {
+        match blocks.back_mut() {
+            Some((_, block)) if block.len() < most && time < block[0] + OPEN => block.push(time),
+            _ => blocks.push_back((0, vec![time])),
+        }
+    }
+    for (handed, block) in &mut blocks {
+        *handed = block.iter().max().unwrap() + 2 * MS;
+    }
+    blocks
+}
+
+/// Reader and sampler of one ring.
+struct Capture {
+    clock: WallClock,
+    bank: Arc<Bank>,
+    shared: Arc<SharedSchedule>,
+    counting: Counting,
+    timeline: Timeline,
+    taken: Vec<(Span, Tally)>,
+}
+
+impl Capture {
+    fn new(interval: u64, clock: WallClock) -> Self {
+        let (reading, hold) = (clock.read(BOOT), Duration::from_nanos(HOLD));
+        let timeline = Timeline::new(Duration::from_nanos(interval), reading, hold);
+        let shared = Arc::new(SharedSchedule::new(timeline.schedule()));
+        let bank = Arc::new(Bank::new(0));
+        let counting = Counting::new(bank.clone(), shared.clone(), 0, reading, hold);
+        Self { clock, bank, shared, counting, timeline, taken: Vec::new() }
+    }
+
+    fn read_block(&mut self, now: u64, times: &[u64], more: bool) {
+        let packets = times.iter().map(|&time| Packet {
+            time_ns: self.clock.at(time),
+            len: 100,
+            headers: &[],
+            vnet: Some(VnetHeader::default()),
+            vlan_stripped: false,
+            kind: libc::PACKET_HOST,
+            link_type: libc::ARPHRD_ETHER,
+        });
+        self.counting.count(packets, self.clock.read(now));
+        if !more {
+            self.counting.at_idle(self.clock.read(now + 100));
+        }
+    }
+
+    fn tick(&mut self, now: u64) {
+        if let Some(schedule) = self.timeline.observe(self.clock.read(now)) {
+            self.shared.set(schedule);
+        }
+        while let Some(span) = self.timeline.take(now) {
+            self.take(span);
+        }
+    }
+
+    fn take(&mut self, span: Span) {
+        let seal = self.bank.seal(span.slots.end - 1);
+        let oldest = span.slots.start.max(span.slots.end.saturating_sub(SLOTS));
+        let mut tally = Tally::default();
+        for slot in oldest..span.slots.end {
+            tally.merge(self.bank.take(slot, seal).unwrap());
+        }
+        self.taken.push((span, tally));
+    }
+}
+
+/// One of the two stands still for a while.
+#[derive(Debug, Clone, Copy)]
+struct Pause {
+    /// When, in thousandths of the run.
+    at: u64,
+    len: u64,
+}
+
+fn pause() -> impl Strategy<Value = Option<Pause>> {
+    proptest::option::of((0..1000u64, 1..3 * SECOND).prop_map(|(at, len)| Pause { at, len }))
+}
+
+impl Pause {
+    /// When what was to be done at `time` is done.
+    fn delay(pause: Option<Self>, time: u64, run: u64) -> u64 {
+        pause.map_or(time, |Self { at, len }| {
+            let from = BOOT + run / 1000 * at;
+            if (from..from + len).contains(&time) { from + len } else { time }
+        })
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn every_packet_is_counted_once_and_in_its_own_interval_or_as_late(
+        places in places(),
+        interval in prop_oneof![10..20u64, Just(500), Just(1000), 20..60_001u64],
+        most in 1..60usize,
+        step in proptest::option::of((0..1000u64, 10..100_000u64, any::<bool>())),
+        reader_pause in pause(),
+        sampler_pause in pause(),
+    ) {
+        let interval = interval * MS;
+        let run = interval * places.len() as u64 / 4 + SECOND;
+        let clock = step.map_or(WallClock { step_at: u64::MAX, by: 0 }, |(at, by, forward)| {
+            let by = (by * SECOND + 777_777).cast_signed();
+            WallClock { step_at: BOOT + run / 1000 * at, by: if forward { by } else { -by } }
+        });
+        let times = times(&places, interval, clock);
+        let mut capture = Capture::new(interval, clock);
+        let mut blocks = blocks(&times, most);
+        let mut now = BOOT;
+        while let Some((handed, block)) = blocks.pop_front() {
+            let read = Pause::delay(reader_pause, handed, run).max(now);
+            loop {
+                let tick = Pause::delay(sampler_pause, capture.timeline.due_ns(), run).max(now);
+                if tick >= read {
+                    break;
+                }
+                capture.tick(tick);
+                now = tick;
+            }
+            now = read;
+            let more = blocks.front().is_some_and(|(next, _)| {
+                Pause::delay(reader_pause, *next, run) <= now
+            });
+            capture.read_block(now, &block, more);
+        }
+        let end = now.max(*times.iter().max().unwrap()) + 1;
+        while let Some(span) = capture.timeline.take_ended(end) {
+            capture.take(span);
+        }
+        let rest = capture.timeline.take_rest(end);
+        capture.take(rest);
+
+        let count = |spans: &[(Span, Tally)], figure: fn(&Tally) -> u64| -> u64 {
+            spans.iter().map(|(_, tally)| figure(tally)).sum()
+        };
+        let taken = &capture.taken;
+        let late = count(taken, |tally| tally.late);
+        prop_assert_eq!(count(taken, |tally| tally.rx.packets), times.len() as u64, "all, once");
+        for pair in taken.windows(2) {
+            prop_assert_eq!(pair[0].0.bounds.end, pair[1].0.bounds.start, "spans tile time");
+            prop_assert_eq!(pair[0].0.slots.end, pair[1].0.slots.start);
+        }
+        let mut misplaced = 0;
+        for (span, tally) in taken {
+            let own = times.iter().filter(|time| span.bounds.contains(time)).count() as u64;
+            misplaced += own.saturating_sub(tally.rx.packets);
+        }
+        prop_assert!(misplaced <= late, "{misplaced} in another interval, {late} said to be late");
+        if reader_pause.is_none() && sampler_pause.is_none() {
+            prop_assert_eq!(late, 0, "nothing is late where nobody stands still");
+        }
+        if step.is_none() {
+            for (span, _) in taken.iter().filter(|(span, _)| span.slots.start > 0) {
+                prop_assert_eq!(clock.at(span.bounds.start) % interval, 0, "at its multiples");
+            }
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! `bench capture`: what a captured packet costs, beside others on the same traffic.
+
+use std::fs::File;
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, setns};
+use nix::unistd::Pid;
+use testbed::generator::{Generator, udp_packet};
+use testbed::namespace::{inside, is_inside};
+use testbed::{Pair, sh};
+
+use super::process::own_thread_cpu_ns;
+use super::table::{Table, least, median, met};
+use super::tap::{Tap, Tapping};
+
+/// The receiving NIC.
+const NIC: &str = "here";
+
+/// Packets sent one after the other where the rate is bounded: at 100,000 per second a millisecond's.
+const CHUNK: u32 = 100;
+
+/// An address beyond the link that takes packets and answers none.
+const NOBODY: &str = "10.9.0.77:9";
+
+/// Ethernet, IPv4 and UDP headers, bytes.
+const HEADERS: usize = 14 + 20 + 8;
+
+/// Options of the benchmark.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Times that each program is measured, one after the other in turns
+    #[arg(long, default_value_t = 2)]
+    rounds: u32,
+    /// Packets of each run at full speed
+    #[arg(long, default_value_t = 1_000_000)]
+    packets: u32,
+    /// Only the agent and the minimal reader
+    #[arg(long)]
+    ours: bool,
+}
+
+/// What comes in a run.
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    len: usize,
+    packets: u32,
+    /// Packets per second; `None` for as many as possible.
+    rate: Option<u32>,
+}
+
+impl Load {
+    fn name(&self) -> String {
+        match self.rate {
+            None => format!("{} bytes, full speed", self.len),
+            Some(rate) => format!("{} bytes, {rate} packets/s", self.len),
+        }
+    }
+}
+
+/// One run of one program.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    offered: u64,
+    seen: u64,
+    lost: u64,
+    seconds: f64,
+    /// CPU of the tap, and of the generator, which bears what the kernel does for the tap.
+    tap_ns: f64,
+    generator_ns: f64,
+}
+
+/// Runs everything in a network namespace of its own.
+///
+/// # Errors
+/// Names what is missing: root, or a program.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        nix::unistd::geteuid().is_root(),
+        "the generator needs root: sudo scripts/bench capture"
+    );
+    if !is_inside() {
+        return super::again(&mut inside(&super::arguments()));
+    }
+    let link = Pair::new();
+    sh(&format!("ethtool -K {NIC} gro on"));
+    link.there_sh("ip neigh add 10.9.0.77 lladdr 02:00:00:00:ff:01 dev there nud permanent");
+    let taps: Vec<Tap> = if options.ours {
+        vec![Tap::None, Tap::Floor, Tap::Agent]
+    } else {
+        Tap::ALL.into_iter().filter(|tap| tap.is_here()).collect()
+    };
+    let full = |len| Load { len, packets: options.packets, rate: None };
+    let calm = Load { len: 60, packets: 100_000, rate: Some(100_000) };
+    for load in [full(60), full(1500), calm] {
+        measure(load, &taps, options.rounds, link.there_pid())?;
+    }
+    Ok(())
+}
+
+/// Measures all taps under a load, and prints the table.
+fn measure(load: Load, taps: &[Tap], rounds: u32, sender: u32) -> anyhow::Result<()> {
+    let mut results: Vec<(Tap, Vec<Run>)> = taps.iter().map(|&tap| (tap, Vec::new())).collect();
+    for _ in 0..rounds {
+        for (tap, runs) in &mut results {
+            runs.push(once(*tap, load, sender)?);
+        }
+    }
+    println!("\n{}", load.name());
+    print(load, &results);
+    Ok(())
+}
+
+/// One run.
+fn once(tap: Tap, load: Load, sender: u32) -> anyhow::Result<Run> {
+    let tapping = Tapping::start(tap, NIC)?;
+    // Past its start, which is not to be measured.
+    std::thread::sleep(Duration::from_millis(200));
+    let before_ns = tapping.cpu_ns();
+    let (seconds, generator_ns) = std::thread::spawn(move || generate(load, sender))
+        .join()
+        .map_err(|_| anyhow::anyhow!("the generator panicked"))?
+        .context("the generator")?;
+    // What is in buffers is read within this time.
+    std::thread::sleep(Duration::from_millis(400));
+    let tap_ns = tapping.cpu_ns() - before_ns;
+    let (seen, lost) = tapping.stop()?;
+    #[allow(clippy::cast_precision_loss, reason = "far from 2^53")]
+    let run = Run {
+        offered: load.packets.into(),
+        seen,
+        lost,
+        seconds,
+        tap_ns: tap_ns as f64 / f64::from(load.packets),
+        generator_ns: generator_ns as f64 / f64::from(load.packets),
+    };
+    Ok(run)
+}
+
+/// Makes the packets on CPU 0. Gives the time that took, and the CPU time.
+fn generate(load: Load, sender: u32) -> anyhow::Result<(f64, u64)> {
+    let mut cpu = CpuSet::new();
+    cpu.set(0).and_then(|()| sched_setaffinity(Pid::from_raw(0), &cpu))?;
+    match load.rate {
+        None => {
+            let generator = Generator::on(NIC)?;
+            let packet = udp_packet(load.len);
+            let (start, start_ns) = (Instant::now(), own_thread_cpu_ns());
+            generator.send(&packet, load.packets)?;
+            Ok((start.elapsed().as_secs_f64(), own_thread_cpu_ns() - start_ns))
+        }
+        Some(rate) => {
+            setns(File::open(format!("/proc/{sender}/ns/net"))?, CloneFlags::CLONE_NEWNET)?;
+            let socket = UdpSocket::bind("0.0.0.0:0")?;
+            socket.connect(NOBODY)?;
+            let payload = vec![0; load.len - HEADERS];
+            let (start, start_ns) = (Instant::now(), own_thread_cpu_ns());
+            for chunk in 0..load.packets / CHUNK {
+                let due = Duration::from_secs(1) * (chunk * CHUNK) / rate;
+                std::thread::sleep(due.saturating_sub(start.elapsed()));
+                for _ in 0..CHUNK {
+                    socket.send(&payload)?;
+                }
+            }
+            Ok((start.elapsed().as_secs_f64(), own_thread_cpu_ns() - start_ns))
+        }
+    }
+}
+
+fn print(load: Load, results: &[(Tap, Vec<Run>)]) {
+    let of = |tap: Tap, figure: fn(&Run) -> f64| -> Vec<f64> {
+        let runs = results.iter().filter(|(other, _)| *other == tap).flat_map(|(_, runs)| runs);
+        runs.map(figure).collect()
+    };
+    let cpu = |tap| median(of(tap, |run| run.tap_ns));
+    let untapped = least(&of(Tap::None, |run| run.generator_ns));
+    let mut table = Table::new(&[
+        "",
+        "packets/s",
+        "offered",
+        "seen",
+        "lost",
+        "CPU ns/packet",
+        "x minimal",
+        "% of a core",
+        "kernel ns/packet",
+    ]);
+    for (tap, runs) in results {
+        let sum = |figure: fn(&Run) -> u64| runs.iter().map(figure).sum::<u64>().to_string();
+        let rate = median(runs.iter().map(|run| f64::from(load.packets) / run.seconds).collect());
+        let mut row = vec![tap.name().to_owned(), format!("{rate:.0}"), sum(|run| run.offered)];
+        if *tap == Tap::None {
+            row.extend(["", "", "", "", ""].map(str::to_owned));
+            row.push(format!("({untapped:.0})"));
+        } else {
+            let kernel = least(&of(*tap, |run| run.generator_ns)) - untapped;
+            row.extend([
+                sum(|run| run.seen),
+                sum(|run| run.lost),
+                format!("{:.1}", cpu(*tap)),
+                format!("{:.2}", cpu(*tap) / cpu(Tap::Floor)),
+                format!("{:.2}", cpu(*tap) * rate / 1e7),
+                format!("+{kernel:.0}"),
+            ]);
+        }
+        table.row(row);
+    }
+    table.print();
+    let agents = results.iter().filter(|(tap, _)| *tap == Tap::Agent).flat_map(|(_, runs)| runs);
+    let unseen: u64 = agents.map(|run| run.offered.abs_diff(run.seen)).sum();
+    println!("agent: packets not seen {unseen}, wanted 0: {}", met(unseen == 0));
+    if load.rate.is_some() {
+        let core = cpu(Tap::Agent) * f64::from(load.rate.unwrap_or(0)) / 1e7;
+        println!("agent: {core:.2} % of a core, at most 1 wanted: {}", met(core <= 1.0));
+        return;
+    }
+    let ratio = cpu(Tap::Agent) / cpu(Tap::Floor);
+    println!("agent / minimal reader: {ratio:.2}, at most 1.3 wanted: {}", met(ratio <= 1.3));
+    for (tap, _) in results.iter().filter(|(tap, _)| Tap::ALL[3..].contains(tap)) {
+        let (ratio, most) =
+            (cpu(Tap::Agent) / cpu(*tap), if *tap == Tap::Tcpdump { 0.5 } else { 1.0 });
+        println!(
+            "agent / {}: {ratio:.2}, at most {most} wanted: {}",
+            tap.name(),
+            met(ratio <= most)
+        );
+    }
+}

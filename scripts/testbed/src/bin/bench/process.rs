@@ -1,0 +1,95 @@
+//! What a process costs, by the kernel's account.
+
+use std::fs;
+
+/// A thread of a process.
+#[derive(Debug)]
+pub struct Thread {
+    /// Its id.
+    pub id: u32,
+    /// Its name.
+    pub name: String,
+    /// CPU time it has used so far, nanoseconds.
+    pub cpu_ns: u64,
+    /// Times that it slept until something came.
+    pub wakeups: u64,
+}
+
+/// The threads of a process.
+#[must_use]
+pub fn threads(pid: u32) -> Vec<Thread> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let thread = |task: fs::DirEntry| {
+        let path = task.path().display().to_string();
+        Some(Thread {
+            id: task.file_name().to_str()?.parse().ok()?,
+            name: fs::read_to_string(format!("{path}/comm")).ok()?.trim().to_owned(),
+            cpu_ns: run_ns(&format!("{path}/schedstat")),
+            wakeups: field(&format!("{path}/status"), "voluntary_ctxt_switches:"),
+        })
+    };
+    tasks.filter_map(thread).collect()
+}
+
+/// CPU time that a process and its children have used so far, nanoseconds. Threads that have ended
+/// are not in it.
+#[must_use]
+pub fn cpu_ns(pid: u32) -> u64 {
+    let own: u64 = threads(pid).iter().map(|thread| thread.cpu_ns).sum();
+    own + children(pid).into_iter().map(cpu_ns).sum::<u64>()
+}
+
+/// CPU time that the calling thread has used so far, nanoseconds.
+#[must_use]
+pub fn own_thread_cpu_ns() -> u64 {
+    run_ns("/proc/thread-self/schedstat")
+}
+
+/// Resident memory, bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory {
+    /// Nobody else's.
+    pub own: u64,
+    /// Of mapped files, programs and libraries among them.
+    pub files: u64,
+    /// Shared with others.
+    pub shared: u64,
+}
+
+impl Memory {
+    /// All of it.
+    #[must_use]
+    pub const fn resident(&self) -> u64 {
+        self.own + self.files + self.shared
+    }
+}
+
+/// The memory of a process.
+#[must_use]
+pub fn memory(pid: u32) -> Memory {
+    let kib = |name| field(&format!("/proc/{pid}/status"), name) * 1024;
+    Memory { own: kib("RssAnon:"), files: kib("RssFile:"), shared: kib("RssShmem:") }
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|&other| parent(other) == Some(pid)).collect()
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // State and parent follow the name, which may hold anything (proc_pid_stat(5)).
+    stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn run_ns(path: &str) -> u64 {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or(0)
+}
+
+fn field(path: &str, name: &str) -> u64 {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
