@@ -147,6 +147,14 @@ fn render_clients(text: &mut String, clients: &[ClientView]) {
     });
     per_nic(
         text,
+        "stacked",
+        "gauge",
+        "Whether another NIC of the client carries the same bytes: to be left out of sums.",
+        clients,
+        |_, nic| vec![("", u8::from(nic.stacked))],
+    );
+    per_nic(
+        text,
         "bytes_total",
         "counter",
         "Bytes on the wire, without FCS, preamble and inter-packet gap.",
