@@ -7,6 +7,7 @@ mod capture;
 mod floor;
 mod idle;
 mod process;
+mod series;
 mod table;
 mod tap;
 
@@ -26,6 +27,8 @@ enum Benchmark {
     Capture(capture::Options),
     /// What the agent costs a host whose NICs are silent
     Idle(idle::Options),
+    /// A week of one NIC's samples down-sampled, beside a bare scan of the rows in SQL
+    Series(series::Options),
     /// The reader that only sums lengths, as `capture` starts it
     #[command(hide = true)]
     Floor(floor::Options),
@@ -35,6 +38,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Benchmark::Capture(options) => capture::run(&options),
         Benchmark::Idle(options) => idle::run(&options),
+        Benchmark::Series(options) => series::run(&options),
         Benchmark::Floor(options) => floor::run(&options),
     }
 }
