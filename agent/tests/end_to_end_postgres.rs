@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use testbed::http::HTTP;
-use testbed::{Cluster, Pair, Running, Site, done, get, in_namespace, metric, wait_until};
+use testbed::{
+    Cluster, Pair, Running, Site, done, get, in_namespace, metric, sh, wait_for, wait_until,
+};
 
 /// Starts the collector, which waits for nothing.
 fn start_collector(site: &Site) -> Running {
@@ -103,5 +105,66 @@ fn a_collector_that_starts_before_its_database_waits_for_it_and_says_so() {
     pair.wait_for_silence();
     agent.stop();
     collector.stop();
+    assert_eq!(site.stored("here"), pair.sent_there(), "in the database, and on the wire");
+}
+
+/// The second collector of a site: the same database and CA, ports and directory of its own.
+const SECOND: &str = "127.0.0.1:9083";
+
+fn start_second(site: &Site) -> Running {
+    let (first, second) = (site.dir().join("collector"), site.dir().join("collector-2"));
+    // As an operator copies it, or gives both the files of an own PKI.
+    sh(&format!(
+        "mkdir -p {second} && cp -a {first}/identity {second}/",
+        first = first.display(),
+        second = second.display()
+    ));
+    let mut command = site.collector(&["run"]);
+    command.env("NETMON_COLLECTOR_SERVER__PORT", "9082");
+    command.env("NETMON_COLLECTOR_HTTP__PORT", "9083");
+    // The flag wins over the one that the site gives.
+    let mut args: Vec<_> = command.get_args().map(std::ffi::OsStr::to_owned).collect();
+    let place = args.iter().position(|arg| arg == "--data-dir").unwrap() + 1;
+    args[place] = second.into_os_string();
+    let mut again = std::process::Command::new(command.get_program());
+    again.args(args).envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    Running::start(again, &site.dir().join("c2.log"))
+}
+
+#[test]
+fn an_agent_that_changes_between_collectors_of_one_database_misses_and_doubles_nothing() {
+    let name =
+        "an_agent_that_changes_between_collectors_of_one_database_misses_and_doubles_nothing";
+    if !in_namespace(name) {
+        return;
+    }
+    let (_cluster, url) = cluster();
+    let (pair, site) = (Pair::new(), Site::with_database(&url));
+    let first = start_collector(&site);
+    wait_until("a collector that is ready", is_ready);
+    site.enroll();
+    let second = start_second(&site);
+    wait_until("a second collector", || testbed::http::is_ready(SECOND));
+    let mut command = site.agent(&["run"]);
+    command.env("NETMON_AGENT_SERVER__FALLBACKS", "127.0.0.1:9082");
+    command.env("NETMON_AGENT_SERVER__MAX_RETRY", "1");
+    let agent = Running::start(command, &site.dir().join("a.log"));
+    wait_for_frames(2.0);
+    pair.bulk(20_000_000);
+    first.kill();
+    pair.bulk(20_000_000);
+    let of_second = || metric(SECOND, "netmon_collector_frames_total");
+    // A collector that is silent is given up after the idle timeout of QUIC.
+    let patience = std::time::Duration::from_secs(60);
+    wait_for("the second collector's turn", patience, || of_second() > 3.0);
+    pair.bulk(20_000_000);
+    let first = start_collector(&site);
+    wait_until("a collector that is ready", is_ready);
+    second.stop();
+    wait_for_frames(2.0);
+    pair.bulk(20_000_000);
+    pair.wait_for_silence();
+    agent.stop();
+    first.stop();
     assert_eq!(site.stored("here"), pair.sent_there(), "in the database, and on the wire");
 }

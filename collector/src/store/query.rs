@@ -20,16 +20,16 @@ pub trait Query: Send + Sync + Debug {
     /// more, neighbours are put together (sums conserved, peaks as maxima).
     async fn series(&self, range: &SeriesRange) -> Result<Series, StoreError>;
 
+    /// The 95th percentile of what one NIC carried over a range, from `bandwidth_5m`. Limits need
+    /// not be those of an interval.
+    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError>;
+
     /// What the traffic of one NIC was made of, over the mix intervals that start in a range:
     /// exact sums, and as length the time they cover.
     async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError>;
 
     /// What happened to one NIC and its client in a range, the newest of it, oldest first.
     async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError>;
-
-    /// The 95th percentile of what one NIC carried over a range, from `bandwidth_5m`. Limits need
-    /// not be those of an interval.
-    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError>;
 
     /// Whether the store answers at all.
     async fn ready(&self) -> Result<(), StoreError>;

@@ -162,6 +162,7 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(clients::clients))
         .routes(routes!(series::series))
         .routes(routes!(mix::mix))
+        .routes(routes!(percentile::percentile))
         .routes(routes!(events::events))
         .routes(routes!(percentile::percentile))
         .routes(routes!(live::live))

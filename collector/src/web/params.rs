@@ -57,8 +57,17 @@ impl NicParams {
 
 /// A range of time, nanoseconds since 1970 (UTC).
 pub(super) fn limits(from: Option<Time>, to: Option<Time>) -> Result<(u64, u64), ApiError> {
+    limits_within(from, to, RANGE_NS)
+}
+
+/// A range of time, which begins `default_ns` before its end if nothing else is asked for.
+pub(super) fn limits_within(
+    from: Option<Time>,
+    to: Option<Time>,
+    default_ns: u64,
+) -> Result<(u64, u64), ApiError> {
     let to = to.unwrap_or_else(|| Time(now_ns()));
-    let from = from.unwrap_or_else(|| Time(to.0.saturating_sub(RANGE_NS)));
+    let from = from.unwrap_or_else(|| Time(to.0.saturating_sub(default_ns)));
     if from >= to {
         return Err(ApiError::bad_parameter(format!("from ({from}) must be before to ({to})")));
     }

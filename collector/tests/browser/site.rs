@@ -184,7 +184,7 @@ impl Agent {
             expected: frames[0].first_seq - 1,
             frames,
         };
-        site.store.commit(&Batch { sessions: vec![batch] }).await.unwrap();
+        site.store.commit(&Arc::new(Batch { sessions: vec![batch] })).await.unwrap();
     }
 
     /// Some history up to now: samples without end, and mixes; gives when it ends.

@@ -32,7 +32,8 @@ pub fn config(url: &str, authorities: Authorities) -> PostgresConfig {
     PostgresConfig::new(url.parse().unwrap(), authorities).unwrap().with_unsafe_commits()
 }
 
-fn store(url: &str) -> PostgresStore {
+/// The store in a database on the tests' server.
+pub fn store(url: &str) -> PostgresStore {
     PostgresStore::new(config(url, Authorities::System))
 }
 
@@ -232,7 +233,7 @@ async fn of_several_collectors_that_commit_the_same_numbers_one_wins() {
         });
         let there = batch(parts);
         let mut back = there.clone();
-        back.sessions.reverse();
+        Arc::make_mut(&mut back).sessions.reverse();
         let commits = stores.iter().zip([&there, &back, &there, &back]).map(|(store, batch)| {
             let (store, batch) = (store.clone(), batch.clone());
             tokio::spawn(async move { store.commit(&batch).await })

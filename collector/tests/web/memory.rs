@@ -89,6 +89,17 @@ impl Query for Memory {
         Ok(Series { resolution: Resolution::Raw, points })
     }
 
+    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
+        self.check()?;
+        let NicRange { from_ns, to_ns, .. } = *range;
+        let known = (range.client.as_str(), range.nic.as_str()) == ("web-1", "eth0");
+        let rate = |bits| known.then_some(bits);
+        let (rx_bits_per_second, tx_bits_per_second) = (rate(8000), rate(9000));
+        let (intervals, measured) = (3, if known { 2 } else { 0 });
+        let limits = Percentile { from_ns, to_ns, intervals, measured, ..Percentile::default() };
+        Ok(Percentile { rx_bits_per_second, tx_bits_per_second, ..limits })
+    }
+
     async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError> {
         self.check()?;
         if (range.client.as_str(), range.nic.as_str()) != ("web-1", "eth0") {
@@ -112,17 +123,6 @@ impl Query for Memory {
         // As many as are asked for, in a range of more than an hour.
         let long = range.to_ns - range.from_ns > 3_600_000_000_000;
         Ok((0..if long { limit as u64 } else { 2 }).map(event).collect())
-    }
-
-    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
-        self.check()?;
-        let NicRange { from_ns, to_ns, .. } = *range;
-        let known = (range.client.as_str(), range.nic.as_str()) == ("web-1", "eth0");
-        let rate = |bits| known.then_some(bits);
-        let (rx_bits_per_second, tx_bits_per_second) = (rate(8000), rate(9000));
-        let (intervals, measured) = (3, if known { 2 } else { 0 });
-        let limits = Percentile { from_ns, to_ns, intervals, measured, ..Percentile::default() };
-        Ok(Percentile { rx_bits_per_second, tx_bits_per_second, ..limits })
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

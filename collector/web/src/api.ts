@@ -36,7 +36,7 @@ export interface Happening {
 }
 export interface Happenings { events: Happening[]; truncated: boolean }
 
-export interface Percentile { measured: number; rx_bits_per_second: number | null; tx_bits_per_second: number | null }
+export interface Percentile { measured_intervals: number; rx_bits_per_second: number | null; tx_bits_per_second: number | null }
 
 export type Direction = "rx" | "tx";
 export const DIRECTIONS: readonly Direction[] = ["rx", "tx"];

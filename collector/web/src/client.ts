@@ -136,7 +136,7 @@ export function showClient(main: HTMLElement, id: string, chosen: string, query:
       points = new Points(series.points);
       // What is not committed yet but was told live.
       if (!window) for (const point of before.within((points.last ? end(points.last) : from) - 1, Infinity).all) points.add({ ...point, nic });
-      billed = p95 && p95.measured > 0 ? p95 : null;
+      billed = p95 && p95.measured_intervals > 0 ? p95 : null;
       resolution = series.resolution;
       told = happened;
       const shape = api.DIRECTIONS.map((direction) => sums(points, direction)).map(({ peak, highest }) => (highest > 0 ? peak / highest : 0));

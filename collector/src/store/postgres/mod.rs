@@ -7,7 +7,9 @@ mod connect;
 mod copy;
 mod downsample;
 mod error;
+mod export;
 mod history;
+mod import;
 mod migrate;
 mod partition;
 mod query;
@@ -20,7 +22,7 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex, OnceCell, mpsc};
 use wire::frame::Mix;
 use wire::id::ClientId;
 use wire::message::{Hello, Inventory};
@@ -29,9 +31,11 @@ use self::commit::{Committer, Outcome};
 pub use self::connect::{Authorities, PostgresConfig, PostgresConfigError, read_password};
 use self::connect::{Lease, Pool};
 use self::error::Failure;
+pub use self::import::{Moved, Source, TableSums};
 use self::partition::Partition;
 use super::bisect::Bisection;
 use super::check::{Check, CheckReport};
+use super::export::{Export, ExportRange, ExportRow};
 use super::facts::FrameKey;
 use super::history::Event;
 use super::percentile::Percentile;
@@ -283,7 +287,7 @@ impl Store for PostgresStore {
         self.told(read.await)
     }
 
-    async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+    async fn commit(&self, batch: &Arc<Batch>) -> Result<(), StoreError> {
         let (database, batch) = (self.database.clone(), batch.clone());
         // Runs to its end even if the caller stops waiting.
         let done = tokio::spawn(async move { database.commit(&batch).await }).await;
@@ -353,6 +357,16 @@ impl Query for PostgresStore {
         self.told(read.await)
     }
 
+    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
+        let read = async {
+            let lease = self.database.lease().await?;
+            let percentile = query::percentile(&lease, range).await?;
+            lease.give_back();
+            Ok(percentile)
+        };
+        self.told(read.await)
+    }
+
     async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError> {
         let read = async {
             let lease = self.database.lease().await?;
@@ -373,16 +387,6 @@ impl Query for PostgresStore {
         self.told(read.await)
     }
 
-    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
-        let read = async {
-            let lease = self.database.lease().await?;
-            let percentile = query::percentile(&lease, range).await?;
-            lease.give_back();
-            Ok(percentile)
-        };
-        self.told(read.await)
-    }
-
     async fn ready(&self) -> Result<(), StoreError> {
         let read = async {
             let lease = self.database.lease().await?;
@@ -392,6 +396,29 @@ impl Query for PostgresStore {
             lease.give_back();
             Ok(())
         };
+        self.told(read.await)
+    }
+}
+
+#[async_trait]
+impl Export for PostgresStore {
+    async fn nic_names(&self, client: &str) -> Result<Option<Vec<String>>, StoreError> {
+        let read = async {
+            let lease = self.database.lease().await?;
+            let names = export::nic_names(&lease, client).await?;
+            lease.give_back();
+            Ok(names)
+        };
+        self.told(read.await)
+    }
+
+    async fn export(
+        &self,
+        range: &ExportRange,
+        rows: mpsc::Sender<Vec<ExportRow>>,
+    ) -> Result<(), StoreError> {
+        // Its connection is not given back: it may have been left in the middle.
+        let read = async { export::export(&*self.database.lease().await?, range, &rows).await };
         self.told(read.await)
     }
 }

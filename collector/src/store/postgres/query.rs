@@ -117,6 +117,23 @@ pub(super) async fn series(
     Ok(Series { resolution, points: points.finish() })
 }
 
+pub(super) async fn percentile(
+    connection: &Connection,
+    range: &NicRange,
+) -> Result<Percentile, Failure> {
+    let found = Percentile::of_nothing(range);
+    let whole = NicRange { from_ns: found.from_ns, to_ns: found.to_ns, ..range.clone() };
+    let Some(key) = nic_key(connection, &whole).await? else { return Ok(found) };
+    let select = "SELECT rx_bytes, tx_bytes, covered_ns FROM bandwidth_5m
+                  WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4";
+    let rows = connection.query_typed(select, &key.params()).await?;
+    let interval = |row: &Row| {
+        let (rx_bytes, tx_bytes) = (number(row, 0)?, number(row, 1)?);
+        Ok::<_, Error>(Interval { rx_bytes, tx_bytes, covered_ns: number(row, 2)? })
+    };
+    Ok(found.with(&rows.iter().map(interval).collect::<Result<Vec<_>, _>>()?))
+}
+
 /// The numbers by which rows of a NIC are found. `None`: there is no such NIC.
 pub(super) async fn nic_key(
     connection: &Connection,
@@ -152,32 +169,6 @@ async fn count(
     );
     let count: i64 = connection.query_typed_one(&count, &key.params()).await?.try_get(0)?;
     Ok((count <= most).then_some(count))
-}
-
-pub(super) async fn percentile(
-    connection: &Connection,
-    range: &NicRange,
-) -> Result<Percentile, Failure> {
-    let found = Percentile::of_nothing(range);
-    let rows = connection
-        .query_typed(
-            "SELECT rx_bytes, tx_bytes, covered_ns FROM bandwidth_5m
-             WHERE (client, nic) = (SELECT clients.id, nics.id FROM clients
-                 JOIN nics ON nics.client = clients.id WHERE client_id = $1 AND name = $2)
-                 AND time >= $3 AND time < $4",
-            &[
-                (&range.client, Type::TEXT),
-                (&range.nic, Type::TEXT),
-                (&time(found.from_ns), Type::TIMESTAMPTZ),
-                (&time(found.to_ns), Type::TIMESTAMPTZ),
-            ],
-        )
-        .await?;
-    let interval = |row: &Row| {
-        let (rx_bytes, tx_bytes) = (number(row, 0)?, number(row, 1)?);
-        Ok::<_, Error>(Interval { rx_bytes, tx_bytes, covered_ns: number(row, 2)? })
-    };
-    Ok(found.with(&rows.iter().map(interval).collect::<Result<Vec<_>, _>>()?))
 }
 
 /// Which rows of a table are asked for.

@@ -3,7 +3,9 @@
 
 mod check;
 mod commit;
+mod dump;
 mod error;
+mod export;
 mod history;
 mod open;
 mod query;
@@ -16,14 +18,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, mpsc};
 use wire::frame::Mix;
 use wire::id::ClientId;
 use wire::message::{Hello, Inventory};
 
+pub use self::dump::Dump;
 use self::error::Failure;
 pub use self::error::OpenError;
 use super::check::{Check, CheckReport};
+use super::export::{Export, ExportRange, ExportRow};
 use super::history::Event;
 use super::percentile::Percentile;
 use super::query::{Client, NicRange, Query, Series, SeriesRange};
@@ -176,7 +180,7 @@ impl Store for SqliteStore {
         self.write(move |db| session::states(db, &sessions)).await
     }
 
-    async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+    async fn commit(&self, batch: &Arc<Batch>) -> Result<(), StoreError> {
         let batch = batch.clone();
         self.write(move |db| commit::commit(db, &batch, now_ns())).await
     }
@@ -223,6 +227,11 @@ impl Query for SqliteReader {
         self.read(move |db| query::series(db, &range)).await
     }
 
+    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
+        let range = range.clone();
+        self.read(move |db| query::percentile(db, &range)).await
+    }
+
     async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError> {
         let range = range.clone();
         self.read(move |db| history::mix(db, &range)).await
@@ -233,13 +242,25 @@ impl Query for SqliteReader {
         self.read(move |db| history::events(db, &range, limit)).await
     }
 
-    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
-        let range = range.clone();
-        self.read(move |db| query::percentile(db, &range)).await
-    }
-
     async fn ready(&self) -> Result<(), StoreError> {
         self.read(|db| query::ready(db)).await
+    }
+}
+
+#[async_trait]
+impl Export for SqliteReader {
+    async fn nic_names(&self, client: &str) -> Result<Option<Vec<String>>, StoreError> {
+        let client = client.to_owned();
+        self.read(move |db| export::nic_names(db, &client)).await
+    }
+
+    async fn export(
+        &self,
+        range: &ExportRange,
+        rows: mpsc::Sender<Vec<ExportRow>>,
+    ) -> Result<(), StoreError> {
+        let range = range.clone();
+        self.read(move |db| export::export(db, &range, &rows)).await
     }
 }
 
@@ -260,6 +281,10 @@ impl Query for SqliteStore {
         self.reader.series(range).await
     }
 
+    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
+        self.reader.percentile(range).await
+    }
+
     async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError> {
         self.reader.mix(range).await
     }
@@ -268,12 +293,23 @@ impl Query for SqliteStore {
         self.reader.events(range, limit).await
     }
 
-    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
-        self.reader.percentile(range).await
-    }
-
     async fn ready(&self) -> Result<(), StoreError> {
         self.reader.ready().await
+    }
+}
+
+#[async_trait]
+impl Export for SqliteStore {
+    async fn nic_names(&self, client: &str) -> Result<Option<Vec<String>>, StoreError> {
+        self.reader.nic_names(client).await
+    }
+
+    async fn export(
+        &self,
+        range: &ExportRange,
+        rows: mpsc::Sender<Vec<ExportRow>>,
+    ) -> Result<(), StoreError> {
+        self.reader.export(range, rows).await
     }
 }
 

@@ -5,7 +5,6 @@ use wire::id::NicName;
 use wire::message::{Host, Nic};
 
 use super::error::Failure;
-use super::int;
 use crate::store::percentile::{Interval, Percentile};
 use crate::store::points::{Points, RESOLUTIONS, rows_max};
 use crate::store::query::{Client, NicRange, Point, PointCounts, Resolution, Series, SeriesRange};
@@ -96,6 +95,21 @@ pub(super) fn series(db: &mut Connection, range: &SeriesRange) -> Result<Series,
     Ok(Series { resolution, points: points.finish() })
 }
 
+pub(super) fn percentile(db: &Connection, range: &NicRange) -> Result<Percentile, Failure> {
+    let found = Percentile::of_nothing(range);
+    let whole = NicRange { from_ns: found.from_ns, to_ns: found.to_ns, ..range.clone() };
+    let Some(key) = nic_key(db, &whole)? else { return Ok(found) };
+    let mut select = db.prepare_cached(
+        "SELECT rx_bytes, tx_bytes, covered_ns FROM bandwidth_5m
+         WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4",
+    )?;
+    let rows = select.query_map(key, |row| {
+        let (rx_bytes, tx_bytes) = (number(row, 0)?, number(row, 1)?);
+        Ok(Interval { rx_bytes, tx_bytes, covered_ns: number(row, 2)? })
+    })?;
+    Ok(found.with(&rows.collect::<rusqlite::Result<Vec<_>>>()?))
+}
+
 /// The numbers by which rows of a NIC are found: client, NIC, from and to. `None`: there is no such
 /// NIC.
 pub(super) fn nic_key(db: &Connection, range: &NicRange) -> Result<Option<[i64; 4]>, Failure> {
@@ -110,22 +124,6 @@ pub(super) fn nic_key(db: &Connection, range: &NicRange) -> Result<Option<[i64; 
         })
         .optional()?;
     Ok(key)
-}
-
-pub(super) fn percentile(db: &Connection, range: &NicRange) -> Result<Percentile, Failure> {
-    let found = Percentile::of_nothing(range);
-    let mut select = db.prepare_cached(
-        "SELECT rx_bytes, tx_bytes, covered_ns FROM bandwidth_5m
-         WHERE (client, nic) = (SELECT clients.id, nics.id FROM clients
-             JOIN nics ON nics.client = clients.id WHERE client_id = ?1 AND name = ?2)
-             AND time >= ?3 AND time < ?4",
-    )?;
-    let key = params![range.client, range.nic, int(found.from_ns)?, int(found.to_ns)?];
-    let rows = select.query_map(key, |row| {
-        let (rx_bytes, tx_bytes) = (number(row, 0)?, number(row, 1)?);
-        Ok(Interval { rx_bytes, tx_bytes, covered_ns: number(row, 2)? })
-    })?;
-    Ok(found.with(&rows.collect::<rusqlite::Result<Vec<_>>>()?))
 }
 
 pub(super) const fn table(resolution: Resolution) -> (&'static str, &'static str) {
@@ -164,7 +162,7 @@ pub(super) fn choose(
     Ok(Resolution::FiveMinutes)
 }
 
-fn point(row: &Row<'_>) -> rusqlite::Result<Point> {
+pub(super) fn point(row: &Row<'_>) -> rusqlite::Result<Point> {
     let counts = |at: usize| {
         Ok::<_, rusqlite::Error>(PointCounts {
             bytes: number(row, at)?,

@@ -2,6 +2,7 @@
 //! a bare scan of the same rows in SQL, in both stores. The bare scan adds up every column that the
 //! answer needs and gives one row. Both are run in turns on warm caches.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -166,7 +167,7 @@ async fn fill(store: &dyn Database) -> anyhow::Result<()> {
         let Some(first) = frames.first() else { return Ok(()) };
         let expected = first.first_seq - 1;
         let batch = SessionBatch { client: client.clone(), session: 1, epoch, expected, frames };
-        store.commit(&Batch { sessions: vec![batch] }).await?;
+        store.commit(&Arc::new(Batch { sessions: vec![batch] })).await?;
     }
 }
 
