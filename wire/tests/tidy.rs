@@ -25,15 +25,14 @@ const ARROWS: [(&str, &str); 3] = [
     ),
     (
         "collector",
-        "main commands admin cli run configured config web metrics ingest live writer store \
-         identity time",
+        "main commands admin cli run export import configured config web metrics ingest live \
+         writer store identity time",
     ),
     ("wire", "delivery codec message coarsen frame token pem certificate private_file id"),
 ];
 
 /// Where libc's numbers are needed: what the kernel's packet sockets say, and bpf(2).
-const LIBC_IN: [&str; 3] =
-    ["agent/src/capture/", "agent/src/sampler/mod.rs", "scripts/testbed/src/generator.rs"];
+const LIBC_IN: [&str; 2] = ["agent/src/capture/", "scripts/testbed/src/generator.rs"];
 
 struct Source {
     /// Path from the root of the repository.

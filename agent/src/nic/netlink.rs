@@ -1,0 +1,107 @@
+//! A request to the kernel by netlink(7), and reading what the kernel sends.
+
+use std::io;
+use std::marker::PhantomData;
+
+use netlink_packet_core::{
+    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer, NetlinkDeserializable,
+    NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
+};
+use netlink_sys::{Socket, SocketAddr};
+
+/// Messages are aligned to so many bytes (`NLMSG_ALIGNTO`).
+const ALIGN: usize = 4;
+
+/// A socket for requests whose messages are `M`.
+#[derive(Debug)]
+pub(super) struct Netlink<M> {
+    socket: Socket,
+    sequence: u32,
+    messages: PhantomData<M>,
+}
+
+impl<M: NetlinkSerializable + NetlinkDeserializable> Netlink<M> {
+    /// Opens a socket of a protocol ([`netlink_sys::protocols`]).
+    pub fn open(protocol: isize) -> io::Result<Self> {
+        let mut socket = Socket::new(protocol)?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        Ok(Self { socket, sequence: 0, messages: PhantomData })
+    }
+
+    /// Asks for a dump and hands on its messages. False if a change cut across it.
+    pub fn dump(&mut self, request: M, mut each: impl FnMut(M)) -> io::Result<bool> {
+        self.send(request, NLM_F_DUMP)?;
+        let mut whole = true;
+        loop {
+            for NetlinkMessage { header, payload, .. } in self.answers()? {
+                whole &= header.flags & NLM_F_DUMP_INTR == 0;
+                match payload {
+                    NetlinkPayload::InnerMessage(message) => each(message),
+                    NetlinkPayload::Done(_) => return Ok(whole),
+                    NetlinkPayload::Error(error) => return Err(error.to_io()),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Asks for one thing.
+    pub fn get(&mut self, request: M) -> io::Result<M> {
+        self.send(request, 0)?;
+        loop {
+            for NetlinkMessage { payload, .. } in self.answers()? {
+                match payload {
+                    NetlinkPayload::InnerMessage(message) => return Ok(message),
+                    NetlinkPayload::Error(error) => return Err(error.to_io()),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, request: M, flags: u16) -> io::Result<()> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | flags;
+        header.sequence_number = self.sequence;
+        let mut request = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request));
+        request.finalize();
+        let mut bytes = vec![0; request.buffer_len()];
+        request.serialize(&mut bytes);
+        self.socket.send(&bytes, 0).map(drop)
+    }
+
+    /// Waits for answers. What is left over from a request that was given up is none of them.
+    fn answers(&self) -> io::Result<Vec<NetlinkMessage<M>>> {
+        let (bytes, _) = self.socket.recv_from_full()?;
+        let ours = |message: &io::Result<NetlinkMessage<M>>| {
+            message.as_ref().map_or(true, |it| it.header.sequence_number == self.sequence)
+        };
+        messages(&bytes).filter(ours).collect()
+    }
+}
+
+/// The messages in what the kernel sent at once. One that can't be read is an error and hides no
+/// other.
+pub(super) fn messages<M: NetlinkDeserializable>(
+    bytes: &[u8],
+) -> impl Iterator<Item = io::Result<NetlinkMessage<M>>> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let unreadable = |error: &dyn std::fmt::Display| io::Error::other(error.to_string());
+        let len = match NetlinkBuffer::new_checked(rest) {
+            Ok(buffer) => buffer.length() as usize,
+            Err(error) => {
+                rest = &[];
+                return Some(Err(unreadable(&error)));
+            }
+        };
+        let message = NetlinkMessage::deserialize(rest).map_err(|error| unreadable(&error));
+        rest = rest.get(len.max(ALIGN).next_multiple_of(ALIGN)..).unwrap_or_default();
+        Some(message)
+    })
+}
