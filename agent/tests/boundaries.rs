@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
+mod watched;
 
 use std::net::UdpSocket;
 use std::ops::Range;
@@ -10,8 +10,8 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use common::watched::{config, start};
 use testbed::{Pair, in_namespace, sh, wait_until};
+use watched::{config, start};
 
 const MS: u64 = 1_000_000;
 

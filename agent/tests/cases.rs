@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
+mod watched;
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Lines, Read, Write};
@@ -11,9 +11,8 @@ use std::net::{TcpListener, UdpSocket};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::bulk_tcp;
-use common::watched::{Watched, config, start};
 use testbed::{Pair, in_namespace, sh, wait_until};
+use watched::{Watched, config, start};
 use wire::frame::{Mix, MixCounts};
 
 /// Packets and bytes on the wire.
@@ -132,7 +131,7 @@ fn segments(pair: &Pair) -> u64 {
 fn bulk(pair: &Pair, offloads: bool, here: &str, bytes: u64) -> Option<Wire> {
     let before = segments(pair);
     pair.offloads(offloads);
-    bulk_tcp(pair, here, bytes);
+    pair.bulk_to(here, bytes);
     pair.offloads(true);
     pair.wait_for_silence();
     Some((segments(pair) - before, 0))

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
+mod watched;
 
 use std::io::{Read, Write};
 use std::net::UdpSocket;
@@ -14,9 +14,8 @@ use agent::capture::ring::RingConfig;
 use agent::nic::choose::NicFilter;
 use agent::sampler::CaptureConfig;
 use agent::sampler::verdict::Verdict;
-use common::bulk_tcp;
-use common::watched::{Sums, config, start};
 use testbed::{Pair, in_namespace, sh, wait_until};
+use watched::{Sums, config, start};
 use wire::frame::{Counts, flags};
 
 /// A bulk transfer, compared with qdiscs and tcpdump in both directions.
@@ -36,7 +35,7 @@ fn compare_bulk(offloads: bool, here: &str, bytes: u64) -> Sums {
     wait_until("tcpdump", || std::fs::metadata(file.path()).unwrap().size() > 0);
     let before = (pair.sent_here(), pair.sent_there());
     let watched = start(config(Duration::from_millis(100)));
-    bulk_tcp(&pair, here, bytes);
+    pair.bulk_to(here, bytes);
     pair.wait_for_silence();
     let after = (pair.sent_here(), pair.sent_there());
     let sums = watched.finish().remove("here").unwrap();
@@ -138,7 +137,7 @@ fn samples_tile_time_and_sum_up_to_the_total() {
     }
     let pair = Pair::new();
     let watched = start(config(Duration::from_millis(10)));
-    bulk_tcp(&pair, "10.9.0.1", 300_000_000);
+    pair.bulk(300_000_000);
     pair.wait_for_silence();
     let (bytes, packets) = pair.sent_there();
     let sums = watched.finish().remove("here").unwrap();
@@ -228,7 +227,7 @@ fn without_the_virtio_header_every_sample_says_so_and_super_packets_are_inexact(
     let pair = Pair::new();
     let ring = RingConfig { vnet_header: false, ..RingConfig::default() };
     let watched = start(CaptureConfig { ring, ..config(Duration::from_millis(50)) });
-    bulk_tcp(&pair, "10.9.0.1", 50_000_000);
+    pair.bulk(50_000_000);
     pair.wait_for_silence();
     let sums = watched.finish().remove("here").unwrap();
     assert!(sums.samples.iter().all(|sample| sample.flags & flags::NO_VNET_HEADER != 0));

@@ -3,13 +3,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
+mod watched;
 
 use std::path::Path;
 use std::time::Duration;
 
-use common::watched::{config, start};
 use testbed::{Pair, in_namespace, sh, wait_until};
+use watched::{config, start};
 use wire::frame::MixCounts;
 
 /// Packets and bytes.

@@ -32,7 +32,7 @@ fn every_packet_on_loopback_is_seen_once_per_direction() {
         while let Some(block) = ring.next_block() {
             for packet in block.packets() {
                 assert_eq!(packet.len, WIRE_LEN);
-                assert_eq!(packet.headers.len(), 128);
+                assert_eq!(packet.headers.len(), RingConfig::default().snaplen as usize);
                 assert!(!packet.vnet.unwrap().is_gso());
                 if packet.kind == libc::PACKET_OUTGOING { tx += 1 } else { rx += 1 }
             }

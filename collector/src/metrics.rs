@@ -196,6 +196,22 @@ fn render_clients(text: &mut String, clients: &[ClientView]) {
         clients,
         |_, nic| vec![("", nic.drops_total)],
     );
+    per_nic(
+        text,
+        "late_packets_total",
+        "counter",
+        "Packets counted in a later interval than their own, both directions.",
+        clients,
+        |_, nic| vec![("", nic.late_total)],
+    );
+    per_nic(
+        text,
+        "inexact_packets_total",
+        "counter",
+        "Packets counted as captured though they may be several on the wire, both directions.",
+        clients,
+        |_, nic| vec![("", nic.inexact_total)],
+    );
 }
 
 const RX: &str = "rx";

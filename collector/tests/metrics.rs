@@ -28,6 +28,8 @@ fn observe(live: &Live, client: &str, nic: &str) {
         rx: counts(5000),
         tx: counts(300),
         drops: 9,
+        late: 4,
+        inexact: 2,
         ..Sample::default()
     };
     let (samples, mixes) = (vec![sample], vec![]);
@@ -59,6 +61,8 @@ fn every_figure_of_a_client_and_its_nics_is_there() {
         "netmon_nic_packets_total{client=\"web-1\",nic=\"eth0\",direction=\"rx\"} 50",
         "netmon_nic_peak_bytes_per_second{client=\"web-1\",nic=\"eth0\",direction=\"tx\"} 64000",
         "netmon_nic_ring_drops_total{client=\"web-1\",nic=\"eth0\"} 9",
+        "netmon_nic_late_packets_total{client=\"web-1\",nic=\"eth0\"} 4",
+        "netmon_nic_inexact_packets_total{client=\"web-1\",nic=\"eth0\"} 2",
         "# TYPE netmon_nic_bytes_total counter",
         "# TYPE netmon_nic_peak_bytes_per_second gauge",
     ] {

@@ -174,6 +174,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::packet::Headers;
+    use super::super::ring::RingConfig;
     use super::*;
 
     /// Headers with a TCP header of `tcp_len` bytes at offset `l4`.
@@ -308,6 +309,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_default_snaplen_holds_tcp_in_vxlan_over_ipv6_with_tags_on_both() {
+        let vxlan = [ethernet(2, true), ip(true, 0, UDP), vec![0; 16], ethernet(2, true)].concat();
+        let mut packet = [vxlan, ip(true, 0, TCP)].concat();
+        let l4 = packet.len();
+        packet.extend(tcp_headers(0, 32));
+        let header_len = u32::try_from(packet.len()).unwrap();
+        packet.resize(3000, 0);
+        let captured = &packet[..RingConfig::default().snaplen as usize];
+        let vnet = gso(VnetHeader::GSO_TCPV6, 1300, u16::try_from(l4).unwrap());
+        let wire = wire_len(header_len + 2600, captured, vnet, None, false);
+        assert_eq!((wire.packets, wire.exact), (2, true));
     }
 
     #[test]

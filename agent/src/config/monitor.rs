@@ -84,7 +84,7 @@ impl Default for RingSize {
             blocks: 256,
             block_size: Size::kib(64),
             retire: Interval::millis(4),
-            snaplen: 128,
+            snaplen: 192,
             memory: Size::mib(512),
         }
     }

@@ -47,6 +47,27 @@ impl Total {
     }
 }
 
+/// Packets that a NIC's figures lack or misplace, both directions; totals that only grow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Losses {
+    /// The ring had no room for them: they are in no other figure.
+    pub drops: u64,
+    /// Counted in a later interval than their own.
+    pub late: u64,
+    /// Counted as captured though they are or may be super-packets.
+    pub inexact: u64,
+}
+
+impl Losses {
+    /// Adds what a sample lost.
+    pub fn add(&mut self, sample: &Sample) {
+        self.drops = self.drops.saturating_add(sample.drops);
+        self.late = self.late.saturating_add(sample.late.into());
+        self.inexact = self.inexact.saturating_add(sample.inexact.into());
+    }
+}
+
 /// The counters of one NIC.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counter {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::counter::Counter;
+use super::counter::{Counter, Losses};
 use super::seen::Seen;
 
 /// Every client's counters.
@@ -25,5 +25,6 @@ pub(super) struct SavedClient {
 pub(super) struct SavedNic {
     pub nic: String,
     pub counter: Counter,
-    pub drops: u64,
+    #[serde(flatten)]
+    pub losses: Losses,
 }

@@ -6,7 +6,7 @@ use wire::frame::{Frame, Sample, flags};
 use wire::id::{ClientId, NicName};
 use wire::message::{Host, Inventory, Nic};
 
-use super::counter::{Counter, Totals};
+use super::counter::{Counter, Losses, Totals};
 use super::saved::{SavedClient, SavedNic};
 use super::seen::Seen;
 use super::view::{ClientView, NicView, SampleView, SumView, SummaryView};
@@ -62,7 +62,7 @@ struct NicState {
     /// In the newest inventory.
     listed: bool,
     counter: Counter,
-    drops: u64,
+    losses: Losses,
     newest: Option<Newest>,
     /// When its newest sample arrived.
     heard_ns: u64,
@@ -126,7 +126,7 @@ impl Table {
             let shown = nic.listed || !past;
             nic.counter.observe(frame.session, Totals::of(sample));
             if fresh {
-                nic.drops = nic.drops.saturating_add(sample.drops);
+                nic.losses.add(sample);
             }
             let newest = nic.newest.as_ref();
             if shown && newest.is_none_or(|newest| newest.gives_way(frame, sample, now_ns)) {
@@ -211,9 +211,9 @@ impl Table {
     /// Takes over what the counters of a client had come to. It does not show before it connects.
     pub fn restore(&mut self, id: ClientId, saved: SavedClient, now_ns: u64) {
         let nics = saved.nics.into_iter().filter_map(|saved| {
-            let SavedNic { nic, counter, drops } = saved;
+            let SavedNic { nic, counter, losses } = saved;
             let state =
-                NicState { counter, drops, heard_ns: now_ns, gone: true, ..NicState::unlisted() };
+                NicState { counter, losses, heard_ns: now_ns, gone: true, ..NicState::unlisted() };
             Some((NicName::new(&nic)?, state))
         });
         let (nics, seen) = (nics.collect(), saved.seen);
@@ -259,7 +259,7 @@ impl Client {
         let [mut rx, mut tx] = [SumView::default(); 2];
         let mut drops_total = 0_u64;
         for (_, nic) in nics() {
-            drops_total = drops_total.saturating_add(nic.drops);
+            drops_total = drops_total.saturating_add(nic.losses.drops);
             // A NIC that fell silent while others went on carries nothing now.
             let current = nic.newest.as_ref().filter(|newest| {
                 let patience = SILENT_NS.max(newest.sample.interval_ns.saturating_mul(3));
@@ -294,7 +294,7 @@ impl NicState {
     }
 
     fn saved(&self, name: NicName) -> SavedNic {
-        SavedNic { nic: name.to_string(), counter: self.counter.clone(), drops: self.drops }
+        SavedNic { nic: name.to_string(), counter: self.counter.clone(), losses: self.losses }
     }
 
     fn stacked(&self) -> bool {
@@ -311,7 +311,9 @@ impl NicState {
             stacked: self.stacked(),
             up: self.facts.up,
             total: self.counter.totals(),
-            drops_total: self.drops,
+            drops_total: self.losses.drops,
+            late_total: self.losses.late,
+            inexact_total: self.losses.inexact,
             sample: newest.map(|newest| SampleView::new(&newest.sample, newest.observed_ns)),
         }
     }

@@ -169,6 +169,11 @@ pub struct NicView {
     pub total: Totals,
     /// Packets the ring had no room for, a total that only grows.
     pub drops_total: u64,
+    /// Packets counted in a later interval than their own, a total that only grows.
+    pub late_total: u64,
+    /// Packets counted as captured though they are or may be super-packets, a total that only
+    /// grows.
+    pub inexact_total: u64,
     /// What it carried last.
     pub sample: Option<SampleView>,
 }
@@ -188,6 +193,10 @@ pub struct SampleView {
     pub tx: RateView,
     /// Packets the ring had no room for, in this interval.
     pub drops: u64,
+    /// Packets counted here that belong to an earlier interval.
+    pub late: u32,
+    /// Packets counted as captured though they are or may be super-packets.
+    pub inexact: u32,
     /// What else is to be known.
     pub flags: Vec<&'static str>,
 }
@@ -216,6 +225,8 @@ impl SampleView {
             rx: RateView::new(&sample.rx, sample.interval_ns),
             tx: RateView::new(&sample.tx, sample.interval_ns),
             drops: sample.drops,
+            late: sample.late,
+            inexact: sample.inexact,
             flags: flags::names(sample.flags),
         }
     }

@@ -79,9 +79,12 @@ impl Pair {
     pub fn with_ipv6(self) -> Self {
         let add = "echo 0 > /proc/sys/net/ipv6/conf/DEV/router_solicitations; \
                    echo 0 > /proc/sys/net/ipv6/conf/DEV/disable_ipv6; \
-                   ip addr add fd09::HERE/64 dev DEV nodad";
-        self.here.sh(&add.replace("DEV", "here").replace("HERE", "1"));
-        self.there.sh(&add.replace("DEV", "there").replace("HERE", "2"));
+                   ip addr add fd09::HERE/64 dev DEV nodad && \
+                   ip neigh add fd09::PEER lladdr 02:00:00:00:00:0PEER dev DEV nud permanent";
+        let add =
+            |dev, host, peer| add.replace("DEV", dev).replace("HERE", host).replace("PEER", peer);
+        self.here.sh(&add("here", "1", "2"));
+        self.there.sh(&add("there", "2", "1"));
         // Two reports of group membership, at random times within a second each (RFC 3810,
         // section 9.11).
         self.silent_for(Duration::from_millis(2500));
@@ -139,15 +142,21 @@ impl Pair {
         self.there.sh(&set("there"));
     }
 
-    /// Sends bytes from the other namespace to this one by TCP.
+    /// Sends bytes from the other namespace to this one by TCP over IPv4.
     pub fn bulk(&self, bytes: u64) {
-        let listener = TcpListener::bind("10.9.0.1:0").unwrap();
+        self.bulk_to("10.9.0.1", bytes);
+    }
+
+    /// Sends bytes from the other namespace to an address of this one by TCP.
+    pub fn bulk_to(&self, address: &str, bytes: u64) {
+        let listener = TcpListener::bind(format!("{address}:0")).unwrap();
         let port = listener.local_addr().unwrap().port();
         let receiver = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             std::io::copy(&mut stream, &mut std::io::sink()).unwrap()
         });
-        self.there_sh(&format!("head -c {bytes} /dev/zero > /dev/tcp/10.9.0.1/{port}"));
+        let host = address.trim_matches(['[', ']']);
+        self.there_sh(&format!("head -c {bytes} /dev/zero > /dev/tcp/{host}/{port}"));
         assert_eq!(receiver.join().unwrap(), bytes);
     }
 }

@@ -48,12 +48,13 @@ impl RingConfig {
 impl Default for RingConfig {
     /// 16 MiB per NIC. A block is handed over after the retire timeout however few packets it
     /// holds, so many small blocks outlast a reader that isn't scheduled: these for one second.
+    /// The snaplen holds the headers of TCP in VXLAN over IPv6, with tags around and inside it.
     fn default() -> Self {
         Self {
             block_size: 64 << 10,
             block_count: 256,
             retire_ms: 4,
-            snaplen: 128,
+            snaplen: 192,
             vnet_header: true,
             promiscuous: false,
             fanout: None,
