@@ -9,6 +9,7 @@ mod floor;
 mod idle;
 mod offline;
 mod process;
+mod series;
 mod store;
 mod table;
 mod tap;
@@ -36,6 +37,8 @@ enum Benchmark {
     Week(week::Options),
     /// What a row costs in PostgreSQL, and how fast rows get into both stores
     Store(store::Options),
+    /// A week of one NIC's samples down-sampled, beside a bare scan of the rows in SQL
+    Series(series::Options),
     /// The reader that only sums lengths, as `capture` starts it
     #[command(hide = true)]
     Floor(floor::Options),
@@ -48,6 +51,7 @@ fn main() -> anyhow::Result<()> {
         Benchmark::Backlog(options) => backlog::run(&options),
         Benchmark::Week(options) => week::run(&options),
         Benchmark::Store(options) => store::run(&options),
+        Benchmark::Series(options) => series::run(&options),
         Benchmark::Floor(options) => floor::run(&options),
     }
 }
