@@ -10,6 +10,7 @@ mod idle;
 mod offline;
 mod process;
 mod series;
+mod store;
 mod table;
 mod tap;
 mod week;
@@ -34,6 +35,8 @@ enum Benchmark {
     Backlog(backlog::Options),
     /// What a week without a collector leaves in the spool
     Week(week::Options),
+    /// What a row costs in PostgreSQL, and how fast rows get into both stores
+    Store(store::Options),
     /// A week of one NIC's samples down-sampled, beside a bare scan of the rows in SQL
     Series(series::Options),
     /// The reader that only sums lengths, as `capture` starts it
@@ -47,6 +50,7 @@ fn main() -> anyhow::Result<()> {
         Benchmark::Idle(options) => idle::run(&options),
         Benchmark::Backlog(options) => backlog::run(&options),
         Benchmark::Week(options) => week::run(&options),
+        Benchmark::Store(options) => store::run(&options),
         Benchmark::Series(options) => series::run(&options),
         Benchmark::Floor(options) => floor::run(&options),
     }
