@@ -39,10 +39,10 @@ pub(super) struct NicCapture {
     left: BTreeMap<u64, Tally>,
     /// Drops and freezes that are in no sample yet.
     unreported: (u64, u64),
-    /// Its rings work without the virtio header.
-    without_header: bool,
     /// Memory of its rings, bytes.
     ring_bytes: u64,
+    /// True if all of them have the virtio header.
+    has_vnet_header: bool,
     /// Boot time at which capture began.
     begin_ns: u64,
     /// Boot time at which it ended, if it has.
@@ -76,12 +76,13 @@ impl NicCapture {
         mix_interval: Duration,
     ) -> Self {
         let mix_interval_ns = u64::try_from(mix_interval.as_nanos()).unwrap_or(u64::MAX);
+        let has_vnet_header = readers.iter().all(ReaderHandle::has_vnet_header);
         Self {
+            has_vnet_header,
             stats,
             link,
             stacked,
             speed_bits,
-            without_header: readers.iter().any(|reader| !reader.has_vnet_header()),
             readers,
             left: BTreeMap::new(),
             unreported: (0, 0),
@@ -152,6 +153,11 @@ impl NicCapture {
         self.end_ns
     }
 
+    /// True once all packets up to a boot time were counted, but for what the kernel holds back.
+    pub fn has_counted(&self, until_ns: u64) -> bool {
+        self.readers.iter().all(|reader| reader.has_counted(until_ns))
+    }
+
     /// Takes a span of slots. `stats` are the kernel's counters as they are now.
     pub fn take(
         &mut self,
@@ -196,7 +202,7 @@ impl NicCapture {
             inexact: saturate(tally.inexact),
             flags: verdict.flags()
                 | flag(self.stacked, flags::STACKED)
-                | flag(self.without_header, flags::NO_VNET_HEADER)
+                | flag(!self.has_vnet_header, flags::NO_VNET_HEADER)
                 | flag(unbalanced, flags::UNBALANCED)
                 | flag(span.stepped, flags::CLOCK_STEP)
                 | flag(partial, flags::PARTIAL)

@@ -3,12 +3,15 @@
 //! Each sub-command prints a table, and the ratios that count: figures of different machines, or
 //! of different minutes on a shared one, don't compare. All are bounded in time.
 
+mod backlog;
 mod capture;
 mod floor;
 mod idle;
+mod offline;
 mod process;
 mod table;
 mod tap;
+mod week;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -26,6 +29,10 @@ enum Benchmark {
     Capture(capture::Options),
     /// What the agent costs a host whose NICs are silent
     Idle(idle::Options),
+    /// How fast a day's backlog drains, and how late live data is meanwhile
+    Backlog(backlog::Options),
+    /// What a week without a collector leaves in the spool
+    Week(week::Options),
     /// The reader that only sums lengths, as `capture` starts it
     #[command(hide = true)]
     Floor(floor::Options),
@@ -35,6 +42,8 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Benchmark::Capture(options) => capture::run(&options),
         Benchmark::Idle(options) => idle::run(&options),
+        Benchmark::Backlog(options) => backlog::run(&options),
+        Benchmark::Week(options) => week::run(&options),
         Benchmark::Floor(options) => floor::run(&options),
     }
 }

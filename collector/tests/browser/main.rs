@@ -1,0 +1,9 @@
+//! The dashboard in headless Chromium: what people see and do.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "../web/client.rs"]
+#[allow(dead_code, reason = "the tests of the API use all of it")]
+mod client;
+mod driver;
+mod pages;
+mod site;
