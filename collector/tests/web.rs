@@ -291,6 +291,7 @@ async fn a_wrong_parameter_is_named() {
         ("nic=eth0", "missing field `client`"),
         ("client=web-1", "missing field `nic`"),
         ("client=web-1&nic=", "nic is empty"),
+        ("client=web-1&nic=%00", "nic is empty or has a NUL"),
         ("client=a&nic=b&form=1", "unknown field `form`"),
         ("client=a&client=b&nic=c", "duplicate field `client`"),
         ("client=a&nic=b&from=yesterday", "from: \"yesterday\" is no time"),
@@ -383,9 +384,9 @@ async fn the_api_is_described_whole() {
     let document = server.get("/api/v1/openapi.json").await.json();
     assert_eq!(document["openapi"], "3.1.0");
     let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
-    let all = ["clients", "events", "live", "mix", "openapi.json", "series", "session", "version"];
-    let named = |path: &&str| paths.contains(&&format!("/api/v1/{path}"));
-    assert!(all.iter().all(named), "{paths:?}");
+    let all = "clients events live mix openapi.json percentile series session version";
+    let named = |path: &str| paths.contains(&&format!("/api/v1/{path}"));
+    assert!(all.split(' ').all(named), "{paths:?}");
     // Nothing is answered that isn't in it, and what is in it is answered.
     for path in paths {
         let request = format!("HEAD {path} HTTP/1.1\r\nHost: localhost");
@@ -533,6 +534,24 @@ async fn a_slow_reader_holds_nobody_up_and_gets_a_fresh_snapshot() {
     while slow.event().await.0 != "snapshot" {
         assert!(Instant::now() < deadline, "the slow reader was not given a new snapshot");
     }
+}
+
+#[tokio::test]
+async fn a_reader_that_reads_no_more_loses_its_place() {
+    let server = server().await;
+    let alias = "x".repeat(1 << 20);
+    server.observe("web-1", &alias, 1);
+    let mut stalled = Connection::open(&server.address, "/api/v1/live").await;
+    // Twice as long as it may take.
+    for seq in 2..100 {
+        server.observe("web-1", &alias, seq);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // It would go on for ever.
+    let begun = Instant::now();
+    stalled.rest().await;
+    assert!(begun.elapsed() < Duration::from_secs(15), "the connection was not given up");
+    assert_eq!(server.get("/healthz").await.status, 200);
 }
 
 #[tokio::test]

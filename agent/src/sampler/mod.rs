@@ -21,6 +21,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
+use settings::Size;
 use tokio::sync::watch;
 use wire::frame::{Mix, Sample};
 use wire::id::NicName;
@@ -38,16 +39,15 @@ use crate::capture::ring::RingConfig;
 use crate::clocks;
 use crate::nic::choose::NicFilter;
 use crate::nic::inventory::InventoryError;
-use settings::Size;
 
 /// Intervals that may wait to be written before they are put together.
 const REPORTS: usize = 64;
 
-/// Longest wait of the sampler, nanoseconds: it moves for all to see, however long a sample is.
-const ROUND_NS: u64 = 500_000_000;
-
 /// How soon a reader that has fallen behind is looked at again, nanoseconds.
 const READER_TIME_NS: u64 = 1_000_000;
+
+/// Longest wait of the sampler, nanoseconds: it moves for all to see, however long a sample is.
+const ROUND_NS: u64 = 500_000_000;
 
 /// What is captured, and how.
 #[derive(Debug, Clone)]

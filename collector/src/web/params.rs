@@ -74,10 +74,10 @@ pub(super) fn limits_within(
     Ok((from.0, to.0))
 }
 
-/// A text that must not be empty.
+/// A name: not empty, and without NUL, which databases don't take.
 pub(super) fn given(name: &str, value: String) -> Result<String, ApiError> {
-    if value.is_empty() {
-        return Err(ApiError::bad_parameter(format!("{name} is empty")));
+    if value.is_empty() || value.contains('\0') {
+        return Err(ApiError::bad_parameter(format!("{name} is empty or has a NUL in it")));
     }
     Ok(value)
 }

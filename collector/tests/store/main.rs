@@ -6,6 +6,7 @@ mod cluster;
 mod export;
 mod faults;
 mod full;
+mod grafana;
 mod import;
 mod migrate;
 mod pooler;

@@ -36,6 +36,8 @@ export interface Happening {
 }
 export interface Happenings { events: Happening[]; truncated: boolean }
 
+export interface Percentile { measured_intervals: number; rx_bits_per_second: number | null; tx_bits_per_second: number | null }
+
 export type Direction = "rx" | "tx";
 export const DIRECTIONS: readonly Direction[] = ["rx", "tx"];
 
@@ -62,6 +64,7 @@ export const series = (range: Range, points: number, resolution: string, signal:
   ask(`series?${query(range, { max_points: String(points), resolution })}`, signal);
 export const mix = (range: Range, signal: AbortSignal): Promise<Mix> => ask(`mix?${query(range)}`, signal);
 export const events = (range: Range, signal: AbortSignal): Promise<Happenings> => ask(`events?${query(range)}`, signal);
+export const percentile = (range: Range, signal: AbortSignal): Promise<Percentile> => ask(`percentile?${query(range)}`, signal);
 export const stored = (search: string): Promise<{ clients: { client: string; alias: string; nics: { nic: string }[] }[] }> =>
   ask(`clients?${new URLSearchParams({ search, limit: "10000" })}`);
 export const version = (): Promise<{ version: string }> => ask("version");

@@ -1,14 +1,14 @@
 // One client and NIC: the chart over a range, its figures, its mix and its events.
 
 import * as api from "./api";
-import type { Client, Happenings, Mix, NicPoint, Point } from "./api";
+import type { Client, Happenings, Mix, NicPoint, Percentile, Point } from "./api";
 import { makeChart, type Shown } from "./chart";
 import { button, element, keepAddress, perFrame, write } from "./dom";
 import { csv, png } from "./export";
 import { figures, happenings, mixture, readout } from "./figures";
 import { t } from "./i18n";
 import { clockOffset, followOne, now, silence } from "./live";
-import { end, percentile, Points } from "./points";
+import { end, percentile, Points, sums } from "./points";
 import * as units from "./units";
 
 const MINUTE = 60_000;
@@ -20,6 +20,11 @@ const LIVE_RANGE = 60 * MINUTE;
 const REFRESH = 10_000;
 const NARROWEST = 100;
 
+/** Where a bent scale bends, in the unit shown: at a round rate below what is usual. */
+function bend(p95: { rx: number; tx: number }): number {
+  return 10 ** Math.floor(Math.log10(Math.max(p95.rx, p95.tx, 1000) * units.perByte()));
+}
+
 export function showClient(main: HTMLElement, id: string, chosen: string, query: URLSearchParams): () => void {
   let nic = chosen;
   let client: Client | null = null;
@@ -28,10 +33,14 @@ export function showClient(main: HTMLElement, id: string, chosen: string, query:
   const [from, to] = [Number(query.get("from")), Number(query.get("to"))];
   if (from > 0 && to > from) window = [from, to];
   let peaks = query.get("peaks") !== "0";
-  let log = query.get("scale") === "log";
+  const scaled = query.get("scale");
+  /** Whether the scale is bent; `null`: where the peaks would press the mean flat. */
+  let log: boolean | null = scaled === "log" ? true : scaled === "linear" ? false : null;
+  let pressed = false;
   let points = new Points();
   let resolution = "raw";
-  let averages: Point[] = [];
+  /** Of 5-minute averages, where the range is long enough for them. */
+  let billed: Percentile | null = null;
   let told: Happenings = { events: [], truncated: false };
   let hovered: number | null = null;
   let request = new AbortController();
@@ -50,7 +59,7 @@ export function showClient(main: HTMLElement, id: string, chosen: string, query:
   later.setAttribute("aria-label", t("later"));
   const wider = button(t("zoomOut"), "out", () => zoom(2));
   const band = button(t("peaks"), "peaks", () => { peaks = !peaks; changed(false); });
-  const scale = button(t("log"), "log", () => { log = !log; changed(false); });
+  const scale = button(t("log"), "log", () => { log = !(log ?? pressed); changed(false); });
   const name = () => `${client?.alias || id} · ${nic}`;
   const shown = () => points.within(...limits());
   const tools = element("div", { class: "tools" }, picker, earlier, later, wider, pause, element("span", { class: "grow" }), band, scale,
@@ -69,10 +78,12 @@ export function showClient(main: HTMLElement, id: string, chosen: string, query:
   const state = (): Shown => {
     const [from, to] = limits();
     const seen = shown();
-    const base = averages.length > 0 ? averages : seen.all;
-    const p95 = { rx: percentile(base, "rx"), tx: percentile(base, "tx") };
+    const p95 = billed ? { rx: (billed.rx_bits_per_second ?? 0) / 8, tx: (billed.tx_bits_per_second ?? 0) / 8 }
+      : { rx: percentile(seen.all, "rx"), tx: percentile(seen.all, "tx") };
     const speed = client?.nics.find((known) => known.nic === nic)?.speed_bits_per_second ?? 0;
-    return { points: seen, from, to, gap: seen.gap((to - from) / POINTS), peaks, log, p95, events: told.events, speed };
+    const bent = log ?? (peaks && pressed);
+    scale.setAttribute("aria-pressed", String(bent));
+    return { points: seen, from, to, gap: seen.gap((to - from) / POINTS), peaks, bend: bent ? bend(p95) : 0, p95, events: told.events, speed };
   };
   const chart = makeChart(place, state(), { zoom: (from, to) => go(from, to), hover: (time) => { hovered = time; frame.plan(); } });
   picker.addEventListener("change", () => { range = Number(picker.value); window = null; changed(); });
@@ -97,13 +108,12 @@ export function showClient(main: HTMLElement, id: string, chosen: string, query:
   function changed(reload = true): void {
     const kept = new URLSearchParams(window ? { from: window[0].toFixed(0), to: window[1].toFixed(0) } : { range: String(range / 1000) });
     if (!peaks) kept.set("peaks", "0");
-    if (log) kept.set("scale", "log");
+    if (log !== null) kept.set("scale", log ? "log" : "linear");
     keepAddress(`/client/${encodeURIComponent(id)}/${encodeURIComponent(nic)}`, kept);
     picker.value = String(range);
     write(pause, window ? `▶ ${t("resume")}` : `❚❚ ${t("pause")}`);
     pause.setAttribute("aria-pressed", String(window !== null));
     band.setAttribute("aria-pressed", String(peaks));
-    scale.setAttribute("aria-pressed", String(log));
     if (reload) void load();
     frame.plan();
   }
@@ -116,9 +126,9 @@ export function showClient(main: HTMLElement, id: string, chosen: string, query:
     const [from, to] = limits();
     const asked = { client: id, nic, from, to };
     try {
-      const [series, coarse, happened, made] = await Promise.all([
+      const [series, p95, happened, made] = await Promise.all([
         api.series(asked, POINTS, "auto", signal),
-        to - from >= LIVE_RANGE ? api.series(asked, 10_000, "5m", signal) : null,
+        to - from >= LIVE_RANGE ? api.percentile(asked, signal) : null,
         api.events(asked, signal),
         api.mix(asked, signal),
       ]);
@@ -126,9 +136,12 @@ export function showClient(main: HTMLElement, id: string, chosen: string, query:
       points = new Points(series.points);
       // What is not committed yet but was told live.
       if (!window) for (const point of before.within((points.last ? end(points.last) : from) - 1, Infinity).all) points.add({ ...point, nic });
-      averages = coarse?.points ?? [];
+      billed = p95 && p95.measured_intervals > 0 ? p95 : null;
       resolution = series.resolution;
       told = happened;
+      const shape = api.DIRECTIONS.map((direction) => sums(points, direction)).map(({ peak, highest }) => (highest > 0 ? peak / highest : 0));
+      // It does not go to and fro.
+      pressed = Math.max(...shape) > (pressed ? 3 : 6);
       showMix(made);
       events.replaceChildren(...happenings(told, go));
       write(note, "");
@@ -163,11 +176,9 @@ export function showClient(main: HTMLElement, id: string, chosen: string, query:
     // Figures that change are read four times a second at most.
     if (Date.now() - summed >= 250 || window) {
       summed = Date.now();
-      const base = averages.length > 0 ? averages : now.points.all;
-      const averaged = units.span((base[0]?.interval_ns ?? 0) / 1e6);
-      summary.replaceChildren(figures(now.points, now.p95, averaged));
-      const typical = now.points.all[now.points.length >> 1]?.interval_ns ?? 0;
-      write(legend, now.points.length === 0 ? t("noData") : t("resolution", now.points.length, units.span(typical / 1e6), resolution));
+      const typical = units.span((now.points.all[now.points.length >> 1]?.interval_ns ?? 0) / 1e6);
+      summary.replaceChildren(figures(now.points, now.p95, billed ? units.span(5 * MINUTE) : typical));
+      write(legend, now.points.length === 0 ? t("noData") : t("resolution", now.points.length, typical, resolution));
     }
     head();
   }
@@ -193,7 +204,7 @@ export function showClient(main: HTMLElement, id: string, chosen: string, query:
     if (nics.dataset.key !== key) {
       nics.dataset.key = key;
       nics.replaceChildren(...known.map((it) => {
-        const choice = button("", "", () => { nic = it.nic; points = new Points(); averages = []; changed(); chooseNic(known); });
+        const choice = button("", "", () => { nic = it.nic; points = new Points(); billed = null; changed(); chooseNic(known); });
         choice.dataset.nic = it.nic;
         choice.setAttribute("aria-pressed", String(it.nic === nic));
         choice.append(element("b", {}, it.nic), element("span", { class: "note" }));

@@ -9,6 +9,7 @@ mod floor;
 mod idle;
 mod offline;
 mod process;
+mod series;
 mod table;
 mod tap;
 mod week;
@@ -33,6 +34,8 @@ enum Benchmark {
     Backlog(backlog::Options),
     /// What a week without a collector leaves in the spool
     Week(week::Options),
+    /// A week of one NIC's samples down-sampled, beside a bare scan of the rows in SQL
+    Series(series::Options),
     /// The reader that only sums lengths, as `capture` starts it
     #[command(hide = true)]
     Floor(floor::Options),
@@ -44,6 +47,7 @@ fn main() -> anyhow::Result<()> {
         Benchmark::Idle(options) => idle::run(&options),
         Benchmark::Backlog(options) => backlog::run(&options),
         Benchmark::Week(options) => week::run(&options),
+        Benchmark::Series(options) => series::run(&options),
         Benchmark::Floor(options) => floor::run(&options),
     }
 }

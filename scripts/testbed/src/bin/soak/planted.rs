@@ -19,7 +19,8 @@ pub fn plant(world: &World, bug: Bug) {
                 "INSERT INTO bandwidth_stats SELECT client, nic, time, nth + 1000000, interval_ns, \
                  rx_bytes, tx_bytes, rx_packets, tx_packets, rx_captured, tx_captured, \
                  rx_peak_1ms_bytes, tx_peak_1ms_bytes, rx_peak_10ms_bytes, tx_peak_10ms_bytes, \
-                 drops, flags FROM bandwidth_stats WHERE rowid = new.rowid"
+                 drops, flags FROM bandwidth_stats WHERE client = new.client AND nic = new.nic \
+                 AND time = new.time AND nth = new.nth"
             } else {
                 "SELECT raise(IGNORE)"
             };
