@@ -9,6 +9,7 @@ pub mod delivery;
 pub mod frame;
 pub mod id;
 pub mod message;
+pub mod pack;
 pub mod pem;
 pub mod private_file;
 pub mod token;

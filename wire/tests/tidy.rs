@@ -24,7 +24,7 @@ const ARROWS: [(&str, &str); 3] = [
          clocks account nic units",
     ),
     ("collector", "main admin cli run config web metrics ingest live writer store identity time"),
-    ("wire", "delivery codec message coarsen frame token pem certificate private_file id"),
+    ("wire", "delivery codec message coarsen frame pack token pem certificate private_file id"),
 ];
 
 /// Where libc's numbers are needed: what the kernel's packet sockets say, and bpf(2).
