@@ -9,10 +9,10 @@ use clap::Args;
 use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, setns};
 use nix::unistd::Pid;
 use testbed::generator::{Generator, udp_packet};
-use testbed::namespace::{inside, is_inside};
 use testbed::{Pair, sh};
 
 use super::process::own_thread_cpu_ns;
+use super::space::in_own_namespace;
 use super::table::{Table, least, median, met};
 use super::tap::{Tap, Tapping};
 
@@ -81,8 +81,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         nix::unistd::geteuid().is_root(),
         "the generator needs root: sudo scripts/bench capture"
     );
-    if !is_inside() {
-        return super::again(&mut inside(&super::arguments()));
+    if !in_own_namespace()? {
+        return Ok(());
     }
     let link = Pair::new();
     sh(&format!("ethtool -K {NIC} gro on"));

@@ -7,10 +7,13 @@ mod capture;
 mod floor;
 mod idle;
 mod process;
+mod reader;
+mod scrape;
+mod space;
+mod swarm;
 mod table;
 mod tap;
 
-use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 #[derive(Debug, Parser)]
@@ -24,8 +27,14 @@ struct Cli {
 enum Benchmark {
     /// Cost per captured packet beside a reader that only sums lengths, tcpdump and others
     Capture(capture::Options),
+    /// Cost per packet of the reader's loop, without a kernel
+    Reader(reader::Options),
     /// What the agent costs a host whose NICs are silent
     Idle(idle::Options),
+    /// Many agents against one collector: rates, latencies, CPU, memory, bytes on the wire
+    Swarm(swarm::Options),
+    /// `/metrics` of many clients, and frames that come meanwhile
+    Scrape(scrape::Options),
     /// The reader that only sums lengths, as `capture` starts it
     #[command(hide = true)]
     Floor(floor::Options),
@@ -34,19 +43,10 @@ enum Benchmark {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Benchmark::Capture(options) => capture::run(&options),
+        Benchmark::Reader(options) => reader::run(&options),
         Benchmark::Idle(options) => idle::run(&options),
+        Benchmark::Swarm(options) => swarm::run(&options),
+        Benchmark::Scrape(options) => scrape::run(&options),
         Benchmark::Floor(options) => floor::run(&options),
     }
-}
-
-/// The arguments that this program was started with.
-fn arguments() -> Vec<String> {
-    std::env::args().skip(1).collect()
-}
-
-/// Runs this program once more, as given, to its end.
-fn again(command: &mut std::process::Command) -> anyhow::Result<()> {
-    let status = command.status().context("unshare of util-linux is needed")?;
-    // It has said itself what is wrong.
-    if status.success() { Ok(()) } else { std::process::exit(status.code().unwrap_or(1)) }
 }
