@@ -28,6 +28,8 @@ pub enum Command {
     Enroll(EnrollArgs),
     /// Measure here and now, without a collector
     Watch(WatchArgs),
+    /// Show a live view of the NICs on the full screen, without a collector
+    Top(TopArgs),
     /// Show every NIC, and whether it is captured or why not
     #[command(after_help = "Example: agent nics -c /etc/network-monitor/agent.yaml")]
     Nics,
@@ -76,6 +78,19 @@ pub struct WatchArgs {
     pub mix: bool,
 }
 
+/// Arguments of `agent top`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Keys: q quits, up and down select a NIC, space pauses.\n\
+                        Example: agent top --nic eth0 --interval 100ms")]
+pub struct TopArgs {
+    /// NIC to show, again for each; default: those that `agent run` would capture
+    #[arg(long = "nic", value_name = "NIC")]
+    pub nics: Vec<String>,
+    /// Length of a sample
+    #[arg(long, default_value = "500ms")]
+    pub interval: Interval,
+}
+
 /// How samples are printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum WatchFormat {
@@ -116,20 +131,30 @@ impl WatchArgs {
         }
     }
 
-    /// The values that the flags give to config keys: the range of `--interval` is that of the
-    /// sample interval.
+    /// The values that the flags give to config keys.
     #[must_use]
     pub fn given(&self, options: &Options) -> Vec<Given> {
-        let value = self.interval.to_string();
-        let interval = Given { origin: "--interval", key: "monitor.sample_interval", value };
-        // Samples are what is to be read here.
-        let level = options.log_level.is_none().then(|| Given {
-            origin: "agent watch",
-            key: "log.level",
-            value: "warn".to_owned(),
-        });
-        std::iter::once(interval).chain(level).collect()
+        on_screen("agent watch", &self.interval, options)
     }
+}
+
+impl TopArgs {
+    /// The values that the flags give to config keys.
+    #[must_use]
+    pub fn given(&self, options: &Options) -> Vec<Given> {
+        on_screen("agent top", &self.interval, options)
+    }
+}
+
+/// What commands give to config keys that show samples: the range of `--interval` is that of the
+/// sample interval, and samples rather than logs are what is to be read.
+fn on_screen(origin: &'static str, interval: &Interval, options: &Options) -> Vec<Given> {
+    let value = interval.to_string();
+    let interval = Given { origin: "--interval", key: "monitor.sample_interval", value };
+    let quiet = options.log_level.is_none();
+    let value = "warn".to_owned();
+    let level = quiet.then_some(Given { origin, key: "log.level", value });
+    std::iter::once(interval).chain(level).collect()
 }
 
 fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
@@ -153,6 +178,7 @@ mod tests {
         Cli::command().debug_assert();
         Enroll::command().debug_assert();
         WatchArgs::augment_args(clap::Command::new("watch")).debug_assert();
+        TopArgs::augment_args(clap::Command::new("top")).debug_assert();
     }
 
     #[test]

@@ -14,5 +14,5 @@ pub mod nics;
 pub mod run;
 pub mod sampler;
 pub mod ship;
-pub mod units;
+pub mod top;
 pub mod watch;

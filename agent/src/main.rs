@@ -1,59 +1,20 @@
 //! The agent's program.
 
-use std::io::stdout;
+mod commands;
+
 use std::process::ExitCode;
 
-use agent::cli::{Cli, Command};
-use agent::config::{self, PROGRAM};
-use agent::doctor::{self, DoctorConfig, Level};
-use agent::{enroll, nics, run, watch};
-use settings::{Given, parse_args, report};
+use agent::cli::Cli;
+use agent::config::PROGRAM;
+use settings::{parse_args, report};
 
 fn main() -> ExitCode {
     let cli: Cli = match parse_args(PROGRAM.name) {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    execute(&cli).err().map_or(ExitCode::SUCCESS, |error| report(PROGRAM.name, error.as_ref()))
-}
-
-fn execute(cli: &Cli) -> anyhow::Result<()> {
-    let load = |given: &[Given]| config::load(&cli.options, given);
-    match &cli.command {
-        Command::Run => {
-            let loaded = load(&[])?;
-            settings::start_log(&loaded.config.log);
-            loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-            let ship = run::ship_config(&loaded.config).map_err(|it| loaded.refuse(it))?;
-            run::run(&loaded.config, ship)?;
-        }
-        Command::Enroll(args) => {
-            let loaded = load(&args.given())?;
-            let config = &loaded.config;
-            let client = config.client_id().map_err(|it| loaded.refuse(it))?;
-            // Without a host in the config, the token knows its collector.
-            let (token, servers) = (args.token.reveal(), config.collectors().unwrap_or_default());
-            println!("{}", enroll::enroll(token, &servers, &client, &config.data_dir)?);
-        }
-        Command::Watch(args) => {
-            let loaded = load(&args.given(&cli.options))?;
-            settings::start_log(&loaded.config.log);
-            let watch = args.watch(&loaded.config.monitor);
-            watch::watch(watch, &watch::interrupted()?, &mut stdout())?;
-        }
-        Command::Nics => nics::nics(&load(&[])?.config.monitor.capture().filter, &mut stdout())?,
-        Command::Doctor => {
-            let loaded = load(&[])?;
-            let config = DoctorConfig::of(&loaded.config).map_err(|it| loaded.refuse(it))?;
-            let sound = doctor::doctor(&config, &mut stdout())? < Level::Fail;
-            anyhow::ensure!(sound, "the agent can't do its work as things are");
-        }
-        Command::CheckConfig => {
-            let loaded = load(&[])?;
-            let needed =
-                loaded.config.collectors().err().map(|it| format!("{it} before `agent run`"));
-            settings::print_config(PROGRAM.name, &loaded, needed)?;
-        }
+    match commands::execute(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(PROGRAM.name, error.as_ref()),
     }
-    Ok(())
 }

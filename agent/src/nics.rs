@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::nic::choose::{Choice, NicFilter, choose};
 use crate::nic::inventory::{Inventory, InventoryError, speed_bits};
 use crate::nic::link::Link;
-use crate::units::bits_per_second;
+use settings::units::bits_per_second;
 
 /// Why the NICs can't be shown.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +89,6 @@ mod tests {
 
     use super::*;
     use crate::nic::link::Class;
-    use crate::nic::link_stats::LinkStats;
 
     fn link(index: u32, name: &str, kind: &str, class: Class) -> Link {
         Link {
@@ -103,7 +102,8 @@ mod tests {
             mtu: 1500,
             lower: None,
             master: None,
-            stats: LinkStats::default(),
+            peer: None,
+            xdp: false,
         }
     }
 

@@ -21,6 +21,7 @@ fn a_host_that_is_not_enrolled_can_capture_and_is_told_how_to_enrol() {
             sample_interval: Duration::from_millis(500),
             mix_interval: Duration::from_secs(10),
             ring: RingConfig::default(),
+            ring_memory: 512 << 20,
             rings_per_nic: 1,
             cpus: Vec::new(),
             filter: NicFilter::default(),

@@ -25,6 +25,7 @@ fn every_sample_has_its_mix_and_the_total_their_sum_and_a_verdict() {
             sample_interval: interval,
             mix_interval: Duration::from_secs(10),
             ring: RingConfig::default(),
+            ring_memory: 512 << 20,
             rings_per_nic: 1,
             cpus: Vec::new(),
             filter: NicFilter::default(),

@@ -20,10 +20,14 @@ const PEMFILE_IN: &str = "wire/src/pem.rs";
 const ARROWS: [(&str, &str); 3] = [
     (
         "agent",
-        "main cli doctor enroll nics watch run config ship identity connection sampler capture \
-         clocks account nic units",
+        "main commands cli doctor enroll nics top watch run config ship identity connection \
+         sampler capture clocks account nic",
     ),
-    ("collector", "main admin cli run config web metrics ingest live writer store identity time"),
+    (
+        "collector",
+        "main commands admin cli run configured config web metrics ingest live writer store \
+         identity time",
+    ),
     ("wire", "delivery codec message coarsen frame pack token pem certificate private_file id"),
 ];
 

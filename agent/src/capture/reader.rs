@@ -177,6 +177,20 @@ impl ReaderHandle {
     pub fn take_statistics(&mut self) -> io::Result<RingStatistics> {
         self.statistics.take()
     }
+
+    /// The kernel's index of the NIC that the ring is bound to; `None` once that one is deleted
+    /// or in another namespace.
+    #[must_use]
+    pub fn nic_index(&self) -> Option<u32> {
+        self.statistics.nic_index()
+    }
+}
+
+impl Drop for ReaderHandle {
+    /// A reader that nobody listens to ends by itself.
+    fn drop(&mut self) {
+        self.stop();
+    }
 }
 
 /// Pins the calling thread to a CPU. Where that is refused, the scheduler places it.

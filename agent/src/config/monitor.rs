@@ -59,6 +59,8 @@ pub struct RingSize {
     pub retire: Interval,
     /// Bytes captured of each packet; 64 to 65535.
     pub snaplen: u32,
+    /// Most memory of all rings together, where it gets short rings get smaller; 16 MiB to 1 TiB.
+    pub memory: Size,
 }
 
 impl Default for Monitor {
@@ -78,7 +80,13 @@ impl Default for Monitor {
 
 impl Default for RingSize {
     fn default() -> Self {
-        Self { blocks: 256, block_size: Size::kib(64), retire: Interval::millis(4), snaplen: 128 }
+        Self {
+            blocks: 256,
+            block_size: Size::kib(64),
+            retire: Interval::millis(4),
+            snaplen: 128,
+            memory: Size::mib(512),
+        }
     }
 }
 
@@ -143,6 +151,7 @@ impl Monitor {
             sample_interval: self.sample_interval.0,
             mix_interval: self.mix_interval.0,
             ring: RingConfig { promiscuous: self.promiscuous, ..self.ring.config() },
+            ring_memory: self.ring.memory.0,
             rings_per_nic: self.rings_per_nic,
             cpus: self.cpus.clone(),
             filter: NicFilter {
@@ -216,7 +225,9 @@ impl RingSize {
         })?;
         let retire = Interval::millis(1)..=Interval::secs(1);
         Problem::unless_within("monitor.ring.retire", &self.retire, &retire)?;
-        Problem::unless_within("monitor.ring.snaplen", &self.snaplen, &(64..=65_535))
+        Problem::unless_within("monitor.ring.snaplen", &self.snaplen, &(64..=65_535))?;
+        let memory = Size::mib(16)..=Size::mib(1 << 20);
+        Problem::unless_within("monitor.ring.memory", &self.memory, &memory)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::capture::ring::{Ring, RingConfig, RingError};
 use crate::nic::choose::{Choice, choose};
 use crate::nic::inventory::Inventory;
 use crate::sampler::CaptureConfig;
-use crate::units::bytes;
+use settings::units::bytes;
 
 /// Bit of `CAP_NET_RAW` (`include/uapi/linux/capability.h`).
 const CAP_NET_RAW: u32 = 13;
@@ -119,6 +119,7 @@ mod tests {
             sample_interval: Duration::from_millis(500),
             mix_interval: Duration::from_secs(10),
             ring: RingConfig::default(),
+            ring_memory: 512 << 20,
             rings_per_nic: 2,
             cpus: Vec::new(),
             filter: NicFilter::default(),

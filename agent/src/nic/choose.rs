@@ -112,7 +112,7 @@ fn is_carried(link: &Link, links: &[Link], counted: &impl Fn(&Link) -> bool, dep
     match link.class {
         Class::Loopback | Class::Copy => false,
         // Without a port of its own this is a container: its veth is what carries all.
-        Class::Virtual => has(Class::Physical),
+        Class::Virtual => has(Class::Physical) || other_end(link, links).is_some_and(counted),
         Class::Tunnel => has(Class::Physical) || has(Class::Virtual),
         Class::Physical | Class::Upper | Class::Aggregate => {
             depth > 0
@@ -126,7 +126,7 @@ fn is_carried(link: &Link, links: &[Link], counted: &impl Fn(&Link) -> bool, dep
 fn lies_over(link: &Link, links: &[Link], taken: &[Link], has_port: bool, depth: usize) -> bool {
     let outer = |class: Class| match class {
         Class::Tunnel => taken.iter().any(|other| other.class == Class::Virtual) || has_port,
-        Class::Virtual => has_port,
+        Class::Virtual => has_port || other_end(link, taken).is_some(),
         Class::Copy => taken.iter().any(|other| !is_copy(other)),
         _ => false,
     };
@@ -136,6 +136,12 @@ fn lies_over(link: &Link, links: &[Link], taken: &[Link], has_port: bool, depth:
                 taken.iter().any(|taken| taken.index == other.index)
                     || lies_over(other, links, taken, has_port, depth - 1)
             }))
+}
+
+/// The end that stands for a pair with both ends here: what one sends, the other receives.
+fn other_end<'a>(link: &Link, links: &'a [Link]) -> Option<&'a Link> {
+    let peer = link.peer.filter(|peer| *peer < link.index)?;
+    links.iter().find(|other| other.index == peer)
 }
 
 const fn is_copy(link: &Link) -> bool {
@@ -154,7 +160,6 @@ fn below<'a>(link: &'a Link, links: &'a [Link]) -> impl Iterator<Item = &'a Link
 mod tests {
     use wire::id::NicName;
 
-    use super::super::link_stats::LinkStats;
     use super::*;
 
     const CAPTURED: Choice = Choice::Capture { stacked: false };
@@ -172,7 +177,8 @@ mod tests {
             mtu: 1500,
             lower: None,
             master: None,
-            stats: LinkStats::default(),
+            peer: None,
+            xdp: false,
         }
     }
 
@@ -270,6 +276,19 @@ mod tests {
         ];
         let choices = choose(&links, &NicFilter::default());
         assert_eq!(choices[1..], [CAPTURED, Choice::Skip(Reason::Stacked)]);
+    }
+
+    #[test]
+    fn of_a_pair_with_both_ends_here_one_stands_for_its_wire() {
+        let end =
+            |index, name, peer| Link { peer: Some(peer), ..link(index, name, Class::Virtual) };
+        let links = [end(2, "a", 3), end(3, "b", 2), end(4, "elsewhere", 9)];
+        let choices = choose(&links, &NicFilter::default());
+        assert_eq!(choices, [CAPTURED, Choice::Skip(Reason::Stacked), CAPTURED]);
+        assert_eq!(choose(&links, &filter(&["b"], &[]))[..2], [CAPTURED, STACKED]);
+        let choices = choose(&links, &filter(&[], &["a"]));
+        assert_eq!(choices[1], CAPTURED, "the end that is left");
+        assert_eq!(choose(&links, &only(&["b"]))[1], CAPTURED);
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! A NIC as the kernel describes it (rtnetlink(7), `RTM_NEWLINK`).
 
 use netlink_packet_route::link::{
-    LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, State,
+    LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, LinkXdp, State, XdpAttached,
 };
 use wire::id::NicName;
 use wire::message::Nic;
-
-use super::link_stats::LinkStats;
 
 /// What a NIC is, as far as it matters for counting each byte once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,12 +48,14 @@ pub struct Link {
     pub lower: Option<u32>,
     /// Index of the bond, bridge or the like that it is a port of.
     pub master: Option<u32>,
-    /// The kernel's counters.
-    pub stats: LinkStats,
+    /// Index of the other end of a pair, in this namespace.
+    pub peer: Option<u32>,
+    /// A program of the kernel sees its packets before the tap, and may drop or redirect them.
+    pub xdp: bool,
 }
 
 impl Link {
-    /// Reads a message of a dump. `None` if it has no usable name.
+    /// Reads a message of the kernel. `None` if it has no usable name, or tells a part only.
     #[must_use]
     pub fn of_message(message: &LinkMessage) -> Option<Self> {
         let header = &message.header;
@@ -70,13 +70,14 @@ impl Link {
             mtu: 0,
             lower: None,
             master: None,
-            stats: LinkStats::default(),
+            peer: None,
+            xdp: false,
         };
-        let mut lower_is_elsewhere = false;
+        let (mut lower_is_elsewhere, mut whole) = (false, false);
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => link.name = NicName::new(name)?,
-                LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+                LinkAttribute::Mtu(mtu) => (link.mtu, whole) = (*mtu, true),
                 LinkAttribute::Address(mac) => {
                     link.mac = mac.as_slice().try_into().unwrap_or_default();
                 }
@@ -86,7 +87,7 @@ impl Link {
                 LinkAttribute::Link(lower) => link.lower = Some(*lower),
                 LinkAttribute::LinkNetNsId(_) => lower_is_elsewhere = true,
                 LinkAttribute::Controller(master) => link.master = Some(*master),
-                LinkAttribute::Stats64(stats) => link.stats = LinkStats::of(stats),
+                LinkAttribute::Xdp(xdp) => link.xdp = xdp.iter().any(is_attached),
                 LinkAttribute::LinkInfo(info) => {
                     if let Some(kind) = info.iter().find_map(kind) {
                         link.kind = kind;
@@ -95,12 +96,14 @@ impl Link {
                 _ => {}
             }
         }
-        link.name.as_str()?;
+        link.name.as_str().filter(|_| whole)?;
         link.class = class(&link.kind, header.link_layer_type);
-        // A NIC over none names itself; the other end of a pair is not below it.
-        link.lower = link.lower.filter(|&lower| {
-            lower != link.index && !lower_is_elsewhere && link.class != Class::Virtual
-        });
+        // A NIC over none names itself.
+        link.lower = link.lower.filter(|&lower| lower != link.index && !lower_is_elsewhere);
+        if link.class == Class::Virtual {
+            // The other end of a pair is not below it.
+            link.peer = link.lower.take();
+        }
         if link.kind.is_empty() {
             let loopback = link.class == Class::Loopback;
             link.kind = if loopback { "loopback" } else { "physical" }.to_owned();
@@ -125,6 +128,10 @@ impl Link {
             stacked,
         }
     }
+}
+
+fn is_attached(xdp: &LinkXdp) -> bool {
+    matches!(xdp, LinkXdp::Attached(how) if *how != XdpAttached::None)
 }
 
 fn kind(info: &LinkInfo) -> Option<String> {

@@ -1,6 +1,6 @@
 //! The kernel's own counters of a NIC (`rtnl_link_stats64`, `include/uapi/linux/if_link.h`).
 
-use netlink_packet_route::link::Stats64;
+use netlink_packet_route::link::{LinkAttribute, LinkMessage, Stats64};
 use wire::frame::KernelCounts;
 
 /// Counters since the NIC was made.
@@ -18,6 +18,15 @@ impl LinkStats {
             tx_bytes: stats.tx_bytes,
             dropped: stats.rx_dropped.saturating_add(stats.tx_dropped),
             errors: stats.rx_errors.saturating_add(stats.tx_errors),
+        })
+    }
+
+    /// What a message about a NIC says of them.
+    #[must_use]
+    pub fn of_message(message: &LinkMessage) -> Option<Self> {
+        message.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::Stats64(stats) => Some(Self::of(stats)),
+            _ => None,
         })
     }
 

@@ -4,3 +4,6 @@ pub mod choose;
 pub mod inventory;
 pub mod link;
 pub mod link_stats;
+pub mod roster;
+mod rtnetlink;
+pub mod watch;

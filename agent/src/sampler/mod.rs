@@ -3,40 +3,44 @@
 //! Nothing downstream can hold it up: what isn't taken from the channel in time is put together
 //! with what follows.
 
+pub mod memory;
 mod nic_capture;
+mod nics;
 mod outbox;
 pub mod timeline;
 pub mod verdict;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::io::{PipeReader, PipeWriter};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, bounded};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
 use tokio::sync::watch;
 use wire::frame::{Mix, Sample};
 use wire::id::NicName;
 use wire::message;
 
-use self::nic_capture::{NicCapture, Totals};
+use self::nic_capture::Totals;
+use self::nics::Nics;
 use self::outbox::Outbox;
 use self::timeline::{Span, Timeline};
 use self::verdict::Verdict;
 use crate::account::interval::SharedSchedule;
 use crate::capture::probe::probe;
-use crate::capture::reader::{self, ReaderHandle, StartError};
-use crate::capture::ring::{RingConfig, RingError};
+use crate::capture::reader::{self, StartError};
+use crate::capture::ring::RingConfig;
 use crate::clocks;
-use crate::nic::choose::{Choice, NicFilter, Reason, choose};
-use crate::nic::inventory::{Inventory, InventoryError, speed_bits};
-use crate::nic::link::Link;
+use crate::nic::choose::NicFilter;
+use crate::nic::inventory::InventoryError;
+use settings::units::bytes;
 
 /// Intervals that may wait to be written before they are put together.
 const REPORTS: usize = 64;
-
-/// How long a NIC on which no ring could be opened is left alone, nanoseconds.
-const RETRY_NS: u64 = 5_000_000_000;
 
 /// What is captured, and how.
 #[derive(Debug, Clone)]
@@ -48,6 +52,8 @@ pub struct CaptureConfig {
     /// Geometry of each ring. Its virtio header is asked for only where the kernel has one that
     /// loses no packet.
     pub ring: RingConfig,
+    /// Most memory of all rings together, bytes: where it gets short, rings get smaller.
+    pub ring_memory: u64,
     /// Rings per NIC, at least 1.
     pub rings_per_nic: u16,
     /// CPUs that readers are pinned to, one after the other; empty: those this process may use.
@@ -107,6 +113,18 @@ pub enum CaptureError {
     /// No ring could be opened.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// All memory for rings is in use.
+    #[error(
+        "NIC {nic} is not captured: all {} for rings are in use; raise monitor.ring.memory, or \
+         exclude NICs",
+        bytes(*most)
+    )]
+    RingMemory {
+        /// Name of the NIC.
+        nic: String,
+        /// `monitor.ring.memory`.
+        most: u64,
+    },
     /// No thread left.
     #[error("can't start the sampler: {0}")]
     Thread(#[source] std::io::Error),
@@ -115,7 +133,7 @@ pub enum CaptureError {
 /// Capture at work.
 #[derive(Debug)]
 pub struct Capture {
-    stop: Option<Sender<()>>,
+    stop: Option<PipeWriter>,
     thread: Option<JoinHandle<()>>,
     nics: watch::Receiver<message::Inventory>,
 }
@@ -133,24 +151,17 @@ impl Capture {
         let hold = reader::hold(&config.ring);
         let timeline = Timeline::new(config.sample_interval, clocks::read(), hold);
         let (reports, receiver) = bounded(REPORTS);
-        let (nics, captured) = watch::channel(message::Inventory::default());
-        let (stop, stopped) = bounded(0);
+        let (told, captured) = watch::channel(message::Inventory::default());
+        let (stopped, stop) = std::io::pipe().map_err(CaptureError::Thread)?;
+        let shared = Arc::new(SharedSchedule::new(timeline.schedule()));
         let mut sampler = Sampler {
-            mix_interval_ns: u64::try_from(config.mix_interval.as_nanos()).unwrap_or(u64::MAX),
-            cpus: reader_cpus(&config.cpus),
-            config,
-            shared: Arc::new(SharedSchedule::new(timeline.schedule())),
+            nics: Nics::new(config, shared.clone(), told)?,
+            shared,
             timeline,
-            inventory: Inventory::open()?,
-            nics: BTreeMap::new(),
-            closing: Vec::new(),
-            failed: HashMap::new(),
             totals: Totals::new(),
-            captured: nics,
             outbox: Outbox::new(reports),
         };
-        let links = sampler.inventory.links()?;
-        sampler.open_and_close(&links)?;
+        sampler.open_all()?;
         let thread = std::thread::Builder::new()
             .name("sampler".into())
             .spawn(move || sampler.run(&stopped))
@@ -188,79 +199,88 @@ impl Drop for Capture {
     }
 }
 
-/// The CPUs for readers: those wanted, or all that this process may use.
-fn reader_cpus(wanted: &[usize]) -> Vec<usize> {
-    if !wanted.is_empty() {
-        return wanted.to_vec();
-    }
-    let this_process = nix::unistd::Pid::from_raw(0);
-    nix::sched::sched_getaffinity(this_process).map_or_else(
-        |_| Vec::new(),
-        |allowed| {
-            let cpus = 0..nix::sched::CpuSet::count();
-            cpus.filter(|&cpu| allowed.is_set(cpu).unwrap_or(false)).collect()
-        },
-    )
-}
-
 #[derive(Debug)]
 struct Sampler {
-    config: CaptureConfig,
-    mix_interval_ns: u64,
-    cpus: Vec<usize>,
+    nics: Nics,
     shared: Arc<SharedSchedule>,
     timeline: Timeline,
-    inventory: Inventory,
-    /// NICs under capture, by the kernel's index.
-    nics: BTreeMap<u32, NicCapture>,
-    /// Those that end.
-    closing: Vec<NicCapture>,
-    /// When a ring could last not be opened on a NIC, boot time in nanoseconds.
-    failed: HashMap<u32, u64>,
     totals: Totals,
-    captured: watch::Sender<message::Inventory>,
     outbox: Outbox,
 }
 
 impl Sampler {
-    fn run(mut self, stopped: &Receiver<()>) {
+    /// Opens rings on every NIC that there is. Fails if there is none on which that works.
+    fn open_all(&mut self) -> Result<(), CaptureError> {
+        self.nics.listen(clocks::boot_ns())?;
+        let mut failures = Vec::new();
+        while let Some(done) = self.nics.step(&self.timeline, clocks::boot_ns()) {
+            failures.extend(done.err());
+        }
+        self.nics.tell();
+        if self.nics.is_empty() && !failures.is_empty() {
+            return Err(failures.swap_remove(0));
+        }
+        for error in failures {
+            tracing::error!(%error, "a NIC is not captured");
+        }
+        Ok(())
+    }
+
+    fn run(mut self, stopped: &PipeReader) {
         while !self.outbox.is_closed() {
-            let wait = self.timeline.due_ns().saturating_sub(clocks::boot_ns());
-            match stopped.recv_timeout(Duration::from_nanos(wait)) {
-                Err(RecvTimeoutError::Timeout) => self.tick(),
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+            let now_ns = clocks::boot_ns();
+            let due_ns = self.timeline.due_ns().min(self.nics.due_ns(now_ns));
+            match wait(stopped, &self.nics, due_ns.saturating_sub(now_ns)) {
+                Ok(Woken::Stopped) => break,
+                Ok(Woken::Told) => self.listen(),
+                Ok(Woken::Due) => {}
+                Err(errno) => {
+                    tracing::error!(%errno, "can't wait for the next sample");
+                    break;
+                }
             }
+            self.tick();
+            self.follow();
         }
         self.finish();
     }
 
+    /// Takes the samples that are due.
     fn tick(&mut self) {
-        if let Some(schedule) = self.timeline.observe(clocks::read()) {
-            tracing::warn!("the wall clock was stepped; intervals follow it from the next on");
-            self.shared.set(schedule);
-        }
-        while let Some(span) = self.timeline.take(clocks::boot_ns()) {
-            let links = self.inventory.links();
-            self.take(&span, links.as_deref().ok());
-            match links {
-                Ok(links) => {
-                    if let Err(error) = self.open_and_close(&links) {
-                        tracing::error!(%error, "a NIC is not captured");
-                    }
-                }
-                Err(error) => tracing::error!(%error, "NICs that come and go are not noticed"),
+        while self.timeline.due_ns() <= clocks::boot_ns() {
+            if let Some(schedule) = self.timeline.observe(clocks::read()) {
+                tracing::warn!("the wall clock was stepped; intervals follow it from the next on");
+                self.shared.set(schedule);
             }
+            let Some(span) = self.timeline.take(clocks::boot_ns()) else { break };
+            self.take(&span);
+        }
+    }
+
+    fn listen(&mut self) {
+        if let Err(error) = self.nics.listen(clocks::boot_ns()) {
+            tracing::error!(%error, "NICs that come and go are not noticed for a while");
+        }
+    }
+
+    /// Does one thing about the NICs, for a sample may be due after it.
+    fn follow(&mut self) {
+        let now_ns = clocks::boot_ns();
+        self.nics.settle(&self.timeline);
+        if let Some(Err(error)) = self.nics.step(&self.timeline, now_ns) {
+            tracing::error!(%error, "a NIC is not captured");
+        }
+        if self.nics.due_ns(now_ns) > now_ns {
+            self.nics.tell();
         }
     }
 
     /// Takes a span of every NIC and hands it on.
-    fn take(&mut self, span: &Span, links: Option<&[Link]>) {
-        let Self { nics, closing, timeline, totals, .. } = self;
+    fn take(&mut self, span: &Span) {
+        let Self { nics, timeline, totals, .. } = self;
         let mut report = IntervalReport::default();
         let mut samples: BTreeMap<NicName, Sample> = BTreeMap::new();
-        for nic in nics.values_mut().chain(closing.iter_mut()) {
-            let mut links = links.into_iter().flatten();
-            let stats = links.find(|link| link.index == nic.link.index).map(|link| link.stats);
+        for (nic, stats) in nics.with_stats(clocks::boot_ns()) {
             let taken = nic.take(span, stats, timeline, totals);
             if let Some(sample) = taken.sample {
                 // Deleted and made again within an interval: one name, one sample.
@@ -270,9 +290,7 @@ impl Sampler {
             report.mixes.extend(taken.mix);
             report.ended.extend(taken.ended);
         }
-        let ended = |nic: &mut NicCapture| nic.ended_ns().is_some_and(|end| end <= span.bounds.end);
-        closing.retain_mut(|nic| !ended(nic));
-        nics.retain(|_, nic| !ended(nic));
+        nics.forget(span.bounds.end);
         for Ended { nic, ledger, .. } in &report.ended {
             let Ledger { offered, dropped, seen } = ledger;
             if ledger.is_balanced() {
@@ -285,130 +303,39 @@ impl Sampler {
         self.outbox.put(report);
     }
 
-    /// Follows the NICs that there are. Fails with the first ring that could not be opened, but
-    /// opens all others.
-    fn open_and_close(&mut self, links: &[Link]) -> Result<(), StartError> {
-        let choices = choose(links, &self.config.filter);
-        let mut failure = Ok(());
-        let mut wanted = Vec::new();
-        for (link, choice) in links.iter().zip(choices) {
-            let captured = self.nics.get_mut(&link.index);
-            let stacked = match (choice, &captured) {
-                (Choice::Capture { stacked }, _) => stacked,
-                // A NIC that went down is kept, for it may come up again.
-                (Choice::Skip(Reason::Down), Some(nic)) => nic.stacked,
-                (Choice::Skip(_), _) => continue,
-            };
-            wanted.push(link.index);
-            match captured {
-                Some(nic) => {
-                    if (nic.link.up, nic.link.running) != (link.up, link.running) {
-                        nic.speed_bits = speed_bits(&link.name.to_string());
-                    }
-                    nic.link = link.clone();
-                    nic.stacked = stacked;
-                }
-                None => {
-                    if let Err(error) = self.open(link, stacked) {
-                        failure = failure.and(Err(error));
-                    }
-                }
-            }
-        }
-        self.failed.retain(|index, _| wanted.contains(index));
-        let gone: Vec<u32> =
-            self.nics.keys().filter(|index| !wanted.contains(index)).copied().collect();
-        for mut nic in gone.iter().filter_map(|index| self.nics.remove(index)) {
-            tracing::info!(nic = %nic.link.name, "capture ends: the NIC is gone or not wanted");
-            nic.stop();
-            self.closing.push(nic);
-        }
-        self.tell_captured();
-        failure
-    }
-
-    fn open(&mut self, link: &Link, stacked: bool) -> Result<(), StartError> {
-        let now_ns = clocks::boot_ns();
-        let failed_at = self.failed.get(&link.index);
-        if failed_at.is_some_and(|failed| now_ns < failed.saturating_add(RETRY_NS)) {
-            return Ok(());
-        }
-        let name = link.name.to_string();
-        match self.start_readers(&name, link.index) {
-            Ok(readers) => {
-                tracing::info!(nic = name, kind = link.kind, stacked, "capturing");
-                self.failed.remove(&link.index);
-                let begin_ns = clocks::boot_ns();
-                let nic = NicCapture::new(
-                    link.clone(),
-                    stacked,
-                    speed_bits(&name),
-                    readers,
-                    begin_ns,
-                    self.mix_interval_ns,
-                );
-                self.nics.insert(link.index, nic);
-                Ok(())
-            }
-            Err(error) => {
-                self.failed.insert(link.index, now_ns);
-                // It vanished since it was listed: nothing to say.
-                let vanished = matches!(&error, StartError::Ring(RingError::Bind { error, .. })
-                    if error.raw_os_error() == Some(libc::ENODEV));
-                if vanished { Ok(()) } else { Err(error) }
-            }
-        }
-    }
-
-    fn start_readers(&self, nic: &str, index: u32) -> Result<Vec<ReaderHandle>, StartError> {
-        let rings = self.config.rings_per_nic.max(1);
-        // Group ids are of the network namespace: ours differ by NIC and by process.
-        let group = (index ^ std::process::id()) & u32::from(u16::MAX);
-        let fanout = (rings > 1).then(|| u16::try_from(group).unwrap_or_default());
-        let config = RingConfig { fanout, ..self.config.ring };
-        let start = |ring: usize| {
-            let cpu = (self.nics.len() * usize::from(rings) + ring) % self.cpus.len().max(1);
-            let cpu = self.cpus.get(cpu).copied();
-            ReaderHandle::start(nic, &config, cpu, self.shared.clone(), self.timeline.next())
-        };
-        (0..usize::from(rings)).map(start).collect()
-    }
-
-    /// Tells which NICs are captured, if that has changed.
-    fn tell_captured(&self) {
-        let describe = |nic: &NicCapture| nic.link.describe(nic.stacked, nic.speed_bits);
-        let nics = self.nics.values().map(describe).collect();
-        let inventory = message::Inventory { nics };
-        self.captured.send_if_modified(|told| {
-            let changed = *told != inventory;
-            *told = inventory;
-            changed
-        });
-    }
-
     /// Ends every NIC and hands on what is left.
     fn finish(mut self) {
-        for nic in self.nics.values_mut() {
-            nic.stop();
-        }
-        let mut end_ns = 0;
-        for nic in self.nics.values_mut().chain(self.closing.iter_mut()) {
-            end_ns = end_ns.max(loop {
-                if let Some(end) = nic.ended_ns() {
-                    break end;
-                }
-                std::thread::sleep(Duration::from_millis(1));
-            });
-        }
-        let links = self.inventory.links();
-        let links = links.as_deref().ok();
+        let end_ns = self.nics.end(&self.timeline);
         while let Some(span) = self.timeline.take_ended(end_ns) {
-            self.take(&span, links);
+            self.take(&span);
         }
-        if !self.nics.is_empty() || !self.closing.is_empty() {
+        if !self.nics.is_empty() {
             let span = self.timeline.take_rest(end_ns);
-            self.take(&span, links);
+            self.take(&span);
         }
         self.outbox.finish();
     }
+}
+
+/// Why waiting is over.
+enum Woken {
+    Stopped,
+    /// The kernel has something to tell of NICs.
+    Told,
+    Due,
+}
+
+/// Waits for the end of capture, for the kernel to tell something, or for so long.
+fn wait(stopped: &PipeReader, nics: &Nics, wait_ns: u64) -> nix::Result<Woken> {
+    let mut fds = [stopped.as_fd(), nics.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    match ppoll(&mut fds, Some(TimeSpec::from_duration(Duration::from_nanos(wait_ns))), None) {
+        Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+        Err(errno) => return Err(errno),
+    }
+    let [stopped, told] = fds.map(|fd| fd.any().unwrap_or(false));
+    Ok(match (stopped, told) {
+        (true, _) => Woken::Stopped,
+        (false, true) => Woken::Told,
+        (false, false) => Woken::Due,
+    })
 }

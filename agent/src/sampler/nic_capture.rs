@@ -1,7 +1,8 @@
 //! One NIC's capture: its readers, and what becomes of what they count.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+use std::time::Duration;
 
 use wire::frame::{Counts, KernelCounts, Mix, MixCounts, Sample, flags};
 use wire::id::NicName;
@@ -9,7 +10,7 @@ use wire::id::NicName;
 use super::timeline::{Span, Timeline};
 use super::verdict::Reconciliation;
 use super::{Ended, Ledger};
-use crate::account::counters::{Tally, Traffic};
+use crate::account::counters::{SLOTS, Tally, Traffic};
 use crate::capture::reader::ReaderHandle;
 use crate::clocks;
 use crate::nic::link::Link;
@@ -32,13 +33,24 @@ pub(super) struct NicCapture {
     pub stacked: bool,
     /// Link speed in bit/s, 0 where unknown.
     pub speed_bits: u64,
+    /// None once it is settled.
     readers: Vec<ReaderHandle>,
+    /// What they left, by slot.
+    left: BTreeMap<u64, Tally>,
+    /// Drops and freezes that are in no sample yet.
+    unreported: (u64, u64),
+    /// Memory of its rings, bytes.
+    ring_bytes: u64,
+    /// True if all of them have the virtio header.
+    has_vnet_header: bool,
     /// Boot time at which capture began.
     begin_ns: u64,
     /// Boot time at which it ended, if it has.
     end_ns: Option<u64>,
     /// The kernel's counters as they were when the last sample was taken.
     stats: LinkStats,
+    /// The last ones of a NIC that is gone.
+    last_stats: Option<LinkStats>,
     ledger: Ledger,
     reconciliation: Reconciliation,
     mix: MixCollector,
@@ -53,40 +65,89 @@ pub(super) struct Taken {
 }
 
 impl NicCapture {
+    /// Readers come with the memory of their rings, and the kernel's counters from before with
+    /// the boot time at which capture began.
     pub fn new(
         link: Link,
         stacked: bool,
         speed_bits: u64,
-        readers: Vec<ReaderHandle>,
-        begin_ns: u64,
-        mix_interval_ns: u64,
+        (readers, ring_bytes): (Vec<ReaderHandle>, u64),
+        (stats, begin_ns): (LinkStats, u64),
+        mix_interval: Duration,
     ) -> Self {
-        let stats = link.stats;
+        let mix_interval_ns = u64::try_from(mix_interval.as_nanos()).unwrap_or(u64::MAX);
+        let has_vnet_header = readers.iter().all(ReaderHandle::has_vnet_header);
         Self {
+            has_vnet_header,
             stats,
             link,
             stacked,
             speed_bits,
             readers,
+            left: BTreeMap::new(),
+            unreported: (0, 0),
+            ring_bytes,
             begin_ns,
             end_ns: None,
+            last_stats: None,
             ledger: Ledger::default(),
             reconciliation: Reconciliation::default(),
             mix: MixCollector { interval_ns: mix_interval_ns, ..MixCollector::default() },
         }
     }
 
-    /// Begins to end: no further packet is let in.
-    pub fn stop(&mut self) {
+    /// Begins to end: no further packet is let in. `stats` are the last ones of a NIC that is
+    /// gone.
+    pub fn stop(&mut self, stats: Option<LinkStats>) {
+        self.last_stats = stats;
         self.readers.iter().for_each(ReaderHandle::stop);
+    }
+
+    /// The kernel's last counters of a NIC that is gone.
+    pub const fn last_stats(&self) -> Option<LinkStats> {
+        self.last_stats
+    }
+
+    /// Memory that its rings take, bytes.
+    pub const fn ring_bytes(&self) -> u64 {
+        self.ring_bytes
+    }
+
+    /// True while packets of its NIC come to all its rings.
+    pub fn is_bound(&self) -> bool {
+        self.readers.iter().all(|reader| reader.nic_index() == Some(self.link.index))
+    }
+
+    /// True once nothing but what was counted is left.
+    pub const fn is_settled(&self) -> bool {
+        self.readers.is_empty()
+    }
+
+    /// Once its readers have ended, takes all that they counted, and frees rings and descriptors:
+    /// the last sample may be due much later.
+    pub fn settle(&mut self, timeline: &Timeline) {
+        let Some(end_ns) = self.ended_ns().filter(|_| !self.is_settled()) else { return };
+        let (next, schedule) = (timeline.next(), timeline.schedule());
+        let last = schedule.slot_of(end_ns).max(next);
+        for slot in next..next + SLOTS - 1 {
+            for reader in &self.readers {
+                let tally = reader.take(&(slot..slot + 1));
+                if tally != Tally::default() {
+                    self.left.entry(slot.min(last)).or_default().merge(tally);
+                }
+            }
+        }
+        self.unreported = self.take_statistics();
+        self.readers.clear();
+        self.ring_bytes = 0;
     }
 
     /// When capture ended, boot time in nanoseconds, once every reader has.
     pub fn ended_ns(&mut self) -> Option<u64> {
         let nic = self.link.name.to_string();
-        let ends: Option<Vec<u64>> =
-            self.readers.iter_mut().map(|reader| reader.ended_ns(&nic)).collect();
         if self.end_ns.is_none() {
+            let ends: Option<Vec<u64>> =
+                self.readers.iter_mut().map(|reader| reader.ended_ns(&nic)).collect();
             self.end_ns = ends.and_then(|ends| ends.into_iter().max());
         }
         self.end_ns
@@ -105,6 +166,10 @@ impl NicCapture {
         for reader in &self.readers {
             tally.merge(reader.take(&span.slots));
         }
+        let later = self.left.split_off(&span.slots.end);
+        for left in std::mem::replace(&mut self.left, later).into_values() {
+            tally.merge(left);
+        }
         let start = span.bounds.start.max(self.begin_ns);
         let end = ended_ns.unwrap_or(span.bounds.end);
         let (drops, freezes) = self.account(&tally);
@@ -116,7 +181,6 @@ impl NicCapture {
         self.stats = stats.unwrap_or(self.stats);
         let (now_ns, lost) = (clocks::boot_ns(), self.ledger.dropped);
         let verdict = self.reconciliation.add(&tally, kernel, bounds.end, now_ns, lost);
-        let without_header = self.readers.iter().any(|reader| !reader.has_vnet_header());
         let unbalanced = ended_ns.is_some() && !self.ledger.is_balanced();
         let partial = bounds != span.bounds;
         let flag = |set: bool, flag: u32| if set { flag } else { 0 };
@@ -133,7 +197,7 @@ impl NicCapture {
             inexact: saturate(tally.inexact),
             flags: verdict.flags()
                 | flag(self.stacked, flags::STACKED)
-                | flag(without_header, flags::NO_VNET_HEADER)
+                | flag(!self.has_vnet_header, flags::NO_VNET_HEADER)
                 | flag(unbalanced, flags::UNBALANCED)
                 | flag(span.stepped, flags::CLOCK_STEP)
                 | flag(partial, flags::PARTIAL)
@@ -149,6 +213,13 @@ impl NicCapture {
     /// Enters what came and what the kernel says of the rings. Gives drops and freezes.
     fn account(&mut self, tally: &Tally) -> (u64, u64) {
         self.ledger.seen += tally.rx.captured + tally.tx.captured;
+        let (drops, freezes) = self.take_statistics();
+        let (drops_before, freezes_before) = std::mem::take(&mut self.unreported);
+        (drops + drops_before, freezes + freezes_before)
+    }
+
+    /// Enters what the kernel says of the rings. Gives drops and freezes.
+    fn take_statistics(&mut self) -> (u64, u64) {
         let (mut drops, mut freezes) = (0, 0);
         for reader in &mut self.readers {
             match reader.take_statistics() {

@@ -76,20 +76,11 @@ pub fn watch(
     out: &mut impl Write,
 ) -> Result<(), WatchError> {
     let WatchConfig { mut capture, nics, duration, format, mix } = config;
-    check_names(&nics)?;
-    if !nics.is_empty() {
-        let exactly = |nic: &String| globset::Glob::new(&globset::escape(nic)).ok();
-        let only = nics.iter().filter_map(exactly).map(|glob| glob.compile_matcher()).collect();
-        capture.filter = NicFilter { only, ..NicFilter::default() };
-    }
     if mix {
         // However short a sample is, its mix ends with it.
         capture.mix_interval = Duration::from_nanos(1);
     }
-    let (mut capture, reports) = Capture::start(capture)?;
-    if capture.nics().borrow().nics.is_empty() {
-        return Err(WatchError::NoNic);
-    }
+    let (mut capture, reports) = start(capture, &nics)?;
     let mut totals = Totals::default();
     let over = duration.map_or_else(never, after);
     let mut open = match format {
@@ -121,6 +112,27 @@ pub fn watch(
     // Whoever closed the output doesn't want the rest.
     let _closed = printed;
     Ok(())
+}
+
+/// Starts to capture the NICs named; without any, those that are captured by default.
+///
+/// # Errors
+/// [`WatchError`] if a NIC isn't there, or nothing can be captured.
+pub fn start(
+    mut config: CaptureConfig,
+    nics: &[String],
+) -> Result<(Capture, Receiver<IntervalReport>), WatchError> {
+    check_names(nics)?;
+    if !nics.is_empty() {
+        let exactly = |nic: &String| globset::Glob::new(&globset::escape(nic)).ok();
+        let only = nics.iter().filter_map(exactly).map(|glob| glob.compile_matcher()).collect();
+        config.filter = NicFilter { only, ..NicFilter::default() };
+    }
+    let (capture, reports) = Capture::start(config)?;
+    if capture.nics().borrow().nics.is_empty() {
+        return Err(WatchError::NoNic);
+    }
+    Ok((capture, reports))
 }
 
 fn print(

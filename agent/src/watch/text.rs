@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use settings::units::{bits_per_second, bytes, count};
 use wire::frame::{Counts, MixCounts, SIZE_CLASS_MAX, Sample};
 
 use super::Totals;
 use crate::sampler::verdict::Verdict;
-use crate::units::{bits_per_second, bytes, count};
 
 /// Prints the heading.
 pub(super) fn heading(out: &mut impl Write) -> io::Result<()> {

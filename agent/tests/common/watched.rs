@@ -42,6 +42,7 @@ pub fn config(interval: Duration) -> CaptureConfig {
         sample_interval: interval,
         mix_interval: Duration::from_nanos(1),
         ring: RingConfig::default(),
+        ring_memory: 512 << 20,
         rings_per_nic: 1,
         cpus: Vec::new(),
         filter: NicFilter::default(),

@@ -4,6 +4,7 @@
 mod batches;
 mod cluster;
 mod postgres;
+mod report;
 mod sqlite;
 mod suite;
 
@@ -37,6 +38,7 @@ macro_rules! behaviours {
             clients_are_known_with_their_nics_and_clock,
             every_figure_of_a_mix_has_its_column,
             the_report_view_gives_the_old_columns,
+            the_report_view_equals_an_independent_computation,
             what_was_tampered_with_is_found,
             retention_and_commits_go_side_by_side,
         }

@@ -16,6 +16,8 @@ use crate::batches::{
     Agent, DAY, MINUTE, SECOND, START, all, batch, client, hello, nic, point, sample,
 };
 
+pub use crate::report::the_report_view_equals_an_independent_computation;
+
 /// Where a store of one test is.
 pub trait Place {
     /// Opens the store, which is made at the first time.

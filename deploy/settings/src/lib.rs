@@ -1,5 +1,6 @@
-//! How agent and collector are set up: the layers of their config, its units and errors, their
-//! logs, signals and exit codes. Nothing here knows either of them.
+//! How agent and collector are set up and talk to people: the layers of their config, its units
+//! and errors, their logs, signals and exit codes, figures with their units, the full screen of
+//! `top`. Nothing here knows either of them.
 //!
 //! Every layer but the defaults is a tree of texts, read into the typed config once all layers
 //! lie over each other. So a password of digits keeps its zeros wherever it comes from, and an
@@ -13,6 +14,8 @@ mod log;
 mod options;
 mod sections;
 mod service;
+pub mod terminal;
+pub mod units;
 mod value;
 mod yaml;
 

@@ -228,6 +228,13 @@ impl Statistics {
             freezes: stats.tp_freeze_q_cnt.into(),
         })
     }
+
+    /// The kernel's index of the NIC whose packets come to the ring; `None` once that one is
+    /// deleted or in another namespace, from which the ring never recovers.
+    #[must_use]
+    pub fn nic_index(&self) -> Option<u32> {
+        socket::nic_index(self.0.as_raw_fd())
+    }
 }
 
 impl AsFd for Ring {

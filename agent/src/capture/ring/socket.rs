@@ -58,6 +58,10 @@ pub(super) fn bind(
     if nic.len() >= libc::IFNAMSIZ {
         return Err(RingError::NicName(nic.to_owned()));
     }
+    if config.fanout.is_some() {
+        // Until it has joined the others, it would see their packets too.
+        set_snaplen(stream, 0)?;
+    }
     stream.bind(nic).map_err(|error| RingError::Bind { nic: nic.to_owned(), error })?;
     if config.promiscuous {
         let promiscuous = stream.set_promisc(nic, true);
@@ -68,6 +72,7 @@ pub(super) fn bind(
         let by_flow = libc::PACKET_FANOUT_HASH << 16 | libc::c_uint::from(group);
         let joined = set(stream.as_raw_fd(), libc::PACKET_FANOUT, &by_flow);
         joined.map_err(|error| RingError::Fanout { nic: nic.to_owned(), error })?;
+        set_snaplen(stream, config.snaplen)?;
     }
     Ok(())
 }
@@ -88,6 +93,25 @@ pub(super) fn statistics(fd: RawFd) -> io::Result<libc::tpacket_stats_v3> {
         )
     };
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(stats) }
+}
+
+/// The kernel's index of the NIC that the socket is bound to; `None` once that one is deleted or
+/// in another namespace.
+pub(super) fn nic_index(fd: RawFd) -> Option<u32> {
+    let mut address = libc::sockaddr_ll {
+        sll_family: 0,
+        sll_protocol: 0,
+        sll_ifindex: 0,
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    };
+    let mut len = option_len::<libc::sockaddr_ll>();
+    // SAFETY: `address` and `len` are live for the call, and `len` is the size of `address`, so
+    // the kernel writes no further.
+    let result = unsafe { libc::getsockname(fd, (&raw mut address).cast(), &raw mut len) };
+    u32::try_from(address.sll_ifindex).ok().filter(|&index| result == 0 && index > 0)
 }
 
 /// Sets an option of the packet socket to a plain value.

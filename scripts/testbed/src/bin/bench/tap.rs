@@ -68,7 +68,7 @@ impl Tap {
             Self::Pmacctd => "pmacctd",
             Self::Dumpcap => "dumpcap",
         };
-        sh(&format!("command -v {name} || true")) != ""
+        !sh(&format!("command -v {name} || true")).is_empty()
     }
 
     fn command(self, nic: &str, dir: &Path) -> Option<Command> {

@@ -1,0 +1,268 @@
+//! The NICs under capture: opened and closed as they come and go.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use tokio::sync::watch;
+use wire::message;
+
+use super::memory::{blocks, ring_bytes};
+use super::nic_capture::NicCapture;
+use super::timeline::Timeline;
+use super::{CaptureConfig, CaptureError};
+use crate::account::interval::SharedSchedule;
+use crate::capture::reader::{ReaderHandle, StartError};
+use crate::capture::ring::{RingConfig, RingError};
+use crate::clocks;
+use crate::nic::inventory::{Inventory, InventoryError, speed_bits};
+use crate::nic::link::Link;
+use crate::nic::link_stats::LinkStats;
+use crate::nic::roster::{Action, Roster};
+use crate::nic::watch::Watch;
+
+/// How often link speeds are read again, nanoseconds: not every driver tells of a change.
+const SPEEDS_NS: u64 = 10_000_000_000;
+
+/// How long a dump that failed is left, nanoseconds.
+const DUMP_RETRY_NS: u64 = 100_000_000;
+
+/// How often readers that are to end are looked after, nanoseconds.
+const SETTLE_NS: u64 = 10_000_000;
+
+/// The NICs under capture.
+#[derive(Debug)]
+pub(super) struct Nics {
+    config: CaptureConfig,
+    cpus: Vec<usize>,
+    schedule: Arc<SharedSchedule>,
+    watch: Watch,
+    inventory: Inventory,
+    roster: Roster,
+    /// By the kernel's index.
+    open: BTreeMap<u32, NicCapture>,
+    /// Those that end.
+    closing: Vec<NicCapture>,
+    /// Readers started so far.
+    readers: usize,
+    /// When the NICs may be listed again, boot time in nanoseconds.
+    dump_ns: u64,
+    /// When link speeds were last read, boot time in nanoseconds.
+    speeds_ns: u64,
+    told: watch::Sender<message::Inventory>,
+}
+
+impl Nics {
+    /// Listens for NICs. None is open yet.
+    pub fn new(
+        config: CaptureConfig,
+        schedule: Arc<SharedSchedule>,
+        told: watch::Sender<message::Inventory>,
+    ) -> Result<Self, InventoryError> {
+        Ok(Self {
+            cpus: reader_cpus(&config.cpus),
+            roster: Roster::new(config.filter.clone()),
+            config,
+            schedule,
+            watch: Watch::open()?,
+            inventory: Inventory::open()?,
+            open: BTreeMap::new(),
+            closing: Vec::new(),
+            readers: 0,
+            dump_ns: 0,
+            speeds_ns: 0,
+            told,
+        })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.closing.is_empty()
+    }
+
+    /// Takes in what the kernel has to tell.
+    pub fn listen(&mut self, now_ns: u64) -> Result<(), InventoryError> {
+        let Self { watch, roster, open, .. } = self;
+        watch.read(|event| roster.on_event(event));
+        if roster.is_stale() && self.dump_ns <= now_ns {
+            self.dump_ns = now_ns.saturating_add(DUMP_RETRY_NS);
+            let links = self.inventory.links()?;
+            roster.on_dump(links, |index| open.get(&index).is_some_and(NicCapture::is_bound));
+        }
+        Ok(())
+    }
+
+    /// When there is something to do though nothing happens, boot time in nanoseconds.
+    pub fn due_ns(&self, now_ns: u64) -> u64 {
+        let dump = self.roster.is_stale().then_some(self.dump_ns);
+        let settling = self.closing.iter().any(|nic| !nic.is_settled());
+        let settle = settling.then(|| now_ns.saturating_add(SETTLE_NS));
+        let due = [self.roster.due_ns(), dump, settle];
+        due.into_iter().flatten().min().unwrap_or(u64::MAX)
+    }
+
+    /// Does the next thing, if there is one. Fails if a NIC can't be captured, the first time.
+    pub fn step(&mut self, timeline: &Timeline, now_ns: u64) -> Option<Result<(), CaptureError>> {
+        match self.roster.next(now_ns)? {
+            Action::Open(link, stacked) => {
+                let index = link.index;
+                let Err(error) = self.open(link, stacked, timeline) else {
+                    self.roster.on_opened(index);
+                    return Some(Ok(()));
+                };
+                let first = self.roster.on_failed(index, now_ns);
+                Some(if first && !has_vanished(&error) { Err(error) } else { Ok(()) })
+            }
+            Action::Update(link, stacked) => {
+                if let Some(nic) = self.open.get_mut(&link.index) {
+                    nic.speed_bits = speed_bits(&link.name.to_string());
+                    (nic.link, nic.stacked) = (link, stacked);
+                }
+                Some(Ok(()))
+            }
+            Action::Close(index, last_stats) => {
+                if let Some(mut nic) = self.open.remove(&index) {
+                    tracing::info!(nic = %nic.link.name, "capture ends: the NIC is gone or not wanted");
+                    nic.stop(last_stats);
+                    self.closing.push(nic);
+                }
+                Some(Ok(()))
+            }
+        }
+    }
+
+    fn open(&mut self, link: Link, stacked: bool, timeline: &Timeline) -> Result<(), CaptureError> {
+        let name = link.name.to_string();
+        let (rings, most) = (self.config.rings_per_nic.max(1), self.config.ring_memory);
+        let used = self.open.values().chain(&self.closing).map(NicCapture::ring_bytes).sum();
+        let Some(block_count) = blocks(&self.config.ring, rings, used, most) else {
+            return Err(CaptureError::RingMemory { nic: name, most });
+        };
+        // Group ids are of the network namespace: ours differ by NIC and by process.
+        let group = self.readers ^ std::process::id() as usize;
+        let group = u16::try_from(group & usize::from(u16::MAX)).unwrap_or_default();
+        let fanout = (rings > 1).then_some(group);
+        let ring = RingConfig { fanout, block_count, ..self.config.ring };
+        let stats = self.inventory.stats_of(link.index).ok().flatten().unwrap_or_default();
+        let mut readers = Vec::new();
+        for _ in 0..rings {
+            let cpu = self.cpus.get(self.readers % self.cpus.len().max(1)).copied();
+            let schedule = self.schedule.clone();
+            let reader = ReaderHandle::start(&name, &ring, cpu, schedule, timeline.next())?;
+            if reader.nic_index() != Some(link.index) {
+                // The name is another NIC's by now.
+                let error = Errno::ENODEV.into();
+                return Err(StartError::Ring(RingError::Bind { nic: name, error }).into());
+            }
+            self.readers += 1;
+            readers.push(reader);
+        }
+        let (kind, memory) = (&link.kind, ring_bytes(&ring) * u64::from(rings));
+        tracing::info!(nic = name, kind, stacked, memory, "capturing");
+        let nic = NicCapture::new(
+            link,
+            stacked,
+            speed_bits(&name),
+            (readers, memory),
+            (stats, clocks::boot_ns()),
+            self.config.mix_interval,
+        );
+        self.open.insert(nic.link.index, nic);
+        Ok(())
+    }
+
+    /// Frees the rings of NICs whose readers have ended, long before their last sample is due.
+    pub fn settle(&mut self, timeline: &Timeline) {
+        self.closing.iter_mut().for_each(|nic| nic.settle(timeline));
+    }
+
+    /// Forgets NICs of which nothing will come after `end_ns`, boot time.
+    pub fn forget(&mut self, end_ns: u64) {
+        let ended = |nic: &mut NicCapture| nic.ended_ns().is_some_and(|end| end <= end_ns);
+        self.closing.retain_mut(|nic| !ended(nic));
+        self.open.retain(|_, nic| !ended(nic));
+    }
+
+    /// Every NIC of which something may still come, with the kernel's counters of it.
+    pub fn with_stats(&mut self, now_ns: u64) -> Vec<(&mut NicCapture, Option<LinkStats>)> {
+        if now_ns >= self.speeds_ns.saturating_add(SPEEDS_NS) {
+            self.speeds_ns = now_ns;
+            for nic in self.open.values_mut() {
+                nic.speed_bits = speed_bits(&nic.link.name.to_string());
+            }
+        }
+        let stats = self.inventory.stats();
+        let stats = stats.inspect_err(|error| tracing::error!(%error, "no counters of the kernel"));
+        let mut stats = stats.unwrap_or_default();
+        let open = self.open.values_mut().map(|nic| {
+            let stats = stats.remove(&nic.link.index);
+            (nic, stats)
+        });
+        let mut nics: Vec<_> = open.collect();
+        // What is left is of none that is open: an index may be another NIC's by now.
+        nics.extend(self.closing.iter_mut().map(|nic| {
+            let stats = nic.last_stats().or_else(|| stats.get(&nic.link.index).copied());
+            (nic, stats)
+        }));
+        nics
+    }
+
+    /// Tells which NICs are captured, if that has changed.
+    pub fn tell(&self) {
+        let describe = |nic: &NicCapture| nic.link.describe(nic.stacked, nic.speed_bits);
+        let nics = self.open.values().map(describe).collect();
+        let inventory = message::Inventory { nics };
+        self.told.send_if_modified(|told| {
+            let changed = *told != inventory;
+            *told = inventory;
+            changed
+        });
+    }
+
+    /// Ends every NIC, and gives the boot time at which the last one ended, nanoseconds.
+    pub fn end(&mut self, timeline: &Timeline) -> u64 {
+        for (_, mut nic) in std::mem::take(&mut self.open) {
+            nic.stop(None);
+            self.closing.push(nic);
+        }
+        let mut end_ns = 0;
+        for nic in &mut self.closing {
+            end_ns = end_ns.max(loop {
+                if let Some(end) = nic.ended_ns() {
+                    break end;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            });
+            nic.settle(timeline);
+        }
+        end_ns
+    }
+}
+
+impl AsFd for Nics {
+    /// Readable when the kernel has something to tell.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.watch.as_fd()
+    }
+}
+
+/// True if a NIC has gone since it was listed: nothing to say, for the kernel will tell.
+fn has_vanished(error: &CaptureError) -> bool {
+    matches!(error, CaptureError::Start(StartError::Ring(RingError::Bind { error, .. }))
+        if error.raw_os_error() == Some(Errno::ENODEV as i32))
+}
+
+/// The CPUs for readers: those wanted, or all that this process may use.
+fn reader_cpus(wanted: &[usize]) -> Vec<usize> {
+    if !wanted.is_empty() {
+        return wanted.to_vec();
+    }
+    let this_process = nix::unistd::Pid::from_raw(0);
+    nix::sched::sched_getaffinity(this_process).map_or_else(
+        |_| Vec::new(),
+        |allowed| {
+            let cpus = 0..nix::sched::CpuSet::count();
+            cpus.filter(|&cpu| allowed.is_set(cpu).unwrap_or(false)).collect()
+        },
+    )
+}

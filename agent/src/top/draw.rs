@@ -1,0 +1,308 @@
+//! The screen of `agent top`: all NICs as a table, the selected one below it in detail.
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style, Stylize};
+use ratatui::text::Line;
+use ratatui::widgets::{Block, Paragraph, RenderDirection, Row, Sparkline, Table, TableState};
+use settings::terminal::trend;
+use settings::units::{bits_per_second, bytes, count};
+use wire::frame::{Counts, MixCounts, SIZE_CLASS_MAX, Sample};
+use wire::id::NicName;
+
+use super::state::{NicState, State};
+
+/// Columns of a trend in the table.
+const TREND: usize = 9;
+
+/// Least width for the figures beside the charts, columns.
+const FIGURES_FROM: u16 = 76;
+
+/// Width of the figures beside the charts, columns.
+const FIGURES: u16 = 38;
+
+const MS_NS: u64 = 1_000_000;
+
+const RX: Color = Color::Cyan;
+const TX: Color = Color::Magenta;
+
+/// Draws all of it.
+pub(super) fn draw(state: &State, frame: &mut Frame<'_>) {
+    let rows = u16::try_from(state.nics().len()).unwrap_or(u16::MAX).saturating_add(1);
+    let half = frame.area().height / 2;
+    let [head, table, detail] = Layout::vertical([
+        Constraint::Length(2),
+        Constraint::Length(rows.min(half)),
+        Constraint::Fill(1),
+    ])
+    .areas(frame.area());
+    draw_head(state, frame, head);
+    draw_table(state, frame, table);
+    if let Some((name, nic)) = state.selected_nic() {
+        draw_detail(name, nic, frame, detail);
+    }
+}
+
+fn draw_head(state: &State, frame: &mut Frame<'_>, area: Rect) {
+    let state_of = if state.is_paused() { "PAUSED" } else { "live" };
+    let title = format!(
+        "agent top  {} NICs, samples of {:?}, {state_of}",
+        state.nics().len(),
+        state.interval()
+    );
+    let keys = "q quit   ↑↓ select   space pause";
+    let gap = usize::from(area.width).saturating_sub(title.chars().count() + keys.chars().count());
+    let lines = vec![
+        Line::from(vec![title.bold(), " ".repeat(gap).into(), keys.dim()]),
+        "Bytes on the wire from the MAC header on, without FCS and preamble".dim().into(),
+    ];
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+fn draw_table(state: &State, frame: &mut Frame<'_>, area: Rect) {
+    let heading =
+        ["nic", "rx bit/s", "", "tx bit/s", "", "pkt/s", "mean size", "drops"].map(|text| {
+            if text == "nic" { Line::from(text) } else { Line::from(text).right_aligned() }
+        });
+    let widths = [
+        Constraint::Min(6),
+        Constraint::Length(11),
+        Constraint::Length(9),
+        Constraint::Length(11),
+        Constraint::Length(9),
+        Constraint::Length(7),
+        Constraint::Length(9),
+        Constraint::Length(7),
+    ];
+    let table = Table::new(state.nics().map(|(name, nic)| row(name, nic)), widths)
+        .header(Row::new(heading).style(Style::new().add_modifier(Modifier::DIM)))
+        .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
+    let mut selected = TableState::default().with_selected(state.selected());
+    frame.render_stateful_widget(table, area, &mut selected);
+}
+
+fn row<'a>(name: &NicName, nic: &NicState) -> Row<'a> {
+    let sample = nic.history.back().copied().unwrap_or_default();
+    let Sample { rx, tx, interval_ns, .. } = sample;
+    let drops = nic.total.map_or(0, |total| total.drops);
+    let marked = if nic.has_lost() { Style::new().fg(Color::Red) } else { Style::new() };
+    let right = |text: String| Line::from(text).right_aligned();
+    let cells: Vec<Line<'a>> = vec![
+        name.to_string().into(),
+        right(bits_per_second(rx.bytes, interval_ns)),
+        trend(&nic.bytes(|sample| sample.rx.bytes), TREND).fg(RX).into(),
+        right(bits_per_second(tx.bytes, interval_ns)),
+        trend(&nic.bytes(|sample| sample.tx.bytes), TREND).fg(TX).into(),
+        right(count(rx.packets + tx.packets, interval_ns)),
+        right(mean_size(rx.bytes + tx.bytes, rx.packets + tx.packets)),
+        right(drops.to_string()).style(marked),
+    ];
+    let row = Row::new(cells);
+    if nic.link.as_ref().is_some_and(|link| link.up) { row } else { row.dim() }
+}
+
+fn draw_detail(name: &NicName, nic: &NicState, frame: &mut Frame<'_>, area: Rect) {
+    let block = Block::bordered().title(about(name, nic));
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    let beside = if inner.width >= FIGURES_FROM { FIGURES } else { 0 };
+    let [charts, figures] =
+        Layout::horizontal([Constraint::Fill(1), Constraint::Length(beside)]).areas(inner);
+    let [rx, tx] = Layout::vertical([Constraint::Fill(1); 2]).areas(charts);
+    draw_chart("rx", RX, nic, |sample| &sample.rx, frame, rx);
+    draw_chart("tx", TX, nic, |sample| &sample.tx, frame, tx);
+    frame.render_widget(Paragraph::new(figures_of(nic)), figures);
+}
+
+/// What the NIC is, as a heading.
+fn about(name: &NicName, nic: &NicState) -> String {
+    let Some(link) = &nic.link else { return format!(" {name}: gone ") };
+    let up = if link.up { "up" } else { "down" };
+    let stacked = if link.stacked { ", stacked: its bytes pass another NIC too" } else { "" };
+    let speed = match link.speed_bits {
+        0 => String::new(),
+        bits => format!(", {}", bits_per_second(bits / 8, 1_000_000_000)),
+    };
+    format!(" {name}: {}{speed}, MTU {}, {up}{stacked} ", link.kind, link.mtu)
+}
+
+fn draw_chart(
+    title: &str,
+    color: Color,
+    nic: &NicState,
+    side: impl Fn(&Sample) -> &Counts,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
+    let mut shown = nic.bytes(|sample| side(sample).bytes);
+    shown.drain(..shown.len().saturating_sub(usize::from(area.width)));
+    let interval_ns = nic.history.back().map_or(1, |sample| sample.interval_ns);
+    let highest = shown.iter().copied().max().unwrap_or(0);
+    let heading = format!("{title}, highest {}", bits_per_second(highest, interval_ns));
+    let chart = Sparkline::default()
+        .block(Block::new().title(heading.dim()))
+        .direction(RenderDirection::RightToLeft)
+        .data(shown.into_iter().rev())
+        .style(Style::new().fg(color));
+    frame.render_widget(chart, area);
+}
+
+/// The figures beside the charts: now, since the view was opened, and what the traffic is.
+fn figures_of<'a>(nic: &NicState) -> Vec<Line<'a>> {
+    let now = nic.history.back().copied().unwrap_or_default();
+    let total = nic.total.unwrap_or_default();
+    let interval = now.interval_ns;
+    let mean = |counts: &Counts| mean_size(counts.bytes, counts.packets);
+    let peak = |counts: &Counts| bits_per_second(counts.peak_1ms_bytes.into(), MS_NS);
+    let mut lines = vec![
+        line("", "rx", "tx").dim(),
+        both("rate", &now, |it| bits_per_second(it.bytes, interval)),
+        both("peak 1 ms", &now, peak),
+        both("packets/s", &now, |it| count(it.packets, interval)),
+        both("mean size", &now, mean),
+        line("since the start", "", "").dim(),
+        both("bytes", &total, |it| bytes(it.bytes)),
+        both("packets", &total, |it| it.packets.to_string()),
+        both("captured", &total, |it| it.captured.to_string()),
+        both("peak 1 ms", &total, peak),
+    ];
+    let Sample { drops, late, inexact, kernel, .. } = total;
+    lines.push(line("kernel", &kernel.rx_packets.to_string(), &kernel.tx_packets.to_string()));
+    let ledger = format!("ring drops {drops}, late {late}, inexact {inexact}");
+    lines.push(if drops > 0 { ledger.red().into() } else { ledger.into() });
+    if let Some(mix) = &nic.mix {
+        let mut sum = mix.rx;
+        sum.merge(&mix.tx);
+        lines.extend([protocols(&sum).into(), sizes(&sum).into()]);
+    }
+    lines
+}
+
+fn line<'a>(what: &str, rx: &str, tx: &str) -> Line<'a> {
+    format!("{what:<13}{rx:>12} {tx:>12}").into()
+}
+
+fn both<'a>(what: &str, sample: &Sample, figure: impl Fn(&Counts) -> String) -> Line<'a> {
+    line(what, &figure(&sample.rx), &figure(&sample.tx))
+}
+
+fn mean_size(bytes: u64, packets: u64) -> String {
+    bytes.checked_div(packets).map_or_else(|| "-".to_owned(), |mean| format!("{mean} B"))
+}
+
+/// Shares of the bytes by protocol, largest first.
+fn protocols(mix: &MixCounts) -> String {
+    let all = mix.ipv4_bytes + mix.ipv6_bytes + mix.arp_bytes + mix.other_bytes;
+    let mut shares = [
+        ("TCP", mix.tcp_bytes),
+        ("UDP", mix.udp_bytes),
+        ("ICMP", mix.icmp_bytes),
+        ("other IP", mix.other_transport_bytes),
+        ("ARP", mix.arp_bytes),
+        ("other", mix.other_bytes),
+    ];
+    shares.sort_by_key(|share| std::cmp::Reverse(share.1));
+    list(&shares.map(|(name, bytes)| (name.to_owned(), bytes)), all)
+}
+
+/// Shares of the packets by size class, largest first.
+fn sizes(mix: &MixCounts) -> String {
+    let all = mix.size_packets.iter().sum();
+    let name = |class: usize| match SIZE_CLASS_MAX.get(class) {
+        Some(max) => format!("≤{max} B"),
+        None => "larger".to_owned(),
+    };
+    let mut shares: Vec<(String, u64)> = mix
+        .size_packets
+        .iter()
+        .enumerate()
+        .map(|(class, &packets)| (name(class), packets))
+        .collect();
+    shares.sort_by_key(|share| std::cmp::Reverse(share.1));
+    list(&shares, all)
+}
+
+/// The largest three shares of a whole, percent.
+fn list(shares: &[(String, u64)], all: u64) -> String {
+    let percent = |part: u64| (u128::from(part) * 100).checked_div(all.into()).unwrap_or(0);
+    let shown = shares.iter().take(3).filter(|share| share.1 > 0);
+    let texts: Vec<String> =
+        shown.map(|(name, part)| format!("{name} {} %", percent(*part))).collect();
+    texts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+    use wire::frame::Mix;
+    use wire::message::{Inventory, Nic};
+
+    use super::*;
+    use crate::sampler::IntervalReport;
+
+    fn state(drops: u64) -> State {
+        let nic = NicName::new("eth0").unwrap();
+        let mut sample = Sample { nic, interval_ns: 500_000_000, drops, ..Sample::default() };
+        sample.rx = Counts { bytes: 62_500_000, packets: 50_000, ..Counts::default() };
+        sample.rx.peak_1ms_bytes = 1_250_000;
+        let mut mix = Mix { nic, ..Mix::default() };
+        mix.rx.ipv4_bytes = 100;
+        mix.rx.tcp_bytes = 90;
+        mix.rx.udp_bytes = 10;
+        mix.rx.size_packets[5] = 4;
+        let mut state = State::new(Duration::from_millis(500));
+        let kind = "physical".to_owned();
+        let link = Nic { name: nic, kind, mtu: 1500, up: true, ..Nic::default() };
+        let link = Nic { speed_bits: 10_000_000_000, ..link };
+        state.set_nics(&Inventory { nics: vec![link] });
+        state.add(&IntervalReport { samples: vec![sample], mixes: vec![mix], ended: vec![] });
+        state
+    }
+
+    /// The screen as text.
+    fn screen(state: &State, width: u16, height: u16) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal.draw(|frame| draw(state, frame)).unwrap();
+        terminal.backend().to_string()
+    }
+
+    #[test]
+    fn a_nic_is_shown_with_rates_units_peak_sizes_and_protocols() {
+        let screen = screen(&state(0), 120, 30);
+        for figure in [
+            "1.00 Gbit/s",
+            "10.0 Gbit/s, MTU 1500, up",
+            "1250 B",
+            "100 k",
+            "TCP 90 %, UDP 10 %",
+            "≤1518 B 100 %",
+            "ring drops 0",
+            "without FCS and preamble",
+        ] {
+            assert!(screen.contains(figure), "{figure} is not in\n{screen}");
+        }
+    }
+
+    #[test]
+    fn a_loss_is_shown_in_the_table_and_in_the_ledger() {
+        let screen = screen(&state(7), 120, 30);
+        assert!(screen.contains("ring drops 7"), "{screen}");
+    }
+
+    #[test]
+    fn any_size_of_terminal_is_drawn() {
+        for (width, height) in [(1, 1), (20, 5), (80, 24), (300, 100)] {
+            let drawn = screen(&state(0), width, height);
+            assert_eq!(drawn.lines().count(), usize::from(height));
+        }
+    }
+
+    #[test]
+    fn nothing_captured_yet_is_drawn_too() {
+        let empty = State::new(Duration::from_millis(10));
+        assert!(screen(&empty, 80, 24).contains("0 NICs, samples of 10ms"));
+    }
+}

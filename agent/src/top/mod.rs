@@ -1,0 +1,68 @@
+//! `agent top`: a live view of this host's NICs on the full screen, without a collector.
+
+mod draw;
+mod state;
+
+use std::convert::Infallible;
+use std::io;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, select};
+use settings::terminal::{Input, Screen, ScreenError, inputs};
+
+use self::state::State;
+use crate::sampler::CaptureConfig;
+use crate::watch::{self, WatchError};
+
+/// Shortest time over which the traffic's mix is counted: what changes faster can't be read.
+const MIX_MIN: Duration = Duration::from_secs(2);
+
+/// Why there is no view.
+#[derive(Debug, thiserror::Error)]
+pub enum TopError {
+    /// No screen to draw on.
+    #[error(transparent)]
+    Screen(#[from] ScreenError),
+    /// The terminal can't be listened to.
+    #[error("can't listen to the terminal: {0}")]
+    Input(#[source] io::Error),
+    /// Nothing can be captured.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
+}
+
+/// Captures the NICs named, or those captured by default, and shows them until `q`, or until
+/// `interrupted` closes.
+///
+/// # Errors
+/// [`TopError`] if nothing can be captured or there is no terminal.
+pub fn top(
+    mut config: CaptureConfig,
+    nics: &[String],
+    interrupted: &Receiver<Infallible>,
+) -> Result<(), TopError> {
+    config.mix_interval = config.sample_interval.max(MIX_MIN);
+    let mut state = State::new(config.sample_interval);
+    let (capture, reports) = watch::start(config, nics)?;
+    let mut screen = Screen::open("`agent watch` prints to files and pipes")?;
+    let inputs = inputs().map_err(TopError::Input)?;
+    loop {
+        state.set_nics(&capture.nics().borrow());
+        screen.draw(|frame| draw::draw(&state, frame))?;
+        select! {
+            recv(reports) -> report => match report {
+                Ok(report) => state.add(&report),
+                Err(_) => break,
+            },
+            recv(inputs) -> input => match input {
+                Ok(Input::Quit) | Err(_) => break,
+                Ok(input) => state.input(input),
+            },
+            recv(interrupted) -> _ => break,
+        }
+    }
+    // Readers end by themselves while the last reports have no taker.
+    drop(reports);
+    drop(capture);
+    Ok(())
+}
