@@ -10,7 +10,8 @@ fn main() -> io::Result<()> {
     let dist = web.join("dist");
     let mut table = String::from("[\n");
     if dist.join("index.html").is_file() {
-        println!("cargo:rerun-if-changed={}", dist.display());
+        // Named from here: a build directory that was copied must not watch another source.
+        println!("cargo:rerun-if-changed=web/dist");
         for folder in [dist.clone(), dist.join("assets")] {
             let mut files: Vec<PathBuf> =
                 fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
@@ -28,7 +29,7 @@ fn main() -> io::Result<()> {
         }
     } else {
         // Its parent, since a file that is missing would count as changed each time.
-        println!("cargo:rerun-if-changed={}", web.display());
+        println!("cargo:rerun-if-changed=web");
         let _always = writeln!(
             table,
             "Asset {{ path: \"/index.html\", content: include_bytes!({:?}), gzip: b\"\" }},",

@@ -7,7 +7,7 @@ use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use testbed::{Pair, in_namespace, sh};
+use testbed::{Pair, in_namespace, sh, wait_until};
 
 fn watch(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_agent"));
@@ -117,4 +117,49 @@ fn what_can_not_be_watched_is_said_in_one_line_with_the_way_out() {
     without.args(["--bounding-set=-net_raw", "--inh-caps=-all", env!("CARGO_BIN_EXE_agent")]);
     let line = refused(without.args(["watch", "--nic", "lo"]));
     assert!(line.contains("CAP_NET_RAW"), "{line}");
+}
+
+#[test]
+fn what_a_stopped_reader_missed_is_counted_and_its_sample_marked() {
+    if !in_namespace("what_a_stopped_reader_missed_is_counted_and_its_sample_marked") {
+        return;
+    }
+    let pair = Pair::new();
+    let mut command = watch(&["--nic", "here", "--interval", "50ms", "--format", "json"]);
+    command.env("NETMON_AGENT_MONITOR__RING__BLOCKS", "4");
+    command.env("NETMON_AGENT_MONITOR__RING__BLOCK_SIZE", "16KiB");
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    out.read_line(&mut text).unwrap();
+    let signal = |name: &str| sh(&format!("kill -{name} {}", child.id()));
+    signal("STOP");
+    let stat = format!("/proc/{}/stat", child.id());
+    wait_until("the reader to stand still", || {
+        std::fs::read_to_string(&stat).unwrap().contains(") T ")
+    });
+    let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
+    for _ in 0..2000 {
+        let _refused = socket.send_to(&[0; 100], "10.9.0.2:9");
+    }
+    pair.wait_for_silence();
+    let (sent, received) = (pair.sent_here().1, pair.sent_there().1);
+    signal("CONT");
+    out.read_line(&mut text).unwrap();
+    signal("TERM");
+    out.read_to_string(&mut text).unwrap();
+    assert!(child.wait().unwrap().success());
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (total, samples) = lines.split_last().unwrap();
+    let total = &total["nics"]["here"];
+    let figure = |key: &str| total[key].as_u64().unwrap();
+    assert!(figure("drops") > 1000, "{total}");
+    assert_eq!(figure("offered"), sent + received, "the ring was offered all that passed");
+    assert_eq!(figure("seen") + figure("drops"), figure("offered"));
+    assert_eq!(total["verdict"], format!("ring lost {}", figure("drops")));
+    let lossy = |sample: &&Value| sample["drops"].as_u64().unwrap() > 0;
+    let marked: Vec<&Value> = samples.iter().filter(lossy).collect();
+    assert!(marked.iter().all(|sample| sample["freezes"].as_u64().unwrap() > 0), "{marked:?}");
+    let drops: u64 = marked.iter().map(|sample| sample["drops"].as_u64().unwrap()).sum();
+    assert_eq!(drops, figure("drops"), "each is in the sample in which it was noticed");
 }

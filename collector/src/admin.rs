@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
@@ -13,9 +14,12 @@ use wire::token::Address;
 
 use crate::config::Config;
 use crate::configured::{Place, PlaceError};
+use crate::export::{self, ExportError, Request};
 use crate::identity::{Identity, IdentityError, NewToken};
+use crate::import::{self, ImportError};
 use crate::run::identity_dir;
 use crate::store::Migrated;
+use crate::store::postgres::PostgresConfig;
 use crate::store::query::Client;
 
 /// Most addresses that a token names.
@@ -33,6 +37,12 @@ pub enum AdminError {
     /// The system gives no runtime.
     #[error("can't start: {0}")]
     System(#[from] io::Error),
+    /// Rows could not be exported.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// A store could not be moved.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// What was looked for isn't there.
     #[error("no client {0} is known here; `collector clients` lists them")]
     NoSuchClient(ClientId),
@@ -117,7 +127,7 @@ pub fn clients(
 ) -> Result<String, AdminError> {
     let now = UnixTime::now();
     let identity = Identity::open(&identity_dir(&config.data_dir), tls, now)?;
-    let seen = block_on(async {
+    let seen = block_on::<_, PlaceError>(async {
         let used = place.is_used().await?;
         Ok(if used { place.open_to_read()?.clients().await? } else { vec![] })
     })?;
@@ -187,12 +197,33 @@ pub fn migrate(
     if check_only && !idle { Err(AdminError::Outdated) } else { Ok(()) }
 }
 
+/// Writes a client's rows; gives their number.
+///
+/// # Errors
+/// [`AdminError`] says what isn't there or can't be written.
+pub fn export(place: &Place, request: &Request, output: Option<&Path>) -> Result<u64, AdminError> {
+    let store = place.open_to_read().map_err(PlaceError::from)?;
+    block_on(export::export(store.as_ref(), request, output))
+}
+
+/// Moves an embedded store into PostgreSQL.
+///
+/// # Errors
+/// [`AdminError`] says what is in the way.
+pub fn import(
+    config: &PostgresConfig,
+    file: &Path,
+    say: impl FnMut(&str),
+) -> Result<(), AdminError> {
+    block_on(import::import(config, file, say))
+}
+
 /// Proves, without changing anything, that the store holds what agents counted, once.
 ///
 /// # Errors
 /// [`AdminError::Unsound`] if it doesn't; the findings have been given to `say`.
 pub fn fsck(place: &Place, mut say: impl FnMut(&str)) -> Result<(), AdminError> {
-    let report = block_on(async { Ok(place.open_to_read()?.check().await?) })?;
+    let report = block_on::<_, PlaceError>(async { Ok(place.open_to_read()?.check().await?) })?;
     say(&format!("{} sessions: every sequence number once, no hole, no overlap", report.sessions));
     for nic in &report.nics {
         say(&format!("{} {}: {}; in gaps {}", nic.client, nic.nic, nic.counted, nic.in_gaps));
@@ -204,7 +235,10 @@ pub fn fsck(place: &Place, mut say: impl FnMut(&str)) -> Result<(), AdminError> 
     }
 }
 
-fn block_on<T>(future: impl Future<Output = Result<T, PlaceError>>) -> Result<T, AdminError> {
+fn block_on<T, E>(future: impl Future<Output = Result<T, E>>) -> Result<T, AdminError>
+where
+    AdminError: From<E>,
+{
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(future)?)
 }

@@ -1,7 +1,12 @@
 //! The collector's commands and flags.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 use settings::{Interval, Options};
+
+use crate::export::{Format, Request};
+use crate::time::Time;
 
 /// Collect what agents measure, keep it in a database, and show it
 #[derive(Debug, Parser)]
@@ -33,6 +38,10 @@ pub enum Command {
     Revoke(RevokeArgs),
     /// Make the store's tables, or change those of an older version, and say what was done
     Migrate(MigrateArgs),
+    /// Write a client's rows, gaps included, as CSV or JSON
+    Export(ExportArgs),
+    /// Move an embedded store into the PostgreSQL database that the config names
+    Import(ImportArgs),
     /// Prove that the store holds what agents counted, each record once; changes nothing
     Fsck,
     /// Check the config and print it, each value with its source
@@ -71,6 +80,62 @@ pub struct MigrateArgs {
     pub check: bool,
 }
 
+/// Arguments of `collector export`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Example: collector export --client web-1 --nic eth0 --from 2026-11-01T00:00:00Z \
+                  --output web-1.csv\n\nThe columns are those of bandwidth_stats. A line of kind \
+                  gap has exact sums over all of its time, but there are no samples of it."
+)]
+pub struct ExportArgs {
+    /// Whose rows
+    #[arg(long, value_name = "ID")]
+    pub client: String,
+    /// Of this NIC only
+    #[arg(long, value_name = "NAME")]
+    pub nic: Option<String>,
+    /// From this time on: RFC 3339, or seconds since 1970
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub from: Option<Time>,
+    /// Before this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub to: Option<Time>,
+    /// How lines are written
+    #[arg(long, value_enum, default_value_t = Format::Csv)]
+    pub format: Format,
+    /// Write to FILE, not to standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+impl ExportArgs {
+    /// What is asked for.
+    #[must_use]
+    pub fn request(&self) -> Request {
+        let Self { client, nic, from, to, format, .. } = self.clone();
+        let (from_ns, to_ns) = (from.map_or(0, |it| it.0), to.map_or(u64::MAX, |it| it.0));
+        Request { client, nic, from_ns, to_ns, format }
+    }
+}
+
+/// Arguments of `collector import`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Example: collector import /var/lib/network-monitor/collector/netmon.sqlite\n\n\
+                  Stop the collector, set database.url, import, and start the collector again: \
+                  agents go on where they were. Until then they keep what they measure. Broken \
+                  off, it goes on where it was; the file stays as it is."
+)]
+pub struct ImportArgs {
+    /// The embedded store's file
+    #[arg(value_name = "PATH")]
+    pub file: PathBuf,
+}
+
+fn time(text: &str) -> Result<Time, String> {
+    Time::parse(text).ok_or_else(|| "write 2026-11-24T12:00:00Z, or seconds since 1970".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -82,6 +147,8 @@ mod tests {
         Cli::command().debug_assert();
         TokenArgs::augment_args(clap::Command::new("token")).debug_assert();
         RevokeArgs::augment_args(clap::Command::new("revoke")).debug_assert();
+        ImportArgs::augment_args(clap::Command::new("import")).debug_assert();
+        ExportArgs::augment_args(clap::Command::new("export")).debug_assert();
         MigrateArgs::augment_args(clap::Command::new("migrate")).debug_assert();
     }
 }

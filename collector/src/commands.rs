@@ -26,7 +26,8 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
             let place = place()?;
             settings::start_log(&config.log);
             loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-            run::run(config, &place, tls)?;
+            let access = config.http.access().map_err(|problem| loaded.refuse(problem))?;
+            run::run(config, &place, tls, access)?;
         }
         Command::Token(args) => {
             let bound = args.client.as_deref().map(|id| client(&loaded, id)).transpose()?;
@@ -37,6 +38,19 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
             say(&admin::revoke(config, tls, &client(&loaded, &args.client)?)?);
         }
         Command::Migrate(args) => admin::migrate(&place()?, args.check, say)?,
+        Command::Export(args) => {
+            let rows = admin::export(&place()?, &args.request(), args.output.as_deref())?;
+            if let Some(file) = &args.output {
+                say(&format!("{}: {rows} rows", file.display()));
+            }
+        }
+        Command::Import(args) => match place()? {
+            Place::Postgres(postgres) => admin::import(&postgres, &args.file, say)?,
+            Place::Sqlite(_) => {
+                let why = "not set; name the database that the file is moved into";
+                return Err(loaded.refuse(Problem::new("database.url", why)).into());
+            }
+        },
         Command::Fsck => admin::fsck(&place()?, say)?,
         Command::CheckConfig => settings::print_config(PROGRAM.name, &loaded, [])?,
     }

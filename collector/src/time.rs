@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// The wall clock now, nanoseconds since 1970 (UTC).
 #[must_use]
@@ -14,7 +16,8 @@ pub fn now_ns() -> u64 {
 }
 
 /// A point in time, nanoseconds since 1970 (UTC). Reads as RFC 3339 in text and JSON.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
+#[schema(value_type = String, format = DateTime, example = "2024-01-01T12:00:00.5Z")]
 pub struct Time(pub u64);
 
 impl Time {
@@ -54,6 +57,18 @@ impl fmt::Display for Time {
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| {
+            D::Error::custom(format!(
+                "{text:?} is no time; give RFC 3339 as in 2024-01-01T12:00:00Z, or seconds since \
+                 1970"
+            ))
+        })
     }
 }
 

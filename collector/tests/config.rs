@@ -43,6 +43,12 @@ fn a_bad_config_is_refused_in_one_line_with_place_key_and_way_out() {
         ("retention: {raw: 5 parsecs}", ":1: retention.raw: \"5 parsecs\" is no duration; write"),
         ("retention: {raw: 1s}", ":1: retention.raw: 1s is out of range; choose 1h to 36500d"),
         ("server: {host: \"0.0.0.0:8082\"}", ":1: server.host: \"0.0.0.0:8082\" is no address"),
+        (
+            "http:\n  host: 0.0.0.0",
+            ":2: http.host: 0.0.0.0 is reached from other hosts, and nobody",
+        ),
+        ("http: {proxies: [proxy]}", ":1: http.proxies: \"proxy\" is no address; write for"),
+        ("http: {proxy_header: a b}", ":1: http.proxy_header: \"a b\" is no header's name"),
         ("database:\n  user: me", ":2: database.user: set without database.host; set the host"),
     ] {
         let folder = tempfile::tempdir().unwrap();
@@ -53,6 +59,35 @@ fn a_bad_config_is_refused_in_one_line_with_place_key_and_way_out() {
         assert_eq!(line.lines().count(), 1, "{line}");
         assert!(line.starts_with(&format!("collector: {path}{expected}")), "{line}");
     }
+}
+
+#[test]
+fn beyond_the_loopback_somebody_must_be_asked_or_nobody_on_purpose() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    fs::write(&token, "0123456789abcdef\n").unwrap();
+    let token_file = format!("http: {{host: 192.0.2.1, token_file: {}}}", token.display());
+    for content in [
+        token_file.as_str(),
+        "http: {host: 192.0.2.1, proxy_header: Remote-User, proxies: [192.0.2.7]}",
+        "http: {host: 192.0.2.1, unprotected: true}",
+        "http: {host: 127.9.9.9}",
+        "http: {host: \"::1\"}",
+    ] {
+        load(file(&folder, content).into());
+    }
+    let config = load(file(&folder, &token_file).into());
+    assert!(config.http.access().is_ok());
+    for bad in ["short\n", "\n0123456789abcdef", "with a space in it 0123"] {
+        fs::write(&token, bad).unwrap();
+        let why = config.http.access().unwrap_err().to_string();
+        assert!(why.starts_with("http.token_file: ") && why.contains("openssl rand"), "{why}");
+        assert!(!why.contains("0123"), "{why}");
+    }
+    // A name is looked up when the collector starts.
+    let config = load(file(&folder, "http: {host: db.example.org}").into());
+    assert!(config.http.check_address("192.0.2.1".parse().unwrap()).is_err());
+    assert!(config.http.check_address("127.0.0.1".parse().unwrap()).is_ok());
 }
 
 #[test]

@@ -198,14 +198,16 @@ fn a_subscriber_gets_what_changed_once_and_what_is_gone() {
     let live = connected();
     let mut updates = live.subscribe();
     live.publish(START);
-    let update: serde_json::Value = serde_json::from_slice(&updates.try_recv().unwrap()).unwrap();
+    let update: serde_json::Value =
+        serde_json::from_slice(&updates.try_recv().unwrap().json).unwrap();
     assert_eq!(update["clients"][0]["client"], "web-1");
     live.publish(START);
     assert!(updates.try_recv().is_err(), "nothing changed");
     live.on_disconnected(&web1(), START);
     live.expire(START + GONE_NS + 1);
     live.publish(START + GONE_NS + 1);
-    let update: serde_json::Value = serde_json::from_slice(&updates.try_recv().unwrap()).unwrap();
+    let update: serde_json::Value =
+        serde_json::from_slice(&updates.try_recv().unwrap().json).unwrap();
     assert_eq!(update["gone"], serde_json::json!(["web-1"]));
 }
 
@@ -218,6 +220,57 @@ fn a_slow_subscriber_loses_updates_and_holds_nobody_up() {
         live.publish(START);
     }
     assert!(matches!(slow.try_recv(), Err(tokio::sync::broadcast::error::TryRecvError::Lagged(_))));
+}
+
+#[test]
+fn a_summary_adds_up_what_is_not_stacked_and_not_silent() {
+    let live = connected();
+    let mut report = frame(1, 1, START);
+    let other = |name: &str| Sample { nic: NicName::new(name).unwrap(), ..report.samples[0] };
+    let (eth1, bond0) = (other("eth1"), Sample { flags: flags::STACKED, ..other("bond0") });
+    report.samples.extend([eth1, bond0]);
+    live.observe(&web1(), &report, START);
+    let summary = || -> serde_json::Value {
+        let event = live.snapshot_event(START);
+        assert_eq!(event.name, "snapshot");
+        serde_json::from_slice::<serde_json::Value>(&event.json).unwrap()["clients"][0].clone()
+    };
+    assert_eq!(summary()["rx"]["bytes_per_second"], 4000.0);
+    assert_eq!(summary()["rx"]["peak_1ms_bytes_per_second"], 50_000);
+    assert_eq!(summary()["drops_total"], 3);
+    // Only eth0 goes on.
+    live.observe(&web1(), &frame(1, 2, START + 60 * SECOND), START + 60 * SECOND);
+    assert_eq!(summary()["rx"]["bytes_per_second"], 2000.0);
+    assert_eq!(summary()["observed"], "2023-11-14T22:14:20Z");
+}
+
+#[test]
+fn who_follows_a_client_gets_each_of_its_samples_at_once() {
+    let live = connected();
+    let mut events = live.watch(&web1());
+    let mut next = || {
+        let event = events.try_recv().unwrap();
+        (event.name, serde_json::from_slice::<serde_json::Value>(&event.json).unwrap())
+    };
+    let mut report = frame(1, 1, START);
+    report.samples.push(frame(1, 1, START + SECOND / 2).samples[0]);
+    live.observe(&web1(), &report, START + SECOND);
+    let (name, told) = next();
+    assert_eq!((name, told["samples"].as_array().unwrap().len()), ("samples", 2));
+    assert_eq!(told["samples"][1]["nic"], "eth0");
+    assert_eq!(told["samples"][1]["time"], "2023-11-14T22:13:20.5Z");
+    assert_eq!(told["samples"][1]["rx"]["bytes"], 1000);
+    live.publish(START);
+    let (name, told) = next();
+    assert_eq!((name, &told["client"]["client"]), ("update", &serde_json::json!("web-1")));
+    live.on_disconnected(&web1(), START);
+    live.expire(START + GONE_NS + 1);
+    live.publish(START);
+    assert_eq!(next().1["client"], serde_json::Value::Null);
+    // Others are not heard of.
+    live.on_connected(&ClientId::new("db-1").unwrap(), "", &Host::default(), START);
+    live.publish(START);
+    assert!(events.try_recv().is_err());
 }
 
 /// The frames of a run of an agent.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod web {
+    #[allow(dead_code, reason = "the tests of the dashboard use all of it")]
     pub mod client;
     pub mod memory;
 }
@@ -12,7 +13,7 @@ use std::time::Duration;
 use collector::live::Live;
 use collector::metrics::Metrics;
 use collector::time::now_ns;
-use collector::web::{WebState, serve};
+use collector::web::{Access, WebState, serve};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -36,11 +37,11 @@ struct Server {
 }
 
 async fn server() -> Server {
-    server_with(None).await
+    server_with(None, Access::default()).await
 }
 
-/// A server whose writer has this to say.
-async fn server_with(writer: Option<&'static str>) -> Server {
+/// A server whose writer has this to say, and that lets these in.
+async fn server_with(writer: Option<&'static str>, access: Access) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (live, memory) = (Live::new(), Arc::new(Memory::default()));
@@ -51,6 +52,7 @@ async fn server_with(writer: Option<&'static str>) -> Server {
         metrics: Metrics::with_recorder().unwrap().1,
         version: "1.2.3".into(),
         host_names: vec!["netmon.example".into()],
+        access,
     };
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(serve(listener, state, stopped));
@@ -209,7 +211,7 @@ async fn health_is_told_and_why_it_is_bad() {
     assert_eq!(ready.body, "the store memory fails: switched off\n");
     assert_eq!(server.get("/healthz").await.status, 200);
 
-    let server = server_with(Some("disk full")).await;
+    let server = server_with(Some("disk full"), Access::default()).await;
     let ready = server.get("/readyz").await;
     assert_eq!((ready.status, ready.body.as_str()), (503, "disk full\n"));
 }
@@ -253,7 +255,7 @@ async fn clients_are_listed_with_what_the_live_table_knows() {
 async fn a_series_has_its_units_in_its_names() {
     let server = server().await;
     let path = "/api/v1/series?client=web-1&nic=eth0&from=2024-01-01T12:00:00Z\
-                &to=1704110460&points=7&resolution=raw";
+                &to=1704110460&max_points=7&resolution=raw";
     let series = server.get(path).await.json();
     assert_eq!(series["from"], "2024-01-01T12:00:00Z");
     assert_eq!(series["to"], "2024-01-01T12:01:00Z");
@@ -286,22 +288,159 @@ async fn a_series_is_of_the_last_five_minutes_if_not_said_otherwise() {
 async fn a_wrong_parameter_is_named() {
     let server = server().await;
     for (query, part) in [
-        ("nic=eth0", "\"client\" is missing"),
-        ("client=web-1", "\"nic\" is missing"),
-        ("client=web-1&nic=", "\"nic\" is missing"),
-        ("client=a&nic=b&form=1", "\"form\" is unknown"),
-        ("client=a&client=b&nic=c", "\"client\" is given twice"),
-        ("client=a&nic=b&from=yesterday", "from=\"yesterday\" is no time"),
-        ("client=a&nic=b&to=-5", "to=\"-5\" is no time"),
+        ("nic=eth0", "missing field `client`"),
+        ("client=web-1", "missing field `nic`"),
+        ("client=web-1&nic=", "nic is empty"),
+        ("client=web-1&nic=%00", "nic is empty or has a NUL"),
+        ("client=a&nic=b&form=1", "unknown field `form`"),
+        ("client=a&client=b&nic=c", "duplicate field `client`"),
+        ("client=a&nic=b&from=yesterday", "from: \"yesterday\" is no time"),
+        ("client=a&nic=b&to=-5", "to: \"-5\" is no time"),
         ("client=a&nic=b&from=20&to=10", "must be before"),
-        ("client=a&nic=b&points=0", "1 to 10000"),
-        ("client=a&nic=b&points=10001", "1 to 10000"),
-        ("client=a&nic=b&resolution=1h", "auto, raw, 1m and 5m"),
+        ("client=a&nic=b&max_points=0", "1 to 10000"),
+        ("client=a&nic=b&max_points=10001", "1 to 10000"),
+        ("client=a&nic=b&max_points=many", "max_points: invalid digit"),
+        ("client=a&nic=b&resolution=1h", "expected one of `auto`, `raw`, `1m`, `5m`"),
     ] {
         let (code, message) = server.error(&format!("/api/v1/series?{query}"), 400).await;
         assert_eq!(code, "bad_parameter", "{query}");
         assert!(message.contains(part), "{query}: {message}");
     }
+    for path in ["clients?limit=0", "mix?client=a", "events?nic=b", "live?client=%00"] {
+        assert_eq!(server.error(&format!("/api/v1/{path}"), 400).await.0, "bad_parameter");
+    }
+}
+
+#[tokio::test]
+async fn clients_come_in_pages_and_are_searched() {
+    let server = server().await;
+    let ids = |page: &Value| {
+        let clients = page["clients"].as_array().unwrap().iter();
+        clients.map(|it| it["client"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let first = server.get("/api/v1/clients?limit=1").await.json();
+    assert_eq!((ids(&first), &first["total"]), (vec!["db-1".to_owned()], &json!(2)));
+    assert_eq!(first["next"], "db-1");
+    let second = server.get("/api/v1/clients?limit=1&after=db-1").await.json();
+    assert_eq!((ids(&second), &second["next"]), (vec!["web-1".to_owned()], &Value::Null));
+    let found = server.get("/api/v1/clients?search=WEB").await.json();
+    assert_eq!((ids(&found), &found["total"]), (vec!["web-1".to_owned()], &json!(1)));
+}
+
+#[tokio::test]
+async fn the_95th_percentile_of_a_nic_is_told_with_how_much_was_measured() {
+    let server = server().await;
+    let range = "from=2024-01-01T00:00:00Z&to=2024-02-01T00:00:00Z";
+    let path = format!("/api/v1/percentile?client=web-1&nic=eth0&{range}");
+    let found = server.get(&path).await.json();
+    assert_eq!((&found["intervals"], &found["measured_intervals"]), (&json!(3), &json!(2)));
+    assert_eq!(found["rx_bits_per_second"], 8000);
+    assert_eq!(found["tx_bits_per_second"], 9000);
+    assert_eq!(found["max_bits_per_second"], 9000);
+    assert_eq!(found["from"], "2024-01-01T00:00:00Z");
+    let nothing = server.get("/api/v1/percentile?client=web-1&nic=eth0").await.json();
+    assert_eq!(nothing["client"], "web-1");
+    server.error("/api/v1/percentile?client=web-1", 400).await;
+}
+
+#[tokio::test]
+async fn the_mix_and_the_events_of_a_nic_are_told() {
+    let server = server().await;
+    let mix = server.get("/api/v1/mix?client=web-1&nic=eth0").await.json();
+    assert_eq!(mix["covered_ns"], 10_000_000_000_u64);
+    assert_eq!(mix["rx"]["sizes"][1], json!({ "max_bytes": 127, "packets": 2 }));
+    assert_eq!(mix["rx"]["sizes"][6], json!({ "max_bytes": null, "packets": 7 }));
+    assert_eq!(mix["rx"]["transport"]["tcp_bytes"], 8);
+    assert_eq!(mix["rx"]["network"]["ipv6_bytes"], 9);
+    let told = server.get("/api/v1/events?client=web-1&nic=eth0").await.json();
+    assert_eq!(told["truncated"], false);
+    assert_eq!(told["events"][0]["kind"], "started");
+    let lost = json!({ "time": "2024-01-01T12:00:00.000000001Z", "interval_ns": 0,
+                       "kind": "lost", "packets": 1 });
+    assert_eq!(told["events"][1], lost);
+    let path = "/api/v1/events?client=web-1&nic=eth0&from=1&to=9999";
+    let told = server.get(path).await.json();
+    assert_eq!((told["events"].as_array().unwrap().len(), &told["truncated"]), (500, &json!(true)));
+    for path in ["mix", "events", "percentile"] {
+        let path = format!("/api/v1/{path}?client=web-1&nic=eth9");
+        assert_eq!(server.error(&path, 404).await.0, "unknown_nic");
+    }
+}
+
+#[tokio::test]
+async fn what_a_reader_has_is_not_sent_again() {
+    let server = server().await;
+    let path = "/api/v1/mix?client=web-1&nic=eth0&from=1&to=2";
+    let etag = server.get(path).await.header("etag").unwrap().to_owned();
+    for (known, status) in [(etag.as_str(), 304), ("\"other\"", 200), ("*", 304)] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {known}");
+        assert_eq!(send(&server.address, &request).await.status, status, "{known}");
+    }
+}
+
+#[tokio::test]
+async fn the_api_is_described_whole() {
+    let server = server().await;
+    let document = server.get("/api/v1/openapi.json").await.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
+    let all = "clients events live mix openapi.json percentile series session version";
+    let named = |path: &str| paths.contains(&&format!("/api/v1/{path}"));
+    assert!(all.split(' ').all(named), "{paths:?}");
+    // Nothing is answered that isn't in it, and what is in it is answered.
+    for path in paths {
+        let request = format!("HEAD {path} HTTP/1.1\r\nHost: localhost");
+        assert_ne!(send(&server.address, &request).await.status, 404, "{path}");
+    }
+    let text = document.to_string();
+    for reference in text.split("\"#/components/schemas/").skip(1) {
+        let name = reference.split('"').next().unwrap();
+        assert!(document["components"]["schemas"][name].is_object(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn with_a_token_only_who_knows_it_sees_figures() {
+    let token = "0123456789abcdef";
+    let server = server_with(None, Access::default().with_token(token)).await;
+    let with = async |path: &str, header: &str| {
+        send(&server.address, &format!("GET {path} HTTP/1.1\r\nHost: localhost{header}")).await
+    };
+    for path in ["/api/v1/clients", "/api/v1/live", "/api/v1/version", "/metrics"] {
+        let refused = with(path, "").await;
+        assert_eq!((refused.status, refused.header("www-authenticate")), (401, Some("Bearer")));
+        assert_eq!(refused.json()["error"]["code"], "token_needed");
+        assert_eq!(with(path, "\r\nAuthorization: Bearer 0123456789abcde0").await.status, 401);
+    }
+    assert_eq!(with("/metrics", &format!("\r\nAuthorization: Bearer {token}")).await.status, 200);
+    for path in ["/", "/healthz", "/readyz", "/api/v1/openapi.json"] {
+        assert_eq!(with(path, "").await.status, 200, "{path}");
+    }
+    let sign_in = async |token: &str| {
+        let body = json!({ "token": token }).to_string();
+        let head = "POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+                    Content-Type: application/json";
+        let mut connection = Connection::connect(&server.address).await;
+        connection.write(&format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())).await;
+        connection.rest().await
+    };
+    assert!(sign_in("0123456789abcde0").await.starts_with("HTTP/1.1 401"));
+    let answer = sign_in(token).await;
+    let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+    assert!(cookie.contains("; HttpOnly; SameSite=Strict;"), "{cookie}");
+    assert!(!cookie.contains(token));
+    let cookie = format!("\r\nCookie: {}", cookie.split(';').next().unwrap());
+    assert_eq!(with("/api/v1/version", &cookie).await.status, 200);
+}
+
+#[tokio::test]
+async fn behind_a_proxy_only_its_users_see_figures() {
+    let proxy = vec!["127.0.0.1".parse().unwrap()];
+    let access = Access::default().with_proxy("remote-user".parse().unwrap(), proxy);
+    let server = server_with(None, access).await;
+    assert_eq!(server.get("/api/v1/version").await.status, 401);
+    let request = "GET /api/v1/version HTTP/1.1\r\nHost: localhost\r\nRemote-User: alice";
+    assert_eq!(send(&server.address, request).await.status, 200);
 }
 
 #[tokio::test]
@@ -327,24 +466,39 @@ async fn live_updates_begin_with_a_snapshot_and_go_on_with_what_is_observed() {
     assert_eq!(snapshot["clients"][0]["client"], "web-1");
     server.observe("web-1", "Web", 2);
     server.observe("db-1", "Database", 1);
-    let twice = json!({ "bytes": 2000, "packets": 20 });
     // The first update may still be about what the snapshot had.
-    let nic = loop {
+    loop {
         let (event, update) = stream.event().await;
         assert_eq!(event, "update");
         let changed = update["clients"].as_array().unwrap();
-        let nics = changed.iter().filter(|client| client["client"] == "web-1");
-        let mut nics = nics.map(|client| &client["nics"][0]);
-        if let Some(nic) = nics.find(|nic| nic["total"]["rx"] == twice) {
-            break nic.clone();
+        if let Some(db) = changed.iter().find(|client| client["client"] == "db-1") {
+            assert_eq!(db["rx"]["bytes_per_second"], 2000.0);
+            assert_eq!(db["rx"]["packets_per_second"], 20.0);
+            assert_eq!(db["rx"]["peak_1ms_bytes_per_second"], 300_000);
+            break;
         }
-    };
-    assert_eq!(nic["nic"], "eth0");
-    assert_eq!(nic["sample"]["rx"]["bytes_per_second"], 2000.0);
-    assert_eq!(nic["sample"]["rx"]["packets_per_second"], 20.0);
-    assert_eq!(nic["sample"]["rx"]["mean_packet_bytes"], 100.0);
-    assert_eq!(nic["sample"]["rx"]["peak_1ms_bytes_per_second"], 300_000);
-    assert_eq!(nic["sample"]["tx"]["mean_packet_bytes"], Value::Null);
+    }
+}
+
+#[tokio::test]
+async fn one_client_is_followed_sample_by_sample() {
+    let server = server().await;
+    let mut stream = Connection::open(&server.address, "/api/v1/live?client=web-1").await;
+    let (event, snapshot) = stream.event().await;
+    assert_eq!((event.as_str(), &snapshot["client"]), ("snapshot", &Value::Null));
+    server.observe("db-1", "Database", 1);
+    for seq in 1..=20 {
+        server.observe("web-1", "Web", seq);
+    }
+    let mut seen = 0;
+    while seen < 20 {
+        let (event, told) = stream.event().await;
+        assert!(!told.to_string().contains("db-1"));
+        if event == "samples" {
+            assert_eq!(told["samples"][0]["rx"]["bytes"], 1000);
+            seen += 1;
+        }
+    }
 }
 
 #[tokio::test]
@@ -383,6 +537,24 @@ async fn a_slow_reader_holds_nobody_up_and_gets_a_fresh_snapshot() {
 }
 
 #[tokio::test]
+async fn a_reader_that_reads_no_more_loses_its_place() {
+    let server = server().await;
+    let alias = "x".repeat(1 << 20);
+    server.observe("web-1", &alias, 1);
+    let mut stalled = Connection::open(&server.address, "/api/v1/live").await;
+    // Twice as long as it may take.
+    for seq in 2..100 {
+        server.observe("web-1", &alias, seq);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // It would go on for ever.
+    let begun = Instant::now();
+    stalled.rest().await;
+    assert!(begun.elapsed() < Duration::from_secs(15), "the connection was not given up");
+    assert_eq!(server.get("/healthz").await.status, 200);
+}
+
+#[tokio::test]
 async fn streams_that_are_open_do_not_hold_up_the_stop() {
     let server = server().await;
     let mut stream = Connection::open(&server.address, "/api/v1/live").await;
@@ -405,85 +577,4 @@ async fn headers_too_large_or_too_many_are_refused() {
     assert_eq!(send(&server.address, &large).await.status, 431);
     let many = format!("GET / HTTP/1.1\r\nHost: localhost{}", "\r\nX: x".repeat(100));
     assert_eq!(send(&server.address, &many).await.status, 431);
-}
-
-/// Headless Chromium, driven by WebDriver.
-struct Browser {
-    driver: std::process::Child,
-    address: String,
-    session: String,
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        let _gone = self.driver.kill();
-        let _reaped = self.driver.wait();
-    }
-}
-
-impl Browser {
-    async fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-        let mut driver = std::process::Command::new("chromedriver");
-        driver.arg(format!("--port={port}")).stdout(std::process::Stdio::null());
-        let driver = driver.spawn().unwrap();
-        let address = format!("127.0.0.1:{port}");
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while tokio::net::TcpStream::connect(&address).await.is_err() {
-            assert!(Instant::now() < deadline, "chromedriver does not start");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        let mut browser = Self { driver, address, session: String::new() };
-        let args = ["--headless=new", "--no-sandbox", "--disable-gpu"];
-        let options = json!({ "goog:chromeOptions": { "args": args } });
-        let asked = json!({ "capabilities": { "alwaysMatch": options } });
-        let made = browser.call("", &asked).await;
-        browser.session = format!("/{}", made["sessionId"].as_str().unwrap());
-        browser
-    }
-
-    async fn call(&self, command: &str, body: &Value) -> Value {
-        let (body, session) = (body.to_string(), &self.session);
-        let mut connection = Connection::connect(&self.address).await;
-        let length = body.len();
-        let head = format!("POST /session{session}{command} HTTP/1.1\r\nHost: localhost");
-        let rest = format!("Connection: close\r\nContent-Length: {length}\r\n\r\n{body}");
-        connection.write(&format!("{head}\r\n{rest}")).await;
-        let body = connection.body().await;
-        serde_json::from_str::<Value>(&body).unwrap()["value"].clone()
-    }
-
-    async fn open(&self, url: &str) {
-        self.call("/url", &json!({ "url": url })).await;
-    }
-
-    /// Waits until a script's value is true.
-    async fn until(&self, condition: &str) {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let script = json!({ "script": format!("return {condition}"), "args": [] });
-        while self.call("/execute/sync", &script).await != json!(true) {
-            assert!(Instant::now() < deadline, "{condition}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_browser_shows_clients_and_a_nic_and_takes_an_alias_for_text() {
-    let server = server().await;
-    if named(&server.get("/").await.body).is_empty() {
-        println!("built without the dashboard: run scripts/build");
-        return;
-    }
-    let browser = Browser::start().await;
-    server.observe("web-1", "<img src=x onerror=alert(1)>", 1);
-    browser.open(&format!("http://{}/#/", server.address)).await;
-    let row = "document.querySelector('[data-client=web-1]')?.textContent";
-    browser.until(&format!("{row}?.includes('<img src=x onerror=alert(1)>') === true")).await;
-    browser.until(&format!("{row}?.includes('16.0 kbit/s') === true")).await;
-    browser.until("(document.querySelector('[data-client=web-1] a').click(), true)").await;
-    browser.until("document.querySelector('#chart')?.dataset.points === '1'").await;
-    browser.until("location.hash.includes('/client/web-1/eth0?range=300')").await;
-    browser.until("(document.querySelector('#language').click(), true)").await;
-    browser.until("document.documentElement.lang === 'zh-CN'").await;
 }

@@ -47,6 +47,9 @@ pub enum Gap {
     SpoolDamaged = 2,
     /// It was committed before and forgotten here, and the database has lost it since.
     Forgotten = 3,
+    /// Nothing was measured: the agent before this one was broken off. What passed is not known,
+    /// and its counts are none.
+    Unmeasured = 4,
 }
 
 /// What one NIC carried in one interval.
@@ -257,7 +260,7 @@ impl Frame {
         if most > SAMPLES_MAX {
             return Err(FrameError::TooManySamples(most));
         }
-        if self.gap > Gap::Forgotten as u8 {
+        if self.gap > Gap::Unmeasured as u8 {
             return Err(FrameError::Gap(self.gap));
         }
         self.samples.iter().try_for_each(Sample::check)?;

@@ -25,8 +25,8 @@ const ARROWS: [(&str, &str); 3] = [
     ),
     (
         "collector",
-        "main commands admin cli run configured config web metrics ingest live writer store \
-         identity time",
+        "main commands admin cli run export import configured config web metrics ingest live \
+         writer store identity time",
     ),
     ("wire", "delivery codec message coarsen frame pack token pem certificate private_file id"),
 ];

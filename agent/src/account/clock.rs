@@ -12,7 +12,7 @@ const TOLERANCE_NS: u64 = 100_000;
 
 /// How much earlier than its forerunner in the ring a packet can be: CPUs stamp packets before
 /// they take their place in it.
-const OUT_OF_ORDER_NS: u64 = 1_000_000;
+pub const OUT_OF_ORDER_NS: u64 = 1_000_000;
 
 /// The wall clock, read between two readings of the boot-time clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

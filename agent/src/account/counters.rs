@@ -128,6 +128,8 @@ struct Slot {
 #[derive(Debug)]
 pub struct Bank {
     handover: Handover,
+    /// Boot time of the last packet that was counted, nanoseconds: a hint only.
+    progress_ns: AtomicU64,
     slots: Box<[Slot]>,
 }
 
@@ -136,7 +138,7 @@ impl Bank {
     #[must_use]
     pub fn new(open: u64) -> Self {
         let slots = (0..SLOTS).map(|_| Slot::default()).collect();
-        Self { handover: Handover::new(open), slots }
+        Self { handover: Handover::new(open), progress_ns: AtomicU64::new(0), slots }
     }
 
     /// The reader enters a block and learns which slots it may count into until it leaves.
@@ -160,9 +162,15 @@ impl Bank {
         }
     }
 
-    /// The reader leaves the block.
-    pub fn leave(&self) {
+    /// The reader leaves the block, whose last packet was of the boot time given.
+    pub fn leave(&self, last_ns: u64) {
+        self.progress_ns.store(last_ns, Ordering::Relaxed);
         self.handover.leave();
+    }
+
+    /// Boot time of the last packet that was counted, nanoseconds.
+    pub fn progress_ns(&self) -> u64 {
+        self.progress_ns.load(Ordering::Relaxed)
     }
 
     /// The sampler seals a slot and all before it.
@@ -213,7 +221,7 @@ mod tests {
         bank.add(8, &mut tally(10));
         let seal = bank.seal(7);
         assert_eq!(bank.take(7, seal), None, "the reader is inside its block");
-        bank.leave();
+        bank.leave(0);
         let taken = bank.take(7, seal).unwrap();
         let mut sum = tally(3);
         for traffic in [&mut sum.rx, &mut sum.tx] {
@@ -222,7 +230,7 @@ mod tests {
         assert_eq!(taken, sum);
         assert_eq!(bank.take(8, bank.seal(8)), Some(tally(10)));
         assert_eq!(bank.enter().start, 9);
-        bank.leave();
+        bank.leave(0);
         assert_eq!(bank.take(7 + SLOTS, bank.seal(7 + SLOTS)), Some(Tally::default()));
     }
 
@@ -247,7 +255,7 @@ mod tests {
                 for n in 0..BLOCKS {
                     let open = bank.enter();
                     bank.add(open.start + n % (open.end - open.start), &mut tally(1));
-                    bank.leave();
+                    bank.leave(0);
                 }
             });
             while !reader.is_finished() {

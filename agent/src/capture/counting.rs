@@ -63,8 +63,10 @@ impl Counting {
             self.attribution.reschedule(schedule);
         }
         let mut tally = Tally::default();
+        let mut last_ns = 0;
         for packet in packets {
             let boot_ns = self.clock.boot_ns(packet.time_ns);
+            last_ns = boot_ns;
             let place = self.attribution.place(boot_ns);
             if place.slot != self.slot {
                 self.add(&mut tally);
@@ -76,7 +78,7 @@ impl Counting {
             self.bursts[usize::from(outgoing)].add(boot_ns, bytes);
         }
         self.add(&mut tally);
-        self.bank.leave();
+        self.bank.leave(last_ns);
     }
 
     /// No block is ready at this reading.

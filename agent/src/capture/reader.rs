@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 use super::counting::Counting;
 use super::pace::{Gathered, PAUSE_MAX, pause};
 use super::ring::{Ring, RingConfig, RingError, RingStatistics, Statistics};
+use crate::account::clock::OUT_OF_ORDER_NS;
 use crate::account::counters::{Bank, SLOTS, Tally};
 use crate::account::interval::SharedSchedule;
 use crate::clocks;
@@ -141,6 +142,15 @@ impl ReaderHandle {
             }));
         }
         self.ended_ns
+    }
+
+    /// True once all packets up to a boot time were counted, if the kernel has handed over by now
+    /// what it held back of them.
+    #[must_use]
+    pub fn has_counted(&self, until_ns: u64) -> bool {
+        self.bank.progress_ns() >= until_ns + OUT_OF_ORDER_NS
+            || self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+            || !self.statistics.has_unread_block().unwrap_or(false)
     }
 
     /// Seals slots and takes what was counted in them, as soon as the reader has left the block

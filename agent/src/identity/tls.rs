@@ -19,7 +19,7 @@ use wire::certificate::Fingerprint;
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// How long the collector may be silent, milliseconds.
-const IDLE_MS: u32 = 30_000;
+const IDLE_MS: u32 = 15_000;
 
 /// What a stream and the connection may have in flight towards the agent, bytes: the collector
 /// sends short messages only.

@@ -42,6 +42,9 @@ use settings::units::bytes;
 /// Intervals that may wait to be written before they are put together.
 const REPORTS: usize = 64;
 
+/// How soon a reader that has fallen behind is looked at again, nanoseconds.
+const READER_TIME_NS: u64 = 1_000_000;
+
 /// What is captured, and how.
 #[derive(Debug, Clone)]
 pub struct CaptureConfig {
@@ -229,7 +232,9 @@ impl Sampler {
     fn run(mut self, stopped: &PipeReader) {
         while !self.outbox.is_closed() {
             let now_ns = clocks::boot_ns();
-            let due_ns = self.timeline.due_ns().min(self.nics.due_ns(now_ns));
+            // A sample that is due by now waits for a reader.
+            let due_ns = Some(self.timeline.due_ns()).filter(|&due_ns| due_ns > now_ns);
+            let due_ns = due_ns.unwrap_or(now_ns + READER_TIME_NS).min(self.nics.due_ns(now_ns));
             match wait(stopped, &self.nics, due_ns.saturating_sub(now_ns)) {
                 Ok(Woken::Stopped) => break,
                 Ok(Woken::Told) => self.listen(),
@@ -252,7 +257,7 @@ impl Sampler {
                 tracing::warn!("the wall clock was stepped; intervals follow it from the next on");
                 self.shared.set(schedule);
             }
-            let Some(span) = self.timeline.take(clocks::boot_ns()) else { break };
+            let Some(span) = self.next_span() else { break };
             self.take(&span);
         }
     }
@@ -273,6 +278,12 @@ impl Sampler {
         if self.nics.due_ns(now_ns) > now_ns {
             self.nics.tell();
         }
+    }
+
+    /// The slots to take now, if there are any.
+    fn next_span(&mut self) -> Option<Span> {
+        let Self { nics, timeline, .. } = self;
+        timeline.take(clocks::boot_ns(), |end_ns| nics.have_counted(end_ns))
     }
 
     /// Takes a span of every NIC and hands it on.

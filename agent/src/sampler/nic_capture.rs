@@ -153,6 +153,11 @@ impl NicCapture {
         self.end_ns
     }
 
+    /// True once all packets up to a boot time were counted, but for what the kernel holds back.
+    pub fn has_counted(&self, until_ns: u64) -> bool {
+        self.readers.iter().all(|reader| reader.has_counted(until_ns))
+    }
+
     /// Takes a span of slots. `stats` are the kernel's counters as they are now.
     pub fn take(
         &mut self,

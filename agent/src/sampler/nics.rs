@@ -183,6 +183,12 @@ impl Nics {
         self.open.retain(|_, nic| !ended(nic));
     }
 
+    /// True once all packets of all NICs up to a boot time were counted, but for what the kernel
+    /// holds back.
+    pub fn have_counted(&self, until_ns: u64) -> bool {
+        self.open.values().chain(&self.closing).all(|nic| nic.has_counted(until_ns))
+    }
+
     /// Every NIC of which something may still come, with the kernel's counters of it.
     pub fn with_stats(&mut self, now_ns: u64) -> Vec<(&mut NicCapture, Option<LinkStats>)> {
         if now_ns >= self.speeds_ns.saturating_add(SPEEDS_NS) {

@@ -8,12 +8,17 @@ use crate::account::clock::{Offset, Reading};
 use crate::account::counters::SLOTS;
 use crate::account::interval::Schedule;
 
+/// Longest time for which a reader that has fallen behind is waited for, nanoseconds.
+const PATIENCE_MAX_NS: u64 = 1_000_000_000;
+
 /// Decides when slots are taken. Times are boot times in nanoseconds unless they say otherwise.
 #[derive(Debug)]
 pub struct Timeline {
     schedule: Schedule,
     /// How long after its end a slot may still get packets.
     hold_ns: u64,
+    /// How much longer a reader that has fallen behind is waited for.
+    patience_ns: u64,
     /// The oldest slot that was not taken yet.
     next: u64,
     /// Wall clock less boot-time clock as of now.
@@ -47,6 +52,7 @@ impl Timeline {
         Self {
             schedule,
             hold_ns: ns(hold),
+            patience_ns: ns(interval).saturating_mul(SLOTS / 4).min(PATIENCE_MAX_NS),
             next: 0,
             offset,
             anchors: VecDeque::from([(0, offset)]),
@@ -90,9 +96,14 @@ impl Timeline {
         Some(self.schedule)
     }
 
-    /// The slots to take now, if the next one is due. After standing still for so long that
-    /// slots could have come round, all that are due are taken together.
-    pub fn take(&mut self, now_ns: u64) -> Option<Span> {
+    /// The slots to take now, if the next one is due and `has_counted` all packets up to its end,
+    /// or those have been waited for long enough. After standing still for so long that slots
+    /// could have come round, all that are due are taken together.
+    pub fn take(&mut self, now_ns: u64, has_counted: impl FnOnce(u64) -> bool) -> Option<Span> {
+        let (due_ns, end_ns) = (self.due_ns(), self.schedule.bounds(self.next).end);
+        if now_ns < due_ns || now_ns < due_ns + self.patience_ns && !has_counted(end_ns) {
+            return None;
+        }
         self.take_ended(now_ns.saturating_sub(self.hold_ns))
     }
 
@@ -166,22 +177,36 @@ mod tests {
     #[test]
     fn a_slot_is_taken_once_its_packets_must_have_come() {
         let mut timeline = timeline();
-        assert_eq!(timeline.take(BOOT + INTERVAL + HOLD - 1), None);
-        let span = timeline.take(BOOT + INTERVAL + HOLD).unwrap();
+        assert_eq!(timeline.take(BOOT + INTERVAL + HOLD - 1, |_| true), None);
+        let span = timeline.take(BOOT + INTERVAL + HOLD, |_| true).unwrap();
         assert_eq!((span.slots, span.bounds), (0..1, BOOT..BOOT + INTERVAL));
         assert!(!span.stepped);
         assert_eq!(timeline.wall_ns(BOOT), WALL);
-        assert_eq!(timeline.take(BOOT + INTERVAL + HOLD), None);
+        assert_eq!(timeline.take(BOOT + INTERVAL + HOLD, |_| true), None);
         assert_eq!(timeline.due_ns(), BOOT + 2 * INTERVAL + HOLD);
+    }
+
+    #[test]
+    fn a_reader_that_has_fallen_behind_is_waited_for_but_not_for_ever() {
+        let mut timeline = timeline();
+        let due = timeline.due_ns();
+        let behind = |end| {
+            assert_eq!(end, BOOT + INTERVAL);
+            false
+        };
+        assert_eq!(timeline.take(due, behind), None);
+        assert_eq!(timeline.take(due + PATIENCE_MAX_NS - 1, behind), None);
+        let span = timeline.take(due + PATIENCE_MAX_NS, behind).unwrap();
+        assert_eq!(span.slots, 0..1);
     }
 
     #[test]
     fn after_standing_still_all_that_is_due_is_taken_at_once() {
         let mut timeline = timeline();
         let now = BOOT + 10_000 * INTERVAL + HOLD;
-        let span = timeline.take(now).unwrap();
+        let span = timeline.take(now, |_| true).unwrap();
         assert_eq!((span.slots, span.bounds), (0..10_000, BOOT..now - HOLD));
-        assert_eq!(timeline.take(now), None);
+        assert_eq!(timeline.take(now, |_| true), None);
     }
 
     #[test]
@@ -200,7 +225,7 @@ mod tests {
         assert_eq!(timeline.observe(reading(BOOT + 301 * MS, by)), None);
         let (mut stepped, mut end) = (0, BOOT);
         for n in 0..6 {
-            let span = timeline.take(timeline.due_ns()).unwrap();
+            let span = timeline.take(timeline.due_ns(), |_| true).unwrap();
             assert_eq!((span.slots, span.bounds.start), (n..n + 1, end), "no gap, no overlap");
             assert_eq!(span.bounds, schedule.bounds(n));
             stepped += u32::from(span.stepped);
@@ -224,7 +249,7 @@ mod tests {
             }
             timeline.observe(reading(now - 10 * MS, by));
             timeline.observe(reading(now, by));
-            let span = timeline.take(now).unwrap();
+            let span = timeline.take(now, |_| true).unwrap();
             assert_eq!(span.bounds.start, end);
             end = span.bounds.end;
         }

@@ -25,17 +25,11 @@ pub struct Framer {
 }
 
 impl Framer {
-    /// Starts a session. A report covers `report_ns` nanoseconds.
+    /// Starts a session, of which `last_seq` records are made already. A report covers
+    /// `report_ns` nanoseconds.
     #[must_use]
-    pub const fn new(session: u64, report_ns: u64) -> Self {
-        Self {
-            session,
-            last_seq: 0,
-            report_ns,
-            due_ns: None,
-            samples: Vec::new(),
-            mixes: Vec::new(),
-        }
+    pub const fn new(session: u64, last_seq: u64, report_ns: u64) -> Self {
+        Self { session, last_seq, report_ns, due_ns: None, samples: Vec::new(), mixes: Vec::new() }
     }
 
     /// Adds one interval of all NICs. Gives the frames of the report if this completes it.
@@ -121,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_report_holds_the_intervals_of_its_time() {
-        let mut framer = Framer::new(7, 1000 * MS);
+        let mut framer = Framer::new(7, 0, 1000 * MS);
         assert_eq!(framer.add(interval(0, 1), vec![]), []);
         let frames = framer.add(interval(1, 1), vec![]);
         assert_eq!(frames.len(), 1);
@@ -133,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_fits_no_datagram_is_split_and_nothing_is_lost() {
-        let mut framer = Framer::new(7, 500 * MS);
+        let mut framer = Framer::new(7, 0, 500 * MS);
         let mix = |n: usize| Mix {
             nic: NicName::new(&format!("eth{n}")).unwrap(),
             start_ns: 0,
@@ -152,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_clock_stepped_back_holds_no_report() {
-        let mut framer = Framer::new(7, 1000 * MS);
+        let mut framer = Framer::new(7, 0, 1000 * MS);
         assert_eq!(framer.add(interval(100, 1), vec![]), []);
         assert_eq!(framer.add(interval(10, 1), vec![]).len(), 1);
     }

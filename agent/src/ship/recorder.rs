@@ -51,6 +51,8 @@ pub enum Event {
 pub struct RecorderConfig {
     /// The running session.
     pub session: u64,
+    /// Number of its newest record.
+    pub last_seq: u64,
     /// Length of a report.
     pub report_interval: Duration,
     /// How often what was written is made safe against power loss.
@@ -69,16 +71,15 @@ pub fn start(
     events: mpsc::Sender<Event>,
 ) -> std::io::Result<JoinHandle<()>> {
     let report_ns = u64::try_from(config.report_interval.as_nanos()).unwrap_or(u64::MAX);
-    let framer = Framer::new(config.session, report_ns);
+    let framer = Framer::new(config.session, config.last_seq, report_ns);
     let recorder = Recorder {
         session: config.session,
         spool,
         framer,
         events,
-        connected: false,
         pending: VecDeque::new(),
         failing: None,
-        last_seq: 0,
+        last_seq: config.last_seq,
     };
     let fsync = config.fsync_interval;
     std::thread::Builder::new()
@@ -92,8 +93,6 @@ struct Recorder {
     spool: Spool,
     framer: Framer,
     events: mpsc::Sender<Event>,
-    /// Records are sent as they are made.
-    connected: bool,
     /// Records that the spool couldn't take yet.
     pending: VecDeque<Frame>,
     /// Since when the spool fails.
@@ -121,6 +120,7 @@ impl Recorder {
                     Err(_) => {
                         let frames = self.framer.finish();
                         self.write(frames);
+                        self.end();
                         // A connection that is gone needs no end.
                         let _gone = self.events.blocking_send(Event::Finished(self.last_seq));
                         (reports, reporting) = (never(), false);
@@ -157,9 +157,6 @@ impl Recorder {
                 self.pending.clear();
                 self.note(Ok(()));
                 for record in records {
-                    if self.connected {
-                        self.spool.on_sent(self.session, record.range);
-                    }
                     // A connection that doesn't keep up reads the record from the spool later.
                     let _later = self.events.try_send(Event::Made(record));
                 }
@@ -176,28 +173,60 @@ impl Recorder {
     fn on_request(&mut self, request: Request) {
         match request {
             Request::Welcome(committed, done) => {
-                self.connected = true;
                 let welcomed = self.spool.on_welcome(&committed, now_ns());
                 self.note(welcomed);
                 let _gone = done.send(());
             }
-            Request::Disconnected => self.connected = false,
+            Request::Disconnected => self.spool.on_disconnected(),
             Request::Committed(committed) => {
                 let done = self.spool.on_committed(committed, now_ns());
                 self.note(done);
             }
             Request::Read(session, range, reply) => {
                 let records = self.spool.read(session, range, READ_BYTES);
-                for record in records.iter().flatten() {
-                    self.spool.on_sent(session, record.range);
+                if let Some((first, last)) = records.as_ref().ok().and_then(|records| {
+                    Some((records.first()?.range.first, records.last()?.range.last))
+                }) {
+                    let noted = self.spool.on_sent(session, SeqRange { first, last });
+                    self.note(noted);
+                }
+                if records.as_ref().is_err_and(SpoolError::is_damage) {
+                    self.recover();
                 }
                 let _gone = reply.send(records);
             }
         }
     }
 
+    /// The last report was made. What can't be written any more is a gap, of which the next run
+    /// tells.
+    fn end(&mut self) {
+        let unwritten = self.pending.len();
+        if unwritten > 0 {
+            tracing::error!(unwritten, "the spool can't take the last records: they are lost");
+        } else {
+            let ended = self.spool.end(self.session);
+            self.note(ended);
+        }
+    }
+
+    fn recover(&mut self) {
+        match self.spool.recover(now_ns()) {
+            Ok(path) => {
+                tracing::error!(path = %path.display(), "the spool was damaged and is set aside");
+            }
+            Err(error) => {
+                tracing::error!(%error, "the spool was damaged, and there is no new one yet");
+                self.failing.get_or_insert_with(Instant::now);
+            }
+        }
+    }
+
     /// Says once when the spool begins to fail and once when it works again.
     fn note(&mut self, result: Result<(), SpoolError>) {
+        if result.as_ref().is_err_and(SpoolError::is_damage) {
+            return self.recover();
+        }
         match (result, self.failing) {
             (Err(error), None) => {
                 tracing::error!(%error, "what is measured waits in memory; free some space");

@@ -110,7 +110,7 @@ impl Shipper {
         if let Some(path) = damaged {
             tracing::error!(path = %path.display(), "the spool was damaged and is set aside there");
         }
-        spool.begin(session, now_ns())?;
+        let last_seq = spool.begin(session, now_ns())?;
         let sessions = spool.sessions(session)?;
         let waiting: u64 = sessions.iter().map(|it| it.last_seq - it.committed_seq).sum();
         tracing::info!(session = format!("{session:016x}"), waiting, "session begins");
@@ -118,6 +118,7 @@ impl Shipper {
         let (events, made) = mpsc::channel(EVENTS);
         let recorder = RecorderConfig {
             session,
+            last_seq,
             report_interval: config.report_interval,
             fsync_interval: config.fsync_interval,
         };

@@ -1,6 +1,7 @@
 //! The collector's config: its keys, their defaults and ranges.
 
 mod database;
+mod http;
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use settings::{
 };
 
 pub use self::database::Database;
+pub use self::http::Http;
 use crate::writer::BatchLimits;
 
 /// The program as its config sees it.
@@ -49,19 +51,6 @@ pub struct Server {
     pub host: String,
     /// UDP port; 0 takes a free one.
     pub port: u16,
-}
-
-/// Section `http`: dashboard, API and metrics.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Http {
-    /// Address or host name to listen on.
-    pub host: String,
-    /// TCP port; 0 takes a free one.
-    pub port: u16,
-    /// Names beside its addresses by which it may be called (the `Host` of requests).
-    #[serde(deserialize_with = "settings::list")]
-    pub names: Vec<String>,
 }
 
 /// Section `retention`: how long what is kept; 1 h to 36500 d.
@@ -106,12 +95,6 @@ impl Default for Config {
 impl Default for Server {
     fn default() -> Self {
         Self { host: "0.0.0.0".to_owned(), port: 8082 }
-    }
-}
-
-impl Default for Http {
-    fn default() -> Self {
-        Self { host: "127.0.0.1".to_owned(), port: 8083, names: Vec::new() }
     }
 }
 
@@ -176,7 +159,7 @@ fn check_listen(key: &'static str, host: &str) -> Result<(), Problem> {
 impl Settings for Config {
     fn check(&mut self, _given: &dyn Fn(&str) -> bool) -> Result<(), Problem> {
         check_listen("server.host", &self.server.host)?;
-        check_listen("http.host", &self.http.host)?;
+        self.http.check()?;
         self.database.check()?;
         self.retention.check()?;
         self.writer.check()?;
@@ -190,6 +173,9 @@ impl Settings for Config {
     fn secret_files(&self) -> Vec<(&'static str, &Path)> {
         let key = self.tls.key.iter().map(|file| ("tls.key", file.as_path()));
         let password = self.database.password_file.iter();
-        key.chain(password.map(|file| ("database.password_file", file.as_path()))).collect()
+        let token = self.http.token_file.iter();
+        key.chain(password.map(|file| ("database.password_file", file.as_path())))
+            .chain(token.map(|file| ("http.token_file", file.as_path())))
+            .collect()
     }
 }

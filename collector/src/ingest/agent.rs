@@ -148,11 +148,14 @@ async fn open_sessions(
     connection: &Connection,
     hello: &Hello,
 ) -> Result<Vec<SessionState>, End> {
+    let mut told = false;
     loop {
         match ingest.store.open_sessions(client, hello, now_ns()).await {
             Ok(opened) => return Ok(opened),
             Err(StoreError::Failed { location, reason }) => {
-                tracing::warn!(%client, location, reason, "an agent waits for the store");
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(%client, location, reason, "an agent waits for the store");
+                }
             }
             Err(error) => return Err(End::Refused(error.to_string())),
         }

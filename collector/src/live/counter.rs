@@ -2,13 +2,14 @@
 //! over the sessions of its client, of the highest total heard of each.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wire::frame::{Counts, Sample};
 
 /// Sessions told apart at a time. Past that, the one not heard of for longest only counts.
 const SESSIONS_MAX: usize = 64;
 
 /// Totals of one NIC.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Totals {
     /// Received.
     pub rx: Total,
@@ -17,7 +18,7 @@ pub struct Totals {
 }
 
 /// Totals of one direction, on the wire.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Total {
     /// Bytes.
     pub bytes: u64,

@@ -5,13 +5,14 @@ mod saved;
 mod seen;
 mod table;
 mod view;
+mod watch;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::broadcast;
+use utoipa::ToSchema;
 use wire::frame::Frame;
 use wire::id::ClientId;
 use wire::message::{Host, Inventory};
@@ -20,7 +21,12 @@ pub use self::counter::{Total, Totals};
 use self::saved::Saved;
 pub use self::table::GONE_NS;
 use self::table::{Changes, Table};
-pub use self::view::{ClientView, HostView, NicView, RateView, SampleView};
+pub use self::view::{
+    ClientView, CountsView, HostView, NicView, PointView, RateView, SampleView, SumView,
+    SummaryView,
+};
+use self::watch::Watchers;
+pub use self::watch::{ClientUpdate, Event, NicPoint, SamplesUpdate};
 use crate::time::Time;
 
 /// Shares of the table, each behind its own lock.
@@ -37,16 +43,26 @@ pub struct Live {
 
 #[derive(Debug)]
 struct Shared {
-    shards: [Mutex<Table>; SHARDS],
-    updates: broadcast::Sender<Bytes>,
+    shards: [Mutex<Shard>; SHARDS],
+    updates: broadcast::Sender<Event>,
 }
 
-/// What a page is told: everything at first, then what changed.
-#[derive(Debug, Serialize)]
-struct Update<'a> {
-    now: Time,
-    clients: &'a [ClientView],
-    gone: &'a [String],
+/// A share of the clients, and who follows one of them.
+#[derive(Debug, Default)]
+struct Shard {
+    table: Table,
+    watchers: Watchers,
+}
+
+/// What a page is told of all clients: everything at first, then what changed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Update<'a> {
+    /// The collector's clock.
+    pub now: Time,
+    /// Clients that are new or have changed.
+    pub clients: &'a [SummaryView],
+    /// Ids of clients that are gone.
+    pub gone: &'a [String],
 }
 
 impl Default for Live {
@@ -65,33 +81,35 @@ impl Live {
 
     /// A connection of a client was accepted.
     pub fn on_connected(&self, client: &ClientId, alias: &str, host: &Host, now_ns: u64) {
-        self.shard(client).on_connected(client, alias, host, now_ns);
+        self.shard(client).table.on_connected(client, alias, host, now_ns);
     }
 
     /// A connection of a client is gone. Call it once for each [`Live::on_connected`].
     pub fn on_disconnected(&self, client: &ClientId, now_ns: u64) {
-        self.shard(client).on_disconnected(client, now_ns);
+        self.shard(client).table.on_disconnected(client, now_ns);
     }
 
     /// A client told its NICs.
     pub fn on_inventory(&self, client: &ClientId, inventory: &Inventory) {
-        self.shard(client).on_inventory(client, inventory);
+        self.shard(client).table.on_inventory(client, inventory);
     }
 
     /// A client's clock was found to be ahead of the collector's by so many nanoseconds.
     pub fn on_clock_offset(&self, client: &ClientId, offset_ns: i64) {
-        self.shard(client).on_clock_offset(client, offset_ns);
+        self.shard(client).table.on_clock_offset(client, offset_ns);
     }
 
     /// A frame has arrived: for the first time or again, in order or not, fresh or old backlog.
     pub fn observe(&self, client: &ClientId, frame: &Frame, now_ns: u64) {
-        self.shard(client).observe(client, frame, now_ns);
+        let mut shard = self.shard(client);
+        shard.table.observe(client, frame, now_ns);
+        shard.watchers.on_frame(client, frame, now_ns);
     }
 
     /// Lets disappear what has been gone for [`GONE_NS`]. Call it every few seconds.
     pub fn expire(&self, now_ns: u64) {
         for mut shard in self.shards() {
-            shard.expire(now_ns);
+            shard.table.expire(now_ns);
         }
     }
 
@@ -103,7 +121,7 @@ impl Live {
     pub fn save(&self) -> Result<Vec<u8>, serde_json::Error> {
         let mut saved = Saved::default();
         for shard in self.shards() {
-            saved.clients.extend(shard.saved());
+            saved.clients.extend(shard.table.saved());
         }
         serde_json::to_vec(&saved)
     }
@@ -116,7 +134,7 @@ impl Live {
         let saved: Saved = serde_json::from_slice(saved)?;
         for client in saved.clients {
             if let Ok(id) = ClientId::new(&client.client) {
-                self.shard(&id).restore(id.clone(), client, now_ns);
+                self.shard(&id).table.restore(id.clone(), client, now_ns);
             }
         }
         Ok(())
@@ -127,7 +145,7 @@ impl Live {
     pub fn snapshot(&self) -> Vec<ClientView> {
         let mut clients: Vec<ClientView> = Vec::new();
         for shard in self.shards() {
-            clients.extend(shard.snapshot());
+            clients.extend(shard.table.snapshot());
         }
         clients.sort_unstable_by(|a, b| a.client.cmp(&b.client));
         clients
@@ -136,44 +154,70 @@ impl Live {
     /// One client.
     #[must_use]
     pub fn client(&self, client: &ClientId) -> Option<ClientView> {
-        self.shard(client).client(client)
+        self.shard(client).table.client(client)
     }
 
-    /// Every client as an update for a page, JSON.
+    /// Every client in short, as the first event for a page.
     #[must_use]
-    pub fn snapshot_json(&self, now_ns: u64) -> Bytes {
-        encode(&Update { now: Time(now_ns), clients: &self.snapshot(), gone: &[] })
+    pub fn snapshot_event(&self, now_ns: u64) -> Event {
+        let mut clients: Vec<SummaryView> = Vec::new();
+        for shard in self.shards() {
+            clients.extend(shard.table.summaries());
+        }
+        clients.sort_unstable_by(|a, b| a.client.cmp(&b.client));
+        Event::new("snapshot", &Update { now: Time(now_ns), clients: &clients, gone: &[] })
     }
 
-    /// Updates from now on, JSON. A reader that falls behind loses the oldest and is told so.
+    /// One client, as the first event for a page that follows it.
     #[must_use]
-    pub fn subscribe(&self) -> broadcast::Receiver<Bytes> {
+    pub fn client_event(&self, client: &ClientId, now_ns: u64) -> Event {
+        let client = self.client(client);
+        Event::new("snapshot", &ClientUpdate { now: Time(now_ns), client: client.as_ref() })
+    }
+
+    /// Updates of all clients from now on. A reader that falls behind loses the oldest and is
+    /// told so.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
         self.shared.updates.subscribe()
+    }
+
+    /// Events of one client from now on, each sample as soon as it arrives. A reader that falls
+    /// behind loses the oldest and is told so.
+    #[must_use]
+    pub fn watch(&self, client: &ClientId) -> broadcast::Receiver<Event> {
+        self.shard(client).watchers.watch(client)
     }
 
     /// Tells the subscribers what changed since the last time. Call it a few times a second: an
     /// update is made once for all of them, and none is made if nobody listens.
     pub fn publish(&self, now_ns: u64) {
-        if self.shared.updates.receiver_count() == 0 {
-            return;
-        }
         let mut changes = Changes::default();
+        let listened = self.shared.updates.receiver_count() > 0;
         for mut shard in self.shards() {
-            shard.take_changes(&mut changes);
+            let Shard { table, watchers } = &mut *shard;
+            watchers.tidy();
+            if listened || !watchers.is_empty() {
+                table.take_changes(&mut changes, |client, view| {
+                    if watchers.watched(client) {
+                        watchers.on_change(client, view().as_ref(), now_ns);
+                    }
+                });
+            }
         }
         let Changes { clients, gone } = changes;
-        if !(clients.is_empty() && gone.is_empty()) {
+        if listened && !(clients.is_empty() && gone.is_empty()) {
             let update = Update { now: Time(now_ns), clients: &clients, gone: &gone };
             // The last reader may have left meanwhile.
-            let _nobody = self.shared.updates.send(encode(&update));
+            let _nobody = self.shared.updates.send(Event::new("update", &update));
         }
     }
 
-    fn shards(&self) -> impl Iterator<Item = MutexGuard<'_, Table>> {
+    fn shards(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {
         self.shared.shards.iter().map(lock)
     }
 
-    fn shard(&self, client: &ClientId) -> MutexGuard<'_, Table> {
+    fn shard(&self, client: &ClientId) -> MutexGuard<'_, Shard> {
         let mut hasher = DefaultHasher::new();
         client.hash(&mut hasher);
         let index = hasher.finish() % SHARDS as u64;
@@ -183,16 +227,6 @@ impl Live {
 }
 
 /// The table holds whatever happened to the thread that changed it last.
-fn lock(shard: &Mutex<Table>) -> MutexGuard<'_, Table> {
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn encode(update: &Update<'_>) -> Bytes {
-    match serde_json::to_vec(update) {
-        Ok(json) => json.into(),
-        Err(error) => {
-            tracing::error!(%error, "an update could not be written as JSON");
-            Bytes::from_static(b"{}")
-        }
-    }
 }

@@ -9,7 +9,7 @@ use wire::message::{Host, Inventory, Nic};
 use super::counter::{Counter, Totals};
 use super::saved::{SavedClient, SavedNic};
 use super::seen::Seen;
-use super::view::{ClientView, NicView, SampleView};
+use super::view::{ClientView, NicView, SampleView, SumView, SummaryView};
 use crate::time::Time;
 
 /// A client or NIC not heard of for so long disappears, nanoseconds.
@@ -35,7 +35,7 @@ pub(super) struct Table {
 /// What changed since it was last asked for.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    pub clients: Vec<ClientView>,
+    pub clients: Vec<SummaryView>,
     pub gone: Vec<String>,
 }
 
@@ -175,14 +175,25 @@ impl Table {
         Some(found.view(client))
     }
 
-    /// Adds what changed since the last time.
-    pub fn take_changes(&mut self, changes: &mut Changes) {
+    /// Every client that is not gone in short, in no order.
+    pub fn summaries(&self) -> impl Iterator<Item = SummaryView> {
+        let shown = self.clients.iter().filter(|(_, client)| !client.gone);
+        shown.map(|(id, client)| client.summary(id))
+    }
+
+    /// Adds what changed since the last time, and tells `each` which clients did.
+    pub fn take_changes(
+        &mut self,
+        changes: &mut Changes,
+        mut each: impl FnMut(&ClientId, &dyn Fn() -> Option<ClientView>),
+    ) {
         for (id, client) in &mut self.clients {
             if std::mem::take(&mut client.changed) {
+                each(id, &|| (!client.gone).then(|| client.view(id)));
                 if client.gone {
                     changes.gone.push(id.to_string());
                 } else {
-                    changes.clients.push(client.view(id));
+                    changes.clients.push(client.summary(id));
                 }
             }
         }
@@ -240,6 +251,40 @@ impl Client {
             nics: nics.map(|(name, nic)| nic.view(*name)).collect(),
         }
     }
+
+    fn summary(&self, id: &ClientId) -> SummaryView {
+        let nics = || self.nics.iter().filter(|(_, nic)| !nic.gone);
+        let newest_ns = nics().filter_map(|(_, nic)| nic.newest.as_ref()).map(|it| it.observed_ns);
+        let newest_ns = newest_ns.max();
+        let [mut rx, mut tx] = [SumView::default(); 2];
+        let mut drops_total = 0_u64;
+        for (_, nic) in nics() {
+            drops_total = drops_total.saturating_add(nic.drops);
+            // A NIC that fell silent while others went on carries nothing now.
+            let current = nic.newest.as_ref().filter(|newest| {
+                let patience = SILENT_NS.max(newest.sample.interval_ns.saturating_mul(3));
+                newest.observed_ns.saturating_add(patience) >= newest_ns.unwrap_or(0)
+            });
+            if let Some(newest) = current.filter(|_| !nic.stacked()) {
+                let view = SampleView::new(&newest.sample, newest.observed_ns);
+                rx.add(&view.rx);
+                tx.add(&view.tx);
+            }
+        }
+        let down = nics().filter(|(_, nic)| nic.listed && !nic.facts.up);
+        SummaryView {
+            client: id.to_string(),
+            alias: self.alias.clone(),
+            up: self.connections > 0,
+            observed: newest_ns.map(Time),
+            clock_offset_ns: self.clock_offset_ns,
+            sample_interval_ns: self.host.sample_interval_ns,
+            links_down: down.map(|(name, _)| name.to_string()).collect(),
+            rx,
+            tx,
+            drops_total,
+        }
+    }
 }
 
 impl NicState {
@@ -252,14 +297,18 @@ impl NicState {
         SavedNic { nic: name.to_string(), counter: self.counter.clone(), drops: self.drops }
     }
 
+    fn stacked(&self) -> bool {
+        let newest = self.newest.as_ref();
+        self.facts.stacked || newest.is_some_and(|it| it.sample.flags & flags::STACKED != 0)
+    }
+
     fn view(&self, name: NicName) -> NicView {
         let newest = self.newest.as_ref();
-        let stacked = newest.is_some_and(|newest| newest.sample.flags & flags::STACKED != 0);
         NicView {
             nic: name.to_string(),
             kind: self.facts.kind.clone(),
             speed_bits_per_second: self.facts.speed_bits,
-            stacked: stacked || self.facts.stacked,
+            stacked: self.stacked(),
             up: self.facts.up,
             total: self.counter.totals(),
             drops_total: self.drops,

@@ -1,6 +1,7 @@
 //! What the live table shows: plain values, as pages and Prometheus get them.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use wire::frame::{Counts, Sample, flags};
 use wire::message::Host;
 
@@ -8,7 +9,7 @@ use super::counter::Totals;
 use crate::time::Time;
 
 /// A client as it is this moment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ClientView {
     /// Its id.
     pub client: String,
@@ -26,8 +27,106 @@ pub struct ClientView {
     pub nics: Vec<NicView>,
 }
 
+/// What a client does this moment, in short. Rates are sums over its NICs without the stacked ones.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct SummaryView {
+    /// Its id.
+    pub client: String,
+    /// What its operator calls it.
+    pub alias: String,
+    /// True while it is connected.
+    pub up: bool,
+    /// When its newest sample arrived, by the collector's clock; `None`: none yet.
+    pub observed: Option<Time>,
+    /// By how much its clock is ahead of the collector's, nanoseconds.
+    pub clock_offset_ns: Option<i64>,
+    /// Length of a sample interval, nanoseconds.
+    pub sample_interval_ns: u64,
+    /// Names of NICs whose link is down.
+    pub links_down: Vec<String>,
+    /// Received.
+    pub rx: SumView,
+    /// Transmitted.
+    pub tx: SumView,
+    /// Packets the rings had no room for, a total that only grows.
+    pub drops_total: u64,
+}
+
+/// One direction of a client's newest samples.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, ToSchema)]
+pub struct SumView {
+    /// Mean over the newest intervals.
+    pub bytes_per_second: f64,
+    /// Mean over the newest intervals.
+    pub packets_per_second: f64,
+    /// Most that any of its NICs carried within 1 ms, as a rate.
+    pub peak_1ms_bytes_per_second: u64,
+}
+
+impl SumView {
+    pub(super) fn add(&mut self, rate: &RateView) {
+        self.bytes_per_second += rate.bytes_per_second;
+        self.packets_per_second += rate.packets_per_second;
+        self.peak_1ms_bytes_per_second =
+            self.peak_1ms_bytes_per_second.max(rate.peak_1ms_bytes_per_second);
+    }
+}
+
+/// What one NIC carried in one interval.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct PointView {
+    /// Start of the interval, by the client's clock.
+    pub time: Time,
+    /// How much of the time from `time` on was measured, nanoseconds. Bytes over this is the mean
+    /// rate.
+    pub interval_ns: u64,
+    /// Received.
+    pub rx: CountsView,
+    /// Transmitted.
+    pub tx: CountsView,
+    /// Packets the ring had no room for, both directions: they are in no other figure.
+    pub drops: u64,
+    /// What else is to be known.
+    pub flags: Vec<&'static str>,
+}
+
+/// One direction of a point, on the wire: without FCS, preamble and inter-packet gap.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+pub struct CountsView {
+    /// Bytes.
+    pub bytes: u64,
+    /// Packets.
+    pub packets: u64,
+    /// Packets as the tap saw them: under offload fewer than on the wire.
+    pub captured: u64,
+    /// Most bytes within any 1 ms.
+    pub peak_1ms_bytes: u32,
+    /// Most bytes within any 10 ms.
+    pub peak_10ms_bytes: u32,
+}
+
+impl From<&Sample> for PointView {
+    fn from(sample: &Sample) -> Self {
+        Self {
+            time: Time(sample.start_ns),
+            interval_ns: sample.interval_ns,
+            rx: (&sample.rx).into(),
+            tx: (&sample.tx).into(),
+            drops: sample.drops,
+            flags: flags::names(sample.flags),
+        }
+    }
+}
+
+impl From<&Counts> for CountsView {
+    fn from(counts: &Counts) -> Self {
+        let Counts { bytes, packets, captured, peak_1ms_bytes, peak_10ms_bytes, .. } = *counts;
+        Self { bytes, packets, captured, peak_1ms_bytes, peak_10ms_bytes }
+    }
+}
+
 /// Facts about a host.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct HostView {
     /// Version of the agent.
     pub agent_version: String,
@@ -54,7 +153,7 @@ impl From<&Host> for HostView {
 }
 
 /// A NIC as it is this moment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct NicView {
     /// Its name.
     pub nic: String,
@@ -75,7 +174,7 @@ pub struct NicView {
 }
 
 /// What a NIC carried in one interval.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct SampleView {
     /// Start of the interval, by the client's clock.
     pub time: Time,
@@ -94,7 +193,7 @@ pub struct SampleView {
 }
 
 /// One direction of a sample, on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct RateView {
     /// Mean over the interval.
     pub bytes_per_second: f64,

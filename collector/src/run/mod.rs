@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
-use settings::Service;
+use settings::{Problem, Service};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use wire::pem::TlsFiles;
@@ -27,7 +27,7 @@ use crate::store::Database;
 use crate::store::retention::RetentionLimits;
 use crate::store::sqlite::OpenError;
 use crate::time::now_ns;
-use crate::web::{self, WebState};
+use crate::web::{self, Access, WebState};
 use crate::writer::Writer;
 
 /// How long the store may take to commit what has arrived when the collector stops.
@@ -68,6 +68,9 @@ pub enum RunError {
         #[source]
         error: io::Error,
     },
+    /// The address would show everybody what is measured.
+    #[error(transparent)]
+    Unprotected(#[from] Problem),
     /// Metrics can't be kept.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -89,12 +92,22 @@ pub fn identity_dir(data_dir: &Path) -> PathBuf {
 ///
 /// # Errors
 /// [`RunError`] if the collector can't start, or ends by itself.
-pub fn run(config: &Config, place: &Place, tls: Option<&TlsFiles>) -> Result<(), RunError> {
+pub fn run(
+    config: &Config,
+    place: &Place,
+    tls: Option<&TlsFiles>,
+    access: Access,
+) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(RunError::System)?.block_on(serve(config, place, tls))
+    runtime.map_err(RunError::System)?.block_on(serve(config, place, tls, access))
 }
 
-async fn serve(config: &Config, place: &Place, tls: Option<&TlsFiles>) -> Result<(), RunError> {
+async fn serve(
+    config: &Config,
+    place: &Place,
+    tls: Option<&TlsFiles>,
+    access: Access,
+) -> Result<(), RunError> {
     let mut service = Service::new().map_err(RunError::System)?;
     let metrics = Metrics::install()?;
     let directory = identity_dir(&config.data_dir);
@@ -116,6 +129,7 @@ async fn serve(config: &Config, place: &Place, tls: Option<&TlsFiles>) -> Result
     let address = resolve("server.host", &config.server.host, config.server.port)?;
     let listener = Listener::bind(ingest, address)?;
     let address = resolve("http.host", &config.http.host, config.http.port)?;
+    config.http.check_address(address.ip())?;
     let http = TcpListener::bind(address).await;
     let http = http.map_err(|error| RunError::Http { address, error })?;
     let agents = listener.local_addr().map_err(RunError::System)?;
@@ -130,6 +144,7 @@ async fn serve(config: &Config, place: &Place, tls: Option<&TlsFiles>) -> Result
         metrics: metrics.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         host_names: config.http.names.clone(),
+        access,
     };
     let reload = listener.reloader();
     let until = until(stopped.clone());

@@ -3,7 +3,10 @@
 pub mod bisect;
 pub mod check;
 pub mod columns;
+pub mod export;
 pub mod facts;
+pub mod history;
+pub mod percentile;
 pub mod points;
 pub mod postgres;
 pub mod query;
@@ -11,6 +14,7 @@ pub mod retention;
 pub mod sqlite;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use wire::frame::Frame;
@@ -18,6 +22,7 @@ use wire::id::ClientId;
 use wire::message::{Hello, Inventory};
 
 use self::check::Check;
+use self::export::Export;
 use self::query::Query;
 use self::retention::Retain;
 
@@ -39,7 +44,7 @@ pub trait Store: Send + Sync + Debug {
 
     /// Adds the rows of a batch and moves every session on, all or nothing. Each session must be
     /// at its expected number and epoch, or [`StoreError::Conflict`] names those that aren't.
-    async fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
+    async fn commit(&self, batch: &Arc<Batch>) -> Result<(), StoreError>;
 
     /// Keeps what an agent says about its NICs.
     async fn record_inventory(
@@ -54,9 +59,9 @@ pub trait Store: Send + Sync + Debug {
 }
 
 /// A store with all that it can do.
-pub trait Database: Store + Query + Retain + Check {}
+pub trait Database: Store + Retain + Reader {}
 
-impl<T: Store + Query + Retain + Check> Database for T {}
+impl<T: Store + Retain + Reader> Database for T {}
 
 /// What a migration did, or would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,9 +75,9 @@ pub struct Migrated {
 }
 
 /// What can be read of a database beside the collectors that use it.
-pub trait Reader: Query + Check {}
+pub trait Reader: Query + Check + Export {}
 
-impl<T: Query + Check> Reader for T {}
+impl<T: Query + Check + Export> Reader for T {}
 
 /// How far a session is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,9 +3,12 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use wire::frame::Mix;
 use wire::message::{Host, Nic};
 
 use super::StoreError;
+use super::history::Event;
+use super::percentile::Percentile;
 
 /// Reading from a store. Every store answers the same questions in the same way.
 #[async_trait]
@@ -16,6 +19,17 @@ pub trait Query: Send + Sync + Debug {
     /// What one NIC carried over a range, oldest first. At most `limit` points: where there are
     /// more, neighbours are put together (sums conserved, peaks as maxima).
     async fn series(&self, range: &SeriesRange) -> Result<Series, StoreError>;
+
+    /// The 95th percentile of what one NIC carried over a range, from `bandwidth_5m`. Limits need
+    /// not be those of an interval.
+    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError>;
+
+    /// What the traffic of one NIC was made of, over the mix intervals that start in a range:
+    /// exact sums, and as length the time they cover.
+    async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError>;
+
+    /// What happened to one NIC and its client in a range, the newest of it, oldest first.
+    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError>;
 
     /// Whether the store answers at all.
     async fn ready(&self) -> Result<(), StoreError>;
@@ -49,6 +63,19 @@ pub enum Resolution {
     Minute,
     /// `bandwidth_5m`.
     FiveMinutes,
+}
+
+/// A NIC and a range of time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NicRange {
+    /// Whose.
+    pub client: String,
+    /// Which NIC.
+    pub nic: String,
+    /// First start of an interval, nanoseconds since 1970 (UTC).
+    pub from_ns: u64,
+    /// Intervals that start here or later are left out.
+    pub to_ns: u64,
 }
 
 /// What of a series is asked for.

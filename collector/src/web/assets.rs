@@ -1,15 +1,13 @@
 //! The files of the page, part of the program: `build.rs` lists them.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use axum::Router;
-use axum::http::StatusCode;
 use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH,
-    VARY,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, VARY,
 };
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+
+use super::cache::etag;
 
 /// A file and its path.
 #[derive(Debug, Clone, Copy)]
@@ -34,16 +32,13 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     })
 }
 
-/// The file, or that the browser has it already.
+/// The file, compressed where that is understood.
 fn answer(asset: &Asset, etag: &str, headers: &HeaderMap) -> Response {
     // A name under `assets` changes with its content; all else is asked for each time, so that an
     // update shows at once.
     let hashed = asset.path.starts_with("/assets/");
     let caching = if hashed { "public, max-age=31536000, immutable" } else { "no-cache" };
     let caching = [(CACHE_CONTROL, caching), (ETAG, etag), (VARY, "accept-encoding")];
-    if headers.get(IF_NONE_MATCH).is_some_and(|known| known == etag) {
-        return (StatusCode::NOT_MODIFIED, caching).into_response();
-    }
     let accepted = headers.get(ACCEPT_ENCODING).and_then(|accepted| accepted.to_str().ok());
     let gzip = accepted.is_some_and(|accepted| {
         accepted.split(',').any(|coding| matches!(coding.trim(), "gzip" | "gzip;q=1.0"))
@@ -64,10 +59,4 @@ fn media_type(path: &str) -> &'static str {
         Some("svg") => "image/svg+xml",
         _ => "application/octet-stream",
     }
-}
-
-fn etag(content: &[u8]) -> String {
-    let mut hasher = DefaultHasher::new();
-    content.hash(&mut hasher);
-    format!("\"{:016x}\"", hasher.finish())
 }

@@ -1,10 +1,16 @@
 //! Errors of the API: one shape, `{"error": {"code", "message"}}`.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::http::StatusCode;
+use axum::http::header::{HeaderValue, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde::Serialize;
 use tokio::task::JoinError;
+use utoipa::openapi::response::{Response as Described, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr};
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::store::StoreError;
 
@@ -14,6 +20,22 @@ use crate::store::StoreError;
 pub(super) struct ApiError {
     status: StatusCode,
     code: &'static str,
+    message: String,
+}
+
+/// What every failed request is answered.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ErrorView {
+    error: ErrorDetail,
+}
+
+/// What went wrong.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ErrorDetail {
+    /// For programs: stays the same.
+    #[schema(example = "bad_parameter")]
+    code: &'static str,
+    /// For people: what is wrong and what to do.
     message: String,
 }
 
@@ -36,6 +58,11 @@ impl ApiError {
     pub fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
     }
+
+    /// A bug.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
 }
 
 impl From<StoreError> for ApiError {
@@ -46,13 +73,40 @@ impl From<StoreError> for ApiError {
 
 impl From<JoinError> for ApiError {
     fn from(error: JoinError) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
+        Self::internal(error.to_string())
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let Self { status, code, message } = self;
-        (status, Json(json!({ "error": { "code": code, "message": message } }))).into_response()
+        let view = ErrorView { error: ErrorDetail { code, message } };
+        let mut response = (status, Json(view)).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+        }
+        response
+    }
+}
+
+impl IntoResponses for ApiError {
+    fn responses() -> BTreeMap<String, RefOr<Described>> {
+        let described = |(status, description): (&str, &str)| {
+            let view = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorView")));
+            let response = ResponseBuilder::new()
+                .description(description)
+                .content("application/json", view.build());
+            (status.to_owned(), RefOr::T(response.build()))
+        };
+        [
+            ("400", "A parameter is missing, unknown or wrong"),
+            ("401", "A token is needed"),
+            ("403", "This host name is not served here"),
+            ("404", "There is no such client or NIC"),
+            ("503", "The store gives no answer, or too many listen already"),
+        ]
+        .map(described)
+        .into()
     }
 }

@@ -1,5 +1,5 @@
-//! `/api/v1/live`: Server-Sent Events. A `snapshot` first, then an `update` whenever something
-//! changed. A reader too slow for the updates gets a new snapshot instead.
+//! `/api/v1/live`: Server-Sent Events. A `snapshot` first, then what changed, of all clients or
+//! of one. A reader too slow for the events gets a new snapshot instead.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -12,14 +12,18 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
+use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use utoipa::{IntoParams, ToSchema};
+use wire::id::ClientId;
 
 use super::error::ApiError;
+use super::params::Params;
 use super::{App, stopped};
-use crate::live::Live;
+use crate::live::{ClientUpdate, Event, Live, SamplesUpdate, Update};
 use crate::time::now_ns;
 
 /// Longest silence on a stream: a comment shows that it is alive.
@@ -29,23 +33,53 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub(super) const READERS_MAX: usize = 128;
 
 /// What a stream starts with: how long a browser waits before it connects again, milliseconds.
-const PREAMBLE: &str = "retry: 2000\n\n";
+const PREAMBLE: &[u8] = b"retry: 2000\n\n";
 
-/// What comes before the JSON of an event.
-const SNAPSHOT: &str = "event: snapshot\ndata: ";
-const UPDATE: &str = "event: update\ndata: ";
+/// Whom to follow.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LiveParams {
+    /// One client, each sample of it as soon as it arrives. Default: all, in short, 4 times a
+    /// second.
+    client: Option<String>,
+}
+
+/// The data of an event. `snapshot` and `update` hold `Clients`, or `Client` where one is
+/// followed; `samples` holds `Samples`.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "only described: what is sent is encoded once for all readers")]
+pub(super) enum LiveData<'a> {
+    Clients(Update<'a>),
+    Client(ClientUpdate<'a>),
+    Samples(SamplesUpdate),
+}
 
 /// One reader's stream.
 struct Reader {
     live: Live,
-    updates: broadcast::Receiver<Bytes>,
+    client: Option<ClientId>,
+    events: broadcast::Receiver<Event>,
     stop: watch::Receiver<bool>,
     /// Pieces to be sent before anything else.
     pending: VecDeque<Bytes>,
     _place: OwnedSemaphorePermit,
 }
 
-pub(super) async fn live(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+/// What clients do this moment, as Server-Sent Events
+#[utoipa::path(
+    get, path = "/api/v1/live", tag = "live", params(LiveParams),
+    responses((status = 200, description = "Events `snapshot`, `update` and `samples`, without \
+               end. A reader too slow for them gets a new `snapshot`.",
+               body = LiveData<'_>, content_type = "text/event-stream"), ApiError)
+)]
+pub(super) async fn live(
+    State(app): State<Arc<App>>,
+    Params(LiveParams { client }): Params<LiveParams>,
+) -> Result<Response, ApiError> {
+    let no_id = |error: wire::id::InvalidClientId| ApiError::bad_parameter(error.to_string());
+    let client = client.map(|client| ClientId::new(&client).map_err(no_id)).transpose()?;
     let place = app.readers.clone().try_acquire_owned().map_err(|_| {
         let message = format!("{READERS_MAX} readers are listening already; close some pages");
         ApiError::unavailable("too_many_readers", message)
@@ -53,10 +87,11 @@ pub(super) async fn live(State(app): State<Arc<App>>) -> Result<Response, ApiErr
     let live = app.state.live.clone();
     let mut reader = Reader {
         // Before the snapshot, so that nothing falls between the two.
-        updates: live.subscribe(),
+        events: client.as_ref().map_or_else(|| live.subscribe(), |client| live.watch(client)),
         live,
+        client,
         stop: app.stop.clone(),
-        pending: VecDeque::from([Bytes::from_static(PREAMBLE.as_bytes())]),
+        pending: VecDeque::from([Bytes::from_static(PREAMBLE)]),
         _place: place,
     };
     reader.push_snapshot().await?;
@@ -75,8 +110,8 @@ impl Reader {
             return Some(piece);
         }
         tokio::select! {
-            update = timeout(KEEP_ALIVE, self.updates.recv()) => match update {
-                Ok(Ok(json)) => self.push(UPDATE, json),
+            event = timeout(KEEP_ALIVE, self.events.recv()) => match event {
+                Ok(Ok(event)) => self.push(event),
                 Ok(Err(RecvError::Lagged(_))) => self.push_snapshot().await.ok()?,
                 Ok(Err(RecvError::Closed)) => return None,
                 Err(_) => self.pending.push_back(Bytes::from_static(b": alive\n\n")),
@@ -88,16 +123,19 @@ impl Reader {
 
     async fn push_snapshot(&mut self) -> Result<(), ApiError> {
         // What is in it need not be told again.
-        self.updates = self.updates.resubscribe();
-        let live = self.live.clone();
-        let json = spawn_blocking(move || live.snapshot_json(now_ns())).await?;
-        self.push(SNAPSHOT, json);
+        self.events = self.events.resubscribe();
+        let (live, client) = (self.live.clone(), self.client.clone());
+        let event = spawn_blocking(move || match client {
+            None => live.snapshot_event(now_ns()),
+            Some(client) => live.client_event(&client, now_ns()),
+        });
+        self.push(event.await?);
         Ok(())
     }
 
     /// An event. Its JSON is shared with all other readers and has no line break in it.
-    fn push(&mut self, head: &'static str, json: Bytes) {
-        let (head, end) = (head.as_bytes(), b"\n\n");
-        self.pending.extend([Bytes::from_static(head), json, Bytes::from_static(end)]);
+    fn push(&mut self, Event { name, json }: Event) {
+        let head = format!("event: {name}\ndata: ").into();
+        self.pending.extend([head, json, Bytes::from_static(b"\n\n")]);
     }
 }

@@ -1,10 +1,18 @@
 //! The web side: the page, the JSON API, live updates, `/metrics` and health checks.
+#![allow(unused_qualifications, reason = "what utoipa writes")]
 
+mod access;
 mod assets;
+mod cache;
 mod clients;
 mod error;
+mod events;
 mod guard;
 mod live;
+mod mix;
+mod openapi;
+mod params;
+mod percentile;
 mod series;
 mod server;
 
@@ -17,13 +25,18 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router, middleware};
-use serde_json::json;
+use axum::{Router, middleware};
+use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use utoipa::{OpenApi, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+pub use self::access::Access;
+use self::cache::Answer;
 use self::error::ApiError;
 use self::guard::Hosts;
 use crate::live::Live;
@@ -58,6 +71,8 @@ pub struct WebState {
     /// Names besides `localhost` under which a collector on a loopback address answers: those of
     /// a reverse proxy before it.
     pub host_names: Vec<String>,
+    /// Who may see figures.
+    pub access: Access,
 }
 
 impl fmt::Debug for WebState {
@@ -76,6 +91,8 @@ struct App {
     /// Places for readers of live updates.
     readers: Arc<Semaphore>,
     stop: watch::Receiver<bool>,
+    /// The API described.
+    document: utoipa::openapi::OpenApi,
 }
 
 impl App {
@@ -105,9 +122,12 @@ pub async fn serve(
     let hosts = Hosts::new(listener.local_addr()?, &state.host_names);
     let live = state.live.clone();
     let readers = Arc::new(Semaphore::new(live::READERS_MAX));
-    let app = Arc::new(App { state, readers, stop: stop.clone() });
+    let (open, mut document) = open_api().split_for_parts();
+    let (api, closed) = api().split_for_parts();
+    document.merge(closed);
+    let app = Arc::new(App { state, readers, stop: stop.clone(), document });
     tokio::select! {
-        () = server::serve(listener, router(app, hosts), stop) => {}
+        () = server::serve(listener, router(open, api, app, hosts), stop) => {}
         () = keep_current(live) => {}
     }
     Ok(())
@@ -136,17 +156,38 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _gone = stop.wait_for(|&stop| stop).await;
 }
 
-fn router(app: Arc<App>, hosts: Hosts) -> Router {
-    assets::routes()
-        .route("/metrics", get(prometheus))
+/// The API that only those may use who may see figures. What is routed here describes itself.
+fn api() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default()
+        .routes(routes!(clients::clients))
+        .routes(routes!(series::series))
+        .routes(routes!(mix::mix))
+        .routes(routes!(percentile::percentile))
+        .routes(routes!(events::events))
+        .routes(routes!(percentile::percentile))
+        .routes(routes!(live::live))
+        .routes(routes!(version))
+}
+
+/// The API for everybody.
+fn open_api() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(openapi::Api::openapi())
+        .routes(routes!(openapi::openapi))
+        .routes(routes!(access::sign_in))
+}
+
+fn router(open: Router<Arc<App>>, api: Router<Arc<App>>, app: Arc<App>, hosts: Hosts) -> Router {
+    let protect = middleware::from_fn_with_state(app.clone(), access::protect);
+    api.route("/metrics", get(prometheus))
+        .route_layer(protect)
+        // All below are for everybody: they tell nothing of what is measured.
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/api/v1/clients", get(clients::clients))
-        .route("/api/v1/series", get(series::series))
-        .route("/api/v1/live", get(live::live))
-        .route("/api/v1/version", get(version))
+        .merge(open)
+        .merge(assets::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
+        .layer(middleware::from_fn(cache::revalidate))
         .layer(middleware::from_fn_with_state(hosts, guard::guard))
         .with_state(app)
 }
@@ -174,8 +215,19 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-async fn version(State(app): State<Arc<App>>) -> Json<serde_json::Value> {
-    Json(json!({ "version": app.state.version }))
+/// Which collector this is.
+#[derive(Debug, Serialize, ToSchema)]
+struct VersionView {
+    version: String,
+}
+
+/// Version of the collector
+#[utoipa::path(
+    get, path = "/api/v1/version", tag = "about",
+    responses((status = 200, description = "Its version", body = VersionView), ApiError)
+)]
+async fn version(State(app): State<Arc<App>>) -> Answer<VersionView> {
+    Answer(VersionView { version: app.state.version.clone() })
 }
 
 async fn not_found() -> ApiError {
@@ -183,6 +235,6 @@ async fn not_found() -> ApiError {
 }
 
 async fn not_allowed() -> ApiError {
-    let message = "only GET and HEAD are allowed";
+    let message = "this path does not take this method";
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }

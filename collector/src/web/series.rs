@@ -2,53 +2,76 @@
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::{Query, State};
-use serde::Serialize;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use wire::frame::flags;
 use wire::id::ClientId;
 
 use super::App;
+use super::cache::Answer;
 use super::error::ApiError;
-use crate::store::query::{Point, PointCounts, Resolution, SeriesRange};
-use crate::time::{Time, now_ns};
-
-/// Range where none is asked for, nanoseconds (5 minutes).
-const RANGE_NS: u64 = 300_000_000_000;
+use super::params::{Params, given, limits, within};
+use crate::live::{CountsView, PointView};
+use crate::store::query::{NicRange, Point, PointCounts, Resolution, SeriesRange};
+use crate::time::Time;
 
 /// Points where no number is asked for.
-const POINTS: usize = 600;
+const POINTS: u32 = 600;
 
 /// Most points that may be asked for.
-const POINTS_MAX: usize = 10_000;
+const POINTS_MAX: u32 = 10_000;
 
-#[derive(Debug, Serialize)]
+/// Which points are asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SeriesParams {
+    /// Whose NIC.
+    #[param(min_length = 1)]
+    client: String,
+    /// Which NIC.
+    #[param(min_length = 1)]
+    nic: String,
+    /// First start of an interval: RFC 3339, or seconds since 1970. Default: 5 minutes before `to`.
+    from: Option<Time>,
+    /// Intervals that start here or later are left out. Default: now.
+    to: Option<Time>,
+    /// Most points to give. Where there are more, neighbours are put together: sums are conserved,
+    /// of peaks the highest is kept. Default: 600.
+    #[param(minimum = 1, maximum = 10_000)]
+    max_points: Option<u32>,
+    /// From which table. Default: auto, the finest that has few enough rows for the range.
+    resolution: Option<ResolutionName>,
+}
+
+/// From which table points are read.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ResolutionName {
+    /// The finest that has few enough rows for the range.
+    Auto,
+    /// The samples themselves.
+    Raw,
+    /// Sums of a minute.
+    #[serde(rename = "1m")]
+    Minute,
+    /// Sums of 5 minutes.
+    #[serde(rename = "5m")]
+    FiveMinutes,
+}
+
+/// What one NIC carried over a range.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SeriesView {
     client: String,
     nic: String,
     from: Time,
     to: Time,
-    resolution: &'static str,
+    /// Where the points come from.
+    resolution: ResolutionName,
+    /// The points, oldest first. Time that no point covers was not measured.
     points: Vec<PointView>,
-}
-
-#[derive(Debug, Serialize)]
-struct PointView {
-    time: Time,
-    interval_ns: u64,
-    rx: CountsView,
-    tx: CountsView,
-    drops: u64,
-    flags: Vec<&'static str>,
-}
-
-#[derive(Debug, Serialize)]
-struct CountsView {
-    bytes: u64,
-    packets: u64,
-    captured: u64,
-    peak_1ms_bytes: u32,
-    peak_10ms_bytes: u32,
 }
 
 impl From<Point> for PointView {
@@ -66,29 +89,51 @@ impl From<PointCounts> for CountsView {
     }
 }
 
+impl SeriesParams {
+    fn range(self) -> Result<SeriesRange, ApiError> {
+        let (from_ns, to_ns) = limits(self.from, self.to)?;
+        Ok(SeriesRange {
+            client: given("client", self.client)?,
+            nic: given("nic", self.nic)?,
+            from_ns,
+            to_ns,
+            limit: within("max_points", self.max_points, POINTS, POINTS_MAX)?,
+            resolution: self.resolution.and_then(ResolutionName::table),
+        })
+    }
+}
+
+/// What one NIC carried over a range
+#[utoipa::path(
+    get, path = "/api/v1/series", tag = "history", params(SeriesParams),
+    responses((status = 200, description = "Points, at most as many as asked for",
+               body = SeriesView), ApiError)
+)]
 pub(super) async fn series(
     State(app): State<Arc<App>>,
-    Query(parameters): Query<Vec<(String, String)>>,
-) -> Result<Json<SeriesView>, ApiError> {
-    let range = parse(&parameters, now_ns())?;
+    Params(params): Params<SeriesParams>,
+) -> Result<Answer<SeriesView>, ApiError> {
+    let range = params.range()?;
     let series = app.ask(app.state.query.series(&range)).await?;
+    let SeriesRange { client, nic, from_ns, to_ns, .. } = range;
+    let range = NicRange { client, nic, from_ns, to_ns };
     if series.points.is_empty() {
         must_exist(&app, &range).await?;
     }
-    let SeriesRange { client, nic, from_ns, to_ns, .. } = range;
-    Ok(Json(SeriesView {
+    let NicRange { client, nic, .. } = range;
+    Ok(Answer(SeriesView {
         client,
         nic,
         from: Time(from_ns),
         to: Time(to_ns),
-        resolution: resolution_name(series.resolution),
+        resolution: series.resolution.into(),
         points: series.points.into_iter().map(PointView::from).collect(),
     }))
 }
 
 /// Nothing was found: because nothing was measured, or because there is no such NIC?
-async fn must_exist(app: &App, range: &SeriesRange) -> Result<(), ApiError> {
-    let SeriesRange { client, nic, .. } = range;
+pub(super) async fn must_exist(app: &App, range: &NicRange) -> Result<(), ApiError> {
+    let NicRange { client, nic, .. } = range;
     let live = ClientId::new(client).ok().and_then(|id| app.state.live.client(&id));
     if live.is_some_and(|live| live.nics.iter().any(|known| known.nic == *nic)) {
         return Ok(());
@@ -103,84 +148,23 @@ async fn must_exist(app: &App, range: &SeriesRange) -> Result<(), ApiError> {
     Err(ApiError::not_found("unknown_nic", format!("client {client:?} has no NIC {nic:?}")))
 }
 
-/// What the parameters ask for.
-fn parse(parameters: &[(String, String)], now_ns: u64) -> Result<SeriesRange, ApiError> {
-    let [mut client, mut nic, mut from, mut to, mut points, mut resolution] = [None; 6];
-    for (name, value) in parameters {
-        let parameter = match name.as_str() {
-            "client" => &mut client,
-            "nic" => &mut nic,
-            "from" => &mut from,
-            "to" => &mut to,
-            "points" => &mut points,
-            "resolution" => &mut resolution,
-            other => {
-                let known = "client, nic, from, to, points, resolution";
-                let message = format!("parameter {other:?} is unknown; known are {known}");
-                return Err(ApiError::bad_parameter(message));
-            }
-        };
-        if parameter.replace(value.as_str()).is_some() {
-            return Err(ApiError::bad_parameter(format!("parameter {name:?} is given twice")));
-        }
-    }
-    let to_ns = to.map_or(Ok(now_ns), |to| parse_time("to", to))?;
-    let default_ns = to_ns.saturating_sub(RANGE_NS);
-    let from_ns = from.map_or(Ok(default_ns), |from| parse_time("from", from))?;
-    if from_ns >= to_ns {
-        let (from, to) = (Time(from_ns), Time(to_ns));
-        return Err(ApiError::bad_parameter(format!("from ({from}) must be before to ({to})")));
-    }
-    Ok(SeriesRange {
-        client: required("client", client)?,
-        nic: required("nic", nic)?,
-        from_ns,
-        to_ns,
-        limit: points.map_or(Ok(POINTS), parse_points)?,
-        resolution: resolution.map_or(Ok(None), parse_resolution)?,
-    })
-}
-
-fn required(name: &str, value: Option<&str>) -> Result<String, ApiError> {
-    let value = value.filter(|value| !value.is_empty());
-    let missing = || ApiError::bad_parameter(format!("parameter {name:?} is missing"));
-    value.map(str::to_owned).ok_or_else(missing)
-}
-
-fn parse_time(name: &str, text: &str) -> Result<u64, ApiError> {
-    let wrong = || {
-        ApiError::bad_parameter(format!(
-            "{name}={text:?} is no time; give RFC 3339 as in 2024-01-01T12:00:00Z, or seconds \
-             since 1970"
-        ))
-    };
-    Time::parse(text).map(|time| time.0).ok_or_else(wrong)
-}
-
-fn parse_points(text: &str) -> Result<usize, ApiError> {
-    let points = text.parse().ok().filter(|points| (1..=POINTS_MAX).contains(points));
-    let wrong =
-        || ApiError::bad_parameter(format!("points={text:?}; 1 to {POINTS_MAX} are allowed"));
-    points.ok_or_else(wrong)
-}
-
-fn parse_resolution(text: &str) -> Result<Option<Resolution>, ApiError> {
-    match text {
-        "auto" => Ok(None),
-        "raw" => Ok(Some(Resolution::Raw)),
-        "1m" => Ok(Some(Resolution::Minute)),
-        "5m" => Ok(Some(Resolution::FiveMinutes)),
-        other => {
-            let message = format!("resolution={other:?}; auto, raw, 1m and 5m are allowed");
-            Err(ApiError::bad_parameter(message))
+impl ResolutionName {
+    const fn table(self) -> Option<Resolution> {
+        match self {
+            Self::Auto => None,
+            Self::Raw => Some(Resolution::Raw),
+            Self::Minute => Some(Resolution::Minute),
+            Self::FiveMinutes => Some(Resolution::FiveMinutes),
         }
     }
 }
 
-const fn resolution_name(resolution: Resolution) -> &'static str {
-    match resolution {
-        Resolution::Raw => "raw",
-        Resolution::Minute => "1m",
-        Resolution::FiveMinutes => "5m",
+impl From<Resolution> for ResolutionName {
+    fn from(resolution: Resolution) -> Self {
+        match resolution {
+            Resolution::Raw => Self::Raw,
+            Resolution::Minute => Self::Minute,
+            Resolution::FiveMinutes => Self::FiveMinutes,
+        }
     }
 }

@@ -1,18 +1,23 @@
 //! The HTTP server: accepts connections within limits, and ends them when told to.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::access::Peer;
 use super::stopped;
 
 /// Connections that may be open at the same time. More wait to be accepted.
@@ -27,6 +32,10 @@ const HEADER_TIME: Duration = Duration::from_secs(30);
 
 /// Longest time that open requests get to end.
 const GRACE: Duration = Duration::from_millis(1500);
+
+/// Longest time that what is sent may wait for the other side, milliseconds: one that reads no
+/// more loses its connection, so that it takes no place from others.
+const STALLED_MS: u32 = 10_000;
 
 /// Wait after a connection could not be accepted: too many files are open, most likely.
 const ACCEPT_RETRY: Duration = Duration::from_millis(200);
@@ -47,8 +56,13 @@ pub(super) async fn serve(listener: TcpListener, router: Router, mut stop: watch
             () = stopped(&mut stop) => break,
             Some(_) = connections.join_next() => {}
             accepted = accept(&listener, &places) => match accepted {
-                Ok((stream, place)) => {
-                    let connection = http.serve_connection(TokioIo::new(stream), service.clone());
+                Ok((stream, peer, place)) => {
+                    let service = service.clone();
+                    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+                        request.extensions_mut().insert(Peer(peer));
+                        service.call(request)
+                    });
+                    let connection = http.serve_connection(TokioIo::new(stream), service);
                     let connection = graceful.watch(connection);
                     connections.spawn(async move {
                         if let Err(error) = connection.await {
@@ -75,10 +89,11 @@ pub(super) async fn serve(listener: TcpListener, router: Router, mut stop: watch
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
+    let (stream, peer) = listener.accept().await?;
     // Updates are small and are wanted at once.
     stream.set_nodelay(true)?;
-    Ok((stream, place))
+    setsockopt(&stream, TcpUserTimeout, &STALLED_MS)?;
+    Ok((stream, peer, place))
 }

@@ -255,10 +255,11 @@ fn on_outcome(
 /// Commits a batch, however often it has to be tried, and gives its memory back.
 async fn commit(
     store: Arc<dyn Store>,
-    mut batch: Batch,
+    batch: Batch,
     reservations: Vec<Reservation>,
     state: Arc<watch::Sender<StoreState>>,
 ) -> Outcome {
+    let mut batch = Arc::new(batch);
     let mut outcome = Outcome { committed: Vec::new(), refused: Vec::new() };
     let mut wait = RETRY.0;
     while !batch.sessions.is_empty() {
@@ -268,15 +269,13 @@ async fn commit(
                 metrics::histogram!("netmon_collector_commit_seconds").record(begun.elapsed());
                 metrics::histogram!("netmon_collector_batch_rows").record(as_f64(batch.rows()));
                 set_state(&state, None);
+                let sessions = Arc::make_mut(&mut batch).sessions.drain(..);
                 outcome.committed.extend(
-                    batch
-                        .sessions
-                        .drain(..)
-                        .map(|session| (session.session, session.epoch, session.last_seq())),
+                    sessions.map(|session| (session.session, session.epoch, session.last_seq())),
                 );
             }
             Err(StoreError::Conflict { sessions }) => {
-                batch.sessions.retain(|session| {
+                Arc::make_mut(&mut batch).sessions.retain(|session| {
                     let refused = sessions.contains(&session.session);
                     if refused {
                         outcome.refused.push((session.session, session.epoch));
@@ -289,7 +288,7 @@ async fn commit(
                 set_state(&state, Some(error.to_string()));
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(RETRY.1);
-                settle(store.as_ref(), &mut batch, &mut outcome).await;
+                settle(store.as_ref(), Arc::make_mut(&mut batch), &mut outcome).await;
             }
         }
     }
@@ -303,6 +302,7 @@ async fn settle(store: &dyn Store, batch: &mut Batch, outcome: &mut Outcome) {
     let sessions: Vec<u64> = batch.sessions.iter().map(|session| session.session).collect();
     // Still failing: the next try tells.
     let Ok(committed) = store.committed(&sessions).await else { return };
+    let before = batch.sessions.len();
     batch.sessions.retain(|session| {
         let found = committed.iter().find(|found| found.session == session.session);
         let done = found
@@ -312,6 +312,10 @@ async fn settle(store: &dyn Store, batch: &mut Batch, outcome: &mut Outcome) {
         }
         !done
     });
+    match before - batch.sessions.len() {
+        0 => tracing::info!("the failed commit had not been made"),
+        sessions => tracing::info!(sessions, "the failed commit had been made all the same"),
+    }
 }
 
 fn set_state(state: &watch::Sender<StoreState>, new: StoreState) {

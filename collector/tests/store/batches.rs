@@ -1,5 +1,7 @@
 //! Batches for tests: an honest agent with a session.
 
+use std::sync::Arc;
+
 use collector::store::query::{Point, PointCounts, Resolution, SeriesRange};
 use collector::store::{Batch, SessionBatch};
 use wire::frame::{Counts, Frame, KernelCounts, Sample};
@@ -113,14 +115,14 @@ impl Agent {
     }
 
     /// A batch of one frame.
-    pub fn next(&mut self, samples: Vec<Sample>) -> Batch {
+    pub fn next(&mut self, samples: Vec<Sample>) -> Arc<Batch> {
         let frame = self.frame(samples);
         batch([self.batch(vec![frame])])
     }
 }
 
-pub fn batch(sessions: impl IntoIterator<Item = SessionBatch>) -> Batch {
-    Batch { sessions: sessions.into_iter().collect() }
+pub fn batch(sessions: impl IntoIterator<Item = SessionBatch>) -> Arc<Batch> {
+    Arc::new(Batch { sessions: sessions.into_iter().collect() })
 }
 
 /// The point that a sample must become.

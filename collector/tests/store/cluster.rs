@@ -3,9 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use testbed::Pooler;
 use testbed::postgres::{Cluster, Tls};
 
 static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+static POOLER: OnceLock<Pooler> = OnceLock::new();
+
+/// How a database is reached through a pooler.
+pub fn pooled(name: &str) -> String {
+    tokio::task::block_in_place(|| POOLER.get_or_init(|| Pooler::start(cluster())).url(name))
+}
 
 fn cluster() -> &'static Cluster {
     tokio::task::block_in_place(|| CLUSTER.get_or_init(Cluster::start))

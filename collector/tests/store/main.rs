@@ -3,6 +3,12 @@
 
 mod batches;
 mod cluster;
+mod export;
+mod faults;
+mod full;
+mod import;
+mod migrate;
+mod pooler;
 mod postgres;
 mod report;
 mod sqlite;
@@ -36,9 +42,14 @@ macro_rules! behaviours {
             a_session_long_silent_is_forgotten_and_the_proof_still_holds,
             a_frame_that_can_not_be_kept_goes_to_quarantine_alone,
             clients_are_known_with_their_nics_and_clock,
+            a_mix_is_summed_over_its_range,
+            what_happened_to_a_nic_is_known,
             every_figure_of_a_mix_has_its_column,
+            a_mix_is_summed_over_its_range,
+            what_happened_to_a_nic_is_known,
             the_report_view_gives_the_old_columns,
             the_report_view_equals_an_independent_computation,
+            the_95th_percentile_is_what_transit_billing_takes,
             what_was_tampered_with_is_found,
             retention_and_commits_go_side_by_side,
         }

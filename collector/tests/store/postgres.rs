@@ -21,7 +21,10 @@ use crate::suite::{Place, ReportRow};
 
 /// A database of its own.
 pub struct Postgres {
-    url: String,
+    /// How tests reach it.
+    pub url: String,
+    /// How the store does.
+    pub config: PostgresConfig,
 }
 
 /// A database on the tests' server, which runs without fsync.
@@ -35,7 +38,7 @@ fn store(url: &str) -> PostgresStore {
 
 impl Place for Postgres {
     async fn open(&self) -> Arc<dyn Database> {
-        Arc::new(store(&self.url))
+        Arc::new(PostgresStore::new(self.config.clone()))
     }
 
     async fn numbers(&self, sql: &str) -> Vec<i64> {
@@ -72,8 +75,10 @@ impl Place for Postgres {
     }
 }
 
-async fn fresh() -> Postgres {
-    Postgres { url: cluster::new_database().await }
+pub async fn fresh() -> Postgres {
+    let url = cluster::new_database().await;
+    let config = config(&url, Authorities::System);
+    Postgres { url, config }
 }
 
 crate::behaviours!(fresh());
@@ -101,7 +106,8 @@ async fn collectors_that_start_at_once_make_one_schema() {
     for start in starts {
         start.await.unwrap().unwrap();
     }
-    assert_eq!(place.numbers("SELECT version FROM netmon_schema").await, [1]);
+    let versions = place.numbers("SELECT version FROM netmon_schema ORDER BY version").await;
+    assert_eq!(versions, [1, 2, 3]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -226,7 +232,7 @@ async fn of_several_collectors_that_commit_the_same_numbers_one_wins() {
         });
         let there = batch(parts);
         let mut back = there.clone();
-        back.sessions.reverse();
+        Arc::make_mut(&mut back).sessions.reverse();
         let commits = stores.iter().zip([&there, &back, &there, &back]).map(|(store, batch)| {
             let (store, batch) = (store.clone(), batch.clone());
             tokio::spawn(async move { store.commit(&batch).await })
@@ -324,4 +330,30 @@ async fn a_commit_of_which_nothing_was_heard_is_settled_and_counted_once() {
     }
     let points = store.series(&all("web", "eth0", Resolution::Raw)).await.unwrap().points;
     assert_eq!(points.len(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_function_bandwidth_p95_is_the_server_s_own_discrete_percentile() {
+    let place = fresh().await;
+    let store = place.open().await;
+    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    let mut agent = Agent::new("web", 1, 1);
+    for intervals in [1, 19, 20, 21, 119, 120, 121] {
+        let from = START + intervals * DAY;
+        let at = |n| from + n * 300 * SECOND;
+        let samples = (0..intervals).map(|n| sample("eth0", at(n), n * 7919 % 1009)).collect();
+        store.commit(&agent.next(samples)).await.unwrap();
+        let limits =
+            format!("to_timestamp({}), to_timestamp({})", from / SECOND, at(intervals) / SECOND);
+        let ours = format!("SELECT rx_bits_per_second FROM bandwidth_p95('web', 'eth0', {limits})");
+        let own = format!(
+            "SELECT percentile_disc(0.95) WITHIN GROUP (ORDER BY rx_bits_per_second)
+             FROM bandwidth_rates_5m WHERE timestamp >= to_timestamp({}) AND timestamp <
+             to_timestamp({})",
+            from / SECOND,
+            at(intervals) / SECOND
+        );
+        let ours = place.numbers(&ours).await;
+        assert_eq!((ours.len(), &ours), (1, &place.numbers(&own).await), "{intervals}");
+    }
 }

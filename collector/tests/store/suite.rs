@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use collector::store::query::{Point, Resolution, SeriesRange};
+use collector::store::history::{Event, EventKind};
+use collector::store::query::{NicRange, Point, Resolution, SeriesRange};
 use collector::store::retention::{Retained, RetentionLimits};
 use collector::store::{Database, SessionState, StoreError};
 use proptest::prelude::*;
@@ -473,6 +474,73 @@ pub async fn clients_are_known_with_their_nics_and_clock(place: &impl Place) {
     assert_eq!(store.clients().await.unwrap()[1].nics, fewer.nics);
 }
 
+pub async fn a_mix_is_summed_over_its_range(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let mix = |n: u64| {
+        let figures = (1..).map(|figure: u64| figure * n);
+        let mut rx = MixCounts::default();
+        rx.figures_mut().zip(figures).for_each(|(own, figure)| *own = figure);
+        let tx = MixCounts { tcp_bytes: n, ..MixCounts::default() };
+        let start_ns = START + n * 10 * SECOND;
+        Mix { nic: nic("eth0"), start_ns, interval_ns: 10 * SECOND, rx, tx, ..Mix::default() }
+    };
+    let mut frame = agent.frame(vec![sample("eth0", START, 1)]);
+    frame.mixes = vec![mix(1), mix(2), mix(3), Mix { nic: nic("eth1"), ..mix(2) }];
+    store.commit(&batch([agent.batch(vec![frame])])).await.unwrap();
+    let range = nic_range(START + 20 * SECOND, START + 40 * SECOND);
+    let sum = store.mix(&range).await.unwrap();
+    // Of the second and the third.
+    assert_eq!((sum.interval_ns, sum.rx, sum.tx), (20 * SECOND, mix(5).rx, mix(5).tx));
+    let none = store.mix(&nic_range(START, START + SECOND)).await.unwrap();
+    assert_eq!((none.interval_ns, none.rx), (0, MixCounts::default()));
+    let unknown = NicRange { client: "db".into(), ..range };
+    assert_eq!(store.mix(&unknown).await.unwrap().interval_ns, 0);
+}
+
+pub async fn what_happened_to_a_nic_is_known(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let at = |seconds: u64| START + seconds * SECOND;
+    let eth0 = Nic { name: nic("eth0"), index: 2, up: true, ..Nic::default() };
+    let inventories: [(u64, &[bool]); 5] =
+        [(1, &[true]), (2, &[true]), (3, &[false]), (4, &[true]), (5, &[])];
+    for (seconds, ups) in inventories {
+        let nics = ups.iter().map(|&up| Nic { up, ..eth0.clone() }).collect();
+        let inventory = Inventory { nics };
+        store.record_inventory(&client("web"), &inventory, at(seconds)).await.unwrap();
+    }
+    let quiet = Sample { drops: 0, ..sample("eth0", at(6), 1) };
+    let lossy = Sample { drops: 9, ..sample("eth0", at(7), 1) };
+    let stepped = Sample { flags: flags::CLOCK_STEP | flags::STACKED, ..quiet };
+    let stepped = Sample { start_ns: at(8), ..stepped };
+    let other = Sample { nic: nic("eth1"), ..lossy };
+    let first = agent.frame(vec![quiet, lossy, stepped, other]);
+    let gap = agent.record(4, Gap::SpoolFull as u8, vec![sample("eth0", at(9), 1)]);
+    store.commit(&batch([agent.batch(vec![first, gap])])).await.unwrap();
+
+    let interval_ns = SECOND / 2;
+    let event = |seconds, interval_ns, kind| Event { time_ns: at(seconds), interval_ns, kind };
+    let reason = Gap::SpoolFull as u8;
+    let expected = [
+        event(0, 0, EventKind::Started),
+        event(3, 0, EventKind::LinkDown),
+        event(4, 0, EventKind::LinkUp),
+        event(5, 0, EventKind::LinkDown),
+        event(7, interval_ns, EventKind::Lost { packets: 9 }),
+        event(8, interval_ns, EventKind::ClockStep),
+        event(9, interval_ns, EventKind::Gap { reason, rx_bytes: 1001, tx_bytes: 2001 }),
+    ];
+    let range = nic_range(START, at(60));
+    assert_eq!(store.events(&range, 100).await.unwrap(), expected);
+    assert_eq!(store.events(&range, 2).await.unwrap(), expected[5..]);
+    assert_eq!(store.events(&nic_range(at(4), at(8)), 100).await.unwrap(), expected[2..5]);
+    let unknown = NicRange { nic: "eth9".into(), ..range };
+    assert_eq!(store.events(&unknown, 100).await.unwrap(), []);
+}
+
+fn nic_range(from_ns: u64, to_ns: u64) -> NicRange {
+    NicRange { client: "web".into(), nic: "eth0".into(), from_ns, to_ns }
+}
+
 pub async fn every_figure_of_a_mix_has_its_column(place: &impl Place) {
     let (store, mut agent) = opened(place).await;
     let rx = MixCounts {
@@ -597,6 +665,70 @@ pub async fn the_report_view_gives_the_old_columns(place: &impl Place) {
     assert!((rows[19].upload_speed - 3600.0 / 1.6).abs() < 1e-6, "{rows:?}");
     let all: f64 = 900.0 + 15.0 * 100.0 + 800.0 + 10.0 + 300.0;
     assert!((rows[19].avg_upload_packet_size.unwrap() - 2.0 * all / 80.0).abs() < 1e-6);
+}
+
+/// By sorting upwards and counting: of n rates the one at place 95 n / 100, rounded up.
+fn percentile_95(mut rates: Vec<f64>) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates[(rates.len() * 95).div_ceil(100) - 1]
+}
+
+pub async fn the_95th_percentile_is_what_transit_billing_takes(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    // 20 hours and 5 minutes of a month that is over; three intervals are missing, and of one only
+    // a minute was measured.
+    let (start, length) = (START - 400 * DAY, 241);
+    let mut noise = 12_345_u64;
+    let mut rates = (Vec::new(), Vec::new());
+    let mut samples = Vec::new();
+    for n in (0..length).filter(|n| ![7, 8, 100].contains(n)) {
+        let minutes = if n == 50 { 1 } else { 5 };
+        let mut interval = (0, 0);
+        for minute in 0..minutes {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888);
+            let (rx, tx) = (noise >> 25, noise >> 30 & 0xffff_ffff);
+            interval = (interval.0 + rx, interval.1 + tx);
+            let at = start + n * 5 * MINUTE + minute * MINUTE;
+            samples.push(rate(at, MINUTE, (rx, 1), (tx, 1)));
+        }
+        #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+        let per_second = |bytes: u64| bytes as f64 * 8.0 / (60.0 * minutes as f64);
+        rates.0.push(per_second(interval.0));
+        rates.1.push(per_second(interval.1));
+    }
+    for chunk in samples.chunks(500) {
+        store.commit(&agent.next(chunk.to_vec())).await.unwrap();
+    }
+    let (client, nic) = ("web".to_owned(), "eth0".to_owned());
+    let (from_ns, to_ns) = (start - MINUTE, start + (length * 5 + 2) * MINUTE);
+    let range = NicRange { client, nic, from_ns, to_ns };
+    let found = store.percentile(&range).await.unwrap();
+    let expected = (percentile_95(rates.0), percentile_95(rates.1));
+    let near = |found: u64, expected: f64| {
+        #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+        let found = found as f64;
+        assert!((found - expected).abs() <= 1.0, "{found} {expected}");
+    };
+    let (rx, tx) = (found.rx_bits_per_second.unwrap(), found.tx_bits_per_second.unwrap());
+    near(rx, expected.0);
+    near(tx, expected.1);
+    assert_eq!(found.max_bits_per_second(), Some(rx.max(tx)));
+    assert_eq!((found.intervals, found.measured), (length, length - 3));
+    assert_eq!((found.from_ns, found.to_ns), (start, start + length * 5 * MINUTE));
+    for (column, expected) in [
+        ("measured_intervals", length - 3),
+        ("rx_bits_per_second", rx),
+        ("tx_bits_per_second", tx),
+        ("max_bits_per_second", rx.max(tx)),
+    ] {
+        let monthly = format!("SELECT {column} FROM bandwidth_p95_monthly");
+        assert_eq!(place.numbers(&monthly).await, [i64::try_from(expected).unwrap()], "{column}");
+    }
+    let one = NicRange { to_ns: start + 5 * MINUTE, ..range.clone() };
+    assert_eq!(store.percentile(&one).await.unwrap().measured, 1);
+    let other = NicRange { nic: "eth9".into(), ..range };
+    let nothing = store.percentile(&other).await.unwrap();
+    assert_eq!((nothing.measured, nothing.max_bits_per_second()), (0, None));
 }
 
 pub async fn what_was_tampered_with_is_found(place: &impl Place) {

@@ -5,8 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use collector::store::StoreError;
-use collector::store::query::{Client, Point, PointCounts, Query, Resolution, Series, SeriesRange};
-use wire::frame::flags;
+use collector::store::history::{Event, EventKind};
+use collector::store::percentile::Percentile;
+use collector::store::query::{
+    Client, NicRange, Point, PointCounts, Query, Resolution, Series, SeriesRange,
+};
+use wire::frame::{Mix, MixCounts, flags};
 use wire::id::NicName;
 use wire::message::{Host, Nic};
 
@@ -83,6 +87,42 @@ impl Query for Memory {
         let within = (range.from_ns..range.to_ns).contains(&point.start_ns);
         let points = if known && within { vec![point] } else { vec![] };
         Ok(Series { resolution: Resolution::Raw, points })
+    }
+
+    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
+        self.check()?;
+        let NicRange { from_ns, to_ns, .. } = *range;
+        let known = (range.client.as_str(), range.nic.as_str()) == ("web-1", "eth0");
+        let rate = |bits| known.then_some(bits);
+        let (rx_bits_per_second, tx_bits_per_second) = (rate(8000), rate(9000));
+        let (intervals, measured) = (3, if known { 2 } else { 0 });
+        let limits = Percentile { from_ns, to_ns, intervals, measured, ..Percentile::default() };
+        Ok(Percentile { rx_bits_per_second, tx_bits_per_second, ..limits })
+    }
+
+    async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError> {
+        self.check()?;
+        if (range.client.as_str(), range.nic.as_str()) != ("web-1", "eth0") {
+            return Ok(Mix::default());
+        }
+        let size_packets = [1, 2, 3, 4, 5, 6, 7];
+        let rx = MixCounts { size_packets, tcp_bytes: 8, ipv6_bytes: 9, ..MixCounts::default() };
+        Ok(Mix { interval_ns: 10_000_000_000, rx, ..Mix::default() })
+    }
+
+    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError> {
+        self.check()?;
+        if (range.client.as_str(), range.nic.as_str()) != ("web-1", "eth0") {
+            return Ok(Vec::new());
+        }
+        let event = |n| Event {
+            time_ns: NOON + n,
+            interval_ns: 0,
+            kind: if n == 0 { EventKind::Started } else { EventKind::Lost { packets: n } },
+        };
+        // As many as are asked for, in a range of more than an hour.
+        let long = range.to_ns - range.from_ns > 3_600_000_000_000;
+        Ok((0..if long { limit as u64 } else { 2 }).map(event).collect())
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

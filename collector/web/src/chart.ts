@@ -1,100 +1,193 @@
 // The mirrored chart: received above, transmitted below; gaps stay gaps, loss is drawn where it was.
 
 import uPlot from "uplot";
-import type { Point } from "./api";
+import { DIRECTIONS, type Happening } from "./api";
 import { color } from "./dom";
+import { end, peak, rate, type Points } from "./points";
 import * as units from "./units";
 
-type Values = (number | null)[];
+const HEIGHT = 380;
+
+type Column = (number | null)[];
+
+export interface Shown {
+  points: Points; from: number; to: number; gap: number; peaks: boolean;
+  /** Up to this rate the scale is linear, past it logarithmic; 0: linear throughout. */
+  bend: number;
+  p95: { rx: number; tx: number }; events: Happening[]; speed: number;
+}
 
 /** Points as uPlot wants them: steps, broken where nothing was measured. */
-export function columns(points: Point[], gap: number): [number[], Values, Values, Values, Values] {
-  const data: [number[], Values, Values, Values, Values] = [[], [], [], [], []];
+function columns({ points, gap, peaks }: Shown): [number[], Column, Column, Column, Column] {
+  const data: [number[], Column, Column, Column, Column] = [[], [], [], [], []];
   const [times, rx, rxPeak, tx, txPeak] = data;
-  const push = (time: number, values: (number | null)[]) => {
-    times.push(time / 1000);
-    [rx, rxPeak, tx, txPeak].forEach((column, index) => column.push(values[index] ?? null));
-  };
-  points.forEach((point, index) => {
-    const start = Date.parse(point.time);
-    const next = points[index + 1];
-    const length = point.interval_ns / 1e6;
-    const rate = (bytes: number) => (bytes / length) * 1000;
-    push(start, [rate(point.rx.bytes), point.rx.peak_1ms_bytes * 1000, -rate(point.tx.bytes), -point.tx.peak_1ms_bytes * 1000]);
-    const end = start + length;
-    if (!next || Date.parse(next.time) - end > gap) push(end, [null, null, null, null]);
+  points.all.forEach((point, index) => {
+    times.push((points.starts[index] as number) / 1000);
+    rx.push(rate(point, "rx"));
+    tx.push(-rate(point, "tx"));
+    rxPeak.push(peaks ? peak(point, "rx") : null);
+    txPeak.push(peaks ? -peak(point, "tx") : null);
+    const next = points.starts[index + 1];
+    if (next === undefined || next - end(point) > gap) {
+      times.push(end(point) / 1000);
+      for (const column of [rx, rxPeak, tx, txPeak]) column.push(null);
+    }
   });
   return data;
 }
 
-/** The 95th percentile of rates, by the nearest rank. */
-export function percentile(points: Point[], direction: "rx" | "tx"): number {
-  const rates = points.map((point) => (point[direction].bytes / point.interval_ns) * 1e9).sort((a, b) => a - b);
-  return rates[Math.max(0, Math.ceil(rates.length * 0.95) - 1)] ?? 0;
+/** Marks of what happened: the colour tells how bad it is. */
+export const SIGNS: Record<Happening["kind"], [string, string]> = {
+  lost: ["✕", "bad"], gap: ["▨", "bad"], link_down: ["▼", "bad"], link_up: ["▲", "good"],
+  started: ["▶", "text"], clock_step: ["◷", "warn"], capture: ["◐", "quiet"],
+};
+
+export interface Chart {
+  show: (shown: Shown) => void;
+  point: (time: number | null) => void;
+  canvas: HTMLCanvasElement;
+  destroy: () => void;
 }
 
-export interface Shown { points: Point[]; from: number; to: number; gap: number; peaks: boolean; p95: { rx: number; tx: number } }
-
-export function makeChart(place: HTMLElement, zoom: (from: number, to: number) => void, hover: (time: number | null) => void) {
-  let shown: Shown = { points: [], from: 0, to: 1, gap: 0, peaks: true, p95: { rx: 0, tx: 0 } };
+export function makeChart(place: HTMLElement, first: Shown, on: { zoom: (from: number, to: number) => void; hover: (time: number | null) => void }): Chart {
+  let shown = first;
   const stepped = uPlot.paths.stepped?.({ align: 1 });
-  const axis = { stroke: () => color("quiet"), grid: { stroke: () => color("line") }, ticks: { stroke: () => color("line") } };
+  const axis = { stroke: () => color("quiet"), grid: { stroke: () => color("line"), width: 1 }, ticks: { stroke: () => color("line") }, font: "12px system-ui, sans-serif" };
   const line = (direction: string, peak: boolean): uPlot.Series => ({
-    stroke: () => color(direction), width: peak ? 0.5 : 1.5, ...(stepped ? { paths: stepped } : {}), points: { show: false }, spanGaps: false,
+    stroke: () => (peak ? "transparent" : color(direction)), width: peak ? 0 : 1.5,
+    ...(stepped ? { paths: stepped } : {}), points: { show: false }, spanGaps: false,
   });
-  const plot = new uPlot({
-    width: 800, height: 340, legend: { show: false },
-    cursor: { drag: { x: true, y: false, setScale: false } },
-    scales: { x: { time: true, range: () => [shown.from / 1000, shown.to / 1000] } },
-    axes: [axis, { ...axis, size: 90, values: (_, ticks) => ticks.map((tick) => units.rate(tick)) }],
+  const times = (self: uPlot, ticks: number[], _: number, __: number, step: number): string[] => {
+    let before = "";
+    return ticks.map((tick) => {
+      const date = units.day(tick * 1000);
+      const head = date !== before;
+      before = date;
+      if (step >= 86_400) return date;
+      const clock = units.clock(tick * 1000, step * 1000);
+      return head && (self.scales.x?.max ?? 0) - (self.scales.x?.min ?? 0) > 3600 * 6 ? `${clock}\n${date}` : clock;
+    });
+  };
+  function limits(_: uPlot, low: number | null, high: number | null): [number, number] {
+    const most = Math.max(Math.abs(low ?? 0), Math.abs(high ?? 0), shown.p95.rx, shown.p95.tx, 125);
+    // Each direction has as much room as it needs, but is never pressed flat by the other.
+    const room = (reached: number) => Math.max(reached, most / 4) * (shown.bend > 0 ? 1.5 : 1.08);
+    return [-room(Math.abs(Math.min(low ?? 0, 0))), room(Math.max(high ?? 0, 0))];
+  }
+  const options = (): uPlot.Options => ({
+    width: Math.max(300, place.clientWidth), height: HEIGHT, legend: { show: false },
+    cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false }, y: false },
+    scales: { x: { time: true, range: () => [shown.from / 1000, shown.to / 1000] }, y: { distr: shown.bend > 0 ? 4 : 1, asinh: shown.bend, range: limits } },
+    axes: [{ ...axis, values: times, space: 70 }, { ...axis, size: 84, values: (_, ticks) => ticks.map((tick) => units.rate(tick)) }],
     series: [{}, line("rx", false), line("rx", true), line("tx", false), line("tx", true)],
-    bands: [{ series: [2, 1], fill: () => `${color("rx")}33`, dir: -1 }, { series: [4, 3], fill: () => `${color("tx")}33`, dir: 1 }],
+    bands: [{ series: [2, 1], fill: () => `${color("rx")}40`, dir: -1 }, { series: [4, 3], fill: () => `${color("tx")}40`, dir: 1 }],
     hooks: {
       setSelect: [(self) => {
         const { left, width } = self.select;
         if (width < 4) return;
-        zoom(self.posToVal(left, "x") * 1000, self.posToVal(left + width, "x") * 1000);
         self.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+        on.zoom(self.posToVal(left, "x") * 1000, self.posToVal(left + width, "x") * 1000);
       }],
-      setCursor: [(self) => hover(self.cursor.idx == null ? null : self.posToVal(self.cursor.left ?? 0, "x") * 1000)],
-      draw: [drawMarks],
+      setCursor: [(self) => { if (!pointing) on.hover(self.cursor.left == null || self.cursor.left < 0 ? null : self.posToVal(self.cursor.left, "x") * 1000); }],
+      drawClear: [unmeasured],
+      draw: [marks],
     },
-  }, [[], [], [], [], []], place);
+  });
+  let pointing = false;
 
-  function drawMarks(self: uPlot): void {
+  /** Shades what no point covers. */
+  function unmeasured(self: uPlot): void {
     const { ctx, bbox } = self;
     ctx.save();
-    ctx.fillStyle = `${color("bad")}66`;
-    for (const point of shown.points) {
-      if (point.drops === 0) continue;
-      const start = Date.parse(point.time) / 1000;
-      const left = self.valToPos(start, "x", true);
-      const right = self.valToPos(start + point.interval_ns / 1e9, "x", true);
-      if (right < bbox.left || left > bbox.left + bbox.width) continue;
-      ctx.fillRect(left, bbox.top, Math.max(2, right - left), bbox.height);
-    }
-    ctx.setLineDash([6, 4]);
-    for (const [direction, sign] of [["rx", 1], ["tx", -1]] as const) {
-      const y = self.valToPos(sign * shown.p95[direction], "y", true);
-      ctx.strokeStyle = color(direction);
-      ctx.beginPath();
-      ctx.moveTo(bbox.left, y);
-      ctx.lineTo(bbox.left + bbox.width, y);
-      ctx.stroke();
+    ctx.fillStyle = color("unmeasured");
+    const shade = (from: number, to: number) => {
+      const left = Math.max(bbox.left, self.valToPos(from / 1000, "x", true));
+      const right = Math.min(bbox.left + bbox.width, self.valToPos(to / 1000, "x", true));
+      if (right - left >= 1) ctx.fillRect(left, bbox.top, right - left, bbox.height);
+    };
+    let covered = shown.from;
+    shown.points.all.forEach((point, index) => {
+      const begins = shown.points.starts[index] as number;
+      if (begins - covered > shown.gap) shade(covered, begins);
+      covered = end(point);
+    });
+    // What is not here yet is no gap.
+    if (shown.points.length === 0 || shown.to - covered > Math.max(5000, 5 * shown.gap)) shade(covered, shown.to);
+    ctx.restore();
+  }
+
+  function marks(self: uPlot): void {
+    const { ctx, bbox } = self;
+    const scale = devicePixelRatio;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    ctx.fillStyle = `${color("bad")}55`;
+    shown.points.all.forEach((point, index) => {
+      if (point.drops === 0) return;
+      const left = self.valToPos((shown.points.starts[index] as number) / 1000, "x", true);
+      const right = self.valToPos(end(point) / 1000, "x", true);
+      ctx.fillRect(left, bbox.top, Math.max(2 * scale, right - left), bbox.height);
+    });
+    const zero = self.valToPos(0, "y", true);
+    ctx.strokeStyle = color("quiet");
+    ctx.lineWidth = scale;
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, zero);
+    ctx.lineTo(bbox.left + bbox.width, zero);
+    ctx.stroke();
+    ctx.font = `${11 * scale}px system-ui, sans-serif`;
+    ctx.textAlign = "right";
+    DIRECTIONS.forEach((direction, index) => {
+      const sign = index === 0 ? 1 : -1;
+      const level = (value: number, dash: number[], text: string) => {
+        const y = self.valToPos(sign * value, "y", true);
+        if (y < bbox.top || y > bbox.top + bbox.height) return;
+        ctx.setLineDash(dash.map((length) => length * scale));
+        ctx.strokeStyle = ctx.fillStyle = color(direction);
+        ctx.beginPath();
+        ctx.moveTo(bbox.left, y);
+        ctx.lineTo(bbox.left + bbox.width, y);
+        ctx.stroke();
+        ctx.fillText(text, bbox.left + bbox.width - 6 * scale, y + (sign > 0 ? -5 : 13) * scale);
+      };
+      if (shown.p95[direction] > 0) level(shown.p95[direction], [6, 4], `p95 ${units.rate(shown.p95[direction])}`);
+      if (shown.speed > 0) level(shown.speed / 8, [2, 3], units.speed(shown.speed));
+    });
+    ctx.setLineDash([]);
+    ctx.textAlign = "center";
+    ctx.font = `${13 * scale}px system-ui, sans-serif`;
+    for (const happening of shown.events) {
+      const [sign, kind] = SIGNS[happening.kind];
+      const x = self.valToPos((Date.parse(happening.time) + happening.interval_ns / 2e6) / 1000, "x", true);
+      ctx.fillStyle = color(kind);
+      ctx.fillText(sign, x, bbox.top + 13 * scale);
     }
     ctx.restore();
   }
 
-  const fit = new ResizeObserver(() => plot.setSize({ width: Math.max(320, place.clientWidth), height: 340 }));
+  let plot = new uPlot(options(), columns(shown), place);
+  const fit = new ResizeObserver(() => plot.setSize({ width: Math.max(300, place.clientWidth), height: HEIGHT }));
   fit.observe(place);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const repaint = () => plot.redraw(false);
+  dark.addEventListener("change", repaint);
   return {
     show(next: Shown): void {
+      const { bend } = shown;
       shown = next;
-      plot.setSeries(2, { show: next.peaks }, false);
-      plot.setSeries(4, { show: next.peaks }, false);
-      plot.setData(columns(next.points, next.gap));
+      if (bend === next.bend) plot.setData(columns(next));
+      else { plot.destroy(); plot = new uPlot(options(), columns(next), place); }
     },
-    canvas: plot.ctx.canvas,
-    destroy(): void { fit.disconnect(); plot.destroy(); },
+    /** Puts the cursor to a time. */
+    point(time: number | null): void {
+      pointing = true;
+      const left = time === null ? -10 : plot.valToPos(time / 1000, "x");
+      plot.setCursor({ left, top: time === null ? -10 : 10 }, false);
+      pointing = false;
+    },
+    get canvas() { return plot.ctx.canvas; },
+    destroy(): void { fit.disconnect(); dark.removeEventListener("change", repaint); plot.destroy(); },
   };
 }

@@ -1,58 +1,122 @@
-// One client and NIC: the chart over a range, its figures and events.
+// One client and NIC: the chart over a range, its figures, its mix and its events.
 
-import { clients as storedClients, series, type Client, type Point } from "./api";
-import { makeChart, percentile } from "./chart";
-import { button, color, element, save, write } from "./dom";
-import { t, type Text } from "./i18n";
-import { clients, listen, listeners, now } from "./live";
+import * as api from "./api";
+import type { Client, Happenings, Mix, NicPoint, Percentile, Point } from "./api";
+import { makeChart, type Shown } from "./chart";
+import { button, element, keepAddress, perFrame, write } from "./dom";
+import { csv, png } from "./export";
+import { figures, happenings, mixture, readout } from "./figures";
+import { t } from "./i18n";
+import { clockOffset, followOne, now, silence } from "./live";
+import { end, percentile, Points, sums } from "./points";
 import * as units from "./units";
 
 const MINUTE = 60_000;
 const DAY = 1440 * MINUTE;
 const RANGES = [1, 5, 15, 60, 360].map((n) => n * MINUTE).concat([1, 7, 30, 90, 400].map((n) => n * DAY));
 const POINTS = 1000;
+/** Up to this range samples are added as they arrive; past it they would not be seen. */
+const LIVE_RANGE = 60 * MINUTE;
 const REFRESH = 10_000;
+const NARROWEST = 100;
 
-export function showClient(main: HTMLElement, id: string, chosen: string | undefined, query: URLSearchParams): () => void {
-  let nic = chosen ?? "";
+/** Where a bent scale bends, bytes per second: at a round rate below what is usual. */
+function bend(p95: { rx: number; tx: number }): number {
+  const usual = Math.max(p95.rx, p95.tx, 1000) * 8;
+  return 10 ** Math.floor(Math.log10(usual)) / 8;
+}
+
+export function showClient(main: HTMLElement, id: string, chosen: string, query: URLSearchParams): () => void {
+  let nic = chosen;
+  let client: Client | null = null;
   let range = RANGES.find((known) => String(known / 1000) === query.get("range")) ?? 5 * MINUTE;
   let window: [number, number] | null = null;
   const [from, to] = [Number(query.get("from")), Number(query.get("to"))];
   if (from > 0 && to > from) window = [from, to];
   let peaks = query.get("peaks") !== "0";
-  let points: Point[] = [];
+  const scaled = query.get("scale");
+  /** Whether the scale is bent; `null`: where the peaks would press the mean flat. */
+  let log: boolean | null = scaled === "log" ? true : scaled === "linear" ? false : null;
+  let pressed = false;
+  let points = new Points();
   let resolution = "raw";
-  let length = 0;
-  let averages: Point[] = [];
+  /** Of 5-minute averages, where the range is long enough for them. */
+  let billed: Percentile | null = null;
+  let told: Happenings = { events: [], truncated: false };
+  let hovered: number | null = null;
   let request = new AbortController();
-  let reloading = 0;
 
+  const limits = (): [number, number] => window ?? [now() - range, now()];
   const title = element("h2", { id: "title" });
-  const note = element("p", { class: "note", id: "note" });
+  const facts = element("p", { class: "note", id: "facts" });
+  const note = element("p", { class: "bad", id: "note", role: "status" });
   const nics = element("nav", { id: "nics", "aria-label": t("nics") });
   const picker = element("select", { id: "range", "aria-label": t("range") },
     ...RANGES.map((known) => element("option", { value: String(known) }, units.span(known))));
-  const pause = button("", "pause", () => { window = window ? null : [now() - range, now()]; changed(); });
+  const pause = button("", "pause", () => { window = window ? null : limits(); changed(); });
+  const earlier = button("◀", "earlier", () => move(-1));
+  const later = button("▶", "later", () => move(1));
+  earlier.setAttribute("aria-label", t("earlier"));
+  later.setAttribute("aria-label", t("later"));
+  const wider = button(t("zoomOut"), "out", () => zoom(2));
   const band = button(t("peaks"), "peaks", () => { peaks = !peaks; changed(false); });
-  const tools = element("p", { class: "tools" }, picker, pause, band, button(t("csv"), "csv", csv), button(t("png"), "png", png));
-  const place = element("div", { id: "chart", tabindex: "0", role: "img", "aria-label": t("chart", id, nic) });
-  const hovered = element("p", { id: "hover", role: "status" });
-  const figures = element("dl", { id: "figures" });
+  const scale = button(t("log"), "log", () => { log = !(log ?? pressed); changed(false); });
+  const name = () => `${client?.alias || id} · ${nic}`;
+  const shown = () => points.within(...limits());
+  const tools = element("div", { class: "tools" }, picker, earlier, later, wider, pause, element("span", { class: "grow" }), band, scale,
+    button(t("csv"), "csv", () => csv(`${id}-${nic}-${resolution}`, shown())),
+    button(t("png"), "png", () => png(`${id}-${nic}`, chart.canvas, name(), limits())));
+  const place = element("div", { id: "chart", tabindex: "0", role: "application", "aria-label": t("chart", id) });
+  const legend = element("p", { id: "legend", class: "note" });
+  const values = element("div", { id: "hover", "aria-live": "off" });
+  const summary = element("section", { id: "figures", "aria-label": t("figures") });
+  const mixed = element("section", { id: "mix", class: "panels", "aria-label": t("mix") });
   const events = element("ul", { id: "events" });
-  main.append(element("p", {}, element("a", { href: "#/" }, `← ${t("back")}`)), title, note, nics, tools, place, hovered, figures, element("h3", {}, t("events")), events);
-  const chart = makeChart(place, (a, b) => { window = [a, b]; changed(); }, (time) => hover(time));
+  main.append(element("p", {}, element("a", { href: "#/", id: "back" }, `← ${t("back")}`)), title, facts, note, nics, tools, values, place, legend,
+    element("div", { class: "panels" }, summary, element("section", {}, element("h3", {}, t("events")), events)),
+    element("h3", {}, t("mix")), mixed);
+
+  const state = (): Shown => {
+    const [from, to] = limits();
+    const seen = shown();
+    const p95 = billed ? { rx: (billed.rx_bits_per_second ?? 0) / 8, tx: (billed.tx_bits_per_second ?? 0) / 8 }
+      : { rx: percentile(seen.all, "rx"), tx: percentile(seen.all, "tx") };
+    const speed = client?.nics.find((known) => known.nic === nic)?.speed_bits_per_second ?? 0;
+    const bent = log ?? (peaks && pressed);
+    scale.setAttribute("aria-pressed", String(bent));
+    return { points: seen, from, to, gap: seen.gap((to - from) / POINTS), peaks, bend: bent ? bend(p95) : 0, p95, events: told.events, speed };
+  };
+  const chart = makeChart(place, state(), { zoom: (from, to) => go(from, to), hover: (time) => { hovered = time; frame.plan(); } });
   picker.addEventListener("change", () => { range = Number(picker.value); window = null; changed(); });
 
-  const limits = (): [number, number] => window ?? [now() - range, now()];
+  /** Shows a range that stays. */
+  function go(from: number, to: number): void {
+    const least = Math.max(0, NARROWEST - (to - from)) / 2;
+    window = [from - least, Math.min(to + least, Math.max(now(), from + NARROWEST))];
+    changed();
+  }
+  function zoom(factor: number): void {
+    const [from, to] = limits();
+    const more = ((to - from) * (factor - 1)) / 2;
+    if ((to - from) * factor <= 400 * DAY) go(from - more, to + more);
+  }
+  function move(direction: number): void {
+    const [from, to] = limits();
+    const step = (direction * (to - from)) / 2;
+    if (to + step >= now()) { window = null; changed(); } else go(from + step, to + step);
+  }
 
   function changed(reload = true): void {
-    const state = new URLSearchParams(window ? { from: window[0].toFixed(0), to: window[1].toFixed(0) } : { range: String(range / 1000) });
-    if (!peaks) state.set("peaks", "0");
-    history.replaceState(null, "", `#/client/${encodeURIComponent(id)}/${encodeURIComponent(nic)}?${state}`);
+    const kept = new URLSearchParams(window ? { from: window[0].toFixed(0), to: window[1].toFixed(0) } : { range: String(range / 1000) });
+    if (!peaks) kept.set("peaks", "0");
+    if (log !== null) kept.set("scale", log ? "log" : "linear");
+    keepAddress(`/client/${encodeURIComponent(id)}/${encodeURIComponent(nic)}`, kept);
     picker.value = String(range);
-    write(pause, window ? t("resume") : t("pause"));
+    write(pause, window ? `▶ ${t("resume")}` : `❚❚ ${t("pause")}`);
+    pause.setAttribute("aria-pressed", String(window !== null));
     band.setAttribute("aria-pressed", String(peaks));
-    if (reload) void load(); else plan();
+    if (reload) void load();
+    frame.plan();
   }
 
   async function load(): Promise<void> {
@@ -60,144 +124,158 @@ export function showClient(main: HTMLElement, id: string, chosen: string | undef
     request.abort();
     request = new AbortController();
     const { signal } = request;
-    const [start, end] = limits();
+    const [from, to] = limits();
+    const asked = { client: id, nic, from, to };
     try {
-      const long = end - start >= 60 * MINUTE;
-      const [told, coarse] = await Promise.all([
-        series(id, nic, start, end, POINTS, "auto", signal),
-        long ? series(id, nic, start, end, 10_000, "5m", signal) : null,
+      const [series, p95, happened, made] = await Promise.all([
+        api.series(asked, POINTS, "auto", signal),
+        to - from >= LIVE_RANGE ? api.percentile(asked, signal) : null,
+        api.events(asked, signal),
+        api.mix(asked, signal),
       ]);
-      const last = told.points.at(-1);
-      const newer = last ? points.filter((point) => Date.parse(point.time) > Date.parse(last.time) && Date.parse(point.time) < end) : points;
-      points = told.points.concat(window ? [] : newer);
-      averages = coarse?.points ?? [];
-      resolution = told.resolution;
-      length = (end - start) / POINTS;
-      write(note, clients.get(id) ? "" : t("gone"));
+      const before = points;
+      points = new Points(series.points);
+      // What is not committed yet but was told live.
+      if (!window) for (const point of before.within((points.last ? end(points.last) : from) - 1, Infinity).all) points.add({ ...point, nic });
+      billed = p95 && p95.measured_intervals > 0 ? p95 : null;
+      resolution = series.resolution;
+      told = happened;
+      const shape = api.DIRECTIONS.map((direction) => sums(points, direction)).map(({ peak, highest }) => (highest > 0 ? peak / highest : 0));
+      // It does not go to and fro.
+      pressed = Math.max(...shape) > (pressed ? 3 : 6);
+      showMix(made);
+      events.replaceChildren(...happenings(told, go));
+      write(note, "");
+      summed = 0;
     } catch (error) {
       if (signal.aborted) return;
       write(note, t("failed", error instanceof Error ? error.message : String(error)));
     }
-    plan();
+    frame.plan();
   }
 
-  let planned = 0;
-  const plan = () => { planned ||= requestAnimationFrame(draw); };
+  /** When the figures were written last. */
+  let summed = 0;
+  let mixShown = "";
+  function showMix(mix: Mix): void {
+    const text = JSON.stringify(mix);
+    if (text === mixShown) return;
+    mixShown = text;
+    mixed.replaceChildren(...mixture(mix));
+  }
+
   function draw(): void {
-    planned = 0;
-    const [start, end] = limits();
-    const seen = points.filter((point) => Date.parse(point.time) + point.interval_ns / 1e6 > start && Date.parse(point.time) < end);
-    const base = averages.length > 0 ? averages : seen;
-    const p95 = { rx: percentile(base, "rx"), tx: percentile(base, "tx") };
-    const typical = seen.map((point) => point.interval_ns / 1e6).sort((a, b) => a - b)[seen.length >> 1] ?? 500;
-    // Merged points start up to a part of the range apart; what is further apart is a gap.
-    const gap = Math.max(typical / 2, typical < length ? length : 0);
-    chart.show({ points: seen, from: start, to: end, gap, peaks, p95 });
-    write(title, `${clients.get(id)?.alias || id} · ${nic}`);
-    place.dataset.points = String(seen.length);
-    const totals = { rx: { bytes: 0, packets: 0 }, tx: { bytes: 0, packets: 0 } };
-    let covered = 0;
-    for (const point of seen) {
-      covered += point.interval_ns / 1e9;
-      for (const direction of ["rx", "tx"] as const) {
-        totals[direction].bytes += point[direction].bytes;
-        totals[direction].packets += point[direction].packets;
-      }
+    const now = state();
+    chart.show(now);
+    const last = now.points.last;
+    place.dataset.points = String(now.points.length);
+    place.dataset.newest = last ? String(end(last)) : "";
+    write(title, name());
+    const under = hovered === null ? null : now.points.at(hovered);
+    values.replaceChildren(readout(under === null ? undefined : now.points.all[under]));
+    values.dataset.time = under === null ? "" : String(now.points.starts[under]);
+    // Figures that change are read four times a second at most.
+    if (Date.now() - summed >= 250 || window) {
+      summed = Date.now();
+      const typical = units.span((now.points.all[now.points.length >> 1]?.interval_ns ?? 0) / 1e6);
+      summary.replaceChildren(figures(now.points, now.p95, billed ? units.span(5 * MINUTE) : typical));
+      write(legend, now.points.length === 0 ? t("noData") : t("resolution", now.points.length, typical, resolution));
     }
-    const averaged = units.span((base[0]?.interval_ns ?? 0) / 1e6);
-    const list: [string, string][] = seen.length === 0 ? [[t("noData"), "–"]] : [];
-    for (const direction of seen.length > 0 ? (["rx", "tx"] as const) : []) {
-      const { bytes, packets } = totals[direction];
-      list.push([`${t(direction)}: ${t("mean")}`, units.rate(bytes / covered)],
-        [`${t(direction)}: ${t("peak")}`, units.rate(1000 * Math.max(...seen.map((point) => point[direction].peak_1ms_bytes)))],
-        [`${t(direction)}: ${t("percentile", averaged)}`, units.rate(p95[direction])],
-        [`${t(direction)}: ${t("meanSize")}`, packets > 0 ? `${(bytes / packets).toFixed(0)} B` : "–"],
-        [`${t(direction)}: ${t("total")}`, units.bytes(bytes)]);
-    }
-    figures.replaceChildren(...list.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
-    const marks: [string, Text, string][] = [];
-    seen.forEach((point, index) => {
-      if (point.drops > 0) marks.push([point.time, "event_loss", units.exact(point.drops)]);
-      if (point.flags.includes("clock_step")) marks.push([point.time, "event_clock_step", ""]);
-      if (point.flags.includes("partial")) marks.push([point.time, "event_partial", ""]);
-      const before = seen[index - 1];
-      const silent = before ? Date.parse(point.time) - Date.parse(before.time) - before.interval_ns / 1e6 : 0;
-      if (silent > gap) marks.push([point.time, "event_gap", units.span(silent)]);
-    });
-    events.replaceChildren(...(marks.length === 0 ? [element("li", {}, t("noEvents"))]
-      : marks.slice(-50).map(([time, kind, value]) => element("li", { "data-event": kind }, `${new Date(time).toLocaleString()} · ${t(kind, value)}`))));
+    head();
   }
 
-  function hover(time: number | null): void {
-    const point = time === null ? undefined : points.find((known) => Date.parse(known.time) <= time && time < Date.parse(known.time) + known.interval_ns / 1e6);
-    if (!point) { write(hovered, t("wire")); return; }
-    const part = (direction: "rx" | "tx") => {
-      const { bytes, packets, peak_1ms_bytes } = point[direction];
-      return `${t(direction)} ${units.rate((bytes / point.interval_ns) * 1e9)} (${units.exact(bytes)} B, ${units.exact(packets)} ${t("packets")}), ${t("peak")} ${units.rate(peak_1ms_bytes * 1000)}`;
-    };
-    write(hovered, `${new Date(point.time).toLocaleString()} · ${part("rx")} · ${part("tx")} · ${t("lostPackets")} ${units.exact(point.drops)} · ${t("wire")}`);
-  }
-
-  function csv(): void {
-    const cell = (point: Point, direction: "rx" | "tx") => [point[direction].bytes, point[direction].packets, point[direction].peak_1ms_bytes];
-    const lines = points.map((point) => [point.time, point.interval_ns, ...cell(point, "rx"), ...cell(point, "tx"), point.drops, point.flags.join(" ")].join(","));
-    const head = "time,interval_ns,rx_bytes,rx_packets,rx_peak_1ms_bytes,tx_bytes,tx_packets,tx_peak_1ms_bytes,drops,flags";
-    save(`${id}-${nic}-${resolution}.csv`, new Blob([[head, ...lines].join("\n"), "\n"], { type: "text/csv" }));
-  }
-
-  function png(): void {
-    const copy = element("canvas", { width: String(chart.canvas.width), height: String(chart.canvas.height) });
-    const context = copy.getContext("2d");
-    if (!context) return;
-    context.fillStyle = color("surface");
-    context.fillRect(0, 0, copy.width, copy.height);
-    context.drawImage(chart.canvas, 0, 0);
-    copy.toBlob((blob) => { if (blob) save(`${id}-${nic}.png`, blob); });
-  }
-
-  function chooseNic(names: string[]): void {
-    if (!nic && names[0] !== undefined) { nic = names[0]; changed(); }
-    if (nics.dataset.names === names.join(",") + nic) return;
-    nics.dataset.names = names.join(",") + nic;
-    nics.replaceChildren(...names.map((name) => {
-      const choice = button(name, "", () => { nic = name; points = []; changed(); chooseNic(names); });
-      choice.setAttribute("aria-pressed", String(name === nic));
-      return choice;
-    }));
-  }
-
-  const onUpdate = (told: Client[]) => {
-    const client = told.find((known) => known.client === id);
+  /** What is known of the client and its NICs this moment. */
+  function head(): void {
     if (!client) return;
-    chooseNic(client.nics.map((known) => known.nic));
-    const sample = client.nics.find((known) => known.nic === nic)?.sample;
-    if (!sample || window || range > 60 * MINUTE) return;
-    const time = Date.parse(sample.time);
-    const last = points.at(-1);
-    if (last && time < Date.parse(last.time) + last.interval_ns / 1e6 - 1) return;
-    const seconds = sample.interval_ns / 1e9;
-    const counts = (direction: "rx" | "tx") => ({ bytes: Math.round(sample[direction].bytes_per_second * seconds), packets: Math.round(sample[direction].packets_per_second * seconds), captured: 0, peak_1ms_bytes: sample[direction].peak_1ms_bytes, peak_10ms_bytes: 0 });
-    points.push({ time: sample.time, interval_ns: sample.interval_ns, rx: counts("rx"), tx: counts("tx"), drops: sample.drops, flags: sample.flags });
-    plan();
+    const { host, clock_offset_ns, up } = client;
+    const observed = client.nics.map(({ sample }) => sample?.observed ?? "").sort().at(-1) || null;
+    const silent = silence(observed, host.sample_interval_ns);
+    const offset = clockOffset(clock_offset_ns, host.sample_interval_ns);
+    const said = [up ? (silent > 0 ? t("stale", units.span(silent)) : t("connected")) : t("gone"),
+      `${host.os} ${host.kernel}`.trim(), host.cpus ? t("cpus", host.cpus) : "", host.agent_version ? t("agent", host.agent_version) : "",
+      host.sample_interval_ns ? t("every", units.span(host.sample_interval_ns / 1e6)) : "", offset !== 0 ? t("clock", units.offset(offset)) : ""];
+    write(facts, said.filter(Boolean).join(" · "));
+    facts.classList.toggle("warn", !up || silent > 0);
+  }
+
+  function chooseNic(known: { nic: string; text: string }[]): void {
+    const first = known[0];
+    if (!nic && first) { nic = first.nic; changed(); }
+    const key = JSON.stringify([known.map((it) => it.nic), nic]);
+    if (nics.dataset.key !== key) {
+      nics.dataset.key = key;
+      nics.replaceChildren(...known.map((it) => {
+        const choice = button("", "", () => { nic = it.nic; points = new Points(); billed = null; changed(); chooseNic(known); });
+        choice.dataset.nic = it.nic;
+        choice.setAttribute("aria-pressed", String(it.nic === nic));
+        choice.append(element("b", {}, it.nic), element("span", { class: "note" }));
+        return choice;
+      }));
+    }
+    known.forEach(({ text }, index) => { const place = nics.children[index]?.lastElementChild; if (place) write(place as HTMLElement, text); });
+  }
+
+  function onClient(now: Client | null, again: boolean): void {
+    if (now) {
+      client = now;
+      chooseNic(client.nics.map((it) => {
+        const rates = it.sample ? `↓ ${units.rate(it.sample.rx.bytes_per_second)} ↑ ${units.rate(it.sample.tx.bytes_per_second)}` : "";
+        const kind = [it.kind, it.speed_bits_per_second > 0 ? units.speed(it.speed_bits_per_second) : "", it.stacked ? t("stacked") : "", it.up ? "" : t("linkDown")];
+        return { nic: it.nic, text: [rates, ...kind].filter(Boolean).join(" · ") };
+      }));
+    } else if (again || client) {
+      if (client) client = { ...client, up: false };
+      write(facts, t("gone"));
+      api.stored(id).then(({ clients }) => {
+        const found = clients.find((known) => known.client === id);
+        if (!found) { write(note, t("unknown", id)); return; }
+        chooseNic(found.nics.map((known) => ({ nic: known.nic, text: "" })));
+      }).catch((error: unknown) => write(note, t("failed", String(error))));
+    }
+    if (again && !window) void load();
+    frame.plan();
+  }
+
+  function onSamples(samples: NicPoint[]): void {
+    if (window || range > LIVE_RANGE) return;
+    let added = false;
+    for (const sample of samples) if (sample.nic === nic) added = points.add(sample) || added;
+    const spare = points.before(now() - 2 * range);
+    if (spare > 0) points = points.within(now() - 2 * range, Infinity);
+    if (added) frame.plan();
+  }
+
+  /** Puts the cursor to another point. */
+  function step(direction: number): void {
+    const { all, starts } = shown();
+    if (all.length === 0) return;
+    if (!window) { window = limits(); changed(false); }
+    const at = hovered === null ? all.length : points.within(...limits()).before(hovered + 0.001) - 1;
+    const next = Math.min(all.length - 1, Math.max(0, at + direction));
+    const point = all[next] as Point;
+    hovered = (starts[next] as number) + point.interval_ns / 2e6;
+    values.setAttribute("aria-live", "polite");
+    chart.point(hovered);
+    frame.plan();
+  }
+
+  const keys: Record<string, () => void> = {
+    " ": () => pause.click(), "+": () => zoom(0.5), "=": () => zoom(0.5), "-": () => zoom(2), "0": () => { window = null; changed(); },
+    ArrowLeft: () => step(-1), ArrowRight: () => step(1), PageUp: () => move(-1), PageDown: () => move(1),
   };
-  listeners.add(onUpdate);
   place.addEventListener("keydown", (event) => {
-    const [start, end] = limits();
-    const quarter = (end - start) / 4;
-    if (event.key === " ") pause.click();
-    else if (event.key === "+") { window = [start + quarter, end - quarter]; changed(); }
-    else if (event.key === "-") { window = [start - 2 * quarter, end + 2 * quarter]; changed(); }
-    else if (event.key === "0") { window = null; changed(); }
-    else return;
+    const action = event.ctrlKey || event.metaKey || event.altKey ? undefined : keys[event.key];
+    if (!action) return;
+    action();
     event.preventDefault();
   });
-  reloading = setInterval(() => { if (!window && !document.hidden) void load(); }, REFRESH);
-  listen(id);
-  onUpdate([...clients.values()]);
-  storedClients().then((known) => {
-    const found = known.clients.find((client) => client.client === id);
-    if (found && !clients.has(id)) chooseNic(found.nics.map((known) => known.nic));
-  }).catch((error: unknown) => write(note, t("failed", String(error))));
-  if (nic) changed();
-  return () => { listeners.delete(onUpdate); clearInterval(reloading); cancelAnimationFrame(planned); request.abort(); chart.destroy(); };
+  place.addEventListener("pointermove", () => values.setAttribute("aria-live", "off"));
+
+  const frame = perFrame(draw);
+  const leave = followOne(id, { client: onClient, samples: onSamples });
+  const reloading = setInterval(() => { if (!window && !document.hidden) void load(); }, REFRESH);
+  // A gap at the right edge has to grow though nothing arrives.
+  const ticking = setInterval(() => { if (!window && !document.hidden) frame.plan(); }, 1000);
+  changed(nic !== "");
+  return () => { leave(); clearInterval(reloading); clearInterval(ticking); frame.stop(); request.abort(); chart.destroy(); };
 }

@@ -12,18 +12,50 @@ export function write(place: HTMLElement, text: string): void {
 }
 
 export function button(text: string, id: string, action: () => void): HTMLButtonElement {
-  const made = element("button", { type: "button", id }, text);
+  const made = element("button", { type: "button", ...(id ? { id } : {}) }, text);
   made.addEventListener("click", action);
   return made;
 }
 
+const palette = new Map<string, string>();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => palette.clear());
+
 /** Colours of the theme, by their names in style.css. */
-export const color = (name: string): string =>
-  getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+export function color(name: string): string {
+  let found = palette.get(name);
+  if (found === undefined) {
+    found = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+    palette.set(name, found);
+  }
+  return found;
+}
 
 /** Offers a file to be saved. */
 export function save(name: string, content: Blob): void {
   const link = element("a", { href: URL.createObjectURL(content), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+/** Choices that outlast the page, where the browser keeps any. */
+export function remembered(key: string): string | null {
+  try { return localStorage.getItem(key); } catch { return null; }
+}
+export function remember(key: string, value: string): void {
+  try { localStorage.setItem(key, value); } catch { /* the choice lasts as long as the page */ }
+}
+
+/** Puts the state into the address without a new entry in the history. */
+export function keepAddress(path: string, state: URLSearchParams): void {
+  const query = state.toString();
+  history.replaceState(null, "", `#${path}${query ? `?${query}` : ""}`);
+}
+
+/** Runs a drawing at most once per frame. */
+export function perFrame(draw: () => void): { plan: () => void; stop: () => void } {
+  let planned = 0;
+  return {
+    plan: () => { planned ||= requestAnimationFrame(() => { planned = 0; draw(); }); },
+    stop: () => cancelAnimationFrame(planned),
+  };
 }

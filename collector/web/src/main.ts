@@ -4,9 +4,12 @@ import "uplot/dist/uPlot.min.css";
 import "./style.css";
 import { language, switchLanguage, t } from "./i18n";
 import { write } from "./dom";
-import { stateListeners, type State } from "./live";
+import { reconnect, stateListeners, type State } from "./live";
+import { refusals } from "./api";
 import { showOverview } from "./overview";
 import { showClient } from "./client";
+import { askForToken } from "./signin";
+import { switchUnit, unit } from "./units";
 
 const byId = (id: string): HTMLElement => document.getElementById(id) as HTMLElement;
 let leave = (): void => {};
@@ -17,6 +20,8 @@ function frame(): void {
   document.documentElement.lang = language() === "zh" ? "zh-CN" : "en";
   write(byId("skip"), t("skip"));
   write(byId("language"), t("language"));
+  write(byId("unit"), unit());
+  byId("unit").setAttribute("aria-label", t("unit", unit()));
   write(byId("about"), t("about"));
   byId("connection").dataset.state = state;
   write(byId("connection"), t(state));
@@ -25,19 +30,23 @@ function frame(): void {
 function show(again = false): void {
   const [path = "", query = ""] = location.hash.replace(/^#/, "").split("?");
   if (path === "main") return;
-  const key = path + language();
+  const key = `${path} ${query}`;
   if (key === shown && !again) return;
-  shown = key;
   leave();
   const main = byId("main");
   main.replaceChildren();
   const [kind, client, nic] = path.split("/").filter(Boolean).map(decodeURIComponent);
-  leave = kind === "client" && client
-    ? showClient(main, client, nic, new URLSearchParams(query)) : showOverview(main);
+  const asked = new URLSearchParams(query);
+  leave = kind === "client" && client ? showClient(main, client, nic ?? "", asked) : showOverview(main, asked);
+  const [at = "", now = ""] = location.hash.replace(/^#/, "").split("?");
+  shown = `${at} ${now}`;
+  if (!again) scrollTo(0, 0);
 }
 
 stateListeners.add((now) => { state = now; frame(); });
+refusals.add(() => askForToken(byId("main"), () => { show(true); reconnect(); }));
 byId("language").addEventListener("click", () => { switchLanguage(); frame(); show(true); });
+byId("unit").addEventListener("click", () => { switchUnit(); frame(); show(true); });
 window.addEventListener("hashchange", () => show());
 frame();
 show();

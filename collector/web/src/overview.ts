@@ -1,9 +1,9 @@
 // All clients, one row each. Only the rows in sight exist; they are redrawn once per frame.
 
-import type { Client } from "./api";
-import { color, element, write } from "./dom";
+import { DIRECTIONS, type Summary } from "./api";
+import { button, color, element, keepAddress, perFrame, write } from "./dom";
 import { t, type Text } from "./i18n";
-import { clients, listen, listeners, now, silence } from "./live";
+import { clockOffset, followAll, now, silence, summaries } from "./live";
 import * as units from "./units";
 
 const ROW = 44;
@@ -11,42 +11,42 @@ const WINDOW = 60;
 const RESORT = 2000;
 const DROPS_MARKED = 60_000;
 
-type Column = "client" | "rx" | "tx" | "peak";
+type Column = "client" | "rx" | "tx" | "peak" | "packets" | "drops";
+const COLUMNS: [Column | "recent", Text][] = [
+  ["client", "client"], ["recent", "recent"], ["rx", "rx"], ["tx", "tx"], ["peak", "peak"], ["packets", "packetRate"], ["drops", "lostPackets"],
+];
 
-/** Figures of one client, summed over its NICs. */
-interface Row { client: Client; rx: number; tx: number; peak: number; drops: number; lost: { at: number; packets: number }[]; recent: Float64Array; second: number }
+/** One client with its last minute. */
+interface Row { client: Summary; lost: { at: number; packets: number }[]; recent: Float64Array; second: number }
 
 const rows = new Map<string, Row>();
+const peak = ({ rx, tx }: Summary) => Math.max(rx.peak_1ms_bytes_per_second, tx.peak_1ms_bytes_per_second);
+const values: Record<Exclude<Column, "client">, (client: Summary) => number> = {
+  rx: (client) => client.rx.bytes_per_second,
+  tx: (client) => client.tx.bytes_per_second,
+  peak,
+  packets: (client) => client.rx.packets_per_second + client.tx.packets_per_second,
+  drops: (client) => client.drops_total,
+};
 
-function update(client: Client): void {
-  const known = rows.get(client.client);
-  const row = known ?? { client, rx: 0, tx: 0, peak: 0, drops: -1, lost: [], recent: new Float64Array(2 * WINDOW).fill(-1), second: 0 };
+function update(client: Summary): void {
+  const row = rows.get(client.client) ?? { client, lost: [], recent: new Float64Array(2 * WINDOW).fill(-1), second: 0 };
   rows.set(client.client, row);
+  const more = client.drops_total - row.client.drops_total;
+  if (more > 0) row.lost.push({ at: now(), packets: more });
   row.client = client;
-  row.rx = row.tx = row.peak = 0;
-  let drops = 0;
-  for (const nic of client.nics) {
-    drops += nic.drops_total;
-    if (!nic.sample || nic.stacked) continue;
-    row.rx += nic.sample.rx.bytes_per_second;
-    row.tx += nic.sample.tx.bytes_per_second;
-    row.peak = Math.max(row.peak, nic.sample.rx.peak_1ms_bytes_per_second, nic.sample.tx.peak_1ms_bytes_per_second);
-  }
-  if (row.drops >= 0 && drops > row.drops) row.lost.push({ at: now(), packets: drops - row.drops });
-  row.drops = drops;
-  if (client.nics.every((nic) => nic.sample === null)) return;
-  const second = Math.floor(now() / 1000);
-  for (let gap = Math.max(row.second + 1, second - WINDOW + 1); gap <= second; gap += 1) {
-    row.recent[2 * (gap % WINDOW)] = -1;
-    row.recent[2 * (gap % WINDOW) + 1] = -1;
-  }
-  row.second = second;
+  if (client.observed === null) return;
+  // By arrival: what an agent's clock says is not needed here.
+  const second = Math.floor(Date.parse(client.observed) / 1000);
+  for (let gap = Math.max(row.second + 1, second - WINDOW + 1); gap <= second; gap += 1) row.recent.fill(-1, 2 * (gap % WINDOW), 2 * (gap % WINDOW) + 2);
+  row.second = Math.max(row.second, second);
   const at = 2 * (second % WINDOW);
-  row.recent[at] = Math.max(row.recent[at] ?? 0, row.rx);
-  row.recent[at + 1] = Math.max(row.recent[at + 1] ?? 0, row.tx);
+  DIRECTIONS.forEach((direction, index) => {
+    row.recent[at + index] = Math.max(row.recent[at + index] ?? 0, client[direction].bytes_per_second);
+  });
 }
 
-function sparkline(canvas: HTMLCanvasElement, row: Row, colors: { rx: string; tx: string }): void {
+function sparkline(canvas: HTMLCanvasElement, row: Row): void {
   const context = canvas.getContext("2d");
   if (!context) return;
   const { width, height } = canvas;
@@ -54,57 +54,75 @@ function sparkline(canvas: HTMLCanvasElement, row: Row, colors: { rx: string; tx
   const most = row.recent.reduce((a, b) => Math.max(a, b), 1);
   const second = Math.floor(now() / 1000);
   const step = width / WINDOW;
+  const middle = height / 2;
   for (let age = 0; age < WINDOW; age += 1) {
     const at = second - age;
     if (at > row.second || at <= row.second - WINDOW) continue;
-    const rx = row.recent[2 * (at % WINDOW)] ?? -1;
-    const tx = row.recent[2 * (at % WINDOW) + 1] ?? -1;
-    const x = width - (age + 1) * step;
-    context.fillStyle = colors.rx;
-    if (rx >= 0) context.fillRect(x, height / 2 - (rx / most) * height / 2, step, Math.max(1, (rx / most) * height / 2));
-    context.fillStyle = colors.tx;
-    if (tx >= 0) context.fillRect(x, height / 2, step, Math.max(1, (tx / most) * height / 2));
+    DIRECTIONS.forEach((direction, index) => {
+      const rate = row.recent[2 * (at % WINDOW) + index] ?? -1;
+      if (rate < 0) return;
+      context.fillStyle = color(direction);
+      const size = Math.max(1, (rate / most) * middle);
+      context.fillRect(width - (age + 1) * step, index === 0 ? middle - size : middle, step, size);
+    });
   }
 }
 
-/** The marks of a client: text and how bad it is. */
+/** What is to be known of a client: text and how bad it is. */
 function marks(row: Row): [string, string][] {
   const { client } = row;
   const list: [string, string][] = [];
-  const silent = silence(client);
+  const silent = silence(client.observed, client.sample_interval_ns);
   if (!client.up) list.push([t("down"), "bad"]);
   else if (silent > 0) list.push([t("stale", units.span(silent)), "warn"]);
   row.lost = row.lost.filter(({ at }) => now() - at < DROPS_MARKED);
   const lost = row.lost.reduce((sum, { packets }) => sum + packets, 0);
   if (lost > 0) list.push([t("lossMark", units.count(lost)), "bad"]);
-  const offset = (client.clock_offset_ns ?? 0) / 1e6;
-  if (Math.abs(offset) > Math.max(1, client.host.sample_interval_ns / 1e6)) list.push([t("clock", units.offset(offset)), "warn"]);
+  if (client.links_down.length > 0) list.push([t("linksDown", client.links_down.join(", ")), "warn"]);
+  const offset = clockOffset(client.clock_offset_ns, client.sample_interval_ns);
+  if (offset !== 0) list.push([t("clock", units.offset(offset)), "warn"]);
   return list;
 }
 
-export function showOverview(main: HTMLElement): () => void {
-  let sort: Column = "rx";
-  let descending = true;
-  const search = element("input", { type: "search", id: "search", placeholder: t("searchHint") });
-  const summary = element("p", { id: "summary", "aria-live": "off" });
+const stale = ({ client }: Row): boolean => !client.up || silence(client.observed, client.sample_interval_ns) > 0;
+
+export function showOverview(main: HTMLElement, query: URLSearchParams): () => void {
+  const asked = query.get("sort") ?? "";
+  let sort: Column = asked in values || asked === "client" ? (asked as Column) : "rx";
+  let descending = query.get("order") !== "up";
+  let attention = query.get("only") === "attention";
+
+  const search = element("input", { type: "search", id: "search", placeholder: t("searchHint"), "aria-label": t("search") });
+  search.value = query.get("search") ?? "";
+  const tile = (id: string, name: Text, kind = "") => {
+    const value = element("strong", { id, class: kind });
+    return [value, element("div", { class: "tile" }, element("span", {}, t(name)), value)] as const;
+  };
+  const [totalRx, tileRx] = tile("total-rx", "rx", "rx");
+  const [totalTx, tileTx] = tile("total-tx", "tx", "tx");
+  const [connected, tileConnected] = tile("connected", "clients");
+  const [troubled, tileTroubled] = tile("troubled", "attention");
+  const only = button(t("onlyAttention"), "only", () => { attention = !attention; arrange(); });
   const head = element("div", { role: "row", class: "row head" });
   const canvas = element("div", { class: "rows", role: "rowgroup" });
-  const scroll = element("div", { class: "scroll", tabindex: "0" }, canvas);
-  const table = element("div", { role: "table", id: "clients", "aria-label": t("client") }, head, scroll);
-  const waiting = element("section", { id: "waiting" }, element("h2", {}, t("waiting")), element("p", {}, t("enrol")));
-  main.append(element("p", { class: "tools" }, element("label", { for: "search" }, t("search")), search, summary), waiting, table);
+  const scroll = element("div", { class: "scroll" }, canvas);
+  const table = element("div", { role: "table", id: "clients", "aria-label": t("clients") }, element("div", { role: "rowgroup" }, head), scroll);
+  const nothing = element("p", { id: "nothing", class: "note" }, t("nothing"));
+  const waiting = element("section", { id: "waiting" }, element("h2", {}, t("waiting")), element("p", {}, t("enrol")),
+    element("pre", {}, "collector token\nagent enroll TOKEN\nagent run"));
+  main.append(element("div", { class: "tiles" }, tileRx, tileTx, tileConnected, tileTroubled),
+    element("div", { class: "tools" }, search, only), waiting, table, nothing);
 
-  const heads = ["client", "recent", "rx", "tx", "peak", "lostPackets"] as Text[];
-  const sortable = heads.map((name) => {
-    const cell = element("span", { role: "columnheader" });
-    if (name === "recent" || name === "lostPackets") cell.append(t(name));
+  const sortable = COLUMNS.map(([name, text]) => {
+    const cell = element("span", { role: "columnheader", class: name === "client" || name === "recent" ? "" : "figure" });
+    if (name === "recent") cell.append(t(text));
     else {
-      const control = element("button", { type: "button", "data-sort": name }, t(name));
-      control.addEventListener("click", () => {
+      const control = button(t(text), "", () => {
         descending = sort === name ? !descending : name !== "client";
-        sort = name as Column;
+        sort = name;
         arrange();
       });
+      control.dataset.sort = name;
       cell.append(control);
     }
     head.append(cell);
@@ -115,17 +133,33 @@ export function showOverview(main: HTMLElement): () => void {
   const compare = new Intl.Collator(undefined, { numeric: true }).compare;
   function arrange(): void {
     const wanted = search.value.trim().toLowerCase();
-    for (const id of rows.keys()) if (!clients.has(id)) rows.delete(id);
+    for (const id of rows.keys()) if (!summaries.has(id)) rows.delete(id);
     order = [...rows.values()].filter(({ client }) => `${client.client} ${client.alias}`.toLowerCase().includes(wanted));
+    if (attention) order = order.filter((row) => marks(row).length > 0);
     const sign = descending ? -1 : 1;
-    const value = (a: Row, b: Row) => (sort === "client" ? compare(a.client.alias || a.client.client, b.client.alias || b.client.client) : a[sort] - b[sort]);
-    order.sort((a, b) => sign * value(a, b) || compare(a.client.client, b.client.client));
-    for (const [name, cell] of sortable) cell.setAttribute("aria-sort", name === sort ? (descending ? "descending" : "ascending") : "none");
+    const name = ({ client }: Row) => client.alias || client.client;
+    const difference = (a: Row, b: Row) => {
+      if (sort === "client") return compare(name(a), name(b));
+      // What a stale client carried last is not what it carries.
+      return (stale(a) && sort !== "drops" ? -1 : values[sort](a.client)) - (stale(b) && sort !== "drops" ? -1 : values[sort](b.client));
+    };
+    order.sort((a, b) => sign * difference(a, b) || compare(a.client.client, b.client.client));
+    for (const [name, cell] of sortable) {
+      if (name !== "recent") cell.setAttribute("aria-sort", name === sort ? (descending ? "descending" : "ascending") : "none");
+    }
+    only.setAttribute("aria-pressed", String(attention));
     table.setAttribute("aria-rowcount", String(order.length + 1));
-    waiting.hidden = clients.size > 0;
-    table.hidden = clients.size === 0;
+    waiting.hidden = rows.size > 0;
+    table.hidden = rows.size === 0;
+    nothing.hidden = rows.size === 0 || order.length > 0;
     canvas.style.height = `${order.length * ROW}px`;
-    plan();
+    const state = new URLSearchParams();
+    if (wanted) state.set("search", search.value.trim());
+    if (sort !== "rx") state.set("sort", sort);
+    if (!descending) state.set("order", "up");
+    if (attention) state.set("only", "attention");
+    keepAddress("/", state);
+    frame.plan();
   }
 
   const makeRow = () => {
@@ -133,21 +167,18 @@ export function showOverview(main: HTMLElement): () => void {
     const note = element("span", { class: "note" });
     const tags = element("span", { class: "marks" });
     const drawn = element("canvas", { width: "120", height: "32", "aria-hidden": "true" });
-    const cells = [0, 1, 2, 3].map(() => element("span", { role: "cell", class: "figure" }));
-    const row = element("div", { role: "row", class: "row" }, element("span", { role: "cell" }, title, note, tags), element("span", { role: "cell" }, drawn), ...cells);
+    const cells = [0, 1, 2, 3, 4].map(() => element("span", { role: "cell", class: "figure" }));
+    const row = element("div", { role: "row", class: "row" }, element("span", { role: "cell", class: "name" }, title, note, tags), element("span", { role: "cell" }, drawn), ...cells);
+    row.addEventListener("click", () => title.click());
+    title.addEventListener("click", (event) => event.stopPropagation());
     canvas.append(row);
     return { row, title, note, tags, drawn, cells };
   };
   const pool: ReturnType<typeof makeRow>[] = [];
 
-  let planned = 0;
-  const plan = () => { planned ||= requestAnimationFrame(draw); };
   function draw(): void {
-    planned = 0;
-    const colors = { rx: color("rx"), tx: color("tx") };
     const first = Math.max(0, Math.floor(scroll.scrollTop / ROW) - 4);
-    const fit = Math.ceil((scroll.clientHeight || 600) / ROW) + 8;
-    const seen = order.slice(first, first + fit);
+    const seen = order.slice(first, first + Math.ceil((scroll.clientHeight || 600) / ROW) + 8);
     while (pool.length < seen.length) pool.push(makeRow());
     pool.forEach((place, index) => {
       const row = seen[index];
@@ -166,26 +197,31 @@ export function showOverview(main: HTMLElement): () => void {
         place.tags.dataset.told = text;
         place.tags.replaceChildren(...told.map(([mark, kind]) => element("span", { class: `mark ${kind}` }, mark)));
       }
-      const stale = !client.up || silence(client) > 0;
-      place.row.classList.toggle("stale", stale);
-      const figures = stale ? ["–", "–", "–"] : [units.rate(row.rx), units.rate(row.tx), units.rate(row.peak)];
-      [...figures, units.count(row.drops)].forEach((figure, at) => write(place.cells[at] as HTMLElement, figure));
-      sparkline(place.drawn, row, colors);
+      place.row.classList.toggle("stale", stale(row));
+      const { rx, tx } = client;
+      const figures = stale(row) ? ["–", "–", "–", "–"]
+        : [units.rate(rx.bytes_per_second), units.rate(tx.bytes_per_second), units.rate(peak(client)), units.count(values.packets(client))];
+      [...figures, units.count(client.drops_total)].forEach((figure, at) => write(place.cells[at] as HTMLElement, figure));
+      sparkline(place.drawn, row);
     });
-    const up = [...clients.values()].filter((client) => client.up).length;
-    write(summary, t("connected", up, clients.size));
+    const all = [...rows.values()];
+    const sum = (direction: "rx" | "tx") => all.reduce((sum, row) => (stale(row) ? sum : sum + row.client[direction].bytes_per_second), 0);
+    write(totalRx, units.rate(sum("rx")));
+    write(totalTx, units.rate(sum("tx")));
+    write(connected, t("ofAll", all.filter(({ client }) => client.up).length, all.length));
+    const count = all.filter((row) => marks(row).length > 0).length;
+    write(troubled, String(count));
+    troubled.className = count > 0 ? "bad" : "good";
   }
 
-  const onUpdate = (told: Client[], structural: boolean) => {
+  const frame = perFrame(draw);
+  const leave = followAll((told, structural) => {
     told.forEach(update);
-    if (structural) arrange(); else plan();
-  };
-  listeners.add(onUpdate);
-  for (const client of clients.values()) update(client);
+    if (structural) arrange(); else frame.plan();
+  });
   search.addEventListener("input", arrange);
-  scroll.addEventListener("scroll", plan);
+  scroll.addEventListener("scroll", frame.plan);
   const sorting = setInterval(arrange, RESORT);
-  listen();
   arrange();
-  return () => { listeners.delete(onUpdate); clearInterval(sorting); cancelAnimationFrame(planned); };
+  return () => { leave(); clearInterval(sorting); frame.stop(); };
 }

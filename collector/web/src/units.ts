@@ -1,5 +1,8 @@
 // Numbers as people read them: three digits and SI prefixes.
 
+import { language } from "./i18n";
+import { remember, remembered } from "./dom";
+
 const PREFIXES = ["", "k", "M", "G", "T", "P"];
 
 function scaled(number: number, unit: string): string {
@@ -14,21 +17,56 @@ function scaled(number: number, unit: string): string {
   return `${size.toFixed(decimals)} ${PREFIXES[step]}${unit}`;
 }
 
-/** A rate of bytes per second, in bit/s. The sign is the direction's, so it is not shown. */
-export const rate = (bytesPerSecond: number): string => scaled(bytesPerSecond * 8, "bit/s");
+let inBytes = remembered("unit") === "B/s";
+export const unit = (): string => (inBytes ? "B/s" : "bit/s");
+export function switchUnit(): void {
+  inBytes = !inBytes;
+  remember("unit", unit());
+}
+
+/** A rate of bytes per second. The sign is the direction's, so it is not shown. */
+export const rate = (bytesPerSecond: number): string => scaled(inBytes ? bytesPerSecond : bytesPerSecond * 8, unit());
+/** A link's speed, which is in bit/s everywhere. */
+export const speed = (bitsPerSecond: number): string => scaled(bitsPerSecond, "bit/s");
 export const bytes = (number: number): string => scaled(number, "B");
 export const count = (number: number): string => scaled(number, "").trim();
 export const exact = (number: number): string => number.toLocaleString("en-US").replace(/,/g, " ");
+export const share = (part: number, whole: number): string => {
+  if (whole === 0) return "–";
+  const percent = (100 * part) / whole;
+  return percent > 0 && percent < 0.1 ? "< 0.1 %" : `${percent.toFixed(percent < 9.95 ? 1 : 0)} %`;
+};
 
 /** A length of time in milliseconds: "500 ms", "12 s", "3 min", "2 h", "5 d". */
 export function span(milliseconds: number): string {
   if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
-  for (const [unit, length, most] of [["s", 1e3, 120], ["min", 6e4, 120], ["h", 36e5, 48]] as const) {
-    if (milliseconds < most * length) return `${Number((milliseconds / length).toFixed(1))} ${unit}`;
+  for (const [name, length, most] of [["s", 1e3, 60], ["min", 6e4, 120], ["h", 36e5, 24]] as const) {
+    if (milliseconds < most * length) return `${Number((milliseconds / length).toFixed(1))} ${name}`;
   }
-  return `${Math.round(milliseconds / 864e5)} d`;
+  return `${Number((milliseconds / 864e5).toFixed(milliseconds < 864e6 ? 1 : 0))} d`;
 }
 
 /** A clock's offset with its sign. */
 export const offset = (milliseconds: number): string =>
   (milliseconds < 0 ? "−" : "+") + span(Math.abs(milliseconds));
+
+const two = (number: number, digits = 2): string => String(number).padStart(digits, "0");
+
+/** A time of the day, as fine as a step of so many milliseconds needs. */
+export function clock(time: number, step: number): string {
+  const at = new Date(time);
+  const minutes = `${two(at.getHours())}:${two(at.getMinutes())}`;
+  if (step >= 60_000) return minutes;
+  const seconds = `${minutes}:${two(at.getSeconds())}`;
+  return step >= 1000 ? seconds : `${seconds}.${two(at.getMilliseconds(), 3)}`;
+}
+
+/** A day. */
+export const day = (time: number): string =>
+  new Date(time).toLocaleDateString(language() === "zh" ? "zh-CN" : "en-GB", { month: "short", day: "numeric" });
+
+/** A moment in full, local time. */
+export function moment(time: number, step = 1000): string {
+  const at = new Date(time);
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock(time, step)}`;
+}

@@ -116,6 +116,12 @@ impl Cluster {
         self.directory.join(format!(".s.PGSQL.{}", self.tls.port))
     }
 
+    /// Directory and number of the server's socket.
+    #[must_use]
+    pub fn address(&self) -> (&Path, u16) {
+        (&self.directory, self.tls.port)
+    }
+
     /// How it is reached by TLS.
     #[must_use]
     pub const fn tls(&self) -> &Tls {
@@ -184,7 +190,7 @@ fn make_certificate(directory: &Path) -> CertificateDer<'static> {
 }
 
 /// A shell as a user that PostgreSQL accepts, to whom all of `directory` belongs.
-fn unprivileged(directory: &Path) -> Command {
+pub(crate) fn unprivileged(directory: &Path) -> Command {
     if !nix::unistd::geteuid().is_root() {
         return Command::new("sh");
     }
@@ -192,7 +198,8 @@ fn unprivileged(directory: &Path) -> Command {
     let users = std::fs::read_to_string("/proc/self/uid_map").unwrap();
     let knows_all = users.split_whitespace().nth(2) == Some("4294967295");
     if knows_all {
-        for path in [directory, &directory.join("server.crt"), &directory.join("server.key")] {
+        let files = std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());
+        for path in files.chain([directory.to_owned()]) {
             chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
         }
     }

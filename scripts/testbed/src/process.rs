@@ -47,7 +47,7 @@ impl Running {
     /// What it has said so far.
     #[must_use]
     pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
+        std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Its process id.

@@ -12,13 +12,22 @@ use crate::shell::wait_until;
 #[derive(Debug)]
 pub struct Site {
     dir: tempfile::TempDir,
+    /// The collector's PostgreSQL; `None`: its embedded store.
+    database: Option<String>,
 }
 
 impl Site {
     /// Makes the directory.
     #[must_use]
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self { dir: tempfile::tempdir().unwrap(), database: None }
+    }
+
+    /// Makes the directory. The collector uses a database of a [`Cluster`](crate::Cluster), which
+    /// runs without fsync.
+    #[must_use]
+    pub fn with_database(url: &str) -> Self {
+        Self { database: Some(url.to_owned()), ..Self::new() }
     }
 
     /// Where their data and logs are.
@@ -32,6 +41,10 @@ impl Site {
     pub fn collector(&self, args: &[&str]) -> Command {
         let mut command = Namespace::own().command(program("collector"));
         command.arg("--data-dir").arg(self.dir().join("collector")).args(args);
+        if let Some(url) = &self.database {
+            command.env("NETMON_COLLECTOR_DATABASE__URL", url);
+            command.env("NETMON_COLLECTOR_DATABASE__ALLOW_UNSAFE", "true");
+        }
         command
     }
 

@@ -81,6 +81,12 @@ impl<T> Receiver<T> {
         self.kept.first_key_value().is_some_and(|(&first, _)| first == self.received + 1)
     }
 
+    /// Records that wait for others before them: at most [`WINDOW`].
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.kept.len()
+    }
+
     /// The database has everything up to `committed`.
     pub fn on_committed(&mut self, committed: u64) {
         self.committed = self.committed.max(committed);

@@ -163,6 +163,12 @@ impl Sender {
         self.last
     }
 
+    /// Numbers sent live that are not known to have arrived, or known not to: at most [`WINDOW`].
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.connection.as_ref().map_or(0, |it| it.live.len() + it.lost.len())
+    }
+
     /// True once the database has everything that was made.
     #[must_use]
     pub const fn is_done(&self) -> bool {

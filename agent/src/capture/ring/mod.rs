@@ -211,7 +211,8 @@ impl Ring {
     }
 }
 
-/// The kernel's statistics of a ring, which reading resets: a ring has one reader of them only.
+/// The kernel's statistics of a ring, which reading resets: a ring has one reader of them only; and
+/// how far the reader of its packets has come.
 #[derive(Debug)]
 pub struct Statistics(OwnedFd);
 
@@ -234,6 +235,17 @@ impl Statistics {
     #[must_use]
     pub fn nic_index(&self) -> Option<u32> {
         socket::nic_index(self.0.as_raw_fd())
+    }
+
+    /// True if the kernel has handed over blocks that were not given back yet (`packet_poll` asks
+    /// for the newest one).
+    ///
+    /// # Errors
+    /// What poll(2) says.
+    pub fn has_unread_block(&self) -> io::Result<bool> {
+        let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO)?;
+        Ok(fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLIN)))
     }
 }
 

@@ -33,6 +33,16 @@ impl Level {
         }
     }
 
+    /// The level of a number, the coarsest if there is none.
+    pub const fn from_number(number: u8) -> Self {
+        match number {
+            0 => Self::Exact,
+            1 => Self::TenSeconds,
+            2 => Self::Minute,
+            _ => Self::Gap,
+        }
+    }
+
     /// Length of the intervals of a level, nanoseconds.
     const fn interval_ns(self) -> u64 {
         match self {
@@ -45,30 +55,31 @@ impl Level {
 }
 
 /// Makes consecutive records of one session coarser: records whose samples begin in the same
-/// interval of the level become one, which covers all their sequence numbers.
+/// interval of the level become one, which covers all their sequence numbers. Gaps of different
+/// reasons stay apart, from each other and from what is none.
 #[must_use]
 pub fn coarsen(frames: Vec<Frame>, level: Level) -> Vec<Frame> {
     let mut coarse: Vec<Frame> = Vec::new();
     let mut group = None;
-    for frame in frames {
+    for mut frame in frames {
+        if level == Level::Gap && frame.gap == 0 {
+            frame.gap = Gap::SpoolFull as u8;
+            frame.mixes.clear();
+        }
         let start = frame.samples.iter().map(|sample| sample.start_ns).min();
         let of_frame = start.map(|start| start / level.interval_ns());
         match coarse.last_mut() {
             // A frame without samples belongs to whatever it stands beside.
-            Some(last) if of_frame.is_none() || of_frame == group => absorb(last, frame),
+            Some(last) if last.gap == frame.gap && (of_frame.is_none() || of_frame == group) => {
+                absorb(last, frame);
+            }
             _ => {
                 group = of_frame;
-                coarse.push(Frame { samples: vec![], mixes: vec![], gap: 0, ..frame });
+                coarse.push(Frame { samples: vec![], mixes: vec![], ..frame });
                 if let Some(last) = coarse.last_mut() {
                     absorb(last, frame);
                 }
             }
-        }
-    }
-    if level == Level::Gap {
-        for frame in &mut coarse {
-            frame.gap = frame.gap.max(Gap::SpoolFull as u8);
-            frame.mixes.clear();
         }
     }
     coarse
@@ -92,7 +103,6 @@ pub fn coarsen_pending(mut frames: Vec<Frame>) -> std::collections::VecDeque<Fra
 /// Adds a frame to the one before it, one sample and one mix per NIC.
 fn absorb(into: &mut Frame, frame: Frame) {
     into.last_seq = frame.last_seq;
-    into.gap = into.gap.max(frame.gap);
     let mut samples: BTreeMap<NicName, Sample> =
         into.samples.drain(..).map(|sample| (sample.nic, sample)).collect();
     for sample in frame.samples {

@@ -39,10 +39,19 @@ pub enum SpoolError {
 }
 
 impl SpoolError {
+    /// True if there is no room on the disk.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let Self::Sqlite { error, .. } = self else { return false };
+        error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+    }
+
     /// True if the file's content is damaged, so that a new file may take its place.
-    pub(super) fn is_damage(&self) -> bool {
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         let Self::Sqlite { error, .. } = self else { return false };
         matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+            || matches!(error, rusqlite::Error::InvalidColumnType(..))
     }
 }

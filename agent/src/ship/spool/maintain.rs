@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use rusqlite::params;
-use wire::codec::{self, Received};
-use wire::frame::{Frame, Gap};
+use wire::frame::Frame;
+use wire::message::SeqRange;
 
 use super::coarsen::{Level, coarsen};
-use super::{Spool, SpoolError, gap_frame, insert, record};
+use super::records::{checked, insert, record};
+use super::{Spool, SpoolError};
 
 /// Records that one step of coarsening takes at most.
 const COARSEN_STEP: u32 = 600;
@@ -19,6 +20,7 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Sqlite`] if the file can't be written.
     pub fn maintain(&mut self, running: u64, now_ns: u64) -> Result<(), SpoolError> {
+        self.reopen()?;
         self.wrap(self.forget(running, now_ns))?;
         let too_old = now_ns.saturating_sub(nanos(self.limits.max_age));
         while self.wrap(self.coarsen_oldest(Some(too_old)))? {}
@@ -36,6 +38,13 @@ impl Spool {
         let before = now_ns.saturating_sub(nanos(self.limits.keep_committed));
         let before = before.min(i64::MAX as u64).cast_signed();
         let transaction = self.db.unchecked_transaction()?;
+        transaction
+            .prepare_cached(
+                "UPDATE sessions SET forgotten_seq = min(last_seq, max(forgotten_seq, (SELECT max(seq)
+                 FROM commits WHERE commits.session = sessions.session AND at_ns <= ?1)))
+                 WHERE session IN (SELECT session FROM commits WHERE at_ns <= ?1)",
+            )?
+            .execute([before])?;
         transaction
             .prepare_cached(
                 "DELETE FROM records WHERE EXISTS (SELECT 1 FROM commits WHERE
@@ -90,34 +99,33 @@ impl Spool {
         too_old: Option<u64>,
     ) -> rusqlite::Result<bool> {
         let mut statement = self.db.prepare_cached(
-            "SELECT first_seq, last_seq, made_ns, frame FROM records
+            "SELECT first_seq, last_seq, made_ns, frame, crc FROM records
              WHERE session = ?1 AND level = ?2 AND made_ns < ?3 AND first_seq >
                  (SELECT committed_seq FROM sessions WHERE sessions.session = ?1)
              ORDER BY first_seq LIMIT ?4",
         )?;
         let made_before = too_old.map_or(i64::MAX, u64::cast_signed);
         let mut rows = statement.query(params![session, level as u8, made_before, COARSEN_STEP])?;
-        let sent = self.sent.get(&session.cast_unsigned());
+        let id = session.cast_unsigned();
         let (mut frames, mut made_ns): (Vec<Frame>, u64) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
             let first = row.get::<_, i64>(0)?.cast_unsigned();
             let last = row.get::<_, i64>(1)?.cast_unsigned();
-            let is_sent = sent.is_some_and(|sent| {
-                sent.iter().any(|range| range.first <= last && first <= range.last)
-            });
+            let range = SeqRange { first, last };
             let follows = frames.last().is_none_or(|frame| frame.last_seq + 1 == first);
-            if is_sent || !follows {
+            if self.sent.overlaps(id, range) || !follows {
                 if frames.is_empty() {
                     continue;
                 }
                 break;
             }
             made_ns = row.get::<_, i64>(2)?.cast_unsigned();
-            frames.push(match codec::decode(&row.get::<_, Vec<u8>>(3)?) {
-                Ok(Received::Frame(frame)) => frame,
-                // A record that can't be read any more says at least which numbers it had.
-                _ => gap_frame(session.cast_unsigned(), first, last, Gap::SpoolDamaged),
-            });
+            let Some((_, frame)) = checked(id, range, row, [3, 4]) else {
+                drop(rows);
+                self.replace_broken(id, range)?;
+                return Ok(true);
+            };
+            frames.push(frame);
         }
         let Some((first, last)) = frames.first().zip(frames.last()) else { return Ok(false) };
         let range = [session, first.first_seq.cast_signed(), last.last_seq.cast_signed()];
@@ -134,7 +142,7 @@ impl Spool {
             )?
             .execute(range)?;
         for frame in &coarse {
-            insert(&transaction, session.cast_unsigned(), &record(frame), into, made_ns)?;
+            insert(&transaction, id, &record(frame), into, made_ns)?;
         }
         transaction.commit()?;
         Ok(true)

@@ -3,27 +3,30 @@
 //! A record is written before it is sent, so that a killed agent loses nothing. The file is
 //! bounded: when it is full, the oldest records are coarsened, and in the end replaced by gap
 //! records with exact counts. A record that was sent since the last Welcome keeps its bounds,
-//! for the collector may be committing it.
+//! for the collector may be committing it. Every record has a checksum; what is damaged becomes
+//! a gap record.
 
 mod coarsen;
+mod damage;
 mod error;
 mod maintain;
+mod records;
+mod sent;
+mod session;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
-use wire::codec;
-use wire::frame::{Frame, Gap};
-use wire::message::{Committed, SeqRange};
+use rusqlite::Connection;
+use wire::message::SeqRange;
 
-use self::coarsen::Level;
 pub use self::coarsen::coarsen_pending;
 pub use self::error::SpoolError;
+use self::sent::Sent;
+use self::session::Beginning;
 
 /// Version of the file's schema (`PRAGMA user_version`).
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 /// How large the spool grows and how long it keeps what.
 #[derive(Debug, Clone)]
@@ -64,8 +67,17 @@ pub struct Spool {
     db: Connection,
     path: PathBuf,
     limits: SpoolLimits,
-    /// What was sent since the last Welcome, per session, in merged ranges.
-    sent: HashMap<u64, Vec<SeqRange>>,
+    /// What was sent since the last Welcome.
+    sent: Sent,
+    /// Records are sent as they are made.
+    connected: bool,
+    /// The session that runs, as far as it is written.
+    running: Option<SpooledSession>,
+    beginning: Option<Beginning>,
+    /// The file was set aside, and there is no new one yet.
+    lost: bool,
+    /// Nothing could be saved of it.
+    lost_all: bool,
 }
 
 impl Spool {
@@ -79,41 +91,45 @@ impl Spool {
         limits: SpoolLimits,
         now_ns: u64,
     ) -> Result<(Self, Option<PathBuf>), SpoolError> {
-        match Self::open_sound(path, limits.clone()) {
-            Err(error) if error.is_damage() => {
-                let aside = path.with_extension(format!("damaged-{}", now_ns / 1_000_000_000));
-                let moved = std::fs::rename(path, &aside);
-                let open_error = |error: std::io::Error| SpoolError::Open {
-                    path: path.to_owned(),
-                    error: Box::new(error),
-                };
-                moved.map_err(open_error)?;
-                for suffix in ["-wal", "-shm"] {
-                    let mut beside = path.as_os_str().to_owned();
-                    beside.push(suffix);
-                    let mut beside_aside = aside.as_os_str().to_owned();
-                    beside_aside.push(suffix);
-                    // Absent after a clean stop.
-                    let _absent = std::fs::rename(beside, beside_aside);
-                }
-                Ok((Self::open_sound(path, limits)?, Some(aside)))
+        // A kill may have come while the last one was being saved.
+        if !damage::recovering(path).exists() {
+            match Self::open_sound(path, limits.clone()) {
+                Err(error) if error.is_damage() => {}
+                opened => return Ok((opened?, None)),
             }
-            opened => Ok((opened?, None)),
         }
+        let (spool, aside) = Self::open_anew(path, limits, now_ns)?;
+        Ok((spool, Some(aside)))
     }
 
     fn open_sound(path: &Path, limits: SpoolLimits) -> Result<Self, SpoolError> {
-        let open_error = |error: Box<dyn std::error::Error + Send + Sync>| SpoolError::Open {
-            path: path.to_owned(),
-            error,
-        };
         if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory).map_err(|error| open_error(Box::new(error)))?;
+            let made = std::fs::create_dir_all(directory);
+            made.map_err(|error| SpoolError::Open {
+                path: path.to_owned(),
+                error: Box::new(error),
+            })?;
         }
-        let db = Connection::open(path).map_err(|error| open_error(Box::new(error)))?;
-        let spool = Self { db, path: path.to_owned(), limits, sent: HashMap::new() };
+        let mut spool = Self {
+            db: Self::open_file(path)?,
+            path: path.to_owned(),
+            limits,
+            sent: Sent::default(),
+            connected: false,
+            running: None,
+            beginning: None,
+            lost: false,
+            lost_all: false,
+        };
         spool.wrap(spool.prepare())??;
+        let loaded = spool.load_sent();
+        spool.wrap(loaded)?;
         Ok(spool)
+    }
+
+    fn open_file(path: &Path) -> Result<Connection, SpoolError> {
+        Connection::open(path)
+            .map_err(|error| SpoolError::Open { path: path.to_owned(), error: Box::new(error) })
     }
 
     fn prepare(&self) -> rusqlite::Result<Result<(), SpoolError>> {
@@ -124,14 +140,25 @@ impl Spool {
              PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 4194304;",
         )?;
         let found: i64 = self.db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if found > SCHEMA_VERSION {
-            return Ok(Err(SpoolError::Newer { path: self.path.clone(), found }));
-        }
-        if found == 0 {
-            self.db.execute_batch(include_str!("schema.sql"))?;
+        match found {
+            0 => self.db.execute_batch(include_str!("schema.sql"))?,
+            1 => self.db.execute_batch(include_str!("upgrade.sql"))?,
+            SCHEMA_VERSION => {}
+            _ => return Ok(Err(SpoolError::Newer { path: self.path.clone(), found })),
         }
         let check: String = self.db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if check == "ok" {
+        // Numbers that contradict each other are damage that SQLite doesn't see.
+        let wrong: i64 = self.db.query_row(
+            "SELECT (SELECT count(*) FROM sessions
+                     WHERE max(committed_seq, sent_seq, forgotten_seq) > last_seq
+                         OR min(committed_seq, sent_seq, forgotten_seq) < 0)
+                 + (SELECT count(*) FROM (SELECT session, max(last_seq) AS newest FROM records
+                     GROUP BY session) LEFT JOIN sessions USING (session)
+                     WHERE last_seq IS NULL OR last_seq < newest)",
+            [],
+            |row| row.get(0),
+        )?;
+        if check == "ok" && wrong == 0 {
             Ok(Ok(()))
         } else {
             Err(rusqlite::Error::SqliteFailure(
@@ -141,151 +168,22 @@ impl Spool {
         }
     }
 
-    fn wrap<T>(&self, result: rusqlite::Result<T>) -> Result<T, SpoolError> {
-        result.map_err(|error| SpoolError::Sqlite { path: self.path.clone(), error })
-    }
-
-    /// Starts a session.
-    ///
-    /// # Errors
-    /// [`SpoolError::Sqlite`] if the file can't be written.
-    pub fn begin(&mut self, session: u64, started_ns: u64) -> Result<(), SpoolError> {
-        self.wrap(self.db.execute(
-            "INSERT INTO sessions VALUES (?1, ?2, 0, 0)",
-            params![session.cast_signed(), started_ns.cast_signed()],
-        ))?;
+    /// What an earlier run has sent keeps its bounds until the next Welcome.
+    fn load_sent(&mut self) -> rusqlite::Result<()> {
+        let mut statement = self.db.prepare(
+            "SELECT session, committed_seq + 1, sent_seq FROM sessions
+             WHERE sent_seq > committed_seq",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+            self.sent.add(number(0)?, SeqRange { first: number(1)?, last: number(2)? });
+        }
         Ok(())
     }
 
-    /// The sessions that have something to deliver, oldest first, and with them `running`.
-    ///
-    /// # Errors
-    /// [`SpoolError::Sqlite`] if the file can't be read.
-    pub fn sessions(&self, running: u64) -> Result<Vec<SpooledSession>, SpoolError> {
-        let read = || {
-            let mut statement = self.db.prepare_cached(
-                "SELECT session, started_ns, last_seq, committed_seq FROM sessions
-                 WHERE committed_seq < last_seq OR session = ?1 ORDER BY session = ?1, started_ns",
-            )?;
-            let rows = statement.query_map([running.cast_signed()], |row| {
-                let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
-                Ok(SpooledSession {
-                    session: number(0)?,
-                    started_ns: number(1)?,
-                    last_seq: number(2)?,
-                    committed_seq: number(3)?,
-                })
-            })?;
-            rows.collect()
-        };
-        self.wrap(read())
-    }
-
-    /// Writes records that were just made, in order.
-    ///
-    /// # Errors
-    /// [`SpoolError::Sqlite`] if the file can't be written; nothing is kept of the records then.
-    pub fn append(&mut self, frames: &[Frame], made_ns: u64) -> Result<Vec<Record>, SpoolError> {
-        let records: Vec<(u64, Record)> =
-            frames.iter().map(|frame| (frame.session, record(frame))).collect();
-        let write = || {
-            let transaction = self.db.unchecked_transaction()?;
-            for (session, record) in &records {
-                insert(&transaction, *session, record, Level::Exact, made_ns)?;
-                transaction
-                    .prepare_cached("UPDATE sessions SET last_seq = ?2 WHERE session = ?1")?
-                    .execute([session.cast_signed(), record.range.last.cast_signed()])?;
-            }
-            transaction.commit()
-        };
-        self.wrap(write())?;
-        Ok(records.into_iter().map(|(_, record)| record).collect())
-    }
-
-    /// The records that cover `range`, up to `max_bytes` of them but at least one. Numbers that
-    /// are in no record any more come as a gap record without samples.
-    ///
-    /// # Errors
-    /// [`SpoolError::Sqlite`] if the file can't be read.
-    pub fn read(
-        &self,
-        session: u64,
-        range: SeqRange,
-        max_bytes: usize,
-    ) -> Result<Vec<Record>, SpoolError> {
-        let read = || {
-            let mut statement = self.db.prepare_cached(
-                "SELECT first_seq, last_seq, frame FROM records WHERE session = ?1
-                 AND first_seq BETWEEN coalesce((SELECT max(first_seq) FROM records
-                     WHERE session = ?1 AND first_seq <= ?2), 0) AND ?3
-                 AND last_seq >= ?2 ORDER BY first_seq",
-            )?;
-            let bounds = [session, range.first, range.last].map(u64::cast_signed);
-            let mut rows = statement.query(bounds)?;
-            let (mut records, mut bytes, mut next) = (Vec::new(), 0, range.first);
-            while bytes < max_bytes
-                && let Some(row) = rows.next()?
-            {
-                let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
-                let found = SeqRange { first: number(0)?, last: number(1)? };
-                if found.first > next {
-                    records.push(forgotten(session, next, found.first - 1));
-                }
-                let frame: Vec<u8> = row.get(2)?;
-                bytes += frame.len();
-                next = found.last + 1;
-                records.push(Record { range: found, frame });
-            }
-            if bytes < max_bytes && next <= range.last {
-                records.push(forgotten(session, next, range.last));
-            }
-            Ok(records)
-        };
-        self.wrap(read())
-    }
-
-    /// A record was handed to the connection: it keeps its bounds until the next Welcome.
-    pub fn on_sent(&mut self, session: u64, range: SeqRange) {
-        let sent = self.sent.entry(session).or_default();
-        match sent
-            .iter_mut()
-            .find(|known| known.last + 1 >= range.first && range.first >= known.first)
-        {
-            Some(known) => known.last = known.last.max(range.last),
-            None => sent.push(range),
-        }
-    }
-
-    /// The collector has said how far every session is: what was sent before is settled.
-    ///
-    /// # Errors
-    /// [`SpoolError::Sqlite`] if the file can't be written.
-    pub fn on_welcome(&mut self, committed: &[Committed], now_ns: u64) -> Result<(), SpoolError> {
-        self.sent.clear();
-        committed.iter().try_for_each(|session| self.on_committed(*session, now_ns))
-    }
-
-    /// The collector's database has a session up to here.
-    ///
-    /// # Errors
-    /// [`SpoolError::Sqlite`] if the file can't be written.
-    pub fn on_committed(&mut self, committed: Committed, now_ns: u64) -> Result<(), SpoolError> {
-        let [session, seq, now] = [committed.session, committed.seq, now_ns].map(u64::cast_signed);
-        let write = || {
-            let transaction = self.db.unchecked_transaction()?;
-            transaction
-                .prepare_cached("UPDATE sessions SET committed_seq = ?2 WHERE session = ?1")?
-                .execute([session, seq])?;
-            // A database that fell back to an older state makes later commits void.
-            transaction
-                .prepare_cached("DELETE FROM commits WHERE session = ?1 AND seq > ?2")?
-                .execute([session, seq])?;
-            transaction
-                .prepare_cached("INSERT OR REPLACE INTO commits VALUES (?1, ?2, ?3)")?
-                .execute([session, now, seq])?;
-            transaction.commit()
-        };
-        self.wrap(write())
+    fn wrap<T>(&self, result: rusqlite::Result<T>) -> Result<T, SpoolError> {
+        result.map_err(|error| SpoolError::Sqlite { path: self.path.clone(), error })
     }
 
     /// Makes what was written safe against power loss.
@@ -305,45 +203,4 @@ impl Spool {
             Err(error) => Err(open_error(error)),
         }
     }
-}
-
-fn insert(
-    db: &Connection,
-    session: u64,
-    record: &Record,
-    level: Level,
-    made_ns: u64,
-) -> rusqlite::Result<()> {
-    let Record { range, frame } = record;
-    let [session, first, last, made] =
-        [session, range.first, range.last, made_ns].map(u64::cast_signed);
-    db.prepare_cached("INSERT INTO records VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
-        session,
-        first,
-        last,
-        level as u8,
-        made,
-        frame
-    ])?;
-    Ok(())
-}
-
-fn record(frame: &Frame) -> Record {
-    let range = SeqRange { first: frame.first_seq, last: frame.last_seq };
-    Record { range, frame: codec::encode_frame(frame) }
-}
-
-const fn gap_frame(session: u64, first: u64, last: u64, gap: Gap) -> Frame {
-    Frame {
-        session,
-        first_seq: first,
-        last_seq: last,
-        gap: gap as u8,
-        samples: Vec::new(),
-        mixes: Vec::new(),
-    }
-}
-
-fn forgotten(session: u64, first: u64, last: u64) -> Record {
-    record(&gap_frame(session, first, last, Gap::Forgotten))
 }

@@ -48,14 +48,7 @@ impl Committer {
     /// Opens the connection, if what the server acknowledges is safe.
     pub(super) async fn connect(config: &PostgresConfig) -> Result<Self, Failure> {
         let client = config.connect().await?;
-        let fsync: String = client.query_typed_one("SHOW fsync", &[]).await?.try_get(0)?;
-        if fsync == "off" && !config.allows_unsafe() {
-            return Err(Failure::Failed(
-                "the server runs with fsync = off, so a crash of its host would lose what is \
-                 acknowledged; set fsync = on, or database.allow_unsafe: true to accept that"
-                    .to_owned(),
-            ));
-        }
+        must_be_safe(&client, config).await?;
         let begin = format!("BEGIN; {}", config.commit_settings());
         Ok(Self { client, begin, nics: HashMap::new() })
     }
@@ -168,6 +161,19 @@ impl Committer {
     }
 }
 
+/// Fails if a crash of the server would lose what it acknowledges, unless that is allowed.
+pub(super) async fn must_be_safe(client: &Client, config: &PostgresConfig) -> Result<(), Failure> {
+    let fsync: String = client.query_typed_one("SHOW fsync", &[]).await?.try_get(0)?;
+    if fsync == "off" && !config.allows_unsafe() {
+        return Err(Failure::Failed(
+            "the server runs with fsync = off, so a crash of its host would lose what is \
+             acknowledged; set fsync = on, or database.allow_unsafe: true to accept that"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
 /// Numbers of the clients and NICs of a batch.
 #[derive(Debug)]
 pub(super) struct Ids {
@@ -259,8 +265,7 @@ async fn roll_up(
     if rollups.is_empty() {
         return Ok(());
     }
-    let sums = ["samples", "covered_ns"].iter().chain(&COUNTS).chain(&LOSSES).chain(&KERNEL);
-    let names: Vec<&str> = sums.clone().chain(&PEAKS).copied().chain(["flags"]).collect();
+    let names: Vec<&str> = summed().chain(PEAKS).chain(["flags"]).collect();
     let mut columns: Vec<Vec<i64>> = vec![Vec::new(); 2 + names.len()];
     let mut times = Vec::new();
     for rollup in rollups {
@@ -278,20 +283,31 @@ async fn roll_up(
     let mut params: Vec<(&(dyn ToSql + Sync), Type)> = vec![(&times, Type::TIMESTAMPTZ_ARRAY)];
     params.extend(columns.iter().map(|it| (it as &(dyn ToSql + Sync), Type::INT8_ARRAY)));
     let places: Vec<String> = (1..=params.len()).map(|at| format!("${at}")).collect();
-    let updates: Vec<String> = sums
+    let rows = format!(
+        "SELECT * FROM unnest({}) AS new (time, client, nic) ORDER BY client, nic, time",
+        places.join(", ")
+    );
+    client.execute_typed(&add_rollups(table, &names, &rows), &params).await?;
+    Ok(())
+}
+
+/// The columns of rollups that are added up.
+fn summed() -> impl Iterator<Item = &'static str> {
+    ["samples", "covered_ns"].into_iter().chain(COUNTS).chain(LOSSES).chain(KERNEL)
+}
+
+/// Adds rows to a rollup: `rows` gives time, client, NIC, and the columns `names`.
+pub(super) fn add_rollups(table: &str, names: &[&str], rows: &str) -> String {
+    let updates: Vec<String> = summed()
         .map(|name| format!("{name} = {table}.{name} + excluded.{name}"))
         .chain(PEAKS.map(|name| format!("{name} = greatest({table}.{name}, excluded.{name})")))
         .collect();
-    let sql = format!(
-        "INSERT INTO {table} (time, client, nic, {})
-         SELECT * FROM unnest({}) AS new (time, client, nic) ORDER BY client, nic, time
+    format!(
+        "INSERT INTO {table} (time, client, nic, {}) {rows}
          ON CONFLICT (client, nic, time) DO UPDATE SET {}, flags = {table}.flags | excluded.flags",
         names.join(", "),
-        places.join(", "),
         updates.join(", ")
-    );
-    client.execute_typed(&sql, &params).await?;
-    Ok(())
+    )
 }
 
 async fn settle(client: &Client, ledgers: &[Ledger], nics: &[NicIds]) -> Result<(), Failure> {

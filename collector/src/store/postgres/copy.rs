@@ -38,6 +38,11 @@ impl CopyRows {
         self.chunk.put_i16(self.columns);
     }
 
+    pub(super) fn bool(&mut self, value: bool) {
+        self.chunk.put_i32(1);
+        self.chunk.put_u8(value.into());
+    }
+
     pub(super) fn int2(&mut self, value: i16) {
         self.chunk.put_i32(2);
         self.chunk.put_i16(value);
@@ -71,13 +76,23 @@ impl CopyRows {
         self.chunk.put_i32(-1);
     }
 
-    /// Sends the rows by `sql`, a `COPY ... FROM STDIN BINARY` that names the columns. After an
-    /// error the connection is of no use any more.
-    pub(super) async fn send(mut self, client: &Client, sql: &str) -> Result<(), Failure> {
+    /// The chunks that are full, for rows that are sent while more are encoded.
+    pub(super) fn take_full(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.chunks)
+    }
+
+    /// The last chunks.
+    pub(super) fn finish(mut self) -> Vec<Bytes> {
         self.chunk.put_i16(-1);
         self.chunks.push(self.chunk.freeze());
+        self.chunks
+    }
+
+    /// Sends the rows by `sql`, a `COPY ... FROM STDIN BINARY` that names the columns. After an
+    /// error the connection is of no use any more.
+    pub(super) async fn send(self, client: &Client, sql: &str) -> Result<(), Failure> {
         let mut sink = std::pin::pin!(client.copy_in::<_, Bytes>(sql).await?);
-        for chunk in self.chunks {
+        for chunk in self.finish() {
             sink.send(chunk).await?;
         }
         sink.finish().await?;

@@ -69,7 +69,10 @@ fn reason(error: &Error) -> String {
             words = format!("{words}: {inner}");
             cause = inner.source();
         }
-        return words;
+        return match unsaid_way_out(&words) {
+            Some(way_out) => format!("{words}; {way_out}"),
+            None => words,
+        };
     };
     let (code, message) = (said.code().code(), said.message());
     match way_out(said.code()) {
@@ -78,13 +81,28 @@ fn reason(error: &Error) -> String {
     }
 }
 
+/// The way out of what the client's own library says.
+fn unsaid_way_out(words: &str) -> Option<&'static str> {
+    let begins = |with| words.starts_with(with);
+    if begins("error connecting to server") {
+        Some("start the database, or check database.host and database.port")
+    } else if words.contains("password missing") {
+        Some("set database.password or database.password_file")
+    } else if begins("error performing TLS handshake") {
+        Some("check database.ca and the server's certificate")
+    } else {
+        None
+    }
+}
+
 fn way_out(code: &SqlState) -> Option<&'static str> {
     Some(match code.code() {
         "28000" | "28P01" => "check database.user and database.password, and pg_hba.conf",
         "3D000" => "create the database, or set database.name",
-        "42501" => "let database.user create and change tables in the database",
-        "42P01" | "42703" => "the schema was changed by hand; restore it from a backup",
+        "42501" => "GRANT it to database.user, or let that user own the database",
+        "42P01" | "42703" => "the schema was changed by hand: restore it",
         "53100" => "free space on the database's file system",
+        "55P03" | "57014" => "see in pg_stat_activity what holds it up",
         "53300" => "raise max_connections of the database",
         "25006" => "connect to the primary: this server takes no changes",
         _ => return None,

@@ -9,7 +9,11 @@ use super::partition::{Table, exists};
 use crate::store::Migrated;
 
 /// What brings a database from one version to the next. Never changed once released.
-const MIGRATIONS: [&str; 1] = [concat!(include_str!("schema.sql"), include_str!("views.sql"))];
+const MIGRATIONS: [&str; 3] = [
+    concat!(include_str!("schema.sql"), include_str!("views.sql")),
+    include_str!("percentile.sql"),
+    include_str!("links.sql"),
+];
 
 /// Version of the newest schema.
 const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;

@@ -5,7 +5,11 @@ mod check;
 mod commit;
 mod connect;
 mod copy;
+mod downsample;
 mod error;
+mod export;
+mod history;
+mod import;
 mod migrate;
 mod partition;
 mod query;
@@ -18,7 +22,8 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex, OnceCell, mpsc};
+use wire::frame::Mix;
 use wire::id::ClientId;
 use wire::message::{Hello, Inventory};
 
@@ -26,11 +31,15 @@ use self::commit::{Committer, Outcome};
 pub use self::connect::{Authorities, PostgresConfig, PostgresConfigError, read_password};
 use self::connect::{Lease, Pool};
 use self::error::Failure;
+pub use self::import::{Moved, Source, TableSums};
 use self::partition::Partition;
 use super::bisect::Bisection;
 use super::check::{Check, CheckReport};
+use super::export::{Export, ExportRange, ExportRow};
 use super::facts::FrameKey;
-use super::query::{Client, Query, Series, SeriesRange};
+use super::history::Event;
+use super::percentile::Percentile;
+use super::query::{Client, NicRange, Query, Series, SeriesRange};
 use super::retention::{Retain, Retained, RetentionLimits};
 use super::{Batch, Migrated, SessionState, Store, StoreError};
 
@@ -278,7 +287,7 @@ impl Store for PostgresStore {
         self.told(read.await)
     }
 
-    async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+    async fn commit(&self, batch: &Arc<Batch>) -> Result<(), StoreError> {
         let (database, batch) = (self.database.clone(), batch.clone());
         // Runs to its end even if the caller stops waiting.
         let done = tokio::spawn(async move { database.commit(&batch).await }).await;
@@ -348,13 +357,68 @@ impl Query for PostgresStore {
         self.told(read.await)
     }
 
+    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
+        let read = async {
+            let lease = self.database.lease().await?;
+            let percentile = query::percentile(&lease, range).await?;
+            lease.give_back();
+            Ok(percentile)
+        };
+        self.told(read.await)
+    }
+
+    async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError> {
+        let read = async {
+            let lease = self.database.lease().await?;
+            let mix = history::mix(&lease, range).await?;
+            lease.give_back();
+            Ok(mix)
+        };
+        self.told(read.await)
+    }
+
+    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let read = async {
+            let lease = self.database.lease().await?;
+            let events = history::events(&lease, range, limit).await?;
+            lease.give_back();
+            Ok(events)
+        };
+        self.told(read.await)
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
         let read = async {
             let lease = self.database.lease().await?;
-            lease.batch_execute("SELECT 1 FROM retention").await?;
+            commit::must_be_safe(&lease, self.database.pool.config()).await?;
+            // Not to be had of a server that takes no changes.
+            lease.batch_execute("SELECT one FROM retention FOR UPDATE").await?;
             lease.give_back();
             Ok(())
         };
+        self.told(read.await)
+    }
+}
+
+#[async_trait]
+impl Export for PostgresStore {
+    async fn nic_names(&self, client: &str) -> Result<Option<Vec<String>>, StoreError> {
+        let read = async {
+            let lease = self.database.lease().await?;
+            let names = export::nic_names(&lease, client).await?;
+            lease.give_back();
+            Ok(names)
+        };
+        self.told(read.await)
+    }
+
+    async fn export(
+        &self,
+        range: &ExportRange,
+        rows: mpsc::Sender<Vec<ExportRow>>,
+    ) -> Result<(), StoreError> {
+        // Its connection is not given back: it may have been left in the middle.
+        let read = async { export::export(&*self.database.lease().await?, range, &rows).await };
         self.told(read.await)
     }
 }

@@ -9,10 +9,12 @@ use tokio_postgres::{Client as Connection, Error, Row};
 use wire::id::NicName;
 use wire::message::{Host, Nic};
 
+use super::downsample::downsample;
 use super::error::Failure;
 use super::session::{time, time_ns};
+use crate::store::percentile::{Interval, Percentile};
 use crate::store::points::{Points, RESOLUTIONS, rows_max};
-use crate::store::query::{Client, Point, PointCounts, Resolution, Series, SeriesRange};
+use crate::store::query::{Client, NicRange, Point, PointCounts, Resolution, Series, SeriesRange};
 
 pub(super) async fn clients(connection: &Connection) -> Result<Vec<Client>, Failure> {
     let mut nics: HashMap<i32, Vec<Nic>> = HashMap::new();
@@ -69,7 +71,7 @@ fn nic(row: &Row) -> Result<Nic, Error> {
     })
 }
 
-fn number(row: &Row, at: usize) -> Result<u64, Error> {
+pub(super) fn number(row: &Row, at: usize) -> Result<u64, Error> {
     row.try_get::<_, i64>(at).map(i64::cast_unsigned)
 }
 
@@ -78,7 +80,7 @@ fn small(row: &Row, at: usize) -> Result<u32, Error> {
     number(row, at).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
 }
 
-fn instant(row: &Row, at: usize) -> Result<u64, Error> {
+pub(super) fn instant(row: &Row, at: usize) -> Result<u64, Error> {
     row.try_get::<_, SystemTime>(at).map(time_ns)
 }
 
@@ -86,28 +88,20 @@ pub(super) async fn series(
     connection: &Connection,
     range: &SeriesRange,
 ) -> Result<Series, Failure> {
-    let ids = connection
-        .query_typed_opt(
-            "SELECT clients.id, nics.id FROM clients JOIN nics ON nics.client = clients.id
-             WHERE client_id = $1 AND name = $2",
-            &[(&range.client, Type::TEXT), (&range.nic, Type::TEXT)],
-        )
-        .await?;
-    let Some(ids) = ids else {
+    let SeriesRange { client, nic, from_ns, to_ns, .. } = range.clone();
+    let Some(key) = nic_key(connection, &NicRange { client, nic, from_ns, to_ns }).await? else {
         let resolution = range.resolution.unwrap_or(Resolution::Raw);
         return Ok(Series { resolution, points: Vec::new() });
-    };
-    let key = Key {
-        client: ids.try_get(0)?,
-        nic: ids.try_get(1)?,
-        from: time(range.from_ns),
-        to: time(range.to_ns),
     };
     let resolution = match range.resolution {
         Some(resolution) => resolution,
         None => choose(connection, &key, rows_max(range)).await?,
     };
     let (table, length) = table(resolution);
+    if count(connection, &key, table, range.limit).await?.is_none() {
+        let points = downsample(connection, &key, range, (table, length)).await?;
+        return Ok(Series { resolution, points });
+    }
     let select = format!(
         "SELECT time, {length}, rx_bytes, rx_packets::bigint, rx_captured::bigint,
              rx_peak_1ms_bytes, rx_peak_10ms_bytes, tx_bytes, tx_packets::bigint,
@@ -117,22 +111,77 @@ pub(super) async fn series(
     let mut points = Points::new(range);
     let mut rows = std::pin::pin!(connection.query_typed_raw(&select, key.params()).await?);
     while let Some(row) = rows.try_next().await? {
+        // More than were counted: they have come since.
         points.push(point(&row)?);
     }
     Ok(Series { resolution, points: points.finish() })
 }
 
+pub(super) async fn percentile(
+    connection: &Connection,
+    range: &NicRange,
+) -> Result<Percentile, Failure> {
+    let found = Percentile::of_nothing(range);
+    let whole = NicRange { from_ns: found.from_ns, to_ns: found.to_ns, ..range.clone() };
+    let Some(key) = nic_key(connection, &whole).await? else { return Ok(found) };
+    let select = "SELECT rx_bytes, tx_bytes, covered_ns FROM bandwidth_5m
+                  WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4";
+    let rows = connection.query_typed(select, &key.params()).await?;
+    let interval = |row: &Row| {
+        let (rx_bytes, tx_bytes) = (number(row, 0)?, number(row, 1)?);
+        Ok::<_, Error>(Interval { rx_bytes, tx_bytes, covered_ns: number(row, 2)? })
+    };
+    Ok(found.with(&rows.iter().map(interval).collect::<Result<Vec<_>, _>>()?))
+}
+
+/// The numbers by which rows of a NIC are found. `None`: there is no such NIC.
+pub(super) async fn nic_key(
+    connection: &Connection,
+    range: &NicRange,
+) -> Result<Option<Key>, Failure> {
+    let ids = connection
+        .query_typed_opt(
+            "SELECT clients.id, nics.id FROM clients JOIN nics ON nics.client = clients.id
+             WHERE client_id = $1 AND name = $2",
+            &[(&range.client, Type::TEXT), (&range.nic, Type::TEXT)],
+        )
+        .await?;
+    let Some(ids) = ids else { return Ok(None) };
+    Ok(Some(Key {
+        client: ids.try_get(0)?,
+        nic: ids.try_get(1)?,
+        from: time(range.from_ns),
+        to: time(range.to_ns),
+    }))
+}
+
+/// How many rows of a table there are, `None` if more than `most`.
+async fn count(
+    connection: &Connection,
+    key: &Key,
+    table: &str,
+    most: usize,
+) -> Result<Option<i64>, Failure> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX - 1);
+    let count = format!(
+        "SELECT count(*) FROM (SELECT 1 FROM {table} WHERE client = $1 AND nic = $2
+             AND time >= $3 AND time < $4 LIMIT {most} + 1) AS few"
+    );
+    let count: i64 = connection.query_typed_one(&count, &key.params()).await?.try_get(0)?;
+    Ok((count <= most).then_some(count))
+}
+
 /// Which rows of a table are asked for.
 #[derive(Debug)]
-struct Key {
-    client: i32,
-    nic: i32,
-    from: SystemTime,
-    to: SystemTime,
+pub(super) struct Key {
+    pub client: i32,
+    pub nic: i32,
+    pub from: SystemTime,
+    pub to: SystemTime,
 }
 
 impl Key {
-    fn params(&self) -> [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 4] {
+    pub fn params(&self) -> [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 4] {
         [
             (&self.client, Type::INT4),
             (&self.nic, Type::INT4),
@@ -142,7 +191,7 @@ impl Key {
     }
 }
 
-const fn table(resolution: Resolution) -> (&'static str, &'static str) {
+pub(super) const fn table(resolution: Resolution) -> (&'static str, &'static str) {
     match resolution {
         Resolution::Raw => ("bandwidth_stats", "interval_ns"),
         Resolution::Minute => ("bandwidth_1m", "covered_ns"),
@@ -151,32 +200,26 @@ const fn table(resolution: Resolution) -> (&'static str, &'static str) {
 }
 
 /// The finest resolution that still has the whole range, and in few enough rows.
-async fn choose(
+pub(super) async fn choose(
     connection: &Connection,
     key: &Key,
     rows_max: usize,
 ) -> Result<Resolution, Failure> {
     let select = "SELECT raw_from, rollup_1m_from, rollup_5m_from FROM retention";
     let kept_from = connection.query_typed_one(select, &[]).await?;
-    let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX - 1);
     for (at, resolution) in RESOLUTIONS.into_iter().enumerate() {
         if kept_from.try_get::<_, SystemTime>(at)? > key.from {
             continue;
         }
         let (table, _) = table(resolution);
-        let count = format!(
-            "SELECT count(*) FROM (SELECT 1 FROM {table} WHERE client = $1 AND nic = $2
-                 AND time >= $3 AND time < $4 LIMIT {rows_max} + 1) AS few"
-        );
-        let count = connection.query_typed_one(&count, &key.params()).await?;
-        if count.try_get::<_, i64>(0)? <= rows_max {
+        if count(connection, key, table, rows_max).await?.is_some() {
             return Ok(resolution);
         }
     }
     Ok(Resolution::FiveMinutes)
 }
 
-fn point(row: &Row) -> Result<Point, Error> {
+pub(super) fn point(row: &Row) -> Result<Point, Error> {
     let peak = |at| row.try_get::<_, i32>(at).map(i32::cast_unsigned);
     let counts = |at: usize| {
         Ok::<_, Error>(PointCounts {

@@ -109,10 +109,12 @@ async fn delete_from_default(
     }
 }
 
-/// Forgets sessions to which nothing was committed for as long as rollups are kept, with their
-/// gaps and ledgers, so that the sums of each NIC still agree.
+/// Forgets changes of links, and sessions to which nothing was committed for as long as rollups
+/// are kept, with their gaps and ledgers, so that the sums of each NIC still agree.
 async fn forget_sessions(client: &Client, before_ns: u64) -> Result<u64, Failure> {
     let select = "SELECT session FROM sessions WHERE committed_at < $1 LIMIT 1000";
+    let links = "DELETE FROM link_changes WHERE time < $1";
+    client.execute_typed(links, &[(&time(before_ns), Type::TIMESTAMPTZ)]).await?;
     let mut forgotten = 0;
     loop {
         let old = client.query_typed(select, &[(&time(before_ns), Type::TIMESTAMPTZ)]).await?;

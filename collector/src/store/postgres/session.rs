@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio_postgres::Client;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use wire::id::{ClientId, NicName};
 use wire::message::{Hello, Inventory};
 
 use super::connect::TIMEOUTS;
 use super::error::Failure;
+use super::history::{LINK_CHANGED, LINK_GONE};
 use crate::store::{SessionState, StoreError};
 
 /// Most NICs that are kept of one client, whatever it sends.
@@ -146,7 +147,15 @@ pub(super) async fn record_inventory(
     add_nics(client, number, &names).await?;
     let absent = "UPDATE nics SET present = false WHERE client = $1 AND present";
     client.execute_typed(absent, &[(&number, Type::INT4)]).await?;
+    let now = (&time(now_ns) as &(dyn ToSql + Sync), Type::TIMESTAMPTZ);
     for nic in &inventory.nics {
+        let changed = [
+            (&number as &(dyn ToSql + Sync), Type::INT4),
+            (&nic.name.as_str(), Type::TEXT),
+            (&nic.up, Type::BOOL),
+            now.clone(),
+        ];
+        client.execute_typed(LINK_CHANGED, &changed).await?;
         client
             .execute_typed(
                 "UPDATE nics SET if_index = $3, mac = $4, mtu = $5, speed_bits = $6, kind = $7,
@@ -165,6 +174,9 @@ pub(super) async fn record_inventory(
             )
             .await?;
     }
+    client.execute_typed(LINK_GONE, &[(&number, Type::INT4), now]).await?;
+    let down = "UPDATE nics SET up = false WHERE client = $1 AND NOT present AND up";
+    client.execute_typed(down, &[(&number, Type::INT4)]).await?;
     client.batch_execute("COMMIT").await?;
     Ok(())
 }

@@ -139,26 +139,56 @@ fn ids(nics: &[NicIds], nic: NicIndex) -> Result<NicIds, Failure> {
     nics.get(nic).copied().ok_or_else(|| Failure::Refused(format!("no NIC at place {nic}")))
 }
 
-/// `INSERT` into a table of samples, whose key ends with `nth`.
-fn insert_nth(table: &str, figures: impl Iterator<Item = String>) -> String {
-    let figures: Vec<String> = figures.collect();
-    let places: Vec<String> = (5..5 + figures.len()).map(|at| format!("?{at}")).collect();
-    format!(
-        "INSERT INTO {table} (client, nic, time, nth, interval_ns, {}) VALUES (?1, ?2, ?3,
-             (SELECT coalesce(max(nth) + 1, 0) FROM {table}
-              WHERE client = ?1 AND nic = ?2 AND time = ?3), ?4, {})",
-        figures.join(", "),
-        places.join(", ")
-    )
+/// Two ways to insert into a table of samples, whose key ends with `nth`.
+struct Insert {
+    /// A row that is the first to start at its time; does nothing if it is not.
+    first: String,
+    /// A row after others that start at the same time.
+    next: String,
 }
 
-static INSERT_SAMPLE: LazyLock<String> = LazyLock::new(|| {
+impl Insert {
+    fn into(table: &str, figures: impl Iterator<Item = String>) -> Self {
+        let figures: Vec<String> = figures.collect();
+        let places: Vec<String> = (5..5 + figures.len()).map(|at| format!("?{at}")).collect();
+        let insert = |nth: &str, conflict: &str| {
+            format!(
+                "INSERT INTO {table} (client, nic, time, nth, interval_ns, {}) VALUES (?1, ?2, ?3,
+                     {nth}, ?4, {}) {conflict}",
+                figures.join(", "),
+                places.join(", ")
+            )
+        };
+        let next = format!(
+            "(SELECT max(nth) + 1 FROM {table} WHERE client = ?1 AND nic = ?2 AND time = ?3)"
+        );
+        Self { first: insert("0", "ON CONFLICT DO NOTHING"), next: insert(&next, "") }
+    }
+
+    /// Inserts rows given as the figures of their columns.
+    fn all<R: IntoIterator<Item = i64> + Clone>(
+        &self,
+        transaction: &Transaction<'_>,
+        rows: impl Iterator<Item = Result<R, Failure>>,
+    ) -> Result<(), Failure> {
+        let mut first = transaction.prepare_cached(&self.first)?;
+        for row in rows {
+            let row = row?;
+            if first.execute(rusqlite::params_from_iter(row.clone()))? == 0 {
+                execute(&mut *transaction.prepare_cached(&self.next)?, row)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+static INSERT_SAMPLE: LazyLock<Insert> = LazyLock::new(|| {
     let columns = COUNTS.iter().chain(&PEAKS).chain(&["drops", "flags"]);
-    insert_nth("bandwidth_stats", columns.map(|name| (*name).to_owned()))
+    Insert::into("bandwidth_stats", columns.map(|name| (*name).to_owned()))
 });
 
-static INSERT_MIX: LazyLock<String> =
-    LazyLock::new(|| insert_nth("traffic_mix", columns::mix_columns()));
+static INSERT_MIX: LazyLock<Insert> =
+    LazyLock::new(|| Insert::into("traffic_mix", columns::mix_columns()));
 
 static ROLL_UP_1M: LazyLock<String> = LazyLock::new(|| roll_up_sql("bandwidth_1m"));
 static ROLL_UP_5M: LazyLock<String> = LazyLock::new(|| roll_up_sql("bandwidth_5m"));
@@ -198,16 +228,31 @@ fn add_samples(
     facts: &Facts<'_>,
     nics: &[NicIds],
 ) -> Result<(), Failure> {
-    let mut insert = transaction.prepare_cached(&INSERT_SAMPLE)?;
-    for (nic, sample) in &facts.samples {
-        let mut row = ids(nics, *nic)?.to_vec();
-        row.extend([int(sample.start_ns)?, int(sample.interval_ns)?]);
-        row.extend(ints(count_figures(sample))?);
-        row.extend(peak_figures(sample).map(i64::from));
-        row.extend([int(sample.drops)?, sample.flags.into()]);
-        execute(&mut insert, row)?;
-    }
-    Ok(())
+    let row = |(nic, sample): &(NicIndex, &Sample)| {
+        let [client, nic] = ids(nics, *nic)?;
+        let [rx_bytes, tx_bytes, rx_packets, tx_packets, rx_captured, tx_captured] =
+            count_figures(sample);
+        let [rx_1ms, tx_1ms, rx_10ms, tx_10ms] = peak_figures(sample).map(i64::from);
+        Ok([
+            client,
+            nic,
+            int(sample.start_ns)?,
+            int(sample.interval_ns)?,
+            int(rx_bytes)?,
+            int(tx_bytes)?,
+            int(rx_packets)?,
+            int(tx_packets)?,
+            int(rx_captured)?,
+            int(tx_captured)?,
+            rx_1ms,
+            tx_1ms,
+            rx_10ms,
+            tx_10ms,
+            int(sample.drops)?,
+            sample.flags.into(),
+        ])
+    };
+    INSERT_SAMPLE.all(transaction, facts.samples.iter().map(row))
 }
 
 fn add_mixes(
@@ -215,14 +260,13 @@ fn add_mixes(
     facts: &Facts<'_>,
     nics: &[NicIds],
 ) -> Result<(), Failure> {
-    let mut insert = transaction.prepare_cached(&INSERT_MIX)?;
-    for (nic, mix) in &facts.mixes {
+    let rows = facts.mixes.iter().map(|(nic, mix)| {
         let mut row = ids(nics, *nic)?.to_vec();
         row.extend([int(mix.start_ns)?, int(mix.interval_ns)?]);
         row.extend(ints(mix_figures(mix))?);
-        execute(&mut insert, row)?;
-    }
-    Ok(())
+        Ok(row)
+    });
+    INSERT_MIX.all(transaction, rows)
 }
 
 fn add_gaps(

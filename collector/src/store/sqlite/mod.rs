@@ -3,7 +3,10 @@
 
 mod check;
 mod commit;
+mod dump;
 mod error;
+mod export;
+mod history;
 mod open;
 mod query;
 mod retention;
@@ -15,14 +18,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, mpsc};
+use wire::frame::Mix;
 use wire::id::ClientId;
 use wire::message::{Hello, Inventory};
 
+pub use self::dump::Dump;
 use self::error::Failure;
 pub use self::error::OpenError;
 use super::check::{Check, CheckReport};
-use super::query::{Client, Query, Series, SeriesRange};
+use super::export::{Export, ExportRange, ExportRow};
+use super::history::Event;
+use super::percentile::Percentile;
+use super::query::{Client, NicRange, Query, Series, SeriesRange};
 use super::retention::{Retain, Retained, RetentionLimits};
 use super::{Batch, Migrated, SessionState, Store, StoreError};
 
@@ -172,7 +180,7 @@ impl Store for SqliteStore {
         self.write(move |db| session::states(db, &sessions)).await
     }
 
-    async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+    async fn commit(&self, batch: &Arc<Batch>) -> Result<(), StoreError> {
         let batch = batch.clone();
         self.write(move |db| commit::commit(db, &batch, now_ns())).await
     }
@@ -219,8 +227,40 @@ impl Query for SqliteReader {
         self.read(move |db| query::series(db, &range)).await
     }
 
+    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
+        let range = range.clone();
+        self.read(move |db| query::percentile(db, &range)).await
+    }
+
+    async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError> {
+        let range = range.clone();
+        self.read(move |db| history::mix(db, &range)).await
+    }
+
+    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let range = range.clone();
+        self.read(move |db| history::events(db, &range, limit)).await
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
         self.read(|db| query::ready(db)).await
+    }
+}
+
+#[async_trait]
+impl Export for SqliteReader {
+    async fn nic_names(&self, client: &str) -> Result<Option<Vec<String>>, StoreError> {
+        let client = client.to_owned();
+        self.read(move |db| export::nic_names(db, &client)).await
+    }
+
+    async fn export(
+        &self,
+        range: &ExportRange,
+        rows: mpsc::Sender<Vec<ExportRow>>,
+    ) -> Result<(), StoreError> {
+        let range = range.clone();
+        self.read(move |db| export::export(db, &range, &rows)).await
     }
 }
 
@@ -241,8 +281,35 @@ impl Query for SqliteStore {
         self.reader.series(range).await
     }
 
+    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
+        self.reader.percentile(range).await
+    }
+
+    async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError> {
+        self.reader.mix(range).await
+    }
+
+    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError> {
+        self.reader.events(range, limit).await
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
         self.reader.ready().await
+    }
+}
+
+#[async_trait]
+impl Export for SqliteStore {
+    async fn nic_names(&self, client: &str) -> Result<Option<Vec<String>>, StoreError> {
+        self.reader.nic_names(client).await
+    }
+
+    async fn export(
+        &self,
+        range: &ExportRange,
+        rows: mpsc::Sender<Vec<ExportRow>>,
+    ) -> Result<(), StoreError> {
+        self.reader.export(range, rows).await
     }
 }
 

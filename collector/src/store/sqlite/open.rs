@@ -13,7 +13,11 @@ use super::error::OpenError;
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// What brings a file from one version to the next. Never changed once released.
-const MIGRATIONS: [&str; 1] = [concat!(include_str!("schema.sql"), include_str!("views.sql"))];
+const MIGRATIONS: [&str; 3] = [
+    concat!(include_str!("schema.sql"), include_str!("views.sql")),
+    include_str!("percentile.sql"),
+    include_str!("links.sql"),
+];
 
 /// Marks the file as a collector's (`PRAGMA application_id`): "NMON".
 const APPLICATION_ID: i64 = 0x4e4d_4f4e;

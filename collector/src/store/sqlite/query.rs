@@ -5,8 +5,9 @@ use wire::id::NicName;
 use wire::message::{Host, Nic};
 
 use super::error::Failure;
+use crate::store::percentile::{Interval, Percentile};
 use crate::store::points::{Points, RESOLUTIONS, rows_max};
-use crate::store::query::{Client, Point, PointCounts, Resolution, Series, SeriesRange};
+use crate::store::query::{Client, NicRange, Point, PointCounts, Resolution, Series, SeriesRange};
 
 pub(super) fn ready(db: &Connection) -> Result<(), Failure> {
     Ok(db.query_row("SELECT raw_from FROM retention", [], |_| Ok(()))?)
@@ -63,27 +64,18 @@ fn nic(row: &Row<'_>) -> rusqlite::Result<Nic> {
     })
 }
 
-fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
+pub(super) fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(at).map(i64::cast_unsigned)
 }
 
 pub(super) fn series(db: &mut Connection, range: &SeriesRange) -> Result<Series, Failure> {
     // One moment for all of it.
     let transaction = db.transaction()?;
-    let ids: Option<[i64; 2]> = transaction
-        .prepare_cached(
-            "SELECT clients.id, nics.id FROM clients JOIN nics ON nics.client = clients.id
-             WHERE client_id = ?1 AND name = ?2",
-        )?
-        .query_row([&range.client, &range.nic], |row| Ok([row.get(0)?, row.get(1)?]))
-        .optional()?;
-    let resolution = range.resolution;
-    let Some([client, nic]) = ids else {
+    let SeriesRange { client, nic, from_ns, to_ns, resolution, .. } = range.clone();
+    let Some(key) = nic_key(&transaction, &NicRange { client, nic, from_ns, to_ns })? else {
         let resolution = resolution.unwrap_or(Resolution::Raw);
         return Ok(Series { resolution, points: Vec::new() });
     };
-    let to_signed = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
-    let key = [client, nic, to_signed(range.from_ns), to_signed(range.to_ns)];
     let resolution = match resolution {
         Some(resolution) => resolution,
         None => choose(&transaction, key, rows_max(range))?,
@@ -103,7 +95,38 @@ pub(super) fn series(db: &mut Connection, range: &SeriesRange) -> Result<Series,
     Ok(Series { resolution, points: points.finish() })
 }
 
-const fn table(resolution: Resolution) -> (&'static str, &'static str) {
+pub(super) fn percentile(db: &Connection, range: &NicRange) -> Result<Percentile, Failure> {
+    let found = Percentile::of_nothing(range);
+    let whole = NicRange { from_ns: found.from_ns, to_ns: found.to_ns, ..range.clone() };
+    let Some(key) = nic_key(db, &whole)? else { return Ok(found) };
+    let mut select = db.prepare_cached(
+        "SELECT rx_bytes, tx_bytes, covered_ns FROM bandwidth_5m
+         WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4",
+    )?;
+    let rows = select.query_map(key, |row| {
+        let (rx_bytes, tx_bytes) = (number(row, 0)?, number(row, 1)?);
+        Ok(Interval { rx_bytes, tx_bytes, covered_ns: number(row, 2)? })
+    })?;
+    Ok(found.with(&rows.collect::<rusqlite::Result<Vec<_>>>()?))
+}
+
+/// The numbers by which rows of a NIC are found: client, NIC, from and to. `None`: there is no such
+/// NIC.
+pub(super) fn nic_key(db: &Connection, range: &NicRange) -> Result<Option<[i64; 4]>, Failure> {
+    let to_signed = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
+    let key = db
+        .prepare_cached(
+            "SELECT clients.id, nics.id FROM clients JOIN nics ON nics.client = clients.id
+             WHERE client_id = ?1 AND name = ?2",
+        )?
+        .query_row([&range.client, &range.nic], |row| {
+            Ok([row.get(0)?, row.get(1)?, to_signed(range.from_ns), to_signed(range.to_ns)])
+        })
+        .optional()?;
+    Ok(key)
+}
+
+pub(super) const fn table(resolution: Resolution) -> (&'static str, &'static str) {
     match resolution {
         Resolution::Raw => ("bandwidth_stats", "interval_ns"),
         Resolution::Minute => ("bandwidth_1m", "covered_ns"),
@@ -112,7 +135,11 @@ const fn table(resolution: Resolution) -> (&'static str, &'static str) {
 }
 
 /// The finest resolution that still has the whole range, and in few enough rows.
-fn choose(db: &Connection, key: [i64; 4], rows_max: usize) -> Result<Resolution, Failure> {
+pub(super) fn choose(
+    db: &Connection,
+    key: [i64; 4],
+    rows_max: usize,
+) -> Result<Resolution, Failure> {
     let kept_from: [i64; 3] = db.query_row(
         "SELECT raw_from, rollup_1m_from, rollup_5m_from FROM retention",
         [],
@@ -135,7 +162,7 @@ fn choose(db: &Connection, key: [i64; 4], rows_max: usize) -> Result<Resolution,
     Ok(Resolution::FiveMinutes)
 }
 
-fn point(row: &Row<'_>) -> rusqlite::Result<Point> {
+pub(super) fn point(row: &Row<'_>) -> rusqlite::Result<Point> {
     let counts = |at: usize| {
         Ok::<_, rusqlite::Error>(PointCounts {
             bytes: number(row, at)?,

@@ -28,6 +28,7 @@ pub(super) fn step(db: &mut Connection, cut: &CutOffs) -> Result<u64, Failure> {
         ("traffic_mix", cut.raw_ns),
         ("bandwidth_1m", cut.rollup_1m_ns),
         ("bandwidth_5m", cut.rollup_5m_ns),
+        ("link_changes", cut.rollup_5m_ns),
     ];
     for (table, before_ns) in tables {
         if rows == 0 {

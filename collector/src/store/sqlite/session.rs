@@ -5,6 +5,7 @@ use wire::id::{ClientId, NicName};
 use wire::message::{Hello, Inventory, Session};
 
 use super::error::Failure;
+use super::history::{LINK_CHANGED, LINK_GONE};
 use super::int;
 use crate::store::{SessionState, StoreError};
 
@@ -114,6 +115,7 @@ pub(super) fn record_inventory(
     transaction.execute("UPDATE nics SET present = 0 WHERE client = ?1 AND present = 1", [id])?;
     for nic in &inventory.nics {
         let nic_id = nic_id(&transaction, id, nic.name)?;
+        transaction.prepare_cached(LINK_CHANGED)?.execute(params![nic_id, int(now_ns)?, nic.up])?;
         transaction
             .prepare_cached(
                 "UPDATE nics SET if_index = ?2, mac = ?3, mtu = ?4, speed_bits = ?5, kind = ?6,
@@ -130,6 +132,9 @@ pub(super) fn record_inventory(
                 nic.stacked
             ])?;
     }
+    transaction.prepare_cached(LINK_GONE)?.execute(params![id, int(now_ns)?])?;
+    transaction
+        .execute("UPDATE nics SET up = 0 WHERE client = ?1 AND present = 0 AND up = 1", [id])?;
     transaction.commit()?;
     Ok(())
 }

@@ -1,83 +1,14 @@
-//! The spool on a real file: what is written stays until it is committed, within its limits.
+//! What is written stays until it is committed, within limits of size and age.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-use std::path::Path;
 use std::time::Duration;
 
-use agent::ship::spool::{Record, Spool, SpoolError, SpoolLimits};
-use wire::codec::{self, Received};
-use wire::frame::{Counts, Frame, Gap, Sample};
-use wire::id::NicName;
-use wire::message::{Committed, SeqRange};
+use agent::ship::spool::{Spool, SpoolError, SpoolLimits};
+use wire::frame::Gap;
+use wire::message::Committed;
 
-const SESSION: u64 = u64::MAX - 5;
-const SECOND: u64 = 1_000_000_000;
-
-fn limits() -> SpoolLimits {
-    SpoolLimits {
-        max_size: 64 << 20,
-        max_age: Duration::from_secs(7 * 86_400),
-        keep_committed: Duration::from_secs(600),
-    }
-}
-
-fn open(path: &Path, limits: SpoolLimits) -> Spool {
-    let (spool, damaged) = Spool::open(path, limits, 0).unwrap();
-    assert_eq!(damaged, None);
-    spool
-}
-
-fn frame(seq: u64) -> Frame {
-    let sample = Sample {
-        nic: NicName::new("eth0").unwrap(),
-        start_ns: seq * SECOND,
-        interval_ns: SECOND,
-        rx: Counts { bytes: seq, packets: 1, total_bytes: seq, ..Counts::default() },
-        ..Sample::default()
-    };
-    Frame {
-        session: SESSION,
-        first_seq: seq,
-        last_seq: seq,
-        gap: 0,
-        samples: vec![sample],
-        mixes: vec![],
-    }
-}
-
-fn append(spool: &mut Spool, seqs: std::ops::RangeInclusive<u64>) {
-    for seq in seqs {
-        spool.append(&[frame(seq)], seq * SECOND).unwrap();
-    }
-}
-
-const fn range(first: u64, last: u64) -> SeqRange {
-    SeqRange { first, last }
-}
-
-fn decoded(records: &[Record]) -> Vec<Frame> {
-    let frame = |record: &Record| match codec::decode(&record.frame).unwrap() {
-        Received::Frame(frame) => frame,
-        Received::Message(other) => panic!("{other:?}"),
-    };
-    records.iter().map(frame).collect()
-}
-
-fn read_all(spool: &Spool, last: u64) -> Vec<Frame> {
-    let frames = decoded(&spool.read(SESSION, range(1, last), usize::MAX).unwrap());
-    let mut next = 1;
-    for frame in &frames {
-        assert_eq!(frame.first_seq, next, "records tile the numbers");
-        next = frame.last_seq + 1;
-    }
-    assert_eq!(next, last + 1);
-    frames
-}
-
-fn bytes(frames: &[Frame]) -> u64 {
-    frames.iter().flat_map(|frame| &frame.samples).map(|sample| sample.rx.bytes).sum()
-}
+use crate::support::{
+    SECOND, SESSION, append, bytes, decoded, frame, limits, open, range, read_all,
+};
 
 #[test]
 fn what_was_written_is_there_after_a_kill() {
@@ -91,12 +22,12 @@ fn what_was_written_is_there_after_a_kill() {
     std::fs::copy(&path, &killed).unwrap();
     std::fs::copy(directory.path().join("spool.db-wal"), directory.path().join("killed.db-wal"))
         .unwrap();
-    let spool = open(&killed, limits());
+    let mut spool = open(&killed, limits());
     let sessions = spool.sessions(0).unwrap();
     assert_eq!(sessions.len(), 1);
     assert_eq!((sessions[0].session, sessions[0].started_ns), (SESSION, 7));
     assert_eq!((sessions[0].last_seq, sessions[0].committed_seq), (50, 0));
-    let frames = read_all(&spool, 50);
+    let frames = read_all(&mut spool, 50);
     assert_eq!(frames, (1..=50).map(frame).collect::<Vec<_>>());
 }
 
@@ -118,9 +49,9 @@ fn committed_records_are_kept_a_while_and_then_forgotten() {
     append(&mut spool, 1..=10);
     spool.on_committed(Committed { session: SESSION, seq: 6 }, 100 * SECOND).unwrap();
     spool.maintain(SESSION, 699 * SECOND).unwrap();
-    assert_eq!(read_all(&spool, 10).len(), 10, "the database may fall back to an older state");
+    assert_eq!(read_all(&mut spool, 10).len(), 10, "the database may fall back to an older state");
     spool.maintain(SESSION, 701 * SECOND).unwrap();
-    let frames = read_all(&spool, 10);
+    let frames = read_all(&mut spool, 10);
     assert_eq!((frames[0].last_seq, frames[0].gap), (6, Gap::Forgotten as u8));
     assert_eq!(frames[1..], (7..=10).map(frame).collect::<Vec<_>>());
 }
@@ -134,7 +65,7 @@ fn a_database_that_fell_back_makes_later_commits_void() {
     spool.on_committed(Committed { session: SESSION, seq: 9 }, 100 * SECOND).unwrap();
     spool.on_welcome(&[Committed { session: SESSION, seq: 2 }], 200 * SECOND).unwrap();
     spool.maintain(SESSION, 750 * SECOND).unwrap();
-    assert_eq!(read_all(&spool, 10).len(), 10);
+    assert_eq!(read_all(&mut spool, 10).len(), 10);
     assert_eq!(spool.sessions(SESSION).unwrap()[0].committed_seq, 2);
 }
 
@@ -164,7 +95,7 @@ fn a_full_spool_coarsens_and_conserves_the_sums() {
             spool.maintain(SESSION, seq * SECOND).unwrap();
         }
     }
-    let frames = read_all(&spool, last);
+    let frames = read_all(&mut spool, last);
     assert_eq!(bytes(&frames), (1..=last).sum::<u64>());
     assert!(frames.len() < 5000, "{}", frames.len());
     assert_eq!(frames.last().unwrap(), &frame(last), "the newest stay exact");
@@ -180,10 +111,10 @@ fn a_record_that_was_sent_keeps_its_bounds_until_the_next_welcome() {
         open(&directory.path().join("spool.db"), SpoolLimits { max_size: 1, ..limits() });
     spool.begin(SESSION, 0).unwrap();
     append(&mut spool, 1..=100);
-    spool.on_sent(SESSION, range(1, 40));
-    spool.on_sent(SESSION, range(41, 60));
+    spool.on_sent(SESSION, range(1, 40)).unwrap();
+    spool.on_sent(SESSION, range(41, 60)).unwrap();
     spool.maintain(SESSION, 100 * SECOND).unwrap();
-    let frames = read_all(&spool, 100);
+    let frames = read_all(&mut spool, 100);
     assert_eq!(frames[..60], (1..=60).map(frame).collect::<Vec<_>>());
     assert_eq!(frames.len(), 61);
     spool.on_welcome(&[Committed { session: SESSION, seq: 50 }], 100 * SECOND).unwrap();
@@ -200,7 +131,7 @@ fn records_past_their_age_become_a_gap_with_exact_counts() {
     spool.begin(SESSION, 0).unwrap();
     append(&mut spool, 1..=200);
     spool.maintain(SESSION, 200 * SECOND).unwrap();
-    let frames = read_all(&spool, 200);
+    let frames = read_all(&mut spool, 200);
     assert_eq!((frames[0].gap, frames[0].last_seq), (Gap::SpoolFull as u8, 99));
     assert_eq!(frames[0].samples[0].rx.bytes, (1..=99).sum::<u64>());
     assert_eq!(frames.len(), 102);

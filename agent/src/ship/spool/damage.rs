@@ -1,0 +1,376 @@
+//! Damage: a file that SQLite can't read, or a record that isn't what was written, is set aside;
+//! what can be saved is saved, and what can't becomes a gap record. By the totals of the records
+//! on both sides its counts are exact.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, Row, params};
+use wire::frame::{Counts, Frame, Gap, Sample};
+use wire::message::SeqRange;
+
+use super::coarsen::Level;
+use super::records::{checked, gap_frame, insert, record};
+use super::{Record, Spool, SpoolError, SpoolLimits};
+
+/// What SQLite keeps beside its file.
+const BESIDE: [&str; 2] = ["-wal", "-shm"];
+
+/// The name of a file of which what can be saved is not yet in the new one.
+pub(super) fn recovering(path: &Path) -> PathBuf {
+    path.with_extension("recovering")
+}
+
+/// Moves a damaged file, and what is beside it, out of the way.
+fn set_aside(path: &Path) -> Result<(), SpoolError> {
+    move_all(path, &recovering(path))
+}
+
+/// Gives a file that was saved a name that tells the time. Earlier ones are removed: the disk is
+/// not ours alone.
+fn keep_aside(path: &Path, now_ns: u64) -> Result<PathBuf, SpoolError> {
+    let earlier = path.with_extension("damaged-");
+    let earlier = earlier.file_name().map(|name| name.to_string_lossy().into_owned());
+    let folder = path.parent().map(std::fs::read_dir);
+    for entry in folder.into_iter().flatten().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if earlier.as_ref().is_some_and(|earlier| name.starts_with(earlier)) {
+            // One that stays is only in the way of others' data.
+            let _stays = std::fs::remove_file(entry.path());
+        }
+    }
+    let aside = path.with_extension(format!("damaged-{}", now_ns / 1_000_000_000));
+    move_all(&recovering(path), &aside)?;
+    Ok(aside)
+}
+
+/// Removes a file that is not complete yet.
+fn remove(path: &Path) {
+    let _absent = std::fs::remove_file(path);
+    for suffix in BESIDE {
+        let _absent = std::fs::remove_file(with_suffix(path, suffix));
+    }
+}
+
+fn move_all(from: &Path, to: &Path) -> Result<(), SpoolError> {
+    std::fs::rename(from, to)
+        .map_err(|error| SpoolError::Open { path: from.to_owned(), error: Box::new(error) })?;
+    for suffix in BESIDE {
+        // Absent after a clean stop.
+        let _absent = std::fs::rename(with_suffix(from, suffix), with_suffix(to, suffix));
+    }
+    Ok(())
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// A session of a damaged file.
+struct OldSession {
+    session: u64,
+    started_ns: i64,
+    last_seq: u64,
+    committed_seq: i64,
+    forgotten_seq: i64,
+    ended: i64,
+}
+
+impl OldSession {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let last_seq: i64 = row.get(2)?;
+        // Whatever a number is now, it was one of these once.
+        let number = |at| row.get(at).map(|seq: i64| seq.clamp(0, last_seq.max(0)));
+        Ok(Self {
+            session: row.get::<_, i64>(0)?.cast_unsigned(),
+            started_ns: row.get(1)?,
+            last_seq: last_seq.max(0).cast_unsigned(),
+            committed_seq: number(3)?,
+            forgotten_seq: number(4)?,
+            ended: row.get(5)?,
+        })
+    }
+}
+
+impl Spool {
+    /// Opens a new file in place of a damaged one, with what can be saved of that. A kill in the
+    /// middle of it is made good by the next try.
+    pub(super) fn open_anew(
+        path: &Path,
+        limits: SpoolLimits,
+        now_ns: u64,
+    ) -> Result<(Self, PathBuf), SpoolError> {
+        let old = recovering(path);
+        if !old.exists() {
+            set_aside(path)?;
+        } else if !path.exists() {
+            for suffix in BESIDE {
+                let _absent = std::fs::rename(with_suffix(path, suffix), with_suffix(&old, suffix));
+            }
+        }
+        remove(path);
+        let mut spool = Self::open_sound(path, limits)?;
+        spool.save(&old)?;
+        Ok((spool, keep_aside(path, now_ns)?))
+    }
+
+    /// Sets a file aside that turned out damaged while it was in use, and goes on with a new one.
+    ///
+    /// # Errors
+    /// [`SpoolError`] if no new file can be made; the next use tries again.
+    pub fn recover(&mut self, now_ns: u64) -> Result<PathBuf, SpoolError> {
+        let nothing = self.wrap(Connection::open_in_memory())?;
+        drop(std::mem::replace(&mut self.db, nothing));
+        self.lost = true;
+        if !recovering(&self.path).exists() {
+            set_aside(&self.path)?;
+        }
+        self.reopen()?;
+        keep_aside(&self.path, now_ns)
+    }
+
+    /// Makes a new file in place of one that was set aside, if that is still to be done.
+    pub(super) fn reopen(&mut self) -> Result<(), SpoolError> {
+        if !self.lost {
+            return Ok(());
+        }
+        remove(&self.path);
+        self.db = Self::open_file(&self.path)?;
+        self.wrap(self.prepare())??;
+        self.save(&recovering(&self.path))?;
+        let resumed = self.resume();
+        self.wrap(resumed)?;
+        self.lost = false;
+        Ok(())
+    }
+
+    /// Takes over what can be read of a file that was set aside.
+    fn save(&mut self, aside: &Path) -> Result<(), SpoolError> {
+        let saved = self.salvage(aside);
+        match self.wrap(saved)? {
+            Some((records, lost)) => {
+                tracing::warn!(records, lost, "saved from the damaged spool; the rest is a gap");
+            }
+            None => {
+                self.lost_all = true;
+                tracing::error!("nothing can be saved from the damaged spool; this is a gap");
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies what is whole, session by session, from both ends. Gives the number of records and
+    /// of sequence numbers lost, or `None` if nothing can be read.
+    fn salvage(&mut self, aside: &Path) -> rusqlite::Result<Option<(u64, u64)>> {
+        let Ok((old, sessions)) = open_damaged(aside) else { return Ok(None) };
+        let (mut records, mut lost) = (0, 0);
+        for it in sessions {
+            let id = it.session.cast_signed();
+            let last_seq = it.last_seq.cast_signed();
+            self.db.execute(
+                "INSERT INTO sessions VALUES (?1, ?2, ?3, ?4, ?3, ?5, ?6)",
+                params![id, it.started_ns, last_seq, it.committed_seq, it.forgotten_seq, it.ended],
+            )?;
+            let mut missing = SeqRange { first: 1, last: it.last_seq };
+            for forwards in [true, false] {
+                records += self.copy(&old, it.session, &mut missing, forwards)?;
+            }
+            lost += self.fill_holes(it.session)?;
+        }
+        Ok(Some((records, lost)))
+    }
+
+    /// Copies the records of a session within `missing`, up to the first that can't be read.
+    fn copy(
+        &self,
+        old: &Connection,
+        session: u64,
+        missing: &mut SeqRange,
+        forwards: bool,
+    ) -> rusqlite::Result<u64> {
+        let order = if forwards { "ASC" } else { "DESC" };
+        let id = session.cast_signed();
+        let Ok(mut statement) = old.prepare(&format!(
+            "SELECT first_seq, last_seq, frame, crc, level, made_ns FROM records
+             WHERE session = ?1 ORDER BY first_seq {order}"
+        )) else {
+            return Ok(0);
+        };
+        let Ok(mut rows) = statement.query([id]) else { return Ok(0) };
+        let transaction = self.db.unchecked_transaction()?;
+        let mut copied = 0;
+        while let Ok(Some(row)) = rows.next() {
+            let read = || -> rusqlite::Result<(SeqRange, u8, i64)> {
+                let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+                let range = SeqRange { first: number(0)?, last: number(1)? };
+                Ok((range, row.get(4)?, row.get(5)?))
+            };
+            let Ok((range, level, made_ns)) = read() else { continue };
+            let Some((frame, _)) = checked(session, range, row, [2, 3]) else { continue };
+            if range.first < missing.first || range.last > missing.last {
+                continue;
+            }
+            if forwards {
+                missing.first = range.last + 1;
+            } else {
+                missing.last = range.first - 1;
+            }
+            let record = Record { range, frame };
+            let level = Level::from_number(level);
+            insert(&transaction, session, &record, level, made_ns.cast_unsigned())?;
+            copied += 1;
+        }
+        transaction.commit()?;
+        Ok(copied)
+    }
+
+    /// The session that runs goes on in a new file, whatever of it was saved.
+    fn resume(&mut self) -> rusqlite::Result<()> {
+        let Some(running) = self.running.filter(|_| self.beginning.is_none()) else {
+            return Ok(());
+        };
+        let [id, started, last, committed] =
+            [running.session, running.started_ns, running.last_seq, running.committed_seq]
+                .map(u64::cast_signed);
+        self.db.execute(
+            "INSERT OR IGNORE INTO sessions VALUES (?1, ?2, ?3, ?4, ?3, ?4, 0)",
+            [id, started, last, committed],
+        )?;
+        let sql = "UPDATE sessions SET last_seq = ?2, ended = 0 WHERE session = ?1";
+        self.db.execute(sql, [id, last])?;
+        self.fill_holes(running.session)?;
+        Ok(())
+    }
+
+    /// Replaces a record that isn't what was written by a gap.
+    pub(super) fn replace_broken(&self, session: u64, broken: SeqRange) -> rusqlite::Result<()> {
+        let SeqRange { first, last } = broken;
+        tracing::error!(first, last, "a record of the spool was damaged; this is a gap");
+        self.db.execute(
+            "DELETE FROM records WHERE session = ?1 AND first_seq = ?2",
+            [session, first].map(u64::cast_signed),
+        )?;
+        self.fill_holes(session).map(drop)
+    }
+
+    /// Puts a gap record wherever numbers that aren't committed are in no record. Gives how many
+    /// numbers that were.
+    pub(super) fn fill_holes(&self, session: u64) -> rusqlite::Result<u64> {
+        let id = session.cast_signed();
+        let [committed, last, forgotten] = self.db.query_row(
+            "SELECT committed_seq, last_seq, forgotten_seq FROM sessions WHERE session = ?1",
+            [id],
+            |row| {
+                let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+                Ok([number(0)?, number(1)?, number(2)?])
+            },
+        )?;
+        let ranges: Vec<(u64, u64)> = self
+            .db
+            .prepare_cached(
+                "SELECT first_seq, last_seq FROM records WHERE session = ?1 AND last_seq > ?2
+                 ORDER BY first_seq",
+            )?
+            .query_map([id, committed.cast_signed()], |row| {
+                let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+                Ok((number(0)?, number(1)?))
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        let (mut next, mut filled) = (committed + 1, 0);
+        let transaction = self.db.unchecked_transaction()?;
+        for (first, end) in ranges.into_iter().chain([(last + 1, last + 1)]) {
+            if first > next {
+                let gap = if first - 1 <= forgotten { Gap::Forgotten } else { Gap::SpoolDamaged };
+                let frame = self.gap_between(session, next, first - 1, gap)?;
+                insert(&transaction, session, &record(&frame), Level::Gap, 0)?;
+                filled += first - next;
+            }
+            next = next.max(end + 1);
+        }
+        transaction.commit()?;
+        Ok(filled)
+    }
+
+    /// The gap of some numbers, with the counts that the totals on both sides tell.
+    fn gap_between(
+        &self,
+        session: u64,
+        first: u64,
+        last: u64,
+        gap: Gap,
+    ) -> rusqlite::Result<Frame> {
+        let before = self.newest_samples(session, first.cast_signed())?;
+        let after = self.neighbours(
+            "SELECT first_seq, last_seq, frame, crc FROM records
+             WHERE session = ?1 AND first_seq > ?2 ORDER BY first_seq LIMIT ?3",
+            session,
+            last.cast_signed(),
+        )?;
+        let mut frame = gap_frame(session, first, last, gap);
+        for next in after.iter().flat_map(|frame| &frame.samples) {
+            let known = frame.samples.iter().any(|sample| sample.nic == next.nic);
+            let from = match before.get(&next.nic) {
+                Some(sample) => *sample,
+                // Nothing came before: the totals began at zero.
+                None if first == 1 => Sample { start_ns: next.start_ns - 1, ..Sample::default() },
+                None => continue,
+            };
+            if known {
+                continue;
+            }
+            let start_ns = from.start_ns.saturating_add(from.interval_ns);
+            frame.samples.push(Sample {
+                nic: next.nic,
+                start_ns,
+                interval_ns: next.start_ns.saturating_sub(start_ns).max(1),
+                rx: between(&from.rx, &next.rx),
+                tx: between(&from.tx, &next.tx),
+                ..Sample::default()
+            });
+        }
+        Ok(frame)
+    }
+}
+
+/// What was counted after one sample and before another.
+fn between(from: &Counts, next: &Counts) -> Counts {
+    let total_bytes = next.total_bytes.saturating_sub(next.bytes);
+    let total_packets = next.total_packets.saturating_sub(next.packets);
+    Counts {
+        bytes: total_bytes.saturating_sub(from.total_bytes),
+        packets: total_packets.saturating_sub(from.total_packets),
+        total_bytes,
+        total_packets,
+        ..Counts::default()
+    }
+}
+
+/// Opens a damaged file so that nothing of it changes, and reads its sessions.
+fn open_damaged(path: &Path) -> rusqlite::Result<(Connection, Vec<OldSession>)> {
+    let old = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    old.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    old.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA wal_autocheckpoint = 0;")?;
+    let mut sessions = Vec::new();
+    // By its records, a session is known though its own row is gone or wrong.
+    for sql in [
+        "SELECT session, started_ns, last_seq, committed_seq, forgotten_seq, ended FROM sessions",
+        "SELECT session, 0, max(last_seq), 0, 0, 0 FROM records GROUP BY session",
+    ] {
+        let Ok(mut statement) = old.prepare(sql) else { continue };
+        let Ok(mut rows) = statement.query([]) else { continue };
+        while let Ok(Some(row)) = rows.next() {
+            // A row that can't be read is one that isn't there.
+            let Ok(found) = OldSession::read(row) else { continue };
+            match sessions.iter_mut().find(|it: &&mut OldSession| it.session == found.session) {
+                Some(known) => known.last_seq = known.last_seq.max(found.last_seq),
+                None => sessions.push(found),
+            }
+        }
+    }
+    if sessions.is_empty() {
+        return Err(rusqlite::Error::QueryReturnedNoRows);
+    }
+    Ok((old, sessions))
+}

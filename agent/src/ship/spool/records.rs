@@ -1,0 +1,284 @@
+//! Records: written as they are made, read as they are asked for, checked each time.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use wire::codec::{self, Received};
+use wire::frame::{Frame, Gap};
+use wire::message::{Committed, SeqRange};
+
+use super::coarsen::Level;
+use super::{Record, Spool, SpoolError};
+
+/// What was found where records should be.
+enum Found {
+    /// The records.
+    Records(Vec<Record>),
+    /// A record that isn't what was written.
+    Broken(SeqRange),
+    /// Numbers that are in no record.
+    Hole,
+}
+
+impl Spool {
+    /// Writes records that were just made, in order, all of one session. While connected, they
+    /// count as sent.
+    ///
+    /// # Errors
+    /// [`SpoolError::Sqlite`] if the file can't be written; nothing is kept of the records then.
+    pub fn append(&mut self, frames: &[Frame], made_ns: u64) -> Result<Vec<Record>, SpoolError> {
+        self.reopen()?;
+        let records: Vec<Record> = frames.iter().map(record).collect();
+        let Some((newest, session)) = records
+            .last()
+            .zip(frames.last())
+            .map(|(record, frame)| (record.range.last, frame.session))
+        else {
+            return Ok(records);
+        };
+        let mut write = || {
+            let transaction = self.db.unchecked_transaction()?;
+            self.begin_with(&transaction, frames, made_ns)?;
+            for record in &records {
+                insert(&transaction, session, record, Level::Exact, made_ns)?;
+                if self.connected {
+                    self.sent.add(session, record.range);
+                }
+            }
+            let id = session.cast_signed();
+            transaction
+                .prepare_cached("UPDATE sessions SET last_seq = ?2 WHERE session = ?1")?
+                .execute([id, newest.cast_signed()])?;
+            note_sent(&transaction, &self.sent, session)?;
+            transaction.commit()
+        };
+        let written = write();
+        self.wrap(written)?;
+        self.beginning = None;
+        if let Some(running) = self.running.as_mut().filter(|running| running.session == session) {
+            running.last_seq = newest;
+        }
+        Ok(records)
+    }
+
+    /// The records that cover `range`, up to `max_bytes` of them but at least one. Numbers that
+    /// are in no record any more come as a gap record, with exact counts where these are known.
+    ///
+    /// # Errors
+    /// [`SpoolError::Sqlite`] if the file can't be read.
+    pub fn read(
+        &mut self,
+        session: u64,
+        range: SeqRange,
+        max_bytes: usize,
+    ) -> Result<Vec<Record>, SpoolError> {
+        self.reopen()?;
+        loop {
+            match self.wrap(self.find(session, range, max_bytes))? {
+                Found::Records(records) => return Ok(records),
+                Found::Broken(broken) => self.wrap(self.replace_broken(session, broken))?,
+                Found::Hole => {
+                    let lost = self.wrap(self.fill_holes(session))?;
+                    tracing::error!(lost, "records are missing from the spool; this is a gap");
+                }
+            }
+        }
+    }
+
+    fn find(&self, session: u64, range: SeqRange, max_bytes: usize) -> rusqlite::Result<Found> {
+        let committed: Option<i64> = self
+            .db
+            .prepare_cached("SELECT committed_seq FROM sessions WHERE session = ?1")?
+            .query_row([session.cast_signed()], |row| row.get(0))
+            .optional()?;
+        let Some(committed) = committed else {
+            // It was in a file of which nothing could be saved.
+            let gap = gap_frame(session, range.first, range.last, Gap::SpoolDamaged);
+            return Ok(Found::Records(vec![record(&gap)]));
+        };
+        let forgotten_last = committed.cast_unsigned();
+        let mut statement = self.db.prepare_cached(
+            "SELECT first_seq, last_seq, frame, crc FROM records WHERE session = ?1
+             AND first_seq BETWEEN coalesce((SELECT max(first_seq) FROM records
+                 WHERE session = ?1 AND first_seq <= ?2), 0) AND ?3
+             AND last_seq >= ?2 ORDER BY first_seq",
+        )?;
+        let bounds = [session, range.first, range.last].map(u64::cast_signed);
+        let mut rows = statement.query(bounds)?;
+        let (mut records, mut bytes, mut next) = (Vec::new(), 0, range.first);
+        while bytes < max_bytes
+            && let Some(row) = rows.next()?
+        {
+            let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+            let found = SeqRange { first: number(0)?, last: number(1)? };
+            if found.first > next {
+                if found.first - 1 > forgotten_last {
+                    return Ok(Found::Hole);
+                }
+                records.push(record(&gap_frame(session, next, found.first - 1, Gap::Forgotten)));
+            }
+            let Some((frame, decoded)) = checked(session, found, row, [2, 3]) else {
+                return Ok(Found::Broken(found));
+            };
+            bytes += frame.len();
+            if found.first < next {
+                // The database has a part of it, from another collector's.
+                let reason = if decoded.gap == Gap::SpoolDamaged as u8 {
+                    Gap::SpoolDamaged
+                } else {
+                    Gap::Forgotten
+                };
+                records.push(record(&gap_frame(session, next, found.last, reason)));
+            } else {
+                records.push(Record { range: found, frame });
+            }
+            next = found.last + 1;
+        }
+        if bytes < max_bytes && next <= range.last {
+            if range.last > forgotten_last {
+                return Ok(Found::Hole);
+            }
+            records.push(record(&gap_frame(session, next, range.last, Gap::Forgotten)));
+        }
+        Ok(Found::Records(records))
+    }
+
+    /// A record was handed to the connection: it keeps its bounds until the next Welcome.
+    ///
+    /// # Errors
+    /// [`SpoolError::Sqlite`] if the file can't be written: after a kill the bounds might change.
+    pub fn on_sent(&mut self, session: u64, range: SeqRange) -> Result<(), SpoolError> {
+        self.sent.add(session, range);
+        self.wrap(note_sent(&self.db, &self.sent, session))
+    }
+
+    /// The collector has said how far every session is: what was sent before is settled.
+    ///
+    /// # Errors
+    /// [`SpoolError::Sqlite`] if the file can't be written.
+    pub fn on_welcome(&mut self, committed: &[Committed], now_ns: u64) -> Result<(), SpoolError> {
+        self.connected = true;
+        self.sent.clear();
+        committed.iter().try_for_each(|it| {
+            self.on_committed(*it, now_ns)?;
+            let settled = self.db.execute(
+                "UPDATE sessions SET sent_seq = committed_seq WHERE session = ?1",
+                [it.session.cast_signed()],
+            );
+            self.wrap(settled.map(drop))
+        })
+    }
+
+    /// The connection is gone; what it was given may still get into the database.
+    pub const fn on_disconnected(&mut self) {
+        self.connected = false;
+    }
+
+    /// The collector's database has a session up to here.
+    ///
+    /// # Errors
+    /// [`SpoolError::Sqlite`] if the file can't be written.
+    pub fn on_committed(&mut self, committed: Committed, now_ns: u64) -> Result<(), SpoolError> {
+        let Committed { session: id, seq } = committed;
+        if let Some(running) = self.running.as_mut().filter(|running| running.session == id) {
+            running.committed_seq = seq;
+        }
+        let [session, seq, now] = [id, seq, now_ns].map(u64::cast_signed);
+        let write = || {
+            let transaction = self.db.unchecked_transaction()?;
+            transaction
+                .prepare_cached(
+                    // A power loss may have taken what the database has already.
+                    "UPDATE sessions SET committed_seq = min(?2, last_seq) WHERE session = ?1",
+                )?
+                .execute([session, seq])?;
+            // A database that fell back to an older state makes later commits void.
+            transaction
+                .prepare_cached("DELETE FROM commits WHERE session = ?1 AND seq > ?2")?
+                .execute([session, seq])?;
+            transaction
+                .prepare_cached("INSERT OR REPLACE INTO commits VALUES (?1, ?2, ?3)")?
+                .execute([session, now, seq])?;
+            transaction.commit()
+        };
+        self.wrap(write())
+    }
+}
+
+/// Writes down how far a session was sent without a hole, if that has grown.
+fn note_sent(db: &Connection, sent: &super::sent::Sent, session: u64) -> rusqlite::Result<()> {
+    let id = session.cast_signed();
+    let known: i64 = db
+        .prepare_cached(
+            "SELECT coalesce(max(max(sent_seq, committed_seq)), 0) FROM sessions WHERE session = ?1",
+        )?
+        .query_row([id], |row| row.get(0))?;
+    let reach = sent.reach(session, known.cast_unsigned()).cast_signed();
+    if reach > known {
+        db.prepare_cached("UPDATE sessions SET sent_seq = ?2 WHERE session = ?1")?
+            .execute([id, reach])?;
+    }
+    Ok(())
+}
+
+/// Writes a record.
+pub(super) fn insert(
+    db: &Connection,
+    session: u64,
+    record: &Record,
+    level: Level,
+    made_ns: u64,
+) -> rusqlite::Result<()> {
+    let Record { range, frame } = record;
+    let crc = checksum(session, *range, frame);
+    let [session, first, last, made] =
+        [session, range.first, range.last, made_ns].map(u64::cast_signed);
+    db.prepare_cached("INSERT INTO records VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+        .execute(params![session, first, last, level as u8, made, frame, crc])?;
+    Ok(())
+}
+
+fn checksum(session: u64, range: SeqRange, frame: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    for number in [session, range.first, range.last] {
+        hasher.update(&number.to_le_bytes());
+    }
+    hasher.update(frame);
+    hasher.finalize()
+}
+
+/// The frame of a row, encoded and decoded, if it is what was written. `at` are the columns of the
+/// frame and of its checksum, which records of version 1 lack.
+pub(super) fn checked(
+    session: u64,
+    range: SeqRange,
+    row: &Row<'_>,
+    at: [usize; 2],
+) -> Option<(Vec<u8>, Frame)> {
+    // Of another type, a value is not what was written either.
+    let encoded: Vec<u8> = row.get(at[0]).ok()?;
+    let crc: i64 = row.get(at[1]).ok()?;
+    if crc >= 0 && crc != i64::from(checksum(session, range, &encoded)) {
+        return None;
+    }
+    let Ok(Received::Frame(frame)) = codec::decode(&encoded) else { return None };
+    let written = (session, range.first, range.last);
+    let whole = (frame.session, frame.first_seq, frame.last_seq) == written;
+    whole.then_some((encoded, frame))
+}
+
+/// The record of a frame.
+pub(super) fn record(frame: &Frame) -> Record {
+    let range = SeqRange { first: frame.first_seq, last: frame.last_seq };
+    Record { range, frame: codec::encode_frame(frame) }
+}
+
+/// A gap of which nothing is known but its numbers.
+pub(super) const fn gap_frame(session: u64, first: u64, last: u64, gap: Gap) -> Frame {
+    Frame {
+        session,
+        first_seq: first,
+        last_seq: last,
+        gap: gap as u8,
+        samples: Vec::new(),
+        mixes: Vec::new(),
+    }
+}

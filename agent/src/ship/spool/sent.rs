@@ -1,0 +1,65 @@
+//! What a connection was given: such records keep their bounds, for the database may get them.
+
+use std::collections::HashMap;
+
+use wire::message::SeqRange;
+
+/// Ranges of sequence numbers per session, in order and apart.
+#[derive(Debug, Default)]
+pub(super) struct Sent(HashMap<u64, Vec<SeqRange>>);
+
+impl Sent {
+    /// Adds a range.
+    pub fn add(&mut self, session: u64, range: SeqRange) {
+        let ranges = self.0.entry(session).or_default();
+        let SeqRange { mut first, mut last } = range;
+        ranges.retain(|known| {
+            let touches = known.first <= last.saturating_add(1) && first <= known.last + 1;
+            if touches {
+                (first, last) = (first.min(known.first), last.max(known.last));
+            }
+            !touches
+        });
+        let at = ranges.partition_point(|known| known.first < first);
+        ranges.insert(at, SeqRange { first, last });
+    }
+
+    /// True if any number of a range was sent.
+    pub fn overlaps(&self, session: u64, range: SeqRange) -> bool {
+        let ranges = self.0.get(&session).into_iter().flatten();
+        ranges.into_iter().any(|known| known.first <= range.last && range.first <= known.last)
+    }
+
+    /// How far everything after `from` was sent.
+    pub fn reach(&self, session: u64, from: u64) -> u64 {
+        let mut ranges = self.0.get(&session).into_iter().flatten();
+        let next = ranges.find(|known| known.first <= from + 1 && from < known.last);
+        next.map_or(from, |known| known.last)
+    }
+
+    /// A new connection begins: nothing that was sent before matters any more.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn range(first: u64, last: u64) -> SeqRange {
+        SeqRange { first, last }
+    }
+
+    #[test]
+    fn ranges_that_touch_become_one() {
+        let mut sent = Sent::default();
+        for (first, last) in [(1, 3), (8, 9), (20, 20), (4, 7), (2, 2)] {
+            sent.add(1, range(first, last));
+        }
+        assert_eq!(sent.0[&1], [range(1, 9), range(20, 20)]);
+        assert_eq!((sent.reach(1, 0), sent.reach(1, 9), sent.reach(1, 19)), (9, 9, 20));
+        assert_eq!((sent.reach(1, 10), sent.reach(2, 0)), (10, 0));
+        assert!(sent.overlaps(1, range(9, 12)) && !sent.overlaps(1, range(10, 19)));
+    }
+}

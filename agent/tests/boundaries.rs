@@ -1,0 +1,187 @@
+//! Intervals and microbursts of real traffic, against the sender's clock and tcpdump's timestamps.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::net::UdpSocket;
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use common::watched::{config, start};
+use testbed::{Pair, in_namespace, sh, wait_until};
+
+const MS: u64 = 1_000_000;
+
+fn wall_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_nanos()).unwrap()
+}
+
+/// Packets that were sent between two readings of the clock.
+struct Batch {
+    sent: Range<u64>,
+    packets: u64,
+}
+
+/// Sends batches for a time, none of them across a boundary if the scheduler lets it.
+fn send_batches(interval: u64, run: Duration) -> Vec<Batch> {
+    const PACKETS: u64 = 10;
+    let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
+    socket.connect("10.9.0.2:9").unwrap();
+    let until = Instant::now() + run;
+    let mut batches = Vec::new();
+    while Instant::now() < until {
+        let begin = wall_ns();
+        if (interval / 10..interval / 10 * 9).contains(&(begin % interval)) {
+            // A refusal by the other end comes back as an error, and nothing is sent then.
+            let packets = (0..PACKETS).map(|_| u64::from(socket.send(&[7; 400]).is_ok())).sum();
+            batches.push(Batch { sent: begin..wall_ns(), packets });
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    batches
+}
+
+#[test]
+fn over_a_thousand_boundaries_nothing_is_lost_and_all_is_in_the_interval_it_was_sent_in() {
+    if !in_namespace(
+        "over_a_thousand_boundaries_nothing_is_lost_and_all_is_in_the_interval_it_was_sent_in",
+    ) {
+        return;
+    }
+    const INTERVAL: u64 = 10 * MS;
+    /// How far the clock of the packets and the one that cuts the intervals may be apart.
+    const SLACK: u64 = 200_000;
+    let pair = Pair::new();
+    // So that what the other end sends is not refused: this end sends the batches and no more.
+    let _sink = UdpSocket::bind("10.9.0.1:9").unwrap();
+    let watched = start(config(Duration::from_nanos(INTERVAL)));
+    let traffic = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/traffic.py");
+    let load = format!("for n in 1 2 3 4 5; do python3 {traffic} udp 10.9.0.1 60000 200; done");
+    let mut load = pair.there_spawn(&load);
+    let batches = send_batches(INTERVAL, Duration::from_millis(10_300));
+    assert!(load.wait().unwrap().success());
+    pair.wait_for_silence();
+    let (there, here) = (pair.sent_there(), pair.sent_here());
+    let sums = watched.finish().remove("here").unwrap();
+
+    assert!(sums.samples.len() > 1000, "{} samples", sums.samples.len());
+    assert_eq!((sums.rx.bytes, sums.rx.packets), there, "the sum of all samples");
+    assert_eq!((sums.tx.bytes, sums.tx.packets), here, "the sum of all samples");
+    for pair in sums.samples.windows(2) {
+        assert_eq!(pair[0].start_ns + pair[0].interval_ns, pair[1].start_ns, "no gap");
+    }
+    let (mut known, mut moved) = (0, 0);
+    for sample in &sums.samples {
+        let (start, end) = (sample.start_ns, sample.start_ns + sample.interval_ns);
+        let packets = |belongs: &dyn Fn(&Range<u64>) -> bool| -> u64 {
+            let belonging = batches.iter().filter(|batch| belongs(&batch.sent));
+            belonging.map(|batch| batch.packets).sum()
+        };
+        let least = packets(&|sent| sent.start >= start + SLACK && sent.end + SLACK <= end);
+        let most = packets(&|sent| sent.start < end + SLACK && sent.end + SLACK > start);
+        let ours = sample.tx.packets;
+        moved += least.saturating_sub(ours).max(ours.saturating_sub(most));
+        known += u64::from(least == most && least > 0);
+    }
+    let (samples, late) = (sums.samples.len(), sums.late);
+    println!("{samples} samples, {known} of known count; {moved} packets moved, {late} late");
+    assert!(known > 500, "the sender was interrupted too often: {known}");
+    assert!(moved <= late, "{moved} packets in another interval, {late} late");
+}
+
+/// Packets as tcpdump saw them: when, in nanoseconds, and how long.
+fn read_pcap(file: &std::path::Path) -> Vec<(u64, u64)> {
+    let fields = "-T fields -e frame.time_epoch -e frame.len";
+    let text = sh(&format!("tshark -r {} {fields} 2>/dev/null", file.display()));
+    let packet = |line: &str| {
+        let (time, len) = line.split_once('\t')?;
+        let (seconds, fraction) = time.split_once('.')?;
+        let ns: u64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
+        Some((seconds.parse::<u64>().ok()? * 1000 * MS + ns, len.parse().ok()?))
+    };
+    text.lines().map(|line| packet(line).expect(line)).collect()
+}
+
+/// Most bytes within any window of a length, by trying one from each packet on.
+fn peak(packets: &[(u64, u64)], window: u64) -> u64 {
+    let from = |first: usize| -> u64 {
+        let rest = packets[first..].iter();
+        rest.take_while(|(time, _)| time - packets[first].0 < window).map(|(_, len)| len).sum()
+    };
+    (0..packets.len()).map(from).max().unwrap_or(0)
+}
+
+/// A burst of 1 ms as fast as the link takes it.
+fn burst(socket: &UdpSocket) {
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_millis(1) {
+        let _refused = socket.send(&[7; 1400]);
+    }
+}
+
+#[test]
+fn a_burst_of_one_ms_in_a_quiet_second_is_seen_at_its_height() {
+    if !in_namespace("a_burst_of_one_ms_in_a_quiet_second_is_seen_at_its_height") {
+        return;
+    }
+    const BURSTS: u64 = 5;
+    const SECOND: u64 = 1000 * MS;
+    /// A longer pause inside a burst means that its sender was interrupted, and what is left of it
+    /// may be all at the ends of the window.
+    const INTERRUPTED: u64 = 300_000;
+    let pair = Pair::new();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut tcpdump = Command::new("tcpdump")
+        .args(["-Z", "root", "-i", "here", "-B", "65536", "-s", "64", "-U", "-Q", "out"])
+        .args(["--time-stamp-precision=nano", "-w"])
+        .arg(file.path())
+        .spawn()
+        .expect("tcpdump is needed");
+    // Its file has a header once it captures.
+    wait_until("tcpdump", || std::fs::metadata(file.path()).unwrap().size() > 0);
+    let watched = start(config(Duration::from_nanos(SECOND)));
+    let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
+    socket.connect("10.9.0.2:9").unwrap();
+    for n in 0..BURSTS {
+        let now = wall_ns();
+        // Each in a second of its own, somewhere in its middle.
+        let at = (now / SECOND + 1) * SECOND + 200 * MS + n * 123_456_789;
+        std::thread::sleep(Duration::from_nanos(at - now));
+        burst(&socket);
+    }
+    pair.wait_for_silence();
+    let sums = watched.finish().remove("here").unwrap();
+    let mut packets = Vec::new();
+    wait_until("tcpdump to have written what it saw", || {
+        packets = read_pcap(file.path());
+        packets.len() as u64 >= sums.tx.captured
+    });
+    sh(&format!("kill -INT {}", tcpdump.id()));
+    assert!(tcpdump.wait().unwrap().success());
+
+    let mut whole = 0;
+    for sample in sums.samples.iter().filter(|sample| sample.tx.packets > 0) {
+        let bounds = sample.start_ns..sample.start_ns + sample.interval_ns;
+        let inside: Vec<_> =
+            packets.iter().copied().filter(|(time, _)| bounds.contains(time)).collect();
+        let truth = peak(&inside, MS);
+        let ours = u64::from(sample.tx.peak_1ms_bytes);
+        let pauses = inside.windows(2).map(|pair| pair[1].0 - pair[0].0);
+        let pause = pauses.max().unwrap_or(0);
+        let short = 100.0 * (1.0 - ours as f64 / truth as f64);
+        println!(
+            "burst of {truth} bytes in 1 ms: ours {ours}, {short:.1} % less; pause {pause} ns"
+        );
+        assert!(ours <= truth, "no more than passed");
+        assert!(u64::from(sample.tx.peak_10ms_bytes) <= peak(&inside, 10 * MS));
+        if pause <= INTERRUPTED {
+            whole += 1;
+            assert!(ours * 10 > truth * 9, "within 10 %: {ours} of {truth}");
+        }
+    }
+    assert!(whole > 0, "the sender of the bursts was interrupted in each");
+}

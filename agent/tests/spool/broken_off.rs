@@ -1,0 +1,121 @@
+//! A run that is killed: what it sent keeps its bounds, and the next run tells what is missing.
+
+use agent::ship::spool::{Spool, SpoolLimits};
+use wire::frame::Gap;
+use wire::message::Committed;
+
+use crate::support::{
+    SECOND, SESSION, append, bytes, decoded, frame, frame_of, limits, open, range, read_all,
+};
+
+const NEXT: u64 = 77;
+
+#[test]
+fn the_next_run_begins_with_a_gap_from_the_last_sample_to_its_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spool.db");
+    let mut spool = open(&path, limits());
+    assert_eq!(spool.begin(SESSION, 0).unwrap(), 0, "nothing came before");
+    append(&mut spool, 1..=10);
+    drop(spool);
+    let mut spool = open(&path, limits());
+    assert_eq!(spool.begin(NEXT, 20 * SECOND).unwrap(), 1);
+    // Killed again before a record was written: the gap isn't lost.
+    drop(spool);
+    let mut spool = open(&path, limits());
+    assert_eq!(spool.begin(NEXT + 1, 30 * SECOND).unwrap(), 1);
+    spool.append(&[frame_of(NEXT + 1, 2, 40)], 41 * SECOND).unwrap();
+    let frames = decoded(&spool.read(NEXT + 1, range(1, 2), usize::MAX).unwrap());
+    assert_eq!((frames[0].gap, frames[0].samples.len()), (Gap::Unmeasured as u8, 1));
+    let gap = frames[0].samples[0];
+    assert_eq!((gap.start_ns, gap.interval_ns, gap.rx.bytes), (11 * SECOND, 29 * SECOND, 0));
+    assert_eq!(spool.sessions(NEXT + 1).unwrap().last().unwrap().last_seq, 2);
+    drop(spool);
+    let mut spool = open(&path, limits());
+    assert_eq!(spool.begin(NEXT + 2, 90 * SECOND).unwrap(), 1, "that one was broken off too");
+}
+
+#[test]
+fn a_spool_of_the_first_version_is_taken_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spool.db");
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch(
+        "CREATE TABLE sessions (session INTEGER PRIMARY KEY, started_ns INTEGER NOT NULL,
+             last_seq INTEGER NOT NULL, committed_seq INTEGER NOT NULL);
+         CREATE TABLE records (session INTEGER NOT NULL, first_seq INTEGER NOT NULL,
+             last_seq INTEGER NOT NULL, level INTEGER NOT NULL, made_ns INTEGER NOT NULL,
+             frame BLOB NOT NULL, PRIMARY KEY (session, first_seq)) WITHOUT ROWID;
+         CREATE TABLE commits (session INTEGER NOT NULL, at_ns INTEGER NOT NULL,
+             seq INTEGER NOT NULL, PRIMARY KEY (session, at_ns)) WITHOUT ROWID;
+         PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    let id = SESSION.cast_signed();
+    db.execute("INSERT INTO sessions VALUES (?1, 7, 1, 0)", [id]).unwrap();
+    let encoded = wire::codec::encode_frame(&frame(1));
+    db.execute("INSERT INTO records VALUES (?1, 1, 1, 0, 0, ?2)", (id, encoded)).unwrap();
+    drop(db);
+    let mut spool = open(&path, limits());
+    assert_eq!(spool.begin(NEXT, 20 * SECOND).unwrap(), 0, "how it ended is not known");
+    assert_eq!(read_all(&mut spool, 1), [frame(1)]);
+}
+
+#[test]
+fn a_run_that_ended_leaves_no_gap() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spool.db");
+    let mut spool = open(&path, limits());
+    spool.begin(SESSION, 0).unwrap();
+    append(&mut spool, 1..=10);
+    spool.end(SESSION).unwrap();
+    drop(spool);
+    let mut spool = open(&path, limits());
+    assert_eq!(spool.begin(NEXT, 20 * SECOND).unwrap(), 0);
+}
+
+/// A spool in which the records up to 60 were sent, one way or the other, and which was killed.
+fn sent_and_killed(path: &std::path::Path) -> Spool {
+    let mut spool = open(path, limits());
+    spool.begin(SESSION, 0).unwrap();
+    append(&mut spool, 1..=50);
+    spool.on_welcome(&[Committed { session: SESSION, seq: 10 }], 50 * SECOND).unwrap();
+    // While connected, records count as sent once the backlog before them was.
+    append(&mut spool, 51..=60);
+    spool.on_sent(SESSION, range(11, 50)).unwrap();
+    spool.on_disconnected();
+    append(&mut spool, 61..=100);
+    drop(spool);
+    open(path, SpoolLimits { max_size: 1, ..limits() })
+}
+
+#[test]
+fn what_was_sent_keeps_its_bounds_over_a_kill() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut spool = sent_and_killed(&directory.path().join("spool.db"));
+    spool.maintain(0, 100 * SECOND).unwrap();
+    // The database may have anything up to 60.
+    for committed in [10, 11, 35, 59, 60] {
+        let frames = decoded(&spool.read(SESSION, range(committed + 1, 100), usize::MAX).unwrap());
+        assert_eq!(frames[0].first_seq, committed + 1);
+        assert_eq!(bytes(&frames), (committed + 1..=100).sum::<u64>(), "after {committed}");
+    }
+    let frames = decoded(&spool.read(SESSION, range(11, 100), usize::MAX).unwrap());
+    assert_eq!(frames[..50], (11..=60).map(frame).collect::<Vec<_>>());
+    assert!(frames.len() < 60, "what was never sent is coarse: {}", frames.len());
+}
+
+#[test]
+fn a_commit_in_the_middle_of_a_record_is_no_dead_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spool.db");
+    let mut spool = open(&path, SpoolLimits { max_size: 1, ..limits() });
+    spool.begin(SESSION, 0).unwrap();
+    append(&mut spool, 1..=100);
+    spool.maintain(0, 100 * SECOND).unwrap();
+    assert_eq!(read_all(&mut spool, 100).len(), 1);
+    // Another collector, with a database of its own, has had a part of it before.
+    let frames = decoded(&spool.read(SESSION, range(31, 100), usize::MAX).unwrap());
+    assert_eq!((frames[0].first_seq, frames[0].last_seq), (31, 100));
+    assert_eq!((frames[0].gap, frames.len()), (Gap::Forgotten as u8, 1));
+}

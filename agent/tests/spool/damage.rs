@@ -1,0 +1,193 @@
+//! Damage: found, set aside, and made a gap with exact counts; never a crash, never silent.
+
+use std::path::Path;
+
+use agent::ship::spool::Spool;
+use proptest::prelude::*;
+use wire::frame::{Frame, Gap};
+use wire::message::Committed;
+
+use crate::support::{
+    SECOND, SESSION, append, bytes, decoded, frame, frame_of, limits, open, range, read_all,
+};
+
+const LAST: u64 = 300;
+const NEXT: u64 = 77;
+
+/// A spool with some hundred records, closed as by a kill: with its WAL, or without.
+fn write_spool(path: &Path, keep_wal: bool) {
+    let mut spool = open(path, limits());
+    spool.begin(SESSION, 0).unwrap();
+    append(&mut spool, 1..=LAST);
+    if keep_wal {
+        let wal = path.with_extension("db-wal");
+        let copies = [path.with_extension("copy"), path.with_extension("copy-wal")];
+        std::fs::copy(path, &copies[0]).unwrap();
+        std::fs::copy(&wal, &copies[1]).unwrap();
+        drop(spool);
+        std::fs::rename(&copies[0], path).unwrap();
+        std::fs::rename(&copies[1], wal).unwrap();
+    }
+}
+
+fn with_db(path: &Path, sql: &str) {
+    let db = rusqlite::Connection::open(path).unwrap();
+    db.execute_batch(sql).unwrap();
+}
+
+#[test]
+fn a_record_that_was_changed_becomes_a_gap_with_exact_counts() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spool.db");
+    write_spool(&path, false);
+    with_db(
+        &path,
+        "UPDATE records SET frame = CAST(substr(frame, 1, 60) || x'ff' || substr(frame, 62) AS BLOB)
+         WHERE first_seq = 100",
+    );
+    let mut spool = open(&path, limits());
+    let frames = read_all(&mut spool, LAST);
+    assert_eq!((frames[99].gap, frames[99].first_seq), (Gap::SpoolDamaged as u8, 100));
+    assert_eq!(bytes(&frames), (1..=LAST).sum::<u64>());
+    assert_eq!(frames[100], frame(101));
+}
+
+#[test]
+fn records_that_are_missing_become_a_gap_with_exact_counts() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spool.db");
+    write_spool(&path, false);
+    with_db(&path, "DELETE FROM records WHERE first_seq BETWEEN 50 AND 149");
+    let mut spool = open(&path, limits());
+    // Asked for piece by piece, as a window does.
+    let piece = decoded(&spool.read(SESSION, range(1, 60), usize::MAX).unwrap());
+    assert_eq!((piece[49].first_seq, piece[49].last_seq), (50, 149));
+    let frames = read_all(&mut spool, LAST);
+    let gap = &frames[49];
+    assert_eq!((gap.gap, gap.samples[0].rx.packets), (Gap::SpoolDamaged as u8, 100));
+    assert_eq!((gap.samples[0].start_ns, gap.samples[0].interval_ns), (50 * SECOND, 100 * SECOND));
+    assert_eq!(bytes(&frames), (1..=LAST).sum::<u64>());
+}
+
+#[test]
+fn a_file_that_breaks_while_in_use_is_set_aside_and_the_session_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spool.db");
+    let mut spool = open(&path, limits());
+    spool.begin(SESSION, 0).unwrap();
+    append(&mut spool, 1..=LAST);
+    spool.on_committed(Committed { session: SESSION, seq: 20 }, LAST * SECOND).unwrap();
+    let aside = spool.recover(7 * SECOND).unwrap();
+    assert!(aside.exists());
+    let frames = decoded(&spool.read(SESSION, range(21, LAST), usize::MAX).unwrap());
+    assert_eq!(frames, (21..=LAST).map(frame).collect::<Vec<_>>(), "all of it could be saved");
+    // Now nothing can.
+    for file in [&path, &path.with_extension("db-wal")] {
+        std::fs::write(file, vec![b'x'; 8192]).unwrap();
+    }
+    spool.recover(9 * SECOND).unwrap();
+    append(&mut spool, LAST + 1..=LAST + 5);
+    let frames = decoded(&spool.read(SESSION, range(21, LAST + 5), usize::MAX).unwrap());
+    let gap = &frames[0];
+    assert_eq!((gap.first_seq, gap.last_seq, gap.gap), (21, LAST, Gap::SpoolDamaged as u8));
+    assert_eq!(frames[1..], (LAST + 1..=LAST + 5).map(frame).collect::<Vec<_>>());
+    assert!(!aside.exists(), "one damaged file is kept, not any number");
+}
+
+#[test]
+fn a_spool_of_which_nothing_is_left_is_told_of_by_the_next_session() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spool.db");
+    std::fs::write(&path, vec![b'x'; 8192]).unwrap();
+    let (mut spool, aside) = Spool::open(&path, limits(), 0).unwrap();
+    assert!(aside.is_some());
+    assert_eq!(spool.begin(NEXT, 0).unwrap(), 1);
+    spool.append(&[frame_of(NEXT, 2, 2)], 0).unwrap();
+    let frames = decoded(&spool.read(NEXT, range(1, 2), usize::MAX).unwrap());
+    assert_eq!((frames[0].gap, frames[0].samples.len()), (Gap::SpoolDamaged as u8, 0));
+}
+
+#[test]
+fn a_kill_while_a_file_is_being_saved_is_made_good_by_the_next_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spool.db");
+    write_spool(&path, true);
+    // The file was moved, its WAL not yet.
+    std::fs::rename(&path, directory.path().join("spool.recovering")).unwrap();
+    let (mut spool, aside) = Spool::open(&path, limits(), 5 * SECOND).unwrap();
+    assert_eq!(aside, Some(directory.path().join("spool.damaged-5")));
+    assert_eq!(read_all(&mut spool, LAST), (1..=LAST).map(frame).collect::<Vec<_>>());
+}
+
+/// One way to damage a file.
+#[derive(Debug, Clone)]
+enum Damage {
+    Flip(prop::sample::Index, u8),
+    Zero(prop::sample::Index),
+    Truncate(prop::sample::Index),
+}
+
+fn damage() -> impl Strategy<Value = (bool, bool, Damage)> {
+    let index = any::<prop::sample::Index>;
+    let what = prop_oneof![
+        (index(), 0..8_u8).prop_map(|(at, bit)| Damage::Flip(at, bit)),
+        index().prop_map(Damage::Zero),
+        index().prop_map(Damage::Truncate),
+    ];
+    // With a WAL or without, and which of the two files is damaged.
+    (any::<bool>(), any::<bool>(), what)
+}
+
+fn apply(file: &Path, damage: &Damage) {
+    let mut content = std::fs::read(file).unwrap();
+    match damage {
+        Damage::Flip(at, bit) => {
+            let at = at.index(content.len());
+            content[at] ^= 1 << bit;
+        }
+        Damage::Zero(at) => {
+            let page = at.index(content.len().div_ceil(4096)) * 4096;
+            let end = (page + 4096).min(content.len());
+            content[page..end].fill(0);
+        }
+        Damage::Truncate(at) => content.truncate(at.index(content.len())),
+    }
+    std::fs::write(file, content).unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_damage_crashes_or_goes_unsaid((wal, in_wal, damage) in damage()) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("spool.db");
+        write_spool(&path, wal);
+        let file = if wal && in_wal { path.with_extension("db-wal") } else { path.clone() };
+        apply(&file, &damage);
+
+        let (mut spool, _) = Spool::open(&path, limits(), 0).unwrap();
+        let numbers = spool.begin(NEXT, 400 * SECOND).unwrap();
+        spool.append(&[frame_of(NEXT, numbers + 1, 400)], 400 * SECOND).unwrap();
+        let next = decoded(&spool.read(NEXT, range(1, numbers + 1), usize::MAX).unwrap());
+        let sessions = spool.sessions(0).unwrap();
+        let Some(old) = sessions.iter().find(|it| it.session == SESSION) else {
+            // Gone whole: of a damaged file this is told; a WAL that SQLite doesn't believe any
+            // more, of a file that has nothing yet, is as if there had been no spool.
+            prop_assert!(wal || next.iter().any(|frame| frame.gap == Gap::SpoolDamaged as u8));
+            return Ok(());
+        };
+        let frames = read_all(&mut spool, old.last_seq);
+        // What is said of each number is true, and sums are those of the totals.
+        let last_sample = |frames: &[Frame]| frames.iter().flat_map(|it| &it.samples).last().copied();
+        if let Some(sample) = last_sample(&frames) {
+            prop_assert_eq!(bytes(&frames), sample.rx.total_bytes);
+        }
+        for sound in frames.iter().filter(|frame| frame.gap == 0) {
+            prop_assert_eq!(sound, &frame(sound.first_seq));
+        }
+        // The run was killed: from where to where nothing is known of it is told in any case.
+        let unmeasured = next.iter().find(|frame| frame.gap == Gap::Unmeasured as u8);
+        prop_assert!(unmeasured.is_some());
+    }
+}

@@ -1,0 +1,67 @@
+//! A full disk: what is measured waits in memory, sampling goes on, and nothing is lost.
+
+use std::time::{Duration, Instant};
+
+use agent::sampler::IntervalReport;
+use agent::ship::recorder::{self, RecorderConfig, Request};
+use agent::ship::spool::Spool;
+use testbed::{in_namespace, sh};
+use tokio::sync::{mpsc, oneshot};
+use wire::message::Committed;
+
+use crate::support::{SECOND, SESSION, bytes, decoded, frame, limits, range, read_all};
+
+const REPORTS: u64 = 400;
+
+#[test]
+fn what_is_measured_while_the_disk_is_full_is_written_once_there_is_room() {
+    if !in_namespace("full::what_is_measured_while_the_disk_is_full_is_written_once_there_is_room")
+    {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let disk = directory.path();
+    sh(&format!("mount -t tmpfs -o size=1m tmpfs {}", disk.display()));
+    let path = disk.join("spool.db");
+    let (mut spool, _) = Spool::open(&path, limits(), 0).unwrap();
+    // Even the session itself can't be written yet.
+    let fill = disk.join("fill");
+    sh(&format!("dd if=/dev/zero of={} bs=1k 2>/dev/null || true", fill.display()));
+    assert_eq!(spool.begin(SESSION, 0).unwrap(), 0);
+
+    let (reports, taken) = crossbeam_channel::bounded(64);
+    let (requests, asked) = crossbeam_channel::unbounded();
+    let (events, made) = mpsc::channel(8);
+    let config = RecorderConfig {
+        session: SESSION,
+        last_seq: 0,
+        report_interval: Duration::from_secs(1),
+        fsync_interval: Duration::from_millis(50),
+    };
+    let recorder = recorder::start(config, spool, taken, asked, events).unwrap();
+    for seq in 1..=REPORTS {
+        let report = IntervalReport { samples: frame(seq).samples, ..IntervalReport::default() };
+        // Sampling never waits: the recorder takes reports though it can't write them.
+        let begun = Instant::now();
+        reports.send_timeout(report, Duration::from_secs(5)).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        if seq == REPORTS / 2 {
+            // Nor does it hang for whoever asks.
+            let (done, told) = oneshot::channel();
+            let welcome = Committed { session: SESSION, seq: 0 };
+            requests.send(Request::Welcome(vec![welcome], done)).unwrap();
+            told.blocking_recv().unwrap();
+        }
+        if seq == REPORTS - 10 {
+            std::fs::remove_file(&fill).unwrap();
+        }
+    }
+    drop((reports, requests, made));
+    recorder.join().unwrap();
+    let (mut spool, damaged) = Spool::open(&path, limits(), 0).unwrap();
+    assert_eq!(damaged, None);
+    let frames = read_all(&mut spool, REPORTS);
+    assert_eq!(bytes(&frames), (1..=REPORTS).sum::<u64>());
+    let last = decoded(&spool.read(SESSION, range(REPORTS, REPORTS), 1).unwrap());
+    assert_eq!(last[0].samples[0].start_ns, REPORTS * SECOND);
+}

@@ -1,0 +1,10 @@
+//! The spool on a real file: kept, bounded, damaged, full, killed.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod basics;
+mod broken_off;
+mod damage;
+mod full;
+mod support;
+mod week;

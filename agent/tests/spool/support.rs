@@ -1,0 +1,85 @@
+//! Frames, and a spool to put them into.
+
+use std::path::Path;
+use std::time::Duration;
+
+use agent::ship::spool::{Record, Spool, SpoolLimits};
+use wire::codec::{self, Received};
+use wire::frame::{Counts, Frame, Sample};
+use wire::id::NicName;
+use wire::message::SeqRange;
+
+pub const SESSION: u64 = u64::MAX - 5;
+pub const SECOND: u64 = 1_000_000_000;
+
+pub fn limits() -> SpoolLimits {
+    SpoolLimits {
+        max_size: 64 << 20,
+        max_age: Duration::from_secs(7 * 86_400),
+        keep_committed: Duration::from_secs(600),
+    }
+}
+
+pub fn open(path: &Path, limits: SpoolLimits) -> Spool {
+    let (spool, damaged) = Spool::open(path, limits, 0).unwrap();
+    assert_eq!(damaged, None);
+    spool
+}
+
+/// The record of a second: `seq` bytes in one packet, and totals to match.
+pub fn frame(seq: u64) -> Frame {
+    frame_of(SESSION, seq, seq)
+}
+
+/// The same as a record of any session and number.
+pub fn frame_of(session: u64, seq: u64, second: u64) -> Frame {
+    let rx = Counts {
+        bytes: second,
+        packets: 1,
+        total_bytes: second * (second + 1) / 2,
+        total_packets: second,
+        ..Counts::default()
+    };
+    let sample = Sample {
+        nic: NicName::new("eth0").unwrap(),
+        start_ns: second * SECOND,
+        interval_ns: SECOND,
+        rx,
+        ..Sample::default()
+    };
+    let (first_seq, last_seq, gap) = (seq, seq, 0);
+    Frame { session, first_seq, last_seq, gap, samples: vec![sample], mixes: vec![] }
+}
+
+pub fn append(spool: &mut Spool, seqs: std::ops::RangeInclusive<u64>) {
+    for seq in seqs {
+        spool.append(&[frame(seq)], seq * SECOND).unwrap();
+    }
+}
+
+pub const fn range(first: u64, last: u64) -> SeqRange {
+    SeqRange { first, last }
+}
+
+pub fn decoded(records: &[Record]) -> Vec<Frame> {
+    let frame = |record: &Record| match codec::decode(&record.frame).unwrap() {
+        Received::Frame(frame) => frame,
+        Received::Message(other) => panic!("{other:?}"),
+    };
+    records.iter().map(frame).collect()
+}
+
+pub fn read_all(spool: &mut Spool, last: u64) -> Vec<Frame> {
+    let frames = decoded(&spool.read(SESSION, range(1, last), usize::MAX).unwrap());
+    let mut next = 1;
+    for frame in &frames {
+        assert_eq!(frame.first_seq, next, "records tile the numbers");
+        next = frame.last_seq + 1;
+    }
+    assert_eq!(next, last + 1);
+    frames
+}
+
+pub fn bytes(frames: &[Frame]) -> u64 {
+    frames.iter().flat_map(|frame| &frame.samples).map(|sample| sample.rx.bytes).sum()
+}

@@ -1,0 +1,91 @@
+//! Long without a collector, at two intervals a second on two NICs, in simulated time: a tenth of
+//! a week in a tenth of the default size. `bench week` shows the whole.
+
+use agent::ship::framer::Framer;
+use agent::ship::spool::{Spool, SpoolLimits};
+use wire::frame::{Counts, Mix, Sample};
+use wire::id::NicName;
+
+use crate::support::{SESSION, decoded, limits, range};
+
+const MS: u64 = 1_000_000;
+const TIME_S: u64 = 7 * 86_400 / 10;
+const SIZE: u64 = (64 << 20) / 10;
+const START_NS: u64 = 1_700_000_000_000_000_000;
+
+/// One interval of both NICs: its own bytes, and the total of all before.
+fn interval(n: u64, total: &mut u64) -> (Vec<Sample>, Vec<Mix>) {
+    let bytes = (n * 7919) % 100_000;
+    *total += bytes;
+    let counts = Counts {
+        bytes,
+        packets: 1,
+        total_bytes: *total,
+        total_packets: n + 1,
+        ..Counts::default()
+    };
+    let nics = ["eth0", "eth1"].map(|nic| NicName::new(nic).unwrap());
+    let start_ns = START_NS + n * 500 * MS;
+    let sample = |nic| Sample {
+        nic,
+        start_ns,
+        interval_ns: 500 * MS,
+        rx: counts,
+        tx: counts,
+        ..Sample::default()
+    };
+    let mix = |nic| Mix {
+        nic,
+        start_ns: start_ns - 9500 * MS,
+        interval_ns: 10_000 * MS,
+        ..Mix::default()
+    };
+    let mixes = if n % 20 == 19 { nics.map(mix).to_vec() } else { vec![] };
+    (nics.map(sample).to_vec(), mixes)
+}
+
+#[test]
+fn a_week_offline_fits_its_size_with_exact_totals() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spool.db");
+    let limits = SpoolLimits { max_size: SIZE, ..limits() };
+    let (mut spool, _) = Spool::open(&path, limits, START_NS).unwrap();
+    spool.begin(SESSION, START_NS).unwrap();
+    let mut framer = Framer::new(SESSION, 0, 1000 * MS);
+    let (mut total, mut frames, mut largest) = (0, Vec::new(), 0);
+    for n in 0..2 * TIME_S {
+        let (samples, mixes) = interval(n, &mut total);
+        frames.extend(framer.add(samples, mixes));
+        if n % 1200 == 1199 || n + 1 == 2 * TIME_S {
+            // Ten minutes at a time, for the test's sake.
+            let now_ns = START_NS + (n + 1) * 500 * MS;
+            spool.append(&frames, now_ns).unwrap();
+            spool.maintain(SESSION, now_ns).unwrap();
+            frames.clear();
+            let files = ["spool.db", "spool.db-wal"].map(|name| directory.path().join(name));
+            let sizes = files.iter().filter_map(|file| std::fs::metadata(file).ok());
+            largest = largest.max(sizes.map(|it| it.len()).sum::<u64>());
+        }
+    }
+    let last = spool.sessions(SESSION).unwrap()[0].last_seq;
+    let records = spool.read(SESSION, range(1, last), usize::MAX).unwrap();
+    let (mut next, mut sums, mut gaps) = (1, [[0; 2]; 2], 0);
+    for frame in decoded(&records) {
+        assert_eq!(frame.first_seq, next);
+        next = frame.last_seq + 1;
+        gaps += u64::from(frame.gap != 0);
+        for sample in &frame.samples {
+            let nic = usize::from(sample.nic == NicName::new("eth1").unwrap());
+            sums[nic][0] += sample.rx.bytes;
+            sums[nic][1] += sample.tx.bytes;
+        }
+    }
+    assert_eq!((next, sums), (last + 1, [[total; 2]; 2]), "every byte is in a record");
+    println!(
+        "{last} reports in {} records, {gaps} of them gaps; files at most {} KiB",
+        records.len(),
+        largest >> 10
+    );
+    // The file's used part is bounded; what ten minutes add and the WAL (4 MiB) come on top.
+    assert!(largest <= SIZE + (6 << 20), "{largest}");
+}

@@ -1,0 +1,121 @@
+//! Section `http`: where dashboard, API and metrics are, and who may see them.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use axum::http::HeaderName;
+use serde::{Deserialize, Serialize};
+use settings::Problem;
+
+use super::check_listen;
+use crate::web::Access;
+
+/// Fewest characters of a token.
+const TOKEN_MIN: usize = 16;
+
+/// Section `http`: dashboard, API and metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Address or host name to listen on.
+    pub host: String,
+    /// TCP port; 0 takes a free one.
+    pub port: u16,
+    /// Names beside its addresses by which it may be called (the `Host` of requests).
+    #[serde(deserialize_with = "settings::list")]
+    pub names: Vec<String>,
+    /// File whose first line is the token that API, metrics and dashboard ask for.
+    pub token_file: Option<PathBuf>,
+    /// Header in which a proxy says which user it has let in.
+    pub proxy_header: Option<String>,
+    /// Addresses of proxies that are believed.
+    #[serde(deserialize_with = "settings::list")]
+    pub proxies: Vec<String>,
+    /// Shown to everybody who reaches an address beyond the loopback.
+    pub unprotected: bool,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 8083,
+            names: Vec::new(),
+            token_file: None,
+            proxy_header: None,
+            proxies: vec!["127.0.0.1".to_owned(), "::1".to_owned()],
+            unprotected: false,
+        }
+    }
+}
+
+impl Http {
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        check_listen("http.host", &self.host)?;
+        self.proxy()?;
+        match self.host.parse() {
+            Ok(address) => self.check_address(address),
+            // A name is looked up at the start only.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Refuses an address that other hosts reach, unless somebody is asked or nobody is to be.
+    ///
+    /// # Errors
+    /// It is one.
+    pub fn check_address(&self, address: IpAddr) -> Result<(), Problem> {
+        let asked = self.token_file.is_some() || self.proxy_header.is_some();
+        let sound = address.to_canonical().is_loopback() || asked || self.unprotected;
+        Problem::unless(sound, "http.host", || {
+            format!(
+                "{address} is reached from other hosts, and nobody would be asked for a token; \
+                 set http.token_file or http.proxy_header, or http.unprotected: true"
+            )
+        })
+    }
+
+    /// Who may see figures. Reads the token's file.
+    ///
+    /// # Errors
+    /// A value can't be, or the file can't be read or holds no token.
+    pub fn access(&self) -> Result<Access, Problem> {
+        let mut access = Access::default();
+        if let Some(file) = &self.token_file {
+            access = access.with_token(&read_token(file)?);
+        }
+        Ok(match self.proxy()? {
+            Some((header, addresses)) => access.with_proxy(header, addresses),
+            None => access,
+        })
+    }
+
+    fn proxy(&self) -> Result<Option<(HeaderName, Vec<IpAddr>)>, Problem> {
+        let mut addresses = Vec::new();
+        for proxy in &self.proxies {
+            let why = || format!("{proxy:?} is no address; write for example 192.0.2.7");
+            let address = proxy.parse().map_err(|_| Problem::new("http.proxies", why()))?;
+            addresses.push(address);
+        }
+        let Some(header) = &self.proxy_header else { return Ok(None) };
+        let why = || format!("{header:?} is no header's name; write for example Remote-User");
+        let header = header.parse().map_err(|_| Problem::new("http.proxy_header", why()))?;
+        Ok(Some((header, addresses)))
+    }
+}
+
+fn read_token(file: &Path) -> Result<String, Problem> {
+    let refused =
+        |why: String| Problem::new("http.token_file", format!("{}: {why}", file.display()));
+    let text = fs::read_to_string(file)
+        .map_err(|error| refused(format!("{error}; let the collector's user read it")))?;
+    let token = text.lines().next().unwrap_or_default().trim();
+    if token.len() < TOKEN_MIN || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(refused(format!(
+            "its first line is no token of {TOKEN_MIN} or more letters and digits; make one with \
+             `openssl rand -hex 32`"
+        )));
+    }
+    Ok(token.to_owned())
+}

@@ -1,0 +1,238 @@
+//! `collector export`: a client's rows as CSV or JSON, one a line, for other programs.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::Path;
+
+use serde::Serialize;
+use tokio::sync::mpsc;
+use wire::frame::flags;
+
+use crate::store::export::{ExportRange, ExportRow};
+use crate::store::history::gap_name;
+use crate::store::query::{Point, PointCounts};
+use crate::store::{Reader, StoreError};
+use crate::time::Time;
+
+/// Chunks of rows that may wait to be written.
+const WAITING: usize = 4;
+
+/// How lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Comma-separated values (RFC 4180), after a line with their names
+    Csv,
+    /// One JSON object a line
+    Jsonl,
+}
+
+/// What is exported, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Whose rows.
+    pub client: String,
+    /// Of which NIC; `None`: of all.
+    pub nic: Option<String>,
+    /// First start of an interval, nanoseconds since 1970 (UTC).
+    pub from_ns: u64,
+    /// Intervals that start here or later are left out.
+    pub to_ns: u64,
+    /// How lines are written.
+    pub format: Format,
+}
+
+/// Why rows could not be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The file or pipe fails.
+    #[error("{place}: {error}; free space, or name another file with --output")]
+    Io {
+        /// What was written to.
+        place: String,
+        /// What the system said.
+        #[source]
+        error: io::Error,
+    },
+    /// The store can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No such client.
+    #[error("the store knows no client {0}; `collector clients` lists them")]
+    NoSuchClient(String),
+    /// No such NIC.
+    #[error("client {client} never had a NIC {nic}; it had: {known}")]
+    NoSuchNic {
+        /// The client.
+        client: String,
+        /// The NIC that was asked for.
+        nic: String,
+        /// Those that are known.
+        known: String,
+    },
+}
+
+/// One line. A gap has `kind` gap and exact sums over all of it, but no samples.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    time: Option<Time>,
+    client: &'a str,
+    nic: Option<&'a str>,
+    kind: &'static str,
+    interval_ns: Option<u64>,
+    rx_bytes: Option<u64>,
+    rx_packets: Option<u64>,
+    rx_captured: Option<u64>,
+    rx_peak_1ms_bytes: Option<u32>,
+    rx_peak_10ms_bytes: Option<u32>,
+    tx_bytes: Option<u64>,
+    tx_packets: Option<u64>,
+    tx_captured: Option<u64>,
+    tx_peak_1ms_bytes: Option<u32>,
+    tx_peak_10ms_bytes: Option<u32>,
+    drops: Option<u64>,
+    flags: String,
+    gap_reason: Option<&'static str>,
+    session: Option<String>,
+    first_seq: Option<u64>,
+    last_seq: Option<u64>,
+}
+
+impl<'a> Line<'a> {
+    fn of(client: &'a str, row: &'a ExportRow) -> Self {
+        let ExportRow { nic, point, gap } = row;
+        // Of a gap without NIC no figure is known: zero would be one.
+        let known = nic.is_some();
+        let Point { start_ns, interval_ns, rx, tx, drops, flags: set } = *point;
+        let counts = |PointCounts { bytes, packets, captured, .. }: PointCounts| {
+            [bytes, packets, captured].map(|figure| known.then_some(figure))
+        };
+        let peaks = |PointCounts { peak_1ms_bytes, peak_10ms_bytes, .. }: PointCounts| {
+            [peak_1ms_bytes, peak_10ms_bytes].map(|figure| known.then_some(figure))
+        };
+        let [rx_bytes, rx_packets, rx_captured] = counts(rx);
+        let [tx_bytes, tx_packets, tx_captured] = counts(tx);
+        let [rx_peak_1ms_bytes, rx_peak_10ms_bytes] = peaks(rx);
+        let [tx_peak_1ms_bytes, tx_peak_10ms_bytes] = peaks(tx);
+        Self {
+            time: known.then_some(Time(start_ns)),
+            client,
+            nic: nic.as_deref(),
+            kind: if gap.is_some() { "gap" } else { "sample" },
+            interval_ns: known.then_some(interval_ns),
+            rx_bytes,
+            rx_packets,
+            rx_captured,
+            rx_peak_1ms_bytes,
+            rx_peak_10ms_bytes,
+            tx_bytes,
+            tx_packets,
+            tx_captured,
+            tx_peak_1ms_bytes,
+            tx_peak_10ms_bytes,
+            drops: known.then_some(drops),
+            flags: flags::names(set).join(" "),
+            gap_reason: gap.map(|gap| gap_name(gap.reason)),
+            session: gap.map(|gap| format!("{:016x}", gap.session)),
+            first_seq: gap.map(|gap| gap.first_seq),
+            last_seq: gap.map(|gap| gap.last_seq),
+        }
+    }
+}
+
+/// Writes lines in a format.
+enum Lines<W: Write> {
+    Csv(Box<csv::Writer<W>>),
+    Jsonl(W),
+}
+
+impl<W: Write> Lines<W> {
+    fn write(&mut self, line: &Line<'_>) -> io::Result<()> {
+        match self {
+            Self::Csv(csv) => csv.serialize(line).map_err(|error| match error.into_kind() {
+                csv::ErrorKind::Io(error) => error,
+                other => io::Error::other(format!("{other:?}")),
+            }),
+            Self::Jsonl(out) => {
+                serde_json::to_writer(&mut *out, line)?;
+                out.write_all(b"\n")
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Csv(csv) => csv.flush(),
+            Self::Jsonl(out) => out.flush(),
+        }
+    }
+}
+
+/// Writes all rows that are asked for to a file, which is there whole or not at all, or to
+/// standard output; gives their number. A pipe that its reader has closed is an end like any
+/// other.
+///
+/// # Errors
+/// [`ExportError`] says what isn't there or can't be written.
+pub async fn export(
+    store: &dyn Reader,
+    request: &Request,
+    output: Option<&Path>,
+) -> Result<u64, ExportError> {
+    let range = range(store, request).await?;
+    let place = output.map_or_else(|| "standard output".into(), Path::to_string_lossy);
+    let failed = |error| ExportError::Io { place: place.clone().into_owned(), error };
+    let Some(file) = output else {
+        return match write(store, &range, request.format, io::stdout()).await? {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(0),
+            written => written.map_err(failed),
+        };
+    };
+    let mut part = file.as_os_str().to_owned();
+    part.push(".part");
+    let out = File::create(&part).map_err(failed)?;
+    let count = write(store, &range, request.format, out).await?.map_err(failed)?;
+    fs::rename(&part, file).map_err(failed)?;
+    Ok(count)
+}
+
+async fn range(store: &dyn Reader, request: &Request) -> Result<ExportRange, ExportError> {
+    let Request { client, nic, from_ns, to_ns, .. } = request.clone();
+    let known = store.nic_names(&client).await?;
+    let known = known.ok_or_else(|| ExportError::NoSuchClient(client.clone()))?;
+    let nics = match nic {
+        None => known,
+        Some(nic) if known.contains(&nic) => vec![nic],
+        Some(nic) => {
+            return Err(ExportError::NoSuchNic { client, nic, known: known.join(" ") });
+        }
+    };
+    Ok(ExportRange { client, nics, from_ns, to_ns })
+}
+
+/// The store reads while what it has read is written.
+async fn write(
+    store: &dyn Reader,
+    range: &ExportRange,
+    format: Format,
+    out: impl Write,
+) -> Result<io::Result<u64>, StoreError> {
+    let (sender, mut receiver) = mpsc::channel(WAITING);
+    let writing = async move {
+        let out = BufWriter::with_capacity(1 << 16, out);
+        let mut lines = match format {
+            Format::Csv => Lines::Csv(Box::new(csv::Writer::from_writer(out))),
+            Format::Jsonl => Lines::Jsonl(out),
+        };
+        let mut count = 0;
+        while let Some(rows) = receiver.recv().await {
+            for row in &rows {
+                lines.write(&Line::of(&range.client, row))?;
+                count += 1;
+            }
+        }
+        lines.flush()?;
+        Ok(count)
+    };
+    let (read, written) = tokio::join!(store.export(range, sender), writing);
+    read.map(|()| written)
+}

@@ -1,0 +1,113 @@
+//! `collector import`: moves an embedded store into PostgreSQL, and proves that all of it is there.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::configured::PlaceError;
+use crate::store::StoreError;
+use crate::store::check::{Check, CheckReport};
+use crate::store::postgres::{Moved, PostgresConfig, PostgresStore, TableSums};
+use crate::store::sqlite::{Dump, OpenError, SqliteReader};
+
+/// Why a store could not be moved.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The file or the database can't be used.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// Both are not the same afterwards.
+    #[error(
+        "{0} findings: the database doesn't hold what the file does; see above. The file is \
+         unchanged"
+    )]
+    Differs(usize),
+}
+
+impl From<StoreError> for ImportError {
+    fn from(error: StoreError) -> Self {
+        Self::Place(error.into())
+    }
+}
+
+impl From<OpenError> for ImportError {
+    fn from(error: OpenError) -> Self {
+        Self::Place(error.into())
+    }
+}
+
+/// Moves what is in `file` into the database, and says how it goes.
+///
+/// # Errors
+/// [`ImportError`] says what is in the way; what was moved until then stays, and is not moved
+/// again.
+pub async fn import(
+    config: &PostgresConfig,
+    file: &Path,
+    mut say: impl FnMut(&str),
+) -> Result<(), ImportError> {
+    let dump = Arc::new(Dump::open(file)?);
+    let store = PostgresStore::new(config.clone());
+    store.migrate().await?;
+    let sources = store.sources(&dump)?;
+    for source in &sources {
+        let client = &source.client;
+        match store.import(&dump, source).await? {
+            Moved::Now(rows) => say(&format!("{client}: {rows} rows moved")),
+            Moved::Before => say(&format!("{client}: was moved before")),
+        }
+    }
+    let mut findings = Vec::new();
+    let mut tables: BTreeMap<&str, (i128, usize)> = BTreeMap::new();
+    for source in &sources {
+        let sums = store.sums(&dump, source).await?;
+        let goes_on = goes_on(&sums);
+        for table in sums {
+            let (rows, more) = tables.entry(table.table).or_default();
+            *rows += table.rows();
+            *more += usize::from(goes_on);
+            if !agree(&table, goes_on) {
+                let TableSums { table, file, database } = table;
+                let client = &source.client;
+                findings.push(format!(
+                    "client {client}, {table}: rows and sums are {database:?} in the database, \
+                     {file:?} in the file"
+                ));
+            }
+        }
+    }
+    for (table, (rows, more)) in tables {
+        let since = match more {
+            0 => "the same number and sums in both".to_owned(),
+            more => format!("in the database too, and more since of {more} clients"),
+        };
+        say(&format!("{table}: {rows} rows, {since}"));
+    }
+    let before = SqliteReader::open(file)?.check().await?;
+    let after = store.check().await?;
+    say(&proof(&file.display().to_string(), &before));
+    say(&proof(config.location(), &after));
+    let new = after.findings.iter().filter(|finding| !before.findings.contains(finding));
+    findings.extend(new.cloned());
+    findings.iter().for_each(|finding| say(finding));
+    if findings.is_empty() { Ok(()) } else { Err(ImportError::Differs(findings.len())) }
+}
+
+/// Whether the client's agent has delivered more to the database since.
+fn goes_on(sums: &[TableSums]) -> bool {
+    sums.iter().any(|table| table.table == "sessions" && table.database != table.file)
+}
+
+fn agree(table: &TableSums, goes_on: bool) -> bool {
+    let TableSums { table, file, database } = table;
+    // Of sessions it was checked one by one before.
+    database == file
+        || goes_on && (*table == "sessions" || database.iter().zip(file).all(|(it, was)| it >= was))
+}
+
+fn proof(place: &str, report: &CheckReport) -> String {
+    match report.findings.len() {
+        0 => format!("{place}: {} sessions, proven complete", report.sessions),
+        findings => format!("{place}: {} sessions, {findings} findings", report.sessions),
+    }
+}

@@ -1,0 +1,113 @@
+//! Who follows one client, and what they are told of it.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::sync::broadcast;
+use utoipa::ToSchema;
+use wire::frame::Frame;
+use wire::id::ClientId;
+
+use super::view::{ClientView, PointView};
+use crate::time::Time;
+
+/// Events that a slow reader of one client may fall behind before it loses some.
+const EVENTS_MAX: usize = 64;
+
+/// An event for a page: its name and its JSON, shared by all who get it.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// `snapshot`, `update` or `samples`.
+    pub name: &'static str,
+    /// Without line breaks.
+    pub json: Bytes,
+}
+
+/// What those who follow one client are told: all about it, `null` if it is gone.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ClientUpdate<'a> {
+    /// The collector's clock.
+    pub now: Time,
+    /// The client.
+    pub client: Option<&'a ClientView>,
+}
+
+/// What those who follow one client are told as soon as it arrives.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SamplesUpdate {
+    /// The collector's clock.
+    pub now: Time,
+    /// Samples in the order of their arrival: after an outage old ones too.
+    pub samples: Vec<NicPoint>,
+}
+
+/// A sample of one NIC.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NicPoint {
+    /// The NIC's name.
+    pub nic: String,
+    /// The sample.
+    #[serde(flatten)]
+    pub point: PointView,
+}
+
+/// The channels to those who follow a client.
+#[derive(Debug, Default)]
+pub(super) struct Watchers {
+    channels: HashMap<ClientId, broadcast::Sender<Event>>,
+}
+
+impl Watchers {
+    pub fn watch(&mut self, client: &ClientId) -> broadcast::Receiver<Event> {
+        let sender = self.channels.entry(client.clone());
+        sender.or_insert_with(|| broadcast::Sender::new(EVENTS_MAX)).subscribe()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.channels.is_empty()
+    }
+
+    pub fn watched(&self, client: &ClientId) -> bool {
+        self.channels.contains_key(client)
+    }
+
+    /// Tells of a frame that has just arrived.
+    pub fn on_frame(&self, client: &ClientId, frame: &Frame, now_ns: u64) {
+        let Some(channel) = self.channels.get(client) else { return };
+        let points = frame.samples.iter().filter(|_| frame.gap == 0);
+        let points =
+            points.map(|sample| NicPoint { nic: sample.nic.to_string(), point: sample.into() });
+        let update = SamplesUpdate { now: Time(now_ns), samples: points.collect() };
+        if !update.samples.is_empty() {
+            // The last reader may have left meanwhile.
+            let _nobody = channel.send(Event::new("samples", &update));
+        }
+    }
+
+    /// Tells what a client is like now.
+    pub fn on_change(&self, client: &ClientId, view: Option<&ClientView>, now_ns: u64) {
+        if let Some(channel) = self.channels.get(client) {
+            let update = ClientUpdate { now: Time(now_ns), client: view };
+            let _nobody = channel.send(Event::new("update", &update));
+        }
+    }
+
+    /// Forgets clients that nobody follows any more.
+    pub fn tidy(&mut self) {
+        self.channels.retain(|_, channel| channel.receiver_count() > 0);
+    }
+}
+
+impl Event {
+    pub(super) fn new(name: &'static str, content: &impl Serialize) -> Self {
+        let json = serde_json::to_vec(content).map_or_else(
+            |error| {
+                tracing::error!(%error, "an event could not be written as JSON");
+                Bytes::from_static(b"{}")
+            },
+            Bytes::from,
+        );
+        Self { name, json }
+    }
+}

@@ -1,0 +1,38 @@
+//! A series of many rows, put together by the database: as [`Points`] does it, but without
+//! sending every row.
+//!
+//! [`Points`]: crate::store::points::Points
+
+use tokio_postgres::Client as Connection;
+
+use super::error::Failure;
+use super::query::{Key, point};
+use crate::store::query::{Point, SeriesRange};
+
+/// Neighbours that start in the same one of `limit` equal parts of the range become one point.
+pub(super) async fn downsample(
+    connection: &Connection,
+    key: &Key,
+    range: &SeriesRange,
+    (table, length): (&str, &str),
+) -> Result<Vec<Point>, Failure> {
+    // Times are kept to the microsecond.
+    let length_us = range.to_ns.saturating_sub(range.from_ns).div_ceil(1000);
+    let part_us = length_us.div_ceil(range.limit.max(1) as u64).max(1);
+    let sums = |direction: &str| {
+        format!(
+            "sum({direction}_bytes)::bigint, sum({direction}_packets)::bigint,
+             sum({direction}_captured)::bigint, max({direction}_peak_1ms_bytes),
+             max({direction}_peak_10ms_bytes)"
+        )
+    };
+    let select = format!(
+        "SELECT min(time), sum({length})::bigint, {}, {}, sum(drops)::bigint, bit_or(flags)
+         FROM {table} WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4
+         GROUP BY date_bin(interval '{part_us} microseconds', time, $3) ORDER BY 1",
+        sums("rx"),
+        sums("tx"),
+    );
+    let rows = connection.query_typed(&select, &key.params()).await?;
+    Ok(rows.iter().map(point).collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,98 @@
+//! Reading what traffic was made of, and what happened.
+
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client as Connection, Error, Row};
+use wire::frame::Mix;
+
+use super::error::Failure;
+use super::query::{choose, instant, nic_key, number, table};
+use crate::store::columns::mix_columns;
+use crate::store::history::{
+    EVENT_FLAGS, EVENT_ROWS_MAX, Event, EventKind, mix_of, newest, row_events,
+};
+use crate::store::query::NicRange;
+
+pub(super) async fn mix(connection: &Connection, range: &NicRange) -> Result<Mix, Failure> {
+    let Some(key) = nic_key(connection, range).await? else { return Ok(Mix::default()) };
+    let columns: Vec<String> = mix_columns().collect();
+    let sum = |name: &String| format!("coalesce(sum({name}), 0)::bigint");
+    let sums: Vec<String> = columns.iter().map(sum).collect();
+    let select = format!(
+        "SELECT coalesce(sum(interval_ns), 0)::bigint, {} FROM traffic_mix
+         WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4",
+        sums.join(", ")
+    );
+    let row = connection.query_typed_one(&select, &key.params()).await?;
+    let figures = (1..=columns.len()).map(|at| number(&row, at));
+    Ok(mix_of(number(&row, 0)?, &figures.collect::<Result<Vec<u64>, Error>>()?))
+}
+
+pub(super) async fn events(
+    connection: &Connection,
+    range: &NicRange,
+    limit: usize,
+) -> Result<Vec<Event>, Failure> {
+    let Some(key) = nic_key(connection, range).await? else { return Ok(Vec::new()) };
+    let mut events = Vec::new();
+
+    let (table, length) = table(choose(connection, &key, EVENT_ROWS_MAX).await?);
+    let select = format!(
+        "SELECT time, {length}, drops::bigint, flags FROM {table}
+         WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4
+             AND (drops > 0 OR flags & {EVENT_FLAGS} <> 0) ORDER BY time DESC LIMIT {limit}"
+    );
+    for row in connection.query_typed(&select, &key.params()).await? {
+        let flags = row.try_get::<_, i32>(3)?.cast_unsigned();
+        events.extend(row_events(instant(&row, 0)?, number(&row, 1)?, number(&row, 2)?, flags));
+    }
+
+    let at =
+        |row: &Row, kind| Ok::<_, Error>(Event { time_ns: instant(row, 0)?, interval_ns: 0, kind });
+    let select = format!(
+        "SELECT started FROM sessions WHERE client = $1 AND started >= $2 AND started < $3
+         ORDER BY started DESC LIMIT {limit}"
+    );
+    let from_to = [
+        (&key.client as &(dyn tokio_postgres::types::ToSql + Sync), Type::INT4),
+        (&key.from, Type::TIMESTAMPTZ),
+        (&key.to, Type::TIMESTAMPTZ),
+    ];
+    for row in connection.query_typed(&select, &from_to).await? {
+        events.push(at(&row, EventKind::Started)?);
+    }
+
+    let select = format!(
+        "SELECT time, up FROM link_changes WHERE client = $1 AND nic = $2 AND time >= $3
+             AND time < $4 ORDER BY time DESC LIMIT {limit}"
+    );
+    for row in connection.query_typed(&select, &key.params()).await? {
+        let kind = if row.try_get(1)? { EventKind::LinkUp } else { EventKind::LinkDown };
+        events.push(at(&row, kind)?);
+    }
+
+    let select = format!(
+        "SELECT time, interval_ns, rx_bytes, tx_bytes, reason FROM gaps
+         WHERE session IN (SELECT session FROM sessions WHERE client = $1) AND nic = $2
+             AND time + interval_ns / 1000 * interval '1 microsecond' > $3 AND time < $4
+         ORDER BY time DESC LIMIT {limit}"
+    );
+    for row in connection.query_typed(&select, &key.params()).await? {
+        let reason = u8::try_from(row.try_get::<_, i16>(4)?).unwrap_or_default();
+        let (rx_bytes, tx_bytes) = (number(&row, 2)?, number(&row, 3)?);
+        let kind = EventKind::Gap { reason, rx_bytes, tx_bytes };
+        events.push(Event { time_ns: instant(&row, 0)?, interval_ns: number(&row, 1)?, kind });
+    }
+    Ok(newest(events, limit))
+}
+
+/// Notes which links have changed, before the newest inventory is kept: NIC by NIC, then those
+/// that are in it no more.
+pub(super) const LINK_CHANGED: &str = "
+    INSERT INTO link_changes
+    SELECT client, id, $4, $3 FROM nics
+    WHERE client = $1 AND name = $2 AND up <> $3 AND if_index <> 0
+    ON CONFLICT (client, nic, time) DO UPDATE SET up = excluded.up";
+pub(super) const LINK_GONE: &str = "
+    INSERT INTO link_changes
+    SELECT client, id, $2, false FROM nics WHERE client = $1 AND NOT present AND up
+    ON CONFLICT (client, nic, time) DO UPDATE SET up = excluded.up";

@@ -1,0 +1,253 @@
+//! Copying rows of the embedded store.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::SinkExt;
+use rusqlite::types::ValueRef;
+use tokio::sync::mpsc;
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::columns::{Columns, Kind};
+use super::{Numbers, Source};
+use crate::store::postgres::copy::CopyRows;
+use crate::store::postgres::error::Failure;
+use crate::store::postgres::partition::{Partition, Table};
+use crate::store::postgres::session::time;
+use crate::store::sqlite::Dump;
+use crate::time::Time;
+
+/// Chunks that may wait to be sent.
+const WAITING: usize = 4;
+
+/// Most partitions that are made of a table: more than its rows are ever kept for.
+const PARTITIONS_MAX: u64 = 500;
+
+/// What is committed of a client's sessions in the file.
+pub(super) fn sessions(dump: &Dump, source: &Source) -> Result<Vec<(i64, i64)>, Failure> {
+    let mut sessions = Vec::new();
+    let select = "SELECT session, committed_seq FROM sessions WHERE client = ?1";
+    dump.rows(select, Some(source.id), |row| {
+        sessions.push((row.get(0)?, row.get(1)?));
+        Ok::<_, Failure>(())
+    })?;
+    Ok(sessions)
+}
+
+/// The partitions that a client's rows need.
+pub(super) fn partitions(dump: &Dump, source: &Source) -> Result<BTreeSet<Partition>, Failure> {
+    let mut partitions = BTreeSet::new();
+    for table in Table::ALL {
+        let select = format!(
+            "SELECT min(time), max(time) FROM {} WHERE client = ?1 HAVING count(*) > 0",
+            table.name()
+        );
+        dump.rows(&select, Some(source.id), |row| {
+            let [first, last] = [row.get(0)?, row.get(1)?].map(i64::cast_unsigned);
+            let length = table.length_ns();
+            let from = first.max(last.saturating_sub(PARTITIONS_MAX * length)) / length;
+            let each = (from..=last / length).map(|number| Partition::of(table, number * length));
+            partitions.extend(each);
+            Ok::<_, Failure>(())
+        })?;
+    }
+    Ok(partitions)
+}
+
+/// Makes a client and its NICs known, with what is known of them.
+pub(super) async fn introduce(
+    client: &Client,
+    dump: &Dump,
+    source: &Source,
+) -> Result<Numbers, Failure> {
+    let columns = Columns::of(client, dump, "clients").await?;
+    let select = "SELECT FIELDS FROM clients WHERE id = ?1";
+    let row = texts(dump, &columns, select, source)?.pop();
+    let row = row.ok_or_else(|| Failure::Failed(format!("no client {}", source.client)))?;
+    let conflict = "ON CONFLICT (client_id) DO UPDATE SET
+        created_at = least(clients.created_at, excluded.created_at),
+        last_seen_at = greatest(clients.last_seen_at, excluded.last_seen_at) RETURNING id";
+    let number = insert(client, &columns, "clients", &row.values, conflict).await?;
+    let columns = Columns::of(client, dump, "nics").await?;
+    let expired = columns.names().filter(|name| name.starts_with("expired_"));
+    let expired: Vec<String> =
+        expired.map(|name| format!("{name} = nics.{name} + excluded.{name}")).collect();
+    let conflict =
+        format!("ON CONFLICT (client, name) DO UPDATE SET {} RETURNING id", expired.join(", "));
+    let select = "SELECT FIELDS FROM nics WHERE client = ?1";
+    let mut nics = HashMap::new();
+    for mut row in texts(dump, &columns, select, source)? {
+        for ((name, _), value) in columns.iter().zip(&mut row.values) {
+            if name == "client" {
+                *value = Some(number.to_string());
+            }
+        }
+        nics.insert(row.id, insert(client, &columns, "nics", &row.values, &conflict).await?);
+    }
+    Ok(Numbers { client: number, nics })
+}
+
+/// A row as text, and its number in the file.
+#[derive(Debug)]
+struct TextRow {
+    id: i64,
+    values: Vec<Option<String>>,
+}
+
+fn texts(
+    dump: &Dump,
+    columns: &Columns,
+    select: &str,
+    source: &Source,
+) -> Result<Vec<TextRow>, Failure> {
+    let mut rows = Vec::new();
+    let select = select.replace("FIELDS", &format!("id, {}", columns.list()));
+    dump.rows(&select, Some(source.id), |row| {
+        let mut values = Vec::new();
+        for (at, (_, kind)) in (1..).zip(columns.iter()) {
+            values.push(text(row.get_ref(at)?, kind));
+        }
+        rows.push(TextRow { id: row.get(0)?, values });
+        Ok::<_, Failure>(())
+    })?;
+    Ok(rows)
+}
+
+/// A value as PostgreSQL reads it.
+fn text(value: ValueRef<'_>, kind: Kind) -> Option<String> {
+    Some(match (value, kind) {
+        (ValueRef::Null, _) => return None,
+        (ValueRef::Integer(int), Kind::Time) => Time(int.cast_unsigned() / 1000 * 1000).to_string(),
+        (ValueRef::Integer(int), _) => int.to_string(),
+        (ValueRef::Real(real), _) => real.to_string(),
+        (ValueRef::Text(text), _) => String::from_utf8_lossy(text).replace('\0', "\u{fffd}"),
+        (ValueRef::Blob(bytes), _) => {
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("\\x{hex}")
+        }
+    })
+}
+
+/// Inserts a row given as text, but for its number, and gives the number that it has.
+async fn insert(
+    client: &Client,
+    columns: &Columns,
+    table: &str,
+    values: &[Option<String>],
+    conflict: &str,
+) -> Result<i32, Failure> {
+    let (mut names, mut places) = (Vec::new(), Vec::new());
+    let mut params: Vec<(&(dyn ToSql + Sync), Type)> = Vec::new();
+    for ((name, kind), value) in columns.iter().zip(values).filter(|((name, _), _)| *name != "id") {
+        names.push(name);
+        params.push((value, Type::TEXT));
+        let cast = match kind {
+            Kind::Time => "timestamptz",
+            Kind::Int2 | Kind::Int4 | Kind::Int8 => "bigint",
+            Kind::Bool => "boolean",
+            Kind::Bytes => "bytea",
+            Kind::Text => "text",
+            Kind::Numeric => "numeric",
+        };
+        places.push(format!("CAST(${} AS {cast})", params.len()));
+    }
+    let sql = format!(
+        "INSERT INTO {table} ({}) VALUES ({}) {conflict}",
+        names.join(", "),
+        places.join(", ")
+    );
+    Ok(client.query_typed_one(&sql, &params).await?.try_get(0)?)
+}
+
+/// Copies the rows that `select` gives into a table; gives their number. The file is read on a
+/// thread of its own, some chunks ahead.
+pub(super) async fn copy(
+    client: &Client,
+    dump: &Arc<Dump>,
+    select: &str,
+    columns: &Columns,
+    into: &str,
+    source: &Source,
+    numbers: &Numbers,
+) -> Result<u64, Failure> {
+    let (sender, mut chunks) = mpsc::channel(WAITING);
+    let reading = {
+        let (dump, select, columns) = (dump.clone(), select.to_owned(), columns.clone());
+        let (source, numbers) = (source.clone(), numbers.clone());
+        tokio::task::spawn_blocking(move || {
+            read(&dump, &select, &columns, &source, &numbers, &sender)
+        })
+    };
+    let sql = format!("COPY {into} ({}) FROM STDIN BINARY", columns.list());
+    let mut sink = std::pin::pin!(client.copy_in::<_, Bytes>(&sql).await?);
+    while let Some(chunk) = chunks.recv().await {
+        sink.send(chunk).await?;
+    }
+    let read = reading.await.map_err(|error| Failure::Failed(error.to_string()))?;
+    let read = read?;
+    let copied = sink.finish().await?;
+    if copied == read {
+        return Ok(copied);
+    }
+    Err(Failure::Failed(format!("{into} took {copied} rows of {read}; nothing was moved")))
+}
+
+/// Reads rows and encodes them; gives their number.
+fn read(
+    dump: &Dump,
+    select: &str,
+    columns: &Columns,
+    source: &Source,
+    numbers: &Numbers,
+    chunks: &mpsc::Sender<Bytes>,
+) -> Result<u64, Failure> {
+    let width = i16::try_from(columns.len()).unwrap_or(i16::MAX);
+    let mut rows = CopyRows::new(width);
+    let mut count = 0;
+    let gone = |_| Failure::Failed("the database has broken off".to_owned());
+    dump.rows(select, Some(source.id), |row| {
+        rows.row();
+        for (at, (name, _)) in columns.iter().enumerate() {
+            match (name, row.get_ref(at)?) {
+                ("client", _) => rows.int4(numbers.client),
+                ("nic", ValueRef::Integer(nic)) => {
+                    let number = numbers.nics.get(&nic).copied();
+                    let unknown = || Failure::Failed(format!("no NIC has the number {nic}"));
+                    rows.int4(number.ok_or_else(unknown)?);
+                }
+                (_, value) => columns.encode(at, value, &mut rows)?,
+            }
+        }
+        count += 1;
+        for chunk in rows.take_full() {
+            chunks.blocking_send(chunk).map_err(gone)?;
+        }
+        Ok::<_, Failure>(())
+    })?;
+    for chunk in rows.finish() {
+        chunks.blocking_send(chunk).map_err(gone)?;
+    }
+    Ok(count)
+}
+
+/// Notes from when on rows are complete, as the file has it.
+pub(super) async fn keep_cut_offs(client: &Client, dump: &Dump) -> Result<(), Failure> {
+    let mut from = [0; 3];
+    let select = "SELECT raw_from, rollup_1m_from, rollup_5m_from FROM retention";
+    dump.rows(select, None, |row| {
+        from = [row.get(0)?, row.get(1)?, row.get(2)?];
+        Ok::<_, Failure>(())
+    })?;
+    let [raw, minutes, five] = from.map(|from: i64| time(from.cast_unsigned()));
+    client
+        .execute_typed(
+            "UPDATE retention SET raw_from = greatest(raw_from, $1),
+                 rollup_1m_from = greatest(rollup_1m_from, $2),
+                 rollup_5m_from = greatest(rollup_5m_from, $3)",
+            &[(&raw, Type::TIMESTAMPTZ), (&minutes, Type::TIMESTAMPTZ), (&five, Type::TIMESTAMPTZ)],
+        )
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! What each table holds of a client, added up on both sides.
+
+use std::sync::Arc;
+
+use tokio_postgres::types::Type;
+
+use super::columns::Columns;
+use super::{Copied, Source, TABLES};
+use crate::store::StoreError;
+use crate::store::postgres::PostgresStore;
+use crate::store::postgres::error::Failure;
+use crate::store::sqlite::Dump;
+
+/// The number of a client's rows in a table, and the sums of all its figures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableSums {
+    /// The table.
+    pub table: &'static str,
+    /// In the file: rows, and the sum of each column of figures.
+    pub file: Vec<i128>,
+    /// In the database.
+    pub database: Vec<i128>,
+}
+
+impl TableSums {
+    /// Rows in the file.
+    #[must_use]
+    pub fn rows(&self) -> i128 {
+        self.file.first().copied().unwrap_or_default()
+    }
+}
+
+impl PostgresStore {
+    /// Adds up what the file and the database hold of a client.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if one of them can't be read.
+    pub async fn sums(
+        &self,
+        dump: &Arc<Dump>,
+        source: &Source,
+    ) -> Result<Vec<TableSums>, StoreError> {
+        let sums = async {
+            let mut sums = Vec::new();
+            for table in TABLES {
+                sums.push(self.sums_of(dump, source, table).await?);
+            }
+            Ok(sums)
+        };
+        self.told(sums.await)
+    }
+
+    async fn sums_of(
+        &self,
+        dump: &Arc<Dump>,
+        source: &Source,
+        copied: Copied,
+    ) -> Result<TableSums, Failure> {
+        let table = copied.table;
+        let lease = self.database.lease().await?;
+        let columns = Columns::of(&lease, dump, table).await?;
+        // Numbers of clients and NICs differ; the epoch counts on with each connection.
+        let figures = columns.iter().filter(|(name, kind)| {
+            kind.is_figure() && !["client", "nic", "session", "epoch"].contains(name)
+        });
+        let figures: Vec<&str> = figures.map(|(name, _)| name).collect();
+        let sum = |name: &&str| format!("CAST(coalesce(sum({name}), 0) AS text)");
+        let mut select = vec!["CAST(count(*) AS text)".to_owned()];
+        select.extend(figures.iter().map(sum));
+        let select = format!("SELECT {} FROM {table}", select.join(", "));
+        let mut file = Vec::new();
+        dump.rows(&format!("{select} WHERE {}", copied.of), Some(source.id), |row| {
+            for at in 0..=figures.len() {
+                file.push(number(&row.get::<_, String>(at)?)?);
+            }
+            Ok::<_, Failure>(())
+        })?;
+        let client = "(SELECT id FROM clients WHERE client_id = $1)";
+        let of = copied.of.replace("?1", client);
+        let row = lease
+            .query_typed_one(&format!("{select} WHERE {of}"), &[(&source.client, Type::TEXT)])
+            .await?;
+        let mut database = Vec::new();
+        for at in 0..=figures.len() {
+            database.push(number(row.try_get(at)?)?);
+        }
+        lease.give_back();
+        Ok(TableSums { table, file, database })
+    }
+}
+
+fn number(text: &str) -> Result<i128, Failure> {
+    text.parse().map_err(|_| Failure::Failed(format!("{text:?} is no whole number")))
+}

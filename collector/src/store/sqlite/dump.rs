@@ -1,0 +1,62 @@
+//! The file as it is, table by table: for its move to another store.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::{Connection, Row, params_from_iter};
+
+use super::error::OpenError;
+use super::open;
+
+/// A file that nobody else writes to meanwhile.
+#[derive(Debug)]
+pub struct Dump {
+    db: Mutex<Connection>,
+    _lock: File,
+}
+
+impl Dump {
+    /// Opens the file at `path`, whose schema is brought up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the file and the way out: a collector may still use it.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        if !path.exists() {
+            return Err(OpenError::Missing { path: path.to_owned() });
+        }
+        let lock = open::lock(path)?;
+        drop(open::writer(path)?);
+        Ok(Self { db: Mutex::new(open::reader(path)?), _lock: lock })
+    }
+
+    /// The columns of a table, in their order.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub fn columns(&self, table: &str) -> rusqlite::Result<Vec<String>> {
+        let db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut select = db.prepare("SELECT name FROM pragma_table_info(?1)")?;
+        let names = select.query_map([table], |row| row.get(0))?;
+        names.collect()
+    }
+
+    /// Gives the rows of a query, which may have one parameter.
+    ///
+    /// # Errors
+    /// If SQLite fails, or the first error of `each`.
+    pub fn rows<E: From<rusqlite::Error>>(
+        &self,
+        sql: &str,
+        parameter: Option<i64>,
+        mut each: impl FnMut(&Row<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut select = db.prepare(sql)?;
+        let mut rows = select.query(params_from_iter(parameter))?;
+        while let Some(row) = rows.next()? {
+            each(row)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! Reading what traffic was made of, and what happened.
+
+use rusqlite::{Connection, Row, params};
+use wire::frame::Mix;
+
+use super::error::Failure;
+use super::query::{choose, nic_key, number, table};
+use crate::store::columns::mix_columns;
+use crate::store::history::{
+    EVENT_FLAGS, EVENT_ROWS_MAX, Event, EventKind, mix_of, newest, row_events,
+};
+use crate::store::query::NicRange;
+
+pub(super) fn mix(db: &mut Connection, range: &NicRange) -> Result<Mix, Failure> {
+    let transaction = db.transaction()?;
+    let Some(key) = nic_key(&transaction, range)? else { return Ok(Mix::default()) };
+    let columns: Vec<String> = mix_columns().collect();
+    let sums: Vec<String> =
+        columns.iter().map(|name| format!("coalesce(sum({name}), 0)")).collect();
+    let mut select = transaction.prepare_cached(&format!(
+        "SELECT coalesce(sum(interval_ns), 0), {} FROM traffic_mix
+         WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4",
+        sums.join(", ")
+    ))?;
+    Ok(select.query_row(key, |row| {
+        let figures = (1..=columns.len()).map(|at| number(row, at));
+        Ok(mix_of(number(row, 0)?, &figures.collect::<rusqlite::Result<Vec<u64>>>()?))
+    })?)
+}
+
+pub(super) fn events(
+    db: &mut Connection,
+    range: &NicRange,
+    limit: usize,
+) -> Result<Vec<Event>, Failure> {
+    let transaction = db.transaction()?;
+    let Some(key) = nic_key(&transaction, range)? else { return Ok(Vec::new()) };
+    let limit_rows = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut events = Vec::new();
+
+    let (table, length) = table(choose(&transaction, key, EVENT_ROWS_MAX)?);
+    let mut select = transaction.prepare_cached(&format!(
+        "SELECT time, {length}, drops, flags FROM {table}
+         WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4
+             AND (drops > 0 OR flags & {EVENT_FLAGS} <> 0) ORDER BY time DESC LIMIT {limit_rows}"
+    ))?;
+    let mut rows = select.query(key)?;
+    while let Some(row) = rows.next()? {
+        let drops = number(row, 2)?;
+        events.extend(row_events(number(row, 0)?, number(row, 1)?, drops, row.get(3)?));
+    }
+
+    let [client, nic, from, to] = key;
+    let mut started = transaction.prepare_cached(
+        "SELECT started FROM sessions WHERE client = ?1 AND started >= ?2 AND started < ?3
+         ORDER BY started DESC LIMIT ?4",
+    )?;
+    let at = |row: &Row<'_>, kind| Ok(Event { time_ns: number(row, 0)?, interval_ns: 0, kind });
+    let rows =
+        started.query_map([client, from, to, limit_rows], |row| at(row, EventKind::Started))?;
+    events.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+
+    let mut links = transaction.prepare_cached(
+        "SELECT time, up FROM link_changes WHERE client = ?1 AND nic = ?2 AND time >= ?3
+             AND time < ?4 ORDER BY time DESC LIMIT ?5",
+    )?;
+    let rows = links.query_map(params![client, nic, from, to, limit_rows], |row| {
+        let up: bool = row.get(1)?;
+        at(row, if up { EventKind::LinkUp } else { EventKind::LinkDown })
+    })?;
+    events.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+
+    let mut gaps = transaction.prepare_cached(
+        "SELECT time, interval_ns, reason, rx_bytes, tx_bytes FROM gaps
+         WHERE session IN (SELECT session FROM sessions WHERE client = ?1) AND nic = ?2
+             AND time + interval_ns > ?3 AND time < ?4 ORDER BY time DESC LIMIT ?5",
+    )?;
+    let rows = gaps.query_map(params![client, nic, from, to, limit_rows], |row| {
+        let (rx_bytes, tx_bytes) = (number(row, 3)?, number(row, 4)?);
+        let kind = EventKind::Gap { reason: row.get(2)?, rx_bytes, tx_bytes };
+        Ok(Event { time_ns: number(row, 0)?, interval_ns: number(row, 1)?, kind })
+    })?;
+    events.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+    Ok(newest(events, limit))
+}
+
+/// Notes which links have changed, before the newest inventory is kept: NIC by NIC, then those
+/// that are in it no more.
+pub(super) const LINK_CHANGED: &str = "
+    INSERT OR REPLACE INTO link_changes
+    SELECT client, id, ?2, ?3 FROM nics WHERE id = ?1 AND up <> ?3 AND if_index <> 0";
+pub(super) const LINK_GONE: &str = "
+    INSERT OR REPLACE INTO link_changes
+    SELECT client, id, ?2, 0 FROM nics WHERE client = ?1 AND present = 0 AND up = 1";

@@ -1,0 +1,101 @@
+//! `/api/v1/events`: what happened to a NIC and its client.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::App;
+use super::cache::Answer;
+use super::error::ApiError;
+use super::params::{NicParams, Params};
+use super::series::must_exist;
+use crate::store::history::{Event, EventKind, gap_name};
+use crate::time::Time;
+
+/// Most events that are given.
+const EVENTS_MAX: usize = 500;
+
+/// What happened in a range.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EventsView {
+    /// The newest of them, oldest first.
+    events: Vec<EventView>,
+    /// True if there are older ones in the range.
+    truncated: bool,
+}
+
+/// Something that happened.
+#[derive(Debug, Serialize, ToSchema)]
+struct EventView {
+    /// When, or the start of the interval in which.
+    time: Time,
+    /// Length of that interval, nanoseconds; 0 where the moment is known.
+    interval_ns: u64,
+    #[serde(flatten)]
+    kind: KindView,
+}
+
+/// What happened.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum KindView {
+    /// Packets the ring had no room for.
+    Lost { packets: u64 },
+    /// The wall clock of the host was stepped.
+    ClockStep,
+    /// Capture began or ended within the interval.
+    Capture,
+    /// The agent was started.
+    Started,
+    /// The link was found up.
+    LinkUp,
+    /// The link was found down, or the NIC gone.
+    LinkDown,
+    /// Samples are missing; their sums are known.
+    Gap {
+        /// `spool_full`, `spool_damaged` or `forgotten`.
+        reason: &'static str,
+        rx_bytes: u64,
+        tx_bytes: u64,
+    },
+}
+
+impl From<Event> for EventView {
+    fn from(event: Event) -> Self {
+        let kind = match event.kind {
+            EventKind::Lost { packets } => KindView::Lost { packets },
+            EventKind::ClockStep => KindView::ClockStep,
+            EventKind::Capture => KindView::Capture,
+            EventKind::Started => KindView::Started,
+            EventKind::LinkUp => KindView::LinkUp,
+            EventKind::LinkDown => KindView::LinkDown,
+            EventKind::Gap { reason, rx_bytes, tx_bytes } => {
+                KindView::Gap { reason: gap_name(reason), rx_bytes, tx_bytes }
+            }
+        };
+        Self { time: Time(event.time_ns), interval_ns: event.interval_ns, kind }
+    }
+}
+
+/// What happened to one NIC and its client in a range
+#[utoipa::path(
+    get, path = "/api/v1/events", tag = "history", params(NicParams),
+    responses((status = 200, description = "Losses, clock steps, restarts, changes of the link, \
+               gaps", body = EventsView), ApiError)
+)]
+pub(super) async fn events(
+    State(app): State<Arc<App>>,
+    Params(params): Params<NicParams>,
+) -> Result<Answer<EventsView>, ApiError> {
+    let range = params.range()?;
+    let mut events = app.ask(app.state.query.events(&range, EVENTS_MAX + 1)).await?;
+    if events.is_empty() {
+        must_exist(&app, &range).await?;
+    }
+    let surplus = events.len().saturating_sub(EVENTS_MAX);
+    events.drain(..surplus);
+    let events = events.into_iter().map(EventView::from).collect();
+    Ok(Answer(EventsView { events, truncated: surplus > 0 }))
+}

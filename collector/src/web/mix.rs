@@ -1,0 +1,127 @@
+//! `/api/v1/mix`: what the traffic of one NIC was made of.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+use wire::frame::{Mix, MixCounts, SIZE_CLASS_MAX};
+
+use super::App;
+use super::cache::Answer;
+use super::error::ApiError;
+use super::params::{NicParams, Params};
+use super::series::must_exist;
+use crate::store::query::NicRange;
+use crate::time::Time;
+
+/// What the traffic of one NIC was made of, summed over the mix intervals that start in a range.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MixView {
+    client: String,
+    nic: String,
+    from: Time,
+    to: Time,
+    /// How much of the range is in the sums, nanoseconds. Mixes are kept as long as samples.
+    covered_ns: u64,
+    rx: MixCountsView,
+    tx: MixCountsView,
+}
+
+/// One direction of a mix.
+#[derive(Debug, Serialize, ToSchema)]
+struct MixCountsView {
+    /// Packets by size, smallest first.
+    sizes: Vec<SizeView>,
+    multicast_packets: u64,
+    broadcast_packets: u64,
+    /// TCP packets with SYN set.
+    tcp_syn_packets: u64,
+    /// TCP packets with RST set.
+    tcp_rst_packets: u64,
+    /// Bytes by network protocol.
+    network: NetworkView,
+    /// IP by transport protocol.
+    transport: TransportView,
+}
+
+/// A class of sizes, as RMON has them (RFC 2819).
+#[derive(Debug, Serialize, ToSchema)]
+struct SizeView {
+    /// Largest packet of the class, with its FCS; `null`: larger than all others.
+    max_bytes: Option<u64>,
+    packets: u64,
+}
+
+/// Bytes by network protocol.
+#[derive(Debug, Serialize, ToSchema)]
+struct NetworkView {
+    ipv4_bytes: u64,
+    ipv6_bytes: u64,
+    arp_bytes: u64,
+    other_bytes: u64,
+}
+
+/// Packets and bytes by transport protocol.
+#[derive(Debug, Serialize, ToSchema)]
+struct TransportView {
+    tcp_packets: u64,
+    tcp_bytes: u64,
+    udp_packets: u64,
+    udp_bytes: u64,
+    icmp_packets: u64,
+    icmp_bytes: u64,
+    /// Fragments after the first included.
+    other_packets: u64,
+    other_bytes: u64,
+}
+
+impl From<MixCounts> for MixCountsView {
+    fn from(counts: MixCounts) -> Self {
+        let limits = SIZE_CLASS_MAX.into_iter().map(Some).chain([None]);
+        let sizes = limits.zip(counts.size_packets);
+        Self {
+            sizes: sizes.map(|(max_bytes, packets)| SizeView { max_bytes, packets }).collect(),
+            multicast_packets: counts.multicast_packets,
+            broadcast_packets: counts.broadcast_packets,
+            tcp_syn_packets: counts.tcp_syn_packets,
+            tcp_rst_packets: counts.tcp_rst_packets,
+            network: NetworkView {
+                ipv4_bytes: counts.ipv4_bytes,
+                ipv6_bytes: counts.ipv6_bytes,
+                arp_bytes: counts.arp_bytes,
+                other_bytes: counts.other_bytes,
+            },
+            transport: TransportView {
+                tcp_packets: counts.tcp_packets,
+                tcp_bytes: counts.tcp_bytes,
+                udp_packets: counts.udp_packets,
+                udp_bytes: counts.udp_bytes,
+                icmp_packets: counts.icmp_packets,
+                icmp_bytes: counts.icmp_bytes,
+                other_packets: counts.other_transport_packets,
+                other_bytes: counts.other_transport_bytes,
+            },
+        }
+    }
+}
+
+/// What the traffic of one NIC was made of over a range
+#[utoipa::path(
+    get, path = "/api/v1/mix", tag = "history", params(NicParams),
+    responses((status = 200, description = "Exact sums", body = MixView), ApiError)
+)]
+pub(super) async fn mix(
+    State(app): State<Arc<App>>,
+    Params(params): Params<NicParams>,
+) -> Result<Answer<MixView>, ApiError> {
+    let range = params.range()?;
+    let Mix { interval_ns, rx, tx, .. } = app.ask(app.state.query.mix(&range)).await?;
+    if interval_ns == 0 {
+        must_exist(&app, &range).await?;
+    }
+    let NicRange { client, nic, from_ns, to_ns } = range;
+    let (from, to) = (Time(from_ns), Time(to_ns));
+    let (rx, tx) = (rx.into(), tx.into());
+    Ok(Answer(MixView { client, nic, from, to, covered_ns: interval_ns, rx, tx }))
+}

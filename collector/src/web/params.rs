@@ -1,0 +1,97 @@
+//! Parameters of queries: what a wrong one is answered, and the ranges that several queries take.
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
+
+use super::error::ApiError;
+use crate::store::query::NicRange;
+use crate::time::{Time, now_ns};
+
+/// Range where none is asked for, nanoseconds (5 minutes).
+const RANGE_NS: u64 = 300_000_000_000;
+
+/// The parameters of a query. Unknown, missing and wrong ones are answered with an [`ApiError`].
+#[derive(Debug)]
+pub(super) struct Params<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        use std::error::Error as _;
+        let Query(params) = Query::try_from_uri(&parts.uri).map_err(|rejection| {
+            let cause = rejection.source().map(ToString::to_string);
+            ApiError::bad_parameter(cause.unwrap_or_else(|| rejection.to_string()))
+        })?;
+        Ok(Self(params))
+    }
+}
+
+/// A NIC and a range of time.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NicParams {
+    /// Whose NIC.
+    #[param(min_length = 1)]
+    client: String,
+    /// Which NIC.
+    #[param(min_length = 1)]
+    nic: String,
+    /// First start of an interval: RFC 3339, or seconds since 1970. Default: 5 minutes before `to`.
+    from: Option<Time>,
+    /// Intervals that start here or later are left out. Default: now.
+    to: Option<Time>,
+}
+
+impl NicParams {
+    pub fn range(self) -> Result<NicRange, ApiError> {
+        let (from_ns, to_ns) = limits(self.from, self.to)?;
+        let client = given("client", self.client)?;
+        Ok(NicRange { client, nic: given("nic", self.nic)?, from_ns, to_ns })
+    }
+}
+
+/// A range of time, nanoseconds since 1970 (UTC).
+pub(super) fn limits(from: Option<Time>, to: Option<Time>) -> Result<(u64, u64), ApiError> {
+    limits_within(from, to, RANGE_NS)
+}
+
+/// A range of time, which begins `default_ns` before its end if nothing else is asked for.
+pub(super) fn limits_within(
+    from: Option<Time>,
+    to: Option<Time>,
+    default_ns: u64,
+) -> Result<(u64, u64), ApiError> {
+    let to = to.unwrap_or_else(|| Time(now_ns()));
+    let from = from.unwrap_or_else(|| Time(to.0.saturating_sub(default_ns)));
+    if from >= to {
+        return Err(ApiError::bad_parameter(format!("from ({from}) must be before to ({to})")));
+    }
+    Ok((from.0, to.0))
+}
+
+/// A name: not empty, and without NUL, which databases don't take.
+pub(super) fn given(name: &str, value: String) -> Result<String, ApiError> {
+    if value.is_empty() || value.contains('\0') {
+        return Err(ApiError::bad_parameter(format!("{name} is empty or has a NUL in it")));
+    }
+    Ok(value)
+}
+
+/// A number within bounds.
+pub(super) fn within(
+    name: &str,
+    value: Option<u32>,
+    default: u32,
+    max: u32,
+) -> Result<usize, ApiError> {
+    let value = value.unwrap_or(default);
+    if !(1..=max).contains(&value) {
+        return Err(ApiError::bad_parameter(format!("{name}={value}; 1 to {max} are allowed")));
+    }
+    Ok(value as usize)
+}

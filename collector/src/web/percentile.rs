@@ -1,0 +1,96 @@
+//! `/api/v1/percentile`: the 95th percentile of what one NIC carried, as transit billing takes it.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::App;
+use super::cache::Answer;
+use super::error::ApiError;
+use super::params::{Params, given, limits_within};
+use super::series::must_exist;
+use crate::store::percentile::Percentile;
+use crate::store::query::NicRange;
+use crate::time::Time;
+
+/// Range where none is asked for, nanoseconds (30 days).
+const RANGE_NS: u64 = 30 * 86_400_000_000_000;
+
+/// A NIC and a range of time.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PercentileParams {
+    /// Whose NIC.
+    #[param(min_length = 1)]
+    client: String,
+    /// Which NIC.
+    #[param(min_length = 1)]
+    nic: String,
+    /// Intervals that start earlier are left out: RFC 3339, or seconds since 1970. Default: 30 days
+    /// before `to`.
+    from: Option<Time>,
+    /// Intervals that end later are left out. Default: now.
+    to: Option<Time>,
+}
+
+/// The rate that 95 % of the measured 5-minute intervals don't exceed: their mean rates are sorted,
+/// the highest 5 % dropped (rounded down), and the next is the value. A rate is over the time that
+/// was measured of its interval. Intervals of which nothing was measured count as nothing.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PercentileView {
+    client: String,
+    nic: String,
+    /// Start of the first interval.
+    from: Time,
+    /// End of the last interval.
+    to: Time,
+    /// Intervals between `from` and `to`.
+    intervals: u64,
+    /// Of these, intervals of which something was measured.
+    measured_intervals: u64,
+    /// `null` if nothing was measured.
+    rx_bits_per_second: Option<u64>,
+    /// `null` if nothing was measured.
+    tx_bits_per_second: Option<u64>,
+    /// The larger of both.
+    max_bits_per_second: Option<u64>,
+}
+
+/// The 95th percentile of what one NIC carried over a range
+#[utoipa::path(
+    get, path = "/api/v1/percentile", tag = "history", params(PercentileParams),
+    responses(
+        (status = 200, description = "From 5-minute means, as transit billing takes it",
+            body = PercentileView),
+        ApiError
+    )
+)]
+pub(super) async fn percentile(
+    State(app): State<Arc<App>>,
+    Params(params): Params<PercentileParams>,
+) -> Result<Answer<PercentileView>, ApiError> {
+    let PercentileParams { client, nic, from, to } = params;
+    let (from_ns, to_ns) = limits_within(from, to, RANGE_NS)?;
+    let (client, nic) = (given("client", client)?, given("nic", nic)?);
+    let range = NicRange { client, nic, from_ns, to_ns };
+    let found = app.ask(app.state.query.percentile(&range)).await?;
+    if found.measured == 0 {
+        must_exist(&app, &range).await?;
+    }
+    let max_bits_per_second = found.max_bits_per_second();
+    let Percentile { from_ns, to_ns, intervals, measured, .. } = found;
+    Ok(Answer(PercentileView {
+        client: range.client,
+        nic: range.nic,
+        from: Time(from_ns),
+        to: Time(to_ns),
+        intervals,
+        measured_intervals: measured,
+        rx_bits_per_second: found.rx_bits_per_second,
+        tx_bits_per_second: found.tx_bits_per_second,
+        max_bits_per_second,
+    }))
+}

@@ -1,0 +1,215 @@
+//! Headless Chromium, driven by WebDriver.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+
+use crate::client::Connection;
+
+/// Longest wait for anything to show.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where pictures of pages are put, if anywhere.
+const PICTURES: &str = "NETMON_TEST_PICTURES";
+
+/// Runs before every page: keeps what took long.
+const OBSERVE: &str = "
+    window.longTasks = [];
+    new PerformanceObserver((list) => window.longTasks.push(...list.getEntries().map(
+        (entry) => entry.duration))).observe({ type: 'longtask' });";
+
+pub struct Browser {
+    driver: Child,
+    address: String,
+    session: String,
+    /// Where the pages are.
+    origin: String,
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _gone = self.driver.kill();
+        let _reaped = self.driver.wait();
+    }
+}
+
+impl Browser {
+    /// A browser for the pages of one collector.
+    pub async fn start(address: &str) -> Self {
+        let origin = format!("http://{address}/");
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let mut driver = Command::new("chromedriver");
+        driver.arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null());
+        let driver = driver.spawn().expect("chromedriver of Debian's chromium-driver is needed");
+        let address = format!("127.0.0.1:{port}");
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(&address).await.is_err() {
+            assert!(Instant::now() < deadline, "chromedriver does not start");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let mut browser = Self { driver, address, session: String::new(), origin };
+        let args = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--window-size=1320,1100",
+            "--lang=en",
+            "--disable-dev-shm-usage",
+        ];
+        let capabilities = json!({
+            "goog:chromeOptions": { "args": args },
+            "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
+        });
+        let asked = json!({ "capabilities": { "alwaysMatch": capabilities } });
+        let made = browser.call("", &asked).await;
+        browser.session = format!("/{}", made["sessionId"].as_str().unwrap());
+        browser
+            .devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": OBSERVE }))
+            .await;
+        browser
+    }
+
+    /// Opens a page by what comes after its `#`.
+    pub async fn open(&self, hash: &str) {
+        // A page that differs by its hash only would not be loaded again.
+        self.call("/url", &json!({ "url": "about:blank" })).await;
+        self.call("/url", &json!({ "url": format!("{}#{hash}", self.origin) })).await;
+    }
+
+    /// The value of an expression.
+    pub async fn value(&self, expression: &str) -> Value {
+        let script = json!({ "script": format!("return {expression}"), "args": [] });
+        self.call("/execute/sync", &script).await
+    }
+
+    /// The text of the first element that fits.
+    pub async fn text(&self, selector: &str) -> String {
+        let text = self.value(&format!("document.querySelector({selector:?})?.textContent")).await;
+        text.as_str().unwrap_or_else(|| panic!("no {selector}")).to_owned()
+    }
+
+    /// The value of an asynchronous function's body.
+    pub async fn run(&self, body: &str) -> Value {
+        let script = format!(
+            "const done = arguments[0]; (async () => {{ {body} }})().then(done, (error) => \
+             done(String(error)))"
+        );
+        self.call("/execute/async", &json!({ "script": script, "args": [] })).await
+    }
+
+    /// Waits until an expression is true.
+    pub async fn until(&self, condition: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.value(condition).await != json!(true) {
+            if Instant::now() > deadline {
+                let page = self.value("document.body.innerText").await;
+                panic!("not within {PATIENCE:?}: {condition}; the page says: {page}");
+            }
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+
+    pub async fn click(&self, selector: &str) {
+        self.until(&format!("document.querySelector({selector:?}) !== null")).await;
+        let find = json!({ "using": "css selector", "value": selector });
+        let found = self.call("/element", &find).await;
+        let id = found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
+        self.call(&format!("/element/{id}/click"), &json!({})).await;
+    }
+
+    /// Presses keys on whatever has the focus.
+    pub async fn keys(&self, keys: &[&str]) {
+        let press = |key: &&str| {
+            [json!({ "type": "keyDown", "value": key }), json!({ "type": "keyUp", "value": key })]
+        };
+        let actions: Vec<Value> = keys.iter().flat_map(press).collect();
+        let keyboard = json!({ "type": "key", "id": "keyboard", "actions": actions });
+        self.call("/actions", &json!({ "actions": [keyboard] })).await;
+    }
+
+    /// Drags over the chart, from one share of its width to another.
+    pub async fn drag(&self, from: f64, to: f64) {
+        let over = self
+            .value(
+                "(({left, top, width, height}) => [left, top, width, height])\
+                    (document.querySelector('#chart .u-over').getBoundingClientRect())",
+            )
+            .await;
+        let [left, top, width, height] = [0, 1, 2, 3].map(|at| over[at].as_f64().unwrap());
+        let at = |share: f64| {
+            json!({ "type": "pointerMove", "duration": 50, "x": (left + share * width).round(),
+                    "y": (top + height / 2.0).round() })
+        };
+        let actions = [
+            at(from),
+            json!({ "type": "pointerDown", "button": 0 }),
+            at(to),
+            json!({ "type": "pointerUp", "button": 0 }),
+        ];
+        let mouse = json!({ "type": "pointer", "id": "mouse", "actions": actions });
+        self.call("/actions", &json!({ "actions": [mouse] })).await;
+    }
+
+    /// Lets pages believe that something is so, as `prefers-color-scheme` is `dark`.
+    pub async fn media(&self, name: &str, value: &str) {
+        let features = json!({ "features": [{ "name": name, "value": value }] });
+        self.devtools("Emulation.setEmulatedMedia", features).await;
+    }
+
+    pub async fn resize(&self, width: u32, height: u32) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1,
+                           "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
+    /// Puts a picture of the page where pictures are wanted.
+    pub async fn picture(&self, name: &str) {
+        let Some(folder) = std::env::var_os(PICTURES) else { return };
+        let shot = self.devtools("Page.captureScreenshot", json!({})).await;
+        let png = BASE64_STANDARD.decode(shot["data"].as_str().unwrap()).unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(std::path::Path::new(&folder).join(format!("{name}.png")), png).unwrap();
+    }
+
+    /// Fails if a page complained of anything, or asked anything of another place.
+    pub async fn must_be_content(&self) {
+        let log = self.call("/se/log", &json!({ "type": "browser" })).await;
+        let bad = log.as_array().unwrap().iter().filter(|entry| entry["level"] == "SEVERE");
+        assert_eq!(bad.collect::<Vec<_>>(), Vec::<&Value>::new(), "console errors");
+        let log = self.call("/se/log", &json!({ "type": "performance" })).await;
+        let mut asked = 0;
+        for entry in log.as_array().unwrap() {
+            let entry: Value = serde_json::from_str(entry["message"].as_str().unwrap()).unwrap();
+            if entry["message"]["method"] != "Network.requestWillBeSent" {
+                continue;
+            }
+            let url = entry["message"]["params"]["request"]["url"].as_str().unwrap().to_owned();
+            let own = url.starts_with(&self.origin);
+            assert!(own || url.starts_with("blob:") || url.starts_with("data:"), "asked for {url}");
+            asked += u32::from(own);
+        }
+        assert!(asked > 0, "no requests were seen");
+    }
+
+    async fn devtools(&self, command: &str, params: Value) -> Value {
+        self.call("/goog/cdp/execute", &json!({ "cmd": command, "params": params })).await
+    }
+
+    async fn call(&self, command: &str, body: &Value) -> Value {
+        let (body, session) = (body.to_string(), &self.session);
+        let mut connection = Connection::connect(&self.address).await;
+        let length = body.len();
+        let head = format!("POST /session{session}{command} HTTP/1.1\r\nHost: localhost");
+        let rest = format!("Connection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+        connection.write(&format!("{head}\r\n{rest}")).await;
+        let answer: Value = serde_json::from_str(&connection.body().await).unwrap();
+        let value = &answer["value"];
+        assert!(value["error"].is_null(), "{command} {body}: {value}");
+        value.clone()
+    }
+}

@@ -1,0 +1,401 @@
+//! The pages with simulated agents.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use collector::store::Store;
+use collector::time::now_ns;
+use collector::web::Access;
+use serde_json::json;
+use wire::frame::Sample;
+use wire::message::Inventory;
+
+use crate::driver::Browser;
+use crate::site::{Agent, INTERVAL, SECOND, Site};
+use crate::values::must_agree;
+
+/// Lets an agent deliver a sample every half second until it is dropped.
+struct Flow {
+    stop: Arc<AtomicBool>,
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn flow(site: &Arc<Site>, mut agent: Agent, mut next_ns: u64) -> Flow {
+    let (stop, site) = (Arc::new(AtomicBool::new(false)), site.clone());
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        while !stopped.load(Ordering::Relaxed) {
+            while next_ns + INTERVAL <= now_ns() {
+                let frame = agent.frame([next_ns]);
+                agent.deliver(&site, frame).await;
+                next_ns += INTERVAL;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    Flow { stop }
+}
+
+/// A site with one client that has a history and goes on.
+async fn busy(access: Access) -> (Arc<Site>, Flow) {
+    let site = Arc::new(Site::start(access).await);
+    let mut agent = Agent::new("web-1", "<img src=x onerror=alert(1)>", 7, 40_000_000);
+    let intervals = 7200;
+    agent.enrol(&site, now_ns() - (intervals + 10) * INTERVAL).await;
+    let end = agent.remember(&site, intervals).await;
+    let flow = flow(&site, agent, end);
+    (site, flow)
+}
+
+fn row(id: &str) -> String {
+    format!("document.querySelector('[data-client=\"{id}\"]')")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_overview_moves_and_an_alias_is_text() {
+    let (site, _flow) = busy(Access::default()).await;
+    let mut idle = Agent::new("db-1", "", 8, 1000);
+    idle.connect(&site.live);
+    let frame = idle.frame([now_ns()]);
+    site.live.observe(&idle.id, &frame, now_ns());
+    let browser = Browser::start(&site.address).await;
+    browser.open("/").await;
+    let web = row("web-1");
+    browser
+        .until(&format!("{web}?.textContent.includes('<img src=x onerror=alert(1)>') === true"))
+        .await;
+    browser.until("document.querySelector('img') === null").await;
+    // The busier one is first, and its figures move.
+    browser
+        .until("document.querySelector('.rows [aria-rowindex=\"2\"]').dataset.client === 'web-1'")
+        .await;
+    let figure = format!("{web}.querySelectorAll('.figure')[0].textContent");
+    let before = browser.value(&figure).await;
+    assert!(before.as_str().unwrap().ends_with("Mbit/s"), "{before}");
+    browser.until(&format!("{figure} !== {before}")).await;
+    browser.picture("overview").await;
+    // Search and order are kept in the address.
+    browser.click("[data-sort=client]").await;
+    browser
+        .until("document.querySelector('.rows [aria-rowindex=\"2\"]').dataset.client === 'web-1'")
+        .await;
+    browser
+        .value(
+            "(document.querySelector('#search').value = 'DB-', \
+                   document.querySelector('#search').dispatchEvent(new Event('input')))",
+        )
+        .await;
+    browser.until("document.querySelectorAll('.rows .row:not([hidden])').length === 1").await;
+    browser.until("location.hash === '#/?search=DB-&sort=client&order=up'").await;
+    browser.click("#language").await;
+    browser.until("document.documentElement.lang === 'zh-CN'").await;
+    browser.until("document.querySelector('#clients').textContent.includes('最近一分钟')").await;
+    browser.until("document.querySelector('#search').value === 'DB-'").await;
+    browser.must_be_content().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_is_looked_into() {
+    let (site, _flow) = busy(Access::default()).await;
+    let browser = Browser::start(&site.address).await;
+    browser.open("/").await;
+    browser.click("[data-client=web-1] a").await;
+    browser.until("location.hash.startsWith('#/client/web-1/eth0?range=300')").await;
+    let points = "Number(document.querySelector('#chart').dataset.points)";
+    browser.until(&format!("{points} > 590")).await;
+    browser.until("document.querySelectorAll('#mix table').length === 4").await;
+    browser.picture("client").await;
+    // It moves.
+    let newest = "Number(document.querySelector('#chart').dataset.newest)";
+    let before = browser.value(newest).await.as_f64().unwrap();
+    browser.until(&format!("{newest} >= {before} + 1000")).await;
+    // The other NIC, another range.
+    browser.click("#nics [data-nic=eth1]").await;
+    browser.until("location.hash.startsWith('#/client/web-1/eth1?')").await;
+    browser
+        .value(
+            "((picker) => { picker.value = '3600000'; \
+                   picker.dispatchEvent(new Event('change')); })(document.querySelector('#range'))",
+        )
+        .await;
+    browser.until("location.hash.endsWith('?range=3600')").await;
+    browser.until(&format!("{points} > 590")).await;
+    // A drag zooms, and what is zoomed stays.
+    browser.drag(0.5, 0.75).await;
+    browser.until("/from=\\d+&to=\\d+/.test(location.hash)").await;
+    let [from, to] = ["from", "to"].map(|name| {
+        format!("Number(new URLSearchParams(location.hash.split('?')[1]).get('{name}'))")
+    });
+    let length = browser.value(&format!("{to} - {from}")).await.as_f64().unwrap();
+    assert!((length - 900_000.0).abs() < 60_000.0, "{length}");
+    browser.until(&format!("{points} > 500")).await;
+    let hash = browser.value("location.hash").await;
+    let shown = browser.value("document.querySelector('#figures').textContent").await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(browser.value("document.querySelector('#figures').textContent").await, shown);
+    // The address leads to the same.
+    browser.open(&hash.as_str().unwrap()[1..]).await;
+    let same = format!("document.querySelector('#figures')?.textContent === {shown}");
+    browser.until(&same).await;
+    // Back to live, and to the overview.
+    browser.click("#pause").await;
+    browser.until("location.hash.endsWith('?range=300')").await;
+    browser.until(&format!("{newest} > {before} + 2000")).await;
+    browser.click("#back").await;
+    browser.until(&format!("{}?.textContent.includes('bit/s') === true", row("web-1"))).await;
+    browser.must_be_content().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keyboard_is_enough_and_what_is_read_out_is_what_the_database_holds() {
+    let (site, flow) = busy(Access::default()).await;
+    let browser = Browser::start(&site.address).await;
+    browser.open("/client/web-1/eth0?range=60").await;
+    browser.until("Number(document.querySelector('#chart').dataset.points) > 110").await;
+    browser.value("document.querySelector('#chart').focus()").await;
+    browser.keys(&[" "]).await;
+    browser.until("location.hash.includes('from=')").await;
+    drop(flow);
+    let file = site.directory.path().join("netmon.sqlite");
+    must_agree(&browser, &file, "eth0", 20).await;
+    // The total is that of the database for the same range.
+    let range = browser.value("new URLSearchParams(location.hash.split('?')[1]).get('from')").await;
+    let from = range.as_str().unwrap().parse::<i64>().unwrap() * 1_000_000;
+    let range = browser.value("new URLSearchParams(location.hash.split('?')[1]).get('to')").await;
+    let to = range.as_str().unwrap().parse::<i64>().unwrap() * 1_000_000;
+    browser.keys(&["0", " "]).await;
+    browser
+        .open(&format!("/client/web-1/eth0?from={}&to={}", from / 1_000_000, to / 1_000_000))
+        .await;
+    browser.until("Number(document.querySelector('#chart').dataset.points) > 110").await;
+    let database = rusqlite::Connection::open(file).unwrap();
+    let (sum, rows): (i64, i64) = database
+        .query_row(
+            "SELECT sum(rx_bytes), count(*) FROM bandwidth_stats JOIN nics ON nics.id = nic
+             WHERE name = 'eth0' AND time >= ?1 AND time < ?2",
+            [from, to],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    assert_eq!(
+        browser.value("Number(document.querySelector('#chart').dataset.points)").await,
+        rows
+    );
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+    let total = format!("{:.2} GB", sum as f64 / 1e9);
+    let figures = browser.text("#figures").await;
+    assert!(figures.contains(&total), "{total}: {figures}");
+    browser.keys(&["\t"]).await;
+    browser.must_be_content().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_falls_silent_is_marked_and_so_is_one_that_leaves() {
+    let (site, flow) = busy(Access::default()).await;
+    let browser = Browser::start(&site.address).await;
+    browser.open("/").await;
+    let web = row("web-1");
+    browser.until(&format!("{web}?.textContent.includes('Mbit/s') === true")).await;
+    assert_eq!(browser.text("#connected").await, "1 of 1 connected");
+    assert_eq!(browser.text("#troubled").await, "0");
+    drop(flow);
+    browser.until(&format!("{web}.textContent.includes('no sample for')")).await;
+    browser.until(&format!("{web}.classList.contains('stale')")).await;
+    browser.until("document.querySelector('#troubled').textContent === '1'").await;
+    let agent = Agent::new("web-1", "", 7, 1);
+    site.live.on_inventory(&agent.id, &Inventory { nics: vec![Agent::nic("eth0", false)] });
+    browser.until(&format!("{web}.textContent.includes('down: eth0')")).await;
+    site.live.on_disconnected(&agent.id, now_ns());
+    browser.until(&format!("{web}.textContent.includes('not connected')")).await;
+    assert_eq!(browser.text("#connected").await, "0 of 1 connected");
+    browser.must_be_content().await;
+}
+
+/// How opaque the chart is right above its zero line, at a share of the range: 0 where something
+/// was measured and nothing lost, 255 where nothing was measured, and between the two where
+/// packets were lost. Of some neighbours the median, since lines of the grid lie between.
+fn opacity(share: f64) -> String {
+    format!(
+        "(() => {{ const canvas = document.querySelector('#chart canvas'); \
+         const over = document.querySelector('#chart .u-over').getBoundingClientRect(); \
+         const own = canvas.getBoundingClientRect(); \
+         const x = Math.round((over.left - own.left + over.width * {share}) * devicePixelRatio); \
+         const y = Math.round((over.top - own.top + over.height * 0.75) * devicePixelRatio) - 8; \
+         const {{ data }} = canvas.getContext('2d').getImageData(x - 2, y, 5, 1); \
+         return [3, 7, 11, 15, 19].map((at) => data[at]).sort((a, b) => a - b)[2]; }})()"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn loss_and_gaps_are_shown_where_they_were() {
+    let site = Arc::new(Site::start(Access::default()).await);
+    let mut agent = Agent::new("web-1", "Web", 7, 40_000_000);
+    let end = now_ns() / SECOND * SECOND;
+    let begin = end - 100 * SECOND;
+    agent.enrol(&site, begin + SECOND).await;
+    // 100 s: nothing from the 20th to the 30th, loss in the 50th.
+    let mut samples: Vec<Sample> = Vec::new();
+    for n in (0..200).filter(|n| !(40..60).contains(n)) {
+        let sample = agent.sample(0, begin + n * INTERVAL, INTERVAL);
+        samples.push(Sample { drops: if n == 100 { 1234 } else { 0 }, ..sample });
+    }
+    let frames: Vec<_> = samples.chunks(20).map(|few| agent.frame_of(few.to_vec())).collect();
+    agent.commit(&site, frames).await;
+    for (up, at) in [(false, 70), (true, 75)] {
+        let inventory = Inventory { nics: vec![Agent::nic("eth0", up)] };
+        site.store.record_inventory(&agent.id, &inventory, begin + at * SECOND).await.unwrap();
+    }
+    let browser = Browser::start(&site.address).await;
+    let (from, to) = (begin / 1_000_000, end / 1_000_000);
+    browser.open(&format!("/client/web-1/eth0?from={from}&to={to}&peaks=0")).await;
+    browser.until("document.querySelector('#chart').dataset.points === '180'").await;
+    browser.until(&format!("{} === 255", opacity(0.25))).await;
+    browser.until(&format!("{} === 0", opacity(0.15))).await;
+    browser.until(&format!("((seen) => seen > 40 && seen < 255)({})", opacity(0.5025))).await;
+    browser.until(&format!("{} === 0", opacity(0.48))).await;
+    for kind in ["lost", "started", "link_down", "link_up"] {
+        browser
+            .until(&format!("document.querySelector('#events [data-event={kind}]') !== null"))
+            .await;
+    }
+    assert!(browser.text("[data-event=lost]").await.contains("1 234 packets lost"));
+    browser.picture("loss").await;
+    // A click on it leads there.
+    browser.click("[data-event=lost] button").await;
+    browser.until("Number(document.querySelector('#chart').dataset.points) < 130").await;
+    browser.must_be_content().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_asked_for_once() {
+    let (site, _flow) = busy(Access::default().with_token("0123456789abcdef")).await;
+    let browser = Browser::start(&site.address).await;
+    browser.open("/").await;
+    browser.until("document.querySelector('#signin') !== null").await;
+    let give = |token: &str| {
+        format!(
+            "(document.querySelector('#token').value = '{token}', \
+         document.querySelector('#signin button').click())"
+        )
+    };
+    browser.value(&give("fedcba9876543210")).await;
+    browser
+        .until("document.querySelector('#signin [role=alert]').textContent.includes('token')")
+        .await;
+    browser.value(&give("0123456789abcdef")).await;
+    let shown = format!("{}?.textContent.includes('bit/s') === true", row("web-1"));
+    browser.until(&shown).await;
+    browser.open("/client/web-1").await;
+    browser.until("Number(document.querySelector('#chart')?.dataset.points) > 500").await;
+    // Nothing that a script could read.
+    assert_eq!(browser.value("document.cookie").await, "");
+    assert_eq!(browser.value("JSON.stringify(localStorage).includes('0123')").await, false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_clients_stay_smooth() {
+    let site = Arc::new(Site::start(Access::default()).await);
+    let mut agents: Vec<Agent> = (0..1000)
+        .map(|n| Agent::new(&format!("host-{n:04}"), "", 1000 + n, 1_000_000 + n * 40_000))
+        .collect();
+    agents.iter().for_each(|agent| agent.connect(&site.live));
+    // Three of the busiest have a problem each.
+    site.live.on_disconnected(&agents[998].id, now_ns());
+    let nics = vec![Agent::nic("eth0", true), Agent::nic("eth1", false)];
+    site.live.on_inventory(&agents[996].id, &Inventory { nics });
+    let stop = Arc::new(AtomicBool::new(false));
+    let (stopped, live) = (stop.clone(), site.live.clone());
+    let traffic = std::thread::spawn(move || {
+        while !stopped.load(Ordering::Relaxed) {
+            let begun = std::time::Instant::now();
+            let start = now_ns() / INTERVAL * INTERVAL - INTERVAL;
+            for (n, agent) in agents.iter_mut().enumerate() {
+                let mut frame = agent.frame([start]);
+                frame.samples[0].drops = if n == 994 { 12 } else { 0 };
+                live.observe(&agent.id, &frame, now_ns());
+            }
+            std::thread::sleep(Duration::from_millis(500).saturating_sub(begun.elapsed()));
+        }
+    });
+    let browser = Browser::start(&site.address).await;
+    browser.open("/").await;
+    browser
+        .until("document.querySelector('#connected')?.textContent === '999 of 1000 connected'")
+        .await;
+    browser.until("document.querySelector('#total-rx').textContent.includes('Gbit/s')").await;
+    browser.until("document.querySelector('#troubled').textContent === '3'").await;
+    browser.picture("thousand").await;
+    // From a click to the frame that shows its outcome: the best of several tries, since the
+    // machine may be busy with other tests.
+    let click = "
+        const row = () => document.querySelector('.rows [aria-rowindex=\"2\"]')?.dataset.client;
+        const times = [];
+        for (let turn = 0; turn < 12; turn += 1) {
+            const button = document.querySelector(`[data-sort=${turn % 2 ? 'client' : 'rx'}]`);
+            const begun = performance.now();
+            button.click();
+            await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+            times.push(performance.now() - begun);
+            await new Promise((done) => setTimeout(done, 200));
+        }
+        return times.sort((a, b) => a - b);";
+    let times = browser.run(click).await;
+    println!("a click answered, ms: {times}");
+    assert!(times[0].as_f64().unwrap() < 100.0, "{times}");
+    let mut longest = Vec::new();
+    for _ in 0..4 {
+        let tasks = browser
+            .run(
+                "window.longTasks.length = 0; await new Promise((done) => setTimeout(done, 2000)); \
+                  return window.longTasks",
+            )
+            .await;
+        let tasks = tasks.as_array().unwrap().iter().map(|task| task.as_f64().unwrap());
+        longest.push(tasks.fold(0.0, f64::max));
+    }
+    println!("longest tasks in 2 s each, ms: {longest:?}");
+    assert!(longest.iter().any(|longest| *longest < 200.0), "{longest:?}");
+    // The rows in sight exist, no more.
+    let rows = browser.value("document.querySelectorAll('.rows .row').length").await;
+    assert!(rows.as_u64().unwrap() < 60, "{rows}");
+    browser.value("document.querySelector('.scroll').scrollTo(0, 20000)").await;
+    browser.until("Number(document.querySelector('.rows .row:not([hidden])').getAttribute('aria-rowindex')) > 400").await;
+    browser.click("#only").await;
+    browser.until("document.querySelectorAll('.rows .row:not([hidden])').length === 3").await;
+    browser.until("/\\d lost/.test(document.querySelector('.rows').textContent)").await;
+    browser.picture("attention").await;
+    stop.store(true, Ordering::Relaxed);
+    traffic.join().unwrap();
+    assert_ne!(browser.value("document.querySelector('#total-tx').textContent").await, json!("–"));
+    browser.must_be_content().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_can_be_looked_at_in_the_dark_on_a_phone_and_in_chinese() {
+    let (site, _flow) = busy(Access::default()).await;
+    let browser = Browser::start(&site.address).await;
+    browser.media("prefers-color-scheme", "dark").await;
+    browser.open("/client/web-1/eth0?range=900").await;
+    browser.until("Number(document.querySelector('#chart')?.dataset.points) > 500").await;
+    browser.until("document.querySelectorAll('#mix table').length === 4").await;
+    browser.until("getComputedStyle(document.body).backgroundColor === 'rgb(15, 20, 26)'").await;
+    browser.picture("client-dark").await;
+    browser.click("#language").await;
+    browser.until("document.querySelector('#figures').textContent.includes('平均')").await;
+    browser.resize(390, 844).await;
+    // Nothing is wider than the phone.
+    let fits = "document.documentElement.scrollWidth <= 390";
+    browser.until(fits).await;
+    browser.picture("client-phone").await;
+    browser.open("/").await;
+    browser.until(&format!("{}?.textContent.includes('bit/s') === true", row("web-1"))).await;
+    browser.until(fits).await;
+    browser.picture("overview-phone").await;
+    browser.must_be_content().await;
+}

@@ -1,0 +1,73 @@
+//! The page with the real collector and the real agent.
+
+use serde_json::Value;
+use testbed::{Pair, Running, Site, in_namespace, wait_until};
+
+use crate::driver::Browser;
+use crate::values::must_agree;
+
+/// Milliseconds from the end of each sample until the page had drawn it, for 15 s.
+const LATENCIES: &str = "
+    const chart = document.querySelector('#chart');
+    const seen = [];
+    let last = chart.dataset.newest;
+    new MutationObserver(() => {
+        const { newest } = chart.dataset;
+        if (newest && newest !== last) seen.push(Date.now() - Number(newest));
+        last = newest;
+    }).observe(chart, { attributes: true, attributeFilter: ['data-newest'] });
+    await new Promise((done) => setTimeout(done, 15000));
+    return seen;";
+
+#[test]
+fn a_sample_is_on_the_page_soon_and_says_what_the_database_holds() {
+    if !in_namespace("real::a_sample_is_on_the_page_soon_and_says_what_the_database_holds") {
+        return;
+    }
+    let (pair, site) = (Pair::new(), Site::new());
+    let collector = site.start_collector();
+    site.enroll();
+    let mut agent = site.agent(&["run"]);
+    agent.env("NETMON_AGENT_MONITOR__SAMPLE_INTERVAL", "500ms");
+    agent.env("NETMON_AGENT_MONITOR__REPORT_INTERVAL", "500ms");
+    let agent = Running::start(agent, &site.dir().join("a.log"));
+    let stored = site.dir().join("collector/netmon.sqlite");
+    let mut traffic = pair.there_spawn(
+        "while :; do head -c 100000 /dev/zero > /dev/udp/10.9.0.1/9; sleep 0.02; done",
+    );
+    wait_until("the collector's file", || stored.exists());
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let browser = Browser::start("127.0.0.1:8083").await;
+        browser.open("/").await;
+        browser.until("document.querySelector('[data-client=\"host-1\"]')?.textContent.includes('Mbit/s') === true").await;
+        browser.click("[data-client=\"host-1\"] a").await;
+        browser.until("Number(document.querySelector('#chart')?.dataset.points) > 6").await;
+        let seen = browser.run(LATENCIES).await;
+        let mut seen: Vec<f64> =
+            seen.as_array().unwrap().iter().filter_map(Value::as_f64).collect();
+        seen.sort_by(f64::total_cmp);
+        assert!(seen.len() > 10, "{seen:?}");
+        let at = |share: usize| seen[(seen.len() - 1) * share / 100];
+        println!(
+            "from the end of a sample to the page, ms: least {}, median {}, 95th percentile {}, \
+             most {} of {}",
+            at(0), at(50), at(95), at(100), seen.len()
+        );
+        // One interval and 200 ms; the machine may be busy with other tests now and then.
+        assert!(at(50) < 700.0, "{seen:?}");
+        browser.value("document.querySelector('#chart').focus()").await;
+        browser.keys(&[" "]).await;
+        browser.until("location.hash.includes('from=')").await;
+        // What the page has heard of is committed a moment later.
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        must_agree(&browser, &stored, "here", 10).await;
+        browser.picture("real").await;
+        browser.must_be_content().await;
+    });
+    traffic.kill().unwrap();
+    let _reaped = traffic.wait();
+    agent.stop();
+    collector.stop();
+}

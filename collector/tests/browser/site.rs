@@ -1,0 +1,227 @@
+//! A collector's store, live table and web side, with simulated agents.
+
+use std::sync::Arc;
+
+use collector::live::Live;
+use collector::metrics::Metrics;
+use collector::store::sqlite::SqliteStore;
+use collector::store::{Batch, SessionBatch, Store};
+use collector::time::now_ns;
+use collector::web::{Access, WebState, serve};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use wire::frame::{Counts, Frame, Mix, MixCounts, Sample};
+use wire::id::{ClientId, NicName};
+use wire::message::{Hello, Host, Inventory, Nic, Session};
+
+pub const SECOND: u64 = 1_000_000_000;
+/// Length of a sample.
+pub const INTERVAL: u64 = SECOND / 2;
+
+pub struct Site {
+    pub address: String,
+    pub live: Live,
+    pub store: Arc<SqliteStore>,
+    /// Where the store is.
+    pub directory: tempfile::TempDir,
+    _stop: watch::Sender<bool>,
+}
+
+impl Site {
+    pub async fn start(access: Access) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(&directory.path().join("netmon.sqlite")).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let live = Live::new();
+        let state = WebState {
+            live: live.clone(),
+            query: store.clone(),
+            writer: Arc::new(|| None),
+            metrics: Metrics::with_recorder().unwrap().1,
+            version: "1.2.3".into(),
+            host_names: vec![],
+            access,
+        };
+        let page = crate::client::get;
+        let (stop, stopped) = watch::channel(false);
+        tokio::spawn(serve(listener, state, stopped));
+        let page = page(&address, "/").await.body;
+        assert!(page.contains("./assets/"), "built without the dashboard; run scripts/build");
+        Self { address, live, store, directory, _stop: stop }
+    }
+}
+
+/// A simulated agent with two NICs.
+pub struct Agent {
+    pub id: ClientId,
+    pub alias: String,
+    session: u64,
+    seq: u64,
+    epoch: u64,
+    totals: [[u64; 2]; 4],
+    /// Bytes per second that it receives on its first NIC, about.
+    pub rate: u64,
+}
+
+pub const NICS: [&str; 2] = ["eth0", "eth1"];
+
+impl Agent {
+    pub fn new(id: &str, alias: &str, session: u64, rate: u64) -> Self {
+        let id = ClientId::new(id).unwrap();
+        Self { id, alias: alias.into(), session, seq: 0, epoch: 1, totals: [[0; 2]; 4], rate }
+    }
+
+    pub fn host() -> Host {
+        Host {
+            agent_version: "1.2.3".into(),
+            os: "Debian GNU/Linux 12".into(),
+            kernel: "6.1.0".into(),
+            cpus: 8,
+            sample_interval_ns: INTERVAL,
+        }
+    }
+
+    pub fn nic(name: &str, up: bool) -> Nic {
+        Nic {
+            name: NicName::new(name).unwrap(),
+            index: 2,
+            mac: [2, 0, 0, 0, 0, 1],
+            mtu: 1500,
+            speed_bits: 10_000_000_000,
+            kind: "physical".into(),
+            up,
+            stacked: false,
+        }
+    }
+
+    /// Connects, for the live table only.
+    pub fn connect(&self, live: &Live) {
+        live.on_connected(&self.id, &self.alias, &Self::host(), now_ns());
+        let nics = NICS.map(|name| Self::nic(name, true)).to_vec();
+        live.on_inventory(&self.id, &Inventory { nics });
+    }
+
+    /// Connects, and opens its session in the store.
+    pub async fn enrol(&mut self, site: &Site, started_ns: u64) {
+        self.connect(&site.live);
+        let hello = Hello {
+            sessions: vec![Session { session: self.session, started_ns }],
+            alias: self.alias.clone(),
+            host: Self::host(),
+        };
+        let opened = site.store.open_sessions(&self.id, &hello, started_ns).await.unwrap();
+        self.epoch = opened[0].epoch;
+        let nics = NICS.map(|name| Self::nic(name, true)).to_vec();
+        let inventory = Inventory { nics };
+        site.store.record_inventory(&self.id, &inventory, started_ns).await.unwrap();
+    }
+
+    /// What one interval carried: a slow wave with something on it, and bursts.
+    pub fn sample(&self, nic: usize, start_ns: u64, interval_ns: u64) -> Sample {
+        let tick = start_ns / interval_ns;
+        let noise =
+            (tick.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ self.session).wrapping_mul(31) >> 54;
+        let wave = ((tick % 240).abs_diff(120)) * 8;
+        let share = [1, 4][nic];
+        let counts = |rate: u64| {
+            let bytes = rate * interval_ns / SECOND / share * (500 + wave + noise) / 1500;
+            let peak = bytes * 1_000_000 / interval_ns * (2 + noise % 7);
+            Counts {
+                bytes,
+                packets: bytes / 900,
+                captured: bytes / 9000,
+                peak_1ms_bytes: u32::try_from(peak).unwrap(),
+                peak_10ms_bytes: u32::try_from(peak * 3).unwrap(),
+                ..Counts::default()
+            }
+        };
+        Sample {
+            nic: NicName::new(NICS[nic]).unwrap(),
+            start_ns,
+            interval_ns,
+            rx: counts(self.rate),
+            tx: counts(self.rate / 3),
+            ..Sample::default()
+        }
+    }
+
+    /// The next frame, with the samples of both NICs from `start_ns` on.
+    pub fn frame(&mut self, starts_ns: impl IntoIterator<Item = u64>) -> Frame {
+        let starts = starts_ns.into_iter();
+        let samples = starts.flat_map(|start| [0, 1].map(|nic| self.sample(nic, start, INTERVAL)));
+        let samples = samples.collect();
+        self.frame_of(samples)
+    }
+
+    /// The next frame, with these samples.
+    pub fn frame_of(&mut self, mut samples: Vec<Sample>) -> Frame {
+        self.seq += 1;
+        for sample in &mut samples {
+            let nic = usize::from(sample.nic.as_str() == Some(NICS[1]));
+            for (at, counts) in [(2 * nic, &mut sample.rx), (2 * nic + 1, &mut sample.tx)] {
+                let [bytes, packets] = &mut self.totals[at];
+                *bytes += counts.bytes;
+                *packets += counts.packets;
+                (counts.total_bytes, counts.total_packets) = (*bytes, *packets);
+            }
+        }
+        let (session, seq) = (self.session, self.seq);
+        Frame { session, first_seq: seq, last_seq: seq, gap: 0, samples, mixes: vec![] }
+    }
+
+    /// Hands a frame over as the collector does: shown at once, then committed.
+    pub async fn deliver(&self, site: &Site, frame: Frame) {
+        site.live.observe(&self.id, &frame, now_ns());
+        self.commit(site, vec![frame]).await;
+    }
+
+    pub async fn commit(&self, site: &Site, frames: Vec<Frame>) {
+        let batch = SessionBatch {
+            client: self.id.clone(),
+            session: self.session,
+            epoch: self.epoch,
+            expected: frames[0].first_seq - 1,
+            frames,
+        };
+        site.store.commit(&Arc::new(Batch { sessions: vec![batch] })).await.unwrap();
+    }
+
+    /// Some history up to now: samples without end, and mixes; gives when it ends.
+    pub async fn remember(&mut self, site: &Site, intervals: u64) -> u64 {
+        let end = now_ns() / INTERVAL * INTERVAL;
+        let first = end - intervals * INTERVAL;
+        let starts: Vec<u64> = (0..intervals).map(|n| first + n * INTERVAL).collect();
+        let mut frames: Vec<Frame> =
+            starts.chunks(20).map(|few| self.frame(few.to_vec())).collect();
+        for frame in &mut frames {
+            frame.mixes = frame.samples[..2].iter().map(mix).collect();
+        }
+        for frames in frames.chunks(200) {
+            self.commit(site, frames.to_vec()).await;
+        }
+        end
+    }
+}
+
+/// What traffic is made of.
+fn mix(sample: &Sample) -> Mix {
+    let counts = |Counts { bytes, packets, .. }: Counts| MixCounts {
+        multicast_packets: packets / 500,
+        broadcast_packets: packets / 900,
+        size_packets: [30, 12, 6, 4, 8, 40, 0].map(|share| packets * share / 100 * 20),
+        ipv4_bytes: bytes * 15,
+        ipv6_bytes: bytes * 5,
+        arp_bytes: bytes / 1000,
+        tcp_packets: packets * 16,
+        tcp_bytes: bytes * 17,
+        udp_packets: packets * 4,
+        udp_bytes: bytes * 3,
+        tcp_syn_packets: packets / 40,
+        tcp_rst_packets: packets / 200,
+        ..MixCounts::default()
+    };
+    let (rx, tx) = (counts(sample.rx), counts(sample.tx));
+    let Sample { nic, start_ns, .. } = *sample;
+    Mix { nic, start_ns, interval_ns: 20 * INTERVAL, rx, tx, ..Mix::default() }
+}

@@ -1,0 +1,143 @@
+//! `collector export`, as an operator runs it, from both stores.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+
+use wire::frame::Gap;
+
+use crate::batches::{Agent, MINUTE, SECOND, START, batch, client, hello, sample};
+use crate::postgres::fresh;
+use crate::suite::Place;
+
+/// What is exported, line by line, in both formats from both stores: it must be the same.
+struct Exports {
+    commands: [Box<dyn Fn() -> Command>; 2],
+}
+
+impl Exports {
+    fn of(&self, args: &[&str]) -> (String, Option<i32>) {
+        let run = |command: &dyn Fn() -> Command| {
+            let output = command().arg("export").args(args).output().unwrap();
+            let text = [&output.stdout, &output.stderr].map(|it| String::from_utf8_lossy(it));
+            (text.concat(), output.status.code())
+        };
+        let [sqlite, postgres] = self.commands.each_ref().map(|it| run(it.as_ref()));
+        assert_eq!(sqlite, postgres);
+        sqlite
+    }
+}
+
+/// Both stores with the same rows: 3000 samples of one NIC, 2 of another, and gaps.
+async fn filled() -> (Exports, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().to_owned();
+    let place = fresh().await;
+    let sqlite = collector::store::sqlite::SqliteStore::open(&data.join("netmon.sqlite")).unwrap();
+    let postgres = place.open().await;
+    for store in [&sqlite as &dyn collector::store::Store, postgres.as_ref()] {
+        store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+        let mut agent = Agent::new("web", 1, 1);
+        let at = |n| START + n * SECOND / 2;
+        let samples: Vec<_> = (0..3000).map(|n| sample("eth0", at(n), n)).collect();
+        let frames = samples.chunks(500).map(|chunk| agent.frame(chunk.to_vec())).collect();
+        store.commit(&batch([agent.batch(frames)])).await.unwrap();
+        let lost = vec![sample("eth0", START + 30 * MINUTE, 77)];
+        let frames = vec![
+            agent.record(100, Gap::SpoolFull as u8, lost),
+            agent.record(5, Gap::Forgotten as u8, vec![]),
+            agent.frame(vec![
+                sample("eth0", START + 40 * MINUTE, 5),
+                sample("a,\"b", START + 10 * SECOND, 6),
+                sample("a,\"b", START + 50 * SECOND, 7),
+            ]),
+        ];
+        store.commit(&batch([agent.batch(frames)])).await.unwrap();
+    }
+    let url = place.url;
+    let collector = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_collector"));
+        command.env_clear();
+        command
+    };
+    let embedded = move || {
+        let mut command = collector();
+        command.arg("--data-dir").arg(&data);
+        command
+    };
+    let database = move || {
+        let mut command = collector();
+        command.env("NETMON_COLLECTOR_DATABASE__URL", &url);
+        command
+    };
+    (Exports { commands: [Box::new(embedded), Box::new(database)] }, directory)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_row_is_exported_with_its_gaps_and_the_same_from_both_stores() {
+    let (exports, _directory) = filled().await;
+    let (csv, code) = exports.of(&["--client", "web"]);
+    assert_eq!(code, Some(0), "{csv}");
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let rows: Vec<BTreeMap<String, String>> =
+        reader.deserialize().collect::<Result<_, _>>().unwrap();
+    assert_eq!(rows.len(), 3000 + 1 + 2 + 2);
+    let sum = |nic: &str, kind: &str| -> u64 {
+        let of = rows.iter().filter(|row| row["nic"] == nic && row["kind"] == kind);
+        of.filter_map(|row| row["rx_bytes"].parse::<u64>().ok()).sum()
+    };
+    assert_eq!(sum("eth0", "sample"), (0..3000).map(|n| 1000 * n + 1).sum::<u64>() + 5001);
+    assert_eq!(sum("eth0", "gap"), 77_001);
+    assert_eq!(sum("a,\"b", "sample"), 6001 + 7001);
+    let first = rows.iter().find(|row| row["nic"] == "eth0").unwrap();
+    assert_eq!(first["time"], "2027-01-15T00:00:00Z");
+    assert_eq!((first["interval_ns"].as_str(), first["tx_packets"].as_str()), ("500000000", "2"));
+    let gap = rows.iter().find(|row| row["kind"] == "gap").unwrap();
+    assert_eq!(gap["gap_reason"], "spool_full");
+    assert_eq!((gap["first_seq"].as_str(), gap["last_seq"].as_str()), ("7", "106"));
+    let unknown = rows.last().unwrap();
+    assert_eq!((unknown["gap_reason"].as_str(), unknown["rx_bytes"].as_str()), ("forgotten", ""));
+    let times: Vec<&str> =
+        rows.iter().filter(|row| row["nic"] == "eth0").map(|row| row["time"].as_str()).collect();
+    assert_eq!(times.len(), 3002);
+    let (json, code) = exports.of(&["--client", "web", "--nic", "eth0", "--format", "jsonl"]);
+    assert_eq!(code, Some(0), "{json}");
+    let lines = json.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let bytes: u64 = lines.filter_map(|line| line["rx_bytes"].as_u64()).sum();
+    assert_eq!(bytes, sum("eth0", "sample") + sum("eth0", "gap"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_is_exported_alone_and_what_is_not_there_is_named() {
+    let (exports, directory) = filled().await;
+    let from = ["--client", "web", "--nic", "eth0", "--from", "2027-01-15T00:01:00Z", "--to"];
+    let (csv, _) = exports.of(&[&from[..], &["2027-01-15T00:02:00Z"]].concat());
+    // A header, two samples a second, and the gap of which no time is known.
+    assert_eq!(csv.lines().count(), 1 + 120 + 1, "{csv}");
+    let (text, code) = exports.of(&["--client", "nobody"]);
+    assert!(text.contains("no client nobody") && code == Some(1), "{text}");
+    let (text, code) = exports.of(&["--client", "web", "--nic", "eth9"]);
+    assert!(text.contains("never had a NIC eth9; it had: a,\"b eth0") && code == Some(1), "{text}");
+    let (text, code) = exports.of(&["--client", "web", "--from", "yesterday"]);
+    assert!(text.contains("seconds since 1970") && code == Some(2), "{text}");
+    let file = directory.path().join("out.csv");
+    let path = file.display().to_string();
+    let (text, code) = exports.of(&["--client", "web", "--output", &path]);
+    assert!(text.contains("3005 rows") && code == Some(0), "{text}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 3006);
+    let (text, code) = exports.of(&["--client", "web", "--output", "/nowhere/out.csv"]);
+    assert!(text.contains("/nowhere/out.csv") && code == Some(1), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_has_had_enough_is_no_error() {
+    let (exports, _directory) = filled().await;
+    for command in &exports.commands {
+        let mut command = command();
+        command.args(["export", "--client", "web"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+    }
+}

@@ -1,0 +1,221 @@
+//! `collector import`: an embedded store moves into PostgreSQL without loss.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use collector::store::Store;
+use collector::store::check::Check;
+use collector::store::query::{Query, Resolution};
+use collector::store::retention::{Retain, RetentionLimits};
+use collector::store::sqlite::SqliteStore;
+use wire::frame::{Gap, Mix, MixCounts};
+use wire::message::{Inventory, Nic};
+
+use crate::batches::{Agent, DAY, MINUTE, SECOND, all, batch, client, hello, nic, sample};
+use crate::cluster;
+use crate::postgres::{Postgres, fresh};
+use crate::suite::Place;
+
+fn midnight() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    now.as_secs() / 86_400 * DAY
+}
+
+/// A store with everything that there is: two clients, days of samples, mixes, gaps of all kinds,
+/// frames in quarantine, sessions that are over, and rows that have gone by age.
+async fn fill(path: &Path) -> SqliteStore {
+    let store = SqliteStore::open(path).unwrap();
+    let start = midnight() - 12 * DAY;
+    for (id, sessions) in [("web", [1, u64::MAX]), ("db-1", [3, 4])] {
+        store.open_sessions(&client(id), &hello(&sessions), start).await.unwrap();
+        let eth0 = Nic { name: nic("eth0"), mac: [1, 2, 3, 4, 5, 6], ..Nic::default() };
+        let inventory = Inventory { nics: vec![Nic { up: true, mtu: 9000, ..eth0 }] };
+        store.record_inventory(&client(id), &inventory, start).await.unwrap();
+        store.record_clock_offset(sessions[1], -77).await.unwrap();
+        for session in sessions {
+            let mut agent = Agent::new(id, session, 1);
+            for day in 0..12 {
+                let at = |n| start + day * DAY + n * 97 * SECOND + session % 7;
+                let samples = (0..60).map(|n| sample("eth0", at(n), n));
+                let mut frame = agent.frame(samples.chain([sample("eth1", at(0), 9)]).collect());
+                let rx = MixCounts { tcp_bytes: 5 + day, ..MixCounts::default() };
+                let mix = Mix { nic: nic("eth0"), rx, ..Mix::default() };
+                frame.mixes = vec![Mix { start_ns: at(1), interval_ns: SECOND, ..mix }; 2];
+                let gap = agent.record(10, Gap::SpoolFull as u8, vec![sample("eth0", at(2), day)]);
+                let forgotten = agent.record(3, Gap::Forgotten as u8, vec![]);
+                let mut frames = vec![frame, gap, forgotten];
+                if day == 11 {
+                    let mut refused = agent.frame(vec![sample("eth0", at(3), 1)]);
+                    // More than the sum of a column holds.
+                    refused.samples[0].rx.bytes = i64::MAX.cast_unsigned() - 5;
+                    frames.push(refused);
+                }
+                store.commit(&batch([agent.batch(frames)])).await.unwrap();
+            }
+        }
+    }
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    let limits = RetentionLimits { raw: days(3), rollup_1m: days(6), rollup_5m: days(9) };
+    store.retain(&limits, midnight()).await.unwrap();
+    store
+}
+
+fn import(place: &Postgres, file: &Path) -> (String, Option<i32>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_collector"));
+    command.env_clear().env("NETMON_COLLECTOR_DATABASE__URL", &place.url);
+    let output = command.arg("import").arg(file).output().unwrap();
+    let text = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+    (text.concat(), output.status.code())
+}
+
+/// All that both can be asked for is the same.
+async fn assert_same(file: &Path, place: &Postgres) {
+    let (here, there) = (SqliteStore::open(file).unwrap(), place.open().await);
+    let (clients, moved) = (here.clients().await.unwrap(), there.clients().await.unwrap());
+    assert_eq!(clients.len(), 2);
+    let known = |clients: &[collector::store::query::Client]| {
+        clients.iter().map(|it| (it.client.clone(), it.nics.clone(), it.clock_offset_ns)).collect()
+    };
+    let (before, after): (Vec<_>, Vec<_>) = (known(&clients), known(&moved));
+    assert_eq!(before, after);
+    for sessions in [[1, u64::MAX], [3, 4]] {
+        let committed = here.committed(&sessions).await.unwrap();
+        assert_eq!(committed, there.committed(&sessions).await.unwrap());
+    }
+    for client in ["web", "db-1"] {
+        for nic in ["eth0", "eth1"] {
+            for resolution in [Resolution::Raw, Resolution::Minute, Resolution::FiveMinutes] {
+                let range = all(client, nic, resolution);
+                let mut points = here.series(&range).await.unwrap().points;
+                // PostgreSQL keeps times to the microsecond.
+                points.iter_mut().for_each(|point| point.start_ns -= point.start_ns % 1000);
+                let moved = there.series(&range).await.unwrap().points;
+                assert!(!points.is_empty() || nic == "eth1");
+                assert_eq!(points, moved, "{client} {nic} {resolution:?}");
+            }
+        }
+    }
+    let (proof, moved) = (here.check().await.unwrap(), there.check().await.unwrap());
+    assert_eq!(proof.findings, moved.findings);
+    assert_eq!((proof.sessions, &proof.nics), (moved.sessions, &moved.nics));
+    for table in ["bandwidth_stats", "traffic_mix", "gaps", "quarantine", "session_nics"] {
+        let count = format!("SELECT count(*) FROM {table}");
+        let db = rusqlite::Connection::open(file).unwrap();
+        let rows: i64 = db.query_row(&count, [], |row| row.get(0)).unwrap();
+        assert!(rows > 0, "{table}");
+        assert_eq!(place.numbers(&count).await, [rows], "{table}");
+    }
+    let sum = "SELECT CAST(sum(rx_tcp_bytes) AS bigint) FROM traffic_mix";
+    let db = rusqlite::Connection::open(file).unwrap();
+    let bytes: i64 = db.query_row(sum, [], |row| row.get(0)).unwrap();
+    assert_eq!(place.numbers(sum).await, [bytes]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_moved_once_and_proven() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("netmon.sqlite");
+    let (store, place) = (fill(&file).await, fresh().await);
+    let (text, code) = import(&place, &file);
+    assert!(text.contains("another collector has the database") && code == Some(1), "{text}");
+    drop(store);
+    let (text, code) = import(&place, &file);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("the same number and sums in both"), "{text}");
+    assert_same(&file, &place).await;
+    let default = "SELECT count(*) FROM bandwidth_5m_default";
+    assert_eq!(place.numbers(default).await, [0], "rows are in their partitions");
+    let (text, code) = import(&place, &file);
+    assert!(text.contains("web: was moved before") && code == Some(0), "{text}");
+    assert_same(&file, &place).await;
+    // An agent goes on where it was, and the file can still be imported to no effect.
+    let store = place.open().await;
+    let states = store.open_sessions(&client("web"), &hello(&[1, 9]), midnight()).await.unwrap();
+    let mut agent = Agent::new("web", 1, states[0].epoch);
+    agent.seq = states[0].seq;
+    store.commit(&agent.next(vec![])).await.unwrap();
+    let mut agent = Agent::new("web", 9, 1);
+    store.commit(&agent.next(vec![sample("eth1", midnight(), 1)])).await.unwrap();
+    let (text, code) = import(&place, &file);
+    assert!(text.contains("more since of 1 clients") && code == Some(0), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_that_is_broken_off_again_and_again_ends_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("netmon.sqlite");
+    drop(fill(&file).await);
+    let place = fresh().await;
+    let name = place.url.rsplit('=').next().unwrap().to_owned();
+    let mut seen = BTreeSet::new();
+    for delay_ms in [20, 60, 120, 200, 300] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_collector"));
+        command.env_clear().env("NETMON_COLLECTOR_DATABASE__URL", &place.url);
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let mut child = command.arg("import").arg(&file).spawn().unwrap();
+        tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // Until the server has noticed, what was begun is still there.
+        let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                      AND application_name = 'netmon-collector'";
+        while place.numbers(others).await != [0] {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let client = cluster::client(&place.url).await;
+        if let Ok(row) = client.query_one("SELECT count(*) FROM clients", &[]).await {
+            seen.insert(row.get::<_, i64>(0));
+        }
+    }
+    let (text, code) = import(&place, &file);
+    assert_eq!(code, Some(0), "{name}, after {seen:?} clients: {text}");
+    assert_same(&file, &place).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_agents_have_reached_already_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("netmon.sqlite");
+    drop(fill(&file).await);
+    let place = fresh().await;
+    let store = place.open().await;
+    store.open_sessions(&client("web"), &hello(&[1]), midnight()).await.unwrap();
+    let (text, code) = import(&place, &file);
+    assert!(text.contains("client web, session 0000000000000001: an agent has begun it"), "{text}");
+    assert!(text.contains("no agent has reached") && code == Some(1), "{text}");
+    let moved = place.numbers("SELECT count(*) FROM bandwidth_stats").await;
+    assert_eq!(moved, [rows(&file)], "nothing of the client that is refused");
+}
+
+/// Rows of the client that comes before the one that is refused.
+fn rows(file: &Path) -> i64 {
+    let db = rusqlite::Connection::open(file).unwrap();
+    let count = "SELECT count(*) FROM bandwidth_stats s JOIN clients c ON c.id = s.client
+                 WHERE c.client_id = 'db-1'";
+    db.query_row(count, [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rollups_of_an_interval_that_both_have_are_added_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("netmon.sqlite");
+    let store = SqliteStore::open(&file).unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), midnight()).await.unwrap();
+    let mut old = Agent::new("web", 1, 1);
+    store.commit(&old.next(vec![sample("eth0", midnight(), 3)])).await.unwrap();
+    drop(store);
+    let place = fresh().await;
+    let store = place.open().await;
+    store.open_sessions(&client("web"), &hello(&[2]), midnight()).await.unwrap();
+    let mut new = Agent::new("web", 2, 1);
+    store.commit(&new.next(vec![sample("eth0", midnight() + MINUTE, 4)])).await.unwrap();
+    let (text, code) = import(&place, &file);
+    assert_eq!(code, Some(0), "{text}");
+    let report = store.check().await.unwrap();
+    assert!(report.is_sound(), "{:?}", report.findings);
+    let five = store.series(&all("web", "eth0", Resolution::FiveMinutes)).await.unwrap().points;
+    assert_eq!((five.len(), five[0].rx.bytes), (1, 3001 + 4001));
+    assert_eq!(five[0].rx.peak_1ms_bytes, 404);
+}

@@ -1,0 +1,196 @@
+//! What goes wrong, and when: decided by a seed alone.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::random::Random;
+
+/// Agents in the testbed. The last one samples every 10 ms into a spool of 1 MiB.
+pub const AGENTS: usize = 2;
+
+/// Something that goes wrong for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// kill -9 of an agent, which starts again.
+    KillAgent(usize),
+    /// An agent is stopped (SIGSTOP) and goes on.
+    PauseAgent(usize),
+    /// An agent's data directory has no room.
+    FillDisk(usize),
+    /// An agent's link to the collectors is down.
+    LinkDown(usize),
+    /// An agent's link to the collectors loses so many packets of a hundred, both ways.
+    Loss(usize, u64),
+    /// An agent's link swallows large packets without a word.
+    BlackHole(usize),
+    /// An agent has another address.
+    NewAddress(usize),
+    /// kill -9 of a collector, which starts again.
+    KillCollector(usize),
+    /// A collector is stopped (SIGSTOP) and goes on.
+    PauseCollector(usize),
+    /// No collector is there.
+    KillCollectors,
+    /// The database ends without a checkpoint, as in a crash.
+    CrashDatabase,
+    /// The database is stopped (SIGSTOP) and goes on.
+    PauseDatabase,
+}
+
+impl Fault {
+    /// What it befalls: one fault at a time each.
+    const fn part(self) -> (u8, usize) {
+        match self {
+            Self::KillAgent(agent) | Self::PauseAgent(agent) => (0, agent),
+            Self::FillDisk(agent) => (1, agent),
+            Self::LinkDown(agent)
+            | Self::Loss(agent, _)
+            | Self::BlackHole(agent)
+            | Self::NewAddress(agent) => (2, agent),
+            Self::KillCollector(_) | Self::PauseCollector(_) | Self::KillCollectors => (3, 0),
+            Self::CrashDatabase | Self::PauseDatabase => (4, 0),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KillAgent(agent) => write!(f, "kill agent {agent}"),
+            Self::PauseAgent(agent) => write!(f, "pause agent {agent}"),
+            Self::FillDisk(agent) => write!(f, "fill disk of agent {agent}"),
+            Self::LinkDown(agent) => write!(f, "link of agent {agent} down"),
+            Self::Loss(agent, percent) => write!(f, "link of agent {agent} loses {percent} %"),
+            Self::BlackHole(agent) => write!(f, "link of agent {agent} swallows large packets"),
+            Self::NewAddress(agent) => write!(f, "new address of agent {agent}"),
+            Self::KillCollector(one) => write!(f, "kill collector {one}"),
+            Self::PauseCollector(one) => write!(f, "pause collector {one}"),
+            Self::KillCollectors => write!(f, "kill all collectors"),
+            Self::CrashDatabase => write!(f, "crash the database"),
+            Self::PauseDatabase => write!(f, "pause the database"),
+        }
+    }
+}
+
+/// A fault with its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// When it begins, since the start.
+    pub from: Duration,
+    /// When it ends.
+    pub to: Duration,
+    /// What it is.
+    pub fault: Fault,
+}
+
+/// What is there to go wrong.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts {
+    /// Number of collectors.
+    pub collectors: usize,
+    /// There is a database server.
+    pub database: bool,
+}
+
+/// The faults of a run of `length`, in order of their beginning. All have ended by then.
+#[must_use]
+pub fn plan(seed: u64, length: Duration, parts: Parts) -> Vec<Step> {
+    let mut random = Random::new(seed);
+    let end = ms(length);
+    // One outage of all collectors long enough to fill the small spool.
+    let long = end * 2 / 5;
+    let from = random.below((end - long).max(1));
+    let outage = |from: u64, lasts: u64, fault| Step {
+        from: Duration::from_millis(from),
+        to: Duration::from_millis(from + lasts),
+        fault,
+    };
+    let mut steps = vec![outage(from, long, Fault::KillCollectors)];
+    let mut at = 0;
+    loop {
+        at += 100 + random.below(1500);
+        let fault = any(&mut random, parts);
+        // A ring lasts for a second: only some pauses are longer.
+        let brief = matches!(fault, Fault::PauseAgent(_)) && random.below(4) > 0;
+        let lasts = 100 + random.below(if brief { 600 } else { 4000 });
+        let step = outage(at, lasts, fault);
+        if at + lasts > end {
+            break;
+        }
+        let busy = |other: &Step| {
+            other.fault.part() == fault.part() && other.from <= step.to && step.from <= other.to
+        };
+        if !steps.iter().any(busy) {
+            steps.push(step);
+        }
+    }
+    steps.sort_by_key(|step| step.from);
+    steps
+}
+
+/// So many kills of agents, at random moments after they started.
+#[must_use]
+pub fn kills(seed: u64, count: u64) -> Vec<Step> {
+    let mut random = Random::new(seed);
+    let mut next = [0; AGENTS];
+    let mut steps = Vec::new();
+    for n in 0..count {
+        let agent = usize::try_from(n % AGENTS as u64).unwrap_or(0);
+        let from = next[agent] + 50 + random.below(900);
+        next[agent] = from + 10 + random.below(200);
+        let [from, to] = [from, next[agent]].map(Duration::from_millis);
+        steps.push(Step { from, to, fault: Fault::KillAgent(agent) });
+    }
+    steps.sort_by_key(|step| step.from);
+    steps
+}
+
+fn any(random: &mut Random, parts: Parts) -> Fault {
+    let agent = usize::try_from(random.below(AGENTS as u64)).unwrap_or(0);
+    let collector = usize::try_from(random.below(parts.collectors as u64)).unwrap_or(0);
+    match random.below(if parts.database { 12 } else { 10 }) {
+        0 | 1 => Fault::KillAgent(agent),
+        2 => Fault::PauseAgent(agent),
+        3 => Fault::FillDisk(agent),
+        4 => Fault::LinkDown(agent),
+        5 => Fault::Loss(agent, 1 + random.below(60)),
+        6 => Fault::BlackHole(agent),
+        7 => Fault::NewAddress(agent),
+        8 => Fault::KillCollector(collector),
+        9 => Fault::PauseCollector(collector),
+        10 => Fault::CrashDatabase,
+        _ => Fault::PauseDatabase,
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_gives_one_plan_and_another_seed_another() {
+        let parts = Parts { collectors: 2, database: true };
+        let minute = Duration::from_secs(60);
+        let steps = plan(7, minute, parts);
+        assert_eq!(steps, plan(7, minute, parts));
+        assert_ne!(steps, plan(8, minute, parts));
+        assert!(steps.len() > 10 && steps.iter().all(|step| step.to <= minute), "{steps:?}");
+    }
+
+    #[test]
+    fn one_part_has_one_fault_at_a_time() {
+        for seed in 0..50 {
+            let parts = Parts { collectors: 2, database: true };
+            let steps = plan(seed, Duration::from_secs(60), parts);
+            for (n, one) in steps.iter().enumerate() {
+                let later = &steps[n + 1..];
+                let same = |other: &&Step| other.fault.part() == one.fault.part();
+                assert!(later.iter().filter(same).all(|other| other.from > one.to), "{seed}");
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! One run: traffic and faults, then the proof.
+
+use std::time::{Duration, Instant};
+
+use testbed::{metric, wait_for};
+
+use crate::args::Args;
+use crate::plan::{Fault, Step, kills, plan};
+use crate::reached::Reached;
+use crate::stored::{Stored, read_postgres, read_sqlite};
+use crate::verdict::judge;
+use crate::world::{NICS, Offered, Store, World};
+use crate::{faults, planted};
+
+/// How often metrics are looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Reasons of gaps for which a run gives no cause.
+const DAMAGED: u64 = 2;
+const FORGOTTEN: u64 = 3;
+
+/// How long it may take until all is delivered once nothing goes wrong any more.
+const SETTLE: Duration = Duration::from_secs(90);
+
+/// Runs a seed. True if all is proven.
+pub fn run(seed: u64, store: Store, args: &Args, reached: &mut Reached) -> bool {
+    let mut world = World::new(store, seed);
+    let steps = match args.kills {
+        Some(count) => kills(seed, count),
+        None => plan(seed, args.length(), world.parts()),
+    };
+    let length = steps.iter().map(|step| step.to).max().unwrap_or_default();
+    println!("\nseed {seed}, {store:?}: {} faults in {length:?}", steps.len());
+    if let Some(bug) = args.plant {
+        planted::plant(&world, bug);
+    }
+    let duplicates = go_wrong(&mut world, &steps, args);
+    let offered = settle(&mut world);
+    let fsck = world.collector(0, &["fsck"]).output().expect("the collector");
+    let stored = read(&world);
+    reached.on_duplicates(duplicates);
+    reached.on_stored(&stored);
+    let agents: String = world.agents.iter().map(crate::world::Agent::log).collect();
+    reached.on_logs(&agents, &world.collector_logs());
+    let mut sound = verdict(&world, &stored, &offered, reached);
+    let unwarranted = stored.gaps(&[DAMAGED, FORGOTTEN]);
+    if unwarranted > 0 {
+        sound = false;
+        println!("  {unwarranted} gaps for reasons that there were none of");
+    }
+    if !fsck.status.success() {
+        sound = false;
+        let [said, errors] = [&fsck.stdout, &fsck.stderr].map(|text| String::from_utf8_lossy(text));
+        println!("  fsck: {said}{errors}");
+    }
+    for panicked in [agents, world.collector_logs()].iter().flat_map(|log| log.lines()) {
+        if panicked.contains("panicked") {
+            sound = false;
+            println!("  {panicked}");
+        }
+    }
+    if !sound {
+        steps.iter().for_each(|Step { from, to, fault }| println!("  {from:?}-{to:?} {fault}"));
+        if args.keep {
+            println!("  kept: {}", world.keep().display());
+        }
+    }
+    println!("  {}", if sound { "sound" } else { "VIOLATION" });
+    sound
+}
+
+/// Follows the plan. Gives the number of duplicates that collectors counted.
+fn go_wrong(world: &mut World, steps: &[Step], args: &Args) -> u64 {
+    let begins = steps.iter().map(|step| (step.from, true, step.fault));
+    let ends = steps.iter().map(|step| (step.to, false, step.fault));
+    let mut events: Vec<(Duration, bool, Fault)> = begins.chain(ends).collect();
+    events.sort_by_key(|(at, ..)| *at);
+    let started = Instant::now();
+    let mut duplicates = Duplicates::default();
+    for (at, begin, fault) in events {
+        loop {
+            let left = at.saturating_sub(started.elapsed());
+            std::thread::sleep(left.min(LOOK));
+            duplicates.look(world);
+            if left <= LOOK {
+                break;
+            }
+        }
+        if begin {
+            faults::begin(world, fault);
+        } else {
+            if let (Fault::KillAgent(agent), Some(bug)) = (fault, args.plant) {
+                planted::while_down(world, agent, bug);
+            }
+            faults::end(world, fault);
+        }
+    }
+    duplicates.look(world);
+    duplicates.sum
+}
+
+/// Duplicates over all runs of all collectors, whose counters start anew with each.
+#[derive(Debug, Default)]
+struct Duplicates {
+    last: Vec<u64>,
+    sum: u64,
+}
+
+impl Duplicates {
+    fn look(&mut self, world: &World) {
+        self.last.resize(world.parts().collectors, 0);
+        for (one, last) in self.last.iter_mut().enumerate() {
+            if world.is_silent(one) {
+                continue;
+            }
+            let now = metric(&world.http(one), "netmon_collector_duplicates_total");
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+            let now = now as u64;
+            self.sum += now.saturating_sub(*last);
+            *last = now;
+        }
+    }
+}
+
+/// Ends the traffic and waits until everything is delivered.
+fn settle(world: &mut World) -> Vec<Vec<[Offered; 2]>> {
+    let offered = world.agents.iter_mut().map(crate::world::Agent::stop_traffic).collect();
+    // What was sent last is in a sample by then, also of an agent that catches up.
+    std::thread::sleep(Duration::from_secs(1));
+    for agent in 0..world.agents.len() {
+        wait_for("everything is delivered", SETTLE, || {
+            if world.agents[agent].running().is_none() {
+                world.agents[agent].start();
+                std::thread::sleep(Duration::from_secs(2));
+            }
+            world.agents[agent].stop()
+        });
+    }
+    world.stop_collectors();
+    offered
+}
+
+fn read(world: &World) -> Stored {
+    match (&world.cluster, world.url()) {
+        (Some(cluster), Some(url)) => read_postgres(cluster, url),
+        _ => read_sqlite(&world.sqlite()),
+    }
+}
+
+/// Judges every NIC and prints what is found.
+fn verdict(
+    world: &World,
+    stored: &Stored,
+    offered: &[Vec<[Offered; 2]>],
+    reached: &mut Reached,
+) -> bool {
+    let mut sound = true;
+    for (number, (agent, offered)) in world.agents.iter().zip(offered).enumerate() {
+        for (nic, offered) in NICS.iter().zip(offered) {
+            let client = format!("host-{number}");
+            let of_nic = stored.rows.iter().filter(|row| row.client == client && row.nic == *nic);
+            let rows: Vec<_> = of_nic.collect();
+            let verdict = judge(&rows, offered, &agent.outages, agent.open_interval_ns());
+            println!(" {client} {nic}: {} rows\n{verdict}", rows.len());
+            verdict.accounts.iter().for_each(|account| reached.on_killed(account.killed.1));
+            sound &= verdict.is_sound();
+        }
+    }
+    sound
+}

@@ -1,0 +1,131 @@
+//! What the store holds, read by SQLite's and PostgreSQL's own means.
+
+use std::path::Path;
+
+use testbed::Cluster;
+
+/// A row of `bandwidth_stats` or `gaps`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Row {
+    /// The client's id.
+    pub client: String,
+    /// The NIC's name.
+    pub nic: String,
+    /// Start, nanoseconds since 1970 (UTC).
+    pub start_ns: u64,
+    /// Length, nanoseconds.
+    pub interval_ns: u64,
+    /// Bytes received and transmitted.
+    pub bytes: [u64; 2],
+    /// Packets received and transmitted.
+    pub packets: [u64; 2],
+    /// Packets that the ring had no room for.
+    pub drops: u64,
+    /// Why it is a gap; 0 if it is none.
+    pub gap: u64,
+}
+
+impl Row {
+    /// Its end, nanoseconds since 1970 (UTC).
+    #[must_use]
+    pub const fn end_ns(&self) -> u64 {
+        self.start_ns + self.interval_ns
+    }
+}
+
+/// All rows, by time; `TIME` is the column's expression.
+const ROWS: &str = "
+    SELECT client_id || '|' || name || '|' || TIME || '|' || interval_ns || '|' || rx_bytes
+        || '|' || tx_bytes || '|' || rx_packets || '|' || tx_packets || '|' || drops
+        || '|' || gap FROM (
+        SELECT client, nic, time, interval_ns, rx_bytes, tx_bytes, rx_packets, tx_packets, drops,
+            0 AS gap FROM bandwidth_stats
+        UNION ALL
+        SELECT client, nic, time, interval_ns, rx_bytes, tx_bytes, rx_packets, tx_packets, drops,
+            reason FROM gaps WHERE nic IS NOT NULL) facts
+    JOIN clients ON clients.id = facts.client JOIN nics ON nics.id = facts.nic ORDER BY time";
+
+/// Gaps of which not even the NIC is known: their reasons.
+const BARE_GAPS: &str = "SELECT reason FROM gaps WHERE nic IS NULL";
+
+/// What the store holds.
+#[derive(Debug, Default)]
+pub struct Stored {
+    /// Samples and gaps, by time.
+    pub rows: Vec<Row>,
+    /// Reasons of gaps without a NIC.
+    pub bare_gaps: Vec<u64>,
+}
+
+/// Reads SQLite's file.
+#[must_use]
+pub fn read_sqlite(path: &Path) -> Stored {
+    let db = open(path);
+    let lines = |sql: &str| -> Vec<String> {
+        let mut statement = db.prepare(sql).expect("the tables are there");
+        let text = |row: &rusqlite::Row<'_>| {
+            row.get::<_, rusqlite::types::Value>(0).map(|value| match value {
+                rusqlite::types::Value::Integer(number) => number.to_string(),
+                rusqlite::types::Value::Text(text) => text,
+                other => format!("{other:?}"),
+            })
+        };
+        let rows = statement.query_map([], text).expect("the tables can be read");
+        rows.collect::<Result<_, _>>().expect("the tables can be read")
+    };
+    parse(&lines(&ROWS.replace("TIME", "time")), &lines(BARE_GAPS))
+}
+
+impl Stored {
+    /// How many gaps there are for some reasons.
+    #[must_use]
+    pub fn gaps(&self, reasons: &[u64]) -> usize {
+        let with_nic = self.rows.iter().map(|row| row.gap);
+        let all = with_nic.chain(self.bare_gaps.iter().copied());
+        all.filter(|reason| reasons.contains(reason)).count()
+    }
+}
+
+/// Opens a file of SQLite that exists.
+#[must_use]
+pub fn open(path: &Path) -> rusqlite::Connection {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
+    let db = rusqlite::Connection::open_with_flags(path, flags).expect("the file is there");
+    db.busy_timeout(std::time::Duration::from_secs(10)).expect("any time will do");
+    db
+}
+
+/// Reads PostgreSQL by psql.
+#[must_use]
+pub fn read_postgres(cluster: &Cluster, url: &str) -> Stored {
+    let lines = |sql: &str| -> Vec<String> {
+        cluster.psql(name(url), sql).lines().map(str::to_owned).collect()
+    };
+    let time = "(extract(epoch FROM time) * 1000000000)::bigint";
+    parse(&lines(&ROWS.replace("TIME", time)), &lines(BARE_GAPS))
+}
+
+/// The name of a database, from its URL.
+#[must_use]
+pub fn name(url: &str) -> &str {
+    url.rsplit('=').next().unwrap_or_default()
+}
+
+fn parse(rows: &[String], bare: &[String]) -> Stored {
+    let row = |line: &String| {
+        let fields: Vec<&str> = line.split('|').collect();
+        let number = |at: usize| fields[at].parse().expect("a number");
+        Row {
+            client: fields[0].to_owned(),
+            nic: fields[1].to_owned(),
+            start_ns: number(2),
+            interval_ns: number(3),
+            bytes: [number(4), number(5)],
+            packets: [number(6), number(7)],
+            drops: number(8),
+            gap: number(9),
+        }
+    };
+    let bare_gaps = bare.iter().map(|line| line.parse().expect("a number")).collect();
+    Stored { rows: rows.iter().map(row).collect(), bare_gaps }
+}

@@ -1,0 +1,269 @@
+//! The verdict on one NIC: what it was offered against what is stored of it.
+
+use std::fmt;
+
+use crate::stored::Row;
+use crate::traffic::Sent;
+use crate::world::{Offered, Outage};
+
+/// Reason of gaps in which nothing was measured.
+const UNMEASURED: u64 = 4;
+
+/// Rounding of times in a store, nanoseconds.
+const ROUNDING_NS: u64 = 2_000;
+
+/// A ring takes packets in from the moment it is bound, which is so long before its first sample
+/// says that it begins, nanoseconds.
+const BINDING_NS: u64 = 50_000_000;
+
+/// Longest packet, bytes on the wire.
+const LONGEST: u64 = 1514;
+
+/// One direction of one NIC, bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Account {
+    /// By the sender's qdisc.
+    pub offered: u64,
+    /// In samples.
+    pub stored: u64,
+    /// In gap records.
+    pub in_gaps: u64,
+    /// Passed while nothing was measured since the agent had been killed: at least and at most.
+    pub killed: (u64, u64),
+    /// In packets that the ring dropped, by their number: at least and at most.
+    pub dropped: (u64, u64),
+}
+
+impl Account {
+    /// Bytes missing (positive) or too many (negative) beyond all that explains them.
+    #[must_use]
+    pub fn unexplained(&self) -> i128 {
+        let known = i128::from(self.stored) + i128::from(self.in_gaps);
+        let missing = i128::from(self.offered) - known;
+        let sum = |a: u64, b: u64| i128::from(a) + i128::from(b);
+        let least = sum(self.killed.0, self.dropped.0);
+        let most = sum(self.killed.1, self.dropped.1);
+        if missing < least {
+            missing - least
+        } else if missing > most {
+            missing - most
+        } else {
+            0
+        }
+    }
+}
+
+/// What is to be said of one NIC.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Received and transmitted.
+    pub accounts: [Account; 2],
+    /// Packets missing (positive) or too many (negative) beyond all that explains them, both
+    /// directions: what the ring dropped is counted in packets.
+    pub packets: i128,
+    /// Packets that the ring dropped.
+    pub drops: u64,
+    /// Rows that overlap with another.
+    pub doubled: usize,
+    /// Times without a row, each of one outage.
+    pub explained_holes: usize,
+    /// Times without a row for which there is no reason, or which are too long for theirs.
+    pub unexplained_holes: Vec<(u64, u64)>,
+}
+
+impl Verdict {
+    /// True if nothing is wrong.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.doubled == 0
+            && self.packets == 0
+            && self.unexplained_holes.is_empty()
+            && self.accounts.iter().all(|account| account.unexplained() == 0)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (direction, account) in ["rx", "tx"].iter().zip(&self.accounts) {
+            let Account { offered, stored, in_gaps, killed, dropped } = account;
+            writeln!(
+                f,
+                "  {direction} bytes: offered {offered:>11}  stored {stored:>11}  in gaps \
+                 {in_gaps:>9}  while killed {:>9}  dropped {:>9}  unexplained {}",
+                Range(*killed),
+                Range(*dropped),
+                account.unexplained()
+            )?;
+        }
+        let Self { doubled, explained_holes, unexplained_holes, packets, drops, .. } = self;
+        write!(
+            f,
+            "  packets: dropped {drops}, unexplained {packets}; rows: doubled {doubled}; holes: \
+             explained {explained_holes}, unexplained {}",
+            unexplained_holes.len()
+        )?;
+        unexplained_holes.iter().try_for_each(|(from, to)| {
+            write!(f, "\n    from {from} to {to} ({} ms)", (to - from) / 1_000_000)
+        })
+    }
+}
+
+/// At least and at most; one number where they are the same.
+struct Range((u64, u64));
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self((least, most)) = self;
+        let text = if least == most { least.to_string() } else { format!("{least}-{most}") };
+        f.pad(&text)
+    }
+}
+
+/// Judges a NIC by its rows, which are in order of time. A kill may cost `open_ns` before it, and
+/// the store must tell from when to when nothing was measured.
+#[must_use]
+pub fn judge(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage], open_ns: u64) -> Verdict {
+    let mut verdict = Verdict::default();
+    let mut holes = Vec::new();
+    let (unmeasured, rows): (Vec<&Row>, Vec<&Row>) =
+        rows.iter().partition(|row| row.gap == UNMEASURED);
+    let mut end_ns = rows.first().map_or(0, |row| row.start_ns);
+    for row in &rows {
+        if row.start_ns > end_ns + ROUNDING_NS {
+            holes.push((end_ns, row.start_ns));
+        } else if row.start_ns + ROUNDING_NS < end_ns {
+            verdict.doubled += 1;
+        }
+        end_ns = end_ns.max(row.end_ns());
+        for (account, bytes) in verdict.accounts.iter_mut().zip(row.bytes) {
+            *(if row.gap == 0 { &mut account.stored } else { &mut account.in_gaps }) += bytes;
+        }
+    }
+    let explains = |from: u64, to: u64| {
+        let killed = outages.iter().any(|outage| {
+            from + open_ns >= outage.from_ns && from <= outage.to_ns && to >= outage.from_ns
+        });
+        let told = unmeasured.iter().any(|row| {
+            row.start_ns.abs_diff(from) <= ROUNDING_NS && row.end_ns().abs_diff(to) <= ROUNDING_NS
+        });
+        killed && told
+    };
+    let (mut offered_packets, mut killed_packets) = (0, (0, 0));
+    for (account, offered) in verdict.accounts.iter_mut().zip(offered) {
+        account.offered = offered.bytes;
+        offered_packets += offered.journal.len() as u64;
+        for &(from, to) in holes.iter().filter(|(from, to)| explains(*from, *to)) {
+            add(&mut account.killed, bracket(&offered.journal, from, to, |sent| sent.bytes));
+            add(&mut killed_packets, bracket(&offered.journal, from, to, |_| 1));
+        }
+    }
+    verdict.drops = rows.iter().map(|row| row.drops).sum();
+    for account in &mut verdict.accounts {
+        account.dropped = (0, verdict.drops * LONGEST);
+    }
+    let stored: u64 = rows.iter().flat_map(|row| row.packets).sum();
+    let missing = i128::from(offered_packets) - i128::from(stored) - i128::from(verdict.drops);
+    let (least, most) = (i128::from(killed_packets.0), i128::from(killed_packets.1));
+    verdict.packets = missing - missing.clamp(least, most);
+    // An agent that was stopped and started again measures nothing in between, of nothing.
+    holes.retain(|(from, to)| {
+        offered.iter().any(|it| bracket(&it.journal, *from, *to, |_| 1).1 > 0)
+    });
+    let (explained, unexplained): (Vec<_>, Vec<_>) =
+        holes.into_iter().partition(|(from, to)| explains(*from, *to));
+    verdict.explained_holes = explained.len();
+    verdict.unexplained_holes = unexplained;
+    verdict
+}
+
+fn add(sum: &mut (u64, u64), more: (u64, u64)) {
+    *sum = (sum.0 + more.0, sum.1 + more.1);
+}
+
+/// What passed unmeasured between two moments: surely, and possibly.
+fn bracket(journal: &[Sent], from: u64, to: u64, figure: impl Fn(&Sent) -> u64) -> (u64, u64) {
+    let sum = |inside: &dyn Fn(&Sent) -> bool| {
+        journal.iter().filter(|sent| inside(sent)).map(&figure).sum()
+    };
+    let (early, late) = (from.saturating_sub(ROUNDING_NS), to + ROUNDING_NS);
+    (
+        sum(&|sent| sent.before_ns >= from + ROUNDING_NS && sent.after_ns + BINDING_NS <= to),
+        sum(&|sent| sent.after_ns >= early && sent.before_ns <= late),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn row(start: u64, end: u64, bytes: u64, gap: u64) -> Row {
+        let (start_ns, interval_ns) = (start * MS, (end - start) * MS);
+        let packets = [bytes / 100, 0];
+        Row { start_ns, interval_ns, bytes: [bytes, 0], packets, gap, ..Row::default() }
+    }
+
+    /// 100 bytes every 10 ms, for a second.
+    fn offered() -> [Offered; 2] {
+        let sent =
+            |n: u64| Sent { before_ns: (n * 10 + 1) * MS, after_ns: (n * 10 + 2) * MS, bytes: 100 };
+        let journal = (0..100).map(sent).collect();
+        [Offered { bytes: 10_000, journal }, Offered { bytes: 0, journal: vec![] }]
+    }
+
+    fn judged(rows: &[Row], outages: &[Outage]) -> Verdict {
+        judge(&rows.iter().collect::<Vec<_>>(), &offered(), outages, 200 * MS)
+    }
+
+    #[test]
+    fn all_stored_is_sound_and_a_byte_less_is_not() {
+        let rows = [row(0, 500, 5000, 0), row(500, 1000, 5000, 0)];
+        assert!(judged(&rows, &[]).is_sound());
+        let rows = [row(0, 500, 5000, 0), row(500, 1000, 4999, 0)];
+        let verdict = judged(&rows, &[]);
+        assert_eq!((verdict.accounts[0].unexplained(), verdict.packets), (1, 1));
+        let rows = [row(0, 500, 5000, 0), row(500, 1000, 5001, 0)];
+        assert_eq!(judged(&rows, &[]).accounts[0].unexplained(), -1);
+    }
+
+    #[test]
+    fn what_the_ring_dropped_is_explained_by_its_number() {
+        let mut rows = [row(0, 500, 5000, 0), row(500, 1000, 4800, 0)];
+        rows[1].drops = 2;
+        let verdict = judged(&rows, &[]);
+        assert!(verdict.is_sound(), "{verdict}");
+        assert_eq!(verdict.accounts[0].dropped, (0, 2 * LONGEST));
+        rows[1].drops = 3;
+        assert_eq!(judged(&rows, &[]).packets, -1);
+    }
+
+    #[test]
+    fn a_row_that_is_there_twice_is_found() {
+        let rows = [row(0, 500, 5000, 0), row(0, 500, 5000, 0), row(500, 1000, 5000, 0)];
+        let verdict = judged(&rows, &[]);
+        assert_eq!((verdict.doubled, verdict.accounts[0].unexplained()), (1, -5000));
+    }
+
+    #[test]
+    fn a_kill_explains_what_passed_meanwhile_and_no_more() {
+        let rows = [row(0, 400, 4000, 0), row(400, 700, 0, 4), row(700, 1000, 3000, 0)];
+        let outage = |from, to| Outage { from_ns: from * MS, to_ns: to * MS };
+        let verdict = judged(&rows, &[outage(550, 650)]);
+        assert!(verdict.is_sound(), "{verdict}");
+        assert_eq!((verdict.accounts[0].killed, verdict.explained_holes), ((2500, 3000), 1));
+        let verdict = judged(&rows, &[outage(650, 660)]);
+        assert_eq!(verdict.unexplained_holes, [(400 * MS, 700 * MS)], "it costs too much");
+        assert!(!judged(&rows, &[]).is_sound());
+        let untold = [rows[0].clone(), rows[2].clone()];
+        assert!(!judged(&untold, &[outage(550, 650)]).is_sound());
+    }
+
+    #[test]
+    fn a_gap_record_explains_its_bytes() {
+        let rows = [row(0, 500, 5000, 0), row(500, 1000, 5000, 1)];
+        let verdict = judged(&rows, &[]);
+        assert!(verdict.is_sound());
+        assert_eq!(verdict.accounts[0].in_gaps, 5000);
+    }
+}

@@ -1,0 +1,68 @@
+//! A pgbouncer of our own before a PostgreSQL server, in transaction mode.
+
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use crate::postgres::{Cluster, unprivileged};
+use crate::shell::wait_for;
+
+/// Number of the socket.
+const PORT: u16 = 6432;
+
+/// Runs until the pipe is closed.
+const SCRIPT: &str = r#"
+set -e; cd "$1"
+pgbouncer -q pgbouncer.ini >log 2>&1 </dev/null &
+cat >/dev/null; kill $! || true; wait || true; cd /; rm -rf "$1"
+"#;
+
+/// The pooler. Each statement outside a transaction, and each transaction, may meet another one of
+/// two connections to the server, with what others left there.
+#[derive(Debug)]
+pub struct Pooler {
+    directory: PathBuf,
+    keeper: Child,
+}
+
+impl Pooler {
+    /// Starts it before `cluster`, and waits until it takes connections.
+    #[must_use]
+    pub fn start(cluster: &Cluster) -> Self {
+        let directory = tempfile::Builder::new().prefix("netmon-pgb-").tempdir().unwrap().keep();
+        let (server, port) = cluster.address();
+        let ini = format!(
+            "[databases]\n* = host={} port={port} user=postgres\n\
+             [pgbouncer]\nunix_socket_dir = {}\nlisten_port = {PORT}\nauth_type = any\n\
+             pool_mode = transaction\ndefault_pool_size = 2\nmax_client_conn = 1000\n\
+             max_db_connections = 0\n",
+            server.display(),
+            directory.display()
+        );
+        std::fs::write(directory.join("pgbouncer.ini"), ini).unwrap();
+        let mut keeper = unprivileged(&directory);
+        keeper.args(["-c", SCRIPT, "sh"]).arg(&directory).stdin(Stdio::piped());
+        let keeper = keeper.spawn().unwrap();
+        let pooler = Self { directory, keeper };
+        let socket = pooler.directory.join(format!(".s.PGSQL.{PORT}"));
+        wait_for("pgbouncer's start", Duration::from_secs(20), || {
+            let log = std::fs::read_to_string(pooler.directory.join("log")).unwrap_or_default();
+            assert!(!log.contains("FATAL"), "pgbouncer doesn't start: {log}");
+            socket.exists()
+        });
+        pooler
+    }
+
+    /// How a database is reached through it.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!("host={} port={PORT} user=postgres dbname={database}", self.directory.display())
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _reaped = self.keeper.wait();
+    }
+}

@@ -1,0 +1,82 @@
+//! Sender against receiver with everything around them: every record gets into the database
+//! exactly once, memory stays bounded, and a fair channel makes progress. Mistakes in what is
+//! around the window are found.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod model;
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use wire::delivery::WINDOW;
+
+use self::model::{Bug, Event, World, event};
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    prop::collection::vec(event(), 0..300)
+}
+
+/// What goes wrong in a world with a bug.
+fn violation(bug: Bug, events: &[Event]) -> Option<String> {
+    let mut world = World::new(bug);
+    events.iter().for_each(|event| world.on(event));
+    world.settle();
+    world.violation
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_record_is_committed_exactly_once(events in events()) {
+        prop_assert_eq!(violation(Bug::None, &events), None);
+    }
+}
+
+/// The first of many random worlds in which a bug shows.
+fn found(bug: Bug) -> (usize, String) {
+    let mut runner = TestRunner::deterministic();
+    for case in 0..1000 {
+        let events = events().new_tree(&mut runner).unwrap().current();
+        if let Some(violation) = violation(bug, &events) {
+            return (case, violation);
+        }
+    }
+    panic!("{bug:?} was not found");
+}
+
+#[test]
+fn each_planted_bug_is_found() {
+    let bugs =
+        [Bug::AckBeforeCommit, Bug::CursorUnguarded, Bug::SpoolEntryRemoved, Bug::GapNotRecorded];
+    for bug in bugs {
+        let (case, violation) = found(bug);
+        println!("{bug:?}: case {case}: {violation}");
+    }
+}
+
+#[test]
+fn a_backlog_of_many_windows_drains_while_new_records_are_made() {
+    let mut world = World::new(Bug::None);
+    world.on(&Event::KillCollector { collector: 0, commits: false });
+    for _ in 0..20 * WINDOW {
+        world.make();
+    }
+    let collector = 0;
+    let records = usize::MAX;
+    for _ in 0..60 {
+        world.make();
+        world.stream(1);
+        world.arrive_all();
+        for event in [
+            Event::Begin { collector, records },
+            Event::Commit { collector },
+            Event::Ack,
+            Event::Hear,
+        ] {
+            world.on(&event);
+        }
+    }
+    assert!(world.is_committed(), "one window per round trip, and all that is new");
+}
