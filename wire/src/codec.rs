@@ -8,8 +8,8 @@
 //! | 6 | 2 | reserved, 0 |
 //! | 8 | 4 | length of what follows |
 //!
-//! A frame is packed ([`crate::pack`]) where that makes it shorter: the length of its archive (4
-//! bytes), then the packed archive.
+//! A frame is packed where that makes it shorter: the length of its archive (4 bytes), then, packed
+//! ([`crate::pack`]), the archive of its differences ([`crate::predict`]).
 //!
 //! The archive's byte order, pointer width and alignment are pinned by rkyv's features in the
 //! workspace manifest; the golden files of the tests hold the bytes.
@@ -24,6 +24,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 use crate::frame::{Frame, FrameError, Mix, Sample};
 use crate::message::{Message, MessageError};
 use crate::pack::{pack, unpack};
+use crate::predict::{from_differences, to_differences};
 
 /// Length of the header in bytes.
 pub const HEADER_LEN: usize = 12;
@@ -136,8 +137,12 @@ pub fn decode_body(header: Header, body: &[u8]) -> Result<Received, CodecError> 
         return Err(CodecError::Length { said: header.len as usize, found: body.len() });
     }
     let message = match header.kind {
-        kind::FRAME => return read_frame(header.kind, body),
-        kind::PACKED_FRAME => return read_frame(header.kind, &unpacked(header.kind, body)?),
+        kind::FRAME => return checked(read(header.kind, body)?),
+        kind::PACKED_FRAME => {
+            let mut frame = read(header.kind, &unpacked(header.kind, body)?)?;
+            from_differences(&mut frame);
+            return checked(frame);
+        }
         kind::HELLO => Message::Hello(read(header.kind, body)?),
         kind::WELCOME => Message::Welcome(read(header.kind, body)?),
         kind::REFUSED => Message::Refused(read(header.kind, body)?),
@@ -167,13 +172,15 @@ pub fn decode(bytes: &[u8]) -> Result<Received, CodecError> {
 /// The bytes of a frame, header included.
 #[must_use]
 pub fn encode_frame(frame: &Frame) -> Vec<u8> {
-    let plain = write(kind::FRAME, frame);
-    let archive = &plain[HEADER_LEN..];
-    let packed = pack(archive);
-    if packed.len() + size_of::<u32>() >= archive.len() {
-        return plain;
+    let mut differences = frame.clone();
+    to_differences(&mut differences);
+    let archive = to_archive(&differences);
+    let packed = pack(&archive);
+    if packed.len() + size_of::<u32>() < archive.len() {
+        let len = len_u32(&archive).to_le_bytes();
+        return with_header(kind::PACKED_FRAME, &[&len, &packed]);
     }
-    with_header(kind::PACKED_FRAME, &[&len_u32(archive).to_le_bytes(), &packed])
+    write(kind::FRAME, frame)
 }
 
 /// Longest that the bytes of a frame with so many samples and mixes can be, header included.
@@ -218,8 +225,7 @@ mod kind {
     pub const PACKED_FRAME: u8 = 12;
 }
 
-fn read_frame(kind: u8, archive: &[u8]) -> Result<Received, CodecError> {
-    let frame: Frame = read(kind, archive)?;
+fn checked(frame: Frame) -> Result<Received, CodecError> {
     frame.check()?;
     Ok(Received::Frame(frame))
 }
@@ -249,9 +255,15 @@ fn write<T>(kind: u8, value: &T) -> Vec<u8>
 where
     T: for<'a> Serialize<HighSerializer<AlignedVec, ArenaHandle<'a>, RkyvError>>,
 {
-    #[allow(clippy::expect_used, reason = "serialising plain data into memory can't fail")]
-    let body = rkyv::to_bytes::<RkyvError>(value).expect("plain data in memory");
-    with_header(kind, &[&body])
+    with_header(kind, &[&to_archive(value)])
+}
+
+#[allow(clippy::expect_used, reason = "serialising plain data into memory can't fail")]
+fn to_archive<T>(value: &T) -> AlignedVec
+where
+    T: for<'a> Serialize<HighSerializer<AlignedVec, ArenaHandle<'a>, RkyvError>>,
+{
+    rkyv::to_bytes::<RkyvError>(value).expect("plain data in memory")
 }
 
 /// A header and the parts of what follows it.

@@ -11,6 +11,7 @@ pub mod id;
 pub mod message;
 pub mod pack;
 pub mod pem;
+pub mod predict;
 pub mod private_file;
 pub mod token;
 
