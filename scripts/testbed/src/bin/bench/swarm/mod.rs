@@ -86,6 +86,7 @@ fn one(options: &Options, store: Store, json: f64) -> anyhow::Result<()> {
         Ok(collector)
     };
     let collector = start()?;
+    let empty_store = stored_bytes(&site, cluster.as_ref(), url.as_deref());
     let size = Size {
         agents: options.agents,
         nics: options.nics,
@@ -126,6 +127,11 @@ fn one(options: &Options, store: Store, json: f64) -> anyhow::Result<()> {
         account.ok_or_else(|| anyhow::anyhow!("not all was delivered:\n{}", collector.log()))?;
     collector.stop();
     steady.print(&account, per_agent, size, json);
+    let grown = stored_bytes(&site, cluster.as_ref(), url.as_deref()).saturating_sub(empty_store);
+    println!(
+        "store: {} bytes per sample with rollups, mixes and indexes",
+        grown / account.samples.max(1)
+    );
     let mut fsck = site.collector(&["fsck"]);
     configure(&mut fsck, &pki, url.as_deref())?;
     let report = testbed::done(fsck.output()?);
@@ -140,6 +146,18 @@ fn one(options: &Options, store: Store, json: f64) -> anyhow::Result<()> {
         met(stored == account.rx_bytes)
     );
     Ok(())
+}
+
+/// Bytes that the store takes on disk.
+fn stored_bytes(site: &Site, cluster: Option<&Cluster>, url: Option<&str>) -> u64 {
+    if let (Some(cluster), Some(url)) = (cluster, url) {
+        let name = url.rsplit('=').next().unwrap_or_default();
+        let size = cluster.psql(name, "SELECT pg_database_size(current_database())");
+        return size.trim().parse().unwrap_or(0);
+    }
+    let len =
+        |name| std::fs::metadata(site.dir().join("collector").join(name)).map_or(0, |it| it.len());
+    len("netmon.sqlite") + len("netmon.sqlite-wal")
 }
 
 fn configure(
