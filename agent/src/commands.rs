@@ -37,7 +37,7 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
             let monitor = load(&args.given(&cli.options))?.config.monitor;
             top::top(monitor.capture(), &args.nics, &watch::interrupted()?)?;
         }
-        Command::Nics => nics::nics(&load(&[])?.config.monitor.capture().filter, &mut stdout())?,
+        Command::Nics => nics::nics(&load(&[])?.config.monitor.capture(), &mut stdout())?,
         Command::Doctor => {
             let loaded = load(&[])?;
             let config = DoctorConfig::of(&loaded.config).map_err(|it| loaded.refuse(it))?;

@@ -2,9 +2,13 @@
 
 use std::io::{self, Write};
 
-use crate::nic::choose::{Choice, NicFilter, choose};
-use crate::nic::inventory::{Inventory, InventoryError, speed_bits};
+use crate::nic::choose::{Choice, choose};
+use crate::nic::driver::Drivers;
+use crate::nic::inventory::{Inventory, InventoryError};
 use crate::nic::link::Link;
+use crate::sampler::CaptureConfig;
+use crate::sampler::memory::plan;
+use settings::Size;
 use settings::units::bits_per_second;
 
 /// Why the NICs can't be shown.
@@ -18,44 +22,77 @@ pub enum NicsError {
     Print(#[from] io::Error),
 }
 
-/// Prints a line per NIC: what it is, and what `agent run` does about it under this filter.
+/// A NIC, and what its driver says.
+#[derive(Debug, Clone)]
+pub struct Examined {
+    /// The NIC.
+    pub link: Link,
+    /// In bit/s, 0 where unknown.
+    pub speed_bits: u64,
+    /// Short names of those that are on; `None` where unknown.
+    pub offloads: Option<Vec<&'static str>>,
+    /// What is done about it.
+    pub choice: Choice,
+    /// Memory of its rings, bytes; 0 where it is not captured, `None` where there is none left.
+    pub ring_bytes: Option<u64>,
+}
+
+/// Every NIC, and what `agent run` would do about it if it were started now.
+///
+/// # Errors
+/// [`InventoryError`] if the kernel doesn't list them.
+pub fn examine(capture: &CaptureConfig) -> Result<Vec<Examined>, InventoryError> {
+    let links = Inventory::open()?.links()?;
+    let mut drivers = Drivers::open();
+    let choices = choose(&links, &capture.filter);
+    let captured = |choice: &Choice| matches!(choice, Choice::Capture { .. });
+    let count = choices.iter().filter(|choice| captured(choice)).count();
+    let CaptureConfig { ring, rings_per_nic, ring_memory, .. } = capture;
+    let mut memory = plan(ring, *rings_per_nic, *ring_memory, count).into_iter();
+    let examined = |(link, choice): (Link, Choice)| Examined {
+        speed_bits: drivers.speed_bits(&link),
+        offloads: drivers.offloads(&link),
+        ring_bytes: if captured(&choice) { memory.next().flatten() } else { Some(0) },
+        link,
+        choice,
+    };
+    Ok(links.into_iter().zip(choices).map(examined).collect())
+}
+
+/// Prints a line per NIC: what it is, and what `agent run` does about it.
 ///
 /// # Errors
 /// [`NicsError`] if the NICs can't be listed or printed.
-pub fn nics(filter: &NicFilter, out: &mut impl Write) -> Result<(), NicsError> {
-    let links = Inventory::open()?.links()?;
-    let speeds: Vec<u64> = links.iter().map(|link| speed_bits(&link.name.to_string())).collect();
-    print(&links, &speeds, filter, out)?;
+pub fn nics(capture: &CaptureConfig, out: &mut impl Write) -> Result<(), NicsError> {
+    print(&examine(capture)?, out)?;
     Ok(())
 }
 
-fn print(
-    links: &[Link],
-    speeds: &[u64],
-    filter: &NicFilter,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    const HEADING: [&str; 6] = ["NIC", "KIND", "STATE", "MTU", "SPEED", "CAPTURED"];
-    let row = |((link, choice), speed): ((&Link, Choice), &u64)| {
+fn print(nics: &[Examined], out: &mut impl Write) -> io::Result<()> {
+    const HEADING: [&str; 8] =
+        ["NIC", "KIND", "STATE", "MTU", "SPEED", "RING", "CAPTURED", "OFFLOADS"];
+    let row = |nic: &Examined| {
         [
-            link.name.to_string(),
-            link.kind.clone(),
-            state(link).to_owned(),
-            link.mtu.to_string(),
-            speed_text(*speed),
-            captured(choice),
+            nic.link.name.to_string(),
+            nic.link.kind.clone(),
+            state(&nic.link).to_owned(),
+            nic.link.mtu.to_string(),
+            speed(nic.speed_bits),
+            ring(nic.ring_bytes),
+            captured(nic),
+            nic.offloads.as_ref().map_or_else(|| "unknown".to_owned(), |all| all.join(" ")),
         ]
     };
-    let rows = links.iter().zip(choose(links, filter)).zip(speeds).map(row);
-    let rows: Vec<[String; 6]> = std::iter::once(HEADING.map(str::to_owned)).chain(rows).collect();
+    let heading = HEADING.map(str::to_owned);
+    let rows: Vec<[String; 8]> = std::iter::once(heading).chain(nics.iter().map(row)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let [nic, kind, state, mtu, speed] = std::array::from_fn(width);
-    for [name, of_kind, in_state, of_mtu, of_speed, captured] in &rows {
-        writeln!(
-            out,
+    let [nic, kind, state, mtu, speed, memory, captured, _] = std::array::from_fn(width);
+    for [name, of_kind, in_state, of_mtu, of_speed, of_ring, is_captured, offloads] in &rows {
+        let line = format!(
             "{name:nic$}  {of_kind:kind$}  {in_state:state$}  {of_mtu:>mtu$}  {of_speed:>speed$}  \
-             {captured}"
-        )?;
+             {of_ring:>memory$}  {is_captured:captured$}  {offloads}"
+        );
+        writeln!(out, "{}", line.trim_end())?;
     }
     out.flush()
 }
@@ -68,18 +105,27 @@ const fn state(link: &Link) -> &'static str {
     }
 }
 
-fn speed_text(bits: u64) -> String {
+/// Speed of a link with its unit, or `-`.
+fn speed(bits: u64) -> String {
     const SECOND_NS: u64 = 1_000_000_000;
     if bits == 0 { "-".to_owned() } else { bits_per_second(bits / 8, SECOND_NS) }
 }
 
-fn captured(choice: Choice) -> String {
-    match choice {
-        Choice::Capture { stacked: false } => "yes".to_owned(),
-        Choice::Capture { stacked: true } => {
+/// Memory of a NIC's rings, or `-`.
+fn ring(bytes: Option<u64>) -> String {
+    bytes.filter(|bytes| *bytes > 0).map_or_else(|| "-".to_owned(), |bytes| Size(bytes).to_string())
+}
+
+fn captured(nic: &Examined) -> String {
+    match (nic.choice, nic.ring_bytes) {
+        (Choice::Capture { .. }, None) => {
+            "no: the memory for rings is spent; raise monitor.ring.memory".to_owned()
+        }
+        (Choice::Capture { stacked: false }, _) => "yes".to_owned(),
+        (Choice::Capture { stacked: true }, _) => {
             "yes, stacked: not part of the host's total".to_owned()
         }
-        Choice::Skip(reason) => format!("no: {reason}"),
+        (Choice::Skip(reason), _) => format!("no: {reason}"),
     }
 }
 
@@ -88,15 +134,16 @@ mod tests {
     use wire::id::NicName;
 
     use super::*;
+    use crate::nic::choose::Reason;
     use crate::nic::link::Class;
 
-    fn link(index: u32, name: &str, kind: &str, class: Class) -> Link {
-        Link {
-            index,
+    fn nic(name: &str, kind: &str, choice: Choice) -> Examined {
+        let link = Link {
+            index: 1,
             name: NicName::new(name).unwrap(),
             kind: kind.to_owned(),
-            class,
-            up: true,
+            class: Class::Physical,
+            up: choice != Choice::Skip(Reason::Down),
             running: true,
             mac: [0; 6],
             mtu: 1500,
@@ -104,28 +151,35 @@ mod tests {
             master: None,
             peer: None,
             xdp: false,
-        }
+        };
+        let ring_bytes = Some(if matches!(choice, Choice::Skip(_)) { 0 } else { 16 << 20 });
+        Examined { link, speed_bits: 0, offloads: Some(Vec::new()), choice, ring_bytes }
     }
 
     #[test]
     fn every_nic_has_a_line_that_says_whether_it_is_captured_or_why_not() {
-        let links = [
-            link(1, "lo", "loopback", Class::Loopback),
-            link(2, "eth0", "physical", Class::Physical),
-            Link { lower: Some(2), ..link(3, "eth0.7", "vlan", Class::Upper) },
-            Link { up: false, ..link(4, "eth1", "physical", Class::Physical) },
+        let yes = Choice::Capture { stacked: false };
+        let nics = [
+            nic("lo", "loopback", Choice::Skip(Reason::Loopback)),
+            Examined {
+                speed_bits: 10_000_000_000,
+                offloads: Some(vec!["tso", "gro"]),
+                ..nic("eth0", "physical", yes)
+            },
+            nic("eth0.7", "vlan", Choice::Capture { stacked: true }),
+            Examined { offloads: None, ..nic("eth1", "physical", Choice::Skip(Reason::Down)) },
+            Examined { ring_bytes: None, ..nic("eth2", "physical", yes) },
         ];
-        let glob = globset::Glob::new("eth0.*").unwrap().compile_matcher();
-        let filter = NicFilter { include: vec![glob], ..NicFilter::default() };
         let mut out = Vec::new();
-        print(&links, &[0, 10_000_000_000, 0, 0], &filter, &mut out).unwrap();
+        print(&nics, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         let expected = "\
-NIC     KIND      STATE   MTU        SPEED  CAPTURED
-lo      loopback  up     1500            -  no: loopback; include it by name to capture it
-eth0    physical  up     1500  10.0 Gbit/s  yes
-eth0.7  vlan      up     1500            -  yes, stacked: not part of the host's total
-eth1    physical  down   1500            -  no: down; captured as soon as it is up
+NIC     KIND      STATE   MTU        SPEED   RING  CAPTURED                                                      OFFLOADS
+lo      loopback  up     1500            -      -  no: loopback; monitor.nics.include takes it in
+eth0    physical  up     1500  10.0 Gbit/s  16MiB  yes                                                           tso gro
+eth0.7  vlan      up     1500            -  16MiB  yes, stacked: not part of the host's total
+eth1    physical  down   1500            -      -  no: down; captured as soon as it is up                        unknown
+eth2    physical  up     1500            -      -  no: the memory for rings is spent; raise monitor.ring.memory
 ";
         assert_eq!(text, expected);
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use settings::{Problem, Service};
+use settings::{Problem, Pulse, Service};
 
 use crate::config::Config;
 use crate::sampler::{Capture, CaptureError};
@@ -104,9 +104,18 @@ async fn serve(config: &Config, ship: ShipConfig) -> Result<(), RunError> {
         let _dropped = given_up.await;
     }));
     let certificate_is_read_anyway = || {};
-    service
-        .run(|| capture.is_running() && !shipping.is_finished(), certificate_is_read_anyway)
-        .await;
+    let mut before = None;
+    let pulse = || {
+        let rounds = Some(capture.rounds());
+        if !capture.is_running() || shipping.is_finished() {
+            Pulse::Ended
+        } else if std::mem::replace(&mut before, rounds) == rounds {
+            Pulse::Still
+        } else {
+            Pulse::Beats
+        }
+    };
+    service.run(pulse, certificate_is_read_anyway).await;
     let ended = !capture.is_running();
     capture.stop();
     let mut shipping = shipping;

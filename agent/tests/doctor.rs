@@ -27,6 +27,8 @@ fn a_host_that_is_not_enrolled_can_capture_and_is_told_how_to_enrol() {
             filter: NicFilter::default(),
         },
         servers: Vec::new(),
+        data_dir: dir.path().to_owned(),
+        spool_max: 64 << 20,
         identity: dir.path().join("identity"),
         tls: None,
     };
@@ -37,6 +39,9 @@ fn a_host_that_is_not_enrolled_can_capture_and_is_told_how_to_enrol() {
     let line = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap();
     line("ok    capability");
     line("ok    kernel");
+    line("ok    ring memory");
+    line("ok    open files");
+    line("ok    spool");
     assert!(line("warn  NICs").contains("`agent nics`"), "only the loopback is there");
     assert!(line("fail  certificate").contains("agent enroll TOKEN"));
 }

@@ -37,7 +37,11 @@ const COUNTERS: [(&str, &str); 7] = [
 
 const REJECTS: &str = "netmon_collector_rejects_total";
 
-const GAUGES: [(&str, &str); 3] = [
+const GAUGES: [(&str, &str); 4] = [
+    (
+        "netmon_collector_certificate_expiry_timestamp_seconds",
+        "When the collector's own certificate expires.",
+    ),
     ("netmon_collector_store_up", "Whether the store takes what agents deliver, 1 or 0."),
     ("netmon_collector_queue_rows", "Rows that wait to be committed."),
     ("netmon_collector_sessions", "Sessions of agents that are open."),
@@ -145,6 +149,25 @@ fn render_clients(text: &mut String, clients: &[ClientView]) {
     per_nic(text, "up", "gauge", "Whether the NIC is operationally up.", clients, |_, nic| {
         vec![("", u8::from(nic.up))]
     });
+    per_nic(
+        text,
+        "stacked",
+        "gauge",
+        "Whether another NIC of the client carries the same bytes: to be left out of sums.",
+        clients,
+        |_, nic| vec![("", u8::from(nic.stacked))],
+    );
+    per_nic(
+        text,
+        "speed_bytes_per_second",
+        "gauge",
+        "Speed of the link, each direction; left out where the driver doesn't know it.",
+        clients,
+        |_, nic| {
+            let known = Some(nic.speed_bits_per_second / 8).filter(|&speed| speed > 0);
+            known.map(|speed| ("", speed)).into_iter().collect()
+        },
+    );
     per_nic(
         text,
         "bytes_total",

@@ -53,6 +53,7 @@ fn every_figure_of_a_client_and_its_nics_is_there() {
         "netmon_client_last_seen_timestamp_seconds{client=\"web-1\"} 1700000000.250000000",
         "netmon_client_clock_offset_seconds{client=\"web-1\"} -0.001500000",
         "netmon_nic_up{client=\"web-1\",nic=\"eth0\"} 1",
+        "netmon_nic_stacked{client=\"web-1\",nic=\"eth0\"} 0",
         "netmon_nic_bytes_total{client=\"web-1\",nic=\"eth0\",direction=\"rx\"} 5000",
         "netmon_nic_bytes_total{client=\"web-1\",nic=\"eth0\",direction=\"tx\"} 300",
         "netmon_nic_packets_total{client=\"web-1\",nic=\"eth0\",direction=\"rx\"} 50",

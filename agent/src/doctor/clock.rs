@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use super::Finding;
 
@@ -12,7 +13,8 @@ const KEEPERS: [&str; 7] =
 pub(super) fn examine() -> Vec<Finding> {
     let source =
         fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource");
-    let synchronized = Path::new("/run/systemd/timesync/synchronized").exists();
+    let timesyncd = Path::new("/run/systemd/timesync/synchronized").exists();
+    let synchronized = if timesyncd { Some(true) } else { kernel_says() };
     vec![clock_source(source.unwrap_or_default().trim()), time_sync(synchronized, &running())]
 }
 
@@ -35,14 +37,32 @@ fn running() -> Vec<String> {
     names.map(|name| name.trim().to_owned()).collect()
 }
 
-fn time_sync(synchronized: bool, running: &[String]) -> Finding {
-    const SUBJECT: &str = "time sync";
-    if synchronized {
-        return Finding::ok(SUBJECT, "the clock was set by systemd-timesyncd");
+/// What the kernel says of the clock (adjtimex(2), `STA_UNSYNC`), where systemd can be asked.
+fn kernel_says() -> Option<bool> {
+    let asked = Command::new("timedatectl")
+        .args(["show", "--property=NTPSynchronized", "--value"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    match asked.ok()?.stdout.as_slice().trim_ascii() {
+        b"yes" => Some(true),
+        b"no" => Some(false),
+        _ => None,
     }
-    match running.iter().find(|name| KEEPERS.contains(&name.as_str())) {
-        Some(name) => Finding::ok(SUBJECT, format!("{name} runs")),
-        None => Finding::warn(
+}
+
+fn time_sync(synchronized: Option<bool>, running: &[String]) -> Finding {
+    const SUBJECT: &str = "time sync";
+    let keeper = running.iter().find(|name| KEEPERS.contains(&name.as_str()));
+    match (synchronized, keeper) {
+        (Some(true), Some(name)) => Finding::ok(SUBJECT, format!("the clock is kept by {name}")),
+        (Some(true), None) => Finding::ok(SUBJECT, "the kernel says that the clock is kept"),
+        (None, Some(name)) => Finding::ok(SUBJECT, format!("{name} runs")),
+        (Some(false), Some(name)) => Finding::warn(
+            SUBJECT,
+            format!("{name} runs, but the clock isn't right yet; look into its log"),
+        ),
+        (_, None) => Finding::warn(
             SUBJECT,
             "nothing seems to keep the clock right; run chrony or systemd-timesyncd, unless the \
              host of this container does",
@@ -60,8 +80,11 @@ mod tests {
         assert_eq!(clock_source("tsc").level, Level::Ok);
         assert_eq!(clock_source("hpet").level, Level::Warn);
         assert_eq!(clock_source("").level, Level::Warn);
-        assert_eq!(time_sync(false, &["bash".into(), "chronyd".into()]).text, "chronyd runs");
-        assert_eq!(time_sync(false, &["bash".into()]).level, Level::Warn);
-        assert_eq!(time_sync(true, &[]).level, Level::Ok);
+        let keeper = ["bash".to_owned(), "chronyd".to_owned()];
+        let level = |synchronized, running: &[String]| time_sync(synchronized, running).level;
+        assert_eq!(level(None, &keeper), Level::Ok);
+        assert_eq!(level(Some(false), &keeper), Level::Warn);
+        assert_eq!(level(None, &keeper[..1]), Level::Warn);
+        assert_eq!(level(Some(true), &[]), Level::Ok);
     }
 }

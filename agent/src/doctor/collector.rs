@@ -17,9 +17,7 @@ pub(super) fn examine(config: &DoctorConfig) -> Vec<Finding> {
         Ok(credentials) => credentials,
         Err(error) => return vec![Finding::fail("certificate", error.to_string())],
     };
-    let until = utc(credentials.validity().not_after);
-    let text = format!("{}, valid until {until}", credentials.client());
-    let mut findings = vec![Finding::ok("certificate", text)];
+    let mut findings = vec![certificate(&credentials, now)];
     if config.servers.is_empty() {
         findings.push(Finding::fail("collector", "none is set; set server.host"));
         return findings;
@@ -36,6 +34,20 @@ pub(super) fn examine(config: &DoctorConfig) -> Vec<Finding> {
         }
     }
     findings
+}
+
+fn certificate(credentials: &Credentials, now: UnixTime) -> Finding {
+    const SUBJECT: &str = "certificate";
+    let until = utc(credentials.validity().not_after);
+    let text = format!("{}, valid until {until}", credentials.client());
+    if !credentials.validity().renew_due(now) {
+        Finding::ok(SUBJECT, text)
+    } else if credentials.renew_due(now) {
+        let way_out = "its renewal is due, which `agent run` does once it reaches a collector";
+        Finding::warn(SUBJECT, format!("{text}; {way_out}"))
+    } else {
+        Finding::warn(SUBJECT, format!("{text}; put its successor where tls.cert says"))
+    }
 }
 
 async fn reach(server: &Server, credentials: &Credentials) -> Finding {

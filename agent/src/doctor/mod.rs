@@ -3,11 +3,13 @@
 mod clock;
 mod collector;
 mod kernel;
+mod nics;
+mod spool;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use settings::Problem;
+use settings::{Problem, Size};
 use wire::pem::TlsFiles;
 
 use crate::config::Config;
@@ -22,6 +24,10 @@ pub struct DoctorConfig {
     pub capture: CaptureConfig,
     /// The collectors in the order to try them; none where `server.host` isn't set.
     pub servers: Vec<Server>,
+    /// Where the spool is.
+    pub data_dir: PathBuf,
+    /// Most that the spool takes, bytes.
+    pub spool_max: u64,
     /// Where enrolment leaves its files.
     pub identity: PathBuf,
     /// The operator's own PKI in place of enrolment.
@@ -37,6 +43,8 @@ impl DoctorConfig {
         Ok(Self {
             capture: config.monitor.capture(),
             servers: config.collectors().unwrap_or_default(),
+            data_dir: config.data_dir.clone(),
+            spool_max: config.spool.max_size.0,
             identity: identity_dir(&config.data_dir),
             tls: config.tls.files()?,
         })
@@ -93,10 +101,17 @@ pub fn doctor(config: &DoctorConfig, out: &mut impl Write) -> io::Result<Level> 
         }
         out.flush()
     };
-    print(kernel::examine(&config.capture))?;
+    print(kernel::examine())?;
+    print(nics::examine(&config.capture))?;
     print(clock::examine())?;
+    print(spool::examine(&config.data_dir, config.spool_max))?;
     print(collector::examine(config))?;
     Ok(worst)
+}
+
+/// A figure that is no round one, in whole MiB.
+const fn mib(bytes: u64) -> Size {
+    Size(bytes >> 20 << 20)
 }
 
 fn line(Finding { level, subject, text }: &Finding) -> String {

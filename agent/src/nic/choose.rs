@@ -53,9 +53,9 @@ impl std::fmt::Display for Reason {
         f.write_str(match self {
             Self::Excluded => "excluded by monitor.nics.exclude",
             Self::NotAskedFor => "not asked for",
-            Self::Loopback => "loopback; include it by name to capture it",
-            Self::Copy => "carries copies of packets, or none; include it by name to capture it",
-            Self::Stacked => "its bytes pass a captured NIC too; include it by name to capture it",
+            Self::Loopback => "loopback; monitor.nics.include takes it in",
+            Self::Copy => "carries copies of packets, or none; monitor.nics.include takes it in",
+            Self::Stacked => "its bytes pass a captured NIC too; monitor.nics.include takes it in",
             Self::Down => "down; captured as soon as it is up",
         })
     }

@@ -6,17 +6,18 @@ use std::io;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::LinkMessage;
 use netlink_packet_route::stats::{StatsAttribute, StatsFilterMask, StatsMessage};
+use netlink_sys::protocols::NETLINK_ROUTE;
 
 use super::link::Link;
 use super::link_stats::LinkStats;
-use super::rtnetlink::Rtnetlink;
+use super::netlink::Netlink;
 
 /// How often a dump that a change cut across is asked for again.
 const TRIES: usize = 5;
 
 /// Access to the kernel's list of NICs.
 #[derive(Debug)]
-pub struct Inventory(Rtnetlink);
+pub struct Inventory(Netlink<RouteNetlinkMessage>);
 
 /// Why the NICs can't be listed.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +30,7 @@ impl Inventory {
     /// # Errors
     /// [`InventoryError`] if the system gives none.
     pub fn open() -> Result<Self, InventoryError> {
-        Ok(Self(Rtnetlink::open()?))
+        Ok(Self(Netlink::open(NETLINK_ROUTE)?))
     }
 
     /// Every NIC as it is now.
@@ -87,13 +88,4 @@ fn stats(message: &RouteNetlinkMessage) -> Option<(u32, LinkStats)> {
         _ => None,
     })?;
     Some((message.header.ifindex, stats))
-}
-
-/// Speed of a NIC in bit/s, 0 where the driver doesn't know.
-#[must_use]
-pub fn speed_bits(nic: &str) -> u64 {
-    let path = format!("/sys/class/net/{nic}/speed");
-    let speed = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok());
-    // In Mbit/s (Documentation/ABI/testing/sysfs-class-net), -1 where unknown.
-    speed.filter(|&speed: &i64| speed > 0).map_or(0, |speed| speed.unsigned_abs() * 1_000_000)
 }

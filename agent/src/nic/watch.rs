@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use netlink_packet_core::NetlinkPayload;
+use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::link::LinkMessage;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage as Message};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
@@ -12,8 +12,8 @@ use nix::errno::Errno;
 use super::inventory::InventoryError;
 use super::link::Link;
 use super::link_stats::LinkStats;
+use super::netlink::messages;
 use super::roster::Event;
-use super::rtnetlink::messages;
 
 /// `RTNLGRP_LINK` of `enum rtnetlink_groups` (`include/uapi/linux/rtnetlink.h`).
 const LINK_GROUP: u32 = 1;
@@ -42,7 +42,7 @@ impl Watch {
             match self.0.recv_from_full() {
                 Ok((bytes, _)) => {
                     for message in messages(&bytes) {
-                        match message.map(|message| message.payload) {
+                        match message.map(|message: NetlinkMessage<Message>| message.payload) {
                             Ok(NetlinkPayload::InnerMessage(message)) => {
                                 event(&message).into_iter().for_each(&mut each);
                             }

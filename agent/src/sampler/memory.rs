@@ -30,44 +30,55 @@ pub fn blocks(ring: &RingConfig, rings: u16, used: u64, most: u64) -> Option<u32
     (blocks * block <= left).then(|| u32::try_from(blocks).unwrap_or(ring.block_count))
 }
 
+/// Memory that each of so many NICs gets for its rings, bytes, in the order in which they come;
+/// `None` for those that come when it is spent.
+#[must_use]
+pub fn plan(ring: &RingConfig, rings: u16, most: u64, nics: usize) -> Vec<Option<u64>> {
+    let mut used = 0;
+    let next = |_| {
+        let block_count = blocks(ring, rings, used, most)?;
+        let bytes = ring_bytes(&RingConfig { block_count, ..*ring }) * u64::from(rings.max(1));
+        used += bytes;
+        Some(bytes)
+    };
+    (0..nics).map(next).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const MIB: u64 = 1 << 20;
 
-    /// Blocks of each NIC that comes, until one gets none.
-    fn come(rings: u16, most: u64) -> Vec<u32> {
-        let ring = RingConfig::default();
-        let mut used = 0;
-        let next = || {
-            let blocks = blocks(&ring, rings, used, most)?;
-            used += u64::from(rings) * ring_bytes(&RingConfig { block_count: blocks, ..ring });
-            assert!(used <= most, "{used} of {most}");
-            Some(blocks)
-        };
-        std::iter::from_fn(next).collect()
+    /// Memory of each NIC that comes, until one gets none.
+    fn come(rings: u16, most: u64) -> Vec<u64> {
+        let nics: Vec<u64> = plan(&RingConfig::default(), rings, most, 1000)
+            .into_iter()
+            .map_while(|it| it)
+            .collect();
+        assert!(nics.iter().sum::<u64>() <= most);
+        nics
     }
 
     #[test]
     fn some_nics_get_whole_rings_and_hundreds_get_smaller_ones() {
         let nics = come(1, 512 * MIB);
-        assert!(nics.iter().take(16).all(|blocks| *blocks == 256));
+        assert!(nics.iter().take(16).all(|bytes| *bytes == 16 * MIB));
         assert!(nics.len() > 200, "{}", nics.len());
-        assert!(nics[199] >= BLOCKS_MIN);
+        assert_eq!(nics[199], MIB / 2);
         assert!(nics.is_sorted_by(|a, b| a >= b), "who comes later gets no more");
     }
 
     #[test]
     fn all_rings_of_a_nic_count() {
-        assert_eq!(come(4, 512 * MIB)[..4], [256; 4]);
-        assert!(come(4, 512 * MIB)[4] < 256);
+        assert_eq!(come(4, 512 * MIB)[..4], [64 * MIB; 4]);
+        assert!(come(4, 512 * MIB)[4] < 64 * MIB);
     }
 
     #[test]
     fn little_memory_makes_small_rings_and_none_is_the_end() {
         let nics = come(1, 8 * MIB);
-        assert_eq!(nics[0], 64, "half of it");
+        assert_eq!(nics[0], 4 * MIB, "half of it");
         assert!(nics.len() > 8);
         assert!(come(1, 0).is_empty());
         let tiny = RingConfig { block_count: 4, ..RingConfig::default() };

@@ -14,12 +14,14 @@ use std::collections::BTreeMap;
 use std::io::{PipeReader, PipeWriter};
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
+use settings::Size;
 use tokio::sync::watch;
 use wire::frame::{Mix, Sample};
 use wire::id::NicName;
@@ -37,13 +39,15 @@ use crate::capture::ring::RingConfig;
 use crate::clocks;
 use crate::nic::choose::NicFilter;
 use crate::nic::inventory::InventoryError;
-use settings::units::bytes;
 
 /// Intervals that may wait to be written before they are put together.
 const REPORTS: usize = 64;
 
 /// How soon a reader that has fallen behind is looked at again, nanoseconds.
 const READER_TIME_NS: u64 = 1_000_000;
+
+/// Longest wait of the sampler, nanoseconds: it moves for all to see, however long a sample is.
+const ROUND_NS: u64 = 500_000_000;
 
 /// What is captured, and how.
 #[derive(Debug, Clone)]
@@ -120,7 +124,7 @@ pub enum CaptureError {
     #[error(
         "NIC {nic} is not captured: all {} for rings are in use; raise monitor.ring.memory, or \
          exclude NICs",
-        bytes(*most)
+        Size(*most)
     )]
     RingMemory {
         /// Name of the NIC.
@@ -139,6 +143,7 @@ pub struct Capture {
     stop: Option<PipeWriter>,
     thread: Option<JoinHandle<()>>,
     nics: watch::Receiver<message::Inventory>,
+    rounds: Arc<AtomicU64>,
 }
 
 impl Capture {
@@ -163,19 +168,27 @@ impl Capture {
             timeline,
             totals: Totals::new(),
             outbox: Outbox::new(reports),
+            rounds: Arc::default(),
         };
+        let rounds = sampler.rounds.clone();
         sampler.open_all()?;
         let thread = std::thread::Builder::new()
             .name("sampler".into())
             .spawn(move || sampler.run(&stopped))
             .map_err(CaptureError::Thread)?;
-        Ok((Self { stop: Some(stop), thread: Some(thread), nics: captured }, receiver))
+        Ok((Self { stop: Some(stop), thread: Some(thread), nics: captured, rounds }, receiver))
     }
 
     /// The NICs that are captured, whenever they change.
     #[must_use]
     pub fn nics(&self) -> watch::Receiver<message::Inventory> {
         self.nics.clone()
+    }
+
+    /// A number that grows every half second at least, while the sampler does its work.
+    #[must_use]
+    pub fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Relaxed)
     }
 
     /// True until capture has ended: it was stopped, or its thread has failed.
@@ -209,6 +222,8 @@ struct Sampler {
     timeline: Timeline,
     totals: Totals,
     outbox: Outbox,
+    /// Times that it came round, for others to see that it moves.
+    rounds: Arc<AtomicU64>,
 }
 
 impl Sampler {
@@ -231,11 +246,12 @@ impl Sampler {
 
     fn run(mut self, stopped: &PipeReader) {
         while !self.outbox.is_closed() {
+            self.rounds.fetch_add(1, Ordering::Relaxed);
             let now_ns = clocks::boot_ns();
             // A sample that is due by now waits for a reader.
             let due_ns = Some(self.timeline.due_ns()).filter(|&due_ns| due_ns > now_ns);
             let due_ns = due_ns.unwrap_or(now_ns + READER_TIME_NS).min(self.nics.due_ns(now_ns));
-            match wait(stopped, &self.nics, due_ns.saturating_sub(now_ns)) {
+            match wait(stopped, &self.nics, due_ns.saturating_sub(now_ns).min(ROUND_NS)) {
                 Ok(Woken::Stopped) => break,
                 Ok(Woken::Told) => self.listen(),
                 Ok(Woken::Due) => {}

@@ -39,10 +39,10 @@ pub(super) struct NicCapture {
     left: BTreeMap<u64, Tally>,
     /// Drops and freezes that are in no sample yet.
     unreported: (u64, u64),
+    /// Its rings work without the virtio header.
+    without_header: bool,
     /// Memory of its rings, bytes.
     ring_bytes: u64,
-    /// True if all of them have the virtio header.
-    has_vnet_header: bool,
     /// Boot time at which capture began.
     begin_ns: u64,
     /// Boot time at which it ended, if it has.
@@ -76,13 +76,12 @@ impl NicCapture {
         mix_interval: Duration,
     ) -> Self {
         let mix_interval_ns = u64::try_from(mix_interval.as_nanos()).unwrap_or(u64::MAX);
-        let has_vnet_header = readers.iter().all(ReaderHandle::has_vnet_header);
         Self {
-            has_vnet_header,
             stats,
             link,
             stacked,
             speed_bits,
+            without_header: readers.iter().any(|reader| !reader.has_vnet_header()),
             readers,
             left: BTreeMap::new(),
             unreported: (0, 0),
@@ -202,7 +201,7 @@ impl NicCapture {
             inexact: saturate(tally.inexact),
             flags: verdict.flags()
                 | flag(self.stacked, flags::STACKED)
-                | flag(!self.has_vnet_header, flags::NO_VNET_HEADER)
+                | flag(self.without_header, flags::NO_VNET_HEADER)
                 | flag(unbalanced, flags::UNBALANCED)
                 | flag(span.stepped, flags::CLOCK_STEP)
                 | flag(partial, flags::PARTIAL)

@@ -16,14 +16,15 @@ use crate::account::interval::SharedSchedule;
 use crate::capture::reader::{ReaderHandle, StartError};
 use crate::capture::ring::{RingConfig, RingError};
 use crate::clocks;
-use crate::nic::inventory::{Inventory, InventoryError, speed_bits};
+use crate::nic::driver::Drivers;
+use crate::nic::inventory::{Inventory, InventoryError};
 use crate::nic::link::Link;
 use crate::nic::link_stats::LinkStats;
 use crate::nic::roster::{Action, Roster};
 use crate::nic::watch::Watch;
 
 /// How often link speeds are read again, nanoseconds: not every driver tells of a change.
-const SPEEDS_NS: u64 = 10_000_000_000;
+const SPEEDS_NS: u64 = 2_000_000_000;
 
 /// How long a dump that failed is left, nanoseconds.
 const DUMP_RETRY_NS: u64 = 100_000_000;
@@ -39,6 +40,7 @@ pub(super) struct Nics {
     schedule: Arc<SharedSchedule>,
     watch: Watch,
     inventory: Inventory,
+    drivers: Drivers,
     roster: Roster,
     /// By the kernel's index.
     open: BTreeMap<u32, NicCapture>,
@@ -67,6 +69,7 @@ impl Nics {
             schedule,
             watch: Watch::open()?,
             inventory: Inventory::open()?,
+            drivers: Drivers::open(),
             open: BTreeMap::new(),
             closing: Vec::new(),
             readers: 0,
@@ -115,7 +118,7 @@ impl Nics {
             }
             Action::Update(link, stacked) => {
                 if let Some(nic) = self.open.get_mut(&link.index) {
-                    nic.speed_bits = speed_bits(&link.name.to_string());
+                    nic.speed_bits = self.drivers.speed_bits(&link);
                     (nic.link, nic.stacked) = (link, stacked);
                 }
                 Some(Ok(()))
@@ -159,10 +162,11 @@ impl Nics {
         }
         let (kind, memory) = (&link.kind, ring_bytes(&ring) * u64::from(rings));
         tracing::info!(nic = name, kind, stacked, memory, "capturing");
+        let speed_bits = self.drivers.speed_bits(&link);
         let nic = NicCapture::new(
             link,
             stacked,
-            speed_bits(&name),
+            speed_bits,
             (readers, memory),
             (stats, clocks::boot_ns()),
             self.config.mix_interval,
@@ -194,7 +198,7 @@ impl Nics {
         if now_ns >= self.speeds_ns.saturating_add(SPEEDS_NS) {
             self.speeds_ns = now_ns;
             for nic in self.open.values_mut() {
-                nic.speed_bits = speed_bits(&nic.link.name.to_string());
+                nic.speed_bits = self.drivers.speed_bits(&nic.link);
             }
         }
         let stats = self.inventory.stats();

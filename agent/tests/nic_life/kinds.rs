@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use agent::nic::choose::NicFilter;
+use agent::nic::driver::Drivers;
+use agent::nic::inventory::Inventory;
 use agent::sampler::CaptureConfig;
 use wire::frame::flags;
 
@@ -123,6 +125,48 @@ fn a_nic_is_promiscuous_only_where_that_is_asked_for() {
     promiscuous.finish();
     assert_eq!(promiscuity(), 0);
     plain.finish();
+}
+
+#[test]
+fn speed_and_offloads_are_what_ethtool_says_and_a_change_of_speed_is_noticed() {
+    if !in_namespace(
+        "kinds::speed_and_offloads_are_what_ethtool_says_and_a_change_of_speed_is_noticed",
+    ) {
+        return;
+    }
+    let elsewhere = Elsewhere::new();
+    sh(&elsewhere.veth("port", 1));
+    sh("ip tuntap add tun0 mode tun; ip link set dev tun0 up; ethtool -s tun0 speed 2500; \
+        ethtool -K port tso off gro on lro off 2>/dev/null; ethtool -K port gso on");
+    let links = Inventory::open().unwrap().links().unwrap();
+    let link = |name: &str| links.iter().find(|it| it.name.to_string() == name).unwrap();
+    let mut drivers = Drivers::open();
+    let mbit = |name: &str| {
+        let speed = format!("ethtool {name} | sed -n 's,.*Speed: \\([0-9]*\\)Mb/s,\\1,p'");
+        sh(&speed).trim().parse::<u64>().unwrap()
+    };
+    for name in ["port", "tun0"] {
+        assert_eq!(drivers.speed_bits(link(name)), mbit(name) * 1_000_000, "{name}");
+    }
+    assert_eq!(drivers.speed_bits(link("lo")), 0, "it has none");
+    let port = drivers.offloads(link("port")).unwrap();
+    let is_on = |offload: &str| sh(&format!("ethtool -k port | grep '^{offload}: on' || true"));
+    let known = [
+        ("tso", "tcp-segmentation-offload"),
+        ("gso", "generic-segmentation-offload"),
+        ("gro", "generic-receive-offload"),
+        ("lro", "large-receive-offload"),
+    ];
+    for (short, long) in known {
+        assert_eq!(port.contains(&short), !is_on(long).is_empty(), "{short} in {port:?}");
+    }
+    assert!(port.contains(&"gro") && !port.contains(&"tso"), "{port:?}");
+    let watched = Watched::start(config(Duration::from_millis(20)));
+    assert_eq!(watched.nic("tun0").unwrap().speed_bits, 2_500_000_000);
+    sh("ethtool -s tun0 speed 100");
+    wait_until("the new speed", || {
+        watched.nic("tun0").is_some_and(|nic| nic.speed_bits == 100_000_000)
+    });
 }
 
 #[test]

@@ -4,6 +4,10 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use agent::capture::ring::RingConfig;
+use agent::nic::choose::NicFilter;
+use agent::nic::inventory::Inventory;
+use agent::nic::roster::{Action, Event, Roster};
+use agent::nic::watch::Watch;
 use agent::sampler::CaptureConfig;
 use agent::sampler::verdict::Verdict;
 
@@ -60,6 +64,36 @@ fn two_hundred_nics_that_come_at_once_are_all_captured_in_bounded_memory() {
         assert_eq!(sums.tx.bytes, packets(net) * PACKET_LEN);
         assert_eq!(sums.verdicts(), [Verdict::Equal], "v{net}");
     }
+}
+
+#[test]
+fn events_that_overrun_the_socket_are_made_up_for_by_one_dump() {
+    if !in_namespace("many::events_that_overrun_the_socket_are_made_up_for_by_one_dump") {
+        return;
+    }
+    let _silent = Elsewhere::new();
+    let watch = Watch::open().unwrap();
+    let mut inventory = Inventory::open().unwrap();
+    let mut roster = Roster::new(NicFilter::default());
+    roster.on_dump(inventory.links().unwrap(), |_| true);
+    let batch: String =
+        (0..300).map(|n| format!("link add br{n} type bridge\nlink set br{n} up\n")).collect();
+    sh(&format!("ip -batch - <<'END'\n{batch}END"));
+    let mut overruns = 0;
+    let mut read = |roster: &mut Roster| {
+        watch.read(|event| {
+            overruns += usize::from(event == Event::Overrun);
+            roster.on_event(event);
+        });
+    };
+    read(&mut roster);
+    assert!(roster.is_stale());
+    roster.on_dump(inventory.links().unwrap(), |_| true);
+    read(&mut roster);
+    assert!(!roster.is_stale(), "what is told since needs no other dump");
+    assert_eq!(overruns, 1);
+    let opened = std::iter::from_fn(|| roster.next(0));
+    assert_eq!(opened.filter(|action| matches!(action, Action::Open(..))).count(), 300);
 }
 
 /// Bytes of all mapped rings of this process.

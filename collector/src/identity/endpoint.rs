@@ -128,6 +128,7 @@ impl ServerTls {
 
     /// What quinn is to know to accept connections.
     pub fn server_config(self, keys: &EndpointKeys) -> Result<ServerConfig, IdentityError> {
+        self.tell_expiry();
         let (certificate, key) = self.paths;
         let unusable = |error| IdentityError::Unusable { certificate, key, error };
         let tls = server_tls(self.chain, self.key, self.clients).map_err(unusable)?;
@@ -138,6 +139,15 @@ impl ServerTls {
         config.max_incoming(connections);
         config.incoming_buffer_size(each).incoming_buffer_size_total(total);
         Ok(config)
+    }
+
+    /// Tells Prometheus when the certificate expires.
+    fn tell_expiry(&self) {
+        if let Some(Ok(facts)) = self.chain.first().map(|it| Facts::read(it)) {
+            #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+            let expiry = facts.validity.not_after.as_secs() as f64;
+            metrics::gauge!("netmon_collector_certificate_expiry_timestamp_seconds").set(expiry);
+        }
     }
 }
 

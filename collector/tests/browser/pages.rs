@@ -80,6 +80,9 @@ async fn the_overview_moves_and_an_alias_is_text() {
     assert!(before.as_str().unwrap().ends_with("Mbit/s"), "{before}");
     browser.until(&format!("{figure} !== {before}")).await;
     browser.picture("overview").await;
+    browser.click("#unit").await;
+    browser.until(&format!("{figure}.endsWith('MB/s')")).await;
+    browser.click("#unit").await;
     // Search and order are kept in the address.
     browser.click("[data-sort=client]").await;
     browser
@@ -143,6 +146,21 @@ async fn a_client_is_looked_into() {
     browser.open(&hash.as_str().unwrap()[1..]).await;
     let same = format!("document.querySelector('#figures')?.textContent === {shown}");
     browser.until(&same).await;
+    // What is shown can be taken away.
+    let taken = browser
+        .run(
+            "const blobs = []; const make = URL.createObjectURL; \
+             URL.createObjectURL = (blob) => { blobs.push(blob); return make.call(URL, blob); }; \
+             document.querySelector('#csv').click(); document.querySelector('#png').click(); \
+             while (blobs.length < 2) await new Promise((done) => setTimeout(done, 20)); \
+             return [await blobs[0].text(), blobs[1].type, blobs[1].size]",
+        )
+        .await;
+    let csv: Vec<&str> = taken[0].as_str().unwrap().lines().collect();
+    assert!(csv[0].starts_with("time,interval_ns,rx_bytes,rx_packets,"), "{}", csv[0]);
+    assert_eq!(browser.value(points).await, csv.len() - 1);
+    assert_eq!(taken[1], "image/png");
+    assert!(taken[2].as_u64().unwrap() > 5000, "{}", taken[2]);
     // Back to live, and to the overview.
     browser.click("#pause").await;
     browser.until("location.hash.endsWith('?range=300')").await;

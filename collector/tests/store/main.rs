@@ -6,6 +6,7 @@ mod cluster;
 mod export;
 mod faults;
 mod full;
+mod grafana;
 mod import;
 mod migrate;
 mod pooler;
@@ -45,8 +46,6 @@ macro_rules! behaviours {
             a_mix_is_summed_over_its_range,
             what_happened_to_a_nic_is_known,
             every_figure_of_a_mix_has_its_column,
-            a_mix_is_summed_over_its_range,
-            what_happened_to_a_nic_is_known,
             the_report_view_gives_the_old_columns,
             the_report_view_equals_an_independent_computation,
             the_95th_percentile_is_what_transit_billing_takes,

@@ -32,7 +32,8 @@ pub fn config(url: &str, authorities: Authorities) -> PostgresConfig {
     PostgresConfig::new(url.parse().unwrap(), authorities).unwrap().with_unsafe_commits()
 }
 
-fn store(url: &str) -> PostgresStore {
+/// The store in a database on the tests' server.
+pub fn store(url: &str) -> PostgresStore {
     PostgresStore::new(config(url, Authorities::System))
 }
 

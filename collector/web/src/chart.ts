@@ -12,28 +12,39 @@ type Column = (number | null)[];
 
 export interface Shown {
   points: Points; from: number; to: number; gap: number; peaks: boolean;
-  /** Up to this rate the scale is linear, past it logarithmic; 0: linear throughout. */
+  /** Up to this rate, in the unit shown, the scale is linear, past it logarithmic; 0: linear throughout. */
   bend: number;
   p95: { rx: number; tx: number }; events: Happening[]; speed: number;
 }
 
-/** Points as uPlot wants them: steps, broken where nothing was measured. */
+/** Points as uPlot wants them, in the unit that is shown: steps, broken where nothing was measured. */
 function columns({ points, gap, peaks }: Shown): [number[], Column, Column, Column, Column] {
   const data: [number[], Column, Column, Column, Column] = [[], [], [], [], []];
-  const [times, rx, rxPeak, tx, txPeak] = data;
+  const unit = units.perByte();
+  const push = (time: number, values: Column) => {
+    data[0].push(time / 1000);
+    values.forEach((value, column) => (data[column + 1] as Column).push(value));
+  };
   points.all.forEach((point, index) => {
-    times.push((points.starts[index] as number) / 1000);
-    rx.push(rate(point, "rx"));
-    tx.push(-rate(point, "tx"));
-    rxPeak.push(peaks ? peak(point, "rx") : null);
-    txPeak.push(peaks ? -peak(point, "tx") : null);
+    const high = peaks ? [peak(point, "rx") * unit, -peak(point, "tx") * unit] : [null, null];
+    const values = [rate(point, "rx") * unit, high[0] ?? null, -rate(point, "tx") * unit, high[1] ?? null];
+    push(points.starts[index] as number, values);
     const next = points.starts[index + 1];
     if (next === undefined || next - end(point) > gap) {
-      times.push(end(point) / 1000);
-      for (const column of [rx, rxPeak, tx, txPeak]) column.push(null);
+      push(end(point), values);
+      push(end(point) + 0.01, [null, null, null, null]);
     }
   });
   return data;
+}
+
+/** Ticks of a bent scale: 0 and round rates on both sides, as many as there is room for. */
+function bentTicks(bend: number, low: number, high: number): number[] {
+  const decades = Math.log10(Math.max(-low, high) / bend);
+  const steps = decades < 2.2 ? [1, 2, 5] : decades < 3.6 ? [1, 5] : [1];
+  const ticks = [0];
+  for (let base = bend; base <= Math.max(-low, high); base *= 10) ticks.push(...steps.map((step) => step * base));
+  return [...ticks.slice(1).map((tick) => -tick).reverse(), ...ticks].filter((tick) => tick >= low && tick <= high);
 }
 
 /** Marks of what happened: the colour tells how bad it is. */
@@ -69,16 +80,20 @@ export function makeChart(place: HTMLElement, first: Shown, on: { zoom: (from: n
     });
   };
   function limits(_: uPlot, low: number | null, high: number | null): [number, number] {
-    const most = Math.max(Math.abs(low ?? 0), Math.abs(high ?? 0), shown.p95.rx, shown.p95.tx, 125);
+    const unit = units.perByte();
+    const most = Math.max(Math.abs(low ?? 0), Math.abs(high ?? 0), shown.p95.rx * unit, shown.p95.tx * unit, 1000);
     // Each direction has as much room as it needs, but is never pressed flat by the other.
     const room = (reached: number) => Math.max(reached, most / 4) * (shown.bend > 0 ? 1.5 : 1.08);
     return [-room(Math.abs(Math.min(low ?? 0, 0))), room(Math.max(high ?? 0, 0))];
   }
   const options = (): uPlot.Options => ({
-    width: Math.max(300, place.clientWidth), height: HEIGHT, legend: { show: false },
+    width: Math.max(300, place.clientWidth), height: HEIGHT, legend: { show: false }, padding: [10, 26, 0, 0],
     cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false }, y: false },
     scales: { x: { time: true, range: () => [shown.from / 1000, shown.to / 1000] }, y: { distr: shown.bend > 0 ? 4 : 1, asinh: shown.bend, range: limits } },
-    axes: [{ ...axis, values: times, space: 70 }, { ...axis, size: 84, values: (_, ticks) => ticks.map((tick) => units.rate(tick)) }],
+    axes: [{ ...axis, values: times, space: 70 }, {
+      ...axis, size: 84, values: (_, ticks) => ticks.map(units.inUnit), filter: (_, ticks) => ticks,
+      ...(shown.bend > 0 ? { splits: (_: uPlot, __: number, low: number, high: number) => bentTicks(shown.bend, low, high) } : {}),
+    }],
     series: [{}, line("rx", false), line("rx", true), line("tx", false), line("tx", true)],
     bands: [{ series: [2, 1], fill: () => `${color("rx")}40`, dir: -1 }, { series: [4, 3], fill: () => `${color("tx")}40`, dir: 1 }],
     hooks: {
@@ -142,7 +157,7 @@ export function makeChart(place: HTMLElement, first: Shown, on: { zoom: (from: n
     DIRECTIONS.forEach((direction, index) => {
       const sign = index === 0 ? 1 : -1;
       const level = (value: number, dash: number[], text: string) => {
-        const y = self.valToPos(sign * value, "y", true);
+        const y = self.valToPos(sign * value * units.perByte(), "y", true);
         if (y < bbox.top || y > bbox.top + bbox.height) return;
         ctx.setLineDash(dash.map((length) => length * scale));
         ctx.strokeStyle = ctx.fillStyle = color(direction);
@@ -150,7 +165,13 @@ export function makeChart(place: HTMLElement, first: Shown, on: { zoom: (from: n
         ctx.moveTo(bbox.left, y);
         ctx.lineTo(bbox.left + bbox.width, y);
         ctx.stroke();
-        ctx.fillText(text, bbox.left + bbox.width - 6 * scale, y + (sign > 0 ? -5 : 13) * scale);
+        const [x, below] = [bbox.left + bbox.width - 6 * scale, y + (sign > 0 ? -5 : 13) * scale];
+        ctx.setLineDash([]);
+        ctx.strokeStyle = color("surface");
+        ctx.lineWidth = 3 * scale;
+        ctx.strokeText(text, x, below);
+        ctx.lineWidth = scale;
+        ctx.fillText(text, x, below);
       };
       if (shown.p95[direction] > 0) level(shown.p95[direction], [6, 4], `p95 ${units.rate(shown.p95[direction])}`);
       if (shown.speed > 0) level(shown.speed / 8, [2, 3], units.speed(shown.speed));

@@ -20,10 +20,9 @@ const LIVE_RANGE = 60 * MINUTE;
 const REFRESH = 10_000;
 const NARROWEST = 100;
 
-/** Where a bent scale bends, bytes per second: at a round rate below what is usual. */
+/** Where a bent scale bends, in the unit shown: at a round rate below what is usual. */
 function bend(p95: { rx: number; tx: number }): number {
-  const usual = Math.max(p95.rx, p95.tx, 1000) * 8;
-  return 10 ** Math.floor(Math.log10(usual)) / 8;
+  return 10 ** Math.floor(Math.log10(Math.max(p95.rx, p95.tx, 1000) * units.perByte()));
 }
 
 export function showClient(main: HTMLElement, id: string, chosen: string, query: URLSearchParams): () => void {

@@ -51,7 +51,8 @@ export function readout(point: Point | undefined): HTMLElement {
   };
   const when = point ? `${units.moment(Date.parse(point.time), 1)} – ${units.clock(end(point), 1)}` : t("hover");
   const lost = point && point.drops > 0 ? element("span", { class: "bad" }, t("lossMark", units.exact(point.drops))) : "";
-  return element("div", {}, element("p", {}, when, " ", lost, " ", element("span", { class: "note" }, t("wire"))),
+  const flags = point && point.flags.length > 0 ? element("span", { class: "warn" }, point.flags.join(", ").replaceAll("_", " ")) : "";
+  return element("div", {}, element("p", {}, when, " ", lost, " ", flags, " ", element("span", { class: "note" }, t("wire"))),
     ...DIRECTIONS.map((direction) => element("p", { "data-direction": direction }, element("b", { class: direction }, t(direction)), " ", exact(direction))));
 }
 

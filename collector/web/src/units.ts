@@ -24,8 +24,12 @@ export function switchUnit(): void {
   remember("unit", unit());
 }
 
-/** A rate of bytes per second. The sign is the direction's, so it is not shown. */
-export const rate = (bytesPerSecond: number): string => scaled(inBytes ? bytesPerSecond : bytesPerSecond * 8, unit());
+/** How many of the unit's are one byte per second. */
+export const perByte = (): number => (inBytes ? 1 : 8);
+/** A rate in the unit. The sign is the direction's, so it is not shown. */
+export const inUnit = (rate: number): string => scaled(rate, unit());
+/** A rate of bytes per second. */
+export const rate = (bytesPerSecond: number): string => inUnit(bytesPerSecond * perByte());
 /** A link's speed, which is in bit/s everywhere. */
 export const speed = (bitsPerSecond: number): string => scaled(bitsPerSecond, "bit/s");
 export const bytes = (number: number): string => scaled(number, "B");

@@ -26,5 +26,5 @@ pub use self::layers::{Given, Loaded, Program, Settings, load};
 pub use self::log::start_log;
 pub use self::options::Options;
 pub use self::sections::{Log, LogFormat, LogLevel, Tls};
-pub use self::service::Service;
+pub use self::service::{Pulse, Service};
 pub use self::value::{Interval, InvalidInterval, InvalidSize, Secret, Size, list};

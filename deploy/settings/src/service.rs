@@ -11,6 +11,24 @@ use tokio::time::{MissedTickBehavior, interval};
 /// Pings of the watchdog without one to ask for them: alive is checked all the same.
 const CHECK: Duration = Duration::from_secs(5);
 
+/// How a service is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pulse {
+    /// It has moved since it was last asked.
+    Beats,
+    /// It has not. If that goes on, systemd's watchdog ends it.
+    Still,
+    /// A part of it has ended.
+    Ended,
+}
+
+impl From<bool> for Pulse {
+    /// Of a service that is alive or not, and moves if it is.
+    fn from(alive: bool) -> Self {
+        if alive { Self::Beats } else { Self::Ended }
+    }
+}
+
 /// The signals that a service obeys.
 #[derive(Debug)]
 pub struct Service {
@@ -32,9 +50,13 @@ impl Service {
         })
     }
 
-    /// Says that the service is ready and runs until SIGTERM or SIGINT, or until `alive` is false.
-    /// `reload` is called at SIGHUP.
-    pub async fn run(&mut self, alive: impl Fn() -> bool, mut reload: impl FnMut()) {
+    /// Says that the service is ready and runs until SIGTERM or SIGINT, or until a part of it has
+    /// ended. `reload` is called at SIGHUP.
+    pub async fn run<P: Into<Pulse>>(
+        &mut self,
+        mut pulse: impl FnMut() -> P,
+        mut reload: impl FnMut(),
+    ) {
         notify(NotifyState::Ready);
         let watchdog = sd_notify::watchdog_enabled().map(|timeout| timeout / 3);
         let mut check = interval(watchdog.unwrap_or(CHECK).max(Duration::from_millis(10)));
@@ -47,13 +69,14 @@ impl Service {
                     tracing::info!("reloading");
                     reload();
                 }
-                _ = check.tick() => {
-                    if !alive() {
+                _ = check.tick() => match pulse().into() {
+                    Pulse::Beats => notify(NotifyState::Watchdog),
+                    Pulse::Still => tracing::warn!("the service stands still"),
+                    Pulse::Ended => {
                         tracing::error!("a part of the service has ended; stopping");
                         break;
                     }
-                    notify(NotifyState::Watchdog);
-                }
+                },
             }
         }
         notify(NotifyState::Stopping);

@@ -61,3 +61,38 @@ fn prometheus_takes_the_scrape_config() {
     let (content, said) = check("promtool", &["check", "config"], &scrape);
     assert!(content, "{said}");
 }
+
+#[test]
+fn every_alert_fires_when_it_should_and_is_silent_otherwise() {
+    let (content, said) = check("promtool", &["check", "rules"], &deploy("prometheus/rules.yml"));
+    assert!(content, "{said}");
+    let cases = deploy("prometheus/rules_test.yml");
+    let (content, said) = check("promtool", &["test", "rules"], &cases);
+    assert!(content, "{said}");
+    let (rules, cases) = (fs::read_to_string(deploy("prometheus/rules.yml")).unwrap(), cases);
+    let cases = fs::read_to_string(cases).unwrap();
+    for alert in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        assert!(cases.contains(alert), "no case for {alert}");
+    }
+}
+
+#[test]
+fn prometheus_takes_every_expression_of_the_dashboard() {
+    let dashboard = fs::read_to_string(deploy("grafana/prometheus.json")).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    let mut rules = "groups:\n- name: dashboard\n  rules:\n".to_owned();
+    for (n, target) in targets.enumerate() {
+        // What Grafana puts in the place of its variables.
+        let expression = target["expr"].as_str().unwrap();
+        let expression = expression.replace("$__rate_interval", "1m").replace("$client", ".*");
+        let expression = serde_json::to_string(&expression.replace("$nic", ".*")).unwrap();
+        rules += &format!("  - record: panel:target:{n}\n    expr: {expression}\n");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.yml");
+    fs::write(&file, rules).unwrap();
+    let (content, said) = check("promtool", &["check", "rules"], &file);
+    assert!(content, "{said}");
+}

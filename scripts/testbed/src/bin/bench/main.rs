@@ -12,6 +12,7 @@ mod offline;
 mod process;
 mod reader;
 mod scrape;
+mod series;
 mod space;
 mod swarm;
 mod table;

@@ -1,13 +1,12 @@
-//! How long a week of samples of one NIC takes to be answered down-sampled, beside a bare scan of
-//! the same rows in SQL, in both stores: `cargo run --release --example series`.
-//!
-//! The bare scan adds up every column that the answer needs and sends one row. Both are run in
-//! turns on warm caches; the medians and their ratio are printed.
+//! `bench series`: how long a week of samples of one NIC takes to be answered down-sampled, beside
+//! a bare scan of the same rows in SQL, in both stores. The bare scan adds up every column that the
+//! answer needs and gives one row. Both are run in turns on warm caches.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use clap::Args;
 use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
 use collector::store::query::{Resolution, SeriesRange};
 use collector::store::sqlite::SqliteStore;
@@ -19,6 +18,8 @@ use wire::frame::{Counts, Frame, Sample};
 use wire::id::{ClientId, NicName};
 use wire::message::{Hello, Session};
 
+use crate::table::{Table, median, met};
+
 const SECOND: u64 = 1_000_000_000;
 const INTERVAL: u64 = SECOND / 2;
 /// A week.
@@ -28,7 +29,17 @@ const FRAME: u64 = 480;
 const BATCH: usize = 40;
 const START: u64 = 1_799_971_200 * SECOND;
 const POINTS: usize = 1000;
-const TURNS: usize = 5;
+
+/// Highest ratio that is wanted.
+const TARGET: f64 = 1.5;
+
+/// Options of `bench series`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// How often both are run
+    #[arg(long, default_value_t = 5)]
+    turns: usize,
+}
 
 /// What the answer needs of every row.
 const SCAN: &str = "SELECT count(*), min(time), sum(interval_ns), sum(rx_bytes), sum(rx_packets),
@@ -36,33 +47,40 @@ const SCAN: &str = "SELECT count(*), min(time), sum(interval_ns), sum(rx_bytes),
     sum(tx_packets), sum(tx_captured), max(tx_peak_1ms_bytes), max(tx_peak_10ms_bytes),
     sum(drops), max(flags) FROM bandwidth_stats";
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    println!("{SAMPLES} rows to at most {POINTS} points, ms (median of {TURNS}):");
-    println!("{:<12} {:>10} {:>10} {:>7}", "store", "scan", "series", "ratio");
-    sqlite().await?;
-    postgres().await
+/// Runs the benchmark.
+///
+/// # Errors
+/// A store fails.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    println!("{SAMPLES} samples of one NIC, 7 days, to at most {POINTS} points; medians:");
+    let mut table = Table::new(&["store", "bare scan, ms", "series, ms", "ratio", "target 1.5"]);
+    runtime.block_on(async {
+        table.row(sqlite(options.turns).await?.cells("SQLite"));
+        table.row(postgres(options.turns).await?.cells("PostgreSQL"));
+        table.print();
+        Ok(())
+    })
 }
 
-async fn sqlite() -> anyhow::Result<()> {
+async fn sqlite(turns: usize) -> anyhow::Result<Times> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("netmon.sqlite");
     let store = SqliteStore::open(&path)?;
     fill(&store).await?;
     let bare = Connection::open(&path)?;
     let mut times = Times::default();
-    for _ in 0..TURNS {
+    for _ in 0..turns {
         let begun = Instant::now();
         let rows: u64 = bare.query_row(SCAN, [], |row| row.get::<_, i64>(0))?.cast_unsigned();
-        times.scans.push(begun.elapsed());
+        times.scans.push(millis(begun.elapsed()));
         anyhow::ensure!(rows == SAMPLES, "{rows} rows");
         times.series.push(series(&store).await?);
     }
-    times.print("SQLite");
-    Ok(())
+    Ok(times)
 }
 
-async fn postgres() -> anyhow::Result<()> {
+async fn postgres(turns: usize) -> anyhow::Result<Times> {
     let cluster = Cluster::start();
     let url = cluster.url("postgres");
     let config = PostgresConfig::new(url.parse()?, Authorities::System)?.with_unsafe_commits();
@@ -72,35 +90,43 @@ async fn postgres() -> anyhow::Result<()> {
     tokio::spawn(connection);
     bare.batch_execute("VACUUM ANALYZE bandwidth_stats").await?;
     let mut times = Times::default();
-    for _ in 0..TURNS {
+    for _ in 0..turns {
         let begun = Instant::now();
         let rows: i64 = bare.query_one(SCAN, &[]).await?.try_get(0)?;
-        times.scans.push(begun.elapsed());
+        times.scans.push(millis(begun.elapsed()));
         anyhow::ensure!(rows.cast_unsigned() == SAMPLES, "{rows} rows");
         times.series.push(series(&store).await?);
     }
-    times.print("PostgreSQL");
-    Ok(())
+    Ok(times)
 }
 
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// How long each turn took, ms.
 #[derive(Debug, Default)]
 struct Times {
-    scans: Vec<Duration>,
-    series: Vec<Duration>,
+    scans: Vec<f64>,
+    series: Vec<f64>,
 }
 
 impl Times {
-    fn print(self, store: &str) {
-        let median = |mut times: Vec<Duration>| {
-            times.sort_unstable();
-            times[times.len() / 2].as_secs_f64() * 1000.0
-        };
+    fn cells(self, store: &str) -> [String; 5] {
         let (scan, series) = (median(self.scans), median(self.series));
-        println!("{store:<12} {scan:>10.0} {series:>10.0} {:>7.2}", series / scan);
+        let ratio = series / scan;
+        let verdict = met(ratio <= TARGET).to_owned();
+        [
+            store.to_owned(),
+            format!("{scan:.0}"),
+            format!("{series:.0}"),
+            format!("{ratio:.2}"),
+            verdict,
+        ]
     }
 }
 
-async fn series(store: &dyn Database) -> anyhow::Result<Duration> {
+async fn series(store: &dyn Database) -> anyhow::Result<f64> {
     let range = SeriesRange {
         client: "web".into(),
         nic: "eth0".into(),
@@ -111,7 +137,7 @@ async fn series(store: &dyn Database) -> anyhow::Result<Duration> {
     };
     let begun = Instant::now();
     let points = store.series(&range).await?.points;
-    let taken = begun.elapsed();
+    let taken = millis(begun.elapsed());
     let bytes: u64 = points.iter().map(|point| point.rx.bytes).sum();
     let expected: u64 = (0..SAMPLES).map(|n| sample(n).rx.bytes).sum();
     anyhow::ensure!(points.len() <= POINTS && bytes == expected, "{} points", points.len());

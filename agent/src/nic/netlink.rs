@@ -1,35 +1,36 @@
-//! A request to the kernel's rtnetlink(7), and reading what the kernel sends.
+//! A request to the kernel by netlink(7), and reading what the kernel sends.
 
 use std::io;
+use std::marker::PhantomData;
 
 use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload,
+    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer, NetlinkDeserializable,
+    NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
 };
-use netlink_packet_route::RouteNetlinkMessage as Message;
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::{Socket, SocketAddr};
 
 /// Messages are aligned to so many bytes (`NLMSG_ALIGNTO`).
 const ALIGN: usize = 4;
 
-/// A socket for dumps.
+/// A socket for requests whose messages are `M`.
 #[derive(Debug)]
-pub(super) struct Rtnetlink {
+pub(super) struct Netlink<M> {
     socket: Socket,
     sequence: u32,
+    messages: PhantomData<M>,
 }
 
-impl Rtnetlink {
-    /// Opens a socket.
-    pub fn open() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
+impl<M: NetlinkSerializable + NetlinkDeserializable> Netlink<M> {
+    /// Opens a socket of a protocol ([`netlink_sys::protocols`]).
+    pub fn open(protocol: isize) -> io::Result<Self> {
+        let mut socket = Socket::new(protocol)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
-        Ok(Self { socket, sequence: 0 })
+        Ok(Self { socket, sequence: 0, messages: PhantomData })
     }
 
     /// Asks for a dump and hands on its messages. False if a change cut across it.
-    pub fn dump(&mut self, request: Message, mut each: impl FnMut(Message)) -> io::Result<bool> {
+    pub fn dump(&mut self, request: M, mut each: impl FnMut(M)) -> io::Result<bool> {
         self.send(request, NLM_F_DUMP)?;
         let mut whole = true;
         loop {
@@ -46,7 +47,7 @@ impl Rtnetlink {
     }
 
     /// Asks for one thing.
-    pub fn get(&mut self, request: Message) -> io::Result<Message> {
+    pub fn get(&mut self, request: M) -> io::Result<M> {
         self.send(request, 0)?;
         loop {
             for NetlinkMessage { payload, .. } in self.answers()? {
@@ -59,12 +60,12 @@ impl Rtnetlink {
         }
     }
 
-    fn send(&mut self, request: Message, flags: u16) -> io::Result<()> {
+    fn send(&mut self, request: M, flags: u16) -> io::Result<()> {
         self.sequence = self.sequence.wrapping_add(1);
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | flags;
         header.sequence_number = self.sequence;
-        let mut request = NetlinkMessage::new(header, NetlinkPayload::from(request));
+        let mut request = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request));
         request.finalize();
         let mut bytes = vec![0; request.buffer_len()];
         request.serialize(&mut bytes);
@@ -72,9 +73,9 @@ impl Rtnetlink {
     }
 
     /// Waits for answers. What is left over from a request that was given up is none of them.
-    fn answers(&self) -> io::Result<Vec<NetlinkMessage<Message>>> {
+    fn answers(&self) -> io::Result<Vec<NetlinkMessage<M>>> {
         let (bytes, _) = self.socket.recv_from_full()?;
-        let ours = |message: &io::Result<NetlinkMessage<Message>>| {
+        let ours = |message: &io::Result<NetlinkMessage<M>>| {
             message.as_ref().map_or(true, |it| it.header.sequence_number == self.sequence)
         };
         messages(&bytes).filter(ours).collect()
@@ -83,7 +84,9 @@ impl Rtnetlink {
 
 /// The messages in what the kernel sent at once. One that can't be read is an error and hides no
 /// other.
-pub(super) fn messages(bytes: &[u8]) -> impl Iterator<Item = io::Result<NetlinkMessage<Message>>> {
+pub(super) fn messages<M: NetlinkDeserializable>(
+    bytes: &[u8],
+) -> impl Iterator<Item = io::Result<NetlinkMessage<M>>> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         if rest.is_empty() {

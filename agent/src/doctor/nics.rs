@@ -1,0 +1,220 @@
+//! The NICs to capture: their rings' memory, and what passes a tap by.
+
+use std::fs;
+
+use super::{Finding, mib};
+use crate::nic::choose::Choice;
+use crate::nic::driver::HW_TC;
+use crate::nics::{Examined, examine as examine_nics};
+use crate::sampler::CaptureConfig;
+use crate::sampler::memory::ring_bytes;
+use settings::Size;
+
+/// NICs that have a line of their own; more would hide the other lines.
+const LINES_MAX: usize = 8;
+
+/// Descriptors of a ring: its socket, and another for its statistics.
+const PER_RING: u64 = 2;
+
+/// Descriptors of everything else: standard streams, spool, netlink, connections.
+const OTHERS: u64 = 64;
+
+pub(super) fn examine(capture: &CaptureConfig) -> Vec<Finding> {
+    let nics = match examine_nics(capture) {
+        Ok(nics) => nics,
+        Err(error) => return vec![Finding::fail("NICs", error.to_string())],
+    };
+    let captured: Vec<&Examined> =
+        nics.iter().filter(|nic| matches!(nic.choice, Choice::Capture { .. })).collect();
+    let whole = ring_bytes(&capture.ring) * u64::from(capture.rings_per_nic);
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let mut findings = vec![
+        count(captured.len(), nics.len()),
+        ring_memory(&captured, whole, capture.ring_memory, available(&read("/proc/meminfo"))),
+        open_files(
+            captured.len() as u64 * u64::from(capture.rings_per_nic),
+            open_files_limit(&read("/proc/self/limits")),
+        ),
+    ];
+    findings.extend(captured.iter().take(LINES_MAX).map(|nic| offloads(nic)));
+    if captured.len() > LINES_MAX {
+        let text = format!("{} more: see `agent nics`", captured.len() - LINES_MAX);
+        findings.push(Finding::ok("offloads", text));
+    }
+    findings.extend(captured.iter().filter_map(|nic| passed_by(nic)));
+    findings
+}
+
+fn count(captured: usize, all: usize) -> Finding {
+    if captured == 0 {
+        let text = format!("none of {all} would be captured; `agent nics` says why");
+        return Finding::warn("NICs", text);
+    }
+    Finding::ok("NICs", format!("{captured} of {all} captured; `agent nics` lists them"))
+}
+
+/// `MemAvailable` in bytes.
+fn available(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// `whole` is what a NIC's rings take where memory isn't short.
+fn ring_memory(captured: &[&Examined], whole: u64, most: u64, available: Option<u64>) -> Finding {
+    const SUBJECT: &str = "ring memory";
+    let given: Vec<u64> = captured.iter().filter_map(|nic| nic.ring_bytes).collect();
+    let need: u64 = given.iter().sum();
+    let all = captured.len();
+    let nics = if all == 1 { "NIC" } else { "NICs" };
+    let text = format!("{} for {all} {nics}, of at most {}", Size(need), Size(most));
+    if given.len() < all {
+        return Finding::warn(
+            SUBJECT,
+            format!("{text}: {} get none; raise monitor.ring.memory", all - given.len()),
+        );
+    }
+    if let Some(available) = available.filter(|available| need > available / 4) {
+        let text = format!(
+            "{text}, with {} available; lower monitor.ring.blocks or monitor.ring.memory, or \
+             exclude NICs",
+            mib(available)
+        );
+        return Finding::warn(SUBJECT, text);
+    }
+    match given.last().filter(|last| **last < whole) {
+        Some(last) => Finding::ok(
+            SUBJECT,
+            format!(
+                "{text}; down to {} a NIC instead of {}: raise monitor.ring.memory if packets are \
+                 dropped",
+                Size(*last),
+                Size(whole)
+            ),
+        ),
+        None => Finding::ok(SUBJECT, text),
+    }
+}
+
+/// The soft limit of open files, by `/proc/self/limits`.
+fn open_files_limit(limits: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+fn open_files(rings: u64, limit: Option<u64>) -> Finding {
+    const SUBJECT: &str = "open files";
+    let need = rings * PER_RING + OTHERS;
+    match limit {
+        Some(limit) if need > limit => Finding::warn(
+            SUBJECT,
+            format!("{limit} are allowed and {need} may be needed; raise it: ulimit -n {need}"),
+        ),
+        Some(limit) => Finding::ok(SUBJECT, format!("{need} may be needed of {limit}")),
+        None => Finding::ok(SUBJECT, "no limit"),
+    }
+}
+
+fn offloads(nic: &Examined) -> Finding {
+    const SUBJECT: &str = "offloads";
+    let name = nic.link.name;
+    match nic.offloads.as_deref() {
+        None => Finding::ok(SUBJECT, format!("{name}: unknown; `ethtool -k {name}` may tell")),
+        Some([]) => Finding::ok(SUBJECT, format!("{name}: none")),
+        Some(on) => Finding::ok(
+            SUBJECT,
+            format!("{name}: {}; figures are those of the wire all the same", on.join(" ")),
+        ),
+    }
+}
+
+/// What may pass the tap of a NIC by.
+fn passed_by(nic: &Examined) -> Option<Finding> {
+    const SUBJECT: &str = "tap";
+    let name = nic.link.name;
+    if nic.link.xdp {
+        let text = format!(
+            "{name}: an XDP program sees packets first; what it drops or redirects is in no \
+             figure; `ip link set dev {name} xdp off` if nobody needs it"
+        );
+        return Some(Finding::warn(SUBJECT, text));
+    }
+    let by_itself = nic.offloads.as_ref().is_some_and(|on| on.contains(&HW_TC));
+    by_itself.then(|| {
+        let text = format!(
+            "{name}: {HW_TC} is on; what the NIC forwards by itself is in no figure; \
+             `ethtool -K {name} {HW_TC} off` if nobody needs it"
+        );
+        Finding::warn(SUBJECT, text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::id::NicName;
+
+    use super::super::Level;
+    use super::*;
+    use crate::nic::link::{Class, Link};
+
+    const MIB: u64 = 1 << 20;
+
+    fn nic(ring_bytes: Option<u64>) -> Examined {
+        let link = Link {
+            index: 1,
+            name: NicName::new("eth0").unwrap(),
+            kind: "physical".into(),
+            class: Class::Physical,
+            up: true,
+            running: true,
+            mac: [0; 6],
+            mtu: 1500,
+            lower: None,
+            master: None,
+            peer: None,
+            xdp: false,
+        };
+        let choice = Choice::Capture { stacked: false };
+        Examined { link, speed_bits: 0, offloads: Some(vec!["tso"]), choice, ring_bytes }
+    }
+
+    fn memory(rings: &[Option<u64>], available: u64) -> Finding {
+        let nics: Vec<Examined> = rings.iter().map(|ring| nic(*ring)).collect();
+        ring_memory(&nics.iter().collect::<Vec<_>>(), 16 * MIB, 512 * MIB, Some(available))
+    }
+
+    #[test]
+    fn short_memory_is_warned_of_with_the_key_that_helps() {
+        assert_eq!(available("MemFree: 1 kB\nMemAvailable:    1048576 kB\n"), Some(1 << 30));
+        assert_eq!(memory(&[Some(16 * MIB); 16], 1 << 30).level, Level::Ok);
+        let much = memory(&[Some(16 * MIB); 17], 1 << 30);
+        assert_eq!(much.level, Level::Warn);
+        assert!(much.text.contains("monitor.ring.blocks"), "{}", much.text);
+        let spent = memory(&[Some(16 * MIB), None], 1 << 40);
+        assert_eq!(spent.level, Level::Warn);
+        assert!(spent.text.contains("1 get none; raise monitor.ring.memory"), "{}", spent.text);
+        let smaller = memory(&[Some(16 * MIB), Some(MIB)], 1 << 40);
+        assert_eq!(smaller.level, Level::Ok);
+        assert!(smaller.text.contains("1MiB a NIC instead of 16MiB"), "{}", smaller.text);
+    }
+
+    #[test]
+    fn rings_need_descriptors() {
+        let limits =
+            "Limit   Soft Limit  Hard Limit  Units\nMax open files   1024   4096   files\n";
+        assert_eq!(open_files_limit(limits), Some(1024));
+        assert_eq!(open_files(200, Some(1024)).level, Level::Ok);
+        let short = open_files(600, Some(1024));
+        assert!(short.level == Level::Warn && short.text.contains("ulimit -n 1264"), "{short:?}");
+    }
+
+    #[test]
+    fn what_passes_the_tap_by_is_warned_of() {
+        assert_eq!(passed_by(&nic(None)), None);
+        let mut xdp = nic(None);
+        xdp.link.xdp = true;
+        assert!(passed_by(&xdp).unwrap().text.contains("xdp off"));
+        let hardware = Examined { offloads: Some(vec!["tso", HW_TC]), ..nic(None) };
+        assert!(passed_by(&hardware).unwrap().text.contains("ethtool -K eth0 hw-tc-offload off"));
+    }
+}

@@ -1,0 +1,67 @@
+//! A service as systemd sees it: by sd_notify(3), with a socket of the test's own.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use settings::{Pulse, Service};
+
+/// Set in the copy of this program that is the service.
+const SERVICE: &str = "NETMON_TEST_SERVICE";
+
+/// Moves three times, then stands still.
+fn serve() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut asked = 0;
+        let pulse = || {
+            asked += 1;
+            println!("asked {asked}");
+            if asked <= 3 { Pulse::Beats } else { Pulse::Still }
+        };
+        let reload = || println!("reloaded");
+        Service::new().unwrap().run(pulse, reload).await;
+        println!("stopped");
+    });
+}
+
+#[test]
+fn the_watchdog_is_fed_while_the_service_moves_and_signals_are_obeyed() {
+    if std::env::var_os(SERVICE).is_some() {
+        return serve();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let systemd = UnixDatagram::bind(&path).unwrap();
+    systemd.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut service = Command::new(std::env::current_exe().unwrap())
+        .args(["--nocapture", "--exact"])
+        .arg("the_watchdog_is_fed_while_the_service_moves_and_signals_are_obeyed")
+        .env(SERVICE, "1")
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "300000")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(service.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let said = || {
+        let mut message = [0; 256];
+        let len = systemd.recv(&mut message).unwrap();
+        String::from_utf8(message[..len].to_vec()).unwrap().trim().to_owned()
+    };
+    assert_eq!(said(), "READY=1");
+    assert!(lines.any(|line| line == "asked 6"), "it is asked all the time");
+    let signal = |name: &str| {
+        let id = service.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    };
+    signal("-HUP");
+    assert!(lines.any(|line| line == "reloaded"));
+    signal("-TERM");
+    assert!(lines.any(|line| line == "stopped"));
+    let told: Vec<String> = (0..4).map(|_| said()).collect();
+    assert_eq!(told, ["WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1", "STOPPING=1"]);
+    assert!(service.wait().unwrap().success());
+}
