@@ -41,7 +41,7 @@ impl AgentSpool {
     pub fn new(session: u64, nics: u32, report: Duration, events: mpsc::Sender<Event>) -> Self {
         let nics = (0..nics).map(|number| Nic::new(number, session)).collect();
         let report_ns = u64::try_from(report.as_nanos()).unwrap_or(u64::MAX);
-        let framer = Framer::new(session, report_ns);
+        let framer = Framer::new(session, 0, report_ns);
         Self { framer, nics, events, records: VecDeque::new(), last_seq: 0 }
     }
 }
