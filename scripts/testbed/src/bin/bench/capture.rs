@@ -19,7 +19,7 @@ use super::tap::{Tap, Tapping};
 /// The receiving NIC.
 const NIC: &str = "here";
 
-/// Packets sent one after the other where the rate is bounded: at 100,000 per second a millisecond's.
+/// Packets sent one after the other where the rate is bounded: a millisecond's at 100,000 per second.
 const CHUNK: u32 = 100;
 
 /// An address beyond the link that takes packets and answers none.

@@ -264,8 +264,8 @@ impl Steady {
         );
         let wire = self.carried.bytes as f64 / samples;
         println!(
-            "on the wire: {wire:.0} bytes per sample, both ways, IP headers included; as JSON by a stream per \
-             report {json:.0}; ratio {:.2}, at most 0.25 wanted: {}",
+            "on the wire: {wire:.0} bytes per sample, both ways, IP headers included; as JSON by a \
+             stream per report {json:.0}; ratio {:.2}, at most 0.25 wanted: {}",
             wire / json,
             met(wire / json <= 0.25)
         );
