@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use agent::sampler::IntervalReport;
 use agent::ship::framer::Framer;
 use agent::ship::recorder::{Event, Request};
 use agent::ship::spool::Record;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tokio::sync::mpsc;
 use wire::codec::encode_frame;
-use wire::frame::Frame;
+use wire::frame::{Frame, Sample};
 use wire::message::SeqRange;
 
 use super::traffic::Nic;
@@ -118,11 +117,8 @@ impl Work {
             }
             if !finished {
                 self.account.behind = self.account.behind.max(due.elapsed());
-                let agents = u64::try_from(self.order.len()).unwrap_or(1);
-                self.make(
-                    self.order[(u64::from(turn) % agents) as usize],
-                    u64::from(turn) / agents,
-                );
+                let (turn, agents) = (turn as usize, self.order.len().max(1));
+                self.make(self.order[turn % agents], (turn / agents) as u64);
             }
             let until = start + step * (turn + 1);
             loop {
@@ -145,16 +141,17 @@ impl Work {
         let length_ns = u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX);
         let start_ns = now_ns().saturating_sub(length_ns);
         let sample = |nic: &mut Nic| nic.sample(start_ns, length_ns);
-        let mut report = IntervalReport::default();
-        report.samples = agent.nics.iter_mut().map(sample).collect();
-        if (interval + session).is_multiple_of(MIX_EVERY) {
+        let samples: Vec<Sample> = agent.nics.iter_mut().map(sample).collect();
+        let mixes = if (interval + session).is_multiple_of(MIX_EVERY) {
             let mix_ns = length_ns * MIX_EVERY;
             let mix = |nic: &Nic| nic.mix((start_ns + length_ns).saturating_sub(mix_ns), mix_ns);
-            report.mixes = agent.nics.iter().map(mix).collect();
-        }
-        self.account.samples += report.samples.len() as u64;
-        self.account.rx_bytes += report.samples.iter().map(|it| it.rx.bytes).sum::<u64>();
-        let frames = agent.framer.add(report.samples, report.mixes);
+            agent.nics.iter().map(mix).collect()
+        } else {
+            Vec::new()
+        };
+        self.account.samples += samples.len() as u64;
+        self.account.rx_bytes += samples.iter().map(|it| it.rx.bytes).sum::<u64>();
+        let frames = agent.framer.add(samples, mixes);
         agent.keep(frames);
     }
 
