@@ -1,5 +1,5 @@
-//! Long without a collector, at two intervals a second on two NICs, in simulated time: a tenth of
-//! a week in a tenth of the default size. `bench week` shows the whole.
+//! Long without a collector, at two intervals a second on two NICs, in simulated time: a twentieth of
+//! a week in a twentieth of the default size. `bench week` shows the whole.
 
 use agent::ship::framer::Framer;
 use agent::ship::spool::{Spool, SpoolLimits};
@@ -9,8 +9,8 @@ use wire::id::NicName;
 use crate::support::{SESSION, decoded, limits, range};
 
 const MS: u64 = 1_000_000;
-const TIME_S: u64 = 7 * 86_400 / 10;
-const SIZE: u64 = (64 << 20) / 10;
+const TIME_S: u64 = 7 * 86_400 / 20;
+const SIZE: u64 = (64 << 20) / 20;
 const START_NS: u64 = 1_700_000_000_000_000_000;
 
 /// One interval of both NICs: its own bytes, and the total of all before.

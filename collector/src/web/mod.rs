@@ -164,7 +164,6 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(mix::mix))
         .routes(routes!(percentile::percentile))
         .routes(routes!(events::events))
-        .routes(routes!(percentile::percentile))
         .routes(routes!(live::live))
         .routes(routes!(version))
 }

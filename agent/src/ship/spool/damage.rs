@@ -158,7 +158,8 @@ impl Spool {
                 tracing::error!("nothing can be saved from the damaged spool; this is a gap");
             }
         }
-        Ok(())
+        let loaded = self.load_sent();
+        self.wrap(loaded)
     }
 
     /// Copies what is whole, session by session, from both ends. Gives the number of records and

@@ -152,6 +152,9 @@ impl Spool {
             "SELECT (SELECT count(*) FROM sessions
                      WHERE max(committed_seq, sent_seq, forgotten_seq) > last_seq
                          OR min(committed_seq, sent_seq, forgotten_seq) < 0)
+                 + (SELECT count(*) FROM (SELECT first_seq, last_seq,
+                     lag(last_seq, 1, 0) OVER (PARTITION BY session ORDER BY first_seq) AS before
+                     FROM records) WHERE first_seq <= before OR last_seq < first_seq)
                  + (SELECT count(*) FROM (SELECT session, max(last_seq) AS newest FROM records
                      GROUP BY session) LEFT JOIN sessions USING (session)
                      WHERE last_seq IS NULL OR last_seq < newest)",

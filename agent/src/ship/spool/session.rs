@@ -22,13 +22,15 @@ pub(super) struct Beginning {
 }
 
 impl Beginning {
-    /// What the session begins with: nothing was measured until the first sample of each NIC.
+    /// What the session begins with: nothing was measured until the first sample of each NIC, or
+    /// for one that has none yet, of any.
     fn until(&self, first: &[Frame]) -> Vec<Frame> {
         let mut before = self.before.clone();
         for gap in before.iter_mut().flat_map(|frame| &mut frame.samples) {
-            let samples = first.iter().flat_map(|frame| &frame.samples);
-            let same = samples.filter(|sample| sample.nic == gap.nic);
-            if let Some(start_ns) = same.map(|sample| sample.start_ns).min() {
+            let samples = || first.iter().flat_map(|frame| &frame.samples);
+            let same = samples().filter(|sample| sample.nic == gap.nic);
+            let any = samples().map(|sample| sample.start_ns).min();
+            if let Some(start_ns) = same.map(|sample| sample.start_ns).min().or(any) {
                 gap.interval_ns = start_ns.saturating_sub(gap.start_ns).clamp(1, INTERVAL_MAX_NS);
             }
         }

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{backlog, capture, floor, idle, reader, scrape, series, swarm, week};
+use super::{backlog, capture, floor, idle, reader, scrape, series, store, swarm, week};
 
 #[derive(Debug, Parser)]
 #[command(name = "bench", about, long_about = None, arg_required_else_help = true)]
@@ -27,6 +27,8 @@ enum Benchmark {
     Backlog(backlog::Options),
     /// What a week without a collector leaves in the spool
     Week(week::Options),
+    /// What a row costs in PostgreSQL, and how fast rows get into both stores
+    Store(store::Options),
     /// A week of one NIC's samples down-sampled, beside a bare scan of the rows in SQL
     Series(series::Options),
     /// The reader that only sums lengths, as `capture` starts it
@@ -48,6 +50,7 @@ impl Cli {
             Benchmark::Scrape(options) => scrape::run(&options),
             Benchmark::Backlog(options) => backlog::run(&options),
             Benchmark::Week(options) => week::run(&options),
+            Benchmark::Store(options) => store::run(&options),
             Benchmark::Series(options) => series::run(&options),
             Benchmark::Floor(options) => floor::run(&options),
         }

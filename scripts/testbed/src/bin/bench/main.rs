@@ -14,6 +14,7 @@ mod reader;
 mod scrape;
 mod series;
 mod space;
+mod store;
 mod swarm;
 mod table;
 mod tap;

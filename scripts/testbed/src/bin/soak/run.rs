@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use testbed::{metric, wait_for};
+use testbed::metric;
 
 use crate::args::Args;
 use crate::plan::{Fault, Step, kills, plan};
@@ -35,7 +35,7 @@ pub fn run(seed: u64, store: Store, args: &Args, reached: &mut Reached) -> bool 
         planted::plant(&world, bug);
     }
     let duplicates = go_wrong(&mut world, &steps, args);
-    let offered = settle(&mut world);
+    let (offered, delivered) = settle(&mut world);
     let fsck = world.collector(0, &["fsck"]).output().expect("the collector");
     let stored = read(&world);
     reached.on_duplicates(duplicates);
@@ -43,6 +43,10 @@ pub fn run(seed: u64, store: Store, args: &Args, reached: &mut Reached) -> bool 
     let agents: String = world.agents.iter().map(crate::world::Agent::log).collect();
     reached.on_logs(&agents, &world.collector_logs());
     let mut sound = verdict(&world, &stored, &offered, reached);
+    if !delivered {
+        sound = false;
+        println!("  not everything was delivered within {SETTLE:?}");
+    }
     let unwarranted = stored.gaps(&[DAMAGED, FORGOTTEN]);
     if unwarranted > 0 {
         sound = false;
@@ -122,22 +126,23 @@ impl Duplicates {
     }
 }
 
-/// Ends the traffic and waits until everything is delivered.
-fn settle(world: &mut World) -> Vec<Vec<[Offered; 2]>> {
+/// Ends the traffic and waits until everything is delivered: false if it isn't in time.
+fn settle(world: &mut World) -> (Vec<Vec<[Offered; 2]>>, bool) {
     let offered = world.agents.iter_mut().map(crate::world::Agent::stop_traffic).collect();
     // What was sent last is in a sample by then, also of an agent that catches up.
     std::thread::sleep(Duration::from_secs(1));
-    for agent in 0..world.agents.len() {
-        wait_for("everything is delivered", SETTLE, || {
-            if world.agents[agent].running().is_none() {
-                world.agents[agent].start();
-                std::thread::sleep(Duration::from_secs(2));
-            }
-            world.agents[agent].stop()
-        });
+    let (begun, mut delivered) = (Instant::now(), true);
+    for agent in &mut world.agents {
+        let mut done = agent.stop();
+        while !done && begun.elapsed() < SETTLE {
+            agent.start();
+            std::thread::sleep(Duration::from_secs(2));
+            done = agent.stop();
+        }
+        delivered &= done;
     }
     world.stop_collectors();
-    offered
+    (offered, delivered)
 }
 
 fn read(world: &World) -> Stored {

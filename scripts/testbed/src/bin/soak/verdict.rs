@@ -16,6 +16,14 @@ const ROUNDING_NS: u64 = 2_000;
 /// says that it begins, nanoseconds.
 const BINDING_NS: u64 = 50_000_000;
 
+/// What was not measured is told to the first sample of a NIC, or to the start of the run if its
+/// ring is opened after the first report, nanoseconds before that sample at most.
+const OPENING_NS: u64 = 500_000_000;
+
+/// Packets that a reader takes from the ring too late are counted in the interval after their own:
+/// with a kill in between, in none. So late at most, nanoseconds, on a machine with other work.
+const LATE_NS: u64 = 1_000_000_000;
+
 /// Longest packet, bytes on the wire.
 const LONGEST: u64 = 1514;
 
@@ -144,7 +152,7 @@ pub fn judge(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage], open_ns:
             from + open_ns >= outage.from_ns && from <= outage.to_ns && to >= outage.from_ns
         });
         let told = unmeasured.iter().any(|row| {
-            row.start_ns.abs_diff(from) <= ROUNDING_NS && row.end_ns().abs_diff(to) <= ROUNDING_NS
+            row.start_ns.abs_diff(from) <= ROUNDING_NS && row.end_ns().abs_diff(to) <= OPENING_NS
         });
         killed && told
     };
@@ -185,7 +193,7 @@ fn bracket(journal: &[Sent], from: u64, to: u64, figure: impl Fn(&Sent) -> u64) 
     let sum = |inside: &dyn Fn(&Sent) -> bool| {
         journal.iter().filter(|sent| inside(sent)).map(&figure).sum()
     };
-    let (early, late) = (from.saturating_sub(ROUNDING_NS), to + ROUNDING_NS);
+    let (early, late) = (from.saturating_sub(LATE_NS), to + ROUNDING_NS);
     (
         sum(&|sent| sent.before_ns >= from + ROUNDING_NS && sent.after_ns + BINDING_NS <= to),
         sum(&|sent| sent.after_ns >= early && sent.before_ns <= late),
@@ -251,7 +259,7 @@ mod tests {
         let outage = |from, to| Outage { from_ns: from * MS, to_ns: to * MS };
         let verdict = judged(&rows, &[outage(550, 650)]);
         assert!(verdict.is_sound(), "{verdict}");
-        assert_eq!((verdict.accounts[0].killed, verdict.explained_holes), ((2500, 3000), 1));
+        assert_eq!((verdict.accounts[0].killed, verdict.explained_holes), ((2500, 7000), 1));
         let verdict = judged(&rows, &[outage(650, 660)]);
         assert_eq!(verdict.unexplained_holes, [(400 * MS, 700 * MS)], "it costs too much");
         assert!(!judged(&rows, &[]).is_sound());

@@ -142,7 +142,7 @@ impl Work {
         let start_ns = now_ns().saturating_sub(length_ns);
         let sample = |nic: &mut Nic| nic.sample(start_ns, length_ns);
         let samples: Vec<Sample> = agent.nics.iter_mut().map(sample).collect();
-        let mixes = if (interval + session).is_multiple_of(MIX_EVERY) {
+        let mixes = if session.wrapping_add(interval).is_multiple_of(MIX_EVERY) {
             let mix_ns = length_ns * MIX_EVERY;
             let mix = |nic: &Nic| nic.mix((start_ns + length_ns).saturating_sub(mix_ns), mix_ns);
             agent.nics.iter().map(mix).collect()
