@@ -129,6 +129,12 @@ async fn a_client_is_looked_into() {
         .await;
     browser.until("location.hash.endsWith('?range=3600')").await;
     browser.until(&format!("{points} > 590")).await;
+    browser
+        .until(
+            "document.querySelector('#figures').textContent\
+             .includes('95th percentile of 5 min averages')",
+        )
+        .await;
     // A drag zooms, and what is zoomed stays.
     browser.drag(0.5, 0.75).await;
     browser.until("/from=\\d+&to=\\d+/.test(location.hash)").await;

@@ -1,0 +1,127 @@
+//! PostgreSQL: sizes of rows, and the rate beside psql's own copy.
+
+use std::time::Instant;
+
+use collector::store::Store;
+use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
+use testbed::Cluster;
+
+use super::agents::Agents;
+use super::{Options, Rates, rate};
+use crate::table::Table;
+
+/// Hosts and days of the bill.
+const HOSTS: f64 = 1000.0;
+const DAYS: f64 = 7.0;
+
+/// A server with a database, without fsync: what is compared is work, not the disk.
+struct Database {
+    cluster: Cluster,
+    name: String,
+    store: PostgresStore,
+}
+
+impl Database {
+    fn new() -> anyhow::Result<Self> {
+        let cluster = Cluster::start();
+        let _set = cluster.psql("postgres", "ALTER SYSTEM SET max_wal_size = '8GB'");
+        let _told = cluster.psql("postgres", "SELECT pg_reload_conf()");
+        let url = cluster.new_database();
+        let config = PostgresConfig::new(url.parse()?, Authorities::System)?.with_unsafe_commits();
+        let name = url.rsplit('=').next().unwrap_or_default().to_owned();
+        Ok(Self { cluster, name, store: PostgresStore::new(config) })
+    }
+
+    fn sql(&self, sql: &str) -> String {
+        self.cluster.psql(&self.name, sql).trim().to_owned()
+    }
+
+    fn number(&self, sql: &str) -> anyhow::Result<f64> {
+        Ok(self.sql(sql).parse()?)
+    }
+}
+
+/// Prints what a row costs in each table, and what a week of many hosts costs.
+pub async fn sizes(options: &Options) -> anyhow::Result<()> {
+    let database = Database::new()?;
+    let agents = Agents::new(&database.store, options.clients, 1, true).await?;
+    for batch in agents.batches(options.minutes) {
+        database.store.commit(&batch?).await?;
+    }
+    let columns =
+        ["PostgreSQL", "rows", "heap B/row", "index B/row", "rows/NIC/day", "1000 hosts, a week"];
+    let mut table = Table::new(&columns);
+    let mut week = 0.0;
+    for (name, per_day) in [
+        ("bandwidth_stats", 172_800.0),
+        ("traffic_mix", 8640.0),
+        ("bandwidth_1m", 1440.0),
+        ("bandwidth_5m", 288.0),
+    ] {
+        let _settled = database.sql(&format!("VACUUM {name}"));
+        let of = |size: &str| {
+            let parts = "SELECT inhrelid AS part FROM pg_inherits WHERE inhparent = ";
+            database.number(&format!("SELECT sum({size}(part)) FROM ({parts}'{name}'::regclass) p"))
+        };
+        let rows = database.number(&format!("SELECT count(*) FROM {name}"))?;
+        // Without the empty pages of partitions that are made ahead.
+        let empty = 8192.0
+            * database.number(&format!(
+                "SELECT count(*) - 1 FROM pg_inherits WHERE inhparent = '{name}'::regclass"
+            ))?;
+        let heap = of("pg_table_size")? / rows;
+        let index = (of("pg_indexes_size")? - empty) / rows;
+        let bytes = (heap + index) * per_day * 2.0 * HOSTS * DAYS;
+        week += bytes;
+        let cells = [
+            name.to_owned(),
+            format!("{rows:.0}"),
+            format!("{heap:.1}"),
+            format!("{index:.1}"),
+            format!("{per_day:.0}"),
+            format!("{:.1} GB", bytes / 1e9),
+        ];
+        table.row(cells);
+    }
+    table.print();
+    println!(
+        "a week of 1000 hosts with 2 NICs at 500 ms: {:.0} GB (from the rows above; rollups are kept \
+         longer)\n",
+        week / 1e9
+    );
+    Ok(())
+}
+
+/// Prints the rate of commits beside that of `\copy` of the same rows into the same table.
+pub async fn rates(options: &Options) -> anyhow::Result<()> {
+    let database = Database::new()?;
+    let rows = Agents::rows(options.clients, options.minutes);
+    let file = tempfile::NamedTempFile::new()?;
+    let path = file.path().display();
+    let mut rates = Rates::default();
+    for round in 1..=options.rounds {
+        let agents = Agents::new(&database.store, options.clients, round.into(), false).await?;
+        let batches = agents.batches(options.minutes).collect::<anyhow::Result<Vec<_>>>()?;
+        let begun = Instant::now();
+        for batch in batches {
+            database.store.commit(&batch).await?;
+        }
+        rates.ours.push(rate(rows, begun));
+        anyhow::ensure!(database.number("SELECT count(*) FROM bandwidth_stats")? == rows as f64);
+        let out = "SELECT * FROM bandwidth_stats ORDER BY ctid";
+        let _copied = database.sql(&format!("\\copy ({out}) TO '{path}' (FORMAT binary)"));
+        let _emptied = database.sql("TRUNCATE bandwidth_stats");
+        let begun = Instant::now();
+        let _copied =
+            database.sql(&format!("\\copy bandwidth_stats FROM '{path}' (FORMAT binary)"));
+        rates.bare.push(rate(rows, begun));
+        anyhow::ensure!(database.number("SELECT count(*) FROM bandwidth_stats")? == rows as f64);
+        let tables = "bandwidth_stats, bandwidth_1m, bandwidth_5m, session_nics";
+        let _emptied = database.sql(&format!("TRUNCATE {tables}; CHECKPOINT"));
+    }
+    rates.print(
+        "PostgreSQL, commits of 20,000 rows with rollups, ledgers and cursors",
+        "psql \\copy ... (format binary) of the same rows, nothing else",
+    );
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! SQLite: the rate beside a bare loop of a prepared INSERT.
+
+use std::time::Instant;
+
+use collector::store::sqlite::SqliteStore;
+use collector::store::{Batch, Store};
+use rusqlite::{Connection, params_from_iter};
+use wire::frame::Sample;
+
+use super::agents::Agents;
+use super::{Options, Rates, rate};
+
+/// Prints the rate of commits beside that of a loop that only inserts the same rows.
+pub async fn rates(options: &Options) -> anyhow::Result<()> {
+    let rows = Agents::rows(options.clients, options.minutes);
+    let mut rates = Rates::default();
+    for round in 1..=options.rounds {
+        let directory = tempfile::tempdir()?;
+        let (ours, bare) = (directory.path().join("ours"), directory.path().join("bare"));
+        let store = SqliteStore::open(&ours)?;
+        let agents = Agents::new(&store, options.clients, round.into(), false).await?;
+        let batches = agents.batches(options.minutes).collect::<anyhow::Result<Vec<_>>>()?;
+        // The same schema, settings and indexes.
+        drop(SqliteStore::open(&bare)?);
+        let begun = Instant::now();
+        for batch in &batches {
+            store.commit(batch).await?;
+        }
+        rates.ours.push(rate(rows, begun));
+        let mut db = Connection::open(&bare)?;
+        db.execute_batch("PRAGMA synchronous = FULL")?;
+        let begun = Instant::now();
+        for batch in &batches {
+            insert(&mut db, batch)?;
+        }
+        rates.bare.push(rate(rows, begun));
+        for path in [&ours, &bare] {
+            let db = Connection::open(path)?;
+            let count = "SELECT count(*) FROM bandwidth_stats";
+            let count: i64 = db.query_row(count, [], |row| row.get(0))?;
+            anyhow::ensure!(count.unsigned_abs() == rows);
+        }
+    }
+    rates.print(
+        "SQLite, commits of 20,000 rows with rollups, ledgers and cursors",
+        "a bare loop of a prepared INSERT of the same rows, as many in a transaction",
+    );
+    Ok(())
+}
+
+fn insert(db: &mut Connection, batch: &Batch) -> anyhow::Result<()> {
+    let transaction = db.transaction()?;
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO bandwidth_stats VALUES
+             (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+    )?;
+    for (client, session) in (1..).zip(&batch.sessions) {
+        for frame in &session.frames {
+            for (nic, sample) in (1..).zip(&frame.samples) {
+                insert.execute(params_from_iter(row(client, nic, sample)))?;
+            }
+        }
+    }
+    drop(insert);
+    transaction.commit()?;
+    Ok(())
+}
+
+fn row(client: u64, nic: u64, sample: &Sample) -> [i64; 16] {
+    let Sample { rx, tx, .. } = sample;
+    [
+        client,
+        2 * client + nic,
+        sample.start_ns,
+        sample.interval_ns,
+        rx.bytes,
+        tx.bytes,
+        rx.packets,
+        tx.packets,
+        rx.captured,
+        tx.captured,
+        rx.peak_1ms_bytes.into(),
+        tx.peak_1ms_bytes.into(),
+        rx.peak_10ms_bytes.into(),
+        tx.peak_10ms_bytes.into(),
+        sample.drops,
+        sample.flags.into(),
+    ]
+    .map(u64::cast_signed)
+}
