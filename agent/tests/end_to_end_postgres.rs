@@ -4,9 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use testbed::http::HTTP;
-use testbed::{
-    Cluster, Pair, Running, Site, done, get, in_namespace, metric, sh, wait_for, wait_until,
-};
+use testbed::{Cluster, Pair, Running, Site, done, get, in_namespace, metric, sh, wait_until};
 
 /// Starts the collector, which waits for nothing.
 fn start_collector(site: &Site) -> Running {
