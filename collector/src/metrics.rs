@@ -27,7 +27,7 @@ const BATCH_ROWS: [f64; 10] =
 
 const COUNTERS: [(&str, &str); 7] = [
     ("netmon_collector_frames_total", "Frames received."),
-    ("netmon_collector_bytes_total", "Bytes of frames received."),
+    ("netmon_collector_bytes_total", "Bytes of frames received, unpacked."),
     ("netmon_collector_duplicates_total", "Frames received that were known already."),
     ("netmon_collector_gaps_total", "Records that stand for samples an agent had to give up."),
     (REJECTS, "Frames, messages and connections refused, by reason."),

@@ -8,6 +8,9 @@
 //! | 6 | 2 | reserved, 0 |
 //! | 8 | 4 | length of what follows |
 //!
+//! A frame is packed where that makes it shorter: the length of its archive (4 bytes), then, packed
+//! ([`crate::pack`]), the archive of its differences ([`crate::predict`]).
+//!
 //! The archive's byte order, pointer width and alignment are pinned by rkyv's features in the
 //! workspace manifest; the golden files of the tests hold the bytes.
 
@@ -20,6 +23,8 @@ use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::frame::{Frame, FrameError, Mix, Sample};
 use crate::message::{Message, MessageError};
+use crate::pack::{pack, unpack};
+use crate::predict::{from_differences, to_differences};
 
 /// Length of the header in bytes.
 pub const HEADER_LEN: usize = 12;
@@ -132,10 +137,11 @@ pub fn decode_body(header: Header, body: &[u8]) -> Result<Received, CodecError> 
         return Err(CodecError::Length { said: header.len as usize, found: body.len() });
     }
     let message = match header.kind {
-        kind::FRAME => {
-            let frame: Frame = read(header.kind, body)?;
-            frame.check()?;
-            return Ok(Received::Frame(frame));
+        kind::FRAME => return checked(read(header.kind, body)?),
+        kind::PACKED_FRAME => {
+            let mut frame = read(header.kind, &unpacked(header.kind, body)?)?;
+            from_differences(&mut frame);
+            return checked(frame);
         }
         kind::HELLO => Message::Hello(read(header.kind, body)?),
         kind::WELCOME => Message::Welcome(read(header.kind, body)?),
@@ -166,10 +172,18 @@ pub fn decode(bytes: &[u8]) -> Result<Received, CodecError> {
 /// The bytes of a frame, header included.
 #[must_use]
 pub fn encode_frame(frame: &Frame) -> Vec<u8> {
+    let mut differences = frame.clone();
+    to_differences(&mut differences);
+    let archive = to_archive(&differences);
+    let packed = pack(&archive);
+    if packed.len() + size_of::<u32>() < archive.len() {
+        let len = len_u32(&archive).to_le_bytes();
+        return with_header(kind::PACKED_FRAME, &[&len, &packed]);
+    }
     write(kind::FRAME, frame)
 }
 
-/// Length of the bytes of a frame with so many samples and mixes, header included.
+/// Longest that the bytes of a frame with so many samples and mixes can be, header included.
 #[must_use]
 pub const fn frame_len(samples: usize, mixes: usize) -> usize {
     HEADER_LEN
@@ -208,6 +222,23 @@ mod kind {
     pub const ENROLL_REQUEST: u8 = 9;
     pub const ENROLL_REPLY: u8 = 10;
     pub const RENEW_REQUEST: u8 = 11;
+    pub const PACKED_FRAME: u8 = 12;
+}
+
+fn checked(frame: Frame) -> Result<Received, CodecError> {
+    frame.check()?;
+    Ok(Received::Frame(frame))
+}
+
+/// The archive of a packed frame.
+fn unpacked(kind: u8, body: &[u8]) -> Result<Vec<u8>, CodecError> {
+    let invalid = || CodecError::Invalid { kind, reason: "it is packed wrongly".into() };
+    let (len, packed) = body.split_first_chunk().ok_or_else(invalid)?;
+    let len = u32::from_le_bytes(*len);
+    if len > LEN_MAX {
+        return Err(CodecError::TooLong(len));
+    }
+    unpack(packed, len as usize).ok_or_else(invalid)
 }
 
 fn read<T>(kind: u8, body: &[u8]) -> Result<T, CodecError>
@@ -224,14 +255,30 @@ fn write<T>(kind: u8, value: &T) -> Vec<u8>
 where
     T: for<'a> Serialize<HighSerializer<AlignedVec, ArenaHandle<'a>, RkyvError>>,
 {
-    #[allow(clippy::expect_used, reason = "serialising plain data into memory can't fail")]
-    let body = rkyv::to_bytes::<RkyvError>(value).expect("plain data in memory");
-    #[allow(clippy::expect_used, reason = "the types' bounds keep every body far below 4 GiB")]
-    let len = u32::try_from(body.len()).expect("a body below 4 GiB");
-    let mut bytes = Vec::with_capacity(HEADER_LEN + body.len());
+    with_header(kind, &[&to_archive(value)])
+}
+
+#[allow(clippy::expect_used, reason = "serialising plain data into memory can't fail")]
+fn to_archive<T>(value: &T) -> AlignedVec
+where
+    T: for<'a> Serialize<HighSerializer<AlignedVec, ArenaHandle<'a>, RkyvError>>,
+{
+    rkyv::to_bytes::<RkyvError>(value).expect("plain data in memory")
+}
+
+/// A header and the parts of what follows it.
+fn with_header(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let body: usize = parts.iter().map(|part| part.len()).sum();
+    let mut bytes = Vec::with_capacity(HEADER_LEN + body);
     bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&[VERSION, kind, 0, 0]);
-    bytes.extend_from_slice(&len.to_le_bytes());
-    bytes.extend_from_slice(&body);
+    bytes.extend_from_slice(&[VERSION, kind, 0, 0, 0, 0, 0, 0]);
+    parts.iter().for_each(|part| bytes.extend_from_slice(part));
+    let len = len_u32(&bytes[HEADER_LEN..]);
+    bytes[HEADER_LEN - size_of::<u32>()..HEADER_LEN].copy_from_slice(&len.to_le_bytes());
     bytes
+}
+
+#[allow(clippy::expect_used, reason = "the types' bounds keep every body far below 4 GiB")]
+fn len_u32(body: &[u8]) -> u32 {
+    u32::try_from(body.len()).expect("a body below 4 GiB")
 }

@@ -9,7 +9,9 @@ pub mod delivery;
 pub mod frame;
 pub mod id;
 pub mod message;
+pub mod pack;
 pub mod pem;
+pub mod predict;
 pub mod private_file;
 pub mod token;
 

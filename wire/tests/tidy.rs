@@ -28,7 +28,10 @@ const ARROWS: [(&str, &str); 3] = [
         "main commands admin cli run export import configured config web metrics ingest live \
          writer store identity time",
     ),
-    ("wire", "delivery codec message coarsen frame token pem certificate private_file id"),
+    (
+        "wire",
+        "delivery codec message coarsen predict frame pack token pem certificate private_file id",
+    ),
 ];
 
 /// Where libc's numbers are needed: what the kernel's packet sockets say, and bpf(2).

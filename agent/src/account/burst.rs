@@ -7,67 +7,107 @@
 /// Length of a step, nanoseconds: a sixteenth of 1 ms.
 pub const STEP_NS: u64 = 62_500;
 
-/// Tracks the peak of a window of `STEPS` steps, at a bounded cost per packet.
+/// Peaks of one direction, within any 1 ms and any 10 ms.
+///
+/// What passes in one step is added up first, and taken into the windows when the step is over: no
+/// peak lies within a step.
+#[derive(Debug, Clone, Default)]
+pub struct Bursts {
+    /// Start of the step of the last packet, nanoseconds, and its bytes that are in no window yet.
+    step_ns: u64,
+    step_bytes: u64,
+    of_1ms: Window<16>,
+    of_10ms: Window<160>,
+}
+
+/// Most bytes within any 1 ms and any 10 ms.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Peaks {
+    /// Within 1 ms.
+    pub of_1ms: u64,
+    /// Within 10 ms.
+    pub of_10ms: u64,
+}
+
+impl Bursts {
+    /// Counts `bytes` that passed at `time_ns`.
+    ///
+    /// A packet older than a window is counted at the window's oldest step, and one that came
+    /// out of order within it at its own.
+    #[inline]
+    pub fn add(&mut self, time_ns: u64, bytes: u64) {
+        if time_ns.wrapping_sub(self.step_ns) >= STEP_NS {
+            self.settle();
+            self.step_ns = time_ns - time_ns % STEP_NS;
+        }
+        self.step_bytes += bytes;
+    }
+
+    /// The peaks so far in bytes, since the start or the last [`Bursts::restart`].
+    #[must_use]
+    pub fn peaks(&mut self) -> Peaks {
+        self.settle();
+        Peaks { of_1ms: self.of_1ms.peak, of_10ms: self.of_10ms.peak }
+    }
+
+    /// Starts again with empty windows, so that a peak lies inside its interval.
+    pub fn restart(&mut self) {
+        self.step_bytes = 0;
+        self.of_1ms.restart();
+        self.of_10ms.restart();
+    }
+
+    /// Takes what passed in the step into the windows.
+    fn settle(&mut self) {
+        let (step, bytes) = (self.step_ns / STEP_NS, std::mem::take(&mut self.step_bytes));
+        if bytes > 0 {
+            self.of_1ms.add(step, bytes);
+            self.of_10ms.add(step, bytes);
+        }
+    }
+}
+
+/// Tracks the peak of a window of `STEPS` steps, at a bounded cost per step.
 #[derive(Debug, Clone)]
-pub struct Burst<const STEPS: usize> {
+struct Window<const STEPS: usize> {
     /// Bytes per step, indexed by step number modulo `STEPS`.
     steps: [u64; STEPS],
     /// Number of the newest step, counted from the epoch of the times given.
     newest: u64,
     /// Bytes of all steps of the window.
-    window: u64,
+    bytes: u64,
     peak: u64,
 }
 
-/// The window of 1 ms.
-pub type Burst1ms = Burst<16>;
-/// The window of 10 ms.
-pub type Burst10ms = Burst<160>;
-
-impl<const STEPS: usize> Default for Burst<STEPS> {
+impl<const STEPS: usize> Default for Window<STEPS> {
     fn default() -> Self {
-        Self { steps: [0; STEPS], newest: 0, window: 0, peak: 0 }
+        Self { steps: [0; STEPS], newest: 0, bytes: 0, peak: 0 }
     }
 }
 
-impl<const STEPS: usize> Burst<STEPS> {
-    /// Counts `bytes` that passed at `time_ns`.
-    ///
-    /// A packet older than the window is counted at the window's oldest step, and one that came
-    /// out of order within it at its own.
-    pub fn add(&mut self, time_ns: u64, bytes: u64) {
-        let step = time_ns / STEP_NS;
+impl<const STEPS: usize> Window<STEPS> {
+    fn add(&mut self, step: u64, bytes: u64) {
         if step > self.newest {
             self.slide_to(step);
         }
         let oldest = self.newest.saturating_sub(STEPS as u64 - 1);
         self.steps[Self::index(step.max(oldest))] += bytes;
-        self.window += bytes;
-        self.peak = self.peak.max(self.window);
+        self.bytes += bytes;
+        self.peak = self.peak.max(self.bytes);
     }
 
-    /// The peak so far in bytes, since the start or the last [`Burst::take`].
-    #[must_use]
-    pub const fn peak(&self) -> u64 {
-        self.peak
-    }
-
-    /// The peak in bytes since the last call; the next one starts from an empty window, so that
-    /// a peak lies inside its interval.
-    pub fn take(&mut self) -> u64 {
-        let peak = self.peak;
+    fn restart(&mut self) {
         *self = Self { newest: self.newest, ..Self::default() };
-        peak
     }
 
     /// Makes `step` the newest, dropping the steps that leave the window.
     fn slide_to(&mut self, step: u64) {
         if step - self.newest >= STEPS as u64 {
             self.steps = [0; STEPS];
-            self.window = 0;
+            self.bytes = 0;
         } else {
             for leaving in self.newest + 1..=step {
-                self.window -= std::mem::take(&mut self.steps[Self::index(leaving)]);
+                self.bytes -= std::mem::take(&mut self.steps[Self::index(leaving)]);
             }
         }
         self.newest = step;
@@ -87,15 +127,21 @@ mod tests {
     /// A time with no special alignment to any step.
     const START: u64 = 1_700_000_000 * 1000 * MS + 12_345;
 
+    fn take(bursts: &mut Bursts) -> u64 {
+        let peak = bursts.peaks().of_1ms;
+        bursts.restart();
+        peak
+    }
+
     #[test]
     fn a_burst_of_one_ms_is_seen_whole_wherever_it_falls() {
         for offset in (0..MS).step_by(7_001) {
-            let mut burst = Burst1ms::default();
+            let mut burst = Bursts::default();
             // 1,000 packets of 1,250 bytes within 1 ms: 10 Gbit/s.
             for n in 0..1000 {
                 burst.add(START + offset + n * 1000, 1250);
             }
-            let peak = burst.take();
+            let peak = burst.peaks().of_1ms;
             assert!(peak <= 1_250_000, "never more than passed: {peak}");
             assert!(peak >= 1_250_000 * 9 / 10, "under 10 % short: {peak} at offset {offset}");
         }
@@ -103,44 +149,44 @@ mod tests {
 
     #[test]
     fn a_steady_rate_peaks_at_its_own_rate() {
-        let (mut short, mut long) = (Burst1ms::default(), Burst10ms::default());
+        let mut bursts = Bursts::default();
         for n in 0..100_000 {
-            short.add(START + n * 10_000, 100);
-            long.add(START + n * 10_000, 100);
+            bursts.add(START + n * 10_000, 100);
         }
+        let peaks = bursts.peaks();
         // A window of 1 ms holds 100 of these packets, 101 where one falls on each end.
-        assert!((10_000..=10_100).contains(&short.take()));
-        assert!((100_000..=100_100).contains(&long.take()));
+        assert!((10_000..=10_100).contains(&peaks.of_1ms));
+        assert!((100_000..=100_100).contains(&peaks.of_10ms));
     }
 
     #[test]
     fn packets_further_apart_than_the_window_are_not_added_up() {
-        let mut burst = Burst1ms::default();
+        let mut burst = Bursts::default();
         for n in 0..10 {
             burst.add(START + n * 2 * MS, 500);
         }
-        assert_eq!(burst.take(), 500);
+        assert_eq!(burst.peaks().of_1ms, 500);
     }
 
     #[test]
     fn a_peak_is_told_once_and_the_next_interval_starts_empty() {
-        let mut burst = Burst1ms::default();
+        let mut burst = Bursts::default();
         burst.add(START, 500);
-        assert_eq!(burst.take(), 500);
-        assert_eq!(burst.take(), 0);
+        assert_eq!(take(&mut burst), 500);
+        assert_eq!(take(&mut burst), 0);
         burst.add(START + 1000, 70);
-        assert_eq!(burst.take(), 70);
+        assert_eq!(take(&mut burst), 70);
     }
 
     #[test]
     fn a_packet_out_of_order_stays_in_its_step_and_leaves_with_it() {
-        let mut burst = Burst1ms::default();
+        let mut burst = Bursts::default();
         burst.add(START + MS, 100);
         burst.add(START + MS / 2, 100);
-        assert_eq!(burst.take(), 200);
+        assert_eq!(take(&mut burst), 200);
         burst.add(START + MS, 100);
         burst.add(START, 100);
         burst.add(START + 3 * MS, 10);
-        assert_eq!(burst.take(), 200);
+        assert_eq!(take(&mut burst), 200);
     }
 }

@@ -50,25 +50,31 @@ pub fn count(packet: &Packet<'_>, tally: &mut Tally) -> (u64, bool) {
     (wire.bytes, outgoing)
 }
 
+#[inline]
 fn count_size(wire: WireLen, mix: &mut MixCounts) {
-    mix.size_packets[size_class(wire.last())] += 1;
-    if wire.packets > 1 {
+    if wire.packets == 1 {
+        mix.size_packets[size_class(wire.bytes)] += 1;
+    } else {
+        mix.size_packets[size_class(wire.last())] += 1;
         mix.size_packets[size_class(wire.each)] += wire.packets - 1;
     }
 }
 
 /// Class of a packet by its length without FCS.
+#[inline]
 fn size_class(len: u64) -> usize {
     SIZE_CLASS_MAX.iter().filter(|&&max| len + FCS_LEN > max).count()
 }
 
 /// Multicast and broadcast: by the destination address where there is one, which holds for both
 /// directions (IEEE 802.3, the first bit marks a group).
+#[inline]
 fn count_kind(packet: &Packet<'_>, ethernet: bool, packets: u64, mix: &mut MixCounts) {
     const BROADCAST: [u8; 6] = [0xFF; 6];
     let destination = packet.headers.first_chunk::<6>().filter(|_| ethernet);
     let (broadcast, multicast) = match destination {
-        Some(address) => (*address == BROADCAST, address[0] & 1 == 1),
+        Some(address) if address[0] & 1 == 0 => return,
+        Some(address) => (*address == BROADCAST, true),
         None => (packet.kind == libc::PACKET_BROADCAST, packet.kind == libc::PACKET_MULTICAST),
     };
     if broadcast {
@@ -78,6 +84,7 @@ fn count_kind(packet: &Packet<'_>, ethernet: bool, packets: u64, mix: &mut MixCo
     }
 }
 
+#[inline]
 fn count_protocols(bytes: &[u8], headers: Headers, wire: WireLen, mix: &mut MixCounts) {
     match headers.network {
         Network::Ipv4 => mix.ipv4_bytes += wire.bytes,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::count::count;
 use super::ring::Packet;
-use crate::account::burst::{Burst1ms, Burst10ms};
+use crate::account::burst::{Bursts, Peaks};
 use crate::account::clock::{PacketClock, Reading};
 use crate::account::counters::{Bank, Tally};
 use crate::account::interval::{Attribution, SharedSchedule};
@@ -24,21 +24,6 @@ pub struct Counting {
     slot: u64,
     /// Of rx and tx.
     bursts: [Bursts; 2],
-}
-
-/// Peaks of one direction.
-#[derive(Debug, Default)]
-struct Bursts {
-    of_1ms: Burst1ms,
-    of_10ms: Burst10ms,
-}
-
-impl Bursts {
-    /// Begins a slot.
-    fn restart(&mut self) {
-        self.of_1ms.take();
-        self.of_10ms.take();
-    }
 }
 
 impl Counting {
@@ -90,9 +75,7 @@ impl Counting {
             }
             tally.late += u64::from(place.late);
             let (bytes, outgoing) = count(&packet, &mut tally);
-            let bursts = &mut self.bursts[usize::from(outgoing)];
-            bursts.of_1ms.add(boot_ns, bytes);
-            bursts.of_10ms.add(boot_ns, bytes);
+            self.bursts[usize::from(outgoing)].add(boot_ns, bytes);
         }
         self.add(&mut tally);
         self.bank.leave(last_ns);
@@ -105,11 +88,11 @@ impl Counting {
 
     /// Adds what was counted to its slot. An empty tally touches no slot, so that it doesn't
     /// matter if the last packet's was sealed since.
-    fn add(&self, tally: &mut Tally) {
-        let [rx, tx] = &self.bursts;
+    fn add(&mut self, tally: &mut Tally) {
+        let [rx, tx] = &mut self.bursts;
         for (traffic, bursts) in [(&mut tally.rx, rx), (&mut tally.tx, tx)] {
-            traffic.peak_1ms_bytes = bursts.of_1ms.peak();
-            traffic.peak_10ms_bytes = bursts.of_10ms.peak();
+            let Peaks { of_1ms, of_10ms } = bursts.peaks();
+            (traffic.peak_1ms_bytes, traffic.peak_10ms_bytes) = (of_1ms, of_10ms);
         }
         self.bank.add(self.slot, tally);
         *tally = Tally::default();

@@ -2,6 +2,7 @@
 
 pub mod count;
 pub mod counting;
+pub mod pace;
 pub mod packet;
 pub mod probe;
 pub mod reader;

@@ -49,7 +49,21 @@ impl Headers {
 
     /// Reads an Ethernet packet.
     #[must_use]
+    #[inline]
     pub fn of_ethernet(packet: &[u8]) -> Self {
+        // Most are these, and read at once: no tag, IPv4 without options.
+        const TRANSPORT: usize = 34;
+        match packet.first_chunk::<TRANSPORT>() {
+            Some(start) if start[12..15] == [0x08, 0x00, 0x45] => {
+                let fragment_offset = u16::from_be_bytes([start[20], start[21]]) & 0x1FFF;
+                let transport = (fragment_offset == 0).then_some((start[23], TRANSPORT));
+                Self { network: Network::Ipv4, transport }
+            }
+            _ => Self::of_any_ethernet(packet),
+        }
+    }
+
+    fn of_any_ethernet(packet: &[u8]) -> Self {
         let mut at = ETHERTYPE_OFFSET;
         for _ in 0..=TAGS_MAX {
             match be16(packet, at) {

@@ -5,12 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use super::counting::Counting;
+use super::pace::{Gathered, PAUSE_MAX, pause};
 use super::ring::{Ring, RingConfig, RingError, RingStatistics, Statistics};
 use crate::account::clock::OUT_OF_ORDER_NS;
 use crate::account::counters::{Bank, SLOTS, Tally};
@@ -68,10 +69,10 @@ pub enum StartError {
 
 /// How long the kernel may hold a packet back before a reader sees it: a block is handed over at
 /// the second run of its timer at the latest, which runs in steps of the kernel's tick (at most
-/// 10 ms), and the reader has to wake.
+/// 10 ms), and the reader has to wake, or to end its pause.
 #[must_use]
 pub fn hold(ring: &RingConfig) -> Duration {
-    Duration::from_millis(2 * u64::from(ring.retire_ms) + 12)
+    Duration::from_millis(2 * u64::from(ring.retire_ms) + 12) + PAUSE_MAX
 }
 
 impl ReaderHandle {
@@ -221,9 +222,15 @@ struct Reader {
 
 impl Reader {
     fn run(mut self) -> Result<u64, ReaderError> {
+        let mut last = Instant::now();
         while !self.stop.load(Ordering::Relaxed) {
-            self.drain();
-            self.ring.wait(WAIT_MS).map_err(ReaderError::Wait)?;
+            let mut gathered = self.drain();
+            gathered.within = last.elapsed();
+            last += gathered.within;
+            match pause(gathered, self.ring.block_count()) {
+                Some(pause) => std::thread::sleep(pause),
+                None => self.ring.wait(WAIT_MS).map_err(ReaderError::Wait)?,
+            }
         }
         self.ring.mute()?;
         let muted_ns = clocks::boot_ns();
@@ -237,11 +244,15 @@ impl Reader {
     }
 
     /// Counts every block that is ready.
-    fn drain(&mut self) {
+    fn drain(&mut self) -> Gathered {
         let Self { ring, counting, .. } = self;
+        let mut gathered = Gathered::default();
         while let Some(block) = ring.next_block() {
+            gathered.blocks += 1;
+            gathered.packets += block.packet_count();
             counting.count(block.packets(), clocks::read());
         }
         counting.at_idle(clocks::read());
+        gathered
     }
 }

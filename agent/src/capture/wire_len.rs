@@ -49,6 +49,7 @@ impl VnetHeader {
 
     /// True if the packet is one that the stack or the NIC cuts into segments.
     #[must_use]
+    #[inline]
     pub const fn is_gso(&self) -> bool {
         self.gso_type & !Self::GSO_ECN != 0 && self.gso_size != 0
     }
@@ -79,6 +80,7 @@ pub struct WireLen {
 /// each with its own H bytes of headers (`skb_gso_segment`, as `qdisc_pkt_len_init` in
 /// `net/core/dev.c` counts it).
 #[must_use]
+#[inline]
 pub fn wire_len(
     len: u32,
     headers: &[u8],
@@ -111,12 +113,14 @@ pub fn wire_len_without_header(len: u32, vlan_stripped: bool) -> WireLen {
 impl WireLen {
     /// Bytes of the last packet on the wire, which is the only one of most.
     #[must_use]
+    #[inline]
     pub const fn last(&self) -> u64 {
         self.bytes - (self.packets - 1) * self.each
     }
 }
 
 /// What a super-packet was on the wire, or `None` if its headers can't be read.
+#[inline(never)]
 fn segmented(
     len: u64,
     headers: &[u8],

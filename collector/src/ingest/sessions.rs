@@ -8,8 +8,13 @@ use wire::message::{Ack, SeqRange};
 
 use crate::store::SessionState;
 
-/// Longest time for which progress goes unacknowledged.
-const ACK_DELAY: Duration = Duration::from_millis(100);
+/// Longest time for which progress goes unacknowledged: live frames are, most often, when they are
+/// committed; of a backlog the window would stand still until then.
+const ACK_DELAY: Duration = Duration::from_millis(500);
+const BACKLOG_ACK_DELAY: Duration = Duration::from_millis(100);
+
+/// So many frames since the last acknowledgement are a backlog.
+const BACKLOG: u32 = 8;
 
 /// Shortest time between two acknowledgements of a gap.
 const GAP_DELAY: Duration = Duration::from_millis(10);
@@ -55,6 +60,8 @@ pub struct Sessions {
     /// When an acknowledgement is due.
     ack_due: Option<Duration>,
     acked: Duration,
+    /// Frames that have arrived since then.
+    unacked: u32,
 }
 
 impl Sessions {
@@ -67,7 +74,7 @@ impl Sessions {
             news: false,
         };
         let sessions = opened.iter().map(session).collect();
-        Self { sessions, waiting_rows: 0, ack_due: None, acked: Duration::ZERO }
+        Self { sessions, waiting_rows: 0, ack_due: None, acked: Duration::ZERO, unacked: 0 }
     }
 
     /// A frame has arrived.
@@ -90,9 +97,12 @@ impl Sessions {
             return Err(FrameRefused::TooMuch);
         }
         session.news = true;
+        self.unacked += 1;
         let delay = if session.receiver.has_gap() && !had_gap {
             // As soon as possible: the agent sends again what is missing.
             (self.acked + GAP_DELAY).saturating_sub(now)
+        } else if self.unacked >= BACKLOG {
+            BACKLOG_ACK_DELAY
         } else {
             ACK_DELAY
         };
@@ -129,7 +139,7 @@ impl Sessions {
 
     /// The acknowledgements to send now.
     pub fn take_acks(&mut self, now: Duration) -> Vec<Ack> {
-        (self.ack_due, self.acked) = (None, now);
+        (self.ack_due, self.acked, self.unacked) = (None, now, 0);
         let ack = |session: &mut Session| {
             std::mem::take(&mut session.news).then(|| session.receiver.ack())
         };
@@ -178,7 +188,7 @@ mod tests {
         let mut sessions = sessions();
         sessions.on_frame(frame(2, 1), at(1000)).unwrap();
         sessions.next();
-        assert_eq!(sessions.ack_due(), Some(at(1100)));
+        assert_eq!(sessions.ack_due(), Some(at(1500)));
         sessions.on_frame(frame(2, 3), at(1020)).unwrap();
         assert_eq!(sessions.ack_due(), Some(at(1020)));
         let acks = sessions.take_acks(at(1020));
@@ -190,6 +200,15 @@ mod tests {
         while sessions.next().is_some() {}
         sessions.on_frame(frame(2, 5), at(1023)).unwrap();
         assert_eq!(sessions.ack_due(), Some(at(1030)), "not more often than every 10 ms");
+    }
+
+    #[test]
+    fn progress_of_a_backlog_is_acknowledged_sooner() {
+        let mut sessions = sessions();
+        for seq in 1..=u64::from(BACKLOG) {
+            sessions.on_frame(frame(2, seq), at(1000)).unwrap();
+        }
+        assert_eq!(sessions.ack_due(), Some(at(1100)));
     }
 
     #[test]

@@ -103,6 +103,13 @@ impl Cluster {
         done(psql.arg(self.url(database)).output().unwrap())
     }
 
+    /// The process from which all others of the server come.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        let pid = self.read("data/postmaster.pid");
+        pid.lines().next().and_then(|pid| pid.trim().parse().ok()).unwrap_or(0)
+    }
+
     /// The server's socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
@@ -149,8 +156,7 @@ impl Cluster {
 
     /// Sends a signal (`STOP`, `CONT`) to the server and all its processes.
     pub fn signal_all(&self, signal: &str) {
-        let pid = self.read("data/postmaster.pid");
-        let pid = pid.lines().next().unwrap_or_default();
+        let pid = self.pid();
         let _none = sh(&format!("kill -{signal} {pid} $(pgrep -P {pid}) 2>/dev/null || true"));
     }
 

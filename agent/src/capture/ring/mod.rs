@@ -10,6 +10,7 @@ mod mapping;
 mod socket;
 
 use std::io;
+use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -153,6 +154,12 @@ impl Ring {
         Ok(Self { mapping, stream, block_count: count, next: 0, vnet_header: config.vnet_header })
     }
 
+    /// How many blocks it has.
+    #[must_use]
+    pub fn block_count(&self) -> u32 {
+        u32::try_from(self.block_count).unwrap_or(u32::MAX)
+    }
+
     /// The next block that the kernel has handed over, if there is one.
     pub fn next_block(&mut self) -> Option<Block<'_>> {
         let block = self.next;
@@ -261,12 +268,13 @@ impl Block<'_> {
     /// The packets of the block, in the order of their arrival.
     #[must_use]
     pub fn packets(&self) -> Packets<'_> {
-        use libc::tpacket_hdr_v1 as V1;
-        let hdr = std::mem::offset_of!(libc::tpacket_block_desc, hdr);
-        let field = |offset| ne_u32(self.bytes, hdr + offset - Mapping::AFTER_STATUS);
-        let left = field(std::mem::offset_of!(V1, num_pkts)).unwrap_or(0);
-        let first = field(std::mem::offset_of!(V1, offset_to_first_pkt)).unwrap_or(0);
-        Packets { bytes: self.bytes, vnet_header: self.vnet_header, at: first as usize, left }
+        Packets::of_block(self.bytes, self.vnet_header)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn packet_count(&self) -> u32 {
+        self.packets().left
     }
 }
 
@@ -307,65 +315,96 @@ pub struct Packets<'block> {
     left: u32,
 }
 
-impl<'block> Iterator for Packets<'block> {
-    type Item = Packet<'block>;
+/// What stands before each packet: `tpacket3_hdr` and, aligned, `sockaddr_ll`.
+type Before = [u8; LINK_ADDRESS + size_of::<libc::sockaddr_ll>()];
 
-    fn next(&mut self) -> Option<Packet<'block>> {
+/// `sockaddr_ll` follows the header, aligned to `TPACKET_ALIGNMENT`.
+const LINK_ADDRESS: usize =
+    size_of::<libc::tpacket3_hdr>().next_multiple_of(libc::TPACKET_ALIGNMENT);
+
+/// `struct virtio_net_hdr` stands right before the MAC header.
+const VNET_LEN: usize = 10;
+
+impl<'block> Packets<'block> {
+    /// The packets of a block, of which `bytes` are what follows the status word of its descriptor.
+    #[must_use]
+    pub fn of_block(bytes: &'block [u8], vnet_header: bool) -> Self {
+        use libc::tpacket_hdr_v1 as V1;
+        let hdr = offset_of!(libc::tpacket_block_desc, hdr);
+        let field = |offset| ne_u32(bytes, hdr + offset - Mapping::AFTER_STATUS);
+        let left = field(offset_of!(V1, num_pkts)).unwrap_or(0);
+        let first = field(offset_of!(V1, offset_to_first_pkt)).unwrap_or(0);
+        Self { bytes, vnet_header, at: first as usize, left }
+    }
+
+    /// The next place in the block, its header and status.
+    #[inline]
+    fn place(&mut self) -> Option<(&'block [u8], &'block Before, u32)> {
         use libc::tpacket3_hdr as Hdr;
-        use std::mem::offset_of;
-        /// `struct virtio_net_hdr` stands right before the MAC header.
-        const VNET_LEN: usize = 10;
-        /// `sockaddr_ll` follows the header, aligned to `TPACKET_ALIGNMENT`.
-        const LINK_ADDRESS: usize = size_of::<Hdr>().next_multiple_of(libc::TPACKET_ALIGNMENT);
-
-        let (frame, status) = loop {
+        loop {
             self.left = self.left.checked_sub(1)?;
             let frame = self.bytes.get(self.at.checked_sub(Mapping::AFTER_STATUS)?..)?;
-            self.at += ne_u32(frame, offset_of!(Hdr, tp_next_offset))? as usize;
-            let status = ne_u32(frame, offset_of!(Hdr, tp_status))?;
+            let before: &Before = frame.first_chunk()?;
+            self.at += ne_u32(before, offset_of!(Hdr, tp_next_offset))? as usize;
+            let status = ne_u32(before, offset_of!(Hdr, tp_status))?;
             // A packet that the virtio header can't express leaves its place in the block behind,
             // with what stood there before, and is among the drops (tpacket_rcv).
             if status & libc::TP_STATUS_USER != 0 {
-                break (frame, status);
+                return Some((frame, before, status));
             }
-        };
-        let mac = usize::from(ne_u16(frame, offset_of!(Hdr, tp_mac))?);
-        let snaplen = ne_u32(frame, offset_of!(Hdr, tp_snaplen))? as usize;
+        }
+    }
+}
+
+impl<'block> Iterator for Packets<'block> {
+    type Item = Packet<'block>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Packet<'block>> {
+        use libc::sockaddr_ll as Link;
+        use libc::tpacket3_hdr as Hdr;
+
+        let (frame, before, status) = self.place()?;
+        let mac = usize::from(ne_u16(before, offset_of!(Hdr, tp_mac))?);
+        let snaplen = ne_u32(before, offset_of!(Hdr, tp_snaplen))? as usize;
         let vnet = if self.vnet_header {
-            Some(vnet_header(frame.get(mac.checked_sub(VNET_LEN)?..mac)?)?)
+            Some(vnet_header(frame.get(mac.checked_sub(VNET_LEN)?..)?.first_chunk()?))
         } else {
             None
         };
-        let seconds = u64::from(ne_u32(frame, offset_of!(Hdr, tp_sec))?);
-        let packet = Packet {
-            time_ns: seconds * 1_000_000_000 + u64::from(ne_u32(frame, offset_of!(Hdr, tp_nsec))?),
-            len: ne_u32(frame, offset_of!(Hdr, tp_len))?,
+        let seconds = u64::from(ne_u32(before, offset_of!(Hdr, tp_sec))?);
+        let nanos = u64::from(ne_u32(before, offset_of!(Hdr, tp_nsec))?);
+        Some(Packet {
+            time_ns: seconds * 1_000_000_000 + nanos,
+            len: ne_u32(before, offset_of!(Hdr, tp_len))?,
             headers: frame.get(mac..mac.checked_add(snaplen)?)?,
             vnet,
             vlan_stripped: status & libc::TP_STATUS_VLAN_VALID != 0,
-            kind: *frame.get(LINK_ADDRESS + offset_of!(libc::sockaddr_ll, sll_pkttype))?,
-            link_type: ne_u16(frame, LINK_ADDRESS + offset_of!(libc::sockaddr_ll, sll_hatype))?,
-        };
-        Some(packet)
+            kind: before[LINK_ADDRESS + offset_of!(Link, sll_pkttype)],
+            link_type: ne_u16(before, LINK_ADDRESS + offset_of!(Link, sll_hatype))?,
+        })
     }
 }
 
 /// Reads a `struct virtio_net_hdr`.
-fn vnet_header(bytes: &[u8]) -> Option<VnetHeader> {
-    Some(VnetHeader {
-        flags: *bytes.first()?,
-        gso_type: *bytes.get(1)?,
-        gso_size: ne_u16(bytes, 4)?,
-        csum_start: ne_u16(bytes, 6)?,
-    })
+#[inline]
+const fn vnet_header(bytes: &[u8; VNET_LEN]) -> VnetHeader {
+    VnetHeader {
+        flags: bytes[0],
+        gso_type: bytes[1],
+        gso_size: u16::from_ne_bytes([bytes[4], bytes[5]]),
+        csum_start: u16::from_ne_bytes([bytes[6], bytes[7]]),
+    }
 }
 
 /// A 32-bit number in host byte order at `at`.
+#[inline]
 fn ne_u32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
 /// A 16-bit number in host byte order at `at`.
+#[inline]
 fn ne_u16(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }

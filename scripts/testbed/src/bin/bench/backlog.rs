@@ -11,9 +11,10 @@ use agent::ship::spool::SpoolLimits;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use testbed::http::HTTP;
-use testbed::{Pair, Running, Site, namespace};
+use testbed::{Pair, Running, Site};
 
 use super::offline::{self, REPORT_NS, SESSION};
+use super::space::in_own_namespace;
 
 /// How the backlog is made.
 #[derive(Debug, clap::Args)]
@@ -31,10 +32,8 @@ pub struct Options {
 /// # Errors
 /// What was not to be had, or was not delivered.
 pub fn run(options: &Options) -> Result<()> {
-    if !namespace::is_inside() {
-        let arguments = super::arguments();
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        return super::again(&mut namespace::inside(&arguments));
+    if !in_own_namespace()? {
+        return Ok(());
     }
     let (_pair, site) = (Pair::new(), Site::new());
     let collector = site.start_collector();

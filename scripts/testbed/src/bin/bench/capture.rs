@@ -9,17 +9,17 @@ use clap::Args;
 use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, setns};
 use nix::unistd::Pid;
 use testbed::generator::{Generator, udp_packet};
-use testbed::namespace::{inside, is_inside};
 use testbed::{Pair, sh};
 
 use super::process::own_thread_cpu_ns;
+use super::space::in_own_namespace;
 use super::table::{Table, least, median, met};
 use super::tap::{Tap, Tapping};
 
 /// The receiving NIC.
 const NIC: &str = "here";
 
-/// Packets sent one after the other where the rate is bounded: at 100,000 per second a millisecond's.
+/// Packets sent one after the other where the rate is bounded: a millisecond's at 100,000 per second.
 const CHUNK: u32 = 100;
 
 /// An address beyond the link that takes packets and answers none.
@@ -81,8 +81,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         nix::unistd::geteuid().is_root(),
         "the generator needs root: sudo scripts/bench capture"
     );
-    if !is_inside() {
-        return super::again(&mut inside(&super::arguments()));
+    if !in_own_namespace()? {
+        return Ok(());
     }
     let link = Pair::new();
     sh(&format!("ethtool -K {NIC} gro on"));

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 use testbed::http::HTTP;
-use testbed::namespace::{inside, is_inside};
 use testbed::{Namespace, Running, Site, metric, sh, wait_until};
 
 use super::process::{Thread, cpu_ns, memory, threads};
+use super::space::in_own_namespace;
 use super::table::{Table, met};
 
 /// Bytes of one NIC's ring.
@@ -29,8 +29,8 @@ pub struct Options {
 /// # Errors
 /// Says that no namespace can be had.
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    if !is_inside() {
-        return super::again(&mut inside(&super::arguments()));
+    if !in_own_namespace()? {
+        return Ok(());
     }
     let beyond = Namespace::new();
     for nic in 0..options.nics {

@@ -57,3 +57,20 @@ pub fn least(values: &[f64]) -> f64 {
 pub const fn met(yes: bool) -> &'static str {
     if yes { "met" } else { "MISSED" }
 }
+
+/// The value that so many percent don't exceed; NaN of none.
+#[must_use]
+pub fn quantile(values: &mut [f64], percent: usize) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let index = (values.len() * percent / 100).min(values.len().saturating_sub(1));
+    values.get(index).copied().unwrap_or(f64::NAN)
+}
+
+/// Quantiles of a distribution, in print.
+#[must_use]
+pub fn quantiles(mut values: Vec<f64>) -> String {
+    let mut at = |percent| quantile(&mut values, percent);
+    let (half, most) = (at(50), at(100));
+    let text = format!("median {half:.1}, 95 % {:.1}, 99 % {:.1}, most {most:.1}", at(95), at(99));
+    format!("{text} ({} values)", values.len())
+}

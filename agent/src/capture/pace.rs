@@ -1,0 +1,66 @@
+//! How a reader waits: under load it lets packets gather, so that it wakes seldom; when little
+//! comes it is woken by what comes.
+
+use std::time::Duration;
+
+/// Longest time for which packets gather.
+pub const PAUSE_MAX: Duration = Duration::from_millis(10);
+
+/// Fewer packets at a time are no load.
+const PACKETS_MIN: u32 = 64;
+
+/// Of the ring that may fill meanwhile, one in so many blocks: the rest is for what comes faster.
+const SHARE: u32 = 16;
+
+/// What was read at once, since the last time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Gathered {
+    /// Blocks.
+    pub blocks: u32,
+    /// Packets in them.
+    pub packets: u32,
+    /// Time since the last time.
+    pub within: Duration,
+}
+
+/// How long to let packets gather in a ring of `blocks` blocks before the next look; `None` to be
+/// woken by the next block.
+#[must_use]
+pub fn pause(gathered: Gathered, blocks: u32) -> Option<Duration> {
+    let Gathered { blocks: read, packets, within } = gathered;
+    let share = blocks / SHARE;
+    if packets < PACKETS_MIN || share == 0 || read == 0 {
+        return None;
+    }
+    Some((within * share / read).min(PAUSE_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RING: u32 = 256;
+
+    fn after(blocks: u32, packets: u32, ms: u64) -> Option<Duration> {
+        pause(Gathered { blocks, packets, within: Duration::from_millis(ms) }, RING)
+    }
+
+    #[test]
+    fn what_seldom_comes_wakes_the_reader() {
+        assert_eq!(after(0, 0, 100), None);
+        assert_eq!(after(1, 63, 4), None);
+    }
+
+    #[test]
+    fn under_load_no_more_than_a_share_of_the_ring_fills() {
+        assert_eq!(after(1, 400, 4), Some(PAUSE_MAX));
+        assert_eq!(after(8, 3000, 2), Some(Duration::from_millis(4)), "16 blocks at 4 per ms");
+        assert_eq!(after(160, 60_000, 2), Some(Duration::from_micros(200)));
+    }
+
+    #[test]
+    fn a_small_ring_is_read_as_its_blocks_come() {
+        let gathered = Gathered { blocks: 3, packets: 900, within: Duration::from_millis(1) };
+        assert_eq!(pause(gathered, 8), None);
+    }
+}

@@ -1,0 +1,58 @@
+//! The command line of the benchmarks.
+
+use clap::{Parser, Subcommand};
+
+use super::{backlog, capture, floor, idle, reader, scrape, series, store, swarm, week};
+
+#[derive(Debug, Parser)]
+#[command(name = "bench", about, long_about = None, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Benchmark,
+}
+
+#[derive(Debug, Subcommand)]
+enum Benchmark {
+    /// Cost per captured packet beside a reader that only sums lengths, tcpdump and others
+    Capture(capture::Options),
+    /// Cost per packet of the reader's loop, without a kernel
+    Reader(reader::Options),
+    /// What the agent costs a host whose NICs are silent
+    Idle(idle::Options),
+    /// Many agents against one collector: rates, latencies, CPU, memory, bytes on the wire
+    Swarm(swarm::Options),
+    /// `/metrics` of many clients, and frames that come meanwhile
+    Scrape(scrape::Options),
+    /// How fast a day's backlog drains, and how late live data is meanwhile
+    Backlog(backlog::Options),
+    /// What a week without a collector leaves in the spool
+    Week(week::Options),
+    /// What a row costs in PostgreSQL, and how fast rows get into both stores
+    Store(store::Options),
+    /// A week of one NIC's samples down-sampled, beside a bare scan of the rows in SQL
+    Series(series::Options),
+    /// The reader that only sums lengths, as `capture` starts it
+    #[command(hide = true)]
+    Floor(floor::Options),
+}
+
+impl Cli {
+    /// Runs the benchmark that it names.
+    ///
+    /// # Errors
+    /// What could not be measured.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Benchmark::Capture(options) => capture::run(&options),
+            Benchmark::Reader(options) => reader::run(&options),
+            Benchmark::Idle(options) => idle::run(&options),
+            Benchmark::Swarm(options) => swarm::run(&options),
+            Benchmark::Scrape(options) => scrape::run(&options),
+            Benchmark::Backlog(options) => backlog::run(&options),
+            Benchmark::Week(options) => week::run(&options),
+            Benchmark::Store(options) => store::run(&options),
+            Benchmark::Series(options) => series::run(&options),
+            Benchmark::Floor(options) => floor::run(&options),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Blocks as a TPACKET_V3 ring with virtio headers has them (`include/uapi/linux/if_packet.h`).
+
+use testbed::generator::udp_packet;
+
+use super::WALL_NS;
+
+/// Bytes of a block, and of its descriptor.
+const BLOCK: usize = 64 << 10;
+const DESCRIPTOR: usize = 48;
+/// Bytes of the descriptor up to its status word and with it.
+const AFTER_STATUS: usize = 12;
+/// Where `sockaddr_ll` and the MAC header are from the start of a packet's place.
+const LINK: usize = 48;
+const MAC: usize = 92;
+/// Bytes captured of a packet.
+const SNAPLEN: usize = 128;
+/// Between two packets, nanoseconds.
+const GAP_NS: u64 = 700;
+
+/// Blocks full of packets.
+#[derive(Debug)]
+pub struct Blocks {
+    /// Each without what stands up to its status word.
+    pub blocks: Vec<Vec<u8>>,
+    /// Packets in all.
+    pub packets: u64,
+    /// Time from one block to the next, nanoseconds.
+    pub block_ns: u64,
+}
+
+/// A packet to be put into blocks.
+#[derive(Debug, Clone)]
+struct Template {
+    bytes: Vec<u8>,
+    len: u32,
+    /// `sll_pkttype`.
+    kind: u8,
+    /// `gso_type` and `gso_size`, with the offset of the transport header.
+    gso: Option<(u8, u16, u16)>,
+}
+
+impl Template {
+    /// A packet of `len` bytes that starts with `bytes`.
+    fn new(bytes: &[u8], len: u32) -> Self {
+        Self { bytes: bytes[..bytes.len().min(SNAPLEN)].to_vec(), len, kind: 0, gso: None }
+    }
+}
+
+/// UDP packets of one length.
+#[must_use]
+pub fn uniform(len: u32, blocks: usize) -> Blocks {
+    fill(&[Template::new(&udp_packet(len as usize), len)], blocks)
+}
+
+/// What a host's link carries: mostly TCP in both directions, acknowledgements and full segments,
+/// some of them super-packets, with UDP, ICMP, ARP, IPv6 and a VLAN among them.
+#[must_use]
+pub fn mixed(blocks: usize) -> Blocks {
+    const OUTGOING: u8 = 4;
+    let ipv4 = |protocol: u8, len: u32| {
+        let mut bytes = udp_packet(SNAPLEN);
+        bytes[23] = protocol;
+        bytes[46] = 8 << 4;
+        Template::new(&bytes, len)
+    };
+    let sent = |template: Template| Template { kind: OUTGOING, ..template };
+    let large = |len: u32| Template { gso: Some((1, 1448, 34)), ..ipv4(6, len) };
+    let mut ipv6 = vec![0; SNAPLEN];
+    ipv6[12..15].copy_from_slice(&[0x86, 0xDD, 0x60]);
+    ipv6[20] = 6;
+    let mut arp = vec![0; 42];
+    arp[..6].fill(0xFF);
+    arp[12..14].copy_from_slice(&[8, 6]);
+    let mut tagged = udp_packet(SNAPLEN);
+    tagged.splice(12..12, [0x81, 0, 0, 7]);
+    let ipv6 = |len| Template::new(&ipv6, len);
+    fill(
+        &[
+            ipv4(6, 66),
+            sent(ipv4(6, 66)),
+            ipv4(6, 1514),
+            sent(ipv4(6, 1514)),
+            ipv4(6, 66),
+            sent(ipv4(6, 66)),
+            ipv4(6, 1514),
+            sent(large(66 + 20_000)),
+            large(66 + 9000),
+            ipv4(17, 130),
+            sent(ipv4(17, 78)),
+            ipv6(86),
+            sent(ipv6(1514)),
+            ipv4(1, 98),
+            Template::new(&arp, 42),
+            Template::new(&tagged, 300),
+        ],
+        blocks,
+    )
+}
+
+/// Fills blocks with the templates in an order without a pattern.
+fn fill(templates: &[Template], count: usize) -> Blocks {
+    let mut random = 1u64;
+    let mut time_ns = WALL_NS;
+    let mut packets = 0;
+    let mut first_block_ns = 0;
+    let blocks = (0..count).map(|_| {
+        let mut block = vec![0; BLOCK];
+        let (mut at, mut in_block, mut last) = (DESCRIPTOR, 0u32, 0);
+        loop {
+            // Knuth's linear congruential generator (MMIX).
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let template = &templates[usize::try_from(random >> 33).unwrap_or(0) % templates.len()];
+            let len = (MAC + template.bytes.len()).next_multiple_of(16);
+            if at + len > BLOCK {
+                break;
+            }
+            put(&mut block[at..at + len], template, time_ns);
+            (last, at) = (at, at + len);
+            time_ns += GAP_NS;
+            in_block += 1;
+        }
+        block[last..last + 4].fill(0);
+        block[12..16].copy_from_slice(&in_block.to_ne_bytes());
+        block[16..20].copy_from_slice(&48u32.to_ne_bytes());
+        packets += u64::from(in_block);
+        first_block_ns = first_block_ns.max(u64::from(in_block) * GAP_NS);
+        block.split_off(AFTER_STATUS)
+    });
+    let blocks = blocks.collect();
+    Blocks { blocks, packets, block_ns: first_block_ns }
+}
+
+/// Writes a packet with its headers.
+fn put(place: &mut [u8], template: &Template, time_ns: u64) {
+    const USER: u32 = 1;
+    const ETHERNET: u16 = 1;
+    let word = |n: usize| u32::try_from(n).unwrap_or(0);
+    let seconds = u32::try_from(time_ns / 1_000_000_000).unwrap_or(0);
+    let nanos = u32::try_from(time_ns % 1_000_000_000).unwrap_or(0);
+    let captured = word(template.bytes.len());
+    let fields = [word(place.len()), seconds, nanos, captured, template.len, USER];
+    for (field, value) in place.chunks_exact_mut(4).zip(fields) {
+        field.copy_from_slice(&value.to_ne_bytes());
+    }
+    place[24..26].copy_from_slice(&92u16.to_ne_bytes());
+    place[LINK + 8..LINK + 10].copy_from_slice(&ETHERNET.to_ne_bytes());
+    place[LINK + 10] = template.kind;
+    if let Some((kind, size, start)) = template.gso {
+        place[82..84].copy_from_slice(&[1, kind]);
+        place[86..88].copy_from_slice(&size.to_ne_bytes());
+        place[88..90].copy_from_slice(&start.to_ne_bytes());
+    }
+    place[MAC..MAC + template.bytes.len()].copy_from_slice(&template.bytes);
+}

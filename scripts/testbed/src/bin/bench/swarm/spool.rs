@@ -1,0 +1,212 @@
+//! The spools of a swarm, in memory: makes every agent's frames when they are due, keeps them
+//! until they are committed, and answers what their connections ask.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use agent::ship::framer::Framer;
+use agent::ship::recorder::{Event, Request};
+use agent::ship::spool::Record;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use tokio::sync::mpsc;
+use wire::codec::encode_frame;
+use wire::frame::{Frame, Sample};
+use wire::message::SeqRange;
+
+use super::traffic::Nic;
+
+/// Samples from one mix to the next.
+const MIX_EVERY: u64 = 20;
+
+/// Records of one answer.
+const READ_MAX: usize = 64;
+
+/// One agent's.
+#[derive(Debug)]
+pub struct AgentSpool {
+    framer: Framer,
+    nics: Vec<Nic>,
+    events: mpsc::Sender<Event>,
+    records: VecDeque<(Record, Instant)>,
+    last_seq: u64,
+}
+
+impl AgentSpool {
+    /// An empty one.
+    #[must_use]
+    pub fn new(session: u64, nics: u32, report: Duration, events: mpsc::Sender<Event>) -> Self {
+        let nics = (0..nics).map(|number| Nic::new(number, session)).collect();
+        let report_ns = u64::try_from(report.as_nanos()).unwrap_or(u64::MAX);
+        let framer = Framer::new(session, 0, report_ns);
+        Self { framer, nics, events, records: VecDeque::new(), last_seq: 0 }
+    }
+}
+
+/// What was made, and when it was committed.
+#[derive(Debug, Default)]
+pub struct Account {
+    /// Samples made.
+    pub samples: u64,
+    /// Bytes received by all NICs in them.
+    pub rx_bytes: u64,
+    /// When frames were acknowledged, and how long after they were made.
+    pub commits: Vec<(Instant, Duration)>,
+    /// How much later than planned an agent's samples were made, at most.
+    pub behind: Duration,
+}
+
+/// All spools at work.
+#[derive(Debug)]
+pub struct Spools {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Account>,
+}
+
+impl Spools {
+    /// Starts making samples, one per agent and NIC every `interval`, agents one after the other.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn start(
+        agents: HashMap<u64, AgentSpool>,
+        requests: Receiver<Request>,
+        interval: Duration,
+    ) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new().name("spools".into()).spawn(move || {
+            let order = agents.keys().copied().collect();
+            let account = Account::default();
+            Work { agents, order, interval, account }.run(&requests, &stopped)
+        })?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Ends every session: no more samples are made.
+    pub fn finish(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until nobody asks any more.
+    #[must_use]
+    pub fn join(self) -> Account {
+        self.thread.join().unwrap_or_default()
+    }
+}
+
+struct Work {
+    agents: HashMap<u64, AgentSpool>,
+    order: Vec<u64>,
+    interval: Duration,
+    account: Account,
+}
+
+impl Work {
+    fn run(mut self, requests: &Receiver<Request>, stop: &AtomicBool) -> Account {
+        let start = Instant::now();
+        let step = self.interval / u32::try_from(self.order.len()).unwrap_or(1).max(1);
+        let mut finished = false;
+        for turn in 0u32.. {
+            let due = start + step * turn;
+            if !finished && stop.load(Ordering::Relaxed) {
+                self.finish();
+                finished = true;
+            }
+            if !finished {
+                self.account.behind = self.account.behind.max(due.elapsed());
+                let (turn, agents) = (turn as usize, self.order.len().max(1));
+                self.make(self.order[turn % agents], (turn / agents) as u64);
+            }
+            let until = start + step * (turn + 1);
+            loop {
+                match requests.recv_deadline(until) {
+                    Ok(request) => self.on_request(request),
+                    Err(RecvTimeoutError::Timeout) => break,
+                    Err(RecvTimeoutError::Disconnected) => return self.account,
+                }
+                if Instant::now() >= until {
+                    break;
+                }
+            }
+        }
+        self.account
+    }
+
+    /// One interval of one agent.
+    fn make(&mut self, session: u64, interval: u64) {
+        let Some(agent) = self.agents.get_mut(&session) else { return };
+        let length_ns = u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX);
+        let start_ns = now_ns().saturating_sub(length_ns);
+        let sample = |nic: &mut Nic| nic.sample(start_ns, length_ns);
+        let samples: Vec<Sample> = agent.nics.iter_mut().map(sample).collect();
+        let mixes = if session.wrapping_add(interval).is_multiple_of(MIX_EVERY) {
+            let mix_ns = length_ns * MIX_EVERY;
+            let mix = |nic: &Nic| nic.mix((start_ns + length_ns).saturating_sub(mix_ns), mix_ns);
+            agent.nics.iter().map(mix).collect()
+        } else {
+            Vec::new()
+        };
+        self.account.samples += samples.len() as u64;
+        self.account.rx_bytes += samples.iter().map(|it| it.rx.bytes).sum::<u64>();
+        let frames = agent.framer.add(samples, mixes);
+        agent.keep(frames);
+    }
+
+    fn finish(&mut self) {
+        for agent in self.agents.values_mut() {
+            let frames = agent.framer.finish();
+            agent.keep(frames);
+            // Waits for the connection to take what was made before.
+            let _gone = agent.events.blocking_send(Event::Finished(agent.last_seq));
+        }
+    }
+
+    fn on_request(&mut self, request: Request) {
+        match request {
+            Request::Welcome(_, told) => {
+                let _gone = told.send(());
+            }
+            Request::Disconnected => {}
+            Request::Committed(committed) => {
+                let Some(agent) = self.agents.get_mut(&committed.session) else { return };
+                let now = Instant::now();
+                let done = |(record, _): &(Record, Instant)| record.range.last <= committed.seq;
+                while agent.records.front().is_some_and(done) {
+                    let Some((_, made)) = agent.records.pop_front() else { break };
+                    self.account.commits.push((now, now - made));
+                }
+            }
+            Request::Read(session, range, reply) => {
+                let mut found = Vec::new();
+                if let Some(agent) = self.agents.get(&session) {
+                    let records = agent.records.iter().map(|(record, _)| record);
+                    let wanted =
+                        records.filter(|it| (range.first..=range.last).contains(&it.range.first));
+                    found.extend(wanted.take(READ_MAX).cloned());
+                }
+                let _gone = reply.send(Ok(found));
+            }
+        }
+    }
+}
+
+impl AgentSpool {
+    fn keep(&mut self, frames: Vec<Frame>) {
+        for frame in frames {
+            self.last_seq = frame.last_seq;
+            let range = SeqRange { first: frame.first_seq, last: frame.last_seq };
+            let record = Record { range, frame: encode_frame(&frame) };
+            self.records.push_back((record.clone(), Instant::now()));
+            // A connection that doesn't keep up asks for it later.
+            let _later = self.events.try_send(Event::Made(record));
+        }
+    }
+}
+
+fn now_ns() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+}

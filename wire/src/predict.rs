@@ -1,0 +1,97 @@
+//! Prediction: figures of a frame that follow from others become zero, which packing leaves out.
+//!
+//! Most samples begin where the one before ends and are as long, raise the totals by what they
+//! count, and were counted by the kernel as by the tap. Only the differences to that travel; they
+//! can be anything, so that every frame comes out as it went in.
+
+use crate::frame::{Frame, Sample};
+
+/// Replaces figures by their differences to what others foretell.
+pub fn to_differences(frame: &mut Frame) {
+    // The last one first: each is foretold from the one before as that is.
+    for n in (0..frame.samples.len()).rev() {
+        change(&mut frame.samples, n, u64::wrapping_sub);
+    }
+}
+
+/// Undoes [`to_differences`].
+pub fn from_differences(frame: &mut Frame) {
+    for n in 0..frame.samples.len() {
+        change(&mut frame.samples, n, u64::wrapping_add);
+    }
+}
+
+/// Changes the figures of a sample that others foretell by what those say: they are its own, which
+/// never change, and those of the sample before it if that is of the same NIC.
+fn change(samples: &mut [Sample], n: usize, by: fn(u64, u64) -> u64) {
+    let (before, rest) = samples.split_at_mut(n);
+    let Some(sample) = rest.first_mut() else { return };
+    let Sample { nic, start_ns, interval_ns, rx, tx, kernel, .. } = sample;
+    for (figure, foretold) in [
+        (&mut kernel.rx_packets, rx.captured),
+        (&mut kernel.tx_packets, tx.captured),
+        (&mut kernel.rx_bytes, rx.bytes),
+        (&mut kernel.tx_bytes, tx.bytes),
+    ] {
+        *figure = by(*figure, foretold);
+    }
+    let Some(before) = before.last().filter(|before| before.nic == *nic) else { return };
+    *start_ns = by(*start_ns, before.start_ns.wrapping_add(before.interval_ns));
+    *interval_ns = by(*interval_ns, before.interval_ns);
+    for (counts, before) in [(rx, &before.rx), (tx, &before.tx)] {
+        let bytes = before.total_bytes.wrapping_add(counts.bytes);
+        let packets = before.total_packets.wrapping_add(counts.packets);
+        counts.total_bytes = by(counts.total_bytes, bytes);
+        counts.total_packets = by(counts.total_packets, packets);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Counts, KernelCounts};
+    use crate::id::NicName;
+
+    fn sample(nic: &str, n: u64) -> Sample {
+        let counts = Counts {
+            bytes: 1000 + n,
+            packets: 10,
+            captured: 9,
+            total_bytes: (1..=n).map(|n| 1000 + n).sum(),
+            total_packets: 10 * n,
+            ..Counts::default()
+        };
+        let kernel = KernelCounts {
+            rx_packets: 9,
+            tx_packets: 9,
+            rx_bytes: 1000 + n,
+            tx_bytes: 1000 + n,
+            ..KernelCounts::default()
+        };
+        let (nic, start_ns) = (NicName::new(nic).unwrap(), 77 + n * 500);
+        Sample {
+            nic,
+            start_ns,
+            interval_ns: 500,
+            rx: counts,
+            tx: counts,
+            kernel,
+            ..Sample::default()
+        }
+    }
+
+    #[test]
+    fn what_follows_from_others_is_zero_and_comes_out_again() {
+        let samples = vec![sample("eth0", 3), sample("eth0", 4), sample("eth1", 4)];
+        let frame = Frame { session: 1, first_seq: 1, last_seq: 1, gap: 0, samples, mixes: vec![] };
+        let mut changed = frame.clone();
+        to_differences(&mut changed);
+        let second = changed.samples[1];
+        assert_eq!((second.start_ns, second.interval_ns), (0, 0));
+        assert_eq!((second.tx.total_bytes, second.rx.total_packets), (0, 0));
+        assert_eq!(second.kernel, KernelCounts::default());
+        assert_eq!(changed.samples[2].start_ns, 77 + 4 * 500, "of another NIC nothing is foretold");
+        from_differences(&mut changed);
+        assert_eq!(changed, frame);
+    }
+}
