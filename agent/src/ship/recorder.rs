@@ -79,7 +79,7 @@ pub fn start(
         events,
         pending: VecDeque::new(),
         failing: None,
-        last_seq: config.last_seq,
+        last_seq: 0,
     };
     let fsync = config.fsync_interval;
     std::thread::Builder::new()

@@ -84,16 +84,21 @@ impl Spool {
     }
 
     fn find(&self, session: u64, range: SeqRange, max_bytes: usize) -> rusqlite::Result<Found> {
-        let committed: Option<i64> = self
+        let known: Option<(i64, i64)> = self
             .db
-            .prepare_cached("SELECT committed_seq FROM sessions WHERE session = ?1")?
-            .query_row([session.cast_signed()], |row| row.get(0))
+            .prepare_cached("SELECT committed_seq, last_seq FROM sessions WHERE session = ?1")?
+            .query_row([session.cast_signed()], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let Some(committed) = committed else {
+        let Some((committed, written)) = known else {
             // It was in a file of which nothing could be saved.
             let gap = gap_frame(session, range.first, range.last, Gap::SpoolDamaged);
             return Ok(Found::Records(vec![record(&gap)]));
         };
+        // What was never written, since the disk was full to the end, is not there to be read.
+        let range = SeqRange { last: range.last.min(written.cast_unsigned()), ..range };
+        if range.first > range.last {
+            return Ok(Found::Records(Vec::new()));
+        }
         let forgotten_last = committed.cast_unsigned();
         let mut statement = self.db.prepare_cached(
             "SELECT first_seq, last_seq, frame, crc FROM records WHERE session = ?1
