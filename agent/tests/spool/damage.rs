@@ -40,11 +40,13 @@ fn a_record_that_was_changed_becomes_a_gap_with_exact_counts() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spool.db");
     write_spool(&path, false);
-    with_db(
-        &path,
-        "UPDATE records SET frame = CAST(substr(frame, 1, 60) || x'ff' || substr(frame, 62) AS BLOB)
-         WHERE first_seq = 100",
-    );
+    let db = rusqlite::Connection::open(&path).unwrap();
+    let select = "SELECT frame FROM records WHERE first_seq = 100";
+    let mut bytes_of_it: Vec<u8> = db.query_row(select, [], |row| row.get(0)).unwrap();
+    let middle = bytes_of_it.len() / 2;
+    bytes_of_it[middle] ^= 0x10;
+    db.execute("UPDATE records SET frame = ?1 WHERE first_seq = 100", [bytes_of_it]).unwrap();
+    drop(db);
     let mut spool = open(&path, limits());
     let frames = read_all(&mut spool, LAST);
     assert_eq!((frames[99].gap, frames[99].first_seq), (Gap::SpoolDamaged as u8, 100));
