@@ -13,7 +13,6 @@ use wire::pem::TlsFiles;
 use wire::token::Address;
 
 use crate::config::Config;
-use crate::configured::{Place, PlaceError};
 use crate::export::{self, ExportError, Request};
 use crate::identity::{Identity, IdentityError, NewToken};
 use crate::import::{self, ImportError};
@@ -21,6 +20,7 @@ use crate::run::identity_dir;
 use crate::store::Migrated;
 use crate::store::postgres::PostgresConfig;
 use crate::store::query::Client;
+use crate::store_location::{StoreLocation, StoreLocationError};
 
 /// Most addresses that a token names.
 const ADDRESSES: usize = 4;
@@ -33,7 +33,7 @@ pub enum AdminError {
     Identity(#[from] IdentityError),
     /// The store can't be used.
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    StoreLocation(#[from] StoreLocationError),
     /// The system gives no runtime.
     #[error("can't start: {0}")]
     System(#[from] io::Error),
@@ -122,14 +122,14 @@ pub fn revoke(
 /// [`AdminError`] names the file that can't be read.
 pub fn clients(
     config: &Config,
-    place: &Place,
+    location: &StoreLocation,
     tls: Option<&TlsFiles>,
 ) -> Result<String, AdminError> {
     let now = UnixTime::now();
     let identity = Identity::open(&identity_dir(&config.data_dir), tls, now)?;
-    let seen = block_on::<_, PlaceError>(async {
-        let used = place.is_used().await?;
-        Ok(if used { place.open_to_read()?.clients().await? } else { vec![] })
+    let seen = block_on::<_, StoreLocationError>(async {
+        let used = location.is_used().await?;
+        Ok(if used { location.open_to_read()?.clients().await? } else { vec![] })
     })?;
     let enrolled = identity.clients()?;
     let mut ids: Vec<&str> = seen.iter().map(|it| it.client.as_str()).collect();
@@ -177,21 +177,21 @@ fn nics(client: Option<&Client>) -> String {
 /// # Errors
 /// [`AdminError::Outdated`] if something is to be done and `check_only` is set.
 pub fn migrate(
-    place: &Place,
+    location: &StoreLocation,
     check_only: bool,
     mut say: impl FnMut(&str),
 ) -> Result<(), AdminError> {
-    let Migrated { from, to, distributed } = block_on(place.migrate(check_only))?;
+    let Migrated { from, to, distributed } = block_on(location.migrate(check_only))?;
     let done = if check_only { "to be brought" } else { "brought" };
     match from {
-        0 => say(&format!("{place}: {done} from nothing to schema {to}")),
-        from if from == to => say(&format!("{place}: schema {to}, the newest")),
-        from => say(&format!("{place}: {done} from schema {from} to {to}")),
+        0 => say(&format!("{location}: {done} from nothing to schema {to}")),
+        from if from == to => say(&format!("{location}: schema {to}, the newest")),
+        from => say(&format!("{location}: {done} from schema {from} to {to}")),
     }
     let citus = distributed.unwrap_or_default();
     if !citus.is_empty() {
         let tables = citus.join(", ");
-        say(&format!("{place}: Citus, tables {done} to its nodes, by client: {tables}"));
+        say(&format!("{location}: Citus, tables {done} to its nodes, by client: {tables}"));
     }
     let idle = from == to && citus.is_empty();
     if check_only && !idle { Err(AdminError::Outdated) } else { Ok(()) }
@@ -201,8 +201,12 @@ pub fn migrate(
 ///
 /// # Errors
 /// [`AdminError`] says what isn't there or can't be written.
-pub fn export(place: &Place, request: &Request, output: Option<&Path>) -> Result<u64, AdminError> {
-    let store = place.open_to_read().map_err(PlaceError::from)?;
+pub fn export(
+    location: &StoreLocation,
+    request: &Request,
+    output: Option<&Path>,
+) -> Result<u64, AdminError> {
+    let store = location.open_to_read().map_err(StoreLocationError::from)?;
     block_on(export::export(store.as_ref(), request, output))
 }
 
@@ -222,8 +226,9 @@ pub fn import(
 ///
 /// # Errors
 /// [`AdminError::Unsound`] if it doesn't; the findings have been given to `say`.
-pub fn fsck(place: &Place, mut say: impl FnMut(&str)) -> Result<(), AdminError> {
-    let report = block_on::<_, PlaceError>(async { Ok(place.open_to_read()?.check().await?) })?;
+pub fn fsck(location: &StoreLocation, mut say: impl FnMut(&str)) -> Result<(), AdminError> {
+    let report =
+        block_on::<_, StoreLocationError>(async { Ok(location.open_to_read()?.check().await?) })?;
     say(&format!("{} sessions: every sequence number once, no hole, no overlap", report.sessions));
     for nic in &report.nics {
         say(&format!("{} {}: {}; in gaps {}", nic.client, nic.nic, nic.counted, nic.in_gaps));

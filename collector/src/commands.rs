@@ -5,10 +5,10 @@ use std::fmt::Display;
 use settings::{Loaded, Problem};
 use wire::id::ClientId;
 
-use crate::cli::{Cli, Command};
-use crate::config::{self, Config, PROGRAM};
-use crate::configured::Place;
-use crate::{admin, run};
+use collector::cli::{Cli, Command};
+use collector::config::{self, Config, PROGRAM};
+use collector::store_location::StoreLocation;
+use collector::{admin, run};
 
 /// Does what the command line asks for.
 ///
@@ -19,39 +19,39 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
     let config = &loaded.config;
     let tls = config.tls.files().map_err(|problem| loaded.refuse(problem))?;
     let tls = tls.as_ref();
-    let place = || Place::of(config).map_err(|problem| loaded.refuse(problem));
+    let location = || StoreLocation::of(config).map_err(|problem| loaded.refuse(problem));
     let say = |line: &str| println!("{line}");
     match &cli.command {
         Command::Run => {
-            let place = place()?;
+            let location = location()?;
             settings::start_log(&config.log);
             loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
             let access = config.http.access().map_err(|problem| loaded.refuse(problem))?;
-            run::run(config, &place, tls, access)?;
+            run::run(config, &location, tls, access)?;
         }
         Command::Token(args) => {
             let bound = args.client.as_deref().map(|id| client(&loaded, id)).transpose()?;
             say(&admin::token(config, tls, bound, args.expires.0)?);
         }
-        Command::Clients => say(&admin::clients(config, &place()?, tls)?),
+        Command::Clients => say(&admin::clients(config, &location()?, tls)?),
         Command::Revoke(args) => {
             say(&admin::revoke(config, tls, &client(&loaded, &args.client)?)?);
         }
-        Command::Migrate(args) => admin::migrate(&place()?, args.check, say)?,
+        Command::Migrate(args) => admin::migrate(&location()?, args.check, say)?,
         Command::Export(args) => {
-            let rows = admin::export(&place()?, &args.request(), args.output.as_deref())?;
+            let rows = admin::export(&location()?, &args.request(), args.output.as_deref())?;
             if let Some(file) = &args.output {
                 say(&format!("{}: {rows} rows", file.display()));
             }
         }
-        Command::Import(args) => match place()? {
-            Place::Postgres(postgres) => admin::import(&postgres, &args.file, say)?,
-            Place::Sqlite(_) => {
+        Command::Import(args) => match location()? {
+            StoreLocation::Postgres(postgres) => admin::import(&postgres, &args.file, say)?,
+            StoreLocation::Sqlite(_) => {
                 let why = "not set; name the database that the file is moved into";
                 return Err(loaded.refuse(Problem::new("database.url", why)).into());
             }
         },
-        Command::Fsck => admin::fsck(&place()?, say)?,
+        Command::Fsck => admin::fsck(&location()?, say)?,
         Command::CheckConfig => settings::print_config(PROGRAM.name, &loaded, [])?,
     }
     Ok(())

@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::configured::PlaceError;
 use crate::store::StoreError;
 use crate::store::check::{Check, CheckReport};
 use crate::store::postgres::{Moved, PostgresConfig, PostgresStore, TableSums};
 use crate::store::sqlite::{Dump, OpenError, SqliteReader};
+use crate::store_location::StoreLocationError;
 
 /// Why a store could not be moved.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// The file or the database can't be used.
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    StoreLocation(#[from] StoreLocationError),
     /// Both are not the same afterwards.
     #[error(
         "{0} findings: the database doesn't hold what the file does; see above. The file is \
@@ -26,13 +26,13 @@ pub enum ImportError {
 
 impl From<StoreError> for ImportError {
     fn from(error: StoreError) -> Self {
-        Self::Place(error.into())
+        Self::StoreLocation(error.into())
     }
 }
 
 impl From<OpenError> for ImportError {
     fn from(error: OpenError) -> Self {
-        Self::Place(error.into())
+        Self::StoreLocation(error.into())
     }
 }
 
@@ -105,9 +105,9 @@ fn agree(table: &TableSums, goes_on: bool) -> bool {
         || goes_on && (*table == "sessions" || database.iter().zip(file).all(|(it, was)| it >= was))
 }
 
-fn proof(place: &str, report: &CheckReport) -> String {
+fn proof(location: &str, report: &CheckReport) -> String {
     match report.findings.len() {
-        0 => format!("{place}: {} sessions, proven complete", report.sessions),
-        findings => format!("{place}: {} sessions, {findings} findings", report.sessions),
+        0 => format!("{location}: {} sessions, proven complete", report.sessions),
+        findings => format!("{location}: {} sessions, {findings} findings", report.sessions),
     }
 }

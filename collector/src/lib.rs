@@ -2,9 +2,7 @@
 
 pub mod admin;
 pub mod cli;
-pub mod commands;
 pub mod config;
-pub mod configured;
 pub mod export;
 pub mod identity;
 pub mod import;
@@ -13,6 +11,7 @@ pub mod live;
 pub mod metrics;
 pub mod run;
 pub mod store;
+pub mod store_location;
 pub mod time;
 pub mod web;
 pub mod writer;

@@ -1,9 +1,10 @@
 //! The collector's program.
 
+mod commands;
+
 use std::process::ExitCode;
 
 use collector::cli::Cli;
-use collector::commands;
 use collector::config::PROGRAM;
 use settings::{parse_args, report};
 

@@ -18,7 +18,6 @@ use wire::pem::TlsFiles;
 use self::counters::Counters;
 use self::health::Health;
 use crate::config::Config;
-use crate::configured::Place;
 use crate::identity::{Identity, IdentityError};
 use crate::ingest::{Ingest, ListenError, Listener};
 use crate::live::Live;
@@ -26,6 +25,7 @@ use crate::metrics::{Metrics, MetricsError};
 use crate::store::Database;
 use crate::store::retention::RetentionLimits;
 use crate::store::sqlite::OpenError;
+use crate::store_location::StoreLocation;
 use crate::time::now_ns;
 use crate::web::{self, Access, WebState};
 use crate::writer::Writer;
@@ -94,17 +94,17 @@ pub fn identity_dir(data_dir: &Path) -> PathBuf {
 /// [`RunError`] if the collector can't start, or ends by itself.
 pub fn run(
     config: &Config,
-    place: &Place,
+    location: &StoreLocation,
     tls: Option<&TlsFiles>,
     access: Access,
 ) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(RunError::System)?.block_on(serve(config, place, tls, access))
+    runtime.map_err(RunError::System)?.block_on(serve(config, location, tls, access))
 }
 
 async fn serve(
     config: &Config,
-    place: &Place,
+    location: &StoreLocation,
     tls: Option<&TlsFiles>,
     access: Access,
 ) -> Result<(), RunError> {
@@ -112,7 +112,7 @@ async fn serve(
     let metrics = Metrics::install()?;
     let directory = identity_dir(&config.data_dir);
     let identity = Arc::new(Identity::open(&directory, tls, UnixTime::now())?);
-    let store = place.open()?;
+    let store = location.open()?;
     let live = Live::new();
     let counters = Counters::open(&config.data_dir, live.clone());
     let max_memory = usize::try_from(config.writer.max_memory.0).unwrap_or(usize::MAX);
@@ -134,7 +134,7 @@ async fn serve(
     let http = http.map_err(|error| RunError::Http { address, error })?;
     let agents = listener.local_addr().map_err(RunError::System)?;
     let dashboard = http.local_addr().map_err(RunError::System)?;
-    tracing::info!(%agents, dashboard = format!("http://{dashboard}/"), %place, "listening");
+    tracing::info!(%agents, dashboard = format!("http://{dashboard}/"), %location, "listening");
 
     let (stop, stopped) = watch::channel(false);
     let state = WebState {

@@ -13,7 +13,7 @@ use crate::store::{Database, Migrated, Reader, StoreError};
 
 /// Where the store is.
 #[derive(Debug, Clone)]
-pub enum Place {
+pub enum StoreLocation {
     /// The embedded store, in this file.
     Sqlite(PathBuf),
     /// A PostgreSQL database.
@@ -22,7 +22,7 @@ pub enum Place {
 
 /// Why the store can't be used.
 #[derive(Debug, thiserror::Error)]
-pub enum PlaceError {
+pub enum StoreLocationError {
     /// The embedded store can't be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -31,7 +31,7 @@ pub enum PlaceError {
     Store(#[from] StoreError),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for StoreLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => path.display().fmt(f),
@@ -46,7 +46,7 @@ pub fn sqlite_path(data_dir: &Path) -> PathBuf {
     data_dir.join("netmon.sqlite")
 }
 
-impl Place {
+impl StoreLocation {
     /// Where the config says that the store is.
     ///
     /// # Errors
@@ -84,8 +84,8 @@ impl Place {
     /// Brings the schema up to date, or only says what would be done.
     ///
     /// # Errors
-    /// [`PlaceError`] if the store can't be reached or changed.
-    pub async fn migrate(&self, check_only: bool) -> Result<Migrated, PlaceError> {
+    /// [`StoreLocationError`] if the store can't be reached or changed.
+    pub async fn migrate(&self, check_only: bool) -> Result<Migrated, StoreLocationError> {
         match (self, check_only) {
             (Self::Sqlite(path), _) => Ok(SqliteStore::migrate(path, check_only)?),
             (Self::Postgres(config), true) => {
