@@ -43,7 +43,10 @@ impl Browser {
     pub async fn start(address: &str) -> Self {
         let origin = format!("http://{address}/");
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-        let mut driver = Command::new("chromedriver");
+        // In a process namespace of its own, so that no browser outlives it, however it ends.
+        let mut driver = Command::new("unshare");
+        let namespace = if nix::unistd::geteuid().is_root() { "-pf" } else { "-rpf" };
+        driver.args([namespace, "--mount-proc", "--kill-child", "chromedriver"]);
         driver.arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null());
         let driver = driver.spawn().expect("chromedriver of Debian's chromium-driver is needed");
         let address = format!("127.0.0.1:{port}");
