@@ -131,7 +131,6 @@ fn captured(nic: &Examined) -> String {
 
 #[cfg(test)]
 mod tests {
-    use wire::id::NicName;
 
     use super::*;
     use crate::nic::choose::Reason;
@@ -139,18 +138,9 @@ mod tests {
 
     fn nic(name: &str, kind: &str, choice: Choice) -> Examined {
         let link = Link {
-            index: 1,
-            name: NicName::new(name).unwrap(),
             kind: kind.to_owned(),
-            class: Class::Physical,
             up: choice != Choice::Skip(Reason::Down),
-            running: true,
-            mac: [0; 6],
-            mtu: 1500,
-            lower: None,
-            master: None,
-            peer: None,
-            xdp: false,
+            ..Link::up(1, name, Class::Physical)
         };
         let ring_bytes = Some(if matches!(choice, Choice::Skip(_)) { 0 } else { 16 << 20 });
         Examined { link, speed_bits: 0, offloads: Some(Vec::new()), choice, ring_bytes }

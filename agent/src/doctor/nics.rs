@@ -151,7 +151,6 @@ fn passed_by(nic: &Examined) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use wire::id::NicName;
 
     use super::super::Level;
     use super::*;
@@ -160,20 +159,7 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn nic(ring_bytes: Option<u64>) -> Examined {
-        let link = Link {
-            index: 1,
-            name: NicName::new("eth0").unwrap(),
-            kind: "physical".into(),
-            class: Class::Physical,
-            up: true,
-            running: true,
-            mac: [0; 6],
-            mtu: 1500,
-            lower: None,
-            master: None,
-            peer: None,
-            xdp: false,
-        };
+        let link = Link { kind: "physical".into(), ..Link::up(1, "eth0", Class::Physical) };
         let choice = Choice::Capture { stacked: false };
         Examined { link, speed_bits: 0, offloads: Some(vec!["tso"]), choice, ring_bytes }
     }

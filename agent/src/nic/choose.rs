@@ -158,29 +158,11 @@ fn below<'a>(link: &'a Link, links: &'a [Link]) -> impl Iterator<Item = &'a Link
 
 #[cfg(test)]
 mod tests {
-    use wire::id::NicName;
 
     use super::*;
 
     const CAPTURED: Choice = Choice::Capture { stacked: false };
     const STACKED: Choice = Choice::Capture { stacked: true };
-
-    fn link(index: u32, name: &str, class: Class) -> Link {
-        Link {
-            index,
-            name: NicName::new(name).unwrap(),
-            kind: String::new(),
-            class,
-            up: true,
-            running: true,
-            mac: [0; 6],
-            mtu: 1500,
-            lower: None,
-            master: None,
-            peer: None,
-            xdp: false,
-        }
-    }
 
     fn over(lower: u32, link: Link) -> Link {
         Link { lower: Some(lower), ..link }
@@ -206,15 +188,15 @@ mod tests {
     /// A host with a bond of two ports, a VLAN over it, a bridge of that with a container.
     fn host() -> Vec<Link> {
         vec![
-            link(1, "lo", Class::Loopback),
-            port_of(4, link(2, "eth0", Class::Physical)),
-            port_of(4, link(3, "eth1", Class::Physical)),
-            link(4, "bond0", Class::Aggregate),
-            port_of(6, over(4, link(5, "bond0.7", Class::Upper))),
-            link(6, "br0", Class::Aggregate),
-            port_of(6, link(7, "veth12", Class::Virtual)),
-            link(8, "wg0", Class::Tunnel),
-            link(9, "ifb0", Class::Copy),
+            Link::up(1, "lo", Class::Loopback),
+            port_of(4, Link::up(2, "eth0", Class::Physical)),
+            port_of(4, Link::up(3, "eth1", Class::Physical)),
+            Link::up(4, "bond0", Class::Aggregate),
+            port_of(6, over(4, Link::up(5, "bond0.7", Class::Upper))),
+            Link::up(6, "br0", Class::Aggregate),
+            port_of(6, Link::up(7, "veth12", Class::Virtual)),
+            Link::up(8, "wg0", Class::Tunnel),
+            Link::up(9, "ifb0", Class::Copy),
         ]
     }
 
@@ -270,9 +252,9 @@ mod tests {
     #[test]
     fn in_a_container_the_veth_is_the_port() {
         let links = [
-            link(1, "lo", Class::Loopback),
-            link(2, "eth0", Class::Virtual),
-            link(3, "wg0", Class::Tunnel),
+            Link::up(1, "lo", Class::Loopback),
+            Link::up(2, "eth0", Class::Virtual),
+            Link::up(3, "wg0", Class::Tunnel),
         ];
         let choices = choose(&links, &NicFilter::default());
         assert_eq!(choices[1..], [CAPTURED, Choice::Skip(Reason::Stacked)]);
@@ -281,7 +263,7 @@ mod tests {
     #[test]
     fn of_a_pair_with_both_ends_here_one_stands_for_its_wire() {
         let end =
-            |index, name, peer| Link { peer: Some(peer), ..link(index, name, Class::Virtual) };
+            |index, name, peer| Link { peer: Some(peer), ..Link::up(index, name, Class::Virtual) };
         let links = [end(2, "a", 3), end(3, "b", 2), end(4, "elsewhere", 9)];
         let choices = choose(&links, &NicFilter::default());
         assert_eq!(choices, [CAPTURED, Choice::Skip(Reason::Stacked), CAPTURED]);
@@ -294,23 +276,24 @@ mod tests {
     #[test]
     fn a_vlan_whose_port_is_in_another_namespace_and_an_empty_bridge_stand_for_themselves() {
         let links = [
-            link(1, "eth0", Class::Physical),
-            link(2, "vlan9", Class::Upper),
-            link(3, "br0", Class::Aggregate),
+            Link::up(1, "eth0", Class::Physical),
+            Link::up(2, "vlan9", Class::Upper),
+            Link::up(3, "br0", Class::Aggregate),
         ];
         assert_eq!(choose(&links, &NicFilter::default()), [CAPTURED; 3]);
     }
 
     #[test]
     fn a_nic_that_is_down_waits_unless_it_is_named() {
-        let links = [Link { up: false, ..link(1, "eth0", Class::Physical) }];
+        let links = [Link { up: false, ..Link::up(1, "eth0", Class::Physical) }];
         assert_eq!(choose(&links, &NicFilter::default()), [Choice::Skip(Reason::Down)]);
         assert_eq!(choose(&links, &filter(&["eth0"], &[])), [CAPTURED]);
     }
 
     #[test]
     fn nics_that_name_each_other_end_the_search() {
-        let links = [over(2, link(1, "a", Class::Upper)), over(1, link(2, "b", Class::Upper))];
+        let links =
+            [over(2, Link::up(1, "a", Class::Upper)), over(1, Link::up(2, "b", Class::Upper))];
         assert_eq!(choose(&links, &NicFilter::default()).len(), 2);
         assert_eq!(choose(&links, &only(&["a"])).len(), 2);
     }

@@ -130,6 +130,27 @@ impl Link {
     }
 }
 
+#[cfg(test)]
+impl Link {
+    /// A NIC that is up, with nothing above or below it.
+    pub(crate) fn up(index: u32, name: &str, class: Class) -> Self {
+        Self {
+            index,
+            name: NicName::new(name).unwrap(),
+            kind: String::new(),
+            class,
+            up: true,
+            running: true,
+            mac: [0; 6],
+            mtu: 1500,
+            lower: None,
+            master: None,
+            peer: None,
+            xdp: false,
+        }
+    }
+}
+
 fn is_attached(xdp: &LinkXdp) -> bool {
     matches!(xdp, LinkXdp::Attached(how) if *how != XdpAttached::None)
 }

@@ -177,26 +177,12 @@ const fn retry_ns(failed_ns: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use wire::id::NicName;
 
     use super::super::link::Class;
     use super::*;
 
     fn link(index: u32, name: &str) -> Link {
-        Link {
-            index,
-            name: NicName::new(name).unwrap(),
-            kind: "veth".into(),
-            class: Class::Virtual,
-            up: true,
-            running: true,
-            mac: [0; 6],
-            mtu: 1500,
-            lower: None,
-            master: None,
-            peer: None,
-            xdp: false,
-        }
+        Link { kind: "veth".into(), ..Link::up(index, name, Class::Virtual) }
     }
 
     fn roster(links: Vec<Link>) -> Roster {
