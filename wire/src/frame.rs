@@ -52,6 +52,23 @@ pub enum Gap {
     Unmeasured = 4,
 }
 
+impl Gap {
+    /// Every reason.
+    pub const ALL: [Self; 4] =
+        [Self::SpoolFull, Self::SpoolDamaged, Self::Forgotten, Self::Unmeasured];
+
+    /// The reason as people and programs are told it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SpoolFull => "spool_full",
+            Self::SpoolDamaged => "spool_damaged",
+            Self::Forgotten => "forgotten",
+            Self::Unmeasured => "unmeasured",
+        }
+    }
+}
+
 /// What one NIC carried in one interval.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Sample {

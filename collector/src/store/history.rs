@@ -71,16 +71,10 @@ pub fn newest(mut events: Vec<Event>, limit: usize) -> Vec<Event> {
 
 /// The name of a gap's reason.
 #[must_use]
-pub const fn gap_name(reason: u8) -> &'static str {
-    match reason {
-        1 => "spool_full",
-        2 => "spool_damaged",
-        3 => "forgotten",
-        _ => "unknown",
-    }
+pub fn gap_name(reason: u8) -> &'static str {
+    let known = Gap::ALL.into_iter().find(|gap| *gap as u8 == reason);
+    known.map_or("unknown", Gap::name)
 }
-
-const _: () = assert!(Gap::SpoolFull as u8 == 1 && Gap::SpoolDamaged as u8 == 2);
 
 /// The mix that rows add up to, from the sum of lengths and the figures of
 /// [`super::columns::mix_columns`].
@@ -106,6 +100,17 @@ mod tests {
         let at = |time_ns| Event { time_ns, interval_ns: 0, kind: EventKind::Started };
         assert_eq!(newest(vec![at(3), at(1), at(2)], 2), [at(2), at(3)]);
         assert_eq!(newest(vec![at(3), at(1)], 5), [at(1), at(3)]);
+    }
+
+    #[test]
+    fn every_reason_of_a_gap_is_told_and_put_into_words_in_both_languages() {
+        let words = include_str!("../../web/src/i18n.ts");
+        for gap in Gap::ALL {
+            assert_eq!(gap_name(gap as u8), gap.name());
+            let key = format!("gap_{}:", gap.name());
+            assert_eq!(words.matches(&key).count(), 2, "{key}");
+        }
+        assert_eq!(gap_name(0), "unknown");
     }
 
     #[test]

@@ -55,7 +55,7 @@ enum KindView {
     LinkDown,
     /// Samples are missing; their sums are known.
     Gap {
-        /// `spool_full`, `spool_damaged` or `forgotten`.
+        /// `spool_full`, `spool_damaged`, `forgotten`, or `unmeasured`: the agent was broken off.
         reason: &'static str,
         rx_bytes: u64,
         tx_bytes: u64,

@@ -228,7 +228,8 @@ CREATE INDEX traffic_mix_nic ON traffic_mix (client, nic, time);
 CREATE TABLE traffic_mix_default PARTITION OF traffic_mix DEFAULT;
 
 -- Ranges of sequence numbers without samples, one row for each NIC of which exact counts are
--- known. reason: 1 the spool was full, 2 it was damaged, 3 forgotten after an earlier commit.
+-- known. reason: 1 the spool was full, 2 it was damaged, 3 forgotten after an earlier commit,
+-- 4 nothing was measured, for the agent was broken off.
 CREATE TABLE gaps (
     session            bigint NOT NULL REFERENCES sessions (session),
     first_seq          bigint NOT NULL,

@@ -225,7 +225,8 @@ CREATE TABLE traffic_mix (
 ) STRICT, WITHOUT ROWID;
 
 -- Ranges of sequence numbers without samples, one row for each NIC of which exact counts are
--- known. reason: 1 the spool was full, 2 it was damaged, 3 forgotten after an earlier commit.
+-- known. reason: 1 the spool was full, 2 it was damaged, 3 forgotten after an earlier commit,
+-- 4 nothing was measured, for the agent was broken off.
 CREATE TABLE gaps (
     session            INTEGER NOT NULL REFERENCES sessions (session),
     first_seq          INTEGER NOT NULL,
