@@ -32,9 +32,10 @@ fn a_bridge_and_its_ports_count_each_byte_of_a_wire_once() {
         return;
     }
     let elsewhere = Elsewhere::new();
-    // Two wires meet in a bridge: what one end there sends, the other end there receives.
+    // Two wires meet in a bridge: what one end there sends, the other end there receives. One that
+    // snoops would say so by itself (IGMP to 224.0.0.106, RFC 4286).
     sh(&format!(
-        "ip link add br0 type bridge; ip link set br0 up; {}{} \
+        "ip link add br0 type bridge mcast_snooping 0; ip link set br0 up; {}{} \
          ip addr flush dev v1; ip addr flush dev v2; \
          ip link set v1 master br0; ip link set v2 master br0",
         elsewhere.veth("v1", 1),
