@@ -33,8 +33,6 @@ fn compare_bulk(offloads: bool, here: &str, bytes: u64) -> Sums {
         .expect("tcpdump is needed");
     // Its file has a header once it captures.
     wait_until("tcpdump", || std::fs::metadata(file.path()).unwrap().size() > 0);
-    // However slowly a busy host makes TCP send, it makes super-packets where it may.
-    pair.there_sh("echo 16 > /proc/sys/net/ipv4/tcp_min_tso_segs");
     let before = (pair.sent_here(), pair.sent_there());
     let watched = start(config(Duration::from_millis(100)));
     pair.bulk_to(here, bytes);
@@ -80,7 +78,7 @@ fn compare_bulk(offloads: bool, here: &str, bytes: u64) -> Sums {
 fn bulk_tcp_with_offloads_is_exact_on_the_wire() {
     if in_namespace("bulk_tcp_with_offloads_is_exact_on_the_wire") {
         let sums = compare_bulk(true, "10.9.0.1", 500_000_000);
-        assert!(sums.rx.captured * 5 < sums.rx.packets, "super-packets were seen");
+        assert!(sums.rx.captured * 10 < sums.rx.packets, "super-packets were seen");
         let mix = &sums.mix.rx;
         assert_eq!((mix.tcp_packets, mix.tcp_bytes), (sums.rx.packets, sums.rx.bytes));
         assert_eq!(mix.size_packets.iter().sum::<u64>(), sums.rx.packets);

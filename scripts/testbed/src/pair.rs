@@ -156,7 +156,11 @@ impl Pair {
             std::io::copy(&mut stream, &mut std::io::sink()).unwrap()
         });
         let host = address.trim_matches(['[', ']']);
-        self.there_sh(&format!("head -c {bytes} /dev/zero > /dev/tcp/{host}/{port}"));
+        // A free receiver has each write sent at once, so small ones would make small packets.
+        self.there_sh(&format!(
+            "dd if=/dev/zero bs=1M count={bytes} iflag=count_bytes status=none \
+             > /dev/tcp/{host}/{port}"
+        ));
         assert_eq!(receiver.join().unwrap(), bytes);
     }
 }
