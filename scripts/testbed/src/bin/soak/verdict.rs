@@ -20,9 +20,9 @@ const BINDING_NS: u64 = 50_000_000;
 /// ring is opened after the first report, nanoseconds before that sample at most.
 const OPENING_NS: u64 = 500_000_000;
 
-/// Packets that a reader takes from the ring too late are counted in the interval after their own:
-/// with a kill in between, in none. So late at most, nanoseconds, on a machine with other work.
-const LATE_NS: u64 = 1_000_000_000;
+/// A packet's time is taken after `before_ns` of its journal, and may be counted in the interval
+/// after its own if that ends meanwhile: with a kill in between, in none. Nanoseconds at most.
+const LATE_NS: u64 = 20_000_000;
 
 /// Longest packet, bytes on the wire.
 const LONGEST: u64 = 1514;
@@ -73,8 +73,8 @@ pub struct Verdict {
     pub drops: u64,
     /// Rows that overlap with another.
     pub doubled: usize,
-    /// Times without a row, each of one outage.
-    pub explained_holes: usize,
+    /// Times without a row, each of one outage: how long before it they began, nanoseconds.
+    pub costs_ns: Vec<u64>,
     /// Times without a row for which there is no reason, or which are too long for theirs.
     pub unexplained_holes: Vec<(u64, u64)>,
 }
@@ -103,11 +103,13 @@ impl fmt::Display for Verdict {
                 account.unexplained()
             )?;
         }
-        let Self { doubled, explained_holes, unexplained_holes, packets, drops, .. } = self;
+        let Self { doubled, costs_ns, unexplained_holes, packets, drops, .. } = self;
         write!(
             f,
             "  packets: dropped {drops}, unexplained {packets}; rows: doubled {doubled}; holes: \
-             explained {explained_holes}, unexplained {}",
+             explained {}, which began up to {} ms before their kill, unexplained {}",
+            costs_ns.len(),
+            costs_ns.iter().max().unwrap_or(&0) / 1_000_000,
             unexplained_holes.len()
         )?;
         unexplained_holes.iter().try_for_each(|(from, to)| {
@@ -147,20 +149,21 @@ pub fn judge(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage], open_ns:
             *(if row.gap == 0 { &mut account.stored } else { &mut account.in_gaps }) += bytes;
         }
     }
-    let explains = |from: u64, to: u64| {
-        let killed = outages.iter().any(|outage| {
+    // What a kill cost, if it was one and the store tells of it.
+    let cost_ns = |from: u64, to: u64| {
+        let outage = outages.iter().find(|outage| {
             from + open_ns >= outage.from_ns && from <= outage.to_ns && to >= outage.from_ns
-        });
+        })?;
         let told = unmeasured.iter().any(|row| {
             row.start_ns.abs_diff(from) <= ROUNDING_NS && row.end_ns().abs_diff(to) <= OPENING_NS
         });
-        killed && told
+        told.then(|| outage.from_ns.saturating_sub(from))
     };
     let (mut offered_packets, mut killed_packets) = (0, (0, 0));
     for (account, offered) in verdict.accounts.iter_mut().zip(offered) {
         account.offered = offered.bytes;
         offered_packets += offered.journal.len() as u64;
-        for &(from, to) in holes.iter().filter(|(from, to)| explains(*from, *to)) {
+        for &(from, to) in holes.iter().filter(|(from, to)| cost_ns(*from, *to).is_some()) {
             add(&mut account.killed, bracket(&offered.journal, from, to, |sent| sent.bytes));
             add(&mut killed_packets, bracket(&offered.journal, from, to, |_| 1));
         }
@@ -177,10 +180,12 @@ pub fn judge(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage], open_ns:
     holes.retain(|(from, to)| {
         offered.iter().any(|it| bracket(&it.journal, *from, *to, |_| 1).1 > 0)
     });
-    let (explained, unexplained): (Vec<_>, Vec<_>) =
-        holes.into_iter().partition(|(from, to)| explains(*from, *to));
-    verdict.explained_holes = explained.len();
-    verdict.unexplained_holes = unexplained;
+    for (from, to) in holes {
+        match cost_ns(from, to) {
+            Some(cost_ns) => verdict.costs_ns.push(cost_ns),
+            None => verdict.unexplained_holes.push((from, to)),
+        }
+    }
     verdict
 }
 
@@ -259,7 +264,7 @@ mod tests {
         let outage = |from, to| Outage { from_ns: from * MS, to_ns: to * MS };
         let verdict = judged(&rows, &[outage(550, 650)]);
         assert!(verdict.is_sound(), "{verdict}");
-        assert_eq!((verdict.accounts[0].killed, verdict.explained_holes), ((2500, 7000), 1));
+        assert_eq!((verdict.accounts[0].killed, verdict.costs_ns), ((2500, 3200), vec![150 * MS]));
         let verdict = judged(&rows, &[outage(650, 660)]);
         assert_eq!(verdict.unexplained_holes, [(400 * MS, 700 * MS)], "it costs too much");
         assert!(!judged(&rows, &[]).is_sound());
