@@ -71,8 +71,8 @@ pub struct Verdict {
     pub packets: i128,
     /// Packets that the ring dropped.
     pub drops: u64,
-    /// Rows that overlap with another.
-    pub doubled: usize,
+    /// Rows that overlap with one before: when they begin, and by how much they do.
+    pub doubled: Vec<(u64, u64)>,
     /// Times without a row, each of one outage: how long before it they began, nanoseconds.
     pub costs_ns: Vec<u64>,
     /// Times without a row for which there is no reason, or which are too long for theirs.
@@ -83,7 +83,7 @@ impl Verdict {
     /// True if nothing is wrong.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.doubled == 0
+        self.doubled.is_empty()
             && self.packets == 0
             && self.unexplained_holes.is_empty()
             && self.accounts.iter().all(|account| account.unexplained() == 0)
@@ -106,14 +106,18 @@ impl fmt::Display for Verdict {
         let Self { doubled, costs_ns, unexplained_holes, packets, drops, .. } = self;
         write!(
             f,
-            "  packets: dropped {drops}, unexplained {packets}; rows: doubled {doubled}; holes: \
+            "  packets: dropped {drops}, unexplained {packets}; rows: doubled {}; holes: \
              explained {}, which began up to {} ms before their kill, unexplained {}",
+            doubled.len(),
             costs_ns.len(),
             costs_ns.iter().max().unwrap_or(&0) / 1_000_000,
             unexplained_holes.len()
         )?;
+        for (from, overlap) in doubled {
+            write!(f, "\n    a row at {from} overlaps by {overlap} ns")?;
+        }
         unexplained_holes.iter().try_for_each(|(from, to)| {
-            write!(f, "\n    from {from} to {to} ({} ms)", (to - from) / 1_000_000)
+            write!(f, "\n    nothing from {from} to {to} ({} ms)", (to - from) / 1_000_000)
         })
     }
 }
@@ -142,7 +146,7 @@ pub fn judge(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage], open_ns:
         if row.start_ns > end_ns + ROUNDING_NS {
             holes.push((end_ns, row.start_ns));
         } else if row.start_ns + ROUNDING_NS < end_ns {
-            verdict.doubled += 1;
+            verdict.doubled.push((row.start_ns, end_ns - row.start_ns));
         }
         end_ns = end_ns.max(row.end_ns());
         for (account, bytes) in verdict.accounts.iter_mut().zip(row.bytes) {
@@ -255,7 +259,8 @@ mod tests {
     fn a_row_that_is_there_twice_is_found() {
         let rows = [row(0, 500, 5000, 0), row(0, 500, 5000, 0), row(500, 1000, 5000, 0)];
         let verdict = judged(&rows, &[]);
-        assert_eq!((verdict.doubled, verdict.accounts[0].unexplained()), (1, -5000));
+        assert_eq!(verdict.doubled, [(0, 500 * MS)]);
+        assert_eq!(verdict.accounts[0].unexplained(), -5000);
     }
 
     #[test]
