@@ -27,7 +27,7 @@ pub enum Store {
     Postgres,
 }
 
-/// A time during which an agent measured nothing, nanoseconds since 1970 (UTC).
+/// A time during which an agent measured or wrote nothing, nanoseconds since 1970 (UTC).
 #[derive(Debug, Clone, Copy)]
 pub struct Outage {
     /// What was not written to the spool by then is lost.
@@ -49,8 +49,8 @@ pub struct Agent {
     flows: Vec<Flow>,
     /// When it was killed.
     pub outages: Vec<Outage>,
-    /// Since when its disk has been full.
-    pub full_since_ns: Option<u64>,
+    /// When its disk was full last, nanoseconds since 1970 (UTC).
+    full: Outage,
 }
 
 /// What a NIC was offered in one direction.
@@ -277,18 +277,8 @@ impl Agent {
              spool: {{max_size: {spool}, max_age: 1m}}\ndata_dir: {place}\n"
         );
         std::fs::write(dir.with_extension("yaml"), config).expect("the directory is writable");
-        let (outages, full_since_ns) = (vec![], None);
-        Self {
-            number,
-            space,
-            neighbour,
-            dir,
-            running: None,
-            host: 2,
-            flows: vec![],
-            outages,
-            full_since_ns,
-        }
+        let (outages, full) = (vec![], Outage { from_ns: 0, to_ns: 0 });
+        Self { number, space, neighbour, dir, running: None, host: 2, flows: vec![], outages, full }
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -332,8 +322,11 @@ impl Agent {
     /// kill -9.
     pub fn kill(&mut self) {
         if let Some(running) = self.running.take() {
-            let from_ns = self.full_since_ns.unwrap_or_else(now_ns);
+            let now_ns = now_ns();
             running.kill();
+            // What it could not write while the disk was full it writes with its next report.
+            let unwritten = self.full.to_ns.saturating_add(self.open_interval_ns()) > now_ns;
+            let from_ns = if unwritten { self.full.from_ns } else { now_ns };
             self.outages.push(Outage { from_ns, to_ns: u64::MAX });
         }
     }
@@ -359,10 +352,10 @@ impl Agent {
         let file = self.dir.join("fill");
         let file = file.display();
         if full {
-            self.full_since_ns = Some(now_ns());
+            self.full = Outage { from_ns: now_ns(), to_ns: u64::MAX };
             sh(&format!("dd if=/dev/zero of={file} bs=4k 2>/dev/null || true"));
         } else {
-            self.full_since_ns = None;
+            self.full.to_ns = now_ns();
             sh(&format!("rm -f {file}"));
         }
     }
