@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use crate::agent::{Offered, Outage};
 use crate::stored::Row;
 use crate::traffic::Sent;
-use crate::world::{Offered, Outage};
 
 /// Reason of gaps in which nothing was measured.
 const UNMEASURED: u64 = 4;
