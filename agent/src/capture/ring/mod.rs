@@ -181,8 +181,22 @@ impl Ring {
     /// # Errors
     /// What poll(2) says.
     pub fn wait(&self, timeout_ms: u16) -> io::Result<()> {
-        let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, PollTimeout::from(timeout_ms)) {
+        self.wait_with(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], timeout_ms)
+    }
+
+    /// As [`Ring::wait`], or until something can be read from `other`: true if so.
+    ///
+    /// # Errors
+    /// What poll(2) says.
+    pub fn wait_or(&self, other: BorrowedFd<'_>, timeout_ms: u16) -> io::Result<bool> {
+        let mut fds = [self.as_fd(), other].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        self.wait_with(&mut fds, timeout_ms)?;
+        Ok(fds[1].any().unwrap_or(false))
+    }
+
+    /// Polls the descriptors, of which the first is the ring's.
+    fn wait_with(&self, fds: &mut [PollFd<'_>], timeout_ms: u16) -> io::Result<()> {
+        match poll(fds, PollTimeout::from(timeout_ms)) {
             Ok(0) | Err(nix::errno::Errno::EINTR) => return Ok(()),
             Ok(_) => {}
             Err(errno) => return Err(errno.into()),

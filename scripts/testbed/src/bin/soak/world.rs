@@ -9,6 +9,7 @@ use testbed::pair::{End, join};
 use testbed::{Cluster, Namespace, Running, done, http, program, sh, wait_until};
 
 use crate::plan::{AGENTS, Parts};
+use crate::stored::Row;
 use crate::traffic::{Flow, Sent, now_ns};
 
 /// NICs of an agent that are measured.
@@ -152,11 +153,13 @@ impl World {
         }
     }
 
-    /// Keeps the data and logs, and says where.
+    /// Keeps the data, the logs and the rows of the store, and says where.
     #[must_use]
-    pub fn keep(&mut self) -> PathBuf {
+    pub fn keep(&self, rows: &[Row]) -> PathBuf {
         let kept = std::env::temp_dir().join(format!("soak-kept-{}", std::process::id()));
         sh(&format!("rm -rf {0} && cp -a {1} {0}", kept.display(), self.dir.path().display()));
+        let rows: String = rows.iter().map(|row| format!("{row:?}\n")).collect();
+        std::fs::write(kept.join("rows"), rows).expect("the directory is writable");
         kept
     }
 
@@ -300,7 +303,7 @@ impl Agent {
     pub const fn open_interval_ns(&self) -> u64 {
         let (sample_ms, report_ms) = if self.number == 0 { (100, 200) } else { (10, 50) };
         // The hold for late packets is 10 ms; the rest is for a machine with other work.
-        (report_ms + sample_ms + 10 + 400) * 1_000_000
+        (report_ms + sample_ms + 10 + 190) * 1_000_000
     }
 
     /// The file of its spool.
