@@ -52,6 +52,11 @@ pub struct SummaryView {
     pub tx: SumView,
     /// Packets the rings had no room for, a total that only grows.
     pub drops_total: u64,
+    /// Packets counted in a later interval than their own, a total that only grows.
+    pub late_total: u64,
+    /// Packets counted as captured though they are or may be super-packets, a total that only
+    /// grows.
+    pub inexact_total: u64,
 }
 
 /// One direction of a client's newest samples.

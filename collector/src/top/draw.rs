@@ -242,11 +242,10 @@ fn rates<'a>(traffic: &Traffic) -> Vec<Line<'a>> {
 }
 
 fn client_figures<'a>(client: &Client) -> Vec<Line<'a>> {
-    let SummaryView { clock_offset_ns, sample_interval_ns, links_down, drops_total, .. } =
-        client.summary();
+    let SummaryView { clock_offset_ns, sample_interval_ns, links_down, .. } = client.summary();
+    let SummaryView { drops_total, late_total, inexact_total, .. } = client.summary();
     let mut lines = rates(&client.traffic());
-    let ledger = format!("ring drops {drops_total}, {} while you look", client.lost());
-    lines.push(if client.lost() > 0 { ledger.red().into() } else { ledger.into() });
+    lines.push(ledger(client.lost(), *drops_total, *late_total, *inexact_total));
     let interval = std::time::Duration::from_nanos(*sample_interval_ns);
     lines.push(format!("samples of {interval:?}").into());
     if let Some(offset_ns) = clock_offset_ns {
@@ -261,6 +260,12 @@ fn client_figures<'a>(client: &Client) -> Vec<Line<'a>> {
     lines
 }
 
+/// What is missing from the figures, or misplaced in them; `lost`: since it is shown.
+fn ledger<'a>(lost: u64, drops: u64, late: u64, inexact: u64) -> Line<'a> {
+    let ledger = format!("ring drops {drops}, late {late}, inexact {inexact}");
+    if lost > 0 { ledger.red().into() } else { ledger.into() }
+}
+
 fn nic_figures<'a>(nic: &NicRow<'_>) -> Vec<Line<'a>> {
     let view = nic.view;
     let (rx, tx) = (view.total.rx, view.total.tx);
@@ -270,9 +275,7 @@ fn nic_figures<'a>(nic: &NicRow<'_>) -> Vec<Line<'a>> {
         figure("bytes", &bytes(rx.bytes), &bytes(tx.bytes)),
         figure("packets", &rx.packets.to_string(), &tx.packets.to_string()),
     ]);
-    let (drops, late, inexact) = (view.drops_total, view.late_total, view.inexact_total);
-    let ledger = format!("ring drops {drops}, late {late}, inexact {inexact}");
-    lines.push(if nic.lost > 0 { ledger.red().into() } else { ledger.into() });
+    lines.push(ledger(nic.lost, view.drops_total, view.late_total, view.inexact_total));
     let flags = view.sample.iter().flat_map(|sample| &sample.flags);
     let flags: Vec<String> = flags.map(|flag| flag.replace('_', " ")).collect();
     if !flags.is_empty() {

@@ -228,7 +228,7 @@ fn a_loss_is_red_if_it_is_new() {
     table.tell(&mut state, NOW + SECOND / 2);
     assert_eq!(state.client("a-1").unwrap().lost(), 4);
     press(&mut state, "j");
-    assert!(screen(&state, 120, 30).contains("ring drops 7, 4 while you look"));
+    assert!(screen(&state, 120, 30).contains("ring drops 7, late 0, inexact 0"));
 }
 
 #[test]
