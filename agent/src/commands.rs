@@ -6,7 +6,7 @@ use agent::cli::{Cli, Command};
 use agent::config::{self, PROGRAM};
 use agent::doctor::{self, DoctorConfig, Level};
 use agent::{enroll, nics, run, top, watch};
-use settings::Given;
+use settings::{Given, interrupted};
 
 /// Does what the command line asks for.
 pub fn execute(cli: &Cli) -> anyhow::Result<()> {
@@ -31,11 +31,11 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
             let loaded = load(&args.given(&cli.options))?;
             settings::start_log(&loaded.config.log);
             let watch = args.watch(&loaded.config.monitor);
-            watch::watch(watch, &watch::interrupted()?, &mut stdout())?;
+            watch::watch(watch, &interrupted()?, &mut stdout())?;
         }
         Command::Top(args) => {
             let monitor = load(&args.given(&cli.options))?.config.monitor;
-            top::top(monitor.capture(), &args.nics, &watch::interrupted()?)?;
+            top::top(monitor.capture(), &args.nics, &interrupted()?)?;
         }
         Command::Nics => nics::nics(&load(&[])?.config.monitor.capture(), &mut stdout())?,
         Command::Doctor => {

@@ -41,10 +41,13 @@ fn every_sample_has_its_mix_and_the_total_their_sum_and_a_verdict() {
         watch(config, &interrupted, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     });
-    // The ring takes packets in once its socket's protocol is ETH_P_ALL.
+    // The ring takes packets in once its socket's protocol is ETH_P_ALL; the probe's is of `lo`.
+    let link = sh("ip -o link show here");
+    let ifindex = link.split(':').next().unwrap();
     wait_until("capture", || {
         let sockets = sh("cat /proc/net/packet");
-        sockets.lines().any(|line| line.split_whitespace().nth(3) == Some("0003"))
+        let bound = |line: &str| line.split_whitespace().skip(3).take(2).eq(["0003", ifindex]);
+        sockets.lines().any(bound)
     });
     let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
     for _ in 0..SENT {

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use settings::{Interval, Options};
+use settings::{Interval, Options, Problem};
 
+use crate::config::{Http, read_token};
 use crate::export::{Format, Request};
 use crate::time::Time;
+use crate::top::Source;
 
 /// Collect what agents measure, keep it in a database, and show it
 #[derive(Debug, Parser)]
@@ -30,6 +32,8 @@ pub enum Command {
     /// Take in what agents send, keep it and show it, as a service
     #[command(after_help = "Example: collector run -c /etc/network-monitor/collector.yaml")]
     Run,
+    /// Show live what all clients carry, on the full screen
+    Top(TopArgs),
     /// Make a one-time token with which a host gets its certificate
     Token(TokenArgs),
     /// List the clients
@@ -49,6 +53,25 @@ pub enum Command {
         after_help = "Example: collector check-config -c /etc/network-monitor/collector.yaml"
     )]
     CheckConfig,
+}
+
+/// Arguments of `collector top`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Keys: q quits, up, down, page up, page down, home and end select a row, enter \
+                  shows a client's NICs or hides them, s sorts by the next column, r the other \
+                  way round, / searches by client or alias, escape shows all again, space \
+                  pauses.\n\
+                  Example: collector top --url https://monitor.example.org --token-file token"
+)]
+pub struct TopArgs {
+    /// The collector's HTTP address; default: that of this host's config
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// File whose first line is the token that it asks for; default, without --url:
+    /// http.token_file
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
 }
 
 /// Arguments of `collector token`.
@@ -108,6 +131,25 @@ pub struct ExportArgs {
     pub output: Option<PathBuf>,
 }
 
+impl TopArgs {
+    /// The collector to look at. The token of this host's config is for its own collector only.
+    ///
+    /// # Errors
+    /// The address is none, or the token can't be read.
+    pub fn source(&self, http: &Http) -> Result<Source, Problem> {
+        let (url, (key, file)) = match (&self.url, &self.token_file) {
+            (None, None) => (http.url(), ("http.token_file", http.token_file.as_ref())),
+            (url, file) => {
+                (url.clone().unwrap_or_else(|| http.url()), ("--token-file", file.as_ref()))
+            }
+        };
+        let token = file.map(|file| read_token(file)).transpose();
+        let token = token.map_err(|why| Problem::new(key, why))?;
+        Source::new(&url, token.as_deref())
+            .map_err(|error| Problem::new("--url", error.to_string()))
+    }
+}
+
 impl ExportArgs {
     /// What is asked for.
     #[must_use]
@@ -146,6 +188,7 @@ mod tests {
     fn the_definitions_are_sound() {
         Cli::command().debug_assert();
         TokenArgs::augment_args(clap::Command::new("token")).debug_assert();
+        TopArgs::augment_args(clap::Command::new("top")).debug_assert();
         RevokeArgs::augment_args(clap::Command::new("revoke")).debug_assert();
         ImportArgs::augment_args(clap::Command::new("import")).debug_assert();
         ExportArgs::augment_args(clap::Command::new("export")).debug_assert();

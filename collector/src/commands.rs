@@ -8,7 +8,7 @@ use wire::id::ClientId;
 use collector::cli::{Cli, Command};
 use collector::config::{self, Config, PROGRAM};
 use collector::store_location::StoreLocation;
-use collector::{admin, run};
+use collector::{admin, run, top};
 
 /// Does what the command line asks for.
 ///
@@ -28,6 +28,10 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
             loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
             let access = config.http.access().map_err(|problem| loaded.refuse(problem))?;
             run::run(config, &location, tls, access)?;
+        }
+        Command::Top(args) => {
+            let source = args.source(&config.http).map_err(|problem| loaded.refuse(problem))?;
+            top::top(source, &settings::interrupted()?)?;
         }
         Command::Token(args) => {
             let bound = args.client.as_deref().map(|id| client(&loaded, id)).transpose()?;

@@ -13,5 +13,6 @@ pub mod run;
 pub mod store;
 pub mod store_location;
 pub mod time;
+pub mod top;
 pub mod web;
 pub mod writer;

@@ -229,6 +229,9 @@ fn a_summary_adds_up_what_is_not_stacked_and_not_silent() {
     let other = |name: &str| Sample { nic: NicName::new(name).unwrap(), ..report.samples[0] };
     let (eth1, bond0) = (other("eth1"), Sample { flags: flags::STACKED, ..other("bond0") });
     report.samples.extend([eth1, bond0]);
+    for sample in &mut report.samples[..2] {
+        (sample.late, sample.inexact) = (5, 2);
+    }
     live.observe(&web1(), &report, START);
     let summary = || -> serde_json::Value {
         let event = live.snapshot_event(START);
@@ -237,7 +240,8 @@ fn a_summary_adds_up_what_is_not_stacked_and_not_silent() {
     };
     assert_eq!(summary()["rx"]["bytes_per_second"], 4000.0);
     assert_eq!(summary()["rx"]["peak_1ms_bytes_per_second"], 50_000);
-    assert_eq!(summary()["drops_total"], 3);
+    let lost = ["drops_total", "late_total", "inexact_total"];
+    assert_eq!(lost.map(|name| summary()[name].clone()), [3, 10, 4]);
     // Only eth0 goes on.
     live.observe(&web1(), &frame(1, 2, START + 60 * SECOND), START + 60 * SECOND);
     assert_eq!(summary()["rx"]["bytes_per_second"], 2000.0);

@@ -104,7 +104,7 @@ fn count_protocols(bytes: &[u8], headers: Headers, wire: WireLen, mix: &mut MixC
     *packets += wire.packets;
     *sum += wire.bytes;
     if let Some((protocol::TCP, at)) = headers.transport {
-        let flags = bytes.get(at + TCP_FLAGS).copied().unwrap_or(0);
+        let flags = bytes.get(usize::from(at) + TCP_FLAGS).copied().unwrap_or(0);
         mix.tcp_syn_packets += u64::from(flags & TCP_SYN != 0);
         mix.tcp_rst_packets += u64::from(flags & TCP_RST != 0);
     }

@@ -40,8 +40,9 @@ pub struct Headers {
     /// Network protocol.
     pub network: Network,
     /// Transport protocol and the offset of its header from the start of the packet, where the
-    /// packet has one: IP protocol number (IANA), and not for a fragment past the first.
-    pub transport: Option<(u8, usize)>,
+    /// packet has one: IP protocol number (IANA), and not for a fragment past the first. Narrow, so
+    /// that it stays in a register.
+    pub transport: Option<(u8, u16)>,
 }
 
 impl Headers {
@@ -52,8 +53,8 @@ impl Headers {
     #[inline]
     pub fn of_ethernet(packet: &[u8]) -> Self {
         // Most are these, and read at once: no tag, IPv4 without options.
-        const TRANSPORT: usize = 34;
-        match packet.first_chunk::<TRANSPORT>() {
+        const TRANSPORT: u16 = 34;
+        match packet.first_chunk::<{ TRANSPORT as usize }>() {
             Some(start) if start[12..15] == [0x08, 0x00, 0x45] => {
                 let fragment_offset = u16::from_be_bytes([start[20], start[21]]) & 0x1FFF;
                 let transport = (fragment_offset == 0).then_some((start[23], TRANSPORT));
@@ -96,15 +97,18 @@ impl Headers {
 }
 
 /// Transport of an IPv4 packet (RFC 791, section 3.1).
-fn ipv4(packet: &[u8], at: usize) -> Option<(u8, usize)> {
+fn ipv4(packet: &[u8], at: usize) -> Option<(u8, u16)> {
     let header_len = usize::from(packet.get(at)? & 0x0F) * 4;
     let fragment_offset = be16(packet, at + 6)? & 0x1FFF;
     let protocol = *packet.get(at + 9)?;
-    (header_len >= 20 && fragment_offset == 0).then_some((protocol, at + header_len))
+    if header_len < 20 || fragment_offset != 0 {
+        return None;
+    }
+    Some((protocol, u16::try_from(at + header_len).ok()?))
 }
 
 /// Transport of an IPv6 packet, past its extension headers (RFC 8200, section 4).
-fn ipv6(packet: &[u8], at: usize) -> Option<(u8, usize)> {
+fn ipv6(packet: &[u8], at: usize) -> Option<(u8, u16)> {
     const HEADER_LEN: usize = 40;
     const HOP_BY_HOP: u8 = 0;
     const ROUTING: u8 = 43;
@@ -121,7 +125,7 @@ fn ipv6(packet: &[u8], at: usize) -> Option<(u8, usize)> {
             AUTHENTICATION => (usize::from(*packet.get(at + 1)?) + 2) * 4,
             FRAGMENT if be16(packet, at + 2)? & 0xFFF8 != 0 => return None,
             FRAGMENT => 8,
-            _ => return Some((next, at)),
+            _ => return Some((next, u16::try_from(at).ok()?)),
         };
         next = *packet.get(at)?;
         at += len;

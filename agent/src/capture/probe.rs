@@ -185,7 +185,7 @@ impl Seen {
 fn destination_port(packet: &Packet<'_>) -> Option<u16> {
     const UDP: u8 = 17;
     let (protocol, at) = Headers::of_ethernet(packet.headers).transport?;
-    let port = packet.headers.get(at + 2..)?.first_chunk()?;
+    let port = packet.headers.get(usize::from(at) + 2..)?.first_chunk()?;
     (protocol == UDP).then(|| u16::from_be_bytes(*port))
 }
 

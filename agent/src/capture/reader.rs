@@ -2,12 +2,15 @@
 
 use std::io;
 use std::ops::Range;
+use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::time::TimeSpec;
 use nix::unistd::Pid;
 
 use super::counting::Counting;
@@ -18,8 +21,9 @@ use crate::account::counters::{Bank, SLOTS, Tally};
 use crate::account::interval::SharedSchedule;
 use crate::clocks;
 
-/// Longest wait for packets, milliseconds: how soon a reader learns that it is to stop.
-const WAIT_MS: u16 = 100;
+/// Longest wait for packets, milliseconds: how well a reader knows, when the wall clock is stepped,
+/// which packets came before.
+const WAIT_MS: u16 = 500;
 
 /// About as long as a reader is inside a block.
 const BLOCK_TIME: Duration = Duration::from_micros(50);
@@ -30,7 +34,9 @@ pub struct ReaderHandle {
     bank: Arc<Bank>,
     statistics: Statistics,
     has_vnet_header: bool,
-    stop: Arc<AtomicBool>,
+    began_ns: u64,
+    /// Can be read once the reader is told to stop.
+    stop: Arc<EventFd>,
     /// Gives the boot time at which the last packet was let in, nanoseconds.
     thread: Option<JoinHandle<Result<u64, ReaderError>>>,
     ended_ns: Option<u64>,
@@ -91,8 +97,11 @@ impl ReaderHandle {
         let thread_error = |error| StartError::Thread { nic: nic.to_owned(), error };
         let ring = Ring::open(nic, config)?;
         let statistics = ring.statistics().map_err(thread_error)?;
+        let began_ns = ring.began_ns();
         let bank = Arc::new(Bank::new(slot));
-        let stop = Arc::new(AtomicBool::new(false));
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let stop = EventFd::from_value_and_flags(0, flags);
+        let stop = Arc::new(stop.map_err(|errno| thread_error(errno.into()))?);
         let hold = hold(config);
         let reader = Reader {
             ring,
@@ -114,6 +123,7 @@ impl ReaderHandle {
             bank,
             statistics,
             has_vnet_header: config.vnet_header,
+            began_ns,
             stop,
             thread: Some(thread),
             ended_ns: None,
@@ -126,9 +136,16 @@ impl ReaderHandle {
         self.has_vnet_header
     }
 
+    /// Boot time just before the first packet could come, nanoseconds.
+    #[must_use]
+    pub const fn began_ns(&self) -> u64 {
+        self.began_ns
+    }
+
     /// Tells the reader to close its ring to further packets, count what is in it, and end.
     pub fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
+        // Refused only when it has been told 2^64 - 2 times before.
+        let _ = self.stop.write(1);
     }
 
     /// When the last packet was let in, boot time in nanoseconds, once the reader has ended: it
@@ -212,24 +229,37 @@ fn pin(cpu: usize) {
     }
 }
 
+/// Sleeps, but no longer than until the reader is told to stop: true if it is.
+fn told_within(stop: &EventFd, time: Duration) -> io::Result<bool> {
+    let mut fds = [PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
+    match ppoll(&mut fds, Some(TimeSpec::from_duration(time)), None) {
+        Ok(ready) => Ok(ready > 0),
+        Err(nix::errno::Errno::EINTR) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 #[derive(Debug)]
 struct Reader {
     ring: Ring,
     counting: Counting,
-    stop: Arc<AtomicBool>,
+    stop: Arc<EventFd>,
     hold: Duration,
 }
 
 impl Reader {
     fn run(mut self) -> Result<u64, ReaderError> {
         let mut last = Instant::now();
-        while !self.stop.load(Ordering::Relaxed) {
+        loop {
             let mut gathered = self.drain();
             gathered.within = last.elapsed();
             last += gathered.within;
-            match pause(gathered, self.ring.block_count()) {
-                Some(pause) => std::thread::sleep(pause),
-                None => self.ring.wait(WAIT_MS).map_err(ReaderError::Wait)?,
+            let told = match pause(gathered, self.ring.block_count()) {
+                Some(pause) => told_within(&self.stop, pause),
+                None => self.ring.wait_or(self.stop.as_fd(), WAIT_MS),
+            };
+            if told.map_err(ReaderError::Wait)? {
+                break;
             }
         }
         self.ring.mute()?;

@@ -85,7 +85,7 @@ pub fn wire_len(
     len: u32,
     headers: &[u8],
     vnet: VnetHeader,
-    transport: Option<(u8, usize)>,
+    transport: Option<(u8, u16)>,
     vlan_stripped: bool,
 ) -> WireLen {
     let len = u64::from(len);
@@ -125,7 +125,7 @@ fn segmented(
     len: u64,
     headers: &[u8],
     vnet: VnetHeader,
-    transport: Option<(u8, usize)>,
+    transport: Option<(u8, u16)>,
 ) -> Option<WireLen> {
     let (protocol, is_tcp) = match vnet.gso_type & !VnetHeader::GSO_ECN {
         VnetHeader::GSO_TCPV4 | VnetHeader::GSO_TCPV6 => (TCP, true),
@@ -134,7 +134,7 @@ fn segmented(
     };
     let l4 = if vnet.flags & VnetHeader::NEEDS_CSUM == 0 {
         // Of another protocol it is a tunnel's: the headers that matter lie deeper.
-        transport.filter(|(found, _)| *found == protocol)?.1
+        usize::from(transport.filter(|(found, _)| *found == protocol)?.1)
     } else {
         usize::from(vnet.csum_start)
     };

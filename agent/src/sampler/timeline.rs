@@ -19,6 +19,8 @@ pub struct Timeline {
     hold_ns: u64,
     /// How much longer a reader that has fallen behind is waited for.
     patience_ns: u64,
+    /// Since when a reader has been behind.
+    behind_since_ns: Option<u64>,
     /// The oldest slot that was not taken yet.
     next: u64,
     /// Wall clock less boot-time clock as of now.
@@ -53,6 +55,7 @@ impl Timeline {
             schedule,
             hold_ns: ns(hold),
             patience_ns: ns(interval).saturating_mul(SLOTS / 4).min(PATIENCE_MAX_NS),
+            behind_since_ns: None,
             next: 0,
             offset,
             anchors: VecDeque::from([(0, offset)]),
@@ -97,14 +100,21 @@ impl Timeline {
     }
 
     /// The slots to take now, if the next one is due and `has_counted` all packets up to its end,
-    /// or those have been waited for long enough. After standing still for so long that slots
-    /// could have come round, all that are due are taken together.
+    /// or those have been waited for long enough. The wait counts from when the reader was found
+    /// behind: after a pause of the whole process it has had no time at all until then. After
+    /// standing still for so long that slots could have come round, all that are due are taken
+    /// together.
     pub fn take(&mut self, now_ns: u64, has_counted: impl FnOnce(u64) -> bool) -> Option<Span> {
-        let (due_ns, end_ns) = (self.due_ns(), self.schedule.bounds(self.next).end);
-        if now_ns < due_ns || now_ns < due_ns + self.patience_ns && !has_counted(end_ns) {
+        if now_ns < self.due_ns() {
             return None;
         }
-        self.take_ended(now_ns.saturating_sub(self.hold_ns))
+        let until = self.ended(now_ns.saturating_sub(self.hold_ns));
+        if has_counted(self.schedule.bounds(until - 1).end) {
+            self.behind_since_ns = None;
+        } else if now_ns < *self.behind_since_ns.get_or_insert(now_ns) + self.patience_ns {
+            return None;
+        }
+        Some(self.take_until(until))
     }
 
     /// As [`Timeline::take`], once it is known that all packets up to `end_ns` were counted.
@@ -112,9 +122,13 @@ impl Timeline {
         if end_ns < self.schedule.bounds(self.next).end {
             return None;
         }
-        let behind = self.schedule.slot_of(end_ns);
-        let until = if behind >= self.next + SLOTS / 2 { behind } else { self.next + 1 };
-        Some(self.take_until(until))
+        Some(self.take_until(self.ended(end_ns)))
+    }
+
+    /// The slot before which slots are taken at once, of those that have ended.
+    fn ended(&self, end_ns: u64) -> u64 {
+        let open = self.schedule.slot_of(end_ns);
+        if open >= self.next + SLOTS / 2 { open } else { self.next + 1 }
     }
 
     /// All slots that are left, up to the last one, which ends at `end_ns`.
@@ -207,6 +221,28 @@ mod tests {
         let span = timeline.take(now, |_| true).unwrap();
         assert_eq!((span.slots, span.bounds), (0..10_000, BOOT..now - HOLD));
         assert_eq!(timeline.take(now, |_| true), None);
+    }
+
+    #[test]
+    fn a_reader_that_stood_still_as_the_sampler_did_is_waited_for_all_the_same() {
+        for pause in [5, 10_000] {
+            let mut timeline = timeline();
+            let now = BOOT + pause * INTERVAL + HOLD;
+            assert_eq!(timeline.take(now, |_| false), None);
+            assert_eq!(timeline.take(now + PATIENCE_MAX_NS - 1, |_| false), None);
+            let all = BOOT + (pause + 1) * INTERVAL;
+            let counted = |end| end <= all;
+            assert!(timeline.take(now + INTERVAL, counted).is_some(), "it has caught up");
+        }
+    }
+
+    #[test]
+    fn patience_with_a_reader_that_is_stuck_is_spent_once() {
+        let mut timeline = timeline();
+        let now = timeline.due_ns() + PATIENCE_MAX_NS;
+        assert_eq!(timeline.take(timeline.due_ns(), |_| false), None);
+        assert_eq!(timeline.take(now, |_| false).unwrap().slots, 0..1);
+        assert_eq!(timeline.take(now, |_| false).unwrap().slots, 1..2);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The screen of `agent top`: all NICs as a table, the selected one below it in detail.
 
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::{Constraint, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize};
 use ratatui::text::Line;
-use ratatui::widgets::{Block, Paragraph, RenderDirection, Row, Sparkline, Table, TableState};
-use settings::terminal::trend;
+use ratatui::widgets::{Row, Table, TableState};
+use settings::terminal::{Detail, RX, TX, draw_head, draw_keys, figure, page, right, trend};
 use settings::units::{bits_per_second, bytes, count};
 use wire::frame::{Counts, MixCounts, SIZE_CLASS_MAX, Sample};
 use wire::id::NicName;
@@ -15,55 +15,31 @@ use super::state::{NicState, State};
 /// Columns of a trend in the table.
 const TREND: usize = 9;
 
-/// Least width for the figures beside the charts, columns.
-const FIGURES_FROM: u16 = 76;
-
-/// Width of the figures beside the charts, columns.
-const FIGURES: u16 = 38;
-
 const MS_NS: u64 = 1_000_000;
 
-const RX: Color = Color::Cyan;
-const TX: Color = Color::Magenta;
+const KEYS: &str = "q quit   ↑↓ select   space pause";
 
 /// Draws all of it.
 pub(super) fn draw(state: &State, frame: &mut Frame<'_>) {
-    let rows = u16::try_from(state.nics().len()).unwrap_or(u16::MAX).saturating_add(1);
-    let half = frame.area().height / 2;
-    let [head, table, detail] = Layout::vertical([
-        Constraint::Length(2),
-        Constraint::Length(rows.min(half)),
-        Constraint::Fill(1),
-    ])
-    .areas(frame.area());
-    draw_head(state, frame, head);
+    let [head, table, detail, keys] = page(frame.area(), state.nics().len());
+    let state_of = if state.is_paused() { "PAUSED" } else { "live" };
+    let nics = state.nics().len();
+    let title = format!("agent top  {nics} NICs, samples of {:?}, {state_of}", state.interval());
+    let note = "Bytes on the wire from the MAC header on, without FCS and preamble".dim();
+    draw_head(title, note.into(), frame, head);
     draw_table(state, frame, table);
     if let Some((name, nic)) = state.selected_nic() {
-        draw_detail(name, nic, frame, detail);
+        let interval_ns = nic.history.back().map_or(1, |sample| sample.interval_ns);
+        let (rx, tx) = (nic.bytes(|sample| sample.rx.bytes), nic.bytes(|sample| sample.tx.bytes));
+        let (about, figures) = (about(name, nic), figures_of(nic));
+        Detail { about, rx, tx, interval_ns, figures }.draw(frame, detail);
     }
-}
-
-fn draw_head(state: &State, frame: &mut Frame<'_>, area: Rect) {
-    let state_of = if state.is_paused() { "PAUSED" } else { "live" };
-    let title = format!(
-        "agent top  {} NICs, samples of {:?}, {state_of}",
-        state.nics().len(),
-        state.interval()
-    );
-    let keys = "q quit   ↑↓ select   space pause";
-    let gap = usize::from(area.width).saturating_sub(title.chars().count() + keys.chars().count());
-    let lines = vec![
-        Line::from(vec![title.bold(), " ".repeat(gap).into(), keys.dim()]),
-        "Bytes on the wire from the MAC header on, without FCS and preamble".dim().into(),
-    ];
-    frame.render_widget(Paragraph::new(lines), area);
+    draw_keys(KEYS, frame, keys);
 }
 
 fn draw_table(state: &State, frame: &mut Frame<'_>, area: Rect) {
-    let heading =
-        ["nic", "rx bit/s", "", "tx bit/s", "", "pkt/s", "mean size", "drops"].map(|text| {
-            if text == "nic" { Line::from(text) } else { Line::from(text).right_aligned() }
-        });
+    let heading = ["nic", "rx bit/s", "", "tx bit/s", "", "pkt/s", "mean size", "drops"]
+        .map(|text| if text == "nic" { Line::from(text) } else { right(text) });
     let widths = [
         Constraint::Min(6),
         Constraint::Length(11),
@@ -86,7 +62,6 @@ fn row<'a>(name: &NicName, nic: &NicState) -> Row<'a> {
     let Sample { rx, tx, interval_ns, .. } = sample;
     let drops = nic.total.map_or(0, |total| total.drops);
     let marked = if nic.has_lost() { Style::new().fg(Color::Red) } else { Style::new() };
-    let right = |text: String| Line::from(text).right_aligned();
     let cells: Vec<Line<'a>> = vec![
         name.to_string().into(),
         right(bits_per_second(rx.bytes, interval_ns)),
@@ -101,19 +76,6 @@ fn row<'a>(name: &NicName, nic: &NicState) -> Row<'a> {
     if nic.link.as_ref().is_some_and(|link| link.up) { row } else { row.dim() }
 }
 
-fn draw_detail(name: &NicName, nic: &NicState, frame: &mut Frame<'_>, area: Rect) {
-    let block = Block::bordered().title(about(name, nic));
-    let inner = block.inner(area);
-    frame.render_widget(block, area);
-    let beside = if inner.width >= FIGURES_FROM { FIGURES } else { 0 };
-    let [charts, figures] =
-        Layout::horizontal([Constraint::Fill(1), Constraint::Length(beside)]).areas(inner);
-    let [rx, tx] = Layout::vertical([Constraint::Fill(1); 2]).areas(charts);
-    draw_chart("rx", RX, nic, |sample| &sample.rx, frame, rx);
-    draw_chart("tx", TX, nic, |sample| &sample.tx, frame, tx);
-    frame.render_widget(Paragraph::new(figures_of(nic)), figures);
-}
-
 /// What the NIC is, as a heading.
 fn about(name: &NicName, nic: &NicState) -> String {
     let Some(link) = &nic.link else { return format!(" {name}: gone ") };
@@ -126,27 +88,6 @@ fn about(name: &NicName, nic: &NicState) -> String {
     format!(" {name}: {}{speed}, MTU {}, {up}{stacked} ", link.kind, link.mtu)
 }
 
-fn draw_chart(
-    title: &str,
-    color: Color,
-    nic: &NicState,
-    side: impl Fn(&Sample) -> &Counts,
-    frame: &mut Frame<'_>,
-    area: Rect,
-) {
-    let mut shown = nic.bytes(|sample| side(sample).bytes);
-    shown.drain(..shown.len().saturating_sub(usize::from(area.width)));
-    let interval_ns = nic.history.back().map_or(1, |sample| sample.interval_ns);
-    let highest = shown.iter().copied().max().unwrap_or(0);
-    let heading = format!("{title}, highest {}", bits_per_second(highest, interval_ns));
-    let chart = Sparkline::default()
-        .block(Block::new().title(heading.dim()))
-        .direction(RenderDirection::RightToLeft)
-        .data(shown.into_iter().rev())
-        .style(Style::new().fg(color));
-    frame.render_widget(chart, area);
-}
-
 /// The figures beside the charts: now, since the view was opened, and what the traffic is.
 fn figures_of<'a>(nic: &NicState) -> Vec<Line<'a>> {
     let now = nic.history.back().copied().unwrap_or_default();
@@ -155,19 +96,19 @@ fn figures_of<'a>(nic: &NicState) -> Vec<Line<'a>> {
     let mean = |counts: &Counts| mean_size(counts.bytes, counts.packets);
     let peak = |counts: &Counts| bits_per_second(counts.peak_1ms_bytes.into(), MS_NS);
     let mut lines = vec![
-        line("", "rx", "tx").dim(),
+        figure("", "rx", "tx").dim(),
         both("rate", &now, |it| bits_per_second(it.bytes, interval)),
         both("peak 1 ms", &now, peak),
         both("packets/s", &now, |it| count(it.packets, interval)),
         both("mean size", &now, mean),
-        line("since the start", "", "").dim(),
+        figure("since the start", "", "").dim(),
         both("bytes", &total, |it| bytes(it.bytes)),
         both("packets", &total, |it| it.packets.to_string()),
         both("captured", &total, |it| it.captured.to_string()),
         both("peak 1 ms", &total, peak),
     ];
     let Sample { drops, late, inexact, kernel, .. } = total;
-    lines.push(line("kernel", &kernel.rx_packets.to_string(), &kernel.tx_packets.to_string()));
+    lines.push(figure("kernel", &kernel.rx_packets.to_string(), &kernel.tx_packets.to_string()));
     let ledger = format!("ring drops {drops}, late {late}, inexact {inexact}");
     lines.push(if drops > 0 { ledger.red().into() } else { ledger.into() });
     if let Some(mix) = &nic.mix {
@@ -178,12 +119,8 @@ fn figures_of<'a>(nic: &NicState) -> Vec<Line<'a>> {
     lines
 }
 
-fn line<'a>(what: &str, rx: &str, tx: &str) -> Line<'a> {
-    format!("{what:<13}{rx:>12} {tx:>12}").into()
-}
-
-fn both<'a>(what: &str, sample: &Sample, figure: impl Fn(&Counts) -> String) -> Line<'a> {
-    line(what, &figure(&sample.rx), &figure(&sample.tx))
+fn both<'a>(what: &str, sample: &Sample, of: impl Fn(&Counts) -> String) -> Line<'a> {
+    figure(what, &of(&sample.rx), &of(&sample.tx))
 }
 
 fn mean_size(bytes: u64, packets: u64) -> String {

@@ -8,7 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, select};
-use settings::terminal::{Input, Screen, ScreenError, inputs};
+use settings::terminal::{Input, Screen, ScreenError, events};
 
 use self::state::State;
 use crate::sampler::CaptureConfig;
@@ -45,7 +45,7 @@ pub fn top(
     let mut state = State::new(config.sample_interval);
     let (capture, reports) = watch::start(config, nics)?;
     let mut screen = Screen::open("`agent watch` prints to files and pipes")?;
-    let inputs = inputs().map_err(TopError::Input)?;
+    let events = events().map_err(TopError::Input)?;
     loop {
         state.set_nics(&capture.nics().borrow());
         screen.draw(|frame| draw::draw(&state, frame))?;
@@ -54,9 +54,11 @@ pub fn top(
                 Ok(report) => state.add(&report),
                 Err(_) => break,
             },
-            recv(inputs) -> input => match input {
-                Ok(Input::Quit) | Err(_) => break,
-                Ok(input) => state.input(input),
+            recv(events) -> event => match event.map(|event| Input::of(&event)) {
+                Ok(Some(Input::Quit)) | Err(_) => break,
+                Ok(Some(input)) => state.input(input),
+                // Another size, as a rule: drawn anew.
+                Ok(None) => {}
             },
             recv(interrupted) -> _ => break,
         }

@@ -81,7 +81,7 @@ impl State {
                 self.selected = (self.selected + 1).min(self.nics.len().saturating_sub(1));
             }
             Input::Pause => self.paused = !self.paused,
-            Input::Sort | Input::Resized | Input::Quit => {}
+            _ => {}
         }
     }
 

@@ -1,6 +1,5 @@
 //! `agent watch`: measures here and now, without a collector.
 
-mod interrupt;
 mod json;
 mod text;
 
@@ -13,7 +12,6 @@ use crossbeam_channel::{Receiver, after, never, select};
 use wire::frame::{Counts, KernelCounts, Mix, MixCounts};
 use wire::id::NicName;
 
-pub use self::interrupt::interrupted;
 use crate::nic::choose::NicFilter;
 use crate::nic::inventory::{Inventory, InventoryError};
 use crate::sampler::verdict::Verdict;

@@ -83,12 +83,25 @@ impl Http {
     pub fn access(&self) -> Result<Access, Problem> {
         let mut access = Access::default();
         if let Some(file) = &self.token_file {
-            access = access.with_token(&read_token(file)?);
+            let refused = |why| Problem::new("http.token_file", why);
+            access = access.with_token(&read_token(file).map_err(refused)?);
         }
         Ok(match self.proxy()? {
             Some((header, addresses)) => access.with_proxy(header, addresses),
             None => access,
         })
+    }
+
+    /// Where this host reaches it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let host = match self.host.parse() {
+            Ok(IpAddr::V4(any)) if any.is_unspecified() => "127.0.0.1".to_owned(),
+            Ok(IpAddr::V6(any)) if any.is_unspecified() => "[::1]".to_owned(),
+            Ok(IpAddr::V6(address)) => format!("[{address}]"),
+            _ => self.host.clone(),
+        };
+        format!("http://{host}:{}", self.port)
     }
 
     fn proxy(&self) -> Result<Option<(HeaderName, Vec<IpAddr>)>, Problem> {
@@ -105,17 +118,40 @@ impl Http {
     }
 }
 
-fn read_token(file: &Path) -> Result<String, Problem> {
-    let refused =
-        |why: String| Problem::new("http.token_file", format!("{}: {why}", file.display()));
-    let text = fs::read_to_string(file)
-        .map_err(|error| refused(format!("{error}; let the collector's user read it")))?;
+/// The token on the first line of a file.
+///
+/// # Errors
+/// Why there is none, with the file and the way out.
+pub fn read_token(file: &Path) -> Result<String, String> {
+    let text = fs::read_to_string(file).map_err(|error| {
+        format!("{}: {error}; let the user who runs this read it", file.display())
+    })?;
     let token = text.lines().next().unwrap_or_default().trim();
     if token.len() < TOKEN_MIN || !token.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(refused(format!(
-            "its first line is no token of {TOKEN_MIN} or more letters and digits; make one with \
-             `openssl rand -hex 32`"
-        )));
+        return Err(format!(
+            "{}: its first line is no token of {TOKEN_MIN} or more letters and digits; make one \
+             with `openssl rand -hex 32`",
+            file.display()
+        ));
     }
     Ok(token.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_stands_for_all_is_reached_on_the_loopback() {
+        let url = |host: &str| Http { host: host.into(), ..Http::default() }.url();
+        for (host, expected) in [
+            ("127.0.0.1", "http://127.0.0.1:8083"),
+            ("0.0.0.0", "http://127.0.0.1:8083"),
+            ("::", "http://[::1]:8083"),
+            ("2001:db8::1", "http://[2001:db8::1]:8083"),
+            ("monitor.example.org", "http://monitor.example.org:8083"),
+        ] {
+            assert_eq!(url(host), expected);
+        }
+    }
 }

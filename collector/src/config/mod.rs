@@ -11,7 +11,7 @@ use settings::{
 };
 
 pub use self::database::Database;
-pub use self::http::Http;
+pub use self::http::{Http, read_token};
 use crate::writer::BatchLimits;
 
 /// The program as its config sees it.

@@ -60,11 +60,16 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// Adds what a sample lost.
-    pub fn add(&mut self, sample: &Sample) {
-        self.drops = self.drops.saturating_add(sample.drops);
-        self.late = self.late.saturating_add(sample.late.into());
-        self.inexact = self.inexact.saturating_add(sample.inexact.into());
+    /// What a sample lost.
+    pub fn of(sample: &Sample) -> Self {
+        Self { drops: sample.drops, late: sample.late.into(), inexact: sample.inexact.into() }
+    }
+
+    /// Adds others.
+    pub const fn add(&mut self, other: Self) {
+        self.drops = self.drops.saturating_add(other.drops);
+        self.late = self.late.saturating_add(other.late);
+        self.inexact = self.inexact.saturating_add(other.inexact);
     }
 }
 

@@ -10,7 +10,7 @@ mod watch;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use utoipa::ToSchema;
 use wire::frame::Frame;
@@ -21,6 +21,7 @@ pub use self::counter::{Total, Totals};
 use self::saved::Saved;
 pub use self::table::GONE_NS;
 use self::table::{Changes, Table};
+pub(crate) use self::view::names;
 pub use self::view::{
     ClientView, CountsView, HostView, NicView, PointView, RateView, SampleView, SumView,
     SummaryView,
@@ -55,14 +56,14 @@ struct Shard {
 }
 
 /// What a page is told of all clients: everything at first, then what changed.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Update<'a> {
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Update {
     /// The collector's clock.
     pub now: Time,
     /// Clients that are new or have changed.
-    pub clients: &'a [SummaryView],
+    pub clients: Vec<SummaryView>,
     /// Ids of clients that are gone.
-    pub gone: &'a [String],
+    pub gone: Vec<String>,
 }
 
 impl Default for Live {
@@ -165,14 +166,14 @@ impl Live {
             clients.extend(shard.table.summaries());
         }
         clients.sort_unstable_by(|a, b| a.client.cmp(&b.client));
-        Event::new("snapshot", &Update { now: Time(now_ns), clients: &clients, gone: &[] })
+        Event::new("snapshot", &Update { now: Time(now_ns), clients, gone: vec![] })
     }
 
     /// One client, as the first event for a page that follows it.
     #[must_use]
     pub fn client_event(&self, client: &ClientId, now_ns: u64) -> Event {
         let client = self.client(client);
-        Event::new("snapshot", &ClientUpdate { now: Time(now_ns), client: client.as_ref() })
+        Event::new("snapshot", &ClientUpdate { now: Time(now_ns), client })
     }
 
     /// Updates of all clients from now on. A reader that falls behind loses the oldest and is
@@ -200,14 +201,14 @@ impl Live {
             if listened || !watchers.is_empty() {
                 table.take_changes(&mut changes, |client, view| {
                     if watchers.watched(client) {
-                        watchers.on_change(client, view().as_ref(), now_ns);
+                        watchers.on_change(client, view(), now_ns);
                     }
                 });
             }
         }
         let Changes { clients, gone } = changes;
         if listened && !(clients.is_empty() && gone.is_empty()) {
-            let update = Update { now: Time(now_ns), clients: &clients, gone: &gone };
+            let update = Update { now: Time(now_ns), clients, gone };
             // The last reader may have left meanwhile.
             let _nobody = self.shared.updates.send(Event::new("update", &update));
         }

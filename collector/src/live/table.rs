@@ -126,7 +126,7 @@ impl Table {
             let shown = nic.listed || !past;
             nic.counter.observe(frame.session, Totals::of(sample));
             if fresh {
-                nic.losses.add(sample);
+                nic.losses.add(Losses::of(sample));
             }
             let newest = nic.newest.as_ref();
             if shown && newest.is_none_or(|newest| newest.gives_way(frame, sample, now_ns)) {
@@ -257,9 +257,9 @@ impl Client {
         let newest_ns = nics().filter_map(|(_, nic)| nic.newest.as_ref()).map(|it| it.observed_ns);
         let newest_ns = newest_ns.max();
         let [mut rx, mut tx] = [SumView::default(); 2];
-        let mut drops_total = 0_u64;
+        let mut losses = Losses::default();
         for (_, nic) in nics() {
-            drops_total = drops_total.saturating_add(nic.losses.drops);
+            losses.add(nic.losses);
             // A NIC that fell silent while others went on carries nothing now.
             let current = nic.newest.as_ref().filter(|newest| {
                 let patience = SILENT_NS.max(newest.sample.interval_ns.saturating_mul(3));
@@ -282,7 +282,9 @@ impl Client {
             links_down: down.map(|(name, _)| name.to_string()).collect(),
             rx,
             tx,
-            drops_total,
+            drops_total: losses.drops,
+            late_total: losses.late,
+            inexact_total: losses.inexact,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What the live table shows: plain values, as pages and Prometheus get them.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::frame::{Counts, Sample, flags};
 use wire::message::Host;
@@ -9,7 +11,7 @@ use super::counter::Totals;
 use crate::time::Time;
 
 /// A client as it is this moment.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ClientView {
     /// Its id.
     pub client: String,
@@ -28,7 +30,7 @@ pub struct ClientView {
 }
 
 /// What a client does this moment, in short. Rates are sums over its NICs without the stacked ones.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SummaryView {
     /// Its id.
     pub client: String,
@@ -50,10 +52,15 @@ pub struct SummaryView {
     pub tx: SumView,
     /// Packets the rings had no room for, a total that only grows.
     pub drops_total: u64,
+    /// Packets counted in a later interval than their own, a total that only grows.
+    pub late_total: u64,
+    /// Packets counted as captured though they are or may be super-packets, a total that only
+    /// grows.
+    pub inexact_total: u64,
 }
 
 /// One direction of a client's newest samples.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SumView {
     /// Mean over the newest intervals.
     pub bytes_per_second: f64,
@@ -73,7 +80,7 @@ impl SumView {
 }
 
 /// What one NIC carried in one interval.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PointView {
     /// Start of the interval, by the client's clock.
     pub time: Time,
@@ -87,11 +94,11 @@ pub struct PointView {
     /// Packets the ring had no room for, both directions: they are in no other figure.
     pub drops: u64,
     /// What else is to be known.
-    pub flags: Vec<&'static str>,
+    pub flags: Vec<Cow<'static, str>>,
 }
 
 /// One direction of a point, on the wire: without FCS, preamble and inter-packet gap.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CountsView {
     /// Bytes.
     pub bytes: u64,
@@ -113,7 +120,7 @@ impl From<&Sample> for PointView {
             rx: (&sample.rx).into(),
             tx: (&sample.tx).into(),
             drops: sample.drops,
-            flags: flags::names(sample.flags),
+            flags: names(sample.flags),
         }
     }
 }
@@ -125,8 +132,13 @@ impl From<&Counts> for CountsView {
     }
 }
 
+/// The names of flags that are set.
+pub fn names(flags: u32) -> Vec<Cow<'static, str>> {
+    flags::names(flags).into_iter().map(Cow::Borrowed).collect()
+}
+
 /// Facts about a host.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HostView {
     /// Version of the agent.
     pub agent_version: String,
@@ -153,7 +165,7 @@ impl From<&Host> for HostView {
 }
 
 /// A NIC as it is this moment.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NicView {
     /// Its name.
     pub nic: String,
@@ -179,7 +191,7 @@ pub struct NicView {
 }
 
 /// What a NIC carried in one interval.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SampleView {
     /// Start of the interval, by the client's clock.
     pub time: Time,
@@ -198,11 +210,11 @@ pub struct SampleView {
     /// Packets counted as captured though they are or may be super-packets.
     pub inexact: u32,
     /// What else is to be known.
-    pub flags: Vec<&'static str>,
+    pub flags: Vec<Cow<'static, str>>,
 }
 
 /// One direction of a sample, on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RateView {
     /// Mean over the interval.
     pub bytes_per_second: f64,
@@ -227,7 +239,7 @@ impl SampleView {
             drops: sample.drops,
             late: sample.late,
             inexact: sample.inexact,
-            flags: flags::names(sample.flags),
+            flags: names(sample.flags),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use utoipa::ToSchema;
 use wire::frame::Frame;
@@ -25,16 +25,16 @@ pub struct Event {
 }
 
 /// What those who follow one client are told: all about it, `null` if it is gone.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ClientUpdate<'a> {
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ClientUpdate {
     /// The collector's clock.
     pub now: Time,
     /// The client.
-    pub client: Option<&'a ClientView>,
+    pub client: Option<ClientView>,
 }
 
 /// What those who follow one client are told as soon as it arrives.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct SamplesUpdate {
     /// The collector's clock.
     pub now: Time,
@@ -43,7 +43,7 @@ pub struct SamplesUpdate {
 }
 
 /// A sample of one NIC.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct NicPoint {
     /// The NIC's name.
     pub nic: String,
@@ -86,7 +86,7 @@ impl Watchers {
     }
 
     /// Tells what a client is like now.
-    pub fn on_change(&self, client: &ClientId, view: Option<&ClientView>, now_ns: u64) {
+    pub fn on_change(&self, client: &ClientId, view: Option<ClientView>, now_ns: u64) {
         if let Some(channel) = self.channels.get(client) {
             let update = ClientUpdate { now: Time(now_ns), client: view };
             let _nobody = channel.send(Event::new("update", &update));

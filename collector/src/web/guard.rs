@@ -73,7 +73,7 @@ pub(super) async fn guard(State(hosts): State<Hosts>, request: Request, next: Ne
         next.run(request).await
     } else {
         let message = "this host name is not served here; ask for localhost, or add the name to \
-                       http.host_names";
+                       http.names";
         ApiError::new(StatusCode::FORBIDDEN, "host_not_allowed", message).into_response()
     };
     let headers = response.headers_mut();

@@ -50,9 +50,9 @@ pub(super) struct LiveParams {
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[allow(dead_code, reason = "only described: what is sent is encoded once for all readers")]
-pub(super) enum LiveData<'a> {
-    Clients(Update<'a>),
-    Client(ClientUpdate<'a>),
+pub(super) enum LiveData {
+    Clients(Update),
+    Client(ClientUpdate),
     Samples(SamplesUpdate),
 }
 
@@ -72,7 +72,7 @@ struct Reader {
     get, path = "/api/v1/live", tag = "live", params(LiveParams),
     responses((status = 200, description = "Events `snapshot`, `update` and `samples`, without \
                end. A reader too slow for them gets a new `snapshot`.",
-               body = LiveData<'_>, content_type = "text/event-stream"), ApiError)
+               body = LiveData, content_type = "text/event-stream"), ApiError)
 )]
 pub(super) async fn live(
     State(app): State<Arc<App>>,

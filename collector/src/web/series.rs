@@ -5,14 +5,13 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use wire::frame::flags;
 use wire::id::ClientId;
 
 use super::App;
 use super::cache::Answer;
 use super::error::ApiError;
 use super::params::{Params, given, limits, within};
-use crate::live::{CountsView, PointView};
+use crate::live::{CountsView, PointView, names};
 use crate::store::query::{NicRange, Point, PointCounts, Resolution, SeriesRange};
 use crate::time::Time;
 
@@ -77,7 +76,7 @@ pub(super) struct SeriesView {
 impl From<Point> for PointView {
     fn from(point: Point) -> Self {
         let Point { start_ns, interval_ns, rx, tx, drops, flags } = point;
-        let (time, flags) = (Time(start_ns), flags::names(flags));
+        let (time, flags) = (Time(start_ns), names(flags));
         Self { time, interval_ns, rx: rx.into(), tx: tx.into(), drops, flags }
     }
 }

@@ -14,9 +14,6 @@ use crate::client::Connection;
 /// Longest wait for anything to show.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Where pictures of pages are put, if anywhere.
-const PICTURES: &str = "NETMON_TEST_PICTURES";
-
 /// Runs before every page: keeps what took long.
 const OBSERVE: &str = "
     window.longTasks = [];
@@ -172,11 +169,11 @@ impl Browser {
 
     /// Puts a picture of the page where pictures are wanted.
     pub async fn picture(&self, name: &str) {
-        let Some(folder) = std::env::var_os(PICTURES) else { return };
+        let Some(folder) = testbed::pictures() else { return };
         let shot = self.devtools("Page.captureScreenshot", json!({})).await;
         let png = BASE64_STANDARD.decode(shot["data"].as_str().unwrap()).unwrap();
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(std::path::Path::new(&folder).join(format!("{name}.png")), png).unwrap();
+        std::fs::write(folder.join(format!("{name}.png")), png).unwrap();
     }
 
     /// Fails if a page complained of anything, or asked anything of another place.

@@ -289,10 +289,25 @@ async fn loss_and_gaps_are_shown_where_they_were() {
             .await;
     }
     assert!(browser.text("[data-event=lost]").await.contains("1 234 packets lost"));
+    // What the NIC lost, counted late or inexactly in all, and what that means.
+    let mut frame = agent.frame([end]);
+    (frame.samples[0].drops, frame.samples[0].late, frame.samples[0].inexact) = (1234, 56, 7);
+    site.live.observe(&agent.id, &frame, now_ns());
+    for (key, count) in [("drops_total", "1 234"), ("late_total", "56"), ("inexact_total", "7")] {
+        let shown = format!("document.querySelector('[data-loss={key}]')?.textContent");
+        browser.until(&format!("{shown} === '{count}'")).await;
+    }
+    let meaning = "document.querySelector('#ledger tr:nth-child(3) abbr').title";
+    browser.until(&format!("{meaning}.includes('lower bound')")).await;
     browser.picture("loss").await;
     // A click on it leads there.
     browser.click("[data-event=lost] button").await;
     browser.until("Number(document.querySelector('#chart').dataset.points) < 130").await;
+    browser.click("#language").await;
+    browser.until(&format!("{meaning}.includes('下限')")).await;
+    browser.open("/").await;
+    let told = format!("{}?.querySelector('.figure:last-child').title", row("web-1"));
+    browser.until(&format!("{told}?.startsWith('丢失的数据包：1 234。') === true")).await;
     browser.must_be_content().await;
 }
 

@@ -1,15 +1,17 @@
 // What the collector answers: see api/v1/openapi.json.
 
 export interface Sum { bytes_per_second: number; packets_per_second: number; peak_1ms_bytes_per_second: number }
-export interface Summary {
+/** Packets that figures lack or misplace; totals that only grow. */
+export interface Losses { drops_total: number; late_total: number; inexact_total: number }
+export interface Summary extends Losses {
   client: string; alias: string; up: boolean; observed: string | null; clock_offset_ns: number | null;
-  sample_interval_ns: number; links_down: string[]; rx: Sum; tx: Sum; drops_total: number;
+  sample_interval_ns: number; links_down: string[]; rx: Sum; tx: Sum;
 }
 export interface Update { now: string; clients: Summary[]; gone: string[] }
 
 export interface Rate extends Sum { mean_packet_bytes: number | null }
 export interface Sample { time: string; interval_ns: number; observed: string; rx: Rate; tx: Rate; drops: number }
-export interface Nic {
+export interface Nic extends Losses {
   nic: string; kind: string; speed_bits_per_second: number; stacked: boolean; up: boolean; sample: Sample | null;
 }
 export interface Client {

@@ -1,11 +1,11 @@
 // One client and NIC: the chart over a range, its figures, its mix and its events.
 
 import * as api from "./api";
-import type { Client, Happenings, Mix, NicPoint, Percentile, Point } from "./api";
+import type { Client, Happenings, Losses, Mix, NicPoint, Percentile, Point } from "./api";
 import { makeChart, type Shown } from "./chart";
-import { button, element, keepAddress, perFrame, write } from "./dom";
+import { button, element, keepAddress, onChange, perFrame, write } from "./dom";
 import { csv, png } from "./export";
-import { figures, happenings, mixture, readout } from "./figures";
+import { figures, happenings, ledger, mixture, readout } from "./figures";
 import { t } from "./i18n";
 import { clockOffset, followOne, now, silence } from "./live";
 import { end, percentile, Points, sums } from "./points";
@@ -68,11 +68,13 @@ export function showClient(main: HTMLElement, id: string, chosen: string, query:
   const place = element("div", { id: "chart", tabindex: "0", role: "application", "aria-label": t("chart", id) });
   const legend = element("p", { id: "legend", class: "note" });
   const values = element("div", { id: "hover", "aria-live": "off" });
-  const summary = element("section", { id: "figures", "aria-label": t("figures") });
+  const summary = element("div", { id: "figures" });
+  const losses = element("div", { id: "ledger" });
   const mixed = element("section", { id: "mix", class: "panels", "aria-label": t("mix") });
   const events = element("ul", { id: "events" });
   main.append(element("p", {}, element("a", { href: "#/", id: "back" }, `← ${t("back")}`)), title, facts, note, nics, tools, values, place, legend,
-    element("div", { class: "panels" }, summary, element("section", {}, element("h3", {}, t("events")), events)),
+    element("div", { class: "panels" }, element("section", { "aria-label": t("figures") }, summary, losses),
+      element("section", {}, element("h3", {}, t("events")), events)),
     element("h3", {}, t("mix")), mixed);
 
   const state = (): Shown => {
@@ -155,13 +157,9 @@ export function showClient(main: HTMLElement, id: string, chosen: string, query:
 
   /** When the figures were written last. */
   let summed = 0;
-  let mixShown = "";
-  function showMix(mix: Mix): void {
-    const text = JSON.stringify(mix);
-    if (text === mixShown) return;
-    mixShown = text;
-    mixed.replaceChildren(...mixture(mix));
-  }
+  const showMix = onChange((mix: Mix) => mixed.replaceChildren(...mixture(mix)));
+  // What is pointed at says what it means: it has to stay.
+  const showLedger = onChange((known: Losses | undefined) => losses.replaceChildren(...(known ? ledger(known) : [])));
 
   function draw(): void {
     const now = state();
@@ -187,6 +185,8 @@ export function showClient(main: HTMLElement, id: string, chosen: string, query:
   function head(): void {
     if (!client) return;
     const { host, clock_offset_ns, up } = client;
+    const known = client.nics.find((it) => it.nic === nic);
+    showLedger(known && { drops_total: known.drops_total, late_total: known.late_total, inexact_total: known.inexact_total });
     const observed = client.nics.map(({ sample }) => sample?.observed ?? "").sort().at(-1) || null;
     const silent = silence(observed, host.sample_interval_ns);
     const offset = clockOffset(clock_offset_ns, host.sample_interval_ns);

@@ -51,6 +51,15 @@ export function keepAddress(path: string, state: URLSearchParams): void {
   history.replaceState(null, "", `#${path}${query ? `?${query}` : ""}`);
 }
 
+/** Shows what differs from what was shown last. */
+export function onChange<T>(show: (shown: T) => void): (next: T) => void {
+  let before: string | undefined;
+  return (next) => {
+    const text = JSON.stringify(next) ?? "";
+    if (text !== before) { before = text; show(next); }
+  };
+}
+
 /** Runs a drawing at most once per frame. */
 export function perFrame(draw: () => void): { plan: () => void; stop: () => void } {
   let planned = 0;

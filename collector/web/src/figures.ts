@@ -1,6 +1,6 @@
 // What a range comes to, beside its chart: figures, what traffic was made of, what happened.
 
-import { DIRECTIONS, type Direction, type Happening, type Happenings, type Mix, type Point } from "./api";
+import { DIRECTIONS, type Direction, type Happening, type Happenings, type Losses, type Mix, type Point } from "./api";
 import { SIGNS } from "./chart";
 import { button, element } from "./dom";
 import { t, type Text } from "./i18n";
@@ -18,6 +18,23 @@ function table(caption: string, rows: [string, Cells][]): HTMLTableElement {
 }
 
 const both = (cell: (direction: Direction) => string): Cells => ({ rx: cell("rx"), tx: cell("tx") });
+
+/** What figures lack or misplace, each with what it means. */
+const LOSSES: [Text, Text, keyof Losses][] = [
+  ["lostPackets", "lostMeans", "drops_total"], ["late", "lateMeans", "late_total"], ["inexact", "inexactMeans", "inexact_total"],
+];
+
+/** Losses in one line each, with their meaning. */
+export const lossesTitle = (losses: Losses): string =>
+  LOSSES.map(([word, meaning, key]) => t("loss", t(word), units.exact(losses[key]), t(meaning))).join("\n");
+
+/** What a NIC's figures lack or misplace in all; a word says on hover what it means. */
+export function ledger(losses: Losses): HTMLElement[] {
+  const rows = LOSSES.map(([word, meaning, key]) => element("tr", {},
+    element("th", { scope: "row" }, element("abbr", { title: t(meaning) }, t(word))),
+    element("td", { class: losses[key] === 0 ? "" : key === "drops_total" ? "bad" : "warn", "data-loss": key }, units.exact(losses[key]))));
+  return [element("table", {}, element("caption", {}, t("ledger")), element("tbody", {}, ...rows))];
+}
 
 /** The figures of all points in sight. `averaged`: of what the percentile is. */
 export function figures(points: Points, p95: Record<Direction, number>, averaged: string): HTMLElement {

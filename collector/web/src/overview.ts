@@ -2,6 +2,7 @@
 
 import { DIRECTIONS, type Summary } from "./api";
 import { button, color, element, keepAddress, perFrame, write } from "./dom";
+import { lossesTitle } from "./figures";
 import { t, type Text } from "./i18n";
 import { clockOffset, followAll, now, silence, summaries } from "./live";
 import * as units from "./units";
@@ -202,6 +203,9 @@ export function showOverview(main: HTMLElement, query: URLSearchParams): () => v
       const figures = stale(row) ? ["–", "–", "–", "–"]
         : [units.rate(rx.bytes_per_second), units.rate(tx.bytes_per_second), units.rate(peak(client)), units.count(values.packets(client))];
       [...figures, units.count(client.drops_total)].forEach((figure, at) => write(place.cells[at] as HTMLElement, figure));
+      const losses = lossesTitle(client);
+      const cell = place.cells[4] as HTMLElement;
+      if (cell.title !== losses) cell.title = losses;
       sparkline(place.drawn, row);
     });
     const all = [...rows.values()];

@@ -248,8 +248,11 @@ impl Sources {
 
     /// What nobody set has no place but the file where it belongs.
     fn refuse(&self, Problem { key, why }: Problem) -> ConfigError {
-        let unset = self.origin(key) == DEFAULT;
-        let place = if unset { self.file.display().to_string() } else { self.place(key) };
+        let place = match self.origin(key) {
+            _ if key.starts_with("--") => "command line".to_owned(),
+            DEFAULT => self.file.display().to_string(),
+            _ => self.place(key),
+        };
         ConfigError::Key { place, key: key.to_owned(), why }
     }
 

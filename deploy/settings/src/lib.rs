@@ -9,6 +9,7 @@
 mod effective;
 mod error;
 mod exit;
+mod interrupt;
 mod layers;
 mod log;
 mod options;
@@ -22,6 +23,7 @@ mod yaml;
 pub use self::effective::print_config;
 pub use self::error::{ConfigError, Problem};
 pub use self::exit::{parse_args, report};
+pub use self::interrupt::interrupted;
 pub use self::layers::{Given, Loaded, Program, Settings, load};
 pub use self::log::start_log;
 pub use self::options::Options;

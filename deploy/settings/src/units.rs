@@ -6,13 +6,25 @@ const PREFIXES: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
 /// A rate in bit/s with an SI prefix, of bytes that passed in so many nanoseconds.
 #[must_use]
 pub fn bits_per_second(bytes: u64, interval_ns: u64) -> String {
-    format!("{}bit/s", prefixed(per_second(bytes, interval_ns) * 8.0))
+    bit_rate(per_second(bytes, interval_ns))
+}
+
+/// A rate in bit/s with an SI prefix, of bytes per second.
+#[must_use]
+pub fn bit_rate(bytes_per_second: f64) -> String {
+    format!("{}bit/s", prefixed(bytes_per_second * 8.0))
 }
 
 /// A rate per second with an SI prefix, of events that happened in so many nanoseconds.
 #[must_use]
 pub fn count(events: u64, interval_ns: u64) -> String {
-    prefixed(per_second(events, interval_ns)).trim_end().to_owned()
+    rate(per_second(events, interval_ns))
+}
+
+/// A rate per second with an SI prefix.
+#[must_use]
+pub fn rate(per_second: f64) -> String {
+    prefixed(per_second).trim_end().to_owned()
 }
 
 /// Bytes with an SI prefix.

@@ -11,11 +11,13 @@ pub mod generator;
 pub mod http;
 pub mod namespace;
 pub mod pair;
+mod picture;
 pub mod pooler;
 pub mod postgres;
 pub mod process;
 pub mod shell;
 pub mod site;
+pub mod terminal;
 
 pub use http::{get, metric};
 pub use namespace::{Namespace, in_namespace};
@@ -25,3 +27,4 @@ pub use postgres::Cluster;
 pub use process::{Running, done, program};
 pub use shell::{sh, wait_for, wait_until};
 pub use site::Site;
+pub use terminal::{Terminal, pictures};

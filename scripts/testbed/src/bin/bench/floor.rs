@@ -16,7 +16,7 @@ pub struct Options {
 /// # Errors
 /// What the ring says.
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let interrupted = agent::watch::interrupted().context("no signals")?;
+    let interrupted = settings::interrupted().context("no signals")?;
     let mut ring = Ring::open(&options.nic, &RingConfig::default())?;
     let mut statistics = ring.statistics()?;
     let (mut packets, mut bytes) = (0u64, 0u64);

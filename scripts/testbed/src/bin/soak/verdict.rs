@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use crate::agent::{Offered, Outage};
 use crate::stored::Row;
 use crate::traffic::Sent;
-use crate::world::{Offered, Outage};
 
 /// Reason of gaps in which nothing was measured.
 const UNMEASURED: u64 = 4;
@@ -12,17 +12,16 @@ const UNMEASURED: u64 = 4;
 /// Rounding of times in a store, nanoseconds.
 const ROUNDING_NS: u64 = 2_000;
 
-/// A ring takes packets in from the moment it is bound, which is so long before its first sample
-/// says that it begins, nanoseconds.
-const BINDING_NS: u64 = 50_000_000;
+/// A ring is bound so long after its first sample begins at most, nanoseconds.
+const BINDING_NS: u64 = 20_000_000;
 
 /// What was not measured is told to the first sample of a NIC, or to the start of the run if its
 /// ring is opened after the first report, nanoseconds before that sample at most.
 const OPENING_NS: u64 = 500_000_000;
 
-/// Packets that a reader takes from the ring too late are counted in the interval after their own:
-/// with a kill in between, in none. So late at most, nanoseconds, on a machine with other work.
-const LATE_NS: u64 = 1_000_000_000;
+/// A packet's time is taken after `before_ns` of its journal, and may be counted in the interval
+/// after its own if that ends meanwhile: with a kill in between, in none. Nanoseconds at most.
+const LATE_NS: u64 = 20_000_000;
 
 /// Longest packet, bytes on the wire.
 const LONGEST: u64 = 1514;
@@ -71,10 +70,10 @@ pub struct Verdict {
     pub packets: i128,
     /// Packets that the ring dropped.
     pub drops: u64,
-    /// Rows that overlap with another.
-    pub doubled: usize,
-    /// Times without a row, each of one outage.
-    pub explained_holes: usize,
+    /// Rows that overlap with one before: when they begin, and by how much they do.
+    pub doubled: Vec<(u64, u64)>,
+    /// Times without a row, each of one outage: how long before it they began, nanoseconds.
+    pub costs_ns: Vec<u64>,
     /// Times without a row for which there is no reason, or which are too long for theirs.
     pub unexplained_holes: Vec<(u64, u64)>,
 }
@@ -83,7 +82,7 @@ impl Verdict {
     /// True if nothing is wrong.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.doubled == 0
+        self.doubled.is_empty()
             && self.packets == 0
             && self.unexplained_holes.is_empty()
             && self.accounts.iter().all(|account| account.unexplained() == 0)
@@ -103,15 +102,21 @@ impl fmt::Display for Verdict {
                 account.unexplained()
             )?;
         }
-        let Self { doubled, explained_holes, unexplained_holes, packets, drops, .. } = self;
+        let Self { doubled, costs_ns, unexplained_holes, packets, drops, .. } = self;
         write!(
             f,
-            "  packets: dropped {drops}, unexplained {packets}; rows: doubled {doubled}; holes: \
-             explained {explained_holes}, unexplained {}",
+            "  packets: dropped {drops}, unexplained {packets}; rows: doubled {}; holes: \
+             explained {}, which began up to {} ms before their kill, unexplained {}",
+            doubled.len(),
+            costs_ns.len(),
+            costs_ns.iter().max().unwrap_or(&0) / 1_000_000,
             unexplained_holes.len()
         )?;
+        for (from, overlap) in doubled {
+            write!(f, "\n    a row at {from} overlaps by {overlap} ns")?;
+        }
         unexplained_holes.iter().try_for_each(|(from, to)| {
-            write!(f, "\n    from {from} to {to} ({} ms)", (to - from) / 1_000_000)
+            write!(f, "\n    nothing from {from} to {to} ({} ms)", (to - from) / 1_000_000)
         })
     }
 }
@@ -133,34 +138,35 @@ impl fmt::Display for Range {
 pub fn judge(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage], open_ns: u64) -> Verdict {
     let mut verdict = Verdict::default();
     let mut holes = Vec::new();
-    let (unmeasured, rows): (Vec<&Row>, Vec<&Row>) =
-        rows.iter().partition(|row| row.gap == UNMEASURED);
+    let (told, rows): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.gap == UNMEASURED);
+    let unmeasured = joined(&told);
     let mut end_ns = rows.first().map_or(0, |row| row.start_ns);
     for row in &rows {
         if row.start_ns > end_ns + ROUNDING_NS {
             holes.push((end_ns, row.start_ns));
         } else if row.start_ns + ROUNDING_NS < end_ns {
-            verdict.doubled += 1;
+            verdict.doubled.push((row.start_ns, end_ns - row.start_ns));
         }
         end_ns = end_ns.max(row.end_ns());
         for (account, bytes) in verdict.accounts.iter_mut().zip(row.bytes) {
             *(if row.gap == 0 { &mut account.stored } else { &mut account.in_gaps }) += bytes;
         }
     }
-    let explains = |from: u64, to: u64| {
-        let killed = outages.iter().any(|outage| {
+    // What a kill cost, if it was one and the store tells of it.
+    let cost_ns = |from: u64, to: u64| {
+        let outage = outages.iter().find(|outage| {
             from + open_ns >= outage.from_ns && from <= outage.to_ns && to >= outage.from_ns
+        })?;
+        let told = unmeasured.iter().any(|(start, end)| {
+            start.abs_diff(from) <= ROUNDING_NS && end.abs_diff(to) <= OPENING_NS
         });
-        let told = unmeasured.iter().any(|row| {
-            row.start_ns.abs_diff(from) <= ROUNDING_NS && row.end_ns().abs_diff(to) <= OPENING_NS
-        });
-        killed && told
+        told.then(|| outage.from_ns.saturating_sub(from))
     };
     let (mut offered_packets, mut killed_packets) = (0, (0, 0));
     for (account, offered) in verdict.accounts.iter_mut().zip(offered) {
         account.offered = offered.bytes;
         offered_packets += offered.journal.len() as u64;
-        for &(from, to) in holes.iter().filter(|(from, to)| explains(*from, *to)) {
+        for &(from, to) in holes.iter().filter(|(from, to)| cost_ns(*from, *to).is_some()) {
             add(&mut account.killed, bracket(&offered.journal, from, to, |sent| sent.bytes));
             add(&mut killed_packets, bracket(&offered.journal, from, to, |_| 1));
         }
@@ -177,11 +183,26 @@ pub fn judge(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage], open_ns:
     holes.retain(|(from, to)| {
         offered.iter().any(|it| bracket(&it.journal, *from, *to, |_| 1).1 > 0)
     });
-    let (explained, unexplained): (Vec<_>, Vec<_>) =
-        holes.into_iter().partition(|(from, to)| explains(*from, *to));
-    verdict.explained_holes = explained.len();
-    verdict.unexplained_holes = unexplained;
+    for (from, to) in holes {
+        match cost_ns(from, to) {
+            Some(cost_ns) => verdict.costs_ns.push(cost_ns),
+            None => verdict.unexplained_holes.push((from, to)),
+        }
+    }
     verdict
+}
+
+/// The times of rows that follow on one another: an agent that is killed before its ring is open
+/// tells of what came before its start, and the next one of the rest.
+fn joined(rows: &[&Row]) -> Vec<(u64, u64)> {
+    let mut times: Vec<(u64, u64)> = Vec::new();
+    for row in rows {
+        match times.last_mut() {
+            Some((_, end)) if row.start_ns <= *end + ROUNDING_NS => *end = row.end_ns().max(*end),
+            _ => times.push((row.start_ns, row.end_ns())),
+        }
+    }
+    times
 }
 
 fn add(sum: &mut (u64, u64), more: (u64, u64)) {
@@ -193,9 +214,9 @@ fn bracket(journal: &[Sent], from: u64, to: u64, figure: impl Fn(&Sent) -> u64) 
     let sum = |inside: &dyn Fn(&Sent) -> bool| {
         journal.iter().filter(|sent| inside(sent)).map(&figure).sum()
     };
-    let (early, late) = (from.saturating_sub(LATE_NS), to + ROUNDING_NS);
+    let (early, late) = (from.saturating_sub(LATE_NS), to + BINDING_NS);
     (
-        sum(&|sent| sent.before_ns >= from + ROUNDING_NS && sent.after_ns + BINDING_NS <= to),
+        sum(&|sent| sent.before_ns >= from + ROUNDING_NS && sent.after_ns <= to),
         sum(&|sent| sent.after_ns >= early && sent.before_ns <= late),
     )
 }
@@ -250,7 +271,8 @@ mod tests {
     fn a_row_that_is_there_twice_is_found() {
         let rows = [row(0, 500, 5000, 0), row(0, 500, 5000, 0), row(500, 1000, 5000, 0)];
         let verdict = judged(&rows, &[]);
-        assert_eq!((verdict.doubled, verdict.accounts[0].unexplained()), (1, -5000));
+        assert_eq!(verdict.doubled, [(0, 500 * MS)]);
+        assert_eq!(verdict.accounts[0].unexplained(), -5000);
     }
 
     #[test]
@@ -259,10 +281,12 @@ mod tests {
         let outage = |from, to| Outage { from_ns: from * MS, to_ns: to * MS };
         let verdict = judged(&rows, &[outage(550, 650)]);
         assert!(verdict.is_sound(), "{verdict}");
-        assert_eq!((verdict.accounts[0].killed, verdict.explained_holes), ((2500, 7000), 1));
+        assert_eq!((verdict.accounts[0].killed, verdict.costs_ns), ((3000, 3400), vec![150 * MS]));
         let verdict = judged(&rows, &[outage(650, 660)]);
         assert_eq!(verdict.unexplained_holes, [(400 * MS, 700 * MS)], "it costs too much");
         assert!(!judged(&rows, &[]).is_sound());
+        let twice = [rows[0].clone(), row(400, 600, 0, 4), row(600, 700, 0, 4), rows[2].clone()];
+        assert!(judged(&twice, &[outage(550, 650)]).is_sound(), "told in two parts");
         let untold = [rows[0].clone(), rows[2].clone()];
         assert!(!judged(&untold, &[outage(550, 650)]).is_sound());
     }

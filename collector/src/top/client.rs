@@ -1,0 +1,305 @@
+//! One client on the screen, and its NICs where they are shown.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::live::{ClientView, NicPoint, NicView, RateView, SumView, SummaryView};
+use crate::time::Time;
+
+/// Rates kept for each row: as many as the widest screen has columns.
+const HISTORY: usize = 512;
+
+/// Shortest silence that means that a client is stale.
+const SILENT_NS: u64 = 5_000_000_000;
+
+/// The name of samples that were cut short: their rates mean little.
+const PARTIAL: &str = "partial";
+
+/// How a client or NIC is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// It tells what it carries.
+    Live,
+    /// It is connected, and has told nothing yet.
+    Waiting,
+    /// It has told nothing for so long, seconds.
+    Stale(Duration),
+    /// Not connected.
+    Away,
+    /// The link of a NIC is down.
+    Down,
+}
+
+/// What one direction carries.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Flow {
+    /// Bytes per second.
+    pub(super) bytes: f64,
+    /// Packets per second.
+    pub(super) packets: f64,
+    /// Highest rate of 1 ms, bytes per second.
+    pub(super) peak: u64,
+}
+
+/// What both directions carry.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Traffic {
+    /// Received.
+    pub(super) rx: Flow,
+    /// Transmitted.
+    pub(super) tx: Flow,
+}
+
+impl From<&SumView> for Flow {
+    fn from(sum: &SumView) -> Self {
+        let SumView { bytes_per_second, packets_per_second, peak_1ms_bytes_per_second } = *sum;
+        Self {
+            bytes: bytes_per_second,
+            packets: packets_per_second,
+            peak: peak_1ms_bytes_per_second,
+        }
+    }
+}
+
+impl From<&RateView> for Flow {
+    fn from(rate: &RateView) -> Self {
+        let RateView { bytes_per_second, packets_per_second, peak_1ms_bytes_per_second, .. } =
+            *rate;
+        Self {
+            bytes: bytes_per_second,
+            packets: packets_per_second,
+            peak: peak_1ms_bytes_per_second,
+        }
+    }
+}
+
+impl Flow {
+    /// Together with another; of peaks the higher one.
+    pub(super) fn with(self, other: &Self) -> Self {
+        Self {
+            bytes: self.bytes + other.bytes,
+            packets: self.packets + other.packets,
+            peak: self.peak.max(other.peak),
+        }
+    }
+
+    /// Mean size of a packet, bytes; `None` where there is none.
+    pub(super) fn mean_size(&self) -> Option<f64> {
+        (self.packets > 0.0).then(|| self.bytes / self.packets)
+    }
+}
+
+impl Traffic {
+    /// Together with another.
+    pub(super) fn with(self, other: &Self) -> Self {
+        Self { rx: self.rx.with(&other.rx), tx: self.tx.with(&other.tx) }
+    }
+
+    /// Both directions together.
+    pub(super) fn both(&self) -> Flow {
+        self.rx.with(&self.tx)
+    }
+}
+
+/// The last rates, bytes per second, oldest first.
+#[derive(Debug, Clone, Default)]
+pub(super) struct History {
+    rates: VecDeque<[u64; 2]>,
+}
+
+impl History {
+    fn push(&mut self, rx: f64, tx: f64) {
+        if self.rates.len() == HISTORY {
+            self.rates.pop_front();
+        }
+        self.rates.push_back([rx, tx].map(whole));
+    }
+
+    /// Received.
+    pub(super) fn rx(&self) -> Vec<u64> {
+        self.rates.iter().map(|rates| rates[0]).collect()
+    }
+
+    /// Transmitted.
+    pub(super) fn tx(&self) -> Vec<u64> {
+        self.rates.iter().map(|rates| rates[1]).collect()
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate, saturating")]
+const fn whole(rate: f64) -> u64 {
+    rate as u64
+}
+
+/// A client.
+#[derive(Debug)]
+pub(super) struct Client {
+    summary: SummaryView,
+    history: History,
+    /// Packets lost before the view was opened.
+    drops_before: u64,
+}
+
+impl Client {
+    /// One that was not known before.
+    pub(super) fn new(summary: SummaryView) -> Self {
+        let drops_before = summary.drops_total;
+        let mut client = Self { summary, history: History::default(), drops_before };
+        client.remember();
+        client
+    }
+
+    /// Takes in what it is like now.
+    pub(super) fn update(&mut self, summary: SummaryView) {
+        let fresh = summary.observed != self.summary.observed;
+        self.summary = summary;
+        if fresh {
+            self.remember();
+        }
+    }
+
+    fn remember(&mut self) {
+        if self.summary.observed.is_some() {
+            let Traffic { rx, tx } = self.traffic();
+            self.history.push(rx.bytes, tx.bytes);
+        }
+    }
+
+    /// What the collector says of it.
+    pub(super) const fn summary(&self) -> &SummaryView {
+        &self.summary
+    }
+
+    pub(super) const fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// What it carried last.
+    pub(super) fn traffic(&self) -> Traffic {
+        Traffic { rx: (&self.summary.rx).into(), tx: (&self.summary.tx).into() }
+    }
+
+    /// Packets lost since the view was opened.
+    pub(super) const fn lost(&self) -> u64 {
+        self.summary.drops_total.saturating_sub(self.drops_before)
+    }
+
+    /// How it is.
+    pub(super) fn condition(&self, now_ns: u64) -> Condition {
+        let SummaryView { up, observed, sample_interval_ns, .. } = self.summary;
+        condition(up, observed, sample_interval_ns, now_ns)
+    }
+
+    /// True if what it carried last is what it carries.
+    pub(super) fn is_live(&self, now_ns: u64) -> bool {
+        self.condition(now_ns) == Condition::Live
+    }
+}
+
+/// Stale is what has no sample for three intervals, but not before 5 s.
+fn condition(up: bool, observed: Option<Time>, interval_ns: u64, now_ns: u64) -> Condition {
+    let Some(Time(observed_ns)) = observed else {
+        return if up { Condition::Waiting } else { Condition::Away };
+    };
+    let silent_ns = now_ns.saturating_sub(observed_ns);
+    match up {
+        false => Condition::Away,
+        true if silent_ns > SILENT_NS.max(interval_ns.saturating_mul(3)) => {
+            Condition::Stale(Duration::from_secs(silent_ns / 1_000_000_000))
+        }
+        true => Condition::Live,
+    }
+}
+
+/// A client whose NICs are shown.
+#[derive(Debug, Default)]
+pub(super) struct Opened {
+    view: Option<ClientView>,
+    nics: BTreeMap<String, Nic>,
+}
+
+/// What is remembered of a NIC.
+#[derive(Debug, Default)]
+struct Nic {
+    history: History,
+    newest: Time,
+    drops_before: u64,
+}
+
+/// A NIC as it is shown.
+#[derive(Debug)]
+pub(super) struct NicRow<'a> {
+    /// What the collector says of it.
+    pub(super) view: &'a NicView,
+    /// Its last rates.
+    pub(super) history: &'a History,
+    /// Packets lost since it is shown.
+    pub(super) lost: u64,
+    /// How it is.
+    pub(super) condition: Condition,
+}
+
+impl Opened {
+    /// Takes in what the client is like now; `None`: it is gone.
+    pub(super) fn set(&mut self, view: Option<ClientView>) {
+        for nic in view.iter().flat_map(|view| &view.nics) {
+            let first = || Nic { drops_before: nic.drops_total, ..Nic::default() };
+            self.nics.entry(nic.nic.clone()).or_insert_with(first);
+        }
+        self.view = view;
+    }
+
+    /// Takes in samples. What comes late, after an outage, is history.
+    pub(super) fn add(&mut self, samples: &[NicPoint]) {
+        for NicPoint { nic, point } in samples {
+            let Some(nic) = self.nics.get_mut(nic) else { continue };
+            if point.time > nic.newest && !point.flags.iter().any(|flag| flag == PARTIAL) {
+                nic.newest = point.time;
+                let [rx, tx] = [point.rx.bytes, point.tx.bytes];
+                nic.history
+                    .push(per_second(rx, point.interval_ns), per_second(tx, point.interval_ns));
+            }
+        }
+    }
+
+    /// The client in full, once it is known.
+    pub(super) const fn view(&self) -> Option<&ClientView> {
+        self.view.as_ref()
+    }
+
+    /// Names of its NICs.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.view.iter().flat_map(|view| &view.nics).map(|nic| nic.nic.as_str())
+    }
+
+    /// One of its NICs.
+    pub(super) fn nic(&self, name: &str, now_ns: u64) -> Option<NicRow<'_>> {
+        let client = self.view.as_ref()?;
+        let view = client.nics.iter().find(|nic| nic.nic == name)?;
+        let Nic { history, drops_before, .. } = self.nics.get(name)?;
+        let observed = view.sample.as_ref().map(|sample| sample.observed);
+        let interval_ns = view.sample.as_ref().map_or(0, |sample| sample.interval_ns);
+        let condition = match condition(client.up, observed, interval_ns, now_ns) {
+            Condition::Live | Condition::Waiting if !view.up => Condition::Down,
+            other => other,
+        };
+        let lost = view.drops_total.saturating_sub(*drops_before);
+        Some(NicRow { view, history, lost, condition })
+    }
+}
+
+impl NicRow<'_> {
+    /// What it carried last.
+    pub(super) fn traffic(&self) -> Traffic {
+        let sample = self.view.sample.as_ref();
+        sample.map_or_else(Traffic::default, |it| Traffic {
+            rx: (&it.rx).into(),
+            tx: (&it.tx).into(),
+        })
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "shown with three digits")]
+fn per_second(bytes: u64, interval_ns: u64) -> f64 {
+    bytes as f64 * 1e9 / interval_ns.max(1) as f64
+}

@@ -1,0 +1,122 @@
+//! The columns of the table: as many as the screen has room for, the less needed ones left out.
+
+use ratatui::text::Line;
+use settings::terminal::right;
+
+use super::order::{Key, Sort};
+
+/// Columns of a trend.
+pub(super) const TREND: usize = 9;
+
+/// A column of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Column {
+    Client,
+    Rx,
+    RxTrend,
+    Tx,
+    TxTrend,
+    Packets,
+    MeanSize,
+    Peak,
+    Drops,
+    State,
+}
+
+/// All of them, as they stand.
+const ALL: [Column; 10] = [
+    Column::Client,
+    Column::Rx,
+    Column::RxTrend,
+    Column::Tx,
+    Column::TxTrend,
+    Column::Packets,
+    Column::MeanSize,
+    Column::Peak,
+    Column::Drops,
+    Column::State,
+];
+
+/// What is left out of a narrow screen, in this order.
+const SPARE: [Column; 7] = [
+    Column::MeanSize,
+    Column::Packets,
+    Column::TxTrend,
+    Column::RxTrend,
+    Column::Drops,
+    Column::Peak,
+    Column::State,
+];
+
+/// The columns for a screen so wide.
+pub(super) fn columns(width: u16) -> Vec<Column> {
+    let mut columns = ALL.to_vec();
+    let mut spare = SPARE.iter();
+    // A blank between each two.
+    while columns.iter().map(|column| column.width() + 1).sum::<u16>() > width.saturating_add(1) {
+        let Some(next) = spare.next() else { break };
+        columns.retain(|column| column != next);
+    }
+    columns
+}
+
+impl Column {
+    /// Width; of the first column the least.
+    pub(super) const fn width(self) -> u16 {
+        match self {
+            Self::Client => 18,
+            Self::Rx | Self::Tx | Self::Peak => 11,
+            Self::RxTrend | Self::TxTrend => 9,
+            Self::MeanSize => 9,
+            Self::Packets | Self::Drops => 7,
+            Self::State => 13,
+        }
+    }
+
+    /// What stands above it, with a mark if clients are sorted by it.
+    pub(super) fn heading<'a>(self, sort: Sort) -> Line<'a> {
+        let (text, key) = match self {
+            Self::Client => ("client", Some(Key::Client)),
+            Self::Rx => ("rx bit/s", Some(Key::Rx)),
+            Self::Tx => ("tx bit/s", Some(Key::Tx)),
+            Self::RxTrend | Self::TxTrend => ("", None),
+            Self::Packets => ("pkt/s", Some(Key::Packets)),
+            Self::MeanSize => ("mean size", None),
+            Self::Peak => ("peak 1ms", Some(Key::Peak)),
+            Self::Drops => ("drops", Some(Key::Drops)),
+            Self::State => ("state", None),
+        };
+        // Names ascend unless reversed, figures descend.
+        let up = sort.reversed != (sort.key == Key::Client);
+        let mark = if up { "▴" } else { "▾" };
+        let text = if key == Some(sort.key) { format!("{text} {mark}") } else { text.to_owned() };
+        if matches!(self, Self::Client | Self::State) { text.into() } else { right(text) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_screen_leaves_out_what_is_needed_least() {
+        assert_eq!(columns(200), ALL);
+        assert_eq!(columns(114), ALL);
+        assert!(!columns(113).contains(&Column::MeanSize));
+        let usual = columns(80);
+        let needed = [Column::Client, Column::Rx, Column::Tx, Column::Peak, Column::State];
+        assert!(needed.iter().all(|column| usual.contains(column)), "{usual:?}");
+        assert_eq!(columns(1), [Column::Client, Column::Rx, Column::Tx]);
+    }
+
+    #[test]
+    fn the_column_that_is_sorted_by_is_marked_with_its_direction() {
+        let heading = |column: Column, sort| column.heading(sort).to_string();
+        let sort = Sort::default();
+        assert_eq!(heading(Column::Rx, sort), "rx bit/s ▾");
+        assert_eq!(heading(Column::Rx, sort.reversed()), "rx bit/s ▴");
+        assert_eq!(heading(Column::Tx, sort), "tx bit/s");
+        let by_client = Sort { key: Key::Client, reversed: false };
+        assert_eq!(heading(Column::Client, by_client), "client ▴");
+    }
+}

@@ -1,0 +1,285 @@
+//! The screen of `collector top`: all clients as a table, the selected row below it in detail.
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Rect};
+use ratatui::style::{Color, Modifier, Style, Stylize};
+use ratatui::text::Line;
+use ratatui::widgets::{Paragraph, Row, Table, TableState, Wrap};
+use settings::terminal::{Detail, RX, TX, draw_head, draw_keys, figure, page, right, trend};
+use settings::units::{bit_rate, bytes, rate};
+
+use super::client::{Client, Condition, Flow, History, NicRow, Opened, Traffic};
+use super::columns::{Column, TREND, columns};
+use super::state::{self, Link, State};
+use crate::live::{ClientView, SummaryView};
+
+const KEYS: &str = "q quit   ↑↓ select   enter NICs   s sort   r reverse   / search   space pause";
+
+const NOTE: &str = "Bytes on the wire from the MAC header on, without FCS and preamble";
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// Draws all of it. `collector`: its address.
+pub(super) fn draw(state: &State, collector: &str, frame: &mut Frame<'_>) {
+    let rows = state.rows();
+    let [head, table, detail, keys] = page(frame.area(), rows.len());
+    draw_head(title(state), note(state, collector), frame, head);
+    if rows.is_empty() {
+        let nothing = Paragraph::new(nothing(state)).wrap(Wrap { trim: true });
+        frame.render_widget(nothing, detail);
+    } else {
+        draw_table(state, &rows, frame, table);
+    }
+    if let Some(detail_of) = rows.get(state.place()).and_then(|row| detail_of(state, row)) {
+        detail_of.draw(frame, detail);
+    }
+    draw_keys(KEYS, frame, keys);
+}
+
+fn title(state: &State) -> String {
+    let how = match (state.is_paused(), state.link()) {
+        (true, _) => "PAUSED",
+        (_, Link::Live) => "live",
+        (_, Link::Connecting) => "connecting",
+        (_, Link::Lost(_)) => "LOST",
+    };
+    let (clients, up, Traffic { rx, tx }) = state.sum();
+    let [rx, tx] = [rx, tx].map(|flow| bit_rate(flow.bytes));
+    format!("collector top  {up} of {clients} clients connected, rx {rx}, tx {tx}, {how}")
+}
+
+fn note<'a>(state: &'a State, collector: &str) -> Line<'a> {
+    match (state.search(), state.link()) {
+        ((search, true), _) => format!("search: {search}_").bold().into(),
+        (_, Link::Lost(why)) => format!("{collector}: {why}; trying again").red().into(),
+        (("", _), _) => NOTE.dim().into(),
+        ((search, _), _) => format!("only clients with {search:?}; / and escape show all").into(),
+    }
+}
+
+/// What to say where there is no row.
+const fn nothing(state: &State) -> &'static str {
+    match state.link() {
+        Link::Connecting => "",
+        Link::Lost(_) => {
+            "Is `collector run` at work there? `collector top --url http://HOST:8083` looks at \
+             another one."
+        }
+        Link::Live => {
+            "No client to show. `collector token` on the collector's host makes a token, with \
+             which `agent enroll TOKEN` and `agent run` on another host make it one."
+        }
+    }
+}
+
+fn draw_table(state: &State, rows: &[state::Row<'_>], frame: &mut Frame<'_>, area: Rect) {
+    let columns = columns(area.width);
+    let heading = columns.iter().map(|column| column.heading(state.sort()));
+    // Only what is in sight is made, with the selected row in the middle where it can be.
+    let height = usize::from(area.height.saturating_sub(1));
+    let first = state.place().saturating_sub(height / 2).min(rows.len().saturating_sub(height));
+    let shown = rows.iter().skip(first).take(height);
+    let table = Table::new(
+        shown.map(|row| table_row(state, row, &columns)),
+        columns.iter().map(|column| match column {
+            Column::Client => Constraint::Min(column.width()),
+            _ => Constraint::Length(column.width()),
+        }),
+    )
+    .header(Row::new(heading).style(Style::new().add_modifier(Modifier::DIM)))
+    .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
+    let mut selected = TableState::default().with_selected(state.place() - first);
+    frame.render_stateful_widget(table, area, &mut selected);
+}
+
+/// What a row of the table shows.
+struct Shown<'a> {
+    name: String,
+    traffic: Traffic,
+    history: &'a History,
+    drops: u64,
+    lost: u64,
+    condition: Condition,
+}
+
+fn table_row<'a>(state: &State, row: &state::Row<'_>, columns: &[Column]) -> Row<'a> {
+    let shown = match row.nic {
+        None => state.client(row.client).map(|client| of_client(client, state.now_ns())),
+        Some(nic) => {
+            let opened = state.opened(row.client);
+            opened.and_then(|opened| opened.nic(nic, state.now_ns())).as_ref().map(of_nic)
+        }
+    };
+    let Some(shown) = shown else { return Row::default() };
+    let row = Row::new(columns.iter().map(|column| cell(&shown, *column)));
+    if shown.condition == Condition::Live { row } else { row.dim() }
+}
+
+fn of_client(client: &Client, now_ns: u64) -> Shown<'_> {
+    Shown {
+        name: name(client.summary()),
+        traffic: client.traffic(),
+        history: client.history(),
+        drops: client.summary().drops_total,
+        lost: client.lost(),
+        condition: client.condition(now_ns),
+    }
+}
+
+fn of_nic<'a>(nic: &NicRow<'a>) -> Shown<'a> {
+    let stacked = if nic.view.stacked { " (stacked)" } else { "" };
+    Shown {
+        name: format!("  {}{stacked}", nic.view.nic),
+        traffic: nic.traffic(),
+        history: nic.history,
+        drops: nic.view.drops_total,
+        lost: nic.lost,
+        condition: nic.condition,
+    }
+}
+
+fn name(SummaryView { client, alias, .. }: &SummaryView) -> String {
+    match alias.as_str() {
+        "" => client.clone(),
+        alias if alias == client => client.clone(),
+        alias => format!("{client} {alias}"),
+    }
+}
+
+fn cell<'a>(shown: &Shown<'_>, column: Column) -> Line<'a> {
+    // What it carried last is not what it carries.
+    let now = |text: String| if shown.condition == Condition::Live { text } else { "-".to_owned() };
+    let Traffic { rx, tx } = shown.traffic;
+    let both = shown.traffic.both();
+    match column {
+        Column::Client => shown.name.clone().into(),
+        Column::Rx => right(now(bit_rate(rx.bytes))),
+        Column::RxTrend => trend(&shown.history.rx(), TREND).fg(RX).into(),
+        Column::Tx => right(now(bit_rate(tx.bytes))),
+        Column::TxTrend => trend(&shown.history.tx(), TREND).fg(TX).into(),
+        Column::Packets => right(now(rate(both.packets))),
+        Column::MeanSize => right(now(mean_size(&both))),
+        Column::Peak => right(now(peak(&both))),
+        Column::Drops if shown.lost > 0 => right(shown.drops.to_string().red()),
+        Column::Drops => right(shown.drops.to_string()),
+        Column::State => match condition(shown.condition) {
+            text if shown.condition == Condition::Live => text.fg(Color::Green).into(),
+            text => text.fg(Color::Yellow).into(),
+        },
+    }
+}
+
+fn condition(condition: Condition) -> String {
+    match condition {
+        Condition::Live => "live".to_owned(),
+        Condition::Waiting => "no sample yet".to_owned(),
+        Condition::Stale(silent) => format!("stale {silent:?}"),
+        Condition::Away => "not connected".to_owned(),
+        Condition::Down => "link down".to_owned(),
+    }
+}
+
+fn mean_size(flow: &Flow) -> String {
+    flow.mean_size().map_or_else(|| "-".to_owned(), |mean| format!("{mean:.0} B"))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "shown with three digits")]
+fn peak(flow: &Flow) -> String {
+    bit_rate(flow.peak as f64)
+}
+
+fn detail_of<'a>(state: &State, row: &state::Row<'_>) -> Option<Detail<'a>> {
+    let client = state.client(row.client)?;
+    let opened = state.opened(row.client);
+    let (about, figures, history) = match row.nic {
+        None => {
+            let view = opened.and_then(Opened::view);
+            (about_client(client, view, state.now_ns()), client_figures(client), client.history())
+        }
+        Some(nic) => {
+            let nic = opened?.nic(nic, state.now_ns())?;
+            (about_nic(row.client, &nic), nic_figures(&nic), nic.history)
+        }
+    };
+    let (rx, tx) = (history.rx(), history.tx());
+    Some(Detail { about, rx, tx, interval_ns: SECOND_NS, figures })
+}
+
+/// What a client is, as a heading.
+fn about_client(client: &Client, view: Option<&ClientView>, now_ns: u64) -> String {
+    let host = view.map(|view| &view.host);
+    let host = host.map_or_else(String::new, |host| {
+        format!(", {} {}, {} CPUs, agent {}", host.os, host.kernel, host.cpus, host.agent_version)
+    });
+    let how = condition(client.condition(now_ns));
+    format!(" {}{host}: {how} ", name(client.summary()))
+}
+
+/// What a NIC is, as a heading.
+fn about_nic(client: &str, nic: &NicRow<'_>) -> String {
+    let view = nic.view;
+    let up = if view.up { "up" } else { "down" };
+    let stacked = if view.stacked { ", stacked: its bytes pass another NIC too" } else { "" };
+    let speed = match view.speed_bits_per_second {
+        0 => String::new(),
+        #[allow(clippy::cast_precision_loss, reason = "shown with three digits")]
+        bits => format!(", {}", bit_rate(bits as f64 / 8.0)),
+    };
+    let (name, kind) = (&view.nic, &view.kind);
+    format!(" {client} {name}: {kind}{speed}, {up}{stacked} ")
+}
+
+fn rates<'a>(traffic: &Traffic) -> Vec<Line<'a>> {
+    let both =
+        |what: &str, of: fn(&Flow) -> String| figure(what, &of(&traffic.rx), &of(&traffic.tx));
+    vec![
+        figure("", "rx", "tx").dim(),
+        both("rate", |flow| bit_rate(flow.bytes)),
+        both("peak 1 ms", peak),
+        both("packets/s", |flow| rate(flow.packets)),
+        both("mean size", mean_size),
+    ]
+}
+
+fn client_figures<'a>(client: &Client) -> Vec<Line<'a>> {
+    let SummaryView { clock_offset_ns, sample_interval_ns, links_down, .. } = client.summary();
+    let SummaryView { drops_total, late_total, inexact_total, .. } = client.summary();
+    let mut lines = rates(&client.traffic());
+    lines.push(ledger(client.lost(), *drops_total, *late_total, *inexact_total));
+    let interval = std::time::Duration::from_nanos(*sample_interval_ns);
+    lines.push(format!("samples of {interval:?}").into());
+    if let Some(offset_ns) = clock_offset_ns {
+        #[allow(clippy::cast_precision_loss, reason = "shown with three decimals")]
+        let offset = format!("clock {:+.3} ms", *offset_ns as f64 / 1e6);
+        let off = offset_ns.unsigned_abs() > *sample_interval_ns;
+        lines.push(if off { offset.yellow().into() } else { offset.into() });
+    }
+    if !links_down.is_empty() {
+        lines.push(format!("link down: {}", links_down.join(", ")).yellow().into());
+    }
+    lines
+}
+
+/// What is missing from the figures, or misplaced in them; `lost`: since it is shown.
+fn ledger<'a>(lost: u64, drops: u64, late: u64, inexact: u64) -> Line<'a> {
+    let ledger = format!("ring drops {drops}, late {late}, inexact {inexact}");
+    if lost > 0 { ledger.red().into() } else { ledger.into() }
+}
+
+fn nic_figures<'a>(nic: &NicRow<'_>) -> Vec<Line<'a>> {
+    let view = nic.view;
+    let (rx, tx) = (view.total.rx, view.total.tx);
+    let mut lines = rates(&nic.traffic());
+    lines.extend([
+        figure("in all", "", "").dim(),
+        figure("bytes", &bytes(rx.bytes), &bytes(tx.bytes)),
+        figure("packets", &rx.packets.to_string(), &tx.packets.to_string()),
+    ]);
+    lines.push(ledger(nic.lost, view.drops_total, view.late_total, view.inexact_total));
+    let flags = view.sample.iter().flat_map(|sample| &sample.flags);
+    let flags: Vec<String> = flags.map(|flag| flag.replace('_', " ")).collect();
+    if !flags.is_empty() {
+        lines.push(flags.join(", ").yellow().into());
+    }
+    lines
+}

@@ -1,0 +1,126 @@
+//! `collector top`: a live view of all clients on the full screen, through the HTTP API.
+
+mod client;
+mod columns;
+mod draw;
+mod order;
+mod state;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded, select, tick};
+use settings::terminal::{Screen, ScreenError, events};
+use tokio::runtime::Runtime;
+use tokio::task::AbortHandle;
+
+use self::state::{Followed, State, Told};
+pub use self::stream::{Source, SourceError};
+use crate::time::now_ns;
+
+/// How often the screen is drawn though nothing comes.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Wait before a collector that tells no more is asked again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// News that may wait to be taken in. While they wait, the collector is read no further.
+const WAITING: usize = 64;
+
+/// Why there is no view.
+#[derive(Debug, thiserror::Error)]
+pub enum TopError {
+    /// No screen to draw on.
+    #[error(transparent)]
+    Screen(#[from] ScreenError),
+    /// The terminal can't be listened to.
+    #[error("can't listen to the terminal: {0}")]
+    Input(#[source] io::Error),
+    /// The system gives no runtime.
+    #[error("can't start: {0}")]
+    System(#[source] io::Error),
+}
+
+type News = (Followed, Told);
+
+/// Shows what a collector tells until `q`, or until `interrupted` closes.
+///
+/// # Errors
+/// [`TopError`] if there is no terminal. A collector that can't be reached is no error: the screen
+/// says so, and it is tried again.
+pub fn top(source: Source, interrupted: &Receiver<Infallible>) -> Result<(), TopError> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(1).enable_all().build().map_err(TopError::System)?;
+    let mut screen = Screen::open("GET /api/v1/live tells programs the same")?;
+    let events = events().map_err(TopError::Input)?;
+    let (sender, news) = bounded::<News>(WAITING);
+    let mut followers =
+        Followers { source: Arc::new(source), sender, runtime: &runtime, tasks: BTreeMap::new() };
+    let ticks = tick(TICK);
+    let mut state = State::new();
+    loop {
+        followers.follow(&state);
+        screen.draw(|frame| draw::draw(&state, followers.source.url(), frame))?;
+        select! {
+            recv(news) -> told => {
+                // All that has come is taken in before anything is drawn.
+                for (followed, told) in told.into_iter().chain(news.try_iter()) {
+                    state.told(&followed, told, now_ns());
+                }
+            }
+            recv(events) -> event => match event {
+                Ok(event) if state.input(&event) => {}
+                _ => break,
+            },
+            recv(ticks) -> _ => state.tick(now_ns()),
+            recv(interrupted) -> _ => break,
+        }
+    }
+    drop(screen);
+    // Whoever has news to tell finds nobody any more.
+    drop(news);
+    runtime.shutdown_background();
+    Ok(())
+}
+
+/// The tasks that listen to the collector.
+struct Followers<'a> {
+    source: Arc<Source>,
+    sender: Sender<News>,
+    runtime: &'a Runtime,
+    tasks: BTreeMap<Followed, AbortHandle>,
+}
+
+impl Followers<'_> {
+    /// Listens to what the view wants, and to nothing else.
+    fn follow(&mut self, state: &State) {
+        let mut before = std::mem::take(&mut self.tasks);
+        for followed in state.followed() {
+            let task = before.remove(&followed).unwrap_or_else(|| {
+                let (source, sender) = (self.source.clone(), self.sender.clone());
+                self.runtime.spawn(listen(source, followed.clone(), sender)).abort_handle()
+            });
+            self.tasks.insert(followed, task);
+        }
+        before.values().for_each(AbortHandle::abort);
+    }
+}
+
+/// Passes on what the collector tells, and asks again when it tells no more, for ever. A send that
+/// waits holds up the runtime, which has nothing else to do.
+async fn listen(source: Arc<Source>, followed: Followed, sender: Sender<News>) {
+    loop {
+        let tell = |told| sender.send((followed.clone(), told)).is_ok();
+        let Err(error) = source.follow(&followed, tell).await else { return };
+        if sender.send((followed.clone(), Told::Lost(error.to_string()))).is_err() {
+            return;
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}

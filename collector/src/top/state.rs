@@ -1,0 +1,325 @@
+//! What `collector top` shows, and what keys and news from the collector change in it. No I/O, no
+//! clock: times are nanoseconds since 1970 (UTC).
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use settings::terminal::{Event, Input, Typed};
+use wire::id::ClientId;
+
+use super::client::{Client, Opened, Traffic};
+use super::order::Sort;
+use crate::live::{ClientUpdate, SamplesUpdate, SummaryView, Update};
+
+/// Most clients that show their NICs: each takes a place among the collector's readers.
+const OPENED_MAX: usize = 16;
+
+/// Rows that page keys move by.
+const PAGE: usize = 10;
+
+/// How long rows stay in their order, so that they can be read.
+const ARRANGED_NS: u64 = 2_000_000_000;
+
+/// What the collector is asked to tell of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Followed {
+    /// All clients, in short.
+    All,
+    /// One, with its NICs.
+    Client(ClientId),
+}
+
+/// What came from the collector.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// All clients.
+    All(Update),
+    /// Those that changed, and those that are gone.
+    Changes(Update),
+    /// The client that is followed.
+    Client(ClientUpdate),
+    /// Samples of the client that is followed.
+    Samples(SamplesUpdate),
+    /// Nothing more, for now.
+    Lost(String),
+}
+
+/// How the collector is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Link {
+    /// Nothing is known yet.
+    Connecting,
+    /// It tells what changes.
+    Live,
+    /// It doesn't, for this reason.
+    Lost(String),
+}
+
+/// A row: a client, or one of its NICs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Row<'a> {
+    /// Whose row.
+    pub(super) client: &'a str,
+    /// `None`: the client's own.
+    pub(super) nic: Option<&'a str>,
+}
+
+/// The view's state.
+#[derive(Debug)]
+pub(super) struct State {
+    link: Link,
+    now_ns: u64,
+    /// How far the collector's clock is ahead of this host's.
+    ahead_ns: i64,
+    clients: HashMap<String, Client>,
+    opened: BTreeMap<ClientId, Opened>,
+    /// The clients that are shown.
+    order: Vec<String>,
+    arranged_ns: u64,
+    sort: Sort,
+    search: String,
+    typing: bool,
+    paused: bool,
+    /// The row that is selected, and where it was last.
+    selected: Option<(String, Option<String>)>,
+    place: usize,
+}
+
+impl State {
+    /// Nothing yet.
+    pub(super) fn new() -> Self {
+        Self {
+            link: Link::Connecting,
+            now_ns: 0,
+            ahead_ns: 0,
+            clients: HashMap::new(),
+            opened: BTreeMap::new(),
+            order: Vec::new(),
+            arranged_ns: 0,
+            sort: Sort::default(),
+            search: String::new(),
+            typing: false,
+            paused: false,
+            selected: None,
+            place: 0,
+        }
+    }
+
+    /// What the collector is to tell of. Nothing while the view is paused: that costs it nothing.
+    pub(super) fn followed(&self) -> impl Iterator<Item = Followed> {
+        let opened = self.opened.keys().cloned().map(Followed::Client);
+        std::iter::once(Followed::All).chain(opened).filter(|_| !self.paused)
+    }
+
+    /// Takes in what the collector told.
+    pub(super) fn told(&mut self, followed: &Followed, told: Told, now_ns: u64) {
+        if self.paused {
+            return;
+        }
+        let opened = match followed {
+            Followed::All => None,
+            Followed::Client(client) => self.opened.get_mut(client),
+        };
+        match (told, opened) {
+            (Told::All(update), _) => {
+                let known: HashSet<&str> =
+                    update.clients.iter().map(|client| client.client.as_str()).collect();
+                self.clients.retain(|id, _| known.contains(id.as_str()));
+                self.update(update, now_ns);
+                self.arrange();
+            }
+            (Told::Changes(update), _) => self.update(update, now_ns),
+            (Told::Client(update), Some(opened)) => opened.set(update.client),
+            (Told::Samples(update), Some(opened)) => opened.add(&update.samples),
+            (Told::Lost(why), None) if *followed == Followed::All => self.link = Link::Lost(why),
+            // Of a client that was closed meanwhile; or All says the same.
+            (Told::Client(_) | Told::Samples(_) | Told::Lost(_), _) => {}
+        }
+        self.tick(now_ns);
+    }
+
+    fn update(&mut self, update: Update, now_ns: u64) {
+        self.link = Link::Live;
+        self.ahead_ns = update.now.0.cast_signed().wrapping_sub(now_ns.cast_signed());
+        let mut came_or_went = !update.gone.is_empty();
+        for id in &update.gone {
+            self.clients.remove(id);
+        }
+        for summary in update.clients {
+            match self.clients.get_mut(&summary.client) {
+                Some(client) => client.update(summary),
+                None => {
+                    came_or_went = true;
+                    self.clients.insert(summary.client.clone(), Client::new(summary));
+                }
+            }
+        }
+        if came_or_went {
+            self.arrange();
+        }
+    }
+
+    /// Time passes, though nothing may come.
+    pub(super) fn tick(&mut self, now_ns: u64) {
+        if self.paused {
+            return;
+        }
+        self.now_ns = now_ns.saturating_add_signed(self.ahead_ns);
+        if self.now_ns.abs_diff(self.arranged_ns) > ARRANGED_NS {
+            self.arrange();
+        }
+    }
+
+    /// Does what a key asks for. False if that is to leave.
+    pub(super) fn input(&mut self, event: &Event) -> bool {
+        if self.typing {
+            return self.type_in(event);
+        }
+        let Some(input) = Input::of(event) else { return true };
+        match input {
+            Input::Quit => return false,
+            Input::Up => self.select(self.place.saturating_sub(1)),
+            Input::Down => self.select(self.place + 1),
+            Input::PageUp => self.select(self.place.saturating_sub(PAGE)),
+            Input::PageDown => self.select(self.place + PAGE),
+            Input::First => self.select(0),
+            Input::Last => self.select(usize::MAX),
+            Input::Open => self.open_or_close(),
+            Input::Pause => self.paused = !self.paused,
+            Input::Sort => self.sort_by(self.sort.next()),
+            Input::Reverse => self.sort_by(self.sort.reversed()),
+            Input::Search => self.typing = true,
+        }
+        true
+    }
+
+    fn type_in(&mut self, event: &Event) -> bool {
+        match Typed::of(event) {
+            Some(Typed::Quit) => return false,
+            Some(Typed::Char(typed)) => self.search.push(typed),
+            Some(Typed::Erase) => drop(self.search.pop()),
+            Some(Typed::Done) => self.typing = false,
+            Some(Typed::Cancel) => {
+                self.typing = false;
+                self.search.clear();
+            }
+            None => {}
+        }
+        self.arrange();
+        true
+    }
+
+    fn sort_by(&mut self, sort: Sort) {
+        self.sort = sort;
+        self.arrange();
+    }
+
+    /// Selects the row at a place, or the last one.
+    fn select(&mut self, place: usize) {
+        let rows = self.rows();
+        let place = place.min(rows.len().saturating_sub(1));
+        let row = rows.get(place);
+        let selected = row.map(|row| (row.client.to_owned(), row.nic.map(str::to_owned)));
+        (self.selected, self.place) = (selected, place);
+    }
+
+    /// Shows or hides the NICs of the client that is selected.
+    fn open_or_close(&mut self) {
+        let Some(client) = self.selected.as_ref().map(|(client, _)| client.clone()) else { return };
+        // An id that is none could not be asked for.
+        let Ok(id) = ClientId::new(&client) else { return };
+        if self.opened.remove(&id).is_some() {
+            self.selected = Some((client, None));
+            self.settle();
+        } else if self.opened.len() < OPENED_MAX {
+            self.opened.insert(id, Opened::default());
+        }
+    }
+
+    /// Puts clients in order, and those away that aren't looked for.
+    fn arrange(&mut self) {
+        self.arranged_ns = self.now_ns;
+        let wanted = self.search.trim().to_lowercase();
+        let found = |summary: &SummaryView| {
+            let name = format!("{} {}", summary.client, summary.alias);
+            name.to_lowercase().contains(&wanted)
+        };
+        let mut shown: Vec<&Client> =
+            self.clients.values().filter(|client| found(client.summary())).collect();
+        shown.sort_by(|a, b| self.sort.compare(a, b, self.now_ns));
+        self.order = shown.iter().map(|client| client.summary().client.clone()).collect();
+        self.settle();
+    }
+
+    /// Finds the selected row again; if it is gone, the one in its place is selected.
+    fn settle(&mut self) {
+        let rows = self.rows();
+        let is_selected = |row: &Row<'_>| {
+            self.selected.as_ref().is_some_and(|(client, nic)| {
+                row.client == client.as_str() && row.nic == nic.as_deref()
+            })
+        };
+        match rows.iter().position(is_selected) {
+            Some(place) => self.place = place,
+            None => self.select(self.place),
+        }
+    }
+
+    /// All rows, clients in their order.
+    pub(super) fn rows(&self) -> Vec<Row<'_>> {
+        let mut rows = Vec::with_capacity(self.order.len());
+        for client in self.order.iter().map(String::as_str) {
+            rows.push(Row { client, nic: None });
+            let nics = self.opened(client).into_iter().flat_map(Opened::names);
+            rows.extend(nics.map(|nic| Row { client, nic: Some(nic) }));
+        }
+        rows
+    }
+
+    /// The place of the row that is selected.
+    pub(super) const fn place(&self) -> usize {
+        self.place
+    }
+
+    /// A client.
+    pub(super) fn client(&self, id: &str) -> Option<&Client> {
+        self.clients.get(id)
+    }
+
+    /// A client with its NICs, if those are shown.
+    pub(super) fn opened(&self, id: &str) -> Option<&Opened> {
+        if self.opened.is_empty() {
+            return None;
+        }
+        self.opened.get(&ClientId::new(id).ok()?)
+    }
+
+    /// All clients: how many, how many of them connected, and what those carry.
+    pub(super) fn sum(&self) -> (usize, usize, Traffic) {
+        let up = self.clients.values().filter(|client| client.summary().up);
+        let live = self.clients.values().filter(|client| client.is_live(self.now_ns));
+        let traffic = live.fold(Traffic::default(), |sum, client| sum.with(&client.traffic()));
+        (self.clients.len(), up.count(), traffic)
+    }
+
+    pub(super) const fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Now, by the collector's clock.
+    pub(super) const fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
+    pub(super) const fn sort(&self) -> Sort {
+        self.sort
+    }
+
+    /// What is looked for, and whether it is being typed.
+    pub(super) fn search(&self) -> (&str, bool) {
+        (&self.search, self.typing)
+    }
+
+    pub(super) const fn is_paused(&self) -> bool {
+        self.paused
+    }
+}

@@ -1,0 +1,278 @@
+//! What a collector tells of its clients as it comes: Server-Sent Events over HTTP.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{ACCEPT, AUTHORIZATION, HOST, HeaderValue};
+use hyper::http::uri::PathAndQuery;
+use hyper::{Request, Response, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use sse_stream::{Sse, SseByteStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::state::{Followed, Told};
+
+/// Longest time until the collector answers.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Longest silence of a stream: a collector says every 15 s that it is there.
+const SILENCE: Duration = Duration::from_secs(40);
+
+/// Most bytes of an answer that says why not.
+const REFUSAL_MAX: usize = 64 << 10;
+
+/// A collector, as its HTTP address is written.
+#[derive(Debug)]
+pub struct Source {
+    url: String,
+    host: String,
+    port: u16,
+    /// As the `Host` of requests.
+    authority: HeaderValue,
+    /// What comes before `/api`: under a proxy's path, its path.
+    base: String,
+    token: Option<HeaderValue>,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+/// Why an address can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// It is no address.
+    #[error("{0:?} is no address; write for example http://127.0.0.1:8083")]
+    NoUrl(String),
+    /// The token can't be sent.
+    #[error("the token has characters that HTTP can't carry")]
+    Token,
+    /// TLS can't be set up.
+    #[error("TLS can't be set up: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// Why nothing more is told.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StreamError {
+    #[error("can't connect: {0}")]
+    Connect(#[source] io::Error),
+    #[error("no answer within {ANSWER:?}")]
+    NoAnswer,
+    #[error("{0}")]
+    Http(#[from] hyper::Error),
+    #[error("it asks for a token; give the file that holds it by --token-file")]
+    TokenNeeded,
+    #[error("it answers {status}: {why}")]
+    Refused { status: StatusCode, why: String },
+    #[error("it has closed the connection")]
+    Ended,
+    #[error("{0}")]
+    Broken(#[source] Box<dyn Error + Send + Sync>),
+    #[error("what it tells isn't understood: {0}; is it a collector of this version?")]
+    Unknown(#[from] serde_json::Error),
+}
+
+impl Source {
+    /// The collector at an address, which is given the token if there is one.
+    ///
+    /// # Errors
+    /// [`SourceError`] says what is wrong with the address or the token.
+    pub fn new(url: &str, token: Option<&str>) -> Result<Self, SourceError> {
+        let no_url = || SourceError::NoUrl(url.to_owned());
+        let parsed: Uri = url.parse().map_err(|_| no_url())?;
+        let (port, tls) = match parsed.scheme_str() {
+            Some("http") => (80, None),
+            Some("https") => (443, Some(Arc::new(tls_config()?))),
+            _ => return Err(no_url()),
+        };
+        let authority = parsed.authority().filter(|it| !it.as_str().contains('@'));
+        let authority = authority.ok_or_else(no_url)?;
+        if parsed.query().is_some() {
+            return Err(no_url());
+        }
+        let secret = |token: &str| {
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}"))?;
+            value.set_sensitive(true);
+            Ok(value)
+        };
+        let wrong = |_: hyper::header::InvalidHeaderValue| SourceError::Token;
+        Ok(Self {
+            url: url.trim_end_matches('/').to_owned(),
+            host: authority.host().trim_matches(['[', ']']).to_owned(),
+            port: authority.port_u16().unwrap_or(port),
+            authority: HeaderValue::from_str(authority.as_str()).map_err(|_| no_url())?,
+            base: parsed.path().trim_end_matches('/').to_owned(),
+            token: token.map(secret).transpose().map_err(wrong)?,
+            tls,
+        })
+    }
+
+    /// The address, as it was given.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Tells what the collector tells, until `tell` says that nobody listens, which is no error.
+    pub(super) async fn follow(
+        &self,
+        followed: &Followed,
+        mut tell: impl FnMut(Told) -> bool,
+    ) -> Result<(), StreamError> {
+        let answer = timeout(ANSWER, self.ask(followed)).await;
+        let mut events = SseByteStream::new(pieces(answer.map_err(|_| StreamError::NoAnswer)??));
+        while let Some(event) = events.next().await {
+            let event = event.map_err(|error| match error {
+                sse_stream::Error::Body(error) => StreamError::Broken(error),
+                error => StreamError::Broken(error.into()),
+            })?;
+            if let Some(told) = read(followed, &event)?
+                && !tell(told)
+            {
+                return Ok(());
+            }
+        }
+        Err(StreamError::Ended)
+    }
+
+    async fn ask(&self, followed: &Followed) -> Result<Response<Incoming>, StreamError> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
+        let stream = stream.map_err(StreamError::Connect)?;
+        let answer = match &self.tls {
+            None => self.request(stream, followed).await?,
+            Some(tls) => {
+                let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other);
+                let name = name.map_err(StreamError::Connect)?;
+                let tls = TlsConnector::from(tls.clone());
+                let stream = tls.connect(name, stream).await.map_err(StreamError::Connect)?;
+                self.request(stream, followed).await?
+            }
+        };
+        match answer.status() {
+            StatusCode::OK => Ok(answer),
+            StatusCode::UNAUTHORIZED if self.token.is_none() => Err(StreamError::TokenNeeded),
+            status => Err(StreamError::Refused { status, why: why(answer).await }),
+        }
+    }
+
+    async fn request(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        followed: &Followed,
+    ) -> Result<Response<Incoming>, StreamError> {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // Ends with the answer; what goes wrong is seen there.
+        tokio::spawn(connection);
+        let mut request = Request::new(Empty::<Bytes>::new());
+        *request.uri_mut() = self.path(followed).into();
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.authority.clone());
+        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        if let Some(token) = &self.token {
+            headers.insert(AUTHORIZATION, token.clone());
+        }
+        Ok(sender.send_request(request).await?)
+    }
+
+    fn path(&self, followed: &Followed) -> PathAndQuery {
+        let base = &self.base;
+        let path = match followed {
+            Followed::All => format!("{base}/api/v1/live"),
+            Followed::Client(client) => format!("{base}/api/v1/live?client={client}"),
+        };
+        path.parse().expect("the path of a URI, and an id of letters, digits and -_.")
+    }
+}
+
+fn tls_config() -> Result<ClientConfig, rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots);
+    Ok(config.with_no_client_auth())
+}
+
+/// The body, which may not be silent for long.
+fn pieces(answer: Response<Incoming>) -> impl Stream<Item = io::Result<Bytes>> + Unpin {
+    Box::pin(stream::unfold(answer.into_body().into_data_stream(), |mut body| async {
+        let piece = match timeout(SILENCE, body.next()).await {
+            Ok(piece) => piece?.map_err(io::Error::other),
+            Err(_) => Err(io::Error::other(format!("nothing came for {SILENCE:?}"))),
+        };
+        Some((piece, body))
+    }))
+}
+
+/// What an answer gives as reason.
+async fn why(answer: Response<Incoming>) -> String {
+    let body = Limited::new(answer.into_body(), REFUSAL_MAX).collect().await;
+    let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+    let json: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    match json["error"]["message"].as_str() {
+        Some(message) => message.to_owned(),
+        None => "is it the address of a collector?".to_owned(),
+    }
+}
+
+fn read(followed: &Followed, event: &Sse) -> Result<Option<Told>, serde_json::Error> {
+    let Some(data) = &event.data else { return Ok(None) };
+    Ok(match (followed, event.event.as_deref()) {
+        (Followed::All, Some("snapshot")) => Some(Told::All(serde_json::from_str(data)?)),
+        (Followed::All, Some("update")) => Some(Told::Changes(serde_json::from_str(data)?)),
+        (Followed::Client(_), Some("snapshot" | "update")) => {
+            Some(Told::Client(serde_json::from_str(data)?))
+        }
+        (Followed::Client(_), Some("samples")) => Some(Told::Samples(serde_json::from_str(data)?)),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::id::ClientId;
+
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_with_port_and_path() {
+        let source = |url| Source::new(url, None).unwrap();
+        let plain = source("http://127.0.0.1:8083");
+        assert_eq!((plain.host.as_str(), plain.port), ("127.0.0.1", 8083));
+        assert_eq!(plain.path(&Followed::All), "/api/v1/live");
+        let behind = source("https://monitor.example.org/net/");
+        assert_eq!((behind.host.as_str(), behind.port), ("monitor.example.org", 443));
+        let web = Followed::Client(ClientId::new("web-1").unwrap());
+        assert_eq!(behind.path(&web), "/net/api/v1/live?client=web-1");
+        let six = source("http://[::1]:9000/");
+        assert_eq!(
+            (six.host.as_str(), &six.authority),
+            ("::1", &HeaderValue::from_static("[::1]:9000"))
+        );
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_an_example() {
+        for url in ["", "127.0.0.1:8083", "ftp://host", "http://", "http://me:secret@host", "/x"] {
+            let error = Source::new(url, None).unwrap_err().to_string();
+            assert!(error.contains("write for example http://"), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_never_shown() {
+        let source = Source::new("http://host", Some("correct-horse")).unwrap();
+        assert!(!format!("{source:?}").contains("horse"));
+        assert!(matches!(Source::new("http://host", Some("a\nb")), Err(SourceError::Token)));
+    }
+}

@@ -1,0 +1,295 @@
+//! What the screen shows for what was told and pressed.
+
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use settings::terminal::Event;
+use wire::frame::{Counts, Frame, Sample};
+use wire::id::{ClientId, NicName};
+use wire::message::{Host, Inventory, Nic};
+
+use super::draw::draw;
+use super::state::{Followed, Link, State, Told};
+use crate::live::{Live, SamplesUpdate, Update};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// When it all happens, by the collector's clock.
+const NOW: u64 = 1_700_000_000 * SECOND;
+
+/// A live table as the collector has it.
+struct Table {
+    live: Live,
+    seq: u64,
+}
+
+fn id(client: &str) -> ClientId {
+    ClientId::new(client).unwrap()
+}
+
+impl Table {
+    fn new() -> Self {
+        Self { live: Live::new(), seq: 0 }
+    }
+
+    fn connect(&self, client: &str, alias: &str) {
+        let host = Host { sample_interval_ns: SECOND / 2, ..Host::default() };
+        self.live.on_connected(&id(client), alias, &host, NOW);
+        let nic = Nic { name: NicName::new("eth0").unwrap(), up: true, ..Nic::default() };
+        let nic = Nic { kind: "physical".into(), speed_bits: 10_000_000_000, ..nic };
+        self.live.on_inventory(&id(client), &Inventory { nics: vec![nic] });
+    }
+
+    /// A sample of half a second with so many bytes received.
+    fn carry(&mut self, client: &str, bytes: u64, drops: u64, now_ns: u64) -> Sample {
+        self.seq += 1;
+        let nic = NicName::new("eth0").unwrap();
+        let mut sample = Sample { nic, interval_ns: SECOND / 2, drops, ..Sample::default() };
+        sample.start_ns = now_ns - SECOND / 2;
+        sample.rx = Counts { bytes, packets: bytes / 1000, ..Counts::default() };
+        let samples = vec![sample];
+        let (first_seq, last_seq) = (self.seq, self.seq);
+        let frame = Frame { session: 1, first_seq, last_seq, gap: 0, samples, mixes: vec![] };
+        self.live.observe(&id(client), &frame, now_ns);
+        sample
+    }
+
+    fn all(&self, now_ns: u64) -> Update {
+        serde_json::from_slice(&self.live.snapshot_event(now_ns).json).unwrap()
+    }
+
+    /// Tells it all.
+    fn tell(&self, state: &mut State, now_ns: u64) {
+        state.told(&Followed::All, Told::All(self.all(now_ns)), now_ns);
+    }
+
+    fn tell_of(&self, state: &mut State, client: &str, now_ns: u64) {
+        let event = self.live.client_event(&id(client), now_ns);
+        let told = Told::Client(serde_json::from_slice(&event.json).unwrap());
+        state.told(&Followed::Client(id(client)), told, now_ns);
+    }
+}
+
+/// Three clients: the second carries most, the third nothing.
+fn three() -> (Table, State) {
+    let mut table = Table::new();
+    table.connect("a-1", "Alpha");
+    table.connect("b-1", "");
+    table.connect("c-1", "Gamma");
+    table.carry("a-1", 1_000_000, 3, NOW);
+    table.carry("b-1", 62_500_000, 0, NOW);
+    let mut state = State::new();
+    table.tell(&mut state, NOW);
+    (table, state)
+}
+
+fn press(state: &mut State, keys: &str) {
+    for key in keys.chars() {
+        let code = match key {
+            '\n' => KeyCode::Enter,
+            '\x1b' => KeyCode::Esc,
+            '\x08' => KeyCode::Backspace,
+            key => KeyCode::Char(key),
+        };
+        assert!(state.input(&Event::Key(KeyEvent::new(code, KeyModifiers::NONE))), "{key:?}");
+    }
+}
+
+fn rows(state: &State) -> Vec<String> {
+    let text = |row: &super::state::Row<'_>| match row.nic {
+        None => row.client.to_owned(),
+        Some(nic) => format!("{} {nic}", row.client),
+    };
+    state.rows().iter().map(text).collect()
+}
+
+fn selected(state: &State) -> String {
+    rows(state).get(state.place()).cloned().unwrap_or_default()
+}
+
+fn screen(state: &State, width: u16, height: u16) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| draw(state, "http://127.0.0.1:8083", frame)).unwrap();
+    terminal.backend().to_string()
+}
+
+#[test]
+fn a_client_is_shown_with_rates_units_sizes_losses_and_state() {
+    let (_, state) = three();
+    let screen = screen(&state, 120, 30);
+    for figure in [
+        "3 of 3 clients connected, rx 1.02 Gbit/s, tx 0 bit/s, live",
+        "rx bit/s ▾",
+        "1.00 Gbit/s",
+        "a-1 Alpha",
+        "125 k",
+        "1000 B",
+        "no sample yet",
+        "without FCS and preamble",
+        "samples of 500ms",
+        "q quit",
+    ] {
+        assert!(screen.contains(figure), "{figure} is not in\n{screen}");
+    }
+}
+
+#[test]
+fn clients_are_sorted_by_what_is_asked_for_and_the_selection_stays_on_its_row() {
+    let (_, mut state) = three();
+    assert_eq!(rows(&state), ["b-1", "a-1", "c-1"]);
+    press(&mut state, "j");
+    assert_eq!(selected(&state), "a-1");
+    press(&mut state, "r");
+    assert_eq!(rows(&state), ["c-1", "a-1", "b-1"]);
+    // Transmitted, packets, peak, losses, by id, and received again.
+    press(&mut state, "ssss");
+    assert_eq!(rows(&state), ["a-1", "b-1", "c-1"]);
+    assert_eq!(selected(&state), "a-1");
+    press(&mut state, "ss");
+    assert_eq!(rows(&state), ["b-1", "a-1", "c-1"]);
+    press(&mut state, "Gjjj");
+    assert_eq!(selected(&state), "c-1");
+    press(&mut state, "gk");
+    assert_eq!(selected(&state), "b-1");
+}
+
+#[test]
+fn what_is_typed_is_looked_for_in_ids_and_aliases() {
+    let (_, mut state) = three();
+    press(&mut state, "/ALq\x08");
+    assert_eq!(rows(&state), ["a-1"]);
+    assert_eq!(selected(&state), "a-1");
+    assert!(screen(&state, 80, 24).contains("search: AL_"));
+    press(&mut state, "\n");
+    assert!(screen(&state, 80, 24).contains("only clients with \"AL\""));
+    press(&mut state, "/zzz");
+    assert_eq!(rows(&state), Vec::<String>::new());
+    press(&mut state, "\x1b");
+    assert_eq!(rows(&state).len(), 3);
+    let quit = Event::Key(KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE));
+    assert!(!state.input(&quit));
+}
+
+#[test]
+fn enter_shows_the_nics_of_a_client_which_is_then_followed() {
+    let (mut table, mut state) = three();
+    press(&mut state, "\n");
+    let followed: Vec<Followed> = state.followed().collect();
+    assert_eq!(followed, [Followed::All, Followed::Client(id("b-1"))]);
+    // Until it is told, there is nothing to show.
+    assert_eq!(rows(&state).len(), 3);
+    table.tell_of(&mut state, "b-1", NOW);
+    assert_eq!(rows(&state), ["b-1", "b-1 eth0", "a-1", "c-1"]);
+    let sample = table.carry("b-1", 125_000_000, 0, NOW + SECOND / 2);
+    let point = (&sample).into();
+    let samples = vec![crate::live::NicPoint { nic: "eth0".into(), point }];
+    let update = SamplesUpdate { now: crate::time::Time(NOW), samples };
+    state.told(&Followed::Client(id("b-1")), Told::Samples(update), NOW);
+    press(&mut state, "j");
+    assert_eq!(selected(&state), "b-1 eth0");
+    let shown = screen(&state, 120, 40);
+    for text in ["b-1 eth0: physical, 10.0 Gbit/s, up", "late 0, inexact 0", "highest 2.00 Gbit/s"]
+    {
+        assert!(shown.contains(text), "{text} is not in\n{shown}");
+    }
+    press(&mut state, "\n");
+    assert_eq!((rows(&state).len(), selected(&state).as_str()), (3, "b-1"));
+    assert_eq!(state.followed().count(), 1);
+    // What was under way is of no use any more.
+    table.tell_of(&mut state, "b-1", NOW);
+    assert_eq!(rows(&state).len(), 3);
+}
+
+#[test]
+fn a_client_that_falls_silent_is_stale_and_its_rate_is_none() {
+    let (_, mut state) = three();
+    state.tick(NOW + 7 * SECOND);
+    let shown = screen(&state, 120, 30);
+    assert!(shown.contains("stale 7s") && shown.contains("rx 0 bit/s"), "{shown}");
+    let table = shown.lines().take(6).collect::<String>();
+    assert!(!table.contains("1.00 Gbit/s"), "{shown}");
+}
+
+#[test]
+fn clocks_of_collector_and_viewer_may_differ() {
+    let (table, mut state) = three();
+    let late = NOW - 3600 * SECOND;
+    state.told(&Followed::All, Told::All(table.all(NOW)), late);
+    assert!(!screen(&state, 120, 30).contains("stale"));
+    state.tick(late + 7 * SECOND);
+    assert!(screen(&state, 120, 30).contains("stale 7s"));
+}
+
+#[test]
+fn a_loss_is_red_if_it_is_new() {
+    let (mut table, mut state) = three();
+    assert_eq!(state.client("a-1").unwrap().lost(), 0);
+    table.carry("a-1", 1_000_000, 4, NOW + SECOND / 2);
+    table.tell(&mut state, NOW + SECOND / 2);
+    assert_eq!(state.client("a-1").unwrap().lost(), 4);
+    press(&mut state, "j");
+    assert!(screen(&state, 120, 30).contains("ring drops 7, late 0, inexact 0"));
+}
+
+#[test]
+fn a_collector_that_is_lost_is_told_with_its_address_and_what_was_known_stays() {
+    let (table, mut state) = three();
+    let lost = |why: &str| Told::Lost(why.to_owned());
+    state.told(&Followed::All, lost("can't connect: refused"), NOW);
+    let shown = screen(&state, 120, 30);
+    assert!(shown.contains("http://127.0.0.1:8083: can't connect: refused; trying again"));
+    assert!(shown.contains("LOST") && shown.contains("a-1 Alpha"), "{shown}");
+    table.tell(&mut state, NOW);
+    assert_eq!(*state.link(), Link::Live);
+    let mut fresh = State::new();
+    fresh.told(&Followed::All, lost("can't connect: refused"), NOW);
+    assert!(screen(&fresh, 80, 24).contains("Is `collector run` at work there?"));
+}
+
+#[test]
+fn a_paused_view_stands_still_and_follows_nobody() {
+    let (mut table, mut state) = three();
+    press(&mut state, " ");
+    assert_eq!(state.followed().count(), 0);
+    table.carry("c-1", 500_000_000, 0, NOW + SECOND);
+    table.tell(&mut state, NOW + SECOND);
+    state.tick(NOW + 60 * SECOND);
+    assert_eq!(rows(&state), ["b-1", "a-1", "c-1"]);
+    let shown = screen(&state, 120, 30);
+    assert!(shown.contains("PAUSED") && !shown.contains("stale"), "{shown}");
+    press(&mut state, " ");
+    table.tell(&mut state, NOW + SECOND);
+    assert_eq!(rows(&state), ["c-1", "b-1", "a-1"]);
+}
+
+#[test]
+fn clients_come_and_go_and_rows_keep_their_place_for_two_seconds() {
+    let (mut table, mut state) = three();
+    table.carry("c-1", 500_000_000, 0, NOW);
+    let changed = |state: &mut State, update| {
+        state.told(&Followed::All, Told::Changes(update), NOW);
+    };
+    changed(&mut state, table.all(NOW));
+    assert_eq!(rows(&state), ["b-1", "a-1", "c-1"]);
+    state.tick(NOW + 3 * SECOND);
+    assert_eq!(rows(&state), ["c-1", "b-1", "a-1"]);
+    press(&mut state, "j");
+    let gone = vec!["b-1".to_owned()];
+    changed(&mut state, Update { now: crate::time::Time(NOW), clients: vec![], gone });
+    assert_eq!(rows(&state), ["c-1", "a-1"]);
+    assert_eq!(selected(&state), "a-1");
+}
+
+#[test]
+fn any_size_of_terminal_is_drawn_and_the_selected_row_is_in_sight() {
+    let table = Table::new();
+    (0..500).for_each(|n| table.connect(&format!("host-{n:03}"), ""));
+    let mut state = State::new();
+    table.tell(&mut state, NOW);
+    press(&mut state, "G");
+    for (width, height) in [(1, 1), (20, 5), (80, 24), (300, 100)] {
+        let drawn = screen(&state, width, height);
+        assert_eq!(drawn.lines().count(), usize::from(height));
+    }
+    assert!(screen(&state, 80, 24).contains("host-499"));
+}

@@ -1,0 +1,153 @@
+//! `collector top` on a terminal of its own.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "web/client.rs"]
+#[allow(dead_code, reason = "the tests of the API use all of it")]
+mod client;
+#[path = "browser/site.rs"]
+#[allow(dead_code, reason = "the tests of the dashboard use all of it")]
+mod site;
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use collector::time::now_ns;
+use collector::web::Access;
+use testbed::{Pair, Terminal, in_namespace, pictures, wait_for};
+
+use crate::site::{Agent, INTERVAL, Site};
+
+/// Hosts of a small company, and bytes per second that they receive.
+const HOSTS: [(&str, &str, u64); 12] = [
+    ("web-1", "Frontend Frankfurt", 310_000_000),
+    ("web-2", "Frontend Frankfurt", 290_000_000),
+    ("cache-1", "", 820_000_000),
+    ("db-1", "Orders, primary", 96_000_000),
+    ("db-2", "Orders, replica", 41_000_000),
+    ("backup-1", "", 560_000_000),
+    ("build-1", "", 73_000_000),
+    ("build-2", "", 64_000_000),
+    ("mail-1", "", 2_100_000),
+    ("dns-1", "Resolver", 310_000),
+    ("dns-2", "Resolver", 270_000),
+    ("vpn-1", "", 12_000_000),
+];
+
+/// The program, which knows nothing but what it is told.
+fn top(args: &[&str]) -> Command {
+    let mut top = Command::new(env!("CARGO_BIN_EXE_collector"));
+    top.args(["-c", "/dev/null", "top"]).args(args);
+    top
+}
+
+#[test]
+fn a_real_client_is_shown_and_a_collector_that_comes_back_is_found_again() {
+    if !in_namespace("a_real_client_is_shown_and_a_collector_that_comes_back_is_found_again") {
+        return;
+    }
+    let (pair, site) = (Pair::new(), testbed::Site::new());
+    let terminal = Terminal::start(&top(&[]), 120, 30);
+    terminal.wait_for("http://127.0.0.1:8083: can't connect: Connection refused");
+    terminal.wait_for("Is `collector run` at work there?");
+    let collector = site.start_collector();
+    terminal.wait_for("No client to show.");
+    site.enroll();
+    let agent = site.start_agent();
+    terminal.wait_for("1 of 1 clients connected");
+    let mut traffic = pair
+        .there_spawn("while :; do head -c 50000 /dev/zero > /dev/udp/10.9.0.1/9; sleep 0.02; done");
+    let row = |screen: &str, name: &str| {
+        let row = screen.lines().find(|line| line.trim_start().starts_with(name));
+        row.map(str::to_owned).unwrap_or_default()
+    };
+    terminal.wait_until("the client's rate", |screen| {
+        let row = row(screen, "host-1");
+        row.contains("Mbit/s") && row.contains("live")
+    });
+    terminal.press(&["Enter", "Down"]);
+    terminal.wait_until("the NIC's rate", |screen| row(screen, "here").contains("Mbit/s"));
+    terminal.wait_for("host-1 here: veth");
+    let before = terminal.screen();
+    terminal.wait_until("another rate", |screen| row(screen, "here") != row(&before, "here"));
+    collector.kill();
+    terminal.wait_for("trying again");
+    terminal.wait_for("stale");
+    let collector = site.start_collector();
+    terminal.wait_until("the NIC's rate again", |screen| {
+        screen.contains("live") && row(screen, "here").contains("Mbit/s")
+    });
+    traffic.kill().unwrap();
+    let _reaped = traffic.wait();
+    agent.stop();
+    terminal
+        .wait_until("a client that left", |screen| row(screen, "host-1").contains("not connected"));
+    terminal.press(&["q"]);
+    terminal.wait_for("ended with 0");
+    collector.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_clients_are_looked_through_with_the_keyboard_and_a_token() {
+    let site = Site::start(Access::default().with_token("0123456789abcdef")).await;
+    let mut agents: Vec<Agent> = (1..)
+        .zip(HOSTS)
+        .map(|(session, (id, alias, rate))| Agent::new(id, alias, session, rate))
+        .collect();
+    agents.iter().for_each(|agent| agent.connect(&site.live));
+    let stop = Arc::new(AtomicBool::new(false));
+    let (stopped, live) = (stop.clone(), site.live.clone());
+    let traffic = std::thread::spawn(move || {
+        let mut next = now_ns() / INTERVAL * INTERVAL;
+        while !stopped.load(Ordering::Relaxed) {
+            while next + INTERVAL <= now_ns() {
+                for (n, agent) in agents.iter_mut().enumerate() {
+                    let mut frame = agent.frame([next]);
+                    frame.samples[0].drops =
+                        u64::from(n == 5 && (next / INTERVAL).is_multiple_of(7)) * 12;
+                    live.observe(&agent.id, &frame, now_ns());
+                }
+                next += INTERVAL;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let looked = tokio::task::spawn_blocking(move || {
+        let url = format!("http://{}", site.address);
+        let refused = Terminal::start(&top(&["--url", &url]), 120, 30);
+        refused.wait_for("it asks for a token; give the file that holds it by --token-file");
+        let token = site.directory.path().join("token");
+        std::fs::write(&token, "0123456789abcdef\n").unwrap();
+        let token = token.display().to_string();
+        let terminal = Terminal::start(&top(&["--url", &url, "--token-file", &token]), 120, 34);
+        terminal.wait_for("12 of 12 clients connected");
+        let first = |screen: &str| screen.lines().nth(3).unwrap_or_default().to_owned();
+        terminal.wait_until("the busiest first", |screen| first(screen).starts_with("cache-1"));
+        terminal.press(&["Enter"]);
+        terminal.wait_for("  eth1");
+        if pictures().is_some() {
+            wait_for("charts", Duration::from_secs(90), || {
+                terminal.screen().matches('█').count() > 600
+            });
+        }
+        terminal.picture("collector-top");
+        terminal.press(&["Enter", "s", "r"]);
+        terminal.wait_until("the least first", |screen| {
+            screen.contains("tx bit/s ▴") && first(screen).starts_with("dns-2")
+        });
+        terminal.press(&["/", "o", "r", "d", "e", "r", "s", "Enter"]);
+        terminal.wait_until("two databases", |screen| {
+            screen.contains("db-1") && screen.contains("db-2") && !screen.contains("dns-1")
+        });
+        terminal.resize(60, 16);
+        terminal.wait_until("a small screen", |screen| {
+            screen.contains("db-1") && screen.lines().all(|line| line.chars().count() <= 60)
+        });
+        terminal.press(&["C-c"]);
+        terminal.wait_for("ended with 0");
+    });
+    looked.await.unwrap();
+    stop.store(true, Ordering::Relaxed);
+    traffic.join().unwrap();
+}

@@ -1,0 +1,83 @@
+//! A full screen on the terminal: opened, listened to, and given back as it was found.
+
+mod keys;
+mod parts;
+
+use std::io::{self, IsTerminal};
+use std::thread;
+
+use crossbeam_channel::{Receiver, bounded};
+use ratatui::DefaultTerminal;
+use ratatui::crossterm::event;
+
+pub use self::keys::{Input, Typed};
+pub use self::parts::{Detail, RX, TX, draw_head, draw_keys, figure, page, right, trend};
+pub use ratatui::crossterm::event::Event;
+
+/// Keys that may wait to be looked at.
+const WAITING: usize = 16;
+
+/// Why there is no full screen.
+#[derive(Debug, thiserror::Error)]
+pub enum ScreenError {
+    /// The output goes to a file or pipe.
+    #[error("this needs a terminal; {instead}")]
+    NoTerminal {
+        /// What to use instead.
+        instead: &'static str,
+    },
+    /// The terminal refuses.
+    #[error("can't use the terminal: {0}")]
+    System(#[from] io::Error),
+}
+
+/// The terminal as a full screen until dropped, also by a panic.
+#[derive(Debug)]
+pub struct Screen {
+    terminal: DefaultTerminal,
+}
+
+impl Screen {
+    /// Takes the terminal over. `instead` says what to use where there is none.
+    ///
+    /// # Errors
+    /// [`ScreenError`] if the output is no terminal, or it can't be set up.
+    pub fn open(instead: &'static str) -> Result<Self, ScreenError> {
+        if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+            return Err(ScreenError::NoTerminal { instead });
+        }
+        Ok(Self { terminal: ratatui::try_init()? })
+    }
+
+    /// Draws all of it anew; only what has changed is written.
+    ///
+    /// # Errors
+    /// [`ScreenError::System`] if the terminal is gone.
+    pub fn draw(&mut self, draw: impl FnOnce(&mut ratatui::Frame<'_>)) -> Result<(), ScreenError> {
+        self.terminal.draw(draw)?;
+        Ok(())
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        ratatui::restore();
+    }
+}
+
+/// Listens to the terminal from now on: keys, and other sizes. The channel closes when the
+/// terminal is gone.
+///
+/// # Errors
+/// What the system says.
+pub fn events() -> io::Result<Receiver<Event>> {
+    let (sender, receiver) = bounded(WAITING);
+    thread::Builder::new().name("terminal".into()).spawn(move || {
+        while let Ok(event) = event::read() {
+            if sender.send(event).is_err() {
+                break;
+            }
+        }
+    })?;
+    Ok(receiver)
+}

@@ -1,0 +1,100 @@
+//! Programs on a terminal of their own, as people see and use them. tmux is the terminal.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::picture::svg;
+use crate::shell::{run, wait_until};
+
+/// Where pictures of screens and pages are put, if anywhere.
+#[must_use]
+pub fn pictures() -> Option<PathBuf> {
+    std::env::var_os("NETMON_TEST_PICTURES").map(PathBuf::from)
+}
+
+/// A terminal with a program on it.
+#[derive(Debug)]
+pub struct Terminal {
+    /// Where tmux listens.
+    socket: PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+impl Terminal {
+    /// Starts a program on a terminal of so many columns and lines. When it has ended, the
+    /// terminal stays, and says with which code.
+    #[must_use]
+    pub fn start(program: &Command, columns: u16, lines: u16) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let terminal = Self { socket: dir.path().join("tmux"), _dir: dir };
+        let words = std::iter::once(program.get_program()).chain(program.get_args());
+        let words: Vec<String> = words.map(|word| quoted(&word.to_string_lossy())).collect();
+        let ended = "echo ended with $?; exec sleep infinity";
+        let size = [columns.to_string(), lines.to_string()];
+        let mut tmux = terminal.tmux(&["-f", "/dev/null", "-u", "new-session", "-d"]);
+        tmux.args(["-x", &size[0], "-y", &size[1], &format!("{}; {ended}", words.join(" "))]);
+        for (name, value) in program.get_envs() {
+            tmux.env(name, value.unwrap_or_default());
+        }
+        let _nothing = run(&mut tmux, "tmux (Debian's package tmux is needed)");
+        terminal
+    }
+
+    /// What is on the screen.
+    #[must_use]
+    pub fn screen(&self) -> String {
+        run(&mut self.tmux(&["capture-pane", "-p"]), "tmux capture-pane")
+    }
+
+    /// Waits until something is on the screen.
+    pub fn wait_for(&self, text: &str) {
+        self.wait_until(text, |screen| screen.contains(text));
+    }
+
+    /// Waits until the screen is as wanted.
+    pub fn wait_until(&self, what: &str, mut wanted: impl FnMut(&str) -> bool) {
+        wait_until(what, || wanted(&self.screen()));
+    }
+
+    /// Presses keys, named as tmux names them: `q`, `Enter`, `Down`, `C-c`.
+    pub fn press(&self, keys: &[&str]) {
+        let _nothing = run(self.tmux(&["send-keys"]).args(keys), "tmux send-keys");
+    }
+
+    /// Gives the terminal another size.
+    pub fn resize(&self, columns: u16, lines: u16) {
+        let size = [columns.to_string(), lines.to_string()];
+        let args = ["resize-window", "-x", &size[0], "-y", &size[1]];
+        let _nothing = run(&mut self.tmux(&args), "tmux resize-window");
+    }
+
+    /// Puts a picture of the screen where pictures are wanted.
+    pub fn picture(&self, name: &str) {
+        let Some(folder) = pictures() else { return };
+        let screen = run(&mut self.tmux(&["capture-pane", "-p", "-e", "-N"]), "tmux capture-pane");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("{name}.svg")), svg(&screen)).unwrap();
+    }
+
+    fn tmux(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("tmux");
+        command.arg("-S").arg(&self.socket).args(args);
+        command
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Ok(screen) = self.tmux(&["capture-pane", "-p"]).output()
+        {
+            eprintln!("on the screen:\n{}", String::from_utf8_lossy(&screen.stdout));
+        }
+        let _gone = self.tmux(&["kill-server"]).output();
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
