@@ -79,7 +79,9 @@ pub fn memory(pid: u32) -> Memory {
     Memory { own: kib("RssAnon:"), files: kib("RssFile:"), shared: kib("RssShmem:") }
 }
 
-fn children(pid: u32) -> Vec<u32> {
+/// The children of a process.
+#[must_use]
+pub fn children(pid: u32) -> Vec<u32> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(|&other| parent(other) == Some(pid)).collect()

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use collector::store::Store;
 use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
-use testbed::Cluster;
+use testbed::{Cluster, wait_until};
 
 use super::agents::Agents;
 use super::{Options, Taken, Ways};
-use crate::process::cpu_ns_with_ended;
+use crate::process::{children, cpu_ns_with_ended};
 use crate::table::Table;
 
 /// Hosts and days of the bill.
@@ -109,7 +109,9 @@ pub async fn rates(options: &Options) -> anyhow::Result<()> {
         "psql \\copy (format binary), rows alone",
         "psql \\copy (format binary), rows, and what is left of rollups and ledgers",
     ]);
-    let cpu = || cpu_ns_with_ended(database.cluster.pid());
+    let server = database.cluster.pid();
+    let cpu = || cpu_ns_with_ended(server);
+    let mut backends = 0;
     for round in 1..=options.rounds {
         let agents = Agents::new(&database.store, options.clients, round.into(), false).await?;
         let batches = agents.batches(options.minutes).collect::<anyhow::Result<Vec<_>>>()?;
@@ -119,11 +121,14 @@ pub async fn rates(options: &Options) -> anyhow::Result<()> {
             database.store.commit(&batch).await?;
         }
         let mut round = vec![Taken::new(rows, begun.elapsed(), cpu().saturating_sub(used))];
+        backends = backends.max(children(server).len());
         let copies = Copies::of(&database, parts)?;
         for tables in [&FILLED[..1], &FILLED] {
             database.empty();
             let used = cpu();
             let time = copies.time(&database, tables)?;
+            // What psql's used counts once the server knows that it has ended.
+            wait_until("psql's backend to end", || children(server).len() <= backends);
             round.push(Taken::new(rows, time, cpu().saturating_sub(used)));
             anyhow::ensure!(
                 database.number("SELECT count(*) FROM bandwidth_stats")? == rows as f64
