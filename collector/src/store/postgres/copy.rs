@@ -6,8 +6,10 @@ use tokio_postgres::Client;
 
 use super::error::Failure;
 
-/// Size from which on a chunk is sent, bytes: the server works on it while the next is encoded.
-const CHUNK: usize = 64 << 10;
+/// Size from which on the first chunk is sent, and the others, bytes: the server has its first rows
+/// soon, and then enough to work on while the next are encoded.
+const FIRST_CHUNK: usize = 64 << 10;
+const CHUNK: usize = 256 << 10;
 
 /// Microseconds from 1970 to 2000, where PostgreSQL's times begin.
 const EPOCH_US: i64 = 946_684_800_000_000;
@@ -18,6 +20,8 @@ pub(super) struct CopyRows {
     columns: i16,
     chunks: Vec<Bytes>,
     chunk: BytesMut,
+    /// Size at which it is full.
+    full: usize,
 }
 
 impl CopyRows {
@@ -27,13 +31,14 @@ impl CopyRows {
         chunk.put_slice(b"PGCOPY\n\xff\r\n\0");
         // Flags, and the length of an extension of the header.
         chunk.put_i64(0);
-        Self { columns, chunks: Vec::new(), chunk }
+        Self { columns, chunks: Vec::new(), chunk, full: FIRST_CHUNK }
     }
 
     /// Begins a row; as many fields as there are columns must follow.
     pub(super) fn row(&mut self) {
-        if self.chunk.len() >= CHUNK {
+        if self.chunk.len() >= self.full {
             self.chunks.push(self.chunk.split().freeze());
+            self.full = CHUNK;
         }
         self.chunk.put_i16(self.columns);
     }
