@@ -106,6 +106,44 @@ fn a_collector_that_starts_before_its_database_waits_for_it_and_says_so() {
     assert_eq!(site.stored("here"), pair.sent_there(), "in the database, and on the wire");
 }
 
+#[test]
+fn an_agent_that_comes_while_the_database_is_down_is_shown_at_once_and_stored_later() {
+    let name = "an_agent_that_comes_while_the_database_is_down_is_shown_at_once_and_stored_later";
+    if !in_namespace(name) {
+        return;
+    }
+    let (cluster, url) = cluster();
+    let (pair, site) = (Pair::new(), Site::with_database(&url));
+    let collector = start_collector(&site);
+    wait_until("a collector that is ready", is_ready);
+    site.enroll();
+    cluster.stop("INT");
+    wait_until("a collector that says so", || not_ready().is_some());
+    let agent = site.start_agent();
+    let up = || metric(HTTP, r#"netmon_client_up{client="host-1"}"#);
+    wait_until("the agent is shown", || up() == 1.0);
+    pair.bulk(20_000_000);
+    wait_until("live rates", || live_bytes() > 19_000_000.0);
+    let shown = get(HTTP, "/metrics").unwrap_or_default();
+    assert!(shown.contains(r#"netmon_nic_up{client="host-1",nic="here"} 1"#), "{shown}");
+    assert!(!agent.log().contains("connected"), "nothing is promised yet: {}", agent.log());
+    // Gone and back, as in a restart of its host.
+    agent.stop();
+    wait_until("the agent is gone", || up() == 0.0);
+    let agent = site.start_agent();
+    wait_until("the agent is shown again", || up() == 1.0);
+    cluster.start_again();
+    wait_until("a collector that is ready", is_ready);
+    wait_for_frames(2.0);
+    pair.bulk(20_000_000);
+    pair.wait_for_silence();
+    agent.stop();
+    collector.stop();
+    assert_eq!(site.stored("here"), pair.sent_there(), "in the database, and on the wire");
+    let clients = done(site.collector(&["clients"]).output().unwrap());
+    assert!(clients.contains("here"), "its NICs were told before: {clients}");
+}
+
 /// The second collector of a site: the same database and CA, ports and directory of its own.
 const SECOND: &str = "127.0.0.1:9083";
 

@@ -18,6 +18,7 @@ use crate::identity::{Identity, IdentityError, NewToken};
 use crate::import::{self, ImportError};
 use crate::run::identity_dir;
 use crate::store::Migrated;
+use crate::store::check::{NicCheck, Sums};
 use crate::store::postgres::PostgresConfig;
 use crate::store::query::Client;
 use crate::store_location::{StoreLocation, StoreLocationError};
@@ -231,7 +232,15 @@ pub fn fsck(location: &StoreLocation, mut say: impl FnMut(&str)) -> Result<(), A
         block_on::<_, StoreLocationError>(async { Ok(location.open_to_read()?.check().await?) })?;
     say(&format!("{} sessions: every sequence number once, no hole, no overlap", report.sessions));
     for nic in &report.nics {
-        say(&format!("{} {}: {}; in gaps {}", nic.client, nic.nic, nic.counted, nic.in_gaps));
+        let NicCheck { client, nic, counted, in_gaps, uncounted, .. } = nic;
+        let known = format!("{client} {nic}: {counted}; in gaps {in_gaps}");
+        if *uncounted == Sums::default() {
+            say(&known);
+        } else {
+            say(&format!(
+                "{known}; besides, during gaps without counts, by the totals, {uncounted}"
+            ));
+        }
     }
     report.findings.iter().for_each(|finding| say(finding));
     match report.findings.len() {

@@ -2,7 +2,8 @@
 //!
 //! On the control stream, which the agent opens, the agent says [`Hello`] and is answered by
 //! [`Welcome`] or [`Refused`]; from then on the collector sends [`Ack`] and [`Probe`], the agent
-//! [`Inventory`] and [`ProbeReply`].
+//! [`Inventory`] and [`ProbeReply`]. Until it is answered, which takes as long as the collector's
+//! database does, the agent may tell its NICs and send live frames: they are shown, not kept.
 
 use rkyv::{Archive, Deserialize, Serialize};
 

@@ -34,6 +34,7 @@ pub struct ReaderHandle {
     bank: Arc<Bank>,
     statistics: Statistics,
     has_vnet_header: bool,
+    began_ns: u64,
     /// Can be read once the reader is told to stop.
     stop: Arc<EventFd>,
     /// Gives the boot time at which the last packet was let in, nanoseconds.
@@ -96,6 +97,7 @@ impl ReaderHandle {
         let thread_error = |error| StartError::Thread { nic: nic.to_owned(), error };
         let ring = Ring::open(nic, config)?;
         let statistics = ring.statistics().map_err(thread_error)?;
+        let began_ns = ring.began_ns();
         let bank = Arc::new(Bank::new(slot));
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let stop = EventFd::from_value_and_flags(0, flags);
@@ -121,6 +123,7 @@ impl ReaderHandle {
             bank,
             statistics,
             has_vnet_header: config.vnet_header,
+            began_ns,
             stop,
             thread: Some(thread),
             ended_ns: None,
@@ -131,6 +134,12 @@ impl ReaderHandle {
     #[must_use]
     pub const fn has_vnet_header(&self) -> bool {
         self.has_vnet_header
+    }
+
+    /// Boot time just before the first packet could come, nanoseconds.
+    #[must_use]
+    pub const fn began_ns(&self) -> u64 {
+        self.began_ns
     }
 
     /// Tells the reader to close its ring to further packets, count what is in it, and end.

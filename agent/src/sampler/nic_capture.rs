@@ -65,14 +65,13 @@ pub(super) struct Taken {
 }
 
 impl NicCapture {
-    /// Readers come with the memory of their rings, and the kernel's counters from before with
-    /// the boot time at which capture began.
+    /// Readers come with the memory of their rings; `stats` are the kernel's counters from before.
     pub fn new(
         link: Link,
         stacked: bool,
         speed_bits: u64,
         (readers, ring_bytes): (Vec<ReaderHandle>, u64),
-        (stats, begin_ns): (LinkStats, u64),
+        stats: LinkStats,
         mix_interval: Duration,
     ) -> Self {
         let mix_interval_ns = u64::try_from(mix_interval.as_nanos()).unwrap_or(u64::MAX);
@@ -82,11 +81,11 @@ impl NicCapture {
             stacked,
             speed_bits,
             without_header: readers.iter().any(|reader| !reader.has_vnet_header()),
+            begin_ns: readers.iter().map(ReaderHandle::began_ns).min().unwrap_or_default(),
             readers,
             left: BTreeMap::new(),
             unreported: (0, 0),
             ring_bytes,
-            begin_ns,
             end_ns: None,
             last_stats: None,
             ledger: Ledger::default(),

@@ -15,7 +15,6 @@ use super::{CaptureConfig, CaptureError};
 use crate::account::interval::SharedSchedule;
 use crate::capture::reader::{ReaderHandle, StartError};
 use crate::capture::ring::{RingConfig, RingError};
-use crate::clocks;
 use crate::nic::driver::Drivers;
 use crate::nic::inventory::{Inventory, InventoryError};
 use crate::nic::link::Link;
@@ -168,7 +167,7 @@ impl Nics {
             stacked,
             speed_bits,
             (readers, memory),
-            (stats, clocks::boot_ns()),
+            stats,
             self.config.mix_interval,
         );
         self.open.insert(nic.link.index, nic);

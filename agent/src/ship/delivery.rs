@@ -147,7 +147,8 @@ impl Delivery {
     ) -> Result<(), DeliveryError> {
         let (mut send, receive) = self.meanwhile(greet(connection, self.hello())).await?;
         let mut messages = read_messages(connection.clone(), receive);
-        let committed = match self.meanwhile(messages.recv()).await {
+        self.inventory.mark_changed();
+        let committed = match self.answer(connection, &mut send, &mut messages).await? {
             Some(Ok(Message::Welcome(welcome))) => welcome.committed,
             Some(Ok(Message::Refused(refused))) => {
                 return Err(DeliveryError::Refused(refused.reason));
@@ -165,8 +166,39 @@ impl Delivery {
             sender.on_connected(found.map_or(0, |state| state.seq).min(sender.last()));
         }
         welcomed();
-        self.inventory.mark_changed();
         self.deliver(connection, &mut send, &mut messages).await
+    }
+
+    /// Waits for the answer to Hello. A collector whose database is away takes its time; what is
+    /// made meanwhile it is sent all the same, to be shown. It is delivered later.
+    async fn answer(
+        &mut self,
+        connection: &Connection,
+        send: &mut SendStream,
+        messages: &mut mpsc::Receiver<Result<Message, ControlError>>,
+    ) -> Result<Option<Result<Message, ControlError>>, ControlError> {
+        loop {
+            tokio::select! {
+                message = messages.recv() => return Ok(message),
+                event = self.events.recv(), if !self.finished => {
+                    if let Some(Event::Made(record)) = &event {
+                        // What the connection can't take is not shown.
+                        let _shown = connection.send_datagram(record.frame.clone().into());
+                    }
+                    self.on_event(event);
+                }
+                Ok(()) = self.inventory.changed() => self.tell_nics(connection, send).await?,
+            }
+        }
+    }
+
+    async fn tell_nics(
+        &mut self,
+        connection: &Connection,
+        send: &mut SendStream,
+    ) -> Result<(), ControlError> {
+        let inventory = self.inventory.borrow_and_update().clone();
+        control::write(send, connection, &Message::Inventory(inventory)).await
     }
 
     async fn deliver(
@@ -215,10 +247,7 @@ impl Delivery {
                         sender.on_time(now, rtt);
                     }
                 }
-                Ok(()) = self.inventory.changed() => {
-                    let inventory = self.inventory.borrow_and_update().clone();
-                    control::write(send, connection, &Message::Inventory(inventory)).await?;
-                }
+                Ok(()) = self.inventory.changed() => self.tell_nics(connection, send).await?,
             }
         }
         Ok(())

@@ -8,90 +8,37 @@ use bytes::Bytes;
 use quinn::{Connection, RecvStream, SendStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use wire::codec::{self, Received};
 use wire::delivery::Accepted;
 use wire::frame::Frame;
-use wire::id::ClientId;
-use wire::message::{Committed, Hello, Message, Probe, Refused, Welcome};
+use wire::message::{Message, Probe};
 
 use super::Ingest;
 use super::clock::ClockOffset;
+use super::end::End;
+use super::introduction::{Control, Introduction, REVOCATION, refuse_revoked};
+use super::notes::{Note, Notes};
 use super::reading::{self, ReadError};
-use super::sessions::{FrameRefused, Sessions};
-use crate::identity::{Agent, CLOSE_REFUSED, PeerError};
-use crate::store::{SessionState, StoreError};
+use super::sessions::Sessions;
+use crate::identity::Agent;
+use crate::store::SessionState;
 use crate::time::now_ns;
 use crate::writer::{OpenSession, Reservation};
 
-/// How long an agent may take to introduce itself, and to take in what it is told.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Wait before a store that failed is asked again.
-const STORE_RETRY: Duration = Duration::from_secs(1);
-
-/// How often it is checked whether the client was revoked.
-const REVOCATION: Duration = Duration::from_secs(1);
-
 /// How often the agent's clock is probed, in checks of its revocation.
 const PROBE_EVERY: u32 = 10;
-
-/// Close code of a connection that broke the protocol.
-const CLOSE_PROTOCOL: u32 = 2;
-
-/// Why a connection ends. What the collector decided is told to the agent.
-#[derive(Debug, thiserror::Error)]
-enum End {
-    #[error("{0}")]
-    Gone(String),
-    #[error("no Hello within {PATIENCE:?}")]
-    NoHello,
-    #[error("the agent takes in nothing")]
-    Stuck,
-    #[error("{0}")]
-    Refused(String),
-    #[error("another connection has opened the session")]
-    Superseded,
-    #[error("bad frame: {0}")]
-    Frame(#[from] FrameRefused),
-    #[error("bad message: {0}")]
-    Read(ReadError),
-    #[error("the collector has stopped")]
-    Stopped,
-}
-
-impl From<ReadError> for End {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Gone(reason) => Self::Gone(reason),
-            error => Self::Read(error),
-        }
-    }
-}
-
-impl End {
-    /// Close code, and the reason as the label of the metric of refusals.
-    const fn close(&self) -> Option<(u32, &'static str)> {
-        match self {
-            Self::Gone(_) | Self::Stopped | Self::Superseded => None,
-            Self::NoHello | Self::Stuck => Some((CLOSE_PROTOCOL, "silent")),
-            Self::Refused(_) => Some((CLOSE_REFUSED, "refused")),
-            Self::Frame(_) => Some((CLOSE_PROTOCOL, "bad_frame")),
-            Self::Read(_) => Some((CLOSE_PROTOCOL, "bad_message")),
-        }
-    }
-}
 
 /// Serves an agent until its connection ends.
 pub async fn serve(ingest: Ingest, agent: Agent, connection: Connection) {
     let client = agent.client.clone();
     let address = connection.remote_address();
-    let end = match introduce(&ingest, &client, &connection).await {
-        Ok((hello, opened, stream)) => {
+    let end = match Introduction::hear(&connection).await {
+        Ok(introduction) => {
+            let hello = &introduction.hello;
             tracing::info!(%client, %address, version = hello.host.agent_version, "connected");
             ingest.live.on_connected(&client, &hello.alias, &hello.host, now_ns());
-            let served = Served::new(ingest.clone(), agent, connection.clone(), opened);
-            let end = served.run(stream).await;
+            let end = attend(&ingest, agent, &connection, introduction).await;
             ingest.live.on_disconnected(&client, now_ns());
             end
         }
@@ -107,72 +54,22 @@ pub async fn serve(ingest: Ingest, agent: Agent, connection: Connection) {
     }
 }
 
-type Control = (SendStream, mpsc::Receiver<Result<Message, ReadError>>);
-
-/// Takes the agent's Hello, opens its sessions and welcomes it.
-async fn introduce(
+/// Welcomes an agent that has introduced itself, and takes what it delivers.
+async fn attend(
     ingest: &Ingest,
-    client: &ClientId,
+    agent: Agent,
     connection: &Connection,
-) -> Result<(Hello, Vec<SessionState>, Control), End> {
-    let hello = timeout(PATIENCE, async {
-        let opened = connection.accept_bi().await;
-        let (send, mut receive) = opened.map_err(|error| End::Gone(error.to_string()))?;
-        match reading::read_message(&mut receive).await? {
-            Some(Message::Hello(hello)) => Ok((hello, send, receive)),
-            _ => Err(End::Refused("the first message must be Hello".into())),
-        }
-    });
-    let (hello, mut send, receive) = hello.await.unwrap_or(Err(End::NoHello))?;
-    let opened = match open_sessions(ingest, client, connection, &hello).await {
-        Err(End::Refused(reason)) => {
-            let refused = Message::Refused(Refused { reason: reason.clone() });
-            write(&mut send, &refused).await?;
-            return Err(End::Refused(reason));
-        }
-        opened => opened?,
+    mut introduction: Introduction,
+) -> End {
+    let opened = match introduction.welcome(ingest, &agent, connection).await {
+        Ok(opened) => opened,
+        Err(end) => return end,
     };
-    let committed = |state: &SessionState| Committed { session: state.session, seq: state.seq };
-    let welcome = Message::Welcome(Welcome {
-        collector_version: env!("CARGO_PKG_VERSION").into(),
-        committed: opened.iter().map(committed).collect(),
-    });
-    write(&mut send, &welcome).await?;
-    Ok((hello, opened, (send, reading::messages(receive))))
-}
-
-/// Opens the sessions in the store, however long it takes until that answers.
-async fn open_sessions(
-    ingest: &Ingest,
-    client: &ClientId,
-    connection: &Connection,
-    hello: &Hello,
-) -> Result<Vec<SessionState>, End> {
-    let mut told = false;
-    loop {
-        match ingest.store.open_sessions(client, hello, now_ns()).await {
-            Ok(opened) => return Ok(opened),
-            Err(StoreError::Failed { location, reason }) => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::warn!(%client, location, reason, "an agent waits for the store");
-                }
-            }
-            Err(error) => return Err(End::Refused(error.to_string())),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(STORE_RETRY) => {}
-            gone = connection.closed() => return Err(End::Gone(gone.to_string())),
-        }
+    let served = Served::new(ingest.clone(), agent, connection.clone(), opened);
+    if let Some(inventory) = introduction.inventory {
+        served.notes.take(Note::Inventory(inventory));
     }
-}
-
-async fn write(stream: &mut SendStream, message: &Message) -> Result<(), End> {
-    let bytes = codec::encode_message(message);
-    match timeout(PATIENCE, stream.write_all(&bytes)).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(End::Gone(error.to_string())),
-        Err(_) => Err(End::Stuck),
-    }
+    served.run(introduction.control).await
 }
 
 /// A frame that waits for memory.
@@ -192,6 +89,7 @@ struct Served {
     /// meanwhile, and live frames are shown but not kept: the agent keeps them.
     waiting: Option<Waiting>,
     clock: ClockOffset,
+    notes: Notes,
     started: Instant,
 }
 
@@ -204,7 +102,8 @@ impl Served {
     ) -> Self {
         let sessions = Sessions::new(&opened);
         let (clock, started) = (ClockOffset::default(), Instant::now());
-        Self { ingest, agent, connection, opened, sessions, waiting: None, clock, started }
+        let notes = Notes::new(ingest.store.clone(), agent.client.clone());
+        Self { ingest, agent, connection, opened, sessions, waiting: None, clock, notes, started }
     }
 
     async fn run(mut self, control: Control) -> End {
@@ -246,7 +145,7 @@ impl Served {
 
     async fn talk(
         &mut self,
-        (mut send, mut messages): Control,
+        mut control: Control,
         mut progress: mpsc::Receiver<Progress>,
     ) -> Result<std::convert::Infallible, End> {
         let mut frames = reading::frames(self.connection.clone());
@@ -276,11 +175,11 @@ impl Served {
                 }
                 () = sleep_until((self.started + ack_due).into()) => {
                     for ack in self.sessions.take_acks(self.started.elapsed()) {
-                        write(&mut send, &Message::Ack(ack)).await?;
+                        control.write(&Message::Ack(ack)).await?;
                     }
                 }
-                message = messages.recv() => match message {
-                    Some(message) => self.on_message(message?).await?,
+                message = control.messages.recv() => match message {
+                    Some(message) => self.on_message(message?)?,
                     None => return Err(End::Gone(self.why_gone())),
                 },
                 stream = self.connection.accept_bi() => {
@@ -288,12 +187,9 @@ impl Served {
                     self.renew(stream);
                 }
                 _ = check.tick() => {
-                    if self.ingest.identity.is_revoked(&self.agent, Instant::now()) {
-                        let revoked = PeerError::Revoked(self.agent.client.clone());
-                        return Err(End::Refused(revoked.to_string()));
-                    }
+                    refuse_revoked(&self.ingest, &self.agent)?;
                     if checks % PROBE_EVERY == 0 {
-                        write(&mut send, &Message::Probe(Probe { asked_ns: now_ns() })).await?;
+                        control.write(&Message::Probe(Probe { asked_ns: now_ns() })).await?;
                     }
                     checks = checks.wrapping_add(1);
                 }
@@ -355,24 +251,20 @@ impl Served {
         }
     }
 
-    async fn on_message(&mut self, message: Message) -> Result<(), End> {
+    fn on_message(&mut self, message: Message) -> Result<(), End> {
         let client = &self.agent.client;
-        let kept = match message {
+        match message {
             Message::Inventory(inventory) => {
                 self.ingest.live.on_inventory(client, &inventory);
-                self.ingest.store.record_inventory(client, &inventory, now_ns()).await
+                self.notes.take(Note::Inventory(inventory));
             }
             Message::ProbeReply(reply) => {
                 let Some(offset_ns) = self.clock.on_reply(reply, now_ns()) else { return Ok(()) };
                 self.ingest.live.on_clock_offset(client, offset_ns);
                 let Some(running) = self.opened.last() else { return Ok(()) };
-                self.ingest.store.record_clock_offset(running.session, offset_ns).await
+                self.notes.take(Note::ClockOffset { session: running.session, offset_ns });
             }
             other => return Err(End::Refused(format!("an agent doesn't say {other:?}"))),
-        };
-        if let Err(error) = kept {
-            // The agent tells it again with its next connection.
-            tracing::warn!(%client, %error, "what an agent said of itself was not kept");
         }
         Ok(())
     }

@@ -2,7 +2,10 @@
 
 mod agent;
 mod clock;
+mod end;
+mod introduction;
 mod listener;
+mod notes;
 mod reading;
 mod sessions;
 

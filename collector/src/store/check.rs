@@ -48,6 +48,9 @@ pub struct NicCheck {
     pub counted: Sums,
     /// Of these, what is in gaps: exact, without samples.
     pub in_gaps: Sums,
+    /// What passed during gaps of which the agent could tell no counts: by how much its own totals
+    /// grew beyond what it counted in samples and gaps.
+    pub uncounted: Sums,
     /// By how much the agent's own totals grew.
     pub totals: Sums,
 }
@@ -80,6 +83,12 @@ impl Sums {
             rx_packets: by(self.rx_packets, other.rx_packets),
             tx_packets: by(self.tx_packets, other.tx_packets),
         }
+    }
+
+    /// True if no figure is below zero.
+    fn is_positive(self) -> bool {
+        let Self { rx_bytes, tx_bytes, rx_packets, tx_packets } = self;
+        [rx_bytes, tx_bytes, rx_packets, tx_packets].into_iter().all(|figure| figure >= 0)
     }
 
     fn plus(self, other: Self) -> Self {
@@ -128,6 +137,8 @@ pub(super) struct LedgerEvidence {
     pub first: Sums,
     pub last: Sums,
     pub counted: Sums,
+    /// Sequence numbers in gaps that tell nothing of this NIC.
+    pub uncounted_seqs: i128,
 }
 
 /// What the tables hold of one NIC.
@@ -154,13 +165,16 @@ pub(super) fn judge(evidence: &Evidence) -> CheckReport {
     for session in &evidence.sessions {
         report.findings.extend(judge_session(session));
     }
-    let mut totals: BTreeMap<i64, (Sums, Sums)> = BTreeMap::new();
+    let mut totals: BTreeMap<i64, [Sums; 3]> = BTreeMap::new();
     for ledger in &evidence.ledgers {
         let grown = ledger.last.minus(ledger.first);
-        let (total, counted) = totals.entry(ledger.nic).or_default();
+        let missing = grown.minus(ledger.counted);
+        let [total, counted, uncounted] = totals.entry(ledger.nic).or_default();
         *total = total.plus(grown);
         *counted = counted.plus(ledger.counted);
-        if grown != ledger.counted {
+        if ledger.uncounted_seqs > 0 && missing.is_positive() {
+            *uncounted = uncounted.plus(missing);
+        } else if missing != Sums::default() {
             let LedgerEvidence { session, nic, counted, .. } = ledger;
             let named = evidence.nics.iter().find(|it| it.nic == *nic);
             let (client, name) = named.map_or(("?", "?"), |it| (&it.client, &it.name));
@@ -171,7 +185,7 @@ pub(super) fn judge(evidence: &Evidence) -> CheckReport {
         }
     }
     for nic in &evidence.nics {
-        let (total, by_ledgers) = totals.get(&nic.nic).copied().unwrap_or_default();
+        let [total, by_ledgers, uncounted] = totals.get(&nic.nic).copied().unwrap_or_default();
         let counted = nic.five_minutes.plus(nic.expired).plus(nic.gaps);
         let mut differ = |what: &str, sums: (Sums, Sums)| {
             if sums.0 != sums.1 {
@@ -185,7 +199,15 @@ pub(super) fn judge(evidence: &Evidence) -> CheckReport {
         differ("the rows of bandwidth_stats", nic.raw);
         differ("the rows of bandwidth_1m", nic.minutes);
         let (client, name) = (nic.client.clone(), nic.name.clone());
-        report.nics.push(NicCheck { client, nic: name, counted, in_gaps: nic.gaps, totals: total });
+        let in_gaps = nic.gaps;
+        report.nics.push(NicCheck {
+            client,
+            nic: name,
+            counted,
+            in_gaps,
+            uncounted,
+            totals: total,
+        });
     }
     report
 }
@@ -230,7 +252,7 @@ mod tests {
             quarantine_rows: 0,
         };
         let (first, last, counted) = (sums(100), sums(150), sums(50));
-        let ledger = LedgerEvidence { session: 1, nic: 7, first, last, counted };
+        let ledger = LedgerEvidence { session: 1, nic: 7, first, last, counted, uncounted_seqs: 0 };
         let nic = NicEvidence {
             nic: 7,
             client: "web".into(),
@@ -250,6 +272,19 @@ mod tests {
         assert!(report.is_sound(), "{:?}", report.findings);
         assert_eq!((report.sessions, report.nics[0].totals), (1, sums(50)));
         assert_eq!((report.nics[0].counted, report.nics[0].in_gaps), (sums(50), sums(5)));
+    }
+
+    #[test]
+    fn what_is_missing_is_explained_by_gaps_without_counts_and_what_is_too_much_is_not() {
+        let mut evidence = evidence();
+        evidence.ledgers[0].uncounted_seqs = 2;
+        evidence.ledgers[0].last = sums(160);
+        let report = judge(&evidence);
+        assert!(report.is_sound(), "{:?}", report.findings);
+        let [nic] = &report.nics[..] else { panic!("{report:?}") };
+        assert_eq!((nic.counted, nic.uncounted, nic.totals), (sums(50), sums(10), sums(60)));
+        evidence.ledgers[0].last = sums(140);
+        assert_eq!(judge(&evidence).findings.len(), 1);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a batch becomes in a store: rows, rollups, ledgers and cursors. Pure; every store writes
 //! the same.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use wire::frame::{Frame, Mix, Sample};
@@ -25,7 +26,7 @@ pub type NicIndex = usize;
 pub struct Facts<'a> {
     /// Whose NICs the rows are about; rows refer to them by place.
     pub nics: Vec<(&'a ClientId, NicName)>,
-    /// Rows of `bandwidth_stats`.
+    /// Rows of `bandwidth_stats`, those of a NIC one after the other.
     pub samples: Vec<(NicIndex, &'a Sample)>,
     /// Rows of `traffic_mix`.
     pub mixes: Vec<(NicIndex, &'a Mix)>,
@@ -113,20 +114,7 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn of(batch: &'a Batch, refused: &HashSet<FrameKey>) -> Self {
         let mut builder = Builder::default();
-        for session in &batch.sessions {
-            let (mut gaps, mut quarantined) = (0, 0);
-            for frame in &session.frames {
-                if refused.contains(&(frame.session, frame.first_seq)) {
-                    quarantined += length(frame);
-                    builder.facts.quarantine.push(frame);
-                } else {
-                    gaps += if frame.gap == 0 { 0 } else { length(frame) };
-                    builder.add(&session.client, frame);
-                }
-            }
-            let covered = session.frames.iter().map(length).sum();
-            builder.facts.cursors.push(Cursor { session, covered, gaps, quarantined });
-        }
+        batch.sessions.iter().for_each(|session| builder.add(session, refused));
         builder.finish()
     }
 }
@@ -157,21 +145,58 @@ struct Builder<'a> {
     facts: Facts<'a>,
     places: HashMap<(&'a ClientId, NicName), NicIndex>,
     minutes: BTreeMap<(NicIndex, u64), Rollup>,
-    five_minutes: BTreeMap<(NicIndex, u64), Rollup>,
-    ledgers: BTreeMap<(u64, NicIndex), Ledger>,
+}
+
+/// What is put together of one NIC of a session, one sample after the other.
+#[derive(Debug)]
+struct Running {
+    nic: NicIndex,
+    /// The minute of the newest sample.
+    minute: Option<Rollup>,
+    ledger: Option<Ledger>,
 }
 
 impl<'a> Builder<'a> {
-    fn add(&mut self, client: &'a ClientId, frame: &'a Frame) {
-        for sample in &frame.samples {
-            let nic = self.nic(client, sample.nic);
-            self.settle(frame.session, nic, sample);
-            if frame.gap == 0 {
-                self.facts.samples.push((nic, sample));
-                roll_up(&mut self.minutes, MINUTE_NS, nic, sample);
-                roll_up(&mut self.five_minutes, FIVE_MINUTES_NS, nic, sample);
+    fn add(&mut self, session: &'a SessionBatch, refused: &HashSet<FrameKey>) {
+        let (mut gaps, mut quarantined) = (0, 0);
+        let mut running = HashMap::new();
+        for frame in &session.frames {
+            // Asked for only where there are any: every frame of every batch comes by here.
+            if !refused.is_empty() && refused.contains(&(frame.session, frame.first_seq)) {
+                quarantined += length(frame);
+                self.facts.quarantine.push(frame);
             } else {
-                self.facts.gaps.push(GapRow { frame, sample: Some((nic, sample)) });
+                gaps += if frame.gap == 0 { 0 } else { length(frame) };
+                self.add_frame(&session.client, frame, &mut running);
+            }
+        }
+        for Running { minute, ledger, .. } in running.into_values() {
+            minute.into_iter().for_each(|minute| add(&mut self.minutes, minute));
+            self.facts.ledgers.extend(ledger);
+        }
+        let covered = session.frames.iter().map(length).sum();
+        self.facts.cursors.push(Cursor { session, covered, gaps, quarantined });
+    }
+
+    fn add_frame(
+        &mut self,
+        client: &'a ClientId,
+        frame: &'a Frame,
+        running: &mut HashMap<NicName, Running>,
+    ) {
+        for sample in &frame.samples {
+            let running = running.entry(sample.nic).or_insert_with(|| {
+                let nic = self.nic(client, sample.nic);
+                Running { nic, minute: None, ledger: None }
+            });
+            running.settle(frame.session, sample);
+            if frame.gap == 0 {
+                self.facts.samples.push((running.nic, sample));
+                if let Some(minute) = running.roll_up(sample) {
+                    add(&mut self.minutes, minute);
+                }
+            } else {
+                self.facts.gaps.push(GapRow { frame, sample: Some((running.nic, sample)) });
             }
         }
         if frame.gap != 0 && frame.samples.is_empty() {
@@ -191,7 +216,25 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn settle(&mut self, session: u64, nic: NicIndex, sample: &Sample) {
+    fn finish(mut self) -> Facts<'a> {
+        // Neighbours in the index are neighbours in the batch.
+        self.facts.samples.sort_by_key(|(nic, _)| *nic);
+        self.facts.ledgers.sort_unstable_by_key(|ledger| (ledger.session, ledger.nic));
+        let mut five_minutes = BTreeMap::new();
+        for minute in self.minutes.values() {
+            let time_ns = minute.time_ns / FIVE_MINUTES_NS * FIVE_MINUTES_NS;
+            add(&mut five_minutes, Rollup { time_ns, ..*minute });
+        }
+        Facts {
+            minutes: self.minutes.into_values().collect(),
+            five_minutes: five_minutes.into_values().collect(),
+            ..self.facts
+        }
+    }
+}
+
+impl Running {
+    fn settle(&mut self, session: u64, sample: &Sample) {
         let after = Figures {
             rx_bytes: sample.rx.total_bytes,
             tx_bytes: sample.tx.total_bytes,
@@ -205,51 +248,50 @@ impl<'a> Builder<'a> {
             tx_packets: sample.tx.packets,
         };
         let before = after.with(own, u64::saturating_sub);
-        let counted = Figures::default();
-        let ledger = self.ledgers.entry((session, nic)).or_insert_with(|| Ledger {
+        let ledger = self.ledger.get_or_insert_with(|| Ledger {
             session,
-            nic,
+            nic: self.nic,
             first: before,
             last: after,
-            counted,
+            counted: Figures::default(),
         });
         ledger.first = ledger.first.with(before, u64::min);
         ledger.last = ledger.last.with(after, u64::max);
         ledger.counted = ledger.counted.with(own, u64::saturating_add);
     }
 
-    fn finish(self) -> Facts<'a> {
-        Facts {
-            minutes: self.minutes.into_values().collect(),
-            five_minutes: self.five_minutes.into_values().collect(),
-            ledgers: self.ledgers.into_values().collect(),
-            ..self.facts
+    /// Counts a sample in the minute in which it starts. Gives the minute before if that is
+    /// another one.
+    fn roll_up(&mut self, sample: &Sample) -> Option<Rollup> {
+        let time_ns = sample.start_ns / MINUTE_NS * MINUTE_NS;
+        match &mut self.minute {
+            Some(minute) if minute.time_ns == time_ns => {
+                minute.samples += 1;
+                minute.covered_ns = minute.covered_ns.saturating_add(sample.interval_ns);
+                minute.sum.merge(sample);
+                None
+            }
+            minute => {
+                let (samples, covered_ns, sum) = (1, sample.interval_ns, *sample);
+                minute.replace(Rollup { nic: self.nic, time_ns, samples, covered_ns, sum })
+            }
         }
     }
 }
 
-/// Counts a sample in the interval in which it starts.
-fn roll_up(
-    rollups: &mut BTreeMap<(NicIndex, u64), Rollup>,
-    length_ns: u64,
-    nic: NicIndex,
-    sample: &Sample,
-) {
-    let time_ns = sample.start_ns / length_ns * length_ns;
-    rollups
-        .entry((nic, time_ns))
-        .and_modify(|rollup| {
-            rollup.samples += 1;
-            rollup.covered_ns = rollup.covered_ns.saturating_add(sample.interval_ns);
-            rollup.sum.merge(sample);
-        })
-        .or_insert_with(|| Rollup {
-            nic,
-            time_ns,
-            samples: 1,
-            covered_ns: sample.interval_ns,
-            sum: *sample,
-        });
+/// Adds to the interval of a rollup.
+fn add(rollups: &mut BTreeMap<(NicIndex, u64), Rollup>, more: Rollup) {
+    match rollups.entry((more.nic, more.time_ns)) {
+        Entry::Vacant(none) => {
+            none.insert(more);
+        }
+        Entry::Occupied(mut rollup) => {
+            let rollup = rollup.get_mut();
+            rollup.samples += more.samples;
+            rollup.covered_ns = rollup.covered_ns.saturating_add(more.covered_ns);
+            rollup.sum.merge(&more.sum);
+        }
+    }
 }
 
 impl Figures {

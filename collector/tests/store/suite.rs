@@ -364,6 +364,29 @@ pub async fn gaps_are_exact_and_apart(place: &impl Place) {
     assert_eq!(eth0.counted, eth0.totals);
 }
 
+pub async fn a_gap_without_counts_is_explained_by_the_totals_on_both_sides(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let first = agent.frame(vec![sample("eth0", START, 1), sample("eth1", START, 1)]);
+    let lost = sample("eth0", START + SECOND, 50);
+    let other = sample("eth1", START + SECOND, 60);
+    let mut damaged = agent.record(9, Gap::SpoolDamaged as u8, vec![lost, other]);
+    // Of one NIC nothing is known.
+    damaged.samples.truncate(1);
+    let mut forgotten = agent.record(5, Gap::Forgotten as u8, vec![lost]);
+    forgotten.samples.clear();
+    let last = agent.frame(vec![sample("eth0", START + MINUTE, 2), sample("eth1", START, 2)]);
+    store.commit(&batch([agent.batch(vec![first, damaged, forgotten, last])])).await.unwrap();
+    let report = store.check().await.unwrap();
+    assert!(report.is_sound(), "{:?}", report.findings);
+    let sums: Vec<_> = report.nics.iter().map(|it| (it.counted, it.uncounted, it.totals)).collect();
+    let bytes = |n: usize| (sums[n].0.rx_bytes, sums[n].1.rx_bytes, sums[n].2.rx_bytes);
+    assert_eq!(bytes(0), (1001 + 50_001 + 2001, 50_001, 1001 + 2 * 50_001 + 2001));
+    assert_eq!(bytes(1), (1001 + 2001, 60_001, 1001 + 60_001 + 2001));
+    // A loss is only explained where such a gap is.
+    place.execute("UPDATE gaps SET reason = 1").await;
+    assert_eq!(store.check().await.unwrap().findings.len(), 2);
+}
+
 pub async fn what_is_old_is_deleted_table_by_table(place: &impl Place) {
     let (store, mut agent) = opened(place).await;
     for day in 0..10 {
@@ -441,6 +464,30 @@ pub async fn a_frame_that_can_not_be_kept_goes_to_quarantine_alone(place: &impl 
     store.commit(&next).await.unwrap();
     let findings = store.check().await.unwrap().findings;
     assert!(findings.iter().any(|it| it.contains("1 sequence numbers were refused")));
+}
+
+pub async fn a_minute_of_a_very_fast_nic_is_kept_whole_in_several_rows(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let mut fast = Sample { interval_ns: MINUTE, ..sample("eth0", START, 9) };
+    // 150 million packets/s in one direction.
+    (fast.rx.packets, fast.rx.bytes) = (9_000_000_007, 9_000_000_007 * 64);
+    let slow = sample("eth0", START + MINUTE, 1);
+    let frames = vec![agent.frame(vec![fast]), agent.frame(vec![slow])];
+    store.commit(&batch([agent.batch(frames)])).await.unwrap();
+    assert_eq!(place.numbers("SELECT count(*) FROM quarantine").await, [0]);
+    let points = raw(&store, "web", "eth0").await;
+    assert_eq!(points.len(), 6);
+    let mut end_ns = START;
+    for point in &points {
+        // PostgreSQL keeps times to the microsecond.
+        assert!(end_ns.abs_diff(point.start_ns) < 2000, "{points:?}");
+        end_ns = point.start_ns + point.interval_ns;
+    }
+    let minutes = [point(&fast), point(&slow)];
+    assert_eq!(rolled_up(&points, MINUTE), rolled_up(&minutes, MINUTE));
+    let stored = store.series(&all("web", "eth0", Resolution::Minute)).await.unwrap().points;
+    assert_eq!(stored, rolled_up(&minutes, MINUTE));
+    assert_sound(&store).await;
 }
 
 pub async fn clients_are_known_with_their_nics_and_clock(place: &impl Place) {

@@ -21,6 +21,7 @@ use nix::sys::socket::sockopt::SocketError;
 
 use self::mapping::Mapping;
 use super::wire_len::VnetHeader;
+use crate::clocks;
 
 /// Geometry of a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +139,7 @@ pub struct Ring {
     block_count: usize,
     next: usize,
     vnet_header: bool,
+    began_ns: u64,
 }
 
 impl Ring {
@@ -151,8 +153,16 @@ impl Ring {
         // SAFETY: the stream keeps the descriptor open for longer than this borrow of it.
         let fd = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
         let mapping = Mapping::of_socket(fd, size, count).map_err(RingError::Map)?;
+        let began_ns = clocks::boot_ns();
         socket::bind(&mut stream, nic, config)?;
-        Ok(Self { mapping, stream, block_count: count, next: 0, vnet_header: config.vnet_header })
+        let vnet_header = config.vnet_header;
+        Ok(Self { mapping, stream, block_count: count, next: 0, vnet_header, began_ns })
+    }
+
+    /// Boot time just before the first packet could come, nanoseconds.
+    #[must_use]
+    pub const fn began_ns(&self) -> u64 {
+        self.began_ns
     }
 
     /// How many blocks it has.

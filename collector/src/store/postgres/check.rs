@@ -67,7 +67,12 @@ const LEDGERS: &str = "
     SELECT session, nic, first_rx_bytes::text, first_tx_bytes::text, first_rx_packets::text,
         first_tx_packets::text, last_rx_bytes::text, last_tx_bytes::text, last_rx_packets::text,
         last_tx_packets::text, counted_rx_bytes::text, counted_tx_bytes::text,
-        counted_rx_packets::text, counted_tx_packets::text
+        counted_rx_packets::text, counted_tx_packets::text,
+        (SELECT coalesce(sum(last_seq - first_seq + 1), 0)::text FROM
+             (SELECT first_seq, last_seq FROM gaps
+              WHERE gaps.session = session_nics.session AND reason IN (2, 3)
+              GROUP BY first_seq, last_seq
+              HAVING count(CASE WHEN gaps.nic = session_nics.nic THEN 1 END) = 0) AS ranges)
     FROM session_nics ORDER BY session, nic";
 
 fn ledger(row: &Row) -> Result<LedgerEvidence, Failure> {
@@ -77,6 +82,7 @@ fn ledger(row: &Row) -> Result<LedgerEvidence, Failure> {
         first: sums(row, 2)?,
         last: sums(row, 6)?,
         counted: sums(row, 10)?,
+        uncounted_seqs: number(row, 14)?,
     })
 }
 

@@ -6,8 +6,8 @@ use tokio_postgres::Client;
 
 use super::error::Failure;
 
-/// Size from which on a chunk is sent, bytes.
-const CHUNK: usize = 256 << 10;
+/// Size from which on a chunk is sent, bytes: the server works on it while the next is encoded.
+const CHUNK: usize = 64 << 10;
 
 /// Microseconds from 1970 to 2000, where PostgreSQL's times begin.
 const EPOCH_US: i64 = 946_684_800_000_000;
@@ -87,17 +87,32 @@ impl CopyRows {
         self.chunks.push(self.chunk.freeze());
         self.chunks
     }
+}
 
-    /// Sends the rows by `sql`, a `COPY ... FROM STDIN BINARY` that names the columns. After an
-    /// error the connection is of no use any more.
-    pub(super) async fn send(self, client: &Client, sql: &str) -> Result<(), Failure> {
-        let mut sink = std::pin::pin!(client.copy_in::<_, Bytes>(sql).await?);
-        for chunk in self.finish() {
+/// Sends rows by `sql`, a `COPY ... FROM STDIN BINARY` that names its `columns`: each of `rows` is
+/// encoded by `encode` while the server takes in those before. After an error the connection is of
+/// no use any more.
+pub(super) async fn copy<T>(
+    client: &Client,
+    sql: &str,
+    columns: i16,
+    rows: impl IntoIterator<Item = T>,
+    mut encode: impl FnMut(T, &mut CopyRows) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut sink = std::pin::pin!(client.copy_in::<_, Bytes>(sql).await?);
+    let mut encoded = CopyRows::new(columns);
+    for row in rows {
+        encoded.row();
+        for chunk in encoded.take_full() {
             sink.send(chunk).await?;
         }
-        sink.finish().await?;
-        Ok(())
+        encode(row, &mut encoded)?;
     }
+    for chunk in encoded.finish() {
+        sink.send(chunk).await?;
+    }
+    sink.finish().await?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ use super::history::Event;
 use super::percentile::Percentile;
 use super::query::{Client, NicRange, Query, Series, SeriesRange};
 use super::retention::{Retain, Retained, RetentionLimits};
+use super::split::fitting;
 use super::{Batch, Migrated, SessionState, Store, StoreError};
 
 /// How often a commit that lost a race is tried again at once.
@@ -156,6 +157,7 @@ impl Postgres {
     }
 
     async fn commit(&self, batch: &Batch) -> Result<(), Failure> {
+        let batch = &*fitting(batch);
         // One at a time: the writer's batches are large.
         let mut committer = self.committer.lock().await;
         self.make_partitions(partition::needed(batch, now_ns())).await?;

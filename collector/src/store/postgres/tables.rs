@@ -5,7 +5,7 @@ use wire::codec::encode_frame;
 use wire::frame::Sample;
 
 use super::commit::Ids;
-use super::copy::CopyRows;
+use super::copy::copy;
 use super::error::Failure;
 use crate::store::columns::{self, COUNTS, PEAKS, count_figures, mix_figures, peak_figures};
 use crate::store::facts::{Facts, GapRow, NicIndex};
@@ -48,26 +48,6 @@ pub(super) async fn copy_samples(
     if facts.samples.is_empty() {
         return Ok(());
     }
-    let mut rows = CopyRows::new(16);
-    for (nic, sample) in &facts.samples {
-        let [rx_bytes, tx_bytes, packets @ ..] = count_figures(sample);
-        rows.row();
-        rows.time(sample.start_ns);
-        for figure in [sample.interval_ns, rx_bytes, tx_bytes] {
-            rows.int8(int(figure)?);
-        }
-        for id in ids(nics, *nic)? {
-            rows.int4(id);
-        }
-        for figure in packets {
-            rows.int4(int4(figure)?);
-        }
-        for peak in peak_figures(sample) {
-            rows.int4(int4(peak)?);
-        }
-        rows.int4(int4(sample.drops)?);
-        rows.int4(int4(sample.flags)?);
-    }
     let [rx_bytes, tx_bytes, packets @ ..] = COUNTS;
     let sql = format!(
         "COPY bandwidth_stats (time, interval_ns, {rx_bytes}, {tx_bytes}, client, nic, {}, {},
@@ -75,7 +55,26 @@ pub(super) async fn copy_samples(
         packets.join(", "),
         PEAKS.join(", ")
     );
-    rows.send(client, &sql).await
+    copy(client, &sql, 16, &facts.samples, |(nic, sample), row| {
+        let [rx_bytes, tx_bytes, packets @ ..] = count_figures(sample);
+        row.time(sample.start_ns);
+        for figure in [sample.interval_ns, rx_bytes, tx_bytes] {
+            row.int8(int(figure)?);
+        }
+        for id in ids(nics, *nic)? {
+            row.int4(id);
+        }
+        for figure in packets {
+            row.int4(int4(figure)?);
+        }
+        for peak in peak_figures(sample) {
+            row.int4(int4(peak)?);
+        }
+        row.int4(int4(sample.drops)?);
+        row.int4(int4(sample.flags)?);
+        Ok(())
+    })
+    .await
 }
 
 pub(super) async fn copy_mixes(
@@ -88,22 +87,21 @@ pub(super) async fn copy_mixes(
     }
     let figures: Vec<String> = columns::mix_columns().collect();
     let width = i16::try_from(figures.len() + 4).unwrap_or(i16::MAX);
-    let mut rows = CopyRows::new(width);
-    for (nic, mix) in &facts.mixes {
-        rows.row();
-        rows.time(mix.start_ns);
-        rows.int8(int(mix.interval_ns)?);
-        for id in ids(nics, *nic)? {
-            rows.int4(id);
-        }
-        for figure in mix_figures(mix) {
-            rows.int8(int(figure)?);
-        }
-    }
     let figures = figures.join(", ");
     let sql =
         format!("COPY traffic_mix (time, interval_ns, client, nic, {figures}) FROM STDIN BINARY");
-    rows.send(client, &sql).await
+    copy(client, &sql, width, &facts.mixes, |(nic, mix), row| {
+        row.time(mix.start_ns);
+        row.int8(int(mix.interval_ns)?);
+        for id in ids(nics, *nic)? {
+            row.int4(id);
+        }
+        for figure in mix_figures(mix) {
+            row.int8(int(figure)?);
+        }
+        Ok(())
+    })
+    .await
 }
 
 pub(super) async fn copy_gaps(
@@ -114,41 +112,40 @@ pub(super) async fn copy_gaps(
     if facts.gaps.is_empty() {
         return Ok(());
     }
-    let mut rows = CopyRows::new(20);
-    for GapRow { frame, sample } in &facts.gaps {
-        rows.row();
-        for number in [frame.session, frame.first_seq, frame.last_seq] {
-            rows.int8(number.cast_signed());
-        }
-        rows.int2(frame.gap.into());
-        rows.int4(ids_of.sessions.get(&frame.session).copied().unwrap_or_default());
-        let default = Sample::default();
-        let figures = sample.map_or(&default, |(_, sample)| sample);
-        match sample {
-            Some((nic, sample)) => {
-                let [_, nic] = ids(&ids_of.nics, *nic)?;
-                rows.int4(nic);
-                rows.time(sample.start_ns);
-                rows.int8(int(sample.interval_ns)?);
-            }
-            None => (0..3).for_each(|_| rows.null()),
-        }
-        for figure in count_figures(figures) {
-            rows.int8(int(figure)?);
-        }
-        for peak in peak_figures(figures) {
-            rows.int4(int4(peak)?);
-        }
-        rows.int8(int(figures.drops)?);
-        rows.int4(int4(figures.flags)?);
-    }
     let sql = format!(
         "COPY gaps (session, first_seq, last_seq, reason, client, nic, time, interval_ns, {}, {},
              drops, flags) FROM STDIN BINARY",
         COUNTS.join(", "),
         PEAKS.join(", ")
     );
-    rows.send(client, &sql).await
+    copy(client, &sql, 20, &facts.gaps, |GapRow { frame, sample }, row| {
+        for number in [frame.session, frame.first_seq, frame.last_seq] {
+            row.int8(number.cast_signed());
+        }
+        row.int2(frame.gap.into());
+        row.int4(ids_of.sessions.get(&frame.session).copied().unwrap_or_default());
+        let default = Sample::default();
+        let figures = sample.map_or(&default, |(_, sample)| sample);
+        match sample {
+            Some((nic, sample)) => {
+                let [_, nic] = ids(&ids_of.nics, *nic)?;
+                row.int4(nic);
+                row.time(sample.start_ns);
+                row.int8(int(sample.interval_ns)?);
+            }
+            None => (0..3).for_each(|_| row.null()),
+        }
+        for figure in count_figures(figures) {
+            row.int8(int(figure)?);
+        }
+        for peak in peak_figures(figures) {
+            row.int4(int4(peak)?);
+        }
+        row.int8(int(figures.drops)?);
+        row.int4(int4(figures.flags)?);
+        Ok(())
+    })
+    .await
 }
 
 pub(super) async fn copy_quarantine(
@@ -159,17 +156,15 @@ pub(super) async fn copy_quarantine(
     if facts.quarantine.is_empty() {
         return Ok(());
     }
-    let mut rows = CopyRows::new(5);
-    for frame in &facts.quarantine {
-        rows.row();
-        for number in [frame.session, frame.first_seq, frame.last_seq] {
-            rows.int8(number.cast_signed());
-        }
-        rows.bytes(refusal.as_bytes())?;
-        rows.bytes(&encode_frame(frame))?;
-    }
     let sql = "COPY quarantine (session, first_seq, last_seq, reason, frame) FROM STDIN BINARY";
-    rows.send(client, sql).await
+    copy(client, sql, 5, &facts.quarantine, |frame, row| {
+        for number in [frame.session, frame.first_seq, frame.last_seq] {
+            row.int8(number.cast_signed());
+        }
+        row.bytes(refusal.as_bytes())?;
+        row.bytes(&encode_frame(frame))
+    })
+    .await
 }
 
 #[cfg(test)]

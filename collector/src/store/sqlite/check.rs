@@ -60,7 +60,12 @@ fn session(row: &Row<'_>) -> rusqlite::Result<SessionEvidence> {
 const LEDGERS: &str = "
     SELECT session, nic, first_rx_bytes, first_tx_bytes, first_rx_packets, first_tx_packets,
         last_rx_bytes, last_tx_bytes, last_rx_packets, last_tx_packets,
-        counted_rx_bytes, counted_tx_bytes, counted_rx_packets, counted_tx_packets
+        counted_rx_bytes, counted_tx_bytes, counted_rx_packets, counted_tx_packets,
+        (SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM
+             (SELECT first_seq, last_seq FROM gaps
+              WHERE gaps.session = session_nics.session AND reason IN (2, 3)
+              GROUP BY first_seq, last_seq
+              HAVING count(CASE WHEN gaps.nic = session_nics.nic THEN 1 END) = 0) AS ranges)
     FROM session_nics ORDER BY session, nic";
 
 fn ledger(row: &Row<'_>) -> rusqlite::Result<LedgerEvidence> {
@@ -70,6 +75,7 @@ fn ledger(row: &Row<'_>) -> rusqlite::Result<LedgerEvidence> {
         first: sums(row, 2)?,
         last: sums(row, 6)?,
         counted: sums(row, 10)?,
+        uncounted_seqs: row.get::<_, i64>(14)?.into(),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY;
 use rusqlite::{Connection, Statement, Transaction, TransactionBehavior, params};
 use wire::codec::encode_frame;
 use wire::frame::Sample;
@@ -16,6 +17,7 @@ use crate::store::columns::{
     peak_figures,
 };
 use crate::store::facts::{Cursor, Facts, FrameKey, GapRow, Ledger, NicIndex, Rollup, untiled};
+use crate::store::split::fitting;
 use crate::store::{Batch, StoreError};
 
 /// How often a client that commits is noted as seen, nanoseconds.
@@ -26,6 +28,7 @@ type NicIds = [i64; 2];
 
 /// Commits a batch. Frames that SQLite refuses go to quarantine.
 pub(super) fn commit(db: &mut Connection, batch: &Batch, now_ns: u64) -> Result<(), Failure> {
+    let batch = &*fitting(batch);
     let none = HashSet::new();
     let refusal = match add(db, batch, &none, "", now_ns).and_then(commit_added) {
         Err(Failure::Refused(reason)) => reason,
@@ -139,9 +142,14 @@ fn ids(nics: &[NicIds], nic: NicIndex) -> Result<NicIds, Failure> {
     nics.get(nic).copied().ok_or_else(|| Failure::Refused(format!("no NIC at place {nic}")))
 }
 
-/// Two ways to insert into a table of samples, whose key ends with `nth`.
+/// Rows that one statement inserts.
+const ROWS: usize = 16;
+
+/// How to insert into a table of samples, whose key ends with `nth`.
 struct Insert {
-    /// A row that is the first to start at its time; does nothing if it is not.
+    /// [`ROWS`] rows, each the first to start at its time; stops before one that is not.
+    many: String,
+    /// A row that is the first to start at its time; fails if it is not.
     first: String,
     /// A row after others that start at the same time.
     next: String,
@@ -149,20 +157,23 @@ struct Insert {
 
 impl Insert {
     fn into(table: &str, figures: impl Iterator<Item = String>) -> Self {
-        let figures: Vec<String> = figures.collect();
-        let places: Vec<String> = (5..5 + figures.len()).map(|at| format!("?{at}")).collect();
-        let insert = |nth: &str, conflict: &str| {
-            format!(
-                "INSERT INTO {table} (client, nic, time, nth, interval_ns, {}) VALUES (?1, ?2, ?3,
-                     {nth}, ?4, {}) {conflict}",
-                figures.join(", "),
-                places.join(", ")
-            )
-        };
-        let next = format!(
-            "(SELECT max(nth) + 1 FROM {table} WHERE client = ?1 AND nic = ?2 AND time = ?3)"
+        let names: Vec<String> = figures.collect();
+        let figures = vec!["?"; names.len()].join(", ");
+        let insert = format!(
+            "INSERT OR FAIL INTO {table} (client, nic, time, nth, interval_ns, {}) VALUES",
+            names.join(", ")
         );
-        Self { first: insert("0", "ON CONFLICT DO NOTHING"), next: insert(&next, "") }
+        let first = format!("(?, ?, ?, 0, ?, {figures})");
+        let places: Vec<String> = (5..5 + names.len()).map(|at| format!("?{at}")).collect();
+        Self {
+            many: format!("{insert} {}", vec![first.as_str(); ROWS].join(", ")),
+            first: format!("{insert} {first}"),
+            next: format!(
+                "{insert} (?1, ?2, ?3, (SELECT max(nth) + 1 FROM {table} WHERE client = ?1
+                     AND nic = ?2 AND time = ?3), ?4, {})",
+                places.join(", ")
+            ),
+        }
     }
 
     /// Inserts rows given as the figures of their columns.
@@ -171,14 +182,40 @@ impl Insert {
         transaction: &Transaction<'_>,
         rows: impl Iterator<Item = Result<R, Failure>>,
     ) -> Result<(), Failure> {
+        let mut many = transaction.prepare_cached(&self.many)?;
         let mut first = transaction.prepare_cached(&self.first)?;
-        for row in rows {
-            let row = row?;
-            if first.execute(rusqlite::params_from_iter(row.clone()))? == 0 {
-                execute(&mut *transaction.prepare_cached(&self.next)?, row)?;
+        let mut rows = rows.fuse();
+        loop {
+            let chunk: Vec<R> = rows.by_ref().take(ROWS).collect::<Result<_, _>>()?;
+            let mut left = &chunk[..];
+            if chunk.len() == ROWS {
+                left = &left[inserted(&mut many, &chunk, transaction)?..];
+            }
+            for row in left {
+                if inserted(&mut first, std::slice::from_ref(row), transaction)? == 0 {
+                    execute(&mut *transaction.prepare_cached(&self.next)?, row.clone())?;
+                }
+            }
+            if chunk.len() < ROWS {
+                return Ok(());
             }
         }
-        Ok(())
+    }
+}
+
+/// Inserts rows by one statement, up to one whose key is there already. Gives how many it inserted.
+fn inserted<R: IntoIterator<Item = i64> + Clone>(
+    statement: &mut Statement<'_>,
+    rows: &[R],
+    db: &Connection,
+) -> Result<usize, Failure> {
+    let exists = |error: &rusqlite::Error| {
+        error.sqlite_error().is_some_and(|it| it.extended_code == SQLITE_CONSTRAINT_PRIMARYKEY)
+    };
+    match statement.execute(rusqlite::params_from_iter(rows.iter().cloned().flatten())) {
+        Ok(_) => Ok(rows.len()),
+        Err(error) if exists(&error) => Ok(usize::try_from(db.changes()).unwrap_or(0)),
+        Err(error) => Err(error.into()),
     }
 }
 

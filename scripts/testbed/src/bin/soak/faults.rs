@@ -1,6 +1,5 @@
 //! Faults, brought about and ended.
 
-use nix::sys::signal::Signal;
 use testbed::sh;
 
 use crate::plan::Fault;
@@ -13,7 +12,7 @@ const SWALLOWED: u32 = 1000;
 pub fn begin(world: &mut World, fault: Fault) {
     match fault {
         Fault::KillAgent(agent) => world.agents[agent].kill(),
-        Fault::PauseAgent(agent) => pause_agent(world, agent, Signal::SIGSTOP),
+        Fault::PauseAgent(agent) => world.agents[agent].pause(true),
         Fault::FillDisk(agent) => world.agents[agent].fill_disk(true),
         Fault::LinkDown(agent) => {
             sh(&format!("ip link set m{agent} down"));
@@ -37,7 +36,7 @@ pub fn begin(world: &mut World, fault: Fault) {
 pub fn end(world: &mut World, fault: Fault) {
     match fault {
         Fault::KillAgent(agent) => world.agents[agent].start_again(),
-        Fault::PauseAgent(agent) => pause_agent(world, agent, Signal::SIGCONT),
+        Fault::PauseAgent(agent) => world.agents[agent].pause(false),
         Fault::FillDisk(agent) => world.agents[agent].fill_disk(false),
         Fault::LinkDown(agent) => {
             // Its neighbours and address stay, but what was learnt of the other end is gone.
@@ -54,12 +53,6 @@ pub fn end(world: &mut World, fault: Fault) {
         }
         Fault::CrashDatabase => on_database(world, testbed::Cluster::start_again),
         Fault::PauseDatabase => on_database(world, |cluster| cluster.signal_all("CONT")),
-    }
-}
-
-fn pause_agent(world: &World, agent: usize, signal: Signal) {
-    if let Some(running) = world.agents[agent].running() {
-        running.signal(signal);
     }
 }
 

@@ -1,6 +1,7 @@
 //! `soak`: real agents, collectors and databases under random faults, and the proof that nothing
 //! was lost or doubled. `scripts/soak --help` says more.
 
+mod agent;
 mod args;
 mod faults;
 mod plan;

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use testbed::metric;
 
+use crate::agent::{Agent, NICS, Offered};
 use crate::args::Args;
 use crate::plan::{Fault, Step, kills, plan};
 use crate::reached::Reached;
 use crate::stored::{Stored, read_postgres, read_sqlite};
 use crate::verdict::judge;
-use crate::world::{NICS, Offered, Store, World};
+use crate::world::{Store, World};
 use crate::{faults, planted};
 
 /// How often metrics are looked at.
@@ -40,7 +41,7 @@ pub fn run(seed: u64, store: Store, args: &Args, reached: &mut Reached) -> bool 
     let stored = read(&world);
     reached.on_duplicates(duplicates);
     reached.on_stored(&stored);
-    let agents: String = world.agents.iter().map(crate::world::Agent::log).collect();
+    let agents: String = world.agents.iter().map(Agent::log).collect();
     reached.on_logs(&agents, &world.collector_logs());
     let mut sound = verdict(&world, &stored, &offered, reached);
     if !delivered {
@@ -128,7 +129,7 @@ impl Duplicates {
 
 /// Ends the traffic and waits until everything is delivered: false if it isn't in time.
 fn settle(world: &mut World) -> (Vec<Vec<[Offered; 2]>>, bool) {
-    let offered = world.agents.iter_mut().map(crate::world::Agent::stop_traffic).collect();
+    let offered = world.agents.iter_mut().map(Agent::stop_traffic).collect();
     // What was sent last is in a sample by then, also of an agent that catches up.
     std::thread::sleep(Duration::from_secs(1));
     let (begun, mut delivered) = (Instant::now(), true);

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use crate::agent::{Offered, Outage};
 use crate::stored::Row;
 use crate::traffic::Sent;
-use crate::world::{Offered, Outage};
 
 /// Reason of gaps in which nothing was measured.
 const UNMEASURED: u64 = 4;
@@ -12,9 +12,8 @@ const UNMEASURED: u64 = 4;
 /// Rounding of times in a store, nanoseconds.
 const ROUNDING_NS: u64 = 2_000;
 
-/// A ring takes packets in from the moment it is bound, which is so long before its first sample
-/// says that it begins, nanoseconds.
-const BINDING_NS: u64 = 50_000_000;
+/// A ring is bound so long after its first sample begins at most, nanoseconds.
+const BINDING_NS: u64 = 20_000_000;
 
 /// What was not measured is told to the first sample of a NIC, or to the start of the run if its
 /// ring is opened after the first report, nanoseconds before that sample at most.
@@ -139,8 +138,8 @@ impl fmt::Display for Range {
 pub fn judge(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage], open_ns: u64) -> Verdict {
     let mut verdict = Verdict::default();
     let mut holes = Vec::new();
-    let (unmeasured, rows): (Vec<&Row>, Vec<&Row>) =
-        rows.iter().partition(|row| row.gap == UNMEASURED);
+    let (told, rows): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.gap == UNMEASURED);
+    let unmeasured = joined(&told);
     let mut end_ns = rows.first().map_or(0, |row| row.start_ns);
     for row in &rows {
         if row.start_ns > end_ns + ROUNDING_NS {
@@ -158,8 +157,8 @@ pub fn judge(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage], open_ns:
         let outage = outages.iter().find(|outage| {
             from + open_ns >= outage.from_ns && from <= outage.to_ns && to >= outage.from_ns
         })?;
-        let told = unmeasured.iter().any(|row| {
-            row.start_ns.abs_diff(from) <= ROUNDING_NS && row.end_ns().abs_diff(to) <= OPENING_NS
+        let told = unmeasured.iter().any(|(start, end)| {
+            start.abs_diff(from) <= ROUNDING_NS && end.abs_diff(to) <= OPENING_NS
         });
         told.then(|| outage.from_ns.saturating_sub(from))
     };
@@ -193,6 +192,19 @@ pub fn judge(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage], open_ns:
     verdict
 }
 
+/// The times of rows that follow on one another: an agent that is killed before its ring is open
+/// tells of what came before its start, and the next one of the rest.
+fn joined(rows: &[&Row]) -> Vec<(u64, u64)> {
+    let mut times: Vec<(u64, u64)> = Vec::new();
+    for row in rows {
+        match times.last_mut() {
+            Some((_, end)) if row.start_ns <= *end + ROUNDING_NS => *end = row.end_ns().max(*end),
+            _ => times.push((row.start_ns, row.end_ns())),
+        }
+    }
+    times
+}
+
 fn add(sum: &mut (u64, u64), more: (u64, u64)) {
     *sum = (sum.0 + more.0, sum.1 + more.1);
 }
@@ -202,9 +214,9 @@ fn bracket(journal: &[Sent], from: u64, to: u64, figure: impl Fn(&Sent) -> u64) 
     let sum = |inside: &dyn Fn(&Sent) -> bool| {
         journal.iter().filter(|sent| inside(sent)).map(&figure).sum()
     };
-    let (early, late) = (from.saturating_sub(LATE_NS), to + ROUNDING_NS);
+    let (early, late) = (from.saturating_sub(LATE_NS), to + BINDING_NS);
     (
-        sum(&|sent| sent.before_ns >= from + ROUNDING_NS && sent.after_ns + BINDING_NS <= to),
+        sum(&|sent| sent.before_ns >= from + ROUNDING_NS && sent.after_ns <= to),
         sum(&|sent| sent.after_ns >= early && sent.before_ns <= late),
     )
 }
@@ -269,10 +281,12 @@ mod tests {
         let outage = |from, to| Outage { from_ns: from * MS, to_ns: to * MS };
         let verdict = judged(&rows, &[outage(550, 650)]);
         assert!(verdict.is_sound(), "{verdict}");
-        assert_eq!((verdict.accounts[0].killed, verdict.costs_ns), ((2500, 3200), vec![150 * MS]));
+        assert_eq!((verdict.accounts[0].killed, verdict.costs_ns), ((3000, 3400), vec![150 * MS]));
         let verdict = judged(&rows, &[outage(650, 660)]);
         assert_eq!(verdict.unexplained_holes, [(400 * MS, 700 * MS)], "it costs too much");
         assert!(!judged(&rows, &[]).is_sound());
+        let twice = [rows[0].clone(), row(400, 600, 0, 4), row(600, 700, 0, 4), rows[2].clone()];
+        assert!(judged(&twice, &[outage(550, 650)]).is_sound(), "told in two parts");
         let untold = [rows[0].clone(), rows[2].clone()];
         assert!(!judged(&untold, &[outage(550, 650)]).is_sound());
     }

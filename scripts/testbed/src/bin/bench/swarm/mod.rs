@@ -230,14 +230,9 @@ impl Steady {
     #[allow(clippy::cast_precision_loss, reason = "far from 2^53")]
     fn print(&self, account: &Account, per_agent: u64, size: Size, json: f64) {
         let seconds = (self.until - self.from).as_secs_f64();
-        let commits: Vec<f64> = account
-            .commits
-            .iter()
-            .filter(|(at, _)| (self.from..self.until).contains(at))
-            .map(|(_, took)| took.as_secs_f64() * 1000.0)
-            .collect();
-        let per_frame = (size.report.as_millis() / size.interval.as_millis()).max(1) as f64;
-        let samples = commits.len() as f64 * per_frame * f64::from(size.nics);
+        let commits = account.commits.iter().filter(|it| (self.from..self.until).contains(&it.at));
+        let samples = commits.clone().map(|commit| commit.samples).sum::<usize>() as f64;
+        let commits = commits.map(|commit| commit.took.as_secs_f64() * 1000.0).collect();
         let [collector, database, own] = self.cpu_ns.map(|ns| ns as f64);
         let core = |ns: f64| ns / seconds / 1e7;
         println!("committed: {:.0} samples/s", samples / seconds);

@@ -36,32 +36,44 @@ impl Listening {
 fn read(address: &str, client: &str, stop: &AtomicBool) -> std::io::Result<Vec<f64>> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-    write!(stream, "GET /api/v1/live HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
-    let (mut latencies, mut last, mut line) = (Vec::new(), None, String::new());
+    write!(stream, "GET /api/v1/live?client={client} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    let (mut latencies, mut line) = (Vec::new(), String::new());
     let mut stream = BufReader::new(stream);
-    let mark = format!("\"client\":\"{client}\"");
     while !stop.load(Ordering::Relaxed) {
         line.clear();
         if stream.read_line(&mut line).unwrap_or(0) == 0 {
             break;
         }
         let arrived = Timestamp::now();
-        let Some(end) = line.split_once(&mark).and_then(|(_, rest)| sample_end(rest)) else {
-            continue;
-        };
-        if last.replace(end).is_some_and(|last| last != end) {
-            latencies.push(arrived.duration_since(end).as_secs_f64() * 1000.0);
-        }
+        let ms = |end| arrived.duration_since(end).as_secs_f64() * 1000.0;
+        latencies.extend(sample_ends(&line).into_iter().map(ms));
     }
     Ok(latencies)
 }
 
-/// The end of the first sample in the JSON of a client.
-fn sample_end(json: &str) -> Option<Timestamp> {
-    let sample = json.split_once("\"sample\":{")?.1;
-    let time = sample.split_once("\"time\":\"")?.1.split('"').next()?;
-    let interval = sample.split_once("\"interval_ns\":")?.1;
-    let interval = interval.split(|c: char| !c.is_ascii_digit()).next()?;
-    let start: Timestamp = time.parse().ok()?;
-    start.checked_add(Duration::from_nanos(interval.parse().ok()?)).ok()
+/// The ends of the samples in a line of the stream, none in one of another event.
+fn sample_ends(line: &str) -> Vec<Timestamp> {
+    let data = line.strip_prefix("data: ").and_then(|json| serde_json::from_str(json).ok());
+    let data: serde_json::Value = data.unwrap_or_default();
+    let end = |sample: &serde_json::Value| {
+        let start: Timestamp = sample["time"].as_str()?.parse().ok()?;
+        start.checked_add(Duration::from_nanos(sample["interval_ns"].as_u64()?)).ok()
+    };
+    data["samples"].as_array().into_iter().flatten().filter_map(end).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ends_of_all_samples_of_an_event_are_found() {
+        let event = r#"data: {"now":"2026-11-24T00:00:01Z","samples":[
+            {"nic":"eth0","time":"2026-11-24T00:00:00Z","interval_ns":500000000},
+            {"nic":"eth0","time":"2026-11-24T00:00:00.5Z","interval_ns":500000000}]}"#;
+        let ends: Vec<String> = sample_ends(event).iter().map(ToString::to_string).collect();
+        assert_eq!(ends, ["2026-11-24T00:00:00.5Z", "2026-11-24T00:00:01Z"]);
+        assert!(sample_ends("event: samples").is_empty());
+        assert!(sample_ends(r#"data: {"now":"2026-11-24T00:00:01Z","client":null}"#).is_empty());
+    }
 }

@@ -30,8 +30,16 @@ pub struct AgentSpool {
     framer: Framer,
     nics: Vec<Nic>,
     events: mpsc::Sender<Event>,
-    records: VecDeque<(Record, Instant)>,
+    /// What is not committed yet, and when it was made.
+    records: VecDeque<(Kept, Instant)>,
     last_seq: u64,
+}
+
+/// A record, and how many samples are in it: none where it has a mix only.
+#[derive(Debug)]
+struct Kept {
+    record: Record,
+    samples: usize,
 }
 
 impl AgentSpool {
@@ -52,10 +60,21 @@ pub struct Account {
     pub samples: u64,
     /// Bytes received by all NICs in them.
     pub rx_bytes: u64,
-    /// When frames were acknowledged, and how long after they were made.
-    pub commits: Vec<(Instant, Duration)>,
+    /// Frames that were acknowledged.
+    pub commits: Vec<Commit>,
     /// How much later than planned an agent's samples were made, at most.
     pub behind: Duration,
+}
+
+/// A frame that was acknowledged as committed.
+#[derive(Debug)]
+pub struct Commit {
+    /// When.
+    pub at: Instant,
+    /// How long after it was made.
+    pub took: Duration,
+    /// Samples in it.
+    pub samples: usize,
 }
 
 /// All spools at work.
@@ -173,16 +192,17 @@ impl Work {
             Request::Committed(committed) => {
                 let Some(agent) = self.agents.get_mut(&committed.session) else { return };
                 let now = Instant::now();
-                let done = |(record, _): &(Record, Instant)| record.range.last <= committed.seq;
-                while agent.records.front().is_some_and(done) {
-                    let Some((_, made)) = agent.records.pop_front() else { break };
-                    self.account.commits.push((now, now - made));
+                let done =
+                    |(kept, _): &mut (Kept, Instant)| kept.record.range.last <= committed.seq;
+                while let Some((kept, made)) = agent.records.pop_front_if(done) {
+                    let (took, samples) = (now - made, kept.samples);
+                    self.account.commits.push(Commit { at: now, took, samples });
                 }
             }
             Request::Read(session, range, reply) => {
                 let mut found = Vec::new();
                 if let Some(agent) = self.agents.get(&session) {
-                    let records = agent.records.iter().map(|(record, _)| record);
+                    let records = agent.records.iter().map(|(kept, _)| &kept.record);
                     let wanted =
                         records.filter(|it| (range.first..=range.last).contains(&it.range.first));
                     found.extend(wanted.take(READ_MAX).cloned());
@@ -199,7 +219,8 @@ impl AgentSpool {
             self.last_seq = frame.last_seq;
             let range = SeqRange { first: frame.first_seq, last: frame.last_seq };
             let record = Record { range, frame: encode_frame(&frame) };
-            self.records.push_back((record.clone(), Instant::now()));
+            let kept = Kept { record: record.clone(), samples: frame.samples.len() };
+            self.records.push_back((kept, Instant::now()));
             // A connection that doesn't keep up asks for it later.
             let _later = self.events.try_send(Event::Made(record));
         }

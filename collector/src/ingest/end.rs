@@ -1,0 +1,52 @@
+//! Why a connection ends, and what the agent is told of it.
+
+use super::introduction::PATIENCE;
+use super::reading::ReadError;
+use super::sessions::FrameRefused;
+use crate::identity::CLOSE_REFUSED;
+
+/// Close code of a connection that broke the protocol.
+const CLOSE_PROTOCOL: u32 = 2;
+
+/// Why a connection ends. What the collector decided is told to the agent.
+#[derive(Debug, thiserror::Error)]
+pub enum End {
+    #[error("{0}")]
+    Gone(String),
+    #[error("no Hello within {PATIENCE:?}")]
+    NoHello,
+    #[error("the agent takes in nothing")]
+    Stuck,
+    #[error("{0}")]
+    Refused(String),
+    #[error("another connection has opened the session")]
+    Superseded,
+    #[error("bad frame: {0}")]
+    Frame(#[from] FrameRefused),
+    #[error("bad message: {0}")]
+    Read(ReadError),
+    #[error("the collector has stopped")]
+    Stopped,
+}
+
+impl From<ReadError> for End {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Gone(reason) => Self::Gone(reason),
+            error => Self::Read(error),
+        }
+    }
+}
+
+impl End {
+    /// Close code, and the reason as the label of the metric of refusals.
+    pub const fn close(&self) -> Option<(u32, &'static str)> {
+        match self {
+            Self::Gone(_) | Self::Stopped | Self::Superseded => None,
+            Self::NoHello | Self::Stuck => Some((CLOSE_PROTOCOL, "silent")),
+            Self::Refused(_) => Some((CLOSE_REFUSED, "refused")),
+            Self::Frame(_) => Some((CLOSE_PROTOCOL, "bad_frame")),
+            Self::Read(_) => Some((CLOSE_PROTOCOL, "bad_message")),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What an agent says of itself, on its way to the store: one after the other, while frames go on.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use wire::id::ClientId;
+use wire::message::Inventory;
+
+use crate::store::Store;
+use crate::time::now_ns;
+
+/// Notes that may wait for a slow store. An agent tells its NICs again with its next connection.
+const WAITING: usize = 8;
+
+/// Something to be kept of an agent.
+#[derive(Debug)]
+pub enum Note {
+    /// Its NICs.
+    Inventory(Inventory),
+    /// By how much its clock is ahead, nanoseconds, in a session.
+    ClockOffset { session: u64, offset_ns: i64 },
+}
+
+/// Takes notes of one agent, as long as its connection lasts.
+#[derive(Debug)]
+pub struct Notes {
+    client: ClientId,
+    sender: mpsc::Sender<Note>,
+}
+
+impl Notes {
+    /// Notes that `store` is to keep of a client.
+    pub fn new(store: Arc<dyn Store>, client: ClientId) -> Self {
+        let (sender, mut notes) = mpsc::channel(WAITING);
+        let of = client.clone();
+        tokio::spawn(async move {
+            while let Some(note) = notes.recv().await {
+                let kept = match &note {
+                    Note::Inventory(nics) => store.record_inventory(&of, nics, now_ns()).await,
+                    Note::ClockOffset { session, offset_ns } => {
+                        store.record_clock_offset(*session, *offset_ns).await
+                    }
+                };
+                if let Err(error) = kept {
+                    not_kept(&of, &error);
+                }
+            }
+        });
+        Self { client, sender }
+    }
+
+    /// Hands a note over.
+    pub fn take(&self, note: Note) {
+        if self.sender.try_send(note).is_err() {
+            not_kept(&self.client, &"the store is too slow");
+        }
+    }
+}
+
+fn not_kept(client: &ClientId, why: &dyn std::fmt::Display) {
+    tracing::warn!(%client, %why, "what an agent said of itself was not kept");
+}

@@ -1,0 +1,252 @@
+//! An agent in a namespace of its own, with two NICs to a neighbour and a link to the collectors.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use testbed::pair::{End, join};
+use testbed::{Namespace, Running, program, sh};
+
+use crate::traffic::{Flow, Sent, now_ns};
+
+/// NICs of an agent that are measured.
+pub const NICS: [&str; 2] = ["d0", "d1"];
+
+/// Size of an agent's data directory, MiB.
+const DISK_MIB: u32 = 8;
+
+/// A time during which an agent measured or wrote nothing, nanoseconds since 1970 (UTC).
+#[derive(Debug, Clone, Copy)]
+pub struct Outage {
+    /// What was not written to the spool by then is lost.
+    pub from_ns: u64,
+    /// When it was started again.
+    pub to_ns: u64,
+}
+
+/// An agent with what belongs to it.
+#[derive(Debug)]
+pub struct Agent {
+    number: usize,
+    space: Namespace,
+    neighbour: Namespace,
+    dir: PathBuf,
+    running: Option<Running>,
+    /// Last number of its address.
+    host: u8,
+    flows: Vec<Flow>,
+    /// When it was killed.
+    pub outages: Vec<Outage>,
+    /// How many faults keep it from writing at this moment.
+    hindered: u32,
+    /// When it could not write last.
+    unwritten: Outage,
+}
+
+/// What a NIC was offered in one direction.
+#[derive(Debug)]
+pub struct Offered {
+    /// Bytes by the sender's qdisc.
+    pub bytes: u64,
+    /// Every packet.
+    pub journal: Vec<Sent>,
+}
+
+impl Agent {
+    /// Builds its namespaces, links and configuration.
+    #[must_use]
+    pub fn new(number: usize, dir: &Path) -> Self {
+        let (space, neighbour) = (Namespace::new(), Namespace::new());
+        let dir = dir.join(format!("agent-{number}"));
+        let net = format!("10.1.{number}");
+        let link = format!("m{number}");
+        join(
+            End { space: &Namespace::own(), dev: &link, net: &net, host: 1 },
+            End { space: &space, dev: "mgmt", net: &net, host: 2 },
+        );
+        for (nic, dev) in (0..).zip(NICS) {
+            let net = format!("10.2.{}", 10 * number + nic);
+            let far = format!("far{nic}");
+            let ends = [(&space, dev, 1), (&neighbour, far.as_str(), 2)];
+            let [a, b] = ends.map(|(space, dev, host)| End { space, dev, net: &net, host });
+            join(a, b);
+            for (space, dev, host) in ends {
+                // Somebody whom both ends think behind the other, and who never answers.
+                let peer = 3 - host;
+                space.sh(&format!(
+                    "sysctl -qw net.ipv4.ip_forward=0; \
+                     ip neigh add {net}.77 lladdr 02:00:00:00:00:0{peer} dev {dev} nud permanent"
+                ));
+            }
+        }
+        let (sample, report, spool) = match number {
+            0 => ("100ms", "200ms", "64MiB"),
+            _ => ("10ms", "50ms", "1MiB"),
+        };
+        let place = dir.display();
+        sh(&format!("mkdir {place} && mount -t tmpfs -o size={DISK_MIB}m,mode=700 tmpfs {place}"));
+        let config = format!(
+            "server: {{host: {net}.1, max_retry: 3, retry_interval: 500ms, fallbacks: ['{net}.1:8092']}}\n\
+             client: {{id: host-{number}}}\n\
+             monitor: {{sample_interval: {sample}, report_interval: {report}, nics: {{exclude: [mgmt]}}}}\n\
+             spool: {{max_size: {spool}, max_age: 1m}}\ndata_dir: {place}\n"
+        );
+        std::fs::write(dir.with_extension("yaml"), config).expect("the directory is writable");
+        let (outages, unwritten) = (vec![], Outage { from_ns: 0, to_ns: 0 });
+        Self {
+            number,
+            space,
+            neighbour,
+            dir,
+            running: None,
+            host: 2,
+            flows: vec![],
+            outages,
+            hindered: 0,
+            unwritten,
+        }
+    }
+
+    /// The program with arguments.
+    #[must_use]
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.space.command(program("agent"));
+        command.arg("-c").arg(self.dir.with_extension("yaml")).args(args);
+        command
+    }
+
+    /// The longest that a kill may cost, nanoseconds: the report that isn't written yet, and the
+    /// time that a sample waits for late packets.
+    #[must_use]
+    pub const fn open_interval_ns(&self) -> u64 {
+        let (sample_ms, report_ms) = if self.number == 0 { (100, 200) } else { (10, 50) };
+        // The hold for late packets is 10 ms; the rest is for a machine with other work.
+        (report_ms + sample_ms + 10 + 190) * 1_000_000
+    }
+
+    /// The file of its spool.
+    #[must_use]
+    pub fn spool(&self) -> PathBuf {
+        self.dir.join("spool.sqlite")
+    }
+
+    /// What it has said.
+    #[must_use]
+    pub fn log(&self) -> String {
+        log_of(&self.dir)
+    }
+
+    /// Starts it.
+    pub fn start(&mut self) {
+        let log = self.dir.with_extension("log");
+        self.running = Some(Running::start(self.command(&["run"]), &log));
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        if let Some(running) = self.running.take() {
+            let now_ns = now_ns();
+            running.kill();
+            let from_ns = if self.is_behind(now_ns) { self.unwritten.from_ns } else { now_ns };
+            self.outages.push(Outage { from_ns, to_ns: u64::MAX });
+        }
+    }
+
+    /// Starts it after a kill.
+    pub fn start_again(&mut self) {
+        self.start();
+        if let Some(outage) = self.outages.last_mut() {
+            outage.to_ns = now_ns();
+        }
+    }
+
+    /// Stops it gracefully. True if all it had is in the database.
+    pub fn stop(&mut self) -> bool {
+        let Some(running) = self.running.take() else { return false };
+        let before = running.log().len();
+        running.stop();
+        !self.log()[before..].contains("the rest is delivered after the next start")
+    }
+
+    /// Stops it (SIGSTOP), or lets it go on.
+    pub fn pause(&mut self, paused: bool) {
+        if let Some(running) = &self.running {
+            running.signal(if paused { Signal::SIGSTOP } else { Signal::SIGCONT });
+            self.hinder(paused);
+        }
+    }
+
+    /// A fault begins or ends that keeps it from writing what it measures.
+    fn hinder(&mut self, begins: bool) {
+        let now_ns = now_ns();
+        if begins {
+            if !self.is_behind(now_ns) {
+                self.unwritten.from_ns = now_ns;
+            }
+            self.hindered += 1;
+        } else {
+            self.hindered -= 1;
+            self.unwritten.to_ns = now_ns;
+        }
+    }
+
+    /// True if it may not have written yet what it could not before: it does with its next report.
+    const fn is_behind(&self, now_ns: u64) -> bool {
+        self.hindered > 0 || now_ns < self.unwritten.to_ns + self.open_interval_ns()
+    }
+
+    /// Fills its disk, or makes room again.
+    pub fn fill_disk(&mut self, full: bool) {
+        let file = self.dir.join("fill");
+        let file = file.display();
+        if full {
+            self.hinder(true);
+            sh(&format!("dd if=/dev/zero of={file} bs=4k 2>/dev/null || true"));
+        } else {
+            self.hinder(false);
+            sh(&format!("rm -f {file}"));
+        }
+    }
+
+    /// Gives it another address.
+    pub fn change_address(&mut self) {
+        let (net, old) = (format!("10.1.{}", self.number), self.host);
+        self.host = if old < 250 { old + 1 } else { 2 };
+        let new = self.host;
+        self.space.sh(&format!(
+            "ip addr del {net}.{old}/24 dev mgmt && ip addr add {net}.{new}/24 dev mgmt"
+        ));
+    }
+
+    /// Starts traffic on its NICs, both ways.
+    pub fn start_traffic(&mut self, seed: u64) {
+        for nic in 0..NICS.len() {
+            let net = format!("10.2.{}", 10 * self.number + nic);
+            let flow = |space, host, salt: u64| {
+                let (source, target) = (format!("{net}.{host}"), format!("{net}.77"));
+                Flow::start(space, &source, &target, seed ^ ((nic as u64) << 16) ^ salt)
+            };
+            self.flows.extend([flow(&self.neighbour, 2, 1), flow(&self.space, 1, 2)]);
+        }
+    }
+
+    /// Ends the traffic. Gives what each NIC was offered, received and transmitted.
+    pub fn stop_traffic(&mut self) -> Vec<[Offered; 2]> {
+        let mut journals = self.flows.drain(..).map(Flow::stop);
+        let mut offered = Vec::new();
+        for (nic, dev) in NICS.iter().enumerate() {
+            let mut of = |space: &Namespace, dev: &str| {
+                let journal = journals.next().unwrap_or_default();
+                Offered { bytes: space.sent(dev).0, journal }
+            };
+            offered.push([of(&self.neighbour, &format!("far{nic}")), of(&self.space, dev)]);
+        }
+        offered
+    }
+}
+
+/// What the program with this data directory has said.
+#[must_use]
+pub fn log_of(dir: &Path) -> String {
+    std::fs::read_to_string(dir.with_extension("log")).unwrap_or_default()
+}
