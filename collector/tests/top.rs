@@ -9,31 +9,12 @@ mod client;
 mod site;
 
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use collector::time::now_ns;
 use collector::web::Access;
 use testbed::{Pair, Terminal, in_namespace, pictures, wait_for};
 
-use crate::site::{Agent, INTERVAL, Site};
-
-/// Hosts of a small company, and bytes per second that they receive.
-const HOSTS: [(&str, &str, u64); 12] = [
-    ("web-1", "Frontend Frankfurt", 310_000_000),
-    ("web-2", "Frontend Frankfurt", 290_000_000),
-    ("cache-1", "", 820_000_000),
-    ("db-1", "Orders, primary", 96_000_000),
-    ("db-2", "Orders, replica", 41_000_000),
-    ("backup-1", "", 560_000_000),
-    ("build-1", "", 73_000_000),
-    ("build-2", "", 64_000_000),
-    ("mail-1", "", 2_100_000),
-    ("dns-1", "Resolver", 310_000),
-    ("dns-2", "Resolver", 270_000),
-    ("vpn-1", "", 12_000_000),
-];
+use crate::site::{Site, company};
 
 /// The program, which knows nothing but what it is told.
 fn top(args: &[&str]) -> Command {
@@ -91,28 +72,7 @@ fn a_real_client_is_shown_and_a_collector_that_comes_back_is_found_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_clients_are_looked_through_with_the_keyboard_and_a_token() {
     let site = Site::start(Access::default().with_token("0123456789abcdef")).await;
-    let mut agents: Vec<Agent> = (1..)
-        .zip(HOSTS)
-        .map(|(session, (id, alias, rate))| Agent::new(id, alias, session, rate))
-        .collect();
-    agents.iter().for_each(|agent| agent.connect(&site.live));
-    let stop = Arc::new(AtomicBool::new(false));
-    let (stopped, live) = (stop.clone(), site.live.clone());
-    let traffic = std::thread::spawn(move || {
-        let mut next = now_ns() / INTERVAL * INTERVAL;
-        while !stopped.load(Ordering::Relaxed) {
-            while next + INTERVAL <= now_ns() {
-                for (n, agent) in agents.iter_mut().enumerate() {
-                    let mut frame = agent.frame([next]);
-                    frame.samples[0].drops =
-                        u64::from(n == 5 && (next / INTERVAL).is_multiple_of(7)) * 12;
-                    live.observe(&agent.id, &frame, now_ns());
-                }
-                next += INTERVAL;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    });
+    let _traffic = company(&site);
     let looked = tokio::task::spawn_blocking(move || {
         let url = format!("http://{}", site.address);
         let refused = Terminal::start(&top(&["--url", &url]), 120, 30);
@@ -148,6 +108,4 @@ async fn many_clients_are_looked_through_with_the_keyboard_and_a_token() {
         terminal.wait_for("ended with 0");
     });
     looked.await.unwrap();
-    stop.store(true, Ordering::Relaxed);
-    traffic.join().unwrap();
 }
