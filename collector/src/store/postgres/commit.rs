@@ -89,19 +89,24 @@ impl Committer {
         let ids = self.resolve(&facts, batch).await?;
         let client = &self.client;
         client.batch_execute(&self.begin).await?;
-        move_cursors(client, batch, &facts.cursors, &ids).await?;
-        tables::copy_samples(client, &facts, &ids.nics).await?;
-        tables::copy_mixes(client, &facts, &ids.nics).await?;
-        tables::copy_gaps(client, &facts, &ids).await?;
-        tables::copy_quarantine(client, &facts, refusal).await?;
-        // One after the other on the server, which waits for nothing in between. Of errors the first
-        // one tells why: what comes after it only finds the transaction aborted.
-        let (minutes, five_minutes, settled) = tokio::join!(
+        let copy = async {
+            tables::copy_samples(client, &facts, &ids.nics).await?;
+            tables::copy_mixes(client, &facts, &ids.nics).await?;
+            tables::copy_gaps(client, &facts, &ids).await?;
+            tables::copy_quarantine(client, &facts, refusal).await
+        };
+        // Sent together and done one after the other: the server waits for nothing in between, and
+        // this end encodes rows meanwhile. Of errors the first one tells why: what comes after it
+        // only finds the transaction aborted.
+        let (moved, seen, minutes, five_minutes, settled, copied) = tokio::join!(
+            move_cursors(client, batch, &facts.cursors, &ids),
+            note_seen(client, &ids),
             roll_up(client, "bandwidth_1m", &facts.minutes, &ids.nics),
             roll_up(client, "bandwidth_5m", &facts.five_minutes, &ids.nics),
             settle(client, &facts.ledgers, &ids.nics),
+            copy,
         );
-        minutes.and(five_minutes).and(settled)?;
+        moved.and(seen).and(minutes).and(five_minutes).and(settled).and(copied)?;
         match end {
             End::Rollback => client.batch_execute("ROLLBACK").await?,
             End::Commit => match client.batch_execute("COMMIT").await {
@@ -254,6 +259,11 @@ async fn move_cursors(
     if !conflicts.is_empty() {
         return Err(StoreError::Conflict { sessions: conflicts }.into());
     }
+    Ok(())
+}
+
+/// Notes when clients were last heard of.
+async fn note_seen(client: &Client, ids: &Ids) -> Result<(), Failure> {
     let clients: Vec<i32> = ids.sessions.values().copied().collect();
     client
         .execute_typed(

@@ -48,38 +48,57 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     })
 }
 
-/// Rates of several ways to store the same rows, taken in turns.
+/// Several ways to store the same rows, taken in turns.
 #[derive(Debug)]
-struct Rates {
+struct Ways {
     /// What each does, ours first.
-    ways: Vec<&'static str>,
-    /// Of each round, the rate of each.
-    rounds: Vec<Vec<f64>>,
+    names: Vec<&'static str>,
+    /// Of each round, what each took.
+    rounds: Vec<Vec<Taken>>,
 }
 
-impl Rates {
-    const fn of(ways: Vec<&'static str>) -> Self {
-        Self { ways, rounds: Vec::new() }
+/// What storing some rows took.
+#[derive(Debug, Clone, Copy)]
+struct Taken {
+    rows_per_second: f64,
+    /// CPU time of who stores, microseconds a row.
+    cpu: f64,
+}
+
+impl Taken {
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+    fn new(rows: u64, time: Duration, cpu_ns: u64) -> Self {
+        let rows = rows as f64;
+        Self { rows_per_second: rows / time.as_secs_f64(), cpu: cpu_ns as f64 / 1000.0 / rows }
+    }
+}
+
+impl Ways {
+    const fn new(names: Vec<&'static str>) -> Self {
+        Self { names, rounds: Vec::new() }
     }
 
-    /// Prints the rates, ours as a ratio to each of the others, and the verdict on the first.
-    fn print(&self, store: &str) {
-        let mut table = Table::new(&[store, "rows/s", "ours is"]);
-        let ratio =
-            |way: usize| median(self.rounds.iter().map(|rates| rates[0] / rates[way]).collect());
-        for (way, what) in self.ways.iter().enumerate() {
-            let rate = median(self.rounds.iter().map(|rates| rates[way]).collect());
-            let ratio = if way == 0 { String::new() } else { format!("{:.2}", ratio(way)) };
-            table.row([(*what).to_owned(), format!("{rate:.0}"), ratio]);
+    fn median(&self, of: impl Fn(&[Taken]) -> f64) -> f64 {
+        median(self.rounds.iter().map(|round| of(round)).collect())
+    }
+
+    /// Prints what each took, our rate as a ratio to each of the others, and the verdict on the
+    /// first of them. CPU time tells of the work whatever else this machine does meanwhile.
+    fn print(&self, store: &str, whose_cpu: &str) {
+        let mut table = Table::new(&[store, "rows/s", whose_cpu, "our rate is", "by CPU"]);
+        let rate = |way: usize| self.median(|it| it[0].rows_per_second / it[way].rows_per_second);
+        let cpu = |way: usize| self.median(|it| it[way].cpu / it[0].cpu);
+        for (way, what) in self.names.iter().enumerate() {
+            let ratio = |ratio: f64| if way == 0 { String::new() } else { format!("{ratio:.2}") };
+            table.row([
+                (*what).to_owned(),
+                format!("{:.0}", self.median(|it| it[way].rows_per_second)),
+                format!("{:.2}", self.median(|it| it[way].cpu)),
+                ratio(rate(way)),
+                ratio(cpu(way)),
+            ]);
         }
         table.print();
-        println!("at least {TARGET} of the rows alone: {}\n", met(ratio(1) >= TARGET));
+        println!("at least {TARGET} of the rows alone: {}\n", met(rate(1) >= TARGET));
     }
-}
-
-/// Rows a second over so much time.
-fn rate(rows: u64, time: Duration) -> f64 {
-    #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
-    let rows = rows as f64;
-    rows / time.as_secs_f64()
 }

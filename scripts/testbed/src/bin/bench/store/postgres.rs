@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use collector::store::Store;
 use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
-use testbed::Cluster;
+use testbed::{Cluster, wait_until};
 
 use super::agents::Agents;
-use super::{Options, Rates, rate};
+use super::{Options, Taken, Ways};
+use crate::process::{children, cpu_ns_with_ended};
 use crate::table::Table;
 
 /// Hosts and days of the bill.
@@ -103,32 +104,40 @@ const FILLED: [&str; 4] = ["bandwidth_stats", "bandwidth_1m", "bandwidth_5m", "s
 pub async fn rates(options: &Options) -> anyhow::Result<()> {
     let database = Database::new()?;
     let rows = Agents::rows(options.clients, options.minutes);
-    let mut rates = Rates::of(vec![
+    let mut ways = Ways::new(vec![
         "commits of 20,000 rows, with rollups, ledgers and cursors",
         "psql \\copy (format binary), rows alone",
         "psql \\copy (format binary), rows, and what is left of rollups and ledgers",
     ]);
+    let server = database.cluster.pid();
+    let cpu = || cpu_ns_with_ended(server);
+    let mut backends = 0;
     for round in 1..=options.rounds {
         let agents = Agents::new(&database.store, options.clients, round.into(), false).await?;
         let batches = agents.batches(options.minutes).collect::<anyhow::Result<Vec<_>>>()?;
         let parts = batches.len() as u64;
-        let begun = Instant::now();
+        let (begun, used) = (Instant::now(), cpu());
         for batch in batches {
             database.store.commit(&batch).await?;
         }
-        let mut round = vec![rate(rows, begun.elapsed())];
+        let mut round = vec![Taken::new(rows, begun.elapsed(), cpu().saturating_sub(used))];
+        backends = backends.max(children(server).len());
         let copies = Copies::of(&database, parts)?;
         for tables in [&FILLED[..1], &FILLED] {
             database.empty();
-            round.push(rate(rows, copies.time(&database, tables)?));
+            let used = cpu();
+            let time = copies.time(&database, tables)?;
+            // What psql's used counts once the server knows that it has ended.
+            wait_until("psql's backend to end", || children(server).len() <= backends);
+            round.push(Taken::new(rows, time, cpu().saturating_sub(used)));
             anyhow::ensure!(
                 database.number("SELECT count(*) FROM bandwidth_stats")? == rows as f64
             );
         }
         database.empty();
-        rates.rounds.push(round);
+        ways.rounds.push(round);
     }
-    rates.print("PostgreSQL");
+    ways.print("PostgreSQL", "server CPU us/row");
     Ok(())
 }
 

@@ -8,12 +8,14 @@ use rusqlite::{Connection, params_from_iter};
 use wire::frame::Sample;
 
 use super::agents::Agents;
-use super::{Options, Rates, rate};
+use super::{Options, Taken, Ways};
+use crate::process::cpu_ns;
 
 /// Prints the rate of commits beside that of a loop that only inserts the same rows.
 pub async fn rates(options: &Options) -> anyhow::Result<()> {
     let rows = Agents::rows(options.clients, options.minutes);
-    let mut rates = Rates::of(vec![
+    let cpu = || cpu_ns(std::process::id());
+    let mut ways = Ways::new(vec![
         "commits of 20,000 rows, with rollups, ledgers and cursors",
         "a bare loop of a prepared INSERT, rows alone",
     ]);
@@ -25,18 +27,19 @@ pub async fn rates(options: &Options) -> anyhow::Result<()> {
         let batches = agents.batches(options.minutes).collect::<anyhow::Result<Vec<_>>>()?;
         // The same schema, settings and indexes.
         drop(SqliteStore::open(&bare)?);
-        let begun = Instant::now();
+        let (begun, used) = (Instant::now(), cpu());
         for batch in &batches {
             store.commit(batch).await?;
         }
-        let committed = rate(rows, begun.elapsed());
+        let committed = Taken::new(rows, begun.elapsed(), cpu().saturating_sub(used));
         let mut db = Connection::open(&bare)?;
         db.execute_batch("PRAGMA synchronous = FULL")?;
-        let begun = Instant::now();
+        let (begun, used) = (Instant::now(), cpu());
         for batch in &batches {
             insert(&mut db, batch)?;
         }
-        rates.rounds.push(vec![committed, rate(rows, begun.elapsed())]);
+        ways.rounds
+            .push(vec![committed, Taken::new(rows, begun.elapsed(), cpu().saturating_sub(used))]);
         for path in [&ours, &bare] {
             let db = Connection::open(path)?;
             let count = "SELECT count(*) FROM bandwidth_stats";
@@ -44,7 +47,7 @@ pub async fn rates(options: &Options) -> anyhow::Result<()> {
             anyhow::ensure!(count.unsigned_abs() == rows);
         }
     }
-    rates.print("SQLite");
+    ways.print("SQLite", "CPU us/row");
     Ok(())
 }
 
