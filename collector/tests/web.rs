@@ -342,7 +342,10 @@ async fn the_95th_percentile_of_a_nic_is_told_with_how_much_was_measured() {
     assert_eq!(found["from"], "2024-01-01T00:00:00Z");
     let nothing = server.get("/api/v1/percentile?client=web-1&nic=eth0").await.json();
     assert_eq!(nothing["client"], "web-1");
-    server.error("/api/v1/percentile?client=web-1", 400).await;
+    let together = server.get(&format!("/api/v1/percentile?client=web-1&{range}")).await.json();
+    assert_eq!((&together["nic"], &together["rx_bits_per_second"]), (&json!(null), &json!(8000)));
+    assert_eq!(server.error("/api/v1/percentile?client=nobody", 404).await.0, "unknown_client");
+    server.error("/api/v1/percentile?client=web-1&nic=", 400).await;
 }
 
 #[tokio::test]
