@@ -98,8 +98,18 @@ impl Cluster {
     /// Runs SQL by psql, and gives the rows, unaligned.
     #[must_use]
     pub fn psql(&self, database: &str, sql: &str) -> String {
+        self.psql_with(database, &["-c", sql])
+    }
+
+    /// Runs a file of SQL and psql's own commands.
+    #[must_use]
+    pub fn psql_file(&self, database: &str, file: &Path) -> String {
+        self.psql_with(database, &["-f", &file.display().to_string()])
+    }
+
+    fn psql_with(&self, database: &str, what: &[&str]) -> String {
         let mut psql = Command::new(programs().join("psql"));
-        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql]);
+        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]).args(what);
         done(psql.arg(self.url(database)).output().unwrap())
     }
 

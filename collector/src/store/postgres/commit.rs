@@ -2,20 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
 use wire::frame::Frame;
 use wire::id::{ClientId, NicName};
 
 use super::connect::PostgresConfig;
 use super::error::Failure;
-use super::session::{add_nics, time, unknown_client};
+use super::figures::Figures;
+use super::session::add_nics;
 use super::tables::{self, NicIds};
 use crate::store::columns::{
     COUNTS, KERNEL, LOSSES, PEAKS, count_figures, kernel_figures, loss_figures, peak_figures,
 };
 use crate::store::facts::{Cursor, Facts, FrameKey, Ledger, Rollup, untiled};
 use crate::store::{Batch, StoreError};
+
+/// Nanoseconds of a second.
+const SECOND_NS: u64 = 1_000_000_000;
 
 /// NICs whose numbers are remembered at most.
 const KNOWN_MAX: usize = 100_000;
@@ -26,7 +30,9 @@ pub(super) struct Committer {
     pub client: Client,
     /// Begins a transaction.
     begin: String,
-    nics: HashMap<(ClientId, NicName), [i32; 2]>,
+    /// Numbers of clients, and of clients and their NICs.
+    clients: HashMap<ClientId, i32>,
+    nics: HashMap<(ClientId, NicName), NicIds>,
 }
 
 /// How a transaction ends.
@@ -50,7 +56,7 @@ impl Committer {
         let client = config.connect().await?;
         must_be_safe(&client, config).await?;
         let begin = format!("BEGIN; {}", config.commit_settings());
-        Ok(Self { client, begin, nics: HashMap::new() })
+        Ok(Self { client, begin, clients: HashMap::new(), nics: HashMap::new() })
     }
 
     /// Tries to commit a batch whole, but for `refused`, which go to quarantine.
@@ -109,19 +115,21 @@ impl Committer {
     /// The numbers of all clients and NICs of a batch. New NICs are made known by statements of
     /// their own, so that what is remembered stays true whatever becomes of the batch.
     async fn resolve(&mut self, facts: &Facts<'_>, batch: &Batch) -> Result<Ids, Failure> {
-        if self.nics.len() > KNOWN_MAX {
+        if self.nics.len().max(self.clients.len()) > KNOWN_MAX {
             self.nics.clear();
+            self.clients.clear();
         }
-        let clients = self.resolve_clients(batch).await?;
+        self.resolve_clients(batch).await?;
         let mut unknown: BTreeMap<&ClientId, Vec<NicName>> = BTreeMap::new();
         for &(client, name) in &facts.nics {
             // A client that isn't there has no session either: the cursors tell.
-            if clients.contains_key(client) && !self.nics.contains_key(&(client.clone(), name)) {
+            if self.clients.contains_key(client) && !self.nics.contains_key(&(client.clone(), name))
+            {
                 unknown.entry(client).or_default().push(name);
             }
         }
         for (client, names) in unknown {
-            let number = clients.get(client).copied().unwrap_or_default();
+            let number = self.clients.get(client).copied().unwrap_or_default();
             add_nics(&self.client, number, &names).await?;
             let rows = self
                 .client
@@ -137,7 +145,7 @@ impl Committer {
             }
         }
         let known = |&(client, name): &(&ClientId, NicName)| {
-            if !clients.contains_key(client) {
+            if !self.clients.contains_key(client) {
                 return Ok([0, 0]);
             }
             let many = || Failure::Refused(format!("client {client} has too many NICs"));
@@ -145,24 +153,27 @@ impl Committer {
         };
         let nics = facts.nics.iter().map(known).collect::<Result<_, _>>()?;
         let sessions = batch.sessions.iter().filter_map(|session| {
-            clients.get(&session.client).map(|number| (session.session, *number))
+            self.clients.get(&session.client).map(|number| (session.session, *number))
         });
         Ok(Ids { nics, sessions: sessions.collect() })
     }
 
-    async fn resolve_clients(&self, batch: &Batch) -> Result<HashMap<ClientId, i32>, Failure> {
-        let names: BTreeSet<&str> =
-            batch.sessions.iter().map(|session| session.client.as_str()).collect();
-        let names: Vec<&str> = names.into_iter().collect();
+    async fn resolve_clients(&mut self, batch: &Batch) -> Result<(), Failure> {
+        let clients = batch.sessions.iter().map(|session| &session.client);
+        let unknown = clients.filter(|client| !self.clients.contains_key(*client));
+        let names: Vec<&str> =
+            unknown.map(ClientId::as_str).collect::<BTreeSet<_>>().into_iter().collect();
+        if names.is_empty() {
+            return Ok(());
+        }
         let select = "SELECT id, client_id FROM clients WHERE client_id = ANY ($1)";
         let rows = self.client.query_typed(select, &[(&names, Type::TEXT_ARRAY)]).await?;
-        let mut clients = HashMap::new();
         for row in rows {
             if let Ok(client) = ClientId::new(row.try_get(1)?) {
-                clients.insert(client, row.try_get(0)?);
+                self.clients.insert(client, row.try_get(0)?);
             }
         }
-        Ok(clients)
+        Ok(())
     }
 }
 
@@ -202,37 +213,32 @@ async fn move_cursors(
     cursors: &[Cursor<'_>],
     ids: &Ids,
 ) -> Result<(), Failure> {
-    let number = |cursor: &Cursor<'_>| {
-        let unknown = || unknown_client(&cursor.session.client);
-        ids.sessions.get(&cursor.session.session).copied().map(i64::from).ok_or_else(unknown)
+    let row = |cursor: &Cursor<'_>| {
+        let Cursor { session: it, covered, gaps, quarantined } = cursor;
+        let [session, expected, epoch, last, covered, gaps, quarantined] =
+            [it.session, it.expected, it.epoch, it.last_seq(), *covered, *gaps, *quarantined]
+                .map(u64::cast_signed);
+        // A client that isn't there has no session either.
+        let client = ids.sessions.get(&it.session).map_or(-1, |client| i64::from(*client));
+        [session, expected, epoch, client, last, covered, gaps, quarantined]
     };
-    let column = |of: fn(&Cursor<'_>) -> u64| -> Vec<i64> {
-        cursors.iter().map(|cursor| of(cursor).cast_signed()).collect()
-    };
-    let clients: Vec<i64> = cursors.iter().map(|cursor| number(cursor).unwrap_or(-1)).collect();
-    let columns = [
-        column(|cursor| cursor.session.session),
-        column(|cursor| cursor.session.expected),
-        column(|cursor| cursor.session.epoch),
-        clients,
-        column(|cursor| cursor.session.last_seq()),
-        column(|cursor| cursor.covered),
-        column(|cursor| cursor.gaps),
-        column(|cursor| cursor.quarantined),
-    ];
-    let params: Vec<(&(dyn ToSql + Sync), Type)> =
-        columns.iter().map(|column| (column as &(dyn ToSql + Sync), Type::INT8_ARRAY)).collect();
+    let names =
+        ["session", "expected", "epoch", "client", "last", "covered", "gaps", "quarantined"];
+    let figures = Figures::new(names, cursors.iter().map(row).collect());
     let rows = client
         .query_typed(
-            "UPDATE sessions SET committed_seq = batch.last,
-                 covered_seqs = covered_seqs + batch.covered, gap_seqs = gap_seqs + batch.gaps,
-                 quarantine_seqs = quarantine_seqs + batch.quarantined, committed_at = now()
-             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)
-                 AS batch (session, expected, epoch, client, last, covered, gaps, quarantined)
-             WHERE sessions.session = batch.session AND sessions.committed_seq = batch.expected
-                 AND sessions.epoch = batch.epoch AND sessions.client = batch.client
-             RETURNING sessions.session",
-            &params,
+            &format!(
+                "UPDATE sessions SET committed_seq = batch.last,
+                     covered_seqs = covered_seqs + batch.covered,
+                     gap_seqs = gap_seqs + batch.gaps,
+                     quarantine_seqs = quarantine_seqs + batch.quarantined, committed_at = now()
+                 FROM ({}) AS batch
+                 WHERE sessions.session = batch.session AND committed_seq = batch.expected
+                     AND sessions.epoch = batch.epoch AND sessions.client = batch.client
+                 RETURNING sessions.session",
+                figures.select()
+            ),
+            &figures.params(),
         )
         .await?;
     let mut moved = HashSet::new();
@@ -248,19 +254,21 @@ async fn move_cursors(
     if !conflicts.is_empty() {
         return Err(StoreError::Conflict { sessions: conflicts }.into());
     }
-    let [.., clients, _, _, _, _] = &columns;
+    let clients: Vec<i32> = ids.sessions.values().copied().collect();
     client
         .execute_typed(
             "UPDATE clients SET last_seen_at = now()
              WHERE id = ANY ($1) AND last_seen_at < now() - interval '10 seconds'",
-            &[(clients, Type::INT8_ARRAY)],
+            &[(&clients, Type::INT4_ARRAY)],
         )
         .await?;
     Ok(())
 }
 
-/// Adds to a rollup, row by row in the order of its key, so that no two commits wait for each
-/// other in a circle.
+/// What a row of a rollup holds beside its key: sums, peaks, flags.
+const ROLLED_UP: usize = 2 + COUNTS.len() + LOSSES.len() + KERNEL.len() + PEAKS.len() + 1;
+
+/// Adds to a rollup.
 async fn roll_up(
     client: &Client,
     table: &str,
@@ -270,30 +278,34 @@ async fn roll_up(
     if rollups.is_empty() {
         return Ok(());
     }
-    let names: Vec<&str> = summed().chain(PEAKS).chain(["flags"]).collect();
-    let mut columns: Vec<Vec<i64>> = vec![Vec::new(); 2 + names.len()];
-    let mut times = Vec::new();
-    for rollup in rollups {
+    let row = |rollup: &Rollup| {
         let sum = &rollup.sum;
         let mut row = tables::ids(nics, rollup.nic)?.map(i64::from).to_vec();
-        row.extend(tables::ints([rollup.samples, rollup.covered_ns])?);
+        row.extend(tables::ints([rollup.time_ns / SECOND_NS, rollup.samples, rollup.covered_ns])?);
         row.extend(tables::ints(count_figures(sum))?);
         row.extend(tables::ints(loss_figures(sum))?);
         row.extend(tables::ints(kernel_figures(sum.kernel))?);
         row.extend(peak_figures(sum).map(i64::from));
         row.push(sum.flags.into());
-        columns.iter_mut().zip(row).for_each(|(column, figure)| column.push(figure));
-        times.push(time(rollup.time_ns));
-    }
-    let mut params: Vec<(&(dyn ToSql + Sync), Type)> = vec![(&times, Type::TIMESTAMPTZ_ARRAY)];
-    params.extend(columns.iter().map(|it| (it as &(dyn ToSql + Sync), Type::INT8_ARRAY)));
-    let places: Vec<String> = (1..=params.len()).map(|at| format!("${at}")).collect();
+        array(row)
+    };
+    let rows = rollups.iter().map(row).collect::<Result<_, _>>()?;
+    let names: Vec<&str> = summed().chain(PEAKS).chain(["flags"]).collect();
+    let columns = ["client", "nic", "second"].into_iter().chain(names.iter().copied());
+    let figures = Figures::new(array::<_, { 3 + ROLLED_UP }>(columns.collect())?, rows);
     let rows = format!(
-        "SELECT * FROM unnest({}) AS new (time, client, nic) ORDER BY client, nic, time",
-        places.join(", ")
+        "SELECT to_timestamp(second), client, nic, {} FROM ({}) AS new",
+        names.join(", "),
+        figures.select()
     );
-    client.execute_typed(&add_rollups(table, &names, &rows), &params).await?;
+    client.execute_typed(&add_rollups(table, &names, &rows), &figures.params()).await?;
     Ok(())
+}
+
+/// A row, as long as its columns are many.
+fn array<T, const WIDTH: usize>(row: Vec<T>) -> Result<[T; WIDTH], Failure> {
+    let wrong = |row: Vec<T>| Failure::Failed(format!("{} of {WIDTH} columns", row.len()));
+    row.try_into().map_err(wrong)
 }
 
 /// The columns of rollups that are added up.
@@ -315,26 +327,42 @@ pub(super) fn add_rollups(table: &str, names: &[&str], rows: &str) -> String {
     )
 }
 
+/// The columns of `session_nics`.
+const LEDGER: [&str; 14] = [
+    "session",
+    "nic",
+    "first_rx_bytes",
+    "first_tx_bytes",
+    "first_rx_packets",
+    "first_tx_packets",
+    "last_rx_bytes",
+    "last_tx_bytes",
+    "last_rx_packets",
+    "last_tx_packets",
+    "counted_rx_bytes",
+    "counted_tx_bytes",
+    "counted_rx_packets",
+    "counted_tx_packets",
+];
+
 async fn settle(client: &Client, ledgers: &[Ledger], nics: &[NicIds]) -> Result<(), Failure> {
     if ledgers.is_empty() {
         return Ok(());
     }
-    let mut columns: Vec<Vec<i64>> = vec![Vec::new(); 14];
-    for ledger in ledgers {
+    let row = |ledger: &Ledger| {
         let [_, nic] = tables::ids(nics, ledger.nic)?;
         let mut row = vec![ledger.session.cast_signed(), nic.into()];
         for figures in [ledger.first, ledger.last, ledger.counted] {
             row.extend(tables::ints(figures.to_array())?);
         }
-        columns.iter_mut().zip(row).for_each(|(column, figure)| column.push(figure));
-    }
-    let params: Vec<(&(dyn ToSql + Sync), Type)> =
-        columns.iter().map(|it| (it as &(dyn ToSql + Sync), Type::INT8_ARRAY)).collect();
+        array(row)
+    };
+    let rows = ledgers.iter().map(row).collect::<Result<_, _>>()?;
+    let figures = Figures::new(LEDGER, rows);
     client
         .execute_typed(
-            "INSERT INTO session_nics AS old
-             SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-                 AS new (session, nic) ORDER BY session, nic
+            &format!(
+                "INSERT INTO session_nics AS old ({}) {}
              ON CONFLICT (session, nic) DO UPDATE SET
                  last_rx_bytes = excluded.last_rx_bytes,
                  last_tx_bytes = excluded.last_tx_bytes,
@@ -344,7 +372,10 @@ async fn settle(client: &Client, ledgers: &[Ledger], nics: &[NicIds]) -> Result<
                  counted_tx_bytes = old.counted_tx_bytes + excluded.counted_tx_bytes,
                  counted_rx_packets = old.counted_rx_packets + excluded.counted_rx_packets,
                  counted_tx_packets = old.counted_tx_packets + excluded.counted_tx_packets",
-            &params,
+                LEDGER.join(", "),
+                figures.select()
+            ),
+            &figures.params(),
         )
         .await?;
     Ok(())

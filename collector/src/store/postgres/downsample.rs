@@ -26,12 +26,13 @@ pub(super) async fn downsample(
              max({direction}_peak_10ms_bytes)"
         )
     };
-    // OFFSET 0 hides from the planner what `part` is made of. It would take each time for a part of
-    // its own, and not let several processes put rows together before one does the rest.
+    // OFFSET hides from the planner what `part` is made of. It would take each time for a part of its
+    // own, and not let several processes put rows together before one does the rest. It must be a
+    // bigint as it stands, which '0' becomes and 0 doesn't, or it is taken for one that counts.
     let select = format!(
         "SELECT min(time), sum({length})::bigint, {}, {}, sum(drops)::bigint, bit_or(flags)
          FROM (SELECT *, date_bin(interval '{part_us} microseconds', time, $3) AS part FROM {table}
-               WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4 OFFSET 0) AS rows
+               WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4 OFFSET '0') AS rows
          GROUP BY part ORDER BY 1",
         sums("rx"),
         sums("tx"),

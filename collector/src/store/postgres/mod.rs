@@ -8,6 +8,7 @@ mod copy;
 mod downsample;
 mod error;
 mod export;
+mod figures;
 mod history;
 mod import;
 mod migrate;

@@ -1,16 +1,17 @@
 //! `bench store`: what a row costs in PostgreSQL, and how fast rows get into both stores, beside
-//! the fastest way that each has.
+//! the fastest way that each has: the same rows into the same table with the same indexes, in the
+//! same order and as many in a transaction.
 
 mod agents;
 mod postgres;
 mod sqlite;
 
-use std::time::Instant;
+use std::time::Duration;
 
 use clap::Args;
 
 use self::agents::Agents;
-use super::table::{median, met};
+use super::table::{Table, median, met};
 
 /// Options of the benchmark.
 #[derive(Debug, Args)]
@@ -22,7 +23,7 @@ pub struct Options {
     #[arg(long, default_value_t = 15)]
     minutes: u64,
     /// Rounds, of which the middle one counts
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 5)]
     rounds: u32,
 }
 
@@ -47,26 +48,38 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     })
 }
 
-/// Rates of two ways to store the same rows, taken in turns.
-#[derive(Debug, Default)]
+/// Rates of several ways to store the same rows, taken in turns.
+#[derive(Debug)]
 struct Rates {
-    ours: Vec<f64>,
-    bare: Vec<f64>,
+    /// What each does, ours first.
+    ways: Vec<&'static str>,
+    /// Of each round, the rate of each.
+    rounds: Vec<Vec<f64>>,
 }
 
 impl Rates {
-    fn print(self, ours: &str, bare: &str) {
-        let ratios = self.ours.iter().zip(&self.bare).map(|(ours, bare)| ours / bare).collect();
-        let ratio = median(ratios);
-        println!("{ours}: {:.0} rows/s", median(self.ours));
-        println!("{bare}: {:.0} rows/s", median(self.bare));
-        println!("ratio {ratio:.2}; at least {TARGET}: {}\n", met(ratio >= TARGET));
+    const fn of(ways: Vec<&'static str>) -> Self {
+        Self { ways, rounds: Vec::new() }
+    }
+
+    /// Prints the rates, ours as a ratio to each of the others, and the verdict on the first.
+    fn print(&self, store: &str) {
+        let mut table = Table::new(&[store, "rows/s", "ours is"]);
+        let ratio =
+            |way: usize| median(self.rounds.iter().map(|rates| rates[0] / rates[way]).collect());
+        for (way, what) in self.ways.iter().enumerate() {
+            let rate = median(self.rounds.iter().map(|rates| rates[way]).collect());
+            let ratio = if way == 0 { String::new() } else { format!("{:.2}", ratio(way)) };
+            table.row([(*what).to_owned(), format!("{rate:.0}"), ratio]);
+        }
+        table.print();
+        println!("at least {TARGET} of the rows alone: {}\n", met(ratio(1) >= TARGET));
     }
 }
 
-/// Rows a second since `begun`.
-fn rate(rows: u64, begun: Instant) -> f64 {
+/// Rows a second over so much time.
+fn rate(rows: u64, time: Duration) -> f64 {
     #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
     let rows = rows as f64;
-    rows / begun.elapsed().as_secs_f64()
+    rows / time.as_secs_f64()
 }

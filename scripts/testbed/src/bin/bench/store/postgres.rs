@@ -1,6 +1,6 @@
 //! PostgreSQL: sizes of rows, and the rate beside psql's own copy.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use collector::store::Store;
 use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
@@ -34,6 +34,10 @@ impl Database {
 
     fn sql(&self, sql: &str) -> String {
         self.cluster.psql(&self.name, sql).trim().to_owned()
+    }
+
+    fn empty(&self) {
+        let _emptied = self.sql(&format!("TRUNCATE {}; CHECKPOINT", FILLED.join(", ")));
     }
 
     fn number(&self, sql: &str) -> anyhow::Result<f64> {
@@ -92,36 +96,88 @@ pub async fn sizes(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints the rate of commits beside that of `\copy` of the same rows into the same table.
+/// Tables that commits fill, and whose rows they add to.
+const FILLED: [&str; 4] = ["bandwidth_stats", "bandwidth_1m", "bandwidth_5m", "session_nics"];
+
+/// Prints the rate of commits beside those of `\copy` of the same rows into the same tables.
 pub async fn rates(options: &Options) -> anyhow::Result<()> {
     let database = Database::new()?;
     let rows = Agents::rows(options.clients, options.minutes);
-    let file = tempfile::NamedTempFile::new()?;
-    let path = file.path().display();
-    let mut rates = Rates::default();
+    let mut rates = Rates::of(vec![
+        "commits of 20,000 rows, with rollups, ledgers and cursors",
+        "psql \\copy (format binary), rows alone",
+        "psql \\copy (format binary), rows, and what is left of rollups and ledgers",
+    ]);
     for round in 1..=options.rounds {
         let agents = Agents::new(&database.store, options.clients, round.into(), false).await?;
         let batches = agents.batches(options.minutes).collect::<anyhow::Result<Vec<_>>>()?;
+        let parts = batches.len() as u64;
         let begun = Instant::now();
         for batch in batches {
             database.store.commit(&batch).await?;
         }
-        rates.ours.push(rate(rows, begun));
-        anyhow::ensure!(database.number("SELECT count(*) FROM bandwidth_stats")? == rows as f64);
-        let out = "SELECT * FROM bandwidth_stats ORDER BY ctid";
-        let _copied = database.sql(&format!("\\copy ({out}) TO '{path}' (FORMAT binary)"));
-        let _emptied = database.sql("TRUNCATE bandwidth_stats");
-        let begun = Instant::now();
-        let _copied =
-            database.sql(&format!("\\copy bandwidth_stats FROM '{path}' (FORMAT binary)"));
-        rates.bare.push(rate(rows, begun));
-        anyhow::ensure!(database.number("SELECT count(*) FROM bandwidth_stats")? == rows as f64);
-        let tables = "bandwidth_stats, bandwidth_1m, bandwidth_5m, session_nics";
-        let _emptied = database.sql(&format!("TRUNCATE {tables}; CHECKPOINT"));
+        let mut round = vec![rate(rows, begun.elapsed())];
+        let copies = Copies::of(&database, parts)?;
+        for tables in [&FILLED[..1], &FILLED] {
+            database.empty();
+            round.push(rate(rows, copies.time(&database, tables)?));
+            anyhow::ensure!(
+                database.number("SELECT count(*) FROM bandwidth_stats")? == rows as f64
+            );
+        }
+        database.empty();
+        rates.rounds.push(round);
     }
-    rates.print(
-        "PostgreSQL, commits of 20,000 rows with rollups, ledgers and cursors",
-        "psql \\copy ... (format binary) of the same rows, nothing else",
-    );
+    rates.print("PostgreSQL");
     Ok(())
+}
+
+/// What the tables hold, in files of equal parts, one for each commit.
+struct Copies {
+    directory: tempfile::TempDir,
+    parts: u64,
+}
+
+impl Copies {
+    fn of(database: &Database, parts: u64) -> anyhow::Result<Self> {
+        let copies = Self { directory: tempfile::tempdir()?, parts };
+        for table in FILLED {
+            let rows: u64 = database.sql(&format!("SELECT count(*) FROM {table}")).parse()?;
+            let part = rows.div_ceil(parts);
+            for n in 0..parts {
+                let file = copies.file(table, n);
+                let first = n * part;
+                let rows = format!(
+                    "SELECT * FROM {table} ORDER BY tableoid, ctid OFFSET {first} LIMIT {part}"
+                );
+                let _copied = database.sql(&format!("\\copy ({rows}) TO '{file}' (FORMAT binary)"));
+            }
+        }
+        Ok(copies)
+    }
+
+    fn file(&self, table: &str, part: u64) -> String {
+        self.directory.path().join(format!("{table}-{part}")).display().to_string()
+    }
+
+    /// How long psql takes to copy all parts of some tables, each part in a transaction of its own.
+    /// Without its own start.
+    fn time(&self, database: &Database, tables: &[&str]) -> anyhow::Result<Duration> {
+        let script = self.directory.path().join("script");
+        let transaction = |part: u64| {
+            let copy = |table: &&str| {
+                format!("\\copy {table} FROM '{}' (FORMAT binary)\n", self.file(table, part))
+            };
+            format!("BEGIN;\n{}COMMIT;\n", tables.iter().map(copy).collect::<String>())
+        };
+        let run = |text: &str| -> anyhow::Result<Duration> {
+            std::fs::write(&script, text)?;
+            let begun = Instant::now();
+            let _done = database.cluster.psql_file(&database.name, &script);
+            Ok(begun.elapsed())
+        };
+        let start = run("SELECT;")?;
+        let all: String = (0..self.parts).map(transaction).collect();
+        Ok(run(&all)?.saturating_sub(start))
+    }
 }

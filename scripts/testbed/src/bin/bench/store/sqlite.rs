@@ -13,7 +13,10 @@ use super::{Options, Rates, rate};
 /// Prints the rate of commits beside that of a loop that only inserts the same rows.
 pub async fn rates(options: &Options) -> anyhow::Result<()> {
     let rows = Agents::rows(options.clients, options.minutes);
-    let mut rates = Rates::default();
+    let mut rates = Rates::of(vec![
+        "commits of 20,000 rows, with rollups, ledgers and cursors",
+        "a bare loop of a prepared INSERT, rows alone",
+    ]);
     for round in 1..=options.rounds {
         let directory = tempfile::tempdir()?;
         let (ours, bare) = (directory.path().join("ours"), directory.path().join("bare"));
@@ -26,14 +29,14 @@ pub async fn rates(options: &Options) -> anyhow::Result<()> {
         for batch in &batches {
             store.commit(batch).await?;
         }
-        rates.ours.push(rate(rows, begun));
+        let committed = rate(rows, begun.elapsed());
         let mut db = Connection::open(&bare)?;
         db.execute_batch("PRAGMA synchronous = FULL")?;
         let begun = Instant::now();
         for batch in &batches {
             insert(&mut db, batch)?;
         }
-        rates.bare.push(rate(rows, begun));
+        rates.rounds.push(vec![committed, rate(rows, begun.elapsed())]);
         for path in [&ours, &bare] {
             let db = Connection::open(path)?;
             let count = "SELECT count(*) FROM bandwidth_stats";
@@ -41,10 +44,7 @@ pub async fn rates(options: &Options) -> anyhow::Result<()> {
             anyhow::ensure!(count.unsigned_abs() == rows);
         }
     }
-    rates.print(
-        "SQLite, commits of 20,000 rows with rollups, ledgers and cursors",
-        "a bare loop of a prepared INSERT of the same rows, as many in a transaction",
-    );
+    rates.print("SQLite");
     Ok(())
 }
 

@@ -33,6 +33,8 @@ pub struct AgentSpool {
     /// What is not committed yet, and when it was made.
     records: VecDeque<(Kept, Instant)>,
     last_seq: u64,
+    /// When its first interval began, nanoseconds since 1970.
+    started_ns: Option<u64>,
 }
 
 /// A record, and how many samples are in it: none where it has a mix only.
@@ -49,7 +51,7 @@ impl AgentSpool {
         let nics = (0..nics).map(|number| Nic::new(number, session)).collect();
         let report_ns = u64::try_from(report.as_nanos()).unwrap_or(u64::MAX);
         let framer = Framer::new(session, 0, report_ns);
-        Self { framer, nics, events, records: VecDeque::new(), last_seq: 0 }
+        Self { framer, nics, events, records: VecDeque::new(), last_seq: 0, started_ns: None }
     }
 }
 
@@ -158,7 +160,9 @@ impl Work {
     fn make(&mut self, session: u64, interval: u64) {
         let Some(agent) = self.agents.get_mut(&session) else { return };
         let length_ns = u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX);
-        let start_ns = now_ns().saturating_sub(length_ns);
+        // Intervals follow one another exactly, as an agent's do.
+        let started_ns = agent.started_ns.get_or_insert_with(|| now_ns().saturating_sub(length_ns));
+        let start_ns = *started_ns + interval * length_ns;
         let sample = |nic: &mut Nic| nic.sample(start_ns, length_ns);
         let samples: Vec<Sample> = agent.nics.iter_mut().map(sample).collect();
         let mixes = if session.wrapping_add(interval).is_multiple_of(MIX_EVERY) {
