@@ -30,8 +30,8 @@ fn a_real_client_is_shown_and_a_collector_that_comes_back_is_found_again() {
     }
     let (pair, site) = (Pair::new(), testbed::Site::new());
     let terminal = Terminal::start(&top(&[]), 120, 30);
-    terminal.wait_for("http://127.0.0.1:8083: can't connect: Connection refused");
-    terminal.wait_for("Is `collector run` at work there?");
+    terminal.wait_for("Trying http://127.0.0.1:8083 again: can't connect: Connection refused");
+    terminal.wait_for("is `collector run` at work there?");
     let collector = site.start_collector();
     terminal.wait_for("No client to show.");
     site.enroll();
@@ -53,7 +53,7 @@ fn a_real_client_is_shown_and_a_collector_that_comes_back_is_found_again() {
     let before = terminal.screen();
     terminal.wait_until("another rate", |screen| row(screen, "here") != row(&before, "here"));
     collector.kill();
-    terminal.wait_for("trying again");
+    terminal.wait_for("Trying http://127.0.0.1:8083 again");
     terminal.wait_for("stale");
     let collector = site.start_collector();
     terminal.wait_until("the NIC's rate again", |screen| {
