@@ -312,8 +312,8 @@ async fn loss_and_gaps_are_shown_where_they_were() {
         let shown = format!("document.querySelector('[data-loss={key}]')?.textContent");
         browser.until(&format!("{shown} === '{count}'")).await;
     }
-    let meaning = "document.querySelector('#ledger tr:nth-child(3) abbr').title";
-    browser.until(&format!("{meaning}.includes('lower bound')")).await;
+    let meaning = "document.querySelector('#ledger tr:nth-child(3) abbr')?.title";
+    browser.until(&format!("{meaning}?.includes('lower bound') === true")).await;
     browser.click("#peaks").await;
     browser.resize(1120, 740).await;
     browser.picture("client").await;
@@ -322,7 +322,7 @@ async fn loss_and_gaps_are_shown_where_they_were() {
     browser.click("[data-event=lost] button").await;
     browser.until("Number(document.querySelector('#chart').dataset.points) < 130").await;
     browser.click("#language").await;
-    browser.until(&format!("{meaning}.includes('下限')")).await;
+    browser.until(&format!("{meaning}?.includes('下限') === true")).await;
     browser.open("/").await;
     let told = format!("{}?.querySelector('.figure:last-child').title", row("web-1"));
     browser.until(&format!("{told}?.startsWith('丢失的数据包：1 234。') === true")).await;
