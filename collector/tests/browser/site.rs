@@ -20,6 +20,9 @@ pub const SECOND: u64 = 1_000_000_000;
 /// Length of a sample.
 pub const INTERVAL: u64 = SECOND / 2;
 
+/// How fast links are.
+const SPEED_BITS: u64 = 10_000_000_000;
+
 /// Hosts of a small company: id, alias, and bytes per second that they receive, about.
 const HOSTS: [(&str, &str, u64); 12] = [
     ("cache-1", "", 820_000_000),
@@ -156,7 +159,7 @@ impl Agent {
             index: 2,
             mac: [2, 0, 0, 0, 0, 1],
             mtu: 1500,
-            speed_bits: 10_000_000_000,
+            speed_bits: SPEED_BITS,
             kind: "physical".into(),
             up,
             stacked: false,
@@ -194,7 +197,9 @@ impl Agent {
         let share = [1, 4][nic];
         let counts = |rate: u64| {
             let bytes = rate * interval_ns / SECOND / share * (500 + wave + noise) / 1500;
+            // No more than its link carries.
             let peak = bytes * 1_000_000 / interval_ns * (2 + noise % 7);
+            let peak = peak.min(SPEED_BITS / 8 / 1000);
             Counts {
                 bytes,
                 packets: bytes / 900,
