@@ -137,7 +137,7 @@ fn samples_tile_time_and_sum_up_to_the_total() {
     }
     let pair = Pair::new();
     let watched = start(config(Duration::from_millis(10)));
-    pair.bulk(300_000_000);
+    pair.bulk(900_000_000);
     pair.wait_for_silence();
     let (bytes, packets) = pair.sent_there();
     let sums = watched.finish().remove("here").unwrap();

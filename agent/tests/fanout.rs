@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use agent::capture::ring::{Ring, RingConfig};
-use testbed::in_namespace;
+use testbed::{in_namespace, wait_until};
 
 /// Ethernet, IPv4 and UDP headers.
 const HEADERS: usize = 14 + 20 + 8;
@@ -36,6 +36,9 @@ fn no_packet_is_in_two_rings_though_they_are_opened_under_traffic() {
         let config = RingConfig { fanout: Some(round), ..RingConfig::default() };
         let mut seen = HashSet::new();
         let mut rings: Vec<Ring> = (0..3).map(|_| Ring::open("lo", &config).unwrap()).collect();
+        wait_until("packets", || {
+            rings.iter().any(|ring| ring.statistics().unwrap().has_unread_block().unwrap())
+        });
         for ring in &mut rings {
             ring.mute().unwrap();
         }

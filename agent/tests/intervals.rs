@@ -109,12 +109,13 @@ struct Capture {
 }
 
 impl Capture {
-    fn new(interval: u64, clock: WallClock) -> Self {
+    /// The ring began at `begin`.
+    fn new(interval: u64, clock: WallClock, begin: u64) -> Self {
         let (reading, hold) = (clock.read(BOOT), Duration::from_nanos(HOLD));
         let timeline = Timeline::new(Duration::from_nanos(interval), reading, hold);
         let shared = Arc::new(SharedSchedule::new(timeline.schedule()));
         let bank = Arc::new(Bank::new(0));
-        let counting = Counting::new(bank.clone(), shared.clone(), 0, reading, hold);
+        let counting = Counting::new(bank.clone(), shared.clone(), 0, reading, hold, begin);
         Self { clock, bank, shared, counting, timeline, taken: Vec::new() }
     }
 
@@ -177,6 +178,21 @@ impl Pause {
     }
 }
 
+#[test]
+fn what_came_before_the_ring_began_is_told_and_counted_in_no_interval() {
+    let clock = WallClock { step_at: u64::MAX, by: 0 };
+    let mut capture = Capture::new(10 * MS, clock, BOOT + MS);
+    let begin = BOOT + MS;
+    capture.read_block(begin + 9 * MS, &[begin - 1, begin - MS / 2, begin], true);
+    // Once it has begun, packets may be out of order.
+    capture.read_block(begin + 9 * MS, &[begin - 1, begin + MS], false);
+    capture.tick(BOOT + SECOND, true);
+    let sum = |figure: fn(&Tally) -> u64| -> u64 {
+        capture.taken.iter().map(|(_, tally)| figure(tally)).sum()
+    };
+    assert_eq!((sum(|tally| tally.early), sum(|tally| tally.rx.captured)), (2, 3));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -196,7 +212,7 @@ proptest! {
             WallClock { step_at: BOOT + run / 1000 * at, by: if forward { by } else { -by } }
         });
         let times = times(&places, interval, clock);
-        let mut capture = Capture::new(interval, clock);
+        let mut capture = Capture::new(interval, clock, 0);
         let mut blocks = blocks(&times, most);
         let mut now = BOOT;
         while let Some((handed, block)) = blocks.pop_front() {

@@ -5,14 +5,11 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use agent::capture::probe::{self, VnetHeaderSupport};
 use agent::capture::ring::{Ring, RingConfig, RingError};
-use agent::clocks;
-use testbed::{in_namespace, sh, wait_until};
+use testbed::{in_namespace, sh};
 
 #[test]
 fn every_packet_on_loopback_is_seen_once_per_direction() {
@@ -45,37 +42,6 @@ fn every_packet_on_loopback_is_seen_once_per_direction() {
     assert_eq!((rx, tx), (SENT, SENT));
     let statistics = ring.statistics().unwrap().take().unwrap();
     assert_eq!((statistics.offered, statistics.dropped), (2 * SENT, 0));
-}
-
-#[test]
-fn a_ring_that_is_opened_under_traffic_begins_before_its_first_packet() {
-    if !in_namespace("a_ring_that_is_opened_under_traffic_begins_before_its_first_packet") {
-        return;
-    }
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = stop.clone();
-    // A packet every few microseconds, so that one comes as soon as the ring takes any.
-    let traffic = std::thread::spawn(move || {
-        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
-        sender.connect(sender.local_addr().unwrap()).unwrap();
-        while !stopped.load(Ordering::Relaxed) {
-            sender.send(&[7; 100]).unwrap();
-        }
-    });
-    for _ in 0..20 {
-        let mut ring = Ring::open("lo", &RingConfig::default()).unwrap();
-        let mut first = None;
-        wait_until("a packet", || {
-            ring.wait(20).unwrap();
-            first = ring.next_block().and_then(|block| block.packets().next().map(|it| it.time_ns));
-            first.is_some()
-        });
-        let reading = clocks::read();
-        let began_ns = ring.began_ns() + reading.wall_ns - reading.after_ns;
-        assert!(first.unwrap() >= began_ns, "{first:?} before it began at {began_ns}");
-    }
-    stop.store(true, Ordering::Relaxed);
-    traffic.join().unwrap();
 }
 
 #[test]

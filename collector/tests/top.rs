@@ -10,30 +10,17 @@ mod site;
 
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use collector::time::now_ns;
 use collector::web::Access;
+use rustls::ServerConfig;
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use testbed::{Pair, Terminal, in_namespace, pictures, wait_for};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
-use crate::site::{Agent, INTERVAL, Site};
-
-/// Hosts of a small company, and bytes per second that they receive.
-const HOSTS: [(&str, &str, u64); 12] = [
-    ("web-1", "Frontend Frankfurt", 310_000_000),
-    ("web-2", "Frontend Frankfurt", 290_000_000),
-    ("cache-1", "", 820_000_000),
-    ("db-1", "Orders, primary", 96_000_000),
-    ("db-2", "Orders, replica", 41_000_000),
-    ("backup-1", "", 560_000_000),
-    ("build-1", "", 73_000_000),
-    ("build-2", "", 64_000_000),
-    ("mail-1", "", 2_100_000),
-    ("dns-1", "Resolver", 310_000),
-    ("dns-2", "Resolver", 270_000),
-    ("vpn-1", "", 12_000_000),
-];
+use crate::site::{Site, company};
 
 /// The program, which knows nothing but what it is told.
 fn top(args: &[&str]) -> Command {
@@ -49,15 +36,16 @@ fn a_real_client_is_shown_and_a_collector_that_comes_back_is_found_again() {
     }
     let (pair, site) = (Pair::new(), testbed::Site::new());
     let terminal = Terminal::start(&top(&[]), 120, 30);
-    terminal.wait_for("http://127.0.0.1:8083: can't connect: Connection refused");
-    terminal.wait_for("Is `collector run` at work there?");
+    terminal.wait_for("Trying http://127.0.0.1:8083 again: can't connect: Connection refused");
+    terminal.wait_for("is `collector run` at work there?");
     let collector = site.start_collector();
     terminal.wait_for("No client to show.");
     site.enroll();
     let agent = site.start_agent();
     terminal.wait_for("1 of 1 clients connected");
-    let mut traffic = pair
-        .there_spawn("while :; do head -c 50000 /dev/zero > /dev/udp/10.9.0.1/9; sleep 0.02; done");
+    let mut traffic = pair.there_spawn(
+        "while :; do head -c 50000 /dev/zero > /dev/udp/10.9.0.1/9; sleep 0.02; done 2> /dev/null",
+    );
     let row = |screen: &str, name: &str| {
         let row = screen.lines().find(|line| line.trim_start().starts_with(name));
         row.map(str::to_owned).unwrap_or_default()
@@ -66,13 +54,14 @@ fn a_real_client_is_shown_and_a_collector_that_comes_back_is_found_again() {
         let row = row(screen, "host-1");
         row.contains("Mbit/s") && row.contains("live")
     });
-    terminal.press(&["Enter", "Down"]);
+    terminal.press(&["Enter"]);
     terminal.wait_until("the NIC's rate", |screen| row(screen, "here").contains("Mbit/s"));
+    terminal.press(&["Down"]);
     terminal.wait_for("host-1 here: veth");
     let before = terminal.screen();
     terminal.wait_until("another rate", |screen| row(screen, "here") != row(&before, "here"));
     collector.kill();
-    terminal.wait_for("trying again");
+    terminal.wait_for("Trying http://127.0.0.1:8083 again");
     terminal.wait_for("stale");
     let collector = site.start_collector();
     terminal.wait_until("the NIC's rate again", |screen| {
@@ -88,31 +77,57 @@ fn a_real_client_is_shown_and_a_collector_that_comes_back_is_found_again() {
     collector.stop();
 }
 
+/// Takes TLS off before a site, as a reverse proxy does. Gives its port, and the certificate of the
+/// authority that stands for its name, `localhost`.
+async fn proxy(site: String) -> (u16, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, site) = (acceptor.clone(), site.clone());
+            tokio::spawn(async move {
+                let mut there = TcpStream::connect(site).await.unwrap();
+                if let Ok(mut here) = acceptor.accept(stream).await {
+                    let _ended = copy_bidirectional(&mut here, &mut there).await;
+                }
+            });
+        }
+    });
+    (port, made.cert.pem())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_tls_only_a_collector_that_a_known_authority_vouches_for_is_believed() {
+    let site = Site::start(Access::default()).await;
+    let _traffic = company(&site);
+    let (port, authority) = proxy(site.address.clone()).await;
+    let looked = tokio::task::spawn_blocking(move || {
+        let url = format!("https://localhost:{port}");
+        let unknown = Terminal::start(&top(&["--url", &url]), 120, 20);
+        unknown.wait_for("invalid peer certificate");
+        let file = site.directory.path().join("authority.pem");
+        std::fs::write(&file, authority).unwrap();
+        let mut top = top(&["--url", &url]);
+        let terminal = Terminal::start(top.env("SSL_CERT_FILE", file), 120, 20);
+        terminal.wait_for("12 of 12 clients connected");
+    });
+    looked.await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_clients_are_looked_through_with_the_keyboard_and_a_token() {
     let site = Site::start(Access::default().with_token("0123456789abcdef")).await;
-    let mut agents: Vec<Agent> = (1..)
-        .zip(HOSTS)
-        .map(|(session, (id, alias, rate))| Agent::new(id, alias, session, rate))
-        .collect();
-    agents.iter().for_each(|agent| agent.connect(&site.live));
-    let stop = Arc::new(AtomicBool::new(false));
-    let (stopped, live) = (stop.clone(), site.live.clone());
-    let traffic = std::thread::spawn(move || {
-        let mut next = now_ns() / INTERVAL * INTERVAL;
-        while !stopped.load(Ordering::Relaxed) {
-            while next + INTERVAL <= now_ns() {
-                for (n, agent) in agents.iter_mut().enumerate() {
-                    let mut frame = agent.frame([next]);
-                    frame.samples[0].drops =
-                        u64::from(n == 5 && (next / INTERVAL).is_multiple_of(7)) * 12;
-                    live.observe(&agent.id, &frame, now_ns());
-                }
-                next += INTERVAL;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    });
+    let _traffic = company(&site);
     let looked = tokio::task::spawn_blocking(move || {
         let url = format!("http://{}", site.address);
         let refused = Terminal::start(&top(&["--url", &url]), 120, 30);
@@ -148,6 +163,4 @@ async fn many_clients_are_looked_through_with_the_keyboard_and_a_token() {
         terminal.wait_for("ended with 0");
     });
     looked.await.unwrap();
-    stop.store(true, Ordering::Relaxed);
-    traffic.join().unwrap();
 }

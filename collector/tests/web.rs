@@ -7,6 +7,8 @@ mod web {
     pub mod memory;
 }
 
+use std::io::Write;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +24,7 @@ use wire::frame::{Counts, Frame, Sample};
 use wire::id::{ClientId, NicName};
 use wire::message::Host;
 
-use web::client::{Answer, Connection, get, send};
+use web::client::{Answer, Connection, get, get_compressed, send};
 use web::memory::Memory;
 
 const NOON: u64 = 1_704_110_400_000_000_000;
@@ -340,7 +342,10 @@ async fn the_95th_percentile_of_a_nic_is_told_with_how_much_was_measured() {
     assert_eq!(found["from"], "2024-01-01T00:00:00Z");
     let nothing = server.get("/api/v1/percentile?client=web-1&nic=eth0").await.json();
     assert_eq!(nothing["client"], "web-1");
-    server.error("/api/v1/percentile?client=web-1", 400).await;
+    let together = server.get(&format!("/api/v1/percentile?client=web-1&{range}")).await.json();
+    assert_eq!((&together["nic"], &together["rx_bits_per_second"]), (&json!(null), &json!(8000)));
+    assert_eq!(server.error("/api/v1/percentile?client=nobody", 404).await.0, "unknown_client");
+    server.error("/api/v1/percentile?client=web-1&nic=", 400).await;
 }
 
 #[tokio::test]
@@ -376,6 +381,41 @@ async fn what_a_reader_has_is_not_sent_again() {
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {known}");
         assert_eq!(send(&server.address, &request).await.status, status, "{known}");
     }
+}
+
+#[tokio::test]
+async fn json_is_compressed_for_those_who_take_it_and_streams_are_not() {
+    let server = server().await;
+    let path = "/api/v1/openapi.json";
+    let plain = server.get(path).await;
+    assert_eq!(
+        (plain.header("content-encoding"), plain.header("vary")),
+        (None, Some("accept-encoding"))
+    );
+    let (head, body) = get_compressed(&server.address, path).await;
+    assert!(head.contains("content-encoding: gzip\r\n"), "{head}");
+    assert!(head.contains(plain.header("etag").unwrap()), "{head}");
+    assert!(body.len() * 4 < plain.body.len(), "{} of {}", body.len(), plain.body.len());
+    assert_eq!(unpacked(&body), plain.body);
+    let request = "GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n";
+    let mut stream = Connection::connect(&server.address).await;
+    stream.write(request).await;
+    let head = stream.head().await;
+    assert!(!head.contains("content-encoding"), "{head}");
+    assert_eq!(stream.event().await.0, "snapshot");
+}
+
+/// What gzip has packed.
+fn unpacked(packed: &[u8]) -> String {
+    let mut gzip = std::process::Command::new("gzip");
+    let mut gzip = gzip.arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = gzip.stdin.take().unwrap();
+    let packed = packed.to_vec();
+    let writer = std::thread::spawn(move || input.write_all(&packed));
+    let output = gzip.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
 }
 
 #[tokio::test]

@@ -40,6 +40,8 @@ pub struct Tally {
     /// Packets counted as captured though they are or may be super-packets: their headers could
     /// not be read, or there is no virtio header.
     pub inexact: u64,
+    /// Packets from before the ring began, which are counted nowhere else.
+    pub early: u64,
 }
 
 const SUMS: usize = 3 + MixCounts::FIGURES;
@@ -69,6 +71,7 @@ impl Tally {
         self.tx.merge(other.tx);
         self.late += other.late;
         self.inexact += other.inexact;
+        self.early += other.early;
     }
 }
 
@@ -122,6 +125,7 @@ struct Slot {
     tx: Cells,
     late: AtomicU64,
     inexact: AtomicU64,
+    early: AtomicU64,
 }
 
 /// The slots of one ring: its reader counts into them, the sampler takes them one after another.
@@ -155,7 +159,9 @@ impl Bank {
         let cells = self.slot(slot);
         cells.rx.add(&mut tally.rx);
         cells.tx.add(&mut tally.tx);
-        for (cell, figure) in [(&cells.late, tally.late), (&cells.inexact, tally.inexact)] {
+        let Slot { late, inexact, early, .. } = cells;
+        let counts = [(late, tally.late), (inexact, tally.inexact), (early, tally.early)];
+        for (cell, figure) in counts {
             if figure != 0 {
                 cell.fetch_add(figure, Ordering::Relaxed);
             }
@@ -190,6 +196,7 @@ impl Bank {
                 tx: cells.tx.take(),
                 late: cells.late.swap(0, Ordering::Relaxed),
                 inexact: cells.inexact.swap(0, Ordering::Relaxed),
+                early: cells.early.swap(0, Ordering::Relaxed),
             }
         })
     }
@@ -209,7 +216,7 @@ mod tests {
     fn tally(n: u64) -> Tally {
         let mut traffic = Traffic { peak_1ms_bytes: n, peak_10ms_bytes: n, ..Traffic::default() };
         traffic.sums_mut().for_each(|figure| *figure = n);
-        Tally { rx: traffic, tx: traffic, late: n, inexact: n }
+        Tally { rx: traffic, tx: traffic, late: n, inexact: n, early: n }
     }
 
     #[test]

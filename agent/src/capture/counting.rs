@@ -20,6 +20,8 @@ pub struct Counting {
     version: u64,
     attribution: Attribution,
     clock: PacketClock,
+    /// Until a packet has come from after this boot time, what is older is early.
+    begin_ns: Option<u64>,
     /// The slot whose peaks are being tracked.
     slot: u64,
     /// Of rx and tx.
@@ -28,7 +30,8 @@ pub struct Counting {
 
 impl Counting {
     /// Starts with a bank whose oldest open slot is `slot`, at a reading of the clocks. The kernel
-    /// holds packets back for at most `hold`.
+    /// holds packets back for at most `hold`. What is older than `begin_ns`, a boot time, is not
+    /// counted: other packets of that time never came to the ring.
     #[must_use]
     pub fn new(
         bank: Arc<Bank>,
@@ -36,6 +39,7 @@ impl Counting {
         slot: u64,
         reading: Reading,
         hold: Duration,
+        begin_ns: u64,
     ) -> Self {
         let (version, current) = schedule.get();
         Self {
@@ -44,6 +48,7 @@ impl Counting {
             version,
             attribution: Attribution::new(current),
             clock: PacketClock::new(reading, hold),
+            begin_ns: Some(begin_ns),
             slot,
             bursts: [Bursts::default(), Bursts::default()],
         }
@@ -72,6 +77,13 @@ impl Counting {
                 self.add(&mut tally);
                 self.slot = place.slot;
                 self.bursts.iter_mut().for_each(Bursts::restart);
+            }
+            if let Some(begin_ns) = self.begin_ns {
+                if boot_ns < begin_ns {
+                    tally.early += 1;
+                    continue;
+                }
+                self.begin_ns = None;
             }
             tally.late += u64::from(place.late);
             let (bytes, outgoing) = count(&packet, &mut tally);

@@ -105,7 +105,7 @@ impl ReaderHandle {
         let hold = hold(config);
         let reader = Reader {
             ring,
-            counting: Counting::new(bank.clone(), schedule, slot, clocks::read(), hold),
+            counting: Counting::new(bank.clone(), schedule, slot, clocks::read(), hold, began_ns),
             stop: stop.clone(),
             hold,
         };
@@ -136,7 +136,7 @@ impl ReaderHandle {
         self.has_vnet_header
     }
 
-    /// Boot time just before the first packet could come, nanoseconds.
+    /// Boot time from which on packets are counted, nanoseconds.
     #[must_use]
     pub const fn began_ns(&self) -> u64 {
         self.began_ns

@@ -176,7 +176,8 @@ impl NicCapture {
         let start = span.bounds.start.max(self.begin_ns);
         let end = ended_ns.unwrap_or(span.bounds.end);
         let (drops, freezes) = self.account(&tally);
-        if start >= end && tally == Tally::default() && drops == 0 && ended_ns.is_none() {
+        let nothing = Tally { early: 0, ..tally } == Tally::default() && drops == 0;
+        if start >= end && nothing && ended_ns.is_none() {
             return Taken::default();
         }
         let bounds = start..end.max(start + 1);
@@ -215,7 +216,7 @@ impl NicCapture {
 
     /// Enters what came and what the kernel says of the rings. Gives drops and freezes.
     fn account(&mut self, tally: &Tally) -> (u64, u64) {
-        self.ledger.seen += tally.rx.captured + tally.tx.captured;
+        self.ledger.seen += tally.rx.captured + tally.tx.captured + tally.early;
         let (drops, freezes) = self.take_statistics();
         let (drops_before, freezes_before) = std::mem::take(&mut self.unreported);
         (drops + drops_before, freezes + freezes_before)

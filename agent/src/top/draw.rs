@@ -23,8 +23,11 @@ const KEYS: &str = "q quit   ↑↓ select   space pause";
 pub(super) fn draw(state: &State, frame: &mut Frame<'_>) {
     let [head, table, detail, keys] = page(frame.area(), state.nics().len());
     let state_of = if state.is_paused() { "PAUSED" } else { "live" };
-    let nics = state.nics().len();
-    let title = format!("agent top  {nics} NICs, samples of {:?}, {state_of}", state.interval());
+    let nics = match state.nics().len() {
+        1 => "1 NIC".to_owned(),
+        nics => format!("{nics} NICs"),
+    };
+    let title = format!("agent top  {nics}, samples of {:?}, {state_of}", state.interval());
     let note = "Bytes on the wire from the MAC header on, without FCS and preamble".dim();
     draw_head(title, note.into(), frame, head);
     draw_table(state, frame, table);

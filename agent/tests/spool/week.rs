@@ -86,6 +86,6 @@ fn a_week_offline_fits_its_size_with_exact_totals() {
         records.len(),
         largest >> 10
     );
-    // The file's used part is bounded; what ten minutes add and the WAL (4 MiB) come on top.
-    assert!(largest <= SIZE + (6 << 20), "{largest}");
+    // Ten minutes at once come on top.
+    assert!(largest <= SIZE + SIZE / 10, "{largest}");
 }

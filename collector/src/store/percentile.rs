@@ -1,13 +1,16 @@
 //! The 95th percentile as transit billing takes it.
 
+use std::collections::BTreeMap;
+
 use super::facts::FIVE_MINUTES_NS;
-use super::query::NicRange;
+use super::query::PercentileRange;
 
 /// The rate of which 95 % of the measured 5-minute intervals stay at or below: their mean rates
 /// are sorted, the highest 5 % dropped (rounded down), and the next one is the value.
 ///
 /// Only intervals that lie in the range whole are taken. An interval's rate is its bytes over the
-/// time that was measured of it. An interval of which nothing was measured counts neither as zero
+/// time that was measured of it: for a client the bytes of all its NICs, over the longest time that
+/// one of them was measured. An interval of which nothing was measured counts neither as zero
 /// nor as anything else: it is missing, and the number of those is told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Percentile {
@@ -26,8 +29,9 @@ pub struct Percentile {
 }
 
 /// One row of `bandwidth_5m`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Interval {
+    pub start_ns: u64,
     pub rx_bytes: u64,
     pub tx_bytes: u64,
     pub covered_ns: u64,
@@ -41,16 +45,23 @@ impl Percentile {
     }
 
     /// Nothing measured yet of the intervals that lie in `range` whole.
-    pub(super) fn of_nothing(range: &NicRange) -> Self {
+    pub(super) fn of_nothing(range: &PercentileRange) -> Self {
         let from_ns = range.from_ns.div_ceil(FIVE_MINUTES_NS).saturating_mul(FIVE_MINUTES_NS);
         let to_ns = (range.to_ns / FIVE_MINUTES_NS * FIVE_MINUTES_NS).max(from_ns);
         let intervals = (to_ns - from_ns) / FIVE_MINUTES_NS;
         Self { from_ns, to_ns, intervals, ..Self::default() }
     }
 
-    /// With what was measured, in any order.
-    pub(super) fn with(self, intervals: &[Interval]) -> Self {
-        let measured = intervals.iter().filter(|interval| interval.covered_ns > 0);
+    /// With what was measured, in any order, of one NIC or several.
+    pub(super) fn with(self, rows: &[Interval]) -> Self {
+        let mut intervals: BTreeMap<u64, Interval> = BTreeMap::new();
+        for row in rows {
+            let sum = intervals.entry(row.start_ns).or_default();
+            sum.rx_bytes = sum.rx_bytes.saturating_add(row.rx_bytes);
+            sum.tx_bytes = sum.tx_bytes.saturating_add(row.tx_bytes);
+            sum.covered_ns = sum.covered_ns.max(row.covered_ns);
+        }
+        let measured = intervals.values().filter(|interval| interval.covered_ns > 0);
         let rates = |bytes: fn(&Interval) -> u64| {
             measured.clone().map(|it| bits_per_second(bytes(it), it.covered_ns)).collect()
         };
@@ -82,8 +93,8 @@ mod tests {
 
     const MINUTES: u64 = FIVE_MINUTES_NS / 5;
 
-    fn range(from_ns: u64, to_ns: u64) -> NicRange {
-        NicRange { client: "web".into(), nic: "eth0".into(), from_ns, to_ns }
+    fn range(from_ns: u64, to_ns: u64) -> PercentileRange {
+        PercentileRange { client: "web".into(), nic: None, from_ns, to_ns }
     }
 
     #[test]
@@ -105,10 +116,25 @@ mod tests {
         assert_eq!(none.intervals, 0);
     }
 
+    fn row(start_ns: u64, rx_bytes: u64, tx_bytes: u64, seconds: u64) -> Interval {
+        Interval { start_ns, rx_bytes, tx_bytes, covered_ns: seconds * 1_000_000_000 }
+    }
+
+    #[test]
+    fn what_nics_carried_in_an_interval_is_added_up_before_anything_is_sorted() {
+        // Each is fast in another interval, and the second one came up late in the last.
+        let eth0 = [row(0, 9000, 0, 300), row(FIVE_MINUTES_NS, 300, 0, 300)];
+        let eth1 = [row(0, 300, 600, 300), row(FIVE_MINUTES_NS, 6000, 600, 60)];
+        let rows = [eth0, eth1].concat();
+        let found = Percentile::of_nothing(&range(0, 10 * MINUTES)).with(&rows);
+        assert_eq!((found.intervals, found.measured), (2, 2));
+        assert_eq!((found.rx_bits_per_second, found.tx_bits_per_second), (Some(248), Some(16)));
+    }
+
     #[test]
     fn a_rate_is_over_the_time_that_was_measured() {
-        let half = Interval { rx_bytes: 150, tx_bytes: 75, covered_ns: 150_000_000_000 };
-        let nothing = Interval { rx_bytes: 0, tx_bytes: 0, covered_ns: 0 };
+        let half = row(0, 150, 75, 150);
+        let nothing = row(FIVE_MINUTES_NS, 0, 0, 0);
         let found = Percentile::of_nothing(&range(0, 10 * MINUTES)).with(&[half, nothing]);
         assert_eq!((found.intervals, found.measured), (2, 1));
         assert_eq!((found.rx_bits_per_second, found.tx_bits_per_second), (Some(8), Some(4)));

@@ -20,9 +20,9 @@ pub trait Query: Send + Sync + Debug {
     /// more, neighbours are put together (sums conserved, peaks as maxima).
     async fn series(&self, range: &SeriesRange) -> Result<Series, StoreError>;
 
-    /// The 95th percentile of what one NIC carried over a range, from `bandwidth_5m`. Limits need
-    /// not be those of an interval.
-    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError>;
+    /// The 95th percentile of what one NIC, or a client, carried over a range, from
+    /// `bandwidth_5m`. Limits need not be those of an interval.
+    async fn percentile(&self, range: &PercentileRange) -> Result<Percentile, StoreError>;
 
     /// What the traffic of one NIC was made of, over the mix intervals that start in a range:
     /// exact sums, and as length the time they cover.
@@ -75,6 +75,19 @@ pub struct NicRange {
     /// First start of an interval, nanoseconds since 1970 (UTC).
     pub from_ns: u64,
     /// Intervals that start here or later are left out.
+    pub to_ns: u64,
+}
+
+/// A NIC or a client, and a range of time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PercentileRange {
+    /// Whose.
+    pub client: String,
+    /// Which NIC; `None`: all together that count in the client's total.
+    pub nic: Option<String>,
+    /// Intervals that start earlier are left out, nanoseconds since 1970 (UTC).
+    pub from_ns: u64,
+    /// Intervals that end later are left out.
     pub to_ns: u64,
 }
 

@@ -216,6 +216,8 @@ fn condition(up: bool, observed: Option<Time>, interval_ns: u64, now_ns: u64) ->
 pub(super) struct Opened {
     view: Option<ClientView>,
     nics: BTreeMap<String, Nic>,
+    /// Why the collector tells nothing of them, if it doesn't.
+    refused: Option<String>,
 }
 
 /// What is remembered of a NIC.
@@ -247,6 +249,17 @@ impl Opened {
             self.nics.entry(nic.nic.clone()).or_insert_with(first);
         }
         self.view = view;
+        self.refused = None;
+    }
+
+    /// The collector tells nothing of them, for this reason.
+    pub(super) fn refuse(&mut self, why: String) {
+        self.refused = Some(why);
+    }
+
+    /// Why there is nothing to show, if that is so.
+    pub(super) fn refused(&self) -> Option<&str> {
+        self.refused.as_deref()
     }
 
     /// Takes in samples. What comes late, after an outage, is history.

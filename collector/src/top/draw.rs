@@ -51,23 +51,23 @@ fn title(state: &State) -> String {
 fn note<'a>(state: &'a State, collector: &str) -> Line<'a> {
     match (state.search(), state.link()) {
         ((search, true), _) => format!("search: {search}_").bold().into(),
-        (_, Link::Lost(why)) => format!("{collector}: {why}; trying again").red().into(),
+        (_, Link::Lost(why)) => format!("Trying {collector} again: {why}").red().into(),
         (("", _), _) => NOTE.dim().into(),
         ((search, _), _) => format!("only clients with {search:?}; / and escape show all").into(),
     }
 }
 
 /// What to say where there is no row.
-const fn nothing(state: &State) -> &'static str {
+fn nothing(state: &State) -> String {
     match state.link() {
-        Link::Connecting => "",
-        Link::Lost(_) => {
-            "Is `collector run` at work there? `collector top --url http://HOST:8083` looks at \
-             another one."
-        }
+        Link::Connecting => String::new(),
+        Link::Lost(why) => format!(
+            "{why}\n\n`collector top --url http://HOST:8083` looks at the collector of another host."
+        ),
         Link::Live => {
-            "No client to show. `collector token` on the collector's host makes a token, with \
-             which `agent enroll TOKEN` and `agent run` on another host make it one."
+            "No client to show. `collector token` on the collector's host makes a token, \
+                       with which `agent enroll TOKEN` and `agent run` make another host one."
+                .to_owned()
         }
     }
 }
@@ -194,7 +194,10 @@ fn detail_of<'a>(state: &State, row: &state::Row<'_>) -> Option<Detail<'a>> {
     let (about, figures, history) = match row.nic {
         None => {
             let view = opened.and_then(Opened::view);
-            (about_client(client, view, state.now_ns()), client_figures(client), client.history())
+            let mut figures = client_figures(client);
+            let refused = opened.and_then(Opened::refused);
+            figures.extend(refused.map(|why| Line::from(format!("no NICs: {why}").red())));
+            (about_client(client, view, state.now_ns()), figures, client.history())
         }
         Some(nic) => {
             let nic = opened?.nic(nic, state.now_ns())?;

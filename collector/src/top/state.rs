@@ -130,9 +130,10 @@ impl State {
             (Told::Changes(update), _) => self.update(update, now_ns),
             (Told::Client(update), Some(opened)) => opened.set(update.client),
             (Told::Samples(update), Some(opened)) => opened.add(&update.samples),
+            (Told::Lost(why), Some(opened)) => opened.refuse(why),
             (Told::Lost(why), None) if *followed == Followed::All => self.link = Link::Lost(why),
-            // Of a client that was closed meanwhile; or All says the same.
-            (Told::Client(_) | Told::Samples(_) | Told::Lost(_), _) => {}
+            // Of a client that was closed meanwhile.
+            (Told::Client(_) | Told::Samples(_) | Told::Lost(_), None) => {}
         }
         self.tick(now_ns);
     }

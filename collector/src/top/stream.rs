@@ -64,7 +64,7 @@ pub enum SourceError {
 /// Why nothing more is told.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StreamError {
-    #[error("can't connect: {0}")]
+    #[error("can't connect: {0}; is `collector run` at work there?")]
     Connect(#[source] io::Error),
     #[error("no answer within {ANSWER:?}")]
     NoAnswer,

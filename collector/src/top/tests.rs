@@ -178,6 +178,9 @@ fn enter_shows_the_nics_of_a_client_which_is_then_followed() {
     assert_eq!(followed, [Followed::All, Followed::Client(id("b-1"))]);
     // Until it is told, there is nothing to show.
     assert_eq!(rows(&state).len(), 3);
+    let refused = Told::Lost("too many listen".to_owned());
+    state.told(&Followed::Client(id("b-1")), refused, NOW);
+    assert!(screen(&state, 120, 40).contains("no NICs: too many listen"));
     table.tell_of(&mut state, "b-1", NOW);
     assert_eq!(rows(&state), ["b-1", "b-1 eth0", "a-1", "c-1"]);
     let sample = table.carry("b-1", 125_000_000, 0, NOW + SECOND / 2);
@@ -237,13 +240,13 @@ fn a_collector_that_is_lost_is_told_with_its_address_and_what_was_known_stays() 
     let lost = |why: &str| Told::Lost(why.to_owned());
     state.told(&Followed::All, lost("can't connect: refused"), NOW);
     let shown = screen(&state, 120, 30);
-    assert!(shown.contains("http://127.0.0.1:8083: can't connect: refused; trying again"));
+    assert!(shown.contains("Trying http://127.0.0.1:8083 again: can't connect: refused"));
     assert!(shown.contains("LOST") && shown.contains("a-1 Alpha"), "{shown}");
     table.tell(&mut state, NOW);
     assert_eq!(*state.link(), Link::Live);
     let mut fresh = State::new();
     fresh.told(&Followed::All, lost("can't connect: refused"), NOW);
-    assert!(screen(&fresh, 80, 24).contains("Is `collector run` at work there?"));
+    assert!(screen(&fresh, 80, 24).contains("--url http://HOST:8083"));
 }
 
 #[test]

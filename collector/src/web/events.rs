@@ -92,7 +92,7 @@ pub(super) async fn events(
     let range = params.range()?;
     let mut events = app.ask(app.state.query.events(&range, EVENTS_MAX + 1)).await?;
     if events.is_empty() {
-        must_exist(&app, &range).await?;
+        must_exist(&app, &range.client, Some(&range.nic)).await?;
     }
     let surplus = events.len().saturating_sub(EVENTS_MAX);
     events.drain(..surplus);

@@ -118,7 +118,7 @@ pub(super) async fn mix(
     let range = params.range()?;
     let Mix { interval_ns, rx, tx, .. } = app.ask(app.state.query.mix(&range)).await?;
     if interval_ns == 0 {
-        must_exist(&app, &range).await?;
+        must_exist(&app, &range.client, Some(&range.nic)).await?;
     }
     let NicRange { client, nic, from_ns, to_ns } = range;
     let (from, to) = (Time(from_ns), Time(to_ns));

@@ -21,8 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, HeaderMap};
+use axum::http::{Extensions, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, middleware};
@@ -31,6 +31,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
 use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -187,8 +189,16 @@ fn router(open: Router<Arc<App>>, api: Router<Arc<App>>, app: Arc<App>, hosts: H
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(middleware::from_fn(cache::revalidate))
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(json))
         .layer(middleware::from_fn_with_state(hosts, guard::guard))
         .with_state(app)
+}
+
+/// What is compressed where the other side takes it. Events of a stream must not wait for more of
+/// them, files are compressed as they are built, and `/metrics` is read nearby as a rule.
+fn json(status: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
+    let kind = headers.get(CONTENT_TYPE);
+    status == StatusCode::OK && kind.is_some_and(|kind| kind == "application/json")
 }
 
 /// `/metrics`. Text of many clients takes a while to write: not on a thread that serves others.

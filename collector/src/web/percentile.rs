@@ -1,4 +1,5 @@
-//! `/api/v1/percentile`: the 95th percentile of what one NIC carried, as transit billing takes it.
+//! `/api/v1/percentile`: the 95th percentile of what a NIC or a client carried, as transit billing
+//! takes it.
 
 use std::sync::Arc;
 
@@ -12,23 +13,23 @@ use super::error::ApiError;
 use super::params::{Params, given, limits_within};
 use super::series::must_exist;
 use crate::store::percentile::Percentile;
-use crate::store::query::NicRange;
+use crate::store::query::PercentileRange;
 use crate::time::Time;
 
 /// Range where none is asked for, nanoseconds (30 days).
 const RANGE_NS: u64 = 30 * 86_400_000_000_000;
 
-/// A NIC and a range of time.
+/// A NIC or a client, and a range of time.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PercentileParams {
-    /// Whose NIC.
+    /// Whose.
     #[param(min_length = 1)]
     client: String,
-    /// Which NIC.
+    /// Which NIC. Default: all together, but for those that were stacked.
     #[param(min_length = 1)]
-    nic: String,
+    nic: Option<String>,
     /// Intervals that start earlier are left out: RFC 3339, or seconds since 1970. Default: 30 days
     /// before `to`.
     from: Option<Time>,
@@ -38,11 +39,13 @@ pub(super) struct PercentileParams {
 
 /// The rate that 95 % of the measured 5-minute intervals don't exceed: their mean rates are sorted,
 /// the highest 5 % dropped (rounded down), and the next is the value. A rate is over the time that
-/// was measured of its interval. Intervals of which nothing was measured count as nothing.
+/// was measured of its interval; a client's is that of the bytes of its NICs, over the longest time
+/// that one of them was measured. Intervals of which nothing was measured count as nothing.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PercentileView {
     client: String,
-    nic: String,
+    /// `null`: all together.
+    nic: Option<String>,
     /// Start of the first interval.
     from: Time,
     /// End of the last interval.
@@ -59,7 +62,7 @@ pub(super) struct PercentileView {
     max_bits_per_second: Option<u64>,
 }
 
-/// The 95th percentile of what one NIC carried over a range
+/// The 95th percentile of what a NIC or a client carried over a range
 #[utoipa::path(
     get, path = "/api/v1/percentile", tag = "history", params(PercentileParams),
     responses(
@@ -74,11 +77,12 @@ pub(super) async fn percentile(
 ) -> Result<Answer<PercentileView>, ApiError> {
     let PercentileParams { client, nic, from, to } = params;
     let (from_ns, to_ns) = limits_within(from, to, RANGE_NS)?;
-    let (client, nic) = (given("client", client)?, given("nic", nic)?);
-    let range = NicRange { client, nic, from_ns, to_ns };
+    let client = given("client", client)?;
+    let nic = nic.map(|nic| given("nic", nic)).transpose()?;
+    let range = PercentileRange { client, nic, from_ns, to_ns };
     let found = app.ask(app.state.query.percentile(&range)).await?;
     if found.measured == 0 {
-        must_exist(&app, &range).await?;
+        must_exist(&app, &range.client, range.nic.as_deref()).await?;
     }
     let max_bits_per_second = found.max_bits_per_second();
     let Percentile { from_ns, to_ns, intervals, measured, .. } = found;

@@ -12,7 +12,7 @@ use super::cache::Answer;
 use super::error::ApiError;
 use super::params::{Params, given, limits, within};
 use crate::live::{CountsView, PointView, names};
-use crate::store::query::{NicRange, Point, PointCounts, Resolution, SeriesRange};
+use crate::store::query::{Point, PointCounts, Resolution, SeriesRange};
 use crate::time::Time;
 
 /// Points where no number is asked for.
@@ -115,11 +115,9 @@ pub(super) async fn series(
     let range = params.range()?;
     let series = app.ask(app.state.query.series(&range)).await?;
     let SeriesRange { client, nic, from_ns, to_ns, .. } = range;
-    let range = NicRange { client, nic, from_ns, to_ns };
     if series.points.is_empty() {
-        must_exist(&app, &range).await?;
+        must_exist(&app, &client, Some(&nic)).await?;
     }
-    let NicRange { client, nic, .. } = range;
     Ok(Answer(SeriesView {
         client,
         nic,
@@ -130,17 +128,18 @@ pub(super) async fn series(
     }))
 }
 
-/// Nothing was found: because nothing was measured, or because there is no such NIC?
-pub(super) async fn must_exist(app: &App, range: &NicRange) -> Result<(), ApiError> {
-    let NicRange { client, nic, .. } = range;
+/// Nothing was found: because nothing was measured, or because there is no such client or NIC?
+pub(super) async fn must_exist(app: &App, client: &str, nic: Option<&str>) -> Result<(), ApiError> {
     let live = ClientId::new(client).ok().and_then(|id| app.state.live.client(&id));
-    if live.is_some_and(|live| live.nics.iter().any(|known| known.nic == *nic)) {
+    let is_live = |nic| live.iter().flat_map(|live| &live.nics).any(|known| known.nic == nic);
+    if nic.map_or_else(|| live.is_some(), is_live) {
         return Ok(());
     }
     let clients = app.ask(app.state.query.clients()).await?;
-    let Some(known) = clients.iter().find(|known| known.client == *client) else {
+    let Some(known) = clients.iter().find(|known| known.client == client) else {
         return Err(ApiError::not_found("unknown_client", format!("no client {client:?}")));
     };
+    let Some(nic) = nic else { return Ok(()) };
     if known.nics.iter().any(|known| known.name.as_str() == Some(nic)) {
         return Ok(());
     }

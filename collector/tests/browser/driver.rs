@@ -104,11 +104,15 @@ impl Browser {
 
     /// Waits until an expression is true.
     pub async fn until(&self, condition: &str) {
-        let deadline = Instant::now() + PATIENCE;
+        self.until_within(PATIENCE, condition).await;
+    }
+
+    pub async fn until_within(&self, patience: Duration, condition: &str) {
+        let deadline = Instant::now() + patience;
         while self.value(condition).await != json!(true) {
             if Instant::now() > deadline {
                 let page = self.value("document.body.innerText").await;
-                panic!("not within {PATIENCE:?}: {condition}; the page says: {page}");
+                panic!("not within {patience:?}: {condition}; the page says: {page}");
             }
             tokio::time::sleep(Duration::from_millis(30)).await;
         }

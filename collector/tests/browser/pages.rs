@@ -8,39 +8,13 @@ use collector::store::Store;
 use collector::time::now_ns;
 use collector::web::Access;
 use serde_json::json;
+use tokio::sync::Mutex;
 use wire::frame::Sample;
 use wire::message::Inventory;
 
 use crate::driver::Browser;
-use crate::site::{Agent, INTERVAL, SECOND, Site};
+use crate::site::{Agent, Flow, INTERVAL, SECOND, Site, company};
 use crate::values::must_agree;
-
-/// Lets an agent deliver a sample every half second until it is dropped.
-struct Flow {
-    stop: Arc<AtomicBool>,
-}
-
-impl Drop for Flow {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-}
-
-fn flow(site: &Arc<Site>, mut agent: Agent, mut next_ns: u64) -> Flow {
-    let (stop, site) = (Arc::new(AtomicBool::new(false)), site.clone());
-    let stopped = stop.clone();
-    tokio::spawn(async move {
-        while !stopped.load(Ordering::Relaxed) {
-            while next_ns + INTERVAL <= now_ns() {
-                let frame = agent.frame([next_ns]);
-                agent.deliver(&site, frame).await;
-                next_ns += INTERVAL;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    Flow { stop }
-}
 
 /// A site with one client that has a history and goes on.
 async fn busy(access: Access) -> (Arc<Site>, Flow) {
@@ -49,7 +23,15 @@ async fn busy(access: Access) -> (Arc<Site>, Flow) {
     let intervals = 7200;
     agent.enrol(&site, now_ns() - (intervals + 10) * INTERVAL).await;
     let end = agent.remember(&site, intervals).await;
-    let flow = flow(&site, agent, end);
+    let (delivered_to, agent) = (site.clone(), Arc::new(Mutex::new(agent)));
+    let flow = Flow::start(end, move |start_ns| {
+        let (site, agent) = (delivered_to.clone(), agent.clone());
+        async move {
+            let mut agent = agent.lock().await;
+            let frame = agent.frame([start_ns]);
+            agent.deliver(&site, frame).await;
+        }
+    });
     (site, flow)
 }
 
@@ -79,7 +61,6 @@ async fn the_overview_moves_and_an_alias_is_text() {
     let before = browser.value(&figure).await;
     assert!(before.as_str().unwrap().ends_with("Mbit/s"), "{before}");
     browser.until(&format!("{figure} !== {before}")).await;
-    browser.picture("overview").await;
     browser.click("#unit").await;
     browser.until(&format!("{figure}.endsWith('MB/s')")).await;
     browser.click("#unit").await;
@@ -113,7 +94,6 @@ async fn a_client_is_looked_into() {
     let points = "Number(document.querySelector('#chart').dataset.points)";
     browser.until(&format!("{points} > 590")).await;
     browser.until("document.querySelectorAll('#mix table').length === 4").await;
-    browser.picture("client").await;
     // It moves.
     let newest = "Number(document.querySelector('#chart').dataset.newest)";
     let before = browser.value(newest).await.as_f64().unwrap();
@@ -135,6 +115,15 @@ async fn a_client_is_looked_into() {
              .includes('95th percentile of 5 min averages')",
         )
         .await;
+    // eth0 carries four times as much as eth1: together five times.
+    let received = |row: &str| {
+        format!(
+            "parseFloat([...document.querySelectorAll('#figures tr')].find((row) => \
+             row.textContent.startsWith('{row}'))?.cells[1].textContent)"
+        )
+    };
+    let (one, all) = (received("95th percentile of 5 min"), received("The same of all NICs"));
+    browser.until(&format!("Math.abs({all} / {one} - 5) < 0.1")).await;
     // A drag zooms, and what is zoomed stays.
     browser.drag(0.5, 0.75).await;
     browser.until("/from=\\d+&to=\\d+/.test(location.hash)").await;
@@ -241,6 +230,32 @@ async fn a_client_that_falls_silent_is_marked_and_so_is_one_that_leaves() {
     browser.must_be_content().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_loses_packets_is_marked_among_others() {
+    let site = Site::start(Access::default()).await;
+    let _flow = company(&site);
+    let browser = Browser::start(&site.address).await;
+    browser.resize(1120, 860).await;
+    browser.open("/").await;
+    let backup = row("backup-1");
+    browser.until(&format!("/\\d lost/.test({backup}?.textContent)")).await;
+    browser.until("document.querySelector('#troubled').textContent === '1'").await;
+    assert_eq!(browser.text("#connected").await, "12 of 12 connected");
+    if testbed::pictures().is_some() {
+        // The last minute is drawn from its beginning on.
+        let drawn = "document.querySelector('.rows canvas').getContext('2d')\
+                     .getImageData(1, 16, 1, 1).data[3] > 0";
+        browser.until_within(Duration::from_secs(90), drawn).await;
+        browser.picture("overview").await;
+        browser.click("#language").await;
+        browser.picture("overview-chinese").await;
+        browser.click("#language").await;
+    }
+    browser.click("#only").await;
+    browser.until("document.querySelectorAll('.rows .row:not([hidden])').length === 1").await;
+    browser.must_be_content().await;
+}
+
 /// How opaque the chart is right above its zero line, at a share of the range: 0 where something
 /// was measured and nothing lost, 255 where nothing was measured, and between the two where
 /// packets were lost. Of some neighbours the median, since lines of the grid lie between.
@@ -297,14 +312,17 @@ async fn loss_and_gaps_are_shown_where_they_were() {
         let shown = format!("document.querySelector('[data-loss={key}]')?.textContent");
         browser.until(&format!("{shown} === '{count}'")).await;
     }
-    let meaning = "document.querySelector('#ledger tr:nth-child(3) abbr').title";
-    browser.until(&format!("{meaning}.includes('lower bound')")).await;
-    browser.picture("loss").await;
+    let meaning = "document.querySelector('#ledger tr:nth-child(3) abbr')?.title";
+    browser.until(&format!("{meaning}?.includes('lower bound') === true")).await;
+    browser.click("#peaks").await;
+    browser.resize(1120, 740).await;
+    browser.picture("client").await;
+    browser.click("#peaks").await;
     // A click on it leads there.
     browser.click("[data-event=lost] button").await;
     browser.until("Number(document.querySelector('#chart').dataset.points) < 130").await;
     browser.click("#language").await;
-    browser.until(&format!("{meaning}.includes('下限')")).await;
+    browser.until(&format!("{meaning}?.includes('下限') === true")).await;
     browser.open("/").await;
     let told = format!("{}?.querySelector('.figure:last-child').title", row("web-1"));
     browser.until(&format!("{told}?.startsWith('丢失的数据包：1 234。') === true")).await;
@@ -427,6 +445,8 @@ async fn it_can_be_looked_at_in_the_dark_on_a_phone_and_in_chinese() {
     browser.picture("client-dark").await;
     browser.click("#language").await;
     browser.until("document.querySelector('#figures').textContent.includes('平均')").await;
+    browser.resize(1320, 1900).await;
+    browser.picture("client-chinese").await;
     browser.resize(390, 844).await;
     // Nothing is wider than the phone.
     let fits = "document.documentElement.scrollWidth <= 390";

@@ -1,6 +1,8 @@
 //! A collector's store, live table and web side, with simulated agents.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use collector::live::Live;
 use collector::metrics::Metrics;
@@ -17,6 +19,75 @@ use wire::message::{Hello, Host, Inventory, Nic, Session};
 pub const SECOND: u64 = 1_000_000_000;
 /// Length of a sample.
 pub const INTERVAL: u64 = SECOND / 2;
+
+/// How fast links are.
+const SPEED_BITS: u64 = 10_000_000_000;
+
+/// Hosts of a small company: id, alias, and bytes per second that they receive, about.
+const HOSTS: [(&str, &str, u64); 12] = [
+    ("cache-1", "", 820_000_000),
+    ("backup-1", "", 560_000_000),
+    ("web-1", "Frontend Frankfurt", 310_000_000),
+    ("web-2", "Frontend Frankfurt", 290_000_000),
+    ("db-1", "Orders, primary", 96_000_000),
+    ("build-1", "", 73_000_000),
+    ("build-2", "", 64_000_000),
+    ("db-2", "Orders, replica", 41_000_000),
+    ("vpn-1", "", 12_000_000),
+    ("mail-1", "", 2_100_000),
+    ("dns-1", "Resolver", 310_000),
+    ("dns-2", "Resolver", 270_000),
+];
+
+/// Traffic that goes on until it is dropped.
+pub struct Flow {
+    stop: Arc<AtomicBool>,
+}
+
+impl Flow {
+    /// Calls `next` with the start of each interval from one on, as soon as the interval is over.
+    pub fn start<F: Future<Output = ()> + Send>(
+        mut start_ns: u64,
+        mut next: impl FnMut(u64) -> F + Send + 'static,
+    ) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        tokio::spawn(async move {
+            while !stopped.load(Ordering::Relaxed) {
+                while start_ns + INTERVAL <= now_ns() {
+                    next(start_ns).await;
+                    start_ns += INTERVAL;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        Self { stop }
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Twelve clients that show live what they carry. The second one loses packets now and then.
+pub fn company(site: &Site) -> Flow {
+    let agents = (1..).zip(HOSTS);
+    let agents = agents.map(|(session, (id, alias, rate))| Agent::new(id, alias, session, rate));
+    let mut agents: Vec<Agent> = agents.collect();
+    agents.iter().for_each(|agent| agent.connect(&site.live));
+    let live = site.live.clone();
+    Flow::start(now_ns() / INTERVAL * INTERVAL, move |start_ns| {
+        for (n, agent) in agents.iter_mut().enumerate() {
+            let mut frame = agent.frame([start_ns]);
+            let lost = n == 1 && (start_ns / INTERVAL).is_multiple_of(7);
+            frame.samples[0].drops = if lost { 12 } else { 0 };
+            live.observe(&agent.id, &frame, now_ns());
+        }
+        std::future::ready(())
+    })
+}
 
 pub struct Site {
     pub address: String,
@@ -88,7 +159,7 @@ impl Agent {
             index: 2,
             mac: [2, 0, 0, 0, 0, 1],
             mtu: 1500,
-            speed_bits: 10_000_000_000,
+            speed_bits: SPEED_BITS,
             kind: "physical".into(),
             up,
             stacked: false,
@@ -120,13 +191,15 @@ impl Agent {
     /// What one interval carried: a slow wave with something on it, and bursts.
     pub fn sample(&self, nic: usize, start_ns: u64, interval_ns: u64) -> Sample {
         let tick = start_ns / interval_ns;
-        let noise =
-            (tick.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ self.session).wrapping_mul(31) >> 54;
+        let noise = (tick ^ self.session << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let noise = (noise ^ noise >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 54;
         let wave = ((tick % 240).abs_diff(120)) * 8;
         let share = [1, 4][nic];
         let counts = |rate: u64| {
             let bytes = rate * interval_ns / SECOND / share * (500 + wave + noise) / 1500;
+            // No more than its link carries.
             let peak = bytes * 1_000_000 / interval_ns * (2 + noise % 7);
+            let peak = peak.min(SPEED_BITS / 8 / 1000);
             Counts {
                 bytes,
                 packets: bytes / 900,

@@ -51,6 +51,7 @@ macro_rules! behaviours {
             the_report_view_gives_the_old_columns,
             the_report_view_equals_an_independent_computation,
             the_95th_percentile_is_what_transit_billing_takes,
+            the_95th_percentile_of_a_client_is_that_of_its_nics_together,
             what_was_tampered_with_is_found,
             retention_and_commits_go_side_by_side,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use collector::store::history::{Event, EventKind};
-use collector::store::query::{NicRange, Point, Resolution, SeriesRange};
+use collector::store::query::{NicRange, PercentileRange, Point, Resolution, SeriesRange};
 use collector::store::retention::{Retained, RetentionLimits};
 use collector::store::{Database, SessionState, StoreError};
 use proptest::prelude::*;
@@ -746,9 +746,9 @@ pub async fn the_95th_percentile_is_what_transit_billing_takes(place: &impl Plac
     for chunk in samples.chunks(500) {
         store.commit(&agent.next(chunk.to_vec())).await.unwrap();
     }
-    let (client, nic) = ("web".to_owned(), "eth0".to_owned());
+    let (client, nic) = ("web".to_owned(), Some("eth0".to_owned()));
     let (from_ns, to_ns) = (start - MINUTE, start + (length * 5 + 2) * MINUTE);
-    let range = NicRange { client, nic, from_ns, to_ns };
+    let range = PercentileRange { client, nic, from_ns, to_ns };
     let found = store.percentile(&range).await.unwrap();
     let expected = (percentile_95(rates.0), percentile_95(rates.1));
     let near = |found: u64, expected: f64| {
@@ -771,11 +771,47 @@ pub async fn the_95th_percentile_is_what_transit_billing_takes(place: &impl Plac
         let monthly = format!("SELECT {column} FROM bandwidth_p95_monthly");
         assert_eq!(place.numbers(&monthly).await, [i64::try_from(expected).unwrap()], "{column}");
     }
-    let one = NicRange { to_ns: start + 5 * MINUTE, ..range.clone() };
+    let one = PercentileRange { to_ns: start + 5 * MINUTE, ..range.clone() };
     assert_eq!(store.percentile(&one).await.unwrap().measured, 1);
-    let other = NicRange { nic: "eth9".into(), ..range };
-    let nothing = store.percentile(&other).await.unwrap();
-    assert_eq!((nothing.measured, nothing.max_bits_per_second()), (0, None));
+    for (client, nic) in [("web", Some("eth9")), ("nobody", None)] {
+        let (client, nic) = (client.to_owned(), nic.map(str::to_owned));
+        let other = PercentileRange { client, nic, ..range.clone() };
+        let nothing = store.percentile(&other).await.unwrap();
+        assert_eq!((nothing.measured, nothing.max_bits_per_second()), (0, None));
+    }
+}
+
+pub async fn the_95th_percentile_of_a_client_is_that_of_its_nics_together(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let (minutes, each) = (100 * 5, 60);
+    let mut samples = Vec::new();
+    let mut rates = (Vec::new(), Vec::new());
+    for n in 0..minutes / 5 {
+        // One NIC is busy in the first intervals, the other one in the last.
+        let (first, second) = ((n % 37) * 1000 + n, (minutes - n) * 900);
+        for minute in 0..5 {
+            let at = START + (n * 5 + minute) * MINUTE;
+            let eth0 = rate(at, MINUTE, (first * each, 1), (n, 1));
+            let eth1 = rate(at, MINUTE, (second * each, 1), (n * 59, 1));
+            let bond0 = Sample { flags: flags::STACKED, nic: nic("bond0"), ..eth0 };
+            samples.extend([eth0, Sample { nic: nic("eth1"), ..eth1 }, bond0]);
+        }
+        #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+        rates.0.push(((first + second) * 8) as f64);
+        #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+        rates.1.push((n * 8) as f64);
+    }
+    for chunk in samples.chunks(300) {
+        store.commit(&agent.next(chunk.to_vec())).await.unwrap();
+    }
+    let (from_ns, to_ns) = (START, START + minutes * MINUTE);
+    let range = PercentileRange { client: "web".into(), nic: None, from_ns, to_ns };
+    let found = store.percentile(&range).await.unwrap();
+    assert_eq!((found.intervals, found.measured), (100, 100));
+    let (rx, tx) = (found.rx_bits_per_second.unwrap(), found.tx_bits_per_second.unwrap());
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+    let found = (rx as f64, tx as f64);
+    assert_eq!(found, (percentile_95(rates.0), percentile_95(rates.1)));
 }
 
 pub async fn what_was_tampered_with_is_found(place: &impl Place) {

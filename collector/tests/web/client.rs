@@ -44,6 +44,17 @@ pub async fn send(address: &str, head: &str) -> Answer {
     Answer { status, head: head.to_owned(), body: body.to_owned() }
 }
 
+/// Asks for a path as one who takes compressed answers: head of the answer, and body as it came.
+pub async fn get_compressed(address: &str, path: &str) -> (String, Vec<u8>) {
+    let mut connection = Connection::connect(address).await;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept-Encoding: gzip, br");
+    connection.write(&format!("{request}\r\n\r\n")).await;
+    let head = connection.head().await;
+    let mut body = std::mem::take(&mut connection.raw);
+    timeout(PATIENCE, connection.stream.read_to_end(&mut body)).await.unwrap().unwrap();
+    (head, body)
+}
+
 /// An open connection.
 pub struct Connection {
     stream: TcpStream,
@@ -65,8 +76,13 @@ impl Connection {
     pub async fn open(address: &str, path: &str) -> Self {
         let mut connection = Self::connect(address).await;
         connection.write(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
-        connection.head = connection.raw_until(b"\r\n\r\n").await;
+        connection.head = connection.head().await;
         connection
+    }
+
+    /// The head of the next answer.
+    pub async fn head(&mut self) -> String {
+        self.raw_until(b"\r\n\r\n").await
     }
 
     pub async fn write(&mut self, text: &str) {

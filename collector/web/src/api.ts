@@ -57,9 +57,9 @@ async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
 /** A NIC and a range, milliseconds since 1970. */
 export interface Range { client: string; nic: string; from: number; to: number }
 
-function query({ client, nic, from, to }: Range, more: Record<string, string> = {}): string {
+function query({ from, to, ...which }: Partial<Range> & { from: number; to: number }, more: Record<string, string> = {}): string {
   const seconds = (time: number) => (time / 1000).toFixed(3);
-  return new URLSearchParams({ client, nic, from: seconds(from), to: seconds(to), ...more }).toString();
+  return new URLSearchParams({ ...which, from: seconds(from), to: seconds(to), ...more }).toString();
 }
 
 export const series = (range: Range, points: number, resolution: string, signal: AbortSignal): Promise<Series> =>
@@ -67,6 +67,8 @@ export const series = (range: Range, points: number, resolution: string, signal:
 export const mix = (range: Range, signal: AbortSignal): Promise<Mix> => ask(`mix?${query(range)}`, signal);
 export const events = (range: Range, signal: AbortSignal): Promise<Happenings> => ask(`events?${query(range)}`, signal);
 export const percentile = (range: Range, signal: AbortSignal): Promise<Percentile> => ask(`percentile?${query(range)}`, signal);
+/** Of all NICs of the client together. */
+export const percentileOfAll = ({ nic: _, ...range }: Range, signal: AbortSignal): Promise<Percentile> => ask(`percentile?${query(range)}`, signal);
 export const stored = (search: string): Promise<{ clients: { client: string; alias: string; nics: { nic: string }[] }[] }> =>
   ask(`clients?${new URLSearchParams({ search, limit: "10000" })}`);
 export const version = (): Promise<{ version: string }> => ask("version");

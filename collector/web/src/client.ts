@@ -25,6 +25,8 @@ function bend(p95: { rx: number; tx: number }): number {
   return 10 ** Math.floor(Math.log10(Math.max(p95.rx, p95.tx, 1000) * units.perByte()));
 }
 
+const bytes = ({ rx_bits_per_second, tx_bits_per_second }: Percentile) => ({ rx: (rx_bits_per_second ?? 0) / 8, tx: (tx_bits_per_second ?? 0) / 8 });
+
 export function showClient(main: HTMLElement, id: string, chosen: string, query: URLSearchParams): () => void {
   let nic = chosen;
   let client: Client | null = null;
@@ -41,6 +43,7 @@ export function showClient(main: HTMLElement, id: string, chosen: string, query:
   let resolution = "raw";
   /** Of 5-minute averages, where the range is long enough for them. */
   let billed: Percentile | null = null;
+  let billedTogether: Percentile | null = null;
   let told: Happenings = { events: [], truncated: false };
   let hovered: number | null = null;
   let request = new AbortController();
@@ -80,7 +83,7 @@ export function showClient(main: HTMLElement, id: string, chosen: string, query:
   const state = (): Shown => {
     const [from, to] = limits();
     const seen = shown();
-    const p95 = billed ? { rx: (billed.rx_bits_per_second ?? 0) / 8, tx: (billed.tx_bits_per_second ?? 0) / 8 }
+    const p95 = billed ? bytes(billed)
       : { rx: percentile(seen.all, "rx"), tx: percentile(seen.all, "tx") };
     const speed = client?.nics.find((known) => known.nic === nic)?.speed_bits_per_second ?? 0;
     const bent = log ?? (peaks && pressed);
@@ -128,9 +131,11 @@ export function showClient(main: HTMLElement, id: string, chosen: string, query:
     const [from, to] = limits();
     const asked = { client: id, nic, from, to };
     try {
-      const [series, p95, happened, made] = await Promise.all([
+      const long = to - from >= LIVE_RANGE;
+      const [series, p95, together, happened, made] = await Promise.all([
         api.series(asked, POINTS, "auto", signal),
-        to - from >= LIVE_RANGE ? api.percentile(asked, signal) : null,
+        long ? api.percentile(asked, signal) : null,
+        long ? api.percentileOfAll(asked, signal) : null,
         api.events(asked, signal),
         api.mix(asked, signal),
       ]);
@@ -139,6 +144,7 @@ export function showClient(main: HTMLElement, id: string, chosen: string, query:
       // What is not committed yet but was told live.
       if (!window) for (const point of before.within((points.last ? end(points.last) : from) - 1, Infinity).all) points.add({ ...point, nic });
       billed = p95 && p95.measured_intervals > 0 ? p95 : null;
+      billedTogether = together && together.measured_intervals > 0 ? together : null;
       resolution = series.resolution;
       told = happened;
       const shape = api.DIRECTIONS.map((direction) => sums(points, direction)).map(({ peak, highest }) => (highest > 0 ? peak / highest : 0));
@@ -175,7 +181,9 @@ export function showClient(main: HTMLElement, id: string, chosen: string, query:
     if (Date.now() - summed >= 250 || window) {
       summed = Date.now();
       const typical = units.span((now.points.all[now.points.length >> 1]?.interval_ns ?? 0) / 1e6);
-      summary.replaceChildren(figures(now.points, now.p95, billed ? units.span(5 * MINUTE) : typical));
+      const several = (client?.nics.filter(({ stacked }) => !stacked).length ?? 0) > 1;
+      const together = several && billedTogether ? bytes(billedTogether) : null;
+      summary.replaceChildren(figures(now.points, now.p95, billed ? units.span(5 * MINUTE) : typical, together));
       write(legend, now.points.length === 0 ? t("noData") : t("resolution", now.points.length, typical, resolution));
     }
     head();
@@ -204,7 +212,7 @@ export function showClient(main: HTMLElement, id: string, chosen: string, query:
     if (nics.dataset.key !== key) {
       nics.dataset.key = key;
       nics.replaceChildren(...known.map((it) => {
-        const choice = button("", "", () => { nic = it.nic; points = new Points(); billed = null; changed(); chooseNic(known); });
+        const choice = button("", "", () => { nic = it.nic; points = new Points(); billed = billedTogether = null; changed(); chooseNic(known); });
         choice.dataset.nic = it.nic;
         choice.setAttribute("aria-pressed", String(it.nic === nic));
         choice.append(element("b", {}, it.nic), element("span", { class: "note" }));

@@ -36,8 +36,8 @@ export function ledger(losses: Losses): HTMLElement[] {
   return [element("table", {}, element("caption", {}, t("ledger")), element("tbody", {}, ...rows))];
 }
 
-/** The figures of all points in sight. `averaged`: of what the percentile is. */
-export function figures(points: Points, p95: Record<Direction, number>, averaged: string): HTMLElement {
+/** The figures of all points in sight. `averaged`: of what the percentile is; `together`: that of all NICs of the client. */
+export function figures(points: Points, p95: Record<Direction, number>, averaged: string, together: Record<Direction, number> | null): HTMLElement {
   if (points.length === 0) return element("p", { class: "note" }, t("noData"));
   const seconds = points.all.reduce((sum, point) => sum + point.interval_ns / 1e9, 0);
   const sum = { rx: sums(points, "rx"), tx: sums(points, "tx") };
@@ -47,6 +47,7 @@ export function figures(points: Points, p95: Record<Direction, number>, averaged
     [t("highest"), both((direction) => units.rate(sum[direction].highest))],
     [t("peak"), both((direction) => units.rate(sum[direction].peak))],
     [t("percentile", averaged), both((direction) => units.rate(p95[direction]))],
+    ...(together ? [[t("percentileOfAll"), both((direction) => units.rate(together[direction]))] as [string, Cells]] : []),
     [t("meanSize"), both((direction) => (sum[direction].packets > 0 ? `${(sum[direction].bytes / sum[direction].packets).toFixed(0)} B` : "–"))],
     [t("packetRate"), both((direction) => units.count(sum[direction].packets / seconds))],
     [t("total"), both((direction) => units.bytes(sum[direction].bytes))],

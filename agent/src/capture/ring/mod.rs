@@ -153,13 +153,15 @@ impl Ring {
         // SAFETY: the stream keeps the descriptor open for longer than this borrow of it.
         let fd = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
         let mapping = Mapping::of_socket(fd, size, count).map_err(RingError::Map)?;
-        let began_ns = clocks::boot_ns();
+        let before_ns = clocks::boot_ns();
         socket::bind(&mut stream, nic, config)?;
+        // What comes to a ring that joins others would have come to them.
+        let began_ns = if config.fanout.is_some() { before_ns } else { clocks::boot_ns() };
         let vnet_header = config.vnet_header;
         Ok(Self { mapping, stream, block_count: count, next: 0, vnet_header, began_ns })
     }
 
-    /// Boot time just before the first packet could come, nanoseconds.
+    /// Boot time from which on all packets come, nanoseconds. Few are older.
     #[must_use]
     pub const fn began_ns(&self) -> u64 {
         self.began_ns

@@ -8,7 +8,7 @@ use wire::message::SeqRange;
 
 use super::coarsen::{Level, coarsen};
 use super::records::{checked, insert, record};
-use super::{Spool, SpoolError};
+use super::{LOG_SHARE, Spool, SpoolError};
 
 /// Records that one step of coarsening takes at most.
 const COARSEN_STEP: u32 = 600;
@@ -24,13 +24,12 @@ impl Spool {
         self.wrap(self.forget(running, now_ns))?;
         let too_old = now_ns.saturating_sub(nanos(self.limits.max_age));
         while self.wrap(self.coarsen_oldest(Some(too_old)))? {}
-        if self.wrap(self.used_bytes())? > self.limits.max_size {
+        let most = self.limits.max_size - self.limits.max_size / LOG_SHARE;
+        if self.wrap(self.used_bytes())? > most {
             // What is committed goes first, however short ago that was.
             self.wrap(self.forget(running, u64::MAX))?;
         }
-        while self.wrap(self.used_bytes())? > self.limits.max_size
-            && self.wrap(self.coarsen_oldest(None))?
-        {}
+        while self.wrap(self.used_bytes())? > most && self.wrap(self.coarsen_oldest(None))? {}
         Ok(())
     }
 

@@ -28,10 +28,16 @@ use self::session::Beginning;
 /// Version of the file's schema (`PRAGMA user_version`).
 const SCHEMA_VERSION: i64 = 2;
 
+/// Of [`SpoolLimits::max_size`], one part in so many is left to the write-ahead log.
+const LOG_SHARE: u64 = 8;
+
+/// Pages of the log after which SQLite takes it into the file, at most: its own default.
+const LOG_PAGES_MAX: u64 = 1000;
+
 /// How large the spool grows and how long it keeps what.
 #[derive(Debug, Clone)]
 pub struct SpoolLimits {
-    /// Largest size of the file's used part, bytes.
+    /// Largest size of the file and its log, bytes.
     pub max_size: u64,
     /// Age from which on records are replaced by gap records.
     pub max_age: Duration,
@@ -135,10 +141,16 @@ impl Spool {
     fn prepare(&self) -> rusqlite::Result<Result<(), SpoolError>> {
         // One writer and no other reader: the lock is held for good, which also refuses a
         // second agent on the same directory.
-        self.db.execute_batch(
+        let page: i64 = self.db.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+        // Half the log's share: a transaction may be written to it at any time before.
+        let share = self.limits.max_size / LOG_SHARE / 2;
+        let pages = (share / page.cast_unsigned()).clamp(1, LOG_PAGES_MAX);
+        let size = pages * page.cast_unsigned();
+        self.db.execute_batch(&format!(
             "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;
-             PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 4194304;",
-        )?;
+             PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = {size};
+             PRAGMA wal_autocheckpoint = {pages};",
+        ))?;
         let found: i64 = self.db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         match found {
             0 => self.db.execute_batch(include_str!("schema.sql"))?,

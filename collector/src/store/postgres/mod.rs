@@ -40,7 +40,7 @@ use super::export::{Export, ExportRange, ExportRow};
 use super::facts::FrameKey;
 use super::history::Event;
 use super::percentile::Percentile;
-use super::query::{Client, NicRange, Query, Series, SeriesRange};
+use super::query::{Client, NicRange, PercentileRange, Query, Series, SeriesRange};
 use super::retention::{Retain, Retained, RetentionLimits};
 use super::split::fitting;
 use super::{Batch, Migrated, SessionState, Store, StoreError};
@@ -360,7 +360,7 @@ impl Query for PostgresStore {
         self.told(read.await)
     }
 
-    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
+    async fn percentile(&self, range: &PercentileRange) -> Result<Percentile, StoreError> {
         let read = async {
             let lease = self.database.lease().await?;
             let percentile = query::percentile(&lease, range).await?;

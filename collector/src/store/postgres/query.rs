@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use futures_util::TryStreamExt;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client as Connection, Error, Row};
+use wire::frame::flags;
 use wire::id::NicName;
 use wire::message::{Host, Nic};
 
@@ -14,7 +15,9 @@ use super::error::Failure;
 use super::session::{time, time_ns};
 use crate::store::percentile::{Interval, Percentile};
 use crate::store::points::{Points, RESOLUTIONS, rows_max};
-use crate::store::query::{Client, NicRange, Point, PointCounts, Resolution, Series, SeriesRange};
+use crate::store::query::{
+    Client, NicRange, PercentileRange, Point, PointCounts, Resolution, Series, SeriesRange,
+};
 
 pub(super) async fn clients(connection: &Connection) -> Result<Vec<Client>, Failure> {
     let mut nics: HashMap<i32, Vec<Nic>> = HashMap::new();
@@ -119,17 +122,35 @@ pub(super) async fn series(
 
 pub(super) async fn percentile(
     connection: &Connection,
-    range: &NicRange,
+    range: &PercentileRange,
 ) -> Result<Percentile, Failure> {
     let found = Percentile::of_nothing(range);
-    let whole = NicRange { from_ns: found.from_ns, to_ns: found.to_ns, ..range.clone() };
-    let Some(key) = nic_key(connection, &whole).await? else { return Ok(found) };
-    let select = "SELECT rx_bytes, tx_bytes, covered_ns FROM bandwidth_5m
-                  WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4";
-    let rows = connection.query_typed(select, &key.params()).await?;
+    let PercentileRange { client, nic, .. } = range;
+    let select = "SELECT c.id, array_agg(n.id) FROM clients c JOIN nics n ON n.client = c.id
+                  WHERE c.client_id = $1 AND n.name = coalesce($2, n.name) GROUP BY c.id";
+    let ids = [(client as _, Type::TEXT), (nic as _, Type::TEXT)];
+    let Some(ids) = connection.query_typed_opt(select, &ids).await? else { return Ok(found) };
+    let (client, nics): (i32, Vec<i32>) = (ids.try_get(0)?, ids.try_get(1)?);
+    let select = "SELECT time, rx_bytes, tx_bytes, covered_ns FROM bandwidth_5m
+                  WHERE client = $1 AND nic = ANY ($2) AND time >= $3 AND time < $4
+                    AND ($5 OR flags & $6 = 0)";
+    let rows = connection
+        .query_typed(
+            select,
+            &[
+                (&client, Type::INT4),
+                (&nics, Type::INT4_ARRAY),
+                (&time(found.from_ns), Type::TIMESTAMPTZ),
+                (&time(found.to_ns), Type::TIMESTAMPTZ),
+                (&nic.is_some(), Type::BOOL),
+                (&flags::STACKED.cast_signed(), Type::INT4),
+            ],
+        )
+        .await?;
     let interval = |row: &Row| {
-        let (rx_bytes, tx_bytes) = (number(row, 0)?, number(row, 1)?);
-        Ok::<_, Error>(Interval { rx_bytes, tx_bytes, covered_ns: number(row, 2)? })
+        let (start_ns, rx_bytes) = (instant(row, 0)?, number(row, 1)?);
+        let (tx_bytes, covered_ns) = (number(row, 2)?, number(row, 3)?);
+        Ok::<_, Error>(Interval { start_ns, rx_bytes, tx_bytes, covered_ns })
     };
     Ok(found.with(&rows.iter().map(interval).collect::<Result<Vec<_>, _>>()?))
 }

@@ -30,7 +30,7 @@ use super::check::{Check, CheckReport};
 use super::export::{Export, ExportRange, ExportRow};
 use super::history::Event;
 use super::percentile::Percentile;
-use super::query::{Client, NicRange, Query, Series, SeriesRange};
+use super::query::{Client, NicRange, PercentileRange, Query, Series, SeriesRange};
 use super::retention::{Retain, Retained, RetentionLimits};
 use super::{Batch, Migrated, SessionState, Store, StoreError};
 
@@ -227,7 +227,7 @@ impl Query for SqliteReader {
         self.read(move |db| query::series(db, &range)).await
     }
 
-    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
+    async fn percentile(&self, range: &PercentileRange) -> Result<Percentile, StoreError> {
         let range = range.clone();
         self.read(move |db| query::percentile(db, &range)).await
     }
@@ -281,7 +281,7 @@ impl Query for SqliteStore {
         self.reader.series(range).await
     }
 
-    async fn percentile(&self, range: &NicRange) -> Result<Percentile, StoreError> {
+    async fn percentile(&self, range: &PercentileRange) -> Result<Percentile, StoreError> {
         self.reader.percentile(range).await
     }
 

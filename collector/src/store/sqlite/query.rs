@@ -1,13 +1,16 @@
 //! Reading clients and series.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use wire::frame::flags;
 use wire::id::NicName;
 use wire::message::{Host, Nic};
 
 use super::error::Failure;
 use crate::store::percentile::{Interval, Percentile};
 use crate::store::points::{Points, RESOLUTIONS, rows_max};
-use crate::store::query::{Client, NicRange, Point, PointCounts, Resolution, Series, SeriesRange};
+use crate::store::query::{
+    Client, NicRange, PercentileRange, Point, PointCounts, Resolution, Series, SeriesRange,
+};
 
 pub(super) fn ready(db: &Connection) -> Result<(), Failure> {
     Ok(db.query_row("SELECT raw_from FROM retention", [], |_| Ok(()))?)
@@ -95,32 +98,40 @@ pub(super) fn series(db: &mut Connection, range: &SeriesRange) -> Result<Series,
     Ok(Series { resolution, points: points.finish() })
 }
 
-pub(super) fn percentile(db: &Connection, range: &NicRange) -> Result<Percentile, Failure> {
+pub(super) fn percentile(db: &Connection, range: &PercentileRange) -> Result<Percentile, Failure> {
     let found = Percentile::of_nothing(range);
-    let whole = NicRange { from_ns: found.from_ns, to_ns: found.to_ns, ..range.clone() };
-    let Some(key) = nic_key(db, &whole)? else { return Ok(found) };
+    let PercentileRange { client, nic, .. } = range;
+    // NIC by NIC: rows are found by client, NIC and time.
     let mut select = db.prepare_cached(
-        "SELECT rx_bytes, tx_bytes, covered_ns FROM bandwidth_5m
-         WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4",
+        "SELECT b.time, b.rx_bytes, b.tx_bytes, b.covered_ns FROM clients c
+         CROSS JOIN nics n ON n.client = c.id AND n.name = coalesce(?2, n.name)
+         CROSS JOIN bandwidth_5m b ON b.client = c.id AND b.nic = n.id
+         WHERE c.client_id = ?1 AND b.time >= ?3 AND b.time < ?4
+           AND (?2 IS NOT NULL OR b.flags & ?5 = 0)",
     )?;
-    let rows = select.query_map(key, |row| {
-        let (rx_bytes, tx_bytes) = (number(row, 0)?, number(row, 1)?);
-        Ok(Interval { rx_bytes, tx_bytes, covered_ns: number(row, 2)? })
+    let (from, to) = (signed(found.from_ns), signed(found.to_ns));
+    let rows = select.query_map(params![client, nic, from, to, flags::STACKED], |row| {
+        let (start_ns, rx_bytes) = (number(row, 0)?, number(row, 1)?);
+        let (tx_bytes, covered_ns) = (number(row, 2)?, number(row, 3)?);
+        Ok(Interval { start_ns, rx_bytes, tx_bytes, covered_ns })
     })?;
     Ok(found.with(&rows.collect::<rusqlite::Result<Vec<_>>>()?))
+}
+
+fn signed(time_ns: u64) -> i64 {
+    i64::try_from(time_ns).unwrap_or(i64::MAX)
 }
 
 /// The numbers by which rows of a NIC are found: client, NIC, from and to. `None`: there is no such
 /// NIC.
 pub(super) fn nic_key(db: &Connection, range: &NicRange) -> Result<Option<[i64; 4]>, Failure> {
-    let to_signed = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
     let key = db
         .prepare_cached(
             "SELECT clients.id, nics.id FROM clients JOIN nics ON nics.client = clients.id
              WHERE client_id = ?1 AND name = ?2",
         )?
         .query_row([&range.client, &range.nic], |row| {
-            Ok([row.get(0)?, row.get(1)?, to_signed(range.from_ns), to_signed(range.to_ns)])
+            Ok([row.get(0)?, row.get(1)?, signed(range.from_ns), signed(range.to_ns)])
         })
         .optional()?;
     Ok(key)

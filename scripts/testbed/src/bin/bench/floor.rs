@@ -1,5 +1,8 @@
 //! The least that a reader can do: the agent's ring, and the sum of the lengths.
 
+use std::time::Instant;
+
+use agent::capture::pace::{Gathered, pause};
 use agent::capture::ring::{Ring, RingConfig};
 use anyhow::Context;
 use clap::Args;
@@ -9,6 +12,9 @@ use clap::Args;
 pub struct Options {
     /// The NIC
     nic: String,
+    /// Lets packets gather as the agent does, instead of waking with every block
+    #[arg(long)]
+    gather: bool,
 }
 
 /// Reads until it is told to end, then prints what it has seen and what the ring has lost.
@@ -20,14 +26,23 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut ring = Ring::open(&options.nic, &RingConfig::default())?;
     let mut statistics = ring.statistics()?;
     let (mut packets, mut bytes) = (0u64, 0u64);
+    let mut last = Instant::now();
     while !interrupted.try_recv().is_err_and(|error| error.is_disconnected()) {
+        let mut gathered = Gathered::default();
         while let Some(block) = ring.next_block() {
+            gathered.blocks += 1;
+            gathered.packets += block.packet_count();
             for packet in block.packets() {
                 packets += 1;
                 bytes += u64::from(packet.len);
             }
         }
-        ring.wait(100)?;
+        gathered.within = last.elapsed();
+        last += gathered.within;
+        match pause(gathered, ring.block_count()).filter(|_| options.gather) {
+            Some(pause) => std::thread::sleep(pause),
+            None => ring.wait(100)?,
+        }
     }
     println!("packets {packets} bytes {bytes} dropped {}", statistics.take()?.dropped);
     Ok(())

@@ -92,7 +92,8 @@ fn all_accounting(blocks: &Blocks) -> impl FnMut(&Blocks) {
     let bank = Arc::new(Bank::new(0));
     let schedule = Schedule::new(500_000_000, BOOT_NS, Offset::new(at(BOOT_NS)));
     let schedule = Arc::new(SharedSchedule::new(schedule));
-    let mut counting = Counting::new(bank, schedule, 0, at(BOOT_NS), Duration::from_millis(20));
+    let hold = Duration::from_millis(20);
+    let mut counting = Counting::new(bank, schedule, 0, at(BOOT_NS), hold, BOOT_NS);
     let end = at(BOOT_NS + blocks.blocks.len() as u64 * blocks.block_ns);
     move |blocks| {
         for block in &blocks.blocks {

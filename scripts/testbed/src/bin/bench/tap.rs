@@ -20,6 +20,8 @@ pub enum Tap {
     None,
     /// The agent's ring, and the sum of the lengths.
     Floor,
+    /// The same, which lets packets gather as the agent does.
+    FloorGathering,
     /// `agent watch`, with all accounting.
     Agent,
     /// `tcpdump -w /dev/null`.
@@ -34,9 +36,10 @@ pub enum Tap {
 
 impl Tap {
     /// All, ours first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::None,
         Self::Floor,
+        Self::FloorGathering,
         Self::Agent,
         Self::Tcpdump,
         Self::Softflowd,
@@ -50,6 +53,7 @@ impl Tap {
         match self {
             Self::None => "no tap",
             Self::Floor => "minimal reader",
+            Self::FloorGathering => "minimal, gathering",
             Self::Agent => "agent watch",
             Self::Tcpdump => "tcpdump -w /dev/null",
             Self::Softflowd => "softflowd",
@@ -62,7 +66,7 @@ impl Tap {
     #[must_use]
     pub fn is_here(self) -> bool {
         let name = match self {
-            Self::None | Self::Floor | Self::Agent => return true,
+            Self::None | Self::Floor | Self::FloorGathering | Self::Agent => return true,
             Self::Tcpdump => "tcpdump",
             Self::Softflowd => "softflowd",
             Self::Pmacctd => "pmacctd",
@@ -82,6 +86,7 @@ impl Tap {
         Some(match self {
             Self::None => return None,
             Self::Floor => args(&path(program("bench")), &["floor", nic]),
+            Self::FloorGathering => args(&path(program("bench")), &["floor", nic, "--gather"]),
             Self::Agent => {
                 args(&path(program("agent")), &["watch", "--nic", nic, "--format", "json"])
             }
@@ -107,7 +112,9 @@ impl Tap {
         let before = |mark: &str| text.split_once(mark)?.0.split_whitespace().last()?.parse().ok();
         match self {
             Self::None => Some((0, 0)),
-            Self::Floor => Some((after("packets ", 0)?, after("dropped ", 0)?)),
+            Self::Floor | Self::FloorGathering => {
+                Some((after("packets ", 0)?, after("dropped ", 0)?))
+            }
             Self::Agent => Some((after("\"seen\":", 0)?, after("\"drops\":", 0)?)),
             Self::Tcpdump => {
                 Some((before(" packets captured")?, before(" packets dropped by kernel")?))

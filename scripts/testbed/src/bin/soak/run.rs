@@ -67,7 +67,7 @@ pub fn run(seed: u64, store: Store, args: &Args, reached: &mut Reached) -> bool 
     if !sound {
         steps.iter().for_each(|Step { from, to, fault }| println!("  {from:?}-{to:?} {fault}"));
         if args.keep {
-            println!("  kept: {}", world.keep(&stored.rows).display());
+            println!("  kept: {}", world.keep(seed, &stored.rows).display());
         }
     }
     println!("  {}", if sound { "sound" } else { "VIOLATION" });

@@ -12,8 +12,8 @@ const UNMEASURED: u64 = 4;
 /// Rounding of times in a store, nanoseconds.
 const ROUNDING_NS: u64 = 2_000;
 
-/// A ring is bound so long after its first sample begins at most, nanoseconds.
-const BINDING_NS: u64 = 20_000_000;
+/// How far a packet's time by the agent's clock may be from the sender's, nanoseconds.
+const CLOCKS_NS: u64 = 1_000_000;
 
 /// What was not measured is told to the first sample of a NIC, or to the start of the run if its
 /// ring is opened after the first report, nanoseconds before that sample at most.
@@ -214,7 +214,7 @@ fn bracket(journal: &[Sent], from: u64, to: u64, figure: impl Fn(&Sent) -> u64) 
     let sum = |inside: &dyn Fn(&Sent) -> bool| {
         journal.iter().filter(|sent| inside(sent)).map(&figure).sum()
     };
-    let (early, late) = (from.saturating_sub(LATE_NS), to + BINDING_NS);
+    let (early, late) = (from.saturating_sub(LATE_NS), to + CLOCKS_NS);
     (
         sum(&|sent| sent.before_ns >= from + ROUNDING_NS && sent.after_ns <= to),
         sum(&|sent| sent.after_ns >= early && sent.before_ns <= late),
@@ -281,7 +281,7 @@ mod tests {
         let outage = |from, to| Outage { from_ns: from * MS, to_ns: to * MS };
         let verdict = judged(&rows, &[outage(550, 650)]);
         assert!(verdict.is_sound(), "{verdict}");
-        assert_eq!((verdict.accounts[0].killed, verdict.costs_ns), ((3000, 3400), vec![150 * MS]));
+        assert_eq!((verdict.accounts[0].killed, verdict.costs_ns), ((3000, 3300), vec![150 * MS]));
         let verdict = judged(&rows, &[outage(650, 660)]);
         assert_eq!(verdict.unexplained_holes, [(400 * MS, 700 * MS)], "it costs too much");
         assert!(!judged(&rows, &[]).is_sound());

@@ -111,8 +111,9 @@ impl World {
 
     /// Keeps the data, the logs and the rows of the store, and says where.
     #[must_use]
-    pub fn keep(&self, rows: &[Row]) -> PathBuf {
-        let kept = std::env::temp_dir().join(format!("soak-kept-{}", std::process::id()));
+    pub fn keep(&self, seed: u64, rows: &[Row]) -> PathBuf {
+        let name = format!("soak-kept-{}-{seed}", std::process::id());
+        let kept = std::env::temp_dir().join(name);
         sh(&format!("rm -rf {0} && cp -a {1} {0}", kept.display(), self.dir.path().display()));
         let rows: String = rows.iter().map(|row| format!("{row:?}\n")).collect();
         std::fs::write(kept.join("rows"), rows).expect("the directory is writable");
