@@ -191,6 +191,14 @@ impl Agent {
         }
     }
 
+    /// This machine stood still for a time, nanoseconds since 1970 (UTC): so it may have.
+    pub fn stood_still(&mut self, from_ns: u64, to_ns: u64) {
+        if !self.is_behind(from_ns) {
+            self.unwritten.from_ns = from_ns;
+        }
+        self.unwritten.to_ns = self.unwritten.to_ns.max(to_ns);
+    }
+
     /// True if it may not have written yet what it could not before: it does with its next report.
     const fn is_behind(&self, now_ns: u64) -> bool {
         self.hindered > 0 || now_ns < self.unwritten.to_ns + self.open_interval_ns()

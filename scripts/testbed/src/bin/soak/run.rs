@@ -9,6 +9,7 @@ use crate::args::Args;
 use crate::plan::{Fault, Step, kills, plan};
 use crate::reached::Reached;
 use crate::stored::{Stored, read_postgres, read_sqlite};
+use crate::traffic::now_ns;
 use crate::verdict::judge;
 use crate::world::{Store, World};
 use crate::{faults, planted};
@@ -19,6 +20,10 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Reasons of gaps for which a run gives no cause.
 const DAMAGED: u64 = 2;
 const FORGOTTEN: u64 = 3;
+
+/// A fault takes so long at most, nanoseconds, but on a machine on which others hold a lock of the
+/// kernel's that agents need too (rtnetlink's, while hundreds of links go away).
+const STANDSTILL_NS: u64 = 2_000_000_000;
 
 /// How long it may take until all is delivered once nothing goes wrong any more.
 const SETTLE: Duration = Duration::from_secs(90);
@@ -91,6 +96,7 @@ fn go_wrong(world: &mut World, steps: &[Step], args: &Args) -> u64 {
                 break;
             }
         }
+        let before_ns = now_ns();
         if begin {
             faults::begin(world, fault);
         } else {
@@ -98,6 +104,10 @@ fn go_wrong(world: &mut World, steps: &[Step], args: &Args) -> u64 {
                 planted::while_down(world, agent, bug);
             }
             faults::end(world, fault);
+        }
+        let after_ns = now_ns();
+        if after_ns - before_ns > STANDSTILL_NS {
+            world.agents.iter_mut().for_each(|agent| agent.stood_still(before_ns, after_ns));
         }
     }
     duplicates.look(world);
