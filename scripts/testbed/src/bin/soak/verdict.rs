@@ -140,7 +140,9 @@ pub fn judge(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage], open_ns:
     let mut holes = Vec::new();
     let (told, rows): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.gap == UNMEASURED);
     let unmeasured = joined(&told);
-    let mut end_ns = rows.first().map_or(0, |row| row.start_ns);
+    let begun_ns = offered.iter().filter_map(|it| it.journal.first()).map(|it| it.before_ns).min();
+    let begun_ns = begun_ns.unwrap_or(0);
+    let mut end_ns = rows.first().map_or(0, |row| row.start_ns.min(begun_ns));
     for row in &rows {
         if row.start_ns > end_ns + ROUNDING_NS {
             holes.push((end_ns, row.start_ns));
@@ -157,9 +159,11 @@ pub fn judge(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage], open_ns:
         let outage = outages.iter().find(|outage| {
             from + open_ns >= outage.from_ns && from <= outage.to_ns && to >= outage.from_ns
         })?;
-        let told = unmeasured.iter().any(|(start, end)| {
+        let tells = |&(start, end): &(u64, u64)| {
             start.abs_diff(from) <= ROUNDING_NS && end.abs_diff(to) <= OPENING_NS
-        });
+        };
+        // Killed before its first report, an agent has nothing to tell of.
+        let told = from == begun_ns || unmeasured.iter().any(tells);
         told.then(|| outage.from_ns.saturating_sub(from))
     };
     let (mut offered_packets, mut killed_packets) = (0, (0, 0));
@@ -289,6 +293,15 @@ mod tests {
         assert!(judged(&twice, &[outage(550, 650)]).is_sound(), "told in two parts");
         let untold = [rows[0].clone(), rows[2].clone()];
         assert!(!judged(&untold, &[outage(550, 650)]).is_sound());
+    }
+
+    #[test]
+    fn a_kill_before_the_first_report_explains_what_passed_until_the_next_start() {
+        let rows = [row(700, 1000, 3000, 0)];
+        let outage = |from, to| Outage { from_ns: from * MS, to_ns: to * MS };
+        assert!(judged(&rows, &[outage(150, 650)]).is_sound());
+        assert!(!judged(&rows, &[outage(300, 650)]).is_sound(), "there was time for a report");
+        assert!(!judged(&rows, &[]).is_sound());
     }
 
     #[test]
