@@ -131,7 +131,6 @@ fn captured(nic: &Examined) -> String {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
     use crate::nic::choose::Reason;
     use crate::nic::link::Class;

@@ -177,7 +177,6 @@ const fn retry_ns(failed_ns: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-
     use super::super::link::Class;
     use super::*;
 

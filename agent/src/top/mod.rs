@@ -4,7 +4,6 @@ mod draw;
 mod state;
 
 use std::convert::Infallible;
-use std::io;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, select};
@@ -20,12 +19,9 @@ const MIX_MIN: Duration = Duration::from_secs(2);
 /// Why there is no view.
 #[derive(Debug, thiserror::Error)]
 pub enum TopError {
-    /// No screen to draw on.
+    /// No screen to draw on, or to listen to.
     #[error(transparent)]
     Screen(#[from] ScreenError),
-    /// The terminal can't be listened to.
-    #[error("can't listen to the terminal: {0}")]
-    Input(#[source] io::Error),
     /// Nothing can be captured.
     #[error(transparent)]
     Watch(#[from] WatchError),
@@ -45,7 +41,7 @@ pub fn top(
     let mut state = State::new(config.sample_interval);
     let (capture, reports) = watch::start(config, nics)?;
     let mut screen = Screen::open("`agent watch` prints to files and pipes")?;
-    let events = events().map_err(TopError::Input)?;
+    let events = events()?;
     loop {
         state.set_nics(&capture.nics().borrow());
         screen.draw(|frame| draw::draw(&state, frame))?;

@@ -36,12 +36,9 @@ const WAITING: usize = 64;
 /// Why there is no view.
 #[derive(Debug, thiserror::Error)]
 pub enum TopError {
-    /// No screen to draw on.
+    /// No screen to draw on, or to listen to.
     #[error(transparent)]
     Screen(#[from] ScreenError),
-    /// The terminal can't be listened to.
-    #[error("can't listen to the terminal: {0}")]
-    Input(#[source] io::Error),
     /// The system gives no runtime.
     #[error("can't start: {0}")]
     System(#[source] io::Error),
@@ -58,7 +55,7 @@ pub fn top(source: Source, interrupted: &Receiver<Infallible>) -> Result<(), Top
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(1).enable_all().build().map_err(TopError::System)?;
     let mut screen = Screen::open("GET /api/v1/live tells programs the same")?;
-    let events = events().map_err(TopError::Input)?;
+    let events = events()?;
     let (sender, news) = bounded::<News>(WAITING);
     let mut followers =
         Followers { source: Arc::new(source), sender, runtime: &runtime, tasks: BTreeMap::new() };

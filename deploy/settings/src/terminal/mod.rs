@@ -29,6 +29,9 @@ pub enum ScreenError {
     /// The terminal refuses.
     #[error("can't use the terminal: {0}")]
     System(#[from] io::Error),
+    /// The terminal can't be listened to.
+    #[error("can't listen to the terminal: {0}")]
+    Input(#[source] io::Error),
 }
 
 /// The terminal as a full screen until dropped, also by a panic.
@@ -69,15 +72,16 @@ impl Drop for Screen {
 /// terminal is gone.
 ///
 /// # Errors
-/// What the system says.
-pub fn events() -> io::Result<Receiver<Event>> {
+/// [`ScreenError::Input`] if the system gives no thread.
+pub fn events() -> Result<Receiver<Event>, ScreenError> {
     let (sender, receiver) = bounded(WAITING);
-    thread::Builder::new().name("terminal".into()).spawn(move || {
+    let listener = thread::Builder::new().name("terminal".into()).spawn(move || {
         while let Ok(event) = event::read() {
             if sender.send(event).is_err() {
                 break;
             }
         }
-    })?;
+    });
+    listener.map_err(ScreenError::Input)?;
     Ok(receiver)
 }
