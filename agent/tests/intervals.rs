@@ -24,6 +24,12 @@ const BOOT: u64 = 5_000 * SECOND + 1_234_567;
 const WALL: u64 = 1_700_000_000 * SECOND + 7_654_321;
 /// Longest time from a packet to the reader that sees it, unless that stands still.
 const HOLD: u64 = 20 * MS;
+/// Headers of a UDP packet over IPv4, which is counted the short way, as others are not.
+const UDP: [u8; 60] = {
+    let mut bytes = [0; 60];
+    (bytes[12], bytes[14], bytes[23]) = (8, 0x45, 17);
+    bytes
+};
 /// Longest time for which a block is open.
 const OPEN: u64 = 8 * MS;
 
@@ -50,6 +56,8 @@ impl WallClock {
 enum Place {
     /// So long after the one before it, in thousandths of an interval.
     After(u64),
+    /// So many nanoseconds after it.
+    Close(u64),
     /// On the next boundary by the wall clock, or 1 ns before it.
     Boundary { before: bool },
     /// So many nanoseconds before the one before it.
@@ -59,6 +67,7 @@ enum Place {
 fn places() -> impl Strategy<Value = Vec<Place>> {
     let place = prop_oneof![
         6 => (0..400u64).prop_map(Place::After),
+        6 => (0..20_000u64).prop_map(Place::Close),
         2 => any::<bool>().prop_map(|before| Place::Boundary { before }),
         1 => (0..MS / 2).prop_map(Place::OutOfOrder),
     ];
@@ -72,6 +81,7 @@ fn times(places: &[Place], interval: u64, clock: WallClock) -> Vec<u64> {
         let before = time;
         time = match place {
             Place::After(thousandths) => time + interval / 1000 * thousandths,
+            Place::Close(by) => time + by,
             Place::Boundary { before } => {
                 let into = clock.at(time) % interval;
                 time + interval - into - u64::from(*before)
@@ -123,7 +133,7 @@ impl Capture {
         let packets = times.iter().map(|&time| Packet {
             time_ns: self.clock.at(time),
             len: 100,
-            headers: &[],
+            headers: if time % 4 == 0 { &[] } else { &UDP },
             vnet: Some(VnetHeader::default()),
             vlan_stripped: false,
             kind: libc::PACKET_HOST,
@@ -193,8 +203,35 @@ fn what_came_before_the_ring_began_is_told_and_counted_in_no_interval() {
     assert_eq!((sum(|tally| tally.early), sum(|tally| tally.rx.captured)), (2, 3));
 }
 
+/// Counts blocks while no sampler is at work, then takes all slots.
+fn count_all(times: &[u64], most: usize, interval: u64, clock: WallClock) -> Vec<Tally> {
+    let mut capture = Capture::new(interval, clock, 0);
+    for block in times.chunks(most) {
+        let handed = block.iter().max().unwrap() + MS;
+        capture.read_block(handed, block, true);
+    }
+    let seal = capture.bank.seal(SLOTS - 2);
+    (0..SLOTS - 1).map(|slot| capture.bank.take(slot, seal).unwrap()).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// A packet alone in its block always goes the long way; others go the short way where they
+    /// can.
+    #[test]
+    fn how_packets_lie_in_blocks_changes_no_figure_and_no_peak(
+        places in places(),
+        interval in 10..500u64,
+        most in 2..300usize,
+    ) {
+        let (interval, clock) = (interval * MS, WallClock { step_at: u64::MAX, by: 0 });
+        let times = times(&places, interval, clock);
+        let alone = count_all(&times, 1, interval, clock);
+        let in_blocks = count_all(&times, most, interval, clock);
+        prop_assert_eq!(alone.iter().map(|tally| tally.rx.packets).sum::<u64>(), times.len() as u64);
+        prop_assert_eq!(alone, in_blocks);
+    }
 
     #[test]
     fn every_packet_is_counted_once_and_in_its_own_interval_or_as_late(

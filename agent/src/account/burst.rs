@@ -4,8 +4,17 @@
 //! wherever it falls. The figure never exceeds the truth, for its bytes did pass within one
 //! window; it falls short by what lies in the one step that a window placed freely could add.
 
+use std::ops::Range;
+
 /// Length of a step, nanoseconds: a sixteenth of 1 ms.
 pub const STEP_NS: u64 = 62_500;
+
+/// The times of the step that holds a time, nanoseconds.
+#[must_use]
+pub const fn step_of(time_ns: u64) -> Range<u64> {
+    let start_ns = time_ns - time_ns % STEP_NS;
+    start_ns..start_ns + STEP_NS
+}
 
 /// Peaks of one direction, within any 1 ms and any 10 ms.
 ///
@@ -38,7 +47,7 @@ impl Bursts {
     pub fn add(&mut self, time_ns: u64, bytes: u64) {
         if time_ns.wrapping_sub(self.step_ns) >= STEP_NS {
             self.settle();
-            self.step_ns = time_ns - time_ns % STEP_NS;
+            self.step_ns = step_of(time_ns).start;
         }
         self.step_bytes += bytes;
     }
@@ -58,6 +67,7 @@ impl Bursts {
     }
 
     /// Takes what passed in the step into the windows.
+    #[cold]
     fn settle(&mut self) {
         let (step, bytes) = (self.step_ns / STEP_NS, std::mem::take(&mut self.step_bytes));
         if bytes > 0 {

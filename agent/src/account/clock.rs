@@ -50,10 +50,12 @@ impl Offset {
         None
     }
 
-    /// The boot time of a wall time.
+    /// The boot time of a wall time; 0 for one from before the host was booted.
     #[must_use]
+    #[inline]
     pub const fn boot_ns(self, wall_ns: u64) -> u64 {
-        wall_ns.saturating_add_signed(self.0.saturating_neg())
+        let boot_ns = difference(wall_ns, self.0.cast_unsigned());
+        if boot_ns < 0 { 0 } else { boot_ns.cast_unsigned() }
     }
 
     /// The wall time of a boot time.
@@ -118,12 +120,21 @@ impl PacketClock {
     /// The boot time of the next packet of the ring.
     #[inline]
     pub fn boot_ns(&mut self, wall_ns: u64) -> u64 {
-        let boot_ns = match self.step {
+        match self.step {
             None => self.offset.boot_ns(wall_ns),
             Some(step) => self.boot_ns_around(step, wall_ns),
-        };
-        self.floor_ns = self.floor_ns.max(boot_ns.saturating_sub(OUT_OF_ORDER_NS));
-        boot_ns
+        }
+    }
+
+    /// True if every packet that is still to come is by the present offset.
+    #[must_use]
+    pub const fn is_steady(&self) -> bool {
+        self.step.is_none()
+    }
+
+    /// The block is done, whose last packet was of the boot time given.
+    pub fn at_block_end(&mut self, last_ns: u64) {
+        self.floor_ns = self.floor_ns.max(last_ns.saturating_sub(OUT_OF_ORDER_NS));
     }
 
     /// Chooses between the offset before the step and the one after it. The ring is in order of
@@ -132,6 +143,7 @@ impl PacketClock {
     fn boot_ns_around(&mut self, step: Step, wall_ns: u64) -> u64 {
         let old = step.old.boot_ns(wall_ns);
         if (self.floor_ns..=step.noticed_ns).contains(&old) {
+            self.at_block_end(old);
             return old;
         }
         self.step = None;

@@ -165,6 +165,12 @@ impl Attribution {
         }
     }
 
+    /// The boot times that the slot of the last packet holds, if that wasn't late.
+    #[must_use]
+    pub const fn bounds(&self) -> Range<u64> {
+        self.start_ns..self.start_ns + self.len_ns
+    }
+
     /// Where to count a packet.
     #[inline]
     pub fn place(&mut self, boot_ns: u64) -> Place {
@@ -175,6 +181,7 @@ impl Attribution {
     }
 
     /// Finds the slot of a packet that isn't in the last one's.
+    #[cold]
     fn find(&mut self, boot_ns: u64) -> Place {
         let own = self.schedule.slot_of(boot_ns);
         let slot = own.clamp(self.open.start, self.open.end - 1);

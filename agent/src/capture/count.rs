@@ -1,14 +1,15 @@
-//! Counting: what one packet adds to a tally.
+//! Counting: what one packet adds to the sums of its block.
+//!
+//! A packet touches as few sums as tell all: its protocols', which hold every packet and byte
+//! once, and its size class. The rest of a tally follows from them when the block is done.
 
-use wire::frame::{MixCounts, SIZE_CLASS_MAX};
+use wire::frame::{MixCounts, SIZE_CLASSES};
 
-use super::packet::{Headers, Network};
+use super::packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Headers, Network};
 use super::ring::Packet;
+use super::size_class::size_class;
 use super::wire_len::{WireLen, wire_len, wire_len_without_header};
 use crate::account::counters::{Tally, Traffic};
-
-/// Length of the FCS, which RMON's size classes include (RFC 2819, `etherStatsPkts64Octets`).
-const FCS_LEN: u64 = 4;
 
 /// IP protocol numbers (IANA).
 mod protocol {
@@ -23,95 +24,244 @@ const TCP_FLAGS: usize = 13;
 const TCP_SYN: u8 = 0x02;
 const TCP_RST: u8 = 0x04;
 
-/// Adds a packet to a tally. Gives its bytes on the wire, and true if it was transmitted.
-#[inline]
-pub fn count(packet: &Packet<'_>, tally: &mut Tally) -> (u64, bool) {
-    let ethernet = matches!(packet.link_type, libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK);
-    let headers = if ethernet {
-        Headers::of_ethernet(packet.headers)
-    } else {
-        Headers::of_ip(packet.headers)
-    };
-    let Packet { len, vnet, vlan_stripped, .. } = *packet;
-    let wire = match vnet {
-        Some(vnet) => wire_len(len, packet.headers, vnet, headers.transport, vlan_stripped),
-        None => wire_len_without_header(len, vlan_stripped),
-    };
-    let outgoing = packet.kind == libc::PACKET_OUTGOING;
-    let traffic = if outgoing { &mut tally.tx } else { &mut tally.rx };
-    let Traffic { bytes, packets, captured, mix, .. } = traffic;
-    *bytes += wire.bytes;
-    *packets += wire.packets;
-    *captured += 1;
-    tally.inexact += u64::from(!wire.exact);
-    count_size(wire, mix);
-    count_kind(packet, ethernet, wire.packets, mix);
-    count_protocols(packet.headers, headers, wire, mix);
-    (wire.bytes, outgoing)
+/// Transport protocols that are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    Tcp,
+    Udp,
+    Icmp,
+    Other,
 }
 
-#[inline]
-fn count_size(wire: WireLen, mix: &mut MixCounts) {
-    if wire.packets == 1 {
-        mix.size_packets[size_class(wire.bytes)] += 1;
-    } else {
-        mix.size_packets[size_class(wire.last())] += 1;
-        mix.size_packets[size_class(wire.each)] += wire.packets - 1;
+/// How many of each there are.
+const NETWORKS: usize = 4;
+const TRANSPORTS: usize = 4;
+
+/// Packets on the wire and their bytes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    packets: u64,
+    bytes: u64,
+}
+
+/// The sums of one direction.
+#[derive(Debug, Default)]
+struct Direction {
+    /// By [`Network`] and [`Transport`].
+    protocols: [[Sum; TRANSPORTS]; NETWORKS],
+    size_packets: [u64; SIZE_CLASSES],
+    /// Packets on the wire beyond one for each that the tap saw.
+    segments: u64,
+    multicast_packets: u64,
+    broadcast_packets: u64,
+    tcp_syn_packets: u64,
+    tcp_rst_packets: u64,
+}
+
+/// The sums of the packets that were counted since they were last taken.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Received, transmitted.
+    directions: [Direction; 2],
+    inexact: u64,
+    /// Packets counted in another slot than their own.
+    pub late: u64,
+    /// Packets from before the ring began, which are in no other sum.
+    pub early: u64,
+}
+
+impl Counts {
+    /// Adds a packet whose kind is known. Gives its bytes on the wire, and true if it was
+    /// transmitted.
+    #[inline]
+    pub fn add_plain(&mut self, packet: &Packet<'_>, plain: Plain) -> (u64, bool) {
+        let bytes = u64::from(packet.len);
+        let outgoing = packet.kind == libc::PACKET_OUTGOING;
+        let direction = &mut self.directions[usize::from(outgoing)];
+        direction.size_packets[size_class(bytes)] += 1;
+        let sum = &mut direction.protocols[plain.network as usize][plain.transport as usize];
+        sum.packets += 1;
+        sum.bytes += bytes;
+        (bytes, outgoing)
+    }
+
+    /// The same for whatever comes.
+    pub fn add(&mut self, packet: &Packet<'_>) -> (u64, bool) {
+        let ethernet = is_ethernet(packet);
+        let headers = if ethernet {
+            Headers::of_ethernet(packet.headers)
+        } else {
+            Headers::of_ip(packet.headers)
+        };
+        let Packet { len, vnet, vlan_stripped, .. } = *packet;
+        let wire = match vnet {
+            Some(vnet) => wire_len(len, packet.headers, vnet, headers.transport, vlan_stripped),
+            None => wire_len_without_header(len, vlan_stripped),
+        };
+        if !wire.exact {
+            self.inexact += 1;
+        }
+        let outgoing = packet.kind == libc::PACKET_OUTGOING;
+        let direction = &mut self.directions[usize::from(outgoing)];
+        direction.add_size(wire);
+        direction.add_kind(packet, ethernet, wire.packets);
+        direction.add_protocols(packet.headers, headers, wire);
+        (wire.bytes, outgoing)
+    }
+
+    /// Takes all that was counted; peaks are not among it.
+    #[must_use]
+    pub fn take(&mut self) -> Tally {
+        let Self { directions: [rx, tx], inexact, late, early } = std::mem::take(self);
+        Tally { rx: rx.traffic(), tx: tx.traffic(), late, inexact, early }
     }
 }
 
-/// Class of a packet by its length without FCS.
-#[inline]
-fn size_class(len: u64) -> usize {
-    SIZE_CLASS_MAX.iter().filter(|&&max| len + FCS_LEN > max).count()
+/// Protocols of a packet of the kind that most are: Ethernet, to one host, without a tag, IPv4
+/// without options or IPv6 without extensions, UDP or TCP that neither begins nor breaks a
+/// connection, and one packet on the wire.
+#[derive(Debug, Clone, Copy)]
+pub struct Plain {
+    network: Network,
+    transport: Transport,
 }
 
-/// Multicast and broadcast: by the destination address where there is one, which holds for both
-/// directions (IEEE 802.3, the first bit marks a group).
-#[inline]
-fn count_kind(packet: &Packet<'_>, ethernet: bool, packets: u64, mix: &mut MixCounts) {
-    const BROADCAST: [u8; 6] = [0xFF; 6];
-    let destination = packet.headers.first_chunk::<6>().filter(|_| ethernet);
-    let (broadcast, multicast) = match destination {
-        Some(address) if address[0] & 1 == 0 => return,
-        Some(address) => (*address == BROADCAST, true),
-        None => (packet.kind == libc::PACKET_BROADCAST, packet.kind == libc::PACKET_MULTICAST),
-    };
-    if broadcast {
-        mix.broadcast_packets += packets;
-    } else if multicast {
-        mix.multicast_packets += packets;
+impl Plain {
+    /// `None` for a packet of any other kind, and where its headers are cut.
+    #[must_use]
+    #[inline]
+    pub fn of(packet: &Packet<'_>) -> Option<Self> {
+        const IPV4_TCP_FLAGS: usize = 14 + 20 + TCP_FLAGS;
+        const IPV6_TCP_FLAGS: usize = 14 + 40 + TCP_FLAGS;
+        let start = packet.headers.first_chunk::<{ IPV4_TCP_FLAGS + 1 }>()?;
+        if packet.vlan_stripped
+            || packet.vnet.is_none_or(|vnet| vnet.gso_type != 0)
+            || !is_ethernet(packet)
+            || start[0] & 1 != 0
+        {
+            return None;
+        }
+        let transport = |protocol, flags: usize| match protocol {
+            protocol::UDP => Some(Transport::Udp),
+            protocol::TCP if packet.headers.get(flags)? & (TCP_SYN | TCP_RST) == 0 => {
+                Some(Transport::Tcp)
+            }
+            _ => None,
+        };
+        let fragment_offset = u16::from_be_bytes([start[20], start[21]]) & 0x1FFF;
+        match u16::from_be_bytes([start[12], start[13]]) {
+            ETHERTYPE_IPV4 if start[14] == 0x45 && fragment_offset == 0 => Some(Self {
+                network: Network::Ipv4,
+                transport: transport(start[23], IPV4_TCP_FLAGS)?,
+            }),
+            ETHERTYPE_IPV6 => Some(Self {
+                network: Network::Ipv6,
+                transport: transport(start[20], IPV6_TCP_FLAGS)?,
+            }),
+            _ => None,
+        }
     }
 }
 
+/// True if the captured bytes begin with an Ethernet header.
 #[inline]
-fn count_protocols(bytes: &[u8], headers: Headers, wire: WireLen, mix: &mut MixCounts) {
-    match headers.network {
-        Network::Ipv4 => mix.ipv4_bytes += wire.bytes,
-        Network::Ipv6 => mix.ipv6_bytes += wire.bytes,
-        Network::Arp => mix.arp_bytes += wire.bytes,
-        Network::Other => mix.other_bytes += wire.bytes,
+const fn is_ethernet(packet: &Packet<'_>) -> bool {
+    matches!(packet.link_type, libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK)
+}
+
+impl Direction {
+    fn add_size(&mut self, wire: WireLen) {
+        if wire.packets == 1 {
+            self.size_packets[size_class(wire.bytes)] += 1;
+        } else {
+            let more = wire.packets - 1;
+            self.size_packets[size_class(wire.last())] += 1;
+            self.size_packets[size_class(wire.each)] += more;
+            self.segments += more;
+        }
     }
-    if !matches!(headers.network, Network::Ipv4 | Network::Ipv6) {
-        return;
+
+    /// Multicast and broadcast: by the destination address where there is one, which holds for
+    /// both directions (IEEE 802.3, the first bit marks a group).
+    fn add_kind(&mut self, packet: &Packet<'_>, ethernet: bool, packets: u64) {
+        const BROADCAST: [u8; 6] = [0xFF; 6];
+        let destination = packet.headers.first_chunk::<6>().filter(|_| ethernet);
+        let (broadcast, multicast) = match destination {
+            Some(address) if address[0] & 1 == 0 => return,
+            Some(address) => (*address == BROADCAST, true),
+            None => (packet.kind == libc::PACKET_BROADCAST, packet.kind == libc::PACKET_MULTICAST),
+        };
+        if broadcast {
+            self.broadcast_packets += packets;
+        } else if multicast {
+            self.multicast_packets += packets;
+        }
     }
-    let (packets, sum) = match headers.transport.map(|(protocol, _)| protocol) {
-        Some(protocol::TCP) => (&mut mix.tcp_packets, &mut mix.tcp_bytes),
-        Some(protocol::UDP) => (&mut mix.udp_packets, &mut mix.udp_bytes),
-        Some(protocol::ICMP | protocol::ICMPV6) => (&mut mix.icmp_packets, &mut mix.icmp_bytes),
-        _ => (&mut mix.other_transport_packets, &mut mix.other_transport_bytes),
-    };
-    *packets += wire.packets;
-    *sum += wire.bytes;
-    if let Some((protocol::TCP, at)) = headers.transport {
-        let flags = bytes.get(usize::from(at) + TCP_FLAGS).copied().unwrap_or(0);
-        mix.tcp_syn_packets += u64::from(flags & TCP_SYN != 0);
-        mix.tcp_rst_packets += u64::from(flags & TCP_RST != 0);
+
+    fn add_protocols(&mut self, bytes: &[u8], headers: Headers, wire: WireLen) {
+        let transport = match headers.transport {
+            Some((protocol::TCP, at)) => {
+                let flags = bytes.get(usize::from(at) + TCP_FLAGS).copied().unwrap_or(0);
+                if flags & (TCP_SYN | TCP_RST) != 0 {
+                    self.tcp_syn_packets += u64::from(flags & TCP_SYN != 0);
+                    self.tcp_rst_packets += u64::from(flags & TCP_RST != 0);
+                }
+                Transport::Tcp
+            }
+            Some((protocol::UDP, _)) => Transport::Udp,
+            Some((protocol::ICMP | protocol::ICMPV6, _)) => Transport::Icmp,
+            _ => Transport::Other,
+        };
+        let sum = &mut self.protocols[headers.network as usize][transport as usize];
+        sum.packets += wire.packets;
+        sum.bytes += wire.bytes;
+    }
+
+    /// All that follows from the sums.
+    fn traffic(&self) -> Traffic {
+        let network = |network: Network| self.protocols[network as usize].iter().copied();
+        let all = |sums: &mut dyn Iterator<Item = Sum>| {
+            sums.fold(Sum::default(), |sum, more| Sum {
+                packets: sum.packets + more.packets,
+                bytes: sum.bytes + more.bytes,
+            })
+        };
+        let ip = |transport: Transport| {
+            let networks = [Network::Ipv4, Network::Ipv6].map(|it| it as usize);
+            all(&mut networks.into_iter().map(|it| self.protocols[it][transport as usize]))
+        };
+        let bytes = |it| all(&mut network(it)).bytes;
+        let [tcp, udp, icmp, other] =
+            [Transport::Tcp, Transport::Udp, Transport::Icmp, Transport::Other].map(ip);
+        let sum = all(&mut self.protocols.iter().flatten().copied());
+        let mix = MixCounts {
+            multicast_packets: self.multicast_packets,
+            broadcast_packets: self.broadcast_packets,
+            size_packets: self.size_packets,
+            ipv4_bytes: bytes(Network::Ipv4),
+            ipv6_bytes: bytes(Network::Ipv6),
+            arp_bytes: bytes(Network::Arp),
+            other_bytes: bytes(Network::Other),
+            tcp_packets: tcp.packets,
+            tcp_bytes: tcp.bytes,
+            udp_packets: udp.packets,
+            udp_bytes: udp.bytes,
+            icmp_packets: icmp.packets,
+            icmp_bytes: icmp.bytes,
+            other_transport_packets: other.packets,
+            other_transport_bytes: other.bytes,
+            tcp_syn_packets: self.tcp_syn_packets,
+            tcp_rst_packets: self.tcp_rst_packets,
+        };
+        let captured = sum.packets - self.segments;
+        Traffic { bytes: sum.bytes, packets: sum.packets, captured, mix, ..Traffic::default() }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::wire_len::VnetHeader;
     use super::*;
 
@@ -142,31 +292,15 @@ mod tests {
     #[test]
     fn direction_is_by_packet_type() {
         let bytes = ipv4(UNICAST, protocol::UDP);
-        let mut tally = Tally::default();
-        assert_eq!(count(&packet(&bytes, 100), &mut tally), (100, false));
+        let mut counts = Counts::default();
+        assert_eq!(counts.add(&packet(&bytes, 100)), (100, false));
         let sent = Packet { kind: libc::PACKET_OUTGOING, ..packet(&bytes, 60) };
-        assert_eq!(count(&sent, &mut tally), (60, true));
+        assert_eq!(counts.add(&sent), (60, true));
         let other = Packet { kind: libc::PACKET_OTHERHOST, ..packet(&bytes, 7) };
-        assert_eq!(count(&other, &mut tally), (7, false));
+        assert_eq!(counts.add(&other), (7, false));
+        let tally = counts.take();
         assert_eq!((tally.rx.bytes, tally.rx.packets, tally.tx.bytes), (107, 2, 60));
         assert_eq!((tally.rx.mix.udp_bytes, tally.rx.mix.ipv4_bytes), (107, 107));
-    }
-
-    #[test]
-    fn size_classes_include_the_fcs() {
-        for (len, class) in [
-            (42, 0),
-            (60, 0),
-            (61, 1),
-            (123, 1),
-            (124, 2),
-            (1019, 4),
-            (1020, 5),
-            (1514, 5),
-            (1515, 6),
-        ] {
-            assert_eq!(size_class(len), class, "{len} bytes without FCS");
-        }
     }
 
     #[test]
@@ -180,8 +314,9 @@ mod tests {
             gso_size: 1448,
             csum_start: 34,
         });
-        let mut tally = Tally::default();
-        count(&Packet { vnet, ..packet(&bytes, 54 + 2 * 1448 + 10) }, &mut tally);
+        let mut counts = Counts::default();
+        counts.add(&Packet { vnet, ..packet(&bytes, 54 + 2 * 1448 + 10) });
+        let tally = counts.take();
         let mix = tally.rx.mix;
         assert_eq!(mix.size_packets, [0, 1, 0, 0, 0, 2, 0], "one of 64 + 4 bytes, two of 1,506");
         assert_eq!((mix.tcp_packets, mix.tcp_bytes), (3, 2 * 1448 + 10 + 3 * 54));
@@ -191,32 +326,82 @@ mod tests {
     #[test]
     fn without_a_virtio_header_what_may_be_a_super_packet_is_said_to_be_inexact() {
         let bytes = ipv4(UNICAST, protocol::TCP);
-        let mut tally = Tally::default();
+        let mut counts = Counts::default();
         let without = |len| Packet { vnet: None, ..packet(&bytes, len) };
-        count(&without(1514), &mut tally);
+        counts.add(&without(1514));
+        let tally = counts.take();
         assert_eq!((tally.rx.packets, tally.inexact), (1, 0));
-        count(&without(60_000), &mut tally);
-        assert_eq!((tally.rx.packets, tally.rx.bytes, tally.inexact), (2, 61_514, 1));
+        counts.add(&without(60_000));
+        let tally = counts.take();
+        assert_eq!((tally.rx.packets, tally.rx.bytes, tally.inexact), (1, 60_000, 1));
     }
 
     #[test]
     fn groups_are_told_by_the_destination_address_in_both_directions() {
-        let mut tally = Tally::default();
+        let mut counts = Counts::default();
         let broadcast = ipv4([0xFF; 6], protocol::ICMP);
-        count(&Packet { kind: libc::PACKET_OUTGOING, ..packet(&broadcast, 60) }, &mut tally);
+        counts.add(&Packet { kind: libc::PACKET_OUTGOING, ..packet(&broadcast, 60) });
         let multicast = ipv4([1, 0, 0x5E, 0, 0, 1], 2);
-        count(&packet(&multicast, 60), &mut tally);
+        counts.add(&packet(&multicast, 60));
+        let tally = counts.take();
         assert_eq!((tally.tx.mix.broadcast_packets, tally.tx.mix.multicast_packets), (1, 0));
         assert_eq!((tally.rx.mix.broadcast_packets, tally.rx.mix.multicast_packets), (0, 1));
         assert_eq!((tally.tx.mix.icmp_packets, tally.rx.mix.other_transport_packets), (1, 1));
     }
 
+    proptest! {
+        /// Packets that are nearly plain, each with a byte of its headers or what the kernel says
+        /// of it changed.
+        #[test]
+        fn the_short_way_counts_what_the_long_way_does(
+            ipv6: bool,
+            protocol in prop_oneof![Just(6u8), Just(17), any::<u8>()],
+            changed in proptest::option::of((0..90usize, any::<u8>())),
+            captured in prop_oneof![9 => Just(90usize), 1 => 0..90usize],
+            len in 42..3000u32,
+            kind in prop_oneof![Just(libc::PACKET_HOST), 0..8u8],
+            gso_type in prop_oneof![5 => Just(0u8), 1 => any::<u8>()],
+            vlan_stripped in proptest::bool::weighted(0.1),
+            link_type in prop_oneof![3 => Just(libc::ARPHRD_ETHER), 1 => Just(libc::ARPHRD_NONE)],
+        ) {
+            let mut bytes = ipv4(UNICAST, protocol);
+            if ipv6 {
+                (bytes[12], bytes[13], bytes[14], bytes[20]) = (0x86, 0xDD, 0x60, protocol);
+            }
+            if let Some((at, byte)) = changed {
+                bytes[at] = byte;
+            }
+            let vnet = VnetHeader { gso_type, gso_size: 1000, ..VnetHeader::default() };
+            let headers = &bytes[..captured];
+            let packet = packet(headers, len);
+            let packet = Packet { vnet: Some(vnet), kind, vlan_stripped, link_type, ..packet };
+            let (mut short, mut long) = (Counts::default(), Counts::default());
+            if let Some(plain) = Plain::of(&packet) {
+                prop_assert_eq!(short.add_plain(&packet, plain), long.add(&packet));
+                prop_assert_eq!(short.take(), long.take());
+            }
+        }
+    }
+
+    #[test]
+    fn what_most_packets_are_is_counted_the_short_way() {
+        let mut ipv6 = ipv4(UNICAST, 0);
+        (ipv6[12], ipv6[13], ipv6[14], ipv6[20]) = (0x86, 0xDD, 0x60, protocol::TCP);
+        for bytes in [ipv4(UNICAST, protocol::UDP), ipv4(UNICAST, protocol::TCP), ipv6] {
+            assert!(Plain::of(&packet(&bytes, 90)).is_some());
+        }
+        let mut begins = ipv4(UNICAST, protocol::TCP);
+        begins[34 + TCP_FLAGS] = TCP_SYN;
+        assert!(Plain::of(&packet(&begins, 90)).is_none());
+    }
+
     #[test]
     fn a_nic_without_link_layer_starts_with_the_ip_header() {
         let bytes = ipv4(UNICAST, protocol::UDP);
-        let mut tally = Tally::default();
+        let mut counts = Counts::default();
         let tun = Packet { link_type: libc::ARPHRD_NONE, ..packet(&bytes[14..], 86) };
-        count(&tun, &mut tally);
+        counts.add(&tun);
+        let tally = counts.take();
         assert_eq!((tally.rx.mix.udp_packets, tally.rx.mix.ipv4_bytes), (1, 86));
     }
 }

@@ -1,15 +1,48 @@
 //! From a ring's packets to its bank of slots: each packet is counted in the interval that its own
 //! timestamp names.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::count::count;
+use super::count::{Counts, Plain};
 use super::ring::Packet;
-use crate::account::burst::{Bursts, Peaks};
+use crate::account::burst::{Bursts, Peaks, step_of};
 use crate::account::clock::{PacketClock, Reading};
-use crate::account::counters::{Bank, Tally};
+use crate::account::counters::Bank;
 use crate::account::interval::{Attribution, SharedSchedule};
+
+/// Times of packets that are counted alike: in one slot, and in one step of its peaks.
+#[derive(Debug, Default)]
+struct Span {
+    /// Where it starts, by the wall clock and by the boot-time clock.
+    start_wall_ns: u64,
+    start_boot_ns: u64,
+    len_ns: u64,
+    /// Received and transmitted in it, and in no peak yet.
+    bytes: [u64; 2],
+}
+
+impl Span {
+    /// The span with the given bounds in boot time, which hold a packet that has both times given.
+    const fn around(wall_ns: u64, boot_ns: u64, bounds: &Range<u64>) -> Self {
+        Self {
+            start_wall_ns: wall_ns.wrapping_sub(boot_ns - bounds.start),
+            start_boot_ns: bounds.start,
+            len_ns: bounds.end - bounds.start,
+            bytes: [0; 2],
+        }
+    }
+
+    #[inline]
+    const fn holds(&self, wall_ns: u64) -> bool {
+        wall_ns.wrapping_sub(self.start_wall_ns) < self.len_ns
+    }
+
+    const fn boot_ns(&self, wall_ns: u64) -> u64 {
+        self.start_boot_ns.wrapping_add(wall_ns.wrapping_sub(self.start_wall_ns))
+    }
+}
 
 /// Counts the packets of one ring, block by block.
 #[derive(Debug)]
@@ -24,6 +57,9 @@ pub struct Counting {
     begin_ns: Option<u64>,
     /// The slot whose peaks are being tracked.
     slot: u64,
+    span: Span,
+    /// Of the packets since the last ones were added to the slot.
+    counts: Counts,
     /// Of rx and tx.
     bursts: [Bursts; 2],
 }
@@ -50,6 +86,8 @@ impl Counting {
             clock: PacketClock::new(reading, hold),
             begin_ns: Some(begin_ns),
             slot,
+            span: Span::default(),
+            counts: Counts::default(),
             bursts: [Bursts::default(), Bursts::default()],
         }
     }
@@ -67,30 +105,58 @@ impl Counting {
             self.version = version;
             self.attribution.reschedule(schedule);
         }
-        let mut tally = Tally::default();
-        let mut last_ns = 0;
+        self.span = Span::default();
+        let mut last_ns = None;
         for packet in packets {
-            let boot_ns = self.clock.boot_ns(packet.time_ns);
-            last_ns = boot_ns;
-            let place = self.attribution.place(boot_ns);
-            if place.slot != self.slot {
-                self.add(&mut tally);
-                self.slot = place.slot;
-                self.bursts.iter_mut().for_each(Bursts::restart);
-            }
-            if let Some(begin_ns) = self.begin_ns {
-                if boot_ns < begin_ns {
-                    tally.early += 1;
-                    continue;
+            last_ns = Some(packet.time_ns);
+            match Plain::of(&packet) {
+                Some(plain) if self.span.holds(packet.time_ns) => {
+                    let (bytes, outgoing) = self.counts.add_plain(&packet, plain);
+                    self.span.bytes[usize::from(outgoing)] += bytes;
                 }
-                self.begin_ns = None;
+                _ => self.count_any(packet),
             }
-            tally.late += u64::from(place.late);
-            let (bytes, outgoing) = count(&packet, &mut tally);
-            self.bursts[usize::from(outgoing)].add(boot_ns, bytes);
         }
-        self.add(&mut tally);
+        self.settle();
+        let last_ns = last_ns.map_or(0, |wall_ns| self.span.boot_ns(wall_ns));
+        self.clock.at_block_end(last_ns);
         self.bank.leave(last_ns);
+    }
+
+    /// Counts a packet of any kind and time.
+    #[cold]
+    fn count_any(&mut self, packet: Packet<'_>) {
+        let boot_ns = self.clock.boot_ns(packet.time_ns);
+        let place = self.attribution.place(boot_ns);
+        if place.slot != self.slot {
+            self.settle();
+            self.slot = place.slot;
+            self.bursts.iter_mut().for_each(Bursts::restart);
+        }
+        self.end_span();
+        self.span = Span::around(packet.time_ns, boot_ns, &(boot_ns..boot_ns));
+        if self.begin_ns.is_some_and(|begin_ns| boot_ns < begin_ns) {
+            self.counts.early += 1;
+            return;
+        }
+        self.begin_ns = None;
+        let (bytes, outgoing) = self.counts.add(&packet);
+        self.bursts[usize::from(outgoing)].add(boot_ns, bytes);
+        if place.late {
+            self.counts.late += 1;
+        } else if self.clock.is_steady() {
+            let (slot, step) = (self.attribution.bounds(), step_of(boot_ns));
+            let bounds = slot.start.max(step.start)..slot.end.min(step.end);
+            self.span = Span::around(packet.time_ns, boot_ns, &bounds);
+        }
+    }
+
+    /// Takes what passed in the span into the peaks.
+    fn end_span(&mut self) {
+        let bytes = std::mem::take(&mut self.span.bytes);
+        for (bursts, bytes) in self.bursts.iter_mut().zip(bytes).filter(|(_, bytes)| *bytes > 0) {
+            bursts.add(self.span.start_boot_ns, bytes);
+        }
     }
 
     /// No block is ready at this reading.
@@ -100,13 +166,14 @@ impl Counting {
 
     /// Adds what was counted to its slot. An empty tally touches no slot, so that it doesn't
     /// matter if the last packet's was sealed since.
-    fn add(&mut self, tally: &mut Tally) {
+    fn settle(&mut self) {
+        self.end_span();
+        let mut tally = self.counts.take();
         let [rx, tx] = &mut self.bursts;
         for (traffic, bursts) in [(&mut tally.rx, rx), (&mut tally.tx, tx)] {
             let Peaks { of_1ms, of_10ms } = bursts.peaks();
             (traffic.peak_1ms_bytes, traffic.peak_10ms_bytes) = (of_1ms, of_10ms);
         }
-        self.bank.add(self.slot, tally);
-        *tally = Tally::default();
+        self.bank.add(self.slot, &mut tally);
     }
 }

@@ -8,4 +8,5 @@ pub mod probe;
 pub mod reader;
 #[allow(unsafe_code, reason = "memory shared with the kernel; see the module's invariants")]
 pub mod ring;
+pub mod size_class;
 pub mod wire_len;

@@ -4,11 +4,11 @@
 //! [`Network::Other`].
 
 /// EtherType of IPv4 (RFC 894).
-const ETHERTYPE_IPV4: u16 = 0x0800;
+pub const ETHERTYPE_IPV4: u16 = 0x0800;
 /// EtherType of ARP (RFC 826).
 const ETHERTYPE_ARP: u16 = 0x0806;
 /// EtherType of IPv6 (RFC 2464).
-const ETHERTYPE_IPV6: u16 = 0x86DD;
+pub const ETHERTYPE_IPV6: u16 = 0x86DD;
 /// Tags that may stand between the addresses and the EtherType: 802.1Q, 802.1ad and the QinQ
 /// number in use before it.
 const ETHERTYPE_TAGS: [u16; 3] = [0x8100, 0x88A8, 0x9100];
@@ -40,8 +40,7 @@ pub struct Headers {
     /// Network protocol.
     pub network: Network,
     /// Transport protocol and the offset of its header from the start of the packet, where the
-    /// packet has one: IP protocol number (IANA), and not for a fragment past the first. Narrow, so
-    /// that it stays in a register.
+    /// packet has one: IP protocol number (IANA), and not for a fragment past the first.
     pub transport: Option<(u8, u16)>,
 }
 
@@ -50,21 +49,7 @@ impl Headers {
 
     /// Reads an Ethernet packet.
     #[must_use]
-    #[inline]
     pub fn of_ethernet(packet: &[u8]) -> Self {
-        // Most are these, and read at once: no tag, IPv4 without options.
-        const TRANSPORT: u16 = 34;
-        match packet.first_chunk::<{ TRANSPORT as usize }>() {
-            Some(start) if start[12..15] == [0x08, 0x00, 0x45] => {
-                let fragment_offset = u16::from_be_bytes([start[20], start[21]]) & 0x1FFF;
-                let transport = (fragment_offset == 0).then_some((start[23], TRANSPORT));
-                Self { network: Network::Ipv4, transport }
-            }
-            _ => Self::of_any_ethernet(packet),
-        }
-    }
-
-    fn of_any_ethernet(packet: &[u8]) -> Self {
         let mut at = ETHERTYPE_OFFSET;
         for _ in 0..=TAGS_MAX {
             match be16(packet, at) {

@@ -88,15 +88,18 @@ pub fn wire_len(
     transport: Option<(u8, u16)>,
     vlan_stripped: bool,
 ) -> WireLen {
-    let len = u64::from(len);
-    let whole = WireLen { packets: 1, bytes: len, each: len, exact: true };
-    let wire = if vnet.is_gso() {
-        segmented(len, headers, vnet, transport).unwrap_or(WireLen { exact: false, ..whole })
-    } else {
-        whole
-    };
     let tag = if vlan_stripped { VLAN_TAG_LEN } else { 0 };
-    WireLen { bytes: wire.bytes + wire.packets * tag, each: wire.each + tag, ..wire }
+    let bytes = u64::from(len) + tag;
+    let whole = WireLen { packets: 1, bytes, each: bytes, exact: true };
+    if !vnet.is_gso() {
+        return whole;
+    }
+    match segmented(len.into(), headers, vnet, transport) {
+        Some(wire) => {
+            WireLen { bytes: wire.bytes + wire.packets * tag, each: wire.each + tag, ..wire }
+        }
+        None => WireLen { exact: false, ..whole },
+    }
 }
 
 /// Works out what a packet of `len` bytes was on the wire where the ring has no virtio header: a

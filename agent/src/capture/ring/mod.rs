@@ -337,7 +337,7 @@ pub struct Packet<'block> {
 pub struct Packets<'block> {
     bytes: &'block [u8],
     vnet_header: bool,
-    /// Offset of the next packet's header from the start of the block.
+    /// Offset of the next packet's header in `bytes`.
     at: usize,
     left: u32,
 }
@@ -361,7 +361,9 @@ impl<'block> Packets<'block> {
         let field = |offset| ne_u32(bytes, hdr + offset - Mapping::AFTER_STATUS);
         let left = field(offset_of!(V1, num_pkts)).unwrap_or(0);
         let first = field(offset_of!(V1, offset_to_first_pkt)).unwrap_or(0);
-        Self { bytes, vnet_header, at: first as usize, left }
+        // One that lies before the bytes is as far out of the block as one behind them.
+        let at = (first as usize).checked_sub(Mapping::AFTER_STATUS).unwrap_or(bytes.len());
+        Self { bytes, vnet_header, at, left }
     }
 
     /// The next place in the block, its header and status.
@@ -370,7 +372,7 @@ impl<'block> Packets<'block> {
         use libc::tpacket3_hdr as Hdr;
         loop {
             self.left = self.left.checked_sub(1)?;
-            let frame = self.bytes.get(self.at.checked_sub(Mapping::AFTER_STATUS)?..)?;
+            let frame = self.bytes.get(self.at..)?;
             let before: &Before = frame.first_chunk()?;
             self.at += ne_u32(before, offset_of!(Hdr, tp_next_offset))? as usize;
             let status = ne_u32(before, offset_of!(Hdr, tp_status))?;
@@ -394,17 +396,19 @@ impl<'block> Iterator for Packets<'block> {
         let (frame, before, status) = self.place()?;
         let mac = usize::from(ne_u16(before, offset_of!(Hdr, tp_mac))?);
         let snaplen = ne_u32(before, offset_of!(Hdr, tp_snaplen))? as usize;
-        let vnet = if self.vnet_header {
-            Some(vnet_header(frame.get(mac.checked_sub(VNET_LEN)?..)?.first_chunk()?))
+        let (vnet, headers) = if self.vnet_header {
+            let bytes = frame.get(mac.checked_sub(VNET_LEN)?..mac.checked_add(snaplen)?)?;
+            let (vnet, headers) = bytes.split_first_chunk()?;
+            (Some(vnet_header(vnet)), headers)
         } else {
-            None
+            (None, frame.get(mac..mac.checked_add(snaplen)?)?)
         };
         let seconds = u64::from(ne_u32(before, offset_of!(Hdr, tp_sec))?);
         let nanos = u64::from(ne_u32(before, offset_of!(Hdr, tp_nsec))?);
         Some(Packet {
             time_ns: seconds * 1_000_000_000 + nanos,
             len: ne_u32(before, offset_of!(Hdr, tp_len))?,
-            headers: frame.get(mac..mac.checked_add(snaplen)?)?,
+            headers,
             vnet,
             vlan_stripped: status & libc::TP_STATUS_VLAN_VALID != 0,
             kind: before[LINK_ADDRESS + offset_of!(Link, sll_pkttype)],

@@ -12,6 +12,9 @@ use agent::account::interval::{Schedule, SharedSchedule};
 use agent::capture::counting::Counting;
 use agent::capture::ring::Packets;
 use clap::Args;
+use crossbeam_channel::{Receiver, Sender};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 
 use self::block::{Blocks, mixed, uniform};
 use super::table::{Table, least};
@@ -35,11 +38,13 @@ pub struct Options {
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut table =
         Table::new(&["", "sums only ns/packet", "all accounting", "ratio", "difference"]);
-    let mut row = |name: &str, blocks: &Blocks| {
+    let mut row = |name: &str, mut blocks: Blocks, writer: Option<&Writer>| {
         let (mut sums, mut all) = (Vec::new(), Vec::new());
-        for _ in 0..options.rounds {
-            sums.push(timed(blocks, sum_lengths));
-            all.push(timed(blocks, all_accounting(blocks)));
+        let accounting = || all_accounting(blocks.count(), blocks.block_ns);
+        let mut accountings: Vec<_> = (0..options.rounds).map(|_| accounting()).collect();
+        for accounting in &mut accountings {
+            sums.push(timed(&mut blocks, writer, sum_lengths));
+            all.push(timed(&mut blocks, writer, accounting));
         }
         let (sums, all) = (least(&sums), least(&all));
         table.row([
@@ -50,10 +55,16 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             format!("+{:.2}", all - sums),
         ]);
     };
-    for (place, blocks) in [("in the cache", 1), ("in a ring of 16 MiB", 256)] {
-        row(&format!("60 bytes UDP, {place}"), &uniform(60, blocks));
-        row(&format!("1,500 bytes UDP, {place}"), &uniform(1500, blocks));
-        row(&format!("mixed, both directions, {place}"), &mixed(blocks));
+    pin(1);
+    let writer = Writer::start();
+    for (place, blocks, writer) in [
+        ("in the cache", 1, None),
+        ("in a ring of 16 MiB", 256, None),
+        ("just written by another CPU", 16, Some(&writer)),
+    ] {
+        row(&format!("60 bytes UDP, {place}"), uniform(60, blocks), writer);
+        row(&format!("1,500 bytes UDP, {place}"), uniform(1500, blocks), writer);
+        row(&format!("mixed, both directions, {place}"), mixed(blocks), writer);
     }
     table.print();
     Ok(())
@@ -61,20 +72,62 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 
 /// Runs a loop over all blocks until it has seen enough of them. Gives nanoseconds per packet.
 #[allow(clippy::cast_precision_loss, reason = "far from 2^53")]
-fn timed(blocks: &Blocks, mut pass: impl FnMut(&Blocks)) -> f64 {
+fn timed(blocks: &mut Blocks, writer: Option<&Writer>, mut pass: impl FnMut(&Blocks)) -> f64 {
     const PACKETS: u64 = 200_000;
     let passes = PACKETS.div_ceil(blocks.packets);
-    let start = Instant::now();
+    let mut time = Duration::ZERO;
     for _ in 0..passes {
+        if let Some(writer) = writer {
+            writer.rewrite(blocks);
+        }
+        let start = Instant::now();
         pass(black_box(blocks));
+        time += start.elapsed();
     }
-    start.elapsed().as_nanos() as f64 / (passes * blocks.packets) as f64
+    time.as_nanos() as f64 / (passes * blocks.packets) as f64
+}
+
+/// A thread on another CPU that writes blocks, as the kernel does.
+#[derive(Debug)]
+struct Writer {
+    to_write: Sender<Blocks>,
+    written: Receiver<Blocks>,
+}
+
+impl Writer {
+    fn start() -> Self {
+        let (to_write, blocks) = crossbeam_channel::bounded::<Blocks>(1);
+        let (done, written) = crossbeam_channel::bounded(1);
+        std::thread::spawn(move || {
+            pin(0);
+            for mut blocks in blocks {
+                blocks.rewrite();
+                if done.send(blocks).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { to_write, written }
+    }
+
+    fn rewrite(&self, blocks: &mut Blocks) {
+        let empty = uniform(60, 0);
+        if self.to_write.send(std::mem::replace(blocks, empty)).is_ok() {
+            *blocks = self.written.recv().unwrap_or_else(|_| unreachable!("it writes on"));
+        }
+    }
+}
+
+/// Pins the calling thread to a CPU where there is one.
+fn pin(cpu: usize) {
+    let mut set = CpuSet::new();
+    let _unpinned = set.set(cpu).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
 }
 
 /// What a minimal reader does.
 fn sum_lengths(blocks: &Blocks) {
     let mut bytes = 0;
-    for block in &blocks.blocks {
+    for block in blocks.after_status() {
         for packet in Packets::of_block(block, true) {
             bytes += u64::from(packet.len);
         }
@@ -83,7 +136,7 @@ fn sum_lengths(blocks: &Blocks) {
 }
 
 /// What the agent does. The blocks come again and again, as if time stood still.
-fn all_accounting(blocks: &Blocks) -> impl FnMut(&Blocks) {
+fn all_accounting(blocks: usize, block_ns: u64) -> impl FnMut(&Blocks) + use<> {
     let at = |boot_ns: u64| Reading {
         before_ns: boot_ns,
         wall_ns: boot_ns - BOOT_NS + WALL_NS,
@@ -94,9 +147,9 @@ fn all_accounting(blocks: &Blocks) -> impl FnMut(&Blocks) {
     let schedule = Arc::new(SharedSchedule::new(schedule));
     let hold = Duration::from_millis(20);
     let mut counting = Counting::new(bank, schedule, 0, at(BOOT_NS), hold, BOOT_NS);
-    let end = at(BOOT_NS + blocks.blocks.len() as u64 * blocks.block_ns);
+    let end = at(BOOT_NS + blocks as u64 * block_ns);
     move |blocks| {
-        for block in &blocks.blocks {
+        for block in blocks.after_status() {
             counting.count(Packets::of_block(block, true), end);
         }
     }

@@ -1,5 +1,7 @@
 //! Blocks as a TPACKET_V3 ring with virtio headers has them (`include/uapi/linux/if_packet.h`).
 
+use std::hint::black_box;
+
 use testbed::generator::udp_packet;
 
 use super::WALL_NS;
@@ -20,12 +22,33 @@ const GAP_NS: u64 = 700;
 /// Blocks full of packets.
 #[derive(Debug)]
 pub struct Blocks {
-    /// Each without what stands up to its status word.
-    pub blocks: Vec<Vec<u8>>,
+    blocks: Vec<Vec<u8>>,
     /// Packets in all.
     pub packets: u64,
     /// Time from one block to the next, nanoseconds.
     pub block_ns: u64,
+}
+
+impl Blocks {
+    /// How many there are.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Each block without what stands up to its status word.
+    pub fn after_status(&self) -> impl Iterator<Item = &[u8]> {
+        self.blocks.iter().map(|block| &block[AFTER_STATUS..])
+    }
+
+    /// Writes every byte again, as it is.
+    pub fn rewrite(&mut self) {
+        let mut block = Vec::with_capacity(BLOCK);
+        for place in &mut self.blocks {
+            block.clone_from(place);
+            place.copy_from_slice(black_box(&block));
+        }
+    }
 }
 
 /// A packet to be put into blocks.
@@ -124,7 +147,7 @@ fn fill(templates: &[Template], count: usize) -> Blocks {
         block[16..20].copy_from_slice(&48u32.to_ne_bytes());
         packets += u64::from(in_block);
         first_block_ns = first_block_ns.max(u64::from(in_block) * GAP_NS);
-        block.split_off(AFTER_STATUS)
+        block
     });
     let blocks = blocks.collect();
     Blocks { blocks, packets, block_ns: first_block_ns }
