@@ -167,7 +167,7 @@ pub struct KernelCounts {
     pub rx_bytes: u64,
     /// `tx_bytes`.
     pub tx_bytes: u64,
-    /// `rx_dropped` + `tx_dropped`.
+    /// `rx_dropped` + `rx_missed_errors` (the NIC had no room for them) + `tx_dropped`.
     pub dropped: u64,
     /// `rx_errors` + `tx_errors`.
     pub errors: u64,

@@ -1,6 +1,5 @@
 //! The inventory: all NICs of this network namespace, asked of the kernel by rtnetlink(7).
 
-use std::collections::HashMap;
 use std::io;
 
 use netlink_packet_route::RouteNetlinkMessage;
@@ -53,39 +52,19 @@ impl Inventory {
         Err(io::Error::other("they change faster than they can be read").into())
     }
 
-    /// The kernel's counters of every NIC, by its index. Costs a fraction of
-    /// [`Inventory::links`]. NICs that come or go meanwhile may be missing.
-    ///
-    /// # Errors
-    /// [`InventoryError`] if the kernel refuses to tell.
-    pub fn stats(&mut self) -> Result<HashMap<u32, LinkStats>, InventoryError> {
-        let mut all = HashMap::new();
-        self.0.dump(stats_request(0), |message| all.extend(stats(&message)))?;
-        Ok(all)
-    }
-
     /// The kernel's counters of one NIC.
     ///
     /// # Errors
     /// [`InventoryError`] if there is none of this index.
     pub fn stats_of(&mut self, index: u32) -> Result<Option<LinkStats>, InventoryError> {
-        Ok(stats(&self.0.get(stats_request(index))?).map(|(_, stats)| stats))
+        let mut request = StatsMessage::default();
+        request.header.ifindex = index;
+        request.header.filter_mask = StatsFilterMask::Link64;
+        let answer = self.0.get(RouteNetlinkMessage::GetStats(request))?;
+        let RouteNetlinkMessage::NewStats(message) = answer else { return Ok(None) };
+        Ok(message.attributes.iter().find_map(|attribute| match attribute {
+            StatsAttribute::Link64(stats) => Some(LinkStats::of(stats)),
+            _ => None,
+        }))
     }
-}
-
-fn stats_request(index: u32) -> RouteNetlinkMessage {
-    let mut request = StatsMessage::default();
-    request.header.ifindex = index;
-    request.header.filter_mask = StatsFilterMask::Link64;
-    RouteNetlinkMessage::GetStats(request)
-}
-
-/// Index and counters of the NIC that an answer is about.
-fn stats(message: &RouteNetlinkMessage) -> Option<(u32, LinkStats)> {
-    let RouteNetlinkMessage::NewStats(message) = message else { return None };
-    let stats = message.attributes.iter().find_map(|attribute| match attribute {
-        StatsAttribute::Link64(stats) => Some(LinkStats::of(stats)),
-        _ => None,
-    })?;
-    Some((message.header.ifindex, stats))
 }

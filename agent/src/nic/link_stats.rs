@@ -8,15 +8,24 @@ use wire::frame::KernelCounts;
 pub struct LinkStats(KernelCounts);
 
 impl LinkStats {
+    /// Takes them as they were read.
+    #[must_use]
+    pub const fn new(counts: KernelCounts) -> Self {
+        Self(counts)
+    }
+
     /// The figures of interest.
     #[must_use]
     pub const fn of(stats: &Stats64) -> Self {
-        Self(KernelCounts {
+        Self::new(KernelCounts {
             rx_packets: stats.rx_packets,
             tx_packets: stats.tx_packets,
             rx_bytes: stats.rx_bytes,
             tx_bytes: stats.tx_bytes,
-            dropped: stats.rx_dropped.saturating_add(stats.tx_dropped),
+            dropped: stats
+                .rx_dropped
+                .saturating_add(stats.rx_missed_errors)
+                .saturating_add(stats.tx_dropped),
             errors: stats.rx_errors.saturating_add(stats.tx_errors),
         })
     }

@@ -5,6 +5,7 @@ pub mod driver;
 pub mod inventory;
 pub mod link;
 pub mod link_stats;
+pub mod net_dev;
 mod netlink;
 pub mod roster;
 pub mod watch;

@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use wire::id::NicName;
+
 use super::choose::{Choice, NicFilter, Reason, choose};
 use super::link::Link;
 use super::link_stats::LinkStats;
@@ -88,6 +90,12 @@ impl Roster {
     #[must_use]
     pub const fn is_stale(&self) -> bool {
         self.stale
+    }
+
+    /// The name of a NIC, as last told.
+    #[must_use]
+    pub fn name(&self, index: u32) -> Option<NicName> {
+        self.links.get(&index).map(|link| link.name)
     }
 
     /// Takes in a dump. `is_bound` tells whether a captured NIC's rings are still on it: one that

@@ -7,6 +7,7 @@ pub mod memory;
 mod nic_capture;
 mod nics;
 mod outbox;
+mod rings;
 pub mod timeline;
 pub mod verdict;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use wire::frame::{Counts, KernelCounts, Mix, MixCounts, Sample, flags};
 use wire::id::NicName;
 
+use super::rings::Rings;
 use super::timeline::{Span, Timeline};
 use super::verdict::Reconciliation;
 use super::{Ended, Ledger};
@@ -34,15 +35,13 @@ pub(super) struct NicCapture {
     /// Link speed in bit/s, 0 where unknown.
     pub speed_bits: u64,
     /// None once it is settled.
-    readers: Vec<ReaderHandle>,
+    rings: Rings,
     /// What they left, by slot.
     left: BTreeMap<u64, Tally>,
     /// Drops and freezes that are in no sample yet.
     unreported: (u64, u64),
     /// Its rings work without the virtio header.
     without_header: bool,
-    /// Memory of its rings, bytes.
-    ring_bytes: u64,
     /// Boot time at which capture began.
     begin_ns: u64,
     /// Boot time at which it ended, if it has.
@@ -65,12 +64,12 @@ pub(super) struct Taken {
 }
 
 impl NicCapture {
-    /// Readers come with the memory of their rings; `stats` are the kernel's counters from before.
+    /// `stats` are the kernel's counters from before the rings were opened.
     pub fn new(
         link: Link,
         stacked: bool,
         speed_bits: u64,
-        (readers, ring_bytes): (Vec<ReaderHandle>, u64),
+        rings: Rings,
         stats: LinkStats,
         mix_interval: Duration,
     ) -> Self {
@@ -80,12 +79,11 @@ impl NicCapture {
             link,
             stacked,
             speed_bits,
-            without_header: readers.iter().any(|reader| !reader.has_vnet_header()),
-            begin_ns: readers.iter().map(ReaderHandle::began_ns).min().unwrap_or_default(),
-            readers,
+            without_header: rings.iter().any(|reader| !reader.has_vnet_header()),
+            begin_ns: rings.iter().map(ReaderHandle::began_ns).min().unwrap_or_default(),
+            rings,
             left: BTreeMap::new(),
             unreported: (0, 0),
-            ring_bytes,
             end_ns: None,
             last_stats: None,
             ledger: Ledger::default(),
@@ -98,7 +96,7 @@ impl NicCapture {
     /// gone.
     pub fn stop(&mut self, stats: Option<LinkStats>) {
         self.last_stats = stats;
-        self.readers.iter().for_each(ReaderHandle::stop);
+        self.rings.iter().for_each(ReaderHandle::stop);
     }
 
     /// The kernel's last counters of a NIC that is gone.
@@ -106,19 +104,14 @@ impl NicCapture {
         self.last_stats
     }
 
-    /// Memory that its rings take, bytes.
-    pub const fn ring_bytes(&self) -> u64 {
-        self.ring_bytes
-    }
-
     /// True while packets of its NIC come to all its rings.
     pub fn is_bound(&self) -> bool {
-        self.readers.iter().all(|reader| reader.nic_index() == Some(self.link.index))
+        self.rings.iter().all(|reader| reader.nic_index() == Some(self.link.index))
     }
 
     /// True once nothing but what was counted is left.
-    pub const fn is_settled(&self) -> bool {
-        self.readers.is_empty()
+    pub fn is_settled(&self) -> bool {
+        self.rings.is_empty()
     }
 
     /// Once its readers have ended, takes all that they counted, and frees rings and descriptors:
@@ -128,7 +121,7 @@ impl NicCapture {
         let (next, schedule) = (timeline.next(), timeline.schedule());
         let last = schedule.slot_of(end_ns).max(next);
         for slot in next..next + SLOTS - 1 {
-            for reader in &self.readers {
+            for reader in self.rings.iter() {
                 let tally = reader.take(&(slot..slot + 1));
                 if tally != Tally::default() {
                     self.left.entry(slot.min(last)).or_default().merge(tally);
@@ -136,8 +129,7 @@ impl NicCapture {
             }
         }
         self.unreported = self.take_statistics();
-        self.readers.clear();
-        self.ring_bytes = 0;
+        self.rings.release();
     }
 
     /// When capture ended, boot time in nanoseconds, once every reader has.
@@ -145,7 +137,7 @@ impl NicCapture {
         let nic = self.link.name.to_string();
         if self.end_ns.is_none() {
             let ends: Option<Vec<u64>> =
-                self.readers.iter_mut().map(|reader| reader.ended_ns(&nic)).collect();
+                self.rings.iter_mut().map(|reader| reader.ended_ns(&nic)).collect();
             self.end_ns = ends.and_then(|ends| ends.into_iter().max());
         }
         self.end_ns
@@ -153,7 +145,7 @@ impl NicCapture {
 
     /// True once all packets up to a boot time were counted, but for what the kernel holds back.
     pub fn has_counted(&self, until_ns: u64) -> bool {
-        self.readers.iter().all(|reader| reader.has_counted(until_ns))
+        self.rings.iter().all(|reader| reader.has_counted(until_ns))
     }
 
     /// Takes a span of slots. `stats` are the kernel's counters as they are now.
@@ -166,7 +158,7 @@ impl NicCapture {
     ) -> Taken {
         let ended_ns = self.ended_ns().filter(|&end| end <= span.bounds.end);
         let mut tally = Tally::default();
-        for reader in &self.readers {
+        for reader in self.rings.iter() {
             tally.merge(reader.take(&span.slots));
         }
         let later = self.left.split_off(&span.slots.end);
@@ -225,7 +217,7 @@ impl NicCapture {
     /// Enters what the kernel says of the rings. Gives drops and freezes.
     fn take_statistics(&mut self) -> (u64, u64) {
         let (mut drops, mut freezes) = (0, 0);
-        for reader in &mut self.readers {
+        for reader in self.rings.iter_mut() {
             match reader.take_statistics() {
                 Ok(statistics) => {
                     self.ledger.offered += statistics.offered;

@@ -1,15 +1,17 @@
 //! The NICs under capture: opened and closed as they come and go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use nix::errno::Errno;
 use tokio::sync::watch;
+use wire::id::NicName;
 use wire::message;
 
 use super::memory::{blocks, ring_bytes};
 use super::nic_capture::NicCapture;
+use super::rings::{RingMemory, Rings};
 use super::timeline::Timeline;
 use super::{CaptureConfig, CaptureError};
 use crate::account::interval::SharedSchedule;
@@ -19,10 +21,13 @@ use crate::nic::driver::Drivers;
 use crate::nic::inventory::{Inventory, InventoryError};
 use crate::nic::link::Link;
 use crate::nic::link_stats::LinkStats;
+use crate::nic::net_dev::NetDev;
 use crate::nic::roster::{Action, Roster};
 use crate::nic::watch::Watch;
 
-/// How often link speeds are read again, nanoseconds: not every driver tells of a change.
+/// How often each link speed is read again, nanoseconds, but one at most with each sample: not
+/// every driver tells of a change, and each answer waits for whoever changes a NIC at that moment
+/// (`rtnl_lock`).
 const SPEEDS_NS: u64 = 2_000_000_000;
 
 /// How long a dump that failed is left, nanoseconds.
@@ -39,18 +44,21 @@ pub(super) struct Nics {
     schedule: Arc<SharedSchedule>,
     watch: Watch,
     inventory: Inventory,
+    net_dev: NetDev,
     drivers: Drivers,
     roster: Roster,
     /// By the kernel's index.
     open: BTreeMap<u32, NicCapture>,
     /// Those that end.
     closing: Vec<NicCapture>,
+    memory: RingMemory,
     /// Readers started so far.
     readers: usize,
     /// When the NICs may be listed again, boot time in nanoseconds.
     dump_ns: u64,
-    /// When link speeds were last read, boot time in nanoseconds.
-    speeds_ns: u64,
+    /// When a link speed was last read, boot time in nanoseconds, and of which NIC.
+    speed_ns: u64,
+    speed_of: u32,
     told: watch::Sender<message::Inventory>,
 }
 
@@ -68,12 +76,15 @@ impl Nics {
             schedule,
             watch: Watch::open()?,
             inventory: Inventory::open()?,
+            net_dev: NetDev::open().map_err(InventoryError::from)?,
             drivers: Drivers::open(),
             open: BTreeMap::new(),
             closing: Vec::new(),
+            memory: RingMemory::default(),
             readers: 0,
             dump_ns: 0,
-            speeds_ns: 0,
+            speed_ns: 0,
+            speed_of: 0,
             told,
         })
     }
@@ -136,8 +147,7 @@ impl Nics {
     fn open(&mut self, link: Link, stacked: bool, timeline: &Timeline) -> Result<(), CaptureError> {
         let name = link.name.to_string();
         let (rings, most) = (self.config.rings_per_nic.max(1), self.config.ring_memory);
-        let used = self.open.values().chain(&self.closing).map(NicCapture::ring_bytes).sum();
-        let Some(block_count) = blocks(&self.config.ring, rings, used, most) else {
+        let Some(block_count) = blocks(&self.config.ring, rings, self.memory.used(), most) else {
             return Err(CaptureError::RingMemory { nic: name, most });
         };
         // Group ids are of the network namespace: ours differ by NIC and by process.
@@ -166,7 +176,7 @@ impl Nics {
             link,
             stacked,
             speed_bits,
-            (readers, memory),
+            Rings::new(readers, memory, self.memory.clone()),
             stats,
             self.config.mix_interval,
         );
@@ -192,17 +202,26 @@ impl Nics {
         self.open.values().chain(&self.closing).all(|nic| nic.has_counted(until_ns))
     }
 
+    /// Reads the link speed of the next NIC in turn, if it is due.
+    fn read_speed(&mut self, now_ns: u64) {
+        let pause_ns = SPEEDS_NS / u64::try_from(self.open.len().max(1)).unwrap_or(1);
+        if now_ns < self.speed_ns.saturating_add(pause_ns) {
+            return;
+        }
+        self.speed_ns = now_ns;
+        let later = self.open.range_mut(self.speed_of.saturating_add(1)..).next();
+        if let Some((&index, nic)) = later {
+            nic.speed_bits = self.drivers.speed_bits(&nic.link);
+            self.speed_of = index;
+        } else {
+            self.speed_of = 0;
+        }
+    }
+
     /// Every NIC of which something may still come, with the kernel's counters of it.
     pub fn with_stats(&mut self, now_ns: u64) -> Vec<(&mut NicCapture, Option<LinkStats>)> {
-        if now_ns >= self.speeds_ns.saturating_add(SPEEDS_NS) {
-            self.speeds_ns = now_ns;
-            for nic in self.open.values_mut() {
-                nic.speed_bits = self.drivers.speed_bits(&nic.link);
-            }
-        }
-        let stats = self.inventory.stats();
-        let stats = stats.inspect_err(|error| tracing::error!(%error, "no counters of the kernel"));
-        let mut stats = stats.unwrap_or_default();
+        self.read_speed(now_ns);
+        let mut stats = self.read_stats(now_ns);
         let open = self.open.values_mut().map(|nic| {
             let stats = stats.remove(&nic.link.index);
             (nic, stats)
@@ -214,6 +233,24 @@ impl Nics {
             (nic, stats)
         }));
         nics
+    }
+
+    /// The kernel's counters, by the index of the NIC. They are told by name, and a name that went
+    /// from one NIC to another around the reading tells nothing of either: the kernel speaks of
+    /// such a change before the next one can be made.
+    fn read_stats(&mut self, now_ns: u64) -> HashMap<u32, LinkStats> {
+        let indexes = self.open.keys().copied().chain(self.closing.iter().map(|it| it.link.index));
+        let names: HashMap<u32, Option<NicName>> =
+            indexes.map(|index| (index, self.roster.name(index))).collect();
+        let stats = self.net_dev.read();
+        let stats = stats.inspect_err(|error| tracing::error!(%error, "no counters of the kernel"));
+        if self.listen(now_ns).is_err() || self.roster.is_stale() {
+            return HashMap::new();
+        }
+        let stats = stats.unwrap_or_default();
+        let same = names.into_iter().filter(|(index, name)| self.roster.name(*index) == *name);
+        let known = same.filter_map(|(index, name)| Some((index, *stats.get(&name?.to_string())?)));
+        known.collect()
     }
 
     /// Tells which NICs are captured, if that has changed.

@@ -1,0 +1,90 @@
+//! `/proc/net/dev` (proc_net(5)): the kernel's counters of every NIC, by name. To read it waits
+//! for no lock (`dev_seq_start`), where rtnetlink(7) waits for whoever changes a NIC at that moment
+//! (`rtnl_lock`): while many come or go, for seconds.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+
+use wire::frame::KernelCounts;
+
+use super::link_stats::LinkStats;
+
+/// The counters of the network namespace of the thread that opened it.
+#[derive(Debug)]
+pub struct NetDev {
+    file: File,
+    text: String,
+}
+
+impl NetDev {
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// What open(2) says: most often, that `/proc` is not mounted.
+    pub fn open() -> io::Result<Self> {
+        Ok(Self { file: File::open("/proc/thread-self/net/dev")?, text: String::new() })
+    }
+
+    /// The counters of every NIC as they are now, by its name. A line that can't be read is left
+    /// out.
+    ///
+    /// # Errors
+    /// What read(2) says.
+    pub fn read(&mut self) -> io::Result<HashMap<String, LinkStats>> {
+        self.text.clear();
+        self.file.rewind()?;
+        self.file.read_to_string(&mut self.text)?;
+        Ok(self.text.lines().filter_map(line).collect())
+    }
+}
+
+/// A NIC's line. What `dev_seq_printf_stats` (`net/core/net-procfs.c`) puts into its columns:
+/// received bytes, packets, errors, dropped (of them those that the NIC had no room for), four
+/// more, and the same for what was transmitted.
+fn line(text: &str) -> Option<(String, LinkStats)> {
+    let (name, columns) = text.split_once(':')?;
+    let mut columns = columns.split_ascii_whitespace().map(|column| column.parse::<u64>().ok());
+    let mut way = || {
+        let figures = [columns.next()??, columns.next()??, columns.next()??, columns.next()??];
+        columns.nth(3)?;
+        Some(figures)
+    };
+    let [rx_bytes, rx_packets, rx_errors, rx_dropped] = way()?;
+    let [tx_bytes, tx_packets, tx_errors, tx_dropped] = way()?;
+    let counts = KernelCounts {
+        rx_packets,
+        tx_packets,
+        rx_bytes,
+        tx_bytes,
+        dropped: rx_dropped.saturating_add(tx_dropped),
+        errors: rx_errors.saturating_add(tx_errors),
+    };
+    Some((name.trim().to_owned(), LinkStats::new(counts)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_by_its_columns_and_the_heading_is_none() {
+        let heading = "Inter-|   Receive                                                |  Transmit\n \
+                       face |bytes    packets errs drop fifo frame compressed multicast|bytes";
+        assert_eq!(heading.lines().filter_map(line).count(), 0);
+        let text = "  eth0: 57577937   41098    1    2    3     4          5         6 \
+                    7000      80    10   20    0     0       0          0";
+        let counts = KernelCounts {
+            rx_packets: 41_098,
+            tx_packets: 80,
+            rx_bytes: 57_577_937,
+            tx_bytes: 7000,
+            dropped: 22,
+            errors: 11,
+        };
+        assert_eq!(line(text), Some(("eth0".to_owned(), LinkStats::new(counts))));
+        assert_eq!(line("  eth0: 57577937 41098"), None, "cut");
+        // Wide figures touch the name.
+        assert!(line("enp0s31f6:1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16").is_some());
+    }
+}
