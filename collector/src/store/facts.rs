@@ -1,19 +1,12 @@
-//! What a batch becomes in a store: rows, rollups, ledgers and cursors. Pure; every store writes
-//! the same.
+//! What a batch becomes in a store: rows, ledgers and cursors, and by its rows the rollups. Pure;
+//! every store writes the same.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use wire::frame::{Frame, Mix, Sample};
 use wire::id::{ClientId, NicName};
 
 use super::{Batch, SessionBatch};
-
-/// Length of the intervals of `bandwidth_1m`, nanoseconds.
-pub const MINUTE_NS: u64 = 60_000_000_000;
-
-/// Length of the intervals of `bandwidth_5m`, nanoseconds.
-pub const FIVE_MINUTES_NS: u64 = 5 * MINUTE_NS;
 
 /// A frame within a batch: its session and first sequence number.
 pub type FrameKey = (u64, u64);
@@ -32,10 +25,6 @@ pub struct Facts<'a> {
     pub mixes: Vec<(NicIndex, &'a Mix)>,
     /// Rows of `gaps`.
     pub gaps: Vec<GapRow<'a>>,
-    /// What is added to `bandwidth_1m`, each row once, by NIC and time.
-    pub minutes: Vec<Rollup>,
-    /// What is added to `bandwidth_5m`, each row once, by NIC and time.
-    pub five_minutes: Vec<Rollup>,
     /// What is added to `session_nics`, each row once.
     pub ledgers: Vec<Ledger>,
     /// Rows of `quarantine`.
@@ -51,21 +40,6 @@ pub struct GapRow<'a> {
     pub frame: &'a Frame,
     /// The NIC and its exact counts. `None` if nothing is known of any NIC.
     pub sample: Option<(NicIndex, &'a Sample)>,
-}
-
-/// What the samples that start in one interval of a rollup add up to.
-#[derive(Debug)]
-pub struct Rollup {
-    /// Whose.
-    pub nic: NicIndex,
-    /// Start of the interval, nanoseconds since 1970 (UTC).
-    pub time_ns: u64,
-    /// Number of samples.
-    pub samples: u64,
-    /// Sum of their lengths, nanoseconds.
-    pub covered_ns: u64,
-    /// Sums of their figures, maxima of their peaks, union of their flags.
-    pub sum: Sample,
 }
 
 /// What one session counted on one NIC, against the totals that the agent kept itself.
@@ -144,15 +118,12 @@ pub const fn length(frame: &Frame) -> u64 {
 struct Builder<'a> {
     facts: Facts<'a>,
     places: HashMap<(&'a ClientId, NicName), NicIndex>,
-    minutes: BTreeMap<(NicIndex, u64), Rollup>,
 }
 
 /// What is put together of one NIC of a session, one sample after the other.
 #[derive(Debug)]
 struct Running {
     nic: NicIndex,
-    /// The minute of the newest sample.
-    minute: Option<Rollup>,
     ledger: Option<Ledger>,
 }
 
@@ -170,10 +141,7 @@ impl<'a> Builder<'a> {
                 self.add_frame(&session.client, frame, &mut running);
             }
         }
-        for Running { minute, ledger, .. } in running.into_values() {
-            minute.into_iter().for_each(|minute| add(&mut self.minutes, minute));
-            self.facts.ledgers.extend(ledger);
-        }
+        self.facts.ledgers.extend(running.into_values().filter_map(|running| running.ledger));
         let covered = session.frames.iter().map(length).sum();
         self.facts.cursors.push(Cursor { session, covered, gaps, quarantined });
     }
@@ -187,14 +155,11 @@ impl<'a> Builder<'a> {
         for sample in &frame.samples {
             let running = running.entry(sample.nic).or_insert_with(|| {
                 let nic = self.nic(client, sample.nic);
-                Running { nic, minute: None, ledger: None }
+                Running { nic, ledger: None }
             });
             running.settle(frame.session, sample);
             if frame.gap == 0 {
                 self.facts.samples.push((running.nic, sample));
-                if let Some(minute) = running.roll_up(sample) {
-                    add(&mut self.minutes, minute);
-                }
             } else {
                 self.facts.gaps.push(GapRow { frame, sample: Some((running.nic, sample)) });
             }
@@ -220,16 +185,7 @@ impl<'a> Builder<'a> {
         // Neighbours in the index are neighbours in the batch.
         self.facts.samples.sort_by_key(|(nic, _)| *nic);
         self.facts.ledgers.sort_unstable_by_key(|ledger| (ledger.session, ledger.nic));
-        let mut five_minutes = BTreeMap::new();
-        for minute in self.minutes.values() {
-            let time_ns = minute.time_ns / FIVE_MINUTES_NS * FIVE_MINUTES_NS;
-            add(&mut five_minutes, Rollup { time_ns, ..*minute });
-        }
-        Facts {
-            minutes: self.minutes.into_values().collect(),
-            five_minutes: five_minutes.into_values().collect(),
-            ..self.facts
-        }
+        self.facts
     }
 }
 
@@ -258,39 +214,6 @@ impl Running {
         ledger.first = ledger.first.with(before, u64::min);
         ledger.last = ledger.last.with(after, u64::max);
         ledger.counted = ledger.counted.with(own, u64::saturating_add);
-    }
-
-    /// Counts a sample in the minute in which it starts. Gives the minute before if that is
-    /// another one.
-    fn roll_up(&mut self, sample: &Sample) -> Option<Rollup> {
-        let time_ns = sample.start_ns / MINUTE_NS * MINUTE_NS;
-        match &mut self.minute {
-            Some(minute) if minute.time_ns == time_ns => {
-                minute.samples += 1;
-                minute.covered_ns = minute.covered_ns.saturating_add(sample.interval_ns);
-                minute.sum.merge(sample);
-                None
-            }
-            minute => {
-                let (samples, covered_ns, sum) = (1, sample.interval_ns, *sample);
-                minute.replace(Rollup { nic: self.nic, time_ns, samples, covered_ns, sum })
-            }
-        }
-    }
-}
-
-/// Adds to the interval of a rollup.
-fn add(rollups: &mut BTreeMap<(NicIndex, u64), Rollup>, more: Rollup) {
-    match rollups.entry((more.nic, more.time_ns)) {
-        Entry::Vacant(none) => {
-            none.insert(more);
-        }
-        Entry::Occupied(mut rollup) => {
-            let rollup = rollup.get_mut();
-            rollup.samples += more.samples;
-            rollup.covered_ns = rollup.covered_ns.saturating_add(more.covered_ns);
-            rollup.sum.merge(&more.sum);
-        }
     }
 }
 
@@ -332,26 +255,12 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_counts_in_the_minute_in_which_it_starts() {
-        let last = sample(MINUTE_NS - 1, 1, 1);
-        let first = sample(MINUTE_NS, 2, 3);
-        let batch = batch(vec![frame(1, vec![last, first])]);
-        let facts = Facts::of(&batch, &HashSet::new());
-        let minutes: Vec<_> =
-            facts.minutes.iter().map(|it| (it.time_ns, it.sum.rx.bytes, it.samples)).collect();
-        assert_eq!(minutes, [(0, 1, 1), (MINUTE_NS, 2, 1)]);
-        let five: Vec<_> =
-            facts.five_minutes.iter().map(|it| (it.sum.rx.bytes, it.covered_ns)).collect();
-        assert_eq!(five, [(3, 2000)]);
-    }
-
-    #[test]
-    fn a_gap_counts_in_the_ledger_and_in_no_rollup() {
+    fn a_gap_counts_in_the_ledger_and_is_no_sample() {
         let mut gap = frame(1, vec![sample(0, 70, 70)]);
         (gap.last_seq, gap.gap) = (5, Gap::SpoolFull as u8);
         let batch = batch(vec![gap, frame(6, vec![sample(0, 5, 75)])]);
         let facts = Facts::of(&batch, &HashSet::new());
-        assert_eq!((facts.samples.len(), facts.gaps.len(), facts.minutes.len()), (1, 1, 1));
+        assert_eq!((facts.samples.len(), facts.gaps.len()), (1, 1));
         let ledger = &facts.ledgers[0];
         let bytes = (ledger.first.rx_bytes, ledger.last.rx_bytes, ledger.counted.rx_bytes);
         assert_eq!(bytes, (0, 75, 75));

@@ -11,6 +11,7 @@ pub mod points;
 pub mod postgres;
 pub mod query;
 pub mod retention;
+pub mod rollups;
 pub mod split;
 pub mod sqlite;
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::FIVE_MINUTES_NS;
 use super::query::PercentileRange;
+use super::rollups::FIVE_MINUTES_NS;
 
 /// The rate of which 95 % of the measured 5-minute intervals stay at or below: their mean rates
 /// are sorted, the highest 5 % dropped (rounded down), and the next one is the value.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::StoreError;
-use super::facts::FIVE_MINUTES_NS;
+use super::rollups::FIVE_MINUTES_NS;
 
 const DAY: Duration = Duration::from_secs(86_400);
 

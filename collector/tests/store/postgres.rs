@@ -154,6 +154,24 @@ async fn each_day_has_a_partition_and_goes_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_of_a_day_that_another_collector_has_dropped_are_stored_all_the_same() {
+    let place = fresh().await;
+    let (store, other) = (place.open().await, place.open().await);
+    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    let mut agent = Agent::new("web", 1, 1);
+    let old = midnight(9);
+    store.commit(&agent.next(vec![sample("eth0", old + SECOND, 1)])).await.unwrap();
+    let retained = other.retain(&RetentionLimits::default(), midnight(0)).await.unwrap();
+    assert_eq!(retained.partitions, 1);
+    // This one still takes the day's partition to be there.
+    store.commit(&agent.next(vec![sample("eth0", old + 2 * SECOND, 2)])).await.unwrap();
+    store.commit(&agent.next(vec![sample("eth0", old + 3 * SECOND, 4)])).await.unwrap();
+    assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_stats").await, [2]);
+    assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_stats_default").await, [0]);
+    assert!(store.check().await.unwrap().is_sound());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_that_came_before_their_partition_move_into_it() {
     let place = fresh().await;
     let store = place.open().await;

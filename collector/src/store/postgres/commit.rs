@@ -10,12 +10,14 @@ use wire::id::{ClientId, NicName};
 use super::connect::PostgresConfig;
 use super::error::Failure;
 use super::figures::Figures;
+use super::partition::Partition;
 use super::session::add_nics;
 use super::tables::{self, NicIds};
 use crate::store::columns::{
     COUNTS, KERNEL, LOSSES, PEAKS, count_figures, kernel_figures, loss_figures, peak_figures,
 };
-use crate::store::facts::{Cursor, Facts, FrameKey, Ledger, Rollup, untiled};
+use crate::store::facts::{Cursor, Facts, FrameKey, Ledger, untiled};
+use crate::store::rollups::{Rollup, Rollups};
 use crate::store::{Batch, StoreError};
 
 /// Nanoseconds of a second.
@@ -59,14 +61,16 @@ impl Committer {
         Ok(Self { client, begin, clients: HashMap::new(), nics: HashMap::new() })
     }
 
-    /// Tries to commit a batch whole, but for `refused`, which go to quarantine.
+    /// Tries to commit a batch whole, but for `refused`, which go to quarantine. `partition` is
+    /// the one that all samples lie in, where that is known.
     pub(super) async fn commit(
         &mut self,
         batch: &Batch,
         refused: &HashSet<FrameKey>,
         refusal: &str,
+        partition: Option<Partition>,
     ) -> Result<Outcome, Failure> {
-        self.add(batch, refused, refusal, End::Commit).await
+        self.add(batch, refused, refusal, partition, End::Commit).await
     }
 
     /// Tries whether the database would take a batch without the frames `left_out`.
@@ -75,7 +79,7 @@ impl Committer {
         batch: &Batch,
         left_out: &HashSet<FrameKey>,
     ) -> Result<(), Failure> {
-        self.add(batch, left_out, "", End::Rollback).await.map(drop)
+        self.add(batch, left_out, "", None, End::Rollback).await.map(drop)
     }
 
     async fn add(
@@ -83,6 +87,7 @@ impl Committer {
         batch: &Batch,
         refused: &HashSet<FrameKey>,
         refusal: &str,
+        partition: Option<Partition>,
         end: End,
     ) -> Result<Outcome, Failure> {
         let facts = Facts::of(batch, refused);
@@ -90,23 +95,31 @@ impl Committer {
         let client = &self.client;
         client.batch_execute(&self.begin).await?;
         let copy = async {
-            tables::copy_samples(client, &facts, &ids.nics).await?;
+            tables::copy_samples(client, &facts, &ids.nics, partition).await?;
             tables::copy_mixes(client, &facts, &ids.nics).await?;
             tables::copy_gaps(client, &facts, &ids).await?;
             tables::copy_quarantine(client, &facts, refusal).await
         };
+        // Added up while the server does the first of it.
+        let roll_up = async {
+            let Rollups { minutes, five_minutes } = Rollups::of(&facts.samples);
+            let (minutes, five_minutes) = tokio::join!(
+                roll_up(client, "bandwidth_1m", &minutes, &ids.nics),
+                roll_up(client, "bandwidth_5m", &five_minutes, &ids.nics),
+            );
+            minutes.and(five_minutes)
+        };
         // Sent together and done one after the other: the server waits for nothing in between, and
         // this end encodes rows meanwhile. Of errors the first one tells why: what comes after it
         // only finds the transaction aborted.
-        let (moved, seen, minutes, five_minutes, settled, copied) = tokio::join!(
+        let (moved, seen, settled, rolled_up, copied) = tokio::join!(
             move_cursors(client, batch, &facts.cursors, &ids),
             note_seen(client, &ids),
-            roll_up(client, "bandwidth_1m", &facts.minutes, &ids.nics),
-            roll_up(client, "bandwidth_5m", &facts.five_minutes, &ids.nics),
             settle(client, &facts.ledgers, &ids.nics),
+            roll_up,
             copy,
         );
-        moved.and(seen).and(minutes).and(five_minutes).and(settled).and(copied)?;
+        moved.and(seen).and(settled).and(rolled_up).and(copied)?;
         match end {
             End::Rollback => client.batch_execute("ROLLBACK").await?,
             End::Commit => match client.batch_execute("COMMIT").await {

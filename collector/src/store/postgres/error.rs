@@ -55,9 +55,11 @@ fn is_refusal(code: &SqlState) -> bool {
 }
 
 /// Serialization failures, deadlocks, and constraints: rows are made so that they break none,
-/// but a partition may be attached between the choice of the default one and its use.
+/// but a partition may be attached between the choice of the default one and its use. Or dropped,
+/// once it was chosen itself.
 fn is_race(code: &SqlState) -> bool {
     ["23", "40"].iter().any(|class| code.code().starts_with(class))
+        || *code == SqlState::UNDEFINED_TABLE
 }
 
 /// Words for an error, with the way out where there is one.
@@ -122,7 +124,7 @@ mod tests {
         for code in ["22003", "22021"] {
             assert_eq!(sorted(code), (true, false), "{code}");
         }
-        for code in ["23505", "23514", "40001", "40P01"] {
+        for code in ["23505", "23514", "40001", "40P01", "42P01"] {
             assert_eq!(sorted(code), (false, true), "{code}");
         }
         for code in ["08006", "28P01", "53100", "55P03", "57014", "57P01"] {

@@ -188,10 +188,12 @@ impl Postgres {
         refused: &HashSet<FrameKey>,
         refusal: &str,
     ) -> Result<(), Failure> {
+        let known = |partition: &Partition| self.partitions().contains(partition);
+        let mut partition = partition::of_all_samples(batch).filter(known);
         let mut races = 0;
         loop {
             let mut committer = self.take(kept).await?;
-            match committer.commit(batch, refused, refusal).await {
+            match committer.commit(batch, refused, refusal, partition).await {
                 Ok(Outcome::Committed) => {
                     *kept = Some(committer);
                     return Ok(());
@@ -200,7 +202,12 @@ impl Postgres {
                     drop(committer);
                     return self.settle(batch, error).await;
                 }
-                Err(Failure::Raced(_)) if races < RACES_MAX => races += 1,
+                Err(Failure::Raced(_)) if races < RACES_MAX => {
+                    races += 1;
+                    // It may be gone: another collector has dropped it by age.
+                    partition = None;
+                    self.partitions().clear();
+                }
                 Err(failure) => return Err(failure),
             }
         }

@@ -88,21 +88,41 @@ impl Partition {
     }
 }
 
+/// The partition that all samples of a batch lie in, if there is one.
+pub(super) fn of_all_samples(batch: &Batch) -> Option<Partition> {
+    let frames = batch.sessions.iter().flat_map(|session| &session.frames);
+    let samples = frames.filter(|frame| frame.gap == 0).flat_map(|frame| &frame.samples);
+    let mut partitions = samples.map(|sample| Partition::of(Table::Stats, sample.start_ns));
+    let first = partitions.next()?;
+    partitions.all(|partition| partition == first).then_some(first)
+}
+
 /// The partitions that the rows of a batch need and that are worth making.
 pub(super) fn needed(batch: &Batch, now_ns: u64) -> BTreeSet<Partition> {
     let near = now_ns.saturating_sub(PAST_NS)..now_ns.saturating_add(FUTURE_NS);
-    let mut needed = BTreeSet::new();
-    for frame in batch.sessions.iter().flat_map(|session| &session.frames) {
-        let samples = frame.samples.iter().filter(|_| frame.gap == 0);
-        for start_ns in samples.map(|sample| sample.start_ns).filter(|time| near.contains(time)) {
-            let tables = [Table::Stats, Table::Minutes, Table::FiveMinutes];
-            needed.extend(tables.map(|table| Partition::of(table, start_ns)));
+    let near = |time_ns: &u64| near.contains(time_ns);
+    let frames = || batch.sessions.iter().flat_map(|session| &session.frames);
+    let samples = frames().filter(|frame| frame.gap == 0).flat_map(|frame| &frame.samples);
+    let samples = days(samples.map(|sample| sample.start_ns).filter(near));
+    let mixes = days(frames().flat_map(|frame| &frame.mixes).map(|mix| mix.start_ns).filter(near));
+    let of = |table, day| Partition::of(table, day * DAY_NS);
+    let samples = samples.into_iter().flat_map(|day| {
+        [Table::Stats, Table::Minutes, Table::FiveMinutes].map(|table| of(table, day))
+    });
+    samples.chain(mixes.into_iter().map(|day| of(Table::Mix, day))).collect()
+}
+
+/// The days since 1970 that times lie in.
+fn days(times_ns: impl Iterator<Item = u64>) -> BTreeSet<u64> {
+    let mut days = BTreeSet::new();
+    let mut last = None;
+    for day in times_ns.map(|time_ns| time_ns / DAY_NS) {
+        // Nearly all are as the one before.
+        if last.replace(day) != Some(day) {
+            days.insert(day);
         }
-        let mixes = frame.mixes.iter().map(|mix| mix.start_ns);
-        let mixes = mixes.filter(|time| near.contains(time));
-        needed.extend(mixes.map(|start_ns| Partition::of(Table::Mix, start_ns)));
     }
-    needed
+    days
 }
 
 /// The partitions for now and the next days, so that no commit has to wait for one.

@@ -7,6 +7,7 @@ use wire::frame::Sample;
 use super::commit::Ids;
 use super::copy::copy;
 use super::error::Failure;
+use super::partition::{Partition, Table};
 use crate::store::columns::{self, COUNTS, PEAKS, count_figures, mix_figures, peak_figures};
 use crate::store::facts::{Facts, GapRow, NicIndex};
 
@@ -40,17 +41,21 @@ pub(super) fn fits(sample: &Sample) -> bool {
         && peaks.into_iter().all(|peak| i32::try_from(peak).is_ok())
 }
 
+/// Straight into the `partition` that all rows lie in, where that is known: the server then has
+/// none to choose for each row.
 pub(super) async fn copy_samples(
     client: &Client,
     facts: &Facts<'_>,
     nics: &[NicIds],
+    partition: Option<Partition>,
 ) -> Result<(), Failure> {
     if facts.samples.is_empty() {
         return Ok(());
     }
     let [rx_bytes, tx_bytes, packets @ ..] = COUNTS;
+    let table = partition.map_or_else(|| Table::Stats.name().to_owned(), Partition::name);
     let sql = format!(
-        "COPY bandwidth_stats (time, interval_ns, {rx_bytes}, {tx_bytes}, client, nic, {}, {},
+        "COPY {table} (time, interval_ns, {rx_bytes}, {tx_bytes}, client, nic, {}, {},
              drops, flags) FROM STDIN BINARY",
         packets.join(", "),
         PEAKS.join(", ")

@@ -16,7 +16,8 @@ use crate::store::columns::{
     self, COUNTS, KERNEL, LOSSES, PEAKS, count_figures, kernel_figures, loss_figures, mix_figures,
     peak_figures,
 };
-use crate::store::facts::{Cursor, Facts, FrameKey, GapRow, Ledger, NicIndex, Rollup, untiled};
+use crate::store::facts::{Cursor, Facts, FrameKey, GapRow, Ledger, NicIndex, untiled};
+use crate::store::rollups::{Rollup, Rollups};
 use crate::store::split::fitting;
 use crate::store::{Batch, StoreError};
 
@@ -67,8 +68,9 @@ fn add<'a>(
     add_samples(&transaction, &facts, &nics)?;
     add_mixes(&transaction, &facts, &nics)?;
     add_gaps(&transaction, &facts.gaps, &nics)?;
-    roll_up(transaction.prepare_cached(&ROLL_UP_1M)?, &facts.minutes, &nics)?;
-    roll_up(transaction.prepare_cached(&ROLL_UP_5M)?, &facts.five_minutes, &nics)?;
+    let Rollups { minutes, five_minutes } = Rollups::of(&facts.samples);
+    roll_up(transaction.prepare_cached(&ROLL_UP_1M)?, &minutes, &nics)?;
+    roll_up(transaction.prepare_cached(&ROLL_UP_5M)?, &five_minutes, &nics)?;
     settle(&transaction, &facts.ledgers, &nics)?;
     let mut quarantine =
         transaction.prepare_cached("INSERT INTO quarantine VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
