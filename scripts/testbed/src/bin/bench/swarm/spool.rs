@@ -127,7 +127,7 @@ struct Work {
 
 impl Work {
     fn run(mut self, requests: &Receiver<Request>, stop: &AtomicBool) -> Account {
-        let start = Instant::now();
+        let (start, start_ns) = (Instant::now(), now_ns());
         let step = self.interval / u32::try_from(self.order.len()).unwrap_or(1).max(1);
         let mut finished = false;
         for turn in 0u32.. {
@@ -138,8 +138,10 @@ impl Work {
             }
             if !finished {
                 self.account.behind = self.account.behind.max(due.elapsed());
+                let due_ns = u64::try_from((step * turn).as_nanos()).unwrap_or(u64::MAX);
                 let (turn, agents) = (turn as usize, self.order.len().max(1));
-                self.make(self.order[turn % agents], (turn / agents) as u64);
+                let session = self.order[turn % agents];
+                self.make(session, (turn / agents) as u64, start_ns.saturating_add(due_ns));
             }
             let until = start + step * (turn + 1);
             loop {
@@ -156,12 +158,12 @@ impl Work {
         self.account
     }
 
-    /// One interval of one agent.
-    fn make(&mut self, session: u64, interval: u64) {
+    /// One interval of one agent, the first of which ends at `due_ns`, nanoseconds since 1970.
+    fn make(&mut self, session: u64, interval: u64, due_ns: u64) {
         let Some(agent) = self.agents.get_mut(&session) else { return };
         let length_ns = u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX);
         // Intervals follow one another exactly, as an agent's do.
-        let started_ns = agent.started_ns.get_or_insert_with(|| now_ns().saturating_sub(length_ns));
+        let started_ns = agent.started_ns.get_or_insert_with(|| due_ns.saturating_sub(length_ns));
         let start_ns = *started_ns + interval * length_ns;
         let sample = |nic: &mut Nic| nic.sample(start_ns, length_ns);
         let samples: Vec<Sample> = agent.nics.iter_mut().map(sample).collect();
