@@ -30,8 +30,9 @@ use self::watch::Watchers;
 pub use self::watch::{ClientUpdate, Event, NicPoint, SamplesUpdate};
 use crate::time::Time;
 
-/// Shares of the table, each behind its own lock.
-const SHARDS: usize = 16;
+/// Shares of the table, each behind its own lock: so many that to copy one, of 10,000 clients, holds
+/// up a frame for no longer than some 40 us.
+const SHARDS: usize = 256;
 
 /// Updates that a slow reader may fall behind before it loses some.
 const UPDATES_MAX: usize = 16;

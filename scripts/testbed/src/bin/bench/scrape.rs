@@ -97,9 +97,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let mean = |values: &[f64]| {
         values.iter().sum::<f64>() / f64::from(u32::try_from(values.len()).unwrap_or(1))
     };
-    let ratio = quantile(&mut with.clone(), 50) / quantile(&mut without.clone(), 50);
-    println!("median with / without: {ratio:.2}, at most 1.5 wanted: {}", met(ratio <= 1.5));
-    println!("mean with / without: {:.2}", mean(&with) / mean(&without));
+    let median = quantile(&mut with.clone(), 50) / quantile(&mut without.clone(), 50);
+    for (name, ratio) in [("median", median), ("mean", mean(&with) / mean(&without))] {
+        println!("{name} with / without: {ratio:.2}, at most 1.5 wanted: {}", met(ratio <= 1.5));
+    }
     Ok(())
 }
 
