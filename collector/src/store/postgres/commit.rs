@@ -10,8 +10,8 @@ use wire::id::{ClientId, NicName};
 use super::connect::PostgresConfig;
 use super::error::Failure;
 use super::figures::Figures;
+use super::inventory::add_nics;
 use super::partition::Partition;
-use super::session::add_nics;
 use super::tables::{self, NicIds};
 use crate::store::columns::{
     COUNTS, KERNEL, LOSSES, PEAKS, count_figures, kernel_figures, loss_figures, peak_figures,
@@ -32,9 +32,9 @@ pub(super) struct Committer {
     pub client: Client,
     /// Begins a transaction.
     begin: String,
-    /// Numbers of clients, and of clients and their NICs.
+    /// Numbers of clients, and of their NICs.
     clients: HashMap<ClientId, i32>,
-    nics: HashMap<(ClientId, NicName), NicIds>,
+    nics: HashMap<(i32, NicName), i32>,
 }
 
 /// How a transaction ends.
@@ -138,42 +138,55 @@ impl Committer {
             self.clients.clear();
         }
         self.resolve_clients(batch).await?;
-        let mut unknown: BTreeMap<&ClientId, Vec<NicName>> = BTreeMap::new();
-        for &(client, name) in &facts.nics {
-            // A client that isn't there has no session either: the cursors tell.
-            if self.clients.contains_key(client) && !self.nics.contains_key(&(client.clone(), name))
-            {
-                unknown.entry(client).or_default().push(name);
+        // Most often an inventory has made them known before.
+        self.resolve_nics(facts).await?;
+        let unknown = self.unknown_nics(facts);
+        if !unknown.is_empty() {
+            for (number, names) in unknown {
+                add_nics(&self.client, number, &names).await?;
             }
+            self.resolve_nics(facts).await?;
         }
-        for (client, names) in unknown {
-            let number = self.clients.get(client).copied().unwrap_or_default();
-            add_nics(&self.client, number, &names).await?;
-            let rows = self
-                .client
-                .query_typed(
-                    "SELECT id, name FROM nics WHERE client = $1",
-                    &[(&number, Type::INT4)],
-                )
-                .await?;
-            for row in rows {
-                if let Some(name) = NicName::new(row.try_get(1)?) {
-                    self.nics.insert((client.clone(), name), [number, row.try_get(0)?]);
-                }
-            }
-        }
-        let known = |&(client, name): &(&ClientId, NicName)| {
-            if !self.clients.contains_key(client) {
-                return Ok([0, 0]);
-            }
+        let known = |&(client, name): &(&ClientId, NicName)| -> Result<NicIds, Failure> {
+            let Some(number) = self.clients.get(client) else { return Ok([0, 0]) };
             let many = || Failure::Refused(format!("client {client} has too many NICs"));
-            self.nics.get(&(client.clone(), name)).copied().ok_or_else(many)
+            let nic = self.nics.get(&(*number, name)).ok_or_else(many)?;
+            Ok([*number, *nic])
         };
         let nics = facts.nics.iter().map(known).collect::<Result<_, _>>()?;
         let sessions = batch.sessions.iter().filter_map(|session| {
             self.clients.get(&session.client).map(|number| (session.session, *number))
         });
         Ok(Ids { nics, sessions: sessions.collect() })
+    }
+
+    /// NICs whose numbers are not known, by the numbers of their clients. A client that isn't there
+    /// has none, and no session either: the cursors tell.
+    fn unknown_nics(&self, facts: &Facts<'_>) -> BTreeMap<i32, Vec<NicName>> {
+        let mut unknown: BTreeMap<i32, Vec<NicName>> = BTreeMap::new();
+        for &(client, name) in &facts.nics {
+            if let Some(number) = self.clients.get(client)
+                && !self.nics.contains_key(&(*number, name))
+            {
+                unknown.entry(*number).or_default().push(name);
+            }
+        }
+        unknown
+    }
+
+    async fn resolve_nics(&mut self, facts: &Facts<'_>) -> Result<(), Failure> {
+        let unknown: Vec<i32> = self.unknown_nics(facts).into_keys().collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let select = "SELECT client, name, id FROM nics WHERE client = ANY ($1)";
+        let rows = self.client.query_typed(select, &[(&unknown, Type::INT4_ARRAY)]).await?;
+        for row in rows {
+            if let Some(name) = NicName::new(row.try_get(1)?) {
+                self.nics.insert((row.try_get(0)?, name), row.try_get(2)?);
+            }
+        }
+        Ok(())
     }
 
     async fn resolve_clients(&mut self, batch: &Batch) -> Result<(), Failure> {

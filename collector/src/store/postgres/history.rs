@@ -89,8 +89,8 @@ pub(super) async fn events(
 /// that are in it no more.
 pub(super) const LINK_CHANGED: &str = "
     INSERT INTO link_changes
-    SELECT client, id, $4, $3 FROM nics
-    WHERE client = $1 AND name = $2 AND up <> $3 AND if_index <> 0
+    SELECT client, id, $4, new.up FROM nics JOIN unnest($2, $3) AS new (name, up) USING (name)
+    WHERE client = $1 AND nics.up <> new.up AND if_index <> 0
     ON CONFLICT (client, nic, time) DO UPDATE SET up = excluded.up";
 pub(super) const LINK_GONE: &str = "
     INSERT INTO link_changes

@@ -11,6 +11,7 @@ mod export;
 mod figures;
 mod history;
 mod import;
+mod inventory;
 mod migrate;
 mod partition;
 mod query;
@@ -312,7 +313,7 @@ impl Store for PostgresStore {
     ) -> Result<(), StoreError> {
         let record = async {
             let lease = self.database.lease().await?;
-            session::record_inventory(&lease, client, inventory, now_ns).await?;
+            inventory::record(&lease, client, inventory, now_ns).await?;
             lease.give_back();
             Ok(())
         };

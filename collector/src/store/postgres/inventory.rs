@@ -1,0 +1,152 @@
+//! The NICs of a client, as its agent lists them.
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+use wire::id::{ClientId, NicName};
+use wire::message::{Inventory, Nic};
+
+use super::connect::TIMEOUTS;
+use super::error::Failure;
+use super::history::{LINK_CHANGED, LINK_GONE};
+use super::session::{text, time, unknown_client};
+
+/// Most NICs that are kept of one client, whatever it sends.
+const NICS_MAX: i64 = 65_536;
+
+/// What is kept of a NIC beside its name.
+#[derive(Debug, PartialEq, Eq)]
+struct Facts {
+    index: i64,
+    mac: Vec<u8>,
+    mtu: i64,
+    speed_bits: i64,
+    kind: String,
+    up: bool,
+    stacked: bool,
+}
+
+impl Facts {
+    fn of(nic: &Nic) -> Self {
+        Self {
+            index: nic.index.into(),
+            mac: nic.mac.to_vec(),
+            mtu: nic.mtu.into(),
+            speed_bits: nic.speed_bits.min(i64::MAX as u64).cast_signed(),
+            kind: text(&nic.kind),
+            up: nic.up,
+            stacked: nic.stacked,
+        }
+    }
+}
+
+/// Notes what NICs a client has. Most often it has those that it had.
+pub(super) async fn record(
+    client: &Client,
+    id: &ClientId,
+    inventory: &Inventory,
+    now_ns: u64,
+) -> Result<(), Failure> {
+    let named = |nic: &Nic| Some((nic.name.as_str()?.to_owned(), Facts::of(nic)));
+    let listed: BTreeMap<String, Facts> = inventory.nics.iter().filter_map(named).collect();
+    let rows = client
+        .query_typed(
+            "WITH seen AS (
+                 UPDATE clients SET last_seen_at = greatest(last_seen_at, $2) WHERE client_id = $1
+                 RETURNING id
+             )
+             SELECT seen.id, name, if_index, mac, mtu, speed_bits, kind, up, stacked
+             FROM seen LEFT JOIN nics ON client = seen.id AND present",
+            &[(&id.as_str(), Type::TEXT), (&time(now_ns), Type::TIMESTAMPTZ)],
+        )
+        .await?;
+    let number: i32 = rows.first().ok_or_else(|| unknown_client(id))?.try_get(0)?;
+    let mut present = BTreeMap::new();
+    for row in rows {
+        // None of a client without NICs.
+        let Some(name) = row.try_get::<_, Option<String>>(1)? else { continue };
+        let facts = Facts {
+            index: row.try_get(2)?,
+            mac: row.try_get(3)?,
+            mtu: row.try_get(4)?,
+            speed_bits: row.try_get(5)?,
+            kind: row.try_get(6)?,
+            up: row.try_get(7)?,
+            stacked: row.try_get(8)?,
+        };
+        present.insert(name, facts);
+    }
+    if present == listed { Ok(()) } else { change(client, number, &listed, now_ns).await }
+}
+
+/// Makes the NICs of a client those that are listed.
+async fn change(
+    client: &Client,
+    number: i32,
+    listed: &BTreeMap<String, Facts>,
+    now_ns: u64,
+) -> Result<(), Failure> {
+    let names: Vec<&str> = listed.keys().map(String::as_str).collect();
+    let (now, facts) = (time(now_ns), || listed.values());
+    let ups: Vec<bool> = facts().map(|it| it.up).collect();
+    let number = (&number as &(dyn ToSql + Sync), Type::INT4);
+    let now = (&now as &(dyn ToSql + Sync), Type::TIMESTAMPTZ);
+    let names = (&names as &(dyn ToSql + Sync), Type::TEXT_ARRAY);
+    let ups = (&ups as &(dyn ToSql + Sync), Type::BOOL_ARRAY);
+    client.batch_execute(&format!("BEGIN; {TIMEOUTS}")).await?;
+    // One at a time, should two collectors be told of one client.
+    let lock = "SELECT FROM clients WHERE id = $1 FOR UPDATE";
+    client.query_typed(lock, std::slice::from_ref(&number)).await?;
+    client
+        .execute_typed(ADD_NICS, &[number.clone(), names.clone(), (&NICS_MAX, Type::INT8)])
+        .await?;
+    let absent = "UPDATE nics SET present = false WHERE client = $1 AND present";
+    client.execute_typed(absent, std::slice::from_ref(&number)).await?;
+    let changed = [number.clone(), names.clone(), ups.clone(), now.clone()];
+    client.execute_typed(LINK_CHANGED, &changed).await?;
+    client
+        .execute_typed(
+            "UPDATE nics SET if_index = new.if_index, mac = new.mac, mtu = new.mtu,
+                 speed_bits = new.speed_bits, kind = new.kind, up = new.up, stacked = new.stacked,
+                 present = true
+             FROM unnest($2, $3, $4, $5, $6, $7, $8, $9)
+                 AS new (name, up, if_index, mac, mtu, speed_bits, kind, stacked)
+             WHERE nics.client = $1 AND nics.name = new.name",
+            &[
+                number.clone(),
+                names,
+                ups,
+                (&facts().map(|it| it.index).collect::<Vec<_>>(), Type::INT8_ARRAY),
+                (&facts().map(|it| it.mac.as_slice()).collect::<Vec<_>>(), Type::BYTEA_ARRAY),
+                (&facts().map(|it| it.mtu).collect::<Vec<_>>(), Type::INT8_ARRAY),
+                (&facts().map(|it| it.speed_bits).collect::<Vec<_>>(), Type::INT8_ARRAY),
+                (&facts().map(|it| it.kind.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+                (&facts().map(|it| it.stacked).collect::<Vec<_>>(), Type::BOOL_ARRAY),
+            ],
+        )
+        .await?;
+    client.execute_typed(LINK_GONE, &[number.clone(), now]).await?;
+    let down = "UPDATE nics SET up = false WHERE client = $1 AND NOT present AND up";
+    client.execute_typed(down, &[number]).await?;
+    client.batch_execute("COMMIT").await?;
+    Ok(())
+}
+
+const ADD_NICS: &str = "
+    INSERT INTO nics (client, name) SELECT $1, name FROM unnest($2) AS new (name)
+    WHERE (SELECT count(*) FROM nics WHERE client = $1) < $3
+    ON CONFLICT (client, name) DO NOTHING";
+
+/// Makes NICs of a client known, as far as it may have any more; each name once.
+pub(super) async fn add_nics(
+    client: &Client,
+    number: i32,
+    names: &[NicName],
+) -> Result<(), Failure> {
+    let names: Vec<&str> = names.iter().filter_map(NicName::as_str).collect();
+    let params: [(&(dyn ToSql + Sync), Type); 3] =
+        [(&number, Type::INT4), (&names, Type::TEXT_ARRAY), (&NICS_MAX, Type::INT8)];
+    client.execute_typed(ADD_NICS, &params).await?;
+    Ok(())
+}
