@@ -10,6 +10,15 @@ use wire::frame::KernelCounts;
 
 use super::link_stats::LinkStats;
 
+/// The file, for the network namespace of the thread that opens it. A service with
+/// `ProcSubset=pid` has it too, which `/proc/net/dev` isn't.
+const PATH: &str = "/proc/thread-self/net/dev";
+
+/// Why the counters can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("can't read the kernel's counters in {PATH}: {0}; mount /proc")]
+pub struct NetDevError(#[from] io::Error);
+
 /// The counters of the network namespace of the thread that opened it.
 #[derive(Debug)]
 pub struct NetDev {
@@ -21,17 +30,17 @@ impl NetDev {
     /// Opens the file.
     ///
     /// # Errors
-    /// What open(2) says: most often, that `/proc` is not mounted.
-    pub fn open() -> io::Result<Self> {
-        Ok(Self { file: File::open("/proc/thread-self/net/dev")?, text: String::new() })
+    /// [`NetDevError`], most often because `/proc` is not mounted.
+    pub fn open() -> Result<Self, NetDevError> {
+        Ok(Self { file: File::open(PATH)?, text: String::new() })
     }
 
     /// The counters of every NIC as they are now, by its name. A line that can't be read is left
     /// out.
     ///
     /// # Errors
-    /// What read(2) says.
-    pub fn read(&mut self) -> io::Result<HashMap<String, LinkStats>> {
+    /// [`NetDevError`] with what read(2) says.
+    pub fn read(&mut self) -> Result<HashMap<String, LinkStats>, NetDevError> {
         self.text.clear();
         self.file.rewind()?;
         self.file.read_to_string(&mut self.text)?;

@@ -40,6 +40,7 @@ use crate::capture::ring::RingConfig;
 use crate::clocks;
 use crate::nic::choose::NicFilter;
 use crate::nic::inventory::InventoryError;
+use crate::nic::net_dev::NetDevError;
 
 /// Intervals that may wait to be written before they are put together.
 const REPORTS: usize = 64;
@@ -118,6 +119,9 @@ pub enum CaptureError {
     /// The NICs can't be listed.
     #[error(transparent)]
     Inventory(#[from] InventoryError),
+    /// The kernel's counters can't be read.
+    #[error(transparent)]
+    Counters(#[from] NetDevError),
     /// No ring could be opened.
     #[error(transparent)]
     Start(#[from] StartError),

@@ -68,7 +68,7 @@ impl Nics {
         config: CaptureConfig,
         schedule: Arc<SharedSchedule>,
         told: watch::Sender<message::Inventory>,
-    ) -> Result<Self, InventoryError> {
+    ) -> Result<Self, CaptureError> {
         Ok(Self {
             cpus: reader_cpus(&config.cpus),
             roster: Roster::new(config.filter.clone()),
@@ -76,7 +76,7 @@ impl Nics {
             schedule,
             watch: Watch::open()?,
             inventory: Inventory::open()?,
-            net_dev: NetDev::open().map_err(InventoryError::from)?,
+            net_dev: NetDev::open()?,
             drivers: Drivers::open(),
             open: BTreeMap::new(),
             closing: Vec::new(),
