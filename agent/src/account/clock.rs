@@ -132,9 +132,9 @@ impl PacketClock {
         self.step.is_none()
     }
 
-    /// The block is done, whose last packet was of the boot time given.
-    pub fn at_block_end(&mut self, last_ns: u64) {
-        self.floor_ns = self.floor_ns.max(last_ns.saturating_sub(OUT_OF_ORDER_NS));
+    /// A packet of this boot time has come: those that are still to come are hardly older.
+    pub fn has_come(&mut self, boot_ns: u64) {
+        self.floor_ns = self.floor_ns.max(boot_ns.saturating_sub(OUT_OF_ORDER_NS));
     }
 
     /// Chooses between the offset before the step and the one after it. The ring is in order of
@@ -143,7 +143,7 @@ impl PacketClock {
     fn boot_ns_around(&mut self, step: Step, wall_ns: u64) -> u64 {
         let old = step.old.boot_ns(wall_ns);
         if (self.floor_ns..=step.noticed_ns).contains(&old) {
-            self.at_block_end(old);
+            self.has_come(old);
             return old;
         }
         self.step = None;

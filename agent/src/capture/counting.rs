@@ -119,7 +119,7 @@ impl Counting {
         }
         self.settle();
         let last_ns = last_ns.map_or(0, |wall_ns| self.span.boot_ns(wall_ns));
-        self.clock.at_block_end(last_ns);
+        self.clock.has_come(last_ns);
         self.bank.leave(last_ns);
     }
 

@@ -209,12 +209,11 @@ impl Nics {
             return;
         }
         self.speed_ns = now_ns;
-        let later = self.open.range_mut(self.speed_of.saturating_add(1)..).next();
-        if let Some((&index, nic)) = later {
+        let later = self.open.range(self.speed_of.saturating_add(1)..).next();
+        let next = later.or_else(|| self.open.first_key_value()).map(|(index, _)| *index);
+        self.speed_of = next.unwrap_or(0);
+        if let Some(nic) = self.open.get_mut(&self.speed_of) {
             nic.speed_bits = self.drivers.speed_bits(&nic.link);
-            self.speed_of = index;
-        } else {
-            self.speed_of = 0;
         }
     }
 

@@ -138,14 +138,18 @@ impl Committer {
             self.clients.clear();
         }
         self.resolve_clients(batch).await?;
-        // Most often an inventory has made them known before.
-        self.resolve_nics(facts).await?;
         let unknown = self.unknown_nics(facts);
         if !unknown.is_empty() {
-            for (number, names) in unknown {
-                add_nics(&self.client, number, &names).await?;
+            self.read_nics(unknown.into_keys().collect()).await?;
+            // Most often an inventory has made them known before.
+            let new = self.unknown_nics(facts);
+            for (number, names) in &new {
+                let names: Vec<&str> = names.iter().filter_map(NicName::as_str).collect();
+                add_nics(&self.client, *number, &names).await?;
             }
-            self.resolve_nics(facts).await?;
+            if !new.is_empty() {
+                self.read_nics(new.into_keys().collect()).await?;
+            }
         }
         let known = |&(client, name): &(&ClientId, NicName)| -> Result<NicIds, Failure> {
             let Some(number) = self.clients.get(client) else { return Ok([0, 0]) };
@@ -174,13 +178,10 @@ impl Committer {
         unknown
     }
 
-    async fn resolve_nics(&mut self, facts: &Facts<'_>) -> Result<(), Failure> {
-        let unknown: Vec<i32> = self.unknown_nics(facts).into_keys().collect();
-        if unknown.is_empty() {
-            return Ok(());
-        }
+    /// Learns the numbers of all NICs of some clients.
+    async fn read_nics(&mut self, clients: Vec<i32>) -> Result<(), Failure> {
         let select = "SELECT client, name, id FROM nics WHERE client = ANY ($1)";
-        let rows = self.client.query_typed(select, &[(&unknown, Type::INT4_ARRAY)]).await?;
+        let rows = self.client.query_typed(select, &[(&clients, Type::INT4_ARRAY)]).await?;
         for row in rows {
             if let Some(name) = NicName::new(row.try_get(1)?) {
                 self.nics.insert((row.try_get(0)?, name), row.try_get(2)?);

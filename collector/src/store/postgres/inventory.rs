@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
-use wire::id::{ClientId, NicName};
+use wire::id::ClientId;
 use wire::message::{Inventory, Nic};
 
 use super::connect::TIMEOUTS;
@@ -88,19 +88,17 @@ async fn change(
     now_ns: u64,
 ) -> Result<(), Failure> {
     let names: Vec<&str> = listed.keys().map(String::as_str).collect();
+    client.batch_execute(&format!("BEGIN; {TIMEOUTS}")).await?;
+    // One at a time, should two collectors be told of one client.
+    let lock = "SELECT FROM clients WHERE id = $1 FOR UPDATE";
+    client.query_typed(lock, &[(&number, Type::INT4)]).await?;
+    add_nics(client, number, &names).await?;
     let (now, facts) = (time(now_ns), || listed.values());
     let ups: Vec<bool> = facts().map(|it| it.up).collect();
     let number = (&number as &(dyn ToSql + Sync), Type::INT4);
     let now = (&now as &(dyn ToSql + Sync), Type::TIMESTAMPTZ);
     let names = (&names as &(dyn ToSql + Sync), Type::TEXT_ARRAY);
     let ups = (&ups as &(dyn ToSql + Sync), Type::BOOL_ARRAY);
-    client.batch_execute(&format!("BEGIN; {TIMEOUTS}")).await?;
-    // One at a time, should two collectors be told of one client.
-    let lock = "SELECT FROM clients WHERE id = $1 FOR UPDATE";
-    client.query_typed(lock, std::slice::from_ref(&number)).await?;
-    client
-        .execute_typed(ADD_NICS, &[number.clone(), names.clone(), (&NICS_MAX, Type::INT8)])
-        .await?;
     let absent = "UPDATE nics SET present = false WHERE client = $1 AND present";
     client.execute_typed(absent, std::slice::from_ref(&number)).await?;
     let changed = [number.clone(), names.clone(), ups.clone(), now.clone()];
@@ -133,20 +131,15 @@ async fn change(
     Ok(())
 }
 
-const ADD_NICS: &str = "
-    INSERT INTO nics (client, name) SELECT $1, name FROM unnest($2) AS new (name)
-    WHERE (SELECT count(*) FROM nics WHERE client = $1) < $3
-    ON CONFLICT (client, name) DO NOTHING";
-
 /// Makes NICs of a client known, as far as it may have any more; each name once.
-pub(super) async fn add_nics(
-    client: &Client,
-    number: i32,
-    names: &[NicName],
-) -> Result<(), Failure> {
-    let names: Vec<&str> = names.iter().filter_map(NicName::as_str).collect();
-    let params: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&number, Type::INT4), (&names, Type::TEXT_ARRAY), (&NICS_MAX, Type::INT8)];
-    client.execute_typed(ADD_NICS, &params).await?;
+pub(super) async fn add_nics(client: &Client, number: i32, names: &[&str]) -> Result<(), Failure> {
+    client
+        .execute_typed(
+            "INSERT INTO nics (client, name) SELECT $1, name FROM unnest($2) AS new (name)
+             WHERE (SELECT count(*) FROM nics WHERE client = $1) < $3
+             ON CONFLICT (client, name) DO NOTHING",
+            &[(&number, Type::INT4), (&names, Type::TEXT_ARRAY), (&NICS_MAX, Type::INT8)],
+        )
+        .await?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use wire::frame::Frame;
 
 use super::connect::TIMEOUTS;
 use super::error::Failure;
@@ -90,21 +91,28 @@ impl Partition {
 
 /// The partition that all samples of a batch lie in, if there is one.
 pub(super) fn of_all_samples(batch: &Batch) -> Option<Partition> {
-    let frames = batch.sessions.iter().flat_map(|session| &session.frames);
-    let samples = frames.filter(|frame| frame.gap == 0).flat_map(|frame| &frame.samples);
-    let mut partitions = samples.map(|sample| Partition::of(Table::Stats, sample.start_ns));
+    let mut partitions = sample_times(batch).map(|time_ns| Partition::of(Table::Stats, time_ns));
     let first = partitions.next()?;
     partitions.all(|partition| partition == first).then_some(first)
+}
+
+fn frames(batch: &Batch) -> impl Iterator<Item = &Frame> {
+    batch.sessions.iter().flat_map(|session| &session.frames)
+}
+
+/// When the samples that become rows start, nanoseconds since 1970.
+fn sample_times(batch: &Batch) -> impl Iterator<Item = u64> {
+    let samples = frames(batch).filter(|frame| frame.gap == 0).flat_map(|frame| &frame.samples);
+    samples.map(|sample| sample.start_ns)
 }
 
 /// The partitions that the rows of a batch need and that are worth making.
 pub(super) fn needed(batch: &Batch, now_ns: u64) -> BTreeSet<Partition> {
     let near = now_ns.saturating_sub(PAST_NS)..now_ns.saturating_add(FUTURE_NS);
     let near = |time_ns: &u64| near.contains(time_ns);
-    let frames = || batch.sessions.iter().flat_map(|session| &session.frames);
-    let samples = frames().filter(|frame| frame.gap == 0).flat_map(|frame| &frame.samples);
-    let samples = days(samples.map(|sample| sample.start_ns).filter(near));
-    let mixes = days(frames().flat_map(|frame| &frame.mixes).map(|mix| mix.start_ns).filter(near));
+    let samples = days(sample_times(batch).filter(near));
+    let mixes = frames(batch).flat_map(|frame| &frame.mixes);
+    let mixes = days(mixes.map(|mix| mix.start_ns).filter(near));
     let of = |table, day| Partition::of(table, day * DAY_NS);
     let samples = samples.into_iter().flat_map(|day| {
         [Table::Stats, Table::Minutes, Table::FiveMinutes].map(|table| of(table, day))

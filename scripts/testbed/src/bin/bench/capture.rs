@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
-use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, setns};
-use nix::unistd::Pid;
+use nix::sched::{CloneFlags, setns};
 use testbed::generator::{Generator, udp_packet};
 use testbed::{Pair, sh};
 
-use super::process::own_thread_cpu_ns;
+use super::process::{own_thread_cpu_ns, pin};
 use super::space::in_own_namespace;
 use super::table::{Table, least, median, met};
 use super::tap::{Tap, Tapping};
@@ -141,8 +140,7 @@ fn once(tap: Tap, load: Load, sender: u32) -> anyhow::Result<Run> {
 
 /// Makes the packets on CPU 0. Gives the time that took, and the CPU time.
 fn generate(load: Load, sender: u32) -> anyhow::Result<(f64, u64)> {
-    let mut cpu = CpuSet::new();
-    cpu.set(0).and_then(|()| sched_setaffinity(Pid::from_raw(0), &cpu))?;
+    pin(0)?;
     match load.rate {
         None => {
             let generator = Generator::on(NIC)?;

@@ -2,6 +2,9 @@
 
 use std::fs;
 
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
 /// A thread of a process.
 #[derive(Debug)]
 pub struct Thread {
@@ -51,6 +54,16 @@ pub fn cpu_ns_with_ended(pid: u32) -> u64 {
 #[must_use]
 pub fn own_thread_cpu_ns() -> u64 {
     run_ns("/proc/thread-self/schedstat")
+}
+
+/// Pins the calling thread to a CPU.
+///
+/// # Errors
+/// What sched_setaffinity(2) says, most often that there is no such CPU.
+pub fn pin(cpu: usize) -> nix::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu)?;
+    sched_setaffinity(Pid::from_raw(0), &set)
 }
 
 /// Resident memory, bytes.

@@ -13,10 +13,9 @@ use agent::capture::counting::Counting;
 use agent::capture::ring::Packets;
 use clap::Args;
 use crossbeam_channel::{Receiver, Sender};
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 
 use self::block::{Blocks, mixed, uniform};
+use super::process::pin;
 use super::table::{Table, least};
 
 /// Boot time and wall time of the first packet, nanoseconds.
@@ -55,7 +54,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             format!("+{:.2}", all - sums),
         ]);
     };
-    pin(1);
+    // Where there is one CPU only, reader and writer take turns on it.
+    let _unpinned = pin(1);
     let writer = Writer::start();
     for (place, blocks, writer) in [
         ("in the cache", 1, None),
@@ -99,7 +99,7 @@ impl Writer {
         let (to_write, blocks) = crossbeam_channel::bounded::<Blocks>(1);
         let (done, written) = crossbeam_channel::bounded(1);
         std::thread::spawn(move || {
-            pin(0);
+            let _unpinned = pin(0);
             for mut blocks in blocks {
                 blocks.rewrite();
                 if done.send(blocks).is_err() {
@@ -116,12 +116,6 @@ impl Writer {
             *blocks = self.written.recv().unwrap_or_else(|_| unreachable!("it writes on"));
         }
     }
-}
-
-/// Pins the calling thread to a CPU where there is one.
-fn pin(cpu: usize) {
-    let mut set = CpuSet::new();
-    let _unpinned = set.set(cpu).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
 }
 
 /// What a minimal reader does.

@@ -121,7 +121,7 @@ impl Agent {
     pub const fn open_interval_ns(&self) -> u64 {
         let (sample_ms, report_ms) = if self.number == 0 { (100, 200) } else { (10, 50) };
         // The hold for late packets is 10 ms; the rest is for a machine with other work, on which
-        // others may also hold the lock of rtnetlink, that gives the kernel's counters.
+        // others may also hold the lock of rtnetlink, which the reading of link speeds waits for.
         (report_ms + sample_ms + 10 + 490) * 1_000_000
     }
 
