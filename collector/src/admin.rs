@@ -47,6 +47,12 @@ pub enum AdminError {
     /// What was looked for isn't there.
     #[error("no client {0} is known here; `collector clients` lists them")]
     NoSuchClient(ClientId),
+    /// A token for a client that is there already.
+    #[error(
+        "client {0} is there already; for another host choose another id, or let it take the \
+         place of {0}: collector token --client {0} --replace"
+    )]
+    ClientExists(ClientId),
     /// The schema is not up to date.
     #[error("the schema is to be changed; run `collector migrate`, or start the collector")]
     Outdated,
@@ -55,20 +61,27 @@ pub enum AdminError {
     Unsound(usize),
 }
 
-/// Makes a one-time token.
+/// Makes a one-time token: for any new client, for the new client `client`, or with `replace` for
+/// a host that takes the place of `client`.
 ///
 /// # Errors
-/// [`AdminError`] names the file that can't be written.
+/// [`AdminError`] names the file that can't be written, or the client that is there already.
 pub fn token(
     config: &Config,
     tls: Option<&TlsFiles>,
     client: Option<ClientId>,
+    replace: bool,
     life: Duration,
 ) -> Result<String, AdminError> {
     let now = UnixTime::now();
     let identity = Identity::open(&identity_dir(&config.data_dir), tls, now)?;
+    if let Some(client) = client.as_ref().filter(|_| !replace)
+        && identity.knows(client)?
+    {
+        return Err(AdminError::ClientExists(client.clone()));
+    }
     let addresses = addresses(&config.server.host, config.server.port);
-    Ok(identity.new_token(NewToken { life, client, addresses }, now)?.to_string())
+    Ok(identity.new_token(NewToken { life, client, replace, addresses }, now)?.to_string())
 }
 
 /// Where agents reach this collector, as far as it can know: what it listens on, or else the
@@ -113,7 +126,7 @@ pub fn revoke(
     let certificates = identity.revoke(client, now)?;
     Ok(format!(
         "{client} is revoked, with {certificates} valid certificate(s); a running collector cuts \
-         it off within a second. To let it in again: collector token --client {client}"
+         it off within a second. To let it in again: collector token --client {client} --replace"
     ))
 }
 

@@ -76,11 +76,17 @@ pub struct TopArgs {
 
 /// Arguments of `collector token`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example: collector token --client web-1 --expires 1h")]
+#[command(after_help = "Examples: collector token --expires 8h\n          \
+                  collector token --client web-1 --replace\n\nA token makes a new client. A \
+                  host that is to go on under an id that is there already (set up anew, replaced, \
+                  revoked, its certificate expired) needs one with --client ID --replace.")]
 pub struct TokenArgs {
-    /// Good for this client only; default: for any, once
+    /// Good for this client only; default: for any new one, once
     #[arg(long, value_name = "ID")]
     pub client: Option<String>,
+    /// Let the host take the place of the client, whose certificates are revoked then
+    #[arg(long, requires = "client")]
+    pub replace: bool,
     /// How long it is good
     #[arg(long, default_value = "1h")]
     pub expires: Interval,

@@ -35,7 +35,7 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
         }
         Command::Token(args) => {
             let bound = args.client.as_deref().map(|id| client(&loaded, id)).transpose()?;
-            say(&admin::token(config, tls, bound, args.expires.0)?);
+            say(&admin::token(config, tls, bound, args.replace, args.expires.0)?);
         }
         Command::Clients => say(&admin::clients(config, &location()?, tls)?),
         Command::Revoke(args) => {

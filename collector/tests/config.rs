@@ -143,3 +143,26 @@ fn the_example_names_every_key_at_its_default() {
         assert!(written.lines().any(|line| line.starts_with(&format!("{key}:"))), "{line}");
     }
 }
+
+#[test]
+fn a_token_for_a_client_that_is_there_is_only_made_to_replace_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("data");
+    let run = |args: &[&str]| {
+        let args = [&["--data-dir", dir.to_str().unwrap()], args].concat();
+        collector(&args, &[])
+    };
+    let issued = dir.join("identity/issued/web-1");
+    let made = run(&["token", "--client", "web-1"]);
+    assert!(text(&made.stdout).starts_with("nmt1_"), "{made:?}");
+    fs::write(&issued, r#"{"certificates": []}"#).unwrap();
+    fs::set_permissions(&issued, fs::Permissions::from_mode(0o600)).unwrap();
+    let refused = run(&["token", "--client", "Web-1"]);
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0), "{refused:?}");
+    let said = text(&refused.stderr);
+    assert!(said.contains("collector token --client web-1 --replace"), "{said}");
+    let made = run(&["token", "--client", "web-1", "--replace"]);
+    assert!(text(&made.stdout).starts_with("nmt1_"), "{made:?}");
+    // To replace whom?
+    assert_eq!(run(&["token", "--replace"]).status.code(), Some(2));
+}

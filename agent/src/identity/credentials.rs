@@ -29,7 +29,10 @@ impl Pki {
     /// What helps when the certificate doesn't.
     const fn fix(self) -> &'static str {
         match self {
-            Self::Collector => "get a token by `collector token` and run: agent enroll TOKEN",
+            Self::Collector => {
+                "get a token by `collector token --client ID --replace`, with the id of this \
+                 client, and run: agent enroll TOKEN"
+            }
             Self::Operator => "put the right files where tls.ca, tls.cert and tls.key say",
         }
     }

@@ -11,7 +11,7 @@ use wire::token::Secret;
 
 use super::ca::{self, Ca};
 use super::peer::{Agent, count_reject};
-use super::record::{self, IssuedRecord, TokenRecord};
+use super::record::{self, IssuedRecord, RevokedRecord, TokenRecord};
 use super::{Identity, IdentityError, token};
 
 /// Why an agent gets no certificate. The agent is told this text.
@@ -37,6 +37,14 @@ pub enum EnrollError {
         /// Who wanted to.
         asked: ClientId,
     },
+    /// The client is there already, and the token makes new ones only.
+    #[error(
+        "client {0} is there already, and this token makes new clients only; the token is still \
+         good: if this is another host, give it another client.id (or: agent enroll --id NAME \
+         TOKEN); if it is to take the place of {0}, get a token by `collector token --client {0} \
+         --replace`"
+    )]
+    ClientExists(ClientId),
     /// The client id can't stand in a certificate.
     #[error(transparent)]
     ClientId(#[from] InvalidClientId),
@@ -47,7 +55,7 @@ pub enum EnrollError {
     #[error("the certificate signing request can't be used: {0}")]
     Csr(rcgen::Error),
     /// The client was revoked.
-    #[error("client {0} was revoked; it needs a token: `collector token --client {0}`")]
+    #[error("client {0} was revoked; it needs a token: `collector token --client {0} --replace`")]
     Revoked(ClientId),
     /// Certificates come from elsewhere.
     #[error("this collector gives no certificates: set tls.ca, tls.cert and tls.key of your PKI")]
@@ -64,6 +72,7 @@ impl EnrollError {
             Self::UnknownToken => "bad_token",
             Self::ExpiredToken(_) => "expired_token",
             Self::OtherClient { .. } => "foreign_token",
+            Self::ClientExists(_) => "client_exists",
             Self::ClientId(_) | Self::Reserved => "bad_client_id",
             Self::Csr(_) => "bad_request",
             Self::Revoked(_) => "revoked",
@@ -73,9 +82,19 @@ impl EnrollError {
     }
 }
 
+/// What becomes of a client's earlier certificates when it gets one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Issuing {
+    /// They stay good.
+    Next,
+    /// They are revoked: another host takes the place of the one that has them.
+    Only,
+}
+
 impl Identity {
     /// Gives a certificate to a host that has a token, and uses the token up. A refusal leaves
-    /// the token as it was.
+    /// the token as it was. A client that is there already is only replaced by a token made for
+    /// that; its earlier certificates are revoked then.
     ///
     /// # Errors
     /// [`EnrollError`] says why not; the text is meant for the host.
@@ -117,7 +136,12 @@ impl Identity {
         if let Some(bound) = token.client.filter(|bound| bound != client.as_str()) {
             return Err(EnrollError::OtherClient { bound, asked: client });
         }
-        let reply = self.issue(ca, &client, &request.csr_der, now)?;
+        let known = self.knows(&client)?;
+        if known && !token.replace {
+            return Err(EnrollError::ClientExists(client));
+        }
+        let issued = if known { Issuing::Only } else { Issuing::Next };
+        let reply = self.issue(ca, &client, &request.csr_der, issued, now)?;
         // The certificate leaves this host only if the token was still there to be used up.
         if private_file::remove(&token_path).map_err(IdentityError::from)? {
             Ok(reply)
@@ -155,7 +179,7 @@ impl Identity {
         if self.certificate_revoked(agent) {
             return Err(EnrollError::Revoked(agent.client.clone()));
         }
-        self.issue(ca, &agent.client, &request.csr_der, now)
+        self.issue(ca, &agent.client, &request.csr_der, Issuing::Next, now)
     }
 
     /// Signs a certificate and records it. The directory must be locked.
@@ -164,6 +188,7 @@ impl Identity {
         ca: &Ca,
         client: &ClientId,
         csr_der: &[u8],
+        issuing: Issuing,
         now: UnixTime,
     ) -> Result<EnrollReply, EnrollError> {
         let csr = ca::read_csr(csr_der).map_err(EnrollError::Csr)?;
@@ -171,8 +196,16 @@ impl Identity {
         let path = self.issued_path(client);
         let mut issued: IssuedRecord = record::read(&path)?.unwrap_or_default();
         issued.certificates.retain(|known| known.not_after >= now.as_secs());
+        if issuing == Issuing::Only {
+            issued.certificates.clear();
+        }
         issued.certificates.push(certificate.record);
         record::write(&path, &issued)?;
+        if issuing == Issuing::Only {
+            // Of one that is revoked, only what is issued is good.
+            let revoked = RevokedRecord { revoked_at: now.as_secs() };
+            record::write(&self.revoked_path(client), &revoked)?;
+        }
         Ok(EnrollReply { certificate_pem: certificate.pem, ca_pem: ca.pem().to_owned() })
     }
 }

@@ -144,6 +144,16 @@ impl Identity {
         names.into_iter().map(known).collect()
     }
 
+    /// True if a client was ever given a certificate or revoked.
+    ///
+    /// # Errors
+    /// [`IdentityError`] names the file that can't be read.
+    pub fn knows(&self, client: &ClientId) -> Result<bool, IdentityError> {
+        let issued: Option<IssuedRecord> = record::read(&self.issued_path(client))?;
+        let revoked: Option<RevokedRecord> = record::read(&self.revoked_path(client))?;
+        Ok(issued.is_some() || revoked.is_some())
+    }
+
     /// The CA, if it is the collector's own.
     fn ca(&self) -> Option<&Ca> {
         match &self.pki {

@@ -55,7 +55,7 @@ pub enum PeerError {
     /// The client was revoked.
     #[error(
         "client {0} was revoked; to let it in again give it a new certificate (own CA: \
-         `collector token --client {0}`, then agent enroll TOKEN)"
+         `collector token --client {0} --replace`, then agent enroll TOKEN)"
     )]
     Revoked(ClientId),
     /// Neither of the application protocols.

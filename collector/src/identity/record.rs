@@ -39,6 +39,9 @@ pub(super) struct TokenRecord {
     pub expires_at: u64,
     /// The only client that may use it.
     pub client: Option<String>,
+    /// It may take the place of a client that is there already.
+    #[serde(default)]
+    pub replace: bool,
 }
 
 /// Reads a record, `None` if there is none.

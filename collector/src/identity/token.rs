@@ -22,6 +22,8 @@ pub struct NewToken {
     pub life: Duration,
     /// The only client that may use it.
     pub client: Option<ClientId>,
+    /// It may take the place of a client that is there already. Otherwise it makes a new one.
+    pub replace: bool,
     /// Where the collector can be reached, for the agent that has no other word of it.
     pub addresses: Vec<Address>,
 }
@@ -46,6 +48,7 @@ pub(super) fn make(
     let kept = TokenRecord {
         expires_at: now.as_secs().saturating_add(new.life.as_secs()),
         client: new.client.map(|client| client.to_string()),
+        replace: new.replace,
     };
     record::write(&path(dir, secret), &kept)?;
     Ok(token)

@@ -130,7 +130,7 @@ async fn after_a_revocation_a_new_certificate_is_good_and_the_old_one_stays_refu
     let (old_agent, _) = collector.next_agent().await;
     // All within the same second, on purpose.
     collector.identity.revoke(&client("web-1"), UnixTime::now()).unwrap();
-    let new = collector.enroll("web-1", new_host.path()).await;
+    let new = collector.replace("web-1", new_host.path()).await;
     let _connected = collector.connect(&new).await;
     let (new_agent, _) = collector.next_agent().await;
     for identity in [&*collector.identity, &open(dir.path())] {

@@ -110,11 +110,84 @@ async fn a_token_for_another_client_is_refused_and_stays_good_for_its_own() {
 }
 
 #[tokio::test]
+async fn a_second_host_of_the_same_name_gets_no_certificate_and_both_ends_say_what_to_do() {
+    let (mut collector, _dir) = own_ca();
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let credentials = collector.enroll("debian", first.path()).await;
+    let before = rejects("client_exists");
+    for token in [new_token(None), new_token(Some("debian"))] {
+        let token = collector.identity.new_token(token, UnixTime::now()).unwrap();
+        let reason = refusal(collector.enroll_with(&token, "Debian", second.path()).await);
+        assert!(reason.contains("client debian is there already"), "{reason}");
+        assert!(reason.contains("collector token --client debian --replace"), "{reason}");
+        assert!(reason.contains("client.id"), "{reason}");
+        assert!(!second.path().join("key.pem").exists());
+    }
+    assert!(rejects("client_exists") >= before + 2);
+    assert_eq!(collector.identity.clients().unwrap()[0].certificates.len(), 1);
+    let _connected = collector.connect(&credentials).await;
+    let (agent, _) = collector.next_agent().await;
+    assert!(!collector.identity.is_revoked(&agent, Instant::now() + Duration::from_secs(2)));
+    // The token was not used up.
+    let token = collector.token();
+    refusal(collector.enroll_with(&token, "debian", second.path()).await);
+    collector.enroll_with(&token, "debian-2", second.path()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_host_with_a_token_to_replace_a_client_takes_its_place_and_the_earlier_one_is_out() {
+    let (mut collector, _dir) = own_ca();
+    let (old_host, new_host) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let old = collector.enroll("web-1", old_host.path()).await;
+    let _connected = collector.connect(&old).await;
+    let (old_agent, _) = collector.next_agent().await;
+    let new = collector.replace("web-1", new_host.path()).await;
+    let _connected = collector.connect(&new).await;
+    let (new_agent, _) = collector.next_agent().await;
+    let later = Instant::now() + Duration::from_secs(2);
+    assert!(collector.identity.is_revoked(&old_agent, later));
+    assert!(!collector.identity.is_revoked(&new_agent, later));
+    // Its renewal ends nothing.
+    let (_endpoint, connection) = collector.connect(&new).await;
+    agent::identity::renew(&connection, &new, new_host.path()).await.unwrap();
+    assert!(!collector.identity.is_revoked(&new_agent, later));
+}
+
+#[tokio::test]
+async fn a_token_to_replace_makes_a_client_that_is_not_there_yet() {
+    let (collector, _dir) = own_ca();
+    let host = tempfile::tempdir().unwrap();
+    collector.replace("web-1", host.path()).await;
+}
+
+#[tokio::test]
+async fn of_two_hosts_that_take_one_new_name_at_once_exactly_one_gets_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let identities = [Arc::new(open(dir.path())), Arc::new(open(dir.path()))];
+    for round in 0..20 {
+        let barrier = Arc::new(Barrier::new(4));
+        let racers: Vec<_> = (0..4)
+            .map(|racer| {
+                let (identity, barrier) = (identities[racer % 2].clone(), barrier.clone());
+                let token = identity.new_token(new_token(None), UnixTime::now()).unwrap();
+                let (request, _) = request(&token, &format!("host-{round}"));
+                std::thread::spawn(move || {
+                    barrier.wait();
+                    identity.enroll(&request, UnixTime::now()).is_ok()
+                })
+            })
+            .collect();
+        let won = racers.into_iter().map(|it| it.join().unwrap());
+        assert_eq!(won.filter(|&won| won).count(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_token_of_another_process_is_good_at_once_and_may_name_the_address() {
     let (collector, dir) = own_ca();
     let address = Address { host: "127.0.0.1".into(), port: collector.address.port() };
     let life = Duration::from_secs(60);
-    let new = NewToken { life, client: None, addresses: vec![address] };
+    let new = NewToken { life, client: None, replace: false, addresses: vec![address] };
     let token = open(dir.path()).new_token(new, UnixTime::now()).unwrap();
     let host = tempfile::tempdir().unwrap();
     agent::identity::enroll(&token, &[], &client("web-1"), host.path()).await.unwrap();

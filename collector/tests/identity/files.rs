@@ -118,7 +118,7 @@ async fn the_agent_names_what_is_missing_damaged_or_readable_by_others() {
 
     // A key of another enrolment.
     let other = tempfile::tempdir().unwrap();
-    collector.enroll("web-1", other.path()).await;
+    collector.enroll("web-2", other.path()).await;
     let own_key = std::fs::read(&key).unwrap();
     std::fs::copy(other.path().join("key.pem"), &key).unwrap();
     let error = load().unwrap_err();
@@ -143,7 +143,7 @@ async fn enrolling_again_replaces_key_and_certificate() {
     let host = tempfile::tempdir().unwrap();
     collector.enroll("web-1", host.path()).await;
     let first = std::fs::read(host.path().join("key.pem")).unwrap();
-    collector.enroll("web-1", host.path()).await;
+    collector.replace("web-1", host.path()).await;
     assert_ne!(std::fs::read(host.path().join("key.pem")).unwrap(), first);
     let loaded = Credentials::load(host.path(), None, UnixTime::now()).unwrap();
     let _connected = collector.connect(&loaded).await;

@@ -79,6 +79,12 @@ impl Collector {
         self.enroll_with(&self.token(), id, dir).await.unwrap().credentials
     }
 
+    /// Lets the host of `dir` take the place of the client `id`.
+    pub async fn replace(&self, id: &str, dir: &Path) -> Credentials {
+        let token = self.identity.new_token(replacing(id), UnixTime::now()).unwrap();
+        self.enroll_with(&token, id, dir).await.unwrap().credentials
+    }
+
     pub async fn enroll_with(
         &self,
         token: &Token,
@@ -148,7 +154,13 @@ async fn accept(endpoint: Endpoint, identity: Arc<Identity>, seen: mpsc::Unbound
 }
 
 pub fn new_token(id: Option<&str>) -> NewToken {
-    NewToken { life: Duration::from_secs(3600), client: id.map(client), addresses: vec![] }
+    let (life, client) = (Duration::from_secs(3600), id.map(client));
+    NewToken { life, client, replace: false, addresses: vec![] }
+}
+
+/// A token for a host that takes the place of a client.
+pub fn replacing(id: &str) -> NewToken {
+    NewToken { replace: true, ..new_token(Some(id)) }
 }
 
 /// A collector with a CA of its own, and its directory.
