@@ -14,7 +14,7 @@ use wire::token::Address;
 
 use crate::config::Config;
 use crate::export::{self, ExportError, Request};
-use crate::identity::{Identity, IdentityError, NewToken};
+use crate::identity::{Identity, IdentityError, KnownClient, NewToken, SecondHostRecord};
 use crate::import::{self, ImportError};
 use crate::run::identity_dir;
 use crate::store::Migrated;
@@ -173,6 +173,17 @@ pub fn clients(
         let alias = stored.map_or("", |it| it.alias.as_str());
         // Writing to a String can't fail.
         let _ = writeln!(table, "{id:30} {alias:20} {last:25} {certificate:25} {}", nics(stored));
+    }
+    for KnownClient { client, second_host, .. } in enrolled {
+        if let Some(SecondHostRecord { at, kept, refused, what }) = second_host {
+            let (at, replace) = (utc(at), format!("collector token --client {client} --replace"));
+            let _ = writeln!(
+                table,
+                "{client}: two hosts have its certificate: {kept} goes on, {refused} was refused \
+                 ({what}), last told {at}; give the second a client.id and a token of its own, or \
+                 let it take over: {replace}"
+            );
+        }
     }
     Ok(table.trim_end().to_owned())
 }

@@ -153,6 +153,7 @@ pub fn decode_body(header: Header, body: &[u8]) -> Result<Received, CodecError> 
         kind::ENROLL_REQUEST => Message::EnrollRequest(read(header.kind, body)?),
         kind::ENROLL_REPLY => Message::EnrollReply(read(header.kind, body)?),
         kind::RENEW_REQUEST => Message::RenewRequest(read(header.kind, body)?),
+        kind::CLAIM => Message::Claim(read(header.kind, body)?),
         unknown => return Err(CodecError::Kind(unknown)),
     };
     message.check()?;
@@ -196,6 +197,7 @@ pub const fn frame_len(samples: usize, mixes: usize) -> usize {
 #[must_use]
 pub fn encode_message(message: &Message) -> Vec<u8> {
     match message {
+        Message::Claim(it) => write(kind::CLAIM, it),
         Message::Hello(it) => write(kind::HELLO, it),
         Message::Welcome(it) => write(kind::WELCOME, it),
         Message::Refused(it) => write(kind::REFUSED, it),
@@ -223,6 +225,7 @@ mod kind {
     pub const ENROLL_REPLY: u8 = 10;
     pub const RENEW_REQUEST: u8 = 11;
     pub const PACKED_FRAME: u8 = 12;
+    pub const CLAIM: u8 = 13;
 }
 
 fn checked(frame: Frame) -> Result<Received, CodecError> {

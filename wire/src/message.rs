@@ -1,7 +1,7 @@
 //! Control messages: what agent and collector say to each other beside frames.
 //!
-//! On the control stream, which the agent opens, the agent says [`Hello`] and is answered by
-//! [`Welcome`] or [`Refused`]; from then on the collector sends [`Ack`] and [`Probe`], the agent
+//! On the control stream, which the agent opens, the agent says [`Claim`] and [`Hello`] and is
+//! answered by [`Welcome`] or [`Refused`]; from then on the collector sends [`Ack`] and [`Probe`], the agent
 //! [`Inventory`] and [`ProbeReply`]. Until it is answered, which takes as long as the collector's
 //! database does, the agent may tell its NICs and send live frames: they are shown, not kept.
 
@@ -14,6 +14,24 @@ pub const TEXT_MAX: usize = 256;
 
 /// Most entries of a list in a message.
 pub const LIST_MAX: usize = 4096;
+
+/// What tells the host of an agent from others, said before [`Hello`]. Older agents don't say it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Claim {
+    /// Where the agent runs.
+    pub host: HostKey,
+    /// The session that runs.
+    pub session: u64,
+}
+
+/// Digests by which hosts can be told apart and not be recognised: each is made with the client id.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct HostKey {
+    /// Of the machine-id; zero where there is none.
+    pub machine: [u8; 16],
+    /// Of the boot id; zero where there is none.
+    pub boot: [u8; 16],
+}
 
 /// The agent introduces itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
@@ -174,6 +192,7 @@ pub struct RenewRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is its type's name")]
 pub enum Message {
+    Claim(Claim),
     Hello(Hello),
     Welcome(Welcome),
     Refused(Refused),
@@ -239,7 +258,7 @@ impl Message {
             Self::EnrollRequest(request) => text("the client id", &request.client_id),
             // Bounded by the message's length alone.
             Self::Refused(_) | Self::EnrollReply(_) | Self::RenewRequest(_) => Ok(()),
-            Self::Probe(_) | Self::ProbeReply(_) => Ok(()),
+            Self::Claim(_) | Self::Probe(_) | Self::ProbeReply(_) => Ok(()),
         }
     }
 }

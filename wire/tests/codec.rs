@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use wire::codec::{self, CodecError, HEADER_LEN, LEN_MAX, Received};
 use wire::frame::{Counts, Frame, KernelCounts, Mix, MixCounts, SAMPLES_MAX, Sample};
 use wire::id::NicName;
-use wire::message::{Ack, Hello, Host, Inventory, Message, Nic, SeqRange, Session, Welcome};
+use wire::message::{
+    Ack, Claim, Hello, Host, HostKey, Inventory, Message, Nic, SeqRange, Session, Welcome,
+};
 
 const FIGURE: std::ops::RangeInclusive<u64> = 0..=i64::MAX as u64;
 
@@ -226,6 +228,8 @@ fn the_format_is_what_the_golden_files_hold() {
     };
     let hello = Hello { sessions: vec![session], alias: "web 1".into(), host };
     golden("hello", &codec::encode_message(&Message::Hello(hello)));
+    let host = HostKey { machine: [1; 16], boot: [2; 16] };
+    golden("claim", &codec::encode_message(&Message::Claim(Claim { host, session: 0xfeed })));
     golden("welcome", &codec::encode_message(&Message::Welcome(Welcome::default())));
     let missing = vec![SeqRange { first: 4, last: 5 }];
     let ack = Ack { session: 0xfeed, committed: 2, received: 3, missing };

@@ -3,8 +3,10 @@
 mod credentials;
 mod enroll;
 mod error;
+mod host_key;
 mod tls;
 
 pub use self::credentials::Credentials;
 pub use self::enroll::{EnrollError, Enrolled, enroll, renew};
 pub use self::error::IdentityError;
+pub use self::host_key::{host_key, is_known};

@@ -11,7 +11,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use wire::delivery::Sender;
 use wire::message::{
-    Ack, Committed, Hello, Host, Inventory, Message, Probe, ProbeReply, SeqRange, Session,
+    Ack, Claim, Committed, Hello, Host, HostKey, Inventory, Message, Probe, ProbeReply, SeqRange,
+    Session,
 };
 
 use super::recorder::{Event, Request, ask};
@@ -119,16 +120,18 @@ impl Delivery {
         }
     }
 
-    /// Delivers over a connection until it breaks, or until everything is delivered.
+    /// Delivers over a connection until it breaks, or until everything is delivered. `host` is
+    /// the key of this host.
     ///
     /// # Errors
     /// [`DeliveryError`] says why the connection is of no more use.
     pub async fn over(
         &mut self,
         connection: &Connection,
+        host: HostKey,
         welcomed: impl FnOnce(),
     ) -> Result<(), DeliveryError> {
-        let result = self.talk(connection, welcomed).await;
+        let result = self.talk(connection, host, welcomed).await;
         for (_, sender) in &mut self.sessions {
             sender.on_disconnected();
         }
@@ -143,9 +146,12 @@ impl Delivery {
     async fn talk(
         &mut self,
         connection: &Connection,
+        host: HostKey,
         welcomed: impl FnOnce(),
     ) -> Result<(), DeliveryError> {
-        let (mut send, receive) = self.meanwhile(greet(connection, self.hello())).await?;
+        let session = self.sessions.last().map_or(0, |(it, _)| it.session);
+        let said = [Message::Claim(Claim { host, session }), self.hello()];
+        let (mut send, receive) = self.meanwhile(greet(connection, &said)).await?;
         let mut messages = read_messages(connection.clone(), receive);
         self.inventory.mark_changed();
         let committed = match self.answer(connection, &mut send, &mut messages).await? {
@@ -349,15 +355,17 @@ impl Delivery {
     }
 }
 
-/// Opens the control stream and says Hello.
+/// Opens the control stream and says who is there.
 async fn greet(
     connection: &Connection,
-    hello: Message,
+    said: &[Message],
 ) -> Result<(SendStream, RecvStream), ControlError> {
     let opened = connection.open_bi().await;
     let (mut send, receive) =
         opened.map_err(|error| ControlError::Gone(control::close_reason(&error)))?;
-    control::write(&mut send, connection, &hello).await?;
+    for message in said {
+        control::write(&mut send, connection, message).await?;
+    }
     Ok((send, receive))
 }
 

@@ -91,7 +91,14 @@ impl Shipper {
     /// # Errors
     /// [`ShipError::Identity`].
     pub fn check(config: &ShipConfig) -> Result<(), ShipError> {
-        Credentials::load(&config.identity, config.tls.as_ref(), UnixTime::now())?;
+        let now = UnixTime::now();
+        let credentials = Credentials::load(&config.identity, config.tls.as_ref(), now)?;
+        if !identity::is_known(&identity::host_key(credentials.client())) {
+            tracing::warn!(
+                "this host has no machine-id (/etc/machine-id): a second host with this \
+                 certificate is told by its session alone; make one: systemd-machine-id-setup"
+            );
+        }
         Ok(())
     }
 
@@ -178,6 +185,7 @@ impl Shipper {
         let credentials = Credentials::load(&config.identity, config.tls.as_ref(), now)?;
         let client = credentials.client_config();
         let name = credentials.server_name(&server.host).to_owned();
+        let host = identity::host_key(credentials.client());
         let connecting = connection::connect(&server, &name, &client);
         let (endpoint, connection) = delivery.meanwhile(connecting).await?;
         let welcomed = || {
@@ -185,7 +193,7 @@ impl Shipper {
             tracing::info!(%server, address = %connection.remote_address(), "connected");
         };
         let delivered = tokio::select! {
-            delivered = delivery.over(&connection, welcomed) => delivered,
+            delivered = delivery.over(&connection, host, welcomed) => delivered,
             never = renew(&config.identity, credentials, &connection) => match never {},
         };
         // What was said last may still be on its way.

@@ -205,6 +205,7 @@ impl Identity {
             // Of one that is revoked, only what is issued is good.
             let revoked = RevokedRecord { revoked_at: now.as_secs() };
             record::write(&self.revoked_path(client), &revoked)?;
+            private_file::remove(&self.second_host_path(client)).map_err(IdentityError::from)?;
         }
         Ok(EnrollReply { certificate_pem: certificate.pem, ca_pem: ca.pem().to_owned() })
     }

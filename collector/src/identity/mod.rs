@@ -2,7 +2,8 @@
 //! who is who on a connection.
 //!
 //! In the directory: `ca.pem` and `ca.key`, `server.pem`, `reset.key`, and as small JSON files
-//! `tokens/<digest of the secret>`, `issued/<client>` and `revoked/<client>`. Other processes may
+//! `tokens/<digest of the secret>`, `issued/<client>`, `revoked/<client>` and
+//! `second_hosts/<client>`. Other processes may
 //! work on it at the same time: what changes more than one file is done under `lock`.
 
 mod ca;
@@ -29,7 +30,7 @@ use self::endpoint::{EndpointKeys, ServerTls};
 pub use self::enroll::EnrollError;
 pub use self::error::IdentityError;
 pub use self::peer::{Agent, CLOSE_REFUSED, Peer, PeerError, on_handshake_error, peer};
-pub use self::record::Issued;
+pub use self::record::{Issued, SecondHostRecord};
 use self::record::{IssuedRecord, RevokedRecord};
 use self::revoke::Revocations;
 pub use self::token::NewToken;
@@ -62,6 +63,8 @@ pub struct KnownClient {
     pub certificates: Vec<Issued>,
     /// When it was last revoked, seconds since 1970 (UTC).
     pub revoked_at: Option<u64>,
+    /// The last second host that was refused under its present certificate.
+    pub second_host: Option<SecondHostRecord>,
 }
 
 impl Identity {
@@ -81,7 +84,12 @@ impl Identity {
         drop(locked);
         let revocations = Revocations::default();
         let identity = Self { dir: dir.to_owned(), pki, keys, revocations };
-        for directory in [identity.tokens_dir(), identity.issued_dir(), identity.revoked_dir()] {
+        for directory in [
+            identity.tokens_dir(),
+            identity.issued_dir(),
+            identity.revoked_dir(),
+            identity.second_hosts_dir(),
+        ] {
             private_file::create_directory(&directory)?;
         }
         identity.server_config(now)?;
@@ -130,15 +138,18 @@ impl Identity {
     pub fn clients(&self) -> Result<Vec<KnownClient>, IdentityError> {
         let mut names = record::names(&self.issued_dir())?;
         names.extend(record::names(&self.revoked_dir())?);
+        names.extend(record::names(&self.second_hosts_dir())?);
         names.sort();
         names.dedup();
         let known = |client: String| {
             let issued: Option<IssuedRecord> = record::read(&self.issued_dir().join(&client))?;
             let revoked: Option<RevokedRecord> = record::read(&self.revoked_dir().join(&client))?;
+            let second_host = record::read(&self.second_hosts_dir().join(&client))?;
             Ok(KnownClient {
                 client,
                 certificates: issued.unwrap_or_default().certificates,
                 revoked_at: revoked.map(|it| it.revoked_at),
+                second_host,
             })
         };
         names.into_iter().map(known).collect()
@@ -152,6 +163,18 @@ impl Identity {
         let issued: Option<IssuedRecord> = record::read(&self.issued_path(client))?;
         let revoked: Option<RevokedRecord> = record::read(&self.revoked_path(client))?;
         Ok(issued.is_some() || revoked.is_some())
+    }
+
+    /// Keeps that a second host was refused, for those who list the clients.
+    ///
+    /// # Errors
+    /// [`IdentityError`] names the file that can't be written.
+    pub fn note_second_host(
+        &self,
+        client: &ClientId,
+        second: &SecondHostRecord,
+    ) -> Result<(), IdentityError> {
+        record::write(&self.second_host_path(client), second)
     }
 
     /// The CA, if it is the collector's own.
@@ -172,6 +195,14 @@ impl Identity {
 
     fn revoked_dir(&self) -> PathBuf {
         self.dir.join("revoked")
+    }
+
+    fn second_hosts_dir(&self) -> PathBuf {
+        self.dir.join("second_hosts")
+    }
+
+    fn second_host_path(&self, client: &ClientId) -> PathBuf {
+        self.second_hosts_dir().join(client.as_str())
     }
 
     fn issued_path(&self, client: &ClientId) -> PathBuf {

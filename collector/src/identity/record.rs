@@ -1,5 +1,6 @@
 //! Records that the collector keeps as small JSON files, one per token or client.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -42,6 +43,19 @@ pub(super) struct TokenRecord {
     /// It may take the place of a client that is there already.
     #[serde(default)]
     pub replace: bool,
+}
+
+/// A second host under a client's certificate was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecondHostRecord {
+    /// When it was last told, seconds since 1970 (UTC): every 10 minutes while it tries.
+    pub at: u64,
+    /// Address of the host that goes on.
+    pub kept: IpAddr,
+    /// Address of the one that was refused.
+    pub refused: IpAddr,
+    /// What the second is to the first.
+    pub what: String,
 }
 
 /// Reads a record, `None` if there is none.

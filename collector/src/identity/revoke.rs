@@ -49,6 +49,7 @@ impl Identity {
         let known: IssuedRecord = record::read(&issued)?.unwrap_or_default();
         record::write(&self.revoked_path(client), &RevokedRecord { revoked_at: now.as_secs() })?;
         private_file::remove(&issued)?;
+        private_file::remove(&self.second_host_path(client))?;
         let valid = known.certificates.iter().filter(|it| it.not_after >= now.as_secs());
         Ok(valid.count())
     }

@@ -34,24 +34,43 @@ pub async fn serve(ingest: Ingest, agent: Agent, connection: Connection) {
     let client = agent.client.clone();
     let address = connection.remote_address();
     let end = match Introduction::hear(&connection).await {
-        Ok(introduction) => {
-            let hello = &introduction.hello;
-            tracing::info!(%client, %address, version = hello.host.agent_version, "connected");
-            ingest.live.on_connected(&client, &hello.alias, &hello.host, now_ns());
-            let end = attend(&ingest, agent, &connection, introduction).await;
-            ingest.live.on_disconnected(&client, now_ns());
-            end
-        }
+        Ok(introduction) => admit(&ingest, agent, &connection, introduction).await,
         Err(end) => end,
     };
     if let Some((code, reason)) = end.close() {
         metrics::counter!("netmon_collector_rejects_total", "reason" => reason).increment(1);
-        tracing::warn!(%client, %address, %end, "closed a connection");
+        match &end {
+            End::SecondHost(second) if !second.news => {
+                tracing::debug!(%client, %address, times = second.times, "a second host, still");
+            }
+            _ => tracing::warn!(%client, %address, %end, "closed a connection"),
+        }
         connection.close(code.into(), end.to_string().as_bytes());
     } else {
         tracing::info!(%client, %address, %end, "disconnected");
         connection.close(0u32.into(), end.to_string().as_bytes());
     }
+}
+
+/// Serves an agent that has introduced itself, unless another host has its client's place.
+async fn admit(
+    ingest: &Ingest,
+    agent: Agent,
+    connection: &Connection,
+    mut introduction: Introduction,
+) -> End {
+    let client = agent.client.clone();
+    let place = match introduction.take_place(ingest, &agent, connection).await {
+        Ok(place) => place,
+        Err(end) => return end,
+    };
+    let (hello, address) = (&introduction.hello, connection.remote_address());
+    tracing::info!(%client, %address, version = hello.host.agent_version, "connected");
+    ingest.live.on_connected(&client, &hello.alias, &hello.host, now_ns());
+    let end = attend(ingest, agent, connection, introduction).await;
+    ingest.live.on_disconnected(&client, now_ns());
+    drop(place);
+    end
 }
 
 /// Welcomes an agent that has introduced itself, and takes what it delivers.

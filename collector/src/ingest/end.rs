@@ -1,5 +1,6 @@
 //! Why a connection ends, and what the agent is told of it.
 
+use super::claims::SecondHost;
 use super::introduction::PATIENCE;
 use super::reading::ReadError;
 use super::sessions::FrameRefused;
@@ -19,6 +20,8 @@ pub enum End {
     Stuck,
     #[error("{0}")]
     Refused(String),
+    #[error(transparent)]
+    SecondHost(Box<SecondHost>),
     #[error("another connection has opened the session")]
     Superseded,
     #[error("bad frame: {0}")]
@@ -45,6 +48,7 @@ impl End {
             Self::Gone(_) | Self::Stopped | Self::Superseded => None,
             Self::NoHello | Self::Stuck => Some((CLOSE_PROTOCOL, "silent")),
             Self::Refused(_) => Some((CLOSE_REFUSED, "refused")),
+            Self::SecondHost(_) => Some((CLOSE_REFUSED, "second_host")),
             Self::Frame(_) => Some((CLOSE_PROTOCOL, "bad_frame")),
             Self::Read(_) => Some((CLOSE_PROTOCOL, "bad_message")),
         }

@@ -5,21 +5,26 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quinn::{Connection, SendStream};
+use rustls::pki_types::UnixTime;
 use tokio::sync::mpsc;
 use tokio::time::{interval, sleep, timeout};
 use wire::codec::{self, Received};
-use wire::message::{Committed, Hello, Inventory, Message, Refused, Welcome};
+use wire::message::{Claim, Committed, Hello, Inventory, Message, Refused, Welcome};
 
 use super::Ingest;
+use super::claims::{Place, SecondHost};
 use super::end::End;
 use super::reading::{self, ReadError};
 use super::sessions::FrameRefused;
-use crate::identity::{Agent, PeerError};
+use crate::identity::{Agent, PeerError, SecondHostRecord};
 use crate::store::{SessionState, StoreError};
 use crate::time::now_ns;
 
 /// How long an agent may take to introduce itself, and to take in what it is told.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a refused agent may take to take note.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How often it is checked whether the client was revoked.
 pub const REVOCATION: Duration = Duration::from_secs(1);
@@ -37,6 +42,8 @@ pub struct Control {
 
 /// What an agent has said of itself before it was welcomed.
 pub struct Introduction {
+    /// Who it is. Of an agent too old to say, its session alone is known.
+    pub claim: Claim,
     pub hello: Hello,
     /// Its NICs, if it has told them already.
     pub inventory: Option<Inventory>,
@@ -44,19 +51,46 @@ pub struct Introduction {
 }
 
 impl Introduction {
-    /// Hears the agent's Hello.
+    /// Hears the agent's Claim, if it is not too old for that, and its Hello.
     pub async fn hear(connection: &Connection) -> Result<Self, End> {
         let hello = timeout(PATIENCE, async {
             let opened = connection.accept_bi().await;
             let (send, mut receive) = opened.map_err(|error| End::Gone(error.to_string()))?;
-            match reading::read_message(&mut receive).await? {
-                Some(Message::Hello(hello)) => Ok((hello, send, receive)),
+            let mut said = reading::read_message(&mut receive).await?;
+            let mut claim = None;
+            if let Some(Message::Claim(first)) = said {
+                claim = Some(first);
+                said = reading::read_message(&mut receive).await?;
+            }
+            match said {
+                Some(Message::Hello(hello)) => Ok((claim, hello, send, receive)),
                 _ => Err(End::Refused("the first message must be Hello".into())),
             }
         });
-        let (hello, send, receive) = hello.await.unwrap_or(Err(End::NoHello))?;
+        let (claim, hello, send, receive) = hello.await.unwrap_or(Err(End::NoHello))?;
+        let running = || hello.sessions.last().map_or(0, |it| it.session);
+        let claim = claim.unwrap_or_else(|| Claim { session: running(), ..Claim::default() });
         let control = Control { send, messages: reading::messages(receive) };
-        Ok(Self { hello, inventory: None, control })
+        Ok(Self { claim, hello, inventory: None, control })
+    }
+
+    /// Takes the client's place for the agent's connection, or refuses it.
+    pub async fn take_place(
+        &mut self,
+        ingest: &Ingest,
+        agent: &Agent,
+        connection: &Connection,
+    ) -> Result<Place, End> {
+        match ingest.claims.take(&agent.client, self.claim, connection).await {
+            Ok(place) => Ok(place),
+            Err(second) => {
+                if second.news {
+                    keep(ingest, &second);
+                }
+                self.control.refuse(second.to_string()).await?;
+                Err(End::SecondHost(Box::new(second)))
+            }
+        }
     }
 
     /// Opens the agent's sessions, however long the store takes, and welcomes it.
@@ -68,8 +102,7 @@ impl Introduction {
     ) -> Result<Vec<SessionState>, End> {
         let opened = match self.open(ingest, agent, connection).await {
             Err(End::Refused(reason)) => {
-                let refused = Message::Refused(Refused { reason: reason.clone() });
-                self.control.write(&refused).await?;
+                self.control.refuse(reason.clone()).await?;
                 return Err(End::Refused(reason));
             }
             opened => opened?,
@@ -89,7 +122,7 @@ impl Introduction {
         agent: &Agent,
         connection: &Connection,
     ) -> Result<Vec<SessionState>, End> {
-        let Self { hello, inventory, control } = self;
+        let Self { hello, inventory, control, .. } = self;
         let opening = open_sessions(ingest, agent, hello);
         tokio::pin!(opening);
         let mut check = interval(REVOCATION);
@@ -117,7 +150,30 @@ impl Introduction {
     }
 }
 
+/// Keeps that a second host was refused. What can't be kept is in the log all the same.
+fn keep(ingest: &Ingest, second: &SecondHost) {
+    let record = SecondHostRecord {
+        at: UnixTime::now().as_secs(),
+        kept: second.kept,
+        refused: second.refused,
+        what: second.kin.what().to_owned(),
+    };
+    if let Err(error) = ingest.identity.note_second_host(&second.client, &record) {
+        tracing::warn!(client = %second.client, %error, "a second host could not be noted");
+    }
+}
+
 impl Control {
+    /// Tells the agent why it is refused, and waits until it has been told: the end of the
+    /// connection would overtake it.
+    async fn refuse(&mut self, reason: String) -> Result<(), End> {
+        self.write(&Message::Refused(Refused { reason })).await?;
+        // Who is gone already needs no word.
+        let _gone = self.send.finish();
+        let _late = timeout(FAREWELL, self.send.stopped()).await;
+        Ok(())
+    }
+
     /// Says something to the agent.
     pub async fn write(&mut self, message: &Message) -> Result<(), End> {
         let bytes = codec::encode_message(message);

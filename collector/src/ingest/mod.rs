@@ -1,6 +1,7 @@
 //! Ingest: what agents send, from the UDP socket to the writer.
 
 mod agent;
+mod claims;
 mod clock;
 mod end;
 mod introduction;
@@ -11,6 +12,7 @@ mod sessions;
 
 use std::sync::Arc;
 
+pub use self::claims::Claims;
 pub use self::listener::{ListenError, Listener, Reloader};
 use crate::identity::Identity;
 use crate::live::Live;
@@ -28,4 +30,6 @@ pub struct Ingest {
     pub writer: WriterHandle,
     /// What pages and Prometheus show.
     pub live: Live,
+    /// Which hosts are connected.
+    pub claims: Claims,
 }

@@ -19,7 +19,7 @@ use self::counters::Counters;
 use self::health::Health;
 use crate::config::Config;
 use crate::identity::{Identity, IdentityError};
-use crate::ingest::{Ingest, ListenError, Listener};
+use crate::ingest::{Claims, Ingest, ListenError, Listener};
 use crate::live::Live;
 use crate::metrics::{Metrics, MetricsError};
 use crate::store::Database;
@@ -125,6 +125,7 @@ async fn serve(
         store: store.clone(),
         writer: handle,
         live: live.clone(),
+        claims: Claims::default(),
     };
     let address = resolve("server.host", &config.server.host, config.server.port)?;
     let listener = Listener::bind(ingest, address)?;

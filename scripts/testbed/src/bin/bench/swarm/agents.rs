@@ -15,7 +15,7 @@ use crossbeam_channel::unbounded;
 use quinn::{ClientConfig, Connection, Endpoint};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
-use wire::message::{Inventory, Nic};
+use wire::message::{HostKey, Inventory, Nic};
 
 use super::pki::Pki;
 use super::spool::{Account, AgentSpool, Spools};
@@ -207,7 +207,7 @@ async fn live(
             shared.hold(number, connection.clone());
             let mut welcomed = false;
             let delivered = delivery
-                .over(&connection, || {
+                .over(&connection, HostKey::default(), || {
                     welcomed = true;
                     backoff.on_success();
                     shared.welcomed.fetch_add(1, Ordering::Relaxed);

@@ -1,0 +1,207 @@
+//! Two hosts with one certificate: who goes on, who is refused, and what both ends say.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::time::{Duration, Instant};
+
+use agent::connection::{Server, connect, control};
+use agent::identity::Credentials;
+use quinn::{Connection, Endpoint, RecvStream, SendStream};
+use rustls::pki_types::UnixTime;
+use testbed::http::HTTP;
+use testbed::{Pair, Running, Site, done, in_namespace, metric, sh, wait_until};
+use wire::message::{Claim, Hello, HostKey, Message, Session};
+
+/// A connected agent made by hand.
+struct Host {
+    _endpoint: Endpoint,
+    connection: Connection,
+    send: SendStream,
+    receive: RecvStream,
+}
+
+impl Host {
+    /// Connects with the certificate of the site's agent.
+    async fn connect(site: &Site) -> Self {
+        let dir = site.dir().join("agent/identity");
+        let credentials = Credentials::load(&dir, None, UnixTime::now()).unwrap();
+        let server = Server { host: "127.0.0.1".into(), port: 8082 };
+        let name = credentials.server_name(&server.host);
+        let connected = connect(&server, name, &credentials.client_config()).await;
+        let (endpoint, connection) = connected.unwrap();
+        let (send, receive) = connection.open_bi().await.unwrap();
+        Self { _endpoint: endpoint, connection, send, receive }
+    }
+
+    /// Says who it is and hears what the collector says to that.
+    async fn introduce(&mut self, claim: Option<Claim>, session: u64) -> Message {
+        let hello =
+            Hello { sessions: vec![Session { session, started_ns: 1 }], ..Hello::default() };
+        let said = claim.map(Message::Claim).into_iter().chain([Message::Hello(hello)]);
+        for message in said {
+            control::write(&mut self.send, &self.connection, &message).await.unwrap();
+        }
+        control::read(&mut self.receive, &self.connection).await.unwrap()
+    }
+
+    async fn leave(self) {
+        self.connection.close(0u32.into(), b"finished");
+        self._endpoint.wait_idle().await;
+    }
+}
+
+const fn claim(machine: u8, boot: u8, session: u64) -> Claim {
+    Claim { host: HostKey { machine: [machine; 16], boot: [boot; 16] }, session }
+}
+
+fn refusals() -> f64 {
+    metric(HTTP, r#"netmon_collector_rejects_total{reason="second_host"}"#)
+}
+
+fn refusal(answer: Message) -> String {
+    match answer {
+        Message::Refused(refused) => refused.reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_host_that_is_connected_goes_on_and_another_is_refused_until_it_is_gone() {
+    if !in_namespace("the_host_that_is_connected_goes_on_and_another_is_refused_until_it_is_gone") {
+        return;
+    }
+    let (_pair, site) = (Pair::new(), Site::new());
+    let collector = site.start_collector();
+    site.enroll();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        for (number, (second, what)) in (1..).zip([
+            (Some(claim(2, 2, 20)), "it is another machine"),
+            (Some(claim(1, 2, 21)), "a copy of this machine, with the same machine-id"),
+            (Some(claim(1, 1, 22)), "on the same machine runs a second agent"),
+            (Some(claim(0, 0, 23)), "one of the two has no machine-id"),
+            // An older agent, which doesn't tell.
+            (None, "one of the two has no machine-id"),
+        ]) {
+            let mut first = Host::connect(&site).await;
+            let answer = first.introduce(Some(claim(1, 1, number)), number).await;
+            assert!(matches!(answer, Message::Welcome(_)), "{answer:?}");
+            let session = second.map_or(24, |it| it.session);
+            let asked = Instant::now();
+            let mut host = Host::connect(&site).await;
+            let reason = refusal(host.introduce(second, session).await);
+            assert!(asked.elapsed() < Duration::from_secs(3), "it is asked, not waited for");
+            assert!(reason.contains("client host-1 is connected from 127.0.0.1 "), "{reason}");
+            assert!(reason.contains(what), "{reason}");
+            assert!(reason.contains("collector token --client host-1 --replace"), "{reason}");
+            let counted = f64::from(u32::try_from(number).unwrap());
+            wait_until("the count", || refusals() >= counted);
+            wait_until("the collector's word of it", || collector.log().contains(what));
+            let listed = done(site.collector(&["clients"]).output().unwrap());
+            assert!(listed.contains("host-1: two hosts have its certificate"), "{listed}");
+            assert!(listed.contains(what), "{listed}");
+            assert!(first.connection.close_reason().is_none(), "the first goes on");
+            first.leave().await;
+            // By its own end, the first gives its place to the second.
+            let mut host = Host::connect(&site).await;
+            let answer = host.introduce(second, session).await;
+            assert!(matches!(answer, Message::Welcome(_)), "{what}: {answer:?}");
+            host.leave().await;
+        }
+    });
+    collector.stop();
+}
+
+#[test]
+fn a_host_that_answers_no_more_gives_way_to_its_restart_reboot_and_successor() {
+    if !in_namespace("a_host_that_answers_no_more_gives_way_to_its_restart_reboot_and_successor") {
+        return;
+    }
+    let (_pair, site) = (Pair::new(), Site::new());
+    let collector = site.start_collector();
+    site.enroll();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    for (number, next) in (1..).zip([
+        Some(claim(1, 1, 20)),
+        Some(claim(1, 2, 21)),
+        Some(claim(2, 2, 22)),
+        // A container without machine-id.
+        Some(claim(0, 1, 23)),
+        None,
+    ]) {
+        // Killed: nobody says goodbye.
+        let killed = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let first = killed.block_on(async {
+            let mut first = Host::connect(&site).await;
+            let answer = first.introduce(Some(claim(1, 1, number)), number).await;
+            assert!(matches!(answer, Message::Welcome(_)), "{answer:?}");
+            first
+        });
+        killed.shutdown_background();
+        runtime.block_on(async {
+            let mut host = Host::connect(&site).await;
+            let session = next.map_or(24, |it| it.session);
+            let answer =
+                tokio::time::timeout(Duration::from_secs(8), host.introduce(next, session));
+            let answer = answer.await.expect("sooner than by QUIC's idle timeout");
+            assert!(matches!(answer, Message::Welcome(_)), "{answer:?}");
+            host.leave().await;
+        });
+        drop(first);
+    }
+    assert!(refusals() < 1.0);
+    collector.stop();
+}
+
+#[test]
+fn the_same_run_over_a_new_connection_goes_on_at_once() {
+    if !in_namespace("the_same_run_over_a_new_connection_goes_on_at_once") {
+        return;
+    }
+    let (_pair, site) = (Pair::new(), Site::new());
+    let collector = site.start_collector();
+    site.enroll();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        for claim in [Some(claim(1, 1, 7)), None] {
+            let mut before = Host::connect(&site).await;
+            before.introduce(claim, 7).await;
+            let asked = Instant::now();
+            let mut after = Host::connect(&site).await;
+            let answer = after.introduce(claim, 7).await;
+            assert!(matches!(answer, Message::Welcome(_)), "{answer:?}");
+            assert!(asked.elapsed() < Duration::from_millis(900));
+            after.leave().await;
+            before.leave().await;
+        }
+    });
+    collector.stop();
+}
+
+#[test]
+fn of_an_agent_and_its_copy_one_delivers_and_the_other_says_what_to_do() {
+    if !in_namespace("of_an_agent_and_its_copy_one_delivers_and_the_other_says_what_to_do") {
+        return;
+    }
+    let (_pair, site) = (Pair::new(), Site::new());
+    let collector = site.start_collector();
+    site.enroll();
+    let (from, to) = (site.dir().join("agent"), site.dir().join("copy"));
+    sh(&format!("cp -a {} {}", from.display(), to.display()));
+    let first = site.start_agent();
+    wait_until("the first", || first.log().contains("\"connected\""));
+    let copy = site.agent_in("copy", "host-1", &["run"]);
+    let copy = Running::start(copy, &site.dir().join("copy.log"));
+    wait_until("the refusal", || copy.log().contains("is connected from 127.0.0.1 "));
+    assert!(copy.log().contains("the same machine runs a second agent"), "{}", copy.log());
+    assert!(refusals() > 0.0);
+    wait_until("the collector's word of it", || collector.log().contains("a second agent"));
+    let times = |log: &str| log.matches("is connected from").count();
+    wait_until("more tries", || refusals() > 3.0);
+    assert_eq!((times(&copy.log()), times(&collector.log())), (1, 1), "told once");
+    assert!(!first.log().contains("not connected"), "{}", first.log());
+    first.stop();
+    // Its place is free.
+    wait_until("the copy's turn", || copy.log().contains("\"connected\""));
+    copy.stop();
+    collector.stop();
+}

@@ -1,0 +1,280 @@
+//! One host at a time under a client id.
+//!
+//! The host that is connected and was first keeps going. Another one under the same certificate is
+//! refused for as long as the first answers, and takes its place once it doesn't: a host that died,
+//! moved its disk, was restarted or reverted goes on by itself. Keys tell what kind of second host
+//! it is; they decide nothing, since containers have none, a new one at each start, or all the same.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use quinn::Connection;
+use wire::id::ClientId;
+use wire::message::{Claim, HostKey};
+
+/// How long a connection may take to answer that stands in the way of another host.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The same, in the way of what looks like the same machine: most often its agent was restarted.
+const RESTART_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often it is asked meanwhile: questions and answers get lost.
+const ASK_EVERY: Duration = Duration::from_millis(200);
+
+/// How often it is looked whether it has answered.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// How often one and the same second host is told of in the log.
+const TOLD_EVERY: Duration = Duration::from_secs(600);
+
+/// Close code of a connection in whose place another agent of the client came.
+const CLOSE_REPLACED: u32 = 3;
+
+/// What a newcomer is to the one that is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kin {
+    /// The same run of the same agent, over a new connection.
+    Same,
+    /// By its keys the same machine: a restart, or a second agent on it.
+    Machine,
+    /// The same machine-id in another boot: a reboot, or a copy of the machine.
+    Copy,
+    /// Another machine.
+    Other,
+    /// One of the two doesn't tell its machine.
+    Unknown,
+}
+
+impl Kin {
+    /// Compares a newcomer with the one that is connected.
+    #[must_use]
+    pub fn of(newcomer: &Claim, connected: &Claim) -> Self {
+        let unknown = HostKey::default();
+        let (new, old) = (newcomer.host, connected.host);
+        if newcomer == connected {
+            Self::Same
+        } else if new.machine == unknown.machine || old.machine == unknown.machine {
+            Self::Unknown
+        } else if new.machine != old.machine {
+            Self::Other
+        } else if new.boot != old.boot {
+            Self::Copy
+        } else {
+            Self::Machine
+        }
+    }
+
+    /// How long the connected one may take to answer.
+    const fn patience(self) -> Duration {
+        match self {
+            Self::Same | Self::Machine => RESTART_PATIENCE,
+            Self::Copy | Self::Other | Self::Unknown => PATIENCE,
+        }
+    }
+
+    /// What a second host is, in words.
+    #[must_use]
+    pub const fn what(self) -> &'static str {
+        match self {
+            Self::Same | Self::Machine => {
+                "on the same machine runs a second agent, or in a copied container"
+            }
+            Self::Copy => "a copy of this machine, with the same machine-id, runs too",
+            Self::Other => "it is another machine",
+            Self::Unknown => "one of the two has no machine-id",
+        }
+    }
+}
+
+/// A second host under a certificate that is in use. The agent is told this text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "client {client} is connected from {kept} already, and that host goes on ({}); to measure both, \
+     give this host a client.id and a certificate of its own (collector token; agent enroll \
+     TOKEN); to let it take the place of the other: collector token --client {client} --replace",
+    .kin.what()
+)]
+pub struct SecondHost {
+    /// Whose certificate it is.
+    pub client: ClientId,
+    /// Who goes on.
+    pub kept: IpAddr,
+    /// Who was refused.
+    pub refused: IpAddr,
+    /// What it is to the one that goes on.
+    pub kin: Kin,
+    /// How often one was refused since the connected one is.
+    pub times: u64,
+    /// Worth a line in the log.
+    pub news: bool,
+}
+
+/// The hosts that are connected.
+#[derive(Debug, Clone, Default)]
+pub struct Claims(Arc<Mutex<Held>>);
+
+#[derive(Debug, Default)]
+struct Held {
+    next: u64,
+    holders: HashMap<ClientId, Holder>,
+}
+
+#[derive(Debug)]
+struct Holder {
+    number: u64,
+    claim: Claim,
+    connection: Connection,
+    /// How many were refused, and of the one told of last, its key and when.
+    refused: u64,
+    told: Option<(HostKey, Instant)>,
+}
+
+/// The place of a connected host, given back by its end.
+#[derive(Debug)]
+pub struct Place {
+    claims: Claims,
+    client: ClientId,
+    number: u64,
+}
+
+impl Claims {
+    /// Takes the place of a client for a connection, once nobody else has it.
+    ///
+    /// # Errors
+    /// [`SecondHost`] if somebody has, who answers.
+    pub async fn take(
+        &self,
+        client: &ClientId,
+        claim: Claim,
+        connection: &Connection,
+    ) -> Result<Place, SecondHost> {
+        loop {
+            let (kin, number, other) = match self.try_take(client, claim, connection) {
+                Ok(place) => return Ok(place),
+                Err(taken) => taken,
+            };
+            if answers(&other, kin.patience()).await {
+                let addresses =
+                    [&other, connection].map(|it| it.remote_address().ip().to_canonical());
+                match self.refuse(client, &claim, (kin, number), addresses) {
+                    Some(second) => return Err(second),
+                    // It left after its answer.
+                    None => continue,
+                }
+            }
+            let text = "another agent of this client has connected, and this one didn't answer";
+            other.close(CLOSE_REPLACED.into(), text.as_bytes());
+            self.give_back(client, number);
+        }
+    }
+
+    fn try_take(
+        &self,
+        client: &ClientId,
+        claim: Claim,
+        connection: &Connection,
+    ) -> Result<Place, (Kin, u64, Connection)> {
+        let mut held = self.held();
+        if let Some(holder) = held.holders.get(client)
+            && holder.connection.close_reason().is_none()
+        {
+            let kin = Kin::of(&claim, &holder.claim);
+            if kin != Kin::Same {
+                return Err((kin, holder.number, holder.connection.clone()));
+            }
+        }
+        held.next += 1;
+        let (number, connection) = (held.next, connection.clone());
+        let holder = Holder { number, claim, connection, refused: 0, told: None };
+        held.holders.insert(client.clone(), holder);
+        Ok(Place { claims: self.clone(), client: client.clone(), number })
+    }
+
+    fn refuse(
+        &self,
+        client: &ClientId,
+        claim: &Claim,
+        (kin, number): (Kin, u64),
+        [kept, refused]: [IpAddr; 2],
+    ) -> Option<SecondHost> {
+        let mut held = self.held();
+        let holder = held.holders.get_mut(client).filter(|holder| holder.number == number)?;
+        holder.refused += 1;
+        let known = |(key, at): (HostKey, Instant)| key == claim.host && at.elapsed() < TOLD_EVERY;
+        let news = !holder.told.is_some_and(known);
+        if news {
+            holder.told = Some((claim.host, Instant::now()));
+        }
+        let (client, times) = (client.clone(), holder.refused);
+        Some(SecondHost { client, kept, refused, kin, times, news })
+    }
+
+    fn give_back(&self, client: &ClientId, number: u64) {
+        let mut held = self.held();
+        if held.holders.get(client).is_some_and(|holder| holder.number == number) {
+            held.holders.remove(client);
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.claims.give_back(&self.client, self.number);
+    }
+}
+
+/// True if the agent at the other end is alive. A datagram, which agents don't read, is
+/// acknowledged by QUIC.
+async fn answers(connection: &Connection, patience: Duration) -> bool {
+    let heard = || connection.stats().udp_rx.datagrams;
+    let (before, started) = (heard(), Instant::now());
+    let mut asked = None;
+    while connection.close_reason().is_none() && started.elapsed() < patience {
+        if asked.is_none_or(|at: Instant| at.elapsed() >= ASK_EVERY) {
+            asked = Some(Instant::now());
+            // What can't be sent is not answered.
+            let _unsent = connection.send_datagram(Bytes::new());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+        if heard() > before {
+            return connection.close_reason().is_none();
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn claim(machine: u8, boot: u8, session: u64) -> Claim {
+        Claim { host: HostKey { machine: [machine; 16], boot: [boot; 16] }, session }
+    }
+
+    #[test]
+    fn a_newcomer_is_told_by_its_keys_and_its_session() {
+        let connected = claim(1, 1, 7);
+        for (newcomer, kin) in [
+            (claim(1, 1, 7), Kin::Same),
+            (claim(1, 1, 8), Kin::Machine),
+            (claim(1, 2, 8), Kin::Copy),
+            // A copy of a running machine is none any more once it was booted.
+            (claim(1, 2, 7), Kin::Copy),
+            (claim(2, 1, 8), Kin::Other),
+            (claim(2, 2, 7), Kin::Other),
+            (claim(0, 1, 8), Kin::Unknown),
+            (claim(0, 0, 7), Kin::Unknown),
+        ] {
+            assert_eq!(Kin::of(&newcomer, &connected), kin, "{newcomer:?}");
+        }
+        // An older agent comes back after its connection broke.
+        assert_eq!(Kin::of(&claim(0, 0, 7), &claim(0, 0, 7)), Kin::Same);
+    }
+}
