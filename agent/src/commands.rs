@@ -1,15 +1,13 @@
 //! What each command does.
 
-use std::io::stdout;
-
 use agent::cli::{Cli, Command};
 use agent::config::{self, PROGRAM};
 use agent::doctor::{self, DoctorConfig, Level};
 use agent::{enroll, nics, run, top, watch};
-use settings::{Given, interrupted};
+use settings::{Given, Output, interrupted};
 
 /// Does what the command line asks for.
-pub fn execute(cli: &Cli) -> anyhow::Result<()> {
+pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
     let load = |given: &[Given]| config::load(&cli.options, given);
     match &cli.command {
         Command::Run => {
@@ -25,30 +23,30 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
             let client = config.client_id().map_err(|it| loaded.refuse(it))?;
             // Without a host in the config, the token knows its collector.
             let (token, servers) = (args.token.reveal(), config.collectors().unwrap_or_default());
-            println!("{}", enroll::enroll(token, &servers, &client, &config.data_dir)?);
+            out.say(&enroll::enroll(token, &servers, &client, &config.data_dir)?);
         }
         Command::Watch(args) => {
             let loaded = load(&args.given(&cli.options))?;
             settings::start_log(&loaded.config.log);
             let watch = args.watch(&loaded.config.monitor);
-            watch::watch(watch, &interrupted()?, &mut stdout())?;
+            watch::watch(watch, &interrupted()?, out)?;
         }
         Command::Top(args) => {
             let monitor = load(&args.given(&cli.options))?.config.monitor;
             top::top(monitor.capture(), &args.nics, &interrupted()?)?;
         }
-        Command::Nics => nics::nics(&load(&[])?.config.monitor.capture(), &mut stdout())?,
+        Command::Nics => nics::nics(&load(&[])?.config.monitor.capture(), out)?,
         Command::Doctor => {
             let loaded = load(&[])?;
             let config = DoctorConfig::of(&loaded.config).map_err(|it| loaded.refuse(it))?;
-            let sound = doctor::doctor(&config, &mut stdout())? < Level::Fail;
+            let sound = doctor::doctor(&config, out)? < Level::Fail;
             anyhow::ensure!(sound, "the agent can't do its work as things are");
         }
         Command::CheckConfig => {
             let loaded = load(&[])?;
             let needed =
                 loaded.config.collectors().err().map(|it| format!("{it} before `agent run`"));
-            settings::print_config(PROGRAM.name, &loaded, needed)?;
+            settings::print_config(PROGRAM.name, &loaded, needed, out)?;
         }
     }
     Ok(())

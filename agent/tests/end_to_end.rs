@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use testbed::http::HTTP;
 use testbed::{Pair, Running, Site, done, get, in_namespace, metric, wait_until};
+use testbed::{onto_closed_pipe, onto_full_disk};
 
 /// Waits until the agent captures and the collector has welcomed it.
 fn wait_for_frames() {
@@ -35,6 +37,26 @@ fn a_collector_that_is_killed_and_started_again_misses_and_doubles_nothing() {
     collector.stop();
     let sent = pair.sent_there();
     assert_eq!(site.stored("here"), sent, "bytes and packets in the store and on the wire");
+}
+
+#[test]
+fn an_enrolment_that_can_not_be_told_of_is_made_all_the_same_and_the_exit_code_tells() {
+    if !in_namespace(
+        "an_enrolment_that_can_not_be_told_of_is_made_all_the_same_and_the_exit_code_tells",
+    ) {
+        return;
+    }
+    for (onto, code) in [(onto_closed_pipe as fn(&mut Command) -> Output, 141), (onto_full_disk, 1)]
+    {
+        let site = Site::new();
+        let collector = site.start_collector();
+        let token = done(site.collector(&["token"]).output().unwrap());
+        let output = onto(&mut site.agent(&["enroll", token.trim()]));
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"), "{output:?}");
+        assert!(site.dir().join("agent/identity").read_dir().unwrap().count() > 1);
+        collector.stop();
+    }
 }
 
 #[test]

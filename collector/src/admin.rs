@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
+use settings::Output;
 use wire::certificate;
 use wire::id::ClientId;
 use wire::pem::TlsFiles;
@@ -229,10 +230,11 @@ pub fn migrate(
 pub fn export(
     location: &StoreLocation,
     request: &Request,
-    output: Option<&Path>,
+    file: Option<&Path>,
+    out: &mut Output,
 ) -> Result<u64, AdminError> {
     let store = location.open_to_read().map_err(StoreLocationError::from)?;
-    block_on(export::export(store.as_ref(), request, output))
+    block_on(export::export(store.as_ref(), request, file, out))
 }
 
 /// Moves an embedded store into PostgreSQL.

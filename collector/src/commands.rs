@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use settings::{Loaded, Problem};
+use settings::{Loaded, Output, Problem};
 use wire::id::ClientId;
 
 use collector::cli::{Cli, Command};
@@ -14,13 +14,12 @@ use collector::{admin, run, top};
 ///
 /// # Errors
 /// Why it could not be done.
-pub fn execute(cli: &Cli) -> anyhow::Result<()> {
+pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
     let loaded = config::load(&cli.options)?;
     let config = &loaded.config;
     let tls = config.tls.files().map_err(|problem| loaded.refuse(problem))?;
     let tls = tls.as_ref();
     let location = || StoreLocation::of(config).map_err(|problem| loaded.refuse(problem));
-    let say = |line: &str| println!("{line}");
     match &cli.command {
         Command::Run => {
             let location = location()?;
@@ -35,28 +34,31 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
         }
         Command::Token(args) => {
             let bound = args.client.as_deref().map(|id| client(&loaded, id)).transpose()?;
-            say(&admin::token(config, tls, bound, args.replace, args.expires.0)?);
+            out.say(&admin::token(config, tls, bound, args.replace, args.expires.0)?);
         }
-        Command::Clients => say(&admin::clients(config, &location()?, tls)?),
+        Command::Clients => out.say(&admin::clients(config, &location()?, tls)?),
         Command::Revoke(args) => {
-            say(&admin::revoke(config, tls, &client(&loaded, &args.client)?)?);
+            out.say(&admin::revoke(config, tls, &client(&loaded, &args.client)?)?);
         }
-        Command::Migrate(args) => admin::migrate(&location()?, args.check, say)?,
+        Command::Migrate(args) => admin::migrate(&location()?, args.check, |line| out.say(line))?,
         Command::Export(args) => {
-            let rows = admin::export(&location()?, &args.request(), args.output.as_deref())?;
-            if let Some(file) = &args.output {
-                say(&format!("{}: {rows} rows", file.display()));
+            let file = args.output.as_deref();
+            let rows = admin::export(&location()?, &args.request(), file, out)?;
+            if let Some(file) = file {
+                out.say(&format!("{}: {rows} rows", file.display()));
             }
         }
         Command::Import(args) => match location()? {
-            StoreLocation::Postgres(postgres) => admin::import(&postgres, &args.file, say)?,
+            StoreLocation::Postgres(postgres) => {
+                admin::import(&postgres, &args.file, |line| out.say(line))?;
+            }
             StoreLocation::Sqlite(_) => {
                 let why = "not set; name the database that the file is moved into";
                 return Err(loaded.refuse(Problem::new("database.url", why)).into());
             }
         },
-        Command::Fsck => admin::fsck(&location()?, say)?,
-        Command::CheckConfig => settings::print_config(PROGRAM.name, &loaded, [])?,
+        Command::Fsck => admin::fsck(&location()?, |line| out.say(line))?,
+        Command::CheckConfig => settings::print_config(PROGRAM.name, &loaded, [], out)?,
     }
     Ok(())
 }

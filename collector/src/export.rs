@@ -1,10 +1,11 @@
 //! `collector export`: a client's rows as CSV or JSON, one a line, for other programs.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use serde::Serialize;
+use settings::Output;
 use tokio::sync::mpsc;
 use wire::frame::flags;
 
@@ -167,32 +168,41 @@ impl<W: Write> Lines<W> {
     }
 }
 
-/// Writes all rows that are asked for to a file, which is there whole or not at all, or to
-/// standard output; gives their number. A pipe that its reader has closed is an end like any
-/// other.
+/// Writes all rows that are asked for to a file, which is there whole or not at all, or without
+/// one to `out`; gives their number.
 ///
 /// # Errors
 /// [`ExportError`] says what isn't there or can't be written.
 pub async fn export(
     store: &dyn Reader,
     request: &Request,
-    output: Option<&Path>,
+    file: Option<&Path>,
+    out: &mut Output,
 ) -> Result<u64, ExportError> {
     let range = range(store, request).await?;
-    let place = output.map_or_else(|| "standard output".into(), Path::to_string_lossy);
+    let place = file.map_or_else(|| "standard output".into(), Path::to_string_lossy);
     let failed = |error| ExportError::Io { place: place.clone().into_owned(), error };
-    let Some(file) = output else {
-        return match write(store, &range, request.format, io::stdout()).await? {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(0),
-            written => written.map_err(failed),
-        };
+    let Some(file) = file else {
+        return write(store, &range, request.format, out.raw()).await?.map_err(failed);
     };
+    // A device or a pipe can't be exchanged for another file, and is there already.
+    let special = fs::metadata(file).is_ok_and(|metadata| !metadata.is_file());
+    if special {
+        let out = File::options().write(true).open(file).map_err(failed)?;
+        return write(store, &range, request.format, out).await?.map_err(failed);
+    }
     let mut part = file.as_os_str().to_owned();
     part.push(".part");
     let out = File::create(&part).map_err(failed)?;
-    let count = write(store, &range, request.format, out).await?.map_err(failed)?;
-    fs::rename(&part, file).map_err(failed)?;
-    Ok(count)
+    let written = write(store, &range, request.format, &out).await.map_err(ExportError::from);
+    let moved = || out.sync_all().and_then(|()| fs::rename(&part, file));
+    let done = written
+        .and_then(|written| written.and_then(|count| moved().map(|()| count)).map_err(failed));
+    if done.is_err() {
+        // The error that is told says more than that this could not be removed either.
+        let _left = fs::remove_file(&part);
+    }
+    done
 }
 
 async fn range(store: &dyn Reader, request: &Request) -> Result<ExportRange, ExportError> {

@@ -37,6 +37,16 @@ const ARROWS: [(&str, &str); 3] = [
 /// Where libc's numbers are needed: what the kernel's packet sockets say, and bpf(2).
 const LIBC_IN: [&str; 2] = ["agent/src/capture/", "scripts/testbed/src/generator.rs"];
 
+/// The programs' crates.
+const PROGRAMS: [&str; 4] = ["agent/src/", "collector/src/", "deploy/settings/src/", "wire/src/"];
+
+/// Where the standard output and error are written to: what prints, what logs, and full screens.
+const OUTPUT_IN: [&str; 3] = [
+    "deploy/settings/src/output.rs",
+    "deploy/settings/src/log.rs",
+    "deploy/settings/src/terminal/",
+];
+
 struct Source {
     /// Path from the root of the repository.
     path: String,
@@ -132,6 +142,19 @@ fn nothing_is_left_to_do_or_to_debug() {
         let left = ["TODO", "FIXME", "XXX"];
         source.text.lines().any(|line| left.iter().any(|word| has_word(line, word)))
             || source.code().any(|line| line.contains("dbg!") || line.contains("todo!"))
+    });
+}
+
+#[test]
+fn output_is_written_in_one_place() {
+    let prints = ["print!", "println!", "eprint!", "eprintln!"];
+    assert_none("print by settings::Output", |source| {
+        PROGRAMS.iter().any(|path| source.path.starts_with(path))
+            && !OUTPUT_IN.iter().any(|path| source.path.starts_with(path))
+            && source.code().any(|line| {
+                prints.iter().any(|print| line.contains(print))
+                    || ["stdout()", "stderr()"].iter().any(|stream| line.contains(stream))
+            })
     });
 }
 

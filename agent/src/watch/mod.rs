@@ -5,7 +5,7 @@ mod text;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::io::Write;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, after, never, select};
@@ -61,13 +61,16 @@ pub enum WatchError {
     /// No capture.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// The output is closed or full.
+    #[error("can't print what was measured: {0}")]
+    Print(#[from] io::Error),
 }
 
 /// Captures and prints until the time is over or `interrupted` closes; the last line has the
 /// sums of the whole run.
 ///
 /// # Errors
-/// [`WatchError`] if nothing can be captured. An output that is closed ends the run.
+/// [`WatchError`] if nothing can be captured. An output that is closed or full ends the run.
 pub fn watch(
     config: WatchConfig,
     interrupted: &Receiver<Infallible>,
@@ -81,9 +84,9 @@ pub fn watch(
     let (mut capture, reports) = start(capture, &nics)?;
     let mut totals = Totals::default();
     let over = duration.map_or_else(never, after);
-    let mut open = match format {
-        Format::Text => text::heading(out).is_ok(),
-        Format::Json => true,
+    let mut printed = match format {
+        Format::Text => text::heading(out),
+        Format::Json => Ok(()),
     };
     let mut stopping = false;
     loop {
@@ -93,22 +96,20 @@ pub fn watch(
             recv(reports) -> report => {
                 let Ok(report) = report else { break };
                 totals.add(&report);
-                open = open && print(format, mix, &report, &totals, out).is_ok();
+                printed = printed.and_then(|()| print(format, mix, &report, &totals, out));
             }
             recv(end) -> _ => stopping = true,
             recv(interrupt) -> _ => stopping = true,
         }
-        if stopping || !open {
+        if stopping || printed.is_err() {
             stopping = true;
             capture.stop();
         }
     }
-    let printed = match format {
+    printed.and_then(|()| match format {
         Format::Text => text::total(&totals, mix, out),
         Format::Json => json::total(&totals, out),
-    };
-    // Whoever closed the output doesn't want the rest.
-    let _closed = printed;
+    })?;
     Ok(())
 }
 
@@ -139,7 +140,7 @@ fn print(
     report: &IntervalReport,
     totals: &Totals,
     out: &mut impl Write,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let mix = |nic: NicName| report.mixes.iter().find(|mix| with_mix && mix.nic == nic);
     for sample in &report.samples {
         let lost = totals.nics.get(&sample.nic).map_or(0, |total| total.drops);

@@ -1,8 +1,9 @@
 //! `collector export`, as an operator runs it, from both stores.
 
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
+use testbed::{onto_closed_pipe, onto_full_disk};
 use wire::frame::Gap;
 
 use crate::batches::{Agent, MINUTE, SECOND, START, batch, client, hello, sample};
@@ -126,18 +127,22 @@ async fn a_range_is_exported_alone_and_what_is_not_there_is_named() {
     assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 3006);
     let (text, code) = exports.of(&["--client", "web", "--output", "/nowhere/out.csv"]);
     assert!(text.contains("/nowhere/out.csv") && code == Some(1), "{text}");
+    let (text, code) = exports.of(&["--client", "web", "--output", "/dev/full"]);
+    assert!(text.contains("/dev/full: No space left") && code == Some(1), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_has_had_enough_is_no_error() {
+async fn a_reader_that_has_had_enough_and_a_full_disk_end_an_export_as_they_end_cat() {
     let (exports, _directory) = filled().await;
     for command in &exports.commands {
         let mut command = command();
-        command.args(["export", "--client", "web"]).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        drop(child.stdout.take());
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{output:?}");
+        command.args(["export", "--client", "web"]);
+        let output = onto_closed_pipe(&mut command);
+        assert_eq!(output.status.code(), Some(141), "{output:?}");
         assert!(output.stderr.is_empty(), "{output:?}");
+        let output = onto_full_disk(&mut command);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let why = String::from_utf8(output.stderr).unwrap();
+        assert!(why.contains("can't write to the standard output: No space"), "{why}");
     }
 }

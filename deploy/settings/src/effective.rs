@@ -6,19 +6,22 @@ use std::io::{self, Write as _};
 use figment::value::{Dict, Value};
 
 use crate::layers::{Loaded, Settings};
+use crate::output::{Output, complain};
 
-/// Prints the config on the standard output, and `notes` and its warnings on the standard error.
+/// Prints the config, and `notes` and its warnings on the standard error.
 ///
 /// # Errors
-/// Nobody takes the output.
+/// The output is closed or full.
 pub fn print_config<S: Settings>(
     program: &str,
     loaded: &Loaded<S>,
     notes: impl IntoIterator<Item = String>,
+    out: &mut Output,
 ) -> io::Result<()> {
-    io::stdout().write_all(loaded.to_yaml().as_bytes())?;
+    out.write_all(loaded.to_yaml().as_bytes())?;
+    out.flush()?;
     for warning in loaded.warnings.iter().cloned().chain(notes) {
-        eprintln!("{program}: warning: {warning}");
+        complain(program, &format!("warning: {warning}"));
     }
     Ok(())
 }

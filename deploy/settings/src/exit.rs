@@ -1,36 +1,72 @@
 //! How a program ends: 0 when all went well, 2 for a usage or config error, 1 for all others,
-//! with one line that says why.
+//! with one line that says why; 141 without a word when nobody reads its output any more.
 
 use std::error::Error;
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::ErrorKind as Usage;
 
 use crate::error::ConfigError;
+use crate::output::{Output, complain};
 
 /// Exit code of usage and config errors.
 const USAGE: u8 = 2;
 
-/// Reads the command line. Help and version are printed.
-///
-/// # Errors
-/// The code to exit with; why has been said.
-pub fn parse_args<P: Parser>(program: &str) -> Result<P, ExitCode> {
-    P::try_parse().map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp
-        | ErrorKind::DisplayVersion
-        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+/// What shells give for a program that SIGPIPE ended: 128 and the signal's number.
+const CLOSED_PIPE: u8 = 128 + 13;
+
+/// Runs a program: reads its command line, does what that asks for, and tells how it ended.
+pub fn run<P, E>(program: &str, execute: impl FnOnce(&P, &mut Output) -> Result<(), E>) -> ExitCode
+where
+    P: Parser,
+    E: AsRef<dyn Error + Send + Sync>,
+{
+    let mut out = Output::standard();
+    let result = match P::try_parse() {
+        Ok(args) => execute(&args, &mut out),
+        Err(error) => return end(program, usage(program, &error, &mut out), out),
+    };
+    let code = match &result {
+        Ok(()) => ExitCode::SUCCESS,
+        // That its output could not be written is said by `end`.
+        Err(error) if out.has_caused(error.as_ref()) => ExitCode::FAILURE,
+        Err(error) => report(program, error.as_ref()),
+    };
+    end(program, code, out)
+}
+
+/// The last of it: an output that could not be written decides.
+fn end(program: &str, code: ExitCode, out: Output) -> ExitCode {
+    match out.finish() {
+        None => code,
+        Some(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::from(CLOSED_PIPE),
+        Some(error) => {
+            complain(program, &format!("can't write to the standard output: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints what the command line asks for or lacks.
+fn usage(program: &str, error: &clap::Error, out: &mut Output) -> ExitCode {
+    match error.kind() {
+        Usage::DisplayHelp | Usage::DisplayVersion => {
+            out.remember(error.print());
+            ExitCode::SUCCESS
+        }
+        Usage::DisplayHelpOnMissingArgumentOrSubcommand => {
             // Nobody left to read it: the code says it still.
-            let _ = error.print();
-            ExitCode::from(if error.use_stderr() { USAGE } else { 0 })
+            let _nobody = error.print();
+            ExitCode::from(USAGE)
         }
         _ => {
             let why = usage_line(&error.render().to_string());
-            eprintln!("{program}: {why}; `{program} --help` lists what there is");
+            complain(program, &format!("{why}; `{program} --help` lists what there is"));
             ExitCode::from(USAGE)
         }
-    })
+    }
 }
 
 /// The one line of clap's message: what is wrong and what is nearest, without usage.
@@ -43,13 +79,16 @@ fn usage_line(message: &str) -> String {
 }
 
 /// Prints an error with all its causes as one line and gives the code to exit with.
-pub fn report(program: &str, error: &(dyn Error + 'static)) -> ExitCode {
+fn report(program: &str, error: &(dyn Error + 'static)) -> ExitCode {
     let usage = causes(error).any(|error| error.is::<ConfigError>());
-    eprintln!("{program}: {}", one_line(error));
+    complain(program, &one_line(error));
     if usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
 }
 
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+/// An error and what caused it.
+pub(crate) fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| (*error).source())
 }
 

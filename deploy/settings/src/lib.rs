@@ -9,10 +9,12 @@
 mod effective;
 mod error;
 mod exit;
+mod foreign;
 mod interrupt;
 mod layers;
 mod log;
 mod options;
+mod output;
 mod sections;
 mod service;
 pub mod terminal;
@@ -22,11 +24,13 @@ mod yaml;
 
 pub use self::effective::print_config;
 pub use self::error::{ConfigError, Problem};
-pub use self::exit::{parse_args, report};
+pub use self::exit::run;
+pub use self::foreign::Foreign;
 pub use self::interrupt::interrupted;
 pub use self::layers::{Given, Loaded, Program, Settings, load};
 pub use self::log::start_log;
 pub use self::options::Options;
+pub use self::output::{Output, Raw};
 pub use self::sections::{Log, LogFormat, LogLevel, Tls};
 pub use self::service::{Pulse, Service};
 pub use self::value::{Interval, InvalidInterval, InvalidSize, Secret, Size, list};

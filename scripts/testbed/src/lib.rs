@@ -24,7 +24,7 @@ pub use namespace::{Namespace, in_namespace};
 pub use pair::Pair;
 pub use pooler::Pooler;
 pub use postgres::Cluster;
-pub use process::{Running, done, program};
+pub use process::{Running, done, onto_closed_pipe, onto_full_disk, program};
 pub use shell::{sh, wait_for, wait_until};
 pub use site::Site;
 pub use terminal::{Terminal, pictures};

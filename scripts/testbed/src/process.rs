@@ -28,6 +28,21 @@ pub fn done(output: Output) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Runs a program whose standard output nobody reads any more.
+#[must_use]
+pub fn onto_closed_pipe(command: &mut Command) -> Output {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    command.stdout(writer).stderr(Stdio::piped()).output().unwrap()
+}
+
+/// Runs a program whose standard output goes to a full disk.
+#[must_use]
+pub fn onto_full_disk(command: &mut Command) -> Output {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    command.stdout(full).stderr(Stdio::piped()).output().unwrap()
+}
+
 /// A program at work, whose log is kept; it is killed if the test fails.
 #[derive(Debug)]
 pub struct Running {

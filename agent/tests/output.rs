@@ -1,0 +1,66 @@
+//! What becomes of the agent's output where it can't be written.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::process::{Command, Output};
+
+use agent::cli::Cli;
+use clap::CommandFactory;
+use testbed::{Pair, in_namespace, onto_closed_pipe, onto_full_disk};
+
+/// Every command that prints.
+const COMMANDS: [&[&str]; 6] = [
+    &["watch", "--nic", "here", "--interval", "50ms"],
+    &["watch", "--nic", "here", "--interval", "50ms", "--format", "json"],
+    &["nics"],
+    &["doctor"],
+    &["check-config"],
+    &["--help"],
+];
+
+/// Those that don't: services and full screens; and what the collector has to answer first, which
+/// `end_to_end` tries.
+const ELSEWHERE: [&str; 3] = ["run", "top", "enroll"];
+
+fn each(onto: impl Fn(&mut Command) -> Output, judge: impl Fn(&[&str], Output)) {
+    let _pair = Pair::new();
+    for args in COMMANDS {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_agent"));
+        command.env_clear().args(args).env("NETMON_AGENT_DATA_DIR", directory.path());
+        judge(args, onto(&mut command));
+    }
+}
+
+#[test]
+fn every_command_that_prints_is_tried_here() {
+    let tried = COMMANDS.map(|args| args[0]);
+    for command in Cli::command().get_subcommands() {
+        let name = command.get_name();
+        let known = tried.contains(&name) || ELSEWHERE.contains(&name);
+        assert!(known, "`agent {name}` prints: add it to COMMANDS");
+    }
+}
+
+#[test]
+fn a_closed_pipe_ends_every_command_quietly_as_sigpipe_does() {
+    if !in_namespace("a_closed_pipe_ends_every_command_quietly_as_sigpipe_does") {
+        return;
+    }
+    each(onto_closed_pipe, |args, output| {
+        assert_eq!(output.status.code(), Some(141), "{args:?}: {output:?}");
+        assert!(output.stderr.is_empty(), "{args:?}: {output:?}");
+    });
+}
+
+#[test]
+fn a_full_disk_is_an_error_of_every_command() {
+    if !in_namespace("a_full_disk_is_an_error_of_every_command") {
+        return;
+    }
+    each(onto_full_disk, |args, output| {
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {output:?}");
+        let why = String::from_utf8(output.stderr).unwrap();
+        let expected = "agent: can't write to the standard output: No space left on device";
+        assert!(why.starts_with(expected) && why.lines().count() == 1, "{args:?}: {why}");
+    });
+}

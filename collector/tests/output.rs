@@ -1,0 +1,95 @@
+//! What becomes of the collector's output where it can't be written.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use clap::CommandFactory;
+use collector::cli::Cli;
+use testbed::{onto_closed_pipe, onto_full_disk};
+
+/// Every command that prints, with what it needs to have something to say.
+const COMMANDS: [&[&str]; 8] = [
+    &["token"],
+    &["clients"],
+    &["revoke", "web-1"],
+    &["migrate"],
+    &["migrate", "--check"],
+    &["fsck"],
+    &["check-config"],
+    &["--help"],
+];
+
+/// Those that don't: services, full screens, and what `store/` tests with rows of its own.
+const ELSEWHERE: [&str; 4] = ["run", "top", "export", "import"];
+
+fn collector(data_dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_collector"));
+    command.env_clear().args(args).env("NETMON_COLLECTOR_DATA_DIR", data_dir);
+    if args == ["revoke", "web-1"] {
+        // Whoever has an own PKI may revoke whom it has never seen.
+        for (key, file) in [("CA", "ca"), ("CERT", "cert"), ("KEY", "key")] {
+            command.env(format!("NETMON_COLLECTOR_TLS__{key}"), data_dir.join(file));
+        }
+    }
+    command
+}
+
+/// What each command does with an output.
+fn each(onto: impl Fn(&mut Command) -> Output, judge: impl Fn(&[&str], Output)) {
+    for args in COMMANDS {
+        let directory = tempfile::tempdir().unwrap();
+        let data_dir = directory.path().join("data");
+        let made = collector(&data_dir, &["migrate"]).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        own_pki(&data_dir);
+        let output = onto(&mut collector(&data_dir, args));
+        judge(args, output);
+    }
+}
+
+fn own_pki(data_dir: &Path) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names = vec!["collector.example.org".to_owned()];
+    let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+    for (file, text) in
+        [("ca", certificate.pem()), ("cert", certificate.pem()), ("key", key.serialize_pem())]
+    {
+        wire::private_file::write(&data_dir.join(file), text.as_bytes()).unwrap();
+    }
+}
+
+#[test]
+fn every_command_that_prints_is_tried_here() {
+    let tried = COMMANDS.map(|args| args[0]);
+    for command in Cli::command().get_subcommands() {
+        let name = command.get_name();
+        let known = tried.contains(&name) || ELSEWHERE.contains(&name);
+        assert!(known, "`collector {name}` prints: add it to COMMANDS");
+    }
+}
+
+#[test]
+fn a_closed_pipe_ends_every_command_quietly_as_sigpipe_does() {
+    each(onto_closed_pipe, |args, output| {
+        assert_eq!(output.status.code(), Some(141), "{args:?}: {output:?}");
+        assert!(output.stderr.is_empty(), "{args:?}: {output:?}");
+    });
+}
+
+#[test]
+fn a_full_disk_is_an_error_of_every_command() {
+    each(onto_full_disk, |args, output| {
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {output:?}");
+        let why = String::from_utf8(output.stderr).unwrap();
+        let expected = "collector: can't write to the standard output: No space left on device";
+        assert!(why.starts_with(expected) && why.lines().count() == 1, "{args:?}: {why}");
+    });
+}
+
+#[test]
+fn a_standard_error_that_takes_nothing_changes_no_exit_code() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_collector")).arg("rnu").stderr(full).output();
+    assert_eq!(output.unwrap().status.code(), Some(2));
+}

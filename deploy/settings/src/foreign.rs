@@ -1,0 +1,125 @@
+//! Text that others wrote (the kernel, peers, files, databases) as people may be shown it: what
+//! would steer a terminal or turn the reading order is written out, `\u001b` for an escape
+//! character, which is also what JSON takes for it.
+
+use std::fmt::{self, Display, Write};
+
+/// Foreign text on its way to people: one line, and all of it visible. Pads like a text.
+#[derive(Debug, Clone, Copy)]
+pub struct Foreign<'a>(pub &'a str);
+
+impl Display for Foreign<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.chars().any(is_hidden) {
+            let mut shown = String::new();
+            Escaping(&mut shown).write_str(self.0)?;
+            f.pad(&shown)
+        } else {
+            f.pad(self.0)
+        }
+    }
+}
+
+/// Passes text on with all of it visible, for texts that are made piece by piece.
+#[derive(Debug)]
+pub(crate) struct Escaping<W>(pub W);
+
+impl<W: Write> Write for Escaping<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some(at) = rest.find(is_hidden) {
+            self.0.write_str(&rest[..at])?;
+            let hidden = rest[at..].chars().next().unwrap_or_default();
+            write_escaped(hidden, &mut self.0)?;
+            rest = &rest[at + hidden.len_utf8()..];
+        }
+        self.0.write_str(rest)
+    }
+}
+
+/// Adds lines to what goes out: all is visible but for line ends and tabs. Bytes that are no UTF-8
+/// are written as `\xff`.
+pub(crate) fn escape_lines(bytes: &[u8], out: &mut Vec<u8>) {
+    for chunk in bytes.utf8_chunks() {
+        let mut rest = chunk.valid();
+        while let Some(at) = rest.find(|c| is_hidden(c) && !matches!(c, '\n' | '\t')) {
+            out.extend_from_slice(&rest.as_bytes()[..at]);
+            let hidden = rest[at..].chars().next().unwrap_or_default();
+            out.extend_from_slice(Foreign(hidden.encode_utf8(&mut [0; 4])).to_string().as_bytes());
+            rest = &rest[at + hidden.len_utf8()..];
+        }
+        out.extend_from_slice(rest.as_bytes());
+        for byte in chunk.invalid() {
+            out.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
+        }
+    }
+}
+
+/// In UTF-16, as JSON has it.
+fn write_escaped(hidden: char, out: &mut impl Write) -> fmt::Result {
+    hidden.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))
+}
+
+/// Steers terminals (C0, C1), breaks lines, turns the reading order (bidirectional marks and
+/// overrides), or takes no room: soft hyphen, joiners, zero-width spaces, tags (Unicode 16, general
+/// categories Cc and Cf, Zl, Zp).
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a hostile name is shown as.
+    const HOSTILE: [(&str, &str); 7] = [
+        ("a\u{1b}[2Jb", "a\\u001b[2Jb"),
+        ("\u{9b}31mred", "\\u009b31mred"),
+        ("two\nlines\tand\r\u{7f}", "two\\u000alines\\u0009and\\u000d\\u007f"),
+        ("abc\u{202e}fdp.exe\u{2066}", "abc\\u202efdp.exe\\u2066"),
+        ("pay\u{200b}pal\u{feff}", "pay\\u200bpal\\ufeff"),
+        ("\u{e0041}", "\\udb40\\udc41"),
+        ("网卡0 e\u{301} é", "网卡0 e\u{301} é"),
+    ];
+
+    #[test]
+    fn what_steers_or_hides_is_written_out_and_all_else_stays() {
+        for (text, shown) in HOSTILE {
+            assert_eq!(Foreign(text).to_string(), shown);
+            let mut lines = Vec::new();
+            escape_lines(text.as_bytes(), &mut lines);
+            let kept = shown.replace("\\u000a", "\n").replace("\\u0009", "\t");
+            assert_eq!(String::from_utf8(lines).unwrap(), kept);
+        }
+        assert_eq!(format!("[{:4}|{:>4}]", Foreign("ab"), Foreign("é")), "[ab  |   é]");
+    }
+
+    #[test]
+    fn json_reads_back_what_was_escaped() {
+        for (text, _) in HOSTILE {
+            let json = serde_json::to_string(text).unwrap();
+            let mut shown = Vec::new();
+            escape_lines(json.as_bytes(), &mut shown);
+            assert_eq!(serde_json::from_slice::<String>(&shown).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_shown_as_numbers() {
+        let mut lines = Vec::new();
+        escape_lines(b"eth\xff\xc30\n", &mut lines);
+        assert_eq!(lines, b"eth\\xff\\xc30\n");
+    }
+}

@@ -1,0 +1,221 @@
+//! The standard output and the standard error: nothing else writes to them but logs and full
+//! screens. What is written to a reader that is gone ends the program as SIGPIPE would; what can't
+//! be written is an error, also if nobody looked at what a write returned.
+
+use std::error::Error;
+use std::io::{self, ErrorKind, Write};
+use std::thread;
+use std::time::Duration;
+
+use crate::exit::causes;
+use crate::foreign::{Foreign, escape_lines};
+
+/// Bytes that are written at once.
+const BUFFER: usize = 1 << 16;
+
+/// Wait where the other side of a non-blocking output is slow.
+const BUSY: Duration = Duration::from_millis(5);
+
+/// The standard output of a command. Whatever is written is made visible (see
+/// [`Foreign`]), lines and tabs apart, so that no name can steer a terminal. The first
+/// failure is remembered and decides how the program ends.
+pub struct Output {
+    out: Box<dyn Write>,
+    /// Written here first.
+    buffer: Vec<u8>,
+    failure: Option<io::Error>,
+}
+
+impl Output {
+    /// The standard output.
+    #[must_use]
+    pub(crate) fn standard() -> Self {
+        Self::new(io::stdout())
+    }
+
+    /// Any output.
+    fn new(out: impl Write + 'static) -> Self {
+        Self { out: Box::new(out), buffer: Vec::new(), failure: None }
+    }
+
+    /// Prints a line at once. Work goes on if that fails; the program's end tells.
+    pub fn say(&mut self, line: &str) {
+        let _remembered = writeln!(self, "{line}").and_then(|()| self.flush());
+    }
+
+    /// The same output for programs that read it: every byte as it is.
+    pub const fn raw(&mut self) -> Raw<'_> {
+        Raw(self)
+    }
+
+    /// Writes what is left and gives the first failure of all writes.
+    pub(crate) fn finish(mut self) -> Option<io::Error> {
+        let _remembered = self.flush();
+        self.failure
+    }
+
+    /// Whether an error says no more than that this output failed.
+    pub(crate) fn has_caused(&self, error: &(dyn Error + 'static)) -> bool {
+        let same = |error: &io::Error| {
+            self.failure.as_ref().is_some_and(|failure| {
+                (failure.kind(), failure.raw_os_error()) == (error.kind(), error.raw_os_error())
+            })
+        };
+        causes(error).any(|cause| cause.downcast_ref().is_some_and(same))
+    }
+
+    /// Takes in how a write ended that went past this buffer.
+    pub(crate) fn remember(&mut self, done: io::Result<()>) {
+        if let Err(error) = done {
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    /// The first failure, for one more caller.
+    fn failed(&self) -> io::Result<()> {
+        self.failure.as_ref().map_or(Ok(()), |error| Err(again(error)))
+    }
+
+    /// Hands on what is in the buffer.
+    fn pass(&mut self) -> io::Result<()> {
+        self.failed()?;
+        let buffer = std::mem::take(&mut self.buffer);
+        let mut rest = buffer.as_slice();
+        let done = patiently(|| {
+            while !rest.is_empty() {
+                match self.out.write(rest)? {
+                    0 => return Err(ErrorKind::WriteZero.into()),
+                    written => rest = &rest[written..],
+                }
+            }
+            Ok(())
+        });
+        self.remember(done);
+        self.failed()
+    }
+
+    fn put(&mut self, bytes: &[u8], add: fn(&[u8], &mut Vec<u8>)) -> io::Result<usize> {
+        self.failed()?;
+        add(bytes, &mut self.buffer);
+        if self.buffer.len() >= BUFFER {
+            self.pass()?;
+        }
+        Ok(bytes.len())
+    }
+}
+
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Output").field("failure", &self.failure).finish_non_exhaustive()
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.put(bytes, escape_lines)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.pass()?;
+        let done = patiently(|| self.out.flush());
+        self.remember(done);
+        self.failed()
+    }
+}
+
+/// An [`Output`] that takes every byte as it is.
+#[derive(Debug)]
+pub struct Raw<'a>(&'a mut Output);
+
+impl Write for Raw<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.put(bytes, |bytes, buffer| buffer.extend_from_slice(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Tries until it is done or fails for good: another program may have made an output that both
+/// share non-blocking.
+fn patiently(mut write: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    loop {
+        match write() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(BUSY),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+/// An error once more.
+fn again(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+}
+
+/// Says a line on the standard error. If nobody takes it, the exit code says it still.
+pub(crate) fn complain(program: &str, line: &str) {
+    let _nobody = writeln!(io::stderr(), "{program}: {}", Foreign(line));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    /// What was written, and the answers to the next writes.
+    #[derive(Clone, Default)]
+    struct Script(Rc<RefCell<(Vec<u8>, Vec<ErrorKind>)>>);
+
+    impl Write for Script {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let (written, errors) = &mut *self.0.borrow_mut();
+            if let Some(error) = errors.pop() {
+                return Err(error.into());
+            }
+            // Never more than three bytes at once.
+            let taken = bytes.len().min(3);
+            written.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_output_that_is_slow_or_interrupted_gets_every_byte_once() {
+        let script = Script::default();
+        script.0.borrow_mut().1 = vec![ErrorKind::WouldBlock, ErrorKind::Interrupted];
+        let mut output = Output::new(script.clone());
+        output.say("a line of some length");
+        assert!(output.finish().is_none());
+        assert_eq!(script.0.borrow().0, b"a line of some length\n");
+    }
+
+    #[test]
+    fn the_first_failure_is_remembered_though_nobody_looked_and_nothing_follows_it() {
+        let script = Script::default();
+        script.0.borrow_mut().1 = vec![ErrorKind::StorageFull];
+        let mut output = Output::new(script.clone());
+        output.say("lost");
+        output.say("would follow a hole");
+        assert!(output.write_all(&[b'x'; BUFFER]).is_err());
+        assert_eq!(output.finish().unwrap().kind(), ErrorKind::StorageFull);
+        assert!(script.0.borrow().0.is_empty());
+    }
+
+    #[test]
+    fn names_steer_no_terminal_and_programs_get_every_byte() {
+        let script = Script::default();
+        let mut output = Output::new(script.clone());
+        output.say("nic \u{1b}[2J");
+        output.raw().write_all(b"nic \x1b[2J\n").unwrap();
+        assert!(output.finish().is_none());
+        assert_eq!(script.0.borrow().0, b"nic \\u001b[2J\nnic \x1b[2J\n");
+    }
+}
