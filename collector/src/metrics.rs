@@ -37,12 +37,16 @@ const COUNTERS: [(&str, &str); 7] = [
 
 const REJECTS: &str = "netmon_collector_rejects_total";
 
-const GAUGES: [(&str, &str); 4] = [
+const GAUGES: [(&str, &str); 5] = [
     (
         "netmon_collector_certificate_expiry_timestamp_seconds",
         "When the collector's own certificate expires.",
     ),
     ("netmon_collector_store_up", "Whether the store takes what agents deliver, 1 or 0."),
+    (
+        "netmon_collector_clock_jump_seconds",
+        "By how much the clock is ahead of what the store saw last, 0 where it is followed.",
+    ),
     ("netmon_collector_queue_rows", "Rows that wait to be committed."),
     ("netmon_collector_sessions", "Sessions of agents that are open."),
 ];

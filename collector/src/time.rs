@@ -1,9 +1,10 @@
 //! Points in time: nanoseconds since 1970 (UTC) inside, RFC 3339 outside.
 
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
+use nix::time::{ClockId, clock_gettime};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
@@ -13,6 +14,26 @@ use utoipa::ToSchema;
 pub fn now_ns() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The boot clock: never stepped, and runs on while the host sleeps. Lengths of time that matter
+/// over a sleep come from it.
+#[must_use]
+pub fn boot() -> Duration {
+    // Reading this clock can't fail (clock_gettime(2)).
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
+}
+
+/// A length of time in its largest unit of which there are two, for people: `26 h`, `21 days`.
+#[must_use]
+pub fn rough(length: Duration) -> String {
+    let seconds = length.as_secs();
+    let units = [(86_400, "days"), (3600, "h"), (60, "min")];
+    let unit = units.into_iter().find(|(unit, _)| seconds >= 2 * unit);
+    unit.map_or_else(
+        || format!("{:.1} s", length.as_secs_f64()),
+        |(unit, name)| format!("{} {name}", (seconds + unit / 2) / unit),
+    )
 }
 
 /// A point in time, nanoseconds since 1970 (UTC). Reads as RFC 3339 in text and JSON.
@@ -93,6 +114,15 @@ mod tests {
             assert_eq!(Time::parse(text), None, "{text}");
         }
         assert_eq!(Time::parse("99999999999999999999"), None);
+    }
+
+    #[test]
+    fn lengths_are_told_roughly() {
+        let told = |seconds| rough(Duration::from_millis(seconds));
+        assert_eq!(told(14_200), "14.2 s");
+        assert_eq!(told(3_600_000), "60 min");
+        assert_eq!(told(93_600_000), "26 h");
+        assert_eq!(told(730 * 86_400_000), "730 days");
     }
 
     #[test]

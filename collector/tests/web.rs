@@ -34,6 +34,7 @@ struct Server {
     address: String,
     live: Live,
     memory: Arc<Memory>,
+    notice: watch::Sender<Option<String>>,
     stop: watch::Sender<bool>,
     task: tokio::task::JoinHandle<std::io::Result<()>>,
 }
@@ -47,10 +48,12 @@ async fn server_with(writer: Option<&'static str>, access: Access) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (live, memory) = (Live::new(), Arc::new(Memory::default()));
+    let (notice, noticed) = watch::channel(None);
     let state = WebState {
         live: live.clone(),
         query: memory.clone(),
         writer: Arc::new(move || writer.map(str::to_owned)),
+        notice: Arc::new(move || noticed.borrow().clone()),
         metrics: Metrics::with_recorder().unwrap().1,
         version: "1.2.3".into(),
         host_names: vec!["netmon.example".into()],
@@ -58,7 +61,7 @@ async fn server_with(writer: Option<&'static str>, access: Access) -> Server {
     };
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(serve(listener, state, stopped));
-    Server { address, live, memory, stop, task }
+    Server { address, live, memory, notice, stop, task }
 }
 
 impl Server {
@@ -216,6 +219,16 @@ async fn health_is_told_and_why_it_is_bad() {
     let server = server_with(Some("disk full"), Access::default()).await;
     let ready = server.get("/readyz").await;
     assert_eq!((ready.status, ready.body.as_str()), (503, "disk full\n"));
+    server.notice.send_replace(Some("the clock is ahead".to_owned()));
+    assert_eq!(server.get("/readyz").await.body, "disk full\n");
+}
+
+#[tokio::test]
+async fn a_collector_that_works_and_has_something_to_say_is_ready() {
+    let server = server().await;
+    server.notice.send_replace(Some("the clock is ahead".to_owned()));
+    let ready = server.get("/readyz").await;
+    assert_eq!((ready.status, ready.body.as_str()), (200, "ready\nthe clock is ahead\n"));
 }
 
 #[tokio::test]

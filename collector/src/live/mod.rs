@@ -101,6 +101,17 @@ impl Live {
         self.shard(client).table.on_clock_offset(client, offset_ns);
     }
 
+    /// By how much the clocks of the clients that are connected are ahead of the collector's,
+    /// nanoseconds, as far as known.
+    #[must_use]
+    pub fn clock_offsets(&self) -> Vec<i64> {
+        let mut offsets = Vec::new();
+        for shard in self.shards() {
+            offsets.extend(shard.table.clock_offsets());
+        }
+        offsets
+    }
+
     /// A frame has arrived: for the first time or again, in order or not, fresh or old backlog.
     pub fn observe(&self, client: &ClientId, frame: &Frame, now_ns: u64) {
         let mut shard = self.shard(client);

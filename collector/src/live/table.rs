@@ -112,6 +112,12 @@ impl Table {
         self.touch(client).clock_offset_ns = Some(offset_ns);
     }
 
+    /// The clock offsets of the clients that are connected, as far as known.
+    pub fn clock_offsets(&self) -> impl Iterator<Item = i64> {
+        let connected = self.clients.values().filter(|client| client.connections > 0);
+        connected.filter_map(|client| client.clock_offset_ns)
+    }
+
     pub fn observe(&mut self, client: &ClientId, frame: &Frame, now_ns: u64) {
         let client = self.touch(client);
         client.last_seen_ns = now_ns;

@@ -2,6 +2,7 @@
 
 mod counters;
 mod health;
+mod retention;
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -17,24 +18,20 @@ use wire::pem::TlsFiles;
 
 use self::counters::Counters;
 use self::health::Health;
+use self::retention::Retention;
 use crate::config::Config;
 use crate::identity::{Identity, IdentityError};
 use crate::ingest::{Claims, Ingest, ListenError, Listener};
 use crate::live::Live;
 use crate::metrics::{Metrics, MetricsError};
-use crate::store::Database;
 use crate::store::retention::RetentionLimits;
 use crate::store::sqlite::OpenError;
 use crate::store_location::StoreLocation;
-use crate::time::now_ns;
 use crate::web::{self, Access, WebState};
 use crate::writer::Writer;
 
 /// How long the store may take to commit what has arrived when the collector stops.
 const LAST_COMMIT: Duration = Duration::from_secs(5);
-
-/// How often what is old is deleted.
-const RETENTION: Duration = Duration::from_secs(600);
 
 /// Why the collector can't run.
 #[derive(Debug, thiserror::Error)]
@@ -137,11 +134,13 @@ async fn serve(
     let dashboard = http.local_addr().map_err(RunError::System)?;
     tracing::info!(%agents, dashboard = format!("http://{dashboard}/"), %location, "listening");
 
+    let (retention, clock) = Retention::new(store.clone(), limits(config), live.clone());
     let (stop, stopped) = watch::channel(false);
     let state = WebState {
         live,
-        query: store.clone(),
+        query: store,
         writer: Arc::new(move || health.state()),
+        notice: Arc::new(move || clock.borrow().clone()),
         metrics: metrics.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         host_names: config.http.names.clone(),
@@ -153,7 +152,7 @@ async fn serve(
     let pages = tokio::spawn(web::serve(http, state, stopped));
     let background = [
         tokio::spawn(metrics.run_upkeep()),
-        tokio::spawn(retain(store, limits(config))),
+        tokio::spawn(retention.run()),
         tokio::spawn(counters.clone().keep()),
     ];
 
@@ -195,20 +194,4 @@ fn resolve(key: &'static str, host: &str, port: u16) -> Result<SocketAddr, RunEr
 fn limits(config: &Config) -> RetentionLimits {
     let kept = &config.retention;
     RetentionLimits { raw: kept.raw.0, rollup_1m: kept.rollup_1m.0, rollup_5m: kept.rollup_5m.0 }
-}
-
-/// Deletes what is old, for ever.
-async fn retain(store: Arc<dyn Database>, limits: RetentionLimits) {
-    let mut due = tokio::time::interval(RETENTION);
-    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        due.tick().await;
-        match store.retain(&limits, now_ns()).await {
-            Ok(done) if done.rows > 0 || done.partitions > 0 => {
-                tracing::info!(rows = done.rows, partitions = done.partitions, "deleted by age");
-            }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "what is old could not be deleted yet"),
-        }
-    }
 }

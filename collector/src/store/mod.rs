@@ -2,6 +2,7 @@
 
 pub mod bisect;
 pub mod check;
+pub mod clock;
 pub mod columns;
 pub mod export;
 pub mod facts;

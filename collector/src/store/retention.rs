@@ -40,6 +40,12 @@ pub struct CutOffs {
 }
 
 impl RetentionLimits {
+    /// How long the table is kept that is kept shortest.
+    #[must_use]
+    pub fn shortest(&self) -> Duration {
+        self.raw.min(self.rollup_1m).min(self.rollup_5m)
+    }
+
     /// What is to be deleted at `now_ns`.
     #[must_use]
     pub fn cut_offs(&self, now_ns: u64) -> CutOffs {
@@ -64,11 +70,36 @@ pub struct Retained {
     pub partitions: u64,
 }
 
+/// What a store knows of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeSeen {
+    /// Its clock as it was kept last, or the newest commit of a store that never kept one.
+    /// `None` of a new store.
+    pub clock_ns: Option<u64>,
+    /// The clock of the database's server, where it has one of its own.
+    pub server_ns: Option<u64>,
+    /// When the first row of all expires; the largest number if there is none. Not later.
+    pub first_expiry_ns: u64,
+}
+
 /// Deleting what is old.
 #[async_trait]
 pub trait Retain: Send + Sync + Debug {
+    /// What the store knows of time, all in nanoseconds since 1970 (UTC).
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the store fails.
+    async fn time_seen(&self, limits: &RetentionLimits) -> Result<TimeSeen, StoreError>;
+
+    /// Keeps where the store's clock is, nanoseconds since 1970 (UTC).
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the store fails.
+    async fn keep_clock(&self, clock_ns: u64) -> Result<(), StoreError>;
+
     /// Deletes what is older than `limits` at `now_ns`, in steps short enough for commits to go
-    /// in between. To be called now and then.
+    /// in between. To be called now and then. Where rows are said to be complete only from a time
+    /// in the future, as a clock that was far ahead once has left it, what is there decides anew.
     ///
     /// # Errors
     /// [`StoreError::Failed`] if the store fails; what was deleted until then stays deleted.

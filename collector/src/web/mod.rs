@@ -66,6 +66,8 @@ pub struct WebState {
     pub query: Arc<dyn Query>,
     /// Tells why the writer can't commit, if it can't.
     pub writer: Arc<dyn Fn() -> StoreState + Send + Sync>,
+    /// Tells what people should know of a collector that works, if there is anything.
+    pub notice: Arc<dyn Fn() -> Option<String> + Send + Sync>,
     /// What Prometheus reads.
     pub metrics: Metrics,
     /// Version of the collector.
@@ -219,7 +221,10 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
         },
     };
     match reason {
-        None => "ready\n".into_response(),
+        None => {
+            let notice = (app.state.notice)().map(|notice| format!("{notice}\n"));
+            format!("ready\n{}", notice.unwrap_or_default()).into_response()
+        }
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
     }
 }

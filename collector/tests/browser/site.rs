@@ -109,6 +109,7 @@ impl Site {
             live: live.clone(),
             query: store.clone(),
             writer: Arc::new(|| None),
+            notice: Arc::new(|| None),
             metrics: Metrics::with_recorder().unwrap().1,
             version: "1.2.3".into(),
             host_names: vec![],

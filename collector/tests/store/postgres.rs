@@ -108,7 +108,7 @@ async fn collectors_that_start_at_once_make_one_schema() {
         start.await.unwrap().unwrap();
     }
     let versions = place.numbers("SELECT version FROM netmon_schema ORDER BY version").await;
-    assert_eq!(versions, [1, 2, 3]);
+    assert!(versions.iter().copied().eq(1..=versions.len() as i64), "{versions:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -295,7 +295,8 @@ async fn note_seen(client: &Client, ids: &Ids) -> Result<(), Failure> {
     client
         .execute_typed(
             "UPDATE clients SET last_seen_at = now()
-             WHERE id = ANY ($1) AND last_seen_at < now() - interval '10 seconds'",
+             WHERE id = ANY ($1)
+                 AND last_seen_at NOT BETWEEN now() - interval '10 seconds' AND now()",
             &[(&clients, Type::INT4_ARRAY)],
         )
         .await?;

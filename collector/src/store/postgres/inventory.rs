@@ -53,7 +53,7 @@ pub(super) async fn record(
     let rows = client
         .query_typed(
             "WITH seen AS (
-                 UPDATE clients SET last_seen_at = greatest(last_seen_at, $2) WHERE client_id = $1
+                 UPDATE clients SET last_seen_at = $2 WHERE client_id = $1
                  RETURNING id
              )
              SELECT seen.id, name, if_index, mac, mtu, speed_bits, kind, up, stacked

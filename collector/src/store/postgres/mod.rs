@@ -42,7 +42,6 @@ use super::facts::FrameKey;
 use super::history::Event;
 use super::percentile::Percentile;
 use super::query::{Client, NicRange, PercentileRange, Query, Series, SeriesRange};
-use super::retention::{Retain, Retained, RetentionLimits};
 use super::split::fitting;
 use super::{Batch, Migrated, SessionState, Store, StoreError};
 
@@ -328,21 +327,6 @@ impl Store for PostgresStore {
             Ok(())
         };
         self.told(record.await)
-    }
-}
-
-#[async_trait]
-impl Retain for PostgresStore {
-    async fn retain(&self, limits: &RetentionLimits, now_ns: u64) -> Result<Retained, StoreError> {
-        let retain = async {
-            let lease = self.database.lease().await?;
-            let retained = retention::retain(&lease, &limits.cut_offs(now_ns)).await?;
-            lease.give_back();
-            self.database.partitions().clear();
-            self.database.make_partitions(partition::ahead(now_ns)).await?;
-            Ok(retained)
-        };
-        self.told(retain.await)
     }
 }
 

@@ -82,6 +82,11 @@ impl Partition {
         (self.number + 1) * self.table.length_ns() <= time_ns
     }
 
+    /// Its start, nanoseconds since 1970.
+    pub(super) const fn starts_ns(self) -> u64 {
+        self.number * self.table.length_ns()
+    }
+
     /// First and end, in seconds since 1970.
     const fn bounds(self) -> (u64, u64) {
         let seconds = self.table.length_ns() / 1_000_000_000;

@@ -28,12 +28,9 @@ pub(super) async fn clients(connection: &Connection) -> Result<Vec<Client>, Fail
     }
     let rows = connection
         .query_typed(
-            "SELECT client_id, alias, created_at,
-                 greatest(last_seen_at, (SELECT max(committed_at) FROM sessions
-                     WHERE client = clients.id)),
-                 agent_version, os, kernel, cpus, sample_interval_ns,
+            "SELECT client_id, alias, created_at, last_seen_at, agent_version, os, kernel, cpus, sample_interval_ns,
                  (SELECT clock_offset_ns FROM sessions WHERE client = clients.id
-                  ORDER BY started DESC LIMIT 1),
+                  ORDER BY committed_at > now(), committed_at DESC LIMIT 1),
                  id
              FROM clients ORDER BY client_id COLLATE \"C\"",
             &[],

@@ -1,19 +1,59 @@
 //! Dropping partitions by age, and deleting what the default ones hold.
 
+use std::time::SystemTime;
+
+use async_trait::async_trait;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+use super::PostgresStore;
 use super::connect::TIMEOUTS;
 use super::error::Failure;
 use super::partition::{self, Table};
-use super::session::time;
-use crate::store::retention::{CutOffs, Retained};
+use super::session::{time, time_ns};
+use crate::store::StoreError;
+use crate::store::retention::{CutOffs, Retain, Retained, RetentionLimits, TimeSeen};
 
 /// Rows that one step deletes at most.
 const STEP_ROWS: i64 = 10_000;
 
+#[async_trait]
+impl Retain for PostgresStore {
+    async fn time_seen(&self, limits: &RetentionLimits) -> Result<TimeSeen, StoreError> {
+        let read = async {
+            let lease = self.database.lease().await?;
+            let seen = read_time(&lease, limits).await?;
+            lease.give_back();
+            Ok(seen)
+        };
+        self.told(read.await)
+    }
+
+    async fn keep_clock(&self, clock_ns: u64) -> Result<(), StoreError> {
+        let keep = async {
+            let lease = self.database.lease().await?;
+            write_clock(&lease, clock_ns).await?;
+            lease.give_back();
+            Ok(())
+        };
+        self.told(keep.await)
+    }
+
+    async fn retain(&self, limits: &RetentionLimits, now_ns: u64) -> Result<Retained, StoreError> {
+        let retain = async {
+            let lease = self.database.lease().await?;
+            let retained = delete(&lease, &limits.cut_offs(now_ns), now_ns).await?;
+            lease.give_back();
+            self.database.partitions().clear();
+            self.database.make_partitions(partition::ahead(now_ns)).await?;
+            Ok(retained)
+        };
+        self.told(retain.await)
+    }
+}
+
 /// Deletes what is older than `cut`, rounded down to whole partitions.
-pub(super) async fn retain(client: &Client, cut: &CutOffs) -> Result<Retained, Failure> {
+async fn delete(client: &Client, cut: &CutOffs, now_ns: u64) -> Result<Retained, Failure> {
     let before_ns = |table: Table| {
         let cut_ns = match table {
             Table::Stats | Table::Mix => cut.raw_ns,
@@ -23,18 +63,23 @@ pub(super) async fn retain(client: &Client, cut: &CutOffs) -> Result<Retained, F
         cut_ns / table.length_ns() * table.length_ns()
     };
     // From now on nothing relies on older rows.
-    client
-        .execute_typed(
-            "UPDATE retention SET raw_from = greatest(raw_from, $1),
-                 rollup_1m_from = greatest(rollup_1m_from, $2),
-                 rollup_5m_from = greatest(rollup_5m_from, $3)",
-            &[
-                (&time(before_ns(Table::Stats)), Type::TIMESTAMPTZ),
-                (&time(before_ns(Table::Minutes)), Type::TIMESTAMPTZ),
-                (&time(before_ns(Table::FiveMinutes)), Type::TIMESTAMPTZ),
-            ],
-        )
-        .await?;
+    for (column, table) in [
+        ("raw_from", Table::Stats),
+        ("rollup_1m_from", Table::Minutes),
+        ("rollup_5m_from", Table::FiveMinutes),
+    ] {
+        let kept = format!("SELECT {column} FROM retention");
+        let kept: SystemTime = client.query_typed_one(&kept, &[]).await?.try_get(0)?;
+        let cut = time(before_ns(table));
+        let lost = kept > time(now_ns);
+        let from = if lost { complete_from(client, table, cut).await? } else { kept };
+        let note = format!("UPDATE retention SET {column} = $1 WHERE {column} = $2 AND $1 <> $2");
+        let params = [from.max(cut), kept];
+        let [from, kept] = &params;
+        client
+            .execute_typed(&note, &[(from, Type::TIMESTAMPTZ), (kept, Type::TIMESTAMPTZ)])
+            .await?;
+    }
     let mut retained = Retained::default();
     for table in Table::ALL {
         for partition in partition::all(client, table).await? {
@@ -47,6 +92,79 @@ pub(super) async fn retain(client: &Client, cut: &CutOffs) -> Result<Retained, F
     }
     retained.rows += forget_sessions(client, before_ns(Table::FiveMinutes)).await?;
     Ok(retained)
+}
+
+/// The end of the last five minutes of which a table lacks rows.
+async fn complete_from(
+    client: &Client,
+    table: Table,
+    cut: SystemTime,
+) -> Result<SystemTime, Failure> {
+    let sums = "sum(rx_bytes) AS rx_bytes, sum(tx_bytes) AS tx_bytes,
+                sum(rx_packets) AS rx_packets, sum(tx_packets) AS tx_packets";
+    let figures = "rx_bytes, tx_bytes, rx_packets, tx_packets";
+    // Reads all of it, once after a fault: it may take as long as it needs.
+    client.batch_execute(&format!("BEGIN; {TIMEOUTS}; SET LOCAL statement_timeout = 0")).await?;
+    let row = client
+        .query_typed_one(
+            &format!(
+                "SELECT coalesce(max(time) + interval '5 minutes', 'epoch')
+                 FROM (SELECT client, nic, time, {figures} FROM bandwidth_5m WHERE time >= $1
+                       EXCEPT
+                       SELECT client, nic, date_bin('5 minutes', time, 'epoch'), {sums}
+                       FROM {} WHERE time >= $1 GROUP BY 1, 2, 3) AS lacking
+                 WHERE ({figures}) <> (0, 0, 0, 0)",
+                table.name()
+            ),
+            &[(&cut, Type::TIMESTAMPTZ)],
+        )
+        .await?;
+    client.batch_execute("COMMIT").await?;
+    Ok(row.try_get(0)?)
+}
+
+/// What the database knows of time.
+async fn read_time(client: &Client, limits: &RetentionLimits) -> Result<TimeSeen, Failure> {
+    let select = "SELECT coalesce(clock, (SELECT max(committed_at) FROM sessions)),
+                      clock_timestamp() FROM retention";
+    let row = client.query_typed_one(select, &[]).await?;
+    let clock: Option<SystemTime> = row.try_get(0)?;
+    let mut first_expiry_ns = u64::MAX;
+    for table in Table::ALL {
+        let kept = match table {
+            Table::Stats | Table::Mix => limits.raw,
+            Table::Minutes => limits.rollup_1m,
+            Table::FiveMinutes => limits.rollup_5m,
+        };
+        let kept_ns = u64::try_from(kept.as_nanos()).unwrap_or(u64::MAX);
+        if let Some(oldest_ns) = oldest(client, table).await? {
+            first_expiry_ns = first_expiry_ns.min(oldest_ns.saturating_add(kept_ns));
+        }
+    }
+    let server_ns = Some(time_ns(row.try_get(1)?));
+    Ok(TimeSeen { clock_ns: clock.map(time_ns), server_ns, first_expiry_ns })
+}
+
+/// Before when a table has no row, nanoseconds since 1970: by partitions, whose rows are many.
+async fn oldest(client: &Client, table: Table) -> Result<Option<u64>, Failure> {
+    let select = format!("SELECT min(time) FROM {}_default", table.name());
+    let stray: Option<SystemTime> = client.query_typed_one(&select, &[]).await?.try_get(0)?;
+    let mut partitions = partition::all(client, table).await?;
+    partitions.sort_unstable();
+    for partition in partitions {
+        let any = format!("SELECT EXISTS (SELECT FROM {})", partition.name());
+        if client.query_typed_one(&any, &[]).await?.try_get(0)? {
+            let stray_ns = stray.map_or(u64::MAX, time_ns);
+            return Ok(Some(stray_ns.min(partition.starts_ns())));
+        }
+    }
+    Ok(stray.map(time_ns))
+}
+
+async fn write_clock(client: &Client, clock_ns: u64) -> Result<(), Failure> {
+    let keep = "UPDATE retention SET clock = $1";
+    client.execute_typed(keep, &[(&time(clock_ns), Type::TIMESTAMPTZ)]).await?;
+    Ok(())
 }
 
 async fn drop_partition(client: &Client, partition: partition::Partition) -> Result<(), Failure> {
@@ -109,10 +227,11 @@ async fn delete_from_default(
     }
 }
 
-/// Forgets changes of links, and sessions to which nothing was committed for as long as rollups
-/// are kept, with their gaps and ledgers, so that the sums of each NIC still agree.
+/// Forgets changes of links, and sessions that began and to which something was committed longer
+/// ago than rollups are kept, by their host's clock and by the collector's, with their gaps and
+/// ledgers, so that the sums of each NIC still agree.
 async fn forget_sessions(client: &Client, before_ns: u64) -> Result<u64, Failure> {
-    let select = "SELECT session FROM sessions WHERE committed_at < $1 LIMIT 1000";
+    let select = "SELECT session FROM sessions WHERE committed_at < $1 AND started < $1 LIMIT 1000";
     let links = "DELETE FROM link_changes WHERE time < $1";
     client.execute_typed(links, &[(&time(before_ns), Type::TIMESTAMPTZ)]).await?;
     let mut forgotten = 0;

@@ -41,7 +41,7 @@ pub(super) async fn open_sessions(
             "INSERT INTO clients (client_id, alias, created_at, last_seen_at, agent_version, os,
                  kernel, cpus, sample_interval_ns) VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8)
              ON CONFLICT (client_id) DO UPDATE SET alias = excluded.alias,
-                 last_seen_at = greatest(clients.last_seen_at, excluded.last_seen_at),
+                 last_seen_at = excluded.last_seen_at,
                  agent_version = excluded.agent_version, os = excluded.os,
                  kernel = excluded.kernel, cpus = excluded.cpus,
                  sample_interval_ns = excluded.sample_interval_ns

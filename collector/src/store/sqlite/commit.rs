@@ -105,7 +105,8 @@ fn move_cursors(
              AND client = (SELECT id FROM clients WHERE client_id = ?9)",
     )?;
     let mut seen = transaction.prepare_cached(
-        "UPDATE clients SET last_seen_at = ?2 WHERE client_id = ?1 AND last_seen_at < ?3",
+        "UPDATE clients SET last_seen_at = ?2
+         WHERE client_id = ?1 AND last_seen_at NOT BETWEEN ?3 AND ?2",
     )?;
     for cursor in cursors {
         let session = cursor.session;

@@ -31,7 +31,7 @@ use super::export::{Export, ExportRange, ExportRow};
 use super::history::Event;
 use super::percentile::Percentile;
 use super::query::{Client, NicRange, PercentileRange, Query, Series, SeriesRange};
-use super::retention::{Retain, Retained, RetentionLimits};
+use super::retention::{Retain, Retained, RetentionLimits, TimeSeen};
 use super::{Batch, Migrated, SessionState, Store, StoreError};
 
 /// Connections that read at the same time.
@@ -202,9 +202,18 @@ impl Store for SqliteStore {
 
 #[async_trait]
 impl Retain for SqliteStore {
+    async fn time_seen(&self, limits: &RetentionLimits) -> Result<TimeSeen, StoreError> {
+        let limits = *limits;
+        self.reader.read(move |db| retention::time_seen(db, &limits)).await
+    }
+
+    async fn keep_clock(&self, clock_ns: u64) -> Result<(), StoreError> {
+        self.write(move |db| retention::keep_clock(db, clock_ns)).await
+    }
+
     async fn retain(&self, limits: &RetentionLimits, now_ns: u64) -> Result<Retained, StoreError> {
         let cut = limits.cut_offs(now_ns);
-        self.write(move |db| retention::begin(db, &cut)).await?;
+        self.write(move |db| retention::begin(db, &cut, now_ns)).await?;
         let mut retained = Retained::default();
         // The connection is given back between steps: commits go in between.
         loop {

@@ -13,10 +13,11 @@ use super::error::OpenError;
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// What brings a file from one version to the next. Never changed once released.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
+    include_str!("clock.sql"),
 ];
 
 /// Marks the file as a collector's (`PRAGMA application_id`): "NMON".

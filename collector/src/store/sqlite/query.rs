@@ -22,12 +22,10 @@ pub(super) fn clients(db: &Connection) -> Result<Vec<Client>, Failure> {
          WHERE client = ?1 AND present = 1 ORDER BY name",
     )?;
     let mut clients = db.prepare_cached(
-        "SELECT client_id, alias, created_at,
-             max(last_seen_at, coalesce((SELECT max(committed_at) FROM sessions
-                 WHERE client = clients.id), 0)),
-             agent_version, os, kernel, cpus, sample_interval_ns,
+        "SELECT client_id, alias, created_at, last_seen_at, agent_version, os, kernel,
+             cpus, sample_interval_ns,
              (SELECT clock_offset_ns FROM sessions WHERE client = clients.id
-              ORDER BY started DESC LIMIT 1),
+              ORDER BY committed_at > (unixepoch() + 1) * 1000000000, committed_at DESC LIMIT 1),
              id
          FROM clients ORDER BY client_id",
     )?;

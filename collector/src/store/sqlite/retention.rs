@@ -4,19 +4,73 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::error::Failure;
 use super::int;
-use crate::store::retention::CutOffs;
+use crate::store::retention::{CutOffs, RetentionLimits, TimeSeen};
+use crate::store::rollups::FIVE_MINUTES_NS;
 
 /// Rows that one step deletes at most.
 const STEP_ROWS: i64 = 5000;
 
-/// Notes from when on rows are complete. From now on nothing relies on older ones.
-pub(super) fn begin(db: &Connection, cut: &CutOffs) -> Result<(), Failure> {
-    db.execute(
-        "UPDATE retention SET raw_from = max(raw_from, ?1),
-             rollup_1m_from = max(rollup_1m_from, ?2), rollup_5m_from = max(rollup_5m_from, ?3)",
-        [int(cut.raw_ns)?, int(cut.rollup_1m_ns)?, int(cut.rollup_5m_ns)?],
-    )?;
+/// What the file knows of time.
+pub(super) fn time_seen(db: &Connection, limits: &RetentionLimits) -> Result<TimeSeen, Failure> {
+    let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
+    let time = |ns: i64| u64::try_from(ns).unwrap_or(0);
+    let clock =
+        number("SELECT coalesce(clock, (SELECT max(committed_at) FROM sessions)) FROM retention")?;
+    let mut first_expiry_ns = u64::MAX;
+    for (table, kept) in [
+        ("bandwidth_stats", limits.raw),
+        ("traffic_mix", limits.raw),
+        ("bandwidth_1m", limits.rollup_1m),
+        ("bandwidth_5m", limits.rollup_5m),
+    ] {
+        let oldest = number(&format!(
+            "SELECT min((SELECT min(time) FROM {table} WHERE {table}.client = nics.client
+                 AND {table}.nic = nics.id)) FROM nics"
+        ))?;
+        let kept_ns = u64::try_from(kept.as_nanos()).unwrap_or(u64::MAX);
+        let expires = oldest.map_or(u64::MAX, |oldest| time(oldest).saturating_add(kept_ns));
+        first_expiry_ns = first_expiry_ns.min(expires);
+    }
+    Ok(TimeSeen { clock_ns: clock.map(time), server_ns: None, first_expiry_ns })
+}
+
+pub(super) fn keep_clock(db: &Connection, clock_ns: u64) -> Result<(), Failure> {
+    db.execute("UPDATE retention SET clock = ?1", [int(clock_ns)?])?;
     Ok(())
+}
+
+/// Notes from when on rows are complete. From now on nothing relies on older ones.
+pub(super) fn begin(db: &mut Connection, cut: &CutOffs, now_ns: u64) -> Result<(), Failure> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for (column, table, cut_ns) in [
+        ("raw_from", "bandwidth_stats", cut.raw_ns),
+        ("rollup_1m_from", "bandwidth_1m", cut.rollup_1m_ns),
+        ("rollup_5m_from", "bandwidth_5m", cut.rollup_5m_ns),
+    ] {
+        let (cut, now) = (int(cut_ns)?, int(now_ns)?);
+        let kept = format!("SELECT {column} FROM retention");
+        let kept: i64 = transaction.query_row(&kept, [], |row| row.get(0))?;
+        let from = if kept > now { complete_from(&transaction, table, cut)? } else { kept };
+        let note = format!("UPDATE retention SET {column} = ?1 WHERE {column} <> ?1");
+        transaction.execute(&note, [from.max(cut)])?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// The end of the last five minutes of which a table lacks rows.
+fn complete_from(transaction: &Transaction<'_>, table: &str, cut: i64) -> Result<i64, Failure> {
+    let sum = |figure| {
+        format!(
+            "(SELECT coalesce(sum({figure}), 0) FROM {table} WHERE {table}.client = five.client
+                 AND {table}.nic = five.nic AND {table}.time >= five.time
+                 AND {table}.time < five.time + {FIVE_MINUTES_NS}) <> five.{figure}"
+        )
+    };
+    let lacks = ["rx_bytes", "tx_bytes", "rx_packets", "tx_packets"].map(sum).join(" OR ");
+    let last = format!("SELECT max(time) FROM bandwidth_5m five WHERE time >= ?1 AND ({lacks})");
+    let last: Option<i64> = transaction.query_row(&last, [cut], |row| row.get(0))?;
+    Ok(last.map_or(0, |last| last.saturating_add_unsigned(FIVE_MINUTES_NS)))
 }
 
 /// Deletes some of what is older than `cut`; gives the number of rows, 0 once there are none.
@@ -78,11 +132,14 @@ const EXPIRE: &str = "
           FROM bandwidth_5m WHERE client = ?1 AND nic = ?2 AND time < ?3) AS old
     WHERE id = ?2";
 
-/// Forgets one session to which nothing was committed for as long as rollups are kept, with its
-/// gaps and ledgers, so that the sums of each NIC still agree.
+/// Forgets one session that began and to which something was committed longer ago than rollups
+/// are kept, by its host's clock and by the collector's, with its gaps and ledgers, so that the
+/// sums of each NIC still agree.
 fn forget_session(transaction: &Transaction<'_>, before: i64) -> Result<usize, Failure> {
     let session: Option<i64> = transaction
-        .prepare_cached("SELECT session FROM sessions WHERE committed_at < ?1 LIMIT 1")?
+        .prepare_cached(
+            "SELECT session FROM sessions WHERE committed_at < ?1 AND started < ?1 LIMIT 1",
+        )?
         .query_row([before], |row| row.get(0))
         .optional()?;
     let Some(session) = session else { return Ok(0) };

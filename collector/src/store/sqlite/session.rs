@@ -24,7 +24,7 @@ pub(super) fn open_sessions(
         "INSERT INTO clients (client_id, alias, created_at, last_seen_at, agent_version, os,
              kernel, cpus, sample_interval_ns) VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT (client_id) DO UPDATE SET alias = excluded.alias,
-             last_seen_at = max(last_seen_at, excluded.last_seen_at),
+             last_seen_at = excluded.last_seen_at,
              agent_version = excluded.agent_version, os = excluded.os,
              kernel = excluded.kernel, cpus = excluded.cpus,
              sample_interval_ns = excluded.sample_interval_ns
@@ -105,7 +105,7 @@ pub(super) fn record_inventory(
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let id: Option<i64> = transaction
         .query_row(
-            "UPDATE clients SET last_seen_at = max(last_seen_at, ?2) WHERE client_id = ?1
+            "UPDATE clients SET last_seen_at = ?2 WHERE client_id = ?1
              RETURNING id",
             params![client.as_str(), int(now_ns)?],
             |row| row.get(0),

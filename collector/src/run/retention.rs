@@ -1,0 +1,94 @@
+//! Deleting what is old, by the store's clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::live::Live;
+use crate::store::clock::{Followed, Reading, StoreClock, Witnesses};
+use crate::store::retention::RetentionLimits;
+use crate::store::{Database, StoreError};
+use crate::time::{boot, now_ns};
+
+/// How often what is old is deleted.
+const EVERY: Duration = Duration::from_secs(600);
+
+/// How often the clock is looked at while it isn't followed.
+const IN_DOUBT: Duration = Duration::from_secs(30);
+
+/// What is said of the clock where it isn't followed.
+pub type ClockNotice = watch::Receiver<Option<String>>;
+
+/// Deletes what is old, for ever. Tells the log, Prometheus and `/readyz` where the wall clock is
+/// not followed.
+#[derive(Debug)]
+pub struct Retention {
+    store: Arc<dyn Database>,
+    limits: RetentionLimits,
+    live: Live,
+    clock: StoreClock,
+    notice: watch::Sender<Option<String>>,
+    last: Followed,
+}
+
+impl Retention {
+    /// Of `store`, by `limits`; the agents of `live` are asked for their clocks.
+    pub fn new(
+        store: Arc<dyn Database>,
+        limits: RetentionLimits,
+        live: Live,
+    ) -> (Self, ClockNotice) {
+        let (notice, noticed) = watch::channel(None);
+        let (clock, last) = (StoreClock::default(), Followed::Yes);
+        (Self { store, limits, live, clock, notice, last }, noticed)
+    }
+
+    /// Runs for ever.
+    pub async fn run(mut self) {
+        loop {
+            if let Err(error) = self.delete_old().await {
+                tracing::warn!(%error, "what is old could not be deleted yet");
+            }
+            sleep(if self.last == Followed::Yes { EVERY } else { IN_DOUBT }).await;
+        }
+    }
+
+    async fn delete_old(&mut self) -> Result<(), StoreError> {
+        let seen = self.store.time_seen(&self.limits).await?;
+        let wall_ns = now_ns();
+        let (now_ns, followed) = self.clock.read(&Reading {
+            // Of two clocks the earlier one deletes less.
+            wall_ns: seen.server_ns.map_or(wall_ns, |server_ns| server_ns.min(wall_ns)),
+            boot: boot(),
+            kept_ns: seen.clock_ns,
+            witnesses: Witnesses::of(&self.live.clock_offsets()),
+            first_expiry_ns: seen.first_expiry_ns,
+            shortest: self.limits.shortest(),
+        });
+        self.tell(followed);
+        if let Some(clock_ns) = self.clock.now_ns() {
+            self.store.keep_clock(clock_ns).await?;
+        }
+        let done = self.store.retain(&self.limits, now_ns).await?;
+        if done.rows > 0 || done.partitions > 0 {
+            tracing::info!(rows = done.rows, partitions = done.partitions, "deleted by age");
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, followed: Followed) {
+        metrics::gauge!("netmon_collector_clock_jump_seconds").set(followed.jump_seconds());
+        let told = followed.told();
+        let kind = std::mem::discriminant(&followed);
+        if kind != std::mem::discriminant(&self.last) {
+            match &told {
+                Some(told) => tracing::warn!("{told}"),
+                None => tracing::info!("the clock is followed again"),
+            }
+        }
+        self.last = followed;
+        self.notice.send_replace(told);
+    }
+}
