@@ -8,8 +8,8 @@ use crate::nic::inventory::{Inventory, InventoryError};
 use crate::nic::link::Link;
 use crate::sampler::CaptureConfig;
 use crate::sampler::memory::plan;
-use settings::Size;
 use settings::units::bits_per_second;
+use settings::{Foreign, Size};
 
 /// Why the NICs can't be shown.
 #[derive(Debug, thiserror::Error)]
@@ -73,8 +73,8 @@ fn print(nics: &[Examined], out: &mut impl Write) -> io::Result<()> {
         ["NIC", "KIND", "STATE", "MTU", "SPEED", "RING", "CAPTURED", "OFFLOADS"];
     let row = |nic: &Examined| {
         [
-            nic.link.name.to_string(),
-            nic.link.kind.clone(),
+            Foreign(&nic.link.name.to_string()).to_string(),
+            Foreign(&nic.link.kind).to_string(),
             state(&nic.link).to_owned(),
             nic.link.mtu.to_string(),
             speed(nic.speed_bits),

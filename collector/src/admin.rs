@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
-use settings::Output;
+use settings::{Foreign, Output};
 use wire::certificate;
 use wire::id::ClientId;
 use wire::pem::TlsFiles;
@@ -171,7 +171,7 @@ pub fn clients(
             (None, None) => "-".to_owned(),
         };
         let last = stored.map_or_else(|| "-".to_owned(), |it| utc(it.last_seen_ns / 1_000_000_000));
-        let alias = stored.map_or("", |it| it.alias.as_str());
+        let alias = Foreign(stored.map_or("", |it| it.alias.as_str()));
         // Writing to a String can't fail.
         let _ = writeln!(table, "{id:30} {alias:20} {last:25} {certificate:25} {}", nics(stored));
     }
@@ -195,7 +195,7 @@ fn utc(seconds: u64) -> String {
 
 fn nics(client: Option<&Client>) -> String {
     let nics = client.into_iter().flat_map(|client| &client.nics);
-    nics.map(|nic| nic.name.to_string()).collect::<Vec<_>>().join(" ")
+    nics.map(|nic| Foreign(&nic.name.to_string()).to_string()).collect::<Vec<_>>().join(" ")
 }
 
 /// Brings the store's schema up to date, or says what would be done.

@@ -132,6 +132,10 @@ pub struct ExportArgs {
     /// How lines are written
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     pub format: Format,
+    /// Write texts into CSV as they are; default: one that a spreadsheet would run as a formula
+    /// (=, +, -, @, tab) gets a ' before it, and hidden characters are written out
+    #[arg(long)]
+    pub raw: bool,
     /// Write to FILE, not to standard output
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -160,9 +164,9 @@ impl ExportArgs {
     /// What is asked for.
     #[must_use]
     pub fn request(&self) -> Request {
-        let Self { client, nic, from, to, format, .. } = self.clone();
+        let Self { client, nic, from, to, format, raw, .. } = self.clone();
         let (from_ns, to_ns) = (from.map_or(0, |it| it.0), to.map_or(u64::MAX, |it| it.0));
-        Request { client, nic, from_ns, to_ns, format }
+        Request { client, nic, from_ns, to_ns, format, raw }
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use serde::Serialize;
-use settings::Output;
+use settings::{Foreign, Output};
 use tokio::sync::mpsc;
 use wire::frame::flags;
 
@@ -40,6 +40,17 @@ pub struct Request {
     pub to_ns: u64,
     /// How lines are written.
     pub format: Format,
+    /// Texts in CSV are written as they are, also those that a spreadsheet would run.
+    pub raw: bool,
+}
+
+/// What a spreadsheet takes for the start of a formula, also in their full-width forms.
+const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
+
+/// A text as a cell that no spreadsheet runs, with nothing hidden in it.
+fn guarded(text: &str) -> String {
+    let guard = if text.starts_with(FORMULA) { "'" } else { "" };
+    format!("{guard}{}", Foreign(text))
 }
 
 /// Why rows could not be exported.
@@ -183,18 +194,22 @@ pub async fn export(
     let place = file.map_or_else(|| "standard output".into(), Path::to_string_lossy);
     let failed = |error| ExportError::Io { place: place.clone().into_owned(), error };
     let Some(file) = file else {
-        return write(store, &range, request.format, out.raw()).await?.map_err(failed);
+        let written = match request.raw {
+            true => write(store, &range, request, out.raw()).await?,
+            false => write(store, &range, request, out).await?,
+        };
+        return written.map_err(failed);
     };
     // A device or a pipe can't be exchanged for another file, and is there already.
     let special = fs::metadata(file).is_ok_and(|metadata| !metadata.is_file());
     if special {
         let out = File::options().write(true).open(file).map_err(failed)?;
-        return write(store, &range, request.format, out).await?.map_err(failed);
+        return write(store, &range, request, out).await?.map_err(failed);
     }
     let mut part = file.as_os_str().to_owned();
     part.push(".part");
     let out = File::create(&part).map_err(failed)?;
-    let written = write(store, &range, request.format, &out).await.map_err(ExportError::from);
+    let written = write(store, &range, request, &out).await.map_err(ExportError::from);
     let moved = || out.sync_all().and_then(|()| fs::rename(&part, file));
     let done = written
         .and_then(|written| written.and_then(|count| moved().map(|()| count)).map_err(failed));
@@ -223,20 +238,24 @@ async fn range(store: &dyn Reader, request: &Request) -> Result<ExportRange, Exp
 async fn write(
     store: &dyn Reader,
     range: &ExportRange,
-    format: Format,
+    request: &Request,
     out: impl Write,
 ) -> Result<io::Result<u64>, StoreError> {
     let (sender, mut receiver) = mpsc::channel(WAITING);
     let writing = async move {
         let out = BufWriter::with_capacity(1 << 16, out);
-        let mut lines = match format {
+        let guards = request.format == Format::Csv && !request.raw;
+        let mut lines = match request.format {
             Format::Csv => Lines::Csv(Box::new(csv::Writer::from_writer(out))),
             Format::Jsonl => Lines::Jsonl(out),
         };
         let mut count = 0;
         while let Some(rows) = receiver.recv().await {
             for row in &rows {
-                lines.write(&Line::of(&range.client, row))?;
+                let mut line = Line::of(&range.client, row);
+                let nic = line.nic.filter(|_| guards).map(guarded);
+                line.nic = nic.as_deref().or(line.nic);
+                lines.write(&line)?;
                 count += 1;
             }
         }
@@ -245,4 +264,26 @@ async fn write(
     };
     let (read, written) = tokio::join!(store.export(range, sender), writing);
     read.map(|()| written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cell_starts_a_formula_or_hides_something() {
+        for (text, cell) in [
+            ("=cmd|'/C'!A0", "'=cmd|'/C'!A0"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\t=1", "'\\u0009=1"),
+            ("＝1", "'＝1"),
+            ("a\u{1b}]b", "a\\u001b]b"),
+            ("eth0-1", "eth0-1"),
+            ("网卡0", "网卡0"),
+        ] {
+            assert_eq!(guarded(text), cell);
+        }
+    }
 }

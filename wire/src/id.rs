@@ -67,6 +67,22 @@ impl NicName {
         nic.as_str().is_some_and(|read| read == name).then_some(nic)
     }
 
+    /// The name of a NIC as the kernel has it, which need not be UTF-8. One that isn't is written
+    /// out (`\xff`); where that is too long, it ends with `~` and a checksum of the whole, so that
+    /// it stays the same and apart from others. `None` if no NIC can have it.
+    #[must_use]
+    pub fn of_bytes(name: &[u8]) -> Option<Self> {
+        const CHECKSUM: usize = "~00000000".len();
+        if let Ok(text) = std::str::from_utf8(name) {
+            return Self::new(text);
+        }
+        let escaped = name.escape_ascii().to_string();
+        Self::new(&escaped).or_else(|| {
+            let kept = escaped.get(..15 - CHECKSUM)?;
+            Self::new(&format!("{kept}~{:08x}", crc32fast::hash(name)))
+        })
+    }
+
     /// The name as text, if it is a sound one: UTF-8, 1 to 15 bytes, then only NUL.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
@@ -101,6 +117,18 @@ mod tests {
         assert_eq!(NicName::new(""), None);
         assert_eq!(NicName::new("a\0b"), None);
         assert_eq!(NicName([b'x'; 16]).as_str(), None);
+    }
+
+    #[test]
+    fn a_nic_name_that_is_no_utf_8_is_written_out_or_told_apart_by_a_checksum() {
+        let of = |name: &[u8]| NicName::of_bytes(name).map(|name| name.to_string());
+        assert_eq!(of("网卡0".as_bytes()).as_deref(), Some("网卡0"));
+        assert_eq!(of(b"eth\xff").as_deref(), Some("eth\\xff"));
+        let (one, other) = (of(b"\xff\xfe\xfd\xfc0"), of(b"\xff\xfe\xfd\xfc1"));
+        assert!(one.as_ref().is_some_and(|one| one.starts_with("\\xff\\x~")), "{one:?}");
+        assert_ne!(one, other);
+        assert_eq!(of(&[0xff; 15]).unwrap().len(), 15);
+        assert_eq!((of(b""), of(b"a\0b")), (None, None));
     }
 
     #[test]

@@ -2,21 +2,19 @@
 
 use std::io;
 
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::LinkMessage;
-use netlink_packet_route::stats::{StatsAttribute, StatsFilterMask, StatsMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 
 use super::link::Link;
 use super::link_stats::LinkStats;
 use super::netlink::Netlink;
+use super::rtnetlink::{Message, NEW_LINK};
 
 /// How often a dump that a change cut across is asked for again.
 const TRIES: usize = 5;
 
 /// Access to the kernel's list of NICs.
 #[derive(Debug)]
-pub struct Inventory(Netlink<RouteNetlinkMessage>);
+pub struct Inventory(Netlink<Message>);
 
 /// Why the NICs can't be listed.
 #[derive(Debug, thiserror::Error)]
@@ -39,11 +37,8 @@ impl Inventory {
     pub fn links(&mut self) -> Result<Vec<Link>, InventoryError> {
         for _ in 0..TRIES {
             let mut links = Vec::new();
-            let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
-            let whole = self.0.dump(request, |message| {
-                if let RouteNetlinkMessage::NewLink(link) = message {
-                    links.extend(Link::of_message(&link));
-                }
+            let whole = self.0.dump(Message::get_links(), |message| {
+                links.extend(message.link(NEW_LINK).and_then(|link| Link::of_message(&link)));
             })?;
             if whole {
                 return Ok(links);
@@ -57,14 +52,6 @@ impl Inventory {
     /// # Errors
     /// [`InventoryError`] if there is none of this index.
     pub fn stats_of(&mut self, index: u32) -> Result<Option<LinkStats>, InventoryError> {
-        let mut request = StatsMessage::default();
-        request.header.ifindex = index;
-        request.header.filter_mask = StatsFilterMask::Link64;
-        let answer = self.0.get(RouteNetlinkMessage::GetStats(request))?;
-        let RouteNetlinkMessage::NewStats(message) = answer else { return Ok(None) };
-        Ok(message.attributes.iter().find_map(|attribute| match attribute {
-            StatsAttribute::Link64(stats) => Some(LinkStats::of(stats)),
-            _ => None,
-        }))
+        Ok(self.0.get(Message::get_stats(index))?.stats().and_then(LinkStats::of))
     }
 }

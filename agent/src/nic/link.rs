@@ -1,10 +1,31 @@
 //! A NIC as the kernel describes it (rtnetlink(7), `RTM_NEWLINK`).
 
-use netlink_packet_route::link::{
-    LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, LinkXdp, State, XdpAttached,
-};
 use wire::id::NicName;
 use wire::message::Nic;
+
+use super::rtnetlink::{LinkMessage, child, number, text};
+
+/// Attributes of a NIC (`IFLA_*`, `include/uapi/linux/if_link.h`), and of those that hold others.
+const ADDRESS: u16 = 1;
+const IFNAME: u16 = 3;
+const MTU: u16 = 4;
+const LINK: u16 = 5;
+const MASTER: u16 = 10;
+const OPERSTATE: u16 = 16;
+const LINKINFO: u16 = 18;
+const INFO_KIND: u16 = 1;
+const LINK_NETNSID: u16 = 37;
+const XDP: u16 = 43;
+const XDP_ATTACHED: u16 = 2;
+
+/// `IFF_UP` (`include/uapi/linux/if.h`).
+const UP: u32 = 1;
+
+/// `IF_OPER_UNKNOWN` and `IF_OPER_UP`.
+const RUNNING: [u8; 2] = [0, 6];
+
+/// `ARPHRD_LOOPBACK` (`include/uapi/linux/if_arp.h`).
+const LOOPBACK: u16 = 772;
 
 /// What a NIC is, as far as it matters for counting each byte once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,19 +73,20 @@ pub struct Link {
     pub peer: Option<u32>,
     /// A program of the kernel sees its packets before the tap, and may drop or redirect them.
     pub xdp: bool,
+    /// Its name is what the kernel has, and not that written out because it isn't UTF-8.
+    pub is_text: bool,
 }
 
 impl Link {
     /// Reads a message of the kernel. `None` if it has no usable name, or tells a part only.
     #[must_use]
-    pub fn of_message(message: &LinkMessage) -> Option<Self> {
-        let header = &message.header;
+    pub fn of_message(message: &LinkMessage<'_>) -> Option<Self> {
         let mut link = Self {
-            index: header.index,
+            index: message.index(),
             name: NicName::default(),
             kind: String::new(),
             class: Class::Physical,
-            up: header.flags.contains(LinkFlags::Up),
+            up: message.flags() & UP != 0,
             running: true,
             mac: [0; 6],
             mtu: 0,
@@ -72,32 +94,36 @@ impl Link {
             master: None,
             peer: None,
             xdp: false,
+            is_text: true,
         };
         let (mut lower_is_elsewhere, mut whole) = (false, false);
-        for attribute in &message.attributes {
-            match attribute {
-                LinkAttribute::IfName(name) => link.name = NicName::new(name)?,
-                LinkAttribute::Mtu(mtu) => (link.mtu, whole) = (*mtu, true),
-                LinkAttribute::Address(mac) => {
-                    link.mac = mac.as_slice().try_into().unwrap_or_default();
+        for (kind, value) in message.attributes() {
+            match kind {
+                IFNAME => {
+                    link.name = NicName::of_bytes(text(value))?;
+                    link.is_text = std::str::from_utf8(text(value)).is_ok();
                 }
-                LinkAttribute::OperState(state) => {
-                    link.running = matches!(state, State::Up | State::Unknown);
+                MTU => (link.mtu, whole) = number(value).map_or((0, whole), |mtu| (mtu, true)),
+                ADDRESS => link.mac = value.try_into().unwrap_or_default(),
+                OPERSTATE => {
+                    link.running = value.first().is_none_or(|state| RUNNING.contains(state));
                 }
-                LinkAttribute::Link(lower) => link.lower = Some(*lower),
-                LinkAttribute::LinkNetNsId(_) => lower_is_elsewhere = true,
-                LinkAttribute::Controller(master) => link.master = Some(*master),
-                LinkAttribute::Xdp(xdp) => link.xdp = xdp.iter().any(is_attached),
-                LinkAttribute::LinkInfo(info) => {
-                    if let Some(kind) = info.iter().find_map(kind) {
-                        link.kind = kind;
-                    }
+                LINK => link.lower = number(value),
+                LINK_NETNSID => lower_is_elsewhere = true,
+                MASTER => link.master = number(value),
+                XDP => {
+                    let attached = child(value, XDP_ATTACHED).and_then(<[u8]>::first);
+                    link.xdp = attached.is_some_and(|how| *how != 0);
+                }
+                LINKINFO => {
+                    let kind = child(value, INFO_KIND).map(text).unwrap_or_default();
+                    link.kind = String::from_utf8_lossy(kind).into_owned();
                 }
                 _ => {}
             }
         }
         link.name.as_str().filter(|_| whole)?;
-        link.class = class(&link.kind, header.link_layer_type);
+        link.class = class(&link.kind, message.layer());
         // A NIC over none names itself.
         link.lower = link.lower.filter(|&lower| lower != link.index && !lower_is_elsewhere);
         if link.class == Class::Virtual {
@@ -147,26 +173,16 @@ impl Link {
             master: None,
             peer: None,
             xdp: false,
+            is_text: true,
         }
-    }
-}
-
-fn is_attached(xdp: &LinkXdp) -> bool {
-    matches!(xdp, LinkXdp::Attached(how) if *how != XdpAttached::None)
-}
-
-fn kind(info: &LinkInfo) -> Option<String> {
-    match info {
-        LinkInfo::Kind(kind) => Some(kind.to_string()),
-        _ => None,
     }
 }
 
 /// The class of a kind. A kind that isn't known is taken for a port of its own, so that its
 /// bytes are counted rather than missed.
-fn class(kind: &str, layer: LinkLayerType) -> Class {
+fn class(kind: &str, layer: u16) -> Class {
     match kind {
-        "" if layer == LinkLayerType::Loopback => Class::Loopback,
+        "" if layer == LOOPBACK => Class::Loopback,
         "vlan" | "macvlan" | "macvtap" | "ipvlan" | "ipvtap" | "macsec" | "dsa" | "hsr"
         | "virt_wifi" | "rmnet" => Class::Upper,
         "bond" | "team" | "bridge" | "vrf" => Class::Aggregate,

@@ -1,7 +1,11 @@
 //! The kernel's own counters of a NIC (`rtnl_link_stats64`, `include/uapi/linux/if_link.h`).
 
-use netlink_packet_route::link::{LinkAttribute, LinkMessage, Stats64};
 use wire::frame::KernelCounts;
+
+use super::rtnetlink::LinkMessage;
+
+/// `IFLA_STATS64`.
+const STATS64: u16 = 23;
 
 /// Counters since the NIC was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -14,29 +18,27 @@ impl LinkStats {
         Self(counts)
     }
 
-    /// The figures of interest.
+    /// Reads the figures of interest. `None` if some are missing.
     #[must_use]
-    pub const fn of(stats: &Stats64) -> Self {
-        Self::new(KernelCounts {
-            rx_packets: stats.rx_packets,
-            tx_packets: stats.tx_packets,
-            rx_bytes: stats.rx_bytes,
-            tx_bytes: stats.tx_bytes,
-            dropped: stats
-                .rx_dropped
-                .saturating_add(stats.rx_missed_errors)
-                .saturating_add(stats.tx_dropped),
-            errors: stats.rx_errors.saturating_add(stats.tx_errors),
-        })
+    pub fn of(stats: &[u8]) -> Option<Self> {
+        let figure =
+            |place: usize| stats.get(place * 8..)?.first_chunk().copied().map(u64::from_ne_bytes);
+        Some(Self::new(KernelCounts {
+            rx_packets: figure(0)?,
+            tx_packets: figure(1)?,
+            rx_bytes: figure(2)?,
+            tx_bytes: figure(3)?,
+            // rx_dropped, tx_dropped and rx_missed_errors.
+            dropped: figure(6)?.saturating_add(figure(7)?).saturating_add(figure(15)?),
+            errors: figure(4)?.saturating_add(figure(5)?),
+        }))
     }
 
     /// What a message about a NIC says of them.
     #[must_use]
-    pub fn of_message(message: &LinkMessage) -> Option<Self> {
-        message.attributes.iter().find_map(|attribute| match attribute {
-            LinkAttribute::Stats64(stats) => Some(Self::of(stats)),
-            _ => None,
-        })
+    pub fn of_message(message: &LinkMessage<'_>) -> Option<Self> {
+        let stats = message.attributes().find(|(kind, _)| *kind == STATS64);
+        stats.and_then(|(_, stats)| Self::of(stats))
     }
 
     /// What was added since `earlier`. A counter that fell was set to zero in between (some

@@ -8,4 +8,5 @@ pub mod link_stats;
 pub mod net_dev;
 mod netlink;
 pub mod roster;
+mod rtnetlink;
 pub mod watch;

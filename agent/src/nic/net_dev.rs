@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 
 use wire::frame::KernelCounts;
+use wire::id::NicName;
 
 use super::link_stats::LinkStats;
 
@@ -23,7 +24,7 @@ pub struct NetDevError(#[from] io::Error);
 #[derive(Debug)]
 pub struct NetDev {
     file: File,
-    text: String,
+    text: Vec<u8>,
 }
 
 impl NetDev {
@@ -32,7 +33,7 @@ impl NetDev {
     /// # Errors
     /// [`NetDevError`], most often because `/proc` is not mounted.
     pub fn open() -> Result<Self, NetDevError> {
-        Ok(Self { file: File::open(PATH)?, text: String::new() })
+        Ok(Self { file: File::open(PATH)?, text: Vec::new() })
     }
 
     /// The counters of every NIC as they are now, by its name. A line that can't be read is left
@@ -40,19 +41,21 @@ impl NetDev {
     ///
     /// # Errors
     /// [`NetDevError`] with what read(2) says.
-    pub fn read(&mut self) -> Result<HashMap<String, LinkStats>, NetDevError> {
+    pub fn read(&mut self) -> Result<HashMap<NicName, LinkStats>, NetDevError> {
         self.text.clear();
         self.file.rewind()?;
-        self.file.read_to_string(&mut self.text)?;
-        Ok(self.text.lines().filter_map(line).collect())
+        self.file.read_to_end(&mut self.text)?;
+        Ok(self.text.split(|byte| *byte == b'\n').filter_map(line).collect())
     }
 }
 
 /// A NIC's line. What `dev_seq_printf_stats` (`net/core/net-procfs.c`) puts into its columns:
 /// received bytes, packets, errors, dropped (of them those that the NIC had no room for), four
 /// more, and the same for what was transmitted.
-fn line(text: &str) -> Option<(String, LinkStats)> {
-    let (name, columns) = text.split_once(':')?;
+fn line(text: &[u8]) -> Option<(NicName, LinkStats)> {
+    // A name has no colon (`dev_valid_name`), but need not be UTF-8.
+    let (name, columns) = text.split_at(text.iter().position(|byte| *byte == b':')?);
+    let columns = std::str::from_utf8(&columns[1..]).ok()?;
     let mut columns = columns.split_ascii_whitespace().map(|column| column.parse::<u64>().ok());
     let mut way = || {
         let figures = [columns.next()??, columns.next()??, columns.next()??, columns.next()??];
@@ -69,7 +72,7 @@ fn line(text: &str) -> Option<(String, LinkStats)> {
         dropped: rx_dropped.saturating_add(tx_dropped),
         errors: rx_errors.saturating_add(tx_errors),
     };
-    Some((name.trim().to_owned(), LinkStats::new(counts)))
+    Some((NicName::of_bytes(name.trim_ascii())?, LinkStats::new(counts)))
 }
 
 #[cfg(test)]
@@ -80,7 +83,7 @@ mod tests {
     fn a_line_is_read_by_its_columns_and_the_heading_is_none() {
         let heading = "Inter-|   Receive                                                |  Transmit\n \
                        face |bytes    packets errs drop fifo frame compressed multicast|bytes";
-        assert_eq!(heading.lines().filter_map(line).count(), 0);
+        assert_eq!(heading.lines().filter_map(|text| line(text.as_bytes())).count(), 0);
         let text = "  eth0: 57577937   41098    1    2    3     4          5         6 \
                     7000      80    10   20    0     0       0          0";
         let counts = KernelCounts {
@@ -91,9 +94,10 @@ mod tests {
             dropped: 22,
             errors: 11,
         };
-        assert_eq!(line(text), Some(("eth0".to_owned(), LinkStats::new(counts))));
-        assert_eq!(line("  eth0: 57577937 41098"), None, "cut");
+        let eth0 = NicName::new("eth0").unwrap();
+        assert_eq!(line(text.as_bytes()), Some((eth0, LinkStats::new(counts))));
+        assert_eq!(line(b"  eth0: 57577937 41098"), None, "cut");
         // Wide figures touch the name.
-        assert!(line("enp0s31f6:1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16").is_some());
+        assert!(line(b"enp0s31f6:1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16").is_some());
     }
 }

@@ -4,8 +4,6 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::link::LinkMessage;
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage as Message};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::errno::Errno;
 
@@ -14,6 +12,7 @@ use super::link::Link;
 use super::link_stats::LinkStats;
 use super::netlink::messages;
 use super::roster::Event;
+use super::rtnetlink::{DEL_LINK, LinkMessage, Message, NEW_LINK};
 
 /// `RTNLGRP_LINK` of `enum rtnetlink_groups` (`include/uapi/linux/rtnetlink.h`).
 const LINK_GROUP: u32 = 1;
@@ -75,45 +74,37 @@ impl AsFd for Watch {
 /// What a message says. A bridge also tells of its ports, by messages of a family of its own: a
 /// port that leaves it is no NIC that is gone.
 fn event(message: &Message) -> Option<Event> {
-    let of_nic = |link: &LinkMessage| link.header.interface_family == AddressFamily::Unspec;
-    match message {
-        Message::NewLink(link) if of_nic(link) => Link::of_message(link).map(Event::Changed),
-        Message::DelLink(link) if of_nic(link) => {
-            Some(Event::Gone(link.header.index, LinkStats::of_message(link)))
-        }
-        _ => None,
+    let of_nic = |kind| message.link(kind).filter(|link: &LinkMessage<'_>| link.family() == 0);
+    if let Some(link) = of_nic(NEW_LINK) {
+        return Link::of_message(&link).map(Event::Changed);
     }
+    of_nic(DEL_LINK).map(|link| Event::Gone(link.index(), LinkStats::of_message(&link)))
 }
 
 #[cfg(test)]
 mod tests {
-    use netlink_packet_route::link::LinkAttribute;
-
+    use super::super::rtnetlink::tests::link_message;
     use super::*;
 
-    fn message(family: AddressFamily, attributes: Vec<LinkAttribute>) -> LinkMessage {
-        let mut message = LinkMessage::default();
-        message.header.interface_family = family;
-        message.header.index = 7;
-        message.attributes = attributes;
-        message
-    }
+    const IFNAME: u16 = 3;
+    const MTU: u16 = 4;
+    const AF_BRIDGE: u8 = 7;
 
     #[test]
     fn a_nic_that_is_gone_is_told_from_a_port_that_left_its_bridge() {
-        let gone = |family| event(&Message::DelLink(message(family, Vec::new())));
-        assert_eq!(gone(AddressFamily::Unspec), Some(Event::Gone(7, None)));
-        assert_eq!(gone(AddressFamily::Bridge), None);
+        let gone = |family| event(&link_message(DEL_LINK, family, &[]));
+        assert_eq!(gone(0), Some(Event::Gone(7, None)));
+        assert_eq!(gone(AF_BRIDGE), None);
     }
 
     #[test]
     fn what_tells_a_part_only_is_no_description_of_a_nic() {
-        let name = LinkAttribute::IfName("wlan0".into());
         // A wireless event names the NIC and says nothing else of it.
-        let part = message(AddressFamily::Unspec, vec![name.clone()]);
-        assert_eq!(event(&Message::NewLink(part)), None);
-        let whole = message(AddressFamily::Unspec, vec![name, LinkAttribute::Mtu(1500)]);
-        assert!(matches!(event(&Message::NewLink(whole)), Some(Event::Changed(link))
+        let name = (IFNAME, &b"wlan0\0"[..]);
+        assert_eq!(event(&link_message(NEW_LINK, 0, &[name])), None);
+        let mtu = 1500u32.to_ne_bytes();
+        let whole = link_message(NEW_LINK, 0, &[name, (MTU, &mtu)]);
+        assert!(matches!(event(&whole), Some(Event::Changed(link))
             if link.index == 7 && link.mtu == 1500));
     }
 }

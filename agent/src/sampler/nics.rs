@@ -248,7 +248,7 @@ impl Nics {
         }
         let stats = stats.unwrap_or_default();
         let same = names.into_iter().filter(|(index, name)| self.roster.name(*index) == *name);
-        let known = same.filter_map(|(index, name)| Some((index, *stats.get(&name?.to_string())?)));
+        let known = same.filter_map(|(index, name)| Some((index, *stats.get(&name?)?)));
         known.collect()
     }
 

@@ -9,6 +9,8 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, after, never, select};
+use globset::{GlobBuilder, GlobMatcher};
+use settings::Foreign;
 use wire::frame::{Counts, KernelCounts, Mix, MixCounts};
 use wire::id::NicName;
 
@@ -121,10 +123,9 @@ pub fn start(
     mut config: CaptureConfig,
     nics: &[String],
 ) -> Result<(Capture, Receiver<IntervalReport>), WatchError> {
-    check_names(nics)?;
-    if !nics.is_empty() {
-        let exactly = |nic: &String| globset::Glob::new(&globset::escape(nic)).ok();
-        let only = nics.iter().filter_map(exactly).map(|glob| glob.compile_matcher()).collect();
+    let names = names(nics)?;
+    if !names.is_empty() {
+        let only = names.iter().filter_map(|name| exactly(name)).collect();
         config.filter = NicFilter { only, ..NicFilter::default() };
     }
     let (capture, reports) = Capture::start(config)?;
@@ -153,13 +154,24 @@ fn print(
     out.flush()
 }
 
-fn check_names(names: &[String]) -> Result<(), WatchError> {
+/// A glob that matches this name only.
+fn exactly(name: &str) -> Option<GlobMatcher> {
+    let name = globset::escape(name);
+    let glob = GlobBuilder::new(&name).backslash_escape(false).build();
+    Some(glob.ok()?.compile_matcher())
+}
+
+/// The NICs that are named as they are, or as they are shown.
+fn names(given: &[String]) -> Result<Vec<String>, WatchError> {
     let links = Inventory::open()?.links()?;
     let have: Vec<String> = links.iter().map(|link| link.name.to_string()).collect();
-    match names.iter().find(|name| !have.contains(name)) {
-        Some(name) => Err(WatchError::NoSuchNic { name: name.clone(), have: have.join(", ") }),
-        None => Ok(()),
-    }
+    let find = |given: &String| {
+        let found = have.iter().find(|name| *name == given || Foreign(name).to_string() == *given);
+        found
+            .cloned()
+            .ok_or_else(|| WatchError::NoSuchNic { name: given.clone(), have: have.join(", ") })
+    };
+    given.iter().map(find).collect()
 }
 
 /// The sums of a run.

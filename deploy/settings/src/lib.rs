@@ -9,6 +9,7 @@
 mod effective;
 mod error;
 mod exit;
+mod failures;
 mod foreign;
 mod interrupt;
 mod layers;
@@ -25,6 +26,7 @@ mod yaml;
 pub use self::effective::print_config;
 pub use self::error::{ConfigError, Problem};
 pub use self::exit::run;
+pub use self::failures::{Failures, words};
 pub use self::foreign::Foreign;
 pub use self::interrupt::interrupted;
 pub use self::layers::{Given, Loaded, Program, Settings, load};

@@ -1,29 +1,76 @@
 //! Logs on the standard error: text for people, lines for the journal, JSON for everything else.
+//! What others wrote is made visible in all of them (see [`Foreign`](crate::Foreign)): an event is
+//! one line, and no name in it steers a terminal.
 
 use std::env;
-use std::fmt;
+use std::fmt::{self, Debug, Write as _};
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
 
+use tracing::field::Field;
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::format::{Compact, Format, FormatEvent, FormatFields, Writer};
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::{
+    Compact, Format, FormatEvent, FormatFields, Writer, debug_fn,
+};
 use tracing_subscriber::fmt::{FmtContext, SubscriberBuilder};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::foreign::{Escaping, escape_lines};
 use crate::sections::{Log, LogFormat};
+
+/// Fields of an event or span as text. A macro, since the type can't be named.
+macro_rules! visible_fields {
+    () => {
+        debug_fn(write_field).delimited(" ")
+    };
+}
 
 /// Starts to log as the config says. The first call counts.
 pub fn start_log(log: &Log) {
     let builder =
         SubscriberBuilder::default().with_writer(io::stderr).with_env_filter(log.level.filter());
-    // Fails if logging was started before: then that goes on.
-    let _already = match choose(log.format, Output::of_stderr()) {
-        Style::Colour => builder.with_ansi(true).compact().try_init(),
-        Style::Text => builder.with_ansi(false).compact().try_init(),
-        Style::Journal => builder.with_ansi(false).event_format(journal()).try_init(),
-        Style::Json => builder.with_ansi(false).json().flatten_event(true).try_init(),
+    // Each fails if logging was started before: then that goes on.
+    let style = choose(log.format, Output::of_stderr());
+    if style == Style::Json {
+        let json = builder.with_writer(|| JsonLine(io::stderr())).json().flatten_event(true);
+        let _already = json.try_init();
+        return;
+    }
+    let builder = builder.with_ansi(style == Style::Colour).fmt_fields(visible_fields!());
+    let _already = match style {
+        Style::Journal => builder.event_format(journal()).try_init(),
+        _ => builder.compact().try_init(),
     };
+}
+
+/// The message as it is, other fields with their names.
+fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
+    match field.name() {
+        "message" => {}
+        name if writer.has_ansi_escapes() => {
+            write!(writer, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m")?;
+        }
+        name => write!(writer, "{name}=")?,
+    }
+    write!(Escaping(writer), "{value:?}")
+}
+
+/// Takes a whole JSON object, in whose texts escapes are read back as what they stand for.
+struct JsonLine<W>(W);
+
+impl<W: io::Write> io::Write for JsonLine<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut visible = Vec::with_capacity(line.len());
+        escape_lines(line, &mut visible);
+        self.0.write_all(&visible)?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Where the standard error leads.
@@ -115,39 +162,76 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_line_for_the_journal_starts_with_its_priority_and_has_no_time_or_colour() {
-        #[derive(Clone, Default)]
-        struct Lines(Arc<Mutex<Vec<u8>>>);
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
 
-        impl io::Write for Lines {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0.lock().unwrap().extend_from_slice(bytes);
-                Ok(bytes.len())
-            }
-
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
         }
 
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Lines {
+        fn writer(&self) -> impl Fn() -> Self + Send + Sync + 'static {
+            let lines = self.clone();
+            move || lines.clone()
+        }
+
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_line_for_the_journal_starts_with_its_priority_and_has_no_time_or_colour() {
         let lines = Lines::default();
-        let writer = lines.clone();
         let subscriber = SubscriberBuilder::default()
-            .with_writer(move || writer.clone())
+            .with_writer(lines.writer())
             .with_ansi(false)
+            .fmt_fields(visible_fields!())
             .event_format(journal())
             .finish();
         tracing::subscriber::with_default(subscriber, || {
             tracing::warn!(nic = "eth0", "the ring ran full");
             tracing::info!("started");
         });
-        let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let written = lines.text();
         let lines: Vec<&str> = written.lines().collect();
         assert_eq!(lines.len(), 2);
         assert!(lines[0].starts_with("<4>settings::log::tests: "), "{written}");
-        assert!(lines[0].contains("the ring ran full") && lines[0].contains("nic=\"eth0\""));
+        assert!(lines[0].ends_with("the ring ran full nic=\"eth0\""), "{written}");
         assert!(lines[1].starts_with("<6>") && lines[1].ends_with("started"), "{written}");
+    }
+
+    #[test]
+    fn an_event_is_one_line_whatever_others_wrote_into_it() {
+        let hostile = "a\u{1b}[2J\u{9b}m\n<0>forged\u{202e}\u{200b}b";
+        let shown = "a\\u001b[2J\\u009bm\\u000a<0>forged\\u202e\\u200bb";
+        let tell = || {
+            tracing::warn!(error = %hostile, text = hostile, debug = ?Some(hostile), "{hostile}");
+        };
+        let builder = || SubscriberBuilder::default().with_ansi(false);
+        let text = Lines::default();
+        let visible = builder().with_writer(text.writer()).fmt_fields(visible_fields!());
+        tracing::subscriber::with_default(visible.event_format(journal()).finish(), tell);
+        let text = text.text();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert_eq!(text.matches(shown).count(), 2, "{text}");
+        assert!(text.trim_end().chars().all(|c| c.is_ascii_graphic() || c == ' '), "{text}");
+
+        let json = Lines::default();
+        let writer = json.writer();
+        let writer = builder().with_writer(move || JsonLine(writer())).json().flatten_event(true);
+        tracing::subscriber::with_default(writer.finish(), tell);
+        let json = json.text();
+        assert!(json.trim_end().chars().all(|c| c.is_ascii_graphic() || c == ' '), "{json}");
+        let object: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!((&object["message"], &object["error"]), (&hostile.into(), &hostile.into()));
     }
 
     #[test]

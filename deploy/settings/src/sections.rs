@@ -19,6 +19,8 @@ pub struct Log {
 }
 
 /// What is logged: a level (`info`), or levels by target as in `RUST_LOG` (`info,agent=debug`).
+/// A level up to `info` is that of these programs: libraries are silent unless they are named
+/// (`info,quinn=warn`), for what they have to say reaches people in words of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct LogLevel(String);
@@ -27,10 +29,29 @@ impl LogLevel {
     /// The levels, from silent to loud.
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
+    /// Of them those that are for people who look for a fault in a library, too.
+    const LOUD: [&str; 2] = ["debug", "trace"];
+
+    /// Targets of these programs.
+    const OURS: [&str; 4] = ["agent", "collector", "settings", "wire"];
+
     /// The filter that lets it through.
     #[must_use]
     pub fn filter(&self) -> EnvFilter {
-        EnvFilter::new(&self.0)
+        EnvFilter::new(self.directives())
+    }
+
+    fn directives(&self) -> String {
+        let directive = |part: &str| {
+            let level = part.trim().to_ascii_lowercase();
+            if part.contains('=') || Self::LOUD.contains(&level.as_str()) {
+                part.to_owned()
+            } else {
+                let ours = Self::OURS.map(|target| format!("{target}={level}"));
+                format!("off,{}", ours.join(","))
+            }
+        };
+        self.0.split(',').map(directive).collect::<Vec<_>>().join(",")
     }
 }
 
@@ -117,6 +138,15 @@ mod tests {
         for level in ["", "inof", "info,", "agent=loud"] {
             assert!(LogLevel::try_from(level.to_owned()).is_err(), "{level}");
         }
+    }
+
+    #[test]
+    fn libraries_are_silent_unless_they_are_named_or_a_fault_is_looked_for() {
+        let directives = |level: &str| LogLevel(level.to_owned()).directives();
+        let ours = "off,agent=info,collector=info,settings=info,wire=info";
+        assert_eq!(directives("info"), ours);
+        assert_eq!(directives("INFO,quinn_udp=warn"), format!("{ours},quinn_udp=warn"));
+        assert_eq!(directives("debug"), "debug");
     }
 
     #[test]
