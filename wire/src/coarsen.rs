@@ -1,15 +1,17 @@
 //! Coarsening: two records of one NIC become one that says less and hides nothing. Sums are
 //! conserved and peaks kept as maxima, so that totals stay exact however little room there is.
 
-use crate::frame::{Counts, KernelCounts, Mix, MixCounts, Sample};
+use crate::frame::{Counts, INTERVAL_MAX_NS, KernelCounts, Mix, MixCounts, Sample, flags};
 
 impl Sample {
     /// Adds the sample that follows this one on the same NIC. The interval grows to cover both
-    /// and whatever lies between them.
+    /// and whatever lies between them; where the clock was stepped, to the time that both took.
     pub fn merge(&mut self, next: &Self) {
         debug_assert_eq!(self.nic, next.nic, "samples of one NIC");
+        let stepped = (self.flags | next.flags) & flags::CLOCK_STEP != 0;
+        let (one, other) = ((self.start_ns, self.interval_ns), (next.start_ns, next.interval_ns));
         (self.start_ns, self.interval_ns) =
-            cover((self.start_ns, self.interval_ns), (next.start_ns, next.interval_ns));
+            if stepped { follow(one, other) } else { cover(one, other) };
         self.rx.merge(&next.rx);
         self.tx.merge(&next.tx);
         self.drops = self.drops.saturating_add(next.drops);
@@ -33,11 +35,19 @@ impl Mix {
     }
 }
 
-/// The shortest interval, as start and length, that covers two.
-fn cover(a: (u64, u64), b: (u64, u64)) -> (u64, u64) {
-    let start = a.0.min(b.0);
-    let end = a.0.saturating_add(a.1).max(b.0.saturating_add(b.1));
-    (start, end - start)
+/// The shortest interval, as start and length, that covers two. If the later one begins before the
+/// earlier, or further after it than a record may be long, a clock was stepped between them.
+const fn cover(a: (u64, u64), b: (u64, u64)) -> (u64, u64) {
+    let (end, end_b) = (a.0.saturating_add(a.1), b.0.saturating_add(b.1));
+    if b.0 < a.0 || b.0.saturating_sub(end) > INTERVAL_MAX_NS {
+        return follow(a, b);
+    }
+    (a.0, if end < end_b { end_b } else { end } - a.0)
+}
+
+/// From the start of one interval for as long as both took.
+const fn follow(a: (u64, u64), b: (u64, u64)) -> (u64, u64) {
+    (a.0, a.1.saturating_add(b.1))
 }
 
 impl Counts {
@@ -97,7 +107,7 @@ mod tests {
             rx: counts,
             tx: counts,
             drops: n,
-            flags: 1 << n,
+            flags: 8 << n,
             kernel: KernelCounts { errors: n, ..KernelCounts::default() },
             ..Sample::default()
         }
@@ -116,7 +126,23 @@ mod tests {
         assert_eq!((merged.rx.bytes, merged.tx.packets, merged.drops), (8, 3, 8));
         assert_eq!((merged.rx.peak_1ms_bytes, merged.rx.peak_10ms_bytes), (5, 9));
         assert_eq!((merged.rx.total_bytes, merged.kernel.errors), (105, 8));
-        assert_eq!(merged.flags, 0b10_0110);
+        assert_eq!(merged.flags, 8 * 0b10_0110);
+    }
+
+    #[test]
+    fn a_step_of_the_clock_is_no_time_that_passed() {
+        let day = INTERVAL_MAX_NS;
+        for (start_ns, flags, interval_ns) in [
+            (2000, 0, 2000),
+            (9000, 0, 9000),
+            (9000, flags::CLOCK_STEP, 2000),
+            (500, 0, 2000),
+            (3 * day, 0, 2000),
+        ] {
+            let mut merged = Sample { flags: 0, ..sample(1) };
+            merged.merge(&Sample { start_ns, flags, ..sample(2) });
+            assert_eq!((merged.start_ns, merged.interval_ns), (1000, interval_ns), "{start_ns}");
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Deserialize, Serialize};
 
-use crate::frame::{Frame, FrameError, Mix, Sample};
+use crate::frame::{Frame, FrameError, Mix, SAMPLES_MAX, Sample};
 use crate::message::{Message, MessageError};
 use crate::pack::{pack, unpack};
 use crate::predict::{from_differences, to_differences};
@@ -170,9 +170,21 @@ pub fn decode(bytes: &[u8]) -> Result<Received, CodecError> {
     decode_body(decode_header(*header)?, body)
 }
 
-/// The bytes of a frame, header included.
+/// The bytes of a frame, header included: [`decode`] reads them.
+///
+/// # Errors
+/// [`FrameError`] if [`decode`] would refuse it.
+pub fn encode_frame(frame: &Frame) -> Result<Vec<u8>, FrameError> {
+    frame.check()?;
+    Ok(frame_bytes(frame))
+}
+
+// A frame that passes its check is never too long.
+const _: () = assert!(frame_len(SAMPLES_MAX, SAMPLES_MAX) <= HEADER_LEN + LEN_MAX as usize);
+
+/// The bytes of a frame whatever it says, for those who keep what is of no use.
 #[must_use]
-pub fn encode_frame(frame: &Frame) -> Vec<u8> {
+pub fn frame_bytes(frame: &Frame) -> Vec<u8> {
     let mut differences = frame.clone();
     to_differences(&mut differences);
     let archive = to_archive(&differences);
@@ -193,10 +205,13 @@ pub const fn frame_len(samples: usize, mixes: usize) -> usize {
         + mixes * size_of::<rkyv::Archived<Mix>>()
 }
 
-/// The bytes of a message, header included.
-#[must_use]
-pub fn encode_message(message: &Message) -> Vec<u8> {
-    match message {
+/// The bytes of a message, header included: [`decode`] reads them.
+///
+/// # Errors
+/// [`CodecError`] if [`decode`] would refuse it.
+pub fn encode_message(message: &Message) -> Result<Vec<u8>, CodecError> {
+    message.check()?;
+    let bytes = match message {
         Message::Claim(it) => write(kind::CLAIM, it),
         Message::Hello(it) => write(kind::HELLO, it),
         Message::Welcome(it) => write(kind::WELCOME, it),
@@ -208,7 +223,9 @@ pub fn encode_message(message: &Message) -> Vec<u8> {
         Message::EnrollRequest(it) => write(kind::ENROLL_REQUEST, it),
         Message::EnrollReply(it) => write(kind::ENROLL_REPLY, it),
         Message::RenewRequest(it) => write(kind::RENEW_REQUEST, it),
-    }
+    };
+    let len = len_u32(&bytes[HEADER_LEN..]);
+    if len > LEN_MAX { Err(CodecError::TooLong(len)) } else { Ok(bytes) }
 }
 
 /// The kinds of a header. A number is never used again for something else.

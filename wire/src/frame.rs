@@ -265,7 +265,8 @@ pub enum FrameError {
 }
 
 impl Frame {
-    /// Checks what the types don't say. Run on everything received.
+    /// Checks what the types don't say. Run on everything received, and before anything is sent
+    /// or kept.
     ///
     /// # Errors
     /// [`FrameError`] says what is wrong with the frame.
@@ -286,10 +287,10 @@ impl Frame {
 }
 
 /// Largest figure that a signed 64-bit column holds.
-const MAX: u64 = i64::MAX as u64;
+pub(crate) const MAX: u64 = i64::MAX as u64;
 
 /// Largest figure that a signed 32-bit column holds.
-const MAX_PEAK: u32 = i32::MAX as u32;
+pub(crate) const MAX_PEAK: u32 = i32::MAX as u32;
 
 /// Checks what every record about a NIC's interval has.
 fn check_interval(nic: &NicName, start_ns: u64, interval_ns: u64) -> Result<(), FrameError> {

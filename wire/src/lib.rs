@@ -2,6 +2,7 @@
 //! the delivery window; and what both ends need of tokens, certificates and their files. No async,
 //! no clock: times are arguments. No I/O but in `private_file`.
 
+pub mod bounds;
 pub mod certificate;
 pub mod coarsen;
 pub mod codec;

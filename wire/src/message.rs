@@ -230,7 +230,7 @@ pub enum MessageError {
 }
 
 impl Message {
-    /// Checks what the types don't say. Run on everything received.
+    /// Checks what the types don't say. Run on everything received, and before anything is sent.
     ///
     /// # Errors
     /// [`MessageError`] names the part that can't be.

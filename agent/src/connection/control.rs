@@ -12,7 +12,10 @@ pub enum ControlError {
     Gone(String),
     /// What arrived is not what this protocol knows.
     #[error("the collector sent what can't be understood: {0}")]
-    Codec(#[from] CodecError),
+    Received(#[source] CodecError),
+    /// What was to be said can't be said in this protocol.
+    #[error("{0}")]
+    Said(#[from] CodecError),
     /// A frame where a message should be.
     #[error("the collector sent a frame; only agents do")]
     Frame,
@@ -29,10 +32,10 @@ pub async fn read(
     let gone = |error: &dyn std::fmt::Display| ControlError::Gone(why(connection, error));
     let mut header = [0; HEADER_LEN];
     stream.read_exact(&mut header).await.map_err(|error| gone(&error))?;
-    let header = codec::decode_header(header)?;
+    let header = codec::decode_header(header).map_err(ControlError::Received)?;
     let mut body = vec![0; header.len() as usize];
     stream.read_exact(&mut body).await.map_err(|error| gone(&error))?;
-    match codec::decode_body(header, &body)? {
+    match codec::decode_body(header, &body).map_err(ControlError::Received)? {
         Received::Message(message) => Ok(message),
         Received::Frame(_) => Err(ControlError::Frame),
     }
@@ -41,13 +44,13 @@ pub async fn read(
 /// Writes a message.
 ///
 /// # Errors
-/// [`ControlError::Gone`] if the connection is.
+/// [`ControlError::Gone`] if the connection is, [`ControlError::Said`] if nobody could read it.
 pub async fn write(
     stream: &mut SendStream,
     connection: &Connection,
     message: &Message,
 ) -> Result<(), ControlError> {
-    let written = stream.write_all(&codec::encode_message(message)).await;
+    let written = stream.write_all(&codec::encode_message(message)?).await;
     written.map_err(|error| ControlError::Gone(why(connection, &error)))
 }
 

@@ -256,7 +256,10 @@ fn counts(traffic: &Traffic, total: &mut Total) -> Counts {
 #[derive(Debug, Default)]
 struct MixCollector {
     interval_ns: u64,
+    /// Wall time at which it began.
     start_ns: Option<u64>,
+    /// How long it has lasted, whatever the wall clock says.
+    lasted_ns: u64,
     rx: MixCounts,
     tx: MixCounts,
     kernel: KernelCounts,
@@ -276,12 +279,13 @@ impl MixCollector {
         self.rx.merge(&tally.rx.mix);
         self.tx.merge(&tally.tx.mix);
         self.kernel.merge(&kernel);
+        self.lasted_ns += wall.end - wall.start;
         let due = (start_ns + 1).next_multiple_of(self.interval_ns);
         let stepped_back = wall.start < start_ns;
         (wall.end >= due || stepped_back || last).then(|| {
             let done = std::mem::take(self);
             self.interval_ns = done.interval_ns;
-            let interval_ns = wall.end.saturating_sub(start_ns).max(1);
+            let interval_ns = done.lasted_ns.max(1);
             Mix { nic, start_ns, interval_ns, rx: done.rx, tx: done.tx, kernel: done.kernel }
         })
     }
@@ -312,6 +316,9 @@ mod tests {
         assert_eq!(add(30, true).unwrap().interval_ns, SECOND, "the last one is cut short");
         assert!(add(40, false).is_none());
         let stepped_back = add(3, false).unwrap();
-        assert_eq!((stepped_back.rx.arp_bytes, stepped_back.interval_ns), (120, 1));
+        assert_eq!((stepped_back.rx.arp_bytes, stepped_back.interval_ns), (120, 2 * SECOND));
+        assert!(add(5, false).is_none());
+        let stepped_on = add(2 * 86_400, false).unwrap();
+        assert_eq!((stepped_on.start_ns, stepped_on.interval_ns), (5 * SECOND, 2 * SECOND));
     }
 }

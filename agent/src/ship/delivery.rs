@@ -1,5 +1,6 @@
 //! Delivery over one connection after another: the I/O around `wire::delivery::Sender`.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -11,8 +12,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use wire::delivery::Sender;
 use wire::message::{
-    Ack, Claim, Committed, Hello, Host, HostKey, Inventory, Message, Probe, ProbeReply, SeqRange,
-    Session,
+    Ack, Claim, Committed, Hello, Host, HostKey, Inventory, LIST_MAX, Message, Probe, ProbeReply,
+    SeqRange, Session,
 };
 
 use super::recorder::{Event, Request, ask};
@@ -21,6 +22,11 @@ use crate::connection::control::{self, ControlError};
 
 /// Close code of a connection that has done its work.
 const CLOSE_DONE: u32 = 0;
+
+/// Sessions that are introduced together, the running one included: a collector opens all of them
+/// at once, and takes no more than [`LIST_MAX`].
+const PORTION: usize = 1024;
+const _: () = assert!(PORTION <= LIST_MAX);
 
 /// Why delivery over a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +61,10 @@ pub struct About {
 #[derive(Debug)]
 pub struct Delivery {
     about: About,
-    /// Oldest first, the running one last.
+    /// Those that are introduced, oldest first, the running one last.
     sessions: Vec<(SpooledSession, Sender)>,
+    /// Those that are introduced once these are done, oldest first.
+    later: VecDeque<SpooledSession>,
     requests: Requests<Request>,
     events: mpsc::Receiver<Event>,
     /// The running session has ended.
@@ -68,7 +76,7 @@ pub struct Delivery {
 type Sending = Pin<Box<dyn Future<Output = Result<(u64, SeqRange), DeliveryError>> + Send>>;
 
 impl Delivery {
-    /// Delivers `sessions`, of which the last is the running one.
+    /// Delivers `sessions`, oldest first; the last is the running one.
     #[must_use]
     pub fn new(
         about: About,
@@ -77,16 +85,30 @@ impl Delivery {
         events: mpsc::Receiver<Event>,
         inventory: watch::Receiver<Inventory>,
     ) -> Self {
-        let sender = |it: SpooledSession| (it, Sender::new(it.committed_seq, it.last_seq));
-        let sessions = sessions.into_iter().map(sender).collect();
+        let mut later = VecDeque::from(sessions);
+        let sessions = later.pop_back().map(sending).into_iter().collect();
         let started = Instant::now();
-        Self { about, sessions, requests, events, finished: false, inventory, started }
+        let mut delivery =
+            Self { about, sessions, later, requests, events, finished: false, inventory, started };
+        delivery.next_portion();
+        delivery
+    }
+
+    /// Puts the oldest of the sessions that wait before the running one.
+    fn next_portion(&mut self) {
+        let room = PORTION.saturating_sub(self.sessions.len()).min(self.later.len());
+        self.sessions.splice(0..0, self.later.drain(..room).map(sending));
+    }
+
+    /// True once all sessions that are introduced are done but the running one, and others wait.
+    fn is_portion_done(&self) -> bool {
+        self.sessions.len() <= 1 && !self.later.is_empty()
     }
 
     /// True once the running session has ended and everything is in the collector's database.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.finished && self.sessions.iter().all(|(_, sender)| sender.is_done())
+        self.finished && self.later.is_empty() && self.sessions.iter().all(|(_, it)| it.is_done())
     }
 
     /// True once the running session has ended.
@@ -120,8 +142,9 @@ impl Delivery {
         }
     }
 
-    /// Delivers over a connection until it breaks, or until everything is delivered. `host` is
-    /// the key of this host.
+    /// Delivers over a connection until it breaks, or until everything that was introduced is
+    /// delivered. Then [`Delivery::is_done`], or further sessions are to be introduced by a new
+    /// connection. `host` is the key of this host.
     ///
     /// # Errors
     /// [`DeliveryError`] says why the connection is of no more use.
@@ -139,6 +162,7 @@ impl Delivery {
         let _gone = self.requests.send(Request::Disconnected);
         if result.is_ok() {
             connection.close(CLOSE_DONE.into(), b"finished");
+            self.next_portion();
         }
         result
     }
@@ -171,6 +195,7 @@ impl Delivery {
             let found = committed.iter().find(|state| state.session == spooled.session);
             sender.on_connected(found.map_or(0, |state| state.seq).min(sender.last()));
         }
+        self.forget_done();
         welcomed();
         self.deliver(connection, &mut send, &mut messages).await
     }
@@ -203,7 +228,11 @@ impl Delivery {
         connection: &Connection,
         send: &mut SendStream,
     ) -> Result<(), ControlError> {
-        let inventory = self.inventory.borrow_and_update().clone();
+        let mut inventory = self.inventory.borrow_and_update().clone();
+        if inventory.nics.len() > LIST_MAX {
+            tracing::warn!(nics = inventory.nics.len(), "the collector is told of {LIST_MAX} NICs");
+            inventory.nics.truncate(LIST_MAX);
+        }
         control::write(send, connection, &Message::Inventory(inventory)).await
     }
 
@@ -214,7 +243,7 @@ impl Delivery {
         messages: &mut mpsc::Receiver<Result<Message, ControlError>>,
     ) -> Result<(), DeliveryError> {
         let mut sending: Option<Sending> = None;
-        while !self.is_done() {
+        while !self.is_done() && !self.is_portion_done() {
             let rtt = connection.rtt();
             if sending.is_none() {
                 sending = self.next_stream(connection);
@@ -317,6 +346,11 @@ impl Delivery {
         if committed.seq > before {
             let _gone = self.requests.send(Request::Committed(committed));
         }
+        self.forget_done();
+    }
+
+    /// Of sessions that are done only the running one goes on.
+    fn forget_done(&mut self) {
         let running = self.sessions.last().map(|(it, _)| it.session);
         self.sessions.retain(|(it, sender)| Some(it.session) == running || !sender.is_done());
     }
@@ -395,8 +429,12 @@ async fn busy(sending: &mut Option<Sending>) -> Result<(u64, SeqRange), Delivery
     }
 }
 
+fn sending(session: SpooledSession) -> (SpooledSession, Sender) {
+    (session, Sender::new(session.committed_seq, session.last_seq))
+}
+
 fn answer(probe: Probe) -> Message {
-    let now_ns = super::now_ns();
+    let now_ns = crate::clocks::wall_ns();
     Message::ProbeReply(ProbeReply {
         asked_ns: probe.asked_ns,
         arrived_ns: now_ns,

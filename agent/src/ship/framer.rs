@@ -35,13 +35,14 @@ impl Framer {
     /// Adds one interval of all NICs. Gives the frames of the report if this completes it.
     pub fn add(&mut self, samples: Vec<Sample>, mixes: Vec<Mix>) -> Vec<Frame> {
         let start = samples.iter().map(|sample| sample.start_ns).min();
-        let end = samples.iter().map(|sample| sample.start_ns + sample.interval_ns).max();
-        self.samples.extend(samples);
-        self.mixes.extend(mixes);
+        let end = samples.iter().map(|it| it.start_ns.saturating_add(it.interval_ns)).max();
+        self.samples.extend(samples.into_iter().flat_map(Sample::pieces));
+        self.mixes.extend(mixes.into_iter().flat_map(Mix::pieces));
         let (Some(start), Some(end)) = (start, end) else { return Vec::new() };
-        let due = *self.due_ns.get_or_insert(start + self.report_ns);
+        let full = start.saturating_add(self.report_ns);
+        let due = *self.due_ns.get_or_insert(full);
         // A clock that was stepped back must not hold a report for longer than it may grow.
-        let stepped_back = start + self.report_ns < due;
+        let stepped_back = full < due;
         if end >= due || stepped_back || self.samples.len() >= SAMPLES_MAX / 2 {
             self.finish()
         } else {
@@ -138,10 +139,23 @@ mod tests {
         assert!(frames.len() > 30);
         for (n, frame) in (1..).zip(&frames) {
             assert_eq!((frame.first_seq, frame.last_seq), (n, n));
-            assert!(wire::codec::encode_frame(frame).len() <= FRAME_LEN);
+            assert!(wire::codec::encode_frame(frame).unwrap().len() <= FRAME_LEN);
         }
         assert_eq!(frames.iter().map(|frame| frame.samples.len()).sum::<usize>(), 100);
         assert_eq!(frames.iter().map(|frame| frame.mixes.len()).sum::<usize>(), 100);
+    }
+
+    #[test]
+    fn a_host_that_slept_for_days_makes_records_that_can_be_read_back() {
+        let mut framer = Framer::new(7, 0, 1000 * MS);
+        let hours = 3_600_000 * MS;
+        let mut slept = interval(4, 3);
+        slept.iter_mut().for_each(|sample| sample.interval_ns = 100 * hours);
+        let mix = Mix { nic: slept[0].nic, interval_ns: 100 * hours, ..Mix::default() };
+        let frames = framer.add(slept, vec![mix]);
+        assert!(frames.iter().all(|frame| frame.check().is_ok()));
+        let lengths = frames.iter().flat_map(|frame| &frame.samples).map(|it| it.interval_ns);
+        assert_eq!(lengths.sum::<u64>(), 3 * 100 * hours, "all of the time is told");
     }
 
     #[test]

@@ -11,8 +11,8 @@ use wire::frame::Frame;
 use wire::message::{Committed, SeqRange};
 
 use super::framer::Framer;
-use super::now_ns;
 use super::spool::{Record, Spool, SpoolError};
+use crate::clocks::{boot_ns, wall_ns};
 use crate::sampler::IntervalReport;
 
 /// How often the spool is brought within its limits.
@@ -132,7 +132,7 @@ impl Recorder {
                 },
                 recv(maintenance) -> _ => {
                     self.write(Vec::new());
-                    let done = self.spool.maintain(self.session, now_ns());
+                    let done = self.spool.maintain(self.session, boot_ns());
                     self.note(done);
                 }
                 recv(sync) -> _ => {
@@ -152,7 +152,7 @@ impl Recorder {
         if self.pending.is_empty() {
             return;
         }
-        match self.spool.append(self.pending.make_contiguous(), now_ns()) {
+        match self.spool.append(self.pending.make_contiguous(), boot_ns()) {
             Ok(records) => {
                 self.pending.clear();
                 self.note(Ok(()));
@@ -173,13 +173,13 @@ impl Recorder {
     fn on_request(&mut self, request: Request) {
         match request {
             Request::Welcome(committed, done) => {
-                let welcomed = self.spool.on_welcome(&committed, now_ns());
+                let welcomed = self.spool.on_welcome(&committed, boot_ns());
                 self.note(welcomed);
                 let _gone = done.send(());
             }
             Request::Disconnected => self.spool.on_disconnected(),
             Request::Committed(committed) => {
-                let done = self.spool.on_committed(committed, now_ns());
+                let done = self.spool.on_committed(committed, boot_ns());
                 self.note(done);
             }
             Request::Read(session, range, reply) => {
@@ -211,7 +211,7 @@ impl Recorder {
     }
 
     fn recover(&mut self) {
-        match self.spool.recover(now_ns()) {
+        match self.spool.recover(wall_ns()) {
             Ok(path) => {
                 tracing::error!(path = %path.display(), "the spool was damaged and is set aside");
             }

@@ -14,9 +14,9 @@ use wire::pem::TlsFiles;
 
 use super::backoff::Backoff;
 use super::delivery::{About, Delivery, DeliveryError};
-use super::now_ns;
 use super::recorder::{self, RecorderConfig};
-use super::spool::{Spool, SpoolError, SpoolLimits};
+use super::spool::{Now, Spool, SpoolError, SpoolLimits};
+use crate::clocks;
 use crate::connection::{self, ConnectError, Server};
 use crate::identity::{self, Credentials, IdentityError};
 use crate::sampler::IntervalReport;
@@ -112,12 +112,12 @@ impl Shipper {
         inventory: watch::Receiver<Inventory>,
     ) -> Result<Self, ShipError> {
         let session = getrandom::u64().map_err(|error| ShipError::System(error.into()))?;
-        let (mut spool, damaged) =
-            Spool::open(&config.spool, config.spool_limits.clone(), now_ns())?;
+        let now = Now { wall_ns: clocks::wall_ns(), boot_ns: clocks::boot_ns() };
+        let (mut spool, damaged) = Spool::open(&config.spool, config.spool_limits.clone(), now)?;
         if let Some(path) = damaged {
             tracing::error!(path = %path.display(), "the spool was damaged and is set aside there");
         }
-        let last_seq = spool.begin(session, now_ns())?;
+        let last_seq = spool.begin(session, now)?;
         let sessions = spool.sessions(session)?;
         let waiting: u64 = sessions.iter().map(|it| it.last_seq - it.committed_seq).sum();
         tracing::info!(session = format!("{session:016x}"), waiting, "session begins");
@@ -160,7 +160,8 @@ impl Shipper {
         while !self.delivery.is_done() {
             let server = self.config.servers[failures % self.config.servers.len()].clone();
             let was_finished = self.delivery.is_finished();
-            let Err(error) = self.try_once(server, &mut backoff).await else { return };
+            // Without an error, all is delivered, or further sessions wait for the next connection.
+            let Err(error) = self.try_once(server, &mut backoff).await else { continue };
             failures += 1;
             let error = error.to_string();
             if error == said {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use agent::ship::spool::{Spool, SpoolError, SpoolLimits};
+use agent::ship::spool::{Now, Spool, SpoolError, SpoolLimits};
 use wire::frame::Gap;
 use wire::message::Committed;
 
 use crate::support::{
-    SECOND, SESSION, append, bytes, decoded, frame, limits, open, range, read_all,
+    SECOND, SESSION, append, at, bytes, decoded, frame, limits, open, range, read_all,
 };
 
 #[test]
@@ -15,7 +15,7 @@ fn what_was_written_is_there_after_a_kill() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spool.db");
     let mut spool = open(&path, limits());
-    spool.begin(SESSION, 7).unwrap();
+    spool.begin(SESSION, Now { wall_ns: 7, boot_ns: 0 }).unwrap();
     append(&mut spool, 1..=50);
     // No clean stop: the file is copied as a kill would leave it.
     let killed = directory.path().join("killed.db");
@@ -35,7 +35,7 @@ fn what_was_written_is_there_after_a_kill() {
 fn reading_is_bounded_and_gives_at_least_one_record() {
     let directory = tempfile::tempdir().unwrap();
     let mut spool = open(&directory.path().join("spool.db"), limits());
-    spool.begin(SESSION, 0).unwrap();
+    spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=10);
     let one = spool.read(SESSION, range(4, 9), 1).unwrap();
     assert_eq!(one.iter().map(|record| record.range).collect::<Vec<_>>(), [range(4, 4)]);
@@ -45,7 +45,7 @@ fn reading_is_bounded_and_gives_at_least_one_record() {
 fn committed_records_are_kept_a_while_and_then_forgotten() {
     let directory = tempfile::tempdir().unwrap();
     let mut spool = open(&directory.path().join("spool.db"), limits());
-    spool.begin(SESSION, 0).unwrap();
+    spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=10);
     spool.on_committed(Committed { session: SESSION, seq: 6 }, 100 * SECOND).unwrap();
     spool.maintain(SESSION, 699 * SECOND).unwrap();
@@ -60,7 +60,7 @@ fn committed_records_are_kept_a_while_and_then_forgotten() {
 fn a_database_that_fell_back_makes_later_commits_void() {
     let directory = tempfile::tempdir().unwrap();
     let mut spool = open(&directory.path().join("spool.db"), limits());
-    spool.begin(SESSION, 0).unwrap();
+    spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=10);
     spool.on_committed(Committed { session: SESSION, seq: 9 }, 100 * SECOND).unwrap();
     spool.on_welcome(&[Committed { session: SESSION, seq: 2 }], 200 * SECOND).unwrap();
@@ -73,7 +73,7 @@ fn a_database_that_fell_back_makes_later_commits_void() {
 fn a_session_is_gone_once_all_of_it_is_committed_and_forgotten() {
     let directory = tempfile::tempdir().unwrap();
     let mut spool = open(&directory.path().join("spool.db"), limits());
-    spool.begin(SESSION, 0).unwrap();
+    spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=3);
     spool.on_committed(Committed { session: SESSION, seq: 3 }, 0).unwrap();
     assert_eq!(spool.sessions(1).unwrap(), [], "nothing to deliver");
@@ -87,7 +87,7 @@ fn a_full_spool_coarsens_and_conserves_the_sums() {
     let path = directory.path().join("spool.db");
     let max_size = 600 << 10;
     let mut spool = open(&path, SpoolLimits { max_size, ..limits() });
-    spool.begin(SESSION, 0).unwrap();
+    spool.begin(SESSION, Now::default()).unwrap();
     let last = 20_000;
     for seq in 1..=last {
         spool.append(&[frame(seq)], seq * SECOND).unwrap();
@@ -109,7 +109,7 @@ fn a_record_that_was_sent_keeps_its_bounds_until_the_next_welcome() {
     let directory = tempfile::tempdir().unwrap();
     let mut spool =
         open(&directory.path().join("spool.db"), SpoolLimits { max_size: 1, ..limits() });
-    spool.begin(SESSION, 0).unwrap();
+    spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=100);
     spool.on_sent(SESSION, range(1, 40)).unwrap();
     spool.on_sent(SESSION, range(41, 60)).unwrap();
@@ -128,7 +128,7 @@ fn records_past_their_age_become_a_gap_with_exact_counts() {
     let directory = tempfile::tempdir().unwrap();
     let max_age = Duration::from_secs(100);
     let mut spool = open(&directory.path().join("spool.db"), SpoolLimits { max_age, ..limits() });
-    spool.begin(SESSION, 0).unwrap();
+    spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=200);
     spool.maintain(SESSION, 200 * SECOND).unwrap();
     let frames = read_all(&mut spool, 200);
@@ -142,11 +142,11 @@ fn a_damaged_file_is_set_aside_and_said_so() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spool.db");
     std::fs::write(&path, vec![b'x'; 8192]).unwrap();
-    let (mut spool, aside) = Spool::open(&path, limits(), 1_700 * SECOND).unwrap();
+    let (mut spool, aside) = Spool::open(&path, limits(), at(1_700 * SECOND)).unwrap();
     let aside = aside.unwrap();
     assert_eq!(aside, directory.path().join("spool.damaged-1700"));
     assert_eq!(std::fs::read(aside).unwrap(), vec![b'x'; 8192], "nothing of it is lost");
-    spool.begin(SESSION, 0).unwrap();
+    spool.begin(SESSION, Now::default()).unwrap();
 }
 
 #[test]
@@ -154,13 +154,13 @@ fn a_second_agent_and_a_newer_schema_are_refused_by_name() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spool.db");
     let first = open(&path, limits());
-    let error = Spool::open(&path, limits(), 0).unwrap_err().to_string();
+    let error = Spool::open(&path, limits(), Now::default()).unwrap_err().to_string();
     assert!(error.contains("spool.db") && error.contains("locked"), "{error}");
     drop(first);
     let db = rusqlite::Connection::open(&path).unwrap();
     db.execute_batch("PRAGMA user_version = 99").unwrap();
     drop(db);
-    let error = Spool::open(&path, limits(), 0).unwrap_err();
+    let error = Spool::open(&path, limits(), Now::default()).unwrap_err();
     assert!(matches!(error, SpoolError::Newer { found: 99, .. }), "{error}");
 }
 
@@ -169,6 +169,6 @@ fn an_unwritable_place_is_named() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("file"), b"").unwrap();
     let path = directory.path().join("file/spool.db");
-    let error = Spool::open(&path, limits(), 0).unwrap_err().to_string();
+    let error = Spool::open(&path, limits(), Now::default()).unwrap_err().to_string();
     assert!(error.contains("file/spool.db") && error.contains("data_dir"), "{error}");
 }

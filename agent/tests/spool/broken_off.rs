@@ -1,11 +1,11 @@
 //! A run that is killed: what it sent keeps its bounds, and the next run tells what is missing.
 
-use agent::ship::spool::{Spool, SpoolLimits};
+use agent::ship::spool::{Now, Spool, SpoolLimits};
 use wire::frame::Gap;
 use wire::message::Committed;
 
 use crate::support::{
-    SECOND, SESSION, append, bytes, decoded, frame, frame_of, limits, open, range, read_all,
+    SECOND, SESSION, append, at, bytes, decoded, frame, frame_of, limits, open, range, read_all,
 };
 
 const NEXT: u64 = 77;
@@ -15,15 +15,15 @@ fn the_next_run_begins_with_a_gap_from_the_last_sample_to_its_first() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spool.db");
     let mut spool = open(&path, limits());
-    assert_eq!(spool.begin(SESSION, 0).unwrap(), 0, "nothing came before");
+    assert_eq!(spool.begin(SESSION, Now::default()).unwrap(), 0, "nothing came before");
     append(&mut spool, 1..=10);
     drop(spool);
     let mut spool = open(&path, limits());
-    assert_eq!(spool.begin(NEXT, 20 * SECOND).unwrap(), 1);
+    assert_eq!(spool.begin(NEXT, at(20 * SECOND)).unwrap(), 1);
     // Killed again before a record was written: the gap isn't lost.
     drop(spool);
     let mut spool = open(&path, limits());
-    assert_eq!(spool.begin(NEXT + 1, 30 * SECOND).unwrap(), 1);
+    assert_eq!(spool.begin(NEXT + 1, at(30 * SECOND)).unwrap(), 1);
     spool.append(&[frame_of(NEXT + 1, 2, 40)], 41 * SECOND).unwrap();
     let frames = decoded(&spool.read(NEXT + 1, range(1, 2), usize::MAX).unwrap());
     assert_eq!((frames[0].gap, frames[0].samples.len()), (Gap::Unmeasured as u8, 1));
@@ -32,7 +32,7 @@ fn the_next_run_begins_with_a_gap_from_the_last_sample_to_its_first() {
     assert_eq!(spool.sessions(NEXT + 1).unwrap().last().unwrap().last_seq, 2);
     drop(spool);
     let mut spool = open(&path, limits());
-    assert_eq!(spool.begin(NEXT + 2, 90 * SECOND).unwrap(), 1, "that one was broken off too");
+    assert_eq!(spool.begin(NEXT + 2, at(90 * SECOND)).unwrap(), 1, "that one was broken off too");
 }
 
 #[test]
@@ -53,11 +53,11 @@ fn a_spool_of_the_first_version_is_taken_over() {
     .unwrap();
     let id = SESSION.cast_signed();
     db.execute("INSERT INTO sessions VALUES (?1, 7, 1, 0)", [id]).unwrap();
-    let encoded = wire::codec::encode_frame(&frame(1));
+    let encoded = wire::codec::encode_frame(&frame(1)).unwrap();
     db.execute("INSERT INTO records VALUES (?1, 1, 1, 0, 0, ?2)", (id, encoded)).unwrap();
     drop(db);
     let mut spool = open(&path, limits());
-    assert_eq!(spool.begin(NEXT, 20 * SECOND).unwrap(), 0, "how it ended is not known");
+    assert_eq!(spool.begin(NEXT, at(20 * SECOND)).unwrap(), 0, "how it ended is not known");
     assert_eq!(read_all(&mut spool, 1), [frame(1)]);
 }
 
@@ -66,18 +66,18 @@ fn a_run_that_ended_leaves_no_gap() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spool.db");
     let mut spool = open(&path, limits());
-    spool.begin(SESSION, 0).unwrap();
+    spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=10);
     spool.end(SESSION).unwrap();
     drop(spool);
     let mut spool = open(&path, limits());
-    assert_eq!(spool.begin(NEXT, 20 * SECOND).unwrap(), 0);
+    assert_eq!(spool.begin(NEXT, at(20 * SECOND)).unwrap(), 0);
 }
 
 /// A spool in which the records up to 60 were sent, one way or the other, and which was killed.
 fn sent_and_killed(path: &std::path::Path) -> Spool {
     let mut spool = open(path, limits());
-    spool.begin(SESSION, 0).unwrap();
+    spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=50);
     spool.on_welcome(&[Committed { session: SESSION, seq: 10 }], 50 * SECOND).unwrap();
     // While connected, records count as sent once the backlog before them was.
@@ -110,7 +110,7 @@ fn a_commit_in_the_middle_of_a_record_is_no_dead_end() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spool.db");
     let mut spool = open(&path, SpoolLimits { max_size: 1, ..limits() });
-    spool.begin(SESSION, 0).unwrap();
+    spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=100);
     spool.maintain(0, 100 * SECOND).unwrap();
     assert_eq!(read_all(&mut spool, 100).len(), 1);

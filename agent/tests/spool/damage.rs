@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use agent::ship::spool::Spool;
+use agent::ship::spool::{Now, Spool};
 use proptest::prelude::*;
 use wire::frame::{Frame, Gap};
 use wire::message::Committed;
 
 use crate::support::{
-    SECOND, SESSION, append, bytes, decoded, frame, frame_of, limits, open, range, read_all,
+    SECOND, SESSION, append, at, bytes, decoded, frame, frame_of, limits, open, range, read_all,
 };
 
 const LAST: u64 = 300;
@@ -17,7 +17,7 @@ const NEXT: u64 = 77;
 /// A spool with some hundred records, closed as by a kill: with its WAL, or without.
 fn write_spool(path: &Path, keep_wal: bool) {
     let mut spool = open(path, limits());
-    spool.begin(SESSION, 0).unwrap();
+    spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=LAST);
     if keep_wal {
         let wal = path.with_extension("db-wal");
@@ -76,7 +76,7 @@ fn a_file_that_breaks_while_in_use_is_set_aside_and_the_session_goes_on() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spool.db");
     let mut spool = open(&path, limits());
-    spool.begin(SESSION, 0).unwrap();
+    spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=LAST);
     spool.on_committed(Committed { session: SESSION, seq: 20 }, LAST * SECOND).unwrap();
     let aside = spool.recover(7 * SECOND).unwrap();
@@ -101,9 +101,9 @@ fn a_spool_of_which_nothing_is_left_is_told_of_by_the_next_session() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spool.db");
     std::fs::write(&path, vec![b'x'; 8192]).unwrap();
-    let (mut spool, aside) = Spool::open(&path, limits(), 0).unwrap();
+    let (mut spool, aside) = Spool::open(&path, limits(), Now::default()).unwrap();
     assert!(aside.is_some());
-    assert_eq!(spool.begin(NEXT, 0).unwrap(), 1);
+    assert_eq!(spool.begin(NEXT, Now::default()).unwrap(), 1);
     spool.append(&[frame_of(NEXT, 2, 2)], 0).unwrap();
     let frames = decoded(&spool.read(NEXT, range(1, 2), usize::MAX).unwrap());
     assert_eq!((frames[0].gap, frames[0].samples.len()), (Gap::SpoolDamaged as u8, 0));
@@ -116,7 +116,7 @@ fn a_kill_while_a_file_is_being_saved_is_made_good_by_the_next_start() {
     write_spool(&path, true);
     // The file was moved, its WAL not yet.
     std::fs::rename(&path, directory.path().join("spool.recovering")).unwrap();
-    let (mut spool, aside) = Spool::open(&path, limits(), 5 * SECOND).unwrap();
+    let (mut spool, aside) = Spool::open(&path, limits(), at(5 * SECOND)).unwrap();
     assert_eq!(aside, Some(directory.path().join("spool.damaged-5")));
     assert_eq!(read_all(&mut spool, LAST), (1..=LAST).map(frame).collect::<Vec<_>>());
 }
@@ -168,8 +168,8 @@ proptest! {
         let file = if wal && in_wal { path.with_extension("db-wal") } else { path.clone() };
         apply(&file, &damage);
 
-        let (mut spool, _) = Spool::open(&path, limits(), 0).unwrap();
-        let numbers = spool.begin(NEXT, 400 * SECOND).unwrap();
+        let (mut spool, _) = Spool::open(&path, limits(), Now::default()).unwrap();
+        let numbers = spool.begin(NEXT, at(400 * SECOND)).unwrap();
         spool.append(&[frame_of(NEXT, numbers + 1, 400)], 400 * SECOND).unwrap();
         let next = decoded(&spool.read(NEXT, range(1, numbers + 1), usize::MAX).unwrap());
         let sessions = spool.sessions(0).unwrap();

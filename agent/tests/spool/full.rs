@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use agent::sampler::IntervalReport;
 use agent::ship::recorder::{self, RecorderConfig, Request};
-use agent::ship::spool::Spool;
+use agent::ship::spool::{Now, Spool};
 use testbed::{in_namespace, sh};
 use tokio::sync::{mpsc, oneshot};
 use wire::message::Committed;
@@ -23,11 +23,11 @@ fn what_is_measured_while_the_disk_is_full_is_written_once_there_is_room() {
     let disk = directory.path();
     sh(&format!("mount -t tmpfs -o size=1m tmpfs {}", disk.display()));
     let path = disk.join("spool.db");
-    let (mut spool, _) = Spool::open(&path, limits(), 0).unwrap();
+    let (mut spool, _) = Spool::open(&path, limits(), Now::default()).unwrap();
     // Even the session itself can't be written yet.
     let fill = disk.join("fill");
     sh(&format!("dd if=/dev/zero of={} bs=1k 2>/dev/null || true", fill.display()));
-    assert_eq!(spool.begin(SESSION, 0).unwrap(), 0);
+    assert_eq!(spool.begin(SESSION, Now::default()).unwrap(), 0);
 
     let (reports, taken) = crossbeam_channel::bounded(64);
     let (requests, asked) = crossbeam_channel::unbounded();
@@ -58,7 +58,7 @@ fn what_is_measured_while_the_disk_is_full_is_written_once_there_is_room() {
     }
     drop((reports, requests, made));
     recorder.join().unwrap();
-    let (mut spool, damaged) = Spool::open(&path, limits(), 0).unwrap();
+    let (mut spool, damaged) = Spool::open(&path, limits(), Now::default()).unwrap();
     assert_eq!(damaged, None);
     let frames = read_all(&mut spool, REPORTS);
     assert_eq!(bytes(&frames), (1..=REPORTS).sum::<u64>());

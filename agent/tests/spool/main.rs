@@ -7,4 +7,5 @@ mod broken_off;
 mod damage;
 mod full;
 mod support;
+mod time;
 mod week;

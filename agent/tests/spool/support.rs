@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use agent::ship::spool::{Record, Spool, SpoolLimits};
+use agent::ship::spool::{Now, Record, Spool, SpoolLimits};
 use wire::codec::{self, Received};
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::NicName;
@@ -20,8 +20,13 @@ pub fn limits() -> SpoolLimits {
     }
 }
 
+/// The same time by both clocks.
+pub const fn at(ns: u64) -> Now {
+    Now { wall_ns: ns, boot_ns: ns }
+}
+
 pub fn open(path: &Path, limits: SpoolLimits) -> Spool {
-    let (spool, damaged) = Spool::open(path, limits, 0).unwrap();
+    let (spool, damaged) = Spool::open(path, limits, Now::default()).unwrap();
     assert_eq!(damaged, None);
     spool
 }

@@ -6,7 +6,7 @@ use agent::ship::spool::{Spool, SpoolLimits};
 use wire::frame::{Counts, Mix, Sample};
 use wire::id::NicName;
 
-use crate::support::{SESSION, decoded, limits, range};
+use crate::support::{SESSION, at, decoded, limits, range};
 
 const MS: u64 = 1_000_000;
 const TIME_S: u64 = 7 * 86_400 / 20;
@@ -49,8 +49,8 @@ fn a_week_offline_fits_its_size_with_exact_totals() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spool.db");
     let limits = SpoolLimits { max_size: SIZE, ..limits() };
-    let (mut spool, _) = Spool::open(&path, limits, START_NS).unwrap();
-    spool.begin(SESSION, START_NS).unwrap();
+    let (mut spool, _) = Spool::open(&path, limits, at(START_NS)).unwrap();
+    spool.begin(SESSION, at(START_NS)).unwrap();
     let mut framer = Framer::new(SESSION, 0, 1000 * MS);
     let (mut total, mut frames, mut largest) = (0, Vec::new(), 0);
     for n in 0..2 * TIME_S {

@@ -132,8 +132,8 @@ async fn read(stream: &mut RecvStream) -> Result<Message, RequestError> {
 /// Sends the last message of a stream and waits until it has arrived. What can't be sent is asked
 /// for again by the agent.
 async fn send(mut stream: SendStream, message: &Message) {
-    let bytes = codec::encode_message(message);
     let sent = timeout(PATIENCE, async {
+        let bytes = codec::encode_message(message).map_err(|error| error.to_string())?;
         stream.write_all(&bytes).await.map_err(|error| error.to_string())?;
         stream.finish().map_err(|error| error.to_string())?;
         stream.stopped().await.map_err(|error| error.to_string())

@@ -176,7 +176,7 @@ impl Control {
 
     /// Says something to the agent.
     pub async fn write(&mut self, message: &Message) -> Result<(), End> {
-        let bytes = codec::encode_message(message);
+        let bytes = codec::encode_message(message).map_err(|error| End::Gone(error.to_string()))?;
         match timeout(PATIENCE, self.send.write_all(&bytes)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(End::Gone(error.to_string())),

@@ -320,8 +320,8 @@ async fn only_a_short_request_for_a_certificate_is_read() {
     let too_long = Message::RenewRequest(RenewRequest { csr_der: vec![0; 70_000] });
     let wrong = Message::RenewRequest(RenewRequest { csr_der: vec![0; 10] });
     for (bytes, said) in [
-        (codec::encode_message(&too_long), "at most 65536"),
-        (codec::encode_message(&wrong), "something else"),
+        (codec::encode_message(&too_long).unwrap(), "at most 65536"),
+        (codec::encode_message(&wrong).unwrap(), "something else"),
         (b"GET / HTTP/1.1\r\n\r\n".to_vec(), "not a Network Monitor message"),
     ] {
         let config = quic_client(tls_client(&ca, None, wire::ALPN_ENROLL));

@@ -11,6 +11,10 @@ use tokio::time::{MissedTickBehavior, interval};
 /// Pings of the watchdog without one to ask for them: alive is checked all the same.
 const CHECK: Duration = Duration::from_secs(5);
 
+/// A service that was told to stop and has not ended by then is ended. What it keeps on disk
+/// outlives a kill.
+const STOP_MAX: Duration = Duration::from_millis(9500);
+
 /// How a service is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pulse {
@@ -38,11 +42,13 @@ pub struct Service {
 }
 
 impl Service {
-    /// Listens for signals from now on.
+    /// Listens for signals from now on. From the first SIGTERM or SIGINT on, the process has 10 s
+    /// to end, whatever its threads are about.
     ///
     /// # Errors
     /// What the system says.
     pub fn new() -> io::Result<Self> {
+        std::thread::Builder::new().name("stop".into()).spawn(end_late)?;
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -91,6 +97,30 @@ impl Service {
         }
         tracing::warn!("told again: stopping at once");
     }
+}
+
+/// Ends a process that doesn't end by itself. In a thread with signals of its own, for the others
+/// may be stuck.
+fn end_late() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let told = runtime.and_then(|runtime| {
+        runtime.block_on(async {
+            let mut terminate = signal(SignalKind::terminate())?;
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            io::Result::Ok(())
+        })
+    });
+    if let Err(error) = told {
+        tracing::warn!(%error, "whether this process ends in time when told to is not watched");
+        return;
+    }
+    std::thread::sleep(STOP_MAX);
+    tracing::error!("not stopped within {STOP_MAX:?}; what is on disk is kept for the next start");
+    std::process::exit(1);
 }
 
 fn notify(state: NotifyState<'_>) {

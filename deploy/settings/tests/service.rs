@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use settings::{Pulse, Service};
 
@@ -25,6 +25,33 @@ fn serve() {
         Service::new().unwrap().run(pulse, reload).await;
         println!("stopped");
     });
+}
+
+#[test]
+fn a_service_that_is_stuck_ends_within_10_s_when_told_to() {
+    if std::env::var_os(SERVICE).is_some() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        return runtime.block_on(async {
+            let _service = Service::new().unwrap();
+            println!("stuck");
+            std::thread::sleep(Duration::from_secs(60));
+        });
+    }
+    let mut service = Command::new(std::env::current_exe().unwrap())
+        .args(["--nocapture", "--exact", "a_service_that_is_stuck_ends_within_10_s_when_told_to"])
+        .env(SERVICE, "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(service.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line == "stuck"));
+    // Its other thread listens soon after.
+    std::thread::sleep(Duration::from_millis(500));
+    let told = Instant::now();
+    let id = service.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    assert_eq!(service.wait().unwrap().code(), Some(1));
+    assert!(told.elapsed() < Duration::from_secs(12), "{:?}", told.elapsed());
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Level {
 
 /// Makes consecutive records of one session coarser: records whose samples begin in the same
 /// interval of the level become one, which covers all their sequence numbers. Gaps of different
-/// reasons stay apart, from each other and from what is none.
+/// reasons stay apart, from each other and from what is none; so does what would not fit a record.
 #[must_use]
 pub fn coarsen(frames: Vec<Frame>, level: Level) -> Vec<Frame> {
     let mut coarse: Vec<Frame> = Vec::new();
@@ -70,15 +70,17 @@ pub fn coarsen(frames: Vec<Frame>, level: Level) -> Vec<Frame> {
         let of_frame = start.map(|start| start / level.interval_ns());
         match coarse.last_mut() {
             // A frame without samples belongs to whatever it stands beside.
-            Some(last) if last.gap == frame.gap && (of_frame.is_none() || of_frame == group) => {
-                absorb(last, frame);
+            Some(last)
+                if last.gap == frame.gap
+                    && (of_frame.is_none() || of_frame == group)
+                    && let Some(both) = absorbed(last, &frame) =>
+            {
+                *last = both;
             }
             _ => {
                 group = of_frame;
-                coarse.push(Frame { samples: vec![], mixes: vec![], ..frame });
-                if let Some(last) = coarse.last_mut() {
-                    absorb(last, frame);
-                }
+                let none = Frame { samples: vec![], mixes: vec![], ..frame };
+                coarse.push(absorbed(&none, &frame).unwrap_or(frame));
             }
         }
     }
@@ -100,27 +102,33 @@ pub fn coarsen_pending(mut frames: Vec<Frame>) -> std::collections::VecDeque<Fra
     frames.into_iter().chain(newer).collect()
 }
 
-/// Adds a frame to the one before it, one sample and one mix per NIC.
-fn absorb(into: &mut Frame, frame: Frame) {
-    into.last_seq = frame.last_seq;
-    let mut samples: BTreeMap<NicName, Sample> =
-        into.samples.drain(..).map(|sample| (sample.nic, sample)).collect();
-    for sample in frame.samples {
-        samples.entry(sample.nic).and_modify(|sum| sum.merge(&sample)).or_insert(sample);
+/// A frame and the one after it as one, with one sample and one mix per NIC; `None` if that could
+/// not be read back.
+fn absorbed(before: &Frame, frame: &Frame) -> Option<Frame> {
+    let mut samples: BTreeMap<NicName, Sample> = BTreeMap::new();
+    for sample in before.samples.iter().chain(&frame.samples) {
+        samples.entry(sample.nic).and_modify(|sum| sum.merge(sample)).or_insert(*sample);
     }
-    into.samples = samples.into_values().collect();
-    let mut mixes: BTreeMap<NicName, Mix> =
-        into.mixes.drain(..).map(|mix| (mix.nic, mix)).collect();
-    for mix in frame.mixes {
-        mixes.entry(mix.nic).and_modify(|sum| sum.merge(&mix)).or_insert(mix);
+    let mut mixes: BTreeMap<NicName, Mix> = BTreeMap::new();
+    for mix in before.mixes.iter().chain(&frame.mixes) {
+        mixes.entry(mix.nic).and_modify(|sum| sum.merge(mix)).or_insert(*mix);
     }
-    into.mixes = mixes.into_values().collect();
+    let samples = samples.into_values().collect();
+    let both = Frame {
+        last_seq: frame.last_seq,
+        samples,
+        mixes: mixes.into_values().collect(),
+        ..*before
+    };
+    both.check().is_ok().then_some(both)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
     use wire::frame::Counts;
+
+    use super::*;
 
     const HALF_SECOND: u64 = 500_000_000;
 
@@ -180,6 +188,68 @@ mod tests {
         let fewer: Vec<Frame> = coarsen_pending(exact).into();
         assert_eq!((fewer.len(), bytes(&fewer)), (525, sum));
         assert_tiles(&fewer, 1000);
+    }
+
+    /// Any samples that can be in a record: of some NICs, at any times, of any length allowed.
+    fn any_frames() -> impl Strategy<Value = Vec<Frame>> {
+        let hour = 3_600_000_000_000_u64;
+        let time = prop_oneof![0..48 * hour, 0..HALF_SECOND, Just(20 * 8766 * hour)];
+        let length = prop_oneof![Just(HALF_SECOND), 1..=24 * hour];
+        let sample =
+            (time, length, 0..3_u8, 0..2_u32).prop_map(|(start_ns, interval_ns, nic, step)| {
+                let rx = Counts { bytes: 1, ..Counts::default() };
+                let nic = NicName::new(&format!("eth{nic}")).unwrap();
+                let flags = step * wire::frame::flags::CLOCK_STEP;
+                Sample { nic, start_ns, interval_ns, rx, flags, ..Sample::default() }
+            });
+        let samples = prop::collection::vec(sample, 0..6);
+        prop::collection::vec((samples, 0..2_u8), 1..30).prop_map(|frames| {
+            let frame = |(seq, (samples, gap)): (u64, (Vec<Sample>, u8))| {
+                let mix = |it: &Sample| Mix {
+                    nic: it.nic,
+                    start_ns: it.start_ns,
+                    interval_ns: it.interval_ns,
+                    ..Mix::default()
+                };
+                let mixes = samples.iter().map(mix).collect();
+                Frame { session: 1, first_seq: seq, last_seq: seq, gap, samples, mixes }
+            };
+            (1..).zip(frames).map(frame).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_coarsened_can_be_read_back_and_keeps_its_sums(mut frames in any_frames()) {
+            let (sum, last) = (bytes(&frames), frames.len() as u64);
+            for level in [Level::TenSeconds, Level::Minute, Level::Gap, Level::Gap] {
+                frames = coarsen(frames, level);
+                assert_tiles(&frames, last);
+                prop_assert_eq!(bytes(&frames), sum);
+            }
+        }
+    }
+
+    #[test]
+    fn more_nics_than_a_record_holds_stay_in_records_of_their_own() {
+        let nics = wire::frame::SAMPLES_MAX as u64;
+        let frame = |seq: u64| Frame {
+            session: 1,
+            first_seq: seq,
+            last_seq: seq,
+            gap: 0,
+            samples: frames(1)[0].samples[..1]
+                .iter()
+                .map(|it| Sample {
+                    nic: NicName::new(&format!("v{}", seq % (2 * nics))).unwrap(),
+                    ..*it
+                })
+                .collect(),
+            mixes: vec![],
+        };
+        let coarse = coarsen((1..=2 * nics).map(frame).collect(), Level::Gap);
+        assert_eq!(coarse.len(), 2);
+        assert_tiles(&coarse, 2 * nics);
     }
 
     #[test]

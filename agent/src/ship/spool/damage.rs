@@ -3,15 +3,19 @@
 //! on both sides its counts are exact.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Row, params};
-use wire::frame::{Counts, Frame, Gap, Sample};
+use wire::frame::{Counts, Frame, Gap, INTERVAL_MAX_NS, SAMPLES_MAX, Sample};
 use wire::message::SeqRange;
 
 use super::coarsen::Level;
 use super::records::{checked, gap_frame, insert, record};
-use super::{Record, Spool, SpoolError, SpoolLimits};
+use super::{Now, Record, Spool, SpoolError, SpoolLimits, read_clock};
+
+/// How often lost records are told of at most.
+const COMPLAINT: Duration = Duration::from_secs(60);
 
 /// What SQLite keeps beside its file.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
@@ -76,6 +80,7 @@ struct OldSession {
     committed_seq: i64,
     forgotten_seq: i64,
     ended: i64,
+    nth: i64,
 }
 
 impl OldSession {
@@ -90,6 +95,7 @@ impl OldSession {
             committed_seq: number(3)?,
             forgotten_seq: number(4)?,
             ended: row.get(5)?,
+            nth: row.get(6)?,
         })
     }
 }
@@ -100,7 +106,7 @@ impl Spool {
     pub(super) fn open_anew(
         path: &Path,
         limits: SpoolLimits,
-        now_ns: u64,
+        now: Now,
     ) -> Result<(Self, PathBuf), SpoolError> {
         let old = recovering(path);
         if !old.exists() {
@@ -111,16 +117,17 @@ impl Spool {
             }
         }
         remove(path);
-        let mut spool = Self::open_sound(path, limits)?;
+        let mut spool = Self::open_sound(path, limits, now.boot_ns)?;
         spool.save(&old)?;
-        Ok((spool, keep_aside(path, now_ns)?))
+        Ok((spool, keep_aside(path, now.wall_ns)?))
     }
 
-    /// Sets a file aside that turned out damaged while it was in use, and goes on with a new one.
+    /// Sets a file aside that turned out damaged while it was in use, under a name that tells the
+    /// wall time, and goes on with a new one.
     ///
     /// # Errors
     /// [`SpoolError`] if no new file can be made; the next use tries again.
-    pub fn recover(&mut self, now_ns: u64) -> Result<PathBuf, SpoolError> {
+    pub fn recover(&mut self, wall_ns: u64) -> Result<PathBuf, SpoolError> {
         let nothing = self.wrap(Connection::open_in_memory())?;
         drop(std::mem::replace(&mut self.db, nothing));
         self.lost = true;
@@ -128,7 +135,7 @@ impl Spool {
             set_aside(&self.path)?;
         }
         self.reopen()?;
-        keep_aside(&self.path, now_ns)
+        keep_aside(&self.path, wall_ns)
     }
 
     /// Makes a new file in place of one that was set aside, if that is still to be done.
@@ -166,13 +173,25 @@ impl Spool {
     /// of sequence numbers lost, or `None` if nothing can be read.
     fn salvage(&mut self, aside: &Path) -> rusqlite::Result<Option<(u64, u64)>> {
         let Ok((old, sessions)) = open_damaged(aside) else { return Ok(None) };
+        // Without it, what was written has no age until the new clock has come as far.
+        if let Ok(Some(clock)) = read_clock(&old) {
+            self.clock = clock.resumed(self.clock.boot_ns);
+        }
         let (mut records, mut lost) = (0, 0);
         for it in sessions {
             let id = it.session.cast_signed();
             let last_seq = it.last_seq.cast_signed();
             self.db.execute(
-                "INSERT INTO sessions VALUES (?1, ?2, ?3, ?4, ?3, ?5, ?6)",
-                params![id, it.started_ns, last_seq, it.committed_seq, it.forgotten_seq, it.ended],
+                "INSERT INTO sessions VALUES (?1, ?2, ?3, ?4, ?3, ?5, ?6, ?7)",
+                params![
+                    id,
+                    it.started_ns,
+                    last_seq,
+                    it.committed_seq,
+                    it.forgotten_seq,
+                    it.ended,
+                    it.nth
+                ],
             )?;
             let mut missing = SeqRange { first: 1, last: it.last_seq };
             for forwards in [true, false] {
@@ -236,7 +255,8 @@ impl Spool {
             [running.session, running.started_ns, running.last_seq, running.committed_seq]
                 .map(u64::cast_signed);
         self.db.execute(
-            "INSERT OR IGNORE INTO sessions VALUES (?1, ?2, ?3, ?4, ?3, ?4, 0)",
+            "INSERT OR IGNORE INTO sessions VALUES (?1, ?2, ?3, ?4, ?3, ?4, 0,
+                 (SELECT coalesce(max(nth), 0) + 1 FROM sessions))",
             [id, started, last, committed],
         )?;
         let sql = "UPDATE sessions SET last_seq = ?2, ended = 0 WHERE session = ?1";
@@ -247,13 +267,24 @@ impl Spool {
 
     /// Replaces a record that isn't what was written by a gap.
     pub(super) fn replace_broken(&self, session: u64, broken: SeqRange) -> rusqlite::Result<()> {
-        let SeqRange { first, last } = broken;
-        tracing::error!(first, last, "a record of the spool was damaged; this is a gap");
         self.db.execute(
             "DELETE FROM records WHERE session = ?1 AND first_seq = ?2",
-            [session, first].map(u64::cast_signed),
+            [session, broken.first].map(u64::cast_signed),
         )?;
-        self.fill_holes(session).map(drop)
+        let lost = self.fill_holes(session)?;
+        self.complain(lost, "damaged");
+        Ok(())
+    }
+
+    /// Says that records were lost, once a minute at most: there may be thousands.
+    pub(super) fn complain(&self, lost: u64, how: &str) {
+        let said = self.complained.get();
+        if said.is_none_or(|at| at.elapsed() >= COMPLAINT) {
+            self.complained.set(Some(Instant::now()));
+            tracing::error!(lost, how, "records of the spool are lost; they are gaps");
+        } else {
+            tracing::debug!(lost, how, "more records of the spool are lost");
+        }
     }
 
     /// Puts a gap record wherever numbers that aren't committed are in no record. Gives how many
@@ -315,17 +346,20 @@ impl Spool {
             let from = match before.get(&next.nic) {
                 Some(sample) => *sample,
                 // Nothing came before: the totals began at zero.
-                None if first == 1 => Sample { start_ns: next.start_ns - 1, ..Sample::default() },
+                None if first == 1 => {
+                    Sample { start_ns: next.start_ns.saturating_sub(1), ..Sample::default() }
+                }
                 None => continue,
             };
-            if known {
+            if known || frame.samples.len() == SAMPLES_MAX {
                 continue;
             }
             let start_ns = from.start_ns.saturating_add(from.interval_ns);
             frame.samples.push(Sample {
                 nic: next.nic,
                 start_ns,
-                interval_ns: next.start_ns.saturating_sub(start_ns).max(1),
+                // By the wall clock, which may have been stepped meanwhile.
+                interval_ns: next.start_ns.saturating_sub(start_ns).clamp(1, INTERVAL_MAX_NS),
                 rx: between(&from.rx, &next.rx),
                 tx: between(&from.tx, &next.tx),
                 ..Sample::default()
@@ -356,8 +390,12 @@ fn open_damaged(path: &Path) -> rusqlite::Result<(Connection, Vec<OldSession>)> 
     let mut sessions = Vec::new();
     // By its records, a session is known though its own row is gone or wrong.
     for sql in [
-        "SELECT session, started_ns, last_seq, committed_seq, forgotten_seq, ended FROM sessions",
-        "SELECT session, 0, max(last_seq), 0, 0, 0 FROM records GROUP BY session",
+        "SELECT session, started_ns, last_seq, committed_seq, forgotten_seq, ended, nth
+         FROM sessions",
+        // As version 2 had it.
+        "SELECT session, started_ns, last_seq, committed_seq, forgotten_seq, ended, 0
+         FROM sessions",
+        "SELECT session, 0, max(last_seq), 0, 0, 0, 0 FROM records GROUP BY session",
     ] {
         let Ok(mut statement) = old.prepare(sql) else { continue };
         let Ok(mut rows) = statement.query([]) else { continue };

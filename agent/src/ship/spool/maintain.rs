@@ -1,36 +1,47 @@
 //! Keeping the spool within its limits: forgetting what is committed, coarsening what is old.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::params;
 use wire::frame::Frame;
 use wire::message::SeqRange;
 
+use super::age::Clock;
 use super::coarsen::{Level, coarsen};
 use super::records::{checked, insert, record};
-use super::{LOG_SHARE, Spool, SpoolError};
+use super::{LOG_SHARE, Spool, SpoolError, write_clock};
+
+/// Longest that one round takes: whoever waits for the spool, such as the end of the agent, waits
+/// no longer.
+const TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Records that one step of coarsening takes at most.
 const COARSEN_STEP: u32 = 600;
 
 impl Spool {
     /// Forgets what has been committed for long enough, and coarsens while the spool is over its
-    /// limits. To be called now and then, at least every few seconds.
+    /// limits. To be called now and then, at least every few seconds: each time it takes a few at
+    /// most, and goes on with the next.
     ///
     /// # Errors
     /// [`SpoolError::Sqlite`] if the file can't be written.
-    pub fn maintain(&mut self, running: u64, now_ns: u64) -> Result<(), SpoolError> {
+    pub fn maintain(&mut self, running: u64, boot_ns: u64) -> Result<(), SpoolError> {
         self.reopen()?;
+        let over = Instant::now() + TIME_MAX;
+        let now_ns = self.clock.at(boot_ns);
+        self.wrap(write_clock(&self.db, Clock { boot_ns, spool_ns: now_ns }))?;
         self.wrap(self.forget(running, now_ns))?;
-        let too_old = now_ns.saturating_sub(nanos(self.limits.max_age));
-        while self.wrap(self.coarsen_oldest(Some(too_old)))? {}
+        // Before the clock has come so far, nothing is too old.
+        if let Some(too_old) = now_ns.checked_sub(nanos(self.limits.max_age)) {
+            self.wrap(self.coarsen_while(Some(too_old), || Ok(Instant::now() < over)))?;
+        }
         let most = self.limits.max_size - self.limits.max_size / LOG_SHARE;
         if self.wrap(self.used_bytes())? > most {
             // What is committed goes first, however short ago that was.
             self.wrap(self.forget(running, u64::MAX))?;
         }
-        while self.wrap(self.used_bytes())? > most && self.wrap(self.coarsen_oldest(None))? {}
-        Ok(())
+        let too_large = || Ok(self.used_bytes()? > most && Instant::now() < over);
+        self.wrap(self.coarsen_while(None, too_large))
     }
 
     fn forget(&self, running: u64, now_ns: u64) -> rusqlite::Result<()> {
@@ -69,25 +80,35 @@ impl Spool {
         Ok((pages * pragma("PRAGMA page_size")?).cast_unsigned())
     }
 
-    /// Makes the oldest records one level coarser; those made before `too_old` become gaps at
-    /// once. False if there is nothing to be gained.
-    fn coarsen_oldest(&self, too_old: Option<u64>) -> rusqlite::Result<bool> {
+    /// Makes the oldest records coarser by one level after the other, as long as there is something
+    /// to be gained and `go_on` says so; those made before `too_old` become gaps at once.
+    fn coarsen_while(
+        &self,
+        too_old: Option<u64>,
+        go_on: impl Fn() -> rusqlite::Result<bool>,
+    ) -> rusqlite::Result<()> {
         let sessions = self
             .db
-            .prepare_cached("SELECT session FROM sessions ORDER BY started_ns")?
+            .prepare_cached("SELECT session FROM sessions ORDER BY nth")?
             .query_map([], |row| row.get(0))?
             .collect::<rusqlite::Result<Vec<i64>>>()?;
         for level in Level::COARSENABLE {
+            if too_old.is_some() && level == Level::Gap {
+                return Ok(());
+            }
+            let into = if too_old.is_some() { Level::Gap } else { level.coarser() };
             for &session in &sessions {
-                let into = if too_old.is_some() { Level::Gap } else { level.coarser() };
-                if (too_old.is_none() || level != Level::Gap)
-                    && self.coarsen_session(session, level, into, too_old)?
-                {
-                    return Ok(true);
+                while go_on()? {
+                    if !self.coarsen_session(session, level, into, too_old)? {
+                        break;
+                    }
+                }
+                if !go_on()? {
+                    return Ok(());
                 }
             }
         }
-        Ok(false)
+        Ok(())
     }
 
     fn coarsen_session(

@@ -6,6 +6,7 @@
 //! for the collector may be committing it. Every record has a checksum; what is damaged becomes
 //! a gap record.
 
+mod age;
 mod coarsen;
 mod damage;
 mod error;
@@ -14,19 +15,21 @@ mod records;
 mod sent;
 mod session;
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use wire::message::SeqRange;
 
+use self::age::Clock;
 pub use self::coarsen::coarsen_pending;
 pub use self::error::SpoolError;
 use self::sent::Sent;
 use self::session::Beginning;
 
 /// Version of the file's schema (`PRAGMA user_version`).
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 /// Of [`SpoolLimits::max_size`], one part in so many is left to the write-ahead log.
 const LOG_SHARE: u64 = 8;
@@ -45,6 +48,15 @@ pub struct SpoolLimits {
     pub keep_committed: Duration,
 }
 
+/// A moment by both clocks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Now {
+    /// The wall clock, nanoseconds since 1970 (UTC).
+    pub wall_ns: u64,
+    /// The boot-time clock, nanoseconds.
+    pub boot_ns: u64,
+}
+
 /// A record as it is kept and sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -59,7 +71,7 @@ pub struct Record {
 pub struct SpooledSession {
     /// Its id.
     pub session: u64,
-    /// When it began, nanoseconds since 1970 (UTC).
+    /// When it began by the wall clock, nanoseconds since 1970 (UTC).
     pub started_ns: u64,
     /// Newest sequence number.
     pub last_seq: u64,
@@ -73,6 +85,7 @@ pub struct Spool {
     db: Connection,
     path: PathBuf,
     limits: SpoolLimits,
+    clock: Clock,
     /// What was sent since the last Welcome.
     sent: Sent,
     /// Records are sent as they are made.
@@ -84,31 +97,34 @@ pub struct Spool {
     lost: bool,
     /// Nothing could be saved of it.
     lost_all: bool,
+    /// When lost records were told of.
+    complained: Cell<Option<Instant>>,
 }
 
 impl Spool {
     /// Opens the spool at `path`, or makes a new one. A damaged file is moved aside under a name
-    /// that tells `now_ns`, and reported by the second value.
+    /// that tells the wall time, and reported by the second value. All times that other functions
+    /// take are of the boot-time clock.
     ///
     /// # Errors
     /// [`SpoolError`] names the file and the way out.
     pub fn open(
         path: &Path,
         limits: SpoolLimits,
-        now_ns: u64,
+        now: Now,
     ) -> Result<(Self, Option<PathBuf>), SpoolError> {
         // A kill may have come while the last one was being saved.
         if !damage::recovering(path).exists() {
-            match Self::open_sound(path, limits.clone()) {
+            match Self::open_sound(path, limits.clone(), now.boot_ns) {
                 Err(error) if error.is_damage() => {}
                 opened => return Ok((opened?, None)),
             }
         }
-        let (spool, aside) = Self::open_anew(path, limits, now_ns)?;
+        let (spool, aside) = Self::open_anew(path, limits, now)?;
         Ok((spool, Some(aside)))
     }
 
-    fn open_sound(path: &Path, limits: SpoolLimits) -> Result<Self, SpoolError> {
+    fn open_sound(path: &Path, limits: SpoolLimits, boot_ns: u64) -> Result<Self, SpoolError> {
         if let Some(directory) = path.parent() {
             let made = std::fs::create_dir_all(directory);
             made.map_err(|error| SpoolError::Open {
@@ -120,16 +136,20 @@ impl Spool {
             db: Self::open_file(path)?,
             path: path.to_owned(),
             limits,
+            clock: Clock::new(boot_ns),
             sent: Sent::default(),
             connected: false,
             running: None,
             beginning: None,
             lost: false,
             lost_all: false,
+            complained: Cell::default(),
         };
         spool.wrap(spool.prepare())??;
         let loaded = spool.load_sent();
         spool.wrap(loaded)?;
+        let clock = spool.wrap(read_clock(&spool.db))?;
+        spool.clock = clock.map_or(spool.clock, |clock| clock.resumed(boot_ns));
         Ok(spool)
     }
 
@@ -154,7 +174,11 @@ impl Spool {
         let found: i64 = self.db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         match found {
             0 => self.db.execute_batch(include_str!("schema.sql"))?,
-            1 => self.db.execute_batch(include_str!("upgrade.sql"))?,
+            1 => {
+                self.db.execute_batch(include_str!("upgrade_1.sql"))?;
+                self.db.execute_batch(include_str!("upgrade_2.sql"))?;
+            }
+            2 => self.db.execute_batch(include_str!("upgrade_2.sql"))?,
             SCHEMA_VERSION => {}
             _ => return Ok(Err(SpoolError::Newer { path: self.path.clone(), found })),
         }
@@ -218,4 +242,20 @@ impl Spool {
             Err(error) => Err(open_error(error)),
         }
     }
+}
+
+/// The spool's clock as a file has it.
+fn read_clock(db: &Connection) -> rusqlite::Result<Option<Clock>> {
+    db.query_row("SELECT boot_ns, spool_ns FROM clock", [], |row| {
+        let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+        Ok(Clock { boot_ns: number(0)?, spool_ns: number(1)? })
+    })
+    .optional()
+}
+
+/// Writes the spool's clock down.
+fn write_clock(db: &Connection, clock: Clock) -> rusqlite::Result<()> {
+    let [boot, spool] = [clock.boot_ns, clock.spool_ns].map(u64::cast_signed);
+    db.prepare_cached("INSERT OR REPLACE INTO clock VALUES (1, ?1, ?2)")?.execute([boot, spool])?;
+    Ok(())
 }

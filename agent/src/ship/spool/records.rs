@@ -9,12 +9,14 @@ use super::coarsen::Level;
 use super::{Record, Spool, SpoolError};
 
 /// What was found where records should be.
-enum Found {
-    /// The records.
-    Records(Vec<Record>),
-    /// A record that isn't what was written.
+type Found = Result<Vec<Record>, Trouble>;
+
+/// What has to be made good before records can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// A record isn't what was written.
     Broken(SeqRange),
-    /// Numbers that are in no record.
+    /// Numbers are in no record.
     Hole,
 }
 
@@ -24,8 +26,9 @@ impl Spool {
     ///
     /// # Errors
     /// [`SpoolError::Sqlite`] if the file can't be written; nothing is kept of the records then.
-    pub fn append(&mut self, frames: &[Frame], made_ns: u64) -> Result<Vec<Record>, SpoolError> {
+    pub fn append(&mut self, frames: &[Frame], boot_ns: u64) -> Result<Vec<Record>, SpoolError> {
         self.reopen()?;
+        let made_ns = self.clock.at(boot_ns);
         let records: Vec<Record> = frames.iter().map(record).collect();
         let Some((newest, session)) = records
             .last()
@@ -71,13 +74,26 @@ impl Spool {
         max_bytes: usize,
     ) -> Result<Vec<Record>, SpoolError> {
         self.reopen()?;
+        let mut tried = None;
         loop {
-            match self.wrap(self.find(session, range, max_bytes))? {
-                Found::Records(records) => return Ok(records),
-                Found::Broken(broken) => self.wrap(self.replace_broken(session, broken))?,
-                Found::Hole => {
+            let trouble = match self.wrap(self.find(session, range, max_bytes))? {
+                Ok(records) => return Ok(records),
+                Err(trouble) => trouble,
+            };
+            if tried.replace(trouble) == Some(trouble) {
+                // What was put in its place is no better: go on, whatever the file says.
+                let last = match trouble {
+                    Trouble::Broken(broken) => broken.last,
+                    Trouble::Hole => range.last,
+                };
+                let gap = gap_frame(session, range.first, last, Gap::SpoolDamaged);
+                return Ok(vec![record(&gap)]);
+            }
+            match trouble {
+                Trouble::Broken(broken) => self.wrap(self.replace_broken(session, broken))?,
+                Trouble::Hole => {
                     let lost = self.wrap(self.fill_holes(session))?;
-                    tracing::error!(lost, "records are missing from the spool; this is a gap");
+                    self.complain(lost, "missing");
                 }
             }
         }
@@ -92,12 +108,12 @@ impl Spool {
         let Some((committed, written)) = known else {
             // It was in a file of which nothing could be saved.
             let gap = gap_frame(session, range.first, range.last, Gap::SpoolDamaged);
-            return Ok(Found::Records(vec![record(&gap)]));
+            return Ok(Ok(vec![record(&gap)]));
         };
         // What was never written, since the disk was full to the end, is not there to be read.
         let range = SeqRange { last: range.last.min(written.cast_unsigned()), ..range };
         if range.first > range.last {
-            return Ok(Found::Records(Vec::new()));
+            return Ok(Ok(Vec::new()));
         }
         let forgotten_last = committed.cast_unsigned();
         let mut statement = self.db.prepare_cached(
@@ -116,12 +132,12 @@ impl Spool {
             let found = SeqRange { first: number(0)?, last: number(1)? };
             if found.first > next {
                 if found.first - 1 > forgotten_last {
-                    return Ok(Found::Hole);
+                    return Ok(Err(Trouble::Hole));
                 }
                 records.push(record(&gap_frame(session, next, found.first - 1, Gap::Forgotten)));
             }
             let Some((frame, decoded)) = checked(session, found, row, [2, 3]) else {
-                return Ok(Found::Broken(found));
+                return Ok(Err(Trouble::Broken(found)));
             };
             bytes += frame.len();
             if found.first < next {
@@ -139,11 +155,11 @@ impl Spool {
         }
         if bytes < max_bytes && next <= range.last {
             if range.last > forgotten_last {
-                return Ok(Found::Hole);
+                return Ok(Err(Trouble::Hole));
             }
             records.push(record(&gap_frame(session, next, range.last, Gap::Forgotten)));
         }
-        Ok(Found::Records(records))
+        Ok(Ok(records))
     }
 
     /// A record was handed to the connection: it keeps its bounds until the next Welcome.
@@ -155,15 +171,15 @@ impl Spool {
         self.wrap(note_sent(&self.db, &self.sent, session))
     }
 
-    /// The collector has said how far every session is: what was sent before is settled.
+    /// The collector has said how far these sessions are: what was sent of them before is settled.
     ///
     /// # Errors
     /// [`SpoolError::Sqlite`] if the file can't be written.
-    pub fn on_welcome(&mut self, committed: &[Committed], now_ns: u64) -> Result<(), SpoolError> {
+    pub fn on_welcome(&mut self, committed: &[Committed], boot_ns: u64) -> Result<(), SpoolError> {
         self.connected = true;
-        self.sent.clear();
         committed.iter().try_for_each(|it| {
-            self.on_committed(*it, now_ns)?;
+            self.sent.forget(it.session);
+            self.on_committed(*it, boot_ns)?;
             let settled = self.db.execute(
                 "UPDATE sessions SET sent_seq = committed_seq WHERE session = ?1",
                 [it.session.cast_signed()],
@@ -181,7 +197,8 @@ impl Spool {
     ///
     /// # Errors
     /// [`SpoolError::Sqlite`] if the file can't be written.
-    pub fn on_committed(&mut self, committed: Committed, now_ns: u64) -> Result<(), SpoolError> {
+    pub fn on_committed(&mut self, committed: Committed, boot_ns: u64) -> Result<(), SpoolError> {
+        let now_ns = self.clock.at(boot_ns);
         let Committed { session: id, seq } = committed;
         if let Some(running) = self.running.as_mut().filter(|running| running.session == id) {
             running.committed_seq = seq;
@@ -270,10 +287,15 @@ pub(super) fn checked(
     whole.then_some((encoded, frame))
 }
 
-/// The record of a frame.
+/// The record of a frame. One that could not be read back becomes a gap of the same numbers, of
+/// which nothing is known.
 pub(super) fn record(frame: &Frame) -> Record {
     let range = SeqRange { first: frame.first_seq, last: frame.last_seq };
-    Record { range, frame: codec::encode_frame(frame) }
+    let encoded = codec::encode_frame(frame).unwrap_or_else(|error| {
+        tracing::error!(%error, ?range, "a record could not be made; this is a gap");
+        codec::frame_bytes(&gap_frame(frame.session, range.first, range.last, Gap::SpoolDamaged))
+    });
+    Record { range, frame: encoded }
 }
 
 /// A gap of which nothing is known but its numbers.

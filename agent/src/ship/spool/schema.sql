@@ -12,7 +12,9 @@ CREATE TABLE sessions (
     -- Committed records up to here were deleted.
     forgotten_seq INTEGER NOT NULL,
     -- 1 once the run has ended with all of it written.
-    ended         INTEGER NOT NULL
+    ended         INTEGER NOT NULL,
+    -- Sessions in the order in which they began.
+    nth           INTEGER NOT NULL
 );
 
 CREATE TABLE records (
@@ -20,6 +22,7 @@ CREATE TABLE records (
     first_seq INTEGER NOT NULL,
     last_seq  INTEGER NOT NULL,
     level     INTEGER NOT NULL,
+    -- By the spool's clock.
     made_ns   INTEGER NOT NULL,
     frame     BLOB NOT NULL,
     -- CRC-32 of the session, the numbers and the frame.
@@ -27,7 +30,8 @@ CREATE TABLE records (
     PRIMARY KEY (session, first_seq)
 ) WITHOUT ROWID;
 
--- When a session was known to be committed how far: committed records are kept a while longer.
+-- When, by the spool's clock, a session was known to be committed how far: committed records are
+-- kept a while longer.
 CREATE TABLE commits (
     session INTEGER NOT NULL,
     at_ns   INTEGER NOT NULL,
@@ -35,5 +39,12 @@ CREATE TABLE commits (
     PRIMARY KEY (session, at_ns)
 ) WITHOUT ROWID;
 
-PRAGMA user_version = 2;
+-- The spool's clock beside the boot-time clock, as they were not long ago.
+CREATE TABLE clock (
+    only     INTEGER PRIMARY KEY CHECK (only = 1),
+    boot_ns  INTEGER NOT NULL,
+    spool_ns INTEGER NOT NULL
+);
+
+PRAGMA user_version = 3;
 COMMIT;

@@ -37,9 +37,10 @@ impl Sent {
         next.map_or(from, |known| known.last)
     }
 
-    /// A new connection begins: nothing that was sent before matters any more.
-    pub fn clear(&mut self) {
-        self.0.clear();
+    /// The collector has said how far a session is: what was sent of it before doesn't matter any
+    /// more.
+    pub fn forget(&mut self, session: u64) {
+        self.0.remove(&session);
     }
 }
 

@@ -3,22 +3,32 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Transaction, params};
-use wire::frame::{Frame, Gap, INTERVAL_MAX_NS, Sample};
+use wire::frame::{Frame, Gap, INTERVAL_MAX_NS, SAMPLES_MAX, Sample};
 use wire::id::NicName;
 use wire::message::SeqRange;
 
 use super::coarsen::Level;
 use super::records::{checked, gap_frame, insert, record};
-use super::{Spool, SpoolError, SpooledSession};
+use super::{Now, Spool, SpoolError, SpooledSession, write_clock};
 
 /// Newest records of a session in which its NICs are looked for.
 pub(super) const NEIGHBOURS: u32 = 64;
+
+/// Longest time without an agent that a gap tells of, days: the wall clock says how long it was,
+/// which may be wrong.
+const OUTAGE_DAYS: u32 = 31;
+
+/// How much less the wall clock may say of an outage than is known to have passed: what was
+/// measured last was written a while later.
+const OUTAGE_SLACK_NS: u64 = 60_000_000_000;
 
 /// A session of which no record is written yet.
 #[derive(Debug)]
 pub(super) struct Beginning {
     /// What is to be said of the time before it.
     before: Vec<Frame>,
+    /// How much time is known to have passed since the last record, nanoseconds.
+    passed_ns: u64,
 }
 
 impl Beginning {
@@ -26,16 +36,26 @@ impl Beginning {
     /// for one that has none yet, of any.
     fn until(&self, first: &[Frame]) -> Vec<Frame> {
         let mut before = self.before.clone();
-        for gap in before.iter_mut().flat_map(|frame| &mut frame.samples) {
-            let samples = || first.iter().flat_map(|frame| &frame.samples);
-            let same = samples().filter(|sample| sample.nic == gap.nic);
-            let any = samples().map(|sample| sample.start_ns).min();
-            if let Some(start_ns) = same.map(|sample| sample.start_ns).min().or(any) {
-                gap.interval_ns = start_ns.saturating_sub(gap.start_ns).clamp(1, INTERVAL_MAX_NS);
+        for frame in &mut before {
+            for gap in &mut frame.samples {
+                let mut samples = first.iter().flat_map(|frame| &frame.samples);
+                let any = samples.clone().next();
+                if let Some(first) = samples.find(|sample| sample.nic == gap.nic).or(any) {
+                    gap.interval_ns = outage_ns(gap.start_ns, first.start_ns, self.passed_ns);
+                }
             }
+            frame.samples = frame.samples.drain(..).flat_map(Sample::pieces).collect();
         }
         before
     }
+}
+
+/// How long nothing was measured, from one wall time to another, nanoseconds. While a host is off,
+/// only the wall clock counts; but it can't have been less than is known to have passed.
+fn outage_ns(from_ns: u64, until_ns: u64, passed_ns: u64) -> u64 {
+    let by_wall = until_ns.checked_sub(from_ns);
+    let credible = by_wall.filter(|it| it.saturating_add(OUTAGE_SLACK_NS) >= passed_ns);
+    credible.unwrap_or(passed_ns).clamp(1, u64::from(OUTAGE_DAYS) * INTERVAL_MAX_NS)
 }
 
 impl Spool {
@@ -47,12 +67,13 @@ impl Spool {
     ///
     /// # Errors
     /// [`SpoolError::Sqlite`] if the file can't be read or written.
-    pub fn begin(&mut self, session: u64, started_ns: u64) -> Result<u64, SpoolError> {
-        let before = self.wrap(self.what_was_broken_off(session, started_ns))?;
-        let numbers = before.len() as u64;
+    pub fn begin(&mut self, session: u64, now: Now) -> Result<u64, SpoolError> {
+        let (before, written_ns) = self.wrap(self.what_was_broken_off(session))?;
+        let passed_ns = self.clock.at(now.boot_ns).saturating_sub(written_ns);
+        let (numbers, started_ns) = (before.len() as u64, now.wall_ns);
         let running = SpooledSession { session, started_ns, last_seq: 0, committed_seq: 0 };
         self.running = Some(running);
-        self.beginning = Some(Beginning { before });
+        self.beginning = Some(Beginning { before, passed_ns });
         match self.wrap(write_down(&self.db, &running)) {
             Err(error) if !error.is_full() => Err(error),
             _ => Ok(numbers),
@@ -70,6 +91,7 @@ impl Spool {
             return Ok(());
         };
         write_down(transaction, running)?;
+        write_clock(transaction, self.clock)?;
         let id = running.session.cast_signed();
         transaction.execute("UPDATE sessions SET ended = 1 WHERE session <> ?1", [id])?;
         for frame in beginning.until(first) {
@@ -96,7 +118,7 @@ impl Spool {
         let read = || {
             let mut statement = self.db.prepare_cached(
                 "SELECT session, started_ns, last_seq, committed_seq FROM sessions
-                 WHERE committed_seq < last_seq OR session = ?1 ORDER BY session = ?1, started_ns",
+                 WHERE committed_seq < last_seq OR session = ?1 ORDER BY session = ?1, nth",
             )?;
             let rows = statement.query_map([running.cast_signed()], |row| {
                 let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
@@ -118,40 +140,50 @@ impl Spool {
     }
 
     /// Gaps with which a session begins: the time since runs that were broken off, and a spool of
-    /// which nothing could be saved.
-    fn what_was_broken_off(&self, session: u64, now_ns: u64) -> rusqlite::Result<Vec<Frame>> {
-        let mut statement = self
-            .db
-            .prepare_cached("SELECT session FROM sessions WHERE ended = 0 AND last_seq > 0")?;
-        let broken: Vec<i64> =
-            statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-        let mut frames = Vec::new();
-        if !broken.is_empty() {
-            let mut ends: BTreeMap<NicName, u64> = BTreeMap::new();
-            for id in broken {
-                for sample in self.newest_samples(id.cast_unsigned(), i64::MAX)?.into_values() {
-                    let end = ends.entry(sample.nic).or_default();
-                    *end = (*end).max(sample.start_ns.saturating_add(sample.interval_ns));
-                }
+    /// which nothing could be saved. Also tells when the last of those wrote, by the spool's clock.
+    fn what_was_broken_off(&self, session: u64) -> rusqlite::Result<(Vec<Frame>, u64)> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT session, coalesce((SELECT max(made_ns) FROM records
+                 WHERE records.session = sessions.session), 0)
+             FROM sessions WHERE ended = 0 AND last_seq > 0 ORDER BY nth",
+        )?;
+        let broken: Vec<(i64, i64)> = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        let mut ends: BTreeMap<NicName, u64> = BTreeMap::new();
+        for (id, _) in &broken {
+            for (nic, sample) in self.newest_samples(id.cast_unsigned(), i64::MAX)? {
+                ends.insert(nic, sample.start_ns.saturating_add(sample.interval_ns));
             }
-            let unmeasured = |(nic, end): (NicName, u64)| Sample {
-                nic,
-                start_ns: end,
-                interval_ns: now_ns.saturating_sub(end).clamp(1, INTERVAL_MAX_NS),
-                ..Sample::default()
-            };
-            let mut frame = gap_frame(session, 1, 1, Gap::Unmeasured);
-            frame.samples = ends.into_iter().map(unmeasured).collect();
-            frames.push(frame);
+        }
+        let unmeasured = |(nic, start_ns): (NicName, u64)| Sample {
+            nic,
+            start_ns,
+            interval_ns: 1,
+            ..Sample::default()
+        };
+        let samples: Vec<Sample> = ends.into_iter().map(unmeasured).collect();
+        // Each becomes as many as days.
+        let mut parts: Vec<&[Sample]> =
+            samples.chunks(SAMPLES_MAX / OUTAGE_DAYS as usize).collect();
+        if parts.is_empty() && !broken.is_empty() {
+            parts.push(&[]);
+        }
+        let mut frames = Vec::new();
+        for (seq, part) in (1..).zip(parts) {
+            let gap = gap_frame(session, seq, seq, Gap::Unmeasured);
+            frames.push(Frame { samples: part.to_vec(), ..gap });
         }
         if self.lost_all {
             let seq = frames.len() as u64 + 1;
             frames.push(gap_frame(session, seq, seq, Gap::SpoolDamaged));
         }
-        Ok(frames)
+        let written_ns = broken.iter().map(|(_, made)| made.cast_unsigned()).max();
+        Ok((frames, written_ns.unwrap_or_default()))
     }
 
-    /// The newest sample of each NIC in the records of a session that end before a number.
+    /// The newest sample of each NIC, by number, in the records of a session that begin before
+    /// one.
     pub(super) fn newest_samples(
         &self,
         session: u64,
@@ -164,11 +196,8 @@ impl Spool {
             before,
         )?;
         let mut samples: BTreeMap<NicName, Sample> = BTreeMap::new();
-        for sample in frames.into_iter().flat_map(|frame| frame.samples) {
-            let newest = samples.entry(sample.nic).or_insert(sample);
-            if sample.start_ns > newest.start_ns {
-                *newest = sample;
-            }
+        for sample in frames.iter().flat_map(|frame| frame.samples.iter().rev()) {
+            samples.entry(sample.nic).or_insert(*sample);
         }
         Ok(samples)
     }
@@ -195,7 +224,8 @@ impl Spool {
 fn write_down(db: &Connection, running: &SpooledSession) -> rusqlite::Result<()> {
     let [session, started] = [running.session, running.started_ns].map(u64::cast_signed);
     db.execute(
-        "INSERT OR IGNORE INTO sessions VALUES (?1, ?2, 0, 0, 0, 0, 0)",
+        "INSERT OR IGNORE INTO sessions VALUES (?1, ?2, 0, 0, 0, 0, 0,
+             (SELECT coalesce(max(nth), 0) + 1 FROM sessions))",
         [session, started],
     )?;
     Ok(())

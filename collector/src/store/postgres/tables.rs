@@ -1,7 +1,7 @@
 //! The rows of the tables that COPY fills.
 
 use tokio_postgres::Client;
-use wire::codec::encode_frame;
+use wire::codec::frame_bytes;
 use wire::frame::Sample;
 
 use super::commit::Ids;
@@ -167,7 +167,7 @@ pub(super) async fn copy_quarantine(
             row.int8(number.cast_signed());
         }
         row.bytes(refusal.as_bytes())?;
-        row.bytes(&encode_frame(frame))
+        row.bytes(&frame_bytes(frame))
     })
     .await
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY;
 use rusqlite::{Connection, Statement, Transaction, TransactionBehavior, params};
-use wire::codec::encode_frame;
+use wire::codec::frame_bytes;
 use wire::frame::Sample;
 
 use super::error::Failure;
@@ -77,14 +77,7 @@ fn add<'a>(
     for frame in &facts.quarantine {
         let range = (frame.first_seq.cast_signed(), frame.last_seq.cast_signed());
         let session = frame.session.cast_signed();
-        quarantine.execute(params![
-            session,
-            range.0,
-            range.1,
-            now,
-            refusal,
-            encode_frame(frame)
-        ])?;
+        quarantine.execute(params![session, range.0, range.1, now, refusal, frame_bytes(frame)])?;
     }
     drop(quarantine);
     Ok(transaction)

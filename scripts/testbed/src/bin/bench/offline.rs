@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use agent::ship::framer::Framer;
-use agent::ship::spool::{Spool, SpoolLimits};
+use agent::ship::spool::{Now, Spool, SpoolLimits};
 use anyhow::Result;
 use wire::frame::{Counts, Mix, Sample};
 use wire::id::NicName;
@@ -48,8 +48,9 @@ pub fn fill(path: &Path, limits: SpoolLimits, hours: u64) -> Result<Left> {
     let count = hours * 3_600_000_000_000 / SAMPLE_NS;
     let now_ns = u64::try_from(jiff::Timestamp::now().as_nanosecond())?;
     let begin_ns = now_ns / SAMPLE_NS * SAMPLE_NS - count * SAMPLE_NS;
-    let (mut spool, _) = Spool::open(path, limits, begin_ns)?;
-    spool.begin(SESSION, begin_ns)?;
+    let begin = Now { wall_ns: begin_ns, boot_ns: begin_ns };
+    let (mut spool, _) = Spool::open(path, limits, begin)?;
+    spool.begin(SESSION, begin)?;
     let mut framer = Framer::new(SESSION, 0, REPORT_NS);
     let mut left = Left { reports: 0, samples: 0, bytes: 0, largest: 0 };
     let mut frames = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agent::ship::spool::{Spool, SpoolLimits};
+use agent::ship::spool::{Now, Spool, SpoolLimits};
 use anyhow::{Result, bail, ensure};
 use wire::codec::{self, Received};
 use wire::message::SeqRange;
@@ -34,7 +34,7 @@ pub fn run(options: &Options) -> Result<()> {
     };
     let left = offline::fill(&path, limits.clone(), options.hours)?;
     println!("{} h: {} samples in {} reports", options.hours, left.samples, left.reports);
-    let (mut spool, _) = Spool::open(&path, limits, 0)?;
+    let (mut spool, _) = Spool::open(&path, limits, Now::default())?;
     let all = SeqRange { first: 1, last: left.reports };
     let records = spool.read(SESSION, all, usize::MAX)?;
     let (mut next, mut bytes, mut gaps) = (1, [0; 2], 0);

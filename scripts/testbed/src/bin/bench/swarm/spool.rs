@@ -12,7 +12,7 @@ use agent::ship::recorder::{Event, Request};
 use agent::ship::spool::Record;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tokio::sync::mpsc;
-use wire::codec::encode_frame;
+use wire::codec::frame_bytes;
 use wire::frame::{Frame, Sample};
 use wire::message::SeqRange;
 
@@ -224,7 +224,7 @@ impl AgentSpool {
         for frame in frames {
             self.last_seq = frame.last_seq;
             let range = SeqRange { first: frame.first_seq, last: frame.last_seq };
-            let record = Record { range, frame: encode_frame(&frame) };
+            let record = Record { range, frame: frame_bytes(&frame) };
             let kept = Kept { record: record.clone(), samples: frame.samples.len() };
             self.records.push_back((kept, Instant::now()));
             // A connection that doesn't keep up asks for it later.

@@ -1,0 +1,85 @@
+//! Sessions of an agent that was started again and again while no collector was there: any number
+//! of them is delivered, the oldest first.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::time::Duration;
+
+use agent::ship::spool::{Now, Spool, SpoolLimits};
+use testbed::{Cluster, Pair, Site, in_namespace, wait_for};
+use wire::frame::{Counts, Frame, Sample};
+use wire::id::NicName;
+use wire::message::LIST_MAX;
+
+/// More than one message can name.
+const SESSIONS: u64 = LIST_MAX as u64 + 304;
+
+/// Writes a spool of as many runs, each of which counted one packet of so many bytes.
+fn crash_loop(site: &Site) {
+    let limits = SpoolLimits {
+        max_size: 64 << 20,
+        max_age: Duration::from_secs(7 * 86_400),
+        keep_committed: Duration::from_secs(600),
+    };
+    let path = site.dir().join("agent/spool.sqlite");
+    let (mut spool, _) = Spool::open(&path, limits, Now::default()).unwrap();
+    for session in 1..=SESSIONS {
+        // Of clocks that go backwards from one run to the next.
+        let wall_ns = 1_700_000_000_000_000_000 - session * 1_000_000_000;
+        spool.begin(session, Now { wall_ns, boot_ns: session }).unwrap();
+        let counts = Counts {
+            bytes: session,
+            packets: 1,
+            captured: 1,
+            total_bytes: session,
+            total_packets: 1,
+            ..Counts::default()
+        };
+        let sample = Sample {
+            nic: NicName::new("crashed0").unwrap(),
+            start_ns: wall_ns,
+            interval_ns: 500_000_000,
+            rx: counts,
+            ..Sample::default()
+        };
+        let (first_seq, samples) = (1, vec![sample]);
+        let frame = Frame { session, first_seq, last_seq: 1, gap: 0, samples, mixes: vec![] };
+        spool.append(&[frame], session).unwrap();
+        spool.end(session).unwrap();
+    }
+}
+
+fn all_are_delivered(site: &Site) {
+    let _link = Pair::new();
+    let collector = site.start_collector();
+    site.enroll();
+    crash_loop(site);
+    let agent = site.start_agent();
+    let waiting = || {
+        let path = site.dir().join("agent/spool.sqlite");
+        let told = agent.log();
+        assert!(!told.contains("the list of sessions has"), "{told}");
+        path.exists() && told.matches(r#""message":"connected""#).count() >= 5
+    };
+    wait_for("the last portion", Duration::from_secs(120), waiting);
+    // Stopping delivers what is left.
+    std::thread::sleep(Duration::from_secs(1));
+    agent.stop();
+    collector.stop();
+    assert_eq!(site.stored("crashed0"), ((1..=SESSIONS).sum(), SESSIONS));
+}
+
+#[test]
+fn any_number_of_sessions_is_delivered() {
+    if in_namespace("any_number_of_sessions_is_delivered") {
+        all_are_delivered(&Site::new());
+    }
+}
+
+#[test]
+fn any_number_of_sessions_is_delivered_to_postgresql() {
+    if in_namespace("any_number_of_sessions_is_delivered_to_postgresql") {
+        let cluster = Cluster::start();
+        all_are_delivered(&Site::with_database(&cluster.new_database()));
+    }
+}
