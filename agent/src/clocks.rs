@@ -1,6 +1,6 @@
 //! The system's clocks, read in one place.
 
-use nix::time::{ClockId, clock_gettime};
+use nix::time::{ClockId, clock_getres, clock_gettime};
 
 use crate::account::clock::Reading;
 
@@ -22,6 +22,14 @@ pub fn boot_ns() -> u64 {
 #[must_use]
 pub fn wall_ns() -> u64 {
     read_clock(ClockId::CLOCK_REALTIME)
+}
+
+/// The kernel's tick, nanoseconds: 1 to 10 ms.
+#[must_use]
+pub fn tick_ns() -> u64 {
+    // A coarse clock is set with each tick.
+    let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE).ok();
+    tick.and_then(|tick| u64::try_from(tick.tv_nsec()).ok()).unwrap_or(10_000_000)
 }
 
 /// The wall clock between two readings of the boot-time clock.

@@ -102,7 +102,7 @@ fn a_bad_file_is_refused_in_one_line_with_place_key_value_and_way_out() {
         ),
         (
             "monitor:\n  ring: {block_size: 300001B}",
-            ":2: monitor.ring.block_size: 300001B is no multiple of 4KiB; choose for example 64KiB"
+            ":2: monitor.ring.block_size: 300001B is no multiple of 4KiB; choose for example 8KiB"
                 .to_owned(),
         ),
         (

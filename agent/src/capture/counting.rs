@@ -44,7 +44,42 @@ impl Span {
     }
 }
 
-/// Counts the packets of one ring, block by block.
+/// Blocks that are counted together: what is in them goes to its slots once, at the end.
+#[derive(Debug)]
+pub struct Batch<'counting> {
+    counting: &'counting mut Counting,
+    /// Wall time of the last packet, nanoseconds.
+    last_ns: Option<u64>,
+}
+
+impl Batch<'_> {
+    /// Counts the packets of the next block.
+    pub fn count<'block>(&mut self, packets: impl Iterator<Item = Packet<'block>>) {
+        let counting = &mut *self.counting;
+        for packet in packets {
+            self.last_ns = Some(packet.time_ns);
+            match Plain::of(&packet) {
+                Some(plain) if counting.span.holds(packet.time_ns) => {
+                    let (bytes, outgoing) = counting.counts.add_plain(&packet, plain);
+                    counting.span.bytes[usize::from(outgoing)] += bytes;
+                }
+                _ => counting.count_any(packet),
+            }
+        }
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        let counting = &mut *self.counting;
+        counting.settle();
+        let last_ns = self.last_ns.map_or(0, |wall_ns| counting.span.boot_ns(wall_ns));
+        counting.clock.has_come(last_ns);
+        counting.bank.leave(last_ns);
+    }
+}
+
+/// Counts the packets of one ring, some blocks at a time.
 #[derive(Debug)]
 pub struct Counting {
     bank: Arc<Bank>,
@@ -92,12 +127,8 @@ impl Counting {
         }
     }
 
-    /// Counts the packets of a block; `reading` was made after it was handed over.
-    pub fn count<'block>(
-        &mut self,
-        packets: impl Iterator<Item = Packet<'block>>,
-        reading: Reading,
-    ) {
+    /// Begins to count blocks; `reading` was made after the last of them was handed over.
+    pub fn batch(&mut self, reading: Reading) -> Batch<'_> {
         self.clock.at_block(reading);
         self.attribution.at_block(self.bank.enter());
         if self.schedule.is_newer(self.version) {
@@ -106,21 +137,16 @@ impl Counting {
             self.attribution.reschedule(schedule);
         }
         self.span = Span::default();
-        let mut last_ns = None;
-        for packet in packets {
-            last_ns = Some(packet.time_ns);
-            match Plain::of(&packet) {
-                Some(plain) if self.span.holds(packet.time_ns) => {
-                    let (bytes, outgoing) = self.counts.add_plain(&packet, plain);
-                    self.span.bytes[usize::from(outgoing)] += bytes;
-                }
-                _ => self.count_any(packet),
-            }
-        }
-        self.settle();
-        let last_ns = last_ns.map_or(0, |wall_ns| self.span.boot_ns(wall_ns));
-        self.clock.has_come(last_ns);
-        self.bank.leave(last_ns);
+        Batch { counting: self, last_ns: None }
+    }
+
+    /// Counts the packets of one block; `reading` was made after it was handed over.
+    pub fn count<'block>(
+        &mut self,
+        packets: impl Iterator<Item = Packet<'block>>,
+        reading: Reading,
+    ) {
+        self.batch(reading).count(packets);
     }
 
     /// Counts a packet of any kind and time.

@@ -6,8 +6,8 @@ use std::time::Duration;
 /// Longest time for which packets gather.
 pub const PAUSE_MAX: Duration = Duration::from_millis(10);
 
-/// Fewer packets at a time are no load.
-const PACKETS_MIN: u32 = 64;
+/// Fewer packets per second are no load: blocks come by their timeout then, seldom enough.
+const PER_SECOND_MIN: u32 = 8_000;
 
 /// Of the ring that may fill meanwhile, one in so many blocks: the rest is for what comes faster.
 const SHARE: u32 = 16;
@@ -29,7 +29,8 @@ pub struct Gathered {
 pub fn pause(gathered: Gathered, blocks: u32) -> Option<Duration> {
     let Gathered { blocks: read, packets, within } = gathered;
     let share = blocks / SHARE;
-    if packets < PACKETS_MIN || share == 0 || read == 0 {
+    let load = Duration::from_secs(packets.into()) >= within.saturating_mul(PER_SECOND_MIN);
+    if !load || share == 0 || read == 0 {
         return None;
     }
     Some((within * share / read).min(PAUSE_MAX))
@@ -48,12 +49,13 @@ mod tests {
     #[test]
     fn what_seldom_comes_wakes_the_reader() {
         assert_eq!(after(0, 0, 100), None);
-        assert_eq!(after(1, 63, 4), None);
+        assert_eq!(after(1, 31, 4), None);
+        assert_eq!(after(20, 700, 100), None, "a burst after a silence");
     }
 
     #[test]
     fn under_load_no_more_than_a_share_of_the_ring_fills() {
-        assert_eq!(after(1, 400, 4), Some(PAUSE_MAX));
+        assert_eq!(after(1, 32, 4), Some(PAUSE_MAX));
         assert_eq!(after(8, 3000, 2), Some(Duration::from_millis(4)), "16 blocks at 4 per ms");
         assert_eq!(after(160, 60_000, 2), Some(Duration::from_micros(200)));
     }

@@ -25,8 +25,12 @@ use crate::clocks;
 /// which packets came before.
 const WAIT_MS: u16 = 500;
 
-/// About as long as a reader is inside a block.
-const BLOCK_TIME: Duration = Duration::from_micros(50);
+/// Bytes of the blocks that are counted together, about: what is done once for them weighs
+/// nothing beside their packets, and the sampler isn't kept waiting for its slots.
+const BATCH_BYTES: u32 = 64 << 10;
+
+/// About as long as a reader is inside a batch of blocks.
+const BATCH_TIME: Duration = Duration::from_micros(50);
 
 /// A reader at work.
 #[derive(Debug)]
@@ -40,6 +44,7 @@ pub struct ReaderHandle {
     /// Gives the boot time at which the last packet was let in, nanoseconds.
     thread: Option<JoinHandle<Result<u64, ReaderError>>>,
     ended_ns: Option<u64>,
+    hold: Duration,
 }
 
 /// Why a reader ended.
@@ -73,12 +78,17 @@ pub enum StartError {
     },
 }
 
-/// How long the kernel may hold a packet back before a reader sees it: a block is handed over at
-/// the second run of its timer at the latest, which runs in steps of the kernel's tick (at most
-/// 10 ms), and the reader has to wake, or to end its pause.
+/// The time in which a reader that is woken runs, on a host that isn't short of CPUs.
+const WAKE: Duration = Duration::from_millis(2);
+
+/// How long the kernel may hold a packet back before a reader sees it: its block is handed over
+/// when the retire timeout is over, which runs in whole ticks of the kernel and may begin within
+/// one (`prb_open_block`), and the reader has to wake, or to end its pause.
 #[must_use]
-pub fn hold(ring: &RingConfig) -> Duration {
-    Duration::from_millis(2 * u64::from(ring.retire_ms) + 12) + PAUSE_MAX
+pub fn hold(ring: &RingConfig, tick_ns: u64) -> Duration {
+    let retire_ns = u64::from(ring.retire_ms) * 1_000_000;
+    let ticks_ns = retire_ns.next_multiple_of(tick_ns.max(1)) + tick_ns;
+    Duration::from_nanos(ticks_ns) + WAKE + PAUSE_MAX
 }
 
 impl ReaderHandle {
@@ -102,12 +112,13 @@ impl ReaderHandle {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let stop = EventFd::from_value_and_flags(0, flags);
         let stop = Arc::new(stop.map_err(|errno| thread_error(errno.into()))?);
-        let hold = hold(config);
+        let hold = hold(config, clocks::tick_ns());
         let reader = Reader {
             ring,
             counting: Counting::new(bank.clone(), schedule, slot, clocks::read(), hold, began_ns),
             stop: stop.clone(),
             hold,
+            batch: (BATCH_BYTES / config.block_size.max(1)).max(1) as usize,
         };
         // The kernel keeps 15 bytes of a thread's name.
         let thread = std::thread::Builder::new()
@@ -127,6 +138,7 @@ impl ReaderHandle {
             stop,
             thread: Some(thread),
             ended_ns: None,
+            hold,
         })
     }
 
@@ -134,6 +146,12 @@ impl ReaderHandle {
     #[must_use]
     pub const fn has_vnet_header(&self) -> bool {
         self.has_vnet_header
+    }
+
+    /// How long the kernel may hold a packet back before the reader sees it.
+    #[must_use]
+    pub const fn hold(&self) -> Duration {
+        self.hold
     }
 
     /// Boot time from which on packets are counted, nanoseconds.
@@ -170,8 +188,8 @@ impl ReaderHandle {
             || !self.statistics.has_unread_block().unwrap_or(false)
     }
 
-    /// Seals slots and takes what was counted in them, as soon as the reader has left the block
-    /// that it is in.
+    /// Seals slots and takes what was counted in them, as soon as the reader has left the batch of
+    /// blocks that it is in.
     #[must_use]
     pub fn take(&self, slots: &Range<u64>) -> Tally {
         let last = slots.end.saturating_sub(1);
@@ -188,10 +206,10 @@ impl ReaderHandle {
                     break;
                 }
                 if ended {
-                    // It panicked inside a block, whose packets are lost; that is logged.
+                    // It panicked inside a batch, whose packets are lost; that is logged.
                     break;
                 }
-                std::thread::sleep(BLOCK_TIME);
+                std::thread::sleep(BATCH_TIME);
             }
         }
         tally
@@ -245,6 +263,8 @@ struct Reader {
     counting: Counting,
     stop: Arc<EventFd>,
     hold: Duration,
+    /// Blocks that are counted together, at most.
+    batch: usize,
 }
 
 impl Reader {
@@ -275,12 +295,21 @@ impl Reader {
 
     /// Counts every block that is ready.
     fn drain(&mut self) -> Gathered {
-        let Self { ring, counting, .. } = self;
+        let Self { ring, counting, batch, .. } = self;
         let mut gathered = Gathered::default();
-        while let Some(block) = ring.next_block() {
-            gathered.blocks += 1;
-            gathered.packets += block.packet_count();
-            counting.count(block.packets(), clocks::read());
+        loop {
+            // Looked for before the clocks are read: none of them was handed over later.
+            let ready = ring.ready(*batch);
+            if ready == 0 {
+                break;
+            }
+            let mut batch = counting.batch(clocks::read());
+            for _ in 0..ready {
+                let Some(block) = ring.next_block() else { break };
+                gathered.blocks += 1;
+                gathered.packets += block.packet_count();
+                batch.count(block.packets());
+            }
         }
         counting.at_idle(clocks::read());
         gathered

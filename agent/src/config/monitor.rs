@@ -7,6 +7,8 @@ use globset::{Glob, GlobMatcher};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use settings::{Interval, Problem, Size};
 
+use crate::account::counters::SLOTS;
+use crate::capture::reader::hold;
 use crate::capture::ring::RingConfig;
 use crate::nic::choose::NicFilter;
 use crate::sampler::CaptureConfig;
@@ -53,9 +55,11 @@ pub struct Nics {
 pub struct RingSize {
     /// Number of blocks; 4 to 4096.
     pub blocks: u32,
-    /// Size of a block, a multiple of 4 KiB; 16 KiB to 16 MiB.
+    /// Size of a block, a multiple of 4 KiB; 4 KiB to 16 MiB. Blocks are split where so few
+    /// wouldn't outlast a stall.
     pub block_size: Size,
-    /// Time after which a block is read though it isn't full; 1 ms to 1 s.
+    /// Time after which a block is read though it isn't full; 1 ms to 1 s. Longer in rings too
+    /// small to outlast a stall otherwise.
     pub retire: Interval,
     /// Bytes captured of each packet; 64 to 65535.
     pub snaplen: u32,
@@ -81,9 +85,9 @@ impl Default for Monitor {
 impl Default for RingSize {
     fn default() -> Self {
         Self {
-            blocks: 256,
-            block_size: Size::kib(64),
-            retire: Interval::millis(4),
+            blocks: 2048,
+            block_size: Size::kib(8),
+            retire: Interval::millis(12),
             snaplen: 192,
             memory: Size::mib(512),
         }
@@ -185,7 +189,19 @@ impl Monitor {
         let mixes = Interval::secs(1)..=Interval::secs(600);
         Problem::unless_within("monitor.mix_interval", &self.mix_interval, &mixes)?;
         Problem::unless_within("monitor.rings_per_nic", &self.rings_per_nic, &(1..=64))?;
-        self.ring.check()
+        self.ring.check()?;
+        /// The longest that Linux has.
+        const TICK_MAX_NS: u64 = 10_000_000;
+        // Samples that packets are held back for have to be countable into.
+        let slots = u32::try_from(SLOTS / 2).unwrap_or(1);
+        let held_back = hold(&self.ring.config(), TICK_MAX_NS) <= self.sample_interval.0 * slots;
+        Problem::unless(held_back, "monitor.ring.retire", || {
+            let Self { ring: RingSize { retire, .. }, sample_interval, .. } = self;
+            format!(
+                "{retire} holds packets back for too long at a monitor.sample_interval of \
+                 {sample_interval}; choose 200ms at most, or longer samples"
+            )
+        })
     }
 }
 
@@ -208,11 +224,11 @@ impl RingSize {
 
     fn check(&self) -> Result<(), Problem> {
         Problem::unless_within("monitor.ring.blocks", &self.blocks, &(4..=4096))?;
-        let sizes = Size::kib(16)..=Size::mib(16);
+        let sizes = Size::kib(4)..=Size::mib(16);
         Problem::unless_within("monitor.ring.block_size", &self.block_size, &sizes)?;
         let pages = self.block_size.0.is_multiple_of(4096);
         Problem::unless(pages, "monitor.ring.block_size", || {
-            format!("{} is no multiple of 4KiB; choose for example 64KiB", self.block_size)
+            format!("{} is no multiple of 4KiB; choose for example 8KiB", self.block_size)
         })?;
         let memory = u64::from(self.blocks) * self.block_size.0;
         Problem::unless(memory <= Self::MEMORY_MAX, "monitor.ring.blocks", || {
@@ -243,6 +259,18 @@ mod tests {
         monitor.report_interval = Interval::secs(1);
         let problem = monitor.check(&|_| true).unwrap_err();
         assert_eq!(problem.key, "monitor.report_interval");
+    }
+
+    #[test]
+    fn packets_are_not_held_back_for_more_samples_than_can_be_counted_into() {
+        let ring = RingSize { retire: Interval::secs(1), ..RingSize::default() };
+        let mut monitor = Monitor { ring, ..Monitor::default() };
+        monitor.check(&|_| true).unwrap();
+        monitor.sample_interval = Interval::millis(10);
+        let problem = monitor.check(&|_| true).unwrap_err();
+        assert_eq!(problem.key, "monitor.ring.retire");
+        monitor.ring.retire = Interval::millis(200);
+        monitor.check(&|_| true).unwrap();
     }
 
     #[test]

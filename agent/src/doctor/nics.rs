@@ -7,7 +7,6 @@ use crate::nic::choose::Choice;
 use crate::nic::driver::HW_TC;
 use crate::nics::{Examined, examine as examine_nics};
 use crate::sampler::CaptureConfig;
-use crate::sampler::memory::ring_bytes;
 use settings::Size;
 
 /// NICs that have a line of their own; more would hide the other lines.
@@ -26,7 +25,7 @@ pub(super) fn examine(capture: &CaptureConfig) -> Vec<Finding> {
     };
     let captured: Vec<&Examined> =
         nics.iter().filter(|nic| matches!(nic.choice, Choice::Capture { .. })).collect();
-    let whole = ring_bytes(&capture.ring) * u64::from(capture.rings_per_nic);
+    let whole = capture.ring.bytes() * u64::from(capture.rings_per_nic);
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let mut findings = vec![
         count(captured.len(), nics.len()),

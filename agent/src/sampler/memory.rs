@@ -1,43 +1,47 @@
 //! Memory of the rings: bounded for all of them together, however many NICs there are.
 
-use crate::capture::ring::RingConfig;
+use crate::capture::ring::{RingConfig, page_size};
 
-/// Fewest blocks of a ring: below that, a reader that isn't scheduled for some 30 ms loses
+/// Least memory of a ring, as a share of what is configured: by default 512 KiB, room for 1,800
 /// packets.
-const BLOCKS_MIN: u32 = 8;
+const LEAST: u64 = 32;
+
+/// Pages of a ring at least, if so many are configured.
+const PAGES_MIN: u64 = 8;
 
 /// Of the half that is spared, each further NIC may take this share.
 const SHARE: u64 = 64;
 
-/// Memory of one ring, bytes.
-#[must_use]
-pub fn ring_bytes(ring: &RingConfig) -> u64 {
-    u64::from(ring.block_size) * u64::from(ring.block_count)
-}
-
-/// The number of blocks for each of a NIC's rings, where `used` of `most` bytes are in use.
+/// Each of a NIC's rings, where `used` of `most` bytes are in use.
 ///
 /// NICs get rings as they are configured until half of the memory is in use. The other half is
 /// for hosts where hundreds of NICs come, all at once or one by one: each takes a 64th of what is
-/// left. `None` if the memory is spent.
+/// left. `None` if the memory is spent. However small, a ring is cut so that it outlasts a reader
+/// that stands still ([`RingConfig::lasting`]).
 #[must_use]
-pub fn blocks(ring: &RingConfig, rings: u16, used: u64, most: u64) -> Option<u32> {
+pub fn ring(
+    config: &RingConfig,
+    rings: u16,
+    used: u64,
+    most: u64,
+    page: u32,
+) -> Option<RingConfig> {
     let left = most.saturating_sub(used);
     let share = (left / SHARE).max(left.saturating_sub(most / 2));
-    let block = u64::from(ring.block_size) * u64::from(rings.max(1));
-    let fewest = BLOCKS_MIN.min(ring.block_count);
-    let blocks = share.checked_div(block)?.clamp(fewest.into(), ring.block_count.into());
-    (blocks * block <= left).then(|| u32::try_from(blocks).unwrap_or(ring.block_count))
+    let (rings, whole) = (u64::from(rings.max(1)), config.bytes());
+    let least = (whole / LEAST).max(PAGES_MIN * u64::from(page)).min(whole);
+    let bytes = (share / rings).clamp(least, whole);
+    let ring = config.of_bytes(bytes).lasting(page);
+    (ring.bytes() * rings <= left).then_some(ring)
 }
 
 /// Memory that each of so many NICs gets for its rings, bytes, in the order in which they come;
 /// `None` for those that come when it is spent.
 #[must_use]
-pub fn plan(ring: &RingConfig, rings: u16, most: u64, nics: usize) -> Vec<Option<u64>> {
-    let mut used = 0;
+pub fn plan(config: &RingConfig, rings: u16, most: u64, nics: usize) -> Vec<Option<u64>> {
+    let (mut used, page) = (0, page_size());
     let next = |_| {
-        let block_count = blocks(ring, rings, used, most)?;
-        let bytes = ring_bytes(&RingConfig { block_count, ..*ring }) * u64::from(rings.max(1));
+        let bytes = ring(config, rings, used, most, page)?.bytes() * u64::from(rings.max(1));
         used += bytes;
         Some(bytes)
     };
@@ -47,6 +51,7 @@ pub fn plan(ring: &RingConfig, rings: u16, most: u64, nics: usize) -> Vec<Option
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::ring::STALL;
 
     const MIB: u64 = 1 << 20;
 
@@ -82,6 +87,15 @@ mod tests {
         assert!(nics.len() > 8);
         assert!(come(1, 0).is_empty());
         let tiny = RingConfig { block_count: 4, ..RingConfig::default() };
-        assert_eq!(blocks(&tiny, 1, 0, MIB), Some(4), "no more than is configured");
+        let ring = ring(&tiny, 1, 0, MIB, 4096).unwrap();
+        assert_eq!(ring.bytes(), tiny.bytes(), "no more than is configured");
+    }
+
+    #[test]
+    fn every_ring_outlasts_a_reader_that_stands_still() {
+        for used in [0, 255, 300, 500].map(|used| used * MIB) {
+            let ring = ring(&RingConfig::default(), 1, used, 512 * MIB, 4096).unwrap();
+            assert!(ring.lasts() >= STALL, "{ring:?}");
+        }
     }
 }

@@ -161,7 +161,7 @@ impl Capture {
         mut config: CaptureConfig,
     ) -> Result<(Self, Receiver<IntervalReport>), CaptureError> {
         config.ring.vnet_header = config.ring.vnet_header && probe().is_usable();
-        let hold = reader::hold(&config.ring);
+        let hold = reader::hold(&config.ring, clocks::tick_ns());
         let timeline = Timeline::new(config.sample_interval, clocks::read(), hold);
         let (reports, receiver) = bounded(REPORTS);
         let (told, captured) = watch::channel(message::Inventory::default());
@@ -239,6 +239,7 @@ impl Sampler {
         while let Some(done) = self.nics.step(&self.timeline, clocks::boot_ns()) {
             failures.extend(done.err());
         }
+        self.timeline.set_hold(self.nics.hold());
         self.nics.tell();
         if self.nics.is_empty() && !failures.is_empty() {
             return Err(failures.swap_remove(0));
@@ -296,6 +297,7 @@ impl Sampler {
         if let Some(Err(error)) = self.nics.step(&self.timeline, now_ns) {
             tracing::error!(%error, "a NIC is not captured");
         }
+        self.timeline.set_hold(self.nics.hold());
         if self.nics.due_ns(now_ns) > now_ns {
             self.nics.tell();
         }

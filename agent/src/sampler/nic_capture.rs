@@ -143,6 +143,11 @@ impl NicCapture {
         self.end_ns
     }
 
+    /// How long the kernel may hold a packet back.
+    pub fn hold(&self) -> Duration {
+        self.rings.iter().map(ReaderHandle::hold).max().unwrap_or_default()
+    }
+
     /// True once all packets up to a boot time were counted, but for what the kernel holds back.
     pub fn has_counted(&self, until_ns: u64) -> bool {
         self.rings.iter().all(|reader| reader.has_counted(until_ns))

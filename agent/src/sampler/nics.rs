@@ -3,20 +3,21 @@
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use tokio::sync::watch;
 use wire::id::NicName;
 use wire::message;
 
-use super::memory::{blocks, ring_bytes};
+use super::memory;
 use super::nic_capture::NicCapture;
 use super::rings::{RingMemory, Rings};
 use super::timeline::Timeline;
 use super::{CaptureConfig, CaptureError};
 use crate::account::interval::SharedSchedule;
 use crate::capture::reader::{ReaderHandle, StartError};
-use crate::capture::ring::{RingConfig, RingError};
+use crate::capture::ring::{RingConfig, RingError, page_size};
 use crate::nic::driver::Drivers;
 use crate::nic::inventory::{Inventory, InventoryError};
 use crate::nic::link::Link;
@@ -147,14 +148,16 @@ impl Nics {
     fn open(&mut self, link: Link, stacked: bool, timeline: &Timeline) -> Result<(), CaptureError> {
         let name = link.name.to_string();
         let (rings, most) = (self.config.rings_per_nic.max(1), self.config.ring_memory);
-        let Some(block_count) = blocks(&self.config.ring, rings, self.memory.used(), most) else {
+        let config = &self.config.ring;
+        let ring = memory::ring(config, rings, self.memory.used(), most, page_size());
+        let Some(ring) = ring else {
             return Err(CaptureError::RingMemory { nic: name, most });
         };
         // Group ids are of the network namespace: ours differ by NIC and by process.
         let group = self.readers ^ std::process::id() as usize;
         let group = u16::try_from(group & usize::from(u16::MAX)).unwrap_or_default();
         let fanout = (rings > 1).then_some(group);
-        let ring = RingConfig { fanout, block_count, ..self.config.ring };
+        let ring = RingConfig { fanout, ..ring };
         let stats = self.inventory.stats_of(link.index).ok().flatten().unwrap_or_default();
         let mut readers = Vec::new();
         for _ in 0..rings {
@@ -169,7 +172,7 @@ impl Nics {
             self.readers += 1;
             readers.push(reader);
         }
-        let (kind, memory) = (&link.kind, ring_bytes(&ring) * u64::from(rings));
+        let (kind, memory) = (&link.kind, ring.bytes() * u64::from(rings));
         tracing::info!(nic = name, kind, stacked, memory, "capturing");
         let speed_bits = self.drivers.speed_bits(&link);
         let nic = NicCapture::new(
@@ -194,6 +197,12 @@ impl Nics {
         let ended = |nic: &mut NicCapture| nic.ended_ns().is_some_and(|end| end <= end_ns);
         self.closing.retain_mut(|nic| !ended(nic));
         self.open.retain(|_, nic| !ended(nic));
+    }
+
+    /// The longest time for which the kernel may hold a packet back.
+    pub fn hold(&self) -> Duration {
+        let nics = self.open.values().chain(&self.closing);
+        nics.map(NicCapture::hold).max().unwrap_or_default()
     }
 
     /// True once all packets of all NICs up to a boot time were counted, but for what the kernel
@@ -276,7 +285,7 @@ impl Nics {
                 if let Some(end) = nic.ended_ns() {
                     break end;
                 }
-                std::thread::sleep(std::time::Duration::from_millis(1));
+                std::thread::sleep(Duration::from_millis(1));
             });
             nic.settle(timeline);
         }

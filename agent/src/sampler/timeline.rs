@@ -64,6 +64,11 @@ impl Timeline {
         }
     }
 
+    /// Takes how long after its end a slot may still get packets from now on: rings come and go.
+    pub fn set_hold(&mut self, hold: Duration) {
+        self.hold_ns = u64::try_from(hold.as_nanos()).unwrap_or(u64::MAX);
+    }
+
     /// Where slots begin and end.
     #[must_use]
     pub const fn schedule(&self) -> Schedule {

@@ -6,6 +6,7 @@
 //! - a ring lends one block at a time ([`Ring::next_block`] takes `&mut self`);
 //! - no offset found in ring memory is used unchecked: packets are cut from a slice by `get`.
 
+mod geometry;
 mod mapping;
 mod socket;
 
@@ -19,50 +20,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::SocketError;
 
+pub use self::geometry::{RingConfig, STALL, page_size};
 use self::mapping::Mapping;
 use super::wire_len::VnetHeader;
 use crate::clocks;
-
-/// Geometry of a ring.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RingConfig {
-    /// Bytes per block, a multiple of the page size.
-    pub block_size: u32,
-    /// Number of blocks; two lose packets under load.
-    pub block_count: u32,
-    /// Milliseconds after which the kernel hands over a block that isn't full.
-    pub retire_ms: u32,
-    /// Bytes captured of each packet: the counters need headers only.
-    pub snaplen: u32,
-    /// Ask the kernel for each packet's virtio header, without which super-packets can't be told.
-    pub vnet_header: bool,
-    /// Also take in packets that are meant for other hosts.
-    pub promiscuous: bool,
-    /// Share the NIC's packets with every other ring of the same `PACKET_FANOUT` group, by flow.
-    pub fanout: Option<u16>,
-}
-
-impl RingConfig {
-    /// Frame size named to the kernel, which V3 only checks.
-    const FRAME_SIZE: u32 = 2048;
-}
-
-impl Default for RingConfig {
-    /// 16 MiB per NIC. A block is handed over after the retire timeout however few packets it
-    /// holds, so many small blocks outlast a reader that isn't scheduled: these for one second.
-    /// The snaplen holds the headers of TCP in VXLAN over IPv6, with tags around and inside it.
-    fn default() -> Self {
-        Self {
-            block_size: 64 << 10,
-            block_count: 256,
-            retire_ms: 4,
-            snaplen: 192,
-            vnet_header: true,
-            promiscuous: false,
-            fanout: None,
-        }
-    }
-}
 
 /// Why a ring could not be opened or read.
 #[derive(Debug, thiserror::Error)]
@@ -148,6 +109,7 @@ impl Ring {
     /// # Errors
     /// [`RingError`] names the step the kernel refused and the way out.
     pub fn open(nic: &str, config: &RingConfig) -> Result<Self, RingError> {
+        let config = &config.in_pages(page_size());
         let mut stream = socket::open(config)?;
         let (size, count) = (config.block_size as usize, config.block_count as usize);
         // SAFETY: the stream keeps the descriptor open for longer than this borrow of it.
@@ -173,13 +135,25 @@ impl Ring {
         u32::try_from(self.block_count).unwrap_or(u32::MAX)
     }
 
+    /// How many blocks the kernel has handed over by now, in their order, up to `most`.
+    #[must_use]
+    pub fn ready(&self, most: usize) -> usize {
+        let blocks = (0..most.min(self.block_count)).map(|n| (self.next + n) % self.block_count);
+        blocks.take_while(|&block| self.is_ready(block)).count()
+    }
+
+    /// True if the block was handed over: its contents may be read.
+    fn is_ready(&self, block: usize) -> bool {
+        self.mapping.status(block).load(Ordering::Acquire) & libc::TP_STATUS_USER != 0
+    }
+
     /// The next block that the kernel has handed over, if there is one.
     pub fn next_block(&mut self) -> Option<Block<'_>> {
         let block = self.next;
-        let status = self.mapping.status(block);
-        if status.load(Ordering::Acquire) & libc::TP_STATUS_USER == 0 {
+        if !self.is_ready(block) {
             return None;
         }
+        let status = self.mapping.status(block);
         self.next = (block + 1) % self.block_count;
         // SAFETY: the status was read as TP_STATUS_USER with acquire ordering just above, and the
         // block is given back only when the `Block` that holds the slice is dropped.

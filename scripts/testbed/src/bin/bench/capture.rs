@@ -1,15 +1,14 @@
 //! `bench capture`: what a captured packet costs, beside others on the same traffic.
 
-use std::fs::File;
-use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
-use nix::sched::{CloneFlags, setns};
 use testbed::generator::{Generator, udp_packet};
-use testbed::{Pair, sh};
+use testbed::{Pair, program, sh};
 
+use super::paced::{Paced, answer_nobody};
 use super::process::{own_thread_cpu_ns, pin};
 use super::space::in_own_namespace;
 use super::table::{Table, least, median, met};
@@ -17,15 +16,6 @@ use super::tap::{Tap, Tapping};
 
 /// The receiving NIC.
 const NIC: &str = "here";
-
-/// Packets sent one after the other where the rate is bounded: a millisecond's at 100,000 per second.
-const CHUNK: u32 = 100;
-
-/// An address beyond the link that takes packets and answers none.
-const NOBODY: &str = "10.9.0.77:9";
-
-/// Ethernet, IPv4 and UDP headers, bytes.
-const HEADERS: usize = 14 + 20 + 8;
 
 /// Options of the benchmark.
 #[derive(Debug, Args)]
@@ -39,6 +29,9 @@ pub struct Options {
     /// Only the agent and the minimal reader
     #[arg(long)]
     ours: bool,
+    /// Another build of the agent, to be measured beside this one in the same run
+    #[arg(long, value_name = "FILE")]
+    beside: Option<PathBuf>,
 }
 
 /// What comes in a run.
@@ -71,6 +64,13 @@ struct Run {
     generator_ns: f64,
 }
 
+/// Builds of the agent.
+#[derive(Debug)]
+struct Agents {
+    own: PathBuf,
+    other: PathBuf,
+}
+
 /// Runs everything in a network namespace of its own.
 ///
 /// # Errors
@@ -85,26 +85,36 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     }
     let link = Pair::new();
     sh(&format!("ethtool -K {NIC} gro on"));
-    link.there_sh("ip neigh add 10.9.0.77 lladdr 02:00:00:00:ff:01 dev there nud permanent");
-    let taps: Vec<Tap> = if options.ours {
+    answer_nobody(&link);
+    let mut taps: Vec<Tap> = if options.ours {
         vec![Tap::None, Tap::Floor, Tap::FloorGathering, Tap::Agent]
     } else {
         Tap::ALL.into_iter().filter(|tap| tap.is_here()).collect()
     };
+    taps.extend(options.beside.is_some().then_some(Tap::AgentBeside));
+    let agents =
+        Agents { own: program("agent"), other: options.beside.clone().unwrap_or_default() };
     let full = |len| Load { len, packets: options.packets, rate: None };
     let calm = Load { len: 60, packets: 100_000, rate: Some(100_000) };
     for load in [full(60), full(1500), calm] {
-        measure(load, &taps, options.rounds, link.there_pid())?;
+        measure(load, &taps, options.rounds, &agents, link.there_pid())?;
     }
     Ok(())
 }
 
 /// Measures all taps under a load, and prints the table.
-fn measure(load: Load, taps: &[Tap], rounds: u32, sender: u32) -> anyhow::Result<()> {
+fn measure(
+    load: Load,
+    taps: &[Tap],
+    rounds: u32,
+    agents: &Agents,
+    sender: u32,
+) -> anyhow::Result<()> {
     let mut results: Vec<(Tap, Vec<Run>)> = taps.iter().map(|&tap| (tap, Vec::new())).collect();
     for _ in 0..rounds {
         for (tap, runs) in &mut results {
-            runs.push(once(*tap, load, sender)?);
+            let agent = if *tap == Tap::AgentBeside { &agents.other } else { &agents.own };
+            runs.push(once(*tap, agent, load, sender)?);
         }
     }
     println!("\n{}", load.name());
@@ -113,8 +123,8 @@ fn measure(load: Load, taps: &[Tap], rounds: u32, sender: u32) -> anyhow::Result
 }
 
 /// One run.
-fn once(tap: Tap, load: Load, sender: u32) -> anyhow::Result<Run> {
-    let tapping = Tapping::start(tap, NIC)?;
+fn once(tap: Tap, agent: &Path, load: Load, sender: u32) -> anyhow::Result<Run> {
+    let tapping = Tapping::start(tap, agent, NIC)?;
     // Past its start, which is not to be measured.
     std::thread::sleep(Duration::from_millis(200));
     let before_ns = tapping.cpu_ns();
@@ -150,19 +160,10 @@ fn generate(load: Load, sender: u32) -> anyhow::Result<(f64, u64)> {
             Ok((start.elapsed().as_secs_f64(), own_thread_cpu_ns() - start_ns))
         }
         Some(rate) => {
-            setns(File::open(format!("/proc/{sender}/ns/net"))?, CloneFlags::CLONE_NEWNET)?;
-            let socket = UdpSocket::bind("0.0.0.0:0")?;
-            socket.connect(NOBODY)?;
-            let payload = vec![0; load.len - HEADERS];
-            let (start, start_ns) = (Instant::now(), own_thread_cpu_ns());
-            for chunk in 0..load.packets / CHUNK {
-                let due = Duration::from_secs(1) * (chunk * CHUNK) / rate;
-                std::thread::sleep(due.saturating_sub(start.elapsed()));
-                for _ in 0..CHUNK {
-                    socket.send(&payload)?;
-                }
-            }
-            Ok((start.elapsed().as_secs_f64(), own_thread_cpu_ns() - start_ns))
+            let paced = Paced { len: load.len, packets: load.packets, rate };
+            let start_ns = own_thread_cpu_ns();
+            let seconds = paced.send_from(sender)?.as_secs_f64();
+            Ok((seconds, own_thread_cpu_ns() - start_ns))
         }
     }
 }
@@ -209,6 +210,17 @@ fn print(load: Load, results: &[(Tap, Vec<Run>)]) {
     let agents = results.iter().filter(|(tap, _)| *tap == Tap::Agent).flat_map(|(_, runs)| runs);
     let unseen: u64 = agents.map(|run| run.offered.abs_diff(run.seen)).sum();
     println!("agent: packets not seen {unseen}, wanted 0: {}", met(unseen == 0));
+    if results.iter().any(|(tap, _)| *tap == Tap::AgentBeside) {
+        // All that a packet costs the host: its reader, and the kernel on the sender's CPU.
+        let cost = |tap| {
+            least(&of(tap, |run| run.tap_ns)) + least(&of(tap, |run| run.generator_ns)) - untapped
+        };
+        let (own, other) = (cost(Tap::Agent), cost(Tap::AgentBeside));
+        println!(
+            "a packet costs {own:.0} ns in all, with the other agent {other:.0}: {:+.1} %",
+            100.0 * (own / other - 1.0)
+        );
+    }
     if load.rate.is_some() {
         let core = cpu(Tap::Agent) * f64::from(load.rate.unwrap_or(0)) / 1e7;
         println!("agent: {core:.2} % of a core, at most 1 wanted: {}", met(core <= 1.0));

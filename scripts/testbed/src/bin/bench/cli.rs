@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{backlog, capture, floor, idle, reader, scrape, series, store, swarm, week};
+use super::{backlog, capture, floor, idle, reader, scrape, series, stall, store, swarm, week};
 
 #[derive(Debug, Parser)]
 #[command(name = "bench", about, long_about = None, arg_required_else_help = true)]
@@ -15,6 +15,8 @@ pub struct Cli {
 enum Benchmark {
     /// Cost per captured packet beside a reader that only sums lengths, tcpdump and others
     Capture(capture::Options),
+    /// Packets lost while the agent is stopped, by rate and time, and the ring's room beside them
+    Stall(stall::Options),
     /// Cost per packet of the reader's loop, without a kernel
     Reader(reader::Options),
     /// What the agent costs a host whose NICs are silent
@@ -44,6 +46,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Benchmark::Capture(options) => capture::run(&options),
+            Benchmark::Stall(options) => stall::run(&options),
             Benchmark::Reader(options) => reader::run(&options),
             Benchmark::Idle(options) => idle::run(&options),
             Benchmark::Swarm(options) => swarm::run(&options),

@@ -24,6 +24,8 @@ pub enum Tap {
     FloorGathering,
     /// `agent watch`, with all accounting.
     Agent,
+    /// The same of another build.
+    AgentBeside,
     /// `tcpdump -w /dev/null`.
     Tcpdump,
     /// softflowd.
@@ -35,7 +37,7 @@ pub enum Tap {
 }
 
 impl Tap {
-    /// All, ours first.
+    /// All that may be on a host, ours first.
     pub const ALL: [Self; 8] = [
         Self::None,
         Self::Floor,
@@ -55,6 +57,7 @@ impl Tap {
             Self::Floor => "minimal reader",
             Self::FloorGathering => "minimal, gathering",
             Self::Agent => "agent watch",
+            Self::AgentBeside => "the other agent",
             Self::Tcpdump => "tcpdump -w /dev/null",
             Self::Softflowd => "softflowd",
             Self::Pmacctd => "pmacctd",
@@ -67,6 +70,7 @@ impl Tap {
     pub fn is_here(self) -> bool {
         let name = match self {
             Self::None | Self::Floor | Self::FloorGathering | Self::Agent => return true,
+            Self::AgentBeside => return false,
             Self::Tcpdump => "tcpdump",
             Self::Softflowd => "softflowd",
             Self::Pmacctd => "pmacctd",
@@ -75,7 +79,8 @@ impl Tap {
         !sh(&format!("command -v {name} || true")).is_empty()
     }
 
-    fn command(self, nic: &str, dir: &Path) -> Option<Command> {
+    /// `agent` is the agent's program.
+    fn command(self, agent: &Path, nic: &str, dir: &Path) -> Option<Command> {
         let args = |name: &str, args: &[&str]| {
             let mut command = Namespace::own().command("taskset");
             command.args(["-c", CPU, name]).args(args);
@@ -87,8 +92,8 @@ impl Tap {
             Self::None => return None,
             Self::Floor => args(&path(program("bench")), &["floor", nic]),
             Self::FloorGathering => args(&path(program("bench")), &["floor", nic, "--gather"]),
-            Self::Agent => {
-                args(&path(program("agent")), &["watch", "--nic", nic, "--format", "json"])
+            Self::Agent | Self::AgentBeside => {
+                args(&path(agent.to_owned()), &["watch", "--nic", nic, "--format", "json"])
             }
             Self::Tcpdump => args("tcpdump", &["-i", nic, "-n", "-w", "/dev/null"]),
             Self::Softflowd => {
@@ -115,7 +120,9 @@ impl Tap {
             Self::Floor | Self::FloorGathering => {
                 Some((after("packets ", 0)?, after("dropped ", 0)?))
             }
-            Self::Agent => Some((after("\"seen\":", 0)?, after("\"drops\":", 0)?)),
+            Self::Agent | Self::AgentBeside => {
+                Some((after("\"seen\":", 0)?, after("\"drops\":", 0)?))
+            }
             Self::Tcpdump => {
                 Some((before(" packets captured")?, before(" packets dropped by kernel")?))
             }
@@ -141,13 +148,14 @@ pub struct Tapping {
 }
 
 impl Tapping {
-    /// Starts it on a NIC of this namespace and waits until it takes packets.
+    /// Starts it on a NIC of this namespace and waits until it takes packets; `agent` is the
+    /// agent's program.
     ///
     /// # Errors
     /// What the system says.
-    pub fn start(tap: Tap, nic: &str) -> anyhow::Result<Self> {
+    pub fn start(tap: Tap, agent: &Path, nic: &str) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
-        let child = match tap.command(nic, dir.path()) {
+        let child = match tap.command(agent, nic, dir.path()) {
             None => None,
             Some(mut command) => {
                 let log = File::create(dir.path().join("log"))?;
@@ -157,6 +165,12 @@ impl Tapping {
             }
         };
         Ok(Self { tap, child, dir })
+    }
+
+    /// Its process; 0 where there is none.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().map_or(0, Child::id)
     }
 
     /// CPU time it has used so far, nanoseconds.

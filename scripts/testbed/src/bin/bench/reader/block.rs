@@ -7,7 +7,7 @@ use testbed::generator::udp_packet;
 use super::WALL_NS;
 
 /// Bytes of a block, and of its descriptor.
-const BLOCK: usize = 64 << 10;
+const BLOCK: usize = 8 << 10;
 const DESCRIPTOR: usize = 48;
 /// Bytes of the descriptor up to its status word and with it.
 const AFTER_STATUS: usize = 12;
