@@ -74,6 +74,11 @@ fn over_a_thousand_boundaries_nothing_is_lost_and_all_is_in_the_interval_it_was_
     for pair in sums.samples.windows(2) {
         assert_eq!(pair[0].start_ns + pair[0].interval_ns, pair[1].start_ns, "no gap");
     }
+    for sample in sums.samples.iter().filter(|sample| sample.interval_ns <= INTERVAL) {
+        for counts in [&sample.rx, &sample.tx] {
+            assert_eq!(u64::from(counts.peak_10ms_bytes), counts.bytes, "{sample:?}");
+        }
+    }
     let (mut known, mut moved) = (0, 0);
     for sample in &sums.samples {
         let (start, end) = (sample.start_ns, sample.start_ns + sample.interval_ns);
@@ -123,6 +128,94 @@ fn burst(socket: &UdpSocket) {
     }
 }
 
+/// Starts tcpdump on the NIC `here`, with further options, into a file.
+fn tcpdump(options: &[&str], file: &std::path::Path) -> std::process::Child {
+    let tcpdump = Command::new("tcpdump")
+        .args(["-Z", "root", "-i", "here", "-B", "65536", "-s", "64", "-U"])
+        .args(["--time-stamp-precision=nano"])
+        .args(options)
+        .arg("-w")
+        .arg(file)
+        .spawn()
+        .expect("tcpdump is needed");
+    // Its file has a header once it captures.
+    wait_until("tcpdump", || std::fs::metadata(file).unwrap().size() > 0);
+    tcpdump
+}
+
+#[test]
+fn peaks_lie_between_a_window_and_one_a_step_shorter_by_tcpdumps_timestamps() {
+    if !in_namespace("peaks_lie_between_a_window_and_one_a_step_shorter_by_tcpdumps_timestamps") {
+        return;
+    }
+    const INTERVAL: u64 = 20 * MS;
+    const STEP: u64 = MS / 16;
+    /// How far the clock of the packets and the one that cuts the intervals may be apart.
+    const SLACK: u64 = 2_000;
+    let pair = Pair::new();
+    let sink = UdpSocket::bind("10.9.0.1:9").unwrap();
+    // From now on the kernel stamps packets once, when it gets them, and all taps have that stamp.
+    nix::sys::socket::setsockopt(&sink, nix::sys::socket::sockopt::ReceiveTimestampns, &true)
+        .unwrap();
+    let files = [(); 2].map(|()| tempfile::NamedTempFile::new().unwrap());
+    let [out, incoming] = &files;
+    let mut dumps = [tcpdump(&["-Q", "out"], out.path()), tcpdump(&["-Q", "in"], incoming.path())];
+    let watched = start(config(Duration::from_nanos(INTERVAL)));
+    let traffic = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/traffic.py");
+    let mut load = pair.there_spawn(&format!("python3 {traffic} udp 10.9.0.1 40000 300"));
+    let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
+    socket.connect("10.9.0.2:9").unwrap();
+    for n in 0..300 {
+        // Two short bursts from 0.5 to 1.1 ms apart, wherever they fall.
+        let first = Instant::now();
+        for apart in [0, 500 + n * 2] {
+            while first.elapsed() < Duration::from_micros(apart) {}
+            (0..8).for_each(|_| drop(socket.send(&[7; 1000])));
+        }
+        std::thread::sleep(Duration::from_micros(3_000 + n * 7));
+    }
+    assert!(load.wait().unwrap().success());
+    pair.wait_for_silence();
+    let sums = watched.finish().remove("here").unwrap();
+    let packets =
+        [(out, sums.tx.captured), (incoming, sums.rx.captured)].map(|(file, captured)| {
+            let mut packets = Vec::new();
+            wait_until("tcpdump to have written what it saw", || {
+                packets = read_pcap(file.path());
+                packets.len() as u64 >= captured
+            });
+            packets.sort_unstable();
+            packets
+        });
+    for dump in &mut dumps {
+        sh(&format!("kill -INT {}", dump.id()));
+        assert!(dump.wait().unwrap().success());
+    }
+
+    let mut checked = 0;
+    for sample in &sums.samples {
+        for (packets, ours) in packets.iter().zip([&sample.tx, &sample.rx]) {
+            let within = |from: u64, to: u64| -> Vec<(u64, u64)> {
+                let start = packets.partition_point(|(time, _)| *time < from);
+                let end = packets.partition_point(|(time, _)| *time < to);
+                packets[start.min(end)..end].to_vec()
+            };
+            let (start, end) = (sample.start_ns, sample.start_ns + sample.interval_ns);
+            let (inside, around) =
+                (within(start + SLACK, end - SLACK), within(start - SLACK, end + SLACK));
+            for (window, peak_bytes) in [(MS, ours.peak_1ms_bytes), (10 * MS, ours.peak_10ms_bytes)]
+            {
+                let least = peak(&inside, window - STEP - SLACK);
+                let most = peak(&around, window + SLACK);
+                let peak_bytes = u64::from(peak_bytes);
+                assert!((least..=most).contains(&peak_bytes), "{least}..={most}: {peak_bytes}");
+                checked += u64::from(peak_bytes > 0);
+            }
+        }
+    }
+    assert!(checked > 100, "{checked} peaks");
+}
+
 #[test]
 fn a_burst_of_one_ms_in_a_quiet_second_is_seen_at_its_height() {
     if !in_namespace("a_burst_of_one_ms_in_a_quiet_second_is_seen_at_its_height") {
@@ -135,14 +228,7 @@ fn a_burst_of_one_ms_in_a_quiet_second_is_seen_at_its_height() {
     const INTERRUPTED: u64 = 300_000;
     let pair = Pair::new();
     let file = tempfile::NamedTempFile::new().unwrap();
-    let mut tcpdump = Command::new("tcpdump")
-        .args(["-Z", "root", "-i", "here", "-B", "65536", "-s", "64", "-U", "-Q", "out"])
-        .args(["--time-stamp-precision=nano", "-w"])
-        .arg(file.path())
-        .spawn()
-        .expect("tcpdump is needed");
-    // Its file has a header once it captures.
-    wait_until("tcpdump", || std::fs::metadata(file.path()).unwrap().size() > 0);
+    let mut tcpdump = tcpdump(&["-Q", "out"], file.path());
     let watched = start(config(Duration::from_nanos(SECOND)));
     let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
     socket.connect("10.9.0.2:9").unwrap();

@@ -146,9 +146,11 @@ pub struct Counts {
     pub packets: u64,
     /// Packets as the tap saw them: under offload fewer than on the wire.
     pub captured: u64,
-    /// Most bytes within any 1 ms of the interval, at most 2^31 - 1.
+    /// Most bytes within any 1 ms of the interval, at most 2^31 - 1. Windows slide by 62.5 µs: it is
+    /// no more than passed, and no less than passed within any 1 ms - 62.5 µs.
     pub peak_1ms_bytes: u32,
-    /// Most bytes within any 10 ms of the interval, at most 2^31 - 1.
+    /// Most bytes within any 10 ms of the interval, at most 2^31 - 1, by the same steps: all bytes
+    /// of an interval that is no longer.
     pub peak_10ms_bytes: u32,
     /// Bytes on the wire since the session began, this interval included.
     pub total_bytes: u64,

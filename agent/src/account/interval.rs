@@ -171,6 +171,12 @@ impl Attribution {
         self.start_ns..self.start_ns + self.len_ns
     }
 
+    /// Boot time at which a slot starts, nanoseconds.
+    #[must_use]
+    pub const fn start_of(&self, slot: u64) -> u64 {
+        self.schedule.start_of(slot)
+    }
+
     /// Where to count a packet.
     #[inline]
     pub fn place(&mut self, boot_ns: u64) -> Place {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::count::{Counts, Plain};
 use super::ring::Packet;
-use crate::account::burst::{Bursts, Peaks, step_of};
+use crate::account::burst::{Bursts, Peaks, Steps};
 use crate::account::clock::{PacketClock, Reading};
 use crate::account::counters::Bank;
 use crate::account::interval::{Attribution, SharedSchedule};
@@ -90,13 +90,35 @@ pub struct Counting {
     clock: PacketClock,
     /// Until a packet has come from after this boot time, what is older is early.
     begin_ns: Option<u64>,
-    /// The slot whose peaks are being tracked.
+    /// The slot of the last packet.
     slot: u64,
     span: Span,
     /// Of the packets since the last ones were added to the slot.
     counts: Counts,
+    /// Of a slot and the one after it: where one follows the other, their packets interleave.
+    tracks: [Track; 2],
+}
+
+/// The peaks of one slot.
+#[derive(Debug)]
+struct Track {
+    slot: u64,
+    steps: Steps,
     /// Of rx and tx.
     bursts: [Bursts; 2],
+}
+
+impl Track {
+    /// Begins with a slot, which starts at the given boot time.
+    const fn new(slot: u64, start_ns: u64) -> Self {
+        let steps = Steps::of_slot(start_ns);
+        Self { slot, steps, bursts: [Bursts::new(steps), Bursts::new(steps)] }
+    }
+
+    /// The place of a slot's track among the two.
+    const fn place(slot: u64) -> usize {
+        (slot % 2) as usize
+    }
 }
 
 impl Counting {
@@ -113,6 +135,8 @@ impl Counting {
         begin_ns: u64,
     ) -> Self {
         let (version, current) = schedule.get();
+        let track = |slot| Track::new(slot, current.bounds(slot).start);
+        let (this, next) = (track(slot), track(slot + 1));
         Self {
             bank,
             schedule,
@@ -123,7 +147,7 @@ impl Counting {
             slot,
             span: Span::default(),
             counts: Counts::default(),
-            bursts: [Bursts::default(), Bursts::default()],
+            tracks: if Track::place(slot) == 0 { [this, next] } else { [next, this] },
         }
     }
 
@@ -157,7 +181,11 @@ impl Counting {
         if place.slot != self.slot {
             self.settle();
             self.slot = place.slot;
-            self.bursts.iter_mut().for_each(Bursts::restart);
+            let start_ns = self.attribution.start_of(place.slot);
+            let track = &mut self.tracks[Track::place(place.slot)];
+            if track.slot != place.slot {
+                *track = Track::new(place.slot, start_ns);
+            }
         }
         self.end_span();
         self.span = Span::around(packet.time_ns, boot_ns, &(boot_ns..boot_ns));
@@ -167,11 +195,12 @@ impl Counting {
         }
         self.begin_ns = None;
         let (bytes, outgoing) = self.counts.add(&packet);
-        self.bursts[usize::from(outgoing)].add(boot_ns, bytes);
+        let Track { bursts, steps, .. } = &mut self.tracks[Track::place(self.slot)];
+        bursts[usize::from(outgoing)].add(boot_ns, bytes);
         if place.late {
             self.counts.late += 1;
         } else if self.clock.is_steady() {
-            let (slot, step) = (self.attribution.bounds(), step_of(boot_ns));
+            let (slot, step) = (self.attribution.bounds(), steps.around(boot_ns));
             let bounds = slot.start.max(step.start)..slot.end.min(step.end);
             self.span = Span::around(packet.time_ns, boot_ns, &bounds);
         }
@@ -180,7 +209,8 @@ impl Counting {
     /// Takes what passed in the span into the peaks.
     fn end_span(&mut self) {
         let bytes = std::mem::take(&mut self.span.bytes);
-        for (bursts, bytes) in self.bursts.iter_mut().zip(bytes).filter(|(_, bytes)| *bytes > 0) {
+        let Track { bursts, .. } = &mut self.tracks[Track::place(self.slot)];
+        for (bursts, bytes) in bursts.iter_mut().zip(bytes).filter(|(_, bytes)| *bytes > 0) {
             bursts.add(self.span.start_boot_ns, bytes);
         }
     }
@@ -195,7 +225,7 @@ impl Counting {
     fn settle(&mut self) {
         self.end_span();
         let mut tally = self.counts.take();
-        let [rx, tx] = &mut self.bursts;
+        let [rx, tx] = &mut self.tracks[Track::place(self.slot)].bursts;
         for (traffic, bursts) in [(&mut tally.rx, rx), (&mut tally.tx, tx)] {
             let Peaks { of_1ms, of_10ms } = bursts.peaks();
             (traffic.peak_1ms_bytes, traffic.peak_10ms_bytes) = (of_1ms, of_10ms);
