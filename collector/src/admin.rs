@@ -22,6 +22,7 @@ use crate::store::Migrated;
 use crate::store::check::{NicCheck, Sums};
 use crate::store::postgres::PostgresConfig;
 use crate::store::query::Client;
+use crate::store::register::Registered;
 use crate::store_location::{StoreLocation, StoreLocationError};
 
 /// Most addresses that a token names.
@@ -54,6 +55,9 @@ pub enum AdminError {
          place of {0}: collector token --client {0} --replace"
     )]
     ClientExists(ClientId),
+    /// It has to be said, and can't be asked for.
+    #[error("{0} is forgotten for good: say --yes, or run this on a terminal, where it is asked")]
+    Unconfirmed(ClientId),
     /// The schema is not up to date.
     #[error("the schema is to be changed; run `collector migrate`, or start the collector")]
     Outdated,
@@ -142,11 +146,17 @@ pub fn clients(
 ) -> Result<String, AdminError> {
     let now = UnixTime::now();
     let identity = Identity::open(&identity_dir(&config.data_dir), tls, now)?;
-    let seen = block_on::<_, StoreLocationError>(async {
-        let used = location.is_used().await?;
-        Ok(if used { location.open_to_read()?.clients().await? } else { vec![] })
+    let (seen, registered) = block_on::<_, StoreLocationError>(async {
+        if !location.is_used().await? {
+            return Ok((vec![], vec![]));
+        }
+        let store = location.open_to_read()?;
+        Ok((store.clients().await?, store.registered().await?))
     })?;
-    let enrolled = identity.clients()?;
+    let mut enrolled = identity.clients()?;
+    // Until it gets a certificate again.
+    enrolled
+        .retain(|known| !known.certificates.is_empty() || !forgotten(&registered, &known.client));
     let mut ids: Vec<&str> = seen.iter().map(|it| it.client.as_str()).collect();
     ids.extend(enrolled.iter().map(|it| it.client.as_str()));
     ids.sort_unstable();
@@ -187,6 +197,68 @@ pub fn clients(
         }
     }
     Ok(table.trim_end().to_owned())
+}
+
+fn forgotten(registered: &[Registered], client: &str) -> bool {
+    registered.iter().any(|it| it.client == client && it.forgotten_ns.is_some())
+}
+
+/// Takes a client out of everything that lists or shows it, and lets it connect no more. `confirm`
+/// is asked, with what will be done, whether that is meant; `None`: nobody can be asked. With `rows`
+/// its rows are deleted too. Gives what was done.
+///
+/// # Errors
+/// [`AdminError::NoSuchClient`] if neither the store nor the identity knows it.
+pub fn forget(
+    config: &Config,
+    location: &StoreLocation,
+    tls: Option<&TlsFiles>,
+    client: &ClientId,
+    rows: bool,
+    confirm: impl FnOnce(&str) -> Option<bool>,
+) -> Result<String, AdminError> {
+    let now = UnixTime::now();
+    let identity = Identity::open(&identity_dir(&config.data_dir), tls, now)?;
+    let registered = block_on::<_, StoreLocationError>(async {
+        let used = location.is_used().await?;
+        Ok(if used { location.open_to_read()?.registered().await? } else { vec![] })
+    })?;
+    let stored = registered.iter().find(|it| it.client == client.as_str());
+    let enrolled = identity.clients()?.into_iter().find(|it| it.client == client.as_str());
+    let known = match (stored.map(|it| it.forgotten_ns), enrolled) {
+        (Some(None), _) | (None, Some(_)) => true,
+        // Its rows may still be wanted away, or it was given a certificate since.
+        (Some(Some(_)), enrolled) => rows || enrolled.is_some_and(|it| !it.certificates.is_empty()),
+        (None, None) => false,
+    };
+    if !known {
+        return Err(AdminError::NoSuchClient(client.clone()));
+    }
+    let seen = stored.map_or_else(String::new, |it| {
+        format!(", last seen {}", utc(it.last_seen_ns / 1_000_000_000))
+    });
+    let kept = if rows { "all of its rows are deleted" } else { "its rows stay to their age" };
+    let plan = format!("{client}{seen}: its certificate is revoked, its series end, {kept}");
+    match confirm(&plan) {
+        Some(true) => {}
+        Some(false) => return Ok(format!("{client} stays as it is")),
+        None => return Err(AdminError::Unconfirmed(client.clone())),
+    }
+    identity.on_forgotten(client, now)?;
+    let deleted = block_on::<_, StoreLocationError>(async {
+        if !location.is_used().await? {
+            return Ok(0);
+        }
+        let store = location.open_to_forget()?;
+        let now_ns = now.as_secs().saturating_mul(1_000_000_000);
+        store.forget(client, now_ns).await?;
+        Ok(if rows { store.purge(client).await? } else { 0 })
+    })?;
+    let kept = if rows { format!("{deleted} rows are deleted") } else { kept.to_owned() };
+    Ok(format!(
+        "{client} is forgotten, its certificate revoked, {kept}; running collectors show it no \
+         more within 10 s. To let it in again: collector token --client {client}"
+    ))
 }
 
 fn utc(seconds: u64) -> String {

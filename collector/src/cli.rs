@@ -40,6 +40,8 @@ pub enum Command {
     Clients,
     /// Let a client connect no more
     Revoke(RevokeArgs),
+    /// Take a client out of everything that lists or shows it, and let it connect no more
+    Forget(ForgetArgs),
     /// Make the store's tables, or change those of an older version, and say what was done
     Migrate(MigrateArgs),
     /// Write a client's rows, gaps included, as CSV or JSON
@@ -98,6 +100,24 @@ pub struct TokenArgs {
 pub struct RevokeArgs {
     /// The client that may no longer connect
     pub client: String,
+}
+
+/// Arguments of `collector forget`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Clients that stop stay listed, as down, until they are forgotten. Running \
+                  collectors of the same store need not be told.\n\
+                  Example: collector forget web-1 --yes"
+)]
+pub struct ForgetArgs {
+    /// The client that is no more
+    pub client: String,
+    /// Don't ask whether that is meant
+    #[arg(long)]
+    pub yes: bool,
+    /// Delete its rows too; default: they stay to their age
+    #[arg(long)]
+    pub rows: bool,
 }
 
 /// Arguments of `collector migrate`.

@@ -1,6 +1,7 @@
 //! What each command does.
 
 use std::fmt::Display;
+use std::io::{self, IsTerminal};
 
 use settings::{Loaded, Output, Problem};
 use wire::id::ClientId;
@@ -40,6 +41,12 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
         Command::Revoke(args) => {
             out.say(&admin::revoke(config, tls, &client(&loaded, &args.client)?)?);
         }
+        Command::Forget(args) => {
+            let client = client(&loaded, &args.client)?;
+            let confirm = |plan: &str| if args.yes { Some(true) } else { confirmed(plan, out) };
+            let done = admin::forget(config, &location()?, tls, &client, args.rows, confirm)?;
+            out.say(&done);
+        }
         Command::Migrate(args) => admin::migrate(&location()?, args.check, |line| out.say(line))?,
         Command::Export(args) => {
             let file = args.output.as_deref();
@@ -61,6 +68,18 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
         Command::CheckConfig => settings::print_config(PROGRAM.name, &loaded, [], out)?,
     }
     Ok(())
+}
+
+/// Whether somebody at a terminal says yes; `None` without one.
+fn confirmed(plan: &str, out: &mut Output) -> Option<bool> {
+    if !io::stdin().is_terminal() {
+        return None;
+    }
+    out.say(&format!("{plan}. Is that meant? [y/N]"));
+    let mut answer = String::new();
+    // What can't be read is no yes.
+    let _read = io::stdin().read_line(&mut answer);
+    Some(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 fn client(loaded: &Loaded<Config>, id: &str) -> anyhow::Result<ClientId> {

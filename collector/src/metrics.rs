@@ -131,9 +131,14 @@ fn describe() {
 }
 
 fn render_clients(text: &mut String, clients: &[ClientView]) {
-    per_client(text, "up", "gauge", "Whether the client is connected.", clients, |client| {
-        Some(u8::from(client.up))
-    });
+    per_client(
+        text,
+        "up",
+        "gauge",
+        "Whether the client is connected, here or to another collector of the store.",
+        clients,
+        |client| Some(u8::from(client.up)),
+    );
     per_client(
         text,
         "last_seen_timestamp_seconds",
@@ -148,7 +153,10 @@ fn render_clients(text: &mut String, clients: &[ClientView]) {
         "gauge",
         "By how much the client's clock is ahead of the collector's.",
         clients,
-        |client| client.clock_offset_ns.map(|offset| seconds(offset.into())),
+        |client| {
+            let offset = client.clock_offset_ns.filter(|_| !client.elsewhere);
+            offset.map(|offset| seconds(offset.into()))
+        },
     );
     per_nic(text, "up", "gauge", "Whether the NIC is operationally up.", clients, |_, nic| {
         vec![("", u8::from(nic.up))]
@@ -255,7 +263,8 @@ fn per_nic<V: Display>(
 ) {
     let name = format_args!("netmon_nic_{name}").to_string();
     head(text, &name, kind, help);
-    for client in clients {
+    // Of a client each NIC has its series at one collector: the last one that heard of it.
+    for client in clients.iter().filter(|client| !client.elsewhere) {
         for nic in &client.nics {
             for (direction, value) in values(client, nic) {
                 let (id, nic) = (Label(&client.client), Label(&nic.nic));

@@ -8,7 +8,8 @@ use settings::Problem;
 
 use crate::config::Config;
 use crate::store::postgres::{PostgresConfig, PostgresStore};
-use crate::store::sqlite::{OpenError, SqliteReader, SqliteStore};
+use crate::store::register::Forget;
+use crate::store::sqlite::{OpenError, SqliteReader, SqliteRegister, SqliteStore};
 use crate::store::{Database, Migrated, Reader, StoreError};
 
 /// Where the store is.
@@ -77,6 +78,17 @@ impl StoreLocation {
     pub fn open_to_read(&self) -> Result<Arc<dyn Reader>, OpenError> {
         Ok(match self {
             Self::Sqlite(path) => Arc::new(SqliteReader::open(path)?),
+            Self::Postgres(config) => Arc::new(PostgresStore::reader(config.as_ref().clone())),
+        })
+    }
+
+    /// Opens the store to take clients out of it, also beside running collectors.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the embedded store can't be used.
+    pub fn open_to_forget(&self) -> Result<Arc<dyn Forget>, OpenError> {
+        Ok(match self {
+            Self::Sqlite(path) => Arc::new(SqliteRegister::open(path)?),
             Self::Postgres(config) => Arc::new(PostgresStore::reader(config.as_ref().clone())),
         })
     }

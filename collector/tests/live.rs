@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use collector::live::{ClientView, GONE_NS, Live, NicView, Totals};
+use collector::store::register::Registered;
 use proptest::prelude::*;
 use wire::frame::{Counts, Frame, Sample, flags};
 use wire::id::{ClientId, NicName};
@@ -123,19 +124,97 @@ fn a_client_with_two_connections_is_up_until_both_are_gone() {
 }
 
 #[test]
-fn a_client_gone_for_five_minutes_disappears_and_its_counters_go_on_if_it_returns() {
+fn a_client_that_left_stays_with_what_it_carried_last_and_its_counters_go_on_if_it_returns() {
     let live = connected();
     live.observe(&web1(), &frame(1, 5, START), START);
-    live.on_disconnected(&web1(), START);
-    live.expire(START + GONE_NS);
-    assert_eq!(live.snapshot().len(), 1);
-    live.expire(START + GONE_NS + 1);
-    assert!(live.snapshot().is_empty());
-    assert_eq!(live.client(&web1()), None);
-    let back = START + 2 * GONE_NS;
-    live.on_connected(&web1(), "Web", &Host::default(), back);
-    live.observe(&web1(), &frame(2, 1, back), back);
+    live.on_disconnected(&web1(), START + SECOND);
+    let year = 365 * 86_400 * SECOND;
+    live.expire(START + year);
+    let shown = client(&live);
+    assert_eq!((shown.up, shown.last_seen.0), (false, START + SECOND));
+    assert!((eth0(&live).sample.unwrap().rx.bytes_per_second - 2000.0).abs() < 1e-9);
+    live.on_connected(&web1(), "Web", &Host::default(), START + year);
+    live.observe(&web1(), &frame(2, 1, START + year), START + year);
     assert_eq!(eth0(&live).total.rx.bytes, 6000);
+}
+
+fn registered(last_seen_ns: u64) -> Registered {
+    let (client, alias) = ("web-1".to_owned(), "Web".to_owned());
+    Registered { client, alias, last_seen_ns, forgotten_ns: None }
+}
+
+#[test]
+fn a_client_that_only_the_register_knows_is_shown_as_down() {
+    let live = Live::new();
+    let mut updates = live.subscribe();
+    live.on_registered(&[registered(START)], START + 100 * SECOND);
+    let shown = client(&live);
+    assert_eq!((shown.up, shown.alias.as_str(), shown.last_seen.0), (false, "Web", START));
+    live.publish(START);
+    let update: serde_json::Value =
+        serde_json::from_slice(&updates.try_recv().unwrap().json).unwrap();
+    assert_eq!(update["clients"][0]["up"], false);
+    assert_eq!(update["clients"][0]["last_seen"], "2023-11-14T22:13:20Z");
+    live.on_registered(&[registered(START)], START + 110 * SECOND);
+    live.publish(START);
+    assert!(updates.try_recv().is_err(), "nothing changed");
+}
+
+#[test]
+fn a_client_at_another_collector_of_the_store_is_up_until_it_is_heard_of_nowhere() {
+    let live = connected();
+    live.observe(&web1(), &frame(1, 1, START), START);
+    live.on_disconnected(&web1(), START);
+    // What this collector commits after that is no sign of life.
+    for seconds in [1, 11, 14] {
+        live.on_registered(&[registered(START + seconds * SECOND)], START + 20 * SECOND);
+        assert!(!client(&live).up && !client(&live).elsewhere, "{seconds}");
+    }
+    live.on_registered(&[registered(START + 24 * SECOND)], START + 30 * SECOND);
+    let shown = client(&live);
+    assert!(shown.up && shown.elsewhere);
+    assert_eq!(shown.last_seen.0, START + 24 * SECOND);
+    for asked in 1..=9 {
+        assert!(client(&live).up, "{asked}");
+        live.on_registered(&[registered(START + 24 * SECOND)], START + 100 * SECOND);
+    }
+    let shown = client(&live);
+    assert!(!shown.up && shown.elsewhere);
+    // Here again.
+    live.on_connected(&web1(), "Web", &Host::default(), START + 200 * SECOND);
+    live.on_disconnected(&web1(), START + 201 * SECOND);
+    assert!(!client(&live).up && !client(&live).elsewhere);
+}
+
+#[test]
+fn a_time_in_the_register_that_is_still_to_come_is_not_shown() {
+    let live = Live::new();
+    live.on_registered(&[registered(START + 1_000_000 * SECOND)], START);
+    assert_eq!(client(&live).last_seen.0, START);
+}
+
+#[test]
+fn a_client_that_was_forgotten_disappears_once_it_has_left() {
+    let live = connected();
+    let mut updates = live.subscribe();
+    live.observe(&web1(), &frame(1, 5, START), START);
+    let forgotten = Registered { forgotten_ns: Some(START), ..registered(START) };
+    live.on_registered(std::slice::from_ref(&forgotten), START);
+    assert!(client(&live).up, "it is cut off first");
+    live.on_disconnected(&web1(), START);
+    live.publish(START);
+    let _before = updates.try_recv().unwrap();
+    live.on_registered(std::slice::from_ref(&forgotten), START);
+    assert_eq!(live.client(&web1()), None);
+    assert!(live.snapshot().is_empty());
+    live.publish(START);
+    let update: serde_json::Value =
+        serde_json::from_slice(&updates.try_recv().unwrap().json).unwrap();
+    assert_eq!(update["gone"], serde_json::json!(["web-1"]));
+    live.expire(START);
+    assert_eq!(live.save().unwrap(), Live::new().save().unwrap(), "nothing of it is kept");
+    live.on_connected(&web1(), "Web", &Host::default(), START);
+    assert!(client(&live).up && client(&live).nics.is_empty());
 }
 
 #[test]
@@ -194,7 +273,7 @@ fn a_sample_may_say_that_its_nic_is_stacked() {
 }
 
 #[test]
-fn a_subscriber_gets_what_changed_once_and_what_is_gone() {
+fn a_subscriber_gets_what_changed_once() {
     let live = connected();
     let mut updates = live.subscribe();
     live.publish(START);
@@ -203,12 +282,6 @@ fn a_subscriber_gets_what_changed_once_and_what_is_gone() {
     assert_eq!(update["clients"][0]["client"], "web-1");
     live.publish(START);
     assert!(updates.try_recv().is_err(), "nothing changed");
-    live.on_disconnected(&web1(), START);
-    live.expire(START + GONE_NS + 1);
-    live.publish(START + GONE_NS + 1);
-    let update: serde_json::Value =
-        serde_json::from_slice(&updates.try_recv().unwrap().json).unwrap();
-    assert_eq!(update["gone"], serde_json::json!(["web-1"]));
 }
 
 #[test]
@@ -268,7 +341,10 @@ fn who_follows_a_client_gets_each_of_its_samples_at_once() {
     let (name, told) = next();
     assert_eq!((name, &told["client"]["client"]), ("update", &serde_json::json!("web-1")));
     live.on_disconnected(&web1(), START);
-    live.expire(START + GONE_NS + 1);
+    live.publish(START);
+    assert_eq!(next().1["client"]["up"], false);
+    let forgotten = Registered { forgotten_ns: Some(START), ..registered(START) };
+    live.on_registered(&[forgotten], START);
     live.publish(START);
     assert_eq!(next().1["client"], serde_json::Value::Null);
     // Others are not heard of.
@@ -292,16 +368,57 @@ fn counters_go_on_after_a_restart_of_the_collector() {
     before.observe(&web1(), &frame(2, 2, START + 2 * SECOND), START + 2 * SECOND);
 
     let live = Live::new();
-    let now = START + GONE_NS / 2;
+    let now = START + 2 * GONE_NS;
     live.restore(&saved, now).unwrap();
     live.expire(now);
-    assert!(live.snapshot().is_empty(), "not connected yet");
+    let shown = client(&live);
+    assert_eq!((shown.up, shown.alias.as_str(), shown.last_seen.0), (false, "Web", START + SECOND));
+    assert!((eth0(&live).sample.unwrap().rx.bytes_per_second - 2000.0).abs() < 1e-9);
     live.on_connected(&web1(), "Web", &Host::default(), now);
     live.observe(&web1(), &frame(2, 2, START + 2 * SECOND), now);
     live.observe(&web1(), &frame(1, 5, START), now);
     assert_eq!(eth0(&live).total.rx.bytes, 5000 + 2000);
     assert_eq!(eth0(&live).drops_total, 3);
     assert!(live.restore(b"{", now).is_err());
+}
+
+#[test]
+fn what_an_older_collector_saved_shows_once_the_client_is_heard_of() {
+    let saved = br#"{"clients":[{"client":"web-1","seen":{"sessions":[]},"nics":[{"nic":"eth0",
+        "counter":{"carried":{"rx":{"bytes":7,"packets":1},"tx":{"bytes":0,"packets":0}},
+        "sessions":[]},"drops":2}]}]}"#;
+    let live = Live::new();
+    live.restore(saved, START).unwrap();
+    assert!(live.snapshot().is_empty());
+    live.on_connected(&web1(), "Web", &Host::default(), START);
+    live.observe(&web1(), &frame(1, 1, START), START);
+    assert_eq!((eth0(&live).total.rx.bytes, eth0(&live).drops_total), (1007, 3));
+}
+
+#[test]
+fn the_links_and_the_nics_of_a_dead_host_stay_over_restarts_and_those_of_a_living_one_expire() {
+    let live = connected();
+    let nic = |name: &str| Nic {
+        name: NicName::new(name).unwrap(),
+        kind: "physical".into(),
+        speed_bits: 10_000_000_000,
+        up: true,
+        ..Nic::default()
+    };
+    live.on_inventory(&web1(), &Inventory { nics: vec![nic("eth0"), nic("eth1")] });
+    live.observe(&web1(), &frame(1, 1, START), START);
+    live.on_inventory(&web1(), &Inventory { nics: vec![nic("eth0")] });
+    live.on_disconnected(&web1(), START);
+    live.expire(START + 10 * GONE_NS);
+    let names = |live: &Live| client(live).nics.into_iter().map(|nic| nic.nic).collect::<Vec<_>>();
+    assert_eq!(names(&live), ["eth0", "eth1"], "nobody can tell");
+    let again = Live::new();
+    again.restore(&live.save().unwrap(), START + 10 * GONE_NS).unwrap();
+    assert_eq!(client(&again).nics, client(&live).nics);
+    again.on_connected(&web1(), "Web", &Host::default(), START + 11 * GONE_NS);
+    again.on_inventory(&web1(), &Inventory { nics: vec![nic("eth0")] });
+    again.expire(START + 12 * GONE_NS);
+    assert_eq!(names(&again), ["eth0"]);
 }
 
 proptest! {
@@ -325,6 +442,7 @@ proptest! {
             if index == gone {
                 live.on_disconnected(&web1(), START);
                 live.expire(START + GONE_NS + 1);
+                live.on_registered(&[registered(START)], START);
                 live.on_connected(&web1(), "Web", &Host::default(), START);
             }
             live.observe(&web1(), frame, START);

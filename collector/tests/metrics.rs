@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use collector::live::{GONE_NS, Live};
 use collector::metrics::Metrics;
+use collector::store::register::Registered;
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{ClientId, NicName};
 use wire::message::Host;
@@ -71,15 +72,50 @@ fn every_figure_of_a_client_and_its_nics_is_there() {
 }
 
 #[test]
-fn a_client_that_left_is_down_and_disappears_after_five_minutes() {
+fn a_client_that_left_is_down_until_it_is_forgotten_also_after_a_restart() {
+    let live = Live::new();
+    let web1 = ClientId::new("web-1").unwrap();
+    observe(&live, "web-1", "eth0");
+    live.on_disconnected(&web1, NOW);
+    let restarted = Live::new();
+    restarted.restore(&live.save().unwrap(), NOW).unwrap();
+    // Nothing but the store is left of what this one knows.
+    let from_store = Live::new();
+    let registered = |forgotten_ns| Registered {
+        client: "web-1".into(),
+        alias: String::new(),
+        last_seen_ns: NOW,
+        forgotten_ns,
+    };
+    from_store.on_registered(&[registered(None)], NOW);
+    for (live, nics) in [(&live, true), (&restarted, true), (&from_store, false)] {
+        let text = metrics().render(live, NOW + 1_000_000 * GONE_NS);
+        assert!(text.contains("netmon_client_up{client=\"web-1\"} 0"), "{text}");
+        let seen = "netmon_client_last_seen_timestamp_seconds{client=\"web-1\"} 1700000000.25";
+        assert!(text.contains(seen), "{text}");
+        assert_eq!(text.contains("netmon_nic_bytes_total{client=\"web-1\""), nics, "{text}");
+        assert!(!text.contains("netmon_nic_peak_bytes_per_second{"), "no peak of now");
+        assert_promtool_is_silent(&text);
+        live.on_registered(&[registered(Some(NOW))], NOW);
+        assert!(!metrics().render(live, NOW).contains("web-1"));
+    }
+}
+
+#[test]
+fn of_two_collectors_of_a_store_only_the_one_that_heard_of_a_client_last_shows_its_nics() {
     let live = Live::new();
     observe(&live, "web-1", "eth0");
+    live.on_clock_offset(&ClientId::new("web-1").unwrap(), 5);
     live.on_disconnected(&ClientId::new("web-1").unwrap(), NOW);
-    let text = metrics().render(&live, NOW + GONE_NS);
-    assert!(text.contains("netmon_client_up{client=\"web-1\"} 0"));
-    assert!(text.contains("netmon_nic_bytes_total{client=\"web-1\""));
-    assert!(!text.contains("netmon_nic_peak_bytes_per_second{"), "no peak of now");
-    assert!(!metrics().render(&live, NOW + GONE_NS + 1).contains("web-1"));
+    let second = 1_000_000_000;
+    for last_seen_ns in [NOW, NOW + 30 * second] {
+        let (client, alias) = ("web-1".into(), String::new());
+        let registered = Registered { client, alias, last_seen_ns, forgotten_ns: None };
+        live.on_registered(&[registered], NOW + 40 * second);
+    }
+    let text = metrics().render(&live, NOW + 40 * second);
+    assert!(text.contains("netmon_client_up{client=\"web-1\"} 1"), "{text}");
+    assert!(!text.contains("nic=\"eth0\"") && !text.contains("clock_offset_seconds{"), "{text}");
 }
 
 #[test]

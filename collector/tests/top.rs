@@ -70,8 +70,7 @@ fn a_real_client_is_shown_and_a_collector_that_comes_back_is_found_again() {
     traffic.kill().unwrap();
     let _reaped = traffic.wait();
     agent.stop();
-    terminal
-        .wait_until("a client that left", |screen| row(screen, "host-1").contains("not connected"));
+    terminal.wait_until("a client that left", |screen| row(screen, "host-1").contains("down "));
     terminal.press(&["q"]);
     terminal.wait_for("ended with 0");
     collector.stop();

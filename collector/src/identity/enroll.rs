@@ -203,7 +203,7 @@ impl Identity {
         record::write(&path, &issued)?;
         if issuing == Issuing::Only {
             // Of one that is revoked, only what is issued is good.
-            let revoked = RevokedRecord { revoked_at: now.as_secs() };
+            let revoked = RevokedRecord { revoked_at: now.as_secs(), forgotten: false };
             record::write(&self.revoked_path(client), &revoked)?;
             private_file::remove(&self.second_host_path(client)).map_err(IdentityError::from)?;
         }

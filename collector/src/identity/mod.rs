@@ -155,14 +155,14 @@ impl Identity {
         names.into_iter().map(known).collect()
     }
 
-    /// True if a client was ever given a certificate or revoked.
+    /// True if a client was ever given a certificate or revoked, and not forgotten since.
     ///
     /// # Errors
     /// [`IdentityError`] names the file that can't be read.
     pub fn knows(&self, client: &ClientId) -> Result<bool, IdentityError> {
         let issued: Option<IssuedRecord> = record::read(&self.issued_path(client))?;
         let revoked: Option<RevokedRecord> = record::read(&self.revoked_path(client))?;
-        Ok(issued.is_some() || revoked.is_some())
+        Ok(issued.is_some() || revoked.is_some_and(|revoked| !revoked.forgotten))
     }
 
     /// Keeps that a second host was refused, for those who list the clients.

@@ -31,6 +31,9 @@ pub(super) struct IssuedRecord {
 pub(super) struct RevokedRecord {
     /// When, seconds since 1970 (UTC).
     pub revoked_at: u64,
+    /// It was forgotten: whoever enrols under its id is a new client.
+    #[serde(default)]
+    pub forgotten: bool,
 }
 
 /// A token that wasn't used yet, under the digest of its secret.

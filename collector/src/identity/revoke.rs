@@ -44,14 +44,38 @@ impl Identity {
     /// # Errors
     /// [`IdentityError`] names the file that can't be written.
     pub fn revoke(&self, client: &ClientId, now: UnixTime) -> Result<usize, IdentityError> {
+        self.refuse_all(client, RevokedRecord { revoked_at: now.as_secs(), forgotten: false }, now)
+    }
+
+    fn refuse_all(
+        &self,
+        client: &ClientId,
+        revoked: RevokedRecord,
+        now: UnixTime,
+    ) -> Result<usize, IdentityError> {
         let _locked = private_file::lock(&self.dir)?;
         let issued = self.issued_path(client);
         let known: IssuedRecord = record::read(&issued)?.unwrap_or_default();
-        record::write(&self.revoked_path(client), &RevokedRecord { revoked_at: now.as_secs() })?;
+        record::write(&self.revoked_path(client), &revoked)?;
         private_file::remove(&issued)?;
         private_file::remove(&self.second_host_path(client))?;
         let valid = known.certificates.iter().filter(|it| it.not_after >= now.as_secs());
         Ok(valid.count())
+    }
+
+    /// An operator forgot a client at `at`, here or at another collector of the same store: refuses
+    /// all certificates that it had by then. To be called again and again.
+    ///
+    /// # Errors
+    /// [`IdentityError`] names the file that can't be written.
+    pub fn on_forgotten(&self, client: &ClientId, at: UnixTime) -> Result<(), IdentityError> {
+        let revoked: Option<RevokedRecord> = record::read(&self.revoked_path(client))?;
+        let forgotten = RevokedRecord { revoked_at: at.as_secs(), forgotten: true };
+        let done = |it: &RevokedRecord| *it == forgotten || it.revoked_at > at.as_secs();
+        if !revoked.as_ref().is_some_and(done) {
+            self.refuse_all(client, forgotten, at)?;
+        }
+        Ok(())
     }
 
     /// True if an agent's certificate is refused. Cheap enough to ask about every open connection
@@ -63,7 +87,7 @@ impl Identity {
     }
 
     /// As [`Self::is_revoked`], from the files as they are now.
-    pub(super) fn certificate_revoked(&self, agent: &Agent) -> bool {
+    pub(crate) fn certificate_revoked(&self, agent: &Agent) -> bool {
         let revoked = match record::read::<RevokedRecord>(&self.revoked_path(&agent.client)) {
             Ok(revoked) => revoked,
             Err(error) => {

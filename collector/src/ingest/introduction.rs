@@ -201,10 +201,31 @@ async fn open_sessions(
                     tracing::warn!(%client, location, reason, "an agent waits for the store");
                 }
             }
+            Err(StoreError::Forgotten { at_ns, .. }) => {
+                readmit(ingest, agent, at_ns).await?;
+                continue;
+            }
             Err(error) => return Err(End::Refused(error.to_string())),
         }
         sleep(STORE_RETRY).await;
     }
+}
+
+/// An operator forgot the client. With a certificate that it got since then it is let in again, with
+/// an older one it isn't, whichever collector it was forgotten at.
+async fn readmit(ingest: &Ingest, agent: &Agent, at_ns: u64) -> Result<(), End> {
+    let (client, at) = (&agent.client, UnixTime::since_unix_epoch(Duration::from_nanos(at_ns)));
+    if let Err(error) = ingest.identity.on_forgotten(client, at) {
+        return Err(End::Refused(error.to_string()));
+    }
+    if ingest.identity.certificate_revoked(agent) {
+        return Err(End::Refused(PeerError::Revoked(client.clone()).to_string()));
+    }
+    if let Err(error) = ingest.store.readmit(client).await {
+        tracing::warn!(%client, %error, "an agent waits for the store");
+        sleep(STORE_RETRY).await;
+    }
+    Ok(())
 }
 
 /// Shows a live frame of an agent that waits for the store. The agent keeps it.

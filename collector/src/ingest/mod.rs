@@ -16,7 +16,7 @@ pub use self::claims::Claims;
 pub use self::listener::{ListenError, Listener, Reloader};
 use crate::identity::Identity;
 use crate::live::Live;
-use crate::store::Store;
+use crate::store::Database;
 use crate::writer::WriterHandle;
 
 /// What every connection works with.
@@ -25,7 +25,7 @@ pub struct Ingest {
     /// Who may connect.
     pub identity: Arc<Identity>,
     /// Where sessions are registered.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn Database>,
     /// Where frames go.
     pub writer: WriterHandle,
     /// What pages and Prometheus show.

@@ -1,6 +1,7 @@
 //! The live view: what every client and NIC does this moment, for pages and Prometheus.
 
 mod counter;
+mod presence;
 mod saved;
 mod seen;
 mod table;
@@ -28,6 +29,7 @@ pub use self::view::{
 };
 use self::watch::Watchers;
 pub use self::watch::{ClientUpdate, Event, NicPoint, SamplesUpdate};
+use crate::store::register::Registered;
 use crate::time::Time;
 
 /// Shares of the table, each behind its own lock: so many that to copy one, of 10,000 clients, holds
@@ -119,15 +121,27 @@ impl Live {
         shard.watchers.on_frame(client, frame, now_ns);
     }
 
-    /// Lets disappear what has been gone for [`GONE_NS`]. Call it every few seconds.
+    /// What the register of clients says: those that are not connected here are down, or connected
+    /// to another collector of the same store; those that were forgotten disappear. Call it every
+    /// 10 s.
+    pub fn on_registered(&self, clients: &[Registered], now_ns: u64) {
+        for registered in clients {
+            // An id that is none can't have been written by a collector.
+            let Ok(id) = ClientId::new(&registered.client) else { continue };
+            self.shard(&id).table.on_registered(id.clone(), registered, now_ns);
+        }
+    }
+
+    /// Lets NICs disappear that their clients have had no more for [`GONE_NS`]. Clients stay. Call
+    /// it every few seconds.
     pub fn expire(&self, now_ns: u64) {
         for mut shard in self.shards() {
             shard.table.expire(now_ns);
         }
     }
 
-    /// Where the counters are, to be given to [`Live::restore`] after a restart. What running
-    /// sessions carried meanwhile is not lost: their next frames tell.
+    /// Where the counters are and what clients carried last, to be given to [`Live::restore`] after
+    /// a restart. What running sessions carried meanwhile is not lost: their next frames tell.
     ///
     /// # Errors
     /// None in practice: plain data becomes JSON.
@@ -139,7 +153,8 @@ impl Live {
         serde_json::to_vec(&saved)
     }
 
-    /// Lets the counters go on from where they were when `saved` was made. Call it at the start.
+    /// Lets the counters go on from where they were when `saved` was made; the clients are down until
+    /// they connect. Call it at the start.
     ///
     /// # Errors
     /// If it is not what [`Live::save`] gives.

@@ -1,30 +1,132 @@
 //! What outlives a restart of the collector: where the counters were, so that they go on from
-//! there. It is kept apart from the database, which may be down or another one.
+//! there, and what clients carried last. It is kept apart from the database, which may be down or
+//! another one.
 
 use serde::{Deserialize, Serialize};
+use wire::frame::{Counts, Sample};
+use wire::id::NicName;
+use wire::message::Nic;
 
 use super::counter::{Counter, Losses};
 use super::seen::Seen;
 
-/// Every client's counters.
+/// Every client.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Saved {
     pub clients: Vec<SavedClient>,
 }
 
-/// The counters of one client.
+/// One client.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SavedClient {
     pub client: String,
+    #[serde(default)]
+    pub alias: String,
+    /// 0 in what an older collector saved.
+    #[serde(default)]
+    pub last_seen_ns: u64,
+    #[serde(default)]
+    pub clock_offset_ns: Option<i64>,
     pub seen: Seen,
     pub nics: Vec<SavedNic>,
 }
 
-/// The counters of one NIC.
+/// One NIC.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SavedNic {
     pub nic: String,
     pub counter: Counter,
     #[serde(flatten)]
     pub losses: Losses,
+    /// As last told; `None` of a NIC that isn't shown.
+    #[serde(default)]
+    pub facts: Option<SavedFacts>,
+    #[serde(default)]
+    pub newest: Option<SavedSample>,
+}
+
+/// What a NIC is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SavedFacts {
+    listed: bool,
+    kind: String,
+    speed_bits: u64,
+    up: bool,
+    stacked: bool,
+}
+
+/// What a NIC carried last.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SavedSample {
+    pub session: u64,
+    pub seq: u64,
+    pub observed_ns: u64,
+    start_ns: u64,
+    interval_ns: u64,
+    rx: SavedCounts,
+    tx: SavedCounts,
+    drops: u64,
+    late: u32,
+    inexact: u32,
+    flags: u32,
+}
+
+/// One direction of it: bytes, packets, and bytes of the highest peak of 1 ms.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct SavedCounts(u64, u64, u32);
+
+impl SavedFacts {
+    pub fn new(nic: &Nic, listed: bool) -> Self {
+        let Nic { kind, speed_bits, up, stacked, .. } = nic;
+        Self { listed, kind: kind.clone(), speed_bits: *speed_bits, up: *up, stacked: *stacked }
+    }
+
+    /// The NIC, and whether it was in its client's newest inventory.
+    pub fn restored(self, name: NicName) -> (Nic, bool) {
+        let Self { listed, kind, speed_bits, up, stacked } = self;
+        (Nic { name, kind, speed_bits, up, stacked, ..Nic::default() }, listed)
+    }
+}
+
+impl SavedSample {
+    pub fn new(session: u64, seq: u64, observed_ns: u64, sample: &Sample) -> Self {
+        let counts = |it: &Counts| SavedCounts(it.bytes, it.packets, it.peak_1ms_bytes);
+        let Sample { start_ns, interval_ns, drops, late, inexact, flags, .. } = *sample;
+        let (rx, tx) = (counts(&sample.rx), counts(&sample.tx));
+        Self {
+            session,
+            seq,
+            observed_ns,
+            start_ns,
+            interval_ns,
+            rx,
+            tx,
+            drops,
+            late,
+            inexact,
+            flags,
+        }
+    }
+
+    pub fn restored(&self, nic: NicName) -> Sample {
+        let counts = |SavedCounts(bytes, packets, peak_1ms_bytes)| Counts {
+            bytes,
+            packets,
+            peak_1ms_bytes,
+            ..Counts::default()
+        };
+        let Self { start_ns, interval_ns, drops, late, inexact, flags, .. } = *self;
+        Sample {
+            nic,
+            start_ns,
+            interval_ns,
+            rx: counts(self.rx),
+            tx: counts(self.tx),
+            drops,
+            late,
+            inexact,
+            flags,
+            ..Sample::default()
+        }
+    }
 }

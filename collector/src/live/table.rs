@@ -7,12 +7,14 @@ use wire::id::{ClientId, NicName};
 use wire::message::{Host, Inventory, Nic};
 
 use super::counter::{Counter, Losses, Totals};
-use super::saved::{SavedClient, SavedNic};
+use super::presence::Presence;
+use super::saved::{SavedClient, SavedFacts, SavedNic, SavedSample};
 use super::seen::Seen;
 use super::view::{ClientView, NicView, SampleView, SumView, SummaryView};
+use crate::store::register::Registered;
 use crate::time::Time;
 
-/// A client or NIC not heard of for so long disappears, nanoseconds.
+/// A NIC that its client has no more, or that is not heard of, disappears after this, nanoseconds.
 pub const GONE_NS: u64 = 300 * SECOND_NS;
 
 /// Its counters are kept for so long, to go on if it comes back, nanoseconds.
@@ -43,13 +45,11 @@ pub(super) struct Changes {
 struct Client {
     alias: String,
     host: Host,
-    /// Open connections: two for a moment when a client comes back.
-    connections: u32,
-    last_seen_ns: u64,
+    presence: Presence,
     clock_offset_ns: Option<i64>,
     nics: BTreeMap<NicName, NicState>,
     seen: Seen,
-    /// Not shown.
+    /// Not shown: forgotten, or not heard of again since an older collector saved its counters.
     gone: bool,
     /// To be told.
     changed: bool,
@@ -83,14 +83,11 @@ impl Table {
         let client = self.touch(client);
         alias.clone_into(&mut client.alias);
         client.host.clone_from(host);
-        client.connections = client.connections.saturating_add(1);
-        client.last_seen_ns = now_ns;
+        client.presence.on_connected(now_ns);
     }
 
     pub fn on_disconnected(&mut self, client: &ClientId, now_ns: u64) {
-        let client = self.touch(client);
-        client.connections = client.connections.saturating_sub(1);
-        client.last_seen_ns = now_ns;
+        self.touch(client).presence.on_disconnected(now_ns);
     }
 
     pub fn on_inventory(&mut self, client: &ClientId, inventory: &Inventory) {
@@ -114,13 +111,13 @@ impl Table {
 
     /// The clock offsets of the clients that are connected, as far as known.
     pub fn clock_offsets(&self) -> impl Iterator<Item = i64> {
-        let connected = self.clients.values().filter(|client| client.connections > 0);
+        let connected = self.clients.values().filter(|client| client.presence.here());
         connected.filter_map(|client| client.clock_offset_ns)
     }
 
     pub fn observe(&mut self, client: &ClientId, frame: &Frame, now_ns: u64) {
         let client = self.touch(client);
-        client.last_seen_ns = now_ns;
+        client.presence.on_heard(now_ns);
         let fresh = client.seen.insert(frame.session, frame.first_seq, frame.last_seq);
         for sample in &frame.samples {
             let past = now_ns.saturating_sub(end_ns(sample)) > GONE_NS;
@@ -148,25 +145,35 @@ impl Table {
         }
     }
 
+    /// The register has a client, or an operator has forgotten it.
+    pub fn on_registered(&mut self, id: ClientId, registered: &Registered, now_ns: u64) {
+        if registered.forgotten_ns.is_some() {
+            if let Some(client) = self.clients.get_mut(&id).filter(|it| !it.presence.here()) {
+                client.changed |= !client.gone;
+                client.gone = true;
+                client.nics.clear();
+                client.seen = Seen::default();
+            }
+            return;
+        }
+        self.clients.entry(id).or_default().on_registered(registered, now_ns);
+    }
+
+    /// Lets NICs disappear that their clients, being there, have no more.
     pub fn expire(&mut self, now_ns: u64) {
         self.clients.retain(|_, client| {
-            let age = now_ns.saturating_sub(client.last_seen_ns);
-            let absent = client.connections == 0;
-            if absent && age > GONE_NS && !client.gone {
-                client.gone = true;
-                client.changed = true;
-            }
+            let there = client.presence.here();
             let mut changed = false;
             client.nics.retain(|_, nic| {
                 let age = now_ns.saturating_sub(nic.heard_ns);
-                if !nic.listed && age > GONE_NS && !nic.gone {
+                if there && !nic.listed && age > GONE_NS && !nic.gone {
                     nic.gone = true;
                     changed = true;
                 }
                 !nic.gone || age <= FORGOTTEN_NS
             });
             client.changed |= changed;
-            !client.gone || client.changed || age <= FORGOTTEN_NS
+            !client.gone || client.changed || !client.nics.is_empty()
         });
     }
 
@@ -205,25 +212,34 @@ impl Table {
         }
     }
 
-    /// What the counters of every client have come to.
+    /// What is to be kept of every client over a restart.
     pub fn saved(&self) -> impl Iterator<Item = SavedClient> {
         self.clients.iter().map(|(id, client)| SavedClient {
             client: id.to_string(),
+            alias: client.alias.clone(),
+            last_seen_ns: if client.gone { 0 } else { client.presence.heard_ns() },
+            clock_offset_ns: client.clock_offset_ns,
             seen: client.seen.clone(),
             nics: client.nics.iter().map(|(name, nic)| nic.saved(*name)).collect(),
         })
     }
 
-    /// Takes over what the counters of a client had come to. It does not show before it connects.
+    /// Takes over what was kept of a client, which is down until it connects.
     pub fn restore(&mut self, id: ClientId, saved: SavedClient, now_ns: u64) {
-        let nics = saved.nics.into_iter().filter_map(|saved| {
-            let SavedNic { nic, counter, losses } = saved;
-            let state =
-                NicState { counter, losses, heard_ns: now_ns, gone: true, ..NicState::unlisted() };
-            Some((NicName::new(&nic)?, state))
+        let SavedClient { alias, last_seen_ns, clock_offset_ns, seen, nics, .. } = saved;
+        let nics = nics.into_iter().filter_map(|saved| {
+            Some((NicName::new(&saved.nic)?, NicState::restored(saved, now_ns)?))
         });
-        let (nics, seen) = (nics.collect(), saved.seen);
-        let client = Client { nics, seen, last_seen_ns: now_ns, gone: true, ..Client::default() };
+        let client = Client {
+            alias,
+            presence: Presence::restored(last_seen_ns),
+            clock_offset_ns,
+            seen,
+            nics: nics.collect(),
+            gone: last_seen_ns == 0,
+            changed: true,
+            ..Client::default()
+        };
         self.clients.entry(id).or_insert(client);
     }
 
@@ -237,6 +253,19 @@ impl Table {
 }
 
 impl Client {
+    fn on_registered(&mut self, registered: &Registered, now_ns: u64) {
+        let state =
+            |client: &Self| (client.gone, client.presence.up(), client.presence.elsewhere());
+        let before = (state(self), self.alias.clone());
+        let first = self.presence.last_seen() == Time(0);
+        self.presence.on_registered(registered.last_seen_ns, now_ns);
+        self.gone = false;
+        if !self.presence.here() {
+            self.alias.clone_from(&registered.alias);
+        }
+        self.changed |= first || before != (state(self), self.alias.clone());
+    }
+
     /// The NIC of this name, unless there are too many.
     fn nic(&mut self, name: NicName) -> Option<&mut NicState> {
         if self.nics.len() >= NICS_MAX && !self.nics.contains_key(&name) {
@@ -250,8 +279,9 @@ impl Client {
         ClientView {
             client: id.to_string(),
             alias: self.alias.clone(),
-            up: self.connections > 0,
-            last_seen: Time(self.last_seen_ns),
+            up: self.presence.up(),
+            elsewhere: self.presence.elsewhere(),
+            last_seen: self.presence.last_seen(),
             clock_offset_ns: self.clock_offset_ns,
             host: (&self.host).into(),
             nics: nics.map(|(name, nic)| nic.view(*name)).collect(),
@@ -281,7 +311,9 @@ impl Client {
         SummaryView {
             client: id.to_string(),
             alias: self.alias.clone(),
-            up: self.connections > 0,
+            up: self.presence.up(),
+            elsewhere: self.presence.elsewhere(),
+            last_seen: self.presence.last_seen(),
             observed: newest_ns.map(Time),
             clock_offset_ns: self.clock_offset_ns,
             sample_interval_ns: self.host.sample_interval_ns,
@@ -302,7 +334,31 @@ impl NicState {
     }
 
     fn saved(&self, name: NicName) -> SavedNic {
-        SavedNic { nic: name.to_string(), counter: self.counter.clone(), losses: self.losses }
+        let shown = !self.gone;
+        let newest = self.newest.as_ref().filter(|_| shown);
+        SavedNic {
+            nic: name.to_string(),
+            counter: self.counter.clone(),
+            losses: self.losses,
+            facts: shown.then(|| SavedFacts::new(&self.facts, self.listed)),
+            newest: newest
+                .map(|it| SavedSample::new(it.session, it.seq, it.observed_ns, &it.sample)),
+        }
+    }
+
+    fn restored(saved: SavedNic, now_ns: u64) -> Option<Self> {
+        let SavedNic { nic, counter, losses, facts, newest } = saved;
+        let name = NicName::new(&nic)?;
+        let gone = facts.is_none();
+        let unlisted = || (Self::unlisted().facts, false);
+        let (facts, listed) = facts.map_or_else(unlisted, |facts| facts.restored(name));
+        let newest = newest.map(|it| Newest {
+            session: it.session,
+            seq: it.seq,
+            sample: it.restored(name),
+            observed_ns: it.observed_ns,
+        });
+        Some(Self { facts, listed, counter, losses, newest, heard_ns: now_ns, gone })
     }
 
     fn stacked(&self) -> bool {

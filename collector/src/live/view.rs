@@ -17,8 +17,10 @@ pub struct ClientView {
     pub client: String,
     /// What its operator calls it.
     pub alias: String,
-    /// True while it is connected.
+    /// True while it is connected, to this collector or another of the same store.
     pub up: bool,
+    /// Another collector of the same store heard of it last: figures here are older.
+    pub elsewhere: bool,
     /// When it was last heard of.
     pub last_seen: Time,
     /// By how much its clock is ahead of the collector's, nanoseconds.
@@ -36,8 +38,12 @@ pub struct SummaryView {
     pub client: String,
     /// What its operator calls it.
     pub alias: String,
-    /// True while it is connected.
+    /// True while it is connected, to this collector or another of the same store.
     pub up: bool,
+    /// Another collector of the same store heard of it last: figures here are older.
+    pub elsewhere: bool,
+    /// When it was last heard of.
+    pub last_seen: Time,
     /// When its newest sample arrived, by the collector's clock; `None`: none yet.
     pub observed: Option<Time>,
     /// By how much its clock is ahead of the collector's, nanoseconds.

@@ -2,6 +2,7 @@
 
 mod counters;
 mod health;
+mod register;
 mod retention;
 
 use std::io;
@@ -137,8 +138,8 @@ async fn serve(
     let (retention, clock) = Retention::new(store.clone(), limits(config), live.clone());
     let (stop, stopped) = watch::channel(false);
     let state = WebState {
-        live,
-        query: store,
+        live: live.clone(),
+        query: store.clone(),
         writer: Arc::new(move || health.state()),
         notice: Arc::new(move || clock.borrow().clone()),
         metrics: metrics.clone(),
@@ -152,6 +153,7 @@ async fn serve(
     let pages = tokio::spawn(web::serve(http, state, stopped));
     let background = [
         tokio::spawn(metrics.run_upkeep()),
+        tokio::spawn(register::follow(store, live, identity)),
         tokio::spawn(retention.run()),
         tokio::spawn(counters.clone().keep()),
     ];

@@ -11,6 +11,7 @@ pub mod percentile;
 pub mod points;
 pub mod postgres;
 pub mod query;
+pub mod register;
 pub mod retention;
 pub mod rollups;
 pub mod split;
@@ -27,6 +28,7 @@ use wire::message::{Hello, Inventory};
 use self::check::Check;
 use self::export::Export;
 use self::query::Query;
+use self::register::{Forget, Register};
 use self::retention::Retain;
 
 /// A store of everything that agents deliver.
@@ -62,9 +64,9 @@ pub trait Store: Send + Sync + Debug {
 }
 
 /// A store with all that it can do.
-pub trait Database: Store + Retain + Reader {}
+pub trait Database: Store + Retain + Forget + Reader {}
 
-impl<T: Store + Retain + Reader> Database for T {}
+impl<T: Store + Retain + Forget + Reader> Database for T {}
 
 /// What a migration did, or would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,9 +80,9 @@ pub struct Migrated {
 }
 
 /// What can be read of a database beside the collectors that use it.
-pub trait Reader: Query + Check + Export {}
+pub trait Reader: Query + Check + Export + Register {}
 
-impl<T: Query + Check + Export> Reader for T {}
+impl<T: Query + Check + Export + Register> Reader for T {}
 
 /// How far a session is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +152,14 @@ pub enum StoreError {
         owner: String,
         /// Who wanted it.
         client: String,
+    },
+    /// A client that an operator forgot: it needs a new certificate.
+    #[error("client {client} was forgotten by this collector's operator; enrol it anew")]
+    Forgotten {
+        /// Who wanted to open sessions.
+        client: String,
+        /// When it was forgotten, nanoseconds since 1970 (UTC).
+        at_ns: u64,
     },
     /// The store fails.
     #[error("the store {location} fails: {reason}")]

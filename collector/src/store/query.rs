@@ -13,7 +13,7 @@ use super::percentile::Percentile;
 /// Reading from a store. Every store answers the same questions in the same way.
 #[async_trait]
 pub trait Query: Send + Sync + Debug {
-    /// Every client that ever enrolled its sessions here, by id.
+    /// Every client that ever opened its sessions here and was not forgotten, by id.
     async fn clients(&self) -> Result<Vec<Client>, StoreError>;
 
     /// What one NIC carried over a range, oldest first. At most `limit` points: where there are

@@ -24,8 +24,10 @@ pub(super) enum Condition {
     Waiting,
     /// It has told nothing for so long, seconds.
     Stale(Duration),
-    /// Not connected.
-    Away,
+    /// Not connected for so long, seconds.
+    Away(Duration),
+    /// Connected to another collector of the same store.
+    Elsewhere,
     /// The link of a NIC is down.
     Down,
 }
@@ -186,8 +188,10 @@ impl Client {
 
     /// How it is.
     pub(super) fn condition(&self, now_ns: u64) -> Condition {
-        let SummaryView { up, observed, sample_interval_ns, .. } = self.summary;
-        condition(up, observed, sample_interval_ns, now_ns)
+        let SummaryView { up, elsewhere, last_seen, observed, sample_interval_ns, .. } =
+            self.summary;
+        presence(up, elsewhere, last_seen, now_ns)
+            .unwrap_or_else(|| condition(observed, sample_interval_ns, now_ns))
     }
 
     /// True if what it carried last is what it carries.
@@ -196,18 +200,26 @@ impl Client {
     }
 }
 
-/// Stale is what has no sample for three intervals, but not before 5 s.
-fn condition(up: bool, observed: Option<Time>, interval_ns: u64, now_ns: u64) -> Condition {
-    let Some(Time(observed_ns)) = observed else {
-        return if up { Condition::Waiting } else { Condition::Away };
-    };
-    let silent_ns = now_ns.saturating_sub(observed_ns);
-    match up {
-        false => Condition::Away,
-        true if silent_ns > SILENT_NS.max(interval_ns.saturating_mul(3)) => {
-            Condition::Stale(Duration::from_secs(silent_ns / 1_000_000_000))
+/// How a client is that isn't connected to this collector.
+fn presence(up: bool, elsewhere: bool, last_seen: Time, now_ns: u64) -> Option<Condition> {
+    match (up, elsewhere) {
+        (false, _) => {
+            let silent_ns = now_ns.saturating_sub(last_seen.0);
+            Some(Condition::Away(Duration::from_secs(silent_ns / 1_000_000_000)))
         }
-        true => Condition::Live,
+        (true, true) => Some(Condition::Elsewhere),
+        (true, false) => None,
+    }
+}
+
+/// Stale is what has no sample for three intervals, but not before 5 s.
+fn condition(observed: Option<Time>, interval_ns: u64, now_ns: u64) -> Condition {
+    let Some(Time(observed_ns)) = observed else { return Condition::Waiting };
+    let silent_ns = now_ns.saturating_sub(observed_ns);
+    if silent_ns > SILENT_NS.max(interval_ns.saturating_mul(3)) {
+        Condition::Stale(Duration::from_secs(silent_ns / 1_000_000_000))
+    } else {
+        Condition::Live
     }
 }
 
@@ -292,7 +304,8 @@ impl Opened {
         let Nic { history, drops_before, .. } = self.nics.get(name)?;
         let observed = view.sample.as_ref().map(|sample| sample.observed);
         let interval_ns = view.sample.as_ref().map_or(0, |sample| sample.interval_ns);
-        let condition = match condition(client.up, observed, interval_ns, now_ns) {
+        let away = presence(client.up, client.elsewhere, client.last_seen, now_ns);
+        let condition = match away.unwrap_or_else(|| condition(observed, interval_ns, now_ns)) {
             Condition::Live | Condition::Waiting if !view.up => Condition::Down,
             other => other,
         };

@@ -6,7 +6,7 @@ use ratatui::style::{Color, Modifier, Style, Stylize};
 use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Row, Table, TableState, Wrap};
 use settings::terminal::{Detail, RX, TX, draw_head, draw_keys, figure, page, right, trend};
-use settings::units::{bit_rate, bytes, rate};
+use settings::units::{bit_rate, bytes, rate, span};
 
 use super::client::{Client, Condition, Flow, History, NicRow, Opened, Traffic};
 use super::columns::{Column, TREND, columns};
@@ -173,8 +173,9 @@ fn condition(condition: Condition) -> String {
     match condition {
         Condition::Live => "live".to_owned(),
         Condition::Waiting => "no sample yet".to_owned(),
-        Condition::Stale(silent) => format!("stale {silent:?}"),
-        Condition::Away => "not connected".to_owned(),
+        Condition::Stale(silent) => format!("stale {}", span(silent)),
+        Condition::Away(gone) => format!("down {}", span(gone)),
+        Condition::Elsewhere => "elsewhere".to_owned(),
         Condition::Down => "link down".to_owned(),
     }
 }

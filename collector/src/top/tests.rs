@@ -11,6 +11,7 @@ use wire::message::{Host, Inventory, Nic};
 use super::draw::draw;
 use super::state::{Followed, Link, State, Told};
 use crate::live::{Live, SamplesUpdate, Update};
+use crate::store::register::Registered;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -211,6 +212,26 @@ fn a_client_that_falls_silent_is_stale_and_its_rate_is_none() {
     assert!(shown.contains("stale 7s") && shown.contains("rx 0 bit/s"), "{shown}");
     let table = shown.lines().take(6).collect::<String>();
     assert!(!table.contains("1.00 Gbit/s"), "{shown}");
+}
+
+#[test]
+fn a_client_that_left_stays_down_with_since_when() {
+    let (table, mut state) = three();
+    table.live.on_disconnected(&id("b-1"), NOW);
+    table.tell(&mut state, NOW);
+    state.tick(NOW + 3 * 86_400 * SECOND);
+    let shown = screen(&state, 120, 30);
+    assert!(shown.contains("down 3d") && shown.contains("2 of 3 clients connected"), "{shown}");
+    // Another collector of the same store has it.
+    let now = NOW + 100 * SECOND;
+    for last_seen_ns in [NOW, now] {
+        let (client, alias) = ("b-1".into(), String::new());
+        let registered = Registered { client, alias, last_seen_ns, forgotten_ns: None };
+        table.live.on_registered(&[registered], now);
+    }
+    table.tell(&mut state, now);
+    let shown = screen(&state, 120, 30);
+    assert!(shown.contains("elsewhere") && shown.contains("3 of 3 clients connected"), "{shown}");
 }
 
 #[test]

@@ -52,7 +52,7 @@ struct StoredClientView {
     client: String,
     /// What its operator calls it.
     alias: String,
-    /// True while it is connected.
+    /// True while it is connected, to this collector or another of the same store.
     up: bool,
     /// When it first connected.
     created: Time,
@@ -142,7 +142,7 @@ fn view(app: &App, client: Client) -> StoredClientView {
     let last_seen = Time(client.last_seen_ns);
     StoredClientView {
         up: live.as_ref().is_some_and(|live| live.up),
-        last_seen: live.as_ref().map_or(last_seen, |live| live.last_seen.max(last_seen)),
+        last_seen: live.as_ref().map_or(last_seen, |live| live.last_seen),
         clock_offset_ns: live.and_then(|live| live.clock_offset_ns).or(client.clock_offset_ns),
         client: client.client,
         alias: client.alias,

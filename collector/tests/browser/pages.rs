@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use collector::store::Store;
+use collector::store::register::{Forget, Register, Registered};
 use collector::time::now_ns;
 use collector::web::Access;
 use serde_json::json;
@@ -225,8 +226,43 @@ async fn a_client_that_falls_silent_is_marked_and_so_is_one_that_leaves() {
     site.live.on_inventory(&agent.id, &Inventory { nics: vec![Agent::nic("eth0", false)] });
     browser.until(&format!("{web}.textContent.includes('down: eth0')")).await;
     site.live.on_disconnected(&agent.id, now_ns());
-    browser.until(&format!("{web}.textContent.includes('not connected')")).await;
+    browser.until(&format!("{web}.textContent.includes('down for ')")).await;
     assert_eq!(browser.text("#connected").await, "0 of 1 connected");
+    // What it carried last stays, on its own page.
+    browser.click("[data-client=web-1] a").await;
+    browser.until("document.querySelector('#facts').textContent.startsWith('down since 20')").await;
+    browser.until("/bit/.test(document.querySelector('#nics [data-nic=eth0]').textContent)").await;
+    browser.click("#back").await;
+    browser.until(&format!("{web}?.textContent.includes('down for ') === true")).await;
+    // Until it is forgotten.
+    site.store.forget(&agent.id, now_ns()).await.unwrap();
+    site.live.on_registered(&site.store.registered().await.unwrap(), now_ns());
+    browser.until(&format!("{web} === null || {web}.hidden")).await;
+    browser.must_be_content().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_only_the_store_knows_is_shown_as_down_with_its_history() {
+    let site = Site::start(Access::default()).await;
+    let mut agent = Agent::new("web-1", "Web", 7, 40_000_000);
+    agent.enrol(&site, now_ns() - 60 * SECOND).await;
+    agent.remember(&site, 100).await;
+    site.live.on_disconnected(&agent.id, now_ns());
+    // The collector starts anew, with nothing but its store.
+    let forgotten = Registered {
+        client: "web-1".into(),
+        alias: String::new(),
+        last_seen_ns: 0,
+        forgotten_ns: Some(1),
+    };
+    site.live.on_registered(&[forgotten], now_ns());
+    site.live.on_registered(&site.store.registered().await.unwrap(), now_ns());
+    let browser = Browser::start(&site.address).await;
+    browser.open("/").await;
+    browser.until(&format!("{}?.textContent.includes('down for ') === true", row("web-1"))).await;
+    browser.click("[data-client=web-1] a").await;
+    browser.until("location.hash.startsWith('#/client/web-1/eth0?range=300')").await;
+    browser.until("Number(document.querySelector('#chart').dataset.points) > 90").await;
     browser.must_be_content().await;
 }
 

@@ -12,6 +12,7 @@ mod import;
 mod migrate;
 mod pooler;
 mod postgres;
+mod register;
 mod report;
 mod sqlite;
 mod suite;
@@ -59,6 +60,9 @@ macro_rules! behaviours {
             rows_said_to_be_complete_from_the_future_on_are_looked_at_anew,
             a_session_committed_to_under_a_clock_in_1970_is_not_forgotten,
             a_client_once_seen_in_the_future_is_seen_today,
+            a_forgotten_client_is_listed_no_more_until_it_is_let_in_again,
+            a_client_that_never_connected_can_be_forgotten,
+            purging_leaves_no_row_of_a_client_and_all_of_the_others,
         }
     };
 }

@@ -23,6 +23,11 @@ pub use crate::clocks::{
     a_session_committed_to_under_a_clock_in_1970_is_not_forgotten,
     rows_said_to_be_complete_from_the_future_on_are_looked_at_anew,
 };
+pub use crate::register::{
+    a_client_that_never_connected_can_be_forgotten,
+    a_forgotten_client_is_listed_no_more_until_it_is_let_in_again,
+    purging_leaves_no_row_of_a_client_and_all_of_the_others,
+};
 pub use crate::report::the_report_view_equals_an_independent_computation;
 
 /// Where a store of one test is.

@@ -4,7 +4,7 @@ export interface Sum { bytes_per_second: number; packets_per_second: number; pea
 /** Packets that figures lack or misplace; totals that only grow. */
 export interface Losses { drops_total: number; late_total: number; inexact_total: number }
 export interface Summary extends Losses {
-  client: string; alias: string; up: boolean; observed: string | null; clock_offset_ns: number | null;
+  client: string; alias: string; up: boolean; elsewhere: boolean; last_seen: string; observed: string | null; clock_offset_ns: number | null;
   sample_interval_ns: number; links_down: string[]; rx: Sum; tx: Sum;
 }
 export interface Update { now: string; clients: Summary[]; gone: string[] }
@@ -15,7 +15,7 @@ export interface Nic extends Losses {
   nic: string; kind: string; speed_bits_per_second: number; stacked: boolean; up: boolean; sample: Sample | null;
 }
 export interface Client {
-  client: string; alias: string; up: boolean; last_seen: string; clock_offset_ns: number | null;
+  client: string; alias: string; up: boolean; elsewhere: boolean; last_seen: string; clock_offset_ns: number | null;
   host: { agent_version: string; os: string; kernel: string; cpus: number; sample_interval_ns: number }; nics: Nic[];
 }
 

@@ -7,7 +7,7 @@ import { button, element, keepAddress, onChange, perFrame, write } from "./dom";
 import { csv, png } from "./export";
 import { figures, happenings, ledger, mixture, readout } from "./figures";
 import { t } from "./i18n";
-import { clockOffset, followOne, now, silence } from "./live";
+import { clockOffset, followOne, gone, now, silence } from "./live";
 import { end, percentile, Points, sums } from "./points";
 import * as units from "./units";
 
@@ -192,17 +192,18 @@ export function showClient(main: HTMLElement, id: string, chosen: string, query:
   /** What is known of the client and its NICs this moment. */
   function head(): void {
     if (!client) return;
-    const { host, clock_offset_ns, up } = client;
+    const { host, clock_offset_ns, up, elsewhere, last_seen } = client;
     const known = client.nics.find((it) => it.nic === nic);
     showLedger(known && { drops_total: known.drops_total, late_total: known.late_total, inexact_total: known.inexact_total });
     const observed = client.nics.map(({ sample }) => sample?.observed ?? "").sort().at(-1) || null;
     const silent = silence(observed, host.sample_interval_ns);
     const offset = clockOffset(clock_offset_ns, host.sample_interval_ns);
-    const said = [up ? (silent > 0 ? t("stale", units.span(silent)) : t("connected")) : t("gone"),
+    const there = elsewhere ? t("elsewhere") : silent > 0 ? t("stale", units.span(silent)) : t("connected");
+    const said = [up ? there : t("gone", units.moment(Date.parse(last_seen)), gone(client)),
       `${host.os} ${host.kernel}`.trim(), host.cpus ? t("cpus", host.cpus) : "", host.agent_version ? t("agent", host.agent_version) : "",
       host.sample_interval_ns ? t("every", units.span(host.sample_interval_ns / 1e6)) : "", offset !== 0 ? t("clock", units.offset(offset)) : ""];
     write(facts, said.filter(Boolean).join(" · "));
-    facts.classList.toggle("warn", !up || silent > 0);
+    facts.classList.toggle("warn", !up || (silent > 0 && !elsewhere));
   }
 
   function chooseNic(known: { nic: string; text: string }[]): void {
@@ -230,9 +231,12 @@ export function showClient(main: HTMLElement, id: string, chosen: string, query:
         const kind = [it.kind, it.speed_bits_per_second > 0 ? units.speed(it.speed_bits_per_second) : "", it.stacked ? t("stacked") : "", it.up ? "" : t("linkDown")];
         return { nic: it.nic, text: [rates, ...kind].filter(Boolean).join(" · ") };
       }));
-    } else if (again || client) {
-      if (client) client = { ...client, up: false };
-      write(facts, t("gone"));
+    } else {
+      client = null;
+      write(facts, t("forgotten"));
+    }
+    // What is not known of this moment is stored.
+    if (!now || (again && now.nics.length === 0)) {
       api.stored(id).then(({ clients }) => {
         const found = clients.find((known) => known.client === id);
         if (!found) { write(note, t("unknown", id)); return; }

@@ -1,5 +1,6 @@
 // The live state, kept current by Server-Sent Events: all clients in short, or one in full.
 
+import { span } from "./units";
 import { version, type Client, type NicPoint, type Summary, type Update } from "./api";
 
 export type State = "connecting" | "live" | "lost";
@@ -102,6 +103,10 @@ export function silence(observed: string | null, intervalNs: number): number {
   const silent = now() - Date.parse(observed);
   return silent > Math.max(5000, (3 * intervalNs) / 1e6) ? silent : 0;
 }
+
+/** For how long a client is down, as text. */
+export const gone = ({ last_seen }: { last_seen: string }): string =>
+  span(Math.floor(Math.max(0, now() - Date.parse(last_seen)) / 1000) * 1000);
 
 /** The clock's offset where it matters, milliseconds: past a sample interval. */
 export function clockOffset(offsetNs: number | null, intervalNs: number): number {

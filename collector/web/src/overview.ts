@@ -4,7 +4,7 @@ import { DIRECTIONS, type Summary } from "./api";
 import { button, color, element, keepAddress, perFrame, write } from "./dom";
 import { lossesTitle } from "./figures";
 import { t, type Text } from "./i18n";
-import { clockOffset, followAll, now, silence, summaries } from "./live";
+import { clockOffset, followAll, gone, now, silence, summaries } from "./live";
 import * as units from "./units";
 
 const ROW = 44;
@@ -74,7 +74,8 @@ function marks(row: Row): [string, string][] {
   const { client } = row;
   const list: [string, string][] = [];
   const silent = silence(client.observed, client.sample_interval_ns);
-  if (!client.up) list.push([t("down"), "bad"]);
+  if (!client.up) list.push([t("downFor", gone(client)), "bad"]);
+  else if (client.elsewhere) list.push([t("elsewhere"), ""]);
   else if (silent > 0) list.push([t("stale", units.span(silent)), "warn"]);
   row.lost = row.lost.filter(({ at }) => now() - at < DROPS_MARKED);
   const lost = row.lost.reduce((sum, { packets }) => sum + packets, 0);
@@ -85,7 +86,10 @@ function marks(row: Row): [string, string][] {
   return list;
 }
 
-const stale = ({ client }: Row): boolean => !client.up || silence(client.observed, client.sample_interval_ns) > 0;
+/** Whether something is wrong with it. */
+const needy = (row: Row): boolean => marks(row).some(([, kind]) => kind !== "");
+
+const stale = ({ client }: Row): boolean => !client.up || client.elsewhere || silence(client.observed, client.sample_interval_ns) > 0;
 
 export function showOverview(main: HTMLElement, query: URLSearchParams): () => void {
   const asked = query.get("sort") ?? "";
@@ -136,7 +140,7 @@ export function showOverview(main: HTMLElement, query: URLSearchParams): () => v
     const wanted = search.value.trim().toLowerCase();
     for (const id of rows.keys()) if (!summaries.has(id)) rows.delete(id);
     order = [...rows.values()].filter(({ client }) => `${client.client} ${client.alias}`.toLowerCase().includes(wanted));
-    if (attention) order = order.filter((row) => marks(row).length > 0);
+    if (attention) order = order.filter(needy);
     const sign = descending ? -1 : 1;
     const name = ({ client }: Row) => client.alias || client.client;
     const difference = (a: Row, b: Row) => {
@@ -213,7 +217,7 @@ export function showOverview(main: HTMLElement, query: URLSearchParams): () => v
     write(totalRx, units.rate(sum("rx")));
     write(totalTx, units.rate(sum("tx")));
     write(connected, t("ofAll", all.filter(({ client }) => client.up).length, all.length));
-    const count = all.filter((row) => marks(row).length > 0).length;
+    const count = all.filter(needy).length;
     write(troubled, String(count));
     troubled.className = count > 0 ? "bad" : "good";
   }

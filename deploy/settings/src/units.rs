@@ -1,5 +1,7 @@
 //! Figures with their units, as people read them.
 
+use std::time::Duration;
+
 /// SI prefixes from one up.
 const PREFIXES: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
 
@@ -31,6 +33,18 @@ pub fn rate(per_second: f64) -> String {
 #[must_use]
 pub fn bytes(bytes: u64) -> String {
     format!("{}B", prefixed(as_f64(bytes)))
+}
+
+/// A length of time in its largest unit: `59s`, `12m`, `5h`, `3d`.
+#[must_use]
+pub fn span(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ ..60 => format!("{seconds}s"),
+        seconds @ ..3600 => format!("{}m", seconds / 60),
+        // Up to two days.
+        seconds @ ..172_800 => format!("{}h", seconds / 3600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
 }
 
 fn per_second(amount: u64, interval_ns: u64) -> f64 {
@@ -66,6 +80,12 @@ fn prefixed(mut figure: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_length_of_time_is_told_in_its_largest_unit() {
+        let told = [59, 60, 3599, 3600, 172_799, 172_800].map(|it| span(Duration::from_secs(it)));
+        assert_eq!(told, ["59s", "1m", "59m", "1h", "47h", "2d"]);
+    }
 
     #[test]
     fn rates_have_three_digits_and_a_prefix() {

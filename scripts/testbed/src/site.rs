@@ -39,8 +39,14 @@ impl Site {
     /// The collector with arguments.
     #[must_use]
     pub fn collector(&self, args: &[&str]) -> Command {
+        self.collector_in("collector", args)
+    }
+
+    /// A collector with its data in a folder of its own.
+    #[must_use]
+    pub fn collector_in(&self, folder: &str, args: &[&str]) -> Command {
         let mut command = Namespace::own().command(program("collector"));
-        command.arg("--data-dir").arg(self.dir().join("collector")).args(args);
+        command.arg("--data-dir").arg(self.dir().join(folder)).args(args);
         if let Some(url) = &self.database {
             command.env("NETMON_COLLECTOR_DATABASE__URL", url);
             command.env("NETMON_COLLECTOR_DATABASE__ALLOW_UNSAFE", "true");

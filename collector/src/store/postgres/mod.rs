@@ -15,6 +15,7 @@ mod inventory;
 mod migrate;
 mod partition;
 mod query;
+mod register;
 mod retention;
 mod session;
 mod tables;

@@ -32,7 +32,7 @@ pub(super) async fn clients(connection: &Connection) -> Result<Vec<Client>, Fail
                  (SELECT clock_offset_ns FROM sessions WHERE client = clients.id
                   ORDER BY committed_at > now(), committed_at DESC LIMIT 1),
                  id
-             FROM clients ORDER BY client_id COLLATE \"C\"",
+             FROM clients WHERE forgotten_at IS NULL ORDER BY client_id COLLATE \"C\"",
             &[],
         )
         .await?;

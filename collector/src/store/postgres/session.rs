@@ -45,7 +45,7 @@ pub(super) async fn open_sessions(
                  agent_version = excluded.agent_version, os = excluded.os,
                  kernel = excluded.kernel, cpus = excluded.cpus,
                  sample_interval_ns = excluded.sample_interval_ns
-             RETURNING id",
+             RETURNING id, forgotten_at",
             &[
                 (&id.as_str(), Type::TEXT),
                 (&text(&hello.alias), Type::TEXT),
@@ -59,6 +59,10 @@ pub(super) async fn open_sessions(
         )
         .await?;
     let number: i32 = row.try_get(0)?;
+    if let Some(at) = row.try_get::<_, Option<SystemTime>>(1)? {
+        let (client, at_ns) = (id.to_string(), time_ns(at));
+        return Err(StoreError::Forgotten { client, at_ns }.into());
+    }
     let (mut keys, mut starts) = (Vec::new(), Vec::new());
     for session in &hello.sessions {
         let key = session.session.cast_signed();

@@ -9,6 +9,7 @@ mod export;
 mod history;
 mod open;
 mod query;
+mod register;
 mod retention;
 mod session;
 
@@ -26,6 +27,7 @@ use wire::message::{Hello, Inventory};
 pub use self::dump::Dump;
 use self::error::Failure;
 pub use self::error::OpenError;
+pub use self::register::SqliteRegister;
 use super::check::{Check, CheckReport};
 use super::export::{Export, ExportRange, ExportRow};
 use super::history::Event;
@@ -57,7 +59,8 @@ pub struct SqliteReader {
 #[derive(Debug)]
 struct Writer {
     db: Connection,
-    _lock: std::fs::File,
+    /// `None` beside a running collector, which has it.
+    _lock: Option<std::fs::File>,
 }
 
 impl SqliteStore {
@@ -68,7 +71,7 @@ impl SqliteStore {
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let lock = open::lock(path)?;
         let db = open::writer(path)?;
-        let writer = Arc::new(Mutex::new(Writer { db, _lock: lock }));
+        let writer = Arc::new(Mutex::new(Writer { db, _lock: Some(lock) }));
         Ok(Self { writer, reader: SqliteReader::open(path)? })
     }
 

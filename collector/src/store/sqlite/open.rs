@@ -13,11 +13,12 @@ use super::error::OpenError;
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// What brings a file from one version to the next. Never changed once released.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
     include_str!("clock.sql"),
+    include_str!("forgotten.sql"),
 ];
 
 /// Marks the file as a collector's (`PRAGMA application_id`): "NMON".
@@ -63,6 +64,17 @@ pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
     )
     .map_err(sorted)?;
     migrate(&mut db).map_err(sorted)?;
+    Ok(db)
+}
+
+/// Opens the file to write beside a collector that has it open: its schema must be the newest.
+pub(super) fn beside(path: &Path) -> Result<Connection, OpenError> {
+    let sorted = |error| OpenError::from_sqlite(path, error);
+    drop(reader(path)?);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags).map_err(sorted)?;
+    set_up(&db).map_err(sorted)?;
+    db.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON").map_err(sorted)?;
     Ok(db)
 }
 

@@ -27,7 +27,7 @@ pub(super) fn clients(db: &Connection) -> Result<Vec<Client>, Failure> {
              (SELECT clock_offset_ns FROM sessions WHERE client = clients.id
               ORDER BY committed_at > (unixepoch() + 1) * 1000000000, committed_at DESC LIMIT 1),
              id
-         FROM clients ORDER BY client_id",
+         FROM clients WHERE forgotten_at IS NULL ORDER BY client_id",
     )?;
     let rows = clients.query_map([], |row| {
         let host = Host {

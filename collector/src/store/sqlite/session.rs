@@ -20,7 +20,7 @@ pub(super) fn open_sessions(
 ) -> Result<Vec<SessionState>, Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let (host, now) = (&hello.host, int(now_ns)?);
-    let id: i64 = transaction.query_row(
+    let (id, forgotten): (i64, Option<i64>) = transaction.query_row(
         "INSERT INTO clients (client_id, alias, created_at, last_seen_at, agent_version, os,
              kernel, cpus, sample_interval_ns) VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT (client_id) DO UPDATE SET alias = excluded.alias,
@@ -28,7 +28,7 @@ pub(super) fn open_sessions(
              agent_version = excluded.agent_version, os = excluded.os,
              kernel = excluded.kernel, cpus = excluded.cpus,
              sample_interval_ns = excluded.sample_interval_ns
-         RETURNING id",
+         RETURNING id, forgotten_at",
         params![
             client.as_str(),
             hello.alias,
@@ -39,8 +39,12 @@ pub(super) fn open_sessions(
             host.cpus,
             int(host.sample_interval_ns)?
         ],
-        |row| row.get(0),
+        |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
+    if let Some(at) = forgotten {
+        let (client, at_ns) = (client.to_string(), at.cast_unsigned());
+        return Err(StoreError::Forgotten { client, at_ns }.into());
+    }
     for session in &hello.sessions {
         open_session(&transaction, client, id, session, now)?;
     }

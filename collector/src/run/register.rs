@@ -1,0 +1,57 @@
+//! The register of clients, asked all the time: who is known though not connected here, and who was
+//! forgotten meanwhile, by a command or at another collector.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::UnixTime;
+use tokio::time::{MissedTickBehavior, interval};
+use wire::id::ClientId;
+
+use crate::identity::Identity;
+use crate::live::Live;
+use crate::store::Database;
+use crate::store::register::Registered;
+use crate::time::now_ns;
+
+/// How often it is asked.
+const ASK: Duration = Duration::from_secs(10);
+
+/// Keeps the live table and the identity up to what the register says, for ever. While the store
+/// is away all stay as they are; `/readyz` and the log tell why.
+pub async fn follow(store: Arc<dyn Database>, live: Live, identity: Arc<Identity>) {
+    let mut due = interval(ASK);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Those forgotten that are seen to: files are looked at once for each.
+    let mut forgotten = HashMap::new();
+    loop {
+        due.tick().await;
+        match store.registered().await {
+            Ok(clients) => {
+                refuse(&identity, &clients, &mut forgotten);
+                live.on_registered(&clients, now_ns());
+            }
+            Err(error) => tracing::debug!(%error, "the register of clients can't be read"),
+        }
+    }
+}
+
+/// Refuses certificates of clients that were forgotten: here or at another collector of the store.
+fn refuse(identity: &Identity, clients: &[Registered], done: &mut HashMap<String, u64>) {
+    for Registered { client, forgotten_ns, .. } in clients {
+        let Some(at_ns) = *forgotten_ns else {
+            done.remove(client);
+            continue;
+        };
+        let Ok(id) = ClientId::new(client) else { continue };
+        if done.get(client) == Some(&at_ns) {
+            continue;
+        }
+        let at = UnixTime::since_unix_epoch(Duration::from_nanos(at_ns));
+        match identity.on_forgotten(&id, at) {
+            Ok(()) => drop(done.insert(client.clone(), at_ns)),
+            Err(error) => tracing::error!(%client, %error, "a forgotten client may still connect"),
+        }
+    }
+}

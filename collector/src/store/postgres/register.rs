@@ -1,0 +1,124 @@
+//! The register of clients.
+
+use async_trait::async_trait;
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+use wire::id::ClientId;
+
+use super::PostgresStore;
+use super::connect::TIMEOUTS;
+use super::error::Failure;
+use super::partition::Table;
+use super::query::instant;
+use super::session::{time, time_ns};
+use crate::store::StoreError;
+use crate::store::register::{Forget, Register, Registered};
+
+#[async_trait]
+impl Register for PostgresStore {
+    async fn registered(&self) -> Result<Vec<Registered>, StoreError> {
+        let read = async {
+            let lease = self.database.lease().await?;
+            let clients = registered(&lease).await?;
+            lease.give_back();
+            Ok(clients)
+        };
+        self.told(read.await)
+    }
+}
+
+#[async_trait]
+impl Forget for PostgresStore {
+    async fn forget(&self, client: &ClientId, now_ns: u64) -> Result<(), StoreError> {
+        let forget = async {
+            let lease = self.database.lease().await?;
+            forget(&lease, client, now_ns).await?;
+            lease.give_back();
+            Ok(())
+        };
+        self.told(forget.await)
+    }
+
+    async fn readmit(&self, client: &ClientId) -> Result<(), StoreError> {
+        let readmit = async {
+            let lease = self.database.lease().await?;
+            let update = "UPDATE clients SET forgotten_at = NULL WHERE client_id = $1";
+            lease.execute_typed(update, &[(&client.as_str(), Type::TEXT)]).await?;
+            lease.give_back();
+            Ok(())
+        };
+        self.told(readmit.await)
+    }
+
+    async fn purge(&self, client: &ClientId) -> Result<u64, StoreError> {
+        let purge = async {
+            let lease = self.database.lease().await?;
+            let rows = purge(&lease, client).await?;
+            lease.give_back();
+            Ok(rows)
+        };
+        self.told(purge.await)
+    }
+}
+
+async fn registered(client: &Client) -> Result<Vec<Registered>, Failure> {
+    let select = "SELECT client_id, alias, last_seen_at, forgotten_at FROM clients";
+    let mut clients = Vec::new();
+    for row in client.query_typed(select, &[]).await? {
+        clients.push(Registered {
+            client: row.try_get(0)?,
+            alias: row.try_get(1)?,
+            last_seen_ns: instant(&row, 2)?,
+            forgotten_ns: row.try_get::<_, Option<_>>(3)?.map(time_ns),
+        });
+    }
+    Ok(clients)
+}
+
+async fn forget(client: &Client, id: &ClientId, now_ns: u64) -> Result<(), Failure> {
+    client
+        .execute_typed(
+            "INSERT INTO clients (client_id, alias, created_at, last_seen_at, agent_version, os,
+                 kernel, cpus, sample_interval_ns, forgotten_at)
+             VALUES ($1, '', $2, 'epoch', '', '', '', 0, 0, $2)
+             ON CONFLICT (client_id) DO UPDATE SET forgotten_at = excluded.forgotten_at",
+            &[(&id.as_str(), Type::TEXT), (&time(now_ns), Type::TIMESTAMPTZ)],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Deletes all rows of a client. Its sessions go first: what a collector still has to commit of
+/// them is then refused.
+async fn purge(client: &Client, id: &ClientId) -> Result<u64, Failure> {
+    let select = "SELECT id FROM clients WHERE client_id = $1";
+    let found = client.query_typed(select, &[(&id.as_str(), Type::TEXT)]).await?;
+    let Some(row) = found.first() else { return Ok(0) };
+    let number: i32 = row.try_get(0)?;
+    let mut rows = 0;
+    let select = "SELECT session FROM sessions WHERE client = $1";
+    for row in client.query_typed(select, &[(&number, Type::INT4)]).await? {
+        let session: i64 = row.try_get(0)?;
+        let deletes = ["gaps", "session_nics", "quarantine", "sessions"]
+            .map(|table| format!("DELETE FROM {table} WHERE session = {session}"));
+        rows += delete(client, &deletes).await?;
+    }
+    for table in Table::ALL.map(Table::name).into_iter().chain(["link_changes"]) {
+        rows += delete(client, &[format!("DELETE FROM {table} WHERE client = {number}")]).await?;
+    }
+    let update = "UPDATE nics SET present = false, expired_rx_bytes = 0, expired_tx_bytes = 0,
+                      expired_rx_packets = 0, expired_tx_packets = 0 WHERE client = $1";
+    client.execute_typed(update, &[(&number, Type::INT4)]).await?;
+    Ok(rows)
+}
+
+/// Runs statements in one transaction; gives the rows that they deleted.
+async fn delete(client: &Client, statements: &[String]) -> Result<u64, Failure> {
+    client.batch_execute(&format!("BEGIN; {TIMEOUTS}; SET LOCAL statement_timeout = 0")).await?;
+    let mut rows = 0;
+    for statement in statements {
+        rows += client.execute_typed(statement, &[]).await?;
+    }
+    client.batch_execute("COMMIT").await?;
+    Ok(rows)
+}

@@ -1,0 +1,187 @@
+//! The register of clients, also beside a running collector.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use tokio::sync::Mutex;
+use wire::id::ClientId;
+
+use super::error::{Failure, OpenError};
+use super::query::number;
+use super::{SqliteReader, SqliteStore, Writer, int, open};
+use crate::store::StoreError;
+use crate::store::register::{Forget, Register, Registered};
+
+/// Rows that one step deletes at most.
+const STEP_ROWS: i64 = 5000;
+
+/// The register of a file that a collector may have open.
+#[derive(Debug)]
+pub struct SqliteRegister {
+    writer: Arc<Mutex<Writer>>,
+    path: PathBuf,
+}
+
+impl SqliteRegister {
+    /// Opens the file at `path`.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the file and the way out.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let writer = Writer { db: open::beside(path)?, _lock: None };
+        Ok(Self { writer: Arc::new(Mutex::new(writer)), path: path.to_owned() })
+    }
+
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let mut writer = self.writer.clone().lock_owned().await;
+        let failed = |reason: String| {
+            let location = self.path.display().to_string();
+            StoreError::Failed { location, reason }
+        };
+        let done = tokio::task::spawn_blocking(move || work(&mut writer.db)).await;
+        let done = done.map_err(|error| failed(error.to_string()))?;
+        done.map_err(|failure| failure.into_store_error(&self.path))
+    }
+}
+
+#[async_trait]
+impl Register for SqliteReader {
+    async fn registered(&self) -> Result<Vec<Registered>, StoreError> {
+        self.read(|db| registered(db)).await
+    }
+}
+
+#[async_trait]
+impl Forget for SqliteRegister {
+    async fn forget(&self, client: &ClientId, now_ns: u64) -> Result<(), StoreError> {
+        let client = client.clone();
+        self.work(move |db| forget(db, &client, now_ns)).await
+    }
+
+    async fn readmit(&self, client: &ClientId) -> Result<(), StoreError> {
+        let client = client.clone();
+        self.work(move |db| readmit(db, &client)).await
+    }
+
+    async fn purge(&self, client: &ClientId) -> Result<u64, StoreError> {
+        let mut rows = 0;
+        loop {
+            let client = client.clone();
+            match self.work(move |db| purge_some(db, &client)).await? {
+                0 => return Ok(rows),
+                some => rows += some,
+            }
+        }
+    }
+}
+
+impl SqliteStore {
+    fn register(&self) -> SqliteRegister {
+        SqliteRegister { writer: self.writer.clone(), path: self.reader.path.clone() }
+    }
+}
+
+#[async_trait]
+impl Register for SqliteStore {
+    async fn registered(&self) -> Result<Vec<Registered>, StoreError> {
+        self.reader.registered().await
+    }
+}
+
+#[async_trait]
+impl Forget for SqliteStore {
+    async fn forget(&self, client: &ClientId, now_ns: u64) -> Result<(), StoreError> {
+        self.register().forget(client, now_ns).await
+    }
+
+    async fn readmit(&self, client: &ClientId) -> Result<(), StoreError> {
+        self.register().readmit(client).await
+    }
+
+    async fn purge(&self, client: &ClientId) -> Result<u64, StoreError> {
+        self.register().purge(client).await
+    }
+}
+
+fn registered(db: &Connection) -> Result<Vec<Registered>, Failure> {
+    let mut select =
+        db.prepare_cached("SELECT client_id, alias, last_seen_at, forgotten_at FROM clients")?;
+    let rows = select.query_map([], |row| {
+        Ok(Registered {
+            client: row.get(0)?,
+            alias: row.get(1)?,
+            last_seen_ns: number(row, 2)?,
+            forgotten_ns: row.get::<_, Option<i64>>(3)?.map(i64::cast_unsigned),
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn forget(db: &Connection, client: &ClientId, now_ns: u64) -> Result<(), Failure> {
+    db.execute(
+        "INSERT INTO clients (client_id, alias, created_at, last_seen_at, agent_version, os,
+             kernel, cpus, sample_interval_ns, forgotten_at)
+         VALUES (?1, '', ?2, 0, '', '', '', 0, 0, ?2)
+         ON CONFLICT (client_id) DO UPDATE SET forgotten_at = excluded.forgotten_at",
+        params![client.as_str(), int(now_ns)?],
+    )?;
+    Ok(())
+}
+
+fn readmit(db: &Connection, client: &ClientId) -> Result<(), Failure> {
+    db.execute("UPDATE clients SET forgotten_at = NULL WHERE client_id = ?1", [client.as_str()])?;
+    Ok(())
+}
+
+/// Deletes some rows of a client; gives their number, 0 once there are none. Its sessions go first:
+/// what a collector still has to commit of them is then refused.
+fn purge_some(db: &mut Connection, client: &ClientId) -> Result<u64, Failure> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let id = "SELECT id FROM clients WHERE client_id = ?1";
+    let id: Option<i64> =
+        transaction.query_row(id, [client.as_str()], |row| row.get(0)).optional()?;
+    let Some(id) = id else { return Ok(0) };
+    let mut rows = 0;
+    let session = "SELECT session FROM sessions WHERE client = ?1 LIMIT 1";
+    let session: Option<i64> = transaction.query_row(session, [id], |row| row.get(0)).optional()?;
+    if let Some(session) = session {
+        for table in ["gaps", "session_nics", "quarantine", "sessions"] {
+            let delete = format!("DELETE FROM {table} WHERE session = ?1");
+            rows += transaction.execute(&delete, [session])?;
+        }
+    }
+    // One NIC after the other: that is how the rows lie.
+    let nics = {
+        let mut select = transaction.prepare_cached("SELECT id FROM nics WHERE client = ?1")?;
+        let nics = select.query_map([id], |row| row.get::<_, i64>(0))?;
+        nics.collect::<rusqlite::Result<Vec<_>>>()?
+    };
+    'some: for table in
+        ["bandwidth_stats", "traffic_mix", "bandwidth_1m", "bandwidth_5m", "link_changes"]
+    {
+        for nic in &nics {
+            if rows > 0 {
+                break 'some;
+            }
+            rows += transaction
+                .prepare_cached(&format!(
+                    "DELETE FROM {table} WHERE client = ?1 AND nic = ?2 AND time <= coalesce(
+                         (SELECT time FROM {table} WHERE client = ?1 AND nic = ?2
+                          ORDER BY time LIMIT 1 OFFSET ?3), 9223372036854775807)"
+                ))?
+                .execute([id, *nic, STEP_ROWS - 1])?;
+        }
+    }
+    transaction.execute(
+        "UPDATE nics SET present = 0, expired_rx_bytes = 0, expired_tx_bytes = 0,
+             expired_rx_packets = 0, expired_tx_packets = 0 WHERE client = ?1",
+        [id],
+    )?;
+    transaction.commit()?;
+    Ok(rows as u64)
+}

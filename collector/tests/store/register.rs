@@ -1,0 +1,115 @@
+//! The register of clients: forgetting them, and letting them in again.
+
+use collector::store::StoreError;
+use collector::store::query::Resolution;
+use collector::store::register::Registered;
+use wire::message::{Inventory, Nic};
+
+use crate::batches::{Agent, SECOND, START, all, batch, client, hello, nic, sample};
+use crate::suite::{Place, assert_sound};
+
+pub async fn a_forgotten_client_is_listed_no_more_until_it_is_let_in_again(place: &impl Place) {
+    let store = place.open().await;
+    for id in ["web", "db"] {
+        let session = if id == "web" { 1 } else { 2 };
+        store.open_sessions(&client(id), &hello(&[session]), START).await.unwrap();
+    }
+    let mut agent = Agent::new("web", 1, 1);
+    store.commit(&agent.next(vec![sample("eth0", START, 1)])).await.unwrap();
+    store.forget(&client("web"), START + SECOND).await.unwrap();
+    let listed = store.clients().await.unwrap();
+    assert_eq!(listed.iter().map(|it| it.client.as_str()).collect::<Vec<_>>(), ["db"]);
+    let mut registered = store.registered().await.unwrap();
+    registered.sort_by(|a, b| a.client.cmp(&b.client));
+    let [db, web] = &registered[..] else { panic!("{registered:?}") };
+    assert_eq!((db.client.as_str(), db.forgotten_ns, db.last_seen_ns), ("db", None, START));
+    assert_eq!((web.client.as_str(), web.forgotten_ns), ("web", Some(START + SECOND)));
+    assert_eq!(web.alias, "the web server");
+    // A connection that is still open: what it delivers is committed, so that nothing is lost if it
+    // was a mistake.
+    store.commit(&agent.next(vec![sample("eth0", START + SECOND, 2)])).await.unwrap();
+    for session in [1, 3] {
+        match store.open_sessions(&client("web"), &hello(&[session]), START).await {
+            Err(StoreError::Forgotten { client, at_ns }) => {
+                assert_eq!((client.as_str(), at_ns), ("web", START + SECOND));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    store.readmit(&client("web")).await.unwrap();
+    let states = store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    assert_eq!((states[0].seq, states[0].epoch), (2, 2), "nothing was opened meanwhile");
+    assert_eq!(store.clients().await.unwrap().len(), 2);
+    assert_sound(&store).await;
+}
+
+pub async fn a_client_that_never_connected_can_be_forgotten(place: &impl Place) {
+    let store = place.open().await;
+    store.forget(&client("new"), START).await.unwrap();
+    let [Registered { client: id, forgotten_ns, .. }] = &store.registered().await.unwrap()[..]
+    else {
+        panic!("one");
+    };
+    assert_eq!((id.as_str(), *forgotten_ns), ("new", Some(START)));
+    assert_eq!(store.clients().await.unwrap(), []);
+    store.readmit(&client("new")).await.unwrap();
+    store.open_sessions(&client("new"), &hello(&[1]), START).await.unwrap();
+    assert_eq!(store.clients().await.unwrap()[0].alias, "the web server");
+}
+
+pub async fn purging_leaves_no_row_of_a_client_and_all_of_the_others(place: &impl Place) {
+    let store = place.open().await;
+    let mut agents = [("web", 1), ("db", 2)].map(|(id, session)| Agent::new(id, session, 1));
+    for agent in &mut agents {
+        let opened = store.open_sessions(&agent.client, &hello(&[agent.session]), START).await;
+        opened.unwrap();
+        for (later, up) in [(0, true), (1, false)] {
+            let nic = Nic { name: nic("eth0"), up, ..Nic::default() };
+            let inventory = Inventory { nics: vec![nic] };
+            let at = START + later * SECOND;
+            store.record_inventory(&agent.client, &inventory, at).await.unwrap();
+        }
+        for n in 0..4 {
+            let more = agent.next(vec![
+                sample("eth0", START + n * SECOND, n),
+                sample("eth1", START + n * SECOND, n),
+            ]);
+            store.commit(&more).await.unwrap();
+        }
+        let gap = agent.record(3, 1, vec![sample("eth0", START + 9 * SECOND, 5)]);
+        store.commit(&batch([agent.batch(vec![gap])])).await.unwrap();
+    }
+    let before = raw(&store, "db").await;
+    let late = agents[0].next(vec![sample("eth0", START + 20 * SECOND, 1)]);
+    store.forget(&client("web"), START).await.unwrap();
+    assert!(store.purge(&client("web")).await.unwrap() >= 8 + 4);
+    assert_eq!(raw(&store, "web").await, []);
+    assert_eq!(raw(&store, "db").await, before);
+    for table in
+        ["bandwidth_stats", "bandwidth_1m", "bandwidth_5m", "gaps", "sessions", "link_changes"]
+    {
+        let of = "client = (SELECT id FROM clients WHERE client_id = 'web')";
+        let rows = place.numbers(&format!("SELECT count(*) FROM {table} WHERE {of}")).await;
+        assert_eq!(rows, [0], "{table}");
+        let others = place.numbers(&format!("SELECT count(*) FROM {table}")).await;
+        assert!(others[0] > 0, "{table}");
+    }
+    assert_sound(&store).await;
+    // What a collector still had to commit has no session any more.
+    assert!(matches!(store.commit(&late).await, Err(StoreError::Conflict { .. })));
+    assert_eq!(store.purge(&client("web")).await.unwrap(), 0);
+    // Under the same numbers a new beginning.
+    store.readmit(&client("web")).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[7]), START).await.unwrap();
+    let mut again = Agent::new("web", 7, 1);
+    store.commit(&again.next(vec![sample("eth0", START + 30 * SECOND, 1)])).await.unwrap();
+    assert_eq!(raw(&store, "web").await.len(), 1);
+    assert_sound(&store).await;
+}
+
+async fn raw(
+    store: &std::sync::Arc<dyn collector::store::Database>,
+    client: &str,
+) -> Vec<collector::store::query::Point> {
+    store.series(&all(client, "eth0", Resolution::Raw)).await.unwrap().points
+}
