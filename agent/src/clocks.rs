@@ -39,3 +39,47 @@ pub fn read() -> Reading {
     let wall_ns = wall_ns();
     Reading { before_ns, wall_ns, after_ns: boot_ns() }
 }
+
+/// The wall clock's time at which the kernel stamped a packet, nanoseconds since 1970 (UTC).
+#[cfg(not(feature = "clock-seam"))]
+#[inline]
+#[must_use]
+pub const fn stamped(wall_ns: u64) -> u64 {
+    wall_ns
+}
+
+#[cfg(feature = "clock-seam")]
+pub use self::seam::stamped;
+
+/// Tests shift the clocks that a program reads; the kernel's, by which packets are stamped, stays.
+/// Here its stamps are shifted alike, by the same file.
+#[cfg(feature = "clock-seam")]
+mod seam {
+    use std::sync::Mutex;
+    use std::time::{Duration, Instant};
+
+    /// How often the file is read.
+    const LOOK: Duration = Duration::from_millis(50);
+
+    /// When the file was read, and from when on the clock is ahead by how much, nanoseconds.
+    static STEPS: Mutex<(Option<Instant>, Vec<(u64, i64)>)> = Mutex::new((None, Vec::new()));
+
+    /// As without the seam.
+    #[must_use]
+    pub fn stamped(wall_ns: u64) -> u64 {
+        let Ok(mut steps) = STEPS.lock() else { return wall_ns };
+        if steps.0.is_none_or(|at| at.elapsed() >= LOOK) {
+            let text = std::env::var("NETMON_TEST_CLOCK").and_then(|path| {
+                std::fs::read_to_string(path).map_err(|_| std::env::VarError::NotPresent)
+            });
+            let step = |line: &str| {
+                let mut words = line.split(' ');
+                Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+            };
+            let read = text.unwrap_or_default().lines().filter_map(step).collect();
+            *steps = (Some(Instant::now()), read);
+        }
+        let step = steps.1.iter().rev().find(|(from, _)| *from <= wall_ns);
+        wall_ns.saturating_add_signed(step.map_or(0, |(_, ahead)| *ahead))
+    }
+}

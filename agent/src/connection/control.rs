@@ -1,6 +1,7 @@
 //! The control stream: messages in both directions, one after the other.
 
 use quinn::{Connection, RecvStream, SendStream};
+use tokio::sync::mpsc;
 use wire::codec::{self, CodecError, HEADER_LEN, Received};
 use wire::message::Message;
 
@@ -39,6 +40,25 @@ pub async fn read(
         Received::Message(message) => Ok(message),
         Received::Frame(_) => Err(ControlError::Frame),
     }
+}
+
+/// Reads messages in a task of its own, for reading one can't be broken off and taken up again. The
+/// last one is an error.
+pub fn messages(
+    connection: Connection,
+    mut stream: RecvStream,
+) -> mpsc::Receiver<Result<Message, ControlError>> {
+    let (sender, receiver) = mpsc::channel(16);
+    tokio::spawn(async move {
+        loop {
+            let message = read(&mut stream, &connection).await;
+            let failed = message.is_err();
+            if sender.send(message).await.is_err() || failed {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 /// Writes a message.

@@ -4,12 +4,20 @@ use std::time::Duration;
 
 use quinn::Connection;
 use rustls::pki_types::UnixTime;
+use tokio::time::timeout;
 use wire::certificate::utc;
+use wire::message::{Message, Probe};
 
 use super::{DoctorConfig, Finding};
-use crate::connection::control::close_reason;
+use crate::clocks;
+use crate::connection::control::{self, close_reason};
 use crate::connection::{Server, connect};
 use crate::identity::Credentials;
+use crate::ship::clock_check::difference;
+
+/// How often the collector is asked for its time, and how long that may take together.
+const QUESTIONS: u32 = 4;
+const ANSWER: Duration = Duration::from_secs(2);
 
 pub(super) fn examine(config: &DoctorConfig) -> Vec<Finding> {
     let now = UnixTime::now();
@@ -25,8 +33,9 @@ pub(super) fn examine(config: &DoctorConfig) -> Vec<Finding> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
         Ok(runtime) => {
-            let reach = |server| runtime.block_on(reach(server, &credentials));
-            findings.extend(config.servers.iter().map(reach));
+            let tolerance = config.capture.sample_interval;
+            let reach = |server| runtime.block_on(reach(server, &credentials, tolerance));
+            findings.extend(config.servers.iter().flat_map(reach));
         }
         Err(error) => {
             let text = format!("can't be reached: {error}; raise the limit of open files");
@@ -50,24 +59,63 @@ fn certificate(credentials: &Credentials, now: UnixTime) -> Finding {
     }
 }
 
-async fn reach(server: &Server, credentials: &Credentials) -> Finding {
+async fn reach(server: &Server, credentials: &Credentials, tolerance: Duration) -> Vec<Finding> {
     const SUBJECT: &str = "collector";
     let name = credentials.server_name(&server.host);
     match connect(server, name, &credentials.client_config()).await {
         Ok((endpoint, connection)) => {
             let refused = refused(&connection).await;
             let rtt = connection.rtt();
+            let times = match refused {
+                Some(_) => None,
+                None => timeout(ANSWER, times(&connection)).await.ok().flatten(),
+            };
             connection.close(0u32.into(), b"examined");
             endpoint.wait_idle().await;
-            match refused {
+            let mut findings = vec![match refused {
                 Some(why) => Finding::fail(
                     SUBJECT,
                     format!("{server} refuses this agent: {why}; `collector clients` shows it"),
                 ),
                 None => Finding::ok(SUBJECT, format!("{server} answers in {rtt:.1?}")),
-            }
+            }];
+            // A collector that is older than the question doesn't tell.
+            findings.extend(times.map(|(here, there)| clocks(here, there, tolerance + rtt)));
+            findings
         }
-        Err(error) => Finding::fail(SUBJECT, error.to_string()),
+        Err(error) => vec![Finding::fail(SUBJECT, error.to_string())],
+    }
+}
+
+/// The time here and at the collector at one moment, nanoseconds since 1970 (UTC): the best of a few
+/// questions.
+async fn times(connection: &Connection) -> Option<(u64, u64)> {
+    let (mut send, mut receive) = connection.open_bi().await.ok()?;
+    let mut best: Option<(u64, (u64, u64))> = None;
+    for _ in 0..QUESTIONS {
+        let (asked_ns, before_ns) = (clocks::wall_ns(), clocks::boot_ns());
+        let question = Message::Probe(Probe { asked_ns });
+        control::write(&mut send, connection, &question).await.ok()?;
+        let Message::ProbeReply(reply) = control::read(&mut receive, connection).await.ok()? else {
+            return None;
+        };
+        let took_ns = clocks::boot_ns().saturating_sub(before_ns);
+        let times = (asked_ns.saturating_add(took_ns / 2), reply.arrived_ns);
+        if best.is_none_or(|(shortest_ns, _)| took_ns < shortest_ns) {
+            best = Some((took_ns, times));
+        }
+    }
+    best.map(|(_, times)| times)
+}
+
+/// Whether two times agree that should be the same.
+fn clocks(here_ns: u64, there_ns: u64, tolerance: Duration) -> Finding {
+    const SUBJECT: &str = "clocks";
+    let apart = Duration::from_nanos(here_ns.abs_diff(there_ns));
+    if apart <= tolerance {
+        Finding::ok(SUBJECT, format!("this host's and the collector's are {apart:.1?} apart"))
+    } else {
+        Finding::warn(SUBJECT, difference(here_ns, there_ns))
     }
 }
 
@@ -75,6 +123,6 @@ async fn reach(server: &Server, credentials: &Credentials) -> Finding {
 /// after the agent's side of the handshake is done.
 async fn refused(connection: &Connection) -> Option<String> {
     let wait = Duration::from_millis(300) + 2 * connection.rtt();
-    let closed = tokio::time::timeout(wait, connection.closed()).await.ok()?;
+    let closed = timeout(wait, connection.closed()).await.ok()?;
     Some(close_reason(&closed))
 }

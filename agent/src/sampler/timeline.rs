@@ -29,8 +29,6 @@ pub struct Timeline {
     anchors: VecDeque<(u64, Offset)>,
     /// The wall clock was stepped and the slots are not aligned to it yet.
     misaligned: bool,
-    /// When the wall clock was last found stepped.
-    stepped_ns: Option<u64>,
 }
 
 /// Slots that are taken together: one, but for a sampler that stood still.
@@ -40,7 +38,7 @@ pub struct Span {
     pub slots: Range<u64>,
     /// What they cover, in boot time.
     pub bounds: Range<u64>,
-    /// The wall clock was stepped inside.
+    /// The wall clock was stepped: what follows is dated by its new time.
     pub stepped: bool,
 }
 
@@ -60,7 +58,6 @@ impl Timeline {
             offset,
             anchors: VecDeque::from([(0, offset)]),
             misaligned: false,
-            stepped_ns: None,
         }
     }
 
@@ -93,7 +90,6 @@ impl Timeline {
         if let Some(offset) = self.offset.observe(reading) {
             self.offset = offset;
             self.misaligned = true;
-            self.stepped_ns = Some(reading.before_ns);
         }
         if !self.misaligned || !self.schedule.is_settled(self.schedule.bounds(self.next).start) {
             return None;
@@ -149,12 +145,10 @@ impl Timeline {
         let bounds =
             self.schedule.bounds(slots.start).start..self.schedule.bounds(slots.end - 1).end;
         self.next = until;
+        let stepped =
+            self.anchors.get(1).is_some_and(|(slot, _)| (slots.start + 1..=until).contains(slot));
         while self.anchors.get(1).is_some_and(|(slot, _)| *slot < until) {
             self.anchors.pop_front();
-        }
-        let stepped = self.stepped_ns.is_some_and(|at| at < bounds.end);
-        if stepped {
-            self.stepped_ns = None;
         }
         Span { slots, bounds, stepped }
     }

@@ -16,8 +16,10 @@ use wire::message::{
     SeqRange, Session,
 };
 
+use super::clock_check::{ClockCheck, Verdict};
 use super::recorder::{Event, Request, ask};
 use super::spool::{Record, SpoolError, SpooledSession};
+use crate::clocks;
 use crate::connection::control::{self, ControlError};
 
 /// Close code of a connection that has done its work.
@@ -71,6 +73,7 @@ pub struct Delivery {
     finished: bool,
     inventory: watch::Receiver<Inventory>,
     started: Instant,
+    clock: ClockCheck,
 }
 
 type Sending = Pin<Box<dyn Future<Output = Result<(u64, SeqRange), DeliveryError>> + Send>>;
@@ -87,9 +90,18 @@ impl Delivery {
     ) -> Self {
         let mut later = VecDeque::from(sessions);
         let sessions = later.pop_back().map(sending).into_iter().collect();
-        let started = Instant::now();
-        let mut delivery =
-            Self { about, sessions, later, requests, events, finished: false, inventory, started };
+        let clock = ClockCheck::new(about.host.sample_interval_ns);
+        let mut delivery = Self {
+            about,
+            sessions,
+            later,
+            requests,
+            events,
+            finished: false,
+            inventory,
+            started: Instant::now(),
+            clock,
+        };
         delivery.next_portion();
         delivery
     }
@@ -176,7 +188,7 @@ impl Delivery {
         let session = self.sessions.last().map_or(0, |(it, _)| it.session);
         let said = [Message::Claim(Claim { host, session }), self.hello()];
         let (mut send, receive) = self.meanwhile(greet(connection, &said)).await?;
-        let mut messages = read_messages(connection.clone(), receive);
+        let mut messages = control::messages(connection.clone(), receive);
         self.inventory.mark_changed();
         let committed = match self.answer(connection, &mut send, &mut messages).await? {
             Some(Ok(Message::Welcome(welcome))) => welcome.committed,
@@ -264,7 +276,8 @@ impl Delivery {
                 message = messages.recv() => match message {
                     Some(Ok(Message::Ack(ack))) => self.on_ack(&ack, rtt),
                     Some(Ok(Message::Probe(probe))) => {
-                        control::write(send, connection, &answer(probe)).await?;
+                        let answer = self.answer_probe(probe, rtt);
+                        control::write(send, connection, &answer).await?;
                     }
                     Some(Ok(Message::Refused(refused))) => {
                         return Err(DeliveryError::Refused(refused.reason));
@@ -355,6 +368,19 @@ impl Delivery {
         self.sessions.retain(|(it, sender)| Some(it.session) == running || !sender.is_done());
     }
 
+    /// Answers the collector's question for the time, and says once if the clocks differ.
+    fn answer_probe(&mut self, probe: Probe, rtt: Duration) -> Message {
+        let (asked_ns, now_ns) = (probe.asked_ns, clocks::wall_ns());
+        match self.clock.on_probe(asked_ns, now_ns, rtt) {
+            Some(Verdict::Differ(how)) => tracing::warn!("{how}; samples are dated by this one"),
+            Some(Verdict::Agree) => {
+                tracing::info!("the collector's clock and this one agree again")
+            }
+            None => {}
+        }
+        Message::ProbeReply(ProbeReply { asked_ns, arrived_ns: now_ns, answered_ns: now_ns })
+    }
+
     fn sender(&mut self, session: u64, act: impl FnOnce(&mut Sender)) {
         if let Some((_, sender)) = self.sessions.iter_mut().find(|(it, _)| it.session == session) {
             act(sender);
@@ -403,24 +429,6 @@ async fn greet(
     Ok((send, receive))
 }
 
-/// Reads messages in a task of its own, for reading one can't be broken off and taken up again.
-fn read_messages(
-    connection: Connection,
-    mut stream: RecvStream,
-) -> mpsc::Receiver<Result<Message, ControlError>> {
-    let (sender, receiver) = mpsc::channel(16);
-    tokio::spawn(async move {
-        loop {
-            let message = control::read(&mut stream, &connection).await;
-            let failed = message.is_err();
-            if sender.send(message).await.is_err() || failed {
-                return;
-            }
-        }
-    });
-    receiver
-}
-
 /// Waits for the stream that is being sent, or for ever if there is none.
 async fn busy(sending: &mut Option<Sending>) -> Result<(u64, SeqRange), DeliveryError> {
     match sending {
@@ -431,13 +439,4 @@ async fn busy(sending: &mut Option<Sending>) -> Result<(u64, SeqRange), Delivery
 
 fn sending(session: SpooledSession) -> (SpooledSession, Sender) {
     (session, Sender::new(session.committed_seq, session.last_seq))
-}
-
-fn answer(probe: Probe) -> Message {
-    let now_ns = crate::clocks::wall_ns();
-    Message::ProbeReply(ProbeReply {
-        asked_ns: probe.asked_ns,
-        arrived_ns: now_ns,
-        answered_ns: now_ns,
-    })
 }

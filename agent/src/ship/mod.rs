@@ -1,6 +1,7 @@
 //! Shipping: from sampled intervals to records in the collector's database.
 
 pub mod backoff;
+pub mod clock_check;
 pub mod delivery;
 pub mod framer;
 pub mod recorder;

@@ -86,13 +86,19 @@ pub struct Shipper {
 }
 
 impl Shipper {
-    /// Checks, before anything is captured, that there is a certificate to ship with.
+    /// Checks, before anything is captured, that there is a certificate to ship with. One that has
+    /// expired may be good again once the clock is right: what is measured is spooled until then.
     ///
     /// # Errors
     /// [`ShipError::Identity`].
     pub fn check(config: &ShipConfig) -> Result<(), ShipError> {
         let now = UnixTime::now();
-        let credentials = Credentials::load(&config.identity, config.tls.as_ref(), now)?;
+        let loaded = Credentials::load(&config.identity, config.tls.as_ref(), now);
+        if let Err(error @ IdentityError::Expired { .. }) = &loaded {
+            tracing::warn!(%error, "what is measured is spooled");
+            return Ok(());
+        }
+        let credentials = loaded?;
         if !identity::is_known(&identity::host_key(credentials.client())) {
             tracing::warn!(
                 "this host has no machine-id (/etc/machine-id): a second host with this \

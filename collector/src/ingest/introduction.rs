@@ -9,7 +9,9 @@ use rustls::pki_types::UnixTime;
 use tokio::sync::mpsc;
 use tokio::time::{interval, sleep, timeout};
 use wire::codec::{self, Received};
-use wire::message::{Claim, Committed, Hello, Inventory, Message, Refused, Welcome};
+use wire::message::{
+    Claim, Committed, Hello, Inventory, Message, Probe, ProbeReply, Refused, Welcome,
+};
 
 use super::Ingest;
 use super::claims::{Place, SecondHost};
@@ -22,6 +24,9 @@ use crate::time::now_ns;
 
 /// How long an agent may take to introduce itself, and to take in what it is told.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a host may ask for the time before it introduces itself.
+const QUESTIONS: u32 = 16;
 
 /// How long a refused agent may take to take note.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -55,8 +60,16 @@ impl Introduction {
     pub async fn hear(connection: &Connection) -> Result<Self, End> {
         let hello = timeout(PATIENCE, async {
             let opened = connection.accept_bi().await;
-            let (send, mut receive) = opened.map_err(|error| End::Gone(error.to_string()))?;
+            let (mut send, mut receive) = opened.map_err(|error| End::Gone(error.to_string()))?;
             let mut said = reading::read_message(&mut receive).await?;
+            // `agent doctor` compares clocks, and leaves.
+            for _ in 0..QUESTIONS {
+                let Some(Message::Probe(Probe { asked_ns })) = said else { break };
+                let (arrived_ns, answered_ns) = (now_ns(), now_ns());
+                let reply = ProbeReply { asked_ns, arrived_ns, answered_ns };
+                write(&mut send, &Message::ProbeReply(reply)).await?;
+                said = reading::read_message(&mut receive).await?;
+            }
             let mut claim = None;
             if let Some(Message::Claim(first)) = said {
                 claim = Some(first);
@@ -176,12 +189,16 @@ impl Control {
 
     /// Says something to the agent.
     pub async fn write(&mut self, message: &Message) -> Result<(), End> {
-        let bytes = codec::encode_message(message).map_err(|error| End::Gone(error.to_string()))?;
-        match timeout(PATIENCE, self.send.write_all(&bytes)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(End::Gone(error.to_string())),
-            Err(_) => Err(End::Stuck),
-        }
+        write(&mut self.send, message).await
+    }
+}
+
+async fn write(send: &mut SendStream, message: &Message) -> Result<(), End> {
+    let bytes = codec::encode_message(message).map_err(|error| End::Gone(error.to_string()))?;
+    match timeout(PATIENCE, send.write_all(&bytes)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(End::Gone(error.to_string())),
+        Err(_) => Err(End::Stuck),
     }
 }
 

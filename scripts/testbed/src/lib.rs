@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test, and says why")]
 
+pub mod clock;
 #[allow(unsafe_code, reason = "bpf(2) has no safe interface; each call states its invariant")]
 pub mod generator;
 pub mod http;
@@ -19,6 +20,7 @@ pub mod shell;
 pub mod site;
 pub mod terminal;
 
+pub use clock::Clock;
 pub use http::{get, metric};
 pub use namespace::{Namespace, in_namespace};
 pub use pair::Pair;

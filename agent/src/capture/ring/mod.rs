@@ -380,7 +380,7 @@ impl<'block> Iterator for Packets<'block> {
         let seconds = u64::from(ne_u32(before, offset_of!(Hdr, tp_sec))?);
         let nanos = u64::from(ne_u32(before, offset_of!(Hdr, tp_nsec))?);
         Some(Packet {
-            time_ns: seconds * 1_000_000_000 + nanos,
+            time_ns: clocks::stamped(seconds * 1_000_000_000 + nanos),
             len: ne_u32(before, offset_of!(Hdr, tp_len))?,
             headers,
             vnet,

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use testbed::pair::{End, join};
-use testbed::{Namespace, Running, program, sh};
+use testbed::{Clock, Namespace, Running, program, sh, wait_until};
 
 use crate::traffic::{Flow, Sent, now_ns};
 
@@ -35,6 +36,10 @@ pub struct Agent {
     /// Last number of its address.
     host: u8,
     flows: Vec<Flow>,
+    /// The clocks of its host, as it reads them.
+    pub clock: Clock,
+    /// The longest that it took to stop when told to.
+    pub slowest_stop: Duration,
     /// When it was killed.
     pub outages: Vec<Outage>,
     /// How many faults keep it from writing at this moment.
@@ -57,7 +62,8 @@ impl Agent {
     #[must_use]
     pub fn new(number: usize, dir: &Path) -> Self {
         let (space, neighbour) = (Namespace::new(), Namespace::new());
-        let dir = dir.join(format!("agent-{number}"));
+        let name = format!("agent-{number}");
+        let (clock, dir) = (Clock::new(dir, &name), dir.join(name));
         let net = format!("10.1.{number}");
         let link = format!("m{number}");
         join(
@@ -101,6 +107,8 @@ impl Agent {
             running: None,
             host: 2,
             flows: vec![],
+            clock,
+            slowest_stop: Duration::ZERO,
             outages,
             hindered: 0,
             unwritten,
@@ -140,7 +148,9 @@ impl Agent {
     /// Starts it.
     pub fn start(&mut self) {
         let log = self.dir.with_extension("log");
-        self.running = Some(Running::start(self.command(&["run"]), &log));
+        let mut command = self.command(&["run"]);
+        self.clock.apply(&mut command);
+        self.running = Some(Running::start(command, &log));
     }
 
     /// kill -9.
@@ -151,6 +161,22 @@ impl Agent {
             let from_ns = if self.is_behind(now_ns) { self.unwritten.from_ns } else { now_ns };
             self.outages.push(Outage { from_ns, to_ns: u64::MAX });
         }
+    }
+
+    /// Stops it gracefully, until it is started again.
+    pub fn stop_for_a_while(&mut self) {
+        let from_ns = now_ns();
+        let _delivered = self.stop();
+        self.outages.push(Outage { from_ns, to_ns: u64::MAX });
+    }
+
+    /// Waits until it captures since it said so much.
+    pub fn wait_for_capture(&self, said: usize) {
+        let captures = |nic| format!(r#""capturing","nic":"{nic}""#);
+        wait_until("capture", || {
+            let log = self.log();
+            NICS.iter().all(|nic| log[said..].contains(&captures(nic)))
+        });
     }
 
     /// Starts it after a kill.
@@ -164,8 +190,9 @@ impl Agent {
     /// Stops it gracefully. True if all it had is in the database.
     pub fn stop(&mut self) -> bool {
         let Some(running) = self.running.take() else { return false };
-        let before = running.log().len();
+        let (before, told) = (running.log().len(), Instant::now());
         running.stop();
+        self.slowest_stop = self.slowest_stop.max(told.elapsed());
         !self.log()[before..].contains("the rest is delivered after the next start")
     }
 

@@ -10,6 +10,9 @@ use crate::world::Store;
 /// Length of a short run, seconds.
 const SHORT: u64 = 25;
 
+/// Length of a run with wrong clocks, seconds.
+const CLOCKS: u64 = 15;
+
 /// Runs real agents (in network namespaces), collectors and databases for a while, during which
 /// everything goes wrong by a schedule that the seed decides: kill -9 of every part, links down,
 /// lossy or swallowing large packets, new addresses, a crashed or paused database, a full disk.
@@ -33,6 +36,10 @@ pub struct Args {
     /// In place of all that: kill -9 of agents, so many times in each run.
     #[arg(long, conflicts_with_all = ["minutes", "short"])]
     pub kills: Option<u64>,
+    /// In place of all that: wrong clocks, sleeping hosts and restarts, for 15 s in each run. Needs
+    /// programs built with `--features agent/clock-seam`.
+    #[arg(long, conflicts_with_all = ["minutes", "short", "kills", "plant"])]
+    pub clocks: bool,
     /// Which store; default: seeds take turns.
     #[arg(long)]
     store: Option<Store>,
@@ -67,7 +74,11 @@ impl Args {
     /// The length of a run.
     #[must_use]
     pub const fn length(&self) -> Duration {
-        Duration::from_secs(if self.short { SHORT } else { 60 * self.minutes })
+        Duration::from_secs(match (self.clocks, self.short) {
+            (true, _) => CLOCKS,
+            (_, true) => SHORT,
+            _ => 60 * self.minutes,
+        })
     }
 
     /// Seed and store of each run.

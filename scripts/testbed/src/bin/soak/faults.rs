@@ -29,13 +29,18 @@ pub fn begin(world: &mut World, fault: Fault) {
         }
         Fault::CrashDatabase => on_database(world, |cluster| cluster.stop("QUIT")),
         Fault::PauseDatabase => on_database(world, |cluster| cluster.signal_all("STOP")),
+        Fault::StopAgent(agent) => world.agents[agent].stop_for_a_while(),
+        Fault::StopCollectors => world.stop_collectors(),
+        Fault::AgentClock(agent, by) => world.agents[agent].clock.set(by),
+        Fault::CollectorClock(by) => world.clock.set(by),
+        Fault::Sleep(agent, by) => world.agents[agent].clock.sleep(by),
     }
 }
 
 /// Ends a fault.
 pub fn end(world: &mut World, fault: Fault) {
     match fault {
-        Fault::KillAgent(agent) => world.agents[agent].start_again(),
+        Fault::KillAgent(agent) | Fault::StopAgent(agent) => world.agents[agent].start_again(),
         Fault::PauseAgent(agent) => world.agents[agent].pause(false),
         Fault::FillDisk(agent) => world.agents[agent].fill_disk(false),
         Fault::LinkDown(agent) => {
@@ -48,11 +53,13 @@ pub fn end(world: &mut World, fault: Fault) {
         Fault::NewAddress(_) => {}
         Fault::KillCollector(one) => world.start_collector(one),
         Fault::PauseCollector(one) => world.pause_collector(one, false),
-        Fault::KillCollectors => {
+        Fault::KillCollectors | Fault::StopCollectors => {
             (0..world.parts().collectors).for_each(|one| world.start_collector(one));
         }
         Fault::CrashDatabase => on_database(world, testbed::Cluster::start_again),
         Fault::PauseDatabase => on_database(world, |cluster| cluster.signal_all("CONT")),
+        Fault::AgentClock(agent, _) | Fault::Sleep(agent, _) => world.agents[agent].clock.set(0),
+        Fault::CollectorClock(_) => world.clock.set(0),
     }
 }
 

@@ -8,6 +8,27 @@ use crate::random::Random;
 /// Agents in the testbed. The last one samples every 10 ms into a spool of 1 MiB.
 pub const AGENTS: usize = 2;
 
+/// Nanoseconds.
+const SECOND: i64 = 1_000_000_000;
+const HOUR: i64 = 3600 * SECOND;
+const DAY: i64 = 24 * HOUR;
+
+/// By how much clocks are wrong, nanoseconds, but for a part of it.
+const STEPS: [i64; 9] = [
+    SECOND,
+    10 * SECOND,
+    5 * 60 * SECOND,
+    HOUR,
+    26 * HOUR,
+    2 * DAY,
+    8 * DAY,
+    2 * 365 * DAY,
+    20 * 365 * DAY,
+];
+
+/// Furthest that an agent's clock is behind: samples of before are past their retention.
+const BEHIND: i64 = 5 * DAY;
+
 /// Something that goes wrong for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -35,20 +56,35 @@ pub enum Fault {
     CrashDatabase,
     /// The database is stopped (SIGSTOP) and goes on.
     PauseDatabase,
+    /// An agent is stopped (SIGTERM), which it must obey in time, and starts again.
+    StopAgent(usize),
+    /// Collectors are stopped (SIGTERM), which they must obey in time, and start again.
+    StopCollectors,
+    /// The wall clock of an agent's host is ahead by so many nanoseconds, and is set right again.
+    AgentClock(usize, i64),
+    /// The wall clock of the collectors' host is ahead by so many nanoseconds, and is set right.
+    CollectorClock(i64),
+    /// An agent's host sleeps for so many nanoseconds; when it wakes, the time is set right.
+    Sleep(usize, i64),
 }
 
 impl Fault {
     /// What it befalls: one fault at a time each.
     const fn part(self) -> (u8, usize) {
         match self {
-            Self::KillAgent(agent) | Self::PauseAgent(agent) => (0, agent),
+            Self::KillAgent(agent) | Self::PauseAgent(agent) | Self::StopAgent(agent) => (0, agent),
             Self::FillDisk(agent) => (1, agent),
             Self::LinkDown(agent)
             | Self::Loss(agent, _)
             | Self::BlackHole(agent)
             | Self::NewAddress(agent) => (2, agent),
-            Self::KillCollector(_) | Self::PauseCollector(_) | Self::KillCollectors => (3, 0),
+            Self::KillCollector(_)
+            | Self::PauseCollector(_)
+            | Self::KillCollectors
+            | Self::StopCollectors => (3, 0),
             Self::CrashDatabase | Self::PauseDatabase => (4, 0),
+            Self::AgentClock(agent, _) | Self::Sleep(agent, _) => (5, agent),
+            Self::CollectorClock(_) => (6, 0),
         }
     }
 }
@@ -68,6 +104,15 @@ impl fmt::Display for Fault {
             Self::KillCollectors => write!(f, "kill all collectors"),
             Self::CrashDatabase => write!(f, "crash the database"),
             Self::PauseDatabase => write!(f, "pause the database"),
+            Self::StopAgent(agent) => write!(f, "stop agent {agent}"),
+            Self::StopCollectors => write!(f, "stop all collectors"),
+            Self::AgentClock(agent, by) => {
+                write!(f, "clock of agent {agent} {} s ahead", by / SECOND)
+            }
+            Self::CollectorClock(by) => write!(f, "clock of collectors {} s ahead", by / SECOND),
+            Self::Sleep(agent, by) => {
+                write!(f, "host of agent {agent} sleeps for {} s", by / SECOND)
+            }
         }
     }
 }
@@ -128,6 +173,49 @@ pub fn plan(seed: u64, length: Duration, parts: Parts) -> Vec<Step> {
     steps
 }
 
+/// Wrong clocks and sleeping hosts, with stops, kills and an outage meanwhile.
+#[must_use]
+pub fn clocks(seed: u64, length: Duration, parts: Parts) -> Vec<Step> {
+    let (mut random, end) = (Random::new(seed), ms(length));
+    let mut steps: Vec<Step> = Vec::new();
+    for _ in 0..400 {
+        let fault = wrong_clock(&mut random, parts);
+        let lasts = 300 + random.below(4000);
+        let from = random.below(end.saturating_sub(lasts).max(1));
+        let [from, to] = [from, (from + lasts).min(end)].map(Duration::from_millis);
+        let step = Step { from, to, fault };
+        // An agent that stops drains for seconds, and measures nothing meanwhile.
+        let apart = Duration::from_millis(if fault.part().0 == 0 { 6000 } else { 400 });
+        let busy = |other: &Step| {
+            other.fault.part() == fault.part()
+                && other.from <= step.to + apart
+                && step.from <= other.to + apart
+        };
+        if !steps.iter().any(busy) {
+            steps.push(step);
+        }
+    }
+    steps.sort_by_key(|step| step.from);
+    steps
+}
+
+fn wrong_clock(random: &mut Random, parts: Parts) -> Fault {
+    let agent = usize::try_from(random.below(AGENTS as u64)).unwrap_or(0);
+    let step = STEPS[usize::try_from(random.below(STEPS.len() as u64)).unwrap_or(0)];
+    let step = step + random.below(SECOND.unsigned_abs()).cast_signed();
+    let signed = if random.below(2) == 0 { step } else { -step };
+    match random.below(12) {
+        0..4 => Fault::AgentClock(agent, signed.max(-BEHIND)),
+        4..6 => Fault::CollectorClock(signed),
+        6..8 => Fault::Sleep(agent, HOUR + random.below((60 * HOUR).unsigned_abs()).cast_signed()),
+        8 => Fault::StopAgent(agent),
+        9 => Fault::KillAgent(agent),
+        10 => Fault::StopCollectors,
+        _ if parts.collectors > 1 => Fault::KillCollector(0),
+        _ => Fault::KillCollectors,
+    }
+}
+
 /// So many kills of agents, at random moments after they started.
 #[must_use]
 pub fn kills(seed: u64, count: u64) -> Vec<Step> {
@@ -179,6 +267,21 @@ mod tests {
         assert_eq!(steps, plan(7, minute, parts));
         assert_ne!(steps, plan(8, minute, parts));
         assert!(steps.len() > 10 && steps.iter().all(|step| step.to <= minute), "{steps:?}");
+    }
+
+    #[test]
+    fn clocks_of_a_seed_go_wrong_by_seconds_and_years_both_ways() {
+        let parts = Parts { collectors: 1, database: false };
+        let all = (0..50).flat_map(|seed| clocks(seed, Duration::from_secs(15), parts));
+        let by: Vec<i64> = all
+            .filter_map(|step| match step.fault {
+                Fault::AgentClock(_, by) | Fault::CollectorClock(by) => Some(by),
+                _ => None,
+            })
+            .collect();
+        for (from, to) in [(-2, -1), (1, 2), (-20 * 31_536_001, -20 * 31_535_999)] {
+            assert!(by.iter().any(|by| (from * SECOND..=to * SECOND).contains(by)), "{from} s");
+        }
     }
 
     #[test]

@@ -113,6 +113,6 @@ impl fmt::Display for Reached {
             self.0.iter().filter(|(_, count)| **count == 0).map(|(path, _)| *path).collect();
         let missed = if missed.is_empty() { "none".to_owned() } else { missed.join("; ") };
         writeln!(f, "not reached: {missed}")?;
-        write!(f, "left to the models: clock steps, reordering, power loss")
+        write!(f, "left to the models: reordering, power loss")
     }
 }

@@ -6,11 +6,11 @@ use testbed::metric;
 
 use crate::agent::{Agent, NICS, Offered};
 use crate::args::Args;
-use crate::plan::{Fault, Step, kills, plan};
+use crate::plan::{Fault, Step, clocks, kills, plan};
 use crate::reached::Reached;
 use crate::stored::{Stored, read_postgres, read_sqlite};
 use crate::traffic::now_ns;
-use crate::verdict::judge;
+use crate::verdict::{judge, judge_sums};
 use crate::world::{Store, World};
 use crate::{faults, planted};
 
@@ -25,6 +25,12 @@ const FORGOTTEN: u64 = 3;
 /// kernel's that agents need too (rtnetlink's, while hundreds of links go away).
 const STANDSTILL_NS: u64 = 2_000_000_000;
 
+/// How long a program may take to stop when told to, on a machine with other work.
+const STOP: Duration = Duration::from_secs(11);
+
+/// Lines that agents or collectors may say, a second.
+const LINES_A_SECOND: u64 = 20;
+
 /// How long it may take until all is delivered once nothing goes wrong any more.
 const SETTLE: Duration = Duration::from_secs(90);
 
@@ -33,6 +39,7 @@ pub fn run(seed: u64, store: Store, args: &Args, reached: &mut Reached) -> bool 
     let mut world = World::new(store, seed);
     let steps = match args.kills {
         Some(count) => kills(seed, count),
+        None if args.clocks => clocks(seed, args.length(), world.parts()),
         None => plan(seed, args.length(), world.parts()),
     };
     let length = steps.iter().map(|step| step.to).max().unwrap_or_default();
@@ -48,7 +55,8 @@ pub fn run(seed: u64, store: Store, args: &Args, reached: &mut Reached) -> bool 
     reached.on_stored(&stored);
     let agents: String = world.agents.iter().map(Agent::log).collect();
     reached.on_logs(&agents, &world.collector_logs());
-    let mut sound = verdict(&world, &stored, &offered, reached);
+    let mut sound = verdict(&world, &stored, &offered, reached, args.clocks);
+    sound &= quick_to_stop(&world) && quiet(&agents, &world.collector_logs(), length);
     if !delivered {
         sound = false;
         println!("  not everything was delivered within {SETTLE:?}");
@@ -156,6 +164,22 @@ fn settle(world: &mut World) -> (Vec<Vec<[Offered; 2]>>, bool) {
     (offered, delivered)
 }
 
+/// False, and says so, if a program took long to stop when told to.
+fn quick_to_stop(world: &World) -> bool {
+    let stops = world.agents.iter().map(|agent| agent.slowest_stop).chain([world.slowest_stop]);
+    let slowest = stops.max().unwrap_or_default();
+    println!("  slowest stop {slowest:.1?}");
+    slowest <= STOP
+}
+
+/// False, and says so, if a program said the same over and over.
+fn quiet(agents: &str, collectors: &str, length: Duration) -> bool {
+    let most = LINES_A_SECOND * (length.as_secs() + SETTLE.as_secs());
+    let lines = [agents, collectors].map(|log| log.lines().count() as u64);
+    println!("  {} lines of agents, {} of collectors", lines[0], lines[1]);
+    lines.iter().all(|lines| *lines <= most)
+}
+
 fn read(world: &World) -> Stored {
     match (&world.cluster, world.url()) {
         (Some(cluster), Some(url)) => read_postgres(cluster, url),
@@ -169,6 +193,7 @@ fn verdict(
     stored: &Stored,
     offered: &[Vec<[Offered; 2]>],
     reached: &mut Reached,
+    clocks: bool,
 ) -> bool {
     let mut sound = true;
     for (number, (agent, offered)) in world.agents.iter().zip(offered).enumerate() {
@@ -176,7 +201,12 @@ fn verdict(
             let client = format!("host-{number}");
             let of_nic = stored.rows.iter().filter(|row| row.client == client && row.nic == *nic);
             let rows: Vec<_> = of_nic.collect();
-            let verdict = judge(&rows, offered, &agent.outages, agent.open_interval_ns());
+            let open_ns = agent.open_interval_ns();
+            let verdict = if clocks {
+                judge_sums(&rows, offered, &agent.outages, open_ns)
+            } else {
+                judge(&rows, offered, &agent.outages, open_ns)
+            };
             println!(" {client} {nic}: {} rows\n{verdict}", rows.len());
             verdict.accounts.iter().for_each(|account| reached.on_killed(account.killed.1));
             sound &= verdict.is_sound();

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use testbed::{Cluster, Namespace, Running, done, http, program, sh, wait_until};
+use testbed::{Clock, Cluster, Namespace, Running, done, http, program, sh, wait_until};
 
-use crate::agent::{Agent, NICS, log_of};
+use crate::agent::{Agent, log_of};
 use crate::plan::{AGENTS, Parts};
 use crate::stored::Row;
 
@@ -28,6 +29,10 @@ pub struct World {
     pub cluster: Option<Cluster>,
     /// The agents.
     pub agents: Vec<Agent>,
+    /// The clocks of the collectors' host, as they read them.
+    pub clock: Clock,
+    /// The longest that a collector took to stop when told to.
+    pub slowest_stop: Duration,
     collectors: Vec<Option<Running>>,
     /// The collector that is stopped.
     paused: Option<usize>,
@@ -42,8 +47,17 @@ impl World {
         let dir = tempfile::Builder::new().prefix("netmon-soak-").tempdir().expect("a directory");
         let cluster = (store == Store::Postgres).then(Cluster::start);
         let url = cluster.as_ref().map(Cluster::new_database);
-        let mut world =
-            Self { dir, store, url, cluster, agents: vec![], collectors: vec![], paused: None };
+        let mut world = Self {
+            store,
+            url,
+            cluster,
+            agents: vec![],
+            clock: Clock::new(dir.path(), "collectors"),
+            slowest_stop: Duration::ZERO,
+            collectors: vec![],
+            paused: None,
+            dir,
+        };
         world.collectors.resize_with(world.parts().collectors, || None);
         world.start_collector(0);
         for number in 0..AGENTS {
@@ -65,11 +79,7 @@ impl World {
         }
         for (number, agent) in (0..).zip(&mut world.agents) {
             agent.start();
-            let captures = |nic| format!(r#""capturing","nic":"{nic}""#);
-            wait_until("capture", || {
-                let log = agent.log();
-                NICS.iter().all(|nic| log.contains(&captures(nic)))
-            });
+            agent.wait_for_capture(0);
             agent.start_traffic(seed ^ (number << 32));
         }
         world
@@ -150,7 +160,9 @@ impl World {
     /// Starts a collector, and waits until it listens.
     pub fn start_collector(&mut self, number: usize) {
         let log = self.collector_dir(number).with_extension("log");
-        let running = Running::start(self.collector(number, &["run"]), &log);
+        let mut command = self.collector(number, &["run"]);
+        self.clock.apply(&mut command);
+        let running = Running::start(command, &log);
         let address = self.http(number);
         wait_until("a collector", || http::get(&address, "/healthz").is_some());
         self.collectors[number] = Some(running);
@@ -186,6 +198,10 @@ impl World {
 
     /// Stops the collectors gracefully.
     pub fn stop_collectors(&mut self) {
-        self.collectors.iter_mut().filter_map(Option::take).for_each(Running::stop);
+        for running in self.collectors.iter_mut().filter_map(Option::take) {
+            let told = Instant::now();
+            running.stop();
+            self.slowest_stop = self.slowest_stop.max(told.elapsed());
+        }
     }
 }

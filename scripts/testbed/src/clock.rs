@@ -1,0 +1,66 @@
+//! Wrong clocks: what a program reads of the wall clock and of the boot-time clock is shifted, while
+//! the real clocks stay as they are. A shim is built by the C compiler and preloaded; agents that
+//! are to measure meanwhile are built with their feature `clock-seam`, for the kernel stamps packets
+//! by its own clock.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::shell::sh;
+
+/// How long before it applies a shift is written down: programs look every 50 ms.
+const AHEAD: Duration = Duration::from_millis(150);
+
+/// The clocks of one program, over any number of starts.
+#[derive(Debug)]
+pub struct Clock {
+    shim: PathBuf,
+    steps: PathBuf,
+    /// How far the wall clock is ahead, nanoseconds.
+    wall_ns: i64,
+    /// How far the boot-time clock is ahead, nanoseconds.
+    boot_ns: i64,
+}
+
+impl Clock {
+    /// Clocks that are right as yet; their files are in a directory.
+    #[must_use]
+    pub fn new(dir: &Path, name: &str) -> Self {
+        let (shim, source) = (dir.join("clock.so"), dir.join("clock.c"));
+        if !shim.exists() {
+            std::fs::write(&source, include_str!("clock_shim.c")).unwrap();
+            sh(&format!("cc -shared -fPIC -O2 -o {} {} -ldl", shim.display(), source.display()));
+        }
+        let steps = dir.join(format!("{name}.clock"));
+        std::fs::write(&steps, "").unwrap();
+        Self { shim, steps, wall_ns: 0, boot_ns: 0 }
+    }
+
+    /// Makes a program read these clocks.
+    pub fn apply(&self, command: &mut Command) {
+        command.env("LD_PRELOAD", &self.shim).env("NETMON_TEST_CLOCK", &self.steps);
+    }
+
+    /// Steps the wall clock to be ahead of the real one by so much, or behind it.
+    pub fn set(&mut self, wall_ns: i64) {
+        self.wall_ns = wall_ns;
+        self.write();
+    }
+
+    /// The host sleeps for so long: both clocks run on meanwhile.
+    pub fn sleep(&mut self, ns: i64) {
+        self.wall_ns += ns;
+        self.boot_ns += ns;
+        self.write();
+    }
+
+    fn write(&self) {
+        let from = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + AHEAD;
+        let mut file = std::fs::OpenOptions::new().append(true).open(&self.steps).unwrap();
+        let line = format!("{} {} {}\n", from.as_nanos(), self.wall_ns, self.boot_ns);
+        file.write_all(line.as_bytes()).unwrap();
+        std::thread::sleep(AHEAD);
+    }
+}
