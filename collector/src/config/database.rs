@@ -6,8 +6,10 @@ use rustls::RootCertStore;
 use serde::{Deserialize, Serialize};
 use settings::{Problem, Secret};
 use tokio_postgres::Config as Postgres;
+use tokio_postgres::config::Host;
 use wire::pem::read_certificates;
 
+use super::database_url::url_fault;
 use crate::store::postgres::{Authorities, PostgresConfig, read_password};
 
 /// Section `database`. Either `url` or `host` with its companions; neither: SQLite in the data
@@ -154,10 +156,12 @@ fn parse_url(url: &Secret) -> Result<Postgres, Problem> {
         url.replace(&format!("sslmode={mode}"), "sslmode=require")
     });
     let parsed = url.parse::<Postgres>().ok();
-    parsed.filter(|postgres| !postgres.get_hosts().is_empty()).ok_or_else(|| {
-        let why = "no URL of a PostgreSQL database; write postgres://user@host:5432/name";
-        Problem::new("database.url", why)
-    })
+    // The parser ends the user's part at the first @.
+    let named = |host: &Host| !matches!(host, Host::Tcp(name) if name.contains('@'));
+    let named = |hosts: &[Host]| !hosts.is_empty() && hosts.iter().all(named);
+    parsed
+        .filter(|postgres| named(postgres.get_hosts()))
+        .ok_or_else(|| Problem::new("database.url", url_fault(&url)))
 }
 
 #[cfg(test)]
@@ -224,5 +228,9 @@ mod tests {
         let url = Some(Secret::new("postgres://u:hunter2@db:port/x".to_owned()));
         let problem = Database { url, ..Database::default() }.check().unwrap_err();
         assert!(!problem.to_string().contains("hunter2"), "{problem}");
+        // What the parser takes, and would look for a host called ss@db.
+        let url = Some(Secret::new("postgres://u:pa@ss@db/x".to_owned()));
+        let problem = Database { url, ..Database::default() }.check().unwrap_err();
+        assert!(problem.to_string().contains("%40"), "{problem}");
     }
 }

@@ -1,6 +1,7 @@
 //! The collector's config: its keys, their defaults and ranges.
 
 mod database;
+mod database_url;
 mod http;
 
 use std::path::{Path, PathBuf};

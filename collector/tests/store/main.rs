@@ -14,6 +14,7 @@ mod pooler;
 mod postgres;
 mod register;
 mod report;
+mod settings;
 mod sqlite;
 mod suite;
 

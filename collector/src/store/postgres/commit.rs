@@ -57,7 +57,7 @@ impl Committer {
     pub(super) async fn connect(config: &PostgresConfig) -> Result<Self, Failure> {
         let client = config.connect().await?;
         must_be_safe(&client, config).await?;
-        let begin = format!("BEGIN; {}", config.commit_settings());
+        let begin = config.begin().to_owned();
         Ok(Self { client, begin, clients: HashMap::new(), nics: HashMap::new() })
     }
 

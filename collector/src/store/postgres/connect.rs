@@ -15,6 +15,7 @@ use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::Failure;
+use super::settings;
 
 /// Connections beside the one that commits.
 const CONNECTIONS: usize = 4;
@@ -23,9 +24,12 @@ const CONNECTIONS: usize = 4;
 const REACH: Duration = Duration::from_secs(10);
 const LOGIN: Duration = Duration::from_secs(20);
 
-/// Begins every transaction. Local to it, for a connection may go through a pooler; durable
+/// Begins every transaction that changes something. What it sets is local to it, for a connection
+/// may go through a pooler, whose settings at connect are those of whoever had it before. Durable
 /// whatever the server's default.
-pub(super) const TIMEOUTS: &str = "
+pub(super) const BEGIN: &str = "
+    BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL TimeZone = 'UTC';
+    SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL standard_conforming_strings = on;
     SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '20s';
     SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL synchronous_commit = on";
 
@@ -62,8 +66,8 @@ pub struct PostgresConfig {
     tls: MakeRustlsConnect,
     location: String,
     allow_unsafe: bool,
-    /// What each transaction that commits sets first.
-    commit_settings: String,
+    /// Begins each transaction that commits.
+    begin: String,
 }
 
 impl fmt::Debug for PostgresConfig {
@@ -113,7 +117,7 @@ impl PostgresConfig {
             tls: MakeRustlsConnect::new(tls),
             location,
             allow_unsafe: false,
-            commit_settings: TIMEOUTS.to_owned(),
+            begin: BEGIN.to_owned(),
         })
     }
 
@@ -136,9 +140,8 @@ impl PostgresConfig {
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Self {
         let ms = patience.as_millis();
-        self.commit_settings = format!(
-            "{TIMEOUTS}; SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {ms}"
-        );
+        self.begin =
+            format!("{BEGIN}; SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {ms}");
         self
     }
 
@@ -180,12 +183,13 @@ impl PostgresConfig {
                 tracing::debug!(%error, "a connection to the database ended");
             }
         });
+        settings::pin(&client).await?;
         Ok(client)
     }
 
-    /// What each transaction that commits sets first.
-    pub(super) fn commit_settings(&self) -> &str {
-        &self.commit_settings
+    /// Begins each transaction that commits.
+    pub(super) fn begin(&self) -> &str {
+        &self.begin
     }
 
     /// Whether a server that may lose what it acknowledged is taken all the same.

@@ -7,7 +7,7 @@ use tokio_postgres::types::{ToSql, Type};
 use wire::id::ClientId;
 use wire::message::{Inventory, Nic};
 
-use super::connect::TIMEOUTS;
+use super::connect::BEGIN;
 use super::error::Failure;
 use super::history::{LINK_CHANGED, LINK_GONE};
 use super::session::{text, time, unknown_client};
@@ -88,7 +88,7 @@ async fn change(
     now_ns: u64,
 ) -> Result<(), Failure> {
     let names: Vec<&str> = listed.keys().map(String::as_str).collect();
-    client.batch_execute(&format!("BEGIN; {TIMEOUTS}")).await?;
+    client.batch_execute(&format!("{BEGIN}")).await?;
     // One at a time, should two collectors be told of one client.
     let lock = "SELECT FROM clients WHERE id = $1 FOR UPDATE";
     client.query_typed(lock, &[(&number, Type::INT4)]).await?;

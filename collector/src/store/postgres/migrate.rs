@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::connect::TIMEOUTS;
+use super::connect::BEGIN;
 use super::error::Failure;
 use super::partition::{Table, exists};
 use crate::store::Migrated;
@@ -28,7 +28,7 @@ const LOCK: i64 = 0x4e4d_4f4e;
 pub(super) async fn migrate(client: &Client, distribute: bool) -> Result<Migrated, Failure> {
     client
         .batch_execute(&format!(
-            "BEGIN; {TIMEOUTS}; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;
+            "{BEGIN}; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;
              SELECT pg_advisory_xact_lock({LOCK})"
         ))
         .await?;

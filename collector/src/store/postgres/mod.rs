@@ -18,6 +18,7 @@ mod query;
 mod register;
 mod retention;
 mod session;
+mod settings;
 mod tables;
 
 use std::collections::{BTreeSet, HashSet};

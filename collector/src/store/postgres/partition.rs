@@ -6,9 +6,10 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 use wire::frame::Frame;
 
-use super::connect::TIMEOUTS;
+use super::connect::BEGIN;
 use super::error::Failure;
 use crate::store::Batch;
+use crate::time::Time;
 
 const DAY_NS: u64 = 86_400_000_000_000;
 
@@ -154,7 +155,7 @@ pub(super) async fn make(client: &Client, partition: Partition) -> Result<(), Fa
     }
     let (from, to) = partition.bounds();
     // Rows can wait in the default partition, commits can't.
-    client.batch_execute(&format!("BEGIN; {TIMEOUTS}; SET LOCAL lock_timeout = '2s'")).await?;
+    client.batch_execute(&format!("{BEGIN}; SET LOCAL lock_timeout = '2s'")).await?;
     // Several collectors may want it at the same time.
     let lock = "SELECT pg_advisory_xact_lock(hashtext($1))";
     client.query_typed(lock, &[(&name, Type::TEXT)]).await?;
@@ -178,13 +179,11 @@ pub(super) async fn make(client: &Client, partition: Partition) -> Result<(), Fa
                 ))
                 .await?;
         }
+        // As ISO 8601 in UTC: read the same whatever the settings.
+        let [from, to] = [from, to].map(|seconds| Time(seconds * 1_000_000_000));
         client
             .batch_execute(&format!(
-                "DO $$ BEGIN
-                     EXECUTE format('ALTER TABLE {table} ATTACH PARTITION {name} \
-                         FOR VALUES FROM (%L) TO (%L)',
-                         to_timestamp({from}), to_timestamp({to}));
-                 END $$"
+                "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{from}') TO ('{to}')"
             ))
             .await?;
     }

@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::PostgresStore;
-use super::connect::TIMEOUTS;
+use super::connect::BEGIN;
 use super::error::Failure;
 use super::partition::{self, Table};
 use super::session::{time, time_ns};
@@ -104,7 +104,7 @@ async fn complete_from(
                 sum(rx_packets) AS rx_packets, sum(tx_packets) AS tx_packets";
     let figures = "rx_bytes, tx_bytes, rx_packets, tx_packets";
     // Reads all of it, once after a fault: it may take as long as it needs.
-    client.batch_execute(&format!("BEGIN; {TIMEOUTS}; SET LOCAL statement_timeout = 0")).await?;
+    client.batch_execute(&format!("{BEGIN}; SET LOCAL statement_timeout = 0")).await?;
     let row = client
         .query_typed_one(
             &format!(
@@ -176,7 +176,7 @@ async fn drop_partition(client: &Client, partition: partition::Partition) -> Res
     // A reader who takes long must not hold up commits that queue behind this lock.
     client
         .batch_execute(&format!(
-            "BEGIN; {TIMEOUTS}; SET LOCAL lock_timeout = '5s';
+            "{BEGIN}; SET LOCAL lock_timeout = '5s';
              LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE; {keep}; DROP TABLE {name}; COMMIT"
         ))
         .await?;
@@ -244,7 +244,7 @@ async fn forget_sessions(client: &Client, before_ns: u64) -> Result<u64, Failure
             let session: i64 = row.try_get(0)?;
             client
                 .batch_execute(&format!(
-                    "BEGIN; {TIMEOUTS}; {};
+                    "{BEGIN}; {};
                      DELETE FROM gaps WHERE session = {session};
                      DELETE FROM session_nics WHERE session = {session};
                      DELETE FROM quarantine WHERE session = {session};

@@ -8,7 +8,7 @@ use tokio_postgres::{Client, Row};
 use wire::id::ClientId;
 use wire::message::Hello;
 
-use super::connect::TIMEOUTS;
+use super::connect::BEGIN;
 use super::error::Failure;
 use crate::store::{SessionState, StoreError};
 
@@ -34,7 +34,7 @@ pub(super) async fn open_sessions(
     hello: &Hello,
     now_ns: u64,
 ) -> Result<Vec<SessionState>, Failure> {
-    client.batch_execute(&format!("BEGIN; {TIMEOUTS}")).await?;
+    client.batch_execute(&format!("{BEGIN}")).await?;
     let (host, now) = (&hello.host, time(now_ns));
     let row = client
         .query_typed_one(

@@ -14,7 +14,7 @@ use tokio_postgres::types::Type;
 use self::columns::Columns;
 pub use self::sums::TableSums;
 use super::commit::add_rollups;
-use super::connect::TIMEOUTS;
+use super::connect::BEGIN;
 use super::error::Failure;
 use super::partition::{self, Table};
 use super::{PostgresStore, now_ns};
@@ -102,7 +102,7 @@ impl PostgresStore {
         for partition in rows::partitions(dump, source)? {
             partition::make(&lease, partition).await?;
         }
-        let begin = format!("BEGIN; {TIMEOUTS}; SET LOCAL statement_timeout = 0");
+        let begin = format!("{BEGIN}; SET LOCAL statement_timeout = 0");
         lease.batch_execute(&begin).await?;
         let moved = if is_there(&lease, dump, source).await? {
             Moved::Before

@@ -1,0 +1,60 @@
+//! What a session is given whatever role, database and server have set, and what is refused.
+
+use std::sync::Once;
+
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::error::Failure;
+
+/// What roles and databases may have set otherwise, as the collector's statements mean it. How long
+/// those outside a transaction may take is bounded by who waits for them.
+const SESSION: &str = "
+    SET statement_timeout = 0; SET standard_conforming_strings = on; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD';
+    SET IntervalStyle = 'postgres'; SET default_transaction_isolation = 'read committed';
+    SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0;
+    SET row_security = on; SET transform_null_equals = off";
+
+/// The encoding, and where the tables are, or are to be made: where they are found now, which a
+/// schema made later on the path must not change, else where the role makes tables.
+const PLACE: &str = "
+    SELECT current_setting('server_encoding'), coalesce(
+        (SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+         WHERE relname = 'netmon_schema' AND pg_table_is_visible(pg_class.oid)),
+        current_schema())::text";
+
+/// Pins the settings of a new connection, and refuses a database that can't hold every name.
+pub(super) async fn pin(client: &Client) -> Result<(), Failure> {
+    client.batch_execute(SESSION).await?;
+    let place = client.query_typed_one(PLACE, &[]).await?;
+    match place.try_get(0)? {
+        "UTF8" => {}
+        "SQL_ASCII" => warn_of_sql_ascii(),
+        other => return Err(Failure::Failed(other_encoding(other))),
+    }
+    let schema = place.try_get::<_, Option<&str>>(1)?;
+    let schema = schema.ok_or_else(|| Failure::Failed(NOWHERE.to_owned()))?;
+    let set = "SELECT set_config('search_path', quote_ident($1), false)";
+    client.query_typed(set, &[(&schema, Type::TEXT)]).await?;
+    Ok(())
+}
+
+const NOWHERE: &str = "there is no schema to make tables in; give the role one: ALTER ROLE ... SET \
+                       search_path = public";
+
+fn other_encoding(encoding: &str) -> String {
+    format!(
+        "the database's encoding is {encoding}, which can't hold every name of a host or NIC; make \
+         one by createdb -E UTF8 -T template0, and set database.url or database.name to it"
+    )
+}
+
+fn warn_of_sql_ascii() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        tracing::warn!(
+            "the database's encoding is SQL_ASCII: names are stored as UTF-8, and whoever reads \
+             them must take them so; better is createdb -E UTF8 -T template0"
+        );
+    });
+}
