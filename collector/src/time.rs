@@ -24,6 +24,25 @@ pub fn boot() -> Duration {
     clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
 }
 
+/// Notices steps of the wall clock beside the boot clock.
+#[derive(Debug, Default)]
+pub struct Steps {
+    /// The wall clock less the boot clock, nanoseconds.
+    offset_ns: Option<i128>,
+}
+
+/// Less is no step: clocks are steered.
+const STEP_NS: u128 = 1_000_000_000;
+
+impl Steps {
+    /// Whether the wall clock was stepped since it was last asked.
+    pub fn stepped(&mut self, wall_ns: u64, boot: Duration) -> bool {
+        let offset_ns = i128::from(wall_ns) - i128::try_from(boot.as_nanos()).unwrap_or(i128::MAX);
+        let before = self.offset_ns.replace(offset_ns);
+        before.is_some_and(|before_ns| before_ns.abs_diff(offset_ns) >= STEP_NS)
+    }
+}
+
 /// A length of time in its largest unit of which there are two, for people: `26 h`, `21 days`.
 #[must_use]
 pub fn rough(length: Duration) -> String {
@@ -114,6 +133,18 @@ mod tests {
             assert_eq!(Time::parse(text), None, "{text}");
         }
         assert_eq!(Time::parse("99999999999999999999"), None);
+    }
+
+    #[test]
+    fn a_step_of_the_wall_clock_is_noticed_once_and_a_sleep_is_none() {
+        let (mut steps, second) = (Steps::default(), Duration::from_secs);
+        let wall = |seconds: u64| seconds * 1_000_000_000;
+        assert!(!steps.stepped(wall(1000), second(10)));
+        assert!(!steps.stepped(wall(1005), second(15)));
+        assert!(steps.stepped(wall(9000), second(16)));
+        assert!(!steps.stepped(wall(9500), second(516)), "the host slept");
+        assert!(steps.stepped(wall(5), second(517)));
+        assert!(!steps.stepped(wall(6), second(518)));
     }
 
     #[test]

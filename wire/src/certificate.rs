@@ -129,6 +129,12 @@ pub struct Validity {
     pub not_after: UnixTime,
 }
 
+impl fmt::Display for Validity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "from {} to {}", utc(self.not_before), utc(self.not_after))
+    }
+}
+
 impl Validity {
     /// True once two thirds of the life are over: the next certificate is to be fetched.
     #[must_use]
@@ -136,6 +142,12 @@ impl Validity {
         let (from, to) = (self.not_before.as_secs(), self.not_after.as_secs());
         let life = to.saturating_sub(from);
         now.as_secs() >= to - life / 3
+    }
+
+    /// True while the certificate is valid.
+    #[must_use]
+    pub fn covers(&self, now: UnixTime) -> bool {
+        now.as_secs() >= self.not_before.as_secs() && !self.is_over(now)
     }
 
     /// True once the certificate is valid no more.
@@ -175,6 +187,13 @@ mod tests {
         let validity = Validity { not_before: at(10), not_after: at(20) };
         assert!(!validity.is_over(at(20)));
         assert!(validity.is_over(at(21)));
+    }
+
+    #[test]
+    fn a_certificate_is_valid_from_its_first_second_on() {
+        let validity = Validity { not_before: at(10), not_after: at(20) };
+        assert!(!validity.covers(at(9)) && validity.covers(at(10)) && !validity.covers(at(21)));
+        assert_eq!(validity.to_string(), "from 1970-01-01T00:00:10Z to 1970-01-01T00:00:20Z");
     }
 
     #[test]

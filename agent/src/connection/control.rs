@@ -1,9 +1,12 @@
 //! The control stream: messages in both directions, one after the other.
 
 use quinn::{Connection, RecvStream, SendStream};
+use rustls::pki_types::UnixTime;
 use tokio::sync::mpsc;
 use wire::codec::{self, CodecError, HEADER_LEN, Received};
 use wire::message::Message;
+
+use super::clocks;
 
 /// Why talking to the collector ended.
 #[derive(Debug, thiserror::Error)]
@@ -86,12 +89,20 @@ pub fn why(connection: &Connection, error: &dyn std::fmt::Display) -> String {
 /// The reason of a closed connection in words.
 #[must_use]
 pub fn close_reason(reason: &quinn::ConnectionError) -> String {
+    use quinn::ConnectionError;
     match reason {
-        quinn::ConnectionError::ApplicationClosed(close) => {
+        ConnectionError::ApplicationClosed(close) => {
             format!("the collector closed: {}", String::from_utf8_lossy(&close.reason))
         }
-        quinn::ConnectionError::TimedOut => "the collector doesn't answer".into(),
-        quinn::ConnectionError::Reset => "the collector was restarted".into(),
+        ConnectionError::TimedOut => "the collector doesn't answer".into(),
+        ConnectionError::Reset => "the collector was restarted".into(),
+        ConnectionError::TransportError(error) => {
+            clocks::collector_untimely(&error.reason).unwrap_or_else(|| reason.to_string())
+        }
+        ConnectionError::ConnectionClosed(close) => {
+            let said = String::from_utf8_lossy(&close.reason);
+            clocks::agent_untimely(&said, UnixTime::now()).unwrap_or_else(|| reason.to_string())
+        }
         other => other.to_string(),
     }
 }

@@ -1,5 +1,6 @@
 //! The connection to a collector: made again for ever, across a list of collectors.
 
+mod clocks;
 pub mod control;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};

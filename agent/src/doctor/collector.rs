@@ -49,7 +49,11 @@ fn certificate(credentials: &Credentials, now: UnixTime) -> Finding {
     const SUBJECT: &str = "certificate";
     let until = utc(credentials.validity().not_after);
     let text = format!("{}, valid until {until}", credentials.client());
-    if !credentials.validity().renew_due(now) {
+    if !credentials.validity().covers(now) {
+        let (from, now) = (utc(credentials.validity().not_before), utc(now));
+        let text = format!("{text}, and only from {from}; this host's clock says {now}");
+        Finding::warn(SUBJECT, format!("{text}; check the clocks of both hosts"))
+    } else if !credentials.validity().renew_due(now) {
         Finding::ok(SUBJECT, text)
     } else if credentials.renew_due(now) {
         let way_out = "its renewal is due, which `agent run` does once it reaches a collector";

@@ -82,7 +82,8 @@ impl Credentials {
         let loaded = Self::parse(&files, pki, Pem { ca: &ca, cert: &cert, key: &key })?;
         if loaded.validity.is_over(now) {
             let at = utc(loaded.validity.not_after);
-            return Err(IdentityError::Expired { path: files.cert, at, fix: pki.fix() });
+            let (now, fix) = (utc(now), pki.fix());
+            return Err(IdentityError::Expired { path: files.cert, at, now, fix });
         }
         Ok(loaded)
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use quinn::Connection;
 use rcgen::KeyPair;
+use rustls::pki_types::UnixTime;
 use tokio::time::timeout;
-use wire::certificate::{COLLECTOR_NAME, Fingerprint};
+use wire::certificate::{COLLECTOR_NAME, Fingerprint, Validity, utc};
 use wire::id::ClientId;
 use wire::message::{EnrollReply, EnrollRequest, Message, RenewRequest};
 use wire::pem;
@@ -47,6 +48,17 @@ pub enum EnrollError {
     /// The collector answered something else.
     #[error("the collector's answer is of no use: {0}; run the same release on both ends")]
     Answer(&'static str),
+    /// The certificate isn't valid now.
+    #[error(
+        "the collector made a certificate that is valid {validity}, and this host's clock says {now}; \
+         check the clocks of both hosts, and try again (an enrolment needs a new token)"
+    )]
+    Untimely {
+        /// When it is valid.
+        validity: Validity,
+        /// This host's clock, UTC.
+        now: String,
+    },
     /// No key or signing request.
     #[error("can't make a key: {0}")]
     Key(#[from] rcgen::Error),
@@ -129,6 +141,7 @@ async fn enroll_at(
     if ca.iter().any(|it| Fingerprint::of(it) != token.ca) {
         return Err(EnrollError::Answer("the CA is not the token's"));
     }
+    must_be_timely(&credentials)?;
     private_file::write_public(&files.ca, pem.ca).map_err(IdentityError::from)?;
     private_file::write(&files.key, pem.key).map_err(IdentityError::from)?;
     private_file::write_public(&files.cert, pem.cert).map_err(IdentityError::from)?;
@@ -155,8 +168,18 @@ pub async fn renew(
     if credentials.client() != present.client() {
         return Err(EnrollError::Answer("the certificate is for another client"));
     }
+    must_be_timely(&credentials)?;
     private_file::write_public(&files.cert, pem.cert).map_err(IdentityError::from)?;
     Ok(credentials)
+}
+
+/// A certificate made by a clock that is far from this host's would be refused later.
+fn must_be_timely(made: &Credentials) -> Result<(), EnrollError> {
+    let (validity, now) = (made.validity(), UnixTime::now());
+    if validity.covers(now) {
+        return Ok(());
+    }
+    Err(EnrollError::Untimely { validity, now: utc(now) })
 }
 
 /// One request and its answer, on a stream of its own.

@@ -52,12 +52,17 @@ pub enum IdentityError {
         fix: &'static str,
     },
     /// The certificate's time is over.
-    #[error("the certificate {path} expired at {at}; {fix}")]
+    #[error(
+        "the certificate {path} expired at {at}, and this host's clock says {now}; check the clock; if \
+         it is right, {fix}"
+    )]
     Expired {
         /// The file.
         path: PathBuf,
         /// When, UTC.
         at: String,
+        /// This host's clock, UTC.
+        now: String,
         /// The way out.
         fix: &'static str,
     },

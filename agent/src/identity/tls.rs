@@ -129,7 +129,14 @@ impl ServerCertVerifier for PinnedCa {
             .build()
             .map_err(|error| Error::General(error.to_string()))?
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-            .map_err(|error| self.refuse(error.to_string(), error))
+            .map_err(|error| match error {
+                // It is the one that made the token; the time is told where all such errors are.
+                Error::InvalidCertificate(
+                    CertificateError::ExpiredContext { .. }
+                    | CertificateError::NotValidYetContext { .. },
+                ) => error,
+                error => self.refuse(error.to_string(), error),
+            })
     }
 
     fn verify_tls12_signature(

@@ -103,7 +103,9 @@ impl ServerTls {
         let sound = path.exists() && {
             let found = pem::read_certificates(&path)?;
             let facts = found.first().map(|certificate| Facts::read(certificate));
-            facts.is_some_and(|facts| facts.is_ok_and(|facts| !facts.validity.renew_due(now)))
+            // One that is not valid yet was made while the clock was wrong.
+            let good = |facts: Facts| facts.validity.covers(now) && !facts.validity.renew_due(now);
+            facts.is_some_and(|facts| facts.is_ok_and(good))
         };
         if !sound {
             private_file::write(&path, ca.make_server(COLLECTOR_NAME, now)?.as_bytes())?;

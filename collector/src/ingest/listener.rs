@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::{Ingest, agent};
 use crate::identity::{Identity, IdentityError, Peer, on_handshake_error};
+use crate::time::{Steps, boot, now_ns};
 
 /// How long a handshake may take: QUIC itself knows no limit.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -24,6 +25,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How often the own certificate is looked after.
 const RENEWAL: Duration = Duration::from_secs(3600);
+
+/// How often the clock is looked at: after a step the certificate may be of no use.
+const CLOCK: Duration = Duration::from_secs(2);
 
 /// Why agents can't be listened for.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +101,8 @@ impl Listener {
         let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
         let mut connections = JoinSet::new();
         let mut renewal = tokio::time::interval(RENEWAL);
+        let (mut clock, mut steps) = (tokio::time::interval(CLOCK), Steps::default());
+        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let reloader = self.reloader();
         tokio::pin!(stop);
         loop {
@@ -112,6 +118,9 @@ impl Listener {
                     }
                 }
                 _ = renewal.tick() => reloader.reload(),
+                _ = clock.tick() => if steps.stepped(now_ns(), boot()) {
+                    reloader.reload();
+                },
             }
         }
         self.endpoint.close(0u32.into(), b"the collector is stopping");

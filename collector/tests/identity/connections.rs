@@ -84,7 +84,8 @@ async fn an_expired_certificate_is_refused_on_both_ends() {
     let before = rejects("expired_certificate");
     let (_endpoint, connection) = collector.connect(&credentials).await;
     let reason = closed(&connection).await;
-    assert!(reason.contains("expired"), "{reason}");
+    assert!(reason.contains("expired") && reason.contains("check the clocks"), "{reason}");
+    assert_eq!(reason.matches("Z").count(), 3, "the limit and both clocks in UTC: {reason}");
     assert!(matches!(collector.next().await, Seen::Failed(_)));
     assert!(rejects("expired_certificate") > before);
 }

@@ -149,3 +149,27 @@ async fn enrolling_again_replaces_key_and_certificate() {
     let _connected = collector.connect(&loaded).await;
     let _ = collector.next_agent().await;
 }
+
+#[test]
+fn a_certificate_made_while_the_clock_was_wrong_is_replaced_at_once() {
+    for wrong in [0, 2_840_140_800] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("identity");
+        let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(wrong));
+        let identity = Identity::open(&path, None, at).unwrap();
+        let valid = || {
+            let chain = wire::pem::read_certificates(&path.join("server.pem")).unwrap();
+            let facts = wire::certificate::Facts::read(&chain[0]).unwrap();
+            facts.validity.covers(UnixTime::now())
+        };
+        assert!(!valid());
+        // The clock is stepped.
+        identity.server_config(UnixTime::now()).unwrap();
+        assert!(valid(), "{wrong}");
+        drop(identity);
+        drop(Identity::open(&path, None, at).unwrap());
+        assert!(!valid());
+        reopen(&dir).unwrap();
+        assert!(valid(), "{wrong}");
+    }
+}

@@ -88,7 +88,7 @@ async fn change(
     now_ns: u64,
 ) -> Result<(), Failure> {
     let names: Vec<&str> = listed.keys().map(String::as_str).collect();
-    client.batch_execute(&format!("{BEGIN}")).await?;
+    client.batch_execute(BEGIN).await?;
     // One at a time, should two collectors be told of one client.
     let lock = "SELECT FROM clients WHERE id = $1 FOR UPDATE";
     client.query_typed(lock, &[(&number, Type::INT4)]).await?;

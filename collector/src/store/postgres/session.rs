@@ -34,7 +34,7 @@ pub(super) async fn open_sessions(
     hello: &Hello,
     now_ns: u64,
 ) -> Result<Vec<SessionState>, Failure> {
-    client.batch_execute(&format!("{BEGIN}")).await?;
+    client.batch_execute(BEGIN).await?;
     let (host, now) = (&hello.host, time(now_ns));
     let row = client
         .query_typed_one(

@@ -10,8 +10,8 @@ use super::error::Failure;
 /// What roles and databases may have set otherwise, as the collector's statements mean it. How long
 /// those outside a transaction may take is bounded by who waits for them.
 const SESSION: &str = "
-    SET statement_timeout = 0; SET standard_conforming_strings = on; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD';
-    SET IntervalStyle = 'postgres'; SET default_transaction_isolation = 'read committed';
+    SET statement_timeout = 0; SET standard_conforming_strings = on; SET TimeZone = 'UTC';
+    SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET default_transaction_isolation = 'read committed';
     SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0;
     SET row_security = on; SET transform_null_equals = off";
 
