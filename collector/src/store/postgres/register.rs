@@ -6,7 +6,7 @@ use tokio_postgres::types::Type;
 use wire::id::ClientId;
 
 use super::PostgresStore;
-use super::connect::TIMEOUTS;
+use super::connect::BEGIN;
 use super::error::Failure;
 use super::partition::Table;
 use super::query::instant;
@@ -114,7 +114,7 @@ async fn purge(client: &Client, id: &ClientId) -> Result<u64, Failure> {
 
 /// Runs statements in one transaction; gives the rows that they deleted.
 async fn delete(client: &Client, statements: &[String]) -> Result<u64, Failure> {
-    client.batch_execute(&format!("BEGIN; {TIMEOUTS}; SET LOCAL statement_timeout = 0")).await?;
+    client.batch_execute(&format!("{BEGIN}; SET LOCAL statement_timeout = 0")).await?;
     let mut rows = 0;
     for statement in statements {
         rows += client.execute_typed(statement, &[]).await?;
