@@ -3,6 +3,7 @@
 use agent::cli::{Cli, Command};
 use agent::config::{self, PROGRAM};
 use agent::doctor::{self, DoctorConfig, Level};
+use agent::sampler::allowed_cpus;
 use agent::{enroll, nics, run, top, watch};
 use settings::{Given, Output, interrupted};
 
@@ -14,6 +15,9 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
             let loaded = load(&[])?;
             settings::start_log(&loaded.config.log);
             loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+            if let Err(problem) = loaded.config.monitor.check_cpus(&allowed_cpus()) {
+                tracing::warn!("{problem}; readers run where the kernel puts them");
+            }
             let ship = run::ship_config(&loaded.config).map_err(|it| loaded.refuse(it))?;
             run::run(&loaded.config, ship)?;
         }
@@ -44,6 +48,8 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
         }
         Command::CheckConfig => {
             let loaded = load(&[])?;
+            let cpus = loaded.config.monitor.check_cpus(&allowed_cpus());
+            cpus.map_err(|it| loaded.refuse(it))?;
             let needed =
                 loaded.config.collectors().err().map(|it| format!("{it} before `agent run`"));
             settings::print_config(PROGRAM.name, &loaded, needed, out)?;

@@ -182,7 +182,7 @@ fn each_layer_wins_over_those_below_and_is_named_as_the_source() {
     let variables = [
         ("NETMON_AGENT_SERVER__PORT", "2"),
         ("NETMON_AGENT_LOG__LEVEL", "error"),
-        ("NETMON_AGENT_MONITOR__CPUS", "0, 3"),
+        ("NETMON_AGENT_MONITOR__CPUS", "0, 0"),
         ("NETMON_AGENT_CLIENT__ALIAS", ""),
         ("RUST_LOG", "trace"),
     ];
@@ -193,7 +193,7 @@ fn each_layer_wins_over_those_below_and_is_named_as_the_source() {
         "data_dir: /flag  # --data-dir".to_owned(),
         "  port: 2  # NETMON_AGENT_SERVER__PORT".to_owned(),
         "  level: error  # NETMON_AGENT_LOG__LEVEL".to_owned(),
-        "  cpus: [0, 3]  # NETMON_AGENT_MONITOR__CPUS".to_owned(),
+        "  cpus: [0, 0]  # NETMON_AGENT_MONITOR__CPUS".to_owned(),
         "  alias: \"\"  # default".to_owned(),
         format!("  max_retry: 7  # {path}:4"),
         "  sample_interval: 500ms  # default".to_owned(),
@@ -260,4 +260,13 @@ fn a_private_key_that_everybody_can_read_is_warned_of() {
         let warning = format!("agent: warning: {pem}: every user of this host can read tls.key");
         assert_eq!(text(&output.stderr).contains(&warning), warned, "{output:?}");
     }
+}
+
+#[test]
+fn a_cpu_that_there_is_none_of_is_found_by_check_config_and_doctor() {
+    let variables = [("NETMON_AGENT_MONITOR__CPUS", "4095")];
+    let line = refusal(&agent(&["check-config"], &variables));
+    assert!(line.contains("MONITOR__CPUS: monitor.cpus: there is no CPU 4095"), "{line}");
+    let found = text(&agent(&["doctor"], &variables).stdout);
+    assert!(found.contains("monitor.cpus names 4095"), "{found}");
 }

@@ -92,12 +92,13 @@ pub fn token(
 /// Where agents reach this collector, as far as it can know: what it listens on, or else the
 /// host's name and the addresses that lead elsewhere.
 fn addresses(host: &str, port: u16) -> Vec<Address> {
-    let wildcard = host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified());
-    let hosts = if wildcard { own_hosts() } else { vec![host.to_owned()] };
+    let any = host.parse().ok().filter(IpAddr::is_unspecified);
+    let hosts = any.map_or_else(|| vec![host.to_owned()], own_hosts);
     hosts.into_iter().take(ADDRESSES).map(|host| Address { host, port }).collect()
 }
 
-fn own_hosts() -> Vec<String> {
+/// `any` stands for all addresses: of both kinds, or of IPv4 only.
+fn own_hosts(any: IpAddr) -> Vec<String> {
     let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
     let routable = interfaces.filter_map(|interface| {
@@ -108,7 +109,9 @@ fn own_hosts() -> Vec<String> {
             IpAddr::V4(ip) => ip.is_link_local(),
             IpAddr::V6(ip) => ip.is_unicast_link_local(),
         };
-        v4.or(v6).filter(|ip| !ip.is_loopback() && !link_local(ip)).map(|ip| ip.to_string())
+        let listened_on = |ip: &IpAddr| ip.is_ipv4() || any.is_ipv6();
+        let reached = |ip: &IpAddr| listened_on(ip) && !ip.is_loopback() && !link_local(ip);
+        v4.or(v6).filter(reached).map(|ip| ip.to_string())
     });
     routable.take(ADDRESSES - 1).chain(name).collect()
 }

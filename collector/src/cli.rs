@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use settings::{Interval, Options, Problem};
+use settings::{Interval, InvalidInterval, Options, Problem};
+use wire::id::ClientId;
 
 use crate::config::{Http, read_token};
 use crate::export::{Format, Request};
@@ -84,13 +85,13 @@ pub struct TopArgs {
                   revoked, its certificate expired) needs one with --client ID --replace.")]
 pub struct TokenArgs {
     /// Good for this client only; default: for any new one, once
-    #[arg(long, value_name = "ID")]
-    pub client: Option<String>,
+    #[arg(long, value_name = "ID", value_parser = client)]
+    pub client: Option<ClientId>,
     /// Let the host take the place of the client, whose certificates are revoked then
     #[arg(long, requires = "client")]
     pub replace: bool,
-    /// How long it is good
-    #[arg(long, default_value = "1h")]
+    /// How long it is good: 1 s to 3650 d
+    #[arg(long, default_value = "1h", value_parser = expires)]
     pub expires: Interval,
 }
 
@@ -99,7 +100,8 @@ pub struct TokenArgs {
 #[command(after_help = "Example: collector revoke web-1")]
 pub struct RevokeArgs {
     /// The client that may no longer connect
-    pub client: String,
+    #[arg(value_parser = client)]
+    pub client: ClientId,
 }
 
 /// Arguments of `collector forget`.
@@ -111,7 +113,8 @@ pub struct RevokeArgs {
 )]
 pub struct ForgetArgs {
     /// The client that is no more
-    pub client: String,
+    #[arg(value_parser = client)]
+    pub client: ClientId,
     /// Don't ask whether that is meant
     #[arg(long)]
     pub yes: bool,
@@ -202,6 +205,21 @@ pub struct ImportArgs {
     /// The embedded store's file
     #[arg(value_name = "PATH")]
     pub file: PathBuf,
+}
+
+fn client(text: &str) -> Result<ClientId, String> {
+    ClientId::new(text).map_err(|error| error.to_string())
+}
+
+/// A token is of use for a while at least, and a secret that lies about not for ever.
+fn expires(text: &str) -> Result<Interval, String> {
+    let life: Interval = text.parse().map_err(|error: InvalidInterval| error.to_string())?;
+    let range = Interval::secs(1)..=Interval::days(3650);
+    if range.contains(&life) {
+        Ok(life)
+    } else {
+        Err(format!("a token is good for {} to {}", range.start(), range.end()))
+    }
 }
 
 fn time(text: &str) -> Result<Time, String> {

@@ -1,13 +1,11 @@
 //! What each command does.
 
-use std::fmt::Display;
 use std::io::{self, IsTerminal};
 
-use settings::{Loaded, Output, Problem};
-use wire::id::ClientId;
+use settings::{Output, Problem};
 
 use collector::cli::{Cli, Command};
-use collector::config::{self, Config, PROGRAM};
+use collector::config::{self, PROGRAM};
 use collector::store_location::StoreLocation;
 use collector::{admin, run, top};
 
@@ -34,17 +32,15 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
             top::top(source, &settings::interrupted()?)?;
         }
         Command::Token(args) => {
-            let bound = args.client.as_deref().map(|id| client(&loaded, id)).transpose()?;
-            out.say(&admin::token(config, tls, bound, args.replace, args.expires.0)?);
+            out.say(&admin::token(config, tls, args.client.clone(), args.replace, args.expires.0)?);
         }
         Command::Clients => out.say(&admin::clients(config, &location()?, tls)?),
         Command::Revoke(args) => {
-            out.say(&admin::revoke(config, tls, &client(&loaded, &args.client)?)?);
+            out.say(&admin::revoke(config, tls, &args.client)?);
         }
         Command::Forget(args) => {
-            let client = client(&loaded, &args.client)?;
             let confirm = |plan: &str| if args.yes { Some(true) } else { confirmed(plan, out) };
-            let done = admin::forget(config, &location()?, tls, &client, args.rows, confirm)?;
+            let done = admin::forget(config, &location()?, tls, &args.client, args.rows, confirm)?;
             out.say(&done);
         }
         Command::Migrate(args) => admin::migrate(&location()?, args.check, |line| out.say(line))?,
@@ -80,9 +76,4 @@ fn confirmed(plan: &str, out: &mut Output) -> Option<bool> {
     // What can't be read is no yes.
     let _read = io::stdin().read_line(&mut answer);
     Some(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
-fn client(loaded: &Loaded<Config>, id: &str) -> anyhow::Result<ClientId> {
-    let refused = |error: &dyn Display| loaded.refuse(Problem::new("client", error.to_string()));
-    Ok(ClientId::new(id).map_err(|error| refused(&error))?)
 }

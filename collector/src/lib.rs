@@ -7,6 +7,7 @@ pub mod export;
 pub mod identity;
 pub mod import;
 pub mod ingest;
+pub mod listen;
 pub mod live;
 pub mod metrics;
 pub mod run;

@@ -166,3 +166,35 @@ fn a_token_for_a_client_that_is_there_is_only_made_to_replace_it() {
     // To replace whom?
     assert_eq!(run(&["token", "--replace"]).status.code(), Some(2));
 }
+
+#[test]
+fn what_kubernetes_sets_for_a_service_of_this_name_is_ignored_with_a_warning() {
+    let links = [
+        ("NETMON_COLLECTOR_PORT", "udp://10.96.0.12:8082"),
+        ("NETMON_COLLECTOR_PORT_8082_UDP_ADDR", "10.96.0.12"),
+        ("NETMON_COLLECTOR_SERVICE_HOST", "10.96.0.12"),
+        ("NETMON_COLLECTOR_HTTP_PORT", "tcp://10.96.0.13:8083"),
+    ];
+    let output = collector(&["check-config"], &links);
+    assert!(output.status.success(), "{output:?}");
+    let warning = "collector: warning: NETMON_COLLECTOR_HTTP_PORT and 3 more: set for a service";
+    assert!(text(&output.stderr).starts_with(warning), "{output:?}");
+    let output = collector(&["check-config"], &[("NETMON_COLLECTOR_PROT", "8082")]);
+    assert_eq!(output.status.code(), Some(2), "a misspelt key is none: {output:?}");
+}
+
+#[test]
+fn what_is_wrong_with_a_flag_is_said_of_the_flag() {
+    for (args, expected) in [
+        (&["token", "--client", "a b"][..], "invalid value 'a b' for '--client <ID>'"),
+        (&["revoke", "a b"], "invalid value 'a b' for '<CLIENT>'"),
+        (&["token", "--expires", "0s"], "a token is good for 1s to 3650d"),
+        (&["token", "--expires=-5s"], "no duration"),
+    ] {
+        let output = collector(args, &[]);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+        let why = text(&output.stderr);
+        assert!(why.contains(expected) && !why.contains(".yaml"), "{why}");
+    }
+}

@@ -15,7 +15,7 @@ pub struct ClientId(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} can't be a client id: 1 to {CLIENT_ID_MAX} letters, digits, '-', '_' and '.', each \
-     part between dots 1 to 63 long, not starting or ending with '-'; set client.id"
+     part between dots 1 to 63 long, not starting or ending with '-'"
 )]
 pub struct InvalidClientId(String);
 

@@ -166,6 +166,22 @@ impl Monitor {
         }
     }
 
+    /// Refuses CPUs that are not of `may`, those that this process may use if that is known. A host may lose CPUs, so `agent run`
+    /// only says so, and goes on with readers that run where the kernel puts them.
+    ///
+    /// # Errors
+    /// The first that it may not.
+    pub fn check_cpus(&self, may: &[usize]) -> Result<(), Problem> {
+        match self.cpus.iter().find(|cpu| !may.is_empty() && !may.contains(cpu)) {
+            None => Ok(()),
+            Some(cpu) => {
+                let may = may.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+                let why = format!("there is no CPU {cpu} for this process; choose of {may}");
+                Err(Problem::new("monitor.cpus", why))
+            }
+        }
+    }
+
     pub(super) fn check(&mut self, given: &dyn Fn(&str) -> bool) -> Result<(), Problem> {
         let longest = Interval::secs(60);
         let samples = Interval::millis(10)..=longest;
@@ -276,6 +292,15 @@ mod tests {
     #[test]
     fn the_default_ring_is_the_measured_one() {
         assert_eq!(RingSize::default().config(), RingConfig::default());
+    }
+
+    #[test]
+    fn cpus_are_those_that_there_are() {
+        let monitor = Monitor { cpus: vec![1, 99], ..Monitor::default() };
+        assert_eq!(monitor.check_cpus(&[0, 1, 99]), Ok(()));
+        let problem = monitor.check_cpus(&[0, 1]).unwrap_err();
+        assert_eq!(problem.why, "there is no CPU 99 for this process; choose of 0, 1");
+        assert_eq!(monitor.check_cpus(&[]), Ok(()), "unknown");
     }
 
     #[test]

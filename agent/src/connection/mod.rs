@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use quinn::{ClientConfig, Connection, Endpoint};
+use settings::way_out;
 
 use self::control::close_reason;
 
@@ -45,7 +46,7 @@ pub enum ConnectError {
         error: std::io::Error,
     },
     /// No UDP socket.
-    #[error("can't open a UDP socket: {0}")]
+    #[error("can't open a UDP socket: {}; {}", .0, way_out(.0, "see `agent doctor`"))]
     Socket(#[source] std::io::Error),
     /// The collector can't be reached or refuses.
     #[error("can't connect to collector {server} ({address}): {reason}")]

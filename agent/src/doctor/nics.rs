@@ -6,7 +6,7 @@ use super::{Finding, mib};
 use crate::nic::choose::Choice;
 use crate::nic::driver::HW_TC;
 use crate::nics::{Examined, examine as examine_nics};
-use crate::sampler::CaptureConfig;
+use crate::sampler::{CaptureConfig, allowed_cpus};
 use settings::Size;
 
 /// NICs that have a line of their own; more would hide the other lines.
@@ -35,6 +35,7 @@ pub(super) fn examine(capture: &CaptureConfig) -> Vec<Finding> {
             open_files_limit(&read("/proc/self/limits")),
         ),
     ];
+    findings.extend(absent_cpus(&capture.cpus, &allowed_cpus()));
     findings.extend(captured.iter().take(LINES_MAX).map(|nic| offloads(nic)));
     if captured.len() > LINES_MAX {
         let text = format!("{} more: see `agent nics`", captured.len() - LINES_MAX);
@@ -112,6 +113,16 @@ fn open_files(rings: u64, limit: Option<u64>) -> Finding {
         Some(limit) => Finding::ok(SUBJECT, format!("{need} may be needed of {limit}")),
         None => Finding::ok(SUBJECT, "no limit"),
     }
+}
+
+/// CPUs to which readers are to be pinned and can't be.
+fn absent_cpus(wanted: &[usize], may: &[usize]) -> Option<Finding> {
+    let cpu = wanted.iter().find(|cpu| !may.is_empty() && !may.contains(cpu))?;
+    let text = format!(
+        "monitor.cpus names {cpu}, which this process may not use; its readers run where the \
+         kernel puts them; correct it, or take it out"
+    );
+    Some(Finding::warn("CPUs", text))
 }
 
 fn offloads(nic: &Examined) -> Finding {

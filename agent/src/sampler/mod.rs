@@ -30,6 +30,7 @@ use wire::message;
 
 use self::nic_capture::Totals;
 use self::nics::Nics;
+pub use self::nics::allowed_cpus;
 use self::outbox::Outbox;
 use self::timeline::{Span, Timeline};
 use self::verdict::Verdict;

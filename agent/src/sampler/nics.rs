@@ -308,9 +308,12 @@ fn has_vanished(error: &CaptureError) -> bool {
 
 /// The CPUs for readers: those wanted, or all that this process may use.
 fn reader_cpus(wanted: &[usize]) -> Vec<usize> {
-    if !wanted.is_empty() {
-        return wanted.to_vec();
-    }
+    if wanted.is_empty() { allowed_cpus() } else { wanted.to_vec() }
+}
+
+/// The CPUs that this process may use; none where the system doesn't tell.
+#[must_use]
+pub fn allowed_cpus() -> Vec<usize> {
     let this_process = nix::unistd::Pid::from_raw(0);
     nix::sched::sched_getaffinity(this_process).map_or_else(
         |_| Vec::new(),

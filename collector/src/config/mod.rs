@@ -48,7 +48,7 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
-    /// Address or host name to listen on; `::` is IPv6, and IPv4 with it.
+    /// Address or host name to listen on; `::` is every address of the host, of IPv6 and IPv4.
     pub host: String,
     /// UDP port; 0 takes a free one.
     pub port: u16,
@@ -95,7 +95,7 @@ impl Default for Config {
 
 impl Default for Server {
     fn default() -> Self {
-        Self { host: "0.0.0.0".to_owned(), port: 8082 }
+        Self { host: "::".to_owned(), port: 8082 }
     }
 }
 

@@ -12,6 +12,7 @@ use wire::message::{EnrollReply, Message, Refused};
 use super::Identity;
 use super::enroll::EnrollError;
 use super::peer::{Agent, CLOSE_REFUSED, count_reject};
+use crate::listen::canonical;
 
 /// How long each step of an exchange may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -106,7 +107,7 @@ fn answer(answered: Result<Result<EnrollReply, EnrollError>, tokio::task::JoinEr
 
 fn refuse(connection: &Connection, error: &RequestError) -> Message {
     count_reject("bad_request");
-    tracing::warn!(address = %connection.remote_address(), %error, "refused a certificate");
+    tracing::warn!(address = %canonical(connection.remote_address()), %error, "refused a certificate");
     Message::Refused(Refused { reason: error.to_string() })
 }
 

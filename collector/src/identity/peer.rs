@@ -9,6 +9,7 @@ use wire::certificate::{Facts, Fingerprint, NameError, NotACertificate, Validity
 use wire::id::ClientId;
 
 use super::Identity;
+use crate::listen::canonical;
 
 /// Close code of a connection that is refused; the reason says why.
 pub const CLOSE_REFUSED: u32 = 1;
@@ -116,7 +117,7 @@ impl Identity {
         });
         if let Err(error) = &admitted {
             count_reject(error.reason());
-            tracing::warn!(address = %connection.remote_address(), %error, "refused a connection");
+            tracing::warn!(address = %canonical(connection.remote_address()), %error, "refused a connection");
             connection.close(CLOSE_REFUSED.into(), error.to_string().as_bytes());
         }
         admitted

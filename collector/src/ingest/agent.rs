@@ -22,6 +22,7 @@ use super::notes::{Note, Notes};
 use super::reading::{self, ReadError};
 use super::sessions::Sessions;
 use crate::identity::Agent;
+use crate::listen::canonical;
 use crate::store::SessionState;
 use crate::time::now_ns;
 use crate::writer::{OpenSession, Reservation};
@@ -32,7 +33,7 @@ const PROBE_EVERY: u32 = 10;
 /// Serves an agent until its connection ends.
 pub async fn serve(ingest: Ingest, agent: Agent, connection: Connection) {
     let client = agent.client.clone();
-    let address = connection.remote_address();
+    let address = canonical(connection.remote_address());
     let end = match Introduction::hear(&connection).await {
         Ok(introduction) => admit(&ingest, agent, &connection, introduction).await,
         Err(end) => end,
@@ -64,7 +65,7 @@ async fn admit(
         Ok(place) => place,
         Err(end) => return end,
     };
-    let (hello, address) = (&introduction.hello, connection.remote_address());
+    let (hello, address) = (&introduction.hello, canonical(connection.remote_address()));
     tracing::info!(%client, %address, version = hello.host.agent_version, "connected");
     ingest.live.on_connected(&client, &hello.alias, &hello.host, now_ns());
     let end = attend(ingest, agent, connection, introduction).await;

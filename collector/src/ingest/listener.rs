@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use quinn::{Endpoint, Incoming};
 use rustls::pki_types::UnixTime;
+use settings::way_out;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::{Ingest, agent};
 use crate::identity::{Identity, IdentityError, Peer, on_handshake_error};
+use crate::listen;
 use crate::time::{Steps, boot, now_ns};
 
 /// How long a handshake may take: QUIC itself knows no limit.
@@ -33,7 +35,10 @@ const CLOCK: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The UDP port can't be had.
-    #[error("can't listen on UDP {address}: {error}; set server.port, or stop what uses it")]
+    #[error(
+        "can't listen on UDP {address}: {error}; {}",
+        way_out(error, "set server.port, or stop what uses it")
+    )]
     Bind {
         /// The address.
         address: SocketAddr,
@@ -78,7 +83,7 @@ impl Listener {
     pub fn bind(ingest: Ingest, address: SocketAddr) -> Result<Self, ListenError> {
         let server_config = ingest.identity.server_config(UnixTime::now())?;
         let bind_error = |error| ListenError::Bind { address, error };
-        let socket = std::net::UdpSocket::bind(address).map_err(bind_error)?;
+        let socket = listen::udp(address).map_err(bind_error)?;
         let endpoint = Endpoint::new(
             ingest.identity.endpoint_config(),
             Some(server_config),
@@ -153,7 +158,7 @@ impl Listener {
         };
         let ingest = self.ingest.clone();
         connections.spawn(async move {
-            let address = incoming.remote_address();
+            let address = listen::canonical(incoming.remote_address());
             let connecting = match incoming.accept() {
                 Ok(connecting) => connecting,
                 Err(error) => return on_handshake_error(address, &error),

@@ -12,8 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
-use settings::{Problem, Service};
-use tokio::net::TcpListener;
+use settings::{Problem, Service, way_out};
 use tokio::sync::watch;
 use wire::pem::TlsFiles;
 
@@ -23,6 +22,7 @@ use self::retention::Retention;
 use crate::config::Config;
 use crate::identity::{Identity, IdentityError};
 use crate::ingest::{Claims, Ingest, ListenError, Listener};
+use crate::listen;
 use crate::live::Live;
 use crate::metrics::{Metrics, MetricsError};
 use crate::store::retention::RetentionLimits;
@@ -47,7 +47,10 @@ pub enum RunError {
     #[error(transparent)]
     Listen(#[from] ListenError),
     /// The TCP port can't be had.
-    #[error("can't listen on TCP {address}: {error}; set http.port, or stop what uses it")]
+    #[error(
+        "can't listen on TCP {address}: {error}; {}",
+        way_out(error, "set http.port, or stop what uses it")
+    )]
     Http {
         /// The address.
         address: SocketAddr,
@@ -129,8 +132,7 @@ async fn serve(
     let listener = Listener::bind(ingest, address)?;
     let address = resolve("http.host", &config.http.host, config.http.port)?;
     config.http.check_address(address.ip())?;
-    let http = TcpListener::bind(address).await;
-    let http = http.map_err(|error| RunError::Http { address, error })?;
+    let http = listen::tcp(address).map_err(|error| RunError::Http { address, error })?;
     let agents = listener.local_addr().map_err(RunError::System)?;
     let dashboard = http.local_addr().map_err(RunError::System)?;
     tracing::info!(%agents, dashboard = format!("http://{dashboard}/"), %location, "listening");

@@ -47,6 +47,26 @@ fn readable_again(error: &io::Error) -> &'static str {
     }
 }
 
+/// What helps against an error of the system: of some kinds it is the same whatever was tried, of
+/// all others `otherwise`.
+#[must_use]
+pub fn way_out(error: &io::Error, otherwise: &'static str) -> &'static str {
+    match error.raw_os_error() {
+        Some(EMFILE) => {
+            "this process has as many files open as it may; raise the limit (LimitNOFILE= of the \
+             unit, or ulimit -n)"
+        }
+        Some(ENFILE) => "this host has as many files open as it may; raise fs.file-max (sysctl)",
+        Some(EAFNOSUPPORT) => "this host has no such addresses (is IPv6 off?); name another one",
+        _ => otherwise,
+    }
+}
+
+/// Numbers of errors (`include/uapi/asm-generic/errno-base.h`, `errno.h`).
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+const EAFNOSUPPORT: i32 = 97;
+
 /// A value that its type allows but that can't be: the key, and why with the way out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {why}")]

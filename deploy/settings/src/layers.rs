@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{ConfigError, Problem, explain};
-use crate::yaml;
+use crate::{service_links, yaml};
 
 /// Where the values come from that nobody set.
 pub const DEFAULT: &str = "default";
@@ -103,14 +103,15 @@ pub fn load<S: Settings>(
     let mut sources = Sources::new(defaults.clone(), path);
     sources.add_given(found);
     sources.add_file(file.is_some())?;
-    sources.add_environment(program);
+    let links = sources.add_environment(program);
     sources.add_given(flags);
     sources.check_sections(&defaults, "")?;
     let mut config: S =
         sources.figment.extract_lossy().map_err(|error| sources.explain(error, &known))?;
     let given = |key: &str| sources.origin(key) != DEFAULT;
     config.check(&given).map_err(|problem| sources.refuse(problem))?;
-    let warnings = sources.exposed(&config.secrets(), &config.secret_files());
+    let mut warnings = sources.exposed(&config.secrets(), &config.secret_files());
+    warnings.extend(service_links::warning(&links));
     Ok(Loaded { config, warnings, sources })
 }
 
@@ -187,8 +188,9 @@ impl Sources {
         Ok(())
     }
 
-    /// `RUST_LOG` is another name of the variable for `log.level`.
-    fn add_environment(&mut self, program: &Program) {
+    /// `RUST_LOG` is another name of the variable for `log.level`. Gives the names of variables that
+    /// have this program's prefix by chance.
+    fn add_environment(&mut self, program: &Program) -> Vec<String> {
         let variables = env::vars_os().map(|(name, value)| {
             (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
         });
@@ -197,12 +199,18 @@ impl Sources {
         if let Some(level) = variables.get("RUST_LOG") {
             self.add_value("RUST_LOG".to_owned(), "log.level", level.clone());
         }
+        let mut links = Vec::new();
         for (name, value) in variables {
-            if let Some(key) = name.strip_prefix(program.env_prefix) {
-                let key = key.to_lowercase().replace("__", ".");
-                self.add_value(name, &key, value);
+            match name.strip_prefix(program.env_prefix) {
+                Some(key) if service_links::is_service_link(key, &value) => links.push(name),
+                Some(key) => {
+                    let key = key.to_lowercase().replace("__", ".");
+                    self.add_value(name, &key, value);
+                }
+                None => {}
             }
         }
+        links
     }
 
     /// Refuses a value or list where a section is expected: serde would take a list for one.

@@ -18,13 +18,14 @@ mod options;
 mod output;
 mod sections;
 mod service;
+mod service_links;
 pub mod terminal;
 pub mod units;
 mod value;
 mod yaml;
 
 pub use self::effective::print_config;
-pub use self::error::{ConfigError, Problem};
+pub use self::error::{ConfigError, Problem, way_out};
 pub use self::exit::run;
 pub use self::failures::{Failures, words};
 pub use self::foreign::Foreign;

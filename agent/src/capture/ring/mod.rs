@@ -19,6 +19,7 @@ use afpacket::sync::RawPacketStream;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::SocketError;
+use settings::way_out;
 
 pub use self::geometry::{RingConfig, STALL, page_size};
 use self::mapping::Mapping;
@@ -30,7 +31,9 @@ use crate::clocks;
 pub enum RingError {
     /// No packet socket: most often the capability is missing.
     #[error(
-        "can't open a packet socket: {0}; capturing needs CAP_NET_RAW (run as root or grant it)"
+        "can't open a packet socket: {}; {}",
+        .0,
+        way_out(.0, "capturing needs CAP_NET_RAW (run as root or grant it)")
     )]
     Open(#[source] io::Error),
     /// The kernel has no TPACKET_V3.

@@ -1,0 +1,68 @@
+//! Sockets that listen. `::` is every address of the host, of IPv6 and of IPv4, whatever
+//! `net.ipv6.bindv6only` says; where IPv6 is off, it is those of IPv4.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+
+use nix::errno::Errno;
+use nix::sys::socket::sockopt::{Ipv6V6Only, ReuseAddr};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, setsockopt, socket,
+};
+use tokio::net::TcpListener;
+
+/// Connections that may wait to be accepted, as of the standard library.
+const WAITING: i32 = 1024;
+
+/// A UDP socket on an address.
+///
+/// # Errors
+/// What the system says.
+pub fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    Ok(UdpSocket::from(open(address, SockType::Datagram)?))
+}
+
+/// A TCP socket that listens on an address. For a task of tokio.
+///
+/// # Errors
+/// What the system says.
+pub fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = open(address, SockType::Stream)?;
+    listen(&socket, Backlog::new(WAITING)?)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// An address as people know it: that of an IPv4 peer on a socket of both kinds is IPv4.
+#[must_use]
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+fn open(address: SocketAddr, kind: SockType) -> io::Result<std::os::fd::OwnedFd> {
+    match open_as_is(address, kind) {
+        Err(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL) if is_any_v6(address) => {
+            let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
+            Ok(open_as_is(any, kind)?)
+        }
+        opened => Ok(opened?),
+    }
+}
+
+fn is_any_v6(address: SocketAddr) -> bool {
+    matches!(address.ip(), IpAddr::V6(any) if any.is_unspecified())
+}
+
+fn open_as_is(address: SocketAddr, kind: SockType) -> nix::Result<std::os::fd::OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(family, kind, flags, None)?;
+    if is_any_v6(address) {
+        setsockopt(&socket, Ipv6V6Only, &false)?;
+    }
+    if kind == SockType::Stream {
+        // What is left of connections before a restart holds nothing up.
+        setsockopt(&socket, ReuseAddr, &true)?;
+    }
+    bind(std::os::fd::AsRawFd::as_raw_fd(&socket), &SockaddrStorage::from(address))?;
+    Ok(socket)
+}
