@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use wire::id::ClientId;
+use wire::private_file::{self, FileError};
 use wire::token::{Token, TokenError};
 
 use crate::connection::Server;
 use crate::identity::{self, EnrollError};
-use crate::run::{self, RunError};
+use crate::run;
 
 /// Why this host has no certificate.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +18,7 @@ pub enum EnrollCommandError {
     Token(#[from] TokenError),
     /// No place for the certificate.
     #[error(transparent)]
-    DataDir(#[from] RunError),
+    DataDir(#[from] FileError),
     /// The system gives no runtime.
     #[error("can't start: {0}")]
     System(#[from] std::io::Error),
@@ -37,7 +38,7 @@ pub fn enroll(
     data_dir: &Path,
 ) -> Result<String, EnrollCommandError> {
     let token: Token = token.parse()?;
-    run::create_data_dir(data_dir)?;
+    private_file::make_directory(data_dir)?;
     let directory = run::identity_dir(data_dir);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let enrolled = runtime.block_on(identity::enroll(&token, servers, client, &directory))?;

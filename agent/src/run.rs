@@ -1,12 +1,11 @@
 //! `agent run`: the service. Captures, samples, spools and ships until it is stopped.
 
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use settings::{Problem, Pulse, Service};
+use wire::private_file::{self, FileError};
 
 use crate::config::Config;
 use crate::sampler::{Capture, CaptureError};
@@ -20,14 +19,8 @@ const DRAIN: Duration = Duration::from_secs(8);
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// No place for the spool.
-    #[error("can't make the data directory {path}: {error}; set data_dir, or create it")]
-    DataDir {
-        /// The directory.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        error: io::Error,
-    },
+    #[error("there is no data directory: {0}")]
+    DataDir(#[from] FileError),
     /// Nothing to ship by.
     #[error(transparent)]
     Ship(#[from] ShipError),
@@ -70,21 +63,12 @@ pub fn ship_config(config: &Config) -> Result<ShipConfig, Problem> {
     })
 }
 
-/// Makes the data directory, for its owner only.
-///
-/// # Errors
-/// [`RunError::DataDir`].
-pub fn create_data_dir(path: &Path) -> Result<(), RunError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|error| RunError::DataDir { path: path.to_owned(), error })
-}
-
 /// Runs until SIGTERM or SIGINT; then what was counted is delivered, or stays in the spool.
 ///
 /// # Errors
 /// [`RunError`] if the agent can't start, or ends by itself.
 pub fn run(config: &Config, ship: ShipConfig) -> Result<(), RunError> {
-    create_data_dir(&config.data_dir)?;
+    private_file::make_directory(&config.data_dir)?;
     // One thread does for the network; counting and the spool have their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(RunError::System)?.block_on(serve(config, ship))

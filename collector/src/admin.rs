@@ -15,9 +15,9 @@ use wire::token::Address;
 
 use crate::config::Config;
 use crate::export::{self, ExportError, Request};
-use crate::identity::{Identity, IdentityError, KnownClient, NewToken, SecondHostRecord};
+use crate::identity::{IdentityError, KnownClient, NewToken, SecondHostRecord};
 use crate::import::{self, ImportError};
-use crate::run::identity_dir;
+use crate::run::open_identity;
 use crate::store::Migrated;
 use crate::store::check::{NicCheck, Sums};
 use crate::store::postgres::PostgresConfig;
@@ -79,7 +79,7 @@ pub fn token(
     life: Duration,
 ) -> Result<String, AdminError> {
     let now = UnixTime::now();
-    let identity = Identity::open(&identity_dir(&config.data_dir), tls, now)?;
+    let identity = open_identity(config, tls)?;
     if let Some(client) = client.as_ref().filter(|_| !replace)
         && identity.knows(client)?
     {
@@ -126,7 +126,7 @@ pub fn revoke(
     client: &ClientId,
 ) -> Result<String, AdminError> {
     let now = UnixTime::now();
-    let identity = Identity::open(&identity_dir(&config.data_dir), tls, now)?;
+    let identity = open_identity(config, tls)?;
     let known = identity.clients()?.iter().any(|known| known.client == client.as_str());
     if tls.is_none() && !known {
         return Err(AdminError::NoSuchClient(client.clone()));
@@ -147,8 +147,7 @@ pub fn clients(
     location: &StoreLocation,
     tls: Option<&TlsFiles>,
 ) -> Result<String, AdminError> {
-    let now = UnixTime::now();
-    let identity = Identity::open(&identity_dir(&config.data_dir), tls, now)?;
+    let identity = open_identity(config, tls)?;
     let (seen, registered) = block_on::<_, StoreLocationError>(async {
         if !location.is_used().await? {
             return Ok((vec![], vec![]));

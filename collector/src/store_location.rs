@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use settings::Problem;
+use wire::private_file;
 
 use crate::config::Config;
 use crate::store::postgres::{PostgresConfig, PostgresStore};
@@ -112,10 +113,10 @@ impl StoreLocation {
     /// Whether a collector has used the store before.
     ///
     /// # Errors
-    /// [`StoreError::Failed`] if the database can't be reached.
-    pub async fn is_used(&self) -> Result<bool, StoreError> {
+    /// [`StoreLocationError`] if the database can't be reached.
+    pub async fn is_used(&self) -> Result<bool, StoreLocationError> {
         match self {
-            Self::Sqlite(path) => Ok(path.exists()),
+            Self::Sqlite(path) => Ok(private_file::exists(path).map_err(OpenError::from)?),
             Self::Postgres(config) => {
                 Ok(PostgresStore::reader(config.as_ref().clone()).plan_migration().await?.from > 0)
             }

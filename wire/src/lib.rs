@@ -1,6 +1,6 @@
 //! What travels between agent and collector: frames, messages, their codec, and the two ends of
 //! the delivery window; and what both ends need of tokens, certificates and their files. No async,
-//! no clock: times are arguments. No I/O but in `private_file`.
+//! no clock: times are arguments. No I/O but in `private_file` and `permission`.
 
 pub mod bounds;
 pub mod certificate;
@@ -12,6 +12,7 @@ pub mod id;
 pub mod message;
 pub mod pack;
 pub mod pem;
+pub mod permission;
 pub mod predict;
 pub mod private_file;
 pub mod token;

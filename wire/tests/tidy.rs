@@ -30,7 +30,8 @@ const ARROWS: [(&str, &str); 3] = [
     ),
     (
         "wire",
-        "delivery bounds codec message coarsen predict frame pack token pem certificate private_file id",
+        "delivery bounds codec message coarsen predict frame pack token pem certificate private_file \
+         permission id",
     ),
 ];
 

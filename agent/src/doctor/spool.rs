@@ -5,6 +5,7 @@ use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
+use wire::permission;
 
 use super::{Finding, mib};
 use settings::Size;
@@ -13,15 +14,15 @@ const SUBJECT: &str = "spool";
 
 pub(super) fn examine(data_dir: &Path, most: u64) -> Vec<Finding> {
     // What is not there yet is made at the first start, in the nearest folder that is.
-    let existing = data_dir.ancestors().find(|path| fs::exists(path).unwrap_or(false));
-    let place = existing.unwrap_or(data_dir);
+    let absent = |path: &&Path| fs::exists(path).is_ok_and(|exists| !exists);
+    let place = data_dir.ancestors().find(|path| !absent(path)).unwrap_or(data_dir);
     let shown = data_dir.display();
     if let Err(errno) = access(place, AccessFlags::W_OK | AccessFlags::X_OK) {
-        let text = format!(
-            "{} can't be written ({errno}); run this as the user of `agent run`, or set data_dir",
-            place.display()
-        );
-        return vec![Finding::warn(SUBJECT, text)];
+        let way_out = permission::way_out(place, &errno.into(), "set data_dir");
+        return vec![Finding::warn(
+            SUBJECT,
+            format!("{shown} can't be written: {errno}; {way_out}"),
+        )];
     }
     let free = statvfs(place).map(|it| it.blocks_available() * it.fragment_size());
     vec![match free {

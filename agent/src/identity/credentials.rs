@@ -73,7 +73,7 @@ impl Credentials {
             Some(files) => (files.clone(), Pki::Operator),
             None => (enrolled_files(dir), Pki::Collector),
         };
-        if pki == Pki::Collector && !files.cert.exists() {
+        if pki == Pki::Collector && !private_file::exists(&files.cert)? {
             return Err(IdentityError::NotEnrolled(files.cert));
         }
         let ca = private_file::read_public(&files.ca)?;

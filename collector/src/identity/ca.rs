@@ -54,7 +54,7 @@ impl Ca {
     /// Opens the CA in `dir`, or makes one. The directory must be locked.
     pub fn open(dir: &Path, now: UnixTime) -> Result<Self, IdentityError> {
         let (certificate_path, key_path) = (dir.join(CERTIFICATE), dir.join(KEY));
-        match (certificate_path.exists(), key_path.exists()) {
+        match (private_file::exists(&certificate_path)?, private_file::exists(&key_path)?) {
             (true, false) => {
                 return Err(IdentityError::KeyLost {
                     certificate: certificate_path,

@@ -100,7 +100,7 @@ impl ServerTls {
     /// directory must be locked.
     pub fn of_own_ca(dir: &Path, ca: &Ca, now: UnixTime) -> Result<Self, IdentityError> {
         let path = dir.join(SERVER);
-        let sound = path.exists() && {
+        let sound = private_file::exists(&path)? && {
             let found = pem::read_certificates(&path)?;
             let facts = found.first().map(|certificate| Facts::read(certificate));
             // One that is not valid yet was made while the clock was wrong.

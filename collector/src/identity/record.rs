@@ -1,7 +1,7 @@
 //! Records that the collector keeps as small JSON files, one per token or client.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -94,6 +94,5 @@ pub(super) fn names(directory: &Path) -> Result<Vec<String>, IdentityError> {
         names.sort();
         Ok(names)
     };
-    let path = || PathBuf::from(directory);
-    Ok(list().map_err(|error| private_file::FileError::Read { path: path(), error })?)
+    Ok(list().map_err(|error| private_file::FileError::read(directory, error))?)
 }

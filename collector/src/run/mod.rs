@@ -15,6 +15,7 @@ use rustls::pki_types::UnixTime;
 use settings::{Problem, Service, way_out};
 use tokio::sync::watch;
 use wire::pem::TlsFiles;
+use wire::private_file;
 
 use self::counters::Counters;
 use self::health::Health;
@@ -89,6 +90,16 @@ pub fn identity_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("identity")
 }
 
+/// Opens the collector's identity. At the first time the data directory, for its owner only, and
+/// what is in it are made.
+///
+/// # Errors
+/// [`IdentityError`] names the file that is missing, damaged or can be read by others.
+pub fn open_identity(config: &Config, tls: Option<&TlsFiles>) -> Result<Identity, IdentityError> {
+    private_file::make_directory(&config.data_dir)?;
+    Identity::open(&identity_dir(&config.data_dir), tls, UnixTime::now())
+}
+
 /// Runs until SIGTERM or SIGINT; then what has arrived is committed, and agents keep the rest.
 ///
 /// # Errors
@@ -111,8 +122,7 @@ async fn serve(
 ) -> Result<(), RunError> {
     let mut service = Service::new().map_err(RunError::System)?;
     let metrics = Metrics::install()?;
-    let directory = identity_dir(&config.data_dir);
-    let identity = Arc::new(Identity::open(&directory, tls, UnixTime::now())?);
+    let identity = Arc::new(open_identity(config, tls)?);
     let store = location.open()?;
     let live = Live::new();
     let counters = Counters::open(&config.data_dir, live.clone());

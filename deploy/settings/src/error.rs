@@ -3,14 +3,16 @@
 use std::fmt::Display;
 use std::io;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 use figment::error::{Actual, Kind};
+use wire::permission;
 
 /// Why a config is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file can't be read.
-    #[error("{file}: {error}; {}", readable_again(error))]
+    #[error("{file}: {error}; {}", readable_again(file, error))]
     Unreadable {
         /// Its path.
         file: String,
@@ -37,14 +39,14 @@ pub enum ConfigError {
     },
 }
 
-fn readable_again(error: &io::Error) -> &'static str {
-    match error.kind() {
+fn readable_again(file: &str, error: &io::Error) -> String {
+    let otherwise = match error.kind() {
         io::ErrorKind::NotFound => "name an existing file with -c",
         io::ErrorKind::IsADirectory => "name the file in it with -c",
-        io::ErrorKind::PermissionDenied => "let this user read it, or run as one who may",
         io::ErrorKind::InvalidData => "save it as UTF-8",
         _ => "name another file with -c",
-    }
+    };
+    permission::way_out(Path::new(file), error, otherwise)
 }
 
 /// What helps against an error of the system: of some kinds it is the same whatever was tried, of

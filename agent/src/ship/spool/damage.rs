@@ -9,6 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Row, params};
 use wire::frame::{Counts, Frame, Gap, INTERVAL_MAX_NS, SAMPLES_MAX, Sample};
 use wire::message::SeqRange;
+use wire::private_file;
 
 use super::coarsen::Level;
 use super::records::{checked, gap_frame, insert, record};
@@ -109,9 +110,9 @@ impl Spool {
         now: Now,
     ) -> Result<(Self, PathBuf), SpoolError> {
         let old = recovering(path);
-        if !old.exists() {
+        if !private_file::exists(&old)? {
             set_aside(path)?;
-        } else if !path.exists() {
+        } else if !private_file::exists(path)? {
             for suffix in BESIDE {
                 let _absent = std::fs::rename(with_suffix(path, suffix), with_suffix(&old, suffix));
             }
@@ -131,7 +132,7 @@ impl Spool {
         let nothing = self.wrap(Connection::open_in_memory())?;
         drop(std::mem::replace(&mut self.db, nothing));
         self.lost = true;
-        if !recovering(&self.path).exists() {
+        if !private_file::exists(&recovering(&self.path))? {
             set_aside(&self.path)?;
         }
         self.reopen()?;

@@ -2,13 +2,22 @@
 
 use std::path::PathBuf;
 
+use wire::permission;
+use wire::private_file::FileError;
+
 use super::SCHEMA_VERSION;
 
 /// Why the spool can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
-    /// The directory or file can't be opened.
-    #[error("can't open the spool {path}: {error}; make the directory writable or set data_dir")]
+    /// A directory or file can't be made or looked at.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The file can't be opened.
+    #[error(
+        "can't open the spool {path}: {error}; {}",
+        permission::examine(path, "make the directory writable or set data_dir")
+    )]
     Open {
         /// The file.
         path: PathBuf,

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension};
 use wire::message::SeqRange;
+use wire::private_file;
 
 use self::age::Clock;
 pub use self::coarsen::coarsen_pending;
@@ -114,7 +115,7 @@ impl Spool {
         now: Now,
     ) -> Result<(Self, Option<PathBuf>), SpoolError> {
         // A kill may have come while the last one was being saved.
-        if !damage::recovering(path).exists() {
+        if !private_file::exists(&damage::recovering(path))? {
             match Self::open_sound(path, limits.clone(), now.boot_ns) {
                 Err(error) if error.is_damage() => {}
                 opened => return Ok((opened?, None)),
@@ -126,11 +127,7 @@ impl Spool {
 
     fn open_sound(path: &Path, limits: SpoolLimits, boot_ns: u64) -> Result<Self, SpoolError> {
         if let Some(directory) = path.parent() {
-            let made = std::fs::create_dir_all(directory);
-            made.map_err(|error| SpoolError::Open {
-                path: path.to_owned(),
-                error: Box::new(error),
-            })?;
+            private_file::make_directory(directory)?;
         }
         let mut spool = Self {
             db: Self::open_file(path)?,
@@ -154,6 +151,8 @@ impl Spool {
     }
 
     fn open_file(path: &Path) -> Result<Connection, SpoolError> {
+        // For the owner of the directory: root may run what is a service's.
+        private_file::reserve(path)?;
         Connection::open(path)
             .map_err(|error| SpoolError::Open { path: path.to_owned(), error: Box::new(error) })
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, Row, params_from_iter};
+use wire::private_file;
 
 use super::error::OpenError;
 use super::open;
@@ -22,7 +23,7 @@ impl Dump {
     /// # Errors
     /// [`OpenError`] names the file and the way out: a collector may still use it.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        if !path.exists() {
+        if !private_file::exists(path)? {
             return Err(OpenError::Missing { path: path.to_owned() });
         }
         let lock = open::lock(path)?;

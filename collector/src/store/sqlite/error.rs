@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
+use wire::permission;
+use wire::private_file::FileError;
 
 use super::open::SCHEMA_VERSION;
 use crate::store::StoreError;
@@ -25,15 +27,20 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
-    /// The directory or file can't be written or read.
-    #[error("can't open the database {path}: {error}; make the directory writable or set data_dir")]
+    /// The file can't be written or read.
+    #[error("can't open the database {path}: {error}; {way_out}")]
     Inaccessible {
         /// The file.
         path: PathBuf,
         /// What SQLite or the system said.
         #[source]
         error: Box<dyn std::error::Error + Send + Sync>,
+        /// What helps.
+        way_out: String,
     },
+    /// The directory, or a file beside the database, can't be read or made.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A newer collector wrote the file.
     #[error(
         "the database {path} was written by a newer collector (schema {found}, this one knows \
@@ -84,7 +91,11 @@ impl OpenError {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Self::Damaged { path, error }
             }
-            _ => Self::Inaccessible { path, error: Box::new(error) },
+            _ => {
+                let otherwise = "make the directory writable or set data_dir";
+                let way_out = permission::examine(&path, otherwise);
+                Self::Inaccessible { path, error: Box::new(error), way_out }
+            }
         }
     }
 }
@@ -109,7 +120,8 @@ impl Failure {
             Self::Sqlite(error) => match error.sqlite_error_code() {
                 Some(ErrorCode::DiskFull) => format!("{error}; free space on its file system"),
                 Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-                    format!("{error}; make the file and its directory writable")
+                    let otherwise = "make the file and its directory writable";
+                    format!("{error}; {}", permission::examine(path, otherwise))
                 }
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                     format!("{error}; restore it from a backup, or move it away to begin anew")

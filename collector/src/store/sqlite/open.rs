@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use wire::private_file::{self, FileError};
 
 use super::error::OpenError;
 
@@ -32,28 +33,26 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Takes the file for this process alone; readers are not kept out. The lock ends with the value.
 pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
-    let inaccessible = |error: std::io::Error| OpenError::Inaccessible {
-        path: path.to_owned(),
-        error: Box::new(error),
-    };
     if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory).map_err(inaccessible)?;
+        private_file::make_directory(directory)?;
     }
     // Beside the file: a descriptor of the file itself, once closed, drops SQLite's own locks.
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let options = File::options().create(true).truncate(false).write(true).to_owned();
-    let file = options.open(PathBuf::from(name)).map_err(inaccessible)?;
+    let name = PathBuf::from(name);
+    let file = private_file::open_lock(&name)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(inaccessible(error)),
+        Err(TryLockError::Error(error)) => Err(FileError::write(&name, error).into()),
     }
 }
 
 /// Opens the file to write, making and migrating it where needed.
 pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
     let sorted = |error| OpenError::from_sqlite(path, error);
+    // For the owner of the directory: root may run what is a service's. SQLite's own files follow.
+    private_file::reserve(path)?;
     let mut db = Connection::open(path).map_err(sorted)?;
     set_up(&db).map_err(sorted)?;
     check_identity(&db, path)?;
@@ -80,7 +79,7 @@ pub(super) fn beside(path: &Path) -> Result<Connection, OpenError> {
 
 /// Version of the schema of a file; 0 if there is none yet.
 pub(super) fn version(path: &Path) -> Result<i64, OpenError> {
-    if path.exists() { Ok(read_only(path)?.1) } else { Ok(0) }
+    if private_file::exists(path)? { Ok(read_only(path)?.1) } else { Ok(0) }
 }
 
 fn read_only(path: &Path) -> Result<(Connection, i64), OpenError> {
@@ -94,7 +93,7 @@ fn read_only(path: &Path) -> Result<(Connection, i64), OpenError> {
 
 /// Opens the file to read, also beside a running collector.
 pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
-    if !path.exists() {
+    if !private_file::exists(path)? {
         return Err(OpenError::Missing { path: path.to_owned() });
     }
     let (db, found) = read_only(path)?;
