@@ -105,7 +105,7 @@ impl EnrollArgs {
     /// The values that the flags give to config keys.
     #[must_use]
     pub fn given(&self) -> Vec<Given> {
-        let value = |origin, key, value| Given { origin, key, value };
+        let value = |origin: &'static str, key, value| Given { origin: origin.into(), key, value };
         let server = self.server.as_ref();
         let host = server.map(|server| value("--server", "server.host", server.host.clone()));
         let port = server.and_then(|server| server.port);
@@ -150,10 +150,10 @@ impl TopArgs {
 /// sample interval, and samples rather than logs are what is to be read.
 fn on_screen(origin: &'static str, interval: &Interval, options: &Options) -> Vec<Given> {
     let value = interval.to_string();
-    let interval = Given { origin: "--interval", key: "monitor.sample_interval", value };
+    let interval = Given { origin: "--interval".into(), key: "monitor.sample_interval", value };
     let quiet = options.log_level.is_none();
     let value = "warn".to_owned();
-    let level = quiet.then_some(Given { origin, key: "log.level", value });
+    let level = quiet.then_some(Given { origin: origin.into(), key: "log.level", value });
     std::iter::once(interval).chain(level).collect()
 }
 

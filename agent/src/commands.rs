@@ -3,8 +3,9 @@
 use agent::cli::{Cli, Command};
 use agent::config::{self, PROGRAM};
 use agent::doctor::{self, DoctorConfig, Level};
+use agent::enroll::{self, Place};
 use agent::sampler::allowed_cpus;
-use agent::{enroll, nics, run, top, watch};
+use agent::{nics, run, top, watch};
 use settings::{Given, Output, interrupted};
 
 /// Does what the command line asks for.
@@ -22,12 +23,14 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
             run::run(&loaded.config, ship)?;
         }
         Command::Enroll(args) => {
-            let loaded = load(&args.given())?;
+            // Where an earlier enrolment found its collector says nothing of this token's.
+            let loaded = config::load_explicit(&cli.options, &args.given())?;
             let config = &loaded.config;
             let client = config.client_id().map_err(|it| loaded.refuse(it))?;
             // Without a host in the config, the token knows its collector.
-            let (token, servers) = (args.token.reveal(), config.collectors().unwrap_or_default());
-            out.say(&enroll::enroll(token, &servers, &client, &config.data_dir)?);
+            let servers = config.collectors().unwrap_or_default();
+            let place = Place { servers: &servers, origin: &loaded.source("server.host") };
+            out.say(&enroll::enroll(args.token.reveal(), &place, &client, &config.data_dir)?);
         }
         Command::Watch(args) => {
             let loaded = load(&args.given(&cli.options))?;

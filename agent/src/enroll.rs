@@ -6,8 +6,9 @@ use wire::id::ClientId;
 use wire::private_file::{self, FileError};
 use wire::token::{Token, TokenError};
 
+use crate::config::enrolled;
 use crate::connection::Server;
-use crate::identity::{self, EnrollError};
+use crate::identity::{self, EnrollError, Enrolled};
 use crate::run;
 
 /// Why this host has no certificate.
@@ -25,15 +26,36 @@ pub enum EnrollCommandError {
     /// The collector said no, or nothing.
     #[error(transparent)]
     Enroll(#[from] EnrollError),
+    /// The collector said no, or nothing, and the token names another one than the config.
+    #[error("{error}; the token names {named}, but server.host by {origin} goes first: change it")]
+    Elsewhere {
+        /// What came of it.
+        #[source]
+        error: Box<EnrollError>,
+        /// Who set `server.host`.
+        origin: String,
+        /// The token's addresses.
+        named: String,
+    },
 }
 
-/// Gets a certificate with a token and says what comes next.
+/// Where the config says that the collector is.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The collectors in the order to try them; none: the token's own addresses.
+    pub servers: &'a [Server],
+    /// Who says so.
+    pub origin: &'a str,
+}
+
+/// Gets a certificate with a token, keeps where the collector is for `agent run`, and says what
+/// comes next.
 ///
 /// # Errors
 /// [`EnrollCommandError`] says why there is none; what was there before stays.
 pub fn enroll(
     token: &str,
-    servers: &[Server],
+    place: &Place<'_>,
     client: &ClientId,
     data_dir: &Path,
 ) -> Result<String, EnrollCommandError> {
@@ -41,11 +63,29 @@ pub fn enroll(
     private_file::make_directory(data_dir)?;
     let directory = run::identity_dir(data_dir);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let enrolled = runtime.block_on(identity::enroll(&token, servers, client, &directory))?;
+    let hints = identity::hints(&token);
+    let servers = if place.servers.is_empty() { &hints } else { place.servers };
+    let enrolled = runtime.block_on(identity::enroll(&token, servers, client, &directory));
+    let Enrolled { server, .. } = enrolled.map_err(|error| place.blame(error, &hints))?;
+    let others: Vec<Server> = servers.iter().filter(|it| **it != server).cloned().collect();
+    enrolled::write(data_dir, &server, &others)?;
     Ok(format!(
-        "enrolled as {client} at {}; certificate and key are in {}\n\
-         start measuring: agent run, or systemctl enable --now network-monitor-agent",
-        enrolled.server,
-        directory.display()
+        "enrolled as {client} at {server}; certificate, key and the collector's address are in {}\n\
+         start measuring: systemctl enable --now network-monitor-agent\n\
+         (if it runs already: systemctl restart network-monitor-agent; without systemd: agent run)",
+        data_dir.display()
     ))
+}
+
+impl Place<'_> {
+    /// Says so if the config leads elsewhere than the token.
+    fn blame(&self, error: EnrollError, hints: &[Server]) -> EnrollCommandError {
+        let elsewhere = hints.iter().filter(|it| !self.servers.contains(it));
+        let named: Vec<String> = elsewhere.map(ToString::to_string).collect();
+        if self.servers.is_empty() || named.is_empty() {
+            return error.into();
+        }
+        let origin = self.origin.to_owned();
+        EnrollCommandError::Elsewhere { error: Box::new(error), origin, named: named.join(", ") }
+    }
 }

@@ -270,3 +270,43 @@ fn a_cpu_that_there_is_none_of_is_found_by_check_config_and_doctor() {
     let found = text(&agent(&["doctor"], &variables).stdout);
     assert!(found.contains("monitor.cpus names 4095"), "{found}");
 }
+
+/// A data directory of a host that was enrolled.
+fn enrolled() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let server = |host: &str| Server { host: host.to_owned(), port: 9000 };
+    config::enrolled::write(folder.path(), &server("10.0.0.1"), &[server("monitor")]).unwrap();
+    folder
+}
+
+#[test]
+fn where_enrolment_found_the_collector_holds_without_any_config() {
+    let folder = enrolled();
+    let output = agent(&["check-config", "--data-dir", &folder.path().display().to_string()], &[]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let (shown, file) = (text(&output.stdout), config::enrolled::path(folder.path()));
+    for line in ["host: 10.0.0.1", "port: 9000", "fallbacks: [\"monitor:9000\"]"] {
+        let line = format!("  {line}  # {}\n", file.display());
+        assert!(shown.contains(&line), "{line}{shown}");
+    }
+}
+
+#[test]
+fn a_config_that_names_another_collector_holds_and_the_contradiction_is_told() {
+    let folder = enrolled();
+    let path =
+        file(&folder, &format!("server: {{host: b}}\ndata_dir: {}", folder.path().display()));
+    let output = agent(&["check-config", "-c", &path], &[]);
+    let (shown, told) = (text(&output.stdout), text(&output.stderr));
+    for line in
+        [&format!("host: b  # {path}:1"), "port: 8082  # default", "fallbacks: []  # default"]
+    {
+        assert!(shown.contains(line), "{line}\n{shown}");
+    }
+    assert!(told.contains(&format!("{path}:1: server.host: b holds")), "{told}");
+    assert!(told.contains("enrolled at 10.0.0.1") && told.contains("remove"), "{told}");
+    let variables = [("NETMON_AGENT_SERVER__HOST", "10.0.0.1")];
+    let data_dir = folder.path().display().to_string();
+    let output = agent(&["check-config", "--data-dir", &data_dir], &variables);
+    assert!(output.stderr.is_empty(), "the same collector is no contradiction: {output:?}");
+}

@@ -1,6 +1,7 @@
 //! The agent's config: its keys, their defaults and ranges.
 
 mod address;
+pub mod enrolled;
 mod monitor;
 
 use std::path::{Path, PathBuf};
@@ -121,15 +122,56 @@ impl Default for Spool {
     }
 }
 
-/// Reads the config: defaults < host name < file < environment < flags, the global ones and
-/// those of a command.
+/// Reads the config: defaults < host name < what enrolment found < file < environment < flags,
+/// the global ones and those of a command.
 ///
 /// # Errors
 /// What is wrong with it, in one line.
 pub fn load(options: &Options, flags: &[Given]) -> Result<Loaded<Config>, ConfigError> {
+    let mut explicit = load_explicit(options, flags)?;
+    let path = enrolled::path(&explicit.config.data_dir);
+    let enrolled = match enrolled::read(&path) {
+        // As another user much can be done without it.
+        Err(error @ ConfigError::Unreadable { .. }) => {
+            explicit.note_unread(&error);
+            return Ok(explicit);
+        }
+        read => read?,
+    };
+    if explicit.is_set("server.host") {
+        // Its port and fallbacks belong to its host.
+        let found = enrolled.iter().find(|it| it.key == "server.host").map(|it| &it.value);
+        let held = explicit.config.server.host.as_ref();
+        if let (Some(found), Some(held)) = (found.filter(|it| Some(*it) != held), held) {
+            explicit.warnings.push(format!(
+                "{}: server.host: {held} holds, though this host was enrolled at {found}; if that \
+                 is meant, remove {}",
+                explicit.source("server.host"),
+                path.display()
+            ));
+        }
+        return Ok(explicit);
+    }
+    load_over(options, flags, &enrolled)
+}
+
+/// Reads the config as [`load()`], without what an earlier enrolment found.
+///
+/// # Errors
+/// What is wrong with it, in one line.
+pub fn load_explicit(options: &Options, flags: &[Given]) -> Result<Loaded<Config>, ConfigError> {
+    load_over(options, flags, &[])
+}
+
+fn load_over(
+    options: &Options,
+    flags: &[Given],
+    enrolled: &[Given],
+) -> Result<Loaded<Config>, ConfigError> {
     let flags = [options.given(), flags.to_vec()].concat();
-    let host = host_name().map(|value| Given { origin: "host name", key: "client.id", value });
-    settings::load(&PROGRAM, options.config.as_deref(), host.as_slice(), &flags)
+    let named = |value| Given { origin: "host name".into(), key: "client.id", value };
+    let found: Vec<Given> = host_name().map(named).into_iter().chain(enrolled.to_vec()).collect();
+    settings::load(&PROGRAM, options.config.as_deref(), &found, &flags)
 }
 
 fn host_name() -> Option<String> {
@@ -144,7 +186,7 @@ impl Config {
     /// `server.host` is not set.
     pub fn collectors(&self) -> Result<Vec<connection::Server>, Problem> {
         let Server { host, port, fallbacks, .. } = &self.server;
-        let why = "not set; name the collector's host";
+        let why = "not set; run `agent enroll TOKEN`, or name the collector's host";
         let host = host.clone().ok_or_else(|| Problem::new("server.host", why))?;
         let fallback = |fallback: &Address| connection::Server {
             host: fallback.host.clone(),

@@ -79,6 +79,13 @@ pub struct Enrolled {
     pub credentials: Credentials,
 }
 
+/// Where the token says that its collector is.
+#[must_use]
+pub fn hints(token: &Token) -> Vec<Server> {
+    let addresses = token.addresses().iter();
+    addresses.map(|it| Server { host: it.host.clone(), port: it.port }).collect()
+}
+
 /// Gets a certificate for `client` from the first of `servers` that made the token, or of the
 /// token's own addresses where there are none, and keeps it in `dir` with its key, which is made
 /// here. The token's secret is sent only to a collector that has proven to be of the token's CA.
@@ -93,9 +100,7 @@ pub async fn enroll(
 ) -> Result<Enrolled, EnrollError> {
     private_file::create_directory(dir).map_err(IdentityError::from)?;
     let _locked = private_file::lock(dir).map_err(IdentityError::from)?;
-    let hints = token.addresses().iter();
-    let hints = hints.map(|it| Server { host: it.host.clone(), port: it.port }).collect();
-    let servers = if servers.is_empty() { hints } else { servers.to_vec() };
+    let servers = if servers.is_empty() { hints(token) } else { servers.to_vec() };
     let mut failures = Vec::new();
     for server in servers {
         let refusal = Arc::new(OnceLock::new());

@@ -1,6 +1,7 @@
 //! The layers of a config: built-in defaults < what the program found out < file < environment <
 //! flags.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
@@ -56,7 +57,7 @@ pub trait Settings: Default + Serialize + DeserializeOwned {
 #[derive(Debug, Clone)]
 pub struct Given {
     /// Who gave it, for example `--log-level`.
-    pub origin: &'static str,
+    pub origin: Cow<'static, str>,
     /// The key, written with dots.
     pub key: &'static str,
     /// The value as text.
@@ -71,6 +72,8 @@ pub struct Loaded<S> {
     /// What the operator should know though it stops nothing.
     pub warnings: Vec<String>,
     sources: Sources,
+    /// Why a layer is missing.
+    unread: Option<String>,
 }
 
 impl<S> Loaded<S> {
@@ -80,9 +83,24 @@ impl<S> Loaded<S> {
         self.sources.place(key)
     }
 
+    /// True if somebody set a key.
+    #[must_use]
+    pub fn is_set(&self, key: &str) -> bool {
+        self.sources.origin(key) != DEFAULT
+    }
+
+    /// Notes that a layer could not be read, in which any key without a value may have one.
+    pub fn note_unread(&mut self, why: &ConfigError) {
+        self.warnings.push(why.to_string());
+        self.unread = Some(why.to_string());
+    }
+
     /// The error for a value that is refused later, for what one command needs.
     #[must_use]
-    pub fn refuse(&self, problem: Problem) -> ConfigError {
+    pub fn refuse(&self, mut problem: Problem) -> ConfigError {
+        if let (false, Some(unread)) = (self.is_set(problem.key), &self.unread) {
+            problem.why = format!("not known: {unread}");
+        }
         self.sources.refuse(problem)
     }
 }
@@ -112,7 +130,7 @@ pub fn load<S: Settings>(
     config.check(&given).map_err(|problem| sources.refuse(problem))?;
     let mut warnings = sources.exposed(&config.secrets(), &config.secret_files());
     warnings.extend(service_links::warning(&links));
-    Ok(Loaded { config, warnings, sources })
+    Ok(Loaded { config, warnings, sources, unread: None })
 }
 
 fn defaults<S: Settings>() -> Dict {
@@ -170,7 +188,7 @@ impl Sources {
 
     fn add_given(&mut self, given: &[Given]) {
         for Given { origin, key, value } in given {
-            self.add_value((*origin).to_owned(), key, value.clone());
+            self.add_value(origin.clone().into_owned(), key, value.clone());
         }
     }
 

@@ -37,3 +37,4 @@ pub use self::output::{Output, Raw};
 pub use self::sections::{Log, LogFormat, LogLevel, Tls};
 pub use self::service::{Pulse, Service};
 pub use self::value::{Interval, InvalidInterval, InvalidSize, Secret, Size, list};
+pub use self::yaml::texts;

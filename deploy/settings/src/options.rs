@@ -27,12 +27,12 @@ impl Options {
     #[must_use]
     pub fn given(&self) -> Vec<Given> {
         let level = self.log_level.clone().map(|value| Given {
-            origin: "--log-level",
+            origin: "--log-level".into(),
             key: "log.level",
             value,
         });
         let data_dir = self.data_dir.as_ref().map(|dir| Given {
-            origin: "--data-dir",
+            origin: "--data-dir".into(),
             key: "data_dir",
             value: dir.display().to_string(),
         });

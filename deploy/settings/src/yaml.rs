@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use figment::value::{Dict, Value};
@@ -32,6 +33,33 @@ pub fn read(path: &Path) -> Result<Document, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| ConfigError::Unreadable { file: file(), error })?;
     parse(&text).map_err(|(line, why)| ConfigError::Syntax { place: at(&file(), line), why })
+}
+
+/// The keys of a file, written with dots, and their texts; a list is one text, with commas.
+/// Nothing if there is no such file.
+///
+/// # Errors
+/// It can't be read or isn't a YAML document of keys and values.
+pub fn texts(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
+    let document = match read(path) {
+        Err(ConfigError::Unreadable { error, .. }) if error.kind() == ErrorKind::NotFound => {
+            return Ok(BTreeMap::new());
+        }
+        read => read?,
+    };
+    let tree = Value::from(document.tree);
+    let text = |key: String| Some((key.clone(), text_of(tree.find_ref(&key)?)?));
+    Ok(document.lines.into_keys().filter_map(text).collect())
+}
+
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(_, text) => Some(text.clone()),
+        Value::Array(_, entries) => {
+            Some(entries.iter().filter_map(text_of).collect::<Vec<_>>().join(","))
+        }
+        _ => None,
+    }
 }
 
 /// A file with the line, if it is known.

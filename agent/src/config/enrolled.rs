@@ -1,0 +1,86 @@
+//! Where the collector is, as enrolment found it: a file in the data directory that lies right
+//! over the defaults, so that an enrolled host needs no config.
+
+use std::path::{Path, PathBuf};
+
+use settings::{ConfigError, Given};
+use wire::private_file::{self, FileError};
+
+use crate::connection;
+
+/// The keys that the file may have.
+const KEYS: [&str; 3] = ["server.host", "server.port", "server.fallbacks"];
+
+/// The file in a data directory.
+#[must_use]
+pub fn path(data_dir: &Path) -> PathBuf {
+    data_dir.join("enrolled.yaml")
+}
+
+/// What the file says; nothing if there is none.
+///
+/// # Errors
+/// It can't be read, or is no config file.
+pub(super) fn read(path: &Path) -> Result<Vec<Given>, ConfigError> {
+    let mut texts = settings::texts(path)?;
+    let given = |key: &'static str| {
+        let origin = path.display().to_string().into();
+        texts.remove(key).map(|value| Given { origin, key, value })
+    };
+    Ok(KEYS.into_iter().filter_map(given).collect())
+}
+
+/// Writes the file: the collector, and the addresses to try when it can't be reached there.
+///
+/// # Errors
+/// [`FileError`] names the file.
+pub fn write(
+    data_dir: &Path,
+    server: &connection::Server,
+    fallbacks: &[connection::Server],
+) -> Result<(), FileError> {
+    private_file::write_public(&path(data_dir), text(server, fallbacks).as_bytes())
+}
+
+fn text(server: &connection::Server, fallbacks: &[connection::Server]) -> String {
+    let connection::Server { host, port } = server;
+    let fallbacks: Vec<_> = fallbacks.iter().map(|it| format!("\"{it}\"")).collect();
+    format!(
+        "# Where `agent enroll` found the collector. A server.host that is set elsewhere takes the \
+         place of all this.\n\
+         server:\n  host: \"{host}\"\n  port: {port}\n  fallbacks: [{}]\n",
+        fallbacks.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(host: &str, port: u16) -> connection::Server {
+        connection::Server { host: host.to_owned(), port }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = path(directory.path());
+        let fallbacks = [server("monitor", 8082), server("2001:db8::2", 9000)];
+        write(directory.path(), &server("2001:db8::1", 9000), &fallbacks).unwrap();
+        let given = read(&file).unwrap();
+        let values: Vec<_> = given.iter().map(|it| (it.key, it.value.as_str())).collect();
+        let expected = [
+            ("server.host", "2001:db8::1"),
+            ("server.port", "9000"),
+            ("server.fallbacks", "monitor:8082,[2001:db8::2]:9000"),
+        ];
+        assert_eq!(values, expected);
+        assert!(given.iter().all(|it| it.origin == file.display().to_string()));
+    }
+
+    #[test]
+    fn no_file_says_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(read(&path(directory.path())).unwrap().is_empty());
+    }
+}
