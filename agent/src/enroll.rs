@@ -67,8 +67,11 @@ pub fn enroll(
     let servers = if place.servers.is_empty() { &hints } else { place.servers };
     let enrolled = runtime.block_on(identity::enroll(&token, servers, client, &directory));
     let Enrolled { server, .. } = enrolled.map_err(|error| place.blame(error, &hints))?;
-    let others: Vec<Server> = servers.iter().filter(|it| **it != server).cloned().collect();
-    enrolled::write(data_dir, &server, &others)?;
+    // The token names what its collector takes for its addresses; from here some may lead nowhere.
+    let others = if place.servers.is_empty() { hints } else { Vec::new() };
+    let others = others.into_iter().filter(|it| *it != server).collect();
+    let fallbacks = runtime.block_on(identity::reachable(&token, others));
+    enrolled::write(data_dir, &server, &fallbacks)?;
     Ok(format!(
         "enrolled as {client} at {server}; certificate, key and the collector's address are in {}\n\
          start measuring: systemctl enable --now network-monitor-agent\n\

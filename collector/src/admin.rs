@@ -220,7 +220,7 @@ pub fn forget(
     confirm: impl FnOnce(&str) -> Option<bool>,
 ) -> Result<String, AdminError> {
     let now = UnixTime::now();
-    let identity = Identity::open(&identity_dir(&config.data_dir), tls, now)?;
+    let identity = open_identity(config, tls)?;
     let registered = block_on::<_, StoreLocationError>(async {
         let used = location.is_used().await?;
         Ok(if used { location.open_to_read()?.registered().await? } else { vec![] })

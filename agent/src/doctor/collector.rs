@@ -8,12 +8,14 @@ use tokio::time::timeout;
 use wire::certificate::utc;
 use wire::message::{Message, Probe};
 
-use super::{DoctorConfig, Finding};
+use super::{DoctorConfig, Finding, Level};
 use crate::clocks;
 use crate::connection::control::{self, close_reason};
 use crate::connection::{Server, connect};
 use crate::identity::Credentials;
 use crate::ship::clock_check::difference;
+
+const COLLECTOR: &str = "collector";
 
 /// How often the collector is asked for its time, and how long that may take together.
 const QUESTIONS: u32 = 4;
@@ -27,7 +29,7 @@ pub(super) fn examine(config: &DoctorConfig) -> Vec<Finding> {
     };
     let mut findings = vec![certificate(&credentials, now)];
     if config.servers.is_empty() {
-        findings.push(Finding::fail("collector", "none is set; set server.host"));
+        findings.push(Finding::fail(COLLECTOR, "none is set; set server.host"));
         return findings;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -35,11 +37,16 @@ pub(super) fn examine(config: &DoctorConfig) -> Vec<Finding> {
         Ok(runtime) => {
             let tolerance = config.capture.sample_interval;
             let reach = |server| runtime.block_on(reach(server, &credentials, tolerance));
-            findings.extend(config.servers.iter().flat_map(reach));
+            let mut reached: Vec<Finding> = config.servers.iter().flat_map(reach).collect();
+            if reached.iter().any(|it| it.subject == COLLECTOR && it.level == Level::Ok) {
+                // The agent goes on by the one that takes it.
+                reached.iter_mut().for_each(|it| it.level = it.level.min(Level::Warn));
+            }
+            findings.extend(reached);
         }
         Err(error) => {
             let text = format!("can't be reached: {error}; raise the limit of open files");
-            findings.push(Finding::fail("collector", text));
+            findings.push(Finding::fail(COLLECTOR, text));
         }
     }
     findings
@@ -64,7 +71,6 @@ fn certificate(credentials: &Credentials, now: UnixTime) -> Finding {
 }
 
 async fn reach(server: &Server, credentials: &Credentials, tolerance: Duration) -> Vec<Finding> {
-    const SUBJECT: &str = "collector";
     let name = credentials.server_name(&server.host);
     match connect(server, name, &credentials.client_config()).await {
         Ok((endpoint, connection)) => {
@@ -78,16 +84,16 @@ async fn reach(server: &Server, credentials: &Credentials, tolerance: Duration) 
             endpoint.wait_idle().await;
             let mut findings = vec![match refused {
                 Some(why) => Finding::fail(
-                    SUBJECT,
+                    COLLECTOR,
                     format!("{server} refuses this agent: {why}; `collector clients` shows it"),
                 ),
-                None => Finding::ok(SUBJECT, format!("{server} answers in {rtt:.1?}")),
+                None => Finding::ok(COLLECTOR, format!("{server} answers in {rtt:.1?}")),
             }];
             // A collector that is older than the question doesn't tell.
             findings.extend(times.map(|(here, there)| clocks(here, there, tolerance + rtt)));
             findings
         }
-        Err(error) => vec![Finding::fail(SUBJECT, error.to_string())],
+        Err(error) => vec![Finding::fail(COLLECTOR, error.to_string())],
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use quinn::Connection;
 use rcgen::KeyPair;
 use rustls::pki_types::UnixTime;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use wire::certificate::{COLLECTOR_NAME, Fingerprint, Validity, utc};
 use wire::id::ClientId;
@@ -84,6 +85,24 @@ pub struct Enrolled {
 pub fn hints(token: &Token) -> Vec<Server> {
     let addresses = token.addresses().iter();
     addresses.map(|it| Server { host: it.host.clone(), port: it.port }).collect()
+}
+
+/// Those of the servers that answer and have proven to be of the token's CA. Each may take some
+/// seconds, all of them at the same time.
+pub async fn reachable(token: &Token, servers: Vec<Server>) -> Vec<Server> {
+    let mut tries = JoinSet::new();
+    for (place, server) in servers.into_iter().enumerate() {
+        let Ok(config) = enrolling_config(token.ca, Arc::default()) else { continue };
+        tries.spawn(async move {
+            let (endpoint, connection) = connect(&server, COLLECTOR_NAME, &config).await.ok()?;
+            connection.close(CLOSE_DONE.into(), b"finished");
+            let _late = timeout(PATIENCE, endpoint.wait_idle()).await;
+            Some((place, server))
+        });
+    }
+    let mut found: Vec<_> = tries.join_all().await.into_iter().flatten().collect();
+    found.sort_by_key(|(place, _)| *place);
+    found.into_iter().map(|(_, server)| server).collect()
 }
 
 /// Gets a certificate for `client` from the first of `servers` that made the token, or of the

@@ -7,6 +7,6 @@ mod host_key;
 mod tls;
 
 pub use self::credentials::Credentials;
-pub use self::enroll::{EnrollError, Enrolled, enroll, hints, renew};
+pub use self::enroll::{EnrollError, Enrolled, enroll, hints, reachable, renew};
 pub use self::error::IdentityError;
 pub use self::host_key::{host_key, is_known};
