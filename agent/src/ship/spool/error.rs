@@ -11,7 +11,7 @@ use super::SCHEMA_VERSION;
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
     /// A directory or file can't be made or looked at.
-    #[error(transparent)]
+    #[error("can't open the spool: {0}; or set data_dir")]
     File(#[from] FileError),
     /// The file can't be opened.
     #[error(
