@@ -40,7 +40,14 @@ impl Host {
         for message in said {
             control::write(&mut self.send, &self.connection, &message).await.unwrap();
         }
-        control::read(&mut self.receive, &self.connection).await.unwrap()
+        let answer = control::read(&mut self.receive, &self.connection).await.unwrap();
+        match answer {
+            // Only those who made a claim are told.
+            Message::Digests(_) if claim.is_some() => {
+                control::read(&mut self.receive, &self.connection).await.unwrap()
+            }
+            answer => answer,
+        }
     }
 
     async fn leave(self) {

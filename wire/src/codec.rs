@@ -20,6 +20,7 @@ use rkyv::rancor::Error as RkyvError;
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::frame::{Frame, FrameError, Mix, SAMPLES_MAX, Sample};
 use crate::message::{Message, MessageError};
@@ -153,6 +154,7 @@ pub fn decode_body(header: Header, body: &[u8]) -> Result<Received, CodecError> 
         kind::ENROLL_REQUEST => Message::EnrollRequest(read(header.kind, body)?),
         kind::ENROLL_REPLY => Message::EnrollReply(read(header.kind, body)?),
         kind::RENEW_REQUEST => Message::RenewRequest(read(header.kind, body)?),
+        kind::DIGESTS => Message::Digests(read(header.kind, body)?),
         kind::CLAIM => Message::Claim(read(header.kind, body)?),
         unknown => return Err(CodecError::Kind(unknown)),
     };
@@ -196,6 +198,14 @@ pub fn frame_bytes(frame: &Frame) -> Vec<u8> {
     write(kind::FRAME, frame)
 }
 
+/// Digest of a frame: equal ones, and practically no others, have equal digests. They are kept in
+/// databases, and stay what they are.
+#[must_use]
+pub fn digest(frame: &Frame) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = Sha256::digest(to_archive(frame)).into();
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
 /// Longest that the bytes of a frame with so many samples and mixes can be, header included.
 #[must_use]
 pub const fn frame_len(samples: usize, mixes: usize) -> usize {
@@ -214,6 +224,7 @@ pub fn encode_message(message: &Message) -> Result<Vec<u8>, CodecError> {
     let bytes = match message {
         Message::Claim(it) => write(kind::CLAIM, it),
         Message::Hello(it) => write(kind::HELLO, it),
+        Message::Digests(it) => write(kind::DIGESTS, it),
         Message::Welcome(it) => write(kind::WELCOME, it),
         Message::Refused(it) => write(kind::REFUSED, it),
         Message::Ack(it) => write(kind::ACK, it),
@@ -243,6 +254,7 @@ mod kind {
     pub const RENEW_REQUEST: u8 = 11;
     pub const PACKED_FRAME: u8 = 12;
     pub const CLAIM: u8 = 13;
+    pub const DIGESTS: u8 = 14;
 }
 
 fn checked(frame: Frame) -> Result<Received, CodecError> {

@@ -50,12 +50,16 @@ pub enum Gap {
     /// Nothing was measured: the agent before this one was broken off. What passed is not known,
     /// and its counts are none.
     Unmeasured = 4,
+    /// The host was set back to an earlier state (a snapshot, a restored spool), and the database
+    /// has other records under these numbers: of those of before nobody can tell whether it has
+    /// them.
+    Forked = 5,
 }
 
 impl Gap {
     /// Every reason.
-    pub const ALL: [Self; 4] =
-        [Self::SpoolFull, Self::SpoolDamaged, Self::Forgotten, Self::Unmeasured];
+    pub const ALL: [Self; 5] =
+        [Self::SpoolFull, Self::SpoolDamaged, Self::Forgotten, Self::Unmeasured, Self::Forked];
 
     /// The reason as people and programs are told it.
     #[must_use]
@@ -65,6 +69,7 @@ impl Gap {
             Self::SpoolDamaged => "spool_damaged",
             Self::Forgotten => "forgotten",
             Self::Unmeasured => "unmeasured",
+            Self::Forked => "forked",
         }
     }
 }
@@ -280,7 +285,7 @@ impl Frame {
         if most > SAMPLES_MAX {
             return Err(FrameError::TooManySamples(most));
         }
-        if self.gap > Gap::Unmeasured as u8 {
+        if self.gap > Gap::Forked as u8 {
             return Err(FrameError::Gap(self.gap));
         }
         self.samples.iter().try_for_each(Sample::check)?;

@@ -86,6 +86,23 @@ pub struct Committed {
     pub seq: u64,
 }
 
+/// What tells whether the database has an agent's own records, said before [`Welcome`] to those who
+/// said a [`Claim`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Digests {
+    /// Of the sessions of the [`Hello`] as far as they are known, in its order.
+    pub sessions: Vec<SessionDigest>,
+}
+
+/// The digest of a session's newest committed record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct SessionDigest {
+    /// The session.
+    pub session: u64,
+    /// [`crate::codec::digest`] of the record that ends with its committed number.
+    pub digest: u64,
+}
+
 /// The collector refuses the agent or one of its frames, and closes the connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Refused {
@@ -194,6 +211,7 @@ pub struct RenewRequest {
 pub enum Message {
     Claim(Claim),
     Hello(Hello),
+    Digests(Digests),
     Welcome(Welcome),
     Refused(Refused),
     Ack(Ack),
@@ -243,6 +261,7 @@ impl Message {
                 text("the operating system's name", &hello.host.os)?;
                 text("the kernel's release", &hello.host.kernel)
             }
+            Self::Digests(digests) => list("the list of digests", &digests.sessions),
             Self::Welcome(welcome) => {
                 list("the list of sessions", &welcome.committed)?;
                 text("the collector's version", &welcome.collector_version)

@@ -8,7 +8,8 @@ use wire::codec::{self, CodecError, HEADER_LEN, LEN_MAX, Received};
 use wire::frame::{Counts, Frame, KernelCounts, Mix, MixCounts, SAMPLES_MAX, Sample};
 use wire::id::NicName;
 use wire::message::{
-    Ack, Claim, Hello, Host, HostKey, Inventory, Message, Nic, SeqRange, Session, Welcome,
+    Ack, Claim, Digests, Hello, Host, HostKey, Inventory, Message, Nic, SeqRange, Session,
+    SessionDigest, Welcome,
 };
 
 const FIGURE: std::ops::RangeInclusive<u64> = 0..=i64::MAX as u64;
@@ -217,7 +218,9 @@ fn the_format_is_what_the_golden_files_hold() {
     golden("packed_frame", &codec::encode_frame(&frame).unwrap());
     // Not packed, as a frame without zeros is.
     let plain = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/frame.bin"));
-    assert_eq!(codec::decode(&plain.unwrap()), Ok(Received::Frame(frame)));
+    assert_eq!(codec::decode(&plain.unwrap()), Ok(Received::Frame(frame.clone())));
+    // Databases hold it.
+    assert_eq!(codec::digest(&frame), 0xddc7_1a42_6247_e9d4);
     let session = Session { session: 0xfeed, started_ns: 1_800_000_000_000_000_000 };
     let host = Host {
         agent_version: "0.1.0".into(),
@@ -231,6 +234,9 @@ fn the_format_is_what_the_golden_files_hold() {
     let host = HostKey { machine: [1; 16], boot: [2; 16] };
     let claim = Message::Claim(Claim { host, session: 0xfeed });
     golden("claim", &codec::encode_message(&claim).unwrap());
+    let sessions = vec![SessionDigest { session: 0xfeed, digest: 0xd1_9e57 }];
+    let digests = Message::Digests(Digests { sessions });
+    golden("digests", &codec::encode_message(&digests).unwrap());
     golden("welcome", &codec::encode_message(&Message::Welcome(Welcome::default())).unwrap());
     let missing = vec![SeqRange { first: 4, last: 5 }];
     let ack = Ack { session: 0xfeed, committed: 2, received: 3, missing };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam_channel::Sender as Requests;
-use quinn::{Connection, RecvStream, SendStream};
+use quinn::{Connection, SendStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use wire::delivery::Sender;
@@ -18,7 +18,8 @@ use wire::message::{
 
 use super::clock_check::{ClockCheck, Verdict};
 use super::recorder::{Event, Request, ask};
-use super::spool::{Record, SpoolError, SpooledSession};
+use super::said::{greet, told, welcomed_with};
+use super::spool::{Forked, Record, SpoolError, SpooledSession};
 use crate::clocks;
 use crate::connection::control::{self, ControlError};
 
@@ -190,19 +191,22 @@ impl Delivery {
         let (mut send, receive) = self.meanwhile(greet(connection, &said)).await?;
         let mut messages = control::messages(connection.clone(), receive);
         self.inventory.mark_changed();
-        let committed = match self.answer(connection, &mut send, &mut messages).await? {
-            Some(Ok(Message::Welcome(welcome))) => welcome.committed,
-            Some(Ok(Message::Refused(refused))) => {
-                return Err(DeliveryError::Refused(refused.reason));
-            }
-            Some(Ok(_)) => return Err(DeliveryError::NoWelcome),
-            Some(Err(error)) => return Err(error.into()),
-            None => return Err(DeliveryError::NoWelcome),
-        };
+        let mut digests = Vec::new();
+        let mut answer = self.answer(connection, &mut send, &mut messages).await?;
+        if let Some(Ok(Message::Digests(told))) = answer {
+            digests = told.sessions;
+            answer = self.answer(connection, &mut send, &mut messages).await?;
+        }
+        let committed = welcomed_with(answer)?;
         let requests = self.requests.clone();
-        let welcome = committed.clone();
-        let told = ask(&requests, |done| Request::Welcome(welcome, done));
-        self.meanwhile(told).await.ok_or(DeliveryError::RecorderGone)?;
+        let told = told(&committed, &digests);
+        let forked = ask(&requests, |answer| Request::Welcome(told, answer));
+        let forked = self.meanwhile(forked).await.ok_or(DeliveryError::RecorderGone)??;
+        if !forked.is_empty() {
+            // They are to be introduced before anything else.
+            self.go_on(&forked);
+            return Ok(());
+        }
         for (spooled, sender) in &mut self.sessions {
             let found = committed.iter().find(|state| state.session == spooled.session);
             sender.on_connected(found.map_or(0, |state| state.seq).min(sender.last()));
@@ -210,6 +214,17 @@ impl Delivery {
         self.forget_done();
         welcomed();
         self.deliver(connection, &mut send, &mut messages).await
+    }
+
+    /// Sessions go on under other ids.
+    fn go_on(&mut self, forked: &[Forked]) {
+        for it in forked {
+            let known = |(known, _): &&mut (SpooledSession, Sender)| known.session == it.before;
+            if let Some(session) = self.sessions.iter_mut().find(known) {
+                let SpooledSession { committed_seq, last_seq, .. } = it.session;
+                *session = (it.session, Sender::new(committed_seq, last_seq));
+            }
+        }
     }
 
     /// Waits for the answer to Hello. A collector whose database is away takes its time; what is
@@ -224,7 +239,7 @@ impl Delivery {
             tokio::select! {
                 message = messages.recv() => return Ok(message),
                 event = self.events.recv(), if !self.finished => {
-                    if let Some(Event::Made(record)) = &event {
+                    if let Some(Event::Made(_, record)) = &event {
                         // What the connection can't take is not shown.
                         let _shown = connection.send_datagram(record.frame.clone().into());
                     }
@@ -316,9 +331,11 @@ impl Delivery {
     /// Takes note of what was made. Gives what is to be sent live.
     fn on_event(&mut self, event: Option<Event>) -> Option<(Record, u64)> {
         let now = self.started.elapsed();
-        let (_, running) = self.sessions.last_mut()?;
+        let (spooled, running) = self.sessions.last_mut()?;
         match event {
-            Some(Event::Made(record)) => {
+            // Made before the session went on under another id, which was told with its last number.
+            Some(Event::Made(session, _)) if session != spooled.session => {}
+            Some(Event::Made(_, record)) => {
                 let SeqRange { first, last } = record.range;
                 // Records in between were made while this end didn't keep up.
                 running.on_kept(first - 1);
@@ -327,8 +344,10 @@ impl Delivery {
                 }
                 running.on_kept(last);
             }
-            Some(Event::Finished(last)) => {
-                running.on_kept(last);
+            Some(Event::Finished(session, last)) => {
+                if session == spooled.session {
+                    running.on_kept(last);
+                }
                 self.finished = true;
             }
             None => self.finished = true,
@@ -413,20 +432,6 @@ impl Delivery {
             Ok((session, sent))
         }))
     }
-}
-
-/// Opens the control stream and says who is there.
-async fn greet(
-    connection: &Connection,
-    said: &[Message],
-) -> Result<(SendStream, RecvStream), ControlError> {
-    let opened = connection.open_bi().await;
-    let (mut send, receive) =
-        opened.map_err(|error| ControlError::Gone(control::close_reason(&error)))?;
-    for message in said {
-        control::write(&mut send, connection, message).await?;
-    }
-    Ok((send, receive))
 }
 
 /// Waits for the stream that is being sent, or for ever if there is none.

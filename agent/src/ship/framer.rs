@@ -32,6 +32,12 @@ impl Framer {
         Self { session, last_seq, report_ns, due_ns: None, samples: Vec::new(), mixes: Vec::new() }
     }
 
+    /// The session goes on under another id, with numbers lower by `lowered`.
+    pub const fn go_on_as(&mut self, session: u64, lowered: u64) {
+        self.session = session;
+        self.last_seq = self.last_seq.saturating_sub(lowered);
+    }
+
     /// Adds one interval of all NICs. Gives the frames of the report if this completes it.
     pub fn add(&mut self, samples: Vec<Sample>, mixes: Vec<Mix>) -> Vec<Frame> {
         let start = samples.iter().map(|sample| sample.start_ns).min();

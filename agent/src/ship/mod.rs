@@ -5,5 +5,6 @@ pub mod clock_check;
 pub mod delivery;
 pub mod framer;
 pub mod recorder;
+mod said;
 pub mod shipper;
 pub mod spool;

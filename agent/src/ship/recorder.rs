@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, never, select, tick};
 use tokio::sync::{mpsc, oneshot};
+use wire::delivery::Told;
 use wire::frame::Frame;
 use wire::message::{Committed, SeqRange};
 
 use super::framer::Framer;
-use super::spool::{Record, Spool, SpoolError};
+use super::spool::{Forked, Record, Spool, SpoolError};
 use crate::clocks::{boot_ns, wall_ns};
 use crate::sampler::IntervalReport;
 
@@ -27,8 +28,9 @@ const READ_BYTES: usize = 64 << 10;
 /// What the connection tells or asks.
 #[derive(Debug)]
 pub enum Request {
-    /// The collector accepted the agent and said how far each session is.
-    Welcome(Vec<Committed>, oneshot::Sender<()>),
+    /// The collector accepted the agent and said how far each session is. The answer: sessions that
+    /// go on under another id, and are to be introduced by a new connection.
+    Welcome(Vec<Told>, oneshot::Sender<Result<Vec<Forked>, SpoolError>>),
     /// The connection is gone.
     Disconnected,
     /// A session is committed up to here.
@@ -40,10 +42,10 @@ pub enum Request {
 /// What the recorder tells the connection.
 #[derive(Debug)]
 pub enum Event {
-    /// A record of the running session is in the spool.
-    Made(Record),
-    /// The running session ends with this number.
-    Finished(u64),
+    /// A record of a session, the running one, is in the spool.
+    Made(u64, Record),
+    /// A session, the running one, ends with this number.
+    Finished(u64, u64),
 }
 
 /// How the recorder works.
@@ -122,7 +124,7 @@ impl Recorder {
                         self.write(frames);
                         self.end();
                         // A connection that is gone needs no end.
-                        let _gone = self.events.blocking_send(Event::Finished(self.last_seq));
+                        let _gone = self.events.blocking_send(Event::Finished(self.session, self.last_seq));
                         (reports, reporting) = (never(), false);
                     }
                 },
@@ -158,7 +160,7 @@ impl Recorder {
                 self.note(Ok(()));
                 for record in records {
                     // A connection that doesn't keep up reads the record from the spool later.
-                    let _later = self.events.try_send(Event::Made(record));
+                    let _later = self.events.try_send(Event::Made(self.session, record));
                 }
             }
             Err(error) => {
@@ -172,10 +174,12 @@ impl Recorder {
 
     fn on_request(&mut self, request: Request) {
         match request {
-            Request::Welcome(committed, done) => {
-                let welcomed = self.spool.on_welcome(&committed, boot_ns());
-                self.note(welcomed);
-                let _gone = done.send(());
+            Request::Welcome(told, answer) => {
+                let forked = self.on_welcome(&told);
+                if forked.as_ref().is_err_and(SpoolError::is_damage) {
+                    self.recover();
+                }
+                let _gone = answer.send(forked);
             }
             Request::Disconnected => self.spool.on_disconnected(),
             Request::Committed(committed) => {
@@ -196,6 +200,29 @@ impl Recorder {
                 let _gone = reply.send(records);
             }
         }
+    }
+
+    fn on_welcome(&mut self, told: &[Told]) -> Result<Vec<Forked>, SpoolError> {
+        // Ids are random; one that can't be had is no worse than any other.
+        let forked = self.spool.fork(told, || getrandom::u64().unwrap_or_else(|_| wall_ns()))?;
+        let running = self.session;
+        for it in forked.iter().filter(|it| it.before == running) {
+            self.session = it.session.session;
+            self.framer.go_on_as(self.session, it.lowered);
+            self.last_seq = self.last_seq.saturating_sub(it.lowered);
+            for frame in &mut self.pending {
+                frame.session = self.session;
+                frame.first_seq -= it.lowered;
+                frame.last_seq -= it.lowered;
+            }
+        }
+        if forked.is_empty() {
+            let committed = |it: &Told| Committed { session: it.session, seq: it.seq };
+            let committed: Vec<Committed> = told.iter().map(committed).collect();
+            let welcomed = self.spool.on_welcome(&committed, boot_ns());
+            self.note(welcomed);
+        }
+        Ok(forked)
     }
 
     /// The last report was made. What can't be written any more is a gap, of which the next run

@@ -166,7 +166,8 @@ impl Shipper {
         while !self.delivery.is_done() {
             let server = self.config.servers[failures % self.config.servers.len()].clone();
             let was_finished = self.delivery.is_finished();
-            // Without an error, all is delivered, or further sessions wait for the next connection.
+            // Without an error, all is delivered, or sessions are to be introduced by the next
+            // connection: further ones, or those that go on under another id.
             let Err(error) = self.try_once(server, &mut backoff).await else { continue };
             failures += 1;
             let error = error.to_string();

@@ -7,7 +7,7 @@ use agent::ship::recorder::{self, RecorderConfig, Request};
 use agent::ship::spool::{Now, Spool};
 use testbed::{in_namespace, sh};
 use tokio::sync::{mpsc, oneshot};
-use wire::message::Committed;
+use wire::delivery::Told;
 
 use crate::support::{SECOND, SESSION, bytes, decoded, frame, limits, range, read_all};
 
@@ -47,10 +47,10 @@ fn what_is_measured_while_the_disk_is_full_is_written_once_there_is_room() {
         assert!(begun.elapsed() < Duration::from_secs(5));
         if seq == REPORTS / 2 {
             // Nor does it hang for whoever asks.
-            let (done, told) = oneshot::channel();
-            let welcome = Committed { session: SESSION, seq: 0 };
-            requests.send(Request::Welcome(vec![welcome], done)).unwrap();
-            told.blocking_recv().unwrap();
+            let (answer, answered) = oneshot::channel();
+            let told = Told { session: SESSION, seq: 0, digest: None };
+            requests.send(Request::Welcome(vec![told], answer)).unwrap();
+            assert_eq!(answered.blocking_recv().unwrap().unwrap(), []);
         }
         if seq == REPORTS - 10 {
             std::fs::remove_file(&fill).unwrap();

@@ -5,6 +5,7 @@
 mod basics;
 mod broken_off;
 mod damage;
+mod fork;
 mod full;
 mod support;
 mod time;

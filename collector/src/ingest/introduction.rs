@@ -10,7 +10,8 @@ use tokio::sync::mpsc;
 use tokio::time::{interval, sleep, timeout};
 use wire::codec::{self, Received};
 use wire::message::{
-    Claim, Committed, Hello, Inventory, Message, Probe, ProbeReply, Refused, Welcome,
+    Claim, Committed, Digests, Hello, Inventory, Message, Probe, ProbeReply, Refused,
+    SessionDigest, Welcome,
 };
 
 use super::Ingest;
@@ -49,6 +50,8 @@ pub struct Control {
 pub struct Introduction {
     /// Who it is. Of an agent too old to say, its session alone is known.
     pub claim: Claim,
+    /// It has said so itself, and knows digests too.
+    pub told: bool,
     pub hello: Hello,
     /// Its NICs, if it has told them already.
     pub inventory: Option<Inventory>,
@@ -82,9 +85,10 @@ impl Introduction {
         });
         let (claim, hello, send, receive) = hello.await.unwrap_or(Err(End::NoHello))?;
         let running = || hello.sessions.last().map_or(0, |it| it.session);
+        let told = claim.is_some();
         let claim = claim.unwrap_or_else(|| Claim { session: running(), ..Claim::default() });
         let control = Control { send, messages: reading::messages(receive) };
-        Ok(Self { claim, hello, inventory: None, control })
+        Ok(Self { claim, told, hello, inventory: None, control })
     }
 
     /// Takes the client's place for the agent's connection, or refuses it.
@@ -120,6 +124,13 @@ impl Introduction {
             }
             opened => opened?,
         };
+        let digest = |it: &SessionState| {
+            it.digest.map(|digest| SessionDigest { session: it.session, digest })
+        };
+        if self.told {
+            let sessions = opened.iter().filter_map(digest).collect();
+            self.control.write(&Message::Digests(Digests { sessions })).await?;
+        }
         let committed = |state: &SessionState| Committed { session: state.session, seq: state.seq };
         let welcome = Message::Welcome(Welcome {
             collector_version: env!("CARGO_PKG_VERSION").into(),

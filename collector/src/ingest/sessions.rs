@@ -167,7 +167,7 @@ mod tests {
     }
 
     fn sessions() -> Sessions {
-        let state = |session, seq| SessionState { session, seq, epoch: 3 };
+        let state = |session, seq| SessionState { session, seq, epoch: 3, digest: None };
         Sessions::new(&[state(1, 10), state(2, 0)])
     }
 

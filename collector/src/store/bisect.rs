@@ -83,7 +83,7 @@ mod tests {
         };
         let frames = (1..=frames).map(frame).collect();
         let client = ClientId::new("web").unwrap();
-        Batch { sessions: vec![SessionBatch { client, session: 1, epoch: 1, expected: 0, frames }] }
+        Batch { sessions: vec![SessionBatch::new(client, 1, 1, 0, frames)] }
     }
 
     /// Bisects against a store that takes what `accepts` says; gives the refused and the trials.

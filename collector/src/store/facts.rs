@@ -251,7 +251,7 @@ mod tests {
 
     fn batch(frames: Vec<Frame>) -> Batch {
         let client = ClientId::new("web").unwrap();
-        Batch { sessions: vec![SessionBatch { client, session: 1, epoch: 1, expected: 0, frames }] }
+        Batch { sessions: vec![SessionBatch::new(client, 1, 1, 0, frames)] }
     }
 
     #[test]

@@ -93,6 +93,9 @@ pub struct SessionState {
     pub seq: u64,
     /// How often it was opened.
     pub epoch: u64,
+    /// Digest of the record that ends with `seq` ([`wire::codec::digest`]). `None` if there is none,
+    /// or if an older collector committed it.
+    pub digest: Option<u64>,
 }
 
 /// What is committed in one transaction.
@@ -115,9 +118,24 @@ pub struct SessionBatch {
     pub expected: u64,
     /// Frames that tile the numbers from `expected + 1` on; never empty.
     pub frames: Vec<Frame>,
+    /// Digest of the last one, as it came.
+    pub digest: u64,
 }
 
 impl SessionBatch {
+    /// What an opened session adds to a batch.
+    #[must_use]
+    pub fn new(
+        client: ClientId,
+        session: u64,
+        epoch: u64,
+        expected: u64,
+        frames: Vec<Frame>,
+    ) -> Self {
+        let digest = frames.last().map_or(0, wire::codec::digest);
+        Self { client, session, epoch, expected, frames, digest }
+    }
+
     /// What is committed of the session after the batch.
     #[must_use]
     pub fn last_seq(&self) -> u64 {

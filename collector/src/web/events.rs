@@ -55,7 +55,8 @@ enum KindView {
     LinkDown,
     /// Samples are missing; their sums are known.
     Gap {
-        /// `spool_full`, `spool_damaged`, `forgotten`, or `unmeasured`: the agent was broken off.
+        /// `spool_full`, `spool_damaged`, `forgotten`, `unmeasured`: the agent was broken off, or
+        /// `forked`: the host was set back to an earlier state.
         reason: &'static str,
         rx_bytes: u64,
         tx_bytes: u64,

@@ -111,7 +111,7 @@ impl<P> Queue<P> {
             let OpenSession { client, session, epoch, committed } = waiting.open.clone();
             waiting.open.committed = last;
             let frames = std::mem::take(&mut waiting.frames);
-            sessions.push(SessionBatch { client, session, epoch, expected: committed, frames });
+            sessions.push(SessionBatch::new(client, session, epoch, committed, frames));
             permits.append(&mut waiting.permits);
         }
         (self.rows, self.since) = (0, None);

@@ -251,13 +251,8 @@ impl Agent {
     }
 
     pub async fn commit(&self, site: &Site, frames: Vec<Frame>) {
-        let batch = SessionBatch {
-            client: self.id.clone(),
-            session: self.session,
-            epoch: self.epoch,
-            expected: frames[0].first_seq - 1,
-            frames,
-        };
+        let expected = frames[0].first_seq - 1;
+        let batch = SessionBatch::new(self.id.clone(), self.session, self.epoch, expected, frames);
         site.store.commit(&Arc::new(Batch { sessions: vec![batch] })).await.unwrap();
     }
 

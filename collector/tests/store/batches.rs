@@ -105,13 +105,8 @@ impl Agent {
 
     /// What the session adds to a batch with its newest frames.
     pub fn batch(&self, frames: Vec<Frame>) -> SessionBatch {
-        SessionBatch {
-            client: self.client.clone(),
-            session: self.session,
-            epoch: self.epoch,
-            expected: frames.first().map_or(self.seq, |frame| frame.first_seq - 1),
-            frames,
-        }
+        let expected = frames.first().map_or(self.seq, |frame| frame.first_seq - 1);
+        SessionBatch::new(self.client.clone(), self.session, self.epoch, expected, frames)
     }
 
     /// A batch of one frame.

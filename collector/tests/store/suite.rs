@@ -60,7 +60,7 @@ pub struct ReportRow {
 pub async fn opened(place: &impl Place) -> (Arc<dyn Database>, Agent) {
     let store = place.open().await;
     let states = store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
-    assert_eq!(states, [SessionState { session: 1, seq: 0, epoch: 1 }]);
+    assert_eq!(states, [SessionState { session: 1, seq: 0, epoch: 1, digest: None }]);
     (store, Agent::new("web", 1, 1))
 }
 
@@ -86,13 +86,14 @@ pub async fn what_is_committed_is_read_back_exactly(place: &impl Place) {
     let other = Sample { flags: flags::STACKED | flags::PARTIAL, ..sample("bond0", START, 9) };
     let first = agent.frame(vec![samples[0], other, samples[1]]);
     let second = agent.frame(vec![samples[2], samples[3]]);
+    let digest = wire::codec::digest(&second);
     store.commit(&batch([agent.batch(vec![first, second])])).await.unwrap();
     let expected: Vec<Point> = samples.iter().map(point).collect();
     assert_eq!(raw(&store, "web", "eth0").await, expected);
     assert_eq!(raw(&store, "web", "bond0").await, [point(&other)]);
     assert_eq!(raw(&store, "web", "eth1").await, []);
     assert_eq!(raw(&store, "db", "eth0").await, []);
-    let state = SessionState { session: 1, seq: 2, epoch: 1 };
+    let state = SessionState { session: 1, seq: 2, epoch: 1, digest: Some(digest) };
     assert_eq!(store.committed(&[1, 77]).await.unwrap(), [state]);
     assert_sound(&store).await;
     store.ready().await.unwrap();
@@ -124,7 +125,7 @@ pub async fn an_older_opening_can_not_commit(place: &impl Place) {
     let (store, mut agent) = opened(place).await;
     let late = agent.next(vec![sample("eth0", START, 1)]);
     let states = store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
-    assert_eq!(states, [SessionState { session: 1, seq: 0, epoch: 2 }]);
+    assert_eq!(states, [SessionState { session: 1, seq: 0, epoch: 2, digest: None }]);
     assert_eq!(conflict(store.commit(&late).await), [1]);
     let mut agent = Agent::new("web", 1, 2);
     store.commit(&agent.next(vec![sample("eth0", START, 1)])).await.unwrap();
@@ -185,11 +186,13 @@ pub async fn a_session_of_another_client_is_refused(place: &impl Place) {
 
 pub async fn opening_again_keeps_what_is_committed(place: &impl Place) {
     let (store, mut agent) = opened(place).await;
-    store.commit(&agent.next(vec![sample("eth0", START, 1)])).await.unwrap();
+    let batch = agent.next(vec![sample("eth0", START, 1)]);
+    let digest = wire::codec::digest(&batch.sessions[0].frames[0]);
+    store.commit(&batch).await.unwrap();
     let states = store.open_sessions(&client("web"), &hello(&[9, 1]), START).await.unwrap();
     let expected = [
-        SessionState { session: 9, seq: 0, epoch: 1 },
-        SessionState { session: 1, seq: 1, epoch: 2 },
+        SessionState { session: 9, seq: 0, epoch: 1, digest: None },
+        SessionState { session: 1, seq: 1, epoch: 2, digest: Some(digest) },
     ];
     assert_eq!(states, expected, "in the order of the Hello");
 }

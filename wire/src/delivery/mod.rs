@@ -8,11 +8,14 @@
 //! Live records go as datagrams, which may be lost; everything else goes by stream, which may
 //! not. So a record sent by stream is never sent again on the same connection, and one sent live
 //! is sent again, by stream, once the receiver misses it. A new connection starts anew from what
-//! the database has committed.
+//! the database has committed, unless that is not what this agent made: then its host was set back
+//! to an earlier state ([`is_fork`]), and it goes on in a session of its own.
 
+pub mod fork;
 pub mod receiver;
 pub mod sender;
 
+pub use fork::{Own, Told, Written, is_fork};
 pub use receiver::{Accepted, Receiver};
 pub use sender::Sender;
 

@@ -10,6 +10,7 @@ mod age;
 mod coarsen;
 mod damage;
 mod error;
+mod fork;
 mod maintain;
 mod records;
 mod sent;
@@ -26,6 +27,7 @@ use wire::private_file;
 use self::age::Clock;
 pub use self::coarsen::coarsen_pending;
 pub use self::error::SpoolError;
+pub use self::fork::Forked;
 use self::sent::Sent;
 use self::session::Beginning;
 

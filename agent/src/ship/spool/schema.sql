@@ -11,7 +11,7 @@ CREATE TABLE sessions (
     sent_seq      INTEGER NOT NULL,
     -- Committed records up to here were deleted.
     forgotten_seq INTEGER NOT NULL,
-    -- 1 once the run has ended with all of it written.
+    -- 1 once the run has ended with all of it written, 2 if it was broken off.
     ended         INTEGER NOT NULL,
     -- Sessions in the order in which they began.
     nth           INTEGER NOT NULL

@@ -11,6 +11,11 @@ use super::coarsen::Level;
 use super::records::{checked, gap_frame, insert, record};
 use super::{Now, Spool, SpoolError, SpooledSession, write_clock};
 
+/// How a session ended, as the file has it: not yet, in order with all of it written, or broken off
+/// by a kill or a power loss, of which a later one has told.
+pub(super) const ENDED: i64 = 1;
+pub(super) const BROKEN_OFF: i64 = 2;
+
 /// Newest records of a session in which its NICs are looked for.
 pub(super) const NEIGHBOURS: u32 = 64;
 
@@ -26,7 +31,7 @@ const OUTAGE_SLACK_NS: u64 = 60_000_000_000;
 #[derive(Debug)]
 pub(super) struct Beginning {
     /// What is to be said of the time before it.
-    before: Vec<Frame>,
+    pub before: Vec<Frame>,
     /// How much time is known to have passed since the last record, nanoseconds.
     passed_ns: u64,
 }
@@ -93,7 +98,8 @@ impl Spool {
         write_down(transaction, running)?;
         write_clock(transaction, self.clock)?;
         let id = running.session.cast_signed();
-        transaction.execute("UPDATE sessions SET ended = 1 WHERE session <> ?1", [id])?;
+        let sql = "UPDATE sessions SET ended = ?2 WHERE session <> ?1 AND ended = 0";
+        transaction.execute(sql, [id, BROKEN_OFF])?;
         for frame in beginning.until(first) {
             insert(transaction, running.session, &record(&frame), Level::Gap, made_ns)?;
         }
@@ -106,8 +112,8 @@ impl Spool {
     /// [`SpoolError::Sqlite`] if the file can't be written; the next run takes this one as broken
     /// off then.
     pub fn end(&mut self, session: u64) -> Result<(), SpoolError> {
-        let sql = "UPDATE sessions SET ended = 1 WHERE session = ?1";
-        self.wrap(self.db.execute(sql, [session.cast_signed()]).map(drop))
+        let sql = "UPDATE sessions SET ended = ?2 WHERE session = ?1";
+        self.wrap(self.db.execute(sql, [session.cast_signed(), ENDED]).map(drop))
     }
 
     /// The sessions that have something to deliver, oldest first, and after them `running`.

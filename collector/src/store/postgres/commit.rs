@@ -250,12 +250,22 @@ async fn move_cursors(
         let [session, expected, epoch, last, covered, gaps, quarantined] =
             [it.session, it.expected, it.epoch, it.last_seq(), *covered, *gaps, *quarantined]
                 .map(u64::cast_signed);
+        let digest = it.digest.cast_signed();
         // A client that isn't there has no session either.
         let client = ids.sessions.get(&it.session).map_or(-1, |client| i64::from(*client));
-        [session, expected, epoch, client, last, covered, gaps, quarantined]
+        [session, expected, epoch, client, last, covered, gaps, quarantined, digest]
     };
-    let names =
-        ["session", "expected", "epoch", "client", "last", "covered", "gaps", "quarantined"];
+    let names = [
+        "session",
+        "expected",
+        "epoch",
+        "client",
+        "last",
+        "covered",
+        "gaps",
+        "quarantined",
+        "digest",
+    ];
     let figures = Figures::new(names, cursors.iter().map(row).collect());
     let rows = client
         .query_typed(
@@ -263,7 +273,8 @@ async fn move_cursors(
                 "UPDATE sessions SET committed_seq = batch.last,
                      covered_seqs = covered_seqs + batch.covered,
                      gap_seqs = gap_seqs + batch.gaps,
-                     quarantine_seqs = quarantine_seqs + batch.quarantined, committed_at = now()
+                     quarantine_seqs = quarantine_seqs + batch.quarantined, committed_at = now(),
+                     committed_digest = batch.digest
                  FROM ({}) AS batch
                  WHERE sessions.session = batch.session AND committed_seq = batch.expected
                      AND sessions.epoch = batch.epoch AND sessions.client = batch.client

@@ -9,12 +9,13 @@ use super::partition::{Table, exists};
 use crate::store::Migrated;
 
 /// What brings a database from one version to the next. Never changed once released.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
     include_str!("clock.sql"),
     include_str!("forgotten.sql"),
+    include_str!("digests.sql"),
 ];
 
 /// Version of the newest schema.

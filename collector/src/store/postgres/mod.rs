@@ -245,8 +245,9 @@ impl Postgres {
         let states = session::states(&lease, &sessions).await?;
         lease.give_back();
         let committed = batch.sessions.iter().all(|session| {
-            let (session, epoch, seq) = (session.session, session.epoch, session.last_seq());
-            states.contains(&SessionState { session, seq, epoch })
+            let (epoch, digest) = (session.epoch, Some(session.digest));
+            let (session, seq) = (session.session, session.last_seq());
+            states.contains(&SessionState { session, seq, epoch, digest })
         });
         if committed { Ok(()) } else { Err(error.into()) }
     }

@@ -79,7 +79,7 @@ pub(super) async fn open_sessions(
              ORDER BY session
              ON CONFLICT (session) DO UPDATE SET epoch = sessions.epoch + 1
                  WHERE sessions.client = excluded.client
-             RETURNING session, committed_seq, epoch",
+             RETURNING session, committed_seq, epoch, committed_digest",
             &[
                 (&keys, Type::INT8_ARRAY),
                 (&starts, Type::TIMESTAMPTZ_ARRAY),
@@ -125,7 +125,8 @@ pub(super) async fn states(
     let keys: Vec<i64> = sessions.iter().map(|session| session.cast_signed()).collect();
     let rows = client
         .query_typed(
-            "SELECT session, committed_seq, epoch FROM sessions WHERE session = ANY ($1)
+            "SELECT session, committed_seq, epoch, committed_digest FROM sessions
+             WHERE session = ANY ($1)
              ORDER BY session FOR UPDATE",
             &[(&keys, Type::INT8_ARRAY)],
         )
@@ -133,12 +134,14 @@ pub(super) async fn states(
     in_order(&rows, sessions)
 }
 
-/// Rows of session, committed number and epoch, in the order of `sessions`.
+/// Rows of session, committed number, epoch and digest, in the order of `sessions`.
 fn in_order(rows: &[Row], sessions: &[u64]) -> Result<Vec<SessionState>, Failure> {
     let mut found = HashMap::new();
     for row in rows {
         let number = |at| row.try_get::<_, i64>(at).map(i64::cast_unsigned);
-        let state = SessionState { session: number(0)?, seq: number(1)?, epoch: number(2)? };
+        let digest = row.try_get::<_, Option<i64>>(3)?.map(i64::cast_unsigned);
+        let state =
+            SessionState { session: number(0)?, seq: number(1)?, epoch: number(2)?, digest };
         found.insert(state.session, state);
     }
     Ok(sessions.iter().filter_map(|session| found.get(session).copied()).collect())

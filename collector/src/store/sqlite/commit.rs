@@ -93,7 +93,8 @@ fn move_cursors(
     let mut conflicts = untiled(batch);
     let mut update = transaction.prepare_cached(
         "UPDATE sessions SET committed_seq = ?4, covered_seqs = covered_seqs + ?5,
-             gap_seqs = gap_seqs + ?6, quarantine_seqs = quarantine_seqs + ?7, committed_at = ?8
+             gap_seqs = gap_seqs + ?6, quarantine_seqs = quarantine_seqs + ?7, committed_at = ?8,
+             committed_digest = ?10
          WHERE session = ?1 AND committed_seq = ?2 AND epoch = ?3
              AND client = (SELECT id FROM clients WHERE client_id = ?9)",
     )?;
@@ -113,6 +114,7 @@ fn move_cursors(
             cursor.quarantined.cast_signed(),
             now,
             session.client.as_str(),
+            session.digest.cast_signed(),
         ])?;
         if moved == 0 && !conflicts.contains(&session.session) {
             conflicts.push(session.session);

@@ -87,13 +87,15 @@ fn open_session(
 
 /// How far sessions are. Those that are not known are left out.
 pub(super) fn states(db: &Connection, sessions: &[u64]) -> Result<Vec<SessionState>, Failure> {
-    let mut select =
-        db.prepare_cached("SELECT committed_seq, epoch FROM sessions WHERE session = ?1")?;
+    let mut select = db.prepare_cached(
+        "SELECT committed_seq, epoch, committed_digest FROM sessions WHERE session = ?1",
+    )?;
     let mut states = Vec::with_capacity(sessions.len());
     for &session in sessions {
         let state = select.query_row([session.cast_signed()], |row| {
             let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
-            Ok(SessionState { session, seq: number(0)?, epoch: number(1)? })
+            let digest = row.get::<_, Option<i64>>(2)?.map(i64::cast_unsigned);
+            Ok(SessionState { session, seq: number(0)?, epoch: number(1)?, digest })
         });
         states.extend(state.optional()?);
     }

@@ -166,7 +166,7 @@ async fn fill(store: &dyn Database) -> anyhow::Result<()> {
         let frames: Vec<Frame> = frames.by_ref().take(BATCH).collect();
         let Some(first) = frames.first() else { return Ok(()) };
         let expected = first.first_seq - 1;
-        let batch = SessionBatch { client: client.clone(), session: 1, epoch, expected, frames };
+        let batch = SessionBatch::new(client.clone(), 1, epoch, expected, frames);
         store.commit(&Arc::new(Batch { sessions: vec![batch] })).await?;
     }
 }

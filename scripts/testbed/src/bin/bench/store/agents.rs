@@ -68,7 +68,7 @@ impl Agents {
             let session = |n| {
                 let frames = (first..until).map(|interval| self.frame(n, interval)).collect();
                 let session = self.session(n);
-                Ok(SessionBatch { client: client(n)?, session, epoch: 1, expected: first, frames })
+                Ok(SessionBatch::new(client(n)?, session, 1, first, frames))
             };
             let sessions = (0..self.clients).map(session).collect::<anyhow::Result<_>>()?;
             Ok(Arc::new(Batch { sessions }))

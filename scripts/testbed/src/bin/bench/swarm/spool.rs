@@ -27,6 +27,7 @@ const READ_MAX: usize = 64;
 /// One agent's.
 #[derive(Debug)]
 pub struct AgentSpool {
+    session: u64,
     framer: Framer,
     nics: Vec<Nic>,
     events: mpsc::Sender<Event>,
@@ -51,7 +52,8 @@ impl AgentSpool {
         let nics = (0..nics).map(|number| Nic::new(number, session)).collect();
         let report_ns = u64::try_from(report.as_nanos()).unwrap_or(u64::MAX);
         let framer = Framer::new(session, 0, report_ns);
-        Self { framer, nics, events, records: VecDeque::new(), last_seq: 0, started_ns: None }
+        let records = VecDeque::new();
+        Self { session, framer, nics, events, records, last_seq: 0, started_ns: None }
     }
 }
 
@@ -185,14 +187,14 @@ impl Work {
             let frames = agent.framer.finish();
             agent.keep(frames);
             // Waits for the connection to take what was made before.
-            let _gone = agent.events.blocking_send(Event::Finished(agent.last_seq));
+            let _gone = agent.events.blocking_send(Event::Finished(agent.session, agent.last_seq));
         }
     }
 
     fn on_request(&mut self, request: Request) {
         match request {
             Request::Welcome(_, told) => {
-                let _gone = told.send(());
+                let _gone = told.send(Ok(Vec::new()));
             }
             Request::Disconnected => {}
             Request::Committed(committed) => {
@@ -228,7 +230,7 @@ impl AgentSpool {
             let kept = Kept { record: record.clone(), samples: frame.samples.len() };
             self.records.push_back((kept, Instant::now()));
             // A connection that doesn't keep up asks for it later.
-            let _later = self.events.try_send(Event::Made(record));
+            let _later = self.events.try_send(Event::Made(self.session, record));
         }
     }
 }

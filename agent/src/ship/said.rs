@@ -1,0 +1,46 @@
+//! What is said on the control stream, on both sides of the delivery.
+
+use std::collections::HashMap;
+
+use quinn::{Connection, RecvStream, SendStream};
+use wire::delivery::Told;
+use wire::message::{Committed, Message, SessionDigest};
+
+use super::delivery::DeliveryError;
+use crate::connection::control::{self, ControlError};
+
+/// How far the sessions are, by the collector's answer to Hello.
+pub(super) fn welcomed_with(
+    answer: Option<Result<Message, ControlError>>,
+) -> Result<Vec<Committed>, DeliveryError> {
+    match answer {
+        Some(Ok(Message::Welcome(welcome))) => Ok(welcome.committed),
+        Some(Ok(Message::Refused(refused))) => Err(DeliveryError::Refused(refused.reason)),
+        Some(Ok(_)) | None => Err(DeliveryError::NoWelcome),
+        Some(Err(error)) => Err(error.into()),
+    }
+}
+
+/// What the collector has told of each session.
+pub(super) fn told(committed: &[Committed], digests: &[SessionDigest]) -> Vec<Told> {
+    let digests: HashMap<u64, u64> = digests.iter().map(|it| (it.session, it.digest)).collect();
+    let told = |it: &Committed| {
+        let digest = digests.get(&it.session).copied();
+        Told { session: it.session, seq: it.seq, digest }
+    };
+    committed.iter().map(told).collect()
+}
+
+/// Opens the control stream and says who is there.
+pub(super) async fn greet(
+    connection: &Connection,
+    said: &[Message],
+) -> Result<(SendStream, RecvStream), ControlError> {
+    let opened = connection.open_bi().await;
+    let (mut send, receive) =
+        opened.map_err(|error| ControlError::Gone(control::close_reason(&error)))?;
+    for message in said {
+        control::write(&mut send, connection, message).await?;
+    }
+    Ok((send, receive))
+}

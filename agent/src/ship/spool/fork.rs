@@ -1,0 +1,273 @@
+//! Forks: this host was set back to an earlier state, and the database has another future of one of
+//! its sessions. The session goes on under an id of its own.
+
+use std::ops::RangeInclusive;
+
+use rusqlite::{OptionalExtension, Transaction, params};
+use wire::codec;
+use wire::delivery::{Own, Told, Written, is_fork};
+use wire::frame::{Frame, Gap};
+use wire::message::SeqRange;
+
+use super::coarsen::{Level, coarsen};
+use super::records::{checked, gap_frame, insert, record};
+use super::session::ENDED;
+use super::{Spool, SpoolError, SpooledSession};
+
+/// A session that goes on under another id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forked {
+    /// What the session was.
+    pub before: u64,
+    /// What it goes on as.
+    pub session: SpooledSession,
+    /// By how much its numbers are lower now.
+    pub lowered: u64,
+    /// Numbers that are disputed, and a gap now.
+    pub disputed: u64,
+}
+
+/// What a session has come to, as the file has it.
+struct Cursor {
+    started_ns: i64,
+    last: u64,
+    committed: u64,
+    sent: u64,
+    ended: i64,
+}
+
+impl Spool {
+    /// Finds the sessions of which the database has another future, and lets each go on under a new
+    /// id from `new_id`: what the database may have or not becomes one gap, with exact counts, and
+    /// the records after it follow.
+    ///
+    /// # Errors
+    /// [`SpoolError::Sqlite`] if the file can't be read or written: nothing told may be believed
+    /// then.
+    pub fn fork(
+        &mut self,
+        told: &[Told],
+        mut new_id: impl FnMut() -> u64,
+    ) -> Result<Vec<Forked>, SpoolError> {
+        self.reopen()?;
+        let mut forked = Vec::new();
+        for it in told {
+            let Some(cursor) = self.wrap(self.cursor(it.session))? else { continue };
+            let own = self.wrap(self.own(&cursor, *it))?;
+            if is_fork(&own, *it) {
+                forked.push(self.go_on_as(*it, &cursor, new_id())?);
+            }
+        }
+        Ok(forked)
+    }
+
+    fn cursor(&self, session: u64) -> rusqlite::Result<Option<Cursor>> {
+        let written = self
+            .db
+            .prepare_cached(
+                "SELECT started_ns, last_seq, committed_seq, sent_seq, ended FROM sessions
+                 WHERE session = ?1",
+            )?
+            .query_row([session.cast_signed()], |row| {
+                let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+                Ok(Cursor {
+                    started_ns: row.get(0)?,
+                    last: number(1)?,
+                    committed: number(2)?,
+                    sent: number(3)?,
+                    ended: row.get(4)?,
+                })
+            })
+            .optional()?;
+        // Of one that runs, the file may have nothing yet.
+        let running = self.running.filter(|it| it.session == session).map(|it| Cursor {
+            started_ns: it.started_ns.cast_signed(),
+            last: it.last_seq,
+            committed: it.committed_seq,
+            sent: it.committed_seq,
+            ended: 0,
+        });
+        Ok(written.or(running))
+    }
+
+    fn own(&self, cursor: &Cursor, told: Told) -> rusqlite::Result<Own> {
+        let running = self.running.is_some_and(|it| it.session == told.session);
+        Ok(Own {
+            committed: cursor.committed,
+            sent: cursor.sent,
+            last: cursor.last,
+            whole: running || cursor.ended == ENDED,
+            told: self.written(told.session, told.seq)?,
+        })
+    }
+
+    fn written(&self, session: u64, seq: u64) -> rusqlite::Result<Written> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT first_seq, last_seq, frame, crc FROM records
+             WHERE session = ?1 AND first_seq <= ?2 ORDER BY first_seq DESC LIMIT 1",
+        )?;
+        let mut rows = statement.query([session, seq].map(u64::cast_signed))?;
+        let Some(row) = rows.next()? else { return Ok(Written::Nothing) };
+        let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+        let range = SeqRange { first: number(0)?, last: number(1)? };
+        let replaced = [Gap::SpoolDamaged as u8, Gap::Forgotten as u8];
+        Ok(match checked(session, range, row, [2, 3]) {
+            Some((_, frame)) if replaced.contains(&frame.gap) => Written::Nothing,
+            Some((_, frame)) if range.last == seq => Written::Ends(codec::digest(&frame)),
+            Some(_) if range.last > seq => Written::GoesOn,
+            _ => Written::Nothing,
+        })
+    }
+
+    fn go_on_as(&mut self, told: Told, cursor: &Cursor, id: u64) -> Result<Forked, SpoolError> {
+        let before = told.session;
+        let started_ns = cursor.started_ns.cast_unsigned().saturating_add(1);
+        let session = SpooledSession { session: id, started_ns, last_seq: 0, committed_seq: 0 };
+        if cursor.last == 0 {
+            // Nothing of it is written.
+            let frames = self.beginning.iter_mut().flat_map(|it| &mut it.before);
+            frames.for_each(|frame| frame.session = id);
+            return Ok(self.forked(Forked { before, session, lowered: 0, disputed: 0 }));
+        }
+        self.wrap(self.fill_holes(before))?;
+        let moved = self.move_records(told, cursor, session);
+        let forked = self.wrap(moved)?;
+        self.sent.forget(before);
+        Ok(self.forked(forked))
+    }
+
+    fn forked(&mut self, forked: Forked) -> Forked {
+        if self.running.is_some_and(|it| it.session == forked.before) {
+            self.running = Some(forked.session);
+        }
+        tracing::error!(
+            session = format!("{:016x}", forked.before),
+            goes_on_as = format!("{:016x}", forked.session.session),
+            disputed = forked.disputed,
+            "the database has another future of a session: this host was set back to an earlier \
+             state (a snapshot, a restored data directory); what is disputed is a gap now"
+        );
+        forked
+    }
+
+    fn move_records(
+        &self,
+        told: Told,
+        cursor: &Cursor,
+        mut session: SpooledSession,
+    ) -> rusqlite::Result<Forked> {
+        let (before, id) = (told.session, session.session);
+        // What was known to be committed is of no dispute.
+        let agreed = cursor.committed.min(told.seq);
+        let disputed_last = self.end_of_record(before, told.seq.clamp(agreed, cursor.last))?;
+        let transaction = self.db.unchecked_transaction()?;
+        write_down(&transaction, &session, before)?;
+        let mut frames = read(&transaction, before, agreed + 1..=disputed_last)?;
+        for (frame, ..) in &mut frames {
+            if frame.gap == 0 {
+                frame.gap = Gap::Forked as u8;
+                frame.mixes.clear();
+            }
+        }
+        let made_ns = frames.last().map_or(0, |(_, _, made_ns)| *made_ns);
+        let frames = coarsen(frames.into_iter().map(|(frame, ..)| frame).collect(), Level::Gap);
+        let disputed = disputed_last - agreed;
+        // With nothing in dispute, one number says that it is a fork.
+        let numbers = disputed.max(1);
+        let lowered = disputed_last.saturating_sub(numbers);
+        for frame in tiling(frames, gap_frame(id, 1, numbers, Gap::Forked), lowered) {
+            insert(&transaction, id, &record(&frame), Level::Gap, made_ns)?;
+        }
+        for (mut frame, level, made_ns) in
+            read(&transaction, before, disputed_last + 1..=cursor.last)?
+        {
+            frame.session = id;
+            frame.first_seq -= lowered;
+            frame.last_seq -= lowered;
+            insert(&transaction, id, &record(&frame), level, made_ns)?;
+        }
+        session.last_seq = cursor.last - lowered;
+        let [old, new, agreed_seq, last] =
+            [before, id, agreed, session.last_seq].map(u64::cast_signed);
+        transaction.execute("UPDATE sessions SET last_seq = ?2 WHERE session = ?1", [new, last])?;
+        transaction.execute(
+            "DELETE FROM records WHERE session = ?1 AND first_seq > ?2",
+            [old, agreed_seq],
+        )?;
+        transaction.execute(
+            "UPDATE sessions SET last_seq = ?2, committed_seq = ?2, sent_seq = ?2,
+                 forgotten_seq = min(forgotten_seq, ?2), ended = ?3 WHERE session = ?1",
+            [old, agreed_seq, ENDED],
+        )?;
+        transaction
+            .execute("DELETE FROM commits WHERE session = ?1 AND seq > ?2", [old, agreed_seq])?;
+        transaction.commit()?;
+        Ok(Forked { before, session, lowered, disputed })
+    }
+
+    /// Where the record ends that a number is in.
+    fn end_of_record(&self, session: u64, seq: u64) -> rusqlite::Result<u64> {
+        let end: Option<i64> = self.db.query_row(
+            "SELECT max(last_seq) FROM records WHERE session = ?1 AND first_seq <= ?2",
+            [session, seq].map(u64::cast_signed),
+            |row| row.get(0),
+        )?;
+        Ok(end.map_or(seq, |end| seq.max(end.cast_unsigned())))
+    }
+}
+
+/// Writes a session down in the place of the one that it was.
+fn write_down(
+    transaction: &Transaction<'_>,
+    session: &SpooledSession,
+    before: u64,
+) -> rusqlite::Result<()> {
+    let figures = [session.session, session.started_ns, before].map(u64::cast_signed);
+    let sql = "INSERT INTO sessions SELECT ?1, ?2, 0, 0, 0, 0, ended, nth FROM sessions
+               WHERE session = ?3";
+    transaction.execute(sql, figures).map(drop)
+}
+
+/// The records that begin within some numbers, with their level and when they were made. One that
+/// isn't what was written is a gap.
+fn read(
+    transaction: &Transaction<'_>,
+    session: u64,
+    numbers: RangeInclusive<u64>,
+) -> rusqlite::Result<Vec<(Frame, Level, u64)>> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT first_seq, last_seq, frame, crc, level, made_ns FROM records
+         WHERE session = ?1 AND first_seq BETWEEN ?2 AND ?3 ORDER BY first_seq",
+    )?;
+    let [id, first, last] = [session, *numbers.start(), *numbers.end()].map(u64::cast_signed);
+    let mut rows = statement.query(params![id, first, last])?;
+    let mut frames = Vec::new();
+    while let Some(row) = rows.next()? {
+        let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+        let range = SeqRange { first: number(0)?, last: number(1)? };
+        let level = Level::from_number(row.get(4)?);
+        let broken = || gap_frame(session, range.first, range.last, Gap::SpoolDamaged);
+        let frame = checked(session, range, row, [2, 3]).map_or_else(broken, |(_, frame)| frame);
+        frames.push((frame, level, number(5)?));
+    }
+    Ok(frames)
+}
+
+/// Gaps that cover all numbers of `whole`, by the counts of `frames`, whose numbers are too high by
+/// `lowered`.
+fn tiling(frames: Vec<Frame>, whole: Frame, lowered: u64) -> Vec<Frame> {
+    if frames.is_empty() {
+        return vec![whole];
+    }
+    let lasts: Vec<u64> = frames.iter().map(|frame| frame.last_seq - lowered).collect();
+    let newest = lasts.len() - 1;
+    let mut next = whole.first_seq;
+    let tile = |(at, (mut frame, last)): (usize, (Frame, u64))| {
+        frame.session = whole.session;
+        frame.first_seq = next;
+        frame.last_seq = if at == newest { whole.last_seq } else { last };
+        next = frame.last_seq + 1;
+        frame
+    };
+    frames.into_iter().zip(lasts).enumerate().map(tile).collect()
+}

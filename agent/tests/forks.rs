@@ -1,0 +1,216 @@
+//! A host that is set back to an earlier state while its agent runs: two futures of one session
+//! meet in the collector's database, and nothing of either is lost silently.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use agent::connection::{Server, connect};
+use agent::identity::Credentials;
+use agent::sampler::IntervalReport;
+use agent::ship::delivery::{About, Delivery};
+use agent::ship::recorder::{self, RecorderConfig};
+use agent::ship::spool::{Now, Spool, SpoolLimits};
+use crossbeam_channel::unbounded;
+use rustls::pki_types::UnixTime;
+use testbed::{Pair, Site, done, in_namespace, wait_until};
+use tokio::sync::{mpsc, watch};
+use wire::frame::{Counts, Gap, Sample};
+use wire::id::NicName;
+use wire::message::{HostKey, Inventory};
+
+const SECOND: u64 = 1_000_000_000;
+const SESSION: u64 = 0xf0_4c;
+const START: u64 = 1_790_000_000 * SECOND;
+
+/// An agent, all of its state from one moment on.
+struct Future {
+    reports: Option<crossbeam_channel::Sender<IntervalReport>>,
+    delivery: Delivery,
+    recorder: std::thread::JoinHandle<()>,
+    total: u64,
+}
+
+impl Future {
+    fn begin(spool: &Path) -> Self {
+        let limits = SpoolLimits {
+            max_size: 64 << 20,
+            max_age: Duration::from_secs(3650 * 86_400),
+            keep_committed: Duration::from_secs(600),
+        };
+        let now = Now { wall_ns: START, boot_ns: agent::clocks::boot_ns() };
+        let (mut spool, _) = Spool::open(spool, limits, now).unwrap();
+        let last_seq = spool.begin(SESSION, now).unwrap();
+        let sessions = spool.sessions(SESSION).unwrap();
+        let (reports, reported) = unbounded();
+        let (requests, asked) = unbounded();
+        let (events, made) = mpsc::channel(1024);
+        let config = RecorderConfig {
+            session: SESSION,
+            last_seq,
+            report_interval: Duration::from_secs(1),
+            fsync_interval: Duration::from_secs(1),
+        };
+        let recorder = recorder::start(config, spool, reported, asked, events).unwrap();
+        let inventory = watch::channel(Inventory::default()).1;
+        let delivery = Delivery::new(About::default(), sessions, requests, made, inventory);
+        Self { reports: Some(reports), delivery, recorder, total: 0 }
+    }
+
+    /// Measures the seconds `from..=to`, so many bytes in each.
+    fn measure(&mut self, from: u64, to: u64, bytes: u64) {
+        for second in from..=to {
+            self.total += bytes;
+            let rx = Counts {
+                bytes,
+                packets: 1,
+                captured: 1,
+                total_bytes: self.total,
+                total_packets: second,
+                ..Counts::default()
+            };
+            let sample = Sample {
+                nic: NicName::new("eth0").unwrap(),
+                start_ns: START + second * SECOND,
+                interval_ns: SECOND,
+                rx,
+                ..Sample::default()
+            };
+            let report = IntervalReport { samples: vec![sample], mixes: vec![], ended: vec![] };
+            self.reports.as_ref().unwrap().send(report).unwrap();
+        }
+    }
+
+    /// Is connected, and cut off once `until` holds, as by a revert.
+    async fn deliver(&mut self, site: &Site, until: impl Fn() -> bool) {
+        tokio::select! {
+            () = deliver(&mut self.delivery, site) => {}
+            () = async {
+                while !until() {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            } => {}
+        }
+    }
+
+    /// Ends the run and delivers all of it.
+    async fn finish(mut self, site: &Site) {
+        self.reports = None;
+        let delivered = deliver(&mut self.delivery, site);
+        tokio::time::timeout(Duration::from_secs(20), delivered).await.expect("an end");
+        drop(self.delivery);
+        self.recorder.join().unwrap();
+    }
+}
+
+async fn deliver(delivery: &mut Delivery, site: &Site) {
+    while !delivery.is_done() {
+        let dir = site.dir().join("agent/identity");
+        let credentials = Credentials::load(&dir, None, UnixTime::now()).unwrap();
+        let server = Server { host: "127.0.0.1".into(), port: 8082 };
+        let name = credentials.server_name(&server.host);
+        let config = credentials.client_config();
+        let connected = delivery.meanwhile(connect(&server, name, &config)).await;
+        let (_endpoint, connection) = connected.unwrap();
+        if let Err(error) = delivery.over(&connection, HostKey::default(), || {}).await {
+            println!("{error}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// Figures of the collector's store.
+fn stored<const N: usize>(site: &Site, sql: &str) -> Vec<[i64; N]> {
+    let file = site.dir().join("collector/netmon.sqlite");
+    let db = rusqlite::Connection::open(file).unwrap();
+    let mut select = db.prepare(sql).unwrap();
+    let row = |row: &rusqlite::Row<'_>| {
+        let mut figures = [0; N];
+        for (at, figure) in figures.iter_mut().enumerate() {
+            *figure = row.get::<_, Option<i64>>(at)?.unwrap_or(-1);
+        }
+        Ok(figures)
+    };
+    select.query_map([], row).unwrap().map(Result::unwrap).collect()
+}
+
+fn committed(site: &Site) -> i64 {
+    let sql = format!("SELECT max(committed_seq) FROM sessions WHERE session = {SESSION}");
+    stored::<1>(site, &sql)[0][0]
+}
+
+/// Two futures that share the seconds 1 to 100. The first, which comes to `lost` seconds, is in the
+/// database; the second comes to `kept` seconds and meets it. Gives the site, to be examined.
+fn fork(lost: u64, kept: u64) -> Site {
+    let site = Site::new();
+    let collector = site.start_collector();
+    site.enroll();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let [mut lost_future, mut future] =
+            ["lost", "kept"].map(|name| Future::begin(&site.dir().join(name)));
+        lost_future.measure(1, 100, 10);
+        future.measure(1, 100, 10);
+        future.deliver(&site, || committed(&site) == 100).await;
+        // Meanwhile, as nobody remembers any more:
+        lost_future.measure(101, lost, 1000);
+        lost_future.finish(&site).await;
+        wait_until("the lost future", || committed(&site) == i64::try_from(lost).unwrap());
+        future.measure(101, kept, 7);
+        future.finish(&site).await;
+    });
+    collector.stop();
+    let report = done(site.collector(&["fsck"]).output().unwrap());
+    println!("{report}");
+    site
+}
+
+/// What the store has of the second future: per session seconds and bytes of samples, and the
+/// numbers, bytes and packets of its gaps.
+fn of_second(site: &Site) -> (Vec<[i64; 2]>, Vec<[i64; 4]>) {
+    let samples =
+        stored(site, "SELECT count(*), sum(rx_bytes) FROM bandwidth_stats WHERE rx_bytes = 7");
+    let reason = Gap::Forked as u8;
+    let sql = format!(
+        "SELECT first_seq, last_seq, rx_bytes, rx_packets FROM gaps WHERE reason = {reason}
+         AND session <> {SESSION}"
+    );
+    (samples, stored(site, &sql))
+}
+
+#[test]
+fn a_future_that_is_longer_than_the_lost_one_is_stored_but_for_what_is_disputed() {
+    if !in_namespace("a_future_that_is_longer_than_the_lost_one_is_stored_but_for_what_is_disputed")
+    {
+        return;
+    }
+    let _pair = Pair::new();
+    let site = fork(150, 180);
+    let (samples, gaps) = of_second(&site);
+    assert_eq!(samples, [[30, 210]], "seconds 151 to 180");
+    assert_eq!(gaps, [[1, 50, 350, 50]], "seconds 101 to 150, with their exact counts");
+}
+
+#[test]
+fn a_future_that_is_shorter_than_the_lost_one_is_a_gap_with_its_exact_counts() {
+    if !in_namespace("a_future_that_is_shorter_than_the_lost_one_is_a_gap_with_its_exact_counts") {
+        return;
+    }
+    let _pair = Pair::new();
+    let site = fork(150, 130);
+    let (samples, gaps) = of_second(&site);
+    assert_eq!(samples, [[0, -1]]);
+    assert_eq!(gaps, [[1, 30, 210, 30]], "seconds 101 to 130");
+}
+
+#[test]
+fn a_future_in_which_nothing_was_measured_yet_begins_with_a_gap_that_says_so() {
+    if !in_namespace("a_future_in_which_nothing_was_measured_yet_begins_with_a_gap_that_says_so") {
+        return;
+    }
+    let _pair = Pair::new();
+    let site = fork(150, 100);
+    let (samples, gaps) = of_second(&site);
+    assert_eq!(samples, [[0, -1]]);
+    assert_eq!(gaps, [[1, 1, 0, 0]]);
+}

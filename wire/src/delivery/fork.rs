@@ -1,0 +1,96 @@
+//! Tells a fork from a repeat: whether the database has, under the numbers of a session, what this
+//! agent made, or what another future of it made before its host was set back to an earlier state.
+
+/// What an agent knows of one of its sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Own {
+    /// Known to be committed.
+    pub committed: u64,
+    /// A connection was given everything up to here.
+    pub sent: u64,
+    /// Newest number that is written down.
+    pub last: u64,
+    /// No number after [`Own::last`] was made: the session runs, or it ended in order. Of one that
+    /// was broken off, a power loss may have taken the newest.
+    pub whole: bool,
+    /// What is written down of the number that the collector told.
+    pub told: Written,
+}
+
+/// What an agent has of a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// A record that ends with it, with this digest.
+    Ends(u64),
+    /// A record that goes on after it. A committed one ends where the database has its end.
+    GoesOn,
+    /// Nothing, or a gap in the place of what was lost.
+    Nothing,
+}
+
+/// How far the database has a session, as the collector told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// The session.
+    pub session: u64,
+    /// Every sequence number up to this one is committed.
+    pub seq: u64,
+    /// Digest of the record that ends with it ([`crate::codec::digest`]). `None`: the collector, or
+    /// the one that committed it, is too old to tell.
+    pub digest: Option<u64>,
+}
+
+/// True if the database can't have the numbers up to `told.seq` from this agent. False where nobody
+/// can tell.
+#[must_use]
+pub fn is_fork(own: &Own, told: Told) -> bool {
+    if told.seq > own.last {
+        // More than was ever made here, or than was ever sent from here.
+        return own.whole || own.last > own.sent.max(own.committed);
+    }
+    match (told.digest, own.told) {
+        (Some(told), Written::Ends(own)) => told != own,
+        (Some(_), Written::GoesOn) => true,
+        (None, _) | (_, Written::Nothing) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: Own =
+        Own { committed: 100, sent: 120, last: 130, whole: true, told: Written::Nothing };
+
+    const fn told(seq: u64, digest: Option<u64>) -> Told {
+        Told { session: 1, seq, digest }
+    }
+
+    #[test]
+    fn what_was_never_made_is_a_fork_unless_a_power_loss_may_have_taken_it() {
+        assert!(is_fork(&OWN, told(131, None)));
+        let broken_off = Own { whole: false, last: 120, ..OWN };
+        assert!(!is_fork(&broken_off, told(131, Some(1))), "all up to 120 was sent");
+        assert!(is_fork(&Own { last: 121, ..broken_off }, told(131, None)), "121 never was");
+        assert!(!is_fork(&Own { sent: 0, last: 100, ..broken_off }, told(131, None)));
+    }
+
+    #[test]
+    fn by_the_digest_a_repeat_is_told_from_a_fork() {
+        for (written, digest, fork) in [
+            (Written::Ends(7), Some(7), false),
+            (Written::Ends(7), Some(8), true),
+            (Written::GoesOn, Some(8), true),
+            // Forgotten or damaged: nobody can tell.
+            (Written::Nothing, Some(8), false),
+            // An older collector.
+            (Written::Ends(7), None, false),
+            (Written::GoesOn, None, false),
+        ] {
+            let own = Own { told: written, ..OWN };
+            assert_eq!(is_fork(&own, told(125, digest)), fork, "{written:?} {digest:?}");
+            // Also before what is known to be committed: a database that fell back.
+            assert_eq!(is_fork(&own, told(90, digest)), fork, "{written:?} {digest:?}");
+        }
+    }
+}
