@@ -17,13 +17,20 @@ pub const NICS: [&str; 2] = ["d0", "d1"];
 const DISK_MIB: u32 = 8;
 
 /// A time during which an agent measured or wrote nothing, nanoseconds since 1970 (UTC).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Outage {
     /// What was not written to the spool by then is lost.
     pub from_ns: u64,
     /// When it was started again.
     pub to_ns: u64,
+    /// Packets may be lost from here on.
+    pub lost_from_ns: u64,
+    /// It captured again.
+    pub lost_to_ns: u64,
 }
+
+/// How long an agent that is told to stop goes on to capture, nanoseconds at most.
+const STOPPING_NS: u64 = 50_000_000;
 
 /// An agent with what belongs to it.
 #[derive(Debug)]
@@ -98,7 +105,7 @@ impl Agent {
              spool: {{max_size: {spool}, max_age: 1m}}\ndata_dir: {place}\n"
         );
         std::fs::write(dir.with_extension("yaml"), config).expect("the directory is writable");
-        let (outages, unwritten) = (vec![], Outage { from_ns: 0, to_ns: 0 });
+        let (outages, unwritten) = (vec![], Outage::default());
         Self {
             number,
             space,
@@ -159,15 +166,20 @@ impl Agent {
             let now_ns = now_ns();
             running.kill();
             let from_ns = if self.is_behind(now_ns) { self.unwritten.from_ns } else { now_ns };
-            self.outages.push(Outage { from_ns, to_ns: u64::MAX });
+            self.goes(from_ns, from_ns.saturating_sub(self.open_interval_ns()));
         }
     }
 
     /// Stops it gracefully, until it is started again.
     pub fn stop_for_a_while(&mut self) {
         let from_ns = now_ns();
+        self.goes(from_ns, from_ns.saturating_sub(STOPPING_NS));
         let _delivered = self.stop();
-        self.outages.push(Outage { from_ns, to_ns: u64::MAX });
+    }
+
+    /// It measures nothing until it is started again.
+    fn goes(&mut self, from_ns: u64, lost_from_ns: u64) {
+        self.outages.push(Outage { from_ns, to_ns: u64::MAX, lost_from_ns, lost_to_ns: u64::MAX });
     }
 
     /// Waits until it captures since it said so much.
@@ -179,11 +191,18 @@ impl Agent {
         });
     }
 
-    /// Starts it after a kill.
-    pub fn start_again(&mut self) {
+    /// Starts it after a kill. Waits until it captures if that is to be known.
+    pub fn start_again(&mut self, wait: bool) {
+        let said = self.log().len();
         self.start();
         if let Some(outage) = self.outages.last_mut() {
             outage.to_ns = now_ns();
+        }
+        if wait {
+            self.wait_for_capture(said);
+            if let Some(outage) = self.outages.last_mut() {
+                outage.lost_to_ns = now_ns();
+            }
         }
     }
 

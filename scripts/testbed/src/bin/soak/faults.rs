@@ -40,7 +40,10 @@ pub fn begin(world: &mut World, fault: Fault) {
 /// Ends a fault.
 pub fn end(world: &mut World, fault: Fault) {
     match fault {
-        Fault::KillAgent(agent) | Fault::StopAgent(agent) => world.agents[agent].start_again(),
+        Fault::KillAgent(agent) | Fault::StopAgent(agent) => {
+            let wait = world.clocks;
+            world.agents[agent].start_again(wait);
+        }
         Fault::PauseAgent(agent) => world.agents[agent].pause(false),
         Fault::FillDisk(agent) => world.agents[agent].fill_disk(false),
         Fault::LinkDown(agent) => {

@@ -36,7 +36,7 @@ const SETTLE: Duration = Duration::from_secs(90);
 
 /// Runs a seed. True if all is proven.
 pub fn run(seed: u64, store: Store, args: &Args, reached: &mut Reached) -> bool {
-    let mut world = World::new(store, seed);
+    let mut world = World::new(store, seed, args.clocks);
     let steps = match args.kills {
         Some(count) => kills(seed, count),
         None if args.clocks => clocks(seed, args.length(), world.parts()),
@@ -55,7 +55,7 @@ pub fn run(seed: u64, store: Store, args: &Args, reached: &mut Reached) -> bool 
     reached.on_stored(&stored);
     let agents: String = world.agents.iter().map(Agent::log).collect();
     reached.on_logs(&agents, &world.collector_logs());
-    let mut sound = verdict(&world, &stored, &offered, reached, args.clocks);
+    let mut sound = verdict(&world, &stored, &offered, reached);
     sound &= quick_to_stop(&world) && quiet(&agents, &world.collector_logs(), length);
     if !delivered {
         sound = false;
@@ -193,7 +193,6 @@ fn verdict(
     stored: &Stored,
     offered: &[Vec<[Offered; 2]>],
     reached: &mut Reached,
-    clocks: bool,
 ) -> bool {
     let mut sound = true;
     for (number, (agent, offered)) in world.agents.iter().zip(offered).enumerate() {
@@ -202,8 +201,8 @@ fn verdict(
             let of_nic = stored.rows.iter().filter(|row| row.client == client && row.nic == *nic);
             let rows: Vec<_> = of_nic.collect();
             let open_ns = agent.open_interval_ns();
-            let verdict = if clocks {
-                judge_sums(&rows, offered, &agent.outages, open_ns)
+            let verdict = if world.clocks {
+                judge_sums(&rows, offered, &agent.outages)
             } else {
                 judge(&rows, offered, &agent.outages, open_ns)
             };

@@ -23,9 +23,6 @@ const OPENING_NS: u64 = 500_000_000;
 /// after its own if that ends meanwhile: with a kill in between, in none. Nanoseconds at most.
 const LATE_NS: u64 = 20_000_000;
 
-/// How long an agent that was started takes to capture, nanoseconds at most.
-const STARTING_NS: u64 = 2_000_000_000;
-
 /// Longest packet, bytes on the wire.
 const LONGEST: u64 = 1514;
 
@@ -202,12 +199,7 @@ pub fn judge(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage], open_ns:
 /// Judges a NIC by the sums of its rows, whenever these say that they were: clocks were wrong. What
 /// passed around the times when no agent ran may be missing, and nothing else.
 #[must_use]
-pub fn judge_sums(
-    rows: &[&Row],
-    offered: &[Offered; 2],
-    outages: &[Outage],
-    open_ns: u64,
-) -> Verdict {
+pub fn judge_sums(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage]) -> Verdict {
     let mut verdict =
         Verdict { drops: rows.iter().map(|row| row.drops).sum(), ..Verdict::default() };
     let (mut offered_packets, mut killed_packets) = (0, 0);
@@ -221,8 +213,7 @@ pub fn judge_sums(
         }
         let unmeasured = |sent: &&Sent| {
             outages.iter().any(|outage| {
-                let until_ns = outage.to_ns.saturating_add(STARTING_NS);
-                sent.after_ns + open_ns >= outage.from_ns && sent.before_ns <= until_ns
+                sent.after_ns >= outage.lost_from_ns && sent.before_ns <= outage.lost_to_ns
             })
         };
         let killed = offered.journal.iter().filter(unmeasured);
@@ -302,13 +293,14 @@ mod tests {
     #[test]
     fn by_sums_a_wrong_clock_is_no_loss_and_a_byte_less_is_one() {
         let sums = |rows: &[Row], outages: &[Outage]| {
-            judge_sums(&rows.iter().collect::<Vec<_>>(), &offered(), outages, 200 * MS)
+            judge_sums(&rows.iter().collect::<Vec<_>>(), &offered(), outages)
         };
         let rows = [row(90_000, 90_500, 5000, 0), row(0, 400, 4000, 0), row(5, 905, 1000, 1)];
         assert!(sums(&rows, &[]).is_sound());
         assert!(!sums(&rows[..2], &[]).is_sound());
         assert!(!sums(&[&rows[..], &rows[2..]].concat(), &[]).is_sound(), "twice");
-        let outage = Outage { from_ns: 500 * MS, to_ns: 600 * MS };
+        let (lost_from_ns, lost_to_ns) = (500 * MS, 600 * MS);
+        let outage = Outage { lost_from_ns, lost_to_ns, ..Outage::default() };
         assert!(sums(&rows[..2], &[outage]).is_sound());
     }
 
@@ -334,7 +326,7 @@ mod tests {
     #[test]
     fn a_kill_explains_what_passed_meanwhile_and_no_more() {
         let rows = [row(0, 400, 4000, 0), row(400, 700, 0, 4), row(700, 1000, 3000, 0)];
-        let outage = |from, to| Outage { from_ns: from * MS, to_ns: to * MS };
+        let outage = |from, to| Outage { from_ns: from * MS, to_ns: to * MS, ..Outage::default() };
         let verdict = judged(&rows, &[outage(550, 650)]);
         assert!(verdict.is_sound(), "{verdict}");
         assert_eq!((verdict.accounts[0].killed, verdict.costs_ns), ((3000, 3300), vec![150 * MS]));
@@ -350,7 +342,7 @@ mod tests {
     #[test]
     fn a_kill_before_the_first_report_explains_what_passed_until_the_next_start() {
         let rows = [row(700, 1000, 3000, 0)];
-        let outage = |from, to| Outage { from_ns: from * MS, to_ns: to * MS };
+        let outage = |from, to| Outage { from_ns: from * MS, to_ns: to * MS, ..Outage::default() };
         assert!(judged(&rows, &[outage(150, 650)]).is_sound());
         assert!(!judged(&rows, &[outage(300, 650)]).is_sound(), "there was time for a report");
         assert!(!judged(&rows, &[]).is_sound());

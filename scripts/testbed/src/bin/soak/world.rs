@@ -29,6 +29,8 @@ pub struct World {
     pub cluster: Option<Cluster>,
     /// The agents.
     pub agents: Vec<Agent>,
+    /// Clocks are wrong in this run.
+    pub clocks: bool,
     /// The clocks of the collectors' host, as they read them.
     pub clock: Clock,
     /// The longest that a collector took to stop when told to.
@@ -43,7 +45,7 @@ pub struct World {
 impl World {
     /// Builds it and starts everything, traffic last.
     #[must_use]
-    pub fn new(store: Store, seed: u64) -> Self {
+    pub fn new(store: Store, seed: u64, clocks: bool) -> Self {
         let dir = tempfile::Builder::new().prefix("netmon-soak-").tempdir().expect("a directory");
         let cluster = (store == Store::Postgres).then(Cluster::start);
         let url = cluster.as_ref().map(Cluster::new_database);
@@ -52,6 +54,7 @@ impl World {
             url,
             cluster,
             agents: vec![],
+            clocks,
             clock: Clock::new(dir.path(), "collectors"),
             slowest_stop: Duration::ZERO,
             collectors: vec![],
