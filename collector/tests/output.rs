@@ -9,10 +9,11 @@ use collector::cli::Cli;
 use testbed::{onto_closed_pipe, onto_full_disk};
 
 /// Every command that prints, with what it needs to have something to say.
-const COMMANDS: [&[&str]; 8] = [
+const COMMANDS: [&[&str]; 9] = [
     &["token"],
     &["clients"],
     &["revoke", "web-1"],
+    &["forget", "web-1", "--yes"],
     &["migrate"],
     &["migrate", "--check"],
     &["fsck"],
@@ -42,6 +43,15 @@ fn each(onto: impl Fn(&mut Command) -> Output, judge: impl Fn(&[&str], Output)) 
         let data_dir = directory.path().join("data");
         let made = collector(&data_dir, &["migrate"]).output().unwrap();
         assert!(made.status.success(), "{made:?}");
+        let database = rusqlite::Connection::open(data_dir.join("netmon.sqlite")).unwrap();
+        database
+            .execute(
+                "INSERT INTO clients (client_id, alias, created_at, last_seen_at, agent_version, \
+                 os, kernel, cpus, sample_interval_ns) VALUES ('web-1', '', 1, 1, '', '', '', 1, 1)",
+                [],
+            )
+            .unwrap();
+        drop(database);
         own_pki(&data_dir);
         let output = onto(&mut collector(&data_dir, args));
         judge(args, output);

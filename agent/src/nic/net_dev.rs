@@ -18,7 +18,7 @@ const PATH: &str = "/proc/thread-self/net/dev";
 /// Why the counters can't be read.
 #[derive(Debug, thiserror::Error)]
 #[error("can't read the kernel's counters in {PATH}: {0}; mount /proc")]
-pub struct NetDevError(#[from] io::Error);
+pub struct NetDevError(#[from] pub io::Error);
 
 /// The counters of the network namespace of the thread that opened it.
 #[derive(Debug)]

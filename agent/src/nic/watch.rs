@@ -2,10 +2,12 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
 
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::errno::Errno;
+use settings::Failures;
 
 use super::inventory::InventoryError;
 use super::link::Link;
@@ -19,7 +21,10 @@ const LINK_GROUP: u32 = 1;
 
 /// A socket that hears of every NIC that comes, changes or goes.
 #[derive(Debug)]
-pub struct Watch(Socket);
+pub struct Watch {
+    socket: Socket,
+    failures: Failures<Option<i32>>,
+}
 
 impl Watch {
     /// Listens from now on.
@@ -31,15 +36,16 @@ impl Watch {
         socket.bind(&SocketAddr::new(0, 0))?;
         socket.add_membership(LINK_GROUP)?;
         socket.set_non_blocking(true)?;
-        Ok(Self(socket))
+        Ok(Self { socket, failures: Failures::new() })
     }
 
     /// Hands on all events that are there, without waiting for more. What the kernel had no room
     /// for, or can't be read, is an [`Event::Overrun`].
-    pub fn read(&self, mut each: impl FnMut(Event)) {
+    pub fn read(&mut self, mut each: impl FnMut(Event)) {
         loop {
-            match self.0.recv_from_full() {
+            match self.socket.recv_from_full() {
                 Ok((bytes, _)) => {
+                    self.failures.succeeded();
                     for message in messages(&bytes) {
                         match message.map(|message: NetlinkMessage<Message>| message.payload) {
                             Ok(NetlinkPayload::InnerMessage(message)) => {
@@ -57,7 +63,9 @@ impl Watch {
                     each(Event::Overrun)
                 }
                 Err(error) => {
-                    tracing::error!(%error, "NICs that come and go can't be watched");
+                    if let Some(tell) = self.failures.failed(error.raw_os_error(), Instant::now()) {
+                        tracing::error!(%error, "NICs that come and go can't be watched{tell}");
+                    }
                     return each(Event::Overrun);
                 }
             }
@@ -67,7 +75,7 @@ impl Watch {
 
 impl AsFd for Watch {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.as_fd()
     }
 }
 

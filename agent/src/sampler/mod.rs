@@ -17,12 +17,12 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
-use settings::Size;
+use settings::{Failures, Size, words};
 use tokio::sync::watch;
 use wire::frame::{Mix, Sample};
 use wire::id::NicName;
@@ -175,6 +175,7 @@ impl Capture {
             totals: Totals::new(),
             outbox: Outbox::new(reports),
             rounds: Arc::default(),
+            unlisted: Failures::new(),
         };
         let rounds = sampler.rounds.clone();
         sampler.open_all()?;
@@ -230,6 +231,8 @@ struct Sampler {
     outbox: Outbox,
     /// Times that it came round, for others to see that it moves.
     rounds: Arc<AtomicU64>,
+    /// Of listing the NICs, by what was said.
+    unlisted: Failures<String>,
 }
 
 impl Sampler {
@@ -286,8 +289,12 @@ impl Sampler {
     }
 
     fn listen(&mut self) {
-        if let Err(error) = self.nics.listen(clocks::boot_ns()) {
-            tracing::error!(%error, "NICs that come and go are not noticed for a while");
+        let Err(error) = self.nics.listen(clocks::boot_ns()) else {
+            self.unlisted.succeeded();
+            return;
+        };
+        if let Some(tell) = self.unlisted.failed(words(&error.to_string()), Instant::now()) {
+            tracing::error!(%error, "NICs that come and go are not noticed for a while{tell}");
         }
     }
 

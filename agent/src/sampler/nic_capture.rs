@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use settings::{Failures, words};
 use wire::frame::{Counts, KernelCounts, Mix, MixCounts, Sample, flags};
 use wire::id::NicName;
 
@@ -53,6 +54,8 @@ pub(super) struct NicCapture {
     ledger: Ledger,
     reconciliation: Reconciliation,
     mix: MixCollector,
+    /// Of asking for the rings' statistics.
+    unread: Failures<String>,
 }
 
 /// What one span brought.
@@ -89,6 +92,7 @@ impl NicCapture {
             ledger: Ledger::default(),
             reconciliation: Reconciliation::default(),
             mix: MixCollector { interval_ns: mix_interval_ns, ..MixCollector::default() },
+            unread: Failures::new(),
         }
     }
 
@@ -229,7 +233,13 @@ impl NicCapture {
                     drops += statistics.dropped;
                     freezes += statistics.freezes;
                 }
-                Err(error) => tracing::warn!(nic = %self.link.name, %error, "no ring statistics"),
+                Err(error) => {
+                    if let Some(tell) =
+                        self.unread.failed(words(&error.to_string()), Instant::now())
+                    {
+                        tracing::warn!(nic = %self.link.name, %error, "no ring statistics{tell}");
+                    }
+                }
             }
         }
         self.ledger.dropped += drops;

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use settings::Failures;
 use tokio::sync::watch;
 use wire::id::NicName;
 use wire::message;
@@ -22,7 +23,7 @@ use crate::nic::driver::Drivers;
 use crate::nic::inventory::{Inventory, InventoryError};
 use crate::nic::link::Link;
 use crate::nic::link_stats::LinkStats;
-use crate::nic::net_dev::NetDev;
+use crate::nic::net_dev::{NetDev, NetDevError};
 use crate::nic::roster::{Action, Roster};
 use crate::nic::watch::Watch;
 
@@ -61,6 +62,8 @@ pub(super) struct Nics {
     speed_ns: u64,
     speed_of: u32,
     told: watch::Sender<message::Inventory>,
+    /// Of reading the kernel's counters.
+    unread: Failures<Option<i32>>,
 }
 
 impl Nics {
@@ -87,6 +90,7 @@ impl Nics {
             speed_ns: 0,
             speed_of: 0,
             told,
+            unread: Failures::new(),
         })
     }
 
@@ -251,7 +255,15 @@ impl Nics {
         let names: HashMap<u32, Option<NicName>> =
             indexes.map(|index| (index, self.roster.name(index))).collect();
         let stats = self.net_dev.read();
-        let stats = stats.inspect_err(|error| tracing::error!(%error, "no counters of the kernel"));
+        match &stats {
+            Ok(_) => drop(self.unread.succeeded()),
+            Err(error) => {
+                let NetDevError(cause) = error;
+                if let Some(tell) = self.unread.failed(cause.raw_os_error(), Instant::now()) {
+                    tracing::error!(%error, "no counters of the kernel{tell}");
+                }
+            }
+        }
         if self.listen(now_ns).is_err() || self.roster.is_stale() {
             return HashMap::new();
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, unbounded};
 use rustls::pki_types::UnixTime;
+use settings::{Failures, words};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 use wire::message::Inventory;
@@ -162,20 +163,23 @@ impl Shipper {
 
     async fn deliver(&mut self) {
         let mut backoff = Backoff::new(self.config.max_retry, self.config.retry_interval);
-        let (mut failures, mut said) = (0, String::new());
+        let (mut tries, mut failures) = (0, Failures::new());
         while !self.delivery.is_done() {
-            let server = self.config.servers[failures % self.config.servers.len()].clone();
+            let place = tries % self.config.servers.len();
+            let server = self.config.servers[place].clone();
             let was_finished = self.delivery.is_finished();
             // Without an error, all is delivered, or sessions are to be introduced by the next
             // connection: further ones, or those that go on under another id.
-            let Err(error) = self.try_once(server, &mut backoff).await else { continue };
-            failures += 1;
+            let tried = self.try_once(server, &mut backoff, &mut failures).await;
+            let Err(error) = tried else { continue };
+            tries += 1;
             let error = error.to_string();
-            if error == said {
-                tracing::debug!(error, "still not connected");
-            } else {
-                tracing::warn!(error, "not connected; what is measured is spooled");
-                said = error;
+            // Of the same collector, texts that differ in times or numbers are of one kind.
+            match failures.failed((place, words(&error)), std::time::Instant::now()) {
+                Some(tell) => {
+                    tracing::warn!(error, "not connected; what is measured is spooled{tell}");
+                }
+                None => tracing::debug!(error, "still not connected"),
             }
             if was_finished {
                 return;
@@ -186,7 +190,12 @@ impl Shipper {
     }
 
     /// One connection: until it breaks, or until everything is delivered.
-    async fn try_once(&mut self, server: Server, backoff: &mut Backoff) -> Result<(), TryError> {
+    async fn try_once(
+        &mut self,
+        server: Server,
+        backoff: &mut Backoff,
+        failures: &mut Failures<(usize, String)>,
+    ) -> Result<(), TryError> {
         let Self { config, delivery, .. } = self;
         // Read again each time: it may have been renewed or replaced.
         let now = UnixTime::now();
@@ -198,6 +207,7 @@ impl Shipper {
         let (endpoint, connection) = delivery.meanwhile(connecting).await?;
         let welcomed = || {
             backoff.on_success();
+            failures.succeeded();
             tracing::info!(%server, address = %connection.remote_address(), "connected");
         };
         let delivered = tokio::select! {

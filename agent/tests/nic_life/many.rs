@@ -72,7 +72,7 @@ fn events_that_overrun_the_socket_are_made_up_for_by_one_dump() {
         return;
     }
     let _silent = Elsewhere::new();
-    let watch = Watch::open().unwrap();
+    let mut watch = Watch::open().unwrap();
     let mut inventory = Inventory::open().unwrap();
     let mut roster = Roster::new(NicFilter::default());
     roster.on_dump(inventory.links().unwrap(), |_| true);

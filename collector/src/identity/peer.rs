@@ -1,10 +1,12 @@
 //! Who is at the other end of a connection.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use quinn::crypto::rustls::HandshakeData;
 use quinn::{Connection, ConnectionError};
 use rustls::pki_types::CertificateDer;
+use settings::SharedFailures;
 use wire::certificate::{Facts, Fingerprint, NameError, NotACertificate, Validity};
 use wire::id::ClientId;
 
@@ -116,26 +118,41 @@ impl Identity {
             peer => Ok(peer),
         });
         if let Err(error) = &admitted {
-            count_reject(error.reason());
-            tracing::warn!(address = %canonical(connection.remote_address()), %error, "refused a connection");
+            refuse(canonical(connection.remote_address()), error.reason(), error);
             connection.close(CLOSE_REFUSED.into(), error.to_string().as_bytes());
+        }
+        if let Ok(Peer::Agent(_)) = &admitted {
+            let ip = canonical(connection.remote_address()).ip();
+            REFUSED.succeeded_for(|(address, _)| *address == ip);
         }
         admitted
     }
 }
 
+/// Who was refused, by address and kind of reason. One that is refused tries again for ever.
+static REFUSED: SharedFailures<(IpAddr, &'static str)> = SharedFailures::new();
+
+/// Counts a connection that is refused, and tells of it.
+fn refuse(address: SocketAddr, kind: &'static str, reason: &dyn std::fmt::Display) {
+    count_reject(kind);
+    match REFUSED.failed((address.ip(), kind), Instant::now()) {
+        Some(tell) => tracing::warn!(%address, %reason, "refused a connection{tell}"),
+        None => tracing::debug!(%address, %reason, "refused a connection, still"),
+    }
+}
+
 /// Counts and logs a connection that failed in its handshake because of the client's certificate
 /// or protocol. Others, such as those that time out, are left alone.
-pub fn on_handshake_error(address: std::net::SocketAddr, error: &ConnectionError) {
-    let ConnectionError::TransportError(refused) = error else { return };
-    let Some(alert) = u64::from(refused.code).checked_sub(ALERTS) else { return };
-    count_reject(match alert {
+pub fn on_handshake_error(address: SocketAddr, error: &ConnectionError) {
+    let ConnectionError::TransportError(error) = error else { return };
+    let Some(alert) = u64::from(error.code).checked_sub(ALERTS) else { return };
+    let kind = match alert {
         45 => "expired_certificate",
         48 => "unknown_ca",
         120 => "unknown_protocol",
         _ => "bad_certificate",
-    });
-    tracing::warn!(%address, reason = %refused.reason, "refused a connection");
+    };
+    refuse(address, kind, &error.reason);
 }
 
 /// Counts a peer that was refused.

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::UnixTime;
+use settings::{Failures, words};
 use wire::id::ClientId;
 use wire::private_file;
 
@@ -18,22 +19,35 @@ const NOTICED: Duration = Duration::from_secs(1);
 
 /// The clients that have a revocation, as last listed.
 #[derive(Debug, Default)]
-pub(super) struct Revocations(Mutex<Option<(Instant, HashSet<String>)>>);
+pub(super) struct Revocations(Mutex<Listed>);
+
+#[derive(Debug, Default)]
+struct Listed {
+    /// When, and who.
+    names: Option<(Instant, HashSet<String>)>,
+    failures: Failures<String>,
+}
 
 impl Revocations {
     /// True if there is a revocation of `client`.
     fn names(&self, dir: &Path, client: &ClientId, now: Instant) -> bool {
         let mut listed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let due =
-            listed.as_ref().is_none_or(|(at, _)| now.saturating_duration_since(*at) >= NOTICED);
-        if due {
+        let age = |(at, _): &(Instant, _)| now.saturating_duration_since(*at);
+        if listed.names.as_ref().is_none_or(|names| age(names) >= NOTICED) {
             match record::names(dir) {
-                Ok(names) => *listed = Some((now, names.into_iter().collect())),
-                Err(error) => tracing::error!(%error, "can't see who is revoked"),
+                Ok(names) => {
+                    listed.names = Some((now, names.into_iter().collect()));
+                    listed.failures.succeeded();
+                }
+                Err(error) => {
+                    if let Some(tell) = listed.failures.failed(words(&error.to_string()), now) {
+                        tracing::error!(%error, "can't see who is revoked{tell}");
+                    }
+                }
             }
         }
         // Nobody is let in while it can't be known.
-        listed.as_ref().is_none_or(|(_, names)| names.contains(client.as_str()))
+        listed.names.as_ref().is_none_or(|(_, names)| names.contains(client.as_str()))
     }
 }
 

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quinn::{Connection, RecvStream, SendStream};
+use settings::SharedFailures;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use wire::codec::{self, Received};
 use wire::delivery::Accepted;
 use wire::frame::Frame;
+use wire::id::ClientId;
 use wire::message::{Message, Probe};
 
 use super::Ingest;
@@ -30,6 +32,9 @@ use crate::writer::{OpenSession, Reservation};
 /// How often the agent's clock is probed, in checks of its revocation.
 const PROBE_EVERY: u32 = 10;
 
+/// Whose connections were closed, and for which kind of reason: an agent comes again for ever.
+static CLOSED: SharedFailures<(ClientId, &'static str)> = SharedFailures::new();
+
 /// Serves an agent until its connection ends.
 pub async fn serve(ingest: Ingest, agent: Agent, connection: Connection) {
     let client = agent.client.clone();
@@ -44,10 +49,14 @@ pub async fn serve(ingest: Ingest, agent: Agent, connection: Connection) {
             End::SecondHost(second) if !second.news => {
                 tracing::debug!(%client, %address, times = second.times, "a second host, still");
             }
-            _ => tracing::warn!(%client, %address, %end, "closed a connection"),
+            _ => match CLOSED.failed((client.clone(), reason), Instant::now()) {
+                Some(tell) => tracing::warn!(%client, %address, %end, "closed a connection{tell}"),
+                None => tracing::debug!(%client, %address, %end, "closed a connection, still"),
+            },
         }
         connection.close(code.into(), end.to_string().as_bytes());
     } else {
+        CLOSED.succeeded_for(|(other, _)| *other == client);
         tracing::info!(%client, %address, %end, "disconnected");
         connection.close(0u32.into(), end.to_string().as_bytes());
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use quinn::{Connection, SendStream};
 use rustls::pki_types::UnixTime;
+use settings::{SharedFailures, words};
 use tokio::sync::mpsc;
 use tokio::time::{interval, sleep, timeout};
 use wire::codec::{self, Received};
@@ -213,6 +214,9 @@ async fn write(send: &mut SendStream, message: &Message) -> Result<(), End> {
     }
 }
 
+/// Why agents wait for the store: all that there are, each asking every second.
+static WAITING: SharedFailures<String> = SharedFailures::new();
+
 /// Opens the sessions in the store, again and again until that answers.
 async fn open_sessions(
     ingest: &Ingest,
@@ -220,13 +224,15 @@ async fn open_sessions(
     hello: &Hello,
 ) -> Result<Vec<SessionState>, End> {
     let client = &agent.client;
-    let mut told = false;
     loop {
         match ingest.store.open_sessions(client, hello, now_ns()).await {
-            Ok(opened) => return Ok(opened),
+            Ok(opened) => {
+                WAITING.succeeded_for(|_| true);
+                return Ok(opened);
+            }
             Err(StoreError::Failed { location, reason }) => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::warn!(%client, location, reason, "an agent waits for the store");
+                if let Some(tell) = WAITING.failed(words(&reason), Instant::now()) {
+                    tracing::warn!(%client, location, reason, "agents wait for the store{tell}");
                 }
             }
             Err(StoreError::Forgotten { at_ns, .. }) => {
@@ -250,7 +256,9 @@ async fn readmit(ingest: &Ingest, agent: &Agent, at_ns: u64) -> Result<(), End> 
         return Err(End::Refused(PeerError::Revoked(client.clone()).to_string()));
     }
     if let Err(error) = ingest.store.readmit(client).await {
-        tracing::warn!(%client, %error, "an agent waits for the store");
+        if let Some(tell) = WAITING.failed(words(&error.to_string()), Instant::now()) {
+            tracing::warn!(%client, %error, "agents wait for the store{tell}");
+        }
         sleep(STORE_RETRY).await;
     }
     Ok(())

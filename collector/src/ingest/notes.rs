@@ -1,7 +1,9 @@
 //! What an agent says of itself, on its way to the store: one after the other, while frames go on.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use settings::{SharedFailures, words};
 use tokio::sync::mpsc;
 use wire::id::ClientId;
 use wire::message::Inventory;
@@ -41,8 +43,9 @@ impl Notes {
                         store.record_clock_offset(*session, *offset_ns).await
                     }
                 };
-                if let Err(error) = kept {
-                    not_kept(&of, &error);
+                match kept {
+                    Ok(()) => drop(UNKEPT.succeeded_for(|_| true)),
+                    Err(error) => not_kept(&of, &error.to_string()),
                 }
             }
         });
@@ -52,11 +55,16 @@ impl Notes {
     /// Hands a note over.
     pub fn take(&self, note: Note) {
         if self.sender.try_send(note).is_err() {
-            not_kept(&self.client, &"the store is too slow");
+            not_kept(&self.client, "the store is too slow");
         }
     }
 }
 
-fn not_kept(client: &ClientId, why: &dyn std::fmt::Display) {
-    tracing::warn!(%client, %why, "what an agent said of itself was not kept");
+/// Why notes were not kept, of all agents: they make some all the time.
+static UNKEPT: SharedFailures<String> = SharedFailures::new();
+
+fn not_kept(client: &ClientId, why: &str) {
+    if let Some(tell) = UNKEPT.failed(words(why), Instant::now()) {
+        tracing::warn!(%client, why, "what an agent said of itself was not kept{tell}");
+    }
 }

@@ -1,8 +1,9 @@
 //! Prometheus' counters over restarts: kept in a small file beside the store.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use settings::{Failures, words};
 use wire::private_file;
 
 use crate::live::Live;
@@ -10,6 +11,8 @@ use crate::time::now_ns;
 
 /// How often they are written.
 const SAVED: Duration = Duration::from_secs(60);
+
+const UNSAVED: &str = "counters were not kept; after a restart they begin earlier";
 
 /// Keeps the counters of the live table.
 #[derive(Debug, Clone)]
@@ -38,21 +41,31 @@ impl Counters {
 
     /// Writes them now and then, for ever.
     pub async fn keep(self) {
+        let mut failures = Failures::new();
         loop {
             tokio::time::sleep(SAVED).await;
             let counters = self.clone();
-            let _written = tokio::task::spawn_blocking(move || counters.save()).await;
+            match tokio::task::spawn_blocking(move || counters.write()).await {
+                Ok(Err(error)) => {
+                    if let Some(tell) = failures.failed(words(&error), Instant::now()) {
+                        tracing::warn!(error, "{UNSAVED}{tell}");
+                    }
+                }
+                Ok(Ok(())) => drop(failures.succeeded()),
+                Err(error) => tracing::error!(%error, "{UNSAVED}"),
+            }
         }
     }
 
-    /// Writes them.
+    /// Writes them for the last time.
     pub fn save(&self) {
-        let saved = self.live.save().map_err(|error| error.to_string());
-        let written = saved.and_then(|saved| {
-            private_file::write(&self.path, &saved).map_err(|error| error.to_string())
-        });
-        if let Err(error) = written {
-            tracing::warn!(error, "counters were not kept; after a restart they begin earlier");
+        if let Err(error) = self.write() {
+            tracing::warn!(error, "{UNSAVED}");
         }
+    }
+
+    fn write(&self) -> Result<(), String> {
+        let saved = self.live.save().map_err(|error| error.to_string())?;
+        private_file::write(&self.path, &saved).map_err(|error| error.to_string())
     }
 }

@@ -1,8 +1,9 @@
 //! Whether the store works: asked all the time, told to the log, to Prometheus and to `/readyz`.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use settings::{Failures, words};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -27,7 +28,7 @@ impl Health {
     pub fn watch(store: Arc<dyn Database>, writer: WriterHandle) -> Self {
         let (sender, state) = watch::channel(None);
         tokio::spawn(async move {
-            let mut news = writer.changes();
+            let (mut news, mut failures) = (writer.changes(), Failures::new());
             loop {
                 let writing = news.borrow_and_update().clone();
                 let reason = match writing {
@@ -35,6 +36,7 @@ impl Health {
                     None => failing(store.as_ref()).await,
                 };
                 let next = if reason.is_none() { ASK_WORKING } else { ASK_FAILING };
+                say(reason.as_deref(), &mut failures);
                 tell(&sender, reason);
                 tokio::select! {
                     () = sleep(next) => {}
@@ -60,17 +62,25 @@ async fn failing(store: &dyn Database) -> StoreState {
     }
 }
 
+fn say(reason: Option<&str>, failures: &mut Failures<String>) {
+    match reason {
+        Some(reason) => {
+            if let Some(tell) = failures.failed(words(reason), Instant::now()) {
+                tracing::error!(
+                    reason,
+                    "nothing is stored or acknowledged; agents keep it all{tell}"
+                );
+            }
+        }
+        None if failures.succeeded() => tracing::info!("the store works again"),
+        None => {}
+    }
+}
+
 fn tell(state: &watch::Sender<StoreState>, new: StoreState) {
     metrics::gauge!("netmon_collector_store_up").set(if new.is_none() { 1.0 } else { 0.0 });
     state.send_if_modified(|old| {
         let changed = *old != new;
-        match (&*old, &new) {
-            (_, Some(reason)) if changed => {
-                tracing::error!(reason, "nothing is stored or acknowledged; agents keep it all");
-            }
-            (Some(_), None) => tracing::info!("the store works again"),
-            _ => {}
-        }
         *old = new;
         changed
     });

@@ -2,9 +2,22 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::time::Instant;
+
+use settings::{SharedFailures, words};
 
 use super::Batch;
 use super::facts::FrameKey;
+
+/// Why frames were put into quarantine: what a store refuses once it refuses again.
+static REFUSED: SharedFailures<String> = SharedFailures::new();
+
+/// Tells which frames are put into quarantine, and why. The table `quarantine` has all.
+pub(super) fn tell(frames: &HashSet<FrameKey>, reason: &str) {
+    if let Some(tell) = REFUSED.failed(words(reason), Instant::now()) {
+        tracing::warn!(frames = frames.len(), reason, "frames put into quarantine{tell}");
+    }
+}
 
 /// A search for the frames of a batch that a store refuses, so that all the others go in.
 #[derive(Debug)]

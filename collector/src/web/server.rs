@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use hyper::body::Incoming;
@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
+use settings::{Failures, way_out};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -51,12 +52,14 @@ pub(super) async fn serve(listener: TcpListener, router: Router, mut stop: watch
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
+    let mut failures = Failures::new();
     loop {
         tokio::select! {
             () = stopped(&mut stop) => break,
             Some(_) = connections.join_next() => {}
             accepted = accept(&listener, &places) => match accepted {
                 Ok((stream, peer, place)) => {
+                    failures.succeeded();
                     let service = service.clone();
                     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
                         request.extensions_mut().insert(Peer(peer));
@@ -72,7 +75,10 @@ pub(super) async fn serve(listener: TcpListener, router: Router, mut stop: watch
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "an HTTP connection could not be accepted");
+                    if let Some(tell) = failures.failed(error.raw_os_error(), Instant::now()) {
+                        let way_out = way_out(&error, "more are accepted as soon as that works");
+                        tracing::warn!(%error, "HTTP connections can't be accepted: {way_out}{tell}");
+                    }
                     tokio::time::sleep(ACCEPT_RETRY).await;
                 }
             },

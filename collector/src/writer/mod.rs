@@ -313,7 +313,7 @@ async fn settle(store: &dyn Store, batch: &mut Batch, outcome: &mut Outcome) {
         !done
     });
     match before - batch.sessions.len() {
-        0 => tracing::info!("the failed commit had not been made"),
+        0 => tracing::debug!("the failed commit had not been made"),
         sessions => tracing::info!(sessions, "the failed commit had been made all the same"),
     }
 }

@@ -1,28 +1,43 @@
 //! Which failures are told: each kind once, then rarely as long as nothing succeeds. What was told
 //! before a success is told again after it.
 
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Time after which a failure that goes on is told again: a log of a day still shows it, without
 /// being full of it.
 const AGAIN: Duration = Duration::from_secs(3600);
 
-/// Kinds that are told apart. Past that the one told longest ago is forgotten, and so told again:
-/// peers choose some of them.
-const KINDS: usize = 64;
+/// Kinds that are told apart. Peers choose some of them: further ones are not told, so that a log
+/// never takes more than this in the time of [`AGAIN`].
+const KINDS: usize = 256;
 
-/// The failures of one thing that is tried again and again, by their kinds.
+/// The failures of one thing that is tried again and again, or of many such things, by their kinds.
 #[derive(Debug, Clone)]
-pub struct Failures<K> {
-    /// In the order in which they were told.
-    told: Vec<Told<K>>,
+pub struct Failures<K>(Vec<Known<K>>);
+
+#[derive(Debug, Clone)]
+struct Known<K> {
+    kind: K,
+    told: Instant,
+    untold: u64,
 }
 
-#[derive(Debug, Clone)]
-struct Told<K> {
-    kind: K,
-    at: Instant,
-    untold: u64,
+/// A failure that is to be told. Shown, it says how often the same was not, after a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tell {
+    /// How often it happened since it was told last.
+    pub untold: u64,
+}
+
+impl fmt::Display for Tell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.untold {
+            0 => Ok(()),
+            untold => write!(f, "; {untold} times more since this was last said"),
+        }
+    }
 }
 
 impl<K> Default for Failures<K> {
@@ -35,34 +50,66 @@ impl<K> Failures<K> {
     /// Nothing has failed yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { told: Vec::new() }
+        Self(Vec::new())
     }
 
     /// It works. True if it did not before: worth a word.
     pub fn succeeded(&mut self) -> bool {
-        let failing = !self.told.is_empty();
-        self.told.clear();
-        failing
+        self.succeeded_for(|_| true)
+    }
+
+    /// What failures of some kinds were about works.
+    pub fn succeeded_for(&mut self, which: impl Fn(&K) -> bool) -> bool {
+        let before = self.0.len();
+        self.0.retain(|known| !which(&known.kind));
+        self.0.len() < before
     }
 }
 
 impl<K: PartialEq> Failures<K> {
-    /// Something failed. If that is to be told: how often it failed in the same way since it was
-    /// told last.
-    pub fn failed(&mut self, kind: K, now: Instant) -> Option<u64> {
-        let known = self.told.iter().position(|told| told.kind == kind);
-        if let Some(told) = known.map(|at| &mut self.told[at])
-            && now.saturating_duration_since(told.at) < AGAIN
-        {
-            told.untold += 1;
-            return None;
+    /// Something failed: whether that is to be told.
+    pub fn failed(&mut self, kind: K, now: Instant) -> Option<Tell> {
+        let due = |known: &Known<K>| now.saturating_duration_since(known.told) >= AGAIN;
+        match self.0.iter_mut().find(|known| known.kind == kind) {
+            Some(known) if due(known) => {
+                known.told = now;
+                return Some(Tell { untold: std::mem::take(&mut known.untold) });
+            }
+            Some(known) => {
+                known.untold += 1;
+                return None;
+            }
+            None => {}
         }
-        let untold = known.map_or(0, |at| self.told.remove(at).untold);
-        if self.told.len() == KINDS {
-            self.told.remove(0);
+        if self.0.len() == KINDS {
+            let old = self.0.iter().position(due)?;
+            self.0.swap_remove(old);
         }
-        self.told.push(Told { kind, at: now, untold: 0 });
-        Some(untold)
+        self.0.push(Known { kind, told: now, untold: 0 });
+        Some(Tell { untold: 0 })
+    }
+}
+
+/// [`Failures`] that all threads of a program share, for a `static`.
+#[derive(Debug)]
+pub struct SharedFailures<K>(Mutex<Failures<K>>);
+
+impl<K: PartialEq> SharedFailures<K> {
+    /// Nothing has failed yet.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "a static is made by a constant function")]
+    pub const fn new() -> Self {
+        Self(Mutex::new(Failures::new()))
+    }
+
+    /// As [`Failures::failed`].
+    pub fn failed(&self, kind: K, now: Instant) -> Option<Tell> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).failed(kind, now)
+    }
+
+    /// As [`Failures::succeeded_for`].
+    pub fn succeeded_for(&self, which: impl Fn(&K) -> bool) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).succeeded_for(which)
     }
 }
 
@@ -92,11 +139,13 @@ mod tests {
         let mut failures = Failures::new();
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(failures.failed("refused", at(0)), Some(0));
+        assert_eq!(failures.failed("refused", at(0)), Some(Tell { untold: 0 }));
         let told: Vec<_> = (1..7300)
-            .filter_map(|second| Some((second, failures.failed("refused", at(second))?)))
+            .filter_map(|second| Some((second, failures.failed("refused", at(second))?.untold)))
             .collect();
         assert_eq!(told, [(3600, 3599), (7200, 3599)]);
+        assert_eq!(Tell { untold: 0 }.to_string(), "");
+        assert_eq!(Tell { untold: 9 }.to_string(), "; 9 times more since this was last said");
     }
 
     #[test]
@@ -112,18 +161,34 @@ mod tests {
         let mut failures = Failures::new();
         let now = Instant::now();
         assert!(!failures.succeeded());
-        assert_eq!(failures.failed("refused", now), Some(0));
+        assert_eq!(failures.failed("refused", now), Some(Tell { untold: 0 }));
         assert!(failures.succeeded() && !failures.succeeded());
-        assert_eq!(failures.failed("refused", now), Some(0));
+        assert_eq!(failures.failed("refused", now), Some(Tell { untold: 0 }));
     }
 
     #[test]
-    fn kinds_without_end_take_no_memory_without_end() {
+    fn kinds_without_end_take_neither_memory_nor_log_without_end() {
+        let mut failures = Failures::new();
+        let start = Instant::now();
+        let told = |failures: &mut Failures<usize>, from: usize, now| {
+            (from..from + 1000).filter_map(|kind| failures.failed(kind, now)).count()
+        };
+        assert_eq!(told(&mut failures, 0, start), KINDS);
+        assert_eq!(told(&mut failures, 1000, start), 0);
+        assert_eq!(told(&mut failures, 2000, start + AGAIN), KINDS);
+        assert_eq!(failures.0.len(), KINDS);
+    }
+
+    #[test]
+    fn a_success_of_one_leaves_what_was_told_of_others() {
         let mut failures = Failures::new();
         let now = Instant::now();
-        (0..1000).for_each(|kind| assert_eq!(failures.failed(kind, now), Some(0)));
-        assert_eq!(failures.told.len(), KINDS);
-        assert_eq!(failures.failed(999, now), None);
+        for client in ["web-1", "web-2"] {
+            assert!(failures.failed((client, "revoked"), now).is_some());
+        }
+        assert!(failures.succeeded_for(|(client, _)| *client == "web-1"));
+        assert!(failures.failed(("web-1", "revoked"), now).is_some());
+        assert!(failures.failed(("web-2", "revoked"), now).is_none());
     }
 
     #[test]

@@ -27,7 +27,7 @@ mod yaml;
 pub use self::effective::print_config;
 pub use self::error::{ConfigError, Problem, way_out};
 pub use self::exit::run;
-pub use self::failures::{Failures, words};
+pub use self::failures::{Failures, SharedFailures, Tell, words};
 pub use self::foreign::Foreign;
 pub use self::interrupt::interrupted;
 pub use self::layers::{Given, Loaded, Program, Settings, load};

@@ -179,7 +179,7 @@ impl Postgres {
             }
         }
         let refused = bisection.into_refused();
-        tracing::warn!(frames = refused.len(), reason = refusal, "frames put into quarantine");
+        super::bisect::tell(&refused, &refusal);
         self.try_commit(&mut committer, batch, &refused, &refusal).await
     }
 

@@ -45,7 +45,7 @@ pub(super) fn commit(db: &mut Connection, batch: &Batch, now_ns: u64) -> Result<
         }
     }
     let refused = bisection.into_refused();
-    tracing::warn!(frames = refused.len(), reason = refusal, "frames put into quarantine");
+    crate::store::bisect::tell(&refused, &refusal);
     add(db, batch, &refused, &refusal, now_ns).and_then(commit_added)
 }
 
