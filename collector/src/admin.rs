@@ -187,6 +187,16 @@ pub fn clients(
         // Writing to a String can't fail.
         let _ = writeln!(table, "{id:30} {alias:20} {last:25} {certificate:25} {}", nics(stored));
     }
+    for client in &seen {
+        if let Some(apart) = client.clock_apart() {
+            let id = &client.client;
+            // Writing to a String can't fail.
+            let _ = writeln!(
+                table,
+                "{id}: its clock is {apart} the collector's, more than a sample; set both right"
+            );
+        }
+    }
     for KnownClient { client, second_host, .. } in enrolled {
         if let Some(SecondHostRecord { at, kept, refused, what }) = second_host {
             let (at, replace) = (utc(at), format!("collector token --client {client} --replace"));

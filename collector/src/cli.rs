@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use settings::{Interval, InvalidInterval, Options, Problem};
+use settings::{ConfigError, Interval, InvalidInterval, Options, Problem};
 use wire::id::ClientId;
 
 use crate::config::{Http, read_token};
@@ -49,6 +49,9 @@ pub enum Command {
     Export(ExportArgs),
     /// Move an embedded store into the PostgreSQL database that the config names
     Import(ImportArgs),
+    /// Examine whether this collector can do its work, and say what to do where it can't
+    #[command(after_help = "Example: sudo -u network-monitor-collector collector doctor")]
+    Doctor,
     /// Prove that the store holds what agents counted, each record once; changes nothing
     Fsck,
     /// Check the config and print it, each value with its source
@@ -185,11 +188,22 @@ impl TopArgs {
 
 impl ExportArgs {
     /// What is asked for.
-    #[must_use]
-    pub fn request(&self) -> Request {
+    ///
+    /// # Errors
+    /// The range is empty.
+    pub fn request(&self) -> Result<Request, ConfigError> {
         let Self { client, nic, from, to, format, raw, .. } = self.clone();
+        if let (Some(from), Some(to)) = (from, to)
+            && from >= to
+        {
+            return Err(ConfigError::Key {
+                place: "the command line".to_owned(),
+                key: "--from".to_owned(),
+                why: format!("{from} must be before --to, {to}"),
+            });
+        }
         let (from_ns, to_ns) = (from.map_or(0, |it| it.0), to.map_or(u64::MAX, |it| it.0));
-        Request { client, nic, from_ns, to_ns, format, raw }
+        Ok(Request { client, nic, from_ns, to_ns, format, raw })
     }
 }
 

@@ -6,6 +6,7 @@ use settings::{Output, Problem};
 
 use collector::cli::{Cli, Command};
 use collector::config::{self, PROGRAM};
+use collector::doctor::{self, Level};
 use collector::store_location::StoreLocation;
 use collector::{admin, run, top};
 
@@ -46,7 +47,7 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
         Command::Migrate(args) => admin::migrate(&location()?, args.check, |line| out.say(line))?,
         Command::Export(args) => {
             let file = args.output.as_deref();
-            let rows = admin::export(&location()?, &args.request(), file, out)?;
+            let rows = admin::export(&location()?, &args.request()?, file, out)?;
             if let Some(file) = file {
                 out.say(&format!("{}: {rows} rows", file.display()));
             }
@@ -60,6 +61,10 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
                 return Err(loaded.refuse(Problem::new("database.url", why)).into());
             }
         },
+        Command::Doctor => {
+            let sound = doctor::doctor(config, &location()?, tls, out)? < Level::Fail;
+            anyhow::ensure!(sound, "the collector can't do its work as things are");
+        }
         Command::Fsck => admin::fsck(&location()?, |line| out.say(line))?,
         Command::CheckConfig => settings::print_config(PROGRAM.name, &loaded, [], out)?,
     }

@@ -9,7 +9,8 @@ mod spool;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use settings::{Problem, Size};
+pub use settings::{Finding, Level};
+use settings::{Problem, Size, print_findings};
 use wire::pem::TlsFiles;
 
 use crate::config::Config;
@@ -51,42 +52,6 @@ impl DoctorConfig {
     }
 }
 
-/// How well a thing is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// As it should be.
-    Ok,
-    /// The agent works, but not at its best.
-    Warn,
-    /// The agent can't do its work.
-    Fail,
-}
-
-/// What was found about one thing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// How well it is.
-    pub level: Level,
-    /// The thing.
-    pub subject: &'static str,
-    /// What was found, with the way out where it isn't well.
-    pub text: String,
-}
-
-impl Finding {
-    fn ok(subject: &'static str, text: impl Into<String>) -> Self {
-        Self { level: Level::Ok, subject, text: text.into() }
-    }
-
-    fn warn(subject: &'static str, text: impl Into<String>) -> Self {
-        Self { level: Level::Warn, subject, text: text.into() }
-    }
-
-    fn fail(subject: &'static str, text: impl Into<String>) -> Self {
-        Self { level: Level::Fail, subject, text: text.into() }
-    }
-}
-
 /// Examines everything, printing each finding as it is made, and gives the worst level found.
 /// Takes some seconds where a collector can't be reached.
 ///
@@ -95,11 +60,8 @@ impl Finding {
 pub fn doctor(config: &DoctorConfig, out: &mut impl Write) -> io::Result<Level> {
     let mut worst = Level::Ok;
     let mut print = |findings: Vec<Finding>| {
-        for finding in &findings {
-            worst = worst.max(finding.level);
-            writeln!(out, "{}", line(finding))?;
-        }
-        out.flush()
+        worst = worst.max(print_findings(&findings, out)?);
+        Ok::<_, io::Error>(())
     };
     print(kernel::examine())?;
     print(nics::examine(&config.capture))?;
@@ -112,24 +74,4 @@ pub fn doctor(config: &DoctorConfig, out: &mut impl Write) -> io::Result<Level> 
 /// A figure that is no round one, in whole MiB.
 const fn mib(bytes: u64) -> Size {
     Size(bytes >> 20 << 20)
-}
-
-fn line(Finding { level, subject, text }: &Finding) -> String {
-    let level = match level {
-        Level::Ok => "ok",
-        Level::Warn => "warn",
-        Level::Fail => "fail",
-    };
-    format!("{level:4}  {subject:13}  {text}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_finding_is_one_line_and_the_worst_level_counts() {
-        assert_eq!(line(&Finding::ok("time", "kept")), "ok    time           kept");
-        assert!(Level::Fail > Level::Warn && Level::Warn > Level::Ok);
-    }
 }

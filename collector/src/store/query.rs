@@ -1,6 +1,7 @@
 //! What is read from a store: clients, their NICs, and what those carried.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use wire::frame::Mix;
@@ -9,6 +10,7 @@ use wire::message::{Host, Nic};
 use super::StoreError;
 use super::history::Event;
 use super::percentile::Percentile;
+use crate::time::rough;
 
 /// Reading from a store. Every store answers the same questions in the same way.
 #[async_trait]
@@ -52,6 +54,19 @@ pub struct Client {
     pub clock_offset_ns: Option<i64>,
     /// Its NICs, as last told.
     pub nics: Vec<Nic>,
+}
+
+impl Client {
+    /// By how much its clock differs from the collector's, for people, where that is more than a
+    /// sample lasts.
+    #[must_use]
+    pub fn clock_apart(&self) -> Option<String> {
+        let offset_ns = self.clock_offset_ns?;
+        let apart_ns = offset_ns.unsigned_abs();
+        let side = if offset_ns > 0 { "ahead" } else { "behind" };
+        let apart = rough(Duration::from_nanos(apart_ns));
+        (apart_ns > self.host.sample_interval_ns).then(|| format!("{apart} {side}"))
+    }
 }
 
 /// From which table points are read.

@@ -8,7 +8,7 @@ use collector::store::sqlite::{OpenError, SqliteReader, SqliteStore};
 use collector::store::{Database, Store};
 use rusqlite::Connection;
 
-use crate::batches::{Agent, START, all, client, hello, sample};
+use crate::batches::{Agent, SECOND, START, all, client, hello, sample};
 use crate::suite::{Place, ReportRow};
 
 /// A directory with a database.
@@ -168,4 +168,28 @@ async fn what_was_committed_is_in_the_files_before_it_is_acknowledged() {
     assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 1);
     let series = store.series(&all("web", "eth0", Resolution::Raw)).await.unwrap();
     assert_eq!(series.points.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_deleted_under_the_store_takes_nothing_and_is_not_ready_until_it_is_back() {
+    let place = fresh().await;
+    let store = place.open().await;
+    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    let mut agent = Agent::new("web", 1, 1);
+    store.commit(&agent.next(vec![sample("eth0", START, 1)])).await.unwrap();
+    store.ready().await.unwrap();
+    let away = place.path().with_extension("away");
+    std::fs::rename(place.path(), &away).unwrap();
+    let next = agent.next(vec![sample("eth0", START + SECOND, 2)]);
+    for failed in [store.ready().await, store.commit(&next).await] {
+        let words = failed.unwrap_err().to_string();
+        assert!(words.contains("was deleted while the collector had it open"), "{words}");
+    }
+    std::fs::write(place.path(), "something else").unwrap();
+    let words = store.commit(&next).await.unwrap_err().to_string();
+    assert!(words.contains("was replaced"), "{words}");
+    std::fs::rename(&away, place.path()).unwrap();
+    store.ready().await.unwrap();
+    store.commit(&next).await.unwrap();
+    assert!(store.check().await.unwrap().is_sound());
 }

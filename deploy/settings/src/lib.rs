@@ -6,6 +6,7 @@
 //! lie over each other. So a password of digits keeps its zeros wherever it comes from, and an
 //! error can name the line, variable or flag that the value came from.
 
+mod doctor;
 mod effective;
 mod error;
 mod exit;
@@ -24,6 +25,7 @@ pub mod units;
 mod value;
 mod yaml;
 
+pub use self::doctor::{Finding, Level, examine_time_sync, print_findings};
 pub use self::effective::print_config;
 pub use self::error::{ConfigError, Problem, way_out};
 pub use self::exit::run;

@@ -107,6 +107,8 @@ pub(super) enum Failure {
     Told(StoreError),
     /// SQLite refuses the rows themselves.
     Refused(String),
+    /// The file itself is not as it should be.
+    File(String),
     /// SQLite fails.
     Sqlite(rusqlite::Error),
 }
@@ -116,7 +118,7 @@ impl Failure {
     pub(super) fn into_store_error(self, path: &Path) -> StoreError {
         let reason = match self {
             Self::Told(error) => return error,
-            Self::Refused(reason) => reason,
+            Self::Refused(reason) | Self::File(reason) => reason,
             Self::Sqlite(error) => match error.sqlite_error_code() {
                 Some(ErrorCode::DiskFull) => format!("{error}; free space on its file system"),
                 Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {

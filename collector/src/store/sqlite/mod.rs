@@ -6,6 +6,7 @@ mod commit;
 mod dump;
 mod error;
 mod export;
+mod files;
 mod history;
 mod open;
 mod query;
@@ -27,6 +28,7 @@ use wire::message::{Hello, Inventory};
 pub use self::dump::Dump;
 use self::error::Failure;
 pub use self::error::OpenError;
+use self::files::Files;
 pub use self::register::SqliteRegister;
 use super::check::{Check, CheckReport};
 use super::export::{Export, ExportRange, ExportRow};
@@ -45,6 +47,7 @@ pub struct SqliteStore {
     // Closed before the connection that writes: only that one can tidy the log away.
     reader: SqliteReader,
     writer: Arc<Mutex<Writer>>,
+    files: Arc<Files>,
 }
 
 /// The store, open to read: also beside a running collector.
@@ -72,7 +75,7 @@ impl SqliteStore {
         let lock = open::lock(path)?;
         let db = open::writer(path)?;
         let writer = Arc::new(Mutex::new(Writer { db, _lock: Some(lock) }));
-        Ok(Self { writer, reader: SqliteReader::open(path)? })
+        Ok(Self { writer, reader: SqliteReader::open(path)?, files: Arc::new(Files::of(path)) })
     }
 
     /// Brings the schema of the file at `path` up to date, or only says what would be done.
@@ -94,8 +97,12 @@ impl SqliteStore {
         work: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
         let mut writer = self.writer.clone().lock_owned().await;
-        let done = tokio::task::spawn_blocking(move || work(&mut writer.db)).await;
-        self.reader.outcome(done)
+        let files = self.files.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            files.check()?;
+            work(&mut writer.db)
+        });
+        self.reader.outcome(done.await)
     }
 }
 
@@ -306,6 +313,8 @@ impl Query for SqliteStore {
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
+        let here = self.files.check();
+        here.map_err(|failure| failure.into_store_error(&self.reader.path))?;
         self.reader.ready().await
     }
 }

@@ -1,0 +1,105 @@
+//! Clients that need attention.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rustls::pki_types::UnixTime;
+use settings::Finding;
+use wire::pem::TlsFiles;
+
+use crate::identity::{Identity, KnownClient};
+use crate::store::query::Client;
+use crate::time::{now_ns, rough};
+
+const SUBJECT: &str = "clients";
+
+/// A client not heard of for so long is down.
+const DOWN: Duration = Duration::from_secs(300);
+
+/// Names that a line has at most.
+const NAMES: usize = 5;
+
+pub(super) fn examine(identity: &Path, tls: Option<&TlsFiles>, known: &[Client]) -> Vec<Finding> {
+    let now = UnixTime::now();
+    // Without one there is nobody to look after, and none is to be made here.
+    let enrolled = if identity.exists() {
+        match Identity::open(identity, tls, now).and_then(|identity| identity.clients()) {
+            Ok(enrolled) => enrolled,
+            Err(error) => return vec![Finding::fail(SUBJECT, error.to_string())],
+        }
+    } else {
+        vec![]
+    };
+    attention(known, &enrolled, now_ns())
+}
+
+fn attention(known: &[Client], enrolled: &[KnownClient], now_ns: u64) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut tell = |names: Vec<String>, text: &str| {
+        if !names.is_empty() {
+            let more = names.len().saturating_sub(NAMES);
+            let mut shown = names.into_iter().take(NAMES).collect::<Vec<_>>().join(", ");
+            if more > 0 {
+                shown = format!("{shown} and {more} more");
+            }
+            findings.push(Finding::warn(SUBJECT, format!("{shown}: {text}")));
+        }
+    };
+    let down = known.iter().filter_map(|client| {
+        let silent = Duration::from_nanos(now_ns.saturating_sub(client.last_seen_ns));
+        (silent > DOWN).then(|| format!("{} ({})", client.client, rough(silent)))
+    });
+    tell(down.collect(), "not heard of; look at the host, or: collector forget CLIENT");
+    let apart = known.iter().filter_map(|client| {
+        client.clock_apart().map(|apart| format!("{} ({apart})", client.client))
+    });
+    tell(apart.collect(), "the clock differs from the collector's; set both right");
+    let twins = enrolled.iter().filter(|client| client.second_host.is_some());
+    tell(
+        twins.map(|client| client.client.clone()).collect(),
+        "two hosts have its certificate; see `collector clients`",
+    );
+    let late = enrolled.iter().filter(|client| {
+        let newest = client.certificates.last();
+        newest.is_some_and(|it| it.not_after.saturating_mul(1_000_000_000) < now_ns)
+    });
+    tell(
+        late.map(|client| client.client.clone()).collect(),
+        "the certificate has expired; collector token --client CLIENT --replace",
+    );
+    if findings.is_empty() {
+        let count = known.len().max(enrolled.len());
+        findings.push(Finding::ok(SUBJECT, format!("none of {count} needs attention")));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use settings::Level;
+    use wire::message::Host;
+
+    use super::*;
+
+    #[test]
+    fn clients_are_told_by_what_they_need() {
+        let now_ns = 1_800_000_000_000_000_000;
+        let client = |name: &str, silent_s: u64, offset_ns: i64| Client {
+            client: name.to_owned(),
+            alias: String::new(),
+            created_ns: 0,
+            last_seen_ns: now_ns - silent_s * 1_000_000_000,
+            host: Host { sample_interval_ns: 500_000_000, ..Host::default() },
+            clock_offset_ns: Some(offset_ns),
+            nics: vec![],
+        };
+        let well = attention(&[client("a", 1, 400_000_000)], &[], now_ns);
+        assert_eq!((well.len(), well[0].level), (1, Level::Ok), "{well:?}");
+        let ill = [client("a", 7200, 0), client("b", 1, -1_500_000_000)];
+        let found = attention(&ill, &[], now_ns);
+        assert!(found[0].text.starts_with("a (2 h): not heard of"), "{found:?}");
+        assert!(found[1].text.starts_with("b (1.5 s behind): the clock"), "{found:?}");
+        let many: Vec<Client> = (0..9).map(|n| client(&n.to_string(), 7200, 0)).collect();
+        assert!(attention(&many, &[], now_ns)[0].text.contains("4 (2 h) and 4 more"));
+    }
+}

@@ -1,0 +1,111 @@
+//! The data directory: whether it can be written, whose it is, and whether it has room.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::sys::statvfs::statvfs;
+use nix::unistd::{AccessFlags, User, access, geteuid};
+use settings::{Finding, Size};
+
+const SUBJECT: &str = "data";
+const DISK: &str = "disk space";
+
+/// Free space below which people should look, and below which the store soon takes nothing, bytes.
+const SCARCE: u64 = 1 << 30;
+const NONE: u64 = 64 << 20;
+
+pub(super) fn examine(data_dir: &Path) -> Vec<Finding> {
+    // What is not there yet is made at the first start, in the nearest folder that is.
+    let existing = data_dir.ancestors().find(|path| fs::exists(path).unwrap_or(false));
+    let place = existing.unwrap_or(data_dir);
+    let mut findings = vec![directory(data_dir, place)];
+    match statvfs(place) {
+        Ok(found) => {
+            findings.push(room(data_dir, found.blocks_available() * found.fragment_size()))
+        }
+        Err(errno) => {
+            let text = format!("{}: {errno}; set data_dir", place.display());
+            findings.push(Finding::fail(DISK, text));
+        }
+    }
+    findings
+}
+
+fn directory(data_dir: &Path, place: &Path) -> Finding {
+    let shown = data_dir.display();
+    let owner = fs::metadata(place).map(|it| it.uid());
+    let named = |uid: u32| {
+        let user = User::from_uid(uid.into()).ok().flatten();
+        user.map_or_else(|| format!("user {uid}"), |user| user.name)
+    };
+    let owner = match owner {
+        Ok(owner) => owner,
+        Err(error) => return Finding::fail(SUBJECT, format!("{shown}: {error}; set data_dir")),
+    };
+    let me = geteuid().as_raw();
+    if let Err(errno) = access(place, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK) {
+        let text = format!(
+            "{} can't be read and written by {} ({errno}); run this as its owner: sudo -u {} \
+             collector doctor",
+            place.display(),
+            named(me),
+            named(owner)
+        );
+        return Finding::fail(SUBJECT, text);
+    }
+    if place != data_dir {
+        return Finding::ok(SUBJECT, format!("{shown} is made at the first start"));
+    }
+    let strange = files(data_dir).into_iter().find(|(_, uid)| *uid != owner);
+    if let Some((file, uid)) = strange {
+        let text = format!(
+            "{file} in {shown} belongs to {}, the directory to {}; chown it, or the collector \
+             can't use it",
+            named(uid),
+            named(owner)
+        );
+        return Finding::fail(SUBJECT, text);
+    }
+    Finding::ok(SUBJECT, format!("{shown}, of {}", named(owner)))
+}
+
+/// What lies in the directory and in that of the identity, with its owner.
+fn files(data_dir: &Path) -> Vec<(String, u32)> {
+    let entries = [data_dir.to_owned(), crate::run::identity_dir(data_dir)];
+    let entries = entries.iter().filter_map(|it| fs::read_dir(it).ok()).flatten().flatten();
+    let named = |entry: fs::DirEntry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        Some((name, entry.metadata().ok()?.uid()))
+    };
+    entries.filter_map(named).collect()
+}
+
+fn room(data_dir: &Path, free: u64) -> Finding {
+    let text = format!("{} free at {}", Size(free >> 20 << 20), data_dir.display());
+    let way_out = "free some space, or shorten retention";
+    if free < NONE {
+        Finding::fail(DISK, format!("{text}; {way_out}"))
+    } else if free < SCARCE {
+        Finding::warn(DISK, format!("{text}; {way_out}"))
+    } else {
+        Finding::ok(DISK, text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use settings::Level;
+
+    use super::*;
+
+    #[test]
+    fn a_missing_directory_is_well_and_a_full_disk_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let found = directory(&dir.path().join("not/yet"), dir.path());
+        assert_eq!(found.level, Level::Ok, "{found:?}");
+        assert_eq!(room(dir.path(), 1 << 20).level, Level::Fail);
+        assert_eq!(room(dir.path(), 512 << 20).level, Level::Warn);
+        assert_eq!(room(dir.path(), 1 << 40).level, Level::Ok);
+    }
+}

@@ -1,0 +1,45 @@
+//! `collector doctor`: whether this collector can do its work, and what to do where it can't.
+
+mod certificate;
+mod clients;
+mod data_dir;
+mod ports;
+mod store;
+
+use std::io::{self, Write};
+
+pub use settings::Level;
+use settings::{Finding, examine_time_sync, print_findings};
+use wire::pem::TlsFiles;
+
+use crate::config::Config;
+use crate::run::identity_dir;
+use crate::store_location::StoreLocation;
+
+/// Examines everything, printing each finding as it is made, and gives the worst level found.
+/// Takes some seconds where the database can't be reached. Also beside a running collector.
+///
+/// # Errors
+/// The output is closed or full, or the system gives no runtime.
+pub fn doctor(
+    config: &Config,
+    location: &StoreLocation,
+    tls: Option<&TlsFiles>,
+    out: &mut impl Write,
+) -> io::Result<Level> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let identity = identity_dir(&config.data_dir);
+    let mut worst = Level::Ok;
+    let mut print = |findings: Vec<Finding>| {
+        worst = worst.max(print_findings(&findings, out)?);
+        Ok::<_, io::Error>(())
+    };
+    print(data_dir::examine(&config.data_dir))?;
+    print(ports::examine(config))?;
+    let (findings, known) = runtime.block_on(store::examine(location));
+    print(findings)?;
+    print(vec![examine_time_sync()])?;
+    print(certificate::examine(&identity, tls))?;
+    print(clients::examine(&identity, tls, &known))?;
+    Ok(worst)
+}

@@ -1,0 +1,143 @@
+//! What `doctor` finds, and how it is told; and what both programs examine: who keeps the clock.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// How well a thing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// As it should be.
+    Ok,
+    /// The program works, but not at its best.
+    Warn,
+    /// The program can't do its work.
+    Fail,
+}
+
+/// What was found about one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How well it is.
+    pub level: Level,
+    /// The thing.
+    pub subject: &'static str,
+    /// What was found, with the way out where it isn't well.
+    pub text: String,
+}
+
+impl Finding {
+    /// A thing that is as it should be.
+    pub fn ok(subject: &'static str, text: impl Into<String>) -> Self {
+        Self { level: Level::Ok, subject, text: text.into() }
+    }
+
+    /// A thing with which the program works, but not at its best.
+    pub fn warn(subject: &'static str, text: impl Into<String>) -> Self {
+        Self { level: Level::Warn, subject, text: text.into() }
+    }
+
+    /// A thing with which the program can't do its work.
+    pub fn fail(subject: &'static str, text: impl Into<String>) -> Self {
+        Self { level: Level::Fail, subject, text: text.into() }
+    }
+
+    /// As one line.
+    fn line(&self) -> String {
+        let level = match self.level {
+            Level::Ok => "ok",
+            Level::Warn => "warn",
+            Level::Fail => "fail",
+        };
+        format!("{level:4}  {:13}  {}", self.subject, self.text)
+    }
+}
+
+/// Prints findings at once, and gives the worst level of them.
+///
+/// # Errors
+/// The output is closed or full.
+pub fn print_findings(findings: &[Finding], out: &mut impl Write) -> io::Result<Level> {
+    for finding in findings {
+        writeln!(out, "{}", finding.line())?;
+    }
+    out.flush()?;
+    Ok(findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok))
+}
+
+/// Programs that keep the clock, as the kernel shortens their names.
+const KEEPERS: [&str; 7] =
+    ["chronyd", "ntpd", "ntpd-rs", "ntp-daemon", "ptp4l", "phc2sys", "systemd-timesyn"];
+
+/// Whether anything keeps this host's clock right.
+#[must_use]
+pub fn examine_time_sync() -> Finding {
+    let timesyncd = Path::new("/run/systemd/timesync/synchronized").exists();
+    let synchronized = if timesyncd { Some(true) } else { kernel_says() };
+    time_sync(synchronized, &running())
+}
+
+/// Names of the processes that can be seen.
+fn running() -> Vec<String> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| fs::read_to_string(entry.path().join("comm")).ok());
+    names.map(|name| name.trim().to_owned()).collect()
+}
+
+/// What the kernel says of the clock (adjtimex(2), `STA_UNSYNC`), where systemd can be asked.
+fn kernel_says() -> Option<bool> {
+    let asked = Command::new("timedatectl")
+        .args(["show", "--property=NTPSynchronized", "--value"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    match asked.ok()?.stdout.as_slice().trim_ascii() {
+        b"yes" => Some(true),
+        b"no" => Some(false),
+        _ => None,
+    }
+}
+
+fn time_sync(synchronized: Option<bool>, running: &[String]) -> Finding {
+    const SUBJECT: &str = "time sync";
+    let keeper = running.iter().find(|name| KEEPERS.contains(&name.as_str()));
+    match (synchronized, keeper) {
+        (Some(true), Some(name)) => Finding::ok(SUBJECT, format!("the clock is kept by {name}")),
+        (Some(true), None) => Finding::ok(SUBJECT, "the kernel says that the clock is kept"),
+        (None, Some(name)) => Finding::ok(SUBJECT, format!("{name} runs")),
+        (Some(false), Some(name)) => Finding::warn(
+            SUBJECT,
+            format!("{name} runs, but the clock isn't right yet; look into its log"),
+        ),
+        (_, None) => Finding::warn(
+            SUBJECT,
+            "nothing seems to keep the clock right; run chrony or systemd-timesyncd, unless the \
+             host of this container does",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_is_one_line_and_the_worst_level_counts() {
+        let findings = [Finding::ok("time", "kept"), Finding::warn("disk", "full")];
+        let mut out = Vec::new();
+        assert_eq!(print_findings(&findings, &mut out).unwrap(), Level::Warn);
+        let lines = String::from_utf8(out).unwrap();
+        assert_eq!(lines, "ok    time           kept\nwarn  disk           full\n");
+    }
+
+    #[test]
+    fn a_clock_that_nobody_keeps_is_warned_of() {
+        let keeper = ["bash".to_owned(), "chronyd".to_owned()];
+        let level = |synchronized, running: &[String]| time_sync(synchronized, running).level;
+        assert_eq!(level(None, &keeper), Level::Ok);
+        assert_eq!(level(Some(false), &keeper), Level::Warn);
+        assert_eq!(level(None, &keeper[..1]), Level::Warn);
+        assert_eq!(level(Some(true), &[]), Level::Ok);
+    }
+}
