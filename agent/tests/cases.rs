@@ -47,7 +47,7 @@ const fn icmp(counts: &MixCounts) -> Wire {
     (counts.icmp_packets, counts.icmp_bytes)
 }
 
-const CASES: [Case; 30] = [
+const CASES: [Case; 34] = [
     tcp("TCP v4, offloads on", |pair| bulk(pair, true, "10.9.0.1", 100_000_000)),
     tcp("TCP v6, offloads on", |pair| bulk(pair, true, "[fd09::1]", 50_000_000)),
     tcp("TCP v4, offloads off", |pair| bulk(pair, false, "10.9.0.1", 30_000_000)),
@@ -90,6 +90,22 @@ const CASES: [Case; 30] = [
         |mix| udp(&mix.rx),
     ),
     mixed("QinQ, tx (tags in-band)", |_| here("frames here qinq 100"), |mix| udp(&mix.tx)),
+    mixed(
+        "five tags, rx (one stripped)",
+        |pair| there(pair, "frames there five-tags 100"),
+        |mix| udp(&mix.rx),
+    ),
+    mixed("five tags, tx", |_| here("frames here five-tags 100"), |mix| udp(&mix.tx)),
+    mixed(
+        "UDP v4 behind AH",
+        |pair| there(pair, "frames there authenticated 100"),
+        |mix| udp(&mix.rx),
+    ),
+    mixed(
+        "SYN behind eight extensions",
+        |pair| there(pair, "frames there extensions 100"),
+        |mix| (mix.rx.tcp_syn_packets, mix.rx.tcp_bytes),
+    ),
     mixed("ICMP v4, rx", |pair| there(pair, "ping 10.9.0.1 50 56"), |mix| icmp(&mix.rx)),
     mixed("ICMP v4, tx", |_| here("ping 10.9.0.2 50 1000"), |mix| icmp(&mix.tx)),
     mixed("ICMP v6, rx", |pair| there(pair, "ping fd09::1 50 56"), |mix| icmp(&mix.rx)),

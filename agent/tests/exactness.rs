@@ -194,6 +194,44 @@ fn a_nic_that_vanishes_ends_and_the_others_go_on() {
 }
 
 #[test]
+fn packets_that_xdp_drops_beside_super_packets_are_a_bypass() {
+    if !in_namespace("packets_that_xdp_drops_beside_super_packets_are_a_bypass") {
+        return;
+    }
+    const DROPPED: u64 = 1000;
+    if !nix::unistd::geteuid().is_root() || std::fs::metadata("/sys/fs/bpf").is_err() {
+        println!("not run: XDP needs root of the first user namespace");
+        return;
+    }
+    let pair = Pair::new();
+    pair.offloads(true);
+    let xdp = match testbed::generator::UdpDropped::on("here") {
+        Ok(xdp) => xdp,
+        Err(error) => {
+            println!("not run: no XDP here: {error}");
+            return;
+        }
+    };
+    pair.wait_for_silence();
+    let before = pair.sent_there();
+    let watched = start(config(Duration::from_millis(50)));
+    pair.bulk(10_000_000);
+    let traffic = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/traffic.py");
+    pair.there_sh(&format!("python3 {traffic} udp 10.9.0.1 {DROPPED} 100"));
+    pair.wait_for_silence();
+    let sent = pair.sent_there();
+    let sums = watched.finish().remove("here").unwrap();
+    drop(xdp);
+    let kernel: u64 = sums.samples.iter().map(|sample| sample.kernel.rx_packets).sum();
+    println!("kernel {kernel}, captured {}, wire {}", sums.rx.captured, sums.rx.packets);
+    assert!(sums.rx.captured < sums.rx.packets, "no super-packet was seen");
+    assert_eq!(sums.rx.packets + DROPPED, sent.1 - before.1, "the sender's qdisc");
+    assert_eq!(kernel, sums.rx.captured + DROPPED);
+    assert!(kernel < sums.rx.packets, "they hide behind the super-packets");
+    assert_eq!(sums.verdict, Verdict::Bypassed);
+}
+
+#[test]
 fn what_a_small_ring_loses_is_counted_to_the_packet_and_marked_in_its_sample() {
     if !in_namespace("what_a_small_ring_loses_is_counted_to_the_packet_and_marked_in_its_sample") {
         return;

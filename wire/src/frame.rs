@@ -91,10 +91,12 @@ pub struct Sample {
     pub drops: u64,
     /// Times the ring ran full.
     pub freezes: u32,
-    /// Packets counted here that belong to an interval already reported.
+    /// Packets counted here that belong to an interval already reported: after a stall many
+    /// intervals ago.
     pub late: u32,
-    /// Packets counted as captured though they are or may be super-packets: their headers could
-    /// not be read, or the ring works without `PACKET_VNET_HDR`.
+    /// Packets of which not all is known. Those counted as captured though they are or may be
+    /// super-packets, since their headers could not be read or the ring works without
+    /// `PACKET_VNET_HDR`; and those whose protocol or TCP flags lie behind the snaplen.
     pub inexact: u32,
     /// What else is to be known, a set of [`flags`].
     pub flags: u32,

@@ -37,8 +37,8 @@ pub struct Tally {
     pub tx: Traffic,
     /// Packets that belong to another slot than the one they are counted in.
     pub late: u64,
-    /// Packets counted as captured though they are or may be super-packets: their headers could
-    /// not be read, or there is no virtio header.
+    /// Packets counted as captured though they are or may be super-packets, and those whose
+    /// protocol or TCP flags lie behind the snaplen.
     pub inexact: u64,
     /// Packets from before the ring began, which are counted nowhere else.
     pub early: u64,

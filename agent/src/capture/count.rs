@@ -89,7 +89,7 @@ impl Counts {
     pub fn add(&mut self, packet: &Packet<'_>) -> (u64, bool) {
         let ethernet = is_ethernet(packet);
         let headers = if ethernet {
-            Headers::of_ethernet(packet.headers)
+            Headers::of_ethernet(packet.headers, packet.vlan_stripped)
         } else {
             Headers::of_ip(packet.headers)
         };
@@ -98,7 +98,9 @@ impl Counts {
             Some(vnet) => wire_len(len, packet.headers, vnet, headers.transport, vlan_stripped),
             None => wire_len_without_header(len, vlan_stripped),
         };
-        if !wire.exact {
+        // A packet that is short itself has no more to say.
+        let is_cut = packet.headers.len() < len as usize;
+        if !wire.exact || is_cut && (headers.cut || has_no_flags(packet.headers, headers)) {
             self.inexact += 1;
         }
         let outgoing = packet.kind == libc::PACKET_OUTGOING;
@@ -161,6 +163,12 @@ impl Plain {
             _ => None,
         }
     }
+}
+
+/// True for TCP whose flags lie behind the captured bytes.
+fn has_no_flags(bytes: &[u8], headers: Headers) -> bool {
+    let tcp = headers.transport.filter(|(found, _)| *found == protocol::TCP);
+    tcp.is_some_and(|(_, at)| bytes.len() <= usize::from(at) + TCP_FLAGS)
 }
 
 /// True if the captured bytes begin with an Ethernet header.
@@ -334,6 +342,24 @@ mod tests {
         counts.add(&without(60_000));
         let tally = counts.take();
         assert_eq!((tally.rx.packets, tally.rx.bytes, tally.inexact), (1, 60_000, 1));
+    }
+
+    #[test]
+    fn what_lies_behind_the_snaplen_is_said_to_be_inexact_and_what_a_packet_lacks_is_not() {
+        let inexact = |bytes: &[u8], len: u32| {
+            let mut counts = Counts::default();
+            counts.add(&packet(bytes, len));
+            counts.take().inexact
+        };
+        let mut syn = ipv4(UNICAST, protocol::TCP);
+        syn[34 + TCP_FLAGS] = TCP_SYN;
+        let flags = 34 + TCP_FLAGS + 1;
+        assert_eq!(inexact(&syn[..flags], 60), 0);
+        assert_eq!(inexact(&syn[..flags - 1], 60), 1, "its flags are behind the snaplen");
+        assert_eq!(inexact(&syn[..20], 60), 1, "its protocol is");
+        assert_eq!(inexact(&syn[..20], 20), 0, "there is no more of it");
+        let lldp = [&[0; 12][..], &[0x88, 0xCC], &[0; 20]].concat();
+        assert_eq!(inexact(&lldp, 200), 0, "no protocol that is told apart");
     }
 
     #[test]

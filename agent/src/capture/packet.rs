@@ -16,10 +16,12 @@ const ETHERTYPE_TAGS: [u16; 3] = [0x8100, 0x88A8, 0x9100];
 const TAG_LEN: usize = 4;
 /// Offset of the EtherType in an untagged Ethernet header.
 const ETHERTYPE_OFFSET: usize = 12;
-/// Most tags that are looked through, a bound on work per packet.
-const TAGS_MAX: usize = 4;
-/// Most IPv6 extension headers that are looked through, a bound on work per packet.
-const EXTENSIONS_MAX: usize = 8;
+/// Most tags that are looked through, a bound on work per packet; one that the kernel has taken out
+/// is among them, so that both directions know as many.
+const TAGS_MAX: usize = 8;
+/// Most extension headers that are looked through, a bound on work per packet: more than the
+/// default snaplen holds.
+const EXTENSIONS_MAX: usize = 32;
 
 /// Network protocol of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,23 +44,32 @@ pub struct Headers {
     /// Transport protocol and the offset of its header from the start of the packet, where the
     /// packet has one: IP protocol number (IANA), and not for a fragment past the first.
     pub transport: Option<(u8, u16)>,
+    /// The headers go on where the bytes end, or further than is looked.
+    pub cut: bool,
 }
 
-impl Headers {
-    const UNREADABLE: Self = Self { network: Network::Other, transport: None };
+/// The bytes end before the headers do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cut;
 
-    /// Reads an Ethernet packet.
+/// Protocol and offset of a transport header, if the packet has one.
+type Transport = Result<Option<(u8, u16)>, Cut>;
+
+impl Headers {
+    const UNREADABLE: Self = Self { network: Network::Other, transport: None, cut: false };
+
+    /// Reads an Ethernet packet, from which the kernel may have taken out a VLAN tag.
     #[must_use]
-    pub fn of_ethernet(packet: &[u8]) -> Self {
+    pub fn of_ethernet(packet: &[u8], vlan_stripped: bool) -> Self {
         let mut at = ETHERTYPE_OFFSET;
-        for _ in 0..=TAGS_MAX {
+        for _ in usize::from(vlan_stripped)..=TAGS_MAX {
             match be16(packet, at) {
-                Some(tag) if ETHERTYPE_TAGS.contains(&tag) => at += TAG_LEN,
-                Some(ethertype) => return Self::of_network(packet, ethertype, at + 2),
-                None => break,
+                Ok(tag) if ETHERTYPE_TAGS.contains(&tag) => at += TAG_LEN,
+                Ok(ethertype) => return Self::of_network(packet, ethertype, at + 2),
+                Err(Cut) => break,
             }
         }
-        Self::UNREADABLE
+        Self { cut: true, ..Self::UNREADABLE }
     }
 
     /// Reads a packet of a NIC without link-layer header (a tun), by its IP version.
@@ -67,61 +78,95 @@ impl Headers {
         match packet.first().map(|byte| byte >> 4) {
             Some(4) => Self::of_network(packet, ETHERTYPE_IPV4, 0),
             Some(6) => Self::of_network(packet, ETHERTYPE_IPV6, 0),
-            _ => Self::UNREADABLE,
+            Some(_) => Self::UNREADABLE,
+            None => Self { cut: true, ..Self::UNREADABLE },
         }
     }
 
     fn of_network(packet: &[u8], ethertype: u16, at: usize) -> Self {
         match ethertype {
-            ETHERTYPE_IPV4 => Self { network: Network::Ipv4, transport: ipv4(packet, at) },
-            ETHERTYPE_IPV6 => Self { network: Network::Ipv6, transport: ipv6(packet, at) },
-            ETHERTYPE_ARP => Self { network: Network::Arp, transport: None },
+            ETHERTYPE_IPV4 => Self::of_ip_version(Network::Ipv4, ipv4(packet, at)),
+            ETHERTYPE_IPV6 => Self::of_ip_version(Network::Ipv6, ipv6(packet, at)),
+            ETHERTYPE_ARP => Self { network: Network::Arp, ..Self::UNREADABLE },
             _ => Self::UNREADABLE,
         }
     }
+
+    fn of_ip_version(network: Network, transport: Transport) -> Self {
+        Self { network, transport: transport.ok().flatten(), cut: transport.is_err() }
+    }
+}
+
+/// IP protocol numbers of headers that stand before a transport header (IANA).
+mod extension {
+    pub const HOP_BY_HOP: u8 = 0;
+    pub const ROUTING: u8 = 43;
+    pub const FRAGMENT: u8 = 44;
+    pub const AUTHENTICATION: u8 = 51;
+    pub const DESTINATION: u8 = 60;
+    pub const MOBILITY: u8 = 135;
+    pub const HOST_IDENTITY: u8 = 139;
+    pub const SHIM6: u8 = 140;
 }
 
 /// Transport of an IPv4 packet (RFC 791, section 3.1).
-fn ipv4(packet: &[u8], at: usize) -> Option<(u8, u16)> {
-    let header_len = usize::from(packet.get(at)? & 0x0F) * 4;
+fn ipv4(packet: &[u8], at: usize) -> Transport {
+    let header_len = usize::from(byte(packet, at)? & 0x0F) * 4;
     let fragment_offset = be16(packet, at + 6)? & 0x1FFF;
-    let protocol = *packet.get(at + 9)?;
+    let protocol = byte(packet, at + 9)?;
     if header_len < 20 || fragment_offset != 0 {
-        return None;
+        return Ok(None);
     }
-    Some((protocol, u16::try_from(at + header_len).ok()?))
+    behind(packet, protocol, at + header_len, &[extension::AUTHENTICATION])
 }
 
-/// Transport of an IPv6 packet, past its extension headers (RFC 8200, section 4).
-fn ipv6(packet: &[u8], at: usize) -> Option<(u8, u16)> {
+/// Transport of an IPv6 packet (RFC 8200, section 4; the formats are those of RFC 7045).
+fn ipv6(packet: &[u8], at: usize) -> Transport {
     const HEADER_LEN: usize = 40;
-    const HOP_BY_HOP: u8 = 0;
-    const ROUTING: u8 = 43;
-    const FRAGMENT: u8 = 44;
-    const AUTHENTICATION: u8 = 51;
-    const DESTINATION: u8 = 60;
+    use extension::{
+        AUTHENTICATION, DESTINATION, FRAGMENT, HOP_BY_HOP, HOST_IDENTITY, MOBILITY, ROUTING, SHIM6,
+    };
+    let passed = [
+        HOP_BY_HOP,
+        ROUTING,
+        FRAGMENT,
+        AUTHENTICATION,
+        DESTINATION,
+        MOBILITY,
+        HOST_IDENTITY,
+        SHIM6,
+    ];
+    behind(packet, byte(packet, at + 6)?, at + HEADER_LEN, &passed)
+}
 
-    let mut next = *packet.get(at + 6)?;
-    let mut at = at + HEADER_LEN;
-    for _ in 0..EXTENSIONS_MAX {
+/// What is behind the headers that are to be passed, of which the first has the number `next` and
+/// is at `at`.
+fn behind(packet: &[u8], mut next: u8, mut at: usize, passed: &[u8]) -> Transport {
+    for _ in 0..=EXTENSIONS_MAX {
+        if !passed.contains(&next) {
+            return Ok(u16::try_from(at).ok().map(|at| (next, at)));
+        }
         let len = match next {
-            HOP_BY_HOP | ROUTING | DESTINATION => (usize::from(*packet.get(at + 1)?) + 1) * 8,
             // RFC 4302, section 2.2: in 4-byte units, minus 2.
-            AUTHENTICATION => (usize::from(*packet.get(at + 1)?) + 2) * 4,
-            FRAGMENT if be16(packet, at + 2)? & 0xFFF8 != 0 => return None,
-            FRAGMENT => 8,
-            _ => return Some((next, u16::try_from(at).ok()?)),
+            extension::AUTHENTICATION => (usize::from(byte(packet, at + 1)?) + 2) * 4,
+            extension::FRAGMENT if be16(packet, at + 2)? & 0xFFF8 != 0 => return Ok(None),
+            extension::FRAGMENT => 8,
+            _ => (usize::from(byte(packet, at + 1)?) + 1) * 8,
         };
-        next = *packet.get(at)?;
+        next = byte(packet, at)?;
         at += len;
     }
-    None
+    Err(Cut)
+}
+
+fn byte(bytes: &[u8], at: usize) -> Result<u8, Cut> {
+    bytes.get(at).copied().ok_or(Cut)
 }
 
 /// A big-endian 16-bit number at `at`.
-fn be16(bytes: &[u8], at: usize) -> Option<u16> {
-    let pair = bytes.get(at..)?.first_chunk()?;
-    Some(u16::from_be_bytes(*pair))
+fn be16(bytes: &[u8], at: usize) -> Result<u16, Cut> {
+    let pair = bytes.get(at..).and_then(<[u8]>::first_chunk).ok_or(Cut)?;
+    Ok(u16::from_be_bytes(*pair))
 }
 
 #[cfg(test)]
@@ -161,7 +206,8 @@ mod tests {
     #[test]
     fn tcp_over_ipv4_with_options_is_found_behind_any_tags() {
         for (tags, offset) in [(&[][..], 14), (&[0x8100][..], 18), (&[0x88A8, 0x8100][..], 22)] {
-            let headers = Headers::of_ethernet(&ethernet(tags, 0x0800, &ipv4_header(7, TCP, 0)));
+            let headers =
+                Headers::of_ethernet(&ethernet(tags, 0x0800, &ipv4_header(7, TCP, 0)), false);
             assert_eq!(headers.network, Network::Ipv4);
             assert_eq!(headers.transport, Some((TCP, offset + 28)));
         }
@@ -170,42 +216,90 @@ mod tests {
     #[test]
     fn only_the_first_fragment_has_a_transport_header() {
         let more_fragments = ethernet(&[], 0x0800, &ipv4_header(5, UDP, 0x2000));
-        assert_eq!(Headers::of_ethernet(&more_fragments).transport, Some((UDP, 34)));
+        assert_eq!(Headers::of_ethernet(&more_fragments, false).transport, Some((UDP, 34)));
         let later = ethernet(&[], 0x0800, &ipv4_header(5, UDP, 0x00B9));
-        assert_eq!(Headers::of_ethernet(&later).transport, None);
+        assert_eq!(Headers::of_ethernet(&later, false).transport, None);
         let later = ethernet(&[], 0x86DD, &ipv6_header(44, &[UDP, 0, 0x05, 0xA8, 0, 0, 0, 1]));
-        assert_eq!(Headers::of_ethernet(&later).transport, None);
+        assert_eq!(Headers::of_ethernet(&later, false).transport, None);
     }
 
     #[test]
     fn ipv6_extension_headers_are_passed_over() {
         let hop_by_hop = [TCP, 0, 0, 0, 0, 0, 0, 0];
         let packet = ethernet(&[], 0x86DD, &ipv6_header(0, &hop_by_hop));
-        assert_eq!(Headers::of_ethernet(&packet).transport, Some((TCP, 62)));
+        assert_eq!(Headers::of_ethernet(&packet, false).transport, Some((TCP, 62)));
     }
 
     #[test]
     fn a_nic_without_link_layer_is_read_by_ip_version() {
         assert_eq!(Headers::of_ip(&ipv4_header(5, UDP, 0)).transport, Some((UDP, 20)));
         assert_eq!(Headers::of_ip(&ipv6_header(UDP, &[])).transport, Some((UDP, 40)));
-        assert_eq!(Headers::of_ip(&[]), Headers::UNREADABLE);
+        assert_eq!(Headers::of_ip(&[]), Headers { cut: true, ..Headers::UNREADABLE });
     }
 
     #[test]
     fn every_truncation_is_survived() {
         let packet = ethernet(&[0x8100], 0x86DD, &ipv6_header(0, &[TCP, 0, 0, 0, 0, 0, 0, 0]));
         for len in 0..packet.len() {
-            let headers = Headers::of_ethernet(&packet[..len]);
-            let whole = Headers::of_ethernet(&packet);
-            assert!(headers.transport.is_none() || headers.transport == whole.transport);
+            let headers = Headers::of_ethernet(&packet[..len], false);
+            let whole = Headers::of_ethernet(&packet, false);
+            assert_eq!(headers.cut, headers.transport.is_none(), "{len} bytes");
+            assert!(headers.cut || headers == whole);
         }
     }
 
     #[test]
     fn arp_and_unknown_protocols_have_no_transport() {
-        let arp = Headers::of_ethernet(&ethernet(&[], 0x0806, &[0; 28]));
-        assert_eq!(arp, Headers { network: Network::Arp, transport: None });
-        let lldp = Headers::of_ethernet(&ethernet(&[], 0x88CC, &[0; 28]));
+        let arp = Headers::of_ethernet(&ethernet(&[], 0x0806, &[0; 28]), false);
+        assert_eq!(arp, Headers { network: Network::Arp, ..Headers::UNREADABLE });
+        let lldp = Headers::of_ethernet(&ethernet(&[], 0x88CC, &[0; 28]), false);
         assert_eq!(lldp, Headers::UNREADABLE);
+    }
+
+    #[test]
+    fn every_chain_of_extension_headers_that_a_packet_holds_is_passed_over() {
+        for (count, kind) in [(1, 135), (8, 60), (17, 0), (32, 43)] {
+            let mut chain = vec![0; count * 8];
+            for header in 0..count {
+                chain[header * 8] = if header + 1 == count { TCP } else { kind };
+            }
+            let packet = ethernet(&[], 0x86DD, &ipv6_header(kind, &chain));
+            let headers = Headers::of_ethernet(&packet, false);
+            let at = u16::try_from(54 + count * 8).unwrap();
+            assert_eq!((headers.transport, headers.cut), (Some((TCP, at)), false), "{count}");
+            let cut = Headers::of_ethernet(&packet[..packet.len() - 8], false);
+            assert_eq!((cut.transport, cut.cut), (None, true), "{count}");
+        }
+    }
+
+    #[test]
+    fn the_authentication_header_is_passed_over_in_both_versions_of_ip() {
+        // 24 bytes: a header of 12, an integrity check value of 12 (RFC 4302, section 2.2).
+        let mut authentication = [0; 24];
+        (authentication[0], authentication[1]) = (TCP, 4);
+        let four = [ipv4_header(6, 51, 0), authentication.to_vec()].concat();
+        let headers = Headers::of_ethernet(&ethernet(&[], 0x0800, &four), false);
+        assert_eq!(headers.transport, Some((TCP, 14 + 24 + 24)));
+        let six = ethernet(&[], 0x86DD, &ipv6_header(51, &authentication));
+        assert_eq!(Headers::of_ethernet(&six, false).transport, Some((TCP, 54 + 24)));
+        // What only IPv6 has is a protocol of its own here.
+        let other = ethernet(&[], 0x0800, &ipv4_header(5, 60, 0));
+        assert_eq!(Headers::of_ethernet(&other, false).transport, Some((60, 34)));
+    }
+
+    #[test]
+    fn as_many_tags_are_known_where_the_kernel_has_taken_one_out() {
+        for tags in 0..12 {
+            let network = |in_packet: usize, stripped| {
+                let packet = ethernet(&vec![0x8100; in_packet], 0x0800, &ipv4_header(5, UDP, 0));
+                let headers = Headers::of_ethernet(&packet, stripped);
+                assert_eq!(headers.cut, headers.network == Network::Other);
+                headers.network
+            };
+            assert_eq!(network(tags, false) == Network::Ipv4, tags <= TAGS_MAX);
+            if tags > 0 {
+                assert_eq!(network(tags, false), network(tags - 1, true), "{tags} tags");
+            }
+        }
     }
 }

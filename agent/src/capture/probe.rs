@@ -184,7 +184,7 @@ impl Seen {
 /// Destination port of a UDP packet (RFC 768).
 fn destination_port(packet: &Packet<'_>) -> Option<u16> {
     const UDP: u8 = 17;
-    let (protocol, at) = Headers::of_ethernet(packet.headers).transport?;
+    let (protocol, at) = Headers::of_ethernet(packet.headers, packet.vlan_stripped).transport?;
     let port = packet.headers.get(usize::from(at) + 2..)?.first_chunk()?;
     (protocol == UDP).then(|| u16::from_be_bytes(*port))
 }

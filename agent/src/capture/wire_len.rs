@@ -271,7 +271,7 @@ mod tests {
                 csum_start: if needs_csum { u16::try_from(l4).unwrap() } else { 0 },
             };
             let len = u32::try_from(header_len).unwrap() + payload;
-            let found = Headers::of_ethernet(&packet).transport;
+            let found = Headers::of_ethernet(&packet, vlan_stripped).transport;
             let wire = wire_len(len, &packet, vnet, found, vlan_stripped);
             let tag = if vlan_stripped { 4 } else { 0 };
             let cut = cut(u64::from(len), header_len, u64::from(gso_size));

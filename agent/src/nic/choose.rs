@@ -69,7 +69,8 @@ impl std::fmt::Display for Reason {
 pub fn choose(links: &[Link], filter: &NicFilter) -> Vec<Choice> {
     let matches = |globs: &[GlobMatcher], link: &Link| {
         let name = link.name.as_str().unwrap_or_default();
-        globs.iter().any(|glob| glob.is_match(name))
+        // A name may hold what globs are made of: as it is written, it stands for itself.
+        globs.iter().any(|glob| glob.glob().glob() == name || glob.is_match(name))
     };
     let counted = |link: &Link| !is_copy(link) && link.is_text && !matches(&filter.exclude, link);
     let by_default: Vec<bool> =
@@ -235,6 +236,15 @@ mod tests {
         }
         assert_eq!(choices[6], Choice::Skip(Reason::Stacked));
         assert_eq!(choices[7], STACKED, "a tunnel over a captured port");
+    }
+
+    #[test]
+    fn a_name_that_looks_like_a_glob_stands_for_itself() {
+        for name in ["a\\b", "a[1]", "x{0}", "v?0"] {
+            let links = [Link::up(2, name, Class::Physical), Link::up(3, "ab", Class::Physical)];
+            let choices = choose(&links, &filter(&[], &[name]));
+            assert_eq!(choices[0], Choice::Skip(Reason::Excluded), "{name}");
+        }
     }
 
     #[test]

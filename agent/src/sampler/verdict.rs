@@ -15,9 +15,10 @@ pub enum Verdict {
     Equal,
     /// The rings had no room for so many packets.
     RingLost(u64),
-    /// The kernel counts packets that no tap sees: XDP, hardware offload, bypassed queues.
+    /// The kernel counts packets that no tap sees: XDP, hardware offload, bypassed queues, and
+    /// those that GRO put together after they were counted.
     Bypassed,
-    /// The kernel counts super-packets: its figures are not those of the wire.
+    /// The kernel counts super-packets, just as the tap saw them: not those of the wire.
     SuperPackets,
     /// The kernel counts fewer than passed the tap: the driver refused some.
     KernelLess,
@@ -94,12 +95,13 @@ pub fn verdict(directions: &[Compared; 2], lost: u64) -> Verdict {
 fn direction(Compared { captured, wire, kernel }: &Compared) -> Verdict {
     if kernel.contains(wire) {
         Verdict::Equal
-    } else if kernel.start() > wire {
-        Verdict::Bypassed
+    } else if kernel.contains(captured) {
+        Verdict::SuperPackets
     } else if kernel.end() < captured {
         Verdict::KernelLess
     } else {
-        Verdict::SuperPackets
+        // Beside super-packets, too: it counts some that no tap has seen as such.
+        Verdict::Bypassed
     }
 }
 
@@ -176,6 +178,13 @@ mod tests {
         assert_eq!(of(30, 900, 30..=30), Verdict::SuperPackets);
         assert_eq!(of(100, 100, 101..=150), Verdict::Bypassed);
         assert_eq!(of(100, 100, 90..=99), Verdict::KernelLess);
+    }
+
+    #[test]
+    fn a_bypass_does_not_hide_behind_super_packets() {
+        assert_eq!(of(265, 10_425, 1265..=1265), Verdict::Bypassed);
+        assert_eq!(of(265, 10_425, 266..=300), Verdict::Bypassed);
+        assert_eq!(of(265, 10_425, 240..=300), Verdict::SuperPackets, "as far as is known");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! A generator of packets, faster than any socket: XDP live frames.
+//! XDP: a generator of packets, faster than any socket, by live frames; and a program that drops
+//! some before any tap sees them.
 //!
 //! `BPF_PROG_TEST_RUN` with `BPF_F_TEST_XDP_LIVE_FRAMES` runs an XDP program over so many copies of
 //! a packet, and what the program passes goes up the stack as if the NIC had received it. The
@@ -22,6 +23,12 @@ const TYPE_XDP: u32 = 6;
 const LIVE_FRAMES: u32 = 1 << 1;
 /// `r0 = XDP_PASS; exit`, two `struct bpf_insn`.
 const PASS_ALL: [u64; 2] = [0x0000_0002_0000_00B7, 0x0000_0000_0000_0095];
+/// `BPF_LINK_CREATE` of `enum bpf_cmd`.
+const LINK_CREATE: libc::c_int = 28;
+/// `BPF_XDP` of `enum bpf_attach_type`.
+const ATTACH_XDP: u32 = 37;
+/// `XDP_FLAGS_SKB_MODE`: before the taps and after the NIC's counters, whatever the driver.
+const SKB_MODE: u32 = 1 << 1;
 /// Packets that the kernel makes at a time, at most.
 const BATCH: u32 = 256;
 
@@ -83,18 +90,7 @@ impl Generator {
     /// What bpf(2) says: most often that root is needed.
     pub fn on(nic: &str) -> io::Result<Self> {
         let interface = nix::net::if_::if_nametoindex(nic)?;
-        let license = c"GPL";
-        let load = Load {
-            prog_type: TYPE_XDP,
-            insn_cnt: 2,
-            insns: PASS_ALL.as_ptr() as u64,
-            license: license.as_ptr() as u64,
-        };
-        // SAFETY: the two pointers in `load` are to constants, of the two instructions it names
-        // and a text that ends with a zero.
-        let fd = unsafe { bpf(PROG_LOAD, &load) }?;
-        // SAFETY: the descriptor was made just above, and nobody else has it.
-        Ok(Self { program: unsafe { OwnedFd::from_raw_fd(fd) }, interface })
+        Ok(Self { program: load_xdp(&PASS_ALL)?, interface })
     }
 
     /// Lets the NIC receive so many copies of a packet, at most 1,500 bytes from the MAC header on.
@@ -147,6 +143,86 @@ fn checksum(header: &[u8]) -> u16 {
     let sum: u32 = words.sum();
     let folded = (sum & 0xFFFF) + (sum >> 16);
     !u16::try_from((folded & 0xFFFF) + (folded >> 16)).expect("folded to 16 bits")
+}
+
+/// Drops UDP over IPv4 and passes the rest, `struct bpf_insn` each:
+/// ```text
+/// r2 = data; r3 = data_end; r4 = r2 + 24; if r4 > r3 goto pass
+/// r5 = byte 23 (the protocol); if r5 == 17 goto drop
+/// pass: r0 = XDP_PASS; exit
+/// drop: r0 = XDP_DROP; exit
+/// ```
+const DROP_UDP: [u64; 11] = [
+    0x0000_0000_0000_1261, // r2 = *(u32 *)(r1 + 0)
+    0x0000_0000_0004_1361, // r3 = *(u32 *)(r1 + 4)
+    0x0000_0000_0000_24BF, // r4 = r2
+    0x0000_0018_0000_0407, // r4 += 24
+    0x0000_0000_0002_342D, // if r4 > r3 goto +2
+    0x0000_0000_0017_2571, // r5 = *(u8 *)(r2 + 23)
+    0x0000_0011_0002_0515, // if r5 == 17 goto +2
+    0x0000_0002_0000_00B7, // r0 = 2
+    0x0000_0000_0000_0095, // exit
+    0x0000_0001_0000_00B7, // r0 = 1
+    0x0000_0000_0000_0095, // exit
+];
+
+/// `union bpf_attr` as `BPF_LINK_CREATE` reads it.
+#[repr(C)]
+struct LinkCreate {
+    prog_fd: u32,
+    target_ifindex: u32,
+    attach_type: u32,
+    flags: u32,
+}
+
+/// A NIC whose received UDP packets are dropped before any tap, until this is dropped.
+#[derive(Debug)]
+pub struct UdpDropped {
+    _link: OwnedFd,
+}
+
+impl UdpDropped {
+    /// On a NIC of this namespace, by name.
+    ///
+    /// # Errors
+    /// What bpf(2) says: most often that root is needed.
+    pub fn on(nic: &str) -> io::Result<Self> {
+        let program = load_xdp(&DROP_UDP)?;
+        let attr = LinkCreate {
+            prog_fd: program.as_raw_fd().cast_unsigned(),
+            target_ifindex: nix::net::if_::if_nametoindex(nic)?,
+            attach_type: ATTACH_XDP,
+            flags: SKB_MODE,
+        };
+        // SAFETY: the command reads these four words and no pointer.
+        let link = unsafe { bpf_fd(LINK_CREATE, &attr) }?;
+        Ok(Self { _link: link })
+    }
+}
+
+/// Loads an XDP program of instructions that the kernel verifies.
+fn load_xdp(program: &[u64]) -> io::Result<OwnedFd> {
+    let license = c"GPL";
+    let load = Load {
+        prog_type: TYPE_XDP,
+        insn_cnt: u32::try_from(program.len()).map_err(io::Error::other)?,
+        insns: program.as_ptr() as u64,
+        license: license.as_ptr() as u64,
+    };
+    // SAFETY: the two pointers in `load` are live for the call, to as many instructions as it says
+    // and to a text that ends with a zero.
+    unsafe { bpf_fd(PROG_LOAD, &load) }
+}
+
+/// Calls bpf(2) for a command that makes a descriptor.
+///
+/// # Safety
+/// As for [`bpf`], and the command must be such a one.
+unsafe fn bpf_fd<T>(command: libc::c_int, attr: &T) -> io::Result<OwnedFd> {
+    // SAFETY: the caller's promise.
+    let fd = unsafe { bpf(command, attr) }?;
+    // SAFETY: the descriptor was made just above, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Calls bpf(2).
