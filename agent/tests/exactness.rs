@@ -194,6 +194,39 @@ fn a_nic_that_vanishes_ends_and_the_others_go_on() {
 }
 
 #[test]
+fn a_packet_that_an_srv6_end_unwraps_is_counted_once() {
+    if !in_namespace("a_packet_that_an_srv6_end_unwraps_is_counted_once") {
+        return;
+    }
+    const SENT: u64 = 200;
+    let pair = Pair::new().with_ipv6();
+    let settings = "net.ipv6.conf.all.seg6_enabled=1 net.ipv6.conf.here.seg6_enabled=1";
+    if !std::path::Path::new("/proc/sys/net/ipv6/conf/all/seg6_enabled").exists() {
+        println!("not run: the kernel has no SRv6");
+        return;
+    }
+    sh(&format!("sysctl -qw {settings}; ip addr add fd0a::1/128 dev here nodad"));
+    let route = "ip -6 route add fd0a::1/128 encap seg6 mode encap segs fd09::1 dev there";
+    pair.there_sh(route);
+    // One that takes them, so that nothing is answered.
+    let sink = UdpSocket::bind("[fd0a::1]:9").unwrap();
+    pair.wait_for_silence();
+    let before = pair.sent_there();
+    let watched = start(config(Duration::from_millis(50)));
+    let traffic = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/traffic.py");
+    pair.there_sh(&format!("python3 {traffic} udp fd0a::1 {SENT} 100"));
+    pair.wait_for_silence();
+    let after = pair.sent_there();
+    let sums = watched.finish().remove("here").unwrap();
+    drop(sink);
+    let sent = (after.0 - before.0, after.1 - before.1);
+    assert!(sent.1 >= SENT, "{sent:?}");
+    assert_eq!((sums.rx.bytes, sums.rx.packets), sent, "the sender's qdisc");
+    assert_eq!(sums.rx.captured, sums.rx.packets);
+    assert_eq!(sums.verdict, Verdict::Equal);
+}
+
+#[test]
 fn packets_that_xdp_drops_beside_super_packets_are_a_bypass() {
     if !in_namespace("packets_that_xdp_drops_beside_super_packets_are_a_bypass") {
         return;

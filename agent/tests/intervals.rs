@@ -149,6 +149,7 @@ impl Capture {
             headers: if time % 4 == 0 { &[] } else { &UDP },
             vnet: Some(VnetHeader::default()),
             vlan_stripped: false,
+            network_at: 14,
             kind: if is_outgoing(time) { libc::PACKET_OUTGOING } else { libc::PACKET_HOST },
             link_type: libc::ARPHRD_ETHER,
         });

@@ -42,6 +42,9 @@ pub struct Tally {
     pub inexact: u64,
     /// Packets from before the ring began, which are counted nowhere else.
     pub early: u64,
+    /// Packets that the kernel has unwrapped and handed to the NIC again, which were counted when
+    /// they came from the wire.
+    pub again: u64,
 }
 
 const SUMS: usize = 3 + MixCounts::FIGURES;
@@ -72,6 +75,7 @@ impl Tally {
         self.late += other.late;
         self.inexact += other.inexact;
         self.early += other.early;
+        self.again += other.again;
     }
 }
 
@@ -126,6 +130,7 @@ struct Slot {
     late: AtomicU64,
     inexact: AtomicU64,
     early: AtomicU64,
+    again: AtomicU64,
 }
 
 /// The slots of one ring: its reader counts into them, the sampler takes them one after another.
@@ -159,9 +164,10 @@ impl Bank {
         let cells = self.slot(slot);
         cells.rx.add(&mut tally.rx);
         cells.tx.add(&mut tally.tx);
-        let Slot { late, inexact, early, .. } = cells;
-        let counts = [(late, tally.late), (inexact, tally.inexact), (early, tally.early)];
-        for (cell, figure) in counts {
+        let Slot { late, inexact, early, again, .. } = cells;
+        let of_ring = [late, inexact, early, again];
+        let figures = [tally.late, tally.inexact, tally.early, tally.again];
+        for (cell, figure) in of_ring.into_iter().zip(figures) {
             if figure != 0 {
                 cell.fetch_add(figure, Ordering::Relaxed);
             }
@@ -197,6 +203,7 @@ impl Bank {
                 late: cells.late.swap(0, Ordering::Relaxed),
                 inexact: cells.inexact.swap(0, Ordering::Relaxed),
                 early: cells.early.swap(0, Ordering::Relaxed),
+                again: cells.again.swap(0, Ordering::Relaxed),
             }
         })
     }
@@ -216,7 +223,7 @@ mod tests {
     fn tally(n: u64) -> Tally {
         let mut traffic = Traffic { peak_1ms_bytes: n, peak_10ms_bytes: n, ..Traffic::default() };
         traffic.sums_mut().for_each(|figure| *figure = n);
-        Tally { rx: traffic, tx: traffic, late: n, inexact: n, early: n }
+        Tally { rx: traffic, tx: traffic, late: n, inexact: n, early: n, again: n }
     }
 
     #[test]

@@ -68,6 +68,9 @@ pub struct Counts {
     pub late: u64,
     /// Packets from before the ring began, which are in no other sum.
     pub early: u64,
+    /// Packets that the kernel has unwrapped and handed to the NIC again: they were counted when
+    /// they came from the wire.
+    again: u64,
 }
 
 impl Counts {
@@ -85,7 +88,7 @@ impl Counts {
         (bytes, outgoing)
     }
 
-    /// The same for whatever comes.
+    /// The same for whatever comes. What comes again has no bytes.
     pub fn add(&mut self, packet: &Packet<'_>) -> (u64, bool) {
         let ethernet = is_ethernet(packet);
         let headers = if ethernet {
@@ -93,6 +96,11 @@ impl Counts {
         } else {
             Headers::of_ip(packet.headers)
         };
+        let outgoing = packet.kind == libc::PACKET_OUTGOING;
+        if !outgoing && headers.is_unwrapped(packet.network_at) {
+            self.again += 1;
+            return (0, outgoing);
+        }
         let Packet { len, vnet, vlan_stripped, .. } = *packet;
         let wire = match vnet {
             Some(vnet) => wire_len(len, packet.headers, vnet, headers.transport, vlan_stripped),
@@ -103,7 +111,6 @@ impl Counts {
         if !wire.exact || is_cut && (headers.cut || has_no_flags(packet.headers, headers)) {
             self.inexact += 1;
         }
-        let outgoing = packet.kind == libc::PACKET_OUTGOING;
         let direction = &mut self.directions[usize::from(outgoing)];
         direction.add_size(wire);
         direction.add_kind(packet, ethernet, wire.packets);
@@ -114,8 +121,8 @@ impl Counts {
     /// Takes all that was counted; peaks are not among it.
     #[must_use]
     pub fn take(&mut self) -> Tally {
-        let Self { directions: [rx, tx], inexact, late, early } = std::mem::take(self);
-        Tally { rx: rx.traffic(), tx: tx.traffic(), late, inexact, early }
+        let Self { directions: [rx, tx], inexact, late, early, again } = std::mem::take(self);
+        Tally { rx: rx.traffic(), tx: tx.traffic(), late, inexact, early, again }
     }
 }
 
@@ -290,6 +297,7 @@ mod tests {
             headers,
             vnet: Some(VnetHeader::default()),
             vlan_stripped: false,
+            network_at: 14,
             kind: libc::PACKET_HOST,
             link_type: libc::ARPHRD_ETHER,
         }

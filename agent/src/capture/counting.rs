@@ -198,7 +198,7 @@ impl Counting {
         let Track { bursts, steps, .. } = &mut self.tracks[Track::place(self.slot)];
         bursts[usize::from(outgoing)].add(boot_ns, bytes);
         if place.late {
-            self.counts.late += 1;
+            self.counts.late += u64::from(bytes > 0);
         } else if self.clock.is_steady() {
             let (slot, step) = (self.attribution.bounds(), steps.around(boot_ns));
             let bounds = slot.start.max(step.start)..slot.end.min(step.end);

@@ -72,6 +72,18 @@ impl Headers {
         Self { cut: true, ..Self::UNREADABLE }
     }
 
+    /// True if the packet was here before: the kernel has taken off the headers up to `network_at`
+    /// and handed it to the NIC again, which leaves its bytes as they were (an SRv6 or RPL end:
+    /// `ipv6_srh_rcv` in `net/ipv6/exthdrs.c`). What a NIC receives begins with its own network
+    /// header.
+    #[must_use]
+    pub fn is_unwrapped(&self, network_at: u16) -> bool {
+        /// IPv4 and IPv6 in IPv6 (IANA).
+        const TUNNELS: [u8; 2] = [4, 41];
+        self.network == Network::Ipv6
+            && self.transport.is_some_and(|(it, at)| TUNNELS.contains(&it) && at == network_at)
+    }
+
     /// Reads a packet of a NIC without link-layer header (a tun), by its IP version.
     #[must_use]
     pub fn of_ip(packet: &[u8]) -> Self {
@@ -285,6 +297,18 @@ mod tests {
         // What only IPv6 has is a protocol of its own here.
         let other = ethernet(&[], 0x0800, &ipv4_header(5, 60, 0));
         assert_eq!(Headers::of_ethernet(&other, false).transport, Some((60, 34)));
+    }
+
+    #[test]
+    fn what_was_unwrapped_and_comes_again_is_told_by_where_the_kernel_has_come_to() {
+        // A segment routing header of 24 bytes (RFC 8754) with IPv6 in it.
+        let routing = [&[41, 2, 0, 4][..], &[0; 60]].concat();
+        let headers =
+            Headers::of_ethernet(&ethernet(&[], 0x86DD, &ipv6_header(43, &routing)), false);
+        assert!(headers.is_unwrapped(14 + 40 + 24));
+        assert!(!headers.is_unwrapped(14), "it comes from the wire");
+        let ipip = Headers::of_ethernet(&ethernet(&[], 0x0800, &ipv4_header(5, 4, 0)), false);
+        assert!(!ipip.is_unwrapped(34), "IPv4 tunnels have NICs of their own");
     }
 
     #[test]

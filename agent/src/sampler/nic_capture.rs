@@ -217,7 +217,7 @@ impl NicCapture {
 
     /// Enters what came and what the kernel says of the rings. Gives drops and freezes.
     fn account(&mut self, tally: &Tally) -> (u64, u64) {
-        self.ledger.seen += tally.rx.captured + tally.tx.captured + tally.early;
+        self.ledger.seen += tally.rx.captured + tally.tx.captured + tally.early + tally.again;
         let (drops, freezes) = self.take_statistics();
         let (drops_before, freezes_before) = std::mem::take(&mut self.unreported);
         (drops + drops_before, freezes + freezes_before)

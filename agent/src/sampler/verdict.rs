@@ -20,7 +20,8 @@ pub enum Verdict {
     Bypassed,
     /// The kernel counts super-packets, just as the tap saw them: not those of the wire.
     SuperPackets,
-    /// The kernel counts fewer than passed the tap: the driver refused some.
+    /// The kernel counts fewer than passed the tap: the driver refused some, or the kernel has
+    /// unwrapped packets (inbound IPsec) and handed them to the NIC again.
     KernelLess,
     /// The kernel's counters could not be read.
     #[default]

@@ -303,6 +303,8 @@ pub struct Packet<'block> {
     pub vnet: Option<VnetHeader>,
     /// The kernel took a VLAN tag out of the packet.
     pub vlan_stripped: bool,
+    /// Where the kernel has come to in the packet: offset of its network header.
+    pub network_at: u16,
     /// `sll_pkttype`: `PACKET_OUTGOING` is tx, all else rx (packet(7)).
     pub kind: u8,
     /// `sll_hatype`: what link-layer header there is (`ARPHRD_*`, `include/uapi/linux/if_arp.h`).
@@ -371,7 +373,8 @@ impl<'block> Iterator for Packets<'block> {
         use libc::tpacket3_hdr as Hdr;
 
         let (frame, before, status) = self.place()?;
-        let mac = usize::from(ne_u16(before, offset_of!(Hdr, tp_mac))?);
+        let mac_at = ne_u16(before, offset_of!(Hdr, tp_mac))?;
+        let mac = usize::from(mac_at);
         let snaplen = ne_u32(before, offset_of!(Hdr, tp_snaplen))? as usize;
         let (vnet, headers) = if self.vnet_header {
             let bytes = frame.get(mac.checked_sub(VNET_LEN)?..mac.checked_add(snaplen)?)?;
@@ -388,6 +391,7 @@ impl<'block> Iterator for Packets<'block> {
             headers,
             vnet,
             vlan_stripped: status & libc::TP_STATUS_VLAN_VALID != 0,
+            network_at: ne_u16(before, offset_of!(Hdr, tp_net))?.saturating_sub(mac_at),
             kind: before[LINK_ADDRESS + offset_of!(Link, sll_pkttype)],
             link_type: ne_u16(before, LINK_ADDRESS + offset_of!(Link, sll_hatype))?,
         })
