@@ -61,8 +61,11 @@ mod seam {
     /// How often the file is read.
     const LOOK: Duration = Duration::from_millis(50);
 
-    /// When the file was read, and from when on the clock is ahead by how much, nanoseconds.
-    static STEPS: Mutex<(Option<Instant>, Vec<(u64, i64)>)> = Mutex::new((None, Vec::new()));
+    /// From when on the clock is ahead by how much, nanoseconds.
+    type Step = (u64, i64);
+
+    /// When the file was read, and what it says.
+    static STEPS: Mutex<(Option<Instant>, Vec<Step>)> = Mutex::new((None, Vec::new()));
 
     /// As without the seam.
     #[must_use]

@@ -36,7 +36,8 @@ pub struct HostKey {
 /// The agent introduces itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Hello {
-    /// Sessions with something to deliver, the running one last.
+    /// Sessions with something to deliver, the oldest ones first and the running one last. Where
+    /// there are many, the others are introduced by a later connection, once these are done.
     pub sessions: Vec<Session>,
     /// What the operator calls the client, for display.
     pub alias: String,
