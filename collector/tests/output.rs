@@ -9,13 +9,14 @@ use collector::cli::Cli;
 use testbed::{onto_closed_pipe, onto_full_disk};
 
 /// Every command that prints, with what it needs to have something to say.
-const COMMANDS: [&[&str]; 9] = [
+const COMMANDS: [&[&str]; 10] = [
     &["token"],
     &["clients"],
     &["revoke", "web-1"],
     &["forget", "web-1", "--yes"],
     &["migrate"],
     &["migrate", "--check"],
+    &["doctor"],
     &["fsck"],
     &["check-config"],
     &["--help"],
@@ -41,21 +42,21 @@ fn each(onto: impl Fn(&mut Command) -> Output, judge: impl Fn(&[&str], Output)) 
     for args in COMMANDS {
         let directory = tempfile::tempdir().unwrap();
         let data_dir = directory.path().join("data");
-        let made = collector(&data_dir, &["migrate"]).output().unwrap();
-        assert!(made.status.success(), "{made:?}");
-        let database = rusqlite::Connection::open(data_dir.join("netmon.sqlite")).unwrap();
-        database
-            .execute(
-                "INSERT INTO clients (client_id, alias, created_at, last_seen_at, agent_version, \
-                 os, kernel, cpus, sample_interval_ns) VALUES ('web-1', '', 1, 1, '', '', '', 1, 1)",
-                [],
-            )
-            .unwrap();
-        drop(database);
+        know("", &data_dir);
         own_pki(&data_dir);
         let output = onto(&mut collector(&data_dir, args));
         judge(args, output);
     }
+}
+
+/// Makes the store, which knows the client `web-1` by an alias.
+fn know(alias: &str, data_dir: &Path) {
+    let made = collector(data_dir, &["migrate"]).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let database = rusqlite::Connection::open(data_dir.join("netmon.sqlite")).unwrap();
+    let insert = "INSERT INTO clients (client_id, alias, created_at, last_seen_at, agent_version, \
+                  os, kernel, cpus, sample_interval_ns) VALUES ('web-1', ?1, 1, 1, '', '', '', 1, 1)";
+    database.execute(insert, [alias]).unwrap();
 }
 
 fn own_pki(data_dir: &Path) {
@@ -102,4 +103,17 @@ fn a_standard_error_that_takes_nothing_changes_no_exit_code() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_collector")).arg("rnu").stderr(full).output();
     assert_eq!(output.unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn a_hostile_alias_is_one_cell_of_the_list_and_steers_no_terminal() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = directory.path().join("data");
+    know("a\u{1b}[2J\nforged \u{202e}b", &data_dir);
+    let output = collector(&data_dir, &["clients"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("a\\u001b[2J\\u000aforged \\u202eb"), "{text:?}");
+    assert_eq!(text.lines().filter(|line| line.contains("forged")).count(), 1, "{text:?}");
+    assert!(text.lines().all(|line| !line.starts_with("forged")), "{text:?}");
+    assert!(text.chars().all(|c| c == '\n' || c.is_ascii_graphic() || c == ' '), "{text:?}");
 }

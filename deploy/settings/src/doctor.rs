@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::foreign::Foreign;
+
 /// How well a thing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -50,7 +52,7 @@ impl Finding {
             Level::Warn => "warn",
             Level::Fail => "fail",
         };
-        format!("{level:4}  {:13}  {}", self.subject, self.text)
+        format!("{level:4}  {:13}  {}", self.subject, Foreign(&self.text))
     }
 }
 
@@ -124,11 +126,14 @@ mod tests {
 
     #[test]
     fn a_finding_is_one_line_and_the_worst_level_counts() {
-        let findings = [Finding::ok("time", "kept"), Finding::warn("disk", "full")];
+        let findings = [Finding::ok("time", "kept"), Finding::warn("disk", "full\nof \u{1b}")];
         let mut out = Vec::new();
         assert_eq!(print_findings(&findings, &mut out).unwrap(), Level::Warn);
         let lines = String::from_utf8(out).unwrap();
-        assert_eq!(lines, "ok    time           kept\nwarn  disk           full\n");
+        assert_eq!(
+            lines,
+            "ok    time           kept\nwarn  disk           full\\u000aof \\u001b\n"
+        );
     }
 
     #[test]
