@@ -64,7 +64,7 @@ pub async fn purging_leaves_no_row_of_a_client_and_all_of_the_others(place: &imp
         let opened = store.open_sessions(&agent.client, &hello(&[agent.session]), START).await;
         opened.unwrap();
         for (later, up) in [(0, true), (1, false)] {
-            let nic = Nic { name: nic("eth0"), up, ..Nic::default() };
+            let nic = Nic { name: nic("eth0"), index: 2, up, ..Nic::default() };
             let inventory = Inventory { nics: vec![nic] };
             let at = START + later * SECOND;
             store.record_inventory(&agent.client, &inventory, at).await.unwrap();
