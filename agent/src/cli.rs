@@ -6,6 +6,14 @@ use settings::{Given, Interval, Options, Secret};
 use crate::config::{Address, Monitor};
 use crate::watch::{self, WatchConfig};
 
+/// What of the config can change while it runs: [`crate::config::LIVE`].
+const RUN_HELP: &str = "SIGHUP (systemctl reload) reads the config again. Taken while running: \
+                        server.*, client.alias, log.level; certificates are read anew with each \
+                        connection. All else that changed is named in the log and in systemctl \
+                        status, and holds after a restart. A config that is refused changes \
+                        nothing.\n\
+                        Example: agent run -c /etc/network-monitor/agent.yaml";
+
 /// Measure each NIC's traffic as it was on the wire, and report it to a collector
 #[derive(Debug, Parser)]
 #[command(name = "agent", version, after_help = "Example: agent watch --nic eth0 --duration 10s")]
@@ -22,7 +30,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Measure and report to the collector, as a service
-    #[command(after_help = "Example: agent run -c /etc/network-monitor/agent.yaml")]
+    #[command(after_help = RUN_HELP)]
     Run,
     /// Get this host's certificate with a token of the collector
     Enroll(EnrollArgs),
@@ -37,8 +45,16 @@ pub enum Command {
     #[command(after_help = "Example: agent doctor -c /etc/network-monitor/agent.yaml")]
     Doctor,
     /// Check the config and print it, each value with its source
-    #[command(after_help = "Example: agent check-config -c /etc/network-monitor/agent.yaml")]
-    CheckConfig,
+    CheckConfig(CheckConfigArgs),
+}
+
+/// Arguments of `agent check-config`.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(after_help = "Example: agent check-config -c /etc/network-monitor/agent.yaml")]
+pub struct CheckConfigArgs {
+    /// Print nothing, and fail if `agent run` would refuse the config
+    #[arg(long)]
+    pub quiet: bool,
 }
 
 /// Arguments of `agent enroll`.

@@ -20,7 +20,7 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
                 tracing::warn!("{problem}; readers run where the kernel puts them");
             }
             let ship = run::ship_config(&loaded.config).map_err(|it| loaded.refuse(it))?;
-            run::run(&loaded.config, ship)?;
+            run::run(&loaded.config, ship, || load(&[]))?;
         }
         Command::Enroll(args) => {
             // Where an earlier enrolment found its collector says nothing of this token's.
@@ -49,7 +49,11 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
             let sound = doctor::doctor(&config, out)? < Level::Fail;
             anyhow::ensure!(sound, "the agent can't do its work as things are");
         }
-        Command::CheckConfig => {
+        Command::CheckConfig(args) if args.quiet => {
+            let loaded = load(&[])?;
+            run::ship_config(&loaded.config).map_err(|it| loaded.refuse(it))?;
+        }
+        Command::CheckConfig(_) => {
             let loaded = load(&[])?;
             let cpus = loaded.config.monitor.check_cpus(&allowed_cpus());
             cpus.map_err(|it| loaded.refuse(it))?;

@@ -4,13 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use settings::{Problem, Pulse, Service};
+use settings::{ConfigError, Loaded, Problem, Pulse, Reloaded, Running, Service};
+use tokio::sync::watch;
 use wire::private_file::{self, FileError};
 
-use crate::config::Config;
+use crate::config::{Config, LIVE};
 use crate::sampler::{Capture, CaptureError};
-use crate::ship::delivery::About;
-use crate::ship::shipper::{self, ShipConfig, ShipError, Shipper};
+use crate::ship::shipper::{self, Destination, ShipConfig, ShipError, Shipper};
 
 /// How long delivery may go on after the end of capture. systemd is told 15 s.
 const DRAIN: Duration = Duration::from_secs(8);
@@ -41,40 +41,72 @@ pub fn identity_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("identity")
 }
 
-/// What is shipped where, by the config.
-///
-/// # Errors
-/// [`Problem`] names the key that is missing or contradicts another.
-pub fn ship_config(config: &Config) -> Result<ShipConfig, Problem> {
-    Ok(ShipConfig {
+fn destination(config: &Config) -> Result<Destination, Problem> {
+    Ok(Destination {
         servers: config.collectors()?,
         max_retry: config.server.max_retry,
         retry_interval: config.server.retry_interval.0,
+        alias: config.client.alias.clone(),
+    })
+}
+
+/// What is shipped, by the config; and what sets where to, which may change.
+///
+/// # Errors
+/// [`Problem`] names the key that is missing or contradicts another.
+pub fn ship_config(config: &Config) -> Result<(ShipConfig, watch::Sender<Destination>), Problem> {
+    let (to, destination) = watch::channel(destination(config)?);
+    let ship = ShipConfig {
+        destination,
         identity: identity_dir(&config.data_dir),
         tls: config.tls.files()?,
-        about: About {
-            alias: config.client.alias.clone(),
-            host: shipper::host(config.monitor.sample_interval.0),
-        },
+        host: shipper::host(config.monitor.sample_interval.0),
         report_interval: config.monitor.report_interval.0,
         spool: config.data_dir.join("spool.sqlite"),
         spool_limits: config.spool.limits(),
         fsync_interval: config.spool.fsync_interval.0,
-    })
+    };
+    Ok((ship, to))
 }
 
-/// Runs until SIGTERM or SIGINT; then what was counted is delivered, or stays in the spool.
+/// Runs until SIGTERM or SIGINT; then what was counted is delivered, or stays in the spool. At
+/// SIGHUP the config is taken that `load` gives, as far as it can be while running.
 ///
 /// # Errors
 /// [`RunError`] if the agent can't start, or ends by itself.
-pub fn run(config: &Config, ship: ShipConfig) -> Result<(), RunError> {
+pub fn run(
+    config: &Config,
+    (ship, to): (ShipConfig, watch::Sender<Destination>),
+    load: impl Fn() -> Result<Loaded<Config>, ConfigError>,
+) -> Result<(), RunError> {
     private_file::make_directory(&config.data_dir)?;
     // One thread does for the network; counting and the spool have their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(RunError::System)?.block_on(serve(config, ship))
+    runtime.map_err(RunError::System)?.block_on(async {
+        let mut running = Running::new(config, LIVE);
+        let reload = || {
+            let loaded = load().map_err(|error| error.to_string())?;
+            let config = &loaded.config;
+            let refused = |problem| loaded.refuse(problem).to_string();
+            let destination = destination(config).map_err(refused)?;
+            settings::set_log_level(&config.log);
+            to.send_if_modified(|before| {
+                *before != destination && {
+                    *before = destination;
+                    true
+                }
+            });
+            Ok(running.take(config))
+        };
+        serve(config, ship, reload).await
+    })
 }
 
-async fn serve(config: &Config, ship: ShipConfig) -> Result<(), RunError> {
+async fn serve(
+    config: &Config,
+    ship: ShipConfig,
+    reload: impl FnMut() -> Result<Reloaded, String>,
+) -> Result<(), RunError> {
     let mut service = Service::new().map_err(RunError::System)?;
     Shipper::check(&ship)?;
     let (mut capture, reports) = Capture::start(config.monitor.capture())?;
@@ -87,7 +119,6 @@ async fn serve(config: &Config, ship: ShipConfig) -> Result<(), RunError> {
     let shipping = tokio::spawn(shipper.run(async move {
         let _dropped = given_up.await;
     }));
-    let certificate_is_read_anyway = || {};
     let mut before = None;
     let pulse = || {
         let rounds = Some(capture.rounds());
@@ -99,7 +130,7 @@ async fn serve(config: &Config, ship: ShipConfig) -> Result<(), RunError> {
             Pulse::Beats
         }
     };
-    service.run(pulse, certificate_is_read_anyway).await;
+    service.run(pulse, reload).await;
     let ended = !capture.is_running();
     capture.stop();
     let mut shipping = shipping;

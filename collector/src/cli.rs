@@ -11,6 +11,14 @@ use crate::export::{Format, Request};
 use crate::time::Time;
 use crate::top::Source;
 
+/// What of the config can change while it runs: [`crate::config::LIVE`].
+const RUN_HELP: &str = "SIGHUP (systemctl reload) reads the config again. Taken while running: \
+                        http.token_file, http.proxy_header, http.proxies, http.unprotected, \
+                        retention.*, log.level; files of certificates and tokens are read anew. \
+                        All else that changed is named in the log and in systemctl status, and \
+                        holds after a restart. A config that is refused changes nothing.\n\
+                        Example: collector run -c /etc/network-monitor/collector.yaml";
+
 /// Collect what agents measure, keep it in a database, and show it
 #[derive(Debug, Parser)]
 #[command(
@@ -31,7 +39,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Take in what agents send, keep it and show it, as a service
-    #[command(after_help = "Example: collector run -c /etc/network-monitor/collector.yaml")]
+    #[command(after_help = RUN_HELP)]
     Run,
     /// Show live what all clients carry, on the full screen
     Top(TopArgs),
@@ -55,10 +63,16 @@ pub enum Command {
     /// Prove that the store holds what agents counted, each record once; changes nothing
     Fsck,
     /// Check the config and print it, each value with its source
-    #[command(
-        after_help = "Example: collector check-config -c /etc/network-monitor/collector.yaml"
-    )]
-    CheckConfig,
+    CheckConfig(CheckConfigArgs),
+}
+
+/// Arguments of `collector check-config`.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(after_help = "Example: collector check-config -c /etc/network-monitor/collector.yaml")]
+pub struct CheckConfigArgs {
+    /// Print nothing, and fail if `collector run` would refuse the config
+    #[arg(long)]
+    pub quiet: bool,
 }
 
 /// Arguments of `collector top`.

@@ -26,7 +26,7 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
             settings::start_log(&config.log);
             loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
             let access = config.http.access().map_err(|problem| loaded.refuse(problem))?;
-            run::run(config, &location, tls, access)?;
+            run::run(config, &location, tls, access, || config::load(&cli.options))?;
         }
         Command::Top(args) => {
             let source = args.source(&config.http).map_err(|problem| loaded.refuse(problem))?;
@@ -66,7 +66,13 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
             anyhow::ensure!(sound, "the collector can't do its work as things are");
         }
         Command::Fsck => admin::fsck(&location()?, |line| out.say(line))?,
-        Command::CheckConfig => settings::print_config(PROGRAM.name, &loaded, [], out)?,
+        Command::CheckConfig(args) => {
+            location()?;
+            config.http.access().map_err(|problem| loaded.refuse(problem))?;
+            if !args.quiet {
+                settings::print_config(PROGRAM.name, &loaded, [], out)?;
+            }
+        }
     }
     Ok(())
 }

@@ -24,6 +24,10 @@ pub const PROGRAM: Program = Program {
     default_file: "/etc/network-monitor/agent.yaml",
 };
 
+/// The keys and sections that a reload takes while the agent runs. Certificates are read anew with
+/// each connection.
+pub const LIVE: &[&str] = &["server", "client.alias", "log.level"];
+
 /// The agent's config.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

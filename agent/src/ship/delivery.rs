@@ -130,6 +130,11 @@ impl Delivery {
         self.finished
     }
 
+    /// What people call the client, from the next connection on.
+    pub fn set_alias(&mut self, alias: &str) {
+        alias.clone_into(&mut self.about.alias);
+    }
+
     /// Follows what is made until `until`, when the next connection is to be tried. Ends early
     /// with the running session.
     pub async fn wait(&mut self, until: Instant) {

@@ -28,21 +28,30 @@ const EVENTS: usize = 1024;
 /// How often it is checked whether the certificate is to be renewed.
 const RENEWAL: Duration = Duration::from_secs(3600);
 
-/// Where and how to ship.
-#[derive(Debug, Clone)]
-pub struct ShipConfig {
+/// What can be changed while a session is shipped: the connection is made anew then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
     /// The collectors, in the order to try them; at least one.
     pub servers: Vec<Server>,
     /// Quick tries after a connection failed.
     pub max_retry: u32,
     /// Time between tries after that.
     pub retry_interval: Duration,
+    /// What people call the client.
+    pub alias: String,
+}
+
+/// Where and how to ship.
+#[derive(Debug, Clone)]
+pub struct ShipConfig {
+    /// Where to, which may change.
+    pub destination: watch::Receiver<Destination>,
     /// Directory of the certificate that enrolment left.
     pub identity: PathBuf,
     /// An own PKI in its place.
     pub tls: Option<TlsFiles>,
-    /// What the agent says of itself.
-    pub about: About,
+    /// Facts about the host, as the agent says them.
+    pub host: wire::message::Host,
     /// Length of a report.
     pub report_interval: Duration,
     /// The spool's file.
@@ -138,7 +147,9 @@ impl Shipper {
         };
         let recorder = recorder::start(recorder, spool, reports, asked, events);
         let recorder = recorder.map_err(ShipError::System)?;
-        let delivery = Delivery::new(config.about.clone(), sessions, requests, made, inventory);
+        let alias = config.destination.borrow().alias.clone();
+        let about = About { alias, host: config.host.clone() };
+        let delivery = Delivery::new(about, sessions, requests, made, inventory);
         Ok(Self { config, delivery, recorder })
     }
 
@@ -162,11 +173,18 @@ impl Shipper {
     }
 
     async fn deliver(&mut self) {
-        let mut backoff = Backoff::new(self.config.max_retry, self.config.retry_interval);
+        let mut to = self.config.destination.borrow_and_update().clone();
+        let mut backoff = Backoff::new(to.max_retry, to.retry_interval);
         let (mut tries, mut failures) = (0, Failures::new());
         while !self.delivery.is_done() {
-            let place = tries % self.config.servers.len();
-            let server = self.config.servers[place].clone();
+            if self.config.destination.has_changed().unwrap_or(false) {
+                to = self.config.destination.borrow_and_update().clone();
+                backoff = Backoff::new(to.max_retry, to.retry_interval);
+                (tries, failures) = (0, Failures::new());
+                self.delivery.set_alias(&to.alias);
+            }
+            let place = tries % to.servers.len();
+            let server = to.servers[place].clone();
             let was_finished = self.delivery.is_finished();
             // Without an error, all is delivered, or sessions are to be introduced by the next
             // connection: further ones, or those that go on under another id.
@@ -185,7 +203,11 @@ impl Shipper {
                 return;
             }
             let random = getrandom::u64().unwrap_or_default();
-            self.delivery.wait(Instant::now() + backoff.on_failure(random)).await;
+            let mut destination = self.config.destination.clone();
+            tokio::select! {
+                () = self.delivery.wait(Instant::now() + backoff.on_failure(random)) => {}
+                () = changed(&mut destination) => {}
+            }
         }
     }
 
@@ -213,11 +235,29 @@ impl Shipper {
         let delivered = tokio::select! {
             delivered = delivery.over(&connection, host, welcomed) => delivered,
             never = renew(&config.identity, credentials, &connection) => match never {},
+            never = hang_up(config.destination.clone(), &connection) => match never {},
         };
         // What was said last may still be on its way.
         let _late = tokio::time::timeout(Duration::from_secs(1), endpoint.wait_idle()).await;
         delivered.map_err(|error| TryError::Delivery { server, error })
     }
+}
+
+/// Waits for another destination. Whoever sets it being gone, there is none any more.
+async fn changed(destination: &mut watch::Receiver<Destination>) {
+    if destination.changed().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Ends a connection once another destination is set.
+async fn hang_up(
+    mut destination: watch::Receiver<Destination>,
+    connection: &quinn::Connection,
+) -> std::convert::Infallible {
+    changed(&mut destination).await;
+    connection.close(0u32.into(), b"reloaded");
+    std::future::pending().await
 }
 
 /// Renews the certificate over a connection whenever it is due.

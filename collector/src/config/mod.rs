@@ -22,6 +22,17 @@ pub const PROGRAM: Program = Program {
     default_file: "/etc/network-monitor/collector.yaml",
 };
 
+/// The keys and sections that a reload takes while the collector runs. Certificates and the
+/// token's file are read anew then too, a password's file with each connection.
+pub const LIVE: &[&str] = &[
+    "http.token_file",
+    "http.proxy_header",
+    "http.proxies",
+    "http.unprotected",
+    "retention",
+    "log.level",
+];
+
 /// The collector's config.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -67,10 +67,19 @@ pub struct Reloader {
 
 impl Reloader {
     /// Reads the certificate again; it may have been renewed. Open connections stay.
-    pub fn reload(&self) {
-        match self.identity.server_config(UnixTime::now()) {
-            Ok(config) => self.endpoint.set_server_config(Some(config)),
-            Err(error) => tracing::error!(%error, "the certificate in use stays"),
+    ///
+    /// # Errors
+    /// [`IdentityError`] names the file that is of no use; the certificate in use stays.
+    pub fn reload(&self) -> Result<(), IdentityError> {
+        let config = self.identity.server_config(UnixTime::now())?;
+        self.endpoint.set_server_config(Some(config));
+        Ok(())
+    }
+
+    /// The same, when nobody asked for it.
+    fn renew(&self) {
+        if let Err(error) = self.reload() {
+            tracing::error!(%error, "the certificate in use stays");
         }
     }
 }
@@ -122,9 +131,9 @@ impl Listener {
                         tracing::error!(%error, "serving a connection failed");
                     }
                 }
-                _ = renewal.tick() => reloader.reload(),
+                _ = renewal.tick() => reloader.renew(),
                 _ = clock.tick() => if steps.stepped(now_ns(), boot()) {
-                    reloader.reload();
+                    reloader.renew();
                 },
             }
         }

@@ -3,6 +3,7 @@
 mod counters;
 mod health;
 mod register;
+mod reload;
 mod retention;
 
 use std::io;
@@ -12,15 +13,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
-use settings::{Problem, Service, way_out};
+use settings::{ConfigError, Loaded, Problem, Running, Service, way_out};
 use tokio::sync::watch;
 use wire::pem::TlsFiles;
 use wire::private_file;
 
 use self::counters::Counters;
 use self::health::Health;
+use self::reload::Reload;
 use self::retention::Retention;
-use crate::config::Config;
+use crate::config::{Config, LIVE};
 use crate::identity::{Identity, IdentityError};
 use crate::ingest::{Claims, Ingest, ListenError, Listener};
 use crate::listen;
@@ -109,9 +111,10 @@ pub fn run(
     location: &StoreLocation,
     tls: Option<&TlsFiles>,
     access: Access,
+    load: impl Fn() -> Result<Loaded<Config>, ConfigError>,
 ) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(RunError::System)?.block_on(serve(config, location, tls, access))
+    runtime.map_err(RunError::System)?.block_on(serve(config, location, tls, access, load))
 }
 
 async fn serve(
@@ -119,6 +122,7 @@ async fn serve(
     location: &StoreLocation,
     tls: Option<&TlsFiles>,
     access: Access,
+    load: impl Fn() -> Result<Loaded<Config>, ConfigError>,
 ) -> Result<(), RunError> {
     let mut service = Service::new().map_err(RunError::System)?;
     let metrics = Metrics::install()?;
@@ -147,7 +151,8 @@ async fn serve(
     let dashboard = http.local_addr().map_err(RunError::System)?;
     tracing::info!(%agents, dashboard = format!("http://{dashboard}/"), %location, "listening");
 
-    let (retention, clock) = Retention::new(store.clone(), limits(config), live.clone());
+    let (kept, limits) = watch::channel(limits(config));
+    let (retention, clock) = Retention::new(store.clone(), limits, live.clone());
     let (stop, stopped) = watch::channel(false);
     let state = WebState {
         live: live.clone(),
@@ -157,9 +162,15 @@ async fn serve(
         metrics: metrics.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         host_names: config.http.names.clone(),
-        access,
+        access: access.clone(),
     };
-    let reload = listener.reloader();
+    let mut reload = Reload {
+        running: Running::new(config, LIVE),
+        http: dashboard.ip(),
+        access,
+        kept,
+        certificates: listener.reloader(),
+    };
     let until = until(stopped.clone());
     let agents = tokio::spawn(listener.run(until));
     let pages = tokio::spawn(web::serve(http, state, stopped));
@@ -171,7 +182,7 @@ async fn serve(
     ];
 
     let alive = || !agents.is_finished() && !pages.is_finished();
-    service.run(alive, || reload.reload()).await;
+    service.run(alive, || reload.reload(&load)).await;
     let ended = !alive();
     let _nobody = stop.send(true);
     let stopping = async {

@@ -26,7 +26,7 @@ pub type ClockNotice = watch::Receiver<Option<String>>;
 #[derive(Debug)]
 pub struct Retention {
     store: Arc<dyn Database>,
-    limits: RetentionLimits,
+    limits: watch::Receiver<RetentionLimits>,
     live: Live,
     clock: StoreClock,
     notice: watch::Sender<Option<String>>,
@@ -34,10 +34,10 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Of `store`, by `limits`; the agents of `live` are asked for their clocks.
+    /// Of `store`, by `limits`, which may change; the agents of `live` are asked for their clocks.
     pub fn new(
         store: Arc<dyn Database>,
-        limits: RetentionLimits,
+        limits: watch::Receiver<RetentionLimits>,
         live: Live,
     ) -> (Self, ClockNotice) {
         let (notice, noticed) = watch::channel(None);
@@ -51,12 +51,17 @@ impl Retention {
             if let Err(error) = self.delete_old().await {
                 tracing::warn!(%error, "what is old could not be deleted yet");
             }
-            sleep(if self.last == Followed::Yes { EVERY } else { IN_DOUBT }).await;
+            let wait = if self.last == Followed::Yes { EVERY } else { IN_DOUBT };
+            tokio::select! {
+                () = sleep(wait) => {}
+                Ok(()) = self.limits.changed() => {}
+            }
         }
     }
 
     async fn delete_old(&mut self) -> Result<(), StoreError> {
-        let seen = self.store.time_seen(&self.limits).await?;
+        let limits = *self.limits.borrow_and_update();
+        let seen = self.store.time_seen(&limits).await?;
         let wall_ns = now_ns();
         let (now_ns, followed) = self.clock.read(&Reading {
             // Of two clocks the earlier one deletes less.
@@ -65,13 +70,13 @@ impl Retention {
             kept_ns: seen.clock_ns,
             witnesses: Witnesses::of(&self.live.clock_offsets()),
             first_expiry_ns: seen.first_expiry_ns,
-            shortest: self.limits.shortest(),
+            shortest: limits.shortest(),
         });
         self.tell(followed);
         if let Some(clock_ns) = self.clock.now_ns() {
             self.store.keep_clock(clock_ns).await?;
         }
-        let done = self.store.retain(&self.limits, now_ns).await?;
+        let done = self.store.retain(&limits, now_ns).await?;
         if done.rows > 0 || done.partitions > 0 {
             tracing::info!(rows = done.rows, partitions = done.partitions, "deleted by age");
         }

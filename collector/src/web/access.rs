@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -30,9 +30,13 @@ const PROOF: &[u8] = b"network monitor session";
 /// How long a browser stays signed in, seconds (30 days).
 const COOKIE_AGE: u32 = 2_592_000;
 
-/// Who may see figures. By default everybody who reaches the listener.
+/// Who may see figures. By default everybody who reaches the listener. Clones share one rule.
 #[derive(Clone, Default)]
-pub struct Access {
+pub struct Access(Arc<RwLock<Rule>>);
+
+/// The rule at one moment.
+#[derive(Clone, Default)]
+struct Rule {
     token: Option<hmac::Key>,
     proxy: Option<Proxy>,
 }
@@ -50,8 +54,9 @@ pub(super) struct Peer(pub SocketAddr);
 
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let token = self.token.as_ref().map(|_| "***");
-        f.debug_struct("Access").field("token", &token).field("proxy", &self.proxy).finish()
+        let rule = self.rule();
+        let token = rule.token.as_ref().map(|_| "***");
+        f.debug_struct("Access").field("token", &token).field("proxy", &rule.proxy).finish()
     }
 }
 
@@ -59,20 +64,35 @@ impl Access {
     /// Lets in who knows the token.
     #[must_use]
     pub fn with_token(self, token: &str) -> Self {
-        Self { token: Some(key(token)), ..self }
+        self.set(Rule { token: Some(key(token)), ..self.rule() });
+        self
     }
 
     /// Lets in whose request comes from one of the addresses with a user's name in the header.
     #[must_use]
     pub fn with_proxy(self, header: HeaderName, addresses: Vec<IpAddr>) -> Self {
         let addresses = addresses.iter().map(IpAddr::to_canonical).collect();
-        Self { proxy: Some(Proxy { header, addresses }), ..self }
+        self.set(Rule { proxy: Some(Proxy { header, addresses }), ..self.rule() });
+        self
+    }
+
+    /// From now on goes by another one's rule, in all clones.
+    pub fn replace(&self, other: &Self) {
+        self.set(other.rule());
+    }
+
+    fn set(&self, rule: Rule) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = rule;
+    }
+
+    fn rule(&self) -> Rule {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn allows(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> bool {
-        match self {
-            Self { token: None, proxy: None } => true,
-            Self { token, proxy } => {
+        match &self.rule() {
+            Rule { token: None, proxy: None } => true,
+            Rule { token, proxy } => {
                 token.as_ref().is_some_and(|token| bearer(token, headers) || cookie(token, headers))
                     || proxy.as_ref().is_some_and(|proxy| proxy.vouches(headers, peer))
             }
@@ -127,7 +147,7 @@ pub(super) async fn protect(
     Err(ApiError::new(
         StatusCode::UNAUTHORIZED,
         "token_needed",
-        match app.state.access.token {
+        match app.state.access.rule().token {
             Some(_) => {
                 "send the token of http.token_file as `Authorization: Bearer TOKEN`, or sign in"
             }
@@ -153,7 +173,7 @@ pub(super) async fn sign_in(
 ) -> Result<Response, ApiError> {
     let Json(SignIn { token: presented }) =
         body.map_err(|rejection| ApiError::bad_parameter(rejection.body_text()))?;
-    let access = &app.state.access;
+    let access = app.state.access.rule();
     let Some(token) = &access.token else {
         let open = access.proxy.is_none();
         let refused = || ApiError::new(StatusCode::UNAUTHORIZED, "no_token", "no token is set");

@@ -53,7 +53,7 @@ impl<S: Settings> Loaded<S> {
     }
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     match value {
         Value::String(_, text) => scalar(text),
         Value::Array(_, entries) => {

@@ -7,9 +7,11 @@ use std::fmt::{self, Debug, Write as _};
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
 
 use tracing::field::Field;
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::{
     Compact, Format, FormatEvent, FormatFields, Writer, debug_fn,
@@ -27,22 +29,45 @@ macro_rules! visible_fields {
     };
 }
 
+/// Changes what is logged.
+type SetFilter = Box<dyn Fn(EnvFilter) + Send + Sync>;
+
+/// Of the log that was started.
+static SET_FILTER: OnceLock<SetFilter> = OnceLock::new();
+
 /// Starts to log as the config says. The first call counts.
 pub fn start_log(log: &Log) {
+    /// Starts it, so that its filter can be changed.
+    macro_rules! start {
+        ($builder:expr) => {{
+            let builder = $builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            // Fails if logging was started before: then that goes on.
+            if builder.try_init().is_ok() {
+                let set = move |filter| drop(handle.reload(filter));
+                let _first = SET_FILTER.set(Box::new(set));
+            }
+        }};
+    }
     let builder =
         SubscriberBuilder::default().with_writer(io::stderr).with_env_filter(log.level.filter());
-    // Each fails if logging was started before: then that goes on.
     let style = choose(log.format, Output::of_stderr());
     if style == Style::Json {
-        let json = builder.with_writer(|| JsonLine(io::stderr())).json().flatten_event(true);
-        let _already = json.try_init();
+        start!(builder.with_writer(|| JsonLine(io::stderr())).json().flatten_event(true));
         return;
     }
     let builder = builder.with_ansi(style == Style::Colour).fmt_fields(visible_fields!());
-    let _already = match style {
-        Style::Journal => builder.event_format(journal()).try_init(),
-        _ => builder.compact().try_init(),
-    };
+    match style {
+        Style::Journal => start!(builder.event_format(journal())),
+        _ => start!(builder.compact()),
+    }
+}
+
+/// Changes the level of the log that was started; its format stays.
+pub fn set_log_level(log: &Log) {
+    if let Some(set) = SET_FILTER.get() {
+        set(log.level.filter());
+    }
 }
 
 /// The message as it is, other fields with their names.

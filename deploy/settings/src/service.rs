@@ -8,6 +8,8 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::reload::Reloaded;
+
 /// Pings of the watchdog without one to ask for them: alive is checked all the same.
 const CHECK: Duration = Duration::from_secs(5);
 
@@ -57,11 +59,11 @@ impl Service {
     }
 
     /// Says that the service is ready and runs until SIGTERM or SIGINT, or until a part of it has
-    /// ended. `reload` is called at SIGHUP.
+    /// ended. At SIGHUP `reload` is called, which says what it took in, or why all stays as it was.
     pub async fn run<P: Into<Pulse>>(
         &mut self,
         mut pulse: impl FnMut() -> P,
-        mut reload: impl FnMut(),
+        mut reload: impl FnMut() -> Result<Reloaded, String>,
     ) {
         notify(NotifyState::Ready);
         let watchdog = sd_notify::watchdog_enabled().map(|timeout| timeout / 3);
@@ -72,8 +74,7 @@ impl Service {
                 _ = self.terminate.recv() => break,
                 _ = self.interrupt.recv() => break,
                 _ = self.hang_up.recv() => {
-                    tracing::info!("reloading");
-                    reload();
+                    tell_reload(&mut reload);
                 }
                 _ = check.tick() => match pulse().into() {
                     Pulse::Beats => notify(NotifyState::Watchdog),
@@ -123,8 +124,35 @@ fn end_late() {
     std::process::exit(1);
 }
 
+/// Reloads, and tells log and systemd (`systemctl status`) what came of it.
+fn tell_reload(reload: &mut impl FnMut() -> Result<Reloaded, String>) {
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        notify_all(&[NotifyState::Reloading, now]);
+    }
+    let status = match reload() {
+        Ok(reloaded) => {
+            let text = reloaded.to_string();
+            if reloaded.restart.is_empty() {
+                tracing::info!("{text}");
+            } else {
+                tracing::warn!("{text}");
+            }
+            text
+        }
+        Err(why) => {
+            tracing::error!("the config in force stays: {why}");
+            format!("the config in force stays: {why}")
+        }
+    };
+    notify_all(&[NotifyState::Ready, NotifyState::Status(&status.replace('\n', " "))]);
+}
+
 fn notify(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
+    notify_all(&[state]);
+}
+
+fn notify_all(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "systemd was not told");
     }
 }

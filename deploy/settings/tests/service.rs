@@ -6,7 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use settings::{Pulse, Service};
+use settings::{Pulse, Reloaded, Service};
 
 /// Set in the copy of this program that is the service.
 const SERVICE: &str = "NETMON_TEST_SERVICE";
@@ -21,7 +21,12 @@ fn serve() {
             println!("asked {asked}");
             if asked <= 3 { Pulse::Beats } else { Pulse::Still }
         };
-        let reload = || println!("reloaded");
+        let mut reloads = 0;
+        let reload = || {
+            reloads += 1;
+            println!("reloaded {reloads}");
+            if reloads == 1 { Ok(Reloaded::default()) } else { Err("no host".to_owned()) }
+        };
         Service::new().unwrap().run(pulse, reload).await;
         println!("stopped");
     });
@@ -85,10 +90,20 @@ fn the_watchdog_is_fed_while_the_service_moves_and_signals_are_obeyed() {
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     };
     signal("-HUP");
-    assert!(lines.any(|line| line == "reloaded"));
+    assert!(lines.any(|line| line == "reloaded 1"));
+    signal("-HUP");
+    assert!(lines.any(|line| line == "reloaded 2"));
     signal("-TERM");
     assert!(lines.any(|line| line == "stopped"));
-    let told: Vec<String> = (0..4).map(|_| said()).collect();
-    assert_eq!(told, ["WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1", "STOPPING=1"]);
+    let told: Vec<String> = (0..8).map(|_| said()).collect();
+    assert_eq!(told[..3], ["WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    for (reloading, ready, status) in [
+        (&told[3], &told[4], "config read, nothing to change while running"),
+        (&told[5], &told[6], "the config in force stays: no host"),
+    ] {
+        assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+        assert_eq!(*ready, format!("READY=1\nSTATUS={status}"));
+    }
+    assert_eq!(told[7], "STOPPING=1");
     assert!(service.wait().unwrap().success());
 }

@@ -1,0 +1,43 @@
+//! SIGHUP: the config is read again and taken as far as it can be while the collector runs.
+
+use std::net::IpAddr;
+
+use settings::{ConfigError, Loaded, Reloaded, Running};
+use tokio::sync::watch;
+
+use super::limits;
+use crate::config::Config;
+use crate::ingest::Reloader;
+use crate::store::retention::RetentionLimits;
+use crate::web::Access;
+
+/// What of the config is in force, and where its live values go.
+#[derive(Debug)]
+pub struct Reload {
+    pub running: Running,
+    /// The address at which pages are, whatever the config says now.
+    pub http: IpAddr,
+    pub access: Access,
+    pub kept: watch::Sender<RetentionLimits>,
+    pub certificates: Reloader,
+}
+
+impl Reload {
+    /// Reads the config. All of it is checked before anything of it is taken.
+    pub fn reload(
+        &mut self,
+        load: &impl Fn() -> Result<Loaded<Config>, ConfigError>,
+    ) -> Result<Reloaded, String> {
+        let loaded = load().map_err(|error| error.to_string())?;
+        let config = &loaded.config;
+        let refused = |problem| loaded.refuse(problem).to_string();
+        config.http.check_address(self.http).map_err(refused)?;
+        let access = config.http.access().map_err(refused)?;
+        config.tls.files().map_err(refused)?;
+        self.certificates.reload().map_err(|error| error.to_string())?;
+        settings::set_log_level(&config.log);
+        self.access.replace(&access);
+        self.kept.send_replace(limits(config));
+        Ok(self.running.take(config))
+    }
+}

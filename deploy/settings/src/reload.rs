@@ -1,0 +1,137 @@
+//! A config that is read again while the service runs: what changed, and what of that can be taken
+//! live.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use figment::value::{Dict, Value};
+
+use crate::effective::text;
+use crate::layers::Settings;
+
+/// The values by which a service runs.
+#[derive(Debug)]
+pub struct Running {
+    values: BTreeMap<String, String>,
+    live: &'static [&'static str],
+}
+
+/// What became of a config that was read again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Keys whose new values hold from now on.
+    pub taken: Vec<String>,
+    /// Keys whose new values hold after a restart.
+    pub restart: Vec<String>,
+}
+
+impl Running {
+    /// Of a service that starts. `live`: the keys and sections that can be taken while it runs.
+    #[must_use]
+    pub fn new(config: &impl Settings, live: &'static [&'static str]) -> Self {
+        Self { values: values(config), live }
+    }
+
+    /// Notes a sound config whose live values are now put to use.
+    pub fn take(&mut self, config: &impl Settings) -> Reloaded {
+        let mut reloaded = Reloaded::default();
+        for (key, value) in values(config) {
+            if self.values.get(&key) == Some(&value) {
+                continue;
+            }
+            if self.live.iter().any(|live| covers(live, &key)) {
+                self.values.insert(key.clone(), value);
+                reloaded.taken.push(key);
+            } else {
+                // It stays as it is, and is told each time.
+                reloaded.restart.push(key);
+            }
+        }
+        reloaded
+    }
+}
+
+impl fmt::Display for Reloaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.taken.as_slice() {
+            [] => f.write_str("config read, nothing to change while running")?,
+            taken => write!(f, "config read, in force: {}", taken.join(", "))?,
+        }
+        match self.restart.as_slice() {
+            [] => Ok(()),
+            restart => write!(f, "; after a restart: {}", restart.join(", ")),
+        }
+    }
+}
+
+/// Whether a key is the one named, or in the section named.
+fn covers(named: &str, key: &str) -> bool {
+    key.strip_prefix(named).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+fn values(config: &impl Settings) -> BTreeMap<String, String> {
+    let tree = Value::serialize(config).ok().and_then(Value::into_dict).unwrap_or_default();
+    let mut values = BTreeMap::new();
+    add(&tree, "", &mut values);
+    values
+}
+
+fn add(tree: &Dict, path: &str, values: &mut BTreeMap<String, String>) {
+    for (key, value) in tree {
+        let key = format!("{path}{key}");
+        match value {
+            Value::Dict(_, below) => add(below, &format!("{key}."), values),
+            leaf => drop(values.insert(key, text(leaf))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::error::Problem;
+
+    #[derive(Default, Clone, Serialize, Deserialize)]
+    struct Config {
+        server: Server,
+        level: String,
+    }
+
+    #[derive(Default, Clone, Serialize, Deserialize)]
+    struct Server {
+        host: Option<String>,
+        port: u16,
+    }
+
+    impl Settings for Config {
+        fn check(&mut self, _given: &dyn Fn(&str) -> bool) -> Result<(), Problem> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_changed_is_taken_if_it_can_be_and_else_named_until_a_restart() {
+        let mut config = Config::default();
+        let mut running = Running::new(&config, &["server.host", "level"]);
+        assert_eq!(running.take(&config), Reloaded::default());
+        config.level = "debug".into();
+        config.server = Server { host: Some("b".into()), port: 7 };
+        let reloaded = running.take(&config);
+        assert_eq!(reloaded.taken, ["level", "server.host"]);
+        assert_eq!(reloaded.restart, ["server.port"]);
+        let text = "config read, in force: level, server.host; after a restart: server.port";
+        assert_eq!(reloaded.to_string(), text);
+        let again = running.take(&config);
+        assert!(again.taken.is_empty() && again.restart == ["server.port"]);
+        config.server.port = 0;
+        assert_eq!(running.take(&config), Reloaded::default());
+    }
+
+    #[test]
+    fn a_section_covers_its_keys_and_no_namesake() {
+        assert!(covers("server", "server.port") && covers("server", "server"));
+        assert!(!covers("server", "servers.port"));
+    }
+}
