@@ -63,7 +63,7 @@ pub struct About {
 /// All sessions that have something to deliver.
 #[derive(Debug)]
 pub struct Delivery {
-    about: About,
+    pub(super) about: About,
     /// Those that are introduced, oldest first, the running one last.
     sessions: Vec<(SpooledSession, Sender)>,
     /// Those that are introduced once these are done, oldest first.
@@ -128,11 +128,6 @@ impl Delivery {
     #[must_use]
     pub const fn is_finished(&self) -> bool {
         self.finished
-    }
-
-    /// What people call the client, from the next connection on.
-    pub fn set_alias(&mut self, alias: &str) {
-        alias.clone_into(&mut self.about.alias);
     }
 
     /// Follows what is made until `until`, when the next connection is to be tried. Ends early

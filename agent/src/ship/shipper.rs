@@ -181,7 +181,7 @@ impl Shipper {
                 to = self.config.destination.borrow_and_update().clone();
                 backoff = Backoff::new(to.max_retry, to.retry_interval);
                 (tries, failures) = (0, Failures::new());
-                self.delivery.set_alias(&to.alias);
+                to.alias.clone_into(&mut self.delivery.about.alias);
             }
             let place = tries % to.servers.len();
             let server = to.servers[place].clone();
