@@ -57,6 +57,7 @@ macro_rules! behaviours {
             the_95th_percentile_of_a_client_is_that_of_its_nics_together,
             what_was_tampered_with_is_found,
             retention_and_commits_go_side_by_side,
+            a_reader_of_an_export_that_stalls_gets_every_row_once,
             a_clock_two_years_ahead_deletes_nothing_and_is_kept_in_mind_over_restarts,
             rows_said_to_be_complete_from_the_future_on_are_looked_at_anew,
             a_session_committed_to_under_a_clock_in_1970_is_not_forgotten,

@@ -56,6 +56,16 @@ impl Place for Postgres {
         cluster::execute(&self.url, sql).await;
     }
 
+    async fn wait_until_nothing_is_read(&self) {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        let readers = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                           AND pid <> pg_backend_pid() AND xact_start IS NOT NULL";
+        while self.numbers(readers).await != [0] {
+            assert!(std::time::Instant::now() < deadline, "a moment is held");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    }
+
     async fn report(&self, client: &str) -> Vec<ReportRow> {
         let connection = cluster::client(&self.url).await;
         let select = "

@@ -44,6 +44,16 @@ impl Place for Sqlite {
         self.connection().execute_batch(sql).unwrap();
     }
 
+    async fn wait_until_nothing_is_read(&self) {
+        let db = self.connection();
+        let busy = || {
+            let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+            db.query_row(checkpoint, [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        db.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
+        assert_eq!(busy(), 0, "the log is held back");
+    }
+
     async fn report(&self, client: &str) -> Vec<ReportRow> {
         let db = self.connection();
         let mut select = db

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use collector::store::export::ExportRange;
 use collector::store::history::{Event, EventKind};
 use collector::store::query::{NicRange, PercentileRange, Point, Resolution, SeriesRange};
 use collector::store::retention::{Retained, RetentionLimits};
 use collector::store::{Database, SessionState, StoreError};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use tokio::sync::mpsc;
 use wire::frame::{Counts, Gap, KernelCounts, Mix, MixCounts, Sample, flags};
 use wire::message::{Inventory, Nic};
 
@@ -40,6 +42,10 @@ pub trait Place {
 
     /// Changes the database behind the store's back.
     async fn execute(&self, sql: &str);
+
+    /// Waits until nobody reads as of an earlier moment, which would keep the database from
+    /// tidying up.
+    async fn wait_until_nothing_is_read(&self);
 
     /// The rows of `bandwidth_report` by NIC and time.
     async fn report(&self, client: &str) -> Vec<ReportRow>;
@@ -867,4 +873,36 @@ pub async fn retention_and_commits_go_side_by_side(place: &impl Place) {
     retaining.await.unwrap().unwrap();
     assert_eq!(raw(&store, "web", "eth0").await.len(), 50);
     assert_sound(&store).await;
+}
+
+pub async fn a_reader_of_an_export_that_stalls_gets_every_row_once(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let samples: Vec<Sample> = (0..3000).map(|n| sample("eth0", START + n * SECOND, n)).collect();
+    let frames = samples.chunks(500).map(|chunk| agent.frame(chunk.to_vec())).collect();
+    store.commit(&batch([agent.batch(frames)])).await.unwrap();
+    let (sender, mut receiver) = mpsc::channel(1);
+    let exporting = {
+        let store = store.clone();
+        let range = ExportRange {
+            client: "web".to_owned(),
+            nics: vec!["eth0".to_owned()],
+            from_ns: 0,
+            to_ns: START + 10 * DAY,
+        };
+        tokio::spawn(async move { store.export(&range, sender).await })
+    };
+    let mut starts: Vec<u64> = Vec::new();
+    while let Some(rows) = receiver.recv().await {
+        starts.extend(rows.iter().map(|row| row.point.start_ns));
+        // After the first chunk.
+        if starts.len() == 512 {
+            place.wait_until_nothing_is_read().await;
+            // As of a later moment it is there too.
+            store.commit(&agent.next(vec![sample("eth0", START + DAY, 1)])).await.unwrap();
+        }
+    }
+    exporting.await.unwrap().unwrap();
+    let expected: Vec<u64> = samples.iter().map(|sample| sample.start_ns).collect();
+    assert_eq!(starts[..3000], expected);
+    assert_eq!(starts[3000..], [START + DAY]);
 }

@@ -1,13 +1,13 @@
 //! Reading all of a client's rows.
 
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
 
 use super::error::Failure;
 use super::query::{nic_key, point};
-use crate::store::export::{self, ExportGap, ExportRange, ExportRow};
+use crate::store::export::{self, ExportGap, ExportRange, ExportRow, Paused, Place};
 use crate::store::query::Point;
 
 pub(super) async fn nic_names(client: &Client, id: &str) -> Result<Option<Vec<String>>, Failure> {
@@ -21,12 +21,14 @@ pub(super) async fn nic_names(client: &Client, id: &str) -> Result<Option<Vec<St
     Ok(Some(names.filter_map(Result::transpose).collect::<Result<_, _>>()?))
 }
 
-pub(super) async fn export(
+/// Reads as of one moment. The connection is left in the middle of it.
+pub(super) async fn read(
     client: &Client,
     range: &ExportRange,
+    place: &mut Place,
     rows: &mpsc::Sender<Vec<ExportRow>>,
-) -> Result<(), Failure> {
-    // One moment for all of it.
+) -> Result<Paused, Failure> {
+    place.begin();
     client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let of_nic = |table: &str| {
         format!(
@@ -36,22 +38,29 @@ pub(super) async fn export(
         )
     };
     let both = format!("{} UNION ALL {} ORDER BY 1", of_nic("bandwidth_stats"), of_nic("gaps"));
-    for nic in &range.nics {
-        let Some(key) = nic_key(client, &range.of(nic)).await? else { continue };
-        let row = |row: &Row| {
-            Ok(ExportRow { nic: Some(nic.clone()), point: point(row)?, gap: gap(row, 14)? })
-        };
-        if !hand_over(client, &both, &key.params(), row, rows).await? {
-            return Ok(());
+    while let Some((nic, left, skip)) = place.next(range) {
+        if let Some(key) = nic_key(client, &left).await? {
+            let row = |row: &Row| {
+                Ok(ExportRow { nic: Some(nic.clone()), point: point(row)?, gap: gap(row, 14)? })
+            };
+            let found = client.query_typed_raw(&both, key.params().iter().cloned()).await?;
+            let mut chunks = std::pin::pin!(found.skip(skip).try_chunks(export::ROWS));
+            while let Some(chunk) = chunks.next().await {
+                let chunk = chunk.map_err(|error| error.1)?;
+                let some = chunk.iter().map(row).collect::<Result<_, Error>>()?;
+                if let Some(paused) = place.hand_over(some, rows).await {
+                    return Ok(paused);
+                }
+            }
         }
+        place.next_nic(range);
     }
     let unknown = "SELECT CAST(reason AS bigint), session, first_seq, last_seq FROM gaps
          WHERE nic IS NULL AND client = (SELECT id FROM clients WHERE client_id = $1)
          ORDER BY session, first_seq";
+    let unknown = client.query_typed(unknown, &[(&range.client, Type::TEXT)]).await?;
     let row = |row: &Row| Ok(ExportRow { nic: None, point: Point::default(), gap: gap(row, 0)? });
-    hand_over(client, unknown, &[(&range.client, Type::TEXT)], row, rows).await?;
-    client.batch_execute("COMMIT").await?;
-    Ok(())
+    Ok(Paused::Last(unknown.iter().map(row).collect::<Result<_, Error>>()?))
 }
 
 fn gap(row: &Row, at: usize) -> Result<Option<ExportGap>, Error> {
@@ -60,23 +69,4 @@ fn gap(row: &Row, at: usize) -> Result<Option<ExportGap>, Error> {
     let (session, first_seq, last_seq) = (number(at + 1)?, number(at + 2)?, number(at + 3)?);
     let reason = u8::try_from(reason).unwrap_or_default();
     Ok(Some(ExportGap { reason, session, first_seq, last_seq }))
-}
-
-/// False once nobody takes the rows any more.
-async fn hand_over(
-    client: &Client,
-    sql: &str,
-    params: &[(&(dyn ToSql + Sync), Type)],
-    read: impl Fn(&Row) -> Result<ExportRow, Error>,
-    rows: &mpsc::Sender<Vec<ExportRow>>,
-) -> Result<bool, Failure> {
-    let mut found = std::pin::pin!(client.query_typed_raw(sql, params.iter().cloned()).await?);
-    let mut some = Vec::with_capacity(export::ROWS);
-    while let Some(row) = found.try_next().await? {
-        some.push(read(&row)?);
-        if some.len() == export::ROWS && rows.send(std::mem::take(&mut some)).await.is_err() {
-            return Ok(false);
-        }
-    }
-    Ok(some.is_empty() || rows.send(some).await.is_ok())
 }

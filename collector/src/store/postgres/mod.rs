@@ -39,7 +39,7 @@ pub use self::import::{Moved, Source, TableSums};
 use self::partition::Partition;
 use super::bisect::Bisection;
 use super::check::{Check, CheckReport};
-use super::export::{Export, ExportRange, ExportRow};
+use super::export::{Export, ExportRange, ExportRow, Place};
 use super::facts::FrameKey;
 use super::history::Event;
 use super::percentile::Percentile;
@@ -415,9 +415,17 @@ impl Export for PostgresStore {
         range: &ExportRange,
         rows: mpsc::Sender<Vec<ExportRow>>,
     ) -> Result<(), StoreError> {
-        // Its connection is not given back: it may have been left in the middle.
-        let read = async { export::export(&*self.database.lease().await?, range, &rows).await };
-        self.told(read.await)
+        let mut place = Place::before(range);
+        loop {
+            // Its connection is not given back: it is left in the middle.
+            let read = async {
+                export::read(&*self.database.lease().await?, range, &mut place, &rows).await
+            };
+            let (some, last) = self.told(read.await)?.waiting();
+            if rows.send(some).await.is_err() || last {
+                return Ok(());
+            }
+        }
     }
 }
 

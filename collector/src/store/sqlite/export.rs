@@ -1,11 +1,11 @@
 //! Reading all of a client's rows.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use tokio::sync::mpsc;
 
 use super::error::Failure;
 use super::query::{nic_key, point};
-use crate::store::export::{self, ExportGap, ExportRange, ExportRow};
+use crate::store::export::{self, ExportGap, ExportRange, ExportRow, Paused, Place};
 use crate::store::query::Point;
 
 pub(super) fn nic_names(db: &Connection, client: &str) -> Result<Option<Vec<String>>, Failure> {
@@ -23,8 +23,26 @@ pub(super) fn export(
     range: &ExportRange,
     rows: &mpsc::Sender<Vec<ExportRow>>,
 ) -> Result<(), Failure> {
-    // One moment for all of it.
-    let transaction = db.transaction()?;
+    let mut place = Place::before(range);
+    loop {
+        place.begin();
+        let transaction = db.transaction()?;
+        let paused = read(&transaction, range, &mut place, rows)?;
+        drop(transaction);
+        let (some, last) = paused.waiting();
+        if rows.blocking_send(some).is_err() || last {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads as of one moment.
+fn read(
+    transaction: &Transaction<'_>,
+    range: &ExportRange,
+    place: &mut Place,
+    rows: &mpsc::Sender<Vec<ExportRow>>,
+) -> Result<Paused, Failure> {
     let of_nic = |table: &str| {
         format!(
             "SELECT {} FROM {table}
@@ -34,14 +52,21 @@ pub(super) fn export(
     };
     let both = format!("{} UNION ALL {} ORDER BY 1", of_nic("bandwidth_stats"), of_nic("gaps"));
     let mut select = transaction.prepare(&both)?;
-    for nic in &range.nics {
-        let Some(key) = nic_key(&transaction, &range.of(nic))? else { continue };
-        let found = select.query_map(key, |row| {
-            Ok(ExportRow { nic: Some(nic.clone()), point: point(row)?, gap: gap(row, 14)? })
-        })?;
-        if !hand_over(found, rows)? {
-            return Ok(());
+    let send = tokio::runtime::Handle::current();
+    while let Some((nic, left, skip)) = place.next(range) {
+        if let Some(key) = nic_key(transaction, &left)? {
+            let found = select.query_map(key, |row| {
+                Ok(ExportRow { nic: Some(nic.clone()), point: point(row)?, gap: gap(row, 14)? })
+            })?;
+            let mut found = found.skip(skip).peekable();
+            while found.peek().is_some() {
+                let some = found.by_ref().take(export::ROWS).collect::<rusqlite::Result<_>>()?;
+                if let Some(paused) = send.block_on(place.hand_over(some, rows)) {
+                    return Ok(paused);
+                }
+            }
         }
+        place.next_nic(range);
     }
     let mut select = transaction.prepare(
         "SELECT reason, session, first_seq, last_seq FROM gaps
@@ -51,8 +76,8 @@ pub(super) fn export(
     let found = select.query_map([&range.client], |row| {
         Ok(ExportRow { nic: None, point: Point::default(), gap: gap(row, 0)? })
     })?;
-    hand_over(found, rows)?;
-    Ok(())
+    let unknown: Vec<ExportRow> = found.collect::<rusqlite::Result<_>>()?;
+    Ok(Paused::Last(unknown))
 }
 
 fn gap(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<ExportGap>> {
@@ -60,19 +85,4 @@ fn gap(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<ExportGap>> {
     let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
     let (session, first_seq, last_seq) = (number(at + 1)?, number(at + 2)?, number(at + 3)?);
     Ok(Some(ExportGap { reason, session, first_seq, last_seq }))
-}
-
-/// False once nobody takes the rows any more.
-fn hand_over(
-    found: impl Iterator<Item = rusqlite::Result<ExportRow>>,
-    rows: &mpsc::Sender<Vec<ExportRow>>,
-) -> Result<bool, Failure> {
-    let mut some = Vec::with_capacity(export::ROWS);
-    for row in found {
-        some.push(row?);
-        if some.len() == export::ROWS && rows.blocking_send(std::mem::take(&mut some)).is_err() {
-            return Ok(false);
-        }
-    }
-    Ok(some.is_empty() || rows.blocking_send(some).is_ok())
 }
