@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use axum::http::HeaderName;
 use serde::{Deserialize, Serialize};
 use settings::Problem;
+use wire::permission;
 
 use super::check_listen;
 use crate::web::Access;
@@ -124,7 +125,8 @@ impl Http {
 /// Why there is none, with the file and the way out.
 pub fn read_token(file: &Path) -> Result<String, String> {
     let text = fs::read_to_string(file).map_err(|error| {
-        format!("{}: {error}; let the user who runs this read it", file.display())
+        let way_out = permission::way_out(file, &error, "let the user who runs this read it");
+        format!("{}: {error}; {way_out}", file.display())
     })?;
     let token = text.lines().next().unwrap_or_default().trim();
     if token.len() < TOKEN_MIN || !token.bytes().all(|b| b.is_ascii_graphic()) {

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use wire::permission;
 
 use super::error::Failure;
 use super::settings;
@@ -204,7 +205,8 @@ impl PostgresConfig {
 /// Why there is none, with the file and the way out.
 pub fn read_password(file: &Path) -> Result<String, String> {
     let text = fs::read_to_string(file).map_err(|error| {
-        format!("{}: {error}; let the collector's user read it", file.display())
+        let way_out = permission::way_out(file, &error, "let the collector's user read it");
+        format!("{}: {error}; {way_out}", file.display())
     })?;
     let password = text.lines().next().filter(|line| !line.is_empty());
     let empty = || format!("{}: empty; write the password to it", file.display());
