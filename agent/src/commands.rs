@@ -19,6 +19,9 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
             if let Err(problem) = loaded.config.monitor.check_cpus(&allowed_cpus()) {
                 tracing::warn!("{problem}; readers run where the kernel puts them");
             }
+            if let Some(note) = run::other_identity(&loaded.config) {
+                tracing::warn!("{note}");
+            }
             let ship = run::ship_config(&loaded.config).map_err(|it| loaded.refuse(it))?;
             run::run(&loaded.config, ship, || load(&[]))?;
         }
@@ -59,7 +62,8 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
             cpus.map_err(|it| loaded.refuse(it))?;
             let needed =
                 loaded.config.collectors().err().map(|it| format!("{it} before `agent run`"));
-            settings::print_config(PROGRAM.name, &loaded, needed, out)?;
+            let notes = needed.into_iter().chain(run::other_identity(&loaded.config));
+            settings::print_config(PROGRAM.name, &loaded, notes, out)?;
         }
     }
     Ok(())

@@ -4,11 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustls::pki_types::UnixTime;
 use settings::{ConfigError, Loaded, Problem, Pulse, Reloaded, Running, Service};
 use tokio::sync::watch;
 use wire::private_file::{self, FileError};
 
 use crate::config::{Config, LIVE};
+use crate::identity::Credentials;
 use crate::sampler::{Capture, CaptureError};
 use crate::ship::shipper::{self, Destination, ShipConfig, ShipError, Shipper};
 
@@ -67,6 +69,21 @@ pub fn ship_config(config: &Config) -> Result<(ShipConfig, watch::Sender<Destina
         fsync_interval: config.spool.fsync_interval.0,
     };
     Ok((ship, to))
+}
+
+/// What is to be said where the config has another client id than the certificate, which holds.
+#[must_use]
+pub fn other_identity(config: &Config) -> Option<String> {
+    let (directory, tls) = (identity_dir(&config.data_dir), config.tls.files().ok()?);
+    let credentials = Credentials::load(&directory, tls.as_ref(), UnixTime::now()).ok()?;
+    let (client, id) = (credentials.client(), config.client_id().ok()?);
+    (id != *client).then(|| {
+        format!(
+            "client.id is {id}, but this host's certificate is for {client}, as which it reports; \
+             set client.id: {client}, or to report as {id} get a token by `collector token` and \
+             run: agent enroll TOKEN"
+        )
+    })
 }
 
 /// Runs until SIGTERM or SIGINT; then what was counted is delivered, or stays in the spool. At

@@ -310,3 +310,35 @@ fn a_config_that_names_another_collector_holds_and_the_contradiction_is_told() {
     let output = agent(&["check-config", "--data-dir", &data_dir], &variables);
     assert!(output.stderr.is_empty(), "the same collector is no contradiction: {output:?}");
 }
+
+/// The program on a host with a name, for which it needs a namespace.
+fn on_host(name: &[u8], args: &str) -> Output {
+    let octal: String = name.iter().map(|byte| format!("\\{byte:03o}")).collect();
+    let program = env!("CARGO_BIN_EXE_agent");
+    let script = format!("printf '{octal}' > /proc/sys/kernel/hostname && exec {program} {args}");
+    Command::new("unshare").args(["-Uru", "sh", "-c", &script]).output().unwrap()
+}
+
+#[test]
+fn a_host_whose_name_no_client_can_have_needs_an_id_only_to_enrol() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().display();
+    for (name, id) in [
+        (&b"host.example.com."[..], "host.example.com"),
+        (b"(none)", r#""""#),
+        (b"\xff\xfe", r#""""#),
+        (b"-", r#""""#),
+    ] {
+        let output = on_host(name, &format!("check-config --data-dir {dir}"));
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let shown = text(&output.stdout);
+        let line = shown.lines().find_map(|line| line.strip_prefix("  id: ")).unwrap();
+        assert!(line.starts_with(id), "{line}");
+    }
+    let output = on_host(b"(none)", &format!("enroll nmt1_x --data-dir {dir}"));
+    let line = refusal(&output);
+    assert!(line.contains("client.id") && line.contains("agent enroll --id NAME TOKEN"), "{line}");
+    // Set on purpose, it has to be one.
+    let path = file(&folder, "client: {id: (none)}");
+    assert!(refusal(&agent(&["check-config", "-c", &path], &[])).contains("client.id"));
+}

@@ -31,6 +31,7 @@ fn a_host_that_is_not_enrolled_can_capture_and_is_told_how_to_enrol() {
         spool_max: 64 << 20,
         identity: dir.path().join("identity"),
         tls: None,
+        other_identity: None,
     };
     let mut out = Vec::new();
     assert_eq!(doctor(&config, &mut out).unwrap(), Level::Fail);

@@ -212,3 +212,25 @@ fn of_an_agent_and_its_copy_one_delivers_and_the_other_says_what_to_do() {
     copy.stop();
     collector.stop();
 }
+
+#[test]
+fn a_client_id_that_was_changed_after_the_enrolment_is_reported() {
+    if !in_namespace("a_client_id_that_was_changed_after_the_enrolment_is_reported") {
+        return;
+    }
+    let (_pair, site) = (Pair::new(), Site::new());
+    let collector = site.start_collector();
+    site.enroll();
+    let said = "client.id is host-9, but this host's certificate is for host-1";
+    let changed = |args: &[&str]| site.agent_in("agent", "host-9", args);
+    let checked = changed(&["check-config"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&checked.stderr).contains(said), "{checked:?}");
+    let examined = changed(&["doctor"]).output().unwrap();
+    let examined = String::from_utf8_lossy(&examined.stdout);
+    assert!(examined.contains(said), "{examined}");
+    let agent = Running::start(changed(&["run"]), &site.dir().join("a.log"));
+    wait_until("the agent's word of it", || agent.log().contains(said));
+    wait_until("the connection", || agent.log().contains("\"connected\""));
+    agent.stop();
+    collector.stop();
+}

@@ -69,7 +69,7 @@ pub struct Server {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Client {
-    /// Name of the client, unique among a collector's; the host name unless set.
+    /// Name of the client for its enrolment, unique among a collector's; the host name unless set.
     pub id: String,
     /// What people call it.
     pub alias: String,
@@ -178,9 +178,12 @@ fn load_over(
     settings::load(&PROGRAM, options.config.as_deref(), &found, &flags)
 }
 
+/// The host's name, if a client can have it. A host may have none, `(none)`, or one that isn't
+/// text; then only who enrols needs `client.id`.
 fn host_name() -> Option<String> {
     let name = nix::unistd::gethostname().ok()?.into_string().ok()?;
-    Some(name).filter(|name| !name.is_empty())
+    let name = name.strip_suffix('.').unwrap_or(&name).to_owned();
+    Some(name).filter(|name| ClientId::new(name).is_ok())
 }
 
 impl Config {
@@ -205,6 +208,11 @@ impl Config {
     /// # Errors
     /// It is none.
     pub fn client_id(&self) -> Result<ClientId, Problem> {
+        Problem::unless(!self.client.id.is_empty(), "client.id", || {
+            "not set, and a client can't have this host's name; set it, or: agent enroll --id NAME \
+             TOKEN"
+                .to_owned()
+        })?;
         ClientId::new(&self.client.id).map_err(|error| Problem::new("client.id", error.to_string()))
     }
 }
@@ -248,7 +256,10 @@ impl Server {
 impl Settings for Config {
     fn check(&mut self, given: &dyn Fn(&str) -> bool) -> Result<(), Problem> {
         self.server.check()?;
-        self.client_id()?;
+        // An enrolled agent is who its certificate says.
+        if given("client.id") || !self.client.id.is_empty() {
+            self.client_id()?;
+        }
         let longest = wire::message::TEXT_MAX;
         Problem::unless(self.client.alias.len() <= longest, "client.alias", || {
             format!("{} bytes long; {longest} are allowed", self.client.alias.len())

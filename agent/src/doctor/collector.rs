@@ -28,6 +28,7 @@ pub(super) fn examine(config: &DoctorConfig) -> Vec<Finding> {
         Err(error) => return vec![Finding::fail("certificate", error.to_string())],
     };
     let mut findings = vec![certificate(&credentials, now)];
+    findings.extend(config.other_identity.iter().map(|it| Finding::warn("client", it.clone())));
     if config.servers.is_empty() {
         findings.push(Finding::fail(COLLECTOR, "none is set; set server.host"));
         return findings;

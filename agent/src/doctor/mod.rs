@@ -15,7 +15,7 @@ use wire::pem::TlsFiles;
 
 use crate::config::Config;
 use crate::connection::Server;
-use crate::run::identity_dir;
+use crate::run::{identity_dir, other_identity};
 use crate::sampler::CaptureConfig;
 
 /// What is examined.
@@ -33,6 +33,8 @@ pub struct DoctorConfig {
     pub identity: PathBuf,
     /// The operator's own PKI in place of enrolment.
     pub tls: Option<TlsFiles>,
+    /// What is to be said where the config has another client id than the certificate.
+    pub other_identity: Option<String>,
 }
 
 impl DoctorConfig {
@@ -48,6 +50,7 @@ impl DoctorConfig {
             spool_max: config.spool.max_size.0,
             identity: identity_dir(&config.data_dir),
             tls: config.tls.files()?,
+            other_identity: other_identity(config),
         })
     }
 }
