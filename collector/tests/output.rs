@@ -117,3 +117,17 @@ fn a_hostile_alias_is_one_cell_of_the_list_and_steers_no_terminal() {
     assert!(text.lines().all(|line| !line.starts_with("forged")), "{text:?}");
     assert!(text.chars().all(|c| c == '\n' || c.is_ascii_graphic() || c == ' '), "{text:?}");
 }
+
+#[test]
+fn a_log_on_a_full_disk_ends_no_service() {
+    let directory = tempfile::tempdir().unwrap();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = collector(&directory.path().join("data"), &["run"]);
+    command.env("NETMON_COLLECTOR_SERVER__PORT", "0").env("NETMON_COLLECTOR_HTTP__PORT", "0");
+    let mut child = command.stderr(full).spawn().unwrap();
+    testbed::wait_until("the store", || directory.path().join("data/netmon.sqlite").exists());
+    // It has said by then that it listens, or it has ended.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    testbed::sh(&format!("kill -TERM {}", child.id()));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

@@ -49,8 +49,11 @@ pub fn start_log(log: &Log) {
             }
         }};
     }
-    let builder =
-        SubscriberBuilder::default().with_writer(io::stderr).with_env_filter(log.level.filter());
+    // A log that can't be written ends nothing: to say so would panic, on the same full disk.
+    let builder = SubscriberBuilder::default()
+        .with_writer(io::stderr)
+        .log_internal_errors(false)
+        .with_env_filter(log.level.filter());
     let style = choose(log.format, Output::of_stderr());
     if style == Style::Json {
         start!(builder.with_writer(|| JsonLine(io::stderr())).json().flatten_event(true));
