@@ -173,7 +173,7 @@ fn render_clients(text: &mut String, clients: &[ClientView]) {
         text,
         "speed_bytes_per_second",
         "gauge",
-        "Speed of the link, each direction; left out where the driver doesn't know it.",
+        "Speed of the link, each direction; left out where it is not known or only nominal.",
         clients,
         |_, nic| {
             let known = Some(nic.speed_bits_per_second / 8).filter(|&speed| speed > 0);

@@ -243,6 +243,17 @@ fn the_inventory_says_what_a_nic_is() {
 }
 
 #[test]
+fn only_a_medium_has_a_speed() {
+    for (kind, speed) in [("physical", 10), ("bond", 10), ("veth", 0), ("tun", 0), ("bridge", 0)] {
+        let live = connected();
+        let (name, kind) = (NicName::new("eth0").unwrap(), kind.to_owned());
+        let nic = Nic { name, kind, speed_bits: 10, ..Nic::default() };
+        live.on_inventory(&web1(), &Inventory { nics: vec![nic] });
+        assert_eq!(eth0(&live).speed_bits_per_second, speed, "{}", eth0(&live).kind);
+    }
+}
+
+#[test]
 fn a_nic_that_was_removed_disappears_after_five_minutes() {
     let live = connected();
     let nic = Nic { name: NicName::new("eth0").unwrap(), up: true, ..Nic::default() };

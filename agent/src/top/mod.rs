@@ -51,7 +51,7 @@ pub fn top(
                 Err(_) => break,
             },
             recv(events) -> event => match event.map(|event| Input::of(&event)) {
-                Ok(Some(Input::Quit)) | Err(_) => break,
+                Ok(Some(Input::Quit | Input::Back)) | Err(_) => break,
                 Ok(Some(input)) => state.input(input),
                 // Another size, as a rule: drawn anew.
                 Ok(None) => {}

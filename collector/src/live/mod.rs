@@ -22,11 +22,11 @@ pub use self::counter::{Total, Totals};
 use self::saved::Saved;
 pub use self::table::GONE_NS;
 use self::table::{Changes, Table};
-pub(crate) use self::view::names;
 pub use self::view::{
     ClientView, CountsView, HostView, NicView, PointView, RateView, SampleView, SumView,
     SummaryView,
 };
+pub(crate) use self::view::{link_speed, names};
 use self::watch::Watchers;
 pub use self::watch::{ClientUpdate, Event, NicPoint, SamplesUpdate};
 use crate::store::register::Registered;

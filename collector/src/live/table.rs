@@ -10,7 +10,7 @@ use super::counter::{Counter, Losses, Totals};
 use super::presence::Presence;
 use super::saved::{SavedClient, SavedFacts, SavedNic, SavedSample};
 use super::seen::Seen;
-use super::view::{ClientView, NicView, SampleView, SumView, SummaryView};
+use super::view::{ClientView, NicView, SampleView, SumView, SummaryView, link_speed};
 use crate::store::register::Registered;
 use crate::time::Time;
 
@@ -371,7 +371,7 @@ impl NicState {
         NicView {
             nic: name.to_string(),
             kind: self.facts.kind.clone(),
-            speed_bits_per_second: self.facts.speed_bits,
+            speed_bits_per_second: link_speed(&self.facts.kind, self.facts.speed_bits),
             stacked: self.stacked(),
             up: self.facts.up,
             total: self.counter.totals(),

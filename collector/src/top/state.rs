@@ -178,6 +178,11 @@ impl State {
         let Some(input) = Input::of(event) else { return true };
         match input {
             Input::Quit => return false,
+            Input::Back if self.search.is_empty() => return false,
+            Input::Back => {
+                self.search.clear();
+                self.arrange();
+            }
             Input::Up => self.select(self.place.saturating_sub(1)),
             Input::Down => self.select(self.place + 1),
             Input::PageUp => self.select(self.place.saturating_sub(PAGE)),

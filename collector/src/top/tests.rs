@@ -163,6 +163,11 @@ fn what_is_typed_is_looked_for_in_ids_and_aliases() {
     assert!(screen(&state, 80, 24).contains("search: AL_"));
     press(&mut state, "\n");
     assert!(screen(&state, 80, 24).contains("only clients with \"AL\""));
+    // Escape shows all, as the screen says, and only then quits.
+    press(&mut state, "\x1b");
+    assert_eq!(rows(&state).len(), 3);
+    let escape = Event::Key(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE));
+    assert!(!state.input(&escape));
     press(&mut state, "/zzz");
     assert_eq!(rows(&state), Vec::<String>::new());
     press(&mut state, "\x1b");

@@ -13,7 +13,7 @@ use super::App;
 use super::cache::Answer;
 use super::error::ApiError;
 use super::params::{Params, within};
-use crate::live::HostView;
+use crate::live::{HostView, link_speed};
 use crate::store::query::Client;
 use crate::time::Time;
 
@@ -77,7 +77,7 @@ struct StoredNicView {
     mac: String,
     /// Largest IP packet it sends.
     mtu_bytes: u32,
-    /// Link speed, 0 where unknown.
+    /// Link speed, 0 where unknown, and of virtual NICs, whose speed is nominal.
     speed_bits_per_second: u64,
     /// What it is: `physical`, `bond`, ...
     kind: String,
@@ -101,7 +101,7 @@ impl From<Nic> for StoredNicView {
             index,
             mac: text,
             mtu_bytes: mtu,
-            speed_bits_per_second: speed_bits,
+            speed_bits_per_second: link_speed(&kind, speed_bits),
             kind,
             up,
             stacked,

@@ -51,6 +51,7 @@ impl Query for Memory {
             name: NicName::new("eth0").unwrap(),
             mac: [2, 0, 0, 0, 0, 10],
             speed_bits: 10_000_000_000,
+            kind: "physical".into(),
             ..Nic::default()
         };
         let client = |client: &str, nics| Client {

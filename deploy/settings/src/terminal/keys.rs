@@ -5,8 +5,10 @@ use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModif
 /// What a key asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
-    /// `q`, Escape or Ctrl-C.
+    /// `q` or Ctrl-C.
     Quit,
+    /// Escape: out of what narrows the view, or else out of it.
+    Back,
     /// Arrow up or `k`.
     Up,
     /// Arrow down or `j`.
@@ -62,7 +64,8 @@ impl Input {
         let key = pressed(event)?;
         Some(match key.code {
             _ if is_interrupt(&key) => Self::Quit,
-            KeyCode::Char('q') | KeyCode::Esc => Self::Quit,
+            KeyCode::Char('q') => Self::Quit,
+            KeyCode::Esc => Self::Back,
             KeyCode::Up | KeyCode::Char('k') => Self::Up,
             KeyCode::Down | KeyCode::Char('j') => Self::Down,
             KeyCode::PageUp => Self::PageUp,
@@ -107,6 +110,7 @@ mod tests {
     fn keys_mean_what_people_expect() {
         let input = |code| Input::of(&key(code, KeyModifiers::NONE));
         assert_eq!(input(KeyCode::Char('q')), Some(Input::Quit));
+        assert_eq!(input(KeyCode::Esc), Some(Input::Back));
         assert_eq!(input(KeyCode::Char('c')), None);
         assert_eq!(input(KeyCode::Char('j')), Some(Input::Down));
         let interrupt = key(KeyCode::Char('c'), KeyModifiers::CONTROL);
