@@ -9,7 +9,7 @@ use crate::nic::link::Link;
 use crate::sampler::CaptureConfig;
 use crate::sampler::memory::plan;
 use settings::units::bits_per_second;
-use settings::{Foreign, Size};
+use settings::{Foreign, Size, columns};
 
 /// Why the NICs can't be shown.
 #[derive(Debug, thiserror::Error)]
@@ -85,9 +85,10 @@ fn print(nics: &[Examined], out: &mut impl Write) -> io::Result<()> {
     };
     let heading = HEADING.map(str::to_owned);
     let rows: Vec<[String; 8]> = std::iter::once(heading).chain(nics.iter().map(row)).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().map(|row| columns(&row[column])).max().unwrap_or(0);
     let [nic, kind, state, mtu, speed, memory, captured, _] = std::array::from_fn(width);
     for [name, of_kind, in_state, of_mtu, of_speed, of_ring, is_captured, offloads] in &rows {
+        let (name, of_kind) = (Foreign(name), Foreign(of_kind));
         let line = format!(
             "{name:nic$}  {of_kind:kind$}  {in_state:state$}  {of_mtu:>mtu$}  {of_speed:>speed$}  \
              {of_ring:>memory$}  {is_captured:captured$}  {offloads}"
@@ -171,5 +172,16 @@ eth1    physical  down   1500            -      -  no: down; captured as soon as
 eth2    physical  up     1500            -      -  no: the memory for rings is spent; raise monitor.ring.memory
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_name_of_wide_characters_shifts_no_column() {
+        let yes = Choice::Capture { stacked: false };
+        let nics = [nic("eth0", "physical", yes), nic("网卡0", "physical", yes)];
+        let mut out = Vec::new();
+        print(&nics, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let place = |line: &str| columns(line.split("physical").next().unwrap_or_default());
+        assert_eq!(text.lines().skip(1).map(place).collect::<Vec<_>>(), [7, 7], "{text}");
     }
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use settings::Foreign;
 use settings::units::{bits_per_second, bytes, count};
 use wire::frame::{Counts, MixCounts, SIZE_CLASS_MAX, Sample};
 
@@ -39,7 +40,7 @@ pub(super) fn sample(sample: &Sample, verdict: Verdict, out: &mut impl Write) ->
         out,
         "{:12}  {:15}  {}  {}  {:>8}{}",
         local_time(*start_ns),
-        nic.to_string(),
+        Foreign(&nic.to_string()),
         direction(rx, *interval_ns),
         direction(tx, *interval_ns),
         drops,

@@ -385,7 +385,8 @@ mod tests {
         assert!(run.kept_ns < Some(ns(9 * DAY)));
         run.wrong_ns = 0;
         run.go(24 * HOUR + LOOK);
-        assert_eq!(run.go(6 * HOUR), (run.wall_ns(), Followed::Yes));
+        // Two days of rows are to be deleted, a day in less than four hours.
+        assert_eq!(run.go(8 * HOUR), (run.wall_ns(), Followed::Yes));
     }
 
     #[test]

@@ -2,22 +2,42 @@
 //! would steer a terminal or turn the reading order is written out, `\u001b` for an escape
 //! character, which is also what JSON takes for it.
 
-use std::fmt::{self, Display, Write};
+use std::borrow::Cow;
+use std::fmt::{self, Alignment, Display, Write};
 
-/// Foreign text on its way to people: one line, and all of it visible. Pads like a text.
+use unicode_width::UnicodeWidthStr;
+
+/// Foreign text on its way to people: one line, and all of it visible. Pads to columns of a
+/// terminal, of which a Chinese character takes two and an accent none.
 #[derive(Debug, Clone, Copy)]
 pub struct Foreign<'a>(pub &'a str);
 
 impl Display for Foreign<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.chars().any(is_hidden) {
+        let shown = if self.0.chars().any(is_hidden) {
             let mut shown = String::new();
             Escaping(&mut shown).write_str(self.0)?;
-            f.pad(&shown)
+            Cow::Owned(shown)
         } else {
-            f.pad(self.0)
-        }
+            Cow::Borrowed(self.0)
+        };
+        let missing = f.width().unwrap_or(0).saturating_sub(columns(&shown));
+        let before = match f.align() {
+            None | Some(Alignment::Left) => 0,
+            Some(Alignment::Center) => missing / 2,
+            Some(Alignment::Right) => missing,
+        };
+        let fill = f.fill();
+        (0..before).try_for_each(|_| f.write_char(fill))?;
+        f.write_str(&shown)?;
+        (before..missing).try_for_each(|_| f.write_char(fill))
     }
+}
+
+/// Columns that a text takes on a terminal (UAX #11: wide characters take two).
+#[must_use]
+pub fn columns(text: &str) -> usize {
+    text.width()
 }
 
 /// Passes text on with all of it visible, for texts that are made piece by piece.
@@ -104,6 +124,17 @@ mod tests {
             assert_eq!(String::from_utf8(lines).unwrap(), kept);
         }
         assert_eq!(format!("[{:4}|{:>4}]", Foreign("ab"), Foreign("é")), "[ab  |   é]");
+    }
+
+    #[test]
+    fn wide_characters_and_accents_shift_no_column() {
+        let padded =
+            |name| format!("{:6}|{:>6}|{:^6}|", Foreign(name), Foreign(name), Foreign(name));
+        assert_eq!(padded("ab"), "ab    |    ab|  ab  |");
+        assert_eq!(padded("网卡"), "网卡  |  网卡| 网卡 |");
+        assert_eq!(padded("e\u{301}"), "e\u{301}     |     e\u{301}|  e\u{301}   |");
+        assert_eq!(padded("网卡网卡"), "网卡网卡|网卡网卡|网卡网卡|", "nothing is cut");
+        assert_eq!(format!("{:8}|", Foreign("\n")), "\\u000a  |");
     }
 
     #[test]

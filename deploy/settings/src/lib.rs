@@ -31,7 +31,7 @@ pub use self::effective::print_config;
 pub use self::error::{ConfigError, Problem, way_out};
 pub use self::exit::run;
 pub use self::failures::{Failures, SharedFailures, Tell, words};
-pub use self::foreign::Foreign;
+pub use self::foreign::{Foreign, columns};
 pub use self::interrupt::interrupted;
 pub use self::layers::{Given, Loaded, Program, Settings, load};
 pub use self::log::{set_log_level, start_log};
