@@ -89,6 +89,8 @@ struct Step {
     old: Offset,
     /// Boot time at which it was noticed.
     noticed_ns: u64,
+    /// Boot time of the first packet that came from after it.
+    first_ns: Option<u64>,
 }
 
 impl PacketClock {
@@ -106,7 +108,7 @@ impl PacketClock {
         let old = self.offset;
         if let Some(new) = self.offset.observe(reading) {
             self.offset = new;
-            self.step = Some(Step { old, noticed_ns: reading.after_ns });
+            self.step = Some(Step { old, noticed_ns: reading.after_ns, first_ns: None });
         }
     }
 
@@ -137,18 +139,26 @@ impl PacketClock {
         self.floor_ns = self.floor_ns.max(boot_ns.saturating_sub(OUT_OF_ORDER_NS));
     }
 
-    /// Chooses between the offset before the step and the one after it. The ring is in order of
-    /// time: packets from before the step come first, and none of them is later than its notice.
+    /// Chooses between the offset before the step and the one after it. The ring is nearly in
+    /// order of time: packets from before the step come first, none of them later than its notice,
+    /// and a few between the first ones from after it ([`OUT_OF_ORDER_NS`]).
     #[cold]
     fn boot_ns_around(&mut self, step: Step, wall_ns: u64) -> u64 {
         let old = step.old.boot_ns(wall_ns);
-        if (self.floor_ns..=step.noticed_ns).contains(&old) {
+        let is_before = match step.first_ns {
+            None => (self.floor_ns..=step.noticed_ns).contains(&old),
+            Some(first_ns) => (first_ns.saturating_sub(OUT_OF_ORDER_NS)..=first_ns).contains(&old),
+        };
+        if is_before {
             self.has_come(old);
             return old;
         }
-        self.step = None;
         // Right but for two steps at once, between which nothing can be known.
-        self.offset.boot_ns(wall_ns).max(self.floor_ns)
+        let new = self.offset.boot_ns(wall_ns).max(self.floor_ns);
+        let first_ns = step.first_ns.unwrap_or(new);
+        let all_come = new >= first_ns.saturating_add(OUT_OF_ORDER_NS);
+        self.step = (!all_come).then_some(Step { first_ns: Some(first_ns), ..step });
+        new
     }
 }
 
@@ -209,6 +219,22 @@ mod tests {
                 let stepped_by = if n < 3 { 0 } else { by };
                 assert_eq!(clock.boot_ns(packet(time, stepped_by)), time, "packet {n} by {by}");
             }
+        }
+    }
+
+    #[test]
+    fn a_packet_from_before_a_step_that_comes_behind_one_from_after_it_keeps_its_time() {
+        for by in [3600 * SECOND.cast_signed(), -3600 * SECOND.cast_signed()] {
+            let mut clock = clock();
+            clock.at_block(reading(BOOT + 10 * MS, by));
+            let step = BOOT + 5 * MS;
+            for time in [step - MS, step + MS / 10, step - MS / 10, step + MS / 2, step - MS / 5] {
+                let stepped_by = if time < step { 0 } else { by };
+                assert_eq!(clock.boot_ns(packet(time, stepped_by)), time, "by {by}");
+                assert!(!clock.is_steady(), "more of them may come");
+            }
+            assert_eq!(clock.boot_ns(packet(step + 2 * MS, by)), step + 2 * MS);
+            assert!(clock.is_steady(), "none is so far out of order");
         }
     }
 
