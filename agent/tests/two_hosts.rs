@@ -82,9 +82,9 @@ fn the_host_that_is_connected_goes_on_and_another_is_refused_until_it_is_gone() 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         for (number, (second, what)) in (1..).zip([
-            (Some(claim(2, 2, 20)), "it is another machine"),
-            (Some(claim(1, 2, 21)), "a copy of this machine, with the same machine-id"),
-            (Some(claim(1, 1, 22)), "on the same machine runs a second agent"),
+            (Some(claim(2, 2, 20)), "this is another machine"),
+            (Some(claim(1, 2, 21)), "a copy of that machine, with the same machine-id"),
+            (Some(claim(1, 1, 22)), "a second agent on the same machine"),
             (Some(claim(0, 0, 23)), "one of the two has no machine-id"),
             // An older agent, which doesn't tell.
             (None, "one of the two has no machine-id"),
@@ -199,7 +199,7 @@ fn of_an_agent_and_its_copy_one_delivers_and_the_other_says_what_to_do() {
     let copy = site.agent_in("copy", "host-1", &["run"]);
     let copy = Running::start(copy, &site.dir().join("copy.log"));
     wait_until("the refusal", || copy.log().contains("is connected from 127.0.0.1 "));
-    assert!(copy.log().contains("the same machine runs a second agent"), "{}", copy.log());
+    assert!(copy.log().contains("a second agent on the same machine"), "{}", copy.log());
     assert!(refusals() > 0.0);
     wait_until("the collector's word of it", || collector.log().contains("a second agent"));
     let times = |log: &str| log.matches("is connected from").count();

@@ -55,6 +55,18 @@ fn eth0(live: &Live) -> NicView {
 }
 
 #[test]
+fn an_agent_on_the_collectors_own_host_says_nothing_of_the_clock() {
+    let live = connected();
+    live.on_clock_offset(&web1(), 5);
+    assert_eq!(live.clock_offsets(), [5]);
+    live.on_located(&web1(), true);
+    assert_eq!(live.clock_offsets(), [0; 0]);
+    live.on_located(&web1(), false);
+    live.on_disconnected(&web1(), START + SECOND);
+    assert_eq!(live.clock_offsets(), [0; 0]);
+}
+
+#[test]
 fn rates_come_from_the_newest_sample() {
     let live = connected();
     live.observe(&web1(), &frame(1, 2, START + SECOND), START + 2 * SECOND);

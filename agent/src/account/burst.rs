@@ -8,7 +8,7 @@
 //! ```
 //!
 //! in whatever order packets come, as long as none is older than its forerunners by more than 6 ms
-//! ([`HISTORY`]). For every time of length window - step lies within one window, and a window is no
+//! (`HISTORY`). For every time of length window - step lies within one window, and a window is no
 //! longer than itself. Of a slot that is no longer than the window, the peak is its bytes.
 
 use std::ops::Range;

@@ -188,6 +188,8 @@ impl Delivery {
     ) -> Result<(), DeliveryError> {
         let session = self.sessions.last().map_or(0, |(it, _)| it.session);
         let said = [Message::Claim(Claim { host, session }), self.hello()];
+        // The recorder only ends after this.
+        let _gone = self.requests.send(Request::Greeted);
         let (mut send, receive) = self.meanwhile(greet(connection, &said)).await?;
         let mut messages = control::messages(connection.clone(), receive);
         self.inventory.mark_changed();

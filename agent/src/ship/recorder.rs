@@ -31,6 +31,8 @@ pub enum Request {
     /// The collector accepted the agent and said how far each session is. The answer: sessions that
     /// go on under another id, and are to be introduced by a new connection.
     Welcome(Vec<Told>, oneshot::Sender<Result<Vec<Forked>, SpoolError>>),
+    /// The agent introduces itself: from now on what is made is sent, if only to be shown.
+    Greeted,
     /// The connection is gone.
     Disconnected,
     /// A session is committed up to here.
@@ -181,6 +183,7 @@ impl Recorder {
                 }
                 let _gone = answer.send(forked);
             }
+            Request::Greeted => self.spool.on_greeted(),
             Request::Disconnected => self.spool.on_disconnected(),
             Request::Committed(committed) => {
                 let done = self.spool.on_committed(committed, boot_ns());
@@ -191,7 +194,10 @@ impl Recorder {
                 if let Some((first, last)) = records.as_ref().ok().and_then(|records| {
                     Some((records.first()?.range.first, records.last()?.range.last))
                 }) {
+                    // Safe before it is sent: after a power loss, what the database has of a session
+                    // tells a fork from what was only forgotten here.
                     let noted = self.spool.on_sent(session, SeqRange { first, last });
+                    let noted = noted.and_then(|()| self.spool.sync());
                     self.note(noted);
                 }
                 if records.as_ref().is_err_and(SpoolError::is_damage) {
@@ -256,7 +262,7 @@ impl Recorder {
         }
         match (result, self.failing) {
             (Err(error), None) => {
-                tracing::error!(%error, "what is measured waits in memory; free some space");
+                tracing::error!(%error, "the spool fails; what is measured waits in memory until it works again");
                 self.failing = Some(Instant::now());
             }
             (Ok(()), Some(since)) if self.pending.is_empty() => {

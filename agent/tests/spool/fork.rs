@@ -161,9 +161,8 @@ fn a_session_that_is_over_is_found_to_be_forked_too() {
     }
 }
 
-#[test]
-fn records_made_coarser_since_are_disputed_whole_where_the_other_future_ends_within() {
-    let dir = tempfile::tempdir().unwrap();
+/// A spool so full that records after the 20th were put together, with all 9000.
+fn coarse(dir: &TempDir) -> Spool {
     let small = agent::ship::spool::SpoolLimits { max_size: 1 << 20, ..limits() };
     let mut spool = open(&dir.path().join("spool.sqlite"), small);
     spool.begin(SESSION, at(0)).unwrap();
@@ -174,15 +173,48 @@ fn records_made_coarser_since_are_disputed_whole_where_the_other_future_ends_wit
         spool.append(some, some[0].samples[0].start_ns).unwrap();
     }
     spool.maintain(SESSION, 9000 * SECOND).unwrap();
-    let frames = decoded(&spool.read(SESSION, range(21, 9000), usize::MAX).unwrap());
-    let long = frames.iter().find(|frame| frame.last_seq > frame.first_seq + 2).unwrap();
+    spool
+}
+
+/// The first record of several numbers.
+fn long(spool: &mut Spool) -> Frame {
+    let mut frames = decoded(&spool.read(SESSION, range(21, 9000), usize::MAX).unwrap());
+    let at = frames.iter().position(|frame| frame.last_seq > frame.first_seq + 2).unwrap();
+    frames.swap_remove(at)
+}
+
+#[test]
+fn records_made_coarser_since_are_disputed_whole_where_the_other_future_ends_within() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = coarse(&dir);
+    let long = long(&mut spool);
     let SeqRange { first, last } = SeqRange { first: long.first_seq, last: long.last_seq };
     // A coarse record is known again as a whole.
-    assert_eq!(fork(&mut spool, told(last, Some(codec::digest(long)))), []);
+    assert_eq!(fork(&mut spool, told(last, Some(codec::digest(&long)))), []);
     let forked = fork(&mut spool, told(first + 1, Some(other(first + 1))));
     assert_eq!((forked[0].lowered, forked[0].disputed), (20, last - 20));
     let frames = new_records(&mut spool, 9000 - 20);
     assert_eq!(bytes(&frames), (21..=9000).sum::<u64>());
+}
+
+#[test]
+fn a_fork_within_a_record_that_is_committed_elsewhere_leaves_a_sound_spool() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = coarse(&dir);
+    let long = long(&mut spool);
+    committed(&mut spool, long.last_seq);
+    let forked = fork(&mut spool, told(long.first_seq + 1, Some(other(long.first_seq + 1))));
+    let Forked { lowered, disputed, .. } = forked[0];
+    assert_eq!((lowered, disputed), (long.first_seq + 1, long.last_seq - long.first_seq - 1));
+    let frames = new_records(&mut spool, 9000 - lowered);
+    assert_eq!(bytes(&frames), (long.first_seq..=9000).sum::<u64>(), "of the whole record");
+    drop(spool);
+    let mut next = open(&dir.path().join("spool.sqlite"), limits());
+    next.begin(5, at(9000)).unwrap();
+    assert_eq!(next.sessions(5).unwrap()[0].session, NEW);
+    let files = std::fs::read_dir(dir.path()).unwrap();
+    let set_aside = |name: &std::ffi::OsStr| name.to_string_lossy().contains("damaged");
+    assert!(!files.into_iter().any(|file| set_aside(&file.unwrap().file_name())));
 }
 
 #[test]

@@ -77,10 +77,17 @@ async fn admit(
     let (hello, address) = (&introduction.hello, canonical(connection.remote_address()));
     tracing::info!(%client, %address, version = hello.host.agent_version, "connected");
     ingest.live.on_connected(&client, &hello.alias, &hello.host, now_ns());
+    ingest.live.on_located(&client, is_same_host(connection));
     let end = attend(ingest, agent, connection, introduction).await;
     ingest.live.on_disconnected(&client, now_ns());
     drop(place);
     end
+}
+
+/// Whether an agent runs on this collector's host, as far as addresses tell.
+fn is_same_host(connection: &Connection) -> bool {
+    let peer = canonical(connection.remote_address()).ip();
+    peer.is_loopback() || connection.local_ip().is_some_and(|own| own.to_canonical() == peer)
 }
 
 /// Welcomes an agent that has introduced itself, and takes what it delivers.

@@ -80,10 +80,10 @@ impl Kin {
     pub const fn what(self) -> &'static str {
         match self {
             Self::Same | Self::Machine => {
-                "on the same machine runs a second agent, or in a copied container"
+                "this is a second agent on the same machine, or in a copy of its container"
             }
-            Self::Copy => "a copy of this machine, with the same machine-id, runs too",
-            Self::Other => "it is another machine",
+            Self::Copy => "this is a copy of that machine, with the same machine-id",
+            Self::Other => "this is another machine",
             Self::Unknown => "one of the two has no machine-id",
         }
     }
@@ -93,8 +93,9 @@ impl Kin {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "client {client} is connected from {kept} already, and that host goes on ({}); to measure both, \
-     give this host a client.id and a certificate of its own (collector token; agent enroll \
-     TOKEN); to let it take the place of the other: collector token --client {client} --replace",
+     get a token (collector token) and give this host an id of its own: agent enroll --id NAME \
+     TOKEN; to let it take the place of the other, get one by `collector token --client {client} \
+     --replace` and run: agent enroll TOKEN",
     .kin.what()
 )]
 pub struct SecondHost {
@@ -235,8 +236,12 @@ impl Drop for Place {
 async fn answers(connection: &Connection, patience: Duration) -> bool {
     let heard = || connection.stats().udp_rx.datagrams;
     let (before, started) = (heard(), Instant::now());
+    // Two round trips and one more, for what gets lost.
+    let patience = patience.max(3 * connection.rtt());
     let mut asked = None;
-    while connection.close_reason().is_none() && started.elapsed() < patience {
+    while connection.close_reason().is_none() {
+        // Looked at before the last look: this task may have been held up itself.
+        let over = started.elapsed() >= patience;
         if asked.is_none_or(|at: Instant| at.elapsed() >= ASK_EVERY) {
             asked = Some(Instant::now());
             // What can't be sent is not answered.
@@ -245,6 +250,9 @@ async fn answers(connection: &Connection, patience: Duration) -> bool {
         tokio::time::sleep(LOOK_EVERY).await;
         if heard() > before {
             return connection.close_reason().is_none();
+        }
+        if over {
+            break;
         }
     }
     false

@@ -103,8 +103,13 @@ impl Live {
         self.shard(client).table.on_clock_offset(client, offset_ns);
     }
 
+    /// Whether a client that is connected runs on the collector's own host, whose clock it shares.
+    pub fn on_located(&self, client: &ClientId, same_host: bool) {
+        self.shard(client).table.on_located(client, same_host);
+    }
+
     /// By how much the clocks of the clients that are connected are ahead of the collector's,
-    /// nanoseconds, as far as known.
+    /// nanoseconds, as far as known. Those that share its clock are left out.
     #[must_use]
     pub fn clock_offsets(&self) -> Vec<i64> {
         let mut offsets = Vec::new();

@@ -69,6 +69,8 @@ impl Presence {
 
     /// The register says when a collector last heard of the client. Ask it every 10 s.
     pub fn on_registered(&mut self, last_seen_ns: u64, now_ns: u64) {
+        // Heard of while the clock was ahead.
+        self.heard_ns = self.heard_ns.min(now_ns);
         let before = self.registered_ns.replace(last_seen_ns);
         self.quiet = self.quiet.saturating_add(1);
         let own_ns = self.heard_ns.saturating_add(self.unsure_ns).saturating_add(TAIL_NS);
@@ -104,5 +106,24 @@ impl Presence {
     /// When any collector heard of it.
     pub const fn last_seen(&self) -> Time {
         Time(if self.elsewhere() { self.elsewhere_ns } else { self.heard_ns })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_heard_of_while_the_clock_was_ahead_is_found_at_another_collector() {
+        const NOW: u64 = 1_800_000_000 * SECOND_NS;
+        let mut presence = Presence::default();
+        presence.on_connected(2 * NOW);
+        presence.on_disconnected(2 * NOW);
+        for later in [0, 20, 40] {
+            let now = NOW + later * SECOND_NS;
+            presence.on_registered(now, now);
+        }
+        assert!(presence.up() && presence.elsewhere());
+        assert_eq!(presence.last_seen().0, NOW + 40 * SECOND_NS);
     }
 }

@@ -47,6 +47,8 @@ struct Client {
     host: Host,
     presence: Presence,
     clock_offset_ns: Option<i64>,
+    /// On the collector's own host, by the address of its newest connection.
+    same_host: bool,
     nics: BTreeMap<NicName, NicState>,
     seen: Seen,
     /// Not shown: forgotten, or not heard of again since an older collector saved its counters.
@@ -109,9 +111,14 @@ impl Table {
         self.touch(client).clock_offset_ns = Some(offset_ns);
     }
 
-    /// The clock offsets of the clients that are connected, as far as known.
+    pub fn on_located(&mut self, client: &ClientId, same_host: bool) {
+        self.touch(client).same_host = same_host;
+    }
+
+    /// The clock offsets of the clients that are connected from other hosts, as far as known.
     pub fn clock_offsets(&self) -> impl Iterator<Item = i64> {
-        let connected = self.clients.values().filter(|client| client.presence.here());
+        let other = |client: &&Client| client.presence.here() && !client.same_host;
+        let connected = self.clients.values().filter(other);
         connected.filter_map(|client| client.clock_offset_ns)
     }
 

@@ -76,6 +76,9 @@ impl Retention {
         if let Some(clock_ns) = self.clock.now_ns() {
             self.store.keep_clock(clock_ns).await?;
         }
+        if matches!(followed, Followed::Behind(_)) {
+            return Ok(());
+        }
         let done = self.store.retain(&limits, now_ns).await?;
         if done.rows > 0 || done.partitions > 0 {
             tracing::info!(rows = done.rows, partitions = done.partitions, "deleted by age");

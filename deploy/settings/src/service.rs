@@ -15,7 +15,10 @@ const CHECK: Duration = Duration::from_secs(5);
 
 /// A service that was told to stop and has not ended by then is ended. What it keeps on disk
 /// outlives a kill.
-const STOP_MAX: Duration = Duration::from_millis(9500);
+const STOP_MAX: Duration = Duration::from_millis(9300);
+
+/// How long the log may take to say so.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// How a service is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +123,13 @@ fn end_late() {
         return;
     }
     std::thread::sleep(STOP_MAX);
-    tracing::error!("not stopped within {STOP_MAX:?}; what is on disk is kept for the next start");
+    // Nobody waits for the log, which may be what is stuck.
+    std::thread::spawn(|| {
+        tracing::error!(
+            "not stopped within {STOP_MAX:?}; what is on disk is kept for the next start"
+        );
+    });
+    std::thread::sleep(LAST_WORDS);
     std::process::exit(1);
 }
 

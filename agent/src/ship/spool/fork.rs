@@ -55,7 +55,15 @@ impl Spool {
             let Some(cursor) = self.wrap(self.cursor(it.session))? else { continue };
             let own = self.wrap(self.own(&cursor, *it))?;
             if is_fork(&own, *it) {
-                forked.push(self.go_on_as(*it, &cursor, new_id())?);
+                match self.go_on_as(*it, &cursor, new_id()) {
+                    Ok(it) => forked.push(it),
+                    Err(error) if forked.is_empty() => return Err(error),
+                    // Those that are done must be known; the next welcome tells the others again.
+                    Err(error) => {
+                        tracing::warn!(%error, "not every session could be given another id yet");
+                        break;
+                    }
+                }
             }
         }
         Ok(forked)
@@ -191,7 +199,7 @@ impl Spool {
             [before, id, agreed, session.last_seq].map(u64::cast_signed);
         transaction.execute("UPDATE sessions SET last_seq = ?2 WHERE session = ?1", [new, last])?;
         transaction.execute(
-            "DELETE FROM records WHERE session = ?1 AND first_seq > ?2",
+            "DELETE FROM records WHERE session = ?1 AND last_seq > ?2",
             [old, agreed_seq],
         )?;
         transaction.execute(
@@ -228,7 +236,7 @@ fn write_down(
     transaction.execute(sql, figures).map(drop)
 }
 
-/// The records that begin within some numbers, with their level and when they were made. One that
+/// The records of some numbers, of which the first may have begun before them, with their level and when they were made. One that
 /// isn't what was written is a gap.
 fn read(
     transaction: &Transaction<'_>,
@@ -237,7 +245,7 @@ fn read(
 ) -> rusqlite::Result<Vec<(Frame, Level, u64)>> {
     let mut statement = transaction.prepare_cached(
         "SELECT first_seq, last_seq, frame, crc, level, made_ns FROM records
-         WHERE session = ?1 AND first_seq BETWEEN ?2 AND ?3 ORDER BY first_seq",
+         WHERE session = ?1 AND last_seq >= ?2 AND first_seq <= ?3 ORDER BY first_seq",
     )?;
     let [id, first, last] = [session, *numbers.start(), *numbers.end()].map(u64::cast_signed);
     let mut rows = statement.query(params![id, first, last])?;

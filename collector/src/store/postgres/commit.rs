@@ -274,7 +274,7 @@ async fn move_cursors(
                      covered_seqs = covered_seqs + batch.covered,
                      gap_seqs = gap_seqs + batch.gaps,
                      quarantine_seqs = quarantine_seqs + batch.quarantined, committed_at = now(),
-                     committed_digest = batch.digest
+                     committed_digest = batch.digest, digest_seq = batch.last
                  FROM ({}) AS batch
                  WHERE sessions.session = batch.session AND committed_seq = batch.expected
                      AND sessions.epoch = batch.epoch AND sessions.client = batch.client

@@ -63,6 +63,7 @@ async fn delete(client: &Client, cut: &CutOffs, now_ns: u64) -> Result<Retained,
         cut_ns / table.length_ns() * table.length_ns()
     };
     // From now on nothing relies on older rows.
+    let newest = newest(client).await?;
     for (column, table) in [
         ("raw_from", Table::Stats),
         ("rollup_1m_from", Table::Minutes),
@@ -71,7 +72,8 @@ async fn delete(client: &Client, cut: &CutOffs, now_ns: u64) -> Result<Retained,
         let kept = format!("SELECT {column} FROM retention");
         let kept: SystemTime = client.query_typed_one(&kept, &[]).await?.try_get(0)?;
         let cut = time(before_ns(table));
-        let lost = kept > time(now_ns);
+        // Behind all rows there are: left by a clock far ahead. It isn't where this clock is behind.
+        let lost = kept > time(now_ns) && kept > newest;
         let from = if lost { complete_from(client, table, cut).await? } else { kept };
         let note = format!("UPDATE retention SET {column} = $1 WHERE {column} = $2 AND $1 <> $2");
         let params = [from.max(cut), kept];
@@ -152,13 +154,29 @@ async fn oldest(client: &Client, table: Table) -> Result<Option<u64>, Failure> {
     let mut partitions = partition::all(client, table).await?;
     partitions.sort_unstable();
     for partition in partitions {
-        let any = format!("SELECT EXISTS (SELECT FROM {})", partition.name());
-        if client.query_typed_one(&any, &[]).await?.try_get(0)? {
+        if has_rows(client, partition).await? {
             let stray_ns = stray.map_or(u64::MAX, time_ns);
             return Ok(Some(stray_ns.min(partition.starts_ns())));
         }
     }
     Ok(stray.map(time_ns))
+}
+
+/// The end of the newest day that has samples.
+async fn newest(client: &Client) -> Result<SystemTime, Failure> {
+    let mut partitions = partition::all(client, Table::Stats).await?;
+    partitions.sort_unstable();
+    for partition in partitions.into_iter().rev() {
+        if has_rows(client, partition).await? {
+            return Ok(time(partition.starts_ns() + Table::Stats.length_ns()));
+        }
+    }
+    Ok(SystemTime::UNIX_EPOCH)
+}
+
+async fn has_rows(client: &Client, partition: partition::Partition) -> Result<bool, Failure> {
+    let any = format!("SELECT EXISTS (SELECT 1 FROM {})", partition.name());
+    Ok(client.query_typed_one(&any, &[]).await?.try_get(0)?)
 }
 
 async fn write_clock(client: &Client, clock_ns: u64) -> Result<(), Failure> {

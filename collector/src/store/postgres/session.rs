@@ -79,7 +79,8 @@ pub(super) async fn open_sessions(
              ORDER BY session
              ON CONFLICT (session) DO UPDATE SET epoch = sessions.epoch + 1
                  WHERE sessions.client = excluded.client
-             RETURNING session, committed_seq, epoch, committed_digest",
+             RETURNING session, committed_seq, epoch,
+                 CASE WHEN digest_seq = committed_seq THEN committed_digest END",
             &[
                 (&keys, Type::INT8_ARRAY),
                 (&starts, Type::TIMESTAMPTZ_ARRAY),
@@ -125,7 +126,8 @@ pub(super) async fn states(
     let keys: Vec<i64> = sessions.iter().map(|session| session.cast_signed()).collect();
     let rows = client
         .query_typed(
-            "SELECT session, committed_seq, epoch, committed_digest FROM sessions
+            "SELECT session, committed_seq, epoch,
+                 CASE WHEN digest_seq = committed_seq THEN committed_digest END FROM sessions
              WHERE session = ANY ($1)
              ORDER BY session FOR UPDATE",
             &[(&keys, Type::INT8_ARRAY)],

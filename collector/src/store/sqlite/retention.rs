@@ -42,6 +42,9 @@ pub(super) fn keep_clock(db: &Connection, clock_ns: u64) -> Result<(), Failure> 
 /// Notes from when on rows are complete. From now on nothing relies on older ones.
 pub(super) fn begin(db: &mut Connection, cut: &CutOffs, now_ns: u64) -> Result<(), Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let newest = "SELECT max((SELECT max(time) FROM bandwidth_stats s WHERE s.client = nics.client
+                      AND s.nic = nics.id)) FROM nics";
+    let newest: Option<i64> = transaction.query_row(newest, [], |row| row.get(0))?;
     for (column, table, cut_ns) in [
         ("raw_from", "bandwidth_stats", cut.raw_ns),
         ("rollup_1m_from", "bandwidth_1m", cut.rollup_1m_ns),
@@ -50,7 +53,9 @@ pub(super) fn begin(db: &mut Connection, cut: &CutOffs, now_ns: u64) -> Result<(
         let (cut, now) = (int(cut_ns)?, int(now_ns)?);
         let kept = format!("SELECT {column} FROM retention");
         let kept: i64 = transaction.query_row(&kept, [], |row| row.get(0))?;
-        let from = if kept > now { complete_from(&transaction, table, cut)? } else { kept };
+        // Behind all rows there are: left by a clock far ahead. It isn't where this clock is behind.
+        let lost = kept > now && newest.is_none_or(|newest| kept > newest);
+        let from = if lost { complete_from(&transaction, table, cut)? } else { kept };
         let note = format!("UPDATE retention SET {column} = ?1 WHERE {column} <> ?1");
         transaction.execute(&note, [from.max(cut)])?;
     }
