@@ -145,7 +145,7 @@ impl Claims {
     /// Takes the place of a client for a connection, once nobody else has it.
     ///
     /// # Errors
-    /// [`SecondHost`] if somebody has, who answers.
+    /// `SecondHost` if somebody has, who answers.
     pub async fn take(
         &self,
         client: &ClientId,
