@@ -9,7 +9,7 @@ use settings::{ConfigError, Loaded, Problem, Pulse, Reloaded, Running, Service};
 use tokio::sync::watch;
 use wire::private_file::{self, FileError};
 
-use crate::config::{Config, LIVE};
+use crate::config::{Client, Config, LIVE};
 use crate::identity::Credentials;
 use crate::sampler::{Capture, CaptureError};
 use crate::ship::shipper::{self, Destination, ShipConfig, ShipError, Shipper};
@@ -72,12 +72,14 @@ pub fn ship_config(config: &Config) -> Result<(ShipConfig, watch::Sender<Destina
 }
 
 /// What is to be said where the config has another client id than the certificate, which holds.
+/// A host's name is no such id: hosts are renamed, and enrolled under other names.
 #[must_use]
 pub fn other_identity(config: &Config) -> Option<String> {
     let (directory, tls) = (identity_dir(&config.data_dir), config.tls.files().ok()?);
     let credentials = Credentials::load(&directory, tls.as_ref(), UnixTime::now()).ok()?;
     let (client, id) = (credentials.client(), config.client_id().ok()?);
-    (id != *client).then(|| {
+    let chosen = config.client.id != Client::default().id;
+    (chosen && id != *client).then(|| {
         format!(
             "client.id is {id}, but this host's certificate is for {client}, as which it reports; \
              set client.id: {client}, or to report as {id} get a token by `collector token` and \

@@ -24,6 +24,7 @@ use crate::store::postgres::PostgresConfig;
 use crate::store::query::Client;
 use crate::store::register::Registered;
 use crate::store_location::{StoreLocation, StoreLocationError};
+use crate::time::{now_ns, rough};
 
 /// Most addresses that a token names.
 const ADDRESSES: usize = 4;
@@ -56,7 +57,9 @@ pub enum AdminError {
     )]
     ClientExists(ClientId),
     /// It has to be said, and can't be asked for.
-    #[error("{0} is forgotten for good: say --yes, or run this on a terminal, where it is asked")]
+    #[error(
+        "nothing was changed; to forget {0} say --yes, or run this on a terminal, where it is asked"
+    )]
     Unconfirmed(ClientId),
     /// The schema is not up to date.
     #[error("the schema is to be changed; run `collector migrate`, or start the collector")]
@@ -127,8 +130,7 @@ pub fn revoke(
 ) -> Result<String, AdminError> {
     let now = UnixTime::now();
     let identity = open_identity(config, tls)?;
-    let known = identity.clients()?.iter().any(|known| known.client == client.as_str());
-    if tls.is_none() && !known {
+    if tls.is_none() && !identity.knows(client)? {
         return Err(AdminError::NoSuchClient(client.clone()));
     }
     let certificates = identity.revoke(client, now)?;
@@ -169,9 +171,10 @@ pub fn clients(
         );
     }
     let mut table = format!(
-        "{:30} {:20} {:25} {:25} {}\n",
-        "client", "alias", "last seen (UTC)", "certificate until (UTC)", "NICs"
+        "{:30} {:20} {:14} {:25} {:25} {}\n",
+        "client", "alias", "state", "last seen (UTC)", "certificate until (UTC)", "NICs"
     );
+    let now_ns = now_ns();
     for id in ids {
         let stored = seen.iter().find(|it| it.client == id);
         let known = enrolled.iter().find(|it| it.client == id);
@@ -184,8 +187,13 @@ pub fn clients(
         };
         let last = stored.map_or_else(|| "-".to_owned(), |it| utc(it.last_seen_ns / 1_000_000_000));
         let alias = Foreign(stored.map_or("", |it| it.alias.as_str()));
+        let state = stored.map_or_else(|| "-".to_owned(), |it| state(it, now_ns));
         // Writing to a String can't fail.
-        let _ = writeln!(table, "{id:30} {alias:20} {last:25} {certificate:25} {}", nics(stored));
+        let _ = writeln!(
+            table,
+            "{id:30} {alias:20} {state:14} {last:25} {certificate:25} {}",
+            nics(stored)
+        );
     }
     for client in &seen {
         if let Some(apart) = client.clock_apart() {
@@ -271,6 +279,11 @@ pub fn forget(
         "{client} is forgotten, its certificate revoked, {kept}; running collectors show it no \
          more within 10 s. To let it in again: collector token --client {client}"
     ))
+}
+
+/// Whether a client is up, by when a collector last heard of it.
+fn state(client: &Client, now_ns: u64) -> String {
+    client.down_for(now_ns).map_or_else(|| "up".to_owned(), |down| format!("down {}", rough(down)))
 }
 
 fn utc(seconds: u64) -> String {

@@ -1,7 +1,6 @@
 //! Clients that need attention.
 
 use std::path::Path;
-use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
 use settings::Finding;
@@ -12,9 +11,6 @@ use crate::store::query::Client;
 use crate::time::{now_ns, rough};
 
 const SUBJECT: &str = "clients";
-
-/// A client not heard of for so long is down.
-const DOWN: Duration = Duration::from_secs(300);
 
 /// Names that a line has at most.
 const NAMES: usize = 5;
@@ -46,10 +42,9 @@ fn attention(known: &[Client], enrolled: &[KnownClient], now_ns: u64) -> Vec<Fin
         }
     };
     let down = known.iter().filter_map(|client| {
-        let silent = Duration::from_nanos(now_ns.saturating_sub(client.last_seen_ns));
-        (silent > DOWN).then(|| format!("{} ({})", client.client, rough(silent)))
+        client.down_for(now_ns).map(|down| format!("{} ({})", client.client, rough(down)))
     });
-    tell(down.collect(), "not heard of; look at the host, or: collector forget CLIENT");
+    tell(down.collect(), "down; look at the host, or: collector forget CLIENT");
     let apart = known.iter().filter_map(|client| {
         client.clock_apart().map(|apart| format!("{} ({apart})", client.client))
     });
@@ -97,7 +92,7 @@ mod tests {
         assert_eq!((well.len(), well[0].level), (1, Level::Ok), "{well:?}");
         let ill = [client("a", 7200, 0), client("b", 1, -1_500_000_000)];
         let found = attention(&ill, &[], now_ns);
-        assert!(found[0].text.starts_with("a (2 h): not heard of"), "{found:?}");
+        assert!(found[0].text.starts_with("a (2 h): down"), "{found:?}");
         assert!(found[1].text.starts_with("b (1.5 s behind): the clock"), "{found:?}");
         let many: Vec<Client> = (0..9).map(|n| client(&n.to_string(), 7200, 0)).collect();
         assert!(attention(&many, &[], now_ns)[0].text.contains("4 (2 h) and 4 more"));

@@ -28,8 +28,8 @@ pub enum EnrollError {
     ExpiredToken(String),
     /// The token is for somebody else.
     #[error(
-        "the token is for client {bound}, not for {asked}; set client.id, or get a token by \
-         `collector token --client {asked}`"
+        "the token is for client {bound}, not for {asked}; it is still good: \
+         agent enroll --id {bound} TOKEN"
     )]
     OtherClient {
         /// Who may use it.

@@ -57,8 +57,10 @@ pub enum PeerError {
     Name(#[from] NameError),
     /// The client was revoked.
     #[error(
-        "client {0} was revoked; to let it in again give it a new certificate (own CA: \
-         `collector token --client {0} --replace`, then agent enroll TOKEN)"
+        "client {0} was revoked, or another host took its place; to go on as {0} instead of any \
+         other host it needs a new certificate (own CA: `collector token --client {0} --replace`, \
+         then agent enroll --id {0} TOKEN); to be measured beside it, an id of its own (`collector \
+         token`, then agent enroll --id NAME TOKEN)"
     )]
     Revoked(ClientId),
     /// Neither of the application protocols.

@@ -56,7 +56,18 @@ pub struct Client {
     pub nics: Vec<Nic>,
 }
 
+/// A client of which no collector has heard for so long is down: that it was heard of is noted
+/// every 10 s, and a report may come late.
+const DOWN: Duration = Duration::from_secs(30);
+
 impl Client {
+    /// For how long it has been down, if it is, at `now_ns`, nanoseconds since 1970 (UTC).
+    #[must_use]
+    pub fn down_for(&self, now_ns: u64) -> Option<Duration> {
+        let silent = Duration::from_nanos(now_ns.saturating_sub(self.last_seen_ns));
+        (silent > DOWN).then_some(silent)
+    }
+
     /// By how much its clock differs from the collector's, for people, where that is more than a
     /// sample lasts.
     #[must_use]
