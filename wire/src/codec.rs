@@ -156,6 +156,7 @@ pub fn decode_body(header: Header, body: &[u8]) -> Result<Received, CodecError> 
         kind::RENEW_REQUEST => Message::RenewRequest(read(header.kind, body)?),
         kind::DIGESTS => Message::Digests(read(header.kind, body)?),
         kind::CLAIM => Message::Claim(read(header.kind, body)?),
+        kind::AGREED => Message::Agreed(read(header.kind, body)?),
         unknown => return Err(CodecError::Kind(unknown)),
     };
     message.check()?;
@@ -223,6 +224,7 @@ pub fn encode_message(message: &Message) -> Result<Vec<u8>, CodecError> {
     message.check()?;
     let bytes = match message {
         Message::Claim(it) => write(kind::CLAIM, it),
+        Message::Agreed(it) => write(kind::AGREED, it),
         Message::Hello(it) => write(kind::HELLO, it),
         Message::Digests(it) => write(kind::DIGESTS, it),
         Message::Welcome(it) => write(kind::WELCOME, it),
@@ -255,6 +257,7 @@ mod kind {
     pub const PACKED_FRAME: u8 = 12;
     pub const CLAIM: u8 = 13;
     pub const DIGESTS: u8 = 14;
+    pub const AGREED: u8 = 15;
 }
 
 fn checked(frame: Frame) -> Result<Received, CodecError> {

@@ -95,6 +95,15 @@ pub struct Digests {
     pub sessions: Vec<SessionDigest>,
 }
 
+/// The agent has found its sessions to be those of the database: what it sends from now on may be
+/// kept. Live frames from before are shown only, for they may be of another future. Said by those who
+/// said a [`Claim`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Agreed {
+    /// The session that runs.
+    pub session: u64,
+}
+
 /// The digest of a session's newest committed record.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct SessionDigest {
@@ -214,6 +223,7 @@ pub enum Message {
     Hello(Hello),
     Digests(Digests),
     Welcome(Welcome),
+    Agreed(Agreed),
     Refused(Refused),
     Ack(Ack),
     Inventory(Inventory),
@@ -278,7 +288,7 @@ impl Message {
             Self::EnrollRequest(request) => text("the client id", &request.client_id),
             // Bounded by the message's length alone.
             Self::Refused(_) | Self::EnrollReply(_) | Self::RenewRequest(_) => Ok(()),
-            Self::Claim(_) | Self::Probe(_) | Self::ProbeReply(_) => Ok(()),
+            Self::Claim(_) | Self::Agreed(_) | Self::Probe(_) | Self::ProbeReply(_) => Ok(()),
         }
     }
 }

@@ -8,7 +8,7 @@ use wire::codec::{self, CodecError, HEADER_LEN, LEN_MAX, Received};
 use wire::frame::{Counts, Frame, KernelCounts, Mix, MixCounts, SAMPLES_MAX, Sample};
 use wire::id::NicName;
 use wire::message::{
-    Ack, Claim, Digests, Hello, Host, HostKey, Inventory, Message, Nic, SeqRange, Session,
+    Ack, Agreed, Claim, Digests, Hello, Host, HostKey, Inventory, Message, Nic, SeqRange, Session,
     SessionDigest, Welcome,
 };
 
@@ -236,6 +236,8 @@ fn the_format_is_what_the_golden_files_hold() {
     golden("claim", &codec::encode_message(&claim).unwrap());
     let sessions = vec![SessionDigest { session: 0xfeed, digest: 0xd1_9e57 }];
     let digests = Message::Digests(Digests { sessions });
+    let agreed = Message::Agreed(Agreed { session: 0xfeed });
+    golden("agreed", &codec::encode_message(&agreed).unwrap());
     golden("digests", &codec::encode_message(&digests).unwrap());
     golden("welcome", &codec::encode_message(&Message::Welcome(Welcome::default())).unwrap());
     let missing = vec![SeqRange { first: 4, last: 5 }];

@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use wire::delivery::Sender;
 use wire::message::{
-    Ack, Claim, Committed, Hello, Host, HostKey, Inventory, LIST_MAX, Message, Probe, ProbeReply,
-    SeqRange, Session,
+    Ack, Agreed, Claim, Committed, Hello, Host, HostKey, Inventory, LIST_MAX, Message, Probe,
+    ProbeReply, SeqRange, Session,
 };
 
 use super::clock_check::{ClockCheck, Verdict};
@@ -188,8 +188,6 @@ impl Delivery {
     ) -> Result<(), DeliveryError> {
         let session = self.sessions.last().map_or(0, |(it, _)| it.session);
         let said = [Message::Claim(Claim { host, session }), self.hello()];
-        // The recorder only ends after this.
-        let _gone = self.requests.send(Request::Greeted);
         let (mut send, receive) = self.meanwhile(greet(connection, &said)).await?;
         let mut messages = control::messages(connection.clone(), receive);
         self.inventory.mark_changed();
@@ -214,6 +212,8 @@ impl Delivery {
             sender.on_connected(found.map_or(0, |state| state.seq).min(sender.last()));
         }
         self.forget_done();
+        // Before any live frame that may be kept.
+        control::write(&mut send, connection, &Message::Agreed(Agreed { session })).await?;
         welcomed();
         self.deliver(connection, &mut send, &mut messages).await
     }

@@ -31,8 +31,6 @@ pub enum Request {
     /// The collector accepted the agent and said how far each session is. The answer: sessions that
     /// go on under another id, and are to be introduced by a new connection.
     Welcome(Vec<Told>, oneshot::Sender<Result<Vec<Forked>, SpoolError>>),
-    /// The agent introduces itself: from now on what is made is sent, if only to be shown.
-    Greeted,
     /// The connection is gone.
     Disconnected,
     /// A session is committed up to here.
@@ -183,7 +181,6 @@ impl Recorder {
                 }
                 let _gone = answer.send(forked);
             }
-            Request::Greeted => self.spool.on_greeted(),
             Request::Disconnected => self.spool.on_disconnected(),
             Request::Committed(committed) => {
                 let done = self.spool.on_committed(committed, boot_ns());

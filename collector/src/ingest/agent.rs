@@ -101,7 +101,9 @@ async fn attend(
         Ok(opened) => opened,
         Err(end) => return end,
     };
-    let served = Served::new(ingest.clone(), agent, connection.clone(), opened);
+    let mut served = Served::new(ingest.clone(), agent, connection.clone(), opened);
+    // Agents too old for that don't say it.
+    served.agreed = !introduction.told;
     if let Some(inventory) = introduction.inventory {
         served.notes.take(Note::Inventory(inventory));
     }
@@ -124,6 +126,9 @@ struct Served {
     /// The next frame, for which the writer has no memory yet. Nothing more is read from streams
     /// meanwhile, and live frames are shown but not kept: the agent keeps them.
     waiting: Option<Waiting>,
+    /// The agent has found its sessions to be those of the store. Live frames that it sent before
+    /// may be of another future: they are shown, not kept.
+    agreed: bool,
     clock: ClockOffset,
     notes: Notes,
     started: Instant,
@@ -139,7 +144,8 @@ impl Served {
         let sessions = Sessions::new(&opened);
         let (clock, started) = (ClockOffset::default(), Instant::now());
         let notes = Notes::new(ingest.store.clone(), agent.client.clone());
-        Self { ingest, agent, connection, opened, sessions, waiting: None, clock, notes, started }
+        let (waiting, agreed) = (None, false);
+        Self { ingest, agent, connection, opened, sessions, waiting, agreed, clock, notes, started }
     }
 
     async fn run(mut self, control: Control) -> End {
@@ -242,7 +248,7 @@ impl Served {
     fn on_datagram(&mut self, datagram: &Bytes) -> Result<(), End> {
         let received = codec::decode(datagram).map_err(|error| End::Read(error.into()))?;
         let Received::Frame(frame) = received else { return Err(End::Read(ReadError::Misplaced)) };
-        if self.waiting.is_none() {
+        if self.agreed && self.waiting.is_none() {
             return self.on_frame(frame);
         }
         self.ingest.live.observe(&self.agent.client, &frame, now_ns());
@@ -290,6 +296,7 @@ impl Served {
     fn on_message(&mut self, message: Message) -> Result<(), End> {
         let client = &self.agent.client;
         match message {
+            Message::Agreed(_) => self.agreed = true,
             Message::Inventory(inventory) => {
                 self.ingest.live.on_inventory(client, &inventory);
                 self.notes.take(Note::Inventory(inventory));

@@ -188,11 +188,6 @@ impl Spool {
         })
     }
 
-    /// A connection may be given what is made from now on.
-    pub const fn on_greeted(&mut self) {
-        self.connected = true;
-    }
-
     /// The connection is gone; what it was given may still get into the database.
     pub const fn on_disconnected(&mut self) {
         self.connected = false;

@@ -196,7 +196,7 @@ impl Work {
             Request::Welcome(_, told) => {
                 let _gone = told.send(Ok(Vec::new()));
             }
-            Request::Greeted | Request::Disconnected => {}
+            Request::Disconnected => {}
             Request::Committed(committed) => {
                 let Some(agent) = self.agents.get_mut(&committed.session) else { return };
                 let now = Instant::now();
