@@ -94,7 +94,7 @@ fn move_cursors(
     let mut update = transaction.prepare_cached(
         "UPDATE sessions SET committed_seq = ?4, covered_seqs = covered_seqs + ?5,
              gap_seqs = gap_seqs + ?6, quarantine_seqs = quarantine_seqs + ?7, committed_at = ?8,
-             committed_digest = ?10
+             committed_digest = ?10, digest_seq = ?4
          WHERE session = ?1 AND committed_seq = ?2 AND epoch = ?3
              AND client = (SELECT id FROM clients WHERE client_id = ?9)",
     )?;

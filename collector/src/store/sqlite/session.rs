@@ -88,7 +88,9 @@ fn open_session(
 /// How far sessions are. Those that are not known are left out.
 pub(super) fn states(db: &Connection, sessions: &[u64]) -> Result<Vec<SessionState>, Failure> {
     let mut select = db.prepare_cached(
-        "SELECT committed_seq, epoch, committed_digest FROM sessions WHERE session = ?1",
+        "SELECT committed_seq, epoch,
+             CASE WHEN digest_seq = committed_seq THEN committed_digest END
+         FROM sessions WHERE session = ?1",
     )?;
     let mut states = Vec::with_capacity(sessions.len());
     for &session in sessions {
