@@ -13,6 +13,7 @@ use wire::id::ClientId;
 use wire::pem::TlsFiles;
 use wire::token::Address;
 
+use crate::audit::{AuditError, Event, Pending, Record};
 use crate::config::Config;
 use crate::export::{self, ExportError, Request};
 use crate::identity::{IdentityError, KnownClient, NewToken, SecondHostRecord};
@@ -61,6 +62,15 @@ pub enum AdminError {
         "nothing was changed; to forget {0} say --yes, or run this on a terminal, where it is asked"
     )]
     Unconfirmed(ClientId),
+    /// It was done, and the audit log can't be told.
+    #[error("{done}; but {error}")]
+    Unaudited {
+        /// What was done.
+        done: String,
+        /// Why not.
+        #[source]
+        error: AuditError,
+    },
     /// The schema is not up to date.
     #[error("the schema is to be changed; run `collector migrate`, or start the collector")]
     Outdated,
@@ -134,10 +144,19 @@ pub fn revoke(
         return Err(AdminError::NoSuchClient(client.clone()));
     }
     let certificates = identity.revoke(client, now)?;
-    Ok(format!(
+    let done = format!(
         "{client} is revoked, with {certificates} valid certificate(s); a running collector cuts \
          it off within a second. To let it in again: collector token --client {client} --replace"
-    ))
+    );
+    audited(config, Record::of(Event::ClientRevoked, client), done)
+}
+
+/// What was `done`, once the audit log is told of it.
+fn audited(config: &Config, record: Record, done: String) -> Result<String, AdminError> {
+    match Pending::of(&config.data_dir).leave(record, UnixTime::now()) {
+        Ok(()) => Ok(done),
+        Err(error) => Err(AdminError::Unaudited { done, error }),
+    }
 }
 
 /// Every client: what it is called, when it was last seen, how long its certificate is good.
@@ -275,10 +294,12 @@ pub fn forget(
         Ok(if rows { store.purge(client).await? } else { 0 })
     })?;
     let kept = if rows { format!("{deleted} rows are deleted") } else { kept.to_owned() };
-    Ok(format!(
+    let done = format!(
         "{client} is forgotten, its certificate revoked, {kept}; running collectors show it no \
          more within 10 s. To let it in again: collector token --client {client}"
-    ))
+    );
+    let record = Record { detail: Some(kept), ..Record::of(Event::ClientForgotten, client) };
+    audited(config, record, done)
 }
 
 /// Whether a client is up, by when a collector last heard of it.

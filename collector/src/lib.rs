@@ -1,6 +1,7 @@
 //! The collector: takes in what agents measure, keeps it in a database, and shows it.
 
 pub mod admin;
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod doctor;

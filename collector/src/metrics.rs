@@ -9,6 +9,7 @@ use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
+use crate::audit::{self, Event};
 use crate::live::{ClientView, Live, NicView, SampleView};
 
 /// The media type of the text that [`Metrics::render`] gives.
@@ -34,6 +35,12 @@ const COUNTERS: [(&str, &str); 7] = [
     ("netmon_collector_commit_errors_total", "Commits that the store failed to make."),
     ("netmon_collector_enrolments_total", "Certificates issued to clients with a token."),
 ];
+
+/// The audit log's events, which start at zero each by its name.
+const AUDIT: (&str, &str) = (
+    audit::METRIC,
+    "Events of the audit log, by kind: enrolments, revocations, refusals, changes.",
+);
 
 const REJECTS: &str = "netmon_collector_rejects_total";
 
@@ -119,6 +126,8 @@ fn describe() {
             counter!(name).increment(0);
         }
     }
+    describe_counter!(AUDIT.0, AUDIT.1);
+    Event::ALL.into_iter().for_each(|event| audit::count(event, 0));
     for (name, help) in GAUGES {
         describe_gauge!(name, help);
         gauge!(name).set(0.0);

@@ -22,6 +22,7 @@ use self::counters::Counters;
 use self::health::Health;
 use self::reload::Reload;
 use self::retention::Retention;
+use crate::audit::Pending;
 use crate::config::{Config, LIVE};
 use crate::identity::{Identity, IdentityError};
 use crate::ingest::{Claims, Ingest, ListenError, Listener};
@@ -178,6 +179,7 @@ async fn serve(
         tokio::spawn(metrics.run_upkeep()),
         tokio::spawn(register::follow(store, live, identity)),
         tokio::spawn(retention.run()),
+        tokio::spawn(Pending::of(&config.data_dir).follow()),
         tokio::spawn(counters.clone().keep()),
     ];
 

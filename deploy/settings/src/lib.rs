@@ -38,7 +38,7 @@ pub use self::log::{set_log_level, start_log};
 pub use self::options::Options;
 pub use self::output::{Output, Raw};
 pub use self::reload::{Reloaded, Running};
-pub use self::sections::{Log, LogFormat, LogLevel, Tls};
+pub use self::sections::{AUDIT_TARGET, Log, LogFormat, LogLevel, Tls};
 pub use self::service::{Pulse, Service};
 pub use self::value::{Interval, InvalidInterval, InvalidSize, Secret, Size, list};
 pub use self::yaml::texts;

@@ -8,6 +8,10 @@ use wire::pem::TlsFiles;
 
 use crate::error::Problem;
 
+/// Target of the audit log's lines. They are logged at every level but `off`, unless a level is
+/// given for this target by name (`info,audit=off`).
+pub const AUDIT_TARGET: &str = "audit";
+
 /// Section `log`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -35,6 +39,11 @@ impl LogLevel {
     /// Targets of these programs.
     const OURS: [&str; 4] = ["agent", "collector", "settings", "wire"];
 
+    /// Whether something is logged at all.
+    fn is_off(&self) -> bool {
+        self.0.trim().eq_ignore_ascii_case("off")
+    }
+
     /// The filter that lets it through.
     #[must_use]
     pub fn filter(&self) -> EnvFilter {
@@ -51,7 +60,12 @@ impl LogLevel {
                 format!("off,{}", ours.join(","))
             }
         };
-        self.0.split(',').map(directive).collect::<Vec<_>>().join(",")
+        let mut directives: Vec<String> = self.0.split(',').map(directive).collect();
+        let audit = format!("{AUDIT_TARGET}=");
+        if !self.is_off() && !self.0.split(',').any(|part| part.trim().starts_with(&audit)) {
+            directives.push(format!("{audit}info"));
+        }
+        directives.join(",")
     }
 }
 
@@ -144,9 +158,19 @@ mod tests {
     fn libraries_are_silent_unless_they_are_named_or_a_fault_is_looked_for() {
         let directives = |level: &str| LogLevel(level.to_owned()).directives();
         let ours = "off,agent=info,collector=info,settings=info,wire=info";
-        assert_eq!(directives("info"), ours);
-        assert_eq!(directives("INFO,quinn_udp=warn"), format!("{ours},quinn_udp=warn"));
-        assert_eq!(directives("debug"), "debug");
+        assert_eq!(directives("info"), format!("{ours},audit=info"));
+        assert_eq!(directives("INFO,quinn_udp=warn"), format!("{ours},quinn_udp=warn,audit=info"));
+        assert_eq!(directives("debug"), "debug,audit=info");
+    }
+
+    #[test]
+    fn the_audit_log_is_written_at_every_level_but_off_unless_it_is_named() {
+        let directives = |level: &str| LogLevel(level.to_owned()).directives();
+        for level in ["error", "warn", "info", "debug", "agent=info"] {
+            assert!(directives(level).ends_with(",audit=info"), "{level}");
+        }
+        assert_eq!(directives("error,audit=warn").matches("audit=").count(), 1);
+        assert!(!directives("off").contains("audit"));
     }
 
     #[test]

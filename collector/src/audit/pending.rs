@@ -1,0 +1,202 @@
+//! Records of commands that wait for the collector to log them: small files in a directory.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::{Uid, User, getuid};
+use rustls::pki_types::UnixTime;
+use wire::certificate::utc;
+use wire::private_file::{self, FileError};
+
+use super::Record;
+
+/// Records that may wait: without a collector that logs them, commands end there.
+const WAITING: usize = 1000;
+
+/// How often the directory is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Why a record can't be left.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The file can't be written.
+    #[error("the audit log can't be told: {0}")]
+    File(#[from] FileError),
+    /// No collector takes them.
+    #[error(
+        "the audit log can't be told: {WAITING} records wait in {0} already; start the collector, \
+         which logs them"
+    )]
+    Full(PathBuf),
+}
+
+/// The records that wait.
+#[derive(Debug, Clone)]
+pub struct Pending(PathBuf);
+
+impl Pending {
+    /// Those of a collector's data directory.
+    #[must_use]
+    pub fn of(data_dir: &Path) -> Self {
+        Self(data_dir.join("audit"))
+    }
+
+    /// Leaves a record of what an operator did now.
+    ///
+    /// # Errors
+    /// [`AuditError`] if it can't be kept: the audit log doesn't know then.
+    pub fn leave(&self, record: Record, now: UnixTime) -> Result<(), AuditError> {
+        private_file::make_directory(&self.0)?;
+        let names = self.names()?;
+        if names.len() >= WAITING {
+            return Err(AuditError::Full(self.0.clone()));
+        }
+        let record = Record { at: Some(utc(now)), by: Some(operator()), ..record };
+        let mut random = [0; 8];
+        // Without random numbers the time and the process must tell records apart.
+        let _unlikely = getrandom::fill(&mut random);
+        let (at, process, random) = (now.as_secs(), std::process::id(), u64::from_le_bytes(random));
+        let name = format!("{at:012}-{process:08}-{random:016x}");
+        // Plain texts and numbers: they can always be written.
+        let bytes = serde_json::to_vec(&record).unwrap_or_default();
+        Ok(private_file::write(&self.0.join(name), &bytes)?)
+    }
+
+    /// Logs the records that wait, for ever.
+    pub async fn follow(self) {
+        let mut due = tokio::time::interval(LOOK);
+        due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut failing = false;
+        loop {
+            due.tick().await;
+            let pending = self.clone();
+            let logged = tokio::task::spawn_blocking(move || pending.log_all()).await;
+            let error = match logged {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(error) => Some(error.to_string()),
+            };
+            match error {
+                Some(error) if !failing => {
+                    tracing::error!(error, "records of commands can't be taken into the audit log");
+                    failing = true;
+                }
+                Some(_) => {}
+                None => failing = false,
+            }
+        }
+    }
+
+    /// Logs each record, then removes it: a crash in between logs it twice, which shows by `at`,
+    /// and never not at all. Collectors that share the directory take turns.
+    ///
+    /// # Errors
+    /// [`FileError`] names the file that can't be read or removed.
+    pub fn log_all(&self) -> Result<(), FileError> {
+        if self.names()?.is_empty() {
+            return Ok(());
+        }
+        let _locked = private_file::lock(&self.0)?;
+        // One that can't be read holds up no other.
+        let mut failed = Ok(());
+        for name in self.names()? {
+            let logged = log_one(&self.0.join(&name));
+            failed = failed.and(logged);
+        }
+        failed
+    }
+
+    /// The records, oldest first.
+    fn names(&self) -> Result<Vec<String>, FileError> {
+        let entries = match std::fs::read_dir(&self.0) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+            entries => entries.map_err(|error| FileError::read(&self.0, error))?,
+        };
+        let named = |name: &String| name.starts_with(|first: char| first.is_ascii_digit());
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(named)
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+}
+
+/// Logs a record, then removes it.
+fn log_one(path: &Path) -> Result<(), FileError> {
+    match read(path)? {
+        Some(record) => super::log(&record),
+        None => {
+            let path = path.display();
+            tracing::error!(%path, "this is no record of the audit log; it is removed");
+        }
+    }
+    private_file::remove(path).map(drop)
+}
+
+/// A record, `None` if the file is none.
+fn read(path: &Path) -> Result<Option<Record>, FileError> {
+    Ok(serde_json::from_slice(&private_file::read(path)?).ok())
+}
+
+/// Who runs this command: the user who logged in, also behind sudo and su, and as whom they work
+/// if that is somebody else.
+#[must_use]
+pub fn operator() -> String {
+    let name = |uid: Uid| {
+        let user = User::from_uid(uid).ok().flatten();
+        user.map_or_else(|| format!("uid {uid}"), |user| user.name)
+    };
+    let acting = name(getuid());
+    // Set at login and by no program since (pam_loginuid(8)); all ones where nobody logged in.
+    let login = std::fs::read_to_string("/proc/self/loginuid").ok();
+    let login = login.and_then(|it| it.trim().parse::<u32>().ok()).filter(|uid| *uid != u32::MAX);
+    let login = login.map(|uid| name(Uid::from_raw(uid)));
+    match login.or_else(|| std::env::var("SUDO_USER").ok().filter(|user| !user.is_empty())) {
+        Some(login) if login != acting => format!("{login} as {acting}"),
+        _ => acting,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Event;
+    use super::*;
+
+    #[test]
+    fn a_record_waits_until_it_is_logged_with_who_did_it_and_when() {
+        let directory = tempfile::tempdir().unwrap();
+        let pending = Pending::of(directory.path());
+        assert!(pending.log_all().is_ok(), "nothing to log, not even a directory");
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
+        pending.leave(Record::of(Event::ClientRevoked, "web-1"), now).unwrap();
+        let [name] = &pending.names().unwrap()[..] else { panic!("one record") };
+        let record = read(&pending.0.join(name)).unwrap().unwrap();
+        assert_eq!((record.event, record.client.as_deref()), (Event::ClientRevoked, Some("web-1")));
+        assert_eq!(record.at, Some(utc(now)));
+        assert!(record.by.is_some_and(|by| !by.is_empty()));
+        pending.log_all().unwrap();
+        assert!(pending.names().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_record_is_removed_and_holds_nothing_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let pending = Pending::of(directory.path());
+        let now = UnixTime::now();
+        pending.leave(Record::of(Event::ClientRevoked, "web-1"), now).unwrap();
+        private_file::write(&pending.0.join("0-garbage"), b"{").unwrap();
+        pending.log_all().unwrap();
+        assert!(pending.names().unwrap().is_empty());
+    }
+
+    #[test]
+    fn records_that_nobody_logs_fill_no_disk() {
+        let directory = tempfile::tempdir().unwrap();
+        let pending = Pending::of(directory.path());
+        std::fs::create_dir(&pending.0).unwrap();
+        (0..WAITING).for_each(|at| std::fs::write(pending.0.join(at.to_string()), "").unwrap());
+        let left = pending.leave(Record::of(Event::ClientRevoked, "web-1"), UnixTime::now());
+        assert!(left.unwrap_err().to_string().contains("start the collector"));
+    }
+}
