@@ -26,12 +26,13 @@ const COMMIT_SECONDS: [f64; 12] =
 const BATCH_ROWS: [f64; 10] =
     [1.0, 10.0, 50.0, 100.0, 500.0, 1_000.0, 5_000.0, 10_000.0, 50_000.0, 100_000.0];
 
-const COUNTERS: [(&str, &str); 7] = [
+const COUNTERS: [(&str, &str); 8] = [
     ("netmon_collector_frames_total", "Frames received."),
     ("netmon_collector_bytes_total", "Bytes of frames received, unpacked."),
     ("netmon_collector_duplicates_total", "Frames received that were known already."),
     ("netmon_collector_gaps_total", "Records that stand for samples an agent had to give up."),
     (REJECTS, "Frames, messages and connections refused, by reason."),
+    (LIMITED, "Times that somebody was over one of the limits, by limit."),
     ("netmon_collector_commit_errors_total", "Commits that the store failed to make."),
     ("netmon_collector_enrolments_total", "Certificates issued to clients with a token."),
 ];
@@ -43,6 +44,10 @@ const AUDIT: (&str, &str) = (
 );
 
 const REJECTS: &str = "netmon_collector_rejects_total";
+const LIMITED: &str = "netmon_collector_limited_total";
+
+/// Counters that have labels: without one they are not shown.
+const LABELLED: [&str; 2] = [REJECTS, LIMITED];
 
 const GAUGES: [(&str, &str); 5] = [
     (
@@ -122,7 +127,7 @@ impl Metrics {
 fn describe() {
     for (name, help) in COUNTERS {
         describe_counter!(name, help);
-        if name != REJECTS {
+        if !LABELLED.contains(&name) {
             counter!(name).increment(0);
         }
     }

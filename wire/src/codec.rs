@@ -157,6 +157,7 @@ pub fn decode_body(header: Header, body: &[u8]) -> Result<Received, CodecError> 
         kind::DIGESTS => Message::Digests(read(header.kind, body)?),
         kind::CLAIM => Message::Claim(read(header.kind, body)?),
         kind::AGREED => Message::Agreed(read(header.kind, body)?),
+        kind::NOTICE => Message::Notice(read(header.kind, body)?),
         unknown => return Err(CodecError::Kind(unknown)),
     };
     message.check()?;
@@ -236,6 +237,7 @@ pub fn encode_message(message: &Message) -> Result<Vec<u8>, CodecError> {
         Message::EnrollRequest(it) => write(kind::ENROLL_REQUEST, it),
         Message::EnrollReply(it) => write(kind::ENROLL_REPLY, it),
         Message::RenewRequest(it) => write(kind::RENEW_REQUEST, it),
+        Message::Notice(it) => write(kind::NOTICE, it),
     };
     let len = len_u32(&bytes[HEADER_LEN..]);
     if len > LEN_MAX { Err(CodecError::TooLong(len)) } else { Ok(bytes) }
@@ -258,6 +260,7 @@ mod kind {
     pub const CLAIM: u8 = 13;
     pub const DIGESTS: u8 = 14;
     pub const AGREED: u8 = 15;
+    pub const NOTICE: u8 = 20;
 }
 
 fn checked(frame: Frame) -> Result<Received, CodecError> {

@@ -12,6 +12,9 @@ use crate::id::NicName;
 /// Longest text in a message, bytes.
 pub const TEXT_MAX: usize = 256;
 
+/// Longest text of a [`Notice`], bytes.
+pub const NOTICE_MAX: usize = 1024;
+
 /// Most entries of a list in a message.
 pub const LIST_MAX: usize = 4096;
 
@@ -215,6 +218,14 @@ pub struct RenewRequest {
     pub csr_der: Vec<u8>,
 }
 
+/// Something that the collector has to say to an agent whose connection goes on, on a stream of its
+/// own: agents too old for it allow no stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Notice {
+    /// What is so and what follows, for the agent's log; up to [`NOTICE_MAX`] bytes.
+    pub text: String,
+}
+
 /// Any message, as it is said on a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is its type's name")]
@@ -232,6 +243,7 @@ pub enum Message {
     EnrollRequest(EnrollRequest),
     EnrollReply(EnrollReply),
     RenewRequest(RenewRequest),
+    Notice(Notice),
 }
 
 /// A message that could be decoded and is refused all the same.
@@ -253,6 +265,9 @@ pub enum MessageError {
         /// Its length.
         len: usize,
     },
+    /// A notice is too long.
+    #[error("a notice of {0} bytes; at most {NOTICE_MAX} are allowed")]
+    NoticeTooLong(usize),
     /// A NIC name that no NIC can have.
     #[error("the NIC inventory holds a name that is empty or not terminated")]
     NicName,
@@ -286,6 +301,10 @@ impl Message {
                 })
             }
             Self::EnrollRequest(request) => text("the client id", &request.client_id),
+            Self::Notice(notice) if notice.text.len() > NOTICE_MAX => {
+                Err(MessageError::NoticeTooLong(notice.text.len()))
+            }
+            Self::Notice(_) => Ok(()),
             // Bounded by the message's length alone.
             Self::Refused(_) | Self::EnrollReply(_) | Self::RenewRequest(_) => Ok(()),
             Self::Claim(_) | Self::Agreed(_) | Self::Probe(_) | Self::ProbeReply(_) => Ok(()),

@@ -2,6 +2,7 @@
 
 mod clocks;
 pub mod control;
+pub mod notices;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;

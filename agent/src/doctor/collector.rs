@@ -11,7 +11,7 @@ use wire::message::{Message, Probe};
 use super::{DoctorConfig, Finding, Level};
 use crate::clocks;
 use crate::connection::control::{self, close_reason};
-use crate::connection::{Server, connect};
+use crate::connection::{Server, connect, notices};
 use crate::identity::Credentials;
 use crate::ship::clock_check::difference;
 
@@ -20,6 +20,10 @@ const COLLECTOR: &str = "collector";
 /// How often the collector is asked for its time, and how long that may take together.
 const QUESTIONS: u32 = 4;
 const ANSWER: Duration = Duration::from_secs(2);
+
+/// How long is waited for what the collector has to say of limits. It says it before it answers, if
+/// there is anything.
+const NOTICE: Duration = Duration::from_millis(50);
 
 pub(super) fn examine(config: &DoctorConfig) -> Vec<Finding> {
     let now = UnixTime::now();
@@ -81,6 +85,10 @@ async fn reach(server: &Server, credentials: &Credentials, tolerance: Duration) 
                 Some(_) => None,
                 None => timeout(ANSWER, times(&connection)).await.ok().flatten(),
             };
+            let over = match times {
+                Some(_) => timeout(NOTICE + rtt, notices::hear(&connection)).await,
+                None => Ok(Ok(Vec::new())),
+            };
             connection.close(0u32.into(), b"examined");
             endpoint.wait_idle().await;
             let mut findings = vec![match refused {
@@ -92,6 +100,10 @@ async fn reach(server: &Server, credentials: &Credentials, tolerance: Duration) 
             }];
             // A collector that is older than the question doesn't tell.
             findings.extend(times.map(|(here, there)| clocks(here, there, tolerance + rtt)));
+            let over = over.into_iter().flatten().flatten();
+            findings.extend(over.map(|text| {
+                Finding::warn("limits", format!("{server}: within an hour this client took {text}"))
+            }));
             findings
         }
         Err(error) => vec![Finding::fail(COLLECTOR, error.to_string())],

@@ -31,6 +31,9 @@ const SEND_WINDOW: u64 = 1 << 20;
 /// Datagrams that wait to be sent, bytes. The oldest fall out, to be sent again by the window.
 const DATAGRAM_BUFFER: usize = 64 << 10;
 
+/// Streams on which the collector says something that no answer waits for. It says it rarely.
+const NOTICES: u32 = 1;
+
 /// Connects by [`wire::ALPN`] with a certificate to a collector whose certificate is of `roots`.
 pub(super) fn client_config(
     roots: Arc<RootCertStore>,
@@ -84,9 +87,8 @@ fn transport() -> TransportConfig {
         .send_window(SEND_WINDOW)
         .datagram_send_buffer_size(DATAGRAM_BUFFER)
         .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
-        // The collector opens no streams.
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
-        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .max_concurrent_uni_streams(VarInt::from_u32(NOTICES))
         // Older kernels hide UDP super-packets from taps: the agent's own traffic would be missed.
         .enable_segmentation_offload(false);
     transport

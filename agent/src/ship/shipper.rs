@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, unbounded};
 use rustls::pki_types::UnixTime;
-use settings::{Failures, words};
+use settings::{Failures, SharedFailures, words};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 use wire::message::Inventory;
@@ -18,7 +18,7 @@ use super::delivery::{About, Delivery, DeliveryError};
 use super::recorder::{self, RecorderConfig};
 use super::spool::{Now, Spool, SpoolError, SpoolLimits};
 use crate::clocks;
-use crate::connection::{self, ConnectError, Server};
+use crate::connection::{self, ConnectError, Server, notices};
 use crate::identity::{self, Credentials, IdentityError};
 use crate::sampler::IntervalReport;
 
@@ -235,6 +235,7 @@ impl Shipper {
         let delivered = tokio::select! {
             delivered = delivery.over(&connection, host, welcomed) => delivered,
             never = renew(&config.identity, credentials, &connection) => match never {},
+            never = listen(&server, &connection) => match never {},
             never = hang_up(config.destination.clone(), &connection) => match never {},
         };
         // What was said last may still be on its way.
@@ -257,6 +258,21 @@ async fn hang_up(
 ) -> std::convert::Infallible {
     changed(&mut destination).await;
     connection.close(0u32.into(), b"reloaded");
+    std::future::pending().await
+}
+
+/// What collectors have said though the connection went on: each is told once, then rarely.
+static NOTICES: SharedFailures<String> = SharedFailures::new();
+
+/// Tells what the collector says of this agent.
+async fn listen(server: &Server, connection: &quinn::Connection) -> std::convert::Infallible {
+    while let Ok(texts) = notices::hear(connection).await {
+        for text in texts {
+            if let Some(tell) = NOTICES.failed(words(&text), std::time::Instant::now()) {
+                tracing::warn!(%server, "the collector says: this client takes {text}{tell}");
+            }
+        }
+    }
     std::future::pending().await
 }
 

@@ -3,6 +3,7 @@
 mod database;
 mod database_url;
 mod http;
+mod limits;
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ use settings::{
 
 pub use self::database::Database;
 pub use self::http::{Http, read_token};
+pub use self::limits::Limits;
 use crate::writer::BatchLimits;
 
 /// The program as its config sees it.
@@ -47,6 +49,8 @@ pub struct Config {
     pub retention: Retention,
     /// How batches are made.
     pub writer: Writer,
+    /// What one client, one address and all together may take.
+    pub limits: Limits,
     /// An own PKI in place of the built-in one.
     pub tls: Tls,
     /// Where the built-in authority and SQLite are kept.
@@ -97,6 +101,7 @@ impl Default for Config {
             database: Database::default(),
             retention: Retention::default(),
             writer: Writer::default(),
+            limits: Limits::default(),
             tls: Tls::default(),
             data_dir: "/var/lib/network-monitor/collector".into(),
             log: Log::default(),
@@ -175,6 +180,7 @@ impl Settings for Config {
         self.database.check()?;
         self.retention.check()?;
         self.writer.check()?;
+        self.limits.check()?;
         self.tls.files().map(drop)
     }
 

@@ -29,15 +29,17 @@ const RESET_LEN: usize = 64;
 /// How long a connection may be silent, milliseconds: agents send something every 5 s.
 const IDLE_MS: u32 = 30_000;
 
-/// What one connection may have in flight towards the collector, bytes.
-const RECEIVE_WINDOW: u32 = 1 << 20;
+/// What one connection may have in flight towards the collector, bytes, before anybody knows whether
+/// it is to be served.
+const RECEIVE_WINDOW: u32 = 128 << 10;
 
 /// What one stream may have in flight towards the collector, bytes.
 const STREAM_WINDOW: u32 = 256 << 10;
 
-/// Streams that an agent may have open: the control stream, an exchange beside it, and backfill.
+/// Streams that an agent may have open: the control stream and an exchange beside it, and none for
+/// backfill before it is served.
 const BIDI_STREAMS: u32 = 4;
-const UNI_STREAMS: u32 = 64;
+const UNI_STREAMS: u32 = 0;
 
 /// Datagrams of one connection that wait to be read, bytes.
 const DATAGRAM_BUFFER: usize = 256 << 10;

@@ -5,24 +5,26 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use quinn::{Connection, RecvStream, SendStream};
+use quinn::{Connection, RecvStream, SendStream, VarInt};
 use settings::SharedFailures;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
-use wire::codec::{self, Received};
+use wire::codec;
 use wire::delivery::Accepted;
 use wire::frame::Frame;
 use wire::id::ClientId;
-use wire::message::{Message, Probe};
+use wire::message::{Inventory, Message, Probe, Refused};
 
 use super::Ingest;
 use super::clock::ClockOffset;
 use super::end::End;
-use super::introduction::{Control, Introduction, REVOCATION, refuse_revoked};
+use super::introduction::{Control, Introduction, REVOCATION, refuse_revoked, write};
+use super::limits::{Account, Entry, Limit};
 use super::notes::{Note, Notes};
-use super::reading::{self, ReadError};
-use super::sessions::Sessions;
+use super::notice;
+use super::reading;
+use super::sessions::{Sessions, Way};
 use crate::identity::Agent;
 use crate::listen::canonical;
 use crate::store::SessionState;
@@ -32,6 +34,9 @@ use crate::writer::{OpenSession, Reservation};
 /// How often the agent's clock is probed, in checks of its revocation.
 const PROBE_EVERY: u32 = 10;
 
+/// What a connection that is served may have in flight towards the collector, bytes.
+const RECEIVE_WINDOW: VarInt = VarInt::from_u32(1 << 20);
+
 /// Whose connections were closed, and for which kind of reason: an agent comes again for ever.
 static CLOSED: SharedFailures<(ClientId, &'static str)> = SharedFailures::new();
 
@@ -39,8 +44,13 @@ static CLOSED: SharedFailures<(ClientId, &'static str)> = SharedFailures::new();
 pub async fn serve(ingest: Ingest, agent: Agent, connection: Connection) {
     let client = agent.client.clone();
     let address = canonical(connection.remote_address());
-    let end = match Introduction::hear(&connection).await {
-        Ok(introduction) => admit(&ingest, agent, &connection, introduction).await,
+    let account = ingest.limits.account(&client);
+    let entry = account.enter(&connection);
+    let end = match Introduction::hear(&connection, &account).await {
+        Ok(introduction) => {
+            let introduced = Introduced { account, entry, introduction };
+            admit(&ingest, agent, &connection, introduced).await
+        }
         Err(end) => end,
     };
     if let Some((code, reason)) = end.close() {
@@ -62,23 +72,33 @@ pub async fn serve(ingest: Ingest, agent: Agent, connection: Connection) {
     }
 }
 
+/// An agent that has introduced itself, and what its client has taken.
+struct Introduced {
+    account: Account,
+    entry: Entry,
+    introduction: Introduction,
+}
+
 /// Serves an agent that has introduced itself, unless another host has its client's place.
 async fn admit(
     ingest: &Ingest,
     agent: Agent,
     connection: &Connection,
-    mut introduction: Introduction,
+    introduced: Introduced,
 ) -> End {
+    let Introduced { account, entry, mut introduction } = introduced;
     let client = agent.client.clone();
     let place = match introduction.take_place(ingest, &agent, connection).await {
         Ok(place) => place,
         Err(end) => return end,
     };
+    // However long the store takes: another connection doesn't push this one out any more.
+    drop(entry);
     let (hello, address) = (&introduction.hello, canonical(connection.remote_address()));
     tracing::info!(%client, %address, version = hello.host.agent_version, "connected");
     ingest.live.on_connected(&client, &hello.alias, &hello.host, now_ns());
     ingest.live.on_located(&client, is_same_host(connection));
-    let end = attend(ingest, agent, connection, introduction).await;
+    let end = attend(ingest, agent, connection, introduction, account).await;
     ingest.live.on_disconnected(&client, now_ns());
     drop(place);
     end
@@ -96,16 +116,20 @@ async fn attend(
     agent: Agent,
     connection: &Connection,
     mut introduction: Introduction,
+    account: Account,
 ) -> End {
-    let opened = match introduction.welcome(ingest, &agent, connection).await {
+    let opened = match introduction.welcome(ingest, &agent, connection, &account).await {
         Ok(opened) => opened,
         Err(end) => return end,
     };
-    let mut served = Served::new(ingest.clone(), agent, connection.clone(), opened);
+    connection.set_receive_window(RECEIVE_WINDOW);
+    connection.set_max_concurrent_uni_streams(ingest.limits.client().streams.into());
+    let mut served = Served::new(ingest.clone(), agent, connection.clone(), opened, account);
     // Agents too old for that don't say it.
     served.agreed = !introduction.told;
     if let Some(inventory) = introduction.inventory {
-        served.notes.take(Note::Inventory(inventory));
+        // Shown before, as far as it may be.
+        served.on_inventory(inventory);
     }
     served.run(introduction.control).await
 }
@@ -131,6 +155,9 @@ struct Served {
     agreed: bool,
     clock: ClockOffset,
     notes: Notes,
+    account: Account,
+    /// An inventory that has to wait, and until when.
+    inventory: Option<(Inventory, Instant)>,
     started: Instant,
 }
 
@@ -140,12 +167,25 @@ impl Served {
         agent: Agent,
         connection: Connection,
         opened: Vec<SessionState>,
+        account: Account,
     ) -> Self {
-        let sessions = Sessions::new(&opened);
+        let sessions = Sessions::new(&opened, account.clone());
         let (clock, started) = (ClockOffset::default(), Instant::now());
         let notes = Notes::new(ingest.store.clone(), agent.client.clone());
-        let (waiting, agreed) = (None, false);
-        Self { ingest, agent, connection, opened, sessions, waiting, agreed, clock, notes, started }
+        Self {
+            ingest,
+            agent,
+            connection,
+            opened,
+            sessions,
+            waiting: None,
+            agreed: false,
+            clock,
+            notes,
+            account,
+            inventory: None,
+            started,
+        }
     }
 
     async fn run(mut self, control: Control) -> End {
@@ -190,12 +230,13 @@ impl Served {
         mut control: Control,
         mut progress: mpsc::Receiver<Progress>,
     ) -> Result<std::convert::Infallible, End> {
-        let mut frames = reading::frames(self.connection.clone());
+        let mut frames = reading::frames(self.connection.clone(), self.account.clone());
         let mut check = interval(REVOCATION);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut checks = 0;
         loop {
             let far = Duration::from_secs(3600);
+            let inventory_due = self.inventory.as_ref().map_or(self.started, |(_, due)| *due);
             let ack_due = self.sessions.ack_due().unwrap_or_else(|| self.started.elapsed() + far);
             tokio::select! {
                 datagram = self.connection.read_datagram() => {
@@ -203,7 +244,7 @@ impl Served {
                     self.on_datagram(&datagram)?;
                 }
                 frame = frames.recv(), if self.waiting.is_none() => match frame {
-                    Some(frame) => self.on_frame(frame?)?,
+                    Some(frame) => self.on_frame(frame?, Way::Stream)?,
                     None => return Err(End::Gone(self.why_gone())),
                 },
                 (epoch, frame, reservation) = waited(&mut self.waiting) => {
@@ -224,12 +265,18 @@ impl Served {
                     Some(message) => self.on_message(message?)?,
                     None => return Err(End::Gone(self.why_gone())),
                 },
+                () = sleep_until(inventory_due.into()), if self.inventory.is_some() => {
+                    if let Some((inventory, _)) = self.inventory.take() {
+                        self.on_inventory(inventory);
+                    }
+                }
                 stream = self.connection.accept_bi() => {
                     let stream = stream.map_err(|error| End::Gone(error.to_string()))?;
                     self.renew(stream);
                 }
                 _ = check.tick() => {
                     refuse_revoked(&self.ingest, &self.agent)?;
+                    notice::tell(&self.connection, self.account.untold());
                     if checks % PROBE_EVERY == 0 {
                         control.write(&Message::Probe(Probe { asked_ns: now_ns() })).await?;
                     }
@@ -246,22 +293,21 @@ impl Served {
 
     /// A live frame: shown in any case, and kept if there is room for it.
     fn on_datagram(&mut self, datagram: &Bytes) -> Result<(), End> {
-        let received = codec::decode(datagram).map_err(|error| End::Read(error.into()))?;
-        let Received::Frame(frame) = received else { return Err(End::Read(ReadError::Misplaced)) };
+        let Some(frame) = reading::datagram(datagram, &self.account)? else { return Ok(()) };
         if self.agreed && self.waiting.is_none() {
-            return self.on_frame(frame);
+            return self.on_frame(frame, Way::Live);
         }
         self.ingest.live.observe(&self.agent.client, &frame, now_ns());
         Ok(())
     }
 
-    fn on_frame(&mut self, frame: Frame) -> Result<(), End> {
+    fn on_frame(&mut self, frame: Frame, way: Way) -> Result<(), End> {
         let bytes = codec::frame_len(frame.samples.len(), frame.mixes.len());
         metrics::counter!("netmon_collector_frames_total").increment(1);
         metrics::counter!("netmon_collector_bytes_total").increment(bytes as u64);
         let gap = frame.gap != 0;
         let unseen = frame.clone();
-        match self.sessions.on_frame(frame, self.started.elapsed())? {
+        match self.sessions.on_frame(frame, way, self.started.elapsed())? {
             Accepted::Kept if gap => {
                 metrics::counter!("netmon_collector_gaps_total").increment(1);
             }
@@ -297,10 +343,7 @@ impl Served {
         let client = &self.agent.client;
         match message {
             Message::Agreed(_) => self.agreed = true,
-            Message::Inventory(inventory) => {
-                self.ingest.live.on_inventory(client, &inventory);
-                self.notes.take(Note::Inventory(inventory));
-            }
+            Message::Inventory(inventory) => self.on_inventory(inventory),
             Message::ProbeReply(reply) => {
                 let Some(offset_ns) = self.clock.on_reply(reply, now_ns()) else { return Ok(()) };
                 self.ingest.live.on_clock_offset(client, offset_ns);
@@ -312,8 +355,32 @@ impl Served {
         Ok(())
     }
 
+    /// Takes note of the NICs, now or once the client may tell them. Until then, newer ones take
+    /// their place.
+    fn on_inventory(&mut self, inventory: Inventory) {
+        if let Some(wait) = self.account.over(&Limit::INVENTORY) {
+            self.inventory = Some((inventory, Instant::now() + wait));
+            return;
+        }
+        self.account.take_inventory(&inventory);
+        self.inventory = None;
+        self.ingest.live.on_inventory(&self.agent.client, &inventory);
+        self.notes.take(Note::Inventory(inventory));
+    }
+
     /// Serves a request for the next certificate.
     fn renew(&self, stream: (SendStream, RecvStream)) {
+        if self.account.over(&[Limit::Renewals]).is_some() {
+            let reason = self.account.on_over(Limit::Renewals);
+            let (mut send, _) = stream;
+            tokio::spawn(async move {
+                let told = write(&mut send, &Message::Refused(Refused { reason })).await;
+                // Who is gone needs no word.
+                drop(told);
+            });
+            return;
+        }
+        self.account.take(Limit::Renewals, 1);
         let (identity, agent) = (self.ingest.identity.clone(), self.agent.clone());
         let connection = self.connection.clone();
         tokio::spawn(async move { identity.serve_renewal(agent, &connection, stream).await });

@@ -186,6 +186,8 @@ impl Claims {
             if kin != Kin::Same {
                 return Err((kin, holder.number, holder.connection.clone()));
             }
+            let text = "a newer connection of this agent has taken its place";
+            holder.connection.close(CLOSE_REPLACED.into(), text.as_bytes());
         }
         held.next += 1;
         let (number, connection) = (held.next, connection.clone());

@@ -9,7 +9,7 @@ use rustls::pki_types::UnixTime;
 use settings::{SharedFailures, words};
 use tokio::sync::mpsc;
 use tokio::time::{interval, sleep, timeout};
-use wire::codec::{self, Received};
+use wire::codec;
 use wire::message::{
     Claim, Committed, Digests, Hello, Inventory, Message, Probe, ProbeReply, Refused,
     SessionDigest, Welcome,
@@ -18,6 +18,8 @@ use wire::message::{
 use super::Ingest;
 use super::claims::{Place, SecondHost};
 use super::end::End;
+use super::limits::{Account, Limit};
+use super::notice;
 use super::reading::{self, ReadError};
 use super::sessions::FrameRefused;
 use crate::identity::{Agent, PeerError, SecondHostRecord};
@@ -61,23 +63,31 @@ pub struct Introduction {
 
 impl Introduction {
     /// Hears the agent's Claim, if it is not too old for that, and its Hello.
-    pub async fn hear(connection: &Connection) -> Result<Self, End> {
+    pub async fn hear(connection: &Connection, account: &Account) -> Result<Self, End> {
+        account.take(Limit::Introductions, 1);
+        tokio::select! {
+            () = account.ready(&[Limit::Introductions]) => {}
+            error = connection.closed() => return Err(End::Gone(error.to_string())),
+        }
         let hello = timeout(PATIENCE, async {
             let opened = connection.accept_bi().await;
             let (mut send, mut receive) = opened.map_err(|error| End::Gone(error.to_string()))?;
-            let mut said = reading::read_message(&mut receive).await?;
-            // `agent doctor` compares clocks, and leaves.
+            let mut said = reading::read_message(&mut receive, account).await?;
+            // `agent doctor` compares clocks, hears of limits, and leaves.
+            if matches!(said, Some(Message::Probe(_))) {
+                notice::tell(connection, account.lately());
+            }
             for _ in 0..QUESTIONS {
                 let Some(Message::Probe(Probe { asked_ns })) = said else { break };
                 let (arrived_ns, answered_ns) = (now_ns(), now_ns());
                 let reply = ProbeReply { asked_ns, arrived_ns, answered_ns };
                 write(&mut send, &Message::ProbeReply(reply)).await?;
-                said = reading::read_message(&mut receive).await?;
+                said = reading::read_message(&mut receive, account).await?;
             }
             let mut claim = None;
             if let Some(Message::Claim(first)) = said {
                 claim = Some(first);
-                said = reading::read_message(&mut receive).await?;
+                said = reading::read_message(&mut receive, account).await?;
             }
             match said {
                 Some(Message::Hello(hello)) => Ok((claim, hello, send, receive)),
@@ -88,7 +98,7 @@ impl Introduction {
         let running = || hello.sessions.last().map_or(0, |it| it.session);
         let told = claim.is_some();
         let claim = claim.unwrap_or_else(|| Claim { session: running(), ..Claim::default() });
-        let control = Control { send, messages: reading::messages(receive) };
+        let control = Control { send, messages: reading::messages(receive, account.clone()) };
         Ok(Self { claim, told, hello, inventory: None, control })
     }
 
@@ -117,8 +127,9 @@ impl Introduction {
         ingest: &Ingest,
         agent: &Agent,
         connection: &Connection,
+        account: &Account,
     ) -> Result<Vec<SessionState>, End> {
-        let opened = match self.open(ingest, agent, connection).await {
+        let opened = match self.open(ingest, agent, connection, account).await {
             Err(End::Refused(reason)) => {
                 self.control.refuse(reason.clone()).await?;
                 return Err(End::Refused(reason));
@@ -146,9 +157,14 @@ impl Introduction {
         ingest: &Ingest,
         agent: &Agent,
         connection: &Connection,
+        account: &Account,
     ) -> Result<Vec<SessionState>, End> {
         let Self { hello, inventory, control, .. } = self;
-        let opening = open_sessions(ingest, agent, hello);
+        let opening = async {
+            account.take(Limit::Sessions, hello.sessions.len() as u64);
+            account.ready(&[Limit::Sessions]).await;
+            open_sessions(ingest, agent, hello).await
+        };
         tokio::pin!(opening);
         let mut check = interval(REVOCATION);
         loop {
@@ -156,11 +172,14 @@ impl Introduction {
                 opened = &mut opening => return opened,
                 datagram = connection.read_datagram() => {
                     let datagram = datagram.map_err(|error| End::Gone(error.to_string()))?;
-                    show(ingest, agent, hello, &datagram)?;
+                    show(ingest, agent, hello, account, &datagram)?;
                 }
                 message = control.messages.recv() => match message {
                     Some(Ok(Message::Inventory(told))) => {
-                        ingest.live.on_inventory(&agent.client, &told);
+                        if account.over(&Limit::INVENTORY).is_none() {
+                            account.take_inventory(&told);
+                            ingest.live.on_inventory(&agent.client, &told);
+                        }
                         *inventory = Some(told);
                     }
                     Some(Ok(other)) => {
@@ -205,7 +224,8 @@ impl Control {
     }
 }
 
-async fn write(send: &mut SendStream, message: &Message) -> Result<(), End> {
+/// Says something on a stream.
+pub async fn write(send: &mut SendStream, message: &Message) -> Result<(), End> {
     let bytes = codec::encode_message(message).map_err(|error| End::Gone(error.to_string()))?;
     match timeout(PATIENCE, send.write_all(&bytes)).await {
         Ok(Ok(())) => Ok(()),
@@ -265,9 +285,14 @@ async fn readmit(ingest: &Ingest, agent: &Agent, at_ns: u64) -> Result<(), End> 
 }
 
 /// Shows a live frame of an agent that waits for the store. The agent keeps it.
-fn show(ingest: &Ingest, agent: &Agent, hello: &Hello, datagram: &Bytes) -> Result<(), End> {
-    let received = codec::decode(datagram).map_err(|error| End::Read(error.into()))?;
-    let Received::Frame(frame) = received else { return Err(End::Read(ReadError::Misplaced)) };
+fn show(
+    ingest: &Ingest,
+    agent: &Agent,
+    hello: &Hello,
+    account: &Account,
+    datagram: &Bytes,
+) -> Result<(), End> {
+    let Some(frame) = reading::datagram(datagram, account)? else { return Ok(()) };
     if !hello.sessions.iter().any(|session| session.session == frame.session) {
         return Err(FrameRefused::UnknownSession(frame.session).into());
     }

@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use quinn::{Endpoint, Incoming};
+use quinn::{Connection, Endpoint, Incoming};
 use rustls::pki_types::UnixTime;
-use settings::way_out;
+use settings::{SharedFailures, way_out};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::{Ingest, agent};
-use crate::identity::{Identity, IdentityError, Peer, on_handshake_error};
+use super::{Ingest, agent, limits};
+use crate::identity::{CLOSE_REFUSED, Identity, IdentityError, Peer, on_handshake_error};
 use crate::listen;
 use crate::time::{Steps, boot, now_ns};
 
@@ -179,7 +179,12 @@ impl Listener {
             };
             drop(permit);
             match ingest.identity.admit(&connection, Instant::now()) {
-                Ok(Peer::Agent(agent)) => agent::serve(ingest, agent, connection).await,
+                Ok(Peer::Agent(agent)) => {
+                    let Some(_place) = ingest.limits.place() else {
+                        return refuse_place(&ingest, &connection);
+                    };
+                    agent::serve(ingest, agent, connection).await;
+                }
                 Ok(Peer::Enrolling) => ingest.identity.serve_enrollment(connection).await,
                 // The other end was told.
                 Err(_) => {}
@@ -187,3 +192,21 @@ impl Listener {
         });
     }
 }
+
+/// So many agents are connected that there is no room for another.
+fn refuse_place(ingest: &Ingest, connection: &Connection) {
+    limits::count("connections_in_all");
+    let most = ingest.limits.total().connections;
+    let said = format!(
+        "this collector serves {most} agents, as many as limits.connections allows; raise it there, \
+         or give this agent another collector (server.fallbacks)"
+    );
+    if let Some(tell) = FULL.failed((), Instant::now()) {
+        let address = listen::canonical(connection.remote_address());
+        tracing::warn!(%address, "refused an agent: {said}{tell}");
+    }
+    connection.close(CLOSE_REFUSED.into(), said.as_bytes());
+}
+
+/// That there is no room for further agents: all of them try again for ever.
+static FULL: SharedFailures<()> = SharedFailures::new();

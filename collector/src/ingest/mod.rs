@@ -5,14 +5,17 @@ mod claims;
 mod clock;
 mod end;
 mod introduction;
+mod limits;
 mod listener;
 mod notes;
+mod notice;
 mod reading;
 mod sessions;
 
 use std::sync::Arc;
 
 pub use self::claims::Claims;
+pub use self::limits::{ClientLimits, Limits, TotalLimits};
 pub use self::listener::{ListenError, Listener, Reloader};
 use crate::identity::Identity;
 use crate::live::Live;
@@ -32,4 +35,6 @@ pub struct Ingest {
     pub live: Live,
     /// Which hosts are connected.
     pub claims: Claims,
+    /// What they may take.
+    pub limits: Limits,
 }

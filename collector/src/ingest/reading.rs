@@ -6,6 +6,8 @@ use wire::codec::{self, CodecError, HEADER_LEN, Received};
 use wire::frame::Frame;
 use wire::message::Message;
 
+use super::limits::{Account, Limit};
+
 /// Frames or messages that wait to be handled; the rest waits in QUIC's windows.
 const WAITING: usize = 8;
 
@@ -23,8 +25,9 @@ pub enum ReadError {
     Misplaced,
 }
 
-/// The next frame or message of a stream; `None` at its end.
-async fn read(stream: &mut RecvStream) -> Result<Option<Received>, ReadError> {
+/// The next frame or message of a stream, once the client may send one more; `None` at its end.
+async fn read(stream: &mut RecvStream, account: &Account) -> Result<Option<Received>, ReadError> {
+    account.ready(&Limit::READING).await;
     let mut header = [0; HEADER_LEN];
     match stream.read_exact(&mut header).await {
         Ok(()) => {}
@@ -32,30 +35,56 @@ async fn read(stream: &mut RecvStream) -> Result<Option<Received>, ReadError> {
         Err(error) => return Err(ReadError::Gone(error.to_string())),
     }
     let header = codec::decode_header(header)?;
+    account.take_bytes(HEADER_LEN + header.len() as usize);
     let mut body = vec![0; header.len() as usize];
     let read = stream.read_exact(&mut body).await;
     read.map_err(|error| ReadError::Gone(error.to_string()))?;
-    Ok(Some(codec::decode_body(header, &body)?))
+    let received = codec::decode_body(header, &body)?;
+    if let Received::Frame(frame) = &received {
+        account.take_frame(frame);
+    }
+    Ok(Some(received))
 }
 
 /// The next message of the control stream; `None` at its end.
 ///
 /// # Errors
 /// [`ReadError`] says why there is none.
-pub async fn read_message(stream: &mut RecvStream) -> Result<Option<Message>, ReadError> {
-    match read(stream).await? {
+pub async fn read_message(
+    stream: &mut RecvStream,
+    account: &Account,
+) -> Result<Option<Message>, ReadError> {
+    match read(stream, account).await? {
         Some(Received::Message(message)) => Ok(Some(message)),
         Some(Received::Frame(_)) => Err(ReadError::Misplaced),
         None => Ok(None),
     }
 }
 
+/// The frame of a datagram, unless the client may not send one now: it is sent again then, by a
+/// stream.
+///
+/// # Errors
+/// [`ReadError`] if it is none.
+pub fn datagram(bytes: &[u8], account: &Account) -> Result<Option<Frame>, ReadError> {
+    if account.over(&Limit::READING).is_some() {
+        return Ok(None);
+    }
+    account.take_bytes(bytes.len());
+    let Received::Frame(frame) = codec::decode(bytes)? else { return Err(ReadError::Misplaced) };
+    account.take_frame(&frame);
+    Ok(Some(frame))
+}
+
 /// Reads messages in a task of its own, for reading one can't be broken off and taken up again.
 /// The channel closes at the end of the stream.
-pub fn messages(mut stream: RecvStream) -> mpsc::Receiver<Result<Message, ReadError>> {
+pub fn messages(
+    mut stream: RecvStream,
+    account: Account,
+) -> mpsc::Receiver<Result<Message, ReadError>> {
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::spawn(async move {
-        while let Some(message) = read_message(&mut stream).await.transpose() {
+        while let Some(message) = read_message(&mut stream, &account).await.transpose() {
             let failed = message.is_err();
             if sender.send(message).await.is_err() || failed {
                 return;
@@ -66,11 +95,14 @@ pub fn messages(mut stream: RecvStream) -> mpsc::Receiver<Result<Message, ReadEr
 }
 
 /// Reads the frames of all streams that the agent opens, one stream after the other.
-pub fn frames(connection: quinn::Connection) -> mpsc::Receiver<Result<Frame, ReadError>> {
+pub fn frames(
+    connection: quinn::Connection,
+    account: Account,
+) -> mpsc::Receiver<Result<Frame, ReadError>> {
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::spawn(async move {
         while let Ok(mut stream) = connection.accept_uni().await {
-            while let Some(received) = read(&mut stream).await.transpose() {
+            while let Some(received) = read(&mut stream, &account).await.transpose() {
                 let frame = match received {
                     Ok(Received::Frame(frame)) => Ok(frame),
                     Ok(Received::Message(_)) => Err(ReadError::Misplaced),

@@ -6,6 +6,7 @@ use wire::delivery::{Accepted, Receiver};
 use wire::frame::Frame;
 use wire::message::{Ack, SeqRange};
 
+use super::limits::{Account, Memory};
 use crate::store::SessionState;
 
 /// Longest time for which progress goes unacknowledged: live frames are, most often, when they are
@@ -19,8 +20,8 @@ const BACKLOG: u32 = 8;
 /// Shortest time between two acknowledgements of a gap.
 const GAP_DELAY: Duration = Duration::from_millis(10);
 
-/// Frames out of order that one connection may have waiting, rows.
-const WAITING_ROWS_MAX: usize = 64 << 10;
+/// What a frame takes in memory beside its rows: its place among those that wait, bytes.
+const PLACE: usize = 2 * size_of::<(u64, Kept)>();
 
 /// Why a frame can't be taken. The connection is of no more use then.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,16 +39,31 @@ pub enum FrameRefused {
         /// Last number of the record.
         last: u64,
     },
-    /// More out of order than an honest agent sends.
-    #[error("too many frames out of order")]
-    TooMuch,
+    /// There is no memory for it until the missing ones come.
+    #[error(
+        "frames that wait for a missing one take more memory than limits.client.waiting or \
+         limits.waiting of the collector allows; missing ones have to come first"
+    )]
+    NoMemory,
 }
+
+/// How a frame came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// As a datagram: if it isn't kept, it is sent again.
+    Live,
+    /// By a stream: it isn't sent again over this connection.
+    Stream,
+}
+
+/// A frame that waits, and its memory. One that has its turn needs none.
+type Kept = (Frame, Option<Memory>);
 
 /// One session as it is received.
 #[derive(Debug)]
 struct Session {
     state: SessionState,
-    receiver: Receiver<Frame>,
+    receiver: Receiver<Kept>,
     /// Something is to be told.
     news: bool,
 }
@@ -56,7 +72,7 @@ struct Session {
 #[derive(Debug)]
 pub struct Sessions {
     sessions: Vec<Session>,
-    waiting_rows: usize,
+    account: Account,
     /// When an acknowledgement is due.
     ack_due: Option<Duration>,
     acked: Duration,
@@ -67,34 +83,45 @@ pub struct Sessions {
 impl Sessions {
     /// The sessions as the store opened them.
     #[must_use]
-    pub fn new(opened: &[SessionState]) -> Self {
+    pub fn new(opened: &[SessionState], account: Account) -> Self {
         let session = |state: &SessionState| Session {
             state: *state,
             receiver: Receiver::new(state.session, state.seq),
             news: false,
         };
         let sessions = opened.iter().map(session).collect();
-        Self { sessions, waiting_rows: 0, ack_due: None, acked: Duration::ZERO, unacked: 0 }
+        Self { sessions, account, ack_due: None, acked: Duration::ZERO, unacked: 0 }
     }
 
     /// A frame has arrived.
     ///
     /// # Errors
     /// [`FrameRefused`] if no honest agent would send it.
-    pub fn on_frame(&mut self, frame: Frame, now: Duration) -> Result<Accepted, FrameRefused> {
+    pub fn on_frame(
+        &mut self,
+        frame: Frame,
+        way: Way,
+        now: Duration,
+    ) -> Result<Accepted, FrameRefused> {
         let Frame { session: id, first_seq: first, last_seq: last, .. } = frame;
         let found = self.sessions.iter_mut().find(|session| session.state.session == id);
         let session = found.ok_or(FrameRefused::UnknownSession(id))?;
-        let rows = rows(&frame);
         let had_gap = session.receiver.has_gap();
-        let accepted = session.receiver.accept(SeqRange { first, last }, frame);
+        let range = SeqRange { first, last };
+        let mut accepted = session.receiver.judge(range);
         match accepted {
-            Accepted::Kept => self.waiting_rows += rows,
+            Accepted::Kept if session.receiver.is_next(first) => {
+                session.receiver.accept(range, (frame, None));
+            }
+            Accepted::Kept => match self.account.memory(bytes(&frame)) {
+                Some(memory) => {
+                    session.receiver.accept(range, (frame, Some(memory)));
+                }
+                None if way == Way::Live => accepted = Accepted::Beyond,
+                None => return Err(FrameRefused::NoMemory),
+            },
             Accepted::Overlap => return Err(FrameRefused::Overlap { session: id, first, last }),
             Accepted::Duplicate | Accepted::Beyond => {}
-        }
-        if self.waiting_rows > WAITING_ROWS_MAX {
-            return Err(FrameRefused::TooMuch);
         }
         session.news = true;
         self.unacked += 1;
@@ -113,8 +140,7 @@ impl Sessions {
     /// The next frame that has its turn, and the epoch of its session.
     pub fn next(&mut self) -> Option<(u64, Frame)> {
         let session = self.sessions.iter_mut().find(|session| session.receiver.has_next())?;
-        let frame = session.receiver.pop()?;
-        self.waiting_rows -= rows(&frame);
+        let (frame, _memory) = session.receiver.pop()?;
         Some((session.state.epoch, frame))
     }
 
@@ -147,14 +173,17 @@ impl Sessions {
     }
 }
 
-fn rows(frame: &Frame) -> usize {
-    frame.samples.len() + frame.mixes.len()
+/// What a frame takes in memory while it waits, about.
+fn bytes(frame: &Frame) -> usize {
+    PLACE + size_of_val(frame.samples.as_slice()) + size_of_val(frame.mixes.as_slice())
 }
 
 #[cfg(test)]
 mod tests {
     use wire::frame::Sample;
+    use wire::id::ClientId;
 
+    use super::super::limits::{ClientLimits, Limits, TotalLimits};
     use super::*;
 
     const fn at(ms: u64) -> Duration {
@@ -168,17 +197,23 @@ mod tests {
 
     fn sessions() -> Sessions {
         let state = |session, seq| SessionState { session, seq, epoch: 3, digest: None };
-        Sessions::new(&[state(1, 10), state(2, 0)])
+        Sessions::new(&[state(1, 10), state(2, 0)], account(64 << 20))
+    }
+
+    /// Of a collector that has so much memory for frames that wait, bytes.
+    fn account(waiting: usize) -> Account {
+        let total = TotalLimits { connections: 1, handshakes: 1, address_handshakes: 1, waiting };
+        Limits::new(total, ClientLimits::default()).account(&ClientId::new("web-1").unwrap())
     }
 
     #[test]
     fn frames_of_each_session_come_out_in_order() {
         let mut sessions = sessions();
-        assert_eq!(sessions.on_frame(frame(1, 12), at(0)), Ok(Accepted::Kept));
-        assert_eq!(sessions.on_frame(frame(2, 1), at(0)), Ok(Accepted::Kept));
+        assert_eq!(sessions.on_frame(frame(1, 12), Way::Stream, at(0)), Ok(Accepted::Kept));
+        assert_eq!(sessions.on_frame(frame(2, 1), Way::Stream, at(0)), Ok(Accepted::Kept));
         assert_eq!(sessions.next(), Some((3, frame(2, 1))));
         assert_eq!(sessions.next(), None);
-        assert_eq!(sessions.on_frame(frame(1, 11), at(0)), Ok(Accepted::Kept));
+        assert_eq!(sessions.on_frame(frame(1, 11), Way::Stream, at(0)), Ok(Accepted::Kept));
         assert_eq!(sessions.next(), Some((3, frame(1, 11))));
         assert_eq!(sessions.next(), Some((3, frame(1, 12))));
     }
@@ -186,19 +221,19 @@ mod tests {
     #[test]
     fn progress_is_acknowledged_after_a_while_and_a_gap_at_once() {
         let mut sessions = sessions();
-        sessions.on_frame(frame(2, 1), at(1000)).unwrap();
+        sessions.on_frame(frame(2, 1), Way::Stream, at(1000)).unwrap();
         sessions.next();
         assert_eq!(sessions.ack_due(), Some(at(1500)));
-        sessions.on_frame(frame(2, 3), at(1020)).unwrap();
+        sessions.on_frame(frame(2, 3), Way::Stream, at(1020)).unwrap();
         assert_eq!(sessions.ack_due(), Some(at(1020)));
         let acks = sessions.take_acks(at(1020));
         assert_eq!((acks.len(), acks[0].received), (1, 1));
         assert_eq!(acks[0].missing, [SeqRange { first: 2, last: 2 }]);
         assert_eq!(sessions.ack_due(), None);
-        sessions.on_frame(frame(2, 2), at(1021)).unwrap();
-        sessions.on_frame(frame(2, 3), at(1022)).unwrap();
+        sessions.on_frame(frame(2, 2), Way::Stream, at(1021)).unwrap();
+        sessions.on_frame(frame(2, 3), Way::Stream, at(1022)).unwrap();
         while sessions.next().is_some() {}
-        sessions.on_frame(frame(2, 5), at(1023)).unwrap();
+        sessions.on_frame(frame(2, 5), Way::Stream, at(1023)).unwrap();
         assert_eq!(sessions.ack_due(), Some(at(1030)), "not more often than every 10 ms");
     }
 
@@ -206,7 +241,7 @@ mod tests {
     fn progress_of_a_backlog_is_acknowledged_sooner() {
         let mut sessions = sessions();
         for seq in 1..=u64::from(BACKLOG) {
-            sessions.on_frame(frame(2, seq), at(1000)).unwrap();
+            sessions.on_frame(frame(2, seq), Way::Stream, at(1000)).unwrap();
         }
         assert_eq!(sessions.ack_due(), Some(at(1100)));
     }
@@ -223,13 +258,42 @@ mod tests {
     #[test]
     fn what_no_honest_agent_sends_is_refused() {
         let mut sessions = sessions();
-        let unknown = sessions.on_frame(frame(9, 1), at(0));
+        let unknown = sessions.on_frame(frame(9, 1), Way::Stream, at(0));
         assert_eq!(unknown, Err(FrameRefused::UnknownSession(9)));
         let across = Frame { last_seq: 12, ..frame(1, 9) };
-        assert!(matches!(sessions.on_frame(across, at(0)), Err(FrameRefused::Overlap { .. })));
-        let mut flood =
-            (0..).map(|n| Frame { samples: vec![Sample::default(); 1024], ..frame(2, 2 + n) });
-        let refused = flood.find_map(|frame| sessions.on_frame(frame, at(0)).err());
-        assert_eq!(refused, Some(FrameRefused::TooMuch));
+        assert!(matches!(
+            sessions.on_frame(across, Way::Stream, at(0)),
+            Err(FrameRefused::Overlap { .. })
+        ));
+    }
+
+    #[test]
+    fn what_waits_for_a_missing_frame_takes_bounded_memory_and_the_missing_one_frees_it() {
+        let mut sessions = sessions();
+        let empty = |seq| Frame { samples: vec![], ..frame(2, seq) };
+        let live = (2..=1024).map(|seq| sessions.on_frame(empty(seq), Way::Live, at(0)));
+        assert!(live.into_iter().all(|it| it == Ok(Accepted::Kept)), "an honest window");
+        let long = |seq| Frame { samples: vec![Sample::default(); 1024], ..frame(1, seq) };
+        let accepted: Vec<_> =
+            (12..100).map(|seq| sessions.on_frame(long(seq), Way::Live, at(0))).collect();
+        let kept = accepted.iter().filter(|it| **it == Ok(Accepted::Kept)).count();
+        assert!((5..20).contains(&kept), "{kept} of 300 KiB each within 4 MiB");
+        assert_eq!(accepted.last(), Some(&Ok(Accepted::Beyond)), "it is sent again");
+        let refused = sessions.on_frame(long(101), Way::Stream, at(0));
+        assert_eq!(refused, Err(FrameRefused::NoMemory), "it would not be sent again");
+        // What has its turn is taken in any case.
+        assert_eq!(sessions.on_frame(long(11), Way::Stream, at(0)), Ok(Accepted::Kept));
+        while sessions.next().is_some() {}
+        assert_eq!(sessions.on_frame(long(101), Way::Stream, at(0)), Ok(Accepted::Kept));
+    }
+
+    #[test]
+    fn what_all_clients_have_waiting_has_a_bound_of_its_own() {
+        let state = SessionState { session: 2, seq: 0, epoch: 1, digest: None };
+        let mut sessions = Sessions::new(&[state], account(1000));
+        let accepted: Vec<_> =
+            (2..20).map(|seq| sessions.on_frame(frame(2, seq), Way::Live, at(0))).collect();
+        assert_eq!(accepted.first(), Some(&Ok(Accepted::Kept)));
+        assert_eq!(accepted.last(), Some(&Ok(Accepted::Beyond)));
     }
 }

@@ -142,6 +142,7 @@ async fn serve(
         writer: handle,
         live: live.clone(),
         claims: Claims::default(),
+        limits: config.limits.ingest(),
     };
     let address = resolve("server.host", &config.server.host, config.server.port)?;
     let listener = Listener::bind(ingest, address)?;

@@ -38,6 +38,16 @@ impl<T> Receiver<T> {
 
     /// A record that covers `range` has arrived.
     pub fn accept(&mut self, range: SeqRange, record: T) -> Accepted {
+        let accepted = self.judge(range);
+        if accepted == Accepted::Kept {
+            self.kept.insert(range.first, (range.last, record));
+        }
+        accepted
+    }
+
+    /// What [`Receiver::accept`] would make of a record that covers `range`.
+    #[must_use]
+    pub fn judge(&self, range: SeqRange) -> Accepted {
         let SeqRange { first, last } = range;
         if last <= self.received {
             return Accepted::Duplicate;
@@ -57,11 +67,14 @@ impl<T> Receiver<T> {
                     Accepted::Overlap
                 }
             }
-            _ => {
-                self.kept.insert(first, (last, record));
-                Accepted::Kept
-            }
+            _ => Accepted::Kept,
         }
+    }
+
+    /// True if a record that begins with `first` is the next one in order.
+    #[must_use]
+    pub const fn is_next(&self, first: u64) -> bool {
+        first == self.received + 1
     }
 
     /// The next record in order, if it has arrived.

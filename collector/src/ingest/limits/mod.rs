@@ -1,0 +1,278 @@
+//! What a client and all together may take, and who has taken what.
+
+mod bucket;
+mod budget;
+mod usage;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use quinn::Connection;
+use settings::SharedFailures;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wire::frame::Frame;
+use wire::id::ClientId;
+use wire::message::Inventory;
+
+pub use self::budget::{Budget, Share};
+use self::usage::Usage;
+pub use self::usage::{ClientLimits, Limit};
+
+/// Close code of a connection that gave way to newer ones of its client.
+const CLOSE_NEWER: u32 = 3;
+
+/// Accounts that are kept before the ones with nothing to remember are dropped.
+const ACCOUNTS: usize = 1024;
+
+/// What all clients together may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TotalLimits {
+    /// Agents that are connected.
+    pub connections: usize,
+    /// Handshakes and enrolments at once.
+    pub handshakes: usize,
+    /// Of them, those of one address.
+    pub address_handshakes: usize,
+    /// Memory for frames that wait for a missing one, bytes.
+    pub waiting: usize,
+}
+
+/// The limits, and what is taken of them.
+#[derive(Debug, Clone)]
+pub struct Limits(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    total: TotalLimits,
+    client: ClientLimits,
+    connections: Arc<Semaphore>,
+    waiting: Budget,
+    accounts: Mutex<HashMap<ClientId, Account>>,
+    started: Instant,
+}
+
+impl Limits {
+    /// Limits of which nothing is taken.
+    #[must_use]
+    pub fn new(total: TotalLimits, client: ClientLimits) -> Self {
+        let connections = Arc::new(Semaphore::new(total.connections.min(Semaphore::MAX_PERMITS)));
+        let (waiting, accounts) = (Budget::new(total.waiting), Mutex::default());
+        Self(Arc::new(Inner {
+            total,
+            client,
+            connections,
+            waiting,
+            accounts,
+            started: Instant::now(),
+        }))
+    }
+
+    /// What all together may take.
+    #[must_use]
+    pub fn total(&self) -> &TotalLimits {
+        &self.0.total
+    }
+
+    /// What each client may take.
+    #[must_use]
+    pub fn client(&self) -> &ClientLimits {
+        &self.0.client
+    }
+
+    /// A place for an agent that connects; `None` if all are taken.
+    #[must_use]
+    pub fn place(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.connections.clone().try_acquire_owned().ok()
+    }
+
+    /// What a client has taken. It is remembered over its connections.
+    #[must_use]
+    pub fn account(&self, client: &ClientId) -> Account {
+        let mut accounts = self.0.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = accounts.get(client) {
+            return account.clone();
+        }
+        if accounts.len() >= ACCOUNTS {
+            let now = self.now();
+            accounts.retain(|_, it| Arc::strong_count(&it.0) > 1 || !it.usage().is_fresh(now));
+        }
+        let limit = usize::try_from(self.0.client.waiting.0).unwrap_or(usize::MAX);
+        let account = Account(Arc::new(Client {
+            client: client.clone(),
+            limits: self.clone(),
+            usage: Mutex::new(Usage::new(&self.0.client)),
+            waiting: Budget::new(limit),
+            introducing: Mutex::default(),
+        }));
+        accounts.insert(client.clone(), account.clone());
+        account
+    }
+
+    fn now(&self) -> Duration {
+        self.0.started.elapsed()
+    }
+}
+
+/// What one client has taken.
+#[derive(Debug, Clone)]
+pub struct Account(Arc<Client>);
+
+#[derive(Debug)]
+struct Client {
+    client: ClientId,
+    limits: Limits,
+    usage: Mutex<Usage>,
+    waiting: Budget,
+    introducing: Mutex<Introducing>,
+}
+
+/// Connections that have not been welcomed yet, the oldest first.
+#[derive(Debug, Default)]
+struct Introducing {
+    next: u64,
+    connections: VecDeque<(u64, Connection)>,
+}
+
+/// A connection that has not been welcomed yet.
+#[derive(Debug)]
+pub struct Entry {
+    account: Account,
+    number: u64,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.account.introducing().connections.retain(|(number, _)| *number != self.number);
+    }
+}
+
+/// Memory of a frame that waits for a missing one.
+#[derive(Debug)]
+pub struct Memory {
+    _of_client: Share,
+    _of_all: Share,
+}
+
+/// Which clients are over which limits: told rarely.
+static OVER: SharedFailures<(ClientId, &'static str)> = SharedFailures::new();
+
+impl Account {
+    /// A connection of the client begins. Of too many, the oldest ones that have not been welcomed
+    /// are closed.
+    #[must_use]
+    pub fn enter(&self, connection: &Connection) -> Entry {
+        let mut introducing = self.introducing();
+        let number = introducing.next;
+        introducing.next += 1;
+        introducing.connections.push_back((number, connection.clone()));
+        let mut old = Vec::new();
+        while introducing.connections.len() > self.limits().connections {
+            old.extend(introducing.connections.pop_front());
+        }
+        drop(introducing);
+        for (_, connection) in old {
+            let said = self.on_over(Limit::Connections);
+            connection.close(CLOSE_NEWER.into(), said.as_bytes());
+        }
+        Entry { account: self.clone(), number }
+    }
+
+    /// Waits until no more is taken of some limits than there is.
+    pub async fn ready(&self, limits: &[Limit]) {
+        while let Some(wait) = self.over(limits) {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// How long has to be waited for some limits, if the client is over one.
+    pub fn over(&self, limits: &[Limit]) -> Option<Duration> {
+        let (limit, wait) = self.usage().wait(limits, self.now())?;
+        self.tell(limit);
+        Some(wait)
+    }
+
+    /// Takes so much of a limit.
+    pub fn take(&self, limit: Limit, count: u64) {
+        self.usage().take(limit, count, self.now());
+    }
+
+    /// Takes a frame or message of so many bytes.
+    pub fn take_bytes(&self, bytes: usize) {
+        self.usage().take_bytes(bytes, self.now());
+    }
+
+    /// Takes what a frame holds.
+    pub fn take_frame(&self, frame: &Frame) {
+        self.usage().take_frame(frame, self.now());
+    }
+
+    /// Takes an inventory.
+    pub fn take_inventory(&self, inventory: &Inventory) {
+        self.usage().take_inventory(inventory, self.now());
+    }
+
+    /// Memory for a frame that waits for a missing one, if there is any.
+    pub fn memory(&self, bytes: usize) -> Option<Memory> {
+        let of_client = self.0.waiting.take(bytes);
+        if of_client.is_none() {
+            let _said = self.on_over(Limit::Waiting);
+        }
+        let of_all = self.0.limits.0.waiting.take(bytes);
+        if of_all.is_none() {
+            count("waiting_in_all");
+        }
+        Some(Memory { _of_client: of_client?, _of_all: of_all? })
+    }
+
+    /// The client is over a limit. Gives what is said of it.
+    pub fn on_over(&self, limit: Limit) -> String {
+        self.usage().on_over(limit, self.now());
+        self.tell(limit);
+        limit.said(self.limits())
+    }
+
+    /// What the client is to be told of the limits that it is over.
+    #[must_use]
+    pub fn untold(&self) -> Vec<String> {
+        let untold = self.usage().untold(self.now());
+        untold.into_iter().map(|limit| limit.said(self.limits())).collect()
+    }
+
+    /// What is to be said of the limits that the client has been over within an hour.
+    #[must_use]
+    pub fn lately(&self) -> Vec<String> {
+        let (usage, now) = (self.usage(), self.now());
+        usage.lately(now).map(|limit| limit.said(self.limits())).collect()
+    }
+
+    fn tell(&self, limit: Limit) {
+        count(limit.name());
+        let client = &self.0.client;
+        if let Some(tell) = OVER.failed((client.clone(), limit.name()), Instant::now()) {
+            let said = limit.said(self.limits());
+            tracing::warn!(%client, "a client takes {said}{tell}");
+        }
+    }
+
+    fn limits(&self) -> &ClientLimits {
+        &self.0.limits.0.client
+    }
+
+    fn now(&self) -> Duration {
+        self.0.limits.now()
+    }
+
+    fn usage(&self) -> MutexGuard<'_, Usage> {
+        self.0.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn introducing(&self) -> MutexGuard<'_, Introducing> {
+        self.0.introducing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts that somebody was over a limit.
+pub fn count(limit: &'static str) {
+    metrics::counter!("netmon_collector_limited_total", "limit" => limit).increment(1);
+}

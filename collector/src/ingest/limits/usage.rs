@@ -1,0 +1,397 @@
+//! What one client has taken of its limits: decisions only, time is an argument.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use settings::Size;
+use wire::frame::Frame;
+use wire::id::NicName;
+use wire::message::{Inventory, LIST_MAX};
+
+use super::bucket::Bucket;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// How often a client is told of a limit that it is over.
+const TOLD_EVERY: Duration = HOUR;
+
+/// Names of NICs that are remembered of a client: some MiB for a client that invents names.
+const NAMES_MAX: usize = 1 << 16;
+
+/// Section `limits.client`: what one client may take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClientLimits {
+    /// Connections at once that have not been welcomed yet; beside them one is served. Of more,
+    /// the newest stay. 1 to 1,000.
+    pub connections: usize,
+    /// Streams of frames at once; 1 to 10,000. Further ones wait.
+    pub streams: u32,
+    /// Connections that introduce themselves, a minute.
+    pub introductions: u32,
+    /// Frames and messages, a second.
+    pub frames: u32,
+    /// Rows (samples and mixes of frames), a second.
+    pub rows: u32,
+    /// Bytes of frames and messages, a second; 2 MiB to 64 GiB.
+    pub bytes: Size,
+    /// NICs that were not known, an hour.
+    pub nics: u32,
+    /// Sessions that are opened, a minute.
+    pub sessions: u32,
+    /// Inventories, a minute. Of more, the newest is kept.
+    pub inventories: u32,
+    /// NICs that change in inventories (links that go up and down), a minute.
+    pub links: u32,
+    /// Certificates, an hour.
+    pub renewals: u32,
+    /// Memory for frames that wait for a missing one; 2 MiB to 64 GiB.
+    pub waiting: Size,
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self {
+            // An agent has one. A lost one may be open still, and `agent doctor` makes its own.
+            connections: 8,
+            streams: 64,
+            // An agent's quick tries, and the portions of one with thousands of sessions.
+            introductions: 120,
+            // 2,500 NICs at 10 ms are 250,000 rows in 62,500 frames and 70 MB a second.
+            frames: 100_000,
+            rows: 400_000,
+            bytes: Size::mib(128),
+            // As many as an inventory may name.
+            nics: 4096,
+            // An agent introduces up to 1,024 at once, of which it had made one each 5 s at most.
+            sessions: 15_360,
+            // Agents tell at most one each sample interval, and most often one a day.
+            inventories: 240,
+            // All of 2,500 NICs go down and up three times.
+            links: 15_000,
+            // One is due every some weeks.
+            renewals: 12,
+            // An honest agent has 1,024 frames of 1.2 KB on the way.
+            waiting: Size::mib(4),
+        }
+    }
+}
+
+/// One of the limits of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Connections that introduce themselves.
+    Introductions,
+    /// Frames and messages.
+    Frames,
+    /// Rows.
+    Rows,
+    /// Bytes.
+    Bytes,
+    /// New NICs.
+    Nics,
+    /// Opened sessions.
+    Sessions,
+    /// Inventories.
+    Inventories,
+    /// NICs that change.
+    Links,
+    /// Certificates.
+    Renewals,
+    /// Memory for frames that wait for a missing one.
+    Waiting,
+    /// Connections at once.
+    Connections,
+}
+
+impl Limit {
+    /// Those by which reading is held up.
+    pub const READING: [Self; 4] = [Self::Frames, Self::Rows, Self::Bytes, Self::Nics];
+
+    /// Those by which an inventory is held up.
+    pub const INVENTORY: [Self; 2] = [Self::Inventories, Self::Links];
+
+    const ALL: [Self; 11] = [
+        Self::Introductions,
+        Self::Frames,
+        Self::Rows,
+        Self::Bytes,
+        Self::Nics,
+        Self::Sessions,
+        Self::Inventories,
+        Self::Links,
+        Self::Renewals,
+        Self::Waiting,
+        Self::Connections,
+    ];
+
+    /// Its name in the config, below `limits.client`, and as the label of metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Introductions => "introductions",
+            Self::Frames => "frames",
+            Self::Rows => "rows",
+            Self::Bytes => "bytes",
+            Self::Nics => "nics",
+            Self::Sessions => "sessions",
+            Self::Inventories => "inventories",
+            Self::Links => "links",
+            Self::Renewals => "renewals",
+            Self::Waiting => "waiting",
+            Self::Connections => "connections",
+        }
+    }
+
+    /// How much in which time; `None`: at once.
+    fn rate(self, limits: &ClientLimits) -> (u64, Option<Duration>) {
+        match self {
+            Self::Introductions => (limits.introductions.into(), Some(MINUTE)),
+            Self::Frames => (limits.frames.into(), Some(SECOND)),
+            Self::Rows => (limits.rows.into(), Some(SECOND)),
+            Self::Bytes => (limits.bytes.0, Some(SECOND)),
+            Self::Nics => (limits.nics.into(), Some(HOUR)),
+            Self::Sessions => (limits.sessions.into(), Some(MINUTE)),
+            Self::Inventories => (limits.inventories.into(), Some(MINUTE)),
+            Self::Links => (limits.links.into(), Some(MINUTE)),
+            Self::Renewals => (limits.renewals.into(), Some(HOUR)),
+            Self::Waiting => (limits.waiting.0, None),
+            Self::Connections => (limits.connections as u64, None),
+        }
+    }
+
+    /// What is said of a client that is over it, to the client and to the operator.
+    #[must_use]
+    pub fn said(self, limits: &ClientLimits) -> String {
+        let (limit, period) = self.rate(limits);
+        let per = match period {
+            Some(SECOND) => " a second",
+            Some(MINUTE) => " a minute",
+            Some(_) => " an hour",
+            None => " at once",
+        };
+        let amount = match self {
+            Self::Bytes | Self::Waiting => Size(limit).to_string(),
+            _ => limit.to_string(),
+        };
+        let then = match self {
+            Self::Inventories | Self::Links => "the newest inventory is kept and waits its turn",
+            Self::Renewals => "further requests are refused until later",
+            Self::Waiting => "live frames that come after a lost one are asked for again",
+            Self::Connections => "the newest ones stay",
+            _ => "what goes beyond waits, at the agent",
+        };
+        let name = self.name();
+        format!("more than limits.client.{name} of the collector allows ({amount}{per}): {then}")
+    }
+}
+
+/// What a client has taken.
+#[derive(Debug)]
+pub struct Usage {
+    buckets: [Bucket; Limit::ALL.len()],
+    nics: HashSet<NicName>,
+    /// Whether each NIC of the newest inventory is up.
+    links: Option<HashMap<NicName, bool>>,
+    /// When the client was last over each limit, and when it was told.
+    over: [(Option<Duration>, Option<Duration>); Limit::ALL.len()],
+}
+
+impl Usage {
+    /// Nothing.
+    #[must_use]
+    pub fn new(limits: &ClientLimits) -> Self {
+        let bucket = |limit: Limit| {
+            let (count, period) = limit.rate(limits);
+            Bucket::new(count, period.unwrap_or(Duration::ZERO))
+        };
+        Self {
+            buckets: Limit::ALL.map(bucket),
+            nics: HashSet::new(),
+            links: None,
+            over: Default::default(),
+        }
+    }
+
+    /// Takes so much of a limit.
+    pub fn take(&mut self, limit: Limit, count: u64, now: Duration) {
+        self.buckets[limit as usize].take(count, now);
+    }
+
+    /// Takes a frame or message of so many bytes.
+    pub fn take_bytes(&mut self, bytes: usize, now: Duration) {
+        self.take(Limit::Frames, 1, now);
+        self.take(Limit::Bytes, bytes as u64, now);
+    }
+
+    /// Takes what a frame holds.
+    pub fn take_frame(&mut self, frame: &Frame, now: Duration) {
+        self.take(Limit::Rows, (frame.samples.len() + frame.mixes.len()) as u64, now);
+        let samples = frame.samples.iter().map(|sample| sample.nic);
+        self.take_nics(samples.chain(frame.mixes.iter().map(|mix| mix.nic)), now);
+    }
+
+    /// Takes the NICs that were not known.
+    pub fn take_nics(&mut self, nics: impl Iterator<Item = NicName>, now: Duration) {
+        let mut new = 0;
+        for nic in nics {
+            if self.nics.len() >= NAMES_MAX {
+                self.nics.clear();
+            }
+            new += u64::from(self.nics.insert(nic));
+        }
+        if new > 0 {
+            self.take(Limit::Nics, new, now);
+        }
+    }
+
+    /// Takes an inventory: itself, the NICs that were not known, and those that came, went or changed
+    /// their state since the one before.
+    pub fn take_inventory(&mut self, inventory: &Inventory, now: Duration) {
+        let links: HashMap<NicName, bool> =
+            inventory.nics.iter().map(|nic| (nic.name, nic.up)).collect();
+        let other = |(nic, up): &(&NicName, &bool), than: &HashMap<NicName, bool>| {
+            than.get(*nic) != Some(*up)
+        };
+        let changed = self.links.as_ref().map_or(0, |before| {
+            let gone = before.keys().filter(|nic| !links.contains_key(*nic)).count();
+            gone + links.iter().filter(|link| other(link, before)).count()
+        });
+        self.take(Limit::Inventories, 1, now);
+        self.take(Limit::Links, changed as u64, now);
+        self.take_nics(links.keys().copied(), now);
+        self.links = Some(links);
+    }
+
+    /// How long has to be waited for the first of some limits that is passed, if one is.
+    pub fn wait(&mut self, limits: &[Limit], now: Duration) -> Option<(Limit, Duration)> {
+        let waits = limits.iter().map(|limit| (*limit, self.buckets[*limit as usize].wait(now)));
+        let longest = waits.max_by_key(|(_, wait)| *wait).filter(|(_, wait)| !wait.is_zero())?;
+        self.on_over(longest.0, now);
+        Some(longest)
+    }
+
+    /// The client is over a limit.
+    pub fn on_over(&mut self, limit: Limit, now: Duration) {
+        self.over[limit as usize].0 = Some(now);
+    }
+
+    /// The limits that the client has been over and has not been told of.
+    pub fn untold(&mut self, now: Duration) -> Vec<Limit> {
+        let mut untold = Vec::new();
+        for (limit, (over, told)) in Limit::ALL.into_iter().zip(&mut self.over) {
+            let since = told.map_or(Duration::MAX, |told| now.saturating_sub(told));
+            if over.is_some_and(|over| told.is_none_or(|told| over > told)) && since >= TOLD_EVERY {
+                *told = Some(now);
+                untold.push(limit);
+            }
+        }
+        untold
+    }
+
+    /// The limits that the client has been over within an hour.
+    pub fn lately(&self, now: Duration) -> impl Iterator<Item = Limit> {
+        let late = move |over: Option<Duration>| over.is_some_and(|at| now <= at + TOLD_EVERY);
+        let all = Limit::ALL.into_iter().zip(&self.over);
+        all.filter(move |(_, (over, _))| late(*over)).map(|(limit, _)| limit)
+    }
+
+    /// True if there is nothing to remember.
+    #[must_use]
+    pub fn is_fresh(&self, now: Duration) -> bool {
+        self.buckets.iter().all(|bucket| bucket.is_full(now)) && self.lately(now).next().is_none()
+    }
+}
+
+// As many NICs as an inventory names are known without waiting.
+const _: () = assert!(NAMES_MAX >= LIST_MAX);
+
+#[cfg(test)]
+mod tests {
+    use wire::frame::Sample;
+    use wire::message::Nic;
+
+    use super::*;
+
+    const fn at(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn frame(nics: std::ops::Range<usize>) -> Frame {
+        let nic = |n: usize| NicName::new(&format!("eth{n}")).unwrap();
+        let samples = nics.map(|n| Sample { nic: nic(n), ..Sample::default() }).collect();
+        Frame { session: 1, first_seq: 1, last_seq: 1, gap: 0, samples, mixes: vec![] }
+    }
+
+    #[test]
+    fn an_agent_with_2500_nics_at_10_ms_never_waits() {
+        let mut usage = Usage::new(&ClientLimits::default());
+        for interval in 0..300 {
+            let now = at(interval * 10);
+            for n in (0..2500).step_by(4) {
+                assert_eq!(usage.wait(&Limit::READING, now), None);
+                usage.take_bytes(1150, now);
+                usage.take_frame(&frame(n..n + 4), now);
+            }
+        }
+        assert!(usage.untold(at(3000)).is_empty());
+    }
+
+    #[test]
+    fn who_invents_nics_waits_and_is_told_once_an_hour() {
+        let mut usage = Usage::new(&ClientLimits { nics: 100, ..ClientLimits::default() });
+        usage.take_frame(&frame(0..100), at(0));
+        usage.take_frame(&frame(0..100), at(1));
+        assert_eq!(usage.wait(&Limit::READING, at(1)), None);
+        usage.take_frame(&frame(0..200), at(2));
+        let (limit, wait) = usage.wait(&Limit::READING, at(2)).unwrap();
+        assert_eq!(limit, Limit::Nics);
+        assert!(wait > Duration::from_secs(3000), "{wait:?}");
+        assert_eq!(usage.untold(at(3)), [Limit::Nics]);
+        assert!(usage.wait(&Limit::READING, at(4)).is_some());
+        assert!(usage.untold(at(5)).is_empty());
+        assert_eq!(usage.lately(at(6)).collect::<Vec<_>>(), [Limit::Nics]);
+        let hour = at(3_600_100);
+        usage.on_over(Limit::Nics, hour);
+        assert_eq!(usage.untold(hour), [Limit::Nics]);
+        assert!(!usage.is_fresh(hour) && usage.is_fresh(hour * 4));
+    }
+
+    #[test]
+    fn an_inventory_costs_what_has_changed_and_waits_if_that_is_too_much() {
+        let nic = |n: usize, up| Nic {
+            name: NicName::new(&format!("eth{n}")).unwrap(),
+            up,
+            ..Nic::default()
+        };
+        let inventory = |up| Inventory { nics: (0..2500).map(|n| nic(n, up)).collect() };
+        let mut usage = Usage::new(&ClientLimits::default());
+        for flap in 0..7 {
+            assert_eq!(usage.wait(&Limit::INVENTORY, at(flap)), None, "{flap}");
+            usage.take_inventory(&inventory(flap % 2 == 0), at(flap));
+        }
+        usage.take_inventory(&inventory(false), at(7));
+        let (limit, wait) = usage.wait(&Limit::INVENTORY, at(7)).unwrap();
+        assert_eq!(limit, Limit::Links);
+        assert!((9_000..=10_000).contains(&wait.as_millis()), "{wait:?}");
+        // The same again changes nothing.
+        for n in 0..200 {
+            usage.take_inventory(&inventory(false), at(60_000 + n));
+        }
+        assert_eq!(usage.wait(&Limit::INVENTORY, at(60_200)), None);
+    }
+
+    #[test]
+    fn every_limit_says_its_key_and_its_figure() {
+        let limits = ClientLimits::default();
+        for limit in Limit::ALL {
+            let said = limit.said(&limits);
+            assert!(said.contains(&format!("limits.client.{} ", limit.name())), "{said}");
+        }
+        let said = Limit::Bytes.said(&limits);
+        assert!(said.contains("(128MiB a second)"), "{said}");
+    }
+}

@@ -1,0 +1,33 @@
+//! Tells an agent what it is to know though its connection goes on.
+
+use quinn::Connection;
+use tokio::time::timeout;
+use wire::codec;
+use wire::message::{Message, Notice};
+
+use super::introduction::PATIENCE;
+
+/// Says something to an agent, on a stream of its own. One that is too old for that allows no
+/// stream, and is not told.
+pub fn tell(connection: &Connection, said: Vec<String>) {
+    if said.is_empty() {
+        return;
+    }
+    let connection = connection.clone();
+    tokio::spawn(async move {
+        let told = timeout(PATIENCE, async {
+            let mut stream = connection.open_uni().await.map_err(|error| error.to_string())?;
+            for text in said {
+                let bytes = codec::encode_message(&Message::Notice(Notice { text }));
+                let bytes = bytes.map_err(|error| error.to_string())?;
+                stream.write_all(&bytes).await.map_err(|error| error.to_string())?;
+            }
+            stream.finish().map_err(|error| error.to_string())
+        });
+        match told.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(error, "an agent could not be told"),
+            Err(_) => tracing::debug!("an agent could not be told: it allows no stream"),
+        }
+    });
+}
