@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod batches;
+mod cancel;
 mod clocks;
 mod cluster;
 mod export;
@@ -65,6 +66,7 @@ macro_rules! behaviours {
             a_forgotten_client_is_listed_no_more_until_it_is_let_in_again,
             a_client_that_never_connected_can_be_forgotten,
             purging_leaves_no_row_of_a_client_and_all_of_the_others,
+            what_is_read_for_nobody_ends_and_leaves_its_place,
         }
     };
 }

@@ -19,6 +19,7 @@ use crate::batches::{
     Agent, DAY, MINUTE, SECOND, START, all, batch, client, hello, nic, point, sample,
 };
 
+pub use crate::cancel::what_is_read_for_nobody_ends_and_leaves_its_place;
 pub use crate::clocks::{
     a_client_once_seen_in_the_future_is_seen_today,
     a_clock_two_years_ahead_deletes_nothing_and_is_kept_in_mind_over_restarts,

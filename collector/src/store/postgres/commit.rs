@@ -55,7 +55,7 @@ pub(super) enum Outcome {
 impl Committer {
     /// Opens the connection, if what the server acknowledges is safe.
     pub(super) async fn connect(config: &PostgresConfig) -> Result<Self, Failure> {
-        let client = config.connect().await?;
+        let (client, _) = config.connect().await?;
         must_be_safe(&client, config).await?;
         let begin = config.begin().to_owned();
         Ok(Self { client, begin, clients: HashMap::new(), nics: HashMap::new() })

@@ -9,17 +9,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls::{ClientConfig, RootCertStore};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use wire::permission;
 
 use super::error::Failure;
-use super::settings;
+use super::settings::{self, NOTICED};
 
-/// Connections beside the one that commits.
-const CONNECTIONS: usize = 4;
+/// Connections beside the one that commits: two more than what is asked over HTTP may take
+/// (`http.limits.queries`), so that agents that connect find one free.
+const CONNECTIONS: usize = 6;
 
 /// How long it may take to reach a server, and until that lets a connection in.
 const REACH: Duration = Duration::from_secs(10);
@@ -167,8 +169,8 @@ impl PostgresConfig {
         remote && matches!(self.config.get_ssl_mode(), SslMode::Disable)
     }
 
-    /// Opens a connection.
-    pub(super) async fn connect(&self) -> Result<Client, Failure> {
+    /// Opens a connection, which can be broken off.
+    pub(super) async fn connect(&self) -> Result<(Client, AbortHandle), Failure> {
         let mut config = self.config.clone();
         if let Some(file) = &self.password_file {
             let password = read_password(file);
@@ -179,13 +181,13 @@ impl PostgresConfig {
         let late = |_| Failure::Failed("the server lets no connection in; see its log".to_owned());
         let (client, connection) = connecting.await.map_err(late)??;
         // Ends with the client, or when the server is gone, which the client's next use tells.
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to the database ended");
             }
         });
         settings::pin(&client).await?;
-        Ok(client)
+        Ok((client, task.abort_handle()))
     }
 
     /// Begins each transaction that commits.
@@ -236,14 +238,14 @@ fn location(config: &Config) -> String {
 #[derive(Debug)]
 pub(super) struct Pool {
     config: PostgresConfig,
-    idle: Mutex<Vec<Client>>,
-    free: Semaphore,
+    idle: Mutex<Vec<(Client, AbortHandle)>>,
+    free: Arc<Semaphore>,
 }
 
 impl Pool {
-    pub(super) const fn new(config: PostgresConfig) -> Self {
+    pub(super) fn new(config: PostgresConfig) -> Self {
         let idle = Mutex::new(Vec::new());
-        Self { config, idle, free: Semaphore::const_new(CONNECTIONS) }
+        Self { config, idle, free: Arc::new(Semaphore::new(CONNECTIONS)) }
     }
 
     pub(super) const fn config(&self) -> &PostgresConfig {
@@ -253,34 +255,36 @@ impl Pool {
     /// A connection, one that was kept or a new one.
     pub(super) async fn lease(&self) -> Result<Lease<'_>, Failure> {
         let closed = |error: tokio::sync::AcquireError| Failure::Failed(error.to_string());
-        let permit = self.free.acquire().await.map_err(closed)?;
+        let permit = self.free.clone().acquire_owned().await.map_err(closed)?;
         let mut kept = self.idle().pop();
-        kept.take_if(|client| client.is_closed());
-        let client = match kept {
-            Some(client) => client,
+        kept.take_if(|(client, _)| client.is_closed());
+        let connection = match kept {
+            Some(connection) => connection,
             None => self.config.connect().await?,
         };
-        Ok(Lease { client, pool: self, _permit: permit })
+        Ok(Lease { held: Some((connection, permit)), pool: self })
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Client>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<(Client, AbortHandle)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A connection of the pool. It is thrown away with whatever transaction is open in it, unless
-/// it is given back.
+/// A connection of the pool. Unless it is given back it is broken off, whatever the server does for
+/// it: dropped in the middle of a statement it ends that within [`NOTICED`], also through a pooler.
+/// (A request to cancel would do so sooner, but some poolers end of it: PgBouncer 1.18.)
 #[derive(Debug)]
 pub(super) struct Lease<'a> {
-    client: Client,
+    /// Until it is given back or broken off.
+    held: Option<((Client, AbortHandle), OwnedSemaphorePermit)>,
     pool: &'a Pool,
-    _permit: SemaphorePermit<'a>,
 }
 
 impl Lease<'_> {
     /// Gives the connection back: everything went well.
-    pub(super) fn give_back(self) {
-        self.pool.idle().push(self.client);
+    pub(super) fn give_back(mut self) {
+        let given = self.held.take();
+        self.pool.idle().extend(given.map(|(connection, _)| connection));
     }
 }
 
@@ -288,7 +292,25 @@ impl Deref for Lease<'_> {
     type Target = Client;
 
     fn deref(&self) -> &Client {
-        &self.client
+        let ((client, _), _) = self.held.as_ref().expect("held until it is given back or dropped");
+        client
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        let Some(((client, task), permit)) = self.held.take() else { return };
+        if client.is_closed() {
+            return;
+        }
+        task.abort();
+        // Its place is free again once the server is done with it.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                tokio::time::sleep(NOTICED).await;
+                drop(permit);
+            });
+        }
     }
 }
 

@@ -421,7 +421,11 @@ impl Export for PostgresStore {
             let read = async {
                 export::read(&*self.database.lease().await?, range, &mut place, &rows).await
             };
-            let (some, last) = self.told(read.await)?.waiting();
+            let read = tokio::select! {
+                read = read => read,
+                () = rows.closed() => return Ok(()),
+            };
+            let (some, last) = self.told(read)?.waiting();
             if rows.send(some).await.is_err() || last {
                 return Ok(());
             }

@@ -1,6 +1,7 @@
 //! What a session is given whatever role, database and server have set, and what is refused.
 
 use std::sync::Once;
+use std::time::Duration;
 
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
@@ -15,6 +16,9 @@ const SESSION: &str = "
     SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0;
     SET row_security = on; SET transform_null_equals = off";
 
+/// After how long a server notices in the middle of a statement that nobody waits for it any more.
+pub(super) const NOTICED: Duration = Duration::from_millis(500);
+
 /// The encoding, and where the tables are, or are to be made: where they are found now, which a
 /// schema made later on the path must not change, else where the role makes tables.
 const PLACE: &str = "
@@ -26,6 +30,11 @@ const PLACE: &str = "
 /// Pins the settings of a new connection, and refuses a database that can't hold every name.
 pub(super) async fn pin(client: &Client) -> Result<(), Failure> {
     client.batch_execute(SESSION).await?;
+    // Servers of some systems can't (PostgreSQL on Windows): their statements run to the end.
+    let check = format!("SET client_connection_check_interval = {}", NOTICED.as_millis());
+    if let Err(error) = client.batch_execute(&check).await {
+        tracing::debug!(%error, "the server goes on with statements that nobody waits for");
+    }
     let place = client.query_typed_one(PLACE, &[]).await?;
     match place.try_get(0)? {
         "UTF8" => {}

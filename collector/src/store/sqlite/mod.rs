@@ -1,6 +1,7 @@
 //! The store in one SQLite file, the default: nothing to install. One connection writes and a
 //! few read, each on a blocking thread.
 
+mod cancel;
 mod check;
 mod commit;
 mod dump;
@@ -25,6 +26,7 @@ use wire::frame::Mix;
 use wire::id::ClientId;
 use wire::message::{Hello, Inventory};
 
+use self::cancel::Waiting;
 pub use self::dump::Dump;
 use self::error::Failure;
 pub use self::error::OpenError;
@@ -38,8 +40,9 @@ use super::query::{Client, NicRange, PercentileRange, Query, Series, SeriesRange
 use super::retention::{Retain, Retained, RetentionLimits, TimeSeen};
 use super::{Batch, Migrated, SessionState, Store, StoreError};
 
-/// Connections that read at the same time.
-const READERS: usize = 2;
+/// Connections that read at the same time: one more than what is asked over HTTP may take
+/// (`http.limits.queries`), so that retention and `/readyz` find one free.
+const READERS: usize = 5;
 
 /// The store, open to write. One process at a time.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ pub struct SqliteStore {
 #[derive(Debug)]
 pub struct SqliteReader {
     connections: Arc<StdMutex<Vec<Connection>>>,
-    free: Semaphore,
+    free: Arc<Semaphore>,
     path: PathBuf,
 }
 
@@ -114,36 +117,39 @@ impl SqliteReader {
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let connections = (0..READERS).map(|_| open::reader(path)).collect::<Result<_, _>>()?;
         let connections = Arc::new(StdMutex::new(connections));
-        Ok(Self { connections, free: Semaphore::new(READERS), path: path.to_owned() })
+        let free = Arc::new(Semaphore::new(READERS));
+        Ok(Self { connections, free, path: path.to_owned() })
     }
 
-    /// Runs `work` with a connection that reads.
+    /// Runs `work` with a connection that reads. It is broken off if the caller stops waiting.
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let closed = |reason: String| self.failed(reason);
-        let _permit = self.free.acquire().await.map_err(|error| closed(error.to_string()))?;
-        let (connections, path) = (self.connections.clone(), self.path.clone());
+        let closed = |error: tokio::sync::AcquireError| self.failed(error.to_string());
+        let permit = self.free.clone().acquire_owned().await.map_err(closed)?;
+        let waiting = Waiting::default();
+        let (connections, path, waited) =
+            (self.connections.clone(), self.path.clone(), waiting.waited());
         let done = tokio::task::spawn_blocking(move || {
+            // Until the work is done, whoever waits for it.
+            let _permit = permit;
             let pool = || connections.lock().unwrap_or_else(PoisonError::into_inner);
             let idle = pool().pop();
             let mut db = match idle {
                 Some(db) => db,
-                // The caller that had it stopped waiting, and its work is not done yet.
+                // Work that failed badly has taken it along.
                 None => open::reader(&path).map_err(|error| {
                     let location = path.display().to_string();
                     StoreError::Failed { location, reason: error.to_string() }
                 })?,
             };
-            let outcome = work(&mut db);
-            let mut pool = pool();
-            if pool.len() < READERS {
-                pool.push(db);
-            }
+            let outcome = waited.run(&mut db, work);
+            pool().push(db);
             outcome
         })
         .await;
+        drop(waiting);
         self.outcome(done)
     }
 
@@ -278,8 +284,11 @@ impl Export for SqliteReader {
         range: &ExportRange,
         rows: mpsc::Sender<Vec<ExportRow>>,
     ) -> Result<(), StoreError> {
-        let range = range.clone();
-        self.read(move |db| export::export(db, &range, &rows)).await
+        let (range, taken) = (range.clone(), rows.clone());
+        tokio::select! {
+            done = self.read(move |db| export::export(db, &range, &rows)) => done,
+            () = taken.closed() => Ok(()),
+        }
     }
 }
 
