@@ -17,6 +17,7 @@ pub mod pooler;
 pub mod postgres;
 pub mod process;
 pub mod shell;
+pub mod siege;
 pub mod site;
 pub mod terminal;
 
@@ -28,5 +29,6 @@ pub use pooler::Pooler;
 pub use postgres::Cluster;
 pub use process::{Running, done, onto_closed_pipe, onto_full_disk, program};
 pub use shell::{sh, wait_for, wait_until};
+pub use siege::Siege;
 pub use site::Site;
 pub use terminal::{Terminal, pictures};

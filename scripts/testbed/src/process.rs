@@ -82,14 +82,21 @@ impl Running {
     }
 
     /// SIGTERM; it must end well, soon after 10 s at the latest.
-    pub fn stop(mut self) {
+    pub fn stop(self) {
+        let log = self.log.clone();
+        assert!(self.stops(), "{}", std::fs::read_to_string(log).unwrap_or_default());
+    }
+
+    /// SIGTERM. Whether it ends well, soon after 10 s at the latest.
+    #[must_use]
+    pub fn stops(mut self) -> bool {
         self.signal(Signal::SIGTERM);
         let mut status = None;
         wait_for("a graceful stop", Duration::from_secs(30), || {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });
-        assert!(status.unwrap().success(), "{}", self.log());
+        status.unwrap().success()
     }
 
     /// SIGKILL.

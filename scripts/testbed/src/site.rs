@@ -1,6 +1,6 @@
 //! An agent and a collector on this host, with their data in a directory.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::http::{self, HTTP};
@@ -14,13 +14,18 @@ pub struct Site {
     dir: tempfile::TempDir,
     /// The collector's PostgreSQL; `None`: its embedded store.
     database: Option<String>,
+    /// Folder of the programs; `None`: those built beside this one.
+    programs: Option<PathBuf>,
+    /// Settings of the collector, as variables.
+    settings: Vec<(String, String)>,
 }
 
 impl Site {
     /// Makes the directory.
     #[must_use]
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), database: None }
+        let dir = tempfile::tempdir().unwrap();
+        Self { dir, database: None, programs: None, settings: Vec::new() }
     }
 
     /// Makes the directory. The collector uses a database of a [`Cluster`](crate::Cluster), which
@@ -30,10 +35,39 @@ impl Site {
         Self { database: Some(url.to_owned()), ..Self::new() }
     }
 
+    /// The same with programs of another build.
+    #[must_use]
+    pub fn with_programs(self, folder: &Path) -> Self {
+        Self { programs: Some(folder.to_owned()), ..self }
+    }
+
+    /// The same with a setting of the collector: `HTTP__PORT` is `http.port`.
+    #[must_use]
+    pub fn with_setting(mut self, key: &str, value: &str) -> Self {
+        self.settings.push((format!("NETMON_COLLECTOR_{key}"), value.to_owned()));
+        self
+    }
+
+    fn program(&self, name: &str) -> PathBuf {
+        self.programs.as_ref().map_or_else(|| program(name), |folder| folder.join(name))
+    }
+
     /// Where their data and logs are.
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// Where the collector has its data.
+    #[must_use]
+    pub fn collector_data(&self) -> PathBuf {
+        self.dir().join("collector")
+    }
+
+    /// Where the collector has its CA and its register of certificates.
+    #[must_use]
+    pub fn identity(&self) -> PathBuf {
+        self.collector_data().join("identity")
     }
 
     /// The collector with arguments.
@@ -45,12 +79,13 @@ impl Site {
     /// A collector with its data in a folder of its own.
     #[must_use]
     pub fn collector_in(&self, folder: &str, args: &[&str]) -> Command {
-        let mut command = Namespace::own().command(program("collector"));
+        let mut command = Namespace::own().command(self.program("collector"));
         command.arg("--data-dir").arg(self.dir().join(folder)).args(args);
         if let Some(url) = &self.database {
             command.env("NETMON_COLLECTOR_DATABASE__URL", url);
             command.env("NETMON_COLLECTOR_DATABASE__ALLOW_UNSAFE", "true");
         }
+        command.envs(self.settings.iter().map(|(key, value)| (key, value)));
         command
     }
 
@@ -63,7 +98,7 @@ impl Site {
     /// An agent with its data in a folder of its own, as a client of its own.
     #[must_use]
     pub fn agent_in(&self, folder: &str, client: &str, args: &[&str]) -> Command {
-        let mut command = Namespace::own().command(program("agent"));
+        let mut command = Namespace::own().command(self.program("agent"));
         command.arg("--data-dir").arg(self.dir().join(folder)).args(args);
         command.env("NETMON_AGENT_SERVER__HOST", "127.0.0.1");
         command.env("NETMON_AGENT_SERVER__RETRY_INTERVAL", "500ms");

@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{backlog, capture, floor, idle, reader, scrape, series, stall, store, swarm, week};
+use super::{
+    backlog, capture, floor, hostile, idle, reader, scrape, series, stall, store, swarm, week,
+};
 
 #[derive(Debug, Parser)]
 #[command(name = "bench", about, long_about = None, arg_required_else_help = true)]
@@ -33,6 +35,8 @@ enum Benchmark {
     Store(store::Options),
     /// A week of one NIC's samples down-sampled, beside a bare scan of the rows in SQL
     Series(series::Options),
+    /// What attacks on a collector cost it and an honest agent
+    Hostile(hostile::Options),
     /// The reader that only sums lengths, as `capture` starts it
     #[command(hide = true)]
     Floor(floor::Options),
@@ -55,6 +59,7 @@ impl Cli {
             Benchmark::Week(options) => week::run(&options),
             Benchmark::Store(options) => store::run(&options),
             Benchmark::Series(options) => series::run(&options),
+            Benchmark::Hostile(options) => hostile::run(&options),
             Benchmark::Floor(options) => floor::run(&options),
         }
     }

@@ -7,6 +7,7 @@ mod backlog;
 mod capture;
 mod cli;
 mod floor;
+mod hostile;
 mod idle;
 mod offline;
 mod paced;

@@ -1,0 +1,224 @@
+//! A collector under attack: what honest agents beside the attacker notice of it, and what it costs
+//! the collector.
+//!
+//! The attacks and one of the honest agents are Python programs that speak QUIC by aioquic
+//! (`collector/tests/hostile/`); the other honest agent is the real one, on a link of its own.
+
+mod honest;
+mod watcher;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+use serde_json::{Value, json};
+
+use self::honest::Honest;
+use self::watcher::Watcher;
+pub use self::watcher::{Ready, Use};
+use crate::namespace::Namespace;
+use crate::pair::Pair;
+use crate::process::{Running, done};
+use crate::shell::wait_until;
+use crate::site::Site;
+
+/// Bytes that the real agent sees before and after each attack.
+const BYTES: u64 = 100_000;
+
+/// A collector, two honest agents, and what is seen of them. In a namespace of its own.
+#[derive(Debug)]
+pub struct Siege {
+    /// Where they have their data.
+    pub site: Site,
+    collector: Running,
+    agent: Running,
+    pair: Pair,
+    honest: Honest,
+    watcher: Watcher,
+    began: f64,
+    before: Use,
+    said: Vec<Value>,
+}
+
+/// What attacks cost.
+#[derive(Debug)]
+pub struct Cost {
+    /// From made to known to be committed, of each report of the honest agent before the attack,
+    /// milliseconds.
+    pub quiet_ms: Vec<f64>,
+    /// The same from the begin of the attack on.
+    pub during_ms: Vec<f64>,
+    /// Reports of the honest agent that were never committed.
+    pub never: usize,
+    /// What the collector used before the attack.
+    pub before: Use,
+    /// The most of each since.
+    pub most: Use,
+    /// CPU time of the collector since, parts of a core.
+    pub cores: f64,
+    /// What `/readyz` said since.
+    pub ready: Ready,
+    /// What the attacks say themselves.
+    pub said: Vec<Value>,
+    /// What the honest agents made, and what of it is stored.
+    pub kept: [Kept; 2],
+    /// What `collector fsck` says.
+    pub fsck: String,
+    /// Both programs ended well and in time when asked to.
+    pub stopped: bool,
+    /// What the collector has logged.
+    pub log: String,
+}
+
+/// What an honest agent made and what of it is stored.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Client and NIC.
+    pub of: &'static str,
+    /// Bytes received, as made.
+    pub made: u64,
+    /// Bytes received, by `collector fsck`; `None` if it doesn't name the NIC.
+    pub stored: Option<u64>,
+}
+
+impl Siege {
+    /// Starts all on a site, and waits until both honest agents are heard.
+    #[must_use]
+    pub fn begin(site: Site) -> Self {
+        let pair = Pair::new();
+        let collector = site.start_collector();
+        site.enroll();
+        let agent = site.start_agent();
+        let honest = Honest::start(&site);
+        let watcher = Watcher::start(collector.pid(), &site.collector_data());
+        let goes_on = ["capturing", "connected"];
+        wait_until("the real agent", || goes_on.iter().all(|it| agent.log().contains(it)));
+        let before = watcher.now();
+        let (began, said) = (f64::INFINITY, Vec::new());
+        Self { site, collector, agent, pair, honest, watcher, began, before, said }
+    }
+
+    /// Runs an attack to its end, for so many seconds at most. `scale` 1 is as much of it as an
+    /// attacker would do. What it says of it.
+    pub fn attack(&mut self, name: &str, seconds: f64, scale: f64) -> Value {
+        if self.began.is_infinite() {
+            (self.began, self.before) = (now(), self.watcher.now());
+        }
+        self.pair.bulk(BYTES);
+        let said = attack(&self.site, name, seconds, scale);
+        self.pair.bulk(BYTES);
+        self.said.push(said.clone());
+        said
+    }
+
+    /// The collector at work.
+    #[must_use]
+    pub const fn collector(&self) -> &Running {
+        &self.collector
+    }
+
+    /// Ends all, once the honest agents have delivered everything.
+    #[must_use]
+    pub fn end(self) -> Cost {
+        let Self { site, collector, agent, pair, honest, watcher, began, before, said } = self;
+        let heard = honest.end();
+        let (most, cores, ready) = watcher.since(began);
+        pair.wait_for_silence();
+        let agent_stopped = agent.stops();
+        let (sent, _) = pair.sent_there();
+        drop(watcher);
+        let log = collector.log();
+        let stopped = agent_stopped && collector.stops();
+        let fsck = site.collector(&["fsck"]).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let fsck = text(&fsck.stdout) + &text(&fsck.stderr);
+        let kept = [("honest eth0", heard.bytes), ("host-1 here", sent)].map(|(of, made)| {
+            let line = fsck.lines().find_map(|line| line.strip_prefix(of)?.strip_prefix(": "));
+            // received N bytes ...
+            let stored = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+            Kept { of, made, stored }
+        });
+        let took = |since: bool| {
+            let reports = heard.reports.iter().filter(|report| (report.made >= began) == since);
+            reports.map(|report| report.took_ms).collect()
+        };
+        let never = heard.reports.iter().filter(|report| report.never).count();
+        let (quiet_ms, during_ms) = (took(false), took(true));
+        Cost {
+            quiet_ms,
+            during_ms,
+            never,
+            before,
+            most,
+            cores,
+            ready,
+            said,
+            kept,
+            fsck,
+            stopped,
+            log,
+        }
+    }
+}
+
+impl Kept {
+    fn client(&self) -> &str {
+        self.of.split(' ').next().unwrap_or_default()
+    }
+}
+
+impl Cost {
+    /// That nothing of the honest agents is missing or doubled, that `collector fsck` finds no
+    /// fault with them (with the attacker it may), and that all ended when asked to.
+    #[must_use]
+    pub fn all_kept(&self) -> bool {
+        let accused = |line: &str| {
+            self.kept.iter().any(|it| line.starts_with(&format!("client {},", it.client())))
+        };
+        self.never == 0
+            && self.stopped
+            && !self.fsck.lines().any(accused)
+            && self.kept.iter().all(|it| it.stored == Some(it.made))
+    }
+}
+
+/// Runs an attack on a collector, and gives what it says of it.
+#[must_use]
+pub fn attack(site: &Site, name: &str, seconds: f64, scale: f64) -> Value {
+    let collector = site.collector(&[]);
+    let words = std::iter::once(collector.get_program()).chain(collector.get_args());
+    let words: Vec<String> = words.map(|it| it.to_string_lossy().into_owned()).collect();
+    let stage = json!({
+        "host": "127.0.0.1", "port": 8082, "seconds": seconds, "scale": scale,
+        "identity": site.identity(), "collector": words,
+        "store": site.collector_data().join("netmon.sqlite"),
+    });
+    let mut attack = python("attacks.py");
+    attack.args([name, &stage.to_string()]);
+    attack.envs(collector.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    let said = done(attack.output().unwrap());
+    serde_json::from_str(said.trim()).unwrap_or_else(|error| panic!("{name}: {error}: {said}"))
+}
+
+/// A Python program of the hostile suite.
+#[must_use]
+pub fn python(program: &str) -> Command {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../collector/tests/hostile");
+    let mut command = Namespace::own().command("python3");
+    command.arg("-B").arg(folder.join(program)).env("PYTHONPATH", aioquic());
+    command
+}
+
+/// Where `scripts/test` puts aioquic.
+fn aioquic() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let mut found = own.ancestors().map(|folder| folder.join("tools/aioquic"));
+    let found = found.find(|folder| folder.join("aioquic").exists());
+    found.expect("tools/aioquic beside the programs' folder; scripts/test makes it")
+}
+
+/// Seconds of the clock that Python has as `time.monotonic`.
+fn now() -> f64 {
+    Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap()).as_secs_f64()
+}

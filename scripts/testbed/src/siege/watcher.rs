@@ -1,0 +1,154 @@
+//! What a collector uses and whether it says to be ready, looked at all the time.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::now;
+use crate::http::HTTP;
+
+/// How often it is looked, and how long `/readyz` may take.
+const EVERY: Duration = Duration::from_millis(100);
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// What a collector uses.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Use {
+    /// Resident memory, bytes.
+    pub memory: u64,
+    /// Of its data directory, bytes.
+    pub disk: u64,
+    /// CPU time so far, hundredths of a second.
+    ticks: u64,
+}
+
+/// How often `/readyz` said what.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Ready {
+    /// Ready.
+    pub yes: u32,
+    /// Not ready.
+    pub no: u32,
+    /// Nothing within a second.
+    pub silent: u32,
+}
+
+/// Moments and what was seen at them.
+type Seen<T> = Arc<Mutex<Vec<(f64, T)>>>;
+
+/// Looks at a collector until it is dropped.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    pid: u32,
+    folder: PathBuf,
+    uses: Seen<Use>,
+    answers: Seen<Ready>,
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Watcher {
+    /// Begins with a process and its data directory.
+    pub fn start(pid: u32, folder: &Path) -> Self {
+        let (uses, answers, stop) = (Seen::default(), Seen::default(), Arc::default());
+        let place = folder.to_owned();
+        let threads =
+            vec![look(&stop, &uses, move || used(pid, &place)), look(&stop, &answers, ask)];
+        Self { pid, folder: folder.to_owned(), uses, answers, stop, threads }
+    }
+
+    /// What is used now.
+    pub fn now(&self) -> Use {
+        used(self.pid, &self.folder)
+    }
+
+    /// The most that was used since a moment, CPU time in parts of a core, and what `/readyz` said.
+    pub fn since(&self, begin: f64) -> (Use, f64, Ready) {
+        let uses = since(&self.uses, begin);
+        let most = |of: fn(&Use) -> u64| uses.iter().map(|(_, it)| of(it)).max().unwrap_or(0);
+        let most = Use { memory: most(|it| it.memory), disk: most(|it| it.disk), ticks: 0 };
+        #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+        let cores = uses.first().zip(uses.last()).map_or(0.0, |(first, last)| {
+            let ticks = last.1.ticks.saturating_sub(first.1.ticks);
+            ticks as f64 / 100.0 / (last.0 - first.0).max(0.1)
+        });
+        let ready = since(&self.answers, begin).iter().fold(Ready::default(), |sum, (_, it)| {
+            Ready { yes: sum.yes + it.yes, no: sum.no + it.no, silent: sum.silent + it.silent }
+        });
+        (most, cores, ready)
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _joined = thread.join();
+        }
+    }
+}
+
+fn since<T: Copy>(seen: &Seen<T>, begin: f64) -> Vec<(f64, T)> {
+    let seen = seen.lock().unwrap();
+    seen.iter().filter(|(at, _)| *at >= begin).copied().collect()
+}
+
+fn look<T: Send + 'static>(
+    stop: &Arc<AtomicBool>,
+    seen: &Seen<T>,
+    mut see: impl FnMut() -> T + Send + 'static,
+) -> JoinHandle<()> {
+    let (stop, seen) = (stop.clone(), seen.clone());
+    std::thread::spawn(move || {
+        while !stop.load(Ordering::Relaxed) {
+            let at = now();
+            let found = see();
+            seen.lock().unwrap().push((at, found));
+            std::thread::sleep(EVERY);
+        }
+    })
+}
+
+fn ask() -> Ready {
+    let answer = || {
+        let mut stream = TcpStream::connect_timeout(&HTTP.parse().ok()?, ANSWER).ok()?;
+        stream.set_read_timeout(Some(ANSWER)).ok()?;
+        stream.write_all(b"GET /readyz HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).ok()?;
+        Some(start.ends_with(b"200"))
+    };
+    match answer() {
+        Some(true) => Ready { yes: 1, ..Ready::default() },
+        Some(false) => Ready { no: 1, ..Ready::default() },
+        None => Ready { silent: 1, ..Ready::default() },
+    }
+}
+
+fn used(pid: u32, folder: &Path) -> Use {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib: u64 = line.and_then(|it| it.split_whitespace().next()?.parse().ok()).unwrap_or(0);
+    // Of what follows the name, which may hold anything: user and system time (proc_pid_stat(5)).
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields: Vec<&str> =
+        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = [11, 12].iter().filter_map(|&at| fields.get(at)?.parse::<u64>().ok()).sum();
+    Use { memory: kib * 1024, disk: size(folder), ticks }
+}
+
+/// Bytes of the files of a folder and of those in it.
+fn size(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(it) if it.is_dir() => size(&entry.path()),
+        Ok(it) => it.len(),
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
+}
