@@ -16,9 +16,9 @@ use wire::token::Address;
 use crate::audit::{AuditError, Event, Pending, Record};
 use crate::config::Config;
 use crate::export::{self, ExportError, Request};
-use crate::identity::{IdentityError, KnownClient, NewToken, SecondHostRecord};
+use crate::identity::{ClientRecords, IdentityError, KnownClient, NewToken, SecondHostRecord};
 use crate::import::{self, ImportError};
-use crate::run::open_identity;
+use crate::run::{identity_dir, open_identity};
 use crate::store::Migrated;
 use crate::store::check::{NicCheck, Sums};
 use crate::store::postgres::PostgresConfig;
@@ -94,7 +94,7 @@ pub fn token(
     let now = UnixTime::now();
     let identity = open_identity(config, tls)?;
     if let Some(client) = client.as_ref().filter(|_| !replace)
-        && identity.knows(client)?
+        && identity.records().knows(client)?
     {
         return Err(AdminError::ClientExists(client.clone()));
     }
@@ -138,15 +138,14 @@ pub fn revoke(
     tls: Option<&TlsFiles>,
     client: &ClientId,
 ) -> Result<String, AdminError> {
-    let now = UnixTime::now();
-    let identity = open_identity(config, tls)?;
-    if tls.is_none() && !identity.knows(client)? {
+    let records = client_records(config);
+    if tls.is_none() && !records.knows(client)? {
         return Err(AdminError::NoSuchClient(client.clone()));
     }
-    let certificates = identity.revoke(client, now)?;
+    records.revoke(client, UnixTime::now())?;
     let done = format!(
-        "{client} is revoked, with {certificates} valid certificate(s); a running collector cuts \
-         it off within a second. To let it in again: collector token --client {client} --replace"
+        "{client} is revoked; a running collector cuts it off within a second. To let it in again: \
+         collector token --client {client} --replace"
     );
     audited(config, Record::of(Event::ClientRevoked, client), done)
 }
@@ -159,16 +158,16 @@ fn audited(config: &Config, record: Record, done: String) -> Result<String, Admi
     }
 }
 
+/// What is known of clients beside the store. To look at it makes nothing.
+fn client_records(config: &Config) -> ClientRecords {
+    ClientRecords::at(&identity_dir(&config.data_dir))
+}
+
 /// Every client: what it is called, when it was last seen, how long its certificate is good.
 ///
 /// # Errors
 /// [`AdminError`] names the file that can't be read.
-pub fn clients(
-    config: &Config,
-    location: &StoreLocation,
-    tls: Option<&TlsFiles>,
-) -> Result<String, AdminError> {
-    let identity = open_identity(config, tls)?;
+pub fn clients(config: &Config, location: &StoreLocation) -> Result<String, AdminError> {
     let (seen, registered) = block_on::<_, StoreLocationError>(async {
         if !location.is_used().await? {
             return Ok((vec![], vec![]));
@@ -176,7 +175,7 @@ pub fn clients(
         let store = location.open_to_read()?;
         Ok((store.clients().await?, store.registered().await?))
     })?;
-    let mut enrolled = identity.clients()?;
+    let mut enrolled = client_records(config).list()?;
     // Until it gets a certificate again.
     enrolled
         .retain(|known| !known.certificates.is_empty() || !forgotten(&registered, &known.client));
@@ -224,7 +223,11 @@ pub fn clients(
             );
         }
     }
-    for KnownClient { client, second_host, .. } in enrolled {
+    for KnownClient { client, second_host, damaged, .. } in enrolled {
+        for damaged in damaged {
+            // Writing to a String can't fail.
+            let _ = writeln!(table, "{client}: {damaged}");
+        }
         if let Some(SecondHostRecord { at, kept, refused, what }) = second_host {
             let (at, replace) = (utc(at), format!("collector token --client {client} --replace"));
             let _ = writeln!(
@@ -251,19 +254,18 @@ fn forgotten(registered: &[Registered], client: &str) -> bool {
 pub fn forget(
     config: &Config,
     location: &StoreLocation,
-    tls: Option<&TlsFiles>,
     client: &ClientId,
     rows: bool,
     confirm: impl FnOnce(&str) -> Option<bool>,
 ) -> Result<String, AdminError> {
     let now = UnixTime::now();
-    let identity = open_identity(config, tls)?;
+    let records = client_records(config);
     let registered = block_on::<_, StoreLocationError>(async {
         let used = location.is_used().await?;
         Ok(if used { location.open_to_read()?.registered().await? } else { vec![] })
     })?;
     let stored = registered.iter().find(|it| it.client == client.as_str());
-    let enrolled = identity.clients()?.into_iter().find(|it| it.client == client.as_str());
+    let enrolled = records.list()?.into_iter().find(|it| it.client == client.as_str());
     let known = match (stored.map(|it| it.forgotten_ns), enrolled) {
         (Some(None), _) | (None, Some(_)) => true,
         // Its rows may still be wanted away, or it was given a certificate since.
@@ -283,7 +285,7 @@ pub fn forget(
         Some(false) => return Ok(format!("{client} stays as it is")),
         None => return Err(AdminError::Unconfirmed(client.clone())),
     }
-    identity.on_forgotten(client, now)?;
+    records.on_forgotten(client, now)?;
     let deleted = block_on::<_, StoreLocationError>(async {
         if !location.is_used().await? {
             return Ok(0);

@@ -35,13 +35,13 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
         Command::Token(args) => {
             out.say(&admin::token(config, tls, args.client.clone(), args.replace, args.expires.0)?);
         }
-        Command::Clients => out.say(&admin::clients(config, &location()?, tls)?),
+        Command::Clients => out.say(&admin::clients(config, &location()?)?),
         Command::Revoke(args) => {
             out.say(&admin::revoke(config, tls, &args.client)?);
         }
         Command::Forget(args) => {
             let confirm = |plan: &str| if args.yes { Some(true) } else { confirmed(plan, out) };
-            let done = admin::forget(config, &location()?, tls, &args.client, args.rows, confirm)?;
+            let done = admin::forget(config, &location()?, &args.client, args.rows, confirm)?;
             out.say(&done);
         }
         Command::Migrate(args) => admin::migrate(&location()?, args.check, |line| out.say(line))?,

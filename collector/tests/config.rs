@@ -198,3 +198,20 @@ fn what_is_wrong_with_a_flag_is_said_of_the_flag() {
         assert!(why.contains(expected) && !why.contains(".yaml"), "{why}");
     }
 }
+
+#[test]
+fn what_only_looks_or_refuses_makes_no_identity() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("data");
+    for args in [
+        &["clients"][..],
+        &["revoke", "web-1"],
+        &["forget", "web-1", "--yes"],
+        &["doctor"],
+        &["check-config", "--quiet"],
+    ] {
+        let args = [&["--data-dir", dir.to_str().unwrap()], args].concat();
+        let output = collector(&args, &[]);
+        assert!(!dir.join("identity").exists(), "{args:?}: {output:?}");
+    }
+}

@@ -1,9 +1,11 @@
 //! What a certificate says: whose it is, its serial number and how long it is valid.
 
 use std::fmt;
+use std::time::Duration;
 
 use rustls_pki_types::UnixTime;
 use sha2::{Digest, Sha256};
+use x509_parser::der_parser::oid;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
@@ -11,6 +13,10 @@ use crate::id::{ClientId, InvalidClientId};
 
 /// The name that a certificate of the collector's own CA gives to every collector (DNS, SAN).
 pub const COLLECTOR_NAME: &str = "collector.netmon";
+
+/// The part of a subject by which the collector's own CA says of which generation of a client's
+/// certificates one is (X.520, generationQualifier). A revocation begins the next generation.
+pub const GENERATION: &[u64] = &[2, 5, 4, 44];
 
 /// SHA-256 of a certificate's DER encoding.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,6 +51,12 @@ pub struct Facts {
     pub validity: Validity,
     /// The DNS names of its SAN.
     pub dns_names: Vec<String>,
+    /// Generation of a client's certificates that it is of: 0 unless it says ([`GENERATION`]).
+    pub generation: u64,
+    /// Who it is for, as in the certificate (DER).
+    pub subject: Vec<u8>,
+    /// Who signed it, as in the certificate (DER).
+    pub issuer: Vec<u8>,
     /// SHA-256 of its DER.
     pub fingerprint: Fingerprint,
 }
@@ -101,15 +113,23 @@ impl Facts {
                 not_after: unix_time(validity.not_after),
             },
             dns_names: dns.collect(),
+            generation: generation(&certificate),
+            subject: certificate.subject().as_raw().to_vec(),
+            issuer: certificate.issuer().as_raw().to_vec(),
             fingerprint: Fingerprint::of(der),
         })
     }
 }
 
+fn generation(certificate: &X509Certificate<'_>) -> u64 {
+    let said = certificate.subject().iter_by_oid(&oid!(2.5.4.44)).next();
+    said.and_then(|it| it.as_str().ok()).and_then(|it| it.parse().ok()).unwrap_or(0)
+}
+
 /// Times before 1970 become 1970.
 fn unix_time(time: ASN1Time) -> UnixTime {
     let seconds = u64::try_from(time.timestamp()).unwrap_or(0);
-    UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds))
+    UnixTime::since_unix_epoch(Duration::from_secs(seconds))
 }
 
 /// A time as text, UTC (RFC 3339).
@@ -139,9 +159,15 @@ impl Validity {
     /// True once two thirds of the life are over: the next certificate is to be fetched.
     #[must_use]
     pub fn renew_due(&self, now: UnixTime) -> bool {
+        now.as_secs() >= self.due().as_secs()
+    }
+
+    /// When two thirds of the life are over.
+    #[must_use]
+    pub fn due(&self) -> UnixTime {
         let (from, to) = (self.not_before.as_secs(), self.not_after.as_secs());
         let life = to.saturating_sub(from);
-        now.as_secs() >= to - life / 3
+        UnixTime::since_unix_epoch(Duration::from_secs(to - life / 3))
     }
 
     /// True while the certificate is valid.
@@ -159,8 +185,6 @@ impl Validity {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn at(seconds: u64) -> UnixTime {
@@ -208,10 +232,14 @@ mod tests {
         params.serial_number = Some(rcgen::SerialNumber::from_slice(&[0x12, 0xab]));
         params.not_before = rcgen::date_time_ymd(1970, 1, 2);
         params.not_after = rcgen::date_time_ymd(1970, 1, 3);
+        let generation = rcgen::DnType::CustomDnType(GENERATION.to_vec());
+        params.distinguished_name.push(generation, "1800000000");
         let key = rcgen::KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
         let facts = Facts::read(certificate.der()).unwrap();
         assert_eq!(facts.serial, "12ab");
+        assert_eq!(facts.generation, 1_800_000_000);
+        assert_eq!(facts.subject, facts.issuer);
         assert_eq!(facts.dns_names, ["web-1"]);
         assert_eq!(facts.client(), Ok(ClientId::new("web-1").unwrap()));
         assert_eq!(facts.validity.not_before, at(86_400));
@@ -225,7 +253,9 @@ mod tests {
             let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
             let params = rcgen::CertificateParams::new(names).unwrap();
             let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
-            Facts::read(certificate.der()).unwrap().client()
+            let facts = Facts::read(certificate.der()).unwrap();
+            assert_eq!(facts.generation, 0);
+            facts.client()
         };
         assert_eq!(client(&[]), Err(NameError::Count(0)));
         assert_eq!(client(&["10.0.0.1"]), Err(NameError::Count(0)));

@@ -66,12 +66,25 @@ pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Pe
 /// # Errors
 /// [`PemError`] names the file.
 pub fn certificates(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, PemError> {
-    let found: Result<Vec<_>, _> = rustls_pemfile::certs(&mut &*pem).collect();
-    let found = found.map_err(|error| PemError::damaged(path, &error))?;
+    let found = certificates_beside(pem, path)?;
     if found.is_empty() {
         let (what, label) = ("certificate", "CERTIFICATE");
         return Err(PemError::Absent { path: path.to_owned(), what, label, hint: "" });
     }
+    Ok(found)
+}
+
+/// The certificates that stand beside something else in a PEM text; there may be none. Errors say
+/// that it is from `path`.
+///
+/// # Errors
+/// [`PemError`] names the file.
+pub fn certificates_beside(
+    pem: &[u8],
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    let found: Result<Vec<_>, _> = rustls_pemfile::certs(&mut &*pem).collect();
+    let found = found.map_err(|error| PemError::damaged(path, &error))?;
     for (number, der) in (1..).zip(&found) {
         Facts::read(der).map_err(|error| {
             PemError::damaged(path, &format!("certificate {number} is {error}"))

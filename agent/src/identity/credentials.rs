@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use quinn::ClientConfig;
 use rcgen::{CertificateParams, KeyPair};
@@ -56,7 +57,8 @@ pub(super) struct Pem<'a> {
     pub key: &'a [u8],
 }
 
-/// The files of an enrolment in `dir`.
+/// The files of an enrolment in `dir`. `key.pem` has the certificate too, after the key: both change
+/// at once. `cert.pem` is a copy for people, and the certificate of a key that has none beside it.
 pub(super) fn enrolled_files(dir: &Path) -> TlsFiles {
     TlsFiles { ca: dir.join("ca.pem"), cert: dir.join("cert.pem"), key: dir.join("key.pem") }
 }
@@ -73,12 +75,18 @@ impl Credentials {
             Some(files) => (files.clone(), Pki::Operator),
             None => (enrolled_files(dir), Pki::Collector),
         };
-        if pki == Pki::Collector && !private_file::exists(&files.cert)? {
-            return Err(IdentityError::NotEnrolled(files.cert));
+        let mut files = files;
+        if pki == Pki::Collector && !private_file::exists(&files.key)? {
+            return Err(IdentityError::NotEnrolled(files.key));
         }
-        let ca = private_file::read_public(&files.ca)?;
-        let cert = private_file::read_public(&files.cert)?;
         let key = private_file::read(&files.key)?;
+        let cert = if pki == Pki::Collector && has_certificate(&key, &files.key)? {
+            files.cert.clone_from(&files.key);
+            key.clone()
+        } else {
+            private_file::read_public(&files.cert)?
+        };
+        let ca = private_file::read_public(&files.ca)?;
         let loaded = Self::parse(&files, pki, Pem { ca: &ca, cert: &cert, key: &key })?;
         if loaded.validity.is_over(now) {
             let at = utc(loaded.validity.not_after);
@@ -151,11 +159,45 @@ impl Credentials {
         self.pki == Pki::Collector && self.validity.renew_due(now)
     }
 
-    /// A signing request by the present key, DER, and the key as PEM.
-    pub(super) fn signing_request(&self) -> Result<(Vec<u8>, String), rcgen::Error> {
-        let key = KeyPair::try_from(&self.key)?;
-        Ok((signing_request(&key)?, key.serialize_pem()))
+    /// When to look again whether the next certificate is due, or to ask for it again.
+    #[must_use]
+    pub fn look_in(&self, now: UnixTime) -> Duration {
+        look_in(self.validity, now)
     }
+
+    /// True if these are of the same key.
+    pub(super) fn same_key(&self, other: &Self) -> bool {
+        self.key.secret_der() == other.key.secret_der()
+    }
+}
+
+/// An hour at most, for the clock may be stepped. Of what is left once it is due a tenth, so that a
+/// certificate of a minute is renewed in time too.
+fn look_in(validity: Validity, now: UnixTime) -> Duration {
+    const RANGE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
+    let until = |end: UnixTime| end.as_secs().saturating_sub(now.as_secs());
+    let seconds = match until(validity.due()) {
+        0 => until(validity.not_after) / 10,
+        until => until,
+    };
+    Duration::from_secs(seconds).clamp(RANGE.0, RANGE.1)
+}
+
+/// True if a certificate stands beside a key.
+fn has_certificate(key: &[u8], path: &Path) -> Result<bool, PemError> {
+    Ok(!pem::certificates_beside(key, path)?.is_empty())
+}
+
+/// Keeps what an enrolment or a renewal gave in place of what is there: key and certificate at once, by
+/// one file, after the CAs by which its collector proves itself. Broken off anywhere, what was there
+/// or what is new can be used. The directory must be locked.
+pub(super) fn keep(files: &TlsFiles, pem: Pem<'_>) -> Result<(), IdentityError> {
+    private_file::write_public(&files.ca, pem.ca)?;
+    private_file::write(&files.key, &[pem.key, pem.cert].concat())?;
+    if let Err(error) = private_file::write_public(&files.cert, pem.cert) {
+        tracing::warn!(%error, "the copy of the certificate is an old one");
+    }
+    Ok(())
 }
 
 /// A signing request, DER. It asks for nothing: the collector says what is in a certificate.
@@ -165,4 +207,33 @@ pub(super) fn signing_request(key: &KeyPair) -> Result<Vec<u8>, rcgen::Error> {
 
 fn damaged(path: &Path, reason: &dyn std::fmt::Display) -> PemError {
     PemError::Damaged { path: PathBuf::from(path), reason: reason.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_certificate_is_looked_after_as_often_as_its_life_asks_for() {
+        let day = 86_400;
+        let long = Validity { not_before: at(0), not_after: at(90 * day) };
+        let short = Validity { not_before: at(1000), not_after: at(1060) };
+        for (validity, now, seconds) in [
+            (long, 0, 3600),
+            (long, 60 * day - 5, 5),
+            (long, 61 * day, 3600),
+            (long, 100 * day, 1),
+            (short, 1000, 40),
+            (short, 1040, 2),
+            (short, 1059, 1),
+            (short, 0, 1040),
+        ] {
+            let looked = look_in(validity, at(now));
+            assert_eq!(looked, Duration::from_secs(seconds), "{validity} at {now}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Enrolment: a certificate against a one-time token, and later ones against the present one.
+//! Enrolment: a certificate against a one-time token.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -11,13 +11,13 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use wire::certificate::{COLLECTOR_NAME, Fingerprint, Validity, utc};
 use wire::id::ClientId;
-use wire::message::{EnrollReply, EnrollRequest, Message, RenewRequest};
+use wire::message::{EnrollReply, EnrollRequest, Message};
 use wire::pem;
 use wire::private_file;
 use wire::token::Token;
 
 use super::IdentityError;
-use super::credentials::{Credentials, Pem, enrolled_files, signing_request};
+use super::credentials::{Credentials, Pem, enrolled_files, keep, signing_request};
 use super::tls::enrolling_config;
 use crate::connection::control::{self, ControlError};
 use crate::connection::{Server, connect};
@@ -60,6 +60,9 @@ pub enum EnrollError {
         /// This host's clock, UTC.
         now: String,
     },
+    /// Somebody else is at it.
+    #[error("another process changes this host's certificate; the next try finds what it left")]
+    Busy,
     /// No key or signing request.
     #[error("can't make a key: {0}")]
     Key(#[from] rcgen::Error),
@@ -162,43 +165,16 @@ async fn enroll_at(
         return Err(EnrollError::Answer("the certificate is for another client"));
     }
     let ca = pem::certificates(pem.ca, &files.ca).map_err(IdentityError::from)?;
-    if ca.iter().any(|it| Fingerprint::of(it) != token.ca) {
+    if !ca.iter().any(|it| Fingerprint::of(it) == token.ca) {
         return Err(EnrollError::Answer("the CA is not the token's"));
     }
     must_be_timely(&credentials)?;
-    private_file::write_public(&files.ca, pem.ca).map_err(IdentityError::from)?;
-    private_file::write(&files.key, pem.key).map_err(IdentityError::from)?;
-    private_file::write_public(&files.cert, pem.cert).map_err(IdentityError::from)?;
-    Ok(credentials)
-}
-
-/// Gets the next certificate over a connection that was made with the present one, and keeps it in
-/// `dir`. The key stays: one file changes, so that no crash parts a key from its certificate.
-///
-/// # Errors
-/// [`EnrollError`] says why there is no new certificate; the present one stays.
-pub async fn renew(
-    connection: &Connection,
-    present: &Credentials,
-    dir: &Path,
-) -> Result<Credentials, EnrollError> {
-    let (csr_der, key_pem) = present.signing_request()?;
-    let request = Message::RenewRequest(RenewRequest { csr_der });
-    let EnrollReply { certificate_pem, .. } = ask(connection, &request).await?;
-    let files = enrolled_files(dir);
-    let ca = private_file::read_public(&files.ca).map_err(IdentityError::from)?;
-    let pem = Pem { ca: &ca, cert: certificate_pem.as_bytes(), key: key_pem.as_bytes() };
-    let credentials = Credentials::of_enrollment(&files, pem)?;
-    if credentials.client() != present.client() {
-        return Err(EnrollError::Answer("the certificate is for another client"));
-    }
-    must_be_timely(&credentials)?;
-    private_file::write_public(&files.cert, pem.cert).map_err(IdentityError::from)?;
+    keep(&files, pem)?;
     Ok(credentials)
 }
 
 /// A certificate made by a clock that is far from this host's would be refused later.
-fn must_be_timely(made: &Credentials) -> Result<(), EnrollError> {
+pub(super) fn must_be_timely(made: &Credentials) -> Result<(), EnrollError> {
     let (validity, now) = (made.validity(), UnixTime::now());
     if validity.covers(now) {
         return Ok(());
@@ -207,7 +183,10 @@ fn must_be_timely(made: &Credentials) -> Result<(), EnrollError> {
 }
 
 /// One request and its answer, on a stream of its own.
-async fn ask(connection: &Connection, request: &Message) -> Result<EnrollReply, EnrollError> {
+pub(super) async fn ask(
+    connection: &Connection,
+    request: &Message,
+) -> Result<EnrollReply, EnrollError> {
     let exchange = async {
         let opened = connection.open_bi().await;
         let (mut send, mut receive) =

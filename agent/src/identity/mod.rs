@@ -4,9 +4,11 @@ mod credentials;
 mod enroll;
 mod error;
 mod host_key;
+mod renew;
 mod tls;
 
 pub use self::credentials::Credentials;
-pub use self::enroll::{EnrollError, Enrolled, enroll, hints, reachable, renew};
+pub use self::enroll::{EnrollError, Enrolled, enroll, hints, reachable};
 pub use self::error::IdentityError;
 pub use self::host_key::{host_key, is_known};
+pub use self::renew::renew;

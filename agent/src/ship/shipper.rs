@@ -25,9 +25,6 @@ use crate::sampler::IntervalReport;
 /// Records that may wait for the connection to take note of them; it finds the rest in the spool.
 const EVENTS: usize = 1024;
 
-/// How often it is checked whether the certificate is to be renewed.
-const RENEWAL: Duration = Duration::from_secs(3600);
-
 /// What can be changed while a session is shipped: the connection is made anew then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
@@ -276,7 +273,8 @@ async fn listen(server: &Server, connection: &quinn::Connection) -> std::convert
     std::future::pending().await
 }
 
-/// Renews the certificate over a connection whenever it is due.
+/// Renews the certificate over a connection whenever it is due. The connection goes on: the collector
+/// knows that it is of the new one too.
 async fn renew(
     dir: &std::path::Path,
     mut credentials: Credentials,
@@ -292,7 +290,7 @@ async fn renew(
                 Err(error) => tracing::warn!(%error, "the certificate could not be renewed yet"),
             }
         }
-        sleep(RENEWAL).await;
+        sleep(credentials.look_in(UnixTime::now())).await;
     }
 }
 

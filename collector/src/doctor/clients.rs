@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use rustls::pki_types::UnixTime;
 use settings::Finding;
-use wire::pem::TlsFiles;
 
-use crate::identity::{Identity, KnownClient};
+use crate::identity::{ClientRecords, KnownClient};
 use crate::store::query::Client;
 use crate::time::{now_ns, rough};
 
@@ -15,16 +13,10 @@ const SUBJECT: &str = "clients";
 /// Names that a line has at most.
 const NAMES: usize = 5;
 
-pub(super) fn examine(identity: &Path, tls: Option<&TlsFiles>, known: &[Client]) -> Vec<Finding> {
-    let now = UnixTime::now();
-    // Without one there is nobody to look after, and none is to be made here.
-    let enrolled = if identity.exists() {
-        match Identity::open(identity, tls, now).and_then(|identity| identity.clients()) {
-            Ok(enrolled) => enrolled,
-            Err(error) => return vec![Finding::fail(SUBJECT, error.to_string())],
-        }
-    } else {
-        vec![]
+pub(super) fn examine(identity: &Path, known: &[Client]) -> Vec<Finding> {
+    let enrolled = match ClientRecords::at(identity).list() {
+        Ok(enrolled) => enrolled,
+        Err(error) => return vec![Finding::fail(SUBJECT, error.to_string())],
     };
     attention(known, &enrolled, now_ns())
 }
@@ -62,6 +54,8 @@ fn attention(known: &[Client], enrolled: &[KnownClient], now_ns: u64) -> Vec<Fin
         late.map(|client| client.client.clone()).collect(),
         "the certificate has expired; collector token --client CLIENT --replace",
     );
+    let damaged = enrolled.iter().flat_map(|client| &client.damaged);
+    findings.extend(damaged.map(|damaged| Finding::fail(SUBJECT, damaged.clone())));
     if findings.is_empty() {
         let count = known.len().max(enrolled.len());
         findings.push(Finding::ok(SUBJECT, format!("none of {count} needs attention")));

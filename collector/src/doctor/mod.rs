@@ -40,6 +40,6 @@ pub fn doctor(
     print(findings)?;
     print(vec![examine_time_sync()])?;
     print(certificate::examine(&identity, tls))?;
-    print(clients::examine(&identity, tls, &known))?;
+    print(clients::examine(&identity, &known))?;
     Ok(worst)
 }

@@ -11,7 +11,7 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, UnixTime};
 use rustls::sign::CertifiedKey;
-use wire::certificate::{Facts, Fingerprint};
+use wire::certificate::{Facts, Fingerprint, GENERATION};
 use wire::pem;
 use wire::private_file;
 
@@ -47,6 +47,7 @@ pub(super) struct Ca {
 #[derive(Debug)]
 pub(super) struct NewCertificate {
     pub pem: String,
+    pub der: CertificateDer<'static>,
     pub record: Issued,
 }
 
@@ -112,36 +113,34 @@ impl Ca {
         Fingerprint::of(&self.certificate)
     }
 
-    /// Signs a certificate for an agent with the key of a signing request. Nothing else of the
-    /// request counts.
+    /// Signs a certificate for an agent, of a generation of its client's, with the key of a signing
+    /// request. Nothing else of the request counts.
     pub fn sign_client(
         &self,
         name: &str,
         csr: &CertificateSigningRequestParams,
+        generation: u64,
         now: UnixTime,
     ) -> Result<NewCertificate, IdentityError> {
-        self.sign(name, &csr.public_key, ExtendedKeyUsagePurpose::ClientAuth, now)
+        let mut params = leaf(name, ExtendedKeyUsagePurpose::ClientAuth, now)?;
+        let kind = DnType::CustomDnType(GENERATION.to_vec());
+        params.distinguished_name.push(kind, generation.to_string());
+        self.sign(&params, &csr.public_key)
     }
 
     /// Makes a key and a certificate for the collector: PEM of both.
     pub fn make_server(&self, name: &str, now: UnixTime) -> Result<String, IdentityError> {
         let key = KeyPair::generate()?;
-        let signed = self.sign(name, &key, ExtendedKeyUsagePurpose::ServerAuth, now)?;
+        let params = leaf(name, ExtendedKeyUsagePurpose::ServerAuth, now)?;
+        let signed = self.sign(&params, &key)?;
         Ok(signed.pem + &key.serialize_pem())
     }
 
     fn sign(
         &self,
-        name: &str,
+        params: &CertificateParams,
         public_key: &impl PublicKeyData,
-        usage: ExtendedKeyUsagePurpose,
-        now: UnixTime,
     ) -> Result<NewCertificate, IdentityError> {
-        let mut params = params("Network Monitor", LIFE, now)?;
-        params.subject_alt_names = vec![SanType::DnsName(name.try_into()?)];
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![usage];
-        params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(public_key, &self.issuer)?;
         let facts =
             Facts::read(certificate.der()).map_err(|_| rcgen::Error::CouldNotParseCertificate)?;
@@ -150,13 +149,26 @@ impl Ca {
             not_before: facts.validity.not_before.as_secs(),
             not_after: facts.validity.not_after.as_secs(),
         };
-        Ok(NewCertificate { pem: certificate.pem(), record })
+        Ok(NewCertificate { pem: certificate.pem(), der: certificate.into(), record })
     }
 }
 
 /// Reads a signing request and checks its signature: whoever made it has the key.
 pub(super) fn read_csr(der: &[u8]) -> Result<CertificateSigningRequestParams, rcgen::Error> {
     CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(der))
+}
+
+fn leaf(
+    name: &str,
+    usage: ExtendedKeyUsagePurpose,
+    now: UnixTime,
+) -> Result<CertificateParams, IdentityError> {
+    let mut params = params("Network Monitor", LIFE, now)?;
+    params.subject_alt_names = vec![SanType::DnsName(name.try_into()?)];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![usage];
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
 }
 
 fn own_params(key: &KeyPair, now: UnixTime) -> Result<CertificateParams, IdentityError> {

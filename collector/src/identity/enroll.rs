@@ -1,17 +1,17 @@
-//! Certificates for agents: the first against a token, later ones against the present one.
+//! Enrolment: the first certificate of a host, against a token.
 
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
 use wire::certificate::{COLLECTOR_NAME, utc};
 use wire::id::{ClientId, InvalidClientId};
-use wire::message::{EnrollReply, EnrollRequest, RenewRequest};
+use wire::message::{EnrollReply, EnrollRequest};
 use wire::private_file;
 use wire::token::Secret;
 
-use super::ca::{self, Ca};
-use super::peer::{Agent, count_reject};
-use super::record::{self, IssuedRecord, RevokedRecord, TokenRecord};
+use super::issue::{Issuing, Renewed};
+use super::peer::count_reject;
+use super::record::{self, TokenRecord};
 use super::{Identity, IdentityError, token};
 
 /// Why an agent gets no certificate. The agent is told this text.
@@ -57,6 +57,17 @@ pub enum EnrollError {
     /// The client was revoked.
     #[error("client {0} was revoked; it needs a token: `collector token --client {0} --replace`")]
     Revoked(ClientId),
+    /// The present certificate is good for long.
+    #[error(
+        "the certificate is renewed from {due} on, when two thirds of its life are over, and the \
+         collector's clock says {now}; it stays good until then: ask again"
+    )]
+    Early {
+        /// From when on, UTC.
+        due: String,
+        /// The collector's clock, UTC.
+        now: String,
+    },
     /// Certificates come from elsewhere.
     #[error("this collector gives no certificates: set tls.ca, tls.cert and tls.key of your PKI")]
     OperatorPki,
@@ -76,19 +87,11 @@ impl EnrollError {
             Self::ClientId(_) | Self::Reserved => "bad_client_id",
             Self::Csr(_) => "bad_request",
             Self::Revoked(_) => "revoked",
+            Self::Early { .. } => "early_renewal",
             Self::OperatorPki => "operator_pki",
             Self::Failed(_) => "failed",
         }
     }
-}
-
-/// What becomes of a client's earlier certificates when it gets one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Issuing {
-    /// They stay good.
-    Next,
-    /// They are revoked: another host takes the place of the one that has them.
-    Only,
 }
 
 impl Identity {
@@ -136,12 +139,12 @@ impl Identity {
         if let Some(bound) = token.client.filter(|bound| bound != client.as_str()) {
             return Err(EnrollError::OtherClient { bound, asked: client });
         }
-        let known = self.knows(&client)?;
+        let known = self.records.knows(&client)?;
         if known && !token.replace {
             return Err(EnrollError::ClientExists(client));
         }
-        let issued = if known { Issuing::Only } else { Issuing::Next };
-        let reply = self.issue(ca, &client, &request.csr_der, issued, now)?;
+        let issuing = if known { Issuing::Only } else { Issuing::Next(None) };
+        let Renewed { reply, .. } = self.issue(&ca, &client, &request.csr_der, issuing, now)?;
         // The certificate leaves this host only if the token was still there to be used up.
         if private_file::remove(&token_path).map_err(IdentityError::from)? {
             Ok(reply)
@@ -149,69 +152,10 @@ impl Identity {
             Err(EnrollError::UnknownToken)
         }
     }
-
-    /// Gives an agent its next certificate.
-    ///
-    /// # Errors
-    /// [`EnrollError`] says why not; the text is meant for the agent.
-    pub fn renew(
-        &self,
-        agent: &Agent,
-        request: &RenewRequest,
-        now: UnixTime,
-    ) -> Result<EnrollReply, EnrollError> {
-        let renewed = self.try_renew(agent, request, now);
-        match &renewed {
-            Ok(_) => tracing::info!(client = %agent.client, "renewed the certificate"),
-            Err(error) => refused(agent.client.as_str(), error),
-        }
-        renewed
-    }
-
-    fn try_renew(
-        &self,
-        agent: &Agent,
-        request: &RenewRequest,
-        now: UnixTime,
-    ) -> Result<EnrollReply, EnrollError> {
-        let ca = self.ca().ok_or(EnrollError::OperatorPki)?;
-        let _locked = private_file::lock(&self.dir).map_err(IdentityError::from)?;
-        if self.certificate_revoked(agent) {
-            return Err(EnrollError::Revoked(agent.client.clone()));
-        }
-        self.issue(ca, &agent.client, &request.csr_der, Issuing::Next, now)
-    }
-
-    /// Signs a certificate and records it. The directory must be locked.
-    fn issue(
-        &self,
-        ca: &Ca,
-        client: &ClientId,
-        csr_der: &[u8],
-        issuing: Issuing,
-        now: UnixTime,
-    ) -> Result<EnrollReply, EnrollError> {
-        let csr = ca::read_csr(csr_der).map_err(EnrollError::Csr)?;
-        let certificate = ca.sign_client(client.as_str(), &csr, now)?;
-        let path = self.issued_path(client);
-        let mut issued: IssuedRecord = record::read(&path)?.unwrap_or_default();
-        issued.certificates.retain(|known| known.not_after >= now.as_secs());
-        if issuing == Issuing::Only {
-            issued.certificates.clear();
-        }
-        issued.certificates.push(certificate.record);
-        record::write(&path, &issued)?;
-        if issuing == Issuing::Only {
-            // Of one that is revoked, only what is issued is good.
-            let revoked = RevokedRecord { revoked_at: now.as_secs(), forgotten: false };
-            record::write(&self.revoked_path(client), &revoked)?;
-            private_file::remove(&self.second_host_path(client)).map_err(IdentityError::from)?;
-        }
-        Ok(EnrollReply { certificate_pem: certificate.pem, ca_pem: ca.pem().to_owned() })
-    }
 }
 
-fn refused(client: &str, error: &EnrollError) {
+/// Counts and logs a refusal.
+pub(super) fn refused(client: &str, error: &EnrollError) {
     count_reject(error.reason());
     match error {
         EnrollError::Failed(cause) => {

@@ -11,6 +11,7 @@ use wire::message::{EnrollReply, Message, Refused};
 
 use super::Identity;
 use super::enroll::EnrollError;
+use super::issue::Renewed;
 use super::peer::{Agent, CLOSE_REFUSED, count_reject};
 use crate::listen::canonical;
 
@@ -69,28 +70,38 @@ impl Identity {
         Ok(answer(tokio::task::spawn_blocking(enroll).await))
     }
 
-    /// Serves a stream by which an agent asks for its next certificate.
+    /// Serves a stream by which an agent asks for its next certificate. Gives the agent as that
+    /// says who it is, if it got one: its connection is good for as long.
     pub async fn serve_renewal(
         self: &Arc<Self>,
         agent: Agent,
         connection: &Connection,
         (stream, receive): (SendStream, RecvStream),
-    ) {
-        let message = self.answer_renewal(agent, receive).await;
-        send(stream, &message.unwrap_or_else(|error| refuse(connection, &error))).await;
+    ) -> Option<Agent> {
+        let answer = self.answer_renewal(agent, receive).await;
+        let (message, renewed) = answer.unwrap_or_else(|error| (refuse(connection, &error), None));
+        send(stream, &message).await;
+        renewed
     }
 
     async fn answer_renewal(
         self: &Arc<Self>,
         agent: Agent,
         mut stream: RecvStream,
-    ) -> Result<Message, RequestError> {
+    ) -> Result<(Message, Option<Agent>), RequestError> {
         let Message::RenewRequest(request) = read(&mut stream).await? else {
             return Err(RequestError::NoRequest);
         };
         let identity = self.clone();
+        let mut agent_now = None;
         let renew = move || identity.renew(&agent, &request, UnixTime::now());
-        Ok(answer(tokio::task::spawn_blocking(renew).await))
+        let renewed = tokio::task::spawn_blocking(renew).await.map(|renewed| {
+            renewed.map(|Renewed { reply, agent }| {
+                agent_now = Some(agent);
+                reply
+            })
+        });
+        Ok((answer(renewed), agent_now))
     }
 }
 

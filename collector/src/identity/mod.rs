@@ -7,38 +7,45 @@
 //! work on it at the same time: what changes more than one file is done under `lock`.
 
 mod ca;
+mod clients;
 mod endpoint;
 mod enroll;
 mod error;
 mod exchange;
+mod issue;
 mod peer;
 mod record;
 mod revoke;
+mod stamp;
+mod standing;
 mod token;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use quinn::{EndpointConfig, ServerConfig};
 use rustls::pki_types::UnixTime;
-use wire::id::ClientId;
 use wire::pem::TlsFiles;
 use wire::private_file;
 use wire::token::Token;
 
 use self::ca::Ca;
+pub use self::clients::{ClientRecords, KnownClient};
 use self::endpoint::{EndpointKeys, ServerTls};
 pub use self::enroll::EnrollError;
 pub use self::error::IdentityError;
+pub use self::issue::Renewed;
 pub use self::peer::{Agent, CLOSE_REFUSED, Peer, PeerError, on_handshake_error, peer};
-pub use self::record::{Issued, SecondHostRecord};
-use self::record::{IssuedRecord, RevokedRecord};
+pub use self::record::{Issued, Revocation, SecondHostRecord};
 use self::revoke::Revocations;
+pub use self::standing::Standing;
 pub use self::token::NewToken;
 
 /// The collector's identity.
 #[derive(Debug)]
 pub struct Identity {
     dir: PathBuf,
+    records: ClientRecords,
     pki: Pki,
     keys: EndpointKeys,
     revocations: Revocations,
@@ -48,23 +55,9 @@ pub struct Identity {
 #[derive(Debug)]
 enum Pki {
     /// The collector itself.
-    Own(Box<Ca>),
+    Own(RwLock<Arc<Ca>>),
     /// The operator.
     Operator(TlsFiles),
-}
-
-/// A client as the identity knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownClient {
-    /// Its id.
-    pub client: String,
-    /// Certificates issued since it was last revoked, oldest first, the expired ones included
-    /// until the next is issued.
-    pub certificates: Vec<Issued>,
-    /// When it was last revoked, seconds since 1970 (UTC).
-    pub revoked_at: Option<u64>,
-    /// The last second host that was refused under its present certificate.
-    pub second_host: Option<SecondHostRecord>,
 }
 
 impl Identity {
@@ -78,17 +71,22 @@ impl Identity {
         let locked = private_file::lock(dir)?;
         let pki = match tls {
             Some(files) => Pki::Operator(files.clone()),
-            None => Pki::Own(Box::new(Ca::open(dir, now)?)),
+            None => Pki::Own(RwLock::new(Arc::new(Ca::open(dir, now)?))),
         };
         let keys = EndpointKeys::open(dir)?;
         drop(locked);
-        let revocations = Revocations::default();
-        let identity = Self { dir: dir.to_owned(), pki, keys, revocations };
+        let identity = Self {
+            dir: dir.to_owned(),
+            records: ClientRecords::at(dir),
+            pki,
+            keys,
+            revocations: Revocations::default(),
+        };
         for directory in [
             identity.tokens_dir(),
-            identity.issued_dir(),
-            identity.revoked_dir(),
-            identity.second_hosts_dir(),
+            identity.records.issued_dir(),
+            identity.records.revoked_dir(),
+            identity.records.second_hosts_dir(),
         ] {
             private_file::create_directory(&directory)?;
         }
@@ -108,7 +106,10 @@ impl Identity {
             Pki::Operator(files) => ServerTls::of_files(files)?,
             Pki::Own(ca) => {
                 let _locked = private_file::lock(&self.dir)?;
-                ServerTls::of_own_ca(&self.dir, ca, now)?
+                let found = Arc::new(Ca::open(&self.dir, now)?);
+                let tls = ServerTls::of_own_ca(&self.dir, &found, now)?;
+                *ca.write().unwrap_or_else(PoisonError::into_inner) = found;
+                tls
             }
         };
         tls.server_config(&self.keys)
@@ -131,85 +132,15 @@ impl Identity {
         token::make(&self.tokens_dir(), ca.fingerprint(), new, now)
     }
 
-    /// Every client that was ever given a certificate or revoked, by id.
-    ///
-    /// # Errors
-    /// [`IdentityError`] names the file that can't be read.
-    pub fn clients(&self) -> Result<Vec<KnownClient>, IdentityError> {
-        let mut names = record::names(&self.issued_dir())?;
-        names.extend(record::names(&self.revoked_dir())?);
-        names.extend(record::names(&self.second_hosts_dir())?);
-        names.sort();
-        names.dedup();
-        let known = |client: String| {
-            let issued: Option<IssuedRecord> = record::read(&self.issued_dir().join(&client))?;
-            let revoked: Option<RevokedRecord> = record::read(&self.revoked_dir().join(&client))?;
-            let second_host = record::read(&self.second_hosts_dir().join(&client))?;
-            Ok(KnownClient {
-                client,
-                certificates: issued.unwrap_or_default().certificates,
-                revoked_at: revoked.map(|it| it.revoked_at),
-                second_host,
-            })
-        };
-        names.into_iter().map(known).collect()
-    }
-
-    /// True if a client was ever given a certificate or revoked, and not forgotten since.
-    ///
-    /// # Errors
-    /// [`IdentityError`] names the file that can't be read.
-    pub fn knows(&self, client: &ClientId) -> Result<bool, IdentityError> {
-        let issued: Option<IssuedRecord> = record::read(&self.issued_path(client))?;
-        let revoked: Option<RevokedRecord> = record::read(&self.revoked_path(client))?;
-        Ok(issued.is_some() || revoked.is_some_and(|revoked| !revoked.forgotten))
-    }
-
-    /// Keeps that a second host was refused, for those who list the clients.
-    ///
-    /// # Errors
-    /// [`IdentityError`] names the file that can't be written.
-    pub fn note_second_host(
-        &self,
-        client: &ClientId,
-        second: &SecondHostRecord,
-    ) -> Result<(), IdentityError> {
-        record::write(&self.second_host_path(client), second)
-    }
-
     /// The CA, if it is the collector's own.
-    fn ca(&self) -> Option<&Ca> {
+    fn ca(&self) -> Option<Arc<Ca>> {
         match &self.pki {
-            Pki::Own(ca) => Some(ca),
+            Pki::Own(ca) => Some(ca.read().unwrap_or_else(PoisonError::into_inner).clone()),
             Pki::Operator(_) => None,
         }
     }
 
     fn tokens_dir(&self) -> PathBuf {
         self.dir.join("tokens")
-    }
-
-    fn issued_dir(&self) -> PathBuf {
-        self.dir.join("issued")
-    }
-
-    fn revoked_dir(&self) -> PathBuf {
-        self.dir.join("revoked")
-    }
-
-    fn second_hosts_dir(&self) -> PathBuf {
-        self.dir.join("second_hosts")
-    }
-
-    fn second_host_path(&self, client: &ClientId) -> PathBuf {
-        self.second_hosts_dir().join(client.as_str())
-    }
-
-    fn issued_path(&self, client: &ClientId) -> PathBuf {
-        self.issued_dir().join(client.as_str())
-    }
-
-    fn revoked_path(&self, client: &ClientId) -> PathBuf {
-        self.revoked_dir().join(client.as_str())
     }
 }

@@ -37,6 +37,8 @@ pub struct Agent {
     pub serial: String,
     /// How long its certificate is valid.
     pub validity: Validity,
+    /// Generation of its client's certificates that it is of, by the own CA.
+    pub generation: u64,
     /// SHA-256 of its certificate.
     pub fingerprint: Fingerprint,
 }
@@ -63,6 +65,17 @@ pub enum PeerError {
          token`, then agent enroll --id NAME TOKEN)"
     )]
     Revoked(ClientId),
+    /// The certificate's time was over while the connection was open.
+    #[error(
+        "this host's certificate was valid until {ended}, and the collector's clock says {now}; check \
+         the clocks of both hosts; if they are right, enrol this host again"
+    )]
+    Ended {
+        /// Its last second, UTC.
+        ended: String,
+        /// The collector's clock, UTC.
+        now: String,
+    },
     /// Neither of the application protocols.
     #[error("unknown application protocol; run agent and collector of the same release")]
     Protocol,
@@ -70,11 +83,13 @@ pub enum PeerError {
 
 impl PeerError {
     /// The reason as the label of the metric.
-    const fn reason(&self) -> &'static str {
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
         match self {
             Self::NoCertificate => "no_certificate",
             Self::Certificate(_) | Self::Name(_) => "bad_certificate",
             Self::Revoked(_) => "revoked",
+            Self::Ended { .. } => "expired_certificate",
             Self::Protocol => "unknown_protocol",
         }
     }
@@ -99,11 +114,12 @@ pub fn peer(connection: &Connection) -> Result<Peer, PeerError> {
     agent(chain.first().ok_or(PeerError::NoCertificate)?).map(Peer::Agent)
 }
 
-fn agent(certificate: &[u8]) -> Result<Agent, PeerError> {
+/// The agent that a certificate (DER) is for.
+pub(super) fn agent(certificate: &[u8]) -> Result<Agent, PeerError> {
     let facts = Facts::read(certificate)?;
     let client = facts.client()?;
-    let Facts { serial, validity, fingerprint, .. } = facts;
-    Ok(Agent { client, serial, validity, fingerprint })
+    let Facts { serial, validity, generation, fingerprint, .. } = facts;
+    Ok(Agent { client, serial, validity, generation, fingerprint })
 }
 
 impl Identity {

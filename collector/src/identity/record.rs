@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
+use rustls::pki_types::UnixTime;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wire::private_file;
@@ -20,20 +21,39 @@ pub struct Issued {
     pub not_after: u64,
 }
 
-/// Certificates of a client that were issued since it was last revoked.
+/// The newest certificates of a client, since it was last revoked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct IssuedRecord {
     pub certificates: Vec<Issued>,
 }
 
-/// A client was revoked: of the CA's own certificates only those of its [`IssuedRecord`] are good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct RevokedRecord {
+/// A client was revoked, or another host took its place. Certificates of the own CA say of which
+/// generation they are; this begins one and refuses those before it. Of another CA's certificates it
+/// refuses those whose validity began by then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
     /// When, seconds since 1970 (UTC).
     pub revoked_at: u64,
     /// It was forgotten: whoever enrols under its id is a new client.
     #[serde(default)]
     pub forgotten: bool,
+    /// Another host got its certificate at the same time.
+    #[serde(default)]
+    pub replaced: bool,
+    /// The generation that it begins. 0: kept by a release that knew none; of the certificates
+    /// only those in the list of what was issued since are good.
+    #[serde(default)]
+    pub generation: u64,
+}
+
+impl Revocation {
+    /// The one that follows `known`. Generations only rise, whatever clocks say; they rise to the
+    /// present second, so that a record that was lost, or isn't known here yet, is outdone too.
+    pub(super) fn after(known: Option<&Self>, now: UnixTime) -> Self {
+        let known = known.map_or(0, |it| it.generation);
+        let generation = now.as_secs().max(known.saturating_add(1));
+        Self { revoked_at: now.as_secs(), forgotten: false, replaced: false, generation }
+    }
 }
 
 /// A token that wasn't used yet, under the digest of its secret.
@@ -95,4 +115,27 @@ pub(super) fn names(directory: &Path) -> Result<Vec<String>, IdentityError> {
         Ok(names)
     };
     Ok(list().map_err(|error| private_file::FileError::read(directory, error))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const fn at(seconds: u64) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn generations_only_rise_whatever_the_clock_says() {
+        let first = Revocation::after(None, at(1000));
+        let again = Revocation::after(Some(&first), at(1000));
+        let behind = Revocation::after(Some(&again), at(0));
+        let later = Revocation::after(Some(&behind), at(5000));
+        let generations = [&first, &again, &behind, &later].map(|it| it.generation);
+        assert_eq!(generations, [1000, 1001, 1002, 5000]);
+        let last = Revocation { generation: u64::MAX, ..later };
+        assert_eq!(Revocation::after(Some(&last), at(1)).generation, u64::MAX);
+    }
 }

@@ -1,126 +1,194 @@
-//! Revocation: files that name clients, looked at again every second.
+//! Who is revoked: the directory's records, kept in memory and looked at again all the time.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::UnixTime;
 use settings::{Failures, words};
-use wire::id::ClientId;
-use wire::private_file;
+use tokio::sync::watch;
 
+use super::clients::{ClientRecords, refused_until};
 use super::peer::Agent;
-use super::record::{self, IssuedRecord, RevokedRecord};
-use super::{Identity, IdentityError};
+use super::record::{self, Revocation};
+use super::stamp::{Stamp, Watched};
+use super::{Identity, IdentityError, Pki};
 
-/// How long it may take until a revocation by another process is noticed.
-const NOTICED: Duration = Duration::from_secs(1);
+/// How often it is looked whether another process has revoked somebody. It takes one call of the
+/// system, and as many as there are records where something has changed.
+const LOOK: Duration = Duration::from_millis(200);
 
-/// The clients that have a revocation, as last listed.
-#[derive(Debug, Default)]
-pub(super) struct Revocations(Mutex<Listed>);
+/// The clients that have a revocation, as last looked at.
+#[derive(Debug)]
+pub(super) struct Revocations {
+    listed: Mutex<Listed>,
+    news: watch::Sender<()>,
+}
 
 #[derive(Debug, Default)]
 struct Listed {
-    /// When, and who.
-    names: Option<(Instant, HashSet<String>)>,
+    /// When it was looked at last.
+    looked: Option<Instant>,
+    /// They were listed once.
+    known: bool,
+    directory: Watched<Stamp>,
+    records: HashMap<String, (Stamp, Record)>,
     failures: Failures<String>,
 }
 
+/// The record of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Record {
+    Is(Revocation),
+    Unreadable,
+}
+
+impl Default for Revocations {
+    fn default() -> Self {
+        Self { listed: Mutex::default(), news: watch::Sender::new(()) }
+    }
+}
+
 impl Revocations {
-    /// True if there is a revocation of `client`.
-    fn names(&self, dir: &Path, client: &ClientId, now: Instant) -> bool {
-        let mut listed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let age = |(at, _): &(Instant, _)| now.saturating_duration_since(*at);
-        if listed.names.as_ref().is_none_or(|names| age(names) >= NOTICED) {
-            match record::names(dir) {
-                Ok(names) => {
-                    listed.names = Some((now, names.into_iter().collect()));
-                    listed.failures.succeeded();
+    /// Looks at the directory unless that was done a moment ago.
+    fn look(&self, directory: &Path, now: Instant) {
+        let mut listed = self.listed();
+        let age = listed.looked.and_then(|at| now.checked_duration_since(at));
+        if age.is_some_and(|age| age < LOOK) {
+            return;
+        }
+        listed.looked = Some(now);
+        match listed.read(directory) {
+            Ok(news) => {
+                listed.failures.succeeded();
+                drop(listed);
+                if news {
+                    self.news.send_replace(());
                 }
-                Err(error) => {
-                    if let Some(tell) = listed.failures.failed(words(&error.to_string()), now) {
-                        tracing::error!(%error, "can't see who is revoked{tell}");
-                    }
+            }
+            Err(error) => {
+                // Looked at again, even if it stays as it is.
+                listed.directory = Watched::default();
+                if let Some(tell) = listed.failures.failed(words(&error.to_string()), now) {
+                    tracing::error!(%error, "can't see who is revoked{tell}");
                 }
             }
         }
-        // Nobody is let in while it can't be known.
-        listed.names.as_ref().is_none_or(|(_, names)| names.contains(client.as_str()))
+    }
+
+    /// Something was revoked by this process: the next look finds it.
+    pub(super) fn look_again(&self) {
+        self.listed().looked = None;
+    }
+
+    fn listed(&self) -> MutexGuard<'_, Listed> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Listed {
+    /// Reads the records that have changed. True if there are any.
+    fn read(&mut self, directory: &Path) -> Result<bool, IdentityError> {
+        let unread = |error| wire::private_file::FileError::read(directory, error);
+        if !self.directory.changed(Stamp::of(directory).map_err(unread)?) {
+            return Ok(false);
+        }
+        let names: HashSet<String> = record::names(directory)?.into_iter().collect();
+        let mut news = !self.known;
+        self.known = true;
+        self.records.retain(|name, _| names.contains(name));
+        for name in names {
+            let path = directory.join(&name);
+            let stamp = Stamp::of(&path).map_err(unread)?;
+            if self.records.get(&name).is_some_and(|(seen, _)| *seen == stamp) {
+                continue;
+            }
+            let read = match record::read::<Revocation>(&path) {
+                Ok(Some(revocation)) => Record::Is(revocation),
+                // Removed just now.
+                Ok(None) => continue,
+                Err(error) => {
+                    tracing::error!("{}", refused_until(&error, &name));
+                    Record::Unreadable
+                }
+            };
+            self.records.insert(name, (stamp, read));
+            news = true;
+        }
+        Ok(news)
     }
 }
 
 impl Identity {
-    /// Refuses all certificates that a client has, on open connections too. A certificate that it
-    /// gets after this is good again. Gives the number of certificates known to be valid so far.
-    ///
-    /// # Errors
-    /// [`IdentityError`] names the file that can't be written.
-    pub fn revoke(&self, client: &ClientId, now: UnixTime) -> Result<usize, IdentityError> {
-        self.refuse_all(client, RevokedRecord { revoked_at: now.as_secs(), forgotten: false }, now)
-    }
-
-    fn refuse_all(
-        &self,
-        client: &ClientId,
-        revoked: RevokedRecord,
-        now: UnixTime,
-    ) -> Result<usize, IdentityError> {
-        let _locked = private_file::lock(&self.dir)?;
-        let issued = self.issued_path(client);
-        let known: IssuedRecord = record::read(&issued)?.unwrap_or_default();
-        record::write(&self.revoked_path(client), &revoked)?;
-        private_file::remove(&issued)?;
-        private_file::remove(&self.second_host_path(client))?;
-        let valid = known.certificates.iter().filter(|it| it.not_after >= now.as_secs());
-        Ok(valid.count())
-    }
-
-    /// An operator forgot a client at `at`, here or at another collector of the same store: refuses
-    /// all certificates that it had by then. To be called again and again.
-    ///
-    /// # Errors
-    /// [`IdentityError`] names the file that can't be written.
-    pub fn on_forgotten(&self, client: &ClientId, at: UnixTime) -> Result<(), IdentityError> {
-        let revoked: Option<RevokedRecord> = record::read(&self.revoked_path(client))?;
-        let forgotten = RevokedRecord { revoked_at: at.as_secs(), forgotten: true };
-        let done = |it: &RevokedRecord| *it == forgotten || it.revoked_at > at.as_secs();
-        if !revoked.as_ref().is_some_and(done) {
-            self.refuse_all(client, forgotten, at)?;
-        }
-        Ok(())
-    }
-
-    /// True if an agent's certificate is refused. Cheap enough to ask about every open connection
-    /// every second. Revocations by other processes are noticed within a second.
+    /// True if an agent's certificate is refused. Cheap enough to ask about every frame. What other
+    /// processes have revoked is noticed within a fifth of a second.
     #[must_use]
     pub fn is_revoked(&self, agent: &Agent, now: Instant) -> bool {
-        self.revocations.names(&self.revoked_dir(), &agent.client, now)
-            && self.certificate_revoked(agent)
+        self.revocations.look(&self.records.revoked_dir(), now);
+        let listed = self.revocations.listed();
+        if !listed.known {
+            // Nobody is let in while it can't be known.
+            return true;
+        }
+        match listed.records.get(agent.client.as_str()) {
+            None => false,
+            Some((_, Record::Unreadable)) => true,
+            Some((_, Record::Is(revocation))) => self.refuses(revocation, agent),
+        }
     }
 
     /// As [`Self::is_revoked`], from the files as they are now.
     pub(crate) fn certificate_revoked(&self, agent: &Agent) -> bool {
-        let revoked = match record::read::<RevokedRecord>(&self.revoked_path(&agent.client)) {
-            Ok(revoked) => revoked,
+        match self.records.revocation(&agent.client) {
+            Ok(revocation) => revocation.is_some_and(|it| self.refuses(&it, agent)),
             Err(error) => {
-                tracing::error!(%error, client = %agent.client, "refused, since this can't be read");
-                return true;
+                tracing::error!("{}", refused_until(&error, agent.client.as_str()));
+                true
             }
-        };
-        let Some(revoked) = revoked else { return false };
-        if self.ca().is_none() {
-            // Of another CA's certificates nothing is known but when their validity begins.
-            return agent.validity.not_before.as_secs() <= revoked.revoked_at;
         }
-        let issued: IssuedRecord = match record::read(&self.issued_path(&agent.client)) {
-            Ok(issued) => issued.unwrap_or_default(),
+    }
+
+    fn refuses(&self, revocation: &Revocation, agent: &Agent) -> bool {
+        if let Pki::Operator(_) = self.pki {
+            // Of another CA's certificates nothing is known but when their validity begins.
+            return agent.validity.not_before.as_secs() <= revocation.revoked_at;
+        }
+        if revocation.generation > 0 {
+            return agent.generation < revocation.generation;
+        }
+        match self.records.has_issued(&agent.client, &agent.serial) {
+            Ok(good) => !good,
             Err(error) => {
-                tracing::error!(%error, client = %agent.client, "refused, since this can't be read");
-                return true;
+                tracing::error!("{}", refused_until(&error, agent.client.as_str()));
+                true
             }
-        };
-        !issued.certificates.iter().any(|known| known.serial == agent.serial)
+        }
+    }
+
+    /// Told whenever somebody may be revoked who wasn't.
+    pub(super) fn revocation_news(&self) -> watch::Receiver<()> {
+        self.revocations.news.subscribe()
+    }
+
+    /// Looks, for ever, whether somebody was revoked by another process.
+    pub async fn follow_revocations(self: Arc<Self>) {
+        let mut due = tokio::time::interval(LOOK);
+        due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            due.tick().await;
+            let identity = self.clone();
+            let look = move || {
+                identity.revocations.look(&identity.records.revoked_dir(), Instant::now());
+            };
+            if let Err(error) = tokio::task::spawn_blocking(look).await {
+                tracing::error!(%error, "can't see who is revoked");
+            }
+        }
+    }
+
+    /// What the directory says of clients.
+    #[must_use]
+    pub const fn records(&self) -> &ClientRecords {
+        &self.records
     }
 }

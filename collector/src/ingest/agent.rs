@@ -19,20 +19,23 @@ use wire::message::{Inventory, Message, Probe, Refused};
 use super::Ingest;
 use super::clock::ClockOffset;
 use super::end::End;
-use super::introduction::{Control, Introduction, REVOCATION, refuse_revoked, write};
+use super::introduction::{Control, Introduction, write};
 use super::limits::{Account, Entry, Limit};
 use super::notes::{Note, Notes};
 use super::notice;
 use super::reading;
 use super::sessions::{Sessions, Way};
-use crate::identity::Agent;
+use crate::identity::{Agent, Standing};
 use crate::listen::canonical;
 use crate::store::SessionState;
 use crate::time::now_ns;
 use crate::writer::{OpenSession, Reservation};
 
-/// How often the agent's clock is probed, in checks of its revocation.
-const PROBE_EVERY: u32 = 10;
+/// How often the agent is told which limits it meets.
+const NOTICES: Duration = Duration::from_secs(1);
+
+/// How often the agent's clock is probed.
+const PROBE: Duration = Duration::from_secs(10);
 
 /// What a connection that is served may have in flight towards the collector, bytes.
 const RECEIVE_WINDOW: VarInt = VarInt::from_u32(1 << 20);
@@ -46,10 +49,15 @@ pub async fn serve(ingest: Ingest, agent: Agent, connection: Connection) {
     let address = canonical(connection.remote_address());
     let account = ingest.limits.account(&client);
     let entry = account.enter(&connection);
-    let end = match Introduction::hear(&connection, &account).await {
+    let mut standing = Standing::new(ingest.identity.clone(), agent);
+    let heard = tokio::select! {
+        heard = Introduction::hear(&connection, &account) => heard,
+        lost = standing.lost() => Err(End::Lost(lost)),
+    };
+    let end = match heard {
         Ok(introduction) => {
-            let introduced = Introduced { account, entry, introduction };
-            admit(&ingest, agent, &connection, introduced).await
+            let introduced = Introduced { standing, account, entry, introduction };
+            admit(&ingest, &connection, introduced).await
         }
         Err(end) => end,
     };
@@ -74,21 +82,17 @@ pub async fn serve(ingest: Ingest, agent: Agent, connection: Connection) {
 
 /// An agent that has introduced itself, and what its client has taken.
 struct Introduced {
+    standing: Standing,
     account: Account,
     entry: Entry,
     introduction: Introduction,
 }
 
 /// Serves an agent that has introduced itself, unless another host has its client's place.
-async fn admit(
-    ingest: &Ingest,
-    agent: Agent,
-    connection: &Connection,
-    introduced: Introduced,
-) -> End {
-    let Introduced { account, entry, mut introduction } = introduced;
-    let client = agent.client.clone();
-    let place = match introduction.take_place(ingest, &agent, connection).await {
+async fn admit(ingest: &Ingest, connection: &Connection, introduced: Introduced) -> End {
+    let Introduced { standing, account, entry, mut introduction } = introduced;
+    let client = standing.agent().client.clone();
+    let place = match introduction.take_place(ingest, standing.agent(), connection).await {
         Ok(place) => place,
         Err(end) => return end,
     };
@@ -98,7 +102,7 @@ async fn admit(
     tracing::info!(%client, %address, version = hello.host.agent_version, "connected");
     ingest.live.on_connected(&client, &hello.alias, &hello.host, now_ns());
     ingest.live.on_located(&client, is_same_host(connection));
-    let end = attend(ingest, agent, connection, introduction, account).await;
+    let end = attend(ingest, standing, connection, introduction, account).await;
     ingest.live.on_disconnected(&client, now_ns());
     drop(place);
     end
@@ -113,18 +117,18 @@ fn is_same_host(connection: &Connection) -> bool {
 /// Welcomes an agent that has introduced itself, and takes what it delivers.
 async fn attend(
     ingest: &Ingest,
-    agent: Agent,
+    mut standing: Standing,
     connection: &Connection,
     mut introduction: Introduction,
     account: Account,
 ) -> End {
-    let opened = match introduction.welcome(ingest, &agent, connection, &account).await {
+    let opened = match introduction.welcome(ingest, &mut standing, connection, &account).await {
         Ok(opened) => opened,
         Err(end) => return end,
     };
     connection.set_receive_window(RECEIVE_WINDOW);
     connection.set_max_concurrent_uni_streams(ingest.limits.client().streams.into());
-    let mut served = Served::new(ingest.clone(), agent, connection.clone(), opened, account);
+    let mut served = Served::new(ingest.clone(), standing, connection.clone(), opened, account);
     // Agents too old for that don't say it.
     served.agreed = !introduction.told;
     if let Some(inventory) = introduction.inventory {
@@ -143,7 +147,8 @@ type Progress = (u64, Option<u64>);
 /// A connection whose agent was welcomed.
 struct Served {
     ingest: Ingest,
-    agent: Agent,
+    client: ClientId,
+    standing: Standing,
     connection: Connection,
     opened: Vec<SessionState>,
     sessions: Sessions,
@@ -164,17 +169,19 @@ struct Served {
 impl Served {
     fn new(
         ingest: Ingest,
-        agent: Agent,
+        standing: Standing,
         connection: Connection,
         opened: Vec<SessionState>,
         account: Account,
     ) -> Self {
         let sessions = Sessions::new(&opened, account.clone());
         let (clock, started) = (ClockOffset::default(), Instant::now());
-        let notes = Notes::new(ingest.store.clone(), agent.client.clone());
+        let client = standing.agent().client.clone();
+        let notes = Notes::new(ingest.store.clone(), client.clone());
         Self {
             ingest,
-            agent,
+            client,
+            standing,
             connection,
             opened,
             sessions,
@@ -194,7 +201,7 @@ impl Served {
         let mut followers = JoinSet::new();
         for state in &self.opened {
             let mut committed = self.ingest.writer.open(OpenSession {
-                client: self.agent.client.clone(),
+                client: self.client.clone(),
                 session: state.session,
                 epoch: state.epoch,
                 committed: state.seq,
@@ -231,9 +238,10 @@ impl Served {
         mut progress: mpsc::Receiver<Progress>,
     ) -> Result<std::convert::Infallible, End> {
         let mut frames = reading::frames(self.connection.clone(), self.account.clone());
-        let mut check = interval(REVOCATION);
-        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut checks = 0;
+        let (mut notices, mut probe) = (interval(NOTICES), interval(PROBE));
+        notices.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (renewed, mut renewals) = mpsc::channel(1);
         loop {
             let far = Duration::from_secs(3600);
             let inventory_due = self.inventory.as_ref().map_or(self.started, |(_, due)| *due);
@@ -272,15 +280,13 @@ impl Served {
                 }
                 stream = self.connection.accept_bi() => {
                     let stream = stream.map_err(|error| End::Gone(error.to_string()))?;
-                    self.renew(stream);
+                    self.renew(stream, renewed.clone());
                 }
-                _ = check.tick() => {
-                    refuse_revoked(&self.ingest, &self.agent)?;
-                    notice::tell(&self.connection, self.account.untold());
-                    if checks % PROBE_EVERY == 0 {
-                        control.write(&Message::Probe(Probe { asked_ns: now_ns() })).await?;
-                    }
-                    checks = checks.wrapping_add(1);
+                Some(agent) = renewals.recv() => self.standing.renew(agent),
+                lost = self.standing.lost() => return Err(End::Lost(lost)),
+                _ = notices.tick() => notice::tell(&self.connection, self.account.untold()),
+                _ = probe.tick() => {
+                    control.write(&Message::Probe(Probe { asked_ns: now_ns() })).await?;
                 }
             }
         }
@@ -297,7 +303,7 @@ impl Served {
         if self.agreed && self.waiting.is_none() {
             return self.on_frame(frame, Way::Live);
         }
-        self.ingest.live.observe(&self.agent.client, &frame, now_ns());
+        self.ingest.live.observe(&self.client, &frame, now_ns());
         Ok(())
     }
 
@@ -316,7 +322,7 @@ impl Served {
             }
             _ => {}
         }
-        self.ingest.live.observe(&self.agent.client, &unseen, now_ns());
+        self.ingest.live.observe(&self.client, &unseen, now_ns());
         self.submit();
         Ok(())
     }
@@ -340,7 +346,7 @@ impl Served {
     }
 
     fn on_message(&mut self, message: Message) -> Result<(), End> {
-        let client = &self.agent.client;
+        let client = &self.client;
         match message {
             Message::Agreed(_) => self.agreed = true,
             Message::Inventory(inventory) => self.on_inventory(inventory),
@@ -364,12 +370,12 @@ impl Served {
         }
         self.account.take_inventory(&inventory);
         self.inventory = None;
-        self.ingest.live.on_inventory(&self.agent.client, &inventory);
+        self.ingest.live.on_inventory(&self.client, &inventory);
         self.notes.take(Note::Inventory(inventory));
     }
 
     /// Serves a request for the next certificate.
-    fn renew(&self, stream: (SendStream, RecvStream)) {
+    fn renew(&self, stream: (SendStream, RecvStream), renewed: mpsc::Sender<Agent>) {
         if self.account.over(&[Limit::Renewals]).is_some() {
             let reason = self.account.on_over(Limit::Renewals);
             let (mut send, _) = stream;
@@ -381,9 +387,14 @@ impl Served {
             return;
         }
         self.account.take(Limit::Renewals, 1);
-        let (identity, agent) = (self.ingest.identity.clone(), self.agent.clone());
+        let (identity, agent) = (self.ingest.identity.clone(), self.standing.agent().clone());
         let connection = self.connection.clone();
-        tokio::spawn(async move { identity.serve_renewal(agent, &connection, stream).await });
+        tokio::spawn(async move {
+            if let Some(agent) = identity.serve_renewal(agent, &connection, stream).await {
+                // Who is served no more needs it no more.
+                let _gone = renewed.send(agent).await;
+            }
+        });
     }
 }
 

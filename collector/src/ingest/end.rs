@@ -4,7 +4,7 @@ use super::claims::SecondHost;
 use super::introduction::PATIENCE;
 use super::reading::ReadError;
 use super::sessions::FrameRefused;
-use crate::identity::CLOSE_REFUSED;
+use crate::identity::{CLOSE_REFUSED, PeerError};
 
 /// Close code of a connection that broke the protocol.
 const CLOSE_PROTOCOL: u32 = 2;
@@ -20,6 +20,8 @@ pub enum End {
     Stuck,
     #[error("{0}")]
     Refused(String),
+    #[error("{0}")]
+    Lost(PeerError),
     #[error(transparent)]
     SecondHost(Box<SecondHost>),
     #[error("another connection has opened the session")]
@@ -48,6 +50,7 @@ impl End {
             Self::Gone(_) | Self::Stopped | Self::Superseded => None,
             Self::NoHello | Self::Stuck => Some((CLOSE_PROTOCOL, "silent")),
             Self::Refused(_) => Some((CLOSE_REFUSED, "refused")),
+            Self::Lost(error) => Some((CLOSE_REFUSED, error.reason())),
             Self::SecondHost(_) => Some((CLOSE_REFUSED, "second_host")),
             Self::Frame(_) => Some((CLOSE_PROTOCOL, "bad_frame")),
             Self::Read(_) => Some((CLOSE_PROTOCOL, "bad_message")),

@@ -8,7 +8,7 @@ use quinn::{Connection, SendStream};
 use rustls::pki_types::UnixTime;
 use settings::{SharedFailures, words};
 use tokio::sync::mpsc;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use wire::codec;
 use wire::message::{
     Claim, Committed, Digests, Hello, Inventory, Message, Probe, ProbeReply, Refused,
@@ -22,7 +22,7 @@ use super::limits::{Account, Limit};
 use super::notice;
 use super::reading::{self, ReadError};
 use super::sessions::FrameRefused;
-use crate::identity::{Agent, PeerError, SecondHostRecord};
+use crate::identity::{Agent, PeerError, SecondHostRecord, Standing};
 use crate::store::{SessionState, StoreError};
 use crate::time::now_ns;
 
@@ -34,9 +34,6 @@ const QUESTIONS: u32 = 16;
 
 /// How long a refused agent may take to take note.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// How often it is checked whether the client was revoked.
-pub const REVOCATION: Duration = Duration::from_secs(1);
 
 /// Wait before a store that failed is asked again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
@@ -125,14 +122,14 @@ impl Introduction {
     pub async fn welcome(
         &mut self,
         ingest: &Ingest,
-        agent: &Agent,
+        standing: &mut Standing,
         connection: &Connection,
         account: &Account,
     ) -> Result<Vec<SessionState>, End> {
-        let opened = match self.open(ingest, agent, connection, account).await {
-            Err(End::Refused(reason)) => {
-                self.control.refuse(reason.clone()).await?;
-                return Err(End::Refused(reason));
+        let opened = match self.open(ingest, standing, connection, account).await {
+            Err(end @ (End::Refused(_) | End::Lost(_))) => {
+                self.control.refuse(end.to_string()).await?;
+                return Err(end);
             }
             opened => opened?,
         };
@@ -155,10 +152,11 @@ impl Introduction {
     async fn open(
         &mut self,
         ingest: &Ingest,
-        agent: &Agent,
+        standing: &mut Standing,
         connection: &Connection,
         account: &Account,
     ) -> Result<Vec<SessionState>, End> {
+        let agent = &standing.agent().clone();
         let Self { hello, inventory, control, .. } = self;
         let opening = async {
             account.take(Limit::Sessions, hello.sessions.len() as u64);
@@ -166,7 +164,6 @@ impl Introduction {
             open_sessions(ingest, agent, hello).await
         };
         tokio::pin!(opening);
-        let mut check = interval(REVOCATION);
         loop {
             tokio::select! {
                 opened = &mut opening => return opened,
@@ -188,7 +185,7 @@ impl Introduction {
                     Some(Err(error)) => return Err(error.into()),
                     None => return Err(End::Gone("the agent ended its stream".into())),
                 },
-                _ = check.tick() => refuse_revoked(ingest, agent)?,
+                lost = standing.lost() => return Err(End::Lost(lost)),
             }
         }
     }
@@ -202,7 +199,7 @@ fn keep(ingest: &Ingest, second: &SecondHost) {
         refused: second.refused,
         what: second.kin.what().to_owned(),
     };
-    if let Err(error) = ingest.identity.note_second_host(&second.client, &record) {
+    if let Err(error) = ingest.identity.records().note_second_host(&second.client, &record) {
         tracing::warn!(client = %second.client, %error, "a second host could not be noted");
     }
 }
@@ -269,7 +266,7 @@ async fn open_sessions(
 /// an older one it isn't, whichever collector it was forgotten at.
 async fn readmit(ingest: &Ingest, agent: &Agent, at_ns: u64) -> Result<(), End> {
     let (client, at) = (&agent.client, UnixTime::since_unix_epoch(Duration::from_nanos(at_ns)));
-    if let Err(error) = ingest.identity.on_forgotten(client, at) {
+    if let Err(error) = ingest.identity.records().on_forgotten(client, at) {
         return Err(End::Refused(error.to_string()));
     }
     if ingest.identity.certificate_revoked(agent) {
@@ -297,13 +294,5 @@ fn show(
         return Err(FrameRefused::UnknownSession(frame.session).into());
     }
     ingest.live.observe(&agent.client, &frame, now_ns());
-    Ok(())
-}
-
-/// Ends the connection of a client that was revoked since.
-pub fn refuse_revoked(ingest: &Ingest, agent: &Agent) -> Result<(), End> {
-    if ingest.identity.is_revoked(agent, Instant::now()) {
-        return Err(End::Refused(PeerError::Revoked(agent.client.clone()).to_string()));
-    }
     Ok(())
 }

@@ -178,7 +178,8 @@ async fn serve(
     let pages = tokio::spawn(web::serve(http, state, stopped));
     let background = [
         tokio::spawn(metrics.run_upkeep()),
-        tokio::spawn(register::follow(store, live, identity)),
+        tokio::spawn(register::follow(store, live, identity.clone())),
+        tokio::spawn(identity.follow_revocations()),
         tokio::spawn(retention.run()),
         tokio::spawn(Pending::of(&config.data_dir).follow()),
         tokio::spawn(counters.clone().keep()),

@@ -49,7 +49,7 @@ fn refuse(identity: &Identity, clients: &[Registered], done: &mut HashMap<String
             continue;
         }
         let at = UnixTime::since_unix_epoch(Duration::from_nanos(at_ns));
-        match identity.on_forgotten(&id, at) {
+        match identity.records().on_forgotten(&id, at) {
             Ok(()) => drop(done.insert(client.clone(), at_ns)),
             Err(error) => tracing::error!(%client, %error, "a forgotten client may still connect"),
         }

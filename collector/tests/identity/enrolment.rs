@@ -42,7 +42,7 @@ async fn a_token_gives_a_certificate_by_which_the_agent_is_known() {
     let (agent, _) = collector.next_agent().await;
     assert_eq!(agent.client, client("web-1"));
 
-    let known = collector.identity.clients().unwrap();
+    let known = collector.identity.records().list().unwrap();
     assert_eq!(known[0].client, "web-1");
     assert_eq!(known[0].certificates[0].serial, agent.serial);
     assert_eq!(mode(&host.path().join("key.pem")), 0o600);
@@ -83,7 +83,7 @@ async fn of_two_that_enrol_at_once_with_one_token_exactly_one_wins() {
         let won = racers.into_iter().map(|it| it.join().unwrap());
         assert_eq!(won.filter(|&won| won).count(), 1);
     }
-    assert_eq!(identities[0].clients().unwrap().len(), 20);
+    assert_eq!(identities[0].records().list().unwrap().len(), 20);
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn a_second_host_of_the_same_name_gets_no_certificate_and_both_ends_say_wh
         assert!(!second.path().join("key.pem").exists());
     }
     assert!(rejects("client_exists") >= before + 2);
-    assert_eq!(collector.identity.clients().unwrap()[0].certificates.len(), 1);
+    assert_eq!(collector.identity.records().list().unwrap()[0].certificates.len(), 1);
     let _connected = collector.connect(&credentials).await;
     let (agent, _) = collector.next_agent().await;
     assert!(!collector.identity.is_revoked(&agent, Instant::now() + Duration::from_secs(2)));
@@ -148,9 +148,14 @@ async fn a_host_with_a_token_to_replace_a_client_takes_its_place_and_the_earlier
     assert!(collector.identity.is_revoked(&old_agent, later));
     assert!(!collector.identity.is_revoked(&new_agent, later));
     // Its renewal ends nothing.
-    let (_endpoint, connection) = collector.connect(&new).await;
-    agent::identity::renew(&connection, &new, new_host.path()).await.unwrap();
+    let mut due = new_agent.clone();
+    due.validity.not_before = ago(70 * DAY);
+    due.validity.not_after =
+        UnixTime::since_unix_epoch(Duration::from_secs(ago(0).as_secs() + DAY));
+    let request = RenewRequest { csr_der: request(&collector.token(), "web-1").0.csr_der };
+    let renewed = collector.identity.renew(&due, &request, UnixTime::now()).unwrap().agent;
     assert!(!collector.identity.is_revoked(&new_agent, later));
+    assert!(!collector.identity.is_revoked(&renewed, later));
 }
 
 #[tokio::test]
@@ -283,34 +288,6 @@ async fn a_signing_request_by_somebody_elses_key_is_refused_and_the_token_stays(
     let error = collector.identity.enroll(&forged, UnixTime::now()).unwrap_err().to_string();
     assert!(error.contains("signing request"), "{error}");
     collector.identity.enroll(&sound, UnixTime::now()).unwrap();
-}
-
-#[tokio::test]
-async fn a_certificate_renews_itself_over_an_open_connection() {
-    let (mut collector, _dir) = own_ca();
-    let host = tempfile::tempdir().unwrap();
-    let first = collector.enroll("web-1", host.path()).await;
-    assert!(!first.renew_due(UnixTime::now()));
-    let (_endpoint, connection) = collector.connect(&first).await;
-    let (agent, _) = collector.next_agent().await;
-    agent::identity::renew(&connection, &first, host.path()).await.unwrap();
-    let loaded = agent::identity::Credentials::load(host.path(), None, UnixTime::now()).unwrap();
-    let _connected = collector.connect(&loaded).await;
-    let (renewed, _) = collector.next_agent().await;
-    assert_eq!(renewed.client, agent.client);
-    assert_ne!(renewed.serial, agent.serial);
-}
-
-#[tokio::test]
-async fn a_revoked_agent_can_not_renew() {
-    let (mut collector, _dir) = own_ca();
-    let host = tempfile::tempdir().unwrap();
-    let credentials = collector.enroll("web-1", host.path()).await;
-    let (_endpoint, connection) = collector.connect(&credentials).await;
-    let _admitted = collector.next_agent().await;
-    collector.identity.revoke(&client("web-1"), UnixTime::now()).unwrap();
-    let error = agent::identity::renew(&connection, &credentials, host.path()).await.unwrap_err();
-    assert!(error.to_string().contains("revoked"), "{error}");
 }
 
 #[tokio::test]

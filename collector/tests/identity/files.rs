@@ -120,13 +120,19 @@ async fn the_agent_names_what_is_missing_damaged_or_readable_by_others() {
     let other = tempfile::tempdir().unwrap();
     collector.enroll("web-2", other.path()).await;
     let own_key = std::fs::read(&key).unwrap();
-    std::fs::copy(other.path().join("key.pem"), &key).unwrap();
+    let foreign = parts(&other.path().join("key.pem")).0 + &parts(&key).1;
+    std::fs::write(&key, foreign).unwrap();
     let error = load().unwrap_err();
     assert!(matches!(error, AgentError::Unusable { .. }), "{error}");
     assert!(error.to_string().contains("agent enroll TOKEN"), "{error}");
-    std::fs::write(&key, own_key).unwrap();
+    std::fs::write(&key, &own_key).unwrap();
 
-    for name in ["ca.pem", "cert.pem", "key.pem"] {
+    // An older release kept the certificate in cert.pem alone.
+    for (name, own_key) in
+        [("ca.pem", &own_key), ("key.pem", &own_key), ("cert.pem", &parts(&key).0.into_bytes())]
+    {
+        std::fs::write(&key, own_key).unwrap();
+        load().unwrap();
         let path = host.path().join(name);
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
@@ -135,6 +141,13 @@ async fn the_agent_names_what_is_missing_damaged_or_readable_by_others() {
         std::fs::write(&path, whole).unwrap();
     }
     load().unwrap();
+}
+
+/// The key of a file, and the certificates after it.
+fn parts(path: &std::path::Path) -> (String, String) {
+    let text = std::fs::read_to_string(path).unwrap();
+    let (key, certificates) = text.split_at(text.find("-----BEGIN CERTIFICATE").unwrap());
+    (key.to_owned(), certificates.to_owned())
 }
 
 #[tokio::test]

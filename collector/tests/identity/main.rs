@@ -6,4 +6,6 @@ mod connections;
 mod enrolment;
 mod files;
 mod operator_pki;
+mod renewal;
+mod revocation;
 mod support;

@@ -184,7 +184,7 @@ async fn a_revocation_refuses_certificates_that_began_before_it() {
     let credentials = load(&pki.client(&["web-1"]));
     let _connected = collector.connect(&credentials).await;
     let (agent, _) = collector.next_agent().await;
-    collector.identity.revoke(&agent.client, UnixTime::now()).unwrap();
+    collector.identity.records().revoke(&agent.client, UnixTime::now()).unwrap();
     let later = std::time::Instant::now() + std::time::Duration::from_secs(2);
     assert!(collector.identity.is_revoked(&agent, later));
     let mut newer = agent.clone();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use agent::connection::control::close_reason;
 use agent::connection::{Server, connect};
 use agent::identity::{Credentials, EnrollError, Enrolled};
-use collector::identity::{Identity, NewToken, Peer, PeerError, on_handshake_error};
+use collector::identity::{ClientRecords, Identity, NewToken, Peer, PeerError, on_handshake_error};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use quinn::{Connection, ConnectionError, Endpoint, TokioRuntime};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -143,7 +143,9 @@ async fn accept(endpoint: Endpoint, identity: Arc<Identity>, seen: mpsc::Unbound
                         Peer::Enrolling => identity.serve_enrollment(connection).await,
                         Peer::Agent(agent) => {
                             while let Ok(stream) = connection.accept_bi().await {
-                                identity.serve_renewal(agent.clone(), &connection, stream).await;
+                                let _agent = identity
+                                    .serve_renewal(agent.clone(), &connection, stream)
+                                    .await;
                             }
                         }
                     }
@@ -171,6 +173,11 @@ pub fn own_ca() -> (Collector, TempDir) {
 
 pub fn open(dir: &Path) -> Identity {
     Identity::open(&dir.join("identity"), None, UnixTime::now()).unwrap()
+}
+
+/// What the directory of an identity says of clients.
+pub fn records(dir: &Path) -> ClientRecords {
+    ClientRecords::at(&dir.join("identity"))
 }
 
 /// A request for a certificate by a key of its own.

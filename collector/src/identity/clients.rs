@@ -1,0 +1,228 @@
+//! What the directory says of clients: small files, one per client, each of which counts for itself.
+//! They are looked at and written without a CA, so that to list or revoke needs none.
+
+use std::path::{Path, PathBuf};
+
+use rustls::pki_types::UnixTime;
+use wire::id::ClientId;
+use wire::private_file;
+
+use super::IdentityError;
+use super::record::{self, Issued, IssuedRecord, Revocation, SecondHostRecord};
+
+/// Most certificates that are kept of a client: the one that it has and its successor, and some whose
+/// answer was lost.
+const KEPT: usize = 4;
+
+/// The records of clients in an identity's directory. Other processes may work on them too.
+#[derive(Debug, Clone)]
+pub struct ClientRecords {
+    dir: PathBuf,
+}
+
+/// A client as the identity knows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KnownClient {
+    /// Its id.
+    pub client: String,
+    /// Its newest certificates since it was last revoked, as far as this collector has given them,
+    /// oldest first, the expired ones included until the next is issued.
+    pub certificates: Vec<Issued>,
+    /// When it was last revoked, seconds since 1970 (UTC).
+    pub revoked_at: Option<u64>,
+    /// The last second host that was refused under its present certificate.
+    pub second_host: Option<SecondHostRecord>,
+    /// Records of it that can't be read, and the way out.
+    pub damaged: Vec<String>,
+}
+
+impl ClientRecords {
+    /// Those in the identity's directory `dir`, which need not be there.
+    #[must_use]
+    pub fn at(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
+    /// Every client that was ever given a certificate or revoked, by id. One whose records can't be
+    /// read says so and keeps no other from being listed.
+    ///
+    /// # Errors
+    /// [`IdentityError`] names the directory that can't be read.
+    pub fn list(&self) -> Result<Vec<KnownClient>, IdentityError> {
+        let mut names = Vec::new();
+        for directory in [self.issued_dir(), self.revoked_dir(), self.second_hosts_dir()] {
+            if private_file::exists(&directory)? {
+                names.extend(record::names(&directory)?);
+            }
+        }
+        names.sort();
+        names.dedup();
+        Ok(names.into_iter().map(|client| self.known(client)).collect())
+    }
+
+    fn known(&self, client: String) -> KnownClient {
+        let mut known = KnownClient { client, ..KnownClient::default() };
+        let name = known.client.clone();
+        match record::read::<IssuedRecord>(&self.issued_dir().join(&name)) {
+            Ok(issued) => known.certificates = issued.unwrap_or_default().certificates,
+            Err(error) => known.damaged.push(format!("{error}; its next certificate replaces it")),
+        }
+        match record::read::<Revocation>(&self.revoked_dir().join(&name)) {
+            Ok(revoked) => {
+                let revoked = revoked.filter(|it| !it.replaced || !known.certificates.is_empty());
+                known.revoked_at = revoked.map(|it| it.revoked_at);
+            }
+            Err(error) => known.damaged.push(refused_until(&error, &name)),
+        }
+        match record::read(&self.second_hosts_dir().join(&name)) {
+            Ok(second_host) => known.second_host = second_host,
+            Err(error) => known.damaged.push(format!("{error}; remove it")),
+        }
+        known
+    }
+
+    /// True if a client was ever given a certificate or revoked, and not forgotten since. One whose
+    /// record can't be read is known.
+    ///
+    /// # Errors
+    /// [`IdentityError`] names the directory that can't be looked into.
+    pub fn knows(&self, client: &ClientId) -> Result<bool, IdentityError> {
+        let revoked = match self.revocation(client) {
+            Ok(revoked) => revoked.is_some_and(|revoked| !revoked.forgotten),
+            Err(_) => true,
+        };
+        Ok(revoked || private_file::exists(&self.issued_path(client))?)
+    }
+
+    /// Refuses all certificates that a client has, on open connections too. A certificate that it
+    /// gets after this is good again. One file is written; whatever else is damaged doesn't matter.
+    ///
+    /// # Errors
+    /// [`IdentityError`] names the file that can't be written.
+    pub fn revoke(&self, client: &ClientId, now: UnixTime) -> Result<Revocation, IdentityError> {
+        private_file::create_directory(&self.dir)?;
+        let _locked = private_file::lock(&self.dir)?;
+        let revocation = Revocation::after(self.revocation(client).ok().flatten().as_ref(), now);
+        self.refuse_earlier(client, &revocation)?;
+        Ok(revocation)
+    }
+
+    /// An operator forgot a client at `at`, here or at another collector of the same store: refuses
+    /// all certificates that it had by then. To be called again and again.
+    ///
+    /// # Errors
+    /// [`IdentityError`] names the file that can't be written.
+    pub fn on_forgotten(&self, client: &ClientId, at: UnixTime) -> Result<(), IdentityError> {
+        private_file::create_directory(&self.dir)?;
+        let _locked = private_file::lock(&self.dir)?;
+        let known = self.revocation(client).ok().flatten();
+        let done = |it: &Revocation| {
+            it.revoked_at > at.as_secs() || (it.forgotten && it.revoked_at == at.as_secs())
+        };
+        if known.as_ref().is_some_and(done) {
+            return Ok(());
+        }
+        let revocation = Revocation { forgotten: true, ..Revocation::after(known.as_ref(), at) };
+        self.refuse_earlier(client, &revocation)
+    }
+
+    /// Keeps that a second host was refused, for those who list the clients.
+    ///
+    /// # Errors
+    /// [`IdentityError`] names the file that can't be written.
+    pub fn note_second_host(
+        &self,
+        client: &ClientId,
+        second: &SecondHostRecord,
+    ) -> Result<(), IdentityError> {
+        record::write(&self.second_hosts_dir().join(client.as_str()), second)
+    }
+
+    /// Keeps a certificate that was just made, and those before it that haven't expired, few of them:
+    /// they are for those who list clients. `presented` is the serial number of the one that asked for
+    /// it. A list that can't be read is begun anew.
+    pub(super) fn note_issued(
+        &self,
+        client: &ClientId,
+        made: Issued,
+        presented: Option<&str>,
+        now: UnixTime,
+    ) -> Result<(), IdentityError> {
+        let path = self.issued_path(client);
+        let known: Option<IssuedRecord> = record::read(&path).unwrap_or_else(|error| {
+            tracing::warn!(%error, %client, "a list of certificates is begun anew");
+            None
+        });
+        let mut certificates = known.unwrap_or_default().certificates;
+        certificates.retain(|known| known.not_after >= now.as_secs());
+        while certificates.len() >= KEPT {
+            let oldest = certificates.iter().position(|it| Some(&*it.serial) != presented);
+            certificates.remove(oldest.unwrap_or(0));
+        }
+        certificates.push(made);
+        record::write(&path, &IssuedRecord { certificates })
+    }
+
+    /// Refuses a client's certificates of earlier generations. The directory must be locked.
+    pub(super) fn refuse_earlier(
+        &self,
+        client: &ClientId,
+        revocation: &Revocation,
+    ) -> Result<(), IdentityError> {
+        private_file::create_directory(&self.revoked_dir())?;
+        record::write(&self.revoked_path(client), revocation)?;
+        // From here on it is revoked. These only tell of certificates that are good no more.
+        for told in [self.issued_path(client), self.second_hosts_dir().join(client.as_str())] {
+            if let Err(error) = private_file::remove(&told) {
+                tracing::warn!(%error, %client, "left behind by a revocation");
+            }
+        }
+        Ok(())
+    }
+
+    /// The last revocation of a client.
+    pub(super) fn revocation(
+        &self,
+        client: &ClientId,
+    ) -> Result<Option<Revocation>, IdentityError> {
+        record::read(&self.revoked_path(client))
+    }
+
+    /// True if a certificate with this serial number is in the list of a client.
+    pub(super) fn has_issued(
+        &self,
+        client: &ClientId,
+        serial: &str,
+    ) -> Result<bool, IdentityError> {
+        let issued: Option<IssuedRecord> = record::read(&self.issued_path(client))?;
+        Ok(issued.is_some_and(|it| it.certificates.iter().any(|known| known.serial == serial)))
+    }
+
+    pub(super) fn issued_dir(&self) -> PathBuf {
+        self.dir.join("issued")
+    }
+
+    pub(super) fn revoked_dir(&self) -> PathBuf {
+        self.dir.join("revoked")
+    }
+
+    pub(super) fn second_hosts_dir(&self) -> PathBuf {
+        self.dir.join("second_hosts")
+    }
+
+    fn issued_path(&self, client: &ClientId) -> PathBuf {
+        self.issued_dir().join(client.as_str())
+    }
+
+    fn revoked_path(&self, client: &ClientId) -> PathBuf {
+        self.revoked_dir().join(client.as_str())
+    }
+}
+
+/// What to say of a revocation that can't be read.
+pub(super) fn refused_until(error: &IdentityError, client: &str) -> String {
+    format!(
+        "{error}; {client} is refused until then; or have it enrol again: collector token --client \
+         {client} --replace"
+    )
+}

@@ -1,0 +1,100 @@
+//! Certificates for agents: how they are made, and the next one against the present one.
+
+use rustls::pki_types::UnixTime;
+use wire::certificate::utc;
+use wire::id::ClientId;
+use wire::message::{EnrollReply, RenewRequest};
+use wire::private_file;
+
+use super::ca::{self, Ca};
+use super::enroll::{EnrollError, refused};
+use super::peer::{self, Agent};
+use super::record::Revocation;
+use super::{Identity, IdentityError};
+
+/// What becomes of a client's earlier certificates when it gets one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Issuing<'a> {
+    /// They stay good. With the serial number of the one that asks for its successor.
+    Next(Option<&'a str>),
+    /// They are revoked: another host takes the place of the one that has them.
+    Only,
+}
+
+/// A certificate just made.
+#[derive(Debug)]
+pub struct Renewed {
+    /// What its agent is told.
+    pub reply: EnrollReply,
+    /// The agent, as the certificate says.
+    pub agent: Agent,
+}
+
+impl Identity {
+    /// Gives an agent its next certificate, once two thirds of the life of its present one are over.
+    ///
+    /// # Errors
+    /// [`EnrollError`] says why not; the text is meant for the agent.
+    pub fn renew(
+        &self,
+        agent: &Agent,
+        request: &RenewRequest,
+        now: UnixTime,
+    ) -> Result<Renewed, EnrollError> {
+        let renewed = self.try_renew(agent, request, now);
+        match &renewed {
+            Ok(_) => tracing::info!(client = %agent.client, "renewed the certificate"),
+            Err(error) => refused(agent.client.as_str(), error),
+        }
+        renewed
+    }
+
+    fn try_renew(
+        &self,
+        agent: &Agent,
+        request: &RenewRequest,
+        now: UnixTime,
+    ) -> Result<Renewed, EnrollError> {
+        let ca = self.ca().ok_or(EnrollError::OperatorPki)?;
+        if !agent.validity.renew_due(now) {
+            return Err(EnrollError::Early { due: utc(agent.validity.due()), now: utc(now) });
+        }
+        let _locked = private_file::lock(&self.dir).map_err(IdentityError::from)?;
+        if self.certificate_revoked(agent) {
+            return Err(EnrollError::Revoked(agent.client.clone()));
+        }
+        let issuing = Issuing::Next(Some(&agent.serial));
+        self.issue(&ca, &agent.client, &request.csr_der, issuing, now)
+    }
+
+    /// Signs a certificate and notes it. The directory must be locked.
+    pub(super) fn issue(
+        &self,
+        ca: &Ca,
+        client: &ClientId,
+        csr_der: &[u8],
+        issuing: Issuing<'_>,
+        now: UnixTime,
+    ) -> Result<Renewed, EnrollError> {
+        let csr = ca::read_csr(csr_der).map_err(EnrollError::Csr)?;
+        let known = self.records.revocation(client);
+        let (generation, begun) = match issuing {
+            Issuing::Next(_) => (known?.map_or(0, |it| it.generation), None),
+            Issuing::Only => {
+                let after = Revocation::after(known.ok().flatten().as_ref(), now);
+                (after.generation, Some(Revocation { replaced: true, ..after }))
+            }
+        };
+        let certificate = ca.sign_client(client.as_str(), &csr, generation, now)?;
+        let agent = peer::agent(&certificate.der)
+            .map_err(|_| EnrollError::Failed(rcgen::Error::CouldNotParseCertificate.into()))?;
+        if let Some(begun) = begun {
+            self.records.refuse_earlier(client, &begun)?;
+            self.revocations.look_again();
+        }
+        let presented = if let Issuing::Next(serial) = issuing { serial } else { None };
+        self.records.note_issued(client, certificate.record, presented, now)?;
+        let reply = EnrollReply { certificate_pem: certificate.pem, ca_pem: ca.pem().to_owned() };
+        Ok(Renewed { reply, agent })
+    }
+}

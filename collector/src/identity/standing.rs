@@ -1,0 +1,161 @@
+//! Whether an agent that is connected may stay: until its client is revoked, or its certificate ends.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::UnixTime;
+use tokio::sync::watch;
+use tokio::time::sleep_until;
+use wire::certificate::{Validity, utc};
+
+use super::Identity;
+use super::peer::{Agent, PeerError};
+use crate::time::boot;
+
+/// Longest time until the clocks are looked at again.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// How long the wall clock must have said that a certificate is over where that comes too early by the
+/// boot clock, as after a step.
+const PERSISTED: Duration = Duration::from_secs(600);
+
+/// What an agent's connection rests on.
+#[derive(Debug)]
+pub struct Standing {
+    identity: Arc<Identity>,
+    agent: Agent,
+    end: Ending,
+    news: watch::Receiver<()>,
+    look_at: tokio::time::Instant,
+}
+
+impl Standing {
+    /// Of an agent that was just admitted.
+    #[must_use]
+    pub fn new(identity: Arc<Identity>, agent: Agent) -> Self {
+        let end = Ending::new(agent.validity, UnixTime::now(), boot());
+        let news = identity.revocation_news();
+        Self { identity, agent, end, news, look_at: tokio::time::Instant::now() }
+    }
+
+    /// The agent got its next certificate by this connection, which is good for as long.
+    pub fn renew(&mut self, agent: Agent) {
+        self.end = Ending::new(agent.validity, UnixTime::now(), boot());
+        self.agent = agent;
+        self.look_at = tokio::time::Instant::now();
+    }
+
+    /// The agent, by its newest certificate.
+    #[must_use]
+    pub const fn agent(&self) -> &Agent {
+        &self.agent
+    }
+
+    /// Waits until the agent may stay no longer; gives what it is told. Nothing is missed if the
+    /// future is dropped and made anew.
+    pub async fn lost(&mut self) -> PeerError {
+        loop {
+            tokio::select! {
+                // The identity, which this has too, never ends the news.
+                _ = self.news.changed() => {}
+                () = sleep_until(self.look_at) => {}
+            }
+            let (now, boot) = (UnixTime::now(), boot());
+            if self.identity.is_revoked(&self.agent, Instant::now()) {
+                return PeerError::Revoked(self.agent.client.clone());
+            }
+            if self.end.has_come(now, boot) {
+                let (ended, now) = (utc(self.agent.validity.not_after), utc(now));
+                return PeerError::Ended { ended, now };
+            }
+            self.look_at = tokio::time::Instant::now() + self.end.look_in(boot);
+        }
+    }
+}
+
+/// When a certificate ends, by a wall clock that may be stepped: it must say so, and either as much
+/// time has passed as was left at first, or it has said so for ten minutes.
+#[derive(Debug)]
+struct Ending {
+    validity: Validity,
+    /// The boot clock when what was left at first will have passed.
+    expected: Duration,
+    /// The boot clock when the wall clock began to say that it is over.
+    said: Option<Duration>,
+}
+
+impl Ending {
+    fn new(validity: Validity, now: UnixTime, boot: Duration) -> Self {
+        // Its last second is included.
+        let left = (validity.not_after.as_secs() + 1).saturating_sub(now.as_secs());
+        Self { validity, expected: boot.saturating_add(Duration::from_secs(left)), said: None }
+    }
+
+    fn has_come(&mut self, now: UnixTime, boot: Duration) -> bool {
+        if !self.validity.is_over(now) {
+            self.said = None;
+            return false;
+        }
+        let said = *self.said.get_or_insert(boot);
+        boot >= self.expected || boot.saturating_sub(said) >= PERSISTED
+    }
+
+    /// When to look again.
+    fn look_in(&self, boot: Duration) -> Duration {
+        // Wall clocks have gone on by a second within this.
+        const SHORTLY: Duration = Duration::from_millis(200);
+        self.expected.saturating_sub(boot).clamp(SHORTLY, LOOK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+    }
+
+    const fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// One that ends with second 10,000; admitted at 9,000, a second after the boot.
+    fn ending() -> Ending {
+        Ending::new(Validity { not_before: at(0), not_after: at(10_000) }, at(9_000), secs(1))
+    }
+
+    #[test]
+    fn it_comes_with_the_last_second_and_is_looked_for_then() {
+        let mut end = ending();
+        assert!(!end.has_come(at(10_000), secs(1_001)));
+        assert!(end.has_come(at(10_001), secs(1_002)));
+        assert_eq!(end.look_in(secs(1)), LOOK);
+        assert_eq!(end.look_in(secs(1_000)), secs(2));
+        assert!(end.look_in(secs(5_000)) > Duration::ZERO);
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_ahead_for_a_while_ends_nothing() {
+        let mut end = ending();
+        assert!(!end.has_come(at(5_000_000), secs(100)));
+        assert!(!end.has_come(at(5_000_300), secs(400)));
+        assert!(!end.has_come(at(9_450), secs(450)), "it is right again");
+        assert!(!end.has_come(at(5_000_900), secs(900)));
+    }
+
+    #[test]
+    fn a_wall_clock_that_was_set_right_is_followed_in_ten_minutes() {
+        let mut end = ending();
+        assert!(!end.has_come(at(20_000), secs(50)));
+        assert!(!end.has_come(at(20_599), secs(649)));
+        assert!(end.has_come(at(20_600), secs(650)));
+    }
+
+    #[test]
+    fn a_wall_clock_that_was_set_back_keeps_it_until_it_says_so_itself() {
+        let mut end = ending();
+        assert!(!end.has_come(at(3_000), secs(2_000)));
+        assert!(end.has_come(at(10_001), secs(9_000)));
+    }
+}
