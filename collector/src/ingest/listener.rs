@@ -1,5 +1,6 @@
 //! The listener: lets agents in.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,10 +8,12 @@ use std::time::{Duration, Instant};
 use quinn::{Connection, Endpoint, Incoming};
 use rustls::pki_types::UnixTime;
 use settings::{SharedFailures, way_out};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::MissedTickBehavior;
 
-use super::{Ingest, agent, limits};
+use super::limits::{self, Handshakes, Limits, Origin, Slot, Step};
+use super::{Ingest, agent};
 use crate::identity::{CLOSE_REFUSED, Identity, IdentityError, Peer, on_handshake_error};
 use crate::listen;
 use crate::time::{Steps, boot, now_ns};
@@ -18,9 +21,11 @@ use crate::time::{Steps, boot, now_ns};
 /// How long a handshake may take: QUIC itself knows no limit.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// Handshakes at once, and the number from which on addresses have to be proved first.
-const HANDSHAKES: usize = 1024;
+/// Number of handshakes from which on addresses have to be proved first.
 const HANDSHAKES_TRUSTED: usize = 64;
+
+/// How often it is looked whether a handshake stands still while others wait.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How long agents get to take note of the end.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -112,11 +117,13 @@ impl Listener {
 
     /// Lets agents in until `stop` is done, then says good-bye to all of them.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+        let mut admission = Admission::new(&self.ingest.limits);
         let mut connections = JoinSet::new();
         let mut renewal = tokio::time::interval(RENEWAL);
         let (mut clock, mut steps) = (tokio::time::interval(CLOCK), Steps::default());
-        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looking = tokio::time::interval(LOOK);
+        looking.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let reloader = self.reloader();
         tokio::pin!(stop);
         loop {
@@ -124,10 +131,12 @@ impl Listener {
                 () = &mut stop => break,
                 incoming = self.endpoint.accept() => {
                     let Some(incoming) = incoming else { break };
-                    self.admit(incoming, &handshakes, &mut connections);
+                    admission.offer(incoming);
                 }
+                Some(event) = admission.events.recv() => admission.on_event(event),
+                _ = looking.tick(), if admission.handshakes.has_waiting() => {}
                 Some(ended) = connections.join_next() => {
-                    if let Err(error) = ended {
+                    if let Err(error) = ended && !error.is_cancelled() {
                         tracing::error!(%error, "serving a connection failed");
                     }
                 }
@@ -136,6 +145,7 @@ impl Listener {
                     reloader.renew();
                 },
             }
+            admission.proceed(&self.ingest, &mut connections);
         }
         self.endpoint.close(0u32.into(), b"the collector is stopping");
         while connections.join_next().await.is_some() {}
@@ -148,48 +158,121 @@ impl Listener {
     pub fn reloader(&self) -> Reloader {
         Reloader { identity: self.ingest.identity.clone(), endpoint: self.endpoint.clone() }
     }
+}
 
-    fn admit(
-        &self,
-        incoming: Incoming,
-        handshakes: &Arc<Semaphore>,
-        connections: &mut JoinSet<()>,
-    ) {
-        let trusted = HANDSHAKES - handshakes.available_permits() < HANDSHAKES_TRUSTED;
+/// How a handshake goes on.
+#[derive(Debug)]
+enum Event {
+    Firm(Slot),
+    Ended(Slot),
+}
+
+/// A handshake that runs. Its end is told whatever becomes of it.
+#[derive(Debug)]
+struct Handshake {
+    slot: Slot,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+impl Handshake {
+    fn firm(&self) {
+        let _stopping = self.events.send(Event::Firm(self.slot));
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        let _stopping = self.events.send(Event::Ended(self.slot));
+    }
+}
+
+/// Lets handshakes and enrolments begin as far as there is room.
+struct Admission {
+    handshakes: Handshakes<Incoming>,
+    running: HashMap<u64, AbortHandle>,
+    sender: mpsc::UnboundedSender<Event>,
+    events: mpsc::UnboundedReceiver<Event>,
+    started: Instant,
+}
+
+impl Admission {
+    fn new(limits: &Limits) -> Self {
+        let (sender, events) = mpsc::unbounded_channel();
+        let total = limits.total();
+        let handshakes = Handshakes::new(total.handshakes, total.address_handshakes);
+        Self { handshakes, running: HashMap::new(), sender, events, started: Instant::now() }
+    }
+
+    /// Somebody wants to connect. Under load the address has to be proved first.
+    fn offer(&mut self, incoming: Incoming) {
+        let trusted = self.handshakes.len() < HANDSHAKES_TRUSTED;
         if !trusted && incoming.may_retry() && !incoming.remote_address_validated() {
             // It may retry, as was just asked.
             let _retried = incoming.retry();
             return;
         }
-        let Ok(permit) = handshakes.clone().try_acquire_owned() else {
-            incoming.refuse();
-            return;
-        };
-        let ingest = self.ingest.clone();
-        connections.spawn(async move {
-            let address = listen::canonical(incoming.remote_address());
-            let connecting = match incoming.accept() {
-                Ok(connecting) => connecting,
-                Err(error) => return on_handshake_error(address, &error),
-            };
-            let connection = match tokio::time::timeout(HANDSHAKE, connecting).await {
-                Ok(Ok(connection)) => connection,
-                Ok(Err(error)) => return on_handshake_error(address, &error),
-                Err(_) => return,
-            };
-            drop(permit);
-            match ingest.identity.admit(&connection, Instant::now()) {
-                Ok(Peer::Agent(agent)) => {
-                    let Some(_place) = ingest.limits.place() else {
-                        return refuse_place(&ingest, &connection);
-                    };
-                    agent::serve(ingest, agent, connection).await;
-                }
-                Ok(Peer::Enrolling) => ingest.identity.serve_enrollment(connection).await,
-                // The other end was told.
-                Err(_) => {}
+        let origin = Origin::of(incoming.remote_address().ip());
+        self.handshakes.offer(origin, incoming, self.started.elapsed());
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Firm(slot) => self.handshakes.on_firm(slot),
+            Event::Ended(slot) => {
+                self.handshakes.on_end(slot);
+                self.running.remove(&slot.number);
             }
-        });
+        }
+    }
+
+    fn proceed(&mut self, ingest: &Ingest, connections: &mut JoinSet<()>) {
+        while let Some(step) = self.handshakes.next(self.started.elapsed()) {
+            match step {
+                Step::Start(slot, incoming) => {
+                    let handshake = Handshake { slot, events: self.sender.clone() };
+                    let task = connections.spawn(admit(ingest.clone(), incoming, handshake));
+                    self.running.insert(slot.number, task);
+                }
+                Step::BreakOff(slot) => {
+                    limits::count("handshakes");
+                    if let Some(task) = self.running.remove(&slot.number) {
+                        task.abort();
+                    }
+                }
+                Step::Forget(incoming) => {
+                    limits::count("handshakes");
+                    incoming.ignore();
+                }
+            }
+        }
+    }
+}
+
+/// Takes one connection through its handshake and serves it. Who has no certificate has a handshake
+/// until its end.
+async fn admit(ingest: Ingest, incoming: Incoming, handshake: Handshake) {
+    let address = listen::canonical(incoming.remote_address());
+    let connecting = match incoming.accept() {
+        Ok(connecting) => connecting,
+        Err(error) => return on_handshake_error(address, &error),
+    };
+    let connection = match tokio::time::timeout(HANDSHAKE, connecting).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return on_handshake_error(address, &error),
+        Err(_) => return,
+    };
+    handshake.firm();
+    match ingest.identity.admit(&connection, Instant::now()) {
+        Ok(Peer::Agent(agent)) => {
+            let Some(_place) = ingest.limits.place() else {
+                return refuse_place(&ingest, &connection);
+            };
+            drop(handshake);
+            agent::serve(ingest, agent, connection).await;
+        }
+        Ok(Peer::Enrolling) => ingest.identity.serve_enrollment(connection).await,
+        // The other end was told.
+        Err(_) => {}
     }
 }
 

@@ -25,9 +25,8 @@ pub enum ReadError {
     Misplaced,
 }
 
-/// The next frame or message of a stream, once the client may send one more; `None` at its end.
+/// The next frame or message of a stream; `None` at its end.
 async fn read(stream: &mut RecvStream, account: &Account) -> Result<Option<Received>, ReadError> {
-    account.ready(&Limit::READING).await;
     let mut header = [0; HEADER_LEN];
     match stream.read_exact(&mut header).await {
         Ok(()) => {}
@@ -84,11 +83,14 @@ pub fn messages(
 ) -> mpsc::Receiver<Result<Message, ReadError>> {
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::spawn(async move {
+        // Once the client may send one more.
+        account.ready(&Limit::READING).await;
         while let Some(message) = read_message(&mut stream, &account).await.transpose() {
             let failed = message.is_err();
             if sender.send(message).await.is_err() || failed {
                 return;
             }
+            account.ready(&Limit::READING).await;
         }
     });
     receiver
@@ -102,6 +104,7 @@ pub fn frames(
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::spawn(async move {
         while let Ok(mut stream) = connection.accept_uni().await {
+            account.ready(&Limit::READING).await;
             while let Some(received) = read(&mut stream, &account).await.transpose() {
                 let frame = match received {
                     Ok(Received::Frame(frame)) => Ok(frame),
@@ -112,6 +115,7 @@ pub fn frames(
                 if sender.send(frame).await.is_err() || failed {
                     return;
                 }
+                account.ready(&Limit::READING).await;
             }
         }
     });

@@ -36,6 +36,19 @@ fn the_units_are_exposed_less_than_two_out_of_ten() {
 }
 
 #[test]
+fn the_units_have_bounds_of_memory_and_tasks_and_say_why() {
+    for (name, _) in UNITS {
+        let unit = unit(name);
+        let lines: Vec<&str> = unit.lines().collect();
+        for key in ["MemoryMax=", "TasksMax="] {
+            let at = lines.iter().position(|line| line.starts_with(key));
+            let at = at.unwrap_or_else(|| panic!("{name}: no {key}"));
+            assert!(lines[at - 1].starts_with('#'), "{name}: {key} has no reason");
+        }
+    }
+}
+
+#[test]
 fn systemd_understands_every_line_of_the_units() {
     for (name, program) in UNITS {
         // Verify wants the program to be there.

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod budget;
+mod handshakes;
 mod usage;
 
 use std::collections::{HashMap, VecDeque};
@@ -16,6 +17,7 @@ use wire::id::ClientId;
 use wire::message::Inventory;
 
 pub use self::budget::{Budget, Share};
+pub use self::handshakes::{Handshakes, Origin, Slot, Step};
 use self::usage::Usage;
 pub use self::usage::{ClientLimits, Limit};
 
