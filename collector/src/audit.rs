@@ -45,13 +45,17 @@ pub enum Event {
     ClientForgotten,
     /// Somebody could not sign in to the pages or the API: `address`, `reason`.
     SignInFailed,
+    /// A browser was signed in to the pages: `address`.
+    SignedIn,
+    /// A browser was signed out: `address`.
+    SignedOut,
     /// A reload changed the config: `key`, `old`, `new`, `detail` (when it holds).
     ConfigChanged,
 }
 
 impl Event {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::TokenMade,
         Self::TokenCancelled,
         Self::Enrolled,
@@ -61,6 +65,8 @@ impl Event {
         Self::ClientRevoked,
         Self::ClientForgotten,
         Self::SignInFailed,
+        Self::SignedIn,
+        Self::SignedOut,
         Self::ConfigChanged,
     ];
 
@@ -77,6 +83,8 @@ impl Event {
             Self::ClientRevoked => "client_revoked",
             Self::ClientForgotten => "client_forgotten",
             Self::SignInFailed => "sign_in_failed",
+            Self::SignedIn => "signed_in",
+            Self::SignedOut => "signed_out",
             Self::ConfigChanged => "config_changed",
         }
     }
@@ -180,6 +188,16 @@ pub fn log(record: &Record) {
 pub fn sign_in_failed(address: IpAddr, reason: &str) {
     let (address, reason) = (Some(address.to_canonical()), Some(reason.to_owned()));
     log(&Record { address, reason, ..Record::new(Event::SignInFailed) });
+}
+
+/// A browser at `address` was signed in.
+pub fn signed_in(address: IpAddr) {
+    log(&Record { address: Some(address.to_canonical()), ..Record::new(Event::SignedIn) });
+}
+
+/// A browser at `address` was signed out.
+pub fn signed_out(address: IpAddr) {
+    log(&Record { address: Some(address.to_canonical()), ..Record::new(Event::SignedOut) });
 }
 
 /// Adds to the metric of an event; 0 makes it appear.

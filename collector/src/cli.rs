@@ -13,8 +13,8 @@ use crate::top::Source;
 
 /// What of the config can change while it runs: [`crate::config::LIVE`].
 const RUN_HELP: &str = "SIGHUP (systemctl reload) reads the config again. Taken while running: \
-                        http.token_file, http.proxy_header, http.proxies, http.unprotected, \
-                        retention.*, log.level; files of certificates and tokens are read anew. \
+                        http.token_file, http.proxy_header, http.address_header, http.proxies, \
+                        http.session_time, http.unprotected, retention.*, log.level; files of certificates and tokens are read anew. \
                         All else that changed is named in the log and in systemctl status, and \
                         holds after a restart. A config that is refused changes nothing.\n\
                         Example: collector run -c /etc/network-monitor/collector.yaml";

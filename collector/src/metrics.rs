@@ -26,12 +26,13 @@ const COMMIT_SECONDS: [f64; 12] =
 const BATCH_ROWS: [f64; 10] =
     [1.0, 10.0, 50.0, 100.0, 500.0, 1_000.0, 5_000.0, 10_000.0, 50_000.0, 100_000.0];
 
-const COUNTERS: [(&str, &str); 8] = [
+const COUNTERS: [(&str, &str); 9] = [
     ("netmon_collector_frames_total", "Frames received."),
     ("netmon_collector_bytes_total", "Bytes of frames received, unpacked."),
     ("netmon_collector_duplicates_total", "Frames received that were known already."),
     ("netmon_collector_gaps_total", "Records that stand for samples an agent had to give up."),
     (REJECTS, "Frames, messages and connections refused, by reason."),
+    (HTTP_REFUSED, "Requests and connections over HTTP refused or ended, by reason."),
     (LIMITED, "Times that somebody was over one of the limits, by limit."),
     ("netmon_collector_commit_errors_total", "Commits that the store failed to make."),
     ("netmon_collector_enrolments_total", "Certificates issued to clients with a token."),
@@ -43,13 +44,19 @@ const AUDIT: (&str, &str) = (
     "Events of the audit log, by kind: enrolments, revocations, refusals, changes.",
 );
 
+/// What is refused or ended over HTTP, by `reason`: the name of the limit, mostly.
+pub const HTTP_REFUSED: &str = "netmon_collector_http_refused_total";
+
+/// Connections over HTTP that are open.
+pub const HTTP_CONNECTIONS: &str = "netmon_collector_http_connections";
+
 const REJECTS: &str = "netmon_collector_rejects_total";
 const LIMITED: &str = "netmon_collector_limited_total";
 
 /// Counters that have labels: without one they are not shown.
-const LABELLED: [&str; 2] = [REJECTS, LIMITED];
+const LABELLED: [&str; 3] = [REJECTS, LIMITED, HTTP_REFUSED];
 
-const GAUGES: [(&str, &str); 5] = [
+const GAUGES: [(&str, &str); 6] = [
     (
         "netmon_collector_certificate_expiry_timestamp_seconds",
         "When the collector's own certificate expires.",
@@ -59,6 +66,7 @@ const GAUGES: [(&str, &str); 5] = [
         "netmon_collector_clock_jump_seconds",
         "By how much the clock is ahead of what the store saw last, 0 where it is followed.",
     ),
+    (HTTP_CONNECTIONS, "Connections over HTTP that are open."),
     ("netmon_collector_queue_rows", "Rows that wait to be committed."),
     ("netmon_collector_sessions", "Sessions of agents that are open."),
 ];

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use axum::http::HeaderName;
 use serde::{Deserialize, Serialize};
-use settings::Problem;
+use settings::{Interval, Problem};
 use wire::permission;
 
 use super::check_listen;
+use super::http_limits::HttpLimits;
 use crate::web::Access;
 
 /// Fewest characters of a token.
@@ -30,11 +31,17 @@ pub struct Http {
     pub token_file: Option<PathBuf>,
     /// Header in which a proxy says which user it has let in.
     pub proxy_header: Option<String>,
+    /// Header in which a proxy says for which address it asks.
+    pub address_header: Option<String>,
     /// Addresses of proxies that are believed.
     #[serde(deserialize_with = "settings::list")]
     pub proxies: Vec<String>,
     /// Shown to everybody who reaches an address beyond the loopback.
     pub unprotected: bool,
+    /// How long a browser stays signed in; 1 min to 365 d.
+    pub session_time: Interval,
+    /// How much may be in use at once, and for how long.
+    pub limits: HttpLimits,
 }
 
 impl Default for Http {
@@ -45,8 +52,11 @@ impl Default for Http {
             names: Vec::new(),
             token_file: None,
             proxy_header: None,
-            proxies: vec!["127.0.0.1".to_owned(), "::1".to_owned()],
+            address_header: None,
+            proxies: Vec::new(),
             unprotected: false,
+            session_time: Interval::days(30),
+            limits: HttpLimits::default(),
         }
     }
 }
@@ -54,7 +64,10 @@ impl Default for Http {
 impl Http {
     pub(super) fn check(&self) -> Result<(), Problem> {
         check_listen("http.host", &self.host)?;
-        self.proxy()?;
+        self.access_without_token()?;
+        let times = Interval::secs(60)..=Interval::days(365);
+        Problem::unless_within("http.session_time", &self.session_time, &times)?;
+        self.limits.check()?;
         match self.host.parse() {
             Ok(address) => self.check_address(address),
             // A name is looked up at the start only.
@@ -82,15 +95,10 @@ impl Http {
     /// # Errors
     /// A value can't be, or the file can't be read or holds no token.
     pub fn access(&self) -> Result<Access, Problem> {
-        let mut access = Access::default();
-        if let Some(file) = &self.token_file {
-            let refused = |why| Problem::new("http.token_file", why);
-            access = access.with_token(&read_token(file).map_err(refused)?);
-        }
-        Ok(match self.proxy()? {
-            Some((header, addresses)) => access.with_proxy(header, addresses),
-            None => access,
-        })
+        let access = self.access_without_token()?;
+        let Some(file) = &self.token_file else { return Ok(access) };
+        let refused = |why| Problem::new("http.token_file", why);
+        Ok(access.with_token(&read_token(file).map_err(refused)?))
     }
 
     /// Where this host reaches it.
@@ -105,17 +113,35 @@ impl Http {
         format!("http://{host}:{}", self.port)
     }
 
-    fn proxy(&self) -> Result<Option<(HeaderName, Vec<IpAddr>)>, Problem> {
-        let mut addresses = Vec::new();
+    fn access_without_token(&self) -> Result<Access, Problem> {
+        let mut proxies = Vec::new();
         for proxy in &self.proxies {
             let why = || format!("{proxy:?} is no address; write for example 192.0.2.7");
-            let address = proxy.parse().map_err(|_| Problem::new("http.proxies", why()))?;
-            addresses.push(address);
+            proxies.push(proxy.parse().map_err(|_| Problem::new("http.proxies", why()))?);
         }
-        let Some(header) = &self.proxy_header else { return Ok(None) };
-        let why = || format!("{header:?} is no header's name; write for example Remote-User");
-        let header = header.parse().map_err(|_| Problem::new("http.proxy_header", why()))?;
-        Ok(Some((header, addresses)))
+        let access = Access::default().with_proxies(&proxies);
+        let mut access = access.with_session_time(self.session_time.0);
+        if let Some(name) = self.header("http.proxy_header", self.proxy_header.as_deref())? {
+            access = access.with_users(name);
+        }
+        if let Some(name) = self.header("http.address_header", self.address_header.as_deref())? {
+            access = access.with_addresses(name);
+        }
+        Ok(access)
+    }
+
+    /// A header that proxies set, of which there must be some then.
+    fn header(&self, key: &'static str, name: Option<&str>) -> Result<Option<HeaderName>, Problem> {
+        let Some(name) = name else { return Ok(None) };
+        let why = || format!("{name:?} is no header's name; write for example Remote-User");
+        let header = name.parse().map_err(|_| Problem::new(key, why()))?;
+        Problem::unless(!self.proxies.is_empty(), "http.proxies", || {
+            format!(
+                "no proxy is named whose {name} would be believed; write for example [192.0.2.7], or \
+                 [127.0.0.1, \"::1\"] where everybody on this machine may see everything"
+            )
+        })?;
+        Ok(Some(header))
     }
 }
 
@@ -142,6 +168,19 @@ pub fn read_token(file: &Path) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_of_proxies_are_believed_of_proxies_that_are_named() {
+        let check = |http: Http| http.check().map_err(|problem| problem.to_string());
+        let users = Http { proxy_header: Some("Remote-User".into()), ..Http::default() };
+        let refused = check(users.clone()).unwrap_err();
+        assert!(refused.contains("http.proxies: no proxy is named whose Remote-User"), "{refused}");
+        assert_eq!(check(Http { proxies: vec!["192.0.2.7".into()], ..users }), Ok(()));
+        let addresses = Http { address_header: Some("X-Real-IP".into()), ..Http::default() };
+        assert!(check(addresses).unwrap_err().contains("http.proxies"));
+        let wrong = Http { address_header: Some("a b".into()), ..Http::default() };
+        assert!(check(wrong).unwrap_err().contains("http.address_header"));
+    }
 
     #[test]
     fn an_address_that_stands_for_all_is_reached_on_the_loopback() {

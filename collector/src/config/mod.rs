@@ -3,6 +3,7 @@
 mod database;
 mod database_url;
 mod http;
+mod http_limits;
 mod limits;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use settings::{
 
 pub use self::database::Database;
 pub use self::http::{Http, read_token};
+pub use self::http_limits::HttpLimits;
 pub use self::limits::Limits;
 use crate::writer::BatchLimits;
 
@@ -29,7 +31,9 @@ pub const PROGRAM: Program = Program {
 pub const LIVE: &[&str] = &[
     "http.token_file",
     "http.proxy_header",
+    "http.address_header",
     "http.proxies",
+    "http.session_time",
     "http.unprotected",
     "retention",
     "log.level",

@@ -32,7 +32,7 @@ use crate::metrics::{Metrics, MetricsError};
 use crate::store::retention::RetentionLimits;
 use crate::store::sqlite::OpenError;
 use crate::store_location::StoreLocation;
-use crate::web::{self, Access, WebState};
+use crate::web::{self, Access, SignedOut, WebState};
 use crate::writer::Writer;
 
 /// How long the store may take to commit what has arrived when the collector stops.
@@ -165,6 +165,8 @@ async fn serve(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         host_names: config.http.names.clone(),
         access: access.clone(),
+        signed_out: SignedOut::open(config.data_dir.join("signed-out.json")),
+        limits: config.http.limits.limits(),
     };
     let mut reload = Reload {
         running: Running::new(config, LIVE),

@@ -4,59 +4,98 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
-use axum::Json;
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::StatusCode;
-use axum::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, SET_COOKIE};
+use axum::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName};
+use axum::http::request::Parts;
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use axum::response::Response;
 use ring::hmac;
-use serde::Deserialize;
-use utoipa::ToSchema;
 
 use super::App;
+use super::caller::Caller;
 use super::error::ApiError;
+use super::guard::Named;
+use super::limits::refused;
+use super::session::{self, Session};
+use super::throttle::Verdict;
+use crate::audit;
+use crate::time::{boot, now_ns};
 
-/// Name of the cookie that says that a browser has signed in. It holds a proof of the token.
-const COOKIE_NAME: &str = "netmon_session";
+/// What is signed to compare tokens.
+const PROOF: &[u8] = b"network monitor token";
 
-/// What is signed: with the token as key it proves that somebody knows it.
-const PROOF: &[u8] = b"network monitor session";
-
-/// How long a browser stays signed in, seconds (30 days).
-const COOKIE_AGE: u32 = 2_592_000;
+/// How long a browser stays signed in if not said otherwise (30 days).
+const SESSION_TIME: Duration = Duration::from_secs(30 * 86_400);
 
 /// Who may see figures. By default everybody who reaches the listener. Clones share one rule.
 #[derive(Clone, Default)]
 pub struct Access(Arc<RwLock<Rule>>);
 
 /// The rule at one moment.
-#[derive(Clone, Default)]
-struct Rule {
-    token: Option<hmac::Key>,
-    proxy: Option<Proxy>,
+#[derive(Debug, Clone)]
+pub(super) struct Rule {
+    /// Signs and compares.
+    pub token: Option<hmac::Key>,
+    /// How long a browser stays signed in.
+    pub session_time: Duration,
+    /// Proxies that are believed.
+    proxies: Vec<IpAddr>,
+    /// The header in which they say which user they let in.
+    user: Option<HeaderName>,
+    /// The header in which they say for which address they ask.
+    address: Option<HeaderName>,
 }
 
-/// A reverse proxy that says who a user is.
-#[derive(Debug, Clone)]
-struct Proxy {
-    header: HeaderName,
-    addresses: Vec<IpAddr>,
+impl Default for Rule {
+    fn default() -> Self {
+        let (session_time, proxies) = (SESSION_TIME, Vec::new());
+        Self { token: None, session_time, proxies, user: None, address: None }
+    }
 }
 
 /// Where a request came from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub SocketAddr);
 
+/// Who asks, and where he is.
+#[derive(Debug, Clone)]
+pub(super) struct Asker {
+    /// For whom limits are counted.
+    pub caller: Caller,
+    /// Where he is, as far as is known.
+    pub address: IpAddr,
+}
+
+impl<S: Sync> FromRequestParts<S> for Peer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let peer = parts.extensions.get().copied();
+        peer.ok_or_else(|| ApiError::internal("a request from nowhere"))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Asker {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let Peer(peer) = Peer::from_request_parts(parts, app).await?;
+        Ok(app.state.access.rule().asker(&parts.headers, peer.ip()))
+    }
+}
+
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rule = self.rule();
         let token = rule.token.as_ref().map(|_| "***");
-        f.debug_struct("Access").field("token", &token).field("proxy", &rule.proxy).finish()
+        f.debug_struct("Access")
+            .field("token", &token)
+            .field("proxies", &rule.proxies)
+            .field("user", &rule.user)
+            .finish_non_exhaustive()
     }
 }
 
@@ -68,11 +107,32 @@ impl Access {
         self
     }
 
-    /// Lets in whose request comes from one of the addresses with a user's name in the header.
+    /// Lets in whose request comes from one of the proxies with a user's name in the header.
     #[must_use]
-    pub fn with_proxy(self, header: HeaderName, addresses: Vec<IpAddr>) -> Self {
-        let addresses = addresses.iter().map(IpAddr::to_canonical).collect();
-        self.set(Rule { proxy: Some(Proxy { header, addresses }), ..self.rule() });
+    pub fn with_users(self, header: HeaderName) -> Self {
+        self.set(Rule { user: Some(header), ..self.rule() });
+        self
+    }
+
+    /// Believes proxies at these addresses. Behind each are many people.
+    #[must_use]
+    pub fn with_proxies(self, addresses: &[IpAddr]) -> Self {
+        let proxies = addresses.iter().map(IpAddr::to_canonical).collect();
+        self.set(Rule { proxies, ..self.rule() });
+        self
+    }
+
+    /// Takes from the header for which address a proxy asks.
+    #[must_use]
+    pub fn with_addresses(self, header: HeaderName) -> Self {
+        self.set(Rule { address: Some(header), ..self.rule() });
+        self
+    }
+
+    /// Lets browsers stay signed in for so long.
+    #[must_use]
+    pub fn with_session_time(self, session_time: Duration) -> Self {
+        self.set(Rule { session_time, ..self.rule() });
         self
     }
 
@@ -85,25 +145,76 @@ impl Access {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = rule;
     }
 
-    fn rule(&self) -> Rule {
+    pub(super) fn rule(&self) -> Rule {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn allows(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> bool {
-        match &self.rule() {
-            Rule { token: None, proxy: None } => true,
-            Rule { token, proxy } => {
-                token.as_ref().is_some_and(|token| bearer(token, headers) || cookie(token, headers))
-                    || proxy.as_ref().is_some_and(|proxy| proxy.vouches(headers, peer))
-            }
-        }
     }
 }
 
-impl Proxy {
-    fn vouches(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> bool {
-        peer.is_some_and(|peer| self.addresses.contains(&peer.to_canonical()))
-            && headers.get(&self.header).is_some_and(|user| !user.is_empty())
+/// By what a request would be let in.
+#[derive(Debug, PartialEq, Eq)]
+enum Claim {
+    /// By nothing, since nobody is asked.
+    Open,
+    /// By a session.
+    Session,
+    /// By the word of a proxy.
+    User,
+    /// By a token, which is right or not.
+    Token(bool),
+    /// Not at all.
+    Nothing,
+}
+
+impl Rule {
+    /// Whether everybody is let in who reaches the listener.
+    pub const fn asks_nobody(&self) -> bool {
+        self.token.is_none() && self.user.is_none()
+    }
+
+    fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.proxies.contains(&peer.to_canonical())
+    }
+
+    /// Who is behind a connection.
+    pub fn behind(&self, peer: IpAddr) -> Caller {
+        if self.is_proxy(peer) { Caller::Proxy } else { Caller::at(peer) }
+    }
+
+    /// Who asks. What a proxy adds to a list of addresses comes last.
+    pub fn asker(&self, headers: &HeaderMap, peer: IpAddr) -> Asker {
+        let address = peer.to_canonical();
+        if !self.is_proxy(peer) {
+            return Asker { caller: Caller::at(peer), address };
+        }
+        let told = |header: &HeaderName| headers.get_all(header).iter().next_back();
+        let told_address = self.address.as_ref().and_then(told).and_then(|list| {
+            let last = list.to_str().ok()?.rsplit(',').next()?.trim();
+            last.trim_matches(['[', ']']).parse::<IpAddr>().ok()
+        });
+        let user = self.user.as_ref().and_then(told).filter(|user| !user.is_empty());
+        let caller = match (user, told_address) {
+            (Some(user), _) => Caller::user(user.as_bytes()),
+            (None, Some(address)) => Caller::at(address),
+            (None, None) => Caller::Proxy,
+        };
+        Asker { caller, address: told_address.map_or(address, |it| it.to_canonical()) }
+    }
+
+    fn claim(&self, headers: &HeaderMap, peer: IpAddr, holds: impl Fn(Session) -> bool) -> Claim {
+        if self.asks_nobody() {
+            return Claim::Open;
+        }
+        if let Some(token) = &self.token {
+            if sessions(token, headers).any(holds) {
+                return Claim::Session;
+            }
+            if let Some(right) = bearer(token, headers) {
+                return Claim::Token(right);
+            }
+        }
+        let user = self.user.as_ref().and_then(|header| headers.get(header));
+        let vouched = user.is_some_and(|user| !user.is_empty()) && self.is_proxy(peer);
+        if vouched { Claim::User } else { Claim::Nothing }
     }
 }
 
@@ -112,81 +223,95 @@ fn key(token: &str) -> hmac::Key {
 }
 
 /// In constant time: whoever asks learns nothing of the token from how long it takes.
-fn is_token(token: &hmac::Key, presented: &str) -> bool {
+pub(super) fn is_token(token: &hmac::Key, presented: &str) -> bool {
     hmac::verify(token, PROOF, hmac::sign(&key(presented), PROOF).as_ref()).is_ok()
 }
 
-fn bearer(token: &hmac::Key, headers: &HeaderMap) -> bool {
-    let given = headers.get(AUTHORIZATION).and_then(|given| given.to_str().ok());
-    let given = given.and_then(|given| given.split_once(' '));
-    given.is_some_and(|(scheme, presented)| {
-        scheme.eq_ignore_ascii_case("bearer") && is_token(token, presented.trim())
-    })
+/// Whether a token is right, if one is given.
+fn bearer(token: &hmac::Key, headers: &HeaderMap) -> Option<bool> {
+    let given = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, presented) = given.split_once(' ')?;
+    let presented = presented.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !presented.is_empty())
+        .then(|| is_token(token, presented))
 }
 
-fn cookie(token: &hmac::Key, headers: &HeaderMap) -> bool {
+/// The sessions of a request's cookies.
+pub(super) fn sessions<'a>(
+    token: &'a hmac::Key,
+    headers: &'a HeaderMap,
+) -> impl Iterator<Item = Session> + 'a {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
-    let mut cookies = cookies.flat_map(|cookies| cookies.split(';'));
-    cookies.any(|cookie| {
-        let proof = cookie.trim().split_once('=').filter(|(name, _)| *name == COOKIE_NAME);
-        let proof = proof.and_then(|(_, proof)| BASE64_URL_SAFE_NO_PAD.decode(proof).ok());
-        proof.is_some_and(|proof| hmac::verify(token, PROOF, &proof).is_ok())
-    })
+    let cookies = cookies.flat_map(|cookies| cookies.split(';'));
+    let ours = cookies.filter_map(|cookie| cookie.trim().split_once('='));
+    let ours = ours.filter(|(name, _)| *name == session::COOKIE);
+    ours.filter_map(|(_, value)| Session::of(value, token))
 }
 
 /// Lets a request pass that may see figures.
 pub(super) async fn protect(
     State(app): State<Arc<App>>,
+    Peer(peer): Peer,
+    Named(named): Named,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let peer = request.extensions().get::<Peer>().map(|Peer(address)| address.ip());
-    if app.state.access.allows(request.headers(), peer) {
-        return Ok(next.run(request).await);
+    let rule = app.state.access.rule();
+    let claim = rule.claim(request.headers(), peer.ip(), |session| app.holds(session, &rule));
+    match claim {
+        Claim::Open | Claim::Session => {}
+        Claim::User if named => {}
+        Claim::User => {
+            refused("host");
+            return Err(ApiError::host_not_allowed());
+        }
+        Claim::Token(right) => {
+            app.judge(&rule.asker(request.headers(), peer.ip()), right)?;
+        }
+        Claim::Nothing => {
+            return Err(ApiError::new(
+                StatusCode::UNAUTHORIZED,
+                "token_needed",
+                match rule.token {
+                    Some(_) => {
+                        "send the token of http.token_file as `Authorization: Bearer TOKEN`, or \
+                         sign in"
+                    }
+                    None => "ask the proxy before this collector; it says who you are",
+                },
+            ));
+        }
     }
-    Err(ApiError::new(
-        StatusCode::UNAUTHORIZED,
-        "token_needed",
-        match app.state.access.rule().token {
-            Some(_) => {
-                "send the token of http.token_file as `Authorization: Bearer TOKEN`, or sign in"
+    Ok(next.run(request).await)
+}
+
+impl App {
+    /// Whether a session still holds.
+    pub(super) fn holds(&self, session: Session, rule: &Rule) -> bool {
+        session.holds(now_ns() / 1_000_000_000, rule.session_time)
+            && !self.state.signed_out.has(&session)
+    }
+
+    /// Somebody presents a token, which is right or not: how that ends.
+    pub(super) fn judge(&self, asker: &Asker, right: bool) -> Result<(), ApiError> {
+        let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        let verdict = throttle.judge(&asker.caller, right, boot());
+        drop(throttle);
+        match verdict {
+            Verdict::Right => Ok(()),
+            Verdict::Wrong => {
+                audit::sign_in_failed(asker.address, "wrong_token");
+                let message = "this is not the token of http.token_file";
+                Err(ApiError::new(StatusCode::UNAUTHORIZED, "wrong_token", message))
             }
-            None => "ask the proxy before this collector; it says who you are",
-        },
-    ))
-}
-
-/// The token.
-#[derive(Deserialize, ToSchema)]
-pub(super) struct SignIn {
-    token: String,
-}
-
-/// Signs a browser in with the token, which it need not keep: it gets a cookie
-#[utoipa::path(
-    post, path = "/api/v1/session", tag = "access", request_body = SignIn,
-    responses((status = 204, description = "Signed in, or nobody has to"), ApiError)
-)]
-pub(super) async fn sign_in(
-    State(app): State<Arc<App>>,
-    body: Result<Json<SignIn>, JsonRejection>,
-) -> Result<Response, ApiError> {
-    let Json(SignIn { token: presented }) =
-        body.map_err(|rejection| ApiError::bad_parameter(rejection.body_text()))?;
-    let access = app.state.access.rule();
-    let Some(token) = &access.token else {
-        let open = access.proxy.is_none();
-        let refused = || ApiError::new(StatusCode::UNAUTHORIZED, "no_token", "no token is set");
-        return if open { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(refused()) };
-    };
-    if !is_token(token, &presented) {
-        let message = "this is not the token of http.token_file";
-        return Err(ApiError::new(StatusCode::UNAUTHORIZED, "wrong_token", message));
+            Verdict::Later(wait, limit) => {
+                refused(limit);
+                audit::sign_in_failed(asker.address, "too_many");
+                let message = "too many wrong tokens were tried; try again later";
+                Err(ApiError::too_many("too_many_sign_ins", message, wait))
+            }
+        }
     }
-    let proof = BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(token, PROOF));
-    // Without a path it holds for what lies beside this one, also under a path of a proxy.
-    let cookie = format!("{COOKIE_NAME}={proof}; HttpOnly; SameSite=Strict; Max-Age={COOKIE_AGE}");
-    Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie)]).into_response())
 }
 
 #[cfg(test)]
@@ -196,6 +321,7 @@ mod tests {
     use super::*;
 
     const TOKEN: &str = "correct horse battery";
+    const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 8));
 
     fn headers(given: &[(HeaderName, &str)]) -> HeaderMap {
         let given = given.iter();
@@ -204,29 +330,34 @@ mod tests {
 
     #[test]
     fn without_token_and_proxy_everybody_may() {
-        assert!(Access::default().allows(&HeaderMap::new(), None));
+        let claim = Access::default().rule().claim(&HeaderMap::new(), ELSEWHERE, |_| false);
+        assert_eq!(claim, Claim::Open);
     }
 
     #[test]
     fn only_who_knows_the_token_may() {
-        let access = Access::default().with_token(TOKEN);
-        let allows = |given: &[(HeaderName, &str)]| access.allows(&headers(given), None);
-        assert!(!allows(&[]));
-        for (value, allowed) in [
-            ("Bearer correct horse battery", true),
-            ("bearer  correct horse battery", true),
-            ("Bearer correct horse", false),
-            ("Bearer ", false),
-            ("Bearer", false),
-            ("Basic correct horse battery", false),
+        let rule = Access::default().with_token(TOKEN).rule();
+        let claim = |given: &[(HeaderName, &str)]| rule.claim(&headers(given), ELSEWHERE, |_| true);
+        assert_eq!(claim(&[]), Claim::Nothing);
+        for (value, claimed) in [
+            ("Bearer correct horse battery", Claim::Token(true)),
+            ("bearer  correct horse battery", Claim::Token(true)),
+            ("Bearer correct horse", Claim::Token(false)),
+            ("Bearer ", Claim::Nothing),
+            ("Bearer", Claim::Nothing),
+            ("Basic correct horse battery", Claim::Nothing),
         ] {
-            assert_eq!(allows(&[(AUTHORIZATION, value)]), allowed, "{value}");
+            assert_eq!(claim(&[(AUTHORIZATION, value)]), claimed, "{value}");
         }
-        let proof = BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(&key(TOKEN), PROOF));
-        assert!(allows(&[(COOKIE, &format!("a=b; netmon_session={proof}"))]));
-        assert!(!allows(&[(COOKIE, &format!("a=b; netmon_session={}", &proof[1..]))]));
-        assert!(!allows(&[(COOKIE, &format!("other={proof}"))]));
-        assert!(!allows(&[(COOKIE, &format!("netmon_session={TOKEN}"))]));
+        let cookie = Session::begin(7).unwrap().cookie(&key(TOKEN));
+        let with = |cookie: String| claim(&[(COOKIE, &cookie)]);
+        assert_eq!(with(format!("a=b; netmon_session={cookie}")), Claim::Session);
+        assert_eq!(with(format!("a=b; netmon_session={}", &cookie[1..])), Claim::Nothing);
+        assert_eq!(with(format!("other={cookie}")), Claim::Nothing);
+        assert_eq!(with(format!("netmon_session={TOKEN}")), Claim::Nothing);
+        let ended = headers(&[(COOKIE, &format!("netmon_session={cookie}"))]);
+        assert_eq!(rule.claim(&ended, ELSEWHERE, |_| false), Claim::Nothing);
+        let access = Access::default().with_token(TOKEN);
         assert!(!format!("{access:?}").contains("horse"));
     }
 
@@ -234,14 +365,33 @@ mod tests {
     fn a_user_is_believed_from_the_proxy_only() {
         let name = HeaderName::from_static("remote-user");
         let proxy = "192.0.2.7".parse().unwrap();
-        let access = Access::default().with_proxy(name.clone(), vec![proxy]);
+        let access = Access::default().with_users(name.clone()).with_proxies(&[proxy]);
+        let claim = |given: &HeaderMap, peer| access.rule().claim(given, peer, |_| true);
         let user = headers(&[(name.clone(), "alice")]);
         let mapped = "::ffff:192.0.2.7".parse().unwrap();
-        assert!(access.allows(&user, Some(proxy)));
-        assert!(access.allows(&user, Some(mapped)));
-        assert!(!access.allows(&user, Some("192.0.2.8".parse().unwrap())));
-        assert!(!access.allows(&user, None));
-        assert!(!access.allows(&HeaderMap::new(), Some(proxy)));
-        assert!(!access.allows(&headers(&[(name, "")]), Some(proxy)));
+        assert_eq!(claim(&user, proxy), Claim::User);
+        assert_eq!(claim(&user, mapped), Claim::User);
+        assert_eq!(claim(&user, ELSEWHERE), Claim::Nothing);
+        assert_eq!(claim(&HeaderMap::new(), proxy), Claim::Nothing);
+        assert_eq!(claim(&headers(&[(name, "")]), proxy), Claim::Nothing);
+    }
+
+    #[test]
+    fn behind_a_proxy_users_and_addresses_are_told_apart_as_it_says() {
+        let (user, list) =
+            (HeaderName::from_static("remote-user"), HeaderName::from_static("x-forwarded-for"));
+        let proxy = "192.0.2.7".parse().unwrap();
+        let access = Access::default().with_users(user.clone()).with_proxies(&[proxy]);
+        let rule = access.with_addresses(list.clone()).rule();
+        let caller = |given: &[(HeaderName, &str)], peer| rule.asker(&headers(given), peer).caller;
+        let forged = [(list.clone(), "198.51.100.1, 203.0.113.5")];
+        assert_eq!(caller(&forged, proxy), Caller::at("203.0.113.5".parse().unwrap()));
+        assert_eq!(caller(&forged, ELSEWHERE), Caller::at(ELSEWHERE), "no proxy");
+        assert_eq!(caller(&[(list.clone(), "unknown")], proxy), Caller::Proxy);
+        assert_eq!(caller(&[], proxy), Caller::Proxy);
+        assert_eq!(caller(&[(user, "alice")], proxy), Caller::user(b"alice"));
+        assert_eq!(rule.behind(proxy), Caller::Proxy);
+        let asker = rule.asker(&headers(&[(list, "[2001:db8::7]")]), proxy);
+        assert_eq!(asker.address, "2001:db8::7".parse::<IpAddr>().unwrap());
     }
 }

@@ -10,6 +10,7 @@ use wire::id::ClientId;
 use wire::message::Nic;
 
 use super::App;
+use super::access::Asker;
 use super::cache::Answer;
 use super::error::ApiError;
 use super::params::{Params, within};
@@ -117,10 +118,11 @@ impl From<Nic> for StoredNicView {
 )]
 pub(super) async fn clients(
     State(app): State<Arc<App>>,
+    asker: Asker,
     Params(params): Params<ClientsParams>,
 ) -> Result<Answer<ClientsView>, ApiError> {
     let limit = within("limit", params.limit, LIMIT, LIMIT_MAX)?;
-    let mut known = app.ask(app.state.query.clients()).await?;
+    let mut known = app.ask(&asker, app.state.query.clients()).await?;
     if let Some(search) = params.search.map(|search| search.to_lowercase()) {
         let found = |text: &str| text.to_lowercase().contains(&search);
         known.retain(|known| found(&known.client) || found(&known.alias));

@@ -1,10 +1,11 @@
 //! Errors of the API: one shape, `{"error": {"code", "message"}}`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::Json;
 use axum::http::StatusCode;
-use axum::http::header::{HeaderValue, WWW_AUTHENTICATE};
+use axum::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::task::JoinError;
@@ -21,6 +22,8 @@ pub(super) struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
+    /// After how many seconds it may be tried again.
+    retry_after: Option<u64>,
 }
 
 /// What every failed request is answered.
@@ -41,7 +44,7 @@ pub(super) struct ErrorDetail {
 
 impl ApiError {
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, message: message.into(), retry_after: None }
     }
 
     /// A parameter that is missing, unknown or wrong.
@@ -57,6 +60,24 @@ impl ApiError {
     /// Something that may be there later.
     pub fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
+    }
+
+    /// Too much of something that one asks for; there is room for more after a while.
+    pub fn too_many(code: &'static str, message: impl Into<String>, wait: Duration) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code, message).after(wait)
+    }
+
+    /// The same, to be tried again after a while.
+    pub fn after(self, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self { retry_after: Some(seconds.max(1)), ..self }
+    }
+
+    /// A name by which the collector isn't called.
+    pub fn host_not_allowed() -> Self {
+        let message = "this host name is not served here; ask for localhost or the address, or \
+                       add the name to http.names";
+        Self::new(StatusCode::FORBIDDEN, "host_not_allowed", message)
     }
 
     /// A bug.
@@ -79,12 +100,15 @@ impl From<JoinError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Self { status, code, message } = self;
+        let Self { status, code, message, retry_after } = self;
         let view = ErrorView { error: ErrorDetail { code, message } };
         let mut response = (status, Json(view)).into_response();
         if status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+        }
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         response
     }
@@ -102,9 +126,10 @@ impl IntoResponses for ApiError {
         [
             ("400", "A parameter is missing, unknown or wrong"),
             ("401", "A token is needed"),
-            ("403", "This host name is not served here"),
+            ("403", "This host name is not served here, or a page of another site asks"),
             ("404", "There is no such client or NIC"),
-            ("503", "The store gives no answer, or too many listen already"),
+            ("429", "Too much at a time from one address: again after `Retry-After` seconds"),
+            ("503", "The store gives no answer, or too many ask or listen already"),
         ]
         .map(described)
         .into()

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::App;
+use super::access::Asker;
 use super::cache::Answer;
 use super::error::ApiError;
 use super::params::{NicParams, Params};
@@ -88,12 +89,13 @@ impl From<Event> for EventView {
 )]
 pub(super) async fn events(
     State(app): State<Arc<App>>,
+    asker: Asker,
     Params(params): Params<NicParams>,
 ) -> Result<Answer<EventsView>, ApiError> {
     let range = params.range()?;
-    let mut events = app.ask(app.state.query.events(&range, EVENTS_MAX + 1)).await?;
+    let mut events = app.ask(&asker, app.state.query.events(&range, EVENTS_MAX + 1)).await?;
     if events.is_empty() {
-        must_exist(&app, &range.client, Some(&range.nic)).await?;
+        must_exist(&app, &asker, &range.client, Some(&range.nic)).await?;
     }
     let surplus = events.len().saturating_sub(EVENTS_MAX);
     events.drain(..surplus);

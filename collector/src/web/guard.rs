@@ -1,18 +1,23 @@
-//! What every request must say and every answer says: the host asked for, and headers that keep
-//! a browser from doing anything but showing the page.
+//! What every request must say and every answer says: the host asked for, a page of this collector
+//! that asks, and headers that keep a browser from doing anything but showing the page.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderName, HeaderValue,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
     REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::access::Access;
 use super::error::ApiError;
+use super::limits::refused;
 
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                    img-src 'self' data:; base-uri 'none'; form-action 'none'; \
@@ -27,33 +32,95 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
+/// Headers in which a browser says which page asks, and what for; and a proxy, what it was asked by.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
 /// Which hosts may be asked for. A page of somewhere else can make its own name point to this
-/// machine (DNS rebinding) and read what only this machine may: so on a loopback address only
-/// names that mean this machine are answered.
+/// machine (DNS rebinding) and read what only this machine, or only this network, may: so where
+/// that counts only names that nobody else can have are answered.
 #[derive(Debug, Clone)]
 pub(super) struct Hosts {
-    /// `None`: any.
-    names: Option<Vec<String>>,
+    /// Reached from this machine only: other addresses are none of it.
+    loopback: bool,
+    names: Vec<String>,
+}
+
+/// Whether a request asks for a name that nobody else can have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Named(pub bool);
+
+/// Whether a request came encrypted, here or to the proxy before.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Encrypted(pub bool);
+
+impl<S: Sync> FromRequestParts<S> for Named {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().copied().unwrap_or(Self(false)))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Encrypted {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        // Whoever claims it without need gets a cookie that its browser doesn't send.
+        let proxied = parts.headers.get(FORWARDED_PROTO).is_some_and(|proto| proto == "https");
+        Ok(Self(proxied || parts.extensions.get().is_some_and(|Self(here)| *here)))
+    }
 }
 
 impl Hosts {
     pub fn new(bound: SocketAddr, names: &[String]) -> Self {
-        Self { names: bound.ip().to_canonical().is_loopback().then(|| names.to_vec()) }
+        let loopback = bound.ip().to_canonical().is_loopback();
+        let mut names = names.to_vec();
+        if !loopback && let Ok(own) = nix::unistd::gethostname() {
+            names.extend(own.into_string());
+        }
+        Self { loopback, names }
     }
 
     fn allow(&self, headers: &HeaderMap) -> bool {
-        let Some(names) = &self.names else { return true };
         let mut hosts = headers.get_all(HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
-        let Some(host) = host.to_str().ok().and_then(without_port) else { return false };
-        let ip = host.parse().map(IpAddr::V4).ok();
-        ip.is_some_and(|ip| ip.is_loopback())
-            || host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).is_some_and(|ip| {
-                ip.parse::<Ipv6Addr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
-            })
-            || host.eq_ignore_ascii_case("localhost")
-            || names.iter().any(|name| name.eq_ignore_ascii_case(host))
+        host.to_str().ok().and_then(without_port).is_some_and(|host| self.name(host))
     }
+
+    fn name(&self, host: &str) -> bool {
+        let four = host.parse().map(IpAddr::V4).ok();
+        let six = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let six = six.and_then(|ip| Some(ip.parse::<Ipv6Addr>().ok()?.to_canonical()));
+        let ours = |ip: IpAddr| !self.loopback || ip.is_loopback();
+        four.or(six).is_some_and(ours)
+            || host.eq_ignore_ascii_case("localhost")
+            || self.names.iter().any(|name| name.eq_ignore_ascii_case(host))
+    }
+
+    /// Whether a request that changes something comes from a page of this collector, or from no
+    /// page. Browsers tell the former by one header or the other.
+    fn is_own(&self, headers: &HeaderMap) -> bool {
+        if let Some(site) = headers.get(FETCH_SITE) {
+            return site == "same-origin" || site == "none";
+        }
+        let Some(origin) = headers.get(ORIGIN) else { return true };
+        let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        origin.is_some_and(|(_, origin)| {
+            host.is_some_and(|host| host.eq_ignore_ascii_case(origin))
+                || without_port(origin).is_some_and(|origin| {
+                    self.names.iter().any(|name| name.eq_ignore_ascii_case(origin))
+                })
+        })
+    }
+}
+
+/// Whether a page of another site asks, without going there.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    headers.get(FETCH_SITE).is_some_and(|site| site == "cross-site")
+        && headers.get(FETCH_MODE).is_none_or(|mode| mode != "navigate")
 }
 
 /// The host of a `Host` header. `None` if what follows it is no port.
@@ -67,14 +134,27 @@ fn without_port(host: &str) -> Option<&str> {
     }
 }
 
-/// Lets a request pass whose host is allowed, and adds the headers to whatever is answered.
-pub(super) async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
-    let mut response = if hosts.allow(request.headers()) {
-        next.run(request).await
+/// Lets a request pass whose host is allowed and that no other site's page sends, and adds the
+/// headers to whatever is answered.
+pub(super) async fn guard(
+    State((hosts, access)): State<(Arc<Hosts>, Access)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let headers = request.headers();
+    let named = hosts.allow(headers);
+    let changes = ![Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    let mut response = if !named && (hosts.loopback || access.rule().asks_nobody()) {
+        refused("host");
+        ApiError::host_not_allowed().into_response()
+    } else if is_foreign(headers) || changes && !hosts.is_own(headers) {
+        refused("cross_site");
+        let message = "a page of another site may not ask this; if this collector's own page is \
+                       under another name here, add that to http.names";
+        ApiError::new(StatusCode::FORBIDDEN, "cross_site", message).into_response()
     } else {
-        let message = "this host name is not served here; ask for localhost, or add the name to \
-                       http.names";
-        ApiError::new(StatusCode::FORBIDDEN, "host_not_allowed", message).into_response()
+        request.extensions_mut().insert(Named(named));
+        next.run(request).await
     };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
@@ -127,9 +207,54 @@ mod tests {
     }
 
     #[test]
-    fn on_other_addresses_any_name_is_answered() {
-        assert!(allows("0.0.0.0:8083", "collector.example"));
-        assert!(allows("192.0.2.1:8083", "192.0.2.1:8083"));
+    fn on_other_addresses_a_name_that_others_can_have_is_none_of_this_machine() {
+        for bound in ["0.0.0.0:8083", "192.0.2.1:8083", "[::]:8083"] {
+            for host in ["192.0.2.1:8083", "[2001:db8::1]", "localhost", "netmon.example:8083"] {
+                assert!(allows(bound, host), "{bound} {host}");
+            }
+            for host in ["collector.example", "192.0.2.1.evil.example", "", "[evil]"] {
+                assert!(!allows(bound, host), "{bound} {host}");
+            }
+        }
+        let own = nix::unistd::gethostname().unwrap().into_string().unwrap();
+        assert!(allows("0.0.0.0:8083", &own));
+    }
+
+    #[test]
+    fn what_changes_something_comes_from_an_own_page_or_from_none() {
+        let hosts = Hosts::new("0.0.0.0:8083".parse().unwrap(), &["netmon.example".to_owned()]);
+        for (given, own) in [
+            (&[][..], true),
+            (&[("sec-fetch-site", "same-origin")], true),
+            (&[("sec-fetch-site", "none")], true),
+            (&[("sec-fetch-site", "same-site")], false),
+            (&[("sec-fetch-site", "cross-site"), ("origin", "http://10.0.0.1:8083")], false),
+            (&[("origin", "http://10.0.0.1:8083")], true),
+            (&[("origin", "http://10.0.0.1")], false),
+            (&[("origin", "https://netmon.example")], true),
+            (&[("origin", "https://evil.example")], false),
+            (&[("origin", "null")], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_static("10.0.0.1:8083"));
+            for &(name, value) in given {
+                headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            assert_eq!(hosts.is_own(&headers), own, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_another_site_may_lead_here_and_not_ask() {
+        let foreign = |site: &'static str, mode: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(FETCH_SITE, HeaderValue::from_static(site));
+            headers.insert(FETCH_MODE, HeaderValue::from_static(mode));
+            is_foreign(&headers)
+        };
+        assert!(foreign("cross-site", "no-cors") && foreign("cross-site", "cors"));
+        assert!(!foreign("cross-site", "navigate") && !foreign("same-origin", "cors"));
+        assert!(!is_foreign(&HeaderMap::new()));
     }
 
     #[test]

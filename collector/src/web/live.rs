@@ -14,23 +14,22 @@ use bytes::Bytes;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use utoipa::{IntoParams, ToSchema};
 use wire::id::ClientId;
 
+use super::access::Asker;
 use super::error::ApiError;
 use super::params::Params;
-use super::{App, stopped};
+use super::turns::Turn;
+use super::{App, no_turn, stopped};
 use crate::live::{ClientUpdate, Event, Live, SamplesUpdate, Update};
 use crate::time::now_ns;
 
 /// Longest silence on a stream: a comment shows that it is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
-/// Readers that may listen at the same time.
-pub(super) const READERS_MAX: usize = 128;
 
 /// What a stream starts with: how long a browser waits before it connects again, milliseconds.
 const PREAMBLE: &[u8] = b"retry: 2000\n\n";
@@ -64,7 +63,7 @@ struct Reader {
     stop: watch::Receiver<bool>,
     /// Pieces to be sent before anything else.
     pending: VecDeque<Bytes>,
-    _place: OwnedSemaphorePermit,
+    place: Arc<Turn>,
 }
 
 /// What clients do this moment, as Server-Sent Events
@@ -76,14 +75,13 @@ struct Reader {
 )]
 pub(super) async fn live(
     State(app): State<Arc<App>>,
+    asker: Asker,
     Params(LiveParams { client }): Params<LiveParams>,
 ) -> Result<Response, ApiError> {
     let no_id = |error: wire::id::InvalidClientId| ApiError::bad_parameter(error.to_string());
     let client = client.map(|client| ClientId::new(&client).map_err(no_id)).transpose()?;
-    let place = app.readers.clone().try_acquire_owned().map_err(|_| {
-        let message = format!("{READERS_MAX} readers are listening already; close some pages");
-        ApiError::unavailable("too_many_readers", message)
-    })?;
+    let place = app.streams.take(&asker.caller).await;
+    let place = place.map_err(|why| no_turn(why, "too_many_readers", "pages are open"))?;
     let live = app.state.live.clone();
     let mut reader = Reader {
         // Before the snapshot, so that nothing falls between the two.
@@ -92,7 +90,7 @@ pub(super) async fn live(
         client,
         stop: app.stop.clone(),
         pending: VecDeque::from([Bytes::from_static(PREAMBLE)]),
-        _place: place,
+        place: Arc::new(place),
     };
     reader.push_snapshot().await?;
     let pieces = stream::unfold(reader, |mut reader| async {
@@ -124,10 +122,14 @@ impl Reader {
     async fn push_snapshot(&mut self) -> Result<(), ApiError> {
         // What is in it need not be told again.
         self.events = self.events.resubscribe();
-        let (live, client) = (self.live.clone(), self.client.clone());
-        let event = spawn_blocking(move || match client {
-            None => live.snapshot_event(now_ns()),
-            Some(client) => live.client_event(&client, now_ns()),
+        let (live, client, place) = (self.live.clone(), self.client.clone(), self.place.clone());
+        let event = spawn_blocking(move || {
+            // Also if nobody waits for it any more.
+            let _place = place;
+            match client {
+                None => live.snapshot_event(now_ns()),
+                Some(client) => live.client_event(&client, now_ns()),
+            }
         });
         self.push(event.await?);
         Ok(())

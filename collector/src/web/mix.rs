@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use wire::frame::{Mix, MixCounts, SIZE_CLASS_MAX};
 
 use super::App;
+use super::access::Asker;
 use super::cache::Answer;
 use super::error::ApiError;
 use super::params::{NicParams, Params};
@@ -113,12 +114,13 @@ impl From<MixCounts> for MixCountsView {
 )]
 pub(super) async fn mix(
     State(app): State<Arc<App>>,
+    asker: Asker,
     Params(params): Params<NicParams>,
 ) -> Result<Answer<MixView>, ApiError> {
     let range = params.range()?;
-    let Mix { interval_ns, rx, tx, .. } = app.ask(app.state.query.mix(&range)).await?;
+    let Mix { interval_ns, rx, tx, .. } = app.ask(&asker, app.state.query.mix(&range)).await?;
     if interval_ns == 0 {
-        must_exist(&app, &range.client, Some(&range.nic)).await?;
+        must_exist(&app, &asker, &range.client, Some(&range.nic)).await?;
     }
     let NicRange { client, nic, from_ns, to_ns } = range;
     let (from, to) = (Time(from_ns), Time(to_ns));

@@ -2,25 +2,34 @@
 #![allow(unused_qualifications, reason = "what utoipa writes")]
 
 mod access;
+mod activity;
 mod assets;
 mod cache;
+mod caller;
 mod clients;
 mod error;
 mod events;
 mod guard;
+mod limits;
 mod live;
 mod mix;
 mod openapi;
 mod params;
 mod percentile;
+mod places;
 mod series;
 mod server;
+mod session;
+mod sign_in;
+mod throttle;
+mod turns;
+mod watched;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::{CONTENT_TYPE, HeaderMap};
 use axum::http::{Extensions, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
@@ -28,7 +37,7 @@ use axum::routing::get;
 use axum::{Router, middleware};
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tower_http::CompressionLevel;
@@ -38,9 +47,15 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use self::access::Access;
+use self::access::Asker;
 use self::cache::Answer;
 use self::error::ApiError;
 use self::guard::Hosts;
+pub use self::limits::Limits;
+use self::limits::{refused, start_counters};
+pub use self::session::SignedOut;
+use self::throttle::Throttle;
+use self::turns::{NoTurn, Turn, TurnLimits, Turns};
 use crate::live::Live;
 use crate::metrics::{self, Metrics};
 use crate::store::StoreError;
@@ -51,8 +66,11 @@ use crate::writer::StoreState;
 /// How often pages are told what changed.
 const PUBLISH: Duration = Duration::from_millis(250);
 
-/// Longest time that the store gets to answer.
-const STORE_TIME: Duration = Duration::from_secs(10);
+/// After how long it may be tried again where too much is asked for.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Most bytes of a body.
+const BODY_MAX: usize = 16 << 10;
 
 /// Longest time that the store gets to say that it is ready.
 const READY_TIME: Duration = Duration::from_secs(2);
@@ -77,6 +95,10 @@ pub struct WebState {
     pub host_names: Vec<String>,
     /// Who may see figures.
     pub access: Access,
+    /// Sessions of browsers that were signed out.
+    pub signed_out: SignedOut,
+    /// How much may be in use at once, and for how long.
+    pub limits: Limits,
 }
 
 impl fmt::Debug for WebState {
@@ -92,24 +114,78 @@ impl fmt::Debug for WebState {
 /// What every handler gets.
 struct App {
     state: WebState,
-    /// Places for readers of live updates.
-    readers: Arc<Semaphore>,
+    /// Whose query is next.
+    queries: Turns,
+    /// Places for live streams.
+    streams: Turns,
+    /// How often wrong tokens were tried.
+    throttle: Mutex<Throttle>,
     stop: watch::Receiver<bool>,
     /// The API described.
     document: utoipa::openapi::OpenApi,
 }
 
 impl App {
-    /// Asks the store, but not for ever.
+    fn new(
+        state: WebState,
+        stop: watch::Receiver<bool>,
+        document: utoipa::openapi::OpenApi,
+    ) -> Self {
+        let limits = state.limits;
+        let queries = Turns::new(TurnLimits {
+            running: limits.queries,
+            running_each: limits.queries_per_address,
+            waiting: limits.queries_waiting,
+            waiting_each: limits.queries_waiting_per_address,
+            name: "queries",
+            name_each: "queries_per_address",
+        });
+        let streams = Turns::new(TurnLimits {
+            running: limits.streams,
+            running_each: limits.streams_per_address,
+            waiting: 0,
+            waiting_each: 0,
+            name: "streams",
+            name_each: "streams_per_address",
+        });
+        let throttle = Mutex::new(Throttle::new(&limits));
+        Self { state, queries, streams, throttle, stop, document }
+    }
+
+    /// Waits for somebody's turn to ask for what takes a while.
+    async fn turn(&self, asker: &Asker) -> Result<Turn, ApiError> {
+        let turn = self.queries.take(&asker.caller).await;
+        turn.map_err(|why| no_turn(why, "too_many_queries", "queries wait already"))
+    }
+
+    /// Asks the store, in turn, but not for ever.
     async fn ask<T>(
         &self,
+        asker: &Asker,
         answer: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, ApiError> {
-        let late = |_| {
-            let message = format!("the store gave no answer within {STORE_TIME:?}");
-            ApiError::unavailable("store_unavailable", message)
+        let limit = self.state.limits.query_time;
+        let in_turn = async {
+            let _turn = self.turn(asker).await?;
+            Ok(answer.await?)
         };
-        Ok(timeout(STORE_TIME, answer).await.map_err(late)??)
+        timeout(limit, in_turn).await.unwrap_or_else(|_| {
+            refused("query_time");
+            let message = format!("the store gave no answer within {limit:?}");
+            Err(ApiError::unavailable("store_unavailable", message).after(RETRY))
+        })
+    }
+}
+
+/// There is no turn: too many `what` of one address, or in all.
+fn no_turn(NoTurn { limit, own }: NoTurn, code: &'static str, what: &str) -> ApiError {
+    refused(limit);
+    if own {
+        let message = format!("too many {what} from your address (http.limits.{limit})");
+        ApiError::too_many(code, message, RETRY)
+    } else {
+        let message = format!("too many {what} (http.limits.{limit})");
+        ApiError::unavailable(code, message).after(RETRY)
     }
 }
 
@@ -123,15 +199,17 @@ pub async fn serve(
     state: WebState,
     stop: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
-    let hosts = Hosts::new(listener.local_addr()?, &state.host_names);
+    let hosts = Arc::new(Hosts::new(listener.local_addr()?, &state.host_names));
     let live = state.live.clone();
-    let readers = Arc::new(Semaphore::new(live::READERS_MAX));
+    let (access, limits) = (state.access.clone(), state.limits);
     let (open, mut document) = open_api().split_for_parts();
     let (api, closed) = api().split_for_parts();
     document.merge(closed);
-    let app = Arc::new(App { state, readers, stop: stop.clone(), document });
+    start_counters();
+    let app = Arc::new(App::new(state, stop.clone(), document));
+    let router = router(open, api, app, hosts);
     tokio::select! {
-        () = server::serve(listener, router(open, api, app, hosts), stop) => {}
+        () = server::serve(listener, router, access, limits, stop) => {}
         () = keep_current(live) => {}
     }
     Ok(())
@@ -176,10 +254,16 @@ fn api() -> OpenApiRouter<Arc<App>> {
 fn open_api() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(openapi::Api::openapi())
         .routes(routes!(openapi::openapi))
-        .routes(routes!(access::sign_in))
+        .routes(routes!(sign_in::session, sign_in::sign_in, sign_in::sign_out))
 }
 
-fn router(open: Router<Arc<App>>, api: Router<Arc<App>>, app: Arc<App>, hosts: Hosts) -> Router {
+fn router(
+    open: Router<Arc<App>>,
+    api: Router<Arc<App>>,
+    app: Arc<App>,
+    hosts: Arc<Hosts>,
+) -> Router {
+    let access = app.state.access.clone();
     let protect = middleware::from_fn_with_state(app.clone(), access::protect);
     api.route("/metrics", get(prometheus))
         .route_layer(protect)
@@ -188,11 +272,13 @@ fn router(open: Router<Arc<App>>, api: Router<Arc<App>>, app: Arc<App>, hosts: H
         .route("/readyz", get(ready))
         .merge(open)
         .merge(assets::routes())
+        // The one body that is read is a token's.
+        .layer(DefaultBodyLimit::max(BODY_MAX))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(middleware::from_fn(cache::revalidate))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(json))
-        .layer(middleware::from_fn_with_state(hosts, guard::guard))
+        .layer(middleware::from_fn_with_state((hosts, access), guard::guard))
         .with_state(app)
 }
 
@@ -204,8 +290,13 @@ fn json(status: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> 
 }
 
 /// `/metrics`. Text of many clients takes a while to write: not on a thread that serves others.
-async fn prometheus(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
-    let render = move || app.state.metrics.render(&app.state.live, now_ns());
+async fn prometheus(State(app): State<Arc<App>>, asker: Asker) -> Result<Response, ApiError> {
+    let turn = app.turn(&asker).await?;
+    let render = move || {
+        // Also if nobody waits for it any more.
+        let _turn = turn;
+        app.state.metrics.render(&app.state.live, now_ns())
+    };
     let text = spawn_blocking(render).await?;
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
+use super::access::Asker;
 use super::cache::Answer;
 use super::error::ApiError;
 use super::params::{Params, given, limits_within};
@@ -73,6 +74,7 @@ pub(super) struct PercentileView {
 )]
 pub(super) async fn percentile(
     State(app): State<Arc<App>>,
+    asker: Asker,
     Params(params): Params<PercentileParams>,
 ) -> Result<Answer<PercentileView>, ApiError> {
     let PercentileParams { client, nic, from, to } = params;
@@ -80,9 +82,9 @@ pub(super) async fn percentile(
     let client = given("client", client)?;
     let nic = nic.map(|nic| given("nic", nic)).transpose()?;
     let range = PercentileRange { client, nic, from_ns, to_ns };
-    let found = app.ask(app.state.query.percentile(&range)).await?;
+    let found = app.ask(&asker, app.state.query.percentile(&range)).await?;
     if found.measured == 0 {
-        must_exist(&app, &range.client, range.nic.as_deref()).await?;
+        must_exist(&app, &asker, &range.client, range.nic.as_deref()).await?;
     }
     let max_bits_per_second = found.max_bits_per_second();
     let Percentile { from_ns, to_ns, intervals, measured, .. } = found;

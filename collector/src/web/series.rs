@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use wire::id::ClientId;
 
 use super::App;
+use super::access::Asker;
 use super::cache::Answer;
 use super::error::ApiError;
 use super::params::{Params, given, limits, within};
@@ -110,13 +111,14 @@ impl SeriesParams {
 )]
 pub(super) async fn series(
     State(app): State<Arc<App>>,
+    asker: Asker,
     Params(params): Params<SeriesParams>,
 ) -> Result<Answer<SeriesView>, ApiError> {
     let range = params.range()?;
-    let series = app.ask(app.state.query.series(&range)).await?;
+    let series = app.ask(&asker, app.state.query.series(&range)).await?;
     let SeriesRange { client, nic, from_ns, to_ns, .. } = range;
     if series.points.is_empty() {
-        must_exist(&app, &client, Some(&nic)).await?;
+        must_exist(&app, &asker, &client, Some(&nic)).await?;
     }
     Ok(Answer(SeriesView {
         client,
@@ -129,13 +131,18 @@ pub(super) async fn series(
 }
 
 /// Nothing was found: because nothing was measured, or because there is no such client or NIC?
-pub(super) async fn must_exist(app: &App, client: &str, nic: Option<&str>) -> Result<(), ApiError> {
+pub(super) async fn must_exist(
+    app: &App,
+    asker: &Asker,
+    client: &str,
+    nic: Option<&str>,
+) -> Result<(), ApiError> {
     let live = ClientId::new(client).ok().and_then(|id| app.state.live.client(&id));
     let is_live = |nic| live.iter().flat_map(|live| &live.nics).any(|known| known.nic == nic);
     if nic.map_or_else(|| live.is_some(), is_live) {
         return Ok(());
     }
-    let clients = app.ask(app.state.query.clients()).await?;
+    let clients = app.ask(asker, app.state.query.clients()).await?;
     let Some(known) = clients.iter().find(|known| known.client == client) else {
         return Err(ApiError::not_found("unknown_client", format!("no client {client:?}")));
     };

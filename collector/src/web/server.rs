@@ -1,78 +1,159 @@
 //! The HTTP server: accepts connections within limits, and ends them when told to.
 
+use std::collections::HashMap;
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
 use settings::{Failures, way_out};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{MissedTickBehavior, interval};
 
-use super::access::Peer;
+use super::access::{Access, Peer};
+use super::activity::Activity;
+use super::guard::Encrypted;
+use super::limits::{Limits, refused};
+use super::places::{Admission, Id, Places};
 use super::stopped;
-
-/// Connections that may be open at the same time. More wait to be accepted.
-const CONNECTIONS_MAX: usize = 512;
+use super::watched::{Ended, Watched};
+use crate::metrics::HTTP_CONNECTIONS;
+use crate::time::boot;
 
 /// Most headers of a request, and most bytes of them with the request line.
 const HEADERS_MAX: usize = 64;
 const HEADER_BYTES_MAX: usize = 16 << 10;
 
-/// Longest time that a connection may take for the headers of its next request.
-const HEADER_TIME: Duration = Duration::from_secs(30);
-
 /// Longest time that open requests get to end.
 const GRACE: Duration = Duration::from_millis(1500);
 
-/// Longest time that what is sent may wait for the other side, milliseconds: one that reads no
-/// more loses its connection, so that it takes no place from others.
+/// Longest time that what is sent may wait for a sign of the other side, milliseconds: one that is
+/// gone, or reads nothing at all, loses its connection.
 const STALLED_MS: u32 = 10_000;
 
 /// Wait after a connection could not be accepted: too many files are open, most likely.
 const ACCEPT_RETRY: Duration = Duration::from_millis(200);
 
+/// How often connections are looked over for those that take too long.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What is told to a connection for which there is no place.
+const NO_PLACE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
+    Connection: close\r\nContent-Type: text/plain\r\nContent-Length: 44\r\n\r\n\
+    too many connections are open; try it again\n";
+
+/// The connections, and how each is ended.
+#[derive(Clone)]
+struct Open(Arc<Mutex<(Places, HashMap<Id, AbortHandle>)>>);
+
+impl Open {
+    fn lock(&self) -> MutexGuard<'_, (Places, HashMap<Id, AbortHandle>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a connection, if there is one.
+    fn admit(&self, access: &Access, peer: SocketAddr, activity: &Arc<Activity>) -> Option<Id> {
+        let from = access.rule().behind(peer.ip());
+        let (places, handles) = &mut *self.lock();
+        match places.admit(from, activity.clone()) {
+            Admission::Admitted(id, instead_of) => {
+                if let Some(ended) = instead_of.and_then(|other| handles.remove(&other)) {
+                    refused("connections");
+                    ended.abort();
+                }
+                Some(id)
+            }
+            Admission::Refused(limit) => {
+                refused(limit);
+                None
+            }
+        }
+    }
+
+    /// Ends those that are over their time.
+    fn end_overdue(&self, now: Duration) {
+        let (places, handles) = &mut *self.lock();
+        for (id, limit) in places.overdue(now) {
+            places.leave(id);
+            if let Some(ended) = handles.remove(&id) {
+                if limit != "idle_time" {
+                    refused(limit);
+                }
+                ended.abort();
+            }
+        }
+        tell(places);
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+fn tell(places: &Places) {
+    metrics::gauge!(HTTP_CONNECTIONS).set(places.len() as f64);
+}
+
+/// Gives the place of a connection back, however it ends.
+struct Place {
+    open: Open,
+    id: Id,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let (places, handles) = &mut *self.open.lock();
+        places.leave(self.id);
+        handles.remove(&self.id);
+        tell(places);
+    }
+}
+
 /// Serves until `stop` is true or its sender is gone.
-pub(super) async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
-        .max_headers(HEADERS_MAX)
-        .max_header_size(HEADER_BYTES_MAX);
-    let service = TowerToHyperService::new(router);
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    access: Access,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+) {
+    let open = Open(Arc::new(Mutex::new((Places::new(limits), HashMap::new()))));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut failures = Failures::new();
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stopped(&mut stop) => break,
             Some(_) = connections.join_next() => {}
-            accepted = accept(&listener, &places) => match accepted {
-                Ok((stream, peer, place)) => {
+            _ = look.tick() => open.end_overdue(boot()),
+            accepted = accept(&listener) => match accepted {
+                Ok((stream, peer)) => {
                     failures.succeeded();
-                    let service = service.clone();
-                    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-                        request.extensions_mut().insert(Peer(peer));
-                        service.call(request)
-                    });
-                    let connection = http.serve_connection(TokioIo::new(stream), service);
-                    let connection = graceful.watch(connection);
-                    connections.spawn(async move {
-                        if let Err(error) = connection.await {
-                            tracing::debug!(%error, "an HTTP connection was broken off");
-                        }
+                    let activity = Arc::new(Activity::accepted(boot()));
+                    let Some(id) = open.admit(&access, peer, &activity) else {
+                        // There is room for it in the socket, or the other side must do without.
+                        let _told = stream.try_write(NO_PLACE);
+                        continue;
+                    };
+                    let place = Place { open: open.clone(), id };
+                    let (router, watcher) = (router.clone(), graceful.watcher());
+                    let task = connections.spawn(async move {
+                        talk(stream, peer, activity, router, watcher).await;
                         drop(place);
                     });
+                    open.lock().1.insert(id, task);
                 }
                 Err(error) => {
                     if let Some(tell) = failures.failed(error.raw_os_error(), Instant::now()) {
@@ -91,15 +172,52 @@ pub(super) async fn serve(listener: TcpListener, router: Router, mut stop: watch
     connections.shutdown().await;
 }
 
-/// The next connection, once there is a place for it.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+/// The next connection.
+async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let (stream, peer) = listener.accept().await?;
     // Updates are small and are wanted at once.
     stream.set_nodelay(true)?;
     setsockopt(&stream, TcpUserTimeout, &STALLED_MS)?;
-    Ok((stream, peer, place))
+    Ok((stream, peer))
+}
+
+/// Answers the requests of a connection.
+async fn talk(
+    stream: TcpStream,
+    peer: SocketAddr,
+    activity: Arc<Activity>,
+    router: Router,
+    watcher: Watcher,
+) {
+    answer(stream, peer, Encrypted(false), activity, router, watcher).await;
+}
+
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    encrypted: Encrypted,
+    activity: Arc<Activity>,
+    router: Router,
+    watcher: Watcher,
+) {
+    let stream = TokioIo::new(Watched::new(stream, activity.clone()));
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let (router, activity) = (router.clone(), activity.clone());
+        let has_body = !hyper::body::Body::is_end_stream(request.body());
+        activity.on_request(has_body, boot());
+        let mut request =
+            request.map(|body| Body::new(Ended::new(body, activity.clone(), Activity::on_body)));
+        request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(encrypted);
+        async move {
+            let response = TowerToHyperService::new(router).call(request).await?;
+            let ended = |body| Ended::new(body, activity, Activity::on_answer);
+            Ok::<_, Infallible>(response.map(ended))
+        }
+    });
+    let mut http = http1::Builder::new();
+    http.header_read_timeout(None).max_headers(HEADERS_MAX).max_header_size(HEADER_BYTES_MAX);
+    if let Err(error) = watcher.watch(http.serve_connection(stream, service)).await {
+        tracing::debug!(%error, "an HTTP connection was broken off");
+    }
 }

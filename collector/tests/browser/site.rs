@@ -9,7 +9,7 @@ use collector::metrics::Metrics;
 use collector::store::sqlite::SqliteStore;
 use collector::store::{Batch, SessionBatch, Store};
 use collector::time::now_ns;
-use collector::web::{Access, WebState, serve};
+use collector::web::{Access, Limits, SignedOut, WebState, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use wire::frame::{Counts, Frame, Mix, MixCounts, Sample};
@@ -114,6 +114,8 @@ impl Site {
             version: "1.2.3".into(),
             host_names: vec![],
             access,
+            signed_out: SignedOut::default(),
+            limits: Limits::default(),
         };
         let page = crate::client::get;
         let (stop, stopped) = watch::channel(false);

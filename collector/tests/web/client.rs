@@ -36,8 +36,13 @@ pub async fn get(address: &str, path: &str) -> Answer {
 
 /// Sends a request without body on a connection of its own.
 pub async fn send(address: &str, head: &str) -> Answer {
+    post(address, head, "").await
+}
+
+/// Sends a request with a body on a connection of its own.
+pub async fn post(address: &str, head: &str, body: &str) -> Answer {
     let mut connection = Connection::connect(address).await;
-    connection.write(&format!("{head}\r\nConnection: close\r\n\r\n")).await;
+    connection.write(&format!("{head}\r\nConnection: close\r\n\r\n{body}")).await;
     let answer = connection.rest().await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
@@ -87,6 +92,17 @@ impl Connection {
 
     pub async fn write(&mut self, text: &str) {
         self.stream.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// Writes, and tells whether the other side may still take it.
+    pub async fn try_write(&mut self, text: &str) -> bool {
+        self.stream.write_all(text.as_bytes()).await.is_ok()
+    }
+
+    /// Takes some bytes as they come; 0 at the end.
+    pub async fn read_some(&mut self, most: usize) -> usize {
+        let mut some = vec![0; most];
+        timeout(PATIENCE, self.stream.read(&mut some)).await.unwrap().unwrap_or(0)
     }
 
     /// Everything up to the end of the connection.

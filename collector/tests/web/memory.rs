@@ -1,7 +1,7 @@
 //! A store that only remembers what it was asked, and can be switched off.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use collector::store::StoreError;
@@ -10,23 +10,47 @@ use collector::store::percentile::Percentile;
 use collector::store::query::{
     Client, NicRange, PercentileRange, Point, PointCounts, Query, Resolution, Series, SeriesRange,
 };
+use tokio::sync::watch;
 use wire::frame::{Mix, MixCounts, flags};
 use wire::id::NicName;
 use wire::message::{Host, Nic};
 
-use super::super::NOON;
+use crate::server::NOON;
 
 /// Two clients; one of them has a NIC with one point, half a second after [`NOON`].
 #[derive(Debug, Default)]
 pub struct Memory {
     failing: AtomicBool,
     asked: Mutex<Option<SeriesRange>>,
+    /// Series are not answered while it is true.
+    held: watch::Sender<bool>,
+    /// Series that are being looked for.
+    running: AtomicUsize,
+}
+
+/// One series that is being looked for.
+struct Running<'a>(&'a AtomicUsize);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Memory {
     /// From now on nothing works.
     pub fn fail(&self) {
         self.failing.store(true, Ordering::Relaxed);
+    }
+
+    /// Series are answered no more, or again.
+    pub fn hold(&self, held: bool) {
+        self.held.send_replace(held);
+    }
+
+    /// How many series are being looked for.
+    pub fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
     }
 
     /// The series asked for last.
@@ -69,6 +93,10 @@ impl Query for Memory {
     async fn series(&self, range: &SeriesRange) -> Result<Series, StoreError> {
         self.check()?;
         *self.asked.lock().unwrap() = Some(range.clone());
+        self.running.fetch_add(1, Ordering::Relaxed);
+        let running = Running(&self.running);
+        self.held.subscribe().wait_for(|held| !held).await.unwrap();
+        drop(running);
         let counts = PointCounts {
             bytes: 1,
             packets: 2,

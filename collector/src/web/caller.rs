@@ -1,0 +1,65 @@
+//! Whom limits are counted for.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+/// Bytes of a user's name that tell users apart.
+const USER_MAX: usize = 128;
+
+/// Somebody who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Caller {
+    /// A host, or of IPv6 the network of one, which has any number of addresses.
+    Address(IpAddr),
+    /// A user whom a proxy has let in.
+    User(String),
+    /// A proxy that doesn't tell for whom it asks: any number of people.
+    Proxy,
+}
+
+impl Caller {
+    /// Who is at an address.
+    pub fn at(address: IpAddr) -> Self {
+        Self::Address(match address.to_canonical() {
+            IpAddr::V6(ip) => {
+                let network = ip.to_bits() & (u128::MAX << 64);
+                IpAddr::V6(Ipv6Addr::from_bits(network))
+            }
+            four @ IpAddr::V4(_) => four,
+        })
+    }
+
+    /// A user, by name.
+    pub fn user(name: &[u8]) -> Self {
+        let some = &name[..name.len().min(USER_MAX)];
+        Self::User(String::from_utf8_lossy(some).into_owned())
+    }
+
+    /// How much of `each` and `all` it may have.
+    pub const fn share(&self, each: usize, all: usize) -> usize {
+        match self {
+            Self::Proxy => all,
+            Self::Address(_) | Self::User(_) => each,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_of_ipv6_is_one_and_a_mapped_address_is_that_of_ipv4() {
+        let at = |text: &str| Caller::at(text.parse().unwrap());
+        assert_eq!(at("2001:db8::1"), at("2001:db8::ffff:0:0:2"));
+        assert_ne!(at("2001:db8::1"), at("2001:db8:0:1::1"));
+        assert_eq!(at("::ffff:192.0.2.7"), at("192.0.2.7"));
+        assert_ne!(at("192.0.2.8"), at("192.0.2.7"));
+    }
+
+    #[test]
+    fn only_a_proxy_that_tells_nothing_may_have_all() {
+        assert_eq!(Caller::Proxy.share(2, 4), 4);
+        assert_eq!(Caller::user(b"alice").share(2, 4), 2);
+        assert_eq!(Caller::user(&[b'x'; 500]), Caller::user(&[b'x'; 128]));
+    }
+}

@@ -1,0 +1,197 @@
+//! Sessions of browsers: a cookie that the token signs, which ends here and can be signed out. It
+//! holds for every collector with the same token, and over a restart.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use ring::hmac;
+use serde::{Deserialize, Serialize};
+use wire::private_file;
+
+/// Name of the cookie.
+pub(super) const COOKIE: &str = "netmon_session";
+
+/// What is signed before the session itself, so that a signature holds for nothing else.
+const PURPOSE: &[u8] = b"network monitor session 2";
+
+/// Sessions that are remembered as signed out. Of more, all up to the oldest one's time are.
+const SIGNED_OUT_MAX: usize = 10_000;
+
+/// A session: when it began, seconds since 1970, and a number that no other has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Session {
+    began: u64,
+    number: u128,
+}
+
+impl Session {
+    /// A new one.
+    pub fn begin(now_s: u64) -> Result<Self, getrandom::Error> {
+        let mut number = [0; 16];
+        getrandom::fill(&mut number)?;
+        Ok(Self { began: now_s, number: u128::from_be_bytes(number) })
+    }
+
+    fn signed(self) -> Vec<u8> {
+        [PURPOSE, &self.began.to_be_bytes(), &self.number.to_be_bytes()].concat()
+    }
+
+    /// The value of its cookie.
+    pub fn cookie(self, token: &hmac::Key) -> String {
+        let signed = self.signed();
+        let proof = hmac::sign(token, &signed);
+        BASE64_URL_SAFE_NO_PAD.encode([&signed[PURPOSE.len()..], proof.as_ref()].concat())
+    }
+
+    /// The session of a cookie, if the token has signed it.
+    pub fn of(cookie: &str, token: &hmac::Key) -> Option<Self> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(cookie).ok()?;
+        let (began, rest) = bytes.split_first_chunk()?;
+        let (number, proof) = rest.split_first_chunk()?;
+        let session =
+            Self { began: u64::from_be_bytes(*began), number: u128::from_be_bytes(*number) };
+        hmac::verify(token, &session.signed(), proof).ok()?;
+        Some(session)
+    }
+
+    /// Whether it still holds. One that began while the clock was wrong holds only if it is as near
+    /// to now as a sound one.
+    pub const fn holds(self, now_s: u64, lasts: Duration) -> bool {
+        self.began.abs_diff(now_s) <= lasts.as_secs()
+    }
+}
+
+/// Sessions that were signed out, kept in a file if there is one. Clones share them.
+#[derive(Clone, Default)]
+pub struct SignedOut {
+    known: Arc<Mutex<Known>>,
+    file: Option<Arc<PathBuf>>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Known {
+    /// All that began up to then, seconds since 1970.
+    until: u64,
+    sessions: BTreeSet<Session>,
+}
+
+impl fmt::Debug for SignedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = self.known().sessions.len();
+        f.debug_struct("SignedOut").field("known", &known).finish_non_exhaustive()
+    }
+}
+
+impl SignedOut {
+    /// Those in a file, which is made when it is needed. One that can't be read is told, and
+    /// written anew at the next sign-out.
+    #[must_use]
+    pub fn open(file: PathBuf) -> Self {
+        let known = match private_file::read(&file) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
+            Err(error) if error.is_absent() => Ok(Known::default()),
+            Err(error) => Err(error.to_string()),
+        };
+        let known = known.unwrap_or_else(|error| {
+            let file = file.display();
+            tracing::error!(%file, %error, "sessions that were signed out may hold again");
+            Known::default()
+        });
+        Self { known: Arc::new(Mutex::new(known)), file: Some(Arc::new(file)) }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a session was signed out.
+    pub(super) fn has(&self, session: &Session) -> bool {
+        let known = self.known();
+        session.began <= known.until || known.sessions.contains(session)
+    }
+
+    /// Signs a session out; those that would have ended by themselves are forgotten.
+    pub(super) fn add(&self, session: Session, now_s: u64, lasts: Duration) {
+        let mut known = self.known();
+        known.sessions.retain(|other| other.holds(now_s, lasts));
+        known.sessions.insert(session);
+        if known.sessions.len() > SIGNED_OUT_MAX
+            && let Some(oldest) = known.sessions.pop_first()
+        {
+            known.until = known.until.max(oldest.began);
+        }
+        let Some(file) = &self.file else { return };
+        let written = serde_json::to_vec(&*known).map_err(|error| error.to_string());
+        let written = written
+            .and_then(|json| private_file::write(file, &json).map_err(|error| error.to_string()));
+        if let Err(error) = written {
+            tracing::error!(%error, "a session that was signed out holds again after a restart");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn key(token: &str) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, token.as_bytes())
+    }
+
+    #[test]
+    fn a_cookie_is_of_its_session_for_who_signed_it_only() {
+        let session = Session::begin(1000).unwrap();
+        let cookie = session.cookie(&key("a"));
+        assert_eq!(Session::of(&cookie, &key("a")), Some(session));
+        assert_eq!(Session::of(&cookie, &key("b")), None);
+        for wrong in ["", "AAAA", &cookie[1..], &cookie[..cookie.len() - 2], "%"] {
+            assert_eq!(Session::of(wrong, &key("a")), None, "{wrong}");
+        }
+        let later = BASE64_URL_SAFE_NO_PAD.decode(&cookie).unwrap();
+        let later = [&[0xff], &later[1..]].concat();
+        assert_eq!(Session::of(&BASE64_URL_SAFE_NO_PAD.encode(later), &key("a")), None);
+        assert_ne!(Session::begin(1000).unwrap(), session);
+    }
+
+    #[test]
+    fn a_session_ends_and_none_from_the_far_future_holds() {
+        let session = Session { began: 1_000_000, number: 1 };
+        for (now, holds) in [
+            (1_000_000, true),
+            (1_086_400, true),
+            (1_086_401, false),
+            (913_600, true),
+            (913_599, false),
+            (0, false),
+        ] {
+            assert_eq!(session.holds(now, DAY), holds, "{now}");
+        }
+    }
+
+    #[test]
+    fn what_was_signed_out_stays_so_over_a_restart_and_takes_bounded_memory() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("signed-out.json");
+        let signed_out = SignedOut::open(file.clone());
+        let session = |began| Session { began, number: 7 };
+        assert!(!signed_out.has(&session(5)));
+        signed_out.add(session(5), 10, DAY);
+        signed_out.add(session(6), 10, DAY);
+        let again = SignedOut::open(file);
+        assert!(again.has(&session(5)) && again.has(&session(6)) && !again.has(&session(7)));
+        // Those that have ended are forgotten.
+        again.add(session(200_000), 200_000, DAY);
+        assert_eq!(again.known().sessions.len(), 1);
+        let many = SignedOut::default();
+        many.known().sessions.extend((10..10_010).map(session));
+        many.add(session(20_000), 20_000, DAY);
+        assert!(many.has(&session(10)) && many.has(&session(9)) && !many.has(&session(10_010)));
+    }
+}

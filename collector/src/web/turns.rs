@@ -1,0 +1,245 @@
+//! Whose query is next: so many run at a time, of one address fewer, and a bounded number waits.
+//! Who asks for much waits for himself, not others for him.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::caller::Caller;
+
+/// How many may run and wait, in all and of one address, and the names of the limits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TurnLimits {
+    pub running: usize,
+    pub running_each: usize,
+    pub waiting: usize,
+    pub waiting_each: usize,
+    pub name: &'static str,
+    pub name_each: &'static str,
+}
+
+/// There is no turn for somebody: because of this limit, of his own or of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NoTurn {
+    pub limit: &'static str,
+    pub own: bool,
+}
+
+/// Number of one who waits.
+type Ticket = u64;
+
+/// Who runs and who waits.
+#[derive(Debug)]
+struct Queue {
+    limits: TurnLimits,
+    running: HashMap<Caller, usize>,
+    waiting: VecDeque<(Ticket, Caller)>,
+    next: Ticket,
+}
+
+/// What one who asks is told.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    /// It is his turn.
+    Run,
+    /// He is called by this number.
+    Wait(Ticket),
+    /// Too many wait.
+    Refused(NoTurn),
+}
+
+impl Queue {
+    fn fits(&self, caller: &Caller) -> bool {
+        let TurnLimits { running, running_each, .. } = self.limits;
+        let own = self.running.get(caller).copied().unwrap_or(0);
+        self.running.values().sum::<usize>() < running && own < caller.share(running_each, running)
+    }
+
+    fn begin(&mut self, caller: &Caller) {
+        *self.running.entry(caller.clone()).or_default() += 1;
+    }
+
+    fn ask(&mut self, caller: &Caller) -> Told {
+        if self.fits(caller) {
+            self.begin(caller);
+            return Told::Run;
+        }
+        let TurnLimits { waiting, waiting_each, name, name_each, .. } = self.limits;
+        let own = self.waiting.iter().filter(|(_, other)| other == caller).count();
+        if own >= caller.share(waiting_each, usize::MAX) {
+            return Told::Refused(NoTurn { limit: name_each, own: true });
+        }
+        if self.waiting.len() >= waiting {
+            return Told::Refused(NoTurn { limit: name, own: false });
+        }
+        self.next += 1;
+        self.waiting.push_back((self.next, caller.clone()));
+        Told::Wait(self.next)
+    }
+
+    /// One who waited waits no more.
+    fn leave(&mut self, ticket: Ticket) {
+        self.waiting.retain(|(other, _)| *other != ticket);
+    }
+
+    /// A query of somebody has ended. Gives who is next, if anybody.
+    fn end(&mut self, caller: &Caller) -> Option<(Ticket, Caller)> {
+        if let Some(running) = self.running.get_mut(caller) {
+            *running -= 1;
+            if *running == 0 {
+                self.running.remove(caller);
+            }
+        }
+        let at = self.waiting.iter().position(|(_, caller)| self.fits(caller))?;
+        let (ticket, caller) = self.waiting.remove(at)?;
+        self.begin(&caller);
+        Some((ticket, caller))
+    }
+}
+
+/// The queue, for those who wait in it.
+#[derive(Debug, Clone)]
+pub(super) struct Turns(Arc<Mutex<Shared>>);
+
+#[derive(Debug)]
+struct Shared {
+    queue: Queue,
+    /// How those who wait are called.
+    calls: HashMap<Ticket, oneshot::Sender<Turn>>,
+}
+
+/// The right to ask the store; ends when it is dropped.
+#[derive(Debug)]
+pub(super) struct Turn {
+    turns: Turns,
+    caller: Caller,
+}
+
+/// One who waits.
+struct Waiter {
+    turns: Turns,
+    ticket: Ticket,
+    limit: &'static str,
+}
+
+impl Turns {
+    pub fn new(limits: TurnLimits) -> Self {
+        let (running, waiting) = (HashMap::new(), VecDeque::new());
+        let queue = Queue { limits, running, waiting, next: 0 };
+        Self(Arc::new(Mutex::new(Shared { queue, calls: HashMap::new() })))
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for somebody's turn.
+    pub async fn take(&self, caller: &Caller) -> Result<Turn, NoTurn> {
+        let turn = || Turn { turns: self.clone(), caller: caller.clone() };
+        let (waiter, called) = {
+            let mut shared = self.shared();
+            match shared.queue.ask(caller) {
+                Told::Run => return Ok(turn()),
+                Told::Refused(why) => return Err(why),
+                Told::Wait(ticket) => {
+                    let (call, called) = oneshot::channel();
+                    shared.calls.insert(ticket, call);
+                    (
+                        Waiter { turns: self.clone(), ticket, limit: shared.queue.limits.name },
+                        called,
+                    )
+                }
+            }
+        };
+        // The call is kept as long as the waiter, so that there is one.
+        let turn = called.await;
+        turn.map_err(|_| NoTurn { limit: waiter.limit, own: false })
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let mut shared = self.turns.shared();
+        shared.queue.leave(self.ticket);
+        let call = shared.calls.remove(&self.ticket);
+        drop(shared);
+        drop(call);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let (call, next) = {
+            let mut shared = self.turns.shared();
+            let Some((ticket, caller)) = shared.queue.end(&self.caller) else { return };
+            (shared.calls.remove(&ticket), Self { turns: self.turns.clone(), caller })
+        };
+        // One who has left meanwhile passes his turn on, outside the lock.
+        drop(call.map(|call| call.send(next)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: TurnLimits = TurnLimits {
+        running: 3,
+        running_each: 2,
+        waiting: 4,
+        waiting_each: 3,
+        name: "all",
+        name_each: "each",
+    };
+
+    fn at(last: u8) -> Caller {
+        Caller::at([192, 0, 2, last].into())
+    }
+
+    fn queue() -> Queue {
+        let (running, waiting) = (HashMap::new(), VecDeque::new());
+        Queue { limits: LIMITS, running, waiting, next: 0 }
+    }
+
+    #[test]
+    fn who_asks_for_much_waits_and_others_have_their_turn() {
+        let mut queue = queue();
+        let asked = [1, 1, 1, 1, 1, 1].map(|last| queue.ask(&at(last)));
+        let [_, _, Told::Wait(1), Told::Wait(2), Told::Wait(3), last] = asked else { panic!() };
+        assert_eq!(last, Told::Refused(NoTurn { limit: "each", own: true }));
+        assert_eq!(queue.ask(&at(2)), Told::Run);
+        assert_eq!(queue.ask(&at(2)), Told::Wait(4));
+        assert_eq!(queue.ask(&at(3)), Told::Refused(NoTurn { limit: "all", own: false }));
+        // The first one who may: the other has his two.
+        assert_eq!(queue.end(&at(2)), Some((4, at(2))));
+        assert_eq!(queue.end(&at(1)), Some((1, at(1))));
+        queue.leave(2);
+        assert_eq!(queue.end(&at(1)), Some((3, at(1))));
+        assert_eq!(queue.end(&at(1)), None);
+        assert_eq!(queue.end(&at(1)), None);
+        assert_eq!(queue.end(&at(2)), None);
+        assert!(queue.running.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_nobody_waits_for_any_more_goes_to_the_next() {
+        let turns = Turns::new(LIMITS);
+        let running = [turns.take(&at(1)).await.unwrap(), turns.take(&at(1)).await.unwrap()];
+        let waiting = [1, 1].map(|last| {
+            let turns = turns.clone();
+            tokio::spawn(async move { turns.take(&at(last)).await.unwrap() })
+        });
+        while turns.shared().queue.waiting.len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        let [first, second] = waiting;
+        first.abort();
+        assert!(first.await.is_err());
+        assert_eq!(turns.shared().queue.waiting.len(), 1);
+        drop(running);
+        drop(second.await.unwrap());
+        let shared = turns.shared();
+        assert!(shared.queue.running.is_empty() && shared.calls.is_empty());
+    }
+}

@@ -1,0 +1,198 @@
+//! What one may ask for, and how long it may take.
+
+use std::time::Duration;
+
+use collector::web::{Access, Limits};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::client::{Connection, send};
+use crate::server::{Server, server, server_within};
+
+/// Longest time that an honest request takes, on a busy machine too.
+const SOON: Duration = Duration::from_secs(5);
+
+/// A query that is answered when the store is not held.
+const SERIES: &str = "/api/v1/series?client=web-1&nic=eth0";
+
+const SLOW_BODY: &str = "POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\n\
+    Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
+
+/// Waits until something is so.
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not soon: {what}");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Fails unless everybody is told at once how things are, and the page is there.
+async fn must_answer(server: &Server) {
+    for path in ["/healthz", "/readyz", "/", "/api/v1/version"] {
+        let answer = timeout(SOON, server.get(path)).await.expect(path);
+        assert_eq!(answer.status, 200, "{path}");
+    }
+}
+
+/// How long the server goes on with a connection that writes a piece now and then.
+async fn trickled(server: &Server, head: &str, piece: &str) -> Duration {
+    let begun = Instant::now();
+    let mut connection = Connection::connect(&server.address).await;
+    connection.write(head).await;
+    while begun.elapsed() < 2 * SOON && connection.try_write(piece).await {
+        sleep(Duration::from_millis(50)).await;
+    }
+    begun.elapsed()
+}
+
+#[tokio::test]
+async fn slow_bodies_and_heads_and_silence_keep_nobody_out() {
+    let limits = Limits { connections: 24, connections_per_address: 20, ..Limits::default() };
+    let server =
+        server_within(None, Access::default().with_token("0123456789abcdef"), limits).await;
+    let mut held = Vec::new();
+    for n in 0..60 {
+        let mut connection = Connection::connect(&server.address).await;
+        connection.write(["", "GET / HT", SLOW_BODY][n % 3]).await;
+        held.push(connection);
+    }
+    for path in ["/healthz", "/readyz", "/"] {
+        let answer = timeout(SOON, server.get(path)).await.expect(path);
+        assert_eq!(answer.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn each_part_of_a_request_has_its_time_however_it_trickles() {
+    let short = Duration::from_millis(300);
+    let limits = Limits { header_time: short, body_time: short, ..Limits::default() };
+    let server = server_within(None, Access::default(), limits).await;
+    let [head, body] = [("GET / HTTP/1.1\r\nHost: localhost\r\n", "X: x\r\n"), (SLOW_BODY, " ")]
+        .map(|(head, piece)| trickled(&server, head, piece));
+    let (head, body) = tokio::join!(head, body);
+    assert!(head < SOON && body < SOON, "{head:?} {body:?}");
+    // A connection that is used stays.
+    let mut connection = Connection::connect(&server.address).await;
+    for _ in 0..8 {
+        connection.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        assert_eq!(connection.body().await, "ok\n");
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_asks_for_nothing_more_ends() {
+    let limits = Limits { idle_time: Duration::from_millis(300), ..Limits::default() };
+    let server = server_within(None, Access::default(), limits).await;
+    let mut connection = Connection::connect(&server.address).await;
+    connection.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert_eq!(connection.body().await, "ok\n");
+    assert_eq!(timeout(SOON, connection.rest()).await.expect("it ends"), "");
+}
+
+#[tokio::test]
+async fn a_stream_whose_reader_takes_a_byte_now_and_then_ends() {
+    let limits = Limits { send_time: Duration::from_millis(500), ..Limits::default() };
+    let server = server_within(None, Access::default(), limits).await;
+    let alias = "x".repeat(8 << 20);
+    server.observe("web-1", &alias, 1);
+    let mut stream = Connection::open(&server.address, "/api/v1/live").await;
+    for _ in 0..100 {
+        stream.read_some(1 << 10).await;
+        sleep(Duration::from_millis(20)).await;
+    }
+    // What is on its way, and no more.
+    let rest = timeout(SOON, stream.rest()).await.expect("it goes on and on");
+    assert!(rest.len() < alias.len(), "{} bytes", rest.len());
+    must_answer(&server).await;
+}
+
+#[tokio::test]
+async fn of_one_address_few_queries_run_some_wait_and_more_are_told_when_to_come_again() {
+    let limits = Limits { queries_waiting_per_address: 3, ..Limits::default() };
+    let server = server_within(None, Access::default(), limits).await;
+    server.memory.hold(true);
+    let mut asked = Vec::new();
+    for _ in 0..5 {
+        let mut connection = Connection::connect(&server.address).await;
+        connection.write(&format!("GET {SERIES} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
+        asked.push(connection);
+    }
+    until("two run", || server.memory.running() == 2).await;
+    let refused = loop {
+        let answer = send(&server.address, "GET /metrics HTTP/1.1\r\nHost: localhost");
+        // Until all have arrived, it waits itself.
+        match timeout(Duration::from_millis(200), answer).await {
+            Ok(answer) => break answer,
+            Err(_) => continue,
+        }
+    };
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")));
+    assert_eq!(refused.json()["error"]["code"], "too_many_queries");
+    for path in ["/healthz", "/readyz", "/"] {
+        assert_eq!(timeout(SOON, server.get(path)).await.expect(path).status, 200);
+    }
+    server.memory.hold(false);
+    for mut connection in asked {
+        assert!(timeout(SOON, connection.head()).await.unwrap().starts_with("HTTP/1.1 200"));
+    }
+}
+
+#[tokio::test]
+async fn a_query_ends_with_its_connection_and_the_next_one_runs() {
+    let server = server().await;
+    server.memory.hold(true);
+    let ask = async || {
+        let mut connection = Connection::connect(&server.address).await;
+        connection.write(&format!("GET {SERIES} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
+        connection
+    };
+    for _ in 0..10 {
+        let asked = [ask().await, ask().await];
+        until("they run", || server.memory.running() == 2).await;
+        drop(asked);
+        until("they end", || server.memory.running() == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_query_that_takes_too_long_ends_and_says_so() {
+    let limits = Limits { query_time: Duration::from_millis(300), ..Limits::default() };
+    let server = server_within(None, Access::default(), limits).await;
+    server.memory.hold(true);
+    let answer = server.get(SERIES).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    assert!(answer.body.contains("no answer within 300ms"), "{}", answer.body);
+    assert_eq!(server.memory.running(), 0);
+}
+
+#[tokio::test]
+async fn streams_of_one_address_are_bounded_and_leave_their_places() {
+    let limits = Limits { streams_per_address: 2, ..Limits::default() };
+    let server = server_within(None, Access::default(), limits).await;
+    let streams = [
+        Connection::open(&server.address, "/api/v1/live").await,
+        Connection::open(&server.address, "/api/v1/live").await,
+    ];
+    let refused = server.get("/api/v1/live").await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")));
+    drop(streams);
+    let deadline = Instant::now() + SOON;
+    loop {
+        let again = Connection::open(&server.address, "/api/v1/live").await;
+        if again.head.starts_with("HTTP/1.1 200") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the places are not free again");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn headers_too_large_or_too_many_are_refused() {
+    let server = server().await;
+    let large = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}", "x".repeat(20_000));
+    assert_eq!(send(&server.address, &large).await.status, 431);
+    let many = format!("GET / HTTP/1.1\r\nHost: localhost{}", "\r\nX: x".repeat(100));
+    assert_eq!(send(&server.address, &many).await.status, 431);
+}

@@ -1,0 +1,11 @@
+//! The web side, asked over a real socket.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod access;
+mod api;
+mod client;
+mod limits;
+mod live;
+mod memory;
+mod page;
+mod server;

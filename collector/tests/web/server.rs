@@ -1,0 +1,109 @@
+//! A server of one test.
+
+use std::sync::Arc;
+
+use collector::live::Live;
+use collector::metrics::Metrics;
+use collector::time::now_ns;
+use collector::web::{Access, Limits, SignedOut, WebState, serve};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use wire::frame::{Counts, Frame, Sample};
+use wire::id::{ClientId, NicName};
+use wire::message::Host;
+
+use crate::client::{Answer, get};
+use crate::memory::Memory;
+
+/// When the store's one sample is, and half a second.
+pub const NOON: u64 = 1_704_110_400_000_000_000;
+
+/// A running server.
+pub struct Server {
+    pub address: String,
+    pub live: Live,
+    pub memory: Arc<Memory>,
+    pub notice: watch::Sender<Option<String>>,
+    pub stop: watch::Sender<bool>,
+    pub task: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+pub async fn server() -> Server {
+    server_with(None, Access::default()).await
+}
+
+/// A server whose writer has this to say, and that lets these in.
+pub async fn server_with(writer: Option<&'static str>, access: Access) -> Server {
+    server_within(writer, access, Limits::default()).await
+}
+
+/// The same, within these limits.
+pub async fn server_within(writer: Option<&'static str>, access: Access, limits: Limits) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (live, memory) = (Live::new(), Arc::new(Memory::default()));
+    let (notice, noticed) = watch::channel(None);
+    let state = WebState {
+        live: live.clone(),
+        query: memory.clone(),
+        writer: Arc::new(move || writer.map(str::to_owned)),
+        notice: Arc::new(move || noticed.borrow().clone()),
+        metrics: Metrics::with_recorder().unwrap().1,
+        version: "1.2.3".into(),
+        host_names: vec!["netmon.example".into()],
+        access,
+        signed_out: SignedOut::default(),
+        limits,
+    };
+    let (stop, stopped) = watch::channel(false);
+    let task = tokio::spawn(serve(listener, state, stopped));
+    Server { address, live, memory, notice, stop, task }
+}
+
+impl Server {
+    pub async fn get(&self, path: &str) -> Answer {
+        get(&self.address, path).await
+    }
+
+    /// The error of a path that must fail with a status.
+    pub async fn error(&self, path: &str, status: u16) -> (String, String) {
+        let answer = self.get(path).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.body);
+        let error = &answer.json()["error"];
+        let text = |key: &str| error[key].as_str().unwrap().to_owned();
+        (text("code"), text("message"))
+    }
+
+    /// A client connects and delivers one frame.
+    pub fn observe(&self, client: &str, alias: &str, seq: u64) {
+        let client = ClientId::new(client).unwrap();
+        self.live.on_connected(&client, alias, &Host::default(), now_ns());
+        self.live.observe(&client, &frame(seq), now_ns());
+    }
+}
+
+/// A frame of half a second: 1000 bytes in 10 packets received.
+fn frame(seq: u64) -> Frame {
+    let sample = Sample {
+        nic: NicName::new("eth0").unwrap(),
+        start_ns: now_ns(),
+        interval_ns: 500_000_000,
+        rx: Counts {
+            bytes: 1000,
+            packets: 10,
+            total_bytes: 1000 * seq,
+            total_packets: 10 * seq,
+            peak_1ms_bytes: 300,
+            ..Counts::default()
+        },
+        ..Sample::default()
+    };
+    Frame {
+        session: 1,
+        first_seq: seq,
+        last_seq: seq,
+        gap: 0,
+        samples: vec![sample],
+        mixes: vec![],
+    }
+}
