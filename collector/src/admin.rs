@@ -1,5 +1,7 @@
 //! What operators do beside a running collector: tokens, clients, revocation, checks.
 
+mod certificates;
+
 use std::fmt::Write;
 use std::io;
 use std::net::IpAddr;
@@ -13,6 +15,7 @@ use wire::id::ClientId;
 use wire::pem::TlsFiles;
 use wire::token::Address;
 
+pub use self::certificates::{revoke, roll_ca};
 use crate::audit::{AuditError, Event, Pending, Record};
 use crate::config::Config;
 use crate::export::{self, ExportError, Request};
@@ -48,6 +51,9 @@ pub enum AdminError {
     /// A store could not be moved.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// Other collectors of the store don't know yet what was done here.
+    #[error("{0}")]
+    RevokedHere(String),
     /// What was looked for isn't there.
     #[error("no client {0} is known here; `collector clients` lists them")]
     NoSuchClient(ClientId),
@@ -127,27 +133,6 @@ fn own_hosts(any: IpAddr) -> Vec<String> {
         v4.or(v6).filter(reached).map(|ip| ip.to_string())
     });
     routable.take(ADDRESSES - 1).chain(name).collect()
-}
-
-/// Lets a client connect no more. Gives what was done.
-///
-/// # Errors
-/// [`AdminError::NoSuchClient`] if it never had a certificate of this collector.
-pub fn revoke(
-    config: &Config,
-    tls: Option<&TlsFiles>,
-    client: &ClientId,
-) -> Result<String, AdminError> {
-    let records = client_records(config);
-    if tls.is_none() && !records.knows(client)? {
-        return Err(AdminError::NoSuchClient(client.clone()));
-    }
-    records.revoke(client, UnixTime::now())?;
-    let done = format!(
-        "{client} is revoked; a running collector cuts it off within a second. To let it in again: \
-         collector token --client {client} --replace"
-    );
-    audited(config, Record::of(Event::ClientRevoked, client), done)
 }
 
 /// What was `done`, once the audit log is told of it.

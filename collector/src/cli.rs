@@ -49,6 +49,9 @@ pub enum Command {
     Clients,
     /// Let a client connect no more
     Revoke(RevokeArgs),
+    /// The collector's own CA
+    #[command(subcommand)]
+    Ca(CaCommand),
     /// Take a client out of everything that lists or shows it, and let it connect no more
     Forget(ForgetArgs),
     /// Make the store's tables, or change those of an older version, and say what was done
@@ -119,6 +122,19 @@ pub struct RevokeArgs {
     /// The client that may no longer connect
     #[arg(value_parser = client)]
     pub client: ClientId,
+}
+
+/// What can be done with the collector's own CA.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum CaCommand {
+    /// Make a new CA in place of the present one, which is trusted while certificates of it live
+    #[command(
+        after_help = "A running collector takes the new CA up within a second. Agents get it with \
+                      their next certificates, within 60 days, and need nothing else. Collectors \
+                      that share agents need a copy of ca.key from the data directory's identity/ \
+                      within 90 days; they take it up by themselves.\nExample: collector ca roll"
+    )]
+    Roll,
 }
 
 /// Arguments of `collector forget`.

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use settings::{Output, Problem};
 
-use collector::cli::{Cli, Command};
+use collector::cli::{CaCommand, Cli, Command};
 use collector::config::{self, PROGRAM};
 use collector::doctor::{self, Level};
 use collector::store_location::StoreLocation;
@@ -37,8 +37,9 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
         }
         Command::Clients => out.say(&admin::clients(config, &location()?)?),
         Command::Revoke(args) => {
-            out.say(&admin::revoke(config, tls, &args.client)?);
+            out.say(&admin::revoke(config, &location()?, tls, &args.client)?);
         }
+        Command::Ca(CaCommand::Roll) => out.say(&admin::roll_ca(config, tls)?),
         Command::Forget(args) => {
             let confirm = |plan: &str| if args.yes { Some(true) } else { confirmed(plan, out) };
             let done = admin::forget(config, &location()?, &args.client, args.rows, confirm)?;

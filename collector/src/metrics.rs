@@ -56,11 +56,12 @@ const LIMITED: &str = "netmon_collector_limited_total";
 /// Counters that have labels: without one they are not shown.
 const LABELLED: [&str; 3] = [REJECTS, LIMITED, HTTP_REFUSED];
 
-const GAUGES: [(&str, &str); 6] = [
+const GAUGES: [(&str, &str); 7] = [
     (
         "netmon_collector_certificate_expiry_timestamp_seconds",
         "When the collector's own certificate expires.",
     ),
+    ("netmon_collector_ca_expiry_timestamp_seconds", "When the collector's own CA expires."),
     ("netmon_collector_store_up", "Whether the store takes what agents deliver, 1 or 0."),
     (
         "netmon_collector_clock_jump_seconds",

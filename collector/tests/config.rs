@@ -207,6 +207,7 @@ fn what_only_looks_or_refuses_makes_no_identity() {
         &["clients"][..],
         &["revoke", "web-1"],
         &["forget", "web-1", "--yes"],
+        &["ca", "roll"],
         &["doctor"],
         &["check-config", "--quiet"],
     ] {

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use x509_parser::der_parser::oid;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
+use x509_parser::revocation_list::CertificateRevocationList;
 
 use crate::id::{ClientId, InvalidClientId};
 
@@ -66,6 +67,11 @@ pub struct Facts {
 #[error("not an X.509 certificate: {0}")]
 pub struct NotACertificate(String);
 
+/// Bytes that are no X.509 revocation list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an X.509 revocation list: {0}")]
+pub struct NotARevocationList(String);
+
 /// A certificate that doesn't say whose it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
@@ -107,7 +113,7 @@ impl Facts {
         });
         let validity = certificate.validity();
         Ok(Self {
-            serial: certificate.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect(),
+            serial: hexadecimal(certificate.raw_serial()),
             validity: Validity {
                 not_before: unix_time(validity.not_before),
                 not_after: unix_time(validity.not_after),
@@ -119,6 +125,42 @@ impl Facts {
             fingerprint: Fingerprint::of(der),
         })
     }
+}
+
+/// What a certificate revocation list says. Who signed it is not checked here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevocationList {
+    /// The CA whose certificates are revoked, as in them (DER).
+    pub issuer: Vec<u8>,
+    /// Serial numbers of the revoked ones, hexadecimal.
+    pub serials: Vec<String>,
+    /// When the next list is due, if that is said.
+    pub next_update: Option<UnixTime>,
+}
+
+impl RevocationList {
+    /// Reads a list in DER.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(der: &[u8]) -> Result<Self, NotARevocationList> {
+        let wrong = |error: &dyn fmt::Display| NotARevocationList(error.to_string());
+        let (rest, list) =
+            CertificateRevocationList::from_der(der).map_err(|error| wrong(&error))?;
+        if !rest.is_empty() {
+            return Err(wrong(&format!("{} bytes follow it", rest.len())));
+        }
+        let revoked = list.iter_revoked_certificates();
+        Ok(Self {
+            issuer: list.issuer().as_raw().to_vec(),
+            serials: revoked.map(|it| hexadecimal(it.raw_serial())).collect(),
+            next_update: list.next_update().map(unix_time),
+        })
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn generation(certificate: &X509Certificate<'_>) -> u64 {

@@ -1,14 +1,21 @@
 //! Certificates and private keys from PEM, and nothing else: errors name the file.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
-use crate::certificate::Facts;
+use crate::certificate::{Facts, RevocationList};
 use crate::private_file::{self, FileError};
 
-/// The files of one's own PKI: `tls.ca`, `tls.cert` and `tls.key`.
+/// Largest file of revocation lists, bytes: some 400,000 certificates.
+const LISTS_MAX: u64 = 16 << 20;
+
+/// The files of one's own PKI: `tls.ca`, `tls.cert`, `tls.key` and `tls.crl`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
     /// Certificates of the CAs whose certificates are accepted.
@@ -17,6 +24,8 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// The private key of the own certificate.
     pub key: PathBuf,
+    /// Lists of certificates that their CAs have revoked.
+    pub crl: Option<PathBuf>,
 }
 
 /// Why a PEM file is of no use.
@@ -93,6 +102,55 @@ pub fn certificates_beside(
     Ok(found)
 }
 
+/// Reads the revocation lists of a file, at least one.
+///
+/// # Errors
+/// [`PemError`] names the file.
+pub fn read_revocation_lists(
+    path: &Path,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, PemError> {
+    let read_error = |error| PemError::File(FileError::read(path, error));
+    let mut text = Vec::new();
+    let file = File::open(path).map_err(read_error)?;
+    file.take(LISTS_MAX + 1).read_to_end(&mut text).map_err(read_error)?;
+    if text.len() as u64 > LISTS_MAX {
+        return Err(PemError::damaged(path, &format!("it has more than {LISTS_MAX} bytes")));
+    }
+    let found: Result<Vec<_>, _> = rustls_pemfile::crls(&mut &*text).collect();
+    let found = found.map_err(|error| PemError::damaged(path, &error))?;
+    if found.is_empty() {
+        let (what, label) = ("certificate revocation list", "X509 CRL");
+        let hint = "; one in DER: openssl crl -inform DER -in CRL -out NEWCRL";
+        return Err(PemError::Absent { path: path.to_owned(), what, label, hint });
+    }
+    for (number, der) in (1..).zip(&found) {
+        RevocationList::read(der).map_err(|error| {
+            PemError::damaged(path, &format!("revocation list {number}: {error}"))
+        })?;
+    }
+    Ok(found)
+}
+
+/// Certificates as PEM, one after the other.
+#[must_use]
+pub fn encode<'a>(certificates: impl IntoIterator<Item = &'a CertificateDer<'a>>) -> String {
+    let mut pem = String::new();
+    for certificate in certificates {
+        pem.push_str("-----BEGIN CERTIFICATE-----\n");
+        let base64 = STANDARD.encode(certificate);
+        let mut rest = base64.as_str();
+        while !rest.is_empty() {
+            // Base64 is of ASCII letters (RFC 7468: 64 of them a line).
+            let (line, after) = rest.split_at(rest.len().min(64));
+            pem.push_str(line);
+            pem.push('\n');
+            rest = after;
+        }
+        pem.push_str("-----END CERTIFICATE-----\n");
+    }
+    pem
+}
+
 /// Reads the private key of a file that only its owner can read.
 ///
 /// # Errors
@@ -134,6 +192,15 @@ mod tests {
         let both = certificates(format!("# ours\n{first}\n{second}").as_bytes(), file()).unwrap();
         assert_eq!(both[..1], certificates(first.as_bytes(), file()).unwrap());
         assert_eq!(both[1..], certificates(second.as_bytes(), file()).unwrap());
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let found = |pem: &str| certificates(pem.as_bytes(), file()).unwrap();
+        let both = found(&(certificate_pem() + &certificate_pem()));
+        let written = encode(&both);
+        assert_eq!(found(&written), both);
+        assert!(written.lines().all(|line| line.len() <= 64));
     }
 
     #[test]

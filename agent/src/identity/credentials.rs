@@ -60,7 +60,12 @@ pub(super) struct Pem<'a> {
 /// The files of an enrolment in `dir`. `key.pem` has the certificate too, after the key: both change
 /// at once. `cert.pem` is a copy for people, and the certificate of a key that has none beside it.
 pub(super) fn enrolled_files(dir: &Path) -> TlsFiles {
-    TlsFiles { ca: dir.join("ca.pem"), cert: dir.join("cert.pem"), key: dir.join("key.pem") }
+    TlsFiles {
+        ca: dir.join("ca.pem"),
+        cert: dir.join("cert.pem"),
+        key: dir.join("key.pem"),
+        crl: None,
+    }
 }
 
 impl Credentials {
@@ -102,7 +107,7 @@ impl Credentials {
     }
 
     fn parse(files: &TlsFiles, pki: Pki, pem: Pem<'_>) -> Result<Self, IdentityError> {
-        let TlsFiles { ca: ca_path, cert: path, key: key_path } = files;
+        let TlsFiles { ca: ca_path, cert: path, key: key_path, crl } = files;
         let unusable = |error: rustls::Error| IdentityError::Unusable {
             certificate: path.clone(),
             key: key_path.clone(),
@@ -120,7 +125,9 @@ impl Credentials {
         for certificate in pem::certificates(pem.ca, ca_path)? {
             roots.add(certificate).map_err(|error| damaged(ca_path, &error))?;
         }
-        let config = tls::client_config(Arc::new(roots), chain, key.clone_key());
+        let revoked = crl.as_deref().map(pem::read_revocation_lists).transpose()?;
+        let revoked = revoked.unwrap_or_default();
+        let config = tls::client_config(Arc::new(roots), revoked, chain, key.clone_key());
         let config = config.map_err(unusable)?;
         Ok(Self { pki, client, validity: facts.validity, key, config })
     }

@@ -8,7 +8,9 @@ use quinn::{ClientConfig, IdleTimeout, TransportConfig, VarInt};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{
+    CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime,
+};
 use rustls::{
     CertificateError, ConfigBuilder, DigitallySignedStruct, Error, PeerMisbehaved, RootCertStore,
     SignatureScheme, WantsVerifier,
@@ -34,13 +36,20 @@ const DATAGRAM_BUFFER: usize = 64 << 10;
 /// Streams on which the collector says something that no answer waits for. It says it rarely.
 const NOTICES: u32 = 1;
 
-/// Connects by [`wire::ALPN`] with a certificate to a collector whose certificate is of `roots`.
+/// Connects by [`wire::ALPN`] with a certificate to a collector whose certificate is of `roots` and
+/// not on a list in `revoked`. A CA without a list has revoked none.
 pub(super) fn client_config(
     roots: Arc<RootCertStore>,
+    revoked: Vec<CertificateRevocationListDer<'static>>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<ClientConfig, Error> {
-    let tls = builder()?.with_root_certificates(roots).with_client_auth_cert(chain, key)?;
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider())
+        .with_crls(revoked)
+        .allow_unknown_revocation_status()
+        .build()
+        .map_err(|error| Error::General(error.to_string()))?;
+    let tls = builder()?.with_webpki_verifier(verifier).with_client_auth_cert(chain, key)?;
     quic(tls, wire::ALPN)
 }
 

@@ -1,31 +1,36 @@
 //! The collector's certificate and the CA, as the files say. Makes none.
 
 use std::path::Path;
+use std::time::Duration;
 
-use rustls::pki_types::UnixTime;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use settings::Finding;
-use wire::certificate::{Facts, Fingerprint, utc};
+use wire::certificate::{Facts, Fingerprint, RevocationList, utc};
 use wire::pem::{self, TlsFiles};
 use wire::private_file;
 
 const SUBJECT: &str = "certificate";
+
+/// How long before its end it is said that the CA is to be rolled over: agents have the new one within
+/// 60 days, and somebody must have looked.
+const IN_TIME: Duration = Duration::from_secs(365 * 86_400);
 
 pub(super) fn examine(identity: &Path, tls: Option<&TlsFiles>) -> Vec<Finding> {
     let own = TlsFiles {
         ca: identity.join("ca.pem"),
         cert: identity.join("server.pem"),
         key: identity.join("server.pem"),
+        crl: None,
     };
     let files = tls.unwrap_or(&own);
     if tls.is_none() && !files.cert.exists() {
         return vec![Finding::ok(SUBJECT, "none yet; the first start makes one, and its CA")];
     }
     let mut findings = vec![authority(&files.ca)];
-    if tls.is_none()
-        && let Err(error) = private_file::read(&identity.join("ca.key"))
-    {
-        findings.push(Finding::fail("CA", error.to_string()));
+    if tls.is_none() {
+        findings.extend(own_authority(&identity.join("ca.key"), &files.ca, UnixTime::now()));
     }
+    findings.extend(files.crl.as_deref().map(|crl| revocations(crl, UnixTime::now())));
     if let Err(error) = pem::read_key(&files.key) {
         findings.push(Finding::fail(SUBJECT, error.to_string()));
     }
@@ -42,6 +47,58 @@ fn authority(path: &Path) -> Finding {
         }
         Err(error) => Finding::fail("CA", error.to_string()),
     }
+}
+
+/// What the operator's CAs have revoked. A list that is out of date still counts.
+fn revocations(path: &Path, now: UnixTime) -> Finding {
+    const SUBJECT: &str = "tls.crl";
+    let lists = match pem::read_revocation_lists(path) {
+        Ok(lists) => lists,
+        Err(error) => return Finding::fail(SUBJECT, error.to_string()),
+    };
+    let lists: Vec<_> = lists.iter().filter_map(|it| RevocationList::read(it).ok()).collect();
+    let count: usize = lists.iter().map(|it| it.serials.len()).sum();
+    let text = format!("{}, {count} certificates", path.display());
+    let next = lists.iter().filter_map(|it| it.next_update).min_by_key(UnixTime::as_secs);
+    match next {
+        Some(next) if next.as_secs() < now.as_secs() => {
+            let next = utc(next);
+            Finding::warn(SUBJECT, format!("{text}; the next was due at {next}: put it there"))
+        }
+        _ => Finding::ok(SUBJECT, text),
+    }
+}
+
+/// What is to be done about the collector's own CA.
+fn own_authority(key: &Path, public: &Path, now: UnixTime) -> Vec<Finding> {
+    let kept = private_file::read(key)
+        .map_err(|error| error.to_string())
+        .and_then(|text| pem::certificates_beside(&text, key).map_err(|error| error.to_string()));
+    let kept = match kept {
+        Ok(kept) => kept,
+        Err(error) => return vec![Finding::fail("CA", error)],
+    };
+    let facts = |it: &CertificateDer<'_>| Facts::read(it).ok();
+    let present = match kept.first() {
+        Some(present) => facts(present),
+        // An older release kept it apart.
+        None => pem::read_certificates(public).ok().and_then(|it| it.first().and_then(facts)),
+    };
+    let mut findings = Vec::new();
+    if let Some(end) = present.map(|it| it.validity.not_after)
+        && end.as_secs() < now.as_secs().saturating_add(IN_TIME.as_secs())
+    {
+        let end = utc(end);
+        findings.push(Finding::warn("CA", format!("it ends at {end}; run: collector ca roll")));
+    }
+    // The voucher of the CA before the present one.
+    if let Some(until) = kept.get(1).and_then(facts).map(|it| it.validity.not_after)
+        && until.as_secs() >= now.as_secs()
+    {
+        let until = utc(until);
+        findings.push(Finding::ok("CA", format!("the one before it is trusted until {until}")));
+    }
+    findings
 }
 
 fn certificate(path: &Path, own: bool, now: UnixTime) -> Finding {

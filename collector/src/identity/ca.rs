@@ -11,18 +11,18 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, UnixTime};
 use rustls::sign::CertifiedKey;
-use wire::certificate::{Facts, Fingerprint, GENERATION};
+use wire::certificate::{Facts, Fingerprint, GENERATION, utc};
 use wire::pem;
 use wire::private_file;
 
 use super::IdentityError;
 use super::record::Issued;
 
-/// File of the CA's certificate.
+/// File of the certificates of the CA and of the one before: a copy.
 const CERTIFICATE: &str = "ca.pem";
 
-/// File of the CA's private key.
-const KEY: &str = "ca.key";
+/// File of the CA's private key and of all of its certificates.
+pub(super) const KEY: &str = "ca.key";
 
 const DAY: u64 = 86_400;
 
@@ -35,12 +35,33 @@ const LIFE: u64 = 90 * DAY;
 /// By how much validity begins before now, seconds: other hosts' clocks may be behind.
 const CLOCK_SKEW: u64 = DAY;
 
-/// The CA.
+/// The CA. Agents know it by its certificate, which is first delivered with a token's enrolment, and
+/// then with each certificate.
 #[derive(Debug)]
 pub(super) struct Ca {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
-    pem: String,
+    earlier: Option<Earlier>,
+}
+
+/// The CA before the present one, which is trusted as long as a certificate of it may live.
+#[derive(Debug)]
+struct Earlier {
+    root: CertificateDer<'static>,
+    /// The present CA's certificate by the one before: those who know only that accept what the
+    /// present one has signed, be they agents or other collectors.
+    voucher: CertificateDer<'static>,
+    /// Last second of the voucher's validity.
+    until: UnixTime,
+}
+
+/// What came of a roll-over.
+#[derive(Debug)]
+pub struct Rolled {
+    /// By what agents know the new CA.
+    pub fingerprint: Fingerprint,
+    /// Until when the one before is trusted.
+    pub until: UnixTime,
 }
 
 /// A certificate just issued.
@@ -54,58 +75,121 @@ pub(super) struct NewCertificate {
 impl Ca {
     /// Opens the CA in `dir`, or makes one. The directory must be locked.
     pub fn open(dir: &Path, now: UnixTime) -> Result<Self, IdentityError> {
-        let (certificate_path, key_path) = (dir.join(CERTIFICATE), dir.join(KEY));
-        match (private_file::exists(&certificate_path)?, private_file::exists(&key_path)?) {
-            (true, false) => {
-                return Err(IdentityError::KeyLost {
-                    certificate: certificate_path,
-                    key: key_path,
-                });
+        let (public, secret) = (dir.join(CERTIFICATE), dir.join(KEY));
+        if !private_file::exists(&secret)? {
+            if private_file::exists(&public)? {
+                return Err(IdentityError::KeyLost { certificate: public, key: secret });
             }
-            (true, true) => {}
-            (false, with_key) => {
-                if !with_key {
-                    let key = KeyPair::generate()?;
-                    private_file::write(&key_path, key.serialize_pem().as_bytes())?;
-                }
-                // A certificate made again from the key is as good as the first: it has the same
-                // name and key, and that is what agents trust.
-                let key = KeyPair::try_from(&pem::read_key(&key_path)?)?;
-                let certificate = own_params(&key, now)?.self_signed(&key)?;
-                private_file::write_public(&certificate_path, certificate.pem().as_bytes())?;
-            }
+            let key = KeyPair::generate()?;
+            let certificate = own_params(&key, now)?.self_signed(&key)?;
+            let both = key.serialize_pem() + &certificate.pem();
+            private_file::write(&secret, both.as_bytes())?;
         }
-        Self::load(&certificate_path, &key_path)
+        let ca = Self::load(&public, &secret, now)?;
+        // A copy for people and for those who connect by hand.
+        if pem::read_certificates(&public).ok() != Some(ca.trusted(now)) {
+            private_file::write_public(&public, ca.pem(now).as_bytes())?;
+        }
+        Ok(ca)
     }
 
-    fn load(certificate_path: &Path, key_path: &Path) -> Result<Self, IdentityError> {
-        let pem = private_file::read_public(certificate_path)?;
-        let certificates = pem::certificates(&pem, certificate_path)?;
-        let key = pem::read_key(key_path)?;
-        let unusable = |error| IdentityError::Unusable {
-            certificate: certificate_path.to_owned(),
-            key: key_path.to_owned(),
-            error,
+    /// All of it is in one file, so that a roll-over changes all of it at once: the key, its
+    /// certificate, and of a CA that was rolled over the voucher and the certificate before.
+    fn load(public: &Path, secret: &Path, now: UnixTime) -> Result<Self, IdentityError> {
+        let text = private_file::read(secret)?;
+        let key = pem::key(&text, secret)?;
+        let mut found = pem::certificates_beside(&text, secret)?.into_iter();
+        let certificate = match found.next() {
+            Some(certificate) => certificate,
+            // An older release kept it apart. One made again from the key is as good as the first:
+            // it has the same name and key, and that is what agents trust.
+            None if private_file::exists(public)? => pem::read_certificates(public)?.remove(0),
+            None => {
+                let key = KeyPair::try_from(&key)?;
+                own_params(&key, now)?.self_signed(&key)?.into()
+            }
         };
         let provider = rustls::crypto::ring::default_provider();
-        CertifiedKey::from_der(certificates.clone(), key.clone_key(), &provider)
-            .map_err(unusable)?;
-        let certificate = certificates
-            .into_iter()
-            .next()
-            .ok_or_else(|| unusable(rustls::Error::NoCertificatesPresented))?;
+        CertifiedKey::from_der(vec![certificate.clone()], key.clone_key(), &provider).map_err(
+            |error| IdentityError::Unusable {
+                certificate: secret.to_owned(),
+                key: secret.to_owned(),
+                error,
+            },
+        )?;
+        let earlier = match (found.next(), found.next()) {
+            (Some(voucher), Some(root)) => {
+                let until = Facts::read(&voucher).map(|facts| facts.validity.not_after);
+                let until = until.map_err(|_| rcgen::Error::CouldNotParseCertificate)?;
+                Some(Earlier { root, voucher, until })
+            }
+            _ => None,
+        };
         let issuer = Issuer::from_ca_cert_der(&certificate, KeyPair::try_from(&key)?)?;
-        Ok(Self { issuer, certificate, pem: String::from_utf8_lossy(&pem).into_owned() })
+        Ok(Self { issuer, certificate, earlier })
     }
 
-    /// The CA's certificate.
-    pub const fn certificate(&self) -> &CertificateDer<'static> {
-        &self.certificate
+    /// Makes a new CA in place of the one in `dir`, which vouches for it and stays trusted until its
+    /// last certificate has ended: of those known, with `certificates_end`. The directory must be
+    /// locked.
+    pub fn roll(
+        dir: &Path,
+        certificates_end: UnixTime,
+        now: UnixTime,
+    ) -> Result<Rolled, IdentityError> {
+        let present = Self::open(dir, now)?;
+        if let Some(Earlier { until, .. }) = present.earlier(now) {
+            return Err(IdentityError::RollingOver(utc(*until)));
+        }
+        let key = KeyPair::generate()?;
+        let certificate = own_params(&key, now)?.self_signed(&key)?;
+        // What collectors that don't know of it yet sign in the next hours lives on for as long.
+        let life = now.as_secs().saturating_add(LIFE).max(certificates_end.as_secs());
+        let until = Duration::from_secs(life.saturating_add(DAY));
+        let mut voucher = own_params(&key, now)?;
+        voucher.not_after = rcgen::date_time_ymd(1970, 1, 1) + until;
+        voucher.use_authority_key_identifier_extension = true;
+        let voucher = voucher.signed_by(&key, &present.issuer)?.into();
+        let certificate: CertificateDer<'static> = certificate.into();
+        let fingerprint = Fingerprint::of(&certificate);
+        let all = pem::encode(&[certificate, voucher, present.certificate]);
+        private_file::write(&dir.join(KEY), (key.serialize_pem() + &all).as_bytes())?;
+        Self::open(dir, now)?;
+        Ok(Rolled { fingerprint, until: UnixTime::since_unix_epoch(until) })
     }
 
-    /// The CA's certificate as PEM.
-    pub fn pem(&self) -> &str {
-        &self.pem
+    /// The CA before this one, while it is trusted. What is over by a wrong clock is trusted again once
+    /// that is right.
+    fn earlier(&self, now: UnixTime) -> Option<&Earlier> {
+        self.earlier.as_ref().filter(|it| now.as_secs() <= it.until.as_secs())
+    }
+
+    /// The CAs whose certificates are accepted, the present one first.
+    pub fn trusted(&self, now: UnixTime) -> Vec<CertificateDer<'static>> {
+        let earlier = self.earlier(now).map(|it| it.root.clone());
+        [self.certificate.clone()].into_iter().chain(earlier).collect()
+    }
+
+    /// What a collector sends after its own certificate: those that enrol know a CA by its
+    /// fingerprint only.
+    pub fn chain(&self, now: UnixTime) -> Vec<CertificateDer<'static>> {
+        let voucher = self.earlier(now).map(|it| it.voucher.clone());
+        voucher.into_iter().chain(self.trusted(now)).collect()
+    }
+
+    /// The certificates of [`Self::trusted`] as PEM.
+    pub fn pem(&self, now: UnixTime) -> String {
+        pem::encode(&self.trusted(now))
+    }
+
+    /// True if it has signed a certificate, by the name of the issuer.
+    pub fn has_signed(&self, facts: &Facts) -> bool {
+        Facts::read(&self.certificate).is_ok_and(|own| own.subject == facts.issuer)
+    }
+
+    /// Last second of its own certificate.
+    pub fn ends(&self) -> Option<UnixTime> {
+        Facts::read(&self.certificate).ok().map(|facts| facts.validity.not_after)
     }
 
     /// By what agents know the CA.
@@ -125,7 +209,10 @@ impl Ca {
         let mut params = leaf(name, ExtendedKeyUsagePurpose::ClientAuth, now)?;
         let kind = DnType::CustomDnType(GENERATION.to_vec());
         params.distinguished_name.push(kind, generation.to_string());
-        self.sign(&params, &csr.public_key)
+        let mut made = self.sign(&params, &csr.public_key)?;
+        // Collectors that know only the CA before accept it too.
+        made.pem.push_str(&pem::encode(self.earlier(now).map(|it| &it.voucher)));
+        Ok(made)
     }
 
     /// Makes a key and a certificate for the collector: PEM of both.
@@ -177,7 +264,8 @@ fn own_params(key: &KeyPair, now: UnixTime) -> Result<CertificateParams, Identit
     let key_digest = Fingerprint::of(&key.subject_public_key_info()).to_string();
     let name = format!("Network Monitor CA {}", &key_digest[..8]);
     let mut params = params(&name, CA_LIFE, now)?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    // One more than what it signs: it vouches for its successor.
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Ok(params)
 }

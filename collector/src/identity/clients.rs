@@ -2,6 +2,7 @@
 //! They are looked at and written without a CA, so that to list or revoke needs none.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
 use wire::id::ClientId;
@@ -126,6 +127,20 @@ impl ClientRecords {
         self.refuse_earlier(client, &revocation)
     }
 
+    /// Takes over what another collector of the same store has revoked, unless it is known already.
+    ///
+    /// # Errors
+    /// [`IdentityError`] names the file that can't be written.
+    pub fn merge(&self, client: &ClientId, revoked: &Revocation) -> Result<bool, IdentityError> {
+        let _locked = private_file::lock(&self.dir)?;
+        let known = self.revocation(client).ok().flatten();
+        let news = known.is_none_or(|known| known.generation < revoked.generation);
+        if news {
+            self.refuse_earlier(client, revoked)?;
+        }
+        Ok(news)
+    }
+
     /// Keeps that a second host was refused, for those who list the clients.
     ///
     /// # Errors
@@ -196,6 +211,13 @@ impl ClientRecords {
     ) -> Result<bool, IdentityError> {
         let issued: Option<IssuedRecord> = record::read(&self.issued_path(client))?;
         Ok(issued.is_some_and(|it| it.certificates.iter().any(|known| known.serial == serial)))
+    }
+
+    /// The last second of the validity of any certificate that this collector has given and knows of.
+    pub(super) fn latest_end(&self) -> Result<UnixTime, IdentityError> {
+        let certificates = self.list()?.into_iter().flat_map(|known| known.certificates);
+        let end = certificates.map(|it| it.not_after).max().unwrap_or(0);
+        Ok(UnixTime::since_unix_epoch(Duration::from_secs(end)))
     }
 
     pub(super) fn issued_dir(&self) -> PathBuf {

@@ -1,5 +1,6 @@
 //! QUIC as the collector speaks it: TLS 1.3, small windows, keys that survive a restart.
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +10,9 @@ use quinn::{EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt};
 use quinn_proto::HashedConnectionIdGenerator;
 use ring::{hkdf, hmac};
 use rustls::RootCertStore;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use wire::certificate::{COLLECTOR_NAME, Facts};
+use wire::certificate::{COLLECTOR_NAME, Facts, RevocationList};
 use wire::pem::{self, TlsFiles};
 use wire::private_file;
 
@@ -88,12 +89,16 @@ impl EndpointKeys {
     }
 }
 
+/// Serial numbers of revoked certificates, by their CA (its name in DER).
+pub(super) type Revoked = HashMap<Vec<u8>, HashSet<String>>;
+
 /// The collector's certificate, and whose certificates it accepts.
 #[derive(Debug)]
 pub(super) struct ServerTls {
     chain: Vec<CertificateDer<'static>>,
     key: rustls::pki_types::PrivateKeyDer<'static>,
     clients: Arc<RootCertStore>,
+    revoked: Vec<CertificateRevocationListDer<'static>>,
     paths: (PathBuf, PathBuf),
 }
 
@@ -106,18 +111,22 @@ impl ServerTls {
             let found = pem::read_certificates(&path)?;
             let facts = found.first().map(|certificate| Facts::read(certificate));
             // One that is not valid yet was made while the clock was wrong.
-            let good = |facts: Facts| facts.validity.covers(now) && !facts.validity.renew_due(now);
+            let timely =
+                |facts: &Facts| facts.validity.covers(now) && !facts.validity.renew_due(now);
+            let good = |facts: Facts| timely(&facts) && ca.has_signed(&facts);
             facts.is_some_and(|facts| facts.is_ok_and(good))
         };
         if !sound {
             private_file::write(&path, ca.make_server(COLLECTOR_NAME, now)?.as_bytes())?;
         }
         let mut chain = pem::read_certificates(&path)?;
-        // Agents that enrol know the CA by its fingerprint only.
-        chain.push(ca.certificate().clone());
-        let clients = roots(&path, [ca.certificate().clone()])?;
+        chain.extend(ca.chain(now));
+        let clients = roots(&path, ca.trusted(now))?;
         let key = pem::read_key(&path)?;
-        Ok(Self { chain, key, clients, paths: (path.clone(), path) })
+        if let Some(end) = ca.ends() {
+            tell_end("netmon_collector_ca_expiry_timestamp_seconds", end);
+        }
+        Ok(Self { chain, key, clients, revoked: vec![], paths: (path.clone(), path) })
     }
 
     /// The certificate and CA that the operator has set.
@@ -126,8 +135,19 @@ impl ServerTls {
             chain: pem::read_certificates(&files.cert)?,
             key: pem::read_key(&files.key)?,
             clients: roots(&files.ca, pem::read_certificates(&files.ca)?)?,
+            revoked: files.crl.as_deref().map_or(Ok(vec![]), pem::read_revocation_lists)?,
             paths: (files.cert.clone(), files.key.clone()),
         })
+    }
+
+    /// The certificates that the operator's CAs have revoked: serial numbers by CA.
+    pub fn revoked(&self) -> Revoked {
+        let lists = self.revoked.iter().filter_map(|it| RevocationList::read(it).ok());
+        let mut revoked = Revoked::new();
+        for RevocationList { issuer, serials, .. } in lists {
+            revoked.entry(issuer).or_default().extend(serials);
+        }
+        revoked
     }
 
     /// What quinn is to know to accept connections.
@@ -135,7 +155,7 @@ impl ServerTls {
         self.tell_expiry();
         let (certificate, key) = self.paths;
         let unusable = |error| IdentityError::Unusable { certificate, key, error };
-        let tls = server_tls(self.chain, self.key, self.clients).map_err(unusable)?;
+        let tls = server_tls(self.chain, self.key, self.clients, self.revoked).map_err(unusable)?;
         let token_key = hkdf::Salt::new(hkdf::HKDF_SHA256, b"address validation").extract(&keys.0);
         let mut config = ServerConfig::new(Arc::new(tls), Arc::new(token_key));
         config.transport_config(Arc::new(transport()));
@@ -148,11 +168,15 @@ impl ServerTls {
     /// Tells Prometheus when the certificate expires.
     fn tell_expiry(&self) {
         if let Some(Ok(facts)) = self.chain.first().map(|it| Facts::read(it)) {
-            #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
-            let expiry = facts.validity.not_after.as_secs() as f64;
-            metrics::gauge!("netmon_collector_certificate_expiry_timestamp_seconds").set(expiry);
+            let end = facts.validity.not_after;
+            tell_end("netmon_collector_certificate_expiry_timestamp_seconds", end);
         }
     }
+}
+
+fn tell_end(gauge: &'static str, end: UnixTime) {
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+    metrics::gauge!(gauge).set(end.as_secs() as f64);
 }
 
 fn roots(
@@ -175,9 +199,13 @@ fn server_tls(
     chain: Vec<CertificateDer<'static>>,
     key: rustls::pki_types::PrivateKeyDer<'static>,
     clients: Arc<RootCertStore>,
+    revoked: Vec<CertificateRevocationListDer<'static>>,
 ) -> Result<QuicServerConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(clients, provider.clone())
+        .with_crls(revoked)
+        // A CA without a list has revoked none.
+        .allow_unknown_revocation_status()
         .allow_unauthenticated()
         .build()
         .map_err(|error| rustls::Error::General(error.to_string()))?;

@@ -36,6 +36,15 @@ pub enum IdentityError {
         /// Where its key should be.
         key: PathBuf,
     },
+    /// There are two CAs already.
+    #[error(
+        "the CA was rolled over already; the one before it is trusted until {0}, while certificates of \
+         it live: roll over again after that"
+    )]
+    RollingOver(String),
+    /// Nothing to roll over.
+    #[error("there is no {0}: the first start of the collector makes a CA")]
+    NoCa(PathBuf),
     /// A certificate and its key don't fit, or TLS can't use them.
     #[error("can't use {certificate} with {key}: {error}")]
     Unusable {

@@ -94,7 +94,7 @@ impl Identity {
         }
         let presented = if let Issuing::Next(serial) = issuing { serial } else { None };
         self.records.note_issued(client, certificate.record, presented, now)?;
-        let reply = EnrollReply { certificate_pem: certificate.pem, ca_pem: ca.pem().to_owned() };
+        let reply = EnrollReply { certificate_pem: certificate.pem, ca_pem: ca.pem(now) };
         Ok(Renewed { reply, agent })
     }
 }

@@ -1,8 +1,8 @@
 //! Identity: the collector's own CA or the operator's PKI, how agents get their certificates, and
 //! who is who on a connection.
 //!
-//! In the directory: `ca.pem` and `ca.key`, `server.pem`, `reset.key`, and as small JSON files
-//! `tokens/<digest of the secret>`, `issued/<client>`, `revoked/<client>` and
+//! In the directory: `ca.key` (the CA whole) and its public copy `ca.pem`, `server.pem`, `reset.key`,
+//! and as small JSON files `tokens/<digest of the secret>`, `issued/<client>`, `revoked/<client>` and
 //! `second_hosts/<client>`. Other processes may
 //! work on it at the same time: what changes more than one file is done under `lock`.
 
@@ -21,7 +21,7 @@ mod standing;
 mod token;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use quinn::{EndpointConfig, ServerConfig};
 use rustls::pki_types::UnixTime;
@@ -30,6 +30,7 @@ use wire::private_file;
 use wire::token::Token;
 
 use self::ca::Ca;
+pub use self::ca::Rolled;
 pub use self::clients::{ClientRecords, KnownClient};
 use self::endpoint::{EndpointKeys, ServerTls};
 pub use self::enroll::EnrollError;
@@ -38,6 +39,7 @@ pub use self::issue::Renewed;
 pub use self::peer::{Agent, CLOSE_REFUSED, Peer, PeerError, on_handshake_error, peer};
 pub use self::record::{Issued, Revocation, SecondHostRecord};
 use self::revoke::Revocations;
+use self::stamp::{Stamp, Watched};
 pub use self::standing::Standing;
 pub use self::token::NewToken;
 
@@ -49,6 +51,7 @@ pub struct Identity {
     pki: Pki,
     keys: EndpointKeys,
     revocations: Revocations,
+    files: Mutex<Watched<Vec<Option<Stamp>>>>,
 }
 
 /// Who gives certificates.
@@ -81,6 +84,7 @@ impl Identity {
             pki,
             keys,
             revocations: Revocations::default(),
+            files: Mutex::default(),
         };
         for directory in [
             identity.tokens_dir(),
@@ -95,15 +99,19 @@ impl Identity {
     }
 
     /// What quinn is to know to accept connections. The files are read again, and the own CA's
-    /// certificate for the collector is renewed when it is due: call it at the start, every hour
-    /// and on SIGHUP, and give it to [`quinn::Endpoint::set_server_config`]; open connections
+    /// certificate for the collector is renewed when it is due: call it at the start, every hour,
+    /// on SIGHUP and after [`Self::files_changed`], and give it to [`quinn::Endpoint::set_server_config`]; open connections
     /// aren't touched.
     ///
     /// # Errors
     /// [`IdentityError`] names the file that is of no use; what was set before stays good.
     pub fn server_config(&self, now: UnixTime) -> Result<ServerConfig, IdentityError> {
         let tls = match &self.pki {
-            Pki::Operator(files) => ServerTls::of_files(files)?,
+            Pki::Operator(files) => {
+                let tls = ServerTls::of_files(files)?;
+                self.revocations.listed_by_operator(tls.revoked());
+                tls
+            }
             Pki::Own(ca) => {
                 let _locked = private_file::lock(&self.dir)?;
                 let found = Arc::new(Ca::open(&self.dir, now)?);
@@ -113,6 +121,37 @@ impl Identity {
             }
         };
         tls.server_config(&self.keys)
+    }
+
+    /// Makes a new CA in place of the one in `dir`, which stays trusted while certificates of it live.
+    /// A collector that runs takes it up by itself; agents learn of it with their next certificates.
+    ///
+    /// # Errors
+    /// [`IdentityError::RollingOver`] while the CA before is still trusted,
+    /// [`IdentityError::NoCa`] if there is none; otherwise it names the file.
+    pub fn roll_ca(dir: &Path, now: UnixTime) -> Result<Rolled, IdentityError> {
+        let key = dir.join(ca::KEY);
+        if !private_file::exists(&key)? {
+            return Err(IdentityError::NoCa(key));
+        }
+        let _locked = private_file::lock(dir)?;
+        let end = ClientRecords::at(dir).latest_end()?;
+        Ca::roll(dir, end, now)
+    }
+
+    /// True if files of certificates were changed since this was last asked: give what
+    /// [`Self::server_config`] makes of them to the endpoint then. Cheap enough for every second.
+    #[must_use]
+    pub fn files_changed(&self) -> bool {
+        let files = match &self.pki {
+            Pki::Operator(TlsFiles { ca, cert, key, crl }) => {
+                [ca, cert, key].into_iter().chain(crl).cloned().collect()
+            }
+            Pki::Own(_) => vec![self.dir.join(ca::KEY)],
+        };
+        // What can't be looked at is told when it is read.
+        let stamps = files.iter().map(|file| Stamp::of(file).ok()).collect();
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).changed(stamps)
     }
 
     /// What quinn is to know of the endpoint: its keys stay the same over restarts, so that agents

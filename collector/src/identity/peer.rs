@@ -39,6 +39,8 @@ pub struct Agent {
     pub validity: Validity,
     /// Generation of its client's certificates that it is of, by the own CA.
     pub generation: u64,
+    /// Name of the CA that has signed it (DER).
+    pub issuer: Vec<u8>,
     /// SHA-256 of its certificate.
     pub fingerprint: Fingerprint,
 }
@@ -118,8 +120,8 @@ pub fn peer(connection: &Connection) -> Result<Peer, PeerError> {
 pub(super) fn agent(certificate: &[u8]) -> Result<Agent, PeerError> {
     let facts = Facts::read(certificate)?;
     let client = facts.client()?;
-    let Facts { serial, validity, generation, fingerprint, .. } = facts;
-    Ok(Agent { client, serial, validity, generation, fingerprint })
+    let Facts { serial, validity, generation, issuer, fingerprint, .. } = facts;
+    Ok(Agent { client, serial, validity, generation, issuer, fingerprint })
 }
 
 impl Identity {

@@ -1,14 +1,17 @@
-//! Who is revoked: the directory's records, kept in memory and looked at again all the time.
+//! Who is revoked: the directory's records, kept in memory and looked at again all the time, and the
+//! lists of an operator's own CAs.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use settings::{Failures, words};
 use tokio::sync::watch;
+use wire::id::ClientId;
 
 use super::clients::{ClientRecords, refused_until};
+use super::endpoint::Revoked;
 use super::peer::Agent;
 use super::record::{self, Revocation};
 use super::stamp::{Stamp, Watched};
@@ -22,6 +25,8 @@ const LOOK: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(super) struct Revocations {
     listed: Mutex<Listed>,
+    /// By the CAs of the operator's own PKI.
+    operators: RwLock<Revoked>,
     news: watch::Sender<()>,
 }
 
@@ -45,7 +50,11 @@ enum Record {
 
 impl Default for Revocations {
     fn default() -> Self {
-        Self { listed: Mutex::default(), news: watch::Sender::new(()) }
+        Self {
+            listed: Mutex::default(),
+            operators: RwLock::default(),
+            news: watch::Sender::new(()),
+        }
     }
 }
 
@@ -74,6 +83,21 @@ impl Revocations {
                 }
             }
         }
+    }
+
+    /// What the operator's CAs have revoked as of now.
+    pub(super) fn listed_by_operator(&self, revoked: Revoked) {
+        let mut known = self.operators.write().unwrap_or_else(PoisonError::into_inner);
+        if *known != revoked {
+            *known = revoked;
+            drop(known);
+            self.news.send_replace(());
+        }
+    }
+
+    fn operator_lists(&self, agent: &Agent) -> bool {
+        let known = self.operators.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(&agent.issuer).is_some_and(|serials| serials.contains(&agent.serial))
     }
 
     /// Something was revoked by this process: the next look finds it.
@@ -124,6 +148,9 @@ impl Identity {
     /// processes have revoked is noticed within a fifth of a second.
     #[must_use]
     pub fn is_revoked(&self, agent: &Agent, now: Instant) -> bool {
+        if self.revocations.operator_lists(agent) {
+            return true;
+        }
         self.revocations.look(&self.records.revoked_dir(), now);
         let listed = self.revocations.listed();
         if !listed.known {
@@ -165,8 +192,21 @@ impl Identity {
         }
     }
 
+    /// What is revoked here, for other collectors of the same store.
+    #[must_use]
+    pub fn revocations(&self) -> Vec<(ClientId, Revocation)> {
+        self.revocations.look(&self.records.revoked_dir(), Instant::now());
+        let listed = self.revocations.listed();
+        let is = |(name, (_, record)): (&String, &(Stamp, Record))| match record {
+            Record::Is(revocation) => Some((ClientId::new(name).ok()?, revocation.clone())),
+            Record::Unreadable => None,
+        };
+        listed.records.iter().filter_map(is).collect()
+    }
+
     /// Told whenever somebody may be revoked who wasn't.
-    pub(super) fn revocation_news(&self) -> watch::Receiver<()> {
+    #[must_use]
+    pub fn revocation_news(&self) -> watch::Receiver<()> {
         self.revocations.news.subscribe()
     }
 

@@ -33,8 +33,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// How often the own certificate is looked after.
 const RENEWAL: Duration = Duration::from_secs(3600);
 
-/// How often the clock is looked at: after a step the certificate may be of no use.
-const CLOCK: Duration = Duration::from_secs(2);
+/// How often the clock and the files of certificates are looked at: after a step, or once they were
+/// replaced, the certificate in use may be of no use.
+const UPKEEP: Duration = Duration::from_secs(1);
 
 /// Why agents can't be listened for.
 #[derive(Debug, thiserror::Error)]
@@ -120,8 +121,8 @@ impl Listener {
         let mut admission = Admission::new(&self.ingest.limits);
         let mut connections = JoinSet::new();
         let mut renewal = tokio::time::interval(RENEWAL);
-        let (mut clock, mut steps) = (tokio::time::interval(CLOCK), Steps::default());
-        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut upkeep, mut steps) = (tokio::time::interval(UPKEEP), Steps::default());
+        upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looking = tokio::time::interval(LOOK);
         looking.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let reloader = self.reloader();
@@ -141,9 +142,12 @@ impl Listener {
                     }
                 }
                 _ = renewal.tick() => reloader.renew(),
-                _ = clock.tick() => if steps.stepped(now_ns(), boot()) {
-                    reloader.renew();
-                },
+                _ = upkeep.tick() => {
+                    let stepped = steps.stepped(now_ns(), boot());
+                    if self.ingest.identity.files_changed() || stepped {
+                        reloader.renew();
+                    }
+                }
             }
             admission.proceed(&self.ingest, &mut connections);
         }

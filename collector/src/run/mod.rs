@@ -5,6 +5,7 @@ mod health;
 mod register;
 mod reload;
 mod retention;
+mod revocations;
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -180,7 +181,8 @@ async fn serve(
     let pages = tokio::spawn(web::serve(http, state, stopped));
     let background = [
         tokio::spawn(metrics.run_upkeep()),
-        tokio::spawn(register::follow(store, live, identity.clone())),
+        tokio::spawn(register::follow(store.clone(), live, identity.clone())),
+        tokio::spawn(revocations::follow(store, identity.clone())),
         tokio::spawn(identity.follow_revocations()),
         tokio::spawn(retention.run()),
         tokio::spawn(Pending::of(&config.data_dir).follow()),

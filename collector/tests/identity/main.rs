@@ -8,4 +8,5 @@ mod files;
 mod operator_pki;
 mod renewal;
 mod revocation;
+mod roll;
 mod support;

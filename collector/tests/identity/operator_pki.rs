@@ -2,12 +2,14 @@
 
 use std::net::UdpSocket;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use agent::identity::{Credentials, EnrollError};
-use collector::identity::{Identity, IdentityError};
+use collector::identity::{Identity, IdentityError, Standing};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams,
+    SanType, SerialNumber,
 };
 use rustls::pki_types::UnixTime;
 use tempfile::TempDir;
@@ -28,7 +30,7 @@ impl OperatorPki {
             let mut params = CertificateParams::new(vec![]).unwrap();
             params.distinguished_name.push(rcgen::DnType::CommonName, name);
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-            params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+            params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
             params
         };
         let root = CertifiedIssuer::self_signed(ca("root"), KeyPair::generate().unwrap()).unwrap();
@@ -45,7 +47,7 @@ impl OperatorPki {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.intermediate).unwrap();
         let file = |what: &str| self.dir.path().join(format!("{name}.{what}"));
-        let files = TlsFiles { ca: file("ca"), cert: file("cert"), key: file("key") };
+        let files = TlsFiles { ca: file("ca"), cert: file("cert"), key: file("key"), crl: None };
         std::fs::write(&files.ca, self.root.pem()).unwrap();
         std::fs::write(&files.cert, certificate.pem() + &self.intermediate.pem()).unwrap();
         wire::private_file::write(&files.key, key.serialize_pem().as_bytes()).unwrap();
@@ -61,6 +63,85 @@ impl OperatorPki {
         let sans = names.iter().map(|&name| SanType::DnsName(name.try_into().unwrap()));
         self.issue("client", sans.collect(), ExtendedKeyUsagePurpose::ClientAuth)
     }
+}
+
+/// Has the intermediate CA revoke these certificates: a list of them in `path`.
+fn revoke(pki: &OperatorPki, path: &Path, serials: &[&str]) {
+    let revoked = |serial: &&str| {
+        let bytes: Vec<u8> = (0..serial.len() / 2)
+            .map(|n| u8::from_str_radix(&serial[2 * n..2 * n + 2], 16).unwrap())
+            .collect();
+        RevokedCertParams {
+            serial_number: SerialNumber::from_slice(&bytes),
+            revocation_time: rcgen::date_time_ymd(2026, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        }
+    };
+    let list = CertificateRevocationListParams {
+        this_update: rcgen::date_time_ymd(2026, 1, 1),
+        // A list that is out of date still counts.
+        next_update: rcgen::date_time_ymd(2026, 1, 2),
+        crl_number: SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: serials.iter().map(revoked).collect(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    std::fs::write(path, list.signed_by(&pki.intermediate).unwrap().pem().unwrap()).unwrap();
+}
+
+#[tokio::test]
+async fn certificates_that_the_operators_ca_has_revoked_are_refused_on_open_connections_too() {
+    let (pki, dir) = (OperatorPki::new(), tempfile::tempdir().unwrap());
+    let crl = pki.dir.path().join("crl");
+    revoke(&pki, &crl, &[]);
+    let files = TlsFiles { crl: Some(crl.clone()), ..pki.server() };
+    let mut collector = Collector::start(identity(&dir, &files).unwrap());
+    let credentials = load(&pki.client(&["web-1"]));
+    let _connected = collector.connect(&credentials).await;
+    let (agent, _) = collector.next_agent().await;
+    let other = load(&pki.client(&["web-2"]));
+    let mut standing = Standing::new(collector.identity.clone(), agent.clone());
+    let nothing = tokio::time::timeout(Duration::from_millis(300), standing.lost()).await;
+    assert!(nothing.is_err(), "{nothing:?}");
+
+    // The files were looked at, and this one changes.
+    while collector.identity.files_changed() {}
+    revoke(&pki, &crl, &[&agent.serial]);
+    assert!(collector.identity.files_changed());
+    let config = collector.identity.server_config(UnixTime::now()).unwrap();
+    collector.endpoint.set_server_config(Some(config));
+    let told = tokio::time::timeout(DEADLINE, standing.lost()).await.unwrap();
+    assert!(told.to_string().contains("web-1 was revoked"), "{told}");
+    let (_endpoint, connection) = collector.connect(&credentials).await;
+    let _reason = closed(&connection).await;
+    assert!(matches!(collector.next().await, Seen::Failed(_)));
+    let _connected = collector.connect(&other).await;
+    assert_eq!(collector.next_agent().await.0.client, client("web-2"));
+
+    // What can't be used leaves what was set before.
+    std::fs::write(&crl, "damaged").unwrap();
+    let text = collector.identity.server_config(UnixTime::now()).unwrap_err().to_string();
+    assert!(text.contains("/crl holds no certificate revocation list"), "{text}");
+    assert!(collector.identity.is_revoked(&agent, Instant::now()));
+}
+
+#[tokio::test]
+async fn an_agent_too_refuses_a_collector_whose_certificate_was_revoked() {
+    let (pki, dir) = (OperatorPki::new(), tempfile::tempdir().unwrap());
+    let files = pki.server();
+    let mut collector = Collector::start(identity(&dir, &files).unwrap());
+    let crl = pki.dir.path().join("crl");
+    let agent = TlsFiles { crl: Some(crl.clone()), ..pki.client(&["web-1"]) };
+    revoke(&pki, &crl, &[]);
+    let _connected = collector.connect(&load(&agent)).await;
+    let _ = collector.next_agent().await;
+    let serial = Facts::read(&pem::read_certificates(&files.cert).unwrap()[0]).unwrap().serial;
+    revoke(&pki, &crl, &[&serial]);
+    let config = load(&agent).client_config();
+    let server = collector.server();
+    let error = agent::connection::connect(&server, "127.0.0.1", &config).await.unwrap_err();
+    assert!(error.to_string().contains("Revoked"), "{error}");
 }
 
 fn identity(dir: &TempDir, files: &TlsFiles) -> Result<Identity, IdentityError> {
@@ -185,10 +266,10 @@ async fn a_revocation_refuses_certificates_that_began_before_it() {
     let _connected = collector.connect(&credentials).await;
     let (agent, _) = collector.next_agent().await;
     collector.identity.records().revoke(&agent.client, UnixTime::now()).unwrap();
-    let later = std::time::Instant::now() + std::time::Duration::from_secs(2);
+    let later = Instant::now() + Duration::from_secs(2);
     assert!(collector.identity.is_revoked(&agent, later));
     let mut newer = agent.clone();
     newer.validity.not_before =
-        UnixTime::since_unix_epoch(std::time::Duration::from_secs(UnixTime::now().as_secs() + 1));
+        UnixTime::since_unix_epoch(Duration::from_secs(UnixTime::now().as_secs() + 1));
     assert!(!collector.identity.is_revoked(&newer, later));
 }

@@ -197,8 +197,9 @@ pub fn enrolled_at(identity: &Identity, id: &str, dir: &Path, at: UnixTime) -> T
     let token = identity.new_token(new_token(None), at).unwrap();
     let (request, key) = request(&token, id);
     let reply = identity.enroll(&request, at).unwrap();
+    let file = |name: &str| dir.join(name);
     let files =
-        TlsFiles { ca: dir.join("ca.pem"), cert: dir.join("cert.pem"), key: dir.join("key.pem") };
+        TlsFiles { ca: file("ca.pem"), cert: file("cert.pem"), key: file("key.pem"), crl: None };
     std::fs::write(&files.ca, reply.ca_pem).unwrap();
     std::fs::write(&files.cert, reply.certificate_pem).unwrap();
     wire::private_file::write(&files.key, key.serialize_pem().as_bytes()).unwrap();

@@ -66,6 +66,7 @@ macro_rules! behaviours {
             a_forgotten_client_is_listed_no_more_until_it_is_let_in_again,
             a_client_that_never_connected_can_be_forgotten,
             purging_leaves_no_row_of_a_client_and_all_of_the_others,
+            revocations_are_for_all_collectors_and_only_rise,
             what_is_read_for_nobody_ends_and_leaves_its_place,
         }
     };

@@ -1,5 +1,6 @@
 //! The register of clients: forgetting them, and letting them in again.
 
+use collector::identity::Revocation;
 use collector::store::StoreError;
 use collector::store::query::Resolution;
 use collector::store::register::Registered;
@@ -55,6 +56,42 @@ pub async fn a_client_that_never_connected_can_be_forgotten(place: &impl Place) 
     store.readmit(&client("new")).await.unwrap();
     store.open_sessions(&client("new"), &hello(&[1]), START).await.unwrap();
     assert_eq!(store.clients().await.unwrap()[0].alias, "the web server");
+}
+
+pub async fn revocations_are_for_all_collectors_and_only_rise(place: &impl Place) {
+    let store = place.open().await;
+    let other = store.clone();
+    let revocation = |generation, revoked_at, forgotten| Revocation {
+        generation,
+        revoked_at,
+        forgotten,
+        replaced: !forgotten,
+    };
+    let (first, second) = (revocation(7, 70, true), revocation(9, 90, false));
+    assert_eq!(store.revocations(0).await.unwrap(), []);
+    store.keep_revocation(&client("web"), &first).await.unwrap();
+    other.keep_revocation(&client("db"), &second).await.unwrap();
+    let known = store.revocations(0).await.unwrap();
+    let names: Vec<_> = known.iter().map(|it| (it.client.as_str(), &it.revocation)).collect();
+    assert_eq!(names, [("web", &first), ("db", &second)]);
+    let seen = known[1].change;
+    assert!(known[0].change < seen);
+    assert_eq!(other.revocations(seen).await.unwrap(), []);
+    // One that isn't newer changes nothing; a newer one is the last change.
+    for (revocation, changed) in
+        [(revocation(7, 71, false), false), (revocation(6, 99, false), false), (second, true)]
+    {
+        other.keep_revocation(&client("web"), &revocation).await.unwrap();
+        let news = store.revocations(seen).await.unwrap();
+        assert_eq!(news.len(), usize::from(changed), "{news:?}");
+        for told in news {
+            assert_eq!((told.client.as_str(), &told.revocation), ("web", &revocation));
+        }
+    }
+    // Clocks may be wrong by ages.
+    store.keep_revocation(&client("far"), &revocation(u64::MAX, u64::MAX, true)).await.unwrap();
+    let far = store.revocations(0).await.unwrap().pop().unwrap();
+    assert_eq!(far.revocation.generation, u64::MAX >> 1);
 }
 
 pub async fn purging_leaves_no_row_of_a_client_and_all_of_the_others(place: &impl Place) {

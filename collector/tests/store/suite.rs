@@ -30,6 +30,7 @@ pub use crate::register::{
     a_client_that_never_connected_can_be_forgotten,
     a_forgotten_client_is_listed_no_more_until_it_is_let_in_again,
     purging_leaves_no_row_of_a_client_and_all_of_the_others,
+    revocations_are_for_all_collectors_and_only_rise,
 };
 pub use crate::report::the_report_view_equals_an_independent_computation;
 

@@ -111,7 +111,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Section `tls`: an own PKI in place of the built-in one. All three or none.
+/// Section `tls`: an own PKI in place of the built-in one. The first three or none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
@@ -121,6 +121,8 @@ pub struct Tls {
     pub cert: Option<PathBuf>,
     /// PEM file of the own private key.
     pub key: Option<PathBuf>,
+    /// PEM file of certificates that the authorities have revoked; may be left out.
+    pub crl: Option<PathBuf>,
 }
 
 impl Tls {
@@ -131,8 +133,11 @@ impl Tls {
     pub fn files(&self) -> Result<Option<TlsFiles>, Problem> {
         let missing = |key| Problem::new(key, "not set; set tls.ca, tls.cert and tls.key, or none");
         match (self.ca.clone(), self.cert.clone(), self.key.clone()) {
+            (None, None, None) if self.crl.is_some() => Err(missing("tls.ca")),
             (None, None, None) => Ok(None),
-            (Some(ca), Some(cert), Some(key)) => Ok(Some(TlsFiles { ca, cert, key })),
+            (Some(ca), Some(cert), Some(key)) => {
+                Ok(Some(TlsFiles { ca, cert, key, crl: self.crl.clone() }))
+            }
             (None, ..) => Err(missing("tls.ca")),
             (_, None, _) => Err(missing("tls.cert")),
             (.., None) => Err(missing("tls.key")),
@@ -178,5 +183,7 @@ mod tests {
         assert_eq!(Tls::default().files(), Ok(None));
         let half = Tls { ca: Some("ca.pem".into()), ..Tls::default() };
         assert_eq!(half.files().unwrap_err().key, "tls.cert");
+        let alone = Tls { crl: Some("crl.pem".into()), ..Tls::default() };
+        assert_eq!(alone.files().unwrap_err().key, "tls.ca");
     }
 }

@@ -9,13 +9,14 @@ use super::partition::{Table, exists};
 use crate::store::Migrated;
 
 /// What brings a database from one version to the next. Never changed once released.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
     include_str!("clock.sql"),
     include_str!("forgotten.sql"),
     include_str!("digests.sql"),
+    include_str!("revocations.sql"),
 ];
 
 /// Version of the newest schema.

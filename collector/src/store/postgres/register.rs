@@ -11,8 +11,9 @@ use super::error::Failure;
 use super::partition::Table;
 use super::query::instant;
 use super::session::{time, time_ns};
+use crate::identity::Revocation;
 use crate::store::StoreError;
-use crate::store::register::{Forget, Register, Registered};
+use crate::store::register::{Forget, Register, Registered, StoredRevocation};
 
 #[async_trait]
 impl Register for PostgresStore {
@@ -22,6 +23,16 @@ impl Register for PostgresStore {
             let clients = registered(&lease).await?;
             lease.give_back();
             Ok(clients)
+        };
+        self.told(read.await)
+    }
+
+    async fn revocations(&self, after: u64) -> Result<Vec<StoredRevocation>, StoreError> {
+        let read = async {
+            let lease = self.database.lease().await?;
+            let revocations = revocations(&lease, after).await?;
+            lease.give_back();
+            Ok(revocations)
         };
         self.told(read.await)
     }
@@ -37,6 +48,20 @@ impl Forget for PostgresStore {
             Ok(())
         };
         self.told(forget.await)
+    }
+
+    async fn keep_revocation(
+        &self,
+        client: &ClientId,
+        revocation: &Revocation,
+    ) -> Result<(), StoreError> {
+        let keep = async {
+            let lease = self.database.lease().await?;
+            keep_revocation(&lease, client, revocation).await?;
+            lease.give_back();
+            Ok(())
+        };
+        self.told(keep.await)
     }
 
     async fn readmit(&self, client: &ClientId) -> Result<(), StoreError> {
@@ -73,6 +98,61 @@ async fn registered(client: &Client) -> Result<Vec<Registered>, Failure> {
         });
     }
     Ok(clients)
+}
+
+async fn revocations(client: &Client, after: u64) -> Result<Vec<StoredRevocation>, Failure> {
+    let select = "SELECT client_id, generation, revoked_at, forgotten, replaced, change
+                  FROM revocations WHERE change > $1 ORDER BY change";
+    let mut revocations = Vec::new();
+    for row in client.query_typed(select, &[(&int(after), Type::INT8)]).await? {
+        let number = |column| row.try_get(column).map(|number: i64| number.cast_unsigned());
+        revocations.push(StoredRevocation {
+            client: row.try_get(0)?,
+            revocation: Revocation {
+                generation: number(1)?,
+                revoked_at: number(2)?,
+                forgotten: row.try_get(3)?,
+                replaced: row.try_get(4)?,
+            },
+            change: number(5)?,
+        });
+    }
+    Ok(revocations)
+}
+
+async fn keep_revocation(
+    client: &Client,
+    id: &ClientId,
+    revocation: &Revocation,
+) -> Result<(), Failure> {
+    // One after the other, so that none is committed under a number below one that was read.
+    let lock = format!("{BEGIN}; LOCK TABLE revocations IN SHARE ROW EXCLUSIVE MODE");
+    client.batch_execute(&lock).await?;
+    let Revocation { generation, revoked_at, forgotten, replaced } = revocation;
+    client
+        .execute_typed(
+            "INSERT INTO revocations
+             SELECT $1, $2, $3, $4, $5, coalesce(max(change), 0) + 1 FROM revocations
+             ON CONFLICT (client_id) DO UPDATE SET generation = excluded.generation,
+                 revoked_at = excluded.revoked_at, forgotten = excluded.forgotten,
+                 replaced = excluded.replaced, change = excluded.change
+             WHERE revocations.generation < excluded.generation",
+            &[
+                (&id.as_str(), Type::TEXT),
+                (&int(*generation), Type::INT8),
+                (&int(*revoked_at), Type::INT8),
+                (forgotten, Type::BOOL),
+                (replaced, Type::BOOL),
+            ],
+        )
+        .await?;
+    client.batch_execute("COMMIT").await?;
+    Ok(())
+}
+
+/// Numbers past what the database can hold are of clocks that are wrong by ages.
+fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 async fn forget(client: &Client, id: &ClientId, now_ns: u64) -> Result<(), Failure> {

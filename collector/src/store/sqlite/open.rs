@@ -14,13 +14,14 @@ use super::error::OpenError;
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// What brings a file from one version to the next. Never changed once released.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
     include_str!("clock.sql"),
     include_str!("forgotten.sql"),
     include_str!("digests.sql"),
+    include_str!("revocations.sql"),
 ];
 
 /// Marks the file as a collector's (`PRAGMA application_id`): "NMON".

@@ -11,8 +11,9 @@ use wire::id::ClientId;
 use super::error::{Failure, OpenError};
 use super::query::number;
 use super::{SqliteReader, SqliteStore, Writer, int, open};
+use crate::identity::Revocation;
 use crate::store::StoreError;
-use crate::store::register::{Forget, Register, Registered};
+use crate::store::register::{Forget, Register, Registered, StoredRevocation};
 
 /// Rows that one step deletes at most.
 const STEP_ROWS: i64 = 5000;
@@ -54,6 +55,10 @@ impl Register for SqliteReader {
     async fn registered(&self) -> Result<Vec<Registered>, StoreError> {
         self.read(|db| registered(db)).await
     }
+
+    async fn revocations(&self, after: u64) -> Result<Vec<StoredRevocation>, StoreError> {
+        self.read(move |db| revocations(db, after)).await
+    }
 }
 
 #[async_trait]
@@ -61,6 +66,15 @@ impl Forget for SqliteRegister {
     async fn forget(&self, client: &ClientId, now_ns: u64) -> Result<(), StoreError> {
         let client = client.clone();
         self.work(move |db| forget(db, &client, now_ns)).await
+    }
+
+    async fn keep_revocation(
+        &self,
+        client: &ClientId,
+        revocation: &Revocation,
+    ) -> Result<(), StoreError> {
+        let (client, revocation) = (client.clone(), revocation.clone());
+        self.work(move |db| keep_revocation(db, &client, &revocation)).await
     }
 
     async fn readmit(&self, client: &ClientId) -> Result<(), StoreError> {
@@ -91,12 +105,24 @@ impl Register for SqliteStore {
     async fn registered(&self) -> Result<Vec<Registered>, StoreError> {
         self.reader.registered().await
     }
+
+    async fn revocations(&self, after: u64) -> Result<Vec<StoredRevocation>, StoreError> {
+        self.reader.revocations(after).await
+    }
 }
 
 #[async_trait]
 impl Forget for SqliteStore {
     async fn forget(&self, client: &ClientId, now_ns: u64) -> Result<(), StoreError> {
         self.register().forget(client, now_ns).await
+    }
+
+    async fn keep_revocation(
+        &self,
+        client: &ClientId,
+        revocation: &Revocation,
+    ) -> Result<(), StoreError> {
+        self.register().keep_revocation(client, revocation).await
     }
 
     async fn readmit(&self, client: &ClientId) -> Result<(), StoreError> {
@@ -120,6 +146,49 @@ fn registered(db: &Connection) -> Result<Vec<Registered>, Failure> {
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn revocations(db: &Connection, after: u64) -> Result<Vec<StoredRevocation>, Failure> {
+    let mut select = db.prepare_cached(
+        "SELECT client_id, generation, revoked_at, forgotten, replaced, change
+         FROM revocations WHERE change > ?1 ORDER BY change",
+    )?;
+    let rows = select.query_map([bounded(after)], |row| {
+        Ok(StoredRevocation {
+            client: row.get(0)?,
+            revocation: Revocation {
+                generation: number(row, 1)?,
+                revoked_at: number(row, 2)?,
+                forgotten: row.get(3)?,
+                replaced: row.get(4)?,
+            },
+            change: number(row, 5)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn keep_revocation(
+    db: &Connection,
+    client: &ClientId,
+    revocation: &Revocation,
+) -> Result<(), Failure> {
+    let Revocation { generation, revoked_at, forgotten, replaced } = *revocation;
+    db.execute(
+        "INSERT INTO revocations
+         SELECT ?1, ?2, ?3, ?4, ?5, coalesce(max(change), 0) + 1 FROM revocations WHERE true
+         ON CONFLICT (client_id) DO UPDATE SET generation = excluded.generation,
+             revoked_at = excluded.revoked_at, forgotten = excluded.forgotten,
+             replaced = excluded.replaced, change = excluded.change
+         WHERE revocations.generation < excluded.generation",
+        params![client.as_str(), bounded(generation), bounded(revoked_at), forgotten, replaced],
+    )?;
+    Ok(())
+}
+
+/// Numbers past what the store can hold are of clocks that are wrong by ages.
+fn bounded(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn forget(db: &Connection, client: &ClientId, now_ns: u64) -> Result<(), Failure> {

@@ -63,7 +63,8 @@ impl Pki {
         params.extended_key_usages = vec![usage];
         let certificate = params.signed_by(&self.agent_key, &self.authority)?;
         let file = |what: &str| self.dir.join(format!("{name}.{what}"));
-        let files = TlsFiles { ca: self.dir.join("ca.pem"), cert: file("cert"), key: file("key") };
+        let ca = self.dir.join("ca.pem");
+        let files = TlsFiles { ca, cert: file("cert"), key: file("key"), crl: None };
         std::fs::write(&files.cert, certificate.pem())?;
         wire::private_file::write(&files.key, self.agent_key.serialize_pem().as_bytes())?;
         Ok(files)

@@ -1,0 +1,239 @@
+//! Certificates while agents are at work: they end, are renewed and revoked.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use agent::connection::{Server, connect, control};
+use agent::identity::Credentials;
+use quinn::{Connection, Endpoint, RecvStream, SendStream};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair};
+use rustls::pki_types::UnixTime;
+use testbed::http::{HTTP, is_ready};
+use testbed::{Cluster, Pair, Running, Site, done, in_namespace, metric, wait_for, wait_until};
+use wire::message::{Hello, Message, Session};
+use wire::{pem, private_file};
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// Makes a certificate for a client by the CA of the site's collector, as if it were old: it ends `left`
+/// seconds from now, and is to be renewed already.
+fn certify(site: &Site, client: &str, dir: &Path, left: u64) {
+    let ca = site.dir().join("collector/identity");
+    let issuer_key = KeyPair::try_from(&pem::read_key(&ca.join("ca.key")).unwrap()).unwrap();
+    let certificates = pem::read_certificates(&ca.join("ca.pem")).unwrap();
+    let issuer = Issuer::from_ca_cert_der(&certificates[0], issuer_key).unwrap();
+    let mut params = CertificateParams::new(vec![client.to_owned()]).unwrap();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let at = |seconds| rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds);
+    params.not_before = at(now() - 10 * left);
+    params.not_after = at(now() + left);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, &issuer).unwrap();
+    private_file::create_directory(dir).unwrap();
+    fs::copy(ca.join("ca.pem"), dir.join("ca.pem")).unwrap();
+    let both = key.serialize_pem() + &certificate.pem();
+    private_file::write(&dir.join("key.pem"), both.as_bytes()).unwrap();
+}
+
+/// A connected agent made by hand, which renews nothing.
+struct Host {
+    _endpoint: Endpoint,
+    connection: Connection,
+    _control: (SendStream, RecvStream),
+}
+
+impl Host {
+    /// Connects with the certificate in a directory and is welcomed.
+    async fn connect(dir: &Path, port: u16, session: u64) -> Self {
+        let credentials = Credentials::load(dir, None, UnixTime::now()).unwrap();
+        let server = Server { host: "127.0.0.1".into(), port };
+        let name = credentials.server_name(&server.host);
+        let connected = connect(&server, name, &credentials.client_config()).await;
+        let (endpoint, connection) = connected.unwrap();
+        let (mut send, mut receive) = connection.open_bi().await.unwrap();
+        let hello =
+            Hello { sessions: vec![Session { session, started_ns: 1 }], ..Hello::default() };
+        control::write(&mut send, &connection, &Message::Hello(hello)).await.unwrap();
+        let answer = control::read(&mut receive, &connection).await.unwrap();
+        assert!(matches!(answer, Message::Welcome(_)), "{answer:?}");
+        Self { _endpoint: endpoint, connection, _control: (send, receive) }
+    }
+
+    /// Why it was closed.
+    async fn closed(&self) -> String {
+        let closed = tokio::time::timeout(PATIENCE, self.connection.closed()).await.unwrap();
+        control::close_reason(&closed)
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// Seconds that the certificate of the test below has left: `NETMON_TEST_LIFE=60` shows a longer one.
+fn left() -> u64 {
+    std::env::var("NETMON_TEST_LIFE").ok().and_then(|it| it.parse().ok()).unwrap_or(5)
+}
+
+#[test]
+fn an_agent_whose_certificate_ends_soon_renews_it_and_loses_nothing() {
+    if !in_namespace("an_agent_whose_certificate_ends_soon_renews_it_and_loses_nothing") {
+        return;
+    }
+    let (pair, site) = (Pair::new(), Site::new());
+    let collector = site.start_collector();
+    let dir = site.dir().join("agent/identity");
+    certify(&site, "host-1", &dir, left());
+    let end = now() + left();
+    let key = || fs::read(dir.join("key.pem")).unwrap();
+    let first = key();
+    let agent = site.start_agent();
+    wait_until("frames", || metric(HTTP, "netmon_collector_frames_total") > 2.0);
+    pair.bulk(10_000_000);
+    wait_until("a new key", || key() != first);
+    wait_for("the end of the first certificate", PATIENCE + Duration::from_secs(left()), || {
+        now() > end + 2
+    });
+    pair.bulk(10_000_000);
+    pair.wait_for_silence();
+    let connected = || agent.log().matches("\"connected\"").count();
+    assert_eq!(connected(), 1, "the connection went on: {}", agent.log());
+    // And with the new pair.
+    collector.stop();
+    let collector = site.start_collector();
+    wait_until("a second connection", || connected() == 2);
+    pair.bulk(10_000_000);
+    pair.wait_for_silence();
+    agent.stop();
+    collector.stop();
+    assert_eq!(site.stored("here"), pair.sent_there(), "in the store and on the wire");
+}
+
+#[test]
+fn a_certificate_that_is_not_renewed_ends_the_connection_with_it() {
+    if !in_namespace("a_certificate_that_is_not_renewed_ends_the_connection_with_it") {
+        return;
+    }
+    let site = Site::new();
+    let collector = site.start_collector();
+    let dir = site.dir().join("by-hand");
+    certify(&site, "host-1", &dir, 2);
+    let end = now() + 2;
+    runtime().block_on(async {
+        let host = Host::connect(&dir, 8082, 1).await;
+        let reason = host.closed().await;
+        assert!((end..=end + 3).contains(&now()), "{} s late", now().abs_diff(end));
+        assert!(reason.contains("was valid until"), "{reason}");
+    });
+    let rejects = r#"netmon_collector_rejects_total{reason="expired_certificate"}"#;
+    wait_until("the count", || metric(HTTP, rejects) > 0.0);
+    collector.stop();
+}
+
+/// Revokes a client by a command; how long it took from its end until the connection was closed, and
+/// what the agent was told.
+async fn revoked(mut revoke: Command, host: &Host) -> (Duration, String) {
+    let (said, at) =
+        tokio::task::spawn_blocking(move || (done(revoke.output().unwrap()), Instant::now()))
+            .await
+            .unwrap();
+    assert!(said.contains("within a second"), "{said}");
+    let reason = host.closed().await;
+    (at.elapsed(), reason)
+}
+
+#[test]
+fn a_revoked_agent_is_cut_off_within_a_second() {
+    if !in_namespace("a_revoked_agent_is_cut_off_within_a_second") {
+        return;
+    }
+    let site = Site::new();
+    let collector = site.start_collector();
+    site.enroll();
+    let dir = site.dir().join("agent/identity");
+    runtime().block_on(async {
+        let host = Host::connect(&dir, 8082, 1).await;
+        let (took, reason) = revoked(site.collector(&["revoke", "host-1"]), &host).await;
+        println!("cut off after {took:?}");
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        assert!(reason.contains("host-1 was revoked"), "{reason}");
+    });
+    collector.stop();
+}
+
+#[test]
+fn a_revoked_agent_is_cut_off_within_a_second_at_any_collector_of_the_database() {
+    let name = "a_revoked_agent_is_cut_off_within_a_second_at_any_collector_of_the_database";
+    if !in_namespace(name) {
+        return;
+    }
+    let cluster = Cluster::start();
+    let site = Site::with_database(&cluster.new_database());
+    let collector = site.start_collector();
+    site.enroll();
+    // Collectors that share agents share the CA.
+    let shared = site.dir().join("other/identity");
+    private_file::create_directory(&shared).unwrap();
+    for name in ["ca.key", "ca.pem"] {
+        let file = fs::read(site.dir().join("collector/identity").join(name)).unwrap();
+        private_file::write(&shared.join(name), &file).unwrap();
+    }
+    let other = |args: &[&str]| -> Command {
+        let mut command = site.collector_in("other", args);
+        command.env("NETMON_COLLECTOR_SERVER__PORT", "9082");
+        command.env("NETMON_COLLECTOR_HTTP__PORT", "9083");
+        command
+    };
+    let start = || {
+        let running = Running::start(other(&["run"]), &site.dir().join("other.log"));
+        wait_until("the other collector", || is_ready("127.0.0.1:9083"));
+        running
+    };
+    let second = start();
+    let dir = site.dir().join("agent/identity");
+    let replace = || {
+        let made = done(other(&["token", "--client", "host-1", "--replace"]).output().unwrap());
+        let mut enroll = site.agent(&["enroll", made.trim()]);
+        enroll.env("NETMON_AGENT_SERVER__PORT", "9082");
+        let _report = done(enroll.output().unwrap());
+    };
+    runtime().block_on(async {
+        // Enrolled at the first, connected to the second, revoked at the first.
+        let host = Host::connect(&dir, 9082, 1).await;
+        let (took, reason) = revoked(site.collector(&["revoke", "host-1"]), &host).await;
+        println!("cut off at the other collector after {took:?}");
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        assert!(reason.contains("host-1 was revoked"), "{reason}");
+        // Let in again at the second, it is let in at the first too.
+        replace();
+        let host = Host::connect(&dir, 8082, 2).await;
+        // Another host takes its place at the second: it is out at the first.
+        let start = Instant::now();
+        replace();
+        let reason = host.closed().await;
+        println!("replaced at the other collector within {:?}", start.elapsed());
+        assert!(reason.contains("another host took its place"), "{reason}");
+        // And revoked while the other is down.
+        second.stop();
+        let host = Host::connect(&dir, 8082, 3).await;
+        let (took, _) = revoked(site.collector(&["revoke", "host-1"]), &host).await;
+        assert!(took < Duration::from_secs(1), "{took:?}");
+    });
+    let second = start();
+    let kept = site.dir().join("other/identity/revoked/host-1");
+    let here = site.dir().join("collector/identity/revoked/host-1");
+    wait_until("the same record", || fs::read(&kept).ok() == fs::read(&here).ok());
+    let listed = done(other(&["clients"]).output().unwrap());
+    assert!(listed.contains("revoked"), "{listed}");
+    second.stop();
+    collector.stop();
+}

@@ -1,0 +1,83 @@
+//! Certificates: refusing a client's, and a new CA.
+
+use rustls::pki_types::UnixTime;
+use wire::certificate::utc;
+use wire::id::ClientId;
+use wire::pem::TlsFiles;
+
+use super::{AdminError, audited, block_on, client_records};
+use crate::audit::{Event, Record};
+use crate::config::Config;
+use crate::identity::{Identity, IdentityError, Rolled};
+use crate::run::identity_dir;
+use crate::store::register::Registered;
+use crate::store_location::{StoreLocation, StoreLocationError};
+
+/// Lets a client connect no more. Gives what was done.
+///
+/// # Errors
+/// [`AdminError::NoSuchClient`] if it never had a certificate of this collector,
+/// [`AdminError::RevokedHere`] if it is revoked and other collectors of the store can't be told.
+pub fn revoke(
+    config: &Config,
+    location: &StoreLocation,
+    tls: Option<&TlsFiles>,
+    client: &ClientId,
+) -> Result<String, AdminError> {
+    let records = client_records(config);
+    if tls.is_none() && !records.knows(client)? && !is_elsewhere(location, client) {
+        return Err(AdminError::NoSuchClient(client.clone()));
+    }
+    let revocation = records.revoke(client, UnixTime::now())?;
+    let record = Record::of(Event::ClientRevoked, client);
+    // Of an embedded store there is one collector, which tells it.
+    if let StoreLocation::Postgres(_) = location {
+        let told = block_on::<_, StoreLocationError>(async {
+            Ok(location.open_to_forget()?.keep_revocation(client, &revocation).await?)
+        });
+        if let Err(error) = told {
+            let done = format!(
+                "{client} is revoked at this collector, but the others of its database don't know it \
+                 yet: {error}; they learn of it once this collector runs and reaches the database, or \
+                 by: collector revoke {client}"
+            );
+            return Err(AdminError::RevokedHere(audited(config, record, done)?));
+        }
+    }
+    let done = format!(
+        "{client} is revoked; running collectors cut it off within a second. To let it in again: \
+         collector token --client {client} --replace"
+    );
+    audited(config, record, done)
+}
+
+/// Whether another collector of the same database may have given a client its certificate. One that
+/// can't be reached doesn't say no.
+fn is_elsewhere(location: &StoreLocation, client: &ClientId) -> bool {
+    let StoreLocation::Postgres(_) = location else { return false };
+    let registered = block_on::<_, StoreLocationError>(async {
+        let used = location.is_used().await?;
+        Ok(if used { location.open_to_read()?.registered().await? } else { vec![] })
+    });
+    let known = |it: &Registered| it.client == client.as_str() && it.forgotten_ns.is_none();
+    registered.map_or(true, |it| it.iter().any(known))
+}
+
+/// Makes a new CA in place of the collector's own. Gives what was done.
+///
+/// # Errors
+/// [`AdminError::Identity`] if the one before is still trusted, or certificates come from elsewhere.
+pub fn roll_ca(config: &Config, tls: Option<&TlsFiles>) -> Result<String, AdminError> {
+    if tls.is_some() {
+        return Err(IdentityError::OperatorPki.into());
+    }
+    let dir = identity_dir(&config.data_dir);
+    let Rolled { fingerprint, until } = Identity::roll_ca(&dir, UnixTime::now())?;
+    let (until, key) = (utc(until), dir.join("ca.key"));
+    Ok(format!(
+        "a new CA, SHA-256 {fingerprint}; a running collector takes it up within a second, agents get \
+         it with their next certificates. The CA before it is trusted until {until}; other collectors \
+         of these agents need a copy of {} before then",
+        key.display()
+    ))
+}
