@@ -26,7 +26,7 @@ const COMMIT_SECONDS: [f64; 12] =
 const BATCH_ROWS: [f64; 10] =
     [1.0, 10.0, 50.0, 100.0, 500.0, 1_000.0, 5_000.0, 10_000.0, 50_000.0, 100_000.0];
 
-const COUNTERS: [(&str, &str); 9] = [
+const COUNTERS: [(&str, &str); 12] = [
     ("netmon_collector_frames_total", "Frames received."),
     ("netmon_collector_bytes_total", "Bytes of frames received, unpacked."),
     ("netmon_collector_duplicates_total", "Frames received that were known already."),
@@ -35,6 +35,18 @@ const COUNTERS: [(&str, &str); 9] = [
     (HTTP_REFUSED, "Requests and connections over HTTP refused or ended, by reason."),
     (LIMITED, "Times that somebody was over one of the limits, by limit."),
     ("netmon_collector_commit_errors_total", "Commits that the store failed to make."),
+    (
+        "netmon_collector_slow_commits_total",
+        "Commits that took longer than ten times writer.max_delay, those not done yet included.",
+    ),
+    (
+        "netmon_collector_quarantined_frames_total",
+        "Frames that the store refuses or no link can carry: they are in the table quarantine.",
+    ),
+    (
+        "netmon_collector_misdated_total",
+        "Samples and mixes dated too far from the collector's time: the samples are in the table gaps.",
+    ),
     ("netmon_collector_enrolments_total", "Certificates issued to clients with a token."),
 ];
 

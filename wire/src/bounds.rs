@@ -2,12 +2,25 @@
 //!
 //! A sampler that stood still, a host that slept for a month and a driver that counts nonsense
 //! all give figures beyond what [`Frame::check`](crate::frame::Frame::check) allows. Long times
-//! are split into pieces that tile them, so that sums and times stay exact; figures beyond what
-//! the database's columns hold are cut there.
+//! are split into pieces that tile them, so that sums and times stay exact; figures beyond any link
+//! are cut there, and a driver's own beyond that are none.
+//!
+//! What an older agent has spooled may be beyond: such a frame can still be read, and what is to be
+//! done with it is said by [`Frame::beyond_any_link`].
 
 use crate::frame::{
-    Counts, INTERVAL_MAX_NS, KernelCounts, MAX, MAX_PEAK, Mix, MixCounts, Sample, flags,
+    Counts, Frame, INTERVAL_MAX_NS, KernelCounts, MAX, MAX_PEAK, Mix, MixCounts, Sample, flags,
 };
+use crate::id::NicName;
+
+/// No NIC is faster, bytes/s: 8 Tbit/s, five ports of the fastest Ethernet (1.6 Tbit/s, IEEE
+/// 802.3dj) in one bond.
+pub const FASTEST: u64 = 1_000_000_000_000;
+
+/// Most bytes or packets of one record: [`FASTEST`] for as long as a record may last
+/// ([`INTERVAL_MAX_NS`], a day), in packets of one byte. A hundredth of what a signed 64-bit column
+/// holds.
+pub const FIGURE_MAX: u64 = FASTEST * (INTERVAL_MAX_NS / 1_000_000_000);
 
 /// Most pieces of one time: what goes on for longer than a year is no measurement.
 const PIECES_MAX: u64 = 366;
@@ -26,19 +39,30 @@ impl Sample {
     /// The sample as pieces of a day at most: most often itself. The first has all that was
     /// counted, for nobody knows when that was; the others say that time went on.
     pub fn pieces(self) -> impl Iterator<Item = Self> {
-        let bounded = Self {
+        let mut bounded = Self {
             rx: self.rx.bounded(),
             tx: self.tx.bounded(),
-            drops: self.drops.min(MAX),
-            kernel: self.kernel.bounded(),
+            drops: self.drops.min(FIGURE_MAX),
             ..self
         };
+        bounded.leave_out_nonsense();
         tiles(self.start_ns, self.interval_ns).enumerate().map(
             move |(n, (start_ns, interval_ns))| {
                 let piece = if n == 0 { bounded } else { bounded.went_on() };
                 Self { start_ns, interval_ns, ..piece }
             },
         )
+    }
+
+    /// A driver that counts beyond any link counts nothing: its figures are left out, and the
+    /// sample says so. Gives whether they were.
+    pub fn leave_out_nonsense(&mut self) -> bool {
+        let nonsense = self.kernel.is_beyond();
+        if nonsense {
+            self.kernel = KernelCounts::default();
+            self.flags |= flags::NO_KERNEL_COUNTS;
+        }
+        nonsense
     }
 
     /// Nothing more of the same NIC.
@@ -68,20 +92,51 @@ impl Mix {
                 if n == 0 {
                     piece.rx = self.rx.bounded();
                     piece.tx = self.tx.bounded();
-                    piece.kernel = self.kernel.bounded();
+                    piece.kernel = self.kernel;
+                    piece.leave_out_nonsense();
                 }
                 piece
             },
         )
+    }
+
+    /// As [`Sample::leave_out_nonsense`].
+    pub fn leave_out_nonsense(&mut self) -> bool {
+        let nonsense = self.kernel.is_beyond();
+        if nonsense {
+            self.kernel = KernelCounts::default();
+        }
+        nonsense
+    }
+}
+
+impl Frame {
+    /// The NIC of a figure that no link can carry ([`FIGURE_MAX`]), and the figure, if there is
+    /// one. Drivers' own figures are not looked at: [`Sample::leave_out_nonsense`].
+    #[must_use]
+    pub fn beyond_any_link(&self) -> Option<(NicName, u64)> {
+        let of_sample = |sample: &Sample| {
+            let Sample { rx, tx, drops, .. } = sample;
+            let figures = [rx, tx].map(|it| [it.bytes, it.packets, it.captured]);
+            let most = figures.iter().flatten().chain([drops]).copied().max();
+            most.map(|most| (sample.nic, most))
+        };
+        let of_mix = |mix: &Mix| {
+            let figures = mix.rx.figures().chain(mix.tx.figures());
+            figures.max().map(|most| (mix.nic, most))
+        };
+        let samples = self.samples.iter().filter_map(of_sample);
+        let mut most = samples.chain(self.mixes.iter().filter_map(of_mix));
+        most.find(|(_, most)| *most > FIGURE_MAX)
     }
 }
 
 impl Counts {
     fn bounded(self) -> Self {
         Self {
-            bytes: self.bytes.min(MAX),
-            packets: self.packets.min(MAX),
-            captured: self.captured.min(MAX),
+            bytes: self.bytes.min(FIGURE_MAX),
+            packets: self.packets.min(FIGURE_MAX),
+            captured: self.captured.min(FIGURE_MAX),
             peak_1ms_bytes: self.peak_1ms_bytes.min(MAX_PEAK),
             peak_10ms_bytes: self.peak_10ms_bytes.min(MAX_PEAK),
             total_bytes: self.total_bytes.min(MAX),
@@ -91,21 +146,16 @@ impl Counts {
 }
 
 impl KernelCounts {
-    fn bounded(self) -> Self {
-        Self {
-            rx_packets: self.rx_packets.min(MAX),
-            tx_packets: self.tx_packets.min(MAX),
-            rx_bytes: self.rx_bytes.min(MAX),
-            tx_bytes: self.tx_bytes.min(MAX),
-            dropped: self.dropped.min(MAX),
-            errors: self.errors.min(MAX),
-        }
+    /// Whether no link can have carried what a driver says.
+    #[must_use]
+    pub fn is_beyond(&self) -> bool {
+        self.figures().any(|figure| figure > FIGURE_MAX)
     }
 }
 
 impl MixCounts {
     fn bounded(mut self) -> Self {
-        self.figures_mut().for_each(|figure| *figure = (*figure).min(MAX));
+        self.figures_mut().for_each(|figure| *figure = (*figure).min(FIGURE_MAX));
         self
     }
 }
@@ -135,6 +185,36 @@ mod tests {
         assert_eq!((pieces[0].rx.bytes, pieces[1].rx.bytes), (700, 0));
         assert_eq!((pieces[1].rx.total_bytes, pieces[1].flags), (700, flags::STACKED));
         assert_eq!(sample(HOUR, 1).pieces().collect::<Vec<_>>(), [sample(HOUR, 1)]);
+    }
+
+    #[test]
+    fn a_figure_that_no_link_carries_is_named_with_its_nic() {
+        let frame = |sample, mix| Frame {
+            session: 1,
+            first_seq: 1,
+            last_seq: 1,
+            gap: 0,
+            samples: vec![sample],
+            mixes: vec![mix],
+        };
+        let nic = NicName::new("eth0").unwrap();
+        let honest = frame(sample(HOUR, FIGURE_MAX), Mix { nic, ..Mix::default() });
+        assert_eq!(honest.beyond_any_link(), None);
+        let mut hostile = honest.clone();
+        hostile.samples[0].tx.packets = FIGURE_MAX + 1;
+        assert_eq!(hostile.beyond_any_link(), Some((nic, FIGURE_MAX + 1)));
+        let mut hostile = honest;
+        hostile.mixes[0].rx.udp_bytes = MAX;
+        assert_eq!(hostile.beyond_any_link(), Some((nic, MAX)));
+    }
+
+    #[test]
+    fn a_driver_that_counts_beyond_any_link_counts_nothing() {
+        let kernel = KernelCounts { rx_bytes: u64::MAX, tx_bytes: 5, ..KernelCounts::default() };
+        let pieces: Vec<Sample> = Sample { kernel, ..sample(HOUR, 1) }.pieces().collect();
+        assert_eq!(pieces[0].kernel, KernelCounts::default());
+        assert_ne!(pieces[0].flags & flags::NO_KERNEL_COUNTS, 0);
+        assert_eq!(pieces[0].rx.bytes, 1);
     }
 
     fn any_time() -> impl Strategy<Value = u64> {
@@ -171,7 +251,10 @@ mod tests {
             let covered: u64 = frame.samples.iter().map(|it| it.interval_ns).sum();
             prop_assert_eq!(covered, interval_ns.clamp(1, PIECES_MAX * INTERVAL_MAX_NS));
             let bytes: u64 = frame.samples.iter().map(|it| it.rx.bytes).sum();
-            prop_assert_eq!(bytes, figure.min(MAX));
+            prop_assert_eq!(bytes, figure.min(FIGURE_MAX));
+            prop_assert_eq!(frame.beyond_any_link(), None);
+            prop_assert!(!frame.clone().samples.iter_mut().any(Sample::leave_out_nonsense));
+            prop_assert!(!frame.clone().mixes.iter_mut().any(Mix::leave_out_nonsense));
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use rkyv::{Archive, Deserialize, Serialize};
 
+pub use crate::gap::Gap;
 use crate::id::NicName;
 
 /// Most samples a frame may hold: what a validator allows before it looks further.
@@ -35,43 +36,6 @@ pub struct Frame {
     pub samples: Vec<Sample>,
     /// What the traffic was made of, for the intervals whose mix ended with this frame.
     pub mixes: Vec<Mix>,
-}
-
-/// Why a record lacks the samples of its range; its counts are exact all the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Gap {
-    /// The spool reached its size or age limit.
-    SpoolFull = 1,
-    /// The spool's file was damaged.
-    SpoolDamaged = 2,
-    /// It was committed before and forgotten here, and the database has lost it since.
-    Forgotten = 3,
-    /// Nothing was measured: the agent before this one was broken off. What passed is not known,
-    /// and its counts are none.
-    Unmeasured = 4,
-    /// The host was set back to an earlier state (a snapshot, a restored spool), and the database
-    /// has other records under these numbers: of those of before nobody can tell whether it has
-    /// them.
-    Forked = 5,
-}
-
-impl Gap {
-    /// Every reason.
-    pub const ALL: [Self; 5] =
-        [Self::SpoolFull, Self::SpoolDamaged, Self::Forgotten, Self::Unmeasured, Self::Forked];
-
-    /// The reason as people and programs are told it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::SpoolFull => "spool_full",
-            Self::SpoolDamaged => "spool_damaged",
-            Self::Forgotten => "forgotten",
-            Self::Unmeasured => "unmeasured",
-            Self::Forked => "forked",
-        }
-    }
 }
 
 /// What one NIC carried in one interval.

@@ -8,6 +8,7 @@ pub mod coarsen;
 pub mod codec;
 pub mod delivery;
 pub mod frame;
+mod gap;
 pub mod id;
 pub mod message;
 pub mod pack;

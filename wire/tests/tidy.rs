@@ -30,7 +30,7 @@ const ARROWS: [(&str, &str); 3] = [
     ),
     (
         "wire",
-        "delivery bounds codec message coarsen predict frame pack token pem certificate private_file \
+        "delivery bounds codec message coarsen predict frame gap pack token pem certificate private_file \
          permission id",
     ),
 ];

@@ -29,7 +29,7 @@ use crate::identity::{Agent, Standing};
 use crate::listen::canonical;
 use crate::store::SessionState;
 use crate::time::now_ns;
-use crate::writer::{OpenSession, Reservation};
+use crate::writer::{OpenSession, Progress, Reservation};
 
 /// How often the agent is told which limits it meets.
 const NOTICES: Duration = Duration::from_secs(1);
@@ -141,8 +141,8 @@ async fn attend(
 /// A frame that waits for memory.
 type Waiting = Pin<Box<dyn Future<Output = (u64, Frame, Option<Reservation>)> + Send>>;
 
-/// What the writer says of a session: what is committed, or `None` if it was opened elsewhere.
-type Progress = (u64, Option<u64>);
+/// What the writer says of a session; `None` if it was opened elsewhere.
+type News = (u64, Option<Progress>);
 
 /// A connection whose agent was welcomed.
 struct Served {
@@ -210,8 +210,9 @@ impl Served {
             followers.spawn(async move {
                 loop {
                     let news = committed.changed().await;
-                    let seq = news.is_ok().then(|| *committed.borrow_and_update());
-                    if progress.send((session, seq)).await.is_err() || seq.is_none() {
+                    let news = news.is_ok().then(|| committed.borrow_and_update().clone());
+                    let last = news.is_none();
+                    if progress.send((session, news)).await.is_err() || last {
                         return;
                     }
                 }
@@ -235,7 +236,7 @@ impl Served {
     async fn talk(
         &mut self,
         mut control: Control,
-        mut progress: mpsc::Receiver<Progress>,
+        mut progress: mpsc::Receiver<News>,
     ) -> Result<std::convert::Infallible, End> {
         let mut frames = reading::frames(self.connection.clone(), self.account.clone());
         let (mut notices, mut probe) = (interval(NOTICES), interval(PROBE));
@@ -260,9 +261,18 @@ impl Served {
                     self.ingest.writer.submit(epoch, frame, reservation.ok_or(End::Stopped)?);
                     self.submit();
                 }
-                Some((session, committed)) = progress.recv() => {
-                    let committed = committed.ok_or(End::Superseded)?;
+                Some((session, progress)) = progress.recv() => {
+                    let Progress { committed, quarantined } = progress.ok_or(End::Superseded)?;
                     self.sessions.on_committed(session, committed, self.started.elapsed());
+                    if let Some(why) = quarantined {
+                        for ack in self.sessions.take_acks(self.started.elapsed()) {
+                            control.write(&Message::Ack(ack)).await?;
+                        }
+                        let reason = End::Quarantined(why.to_string());
+                        let refused = Refused { reason: reason.to_string() };
+                        control.write(&Message::Refused(refused)).await?;
+                        return Err(reason);
+                    }
                 }
                 () = sleep_until((self.started + ack_due).into()) => {
                     for ack in self.sessions.take_acks(self.started.elapsed()) {

@@ -26,6 +26,8 @@ pub enum End {
     SecondHost(Box<SecondHost>),
     #[error("another connection has opened the session")]
     Superseded,
+    #[error("{0}")]
+    Quarantined(String),
     #[error("bad frame: {0}")]
     Frame(#[from] FrameRefused),
     #[error("bad message: {0}")]
@@ -52,6 +54,7 @@ impl End {
             Self::Refused(_) => Some((CLOSE_REFUSED, "refused")),
             Self::Lost(error) => Some((CLOSE_REFUSED, error.reason())),
             Self::SecondHost(_) => Some((CLOSE_REFUSED, "second_host")),
+            Self::Quarantined(_) => Some((CLOSE_REFUSED, "quarantined")),
             Self::Frame(_) => Some((CLOSE_PROTOCOL, "bad_frame")),
             Self::Read(_) => Some((CLOSE_PROTOCOL, "bad_message")),
         }

@@ -33,7 +33,11 @@ impl Health {
                 let writing = news.borrow_and_update().clone();
                 let reason = match writing {
                     Some(reason) => Some(reason),
-                    None => failing(store.as_ref()).await,
+                    None => tokio::select! {
+                        reason = failing(store.as_ref()) => reason,
+                        // A store that gives no answer is no reason to hear nothing.
+                        Ok(()) = news.changed() => continue,
+                    },
                 };
                 let next = if reason.is_none() { ASK_WORKING } else { ASK_FAILING };
                 say(reason.as_deref(), &mut failures);

@@ -34,7 +34,7 @@ use crate::store::retention::RetentionLimits;
 use crate::store::sqlite::OpenError;
 use crate::store_location::StoreLocation;
 use crate::web::{self, Access, SignedOut, WebState};
-use crate::writer::Writer;
+use crate::writer::{Surroundings, Writer};
 
 /// How long the store may take to commit what has arrived when the collector stops.
 const LAST_COMMIT: Duration = Duration::from_secs(5);
@@ -133,7 +133,9 @@ async fn serve(
     let live = Live::new();
     let counters = Counters::open(&config.data_dir, live.clone());
     let max_memory = usize::try_from(config.writer.max_memory.0).unwrap_or(usize::MAX);
-    let writer = Writer::start(store.clone(), config.writer.limits(), max_memory);
+    let surroundings = Surroundings::default();
+    let dates = surroundings.dates.clone();
+    let writer = Writer::start(store.clone(), config.writer.limits(), max_memory, surroundings);
     let handle = writer.handle();
     let health = Health::watch(store.clone(), handle.clone());
 
@@ -155,7 +157,7 @@ async fn serve(
     tracing::info!(%agents, dashboard = format!("http://{dashboard}/"), %location, "listening");
 
     let (kept, limits) = watch::channel(limits(config));
-    let (retention, clock) = Retention::new(store.clone(), limits, live.clone());
+    let (retention, clock) = Retention::new(store.clone(), limits, live.clone(), dates);
     let (stop, stopped) = watch::channel(false);
     let state = WebState {
         live: live.clone(),

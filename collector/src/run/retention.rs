@@ -8,6 +8,7 @@ use tokio::time::sleep;
 
 use crate::live::Live;
 use crate::store::clock::{Followed, Reading, StoreClock, Witnesses};
+use crate::store::dates::Dates;
 use crate::store::retention::RetentionLimits;
 use crate::store::{Database, StoreError};
 use crate::time::{boot, now_ns};
@@ -28,21 +29,24 @@ pub struct Retention {
     store: Arc<dyn Database>,
     limits: watch::Receiver<RetentionLimits>,
     live: Live,
+    dates: Dates,
     clock: StoreClock,
     notice: watch::Sender<Option<String>>,
     last: Followed,
 }
 
 impl Retention {
-    /// Of `store`, by `limits`, which may change; the agents of `live` are asked for their clocks.
+    /// Of `store`, by `limits`, which may change; the agents of `live` are asked for their clocks, and
+    /// `dates` is told of the store's.
     pub fn new(
         store: Arc<dyn Database>,
         limits: watch::Receiver<RetentionLimits>,
         live: Live,
+        dates: Dates,
     ) -> (Self, ClockNotice) {
         let (notice, noticed) = watch::channel(None);
         let (clock, last) = (StoreClock::default(), Followed::Yes);
-        (Self { store, limits, live, clock, notice, last }, noticed)
+        (Self { store, limits, live, dates, clock, notice, last }, noticed)
     }
 
     /// Runs for ever.
@@ -74,6 +78,7 @@ impl Retention {
         });
         self.tell(followed);
         if let Some(clock_ns) = self.clock.now_ns() {
+            self.dates.set(clock_ns, boot(), limits.longest());
             self.store.keep_clock(clock_ns).await?;
         }
         if matches!(followed, Followed::Behind(_)) {

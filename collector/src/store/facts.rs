@@ -1,11 +1,13 @@
 //! What a batch becomes in a store: rows, ledgers and cursors, and by its rows the rollups. Pure;
 //! every store writes the same.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use wire::frame::{Frame, Mix, Sample};
+use wire::frame::{Frame, Gap, Mix, Sample};
 use wire::id::{ClientId, NicName};
 
+use super::dates::Near;
 use super::{Batch, SessionBatch};
 
 /// A frame within a batch: its session and first sequence number.
@@ -27,8 +29,8 @@ pub struct Facts<'a> {
     pub gaps: Vec<GapRow<'a>>,
     /// What is added to `session_nics`, each row once.
     pub ledgers: Vec<Ledger>,
-    /// Rows of `quarantine`.
-    pub quarantine: Vec<&'a Frame>,
+    /// Rows of `quarantine`, and why each is there.
+    pub quarantine: Vec<(&'a Frame, &'a str)>,
     /// How far each session moves.
     pub cursors: Vec<Cursor<'a>>,
 }
@@ -38,6 +40,8 @@ pub struct Facts<'a> {
 pub struct GapRow<'a> {
     /// The gap.
     pub frame: &'a Frame,
+    /// Why, a number of [`Gap`].
+    pub reason: u8,
     /// The NIC and its exact counts. `None` if nothing is known of any NIC.
     pub sample: Option<(NicIndex, &'a Sample)>,
 }
@@ -84,11 +88,11 @@ pub struct Cursor<'a> {
 }
 
 impl<'a> Facts<'a> {
-    /// What `batch` adds if the frames in `refused` go to quarantine.
+    /// What `batch` adds.
     #[must_use]
-    pub fn of(batch: &'a Batch, refused: &HashSet<FrameKey>) -> Self {
-        let mut builder = Builder::default();
-        batch.sessions.iter().for_each(|session| builder.add(session, refused));
+    pub fn of(batch: &'a Batch) -> Self {
+        let mut builder = Builder { near: batch.near, ..Builder::default() };
+        batch.sessions.iter().for_each(|session| builder.add(session, batch));
         builder.finish()
     }
 }
@@ -97,7 +101,7 @@ impl<'a> Facts<'a> {
 /// where the batch says.
 #[must_use]
 pub fn untiled(batch: &Batch) -> Vec<u64> {
-    let tiles = |session: &&SessionBatch| {
+    let tiles = |session: &&Arc<SessionBatch>| {
         let mut next = session.expected + 1;
         !session.frames.iter().all(|frame| {
             let follows = frame.session == session.session && frame.first_seq == next;
@@ -117,6 +121,7 @@ pub const fn length(frame: &Frame) -> u64 {
 #[derive(Debug, Default)]
 struct Builder<'a> {
     facts: Facts<'a>,
+    near: Near,
     places: HashMap<(&'a ClientId, NicName), NicIndex>,
 }
 
@@ -128,17 +133,17 @@ struct Running {
 }
 
 impl<'a> Builder<'a> {
-    fn add(&mut self, session: &'a SessionBatch, refused: &HashSet<FrameKey>) {
+    fn add(&mut self, session: &'a SessionBatch, batch: &'a Batch) {
         let (mut gaps, mut quarantined) = (0, 0);
         let mut running = HashMap::new();
         for frame in &session.frames {
-            // Asked for only where there are any: every frame of every batch comes by here.
-            if !refused.is_empty() && refused.contains(&(frame.session, frame.first_seq)) {
+            if let Some(why) = batch.refusal(frame) {
                 quarantined += length(frame);
-                self.facts.quarantine.push(frame);
+                self.facts.quarantine.push((frame, why));
             } else {
-                gaps += if frame.gap == 0 { 0 } else { length(frame) };
+                let rows = self.facts.gaps.len();
                 self.add_frame(&session.client, frame, &mut running);
+                gaps += if self.facts.gaps.len() == rows { 0 } else { length(frame) };
             }
         }
         self.facts.ledgers.extend(running.into_values().filter_map(|running| running.ledger));
@@ -158,18 +163,24 @@ impl<'a> Builder<'a> {
                 Running { nic, ledger: None }
             });
             running.settle(frame.session, sample);
-            if frame.gap == 0 {
-                self.facts.samples.push((running.nic, sample));
+            let (nic, reason) = (running.nic, frame.gap);
+            if reason != 0 {
+                self.facts.gaps.push(GapRow { frame, reason, sample: Some((nic, sample)) });
+            } else if self.near.contains(sample.start_ns) {
+                self.facts.samples.push((nic, sample));
             } else {
-                self.facts.gaps.push(GapRow { frame, sample: Some((running.nic, sample)) });
+                let reason = Gap::Misdated as u8;
+                self.facts.gaps.push(GapRow { frame, reason, sample: Some((nic, sample)) });
             }
         }
         if frame.gap != 0 && frame.samples.is_empty() {
-            self.facts.gaps.push(GapRow { frame, sample: None });
+            self.facts.gaps.push(GapRow { frame, reason: frame.gap, sample: None });
         }
         for mix in &frame.mixes {
-            let nic = self.nic(client, mix.nic);
-            self.facts.mixes.push((nic, mix));
+            if self.near.contains(mix.start_ns) {
+                let nic = self.nic(client, mix.nic);
+                self.facts.mixes.push((nic, mix));
+            }
         }
     }
 
@@ -237,7 +248,7 @@ impl Figures {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::frame::{Counts, Gap};
+    use wire::frame::Counts;
 
     fn sample(start_ns: u64, bytes: u64, total_bytes: u64) -> Sample {
         let rx = Counts { bytes, packets: 1, total_bytes, total_packets: 9, ..Counts::default() };
@@ -251,7 +262,7 @@ mod tests {
 
     fn batch(frames: Vec<Frame>) -> Batch {
         let client = ClientId::new("web").unwrap();
-        Batch { sessions: vec![SessionBatch::new(client, 1, 1, 0, frames)] }
+        Batch::new(vec![SessionBatch::new(client, 1, 1, 0, frames)])
     }
 
     #[test]
@@ -259,7 +270,7 @@ mod tests {
         let mut gap = frame(1, vec![sample(0, 70, 70)]);
         (gap.last_seq, gap.gap) = (5, Gap::SpoolFull as u8);
         let batch = batch(vec![gap, frame(6, vec![sample(0, 5, 75)])]);
-        let facts = Facts::of(&batch, &HashSet::new());
+        let facts = Facts::of(&batch);
         assert_eq!((facts.samples.len(), facts.gaps.len()), (1, 1));
         let ledger = &facts.ledgers[0];
         let bytes = (ledger.first.rx_bytes, ledger.last.rx_bytes, ledger.counted.rx_bytes);
@@ -270,10 +281,29 @@ mod tests {
 
     #[test]
     fn a_refused_frame_goes_to_quarantine_and_is_covered_all_the_same() {
-        let batch = batch(vec![frame(1, vec![sample(0, 1, 1)]), frame(2, vec![sample(0, 1, 2)])]);
-        let facts = Facts::of(&batch, &HashSet::from([(1, 2)]));
+        let mut batch =
+            batch(vec![frame(1, vec![sample(0, 1, 1)]), frame(2, vec![sample(0, 1, 2)])]);
+        batch.refused.insert((1, 2), "why".into());
+        let facts = Facts::of(&batch);
         assert_eq!((facts.samples.len(), facts.quarantine.len()), (1, 1));
         assert_eq!((facts.cursors[0].covered, facts.cursors[0].quarantined), (2, 1));
+    }
+
+    #[test]
+    fn a_sample_dated_far_off_is_a_gap_with_exact_counts_and_its_own_time() {
+        let day = 86_400_000_000_000;
+        let mut batch = batch(vec![
+            frame(1, vec![sample(1000 * day, 1, 1)]),
+            frame(2, vec![sample(90_000 * day, 2, 3), sample(1000 * day, 4, 7)]),
+            frame(3, vec![sample(0, 8, 15)]),
+        ]);
+        batch.near = Near::of([1000 * day], std::time::Duration::from_secs(400 * 86_400));
+        let facts = Facts::of(&batch);
+        assert_eq!((facts.samples.len(), facts.gaps.len()), (2, 2));
+        let gaps = facts.gaps.iter().map(|gap| (gap.reason, gap.sample.unwrap().1.rx.bytes));
+        assert!(gaps.eq([(Gap::Misdated as u8, 2), (Gap::Misdated as u8, 8)]));
+        assert_eq!(facts.ledgers[0].counted.rx_bytes, 15);
+        assert_eq!((facts.cursors[0].covered, facts.cursors[0].gaps), (3, 2));
     }
 
     #[test]

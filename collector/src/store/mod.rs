@@ -1,9 +1,10 @@
 //! The store: where rows end up. One trait; the writer is the only one who adds to the facts.
 
-pub mod bisect;
 pub mod check;
 pub mod clock;
 pub mod columns;
+pub mod commit;
+pub mod dates;
 pub mod export;
 pub mod facts;
 pub mod history;
@@ -17,6 +18,7 @@ pub mod rollups;
 pub mod split;
 pub mod sqlite;
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -26,7 +28,10 @@ use wire::id::ClientId;
 use wire::message::{Hello, Inventory};
 
 use self::check::Check;
+use self::commit::Taken;
+use self::dates::Near;
 use self::export::Export;
+use self::facts::FrameKey;
 use self::query::Query;
 use self::register::{Forget, Register};
 use self::retention::Retain;
@@ -48,8 +53,15 @@ pub trait Store: Send + Sync + Debug {
     async fn committed(&self, sessions: &[u64]) -> Result<Vec<SessionState>, StoreError>;
 
     /// Adds the rows of a batch and moves every session on, all or nothing. Each session must be
-    /// at its expected number and epoch, or [`StoreError::Conflict`] names those that aren't.
-    async fn commit(&self, batch: &Arc<Batch>) -> Result<(), StoreError>;
+    /// at its expected number and epoch, or [`StoreError::Conflict`] names those that aren't. Rows
+    /// that the store itself doesn't take are [`StoreError::Refused`].
+    async fn add(&self, batch: &Arc<Batch>, end: End) -> Result<(), StoreError>;
+
+    /// Commits a batch as the writer does ([`commit`]), but for failures of the store, which are told
+    /// at once.
+    async fn commit(&self, batch: &Arc<Batch>) -> Result<Taken, StoreError> {
+        commit::commit(self, batch).await
+    }
 
     /// Keeps what an agent says about its NICs.
     async fn record_inventory(
@@ -98,11 +110,27 @@ pub struct SessionState {
     pub digest: Option<u64>,
 }
 
+/// How a transaction ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// What it added is kept.
+    Commit,
+    /// It was a trial: nothing is kept.
+    Rollback,
+}
+
+/// Frames that go to quarantine, and why each does.
+pub type Refused = HashMap<FrameKey, Arc<str>>;
+
 /// What is committed in one transaction.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Batch {
-    /// The sessions, each once.
-    pub sessions: Vec<SessionBatch>,
+    /// The sessions, each once. Shared with what is tried of them.
+    pub sessions: Vec<Arc<SessionBatch>>,
+    /// Their frames that go to quarantine.
+    pub refused: Refused,
+    /// Between which dates samples are kept among the others.
+    pub near: Near,
 }
 
 /// What one session adds to a batch.
@@ -144,11 +172,31 @@ impl SessionBatch {
 }
 
 impl Batch {
+    /// Of these sessions, each once: all of their frames are kept, whatever their dates.
+    #[must_use]
+    pub fn new(sessions: Vec<SessionBatch>) -> Self {
+        Self { sessions: sessions.into_iter().map(Arc::new).collect(), ..Self::default() }
+    }
+
+    /// Every frame.
+    pub fn frames(&self) -> impl Iterator<Item = &Frame> {
+        self.sessions.iter().flat_map(|session| &session.frames)
+    }
+
+    /// Why a frame goes to quarantine, if it does.
+    #[must_use]
+    pub fn refusal(&self, frame: &Frame) -> Option<&str> {
+        // Asked for only where there are any: every frame of every batch comes by here.
+        if self.refused.is_empty() {
+            return None;
+        }
+        self.refused.get(&(frame.session, frame.first_seq)).map(AsRef::as_ref)
+    }
+
     /// Rows that the batch adds.
     #[must_use]
     pub fn rows(&self) -> usize {
-        let frames = self.sessions.iter().flat_map(|session| &session.frames);
-        frames.map(|frame| frame.samples.len() + frame.mixes.len()).sum()
+        self.frames().map(split::rows).sum()
     }
 }
 
@@ -178,6 +226,14 @@ pub enum StoreError {
         client: String,
         /// When it was forgotten, nanoseconds since 1970 (UTC).
         at_ns: u64,
+    },
+    /// The rows themselves are refused: trying again would change nothing.
+    #[error("the store {location} refuses it: {reason}")]
+    Refused {
+        /// Path or address of the store.
+        location: String,
+        /// Why.
+        reason: String,
     },
     /// The store fails.
     #[error("the store {location} fails: {reason}")]

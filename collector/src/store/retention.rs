@@ -37,6 +37,8 @@ pub struct CutOffs {
     pub rollup_1m_ns: u64,
     /// `bandwidth_5m`, nanoseconds since 1970 (UTC).
     pub rollup_5m_ns: u64,
+    /// Now, nanoseconds since 1970 (UTC): sessions that began later count as old.
+    pub now_ns: u64,
 }
 
 impl RetentionLimits {
@@ -44,6 +46,12 @@ impl RetentionLimits {
     #[must_use]
     pub fn shortest(&self) -> Duration {
         self.raw.min(self.rollup_1m).min(self.rollup_5m)
+    }
+
+    /// How long the table is kept that is kept longest.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        self.raw.max(self.rollup_1m).max(self.rollup_5m)
     }
 
     /// What is to be deleted at `now_ns`.
@@ -57,6 +65,7 @@ impl RetentionLimits {
             raw_ns: before(self.raw),
             rollup_1m_ns: before(self.rollup_1m),
             rollup_5m_ns: before(self.rollup_5m),
+            now_ns,
         }
     }
 }
@@ -119,6 +128,7 @@ mod tests {
             raw_ns: 993 * day + FIVE_MINUTES_NS,
             rollup_1m_ns: 970 * day + FIVE_MINUTES_NS,
             rollup_5m_ns: 600 * day + FIVE_MINUTES_NS,
+            now_ns: now,
         };
         assert_eq!(cut, expected);
     }

@@ -2,11 +2,11 @@
 //! they become several that tile the same time, so that ordinary rows stay lean. Pure; every store
 //! does the same.
 
-use std::borrow::Cow;
-
+use wire::bounds::FIGURE_MAX;
 use wire::frame::{Counts, Frame, KernelCounts, Sample};
 
 use super::Batch;
+use super::columns::{count_figures, peak_figures};
 
 /// Most packets that a row of `bandwidth_stats` holds: its columns are 32 bits wide.
 const ROW_MAX: u64 = i32::MAX as u64;
@@ -14,23 +14,68 @@ const ROW_MAX: u64 = i32::MAX as u64;
 /// Parts that a sample may have at most: a minute of 2.3 billion packets/s.
 const PARTS_MAX: u64 = 64;
 
-/// The batch with every sample small enough for a row, as far as there is a way.
-#[must_use]
-pub fn fitting(batch: &Batch) -> Cow<'_, Batch> {
-    let frames = || batch.sessions.iter().flat_map(|session| &session.frames);
-    if !frames().any(needs_split) {
-        return Cow::Borrowed(batch);
+/// Makes every sample of a batch small enough for a row; frames for which there is no way, and those
+/// that no link can carry, go to quarantine.
+pub fn fit(batch: &mut Batch) {
+    let Batch { sessions, refused, .. } = batch;
+    for session in sessions {
+        if session.frames.iter().all(is_fit) {
+            continue;
+        }
+        for frame in std::sync::Arc::make_mut(session).frames.iter_mut().filter(|it| !is_fit(it)) {
+            if let Err(reason) = fit_frame(frame) {
+                refused.insert((frame.session, frame.first_seq), reason.into());
+            }
+        }
     }
-    let mut batch = batch.clone();
-    let frames = batch.sessions.iter_mut().flat_map(|session| &mut session.frames);
-    for frame in frames.filter(|frame| needs_split(frame)) {
-        frame.samples = frame.samples.iter().flat_map(split).collect();
-    }
-    Cow::Owned(batch)
 }
 
-fn needs_split(frame: &Frame) -> bool {
-    frame.gap == 0 && frame.samples.iter().any(|sample| parts(sample) > 1)
+/// Rows that a frame becomes.
+#[must_use]
+pub fn rows(frame: &Frame) -> usize {
+    let parts = frame.samples.iter().map(|it| usize::try_from(parts(it)).unwrap_or(1));
+    parts.sum::<usize>() + frame.mixes.len()
+}
+
+/// Whether there is nothing to be done.
+fn is_fit(frame: &Frame) -> bool {
+    let kernels = frame.samples.iter().map(|it| &it.kernel);
+    let mut kernels = kernels.chain(frame.mixes.iter().map(|it| &it.kernel));
+    let fits = |sample| frame.gap != 0 || fits(sample);
+    frame.samples.iter().all(fits)
+        && !kernels.any(KernelCounts::is_beyond)
+        && frame.beyond_any_link().is_none()
+}
+
+/// Fits a frame, or says why there is no way. It is as it was then.
+fn fit_frame(frame: &mut Frame) -> Result<(), String> {
+    if let Some((nic, figure)) = frame.beyond_any_link() {
+        let nic = nic.as_str().unwrap_or_default();
+        return Err(format!("{figure} on NIC {nic} is more than any link carries ({FIGURE_MAX})"));
+    }
+    let mut samples = frame.samples.clone();
+    for sample in &mut samples {
+        sample.leave_out_nonsense();
+    }
+    if frame.gap == 0 {
+        samples = samples.iter().flat_map(split).collect();
+        if !samples.iter().all(fits) {
+            return Err("a figure is larger than its column holds".to_owned());
+        }
+    }
+    frame.samples = samples;
+    for mix in &mut frame.mixes {
+        mix.leave_out_nonsense();
+    }
+    Ok(())
+}
+
+/// Whether a sample's figures fit the lean columns of `bandwidth_stats`.
+fn fits(sample: &Sample) -> bool {
+    let [_, _, packets @ ..] = count_figures(sample);
+    let small = packets.into_iter().chain([sample.drops, sample.flags.into()]);
+    let peaks = peak_figures(sample).map(u64::from);
+    small.chain(peaks).all(|figure| figure <= ROW_MAX)
 }
 
 /// In how many parts a sample fits into rows: one also where there is no way.
@@ -134,5 +179,48 @@ mod tests {
         assert_eq!(parts(&sample), 1);
         let short = Sample { interval_ns: 1, rx: Counts { packets: 1 << 33, ..rx }, ..sample };
         assert_eq!(parts(&short), 1);
+    }
+
+    #[test]
+    fn what_can_not_be_kept_is_told_and_the_rest_fitted() {
+        let nic = wire::id::NicName::new("eth0").unwrap();
+        let frame = |seq, sample: Sample| Frame {
+            session: 1,
+            first_seq: seq,
+            last_seq: seq,
+            gap: 0,
+            samples: vec![Sample { nic, interval_ns: 60_000_000_000, ..sample }],
+            mixes: vec![],
+        };
+        let of = |bytes, packets| Sample {
+            rx: Counts { bytes, packets, ..Counts::default() },
+            ..Sample::default()
+        };
+        let kernel = KernelCounts { errors: u64::MAX, ..KernelCounts::default() };
+        let frames = vec![
+            frame(1, of(7, 1)),
+            frame(2, of(1 << 62, 1)),
+            frame(3, of(1 << 40, 3 << 31)),
+            frame(4, of(1 << 40, 1 << 50)),
+            frame(5, Sample { kernel, ..of(5, 1) }),
+        ];
+        let client = wire::id::ClientId::new("web").unwrap();
+        let session = crate::store::SessionBatch::new(client, 1, 1, 0, frames.clone());
+        let mut batch = Batch::new(vec![session]);
+        fit(&mut batch);
+        let reason = |seq| batch.refused.get(&(1, seq)).map(ToString::to_string);
+        let link = "4611686018427387904 on NIC eth0 is more than any link carries \
+                    (86400000000000000)";
+        assert_eq!(reason(2).as_deref(), Some(link));
+        assert_eq!(reason(4).as_deref(), Some("a figure is larger than its column holds"));
+        assert_eq!(batch.refused.len(), 2);
+        let fitted: Vec<&Frame> = batch.frames().collect();
+        for (at, parts) in [(0, 1), (1, 1), (2, 4), (3, 1), (4, 1)] {
+            assert_eq!(fitted[at].samples.len(), parts, "{at}");
+        }
+        assert_eq!((fitted[1], fitted[3]), (&frames[1], &frames[3]), "as they came");
+        assert_eq!(fitted[4].samples[0].kernel, KernelCounts::default());
+        assert_ne!(fitted[4].samples[0].flags & wire::frame::flags::NO_KERNEL_COUNTS, 0);
+        assert_eq!(frames.iter().map(rows).sum::<usize>(), 1 + 1 + 4 + 1 + 1);
     }
 }

@@ -1,7 +1,9 @@
 //! The writer: batches what all sessions deliver and commits it, again and again until the store
 //! has it. The only way into the fact tables.
 
+mod commit;
 mod queue;
+mod told;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,18 +15,59 @@ use tokio::time::Instant;
 use wire::codec::frame_len;
 use wire::frame::Frame;
 
+use self::commit::{Outcome, commit};
 use self::queue::Queue;
 pub use self::queue::{BatchLimits, OpenSession};
-use crate::store::{Batch, Store, StoreError};
+use crate::store::Store;
+use crate::store::commit::{Plan, Strikes};
+use crate::store::dates::Dates;
+use crate::time::{boot, now_ns};
 
 /// Unit in which memory is reserved, bytes.
 const MEMORY_UNIT: usize = 256;
 
-/// First and longest wait before a failed commit is tried again.
-const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// A commit that takes so many times `writer.max_delay` means that the store is in trouble; one that
+/// takes less than a second never does.
+const SLOW: u32 = 10;
+const SLOW_MIN: Duration = Duration::from_secs(1);
 
 /// What the writer has to say about the store: `None` while it commits, else why it can't.
 pub type StoreState = Option<String>;
+
+/// How far a session is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Every sequence number up to this one is committed.
+    pub committed: u64,
+    /// Why what it delivered went to quarantine, if it did.
+    pub quarantined: Option<Arc<str>>,
+}
+
+/// What the writer goes by beside what it is given.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// Which dates samples may have.
+    pub dates: Dates,
+    /// Why nothing may be written now, if so.
+    pub held: Option<watch::Receiver<StoreState>>,
+}
+
+impl Surroundings {
+    fn held(&self) -> StoreState {
+        self.held.as_ref().and_then(|held| held.borrow().clone())
+    }
+
+    /// Waits until something may be written, or no longer.
+    async fn changed(&mut self) {
+        let changed = match &mut self.held {
+            Some(held) => held.changed().await.is_ok(),
+            None => false,
+        };
+        if !changed {
+            std::future::pending().await
+        }
+    }
+}
 
 /// Memory reserved for a frame on its way to the store.
 #[derive(Debug)]
@@ -34,7 +77,7 @@ pub struct Reservation {
 
 #[derive(Debug)]
 enum Command {
-    Open(OpenSession, watch::Sender<u64>),
+    Open(OpenSession, watch::Sender<Progress>),
     Frame { epoch: u64, frame: Frame, reservation: Reservation },
     Close { session: u64, epoch: u64 },
 }
@@ -51,8 +94,9 @@ impl WriterHandle {
     /// Opens a session and gives what is committed of it from now on. The channel closes when
     /// the store refuses the session's frames: another connection has opened it.
     #[must_use]
-    pub fn open(&self, open: OpenSession) -> watch::Receiver<u64> {
-        let (sender, receiver) = watch::channel(open.committed);
+    pub fn open(&self, open: OpenSession) -> watch::Receiver<Progress> {
+        let progress = Progress { committed: open.committed, quarantined: None };
+        let (sender, receiver) = watch::channel(progress);
         // A writer that is gone shows as a closed channel.
         let _gone = self.commands.send(Command::Open(open, sender));
         receiver
@@ -104,7 +148,12 @@ pub struct Writer {
 impl Writer {
     /// Starts the writer on a store. Frames that wait take at most `max_memory` bytes.
     #[must_use]
-    pub fn start(store: Arc<dyn Store>, limits: BatchLimits, max_memory: usize) -> Self {
+    pub fn start(
+        store: Arc<dyn Store>,
+        limits: BatchLimits,
+        max_memory: usize,
+        surroundings: Surroundings,
+    ) -> Self {
         let (commands, receiver) = mpsc::unbounded_channel();
         let (state, state_receiver) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
@@ -112,7 +161,16 @@ impl Writer {
         let units = max_memory.max(wire::codec::LEN_MAX as usize) / MEMORY_UNIT;
         let memory = Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS)));
         let handle = WriterHandle { commands, memory, state: state_receiver };
-        let task = tokio::spawn(run(store, limits, receiver, state, stopped));
+        let running = Running {
+            store,
+            queue: Queue::new(limits),
+            sessions: HashMap::new(),
+            state: Arc::new(state),
+            surroundings,
+            slow: (limits.max_delay * SLOW).max(SLOW_MIN),
+            started: Instant::now(),
+        };
+        let task = tokio::spawn(running.run(receiver, stopped));
         Self { handle, stop, task }
     }
 
@@ -137,184 +195,177 @@ impl Writer {
     }
 }
 
-/// What came of a batch.
-#[derive(Debug)]
-struct Outcome {
-    /// Session, epoch and what is committed of it.
-    committed: Vec<(u64, u64, u64)>,
-    /// Session and epoch of what the store refused.
-    refused: Vec<(u64, u64)>,
+type Sessions = HashMap<u64, (u64, watch::Sender<Progress>)>;
+
+/// What the running writer knows.
+struct Running {
+    store: Arc<dyn Store>,
+    queue: Queue<Reservation>,
+    sessions: Sessions,
+    state: Arc<watch::Sender<StoreState>>,
+    surroundings: Surroundings,
+    /// From when on a commit is slow.
+    slow: Duration,
+    started: Instant,
 }
 
-async fn run(
-    store: Arc<dyn Store>,
-    limits: BatchLimits,
-    mut commands: mpsc::UnboundedReceiver<Command>,
-    state: watch::Sender<StoreState>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let started = Instant::now();
-    let mut queue: Queue<Reservation> = Queue::new(limits);
-    let mut sessions: HashMap<u64, (u64, watch::Sender<u64>)> = HashMap::new();
-    let state = Arc::new(state);
-    let mut committing: Option<JoinHandle<Outcome>> = None;
-    loop {
-        let stopping = *stopped.borrow();
-        if stopping {
-            while let Ok(command) = commands.try_recv() {
-                on_command(command, &mut queue, &mut sessions, started.elapsed());
-            }
-        }
-        if committing.is_none() {
-            let due = queue.due();
-            if stopping && due.is_none() {
-                return;
-            }
-            if due.is_some_and(|due| stopping || due <= started.elapsed()) {
-                let (batch, reservations) = queue.take();
-                committing =
-                    Some(tokio::spawn(commit(store.clone(), batch, reservations, state.clone())));
-            }
-        }
-        metrics::gauge!("netmon_collector_queue_rows").set(as_f64(queue.rows()));
-        let due = queue.due().map_or(started + Duration::from_secs(3600), |due| started + due);
-        tokio::select! {
-            command = commands.recv(), if !stopping => match command {
-                Some(command) => on_command(command, &mut queue, &mut sessions, started.elapsed()),
-                None => return,
-            },
-            outcome = finished(&mut committing) => {
-                committing = None;
-                if let Some(outcome) = outcome {
-                    on_outcome(outcome, &mut queue, &mut sessions);
+/// A batch under way.
+struct Committing {
+    task: JoinHandle<Strikes>,
+    /// When the store is in trouble if it is not done by then; `None` once that was said.
+    slow: Option<Instant>,
+}
+
+impl Running {
+    async fn run(
+        mut self,
+        mut commands: mpsc::UnboundedReceiver<Command>,
+        mut stopped: watch::Receiver<bool>,
+    ) {
+        let (news, mut outcomes) = mpsc::unbounded_channel();
+        let mut committing: Option<Committing> = None;
+        let mut strikes = Strikes::default();
+        loop {
+            let stopping = *stopped.borrow();
+            if stopping {
+                while let Ok(command) = commands.try_recv() {
+                    self.on_command(command);
                 }
             }
-            () = tokio::time::sleep_until(due), if committing.is_none() => {}
-            _ = stopped.changed(), if !stopping => {}
+            let held = self.surroundings.held();
+            if committing.is_none() {
+                if let Some(why) = &held {
+                    set_state(&self.state, Some(why.clone()));
+                }
+                let due = self.queue.due();
+                if stopping && (due.is_none() || held.is_some()) {
+                    return;
+                }
+                let now = self.started.elapsed();
+                if held.is_none() && due.is_some_and(|due| stopping || due <= now) {
+                    committing = Some(self.begin(std::mem::take(&mut strikes), news.clone()));
+                }
+            }
+            metrics::gauge!("netmon_collector_queue_rows").set(as_f64(self.queue.rows()));
+            let far = self.started.elapsed() + Duration::from_secs(3600);
+            let due = self.queue.due().filter(|_| held.is_none()).unwrap_or(far);
+            let slow = committing.as_ref().and_then(|it| it.slow);
+            tokio::select! {
+                // What is committed is told before the next batch is made.
+                biased;
+                Some(outcome) = outcomes.recv() => self.on_outcome(outcome),
+                done = finished(&mut committing) => {
+                    committing = None;
+                    strikes = done;
+                }
+                command = commands.recv(), if !stopping => match command {
+                    Some(command) => self.on_command(command),
+                    None => return,
+                },
+                () = tokio::time::sleep_until(self.started + due), if committing.is_none() => {}
+                () = until(slow) => self.on_slow(&mut committing),
+                () = self.surroundings.changed() => {
+                    if self.surroundings.held().is_none() && committing.is_none() {
+                        set_state(&self.state, None);
+                    }
+                }
+                _ = stopped.changed(), if !stopping => {}
+            }
+        }
+    }
+
+    /// Begins to commit what is due.
+    fn begin(&mut self, strikes: Strikes, news: mpsc::UnboundedSender<Outcome>) -> Committing {
+        let (mut batch, reservations) = self.queue.take();
+        batch.near = self.surroundings.dates.near(now_ns(), boot());
+        let (store, state, started) = (self.store.clone(), self.state.clone(), self.started);
+        let plan = Plan::new(batch, strikes, started.elapsed());
+        let task = tokio::spawn(async move {
+            let strikes = commit(store.as_ref(), plan, started, &state, &news).await;
+            drop(reservations);
+            strikes
+        });
+        Committing { task, slow: Some(Instant::now() + self.slow) }
+    }
+
+    /// A commit is not done yet.
+    fn on_slow(&self, committing: &mut Option<Committing>) {
+        if let Some(committing) = committing {
+            committing.slow = None;
+            metrics::counter!("netmon_collector_slow_commits_total").increment(1);
+            let why = format!(
+                "a commit has taken longer than {:?} and is not done yet; see what holds the store \
+                 up: locks, a slow disk, another program",
+                self.slow
+            );
+            // What a failed commit said tells more.
+            self.state.send_if_modified(|state| {
+                let unsaid = state.is_none();
+                if unsaid {
+                    *state = Some(why);
+                }
+                unsaid
+            });
+        }
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Open(open, progress) => {
+                self.sessions.insert(open.session, (open.epoch, progress));
+                self.queue.open(open);
+            }
+            Command::Frame { epoch, frame, reservation } => {
+                self.queue.add(epoch, frame, reservation, self.started.elapsed());
+            }
+            Command::Close { session, epoch } => {
+                self.queue.close(session, epoch);
+                if self.sessions.get(&session).is_some_and(|(open, _)| *open == epoch) {
+                    self.sessions.remove(&session);
+                }
+            }
+        }
+    }
+
+    fn on_outcome(&mut self, outcome: Outcome) {
+        for it in outcome.committed {
+            let reason = outcome.told.iter().find(|(session, _)| *session == it.session);
+            if let Some((open, progress)) = self.sessions.get(&it.session)
+                && *open == it.epoch
+            {
+                progress.send_modify(|progress| {
+                    progress.committed = it.seq;
+                    if let Some((_, reason)) = reason {
+                        progress.quarantined = Some(reason.clone());
+                    }
+                });
+            }
+        }
+        for (session, epoch) in outcome.refused {
+            self.queue.refuse(session, epoch);
+            if self.sessions.get(&session).is_some_and(|(open, _)| *open == epoch) {
+                self.sessions.remove(&session);
+            }
         }
     }
 }
 
 /// Waits for the commit under way, or for ever if there is none.
-async fn finished(committing: &mut Option<JoinHandle<Outcome>>) -> Option<Outcome> {
+async fn finished(committing: &mut Option<Committing>) -> Strikes {
     match committing {
-        Some(task) => match task.await {
-            Ok(outcome) => Some(outcome),
-            Err(error) => {
-                tracing::error!(%error, "a commit was broken off");
-                None
-            }
-        },
+        Some(committing) => (&mut committing.task).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a commit was broken off");
+            Strikes::default()
+        }),
         None => std::future::pending().await,
     }
 }
 
-fn on_command(
-    command: Command,
-    queue: &mut Queue<Reservation>,
-    sessions: &mut HashMap<u64, (u64, watch::Sender<u64>)>,
-    now: Duration,
-) {
-    match command {
-        Command::Open(open, progress) => {
-            sessions.insert(open.session, (open.epoch, progress));
-            queue.open(open);
-        }
-        Command::Frame { epoch, frame, reservation } => {
-            queue.add(epoch, frame, reservation, now);
-        }
-        Command::Close { session, epoch } => {
-            queue.close(session, epoch);
-            if sessions.get(&session).is_some_and(|(open, _)| *open == epoch) {
-                sessions.remove(&session);
-            }
-        }
-    }
-}
-
-fn on_outcome(
-    outcome: Outcome,
-    queue: &mut Queue<Reservation>,
-    sessions: &mut HashMap<u64, (u64, watch::Sender<u64>)>,
-) {
-    for (session, epoch, committed) in outcome.committed {
-        if let Some((open, progress)) = sessions.get(&session)
-            && *open == epoch
-        {
-            progress.send_replace(committed);
-        }
-    }
-    for (session, epoch) in outcome.refused {
-        queue.refuse(session, epoch);
-        if sessions.get(&session).is_some_and(|(open, _)| *open == epoch) {
-            sessions.remove(&session);
-        }
-    }
-}
-
-/// Commits a batch, however often it has to be tried, and gives its memory back.
-async fn commit(
-    store: Arc<dyn Store>,
-    batch: Batch,
-    reservations: Vec<Reservation>,
-    state: Arc<watch::Sender<StoreState>>,
-) -> Outcome {
-    let mut batch = Arc::new(batch);
-    let mut outcome = Outcome { committed: Vec::new(), refused: Vec::new() };
-    let mut wait = RETRY.0;
-    while !batch.sessions.is_empty() {
-        let begun = Instant::now();
-        match store.commit(&batch).await {
-            Ok(()) => {
-                metrics::histogram!("netmon_collector_commit_seconds").record(begun.elapsed());
-                metrics::histogram!("netmon_collector_batch_rows").record(as_f64(batch.rows()));
-                set_state(&state, None);
-                let sessions = Arc::make_mut(&mut batch).sessions.drain(..);
-                outcome.committed.extend(
-                    sessions.map(|session| (session.session, session.epoch, session.last_seq())),
-                );
-            }
-            Err(StoreError::Conflict { sessions }) => {
-                Arc::make_mut(&mut batch).sessions.retain(|session| {
-                    let refused = sessions.contains(&session.session);
-                    if refused {
-                        outcome.refused.push((session.session, session.epoch));
-                    }
-                    !refused
-                });
-            }
-            Err(error) => {
-                metrics::counter!("netmon_collector_commit_errors_total").increment(1);
-                set_state(&state, Some(error.to_string()));
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(RETRY.1);
-                settle(store.as_ref(), Arc::make_mut(&mut batch), &mut outcome).await;
-            }
-        }
-    }
-    drop(reservations);
-    outcome
-}
-
-/// Finds out which sessions of a failed batch are committed all the same: the failure may have
-/// come after the commit.
-async fn settle(store: &dyn Store, batch: &mut Batch, outcome: &mut Outcome) {
-    let sessions: Vec<u64> = batch.sessions.iter().map(|session| session.session).collect();
-    // Still failing: the next try tells.
-    let Ok(committed) = store.committed(&sessions).await else { return };
-    let before = batch.sessions.len();
-    batch.sessions.retain(|session| {
-        let found = committed.iter().find(|found| found.session == session.session);
-        let done = found
-            .is_some_and(|found| found.seq == session.last_seq() && found.epoch == session.epoch);
-        if done {
-            outcome.committed.push((session.session, session.epoch, session.last_seq()));
-        }
-        !done
-    });
-    match before - batch.sessions.len() {
-        0 => tracing::debug!("the failed commit had not been made"),
-        sessions => tracing::info!(sessions, "the failed commit had been made all the same"),
+/// Waits until then, or for ever.
+async fn until(then: Option<Instant>) {
+    match then {
+        Some(then) => tokio::time::sleep_until(then).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,21 +1,27 @@
 //! What waits to be committed: the writer's decisions, without I/O or clock.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use wire::codec::frame_len;
 use wire::frame::Frame;
 use wire::id::ClientId;
 
+use crate::store::split::rows;
 use crate::store::{Batch, SessionBatch};
 
-/// When a batch is committed.
+/// When a batch is committed, and how large it is.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchLimits {
-    /// Rows that make a batch due at once.
+    /// Rows that make a batch due at once, and most rows of one but for its last frame.
     pub max_rows: usize,
     /// Longest time that a frame waits for others.
     pub max_delay: Duration,
 }
+
+/// Most bytes of one batch, unpacked, but for its last frame: four times what 20,000 rows of samples
+/// take. Mixes are longer.
+const MAX_BYTES: usize = 16 << 20;
 
 /// A session as one connection opened it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,9 +39,37 @@ pub struct OpenSession {
 #[derive(Debug)]
 struct Waiting<P> {
     open: OpenSession,
-    frames: Vec<Frame>,
-    permits: Vec<P>,
+    frames: VecDeque<(Frame, P)>,
+    /// What the frames become.
+    rows: usize,
     closed: bool,
+}
+
+/// What of a batch's size is left.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    rows: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// Takes a frame out of it; false if nothing is left.
+    fn take(&mut self, frame: &Frame) -> bool {
+        let any = self.rows > 0 && self.bytes > 0;
+        let bytes = frame_len(frame.samples.len(), frame.mixes.len());
+        self.rows = self.rows.saturating_sub(rows(frame).max(1));
+        self.bytes = self.bytes.saturating_sub(bytes);
+        any
+    }
+
+    const fn share(self, among: usize) -> Self {
+        Self { rows: self.rows.div_ceil(among), bytes: self.bytes.div_ceil(among) }
+    }
+
+    const fn less(self, taken: Self) -> Self {
+        let (rows, bytes) = (self.rows.saturating_sub(taken.rows), self.bytes);
+        Self { rows, bytes: bytes.saturating_sub(taken.bytes) }
+    }
 }
 
 /// Frames of all sessions, in order within each. `P` is the permit for the memory of a frame,
@@ -49,11 +83,6 @@ pub struct Queue<P> {
     since: Option<Duration>,
 }
 
-/// Rows that a frame becomes.
-fn rows(frame: &Frame) -> usize {
-    frame.samples.len() + frame.mixes.len()
-}
-
 impl<P> Queue<P> {
     /// An empty queue.
     #[must_use]
@@ -65,9 +94,9 @@ impl<P> Queue<P> {
     /// would refuse it, and the agent sends it again.
     pub fn open(&mut self, open: OpenSession) {
         let session = open.session;
-        let waiting = Waiting { open, frames: Vec::new(), permits: Vec::new(), closed: false };
+        let waiting = Waiting { open, frames: VecDeque::new(), rows: 0, closed: false };
         if let Some(old) = self.sessions.insert(session, waiting) {
-            self.rows -= old.frames.iter().map(rows).sum::<usize>();
+            self.rows -= old.rows;
         }
     }
 
@@ -87,9 +116,9 @@ impl<P> Queue<P> {
         match self.sessions.get_mut(&frame.session) {
             Some(waiting) if waiting.open.epoch == epoch => {
                 self.rows += rows(&frame);
+                waiting.rows += rows(&frame);
                 self.since.get_or_insert(now);
-                waiting.frames.push(frame);
-                waiting.permits.push(permit);
+                waiting.frames.push_back((frame, permit));
                 true
             }
             _ => false,
@@ -103,22 +132,62 @@ impl<P> Queue<P> {
         self.since.map(|since| if full { Duration::ZERO } else { since + self.limits.max_delay })
     }
 
-    /// Takes everything that waits.
+    /// Takes the next batch. Where there is no room for everything, each client has the same share of
+    /// it, and what some leave goes to the others: who delivers much waits, and not the rest.
     pub fn take(&mut self) -> (Batch, Vec<P>) {
-        let (mut sessions, mut permits) = (Vec::new(), Vec::new());
-        for waiting in self.sessions.values_mut() {
-            let Some(last) = waiting.frames.last().map(|frame| frame.last_seq) else { continue };
-            let OpenSession { client, session, epoch, committed } = waiting.open.clone();
-            waiting.open.committed = last;
-            let frames = std::mem::take(&mut waiting.frames);
-            sessions.push(SessionBatch::new(client, session, epoch, committed, frames));
-            permits.append(&mut waiting.permits);
+        let mut clients: HashMap<ClientId, (usize, Vec<u64>)> = HashMap::new();
+        for (session, waiting) in &self.sessions {
+            if !waiting.frames.is_empty() {
+                let (rows, sessions) = clients.entry(waiting.open.client.clone()).or_default();
+                *rows += waiting.rows;
+                sessions.push(*session);
+            }
         }
-        (self.rows, self.since) = (0, None);
+        let mut clients: Vec<_> = clients.into_values().collect();
+        clients.sort_unstable();
+        let mut room = Room { rows: self.limits.max_rows, bytes: MAX_BYTES };
+        let (mut sessions, mut permits) = (Vec::new(), Vec::new());
+        for (place, (_, ids)) in clients.iter().enumerate() {
+            let share = room.share(clients.len() - place);
+            let mut left = share;
+            for id in ids {
+                sessions.extend(self.take_session(*id, &mut left, &mut permits));
+            }
+            room = room.less(share.less(left));
+        }
+        self.rows = self.sessions.values().map(|it| it.rows).sum();
+        if self.rows == 0 && self.sessions.values().all(|it| it.frames.is_empty()) {
+            self.since = None;
+        } else {
+            // What is left has waited for long enough.
+            self.since = Some(Duration::ZERO);
+        }
         for taken in &sessions {
             self.forget_closed(taken.session);
         }
-        (Batch { sessions }, permits)
+        (Batch::new(sessions), permits)
+    }
+
+    fn take_session(
+        &mut self,
+        id: u64,
+        left: &mut Room,
+        permits: &mut Vec<P>,
+    ) -> Option<SessionBatch> {
+        let waiting = self.sessions.get_mut(&id)?;
+        let mut frames = Vec::new();
+        while let Some((frame, _)) = waiting.frames.front()
+            && left.take(frame)
+        {
+            let (frame, permit) = waiting.frames.pop_front()?;
+            waiting.rows -= rows(&frame);
+            frames.push(frame);
+            permits.push(permit);
+        }
+        let last = frames.last()?.last_seq;
+        let OpenSession { client, session, epoch, committed } = waiting.open.clone();
+        waiting.open.committed = last;
+        Some(SessionBatch::new(client, session, epoch, committed, frames))
     }
 
     /// Drops a session that the store has refused, with all that waits of it.
@@ -126,7 +195,7 @@ impl<P> Queue<P> {
         if self.sessions.get(&session).is_some_and(|waiting| waiting.open.epoch == epoch)
             && let Some(old) = self.sessions.remove(&session)
         {
-            self.rows -= old.frames.iter().map(rows).sum::<usize>();
+            self.rows -= old.rows;
         }
     }
 
@@ -179,6 +248,47 @@ mod tests {
         let (batch, permits) = queue.take();
         assert_eq!((batch.sessions[0].expected, batch.sessions[0].frames.len()), (0, 3));
         assert_eq!((permits.len(), queue.due(), queue.rows()), (3, None, 0));
+    }
+
+    #[test]
+    fn a_batch_is_bounded_and_who_has_much_leaves_room_for_the_others() {
+        let mut queue = queue();
+        for (session, client, frames) in [(2, "flood", 500), (3, "flood", 500), (4, "db", 2)] {
+            queue.open(OpenSession {
+                client: ClientId::new(client).unwrap(),
+                ..open(session, 1, 0)
+            });
+            for seq in 1..=frames {
+                assert!(queue.add(1, frame(session, seq, 1), (), MS));
+            }
+        }
+        assert!(queue.add(1, frame(1, 1, 1), (), MS));
+        let taken = |queue: &mut Queue<()>| {
+            let (batch, permits) = queue.take();
+            assert_eq!((batch.rows(), permits.len()), (10, 10));
+            let frames = |session| {
+                let mut found = batch.sessions.iter().filter(|it| it.session == session);
+                found.next().map_or(0, |it| it.frames.len())
+            };
+            assert_eq!(frames(2) + frames(3) + frames(4) + frames(1), 10);
+            (frames(4), frames(1))
+        };
+        assert_eq!(taken(&mut queue), (2, 1));
+        assert_eq!(queue.due(), Some(Duration::ZERO), "the rest is due at once");
+        assert!(queue.add(1, frame(1, 2, 1), (), 9 * MS));
+        assert_eq!(taken(&mut queue), (0, 1), "who came later is served at once");
+        assert_eq!(queue.rows(), 1000 - 7 - 9);
+    }
+
+    #[test]
+    fn frames_without_rows_are_bounded_too_and_a_long_one_passes_alone() {
+        let mut queue = queue();
+        for seq in 1..=30 {
+            assert!(queue.add(1, frame(1, seq, if seq == 30 { 900 } else { 0 }), (), MS));
+        }
+        let taken =
+            std::iter::from_fn(|| queue.due().map(|_| queue.take().0.sessions[0].frames.len()));
+        assert_eq!(taken.collect::<Vec<_>>(), [10, 10, 10]);
     }
 
     #[test]

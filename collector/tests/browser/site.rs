@@ -255,7 +255,7 @@ impl Agent {
     pub async fn commit(&self, site: &Site, frames: Vec<Frame>) {
         let expected = frames[0].first_seq - 1;
         let batch = SessionBatch::new(self.id.clone(), self.session, self.epoch, expected, frames);
-        site.store.commit(&Arc::new(Batch { sessions: vec![batch] })).await.unwrap();
+        site.store.commit(&Arc::new(Batch::new(vec![batch]))).await.unwrap();
     }
 
     /// Some history up to now: samples without end, and mixes; gives when it ends.

@@ -117,7 +117,7 @@ impl Agent {
 }
 
 pub fn batch(sessions: impl IntoIterator<Item = SessionBatch>) -> Arc<Batch> {
-    Arc::new(Batch { sessions: sessions.into_iter().collect() })
+    Arc::new(Batch::new(sessions.into_iter().collect()))
 }
 
 /// The point that a sample must become.

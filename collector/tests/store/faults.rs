@@ -8,7 +8,9 @@ use collector::store::Store;
 use collector::store::check::Check;
 use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
 use collector::store::query::Query;
-use collector::writer::{BatchLimits, OpenSession, StoreState, Writer, WriterHandle};
+use collector::writer::{
+    BatchLimits, OpenSession, Progress, StoreState, Surroundings, Writer, WriterHandle,
+};
 use tokio::sync::watch;
 use wire::frame::Sample;
 
@@ -23,7 +25,7 @@ pub struct Working {
     store: Arc<PostgresStore>,
     writer: WriterHandle,
     state: watch::Receiver<StoreState>,
-    progress: watch::Receiver<u64>,
+    progress: watch::Receiver<Progress>,
     agent: Agent,
     rows: u64,
     _writer: Writer,
@@ -34,7 +36,7 @@ impl Working {
         let store = Arc::new(PostgresStore::new(place.config.clone()));
         let states = store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
         let limits = BatchLimits { max_rows: 1000, max_delay: Duration::from_millis(5) };
-        let running = Writer::start(store.clone(), limits, 1 << 20);
+        let running = Writer::start(store.clone(), limits, 1 << 20, Surroundings::default());
         let writer = running.handle();
         let epoch = states[0].epoch;
         let open = OpenSession { client: client("web"), session: 1, epoch, committed: 0 };
@@ -66,7 +68,7 @@ impl Working {
     /// Waits until all is committed.
     pub async fn catch_up(&mut self) {
         let seq = self.agent.seq;
-        let caught_up = self.progress.wait_for(|committed| *committed == seq);
+        let caught_up = self.progress.wait_for(|progress| progress.committed == seq);
         let caught_up = tokio::time::timeout(Duration::from_secs(30), caught_up).await;
         let state = self.state.borrow().clone();
         assert!(caught_up.is_ok(), "not committed within 30 s: {state:?}");
@@ -103,7 +105,11 @@ impl Working {
         assert!(self.deliver(2) && self.deliver(3));
         self.fails(words).await;
         let committed = self.place.numbers("SELECT committed_seq FROM sessions").await;
-        assert_eq!((committed, *self.progress.borrow()), (vec![1], 1), "nothing is acknowledged");
+        assert_eq!(
+            (committed, self.progress.borrow().committed),
+            (vec![1], 1),
+            "nothing is acknowledged"
+        );
         self.place.execute(mend).await;
         self.is_healed().await;
     }
@@ -285,4 +291,21 @@ async fn commits_are_durable_whatever_the_server_s_default() {
     let durable = "SELECT count(*) FROM seen WHERE setting = 'on'";
     assert_eq!(working.place.numbers(durable).await, [1]);
     assert_eq!(working.place.numbers("SELECT count(*) FROM seen").await, [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_hangs_is_told_before_it_fails_and_goes_on_once_it_can() {
+    let mut working = Working::start(fresh().await).await;
+    let other = cluster::client(&working.place.url).await;
+    other
+        .batch_execute("BEGIN; LOCK TABLE bandwidth_stats IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    assert!(working.deliver(2));
+    let told = |state: &StoreState| state.as_ref().is_some_and(|it| it.contains("is not done yet"));
+    let told = tokio::time::timeout(Duration::from_secs(10), working.state.wait_for(told));
+    assert!(told.await.is_ok(), "a commit hangs, and nobody is told");
+    assert_eq!(working.progress.borrow().committed, 1, "nothing is acknowledged");
+    other.batch_execute("COMMIT").await.unwrap();
+    working.is_healed().await;
 }

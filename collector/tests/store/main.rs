@@ -9,6 +9,7 @@ mod export;
 mod faults;
 mod full;
 mod grafana;
+mod hostile;
 mod import;
 mod migrate;
 mod pooler;
@@ -68,6 +69,11 @@ macro_rules! behaviours {
             purging_leaves_no_row_of_a_client_and_all_of_the_others,
             revocations_are_for_all_collectors_and_only_rise,
             what_is_read_for_nobody_ends_and_leaves_its_place,
+            a_session_that_began_in_the_future_is_forgotten_too,
+            figures_beyond_any_link_delay_nobody,
+            samples_dated_far_off_are_kept_with_their_counts_for_a_month,
+            sums_beyond_64_bits_break_neither_proof_nor_views_nor_retention,
+            sums_that_no_column_holds_delay_nobody_and_are_quarantined_whole,
         }
     };
 }

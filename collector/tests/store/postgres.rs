@@ -269,7 +269,7 @@ async fn of_several_collectors_that_commit_the_same_numbers_one_wins() {
         let mut won = 0;
         for commit in commits.collect::<Vec<_>>() {
             match commit.await.unwrap() {
-                Ok(()) => won += 1,
+                Ok(_) => won += 1,
                 Err(StoreError::Conflict { sessions }) => assert_eq!(sessions.len(), 20),
                 Err(error) => panic!("{error}"),
             }

@@ -191,7 +191,7 @@ async fn a_file_that_was_deleted_under_the_store_takes_nothing_and_is_not_ready_
     let away = place.path().with_extension("away");
     std::fs::rename(place.path(), &away).unwrap();
     let next = agent.next(vec![sample("eth0", START + SECOND, 2)]);
-    for failed in [store.ready().await, store.commit(&next).await] {
+    for failed in [store.ready().await, store.commit(&next).await.map(drop)] {
         let words = failed.unwrap_err().to_string();
         assert!(words.contains("was deleted while the collector had it open"), "{words}");
     }

@@ -12,6 +12,7 @@ use collector::store::{Database, SessionState, StoreError};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tokio::sync::mpsc;
+use wire::bounds::FIGURE_MAX;
 use wire::frame::{Counts, Gap, KernelCounts, Mix, MixCounts, Sample, flags};
 use wire::message::{Inventory, Nic};
 
@@ -25,6 +26,12 @@ pub use crate::clocks::{
     a_clock_two_years_ahead_deletes_nothing_and_is_kept_in_mind_over_restarts,
     a_session_committed_to_under_a_clock_in_1970_is_not_forgotten,
     rows_said_to_be_complete_from_the_future_on_are_looked_at_anew,
+};
+pub use crate::hostile::{
+    a_session_that_began_in_the_future_is_forgotten_too, figures_beyond_any_link_delay_nobody,
+    samples_dated_far_off_are_kept_with_their_counts_for_a_month,
+    sums_beyond_64_bits_break_neither_proof_nor_views_nor_retention,
+    sums_that_no_column_holds_delay_nobody_and_are_quarantined_whole,
 };
 pub use crate::register::{
     a_client_that_never_connected_can_be_forgotten,
@@ -81,7 +88,7 @@ pub async fn assert_sound(store: &Arc<dyn Database>) {
     assert!(report.is_sound(), "{:#?}", report.findings);
 }
 
-fn conflict(outcome: Result<(), StoreError>) -> Vec<u64> {
+fn conflict<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> Vec<u64> {
     match outcome {
         Err(StoreError::Conflict { sessions }) => sessions,
         other => panic!("{other:?}"),
@@ -160,7 +167,7 @@ pub async fn of_two_commits_of_the_same_numbers_one_wins(place: &impl Place) {
         let mut won = 0;
         for commit in commits {
             match commit.await.unwrap() {
-                Ok(()) => won += 1,
+                Ok(_) => won += 1,
                 refused => assert_eq!(conflict(refused), [1]),
             }
         }
@@ -468,24 +475,32 @@ pub async fn a_session_long_silent_is_forgotten_and_the_proof_still_holds(place:
 
 pub async fn a_frame_that_can_not_be_kept_goes_to_quarantine_alone(place: &impl Place) {
     let (store, mut agent) = opened(place).await;
+    store.commit(&agent.next(vec![sample("eth0", START, 1)])).await.unwrap();
     let mut frames = Vec::new();
     for n in 0..20 {
         frames.push(agent.frame(vec![sample("eth0", START + n * SECOND, n)]));
     }
-    // Each can be kept, and no sum of two can.
+    // The sum holds one of them and not both.
+    let full = i64::MAX.cast_unsigned() - FIGURE_MAX - FIGURE_MAX / 2;
+    place.execute(&format!("UPDATE bandwidth_1m SET rx_bytes = {full}")).await;
     for frame in [5, 12] {
-        frames[frame].samples[0].rx.bytes = i64::MAX.cast_unsigned() - 10_000_000;
+        frames[frame].samples[0].rx.bytes = FIGURE_MAX;
     }
-    store.commit(&batch([agent.batch(frames)])).await.unwrap();
-    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 20);
+    // What no link carries isn't even tried.
+    frames[17].samples[0].rx.bytes = i64::MAX.cast_unsigned();
+    let taken = store.commit(&batch([agent.batch(frames)])).await.unwrap();
+    let [told] = &taken.quarantined[..] else { panic!("{taken:?}") };
+    assert_eq!((told.frames, told.whole), (2, false), "{told:?}");
+    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 21);
     assert_eq!(raw(&store, "web", "eth0").await.len(), 19);
-    let kept = place.numbers("SELECT first_seq FROM quarantine").await;
-    assert_eq!(kept, [13]);
-    assert_eq!(place.numbers("SELECT length(frame) FROM quarantine").await.len(), 1);
+    let kept = place.numbers("SELECT first_seq FROM quarantine ORDER BY 1").await;
+    assert_eq!(kept, [14, 19]);
+    let why = "SELECT count(*) FROM quarantine WHERE reason LIKE '%more than any link carries%'";
+    assert_eq!(place.numbers(why).await, [1]);
     let next = agent.next(vec![sample("eth0", START + MINUTE * 9, 1)]);
     store.commit(&next).await.unwrap();
     let findings = store.check().await.unwrap().findings;
-    assert!(findings.iter().any(|it| it.contains("1 sequence numbers were refused")));
+    assert!(findings.iter().any(|it| it.contains("2 sequence numbers were refused")));
 }
 
 pub async fn a_minute_of_a_very_fast_nic_is_kept_whole_in_several_rows(place: &impl Place) {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
-use wire::frame::Frame;
 use wire::id::{ClientId, NicName};
 
 use super::connect::PostgresConfig;
@@ -16,9 +15,9 @@ use super::tables::{self, NicIds};
 use crate::store::columns::{
     COUNTS, KERNEL, LOSSES, PEAKS, count_figures, kernel_figures, loss_figures, peak_figures,
 };
-use crate::store::facts::{Cursor, Facts, FrameKey, Ledger, untiled};
+use crate::store::facts::{Cursor, Facts, Ledger, untiled};
 use crate::store::rollups::{Rollup, Rollups};
-use crate::store::{Batch, StoreError};
+use crate::store::{Batch, End, StoreError};
 
 /// Nanoseconds of a second.
 const SECOND_NS: u64 = 1_000_000_000;
@@ -37,17 +36,10 @@ pub(super) struct Committer {
     nics: HashMap<(i32, NicName), i32>,
 }
 
-/// How a transaction ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    Commit,
-    Rollback,
-}
-
-/// What came of a commit.
+/// What came of a transaction.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    Committed,
+    Done,
     /// The server didn't say whether it has committed.
     Unknown(Error),
 }
@@ -61,36 +53,15 @@ impl Committer {
         Ok(Self { client, begin, clients: HashMap::new(), nics: HashMap::new() })
     }
 
-    /// Tries to commit a batch whole, but for `refused`, which go to quarantine. `partition` is
-    /// the one that all samples lie in, where that is known.
-    pub(super) async fn commit(
+    /// Adds all of a batch in one transaction. `partition` is the one that all samples lie in, where
+    /// that is known.
+    pub(super) async fn add(
         &mut self,
         batch: &Batch,
-        refused: &HashSet<FrameKey>,
-        refusal: &str,
-        partition: Option<Partition>,
-    ) -> Result<Outcome, Failure> {
-        self.add(batch, refused, refusal, partition, End::Commit).await
-    }
-
-    /// Tries whether the database would take a batch without the frames `left_out`.
-    pub(super) async fn would_take(
-        &mut self,
-        batch: &Batch,
-        left_out: &HashSet<FrameKey>,
-    ) -> Result<(), Failure> {
-        self.add(batch, left_out, "", None, End::Rollback).await.map(drop)
-    }
-
-    async fn add(
-        &mut self,
-        batch: &Batch,
-        refused: &HashSet<FrameKey>,
-        refusal: &str,
         partition: Option<Partition>,
         end: End,
     ) -> Result<Outcome, Failure> {
-        let facts = Facts::of(batch, refused);
+        let facts = Facts::of(batch);
         let ids = self.resolve(&facts, batch).await?;
         let client = &self.client;
         client.batch_execute(&self.begin).await?;
@@ -98,7 +69,7 @@ impl Committer {
             tables::copy_samples(client, &facts, &ids.nics, partition).await?;
             tables::copy_mixes(client, &facts, &ids.nics).await?;
             tables::copy_gaps(client, &facts, &ids).await?;
-            tables::copy_quarantine(client, &facts, refusal).await
+            tables::copy_quarantine(client, &facts).await
         };
         // Added up while the server does the first of it.
         let roll_up = async {
@@ -127,7 +98,7 @@ impl Committer {
                 committed => committed?,
             },
         }
-        Ok(Outcome::Committed)
+        Ok(Outcome::Done)
     }
 
     /// The numbers of all clients and NICs of a batch. New NICs are made known by statements of
@@ -228,14 +199,6 @@ pub(super) struct Ids {
     pub nics: Vec<NicIds>,
     /// Of the client of each session.
     pub sessions: HashMap<u64, i32>,
-}
-
-/// Frames with figures that the columns of `bandwidth_stats` can't hold.
-pub(super) fn unfit(batch: &Batch) -> HashSet<FrameKey> {
-    let frames = batch.sessions.iter().flat_map(|session| &session.frames);
-    let unfit =
-        |frame: &&Frame| frame.gap == 0 && frame.samples.iter().any(|sample| !tables::fits(sample));
-    frames.filter(unfit).map(|frame| (frame.session, frame.first_seq)).collect()
 }
 
 /// Moves every session on from where the batch expects it, or names those that are not there.

@@ -6,7 +6,7 @@
 use tokio_postgres::Client as Connection;
 
 use super::error::Failure;
-use super::query::{Key, point};
+use super::query::{Key, point, sum};
 use crate::store::query::{Point, SeriesRange};
 
 /// Neighbours that start in the same one of `limit` equal parts of the range become one point.
@@ -20,22 +20,22 @@ pub(super) async fn downsample(
     let length_us = range.to_ns.saturating_sub(range.from_ns).div_ceil(1000);
     let part_us = length_us.div_ceil(range.limit.max(1) as u64).max(1);
     let sums = |direction: &str| {
-        format!(
-            "sum({direction}_bytes)::bigint, sum({direction}_packets)::bigint,
-             sum({direction}_captured)::bigint, max({direction}_peak_1ms_bytes),
-             max({direction}_peak_10ms_bytes)"
-        )
+        let counts = ["bytes", "packets", "captured"];
+        let counts = counts.map(|name| sum(&format!("{direction}_{name}"))).join(", ");
+        format!("{counts}, max({direction}_peak_1ms_bytes), max({direction}_peak_10ms_bytes)")
     };
     // OFFSET hides from the planner what `part` is made of. It would take each time for a part of its
     // own, and not let several processes put rows together before one does the rest. It must be a
     // bigint as it stands, which '0' becomes and 0 doesn't, or it is taken for one that counts.
     let select = format!(
-        "SELECT min(time), sum({length})::bigint, {}, {}, sum(drops)::bigint, bit_or(flags)
+        "SELECT min(time), {}, {}, {}, {}, bit_or(flags)
          FROM (SELECT *, date_bin(interval '{part_us} microseconds', time, $3) AS part FROM {table}
                WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4 OFFSET '0') AS rows
          GROUP BY part ORDER BY 1",
+        sum(length),
         sums("rx"),
         sums("tx"),
+        sum("drops"),
     );
     let rows = connection.query_typed(&select, &key.params()).await?;
     Ok(rows.iter().map(point).collect::<Result<_, _>>()?)

@@ -25,7 +25,8 @@ impl Failure {
     pub(super) fn into_store_error(self, location: &str) -> StoreError {
         match self {
             Self::Told(error) => error,
-            Self::Refused(reason) | Self::Raced(reason) | Self::Failed(reason) => {
+            Self::Refused(reason) => StoreError::Refused { location: location.to_owned(), reason },
+            Self::Raced(reason) | Self::Failed(reason) => {
                 StoreError::Failed { location: location.to_owned(), reason }
             }
         }

@@ -5,7 +5,7 @@ use tokio_postgres::{Client as Connection, Error, Row};
 use wire::frame::Mix;
 
 use super::error::Failure;
-use super::query::{choose, instant, nic_key, number, table};
+use super::query::{choose, instant, nic_key, number, sum, table};
 use crate::store::columns::mix_columns;
 use crate::store::history::{
     EVENT_FLAGS, EVENT_ROWS_MAX, Event, EventKind, mix_of, newest, row_events,
@@ -15,11 +15,11 @@ use crate::store::query::NicRange;
 pub(super) async fn mix(connection: &Connection, range: &NicRange) -> Result<Mix, Failure> {
     let Some(key) = nic_key(connection, range).await? else { return Ok(Mix::default()) };
     let columns: Vec<String> = mix_columns().collect();
-    let sum = |name: &String| format!("coalesce(sum({name}), 0)::bigint");
-    let sums: Vec<String> = columns.iter().map(sum).collect();
+    let sums: Vec<String> = columns.iter().map(|name| sum(name)).collect();
     let select = format!(
-        "SELECT coalesce(sum(interval_ns), 0)::bigint, {} FROM traffic_mix
+        "SELECT {}, {} FROM traffic_mix
          WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4",
+        sum("interval_ns"),
         sums.join(", ")
     );
     let row = connection.query_typed_one(&select, &key.params()).await?;

@@ -9,7 +9,7 @@ use super::partition::{Table, exists};
 use crate::store::Migrated;
 
 /// What brings a database from one version to the next. Never changed once released.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 9] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -17,6 +17,8 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("forgotten.sql"),
     include_str!("digests.sql"),
     include_str!("revocations.sql"),
+    include_str!("misdated.sql"),
+    include_str!("wide.sql"),
 ];
 
 /// Version of the newest schema.

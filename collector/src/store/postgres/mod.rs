@@ -21,7 +21,7 @@ mod session;
 mod settings;
 mod tables;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -37,15 +37,12 @@ use self::connect::{Lease, Pool};
 use self::error::Failure;
 pub use self::import::{Moved, Source, TableSums};
 use self::partition::Partition;
-use super::bisect::Bisection;
 use super::check::{Check, CheckReport};
 use super::export::{Export, ExportRange, ExportRow, Place};
-use super::facts::FrameKey;
 use super::history::Event;
 use super::percentile::Percentile;
 use super::query::{Client, NicRange, PercentileRange, Query, Series, SeriesRange};
-use super::split::fitting;
-use super::{Batch, Migrated, SessionState, Store, StoreError};
+use super::{Batch, End, Migrated, SessionState, Store, StoreError};
 
 /// How often a commit that lost a race is tried again at once.
 const RACES_MAX: u32 = 3;
@@ -159,44 +156,17 @@ impl Postgres {
         self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn commit(&self, batch: &Batch) -> Result<(), Failure> {
-        let batch = &*fitting(batch);
+    async fn add(&self, batch: &Batch, end: End) -> Result<(), Failure> {
         // One at a time: the writer's batches are large.
-        let mut committer = self.committer.lock().await;
+        let mut kept = self.committer.lock().await;
         self.make_partitions(partition::needed(batch, now_ns())).await?;
-        let unfit = commit::unfit(batch);
-        let why = "a figure is larger than its column holds";
-        let refusal = match self.try_commit(&mut committer, batch, &unfit, why).await {
-            Err(Failure::Refused(reason)) => reason,
-            outcome => return outcome,
-        };
-        let mut bisection = Bisection::new(batch, unfit);
-        while let Some(left_out) = bisection.next_trial() {
-            match self.try_rows(&mut committer, batch, &left_out).await {
-                Ok(()) => bisection.on_trial(true),
-                Err(Failure::Refused(_)) => bisection.on_trial(false),
-                Err(failure) => return Err(failure),
-            }
-        }
-        let refused = bisection.into_refused();
-        super::bisect::tell(&refused, &refusal);
-        self.try_commit(&mut committer, batch, &refused, &refusal).await
-    }
-
-    async fn try_commit(
-        &self,
-        kept: &mut Option<Committer>,
-        batch: &Batch,
-        refused: &HashSet<FrameKey>,
-        refusal: &str,
-    ) -> Result<(), Failure> {
         let known = |partition: &Partition| self.partitions().contains(partition);
         let mut partition = partition::of_all_samples(batch).filter(known);
         let mut races = 0;
         loop {
-            let mut committer = self.take(kept).await?;
-            match committer.commit(batch, refused, refusal, partition).await {
-                Ok(Outcome::Committed) => {
+            let mut committer = self.take(&mut kept).await?;
+            match committer.add(batch, partition, end).await {
+                Ok(Outcome::Done) => {
                     *kept = Some(committer);
                     return Ok(());
                 }
@@ -213,18 +183,6 @@ impl Postgres {
                 Err(failure) => return Err(failure),
             }
         }
-    }
-
-    async fn try_rows(
-        &self,
-        kept: &mut Option<Committer>,
-        batch: &Batch,
-        left_out: &HashSet<FrameKey>,
-    ) -> Result<(), Failure> {
-        let mut committer = self.take(kept).await?;
-        committer.would_take(batch, left_out).await?;
-        *kept = Some(committer);
-        Ok(())
     }
 
     /// The connection that commits, or a new one. It must be put back after it has worked.
@@ -300,10 +258,10 @@ impl Store for PostgresStore {
         self.told(read.await)
     }
 
-    async fn commit(&self, batch: &Arc<Batch>) -> Result<(), StoreError> {
+    async fn add(&self, batch: &Arc<Batch>, end: End) -> Result<(), StoreError> {
         let (database, batch) = (self.database.clone(), batch.clone());
         // Runs to its end even if the caller stops waiting.
-        let done = tokio::spawn(async move { database.commit(&batch).await }).await;
+        let done = tokio::spawn(async move { database.add(&batch, end).await }).await;
         self.told(done.unwrap_or_else(|error| Err(Failure::Failed(error.to_string()))))
     }
 

@@ -102,14 +102,15 @@ pub(super) fn of_all_samples(batch: &Batch) -> Option<Partition> {
     partitions.all(|partition| partition == first).then_some(first)
 }
 
+/// The frames that become rows.
 fn frames(batch: &Batch) -> impl Iterator<Item = &Frame> {
-    batch.sessions.iter().flat_map(|session| &session.frames)
+    batch.frames().filter(|frame| batch.refusal(frame).is_none())
 }
 
 /// When the samples that become rows start, nanoseconds since 1970.
 fn sample_times(batch: &Batch) -> impl Iterator<Item = u64> {
     let samples = frames(batch).filter(|frame| frame.gap == 0).flat_map(|frame| &frame.samples);
-    samples.map(|sample| sample.start_ns)
+    samples.map(|sample| sample.start_ns).filter(|time_ns| batch.near.contains(*time_ns))
 }
 
 /// The partitions that the rows of a batch need and that are worth making.

@@ -257,3 +257,13 @@ pub(super) fn point(row: &Row) -> Result<Point, Error> {
         flags: row.try_get::<_, i32>(13)?.cast_unsigned(),
     })
 }
+
+/// A sum of figures as [`number`] reads it: of 64 bits, of which the largest stands for all that is
+/// larger. 0 of nothing.
+pub(super) fn sum(figure: &str) -> String {
+    let (signed, most) = (i64::MAX, u64::MAX);
+    format!(
+        "(CASE WHEN sum({figure}) > {signed} THEN least(sum({figure}), {most}) - {most} - 1
+          ELSE coalesce(sum({figure}), 0) END)::bigint"
+    )
+}

@@ -92,7 +92,8 @@ async fn delete(client: &Client, cut: &CutOffs, now_ns: u64) -> Result<Retained,
         }
         retained.rows += delete_from_default(client, table, before_ns(table)).await?;
     }
-    retained.rows += forget_sessions(client, before_ns(Table::FiveMinutes)).await?;
+    retained.rows += delete_misdated(client, cut.rollup_1m_ns).await?;
+    retained.rows += forget_sessions(client, before_ns(Table::FiveMinutes), now_ns).await?;
     Ok(retained)
 }
 
@@ -203,8 +204,13 @@ async fn drop_partition(client: &Client, partition: partition::Partition) -> Res
 
 /// Keeps the sums of rows that leave `bandwidth_5m`; gives how many there were.
 fn expire(rows: &str) -> String {
+    format!("WITH {}", expired(rows))
+}
+
+/// As [`expire`], after `WITH`.
+fn expired(rows: &str) -> String {
     format!(
-        "WITH old AS ({rows}),
+        "old AS ({rows}),
              sums AS (SELECT nic, sum(rx_bytes) AS rx_bytes, sum(tx_bytes) AS tx_bytes,
                           sum(rx_packets) AS rx_packets, sum(tx_packets) AS tx_packets
                       FROM old GROUP BY nic),
@@ -245,16 +251,46 @@ async fn delete_from_default(
     }
 }
 
+/// Deletes samples that are dated too far off and arrived before `before_ns`; their sums stay known.
+async fn delete_misdated(client: &Client, before_ns: u64) -> Result<u64, Failure> {
+    let sql = format!(
+        "WITH gone AS (DELETE FROM gaps WHERE ctid = ANY (ARRAY(
+                 SELECT ctid FROM gaps WHERE reason = 6 AND arrived < $1 AND session = (
+                     SELECT session FROM gaps WHERE reason = 6 AND arrived < $1 LIMIT 1)))
+             RETURNING *),
+         ranges AS (SELECT session, sum(last_seq - first_seq + 1) AS seqs
+             FROM (SELECT DISTINCT session, first_seq, last_seq FROM gone) AS one
+             GROUP BY session),
+         moved AS (UPDATE sessions SET gap_seqs = gap_seqs - ranges.seqs FROM ranges
+             WHERE sessions.session = ranges.session),
+         {}",
+        expired("SELECT * FROM gone")
+    );
+    let before = time(before_ns);
+    let mut rows = 0;
+    loop {
+        let deleted = client.query_typed_one(&sql, &[(&before, Type::TIMESTAMPTZ)]).await?;
+        match deleted.try_get::<_, i64>(0)? {
+            0 => return Ok(rows),
+            deleted => rows += deleted.unsigned_abs(),
+        }
+    }
+}
+
 /// Forgets changes of links, and sessions that began and to which something was committed longer
 /// ago than rollups are kept, by their host's clock and by the collector's, with their gaps and
 /// ledgers, so that the sums of each NIC still agree.
-async fn forget_sessions(client: &Client, before_ns: u64) -> Result<u64, Failure> {
-    let select = "SELECT session FROM sessions WHERE committed_at < $1 AND started < $1 LIMIT 1000";
+async fn forget_sessions(client: &Client, before_ns: u64, now_ns: u64) -> Result<u64, Failure> {
+    let select = "SELECT session FROM sessions
+                  WHERE committed_at < $1 AND (started < $1 OR started > $2) LIMIT 1000";
+    let times = [time(before_ns), time(now_ns)];
     let links = "DELETE FROM link_changes WHERE time < $1";
     client.execute_typed(links, &[(&time(before_ns), Type::TIMESTAMPTZ)]).await?;
     let mut forgotten = 0;
     loop {
-        let old = client.query_typed(select, &[(&time(before_ns), Type::TIMESTAMPTZ)]).await?;
+        let [before, now] = &times;
+        let params = [(before as _, Type::TIMESTAMPTZ), (now as _, Type::TIMESTAMPTZ)];
+        let old = client.query_typed(select, &params).await?;
         if old.is_empty() {
             return Ok(forgotten);
         }

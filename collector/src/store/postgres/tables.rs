@@ -30,17 +30,6 @@ fn int4(figure: impl TryInto<i32> + Copy + std::fmt::Display) -> Result<i32, Fai
     figure.try_into().map_err(|_| Failure::Refused(format!("a figure of {figure}")))
 }
 
-/// Whether a sample's figures fit the lean columns of `bandwidth_stats`.
-pub(super) fn fits(sample: &Sample) -> bool {
-    let [rx_bytes, tx_bytes, packets @ ..] = count_figures(sample);
-    let small = packets.into_iter().chain([sample.drops, sample.flags.into()]);
-    let large = [rx_bytes, tx_bytes, sample.start_ns, sample.interval_ns];
-    let peaks = peak_figures(sample);
-    small.into_iter().all(|figure| i32::try_from(figure).is_ok())
-        && large.into_iter().all(|figure| i64::try_from(figure).is_ok())
-        && peaks.into_iter().all(|peak| i32::try_from(peak).is_ok())
-}
-
 /// Straight into the `partition` that all rows lie in, where that is known: the server then has
 /// none to choose for each row.
 pub(super) async fn copy_samples(
@@ -123,11 +112,11 @@ pub(super) async fn copy_gaps(
         COUNTS.join(", "),
         PEAKS.join(", ")
     );
-    copy(client, &sql, 20, &facts.gaps, |GapRow { frame, sample }, row| {
+    copy(client, &sql, 20, &facts.gaps, |GapRow { frame, reason, sample }, row| {
         for number in [frame.session, frame.first_seq, frame.last_seq] {
             row.int8(number.cast_signed());
         }
-        row.int2(frame.gap.into());
+        row.int2((*reason).into());
         row.int4(ids_of.sessions.get(&frame.session).copied().unwrap_or_default());
         let default = Sample::default();
         let figures = sample.map_or(&default, |(_, sample)| sample);
@@ -153,16 +142,12 @@ pub(super) async fn copy_gaps(
     .await
 }
 
-pub(super) async fn copy_quarantine(
-    client: &Client,
-    facts: &Facts<'_>,
-    refusal: &str,
-) -> Result<(), Failure> {
+pub(super) async fn copy_quarantine(client: &Client, facts: &Facts<'_>) -> Result<(), Failure> {
     if facts.quarantine.is_empty() {
         return Ok(());
     }
     let sql = "COPY quarantine (session, first_seq, last_seq, reason, frame) FROM STDIN BINARY";
-    copy(client, sql, 5, &facts.quarantine, |frame, row| {
+    copy(client, sql, 5, &facts.quarantine, |(frame, refusal), row| {
         for number in [frame.session, frame.first_seq, frame.last_seq] {
             row.int8(number.cast_signed());
         }
@@ -170,20 +155,4 @@ pub(super) async fn copy_quarantine(
         row.bytes(&frame_bytes(frame))
     })
     .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use wire::frame::Counts;
-
-    #[test]
-    fn a_sample_with_more_packets_than_its_column_holds_does_not_fit() {
-        let sample = |packets| {
-            let rx = Counts { packets, bytes: 1 << 60, ..Counts::default() };
-            Sample { rx, ..Sample::default() }
-        };
-        assert!(fits(&sample((1 << 31) - 1)));
-        assert!(!fits(&sample(1 << 31)));
-    }
 }

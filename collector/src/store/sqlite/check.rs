@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Row, Transaction};
 
 use super::error::Failure;
+use super::wide::wide;
 use crate::store::check::{
     CheckReport, Evidence, LedgerEvidence, NicEvidence, SessionEvidence, Sums, judge,
 };
@@ -79,9 +80,13 @@ fn ledger(row: &Row<'_>) -> rusqlite::Result<LedgerEvidence> {
     })
 }
 
+/// The figures that are proven to be conserved, of many rows.
+const SUMS: &str =
+    "wide_sum(rx_bytes), wide_sum(tx_bytes), wide_sum(rx_packets), wide_sum(tx_packets)";
+
 /// Four neighbouring columns; none at all counts as 0.
 fn sums(row: &Row<'_>, at: usize) -> rusqlite::Result<Sums> {
-    let number = |at| row.get::<_, Option<i64>>(at).map(|sum| i128::from(sum.unwrap_or(0)));
+    let number = |at| wide(row, at);
     Ok(Sums::from_array([number(at)?, number(at + 1)?, number(at + 2)?, number(at + 3)?]))
 }
 
@@ -109,7 +114,7 @@ fn nics(db: &Transaction<'_>) -> Result<Vec<NicEvidence>, Failure> {
     for (client, nic) in &mut nics {
         let since = |table: &str, from: i64| {
             db.prepare_cached(&format!(
-                "SELECT sum(rx_bytes), sum(tx_bytes), sum(rx_packets), sum(tx_packets)
+                "SELECT {SUMS}
                  FROM {table} WHERE client = ?1 AND nic = ?2 AND time >= ?3"
             ))?
             .query_row([*client, nic.nic, from], |row| sums(row, 0))
@@ -119,10 +124,7 @@ fn nics(db: &Transaction<'_>) -> Result<Vec<NicEvidence>, Failure> {
         nic.raw = (since("bandwidth_stats", raw_from)?, since("bandwidth_5m", raw_from)?);
         nic.minutes = (since("bandwidth_1m", minutes_from)?, since("bandwidth_5m", minutes_from)?);
     }
-    let mut gaps = db.prepare(
-        "SELECT sum(rx_bytes), sum(tx_bytes), sum(rx_packets), sum(tx_packets) FROM gaps
-         WHERE nic = ?1",
-    )?;
+    let mut gaps = db.prepare(&format!("SELECT {SUMS} FROM gaps WHERE nic = ?1"))?;
     for (_, nic) in &mut nics {
         nic.gaps = gaps.query_row([nic.nic], |row| sums(row, 0))?;
     }

@@ -1,6 +1,5 @@
 //! Commits: rows, rollups, ledgers and cursors in one transaction, or nothing.
 
-use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY;
@@ -11,15 +10,13 @@ use wire::frame::Sample;
 use super::error::Failure;
 use super::int;
 use super::session::{client_id, nic_id};
-use crate::store::bisect::Bisection;
 use crate::store::columns::{
     self, COUNTS, KERNEL, LOSSES, PEAKS, count_figures, kernel_figures, loss_figures, mix_figures,
     peak_figures,
 };
-use crate::store::facts::{Cursor, Facts, FrameKey, GapRow, Ledger, NicIndex, untiled};
+use crate::store::facts::{Cursor, Facts, GapRow, Ledger, NicIndex, untiled};
 use crate::store::rollups::{Rollup, Rollups};
-use crate::store::split::fitting;
-use crate::store::{Batch, StoreError};
+use crate::store::{Batch, End, StoreError};
 
 /// How often a client that commits is noted as seen, nanoseconds.
 const SEEN_EVERY_NS: i64 = 10_000_000_000;
@@ -27,60 +24,37 @@ const SEEN_EVERY_NS: i64 = 10_000_000_000;
 /// Numbers of a client and of one of its NICs, as rows refer to them.
 type NicIds = [i64; 2];
 
-/// Commits a batch. Frames that SQLite refuses go to quarantine.
-pub(super) fn commit(db: &mut Connection, batch: &Batch, now_ns: u64) -> Result<(), Failure> {
-    let batch = &*fitting(batch);
-    let none = HashSet::new();
-    let refusal = match add(db, batch, &none, "", now_ns).and_then(commit_added) {
-        Err(Failure::Refused(reason)) => reason,
-        outcome => return outcome,
-    };
-    let mut bisection = Bisection::new(batch, none);
-    while let Some(left_out) = bisection.next_trial() {
-        // Rolled back by its end.
-        match add(db, batch, &left_out, "", now_ns).map(drop) {
-            Ok(()) => bisection.on_trial(true),
-            Err(Failure::Refused(_)) => bisection.on_trial(false),
-            Err(failure) => return Err(failure),
-        }
-    }
-    let refused = bisection.into_refused();
-    crate::store::bisect::tell(&refused, &refusal);
-    add(db, batch, &refused, &refusal, now_ns).and_then(commit_added)
-}
-
-fn commit_added(transaction: Transaction<'_>) -> Result<(), Failure> {
-    Ok(transaction.commit()?)
-}
-
-/// Adds all of a batch in a transaction, which is still to be committed.
-fn add<'a>(
-    db: &'a mut Connection,
+/// Adds all of a batch in one transaction.
+pub(super) fn add(
+    db: &mut Connection,
     batch: &Batch,
-    refused: &HashSet<FrameKey>,
-    refusal: &str,
+    end: End,
     now_ns: u64,
-) -> Result<Transaction<'a>, Failure> {
+) -> Result<(), Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let (facts, now) = (Facts::of(batch, refused), int(now_ns)?);
+    let (facts, now) = (Facts::of(batch), int(now_ns)?);
     move_cursors(&transaction, batch, &facts.cursors, now)?;
     let nics = resolve(&transaction, &facts)?;
     add_samples(&transaction, &facts, &nics)?;
     add_mixes(&transaction, &facts, &nics)?;
-    add_gaps(&transaction, &facts.gaps, &nics)?;
+    add_gaps(&transaction, &facts.gaps, &nics, now)?;
     let Rollups { minutes, five_minutes } = Rollups::of(&facts.samples);
     roll_up(transaction.prepare_cached(&ROLL_UP_1M)?, &minutes, &nics)?;
     roll_up(transaction.prepare_cached(&ROLL_UP_5M)?, &five_minutes, &nics)?;
     settle(&transaction, &facts.ledgers, &nics)?;
     let mut quarantine =
         transaction.prepare_cached("INSERT INTO quarantine VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-    for frame in &facts.quarantine {
+    for (frame, refusal) in &facts.quarantine {
         let range = (frame.first_seq.cast_signed(), frame.last_seq.cast_signed());
         let session = frame.session.cast_signed();
         quarantine.execute(params![session, range.0, range.1, now, refusal, frame_bytes(frame)])?;
     }
     drop(quarantine);
-    Ok(transaction)
+    match end {
+        End::Commit => transaction.commit()?,
+        End::Rollback => transaction.rollback()?,
+    }
+    Ok(())
 }
 
 /// Moves every session on from where the batch expects it, or names those that are not there.
@@ -308,23 +282,24 @@ fn add_gaps(
     transaction: &Transaction<'_>,
     gaps: &[GapRow<'_>],
     nics: &[NicIds],
+    now: i64,
 ) -> Result<(), Failure> {
     let mut insert = transaction.prepare_cached(
         "INSERT INTO gaps SELECT ?1, ?2, ?3, ?4, client, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
-             ?14, ?15, ?16, ?17, ?18, ?19 FROM sessions WHERE session = ?1",
+             ?14, ?15, ?16, ?17, ?18, ?19, ?20 FROM sessions WHERE session = ?1",
     )?;
-    for GapRow { frame, sample } in gaps {
+    for GapRow { frame, reason, sample } in gaps {
         let nic = sample.map(|(nic, _)| ids(nics, nic)).transpose()?.map(|[_, nic]| nic);
         let default = Sample::default();
         let figures = sample.map_or(&default, |(_, sample)| sample);
         let range = [frame.session, frame.first_seq, frame.last_seq].map(u64::cast_signed);
         let mut row = range.map(Some).to_vec();
-        row.extend([Some(frame.gap.into()), nic]);
+        row.extend([Some((*reason).into()), nic]);
         row.push(nic.map(|_| int(figures.start_ns)).transpose()?);
         row.push(nic.map(|_| int(figures.interval_ns)).transpose()?);
         row.extend(ints(count_figures(figures))?.into_iter().map(Some));
         row.extend(peak_figures(figures).map(|peak| Some(peak.into())));
-        row.extend([Some(int(figures.drops)?), Some(figures.flags.into())]);
+        row.extend([Some(int(figures.drops)?), Some(figures.flags.into()), Some(now)]);
         insert.execute(rusqlite::params_from_iter(row))?;
     }
     Ok(())

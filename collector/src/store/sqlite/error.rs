@@ -116,9 +116,11 @@ pub(super) enum Failure {
 impl Failure {
     /// What the caller is told; `path` is the store's file.
     pub(super) fn into_store_error(self, path: &Path) -> StoreError {
+        let location = path.display().to_string();
         let reason = match self {
             Self::Told(error) => return error,
-            Self::Refused(reason) | Self::File(reason) => reason,
+            Self::Refused(reason) => return StoreError::Refused { location, reason },
+            Self::File(reason) => reason,
             Self::Sqlite(error) => match error.sqlite_error_code() {
                 Some(ErrorCode::DiskFull) => format!("{error}; free space on its file system"),
                 Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
@@ -131,7 +133,7 @@ impl Failure {
                 _ => error.to_string(),
             },
         };
-        StoreError::Failed { location: path.display().to_string(), reason }
+        StoreError::Failed { location, reason }
     }
 }
 

@@ -5,6 +5,7 @@ use wire::frame::Mix;
 
 use super::error::Failure;
 use super::query::{choose, nic_key, number, table};
+use super::wide::narrow;
 use crate::store::columns::mix_columns;
 use crate::store::history::{
     EVENT_FLAGS, EVENT_ROWS_MAX, Event, EventKind, mix_of, newest, row_events,
@@ -15,16 +16,15 @@ pub(super) fn mix(db: &mut Connection, range: &NicRange) -> Result<Mix, Failure>
     let transaction = db.transaction()?;
     let Some(key) = nic_key(&transaction, range)? else { return Ok(Mix::default()) };
     let columns: Vec<String> = mix_columns().collect();
-    let sums: Vec<String> =
-        columns.iter().map(|name| format!("coalesce(sum({name}), 0)")).collect();
+    let sums: Vec<String> = columns.iter().map(|name| format!("wide_sum({name})")).collect();
     let mut select = transaction.prepare_cached(&format!(
-        "SELECT coalesce(sum(interval_ns), 0), {} FROM traffic_mix
+        "SELECT wide_sum(interval_ns), {} FROM traffic_mix
          WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4",
         sums.join(", ")
     ))?;
     Ok(select.query_row(key, |row| {
-        let figures = (1..=columns.len()).map(|at| number(row, at));
-        Ok(mix_of(number(row, 0)?, &figures.collect::<rusqlite::Result<Vec<u64>>>()?))
+        let figures = (1..=columns.len()).map(|at| narrow(row, at));
+        Ok(mix_of(narrow(row, 0)?, &figures.collect::<rusqlite::Result<Vec<u64>>>()?))
     })?)
 }
 

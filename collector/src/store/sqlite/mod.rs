@@ -14,6 +14,7 @@ mod query;
 mod register;
 mod retention;
 mod session;
+mod wide;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
@@ -38,7 +39,7 @@ use super::history::Event;
 use super::percentile::Percentile;
 use super::query::{Client, NicRange, PercentileRange, Query, Series, SeriesRange};
 use super::retention::{Retain, Retained, RetentionLimits, TimeSeen};
-use super::{Batch, Migrated, SessionState, Store, StoreError};
+use super::{Batch, End, Migrated, SessionState, Store, StoreError};
 
 /// Connections that read at the same time: one more than what is asked over HTTP may take
 /// (`http.limits.queries`), so that retention and `/readyz` find one free.
@@ -196,9 +197,9 @@ impl Store for SqliteStore {
         self.write(move |db| session::states(db, &sessions)).await
     }
 
-    async fn commit(&self, batch: &Arc<Batch>) -> Result<(), StoreError> {
+    async fn add(&self, batch: &Arc<Batch>, end: End) -> Result<(), StoreError> {
         let batch = batch.clone();
-        self.write(move |db| commit::commit(db, &batch, now_ns())).await
+        self.write(move |db| commit::add(db, &batch, end, now_ns())).await
     }
 
     async fn record_inventory(

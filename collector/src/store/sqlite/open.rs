@@ -9,12 +9,13 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use wire::private_file::{self, FileError};
 
 use super::error::OpenError;
+use super::wide;
 
 /// Version of the newest schema (`PRAGMA user_version`).
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// What brings a file from one version to the next. Never changed once released.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 9] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -22,6 +23,8 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("forgotten.sql"),
     include_str!("digests.sql"),
     include_str!("revocations.sql"),
+    include_str!("misdated.sql"),
+    include_str!("wide.sql"),
 ];
 
 /// Marks the file as a collector's (`PRAGMA application_id`): "NMON".
@@ -108,6 +111,7 @@ pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
 fn set_up(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(BUSY_TIMEOUT)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS);
+    wide::register(db)?;
     // Statements are planned once, not anew for each row's values: commits take a fifth of the time.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())

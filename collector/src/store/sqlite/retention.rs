@@ -1,5 +1,7 @@
 //! Deleting what is old, a bounded number of rows at a time.
 
+use std::sync::LazyLock;
+
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::error::Failure;
@@ -67,9 +69,9 @@ pub(super) fn begin(db: &mut Connection, cut: &CutOffs, now_ns: u64) -> Result<(
 fn complete_from(transaction: &Transaction<'_>, table: &str, cut: i64) -> Result<i64, Failure> {
     let sum = |figure| {
         format!(
-            "(SELECT coalesce(sum({figure}), 0) FROM {table} WHERE {table}.client = five.client
+            "(SELECT wide_sum({figure}) FROM {table} WHERE {table}.client = five.client
                  AND {table}.nic = five.nic AND {table}.time >= five.time
-                 AND {table}.time < five.time + {FIVE_MINUTES_NS}) <> five.{figure}"
+                 AND {table}.time < five.time + {FIVE_MINUTES_NS}) <> CAST(five.{figure} AS text)"
         )
     };
     let lacks = ["rx_bytes", "tx_bytes", "rx_packets", "tx_packets"].map(sum).join(" OR ");
@@ -95,7 +97,10 @@ pub(super) fn step(db: &mut Connection, cut: &CutOffs) -> Result<u64, Failure> {
         }
     }
     if rows == 0 {
-        rows = forget_session(&transaction, int(cut.rollup_5m_ns)?)?;
+        rows = delete_misdated(&transaction, int(cut.rollup_1m_ns)?)?;
+    }
+    if rows == 0 {
+        rows = forget_session(&transaction, int(cut.rollup_5m_ns)?, int(cut.now_ns)?)?;
     }
     transaction.commit()?;
     Ok(rows as u64)
@@ -120,50 +125,79 @@ fn delete_some(transaction: &Transaction<'_>, table: &str, before: i64) -> Resul
         .optional()?;
     let until = up_to.map_or(before, |time| time + 1);
     if table == "bandwidth_5m" {
-        transaction.prepare_cached(EXPIRE)?.execute([client, nic, until])?;
+        transaction.prepare_cached(&EXPIRE)?.execute([client, nic, until])?;
     }
     let delete = format!("DELETE FROM {table} WHERE client = ?1 AND nic = ?2 AND time < ?3");
     Ok(transaction.prepare_cached(&delete)?.execute([client, nic, until])?)
 }
 
-/// Keeps the sums of what leaves `bandwidth_5m`.
-const EXPIRE: &str = "
-    UPDATE nics SET expired_rx_bytes = expired_rx_bytes + old.rx_bytes,
-        expired_tx_bytes = expired_tx_bytes + old.tx_bytes,
-        expired_rx_packets = expired_rx_packets + old.rx_packets,
-        expired_tx_packets = expired_tx_packets + old.tx_packets
-    FROM (SELECT sum(rx_bytes) AS rx_bytes, sum(tx_bytes) AS tx_bytes,
-              sum(rx_packets) AS rx_packets, sum(tx_packets) AS tx_packets
-          FROM bandwidth_5m WHERE client = ?1 AND nic = ?2 AND time < ?3) AS old
-    WHERE id = ?2";
+/// Keeps the sums of what leaves `bandwidth_5m`: `old` gives rows of nic, rx_bytes, tx_bytes,
+/// rx_packets, tx_packets.
+fn expire(old: &str) -> String {
+    format!(
+        "UPDATE nics SET expired_rx_bytes = wide_add(expired_rx_bytes, old.rx_bytes),
+             expired_tx_bytes = wide_add(expired_tx_bytes, old.tx_bytes),
+             expired_rx_packets = wide_add(expired_rx_packets, old.rx_packets),
+             expired_tx_packets = wide_add(expired_tx_packets, old.tx_packets)
+         FROM (SELECT nic, wide_sum(rx_bytes) AS rx_bytes, wide_sum(tx_bytes) AS tx_bytes,
+                   wide_sum(rx_packets) AS rx_packets, wide_sum(tx_packets) AS tx_packets
+               FROM ({old}) GROUP BY nic) AS old
+         WHERE id = old.nic"
+    )
+}
+
+static EXPIRE: LazyLock<String> = LazyLock::new(|| {
+    expire("SELECT * FROM bandwidth_5m WHERE client = ?1 AND nic = ?2 AND time < ?3")
+});
+
+/// Deletes some of the samples that are dated too far off and arrived before `before`; their sums stay
+/// known.
+fn delete_misdated(transaction: &Transaction<'_>, before: i64) -> Result<usize, Failure> {
+    let session: Option<i64> = transaction
+        .prepare_cached("SELECT session FROM gaps WHERE reason = 6 AND arrived < ?1 LIMIT 1")?
+        .query_row([before], |row| row.get(0))
+        .optional()?;
+    let Some(session) = session else { return Ok(0) };
+    // Whole frames: each has its rows from one commit.
+    let until: Option<i64> = transaction
+        .prepare_cached(
+            "SELECT first_seq FROM gaps WHERE session = ?1 AND reason = 6 AND arrived < ?2
+             ORDER BY first_seq LIMIT 1 OFFSET ?3",
+        )?
+        .query_row([session, before, STEP_ROWS - 1], |row| row.get(0))
+        .optional()?;
+    let of = "FROM gaps WHERE session = ?1 AND reason = 6 AND arrived < ?2 AND first_seq <= ?3";
+    let key = [session, before, until.unwrap_or(i64::MAX)];
+    let old = format!("SELECT nic, rx_bytes, tx_bytes, rx_packets, tx_packets {of}");
+    transaction.execute(&expire(&old), key)?;
+    transaction.execute(
+        &format!(
+            "UPDATE sessions SET gap_seqs = gap_seqs - (SELECT sum(last_seq - first_seq + 1)
+                 FROM (SELECT DISTINCT first_seq, last_seq {of})) WHERE session = ?1"
+        ),
+        key,
+    )?;
+    Ok(transaction.execute(&format!("DELETE {of}"), key)?)
+}
 
 /// Forgets one session that began and to which something was committed longer ago than rollups
 /// are kept, by its host's clock and by the collector's, with its gaps and ledgers, so that the
 /// sums of each NIC still agree.
-fn forget_session(transaction: &Transaction<'_>, before: i64) -> Result<usize, Failure> {
+fn forget_session(transaction: &Transaction<'_>, before: i64, now: i64) -> Result<usize, Failure> {
     let session: Option<i64> = transaction
         .prepare_cached(
-            "SELECT session FROM sessions WHERE committed_at < ?1 AND started < ?1 LIMIT 1",
+            "SELECT session FROM sessions
+             WHERE committed_at < ?1 AND (started < ?1 OR started > ?2) LIMIT 1",
         )?
-        .query_row([before], |row| row.get(0))
+        .query_row([before, now], |row| row.get(0))
         .optional()?;
     let Some(session) = session else { return Ok(0) };
-    transaction.execute(
-        "UPDATE nics SET expired_rx_bytes = expired_rx_bytes + old.rx_bytes,
-             expired_tx_bytes = expired_tx_bytes + old.tx_bytes,
-             expired_rx_packets = expired_rx_packets + old.rx_packets,
-             expired_tx_packets = expired_tx_packets + old.tx_packets
-         FROM (SELECT nic, sum(rx_bytes) AS rx_bytes, sum(tx_bytes) AS tx_bytes,
-                   sum(rx_packets) AS rx_packets, sum(tx_packets) AS tx_packets
-               FROM (SELECT nic, rx_bytes, tx_bytes, rx_packets, tx_packets FROM gaps
-                     WHERE session = ?1 AND nic IS NOT NULL
-                     UNION ALL
-                     SELECT nic, -counted_rx_bytes, -counted_tx_bytes, -counted_rx_packets,
-                         -counted_tx_packets FROM session_nics WHERE session = ?1)
-               GROUP BY nic) AS old
-         WHERE id = old.nic",
-        [session],
-    )?;
+    let old = "SELECT nic, rx_bytes, tx_bytes, rx_packets, tx_packets FROM gaps
+               WHERE session = ?1 AND nic IS NOT NULL
+               UNION ALL
+               SELECT nic, -counted_rx_bytes, -counted_tx_bytes, -counted_rx_packets,
+                   -counted_tx_packets FROM session_nics WHERE session = ?1";
+    transaction.execute(&expire(old), [session])?;
     let mut rows = 0;
     for table in ["gaps", "session_nics", "quarantine", "sessions"] {
         let delete = format!("DELETE FROM {table} WHERE session = ?1");

@@ -64,12 +64,17 @@ impl PostgresStore {
             kind.is_figure() && !["client", "nic", "session", "epoch"].contains(name)
         });
         let figures: Vec<&str> = figures.map(|(name, _)| name).collect();
-        let sum = |name: &&str| format!("CAST(coalesce(sum({name}), 0) AS text)");
-        let mut select = vec!["CAST(count(*) AS text)".to_owned()];
-        select.extend(figures.iter().map(sum));
-        let select = format!("SELECT {} FROM {table}", select.join(", "));
+        // SQLite's own sum is of 64 bits.
+        let select = |sum: &str| {
+            let sum = |name: &&str| format!("CAST(coalesce({sum}({name}), 0) AS text)");
+            let sums = figures.iter().map(sum);
+            let sums: Vec<_> =
+                std::iter::once("CAST(count(*) AS text)".to_owned()).chain(sums).collect();
+            format!("SELECT {} FROM {table}", sums.join(", "))
+        };
         let mut file = Vec::new();
-        dump.rows(&format!("{select} WHERE {}", copied.of), Some(source.id), |row| {
+        let sums = format!("{} WHERE {}", select("wide_sum"), copied.of);
+        dump.rows(&sums, Some(source.id), |row| {
             for at in 0..=figures.len() {
                 file.push(number(&row.get::<_, String>(at)?)?);
             }
@@ -78,7 +83,10 @@ impl PostgresStore {
         let client = "(SELECT id FROM clients WHERE client_id = $1)";
         let of = copied.of.replace("?1", client);
         let row = lease
-            .query_typed_one(&format!("{select} WHERE {of}"), &[(&source.client, Type::TEXT)])
+            .query_typed_one(
+                &format!("{} WHERE {of}", select("sum")),
+                &[(&source.client, Type::TEXT)],
+            )
             .await?;
         let mut database = Vec::new();
         for at in 0..=figures.len() {

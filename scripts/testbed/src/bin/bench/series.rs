@@ -167,7 +167,7 @@ async fn fill(store: &dyn Database) -> anyhow::Result<()> {
         let Some(first) = frames.first() else { return Ok(()) };
         let expected = first.first_seq - 1;
         let batch = SessionBatch::new(client.clone(), 1, epoch, expected, frames);
-        store.commit(&Arc::new(Batch { sessions: vec![batch] })).await?;
+        store.commit(&Arc::new(Batch::new(vec![batch]))).await?;
     }
 }
 

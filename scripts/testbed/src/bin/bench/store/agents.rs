@@ -71,7 +71,7 @@ impl Agents {
                 Ok(SessionBatch::new(client(n)?, session, 1, first, frames))
             };
             let sessions = (0..self.clients).map(session).collect::<anyhow::Result<_>>()?;
-            Ok(Arc::new(Batch { sessions }))
+            Ok(Arc::new(Batch::new(sessions)))
         })
     }
 

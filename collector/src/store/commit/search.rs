@@ -2,22 +2,9 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
-use std::time::Instant;
 
-use settings::{SharedFailures, words};
-
-use super::Batch;
-use super::facts::FrameKey;
-
-/// Why frames were put into quarantine: what a store refuses once it refuses again.
-static REFUSED: SharedFailures<String> = SharedFailures::new();
-
-/// Tells which frames are put into quarantine, and why. The table `quarantine` has all.
-pub(super) fn tell(frames: &HashSet<FrameKey>, reason: &str) {
-    if let Some(tell) = REFUSED.failed(words(reason), Instant::now()) {
-        tracing::warn!(frames = frames.len(), reason, "frames put into quarantine{tell}");
-    }
-}
+use crate::store::Batch;
+use crate::store::facts::FrameKey;
 
 /// A search for the frames of a batch that a store refuses, so that all the others go in.
 #[derive(Debug)]
@@ -29,15 +16,12 @@ pub struct Bisection {
 }
 
 impl Bisection {
-    /// Begins with a batch that was refused with all frames but those in `refused`.
+    /// Begins with a batch that was refused with all frames but those that go to quarantine.
     #[must_use]
-    pub fn new(batch: &Batch, refused: HashSet<FrameKey>) -> Self {
-        let frames = batch.sessions.iter().flat_map(|session| &session.frames);
-        let frames: Vec<FrameKey> = frames
-            .map(|frame| (frame.session, frame.first_seq))
-            .filter(|key| !refused.contains(key))
-            .collect();
-        let mut bisection = Self { frames, untried: Vec::new(), refused };
+    pub fn new(batch: &Batch) -> Self {
+        let frames = batch.frames().filter(|frame| batch.refusal(frame).is_none());
+        let frames: Vec<FrameKey> = frames.map(|frame| (frame.session, frame.first_seq)).collect();
+        let mut bisection = Self { frames, untried: Vec::new(), refused: HashSet::new() };
         let all = 0..bisection.frames.len();
         bisection.on_refused_range(all);
         bisection
@@ -60,7 +44,7 @@ impl Bisection {
         }
     }
 
-    /// The frames that are refused.
+    /// The frames that are refused, once it is known which are.
     #[must_use]
     pub fn into_refused(self) -> HashSet<FrameKey> {
         self.refused
@@ -96,12 +80,12 @@ mod tests {
         };
         let frames = (1..=frames).map(frame).collect();
         let client = ClientId::new("web").unwrap();
-        Batch { sessions: vec![SessionBatch::new(client, 1, 1, 0, frames)] }
+        Batch::new(vec![SessionBatch::new(client, 1, 1, 0, frames)])
     }
 
     /// Bisects against a store that takes what `accepts` says; gives the refused and the trials.
     fn bisect(frames: u64, accepts: impl Fn(&[u64]) -> bool) -> (Vec<u64>, usize) {
-        let mut bisection = Bisection::new(&batch(frames), HashSet::new());
+        let mut bisection = Bisection::new(&batch(frames));
         let mut trials = 0;
         while let Some(left_out) = bisection.next_trial() {
             let tried: Vec<u64> =

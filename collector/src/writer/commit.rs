@@ -1,0 +1,110 @@
+//! Committing one batch, however often it has to be tried.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::{StoreState, as_f64, set_state, told};
+use crate::store::commit::{Plan, Strikes, Taken, TakenSession};
+use crate::store::{Batch, End, SessionBatch, Store, StoreError};
+
+/// First and longest wait before a failed commit is tried again.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// What came of some sessions of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// What is committed.
+    pub committed: Vec<TakenSession>,
+    /// Session and epoch of what the store refused: opened or moved on by another connection.
+    pub refused: Vec<(u64, u64)>,
+    /// Sessions whose frames went to quarantine, and what they are told of it.
+    pub told: Vec<(u64, Arc<str>)>,
+}
+
+/// Commits a batch as its plan says and tells what came of it, part by part. Gives what is to be
+/// remembered of clients.
+pub(super) async fn commit(
+    store: &dyn Store,
+    mut plan: Plan,
+    started: Instant,
+    state: &watch::Sender<StoreState>,
+    news: &mpsc::UnboundedSender<Outcome>,
+) -> Strikes {
+    let tell = |outcome: Outcome| {
+        // A writer that is gone has nobody left to tell.
+        let _gone = news.send(outcome);
+    };
+    let mut wait = RETRY.0;
+    while let Some((part, end)) = plan.next_step() {
+        let begun = Instant::now();
+        match store.add(&part, end).await {
+            Ok(()) => {
+                if end == End::Commit {
+                    note_commit(&part, begun, state);
+                }
+                tell(taken(plan.on_taken(started.elapsed())));
+            }
+            Err(StoreError::Conflict { sessions }) => {
+                let refused = |it: &&Arc<SessionBatch>| sessions.contains(&it.session);
+                let refused = part.sessions.iter().filter(refused);
+                let refused = refused.map(|it| (it.session, it.epoch)).collect();
+                plan.leave_out(|it| sessions.contains(&it.session));
+                tell(Outcome { refused, ..Outcome::default() });
+            }
+            Err(StoreError::Refused { reason, .. })
+                if plan.on_refused(&reason, started.elapsed()) => {}
+            Err(error) => {
+                metrics::counter!("netmon_collector_commit_errors_total").increment(1);
+                set_state(state, Some(error.to_string()));
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(RETRY.1);
+                tell(settle(store, &mut plan).await);
+            }
+        }
+    }
+    plan.into_strikes()
+}
+
+fn note_commit(part: &Batch, begun: Instant, state: &watch::Sender<StoreState>) {
+    metrics::histogram!("netmon_collector_commit_seconds").record(begun.elapsed());
+    metrics::histogram!("netmon_collector_batch_rows").record(as_f64(part.rows()));
+    set_state(state, None);
+}
+
+fn taken(taken: Taken) -> Outcome {
+    told::quarantined(&taken.quarantined);
+    told::misdated(&taken.misdated);
+    let whole = taken.quarantined.iter().filter(|it| it.whole);
+    let told = whole.map(|it| (it.session, told::text(it))).collect();
+    Outcome { committed: taken.sessions, told, ..Outcome::default() }
+}
+
+/// Finds out which sessions of what failed are committed all the same: the failure may have come
+/// after the commit.
+async fn settle(store: &dyn Store, plan: &mut Plan) -> Outcome {
+    let mut outcome = Outcome::default();
+    let sessions = plan.sessions();
+    // Still failing: the next try tells.
+    let Ok(found) = store.committed(&sessions).await else { return outcome };
+    let done = |it: &SessionBatch| {
+        let found = found.iter().find(|found| found.session == it.session);
+        found.is_some_and(|found| found.seq == it.last_seq() && found.epoch == it.epoch)
+    };
+    if let Some((part, _)) = plan.next_step() {
+        let committed = part.sessions.iter().filter(|it| done(it));
+        outcome.committed.extend(committed.map(|it| TakenSession {
+            session: it.session,
+            epoch: it.epoch,
+            seq: it.last_seq(),
+        }));
+    }
+    plan.leave_out(done);
+    match outcome.committed.len() {
+        0 => tracing::debug!("the failed commit had not been made"),
+        sessions => tracing::info!(sessions, "the failed commit had been made all the same"),
+    }
+    outcome
+}

@@ -1,0 +1,58 @@
+//! What people and agents are told of frames that were not kept as they should be.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use settings::{SharedFailures, words};
+use wire::id::ClientId;
+
+use crate::store::commit::Quarantined;
+use crate::store::dates::AHEAD;
+use crate::time::rough;
+
+/// Whose frames were put into quarantine, and why.
+static REFUSED: SharedFailures<(ClientId, String)> = SharedFailures::new();
+
+/// Whose samples are dated too far off.
+static MISDATED: SharedFailures<ClientId> = SharedFailures::new();
+
+/// Tells which frames are put into quarantine, and why. The table `quarantine` has all.
+pub(super) fn quarantined(found: &[Quarantined]) {
+    for it in found {
+        let Quarantined { client, session, frames, reason, whole, .. } = it;
+        let count = u64::try_from(*frames).unwrap_or(u64::MAX);
+        metrics::counter!("netmon_collector_quarantined_frames_total").increment(count);
+        if let Some(tell) = REFUSED.failed((client.clone(), words(reason)), Instant::now()) {
+            let session = format_args!("{session:016x}");
+            tracing::warn!(
+                %client, %session, frames, %reason, whole, "frames put into quarantine{tell}"
+            );
+        }
+    }
+}
+
+/// What an agent is told whose frames went to quarantine.
+pub(super) fn text(it: &Quarantined) -> Arc<str> {
+    let Quarantined { session, frames, reason, .. } = it;
+    format!(
+        "{frames} frames of session {session:016x} are in quarantine, for the collector's store \
+         refuses them: {reason}; its operator finds them in the table quarantine"
+    )
+    .into()
+}
+
+/// Tells whose samples are dated too far from the collector's time.
+pub(super) fn misdated(found: &[(ClientId, u64)]) {
+    for (client, rows) in found {
+        metrics::counter!("netmon_collector_misdated_total").increment(*rows);
+        if let Some(tell) = MISDATED.failed(client.clone(), Instant::now()) {
+            tracing::warn!(
+                %client, rows,
+                "samples are dated more than {} ahead of this collector's time, or before all that \
+                 is kept: they are in the table gaps, with exact counts; check the clock of that \
+                 host{tell}",
+                rough(AHEAD)
+            );
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! What one client can do to the others through the writer: nothing.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use collector::store::dates::Near;
+use collector::store::history::EventKind;
+use collector::store::query::{NicRange, Resolution, SeriesRange};
+use collector::store::retention::RetentionLimits;
+use collector::store::{Batch, Database};
+use collector::writer::{BatchLimits, OpenSession, Progress, Surroundings, Writer, WriterHandle};
+use tokio::sync::watch;
+use wire::frame::{Frame, Mix};
+
+use crate::batches::{Agent, DAY, MINUTE, SECOND, START, all, batch, client, hello, nic, sample};
+use crate::suite::Place;
+
+const LIMITS: BatchLimits = BatchLimits { max_rows: 20_000, max_delay: Duration::from_millis(20) };
+
+/// A client with a session, as its connection sees the writer.
+struct Connected {
+    agent: Agent,
+    writer: WriterHandle,
+    progress: watch::Receiver<Progress>,
+}
+
+impl Connected {
+    async fn open(
+        store: &Arc<dyn Database>,
+        writer: &WriterHandle,
+        id: &str,
+        session: u64,
+    ) -> Self {
+        let opened = store.open_sessions(&client(id), &hello(&[session]), START).await.unwrap();
+        let (epoch, committed) = (opened[0].epoch, opened[0].seq);
+        let open = OpenSession { client: client(id), session, epoch, committed };
+        let mut agent = Agent::new(id, session, epoch);
+        agent.seq = committed;
+        Self { agent, writer: writer.clone(), progress: writer.open(open) }
+    }
+
+    async fn submit(&mut self, frame: Frame) {
+        let reservation = self.writer.reserve(&frame).await.unwrap();
+        self.writer.submit(self.agent.epoch, frame, reservation);
+    }
+
+    /// Delivers a frame; gives how long it takes until it is committed.
+    async fn deliver(&mut self, n: u64) -> Duration {
+        let begun = Instant::now();
+        let frame = self.agent.frame(vec![sample("eth0", START + n * SECOND, 1)]);
+        self.submit(frame).await;
+        self.committed().await;
+        begun.elapsed()
+    }
+
+    async fn committed(&mut self) -> Progress {
+        let seq = self.agent.seq;
+        let committed = self.progress.wait_for(|progress| progress.committed == seq);
+        let committed = tokio::time::timeout(Duration::from_secs(300), committed).await;
+        committed.expect("not committed in time").unwrap().clone()
+    }
+}
+
+/// Delivers honestly until told to stop; gives the longest time that a commit took.
+async fn honest(mut web: Connected, mut stop: watch::Receiver<bool>) -> (Connected, Duration) {
+    let (mut longest, mut n) = (Duration::ZERO, 0);
+    while !*stop.borrow_and_update() {
+        longest = longest.max(web.deliver(n).await);
+        n += 1;
+    }
+    (web, longest)
+}
+
+/// Delivers `frames` as a hostile client beside an honest one. Gives how long commits of the latter
+/// took at most, without the other and beside it, and what the other was told.
+async fn beside(
+    place: &impl Place,
+    frames: u64,
+    hostile: impl Fn(u64, &mut Frame),
+) -> (Arc<dyn Database>, [Duration; 2], Progress) {
+    let store = place.open().await;
+    let writer = Writer::start(store.clone(), LIMITS, 64 << 20, Surroundings::default());
+    let handle = writer.handle();
+    let web = Connected::open(&store, &handle, "web", 1).await;
+    let mut flood = Connected::open(&store, &handle, "flood", 2).await;
+    let (stop, stopped) = watch::channel(false);
+    let alone = tokio::spawn(honest(web, stopped.clone()));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    stop.send_replace(true);
+    let (web, alone) = alone.await.unwrap();
+    stop.send_replace(false);
+    let beside = tokio::spawn(honest(web, stopped));
+    for n in 0..frames {
+        let mut frame = flood.agent.frame(vec![sample("eth0", START + n % 60 * SECOND, 1)]);
+        hostile(n, &mut frame);
+        flood.submit(frame).await;
+    }
+    let told = flood.committed().await;
+    stop.send_replace(true);
+    let (_, beside) = beside.await.unwrap();
+    writer.stop(Duration::from_secs(20)).await;
+    (store, [alone, beside], told)
+}
+
+pub async fn figures_beyond_any_link_delay_nobody(place: &impl Place) {
+    let (store, [alone, beside], told) = beside(place, 20_000, |n, frame| {
+        if n % 2 == 0 {
+            frame.samples[0].rx.bytes = i64::MAX.cast_unsigned();
+        }
+    })
+    .await;
+    eprintln!("20,000 frames of 2^63-1: honest commits {alone:?} alone, {beside:?} beside");
+    assert!(beside < Duration::from_secs(3), "{beside:?}; {alone:?} alone");
+    let told = told.quarantined.expect("it is told");
+    assert!(told.contains("more than any link carries"), "{told}");
+    assert_eq!(place.numbers("SELECT count(*) FROM quarantine").await, [10_000]);
+    assert_eq!(store.committed(&[2]).await.unwrap()[0].seq, 20_000);
+}
+
+pub async fn sums_that_no_column_holds_delay_nobody_and_are_quarantined_whole(place: &impl Place) {
+    // Each is possible by itself, and some hundred in a minute are not.
+    let (store, [alone, beside], told) = beside(place, 5000, |_, frame| {
+        frame.samples[0].rx.bytes = wire::bounds::FIGURE_MAX;
+    })
+    .await;
+    eprintln!("5000 frames of 2^56: honest commits {alone:?} alone, {beside:?} beside");
+    assert!(beside < Duration::from_secs(5), "{beside:?}; {alone:?} alone");
+    assert!(told.quarantined.is_some(), "it is told");
+    assert_eq!(store.committed(&[2]).await.unwrap()[0].seq, 5000);
+    let kept = place.numbers("SELECT count(*) FROM bandwidth_stats WHERE client = 2").await[0];
+    let refused = place.numbers("SELECT count(*) FROM quarantine").await[0];
+    assert_eq!(kept + refused, 5000);
+    let findings = store.check().await.unwrap().findings;
+    assert!(findings.iter().all(|it| it.contains("flood")), "{findings:?}");
+    // The minute is full; the next is not.
+    let mut agent = Agent::new("flood", 2, 1);
+    agent.seq = 5000;
+    store.commit(&agent.next(vec![sample("eth0", START + 9 * MINUTE, 1)])).await.unwrap();
+    let refused_now = place.numbers("SELECT count(*) FROM quarantine").await[0];
+    assert_eq!(refused, refused_now);
+}
+
+pub async fn sums_beyond_64_bits_break_neither_proof_nor_views_nor_retention(place: &impl Place) {
+    let store = place.open().await;
+    let figure = wire::bounds::FIGURE_MAX;
+    // Two sessions of one NIC, each near what 64 bits hold, in samples as short as they come.
+    for session in [7, 8] {
+        let opened = store.open_sessions(&client("flood"), &hello(&[session]), START).await;
+        let mut agent = Agent::new("flood", session, opened.unwrap()[0].epoch);
+        let start_ns = START + session * 10 * MINUTE;
+        let frames = (0..100).map(|n| {
+            let mut sample = sample("eth0", start_ns + n, 1);
+            (sample.interval_ns, sample.rx.bytes) = (1, figure);
+            let mut frame = agent.frame(vec![sample]);
+            let mut mix = Mix { nic: nic("eth0"), start_ns, interval_ns: 1, ..Mix::default() };
+            mix.rx.tcp_bytes = figure;
+            frame.mixes.push(mix);
+            frame
+        });
+        let frames = frames.collect();
+        let taken = store.commit(&batch([agent.batch(frames)])).await.unwrap();
+        assert_eq!(taken.quarantined, []);
+    }
+    let (mut web, _) = (Agent::new("web", 1, 1), opened_web(&store).await);
+    store.commit(&web.next(vec![sample("eth0", START, 1)])).await.unwrap();
+    let report = store.check().await.unwrap();
+    assert!(report.is_sound(), "{:?}", report.findings);
+    let sums: Vec<i128> = report.nics.iter().map(|it| it.counted.rx_bytes).collect();
+    assert_eq!(sums, [200 * i128::from(figure), 1001]);
+    let views = [
+        ("bandwidth_report WHERE download_speed > 0 AND avg_download_packet_size > 0", 201),
+        ("bandwidth_rates_5m WHERE rx_bits_per_second > 0", 3),
+        ("bandwidth_samples", 201),
+    ];
+    for (view, rows) in views {
+        let count = format!("SELECT count(*) FROM {view}");
+        assert_eq!(place.numbers(&count).await, [rows], "{view}");
+    }
+    let range =
+        NicRange { client: "flood".into(), nic: "eth0".into(), from_ns: 0, to_ns: START + DAY };
+    assert_eq!(store.mix(&range).await.unwrap().rx.tcp_bytes, 200 * figure);
+    let coarse = SeriesRange { limit: 1, ..all("flood", "eth0", Resolution::Raw) };
+    let points = store.series(&coarse).await.unwrap().points;
+    assert_eq!((points.len(), points[0].rx.bytes), (1, 200 * figure));
+    // All of it leaves by age, also the sessions.
+    store.retain(&RetentionLimits::default(), START + 10_000 * DAY).await.unwrap();
+    assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_5m").await, [0]);
+    assert_eq!(place.numbers("SELECT count(*) FROM sessions").await, [0]);
+    let report = store.check().await.unwrap();
+    assert!(report.is_sound(), "{:?}", report.findings);
+}
+
+async fn opened_web(store: &Arc<dyn Database>) {
+    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+}
+
+pub async fn samples_dated_far_off_are_kept_with_their_counts_for_a_month(place: &impl Place) {
+    let store = place.open().await;
+    opened_web(&store).await;
+    let mut agent = Agent::new("web", 1, 1);
+    let now = START;
+    let dates =
+        [5 * SECOND, now - 1000 * DAY, now, now + DAY, now + 730 * DAY, 9_000_000_000 * SECOND];
+    let frames = dates.map(|at| agent.frame(vec![sample("eth0", at, 1), sample("eth1", at, 2)]));
+    let mut delivered = Batch::clone(&batch([agent.batch(frames.to_vec())]));
+    delivered.near = Near::of([now], RetentionLimits::default().longest());
+    let taken = store.commit(&Arc::new(delivered)).await.unwrap();
+    assert_eq!(taken.misdated, [(client("web"), 8)]);
+    let count = async |rows: &str| place.numbers(&format!("SELECT count(*) FROM {rows}")).await[0];
+    assert_eq!(count("bandwidth_stats").await, 4);
+    assert_eq!(count("gaps WHERE reason = 6 AND time IS NOT NULL AND rx_bytes > 0").await, 8);
+    let report = store.check().await.unwrap();
+    assert!(report.is_sound(), "{:?}", report.findings);
+    assert_eq!(report.nics[0].counted, report.nics[0].totals);
+    let range =
+        NicRange { client: "web".into(), nic: "eth0".into(), from_ns: 0, to_ns: u64::MAX >> 1 };
+    let events = store.events(&range, 100).await.unwrap();
+    let far = events.iter().filter(|it| matches!(it.kind, EventKind::Gap { reason: 6, .. }));
+    assert_eq!(
+        far.map(|it| it.time_ns).collect::<Vec<_>>(),
+        [dates[0], dates[1], dates[4], dates[5]]
+    );
+    // They arrived now, by the clock of this machine.
+    let wall = collector::time::now_ns();
+    let kept = RetentionLimits::default();
+    store.retain(&kept, wall + 29 * DAY).await.unwrap();
+    assert_eq!(count("gaps").await, 8);
+    let done = store.retain(&kept, wall + 31 * DAY).await.unwrap();
+    assert_eq!((count("gaps").await, done.rows >= 8), (0, true), "{done:?}");
+    let report = store.check().await.unwrap();
+    assert!(report.is_sound(), "{:?}", report.findings);
+    assert_eq!(report.nics[0].counted, report.nics[0].totals, "their sums stay known");
+}
+
+pub async fn a_session_that_began_in_the_future_is_forgotten_too(place: &impl Place) {
+    let store = place.open().await;
+    let mut far = hello(&[1]);
+    far.sessions[0].started_ns = i64::MAX.cast_unsigned();
+    store.open_sessions(&client("web"), &far, START).await.unwrap();
+    store.retain(&RetentionLimits::default(), START + 10_000 * DAY).await.unwrap();
+    assert_eq!(store.committed(&[1]).await.unwrap(), []);
+}
