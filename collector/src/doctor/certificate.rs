@@ -9,6 +9,8 @@ use wire::certificate::{Facts, Fingerprint, RevocationList, utc};
 use wire::pem::{self, TlsFiles};
 use wire::private_file;
 
+use crate::config::CertificatePaths;
+
 const SUBJECT: &str = "certificate";
 
 /// How long before its end it is said that the CA is to be rolled over: agents have the new one within
@@ -36,6 +38,33 @@ pub(super) fn examine(identity: &Path, tls: Option<&TlsFiles>) -> Vec<Finding> {
     }
     findings.push(certificate(&files.cert, tls.is_none(), UnixTime::now()));
     findings
+}
+
+/// The certificate of pages and API, if they have one.
+pub(super) fn of_pages(paths: &CertificatePaths) -> Vec<Finding> {
+    const SUBJECT: &str = "HTTP certificate";
+    let Ok(Some(files)) = paths.files() else { return vec![] };
+    let fail = |error: pem::PemError| vec![Finding::fail(SUBJECT, error.to_string())];
+    if let Err(error) = pem::read_key(&files.key) {
+        return fail(error);
+    }
+    let found = match pem::read_certificates(&files.cert) {
+        Ok(found) => found,
+        Err(error) => return fail(error),
+    };
+    let Some(Ok(Facts { validity, .. })) = found.first().map(|it| Facts::read(it)) else {
+        return vec![];
+    };
+    let (text, now) = (format!("{}, valid {validity}", files.cert.display()), UnixTime::now());
+    let successor = "put its successor where http.tls.cert says";
+    vec![if !validity.covers(now) {
+        let clock = utc(now);
+        Finding::fail(SUBJECT, format!("{text}, and this host's clock says {clock}; {successor}"))
+    } else if validity.renew_due(now) {
+        Finding::warn(SUBJECT, format!("{text}; {successor}"))
+    } else {
+        Finding::ok(SUBJECT, text)
+    }]
 }
 
 fn authority(path: &Path) -> Finding {
