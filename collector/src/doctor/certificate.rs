@@ -151,3 +151,33 @@ fn certificate(path: &Path, own: bool, now: UnixTime) -> Finding {
     }
     Finding::ok(SUBJECT, text)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use settings::Level;
+
+    use super::*;
+
+    #[test]
+    fn the_pages_certificate_is_examined_where_there_is_one() {
+        assert!(of_pages(&CertificatePaths::default()).is_empty());
+        let directory = tempfile::tempdir().unwrap();
+        let (cert, key) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
+        let paths = CertificatePaths { cert: Some(cert.clone()), key: Some(key.clone()) };
+        let level = || of_pages(&paths)[0].level;
+        assert_eq!(level(), Level::Fail, "there are no files");
+        let pair = rcgen::KeyPair::generate().unwrap();
+        fs::write(&key, pair.serialize_pem()).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        for (until, expected) in [(2020, Level::Fail), (4000, Level::Ok)] {
+            let mut params = rcgen::CertificateParams::default();
+            params.not_before = rcgen::date_time_ymd(2019, 1, 1);
+            params.not_after = rcgen::date_time_ymd(until, 1, 1);
+            fs::write(&cert, params.self_signed(&pair).unwrap().pem()).unwrap();
+            assert_eq!(level(), expected, "{until}");
+        }
+    }
+}

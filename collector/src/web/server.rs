@@ -79,6 +79,7 @@ impl Open {
         let (places, handles) = &mut *self.lock();
         match places.admit(from, activity.clone()) {
             Admission::Admitted(id, instead_of) => {
+                tell(places);
                 if let Some(ended) = instead_of.and_then(|other| handles.remove(&other)) {
                     refused("connections");
                     ended.abort();
