@@ -36,7 +36,7 @@ use self::endpoint::{EndpointKeys, ServerTls};
 pub use self::enroll::EnrollError;
 pub use self::error::IdentityError;
 pub use self::issue::Renewed;
-pub use self::peer::{Agent, CLOSE_REFUSED, Peer, PeerError, on_handshake_error, peer};
+pub use self::peer::{Agent, CLOSE_REFUSED, Peer, PeerError, Signed, on_handshake_error, peer};
 pub use self::record::{Issued, Revocation, SecondHostRecord};
 use self::revoke::Revocations;
 use self::stamp::{Stamp, Watched};

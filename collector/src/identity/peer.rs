@@ -39,10 +39,19 @@ pub struct Agent {
     pub validity: Validity,
     /// Generation of its client's certificates that it is of, by the own CA.
     pub generation: u64,
-    /// Name of the CA that has signed it (DER).
-    pub issuer: Vec<u8>,
+    /// It and those that it came with, up to the CA: what can be revoked.
+    pub chain: Vec<Signed>,
     /// SHA-256 of its certificate.
     pub fingerprint: Fingerprint,
+}
+
+/// By what a CA's revocation list names a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// Name of the CA that has signed it (DER).
+    pub issuer: Vec<u8>,
+    /// Its serial number, hexadecimal.
+    pub serial: String,
 }
 
 /// Why a connection is refused after its handshake. The agent is told this text.
@@ -113,7 +122,13 @@ pub fn peer(connection: &Connection) -> Result<Peer, PeerError> {
         .peer_identity()
         .and_then(|it| it.downcast::<Vec<CertificateDer<'static>>>().ok())
         .ok_or(PeerError::NoCertificate)?;
-    agent(chain.first().ok_or(PeerError::NoCertificate)?).map(Peer::Agent)
+    let (own, above) = chain.split_first().ok_or(PeerError::NoCertificate)?;
+    let mut agent = agent(own)?;
+    for certificate in above {
+        let Facts { issuer, serial, .. } = Facts::read(certificate)?;
+        agent.chain.push(Signed { issuer, serial });
+    }
+    Ok(Peer::Agent(agent))
 }
 
 /// The agent that a certificate (DER) is for.
@@ -121,7 +136,8 @@ pub(super) fn agent(certificate: &[u8]) -> Result<Agent, PeerError> {
     let facts = Facts::read(certificate)?;
     let client = facts.client()?;
     let Facts { serial, validity, generation, issuer, fingerprint, .. } = facts;
-    Ok(Agent { client, serial, validity, generation, issuer, fingerprint })
+    let chain = vec![Signed { issuer, serial: serial.clone() }];
+    Ok(Agent { client, serial, validity, generation, chain, fingerprint })
 }
 
 impl Identity {

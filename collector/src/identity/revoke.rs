@@ -12,7 +12,7 @@ use wire::id::ClientId;
 
 use super::clients::{ClientRecords, refused_until};
 use super::endpoint::Revoked;
-use super::peer::Agent;
+use super::peer::{Agent, Signed};
 use super::record::{self, Revocation};
 use super::stamp::{Stamp, Watched};
 use super::{Identity, IdentityError, Pki};
@@ -97,7 +97,8 @@ impl Revocations {
 
     fn operator_lists(&self, agent: &Agent) -> bool {
         let known = self.operators.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(&agent.issuer).is_some_and(|serials| serials.contains(&agent.serial))
+        let lists = |it: &Signed| known.get(&it.issuer).is_some_and(|all| all.contains(&it.serial));
+        agent.chain.iter().any(lists)
     }
 
     /// Something was revoked by this process: the next look finds it.

@@ -67,6 +67,10 @@ impl OperatorPki {
 
 /// Has the intermediate CA revoke these certificates: a list of them in `path`.
 fn revoke(pki: &OperatorPki, path: &Path, serials: &[&str]) {
+    revoke_by(&pki.intermediate, path, serials);
+}
+
+fn revoke_by(ca: &CertifiedIssuer<'static, KeyPair>, path: &Path, serials: &[&str]) {
     let revoked = |serial: &&str| {
         let bytes: Vec<u8> = (0..serial.len() / 2)
             .map(|n| u8::from_str_radix(&serial[2 * n..2 * n + 2], 16).unwrap())
@@ -87,7 +91,7 @@ fn revoke(pki: &OperatorPki, path: &Path, serials: &[&str]) {
         revoked_certs: serials.iter().map(revoked).collect(),
         key_identifier_method: KeyIdMethod::Sha256,
     };
-    std::fs::write(path, list.signed_by(&pki.intermediate).unwrap().pem().unwrap()).unwrap();
+    std::fs::write(path, list.signed_by(ca).unwrap().pem().unwrap()).unwrap();
 }
 
 #[tokio::test]
@@ -123,6 +127,22 @@ async fn certificates_that_the_operators_ca_has_revoked_are_refused_on_open_conn
     std::fs::write(&crl, "damaged").unwrap();
     let text = collector.identity.server_config(UnixTime::now()).unwrap_err().to_string();
     assert!(text.contains("/crl holds no certificate revocation list"), "{text}");
+    assert!(collector.identity.is_revoked(&agent, Instant::now()));
+}
+
+#[tokio::test]
+async fn what_a_revoked_ca_has_signed_is_refused_on_open_connections_too() {
+    let (pki, dir) = (OperatorPki::new(), tempfile::tempdir().unwrap());
+    let crl = pki.dir.path().join("crl");
+    revoke_by(&pki.root, &crl, &[]);
+    let files = TlsFiles { crl: Some(crl.clone()), ..pki.server() };
+    let mut collector = Collector::start(identity(&dir, &files).unwrap());
+    let _connected = collector.connect(&load(&pki.client(&["web-1"]))).await;
+    let (agent, _) = collector.next_agent().await;
+    assert!(!collector.identity.is_revoked(&agent, Instant::now()));
+    let serial = Facts::read(pki.intermediate.der()).unwrap().serial;
+    revoke_by(&pki.root, &crl, &[&serial]);
+    collector.identity.server_config(UnixTime::now()).unwrap();
     assert!(collector.identity.is_revoked(&agent, Instant::now()));
 }
 
