@@ -208,7 +208,12 @@ pub async fn export(
     }
     let mut part = file.as_os_str().to_owned();
     part.push(".part");
-    let out = File::create(&part).map_err(failed)?;
+    // Made anew: what lies there, such as a link of others, is not written to.
+    match fs::remove_file(&part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let out = File::create_new(&part).map_err(failed)?;
     let written = write(store, &range, request, &out).await.map_err(ExportError::from);
     let moved = || out.sync_all().and_then(|()| fs::rename(&part, file));
     let done = written

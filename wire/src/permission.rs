@@ -143,7 +143,7 @@ fn parts(path: &Path) -> Vec<OsString> {
 }
 
 /// A user's name, as sudo and chown take it.
-fn name(user: Uid) -> String {
+pub(crate) fn name(user: Uid) -> String {
     match User::from_uid(user) {
         Ok(Some(user)) => user.name,
         _ => format!("'#{user}'"),

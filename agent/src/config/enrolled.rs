@@ -1,6 +1,7 @@
 //! Where the collector is, as enrolment found it: a file in the data directory that lies right
 //! over the defaults, so that an enrolled host needs no config.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use settings::{ConfigError, Given};
@@ -22,7 +23,16 @@ pub fn path(data_dir: &Path) -> PathBuf {
 /// # Errors
 /// It can't be read, or is no config file.
 pub(super) fn read(path: &Path) -> Result<Vec<Given>, ConfigError> {
-    let mut texts = settings::texts(path)?;
+    let unreadable = |error| ConfigError::Unreadable { file: path.display().to_string(), error };
+    let text = match private_file::read_public(path) {
+        Ok(bytes) => {
+            String::from_utf8(bytes).map_err(|error| unreadable(io::Error::other(error)))?
+        }
+        Err(error) if error.is_absent() => return Ok(Vec::new()),
+        Err(FileError::Read { error, .. }) => return Err(unreadable(error)),
+        Err(error) => return Err(unreadable(io::Error::other(error))),
+    };
+    let mut texts = settings::texts(path, &text)?;
     let given = |key: &'static str| {
         let origin = path.display().to_string().into();
         texts.remove(key).map(|value| Given { origin, key, value })

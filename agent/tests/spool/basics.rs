@@ -170,5 +170,5 @@ fn an_unwritable_place_is_named() {
     std::fs::write(directory.path().join("file"), b"").unwrap();
     let path = directory.path().join("file/spool.db");
     let error = Spool::open(&path, limits(), Now::default()).unwrap_err().to_string();
-    assert!(error.contains("/file/spool") && error.contains("data_dir"), "{error}");
+    assert!(error.contains("/file: Not a directory") && error.contains("data_dir"), "{error}");
 }

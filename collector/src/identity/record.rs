@@ -106,15 +106,11 @@ pub(super) fn write(path: &Path, record: &impl Serialize) -> Result<(), Identity
 
 /// The names of the records of a directory, sorted. What a write has under way is left out.
 pub(super) fn names(directory: &Path) -> Result<Vec<String>, IdentityError> {
-    let list = || {
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(directory)? {
-            names.extend(entry?.file_name().into_string().ok().filter(|it| !it.starts_with('.')));
-        }
-        names.sort();
-        Ok(names)
-    };
-    Ok(list().map_err(|error| private_file::FileError::read(directory, error))?)
+    let names = private_file::names(directory)?.into_iter();
+    let names = names.filter_map(|it| it.into_string().ok().filter(|it| !it.starts_with('.')));
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    Ok(names)
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! The suite on SQLite, and what only SQLite has.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use collector::store::query::{Query, Resolution};
-use collector::store::sqlite::{OpenError, SqliteReader, SqliteStore};
+use collector::store::sqlite::{OpenError, SqliteReader, SqliteRegister, SqliteStore};
 use collector::store::{Database, Store};
 use rusqlite::Connection;
 
@@ -202,4 +203,53 @@ async fn a_file_that_was_deleted_under_the_store_takes_nothing_and_is_not_ready_
     store.ready().await.unwrap();
     store.commit(&next).await.unwrap();
     assert!(store.check().await.unwrap().is_sound());
+}
+
+#[test]
+fn files_that_others_could_read_are_closed_to_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let sqlite = Sqlite { directory: tempfile::tempdir().unwrap() };
+    let store = SqliteStore::open(&sqlite.path()).unwrap();
+    let files = ["", "-wal", "-shm"].map(|suffix| format!("{}{suffix}", sqlite.path().display()));
+    let modes = || files.each_ref().map(|it| std::fs::metadata(it).unwrap().mode() & 0o777);
+    assert_eq!(modes(), [0o600; 3]);
+    for file in &files {
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    // Beside the one that runs, whose log and index stay.
+    let beside = SqliteRegister::open(&sqlite.path()).unwrap();
+    assert_eq!(modes(), [0o600; 3]);
+    drop((beside, store));
+}
+
+#[test]
+fn what_is_planted_beside_the_file_is_not_opened() {
+    const SERVICE: u32 = 65_432;
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let sqlite = Sqlite { directory: tempfile::tempdir().unwrap() };
+    drop(SqliteStore::open(&sqlite.path()).unwrap());
+    let data = sqlite.path().parent().unwrap().to_owned();
+    for entry in std::fs::read_dir(&data).unwrap().flatten().map(|it| it.path()).chain([data]) {
+        std::os::unix::fs::chown(entry, Some(SERVICE), Some(SERVICE)).unwrap();
+    }
+    let secret = sqlite.directory.path().join("secret");
+    std::fs::write(&secret, "root's").unwrap();
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let planted = PathBuf::from(format!("{}{suffix}", sqlite.path().display()));
+        std::fs::hard_link(&secret, &planted).unwrap();
+        let refused = [
+            SqliteStore::open(&sqlite.path()).map(drop),
+            SqliteReader::open(&sqlite.path()).map(drop),
+        ];
+        for refused in refused {
+            let text = refused.unwrap_err().to_string();
+            assert!(text.contains(&format!("rm {}", planted.display())), "{text}");
+        }
+        std::fs::remove_file(planted).unwrap();
+    }
+    assert_eq!(std::fs::metadata(&secret).unwrap().uid(), 0);
+    assert_eq!(std::fs::read(&secret).unwrap(), b"root's");
+    drop(SqliteStore::open(&sqlite.path()).unwrap());
 }

@@ -9,4 +9,3 @@ mod live;
 mod memory;
 mod page;
 mod server;
-mod tls;

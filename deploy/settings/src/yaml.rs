@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use figment::value::{Dict, Value};
@@ -29,24 +28,24 @@ pub struct Document {
 /// # Errors
 /// It can't be read or isn't a YAML document of keys and values.
 pub fn read(path: &Path) -> Result<Document, ConfigError> {
-    let file = || path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigError::Unreadable { file: file(), error })?;
-    parse(&text).map_err(|(line, why)| ConfigError::Syntax { place: at(&file(), line), why })
+    let file = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => document(&file, &text),
+        Err(error) => Err(ConfigError::Unreadable { file, error }),
+    }
 }
 
-/// The keys of a file, written with dots, and their texts; a list is one text, with commas.
-/// Nothing if there is no such file.
+fn document(file: &str, text: &str) -> Result<Document, ConfigError> {
+    parse(text).map_err(|(line, why)| ConfigError::Syntax { place: at(file, line), why })
+}
+
+/// The keys of a file with this text, written with dots, and their texts; a list is one text, with
+/// commas.
 ///
 /// # Errors
-/// It can't be read or isn't a YAML document of keys and values.
-pub fn texts(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
-    let document = match read(path) {
-        Err(ConfigError::Unreadable { error, .. }) if error.kind() == ErrorKind::NotFound => {
-            return Ok(BTreeMap::new());
-        }
-        read => read?,
-    };
+/// It isn't a YAML document of keys and values.
+pub fn texts(file: &Path, text: &str) -> Result<BTreeMap<String, String>, ConfigError> {
+    let document = document(&file.display().to_string(), text)?;
     let tree = Value::from(document.tree);
     let text = |key: String| Some((key.clone(), text_of(tree.find_ref(&key)?)?));
     Ok(document.lines.into_keys().filter_map(text).collect())

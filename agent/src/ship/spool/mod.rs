@@ -17,12 +17,15 @@ mod sent;
 mod session;
 
 use std::cell::Cell;
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
 use rusqlite::{Connection, OptionalExtension};
 use wire::message::SeqRange;
-use wire::private_file;
+use wire::private_file::{self, Acting};
 
 use self::age::Clock;
 pub use self::coarsen::coarsen_pending;
@@ -116,6 +119,10 @@ impl Spool {
         limits: SpoolLimits,
         now: Now,
     ) -> Result<(Self, Option<PathBuf>), SpoolError> {
+        if let Some(directory) = path.parent() {
+            private_file::make_directory(directory)?;
+        }
+        let _acting = private_file::act_for(path)?;
         // A kill may have come while the last one was being saved.
         if !private_file::exists(&damage::recovering(path))? {
             match Self::open_sound(path, limits.clone(), now.boot_ns) {
@@ -128,9 +135,6 @@ impl Spool {
     }
 
     fn open_sound(path: &Path, limits: SpoolLimits, boot_ns: u64) -> Result<Self, SpoolError> {
-        if let Some(directory) = path.parent() {
-            private_file::make_directory(directory)?;
-        }
         let mut spool = Self {
             db: Self::open_file(path)?,
             path: path.to_owned(),
@@ -152,9 +156,21 @@ impl Spool {
         Ok(spool)
     }
 
+    /// What a thread that uses the spool keeps, so that root works there as whom the directory
+    /// belongs to.
+    ///
+    /// # Errors
+    /// [`SpoolError::File`] names the directory.
+    pub fn acting(&self) -> Result<Acting, SpoolError> {
+        Ok(private_file::act_for(&self.path)?)
+    }
+
     fn open_file(path: &Path) -> Result<Connection, SpoolError> {
         // For the owner of the directory: root may run what is a service's.
-        private_file::reserve(path)?;
+        for (path, mode) in private_file::reserve_database(path)? {
+            let mode = format!("{mode:03o}");
+            tracing::warn!(path = %path.display(), mode, "others could read this file; it is closed");
+        }
         Connection::open(path)
             .map_err(|error| SpoolError::Open { path: path.to_owned(), error: Box::new(error) })
     }
@@ -237,7 +253,9 @@ impl Spool {
             path: self.path.clone(),
             error: Box::new(error),
         };
-        match std::fs::File::open(wal) {
+        // Whatever somebody has put there is not waited for.
+        let flags = OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW;
+        match File::options().read(true).custom_flags(flags.bits()).open(wal) {
             Ok(file) => file.sync_data().map_err(open_error),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(open_error(error)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
-use wire::private_file::{self, FileError};
+use wire::private_file::{self, Acting, FileError};
 
 use super::error::OpenError;
 use super::wide;
@@ -56,8 +56,7 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
 /// Opens the file to write, making and migrating it where needed.
 pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
     let sorted = |error| OpenError::from_sqlite(path, error);
-    // For the owner of the directory: root may run what is a service's. SQLite's own files follow.
-    private_file::reserve(path)?;
+    let _acting = prepare(path)?;
     let mut db = Connection::open(path).map_err(sorted)?;
     set_up(&db).map_err(sorted)?;
     check_identity(&db, path)?;
@@ -71,14 +70,27 @@ pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
     Ok(db)
 }
 
+/// Makes the file if it is missing, for the owner of the directory: root may run what is a
+/// service's. SQLite's own files follow, made with that owner's rights as long as the value lives.
+fn prepare(path: &Path) -> Result<Acting, OpenError> {
+    for (path, mode) in private_file::reserve_database(path)? {
+        let mode = format!("{mode:03o}");
+        tracing::warn!(path = %path.display(), mode, "others could read this file; it is closed");
+    }
+    Ok(private_file::act_for(path)?)
+}
+
 /// Opens the file to write beside a collector that has it open: its schema must be the newest.
 pub(super) fn beside(path: &Path) -> Result<Connection, OpenError> {
     let sorted = |error| OpenError::from_sqlite(path, error);
     drop(reader(path)?);
+    let _acting = prepare(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).map_err(sorted)?;
     set_up(&db).map_err(sorted)?;
     db.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON").map_err(sorted)?;
+    // Opens what is beside the file, too.
+    check_identity(&db, path)?;
     Ok(db)
 }
 
@@ -89,6 +101,8 @@ pub(super) fn version(path: &Path) -> Result<i64, OpenError> {
 
 fn read_only(path: &Path) -> Result<(Connection, i64), OpenError> {
     let sorted = |error| OpenError::from_sqlite(path, error);
+    private_file::check_database(path)?;
+    let _acting = private_file::act_for(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).map_err(sorted)?;
     set_up(&db).map_err(sorted)?;

@@ -1,0 +1,404 @@
+//! Files with secrets: made for their owner alone, replaced whole or not at all.
+
+mod acting;
+mod directory;
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+
+pub use self::acting::Acting;
+use self::directory::{Directory, LINKS_MAX, Modes};
+use crate::permission;
+
+/// Largest file that is read, bytes: a long chain of certificates fits many times.
+const SIZE_MAX: u64 = 1 << 20;
+
+/// Mode of a file for its owner alone.
+const PRIVATE: u32 = 0o600;
+
+/// Mode of a file that everybody may read.
+const PUBLIC: u32 = 0o644;
+
+/// Mode of a directory for its owner alone.
+const PRIVATE_DIRECTORY: u32 = 0o700;
+
+/// Mode of a directory through which everybody may pass.
+const PUBLIC_DIRECTORY: u32 = 0o755;
+
+/// How long a lock is waited for: an enrolment keeps it while it talks to several collectors.
+const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a lock that is taken is tried again.
+const LOCK_RETRY: Duration = Duration::from_millis(10);
+
+/// What SQLite keeps beside a database.
+const BESIDE_DATABASE: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// Why a file is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It can't be read.
+    #[error("can't read {path}: {error}{}", after(way_out))]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        error: io::Error,
+        /// What helps, if that can be told.
+        way_out: String,
+    },
+    /// It can't be written.
+    #[error("can't write {path}: {error}{}", after(way_out))]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        error: io::Error,
+        /// What helps, if that can be told.
+        way_out: String,
+    },
+    /// Others may read it.
+    #[error(
+        "{path} has a secret and can be read by others (mode {mode:03o}); run: chmod 600 {path}"
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// Others may replace what is in it.
+    #[error(
+        "directory {path} has secrets and can be written by others (mode {mode:03o}); run: \
+         chmod 700 {path}"
+    )]
+    ExposedDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+}
+
+fn after(way_out: &str) -> String {
+    if way_out.is_empty() { String::new() } else { format!("; {way_out}") }
+}
+
+impl FileError {
+    /// A file or directory that can't be read, with the user who may if this one may not.
+    #[must_use]
+    pub fn read(path: &Path, error: io::Error) -> Self {
+        let way_out = permission::way_out(path, &error, "");
+        Self::Read { path: path.to_owned(), error, way_out }
+    }
+
+    /// A file or directory that can't be written, with the user who may if this one may not.
+    #[must_use]
+    pub fn write(path: &Path, error: io::Error) -> Self {
+        let way_out = permission::way_out(path, &error, "");
+        Self::Write { path: path.to_owned(), error, way_out }
+    }
+
+    /// A file that is to be written, and is looked for first.
+    fn of_writing(self) -> Self {
+        match self {
+            Self::Read { path, error, way_out } => Self::Write { path, error, way_out },
+            other => other,
+        }
+    }
+
+    /// True if there is no such file.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Read { error, .. } if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// True if there is such a file or directory. One that can't be looked at is an error.
+///
+/// # Errors
+/// [`FileError::Read`] names the file.
+pub fn exists(path: &Path) -> Result<bool, FileError> {
+    let found = match resolved(path) {
+        Err(error) if error.is_absent() => return Ok(false),
+        found => found?,
+    };
+    Ok(found.0.stat(&found.1).map_err(|error| FileError::read(path, error))?.is_some())
+}
+
+/// The names in a directory, unsorted.
+///
+/// # Errors
+/// [`FileError::Read`] names the directory.
+pub fn names(directory: &Path) -> Result<Vec<OsString>, FileError> {
+    Directory::open(directory)?.names().map_err(|error| FileError::read(directory, error))
+}
+
+/// Where a path leads, behind the symbolic links that may be followed.
+fn resolved(path: &Path) -> Result<(Directory, OsString), FileError> {
+    let mut place = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        let (directory, name) = Directory::around(&place)?;
+        match directory.link(name).map_err(|error| FileError::read(path, error))? {
+            Some(target) => place = target,
+            None => return Ok((directory, name.to_owned())),
+        }
+    }
+    Err(FileError::read(path, Errno::ELOOP.into()))
+}
+
+/// Reads a file with a secret.
+///
+/// # Errors
+/// [`FileError`] names the file; one that others can read is refused with the fix.
+pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    read_up_to(path, SIZE_MAX)
+}
+
+/// [`read()`] of a file that may have up to `most` bytes.
+///
+/// # Errors
+/// As [`read()`].
+pub fn read_up_to(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
+    read_checked(path, most, |mode| {
+        let exposed = FileError::Exposed { path: path.to_owned(), mode };
+        if mode & 0o077 == 0 { Ok(()) } else { Err(exposed) }
+    })
+}
+
+/// Reads a file without a secret.
+///
+/// # Errors
+/// [`FileError::Read`] names the file.
+pub fn read_public(path: &Path) -> Result<Vec<u8>, FileError> {
+    read_checked(path, SIZE_MAX, |_| Ok(()))
+}
+
+fn read_checked(
+    path: &Path,
+    most: u64,
+    check: impl FnOnce(u32) -> Result<(), FileError>,
+) -> Result<Vec<u8>, FileError> {
+    let read_error = |error| FileError::read(path, error);
+    let (directory, name) = resolved(path)?;
+    let file = directory.open_file(&name, OFlag::O_RDONLY).map_err(read_error)?;
+    let metadata = file.metadata().map_err(read_error)?;
+    check(metadata.mode() & 0o777)?;
+    if metadata.len() > most {
+        let error = format!("it has {} bytes, more than the {most} that fit", metadata.len());
+        return Err(read_error(io::Error::other(error)));
+    }
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes).map_err(read_error)?;
+    Ok(bytes)
+}
+
+/// Writes a file with a secret (mode 0600): after a crash the old or the new one is there, whole.
+/// It belongs to whom its directory belongs, so that root may prepare it for a service.
+///
+/// # Errors
+/// [`FileError::Write`] names the file.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    replace(path, bytes, PRIVATE)
+}
+
+/// Writes a file without a secret (mode 0644), otherwise as [`write()`].
+///
+/// # Errors
+/// [`FileError::Write`] names the file.
+pub fn write_public(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    replace(path, bytes, PUBLIC)
+}
+
+fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+    let (directory, name) = Directory::around(path).map_err(FileError::of_writing)?;
+    let mut beside = OsString::from(".");
+    beside.push(name);
+    beside.push(".new");
+    let replace = || {
+        // What a crash has left there may have another mode.
+        directory.remove(&beside)?;
+        let mut file = directory.create_file(&beside, mode)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        directory.rename(&beside, name)?;
+        directory.sync()
+    };
+    replace().map_err(|error| FileError::write(path, error))
+}
+
+/// Removes a file for good. False if there was none: somebody else has removed it.
+///
+/// # Errors
+/// [`FileError::Write`] names the file.
+pub fn remove(path: &Path) -> Result<bool, FileError> {
+    let (directory, name) = match Directory::around(path) {
+        Err(error) if error.is_absent() => return Ok(false),
+        found => found.map_err(FileError::of_writing)?,
+    };
+    let removed = directory
+        .remove(name)
+        .and_then(|removed| if removed { directory.sync().map(|()| true) } else { Ok(false) });
+    removed.map_err(|error| FileError::write(path, error))
+}
+
+/// Makes a directory for its owner alone (mode 0700) unless it is there. Those above it that are
+/// missing too are made so that others can pass them (mode 0755), whatever the umask is: a service
+/// whose user isn't the one who runs this must reach its own. Each belongs to whom the one above
+/// it belongs.
+///
+/// # Errors
+/// [`FileError`] names the directory.
+pub fn make_directory(path: &Path) -> Result<(), FileError> {
+    make(path).map(drop)
+}
+
+/// [`make_directory()`] of a directory with secrets.
+///
+/// # Errors
+/// [`FileError`] names the directory; one in which others can write is refused with the fix.
+pub fn create_directory(path: &Path) -> Result<(), FileError> {
+    let mode = make(path)?.mode & 0o777;
+    let exposed = FileError::ExposedDirectory { path: path.to_owned(), mode };
+    if mode & 0o022 == 0 { Ok(()) } else { Err(exposed) }
+}
+
+fn make(path: &Path) -> Result<Directory, FileError> {
+    Directory::make(path, Modes { last: PRIVATE_DIRECTORY, above: PUBLIC_DIRECTORY })
+}
+
+/// Makes an empty file with mode 0600 for the owner of its directory, unless there is one.
+///
+/// # Errors
+/// [`FileError::Write`] names the file; what is no file, or is another's, is refused with the fix.
+pub fn reserve(path: &Path) -> Result<(), FileError> {
+    let (directory, name) = resolved(path).map_err(FileError::of_writing)?;
+    make_file(&directory, &name).map_err(|error| FileError::write(path, error))
+}
+
+fn make_file(directory: &Directory, name: &OsStr) -> io::Result<()> {
+    match directory.create_file(name, PRIVATE) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            directory.check_file(name).map(drop)
+        }
+        made => made.map(drop),
+    }
+}
+
+/// [`reserve()`] of a SQLite database, which makes its files beside it like it (mode 0600 too).
+/// What was there before and could be read or written by others is closed to them, and given with
+/// the mode that it had: this is to be told.
+///
+/// # Errors
+/// As [`reserve()`], of each of the files.
+pub fn reserve_database(path: &Path) -> Result<Vec<(PathBuf, u32)>, FileError> {
+    let (directory, name) = resolved(path).map_err(FileError::of_writing)?;
+    let write_error = |error| FileError::write(path, error);
+    make_file(&directory, &name).map_err(write_error)?;
+    let mut closed = Vec::new();
+    for (name, path) in database_files(&name, path) {
+        let there = directory.check_file(&name).map_err(write_error)?;
+        let mode =
+            if there { directory.close_to_others(&name).map_err(write_error)? } else { None };
+        closed.extend(mode.map(|mode| (path, mode)));
+    }
+    Ok(closed)
+}
+
+/// Checks the files of a SQLite database that is to be read: what is no file, or is another's, is
+/// not opened.
+///
+/// # Errors
+/// As [`reserve()`], of each of the files.
+pub fn check_database(path: &Path) -> Result<(), FileError> {
+    let (directory, name) = resolved(path)?;
+    for (name, _) in database_files(&name, path) {
+        directory.check_file(&name).map_err(|error| FileError::read(path, error))?;
+    }
+    Ok(())
+}
+
+/// The names of a database's files, and their paths as they are called.
+fn database_files(name: &OsStr, path: &Path) -> impl Iterator<Item = (OsString, PathBuf)> {
+    let with = |text: &OsStr, suffix: &str| {
+        let mut text = text.to_owned();
+        text.push(suffix);
+        text
+    };
+    let suffixes = [""].into_iter().chain(BESIDE_DATABASE);
+    suffixes.map(move |it| (with(name, it), with(path.as_os_str(), it).into()))
+}
+
+/// Lets root do what a library does with the files beside `path` with the rights of whom that
+/// directory belongs to, as long as the value lives. Others than root go on as they are.
+///
+/// # Errors
+/// [`FileError`] if root may not work in the directory.
+pub fn act_for(path: &Path) -> Result<Acting, FileError> {
+    let (directory, _) = resolved(path)?;
+    let acting = directory.acting().map_err(|error| FileError::write(path, error))?;
+    match std::fs::metadata(path) {
+        // Whom root keeps out above (a service with DynamicUser=) can't swap the directory either.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Acting::as_before()),
+        _ => Ok(acting),
+    }
+}
+
+/// Keeps all other processes out of a directory that lock it too, until the file is dropped.
+/// Blocks until the lock is free, for a minute at most.
+///
+/// # Errors
+/// [`FileError::Write`] names the lock's file.
+pub fn lock(directory: &Path) -> Result<File, FileError> {
+    lock_within(directory, LOCK_PATIENCE)
+}
+
+/// [`lock()`] that waits for another time at most.
+///
+/// # Errors
+/// [`FileError::Write`] names the lock's file.
+pub fn lock_within(directory: &Path, patience: Duration) -> Result<File, FileError> {
+    let path = directory.join("lock");
+    let file = open_lock(&path)?;
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < patience => {
+                std::thread::sleep(LOCK_RETRY);
+            }
+            Err(TryLockError::WouldBlock) => {
+                let why = format!("another process has kept the lock for {patience:?}");
+                return Err(FileError::Write {
+                    error: io::Error::other(why),
+                    way_out: format!("find and end it: fuser -v {}", path.display()),
+                    path,
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(FileError::write(&path, error)),
+        }
+    }
+}
+
+/// Opens the file of a lock, or makes it for the owner of its directory.
+///
+/// # Errors
+/// [`FileError::Write`] names the file.
+pub fn open_lock(path: &Path) -> Result<File, FileError> {
+    let write_error = |error| FileError::write(path, error);
+    let (directory, name) = resolved(path).map_err(FileError::of_writing)?;
+    make_file(&directory, &name).map_err(write_error)?;
+    directory.open_file(&name, OFlag::O_WRONLY).map_err(write_error)
+}
+
+#[cfg(test)]
+mod tests;
