@@ -1,4 +1,4 @@
-//! Prometheus' counters over restarts: kept in a small file beside the store.
+//! Prometheus' counters over restarts: kept in a file beside the store.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,6 +11,9 @@ use crate::time::now_ns;
 
 /// How often they are written.
 const SAVED: Duration = Duration::from_secs(60);
+
+/// Largest file that is read, bytes: two million NICs fit, more than a collector has memory for.
+const SIZE_MAX: u64 = 1 << 30;
 
 const UNSAVED: &str = "counters were not kept; after a restart they begin earlier";
 
@@ -27,7 +30,7 @@ impl Counters {
     pub fn open(data_dir: &Path, live: Live) -> Self {
         let counters = Self { path: data_dir.join("counters.json"), live };
         let path = counters.path.display();
-        match private_file::read(&counters.path) {
+        match private_file::read_up_to(&counters.path, SIZE_MAX) {
             Ok(saved) => {
                 if let Err(error) = counters.live.restore(&saved, now_ns()) {
                     tracing::warn!(%path, %error, "counters begin at zero");
@@ -67,5 +70,33 @@ impl Counters {
     fn write(&self) -> Result<(), String> {
         let saved = self.live.save().map_err(|error| error.to_string())?;
         private_file::write(&self.path, &saved).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+
+    #[test]
+    fn counters_of_many_nics_go_on_after_a_restart() {
+        const NICS: usize = 20_000;
+        let directory = tempfile::tempdir().unwrap();
+        let total = r#"{"bytes":1,"packets":1}"#;
+        let counter = format!(r#"{{"carried":{{"rx":{total},"tx":{total}}},"sessions":[]}}"#);
+        let mut nics = String::new();
+        for nic in 0..NICS {
+            let _ = write!(nics, r#",{{"nic":"eth{nic}","counter":{counter}}}"#);
+        }
+        let clients =
+            format!(r#"{{"client":"web-1","seen":{{"sessions":[]}},"nics":[{}]}}"#, &nics[1..]);
+        let saved = format!(r#"{{"clients":[{clients}]}}"#);
+        private_file::write(&directory.path().join("counters.json"), saved.as_bytes()).unwrap();
+        let counters = Counters::open(directory.path(), Live::new());
+        counters.save();
+        let kept = std::fs::read_to_string(&counters.path).unwrap();
+        assert!(kept.len() > 1 << 20, "{} bytes", kept.len());
+        assert_eq!(kept.matches("\"nic\"").count(), NICS);
     }
 }
