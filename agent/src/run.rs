@@ -1,4 +1,12 @@
 //! `agent run`: the service. Captures, samples, spools and ships until it is stopped.
+//!
+//! A panic is a bug, and says so in the log. In the thread of
+//! - delivery, it ends the connection: the next one is tried, and counting goes on;
+//! - the spool, it ends what was being done: whoever asked asks anew, what is measured next is
+//!   spooled, and counting goes on;
+//! - a ring, it ends capture on that NIC, with what it had counted;
+//! - the sampler, or anywhere else in the service's own loop, it ends the process, which systemd
+//!   starts again (`Restart=always`): without samples there is nothing to go on with.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -43,6 +51,12 @@ pub fn identity_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("identity")
 }
 
+/// Where what is measured waits for the collector.
+#[must_use]
+pub fn spool_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("spool.sqlite")
+}
+
 fn destination(config: &Config) -> Result<Destination, Problem> {
     Ok(Destination {
         servers: config.collectors()?,
@@ -64,7 +78,7 @@ pub fn ship_config(config: &Config) -> Result<(ShipConfig, watch::Sender<Destina
         tls: config.tls.files()?,
         host: shipper::host(config.monitor.sample_interval.0),
         report_interval: config.monitor.report_interval.0,
-        spool: config.data_dir.join("spool.sqlite"),
+        spool: spool_path(&config.data_dir),
         spool_limits: config.spool.limits(),
         fsync_interval: config.spool.fsync_interval.0,
     };

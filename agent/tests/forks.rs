@@ -2,89 +2,37 @@
 //! meet in the collector's database, and nothing of either is lost silently.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod made;
+
 use std::path::Path;
 use std::time::Duration;
 
 use agent::connection::{Server, connect};
 use agent::identity::Credentials;
-use agent::sampler::IntervalReport;
-use agent::ship::delivery::{About, Delivery};
-use agent::ship::recorder::{self, RecorderConfig};
-use agent::ship::spool::{Now, Spool, SpoolLimits};
-use crossbeam_channel::unbounded;
+use agent::ship::delivery::Delivery;
 use rustls::pki_types::UnixTime;
 use testbed::{Pair, Site, done, in_namespace, wait_until};
-use tokio::sync::{mpsc, watch};
-use wire::frame::{Counts, Gap, Sample};
-use wire::id::NicName;
-use wire::message::{HostKey, Inventory};
+use wire::frame::Gap;
+use wire::message::HostKey;
 
-const SECOND: u64 = 1_000_000_000;
-const SESSION: u64 = 0xf0_4c;
-const START: u64 = 1_790_000_000 * SECOND;
+use self::made::{Made, SESSION};
 
 /// An agent, all of its state from one moment on.
-struct Future {
-    reports: Option<crossbeam_channel::Sender<IntervalReport>>,
-    delivery: Delivery,
-    recorder: std::thread::JoinHandle<()>,
-    total: u64,
-}
+struct Future(Made);
 
 impl Future {
     fn begin(spool: &Path) -> Self {
-        let limits = SpoolLimits {
-            max_size: 64 << 20,
-            max_age: Duration::from_secs(3650 * 86_400),
-            keep_committed: Duration::from_secs(600),
-        };
-        let now = Now { wall_ns: START, boot_ns: agent::clocks::boot_ns() };
-        let (mut spool, _) = Spool::open(spool, limits, now).unwrap();
-        let last_seq = spool.begin(SESSION, now).unwrap();
-        let sessions = spool.sessions(SESSION).unwrap();
-        let (reports, reported) = unbounded();
-        let (requests, asked) = unbounded();
-        let (events, made) = mpsc::channel(1024);
-        let config = RecorderConfig {
-            session: SESSION,
-            last_seq,
-            report_interval: Duration::from_secs(1),
-            fsync_interval: Duration::from_secs(1),
-        };
-        let recorder = recorder::start(config, spool, reported, asked, events).unwrap();
-        let inventory = watch::channel(Inventory::default()).1;
-        let delivery = Delivery::new(About::default(), sessions, requests, made, inventory);
-        Self { reports: Some(reports), delivery, recorder, total: 0 }
+        Self(Made::begin(spool))
     }
 
-    /// Measures the seconds `from..=to`, so many bytes in each.
     fn measure(&mut self, from: u64, to: u64, bytes: u64) {
-        for second in from..=to {
-            self.total += bytes;
-            let rx = Counts {
-                bytes,
-                packets: 1,
-                captured: 1,
-                total_bytes: self.total,
-                total_packets: second,
-                ..Counts::default()
-            };
-            let sample = Sample {
-                nic: NicName::new("eth0").unwrap(),
-                start_ns: START + second * SECOND,
-                interval_ns: SECOND,
-                rx,
-                ..Sample::default()
-            };
-            let report = IntervalReport { samples: vec![sample], mixes: vec![], ended: vec![] };
-            self.reports.as_ref().unwrap().send(report).unwrap();
-        }
+        self.0.measure(from, to, bytes);
     }
 
     /// Is connected, and cut off once `until` holds, as by a revert.
     async fn deliver(&mut self, site: &Site, until: impl Fn() -> bool) {
         tokio::select! {
-            () = deliver(&mut self.delivery, site) => {}
+            () = deliver(&mut self.0.delivery, site) => {}
             () = async {
                 while !until() {
                     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -95,11 +43,10 @@ impl Future {
 
     /// Ends the run and delivers all of it.
     async fn finish(mut self, site: &Site) {
-        self.reports = None;
-        let delivered = deliver(&mut self.delivery, site);
+        self.0.stop();
+        let delivered = deliver(&mut self.0.delivery, site);
         tokio::time::timeout(Duration::from_secs(20), delivered).await.expect("an end");
-        drop(self.delivery);
-        self.recorder.join().unwrap();
+        self.0.end();
     }
 }
 

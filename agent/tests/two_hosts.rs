@@ -206,6 +206,14 @@ fn of_an_agent_and_its_copy_one_delivers_and_the_other_says_what_to_do() {
     wait_until("more tries", || refusals() > 3.0);
     assert_eq!((times(&copy.log()), times(&collector.log())), (1, 1), "told once");
     assert!(!first.log().contains("not connected"), "{}", first.log());
+    // What no other connection can tell.
+    for (folder, finding) in [("agent", "ok    delivery"), ("copy", "fail  delivery")] {
+        let examined = site.agent_in(folder, "host-1", &["doctor"]).output().unwrap();
+        let report = String::from_utf8(examined.stdout).unwrap();
+        let line = report.lines().find(|line| line.starts_with(finding));
+        let refused = line.unwrap_or_else(|| panic!("{folder}: {report}")).contains("is connected");
+        assert_eq!(refused, folder == "copy", "{report}");
+    }
     first.stop();
     // Its place is free.
     wait_until("the copy's turn", || copy.log().contains("\"connected\""));

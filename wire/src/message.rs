@@ -7,6 +7,7 @@
 
 use rkyv::{Archive, Deserialize, Serialize};
 
+use crate::frame::MAX;
 use crate::id::NicName;
 
 /// Longest text in a message, bytes.
@@ -17,6 +18,16 @@ pub const NOTICE_MAX: usize = 1024;
 
 /// Most entries of a list in a message.
 pub const LIST_MAX: usize = 4096;
+
+/// Largest number in a message but ids and digests: what a signed 64-bit column holds. As a time,
+/// in nanoseconds since 1970, it is in the year 2262.
+pub const NUMBER_MAX: u64 = MAX;
+
+/// Longest reason of a refusal, bytes: it goes to a log.
+pub const REASON_MAX: usize = 4096;
+
+/// Longest secret, key or certificate chain in a message, bytes: a chain of many fits.
+pub const BLOB_MAX: usize = 256 << 10;
 
 /// What tells the host of an agent from others, said before [`Hello`]. Older agents don't say it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
@@ -265,9 +276,33 @@ pub enum MessageError {
         /// Its length.
         len: usize,
     },
-    /// A notice is too long.
-    #[error("a notice of {0} bytes; at most {NOTICE_MAX} are allowed")]
-    NoticeTooLong(usize),
+    /// A text with a character that no database keeps.
+    #[error("{what} has a NUL character in it")]
+    TextNul {
+        /// Which text.
+        what: &'static str,
+    },
+    /// What no peer can mean.
+    #[error("{what} is {number}; at most {NUMBER_MAX} is possible")]
+    NumberTooLarge {
+        /// Which number.
+        what: &'static str,
+        /// Its value.
+        number: u64,
+    },
+    /// A range that is none.
+    #[error("the missing numbers {} to {} are no range", .0.first, .0.last)]
+    Range(SeqRange),
+    /// Longer than any of its kind.
+    #[error("{what} is {len} bytes long; at most {most} are allowed")]
+    TooLong {
+        /// What.
+        what: &'static str,
+        /// Its length.
+        len: usize,
+        /// The longest that is allowed.
+        most: usize,
+    },
     /// A NIC name that no NIC can have.
     #[error("the NIC inventory holds a name that is empty or not terminated")]
     NicName,
@@ -282,6 +317,9 @@ impl Message {
         match self {
             Self::Hello(hello) => {
                 list("the list of sessions", &hello.sessions)?;
+                let mut sessions = hello.sessions.iter();
+                sessions.try_for_each(|it| number("the start of a session", it.started_ns))?;
+                number("the sample interval", hello.host.sample_interval_ns)?;
                 text("the alias", &hello.alias)?;
                 text("the agent's version", &hello.host.agent_version)?;
                 text("the operating system's name", &hello.host.os)?;
@@ -290,31 +328,72 @@ impl Message {
             Self::Digests(digests) => list("the list of digests", &digests.sessions),
             Self::Welcome(welcome) => {
                 list("the list of sessions", &welcome.committed)?;
+                let mut committed = welcome.committed.iter();
+                committed.try_for_each(|it| number("a committed sequence number", it.seq))?;
                 text("the collector's version", &welcome.collector_version)
             }
-            Self::Ack(ack) => list("the list of missing ranges", &ack.missing),
+            Self::Ack(ack) => {
+                list("the list of missing ranges", &ack.missing)?;
+                number("the committed sequence number", ack.committed)?;
+                number("the received sequence number", ack.received)?;
+                ack.missing.iter().try_for_each(|range| range.check())
+            }
             Self::Inventory(inventory) => {
                 list("the NIC inventory", &inventory.nics)?;
                 inventory.nics.iter().try_for_each(|nic| {
                     nic.name.as_str().ok_or(MessageError::NicName)?;
+                    number("the speed of a NIC", nic.speed_bits)?;
                     text("the kind of a NIC", &nic.kind)
                 })
             }
-            Self::EnrollRequest(request) => text("the client id", &request.client_id),
-            Self::Notice(notice) if notice.text.len() > NOTICE_MAX => {
-                Err(MessageError::NoticeTooLong(notice.text.len()))
+            Self::Notice(notice) => length("the notice", notice.text.len(), NOTICE_MAX),
+            Self::Probe(probe) => number("the time of a probe", probe.asked_ns),
+            Self::ProbeReply(reply) => {
+                number("the time of a probe", reply.asked_ns)?;
+                number("the time of a probe's arrival", reply.arrived_ns)?;
+                number("the time of an answer", reply.answered_ns)
             }
-            Self::Notice(_) => Ok(()),
-            // Bounded by the message's length alone.
-            Self::Refused(_) | Self::EnrollReply(_) | Self::RenewRequest(_) => Ok(()),
-            Self::Claim(_) | Self::Agreed(_) | Self::Probe(_) | Self::ProbeReply(_) => Ok(()),
+            Self::Refused(refused) => length("the reason", refused.reason.len(), REASON_MAX),
+            Self::EnrollRequest(request) => {
+                text("the client id", &request.client_id)?;
+                length("the token's secret", request.secret.len(), BLOB_MAX)?;
+                length("the signing request", request.csr_der.len(), BLOB_MAX)
+            }
+            Self::EnrollReply(reply) => {
+                length("the certificate", reply.certificate_pem.len(), BLOB_MAX)?;
+                length("the CA's certificate", reply.ca_pem.len(), BLOB_MAX)
+            }
+            Self::RenewRequest(request) => {
+                length("the signing request", request.csr_der.len(), BLOB_MAX)
+            }
+            // Ids and digests, of which any is possible.
+            Self::Claim(_) | Self::Agreed(_) => Ok(()),
         }
+    }
+}
+
+impl SeqRange {
+    fn check(&self) -> Result<(), MessageError> {
+        number("a missing sequence number", self.last)?;
+        let is_range = self.first > 0 && self.first <= self.last;
+        if is_range { Ok(()) } else { Err(MessageError::Range(*self)) }
     }
 }
 
 fn text(what: &'static str, text: &str) -> Result<(), MessageError> {
     let len = text.len();
-    if len > TEXT_MAX { Err(MessageError::TextTooLong { what, len }) } else { Ok(()) }
+    if len > TEXT_MAX {
+        return Err(MessageError::TextTooLong { what, len });
+    }
+    if text.contains('\0') { Err(MessageError::TextNul { what }) } else { Ok(()) }
+}
+
+const fn number(what: &'static str, number: u64) -> Result<(), MessageError> {
+    if number > NUMBER_MAX { Err(MessageError::NumberTooLarge { what, number }) } else { Ok(()) }
+}
+
+const fn length(what: &'static str, len: usize, most: usize) -> Result<(), MessageError> {
+    if len > most { Err(MessageError::TooLong { what, len, most }) } else { Ok(()) }
 }
 
 fn list<T>(what: &'static str, list: &[T]) -> Result<(), MessageError> {

@@ -1,12 +1,23 @@
 //! The control stream: messages in both directions, one after the other.
 
+use std::time::Duration;
+
 use quinn::{Connection, RecvStream, SendStream};
 use rustls::pki_types::UnixTime;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use wire::codec::{self, CodecError, HEADER_LEN, Received};
 use wire::message::Message;
 
 use super::clocks;
+
+/// How long a message may take to be taken: a collector reads what it is told whatever its database
+/// does.
+pub const SAID: Duration = Duration::from_secs(30);
+
+/// Longest message of a collector to an agent that delivers, bytes: a list of the most sessions
+/// takes a third.
+pub const MESSAGE_MAX: u32 = 256 << 10;
 
 /// Why talking to the collector ended.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +31,9 @@ pub enum ControlError {
     /// What was to be said can't be said in this protocol.
     #[error("{0}")]
     Said(#[from] CodecError),
+    /// Longer than anything that is said to an agent.
+    #[error("the collector sent a message of {0} bytes; at most {MESSAGE_MAX} are expected")]
+    TooLong(u32),
     /// A frame where a message should be.
     #[error("the collector sent a frame; only agents do")]
     Frame,
@@ -37,6 +51,9 @@ pub async fn read(
     let mut header = [0; HEADER_LEN];
     stream.read_exact(&mut header).await.map_err(|error| gone(&error))?;
     let header = codec::decode_header(header).map_err(ControlError::Received)?;
+    if header.len() > MESSAGE_MAX {
+        return Err(ControlError::TooLong(header.len()));
+    }
     let mut body = vec![0; header.len() as usize];
     stream.read_exact(&mut body).await.map_err(|error| gone(&error))?;
     match codec::decode_body(header, &body).map_err(ControlError::Received)? {
@@ -73,8 +90,11 @@ pub async fn write(
     connection: &Connection,
     message: &Message,
 ) -> Result<(), ControlError> {
-    let written = stream.write_all(&codec::encode_message(message)?).await;
-    written.map_err(|error| ControlError::Gone(why(connection, &error)))
+    let message = codec::encode_message(message)?;
+    match timeout(SAID, stream.write_all(&message)).await {
+        Ok(written) => written.map_err(|error| ControlError::Gone(why(connection, &error))),
+        Err(_) => Err(ControlError::Gone(format!("the collector took nothing for {SAID:?}"))),
+    }
 }
 
 /// What closed a connection, in words: the collector's own where it gave any.

@@ -9,11 +9,18 @@ use std::time::Duration;
 
 use quinn::{ClientConfig, Connection, Endpoint};
 use settings::way_out;
+use tokio::time::timeout;
 
 use self::control::close_reason;
 
 /// How long a handshake may take: QUIC itself would wait for the idle timeout.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+pub const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// How long a name's addresses may take: as long as two name servers that don't answer.
+pub const RESOLVE: Duration = Duration::from_secs(10);
+
+/// Most addresses of a name that are tried.
+const ADDRESSES: usize = 8;
 
 /// A collector's address as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,10 +79,10 @@ pub async fn connect(
     config: &ClientConfig,
 ) -> Result<(Endpoint, Connection), ConnectError> {
     let resolve_error = |error| ConnectError::Resolve { server: server.clone(), error };
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((server.host.as_str(), server.port))
-        .await
-        .map_err(resolve_error)?
-        .collect();
+    let late = || std::io::Error::other(format!("no answer within {RESOLVE:?}"));
+    let looked_up = tokio::net::lookup_host((server.host.as_str(), server.port));
+    let looked_up = timeout(RESOLVE, looked_up).await.unwrap_or_else(|_| Err(late()));
+    let addresses: Vec<SocketAddr> = looked_up.map_err(resolve_error)?.take(ADDRESSES).collect();
     let none = std::io::Error::other("the name has no address");
     let mut failure = resolve_error(none);
     for address in addresses {
@@ -104,7 +111,7 @@ async fn connect_to(
         Ok(connecting) => connecting,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    Ok(match tokio::time::timeout(HANDSHAKE, connecting).await {
+    Ok(match timeout(HANDSHAKE, connecting).await {
         Ok(Ok(connection)) => Ok((endpoint, connection)),
         Ok(Err(error)) => Err(close_reason(&error)),
         Err(_) => Err(format!("no answer within {HANDSHAKE:?}; is UDP {} open?", address.port())),

@@ -2,6 +2,7 @@
 
 mod clock;
 mod collector;
+mod delivery;
 mod kernel;
 mod nics;
 mod spool;
@@ -15,7 +16,7 @@ use wire::pem::TlsFiles;
 
 use crate::config::Config;
 use crate::connection::Server;
-use crate::run::{identity_dir, other_identity};
+use crate::run::{identity_dir, other_identity, spool_path};
 use crate::sampler::CaptureConfig;
 
 /// What is examined.
@@ -71,6 +72,7 @@ pub fn doctor(config: &DoctorConfig, out: &mut impl Write) -> io::Result<Level> 
     print(clock::examine())?;
     print(spool::examine(&config.data_dir, config.spool_max))?;
     print(collector::examine(config))?;
+    print(delivery::examine(&spool_path(&config.data_dir)))?;
     Ok(worst)
 }
 

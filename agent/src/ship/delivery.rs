@@ -2,24 +2,28 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::pin::Pin;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam_channel::Sender as Requests;
+use futures_util::FutureExt;
 use quinn::{Connection, SendStream};
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until, timeout_at};
 use wire::delivery::Sender;
 use wire::message::{
-    Ack, Agreed, Claim, Committed, Hello, Host, HostKey, Inventory, LIST_MAX, Message, Probe,
-    ProbeReply, SeqRange, Session,
+    Ack, Agreed, Claim, Committed, Hello, Host, HostKey, Inventory, LIST_MAX, Message, NUMBER_MAX,
+    Probe, ProbeReply, SeqRange, Session,
 };
 
 use super::clock_check::{ClockCheck, Verdict};
+pub use super::error::DeliveryError;
+use super::patience::{Bounds, Patience};
 use super::recorder::{Event, Request, ask};
 use super::said::{greet, told, welcomed_with};
-use super::spool::{Forked, Record, SpoolError, SpooledSession};
+use super::spool::{Forked, Record, SpooledSession};
+use super::streaming::{Sending, busy, stream};
 use crate::clocks;
 use crate::connection::control::{self, ControlError};
 
@@ -30,26 +34,6 @@ const CLOSE_DONE: u32 = 0;
 /// at once, and takes no more than [`LIST_MAX`].
 const PORTION: usize = 1024;
 const _: () = assert!(PORTION <= LIST_MAX);
-
-/// Why delivery over a connection ended.
-#[derive(Debug, thiserror::Error)]
-pub enum DeliveryError {
-    /// The connection broke or the collector speaks nonsense.
-    #[error(transparent)]
-    Control(#[from] ControlError),
-    /// The collector refuses this agent.
-    #[error("the collector refuses this agent: {0}")]
-    Refused(String),
-    /// Something else than an answer to Hello.
-    #[error("the collector answered Hello with something else; run the same release on both ends")]
-    NoWelcome,
-    /// The spool can't be read.
-    #[error(transparent)]
-    Spool(#[from] SpoolError),
-    /// The recorder has ended.
-    #[error("the spool's thread has ended")]
-    RecorderGone,
-}
 
 /// What the agent says of itself.
 #[derive(Debug, Clone, Default)]
@@ -75,9 +59,9 @@ pub struct Delivery {
     inventory: watch::Receiver<Inventory>,
     started: Instant,
     clock: ClockCheck,
+    /// How long the collector is waited for.
+    pub bounds: Bounds,
 }
-
-type Sending = Pin<Box<dyn Future<Output = Result<(u64, SeqRange), DeliveryError>> + Send>>;
 
 impl Delivery {
     /// Delivers `sessions`, oldest first; the last is the running one.
@@ -102,6 +86,7 @@ impl Delivery {
             inventory,
             started: Instant::now(),
             clock,
+            bounds: Bounds::default(),
         };
         delivery.next_portion();
         delivery
@@ -133,7 +118,7 @@ impl Delivery {
     /// Follows what is made until `until`, when the next connection is to be tried. Ends early
     /// with the running session.
     pub async fn wait(&mut self, until: Instant) {
-        let over = tokio::time::sleep_until(until);
+        let over = sleep_until(until);
         tokio::pin!(over);
         let was_finished = self.finished;
         while self.finished == was_finished {
@@ -167,12 +152,10 @@ impl Delivery {
         host: HostKey,
         welcomed: impl FnOnce(),
     ) -> Result<(), DeliveryError> {
-        let result = self.talk(connection, host, welcomed).await;
-        for (_, sender) in &mut self.sessions {
-            sender.on_disconnected();
-        }
-        // The recorder only ends after this.
-        let _gone = self.requests.send(Request::Disconnected);
+        // A panic ends the connection, and nothing else: what is measured is spooled all the same.
+        let talk = AssertUnwindSafe(self.talk(connection, host, welcomed)).catch_unwind().await;
+        let result = talk.unwrap_or(Err(DeliveryError::Panicked));
+        self.disconnected();
         if result.is_ok() {
             connection.close(CLOSE_DONE.into(), b"finished");
             self.next_portion();
@@ -188,14 +171,17 @@ impl Delivery {
     ) -> Result<(), DeliveryError> {
         let session = self.sessions.last().map_or(0, |(it, _)| it.session);
         let said = [Message::Claim(Claim { host, session }), self.hello()];
-        let (mut send, receive) = self.meanwhile(greet(connection, &said)).await?;
+        let unanswered = DeliveryError::Unanswered(self.bounds.answer);
+        let until = Instant::now() + self.bounds.answer;
+        let greeted = self.meanwhile(timeout_at(until, greet(connection, &said))).await;
+        let (mut send, receive) = greeted.map_err(|_| unanswered)??;
         let mut messages = control::messages(connection.clone(), receive);
         self.inventory.mark_changed();
         let mut digests = Vec::new();
-        let mut answer = self.answer(connection, &mut send, &mut messages).await?;
+        let mut answer = self.answer(connection, &mut send, &mut messages, until).await?;
         if let Some(Ok(Message::Digests(told))) = answer {
             digests = told.sessions;
-            answer = self.answer(connection, &mut send, &mut messages).await?;
+            answer = self.answer(connection, &mut send, &mut messages, until).await?;
         }
         let committed = welcomed_with(answer)?;
         let requests = self.requests.clone();
@@ -205,11 +191,11 @@ impl Delivery {
         if !forked.is_empty() {
             // They are to be introduced before anything else.
             self.go_on(&forked);
-            return Ok(());
+            return Err(DeliveryError::Forked(forked.len()));
         }
         for (spooled, sender) in &mut self.sessions {
             let found = committed.iter().find(|state| state.session == spooled.session);
-            sender.on_connected(found.map_or(0, |state| state.seq).min(sender.last()));
+            sender.on_connected(found.map_or(0, |state| state.seq));
         }
         self.forget_done();
         // Before any live frame that may be kept.
@@ -236,10 +222,12 @@ impl Delivery {
         connection: &Connection,
         send: &mut SendStream,
         messages: &mut mpsc::Receiver<Result<Message, ControlError>>,
-    ) -> Result<Option<Result<Message, ControlError>>, ControlError> {
+        until: Instant,
+    ) -> Result<Option<Result<Message, ControlError>>, DeliveryError> {
         loop {
             tokio::select! {
                 message = messages.recv() => return Ok(message),
+                () = sleep_until(until) => return Err(DeliveryError::Unanswered(self.bounds.answer)),
                 event = self.events.recv(), if !self.finished => {
                     if let Some(Event::Made(_, record)) = &event {
                         // What the connection can't take is not shown.
@@ -272,6 +260,7 @@ impl Delivery {
         messages: &mut mpsc::Receiver<Result<Message, ControlError>>,
     ) -> Result<(), DeliveryError> {
         let mut sending: Option<Sending> = None;
+        let mut patience = Patience::new(Instant::now(), self.bounds.commit);
         while !self.is_done() && !self.is_portion_done() {
             let rtt = connection.rtt();
             if sending.is_none() {
@@ -291,7 +280,11 @@ impl Delivery {
                     self.sender(session, |sender| sender.on_streamed(range.first, range.last));
                 }
                 message = messages.recv() => match message {
-                    Some(Ok(Message::Ack(ack))) => self.on_ack(&ack, rtt),
+                    Some(Ok(Message::Ack(ack))) => {
+                        if self.on_ack(&ack, rtt) || self.sessions.iter().all(|(_, it)| it.is_done()) {
+                            patience.on_progress(Instant::now());
+                        }
+                    }
                     Some(Ok(Message::Probe(probe))) => {
                         let answer = self.answer_probe(probe, rtt);
                         control::write(send, connection, &answer).await?;
@@ -306,7 +299,8 @@ impl Delivery {
                         return Err(ControlError::Gone(reason).into());
                     }
                 },
-                () = tokio::time::sleep_until(deadline) => {
+                () = sleep_until(patience.until()) => return Err(DeliveryError::Stalled(self.bounds.commit)),
+                () = sleep_until(deadline) => {
                     let now = self.started.elapsed();
                     for (_, sender) in &mut self.sessions {
                         sender.on_time(now, rtt);
@@ -321,7 +315,8 @@ impl Delivery {
     fn hello(&self) -> Message {
         let session = |(it, _): &(SpooledSession, Sender)| Session {
             session: it.session,
-            started_ns: it.started_ns,
+            // A clock may say any time.
+            started_ns: it.started_ns.min(NUMBER_MAX),
         };
         Message::Hello(Hello {
             sessions: self.sessions.iter().map(session).collect(),
@@ -367,12 +362,12 @@ impl Delivery {
         }
     }
 
-    fn on_ack(&mut self, ack: &Ack, rtt: Duration) {
+    /// True if something was committed.
+    fn on_ack(&mut self, ack: &Ack, rtt: Duration) -> bool {
         let now = self.started.elapsed();
-        let Some((spooled, sender)) =
-            self.sessions.iter_mut().find(|(it, _)| it.session == ack.session)
-        else {
-            return;
+        let mut sessions = self.sessions.iter_mut();
+        let Some((spooled, sender)) = sessions.find(|(it, _)| it.session == ack.session) else {
+            return false;
         };
         let before = sender.committed();
         sender.on_ack(ack, now, rtt);
@@ -381,6 +376,7 @@ impl Delivery {
             let _gone = self.requests.send(Request::Committed(committed));
         }
         self.forget_done();
+        committed.seq > before
     }
 
     /// Of sessions that are done only the running one goes on.
@@ -391,7 +387,7 @@ impl Delivery {
 
     /// Answers the collector's question for the time, and says once if the clocks differ.
     fn answer_probe(&mut self, probe: Probe, rtt: Duration) -> Message {
-        let (asked_ns, now_ns) = (probe.asked_ns, clocks::wall_ns());
+        let (asked_ns, now_ns) = (probe.asked_ns, clocks::wall_ns().min(NUMBER_MAX));
         match self.clock.on_probe(asked_ns, now_ns, rtt) {
             Some(Verdict::Differ(how)) => tracing::warn!("{how}; samples are dated by this one"),
             Some(Verdict::Agree) => {
@@ -414,33 +410,16 @@ impl Delivery {
             .sessions
             .iter()
             .find_map(|(it, sender)| Some((it.session, sender.poll_stream()?)))?;
-        let (connection, requests) = (connection.clone(), self.requests.clone());
-        Some(Box::pin(async move {
-            let records = ask(&requests, |reply| Request::Read(session, range, reply))
-                .await
-                .ok_or(DeliveryError::RecorderGone)??;
-            let gone = |error: &dyn std::fmt::Display| {
-                ControlError::Gone(control::why(&connection, error))
-            };
-            let mut stream = connection.open_uni().await.map_err(|error| gone(&error))?;
-            // Live datagrams and the control stream go first.
-            stream.set_priority(-1).map_err(|error| gone(&error))?;
-            let mut sent = range;
-            for record in &records {
-                stream.write_all(&record.frame).await.map_err(|error| gone(&error))?;
-                sent.last = record.range.last;
-            }
-            stream.finish().map_err(|error| gone(&error))?;
-            Ok((session, sent))
-        }))
+        Some(stream(connection, &self.requests, session, range))
     }
-}
 
-/// Waits for the stream that is being sent, or for ever if there is none.
-async fn busy(sending: &mut Option<Sending>) -> Result<(u64, SeqRange), DeliveryError> {
-    match sending {
-        Some(sending) => sending.await,
-        None => std::future::pending().await,
+    /// Nothing that was begun with the collector is gone on with.
+    fn disconnected(&mut self) {
+        for (_, sender) in &mut self.sessions {
+            sender.on_disconnected();
+        }
+        // The recorder only ends after this.
+        let _gone = self.requests.send(Request::Disconnected);
     }
 }
 

@@ -3,8 +3,12 @@
 pub mod backoff;
 pub mod clock_check;
 pub mod delivery;
+mod error;
 pub mod framer;
+pub mod patience;
 pub mod recorder;
 mod said;
 pub mod shipper;
 pub mod spool;
+pub mod state;
+mod streaming;

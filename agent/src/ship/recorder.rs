@@ -2,6 +2,7 @@
 //! reads from the spool what the connection asks for. Sampling never waits for it.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -84,9 +85,10 @@ pub fn start(
         last_seq: 0,
     };
     let fsync = config.fsync_interval;
-    std::thread::Builder::new()
-        .name("spool".into())
-        .spawn(move || recorder.run(reports, &requests, fsync))
+    std::thread::Builder::new().name("spool".into()).spawn(move || {
+        let _acting = recorder.spool.acting().inspect_err(|error| tracing::error!(%error));
+        recorder.run(reports, &requests, fsync);
+    })
 }
 
 #[derive(Debug)]
@@ -115,36 +117,48 @@ impl Recorder {
         while reporting || asked {
             select! {
                 recv(reports) -> report => match report {
-                    Ok(IntervalReport { samples, mixes, .. }) => {
-                        let frames = self.framer.add(samples, mixes);
-                        self.write(frames);
-                    }
+                    Ok(IntervalReport { samples, mixes, .. }) => self.guarded(|it| {
+                        let frames = it.framer.add(samples, mixes);
+                        it.write(frames);
+                    }),
                     Err(_) => {
-                        let frames = self.framer.finish();
-                        self.write(frames);
-                        self.end();
+                        self.guarded(|it| {
+                            let frames = it.framer.finish();
+                            it.write(frames);
+                            it.end();
+                        });
                         // A connection that is gone needs no end.
                         let _gone = self.events.blocking_send(Event::Finished(self.session, self.last_seq));
                         (reports, reporting) = (never(), false);
                     }
                 },
                 recv(requests) -> request => match request {
-                    Ok(request) => self.on_request(request),
+                    Ok(request) => self.guarded(|it| it.on_request(request)),
                     Err(_) => (requests, asked) = (never(), false),
                 },
                 recv(maintenance) -> _ => {
-                    self.write(Vec::new());
-                    let done = self.spool.maintain(self.session, boot_ns());
-                    self.note(done);
+                    self.guarded(|it| it.write(Vec::new()));
+                    self.guarded(|it| {
+                        let done = it.spool.maintain(it.session, boot_ns());
+                        it.note(done);
+                    });
                 }
-                recv(sync) -> _ => {
-                    let done = self.spool.sync();
-                    self.note(done);
-                }
+                recv(sync) -> _ => self.guarded(|it| {
+                    let done = it.spool.sync();
+                    it.note(done);
+                }),
             }
         }
         let done = self.spool.sync();
         self.note(done);
+    }
+
+    /// A panic ends what was being done, and not the thread: what is measured later is spooled all
+    /// the same. Whoever asked gets no answer, and asks anew.
+    fn guarded(&mut self, act: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| act(self))).is_err() {
+            tracing::error!("the spool failed by a bug; it goes on; please report what is above");
+        }
     }
 
     /// Writes what was made, after what could not be written before.
@@ -153,6 +167,9 @@ impl Recorder {
         self.pending.extend(frames);
         if self.pending.is_empty() {
             return;
+        }
+        if self.pending.len() > PENDING_MAX {
+            self.pending = super::spool::coarsen_pending(self.pending.drain(..).collect());
         }
         match self.spool.append(self.pending.make_contiguous(), boot_ns()) {
             Ok(records) => {
@@ -163,12 +180,7 @@ impl Recorder {
                     let _later = self.events.try_send(Event::Made(self.session, record));
                 }
             }
-            Err(error) => {
-                self.note(Err(error));
-                if self.pending.len() > PENDING_MAX {
-                    self.pending = super::spool::coarsen_pending(self.pending.drain(..).collect());
-                }
-            }
+            Err(error) => self.note(Err(error)),
         }
     }
 

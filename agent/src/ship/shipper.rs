@@ -1,11 +1,13 @@
 //! The shipper: one session from its first report to its last, over one connection after another,
 //! across a list of collectors.
 
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, unbounded};
+use futures_util::FutureExt;
 use rustls::pki_types::UnixTime;
 use settings::{Failures, SharedFailures, words};
 use tokio::sync::{mpsc, watch};
@@ -17,6 +19,7 @@ use super::backoff::Backoff;
 use super::delivery::{About, Delivery, DeliveryError};
 use super::recorder::{self, RecorderConfig};
 use super::spool::{Now, Spool, SpoolError, SpoolLimits};
+use super::state::StateFile;
 use crate::clocks;
 use crate::connection::{self, ConnectError, Server, notices};
 use crate::identity::{self, Credentials, IdentityError};
@@ -84,12 +87,19 @@ enum TryError {
     Delivery { server: Server, error: DeliveryError },
 }
 
+impl TryError {
+    const fn is_late(&self) -> bool {
+        matches!(self, Self::Delivery { error, .. } if error.is_late())
+    }
+}
+
 /// Ships one session.
 #[derive(Debug)]
 pub struct Shipper {
     config: ShipConfig,
     delivery: Delivery,
     recorder: JoinHandle<()>,
+    state: StateFile,
 }
 
 impl Shipper {
@@ -147,7 +157,8 @@ impl Shipper {
         let alias = config.destination.borrow().alias.clone();
         let about = About { alias, host: config.host.clone() };
         let delivery = Delivery::new(about, sessions, requests, made, inventory);
-        Ok(Self { config, delivery, recorder })
+        let state = StateFile::beside(&config.spool);
+        Ok(Self { config, delivery, recorder, state })
     }
 
     /// Delivers until the reports have ended and everything is in the collector's database, or
@@ -188,7 +199,9 @@ impl Shipper {
             let tried = self.try_once(server, &mut backoff, &mut failures).await;
             let Err(error) = tried else { continue };
             tries += 1;
+            let late = error.is_late();
             let error = error.to_string();
+            self.state.note(Err(error.clone()));
             // Of the same collector, texts that differ in times or numbers are of one kind.
             match failures.failed((place, words(&error)), std::time::Instant::now()) {
                 Some(tell) => {
@@ -198,6 +211,9 @@ impl Shipper {
             }
             if was_finished {
                 return;
+            }
+            if late {
+                continue;
             }
             let random = getrandom::u64().unwrap_or_default();
             let mut destination = self.config.destination.clone();
@@ -215,7 +231,7 @@ impl Shipper {
         backoff: &mut Backoff,
         failures: &mut Failures<(usize, String)>,
     ) -> Result<(), TryError> {
-        let Self { config, delivery, .. } = self;
+        let Self { config, delivery, state, .. } = self;
         // Read again each time: it may have been renewed or replaced.
         let now = UnixTime::now();
         let credentials = Credentials::load(&config.identity, config.tls.as_ref(), now)?;
@@ -227,11 +243,14 @@ impl Shipper {
         let welcomed = || {
             backoff.on_success();
             failures.succeeded();
+            state.note(Ok(server.to_string()));
             tracing::info!(%server, address = %connection.remote_address(), "connected");
         };
+        let renewed = renew(&config.identity, credentials, &connection);
+        let renewed = AssertUnwindSafe(renewed).catch_unwind();
         let delivered = tokio::select! {
             delivered = delivery.over(&connection, host, welcomed) => delivered,
-            never = renew(&config.identity, credentials, &connection) => match never {},
+            Err(_panic) = renewed => Err(DeliveryError::Panicked),
             never = listen(&server, &connection) => match never {},
             never = hang_up(config.destination.clone(), &connection) => match never {},
         };

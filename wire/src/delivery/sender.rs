@@ -26,6 +26,8 @@ pub struct Sender {
 /// What one connection has been given.
 #[derive(Debug)]
 struct Connection {
+    /// Highest number that was sent, or told as committed at first.
+    given: u64,
     /// Next number of the backlog, which goes by stream.
     next: u64,
     /// The backlog ends before this number: from here on, everything was sent live while the
@@ -44,11 +46,14 @@ impl Sender {
         Self { committed, received: committed, last, connection: None }
     }
 
-    /// The collector has accepted the agent and says how far the database is.
+    /// The collector has accepted the agent and says how far the database is. More than was made is
+    /// not believed.
     pub fn on_connected(&mut self, committed: u64) {
+        let committed = committed.min(self.last);
         self.committed = committed;
         self.received = committed;
         self.connection = Some(Connection {
+            given: committed,
             next: committed + 1,
             live_from: None,
             live: BTreeMap::new(),
@@ -65,6 +70,7 @@ impl Sender {
     pub fn on_made(&mut self, now: Duration) -> bool {
         self.last += 1;
         let Some(connection) = &mut self.connection else { return false };
+        connection.given = self.last;
         if self.last <= self.received + WINDOW {
             connection.live_from.get_or_insert(self.last);
             connection.live.insert(self.last, now);
@@ -94,11 +100,12 @@ impl Sender {
         }
     }
 
-    /// The collector has told how far it is. `rtt` is the connection's round-trip time.
+    /// The collector has told how far it is. What it was not sent is not believed: it is kept, and
+    /// sent. `rtt` is the connection's round-trip time.
     pub fn on_ack(&mut self, ack: &Ack, now: Duration, rtt: Duration) {
-        self.committed = self.committed.max(ack.committed.min(self.last));
-        self.received = self.received.max(ack.received.min(self.last)).max(self.committed);
         let Some(connection) = &mut self.connection else { return };
+        self.committed = self.committed.max(ack.committed.min(connection.given));
+        self.received = self.received.max(ack.received.min(connection.given)).max(self.committed);
         connection.next = connection.next.max(self.received + 1);
         connection.live = connection.live.split_off(&(self.received + 1));
         connection.lost = connection.lost.split_off(&(self.received + 1));
@@ -130,6 +137,7 @@ impl Sender {
     pub fn on_streamed(&mut self, first: u64, last: u64) {
         let Some(connection) = &mut self.connection else { return };
         connection.lost.retain(|seq| !(first..=last).contains(seq));
+        connection.given = connection.given.max(last.min(self.last));
         if (first..=last).contains(&connection.next) {
             connection.next = last + 1;
         }
@@ -281,14 +289,19 @@ mod tests {
     }
 
     #[test]
-    fn a_collector_that_claims_more_than_was_made_is_not_believed() {
+    fn a_collector_that_claims_more_than_it_was_sent_is_not_believed() {
+        let mut sender = Sender::new(0, 5);
+        sender.on_connected(u64::MAX);
+        assert_eq!((sender.committed(), sender.last()), (5, 5), "more than was made");
         let mut sender = Sender::new(0, 5);
         sender.on_connected(0);
+        sender.on_streamed(1, 3);
         sender.on_ack(
             &Ack { session: 1, committed: 99, received: 99, missing: vec![] },
             at(0),
             RTT,
         );
-        assert_eq!((sender.committed(), sender.last()), (5, 5));
+        assert_eq!((sender.committed(), sender.last()), (3, 5));
+        assert_eq!(sender.poll_stream(), Some(range(4, 5)));
     }
 }

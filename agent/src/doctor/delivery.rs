@@ -1,0 +1,53 @@
+//! Whether the agent that runs delivers: what no other connection can tell, such as that it is
+//! refused as a second host, or that the collector's database is away.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rustls::pki_types::UnixTime;
+use wire::certificate::utc;
+
+use super::Finding;
+use crate::ship::state::{self, State};
+
+const SUBJECT: &str = "delivery";
+
+pub(super) fn examine(spool: &Path) -> Vec<Finding> {
+    // What an agent that has ended wrote says nothing of now.
+    let state = state::read(spool).filter(|it| is_agent(it.pid));
+    state.map(|it| finding(&it)).into_iter().collect()
+}
+
+fn is_agent(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == "agent")
+}
+
+fn finding(state: &State) -> Finding {
+    let since = utc(UnixTime::since_unix_epoch(Duration::from_secs(state.since)));
+    match &state.connected {
+        Ok(server) => Finding::ok(SUBJECT, format!("to {server} since {since}")),
+        Err(why) => Finding::fail(
+            SUBJECT,
+            format!("none since {since}: {why}; what is measured is spooled"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use settings::Level;
+
+    use super::*;
+
+    #[test]
+    fn an_agent_that_is_refused_is_no_healthy_one() {
+        let state = State { pid: 1, since: 0, connected: Err("it is a second host".to_owned()) };
+        let found = finding(&state);
+        assert_eq!(found.level, Level::Fail);
+        assert!(
+            found.text.contains("since 1970-01-01T00:00:00Z: it is a second host"),
+            "{found:?}"
+        );
+        assert_eq!(finding(&State { connected: Ok("here".into()), ..state }).level, Level::Ok);
+    }
+}

@@ -1,0 +1,52 @@
+//! One stream of records, from the spool to the collector.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crossbeam_channel::Sender as Requests;
+use quinn::Connection;
+use wire::message::SeqRange;
+
+use super::delivery::DeliveryError;
+use super::recorder::{Request, ask};
+use crate::connection::control::{self, ControlError};
+
+/// A stream under way. It gives the session and the range that was sent. The collector may hold it
+/// up as long as its database is away: the delivery's patience bounds it.
+pub(super) type Sending =
+    Pin<Box<dyn Future<Output = Result<(u64, SeqRange), DeliveryError>> + Send>>;
+
+/// Sends the records of a range of a session, or the first of them, by a stream of their own.
+pub(super) fn stream(
+    connection: &Connection,
+    requests: &Requests<Request>,
+    session: u64,
+    range: SeqRange,
+) -> Sending {
+    let (connection, requests) = (connection.clone(), requests.clone());
+    Box::pin(async move {
+        let records = ask(&requests, |reply| Request::Read(session, range, reply))
+            .await
+            .ok_or(DeliveryError::RecorderGone)??;
+        let gone =
+            |error: &dyn std::fmt::Display| ControlError::Gone(control::why(&connection, error));
+        let mut stream = connection.open_uni().await.map_err(|error| gone(&error))?;
+        // Live datagrams and the control stream go first.
+        stream.set_priority(-1).map_err(|error| gone(&error))?;
+        let mut sent = range;
+        for record in &records {
+            stream.write_all(&record.frame).await.map_err(|error| gone(&error))?;
+            sent.last = record.range.last;
+        }
+        stream.finish().map_err(|error| gone(&error))?;
+        Ok((session, sent))
+    })
+}
+
+/// Waits for the stream that is being sent, or for ever if there is none.
+pub(super) async fn busy(sending: &mut Option<Sending>) -> Result<(u64, SeqRange), DeliveryError> {
+    match sending {
+        Some(sending) => sending.await,
+        None => std::future::pending().await,
+    }
+}

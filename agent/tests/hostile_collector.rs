@@ -1,0 +1,285 @@
+//! Agents under a collector that is broken or hostile: whatever it says or leaves unsaid, what is
+//! measured is spooled, and delivered to the next collector that does its work.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod made;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use agent::connection::{Server, connect, control};
+use agent::ship::delivery::DeliveryError;
+use agent::ship::patience::Bounds;
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream, ServerConfig};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use wire::codec;
+use wire::message::{Ack, Committed, HostKey, Message, SeqRange, Welcome};
+
+use self::made::{Made, SESSION};
+
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long the agents here wait.
+const BOUNDS: Bounds =
+    Bounds { answer: Duration::from_millis(300), commit: Duration::from_millis(300) };
+
+/// A collector of which every test decides what it says.
+struct Collector {
+    endpoint: Endpoint,
+    client: ClientConfig,
+}
+
+/// The collector's end of a connection on which Hello was said.
+struct Said {
+    connection: Connection,
+    send: SendStream,
+    receive: RecvStream,
+}
+
+impl Collector {
+    /// One that takes so many streams at a time.
+    fn new(streams: u8) -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["collector".into()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let (der, key) = (certificate.der().clone(), PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls13 = &[&rustls::version::TLS13];
+        let mut tls = rustls::ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(tls13)
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![der.clone()], key.into())
+            .unwrap();
+        tls.alpn_protocols = vec![wire::ALPN.to_vec()];
+        let mut server =
+            ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).unwrap()));
+        let transport = Arc::get_mut(&mut server.transport).unwrap();
+        transport.max_concurrent_uni_streams(streams.into());
+        let here: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
+        let endpoint = Endpoint::server(server, here).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(der).unwrap();
+        let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(tls13)
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        tls.alpn_protocols = vec![wire::ALPN.to_vec()];
+        let client = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+        Self { endpoint, client }
+    }
+
+    /// Takes a connection and hears Claim and Hello.
+    async fn greeted(&self) -> Said {
+        let connection = self.endpoint.accept().await.unwrap().await.unwrap();
+        let (send, mut receive) = connection.accept_bi().await.unwrap();
+        let claim = control::read(&mut receive, &connection).await.unwrap();
+        assert!(matches!(claim, Message::Claim(_)), "{claim:?}");
+        let hello = control::read(&mut receive, &connection).await.unwrap();
+        assert!(matches!(hello, Message::Hello(_)), "{hello:?}");
+        Said { connection, send, receive }
+    }
+
+    /// One connection of the agent, to its end.
+    async fn serve(&self, agent: &mut Made) -> Result<(), DeliveryError> {
+        let port = self.endpoint.local_addr().unwrap().port();
+        let server = Server { host: "127.0.0.1".into(), port };
+        let connected = connect(&server, "collector", &self.client).await;
+        let (_endpoint, connection) = connected.unwrap();
+        agent.delivery.over(&connection, HostKey::default(), || {}).await
+    }
+
+    /// Does all its work: commits whatever comes, until the agent is done.
+    async fn honest(&self, agent: &mut Made, last: u64) {
+        let collect = async {
+            let mut said = self.greeted().await;
+            said.welcome(0).await;
+            let mut end = 0;
+            while end < last {
+                let mut stream = said.connection.accept_uni().await.unwrap();
+                while let Some(frame) = frame(&mut stream).await {
+                    assert!(frame.first_seq <= end + 1, "{} is lost", end + 1);
+                    end = end.max(frame.last_seq);
+                }
+                said.ack(end, end, vec![]).await;
+            }
+            said.connection.closed().await
+        };
+        let (delivered, _closed) = tokio::join!(self.serve(agent), collect);
+        delivered.unwrap();
+    }
+}
+
+impl Said {
+    async fn say(&mut self, message: &Message) {
+        let _gone = control::write(&mut self.send, &self.connection, message).await;
+    }
+
+    async fn welcome(&mut self, seq: u64) {
+        let committed = vec![Committed { session: SESSION, seq }];
+        let collector_version = String::new();
+        self.say(&Message::Welcome(Welcome { collector_version, committed })).await;
+    }
+
+    async fn ack(&mut self, committed: u64, received: u64, missing: Vec<SeqRange>) {
+        self.say(&Message::Ack(Ack { session: SESSION, committed, received, missing })).await;
+    }
+}
+
+async fn frame(stream: &mut RecvStream) -> Option<wire::frame::Frame> {
+    let mut header = [0; codec::HEADER_LEN];
+    stream.read_exact(&mut header).await.ok()?;
+    let header = codec::decode_header(header).unwrap();
+    let mut body = vec![0; header.len() as usize];
+    stream.read_exact(&mut body).await.unwrap();
+    match codec::decode_body(header, &body).unwrap() {
+        codec::Received::Frame(frame) => Some(frame),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Lets an agent that has measured 100 seconds meet a collector that does `deed` once it was told
+/// Hello; gives what ended the connection, and how long that took. Then all is delivered to a
+/// collector that works.
+fn meet<D: Future>(deed: impl FnOnce(Said) -> D) -> (DeliveryError, Duration) {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut agent = Made::begin(&dir.path().join("spool.sqlite"));
+        agent.delivery.bounds = BOUNDS;
+        agent.measure(1, 100, 10);
+        let hostile = Collector::new(0);
+        let begun = Instant::now();
+        let met = async {
+            let mut deed = std::pin::pin!(async { deed(hostile.greeted().await).await });
+            tokio::select! {
+                ended = hostile.serve(&mut agent) => ended,
+                // Whatever it does, the agent goes when its patience is over.
+                () = async { deed.as_mut().await; std::future::pending().await } => unreachable!(),
+            }
+        };
+        let ended = tokio::time::timeout(PATIENCE, met).await.expect("an end");
+        let took = begun.elapsed();
+        agent.stop();
+        agent.delivery.bounds = Bounds::default();
+        let last = 100;
+        tokio::time::timeout(PATIENCE, Collector::new(8).honest(&mut agent, last)).await.unwrap();
+        assert!(agent.delivery.is_done());
+        agent.end();
+        (ended.expect_err("nothing was delivered"), took)
+    })
+}
+
+#[test]
+fn a_hello_that_is_never_answered_has_an_end() {
+    let (ended, took) = meet(async |said| {
+        std::future::pending::<()>().await;
+        drop(said);
+    });
+    assert!(matches!(ended, DeliveryError::Unanswered(_)) && ended.is_late(), "{ended}");
+    assert!(took >= BOUNDS.answer, "{took:?}");
+    assert!(ended.to_string().contains("didn't answer Hello within 300ms"), "{ended}");
+}
+
+#[test]
+fn a_collector_that_commits_nothing_is_left() {
+    let (ended, _) = meet(async |mut said| {
+        said.welcome(0).await;
+        std::future::pending::<()>().await;
+        drop(said);
+    });
+    assert!(matches!(ended, DeliveryError::Stalled(_)) && ended.is_late(), "{ended}");
+}
+
+#[test]
+fn a_collector_that_asks_for_what_is_missing_without_end_is_left() {
+    let (ended, _) = meet(async |mut said| {
+        said.welcome(0).await;
+        loop {
+            said.ack(0, 0, vec![SeqRange { first: 1, last: 100 }]).await;
+        }
+    });
+    assert!(matches!(ended, DeliveryError::Stalled(_)), "{ended}");
+}
+
+#[test]
+fn what_a_collector_was_never_sent_is_kept_whatever_it_acknowledges() {
+    let (ended, _) = meet(async |mut said| {
+        said.welcome(0).await;
+        // No stream was taken: nothing can have arrived.
+        said.ack(100, 100, vec![]).await;
+        said.connection.close(0u32.into(), b"thanks");
+    });
+    assert!(matches!(ended, DeliveryError::Control(_)), "{ended}");
+}
+
+#[test]
+fn figures_that_nobody_can_mean_end_the_connection_and_nothing_else() {
+    // Written by hand: an honest end refuses to say them.
+    let huge = [u64::MAX, i64::MAX as u64 + 1];
+    for number in huge {
+        let honest = Welcome {
+            collector_version: String::new(),
+            committed: vec![Committed { session: SESSION, seq: 0x1122_3344_5566_7788 }],
+        };
+        let mut bytes = codec::encode_message(&Message::Welcome(honest)).unwrap();
+        let mark = 0x1122_3344_5566_7788_u64.to_le_bytes();
+        let at = bytes.windows(8).position(|it| it == mark).unwrap();
+        bytes[at..at + 8].copy_from_slice(&number.to_le_bytes());
+        let (ended, _) = meet(async |mut said| {
+            said.send.write_all(&bytes).await.unwrap();
+            let _gone = said.receive.read_to_end(1 << 20).await;
+        });
+        let told = ended.to_string();
+        assert!(told.contains(&number.to_string()), "{told}");
+    }
+}
+
+#[test]
+fn a_message_longer_than_any_is_not_waited_for() {
+    let (ended, _) = meet(async |mut said| {
+        let message = codec::encode_message(&Message::Welcome(Welcome::default())).unwrap();
+        let mut header = message[..codec::HEADER_LEN].to_vec();
+        header[8..12].copy_from_slice(&codec::LEN_MAX.to_le_bytes());
+        said.send.write_all(&header).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    assert!(ended.to_string().contains("1048576 bytes"), "{ended}");
+}
+
+#[test]
+fn a_panic_in_delivery_ends_the_connection_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut agent = Made::begin(&dir.path().join("spool.sqlite"));
+        agent.measure(1, 50, 10);
+        let collector = Collector::new(8);
+        let port = collector.endpoint.local_addr().unwrap().port();
+        let server = Server { host: "127.0.0.1".into(), port };
+        let welcome = async {
+            let mut said = collector.greeted().await;
+            said.welcome(0).await;
+            said
+        };
+        let panics = || panic!("as by a bug");
+        let over = async {
+            let connected = connect(&server, "collector", &collector.client).await;
+            let (_endpoint, connection) = connected.unwrap();
+            agent.delivery.over(&connection, HostKey::default(), panics).await
+        };
+        let (ended, _said) = tokio::join!(over, welcome);
+        assert!(matches!(ended, Err(DeliveryError::Panicked)), "{ended:?}");
+        // Counting and spooling went on, and so does delivery.
+        agent.measure(51, 100, 10);
+        agent.stop();
+        tokio::time::timeout(PATIENCE, collector.honest(&mut agent, 100)).await.unwrap();
+        assert!(agent.delivery.is_done());
+        agent.end();
+    });
+}
