@@ -92,20 +92,20 @@ pub fn hold(ring: &RingConfig, tick_ns: u64) -> Duration {
 }
 
 impl ReaderHandle {
-    /// Opens a ring on a NIC and starts its reader on a CPU, if one is given. Slots before
+    /// Opens a ring on a NIC, given by its index and what to call it, and starts its reader on a CPU, if one is given. Slots before
     /// `slot` are closed to it.
     ///
     /// # Errors
     /// [`StartError`] names the NIC and the step that failed.
     pub fn start(
-        nic: &str,
+        (index, nic): (u32, &str),
         config: &RingConfig,
         cpu: Option<usize>,
         schedule: Arc<SharedSchedule>,
         slot: u64,
     ) -> Result<Self, StartError> {
         let thread_error = |error| StartError::Thread { nic: nic.to_owned(), error };
-        let ring = Ring::open(nic, config)?;
+        let ring = Ring::open_at(index, nic, config)?;
         let statistics = ring.statistics().map_err(thread_error)?;
         let began_ns = ring.began_ns();
         let bank = Arc::new(Bank::new(slot));

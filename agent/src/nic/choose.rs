@@ -46,8 +46,6 @@ pub enum Reason {
     Stacked,
     /// It is down, and captured once it is up.
     Down,
-    /// Its name isn't UTF-8: a ring is opened by name.
-    NoText,
 }
 
 impl std::fmt::Display for Reason {
@@ -59,7 +57,6 @@ impl std::fmt::Display for Reason {
             Self::Copy => "carries copies of packets, or none; monitor.nics.include takes it in",
             Self::Stacked => "its bytes pass a captured NIC too; monitor.nics.include takes it in",
             Self::Down => "down; captured as soon as it is up",
-            Self::NoText => "its name is not UTF-8; give it another: ip link set ... name NAME",
         })
     }
 }
@@ -72,15 +69,12 @@ pub fn choose(links: &[Link], filter: &NicFilter) -> Vec<Choice> {
         // A name may hold what globs are made of: as it is written, it stands for itself.
         globs.iter().any(|glob| glob.glob().glob() == name || glob.is_match(name))
     };
-    let counted = |link: &Link| !is_copy(link) && link.is_text && !matches(&filter.exclude, link);
+    let counted = |link: &Link| !is_copy(link) && !matches(&filter.exclude, link);
     let by_default: Vec<bool> =
         links.iter().map(|link| !is_carried(link, links, &counted, DEPTH_MAX)).collect();
     let captured = |link: &Link, by_default: bool| {
         if matches(&filter.exclude, link) {
             return Err(Reason::Excluded);
-        }
-        if !link.is_text {
-            return Err(Reason::NoText);
         }
         if !filter.only.is_empty() {
             return if matches(&filter.only, link) { Ok(()) } else { Err(Reason::NotAskedFor) };

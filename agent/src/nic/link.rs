@@ -73,8 +73,6 @@ pub struct Link {
     pub peer: Option<u32>,
     /// A program of the kernel sees its packets before the tap, and may drop or redirect them.
     pub xdp: bool,
-    /// Its name is what the kernel has, and not that written out because it isn't UTF-8.
-    pub is_text: bool,
 }
 
 impl Link {
@@ -94,15 +92,11 @@ impl Link {
             master: None,
             peer: None,
             xdp: false,
-            is_text: true,
         };
         let (mut lower_is_elsewhere, mut whole) = (false, false);
         for (kind, value) in message.attributes() {
             match kind {
-                IFNAME => {
-                    link.name = NicName::of_bytes(text(value))?;
-                    link.is_text = std::str::from_utf8(text(value)).is_ok();
-                }
+                IFNAME => link.name = NicName::of_bytes(text(value))?,
                 MTU => (link.mtu, whole) = number(value).map_or((0, whole), |mtu| (mtu, true)),
                 ADDRESS => link.mac = value.try_into().unwrap_or_default(),
                 OPERSTATE => {
@@ -173,7 +167,6 @@ impl Link {
             master: None,
             peer: None,
             xdp: false,
-            is_text: true,
         }
     }
 }

@@ -167,12 +167,8 @@ impl Nics {
         for _ in 0..rings {
             let cpu = self.cpus.get(self.readers % self.cpus.len().max(1)).copied();
             let schedule = self.schedule.clone();
-            let reader = ReaderHandle::start(&name, &ring, cpu, schedule, timeline.next())?;
-            if reader.nic_index() != Some(link.index) {
-                // The name is another NIC's by now.
-                let error = Errno::ENODEV.into();
-                return Err(StartError::Ring(RingError::Bind { nic: name, error }).into());
-            }
+            let nic = (link.index, name.as_str());
+            let reader = ReaderHandle::start(nic, &ring, cpu, schedule, timeline.next())?;
             self.readers += 1;
             readers.push(reader);
         }

@@ -16,6 +16,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use afpacket::sync::RawPacketStream;
+use nix::errno::Errno;
+use nix::net::if_::if_nametoindex;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::SocketError;
@@ -112,6 +114,18 @@ impl Ring {
     /// # Errors
     /// [`RingError`] names the step the kernel refused and the way out.
     pub fn open(nic: &str, config: &RingConfig) -> Result<Self, RingError> {
+        if nic.len() >= libc::IFNAMSIZ {
+            return Err(RingError::NicName(nic.to_owned()));
+        }
+        let unknown = |errno: Errno| RingError::Bind { nic: nic.to_owned(), error: errno.into() };
+        Self::open_at(if_nametoindex(nic).map_err(unknown)?, nic, config)
+    }
+
+    /// Opens a ring on the NIC with the kernel's index. `nic` is what to call it.
+    ///
+    /// # Errors
+    /// [`RingError`] names the step the kernel refused and the way out.
+    pub fn open_at(index: u32, nic: &str, config: &RingConfig) -> Result<Self, RingError> {
         let config = &config.in_pages(page_size());
         let mut stream = socket::open(config)?;
         let (size, count) = (config.block_size as usize, config.block_count as usize);
@@ -119,7 +133,7 @@ impl Ring {
         let fd = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
         let mapping = Mapping::of_socket(fd, size, count).map_err(RingError::Map)?;
         let before_ns = clocks::boot_ns();
-        socket::bind(&mut stream, nic, config)?;
+        socket::bind(&mut stream, index, nic, config)?;
         // What comes to a ring that joins others would have come to them.
         let began_ns = if config.fanout.is_some() { before_ns } else { clocks::boot_ns() };
         let vnet_header = config.vnet_header;
@@ -186,7 +200,7 @@ impl Ring {
     /// Polls the descriptors, of which the first is the ring's.
     fn wait_with(&self, fds: &mut [PollFd<'_>], timeout_ms: u16) -> io::Result<()> {
         match poll(fds, PollTimeout::from(timeout_ms)) {
-            Ok(0) | Err(nix::errno::Errno::EINTR) => return Ok(()),
+            Ok(0) | Err(Errno::EINTR) => return Ok(()),
             Ok(_) => {}
             Err(errno) => return Err(errno.into()),
         }

@@ -11,6 +11,12 @@ use super::{RingConfig, RingError};
 
 /// `TPACKET_V3` of `enum tpacket_versions` (`include/uapi/linux/if_packet.h`).
 const TPACKET_V3: libc::c_int = 2;
+/// `AF_PACKET` (`include/linux/socket.h`).
+const AF_PACKET: libc::c_ushort = 17;
+/// All protocols (`include/uapi/linux/if_ether.h`).
+const ETH_P_ALL: u16 = 3;
+/// `PACKET_MR_PROMISC` (`include/uapi/linux/if_packet.h`).
+const PROMISCUOUS: libc::c_ushort = 1;
 /// BPF `ret #k`: accept the first k bytes of each packet (`include/uapi/linux/filter.h`).
 const BPF_RET_K: u16 = 0x06;
 
@@ -48,23 +54,28 @@ pub(super) fn set_snaplen(stream: &mut RawPacketStream, snaplen: u32) -> Result<
     stream.set_bpf_filter(vec![(BPF_RET_K, 0, 0, snaplen)]).map_err(RingError::Filter)
 }
 
-/// Lets in the packets of one NIC, both directions (`ETH_P_ALL`).
+/// Lets in the packets of one NIC, both directions (`ETH_P_ALL`). It is bound to by its index: its
+/// name may be another's by now, or no text. `nic` is what to call it.
 pub(super) fn bind(
     stream: &mut RawPacketStream,
+    index: u32,
     nic: &str,
     config: &RingConfig,
 ) -> Result<(), RingError> {
-    // The crate copies the name without room for its final NUL.
-    if nic.len() >= libc::IFNAMSIZ {
-        return Err(RingError::NicName(nic.to_owned()));
-    }
     if config.fanout.is_some() {
         // Until it has joined the others, it would see their packets too.
         set_snaplen(stream, 0)?;
     }
-    stream.bind(nic).map_err(|error| RingError::Bind { nic: nic.to_owned(), error })?;
+    let fd = stream.as_raw_fd();
+    bind_to(fd, index).map_err(|error| RingError::Bind { nic: nic.to_owned(), error })?;
     if config.promiscuous {
-        let promiscuous = stream.set_promisc(nic, true);
+        let membership = libc::packet_mreq {
+            mr_ifindex: index.cast_signed(),
+            mr_type: PROMISCUOUS,
+            mr_alen: 0,
+            mr_address: [0; 8],
+        };
+        let promiscuous = set(fd, libc::PACKET_ADD_MEMBERSHIP, &membership);
         promiscuous.map_err(|error| RingError::Promiscuous { nic: nic.to_owned(), error })?;
     }
     if let Some(group) = config.fanout {
@@ -75,6 +86,22 @@ pub(super) fn bind(
         set_snaplen(stream, config.snaplen)?;
     }
     Ok(())
+}
+
+fn bind_to(fd: RawFd, index: u32) -> io::Result<()> {
+    let address = libc::sockaddr_ll {
+        sll_family: AF_PACKET,
+        sll_protocol: ETH_P_ALL.to_be(),
+        sll_ifindex: index.cast_signed(),
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    };
+    let len = option_len::<libc::sockaddr_ll>();
+    // SAFETY: `address` is live for the call and `len` is its size, so the kernel reads no further.
+    let result = unsafe { libc::bind(fd, (&raw const address).cast(), len) };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Reads and so resets the kernel's statistics of the ring.
