@@ -1,7 +1,7 @@
 //! What each command does.
 
 use agent::cli::{Cli, Command};
-use agent::config::{self, PROGRAM};
+use agent::config::{self, Config, PROGRAM};
 use agent::doctor::{self, DoctorConfig, Level};
 use agent::enroll::{self, Place};
 use agent::sampler::allowed_cpus;
@@ -16,12 +16,8 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
             let loaded = load(&[])?;
             settings::start_log(&loaded.config.log);
             loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-            if let Err(problem) = loaded.config.monitor.check_cpus(&allowed_cpus()) {
-                tracing::warn!("{problem}; readers run where the kernel puts them");
-            }
-            if let Some(note) = run::other_identity(&loaded.config) {
-                tracing::warn!("{note}");
-            }
+            let notes = run::other_identity(&loaded.config).into_iter();
+            notes.chain(no_such_cpu(&loaded.config)).for_each(|note| tracing::warn!("{note}"));
             let ship = run::ship_config(&loaded.config).map_err(|it| loaded.refuse(it))?;
             run::run(&loaded.config, ship, || load(&[]))?;
         }
@@ -58,13 +54,18 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
         }
         Command::CheckConfig(_) => {
             let loaded = load(&[])?;
-            let cpus = loaded.config.monitor.check_cpus(&allowed_cpus());
-            cpus.map_err(|it| loaded.refuse(it))?;
             let needed =
                 loaded.config.collectors().err().map(|it| format!("{it} before `agent run`"));
             let notes = needed.into_iter().chain(run::other_identity(&loaded.config));
+            let notes = notes.chain(no_such_cpu(&loaded.config));
             settings::print_config(PROGRAM.name, &loaded, notes, out)?;
         }
     }
     Ok(())
+}
+
+/// What is to be said of CPUs that this process may not use. A host may lose CPUs: nothing ends by it.
+fn no_such_cpu(config: &Config) -> Option<String> {
+    let problem = config.monitor.check_cpus(&allowed_cpus()).err();
+    problem.map(|problem| format!("{problem}; readers run where the kernel puts them"))
 }

@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 
 use agent::cli::Cli;
 use clap::CommandFactory;
+use testbed::output::{assert_all_tried, assert_ended_quietly, assert_told_of_full_disk};
 use testbed::{Pair, in_namespace, onto_closed_pipe, onto_full_disk};
 
 /// Every command that prints.
@@ -21,24 +22,21 @@ const COMMANDS: [&[&str]; 6] = [
 /// `end_to_end` tries.
 const ELSEWHERE: [&str; 3] = ["run", "top", "enroll"];
 
-fn each(onto: impl Fn(&mut Command) -> Output, judge: impl Fn(&[&str], Output)) {
+fn each(onto: impl Fn(&mut Command) -> Output, judge: impl Fn(&[&str], &Output)) {
     let _pair = Pair::new();
     for args in COMMANDS {
         let directory = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_agent"));
         command.env_clear().args(args).env("NETMON_AGENT_DATA_DIR", directory.path());
-        judge(args, onto(&mut command));
+        judge(args, &onto(&mut command));
     }
 }
 
 #[test]
 fn every_command_that_prints_is_tried_here() {
-    let tried = COMMANDS.map(|args| args[0]);
-    for command in Cli::command().get_subcommands() {
-        let name = command.get_name();
-        let known = tried.contains(&name) || ELSEWHERE.contains(&name);
-        assert!(known, "`agent {name}` prints: add it to COMMANDS");
-    }
+    let cli = Cli::command();
+    let commands = cli.get_subcommands().map(clap::Command::get_name);
+    assert_all_tried("agent", commands, &COMMANDS, &ELSEWHERE);
 }
 
 #[test]
@@ -46,10 +44,7 @@ fn a_closed_pipe_ends_every_command_quietly_as_sigpipe_does() {
     if !in_namespace("a_closed_pipe_ends_every_command_quietly_as_sigpipe_does") {
         return;
     }
-    each(onto_closed_pipe, |args, output| {
-        assert_eq!(output.status.code(), Some(141), "{args:?}: {output:?}");
-        assert!(output.stderr.is_empty(), "{args:?}: {output:?}");
-    });
+    each(onto_closed_pipe, assert_ended_quietly);
 }
 
 #[test]
@@ -57,10 +52,5 @@ fn a_full_disk_is_an_error_of_every_command() {
     if !in_namespace("a_full_disk_is_an_error_of_every_command") {
         return;
     }
-    each(onto_full_disk, |args, output| {
-        assert_eq!(output.status.code(), Some(1), "{args:?}: {output:?}");
-        let why = String::from_utf8(output.stderr).unwrap();
-        let expected = "agent: can't write to the standard output: No space left on device";
-        assert!(why.starts_with(expected) && why.lines().count() == 1, "{args:?}: {why}");
-    });
+    each(onto_full_disk, |args, output| assert_told_of_full_disk("agent", args, output));
 }

@@ -1,12 +1,13 @@
 //! Sessions of an agent that was started again and again while no collector was there: any number
 //! of them is delivered, the oldest first.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::cast_precision_loss, reason = "a test may panic")]
 
 use std::time::Duration;
 
 use agent::ship::spool::{Now, Spool, SpoolLimits};
-use testbed::{Cluster, Pair, Site, in_namespace, wait_for};
+use testbed::http::HTTP;
+use testbed::{Cluster, Pair, Site, in_namespace, metric, wait_for};
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::NicName;
 use wire::message::LIST_MAX;
@@ -63,7 +64,8 @@ fn all_are_delivered(site: &Site) {
     };
     wait_for("the last portion", Duration::from_secs(120), waiting);
     // Stopping delivers what is left.
-    std::thread::sleep(Duration::from_secs(1));
+    let rows = || metric(HTTP, "netmon_collector_batch_rows_sum");
+    wait_for("most of it", Duration::from_secs(60), || rows() >= SESSIONS as f64);
     agent.stop();
     collector.stop();
     assert_eq!(site.stored("crashed0"), ((1..=SESSIONS).sum(), SESSIONS));

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use clap::CommandFactory;
 use collector::cli::Cli;
+use testbed::output::{assert_all_tried, assert_ended_quietly, assert_told_of_full_disk};
 use testbed::{onto_closed_pipe, onto_full_disk};
 
 /// Every command that prints, with what it needs to have something to say.
@@ -38,14 +39,14 @@ fn collector(data_dir: &Path, args: &[&str]) -> Command {
 }
 
 /// What each command does with an output.
-fn each(onto: impl Fn(&mut Command) -> Output, judge: impl Fn(&[&str], Output)) {
+fn each(onto: impl Fn(&mut Command) -> Output, judge: impl Fn(&[&str], &Output)) {
     for args in COMMANDS {
         let directory = tempfile::tempdir().unwrap();
         let data_dir = directory.path().join("data");
         know("", &data_dir);
         own_pki(&data_dir);
         let output = onto(&mut collector(&data_dir, args));
-        judge(args, output);
+        judge(args, &output);
     }
 }
 
@@ -72,30 +73,19 @@ fn own_pki(data_dir: &Path) {
 
 #[test]
 fn every_command_that_prints_is_tried_here() {
-    let tried = COMMANDS.map(|args| args[0]);
-    for command in Cli::command().get_subcommands() {
-        let name = command.get_name();
-        let known = tried.contains(&name) || ELSEWHERE.contains(&name);
-        assert!(known, "`collector {name}` prints: add it to COMMANDS");
-    }
+    let cli = Cli::command();
+    let commands = cli.get_subcommands().map(clap::Command::get_name);
+    assert_all_tried("collector", commands, &COMMANDS, &ELSEWHERE);
 }
 
 #[test]
 fn a_closed_pipe_ends_every_command_quietly_as_sigpipe_does() {
-    each(onto_closed_pipe, |args, output| {
-        assert_eq!(output.status.code(), Some(141), "{args:?}: {output:?}");
-        assert!(output.stderr.is_empty(), "{args:?}: {output:?}");
-    });
+    each(onto_closed_pipe, assert_ended_quietly);
 }
 
 #[test]
 fn a_full_disk_is_an_error_of_every_command() {
-    each(onto_full_disk, |args, output| {
-        assert_eq!(output.status.code(), Some(1), "{args:?}: {output:?}");
-        let why = String::from_utf8(output.stderr).unwrap();
-        let expected = "collector: can't write to the standard output: No space left on device";
-        assert!(why.starts_with(expected) && why.lines().count() == 1, "{args:?}: {why}");
-    });
+    each(onto_full_disk, |args, output| assert_told_of_full_disk("collector", args, output));
 }
 
 #[test]
@@ -124,10 +114,14 @@ fn a_log_on_a_full_disk_ends_no_service() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut command = collector(&directory.path().join("data"), &["run"]);
     command.env("NETMON_COLLECTOR_SERVER__PORT", "0").env("NETMON_COLLECTOR_HTTP__PORT", "0");
-    let mut child = command.stderr(full).spawn().unwrap();
-    testbed::wait_until("the store", || directory.path().join("data/netmon.sqlite").exists());
-    // It has said by then that it listens, or it has ended.
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    // As to systemd, it says that it is ready, after its log could not say that it listens.
+    let notified = directory.path().join("notify");
+    let ready = std::os::unix::net::UnixDatagram::bind(&notified).unwrap();
+    ready.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let mut child = command.env("NOTIFY_SOCKET", notified).stderr(full).spawn().unwrap();
+    let mut said = [0; 64];
+    let len = ready.recv(&mut said).unwrap();
+    assert!(said[..len].starts_with(b"READY=1"), "{said:?}");
     testbed::sh(&format!("kill -TERM {}", child.id()));
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }

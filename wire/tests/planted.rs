@@ -2,6 +2,8 @@
 //! follows no link out of it, waits for nobody in it and gives nothing away but what it has just
 //! made.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
@@ -81,8 +83,10 @@ fn link(target: &Path, path: &Path) {
     std::os::unix::fs::lchown(path, Some(SERVICE), Some(SERVICE)).unwrap();
 }
 
+type Deed = fn(&Path) -> Result<(), FileError>;
+
 /// Everything that is done to a file of a directory.
-const DEEDS: [(&str, fn(&Path) -> Result<(), FileError>); 6] = [
+const DEEDS: [(&str, Deed); 6] = [
     ("read", |path| private_file::read(path).map(drop)),
     ("read_public", |path| private_file::read_public(path).map(drop)),
     ("write", |path| private_file::write(path, b"new")),

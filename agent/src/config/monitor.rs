@@ -166,8 +166,8 @@ impl Monitor {
         }
     }
 
-    /// Refuses CPUs that are not of `may`, those that this process may use if that is known. A host may lose CPUs, so `agent run`
-    /// only says so, and goes on with readers that run where the kernel puts them.
+    /// Finds CPUs that are not of `may`, those that this process may use if that is known. A host
+    /// may lose CPUs, so this is only said, and readers run where the kernel puts them.
     ///
     /// # Errors
     /// The first that it may not.

@@ -13,7 +13,7 @@ use wire::id::NicName;
 use super::state::{NicState, State};
 
 /// Columns of a trend in the table.
-const TREND: usize = 9;
+const TREND: u16 = 9;
 
 const MS_NS: u64 = 1_000_000;
 
@@ -40,42 +40,61 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>) {
     draw_keys(KEYS, frame, keys);
 }
 
+/// The table's columns: heading, width, and how soon one gives way where there is no room for all:
+/// what is cut would show other figures than there are.
+const COLUMNS: [(&str, u16, u8); 8] = [
+    ("nic", 6, 0),
+    ("rx bit/s", 11, 1),
+    ("", TREND, 6),
+    ("tx bit/s", 11, 2),
+    ("", TREND, 6),
+    ("pkt/s", 7, 4),
+    ("mean size", 9, 5),
+    ("drops", 7, 3),
+];
+
+/// Which columns a width has room for, with a space between them.
+fn fitting(width: u16) -> [bool; COLUMNS.len()] {
+    let needed = |rank: u8| {
+        let shown = COLUMNS.iter().filter(|(_, _, it)| *it <= rank);
+        shown.map(|(_, width, _)| width + 1).sum::<u16>() - 1
+    };
+    let most = (1..=6).rev().find(|rank| needed(*rank) <= width).unwrap_or(0);
+    COLUMNS.map(|(_, _, rank)| rank <= most)
+}
+
 fn draw_table(state: &State, frame: &mut Frame<'_>, area: Rect) {
-    let heading = ["nic", "rx bit/s", "", "tx bit/s", "", "pkt/s", "mean size", "drops"]
-        .map(|text| if text == "nic" { Line::from(text) } else { right(text) });
-    let widths = [
-        Constraint::Min(6),
-        Constraint::Length(11),
-        Constraint::Length(9),
-        Constraint::Length(11),
-        Constraint::Length(9),
-        Constraint::Length(7),
-        Constraint::Length(9),
-        Constraint::Length(7),
-    ];
-    let table = Table::new(state.nics().map(|(name, nic)| row(name, nic)), widths)
+    let fits = fitting(area.width);
+    let shown = || COLUMNS.iter().zip(fits).filter(|(_, fits)| *fits).map(|(column, _)| column);
+    let heading =
+        shown().map(|(text, ..)| if *text == "nic" { Line::from(*text) } else { right(*text) });
+    let widths = shown().map(|(heading, width, _)| match *heading {
+        "nic" => Constraint::Min(*width),
+        _ => Constraint::Length(*width),
+    });
+    let table = Table::new(state.nics().map(|(name, nic)| row(name, nic, fits)), widths)
         .header(Row::new(heading).style(Style::new().add_modifier(Modifier::DIM)))
         .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
     let mut selected = TableState::default().with_selected(state.selected());
     frame.render_stateful_widget(table, area, &mut selected);
 }
 
-fn row<'a>(name: &NicName, nic: &NicState) -> Row<'a> {
+fn row<'a>(name: &NicName, nic: &NicState, fits: [bool; COLUMNS.len()]) -> Row<'a> {
     let sample = nic.history.back().copied().unwrap_or_default();
     let Sample { rx, tx, interval_ns, .. } = sample;
     let drops = nic.total.map_or(0, |total| total.drops);
     let marked = if nic.has_lost() { Style::new().fg(Color::Red) } else { Style::new() };
-    let cells: Vec<Line<'a>> = vec![
+    let cells: [Line<'a>; COLUMNS.len()] = [
         name.to_string().into(),
         right(bits_per_second(rx.bytes, interval_ns)),
-        trend(&nic.bytes(|sample| sample.rx.bytes), TREND).fg(RX).into(),
+        trend(&nic.bytes(|sample| sample.rx.bytes), TREND.into()).fg(RX).into(),
         right(bits_per_second(tx.bytes, interval_ns)),
-        trend(&nic.bytes(|sample| sample.tx.bytes), TREND).fg(TX).into(),
+        trend(&nic.bytes(|sample| sample.tx.bytes), TREND.into()).fg(TX).into(),
         right(count(rx.packets + tx.packets, interval_ns)),
         right(mean_size(rx.bytes + tx.bytes, rx.packets + tx.packets)),
         right(drops.to_string()).style(marked),
     ];
-    let row = Row::new(cells);
+    let row = Row::new(cells.into_iter().zip(fits).filter_map(|(cell, fits)| fits.then_some(cell)));
     if nic.link.as_ref().is_some_and(|link| link.up) { row } else { row.dim() }
 }
 
@@ -230,6 +249,22 @@ mod tests {
     fn a_loss_is_shown_in_the_table_and_in_the_ledger() {
         let screen = screen(&state(7), 120, 30);
         assert!(screen.contains("ring drops 7"), "{screen}");
+    }
+
+    #[test]
+    fn a_narrow_terminal_shows_fewer_columns_and_no_figure_in_part() {
+        for width in 18..90 {
+            let screen = screen(&state(1_234_567), width, 8);
+            let row = screen.lines().find(|line| line.contains("eth0")).unwrap();
+            let row = row.trim_matches('"').trim_end();
+            let known = ["eth0", "1.00", "Gbit/s", "0.00", "0", "bit/s", "100", "k", "1250", "B"];
+            let whole = |word: &str| {
+                let trend = word.chars().all(|c| !c.is_ascii());
+                known.contains(&word) || word == "1234567" || trend
+            };
+            assert!(row.split_whitespace().all(whole), "{width}: {row}");
+            assert!(row.contains("1.00 Gbit/s"), "{width}: {row}");
+        }
     }
 
     #[test]

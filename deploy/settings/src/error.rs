@@ -175,6 +175,15 @@ mod tests {
     }
 
     #[test]
+    fn what_the_system_lacks_has_its_own_way_out() {
+        let said = |number| way_out(&io::Error::from_raw_os_error(number), "otherwise");
+        assert!(said(EMFILE).contains("LimitNOFILE= of the unit, or ulimit -n"));
+        assert!(said(ENFILE).contains("fs.file-max"));
+        assert!(said(EAFNOSUPPORT).contains("is IPv6 off?"));
+        assert_eq!(said(13), "otherwise");
+    }
+
+    #[test]
     fn a_misspelt_or_misplaced_key_gets_the_nearest_known_one() {
         for (key, meant) in [
             ("monitor.sample_intervall", Some("monitor.sample_interval")),

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod generator;
 pub mod http;
 pub mod namespace;
+pub mod output;
 pub mod pair;
 mod picture;
 pub mod pooler;

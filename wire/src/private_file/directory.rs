@@ -77,7 +77,8 @@ impl Directory {
     pub fn around(path: &Path) -> Result<(Self, &OsStr), FileError> {
         let name = path.file_name().ok_or(Errno::EISDIR);
         let name = name.map_err(|errno| FileError::write(path, errno.into()))?;
-        let above = path.parent().filter(|it| *it != Path::new("")).unwrap_or(Path::new("."));
+        let above =
+            path.parent().filter(|it| *it != Path::new("")).unwrap_or_else(|| Path::new("."));
         Ok((Self::find(above, None, path)?, name))
     }
 
