@@ -96,10 +96,17 @@ fn an_agent_whose_certificate_ends_soon_renews_it_and_loses_nothing() {
     let end = now() + left();
     let key = || fs::read(dir.join("key.pem")).unwrap();
     let first = key();
+    // Of a CA before the present one, too.
+    let server = || fs::read(site.dir().join("collector/identity/server.pem")).unwrap();
+    let before = server();
+    let rolled = done(site.collector(&["ca", "roll"]).output().unwrap());
+    assert!(rolled.contains("a new CA, SHA-256"), "{rolled}");
+    wait_until("the new CA in force", || server() != before);
     let agent = site.start_agent();
     wait_until("frames", || metric(HTTP, "netmon_collector_frames_total") > 2.0);
     pair.bulk(10_000_000);
     wait_until("a new key", || key() != first);
+    assert_eq!(pem::read_certificates(&dir.join("ca.pem")).unwrap().len(), 2, "both CAs");
     wait_for("the end of the first certificate", PATIENCE + Duration::from_secs(left()), || {
         now() > end + 2
     });

@@ -43,6 +43,8 @@ pub enum Event {
     ClientRevoked,
     /// An operator forgot a client: `client`, `detail`.
     ClientForgotten,
+    /// An operator made a new CA in place of the collector's own: `detail` (its fingerprint).
+    CaRolled,
     /// Somebody could not sign in to the pages or the API: `address`, `reason`.
     SignInFailed,
     /// A browser was signed in to the pages: `address`.
@@ -55,7 +57,7 @@ pub enum Event {
 
 impl Event {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::TokenMade,
         Self::TokenCancelled,
         Self::Enrolled,
@@ -64,6 +66,7 @@ impl Event {
         Self::RenewalRefused,
         Self::ClientRevoked,
         Self::ClientForgotten,
+        Self::CaRolled,
         Self::SignInFailed,
         Self::SignedIn,
         Self::SignedOut,
@@ -82,6 +85,7 @@ impl Event {
             Self::RenewalRefused => "renewal_refused",
             Self::ClientRevoked => "client_revoked",
             Self::ClientForgotten => "client_forgotten",
+            Self::CaRolled => "ca_rolled",
             Self::SignInFailed => "sign_in_failed",
             Self::SignedIn => "signed_in",
             Self::SignedOut => "signed_out",

@@ -74,10 +74,12 @@ pub fn roll_ca(config: &Config, tls: Option<&TlsFiles>) -> Result<String, AdminE
     let dir = identity_dir(&config.data_dir);
     let Rolled { fingerprint, until } = Identity::roll_ca(&dir, UnixTime::now())?;
     let (until, key) = (utc(until), dir.join("ca.key"));
-    Ok(format!(
+    let done = format!(
         "a new CA, SHA-256 {fingerprint}; a running collector takes it up within a second, agents get \
          it with their next certificates. The CA before it is trusted until {until}; other collectors \
          of these agents need a copy of {} before then",
         key.display()
-    ))
+    );
+    let detail = Some(fingerprint.to_string());
+    audited(config, Record { detail, ..Record::new(Event::CaRolled) }, done)
 }
