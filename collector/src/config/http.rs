@@ -101,6 +101,12 @@ impl Http {
         Ok(access.with_token(&read_token(file).map_err(refused)?))
     }
 
+    /// The names by which it may be called: also the one of the address that it listens on.
+    #[must_use]
+    pub fn all_names(&self) -> Vec<String> {
+        self.names.iter().chain([&self.host]).cloned().collect()
+    }
+
     /// Where this host reaches it.
     #[must_use]
     pub fn url(&self) -> String {
@@ -168,6 +174,13 @@ pub fn read_token(file: &Path) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_to_listen_on_is_one_to_be_called_by() {
+        let names = vec!["netmon".to_owned()];
+        let http = Http { host: "monitor.lan".into(), names, ..Http::default() };
+        assert_eq!(http.all_names(), ["netmon", "monitor.lan"]);
+    }
 
     #[test]
     fn headers_of_proxies_are_believed_of_proxies_that_are_named() {

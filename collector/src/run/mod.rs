@@ -166,7 +166,7 @@ async fn serve(
         notice: Arc::new(move || clock.borrow().clone()),
         metrics: metrics.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        host_names: config.http.names.clone(),
+        host_names: config.http.all_names(),
         access: access.clone(),
         signed_out: SignedOut::open(config.data_dir.join("signed-out.json")),
         limits: config.http.limits.limits(),
