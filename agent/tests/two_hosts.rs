@@ -242,3 +242,41 @@ fn a_client_id_that_was_changed_after_the_enrolment_is_reported() {
     agent.stop();
     collector.stop();
 }
+
+#[test]
+fn second_hosts_that_alternate_are_told_of_once_each() {
+    if !in_namespace("second_hosts_that_alternate_are_told_of_once_each") {
+        return;
+    }
+    let (_pair, site) = (Pair::new(), Site::new());
+    let collector = site.start_collector();
+    site.enroll();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut first = Host::connect(&site).await;
+        let answer = first.introduce(Some(claim(1, 1, 1)), 1).await;
+        assert!(matches!(answer, Message::Welcome(_)), "{answer:?}");
+        for _ in 0..3 {
+            for machine in [2, 3] {
+                let mut host = Host::connect(&site).await;
+                let _reason = refusal(host.introduce(Some(claim(machine, 1, 2)), 2).await);
+            }
+        }
+        wait_until("the count", || refusals() >= 6.0);
+        wait_until("both", || collector.log().matches("closed a connection").count() >= 2);
+        assert_eq!(collector.log().matches("closed a connection").count(), 2);
+        let listed = done(site.collector(&["clients"]).output().unwrap());
+        assert!(listed.contains("host-1: two hosts have its certificate since 20"), "{listed}");
+        // Nobody has tried for long: the second host is gone.
+        let note = site.dir().join("collector/identity/second_hosts/host-1");
+        let text = std::fs::read_to_string(&note).unwrap();
+        let mut record: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let at = record["at"].as_u64().unwrap();
+        (record["since"], record["at"]) = ((at - 7200).into(), (at - 3600).into());
+        std::fs::write(&note, record.to_string()).unwrap();
+        let listed = done(site.collector(&["clients"]).output().unwrap());
+        assert!(!listed.contains("two hosts"), "{listed}");
+        first.leave().await;
+    });
+    collector.stop();
+}

@@ -213,11 +213,13 @@ pub fn clients(config: &Config, location: &StoreLocation) -> Result<String, Admi
             // Writing to a String can't fail.
             let _ = writeln!(table, "{client}: {damaged}");
         }
-        if let Some(SecondHostRecord { at, kept, refused, what }) = second_host {
+        let current = second_host.filter(|it| it.is_current(UnixTime::now()));
+        if let Some(SecondHostRecord { since, at, kept, refused, what }) = current {
+            let since = if since > 0 { format!(" since {}", utc(since)) } else { String::new() };
             let (at, replace) = (utc(at), format!("collector token --client {client} --replace"));
             let _ = writeln!(
                 table,
-                "{client}: two hosts have its certificate: {kept} goes on, {refused} was refused \
+                "{client}: two hosts have its certificate{since}: {kept} goes on, {refused} was refused \
                  ({what}), last told {at}; give the second a client.id and a token of its own, or \
                  let it take over: {replace}"
             );

@@ -79,6 +79,7 @@ impl Limits {
             ("limits.waiting", self.waiting),
             ("limits.client.bytes", client.bytes),
             ("limits.client.waiting", client.waiting),
+            ("limits.client.queued", client.queued),
         ] {
             Problem::unless_within(key, &value, &(Size::mib(2)..=Size::mib(64 << 10)))?;
         }

@@ -1,7 +1,9 @@
 //! Clients that need attention.
 
 use std::path::Path;
+use std::time::Duration;
 
+use rustls::pki_types::UnixTime;
 use settings::Finding;
 
 use crate::identity::{ClientRecords, KnownClient};
@@ -41,7 +43,10 @@ fn attention(known: &[Client], enrolled: &[KnownClient], now_ns: u64) -> Vec<Fin
         client.clock_apart().map(|apart| format!("{} ({apart})", client.client))
     });
     tell(apart.collect(), "the clock differs from the collector's; set both right");
-    let twins = enrolled.iter().filter(|client| client.second_host.is_some());
+    let now = UnixTime::since_unix_epoch(Duration::from_nanos(now_ns));
+    let twins = enrolled
+        .iter()
+        .filter(|client| client.second_host.as_ref().is_some_and(|it| it.is_current(now)));
     tell(
         twins.map(|client| client.client.clone()).collect(),
         "two hosts have its certificate; see `collector clients`",

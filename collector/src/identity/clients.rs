@@ -148,9 +148,18 @@ impl ClientRecords {
     pub fn note_second_host(
         &self,
         client: &ClientId,
-        second: &SecondHostRecord,
+        mut second: SecondHostRecord,
     ) -> Result<(), IdentityError> {
-        record::write(&self.second_hosts_dir().join(client.as_str()), second)
+        let path = self.second_hosts_dir().join(client.as_str());
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(second.at));
+        // One that can't be read is begun anew.
+        if let Ok(Some(before)) = record::read::<SecondHostRecord>(&path)
+            && before.is_current(now)
+            && before.since > 0
+        {
+            second.since = before.since.min(second.since);
+        }
+        record::write(&path, &second)
     }
 
     /// Keeps a certificate that was just made, and those before it that haven't expired, few of them:

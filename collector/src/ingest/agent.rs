@@ -64,7 +64,11 @@ pub async fn serve(ingest: Ingest, agent: Agent, connection: Connection) {
     if let Some((code, reason)) = end.close() {
         metrics::counter!("netmon_collector_rejects_total", "reason" => reason).increment(1);
         match &end {
-            End::SecondHost(second) if !second.news => {
+            // Of each, which are told was decided before.
+            End::SecondHost(second) if second.news => {
+                tracing::warn!(%client, %address, %end, "closed a connection");
+            }
+            End::SecondHost(second) => {
                 tracing::debug!(%client, %address, times = second.times, "a second host, still");
             }
             _ => match CLOSED.failed((client.clone(), reason), Instant::now()) {
@@ -341,12 +345,13 @@ impl Served {
     fn submit(&mut self) {
         while let Some((epoch, frame)) = self.sessions.next() {
             let writer = &self.ingest.writer;
-            match writer.try_reserve(&frame) {
+            let share = self.account.share();
+            match writer.try_reserve(&frame, share) {
                 Some(reservation) => writer.submit(epoch, frame, reservation),
                 None => {
-                    let writer = writer.clone();
+                    let (writer, share) = (writer.clone(), share.clone());
                     self.waiting = Some(Box::pin(async move {
-                        let reservation = writer.reserve(&frame).await;
+                        let reservation = writer.reserve(&frame, &share).await;
                         (epoch, frame, reservation)
                     }));
                     return;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quinn::Connection;
+use settings::Failures;
 use wire::id::ClientId;
 use wire::message::{Claim, HostKey};
 
@@ -27,8 +28,8 @@ const ASK_EVERY: Duration = Duration::from_millis(200);
 /// How often it is looked whether it has answered.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// How often one and the same second host is told of in the log.
-const TOLD_EVERY: Duration = Duration::from_secs(600);
+/// How often it is kept that there is a second host, while it tries.
+const KEPT_EVERY: Duration = Duration::from_secs(600);
 
 /// Close code of a connection in whose place another agent of the client came.
 const CLOSE_REPLACED: u32 = 3;
@@ -111,6 +112,8 @@ pub struct SecondHost {
     pub times: u64,
     /// Worth a line in the log.
     pub news: bool,
+    /// To be kept for those who list the clients.
+    pub due: bool,
 }
 
 /// The hosts that are connected.
@@ -128,9 +131,10 @@ struct Holder {
     number: u64,
     claim: Claim,
     connection: Connection,
-    /// How many were refused, and of the one told of last, its key and when.
+    /// How many were refused, which of them were told of, and when that was last kept.
     refused: u64,
-    told: Option<(HostKey, Instant)>,
+    told: Failures<HostKey>,
+    kept: Option<Instant>,
 }
 
 /// The place of a connected host, given back by its end.
@@ -191,7 +195,8 @@ impl Claims {
         }
         held.next += 1;
         let (number, connection) = (held.next, connection.clone());
-        let holder = Holder { number, claim, connection, refused: 0, told: None };
+        let (told, kept) = (Failures::new(), None);
+        let holder = Holder { number, claim, connection, refused: 0, told, kept };
         held.holders.insert(client.clone(), holder);
         Ok(Place { claims: self.clone(), client: client.clone(), number })
     }
@@ -206,13 +211,14 @@ impl Claims {
         let mut held = self.held();
         let holder = held.holders.get_mut(client).filter(|holder| holder.number == number)?;
         holder.refused += 1;
-        let known = |(key, at): (HostKey, Instant)| key == claim.host && at.elapsed() < TOLD_EVERY;
-        let news = !holder.told.is_some_and(known);
-        if news {
-            holder.told = Some((claim.host, Instant::now()));
+        let now = Instant::now();
+        let news = holder.told.failed(claim.host, now).is_some();
+        let due = news || holder.kept.is_none_or(|at| now.duration_since(at) >= KEPT_EVERY);
+        if due {
+            holder.kept = Some(now);
         }
         let (client, times) = (client.clone(), holder.refused);
-        Some(SecondHost { client, kept, refused, kin, times, news })
+        Some(SecondHost { client, kept, refused, kin, times, news, due })
     }
 
     fn give_back(&self, client: &ClientId, number: u64) {

@@ -109,7 +109,7 @@ impl Introduction {
         match ingest.claims.take(&agent.client, self.claim, connection).await {
             Ok(place) => Ok(place),
             Err(second) => {
-                if second.news {
+                if second.due {
                     keep(ingest, &second);
                 }
                 self.control.refuse(second.to_string()).await?;
@@ -193,15 +193,21 @@ impl Introduction {
 
 /// Keeps that a second host was refused. What can't be kept is in the log all the same.
 fn keep(ingest: &Ingest, second: &SecondHost) {
+    let at = UnixTime::now().as_secs();
     let record = SecondHostRecord {
-        at: UnixTime::now().as_secs(),
+        since: at,
+        at,
         kept: second.kept,
         refused: second.refused,
         what: second.kin.what().to_owned(),
     };
-    if let Err(error) = ingest.identity.records().note_second_host(&second.client, &record) {
-        tracing::warn!(client = %second.client, %error, "a second host could not be noted");
-    }
+    let (identity, client) = (ingest.identity.clone(), second.client.clone());
+    // Files take their time.
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = identity.records().note_second_host(&client, record) {
+            tracing::warn!(%client, %error, "a second host could not be noted");
+        }
+    });
 }
 
 impl Control {

@@ -73,6 +73,19 @@ impl Surroundings {
 #[derive(Debug)]
 pub struct Reservation {
     _permit: OwnedSemaphorePermit,
+    _of_client: OwnedSemaphorePermit,
+}
+
+/// What one client may have of the memory for frames on their way to the store.
+#[derive(Debug, Clone)]
+pub struct ClientShare(Arc<Semaphore>);
+
+impl ClientShare {
+    /// A share of `bytes`, and room for the longest frame in any case.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new(memory_units(bytes))))
+    }
 }
 
 #[derive(Debug)]
@@ -104,15 +117,18 @@ impl WriterHandle {
 
     /// Reserves memory for a frame if there is any left.
     #[must_use]
-    pub fn try_reserve(&self, frame: &Frame) -> Option<Reservation> {
+    pub fn try_reserve(&self, frame: &Frame, share: &ClientShare) -> Option<Reservation> {
+        let of_client = share.0.clone().try_acquire_many_owned(units(frame)).ok()?;
         let permit = self.memory.clone().try_acquire_many_owned(units(frame)).ok()?;
-        Some(Reservation { _permit: permit })
+        Some(Reservation { _permit: permit, _of_client: of_client })
     }
 
     /// Waits for memory for a frame. `None` once the writer has stopped.
-    pub async fn reserve(&self, frame: &Frame) -> Option<Reservation> {
+    pub async fn reserve(&self, frame: &Frame, share: &ClientShare) -> Option<Reservation> {
+        // Who waits for the own share holds up nobody else.
+        let of_client = share.0.clone().acquire_many_owned(units(frame)).await.ok()?;
         let permit = self.memory.clone().acquire_many_owned(units(frame)).await.ok()?;
-        Some(Reservation { _permit: permit })
+        Some(Reservation { _permit: permit, _of_client: of_client })
     }
 
     /// Hands over the next frame of a session that was opened under `epoch`.
@@ -130,6 +146,12 @@ impl WriterHandle {
     pub fn changes(&self) -> watch::Receiver<StoreState> {
         self.state.clone()
     }
+}
+
+/// Units of so much memory, with room for the longest frame in any case, or it could never pass.
+fn memory_units(bytes: usize) -> usize {
+    let units = bytes.max(wire::codec::LEN_MAX as usize) / MEMORY_UNIT;
+    units.min(Semaphore::MAX_PERMITS)
 }
 
 fn units(frame: &Frame) -> u32 {
@@ -157,9 +179,7 @@ impl Writer {
         let (commands, receiver) = mpsc::unbounded_channel();
         let (state, state_receiver) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
-        // Room for the longest frame in any case, or it could never pass.
-        let units = max_memory.max(wire::codec::LEN_MAX as usize) / MEMORY_UNIT;
-        let memory = Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS)));
+        let memory = Arc::new(Semaphore::new(memory_units(max_memory)));
         let handle = WriterHandle { commands, memory, state: state_receiver };
         let running = Running {
             store,

@@ -9,7 +9,7 @@ use collector::store::check::Check;
 use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
 use collector::store::query::Query;
 use collector::writer::{
-    BatchLimits, OpenSession, Progress, StoreState, Surroundings, Writer, WriterHandle,
+    BatchLimits, ClientShare, OpenSession, Progress, StoreState, Surroundings, Writer, WriterHandle,
 };
 use tokio::sync::watch;
 use wire::frame::Sample;
@@ -56,7 +56,7 @@ impl Working {
         let rows = samples.len() as u64;
         let before = self.agent.clone();
         let frame = self.agent.frame(samples);
-        let Some(reservation) = self.writer.try_reserve(&frame) else {
+        let Some(reservation) = self.writer.try_reserve(&frame, &ClientShare::new(1 << 30)) else {
             self.agent = before;
             return false;
         };

@@ -8,7 +8,9 @@ use collector::store::history::EventKind;
 use collector::store::query::{NicRange, Resolution, SeriesRange};
 use collector::store::retention::RetentionLimits;
 use collector::store::{Batch, Database};
-use collector::writer::{BatchLimits, OpenSession, Progress, Surroundings, Writer, WriterHandle};
+use collector::writer::{
+    BatchLimits, ClientShare, OpenSession, Progress, Surroundings, Writer, WriterHandle,
+};
 use tokio::sync::watch;
 use wire::frame::{Frame, Mix};
 
@@ -40,7 +42,7 @@ impl Connected {
     }
 
     async fn submit(&mut self, frame: Frame) {
-        let reservation = self.writer.reserve(&frame).await.unwrap();
+        let reservation = self.writer.reserve(&frame, &ClientShare::new(1 << 30)).await.unwrap();
         self.writer.submit(self.agent.epoch, frame, reservation);
     }
 

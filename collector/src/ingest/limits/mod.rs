@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use quinn::Connection;
-use settings::SharedFailures;
+use settings::{SharedFailures, Size};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wire::frame::Frame;
 use wire::id::ClientId;
@@ -20,6 +20,7 @@ pub use self::budget::{Budget, Share};
 pub use self::handshakes::{Handshakes, Origin, Slot, Step};
 use self::usage::Usage;
 pub use self::usage::{ClientLimits, Limit};
+use crate::writer::ClientShare;
 
 /// Close code of a connection that gave way to newer ones of its client.
 const CLOSE_NEWER: u32 = 3;
@@ -99,12 +100,13 @@ impl Limits {
             let now = self.now();
             accounts.retain(|_, it| Arc::strong_count(&it.0) > 1 || !it.usage().is_fresh(now));
         }
-        let limit = usize::try_from(self.0.client.waiting.0).unwrap_or(usize::MAX);
+        let bytes = |size: Size| usize::try_from(size.0).unwrap_or(usize::MAX);
         let account = Account(Arc::new(Client {
             client: client.clone(),
             limits: self.clone(),
             usage: Mutex::new(Usage::new(&self.0.client)),
-            waiting: Budget::new(limit),
+            waiting: Budget::new(bytes(self.0.client.waiting)),
+            share: ClientShare::new(bytes(self.0.client.queued)),
             introducing: Mutex::default(),
         }));
         accounts.insert(client.clone(), account.clone());
@@ -126,6 +128,7 @@ struct Client {
     limits: Limits,
     usage: Mutex<Usage>,
     waiting: Budget,
+    share: ClientShare,
     introducing: Mutex<Introducing>,
 }
 
@@ -225,6 +228,12 @@ impl Account {
             count("waiting_in_all");
         }
         Some(Memory { _of_client: of_client?, _of_all: of_all? })
+    }
+
+    /// What the client may have on the way to the store.
+    #[must_use]
+    pub fn share(&self) -> &ClientShare {
+        &self.0.share
     }
 
     /// The client is over a limit. Gives what is said of it.

@@ -50,6 +50,9 @@ pub struct ClientLimits {
     pub renewals: u32,
     /// Memory for frames that wait for a missing one; 2 MiB to 64 GiB.
     pub waiting: Size,
+    /// Memory for frames that wait for the store, of writer.max_memory; 2 MiB to 64 GiB. A backlog
+    /// goes on as it comes free.
+    pub queued: Size,
 }
 
 impl Default for ClientLimits {
@@ -76,6 +79,8 @@ impl Default for ClientLimits {
             renewals: 12,
             // An honest agent has 1,024 frames of 1.2 KB on the way.
             waiting: Size::mib(4),
+            // Three batches of writer.max_rows: one is committed while the others come.
+            queued: Size::mib(16),
         }
     }
 }
