@@ -281,11 +281,20 @@ async def renewals_without_end(stage):
 
 async def revoked_while_connected(stage):
     """Goes on sending while an operator revokes it. How long that still works."""
+    return await revoked(stage, stage.address)
+
+
+async def revoked_at_another_collector(stage):
+    """The same, connected to a second collector of the database, one port further."""
+    return await revoked(stage, (stage.address[0], stage.address[1] + 1))
+
+
+async def revoked(stage, address):
     id, name = session(), "revoked"
     code, token = await stage.command("token")
     assert code == 0, token
     certificate = await enroll(stage, token.strip().split()[-1], name)
-    link = await stage.agent(name, [id], certificate=certificate)
+    link = await peer.agent(address, stage.pki, name, [id], certificate=certificate)
     revoked = asyncio.ensure_future(stage.command("revoke", name))
     seq, done = 0, None
     deadline = time.monotonic() + 20
@@ -303,7 +312,7 @@ async def revoked_while_connected(stage):
     late = None if not link.gone else round(1000 * max(0.0, ended - (done or ended)))
     again = "let in"
     try:
-        link = await stage.agent(name, [id], certificate=certificate)
+        link = await peer.agent(address, stage.pki, name, [id], certificate=certificate)
         await asyncio.sleep(0.2)
         again = await told(link) or again
     except peer.Closed as error:

@@ -1,8 +1,75 @@
 //! Certificates, tokens and who gets in.
 
-use testbed::{Site, done, wait_until};
+use std::time::{Duration, Instant};
 
-use crate::inside;
+use testbed::{Cluster, Running, Site, done, http, siege, wait_until};
+
+/// What is left of a certificate.
+const LEFT: Duration = Duration::from_secs(6);
+
+use crate::{besieged, inside};
+
+#[test]
+fn renewals_guesses_and_connections_without_end_keep_nobody_out() {
+    if !inside(module_path!(), "renewals_guesses_and_connections_without_end_keep_nobody_out") {
+        return;
+    }
+    let (said, _) = besieged(
+        Site::new(),
+        &[
+            ("renewals_without_end", 2.0, 1.0),
+            ("guessed_tokens", 2.0, 0.2),
+            ("connections_of_one_client", 2.0, 0.2),
+            ("handshakes_that_are_never_finished", 3.0, 1.0),
+            ("connections_that_say_nothing", 2.0, 0.5),
+            ("revoked_while_connected", 10.0, 1.0),
+            ("a_certificate_that_ends_while_connected", 15.0, 1.0),
+        ],
+    );
+    let [renewals, guesses, crowd, handshakes, _, revoked, ended] = said.as_slice() else {
+        panic!("{said:?}");
+    };
+    assert_eq!(renewals["given"], 0, "a certificate that isn't due: {renewals}");
+    assert_eq!(guesses["given"], 0, "{guesses}");
+    assert!(crowd["still_open"].as_u64().unwrap() <= 1, "the newest of a client goes on: {crowd}");
+    assert_eq!(handshakes["refused"], 0, "an honest agent gets in meanwhile: {handshakes}");
+    assert_eq!(revoked["exit_code"], 0, "{revoked}");
+    assert!(revoked["ended_after_ms"].as_f64().unwrap() < 1000.0, "{revoked}");
+    assert!(revoked["again"].as_str().unwrap().contains("revoked"), "{revoked}");
+    let stayed = ended["stayed"].as_f64().unwrap_or(f64::INFINITY);
+    assert!((4.0..7.0).contains(&stayed), "ends with its certificate: {ended}");
+}
+
+#[test]
+fn a_revoked_client_is_cut_within_a_second_at_both_collectors_of_a_database() {
+    let test = "a_revoked_client_is_cut_within_a_second_at_both_collectors_of_a_database";
+    if !inside(module_path!(), test) {
+        return;
+    }
+    let cluster = Cluster::start();
+    let site = Site::with_database(&cluster.new_database());
+    let _first = site.start_collector();
+    let _second = second(&site);
+    // Revoked where the other keeps its identity.
+    let revoked = siege::attack(&site, "revoked_at_another_collector", 20.0, 1.0);
+    assert_eq!(revoked["exit_code"], 0, "{revoked}");
+    assert!(revoked["ended_after_ms"].as_f64().unwrap() < 1000.0, "{revoked}");
+    let twice = siege::attack(&site, "one_token_at_two_collectors", 20.0, 1.0);
+    assert_eq!(twice["given"], 1, "{twice}");
+}
+
+/// Another collector on the same database, with the same identity, one port further.
+fn second(site: &Site) -> Running {
+    let folder = site.dir().join("second");
+    std::fs::create_dir_all(&folder).unwrap();
+    let copy = format!("cp -a {} {}", site.identity().display(), folder.display());
+    testbed::sh(&copy);
+    let mut command = site.collector_in("second", &["run"]);
+    command.env("NETMON_COLLECTOR_SERVER__PORT", "8083").env("NETMON_COLLECTOR_HTTP__PORT", "8093");
+    let second = Running::start(command, &site.dir().join("second.log"));
+    wait_until("the second collector", || http::is_ready("127.0.0.1:8093"));
+    second
+}
 
 #[test]
 fn an_agent_whose_certificate_is_about_to_end_renews_it_and_loses_nothing() {
@@ -17,16 +84,24 @@ fn an_agent_whose_certificate_is_about_to_end_renews_it_and_loses_nothing() {
     site.enroll();
     // The same key, in a certificate whose last seconds these are.
     let identity = site.dir().join("agent/identity");
-    let mut shorten = testbed::siege::python("shorten.py");
-    let _said =
-        done(shorten.arg(site.identity()).arg(&identity).args(["host-1", "30"]).output().unwrap());
-    let serial = || std::fs::read(identity.join("cert.pem")).unwrap();
-    let before = serial();
+    let mut shorten = siege::python("shorten.py");
+    let _said = done(
+        shorten
+            .arg(site.identity())
+            .arg(&identity)
+            .args(["host-1", &LEFT.as_secs().to_string()])
+            .output()
+            .unwrap(),
+    );
+    let begun = Instant::now();
+    let certificate = || std::fs::read(identity.join("cert.pem")).unwrap();
+    let before = certificate();
     let agent = site.start_agent();
     wait_until("capture", || agent.log().contains("session begins"));
     pair.bulk(1_000_000);
-    wait_until("the next certificate", || serial() != before);
+    wait_until("the next certificate", || certificate() != before);
     // Beyond the life of the first.
+    wait_until("its end", || begun.elapsed() > LEFT + Duration::from_secs(2));
     pair.bulk(1_000_000);
     pair.wait_for_silence();
     agent.stop();

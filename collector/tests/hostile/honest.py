@@ -16,9 +16,11 @@ import wire
 EVERY = 0.05
 BYTES = 1000
 
-# How long the rest may take, and how long nothing may arrive before it is sent again, seconds.
+# How long the rest may take, how long nothing may arrive before it is sent again, and how long what
+# is missing isn't sent a third time, seconds.
 DRAIN = 60.0
 STUCK = 2.0
+AGAIN = 0.25
 
 
 class Honest:
@@ -26,7 +28,7 @@ class Honest:
         self.address, self.pki, self.client = address, pki, client
         self.certificate = pki.client(client)
         self.session = random.getrandbits(63)
-        self.made = []
+        self.made, self.again = [], {}
         self.committed = self.received = 0
         self.link = self.maker = None
         self.stopping, self.over = False, asyncio.Event()
@@ -58,6 +60,14 @@ class Honest:
         self.committed = max(self.committed, committed)
         self.received = max(received, self.committed)
 
+    def send_missing(self, backlog, ranges):
+        now = time.monotonic()
+        for first, last in ranges:
+            for seq in range(first, min(last, len(self.made)) + 1):
+                if now - self.again.get(seq, 0.0) > AGAIN:
+                    self.again[seq] = now
+                    self.link.write(self.frame(seq), backlog)
+
     def send_again(self, backlog):
         for seq in range(self.received + 1, len(self.made) + 1):
             self.link.write(self.frame(seq), backlog)
@@ -81,6 +91,7 @@ class Honest:
                 if session == self.session:
                     moved = time.monotonic() if received > self.received else moved
                     self.take(committed, received)
+                    self.send_missing(backlog, wire.read_missing(body))
             except asyncio.TimeoutError:
                 pass
             if self.received < len(self.made) and time.monotonic() - moved > STUCK:

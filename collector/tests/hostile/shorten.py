@@ -17,8 +17,13 @@ def main():
     collector, agent, client, left = sys.argv[1:5]
     key = serialization.load_pem_private_key(open(os.path.join(agent, "key.pem"), "rb").read(), None)
     certificate, _ = peer.Pki(collector).client(client, begin=-89 * DAY, end=int(left), key=key)
-    with open(os.path.join(agent, "cert.pem"), "wb") as file:
-        file.write(certificate.public_bytes(serialization.Encoding.PEM))
+    # `key.pem` has both, so that they change at once; `cert.pem` is a copy.
+    certificate = certificate.public_bytes(serialization.Encoding.PEM)
+    key = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                            serialization.NoEncryption())
+    for name, content in [("key.pem", key + certificate), ("cert.pem", certificate)]:
+        with open(os.path.join(agent, name), "wb") as file:
+            file.write(content)
 
 
 if __name__ == "__main__":

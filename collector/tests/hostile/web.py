@@ -36,17 +36,21 @@ def post(path, body, more=""):
     return head.encode() + body
 
 
+# Addresses that attack; who is honest comes from 127.0.0.1.
+ATTACKERS = [(f"127.0.0.{n}", 0) for n in range(2, 10)]
+
+
 async def occupied(stage, head, drip, wanted=600):
     """Holds as many connections as it can, each saying a little now and then, and asks beside them
     as everybody does."""
     held, answered, silent, slowest = [], 0, 0, 0.0
 
-    async def hold():
+    async def hold(address):
         while not stage.over:
             writer = None
             with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(max(0.1, stage.seconds)):
-                    reader, writer = await asyncio.open_connection(HOST, PORT)
+                    reader, writer = await asyncio.open_connection(HOST, PORT, local_addr=address)
                     writer.write(head)
                     ended = asyncio.ensure_future(reader.read())
                     while not ended.done() and not stage.over:
@@ -58,8 +62,8 @@ async def occupied(stage, head, drip, wanted=600):
                 writer.close()
             await asyncio.sleep(0.2)
 
-    for _ in range(stage.many(wanted)):
-        held.append(asyncio.ensure_future(hold()))
+    for n in range(stage.many(wanted)):
+        held.append(asyncio.ensure_future(hold(ATTACKERS[n % len(ATTACKERS)])))
     await asyncio.sleep(1.0)
     while not stage.over:
         begin = time.monotonic()
@@ -118,23 +122,24 @@ def fill(store, rows):
 async def aborted_queries(stage):
     """Asks for long series, hundreds of times, and hangs up each time."""
     rows = stage.many(1_000_000)
-    begin = await asyncio.get_event_loop().run_in_executor(None, fill, stage.store, rows)
+    first = await asyncio.get_event_loop().run_in_executor(None, fill, stage.store, rows)
     stage.begin, asked = time.monotonic(), 0
-    path = f"/api/v1/series?client=history&nic=eth0&resolution=raw&max_points=10000&from={begin}"
+    path = f"/api/v1/series?client=history&nic=eth0&resolution=raw&max_points=10000&from={first}"
     status, _ = await ask(get(path), patience=30.0)
     alone = time.monotonic() - stage.begin
     while not stage.over and asked < stage.many(560):
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(2.0):
-                _, writer = await asyncio.open_connection(HOST, PORT)
-                writer.write(get(f"{path}&to={begin + 100_000_000 + asked}"))
+                attacker = ATTACKERS[asked % len(ATTACKERS)]
+                _, writer = await asyncio.open_connection(HOST, PORT, local_addr=attacker)
+                writer.write(get(f"{path}&to={first + 100_000_000 + asked}"))
                 await writer.drain()
                 await asyncio.sleep(0.01)
                 writer.transport.abort()
         asked += 1
     begin, status_after = time.monotonic(), 0
     while status_after != 200 and time.monotonic() - begin < 60:
-        status_after, _ = await ask(get(f"{path}&to={begin:.0f}000"), patience=30.0)
+        status_after, _ = await ask(get(f"{path}&to={first + 200_000_000}"), patience=30.0)
     return {"rows": rows, "alone_ms": round(1000 * alone), "status": status, "asked": asked,
             "next_answer_ms": round(1000 * (time.monotonic() - begin))}
 

@@ -207,6 +207,13 @@ def read_ack(body):
     return struct.unpack_from("<QQQ", body, len(body) - 32)
 
 
+def read_missing(body):
+    """The ranges that an acknowledgement asks for."""
+    at = len(body) - 8
+    offset, length = struct.unpack_from("<iI", body, at)
+    return [struct.unpack_from("<QQ", body, at + offset + 16 * n) for n in range(length)]
+
+
 def read_text(body, at):
     """The text whose eight bytes are at `at`."""
     if body[at] & 0xC0 != 0x80:
@@ -273,6 +280,7 @@ def check(golden):
     assert welcome(version="") == held("welcome"), "welcome"
     kind, body, rest = read(held("ack"))
     assert (kind, read_ack(body), rest) == (ACK, (0xFEED, 2, 3), b""), "ack"
+    assert read_missing(body) == [(4, 5)], "ack"
     kind, body, _ = read(held("hello"))
     assert read_session(body) == 0xFEED, "hello"
     again = hello([(0xFEED, 1_800_000_000 * SECOND)], "web 1", "0.1.0", "Debian GNU/Linux 12")

@@ -59,9 +59,10 @@ const ATTACKS: [(&str, &[&str]); 7] = [
 ];
 
 /// Settings without which an attack has nothing to attack.
-const SETTINGS: [(&str, &str, &str); 2] = [
+const SETTINGS: [(&str, &str, &str); 3] = [
     ("wrong_tokens", "HTTP__TOKEN_FILE", TOKEN_FILE),
     ("other_names", "HTTP__PROXY_HEADER", "Remote-User"),
+    ("other_names", "HTTP__PROXIES", "127.0.0.1"),
 ];
 
 /// In the namespace's own `/run`.
