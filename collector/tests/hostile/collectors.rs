@@ -15,6 +15,9 @@ const REAL: &str = "8085";
 /// How long an agent may take until it is at its next collector.
 const PATIENCE: Duration = Duration::from_secs(40);
 
+/// Longest line that an agent may log of what it was told, bytes.
+const LINE_MAX: usize = 4096;
+
 /// An agent that goes to a hostile collector first and has a real one to fall back to, until all
 /// is stored there. What the agent has logged.
 fn fallen_back(behaviour: &str) -> String {
@@ -66,9 +69,28 @@ impl Drop for Hostile {
 }
 
 #[test]
+fn a_collector_that_says_numbers_beyond_all_stops_no_agent() {
+    if inside(module_path!(), "a_collector_that_says_numbers_beyond_all_stops_no_agent") {
+        let _log = fallen_back("numbers_beyond_all");
+    }
+}
+
+#[test]
 fn a_collector_that_acknowledges_what_was_never_sent_makes_an_agent_forget_nothing() {
     let test = "a_collector_that_acknowledges_what_was_never_sent_makes_an_agent_forget_nothing";
     if inside(module_path!(), test) {
         let _log = fallen_back("acknowledges_what_was_never_sent");
     }
+}
+
+#[test]
+fn a_megabyte_of_reasons_is_logged_short_and_steers_no_terminal() {
+    if !inside(module_path!(), "a_megabyte_of_reasons_is_logged_short_and_steers_no_terminal") {
+        return;
+    }
+    let log = fallen_back("a_megabyte_of_reasons");
+    assert!(log.chars().all(|c| !c.is_control() || c == '\n'), "{log:.4000}");
+    let longest = log.lines().map(str::len).max().unwrap();
+    assert!(longest < LINE_MAX, "a line of {longest} bytes");
+    assert!(!log.lines().any(|line| line.starts_with("<4>") || line.starts_with("forged")));
 }

@@ -37,11 +37,6 @@ class Hostile(peer.Peer):
         self.close()
 
 
-async def never_answers(link, session):
-    """Hello, and nothing after it."""
-    await link.ended
-
-
 async def numbers_beyond_all(link, session):
     """Welcomes with the largest number there is, and acknowledges it."""
     link.write(wire.welcome([(session, wire.U64_MAX)]))
@@ -66,8 +61,8 @@ async def a_megabyte_of_reasons(link, session):
     await asyncio.wait([link.ended], timeout=3.0)
 
 
-BEHAVIOURS = {it.__name__: it for it in [never_answers, numbers_beyond_all,
-                                         acknowledges_what_was_never_sent, a_megabyte_of_reasons]}
+BEHAVIOURS = {it.__name__: it for it in [numbers_beyond_all, acknowledges_what_was_never_sent,
+                                         a_megabyte_of_reasons]}
 
 
 async def main():
