@@ -10,6 +10,7 @@ use crate::config::{Http, read_token};
 use crate::export::{Format, Request};
 use crate::time::Time;
 use crate::top::Source;
+use crate::web::own_client;
 
 /// What of the config can change while it runs: [`crate::config::LIVE`].
 const RUN_HELP: &str = "SIGHUP (systemctl reload) reads the config again. Taken while running: \
@@ -211,8 +212,16 @@ impl TopArgs {
         };
         let token = file.map(|file| read_token(file)).transpose();
         let token = token.map_err(|why| Problem::new(key, why))?;
-        Source::new(&url, token.as_deref())
-            .map_err(|error| Problem::new("--url", error.to_string()))
+        let source = Source::new(&url, token.as_deref());
+        let source = source.map_err(|error| Problem::new("--url", error.to_string()))?;
+        // Of this host's own collector the very certificate is known.
+        let own = http.tls.files()?.filter(|_| self.url.is_none());
+        let own = own.map(|files| own_client(&files)).transpose();
+        let own = own.map_err(|error| Problem::new("http.tls.cert", error.to_string()))?;
+        Ok(match own {
+            Some(tls) => source.with_tls(tls),
+            None => source,
+        })
     }
 }
 

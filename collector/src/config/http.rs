@@ -11,7 +11,7 @@ use wire::permission;
 
 use super::check_listen;
 use super::http_limits::HttpLimits;
-use crate::web::Access;
+use crate::web::{Access, CertificateFiles};
 
 /// Fewest characters of a token.
 const TOKEN_MIN: usize = 16;
@@ -38,10 +38,39 @@ pub struct Http {
     pub proxies: Vec<String>,
     /// Shown to everybody who reaches an address beyond the loopback.
     pub unprotected: bool,
+    /// Certificate and key by which pages are encrypted.
+    pub tls: CertificatePaths,
     /// How long a browser stays signed in; 1 min to 365 d.
     pub session_time: Interval,
     /// How much may be in use at once, and for how long.
     pub limits: HttpLimits,
+}
+
+/// Section `http.tls`: both or none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CertificatePaths {
+    /// PEM file of the certificate, followed by those between it and its authority.
+    pub cert: Option<PathBuf>,
+    /// PEM file of its private key.
+    pub key: Option<PathBuf>,
+}
+
+impl CertificatePaths {
+    /// The files. `None`: pages are not encrypted.
+    ///
+    /// # Errors
+    /// One is set, the other isn't.
+    pub fn files(&self) -> Result<Option<CertificateFiles>, Problem> {
+        let missing =
+            |key| Problem::new(key, "not set; set http.tls.cert and http.tls.key, or none");
+        match (self.cert.clone(), self.key.clone()) {
+            (None, None) => Ok(None),
+            (Some(cert), Some(key)) => Ok(Some(CertificateFiles { cert, key })),
+            (None, _) => Err(missing("http.tls.cert")),
+            (_, None) => Err(missing("http.tls.key")),
+        }
+    }
 }
 
 impl Default for Http {
@@ -55,6 +84,7 @@ impl Default for Http {
             address_header: None,
             proxies: Vec::new(),
             unprotected: false,
+            tls: CertificatePaths::default(),
             session_time: Interval::days(30),
             limits: HttpLimits::default(),
         }
@@ -67,6 +97,7 @@ impl Http {
         self.access_without_token()?;
         let times = Interval::secs(60)..=Interval::days(365);
         Problem::unless_within("http.session_time", &self.session_time, &times)?;
+        self.tls.files()?;
         self.limits.check()?;
         match self.host.parse() {
             Ok(address) => self.check_address(address),
@@ -116,7 +147,8 @@ impl Http {
             Ok(IpAddr::V6(address)) => format!("[{address}]"),
             _ => self.host.clone(),
         };
-        format!("http://{host}:{}", self.port)
+        let scheme = if self.tls.cert.is_some() { "https" } else { "http" };
+        format!("{scheme}://{host}:{}", self.port)
     }
 
     fn access_without_token(&self) -> Result<Access, Problem> {

@@ -14,7 +14,7 @@ use settings::{
 };
 
 pub use self::database::Database;
-pub use self::http::{Http, read_token};
+pub use self::http::{CertificatePaths, Http, read_token};
 pub use self::http_limits::HttpLimits;
 pub use self::limits::Limits;
 use crate::writer::BatchLimits;
@@ -196,8 +196,10 @@ impl Settings for Config {
         let key = self.tls.key.iter().map(|file| ("tls.key", file.as_path()));
         let password = self.database.password_file.iter();
         let token = self.http.token_file.iter();
+        let http = self.http.tls.key.iter().map(|file| ("http.tls.key", file.as_path()));
         key.chain(password.map(|file| ("database.password_file", file.as_path())))
             .chain(token.map(|file| ("http.token_file", file.as_path())))
+            .chain(http)
             .collect()
     }
 }

@@ -9,6 +9,8 @@ use wire::certificate::{Facts, Fingerprint, RevocationList, utc};
 use wire::pem::{self, TlsFiles};
 use wire::private_file;
 
+use crate::config::CertificatePaths;
+
 const SUBJECT: &str = "certificate";
 
 /// How long before its end it is said that the CA is to be rolled over: agents have the new one within
@@ -36,6 +38,33 @@ pub(super) fn examine(identity: &Path, tls: Option<&TlsFiles>) -> Vec<Finding> {
     }
     findings.push(certificate(&files.cert, tls.is_none(), UnixTime::now()));
     findings
+}
+
+/// The certificate of pages and API, if they have one.
+pub(super) fn of_pages(paths: &CertificatePaths) -> Vec<Finding> {
+    const SUBJECT: &str = "HTTP certificate";
+    let Ok(Some(files)) = paths.files() else { return vec![] };
+    let fail = |error: pem::PemError| vec![Finding::fail(SUBJECT, error.to_string())];
+    if let Err(error) = pem::read_key(&files.key) {
+        return fail(error);
+    }
+    let found = match pem::read_certificates(&files.cert) {
+        Ok(found) => found,
+        Err(error) => return fail(error),
+    };
+    let Some(Ok(Facts { validity, .. })) = found.first().map(|it| Facts::read(it)) else {
+        return vec![];
+    };
+    let (text, now) = (format!("{}, valid {validity}", files.cert.display()), UnixTime::now());
+    let successor = "put its successor where http.tls.cert says";
+    vec![if !validity.covers(now) {
+        let clock = utc(now);
+        Finding::fail(SUBJECT, format!("{text}, and this host's clock says {clock}; {successor}"))
+    } else if validity.renew_due(now) {
+        Finding::warn(SUBJECT, format!("{text}; {successor}"))
+    } else {
+        Finding::ok(SUBJECT, text)
+    }]
 }
 
 fn authority(path: &Path) -> Finding {
@@ -121,4 +150,34 @@ fn certificate(path: &Path, own: bool, now: UnixTime) -> Finding {
         return Finding::warn(SUBJECT, format!("{text}; put its successor where tls.cert says"));
     }
     Finding::ok(SUBJECT, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use settings::Level;
+
+    use super::*;
+
+    #[test]
+    fn the_pages_certificate_is_examined_where_there_is_one() {
+        assert!(of_pages(&CertificatePaths::default()).is_empty());
+        let directory = tempfile::tempdir().unwrap();
+        let (cert, key) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
+        let paths = CertificatePaths { cert: Some(cert.clone()), key: Some(key.clone()) };
+        let level = || of_pages(&paths)[0].level;
+        assert_eq!(level(), Level::Fail, "there are no files");
+        let pair = rcgen::KeyPair::generate().unwrap();
+        fs::write(&key, pair.serialize_pem()).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        for (until, expected) in [(2020, Level::Fail), (4000, Level::Ok)] {
+            let mut params = rcgen::CertificateParams::default();
+            params.not_before = rcgen::date_time_ymd(2019, 1, 1);
+            params.not_after = rcgen::date_time_ymd(until, 1, 1);
+            fs::write(&cert, params.self_signed(&pair).unwrap().pem()).unwrap();
+            assert_eq!(level(), expected, "{until}");
+        }
+    }
 }

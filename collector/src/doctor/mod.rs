@@ -40,6 +40,7 @@ pub fn doctor(
     print(findings)?;
     print(vec![examine_time_sync()])?;
     print(certificate::examine(&identity, tls))?;
+    print(certificate::of_pages(&config.http.tls))?;
     print(clients::examine(&identity, &known))?;
     Ok(worst)
 }

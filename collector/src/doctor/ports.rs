@@ -4,11 +4,14 @@ use std::io::{self, Read, Write};
 use std::net::{
     IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket,
 };
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::{ClientConnection, StreamOwned};
 use settings::Finding;
 
 use crate::config::Config;
+use crate::web::{CertificateFiles, own_client};
 
 /// How long a running collector may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -17,7 +20,8 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
     let (server, http) = (&config.server, &config.http);
     let mut findings = Vec::new();
     let page = resolve("http.host", &http.host, http.port);
-    let running = page.as_ref().ok().and_then(|address| ask(*address).ok());
+    let tls = http.tls.files().ok().flatten();
+    let running = page.as_ref().ok().and_then(|address| ask(*address, tls.as_ref()).ok());
     match resolve("server.host", &server.host, server.port) {
         Ok(address) => {
             let bound = UdpSocket::bind(address).map(drop);
@@ -67,15 +71,22 @@ fn port(
 }
 
 /// Whether the collector that runs is ready, and what it says of itself.
-fn ask(address: SocketAddr) -> io::Result<(bool, String)> {
+fn ask(address: SocketAddr, tls: Option<&CertificateFiles>) -> io::Result<(bool, String)> {
     let local: IpAddr = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    let mut stream = TcpStream::connect_timeout(&(local, address.port()).into(), PATIENCE)?;
+    let stream = TcpStream::connect_timeout(&(local, address.port()).into(), PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
+    let Some(files) = tls else { return ready(stream) };
+    let client = Arc::new(own_client(files).map_err(io::Error::other)?);
+    let client = ClientConnection::new(client, local.into()).map_err(io::Error::other)?;
+    ready(StreamOwned::new(client, stream))
+}
+
+fn ready(mut stream: impl Read + Write) -> io::Result<(bool, String)> {
     write!(stream, "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.take(1 << 16).read_to_end(&mut answer)?;

@@ -33,7 +33,7 @@ use crate::metrics::{Metrics, MetricsError};
 use crate::store::retention::RetentionLimits;
 use crate::store::sqlite::OpenError;
 use crate::store_location::StoreLocation;
-use crate::web::{self, Access, SignedOut, WebState};
+use crate::web::{self, Access, HttpTls, SignedOut, TlsError, WebState};
 use crate::writer::{Surroundings, Writer};
 
 /// How long the store may take to commit what has arrived when the collector stops.
@@ -74,6 +74,9 @@ pub enum RunError {
         #[source]
         error: io::Error,
     },
+    /// The pages' certificate can't be used.
+    #[error(transparent)]
+    HttpTls(#[from] TlsError),
     /// The address would show everybody what is measured.
     #[error(transparent)]
     Unprotected(#[from] Problem),
@@ -151,10 +154,12 @@ async fn serve(
     let listener = Listener::bind(ingest, address)?;
     let address = resolve("http.host", &config.http.host, config.http.port)?;
     config.http.check_address(address.ip())?;
+    let http_tls = config.http.tls.files()?.map(HttpTls::open).transpose()?;
     let http = listen::tcp(address).map_err(|error| RunError::Http { address, error })?;
     let agents = listener.local_addr().map_err(RunError::System)?;
     let dashboard = http.local_addr().map_err(RunError::System)?;
-    tracing::info!(%agents, dashboard = format!("http://{dashboard}/"), %location, "listening");
+    let scheme = if http_tls.is_some() { "https" } else { "http" };
+    tracing::info!(%agents, dashboard = format!("{scheme}://{dashboard}/"), %location, "listening");
 
     let (kept, limits) = watch::channel(limits(config));
     let (retention, clock) = Retention::new(store.clone(), limits, live.clone(), dates);
@@ -168,6 +173,7 @@ async fn serve(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         host_names: config.http.all_names(),
         access: access.clone(),
+        tls: http_tls.clone(),
         signed_out: SignedOut::open(config.data_dir.join("signed-out.json")),
         limits: config.http.limits.limits(),
     };
@@ -177,6 +183,7 @@ async fn serve(
         access,
         kept,
         certificates: listener.reloader(),
+        http_tls,
     };
     let until = until(stopped.clone());
     let agents = tokio::spawn(listener.run(until));

@@ -9,7 +9,7 @@ use super::limits;
 use crate::config::Config;
 use crate::ingest::Reloader;
 use crate::store::retention::RetentionLimits;
-use crate::web::Access;
+use crate::web::{Access, HttpTls};
 
 /// What of the config is in force, and where its live values go.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Reload {
     pub access: Access,
     pub kept: watch::Sender<RetentionLimits>,
     pub certificates: Reloader,
+    /// What pages are encrypted by.
+    pub http_tls: Option<HttpTls>,
 }
 
 impl Reload {
@@ -35,6 +37,9 @@ impl Reload {
         let access = config.http.access().map_err(refused)?;
         config.tls.files().map_err(refused)?;
         self.certificates.reload().map_err(|error| error.to_string())?;
+        if let Some(tls) = &self.http_tls {
+            tls.reload().map_err(|error| error.to_string())?;
+        }
         settings::set_log_level(&config.log);
         self.access.replace(&access);
         self.kept.send_replace(limits(config));

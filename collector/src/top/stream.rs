@@ -117,6 +117,12 @@ impl Source {
         })
     }
 
+    /// Reaches it by TLS as these settings say.
+    #[must_use]
+    pub fn with_tls(self, tls: ClientConfig) -> Self {
+        Self { tls: Some(Arc::new(tls)), ..self }
+    }
+
     /// The address, as it was given.
     pub(super) fn url(&self) -> &str {
         &self.url

@@ -22,12 +22,13 @@ mod server;
 mod session;
 mod sign_in;
 mod throttle;
+mod tls;
 mod turns;
 mod watched;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::{CONTENT_TYPE, HeaderMap};
@@ -37,7 +38,7 @@ use axum::routing::get;
 use axum::{Router, middleware};
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tower_http::CompressionLevel;
@@ -55,6 +56,7 @@ pub use self::limits::Limits;
 use self::limits::{refused, start_counters};
 pub use self::session::SignedOut;
 use self::throttle::Throttle;
+pub use self::tls::{CertificateFiles, HttpTls, TlsError, own_client};
 use self::turns::{NoTurn, Turn, TurnLimits, Turns};
 use crate::live::Live;
 use crate::metrics::{self, Metrics};
@@ -68,6 +70,12 @@ const PUBLISH: Duration = Duration::from_millis(250);
 
 /// After how long it may be tried again where too much is asked for.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How often the certificate's files are read again, as those of agents are.
+const RENEWAL: Duration = Duration::from_secs(3600);
+
+/// For how long it holds that the store is ready.
+const FRESH: Duration = Duration::from_millis(200);
 
 /// Most bytes of a body.
 const BODY_MAX: usize = 16 << 10;
@@ -95,6 +103,8 @@ pub struct WebState {
     pub host_names: Vec<String>,
     /// Who may see figures.
     pub access: Access,
+    /// What pages are encrypted by, if they are.
+    pub tls: Option<HttpTls>,
     /// Sessions of browsers that were signed out.
     pub signed_out: SignedOut,
     /// How much may be in use at once, and for how long.
@@ -118,6 +128,8 @@ struct App {
     queries: Turns,
     /// Places for live streams.
     streams: Turns,
+    /// When the store last said that it is ready. Held by who asks it: one at a time.
+    ready: AsyncMutex<Option<Instant>>,
     /// How often wrong tokens were tried.
     throttle: Mutex<Throttle>,
     stop: watch::Receiver<bool>,
@@ -149,7 +161,20 @@ impl App {
             name_each: "streams_per_address",
         });
         let throttle = Mutex::new(Throttle::new(&limits));
-        Self { state, queries, streams, throttle, stop, document }
+        Self { state, queries, streams, ready: AsyncMutex::default(), throttle, stop, document }
+    }
+
+    /// Asks the store whether it is ready, not more often than each [`FRESH`] while it is: everybody
+    /// may ask, as often as he likes.
+    async fn is_ready(&self) -> Result<(), StoreError> {
+        let mut ready = self.ready.lock().await;
+        if ready.is_some_and(|asked| asked.elapsed() < FRESH) {
+            return Ok(());
+        }
+        *ready = None;
+        self.state.query.ready().await?;
+        *ready = Some(Instant::now());
+        Ok(())
     }
 
     /// Waits for somebody's turn to ask for what takes a while.
@@ -202,6 +227,7 @@ pub async fn serve(
     let hosts = Arc::new(Hosts::new(listener.local_addr()?, &state.host_names));
     let live = state.live.clone();
     let (access, limits) = (state.access.clone(), state.limits);
+    let tls = state.tls.clone();
     let (open, mut document) = open_api().split_for_parts();
     let (api, closed) = api().split_for_parts();
     document.merge(closed);
@@ -209,10 +235,22 @@ pub async fn serve(
     let app = Arc::new(App::new(state, stop.clone(), document));
     let router = router(open, api, app, hosts);
     tokio::select! {
-        () = server::serve(listener, router, access, limits, stop) => {}
+        () = server::serve(listener, router, tls.clone(), access, limits, stop) => {}
+        () = renew(tls) => {}
         () = keep_current(live) => {}
     }
     Ok(())
+}
+
+/// Puts a certificate to use that was renewed, for ever.
+async fn renew(tls: Option<HttpTls>) {
+    let mut ticks = interval(RENEWAL);
+    // The first one is at once, and the files were just read.
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        tls.iter().for_each(HttpTls::renew);
+    }
 }
 
 /// Tells pages what changed, and lets what is gone disappear, for ever.
@@ -305,7 +343,7 @@ async fn prometheus(State(app): State<Arc<App>>, asker: Asker) -> Result<Respons
 async fn ready(State(app): State<Arc<App>>) -> Response {
     let reason = match (app.state.writer)() {
         Some(reason) => Some(reason),
-        None => match timeout(READY_TIME, app.state.query.ready()).await {
+        None => match timeout(READY_TIME, app.is_ready()).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
             Err(_) => Some(format!("the store gave no answer within {READY_TIME:?}")),

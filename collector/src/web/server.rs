@@ -29,6 +29,7 @@ use super::guard::Encrypted;
 use super::limits::{Limits, refused};
 use super::places::{Admission, Id, Places};
 use super::stopped;
+use super::tls::HttpTls;
 use super::watched::{Ended, Watched};
 use crate::metrics::HTTP_CONNECTIONS;
 use crate::time::boot;
@@ -55,6 +56,14 @@ const NO_PLACE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n
     Connection: close\r\nContent-Type: text/plain\r\nContent-Length: 44\r\n\r\n\
     too many connections are open; try it again\n";
 
+/// What is told to one who doesn't encrypt where that is needed.
+const NOT_ENCRYPTED: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\
+    Content-Type: text/plain\r\nContent-Length: 45\r\n\r\n\
+    this port takes TLS only: ask it by https://\n";
+
+/// The first byte of TLS: the type of a handshake's record.
+const TLS_HANDSHAKE: u8 = 22;
+
 /// The connections, and how each is ended.
 #[derive(Clone)]
 struct Open(Arc<Mutex<(Places, HashMap<Id, AbortHandle>)>>);
@@ -70,6 +79,7 @@ impl Open {
         let (places, handles) = &mut *self.lock();
         match places.admit(from, activity.clone()) {
             Admission::Admitted(id, instead_of) => {
+                tell(places);
                 if let Some(ended) = instead_of.and_then(|other| handles.remove(&other)) {
                     refused("connections");
                     ended.abort();
@@ -123,6 +133,7 @@ impl Drop for Place {
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
+    tls: Option<HttpTls>,
     access: Access,
     limits: Limits,
     mut stop: watch::Receiver<bool>,
@@ -143,14 +154,15 @@ pub(super) async fn serve(
                     failures.succeeded();
                     let activity = Arc::new(Activity::accepted(boot()));
                     let Some(id) = open.admit(&access, peer, &activity) else {
-                        // There is room for it in the socket, or the other side must do without.
-                        let _told = stream.try_write(NO_PLACE);
+                        if tls.is_none() {
+                            tell_and_close(&stream, NO_PLACE);
+                        }
                         continue;
                     };
                     let place = Place { open: open.clone(), id };
-                    let (router, watcher) = (router.clone(), graceful.watcher());
+                    let (router, tls, watcher) = (router.clone(), tls.clone(), graceful.watcher());
                     let task = connections.spawn(async move {
-                        talk(stream, peer, activity, router, watcher).await;
+                        talk(stream, peer, tls, activity, router, watcher).await;
                         drop(place);
                     });
                     open.lock().1.insert(id, task);
@@ -181,15 +193,36 @@ async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     Ok((stream, peer))
 }
 
-/// Answers the requests of a connection.
+/// Tells what there is room for in the socket; the other side must do without the rest. What it
+/// has sent is taken first: left there, it would reset the connection.
+fn tell_and_close(stream: &TcpStream, text: &[u8]) {
+    let mut taken = [0; 4096];
+    let _taken = stream.try_read(&mut taken);
+    let _told = stream.try_write(text);
+}
+
+/// Answers the requests of a connection, which is encrypted or not.
 async fn talk(
     stream: TcpStream,
     peer: SocketAddr,
+    tls: Option<HttpTls>,
     activity: Arc<Activity>,
     router: Router,
     watcher: Watcher,
 ) {
-    answer(stream, peer, Encrypted(false), activity, router, watcher).await;
+    let Some(tls) = tls else {
+        return answer(stream, peer, Encrypted(false), activity, router, watcher).await;
+    };
+    let mut first = [0];
+    match stream.peek(&mut first).await {
+        Ok(1) if first == [TLS_HANDSHAKE] => {}
+        Ok(1) => return tell_and_close(&stream, NOT_ENCRYPTED),
+        _ => return,
+    }
+    match tls.acceptor().accept(stream).await {
+        Ok(stream) => answer(stream, peer, Encrypted(true), activity, router, watcher).await,
+        Err(error) => tracing::debug!(%error, "TLS of an HTTP connection failed"),
+    }
 }
 
 async fn answer(

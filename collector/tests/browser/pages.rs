@@ -386,6 +386,18 @@ async fn a_token_is_asked_for_once() {
     browser.until(&shown).await;
     browser.open("/client/web-1").await;
     browser.until("Number(document.querySelector('#chart')?.dataset.points) > 500").await;
+    // Signed out, by the keyboard, it is asked for again, and the live stream ends too.
+    browser.until("!document.querySelector('#signout').hidden").await;
+    assert_eq!(browser.text("#signout").await, "Sign out");
+    browser.click("#language").await;
+    assert_eq!(browser.text("#signout").await, "退出登录");
+    browser.click("#language").await;
+    browser.value("document.querySelector('#signout').focus()").await;
+    browser.keys(&["\u{e007}"]).await;
+    browser.until("document.querySelector('#signin') !== null").await;
+    browser.until("document.querySelector('#signout').hidden").await;
+    browser.value(&give("0123456789abcdef")).await;
+    browser.until("Number(document.querySelector('#chart')?.dataset.points) > 500").await;
     // Nothing that a script could read.
     assert_eq!(browser.value("document.cookie").await, "");
     assert_eq!(browser.value("JSON.stringify(localStorage).includes('0123')").await, false);

@@ -114,6 +114,7 @@ impl Site {
             version: "1.2.3".into(),
             host_names: vec![],
             access,
+            tls: None,
             signed_out: SignedOut::default(),
             limits: Limits::default(),
         };

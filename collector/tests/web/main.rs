@@ -9,3 +9,4 @@ mod live;
 mod memory;
 mod page;
 mod server;
+mod tls;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use collector::live::Live;
 use collector::metrics::Metrics;
 use collector::time::now_ns;
-use collector::web::{Access, Limits, SignedOut, WebState, serve};
+use collector::web::{Access, HttpTls, Limits, SignedOut, WebState, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use wire::frame::{Counts, Frame, Sample};
@@ -39,6 +39,16 @@ pub async fn server_with(writer: Option<&'static str>, access: Access) -> Server
 
 /// The same, within these limits.
 pub async fn server_within(writer: Option<&'static str>, access: Access, limits: Limits) -> Server {
+    encrypted(writer, access, limits, None).await
+}
+
+/// The same, encrypted.
+pub async fn encrypted(
+    writer: Option<&'static str>,
+    access: Access,
+    limits: Limits,
+    tls: Option<HttpTls>,
+) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (live, memory) = (Live::new(), Arc::new(Memory::default()));
@@ -52,6 +62,7 @@ pub async fn server_within(writer: Option<&'static str>, access: Access, limits:
         version: "1.2.3".into(),
         host_names: vec!["netmon.example".into()],
         access,
+        tls,
         signed_out: SignedOut::default(),
         limits,
     };

@@ -73,6 +73,15 @@ export const stored = (search: string): Promise<{ clients: { client: string; ali
   ask(`clients?${new URLSearchParams({ search, limit: "10000" })}`);
 export const version = (): Promise<{ version: string }> => ask("version");
 
+/** Whether this browser is signed in. */
+export const signedIn = async (): Promise<boolean> => (await ask<{ signed_in: boolean }>("session")).signed_in;
+
+/** Signs out, here and at the collector. */
+export async function signOut(): Promise<void> {
+  const answer = await fetch("api/v1/session", { method: "DELETE" });
+  if (!answer.ok) throw new Error((await answer.json())?.error?.message ?? String(answer.status));
+}
+
 /** Signs in; says why not. */
 export async function signIn(token: string): Promise<string | null> {
   const headers = { "content-type": "application/json" };

@@ -5,7 +5,7 @@ import "./style.css";
 import { language, switchLanguage, t } from "./i18n";
 import { write } from "./dom";
 import { reconnect, stateListeners, type State } from "./live";
-import { refusals } from "./api";
+import { refusals, signedIn, signOut } from "./api";
 import { showOverview } from "./overview";
 import { showClient } from "./client";
 import { askForToken } from "./signin";
@@ -22,6 +22,7 @@ function frame(): void {
   write(byId("language"), t("language"));
   write(byId("unit"), unit());
   byId("unit").setAttribute("aria-label", t("unit", unit()));
+  write(byId("signout"), t("signOut"));
   write(byId("about"), t("about"));
   byId("connection").dataset.state = state;
   write(byId("connection"), t(state));
@@ -43,10 +44,23 @@ function show(again = false): void {
   if (!again) scrollTo(0, 0);
 }
 
+/** Who has signed in can sign out; who was let in otherwise has nothing to end. */
+function offerSignOut(): void {
+  signedIn().then((is) => { byId("signout").hidden = !is; }).catch(() => {});
+}
+
 stateListeners.add((now) => { state = now; frame(); });
-refusals.add(() => askForToken(byId("main"), () => { show(true); reconnect(); }));
+refusals.add(() => {
+  byId("signout").hidden = true;
+  askForToken(byId("main"), () => { show(true); reconnect(); offerSignOut(); });
+});
+// What is shown goes with the page, which asks for the token then.
+byId("signout").addEventListener("click", () => {
+  signOut().then(() => location.reload()).catch((error: unknown) => write(byId("connection"), t("failed", String(error))));
+});
 byId("language").addEventListener("click", () => { switchLanguage(); frame(); show(true); });
 byId("unit").addEventListener("click", () => { switchUnit(); frame(); show(true); });
 window.addEventListener("hashchange", () => show());
 frame();
 show();
+offerSignOut();

@@ -1,0 +1,179 @@
+//! TLS of pages and API: certificate and key from files, which are read anew now and then.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme,
+};
+use tokio_rustls::TlsAcceptor;
+use wire::certificate::{Facts, utc};
+use wire::pem::{self, PemError};
+
+/// When the certificate ends.
+const EXPIRY: &str = "netmon_collector_http_certificate_expiry_timestamp_seconds";
+
+/// The files of a certificate: `http.tls.cert` and `http.tls.key`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate, and after it those between it and its CA.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// Why a certificate can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file is of no use.
+    #[error("{0}")]
+    Pem(#[from] PemError),
+    /// The two don't go together, or are of a kind that TLS doesn't know.
+    #[error("{} and {} can't be used: {error}; put a certificate and its key there", files.cert.display(), files.key.display())]
+    Unusable {
+        /// The files.
+        files: CertificateFiles,
+        /// What TLS says.
+        #[source]
+        error: rustls::Error,
+    },
+}
+
+/// What pages are encrypted by. Clones share it.
+#[derive(Debug, Clone)]
+pub struct HttpTls {
+    files: CertificateFiles,
+    config: Arc<RwLock<Arc<ServerConfig>>>,
+}
+
+impl HttpTls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// [`TlsError`] names the file and the way out.
+    pub fn open(files: CertificateFiles) -> Result<Self, TlsError> {
+        let config = Arc::new(RwLock::new(read(&files)?));
+        Ok(Self { files, config })
+    }
+
+    /// Reads the files again: new connections get what is there now.
+    ///
+    /// # Errors
+    /// [`TlsError`]; what is in use stays.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let config = read(&self.files)?;
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        Ok(())
+    }
+
+    /// The same, when nobody asked for it.
+    pub(super) fn renew(&self) {
+        if let Err(error) = self.reload() {
+            tracing::error!(%error, "the pages' certificate in use stays");
+        }
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        self.config.read().unwrap_or_else(PoisonError::into_inner).clone().into()
+    }
+}
+
+fn read(files: &CertificateFiles) -> Result<Arc<ServerConfig>, TlsError> {
+    let chain = pem::read_certificates(&files.cert)?;
+    let key = pem::read_key(&files.key)?;
+    tell(files, chain.first(), UnixTime::now());
+    let config =
+        ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    let config =
+        config.and_then(|config| config.with_no_client_auth().with_single_cert(chain, key));
+    let mut config = config.map_err(|error| TlsError::Unusable { files: files.clone(), error })?;
+    // HTTP/2 is off: one connection would be many requests.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// Tells when the certificate ends, and that browsers will refuse it if it isn't valid now.
+fn tell(files: &CertificateFiles, certificate: Option<&CertificateDer<'_>>, now: UnixTime) {
+    let Some(Ok(Facts { validity, .. })) = certificate.map(|it| Facts::read(it)) else { return };
+    metrics::describe_gauge!(EXPIRY, "When the certificate of pages and API ends.");
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+    metrics::gauge!(EXPIRY).set(validity.not_after.as_secs() as f64);
+    if !validity.covers(now) {
+        tracing::error!(
+            certificate = %files.cert.display(), %validity, clock = utc(now),
+            "browsers refuse the pages' certificate; check this host's clock, or put its successor \
+             there"
+        );
+    }
+}
+
+/// What a client on this host needs to reach pages under whatever address: it takes the very
+/// certificate that is in the file, and no other.
+///
+/// # Errors
+/// [`TlsError`] names the file.
+pub fn own_client(files: &CertificateFiles) -> Result<ClientConfig, TlsError> {
+    let provider = provider();
+    let certificate = pem::read_certificates(&files.cert)?.swap_remove(0);
+    let pinned = Arc::new(Pinned { certificate, provider: provider.clone() });
+    let config =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| TlsError::Unusable { files: files.clone(), error })?;
+    let config = config.dangerous().with_custom_certificate_verifier(pinned);
+    Ok(config.with_no_client_auth())
+}
+
+/// Takes this certificate only, whatever it says and whoever signed it.
+#[derive(Debug)]
+struct Pinned {
+    certificate: CertificateDer<'static>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        found: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if self.certificate == *found {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let why = CertificateError::ApplicationVerificationFailure;
+        Err(rustls::Error::InvalidCertificate(why))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
