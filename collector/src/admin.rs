@@ -366,7 +366,11 @@ pub fn fsck(location: &StoreLocation, mut say: impl FnMut(&str)) -> Result<(), A
     say(&format!("{} sessions: every sequence number once, no hole, no overlap", report.sessions));
     for nic in &report.nics {
         let NicCheck { client, nic, counted, in_gaps, uncounted, .. } = nic;
-        let known = format!("{client} {nic}: {counted}; in gaps {in_gaps}");
+        let mut known = format!("{client} {nic}: {counted}");
+        // No gaps, or only such of which nothing is known: zeros would be figures.
+        if *in_gaps != Sums::default() {
+            known = format!("{known}; in gaps {in_gaps}");
+        }
         if *uncounted == Sums::default() {
             say(&known);
         } else {

@@ -143,6 +143,9 @@ pub enum CaCommand {
 #[command(
     after_help = "Clients that stop stay listed, as down, until they are forgotten. Running \
                   collectors of the same store need not be told.\n\
+                  With --rows, an agent that is let in again delivers once more what it keeps of the \
+                  last minutes (spool.keep_committed, 10 min by default), and a gap (forgotten) for \
+                  what it had delivered before.\n\
                   Example: collector forget web-1 --yes"
 )]
 pub struct ForgetArgs {
@@ -171,7 +174,9 @@ pub struct MigrateArgs {
 #[command(
     after_help = "Example: collector export --client web-1 --nic eth0 --from 2026-11-01T00:00:00Z \
                   --output web-1.csv\n\nThe columns are those of bandwidth_stats. A line of kind \
-                  gap has exact sums over all of its time, but there are no samples of it."
+                  gap stands for samples that are missing, for its gap_reason: it has exact sums over \
+                  all of its time (misdated: it is one sample, dated too far off), or empty cells \
+                  where nothing was measured (unmeasured) or nothing is known."
 )]
 pub struct ExportArgs {
     /// Whose rows

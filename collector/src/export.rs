@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 use settings::{Foreign, Output};
 use tokio::sync::mpsc;
-use wire::frame::flags;
+use wire::frame::{Gap, flags};
 
 use crate::store::export::{ExportRange, ExportRow};
 use crate::store::history::gap_name;
@@ -109,11 +109,38 @@ struct Line<'a> {
     last_seq: Option<u64>,
 }
 
+/// The columns of CSV.
+const COLUMNS: [&str; 21] = [
+    "time",
+    "client",
+    "nic",
+    "kind",
+    "interval_ns",
+    "rx_bytes",
+    "rx_packets",
+    "rx_captured",
+    "rx_peak_1ms_bytes",
+    "rx_peak_10ms_bytes",
+    "tx_bytes",
+    "tx_packets",
+    "tx_captured",
+    "tx_peak_1ms_bytes",
+    "tx_peak_10ms_bytes",
+    "drops",
+    "flags",
+    "gap_reason",
+    "session",
+    "first_seq",
+    "last_seq",
+];
+
 impl<'a> Line<'a> {
     fn of(client: &'a str, row: &'a ExportRow) -> Self {
         let ExportRow { nic, point, gap } = row;
-        // Of a gap without NIC no figure is known: zero would be one.
-        let known = nic.is_some();
+        // Of a gap without NIC nothing is known, and nothing was counted while nothing was measured:
+        // zero would be a figure.
+        let dated = nic.is_some();
+        let known = dated && gap.is_none_or(|gap| gap.reason != Gap::Unmeasured as u8);
         let Point { start_ns, interval_ns, rx, tx, drops, flags: set } = *point;
         let counts = |PointCounts { bytes, packets, captured, .. }: PointCounts| {
             [bytes, packets, captured].map(|figure| known.then_some(figure))
@@ -126,11 +153,11 @@ impl<'a> Line<'a> {
         let [rx_peak_1ms_bytes, rx_peak_10ms_bytes] = peaks(rx);
         let [tx_peak_1ms_bytes, tx_peak_10ms_bytes] = peaks(tx);
         Self {
-            time: known.then_some(Time(start_ns)),
+            time: dated.then_some(Time(start_ns)),
             client,
             nic: nic.as_deref(),
             kind: if gap.is_some() { "gap" } else { "sample" },
-            interval_ns: known.then_some(interval_ns),
+            interval_ns: dated.then_some(interval_ns),
             rx_bytes,
             rx_packets,
             rx_captured,
@@ -168,6 +195,14 @@ impl<W: Write> Lines<W> {
                 serde_json::to_writer(&mut *out, line)?;
                 out.write_all(b"\n")
             }
+        }
+    }
+
+    /// The names of the columns, where no line has brought them.
+    fn head(&mut self) -> io::Result<()> {
+        match self {
+            Self::Csv(csv) => csv.write_record(COLUMNS).map_err(io::Error::other),
+            Self::Jsonl(_) => Ok(()),
         }
     }
 
@@ -264,6 +299,9 @@ async fn write(
                 count += 1;
             }
         }
+        if count == 0 {
+            lines.head()?;
+        }
         lines.flush()?;
         Ok(count)
     };
@@ -274,6 +312,29 @@ async fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn exported(gap: Option<Gap>) -> Vec<String> {
+        let gap = gap.map(|gap| {
+            let reason = gap as u8;
+            crate::store::export::ExportGap { reason, session: 1, first_seq: 2, last_seq: 3 }
+        });
+        let row = ExportRow { nic: Some("eth0".into()), point: Point::default(), gap };
+        let mut csv = Lines::Csv(Box::new(csv::Writer::from_writer(Vec::new())));
+        csv.write(&Line::of("web", &row)).unwrap();
+        let Lines::Csv(csv) = csv else { unreachable!() };
+        let text = String::from_utf8(csv.into_inner().unwrap()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn what_was_not_measured_has_empty_cells_and_a_name() {
+        let names = exported(None).swap_remove(0);
+        assert_eq!(names, COLUMNS.join(","), "an export of nothing has the same head");
+        assert!(exported(Some(Gap::SpoolFull))[1].contains(",gap,0,0,0,"));
+        let unmeasured = exported(Some(Gap::Unmeasured)).swap_remove(1);
+        let cells = ",eth0,gap,0,,,,,,,,,,,,,unmeasured,0000000000000001,2,3";
+        assert!(unmeasured.ends_with(cells), "{unmeasured}");
+    }
 
     #[test]
     fn no_cell_starts_a_formula_or_hides_something() {

@@ -68,7 +68,7 @@ const LIMITED: &str = "netmon_collector_limited_total";
 /// Counters that have labels: without one they are not shown.
 const LABELLED: [&str; 3] = [REJECTS, LIMITED, HTTP_REFUSED];
 
-const GAUGES: [(&str, &str); 7] = [
+const GAUGES: [(&str, &str); 8] = [
     (
         "netmon_collector_certificate_expiry_timestamp_seconds",
         "When the collector's own certificate expires.",
@@ -80,6 +80,10 @@ const GAUGES: [(&str, &str); 7] = [
         "By how much the clock is ahead of what the store saw last, 0 where it is followed.",
     ),
     (HTTP_CONNECTIONS, "Connections over HTTP that are open."),
+    (
+        "netmon_collector_disk_free_bytes",
+        "Room for rows of the embedded store, on its disk and within its file; 0 with PostgreSQL.",
+    ),
     ("netmon_collector_queue_rows", "Rows that wait to be committed."),
     ("netmon_collector_sessions", "Sessions of agents that are open."),
 ];

@@ -8,26 +8,32 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, User, access, geteuid};
 use settings::{Finding, Size};
 
+use crate::store_location::StoreLocation;
+
 const SUBJECT: &str = "data";
 const DISK: &str = "disk space";
 
-/// Free space below which people should look, and below which the store soon takes nothing, bytes.
+/// Free space below which people should look, bytes: or twice what must be left.
 const SCARCE: u64 = 1 << 30;
-const NONE: u64 = 64 << 20;
 
-pub(super) fn examine(data_dir: &Path) -> Vec<Finding> {
+/// `least` is what must be left for rows to be taken.
+pub(super) fn examine(data_dir: &Path, least: Size, location: &StoreLocation) -> Vec<Finding> {
     // What is not there yet is made at the first start, in the nearest folder that is.
     let existing = data_dir.ancestors().find(|path| fs::exists(path).unwrap_or(false));
     let place = existing.unwrap_or(data_dir);
     let mut findings = vec![directory(data_dir, place)];
     match statvfs(place) {
         Ok(found) => {
-            findings.push(room(data_dir, found.blocks_available() * found.fragment_size()))
+            findings.push(room(data_dir, found.blocks_available() * found.fragment_size(), least))
         }
         Err(errno) => {
             let text = format!("{}: {errno}; set data_dir", place.display());
             findings.push(Finding::fail(DISK, text));
         }
+    }
+    if let StoreLocation::Postgres(_) = location {
+        let text = "the disk of the database's server can't be seen from here; watch it there";
+        findings.push(Finding::ok(DISK, text.to_owned()));
     }
     findings
 }
@@ -81,12 +87,13 @@ fn files(data_dir: &Path) -> Vec<(String, u32)> {
     entries.filter_map(named).collect()
 }
 
-fn room(data_dir: &Path, free: u64) -> Finding {
+fn room(data_dir: &Path, free: u64, least: Size) -> Finding {
     let text = format!("{} free at {}", Size(free >> 20 << 20), data_dir.display());
     let way_out = "free some space, or shorten retention";
-    if free < NONE {
-        Finding::fail(DISK, format!("{text}; {way_out}"))
-    } else if free < SCARCE {
+    if free < least.0 {
+        let less = format!("less than limits.disk_free_min ({least}): no rows are taken");
+        Finding::fail(DISK, format!("{text}, {less}; {way_out}"))
+    } else if free < SCARCE.max(least.0.saturating_mul(2)) {
         Finding::warn(DISK, format!("{text}; {way_out}"))
     } else {
         Finding::ok(DISK, text)
@@ -104,8 +111,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let found = directory(&dir.path().join("not/yet"), dir.path());
         assert_eq!(found.level, Level::Ok, "{found:?}");
-        assert_eq!(room(dir.path(), 1 << 20).level, Level::Fail);
-        assert_eq!(room(dir.path(), 512 << 20).level, Level::Warn);
-        assert_eq!(room(dir.path(), 1 << 40).level, Level::Ok);
+        let least = Size::mib(256);
+        let low = room(dir.path(), 255 << 20, least);
+        assert!(low.level == Level::Fail && low.text.contains("limits.disk_free_min"), "{low:?}");
+        assert_eq!(room(dir.path(), 512 << 20, least).level, Level::Warn);
+        assert_eq!(room(dir.path(), 1 << 40, least).level, Level::Ok);
     }
 }

@@ -34,7 +34,7 @@ pub fn doctor(
         worst = worst.max(print_findings(&findings, out)?);
         Ok::<_, io::Error>(())
     };
-    print(data_dir::examine(&config.data_dir))?;
+    print(data_dir::examine(&config.data_dir, config.limits.disk_free_min, location))?;
     print(ports::examine(config))?;
     let (findings, known) = runtime.block_on(store::examine(location));
     print(findings)?;

@@ -1,6 +1,7 @@
 //! `collector run`: the service. Takes in what agents send, commits it, shows it, until stopped.
 
 mod counters;
+mod disk;
 mod health;
 mod register;
 mod reload;
@@ -136,7 +137,12 @@ async fn serve(
     let live = Live::new();
     let counters = Counters::open(&config.data_dir, live.clone());
     let max_memory = usize::try_from(config.writer.max_memory.0).unwrap_or(usize::MAX);
-    let surroundings = Surroundings::default();
+    // The disk of a database's server can't be seen from here.
+    let held = match location {
+        StoreLocation::Sqlite(path) => Some(disk::watch(path.clone(), config.limits.disk_free_min)),
+        StoreLocation::Postgres(_) => None,
+    };
+    let surroundings = Surroundings { held, ..Surroundings::default() };
     let dates = surroundings.dates.clone();
     let writer = Writer::start(store.clone(), config.writer.limits(), max_memory, surroundings);
     let handle = writer.handle();

@@ -42,6 +42,7 @@ async fn filled() -> (Exports, tempfile::TempDir) {
         let samples: Vec<_> = (0..3000).map(|n| sample("eth0", at(n), n)).collect();
         let frames = samples.chunks(500).map(|chunk| agent.frame(chunk.to_vec())).collect();
         store.commit(&batch([agent.batch(frames)])).await.unwrap();
+        store.open_sessions(&client("idle"), &hello(&[9]), START).await.unwrap();
         let lost = vec![sample("eth0", START + 30 * MINUTE, 77)];
         let frames = vec![
             agent.record(100, Gap::SpoolFull as u8, lost),
@@ -114,6 +115,10 @@ async fn a_range_is_exported_alone_and_what_is_not_there_is_named() {
     let (csv, _) = exports.of(&[&from[..], &["2027-01-15T00:02:00Z"]].concat());
     // A header, two samples a second, and the gap of which no time is known.
     assert_eq!(csv.lines().count(), 1 + 120 + 1, "{csv}");
+    // Nothing in it but the gap without time, and of the other NIC not even that.
+    let head = csv.lines().next().unwrap().to_owned() + "\n";
+    let (csv, _) = exports.of(&["--client", "idle", "--from", "2020-01-01T00:00:00Z"]);
+    assert_eq!(csv, head);
     let (text, code) = exports.of(&["--client", "nobody"]);
     assert!(text.contains("no client nobody") && code == Some(1), "{text}");
     let (text, code) = exports.of(&["--client", "web", "--nic", "eth9"]);

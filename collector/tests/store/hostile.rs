@@ -104,6 +104,36 @@ async fn beside(
     (store, [alone, beside], told)
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_disk_has_no_room_nothing_is_written_and_the_reason_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("netmon.sqlite");
+    let store: Arc<dyn Database> =
+        Arc::new(collector::store::sqlite::SqliteStore::open(&path).unwrap());
+    let why = Some("too little room".to_owned());
+    let (disk, held) = watch::channel(why.clone());
+    let surroundings = Surroundings { held: Some(held), ..Surroundings::default() };
+    let writer = Writer::start(store.clone(), LIMITS, 1 << 20, surroundings);
+    let handle = writer.handle();
+    let mut state = handle.changes();
+    let mut web = Connected::open(&store, &handle, "web", 1).await;
+    let frame = web.agent.frame(vec![sample("eth0", START, 1)]);
+    web.submit(frame).await;
+    let told = tokio::time::timeout(Duration::from_secs(10), state.wait_for(|it| *it == why));
+    assert!(told.await.is_ok());
+    tokio::time::sleep(LIMITS.max_delay * 5).await;
+    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 0);
+    disk.send_replace(None);
+    web.committed().await;
+    assert_eq!(*state.borrow_and_update(), None);
+    // Full again: what waits when the collector stops stays with the agents.
+    disk.send_replace(why);
+    let frame = web.agent.frame(vec![sample("eth0", START + SECOND, 1)]);
+    web.submit(frame).await;
+    writer.stop(Duration::from_secs(20)).await;
+    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 1);
+}
+
 pub async fn figures_beyond_any_link_delay_nobody(place: &impl Place) {
     let (store, [alone, beside], told) = beside(place, 20_000, |n, frame| {
         if n % 2 == 0 {

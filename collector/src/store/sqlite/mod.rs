@@ -32,6 +32,7 @@ pub use self::dump::Dump;
 use self::error::Failure;
 pub use self::error::OpenError;
 use self::files::Files;
+pub use self::open::reusable_bytes;
 pub use self::register::SqliteRegister;
 use super::check::{Check, CheckReport};
 use super::export::{Export, ExportRange, ExportRow};

@@ -94,6 +94,15 @@ pub(super) fn beside(path: &Path) -> Result<Connection, OpenError> {
     Ok(db)
 }
 
+/// Room within the file at `path` that deleted rows have left, bytes. `None` if it can't be read.
+#[must_use]
+pub fn reusable_bytes(path: &Path) -> Option<u64> {
+    let db = reader(path).ok()?;
+    let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).ok();
+    let bytes = number("PRAGMA freelist_count")?.checked_mul(number("PRAGMA page_size")?)?;
+    u64::try_from(bytes).ok()
+}
+
 /// Version of the schema of a file; 0 if there is none yet.
 pub(super) fn version(path: &Path) -> Result<i64, OpenError> {
     if private_file::exists(path)? { Ok(read_only(path)?.1) } else { Ok(0) }
