@@ -141,8 +141,9 @@ pub async fn figures_beyond_any_link_delay_nobody(place: &impl Place) {
         }
     })
     .await;
+    // A second where nothing else runs; hours before batches were parted.
     eprintln!("20,000 frames of 2^63-1: honest commits {alone:?} alone, {beside:?} beside");
-    assert!(beside < Duration::from_secs(3), "{beside:?}; {alone:?} alone");
+    assert!(beside < Duration::from_secs(20), "{beside:?}; {alone:?} alone");
     let told = told.quarantined.expect("it is told");
     assert!(told.contains("more than any link carries"), "{told}");
     assert_eq!(place.numbers("SELECT count(*) FROM quarantine").await, [10_000]);
@@ -156,7 +157,7 @@ pub async fn sums_that_no_column_holds_delay_nobody_and_are_quarantined_whole(pl
     })
     .await;
     eprintln!("5000 frames of 2^56: honest commits {alone:?} alone, {beside:?} beside");
-    assert!(beside < Duration::from_secs(5), "{beside:?}; {alone:?} alone");
+    assert!(beside < Duration::from_secs(20), "{beside:?}; {alone:?} alone");
     assert!(told.quarantined.is_some(), "it is told");
     assert_eq!(store.committed(&[2]).await.unwrap()[0].seq, 5000);
     let kept = place.numbers("SELECT count(*) FROM bandwidth_stats WHERE client = 2").await[0];
