@@ -187,6 +187,46 @@ fn a_directory_that_everybody_may_write_is_refused_with_the_way_out() {
 }
 
 #[test]
+fn root_does_not_stay_root_where_the_owner_keeps_himself_out() {
+    let Some(host) = Host::new() else { return };
+    let identity = host.identity();
+    let path = identity.join("store");
+    private_file::reserve(&path).unwrap();
+    for (closed, mode) in [(&host.data(), 0o000), (&identity, 0o000), (&identity, 0o600)] {
+        fs::set_permissions(closed, fs::Permissions::from_mode(mode)).unwrap();
+        let text = private_file::act_for(&path).unwrap_err().to_string();
+        assert!(text.contains(&format!("run: chmod 700 {}", closed.display())), "{text}");
+        fs::set_permissions(closed, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let acting = private_file::act_for(&path).unwrap();
+    let refused = fs::read(host.victim("shadow")).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied);
+    drop(acting);
+    host.assert_unharmed();
+}
+
+#[test]
+fn root_stays_root_where_root_keeps_the_owner_out() {
+    let Some(host) = Host::new() else { return };
+    let path = host.identity().join("store");
+    fs::set_permissions(host.root.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let _acting = private_file::act_for(&path).unwrap();
+    fs::write(&path, "root's").unwrap();
+}
+
+#[test]
+fn a_real_path_has_no_links_of_root_and_none_of_others() {
+    let Some(host) = Host::new() else { return };
+    let (lib, path) = (host.root.path().join("lib"), host.identity().join("store"));
+    symlink("data", &lib).unwrap();
+    let real = fs::canonicalize(path.parent().unwrap()).unwrap().join("store");
+    assert_eq!(private_file::real_path(&lib.join("identity/store")).unwrap(), real);
+    link(&host.victim("shadow"), &path);
+    let text = private_file::real_path(&path).unwrap_err().to_string();
+    assert!(text.contains(&format!("rm {}", path.display())), "{text}");
+}
+
+#[test]
 fn links_of_root_are_followed() {
     let Some(host) = Host::new() else { return };
     let path = host.root.path().join("lib");

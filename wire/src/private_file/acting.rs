@@ -25,6 +25,11 @@ impl Acting {
         Self { before: None, _thread: PhantomData }
     }
 
+    /// True if it acts as somebody else.
+    pub(super) const fn is_another(&self) -> bool {
+        self.before.is_some()
+    }
+
     /// Acts as a user if this is root, and the user isn't.
     pub(super) fn as_user(user: Uid, group: Gid) -> io::Result<Self> {
         let mut acting = Self::as_before();

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use nix::dir::Dir;
@@ -38,7 +39,9 @@ const STICKY: u32 = 0o1000;
 pub(super) struct Directory {
     descriptor: OwnedFd,
     /// Where it was found, symbolic links followed.
-    path: PathBuf,
+    pub path: PathBuf,
+    /// The last directory of root on the way to it, before those of another user.
+    gate: Option<PathBuf>,
     pub owner: Uid,
     group: Gid,
     /// Permissions.
@@ -90,7 +93,7 @@ impl Directory {
         };
         let mut ahead = parts(path);
         let mut at = Self::start(path).map_err(failed)?;
-        let mut stranger: Option<Uid> = None;
+        let mut stranger: Option<(Uid, PathBuf)> = None;
         // The link that led here, and what lies behind where it leads.
         let mut link: Option<(PathBuf, usize)> = None;
         let mut links = 0;
@@ -122,6 +125,7 @@ impl Directory {
             };
             at.pass(&mut stranger).map_err(failed)?;
         }
+        at.gate = stranger.and_then(|(_, first)| first.parent().map(Path::to_owned));
         Ok(at)
     }
 
@@ -135,7 +139,8 @@ impl Directory {
     fn new(descriptor: OwnedFd, path: PathBuf) -> io::Result<Self> {
         let stat = fstat(&descriptor)?;
         let (owner, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
-        Ok(Self { descriptor, path, owner, group, mode: stat.st_mode & 0o7777 })
+        let mode = stat.st_mode & 0o7777;
+        Ok(Self { descriptor, path, gate: None, owner, group, mode })
     }
 
     /// What a name stands for, held open and not followed.
@@ -156,7 +161,8 @@ impl Directory {
         let path = self.path.join(part);
         match kind(&stat) {
             SFlag::S_IFDIR if part == ".." => {
-                let above = self.path.parent().map_or_else(|| path.clone(), Path::to_owned);
+                let above = self.path.parent().filter(|_| self.path.is_absolute());
+                let above = above.map_or_else(|| path.clone(), Path::to_owned);
                 Ok(Step::Directory(Self::new(found, above)?))
             }
             SFlag::S_IFDIR => Ok(Step::Directory(Self::new(found, path)?)),
@@ -177,7 +183,7 @@ impl Directory {
 
     /// Whether root may work here. All that lies in a directory of another user is that user's, or
     /// was made there by root.
-    fn pass(&self, stranger: &mut Option<Uid>) -> io::Result<()> {
+    fn pass(&self, stranger: &mut Option<(Uid, PathBuf)>) -> io::Result<()> {
         let path = &self.path;
         if !is_root() {
             return Ok(());
@@ -189,14 +195,15 @@ impl Directory {
         }
         match stranger {
             _ if self.owner.is_root() => Ok(()),
-            Some(other) if *other != self.owner => {
+            Some((other, _)) if *other != self.owner => {
                 let (other, owner) = (permission::name(*other), permission::name(self.owner));
                 let why = format!("is of {owner} in a directory of {other}");
                 let way_out = format!("run: chown -R {other} {}", path.display());
                 Err(refused(path, &why, &way_out))
             }
-            _ => {
-                *stranger = Some(self.owner);
+            Some(_) => Ok(()),
+            None => {
+                *stranger = Some((self.owner, path.clone()));
                 Ok(())
             }
         }
@@ -205,6 +212,22 @@ impl Directory {
     /// Whatever is made, renamed or removed, root does with the rights of the owner.
     pub fn acting(&self) -> io::Result<Acting> {
         Acting::as_user(self.owner, self.group)
+    }
+
+    /// Whether root keeps this user off the way here. Only directories of root are asked: their
+    /// permissions are nobody else's to change.
+    pub fn is_behind_root(&self) -> bool {
+        let searched = self.gate.as_ref().map(|gate| std::fs::metadata(gate.join(".")));
+        matches!(searched, Some(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied)
+    }
+
+    /// The directory on the way to `place`, which is in this one, that its owner has closed.
+    pub fn closed<'a>(&'a self, place: &'a Path) -> &'a Path {
+        let closed = |path: &&Path| {
+            let metadata = std::fs::symlink_metadata(path);
+            metadata.is_ok_and(|it| it.uid() == self.owner.as_raw() && it.mode() & 0o100 == 0)
+        };
+        place.ancestors().skip(1).filter(closed).last().unwrap_or(&self.path)
     }
 
     fn make_in(&self, name: &OsStr, mode: u32) -> io::Result<Self> {

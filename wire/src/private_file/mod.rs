@@ -338,17 +338,35 @@ fn database_files(name: &OsStr, path: &Path) -> impl Iterator<Item = (OsString, 
     suffixes.map(move |it| (with(name, it), with(path.as_os_str(), it).into()))
 }
 
-/// Lets root do what a library does with the files beside `path` with the rights of whom that
-/// directory belongs to, as long as the value lives. Others than root go on as they are.
+/// Where a path leads, for a library that opens files by their paths and can be told to follow no
+/// link: the owner of a directory may put one there at any time.
 ///
 /// # Errors
-/// [`FileError`] if root may not work in the directory.
+/// [`FileError::Read`] names the path; a link that may not be followed is refused with the fix.
+pub fn real_path(path: &Path) -> Result<PathBuf, FileError> {
+    let (directory, name) = resolved(path)?;
+    Ok(directory.path.join(name))
+}
+
+/// Lets root do what a library does with the files beside `path` with the rights of whom that
+/// directory belongs to, as long as the value lives. Others than root go on as they are, and so
+/// does root where that user is kept out above by root (a service with `DynamicUser=`).
+///
+/// # Errors
+/// [`FileError`] if root may not work in the directory, or its owner keeps himself out of it.
 pub fn act_for(path: &Path) -> Result<Acting, FileError> {
-    let (directory, _) = resolved(path)?;
+    let (directory, name) = resolved(path)?;
     let acting = directory.acting().map_err(|error| FileError::write(path, error))?;
-    match std::fs::metadata(path) {
-        // Whom root keeps out above (a service with DynamicUser=) can't swap the directory either.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Acting::as_before()),
+    let place = directory.path.join(name);
+    match std::fs::symlink_metadata(&place) {
+        Err(error) if acting.is_another() && error.kind() == io::ErrorKind::PermissionDenied => {
+            if directory.is_behind_root() {
+                return Ok(Acting::as_before());
+            }
+            drop(acting);
+            let way_out = format!("run: chmod 700 {}", directory.closed(&place).display());
+            Err(FileError::Write { path: path.to_owned(), error, way_out })
+        }
         _ => Ok(acting),
     }
 }

@@ -385,7 +385,10 @@ fn between(from: &Counts, next: &Counts) -> Counts {
 
 /// Opens a damaged file so that nothing of it changes, and reads its sessions.
 fn open_damaged(path: &Path) -> rusqlite::Result<(Connection, Vec<OldSession>)> {
-    let old = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let real = private_file::real_path(path);
+    let real = real.map_err(|_| rusqlite::Error::InvalidPath(path.to_owned()))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let old = Connection::open_with_flags(real, flags)?;
     old.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     old.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA wal_autocheckpoint = 0;")?;
     let mut sessions = Vec::new();

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use wire::message::SeqRange;
 use wire::private_file::{self, Acting};
 
@@ -171,7 +171,9 @@ impl Spool {
             let mode = format!("{mode:03o}");
             tracing::warn!(path = %path.display(), mode, "others could read this file; it is closed");
         }
-        Connection::open(path)
+        // No link that the owner has put there since.
+        let flags = OpenFlags::default() | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        Connection::open_with_flags(private_file::real_path(path)?, flags)
             .map_err(|error| SpoolError::Open { path: path.to_owned(), error: Box::new(error) })
     }
 

@@ -57,7 +57,7 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
 pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
     let sorted = |error| OpenError::from_sqlite(path, error);
     let _acting = prepare(path)?;
-    let mut db = Connection::open(path).map_err(sorted)?;
+    let mut db = open(path, OpenFlags::default())?;
     set_up(&db).map_err(sorted)?;
     check_identity(&db, path)?;
     // FULL: what is acknowledged has reached the disk.
@@ -80,13 +80,20 @@ fn prepare(path: &Path) -> Result<Acting, OpenError> {
     Ok(private_file::act_for(path)?)
 }
 
+/// Opens the file itself: no link that its directory's owner has put there since it was checked.
+fn open(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
+    let real = private_file::real_path(path)?;
+    Connection::open_with_flags(real, flags | OpenFlags::SQLITE_OPEN_NOFOLLOW)
+        .map_err(|error| OpenError::from_sqlite(path, error))
+}
+
 /// Opens the file to write beside a collector that has it open: its schema must be the newest.
 pub(super) fn beside(path: &Path) -> Result<Connection, OpenError> {
     let sorted = |error| OpenError::from_sqlite(path, error);
     drop(reader(path)?);
     let _acting = prepare(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(path, flags).map_err(sorted)?;
+    let db = open(path, flags)?;
     set_up(&db).map_err(sorted)?;
     db.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON").map_err(sorted)?;
     // Opens what is beside the file, too.
@@ -113,7 +120,7 @@ fn read_only(path: &Path) -> Result<(Connection, i64), OpenError> {
     private_file::check_database(path)?;
     let _acting = private_file::act_for(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(path, flags).map_err(sorted)?;
+    let db = open(path, flags)?;
     set_up(&db).map_err(sorted)?;
     let found = check_identity(&db, path)?;
     Ok((db, found))
