@@ -18,7 +18,7 @@ const RATE_MAX: u32 = 1_000_000_000;
 pub struct Limits {
     /// Agents that are connected; 1 to 1,000,000. Each takes some 80 KiB of memory.
     pub connections: usize,
-    /// Handshakes and enrolments at once; 16 to 4,096. One is done within milliseconds; who needs
+    /// Handshakes at once; 16 to 4,096. One is done within milliseconds; who needs
     /// longer holds up to 320 KiB until its time is over.
     pub handshakes: usize,
     /// Of them, those of one address (of IPv6: of one /48); 1 to 4,096. Others of it wait.

@@ -1,10 +1,12 @@
 //! The exchanges by which agents get certificates: one request and one answer on a stream.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quinn::{Connection, RecvStream, SendStream};
 use rustls::pki_types::UnixTime;
+use settings::SharedFailures;
 use tokio::time::timeout;
 use wire::codec::{self, CodecError, HEADER_LEN, Received};
 use wire::message::{EnrollReply, Message, Refused};
@@ -15,8 +17,11 @@ use super::issue::Renewed;
 use super::peer::{Agent, CLOSE_REFUSED, count_reject};
 use crate::listen::canonical;
 
-/// How long each step of an exchange may take.
+/// How long a request may take, and an answer until it has arrived.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a refusal may take until it has arrived: anybody can get one.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Longest request, bytes.
 const REQUEST_MAX: u32 = 64 << 10;
@@ -39,16 +44,46 @@ enum RequestError {
     NoRequest,
 }
 
+impl RequestError {
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Late => "late",
+            Self::Broken(_) => "broken",
+            Self::Codec(_) => "codec",
+            Self::TooLong(_) => "too_long",
+            Self::NoRequest => "no_request",
+        }
+    }
+}
+
+/// Who asked for nothing sound, by address and kind: anybody can, as often as they like.
+static REFUSED: SharedFailures<(IpAddr, &'static str)> = SharedFailures::new();
+
 impl Identity {
     /// Serves a connection of [`wire::ALPN_ENROLL`]: one request for a certificate, then closes
-    /// it. Takes at most some seconds, whatever the other end does.
-    pub async fn serve_enrollment(self: &Arc<Self>, connection: Connection) {
-        let (answer, stream) = match timeout(PATIENCE, connection.accept_bi()).await {
-            Ok(Ok((send, receive))) => (self.answer_enrollment(receive).await, Some(send)),
-            Ok(Err(error)) => (Err(RequestError::Broken(error.to_string())), None),
-            Err(_) => (Err(RequestError::Late), None),
+    /// it. Whoever has no token holds it for [`PATIENCE`] and [`REFUSAL_PATIENCE`] at most. `busy`
+    /// is told whether something would be lost if the connection were closed now.
+    pub async fn serve_enrollment(
+        self: &Arc<Self>,
+        connection: Connection,
+        busy: impl Fn(bool) + Send,
+    ) {
+        let mut stream = None;
+        let request = async {
+            let broken = |error: quinn::ConnectionError| RequestError::Broken(error.to_string());
+            let (send, mut receive) = connection.accept_bi().await.map_err(broken)?;
+            stream = Some(send);
+            read(&mut receive).await
+        };
+        let answer = match timeout(PATIENCE, request).await.unwrap_or(Err(RequestError::Late)) {
+            Ok(request) => {
+                busy(true);
+                self.answer_enrollment(request).await
+            }
+            Err(error) => Err(error),
         };
         let message = answer.unwrap_or_else(|error| refuse(&connection, &error));
+        busy(matches!(message, Message::EnrollReply(_)));
         if let Some(stream) = stream {
             send(stream, &message).await;
         }
@@ -60,9 +95,9 @@ impl Identity {
 
     async fn answer_enrollment(
         self: &Arc<Self>,
-        mut stream: RecvStream,
+        request: Message,
     ) -> Result<Message, RequestError> {
-        let Message::EnrollRequest(request) = read(&mut stream).await? else {
+        let Message::EnrollRequest(request) = request else {
             return Err(RequestError::NoRequest);
         };
         let identity = self.clone();
@@ -118,7 +153,11 @@ fn answer(answered: Result<Result<EnrollReply, EnrollError>, tokio::task::JoinEr
 
 fn refuse(connection: &Connection, error: &RequestError) -> Message {
     count_reject("bad_request");
-    tracing::warn!(address = %canonical(connection.remote_address()), %error, "refused a certificate");
+    let address = canonical(connection.remote_address());
+    match REFUSED.failed((address.ip(), error.kind()), Instant::now()) {
+        Some(tell) => tracing::warn!(%address, %error, "refused a certificate{tell}"),
+        None => tracing::debug!(%address, %error, "refused a certificate, still"),
+    }
     Message::Refused(Refused { reason: error.to_string() })
 }
 
@@ -144,7 +183,11 @@ async fn read(stream: &mut RecvStream) -> Result<Message, RequestError> {
 /// Sends the last message of a stream and waits until it has arrived. What can't be sent is asked
 /// for again by the agent.
 async fn send(mut stream: SendStream, message: &Message) {
-    let sent = timeout(PATIENCE, async {
+    let patience = match message {
+        Message::Refused(_) => REFUSAL_PATIENCE,
+        _ => PATIENCE,
+    };
+    let sent = timeout(patience, async {
         let bytes = codec::encode_message(message).map_err(|error| error.to_string())?;
         stream.write_all(&bytes).await.map_err(|error| error.to_string())?;
         stream.finish().map_err(|error| error.to_string())?;

@@ -21,6 +21,9 @@ use crate::time::{Steps, boot, now_ns};
 /// How long a handshake may take: QUIC itself knows no limit.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
+/// How long a host that enrols may wait for those before it.
+const ENROLMENT: Duration = Duration::from_secs(5);
+
 /// Number of handshakes from which on addresses have to be proved first.
 const HANDSHAKES_TRUSTED: usize = 64;
 
@@ -190,7 +193,7 @@ impl Drop for Handshake {
     }
 }
 
-/// Lets handshakes and enrolments begin as far as there is room.
+/// Lets handshakes begin as far as there is room.
 struct Admission {
     handshakes: Handshakes<Incoming>,
     running: HashMap<u64, AbortHandle>,
@@ -252,8 +255,7 @@ impl Admission {
     }
 }
 
-/// Takes one connection through its handshake and serves it. Who has no certificate has a handshake
-/// until its end.
+/// Takes one connection through its handshake and serves it.
 async fn admit(ingest: Ingest, incoming: Incoming, handshake: Handshake) {
     let address = listen::canonical(incoming.remote_address());
     let connecting = match incoming.accept() {
@@ -274,7 +276,16 @@ async fn admit(ingest: Ingest, incoming: Incoming, handshake: Handshake) {
             drop(handshake);
             agent::serve(ingest, agent, connection).await;
         }
-        Ok(Peer::Enrolling) => ingest.identity.serve_enrollment(connection).await,
+        Ok(Peer::Enrolling) => {
+            let place = tokio::time::timeout(ENROLMENT, ingest.limits.enrolment(&connection)).await;
+            drop(handshake);
+            let Ok(place) = place else {
+                limits::count("enrolments");
+                let said = b"many hosts enrol at this moment; try again, the token is still good";
+                return connection.close(CLOSE_REFUSED.into(), said);
+            };
+            ingest.identity.serve_enrollment(connection, |busy| place.set_busy(busy)).await;
+        }
         // The other end was told.
         Err(_) => {}
     }

@@ -140,7 +140,7 @@ async fn accept(endpoint: Endpoint, identity: Arc<Identity>, seen: mpsc::Unbound
                 Ok(peer) => {
                     let _over = seen.send(Seen::Admitted(peer.clone(), connection.clone()));
                     match peer {
-                        Peer::Enrolling => identity.serve_enrollment(connection).await,
+                        Peer::Enrolling => identity.serve_enrollment(connection, |_| {}).await,
                         Peer::Agent(agent) => {
                             while let Ok(stream) = connection.accept_bi().await {
                                 let _agent = identity

@@ -149,6 +149,7 @@ impl<T> Handshakes<T> {
             let longest = *self.turns.iter().max_by_key(|it| self.queues[*it].waiting.len())?;
             return self.forget(longest);
         }
+        let mut busiest_asked = false;
         for _ in 0..self.turns.len() {
             let origin = *self.turns.front()?;
             let queue = self.queues.get(&origin)?;
@@ -160,6 +161,11 @@ impl<T> Handshakes<T> {
                     return self.break_off(origin, oldest);
                 }
             } else if self.running >= self.limit {
+                // The same for whoever waits: asked once, as there may be thousands of addresses.
+                if std::mem::replace(&mut busiest_asked, true) {
+                    self.turns.rotate_left(1);
+                    continue;
+                }
                 let busiest = self.queues.iter().max_by_key(|(_, it)| it.running.len());
                 if let Some((busiest, queue)) = busiest
                     && let Some(oldest) = queue.stands_still(now)

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod budget;
+mod enrolments;
 mod handshakes;
 mod usage;
 
@@ -11,12 +12,13 @@ use std::time::{Duration, Instant};
 
 use quinn::Connection;
 use settings::{SharedFailures, Size};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use wire::frame::Frame;
 use wire::id::ClientId;
 use wire::message::Inventory;
 
 pub use self::budget::{Budget, Share};
+use self::enrolments::Enrolments;
 pub use self::handshakes::{Handshakes, Origin, Slot, Step};
 use self::usage::Usage;
 pub use self::usage::{ClientLimits, Limit};
@@ -33,7 +35,7 @@ const ACCOUNTS: usize = 1024;
 pub struct TotalLimits {
     /// Agents that are connected.
     pub connections: usize,
-    /// Handshakes and enrolments at once.
+    /// Handshakes at once.
     pub handshakes: usize,
     /// Of them, those of one address.
     pub address_handshakes: usize,
@@ -52,6 +54,9 @@ struct Inner {
     connections: Arc<Semaphore>,
     waiting: Budget,
     accounts: Mutex<HashMap<ClientId, Account>>,
+    enrolments: Mutex<Enrolments<Connection>>,
+    /// An enrolment is over, or may give way.
+    enrolment_room: Notify,
     started: Instant,
 }
 
@@ -67,6 +72,8 @@ impl Limits {
             connections,
             waiting,
             accounts,
+            enrolments: Mutex::default(),
+            enrolment_room: Notify::new(),
             started: Instant::now(),
         }))
     }
@@ -87,6 +94,29 @@ impl Limits {
     #[must_use]
     pub fn place(&self) -> Option<OwnedSemaphorePermit> {
         self.0.connections.clone().try_acquire_owned().ok()
+    }
+
+    /// A place for a connection that comes to enrol; the oldest that has asked for nothing gives way.
+    /// Waits while something is done for all that could.
+    pub async fn enrolment(&self, connection: &Connection) -> Enrolment {
+        let origin = Origin::of(connection.remote_address().ip());
+        loop {
+            let room = self.0.enrolment_room.notified();
+            let entered = self.enrolments().enter(origin, connection.clone());
+            let Some((number, gives_way)) = entered else {
+                room.await;
+                continue;
+            };
+            if let Some(old) = gives_way {
+                count("enrolments");
+                old.close(CLOSE_NEWER.into(), b"it asked for nothing while others came to enrol");
+            }
+            return Enrolment { limits: self.clone(), number };
+        }
+    }
+
+    fn enrolments(&self) -> MutexGuard<'_, Enrolments<Connection>> {
+        self.0.enrolments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a client has taken. It is remembered over its connections.
@@ -115,6 +145,30 @@ impl Limits {
 
     fn now(&self) -> Duration {
         self.0.started.elapsed()
+    }
+}
+
+/// The place of an enrolment.
+#[derive(Debug)]
+pub struct Enrolment {
+    limits: Limits,
+    number: u64,
+}
+
+impl Enrolment {
+    /// Something is done for it from now on, so that it doesn't give way; or no more.
+    pub fn set_busy(&self, busy: bool) {
+        self.limits.enrolments().set_busy(self.number, busy);
+        if !busy {
+            self.limits.0.enrolment_room.notify_waiters();
+        }
+    }
+}
+
+impl Drop for Enrolment {
+    fn drop(&mut self) {
+        self.limits.enrolments().leave(self.number);
+        self.limits.0.enrolment_room.notify_waiters();
     }
 }
 
