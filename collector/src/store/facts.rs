@@ -1,6 +1,7 @@
 //! What a batch becomes in a store: rows, ledgers and cursors, and by its rows the rollups. Pure;
 //! every store writes the same.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use wire::frame::{Frame, Gap, Mix, Sample};
 use wire::id::{ClientId, NicName};
 
 use super::dates::Near;
+use super::nics::{Excess, TOO_MANY};
 use super::{Batch, SessionBatch};
 
 /// A frame within a batch: its session and first sequence number.
@@ -29,8 +31,8 @@ pub struct Facts<'a> {
     pub gaps: Vec<GapRow<'a>>,
     /// What is added to `session_nics`, each row once.
     pub ledgers: Vec<Ledger>,
-    /// Rows of `quarantine`, and why each is there.
-    pub quarantine: Vec<(&'a Frame, &'a str)>,
+    /// Rows of `quarantine`, and why each is there: a frame, or what it has of NICs that are too many.
+    pub quarantine: Vec<(Cow<'a, Frame>, &'a str)>,
     /// How far each session moves.
     pub cursors: Vec<Cursor<'a>>,
 }
@@ -91,7 +93,13 @@ impl<'a> Facts<'a> {
     /// What `batch` adds.
     #[must_use]
     pub fn of(batch: &'a Batch) -> Self {
-        let mut builder = Builder { near: batch.near, ..Builder::default() };
+        Self::without(batch, Excess::new())
+    }
+
+    /// What `batch` adds where the store takes no rows of some NICs: these go to quarantine.
+    #[must_use]
+    pub fn without(batch: &'a Batch, excess: Excess<'a>) -> Self {
+        let mut builder = Builder { near: batch.near, excess, ..Builder::default() };
         batch.sessions.iter().for_each(|session| builder.add(session, batch));
         builder.finish()
     }
@@ -122,6 +130,7 @@ pub const fn length(frame: &Frame) -> u64 {
 struct Builder<'a> {
     facts: Facts<'a>,
     near: Near,
+    excess: Excess<'a>,
     places: HashMap<(&'a ClientId, NicName), NicIndex>,
 }
 
@@ -139,8 +148,12 @@ impl<'a> Builder<'a> {
         for frame in &session.frames {
             if let Some(why) = batch.refusal(frame) {
                 quarantined += length(frame);
-                self.facts.quarantine.push((frame, why));
+                self.facts.quarantine.push((Cow::Borrowed(frame), why));
             } else {
+                if let Some(excess) = self.excess_of(&session.client, frame) {
+                    quarantined += length(frame);
+                    self.facts.quarantine.push((Cow::Owned(excess), TOO_MANY));
+                }
                 let rows = self.facts.gaps.len();
                 self.add_frame(&session.client, frame, &mut running);
                 gaps += if self.facts.gaps.len() == rows { 0 } else { length(frame) };
@@ -157,7 +170,11 @@ impl<'a> Builder<'a> {
         frame: &'a Frame,
         running: &mut HashMap<NicName, Running>,
     ) {
+        let mut gap = frame.gap != 0;
         for sample in &frame.samples {
+            if self.is_excess(client, sample.nic) {
+                continue;
+            }
             let running = running.entry(sample.nic).or_insert_with(|| {
                 let nic = self.nic(client, sample.nic);
                 Running { nic, ledger: None }
@@ -165,6 +182,7 @@ impl<'a> Builder<'a> {
             running.settle(frame.session, sample);
             let (nic, reason) = (running.nic, frame.gap);
             if reason != 0 {
+                gap = false;
                 self.facts.gaps.push(GapRow { frame, reason, sample: Some((nic, sample)) });
             } else if self.near.contains(sample.start_ns) {
                 self.facts.samples.push((nic, sample));
@@ -173,15 +191,34 @@ impl<'a> Builder<'a> {
                 self.facts.gaps.push(GapRow { frame, reason, sample: Some((nic, sample)) });
             }
         }
-        if frame.gap != 0 && frame.samples.is_empty() {
+        // Nothing is known of any NIC.
+        if gap {
             self.facts.gaps.push(GapRow { frame, reason: frame.gap, sample: None });
         }
         for mix in &frame.mixes {
-            if self.near.contains(mix.start_ns) {
+            if self.near.contains(mix.start_ns) && !self.is_excess(client, mix.nic) {
                 let nic = self.nic(client, mix.nic);
                 self.facts.mixes.push((nic, mix));
             }
         }
+    }
+
+    fn is_excess(&self, client: &'a ClientId, nic: NicName) -> bool {
+        // Asked for only where there are any: every sample comes by here.
+        !self.excess.is_empty() && self.excess.contains(&(client, nic))
+    }
+
+    /// What a frame has of NICs that are too many.
+    fn excess_of(&self, client: &'a ClientId, frame: &Frame) -> Option<Frame> {
+        if self.excess.is_empty() {
+            return None;
+        }
+        let samples = frame.samples.iter().filter(|it| self.is_excess(client, it.nic));
+        let mixes = frame.mixes.iter().filter(|it| self.is_excess(client, it.nic));
+        let (samples, mixes): (Vec<_>, Vec<_>) =
+            (samples.cloned().collect(), mixes.cloned().collect());
+        let any = !samples.is_empty() || !mixes.is_empty();
+        any.then_some(Frame { samples, mixes, ..*frame })
     }
 
     fn nic(&mut self, client: &'a ClientId, name: NicName) -> NicIndex {
@@ -287,6 +324,24 @@ mod tests {
         let facts = Facts::of(&batch);
         assert_eq!((facts.samples.len(), facts.quarantine.len()), (1, 1));
         assert_eq!((facts.cursors[0].covered, facts.cursors[0].quarantined), (2, 1));
+    }
+
+    #[test]
+    fn rows_of_a_nic_too_many_go_to_quarantine_and_the_other_nics_stay() {
+        let pod = NicName::new("veth1").unwrap();
+        let other = Sample { nic: pod, ..sample(0, 7, 7) };
+        let batch = batch(vec![
+            frame(1, vec![sample(0, 1, 1), other]),
+            frame(2, vec![sample(0, 1, 2)]),
+            Frame { gap: Gap::SpoolFull as u8, ..frame(3, vec![other]) },
+        ]);
+        let client = &batch.sessions[0].client;
+        let facts = Facts::without(&batch, Excess::from([(client, pod)]));
+        assert_eq!((facts.nics.len(), facts.samples.len(), facts.ledgers.len()), (1, 2, 1));
+        assert!(facts.quarantine.iter().all(|(frame, _)| frame.samples == [other]));
+        assert!(matches!(facts.gaps[..], [GapRow { sample: None, .. }]));
+        let Cursor { covered, gaps, quarantined, .. } = facts.cursors[0];
+        assert_eq!((facts.quarantine.len(), covered, gaps, quarantined), (2, 3, 1, 2));
     }
 
     #[test]

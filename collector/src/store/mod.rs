@@ -8,6 +8,7 @@ pub mod dates;
 pub mod export;
 pub mod facts;
 pub mod history;
+pub mod nics;
 pub mod percentile;
 pub mod points;
 pub mod postgres;

@@ -48,6 +48,8 @@ macro_rules! behaviours {
             what_is_old_is_deleted_table_by_table,
             a_session_long_silent_is_forgotten_and_the_proof_still_holds,
             a_frame_that_can_not_be_kept_goes_to_quarantine_alone,
+            a_client_with_too_many_nics_keeps_those_that_it_has,
+            a_nic_is_forgotten_once_it_has_no_rows_left,
             a_minute_of_a_very_fast_nic_is_kept_whole_in_several_rows,
             clients_are_known_with_their_nics_and_clock,
             a_mix_is_summed_over_its_range,

@@ -122,9 +122,15 @@ pub async fn purging_leaves_no_row_of_a_client_and_all_of_the_others(place: &imp
     assert!(store.purge(&client("web")).await.unwrap() >= 8 + 4);
     assert_eq!(raw(&store, "web").await, []);
     assert_eq!(raw(&store, "db").await, before);
-    for table in
-        ["bandwidth_stats", "bandwidth_1m", "bandwidth_5m", "gaps", "sessions", "link_changes"]
-    {
+    for table in [
+        "bandwidth_stats",
+        "bandwidth_1m",
+        "bandwidth_5m",
+        "gaps",
+        "sessions",
+        "link_changes",
+        "nics",
+    ] {
         let of = "client = (SELECT id FROM clients WHERE client_id = 'web')";
         let rows = place.numbers(&format!("SELECT count(*) FROM {table} WHERE {of}")).await;
         assert_eq!(rows, [0], "{table}");

@@ -503,6 +503,62 @@ pub async fn a_frame_that_can_not_be_kept_goes_to_quarantine_alone(place: &impl 
     assert!(findings.iter().any(|it| it.contains("2 sequence numbers were refused")));
 }
 
+pub async fn a_client_with_too_many_nics_keeps_those_that_it_has(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    store.commit(&agent.next(vec![sample("eth0", START, 1)])).await.unwrap();
+    place
+        .execute(
+            "INSERT INTO nics (client, name)
+             WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 65536)
+             SELECT clients.id, 'veth' || i FROM n, clients",
+        )
+        .await;
+    for n in 1..3 {
+        let at = START + n * SECOND;
+        let more = agent.next(vec![sample("eth0", at, n), sample("veth1", at, n)]);
+        store.commit(&more).await.unwrap();
+    }
+    assert_eq!(raw(&store, "web", "eth0").await.len(), 3);
+    let quarantined = place.numbers("SELECT quarantine_seqs FROM sessions").await;
+    assert_eq!(quarantined, place.numbers("SELECT count(*) FROM quarantine").await);
+    assert_eq!(quarantined, [2]);
+    assert_eq!(place.numbers("SELECT count(*) FROM nics").await, [65_536]);
+    // An inventory that has it is kept as well.
+    let nics = ["eth0", "veth1"].map(|name| Nic { name: nic(name), index: 2, ..Nic::default() });
+    let inventory = Inventory { nics: nics.to_vec() };
+    store.record_inventory(&client("web"), &inventory, START).await.unwrap();
+    assert_eq!(place.numbers("SELECT count(*) FROM nics WHERE present = present").await, [65_536]);
+    assert_eq!(store.check().await.unwrap().findings.len(), 1, "what is in quarantine");
+    // Those that have no rows are deleted, and there is room again.
+    store.retain(&RetentionLimits::default(), START + 10 * SECOND).await.unwrap();
+    assert_eq!(place.numbers("SELECT count(*) FROM nics").await, [1]);
+    store.commit(&agent.next(vec![sample("veth1", START + 9 * SECOND, 9)])).await.unwrap();
+    assert_eq!(raw(&store, "web", "veth1").await.len(), 1);
+    assert_eq!(store.check().await.unwrap().findings.len(), 1, "what is in quarantine");
+}
+
+pub async fn a_nic_is_forgotten_once_it_has_no_rows_left(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let pod = sample("veth1", START, 7);
+    store.commit(&agent.next(vec![sample("eth0", START, 1), pod])).await.unwrap();
+    let names = "SELECT count(*) FROM nics";
+    // As by age, one table after the other.
+    for table in ["bandwidth_stats", "bandwidth_1m", "bandwidth_5m"] {
+        store.retain(&RetentionLimits::default(), START + MINUTE).await.unwrap();
+        assert_eq!(place.numbers(names).await, [2], "it has rows in {table}");
+        let pod = "nic = (SELECT id FROM nics WHERE name = 'veth1')";
+        place.execute(&format!("DELETE FROM {table} WHERE {pod}")).await;
+    }
+    store.retain(&RetentionLimits::default(), START + MINUTE).await.unwrap();
+    assert_eq!(place.numbers(names).await, [1]);
+    assert_sound(&store).await;
+    // It comes back, and the session that it was forgotten in goes on.
+    let at = START + MINUTE;
+    store.commit(&agent.next(vec![sample("eth0", at, 2), sample("veth1", at, 3)])).await.unwrap();
+    assert_eq!(raw(&store, "web", "veth1").await.len(), 1);
+    assert_sound(&store).await;
+}
+
 pub async fn a_minute_of_a_very_fast_nic_is_kept_whole_in_several_rows(place: &impl Place) {
     let (store, mut agent) = opened(place).await;
     let mut fast = Sample { interval_ns: MINUTE, ..sample("eth0", START, 9) };

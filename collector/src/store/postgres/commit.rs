@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error};
 use wire::id::{ClientId, NicName};
 
@@ -16,6 +16,7 @@ use crate::store::columns::{
     COUNTS, KERNEL, LOSSES, PEAKS, count_figures, kernel_figures, loss_figures, peak_figures,
 };
 use crate::store::facts::{Cursor, Facts, Ledger, untiled};
+use crate::store::nics::{self, Excess};
 use crate::store::rollups::{Rollup, Rollups};
 use crate::store::{Batch, End, StoreError};
 
@@ -61,8 +62,13 @@ impl Committer {
         partition: Option<Partition>,
         end: End,
     ) -> Result<Outcome, Failure> {
-        let facts = Facts::of(batch);
-        let ids = self.resolve(&facts, batch).await?;
+        let mut facts = Facts::of(batch);
+        let excess = self.learn(&facts, batch).await?;
+        if !excess.is_empty() {
+            nics::tell(&excess);
+            facts = Facts::without(batch, excess);
+        }
+        let ids = self.ids(&facts, batch)?;
         let client = &self.client;
         client.batch_execute(&self.begin).await?;
         let copy = async {
@@ -101,9 +107,10 @@ impl Committer {
         Ok(Outcome::Done)
     }
 
-    /// The numbers of all clients and NICs of a batch. New NICs are made known by statements of
-    /// their own, so that what is remembered stays true whatever becomes of the batch.
-    async fn resolve(&mut self, facts: &Facts<'_>, batch: &Batch) -> Result<Ids, Failure> {
+    /// Learns the numbers of all clients and NICs of a batch; gives NICs too many. New ones are made
+    /// known by statements of their own, so that what is remembered stays true whatever becomes of the
+    /// batch.
+    async fn learn<'a>(&mut self, facts: &Facts<'a>, batch: &Batch) -> Result<Excess<'a>, Failure> {
         if self.nics.len().max(self.clients.len()) > KNOWN_MAX {
             self.nics.clear();
             self.clients.clear();
@@ -111,7 +118,7 @@ impl Committer {
         self.resolve_clients(batch).await?;
         let unknown = self.unknown_nics(facts);
         if !unknown.is_empty() {
-            self.read_nics(unknown.into_keys().collect()).await?;
+            self.read_nics(&unknown).await?;
             // Most often an inventory has made them known before.
             let new = self.unknown_nics(facts);
             for (number, names) in &new {
@@ -119,9 +126,18 @@ impl Committer {
                 add_nics(&self.client, *number, &names).await?;
             }
             if !new.is_empty() {
-                self.read_nics(new.into_keys().collect()).await?;
+                self.read_nics(&new).await?;
             }
         }
+        let excess = facts.nics.iter().filter(|(client, name)| {
+            let number = self.clients.get(*client);
+            number.is_some_and(|number| !self.nics.contains_key(&(*number, *name)))
+        });
+        Ok(excess.copied().collect())
+    }
+
+    /// The numbers of all clients and NICs of a batch, as they were learnt.
+    fn ids(&self, facts: &Facts<'_>, batch: &Batch) -> Result<Ids, Failure> {
         let known = |&(client, name): &(&ClientId, NicName)| -> Result<NicIds, Failure> {
             let Some(number) = self.clients.get(client) else { return Ok([0, 0]) };
             let many = || Failure::Refused(format!("client {client} has too many NICs"));
@@ -149,10 +165,17 @@ impl Committer {
         unknown
     }
 
-    /// Learns the numbers of all NICs of some clients.
-    async fn read_nics(&mut self, clients: Vec<i32>) -> Result<(), Failure> {
-        let select = "SELECT client, name, id FROM nics WHERE client = ANY ($1)";
-        let rows = self.client.query_typed(select, &[(&clients, Type::INT4_ARRAY)]).await?;
+    /// Learns the numbers of NICs, by the numbers of their clients.
+    async fn read_nics(&mut self, nics: &BTreeMap<i32, Vec<NicName>>) -> Result<(), Failure> {
+        let named =
+            nics.iter().flat_map(|(client, names)| names.iter().map(|name| (*client, name)));
+        let (clients, names): (Vec<i32>, Vec<&str>) =
+            named.filter_map(|(client, name)| Some((client, name.as_str()?))).unzip();
+        let select = "SELECT client, name, id FROM nics
+                      JOIN unnest($1, $2) AS wanted (client, name) USING (client, name)";
+        let wanted =
+            [(&clients as &(dyn ToSql + Sync), Type::INT4_ARRAY), (&names, Type::TEXT_ARRAY)];
+        let rows = self.client.query_typed(select, &wanted).await?;
         for row in rows {
             if let Some(name) = NicName::new(row.try_get(1)?) {
                 self.nics.insert((row.try_get(0)?, name), row.try_get(2)?);

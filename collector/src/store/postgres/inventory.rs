@@ -11,9 +11,7 @@ use super::connect::BEGIN;
 use super::error::Failure;
 use super::history::{LINK_CHANGED, LINK_GONE};
 use super::session::{text, time, unknown_client};
-
-/// Most NICs that are kept of one client, whatever it sends.
-const NICS_MAX: i64 = 65_536;
+use crate::store::nics::NICS_MAX;
 
 /// What is kept of a NIC beside its name.
 #[derive(Debug, PartialEq, Eq)]

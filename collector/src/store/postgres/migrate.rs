@@ -9,7 +9,7 @@ use super::partition::{Table, exists};
 use crate::store::Migrated;
 
 /// What brings a database from one version to the next. Never changed once released.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -19,6 +19,7 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("revocations.sql"),
     include_str!("misdated.sql"),
     include_str!("wide.sql"),
+    include_str!("nics.sql"),
 ];
 
 /// Version of the newest schema.

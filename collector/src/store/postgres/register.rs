@@ -186,9 +186,8 @@ async fn purge(client: &Client, id: &ClientId) -> Result<u64, Failure> {
     for table in Table::ALL.map(Table::name).into_iter().chain(["link_changes"]) {
         rows += delete(client, &[format!("DELETE FROM {table} WHERE client = {number}")]).await?;
     }
-    let update = "UPDATE nics SET present = false, expired_rx_bytes = 0, expired_tx_bytes = 0,
-                      expired_rx_packets = 0, expired_tx_packets = 0 WHERE client = $1";
-    client.execute_typed(update, &[(&number, Type::INT4)]).await?;
+    // Last, for the others refer to them.
+    rows += delete(client, &[format!("DELETE FROM nics WHERE client = {number}")]).await?;
     Ok(rows)
 }
 

@@ -12,10 +12,14 @@ use super::error::Failure;
 use super::partition::{self, Table};
 use super::session::{time, time_ns};
 use crate::store::StoreError;
+use crate::store::nics::KEEPING;
 use crate::store::retention::{CutOffs, Retain, Retained, RetentionLimits, TimeSeen};
 
 /// Rows that one step deletes at most.
 const STEP_ROWS: i64 = 10_000;
+
+/// NICs that one step looks at.
+const STEP_NICS: i64 = 1000;
 
 #[async_trait]
 impl Retain for PostgresStore {
@@ -94,6 +98,7 @@ async fn delete(client: &Client, cut: &CutOffs, now_ns: u64) -> Result<Retained,
     }
     retained.rows += delete_misdated(client, cut.rollup_1m_ns).await?;
     retained.rows += forget_sessions(client, before_ns(Table::FiveMinutes), now_ns).await?;
+    retained.rows += forget_nics(client).await?;
     Ok(retained)
 }
 
@@ -314,5 +319,54 @@ async fn forget_sessions(client: &Client, before_ns: u64, now_ns: u64) -> Result
                 .await?;
             forgotten += 1;
         }
+    }
+}
+
+/// Forgets NICs that are gone and have no rows left, with what sessions counted on them: hosts with
+/// short-lived NICs have new ones every minute.
+async fn forget_nics(client: &Client) -> Result<u64, Failure> {
+    // It doesn't answer what is asked of each NIC here; there they stay.
+    let citus = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')";
+    if client.query_typed_one(citus, &[]).await?.try_get(0)? {
+        return Ok(0);
+    }
+    // Asked NIC by NIC, by the indexes: a join would read whole tables.
+    let none = KEEPING.map(|table| {
+        format!(
+            "(SELECT 1 FROM {table} WHERE {table}.client = nics.client AND {table}.nic = nics.id
+              LIMIT 1) IS NULL"
+        )
+    });
+    let none = none.join(" AND ");
+    let page = format!(
+        "SELECT id, {none} FROM (SELECT * FROM nics WHERE id > $1 AND NOT present ORDER BY id
+             LIMIT {STEP_NICS}) AS nics ORDER BY id"
+    );
+    let (mut last, mut forgotten) = (i32::MIN, 0);
+    loop {
+        let mut gone: Vec<i32> = Vec::new();
+        let rows = client.query_typed(&page, &[(&last, Type::INT4)]).await?;
+        if rows.is_empty() {
+            return Ok(forgotten);
+        }
+        for row in rows {
+            last = row.try_get(0)?;
+            gone.extend(row.try_get::<_, bool>(1)?.then_some(last));
+        }
+        if gone.is_empty() {
+            continue;
+        }
+        // Whoever counts on one of them waits, or has been first: then it isn't gone.
+        client.batch_execute(BEGIN).await?;
+        let lock = "SELECT FROM session_nics WHERE nic = ANY ($1) FOR UPDATE";
+        client.query_typed(lock, &[(&gone, Type::INT4_ARRAY)]).await?;
+        let still = format!("SELECT id FROM nics WHERE id = ANY ($1) AND NOT present AND {none}");
+        let still = client.query_typed(&still, &[(&gone, Type::INT4_ARRAY)]).await?;
+        let gone = still.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i32>, _>>()?;
+        let ledgers = "DELETE FROM session_nics WHERE nic = ANY ($1)";
+        client.execute_typed(ledgers, &[(&gone, Type::INT4_ARRAY)]).await?;
+        let nics = "DELETE FROM nics WHERE id = ANY ($1)";
+        forgotten += client.execute_typed(nics, &[(&gone, Type::INT4_ARRAY)]).await?;
+        client.batch_execute("COMMIT").await?;
     }
 }

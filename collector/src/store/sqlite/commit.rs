@@ -9,12 +9,13 @@ use wire::frame::Sample;
 
 use super::error::Failure;
 use super::int;
-use super::session::{client_id, nic_id};
+use super::session::{Room, client_id, nic_id};
 use crate::store::columns::{
     self, COUNTS, KERNEL, LOSSES, PEAKS, count_figures, kernel_figures, loss_figures, mix_figures,
     peak_figures,
 };
 use crate::store::facts::{Cursor, Facts, GapRow, Ledger, NicIndex, untiled};
+use crate::store::nics::{self, Excess};
 use crate::store::rollups::{Rollup, Rollups};
 use crate::store::{Batch, End, StoreError};
 
@@ -32,9 +33,17 @@ pub(super) fn add(
     now_ns: u64,
 ) -> Result<(), Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let (facts, now) = (Facts::of(batch), int(now_ns)?);
+    let (mut facts, now) = (Facts::of(batch), int(now_ns)?);
+    let mut nics = resolve(&transaction, &facts)?;
+    if nics.iter().any(Option::is_none) {
+        let excess = facts.nics.iter().zip(&nics).filter(|(_, id)| id.is_none());
+        let excess: Excess<'_> = excess.map(|(nic, _)| *nic).collect();
+        nics::tell(&excess);
+        facts = Facts::without(batch, excess);
+        nics = resolve(&transaction, &facts)?;
+    }
+    let nics: Vec<NicIds> = nics.into_iter().flatten().collect();
     move_cursors(&transaction, batch, &facts.cursors, now)?;
-    let nics = resolve(&transaction, &facts)?;
     add_samples(&transaction, &facts, &nics)?;
     add_mixes(&transaction, &facts, &nics)?;
     add_gaps(&transaction, &facts.gaps, &nics, now)?;
@@ -102,10 +111,16 @@ fn move_cursors(
     }
 }
 
-fn resolve(transaction: &Transaction<'_>, facts: &Facts<'_>) -> Result<Vec<NicIds>, Failure> {
+/// The numbers of all NICs, `None` of those too many.
+fn resolve(
+    transaction: &Transaction<'_>,
+    facts: &Facts<'_>,
+) -> Result<Vec<Option<NicIds>>, Failure> {
+    let mut room = Room::default();
     let number = |&(client, name)| {
-        let client = client_id(transaction, client)?;
-        Ok([client, nic_id(transaction, client, name)?])
+        // A client that isn't there has no session either: the cursors tell.
+        let Some(client) = client_id(transaction, client)? else { return Ok(Some([0, 0])) };
+        Ok(nic_id(transaction, client, name, &mut room)?.map(|nic| [client, nic]))
     };
     facts.nics.iter().map(number).collect()
 }

@@ -15,7 +15,7 @@ use super::wide;
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// What brings a file from one version to the next. Never changed once released.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -25,6 +25,7 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("revocations.sql"),
     include_str!("misdated.sql"),
     include_str!("wide.sql"),
+    include_str!("nics.sql"),
 ];
 
 /// Marks the file as a collector's (`PRAGMA application_id`): "NMON".

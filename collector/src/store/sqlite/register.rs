@@ -246,11 +246,12 @@ fn purge_some(db: &mut Connection, client: &ClientId) -> Result<u64, Failure> {
                 .execute([id, *nic, STEP_ROWS - 1])?;
         }
     }
-    transaction.execute(
-        "UPDATE nics SET present = 0, expired_rx_bytes = 0, expired_tx_bytes = 0,
-             expired_rx_packets = 0, expired_tx_packets = 0 WHERE client = ?1",
-        [id],
-    )?;
+    if rows == 0 {
+        rows += transaction.execute(
+            "DELETE FROM nics WHERE id IN (SELECT id FROM nics WHERE client = ?1 LIMIT ?2)",
+            [id, STEP_ROWS],
+        )?;
+    }
     transaction.commit()?;
     Ok(rows as u64)
 }

@@ -6,11 +6,15 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::error::Failure;
 use super::int;
+use crate::store::nics::KEEPING;
 use crate::store::retention::{CutOffs, RetentionLimits, TimeSeen};
 use crate::store::rollups::FIVE_MINUTES_NS;
 
 /// Rows that one step deletes at most.
 const STEP_ROWS: i64 = 5000;
+
+/// NICs that one step deletes at most.
+const STEP_NICS: i64 = 1000;
 
 /// What the file knows of time.
 pub(super) fn time_seen(db: &Connection, limits: &RetentionLimits) -> Result<TimeSeen, Failure> {
@@ -101,6 +105,9 @@ pub(super) fn step(db: &mut Connection, cut: &CutOffs) -> Result<u64, Failure> {
     }
     if rows == 0 {
         rows = forget_session(&transaction, int(cut.rollup_5m_ns)?, int(cut.now_ns)?)?;
+    }
+    if rows == 0 {
+        rows = forget_nics(&transaction)?;
     }
     transaction.commit()?;
     Ok(rows as u64)
@@ -204,4 +211,31 @@ fn forget_session(transaction: &Transaction<'_>, before: i64, now: i64) -> Resul
         rows += transaction.prepare_cached(&delete)?.execute(params![session])?;
     }
     Ok(rows)
+}
+
+static FORGOTTEN: LazyLock<String> = LazyLock::new(|| {
+    let none = |table: &str| match table {
+        // Its index is by the NIC alone.
+        "gaps" => "NOT EXISTS (SELECT 1 FROM gaps WHERE gaps.nic = nics.id)".to_owned(),
+        _ => format!(
+            "NOT EXISTS (SELECT 1 FROM {table} WHERE {table}.client = nics.client
+                 AND {table}.nic = nics.id)"
+        ),
+    };
+    let none = KEEPING.map(none).join(" AND ");
+    format!("SELECT id FROM nics WHERE present = 0 AND {none} LIMIT {STEP_NICS}")
+});
+
+/// Forgets some NICs that are gone and have no rows left, with what sessions counted on them: hosts
+/// with short-lived NICs have new ones every minute.
+fn forget_nics(transaction: &Transaction<'_>) -> Result<usize, Failure> {
+    let mut select = transaction.prepare_cached(&FORGOTTEN)?;
+    let gone: Vec<i64> = select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for nic in &gone {
+        for delete in ["DELETE FROM session_nics WHERE nic = ?1", "DELETE FROM nics WHERE id = ?1"]
+        {
+            transaction.prepare_cached(delete)?.execute([nic])?;
+        }
+    }
+    Ok(gone.len())
 }

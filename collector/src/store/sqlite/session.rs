@@ -1,5 +1,8 @@
 //! Clients, their sessions and their NICs.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use wire::id::{ClientId, NicName};
 use wire::message::{Hello, Inventory, Session};
@@ -7,10 +10,8 @@ use wire::message::{Hello, Inventory, Session};
 use super::error::Failure;
 use super::history::{LINK_CHANGED, LINK_GONE};
 use super::int;
+use crate::store::nics::NICS_MAX;
 use crate::store::{SessionState, StoreError};
-
-/// Most NICs that are kept of one client, whatever it sends.
-const NICS_MAX: i64 = 65_536;
 
 pub(super) fn open_sessions(
     db: &mut Connection,
@@ -121,8 +122,9 @@ pub(super) fn record_inventory(
         .optional()?;
     let Some(id) = id else { return Err(unknown_client(client)) };
     transaction.execute("UPDATE nics SET present = 0 WHERE client = ?1 AND present = 1", [id])?;
+    let mut room = Room::default();
     for nic in &inventory.nics {
-        let nic_id = nic_id(&transaction, id, nic.name)?;
+        let Some(nic_id) = nic_id(&transaction, id, nic.name, &mut room)? else { continue };
         transaction.prepare_cached(LINK_CHANGED)?.execute(params![nic_id, int(now_ns)?, nic.up])?;
         transaction
             .prepare_cached(
@@ -161,30 +163,43 @@ pub(super) fn record_clock_offset(
     Ok(())
 }
 
-/// The number of a client that has opened a session.
-pub(super) fn client_id(db: &Connection, client: &ClientId) -> Result<i64, Failure> {
-    db.prepare_cached("SELECT id FROM clients WHERE client_id = ?1")?
-        .query_row([client.as_str()], |row| row.get(0))
-        .optional()?
-        .ok_or_else(|| unknown_client(client))
+/// The number of a client, if it is known.
+pub(super) fn client_id(db: &Connection, client: &ClientId) -> Result<Option<i64>, Failure> {
+    let select = "SELECT id FROM clients WHERE client_id = ?1";
+    Ok(db.prepare_cached(select)?.query_row([client.as_str()], |row| row.get(0)).optional()?)
 }
 
-/// The number of a NIC, which is made known where it is not.
-pub(super) fn nic_id(db: &Connection, client: i64, name: NicName) -> Result<i64, Failure> {
+/// How many more NICs clients may have, by their numbers, as far as that was asked for within a
+/// transaction.
+pub(super) type Room = HashMap<i64, i64>;
+
+/// The number of a NIC, which is made known where it is not. `None` of a NIC too many.
+pub(super) fn nic_id(
+    db: &Connection,
+    client: i64,
+    name: NicName,
+    room: &mut Room,
+) -> Result<Option<i64>, Failure> {
     let name = name.as_str().ok_or_else(|| Failure::Refused("a NIC without name".into()))?;
     let known = db
         .prepare_cached("SELECT id FROM nics WHERE client = ?1 AND name = ?2")?
         .query_row(params![client, name], |row| row.get(0))
         .optional()?;
-    if let Some(id) = known {
-        return Ok(id);
+    if known.is_some() {
+        return Ok(known);
     }
-    let count: i64 = db
-        .prepare_cached("SELECT count(*) FROM nics WHERE client = ?1")?
-        .query_row([client], |row| row.get(0))?;
-    if count >= NICS_MAX {
-        return Err(Failure::Refused(format!("more than {NICS_MAX} NICs of one client")));
+    let room = match room.entry(client) {
+        Entry::Occupied(room) => room.into_mut(),
+        Entry::Vacant(room) => {
+            let count = "SELECT count(*) FROM nics WHERE client = ?1";
+            let count: i64 = db.prepare_cached(count)?.query_row([client], |row| row.get(0))?;
+            room.insert(NICS_MAX - count)
+        }
+    };
+    if *room <= 0 {
+        return Ok(None);
     }
+    *room -= 1;
     let insert = "INSERT INTO nics (client, name) VALUES (?1, ?2) RETURNING id";
-    Ok(db.prepare_cached(insert)?.query_row(params![client, name], |row| row.get(0))?)
+    Ok(Some(db.prepare_cached(insert)?.query_row(params![client, name], |row| row.get(0))?))
 }
