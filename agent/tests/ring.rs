@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use agent::capture::probe::{self, VnetHeaderSupport};
-use agent::capture::ring::{Ring, RingConfig, RingError};
+use agent::capture::ring::{Packets, Ring, RingConfig, RingError};
 use testbed::{in_namespace, sh};
 
 #[test]
@@ -140,4 +140,23 @@ fn the_probe_finds_what_the_virtio_header_expresses_or_says_why_it_can_not() {
     untried("no UDP GSO");
     sh("ip link set lo down");
     untried("loopback");
+}
+
+#[test]
+fn a_block_ends_however_many_packets_its_descriptor_names() {
+    const DESCRIPTOR: usize = 48;
+    const AFTER_STATUS: usize = 12;
+    const PLACE: usize = 208;
+    let mut block = vec![0; DESCRIPTOR + 2 * PLACE];
+    block[12..16].copy_from_slice(&u32::MAX.to_ne_bytes());
+    block[16] = 48;
+    for (at, next) in [(DESCRIPTOR, 208u32), (DESCRIPTOR + PLACE, 0)] {
+        block[at..at + 4].copy_from_slice(&next.to_ne_bytes());
+        // Its status, and where its bytes are.
+        (block[at + 20], block[at + 24]) = (1, 92);
+    }
+    assert_eq!(Packets::of_block(&block[AFTER_STATUS..], true).count(), 2);
+    // Back into the place itself.
+    block[DESCRIPTOR] = 8;
+    assert_eq!(Packets::of_block(&block[AFTER_STATUS..], true).count(), 1);
 }

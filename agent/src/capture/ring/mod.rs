@@ -367,7 +367,11 @@ impl<'block> Packets<'block> {
             self.left = self.left.checked_sub(1)?;
             let frame = self.bytes.get(self.at..)?;
             let before: &Before = frame.first_chunk()?;
-            self.at += ne_u32(before, offset_of!(Hdr, tp_next_offset))? as usize;
+            let next = ne_u32(before, offset_of!(Hdr, tp_next_offset))? as usize;
+            // The last place says 0. Any other is behind this one: a block ends, however many
+            // packets its descriptor names.
+            self.left = if next < size_of::<Before>() { 0 } else { self.left };
+            self.at = self.at.checked_add(next)?;
             let status = ne_u32(before, offset_of!(Hdr, tp_status))?;
             // A packet that the virtio header can't express leaves its place in the block behind,
             // with what stood there before, and is among the drops (tpacket_rcv).
