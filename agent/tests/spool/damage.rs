@@ -97,6 +97,28 @@ fn a_file_that_breaks_while_in_use_is_set_aside_and_the_session_goes_on() {
 }
 
 #[test]
+fn a_value_that_is_no_number_is_damage_and_keeps_no_agent_from_starting() {
+    for wrong in [
+        "UPDATE sessions SET last_seq = 400.5",
+        "UPDATE sessions SET committed_seq = 'x', last_seq = 'y'",
+        "UPDATE sessions SET ended = x'00'",
+        "UPDATE records SET made_ns = 'x' WHERE first_seq = 7",
+        "UPDATE records SET last_seq = 7.5 WHERE first_seq = 7",
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("spool.db");
+        write_spool(&path, false);
+        with_db(&path, wrong);
+        let (mut spool, aside) = Spool::open(&path, limits(), Now::default()).unwrap();
+        assert!(aside.is_some(), "{wrong}");
+        spool.begin(NEXT, at(400 * SECOND)).unwrap();
+        let sessions = spool.sessions(NEXT).unwrap();
+        let old = sessions.iter().find(|it| it.session == SESSION).unwrap();
+        assert_eq!(bytes(&read_all(&mut spool, old.last_seq)), (1..=LAST).sum::<u64>(), "{wrong}");
+    }
+}
+
+#[test]
 fn a_spool_of_which_nothing_is_left_is_told_of_by_the_next_session() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spool.db");

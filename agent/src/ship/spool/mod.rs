@@ -202,17 +202,34 @@ impl Spool {
             _ => return Ok(Err(SpoolError::Newer { path: self.path.clone(), found })),
         }
         let check: String = self.db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        // Numbers that contradict each other are damage that SQLite doesn't see.
+        // Numbers that contradict each other, or are none, are damage that SQLite doesn't see.
+        let no_number = |columns: &[&str]| {
+            let of_each = columns.iter().map(|column| format!("typeof({column}) <> 'integer'"));
+            of_each.collect::<Vec<_>>().join(" OR ")
+        };
+        let of_sessions = no_number(&[
+            "started_ns",
+            "last_seq",
+            "committed_seq",
+            "sent_seq",
+            "forgotten_seq",
+            "ended",
+            "nth",
+        ]);
+        let of_records = no_number(&["session", "first_seq", "last_seq", "level", "made_ns"]);
         let wrong: i64 = self.db.query_row(
-            "SELECT (SELECT count(*) FROM sessions
+            &format!(
+                "SELECT (SELECT count(*) FROM sessions
                      WHERE max(committed_seq, sent_seq, forgotten_seq) > last_seq
-                         OR min(committed_seq, sent_seq, forgotten_seq) < 0)
-                 + (SELECT count(*) FROM (SELECT first_seq, last_seq,
+                         OR min(committed_seq, sent_seq, forgotten_seq) < 0 OR {of_sessions})
+                 + (SELECT count(*) FROM (SELECT session, first_seq, last_seq, level, made_ns,
                      lag(last_seq, 1, 0) OVER (PARTITION BY session ORDER BY first_seq) AS before
-                     FROM records) WHERE first_seq <= before OR last_seq < first_seq)
+                     FROM records) WHERE first_seq <= before OR last_seq < first_seq
+                         OR {of_records})
                  + (SELECT count(*) FROM (SELECT session, max(last_seq) AS newest FROM records
                      GROUP BY session) LEFT JOIN sessions USING (session)
-                     WHERE last_seq IS NULL OR last_seq < newest)",
+                     WHERE last_seq IS NULL OR last_seq < newest)"
+            ),
             [],
             |row| row.get(0),
         )?;
