@@ -9,7 +9,7 @@ use tokio_postgres::Config as Postgres;
 use tokio_postgres::config::Host;
 use wire::pem::read_certificates;
 
-use super::database_url::url_fault;
+use super::database_url::{is_cut, url_fault};
 use crate::store::postgres::{Authorities, PostgresConfig, read_password};
 
 /// Section `database`. Either `url` or `host` with its companions; neither: SQLite in the data
@@ -160,7 +160,7 @@ fn parse_url(url: &Secret) -> Result<Postgres, Problem> {
     let named = |host: &Host| !matches!(host, Host::Tcp(name) if name.contains('@'));
     let named = |hosts: &[Host]| !hosts.is_empty() && hosts.iter().all(named);
     parsed
-        .filter(|postgres| named(postgres.get_hosts()))
+        .filter(|postgres| named(postgres.get_hosts()) && !is_cut(&url))
         .ok_or_else(|| Problem::new("database.url", url_fault(&url)))
 }
 
@@ -232,5 +232,9 @@ mod tests {
         let url = Some(Secret::new("postgres://u:pa@ss@db/x".to_owned()));
         let problem = Database { url, ..Database::default() }.check().unwrap_err();
         assert!(problem.to_string().contains("%40"), "{problem}");
+        // A port, and a database called hunter2@db/x, which would be shown.
+        let url = Some(Secret::new("postgres://u:5/hunter2@db/x".to_owned()));
+        let problem = Database { url, ..Database::default() }.check().unwrap_err();
+        assert!(problem.to_string().contains("%2F"), "{problem}");
     }
 }

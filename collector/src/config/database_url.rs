@@ -42,9 +42,19 @@ const KNOWN: [&str; 20] = [
     "replication",
 ];
 
+const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+
+/// True for a URL whose user's part ends where the password has a `/`: what follows it up to the `@`
+/// is no name of a database.
+pub(super) fn is_cut(url: &str) -> bool {
+    let rest = SCHEMES.iter().find_map(|scheme| url.strip_prefix(scheme));
+    let before = rest.and_then(|rest| rest.split('?').next()).unwrap_or_default();
+    before.split_once('/').is_some_and(|(user, name)| !user.contains('@') && name.contains('@'))
+}
+
 /// Why a URL, or text in libpq's `key=value` form, names no database.
 pub(super) fn url_fault(url: &str) -> String {
-    let rest = ["postgres://", "postgresql://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+    let rest = SCHEMES.iter().find_map(|scheme| url.strip_prefix(scheme));
     let Some(rest) = rest else {
         if url.contains("://") {
             return "begins with no postgres://; write postgres://user@host:5432/name".to_owned();

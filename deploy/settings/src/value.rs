@@ -86,8 +86,17 @@ impl FromStr for Size {
     type Err = InvalidSize;
 
     fn from_str(text: &str) -> Result<Self, InvalidSize> {
+        let invalid = || InvalidSize(text.to_owned());
+        // The parser counts in floating point, which knows no number beyond 2^53 exactly.
+        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (whole, unit) = text.split_at(end);
+        if !whole.is_empty() && !unit.starts_with('.') {
+            let unit: bytesize::ByteSize = format!("1{unit}").parse().map_err(|_| invalid())?;
+            let bytes = whole.parse::<u64>().ok().and_then(|it| it.checked_mul(unit.as_u64()));
+            return bytes.map(Self).ok_or_else(invalid);
+        }
         let size = text.parse::<bytesize::ByteSize>();
-        size.map(|size| Self(size.as_u64())).map_err(|_| InvalidSize(text.to_owned()))
+        size.map(|size| Self(size.as_u64())).map_err(|_| invalid())
     }
 }
 
@@ -238,6 +247,8 @@ mod tests {
             (Size(64_000_000), "62500KiB"),
             (Size(7), "7B"),
             (Size(0), "0B"),
+            (Size((1 << 53) + 1), "9007199254740993B"),
+            (Size(u64::MAX), "18446744073709551615B"),
         ] {
             assert_eq!(size.to_string(), text);
             assert_eq!(text.parse(), Ok(size));
@@ -246,7 +257,7 @@ mod tests {
 
     #[test]
     fn what_is_no_size_is_refused() {
-        for text in ["", "big", "-1MiB", "64 MiBB", "1e999GB"] {
+        for text in ["", "big", "-1MiB", "64 MiBB", "1e999GB", "99999999999GiB"] {
             assert_eq!(text.parse::<Size>(), Err(InvalidSize(text.to_owned())), "{text}");
         }
     }

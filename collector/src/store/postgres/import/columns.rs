@@ -132,3 +132,103 @@ impl Columns {
 fn differ(table: &str, column: &str) -> Failure {
     Failure::Failed(format!("{table}.{column} is not the same in both stores; nothing was moved"))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rusqlite::types::Value;
+
+    use super::*;
+
+    static KINDS: [Kind; 8] = [
+        Kind::Time,
+        Kind::Int2,
+        Kind::Int4,
+        Kind::Int8,
+        Kind::Bool,
+        Kind::Bytes,
+        Kind::Text,
+        Kind::Numeric,
+    ];
+
+    fn value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Value::Integer),
+            (-3..70_000_i64).prop_map(Value::Integer),
+            any::<f64>().prop_map(Value::Real),
+            ".{0,20}".prop_map(Value::Text),
+            prop::collection::vec(any::<u8>(), 0..20).prop_map(Value::Blob),
+        ]
+    }
+
+    /// The fields of the rows of one column, read as the manual of COPY describes them.
+    fn fields(bytes: &[u8]) -> Vec<Option<&[u8]>> {
+        let mut rest = &bytes[b"PGCOPY\n\xff\r\n\0".len() + 8..];
+        let mut fields = Vec::new();
+        let mut take = |len: usize| {
+            let (taken, after) = rest.split_at(len);
+            rest = after;
+            taken
+        };
+        loop {
+            match i16::from_be_bytes(take(2).try_into().unwrap()) {
+                -1 => break,
+                columns => assert_eq!(columns, 1),
+            }
+            let len = i32::from_be_bytes(take(4).try_into().unwrap());
+            fields.push(usize::try_from(len).ok().map(&mut take));
+        }
+        assert!(rest.is_empty(), "nothing follows the end");
+        fields
+    }
+
+    proptest! {
+        /// Whatever a file holds in a column.
+        #[test]
+        fn what_a_column_takes_comes_out_and_all_else_is_refused_by_name(
+            kind in prop::sample::select(&KINDS[..]),
+            value in value(),
+        ) {
+            let columns = Columns { table: "gaps", columns: vec![("count".to_owned(), kind)] };
+            let mut rows = CopyRows::new(1);
+            rows.row();
+            if let Err(error) = columns.encode(0, (&value).into(), &mut rows) {
+                match error {
+                    Failure::Failed(why) => prop_assert!(why.contains("gaps.count"), "{}", why),
+                    other => panic!("{other:?}"),
+                }
+                return Ok(());
+            }
+            let bytes = rows.finish().concat();
+            let found = fields(&bytes);
+            prop_assert_eq!(found.len(), 1);
+            let big = |field: &[u8]| {
+                field.iter().fold(0_i64, |sum, byte| sum << 8 | i64::from(*byte))
+            };
+            match (value, kind, found[0]) {
+                (Value::Null, _, None) => {}
+                (Value::Integer(int), Kind::Time, Some(field)) => {
+                    prop_assert_eq!(big(field), int / 1000 - 946_684_800_000_000);
+                }
+                (Value::Integer(int), Kind::Int2, Some(field)) => {
+                    prop_assert_eq!((field.len(), big(field)), (2, int & 0xffff));
+                }
+                (Value::Integer(int), Kind::Int4, Some(field)) => {
+                    prop_assert_eq!((field.len(), big(field)), (4, int & 0xffff_ffff));
+                }
+                (Value::Integer(int), Kind::Int8, Some(field)) => {
+                    prop_assert_eq!((field.len(), big(field)), (8, int));
+                }
+                (Value::Integer(int), Kind::Bool, Some(field)) => {
+                    prop_assert_eq!(field, &[u8::from(int != 0)][..]);
+                }
+                (Value::Text(text), Kind::Text, Some(field)) => {
+                    prop_assert_eq!(field, text.as_bytes());
+                }
+                (Value::Blob(blob), Kind::Bytes, Some(field)) => prop_assert_eq!(field, &blob[..]),
+                (value, kind, field) => panic!("{value:?} as {kind:?} is {field:?}"),
+            }
+        }
+    }
+}
