@@ -45,8 +45,15 @@ impl NetDev {
         self.text.clear();
         self.file.rewind()?;
         self.file.read_to_end(&mut self.text)?;
-        Ok(self.text.split(|byte| *byte == b'\n').filter_map(line).collect())
+        Ok(counters(&self.text))
     }
+}
+
+/// The counters that a text of `/proc/net/dev` tells, by name. A line that can't be read is left
+/// out.
+#[must_use]
+pub fn counters(text: &[u8]) -> HashMap<NicName, LinkStats> {
+    text.split(|byte| *byte == b'\n').filter_map(line).collect()
 }
 
 /// A NIC's line. What `dev_seq_printf_stats` (`net/core/net-procfs.c`) puts into its columns:

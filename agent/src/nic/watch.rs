@@ -46,15 +46,7 @@ impl Watch {
             match self.socket.recv_from_full() {
                 Ok((bytes, _)) => {
                     self.failures.succeeded();
-                    for message in messages(&bytes) {
-                        match message.map(|message: NetlinkMessage<Message>| message.payload) {
-                            Ok(NetlinkPayload::InnerMessage(message)) => {
-                                event(&message).into_iter().for_each(&mut each);
-                            }
-                            Ok(_) => {}
-                            Err(_) => each(Event::Overrun),
-                        }
-                    }
+                    events(&bytes).for_each(&mut each);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -77,6 +69,17 @@ impl AsFd for Watch {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// The events that the kernel tells at once. What can't be read is an [`Event::Overrun`].
+pub fn events(bytes: &[u8]) -> impl Iterator<Item = Event> {
+    messages(bytes).filter_map(|message: io::Result<NetlinkMessage<Message>>| match message {
+        Ok(NetlinkMessage { payload: NetlinkPayload::InnerMessage(message), .. }) => {
+            event(&message)
+        }
+        Ok(_) => None,
+        Err(_) => Some(Event::Overrun),
+    })
 }
 
 /// What a message says. A bridge also tells of its ports, by messages of a family of its own: a

@@ -236,5 +236,8 @@ mod tests {
         let url = Some(Secret::new("postgres://u:5/hunter2@db/x".to_owned()));
         let problem = Database { url, ..Database::default() }.check().unwrap_err();
         assert!(problem.to_string().contains("%2F"), "{problem}");
+        let url = Some(Secret::new("postgres://u:p@s/hunter2@db".to_owned()));
+        let problem = Database { url, ..Database::default() }.check().unwrap_err();
+        assert!(problem.to_string().contains("%40"), "{problem}");
     }
 }

@@ -45,11 +45,11 @@ const KNOWN: [&str; 20] = [
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 
 /// True for a URL whose user's part ends where the password has a `/`: what follows it up to the `@`
-/// is no name of a database.
+/// is no name of a database. A name that has one is written with `%40`.
 pub(super) fn is_cut(url: &str) -> bool {
     let rest = SCHEMES.iter().find_map(|scheme| url.strip_prefix(scheme));
     let before = rest.and_then(|rest| rest.split('?').next()).unwrap_or_default();
-    before.split_once('/').is_some_and(|(user, name)| !user.contains('@') && name.contains('@'))
+    before.split_once('/').is_some_and(|(_, name)| name.contains('@'))
 }
 
 /// Why a URL, or text in libpq's `key=value` form, names no database.

@@ -1,0 +1,41 @@
+//! Blocks of a ring, as the kernel writes them: what follows the status word of a descriptor.
+
+use agent::capture::count::Counts;
+use agent::capture::ring::{Packet, Packets};
+
+use super::{KIB, MIB};
+use crate::Target;
+
+pub(super) const TARGET: Target = Target {
+    name: "block",
+    about: "a block of the ring the kernel fills (agent::capture::ring)",
+    input_max: 8 * KIB,
+    memory_max: MIB,
+    run,
+};
+
+/// Of a place in a block: `tpacket3_hdr` and `sockaddr_ll`.
+const PLACE: usize = 68;
+
+fn run(input: &[u8]) {
+    for vnet_header in [true, false] {
+        let packets: Vec<Packet<'_>> =
+            Packets::of_block(input, vnet_header).take(input.len() / PLACE + 1).collect();
+        // Each has a place of its own. Places may overlap where the offsets say so, but go on.
+        assert!(packets.len() <= input.len() / PLACE, "{} packets", packets.len());
+        assert_eq!(Packets::of_block(input, vnet_header).count(), packets.len());
+        let block = input.as_ptr_range();
+        let mut counts = Counts::default();
+        let mut sums = [0; 2];
+        for packet in &packets {
+            let headers = packet.headers.as_ptr_range();
+            assert!(block.start <= headers.start && headers.end <= block.end);
+            assert_eq!(packet.vnet.is_some(), vnet_header);
+            let (bytes, outgoing) = counts.add(packet);
+            sums[usize::from(outgoing)] += bytes;
+        }
+        let tally = counts.take();
+        assert_eq!([tally.rx.bytes, tally.tx.bytes], sums, "no byte is lost or doubled");
+        assert!(tally.rx.captured + tally.tx.captured <= packets.len() as u64);
+    }
+}

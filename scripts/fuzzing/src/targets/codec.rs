@@ -1,0 +1,79 @@
+//! Datagrams, streams' messages and the spool's records, as they come from an agent, a collector
+//! or a file: header and body.
+
+use wire::codec::{self, HEADER_LEN, Received};
+use wire::frame::{Frame, INTERVAL_MAX_NS, SAMPLES_MAX};
+
+use super::{KIB, MIB};
+use crate::Target;
+
+pub(super) const TARGET: Target = Target {
+    name: "codec",
+    about: "what an agent or collector sends, header included (wire::codec::decode)",
+    input_max: 64 * KIB,
+    // The text of an archive and its differences (1 MiB each), the frame of it, and what it is
+    // encoded to again.
+    memory_max: 8 * MIB,
+    run,
+};
+
+fn run(input: &[u8]) {
+    let Ok(received) = codec::decode(input) else { return };
+    let header = codec::decode_header(*input.first_chunk().unwrap()).unwrap();
+    assert_eq!(header.len() as usize, input.len() - HEADER_LEN, "the header says how long it is");
+    check(received);
+}
+
+/// Asserts of what was decoded that it is within its limits and comes out again as it went in.
+pub(super) fn check(received: Received) {
+    match received {
+        Received::Frame(frame) => {
+            check_frame(&frame);
+            let bytes = codec::encode_frame(&frame).expect("what was accepted can be sent on");
+            assert!(bytes.len() <= codec::frame_len(frame.samples.len(), frame.mixes.len()));
+            let digest = codec::digest(&frame);
+            let Ok(Received::Frame(again)) = codec::decode(&bytes) else {
+                panic!("not read again")
+            };
+            assert!(again == frame, "it comes out as it went in");
+            assert_eq!(codec::digest(&again), digest);
+            assert_eq!(codec::encode_frame(&again).unwrap(), bytes);
+        }
+        Received::Message(message) => {
+            message.check().expect("what was accepted passes its check");
+            let bytes = codec::encode_message(&message).expect("what was accepted can be said");
+            let again = codec::decode(&bytes);
+            assert!(again == Ok(Received::Message(message)), "it comes out as it went in");
+        }
+    }
+}
+
+/// The bounds that the database relies on.
+fn check_frame(frame: &Frame) {
+    const MAX: u64 = i64::MAX as u64;
+    frame.check().expect("what was accepted passes its check");
+    assert!((1..=frame.last_seq).contains(&frame.first_seq) && frame.last_seq <= MAX);
+    assert!(frame.samples.len() <= SAMPLES_MAX && frame.mixes.len() <= SAMPLES_MAX);
+    for sample in &frame.samples {
+        assert!(sample.nic.as_str().is_some());
+        assert!((1..=INTERVAL_MAX_NS).contains(&sample.interval_ns));
+        assert!(sample.start_ns <= MAX && sample.drops <= MAX);
+        for counts in [&sample.rx, &sample.tx] {
+            let figures = [counts.bytes, counts.packets, counts.captured];
+            assert!(figures.iter().all(|it| *it <= MAX) && counts.total_bytes <= MAX);
+            assert!(counts.peak_1ms_bytes.max(counts.peak_10ms_bytes) <= i32::MAX as u32);
+        }
+    }
+    for mix in &frame.mixes {
+        assert!(mix.nic.as_str().is_some());
+        assert!((1..=INTERVAL_MAX_NS).contains(&mix.interval_ns) && mix.start_ns <= MAX);
+        let mut counts = [mix.rx, mix.tx];
+        assert!(counts.iter_mut().flat_map(|it| it.figures_mut()).all(|it| *it <= MAX));
+    }
+}
+
+/// A header (the layout is [`codec`]'s) before a body.
+pub(super) fn with_header(kind: u8, body: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(body.len()).unwrap().to_le_bytes();
+    [&b"NMON"[..], &[codec::VERSION, kind, 0, 0], &len, body].concat()
+}

@@ -1,0 +1,101 @@
+//! What accepted messages and frames make of the two ends of the window: numbers that a peer says.
+
+use std::time::Duration;
+
+use wire::delivery::{Accepted, Receiver, Sender, WINDOW};
+use wire::message::{Ack, Committed, Message, SeqRange, Welcome};
+
+use super::{KIB, MIB};
+use crate::Target;
+
+pub(super) const TARGET: Target = Target {
+    name: "delivery",
+    about: "numbers that a peer says, one after the other (wire::delivery)",
+    input_max: 4 * KIB,
+    memory_max: 4 * MIB,
+    run,
+};
+
+/// Bytes of a step: what happens, and two numbers.
+const STEP: usize = 17;
+
+fn run(input: &[u8]) {
+    sender(input);
+    receiver(input);
+}
+
+fn steps(input: &[u8]) -> impl Iterator<Item = (u8, u64, u64)> + '_ {
+    input.chunks_exact(STEP).map(|step| {
+        let number = |at: usize| u64::from_le_bytes(*step[at..].first_chunk().unwrap());
+        (step[0], number(1), number(9))
+    })
+}
+
+/// The agent's end, which a collector tells what it likes. Of its own numbers it is sure.
+fn sender(input: &[u8]) {
+    const RTT: Duration = Duration::from_millis(20);
+    let mut sender = Sender::new(0, 3 * WINDOW);
+    for (nth, (what, one, other)) in (0..).zip(steps(input)) {
+        let now = Duration::from_millis(nth * 300);
+        match what % 8 {
+            0 => {
+                let committed = vec![Committed { session: 1, seq: one }];
+                let welcome = Welcome { committed, ..Welcome::default() };
+                if Message::Welcome(welcome).check().is_ok() {
+                    // What the shipper takes of it.
+                    sender.on_connected(one.min(sender.last()));
+                }
+            }
+            1 | 2 => {
+                let missing = vec![SeqRange { first: other, last: one }];
+                let ack = Ack { session: 1, committed: one, received: other, missing };
+                if Message::Ack(ack.clone()).check().is_ok() {
+                    sender.on_ack(&ack, now, RTT);
+                }
+            }
+            3 => sender.on_disconnected(),
+            4 => sender.on_time(now, RTT),
+            5 => {
+                if let Some(SeqRange { first, last }) = sender.poll_stream() {
+                    assert!((1..=last).contains(&first) && last <= sender.last());
+                    sender.on_streamed(first, first + other % (last - first + 1));
+                }
+            }
+            6 => sender.on_too_long_for_live(one),
+            _ => drop(sender.on_made(now)),
+        }
+        assert!(sender.committed() <= sender.last(), "what was never made is not committed");
+        assert!(sender.under_way() as u64 <= WINDOW);
+    }
+}
+
+/// The collector's end, which an agent sends what it likes.
+fn receiver(input: &[u8]) {
+    let mut receiver = Receiver::new(1, 0);
+    let mut handed_out = 0;
+    for (what, first, last) in steps(input) {
+        // What a frame's check allows.
+        if first == 0 || last < first || last > i64::MAX as u64 {
+            continue;
+        }
+        match what % 8 {
+            0 => receiver.on_committed(handed_out),
+            1..4 => {
+                if let Some(SeqRange { first, last }) = receiver.pop() {
+                    assert_eq!(first, handed_out + 1, "in order, without hole or overlap");
+                    handed_out = last;
+                }
+            }
+            _ => {
+                let range = SeqRange { first, last };
+                if receiver.accept(range, range) == Accepted::Kept {
+                    assert!(first > handed_out);
+                }
+            }
+        }
+        let ack = receiver.ack();
+        assert_eq!(ack.received, handed_out);
+        assert!(ack.committed <= ack.received && receiver.waiting() as u64 <= WINDOW);
+        Message::Ack(ack).check().expect("what is said can be said");
+    }
+}

@@ -1,0 +1,48 @@
+//! Frames of an agent, not packed: the archive. What is accepted is coarsened too.
+
+use wire::codec::{self, Received};
+use wire::frame::{Frame, Sample};
+
+use super::codec::{check, with_header};
+use super::{KIB, MIB};
+use crate::Target;
+
+pub(super) const TARGET: Target = Target {
+    name: "frame",
+    about: "an agent's frame, its archive (wire::codec, wire::coarsen, wire::bounds)",
+    input_max: 64 * KIB,
+    memory_max: 4 * MIB,
+    run,
+};
+
+/// `codec::kind::FRAME`, which never changes.
+const KIND: u8 = 1;
+
+fn run(input: &[u8]) {
+    let Ok(received) = codec::decode(&with_header(KIND, input)) else { return };
+    if let Received::Frame(frame) = &received {
+        coarsen(frame);
+    }
+    check(received);
+}
+
+/// What a spool does with the samples of a NIC: sums are conserved up to where they are cut, peaks
+/// are maxima, and what comes of it can be encoded.
+fn coarsen(frame: &Frame) {
+    let Some((first, rest)) = frame.samples.split_first() else { return };
+    let same: Vec<&Sample> = rest.iter().filter(|sample| sample.nic == first.nic).collect();
+    let mut merged = *first;
+    same.iter().for_each(|next| merged.merge(next));
+    let sum = |figure: fn(&Sample) -> u64| {
+        same.iter().fold(figure(first), |sum, next| sum.saturating_add(figure(next)))
+    };
+    assert_eq!(merged.rx.bytes, sum(|it| it.rx.bytes));
+    assert_eq!(merged.tx.packets, sum(|it| it.tx.packets));
+    assert_eq!(merged.drops, sum(|it| it.drops));
+    assert_eq!(merged.kernel.errors, sum(|it| it.kernel.errors));
+    let peak = same.iter().map(|it| it.rx.peak_1ms_bytes).fold(first.rx.peak_1ms_bytes, u32::max);
+    assert_eq!(merged.rx.peak_1ms_bytes, peak);
+    let samples: Vec<Sample> = merged.pieces().collect();
+    let frame = Frame { samples, mixes: Vec::new(), ..frame.clone() };
+    codec::encode_frame(&frame).expect("what was coarsened can be kept");
+}

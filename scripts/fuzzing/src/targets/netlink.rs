@@ -1,0 +1,51 @@
+//! What the kernel says of NICs by rtnetlink: names, kinds and aliases that any user with a network
+//! namespace chooses.
+
+use agent::nic::link::Link;
+use agent::nic::link_stats::LinkStats;
+use agent::nic::roster::Event;
+use agent::nic::watch::events;
+
+use super::{KIB, MIB};
+use crate::Target;
+
+pub(super) const TARGET: Target = Target {
+    name: "netlink",
+    about: "rtnetlink messages of the kernel: dumps and events (agent::nic::{watch, link})",
+    input_max: 32 * KIB,
+    memory_max: MIB,
+    run,
+};
+
+/// Bytes of `nlmsghdr` and `ifinfomsg`.
+const MESSAGE: usize = 32;
+
+fn run(input: &[u8]) {
+    let mut count = 0;
+    for event in events(input) {
+        count += 1;
+        match event {
+            Event::Changed(link) => check(&link, input.len()),
+            Event::Gone(_, stats) => {
+                let grown = stats.map(|stats| stats.since(&stats));
+                assert!(grown.is_none_or(|grown| grown.rx_bytes == 0 && grown.errors == 0));
+            }
+            Event::Overrun => {}
+        }
+    }
+    // What can't be read is an overrun, one for a message.
+    assert!(count <= input.len() / 4 + 1, "{count} events of {} bytes", input.len());
+    if let Some(stats) = LinkStats::of(input) {
+        let grown = stats.since(&LinkStats::default());
+        assert_eq!(LinkStats::new(grown), stats);
+    }
+}
+
+fn check(link: &Link, len: usize) {
+    let name = link.name.as_str().expect("a name that can travel");
+    assert!((1..=15).contains(&name.len()) && len >= MESSAGE);
+    assert!(!link.kind.is_empty() && link.kind.len() <= 3 * len);
+    assert_ne!(link.lower, Some(link.index), "it is not below itself");
+    let told = link.describe(false, 0);
+    assert_eq!((told.name, told.index, told.mtu), (link.name, link.index, link.mtu));
+}

@@ -1,0 +1,33 @@
+//! PEM: files of an operator's PKI, and certificates that a collector answers with.
+
+use std::path::Path;
+
+use wire::certificate::Facts;
+use wire::pem::{certificates, key};
+
+use super::{KIB, MIB};
+use crate::Target;
+
+pub(super) const TARGET: Target = Target {
+    name: "pem",
+    about: "certificates and keys of an operator's files or a collector's answer (wire::pem)",
+    input_max: 64 * KIB,
+    memory_max: 2 * MIB,
+    run,
+};
+
+fn run(input: &[u8]) {
+    let path = Path::new("/etc/pki/x.pem");
+    match certificates(input, path) {
+        Ok(found) => {
+            assert!(!found.is_empty());
+            assert!(found.iter().all(|der| Facts::read(der).is_ok()));
+        }
+        Err(error) => {
+            assert!(error.to_string().len() <= 4 * KIB, "the error is as long as the file")
+        }
+    }
+    if let Ok(key) = key(input, path) {
+        assert!(key.secret_der().len() <= input.len());
+    }
+}

@@ -1,0 +1,63 @@
+//! The collector's records of clients and of sessions that have signed out: files that a full disk, a
+//! person or a restored backup may have cut or changed. The first byte says which it is.
+
+use std::fs;
+use std::time::Duration;
+
+use collector::identity::ClientRecords;
+use collector::web::SignedOut;
+use rustls_pki_types::UnixTime;
+use wire::id::ClientId;
+
+use super::{KIB, MIB, directory, file};
+use crate::Target;
+
+pub(super) const TARGET: Target = Target {
+    name: "records",
+    about: "the collector's files of clients and sessions (collector::identity, collector::web)",
+    input_max: 16 * KIB,
+    memory_max: 4 * MIB,
+    run,
+};
+
+const CLIENT: &str = "web-1";
+
+/// Directories of records of clients.
+const FOLDERS: [&str; 3] = ["issued", "revoked", "second_hosts"];
+
+fn run(input: &[u8]) {
+    let Some((&which, record)) = input.split_first() else { return };
+    match FOLDERS.get(usize::from(which) % 4) {
+        Some(folder) => of_client(folder, record),
+        None => {
+            let path = file(directory().join("signed_out.json"), record);
+            assert!(!format!("{:?}", SignedOut::open(path)).is_empty());
+        }
+    }
+}
+
+fn of_client(folder: &str, record: &[u8]) {
+    let place = directory().join("identity");
+    for folder in FOLDERS {
+        let folder = place.join(folder);
+        let _absent = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+    }
+    file(place.join(folder).join(CLIENT), record);
+    let records = ClientRecords::at(&place);
+    let client = ClientId::new(CLIENT).unwrap();
+
+    let known = records.list().unwrap();
+    assert_eq!(known.len(), 1, "a record that can't be read keeps no client from being listed");
+    assert_eq!(known[0].client, CLIENT);
+    let damaged = &known[0].damaged;
+    assert!(damaged.iter().all(|why| why.contains(CLIENT)), "it names the file: {damaged:?}");
+    let _known = records.knows(&client).unwrap();
+    // To revoke needs no record to be sound.
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
+    let revoked = records.revoke(&client, now).unwrap();
+    assert!(revoked.generation >= now.as_secs());
+    let known = records.list().unwrap();
+    assert_eq!(known[0].revoked_at, Some(now.as_secs()));
+    assert!(known[0].certificates.is_empty(), "none of before is good");
+}

@@ -1,0 +1,52 @@
+//! Texts of flags, files and queries: lengths of time, sizes, addresses, globs, times; and any text
+//! of others as it is shown.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use agent::config::{Address, NicGlob};
+use collector::time::Time;
+use settings::{Foreign, Interval, Size};
+
+use super::{KIB, MIB};
+use crate::Target;
+
+pub(super) const TARGET: Target = Target {
+    name: "values",
+    about: "durations, sizes, addresses, globs, times, and any text as it is shown (settings)",
+    input_max: KIB,
+    memory_max: 4 * MIB,
+    run,
+};
+
+fn run(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    again::<Interval>(text);
+    again::<Size>(text);
+    again::<Address>(text);
+    again::<NicGlob>(text);
+    if let Some(time) = Time::parse(text) {
+        assert_eq!(Time::parse(&time.to_string()), Some(time));
+    }
+    show(text);
+}
+
+/// What is accepted is written so that it is read as the same.
+fn again<T: FromStr + Display + PartialEq + std::fmt::Debug>(text: &str) {
+    if let Ok(value) = text.parse::<T>() {
+        let written = value.to_string();
+        assert_eq!(written.parse::<T>().ok(), Some(value), "{text:?}, written as {written:?}");
+    }
+}
+
+/// Nothing steers the terminal, and JSON reads it back.
+fn show(text: &str) {
+    let shown = Foreign(text).to_string();
+    assert!(!shown.chars().any(char::is_control), "{shown:?}");
+    let padded = format!("{:>12}", Foreign(text));
+    assert_eq!(padded.trim_start_matches(' '), shown.trim_start_matches(' '));
+    assert!(settings::columns(&padded) >= 12);
+    let json = serde_json::to_string(text).unwrap();
+    let escaped = Foreign(&json).to_string();
+    assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
+}
