@@ -66,6 +66,11 @@ impl Places {
         Admission::Admitted(self.next, instead_of)
     }
 
+    /// Whether a connection is open.
+    pub fn has(&self, id: Id) -> bool {
+        self.open.contains_key(&id)
+    }
+
     /// A connection has ended.
     pub fn leave(&mut self, id: Id) {
         self.open.remove(&id);

@@ -93,6 +93,14 @@ impl Open {
         }
     }
 
+    /// Keeps how a connection is ended, unless it has ended already.
+    fn keep(&self, id: Id, handle: AbortHandle) {
+        let (places, handles) = &mut *self.lock();
+        if places.has(id) {
+            handles.insert(id, handle);
+        }
+    }
+
     /// Ends those that are over their time.
     fn end_overdue(&self, now: Duration) {
         let (places, handles) = &mut *self.lock();
@@ -165,7 +173,7 @@ pub(super) async fn serve(
                         talk(stream, peer, tls, activity, router, watcher).await;
                         drop(place);
                     });
-                    open.lock().1.insert(id, task);
+                    open.keep(id, task);
                 }
                 Err(error) => {
                     if let Some(tell) = failures.failed(error.raw_os_error(), Instant::now()) {
@@ -252,5 +260,27 @@ async fn answer(
     http.header_read_timeout(None).max_headers(HEADERS_MAX).max_header_size(HEADER_BYTES_MAX);
     if let Err(error) = watcher.watch(http.serve_connection(stream, service)).await {
         tracing::debug!(%error, "an HTTP connection was broken off");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_handle_is_kept_of_a_connection_that_has_ended_already() {
+        let open = Open(Arc::new(Mutex::new((Places::new(Limits::default()), HashMap::new()))));
+        let (access, peer) = (Access::default(), SocketAddr::from(([192, 0, 2, 1], 1)));
+        for ended_first in [true, false] {
+            let activity = Arc::new(Activity::accepted(Duration::ZERO));
+            let id = open.admit(&access, peer, &activity).expect("there is room");
+            let place = Some(Place { open: open.clone(), id });
+            let handle = tokio::spawn(std::future::ready(())).abort_handle();
+            let place = place.filter(|_| !ended_first);
+            open.keep(id, handle);
+            assert_eq!(open.lock().1.len(), usize::from(!ended_first));
+            drop(place);
+            assert!(open.lock().1.is_empty());
+        }
     }
 }
