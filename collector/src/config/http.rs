@@ -121,6 +121,17 @@ impl Http {
         })
     }
 
+    /// What to know of headers that nobody is believed, for no proxy is named.
+    #[must_use]
+    pub fn unbelieved(&self) -> Option<String> {
+        let header = self.proxy_header.as_ref().or(self.address_header.as_ref());
+        let header = header.filter(|_| self.proxies.is_empty())?;
+        Some(format!(
+            "http.proxies: no proxy is named, so {header} is believed of none; write for example \
+             [192.0.2.7], or [127.0.0.1, \"::1\"] where everybody on this machine may see everything"
+        ))
+    }
+
     /// Who may see figures. Reads the token's file.
     ///
     /// # Errors
@@ -168,18 +179,11 @@ impl Http {
         Ok(access)
     }
 
-    /// A header that proxies set, of which there must be some then.
+    /// A header that proxies set.
     fn header(&self, key: &'static str, name: Option<&str>) -> Result<Option<HeaderName>, Problem> {
         let Some(name) = name else { return Ok(None) };
         let why = || format!("{name:?} is no header's name; write for example Remote-User");
-        let header = name.parse().map_err(|_| Problem::new(key, why()))?;
-        Problem::unless(!self.proxies.is_empty(), "http.proxies", || {
-            format!(
-                "no proxy is named whose {name} would be believed; write for example [192.0.2.7], or \
-                 [127.0.0.1, \"::1\"] where everybody on this machine may see everything"
-            )
-        })?;
-        Ok(Some(header))
+        name.parse().map(Some).map_err(|_| Problem::new(key, why()))
     }
 }
 
@@ -218,11 +222,15 @@ mod tests {
     fn headers_of_proxies_are_believed_of_proxies_that_are_named() {
         let check = |http: Http| http.check().map_err(|problem| problem.to_string());
         let users = Http { proxy_header: Some("Remote-User".into()), ..Http::default() };
-        let refused = check(users.clone()).unwrap_err();
-        assert!(refused.contains("http.proxies: no proxy is named whose Remote-User"), "{refused}");
-        assert_eq!(check(Http { proxies: vec!["192.0.2.7".into()], ..users }), Ok(()));
         let addresses = Http { address_header: Some("X-Real-IP".into()), ..Http::default() };
-        assert!(check(addresses).unwrap_err().contains("http.proxies"));
+        for (http, header) in [(users, "Remote-User"), (addresses, "X-Real-IP")] {
+            assert_eq!(check(http.clone()), Ok(()), "an older config still starts");
+            let told = http.unbelieved().unwrap();
+            assert!(told.contains("http.proxies") && told.contains(header), "{told}");
+            let named = Http { proxies: vec!["192.0.2.7".into()], ..http };
+            assert_eq!((check(named.clone()), named.unbelieved()), (Ok(()), None));
+        }
+        assert_eq!(Http::default().unbelieved(), None);
         let wrong = Http { address_header: Some("a b".into()), ..Http::default() };
         assert!(check(wrong).unwrap_err().contains("http.address_header"));
     }

@@ -140,7 +140,10 @@ impl Default for Writer {
 /// # Errors
 /// What is wrong with it, in one line.
 pub fn load(options: &Options) -> Result<Loaded<Config>, ConfigError> {
-    settings::load(&PROGRAM, options.config.as_deref(), &[], &options.given())
+    let loaded = settings::load(&PROGRAM, options.config.as_deref(), &[], &options.given());
+    let mut loaded: Loaded<Config> = loaded?;
+    loaded.warnings.extend(loaded.config.http.unbelieved());
+    Ok(loaded)
 }
 
 impl Writer {

@@ -36,6 +36,8 @@ pub fn doctor(
     };
     print(data_dir::examine(&config.data_dir, config.limits.disk_free_min, location))?;
     print(ports::examine(config))?;
+    let unbelieved = config.http.unbelieved();
+    print(unbelieved.map(|text| Finding::warn("proxies", text)).into_iter().collect())?;
     let (findings, known) = runtime.block_on(store::examine(location));
     print(findings)?;
     print(vec![examine_time_sync()])?;

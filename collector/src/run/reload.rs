@@ -41,6 +41,7 @@ impl Reload {
             tls.reload().map_err(|error| error.to_string())?;
         }
         settings::set_log_level(&config.log);
+        config.http.unbelieved().iter().for_each(|warning| tracing::warn!("{warning}"));
         self.access.replace(&access);
         self.kept.send_replace(limits(config));
         Ok(self.running.take(config))
