@@ -35,6 +35,11 @@ pub trait Query: Send + Sync + Debug {
 
     /// Whether the store answers at all.
     async fn ready(&self) -> Result<(), StoreError>;
+
+    /// For how long a question that was broken off or failed still takes what answers others.
+    fn rest(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// A client as the store knows it.

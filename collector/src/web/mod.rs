@@ -17,6 +17,7 @@ mod openapi;
 mod params;
 mod percentile;
 mod places;
+mod readiness;
 mod series;
 mod server;
 mod session;
@@ -28,7 +29,7 @@ mod watched;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::{CONTENT_TYPE, HeaderMap};
@@ -38,7 +39,7 @@ use axum::routing::get;
 use axum::{Router, middleware};
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tower_http::CompressionLevel;
@@ -54,6 +55,7 @@ use self::error::ApiError;
 use self::guard::Hosts;
 pub use self::limits::Limits;
 use self::limits::{refused, start_counters};
+use self::readiness::Readiness;
 pub use self::session::SignedOut;
 use self::throttle::Throttle;
 pub use self::tls::{CertificateFiles, HttpTls, TlsError, own_client};
@@ -74,14 +76,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How often the certificate's files are read again, as those of agents are.
 const RENEWAL: Duration = Duration::from_secs(3600);
 
-/// For how long it holds that the store is ready.
-const FRESH: Duration = Duration::from_millis(200);
-
 /// Most bytes of a body.
 const BODY_MAX: usize = 16 << 10;
-
-/// Longest time that the store gets to say that it is ready.
-const READY_TIME: Duration = Duration::from_secs(2);
 
 /// What the web side shows.
 #[derive(Clone)]
@@ -128,8 +124,8 @@ struct App {
     queries: Turns,
     /// Places for live streams.
     streams: Turns,
-    /// When the store last said that it is ready. Held by who asks it: one at a time.
-    ready: AsyncMutex<Option<Instant>>,
+    /// Whether the store is ready, as far as it was asked.
+    readiness: Readiness,
     /// How often wrong tokens were tried.
     throttle: Mutex<Throttle>,
     stop: watch::Receiver<bool>,
@@ -161,20 +157,7 @@ impl App {
             name_each: "streams_per_address",
         });
         let throttle = Mutex::new(Throttle::new(&limits));
-        Self { state, queries, streams, ready: AsyncMutex::default(), throttle, stop, document }
-    }
-
-    /// Asks the store whether it is ready, not more often than each [`FRESH`] while it is: everybody
-    /// may ask, as often as he likes.
-    async fn is_ready(&self) -> Result<(), StoreError> {
-        let mut ready = self.ready.lock().await;
-        if ready.is_some_and(|asked| asked.elapsed() < FRESH) {
-            return Ok(());
-        }
-        *ready = None;
-        self.state.query.ready().await?;
-        *ready = Some(Instant::now());
-        Ok(())
+        Self { state, queries, streams, readiness: Readiness::default(), throttle, stop, document }
     }
 
     /// Waits for somebody's turn to ask for what takes a while.
@@ -191,8 +174,10 @@ impl App {
     ) -> Result<T, ApiError> {
         let limit = self.state.limits.query_time;
         let in_turn = async {
-            let _turn = self.turn(asker).await?;
-            Ok(answer.await?)
+            let turn = self.turn(asker).await?.with_rest(self.state.query.rest());
+            let answer = answer.await?;
+            turn.end();
+            Ok(answer)
         };
         timeout(limit, in_turn).await.unwrap_or_else(|_| {
             refused("query_time");
@@ -343,11 +328,13 @@ async fn prometheus(State(app): State<Arc<App>>, asker: Asker) -> Result<Respons
 async fn ready(State(app): State<Arc<App>>) -> Response {
     let reason = match (app.state.writer)() {
         Some(reason) => Some(reason),
-        None => match timeout(READY_TIME, app.is_ready()).await {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some(format!("the store gave no answer within {READY_TIME:?}")),
-        },
+        None => {
+            let ask = || {
+                let query = app.state.query.clone();
+                async move { query.ready().await }
+            };
+            app.readiness.state(ask).await
+        }
     };
     match reason {
         None => {

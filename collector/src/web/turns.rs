@@ -3,8 +3,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 use super::caller::Caller;
 
@@ -116,6 +119,41 @@ pub(super) struct Turn {
     caller: Caller,
 }
 
+/// A turn during which the store is asked. It ends when the answer is there, or as soon as the store
+/// is done with a question that was broken off or failed.
+#[derive(Debug)]
+pub(super) struct Asking {
+    turn: Option<Turn>,
+    rest: Duration,
+}
+
+impl Turn {
+    /// The turn for a question that the store is busy with for `rest` after it was broken off.
+    pub const fn with_rest(self, rest: Duration) -> Asking {
+        Asking { turn: Some(self), rest }
+    }
+}
+
+impl Asking {
+    /// The answer is there.
+    pub fn end(mut self) {
+        self.turn = None;
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let Some(turn) = self.turn.take().filter(|_| !self.rest.is_zero()) else { return };
+        if let Ok(runtime) = Handle::try_current() {
+            let rest = self.rest;
+            runtime.spawn(async move {
+                sleep(rest).await;
+                drop(turn);
+            });
+        }
+    }
+}
+
 /// One who waits.
 struct Waiter {
     turns: Turns,
@@ -220,6 +258,28 @@ mod tests {
         assert_eq!(queue.end(&at(1)), None);
         assert_eq!(queue.end(&at(2)), None);
         assert!(queue.running.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_turn_lasts_until_the_store_is_done_with_what_was_broken_off() {
+        let turns = Turns::new(LIMITS);
+        let running = || turns.shared().queue.running.values().sum::<usize>();
+        let rest = Duration::from_millis(50);
+        for (rest, answered, left) in
+            [(rest, false, 1), (rest, true, 0), (Duration::ZERO, false, 0)]
+        {
+            let asking = turns.take(&at(1)).await.unwrap().with_rest(rest);
+            assert_eq!(running(), 1);
+            if answered {
+                asking.end();
+            } else {
+                drop(asking);
+            }
+            assert_eq!(running(), left);
+            while running() > 0 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        }
     }
 
     #[tokio::test]

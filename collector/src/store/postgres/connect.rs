@@ -27,6 +27,10 @@ const CONNECTIONS: usize = 6;
 const REACH: Duration = Duration::from_secs(10);
 const LOGIN: Duration = Duration::from_secs(20);
 
+/// How long a question's place stays taken after its connection was broken off: a bit longer than
+/// the connection's, so that who asks next finds that free.
+pub(super) const REST: Duration = NOTICED.saturating_add(Duration::from_millis(50));
+
 /// Begins every transaction that changes something. What it sets is local to it, for a connection
 /// may go through a pooler, whose settings at connect are those of whoever had it before. Durable
 /// whatever the server's default.

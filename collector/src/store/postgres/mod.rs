@@ -23,7 +23,7 @@ mod tables;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OnceCell, mpsc};
@@ -353,6 +353,10 @@ impl Query for PostgresStore {
             Ok(())
         };
         self.told(read.await)
+    }
+
+    fn rest(&self) -> Duration {
+        connect::REST
     }
 }
 
