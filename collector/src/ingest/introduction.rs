@@ -272,9 +272,11 @@ async fn open_sessions(
 /// an older one it isn't, whichever collector it was forgotten at.
 async fn readmit(ingest: &Ingest, agent: &Agent, at_ns: u64) -> Result<(), End> {
     let (client, at) = (&agent.client, UnixTime::since_unix_epoch(Duration::from_nanos(at_ns)));
-    if let Err(error) = ingest.identity.records().on_forgotten(client, at) {
-        return Err(End::Refused(error.to_string()));
-    }
+    // It waits for others who have locked the directory.
+    let (records, forgotten) = (ingest.identity.records().clone(), client.clone());
+    let refused = move || records.on_forgotten(&forgotten, at).map_err(|it| it.to_string());
+    let kept = tokio::task::spawn_blocking(refused).await;
+    kept.map_err(|error| error.to_string()).flatten().map_err(End::Refused)?;
     if ingest.identity.certificate_revoked(agent) {
         return Err(End::Refused(PeerError::Revoked(client.clone()).to_string()));
     }

@@ -68,7 +68,7 @@ pub struct Listener {
 }
 
 /// Puts new certificates to use.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Reloader {
     identity: Arc<Identity>,
     endpoint: Endpoint,
@@ -129,6 +129,7 @@ impl Listener {
         let mut looking = tokio::time::interval(LOOK);
         looking.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let reloader = self.reloader();
+        let (mut renewing, mut due) = (JoinSet::new(), false);
         tokio::pin!(stop);
         loop {
             tokio::select! {
@@ -144,13 +145,18 @@ impl Listener {
                         tracing::error!(%error, "serving a connection failed");
                     }
                 }
-                _ = renewal.tick() => reloader.renew(),
+                _ = renewal.tick() => due = true,
                 _ = upkeep.tick() => {
                     let stepped = steps.stepped(now_ns(), boot());
-                    if self.ingest.identity.files_changed() || stepped {
-                        reloader.renew();
-                    }
+                    due |= self.ingest.identity.files_changed() || stepped;
                 }
+                Some(_renewed) = renewing.join_next() => {}
+            }
+            if due && renewing.is_empty() {
+                due = false;
+                // It waits for others who have locked the directory.
+                let reloader = reloader.clone();
+                renewing.spawn_blocking(move || reloader.renew());
             }
             admission.proceed(&self.ingest, &mut connections);
         }

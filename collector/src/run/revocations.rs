@@ -64,11 +64,16 @@ async fn take(
 ) -> Result<(), StoreError> {
     for told in store.revocations(stored.change).await? {
         if let Ok(client) = ClientId::new(&told.client) {
-            match identity.records().merge(&client, &told.revocation) {
+            // It waits for others who have locked the directory.
+            let (records, of, revocation) =
+                (identity.records().clone(), client.clone(), told.revocation.clone());
+            let merge = move || records.merge(&of, &revocation).map_err(|it| it.to_string());
+            let merged = tokio::task::spawn_blocking(merge).await;
+            match merged.map_err(|error| error.to_string()).flatten() {
                 Ok(true) => tracing::info!(%client, "revoked at another collector of this store"),
                 Ok(false) => {}
                 Err(error) => {
-                    let kind = words(&error.to_string());
+                    let kind = words(&error);
                     if let Some(tell) = failures.failed(kind, Instant::now()) {
                         tracing::error!(%client, %error, "can't keep who is revoked{tell}");
                     }
