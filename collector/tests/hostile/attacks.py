@@ -213,8 +213,19 @@ async def connections_that_say_nothing(stage):
         except (peer.Closed, asyncio.TimeoutError):
             refused += 1
             await asyncio.sleep(0.05)
-    return {"connections": len(links), "refused": refused,
-            "still_open": sum(not link.gone for link in links)}
+    begin, entered = time.monotonic(), None
+    try:
+        (await stage.agent("latecomer", [session()])).close()
+        entered = round(1000 * (time.monotonic() - begin))
+    except (peer.Closed, asyncio.TimeoutError):
+        pass
+    open_now = lambda: sum(not link.gone for link in links)
+    # A connection that was closed is drained for some round trips.
+    deadline = time.monotonic() + 2
+    while open_now() > 32 and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    return {"connections": len(links), "refused": refused, "entry_ms": entered,
+            "still_open": open_now()}
 
 
 async def messages_that_never_end(stage):

@@ -26,13 +26,15 @@ fn renewals_guesses_and_connections_without_end_keep_nobody_out() {
             ("a_certificate_that_ends_while_connected", 15.0, 1.0),
         ],
     );
-    let [renewals, guesses, crowd, handshakes, _, revoked, ended] = said.as_slice() else {
+    let [renewals, guesses, crowd, handshakes, silent, revoked, ended] = said.as_slice() else {
         panic!("{said:?}");
     };
     assert_eq!(renewals["given"], 0, "a certificate that isn't due: {renewals}");
     assert_eq!(guesses["given"], 0, "{guesses}");
     assert!(crowd["still_open"].as_u64().unwrap() <= 1, "the newest of a client goes on: {crowd}");
     assert_eq!(handshakes["refused"], 0, "an honest agent gets in meanwhile: {handshakes}");
+    assert!(silent["entry_ms"].as_f64().is_some(), "an honest agent gets in meanwhile: {silent}");
+    assert!(silent["still_open"].as_u64().unwrap() <= 32, "places of one address: {silent}");
     assert_eq!(revoked["exit_code"], 0, "{revoked}");
     assert!(revoked["ended_after_ms"].as_f64().unwrap() < 1000.0, "{revoked}");
     assert!(revoked["again"].as_str().unwrap().contains("revoked"), "{revoked}");
