@@ -5,6 +5,8 @@
 //! [`Inventory`] and [`ProbeReply`]. Until it is answered, which takes as long as the collector's
 //! database does, the agent may tell its NICs and send live frames: they are shown, not kept.
 
+use std::fmt;
+
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::frame::MAX;
@@ -203,7 +205,7 @@ pub struct ProbeReply {
 }
 
 /// A host that has a token asks for its certificate (ALPN [`crate::ALPN_ENROLL`]).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct EnrollRequest {
     /// The one-time secret of the token.
     pub secret: Vec<u8>,
@@ -211,6 +213,13 @@ pub struct EnrollRequest {
     pub client_id: String,
     /// A certificate signing request (PKCS #10, DER); its key stays on the host.
     pub csr_der: Vec<u8>,
+}
+
+impl fmt::Debug for EnrollRequest {
+    /// Without the secret: what was sent to the wrong place may be logged.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnrollRequest").field("client_id", &self.client_id).finish_non_exhaustive()
+    }
 }
 
 /// The certificate that was asked for.
@@ -309,6 +318,26 @@ pub enum MessageError {
 }
 
 impl Message {
+    /// What kind of message it is, for those who must refuse it: what is in it is the peer's.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Claim(_) => "Claim",
+            Self::Hello(_) => "Hello",
+            Self::Digests(_) => "Digests",
+            Self::Welcome(_) => "Welcome",
+            Self::Agreed(_) => "Agreed",
+            Self::Refused(_) => "Refused",
+            Self::Ack(_) => "Ack",
+            Self::Inventory(_) => "Inventory",
+            Self::Probe(_) => "Probe",
+            Self::ProbeReply(_) => "ProbeReply",
+            Self::EnrollRequest(_) => "EnrollRequest",
+            Self::EnrollReply(_) => "EnrollReply",
+            Self::RenewRequest(_) => "RenewRequest",
+        }
+    }
+
     /// Checks what the types don't say. Run on everything received, and before anything is sent.
     ///
     /// # Errors

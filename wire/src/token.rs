@@ -4,6 +4,7 @@
 //! secret (32 bytes), the addresses (port as 2 bytes little-endian, length of the host as 1 byte,
 //! the host), and the first 4 bytes of the SHA-256 of all that.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -16,8 +17,17 @@ use crate::certificate::Fingerprint;
 /// Most addresses in a token.
 pub const ADDRESSES_MAX: usize = 8;
 
+/// How a token of any version begins, before the number of its version.
+const FAMILY: &str = "nmt";
+
 /// How a token of this version begins.
 const PREFIX: &str = "nmt1_";
+
+/// What stands in place of a token's secret part.
+const MASK: &str = "***";
+
+/// Fewest characters after a break that are taken for the rest of a token: no word is so long.
+const PASTED_MIN: usize = 20;
 
 const SECRET_LEN: usize = 32;
 const CHECKSUM_LEN: usize = 4;
@@ -167,6 +177,71 @@ impl FromStr for Token {
     }
 }
 
+/// A text as it may be shown: of tokens in it, of any version and also where they were pasted with
+/// line breaks, only the beginning is left.
+#[must_use]
+pub fn masked(text: &str) -> Cow<'_, str> {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some((before, secret)) = next_token(rest) {
+        let (kept, hidden) = rest.split_at(before);
+        shown.push_str(kept);
+        shown.push_str(MASK);
+        rest = &hidden[secret..];
+    }
+    if shown.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(shown + rest) }
+}
+
+/// Where the secret part of the first token of a text begins, and how long it is.
+fn next_token(text: &str) -> Option<(usize, usize)> {
+    let mut from = 0;
+    while let Some(found) = text[from..].find(FAMILY) {
+        from += found + FAMILY.len();
+        let digits = run(&text[from..], |c| c.is_ascii_digit());
+        let body = from + digits + 1;
+        if digits > 0 && text[from + digits..].starts_with('_') {
+            let len = secret_len(&text[body..]);
+            if len > 0 {
+                return Some((body, len));
+            }
+        }
+    }
+    None
+}
+
+fn secret_len(text: &str) -> usize {
+    let part =
+        |from: usize| run(&text[from..], |c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    let mut end = part(0);
+    loop {
+        let next = end + break_len(&text[end..]);
+        let more = part(next);
+        if next == end || more < PASTED_MIN {
+            return end;
+        }
+        end = next + more;
+    }
+}
+
+/// Length of the white space that a text begins with, also as `{:?}` writes it.
+fn break_len(text: &str) -> usize {
+    let mut len = 0;
+    loop {
+        let rest = &text[len..];
+        let written = ["\\n", "\\r", "\\t"].iter().any(|it| rest.starts_with(it));
+        match rest.chars().next() {
+            Some(c) if c.is_whitespace() => len += c.len_utf8(),
+            _ if written => len += 2,
+            _ => return len,
+        }
+    }
+}
+
+/// Bytes at the beginning of a text whose characters are all `of` a kind.
+fn run(text: &str, of: impl Fn(char) -> bool) -> usize {
+    text.find(|c| !of(c)).unwrap_or(text.len())
+}
+
 fn checksum(content: &[u8]) -> [u8; CHECKSUM_LEN] {
     let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(content).into();
     [a, b, c, d]
@@ -227,6 +302,7 @@ mod tests {
         #[test]
         fn any_text_is_survived(text in "(nmt1_)?\\PC{0,200}") {
             let _refused = text.parse::<Token>();
+            let _shown = masked(&text);
         }
     }
 
@@ -264,6 +340,30 @@ mod tests {
             assert_eq!(with(host, times), Err(TokenError::Address(host.into())));
         }
         assert!(with(&"x".repeat(256), 1).is_err());
+    }
+
+    #[test]
+    fn wherever_a_token_stands_in_a_text_its_secret_is_masked() {
+        let token = token().to_string();
+        let (secret, wrapped) =
+            (&token[PREFIX.len()..], format!("{}\n  {}", &token[..60], &token[60..]));
+        for text in [
+            token.clone(),
+            format!("client {token} is unknown; nmt is no token, nmt1_ neither: {token}!"),
+            format!("{:?} and {wrapped}", format!("pasted {wrapped}")),
+            format!("nmt7_{secret}"),
+        ] {
+            let shown = masked(&text);
+            assert!(shown.contains("_***"), "{shown}");
+            let leaks = secret
+                .as_bytes()
+                .windows(8)
+                .any(|part| shown.as_bytes().windows(8).any(|other| other == part));
+            assert!(!leaks, "{shown}");
+        }
+        let words = "nmt, nmt1 and nmt1_ beside netmon_collector_rejects_total\nand more";
+        assert_eq!(masked(words), words);
+        assert_eq!(masked("nmt1_abc\nthe next line stays"), "nmt1_***\nthe next line stays");
     }
 
     #[test]

@@ -371,7 +371,7 @@ impl Served {
                 let Some(running) = self.opened.last() else { return Ok(()) };
                 self.notes.take(Note::ClockOffset { session: running.session, offset_ns });
             }
-            other => return Err(End::Refused(format!("an agent doesn't say {other:?}"))),
+            other => return Err(End::Refused(format!("an agent doesn't say {}", other.kind()))),
         }
         Ok(())
     }

@@ -180,7 +180,7 @@ impl Introduction {
                         *inventory = Some(told);
                     }
                     Some(Ok(other)) => {
-                        return Err(End::Refused(format!("{other:?} came before the welcome")));
+                        return Err(End::Refused(format!("{} came before the welcome", other.kind())));
                     }
                     Some(Err(error)) => return Err(error.into()),
                     None => return Err(End::Gone("the agent ended its stream".into())),

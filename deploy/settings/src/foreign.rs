@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Alignment, Display, Write};
 
 use unicode_width::UnicodeWidthStr;
+use wire::token::masked;
 
 /// Foreign text on its way to people: one line, and all of it visible. Pads to columns of a
 /// terminal, of which a Chinese character takes two and an accent none.
@@ -57,6 +58,62 @@ impl<W: Write> Write for Escaping<W> {
     }
 }
 
+/// Longest text of others in one field of a log's line, bytes as they are shown. Some eight such
+/// fields stay below the 48 KiB at which journald cuts a line and takes the rest for a new one, with
+/// a priority of its own (`LineMax=`, journald.conf(5)).
+pub(crate) const TOLD_MAX: usize = 4096;
+
+/// What is told of a text whose length others choose: its beginning, tokens masked, and how much was
+/// cut. Takes no more memory than that.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    text: String,
+    /// Bytes of `text` as it will be shown.
+    shown: usize,
+    cut: u64,
+}
+
+impl Told {
+    /// Of what a value writes.
+    pub(crate) fn of(value: fmt::Arguments<'_>) -> String {
+        let mut told = Self::default();
+        // A value that can't be written is told as far as it could.
+        let _ = told.write_fmt(value);
+        told.finish()
+    }
+
+    fn finish(self) -> String {
+        let mut text = match masked(&self.text) {
+            Cow::Owned(masked) => masked,
+            Cow::Borrowed(_) => self.text,
+        };
+        if self.cut > 0 {
+            // Writing to a String can't fail.
+            let _ = write!(text, " [cut: {} bytes more]", self.cut);
+        }
+        text
+    }
+}
+
+impl Write for Told {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while self.cut == 0
+            && let Some(next) = rest.chars().next()
+        {
+            let shown = self.shown + shown_len(next);
+            if shown > TOLD_MAX {
+                break;
+            }
+            self.shown = shown;
+            self.text.push(next);
+            rest = &rest[next.len_utf8()..];
+        }
+        self.cut += rest.len() as u64;
+        Ok(())
+    }
+}
+
 /// Adds lines to what goes out: all is visible but for line ends and tabs. Bytes that are no UTF-8
 /// are written as `\xff`.
 pub(crate) fn escape_lines(bytes: &[u8], out: &mut Vec<u8>) {
@@ -73,6 +130,11 @@ pub(crate) fn escape_lines(bytes: &[u8], out: &mut Vec<u8>) {
             out.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
         }
     }
+}
+
+/// Bytes that a character takes once it is visible.
+fn shown_len(c: char) -> usize {
+    if is_hidden(c) { "\\u0000".len() * c.len_utf16() } else { c.len_utf8() }
 }
 
 /// In UTF-16, as JSON has it.
@@ -145,6 +207,26 @@ mod tests {
             escape_lines(json.as_bytes(), &mut shown);
             assert_eq!(serde_json::from_slice::<String>(&shown).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn of_a_long_text_the_beginning_is_told_and_how_much_was_cut() {
+        let long = "x".repeat(1 << 20);
+        let told = Told::of(format_args!("{long}"));
+        assert_eq!(told, format!("{} [cut: {} bytes more]", &long[..4096], (1 << 20) - 4096));
+        // As it is shown: an escaped character takes six bytes.
+        let told = Told::of(format_args!("{}", "\u{1b}".repeat(1000)));
+        assert_eq!(told, format!("{} [cut: 318 bytes more]", "\u{1b}".repeat(682)));
+        assert_eq!(Told::of(format_args!("{}", &long[..4096])), long[..4096]);
+        assert_eq!(Told::of(format_args!("网卡 {}", 7)), "网卡 7");
+    }
+
+    #[test]
+    fn a_token_is_masked_also_where_it_is_cut() {
+        let token = format!("nmt1_{}", "A".repeat(90));
+        assert_eq!(Told::of(format_args!("no client {token}")), "no client nmt1_***");
+        let cut = Told::of(format_args!("{}{token}", "x".repeat(4050)));
+        assert!(cut.ends_with("xnmt1_*** [cut: 49 bytes more]"), "{cut}");
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! Logs on the standard error: text for people, lines for the journal, JSON for everything else.
 //! What others wrote is made visible in all of them (see [`Foreign`](crate::Foreign)): an event is
-//! one line, and no name in it steers a terminal.
+//! one line, and no name in it steers a terminal. Each of its texts is cut at 4 KiB, which says how
+//! much is missing, and tokens are masked, whatever brought them there. Panics are events too.
+
+mod json;
 
 use std::env;
 use std::fmt::{self, Debug, Write as _};
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
+use std::panic::{self, PanicHookInfo};
 use std::sync::OnceLock;
 
 use tracing::field::Field;
@@ -19,7 +23,8 @@ use tracing_subscriber::fmt::format::{
 use tracing_subscriber::fmt::{FmtContext, SubscriberBuilder};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::foreign::{Escaping, escape_lines};
+use self::json::JsonLine;
+use crate::foreign::{Escaping, Told};
 use crate::sections::{Log, LogFormat};
 
 /// Fields of an event or span as text. A macro, since the type can't be named.
@@ -46,6 +51,7 @@ pub fn start_log(log: &Log) {
             if builder.try_init().is_ok() {
                 let set = move |filter| drop(handle.reload(filter));
                 let _first = SET_FILTER.set(Box::new(set));
+                panic::set_hook(Box::new(log_panic));
             }
         }};
     }
@@ -56,7 +62,7 @@ pub fn start_log(log: &Log) {
         .with_env_filter(log.level.filter());
     let style = choose(log.format, Output::of_stderr());
     if style == Style::Json {
-        start!(builder.with_writer(|| JsonLine(io::stderr())).json().flatten_event(true));
+        start!(builder.event_format(JsonLine));
         return;
     }
     let builder = builder.with_ansi(style == Style::Colour).fmt_fields(visible_fields!());
@@ -82,23 +88,15 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt
         }
         name => write!(writer, "{name}=")?,
     }
-    write!(Escaping(writer), "{value:?}")
+    Escaping(writer).write_str(&Told::of(format_args!("{value:?}")))
 }
 
-/// Takes a whole JSON object, in whose texts escapes are read back as what they stand for.
-struct JsonLine<W>(W);
-
-impl<W: io::Write> io::Write for JsonLine<W> {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut visible = Vec::with_capacity(line.len());
-        escape_lines(line, &mut visible);
-        self.0.write_all(&visible)?;
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
+/// A panic as an event: its text, which may be a peer's, is raw otherwise.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let text = panic.payload_as_str().unwrap_or("no text");
+    let at = panic.location().map(ToString::to_string);
+    let thread = std::thread::current();
+    tracing::error!(at, thread = thread.name(), "panicked: {text}");
 }
 
 /// Where the standard error leads.
@@ -253,13 +251,72 @@ mod tests {
         assert!(text.trim_end().chars().all(|c| c.is_ascii_graphic() || c == ' '), "{text}");
 
         let json = Lines::default();
-        let writer = json.writer();
-        let writer = builder().with_writer(move || JsonLine(writer())).json().flatten_event(true);
+        let writer = builder().with_writer(json.writer()).event_format(JsonLine);
         tracing::subscriber::with_default(writer.finish(), tell);
         let json = json.text();
         assert!(json.trim_end().chars().all(|c| c.is_ascii_graphic() || c == ' '), "{json}");
         let object: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!((&object["message"], &object["error"]), (&hostile.into(), &hostile.into()));
+    }
+
+    /// What is logged, in each format: on a terminal with colours and without, for the journal, as
+    /// JSON.
+    fn in_each_format(tell: impl Fn()) -> [String; 4] {
+        /// One of them.
+        macro_rules! log {
+            ($ansi:literal, $builder:ident => $formatted:expr) => {{
+                let lines = Lines::default();
+                let $builder = SubscriberBuilder::default()
+                    .with_writer(lines.writer())
+                    .with_ansi($ansi)
+                    .fmt_fields(visible_fields!());
+                tracing::subscriber::with_default($formatted.finish(), &tell);
+                lines.text()
+            }};
+        }
+        [
+            log!(true, it => it.compact()),
+            log!(false, it => it.compact()),
+            log!(false, it => it.event_format(journal())),
+            log!(false, it => it.event_format(JsonLine)),
+        ]
+    }
+
+    #[test]
+    fn a_message_of_a_megabyte_is_a_short_line_in_every_format_and_says_what_was_cut() {
+        let long = "\u{1b}<4>".repeat(1 << 18);
+        let tell = || {
+            tracing::warn!(error = %long, text = long, debug = ?Some(&long), number = 7, "{long}");
+        };
+        for line in in_each_format(tell) {
+            assert!(line.len() < 20_000 && line.lines().count() == 1, "{}", line.len());
+            assert_eq!(line.matches(" bytes more]").count(), 4, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_masked_in_every_format_wherever_it_came_from() {
+        let token = format!("nmt1_{}", "A".repeat(90));
+        let tell = || tracing::warn!(client = token, error = %token, debug = ?[&token], "{token}");
+        for line in in_each_format(tell) {
+            assert_eq!(line.matches("nmt1_***").count(), 4, "{line}");
+            assert!(!line.contains("AAAA"), "{line}");
+        }
+    }
+
+    #[test]
+    fn json_has_time_level_fields_and_target_and_numbers_stay_numbers() {
+        let [.., json] = in_each_format(|| {
+            tracing::info!(target: "audit", nic = "eth\"0", drops = 7_u64, rate = 0.5, up = true, "it");
+        });
+        let object: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let at = object["timestamp"].as_str().unwrap();
+        assert!(at.len() == "2026-11-26T00:16:10.123456Z".len() && at.ends_with('Z'), "{at}");
+        let known = serde_json::json!({
+            "timestamp": at, "level": "INFO", "message": "it", "nic": "eth\"0", "drops": 7,
+            "rate": 0.5, "up": true, "target": "audit"
+        });
+        assert_eq!(object, known);
     }
 
     #[test]

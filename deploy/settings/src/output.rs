@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::exit::causes;
-use crate::foreign::{Foreign, escape_lines};
+use crate::foreign::{Foreign, Told, escape_lines};
 
 /// Bytes that are written at once.
 const BUFFER: usize = 1 << 16;
@@ -156,7 +156,8 @@ fn again(error: &io::Error) -> io::Error {
 
 /// Says a line on the standard error. If nobody takes it, the exit code says it still.
 pub(crate) fn complain(program: &str, line: &str) {
-    let _nobody = writeln!(io::stderr(), "{program}: {}", Foreign(line));
+    let line = Told::of(format_args!("{line}"));
+    let _nobody = writeln!(io::stderr(), "{program}: {}", Foreign(&line));
 }
 
 #[cfg(test)]
