@@ -198,6 +198,10 @@ impl Shipper {
             // connection: further ones, or those that go on under another id.
             let tried = self.try_once(server, &mut backoff, &mut failures).await;
             let Err(error) = tried else { continue };
+            if self.config.destination.has_changed().unwrap_or(false) {
+                tracing::info!("the config was read again; connecting anew");
+                continue;
+            }
             tries += 1;
             let late = error.is_late();
             let error = error.to_string();

@@ -155,7 +155,7 @@ fn a_second_agent_and_a_newer_schema_are_refused_by_name() {
     let path = directory.path().join("spool.db");
     let first = open(&path, limits());
     let error = Spool::open(&path, limits(), Now::default()).unwrap_err().to_string();
-    assert!(error.contains("spool.db") && error.contains("locked"), "{error}");
+    assert!(error.contains("spool.db") && error.contains("another agent uses"), "{error}");
     drop(first);
     let db = rusqlite::Connection::open(&path).unwrap();
     db.execute_batch("PRAGMA user_version = 99").unwrap();

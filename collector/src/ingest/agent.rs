@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use quinn::{Connection, RecvStream, SendStream, VarInt};
+use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
 use settings::SharedFailures;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -43,6 +43,18 @@ const RECEIVE_WINDOW: VarInt = VarInt::from_u32(1 << 20);
 /// Whose connections were closed, and for which kind of reason: an agent comes again for ever.
 static CLOSED: SharedFailures<(ClientId, &'static str)> = SharedFailures::new();
 
+/// Why a connection is gone, in words: the agent's own where it gave any, as `agent doctor` does.
+fn gone(reason: &ConnectionError) -> String {
+    match reason {
+        ConnectionError::ApplicationClosed(close) => {
+            format!("the agent closed: {}", String::from_utf8_lossy(&close.reason))
+        }
+        ConnectionError::TimedOut => "the agent doesn't answer".to_owned(),
+        ConnectionError::Reset => "the agent was restarted".to_owned(),
+        other => other.to_string(),
+    }
+}
+
 /// Serves an agent until its connection ends.
 pub async fn serve(ingest: Ingest, agent: Agent, connection: Connection) {
     let client = agent.client.clone();
@@ -60,6 +72,10 @@ pub async fn serve(ingest: Ingest, agent: Agent, connection: Connection) {
             admit(&ingest, &connection, introduced).await
         }
         Err(end) => end,
+    };
+    let end = match (end, connection.close_reason()) {
+        (End::Gone(_), Some(reason)) => End::Gone(gone(&reason)),
+        (end, _) => end,
     };
     if let Some((code, reason)) = end.close() {
         metrics::counter!("netmon_collector_rejects_total", "reason" => reason).increment(1);

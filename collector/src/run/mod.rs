@@ -79,7 +79,7 @@ pub enum RunError {
     #[error(transparent)]
     HttpTls(#[from] TlsError),
     /// The address would show everybody what is measured.
-    #[error(transparent)]
+    #[error("{0}")]
     Unprotected(#[from] Problem),
     /// Metrics can't be kept.
     #[error(transparent)]

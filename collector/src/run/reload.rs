@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
-use settings::{ConfigError, Loaded, Reloaded, Running};
+use settings::{Change, ConfigError, Loaded, Reloaded, Running};
 use tokio::sync::watch;
 
 use super::limits;
+use crate::audit::{self, Event, Record};
 use crate::config::Config;
 use crate::ingest::Reloader;
 use crate::store::retention::RetentionLimits;
@@ -44,6 +45,17 @@ impl Reload {
         config.http.unbelieved().iter().for_each(|warning| tracing::warn!("{warning}"));
         self.access.replace(&access);
         self.kept.send_replace(limits(config));
-        Ok(self.running.take(config))
+        let reloaded = self.running.take(config);
+        for Change { key, old, new, live } in &reloaded.changes {
+            let when = if *live { "from now on" } else { "after a restart" };
+            audit::log(&Record {
+                key: Some(key.clone()),
+                old: old.clone(),
+                new: Some(new.clone()),
+                detail: Some(when.to_owned()),
+                ..Record::new(Event::ConfigChanged)
+            });
+        }
+        Ok(reloaded)
     }
 }

@@ -126,8 +126,8 @@ impl Followed {
             Self::NotYet { ahead: by, left, witnessed } => {
                 let why = if witnessed { "the agents agree" } else { "no agent is there to ask" };
                 Some(format!(
-                    "{}; old rows are deleted by the store's own clock until this one has kept \
-                     for another {} ({why}); check the clock",
+                    "{}; for another {} ({why}) the store deletes old rows by its own clock, after \
+                     that by this one; if this one is wrong, set it right",
                     ahead(by),
                     rough(left)
                 ))

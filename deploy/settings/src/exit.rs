@@ -1,14 +1,15 @@
 //! How a program ends: 0 when all went well, 2 for a usage or config error, 1 for all others,
 //! with one line that says why; 141 without a word when nobody reads its output any more.
 
+use std::env;
 use std::error::Error;
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind as Usage;
+use clap::{CommandFactory, Parser};
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, Problem};
 use crate::output::{Output, complain};
 
 /// Exit code of usage and config errors.
@@ -26,7 +27,7 @@ where
     let mut out = Output::standard();
     let result = match P::try_parse() {
         Ok(args) => execute(&args, &mut out),
-        Err(error) => return end(program, usage(program, &error, &mut out), out),
+        Err(error) => return end(program, usage::<P>(program, &error, &mut out), out),
     };
     let code = match &result {
         Ok(()) => ExitCode::SUCCESS,
@@ -50,7 +51,7 @@ fn end(program: &str, code: ExitCode, out: Output) -> ExitCode {
 }
 
 /// Prints what the command line asks for or lacks.
-fn usage(program: &str, error: &clap::Error, out: &mut Output) -> ExitCode {
+fn usage<P: CommandFactory>(program: &str, error: &clap::Error, out: &mut Output) -> ExitCode {
     match error.kind() {
         Usage::DisplayHelp | Usage::DisplayVersion => {
             out.remember(error.print());
@@ -63,10 +64,18 @@ fn usage(program: &str, error: &clap::Error, out: &mut Output) -> ExitCode {
         }
         _ => {
             let why = usage_line(&error.render().to_string());
-            complain(program, &format!("{why}; `{program} --help` lists what there is"));
+            let args = env::args_os().skip(1).filter_map(|arg| arg.into_string().ok());
+            let command = subcommand(&P::command(), args)
+                .map_or_else(|| program.to_owned(), |subcommand| format!("{program} {subcommand}"));
+            complain(program, &format!("{why}; `{command} --help` lists what there is"));
             ExitCode::from(USAGE)
         }
     }
+}
+
+/// The subcommand that a command line names.
+fn subcommand(all: &clap::Command, mut args: impl Iterator<Item = String>) -> Option<String> {
+    args.find(|arg| all.get_subcommands().any(|known| known.get_name() == arg))
 }
 
 /// The one line of clap's message: what is wrong and what is nearest, without usage.
@@ -80,7 +89,7 @@ fn usage_line(message: &str) -> String {
 
 /// Prints an error with all its causes as one line and gives the code to exit with.
 fn report(program: &str, error: &(dyn Error + 'static)) -> ExitCode {
-    let usage = causes(error).any(|error| error.is::<ConfigError>());
+    let usage = causes(error).any(|error| error.is::<ConfigError>() || error.is::<Problem>());
     complain(program, &one_line(error));
     if usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
 }
@@ -118,6 +127,15 @@ mod tests {
             usage_line(message),
             "unrecognized subcommand 'rnu'; a similar subcommand exists: 'run'"
         );
+    }
+
+    #[test]
+    fn the_help_named_is_that_of_the_subcommand() {
+        let all = clap::Command::new("agent")
+            .subcommands([clap::Command::new("run"), clap::Command::new("enroll")]);
+        let named = |line: &str| subcommand(&all, line.split(' ').map(str::to_owned));
+        assert_eq!(named("-c agent.yaml enroll --tokne-file x").as_deref(), Some("enroll"));
+        assert_eq!(named("rnu --help"), None);
     }
 
     #[test]

@@ -23,6 +23,21 @@ pub struct Reloaded {
     pub taken: Vec<String>,
     /// Keys whose new values hold after a restart.
     pub restart: Vec<String>,
+    /// Of both, what changed.
+    pub changes: Vec<Change>,
+}
+
+/// A value that changed. Secrets are masked in both texts, so that one in place of another is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The key, written with dots.
+    pub key: String,
+    /// The value by which the service ran.
+    pub old: Option<String>,
+    /// The one in the config now.
+    pub new: String,
+    /// It holds from now on; otherwise after a restart.
+    pub live: bool,
 }
 
 impl Running {
@@ -39,7 +54,10 @@ impl Running {
             if self.values.get(&key) == Some(&value) {
                 continue;
             }
-            if self.live.iter().any(|live| covers(live, &key)) {
+            let live = self.live.iter().any(|live| covers(live, &key));
+            let (old, new) = (self.values.get(&key).cloned(), value.clone());
+            reloaded.changes.push(Change { key: key.clone(), old, new, live });
+            if live {
                 self.values.insert(key.clone(), value);
                 reloaded.taken.push(key);
             } else {
@@ -59,7 +77,7 @@ impl fmt::Display for Reloaded {
         }
         match self.restart.as_slice() {
             [] => Ok(()),
-            restart => write!(f, "; after a restart: {}", restart.join(", ")),
+            restart => write!(f, "; need a restart: {}", restart.join(", ")),
         }
     }
 }
@@ -121,7 +139,12 @@ mod tests {
         let reloaded = running.take(&config);
         assert_eq!(reloaded.taken, ["level", "server.host"]);
         assert_eq!(reloaded.restart, ["server.port"]);
-        let text = "config read, in force: level, server.host; after a restart: server.port";
+        let changed: Vec<_> =
+            reloaded.changes.iter().map(|it| (it.key.as_str(), it.new.as_str(), it.live)).collect();
+        assert!(changed.contains(&("server.port", "7", false)), "{changed:?}");
+        assert!(changed.contains(&("level", "debug", true)), "{changed:?}");
+        assert_eq!(reloaded.changes.len(), 3);
+        let text = "config read, in force: level, server.host; need a restart: server.port";
         assert_eq!(reloaded.to_string(), text);
         let again = running.take(&config);
         assert!(again.taken.is_empty() && again.restart == ["server.port"]);

@@ -25,6 +25,15 @@ pub enum SpoolError {
         #[source]
         error: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Another agent has the file.
+    #[error(
+        "another agent uses the spool {path}: stop it, or give this one a data directory of its own \
+         (data_dir) and a certificate of its own (agent enroll)"
+    )]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// A newer agent wrote the file.
     #[error(
         "the spool {path} was written by a newer agent (schema {found}, this one knows \

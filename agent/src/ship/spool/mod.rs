@@ -258,7 +258,14 @@ impl Spool {
     }
 
     fn wrap<T>(&self, result: rusqlite::Result<T>) -> Result<T, SpoolError> {
-        result.map_err(|error| SpoolError::Sqlite { path: self.path.clone(), error })
+        result.map_err(|error| {
+            let path = self.path.clone();
+            match error.sqlite_error_code() {
+                // This agent's lock is held for good: it is another one's.
+                Some(rusqlite::ErrorCode::DatabaseBusy) => SpoolError::InUse { path },
+                _ => SpoolError::Sqlite { path, error },
+            }
+        })
     }
 
     /// Makes what was written safe against power loss.
