@@ -1,9 +1,12 @@
 //! The agent's commands and flags.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use settings::{Given, Interval, Options, Secret};
 
 use crate::config::{Address, Monitor};
+use crate::enroll::TokenSource;
 use crate::watch::{self, WatchConfig};
 
 /// What of the config can change while it runs: [`crate::config::LIVE`].
@@ -59,15 +62,23 @@ pub struct CheckConfigArgs {
 
 /// Arguments of `agent enroll`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example: agent enroll TOKEN --server collector.example.org")]
+#[command(
+    after_help = "Examples: agent enroll -\n          agent enroll --token-file /root/token\n          \
+                  agent enroll TOKEN --server collector.example.org\n\nWhat stands on a command \
+                  line can be read by everybody on the host while the command runs, and stays in \
+                  the shell's history: with - the token is asked for, or read from a pipe."
+)]
 pub struct EnrollArgs {
-    /// What `collector token` printed
-    #[arg(value_parser = secret)]
-    pub token: Secret,
+    /// What `collector token` printed; -: read it from the standard input
+    #[arg(value_parser = secret, required_unless_present = "token_file")]
+    pub token: Option<Secret>,
+    /// File with the token, which only its owner may read
+    #[arg(long, value_name = "FILE", conflicts_with = "token")]
+    pub token_file: Option<PathBuf>,
     /// The collector; default: server.host and server.port
     #[arg(long, value_name = "HOST[:PORT]")]
     pub server: Option<Address>,
-    /// The client's id; default: client.id
+    /// The client's id; default: client.id, or the one that the token is for
     #[arg(long)]
     pub id: Option<String>,
 }
@@ -118,6 +129,16 @@ pub enum WatchFormat {
 }
 
 impl EnrollArgs {
+    /// Where the token is.
+    #[must_use]
+    pub fn source(&self) -> TokenSource<'_> {
+        match (&self.token, &self.token_file) {
+            (_, Some(file)) => TokenSource::File(file),
+            (Some(token), None) if token.reveal() != "-" => TokenSource::Given(token.reveal()),
+            _ => TokenSource::Input,
+        }
+    }
+
     /// The values that the flags give to config keys.
     #[must_use]
     pub fn given(&self) -> Vec<Given> {

@@ -3,10 +3,10 @@
 use agent::cli::{Cli, Command};
 use agent::config::{self, Config, PROGRAM};
 use agent::doctor::{self, DoctorConfig, Level};
-use agent::enroll::{self, Place};
+use agent::enroll::{self, EnrollCommandError, Place};
 use agent::sampler::allowed_cpus;
 use agent::{nics, run, top, watch};
-use settings::{Given, Output, interrupted};
+use settings::{Given, Output, Problem, interrupted};
 
 /// Does what the command line asks for.
 pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
@@ -25,11 +25,16 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
             // Where an earlier enrolment found its collector says nothing of this token's.
             let loaded = config::load_explicit(&cli.options, &args.given())?;
             let config = &loaded.config;
-            let client = config.client_id().map_err(|it| loaded.refuse(it))?;
+            let client = enroll::wanted(&loaded).map_err(|it| loaded.refuse(it))?;
             // Without a host in the config, the token knows its collector.
             let servers = config.collectors().unwrap_or_default();
             let place = Place { servers: &servers, origin: &loaded.source("server.host") };
-            out.say(&enroll::enroll(args.token.reveal(), &place, &client, &config.data_dir)?);
+            let token = args.source().read().map_err(|error| match error {
+                // What is no token is a wrong command line, wherever it was to come from.
+                EnrollCommandError::Token(error) => Problem::new("TOKEN", error.to_string()).into(),
+                error => anyhow::Error::from(error),
+            })?;
+            out.say(&enroll::enroll(&token, &place, &client, &config.data_dir)?);
         }
         Command::Watch(args) => {
             let loaded = load(&args.given(&cli.options))?;

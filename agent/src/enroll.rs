@@ -1,14 +1,15 @@
 //! `agent enroll`: gets this host its certificate.
 
+use std::io::{self, BufRead, IsTerminal, Read};
 use std::path::Path;
 
-use wire::id::ClientId;
+use settings::{Loaded, Problem};
 use wire::private_file::{self, FileError};
 use wire::token::{Token, TokenError};
 
-use crate::config::enrolled;
+use crate::config::{self, Config, enrolled};
 use crate::connection::Server;
-use crate::identity::{self, EnrollError, Enrolled};
+use crate::identity::{self, Asked, EnrollError, Enrolled};
 use crate::run;
 
 /// Why this host has no certificate.
@@ -17,12 +18,15 @@ pub enum EnrollCommandError {
     /// The token is damaged.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// No place for the certificate.
+    /// No place for the certificate, or no file with the token.
     #[error(transparent)]
-    DataDir(#[from] FileError),
+    File(#[from] FileError),
+    /// No token on the standard input.
+    #[error("can't read the token from the standard input: {0}")]
+    Input(#[source] io::Error),
     /// The system gives no runtime.
     #[error("can't start: {0}")]
-    System(#[from] std::io::Error),
+    System(#[from] io::Error),
     /// The collector said no, or nothing.
     #[error(transparent)]
     Enroll(#[from] EnrollError),
@@ -48,30 +52,98 @@ pub struct Place<'a> {
     pub origin: &'a str,
 }
 
+/// Longest text that is taken for a token, bytes: a token has at most some 3,000.
+const TEXT_MAX: u64 = 16 << 10;
+
+/// Where a token is.
+#[derive(Debug, Clone, Copy)]
+pub enum TokenSource<'a> {
+    /// On the command line.
+    Given(&'a str),
+    /// In a file.
+    File(&'a Path),
+    /// On the standard input: from a pipe, or somebody pastes it.
+    Input,
+}
+
+impl TokenSource<'_> {
+    /// Reads the token.
+    ///
+    /// # Errors
+    /// [`EnrollCommandError`] says why it can't be read, or is none.
+    pub fn read(self) -> Result<Token, EnrollCommandError> {
+        Ok(match self {
+            Self::Given(text) => text.parse()?,
+            Self::File(file) => String::from_utf8_lossy(&private_file::read(file)?).parse()?,
+            Self::Input => {
+                let input = io::stdin();
+                if input.is_terminal() {
+                    settings::hint(
+                        "paste the token that `collector token` printed, and press enter:",
+                    );
+                    pasted(input.lock())?
+                } else {
+                    let mut text = String::new();
+                    let read = input.lock().take(TEXT_MAX).read_to_string(&mut text);
+                    read.map_err(EnrollCommandError::Input)?;
+                    text.parse()?
+                }
+            }
+        })
+    }
+}
+
+/// A token that somebody pastes, maybe broken into lines: it ends where it is whole, or with an
+/// empty line.
+fn pasted(input: impl BufRead) -> Result<Token, EnrollCommandError> {
+    let mut text = String::new();
+    for line in input.take(TEXT_MAX).lines() {
+        let line = line.map_err(EnrollCommandError::Input)?;
+        let ended = line.trim().is_empty() && !text.is_empty();
+        text.push_str(&line);
+        match text.parse() {
+            Ok(token) => return Ok(token),
+            Err(error) if ended => return Err(TokenError::into(error)),
+            Err(_) => {}
+        }
+    }
+    Ok(text.parse()?)
+}
+
+/// Which client id this host is to get: the one that somebody chose, by a flag or in the config;
+/// else that of the token, or the host's name.
+///
+/// # Errors
+/// The chosen one can't be a client id.
+pub fn wanted(loaded: &Loaded<Config>) -> Result<Asked, Problem> {
+    let id = loaded.config.client_id();
+    if config::is_id_chosen(loaded) { Ok(Asked::Chosen(id?)) } else { Ok(Asked::HostName(id.ok())) }
+}
+
 /// Gets a certificate with a token, keeps where the collector is for `agent run`, and says what
 /// comes next.
 ///
 /// # Errors
 /// [`EnrollCommandError`] says why there is none; what was there before stays.
 pub fn enroll(
-    token: &str,
+    token: &Token,
     place: &Place<'_>,
-    client: &ClientId,
+    asked: &Asked,
     data_dir: &Path,
 ) -> Result<String, EnrollCommandError> {
-    let token: Token = token.parse()?;
     private_file::make_directory(data_dir)?;
     let directory = run::identity_dir(data_dir);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let hints = identity::hints(&token);
+    let hints = identity::hints(token);
     let servers = if place.servers.is_empty() { &hints } else { place.servers };
-    let enrolled = runtime.block_on(identity::enroll(&token, servers, client, &directory));
-    let Enrolled { server, .. } = enrolled.map_err(|error| place.blame(error, &hints))?;
+    let enrolled = runtime.block_on(identity::enroll(token, servers, asked, &directory));
+    let Enrolled { server, credentials } = enrolled.map_err(|error| place.blame(error, &hints))?;
     // The token names what its collector takes for its addresses; from here some may lead nowhere.
     let others = if place.servers.is_empty() { hints } else { Vec::new() };
     let others = others.into_iter().filter(|it| *it != server).collect();
-    let fallbacks = runtime.block_on(identity::reachable(&token, others));
+    let fallbacks = runtime.block_on(identity::reachable(token, others));
     enrolled::write(data_dir, &server, &fallbacks)?;
+    let client = credentials.client();
     Ok(format!(
         "enrolled as {client} at {server}; certificate, key and the collector's address are in {}\n\
          start measuring: systemctl enable --now network-monitor-agent\n\
@@ -90,5 +162,31 @@ impl Place<'_> {
         }
         let origin = self.origin.to_owned();
         EnrollCommandError::Elsewhere { error: Box::new(error), origin, named: named.join(", ") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use wire::certificate::Fingerprint;
+    use wire::token::Secret;
+
+    use super::*;
+
+    #[test]
+    fn a_pasted_token_ends_where_it_is_whole_or_with_an_empty_line() {
+        let token = Token::new(Fingerprint([7; 32]), Secret([9; 32]), vec![]).unwrap();
+        let text = token.to_string();
+        let (first, second) = text.split_at(40);
+        let goes_on = "\nnothing more is read".repeat(10);
+        for typed in
+            [format!("{text}\n{goes_on}"), format!("{first}\n  {second}\n{goes_on}"), text.clone()]
+        {
+            assert_eq!(pasted(Cursor::new(typed)).unwrap(), token);
+        }
+        for wrong in [format!("{first}\n\n{second}"), String::new(), "\nx\n\n".to_owned()] {
+            assert!(matches!(pasted(Cursor::new(wrong)), Err(EnrollCommandError::Token(_))));
+        }
     }
 }

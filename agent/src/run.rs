@@ -17,7 +17,7 @@ use settings::{ConfigError, Loaded, Problem, Pulse, Reloaded, Running, Service};
 use tokio::sync::watch;
 use wire::private_file::{self, FileError};
 
-use crate::config::{Client, Config, LIVE};
+use crate::config::{Config, LIVE, host_name};
 use crate::identity::Credentials;
 use crate::sampler::{Capture, CaptureError};
 use crate::ship::shipper::{self, Destination, ShipConfig, ShipError, Shipper};
@@ -92,7 +92,7 @@ pub fn other_identity(config: &Config) -> Option<String> {
     let (directory, tls) = (identity_dir(&config.data_dir), config.tls.files().ok()?);
     let credentials = Credentials::load(&directory, tls.as_ref(), UnixTime::now()).ok()?;
     let (client, id) = (credentials.client(), config.client_id().ok()?);
-    let chosen = config.client.id != Client::default().id;
+    let chosen = host_name().is_none_or(|name| name != config.client.id);
     (chosen && id != *client).then(|| {
         format!(
             "client.id is {id}, but this host's certificate is for {client}, as which it reports; \

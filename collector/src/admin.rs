@@ -1,10 +1,10 @@
 //! What operators do beside a running collector: tokens, clients, revocation, checks.
 
 mod certificates;
+mod token;
 
 use std::fmt::Write;
 use std::io;
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,16 +12,15 @@ use rustls::pki_types::UnixTime;
 use settings::{Foreign, Output};
 use wire::certificate;
 use wire::id::ClientId;
-use wire::pem::TlsFiles;
-use wire::token::Address;
 
 pub use self::certificates::{revoke, roll_ca};
+pub use self::token::{Made, cancel, token, tokens};
 use crate::audit::{AuditError, Event, Pending, Record};
 use crate::config::Config;
 use crate::export::{self, ExportError, Request};
-use crate::identity::{ClientRecords, IdentityError, KnownClient, NewToken, SecondHostRecord};
+use crate::identity::{ClientRecords, IdentityError, KnownClient, SecondHostRecord};
 use crate::import::{self, ImportError};
-use crate::run::{identity_dir, open_identity};
+use crate::run::identity_dir;
 use crate::store::Migrated;
 use crate::store::check::{NicCheck, Sums};
 use crate::store::postgres::PostgresConfig;
@@ -29,9 +28,6 @@ use crate::store::query::Client;
 use crate::store::register::Registered;
 use crate::store_location::{StoreLocation, StoreLocationError};
 use crate::time::{now_ns, rough};
-
-/// Most addresses that a token names.
-const ADDRESSES: usize = 4;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +53,9 @@ pub enum AdminError {
     /// What was looked for isn't there.
     #[error("no client {0} is known here; `collector clients` lists them")]
     NoSuchClient(ClientId),
+    /// No such token.
+    #[error("no open token is named {0}; `collector tokens` lists them by their ids")]
+    NoSuchToken(String),
     /// A token for a client that is there already.
     #[error(
         "client {0} is there already; for another host choose another id, or let it take the \
@@ -83,56 +82,6 @@ pub enum AdminError {
     /// The store is not sound.
     #[error("{0} findings: the store doesn't hold what agents counted; see above")]
     Unsound(usize),
-}
-
-/// Makes a one-time token: for any new client, for the new client `client`, or with `replace` for
-/// a host that takes the place of `client`.
-///
-/// # Errors
-/// [`AdminError`] names the file that can't be written, or the client that is there already.
-pub fn token(
-    config: &Config,
-    tls: Option<&TlsFiles>,
-    client: Option<ClientId>,
-    replace: bool,
-    life: Duration,
-) -> Result<String, AdminError> {
-    let now = UnixTime::now();
-    let identity = open_identity(config, tls)?;
-    if let Some(client) = client.as_ref().filter(|_| !replace)
-        && identity.records().knows(client)?
-    {
-        return Err(AdminError::ClientExists(client.clone()));
-    }
-    let addresses = addresses(&config.server.host, config.server.port);
-    Ok(identity.new_token(NewToken { life, client, replace, addresses }, now)?.to_string())
-}
-
-/// Where agents reach this collector, as far as it can know: what it listens on, or else the
-/// host's name and the addresses that lead elsewhere.
-fn addresses(host: &str, port: u16) -> Vec<Address> {
-    let any = host.parse().ok().filter(IpAddr::is_unspecified);
-    let hosts = any.map_or_else(|| vec![host.to_owned()], own_hosts);
-    hosts.into_iter().take(ADDRESSES).map(|host| Address { host, port }).collect()
-}
-
-/// `any` stands for all addresses: of both kinds, or of IPv4 only.
-fn own_hosts(any: IpAddr) -> Vec<String> {
-    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-    let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
-    let routable = interfaces.filter_map(|interface| {
-        let address = interface.address?;
-        let v4 = address.as_sockaddr_in().map(|it| IpAddr::V4(it.ip()));
-        let v6 = address.as_sockaddr_in6().map(|it| IpAddr::V6(it.ip()));
-        let link_local = |ip: &IpAddr| match ip {
-            IpAddr::V4(ip) => ip.is_link_local(),
-            IpAddr::V6(ip) => ip.is_unicast_link_local(),
-        };
-        let listened_on = |ip: &IpAddr| ip.is_ipv4() || any.is_ipv6();
-        let reached = |ip: &IpAddr| listened_on(ip) && !ip.is_loopback() && !link_local(ip);
-        v4.or(v6).filter(reached).map(|ip| ip.to_string())
-    });
-    routable.take(ADDRESSES - 1).chain(name).collect()
 }
 
 /// What was `done`, once the audit log is told of it.

@@ -19,7 +19,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use settings::AUDIT_TARGET;
 
-pub use self::pending::{AuditError, Pending};
+pub use self::pending::{AuditError, Pending, operator};
 use self::throttle::Throttle;
 
 /// What can happen.

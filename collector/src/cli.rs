@@ -8,6 +8,7 @@ use wire::id::ClientId;
 
 use crate::config::{Http, read_token};
 use crate::export::{Format, Request};
+use crate::identity::{ClientGlob, USES_MAX};
 use crate::time::Time;
 use crate::top::Source;
 use crate::web::own_client;
@@ -44,8 +45,11 @@ pub enum Command {
     Run,
     /// Show live what all clients carry, on the full screen
     Top(TopArgs),
-    /// Make a one-time token with which a host gets its certificate
+    /// Make a token with which a host gets its certificate, or cancel one
     Token(TokenArgs),
+    /// List the tokens that can still be used
+    #[command(after_help = "Example: collector tokens")]
+    Tokens,
     /// List the clients
     Clients,
     /// Let a client connect no more
@@ -101,16 +105,39 @@ pub struct TopArgs {
 /// Arguments of `collector token`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples: collector token --expires 8h\n          \
-                  collector token --client web-1 --replace\n\nA token makes a new client. A \
+                  collector token --client web-1 --replace\n          \
+                  collector token --uses 50 --expires 1h --match 'web-*'\n          \
+                  collector token --cancel 8f3a1c90d2b7\n\nA token makes a new client. A \
                   host that is to go on under an id that is there already (set up anew, replaced, \
-                  revoked, its certificate expired) needs one with --client ID --replace.")]
+                  revoked, its certificate expired) needs one with --client ID --replace. A token \
+                  for a client gives the host that id, whatever its name.")]
 pub struct TokenArgs {
     /// Good for this client only; default: for any new one, once
     #[arg(long, value_name = "ID", value_parser = client)]
     pub client: Option<ClientId>,
     /// Let the host take the place of the client, whose certificates are revoked then
-    #[arg(long, requires = "client")]
+    #[arg(long, requires = "client", conflicts_with_all = ["matching", "uses"])]
     pub replace: bool,
+    /// Good for clients with such ids only: * stands for any text, ? for a letter, [ab] for one of
+    /// them
+    #[arg(long = "match", value_name = "GLOB", conflicts_with = "client")]
+    pub matching: Option<ClientGlob>,
+    /// Good for so many hosts, each a new client of its own
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        conflicts_with = "client",
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(USES_MAX))
+    )]
+    pub uses: u32,
+    /// Make none: cancel the token with this id, as `collector tokens` lists it
+    #[arg(
+        long,
+        value_name = "ID",
+        conflicts_with_all = ["client", "replace", "matching", "uses", "expires"]
+    )]
+    pub cancel: Option<String>,
     /// How long it is good: 1 s to 3650 d
     #[arg(long, default_value = "1h", value_parser = expires)]
     pub expires: Interval,

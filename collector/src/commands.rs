@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 
 use settings::{Output, Problem};
 
+use collector::admin::Made;
 use collector::cli::{CaCommand, Cli, Command};
 use collector::config::{self, PROGRAM};
 use collector::doctor::{self, Level};
@@ -33,8 +34,16 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
             top::top(source, &settings::interrupted()?)?;
         }
         Command::Token(args) => {
-            out.say(&admin::token(config, tls, args.client.clone(), args.replace, args.expires.0)?);
+            if let Some(named) = &args.cancel {
+                out.say(&admin::cancel(config, &location()?, tls, named)?);
+                return Ok(());
+            }
+            let Made { token, note, warning } = admin::token(config, tls, args)?;
+            warning.iter().for_each(|warning| settings::warn(PROGRAM.name, warning));
+            out.say(&token);
+            settings::hint(&note);
         }
+        Command::Tokens => out.say(&admin::tokens(config, &location()?, tls)?),
         Command::Clients => out.say(&admin::clients(config, &location()?)?),
         Command::Revoke(args) => {
             out.say(&admin::revoke(config, &location()?, tls, &args.client)?);

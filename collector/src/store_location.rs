@@ -8,6 +8,7 @@ use settings::Problem;
 use wire::private_file;
 
 use crate::config::Config;
+use crate::identity::{TokenUses, UsesError};
 use crate::store::postgres::{PostgresConfig, PostgresStore};
 use crate::store::register::Forget;
 use crate::store::sqlite::{OpenError, SqliteReader, SqliteRegister, SqliteStore};
@@ -31,6 +32,9 @@ pub enum StoreLocationError {
     /// The database fails.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The database fails.
+    #[error(transparent)]
+    Uses(UsesError),
 }
 
 impl fmt::Display for StoreLocation {
@@ -88,6 +92,17 @@ impl StoreLocation {
     /// # Errors
     /// [`OpenError`] if the embedded store can't be used.
     pub fn open_to_forget(&self) -> Result<Arc<dyn Forget>, OpenError> {
+        Ok(match self {
+            Self::Sqlite(path) => Arc::new(SqliteRegister::open(path)?),
+            Self::Postgres(config) => Arc::new(PostgresStore::reader(config.as_ref().clone())),
+        })
+    }
+
+    /// Opens the store to count uses of tokens, also beside running collectors.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the embedded store can't be used.
+    pub fn open_tokens(&self) -> Result<Arc<dyn TokenUses>, OpenError> {
         Ok(match self {
             Self::Sqlite(path) => Arc::new(SqliteRegister::open(path)?),
             Self::Postgres(config) => Arc::new(PostgresStore::reader(config.as_ref().clone())),

@@ -10,8 +10,9 @@ use testbed::output::{assert_all_tried, assert_ended_quietly, assert_told_of_ful
 use testbed::{onto_closed_pipe, onto_full_disk};
 
 /// Every command that prints, with what it needs to have something to say.
-const COMMANDS: [&[&str]; 10] = [
+const COMMANDS: [&[&str]; 11] = [
     &["token"],
+    &["tokens"],
     &["clients"],
     &["revoke", "web-1"],
     &["forget", "web-1", "--yes"],

@@ -152,6 +152,7 @@ pub fn decode_body(header: Header, body: &[u8]) -> Result<Received, CodecError> 
         kind::PROBE => Message::Probe(read(header.kind, body)?),
         kind::PROBE_REPLY => Message::ProbeReply(read(header.kind, body)?),
         kind::ENROLL_REQUEST => Message::EnrollRequest(read(header.kind, body)?),
+        kind::ENROLL => Message::Enroll(read(header.kind, body)?),
         kind::ENROLL_REPLY => Message::EnrollReply(read(header.kind, body)?),
         kind::RENEW_REQUEST => Message::RenewRequest(read(header.kind, body)?),
         kind::DIGESTS => Message::Digests(read(header.kind, body)?),
@@ -235,6 +236,7 @@ pub fn encode_message(message: &Message) -> Result<Vec<u8>, CodecError> {
         Message::Probe(it) => write(kind::PROBE, it),
         Message::ProbeReply(it) => write(kind::PROBE_REPLY, it),
         Message::EnrollRequest(it) => write(kind::ENROLL_REQUEST, it),
+        Message::Enroll(it) => write(kind::ENROLL, it),
         Message::EnrollReply(it) => write(kind::ENROLL_REPLY, it),
         Message::RenewRequest(it) => write(kind::RENEW_REQUEST, it),
         Message::Notice(it) => write(kind::NOTICE, it),
@@ -261,6 +263,7 @@ mod kind {
     pub const DIGESTS: u8 = 14;
     pub const AGREED: u8 = 15;
     pub const NOTICE: u8 = 20;
+    pub const ENROLL: u8 = 21;
 }
 
 fn checked(frame: Frame) -> Result<Received, CodecError> {

@@ -5,10 +5,11 @@
 //! [`Inventory`] and [`ProbeReply`]. Until it is answered, which takes as long as the collector's
 //! database does, the agent may tell its NICs and send live frames: they are shown, not kept.
 
-use std::fmt;
+mod enroll;
 
 use rkyv::{Archive, Deserialize, Serialize};
 
+pub use self::enroll::{Enroll, EnrollRequest};
 use crate::frame::MAX;
 use crate::id::NicName;
 
@@ -204,24 +205,6 @@ pub struct ProbeReply {
     pub answered_ns: u64,
 }
 
-/// A host that has a token asks for its certificate (ALPN [`crate::ALPN_ENROLL`]).
-#[derive(Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
-pub struct EnrollRequest {
-    /// The one-time secret of the token.
-    pub secret: Vec<u8>,
-    /// The client id asked for.
-    pub client_id: String,
-    /// A certificate signing request (PKCS #10, DER); its key stays on the host.
-    pub csr_der: Vec<u8>,
-}
-
-impl fmt::Debug for EnrollRequest {
-    /// Without the secret: what was sent to the wrong place may be logged.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EnrollRequest").field("client_id", &self.client_id).finish_non_exhaustive()
-    }
-}
-
 /// The certificate that was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct EnrollReply {
@@ -261,6 +244,7 @@ pub enum Message {
     Probe(Probe),
     ProbeReply(ProbeReply),
     EnrollRequest(EnrollRequest),
+    Enroll(Enroll),
     EnrollReply(EnrollReply),
     RenewRequest(RenewRequest),
     Notice(Notice),
@@ -333,8 +317,10 @@ impl Message {
             Self::Probe(_) => "Probe",
             Self::ProbeReply(_) => "ProbeReply",
             Self::EnrollRequest(_) => "EnrollRequest",
+            Self::Enroll(_) => "Enroll",
             Self::EnrollReply(_) => "EnrollReply",
             Self::RenewRequest(_) => "RenewRequest",
+            Self::Notice(_) => "Notice",
         }
     }
 
@@ -384,6 +370,11 @@ impl Message {
             }
             Self::Refused(refused) => length("the reason", refused.reason.len(), REASON_MAX),
             Self::EnrollRequest(request) => {
+                text("the client id", &request.client_id)?;
+                length("the token's secret", request.secret.len(), BLOB_MAX)?;
+                length("the signing request", request.csr_der.len(), BLOB_MAX)
+            }
+            Self::Enroll(request) => {
                 text("the client id", &request.client_id)?;
                 length("the token's secret", request.secret.len(), BLOB_MAX)?;
                 length("the signing request", request.csr_der.len(), BLOB_MAX)

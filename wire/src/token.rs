@@ -23,6 +23,9 @@ const FAMILY: &str = "nmt";
 /// How a token of this version begins.
 const PREFIX: &str = "nmt1_";
 
+/// Characters of a token's digest by which people name it.
+const ID_LEN: usize = 12;
+
 /// What stands in place of a token's secret part.
 const MASK: &str = "***";
 
@@ -42,6 +45,12 @@ impl Secret {
     pub fn digest(&self) -> String {
         Sha256::digest(self.0).iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// By what people name a token with this digest: it tells nothing of the secret.
+#[must_use]
+pub fn id(digest: &str) -> &str {
+    digest.get(..ID_LEN).unwrap_or(digest)
 }
 
 impl fmt::Debug for Secret {

@@ -173,14 +173,23 @@ fn load_over(
     enrolled: &[Given],
 ) -> Result<Loaded<Config>, ConfigError> {
     let flags = [options.given(), flags.to_vec()].concat();
-    let named = |value| Given { origin: "host name".into(), key: "client.id", value };
+    let named = |value| Given { origin: HOST_NAME.into(), key: "client.id", value };
     let found: Vec<Given> = host_name().map(named).into_iter().chain(enrolled.to_vec()).collect();
     settings::load(&PROGRAM, options.config.as_deref(), &found, &flags)
 }
 
+/// Where `client.id` comes from if nobody chose it.
+const HOST_NAME: &str = "host name";
+
+/// Whether somebody chose `client.id`, though it be the host's name.
+#[must_use]
+pub fn is_id_chosen(loaded: &Loaded<Config>) -> bool {
+    loaded.is_set("client.id") && loaded.source("client.id") != HOST_NAME
+}
+
 /// The host's name, if a client can have it. A host may have none, `(none)`, or one that isn't
 /// text; then only who enrols needs `client.id`.
-fn host_name() -> Option<String> {
+pub(crate) fn host_name() -> Option<String> {
     let name = nix::unistd::gethostname().ok()?.into_string().ok()?;
     let name = name.strip_suffix('.').unwrap_or(&name).to_owned();
     Some(name).filter(|name| ClientId::new(name).is_ok())

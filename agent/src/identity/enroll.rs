@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use wire::certificate::{COLLECTOR_NAME, Fingerprint, Validity, utc};
 use wire::id::ClientId;
-use wire::message::{EnrollReply, EnrollRequest, Message};
+use wire::message::{Enroll, EnrollReply, Message};
 use wire::pem;
 use wire::private_file;
 use wire::token::Token;
@@ -74,6 +74,33 @@ pub enum EnrollError {
     Identity(#[from] IdentityError),
 }
 
+/// The client id that a host asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// Somebody chose it: this one, or none.
+    Chosen(ClientId),
+    /// The host's name, if it can be an id. A token that was made for an id gives that one.
+    HostName(Option<ClientId>),
+}
+
+impl Asked {
+    /// The id, as far as there is one.
+    fn id(&self) -> Option<&ClientId> {
+        match self {
+            Self::Chosen(id) => Some(id),
+            Self::HostName(id) => id.as_ref(),
+        }
+    }
+
+    /// Whether a certificate for `client` is what was asked for.
+    fn allows(&self, client: &ClientId) -> bool {
+        match self {
+            Self::Chosen(id) => id == client,
+            Self::HostName(_) => true,
+        }
+    }
+}
+
 /// What came of an enrolment.
 #[derive(Debug)]
 pub struct Enrolled {
@@ -108,7 +135,7 @@ pub async fn reachable(token: &Token, servers: Vec<Server>) -> Vec<Server> {
     found.into_iter().map(|(_, server)| server).collect()
 }
 
-/// Gets a certificate for `client` from the first of `servers` that made the token, or of the
+/// Gets a certificate for a client from the first of `servers` that made the token, or of the
 /// token's own addresses where there are none, and keeps it in `dir` with its key, which is made
 /// here. The token's secret is sent only to a collector that has proven to be of the token's CA.
 ///
@@ -117,7 +144,7 @@ pub async fn reachable(token: &Token, servers: Vec<Server>) -> Vec<Server> {
 pub async fn enroll(
     token: &Token,
     servers: &[Server],
-    client: &ClientId,
+    asked: &Asked,
     dir: &Path,
 ) -> Result<Enrolled, EnrollError> {
     private_file::create_directory(dir).map_err(IdentityError::from)?;
@@ -129,7 +156,7 @@ pub async fn enroll(
         let config = enrolling_config(token.ca, refusal.clone())?;
         match connect(&server, COLLECTOR_NAME, &config).await {
             Ok((endpoint, connection)) => {
-                let credentials = enroll_at(&connection, token, client, dir).await;
+                let credentials = enroll_at(&connection, token, asked, dir).await;
                 connection.close(CLOSE_DONE.into(), b"finished");
                 // The close is sent before the socket goes.
                 let _late = timeout(PATIENCE, endpoint.wait_idle()).await;
@@ -147,13 +174,14 @@ pub async fn enroll(
 async fn enroll_at(
     connection: &Connection,
     token: &Token,
-    client: &ClientId,
+    asked: &Asked,
     dir: &Path,
 ) -> Result<Credentials, EnrollError> {
     let key = KeyPair::generate()?;
-    let request = Message::EnrollRequest(EnrollRequest {
+    let request = Message::Enroll(Enroll {
         secret: token.secret.0.to_vec(),
-        client_id: client.to_string(),
+        client_id: asked.id().map_or_else(String::new, ToString::to_string),
+        chosen: matches!(asked, Asked::Chosen(_)),
         csr_der: signing_request(&key)?,
     });
     let EnrollReply { certificate_pem, ca_pem } = ask(connection, &request).await?;
@@ -161,7 +189,7 @@ async fn enroll_at(
     let pem =
         Pem { ca: ca_pem.as_bytes(), cert: certificate_pem.as_bytes(), key: key_pem.as_bytes() };
     let credentials = Credentials::of_enrollment(&files, pem)?;
-    if credentials.client() != client {
+    if !asked.allows(credentials.client()) {
         return Err(EnrollError::Answer("the certificate is for another client"));
     }
     let ca = pem::certificates(pem.ca, &files.ca).map_err(IdentityError::from)?;

@@ -15,7 +15,9 @@ pub enum DeliveryError {
     #[error("the collector refuses this agent: {0}")]
     Refused(String),
     /// Something else than an answer to Hello.
-    #[error("the collector sent another message than its welcome; run the same release on both ends")]
+    #[error(
+        "the collector sent another message than its welcome; run the same release on both ends"
+    )]
     NoWelcome,
     /// No answer to Hello.
     #[error("the collector didn't answer Hello within {0:?}; is its database away?")]

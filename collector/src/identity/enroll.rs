@@ -1,26 +1,36 @@
 //! Enrolment: the first certificate of a host, against a token.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 use wire::certificate::{COLLECTOR_NAME, utc};
 use wire::id::{ClientId, InvalidClientId};
-use wire::message::{EnrollReply, EnrollRequest};
+use wire::message::{Enroll, EnrollReply};
 use wire::private_file;
-use wire::token::Secret;
+use wire::token::{Secret, id};
 
+use super::ca;
 use super::issue::{Issuing, Renewed};
 use super::peer::count_reject;
-use super::record::{self, TokenRecord};
-use super::{Identity, IdentityError, token};
+use super::record;
+use super::token::{self, ClientGlob, TokenRecord, TokenUse, TokenUses};
+use super::{Identity, IdentityError};
+use crate::audit::{self, Event, Record};
+
+/// How long the store may take to count a use: the agent waits for 10 s in all.
+const COUNTED: Duration = Duration::from_secs(4);
 
 /// Why an agent gets no certificate. The agent is told this text.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrollError {
     /// No such token.
     #[error(
-        "the collector doesn't know this token, or it was used before; get a new one by \
-         `collector token`"
+        "the collector doesn't know this token, or it was used before or cancelled; get a new one \
+         by `collector token`"
     )]
     UnknownToken,
     /// The token's time is over.
@@ -37,6 +47,29 @@ pub enum EnrollError {
         /// Who wanted to.
         asked: ClientId,
     },
+    /// The token is for other clients.
+    #[error(
+        "the token is for clients {matching}, not for {asked}; it is still good: agent enroll \
+         --id NAME TOKEN, with a name like that"
+    )]
+    NoMatch {
+        /// Who may use it.
+        matching: String,
+        /// Who wanted to.
+        asked: ClientId,
+    },
+    /// The host's name is no client id, and the token gives none.
+    #[error(
+        "this host's name can't be a client id, and the token is for any; it is still good: agent \
+         enroll --id NAME TOKEN"
+    )]
+    Nameless,
+    /// Whether the token was used can't be known.
+    #[error(
+        "the collector's store is out of reach, so that it can't count uses of tokens: see its \
+         log; try the same token again later"
+    )]
+    Uncounted,
     /// The client is there already, and the token makes new ones only.
     #[error(
         "client {0} is there already, and this token makes new clients only; the token is still \
@@ -74,6 +107,9 @@ pub enum EnrollError {
     /// The collector can't.
     #[error("the collector can't give certificates now: see its log")]
     Failed(#[from] IdentityError),
+    /// The collector broke it off.
+    #[error("the collector failed: see its log")]
+    Broken,
 }
 
 impl EnrollError {
@@ -82,85 +118,218 @@ impl EnrollError {
         match self {
             Self::UnknownToken => "bad_token",
             Self::ExpiredToken(_) => "expired_token",
-            Self::OtherClient { .. } => "foreign_token",
+            Self::OtherClient { .. } | Self::NoMatch { .. } => "foreign_token",
             Self::ClientExists(_) => "client_exists",
-            Self::ClientId(_) | Self::Reserved => "bad_client_id",
+            Self::ClientId(_) | Self::Reserved | Self::Nameless => "bad_client_id",
             Self::Csr(_) => "bad_request",
             Self::Revoked(_) => "revoked",
             Self::Early { .. } => "early_renewal",
             Self::OperatorPki => "operator_pki",
-            Self::Failed(_) => "failed",
+            Self::Uncounted => "uncounted_token",
+            Self::Failed(_) | Self::Broken => "failed",
         }
     }
 }
 
+/// A request that its token allows.
+#[derive(Debug)]
+struct Allowed {
+    client: ClientId,
+    /// The token's file.
+    digest: String,
+    token: TokenRecord,
+}
+
+/// A certificate that was given.
+struct Given {
+    reply: EnrollReply,
+    client: ClientId,
+    /// It took the place of another host.
+    replaced: bool,
+    /// How often the token can be used again.
+    uses: u32,
+}
+
 impl Identity {
-    /// Gives a certificate to a host that has a token, and uses the token up. A refusal leaves
-    /// the token as it was. A client that is there already is only replaced by a token made for
-    /// that; its earlier certificates are revoked then.
+    /// Gives a certificate to a host that has a token, and takes one of the token's uses, which are
+    /// counted in `uses` for all collectors of the store. A refusal leaves the token as it was. A
+    /// client that is there already is only replaced by a token made for that; its earlier
+    /// certificates are revoked then.
+    ///
+    /// The use is taken before the certificate is made: a crash in between costs the use, and never
+    /// gives two certificates for one.
     ///
     /// # Errors
     /// [`EnrollError`] says why not; the text is meant for the host.
-    pub fn enroll(
-        &self,
-        request: &EnrollRequest,
+    pub async fn enroll(
+        self: &Arc<Self>,
+        request: Enroll,
+        from: IpAddr,
+        uses: &Arc<dyn TokenUses>,
         now: UnixTime,
     ) -> Result<EnrollReply, EnrollError> {
-        let enrolled = self.try_enroll(request, now);
-        match &enrolled {
-            Ok(_) => {
+        let digest = digest(&request).unwrap_or_default();
+        let of = |event, client: &str| Record {
+            address: Some(from.to_canonical()),
+            token: Some(id(&digest).to_owned()),
+            ..Record::of(event, client)
+        };
+        let asked = request.client_id.clone();
+        match self.try_enroll(request, uses, now).await {
+            Ok(Given { reply, client, replaced, uses }) => {
                 metrics::counter!("netmon_collector_enrolments_total").increment(1);
-                tracing::info!(client = %request.client_id, "enrolled");
+                if replaced {
+                    audit::log(&of(Event::ClientReplaced, client.as_str()));
+                }
+                let enrolled = of(Event::Enrolled, client.as_str());
+                audit::log(&Record { uses: Some(uses), ..enrolled });
+                Ok(reply)
             }
-            Err(error) => refused(&request.client_id, error),
+            Err(error) => {
+                audit::log(&refused(&error, of(Event::EnrolmentRefused, &asked)));
+                Err(error)
+            }
         }
-        enrolled
     }
 
-    fn try_enroll(
-        &self,
-        request: &EnrollRequest,
+    async fn try_enroll(
+        self: &Arc<Self>,
+        request: Enroll,
+        uses: &Arc<dyn TokenUses>,
         now: UnixTime,
-    ) -> Result<EnrollReply, EnrollError> {
-        let ca = self.ca().ok_or(EnrollError::OperatorPki)?;
-        let secret: [u8; 32] =
-            request.secret.as_slice().try_into().map_err(|_| EnrollError::UnknownToken)?;
-        let token_path = token::path(&self.tokens_dir(), Secret(secret));
-        let _locked = private_file::lock(&self.dir).map_err(IdentityError::from)?;
-        let token: TokenRecord = record::read(&token_path)?.ok_or(EnrollError::UnknownToken)?;
+    ) -> Result<Given, EnrollError> {
+        let request = Arc::new(request);
+        let (identity, asked) = (self.clone(), request.clone());
+        let allowed = blocking(move || identity.examine(&asked, now)).await?;
+        if !take(uses, allowed.token.usage(&allowed.digest, now)).await? {
+            return Err(EnrollError::UnknownToken);
+        }
+        let (identity, digest) = (self.clone(), allowed.digest.clone());
+        let given = blocking(move || identity.give(&allowed, &request, now)).await;
+        if given.is_err() {
+            give_back(uses, &digest).await;
+        }
+        given
+    }
+
+    /// Whether a request is sound and its token allows it.
+    fn examine(&self, request: &Enroll, now: UnixTime) -> Result<Allowed, EnrollError> {
+        self.ca().ok_or(EnrollError::OperatorPki)?;
+        let digest = digest(request).ok_or(EnrollError::UnknownToken)?;
+        let token = self.token(&digest)?;
         let expires_at = UnixTime::since_unix_epoch(Duration::from_secs(token.expires_at));
         if expires_at <= now {
             return Err(EnrollError::ExpiredToken(utc(expires_at)));
         }
-        let client = ClientId::new(&request.client_id)?;
+        let asked = match &token.client {
+            Some(bound) if !request.chosen => bound,
+            _ if !request.chosen && request.client_id.is_empty() => {
+                return Err(EnrollError::Nameless);
+            }
+            _ => &request.client_id,
+        };
+        let client = ClientId::new(asked)?;
         if client.as_str() == COLLECTOR_NAME {
             return Err(EnrollError::Reserved);
         }
-        if let Some(bound) = token.client.filter(|bound| bound != client.as_str()) {
-            return Err(EnrollError::OtherClient { bound, asked: client });
+        if let Some(bound) = token.client.as_ref().filter(|bound| *bound != client.as_str()) {
+            return Err(EnrollError::OtherClient { bound: bound.clone(), asked: client });
         }
-        let known = self.records.knows(&client)?;
-        if known && !token.replace {
+        if let Some(matching) = &token.matching
+            && !matching.parse::<ClientGlob>().is_ok_and(|glob| glob.matches(&client))
+        {
+            return Err(EnrollError::NoMatch { matching: matching.clone(), asked: client });
+        }
+        if self.records.knows(&client)? && !token.replace {
             return Err(EnrollError::ClientExists(client));
         }
+        ca::read_csr(&request.csr_der).map_err(EnrollError::Csr)?;
+        Ok(Allowed { client, digest, token })
+    }
+
+    /// Makes the certificate of a request whose use was taken, unless another one was faster.
+    fn give(
+        &self,
+        Allowed { client, digest, .. }: &Allowed,
+        request: &Enroll,
+        now: UnixTime,
+    ) -> Result<Given, EnrollError> {
+        let ca = self.ca().ok_or(EnrollError::OperatorPki)?;
+        let _locked = private_file::lock(&self.dir).map_err(IdentityError::from)?;
+        let mut token = self.token(digest)?;
+        let known = self.records.knows(client)?;
+        if known && !token.replace {
+            return Err(EnrollError::ClientExists(client.clone()));
+        }
         let issuing = if known { Issuing::Only } else { Issuing::Next(None) };
-        let Renewed { reply, .. } = self.issue(&ca, &client, &request.csr_der, issuing, now)?;
-        // The certificate leaves this host only if the token was still there to be used up.
-        if private_file::remove(&token_path).map_err(IdentityError::from)? {
-            Ok(reply)
-        } else {
-            Err(EnrollError::UnknownToken)
+        let Renewed { reply, .. } = self.issue(&ca, client, &request.csr_der, issuing, now)?;
+        token.used += 1;
+        let (path, uses) = (token::path(&self.tokens_dir(), digest), token.uses - token.used);
+        // The certificate leaves this host only once that is written.
+        if uses > 0 {
+            record::write(&path, &token)?;
+        } else if !private_file::remove(&path).map_err(IdentityError::from)? {
+            return Err(EnrollError::UnknownToken);
+        }
+        Ok(Given { reply, client: client.clone(), replaced: known, uses })
+    }
+
+    /// The token with a digest, unless it is used up.
+    fn token(&self, digest: &str) -> Result<TokenRecord, EnrollError> {
+        let token = record::read::<TokenRecord>(&token::path(&self.tokens_dir(), digest))?;
+        token.filter(|token| token.used < token.uses).ok_or(EnrollError::UnknownToken)
+    }
+}
+
+/// Digest of the secret that a request has, if it has one.
+fn digest(request: &Enroll) -> Option<String> {
+    let secret = request.secret.as_slice().try_into().ok()?;
+    Some(Secret(secret).digest())
+}
+
+/// Does what blocks.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, EnrollError> + Send + 'static,
+) -> Result<T, EnrollError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(EnrollError::Broken))
+}
+
+/// Takes a use of a token in time. One that is taken too late is given back.
+async fn take(uses: &Arc<dyn TokenUses>, of: TokenUse) -> Result<bool, EnrollError> {
+    let (answer, answered) = oneshot::channel();
+    let uses = uses.clone();
+    tokio::spawn(async move {
+        let taken = uses.take(&of).await;
+        if let Err(Ok(true)) = answer.send(taken) {
+            give_back(&uses, &of.token).await;
+        }
+    });
+    match timeout(COUNTED, answered).await {
+        Ok(Ok(Ok(taken))) => Ok(taken),
+        Ok(Ok(Err(error))) => {
+            tracing::error!(error, "uses of tokens can't be counted");
+            Err(EnrollError::Uncounted)
+        }
+        Ok(Err(_)) => Err(EnrollError::Broken),
+        Err(_) => {
+            tracing::error!("uses of tokens can't be counted: no answer within {COUNTED:?}");
+            Err(EnrollError::Uncounted)
         }
     }
 }
 
-/// Counts and logs a refusal.
-pub(super) fn refused(client: &str, error: &EnrollError) {
-    count_reject(error.reason());
-    match error {
-        EnrollError::Failed(cause) => {
-            tracing::error!(client, error = %cause, "can't issue a certificate")
-        }
-        _ => tracing::warn!(client, %error, "refused a certificate"),
+async fn give_back(uses: &Arc<dyn TokenUses>, token: &str) {
+    if let Err(error) = uses.give_back(token).await {
+        tracing::warn!(token = id(token), error, "a use of a token that came to nothing is lost");
     }
+}
+
+/// Counts a refusal, and gives its record for the audit log.
+pub(super) fn refused(error: &EnrollError, record: Record) -> Record {
+    count_reject(error.reason());
+    if let EnrollError::Failed(cause) = error {
+        tracing::error!(client = record.client, error = %cause, "can't issue a certificate");
+    }
+    let (reason, detail) = (Some(error.reason().to_owned()), Some(error.to_string()));
+    Record { reason, detail, ..record }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use quinn::{Connection, RecvStream, SendStream};
+use quinn::{Connection, ConnectionError, RecvStream, SendStream};
 use rustls::pki_types::UnixTime;
 use settings::SharedFailures;
 use tokio::time::timeout;
@@ -15,6 +15,7 @@ use super::Identity;
 use super::enroll::EnrollError;
 use super::issue::Renewed;
 use super::peer::{Agent, CLOSE_REFUSED, count_reject};
+use super::token::TokenUses;
 use crate::listen::canonical;
 
 /// How long a request may take, and an answer until it has arrived.
@@ -42,6 +43,9 @@ enum RequestError {
     TooLong(u32),
     #[error("something else than a request for a certificate")]
     NoRequest,
+    /// A host that was told several addresses looks at which of them a collector answers.
+    #[error("it has looked whether this collector answers")]
+    Looked,
 }
 
 impl RequestError {
@@ -52,6 +56,7 @@ impl RequestError {
             Self::Codec(_) => "codec",
             Self::TooLong(_) => "too_long",
             Self::NoRequest => "no_request",
+            Self::Looked => "looked",
         }
     }
 }
@@ -66,19 +71,32 @@ impl Identity {
     pub async fn serve_enrollment(
         self: &Arc<Self>,
         connection: Connection,
+        uses: Arc<dyn TokenUses>,
         busy: impl Fn(bool) + Send,
     ) {
+        let from = connection.remote_address().ip();
         let mut stream = None;
         let request = async {
-            let broken = |error: quinn::ConnectionError| RequestError::Broken(error.to_string());
-            let (send, mut receive) = connection.accept_bi().await.map_err(broken)?;
+            let (send, mut receive) =
+                connection.accept_bi().await.map_err(|error| match error {
+                    ConnectionError::ApplicationClosed(close)
+                        if close.error_code == CLOSE_DONE.into() =>
+                    {
+                        RequestError::Looked
+                    }
+                    error => RequestError::Broken(error.to_string()),
+                })?;
             stream = Some(send);
             read(&mut receive).await
         };
         let answer = match timeout(PATIENCE, request).await.unwrap_or(Err(RequestError::Late)) {
             Ok(request) => {
                 busy(true);
-                self.answer_enrollment(request).await
+                self.answer_enrollment(request, from, &uses).await
+            }
+            Err(RequestError::Looked) => {
+                tracing::debug!(%from, "a host has looked whether this collector answers");
+                return;
             }
             Err(error) => Err(error),
         };
@@ -96,13 +114,15 @@ impl Identity {
     async fn answer_enrollment(
         self: &Arc<Self>,
         request: Message,
+        from: IpAddr,
+        uses: &Arc<dyn TokenUses>,
     ) -> Result<Message, RequestError> {
-        let Message::EnrollRequest(request) = request else {
-            return Err(RequestError::NoRequest);
+        let request = match request {
+            Message::Enroll(request) => request,
+            Message::EnrollRequest(request) => request.into(),
+            _ => return Err(RequestError::NoRequest),
         };
-        let identity = self.clone();
-        let enroll = move || identity.enroll(&request, UnixTime::now());
-        Ok(answer(tokio::task::spawn_blocking(enroll).await))
+        Ok(answer(self.enroll(request, from, uses, UnixTime::now()).await))
     }
 
     /// Serves a stream by which an agent asks for its next certificate. Gives the agent as that
@@ -113,7 +133,8 @@ impl Identity {
         connection: &Connection,
         (stream, receive): (SendStream, RecvStream),
     ) -> Option<Agent> {
-        let answer = self.answer_renewal(agent, receive).await;
+        let from = connection.remote_address().ip();
+        let answer = self.answer_renewal(agent, receive, from).await;
         let (message, renewed) = answer.unwrap_or_else(|error| (refuse(connection, &error), None));
         send(stream, &message).await;
         renewed
@@ -123,31 +144,25 @@ impl Identity {
         self: &Arc<Self>,
         agent: Agent,
         mut stream: RecvStream,
+        from: IpAddr,
     ) -> Result<(Message, Option<Agent>), RequestError> {
         let Message::RenewRequest(request) = read(&mut stream).await? else {
             return Err(RequestError::NoRequest);
         };
         let identity = self.clone();
-        let mut agent_now = None;
-        let renew = move || identity.renew(&agent, &request, UnixTime::now());
-        let renewed = tokio::task::spawn_blocking(renew).await.map(|renewed| {
-            renewed.map(|Renewed { reply, agent }| {
-                agent_now = Some(agent);
-                reply
-            })
-        });
-        Ok((answer(renewed), agent_now))
+        let renew = move || identity.renew(&agent, &request, from, UnixTime::now());
+        let renewed = tokio::task::spawn_blocking(renew).await;
+        Ok(match renewed.unwrap_or(Err(EnrollError::Broken)) {
+            Ok(Renewed { reply, agent }) => (Message::EnrollReply(reply), Some(agent)),
+            Err(error) => (answer(Err(error)), None),
+        })
     }
 }
 
-fn answer(answered: Result<Result<EnrollReply, EnrollError>, tokio::task::JoinError>) -> Message {
+fn answer(answered: Result<EnrollReply, EnrollError>) -> Message {
     match answered {
-        Ok(Ok(reply)) => Message::EnrollReply(reply),
-        Ok(Err(error)) => Message::Refused(Refused { reason: error.to_string() }),
-        Err(error) => {
-            tracing::error!(%error, "a request for a certificate was broken off");
-            Message::Refused(Refused { reason: "the collector failed: see its log".into() })
-        }
+        Ok(reply) => Message::EnrollReply(reply),
+        Err(error) => Message::Refused(Refused { reason: error.to_string() }),
     }
 }
 

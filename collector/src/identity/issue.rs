@@ -1,5 +1,7 @@
 //! Certificates for agents: how they are made, and the next one against the present one.
 
+use std::net::IpAddr;
+
 use rustls::pki_types::UnixTime;
 use wire::certificate::utc;
 use wire::id::ClientId;
@@ -11,6 +13,7 @@ use super::enroll::{EnrollError, refused};
 use super::peer::{self, Agent};
 use super::record::Revocation;
 use super::{Identity, IdentityError};
+use crate::audit::{self, Event, Record};
 
 /// What becomes of a client's earlier certificates when it gets one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,12 +42,17 @@ impl Identity {
         &self,
         agent: &Agent,
         request: &RenewRequest,
+        from: IpAddr,
         now: UnixTime,
     ) -> Result<Renewed, EnrollError> {
         let renewed = self.try_renew(agent, request, now);
         match &renewed {
             Ok(_) => tracing::info!(client = %agent.client, "renewed the certificate"),
-            Err(error) => refused(agent.client.as_str(), error),
+            Err(error) => {
+                let record = Record::of(Event::RenewalRefused, &agent.client);
+                let address = Some(from.to_canonical());
+                audit::log(&refused(error, Record { address, ..record }));
+            }
         }
         renewed
     }

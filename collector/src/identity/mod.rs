@@ -41,7 +41,7 @@ pub use self::record::{Issued, Revocation, SecondHostRecord};
 use self::revoke::Revocations;
 use self::stamp::{Stamp, Watched};
 pub use self::standing::Standing;
-pub use self::token::NewToken;
+pub use self::token::{ClientGlob, NewToken, OpenToken, TokenUse, TokenUses, USES_MAX, UsesError};
 
 /// The collector's identity.
 #[derive(Debug)]
@@ -169,6 +169,23 @@ impl Identity {
         let ca = self.ca().ok_or(IdentityError::OperatorPki)?;
         let _locked = private_file::lock(&self.dir)?;
         token::make(&self.tokens_dir(), ca.fingerprint(), new, now)
+    }
+
+    /// The tokens that can still be used, as far as this directory knows.
+    ///
+    /// # Errors
+    /// [`IdentityError`] names the file that can't be read.
+    pub fn open_tokens(&self, now: UnixTime) -> Result<Vec<OpenToken>, IdentityError> {
+        token::open(&self.tokens_dir(), now)
+    }
+
+    /// Cancels a token, by the digest of its secret. False if it was used up meanwhile.
+    ///
+    /// # Errors
+    /// [`IdentityError`] names the file that can't be removed.
+    pub fn cancel_token(&self, digest: &str) -> Result<bool, IdentityError> {
+        let _locked = private_file::lock(&self.dir)?;
+        Ok(private_file::remove(&token::path(&self.tokens_dir(), digest))?)
     }
 
     /// The CA, if it is the collector's own.

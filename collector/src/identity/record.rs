@@ -56,18 +56,6 @@ impl Revocation {
     }
 }
 
-/// A token that wasn't used yet, under the digest of its secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct TokenRecord {
-    /// From this second on it is worth nothing, since 1970 (UTC).
-    pub expires_at: u64,
-    /// The only client that may use it.
-    pub client: Option<String>,
-    /// It may take the place of a client that is there already.
-    #[serde(default)]
-    pub replace: bool,
-}
-
 /// A second host under a client's certificate was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecondHostRecord {

@@ -1,19 +1,86 @@
-//! Tokens: files named by the digest of their secret, removed by the enrolment that uses them.
+//! Tokens: files named by the digest of their secret, which say what a token is good for and how
+//! often it was used here. How often it was used at all collectors of a store together is counted
+//! there ([`TokenUses`]).
 
+use std::error::Error;
+use std::fmt::{self, Debug, Display};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use globset::Glob;
 use rustls::pki_types::UnixTime;
+use serde::{Deserialize, Serialize};
 use wire::certificate::Fingerprint;
-use wire::id::ClientId;
+use wire::id::{CLIENT_ID_MAX, ClientId};
 use wire::private_file;
 use wire::token::{Address, Secret, Token};
 
 use super::IdentityError;
-use super::record::{self, TokenRecord};
+use super::record;
 
 /// How long an expired token is remembered, seconds: its user is told that it expired.
 const REMEMBERED: u64 = 7 * 86_400;
+
+/// How long the store remembers uses of an expired token, seconds: longer than any clock is wrong
+/// by without being noticed.
+const USES_REMEMBERED: u64 = 400 * 86_400;
+
+/// Most hosts that one token can be for.
+pub const USES_MAX: u32 = 100_000;
+
+/// Why uses can't be counted now.
+pub type UsesError = Box<dyn Error + Send + Sync>;
+
+/// Uses of tokens, counted for all collectors that share a store.
+#[async_trait]
+pub trait TokenUses: Send + Sync + Debug {
+    /// Takes one use, atomically; false if all are taken.
+    async fn take(&self, of: &TokenUse) -> Result<bool, UsesError>;
+
+    /// Gives a use back that came to nothing.
+    async fn give_back(&self, token: &str) -> Result<(), UsesError>;
+
+    /// Takes all uses that are left.
+    async fn use_up(&self, of: &TokenUse) -> Result<(), UsesError>;
+
+    /// How often each token was used, by its digest.
+    async fn used(&self) -> Result<Vec<(String, u32)>, UsesError>;
+}
+
+/// One use of a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenUse {
+    /// Digest of the token's secret.
+    pub token: String,
+    /// How often it may be used in all.
+    pub allowed: u32,
+    /// From this second on it is worth nothing, since 1970 (UTC).
+    pub expires_at: u64,
+    /// The time now.
+    pub now: UnixTime,
+}
+
+impl TokenUse {
+    /// When the token expires, nanoseconds since 1970 (UTC).
+    #[must_use]
+    pub const fn expires_ns(&self) -> u64 {
+        nanoseconds(self.expires_at)
+    }
+
+    /// Uses of tokens that expired before this may be forgotten, nanoseconds since 1970 (UTC).
+    #[must_use]
+    pub fn forgotten_ns(&self) -> u64 {
+        nanoseconds(self.now.as_secs().saturating_sub(USES_REMEMBERED))
+    }
+}
+
+/// As far as stores can date.
+const fn nanoseconds(seconds: u64) -> u64 {
+    let ns = seconds.saturating_mul(1_000_000_000);
+    if ns > i64::MAX as u64 { i64::MAX as u64 } else { ns }
+}
 
 /// What a new token is good for.
 #[derive(Debug, Clone)]
@@ -24,8 +91,115 @@ pub struct NewToken {
     pub client: Option<ClientId>,
     /// It may take the place of a client that is there already. Otherwise it makes a new one.
     pub replace: bool,
+    /// The client ids that may use it.
+    pub matching: Option<ClientGlob>,
+    /// For how many hosts, each with an id of its own.
+    pub uses: u32,
+    /// Who makes it.
+    pub by: Option<String>,
     /// Where the collector can be reached, for the agent that has no other word of it.
     pub addresses: Vec<Address>,
+}
+
+/// A glob over client ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientGlob(String);
+
+impl ClientGlob {
+    /// Whether it takes in a client.
+    #[must_use]
+    pub fn matches(&self, client: &ClientId) -> bool {
+        Glob::new(&self.0).is_ok_and(|glob| glob.compile_matcher().is_match(client.as_str()))
+    }
+}
+
+impl FromStr for ClientGlob {
+    type Err = String;
+
+    /// Takes a glob that some client id can match. Letters are made small, as ids are.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let pattern = text.to_ascii_lowercase();
+        let known = |c: char| c.is_ascii_alphanumeric() || "-_.*?[]!{},".contains(c);
+        let wrong = |why: &str| Err(format!("{text:?} {why}; write for example 'web-*'"));
+        if pattern.is_empty() || pattern.len() > CLIENT_ID_MAX || !pattern.chars().all(known) {
+            return wrong("matches no client id");
+        }
+        if !pattern.contains(['*', '?', '[', '{']) {
+            return Err(format!("{text:?} has no *, ? or []; for one client: --client {pattern}"));
+        }
+        match Glob::new(&pattern) {
+            Ok(_) => Ok(Self(pattern)),
+            Err(error) => wrong(&format!("is no pattern: {}", error.kind())),
+        }
+    }
+}
+
+impl Display for ClientGlob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A token under the digest of its secret, until it is used up. Files of older collectors say less.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct TokenRecord {
+    /// From this second on it is worth nothing, since 1970 (UTC).
+    pub expires_at: u64,
+    /// The only client that may use it.
+    pub client: Option<String>,
+    /// It may take the place of a client that is there already.
+    #[serde(default)]
+    pub replace: bool,
+    /// The client ids that may use it.
+    #[serde(default)]
+    pub matching: Option<String>,
+    /// For how many hosts.
+    #[serde(default = "once")]
+    pub uses: u32,
+    /// For how many it was used here.
+    #[serde(default)]
+    pub used: u32,
+    /// When it was made, seconds since 1970 (UTC).
+    #[serde(default)]
+    pub made_at: Option<u64>,
+    /// Who made it.
+    #[serde(default)]
+    pub made_by: Option<String>,
+}
+
+const fn once() -> u32 {
+    1
+}
+
+impl TokenRecord {
+    /// A use of it.
+    pub fn usage(&self, digest: &str, now: UnixTime) -> TokenUse {
+        let (token, allowed) = (digest.to_owned(), self.uses);
+        TokenUse { token, allowed, expires_at: self.expires_at, now }
+    }
+}
+
+/// A token that can still be used, as far as its own collector knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenToken {
+    /// Digest of its secret, of which [`wire::token::id`] is what people name it by.
+    pub digest: String,
+    /// The only client that may use it.
+    pub client: Option<String>,
+    /// It may take the place of that one.
+    pub replace: bool,
+    /// The client ids that may use it.
+    pub matching: Option<String>,
+    /// For how many hosts.
+    pub uses: u32,
+    /// For how many it was used here.
+    pub used: u32,
+    /// When it was made, seconds since 1970 (UTC); not known of those of older collectors.
+    pub made_at: Option<u64>,
+    /// Who made it.
+    pub made_by: Option<String>,
+    /// From this second on it is worth nothing, since 1970 (UTC).
+    pub expires_at: u64,
 }
 
 /// Makes a token in `dir`. Expired ones are cleared away.
@@ -49,12 +223,72 @@ pub(super) fn make(
         expires_at: now.as_secs().saturating_add(new.life.as_secs()),
         client: new.client.map(|client| client.to_string()),
         replace: new.replace,
+        matching: new.matching.map(|glob| glob.to_string()),
+        uses: new.uses.clamp(1, USES_MAX),
+        used: 0,
+        made_at: Some(now.as_secs()),
+        made_by: new.by,
     };
-    record::write(&path(dir, secret), &kept)?;
+    record::write(&path(dir, &secret.digest()), &kept)?;
     Ok(token)
 }
 
+/// The tokens of `dir` that can still be used, those first that expire first.
+pub(super) fn open(dir: &Path, now: UnixTime) -> Result<Vec<OpenToken>, IdentityError> {
+    let mut open = Vec::new();
+    for digest in record::names(dir)? {
+        // One that was used up meanwhile is gone.
+        let Some(token) = record::read::<TokenRecord>(&dir.join(&digest))? else { continue };
+        let TokenRecord { expires_at, client, replace, matching, uses, .. } = token;
+        let TokenRecord { used, made_at, made_by, .. } = token;
+        if expires_at > now.as_secs() {
+            open.push(OpenToken {
+                digest,
+                client,
+                replace,
+                matching,
+                uses,
+                used,
+                made_at,
+                made_by,
+                expires_at,
+            });
+        }
+    }
+    open.sort_by_key(|token| token.expires_at);
+    Ok(open)
+}
+
 /// The file of a token.
-pub(super) fn path(dir: &Path, secret: Secret) -> PathBuf {
-    dir.join(secret.digest())
+pub(super) fn path(dir: &Path, digest: &str) -> PathBuf {
+    dir.join(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_of_an_older_collector_is_good_once() {
+        let old: TokenRecord =
+            serde_json::from_str(r#"{"expires_at":1800000000,"client":"web-1"}"#).unwrap();
+        assert_eq!((old.uses, old.used, old.replace, old.matching), (1, 0, false, None));
+    }
+
+    #[test]
+    fn a_glob_takes_in_ids_as_they_are_compared_and_nonsense_is_refused() {
+        let glob: ClientGlob = "Web-*".parse().unwrap();
+        let matches = |id: &str| glob.matches(&ClientId::new(id).unwrap());
+        assert!(matches("WEB-17") && matches("web-a.example"));
+        assert!(!matches("db-1") && !matches("my-web-1"));
+        for (wrong, said) in [
+            ("", "matches no client id"),
+            ("web 1*", "matches no client id"),
+            ("web-1", "--client web-1"),
+            ("web-[", "is no pattern"),
+        ] {
+            let error = wrong.parse::<ClientGlob>().unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
+    }
 }

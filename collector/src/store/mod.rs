@@ -36,6 +36,7 @@ use self::facts::FrameKey;
 use self::query::Query;
 use self::register::{Forget, Register};
 use self::retention::Retain;
+use crate::identity::TokenUses;
 
 /// A store of everything that agents deliver.
 #[async_trait]
@@ -77,9 +78,9 @@ pub trait Store: Send + Sync + Debug {
 }
 
 /// A store with all that it can do.
-pub trait Database: Store + Retain + Forget + Reader {}
+pub trait Database: Store + Retain + Forget + TokenUses + Reader {}
 
-impl<T: Store + Retain + Forget + Reader> Database for T {}
+impl<T: Store + Retain + Forget + TokenUses + Reader> Database for T {}
 
 /// What a migration did, or would do.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -72,7 +72,7 @@ async fn an_agent_trusts_no_collector_of_another_ca() {
 async fn an_expired_certificate_is_refused_on_both_ends() {
     let (mut collector, _dir) = own_ca();
     let host = tempfile::tempdir().unwrap();
-    let files = enrolled_at(&collector.identity, "web-1", host.path(), ago(91 * DAY));
+    let files = enrolled_at(&collector.identity, "web-1", host.path(), ago(91 * DAY)).await;
     let error = Credentials::load(host.path(), None, UnixTime::now()).unwrap_err();
     assert!(matches!(error, IdentityError::Expired { .. }));
     assert!(error.to_string().contains("agent enroll TOKEN"), "{error}");

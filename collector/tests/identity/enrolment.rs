@@ -4,7 +4,7 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use agent::connection::Server;
-use agent::identity::EnrollError;
+use agent::identity::{Asked, EnrollError};
 use collector::identity::{NewToken, Peer};
 use quinn::Endpoint;
 use rustls::pki_types::UnixTime;
@@ -21,6 +21,10 @@ fn refusal(result: Result<agent::identity::Enrolled, EnrollError>) -> String {
         EnrollError::Refused(reason) => reason,
         other => panic!("{other}"),
     }
+}
+
+fn chosen(id: &str) -> Asked {
+    Asked::Chosen(client(id))
 }
 
 #[tokio::test]
@@ -62,21 +66,25 @@ async fn a_token_is_good_once() {
     assert!(!second.path().join("key.pem").exists());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_that_enrol_at_once_with_one_token_exactly_one_wins() {
     let dir = tempfile::tempdir().unwrap();
     // As two collector processes on one directory have it.
     let identities = [Arc::new(open(dir.path())), Arc::new(open(dir.path()))];
+    // With and without the store's count: the directory's lock alone must do, and so must the store.
+    let stores = [Uses::new(), Uses::new()];
+    let runtime = tokio::runtime::Handle::current();
     for round in 0..20 {
         let token = identities[0].new_token(new_token(None), UnixTime::now()).unwrap();
         let barrier = Arc::new(Barrier::new(4));
         let racers: Vec<_> = (0..4)
             .map(|racer| {
                 let (identity, barrier) = (identities[racer % 2].clone(), barrier.clone());
+                let (uses, runtime) = (stores[racer / 2].clone(), runtime.clone());
                 let (request, _) = request(&token, &format!("racer-{round}-{racer}"));
                 std::thread::spawn(move || {
                     barrier.wait();
-                    identity.enroll(&request, UnixTime::now()).is_ok()
+                    runtime.block_on(ask(&identity, &request, &uses)).is_ok()
                 })
             })
             .collect();
@@ -153,7 +161,8 @@ async fn a_host_with_a_token_to_replace_a_client_takes_its_place_and_the_earlier
     due.validity.not_after =
         UnixTime::since_unix_epoch(Duration::from_secs(ago(0).as_secs() + DAY));
     let request = RenewRequest { csr_der: request(&collector.token(), "web-1").0.csr_der };
-    let renewed = collector.identity.renew(&due, &request, UnixTime::now()).unwrap().agent;
+    let renewed =
+        collector.identity.renew(&due, &request, LOCALHOST, UnixTime::now()).unwrap().agent;
     assert!(!collector.identity.is_revoked(&new_agent, later));
     assert!(!collector.identity.is_revoked(&renewed, later));
 }
@@ -165,10 +174,11 @@ async fn a_token_to_replace_makes_a_client_that_is_not_there_yet() {
     collector.replace("web-1", host.path()).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_hosts_that_take_one_new_name_at_once_exactly_one_gets_it() {
     let dir = tempfile::tempdir().unwrap();
     let identities = [Arc::new(open(dir.path())), Arc::new(open(dir.path()))];
+    let (uses, runtime) = (Uses::new(), tokio::runtime::Handle::current());
     for round in 0..20 {
         let barrier = Arc::new(Barrier::new(4));
         let racers: Vec<_> = (0..4)
@@ -176,9 +186,10 @@ async fn of_two_hosts_that_take_one_new_name_at_once_exactly_one_gets_it() {
                 let (identity, barrier) = (identities[racer % 2].clone(), barrier.clone());
                 let token = identity.new_token(new_token(None), UnixTime::now()).unwrap();
                 let (request, _) = request(&token, &format!("host-{round}"));
+                let (uses, runtime) = (uses.clone(), runtime.clone());
                 std::thread::spawn(move || {
                     barrier.wait();
-                    identity.enroll(&request, UnixTime::now()).is_ok()
+                    runtime.block_on(ask(&identity, &request, &uses)).is_ok()
                 })
             })
             .collect();
@@ -191,11 +202,10 @@ async fn of_two_hosts_that_take_one_new_name_at_once_exactly_one_gets_it() {
 async fn a_token_of_another_process_is_good_at_once_and_may_name_the_address() {
     let (collector, dir) = own_ca();
     let address = Address { host: "127.0.0.1".into(), port: collector.address.port() };
-    let life = Duration::from_secs(60);
-    let new = NewToken { life, client: None, replace: false, addresses: vec![address] };
+    let new = NewToken { addresses: vec![address], ..new_token(None) };
     let token = open(dir.path()).new_token(new, UnixTime::now()).unwrap();
     let host = tempfile::tempdir().unwrap();
-    agent::identity::enroll(&token, &[], &client("web-1"), host.path()).await.unwrap();
+    agent::identity::enroll(&token, &[], &chosen("web-1"), host.path()).await.unwrap();
 }
 
 #[tokio::test]
@@ -211,7 +221,7 @@ async fn nobody_gets_the_collectors_own_name() {
 async fn without_a_server_and_an_address_in_the_token_the_setting_is_named() {
     let (collector, _dir) = own_ca();
     let host = tempfile::tempdir().unwrap();
-    let error = agent::identity::enroll(&collector.token(), &[], &client("a"), host.path()).await;
+    let error = agent::identity::enroll(&collector.token(), &[], &chosen("a"), host.path()).await;
     assert!(error.unwrap_err().to_string().contains("server.host"));
 }
 
@@ -253,7 +263,7 @@ async fn a_stolen_ca_certificate_makes_nobody_the_collector() {
     let accepted = tokio::spawn(async move { endpoint.accept().await.unwrap().await.is_ok() });
     let host = tempfile::tempdir().unwrap();
     let enrolled =
-        agent::identity::enroll(&real.token(), &[server], &client("web-1"), host.path()).await;
+        agent::identity::enroll(&real.token(), &[server], &chosen("web-1"), host.path()).await;
     let text = enrolled.unwrap_err().to_string();
     assert!(text.contains("not the collector that made it"), "{text}");
     assert!(!accepted.await.unwrap());
@@ -268,7 +278,7 @@ async fn what_a_signing_request_asks_for_does_not_count() {
     params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     let (mut request, _) = request(&collector.token(), "web-1");
     request.csr_der = params.serialize_request(&key).unwrap().der().to_vec();
-    let reply = collector.identity.enroll(&request, UnixTime::now()).unwrap();
+    let reply = ask(&collector.identity, &request, &collector.store).await.unwrap();
     let path = std::path::Path::new("reply");
     let certificate = &pem::certificates(reply.certificate_pem.as_bytes(), path).unwrap()[0];
     assert_eq!(Facts::read(certificate).unwrap().dns_names, ["web-1"]);
@@ -285,9 +295,9 @@ async fn a_signing_request_by_somebody_elses_key_is_refused_and_the_token_stays(
     let (sound, _) = request(&token, "web-1");
     let mut forged = sound.clone();
     *forged.csr_der.last_mut().unwrap() ^= 1;
-    let error = collector.identity.enroll(&forged, UnixTime::now()).unwrap_err().to_string();
+    let error = ask(&collector.identity, &forged, &collector.store).await.unwrap_err().to_string();
     assert!(error.contains("signing request"), "{error}");
-    collector.identity.enroll(&sound, UnixTime::now()).unwrap();
+    ask(&collector.identity, &sound, &collector.store).await.unwrap();
 }
 
 #[tokio::test]

@@ -10,3 +10,4 @@ mod renewal;
 mod revocation;
 mod roll;
 mod support;
+mod tokens;

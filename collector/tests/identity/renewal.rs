@@ -17,7 +17,7 @@ fn request() -> RenewRequest {
 
 /// A client whose certificate is due to be renewed.
 async fn due(collector: &mut Collector, dir: &std::path::Path) -> collector::identity::Agent {
-    enrolled_at(&collector.identity, "web-1", dir, ago(70 * DAY));
+    enrolled_at(&collector.identity, "web-1", dir, ago(70 * DAY)).await;
     let credentials = Credentials::load(dir, None, UnixTime::now()).unwrap();
     let _connected = collector.connect(&credentials).await;
     collector.next_agent().await.0
@@ -27,7 +27,7 @@ async fn due(collector: &mut Collector, dir: &std::path::Path) -> collector::ide
 async fn a_certificate_renews_itself_over_an_open_connection() {
     let (mut collector, _dir) = own_ca();
     let host = tempfile::tempdir().unwrap();
-    enrolled_at(&collector.identity, "web-1", host.path(), ago(70 * DAY));
+    enrolled_at(&collector.identity, "web-1", host.path(), ago(70 * DAY)).await;
     let first = Credentials::load(host.path(), None, UnixTime::now()).unwrap();
     assert!(first.renew_due(UnixTime::now()));
     let (_endpoint, connection) = collector.connect(&first).await;
@@ -50,7 +50,8 @@ async fn a_revoked_agent_can_not_renew() {
     let host = tempfile::tempdir().unwrap();
     let agent = due(&mut collector, host.path()).await;
     collector.identity.records().revoke(&client("web-1"), UnixTime::now()).unwrap();
-    let error = collector.identity.renew(&agent, &request(), UnixTime::now()).unwrap_err();
+    let error =
+        collector.identity.renew(&agent, &request(), LOCALHOST, UnixTime::now()).unwrap_err();
     assert!(error.to_string().contains("revoked"), "{error}");
 }
 
@@ -77,7 +78,7 @@ async fn of_one_that_renews_again_and_again_few_certificates_are_kept() {
     let host = tempfile::tempdir().unwrap();
     let agent = due(&mut collector, host.path()).await;
     for _ in 0..50 {
-        let renewed = collector.identity.renew(&agent, &request(), UnixTime::now());
+        let renewed = collector.identity.renew(&agent, &request(), LOCALHOST, UnixTime::now());
         let Renewed { agent: next, .. } = renewed.unwrap();
         let known = records(dir.path()).list().unwrap().remove(0);
         let serials: Vec<_> = known.certificates.iter().map(|it| it.serial.clone()).collect();
@@ -91,7 +92,7 @@ async fn a_renewal_that_is_broken_off_anywhere_leaves_a_pair_that_is_good() {
     for (kept, renewed) in [("ca.pem", false), ("key.pem", false), ("cert.pem", true)] {
         let (mut collector, _dir) = own_ca();
         let host = tempfile::tempdir().unwrap();
-        enrolled_at(&collector.identity, "web-1", host.path(), ago(70 * DAY));
+        enrolled_at(&collector.identity, "web-1", host.path(), ago(70 * DAY)).await;
         let first = Credentials::load(host.path(), None, UnixTime::now()).unwrap();
         let (_endpoint, connection) = collector.connect(&first).await;
         let (before, _) = collector.next_agent().await;
@@ -111,7 +112,7 @@ async fn a_renewal_that_is_broken_off_anywhere_leaves_a_pair_that_is_good() {
 async fn a_host_that_was_enrolled_again_meanwhile_keeps_what_it_got() {
     let (mut collector, _dir) = own_ca();
     let host = tempfile::tempdir().unwrap();
-    enrolled_at(&collector.identity, "web-1", host.path(), ago(70 * DAY));
+    enrolled_at(&collector.identity, "web-1", host.path(), ago(70 * DAY)).await;
     let first = Credentials::load(host.path(), None, UnixTime::now()).unwrap();
     let (_endpoint, connection) = collector.connect(&first).await;
     let _agent = collector.next_agent().await;

@@ -1,6 +1,7 @@
 //! A new CA in place of the one before: who goes on, and for how long.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use agent::identity::Credentials;
@@ -51,7 +52,7 @@ async fn after_a_roll_over_all_go_on_and_learn_of_the_new_ca_by_their_next_certi
     copy(dir.path(), other_dir.path());
     let mut other = Collector::start(open(other_dir.path()));
     let [old, late, new] = [(); 3].map(|()| tempfile::tempdir().unwrap());
-    enrolled_at(&collector.identity, "old", old.path(), ago(70 * DAY));
+    enrolled_at(&collector.identity, "old", old.path(), ago(70 * DAY)).await;
     let token = collector.token();
     while collector.identity.files_changed() {}
     let rolled = roll(dir.path());
@@ -89,16 +90,16 @@ async fn after_a_roll_over_all_go_on_and_learn_of_the_new_ca_by_their_next_certi
     assert!(connects(&mut other, &theirs).await);
 }
 
-#[test]
-fn the_ca_before_goes_when_no_certificate_of_it_lives_and_a_wrong_clock_loses_nothing() {
+#[tokio::test]
+async fn the_ca_before_goes_when_no_certificate_of_it_lives_and_a_wrong_clock_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let identity = open(dir.path());
+    let identity = Arc::new(open(dir.path()));
     let path = dir.path().join("identity");
     let now = UnixTime::now().as_secs();
     let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
     // A certificate that was made while the clock was a month ahead.
     let host = tempfile::tempdir().unwrap();
-    enrolled_at(&identity, "web-1", host.path(), at(now + 30 * DAY));
+    enrolled_at(&identity, "web-1", host.path(), at(now + 30 * DAY)).await;
     let rolled = roll(dir.path());
     assert_eq!(rolled.until.as_secs() / DAY, (now + 121 * DAY) / DAY);
     let again = Identity::roll_ca(&path, at(now + 120 * DAY)).unwrap_err();

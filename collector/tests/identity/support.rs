@@ -7,20 +7,26 @@ use std::time::{Duration, Instant};
 
 use agent::connection::control::close_reason;
 use agent::connection::{Server, connect};
-use agent::identity::{Credentials, EnrollError, Enrolled};
-use collector::identity::{ClientRecords, Identity, NewToken, Peer, PeerError, on_handshake_error};
+use agent::identity::{Asked, Credentials, EnrollError, Enrolled};
+use collector::identity::{
+    ClientRecords, Identity, NewToken, Peer, PeerError, TokenUses, on_handshake_error,
+};
+use collector::store::sqlite::SqliteStore;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use quinn::{Connection, ConnectionError, Endpoint, TokioRuntime};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use wire::id::ClientId;
-use wire::message::EnrollRequest;
+use wire::message::Enroll;
 use wire::pem::TlsFiles;
 use wire::token::Token;
 
 /// Longer than anything here takes.
 pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Where requests come from that are made by hand.
+pub const LOCALHOST: std::net::IpAddr = std::net::IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 pub const DAY: u64 = 86_400;
 
@@ -45,6 +51,32 @@ pub struct Collector {
     pub endpoint: Endpoint,
     pub seen: mpsc::UnboundedReceiver<Seen>,
     pub address: SocketAddr,
+    /// Counts uses of tokens.
+    pub store: Uses,
+}
+
+/// A store that counts uses of tokens, in a directory of its own.
+#[derive(Debug, Clone)]
+pub struct Uses(
+    pub Arc<dyn TokenUses>,
+    #[expect(dead_code, reason = "the directory stays as long as the store is open")] Arc<TempDir>,
+);
+
+impl Uses {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("netmon.sqlite")).unwrap();
+        Self(Arc::new(store), Arc::new(dir))
+    }
+}
+
+/// Asks for a certificate as a host of the loopback does.
+pub async fn ask(
+    identity: &Arc<Identity>,
+    request: &Enroll,
+    uses: &Uses,
+) -> Result<wire::message::EnrollReply, collector::identity::EnrollError> {
+    identity.enroll(request.clone(), LOCALHOST, &uses.0, UnixTime::now()).await
 }
 
 impl Collector {
@@ -62,8 +94,9 @@ impl Collector {
         let runtime = Arc::new(TokioRuntime);
         let endpoint = Endpoint::new(config, Some(server), socket, runtime).unwrap();
         let (sender, seen) = mpsc::unbounded_channel();
-        tokio::spawn(accept(endpoint.clone(), identity.clone(), sender));
-        Self { identity, endpoint, seen, address }
+        let store = Uses::new();
+        tokio::spawn(accept(endpoint.clone(), identity.clone(), store.clone(), sender));
+        Self { identity, endpoint, seen, address, store }
     }
 
     pub fn server(&self) -> Server {
@@ -91,7 +124,17 @@ impl Collector {
         id: &str,
         dir: &Path,
     ) -> Result<Enrolled, EnrollError> {
-        agent::identity::enroll(token, &[self.server()], &client(id), dir).await
+        self.enroll_as(token, &Asked::Chosen(client(id)), dir).await
+    }
+
+    /// Enrols as somebody who asks for an id in their own way.
+    pub async fn enroll_as(
+        &self,
+        token: &Token,
+        asked: &Asked,
+        dir: &Path,
+    ) -> Result<Enrolled, EnrollError> {
+        agent::identity::enroll(token, &[self.server()], asked, dir).await
     }
 
     /// Connects as an agent does.
@@ -120,9 +163,14 @@ impl Collector {
     }
 }
 
-async fn accept(endpoint: Endpoint, identity: Arc<Identity>, seen: mpsc::UnboundedSender<Seen>) {
+async fn accept(
+    endpoint: Endpoint,
+    identity: Arc<Identity>,
+    uses: Uses,
+    seen: mpsc::UnboundedSender<Seen>,
+) {
     while let Some(incoming) = endpoint.accept().await {
-        let (identity, seen) = (identity.clone(), seen.clone());
+        let (identity, seen, uses) = (identity.clone(), seen.clone(), uses.clone());
         tokio::spawn(async move {
             let address = incoming.remote_address();
             let connection = match incoming.await {
@@ -140,7 +188,9 @@ async fn accept(endpoint: Endpoint, identity: Arc<Identity>, seen: mpsc::Unbound
                 Ok(peer) => {
                     let _over = seen.send(Seen::Admitted(peer.clone(), connection.clone()));
                     match peer {
-                        Peer::Enrolling => identity.serve_enrollment(connection, |_| {}).await,
+                        Peer::Enrolling => {
+                            identity.serve_enrollment(connection, uses.0, |_| {}).await;
+                        }
                         Peer::Agent(agent) => {
                             while let Ok(stream) = connection.accept_bi().await {
                                 let _agent = identity
@@ -157,7 +207,8 @@ async fn accept(endpoint: Endpoint, identity: Arc<Identity>, seen: mpsc::Unbound
 
 pub fn new_token(id: Option<&str>) -> NewToken {
     let (life, client) = (Duration::from_secs(3600), id.map(client));
-    NewToken { life, client, replace: false, addresses: vec![] }
+    let (matching, by, addresses) = (None, None, vec![]);
+    NewToken { life, client, replace: false, matching, uses: 1, by, addresses }
 }
 
 /// A token for a host that takes the place of a client.
@@ -181,22 +232,24 @@ pub fn records(dir: &Path) -> ClientRecords {
 }
 
 /// A request for a certificate by a key of its own.
-pub fn request(token: &Token, id: &str) -> (EnrollRequest, rcgen::KeyPair) {
+pub fn request(token: &Token, id: &str) -> (Enroll, rcgen::KeyPair) {
     let key = rcgen::KeyPair::generate().unwrap();
     let csr = rcgen::CertificateParams::default().serialize_request(&key).unwrap();
-    let request = EnrollRequest {
+    let request = Enroll {
         secret: token.secret.0.to_vec(),
         client_id: id.into(),
+        chosen: true,
         csr_der: csr.der().to_vec(),
     };
     (request, key)
 }
 
 /// The files of an enrolment that took place at some other time.
-pub fn enrolled_at(identity: &Identity, id: &str, dir: &Path, at: UnixTime) -> TlsFiles {
+pub async fn enrolled_at(identity: &Arc<Identity>, id: &str, dir: &Path, at: UnixTime) -> TlsFiles {
     let token = identity.new_token(new_token(None), at).unwrap();
     let (request, key) = request(&token, id);
-    let reply = identity.enroll(&request, at).unwrap();
+    let uses = Uses::new();
+    let reply = identity.enroll(request, LOCALHOST, &uses.0, at).await.unwrap();
     let file = |name: &str| dir.join(name);
     let files =
         TlsFiles { ca: file("ca.pem"), cert: file("cert.pem"), key: file("key.pem"), crl: None };

@@ -19,6 +19,7 @@ mod report;
 mod settings;
 mod sqlite;
 mod suite;
+mod tokens;
 
 /// Runs every behaviour of the suite as a test of its own, each on a fresh database.
 macro_rules! behaviours {
@@ -70,6 +71,9 @@ macro_rules! behaviours {
             a_client_that_never_connected_can_be_forgotten,
             purging_leaves_no_row_of_a_client_and_all_of_the_others,
             revocations_are_for_all_collectors_and_only_rise,
+            of_many_that_take_a_use_at_once_exactly_as_many_get_one_as_there_are,
+            a_use_given_back_can_be_taken_again_and_a_cancelled_token_has_none,
+            uses_of_a_token_long_expired_are_forgotten,
             what_is_read_for_nobody_ends_and_leaves_its_place,
             a_session_that_began_in_the_future_is_forgotten_too,
             figures_beyond_any_link_delay_nobody,

@@ -40,6 +40,11 @@ pub use crate::register::{
     revocations_are_for_all_collectors_and_only_rise,
 };
 pub use crate::report::the_report_view_equals_an_independent_computation;
+pub use crate::tokens::{
+    a_use_given_back_can_be_taken_again_and_a_cancelled_token_has_none,
+    of_many_that_take_a_use_at_once_exactly_as_many_get_one_as_there_are,
+    uses_of_a_token_long_expired_are_forgotten,
+};
 
 /// Where a store of one test is.
 pub trait Place {

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use figment::value::{Dict, Value};
 
 use crate::layers::{Loaded, Settings};
-use crate::output::{Output, complain};
+use crate::output::{Output, warn};
 
 /// Prints the config, and `notes` and its warnings on the standard error.
 ///
@@ -21,7 +21,7 @@ pub fn print_config<S: Settings>(
     out.write_all(loaded.to_yaml().as_bytes())?;
     out.flush()?;
     for warning in loaded.warnings.iter().cloned().chain(notes) {
-        complain(program, &format!("warning: {warning}"));
+        warn(program, &warning);
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! be written is an error, also if nobody looked at what a write returned.
 
 use std::error::Error;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::thread;
 use std::time::Duration;
 
@@ -152,6 +152,19 @@ fn patiently(mut write: impl FnMut() -> io::Result<()>) -> io::Result<()> {
 /// An error once more.
 fn again(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+}
+
+/// Warns of something by a line on the standard error.
+pub fn warn(program: &str, what: &str) {
+    complain(program, &format!("warning: {what}"));
+}
+
+/// Tells people at a terminal what to do next, on the standard error: what reads the output of a
+/// command gets none of it.
+pub fn hint(text: &str) {
+    if io::stderr().is_terminal() {
+        let _nobody = text.lines().try_for_each(|line| writeln!(io::stderr(), "{}", Foreign(line)));
+    }
 }
 
 /// Says a line on the standard error. If nobody takes it, the exit code says it still.

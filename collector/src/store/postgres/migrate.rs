@@ -9,7 +9,7 @@ use super::partition::{Table, exists};
 use crate::store::Migrated;
 
 /// What brings a database from one version to the next. Never changed once released.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -20,6 +20,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("misdated.sql"),
     include_str!("wide.sql"),
     include_str!("nics.sql"),
+    include_str!("tokens.sql"),
 ];
 
 /// Version of the newest schema.

@@ -20,6 +20,7 @@ mod retention;
 mod session;
 mod settings;
 mod tables;
+mod tokens;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};

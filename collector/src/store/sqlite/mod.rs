@@ -14,6 +14,7 @@ mod query;
 mod register;
 mod retention;
 mod session;
+mod tokens;
 mod wide;
 
 use std::path::{Path, PathBuf};

@@ -15,7 +15,7 @@ use super::wide;
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// What brings a file from one version to the next. Never changed once released.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -26,6 +26,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("misdated.sql"),
     include_str!("wide.sql"),
     include_str!("nics.sql"),
+    include_str!("tokens.sql"),
 ];
 
 /// Marks the file as a collector's (`PRAGMA application_id`): "NMON".

@@ -35,7 +35,7 @@ impl SqliteRegister {
         Ok(Self { writer: Arc::new(Mutex::new(writer)), path: path.to_owned() })
     }
 
-    async fn work<T: Send + 'static>(
+    pub(super) async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -95,7 +95,7 @@ impl Forget for SqliteRegister {
 }
 
 impl SqliteStore {
-    fn register(&self) -> SqliteRegister {
+    pub(super) fn register(&self) -> SqliteRegister {
         SqliteRegister { writer: self.writer.clone(), path: self.reader.path.clone() }
     }
 }

@@ -1,0 +1,79 @@
+//! Uses of tokens, also beside a running collector.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use super::error::Failure;
+use super::{SqliteRegister, SqliteStore, int};
+use crate::identity::{TokenUse, TokenUses, UsesError};
+
+#[async_trait]
+impl TokenUses for SqliteRegister {
+    async fn take(&self, of: &TokenUse) -> Result<bool, UsesError> {
+        let of = of.clone();
+        Ok(self.work(move |db| take(db, &of)).await?)
+    }
+
+    async fn give_back(&self, token: &str) -> Result<(), UsesError> {
+        let token = token.to_owned();
+        let update = "UPDATE token_uses SET used = used - 1 WHERE token = ?1 AND used > 0";
+        let work = move |db: &mut Connection| {
+            db.execute(update, [token])?;
+            Ok(())
+        };
+        Ok(self.work(work).await?)
+    }
+
+    async fn use_up(&self, of: &TokenUse) -> Result<(), UsesError> {
+        let of = of.clone();
+        let insert = "INSERT INTO token_uses (token, used, expires_at) VALUES (?1, ?2, ?3)
+                      ON CONFLICT (token) DO UPDATE SET used = max(used, excluded.used)";
+        let work = move |db: &mut Connection| {
+            db.execute(insert, params![of.token, of.allowed, int(of.expires_ns())?])?;
+            Ok(())
+        };
+        Ok(self.work(work).await?)
+    }
+
+    async fn used(&self) -> Result<Vec<(String, u32)>, UsesError> {
+        Ok(self.work(|db| used(db)).await?)
+    }
+}
+
+#[async_trait]
+impl TokenUses for SqliteStore {
+    async fn take(&self, of: &TokenUse) -> Result<bool, UsesError> {
+        self.register().take(of).await
+    }
+
+    async fn give_back(&self, token: &str) -> Result<(), UsesError> {
+        self.register().give_back(token).await
+    }
+
+    async fn use_up(&self, of: &TokenUse) -> Result<(), UsesError> {
+        self.register().use_up(of).await
+    }
+
+    async fn used(&self) -> Result<Vec<(String, u32)>, UsesError> {
+        self.register().used().await
+    }
+}
+
+fn take(db: &mut Connection, of: &TokenUse) -> Result<bool, Failure> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let long_ago = int(of.forgotten_ns())?;
+    transaction.execute("DELETE FROM token_uses WHERE expires_at < ?1", [long_ago])?;
+    let taken = transaction.execute(
+        "INSERT INTO token_uses (token, used, expires_at) VALUES (?1, 1, ?3)
+         ON CONFLICT (token) DO UPDATE SET used = used + 1 WHERE used < ?2",
+        params![of.token, of.allowed, int(of.expires_ns())?],
+    )?;
+    transaction.commit()?;
+    Ok(taken == 1)
+}
+
+fn used(db: &Connection) -> Result<Vec<(String, u32)>, Failure> {
+    let mut select = db.prepare_cached("SELECT token, used FROM token_uses")?;
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}

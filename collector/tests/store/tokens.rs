@@ -1,0 +1,59 @@
+//! Uses of tokens, counted for all collectors of a store.
+
+use std::sync::Arc;
+
+use collector::identity::{TokenUse, TokenUses};
+use rustls::pki_types::UnixTime;
+
+use crate::suite::Place;
+
+fn usage(token: &str, allowed: u32) -> TokenUse {
+    let now = UnixTime::now();
+    TokenUse { token: token.to_owned(), allowed, expires_at: now.as_secs() + 60, now }
+}
+
+pub async fn of_many_that_take_a_use_at_once_exactly_as_many_get_one_as_there_are(
+    place: &impl Place,
+) {
+    let store = place.open().await;
+    let takers: Vec<_> = (0..16)
+        .map(|_| {
+            let store: Arc<dyn TokenUses> = store.clone();
+            tokio::spawn(async move { store.take(&usage("a", 5)).await.unwrap() })
+        })
+        .collect();
+    let mut taken = 0;
+    for taker in takers {
+        taken += u32::from(taker.await.unwrap());
+    }
+    assert_eq!(taken, 5);
+    assert_eq!(store.used().await.unwrap(), [("a".to_owned(), 5)]);
+    assert!(store.take(&usage("b", 1)).await.unwrap(), "each token has its own");
+}
+
+pub async fn a_use_given_back_can_be_taken_again_and_a_cancelled_token_has_none(
+    place: &impl Place,
+) {
+    let store = place.open().await;
+    assert!(store.take(&usage("a", 1)).await.unwrap());
+    assert!(!store.take(&usage("a", 1)).await.unwrap());
+    store.give_back("a").await.unwrap();
+    assert!(store.take(&usage("a", 1)).await.unwrap());
+    store.give_back("unknown").await.unwrap();
+    for token in ["new", "a"] {
+        store.use_up(&usage(token, 50)).await.unwrap();
+        assert!(!store.take(&usage(token, 50)).await.unwrap());
+    }
+}
+
+pub async fn uses_of_a_token_long_expired_are_forgotten(place: &impl Place) {
+    let store = place.open().await;
+    let day = 86_400;
+    let long_ago = UnixTime::now().as_secs() - 401 * day;
+    let old = TokenUse { expires_at: long_ago, ..usage("old", 1) };
+    let recent = TokenUse { expires_at: long_ago + 2 * day, ..usage("recent", 1) };
+    for token in [&old, &recent] {
+        assert!(store.take(token).await.unwrap());
+    }
+    assert_eq!(store.used().await.unwrap(), [("recent".to_owned(), 1)]);
+}
