@@ -10,9 +10,10 @@ use testbed::output::{assert_all_tried, assert_ended_quietly, assert_told_of_ful
 use testbed::{onto_closed_pipe, onto_full_disk};
 
 /// Every command that prints, with what it needs to have something to say.
-const COMMANDS: [&[&str]; 11] = [
+const COMMANDS: [&[&str]; 12] = [
     &["token"],
     &["tokens"],
+    &["ca", "roll"],
     &["clients"],
     &["revoke", "web-1"],
     &["forget", "web-1", "--yes"],
@@ -46,6 +47,10 @@ fn each(onto: impl Fn(&mut Command) -> Output, judge: impl Fn(&[&str], &Output))
         let data_dir = directory.path().join("data");
         know("", &data_dir);
         own_pki(&data_dir);
+        if args == ["ca", "roll"] {
+            // The one that the new one replaces.
+            assert!(collector(&data_dir, &["token"]).status().unwrap().success());
+        }
         let output = onto(&mut collector(&data_dir, args));
         judge(args, &output);
     }

@@ -16,7 +16,7 @@ fn nonsense_is_refused_by_name_with_the_code_of_a_wrong_command_line() {
         (&["--client", "a", "--match", "b*"][..], ["--client", "--match"]),
         (&["--client", "a", "--uses", "2"], ["--client", "--uses"]),
         (&["--match", "b*", "--replace"], ["--match", "--replace"]),
-        (&["--replace"], ["--client", "--replace"]),
+        (&["--replace"], ["--client", "required"]),
         (&["--match", "web-1"], ["--match", "--client web-1"]),
         (&["--uses", "0"], ["--uses", "1..=100000"]),
         (&["--cancel", "8f3a1c90d2b7", "--uses", "2"], ["--cancel", "--uses"]),
