@@ -66,7 +66,7 @@ static REFUSED: SharedFailures<(IpAddr, &'static str)> = SharedFailures::new();
 
 impl Identity {
     /// Serves a connection of [`wire::ALPN_ENROLL`]: one request for a certificate, then closes
-    /// it. Whoever has no token holds it for [`PATIENCE`] and [`REFUSAL_PATIENCE`] at most. `busy`
+    /// it. Whoever has no token holds it for some six seconds at most. `busy`
     /// is told whether something would be lost if the connection were closed now.
     pub async fn serve_enrollment(
         self: &Arc<Self>,
