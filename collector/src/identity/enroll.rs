@@ -67,7 +67,7 @@ pub enum EnrollError {
     /// Whether the token was used can't be known.
     #[error(
         "the collector's store is out of reach, so that it can't count uses of tokens: see its \
-         log; try the same token again later"
+         log; try the same token again later, and get a new one if it is used up then"
     )]
     Uncounted,
     /// The client is there already, and the token makes new ones only.

@@ -117,12 +117,16 @@ impl Identity {
         from: IpAddr,
         uses: &Arc<dyn TokenUses>,
     ) -> Result<Message, RequestError> {
-        let request = match request {
-            Message::Enroll(request) => request,
-            Message::EnrollRequest(request) => request.into(),
+        let (request, older) = match request {
+            Message::Enroll(request) => (request, false),
+            Message::EnrollRequest(request) => (request.into(), true),
             _ => return Err(RequestError::NoRequest),
         };
-        Ok(answer(self.enroll(request, from, uses, UnixTime::now()).await))
+        let mut answered = self.enroll(request, from, uses, UnixTime::now()).await;
+        if older && let Ok(reply) = &mut answered {
+            present_ca_only(reply);
+        }
+        Ok(answer(answered))
     }
 
     /// Serves a stream by which an agent asks for its next certificate. Gives the agent as that
@@ -156,6 +160,15 @@ impl Identity {
             Ok(Renewed { reply, agent }) => (Message::EnrollReply(reply), Some(agent)),
             Err(error) => (answer(Err(error)), None),
         })
+    }
+}
+
+/// Older agents take an answer only if each CA in it is the token's: of two, during a roll-over, they
+/// are given the present one.
+fn present_ca_only(reply: &mut EnrollReply) {
+    const END: &str = "-----END CERTIFICATE-----\n";
+    if let Some(at) = reply.ca_pem.find(END) {
+        reply.ca_pem.truncate(at + END.len());
     }
 }
 

@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use collector::identity::{EnrollError, Identity, NewToken, TokenUse, TokenUses, UsesError};
 use quinn::Endpoint;
 use rustls::pki_types::UnixTime;
-use wire::certificate::COLLECTOR_NAME;
+use wire::certificate::{COLLECTOR_NAME, Fingerprint};
 use wire::codec::{self, HEADER_LEN, Received};
 use wire::message::{EnrollRequest, Message};
+use wire::pem;
 
 use crate::support::*;
 
@@ -107,8 +108,12 @@ async fn a_token_for_an_id_gives_it_to_a_host_that_has_not_chosen_another() {
 }
 
 #[tokio::test]
-async fn what_an_older_agent_asks_for_is_understood_as_chosen() {
+async fn what_an_older_agent_asks_for_is_understood_as_chosen_and_answered_with_one_ca() {
     let (collector, dir) = own_ca();
+    Identity::roll_ca(&dir.path().join("identity"), UnixTime::now()).unwrap();
+    assert!(collector.identity.files_changed());
+    let server = collector.identity.server_config(UnixTime::now()).unwrap();
+    collector.endpoint.set_server_config(Some(server));
     let token = collector.identity.new_token(new_token(Some("db-1")), UnixTime::now()).unwrap();
     for (id, given) in [("web-1", false), ("db-1", true)] {
         let (sound, _) = request(&token, id);
@@ -127,8 +132,13 @@ async fn what_an_older_agent_asks_for_is_understood_as_chosen() {
         let mut body = vec![0; header.len() as usize];
         receive.read_exact(&mut body).await.unwrap();
         let answer = codec::decode_body(header, &body).unwrap();
-        let got = matches!(answer, Received::Message(Message::EnrollReply(_)));
-        assert_eq!(got, given, "{answer:?}");
+        let Received::Message(Message::EnrollReply(reply)) = &answer else {
+            assert!(!given, "{answer:?}");
+            continue;
+        };
+        // An older agent refuses an answer with a CA that isn't its token's.
+        let cas = pem::certificates(reply.ca_pem.as_bytes(), &ca).unwrap();
+        assert!(given && cas.iter().all(|it| Fingerprint::of(it) == token.ca), "{answer:?}");
     }
 }
 
