@@ -26,7 +26,7 @@ const COMMIT_SECONDS: [f64; 12] =
 const BATCH_ROWS: [f64; 10] =
     [1.0, 10.0, 50.0, 100.0, 500.0, 1_000.0, 5_000.0, 10_000.0, 50_000.0, 100_000.0];
 
-const COUNTERS: [(&str, &str); 12] = [
+const COUNTERS: [(&str, &str); 13] = [
     ("netmon_collector_frames_total", "Frames received."),
     ("netmon_collector_bytes_total", "Bytes of frames received, unpacked."),
     ("netmon_collector_duplicates_total", "Frames received that were known already."),
@@ -45,7 +45,11 @@ const COUNTERS: [(&str, &str); 12] = [
     ),
     (
         "netmon_collector_misdated_total",
-        "Samples and mixes dated too far from the collector's time: the samples are in the table gaps.",
+        "Samples dated too far from the collector's time: they are in the table gaps.",
+    ),
+    (
+        "netmon_collector_misdated_mixes_total",
+        "Mixes dated too far from the collector's time: they are not kept.",
     ),
     ("netmon_collector_enrolments_total", "Certificates issued to clients with a token."),
 ];

@@ -25,7 +25,7 @@ pub struct Limits {
     pub address_handshakes: usize,
     /// Memory for frames that wait for a missing one, of all clients; 2 MiB to 64 GiB.
     pub waiting: Size,
-    /// Room on the disk of the embedded store below which no rows are taken; 16 MiB to 1 TiB. SQLite's
+    /// Room on the disk of the embedded store below which nothing is written; 128 MiB to 1 TiB. SQLite's
     /// log takes up to 128 MiB of it, deleting by age needs some, and so do its neighbours.
     pub disk_free_min: Size,
     /// What one client may take.
@@ -64,7 +64,7 @@ impl Limits {
         count("limits.connections", self.connections, 1_000_000)?;
         Problem::unless_within("limits.handshakes", &self.handshakes, &(16..=4096))?;
         count("limits.address_handshakes", self.address_handshakes, 4096)?;
-        let room = Size::mib(16)..=Size::mib(1 << 20);
+        let room = Size::mib(128)..=Size::mib(1 << 20);
         Problem::unless_within("limits.disk_free_min", &self.disk_free_min, &room)?;
         let client = &self.client;
         count("limits.client.connections", client.connections, 1000)?;

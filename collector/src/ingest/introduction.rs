@@ -248,6 +248,13 @@ async fn open_sessions(
 ) -> Result<Vec<SessionState>, End> {
     let client = &agent.client;
     loop {
+        if let Some(reason) = ingest.writer.held() {
+            if let Some(tell) = WAITING.failed(words(&reason), Instant::now()) {
+                tracing::warn!(%client, reason, "agents wait for the store{tell}");
+            }
+            sleep(STORE_RETRY).await;
+            continue;
+        }
         match ingest.store.open_sessions(client, hello, now_ns()).await {
             Ok(opened) => {
                 WAITING.succeeded_for(|_| true);

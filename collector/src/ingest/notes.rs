@@ -10,6 +10,7 @@ use wire::message::Inventory;
 
 use crate::store::Store;
 use crate::time::now_ns;
+use crate::writer::WriterHandle;
 
 /// Notes that may wait for a slow store. An agent tells its NICs again with its next connection.
 const WAITING: usize = 8;
@@ -31,12 +32,13 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// Notes that `store` is to keep of a client.
-    pub fn new(store: Arc<dyn Store>, client: ClientId) -> Self {
+    /// Notes that `store` is to keep of a client, whenever `writer` may write.
+    pub fn new(store: Arc<dyn Store>, mut writer: WriterHandle, client: ClientId) -> Self {
         let (sender, mut notes) = mpsc::channel(WAITING);
         let of = client.clone();
         tokio::spawn(async move {
             while let Some(note) = notes.recv().await {
+                writer.not_held().await;
                 let kept = match &note {
                     Note::Inventory(nics) => store.record_inventory(&of, nics, now_ns()).await,
                     Note::ClockOffset { session, offset_ns } => {

@@ -31,6 +31,7 @@ use crate::ingest::{Claims, Ingest, ListenError, Listener};
 use crate::listen;
 use crate::live::Live;
 use crate::metrics::{Metrics, MetricsError};
+use crate::store::dates::Dates;
 use crate::store::retention::RetentionLimits;
 use crate::store::sqlite::OpenError;
 use crate::store_location::StoreLocation;
@@ -142,8 +143,8 @@ async fn serve(
         StoreLocation::Sqlite(path) => Some(disk::watch(path.clone(), config.limits.disk_free_min)),
         StoreLocation::Postgres(_) => None,
     };
-    let surroundings = Surroundings { held, ..Surroundings::default() };
-    let dates = surroundings.dates.clone();
+    let dates = Dates::awaited();
+    let surroundings = Surroundings { held, dates: dates.clone() };
     let writer = Writer::start(store.clone(), config.writer.limits(), max_memory, surroundings);
     let handle = writer.handle();
     let health = Health::watch(store.clone(), handle.clone());

@@ -19,6 +19,9 @@ const EVERY: Duration = Duration::from_secs(600);
 /// How often the clock is looked at while it isn't followed.
 const IN_DOUBT: Duration = Duration::from_secs(30);
 
+/// How often it is looked at while nothing is committed, for it isn't known.
+const FIRST: Duration = Duration::from_secs(1);
+
 /// What is said of the clock where it isn't followed.
 pub type ClockNotice = watch::Receiver<Option<String>>;
 
@@ -55,7 +58,11 @@ impl Retention {
             if let Err(error) = self.delete_old().await {
                 tracing::warn!(%error, "what is old could not be deleted yet");
             }
-            let wait = if self.last == Followed::Yes { EVERY } else { IN_DOUBT };
+            let wait = match self.last {
+                _ if self.dates.are_awaited() => FIRST,
+                Followed::Yes => EVERY,
+                _ => IN_DOUBT,
+            };
             tokio::select! {
                 () = sleep(wait) => {}
                 Ok(()) = self.limits.changed() => {}

@@ -1,8 +1,10 @@
 //! Which dates samples may have. Dates come from agents' clocks, and one that is far off would leave
-//! rows that never expire, or that expire at once. Pure.
+//! rows that never expire, or that expire at once. Pure, but for who waits.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 /// Samples dated further ahead of the collector's time are kept apart. Those within are kept so much
 /// longer than they should be, and no more.
@@ -46,8 +48,18 @@ impl Near {
 }
 
 /// The store's clock and how long what is kept longest is, as whoever deletes by age knows them.
+/// By default it doesn't matter, and every date is near.
 #[derive(Debug, Clone, Default)]
-pub struct Dates(Arc<Mutex<Option<Known>>>);
+pub struct Dates(Arc<watch::Sender<Clock>>);
+
+#[derive(Debug, Clone, Copy, Default)]
+enum Clock {
+    #[default]
+    Any,
+    /// It is being read.
+    Awaited,
+    Known(Known),
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Known {
@@ -59,18 +71,36 @@ struct Known {
 }
 
 impl Dates {
-    /// The store's clock is at `store_ns` at `boot` by the boot clock; rows are `kept` so long at most.
-    pub fn set(&self, store_ns: u64, boot: Duration, kept: Duration) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Known { store_ns, boot, kept });
+    /// Nothing is near before the store's clock is known.
+    #[must_use]
+    pub fn awaited() -> Self {
+        Self(Arc::new(watch::Sender::new(Clock::Awaited)))
     }
 
-    /// What is near at this moment by the wall clock or the store's, of which one may be wrong. Every
-    /// date until the store's clock is known.
+    /// Whether nothing can be said yet.
+    #[must_use]
+    pub fn are_awaited(&self) -> bool {
+        matches!(*self.0.borrow(), Clock::Awaited)
+    }
+
+    /// Waits until something can be said.
+    pub async fn known(&self) {
+        let mut clock = self.0.subscribe();
+        // The sender is here.
+        let _known = clock.wait_for(|it| !matches!(it, Clock::Awaited)).await.is_ok();
+    }
+
+    /// The store's clock is at `store_ns` at `boot` by the boot clock; rows are `kept` so long at most.
+    pub fn set(&self, store_ns: u64, boot: Duration, kept: Duration) {
+        self.0.send_replace(Clock::Known(Known { store_ns, boot, kept }));
+    }
+
+    /// What is near at this moment by the wall clock or the store's, of which one may be wrong.
     #[must_use]
     pub fn near(&self, wall_ns: u64, boot: Duration) -> Near {
-        let known = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Known { store_ns, boot: then, kept }) = known else { return Near::default() };
+        let Clock::Known(Known { store_ns, boot: then, kept }) = *self.0.borrow() else {
+            return Near::default();
+        };
         let elapsed = u64::try_from(boot.saturating_sub(then).as_nanos()).unwrap_or(u64::MAX);
         Near::of([wall_ns, store_ns.saturating_add(elapsed)], kept)
     }
@@ -93,10 +123,11 @@ mod tests {
 
     #[test]
     fn a_date_near_either_clock_is_near_for_one_may_be_wrong() {
-        let dates = Dates::default();
-        assert_eq!(dates.near(5, DAY), Near::default(), "nothing is known yet");
+        let dates = Dates::awaited();
+        assert!(dates.are_awaited() && !Dates::default().are_awaited());
         dates.set(20_000 * DAY_NS, DAY, 400 * DAY);
         // The wall clock is in 1970, an hour later.
+        assert!(!dates.are_awaited());
         let hour = Duration::from_secs(3600);
         let near = dates.near(0, DAY + hour);
         assert!(near.contains(0) && near.contains(20_000 * DAY_NS));

@@ -85,23 +85,14 @@ fn taken(taken: Taken) -> Outcome {
 /// Finds out which sessions of what failed are committed all the same: the failure may have come
 /// after the commit.
 async fn settle(store: &dyn Store, plan: &mut Plan) -> Outcome {
-    let mut outcome = Outcome::default();
     let sessions = plan.sessions();
     // Still failing: the next try tells.
-    let Ok(found) = store.committed(&sessions).await else { return outcome };
+    let Ok(found) = store.committed(&sessions).await else { return Outcome::default() };
     let done = |it: &SessionBatch| {
         let found = found.iter().find(|found| found.session == it.session);
         found.is_some_and(|found| found.seq == it.last_seq() && found.epoch == it.epoch)
     };
-    if let Some((part, _)) = plan.next_step() {
-        let committed = part.sessions.iter().filter(|it| done(it));
-        outcome.committed.extend(committed.map(|it| TakenSession {
-            session: it.session,
-            epoch: it.epoch,
-            seq: it.last_seq(),
-        }));
-    }
-    plan.leave_out(done);
+    let outcome = taken(plan.on_found(done));
     match outcome.committed.len() {
         0 => tracing::debug!("the failed commit had not been made"),
         sessions => tracing::info!(sessions, "the failed commit had been made all the same"),

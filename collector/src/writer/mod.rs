@@ -46,7 +46,7 @@ pub struct Progress {
 /// What the writer goes by beside what it is given.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
-    /// Which dates samples may have.
+    /// Which dates samples may have. Nothing is committed while they are awaited.
     pub dates: Dates,
     /// Why nothing may be written now, if so.
     pub held: Option<watch::Receiver<StoreState>>,
@@ -59,12 +59,19 @@ impl Surroundings {
 
     /// Waits until something may be written, or no longer.
     async fn changed(&mut self) {
-        let changed = match &mut self.held {
-            Some(held) => held.changed().await.is_ok(),
-            None => false,
+        let (dates, awaited) = (self.dates.clone(), self.dates.are_awaited());
+        let held = async {
+            let changed = match &mut self.held {
+                Some(held) => held.changed().await.is_ok(),
+                None => false,
+            };
+            if !changed {
+                std::future::pending::<()>().await;
+            }
         };
-        if !changed {
-            std::future::pending().await
+        tokio::select! {
+            () = held => {}
+            () = dates.known(), if awaited => {}
         }
     }
 }
@@ -101,6 +108,7 @@ pub struct WriterHandle {
     commands: mpsc::UnboundedSender<Command>,
     memory: Arc<Semaphore>,
     state: watch::Receiver<StoreState>,
+    held: Option<watch::Receiver<StoreState>>,
 }
 
 impl WriterHandle {
@@ -139,6 +147,20 @@ impl WriterHandle {
     /// The connection that opened a session is gone. What it handed over is still committed.
     pub fn close(&self, session: u64, epoch: u64) {
         let _gone = self.commands.send(Command::Close { session, epoch });
+    }
+
+    /// Why nothing may be written now, if so. It is for everybody who adds to the store.
+    #[must_use]
+    pub fn held(&self) -> StoreState {
+        self.held.as_ref().and_then(|held| held.borrow().clone())
+    }
+
+    /// Waits until something may be written.
+    pub async fn not_held(&mut self) {
+        if let Some(held) = &mut self.held {
+            // Whoever held it is gone at the end only.
+            let _gone = held.wait_for(Option::is_none).await;
+        }
     }
 
     /// What the store was last found to be, and what it is found to be from now on.
@@ -180,7 +202,8 @@ impl Writer {
         let (state, state_receiver) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
         let memory = Arc::new(Semaphore::new(memory_units(max_memory)));
-        let handle = WriterHandle { commands, memory, state: state_receiver };
+        let held = surroundings.held.clone();
+        let handle = WriterHandle { commands, memory, state: state_receiver, held };
         let running = Running {
             store,
             queue: Queue::new(limits),
@@ -253,22 +276,23 @@ impl Running {
                 }
             }
             let held = self.surroundings.held();
+            let may = held.is_none() && !self.surroundings.dates.are_awaited();
             if committing.is_none() {
                 if let Some(why) = &held {
                     set_state(&self.state, Some(why.clone()));
                 }
                 let due = self.queue.due();
-                if stopping && (due.is_none() || held.is_some()) {
+                if stopping && (due.is_none() || !may) {
                     return;
                 }
                 let now = self.started.elapsed();
-                if held.is_none() && due.is_some_and(|due| stopping || due <= now) {
+                if may && due.is_some_and(|due| stopping || due <= now) {
                     committing = Some(self.begin(std::mem::take(&mut strikes), news.clone()));
                 }
             }
             metrics::gauge!("netmon_collector_queue_rows").set(as_f64(self.queue.rows()));
             let far = self.started.elapsed() + Duration::from_secs(3600);
-            let due = self.queue.due().filter(|_| held.is_none()).unwrap_or(far);
+            let due = self.queue.due().filter(|_| may).unwrap_or(far);
             let slow = committing.as_ref().and_then(|it| it.slow);
             tokio::select! {
                 // What is committed is told before the next batch is made.

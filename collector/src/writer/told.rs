@@ -6,7 +6,7 @@ use std::time::Instant;
 use settings::{SharedFailures, words};
 use wire::id::ClientId;
 
-use crate::store::commit::Quarantined;
+use crate::store::commit::{Misdated, Quarantined};
 use crate::store::dates::AHEAD;
 use crate::time::rough;
 
@@ -41,16 +41,17 @@ pub(super) fn text(it: &Quarantined) -> Arc<str> {
     .into()
 }
 
-/// Tells whose samples are dated too far from the collector's time.
-pub(super) fn misdated(found: &[(ClientId, u64)]) {
-    for (client, rows) in found {
-        metrics::counter!("netmon_collector_misdated_total").increment(*rows);
+/// Tells who has samples and mixes that are dated too far from the collector's time.
+pub(super) fn misdated(found: &[Misdated]) {
+    for Misdated { client, samples, mixes } in found {
+        metrics::counter!("netmon_collector_misdated_total").increment(*samples);
+        metrics::counter!("netmon_collector_misdated_mixes_total").increment(*mixes);
         if let Some(tell) = MISDATED.failed(client.clone(), Instant::now()) {
             tracing::warn!(
-                %client, rows,
-                "samples are dated more than {} ahead of this collector's time, or before all that \
-                 is kept: they are in the table gaps, with exact counts; check the clock of that \
-                 host{tell}",
+                %client, samples, mixes,
+                "dated more than {} ahead of this collector's time, or before all that is kept: \
+                 samples are in the table gaps, with exact counts, mixes are not kept; check the \
+                 clock of that host{tell}",
                 rough(AHEAD)
             );
         }

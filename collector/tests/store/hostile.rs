@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use collector::store::dates::Near;
+use collector::store::commit::Misdated;
+use collector::store::dates::{Dates, Near};
 use collector::store::history::EventKind;
 use collector::store::query::{NicRange, Resolution, SeriesRange};
 use collector::store::retention::RetentionLimits;
@@ -134,6 +135,28 @@ async fn while_the_disk_has_no_room_nothing_is_written_and_the_reason_is_told() 
     assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_committed_before_the_stores_clock_is_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("netmon.sqlite");
+    let store: Arc<dyn Database> =
+        Arc::new(collector::store::sqlite::SqliteStore::open(&path).unwrap());
+    let dates = Dates::awaited();
+    let surroundings = Surroundings { dates: dates.clone(), held: None };
+    let writer = Writer::start(store.clone(), LIMITS, 1 << 20, surroundings);
+    let mut web = Connected::open(&store, &writer.handle(), "web", 1).await;
+    let far = 9_000_000_000 * SECOND;
+    let frame = web.agent.frame(vec![sample("eth0", START, 1), sample("eth0", far, 1)]);
+    web.submit(frame).await;
+    tokio::time::sleep(LIMITS.max_delay * 5).await;
+    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 0);
+    dates.set(START, collector::time::boot(), RetentionLimits::default().longest());
+    web.committed().await;
+    let kept = store.series(&all("web", "eth0", Resolution::Raw)).await.unwrap().points;
+    assert!(kept.iter().all(|it| it.start_ns == START), "{kept:?}");
+    writer.stop(Duration::from_secs(20)).await;
+}
+
 pub async fn figures_beyond_any_link_delay_nobody(place: &impl Place) {
     let (store, [alone, beside], told) = beside(place, 20_000, |n, frame| {
         if n % 2 == 0 {
@@ -234,11 +257,16 @@ pub async fn samples_dated_far_off_are_kept_with_their_counts_for_a_month(place:
     let now = START;
     let dates =
         [5 * SECOND, now - 1000 * DAY, now, now + DAY, now + 730 * DAY, 9_000_000_000 * SECOND];
-    let frames = dates.map(|at| agent.frame(vec![sample("eth0", at, 1), sample("eth1", at, 2)]));
+    let mut frames =
+        dates.map(|at| agent.frame(vec![sample("eth0", at, 1), sample("eth1", at, 2)]));
+    for (at, frame) in dates.into_iter().zip(&mut frames).skip(1).take(4) {
+        frame.mixes.push(Mix { nic: nic("eth0"), start_ns: at, ..Mix::default() });
+    }
     let mut delivered = Batch::clone(&batch([agent.batch(frames.to_vec())]));
     delivered.near = Near::of([now], RetentionLimits::default().longest());
     let taken = store.commit(&Arc::new(delivered)).await.unwrap();
-    assert_eq!(taken.misdated, [(client("web"), 8)]);
+    let Misdated { samples, mixes, .. } = taken.misdated[0];
+    assert_eq!((samples, mixes), (8, 2));
     let count = async |rows: &str| place.numbers(&format!("SELECT count(*) FROM {rows}")).await[0];
     assert_eq!(count("bandwidth_stats").await, 4);
     assert_eq!(count("gaps WHERE reason = 6 AND time IS NOT NULL AND rx_bytes > 0").await, 8);

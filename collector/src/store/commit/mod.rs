@@ -18,9 +18,14 @@ pub use self::strikes::{PROBATION, Strikes, TRIALS};
 use super::split::fit;
 use super::{Batch, End, SessionBatch, Store, StoreError};
 
-/// Longest time that a batch is searched for frames that are refused, but for the trial under way:
-/// others wait meanwhile. What isn't found by then is not searched for.
+/// Longest time that the frames of a client are searched for those that are refused, and those of a
+/// batch, but for the trial under way: others wait meanwhile. What isn't found by then is not searched
+/// for.
 const SEARCH: Duration = Duration::from_secs(1);
+const SEARCHES: Duration = Duration::from_secs(5);
+
+/// Trials that a client has in any case, if they are left to it: what others took is not its fault.
+const FEW: u32 = 4;
 
 /// A batch on its way into a store.
 #[derive(Debug)]
@@ -28,8 +33,18 @@ pub struct Plan {
     /// What is still to be committed, next last.
     parts: Vec<Part>,
     strikes: Strikes,
-    /// When the search for what is refused must end.
+    /// When all search for what is refused must end.
     until: Duration,
+}
+
+/// The search for what is refused of one client.
+#[derive(Debug)]
+struct Search {
+    frames: Bisection,
+    reason: Arc<str>,
+    /// When it must end, once it had a [`FEW`] trials.
+    until: Duration,
+    trials: u32,
 }
 
 /// Some sessions of a batch, committed together.
@@ -44,7 +59,7 @@ enum State {
     /// As it came. If it is refused, it is parted.
     Whole,
     /// It is of one client, of whose frames some are refused; they are being searched for.
-    Search(Bisection, Arc<str>),
+    Search(Search),
     /// What is refused goes to quarantine.
     Judged,
     /// All of it goes to quarantine.
@@ -58,8 +73,19 @@ pub struct Taken {
     pub sessions: Vec<TakenSession>,
     /// Of these, what went to quarantine.
     pub quarantined: Vec<Quarantined>,
-    /// Samples and mixes that are dated too far from the collector's time.
-    pub misdated: Vec<(ClientId, u64)>,
+    /// What is dated too far from the collector's time.
+    pub misdated: Vec<Misdated>,
+}
+
+/// What a client has that is dated too far from the collector's time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misdated {
+    /// Whose.
+    pub client: ClientId,
+    /// Samples: they are gaps with exact counts.
+    pub samples: u64,
+    /// Mixes: they are not kept.
+    pub mixes: u64,
 }
 
 /// A session that moved on.
@@ -100,7 +126,7 @@ impl Plan {
         let Batch { sessions, refused, near } = batch;
         let (mut apart, together): (Vec<_>, Vec<_>) =
             sessions.into_iter().partition(|session| strikes.has(&session.client));
-        let mut plan = Self { parts: Vec::new(), strikes, until: now + SEARCH };
+        let mut plan = Self { parts: Vec::new(), strikes, until: now + SEARCHES };
         let part = |sessions| Batch { sessions, refused: refused.clone(), near };
         apart.sort_by(|a, b| a.client.cmp(&b.client));
         for sessions in apart.chunk_by(|a, b| a.client == b.client) {
@@ -121,7 +147,7 @@ impl Plan {
     pub fn next_step(&self) -> Option<(Arc<Batch>, End)> {
         let Part { batch, state } = self.parts.last()?;
         let trial = match state {
-            State::Search(search, _) => search.next_trial(),
+            State::Search(search) => search.frames.next_trial(),
             _ => None,
         };
         let Some(left_out) = trial else { return Some((batch.clone(), End::Commit)) };
@@ -133,12 +159,22 @@ impl Plan {
     /// The store has taken what was next. Gives what is committed thereby.
     pub fn on_taken(&mut self, now: Duration) -> Taken {
         let Some(mut part) = self.parts.pop() else { return Taken::default() };
-        if let State::Search(search, _) = &mut part.state {
-            search.on_trial(true);
+        if let State::Search(search) = &mut part.state {
+            search.frames.on_trial(true);
             self.go_on(part, now);
             return Taken::default();
         }
-        taken(&part)
+        taken(&part.batch.sessions, &part)
+    }
+
+    /// Of what was next, the sessions that are `done` turned out to be committed, though the store
+    /// said that it had failed. Gives what is committed thereby.
+    pub fn on_found(&mut self, done: impl Fn(&SessionBatch) -> bool) -> Taken {
+        let Some(part) = self.parts.last() else { return Taken::default() };
+        let found = part.batch.sessions.iter().filter(|session| done(session)).cloned();
+        let taken = taken(&found.collect::<Vec<_>>(), part);
+        self.leave_out(done);
+        taken
     }
 
     /// The store refuses the rows of what was next. False if it can't, for they are all in quarantine:
@@ -149,14 +185,16 @@ impl Plan {
             State::Whole => {
                 let Err(batch) = self.divide(&part.batch) else { return true };
                 let client = batch.sessions.first().map(|session| session.client.clone());
-                let search = State::Search(Bisection::new(&batch), reason.into());
+                let until = self.until.min(now + SEARCH);
+                let (frames, why) = (Bisection::new(&batch), reason.into());
+                let search = State::Search(Search { frames, reason: why, until, trials: 0 });
                 // Even a client that costs no trial is remembered.
                 let trials = client.is_some_and(|client| self.strikes.spend(&client, now));
                 let part = Part { batch: part.batch, state: search };
                 if trials { self.go_on(part, now) } else { self.sentence(part.batch, reason) }
             }
-            State::Search(search, _) => {
-                search.on_trial(false);
+            State::Search(search) => {
+                search.frames.on_trial(false);
                 self.go_on(part, now);
             }
             State::Judged => self.sentence(part.batch, reason),
@@ -211,19 +249,21 @@ impl Plan {
 
     /// Goes on with a search: the next trial, or what came of it all.
     fn go_on(&mut self, mut part: Part, now: Duration) {
-        let State::Search(search, reason) = &part.state else { return };
-        let reason = reason.clone();
+        let State::Search(search) = &mut part.state else { return };
+        let reason = search.reason.clone();
         let Some(client) = part.batch.sessions.first().map(|it| it.client.clone()) else { return };
-        if search.next_trial().is_some() {
-            if now < self.until && self.strikes.spend(&client, now) {
+        if search.frames.next_trial().is_some() {
+            let in_time = now < search.until || search.trials < FEW;
+            search.trials += 1;
+            if in_time && self.strikes.spend(&client, now) {
                 self.parts.push(part);
             } else {
                 self.sentence(part.batch, &reason);
             }
             return;
         }
-        if let State::Search(search, _) = std::mem::replace(&mut part.state, State::Judged) {
-            let found = search.into_refused().into_iter().map(|key| (key, reason.clone()));
+        if let State::Search(search) = std::mem::replace(&mut part.state, State::Judged) {
+            let found = search.frames.into_refused().into_iter().map(|key| (key, reason.clone()));
             Arc::make_mut(&mut part.batch).refused.extend(found);
         }
         self.parts.push(part);
@@ -241,11 +281,11 @@ impl Plan {
     }
 }
 
-/// What a part that was committed comes to.
-fn taken(part: &Part) -> Taken {
+/// What sessions of a part that were committed come to.
+fn taken(sessions: &[Arc<SessionBatch>], part: &Part) -> Taken {
     let mut taken = Taken::default();
     let Part { batch, state } = part;
-    for it in &batch.sessions {
+    for it in sessions {
         let SessionBatch { client, session, epoch, .. } = &**it;
         let (session, epoch) = (*session, *epoch);
         taken.sessions.push(TakenSession { session, epoch, seq: it.last_seq() });
@@ -256,15 +296,14 @@ fn taken(part: &Part) -> Taken {
             let client = client.clone();
             taken.quarantined.push(Quarantined { client, session, epoch, frames, reason, whole });
         }
-        let kept = it.frames.iter().filter(|it| it.gap == 0 && batch.refusal(it).is_none());
+        let kept = || it.frames.iter().filter(|it| batch.refusal(it).is_none());
         let far = |time_ns: &u64| !batch.near.contains(*time_ns);
-        let misdated = kept.map(|frame| {
-            let samples = frame.samples.iter().map(|it| it.start_ns);
-            samples.chain(frame.mixes.iter().map(|it| it.start_ns)).filter(far).count() as u64
-        });
-        let misdated: u64 = misdated.sum();
-        if misdated > 0 {
-            taken.misdated.push((client.clone(), misdated));
+        let samples = kept().filter(|it| it.gap == 0).flat_map(|it| &it.samples);
+        let samples = samples.map(|it| it.start_ns).filter(far).count() as u64;
+        let mixes =
+            kept().flat_map(|it| &it.mixes).map(|it| it.start_ns).filter(far).count() as u64;
+        if samples + mixes > 0 {
+            taken.misdated.push(Misdated { client: client.clone(), samples, mixes });
         }
     }
     taken

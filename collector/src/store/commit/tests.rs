@@ -107,6 +107,28 @@ fn a_search_ends_in_time_however_slow_the_store_is() {
 }
 
 #[test]
+fn the_time_that_one_client_takes_is_not_anothers() {
+    // The first one's search takes more than its time; then there is the second one's.
+    let bad = |it, seq| it == 1 && seq % 3 != 0 || (it, seq) == (2, 4);
+    let stored = run(batch(2, 1000), Strikes::default(), 40 * MS, bad);
+    assert_eq!(stored.quarantined, BTreeMap::from([(1, (1000, true)), (2, (1, false))]));
+}
+
+#[test]
+fn what_turns_out_to_be_committed_is_told_with_what_was_quarantined_of_it() {
+    let mut plan = Plan::new(batch(1, 9), Strikes::default(), MS);
+    // Slow: it is sentenced.
+    let sentenced = |plan: &Plan| plan.next_step().is_some_and(|it| it.0.refused.len() == 9);
+    while !sentenced(&plan) {
+        assert!(plan.on_refused("because", 9 * SEARCHES));
+    }
+    assert_eq!(plan.on_found(|_| false).sessions, []);
+    let taken = plan.on_found(|it| it.session == 1);
+    assert_eq!((taken.sessions.len(), taken.quarantined[0].frames), (1, 9));
+    assert!(taken.quarantined[0].whole && plan.next_step().is_none());
+}
+
+#[test]
 fn what_no_link_carries_is_never_tried_and_a_flood_of_it_is_told() {
     let mut flood = batch(2, 200);
     let frames = &mut Arc::make_mut(&mut flood.sessions[1]).frames;
