@@ -118,8 +118,7 @@ pub struct TokenArgs {
     /// Let the host take the place of the client, whose certificates are revoked then
     #[arg(long, requires = "client", conflicts_with_all = ["matching", "uses"])]
     pub replace: bool,
-    /// Good for clients with such ids only: * stands for any text, ? for a letter, [ab] for one of
-    /// them
+    /// Good for clients with such ids only: * stands for any text, ? for one character
     #[arg(long = "match", value_name = "GLOB", conflicts_with = "client")]
     pub matching: Option<ClientGlob>,
     /// Good for so many hosts, each a new client of its own
