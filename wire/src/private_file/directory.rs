@@ -233,16 +233,15 @@ impl Directory {
     fn make_in(&self, name: &OsStr, mode: u32) -> io::Result<Self> {
         let _acting = self.acting()?;
         // Nobody else may pass it until it is whose it shall be; nor does the umask decide.
-        let made = mkdirat(&self.descriptor, name, Mode::from_bits_truncate(0o700));
+        let made = match mkdirat(&self.descriptor, name, Mode::from_bits_truncate(0o700)) {
+            // Another process was faster.
+            Err(Errno::EEXIST) => false,
+            made => made.map(|()| true)?,
+        };
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let opened = openat(&self.descriptor, name, flags, Mode::empty())?;
-        match made {
-            // Another process was faster.
-            Err(Errno::EEXIST) => {}
-            made => {
-                made?;
-                fchmod(&opened, Mode::from_bits_truncate(mode))?;
-            }
+        if made {
+            fchmod(&opened, Mode::from_bits_truncate(mode))?;
         }
         Self::new(opened, self.path.join(name))
     }
