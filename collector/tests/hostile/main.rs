@@ -10,6 +10,7 @@ mod certificates;
 mod collectors;
 mod files;
 mod requests;
+mod words;
 
 use serde_json::Value;
 use testbed::siege::{Cost, Siege};

@@ -13,7 +13,7 @@ use crate::batches::{Agent, DAY, SECOND, START, all, batch, client, hello, sampl
 use crate::suite::Place;
 
 /// Longest time until what nobody waits for has ended: on a busy machine too.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(25);
 
 /// Lets whoever reads a table of bandwidth read for hours.
 async fn make_endless(place: &impl Place, table: &str, columns: &str) {
