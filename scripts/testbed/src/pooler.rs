@@ -1,5 +1,6 @@
 //! A pgbouncer of our own before a PostgreSQL server, in transaction mode.
 
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -9,6 +10,9 @@ use crate::shell::wait_for;
 
 /// Number of the socket.
 const PORT: u16 = 6432;
+
+/// What README says a pooler needs so that queries end with their askers.
+const NOTICES: &str = "connect_query='SET client_connection_check_interval = 500'";
 
 /// Runs until the pipe is closed.
 const SCRIPT: &str = r#"
@@ -32,7 +36,7 @@ impl Pooler {
         let directory = tempfile::Builder::new().prefix("netmon-pgb-").tempdir().unwrap().keep();
         let (server, port) = cluster.address();
         let ini = format!(
-            "[databases]\n* = host={} port={port} user=postgres\n\
+            "[databases]\n* = host={} port={port} user=postgres {NOTICES}\n\
              [pgbouncer]\nunix_socket_dir = {}\nlisten_port = {PORT}\nauth_type = any\n\
              pool_mode = transaction\ndefault_pool_size = 2\nmax_client_conn = 1000\n\
              max_db_connections = 0\n",
@@ -48,7 +52,7 @@ impl Pooler {
         wait_for("pgbouncer's start", Duration::from_secs(20), || {
             let log = std::fs::read_to_string(pooler.directory.join("log")).unwrap_or_default();
             assert!(!log.contains("FATAL"), "pgbouncer doesn't start: {log}");
-            socket.exists()
+            UnixStream::connect(&socket).is_ok()
         });
         pooler
     }
