@@ -2,7 +2,7 @@
 //! `net.ipv6.bindv6only` says; where IPv6 is off, it is those of IPv4.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::{Ipv6V6Only, ReuseAddr};
@@ -65,4 +65,17 @@ fn open_as_is(address: SocketAddr, kind: SockType) -> nix::Result<std::os::fd::O
     }
     bind(std::os::fd::AsRawFd::as_raw_fd(&socket), &SockaddrStorage::from(address))?;
     Ok(socket)
+}
+
+/// What counts as one address where limits are kept: of IPv6 the network of so many bits, since who
+/// has one address there has all of them. One of IPv4, mapped or not, is itself.
+#[must_use]
+pub fn network(address: IpAddr, bits: u32) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(ip) => {
+            let mask = u128::MAX.checked_shl(128 - bits.min(128)).unwrap_or(0);
+            Ipv6Addr::from_bits(ip.to_bits() & mask).into()
+        }
+        four @ IpAddr::V4(_) => four,
+    }
 }

@@ -1,6 +1,8 @@
 //! Whom limits are counted for.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
+
+use crate::listen::network;
 
 /// Bytes of a user's name that tell users apart.
 const USER_MAX: usize = 128;
@@ -19,13 +21,7 @@ pub(super) enum Caller {
 impl Caller {
     /// Who is at an address.
     pub fn at(address: IpAddr) -> Self {
-        Self::Address(match address.to_canonical() {
-            IpAddr::V6(ip) => {
-                let network = ip.to_bits() & (u128::MAX << 64);
-                IpAddr::V6(Ipv6Addr::from_bits(network))
-            }
-            four @ IpAddr::V4(_) => four,
-        })
+        Self::Address(network(address, 64))
     }
 
     /// A user, by name.

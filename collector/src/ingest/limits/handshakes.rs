@@ -5,6 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::listen::network;
+
 /// Most that wait: thousands of agents that come back at once. QUIC holds up to 64 KiB of each, and
 /// 16 MiB of all.
 const WAITING_MAX: usize = 3072;
@@ -23,13 +25,7 @@ impl Origin {
     /// Where an address is.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            IpAddr::V6(address) => {
-                let [a, b, c, ..] = address.segments();
-                IpAddr::V6([a, b, c, 0, 0, 0, 0, 0].into())
-            }
-            address => address,
-        })
+        Self(network(address, 48))
     }
 }
 
