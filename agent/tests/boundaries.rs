@@ -76,7 +76,10 @@ fn over_a_thousand_boundaries_nothing_is_lost_and_all_is_in_the_interval_it_was_
     }
     for sample in sums.samples.iter().filter(|sample| sample.interval_ns <= INTERVAL) {
         for counts in [&sample.rx, &sample.tx] {
-            assert_eq!(u64::from(counts.peak_10ms_bytes), counts.bytes, "{sample:?}");
+            let peak = u64::from(counts.peak_10ms_bytes);
+            // Late packets count as bytes of this interval; their peak was in one that has ended.
+            let late = sample.late > 0 && peak <= counts.bytes;
+            assert!(peak == counts.bytes || late, "{sample:?}");
         }
     }
     let (mut known, mut moved) = (0, 0);
