@@ -1,44 +1,136 @@
 // What the collector answers: see api/v1/openapi.json.
 
-export interface Sum { bytes_per_second: number; packets_per_second: number; peak_1ms_bytes_per_second: number }
-/** Packets that figures lack or misplace; totals that only grow. */
-export interface Losses { drops_total: number; late_total: number; inexact_total: number }
-export interface Summary extends Losses {
-  client: string; alias: string; up: boolean; elsewhere: boolean; last_seen: string; observed: string | null; clock_offset_ns: number | null;
-  sample_interval_ns: number; links_down: string[]; rx: Sum; tx: Sum;
+export interface Sum {
+  bytes_per_second: number;
+  packets_per_second: number;
+  peak_1ms_bytes_per_second: number;
 }
-export interface Update { now: string; clients: Summary[]; gone: string[] }
+/** Packets that figures lack or misplace; totals that only grow. */
+export interface Losses {
+  drops_total: number;
+  late_total: number;
+  inexact_total: number;
+}
+export interface Summary extends Losses {
+  client: string;
+  alias: string;
+  up: boolean;
+  elsewhere: boolean;
+  last_seen: string;
+  observed: string | null;
+  clock_offset_ns: number | null;
+  sample_interval_ns: number;
+  links_down: string[];
+  rx: Sum;
+  tx: Sum;
+}
+export interface Update {
+  now: string;
+  clients: Summary[];
+  gone: string[];
+}
 
-export interface Rate extends Sum { mean_packet_bytes: number | null }
-export interface Sample { time: string; interval_ns: number; observed: string; rx: Rate; tx: Rate; drops: number }
+export interface Rate extends Sum {
+  mean_packet_bytes: number | null;
+}
+export interface Sample {
+  time: string;
+  interval_ns: number;
+  observed: string;
+  rx: Rate;
+  tx: Rate;
+  drops: number;
+}
 export interface Nic extends Losses {
-  nic: string; kind: string; speed_bits_per_second: number; stacked: boolean; up: boolean; sample: Sample | null;
+  nic: string;
+  kind: string;
+  speed_bits_per_second: number;
+  stacked: boolean;
+  up: boolean;
+  sample: Sample | null;
 }
 export interface Client {
-  client: string; alias: string; up: boolean; elsewhere: boolean; last_seen: string; clock_offset_ns: number | null;
-  host: { agent_version: string; os: string; kernel: string; cpus: number; sample_interval_ns: number }; nics: Nic[];
+  client: string;
+  alias: string;
+  up: boolean;
+  elsewhere: boolean;
+  last_seen: string;
+  clock_offset_ns: number | null;
+  host: {
+    agent_version: string;
+    os: string;
+    kernel: string;
+    cpus: number;
+    sample_interval_ns: number;
+  };
+  nics: Nic[];
 }
 
-export interface Counts { bytes: number; packets: number; captured: number; peak_1ms_bytes: number; peak_10ms_bytes: number }
-export interface Point { time: string; interval_ns: number; rx: Counts; tx: Counts; drops: number; flags: string[] }
-export interface NicPoint extends Point { nic: string }
-export interface Series { resolution: string; points: Point[] }
+export interface Counts {
+  bytes: number;
+  packets: number;
+  captured: number;
+  peak_1ms_bytes: number;
+  peak_10ms_bytes: number;
+}
+export interface Point {
+  time: string;
+  interval_ns: number;
+  rx: Counts;
+  tx: Counts;
+  drops: number;
+  flags: string[];
+}
+export interface NicPoint extends Point {
+  nic: string;
+}
+export interface Series {
+  resolution: string;
+  points: Point[];
+}
 
 export interface MixCounts {
   sizes: { max_bytes: number | null; packets: number }[];
   network: Record<"ipv4_bytes" | "ipv6_bytes" | "arp_bytes" | "other_bytes", number>;
   transport: Record<"tcp_bytes" | "udp_bytes" | "icmp_bytes" | "other_bytes", number>;
-  multicast_packets: number; broadcast_packets: number; tcp_syn_packets: number; tcp_rst_packets: number;
+  multicast_packets: number;
+  broadcast_packets: number;
+  tcp_syn_packets: number;
+  tcp_rst_packets: number;
 }
-export interface Mix { covered_ns: number; rx: MixCounts; tx: MixCounts }
+export interface Mix {
+  covered_ns: number;
+  rx: MixCounts;
+  tx: MixCounts;
+}
 
-export type EventKind = "lost" | "clock_step" | "capture" | "started" | "link_up" | "link_down" | "gap";
+export type EventKind =
+  | "lost"
+  | "clock_step"
+  | "capture"
+  | "started"
+  | "link_up"
+  | "link_down"
+  | "gap";
 export interface Happening {
-  time: string; interval_ns: number; kind: EventKind; packets?: number; reason?: string; rx_bytes?: number; tx_bytes?: number;
+  time: string;
+  interval_ns: number;
+  kind: EventKind;
+  packets?: number;
+  reason?: string;
+  rx_bytes?: number;
+  tx_bytes?: number;
 }
-export interface Happenings { events: Happening[]; truncated: boolean }
+export interface Happenings {
+  events: Happening[];
+  truncated: boolean;
+}
 
-export interface Percentile { measured_intervals: number; rx_bits_per_second: number | null; tx_bits_per_second: number | null }
+export interface Percentile {
+  measured_intervals: number;
+  rx_bits_per_second: number | null;
+  tx_bits_per_second: number | null;
+}
 
 export type Direction = "rx" | "tx";
 export const DIRECTIONS: readonly Direction[] = ["rx", "tx"];
@@ -55,26 +147,53 @@ async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
 }
 
 /** A NIC and a range, milliseconds since 1970. */
-export interface Range { client: string; nic: string; from: number; to: number }
-
-function query({ from, to, ...which }: Partial<Range> & { from: number; to: number }, more: Record<string, string> = {}): string {
-  const seconds = (time: number) => (time / 1000).toFixed(3);
-  return new URLSearchParams({ ...which, from: seconds(from), to: seconds(to), ...more }).toString();
+export interface Range {
+  client: string;
+  nic: string;
+  from: number;
+  to: number;
 }
 
-export const series = (range: Range, points: number, resolution: string, signal: AbortSignal): Promise<Series> =>
+function query(
+  { from, to, ...which }: Partial<Range> & { from: number; to: number },
+  more: Record<string, string> = {},
+): string {
+  const seconds = (time: number) => (time / 1000).toFixed(3);
+  return new URLSearchParams({
+    ...which,
+    from: seconds(from),
+    to: seconds(to),
+    ...more,
+  }).toString();
+}
+
+export const series = (
+  range: Range,
+  points: number,
+  resolution: string,
+  signal: AbortSignal,
+): Promise<Series> =>
   ask(`series?${query(range, { max_points: String(points), resolution })}`, signal);
-export const mix = (range: Range, signal: AbortSignal): Promise<Mix> => ask(`mix?${query(range)}`, signal);
-export const events = (range: Range, signal: AbortSignal): Promise<Happenings> => ask(`events?${query(range)}`, signal);
-export const percentile = (range: Range, signal: AbortSignal): Promise<Percentile> => ask(`percentile?${query(range)}`, signal);
+export const mix = (range: Range, signal: AbortSignal): Promise<Mix> =>
+  ask(`mix?${query(range)}`, signal);
+export const events = (range: Range, signal: AbortSignal): Promise<Happenings> =>
+  ask(`events?${query(range)}`, signal);
+export const percentile = (range: Range, signal: AbortSignal): Promise<Percentile> =>
+  ask(`percentile?${query(range)}`, signal);
 /** Of all NICs of the client together. */
-export const percentileOfAll = ({ nic: _, ...range }: Range, signal: AbortSignal): Promise<Percentile> => ask(`percentile?${query(range)}`, signal);
-export const stored = (search: string): Promise<{ clients: { client: string; alias: string; nics: { nic: string }[] }[] }> =>
+export const percentileOfAll = (
+  { nic: _, ...range }: Range,
+  signal: AbortSignal,
+): Promise<Percentile> => ask(`percentile?${query(range)}`, signal);
+export const stored = (
+  search: string,
+): Promise<{ clients: { client: string; alias: string; nics: { nic: string }[] }[] }> =>
   ask(`clients?${new URLSearchParams({ search, limit: "10000" })}`);
 export const version = (): Promise<{ version: string }> => ask("version");
 
 /** Whether this browser is signed in. */
-export const signedIn = async (): Promise<boolean> => (await ask<{ signed_in: boolean }>("session")).signed_in;
+export const signedIn = async (): Promise<boolean> =>
+  (await ask<{ signed_in: boolean }>("session")).signed_in;
 
 /** Signs out, here and at the collector. */
 export async function signOut(): Promise<void> {
@@ -85,6 +204,10 @@ export async function signOut(): Promise<void> {
 /** Signs in; says why not. */
 export async function signIn(token: string): Promise<string | null> {
   const headers = { "content-type": "application/json" };
-  const answer = await fetch("api/v1/session", { method: "POST", headers, body: JSON.stringify({ token }) });
-  return answer.ok ? null : (await answer.json())?.error?.message ?? String(answer.status);
+  const answer = await fetch("api/v1/session", {
+    method: "POST",
+    headers,
+    body: JSON.stringify({ token }),
+  });
+  return answer.ok ? null : ((await answer.json())?.error?.message ?? String(answer.status));
 }

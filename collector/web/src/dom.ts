@@ -1,6 +1,10 @@
 // Elements. What comes from a host gets in as text only.
 
-export function element<K extends keyof HTMLElementTagNameMap>(tag: K, attributes: Record<string, string> = {}, ...children: (Node | string)[]): HTMLElementTagNameMap[K] {
+export function element<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Record<string, string> = {},
+  ...children: (Node | string)[]
+): HTMLElementTagNameMap[K] {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
   made.append(...children);
@@ -17,19 +21,6 @@ export function button(text: string, id: string, action: () => void): HTMLButton
   return made;
 }
 
-const palette = new Map<string, string>();
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => palette.clear());
-
-/** Colours of the theme, by their names in style.css. */
-export function color(name: string): string {
-  let found = palette.get(name);
-  if (found === undefined) {
-    found = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-    palette.set(name, found);
-  }
-  return found;
-}
-
 /** Offers a file to be saved. */
 export function save(name: string, content: Blob): void {
   const link = element("a", { href: URL.createObjectURL(content), download: name });
@@ -37,18 +28,9 @@ export function save(name: string, content: Blob): void {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-/** Choices that outlast the page, where the browser keeps any. */
-export function remembered(key: string): string | null {
-  try { return localStorage.getItem(key); } catch { return null; }
-}
-export function remember(key: string, value: string): void {
-  try { localStorage.setItem(key, value); } catch { /* the choice lasts as long as the page */ }
-}
-
 /** Puts the state into the address without a new entry in the history. */
-export function keepAddress(path: string, state: URLSearchParams): void {
-  const query = state.toString();
-  history.replaceState(null, "", `#${path}${query ? `?${query}` : ""}`);
+export function keepAddress(address: string): void {
+  history.replaceState(null, "", address);
 }
 
 /** Shows what differs from what was shown last. */
@@ -56,7 +38,10 @@ export function onChange<T>(show: (shown: T) => void): (next: T) => void {
   let before: string | undefined;
   return (next) => {
     const text = JSON.stringify(next) ?? "";
-    if (text !== before) { before = text; show(next); }
+    if (text !== before) {
+      before = text;
+      show(next);
+    }
   };
 }
 
@@ -64,7 +49,12 @@ export function onChange<T>(show: (shown: T) => void): (next: T) => void {
 export function perFrame(draw: () => void): { plan: () => void; stop: () => void } {
   let planned = 0;
   return {
-    plan: () => { planned ||= requestAnimationFrame(() => { planned = 0; draw(); }); },
+    plan: () => {
+      planned ||= requestAnimationFrame(() => {
+        planned = 0;
+        draw();
+      });
+    },
     stop: () => cancelAnimationFrame(planned),
   };
 }

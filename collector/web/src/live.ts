@@ -1,14 +1,10 @@
 // The live state, kept current by Server-Sent Events: all clients in short, or one in full.
 
-import { span } from "./units";
-import { version, type Client, type NicPoint, type Summary, type Update } from "./api";
+import { type Client, type NicPoint, type Summary, type Update, version } from "./api";
+import { heardTime } from "./presence";
 
 export type State = "connecting" | "live" | "lost";
 export const stateListeners = new Set<(state: State) => void>();
-
-/** How far the collector's clock is ahead of this browser's, milliseconds. */
-let ahead = 0;
-export const now = (): number => Date.now() + ahead;
 
 /** All clients as last told. */
 export const summaries = new Map<string, Summary>();
@@ -21,7 +17,9 @@ interface Handlers {
 let source: EventSource | undefined;
 let current: Handlers | undefined;
 
-const tell = (state: State) => { for (const listener of stateListeners) listener(state); };
+const tell = (state: State) => {
+  for (const listener of stateListeners) listener(state);
+};
 
 function open(): void {
   source?.close();
@@ -38,12 +36,14 @@ function open(): void {
     // A refused stream is closed for good by the browser. It does not say why.
     if (opened.readyState !== EventSource.CLOSED) return;
     version().catch(() => {});
-    setTimeout(() => { if (source === opened) open(); }, 3000);
+    setTimeout(() => {
+      if (source === opened) open();
+    }, 3000);
   };
   for (const name of ["snapshot", "update", "samples"] as const) {
     opened.addEventListener(name, (event) => {
       const told = JSON.parse(event.data);
-      ahead = Date.parse(told.now) - Date.now();
+      heardTime(told.now);
       handlers.on(name, told);
     });
   }
@@ -51,7 +51,9 @@ function open(): void {
 
 document.addEventListener("visibilitychange", open);
 
-export function reconnect(): void { open(); }
+export function reconnect(): void {
+  open();
+}
 
 function listen(handlers: Handlers): () => void {
   current = handlers;
@@ -77,7 +79,10 @@ export function followAll(on: (told: Summary[], structural: boolean) => void): (
       }
       for (const summary of update.clients) summaries.set(summary.client, summary);
       for (const id of update.gone) summaries.delete(id);
-      on(update.clients, name === "snapshot" || summaries.size !== before || update.gone.length > 0);
+      on(
+        update.clients,
+        name === "snapshot" || summaries.size !== before || update.gone.length > 0,
+      );
     },
   });
 }
@@ -85,7 +90,10 @@ export function followAll(on: (told: Summary[], structural: boolean) => void): (
 /** Follows one client: what it is like, and each of its samples. `again`: some may be missing. */
 export function followOne(
   client: string,
-  on: { client: (told: Client | null, again: boolean) => void; samples: (told: NicPoint[]) => void },
+  on: {
+    client: (told: Client | null, again: boolean) => void;
+    samples: (told: NicPoint[]) => void;
+  },
 ): () => void {
   return listen({
     path: `api/v1/live?client=${encodeURIComponent(client)}`,
@@ -94,22 +102,4 @@ export function followOne(
       else on.client((told as { client: Client | null }).client, name === "snapshot");
     },
   });
-}
-
-/** For how long nothing was heard, milliseconds; 0 if that is as it should be: stale is what has
- *  no sample for three intervals, but not before 5 s. */
-export function silence(observed: string | null, intervalNs: number): number {
-  if (observed === null) return 0;
-  const silent = now() - Date.parse(observed);
-  return silent > Math.max(5000, (3 * intervalNs) / 1e6) ? silent : 0;
-}
-
-/** For how long a client is down, as text. */
-export const gone = ({ last_seen }: { last_seen: string }): string =>
-  span(Math.floor(Math.max(0, now() - Date.parse(last_seen)) / 1000) * 1000);
-
-/** The clock's offset where it matters, milliseconds: past a sample interval. */
-export function clockOffset(offsetNs: number | null, intervalNs: number): number {
-  const offset = (offsetNs ?? 0) / 1e6;
-  return Math.abs(offset) > Math.max(1, intervalNs / 1e6) ? offset : 0;
 }

@@ -2,12 +2,13 @@
 
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
-import { language, switchLanguage, t } from "./i18n";
-import { write } from "./dom";
-import { reconnect, stateListeners, type State } from "./live";
+import { parse } from "./address";
 import { refusals, signedIn, signOut } from "./api";
-import { showOverview } from "./overview";
-import { showClient } from "./client";
+import { showClient } from "./client/page";
+import { write } from "./dom";
+import { language, switchLanguage, t } from "./i18n";
+import { reconnect, type State, stateListeners } from "./live";
+import { showOverview } from "./overview/page";
 import { askForToken } from "./signin";
 import { switchUnit, unit } from "./units";
 
@@ -29,37 +30,57 @@ function frame(): void {
 }
 
 function show(again = false): void {
-  const [path = "", query = ""] = location.hash.replace(/^#/, "").split("?");
-  if (path === "main") return;
-  const key = `${path} ${query}`;
-  if (key === shown && !again) return;
+  if (location.hash === "#main") return;
+  if (location.hash === shown && !again) return;
   leave();
   const main = byId("main");
   main.replaceChildren();
-  const [kind, client, nic] = path.split("/").filter(Boolean).map(decodeURIComponent);
-  const asked = new URLSearchParams(query);
-  leave = kind === "client" && client ? showClient(main, client, nic ?? "", asked) : showOverview(main, asked);
-  const [at = "", now = ""] = location.hash.replace(/^#/, "").split("?");
-  shown = `${at} ${now}`;
+  const address = parse(location.hash);
+  leave =
+    address.page === "client"
+      ? showClient(main, address.client, address.state)
+      : showOverview(main, address.state);
+  shown = location.hash;
   if (!again) scrollTo(0, 0);
 }
 
 /** Who has signed in can sign out; who was let in otherwise has nothing to end. */
 function offerSignOut(): void {
-  signedIn().then((is) => { byId("signout").hidden = !is; }).catch(() => {});
+  signedIn()
+    .then((is) => {
+      byId("signout").hidden = !is;
+    })
+    .catch(() => {});
 }
 
-stateListeners.add((now) => { state = now; frame(); });
+stateListeners.add((now) => {
+  state = now;
+  frame();
+});
 refusals.add(() => {
   byId("signout").hidden = true;
-  askForToken(byId("main"), () => { show(true); reconnect(); offerSignOut(); });
+  askForToken(byId("main"), () => {
+    show(true);
+    reconnect();
+    offerSignOut();
+  });
 });
 // What is shown goes with the page, which asks for the token then.
 byId("signout").addEventListener("click", () => {
-  signOut().then(() => location.reload()).catch((error: unknown) => write(byId("connection"), t("failed", String(error))));
+  signOut()
+    .then(() => location.reload())
+    .catch((error: unknown) => write(byId("connection"), t("failed", String(error))));
 });
-byId("language").addEventListener("click", () => { switchLanguage(); frame(); show(true); });
-byId("unit").addEventListener("click", () => { switchUnit(); frame(); show(true); });
+byId("language").addEventListener("click", () => {
+  switchLanguage();
+  frame();
+  show(true);
+});
+byId("unit").addEventListener("click", () => {
+  switchUnit();
+  frame();
+  show(true);
+});
 window.addEventListener("hashchange", () => show());
 frame();
 show();

@@ -1,21 +1,29 @@
 // Points of a series: what they add up to, and where nothing was measured.
 
-import type { Direction, NicPoint, Point } from "./api";
+import { DIRECTIONS, type Direction, type NicPoint, type Point } from "./api";
 
 export const start = (point: Point): number => Date.parse(point.time);
 export const end = (point: Point): number => start(point) + point.interval_ns / 1e6;
 /** Mean rate, bytes per second. */
-export const rate = (point: Point, direction: Direction): number => (point[direction].bytes / point.interval_ns) * 1e9;
+export const rate = (point: Point, direction: Direction): number =>
+  (point[direction].bytes / point.interval_ns) * 1e9;
 /** The most within any 1 ms, as a rate. */
-export const peak = (point: Point, direction: Direction): number => point[direction].peak_1ms_bytes * 1000;
+export const peak = (point: Point, direction: Direction): number =>
+  point[direction].peak_1ms_bytes * 1000;
 
 /** Points with their times read once. */
 export class Points {
   readonly starts: number[] = [];
-  constructor(readonly all: Point[] = []) { for (const point of all) this.starts.push(start(point)); }
+  constructor(readonly all: Point[] = []) {
+    for (const point of all) this.starts.push(start(point));
+  }
 
-  get length(): number { return this.all.length; }
-  get last(): Point | undefined { return this.all.at(-1); }
+  get length(): number {
+    return this.all.length;
+  }
+  get last(): Point | undefined {
+    return this.all.at(-1);
+  }
 
   /** Adds a sample that has just arrived, unless it is there. True if it was not. */
   add(sample: NicPoint): boolean {
@@ -35,7 +43,8 @@ export class Points {
     let [low, high] = [0, this.starts.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((this.starts[middle] as number) < time) low = middle + 1; else high = middle;
+      if ((this.starts[middle] as number) < time) low = middle + 1;
+      else high = middle;
     }
     return low;
   }
@@ -58,6 +67,11 @@ export class Points {
     return point && time < end(point) ? index : null;
   }
 
+  /** Length of most points, nanoseconds. */
+  get typical(): number {
+    return this.all[this.length >> 1]?.interval_ns ?? 0;
+  }
+
   /** From which distance on two points have a gap between them: those that were put together
    *  start up to a part of the range apart. */
   gap(part: number): number {
@@ -67,7 +81,12 @@ export class Points {
   }
 }
 
-export interface Sums { bytes: number; packets: number; peak: number; highest: number }
+export interface Sums {
+  bytes: number;
+  packets: number;
+  peak: number;
+  highest: number;
+}
 
 /** What points add up to. */
 export function sums(points: Points, direction: Direction): Sums {
@@ -79,6 +98,15 @@ export function sums(points: Points, direction: Direction): Sums {
     sum.highest = Math.max(sum.highest, rate(point, direction));
   }
   return sum;
+}
+
+/** Whether peaks press the mean flat on a linear scale. `before`: what it was; it does not go to and
+ *  fro. */
+export function pressed(points: Points, before: boolean): boolean {
+  const shape = DIRECTIONS.map((direction) => sums(points, direction)).map(({ peak, highest }) =>
+    highest > 0 ? peak / highest : 0,
+  );
+  return Math.max(...shape) > (before ? 3 : 6);
 }
 
 /** The 95th percentile of rates, by the nearest rank. */

@@ -7,15 +7,32 @@ import { t } from "./i18n";
 /** Shows the form in place of everything, once; `then` runs when the token was right. */
 export function askForToken(main: HTMLElement, then: () => void): void {
   if (document.getElementById("signin")) return;
-  const input = element("input", { type: "password", id: "token", autocomplete: "current-password", required: "" });
+  const input = element("input", {
+    type: "password",
+    id: "token",
+    autocomplete: "current-password",
+    required: "",
+  });
   const problem = element("p", { role: "alert", class: "bad" });
-  const form = element("form", { id: "signin" }, element("h2", {}, t("signIn")),
-    element("label", { for: "token" }, t("token")), input, element("button", { type: "submit" }, t("signIn")), problem);
+  const form = element(
+    "form",
+    { id: "signin" },
+    element("h2", {}, t("signIn")),
+    element("label", { for: "token" }, t("token")),
+    input,
+    element("button", { type: "submit" }, t("signIn")),
+    problem,
+  );
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    signIn(input.value).then((refused) => {
-      if (refused === null) { form.remove(); then(); } else write(problem, refused);
-    }).catch((error: unknown) => write(problem, String(error)));
+    signIn(input.value)
+      .then((refused) => {
+        if (refused === null) {
+          form.remove();
+          then();
+        } else write(problem, refused);
+      })
+      .catch((error: unknown) => write(problem, String(error)));
   });
   main.replaceChildren(form);
   input.focus();

@@ -1,9 +1,14 @@
 // Numbers as people read them: three digits and SI prefixes.
 
-import { language } from "./i18n";
-import { remember, remembered } from "./dom";
+import { remember, remembered } from "./storage";
 
 const PREFIXES = ["", "k", "M", "G", "T", "P"];
+
+/** How many decimals make three digits. */
+function decimals(size: number): number {
+  if (size >= 99.95) return 0;
+  return size >= 9.995 ? 1 : 2;
+}
 
 function scaled(number: number, unit: string): string {
   let step = 0;
@@ -13,8 +18,7 @@ function scaled(number: number, unit: string): string {
     size /= 1000;
     step += 1;
   }
-  const decimals = step === 0 || size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2;
-  return `${size.toFixed(decimals)} ${PREFIXES[step]}${unit}`;
+  return `${size.toFixed(step === 0 ? 0 : decimals(size))} ${PREFIXES[step]}${unit}`;
 }
 
 let inBytes = remembered("unit") === "B/s";
@@ -44,8 +48,13 @@ export const share = (part: number, whole: number): string => {
 /** A length of time in milliseconds: "500 ms", "12 s", "3 min", "2 h", "5 d". */
 export function span(milliseconds: number): string {
   if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
-  for (const [name, length, most] of [["s", 1e3, 60], ["min", 6e4, 120], ["h", 36e5, 24]] as const) {
-    if (milliseconds < most * length) return `${Number((milliseconds / length).toFixed(1))} ${name}`;
+  for (const [name, length, most] of [
+    ["s", 1e3, 60],
+    ["min", 6e4, 120],
+    ["h", 36e5, 24],
+  ] as const) {
+    if (milliseconds < most * length)
+      return `${Number((milliseconds / length).toFixed(1))} ${name}`;
   }
   return `${Number((milliseconds / 864e5).toFixed(milliseconds < 864e6 ? 1 : 0))} d`;
 }
@@ -53,24 +62,3 @@ export function span(milliseconds: number): string {
 /** A clock's offset with its sign. */
 export const offset = (milliseconds: number): string =>
   (milliseconds < 0 ? "−" : "+") + span(Math.abs(milliseconds));
-
-const two = (number: number, digits = 2): string => String(number).padStart(digits, "0");
-
-/** A time of the day, as fine as a step of so many milliseconds needs. */
-export function clock(time: number, step: number): string {
-  const at = new Date(time);
-  const minutes = `${two(at.getHours())}:${two(at.getMinutes())}`;
-  if (step >= 60_000) return minutes;
-  const seconds = `${minutes}:${two(at.getSeconds())}`;
-  return step >= 1000 ? seconds : `${seconds}.${two(at.getMilliseconds(), 3)}`;
-}
-
-/** A day. */
-export const day = (time: number): string =>
-  new Date(time).toLocaleDateString(language() === "zh" ? "zh-CN" : "en-GB", { month: "short", day: "numeric" });
-
-/** A moment in full, local time. */
-export function moment(time: number, step = 1000): string {
-  const at = new Date(time);
-  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock(time, step)}`;
-}

@@ -1,0 +1,62 @@
+// What a chart shows, and the same as uPlot wants it.
+
+import type { Direction, Happening } from "../api";
+import { end, type Points, peak, rate } from "../points";
+
+export interface Shown {
+  points: Points;
+  from: number;
+  to: number;
+  /** From which distance on two points have a gap between them, milliseconds. */
+  gap: number;
+  peaks: boolean;
+  /** Up to this rate, in the unit shown, the scale is linear, past it logarithmic; 0: linear
+   *  throughout. */
+  bend: number;
+  /** Bytes per second. */
+  p95: Record<Direction, number>;
+  events: Happening[];
+  /** The link's speed, bits per second; 0: unknown. */
+  speed: number;
+}
+
+type Column = (number | null)[];
+export type Columns = [times: number[], rx: Column, rxPeak: Column, tx: Column, txPeak: Column];
+
+/** Points as steps, broken where nothing was measured: received above 0, transmitted below.
+ *  `unit`: how many of the unit shown are one byte per second. */
+export function columns({ points, gap, peaks }: Shown, unit: number): Columns {
+  const [times, rx, rxPeak, tx, txPeak]: Columns = [[], [], [], [], []];
+  const push = (time: number, values: Column) => {
+    times.push(time / 1000);
+    [rx, rxPeak, tx, txPeak].forEach((column, index) => {
+      column.push(values[index] ?? null);
+    });
+  };
+  points.all.forEach((point, index) => {
+    const above = [rate(point, "rx") * unit, peaks ? peak(point, "rx") * unit : null];
+    const below = [-rate(point, "tx") * unit, peaks ? -peak(point, "tx") * unit : null];
+    const values = [...above, ...below];
+    push(points.starts[index] as number, values);
+    const next = points.starts[index + 1];
+    if (next === undefined || next - end(point) > gap) {
+      push(end(point), values);
+      push(end(point) + 0.01, [null, null, null, null]);
+    }
+  });
+  return [times, rx, rxPeak, tx, txPeak];
+}
+
+/** Spans of a range that no point covers. */
+export function unmeasured({ points, gap, from, to }: Shown): [from: number, to: number][] {
+  const spans: [number, number][] = [];
+  let covered = from;
+  points.all.forEach((point, index) => {
+    const begins = points.starts[index] as number;
+    if (begins - covered > gap) spans.push([covered, begins]);
+    covered = end(point);
+  });
+  // What is not here yet is no gap.
+  if (points.length === 0 || to - covered > Math.max(5000, 5 * gap)) spans.push([covered, to]);
+  return spans;
+}

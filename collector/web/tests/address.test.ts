@@ -1,0 +1,42 @@
+import { expect, test } from "vitest";
+import { clientAddress, clientPath, overviewAddress, parse } from "../src/address";
+
+/** What an address becomes when the page has read and kept it. */
+function kept(hash: string): string {
+  const address = parse(hash);
+  return address.page === "client"
+    ? clientAddress(address.client, address.state)
+    : overviewAddress(address.state);
+}
+
+test.each([
+  "#/",
+  "#/?search=DB-&sort=client&order=up",
+  "#/?only=attention",
+  "#/client/web-1/eth0?range=300",
+  "#/client/web-1/eth0?range=2592000&peaks=0&scale=log",
+  "#/client/web-1/eth0.100?from=1790000000000&to=1790000600000&scale=linear",
+  "#/client/a%2Fb%3Fc%23d/eth0%2F1?range=60",
+])("%s stays as it is", (hash) => {
+  expect(kept(hash)).toBe(hash);
+});
+
+test.each([
+  ["", "#/"],
+  ["#/nonsense", "#/"],
+  ["#/?sort=password&order=sideways", "#/"],
+  ["#/client/web-1", "#/client/web-1/?range=300"],
+  ["#/client/web-1/eth0?range=17", "#/client/web-1/eth0?range=300"],
+  ["#/client/web-1/eth0?from=9&to=5", "#/client/web-1/eth0?range=300"],
+  ["#/client/web-1/eth0?from=x&to=5", "#/client/web-1/eth0?range=300"],
+  // Not encoded as it should be: no reason to show nothing.
+  ["#/client/50%/eth0", "#/client/50%25/eth0?range=300"],
+])("%s is read as %s", (hash, read) => {
+  expect(kept(hash)).toBe(read);
+});
+
+test("names of any kind get into an address and out of it again", () => {
+  for (const client of ["a b", "ä/ö", "<img>", "?x=1&y", "100%", "汉字"]) {
+    expect(parse(clientPath(client))).toMatchObject({ page: "client", client });
+  }
+});
