@@ -160,3 +160,21 @@ fn a_block_ends_however_many_packets_its_descriptor_names() {
     block[DESCRIPTOR] = 8;
     assert_eq!(Packets::of_block(&block[AFTER_STATUS..], true).count(), 1);
 }
+
+#[test]
+fn each_safety_comment_names_an_invariant_of_the_ring() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/capture/ring");
+    let mut texts = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        texts.push(std::fs::read_to_string(entry.unwrap().path()).unwrap());
+    }
+    let texts = texts.concat();
+    let is_known = |name: &str| texts.contains(&format!("//! - **{name}, "));
+    let mut named = 0;
+    for comment in texts.split("// SAFETY: ").skip(1) {
+        let names = comment.split(';').next().unwrap();
+        assert!(names.split(", ").all(is_known), "{names}: name invariants of the ring (R1, ...)");
+        named += 1;
+    }
+    assert_eq!(named, texts.matches("unsafe {").count() + texts.matches("unsafe impl").count());
+}

@@ -1,5 +1,7 @@
 //! The collector: takes in what agents measure, keeps it in a database, and shows it.
 
+#![forbid(unsafe_code)]
+
 pub mod admin;
 pub mod audit;
 pub mod cli;

@@ -38,6 +38,9 @@ pub const VERSION: u8 = 1;
 
 const MAGIC: [u8; 4] = *b"NMON";
 
+/// All versions of programs wrote these so far.
+const RESERVED: [u8; 2] = [0; 2];
+
 /// What follows a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
@@ -83,6 +86,12 @@ pub enum CodecError {
     /// A kind of message that is not known here.
     #[error("unknown kind of message {0}; run agent and collector of the same release")]
     Kind(u8),
+    /// Reserved bytes that say something, of which nothing is known here.
+    #[error(
+        "reserved bytes {0:02x?} in a header, which are 0 here; run agent and collector of the \
+         same release"
+    )]
+    Reserved([u8; 2]),
     /// Longer than allowed.
     #[error("a message of {0} bytes; at most {LEN_MAX} are allowed")]
     TooLong(u32),
@@ -115,13 +124,16 @@ pub enum CodecError {
 /// # Errors
 /// [`CodecError`] if it is not one of this protocol and version, or announces too much.
 pub fn decode_header(bytes: [u8; HEADER_LEN]) -> Result<Header, CodecError> {
-    let [m0, m1, m2, m3, version, kind, _, _, l0, l1, l2, l3] = bytes;
+    let [m0, m1, m2, m3, version, kind, r0, r1, l0, l1, l2, l3] = bytes;
     let (magic, len) = ([m0, m1, m2, m3], u32::from_le_bytes([l0, l1, l2, l3]));
     if magic != MAGIC {
         return Err(CodecError::Magic(magic));
     }
     if version != VERSION {
         return Err(CodecError::Version(version));
+    }
+    if [r0, r1] != RESERVED {
+        return Err(CodecError::Reserved([r0, r1]));
     }
     if len > LEN_MAX {
         return Err(CodecError::TooLong(len));
@@ -312,7 +324,9 @@ fn with_header(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let body: usize = parts.iter().map(|part| part.len()).sum();
     let mut bytes = Vec::with_capacity(HEADER_LEN + body);
     bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&[VERSION, kind, 0, 0, 0, 0, 0, 0]);
+    bytes.extend_from_slice(&[VERSION, kind]);
+    bytes.extend_from_slice(&RESERVED);
+    bytes.extend_from_slice(&[0; size_of::<u32>()]);
     parts.iter().for_each(|part| bytes.extend_from_slice(part));
     let len = len_u32(&bytes[HEADER_LEN..]);
     bytes[HEADER_LEN - size_of::<u32>()..HEADER_LEN].copy_from_slice(&len.to_le_bytes());

@@ -127,6 +127,8 @@ mod tests {
         let (one, other) = (of(b"\xff\xfe\xfd\xfc0"), of(b"\xff\xfe\xfd\xfc1"));
         assert!(one.as_ref().is_some_and(|one| one.starts_with("\\xff\\x~")), "{one:?}");
         assert_ne!(one, other);
+        // The checksum is CRC-32 (IEEE 802.3): `zlib.crc32` of Python says so too.
+        assert_eq!(one.as_deref(), Some("\\xff\\x~49332f9b"));
         assert_eq!(of(&[0xff; 15]).unwrap().len(), 15);
         assert_eq!((of(b""), of(b"a\0b")), (None, None));
     }

@@ -2,6 +2,8 @@
 //! the delivery window; and what both ends need of tokens, certificates and their files. No async,
 //! no clock: times are arguments. No I/O but in `private_file` and `permission`.
 
+#![forbid(unsafe_code)]
+
 pub mod bounds;
 pub mod certificate;
 pub mod coarsen;

@@ -132,6 +132,12 @@ fn another_protocol_another_version_and_too_much_are_told_apart() {
     newer[4] = 2;
     assert_eq!(codec::decode_header(newer), Err(CodecError::Version(2)));
     assert!(CodecError::Version(2).to_string().contains("same release"));
+    for at in [6, 7] {
+        let mut reserved = header(&bytes);
+        reserved[at] = 1;
+        let said = codec::decode_header(reserved);
+        assert!(matches!(said, Err(CodecError::Reserved(_))), "{said:?}");
+    }
     let mut huge = header(&bytes);
     huge[8..].copy_from_slice(&(LEN_MAX + 1).to_le_bytes());
     assert_eq!(codec::decode_header(huge), Err(CodecError::TooLong(LEN_MAX + 1)));

@@ -5,24 +5,12 @@
 
 use wire::frame::{MixCounts, SIZE_CLASSES};
 
-use super::packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Headers, Network};
+use super::fields::{ethernet, ipv4, ipv6, protocol, tcp};
+use super::packet::{Headers, Network};
 use super::ring::Packet;
 use super::size_class::size_class;
 use super::wire_len::{WireLen, wire_len, wire_len_without_header};
 use crate::account::counters::{Tally, Traffic};
-
-/// IP protocol numbers (IANA).
-mod protocol {
-    pub const ICMP: u8 = 1;
-    pub const TCP: u8 = 6;
-    pub const UDP: u8 = 17;
-    pub const ICMPV6: u8 = 58;
-}
-
-/// Offset of the flags in a TCP header, and two of them (RFC 9293, section 3.1).
-const TCP_FLAGS: usize = 13;
-const TCP_SYN: u8 = 0x02;
-const TCP_RST: u8 = 0x04;
 
 /// Transport protocols that are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,32 +128,36 @@ impl Plain {
     #[must_use]
     #[inline]
     pub fn of(packet: &Packet<'_>) -> Option<Self> {
-        const IPV4_TCP_FLAGS: usize = 14 + 20 + TCP_FLAGS;
-        const IPV6_TCP_FLAGS: usize = 14 + 40 + TCP_FLAGS;
+        const IP: usize = ethernet::HEADER_LEN;
+        const IPV4_FRAGMENT: usize = IP + ipv4::FRAGMENT;
+        const IPV4_TCP_FLAGS: usize = IP + ipv4::HEADER_LEN + tcp::FLAGS;
+        const IPV6_TCP_FLAGS: usize = IP + ipv6::HEADER_LEN + tcp::FLAGS;
         let start = packet.headers.first_chunk::<{ IPV4_TCP_FLAGS + 1 }>()?;
         if packet.vlan_stripped
             || packet.vnet.is_none_or(|vnet| vnet.gso_type != 0)
             || !is_ethernet(packet)
-            || start[0] & 1 != 0
+            || start[ethernet::DESTINATION] & ethernet::GROUP != 0
         {
             return None;
         }
         let transport = |protocol, flags: usize| match protocol {
             protocol::UDP => Some(Transport::Udp),
-            protocol::TCP if packet.headers.get(flags)? & (TCP_SYN | TCP_RST) == 0 => {
+            protocol::TCP if packet.headers.get(flags)? & (tcp::SYN | tcp::RST) == 0 => {
                 Some(Transport::Tcp)
             }
             _ => None,
         };
-        let fragment_offset = u16::from_be_bytes([start[20], start[21]]) & 0x1FFF;
-        match u16::from_be_bytes([start[12], start[13]]) {
-            ETHERTYPE_IPV4 if start[14] == 0x45 && fragment_offset == 0 => Some(Self {
+        let be16 = |at| u16::from_be_bytes([start[at], start[at + 1]]);
+        let fragment_offset = be16(IPV4_FRAGMENT) & ipv4::FRAGMENT_OFFSET_MASK;
+        let plain_ipv4 = start[IP + ipv4::VERSION_IHL] == ipv4::WITHOUT_OPTIONS;
+        match be16(ethernet::ETHERTYPE) {
+            ethernet::IPV4 if plain_ipv4 && fragment_offset == 0 => Some(Self {
                 network: Network::Ipv4,
-                transport: transport(start[23], IPV4_TCP_FLAGS)?,
+                transport: transport(start[IP + ipv4::PROTOCOL], IPV4_TCP_FLAGS)?,
             }),
-            ETHERTYPE_IPV6 => Some(Self {
+            ethernet::IPV6 => Some(Self {
                 network: Network::Ipv6,
-                transport: transport(start[20], IPV6_TCP_FLAGS)?,
+                transport: transport(start[IP + ipv6::NEXT_HEADER], IPV6_TCP_FLAGS)?,
             }),
             _ => None,
         }
@@ -174,8 +166,8 @@ impl Plain {
 
 /// True for TCP whose flags lie behind the captured bytes.
 fn has_no_flags(bytes: &[u8], headers: Headers) -> bool {
-    let tcp = headers.transport.filter(|(found, _)| *found == protocol::TCP);
-    tcp.is_some_and(|(_, at)| bytes.len() <= usize::from(at) + TCP_FLAGS)
+    let transport = headers.transport.filter(|(found, _)| *found == protocol::TCP);
+    transport.is_some_and(|(_, at)| bytes.len() <= usize::from(at) + tcp::FLAGS)
 }
 
 /// True if the captured bytes begin with an Ethernet header.
@@ -202,7 +194,7 @@ impl Direction {
         const BROADCAST: [u8; 6] = [0xFF; 6];
         let destination = packet.headers.first_chunk::<6>().filter(|_| ethernet);
         let (broadcast, multicast) = match destination {
-            Some(address) if address[0] & 1 == 0 => return,
+            Some(address) if address[0] & ethernet::GROUP == 0 => return,
             Some(address) => (*address == BROADCAST, true),
             None => (packet.kind == libc::PACKET_BROADCAST, packet.kind == libc::PACKET_MULTICAST),
         };
@@ -216,10 +208,10 @@ impl Direction {
     fn add_protocols(&mut self, bytes: &[u8], headers: Headers, wire: WireLen) {
         let transport = match headers.transport {
             Some((protocol::TCP, at)) => {
-                let flags = bytes.get(usize::from(at) + TCP_FLAGS).copied().unwrap_or(0);
-                if flags & (TCP_SYN | TCP_RST) != 0 {
-                    self.tcp_syn_packets += u64::from(flags & TCP_SYN != 0);
-                    self.tcp_rst_packets += u64::from(flags & TCP_RST != 0);
+                let flags = bytes.get(usize::from(at) + tcp::FLAGS).copied().unwrap_or(0);
+                if flags & (tcp::SYN | tcp::RST) != 0 {
+                    self.tcp_syn_packets += u64::from(flags & tcp::SYN != 0);
+                    self.tcp_rst_packets += u64::from(flags & tcp::RST != 0);
                 }
                 Transport::Tcp
             }
@@ -323,7 +315,7 @@ mod tests {
     fn a_super_packet_is_many_packets_of_the_mix_too() {
         let mut bytes = ipv4(UNICAST, protocol::TCP);
         bytes[34 + 12] = 5 << 4;
-        bytes[34 + TCP_FLAGS] = TCP_RST;
+        bytes[34 + tcp::FLAGS] = tcp::RST;
         let vnet = Some(VnetHeader {
             flags: VnetHeader::NEEDS_CSUM,
             gso_type: VnetHeader::GSO_TCPV4,
@@ -360,8 +352,8 @@ mod tests {
             counts.take().inexact
         };
         let mut syn = ipv4(UNICAST, protocol::TCP);
-        syn[34 + TCP_FLAGS] = TCP_SYN;
-        let flags = 34 + TCP_FLAGS + 1;
+        syn[34 + tcp::FLAGS] = tcp::SYN;
+        let flags = 34 + tcp::FLAGS + 1;
         assert_eq!(inexact(&syn[..flags], 60), 0);
         assert_eq!(inexact(&syn[..flags - 1], 60), 1, "its flags are behind the snaplen");
         assert_eq!(inexact(&syn[..20], 60), 1, "its protocol is");
@@ -425,7 +417,7 @@ mod tests {
             assert!(Plain::of(&packet(&bytes, 90)).is_some());
         }
         let mut begins = ipv4(UNICAST, protocol::TCP);
-        begins[34 + TCP_FLAGS] = TCP_SYN;
+        begins[34 + tcp::FLAGS] = tcp::SYN;
         assert!(Plain::of(&packet(&begins, 90)).is_none());
     }
 

@@ -2,6 +2,7 @@
 
 pub mod count;
 pub mod counting;
+mod fields;
 pub mod pace;
 pub mod packet;
 pub mod probe;

@@ -3,19 +3,8 @@
 //! Reads no further than the slice it is given and never fails: what can't be read is `None` or
 //! [`Network::Other`].
 
-/// EtherType of IPv4 (RFC 894).
-pub const ETHERTYPE_IPV4: u16 = 0x0800;
-/// EtherType of ARP (RFC 826).
-const ETHERTYPE_ARP: u16 = 0x0806;
-/// EtherType of IPv6 (RFC 2464).
-pub const ETHERTYPE_IPV6: u16 = 0x86DD;
-/// Tags that may stand between the addresses and the EtherType: 802.1Q, 802.1ad and the QinQ
-/// number in use before it.
-const ETHERTYPE_TAGS: [u16; 3] = [0x8100, 0x88A8, 0x9100];
-/// Length of a VLAN tag in the packet.
-const TAG_LEN: usize = 4;
-/// Offset of the EtherType in an untagged Ethernet header.
-const ETHERTYPE_OFFSET: usize = 12;
+use super::fields::{ethernet, extension, ipv4, ipv6, protocol};
+
 /// Most tags that are looked through, a bound on work per packet; one that the kernel has taken out
 /// is among them, so that both directions know as many.
 const TAGS_MAX: usize = 8;
@@ -61,11 +50,13 @@ impl Headers {
     /// Reads an Ethernet packet, from which the kernel may have taken out a VLAN tag.
     #[must_use]
     pub fn of_ethernet(packet: &[u8], vlan_stripped: bool) -> Self {
-        let mut at = ETHERTYPE_OFFSET;
+        let mut at = ethernet::ETHERTYPE;
         for _ in usize::from(vlan_stripped)..=TAGS_MAX {
             match be16(packet, at) {
-                Ok(tag) if ETHERTYPE_TAGS.contains(&tag) => at += TAG_LEN,
-                Ok(ethertype) => return Self::of_network(packet, ethertype, at + 2),
+                Ok(tag) if ethernet::TAGS.contains(&tag) => at += ethernet::TAG_LEN,
+                Ok(ethertype) => {
+                    return Self::of_network(packet, ethertype, at + ethernet::ETHERTYPE_LEN);
+                }
                 Err(Cut) => break,
             }
         }
@@ -78,8 +69,7 @@ impl Headers {
     /// header.
     #[must_use]
     pub fn is_unwrapped(&self, network_at: u16) -> bool {
-        /// IPv4 and IPv6 in IPv6 (IANA).
-        const TUNNELS: [u8; 2] = [4, 41];
+        const TUNNELS: [u8; 2] = [protocol::IPV4, protocol::IPV6];
         self.network == Network::Ipv6
             && self.transport.is_some_and(|(it, at)| TUNNELS.contains(&it) && at == network_at)
     }
@@ -88,8 +78,8 @@ impl Headers {
     #[must_use]
     pub fn of_ip(packet: &[u8]) -> Self {
         match packet.first().map(|byte| byte >> 4) {
-            Some(4) => Self::of_network(packet, ETHERTYPE_IPV4, 0),
-            Some(6) => Self::of_network(packet, ETHERTYPE_IPV6, 0),
+            Some(4) => Self::of_network(packet, ethernet::IPV4, 0),
+            Some(6) => Self::of_network(packet, ethernet::IPV6, 0),
             Some(_) => Self::UNREADABLE,
             None => Self { cut: true, ..Self::UNREADABLE },
         }
@@ -97,9 +87,9 @@ impl Headers {
 
     fn of_network(packet: &[u8], ethertype: u16, at: usize) -> Self {
         match ethertype {
-            ETHERTYPE_IPV4 => Self::of_ip_version(Network::Ipv4, ipv4(packet, at)),
-            ETHERTYPE_IPV6 => Self::of_ip_version(Network::Ipv6, ipv6(packet, at)),
-            ETHERTYPE_ARP => Self { network: Network::Arp, ..Self::UNREADABLE },
+            ethernet::IPV4 => Self::of_ip_version(Network::Ipv4, transport_of_ipv4(packet, at)),
+            ethernet::IPV6 => Self::of_ip_version(Network::Ipv6, transport_of_ipv6(packet, at)),
+            ethernet::ARP => Self { network: Network::Arp, ..Self::UNREADABLE },
             _ => Self::UNREADABLE,
         }
     }
@@ -109,46 +99,34 @@ impl Headers {
     }
 }
 
-/// IP protocol numbers of headers that stand before a transport header (IANA).
-mod extension {
-    pub const HOP_BY_HOP: u8 = 0;
-    pub const ROUTING: u8 = 43;
-    pub const FRAGMENT: u8 = 44;
-    pub const AUTHENTICATION: u8 = 51;
-    pub const DESTINATION: u8 = 60;
-    pub const MOBILITY: u8 = 135;
-    pub const HOST_IDENTITY: u8 = 139;
-    pub const SHIM6: u8 = 140;
-}
+/// Headers that are passed over to find the transport header, in IPv6.
+const PASSED_IN_IPV6: [u8; 8] = [
+    protocol::HOP_BY_HOP,
+    protocol::ROUTING,
+    protocol::FRAGMENT,
+    protocol::AUTHENTICATION,
+    protocol::DESTINATION_OPTIONS,
+    protocol::MOBILITY,
+    protocol::HOST_IDENTITY,
+    protocol::SHIM6,
+];
 
-/// Transport of an IPv4 packet (RFC 791, section 3.1).
-fn ipv4(packet: &[u8], at: usize) -> Transport {
-    let header_len = usize::from(byte(packet, at)? & 0x0F) * 4;
-    let fragment_offset = be16(packet, at + 6)? & 0x1FFF;
-    let protocol = byte(packet, at + 9)?;
-    if header_len < 20 || fragment_offset != 0 {
+/// Transport of an IPv4 packet.
+fn transport_of_ipv4(packet: &[u8], at: usize) -> Transport {
+    let words = byte(packet, at + ipv4::VERSION_IHL)? & ipv4::IHL_MASK;
+    let header_len = usize::from(words) * 4;
+    let fragment_offset = be16(packet, at + ipv4::FRAGMENT)? & ipv4::FRAGMENT_OFFSET_MASK;
+    let next = byte(packet, at + ipv4::PROTOCOL)?;
+    if header_len < ipv4::HEADER_LEN || fragment_offset != 0 {
         return Ok(None);
     }
-    behind(packet, protocol, at + header_len, &[extension::AUTHENTICATION])
+    behind(packet, next, at + header_len, &[protocol::AUTHENTICATION])
 }
 
-/// Transport of an IPv6 packet (RFC 8200, section 4; the formats are those of RFC 7045).
-fn ipv6(packet: &[u8], at: usize) -> Transport {
-    const HEADER_LEN: usize = 40;
-    use extension::{
-        AUTHENTICATION, DESTINATION, FRAGMENT, HOP_BY_HOP, HOST_IDENTITY, MOBILITY, ROUTING, SHIM6,
-    };
-    let passed = [
-        HOP_BY_HOP,
-        ROUTING,
-        FRAGMENT,
-        AUTHENTICATION,
-        DESTINATION,
-        MOBILITY,
-        HOST_IDENTITY,
-        SHIM6,
-    ];
-    behind(packet, byte(packet, at + 6)?, at + HEADER_LEN, &passed)
+/// Transport of an IPv6 packet.
+fn transport_of_ipv6(packet: &[u8], at: usize) -> Transport {
+    let next = byte(packet, at + ipv6::NEXT_HEADER)?;
+    behind(packet, next, at + ipv6::HEADER_LEN, &PASSED_IN_IPV6)
 }
 
 /// What is behind the headers that are to be passed, of which the first has the number `next` and
@@ -159,13 +137,20 @@ fn behind(packet: &[u8], mut next: u8, mut at: usize, passed: &[u8]) -> Transpor
             return Ok(u16::try_from(at).ok().map(|at| (next, at)));
         }
         let len = match next {
-            // RFC 4302, section 2.2: in 4-byte units, minus 2.
-            extension::AUTHENTICATION => (usize::from(byte(packet, at + 1)?) + 2) * 4,
-            extension::FRAGMENT if be16(packet, at + 2)? & 0xFFF8 != 0 => return Ok(None),
-            extension::FRAGMENT => 8,
-            _ => (usize::from(byte(packet, at + 1)?) + 1) * 8,
+            protocol::AUTHENTICATION => {
+                let units = usize::from(byte(packet, at + extension::LEN)?) + 2;
+                units * extension::AUTHENTICATION_LEN_UNIT
+            }
+            protocol::FRAGMENT => {
+                let fragment = be16(packet, at + extension::FRAGMENT)?;
+                if fragment & extension::FRAGMENT_OFFSET_MASK != 0 {
+                    return Ok(None);
+                }
+                extension::FRAGMENT_LEN
+            }
+            _ => (usize::from(byte(packet, at + extension::LEN)?) + 1) * extension::LEN_UNIT,
         };
-        next = byte(packet, at)?;
+        next = byte(packet, at + extension::NEXT_HEADER)?;
         at += len;
     }
     Err(Cut)
@@ -183,13 +168,11 @@ fn be16(bytes: &[u8], at: usize) -> Result<u16, Cut> {
 
 #[cfg(test)]
 mod tests {
+    use super::protocol::{TCP, UDP};
     use super::*;
 
-    const TCP: u8 = 6;
-    const UDP: u8 = 17;
-
     fn ethernet(tags: &[u16], ethertype: u16, rest: &[u8]) -> Vec<u8> {
-        let mut packet = vec![0; ETHERTYPE_OFFSET];
+        let mut packet = vec![0; ethernet::ETHERTYPE];
         for tag in tags {
             packet.extend(tag.to_be_bytes());
             packet.extend([0, 7]);

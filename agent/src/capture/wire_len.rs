@@ -6,17 +6,10 @@
 //! Figures are bytes from the MAC header to the end of the payload: without FCS, preamble and
 //! inter-packet gap, and without the padding to 60 bytes that a NIC adds.
 
-/// Bytes that one stripped VLAN tag adds to every packet on the wire (IEEE 802.1Q).
-const VLAN_TAG_LEN: u64 = 4;
-/// Length of a UDP header (RFC 768).
-const UDP_HEADER_LEN: usize = 8;
-/// Offset of the data offset nibble in a TCP header (RFC 9293, section 3.1).
-const TCP_DATA_OFFSET: usize = 12;
-/// Length of a TCP header without options, in 32-bit words.
-const TCP_WORDS_MIN: u8 = 5;
-/// IP protocol numbers (IANA).
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+use super::fields::{ethernet, ipv6, protocol, tcp, udp};
+
+/// Bytes that one stripped VLAN tag adds to every packet on the wire.
+const VLAN_TAG_LEN: u64 = ethernet::TAG_LEN as u64;
 
 /// Length of the hop-by-hop header that holds the jumbo payload option (RFC 2675, section 2).
 const JUMBO_LEN: usize = 8;
@@ -107,7 +100,7 @@ pub fn wire_len(
 #[must_use]
 pub fn wire_len_without_header(len: u32, vlan_stripped: bool) -> WireLen {
     /// 1,500 bytes behind a MAC header with two tags.
-    const PLAIN_MAX: u64 = 1500 + 14 + 2 * VLAN_TAG_LEN;
+    const PLAIN_MAX: u64 = 1500 + ethernet::HEADER_LEN as u64 + 2 * VLAN_TAG_LEN;
     let tag = if vlan_stripped { VLAN_TAG_LEN } else { 0 };
     let bytes = u64::from(len) + tag;
     WireLen { packets: 1, bytes, each: bytes, exact: bytes <= PLAIN_MAX }
@@ -130,22 +123,22 @@ fn segmented(
     vnet: VnetHeader,
     transport: Option<(u8, u16)>,
 ) -> Option<WireLen> {
-    let (protocol, is_tcp) = match vnet.gso_type & !VnetHeader::GSO_ECN {
-        VnetHeader::GSO_TCPV4 | VnetHeader::GSO_TCPV6 => (TCP, true),
-        VnetHeader::GSO_UDP_L4 => (UDP, false),
+    let (transport_protocol, is_tcp) = match vnet.gso_type & !VnetHeader::GSO_ECN {
+        VnetHeader::GSO_TCPV4 | VnetHeader::GSO_TCPV6 => (protocol::TCP, true),
+        VnetHeader::GSO_UDP_L4 => (protocol::UDP, false),
         _ => return None,
     };
     let l4 = if vnet.flags & VnetHeader::NEEDS_CSUM == 0 {
         // Of another protocol it is a tunnel's: the headers that matter lie deeper.
-        usize::from(transport.filter(|(found, _)| *found == protocol)?.1)
+        usize::from(transport.filter(|(found, _)| *found == transport_protocol)?.1)
     } else {
         usize::from(vnet.csum_start)
     };
     let l4_len = if is_tcp {
-        let words = *headers.get(l4 + TCP_DATA_OFFSET)? >> 4;
-        usize::from(Some(words).filter(|&words| words >= TCP_WORDS_MIN)?) * 4
+        let words = *headers.get(l4 + tcp::DATA_OFFSET)? >> 4;
+        usize::from(Some(words).filter(|&words| words >= tcp::WORDS_MIN)?) * 4
     } else {
-        UDP_HEADER_LEN
+        udp::HEADER_LEN
     };
     let header_len = l4 + l4_len;
     let payload = len.checked_sub(header_len as u64)?;
@@ -163,16 +156,13 @@ fn segmented(
 /// `l4`, as it does where BIG TCP goes past 64 KiB (`ipv6_has_hopopt_jumbo`,
 /// `include/net/ipv6.h`).
 fn has_jumbo_header(len: u64, headers: &[u8], l4: usize) -> bool {
-    const IPV6_LEN: usize = 40;
-    const IPV6_NEXT: usize = 6;
-    const HOP_BY_HOP: u8 = 0;
     /// TCP follows, 8 bytes in all, the jumbo option, 4 bytes of it.
-    const JUMBO: [u8; 4] = [6, 0, 0xC2, 4];
+    const JUMBO: [u8; 4] = [protocol::TCP, 0, 0xC2, 4];
     let Some(at) = l4.checked_sub(JUMBO_LEN) else { return false };
-    let Some(ipv6) = at.checked_sub(IPV6_LEN) else { return false };
+    let Some(start) = at.checked_sub(ipv6::HEADER_LEN) else { return false };
     len > u64::from(u16::MAX) + 1
-        && headers.get(ipv6).is_some_and(|byte| byte >> 4 == 6)
-        && headers.get(ipv6 + IPV6_NEXT) == Some(&HOP_BY_HOP)
+        && headers.get(start).is_some_and(|byte| byte >> 4 == 6)
+        && headers.get(start + ipv6::NEXT_HEADER) == Some(&protocol::HOP_BY_HOP)
         && headers.get(at..at + JUMBO.len()) == Some(&JUMBO[..])
 }
 
@@ -180,6 +170,7 @@ fn has_jumbo_header(len: u64, headers: &[u8], l4: usize) -> bool {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::fields::protocol::{TCP, UDP};
     use super::super::packet::Headers;
     use super::super::ring::RingConfig;
     use super::*;
@@ -187,7 +178,7 @@ mod tests {
     /// Headers with a TCP header of `tcp_len` bytes at offset `l4`.
     fn tcp_headers(l4: usize, tcp_len: u8) -> Vec<u8> {
         let mut headers = vec![0; l4 + usize::from(tcp_len)];
-        headers[l4 + TCP_DATA_OFFSET] = (tcp_len / 4) << 4;
+        headers[l4 + tcp::DATA_OFFSET] = (tcp_len / 4) << 4;
         headers
     }
 
@@ -253,7 +244,7 @@ mod tests {
             let l4 = packet.len();
             packet.extend(vec![0; tcp_words.map_or(8, |words| usize::from(words) * 4)]);
             if let Some(words) = tcp_words {
-                packet[l4 + TCP_DATA_OFFSET] = words << 4;
+                packet[l4 + tcp::DATA_OFFSET] = words << 4;
             }
             let header_len = packet.len() as u64;
             let kind = match (tcp_words, six) {

@@ -6,6 +6,8 @@
 //! lie over each other. So a password of digits keeps its zeros wherever it comes from, and an
 //! error can name the line, variable or flag that the value came from.
 
+#![forbid(unsafe_code)]
+
 mod doctor;
 mod effective;
 mod error;

@@ -17,6 +17,10 @@ use std::time::Duration;
 
 use nix::unistd::{SysconfVar, sysconf};
 
+use super::super::fields::ethernet;
+use super::abi::block::DESCRIPTOR;
+use super::abi::{PLACE_ALIGNMENT, before_packet};
+
 /// A reader may stand still for so long: half of the blocks at least are left then for packets.
 pub const STALL: Duration = Duration::from_secs(5);
 
@@ -31,13 +35,9 @@ const LASTS_MS: u32 = 10_000;
 /// the time in which samples of 10 ms can be counted into.
 const MEASURES: [(u32, u32); 2] = [(8 << 10, 12), (4 << 10, 125)];
 
-/// What stands before the captured bytes of an Ethernet packet: `tpacket3_hdr`, `sockaddr_ll`, the
-/// virtio header and their alignment (`tpacket_rcv` in `net/packet/af_packet.c`).
+/// What stands before the captured bytes of an Ethernet packet.
 const BEFORE_PACKET: u32 = 92;
-
-/// Alignment of a packet's place (`V3_ALIGNMENT`), and the block's descriptor, bytes.
-const ALIGNMENT: u32 = 8;
-const DESCRIPTOR: u32 = 48;
+const _: () = assert!(before_packet(ethernet::HEADER_LEN) == BEFORE_PACKET as usize);
 
 /// Geometry of a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl RingConfig {
     /// still for so long.
     #[must_use]
     pub fn room(&self, len: u32, stall: Duration) -> u64 {
-        let place = (BEFORE_PACKET + len.min(self.snaplen)).next_multiple_of(ALIGNMENT);
+        let place = (BEFORE_PACKET + len.min(self.snaplen)).next_multiple_of(PLACE_ALIGNMENT);
         let in_block = u64::from(self.block_size.saturating_sub(DESCRIPTOR) / place);
         let by_time = stall.as_millis().div_ceil(u128::from(self.retire_ms.max(1)));
         let by_time = u64::try_from(by_time).unwrap_or(u64::MAX);
@@ -114,7 +114,7 @@ impl RingConfig {
     /// where those would be too small, by a longer retire timeout.
     #[must_use]
     pub fn lasting(self, page: u32) -> Self {
-        let one_packet = DESCRIPTOR + BEFORE_PACKET + self.snaplen + ALIGNMENT;
+        let one_packet = DESCRIPTOR + BEFORE_PACKET + self.snaplen + PLACE_ALIGNMENT;
         let mut ring = self.in_pages(page);
         for (least, longest_ms) in MEASURES {
             let least = least.max(one_packet).next_multiple_of(page.max(1));

@@ -8,6 +8,8 @@ use std::sync::atomic::AtomicU32;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
+use super::abi::block::{AFTER_STATUS, STATUS};
+
 /// Owns a shared mapping of whole blocks and unmaps it on drop.
 #[derive(Debug)]
 pub(super) struct Mapping {
@@ -16,7 +18,7 @@ pub(super) struct Mapping {
     block_count: usize,
 }
 
-// SAFETY: the mapping is plain memory that no thread owns; moving its owner moves the right to it.
+// SAFETY: R5; no thread owns the memory, and moving its owner moves the right to it.
 unsafe impl Send for Mapping {}
 
 impl Mapping {
@@ -29,43 +31,38 @@ impl Mapping {
         let len = NonZeroUsize::new(block_size * block_count)
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a fresh mapping at an address of the kernel's choice overlaps nothing.
+        // SAFETY: R5; a fresh mapping at an address of the kernel's choice overlaps nothing.
         let start = unsafe { mmap(None, len, protection, MapFlags::MAP_SHARED, fd, 0) }?;
         Ok(Self { start: start.cast(), block_size, block_count })
     }
 
     /// The status word of a block, shared with the kernel.
     pub(super) fn status(&self, block: usize) -> &AtomicU32 {
-        let offset = std::mem::offset_of!(libc::tpacket_block_desc, hdr);
-        let at = block * self.block_size + offset;
+        let at = block * self.block_size + STATUS;
         assert!(block < self.block_count, "block {block} of {}", self.block_count);
-        // SAFETY: the assertion keeps the word inside the mapping, which lives as long as `self`;
-        // blocks are page-aligned, so the word is 4-aligned; it is only reached as an atomic.
+        // SAFETY: R3, R4, R5; the assertion keeps the word inside the mapping, which lives as long as
+        // `self`.
         unsafe { AtomicU32::from_ptr(self.start.as_ptr().add(at).cast()) }
     }
 
     /// The bytes of a block after its descriptor's status word, which they leave out.
     ///
     /// # Safety
-    /// The block must belong to user space (`TP_STATUS_USER` was read with acquire ordering) and
+    /// R1: the block must belong to user space (`TP_STATUS_USER` was read with acquire ordering) and
     /// stay so for as long as the slice lives.
     pub(super) unsafe fn after_status(&self, block: usize) -> &[u8] {
-        let at = block * self.block_size + Self::AFTER_STATUS;
+        let at = block * self.block_size + AFTER_STATUS;
         assert!(block < self.block_count, "block {block} of {}", self.block_count);
-        let len = self.block_size - Self::AFTER_STATUS;
-        // SAFETY: the assertion keeps the range inside the mapping; the caller promises that the
-        // kernel doesn't write to it meanwhile.
+        let len = self.block_size - AFTER_STATUS;
+        // SAFETY: R1, R3, R4, R5; the assertion keeps the range inside the mapping, it begins behind
+        // the status word, and the caller promises that the kernel doesn't write to it meanwhile.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(at), len) }
     }
-
-    /// Offset, from the start of a block, of the first byte after its status word.
-    pub(super) const AFTER_STATUS: usize =
-        std::mem::offset_of!(libc::tpacket_block_desc, hdr) + size_of::<u32>();
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: address and length are those of the mapping made in `of_socket`, and every
+        // SAFETY: R5; address and length are those of the mapping made in `of_socket`, and every
         // borrow of it has ended with `self`. An error leaves nothing to do: the process goes on
         // with the mapping in place.
         let _unmapped = unsafe { munmap(self.start.cast(), self.block_size * self.block_count) };

@@ -1,17 +1,33 @@
 //! The TPACKET_V3 receive ring of one NIC, behind a safe iterator over its packets.
 //!
-//! The only module with `unsafe` in it. Its invariants:
-//! - a block is read only after its status said `TP_STATUS_USER` (acquire), and until it is given
-//!   back (release, when [`Block`] is dropped) the kernel doesn't write to it;
-//! - a ring lends one block at a time ([`Ring::next_block`] takes `&mut self`);
-//! - no offset found in ring memory is used unchecked: packets are cut from a slice by `get`.
+//! The only module with `unsafe` in it. Its invariants, which each `SAFETY` comment names:
+//!
+//! - **R1, ownership.** A block is read only after its status word was read as `TP_STATUS_USER` with
+//!   acquire ordering. From then on the kernel doesn't write to it, until [`Block`] is dropped and
+//!   stores `TP_STATUS_KERNEL` with release ordering.
+//! - **R2, one at a time.** A ring lends one block at a time: [`Ring::next_block`] takes `&mut self`,
+//!   and the block borrows it. So a block is given back once, by who read it.
+//! - **R3, bounds.** The mapping is `block_size * block_count` bytes long. Each address in it is made
+//!   from the number of a block, which is asserted to be below `block_count`, and an offset that
+//!   is a constant below the size of a page.
+//! - **R4, status words.** They are reached as atomics only: no slice covers one. Blocks begin at
+//!   a page, which the kernel demands, so that each word is aligned.
+//! - **R5, lifetime.** A borrow of ring memory lives no longer than its mapping, which is unmapped
+//!   once, on drop, and no thread owns.
+//! - **R6, contents.** No offset found in ring memory is used unchecked: packets are cut from a
+//!   slice by `get`. Whatever the bytes say, no read leaves the block.
+//! - **R7, descriptors.** The stream owns the socket's descriptor and closes it once; it is borrowed
+//!   only while the stream lives.
+//! - **R8, calls.** A pointer given to the kernel is to a live value of plain data and goes with the
+//!   size of its type; `abi` asserts the layout of structs.
 
+mod abi;
 mod geometry;
 mod mapping;
+mod packets;
 mod socket;
 
 use std::io;
-use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -25,6 +41,7 @@ use settings::way_out;
 
 pub use self::geometry::{RingConfig, STALL, page_size};
 use self::mapping::Mapping;
+pub use self::packets::{Packet, Packets};
 use super::wire_len::VnetHeader;
 use crate::clocks;
 
@@ -129,7 +146,7 @@ impl Ring {
         let config = &config.in_pages(page_size());
         let mut stream = socket::open(config)?;
         let (size, count) = (config.block_size as usize, config.block_count as usize);
-        // SAFETY: the stream keeps the descriptor open for longer than this borrow of it.
+        // SAFETY: R7; the stream lives for longer than this borrow.
         let fd = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
         let mapping = Mapping::of_socket(fd, size, count).map_err(RingError::Map)?;
         let before_ns = clocks::boot_ns();
@@ -172,8 +189,8 @@ impl Ring {
         }
         let status = self.mapping.status(block);
         self.next = (block + 1) % self.block_count;
-        // SAFETY: the status was read as TP_STATUS_USER with acquire ordering just above, and the
-        // block is given back only when the `Block` that holds the slice is dropped.
+        // SAFETY: R1, R2; the status was read just above, and the `Block` that holds the slice gives
+        // the block back when it is dropped.
         let bytes = unsafe { self.mapping.after_status(block) };
         Some(Block { status, bytes, vnet_header: self.vnet_header })
     }
@@ -269,7 +286,7 @@ impl Statistics {
 
 impl AsFd for Ring {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the stream owns the descriptor and lives as long as `self`.
+        // SAFETY: R7; the stream lives as long as `self`.
         unsafe { BorrowedFd::borrow_raw(self.stream.as_raw_fd()) }
     }
 }
@@ -292,149 +309,13 @@ impl Block<'_> {
     /// How many there are.
     #[must_use]
     pub fn packet_count(&self) -> u32 {
-        self.packets().left
+        self.packets().count_left()
     }
 }
 
 impl Drop for Block<'_> {
     fn drop(&mut self) {
-        // Release: every read of the block happens before the kernel may overwrite it.
+        // R1: every read of the block happens before the kernel may overwrite it.
         self.status.store(libc::TP_STATUS_KERNEL, Ordering::Release);
     }
-}
-
-/// One captured packet.
-#[derive(Debug, Clone, Copy)]
-pub struct Packet<'block> {
-    /// When the kernel saw it, nanoseconds of `CLOCK_REALTIME`.
-    pub time_ns: u64,
-    /// Length in bytes from the MAC header on, before the snaplen cut it.
-    pub len: u32,
-    /// The captured first bytes, from the MAC header on.
-    pub headers: &'block [u8],
-    /// Segmentation that is still to happen, or that was undone on reception; `None` where the
-    /// ring works without the virtio header.
-    pub vnet: Option<VnetHeader>,
-    /// The kernel took a VLAN tag out of the packet.
-    pub vlan_stripped: bool,
-    /// Where the kernel has come to in the packet: offset of its network header.
-    pub network_at: u16,
-    /// `sll_pkttype`: `PACKET_OUTGOING` is tx, all else rx (packet(7)).
-    pub kind: u8,
-    /// `sll_hatype`: what link-layer header there is (`ARPHRD_*`, `include/uapi/linux/if_arp.h`).
-    pub link_type: u16,
-}
-
-/// Iterator over the packets of a block; ends early if an offset leaves the block.
-#[derive(Debug)]
-pub struct Packets<'block> {
-    bytes: &'block [u8],
-    vnet_header: bool,
-    /// Offset of the next packet's header in `bytes`.
-    at: usize,
-    left: u32,
-}
-
-/// What stands before each packet: `tpacket3_hdr` and, aligned, `sockaddr_ll`.
-type Before = [u8; LINK_ADDRESS + size_of::<libc::sockaddr_ll>()];
-
-/// `sockaddr_ll` follows the header, aligned to `TPACKET_ALIGNMENT`.
-const LINK_ADDRESS: usize =
-    size_of::<libc::tpacket3_hdr>().next_multiple_of(libc::TPACKET_ALIGNMENT);
-
-/// `struct virtio_net_hdr` stands right before the MAC header.
-const VNET_LEN: usize = 10;
-
-impl<'block> Packets<'block> {
-    /// The packets of a block, of which `bytes` are what follows the status word of its descriptor.
-    #[must_use]
-    pub fn of_block(bytes: &'block [u8], vnet_header: bool) -> Self {
-        use libc::tpacket_hdr_v1 as V1;
-        let hdr = offset_of!(libc::tpacket_block_desc, hdr);
-        let field = |offset| ne_u32(bytes, hdr + offset - Mapping::AFTER_STATUS);
-        let left = field(offset_of!(V1, num_pkts)).unwrap_or(0);
-        let first = field(offset_of!(V1, offset_to_first_pkt)).unwrap_or(0);
-        // One that lies before the bytes is as far out of the block as one behind them.
-        let at = (first as usize).checked_sub(Mapping::AFTER_STATUS).unwrap_or(bytes.len());
-        Self { bytes, vnet_header, at, left }
-    }
-
-    /// The next place in the block, its header and status.
-    #[inline]
-    fn place(&mut self) -> Option<(&'block [u8], &'block Before, u32)> {
-        use libc::tpacket3_hdr as Hdr;
-        loop {
-            self.left = self.left.checked_sub(1)?;
-            let frame = self.bytes.get(self.at..)?;
-            let before: &Before = frame.first_chunk()?;
-            let next = ne_u32(before, offset_of!(Hdr, tp_next_offset))? as usize;
-            // The last place says 0. Any other is behind this one: a block ends, however many
-            // packets its descriptor names.
-            self.left = if next < size_of::<Before>() { 0 } else { self.left };
-            self.at = self.at.checked_add(next)?;
-            let status = ne_u32(before, offset_of!(Hdr, tp_status))?;
-            // A packet that the virtio header can't express leaves its place in the block behind,
-            // with what stood there before, and is among the drops (tpacket_rcv).
-            if status & libc::TP_STATUS_USER != 0 {
-                return Some((frame, before, status));
-            }
-        }
-    }
-}
-
-impl<'block> Iterator for Packets<'block> {
-    type Item = Packet<'block>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Packet<'block>> {
-        use libc::sockaddr_ll as Link;
-        use libc::tpacket3_hdr as Hdr;
-
-        let (frame, before, status) = self.place()?;
-        let mac_at = ne_u16(before, offset_of!(Hdr, tp_mac))?;
-        let mac = usize::from(mac_at);
-        let snaplen = ne_u32(before, offset_of!(Hdr, tp_snaplen))? as usize;
-        let (vnet, headers) = if self.vnet_header {
-            let bytes = frame.get(mac.checked_sub(VNET_LEN)?..mac.checked_add(snaplen)?)?;
-            let (vnet, headers) = bytes.split_first_chunk()?;
-            (Some(vnet_header(vnet)), headers)
-        } else {
-            (None, frame.get(mac..mac.checked_add(snaplen)?)?)
-        };
-        let seconds = u64::from(ne_u32(before, offset_of!(Hdr, tp_sec))?);
-        let nanos = u64::from(ne_u32(before, offset_of!(Hdr, tp_nsec))?);
-        Some(Packet {
-            time_ns: clocks::stamped(seconds * 1_000_000_000 + nanos),
-            len: ne_u32(before, offset_of!(Hdr, tp_len))?,
-            headers,
-            vnet,
-            vlan_stripped: status & libc::TP_STATUS_VLAN_VALID != 0,
-            network_at: ne_u16(before, offset_of!(Hdr, tp_net))?.saturating_sub(mac_at),
-            kind: before[LINK_ADDRESS + offset_of!(Link, sll_pkttype)],
-            link_type: ne_u16(before, LINK_ADDRESS + offset_of!(Link, sll_hatype))?,
-        })
-    }
-}
-
-/// Reads a `struct virtio_net_hdr`.
-#[inline]
-const fn vnet_header(bytes: &[u8; VNET_LEN]) -> VnetHeader {
-    VnetHeader {
-        flags: bytes[0],
-        gso_type: bytes[1],
-        gso_size: u16::from_ne_bytes([bytes[4], bytes[5]]),
-        csum_start: u16::from_ne_bytes([bytes[6], bytes[7]]),
-    }
-}
-
-/// A 32-bit number in host byte order at `at`.
-#[inline]
-fn ne_u32(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
-}
-
-/// A 16-bit number in host byte order at `at`.
-#[inline]
-fn ne_u16(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }

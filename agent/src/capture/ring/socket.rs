@@ -7,18 +7,8 @@ use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd};
 use afpacket::sync::RawPacketStream;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
+use super::abi::{AF_PACKET, BPF_RET_K, ETH_P_ALL, PROMISCUOUS, TPACKET_V3};
 use super::{RingConfig, RingError};
-
-/// `TPACKET_V3` of `enum tpacket_versions` (`include/uapi/linux/if_packet.h`).
-const TPACKET_V3: libc::c_int = 2;
-/// `AF_PACKET` (`include/linux/socket.h`).
-const AF_PACKET: libc::c_ushort = 17;
-/// All protocols (`include/uapi/linux/if_ether.h`).
-const ETH_P_ALL: u16 = 3;
-/// `PACKET_MR_PROMISC` (`include/uapi/linux/if_packet.h`).
-const PROMISCUOUS: libc::c_ushort = 1;
-/// BPF `ret #k`: accept the first k bytes of each packet (`include/uapi/linux/filter.h`).
-const BPF_RET_K: u16 = 0x06;
 
 /// Opens a packet socket that receives nothing yet: version, virtio header and filter are set,
 /// the ring is asked for; only [`bind`] lets packets in.
@@ -26,7 +16,7 @@ pub(super) fn open(config: &RingConfig) -> Result<RawPacketStream, RingError> {
     // Without a protocol the socket receives nothing until it is bound (packet(7)).
     let fd = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
         .map_err(|errno| RingError::Open(errno.into()))?;
-    // SAFETY: the descriptor was made just above and its ownership is given up here, so the
+    // SAFETY: R7; the descriptor was made just above and its ownership is given up here, so the
     // stream is its only owner and closes it once.
     let mut stream = unsafe { RawPacketStream::from_raw_fd(fd.into_raw_fd()) };
     let fd = stream.as_raw_fd();
@@ -99,7 +89,7 @@ fn bind_to(fd: RawFd, index: u32) -> io::Result<()> {
         sll_addr: [0; 8],
     };
     let len = option_len::<libc::sockaddr_ll>();
-    // SAFETY: `address` is live for the call and `len` is its size, so the kernel reads no further.
+    // SAFETY: R8; `address` is live for the call and `len` is its size, so the kernel reads no further.
     let result = unsafe { libc::bind(fd, (&raw const address).cast(), len) };
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
@@ -108,7 +98,7 @@ fn bind_to(fd: RawFd, index: u32) -> io::Result<()> {
 pub(super) fn statistics(fd: RawFd) -> io::Result<libc::tpacket_stats_v3> {
     let mut stats = libc::tpacket_stats_v3 { tp_packets: 0, tp_drops: 0, tp_freeze_q_cnt: 0 };
     let mut len = option_len::<libc::tpacket_stats_v3>();
-    // SAFETY: `stats` and `len` are live for the call, and `len` is the size of `stats`, so the
+    // SAFETY: R8; `stats` and `len` are live for the call, and `len` is the size of `stats`, so the
     // kernel writes no further.
     let result = unsafe {
         libc::getsockopt(
@@ -135,7 +125,7 @@ pub(super) fn nic_index(fd: RawFd) -> Option<u32> {
         sll_addr: [0; 8],
     };
     let mut len = option_len::<libc::sockaddr_ll>();
-    // SAFETY: `address` and `len` are live for the call, and `len` is the size of `address`, so
+    // SAFETY: R8; `address` and `len` are live for the call, and `len` is the size of `address`, so
     // the kernel writes no further.
     let result = unsafe { libc::getsockname(fd, (&raw mut address).cast(), &raw mut len) };
     u32::try_from(address.sll_ifindex).ok().filter(|&index| result == 0 && index > 0)
@@ -144,7 +134,7 @@ pub(super) fn nic_index(fd: RawFd) -> Option<u32> {
 /// Sets an option of the packet socket to a plain value.
 fn set<T: Copy>(fd: RawFd, option: libc::c_int, value: &T) -> io::Result<()> {
     let len = option_len::<T>();
-    // SAFETY: `value` is live for the call and `len` is its size, so the kernel reads no further.
+    // SAFETY: R8; `value` is live for the call and `len` is its size, so the kernel reads no further.
     let result = unsafe {
         libc::setsockopt(fd, libc::SOL_PACKET, option, std::ptr::from_ref(value).cast(), len)
     };

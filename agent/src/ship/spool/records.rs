@@ -309,3 +309,15 @@ pub(super) const fn gap_frame(session: u64, first: u64, last: u64, gap: Gap) -> 
         mixes: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_of_a_record_is_what_spools_on_disk_hold() {
+        // Made with Python: zlib.crc32(struct.pack("<QQQ", 0xfeed, 4, 5) + b"123456789").
+        let range = SeqRange { first: 4, last: 5 };
+        assert_eq!(checksum(0xfeed, range, b"123456789"), 0x0a95_be92);
+    }
+}

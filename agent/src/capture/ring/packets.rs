@@ -1,0 +1,122 @@
+//! The packets of a block, read from its bytes: safe, whatever they say (R6).
+
+use super::VnetHeader;
+use super::abi::{VNET_LEN, block, place, vnet_header};
+use crate::clocks;
+
+/// One captured packet.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet<'block> {
+    /// When the kernel saw it, nanoseconds of `CLOCK_REALTIME`.
+    pub time_ns: u64,
+    /// Length in bytes from the MAC header on, before the snaplen cut it.
+    pub len: u32,
+    /// The captured first bytes, from the MAC header on.
+    pub headers: &'block [u8],
+    /// Segmentation that is still to happen, or that was undone on reception; `None` where the
+    /// ring works without the virtio header.
+    pub vnet: Option<VnetHeader>,
+    /// The kernel took a VLAN tag out of the packet.
+    pub vlan_stripped: bool,
+    /// Where the kernel has come to in the packet: offset of its network header.
+    pub network_at: u16,
+    /// `sll_pkttype`: `PACKET_OUTGOING` is tx, all else rx (packet(7)).
+    pub kind: u8,
+    /// `sll_hatype`: what link-layer header there is (`ARPHRD_*`, `include/uapi/linux/if_arp.h`).
+    pub link_type: u16,
+}
+
+/// Iterator over the packets of a block; ends early if an offset leaves the block.
+#[derive(Debug)]
+pub struct Packets<'block> {
+    bytes: &'block [u8],
+    vnet_header: bool,
+    /// Offset of the next packet's header in `bytes`.
+    at: usize,
+    left: u32,
+}
+
+/// What stands before each packet.
+type Before = [u8; place::HEADERS_LEN];
+
+impl<'block> Packets<'block> {
+    /// The packets of a block, of which `bytes` are what follows the status word of its descriptor.
+    #[must_use]
+    pub fn of_block(bytes: &'block [u8], vnet_header: bool) -> Self {
+        let field = |offset| ne_u32(bytes, offset - block::AFTER_STATUS);
+        let left = field(block::PACKETS).unwrap_or(0);
+        let first = field(block::FIRST).unwrap_or(0);
+        // One that lies before the bytes is as far out of the block as one behind them.
+        let at = (first as usize).checked_sub(block::AFTER_STATUS).unwrap_or(bytes.len());
+        Self { bytes, vnet_header, at, left }
+    }
+
+    /// How many are still to come, as the descriptor says.
+    pub(super) const fn count_left(&self) -> u32 {
+        self.left
+    }
+
+    /// The next place in the block, its header and status.
+    #[inline]
+    fn place(&mut self) -> Option<(&'block [u8], &'block Before, u32)> {
+        loop {
+            self.left = self.left.checked_sub(1)?;
+            let frame = self.bytes.get(self.at..)?;
+            let before: &Before = frame.first_chunk()?;
+            let next = ne_u32(before, place::NEXT)? as usize;
+            // The last place says 0. Any other is behind this one: a block ends, however many
+            // packets its descriptor names.
+            self.left = if next < size_of::<Before>() { 0 } else { self.left };
+            self.at = self.at.checked_add(next)?;
+            let status = ne_u32(before, place::STATUS)?;
+            // A packet that the virtio header can't express leaves its place in the block behind,
+            // with what stood there before, and is among the drops (tpacket_rcv).
+            if status & libc::TP_STATUS_USER != 0 {
+                return Some((frame, before, status));
+            }
+        }
+    }
+}
+
+impl<'block> Iterator for Packets<'block> {
+    type Item = Packet<'block>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Packet<'block>> {
+        let (frame, before, status) = self.place()?;
+        let mac_at = ne_u16(before, place::MAC)?;
+        let mac = usize::from(mac_at);
+        let snaplen = ne_u32(before, place::SNAPLEN)? as usize;
+        let (vnet, headers) = if self.vnet_header {
+            let bytes = frame.get(mac.checked_sub(VNET_LEN)?..mac.checked_add(snaplen)?)?;
+            let (vnet, headers) = bytes.split_first_chunk()?;
+            (Some(vnet_header(vnet)), headers)
+        } else {
+            (None, frame.get(mac..mac.checked_add(snaplen)?)?)
+        };
+        let seconds = u64::from(ne_u32(before, place::SECONDS)?);
+        let nanos = u64::from(ne_u32(before, place::NANOSECONDS)?);
+        Some(Packet {
+            time_ns: clocks::stamped(seconds * 1_000_000_000 + nanos),
+            len: ne_u32(before, place::LEN)?,
+            headers,
+            vnet,
+            vlan_stripped: status & libc::TP_STATUS_VLAN_VALID != 0,
+            network_at: ne_u16(before, place::NETWORK)?.saturating_sub(mac_at),
+            kind: before[place::KIND],
+            link_type: ne_u16(before, place::LINK_TYPE)?,
+        })
+    }
+}
+
+/// A 32-bit number in host byte order at `at`.
+#[inline]
+fn ne_u32(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// A 16-bit number in host byte order at `at`.
+#[inline]
+fn ne_u16(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
