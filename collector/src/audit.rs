@@ -14,13 +14,13 @@ mod throttle;
 
 use std::fmt::{self, Display};
 use std::net::IpAddr;
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use settings::AUDIT_TARGET;
 
 pub use self::pending::{AuditError, Pending, operator};
 use self::throttle::Throttle;
+use crate::time::boot;
 
 /// What can happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,7 +183,7 @@ pub fn log(record: &Record) {
     if !record.event.is_refusal() {
         return write(record, None);
     }
-    if let Some(untold) = REFUSALS.pass(record.event, Instant::now()) {
+    if let Some(untold) = REFUSALS.pass(record.event, boot()) {
         write(record, (untold > 0).then_some(untold));
     }
 }

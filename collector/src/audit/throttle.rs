@@ -1,44 +1,38 @@
 //! Which of the events that anybody can cause are logged: some a minute of each kind.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Event;
+use crate::bucket::Bucket;
 
 /// Lines of one kind in the time of [`SPAN`]: enough to see who tries what, and in a day no more
 /// than some 20 MB of log.
-const LINES: u32 = 60;
+const LINES: u64 = 60;
 
 /// For this long.
 const SPAN: Duration = Duration::from_secs(60);
 
 /// What was logged of each kind of event.
 #[derive(Debug)]
-pub(super) struct Throttle(Mutex<Vec<(Event, Budget)>>);
+pub(super) struct Throttle(Mutex<Vec<Logged>>);
 
-/// What may be logged of one kind.
-#[derive(Debug, Clone, Copy)]
-struct Budget {
-    since: Instant,
-    lines: u32,
+/// What was logged of one kind.
+#[derive(Debug)]
+struct Logged {
+    event: Event,
+    lines: Bucket,
     untold: u64,
 }
 
-impl Budget {
-    const fn new(now: Instant) -> Self {
-        Self { since: now, lines: 0, untold: 0 }
-    }
-
+impl Logged {
     /// Whether one more is logged, and how many before it were not.
-    fn pass(&mut self, now: Instant) -> Option<u64> {
-        if now.saturating_duration_since(self.since) >= SPAN {
-            (self.since, self.lines) = (now, 0);
-        }
-        if self.lines == LINES {
+    fn pass(&mut self, now: Duration) -> Option<u64> {
+        if !self.lines.wait_for(1, now).is_zero() {
             self.untold += 1;
             return None;
         }
-        self.lines += 1;
+        self.lines.take(1, now);
         Some(std::mem::take(&mut self.untold))
     }
 }
@@ -49,18 +43,17 @@ impl Throttle {
         Self(Mutex::new(Vec::new()))
     }
 
-    /// Whether an event is logged, and how many of its kind before it were not.
-    pub(super) fn pass(&self, event: Event, now: Instant) -> Option<u64> {
-        let mut budgets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match budgets.iter_mut().find(|(known, _)| *known == event) {
-            Some((_, budget)) => budget.pass(now),
-            None => {
-                let mut budget = Budget::new(now);
-                let passed = budget.pass(now);
-                budgets.push((event, budget));
-                passed
-            }
+    /// Whether an event is logged, and how many of its kind before it were not. The time is of a clock
+    /// that only goes on.
+    pub(super) fn pass(&self, event: Event, now: Duration) -> Option<u64> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(logged) = all.iter_mut().find(|logged| logged.event == event) {
+            return logged.pass(now);
         }
+        let mut logged = Logged { event, lines: Bucket::new(LINES, SPAN), untold: 0 };
+        let passed = logged.pass(now);
+        all.push(logged);
+        passed
     }
 }
 
@@ -70,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_one_kind_is_cut_and_counted_and_leaves_the_others_their_lines() {
-        let (throttle, start) = (Throttle::new(), Instant::now());
+        let (throttle, start) = (Throttle::new(), Duration::from_secs(1000));
         let flood = |from: Duration| {
             (0..10_000).filter_map(|_| throttle.pass(Event::SignInFailed, start + from)).count()
         };

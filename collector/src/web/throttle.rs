@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::caller::Caller;
 use super::limits::Limits;
+use crate::bucket::Bucket;
 
 /// Wrong tokens that an address may try though too many fail in all.
-const FEW: f64 = 3.0;
+const FEW: u64 = 3;
 
 /// How long an address that has proved the token is refused no more.
 const KNOWN: Duration = Duration::from_secs(86_400);
@@ -17,46 +18,33 @@ const KNOWN: Duration = Duration::from_secs(86_400);
 /// Addresses that are remembered: some MB. Of more, those not heard of for longest are forgotten.
 const REMEMBERED: usize = 10_000;
 
+/// In which as many may be tried as the limits say.
+const SPAN: Duration = Duration::from_secs(60);
+
 /// What was tried. Times are of a clock that only goes on.
 #[derive(Debug)]
 pub(super) struct Throttle {
-    each: Bucket,
-    all: Bucket,
+    /// Wrong tokens that one address may try.
+    each: u64,
     of: HashMap<Caller, Tries>,
-    in_all: Level,
+    in_all: Bucket,
 }
 
-/// How many a minute fill it.
-#[derive(Debug, Clone, Copy)]
-struct Bucket(f64);
-
-/// How full a bucket is.
-#[derive(Debug, Clone, Copy, Default)]
-struct Level {
-    level: f64,
-    at: Duration,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
+/// What one address has tried.
+#[derive(Debug, Clone)]
 struct Tries {
-    wrong: Level,
+    wrong: Bucket,
     proved: Option<Duration>,
+    heard: Duration,
 }
 
-impl Bucket {
-    /// How full it is now: it empties within a minute.
-    fn now(self, Level { level, at }: Level, now: Duration) -> f64 {
-        (level - now.saturating_sub(at).as_secs_f64() * self.0 / 60.0).max(0.0)
+impl Tries {
+    fn new(each: u64) -> Self {
+        Self { wrong: Bucket::new(each, SPAN), proved: None, heard: Duration::ZERO }
     }
 
-    fn add(self, level: &mut Level, now: Duration) {
-        *level = Level { level: (self.now(*level, now) + 1.0).min(self.0), at: now };
-    }
-
-    /// Until when there is room for another one.
-    fn wait(self, level: Level, most: f64, now: Duration) -> Option<Duration> {
-        let over = self.now(level, now) + 1.0 - most;
-        (over > 1e-9).then(|| Duration::from_secs_f64(over * 60.0 / self.0))
+    fn is_known(&self, now: Duration) -> bool {
+        self.proved.is_some_and(|proved| now.saturating_sub(proved) < KNOWN)
     }
 }
 
@@ -74,58 +62,67 @@ pub(super) enum Verdict {
 impl Throttle {
     pub fn new(limits: &Limits) -> Self {
         Self {
-            each: Bucket(limits.failed_sign_ins_per_address.into()),
-            all: Bucket(limits.failed_sign_ins.into()),
+            each: limits.failed_sign_ins_per_address.into(),
             of: HashMap::new(),
-            in_all: Level::default(),
+            in_all: Bucket::new(limits.failed_sign_ins.into(), SPAN),
         }
     }
 
     /// Somebody presents a token, which is right or not.
     pub fn judge(&mut self, caller: &Caller, right: bool, now: Duration) -> Verdict {
-        let tries = self.of.get(caller).copied().unwrap_or_default();
-        let known = tries.proved.is_some_and(|proved| now.saturating_sub(proved) < KNOWN);
-        // Behind a proxy that doesn't tell them apart are honest people too.
-        let one = *caller != Caller::Proxy;
-        let own = self.each.wait(tries.wrong, self.each.0, now).filter(|_| one);
-        let own = own.map(|wait| (wait, "failed_sign_ins_per_address"));
-        let few = || {
-            let wait = self.all.wait(self.in_all, self.all.0, now)?;
-            let few = self.each.wait(tries.wrong, FEW.min(self.each.0), now);
-            if one { few } else { Some(wait) }.map(|wait| (wait, "failed_sign_ins"))
-        };
-        let later = own.or_else(few);
+        let tries = self.of.get(caller).cloned().unwrap_or_else(|| Tries::new(self.each));
+        let later = self.later(&tries, caller, now);
         match later {
-            Some((wait, limit)) if !(right && known) => Verdict::Later(wait, limit),
+            Some((wait, limit)) if !(right && tries.is_known(now)) => Verdict::Later(wait, limit),
             _ if right => {
                 self.entry(caller, now).proved = Some(now);
                 Verdict::Right
             }
             _ => {
-                let (each, all) = (self.each, self.all);
-                each.add(&mut self.entry(caller, now).wrong, now);
-                all.add(&mut self.in_all, now);
+                self.entry(caller, now).wrong.take(1, now);
+                // What addresses try beyond it, of the few of their own, makes others wait no longer.
+                if self.in_all.wait_for(1, now).is_zero() {
+                    self.in_all.take(1, now);
+                }
                 Verdict::Wrong
             }
         }
     }
 
+    /// How long nothing is said of a token, and because of which limit.
+    fn later(
+        &self,
+        tries: &Tries,
+        caller: &Caller,
+        now: Duration,
+    ) -> Option<(Duration, &'static str)> {
+        // Behind a proxy that doesn't tell them apart are honest people too.
+        let one = *caller != Caller::Proxy;
+        let own = tries.wrong.wait_for(1, now);
+        if one && !own.is_zero() {
+            return Some((own, "failed_sign_ins_per_address"));
+        }
+        let all = self.in_all.wait_for(1, now);
+        if all.is_zero() {
+            return None;
+        }
+        let spent = self.each.saturating_sub(FEW);
+        let wait = if one { tries.wrong.wait_for(spent + 1, now) } else { all };
+        (!wait.is_zero()).then_some((wait, "failed_sign_ins"))
+    }
+
     fn entry(&mut self, caller: &Caller, now: Duration) -> &mut Tries {
         if self.of.len() >= REMEMBERED && !self.of.contains_key(caller) {
-            let each = self.each;
-            let matters = |tries: &Tries| {
-                let known = tries.proved.is_some_and(|proved| now.saturating_sub(proved) < KNOWN);
-                known || each.now(tries.wrong, now) > 0.0
-            };
-            self.of.retain(|_, tries| matters(tries));
-            let heard = |tries: &Tries| tries.wrong.at.max(tries.proved.unwrap_or_default());
-            let oldest = self.of.iter().min_by_key(|(_, tries)| heard(tries));
+            self.of.retain(|_, tries| tries.is_known(now) || !tries.wrong.is_full(now));
+            let oldest = self.of.iter().min_by_key(|(_, tries)| tries.heard);
             let oldest = oldest.map(|(caller, _)| caller.clone());
             if let Some(oldest) = oldest.filter(|_| self.of.len() >= REMEMBERED) {
                 self.of.remove(&oldest);
             }
         }
-        self.of.entry(caller.clone()).or_default()
+        let tries = self.of.entry(caller.clone()).or_insert_with(|| Tries::new(self.each));
+        tries.heard = now;
+        tries
     }
 }
 

@@ -1,6 +1,5 @@
 //! What a client and all together may take, and who has taken what.
 
-mod bucket;
 mod budget;
 mod enrolments;
 mod handshakes;

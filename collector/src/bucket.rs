@@ -1,4 +1,4 @@
-//! A token bucket that takes time as an argument.
+//! A limit of a rate: a token bucket that takes time as an argument.
 
 use std::time::Duration;
 
@@ -35,6 +35,14 @@ impl Bucket {
         self.full.saturating_sub(now).saturating_sub(self.period)
     }
 
+    /// How long it takes until so much is there.
+    #[must_use]
+    pub fn wait_for(&self, count: u64, now: Duration) -> Duration {
+        let mut after = self.clone();
+        after.take(count, now);
+        after.wait(now)
+    }
+
     /// True if nothing is missing.
     #[must_use]
     pub fn is_full(&self, now: Duration) -> bool {
@@ -62,6 +70,8 @@ mod tests {
         bucket.take(50, at(5000));
         assert_eq!((bucket.wait(at(5000)), bucket.wait(at(5400))), (at(500), at(100)));
         assert!(bucket.is_full(at(6500)));
+        assert_eq!(bucket.wait_for(60, at(6000)), at(100));
+        assert_eq!((bucket.wait_for(50, at(6000)), bucket.wait_for(100, at(9000))), (at(0), at(0)));
     }
 
     proptest! {
