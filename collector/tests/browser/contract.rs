@@ -7,10 +7,11 @@ use collector::web::Access;
 
 use crate::site::{Agent, INTERVAL, Site};
 
-/// Where `scripts/test` puts schemathesis.
+/// Where `scripts/tools` puts schemathesis.
 fn tools() -> PathBuf {
     let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools/schemathesis");
-    assert!(tools.join("schemathesis").exists(), "no {}; scripts/test makes it", tools.display());
+    let missing = "schemathesis isn't installed: scripts/tools schemathesis";
+    assert!(tools.join("schemathesis").exists(), "{missing}");
     tools
 }
 

@@ -179,19 +179,28 @@ async def connections_of_one_client(stage):
 
 
 async def handshakes_that_are_never_finished(stage):
-    """First packets from one address, as fast as they can be made, and nothing after them."""
-    loop, sent = asyncio.get_event_loop(), 0
-    config = peer.configuration(stage.pki)
-    transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol,
-                                                       local_addr=("127.0.0.1", 0))
-    first, entered, refused = peer.QuicConnection, [], 0
+    """First packets from one address, as fast as they can be made; where the collector asks whether
+    somebody is there, that he is; and nothing after them."""
+    loop, sent, flooded, answers = asyncio.get_event_loop(), 0, 0.0, {}
+    begin_one = peer.Beginner(peer.configuration(stage.pki), stage.address)
+
+    class Silent(asyncio.DatagramProtocol):
+        def datagram_received(self, data, _):
+            kind = peer.packet_kind(data)
+            answers[kind] = answers.get(kind, 0) + 1
+            if kind == "retry":
+                transport.sendto(begin_one.first(*peer.retried(data)), stage.address)
+
+    transport, _ = await loop.create_datagram_endpoint(Silent, local_addr=("127.0.0.1", 0))
+    entered, refused = [], 0
     while not stage.over and sent < stage.many(20_000):
-        quic = first(configuration=config)
-        quic.connect(stage.address, now=loop.time())
-        for data, _ in quic.datagrams_to_send(now=loop.time()):
-            transport.sendto(data, stage.address)
-        sent += 1
-        if sent % 200 == 0:
+        begin = time.monotonic()
+        for _ in range(20):
+            transport.sendto(begin_one.first(), stage.address)
+        sent += 20
+        await asyncio.sleep(0)
+        flooded += time.monotonic() - begin
+        if sent % 2000 == 0:
             begin = time.monotonic()
             try:
                 link = await stage.agent("latecomer", [session()])
@@ -199,8 +208,8 @@ async def handshakes_that_are_never_finished(stage):
                 link.close()
             except (peer.Closed, asyncio.TimeoutError):
                 refused += 1
-    return {"handshakes": sent, "entered": len(entered), "refused": refused,
-            "slowest_entry_ms": round(1000 * max(entered, default=0))}
+    return {"handshakes": sent, "a_second": round(sent / flooded), "answers": answers,
+            "entered": len(entered), "refused": refused, "slowest_entry_ms": round(1000 * max(entered, default=0))}
 
 
 async def connections_that_say_nothing(stage):
@@ -496,7 +505,8 @@ def main():
         said = asyncio.run(attacks()[attack](stage))
     except (peer.Closed, asyncio.TimeoutError) as error:
         said = {"broken_off": f"{error or 'no answer'}"}
-    print(json.dumps(said), flush=True)
+    # What it prepared, before it began, is nothing that an attacker does.
+    print(json.dumps({"began": stage.begin, **said}), flush=True)
     # Connections that are open still need no farewell.
     os._exit(0)
 

@@ -53,6 +53,17 @@ async def acknowledges_what_was_never_sent(link, session):
     await asyncio.wait([link.ended], timeout=3.0)
 
 
+async def never_answers(link, session):
+    """Leaves Hello without an answer."""
+    await link.ended
+
+
+async def commits_nothing(link, session):
+    """Welcomes, takes all that comes, and never says that it is kept."""
+    link.write(wire.welcome([(session, 0)]))
+    await link.ended
+
+
 async def a_megabyte_of_reasons(link, session):
     """Refuses with a text of a megabyte that would steer a terminal."""
     archive = wire.Archive()
@@ -62,7 +73,7 @@ async def a_megabyte_of_reasons(link, session):
 
 
 BEHAVIOURS = {it.__name__: it for it in [numbers_beyond_all, acknowledges_what_was_never_sent,
-                                         a_megabyte_of_reasons]}
+                                         a_megabyte_of_reasons, never_answers, commits_nothing]}
 
 
 async def main():

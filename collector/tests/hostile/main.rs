@@ -8,6 +8,7 @@
 mod agents;
 mod certificates;
 mod collectors;
+mod disk;
 mod files;
 mod requests;
 mod words;

@@ -11,6 +11,10 @@ from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 from aioquic.quic import events
+from aioquic.quic.crypto import CryptoPair
+from aioquic.quic.packet import QuicFrameType, QuicPacketType, QuicProtocolVersion
+from aioquic.quic.packet_builder import QuicPacketBuilder
+from aioquic.tls import Epoch
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -56,6 +60,47 @@ def csr(key=None):
     key = key or ec.generate_private_key(ec.SECP256R1())
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+class Beginner:
+    """Makes first packets of connections, each of another one: one greeting, sealed for each anew,
+    which takes a small part of the time that a greeting takes."""
+
+    def __init__(self, config, address):
+        quic = QuicConnection(configuration=config)
+        quic.connect(address, now=0.0)
+        self.hello = bytes(quic._crypto_streams[Epoch.INITIAL].sender._buffer)
+        self.id = quic.host_cid
+
+    def first(self, id=None, token=b""):
+        """To `id`, with the token that a retry gave."""
+        id, version = id or os.urandom(8), QuicProtocolVersion.VERSION_1
+        builder = QuicPacketBuilder(host_cid=self.id, peer_cid=id, peer_token=token, is_client=True,
+                                    version=version, max_datagram_size=1200)
+        seal = CryptoPair()
+        seal.setup_initial(id, is_client=True, version=version)
+        builder.start_packet(QuicPacketType.INITIAL, seal)
+        # Offset and length, then what is said.
+        frame = builder.start_frame(QuicFrameType.CRYPTO)
+        frame.push_uint_var(0)
+        frame.push_uint_var(len(self.hello))
+        frame.push_bytes(self.hello)
+        (packet,), _ = builder.flush()
+        return packet
+
+
+def packet_kind(data):
+    """What the first packet of a datagram is (RFC 9000, 17.2)."""
+    if not data[0] & 0x80:
+        return "short"
+    return ["initial", "0-rtt", "handshake", "retry"][data[0] >> 4 & 3]
+
+
+def retried(data):
+    """The id and the token that a retry packet gives."""
+    own = 6 + data[5]
+    id = data[own + 1:own + 1 + data[own]]
+    return id, data[own + 1 + len(id):-16]
 
 
 class Peer(QuicConnectionProtocol):

@@ -4,6 +4,7 @@
 //! The attacks and one of the honest agents are Python programs that speak QUIC by aioquic
 //! (`collector/tests/hostile/`); the other honest agent is the real one, on a link of its own.
 
+mod fallback;
 mod honest;
 mod watcher;
 
@@ -14,7 +15,8 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
-use self::honest::Honest;
+pub use self::fallback::{BEHAVIOURS, FellBack, fall_back};
+use self::honest::{Honest, Report};
 use self::watcher::Watcher;
 pub use self::watcher::{Ready, Use};
 use crate::namespace::Namespace;
@@ -36,6 +38,8 @@ pub struct Siege {
     pair: Pair,
     honest: Honest,
     watcher: Watcher,
+    /// When the first attack was prepared, and when it began.
+    prepared: f64,
     began: f64,
     before: Use,
     said: Vec<Value>,
@@ -95,18 +99,20 @@ impl Siege {
         let goes_on = ["capturing", "connected"];
         wait_until("the real agent", || goes_on.iter().all(|it| agent.log().contains(it)));
         let before = watcher.now();
-        let (began, said) = (f64::INFINITY, Vec::new());
-        Self { site, collector, agent, pair, honest, watcher, began, before, said }
+        let (prepared, began, said) = (f64::INFINITY, f64::INFINITY, Vec::new());
+        Self { site, collector, agent, pair, honest, watcher, prepared, began, before, said }
     }
 
     /// Runs an attack to its end, for so many seconds at most. `scale` 1 is as much of it as an
     /// attacker would do. What it says of it.
     pub fn attack(&mut self, name: &str, seconds: f64, scale: f64) -> Value {
-        if self.began.is_infinite() {
-            (self.began, self.before) = (now(), self.watcher.now());
-        }
+        self.prepared = self.prepared.min(now());
         self.pair.bulk(BYTES);
         let said = attack(&self.site, name, seconds, scale);
+        if self.began.is_infinite() {
+            self.began = said["began"].as_f64().unwrap();
+            self.before = self.watcher.at(self.began);
+        }
         self.pair.bulk(BYTES);
         self.said.push(said.clone());
         said
@@ -121,7 +127,8 @@ impl Siege {
     /// Ends all, once the honest agents have delivered everything.
     #[must_use]
     pub fn end(self) -> Cost {
-        let Self { site, collector, agent, pair, honest, watcher, began, before, said } = self;
+        let Self { site, collector, agent, pair, honest, watcher, prepared, began, before, said } =
+            self;
         let heard = honest.end();
         let (most, cores, ready) = watcher.since(began);
         pair.wait_for_silence();
@@ -139,12 +146,12 @@ impl Siege {
             let stored = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
             Kept { of, made, stored }
         });
-        let took = |since: bool| {
-            let reports = heard.reports.iter().filter(|report| (report.made >= began) == since);
-            reports.map(|report| report.took_ms).collect()
+        let took = |from: f64, until: f64| {
+            let within = |report: &&Report| from <= report.made && report.made < until;
+            heard.reports.iter().filter(within).map(|report| report.took_ms).collect()
         };
         let never = heard.reports.iter().filter(|report| report.never).count();
-        let (quiet_ms, during_ms) = (took(false), took(true));
+        let (quiet_ms, during_ms) = (took(0.0, prepared), took(began, f64::INFINITY));
         Cost {
             quiet_ms,
             during_ms,
@@ -206,16 +213,20 @@ pub fn attack(site: &Site, name: &str, seconds: f64, scale: f64) -> Value {
 pub fn python(program: &str) -> Command {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../collector/tests/hostile");
     let mut command = Namespace::own().command("python3");
-    command.arg("-B").arg(folder.join(program)).env("PYTHONPATH", aioquic());
+    let aioquic = aioquic().unwrap_or_else(|missing| panic!("{missing}"));
+    command.arg("-B").arg(folder.join(program)).env("PYTHONPATH", aioquic);
     command
 }
 
-/// Where `scripts/test` puts aioquic.
-fn aioquic() -> PathBuf {
-    let own = std::env::current_exe().unwrap();
+/// Where `scripts/tools` puts aioquic.
+///
+/// # Errors
+/// It is not there; how to get it.
+pub fn aioquic() -> Result<PathBuf, String> {
+    let own = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut found = own.ancestors().map(|folder| folder.join("tools/aioquic"));
     let found = found.find(|folder| folder.join("aioquic").exists());
-    found.expect("tools/aioquic beside the programs' folder; scripts/test makes it")
+    found.ok_or_else(|| "aioquic, which attacks, isn't installed: scripts/tools aioquic".to_owned())
 }
 
 /// Seconds of the clock that Python has as `time.monotonic`.

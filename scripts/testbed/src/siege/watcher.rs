@@ -67,6 +67,13 @@ impl Watcher {
         used(self.pid, &self.folder)
     }
 
+    /// What was used at a moment.
+    pub fn at(&self, moment: f64) -> Use {
+        let seen = self.uses.lock().unwrap();
+        let until = seen.iter().take_while(|(at, _)| *at <= moment);
+        until.last().map_or_else(Use::default, |(_, used)| *used)
+    }
+
     /// The most that was used since a moment, CPU time in parts of a core, and what `/readyz` said.
     pub fn since(&self, begin: f64) -> (Use, f64, Ready) {
         let uses = since(&self.uses, begin);

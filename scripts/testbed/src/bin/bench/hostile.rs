@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use testbed::siege::{Cost, Siege};
+use testbed::siege::{self, BEHAVIOURS, Cost, FellBack, Siege};
 use testbed::{Cluster, Site, sh};
 
 use super::space::in_own_namespace;
@@ -15,6 +15,9 @@ use super::table::{Table, quantile};
 
 /// How long the honest agents are watched before each attack.
 const QUIET: Duration = Duration::from_secs(3);
+
+/// Longest time until an agent has left a hostile collector: one that commits nothing has 5 minutes.
+const LONGEST: Duration = Duration::from_secs(360);
 
 /// The numbered kinds of attacks, and the attacks of each.
 const ATTACKS: [(&str, &[&str]); 7] = [
@@ -74,7 +77,7 @@ pub struct Options {
     /// Folder with the programs of another build, to be attacked beside these in the same run
     #[arg(long, value_name = "FOLDER")]
     beside: Option<PathBuf>,
-    /// Attacks, all if none is named
+    /// Attacks and hostile collectors, all if none is named
     #[arg(value_name = "ATTACK")]
     attacks: Vec<String>,
     /// Longest time of each attack, seconds
@@ -91,12 +94,13 @@ pub struct Options {
 /// Runs the attacks in a network namespace of its own.
 ///
 /// # Errors
-/// There is no way into a namespace, or no such attack.
+/// There is no way into a namespace, no such attack, or no aioquic.
 pub fn run(options: &Options) -> anyhow::Result<()> {
+    siege::aioquic().map_err(anyhow::Error::msg)?;
     if !in_own_namespace()? {
         return Ok(());
     }
-    let known = ATTACKS.iter().flat_map(|(_, attacks)| *attacks);
+    let known = ATTACKS.iter().flat_map(|(_, attacks)| *attacks).chain(&BEHAVIOURS);
     if let Some(unknown) = options.attacks.iter().find(|it| !known.clone().any(|own| own == it)) {
         let known: Vec<&str> = known.copied().collect();
         anyhow::bail!("no attack {unknown}; there are: {}", known.join(" "));
@@ -144,8 +148,31 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
          of /readyz; whether all of the honest agents is stored once.",
         QUIET.as_secs()
     );
-    table.print();
+    if !table.is_empty() {
+        table.print();
+    }
+    fallbacks(&options.attacks);
     Ok(())
+}
+
+/// How long agents wait with hostile collectors.
+fn fallbacks(wanted: &[String]) {
+    let wanted = |it: &&&str| wanted.is_empty() || wanted.iter().any(|other| other == **it);
+    let mut table = Table::new(&["collector", "next one after s", "kept"]);
+    for behaviour in BEHAVIOURS.iter().filter(wanted) {
+        println!("\ncollectors: {behaviour}");
+        let FellBack { after, all_kept, .. } = siege::fall_back(behaviour, LONGEST);
+        let kept = if all_kept { "all" } else { "not all" };
+        table.row(vec![
+            (*behaviour).to_owned(),
+            format!("{:.1}", after.as_secs_f64()),
+            kept.to_owned(),
+        ]);
+    }
+    if !table.is_empty() {
+        println!("\nFrom Hello at a hostile collector until an agent is at the next of its list.");
+        table.print();
+    }
 }
 
 fn one(

@@ -19,6 +19,12 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
+    /// Whether there is no row.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.rows.len() <= 1
+    }
+
     /// Prints it.
     pub fn print(&self) {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
