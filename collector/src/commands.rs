@@ -38,7 +38,7 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
                 out.say(&admin::cancel(config, &location()?, tls, named)?);
                 return Ok(());
             }
-            let Made { token, note, warning } = admin::token(config, tls, args)?;
+            let Made { token, note, warning } = admin::token(config, &location()?, tls, args)?;
             warning.iter().for_each(|warning| settings::warn(PROGRAM.name, warning));
             out.say(&token);
             settings::hint(&note);

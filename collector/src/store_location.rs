@@ -8,7 +8,7 @@ use settings::Problem;
 use wire::private_file;
 
 use crate::config::Config;
-use crate::identity::{TokenUses, UsesError};
+use crate::identity::{EnrolmentStore, UsesError};
 use crate::store::postgres::{PostgresConfig, PostgresStore};
 use crate::store::register::Forget;
 use crate::store::sqlite::{OpenError, SqliteReader, SqliteRegister, SqliteStore};
@@ -98,11 +98,11 @@ impl StoreLocation {
         })
     }
 
-    /// Opens the store to count uses of tokens, also beside running collectors.
+    /// Opens the store for what its collectors know together of enrolments, also beside running ones.
     ///
     /// # Errors
     /// [`OpenError`] if the embedded store can't be used.
-    pub fn open_tokens(&self) -> Result<Arc<dyn TokenUses>, OpenError> {
+    pub fn open_to_enrol(&self) -> Result<Arc<dyn EnrolmentStore>, OpenError> {
         Ok(match self {
             Self::Sqlite(path) => Arc::new(SqliteRegister::open(path)?),
             Self::Postgres(config) => Arc::new(PostgresStore::reader(config.as_ref().clone())),

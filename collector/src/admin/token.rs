@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use rustls::pki_types::UnixTime;
 use settings::Foreign;
+use wire::id::ClientId;
 use wire::pem::TlsFiles;
 use wire::token::{Address, Token, id};
 
@@ -13,7 +14,7 @@ use super::{AdminError, block_on, utc};
 use crate::audit::{Event, Pending, Record, operator};
 use crate::cli::TokenArgs;
 use crate::config::Config;
-use crate::identity::{Identity, NewToken, OpenToken, TokenUse};
+use crate::identity::{Identity, NewToken, OpenToken, OpenTokens, TokenUse};
 use crate::run::open_identity;
 use crate::store_location::{StoreLocation, StoreLocationError};
 
@@ -40,13 +41,18 @@ pub struct Made {
 /// [`AdminError`] names the file that can't be written, or the client that is there already.
 pub fn token(
     config: &Config,
+    location: &StoreLocation,
     tls: Option<&TlsFiles>,
     wanted: &TokenArgs,
 ) -> Result<Made, AdminError> {
     let now = UnixTime::now();
     let identity = open_identity(config, tls)?;
-    let known =
-        wanted.client.as_ref().map(|client| identity.records().knows(client)).transpose()?;
+    let known = match &wanted.client {
+        None => None,
+        Some(client) if identity.records().knows(client)? => Some(true),
+        // While the store is out of reach it isn't known; it is asked again as the token is used.
+        Some(client) => block_on::<_, StoreLocationError>(has_id(location, client)).ok(),
+    };
     if let (Some(client), Some(true), false) = (&wanted.client, known, wanted.replace) {
         return Err(AdminError::ClientExists(client.clone()));
     }
@@ -98,7 +104,7 @@ pub fn tokens(
     tls: Option<&TlsFiles>,
 ) -> Result<String, AdminError> {
     let now = UnixTime::now();
-    let open = open_identity(config, tls)?.open_tokens(now)?;
+    let OpenTokens { tokens: open, damaged } = open_identity(config, tls)?.open_tokens(now)?;
     // What other collectors of the store know of them; without it the list is of this one.
     let (used, unknown) = match block_on::<_, StoreLocationError>(used(location)) {
         Ok(used) => (used, None),
@@ -131,6 +137,9 @@ pub fn tokens(
     if rows == 0 {
         table = "no token can be used; make one: collector token\n".to_owned();
     }
+    for damaged in damaged {
+        let _ = writeln!(table, "{}", Foreign(&damaged));
+    }
     if let Some(error) = unknown {
         let _ = writeln!(
             table,
@@ -151,12 +160,21 @@ fn whom(token: &OpenToken) -> String {
     }
 }
 
+/// Whether a collector of the store has a client of this id.
+async fn has_id(location: &StoreLocation, client: &ClientId) -> Result<bool, StoreLocationError> {
+    if !location.is_used().await? {
+        return Ok(false);
+    }
+    let has = location.open_to_enrol()?.has_id(client).await;
+    has.map_err(StoreLocationError::Uses)
+}
+
 /// How often tokens were used, as the store knows.
 async fn used(location: &StoreLocation) -> Result<HashMap<String, u32>, StoreLocationError> {
     if !location.is_used().await? {
         return Ok(HashMap::new());
     }
-    let used = location.open_tokens()?.used().await;
+    let used = location.open_to_enrol()?.used().await;
     Ok(used.map_err(StoreLocationError::Uses)?.into_iter().collect())
 }
 
@@ -199,8 +217,8 @@ fn find(identity: &Identity, named: &str, now: UnixTime) -> Result<OpenToken, Ad
     if name.len() < ID_MIN || !hexadecimal {
         return Err(unknown());
     }
-    let mut found =
-        identity.open_tokens(now)?.into_iter().filter(|it| it.digest.starts_with(&name));
+    let open = identity.open_tokens(now)?.tokens;
+    let mut found = open.into_iter().filter(|it| it.digest.starts_with(&name));
     match (found.next(), found.next()) {
         (Some(token), None) => Ok(token),
         _ => Err(unknown()),
@@ -217,7 +235,7 @@ async fn use_up(
     }
     let (digest, allowed, expires_at) = (token.digest.clone(), token.uses, token.expires_at);
     let all = TokenUse { token: digest, allowed, expires_at, now };
-    location.open_tokens()?.use_up(&all).await.map_err(StoreLocationError::Uses)
+    location.open_to_enrol()?.use_up(&all).await.map_err(StoreLocationError::Uses)
 }
 
 /// Where agents reach this collector, as far as it can know: what it listens on, or else the

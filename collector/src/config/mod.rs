@@ -83,6 +83,8 @@ pub struct Retention {
     pub rollup_1m: Interval,
     /// Sums of 5 minutes.
     pub rollup_5m: Interval,
+    /// Frames that were refused.
+    pub quarantine: Interval,
 }
 
 /// Section `writer`: how batches are made.
@@ -125,6 +127,7 @@ impl Default for Retention {
             raw: Interval::days(7),
             rollup_1m: Interval::days(30),
             rollup_5m: Interval::days(400),
+            quarantine: Interval::days(30),
         }
     }
 }
@@ -167,7 +170,8 @@ impl Retention {
         let times = Interval::secs(3600)..=Interval::days(36_500);
         Problem::unless_within("retention.raw", &self.raw, &times)?;
         Problem::unless_within("retention.rollup_1m", &self.rollup_1m, &times)?;
-        Problem::unless_within("retention.rollup_5m", &self.rollup_5m, &times)
+        Problem::unless_within("retention.rollup_5m", &self.rollup_5m, &times)?;
+        Problem::unless_within("retention.quarantine", &self.quarantine, &times)
     }
 }
 

@@ -182,6 +182,11 @@ impl Ca {
         pem::encode(&self.trusted(now))
     }
 
+    /// The present CA alone.
+    pub fn present_pem(&self) -> String {
+        pem::encode([&self.certificate])
+    }
+
     /// True if it has signed a certificate, by the name of the issuer.
     pub fn has_signed(&self, facts: &Facts) -> bool {
         Facts::read(&self.certificate).is_ok_and(|own| own.subject == facts.issuer)

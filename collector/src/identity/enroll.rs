@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
-use tokio::sync::oneshot;
-use tokio::time::timeout;
 use wire::certificate::{COLLECTOR_NAME, utc};
 use wire::id::{ClientId, InvalidClientId};
 use wire::message::{Enroll, EnrollReply};
@@ -14,15 +12,13 @@ use wire::private_file;
 use wire::token::{Secret, id};
 
 use super::ca;
-use super::issue::{Issuing, Renewed};
+use super::issue::{Cas, Issuing, Renewed};
 use super::peer::count_reject;
 use super::record;
-use super::token::{self, ClientGlob, TokenRecord, TokenUse, TokenUses};
+use super::taking::{EnrolmentStore, Taken, Taking};
+use super::token::{self, ClientGlob, TokenRecord};
 use super::{Identity, IdentityError};
 use crate::audit::{self, Event, Record};
-
-/// How long the store may take to count a use: the agent waits for 10 s in all.
-const COUNTED: Duration = Duration::from_secs(4);
 
 /// Why an agent gets no certificate. The agent is told this text.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +60,7 @@ pub enum EnrollError {
          enroll --id NAME TOKEN"
     )]
     Nameless,
-    /// Whether the token was used can't be known.
+    /// Whether the token or the id was used can't be known.
     #[error(
         "the collector's store is out of reach, so that it can't count uses of tokens: see its \
          log; try the same token again later, and get a new one if it is used up then"
@@ -151,10 +147,10 @@ struct Given {
 }
 
 impl Identity {
-    /// Gives a certificate to a host that has a token, and takes one of the token's uses, which are
-    /// counted in `uses` for all collectors of the store. A refusal leaves the token as it was. A
-    /// client that is there already is only replaced by a token made for that; its earlier
-    /// certificates are revoked then.
+    /// Gives a certificate to a host that has a token, and takes one of the token's uses and the
+    /// client id, which are `shared` by all collectors of the store. A refusal leaves the token as it
+    /// was. A client that is there already, here or at another collector of the store, is only replaced
+    /// by a token made for that; its earlier certificates are revoked then.
     ///
     /// The use is taken before the certificate is made: a crash in between costs the use, and never
     /// gives two certificates for one.
@@ -164,8 +160,9 @@ impl Identity {
     pub async fn enroll(
         self: &Arc<Self>,
         request: Enroll,
+        cas: Cas,
         from: IpAddr,
-        uses: &Arc<dyn TokenUses>,
+        shared: &Arc<dyn EnrolmentStore>,
         now: UnixTime,
     ) -> Result<EnrollReply, EnrollError> {
         let digest = digest(&request).unwrap_or_default();
@@ -175,7 +172,7 @@ impl Identity {
             ..Record::of(event, client)
         };
         let asked = request.client_id.clone();
-        match self.try_enroll(request, uses, now).await {
+        match self.try_enroll(request, cas, shared, now).await {
             Ok(Given { reply, client, replaced, uses }) => {
                 metrics::counter!("netmon_collector_enrolments_total").increment(1);
                 if replaced {
@@ -195,19 +192,28 @@ impl Identity {
     async fn try_enroll(
         self: &Arc<Self>,
         request: Enroll,
-        uses: &Arc<dyn TokenUses>,
+        cas: Cas,
+        shared: &Arc<dyn EnrolmentStore>,
         now: UnixTime,
     ) -> Result<Given, EnrollError> {
         let request = Arc::new(request);
         let (identity, asked) = (self.clone(), request.clone());
         let allowed = blocking(move || identity.examine(&asked, now)).await?;
-        if !take(uses, allowed.token.usage(&allowed.digest, now)).await? {
-            return Err(EnrollError::UnknownToken);
-        }
-        let (identity, digest) = (self.clone(), allowed.digest.clone());
-        let given = blocking(move || identity.give(&allowed, &request, now)).await;
+        let taking = Taking {
+            shared: shared.clone(),
+            token: allowed.token.usage(&allowed.digest, now),
+            client: allowed.client.clone(),
+        };
+        let taken = taking.take().await?;
+        let known = match taken {
+            Taken::Nothing => return Err(EnrollError::UnknownToken),
+            Taken::Use => true,
+            Taken::UseAndId => false,
+        };
+        let identity = self.clone();
+        let given = blocking(move || identity.give(&allowed, &request, cas, known, now)).await;
         if given.is_err() {
-            give_back(uses, &digest).await;
+            taking.give_back(taken).await;
         }
         given
     }
@@ -247,22 +253,25 @@ impl Identity {
         Ok(Allowed { client, digest, token })
     }
 
-    /// Makes the certificate of a request whose use was taken, unless another one was faster.
+    /// Makes the certificate of a request whose use was taken, unless another one was faster. `known`:
+    /// a collector of the store has a client of this id.
     fn give(
         &self,
         Allowed { client, digest, .. }: &Allowed,
         request: &Enroll,
+        cas: Cas,
+        known: bool,
         now: UnixTime,
     ) -> Result<Given, EnrollError> {
         let ca = self.ca().ok_or(EnrollError::OperatorPki)?;
         let _locked = private_file::lock(&self.dir).map_err(IdentityError::from)?;
         let mut token = self.token(digest)?;
-        let known = self.records.knows(client)?;
+        let known = known || self.records.knows(client)?;
         if known && !token.replace {
             return Err(EnrollError::ClientExists(client.clone()));
         }
         let issuing = if known { Issuing::Only } else { Issuing::Next(None) };
-        let Renewed { reply, .. } = self.issue(&ca, client, &request.csr_der, issuing, now)?;
+        let Renewed { reply, .. } = self.issue(&ca, client, &request.csr_der, issuing, cas, now)?;
         token.used += 1;
         let (path, uses) = (token::path(&self.tokens_dir(), digest), token.uses - token.used);
         // The certificate leaves this host only once that is written.
@@ -292,36 +301,6 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, EnrollError> + Send + 'static,
 ) -> Result<T, EnrollError> {
     tokio::task::spawn_blocking(work).await.unwrap_or(Err(EnrollError::Broken))
-}
-
-/// Takes a use of a token in time. One that is taken too late is given back.
-async fn take(uses: &Arc<dyn TokenUses>, of: TokenUse) -> Result<bool, EnrollError> {
-    let (answer, answered) = oneshot::channel();
-    let uses = uses.clone();
-    tokio::spawn(async move {
-        let taken = uses.take(&of).await;
-        if let Err(Ok(true)) = answer.send(taken) {
-            give_back(&uses, &of.token).await;
-        }
-    });
-    match timeout(COUNTED, answered).await {
-        Ok(Ok(Ok(taken))) => Ok(taken),
-        Ok(Ok(Err(error))) => {
-            tracing::error!(error, "uses of tokens can't be counted");
-            Err(EnrollError::Uncounted)
-        }
-        Ok(Err(_)) => Err(EnrollError::Broken),
-        Err(_) => {
-            tracing::error!("uses of tokens can't be counted: no answer within {COUNTED:?}");
-            Err(EnrollError::Uncounted)
-        }
-    }
-}
-
-async fn give_back(uses: &Arc<dyn TokenUses>, token: &str) {
-    if let Err(error) = uses.give_back(token).await {
-        tracing::warn!(token = id(token), error, "a use of a token that came to nothing is lost");
-    }
 }
 
 /// Counts a refusal, and gives its record for the audit log.

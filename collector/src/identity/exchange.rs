@@ -13,9 +13,9 @@ use wire::message::{EnrollReply, Message, Refused};
 
 use super::Identity;
 use super::enroll::EnrollError;
-use super::issue::Renewed;
+use super::issue::{Cas, Renewed};
 use super::peer::{Agent, CLOSE_REFUSED, count_reject};
-use super::token::TokenUses;
+use super::taking::EnrolmentStore;
 use crate::listen::canonical;
 
 /// How long a request may take, and an answer until it has arrived.
@@ -71,7 +71,7 @@ impl Identity {
     pub async fn serve_enrollment(
         self: &Arc<Self>,
         connection: Connection,
-        uses: Arc<dyn TokenUses>,
+        shared: Arc<dyn EnrolmentStore>,
         busy: impl Fn(bool) + Send,
     ) {
         let from = connection.remote_address().ip();
@@ -89,10 +89,10 @@ impl Identity {
             stream = Some(send);
             read(&mut receive).await
         };
-        let answer = match timeout(PATIENCE, request).await.unwrap_or(Err(RequestError::Late)) {
+        let answer = match in_time(request).await {
             Ok(request) => {
                 busy(true);
-                self.answer_enrollment(request, from, &uses).await
+                self.answer_enrollment(request, from, &shared).await
             }
             Err(RequestError::Looked) => {
                 tracing::debug!(%from, "a host has looked whether this collector answers");
@@ -115,18 +115,14 @@ impl Identity {
         self: &Arc<Self>,
         request: Message,
         from: IpAddr,
-        uses: &Arc<dyn TokenUses>,
+        shared: &Arc<dyn EnrolmentStore>,
     ) -> Result<Message, RequestError> {
-        let (request, older) = match request {
-            Message::Enroll(request) => (request, false),
-            Message::EnrollRequest(request) => (request.into(), true),
+        let (request, cas) = match request {
+            Message::Enroll(request) => (request, Cas::Trusted),
+            Message::EnrollRequest(request) => (request.into(), Cas::Present),
             _ => return Err(RequestError::NoRequest),
         };
-        let mut answered = self.enroll(request, from, uses, UnixTime::now()).await;
-        if older && let Ok(reply) = &mut answered {
-            present_ca_only(reply);
-        }
-        Ok(answer(answered))
+        Ok(answer(self.enroll(request, cas, from, shared, UnixTime::now()).await))
     }
 
     /// Serves a stream by which an agent asks for its next certificate. Gives the agent as that
@@ -150,7 +146,7 @@ impl Identity {
         mut stream: RecvStream,
         from: IpAddr,
     ) -> Result<(Message, Option<Agent>), RequestError> {
-        let Message::RenewRequest(request) = read(&mut stream).await? else {
+        let Message::RenewRequest(request) = in_time(read(&mut stream)).await? else {
             return Err(RequestError::NoRequest);
         };
         let identity = self.clone();
@@ -160,15 +156,6 @@ impl Identity {
             Ok(Renewed { reply, agent }) => (Message::EnrollReply(reply), Some(agent)),
             Err(error) => (answer(Err(error)), None),
         })
-    }
-}
-
-/// Older agents take an answer only if each CA in it is the token's: of two, during a roll-over, they
-/// are given the present one.
-fn present_ca_only(reply: &mut EnrollReply) {
-    const END: &str = "-----END CERTIFICATE-----\n";
-    if let Some(at) = reply.ca_pem.find(END) {
-        reply.ca_pem.truncate(at + END.len());
     }
 }
 
@@ -189,23 +176,27 @@ fn refuse(connection: &Connection, error: &RequestError) -> Message {
     Message::Refused(Refused { reason: error.to_string() })
 }
 
+/// A request, if it has come in time.
+async fn in_time<T>(
+    request: impl Future<Output = Result<T, RequestError>>,
+) -> Result<T, RequestError> {
+    timeout(PATIENCE, request).await.unwrap_or(Err(RequestError::Late))
+}
+
 async fn read(stream: &mut RecvStream) -> Result<Message, RequestError> {
     let broken = |error: quinn::ReadExactError| RequestError::Broken(error.to_string());
-    let read = async {
-        let mut header = [0; HEADER_LEN];
-        stream.read_exact(&mut header).await.map_err(broken)?;
-        let header = codec::decode_header(header)?;
-        if header.len() > REQUEST_MAX {
-            return Err(RequestError::TooLong(header.len()));
-        }
-        let mut body = vec![0; header.len() as usize];
-        stream.read_exact(&mut body).await.map_err(broken)?;
-        match codec::decode_body(header, &body)? {
-            Received::Message(message) => Ok(message),
-            Received::Frame(_) => Err(RequestError::NoRequest),
-        }
-    };
-    timeout(PATIENCE, read).await.unwrap_or(Err(RequestError::Late))
+    let mut header = [0; HEADER_LEN];
+    stream.read_exact(&mut header).await.map_err(broken)?;
+    let header = codec::decode_header(header)?;
+    if header.len() > REQUEST_MAX {
+        return Err(RequestError::TooLong(header.len()));
+    }
+    let mut body = vec![0; header.len() as usize];
+    stream.read_exact(&mut body).await.map_err(broken)?;
+    match codec::decode_body(header, &body)? {
+        Received::Message(message) => Ok(message),
+        Received::Frame(_) => Err(RequestError::NoRequest),
+    }
 }
 
 /// Sends the last message of a stream and waits until it has arrived. What can't be sent is asked

@@ -24,6 +24,15 @@ pub(super) enum Issuing<'a> {
     Only,
 }
 
+/// Which CAs an agent is told to trust.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cas {
+    /// Those whose certificates are good: two during a roll-over.
+    Trusted,
+    /// The present one. Older agents take an answer only if each CA in it is the token's.
+    Present,
+}
+
 /// A certificate just made.
 #[derive(Debug)]
 pub struct Renewed {
@@ -72,7 +81,7 @@ impl Identity {
             return Err(EnrollError::Revoked(agent.client.clone()));
         }
         let issuing = Issuing::Next(Some(&agent.serial));
-        self.issue(&ca, &agent.client, &request.csr_der, issuing, now)
+        self.issue(&ca, &agent.client, &request.csr_der, issuing, Cas::Trusted, now)
     }
 
     /// Signs a certificate and notes it. The directory must be locked.
@@ -82,6 +91,7 @@ impl Identity {
         client: &ClientId,
         csr_der: &[u8],
         issuing: Issuing<'_>,
+        cas: Cas,
         now: UnixTime,
     ) -> Result<Renewed, EnrollError> {
         let csr = ca::read_csr(csr_der).map_err(EnrollError::Csr)?;
@@ -102,7 +112,11 @@ impl Identity {
         }
         let presented = if let Issuing::Next(serial) = issuing { serial } else { None };
         self.records.note_issued(client, certificate.record, presented, now)?;
-        let reply = EnrollReply { certificate_pem: certificate.pem, ca_pem: ca.pem(now) };
+        let ca_pem = match cas {
+            Cas::Trusted => ca.pem(now),
+            Cas::Present => ca.present_pem(),
+        };
+        let reply = EnrollReply { certificate_pem: certificate.pem, ca_pem };
         Ok(Renewed { reply, agent })
     }
 }

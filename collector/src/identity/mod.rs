@@ -18,6 +18,7 @@ mod record;
 mod revoke;
 mod stamp;
 mod standing;
+mod taking;
 mod token;
 
 use std::path::{Path, PathBuf};
@@ -35,13 +36,16 @@ pub use self::clients::{ClientRecords, KnownClient};
 use self::endpoint::{EndpointKeys, ServerTls};
 pub use self::enroll::EnrollError;
 pub use self::error::IdentityError;
-pub use self::issue::Renewed;
+pub use self::issue::{Cas, Renewed};
 pub use self::peer::{Agent, CLOSE_REFUSED, Peer, PeerError, Signed, on_handshake_error, peer};
 pub use self::record::{Issued, Revocation, SecondHostRecord};
 use self::revoke::Revocations;
 use self::stamp::{Stamp, Watched};
 pub use self::standing::Standing;
-pub use self::token::{ClientGlob, NewToken, OpenToken, TokenUse, TokenUses, USES_MAX, UsesError};
+pub use self::taking::{ClientIds, EnrolmentStore};
+pub use self::token::{
+    ClientGlob, NewToken, OpenToken, OpenTokens, TokenUse, TokenUses, USES_MAX, UsesError,
+};
 
 /// The collector's identity.
 #[derive(Debug)]
@@ -174,8 +178,8 @@ impl Identity {
     /// The tokens that can still be used, as far as this directory knows.
     ///
     /// # Errors
-    /// [`IdentityError`] names the file that can't be read.
-    pub fn open_tokens(&self, now: UnixTime) -> Result<Vec<OpenToken>, IdentityError> {
+    /// [`IdentityError`] names the directory that can't be read.
+    pub fn open_tokens(&self, now: UnixTime) -> Result<OpenTokens, IdentityError> {
         token::open(&self.tokens_dir(), now)
     }
 

@@ -30,7 +30,7 @@ const USES_REMEMBERED: u64 = 400 * 86_400;
 /// Most hosts that one token can be for.
 pub const USES_MAX: u32 = 100_000;
 
-/// Why uses can't be counted now.
+/// Why the store can't tell or count now.
 pub type UsesError = Box<dyn Error + Send + Sync>;
 
 /// Uses of tokens, counted for all collectors that share a store.
@@ -202,6 +202,15 @@ pub struct OpenToken {
     pub expires_at: u64,
 }
 
+/// The tokens that can still be used.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OpenTokens {
+    /// Those first that expire first.
+    pub tokens: Vec<OpenToken>,
+    /// Files of tokens that can't be read, and the way out. Such tokens are refused.
+    pub damaged: Vec<String>,
+}
+
 /// Makes a token in `dir`. Expired ones are cleared away.
 pub(super) fn make(
     dir: &Path,
@@ -211,7 +220,8 @@ pub(super) fn make(
 ) -> Result<Token, IdentityError> {
     for digest in record::names(dir)? {
         let path = dir.join(digest);
-        let known: Option<TokenRecord> = record::read(&path)?;
+        // One that can't be read is told where tokens are listed, and hinders none.
+        let known: Option<TokenRecord> = record::read(&path).unwrap_or_default();
         if known.is_some_and(|it| it.expires_at.saturating_add(REMEMBERED) < now.as_secs()) {
             private_file::remove(&path)?;
         }
@@ -233,16 +243,23 @@ pub(super) fn make(
     Ok(token)
 }
 
-/// The tokens of `dir` that can still be used, those first that expire first.
-pub(super) fn open(dir: &Path, now: UnixTime) -> Result<Vec<OpenToken>, IdentityError> {
-    let mut open = Vec::new();
+/// The tokens of `dir` that can still be used.
+pub(super) fn open(dir: &Path, now: UnixTime) -> Result<OpenTokens, IdentityError> {
+    let mut open = OpenTokens::default();
     for digest in record::names(dir)? {
-        // One that was used up meanwhile is gone.
-        let Some(token) = record::read::<TokenRecord>(&dir.join(&digest))? else { continue };
+        let token = match record::read::<TokenRecord>(&dir.join(&digest)) {
+            Ok(Some(token)) => token,
+            // One that was used up meanwhile is gone.
+            Ok(None) => continue,
+            Err(error) => {
+                open.damaged.push(format!("{error}; the token is refused until then"));
+                continue;
+            }
+        };
         let TokenRecord { expires_at, client, replace, matching, uses, .. } = token;
         let TokenRecord { used, made_at, made_by, .. } = token;
         if expires_at > now.as_secs() {
-            open.push(OpenToken {
+            open.tokens.push(OpenToken {
                 digest,
                 client,
                 replace,
@@ -255,7 +272,7 @@ pub(super) fn open(dir: &Path, now: UnixTime) -> Result<Vec<OpenToken>, Identity
             });
         }
     }
-    open.sort_by_key(|token| token.expires_at);
+    open.tokens.sort_by_key(|token| token.expires_at);
     Ok(open)
 }
 

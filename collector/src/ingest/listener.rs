@@ -290,8 +290,8 @@ async fn admit(ingest: Ingest, incoming: Incoming, handshake: Handshake) {
                 let said = b"many hosts enrol at this moment; try again, the token is still good";
                 return connection.close(CLOSE_REFUSED.into(), said);
             };
-            let (uses, busy) = (ingest.store.clone(), |busy| place.set_busy(busy));
-            ingest.identity.serve_enrollment(connection, uses, busy).await;
+            let (shared, busy) = (ingest.store.clone(), |busy| place.set_busy(busy));
+            ingest.identity.serve_enrollment(connection, shared, busy).await;
         }
         // The other end was told.
         Err(_) => {}

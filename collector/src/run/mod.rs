@@ -7,6 +7,7 @@ mod register;
 mod reload;
 mod retention;
 mod revocations;
+mod sign_outs;
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -171,6 +172,7 @@ async fn serve(
     let (kept, limits) = watch::channel(limits(config));
     let (retention, clock) = Retention::new(store.clone(), limits, live.clone(), dates);
     let (stop, stopped) = watch::channel(false);
+    let signed_out = SignedOut::open(config.data_dir.join("signed-out.json"));
     let state = WebState {
         live: live.clone(),
         query: store.clone(),
@@ -181,9 +183,10 @@ async fn serve(
         host_names: config.http.all_names(),
         access: access.clone(),
         tls: http_tls.clone(),
-        signed_out: SignedOut::open(config.data_dir.join("signed-out.json")),
+        signed_out: signed_out.clone(),
         limits: config.http.limits.limits(),
     };
+    let sign_outs = sign_outs::follow(store.clone(), signed_out, access.clone());
     let mut reload = Reload {
         running: Running::new(config, LIVE),
         http: dashboard.ip(),
@@ -198,6 +201,7 @@ async fn serve(
     let background = [
         tokio::spawn(metrics.run_upkeep()),
         tokio::spawn(register::follow(store.clone(), live, identity.clone())),
+        tokio::spawn(sign_outs),
         tokio::spawn(revocations::follow(store, identity.clone())),
         tokio::spawn(identity.follow_revocations()),
         tokio::spawn(retention.run()),
@@ -242,5 +246,10 @@ fn resolve(key: &'static str, host: &str, port: u16) -> Result<SocketAddr, RunEr
 
 fn limits(config: &Config) -> RetentionLimits {
     let kept = &config.retention;
-    RetentionLimits { raw: kept.raw.0, rollup_1m: kept.rollup_1m.0, rollup_5m: kept.rollup_5m.0 }
+    RetentionLimits {
+        raw: kept.raw.0,
+        rollup_1m: kept.rollup_1m.0,
+        rollup_5m: kept.rollup_5m.0,
+        quarantine: kept.quarantine.0,
+    }
 }

@@ -126,6 +126,7 @@ pub(super) struct SessionEvidence {
     pub gaps: i128,
     pub gap_rows: i128,
     pub quarantined: i128,
+    /// In quarantine now, or deleted from it by age.
     pub quarantine_rows: i128,
 }
 
@@ -225,7 +226,10 @@ fn judge_session(session: &SessionEvidence) -> Option<String> {
              put there"
         )
     } else if *quarantined > 0 {
-        format!("{quarantined} sequence numbers were refused; their frames are in quarantine")
+        format!(
+            "{quarantined} sequence numbers were refused; their frames are in quarantine as long as \
+             retention.quarantine says"
+        )
     } else {
         return None;
     };

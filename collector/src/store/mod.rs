@@ -16,6 +16,7 @@ pub mod query;
 pub mod register;
 pub mod retention;
 pub mod rollups;
+pub mod sign_outs;
 pub mod split;
 pub mod sqlite;
 
@@ -36,7 +37,8 @@ use self::facts::FrameKey;
 use self::query::Query;
 use self::register::{Forget, Register};
 use self::retention::Retain;
-use crate::identity::TokenUses;
+use self::sign_outs::SignOuts;
+use crate::identity::EnrolmentStore;
 
 /// A store of everything that agents deliver.
 #[async_trait]
@@ -78,9 +80,9 @@ pub trait Store: Send + Sync + Debug {
 }
 
 /// A store with all that it can do.
-pub trait Database: Store + Retain + Forget + TokenUses + Reader {}
+pub trait Database: Store + Retain + Forget + EnrolmentStore + SignOuts + Reader {}
 
-impl<T: Store + Retain + Forget + TokenUses + Reader> Database for T {}
+impl<T: Store + Retain + Forget + EnrolmentStore + SignOuts + Reader> Database for T {}
 
 /// What a migration did, or would do.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,11 +19,13 @@ pub struct RetentionLimits {
     pub rollup_1m: Duration,
     /// `bandwidth_5m`, and sessions that add nothing any more.
     pub rollup_5m: Duration,
+    /// Frames in `quarantine`.
+    pub quarantine: Duration,
 }
 
 impl Default for RetentionLimits {
     fn default() -> Self {
-        Self { raw: 7 * DAY, rollup_1m: 30 * DAY, rollup_5m: 400 * DAY }
+        Self { raw: 7 * DAY, rollup_1m: 30 * DAY, rollup_5m: 400 * DAY, quarantine: 30 * DAY }
     }
 }
 
@@ -37,6 +39,8 @@ pub struct CutOffs {
     pub rollup_1m_ns: u64,
     /// `bandwidth_5m`, nanoseconds since 1970 (UTC).
     pub rollup_5m_ns: u64,
+    /// `quarantine`, by when it got them, nanoseconds since 1970 (UTC).
+    pub quarantine_ns: u64,
     /// Now, nanoseconds since 1970 (UTC): sessions that began later count as old.
     pub now_ns: u64,
 }
@@ -45,10 +49,10 @@ impl RetentionLimits {
     /// How long the table is kept that is kept shortest.
     #[must_use]
     pub fn shortest(&self) -> Duration {
-        self.raw.min(self.rollup_1m).min(self.rollup_5m)
+        self.raw.min(self.rollup_1m).min(self.rollup_5m).min(self.quarantine)
     }
 
-    /// How long the table is kept that is kept longest.
+    /// How long the table of samples or sums is kept that is kept longest.
     #[must_use]
     pub fn longest(&self) -> Duration {
         self.raw.max(self.rollup_1m).max(self.rollup_5m)
@@ -65,6 +69,7 @@ impl RetentionLimits {
             raw_ns: before(self.raw),
             rollup_1m_ns: before(self.rollup_1m),
             rollup_5m_ns: before(self.rollup_5m),
+            quarantine_ns: before(self.quarantine),
             now_ns,
         }
     }
@@ -128,6 +133,7 @@ mod tests {
             raw_ns: 993 * day + FIVE_MINUTES_NS,
             rollup_1m_ns: 970 * day + FIVE_MINUTES_NS,
             rollup_5m_ns: 600 * day + FIVE_MINUTES_NS,
+            quarantine_ns: 970 * day + FIVE_MINUTES_NS,
             now_ns: now,
         };
         assert_eq!(cut, expected);

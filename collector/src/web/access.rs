@@ -100,6 +100,12 @@ impl fmt::Debug for Access {
 }
 
 impl Access {
+    /// How long a browser stays signed in.
+    #[must_use]
+    pub fn session_time(&self) -> Duration {
+        self.rule().session_time
+    }
+
     /// Lets in who knows the token.
     #[must_use]
     pub fn with_token(self, token: &str) -> Self {

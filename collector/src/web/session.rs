@@ -59,6 +59,17 @@ impl Session {
         Some(session)
     }
 
+    /// By what other collectors know it. It can't be signed in by that.
+    fn name(self) -> String {
+        format!("{}-{:032x}", self.began, self.number)
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        let (began, number) = name.split_once('-')?;
+        let number = u128::from_str_radix(number, 16).ok()?;
+        Some(Self { began: began.parse().ok()?, number })
+    }
+
     /// Whether it still holds. One that began while the clock was wrong holds only if it is as near
     /// to now as a sound one.
     pub const fn holds(self, now_s: u64, lasts: Duration) -> bool {
@@ -115,12 +126,34 @@ impl SignedOut {
         session.began <= known.until || known.sessions.contains(session)
     }
 
-    /// Signs a session out; those that would have ended by themselves are forgotten.
-    pub(super) fn add(&self, session: Session, now_s: u64, lasts: Duration) {
+    /// Those that were signed out, by their names, for other collectors of the same store; and when they
+    /// end by themselves, seconds since 1970.
+    #[must_use]
+    pub fn list(&self, lasts: Duration) -> Vec<(String, u64)> {
+        let ends = |session: &Session| session.began.saturating_add(lasts.as_secs());
+        self.known().sessions.iter().map(|session| (session.name(), ends(session))).collect()
+    }
+
+    /// Sessions were signed out at other collectors. Names that can't be read are of none.
+    pub fn learn(&self, names: &[String], now_s: u64, lasts: Duration) {
+        let sessions = names.iter().filter_map(|name| Session::named(name));
+        let news: Vec<Session> = sessions.filter(|session| !self.has(session)).collect();
+        if !news.is_empty() {
+            self.add(news, now_s, lasts);
+        }
+    }
+
+    /// Signs sessions out; those that would have ended by themselves are forgotten.
+    pub(super) fn add(
+        &self,
+        sessions: impl IntoIterator<Item = Session>,
+        now_s: u64,
+        lasts: Duration,
+    ) {
         let mut known = self.known();
         known.sessions.retain(|other| other.holds(now_s, lasts));
-        known.sessions.insert(session);
-        if known.sessions.len() > SIGNED_OUT_MAX
+        known.sessions.extend(sessions);
+        while known.sessions.len() > SIGNED_OUT_MAX
             && let Some(oldest) = known.sessions.pop_first()
         {
             known.until = known.until.max(oldest.began);
@@ -182,16 +215,22 @@ mod tests {
         let signed_out = SignedOut::open(file.clone());
         let session = |began| Session { began, number: 7 };
         assert!(!signed_out.has(&session(5)));
-        signed_out.add(session(5), 10, DAY);
-        signed_out.add(session(6), 10, DAY);
+        signed_out.add([session(5), session(6)], 10, DAY);
         let again = SignedOut::open(file);
         assert!(again.has(&session(5)) && again.has(&session(6)) && !again.has(&session(7)));
+        let other = SignedOut::default();
+        let listed = again.list(DAY);
+        assert_eq!([listed[0].1, listed[1].1], [86_405, 86_406]);
+        let names = listed.into_iter().map(|(name, _)| name);
+        let names: Vec<String> = names.chain(["nonsense-of-others".to_owned()]).collect();
+        other.learn(&names, 10, DAY);
+        assert!(other.has(&session(5)) && other.has(&session(6)) && !other.has(&session(7)));
         // Those that have ended are forgotten.
-        again.add(session(200_000), 200_000, DAY);
+        again.add([session(200_000)], 200_000, DAY);
         assert_eq!(again.known().sessions.len(), 1);
         let many = SignedOut::default();
         many.known().sessions.extend((10..10_010).map(session));
-        many.add(session(20_000), 20_000, DAY);
+        many.add([session(20_000)], 20_000, DAY);
         assert!(many.has(&session(10)) && many.has(&session(9)) && !many.has(&session(10_010)));
     }
 }

@@ -80,7 +80,7 @@ pub(super) async fn sign_out(
         let signed_out = app.state.signed_out.clone();
         let (now_s, lasts) = (now_ns() / 1_000_000_000, rule.session_time);
         // Kept in a file: not on a thread that serves others.
-        let keep = move || ended.into_iter().for_each(|it| signed_out.add(it, now_s, lasts));
+        let keep = move || signed_out.add(ended, now_s, lasts);
         spawn_blocking(keep).await?;
         audit::signed_out(asker.address);
     }

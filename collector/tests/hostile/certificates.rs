@@ -1,5 +1,7 @@
 //! Certificates, tokens and who gets in.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use testbed::{Cluster, Running, Site, done, http, siege, wait_until};
@@ -60,12 +62,82 @@ fn a_revoked_client_is_cut_within_a_second_at_both_collectors_of_a_database() {
     assert_eq!(twice["given"], 1, "{twice}");
 }
 
+#[test]
+fn an_id_enrolled_at_one_collector_of_a_database_is_had_by_no_other_host_of_another() {
+    let test = "an_id_enrolled_at_one_collector_of_a_database_is_had_by_no_other_host_of_another";
+    if !inside(module_path!(), test) {
+        return;
+    }
+    let cluster = Cluster::start();
+    let site = Site::with_database(&cluster.new_database());
+    let _first = site.start_collector();
+    let _second = beside(&site);
+    // The host has not connected yet.
+    site.enroll();
+    let at_second = |folder: &str, args: &[&str]| {
+        let token = done(site.collector_in("second", args).output().unwrap());
+        let mut enroll = site.agent_in(folder, "host-1", &["enroll", token.trim()]);
+        enroll.env("NETMON_AGENT_SERVER__PORT", "8083").output().unwrap()
+    };
+    let refused = at_second("other", &["token"]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && said.contains("host-1 is there already"), "{said}");
+    let early = site.collector_in("second", &["token", "--client", "host-1"]).output().unwrap();
+    assert!(String::from_utf8(early.stderr).unwrap().contains("--replace"));
+    // As where the first collector and its files were lost.
+    let _report = done(at_second("other", &["token", "--client", "host-1", "--replace"]));
+}
+
+#[test]
+fn who_signs_out_at_one_collector_of_a_database_is_out_at_the_other() {
+    if !inside(module_path!(), "who_signs_out_at_one_collector_of_a_database_is_out_at_the_other") {
+        return;
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "atokenthatnobodyguesses0\n").unwrap();
+    let cluster = Cluster::start();
+    let site = Site::with_database(&cluster.new_database())
+        .with_setting("HTTP__TOKEN_FILE", &file.path().display().to_string());
+    let _first = site.start_collector();
+    let _second = beside(&site);
+    let token = r#"{"token":"atokenthatnobodyguesses0"}"#;
+    let signed_in = ask("127.0.0.1:8083", "POST", "", token);
+    let cookie = signed_in.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+    let cookie = format!("Cookie: {}\r\n", cookie.split(';').next().unwrap());
+    let is_in = |at| ask(at, "GET", &cookie, "").contains(r#""signed_in":true"#);
+    let collectors = ["127.0.0.1:8083", "127.0.0.1:8093"];
+    assert!(collectors.iter().all(|at| is_in(at)), "one session for both: {signed_in}");
+    let out = ask(collectors[0], "DELETE", &cookie, "");
+    assert!(out.contains(" 204 ") && !is_in(collectors[0]), "{out}");
+    wait_until("the other collector", || !is_in(collectors[1]));
+}
+
+/// The answer to a request about a browser's session.
+fn ask(collector: &str, method: &str, more: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(collector).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{method} /api/v1/session HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n{more}\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 /// Another collector on the same database, with the same identity, one port further.
 fn second(site: &Site) -> Running {
     let folder = site.dir().join("second");
     std::fs::create_dir_all(&folder).unwrap();
     let copy = format!("cp -a {} {}", site.identity().display(), folder.display());
     testbed::sh(&copy);
+    beside(site)
+}
+
+/// Another collector on the same database, one port further.
+fn beside(site: &Site) -> Running {
     let mut command = site.collector_in("second", &["run"]);
     command.env("NETMON_COLLECTOR_SERVER__PORT", "8083").env("NETMON_COLLECTOR_HTTP__PORT", "8093");
     let second = Running::start(command, &site.dir().join("second.log"));

@@ -9,7 +9,7 @@ use agent::connection::control::close_reason;
 use agent::connection::{Server, connect};
 use agent::identity::{Asked, Credentials, EnrollError, Enrolled};
 use collector::identity::{
-    ClientRecords, Identity, NewToken, Peer, PeerError, TokenUses, on_handshake_error,
+    Cas, ClientRecords, EnrolmentStore, Identity, NewToken, Peer, PeerError, on_handshake_error,
 };
 use collector::store::sqlite::SqliteStore;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -58,7 +58,7 @@ pub struct Collector {
 /// A store that counts uses of tokens, in a directory of its own.
 #[derive(Debug, Clone)]
 pub struct Uses(
-    pub Arc<dyn TokenUses>,
+    pub Arc<dyn EnrolmentStore>,
     #[expect(dead_code, reason = "the directory stays as long as the store is open")] Arc<TempDir>,
 );
 
@@ -76,7 +76,7 @@ pub async fn ask(
     request: &Enroll,
     uses: &Uses,
 ) -> Result<wire::message::EnrollReply, collector::identity::EnrollError> {
-    identity.enroll(request.clone(), LOCALHOST, &uses.0, UnixTime::now()).await
+    identity.enroll(request.clone(), Cas::Trusted, LOCALHOST, &uses.0, UnixTime::now()).await
 }
 
 impl Collector {
@@ -249,7 +249,7 @@ pub async fn enrolled_at(identity: &Arc<Identity>, id: &str, dir: &Path, at: Uni
     let token = identity.new_token(new_token(None), at).unwrap();
     let (request, key) = request(&token, id);
     let uses = Uses::new();
-    let reply = identity.enroll(request, LOCALHOST, &uses.0, at).await.unwrap();
+    let reply = identity.enroll(request, Cas::Trusted, LOCALHOST, &uses.0, at).await.unwrap();
     let file = |name: &str| dir.join(name);
     let files =
         TlsFiles { ca: file("ca.pem"), cert: file("cert.pem"), key: file("key.pem"), crl: None };

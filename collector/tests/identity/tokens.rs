@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use agent::identity::Asked;
 use async_trait::async_trait;
-use collector::identity::{EnrollError, Identity, NewToken, TokenUse, TokenUses, UsesError};
+use collector::identity::{
+    Cas, ClientIds, EnrollError, EnrolmentStore, Identity, NewToken, TokenUse, TokenUses, UsesError,
+};
 use quinn::Endpoint;
 use rustls::pki_types::UnixTime;
 use wire::certificate::{COLLECTOR_NAME, Fingerprint};
 use wire::codec::{self, HEADER_LEN, Received};
+use wire::id::ClientId;
 use wire::message::{EnrollRequest, Message};
 use wire::pem;
 
@@ -38,6 +41,28 @@ async fn collectors_that_share_a_store_take_a_token_once_between_them() {
     assert!(matches!(again, Err(EnrollError::UnknownToken)), "{again:?}");
     // Without the store they would not know.
     ask(&second, &request(&token, "web-2").0, &Uses::new()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_id_that_a_client_of_the_store_has_is_given_to_another_host_only_in_its_place() {
+    let (first, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, shared) = (Arc::new(open(first.path())), Uses::new());
+    // Collectors of one store with a CA each; the second one's files know nobody.
+    let second = Arc::new(open(other.path()));
+    let token = |identity: &Identity, new| identity.new_token(new, UnixTime::now()).unwrap();
+    let at_first = token(&first, new_token(None));
+    ask(&first, &request(&at_first, "web-1").0, &shared).await.unwrap();
+    let at_second = token(&second, new_token(None));
+    let refused = ask(&second, &request(&at_second, "web-1").0, &shared).await;
+    assert!(matches!(refused, Err(EnrollError::ClientExists(_))), "{refused:?}");
+    // A refusal leaves token and ids as they were.
+    ask(&second, &request(&at_second, "web-2").0, &shared).await.unwrap();
+    assert!(!second.records().knows(&client("web-1")).unwrap());
+    // So is a host set up anew where the collector's own files were lost.
+    let replacing = token(&second, replacing("web-1"));
+    ask(&second, &request(&replacing, "web-1").0, &shared).await.unwrap();
+    let (_, revocation) = &second.revocations()[0];
+    assert!(revocation.replaced && revocation.generation > 0, "the first host's certificate ends");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,11 +106,12 @@ async fn a_token_for_many_hosts_is_good_for_so_many_new_clients() {
     assert!(refused.to_string().contains("clients web-*, not for db-1"), "{refused}");
     assert!(matches!(enrol("web-1").await, Err(EnrollError::ClientExists(_))));
     enrol("WEB-2").await.unwrap();
-    let [open] = &collector.identity.open_tokens(UnixTime::now()).unwrap()[..] else { panic!() };
-    assert_eq!((open.used, open.uses), (2, 3), "refusals took none");
+    let open = || collector.identity.open_tokens(UnixTime::now()).unwrap().tokens;
+    let [token_left] = &open()[..] else { panic!() };
+    assert_eq!((token_left.used, token_left.uses), (2, 3), "refusals took none");
     enrol("web-3").await.unwrap();
     assert!(matches!(enrol("web-4").await, Err(EnrollError::UnknownToken)));
-    assert!(collector.identity.open_tokens(UnixTime::now()).unwrap().is_empty());
+    assert!(open().is_empty());
 }
 
 #[tokio::test]
@@ -182,14 +208,31 @@ impl TokenUses for Troubled {
     }
 }
 
+#[async_trait]
+impl ClientIds for Troubled {
+    async fn take_id(&self, client: &ClientId, now: UnixTime) -> Result<bool, UsesError> {
+        self.uses.as_ref().unwrap().0.take_id(client, now).await
+    }
+
+    async fn give_back_id(&self, client: &ClientId) -> Result<(), UsesError> {
+        self.uses.as_ref().unwrap().0.give_back_id(client).await
+    }
+
+    async fn has_id(&self, client: &ClientId) -> Result<bool, UsesError> {
+        self.uses.as_ref().unwrap().0.has_id(client).await
+    }
+}
+
 async fn ask_in_trouble(
     collector: &Collector,
     token: &wire::token::Token,
     trouble: Troubled,
 ) -> Result<(), EnrollError> {
-    let trouble: Arc<dyn TokenUses> = Arc::new(trouble);
+    let trouble: Arc<dyn EnrolmentStore> = Arc::new(trouble);
     let (request, _) = request(token, "web-1");
-    collector.identity.enroll(request, LOCALHOST, &trouble, UnixTime::now()).await.map(drop)
+    let enrolled =
+        collector.identity.enroll(request, Cas::Trusted, LOCALHOST, &trouble, UnixTime::now());
+    enrolled.await.map(drop)
 }
 
 #[tokio::test]
@@ -224,11 +267,25 @@ async fn open_tokens_are_listed_without_their_secrets_and_expired_ones_are_not()
     // As an older collector wrote it.
     let old = dir.path().join("identity/tokens").join("0".repeat(64));
     wire::private_file::write(&old, br#"{"expires_at":9999999999,"client":"web-1"}"#).unwrap();
-    let open = collector.identity.open_tokens(UnixTime::now()).unwrap();
+    let open = collector.identity.open_tokens(UnixTime::now()).unwrap().tokens;
     let [mine, older] = &open[..] else { panic!("{open:?}") };
     assert_eq!((mine.made_by.as_deref(), mine.uses, mine.used), (Some("alice"), 7, 0));
     assert_eq!(mine.digest, token.secret.digest());
     let life = mine.expires_at - mine.made_at.unwrap();
     assert_eq!(Duration::from_secs(life), Duration::from_secs(3600));
     assert_eq!((older.client.as_deref(), older.uses, older.made_at), (Some("web-1"), 1, None));
+}
+
+#[tokio::test]
+async fn a_token_that_can_not_be_read_is_told_and_hinders_no_other() {
+    let (collector, dir) = own_ca();
+    let damaged = "0".repeat(64);
+    let path = dir.path().join("identity/tokens").join(&damaged);
+    wire::private_file::write(&path, br#"{"expires_at":99"#).unwrap();
+    let token = collector.token();
+    let open = collector.identity.open_tokens(UnixTime::now()).unwrap();
+    assert_eq!(open.tokens[0].digest, token.secret.digest());
+    let [told] = &open.damaged[..] else { panic!("{open:?}") };
+    assert!(told.contains(&damaged) && told.contains("remove it"), "{told}");
+    ask(&collector.identity, &request(&token, "web-1").0, &collector.store).await.unwrap();
 }

@@ -15,6 +15,7 @@ const LIMITS: RetentionLimits = RetentionLimits {
     raw: Duration::from_secs(7 * 86_400),
     rollup_1m: Duration::from_secs(30 * 86_400),
     rollup_5m: Duration::from_secs(400 * 86_400),
+    quarantine: Duration::from_secs(30 * 86_400),
 };
 
 /// Deletes by age as the collector does, with the wall clock at `wall_ns` and so long after boot.

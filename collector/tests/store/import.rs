@@ -57,7 +57,12 @@ async fn fill(path: &Path) -> SqliteStore {
         }
     }
     let days = |days: u64| Duration::from_secs(days * 86_400);
-    let limits = RetentionLimits { raw: days(3), rollup_1m: days(6), rollup_5m: days(9) };
+    let limits = RetentionLimits {
+        raw: days(3),
+        rollup_1m: days(6),
+        rollup_5m: days(9),
+        ..RetentionLimits::default()
+    };
     store.retain(&limits, midnight()).await.unwrap();
     store
 }

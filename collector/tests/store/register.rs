@@ -4,6 +4,7 @@ use collector::identity::Revocation;
 use collector::store::StoreError;
 use collector::store::query::Resolution;
 use collector::store::register::Registered;
+use collector::store::sign_outs::SignOut;
 use wire::message::{Inventory, Nic};
 
 use crate::batches::{Agent, SECOND, START, all, batch, client, hello, nic, sample};
@@ -155,4 +156,25 @@ async fn raw(
     client: &str,
 ) -> Vec<collector::store::query::Point> {
     store.series(&all(client, "eth0", Resolution::Raw)).await.unwrap().points
+}
+
+pub async fn signing_out_is_for_all_collectors_until_the_session_would_have_ended(
+    place: &impl Place,
+) {
+    let store = place.open().await;
+    let out = |session: &str, ends_at| SignOut { session: session.to_owned(), ends_at };
+    assert_eq!(store.sign_outs(0).await.unwrap(), (vec![], 0));
+    for (session, ends_at) in [("a", 100), ("b", 200), ("a", 100)] {
+        store.keep_sign_out(&out(session, ends_at), 50).await.unwrap();
+    }
+    let (both, last) = store.sign_outs(0).await.unwrap();
+    assert_eq!(both, [out("a", 100), out("b", 200)]);
+    assert_eq!(store.sign_outs(last).await.unwrap(), (vec![], last));
+    store.keep_sign_out(&out("c", 300), 150).await.unwrap();
+    assert_eq!(store.sign_outs(0).await.unwrap().0, [out("b", 200), out("c", 300)]);
+    let (news, later) = store.sign_outs(last).await.unwrap();
+    assert_eq!(news, [out("c", 300)]);
+    // All have ended: what comes then has a higher number all the same.
+    store.keep_sign_out(&out("d", 900), 800).await.unwrap();
+    assert_eq!(store.sign_outs(later).await.unwrap().0, [out("d", 900)]);
 }

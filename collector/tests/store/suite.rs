@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use collector::store::export::ExportRange;
 use collector::store::history::{Event, EventKind};
@@ -38,10 +38,12 @@ pub use crate::register::{
     a_forgotten_client_is_listed_no_more_until_it_is_let_in_again,
     purging_leaves_no_row_of_a_client_and_all_of_the_others,
     revocations_are_for_all_collectors_and_only_rise,
+    signing_out_is_for_all_collectors_until_the_session_would_have_ended,
 };
 pub use crate::report::the_report_view_equals_an_independent_computation;
 pub use crate::tokens::{
     a_use_given_back_can_be_taken_again_and_a_cancelled_token_has_none,
+    an_id_is_taken_once_until_it_is_given_back_or_its_client_forgotten,
     of_many_that_take_a_use_at_once_exactly_as_many_get_one_as_there_are,
     uses_of_a_token_long_expired_are_forgotten,
 };
@@ -431,7 +433,12 @@ pub async fn what_is_old_is_deleted_table_by_table(place: &impl Place) {
         store.commit(&batch([agent.batch(vec![frame])])).await.unwrap();
     }
     let days = |days: u64| Duration::from_secs(days * 86_400);
-    let limits = RetentionLimits { raw: days(2), rollup_1m: days(4), rollup_5m: days(400) };
+    let limits = RetentionLimits {
+        raw: days(2),
+        rollup_1m: days(4),
+        rollup_5m: days(400),
+        ..RetentionLimits::default()
+    };
     let now = START + 10 * DAY;
     store.retain(&limits, now).await.unwrap();
     let read = async |resolution| {
@@ -506,6 +513,29 @@ pub async fn a_frame_that_can_not_be_kept_goes_to_quarantine_alone(place: &impl 
     store.commit(&next).await.unwrap();
     let findings = store.check().await.unwrap().findings;
     assert!(findings.iter().any(|it| it.contains("2 sequence numbers were refused")));
+}
+
+pub async fn frames_in_quarantine_are_deleted_by_an_age_of_their_own(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let now = u64::try_from(UNIX_EPOCH.elapsed().unwrap().as_nanos()).unwrap();
+    let mut frames = Vec::new();
+    for n in 0..450 {
+        let mut frame = agent.frame(vec![sample("eth0", now + n * SECOND, n)]);
+        frame.samples[0].rx.bytes = i64::MAX.cast_unsigned();
+        frames.push(frame);
+    }
+    frames.push(agent.frame(vec![sample("eth0", now, 1)]));
+    store.commit(&batch([agent.batch(frames)])).await.unwrap();
+    let kept = async || place.numbers("SELECT count(*) FROM quarantine").await[0];
+    let told = store.check().await.unwrap().findings;
+    let limits = RetentionLimits::default();
+    store.retain(&limits, now + 29 * DAY).await.unwrap();
+    assert_eq!(kept().await, 450);
+    let done = store.retain(&limits, now + 31 * DAY).await.unwrap();
+    assert!(kept().await == 0 && done.rows >= 450, "{done:?}");
+    assert!(told.iter().any(|it| it.contains("450 sequence numbers were refused")), "{told:?}");
+    assert_eq!(store.check().await.unwrap().findings, told, "that they were refused stays known");
+    assert_eq!(store.committed(&[1]).await.unwrap().len(), 1, "the session is younger than that");
 }
 
 pub async fn a_client_with_too_many_nics_keeps_those_that_it_has(place: &impl Place) {

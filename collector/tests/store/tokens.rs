@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use collector::identity::{TokenUse, TokenUses};
 use rustls::pki_types::UnixTime;
+use wire::id::ClientId;
 
+use crate::batches::{START, hello};
 use crate::suite::Place;
 
 fn usage(token: &str, allowed: u32) -> TokenUse {
@@ -43,6 +45,36 @@ pub async fn a_use_given_back_can_be_taken_again_and_a_cancelled_token_has_none(
     for token in ["new", "a"] {
         store.use_up(&usage(token, 50)).await.unwrap();
         assert!(!store.take(&usage(token, 50)).await.unwrap());
+    }
+}
+
+pub async fn an_id_is_taken_once_until_it_is_given_back_or_its_client_forgotten(
+    place: &impl Place,
+) {
+    let (store, now) = (place.open().await, UnixTime::now());
+    let [enrolled, connected] = ["web-1", "web-2"].map(|id| ClientId::new(id).unwrap());
+    let takers: Vec<_> = (0..8)
+        .map(|_| {
+            let (store, id) = (store.clone(), enrolled.clone());
+            tokio::spawn(async move { store.take_id(&id, now).await.unwrap() })
+        })
+        .collect();
+    let mut taken = 0;
+    for taker in takers {
+        taken += u32::from(taker.await.unwrap());
+    }
+    assert_eq!(taken, 1);
+    store.give_back_id(&enrolled).await.unwrap();
+    assert!(!store.has_id(&enrolled).await.unwrap());
+    assert!(store.take_id(&enrolled, now).await.unwrap());
+    // A client of before there was a list of those that enrolled.
+    store.open_sessions(&connected, &hello(&[2]), START).await.unwrap();
+    for client in [&enrolled, &connected] {
+        assert!(store.has_id(client).await.unwrap() && !store.take_id(client, now).await.unwrap());
+        store.forget(client, START).await.unwrap();
+        assert!(!store.has_id(client).await.unwrap());
+        assert!(store.take_id(client, now).await.unwrap(), "{client}");
+        assert!(store.has_id(client).await.unwrap(), "{client} enrolled again");
     }
 }
 

@@ -35,8 +35,8 @@ const SESSIONS: &str = "
              (SELECT DISTINCT first_seq, last_seq FROM gaps
               WHERE gaps.session = sessions.session) AS ranges),
         quarantine_seqs::text,
-        (SELECT coalesce(sum(last_seq - first_seq + 1), 0)::text FROM quarantine
-         WHERE quarantine.session = sessions.session)
+        (expired_quarantine_seqs + (SELECT coalesce(sum(last_seq - first_seq + 1), 0)
+         FROM quarantine WHERE quarantine.session = sessions.session))::text
     FROM sessions JOIN clients ON clients.id = client ORDER BY client_id, started";
 
 fn session(row: &Row) -> Result<SessionEvidence, Failure> {

@@ -9,7 +9,7 @@ use super::partition::{Table, exists};
 use crate::store::Migrated;
 
 /// What brings a database from one version to the next. Never changed once released.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 14] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -21,6 +21,9 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("wide.sql"),
     include_str!("nics.sql"),
     include_str!("tokens.sql"),
+    include_str!("enrolled.sql"),
+    include_str!("quarantine.sql"),
+    include_str!("sign_outs.sql"),
 ];
 
 /// Version of the newest schema.

@@ -158,7 +158,8 @@ fn int(number: u64) -> i64 {
 async fn forget(client: &Client, id: &ClientId, now_ns: u64) -> Result<(), Failure> {
     client
         .execute_typed(
-            "INSERT INTO clients (client_id, alias, created_at, last_seen_at, agent_version, os,
+            "WITH gone AS (DELETE FROM enrolled WHERE client_id = $1)
+             INSERT INTO clients (client_id, alias, created_at, last_seen_at, agent_version, os,
                  kernel, cpus, sample_interval_ns, forgotten_at)
              VALUES ($1, '', $2, 'epoch', '', '', '', 0, 0, $2)
              ON CONFLICT (client_id) DO UPDATE SET forgotten_at = excluded.forgotten_at",

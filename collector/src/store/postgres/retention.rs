@@ -10,6 +10,7 @@ use super::PostgresStore;
 use super::connect::BEGIN;
 use super::error::Failure;
 use super::partition::{self, Table};
+use super::quarantine;
 use super::session::{time, time_ns};
 use crate::store::StoreError;
 use crate::store::nics::KEEPING;
@@ -97,6 +98,7 @@ async fn delete(client: &Client, cut: &CutOffs, now_ns: u64) -> Result<Retained,
         retained.rows += delete_from_default(client, table, before_ns(table)).await?;
     }
     retained.rows += delete_misdated(client, cut.rollup_1m_ns).await?;
+    retained.rows += quarantine::delete(client, cut.quarantine_ns).await?;
     retained.rows += forget_sessions(client, before_ns(Table::FiveMinutes), now_ns).await?;
     retained.rows += forget_nics(client).await?;
     Ok(retained)

@@ -40,8 +40,8 @@ const SESSIONS: &str = "
              (SELECT DISTINCT first_seq, last_seq FROM gaps
               WHERE gaps.session = sessions.session)),
         quarantine_seqs,
-        (SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM quarantine
-         WHERE quarantine.session = sessions.session)
+        expired_quarantine_seqs + (SELECT coalesce(sum(last_seq - first_seq + 1), 0)
+         FROM quarantine WHERE quarantine.session = sessions.session)
     FROM sessions JOIN clients ON clients.id = client ORDER BY client_id, started";
 
 fn session(row: &Row<'_>) -> rusqlite::Result<SessionEvidence> {

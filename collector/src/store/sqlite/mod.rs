@@ -5,15 +5,18 @@ mod cancel;
 mod check;
 mod commit;
 mod dump;
+mod enrolled;
 mod error;
 mod export;
 mod files;
 mod history;
 mod open;
+mod quarantine;
 mod query;
 mod register;
 mod retention;
 mod session;
+mod sign_outs;
 mod tokens;
 mod wide;
 

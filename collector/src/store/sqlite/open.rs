@@ -15,7 +15,7 @@ use super::wide;
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// What brings a file from one version to the next. Never changed once released.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 14] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -27,6 +27,9 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("wide.sql"),
     include_str!("nics.sql"),
     include_str!("tokens.sql"),
+    include_str!("enrolled.sql"),
+    include_str!("quarantine.sql"),
+    include_str!("sign_outs.sql"),
 ];
 
 /// Marks the file as a collector's (`PRAGMA application_id`): "NMON".

@@ -10,7 +10,7 @@ use wire::id::ClientId;
 
 use super::error::{Failure, OpenError};
 use super::query::number;
-use super::{SqliteReader, SqliteStore, Writer, int, open};
+use super::{SqliteReader, SqliteStore, Writer, enrolled, int, open};
 use crate::identity::Revocation;
 use crate::store::StoreError;
 use crate::store::register::{Forget, Register, Registered, StoredRevocation};
@@ -191,14 +191,17 @@ fn bounded(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn forget(db: &Connection, client: &ClientId, now_ns: u64) -> Result<(), Failure> {
-    db.execute(
+fn forget(db: &mut Connection, client: &ClientId, now_ns: u64) -> Result<(), Failure> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    enrolled::give_back(&transaction, client)?;
+    transaction.execute(
         "INSERT INTO clients (client_id, alias, created_at, last_seen_at, agent_version, os,
              kernel, cpus, sample_interval_ns, forgotten_at)
          VALUES (?1, '', ?2, 0, '', '', '', 0, 0, ?2)
          ON CONFLICT (client_id) DO UPDATE SET forgotten_at = excluded.forgotten_at",
         params![client.as_str(), int(now_ns)?],
     )?;
+    transaction.commit()?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::error::Failure;
-use super::int;
+use super::{int, quarantine};
 use crate::store::nics::KEEPING;
 use crate::store::retention::{CutOffs, RetentionLimits, TimeSeen};
 use crate::store::rollups::FIVE_MINUTES_NS;
@@ -102,6 +102,9 @@ pub(super) fn step(db: &mut Connection, cut: &CutOffs) -> Result<u64, Failure> {
     }
     if rows == 0 {
         rows = delete_misdated(&transaction, int(cut.rollup_1m_ns)?)?;
+    }
+    if rows == 0 {
+        rows = quarantine::delete_some(&transaction, int(cut.quarantine_ns)?)?;
     }
     if rows == 0 {
         rows = forget_session(&transaction, int(cut.rollup_5m_ns)?, int(cut.now_ns)?)?;

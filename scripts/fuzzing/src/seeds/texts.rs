@@ -9,6 +9,7 @@ pub(super) fn all() -> Vec<(&'static str, Seeds)> {
         ("database_url", database_url()),
         ("http", http()),
         ("records", records()),
+        ("token_records", token_records()),
         ("values", values()),
     ]
 }
@@ -92,6 +93,19 @@ fn http() -> Seeds {
 }
 
 /// Which record it is, and its text.
+fn token_records() -> Seeds {
+    vec![
+        text("old", r#"{"expires_at":1800000060,"client":"web-1"}"#),
+        text(
+            "fleet",
+            r#"{"expires_at":1800000060,"client":null,"replace":false,"matching":"web-*",
+            "uses":50,"used":3,"made_at":1799990000,"made_by":"root"}"#,
+        ),
+        text("expired", r#"{"expires_at":1700000000,"client":null}"#),
+        text("cut", r#"{"expires_at":18000"#),
+    ]
+}
+
 fn records() -> Seeds {
     vec![
         text(

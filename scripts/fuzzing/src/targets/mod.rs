@@ -23,6 +23,7 @@ mod pem;
 mod records;
 mod spool;
 mod token;
+mod token_records;
 mod values;
 
 use std::fs;
@@ -40,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     message::TARGET,
     delivery::TARGET,
     token::TARGET,
+    token_records::TARGET,
     certificate::TARGET,
     pem::TARGET,
     packet::TARGET,
