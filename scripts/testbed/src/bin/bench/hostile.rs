@@ -142,13 +142,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             }
         }
     }
-    println!(
-        "\nFrom made to known to be committed: of reports of an honest agent, 20 a second, {} s before \
-         the attack and from its begin on. Memory and disk before it and at most; cores of CPU; answers \
-         of /readyz; whether all of the honest agents is stored once.",
-        QUIET.as_secs()
-    );
     if !table.is_empty() {
+        println!(
+            "\nFrom made to known to be committed: of reports of an honest agent, 20 a second, {} s \
+             before the attack and from its begin on. Memory and disk before it and at most; cores of \
+             CPU; answers of /readyz; whether all of the honest agents is stored once.",
+            QUIET.as_secs()
+        );
         table.print();
     }
     fallbacks(&options.attacks);
