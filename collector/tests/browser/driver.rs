@@ -68,10 +68,13 @@ impl Browser {
         let asked = json!({ "capabilities": { "alwaysMatch": capabilities } });
         let made = browser.call("", &asked).await;
         browser.session = format!("/{}", made["sessionId"].as_str().unwrap());
+        browser.before_pages(OBSERVE).await;
         browser
-            .devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": OBSERVE }))
-            .await;
-        browser
+    }
+
+    /// Runs a script before every page that is opened from now on.
+    pub async fn before_pages(&self, source: &str) {
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": source })).await;
     }
 
     /// Opens a page by what comes after its `#`.
@@ -198,6 +201,20 @@ impl Browser {
             asked += u32::from(own);
         }
         assert!(asked > 0, "no requests were seen");
+    }
+
+    /// Fails if a rule of axe finds anything on the page as it is.
+    pub async fn must_be_accessible(&self) {
+        let axe = concat!(env!("CARGO_MANIFEST_DIR"), "/web/node_modules/axe-core/axe.min.js");
+        let axe = std::fs::read_to_string(axe).expect("npm install in collector/web gets axe-core");
+        self.call("/execute/sync", &json!({ "script": axe, "args": [] })).await;
+        let found = self
+            .run(
+                "const { violations } = await axe.run();
+                 return violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]);",
+            )
+            .await;
+        assert_eq!(found, json!([]), "axe");
     }
 
     async fn devtools(&self, command: &str, params: Value) -> Value {

@@ -6,6 +6,7 @@
 mod client;
 mod contract;
 mod driver;
+mod failures;
 mod pages;
 mod real;
 mod site;

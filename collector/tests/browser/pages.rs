@@ -18,7 +18,7 @@ use crate::site::{Agent, Flow, INTERVAL, SECOND, Site, company};
 use crate::values::must_agree;
 
 /// A site with one client that has a history and goes on.
-async fn busy(access: Access) -> (Arc<Site>, Flow) {
+pub async fn busy(access: Access) -> (Arc<Site>, Flow) {
     let site = Arc::new(Site::start(access).await);
     let mut agent = Agent::new("web-1", "<img src=x onerror=alert(1)>", 7, 40_000_000);
     let intervals = 7200;
@@ -36,7 +36,7 @@ async fn busy(access: Access) -> (Arc<Site>, Flow) {
     (site, flow)
 }
 
-fn row(id: &str) -> String {
+pub fn row(id: &str) -> String {
     format!("document.querySelector('[data-client=\"{id}\"]')")
 }
 

@@ -1,7 +1,7 @@
 //! A collector's store, live table and web side, with simulated agents.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use collector::live::Live;
@@ -12,6 +12,7 @@ use collector::time::now_ns;
 use collector::web::{Access, Limits, SignedOut, WebState, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use wire::frame::{Counts, Frame, Mix, MixCounts, Sample};
 use wire::id::{ClientId, NicName};
 use wire::message::{Hello, Host, Inventory, Nic, Session};
@@ -95,7 +96,16 @@ pub struct Site {
     pub store: Arc<SqliteStore>,
     /// Where the store is.
     pub directory: tempfile::TempDir,
-    _stop: watch::Sender<bool>,
+    /// Why the writer can't commit, as it tells the web side.
+    pub writer: Arc<Mutex<Option<String>>>,
+    state: WebState,
+    serving: Mutex<Option<Serving>>,
+}
+
+/// The web side while it runs.
+struct Serving {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<std::io::Result<()>>,
 }
 
 impl Site {
@@ -105,10 +115,12 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let live = Live::new();
+        let writer = Arc::new(Mutex::new(None));
+        let told = writer.clone();
         let state = WebState {
             live: live.clone(),
             query: store.clone(),
-            writer: Arc::new(|| None),
+            writer: Arc::new(move || told.lock().unwrap().clone()),
             notice: Arc::new(|| None),
             metrics: Metrics::with_recorder().unwrap().1,
             version: "1.2.3".into(),
@@ -118,12 +130,32 @@ impl Site {
             signed_out: SignedOut::default(),
             limits: Limits::default(),
         };
-        let page = crate::client::get;
-        let (stop, stopped) = watch::channel(false);
-        tokio::spawn(serve(listener, state, stopped));
-        let page = page(&address, "/").await.body;
+        let serving = Mutex::new(None);
+        let site = Self { address, live, store, directory, writer, state, serving };
+        site.serve(listener, site.state.clone());
+        let page = crate::client::get(&site.address, "/").await.body;
         assert!(page.contains("./assets/"), "built without the dashboard; run scripts/build");
-        Self { address, live, store, directory, _stop: stop }
+        site
+    }
+
+    fn serve(&self, listener: TcpListener, state: WebState) {
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(serve(listener, state, stopped));
+        *self.serving.lock().unwrap() = Some(Serving { stop, task });
+    }
+
+    /// Ends the web side: its address refuses connections.
+    pub async fn stop(&self) {
+        let serving = self.serving.lock().unwrap().take();
+        let Some(Serving { stop, task }) = serving else { return };
+        stop.send(true).unwrap();
+        task.await.unwrap().unwrap();
+    }
+
+    /// Starts the web side again, where it was.
+    pub async fn start_again(&self, access: Access) {
+        let listener = TcpListener::bind(&self.address).await.unwrap();
+        self.serve(listener, WebState { access, ..self.state.clone() });
     }
 }
 

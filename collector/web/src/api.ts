@@ -138,12 +138,46 @@ export const DIRECTIONS: readonly Direction[] = ["rx", "tx"];
 /** Told when the collector asks for a token. */
 export const refusals = new Set<() => void>();
 
+/** What an answer says that is no success. What stands between may answer in its own way. */
+async function reasonOf(answer: Response): Promise<string> {
+  const body = await answer.json().catch(() => null);
+  return body?.error?.message ?? `HTTP ${answer.status}`;
+}
+
+/** The collector gave no answer at all. */
+export class Unreachable extends Error {}
+
 async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
-  const answer = await fetch(`api/v1/${path}`, signal ? { signal } : {});
-  const body = await answer.json();
+  const answer = await fetch(`api/v1/${path}`, signal ? { signal } : {}).catch((error: unknown) => {
+    throw new Unreachable(String(error), { cause: error });
+  });
+  if (answer.ok) return (await answer.json()) as T;
   if (answer.status === 401) for (const refusal of refusals) refusal();
-  if (!answer.ok) throw new Error(body?.error?.message ?? String(answer.status));
-  return body as T;
+  throw new Error(await reasonOf(answer));
+}
+
+/** Why a live stream is refused: a browser does not say it of an `EventSource`. Empty: it is not. */
+export async function whyRefused(path: string): Promise<string> {
+  const enough = new AbortController();
+  try {
+    const answer = await fetch(path, { signal: enough.signal });
+    if (answer.status === 401) for (const refusal of refusals) refusal();
+    return answer.ok ? "" : await reasonOf(answer);
+  } catch {
+    return "";
+  } finally {
+    enough.abort();
+  }
+}
+
+/** What the collector says of its store: `null` if it is ready, else why not. Nothing where what
+ *  stands between gives another answer. */
+export async function storeState(patience: number): Promise<string | null | undefined> {
+  const signal = AbortSignal.timeout(patience);
+  const answer = await fetch("readyz", { signal, cache: "no-store" });
+  if (answer.ok) return null;
+  const text = answer.headers.get("content-type")?.startsWith("text/plain");
+  return answer.status === 503 && text ? (await answer.text()).trim() : undefined;
 }
 
 /** A NIC and a range, milliseconds since 1970. */
@@ -189,7 +223,6 @@ export const stored = (
   search: string,
 ): Promise<{ clients: { client: string; alias: string; nics: { nic: string }[] }[] }> =>
   ask(`clients?${new URLSearchParams({ search, limit: "10000" })}`);
-export const version = (): Promise<{ version: string }> => ask("version");
 
 /** Whether this browser is signed in. */
 export const signedIn = async (): Promise<boolean> =>
@@ -198,7 +231,7 @@ export const signedIn = async (): Promise<boolean> =>
 /** Signs out, here and at the collector. */
 export async function signOut(): Promise<void> {
   const answer = await fetch("api/v1/session", { method: "DELETE" });
-  if (!answer.ok) throw new Error((await answer.json())?.error?.message ?? String(answer.status));
+  if (!answer.ok) throw new Error(await reasonOf(answer));
 }
 
 /** Signs in; says why not. */
@@ -209,5 +242,5 @@ export async function signIn(token: string): Promise<string | null> {
     headers,
     body: JSON.stringify({ token }),
   });
-  return answer.ok ? null : ((await answer.json())?.error?.message ?? String(answer.status));
+  return answer.ok ? null : reasonOf(answer);
 }

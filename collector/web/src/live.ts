@@ -1,10 +1,22 @@
 // The live state, kept current by Server-Sent Events: all clients in short, or one in full.
 
-import { type Client, type NicPoint, type Summary, type Update, version } from "./api";
-import { heardTime } from "./presence";
+import {
+  type Client,
+  type NicPoint,
+  type Summary,
+  storeState,
+  type Update,
+  whyRefused,
+} from "./api";
+import { health } from "./presence";
 
-export type State = "connecting" | "live" | "lost";
-export const stateListeners = new Set<(state: State) => void>();
+/** A stream that was refused is asked for again after this. */
+const RETRY = 3000;
+/** How often the collector is asked how its store is, and how long it may take to answer. */
+const ASK = 5000;
+
+/** Told when `health` may have changed. */
+export const healthListeners = new Set<() => void>();
 
 /** All clients as last told. */
 export const summaries = new Map<string, Summary>();
@@ -17,43 +29,79 @@ interface Handlers {
 let source: EventSource | undefined;
 let current: Handlers | undefined;
 
-const tell = (state: State) => {
-  for (const listener of stateListeners) listener(state);
+const changed = () => {
+  for (const listener of healthListeners) listener();
 };
 
 function open(): void {
   source?.close();
   source = undefined;
+  health.connecting();
   const handlers = current;
   // Hidden pages cost nothing.
   if (!handlers || document.hidden) return;
-  tell("connecting");
   const opened = new EventSource(handlers.path);
   source = opened;
-  opened.onopen = () => tell("live");
   opened.onerror = () => {
-    tell("lost");
-    // A refused stream is closed for good by the browser. It does not say why.
-    if (opened.readyState !== EventSource.CLOSED) return;
-    version().catch(() => {});
-    setTimeout(() => {
-      if (source === opened) open();
-    }, 3000);
+    // A refused stream is closed for good by the browser.
+    if (opened.readyState === EventSource.CLOSED) {
+      void retry(opened, handlers.path);
+      return;
+    }
+    health.unreachable(Date.now());
+    changed();
   };
   for (const name of ["snapshot", "update", "samples"] as const) {
     opened.addEventListener(name, (event) => {
       const told = JSON.parse(event.data);
-      heardTime(told.now);
+      const before = health.state;
+      health.heard(Date.now(), Date.parse(told.now));
+      if (health.state !== before) changed();
       handlers.on(name, told);
     });
   }
 }
 
-document.addEventListener("visibilitychange", open);
-
-export function reconnect(): void {
-  open();
+/** Asks for a stream again that was refused, unless something else is followed meanwhile. */
+async function retry(refused: EventSource, path: string): Promise<void> {
+  const reason = await whyRefused(path);
+  if (source !== refused) return;
+  health.unreachable(Date.now(), reason);
+  changed();
+  setTimeout(() => {
+    if (source === refused) open();
+  }, RETRY);
 }
+
+/** Asks how the store is. No answer, and no word on the stream meanwhile: the collector is gone,
+ *  though the connection looks as if it were there. */
+async function askStore(): Promise<void> {
+  if (document.hidden || health.connection === "signedOut") return;
+  const begun = Date.now();
+  try {
+    const reason = await storeState(ASK);
+    if (reason !== undefined) health.storeTold(Date.now(), reason);
+    if (!source) open();
+  } catch {
+    if (document.hidden || health.heardSince(begun)) return;
+    health.unreachable(begun);
+    // What hangs is given up; the next answer opens it again.
+    source?.close();
+    source = undefined;
+  }
+  changed();
+}
+
+/** Keeps asking how the store is. */
+export function watchStore(): void {
+  void askStore();
+  setInterval(() => void askStore(), ASK);
+}
+
+document.addEventListener("visibilitychange", () => {
+  open();
+  void askStore();
+});
 
 function listen(handlers: Handlers): () => void {
   current = handlers;

@@ -4,18 +4,20 @@ import "uplot/dist/uPlot.min.css";
 import "./style.css";
 import { parse } from "./address";
 import { refusals, signedIn, signOut } from "./api";
+import { Banner } from "./banner";
 import { showClient } from "./client/page";
 import { write } from "./dom";
 import { language, switchLanguage, t } from "./i18n";
-import { reconnect, type State, stateListeners } from "./live";
+import { healthListeners, watchStore } from "./live";
 import { showOverview } from "./overview/page";
+import { health } from "./presence";
 import { askForToken } from "./signin";
 import { switchUnit, unit } from "./units";
 
 const byId = (id: string): HTMLElement => document.getElementById(id) as HTMLElement;
 let leave = (): void => {};
 let shown = "";
-let state: State = "connecting";
+const banner = new Banner(byId("banner"));
 
 function frame(): void {
   document.documentElement.lang = language() === "zh" ? "zh-CN" : "en";
@@ -25,8 +27,16 @@ function frame(): void {
   byId("unit").setAttribute("aria-label", t("unit", unit()));
   write(byId("signout"), t("signOut"));
   write(byId("about"), t("about"));
+  showHealth();
+}
+
+/** How the connection is, and what is wrong. What is shown gets grey while nothing is heard. */
+function showHealth(): void {
+  const { state } = health;
+  document.body.dataset.state = state;
   byId("connection").dataset.state = state;
   write(byId("connection"), t(state));
+  banner.show(health.problems(), health.collectorTime(Date.now()));
 }
 
 function show(again = false): void {
@@ -53,17 +63,34 @@ function offerSignOut(): void {
     .catch(() => {});
 }
 
-stateListeners.add((now) => {
-  state = now;
-  frame();
-});
+healthListeners.add(showHealth);
+// What is wrong gets older.
+setInterval(showHealth, 1000);
+
+function resume(): void {
+  health.connecting();
+  show(true);
+  offerSignOut();
+}
+
 refusals.add(() => {
+  // Each request that was on its way is refused.
+  if (health.connection === "signedOut" && document.getElementById("signin")) return;
+  leave();
+  leave = () => {};
+  health.refused();
+  showHealth();
   byId("signout").hidden = true;
-  askForToken(byId("main"), () => {
-    show(true);
-    reconnect();
-    offerSignOut();
-  });
+  askForToken(byId("main"), health.heardOnce, resume);
+});
+// It may have been signed in on another page.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden || health.connection !== "signedOut") return;
+  signedIn()
+    .then((is) => {
+      if (is) resume();
+    })
+    .catch(() => {});
 });
 // What is shown goes with the page, which asks for the token then.
 byId("signout").addEventListener("click", () => {
@@ -84,4 +111,5 @@ byId("unit").addEventListener("click", () => {
 window.addEventListener("hashchange", () => show());
 frame();
 show();
+watchStore();
 offerSignOut();

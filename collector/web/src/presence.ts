@@ -1,18 +1,16 @@
 // The collector's clock, and what is known of a client by it.
 
+import { Health } from "./health";
 import { span } from "./units";
 
 /** Silence that is no reason to worry, however short the sample interval, milliseconds. */
 const SHORT = 5000;
 
-/** How far the collector's clock is ahead of this browser's, milliseconds. */
-let ahead = 0;
-/** The time by the collector's clock. */
-export const now = (): number => Date.now() + ahead;
-/** Notes what time the collector told just now. */
-export function heardTime(told: string): void {
-  ahead = Date.parse(told) - Date.now();
-}
+/** What is known of the collector. */
+export const health = new Health();
+
+/** The time by the collector's clock; it stands still while the collector can't be heard. */
+export const now = (): number => health.now(Date.now());
 
 /** For how long nothing was heard, milliseconds; 0 if that is as it should be: stale is what has
  *  no sample for three intervals, but not before 5 s. */

@@ -4,9 +4,9 @@ import { signIn } from "./api";
 import { element, write } from "./dom";
 import { t } from "./i18n";
 
-/** Shows the form in place of everything, once; `then` runs when the token was right. */
-export function askForToken(main: HTMLElement, then: () => void): void {
-  if (document.getElementById("signin")) return;
+/** Shows the form in place of everything; `then` runs when the token was right. `ended`: there was
+ *  a session. */
+export function askForToken(main: HTMLElement, ended: boolean, then: () => void): void {
   const input = element("input", {
     type: "password",
     id: "token",
@@ -18,6 +18,7 @@ export function askForToken(main: HTMLElement, then: () => void): void {
     "form",
     { id: "signin" },
     element("h2", {}, t("signIn")),
+    ...(ended ? [element("p", { role: "status" }, t("sessionEnded"))] : []),
     element("label", { for: "token" }, t("token")),
     input,
     element("button", { type: "submit" }, t("signIn")),

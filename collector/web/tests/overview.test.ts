@@ -2,14 +2,14 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { OverviewState } from "../src/address";
 import type { Sum, Summary } from "../src/api";
 import { arranged, marks, needy, type Row, stale, updated, WINDOW } from "../src/overview/rows";
-import { heardTime } from "../src/presence";
+import { health } from "../src/presence";
 
 const NOW = Date.UTC(2026, 10, 26);
 const told = (ago = 0): string => new Date(NOW - ago).toISOString();
 
 beforeEach(() => {
   vi.useFakeTimers({ now: NOW });
-  heardTime(told());
+  health.heard(NOW, NOW);
 });
 afterEach(() => {
   vi.useRealTimers();

@@ -10,7 +10,7 @@ import { t } from "../i18n";
 import { followOne } from "../live";
 import { ledger } from "../losses";
 import { end, type Points, percentile, pressed } from "../points";
-import { now } from "../presence";
+import { health, now } from "../presence";
 import * as units from "../units";
 import { happenings } from "./events";
 import { csv, png } from "./export";
@@ -128,7 +128,7 @@ class ClientPage {
     place.addEventListener("pointermove", () => values.setAttribute("aria-live", "off"));
     const every = (milliseconds: number, action: () => void) => {
       const timer = setInterval(() => {
-        if (this.state.range.live && !document.hidden) action();
+        if (this.state.range.live && health.connection === "live") action();
       }, milliseconds);
       this.ending.push(() => clearInterval(timer));
     };
@@ -226,6 +226,8 @@ class ClientPage {
       write(this.places.note, "");
       this.summed = 0;
     } catch (error) {
+      // That the collector can't be reached is said above.
+      if (error instanceof api.Unreachable) return;
       const reason = error instanceof Error ? error.message : String(error);
       write(this.places.note, t("failed", reason));
     }

@@ -5,6 +5,7 @@ import type { Direction, Summary } from "../api";
 import { button, element, keepAddress, perFrame, write } from "../dom";
 import { type Text, t } from "../i18n";
 import { followAll, summaries } from "../live";
+import { health } from "../presence";
 import * as units from "../units";
 import { arranged, needy, type Row, stale, updated } from "./rows";
 import { Table } from "./table";
@@ -94,7 +95,8 @@ class OverviewPage {
     const order = arranged(rows.values(), this.state);
     this.table.arrange(order, this.state);
     this.only.setAttribute("aria-pressed", String(this.state.attention));
-    this.waiting.hidden = rows.size > 0;
+    // Before anything was heard, nothing is known.
+    this.waiting.hidden = rows.size > 0 || !health.heardOnce;
     this.table.element.hidden = rows.size === 0;
     this.nothing.hidden = rows.size === 0 || order.length > 0;
     keepAddress(overviewAddress(this.state));
@@ -103,6 +105,7 @@ class OverviewPage {
 
   private draw(): void {
     this.table.draw();
+    if (!health.heardOnce) return;
     const all = [...rows.values()];
     const sum = (direction: Direction): number =>
       all.reduce((sum, row) => sum + (stale(row) ? 0 : row.client[direction].bytes_per_second), 0);

@@ -5,8 +5,22 @@ export const en = {
   language: "中文",
   connecting: "connecting",
   live: "live",
+  liveOnly: "live only",
+  signedOut: "signed out",
+  unreachable: "The collector has been unreachable since {0}. All figures are from then.",
+  storeAway:
+    "The database has been unavailable since {0}. Figures are live only; history may be missing.",
+  storeAwayAtLeast:
+    "The database has been unavailable since {0} or longer. Figures are live only; history may be missing.",
+  clockBehind:
+    "This browser's clock is {0} behind the collector's. The page shows the collector's time.",
+  clockAhead:
+    "This browser's clock is {0} ahead of the collector's. The page shows the collector's time.",
+  why: "Reason: {0}.",
+  lasts: "({0})",
+  sessionEnded: "The session has ended. Sign in again to go on.",
   unit: "Rates in {0}; switch between bit/s and B/s",
-  lost: "lost the connection to the collector, trying again",
+  lost: "not connected, trying again",
   about:
     "Rates count bytes on the wire, from the MAC header to the end of the payload, without FCS, preamble and inter-packet gap. A peak is the most within any 1 ms, as a rate. Sums leave out stacked NICs. Lost packets are those that the capture had no room for: no other figure includes them.",
   signIn: "Sign in",
