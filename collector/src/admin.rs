@@ -1,101 +1,30 @@
 //! What operators do beside a running collector: tokens, clients, revocation, checks.
 
 mod certificates;
+mod error;
+mod shared;
 mod token;
 
 use std::fmt::Write;
-use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
 use settings::{Foreign, Output};
-use wire::certificate;
 use wire::id::ClientId;
 
 pub use self::certificates::{revoke, roll_ca};
+pub use self::error::AdminError;
+use self::shared::{audited, block_on, client_records, utc};
 pub use self::token::{Made, cancel, token, tokens};
-use crate::audit::{AuditError, Event, Pending, Record};
+use crate::audit::{Event, Record};
 use crate::config::Config;
-use crate::export::{self, ExportError, Request};
-use crate::identity::{ClientRecords, IdentityError, KnownClient, SecondHostRecord};
-use crate::import::{self, ImportError};
-use crate::run::identity_dir;
-use crate::store::Migrated;
-use crate::store::check::{NicCheck, Sums};
+use crate::export::{self, Request};
+use crate::identity::{KnownClient, SecondHostRecord};
+use crate::import;
 use crate::store::postgres::PostgresConfig;
-use crate::store::query::Client;
-use crate::store::register::Registered;
+use crate::store::{Client, Migrated, NicCheck, Registered, Sums};
 use crate::store_location::{StoreLocation, StoreLocationError};
 use crate::time::{now_ns, rough};
-
-/// Why a command failed.
-#[derive(Debug, thiserror::Error)]
-pub enum AdminError {
-    /// The certificates can't be used.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// The store can't be used.
-    #[error(transparent)]
-    StoreLocation(#[from] StoreLocationError),
-    /// The system gives no runtime.
-    #[error("can't start: {0}")]
-    System(#[from] io::Error),
-    /// Rows could not be exported.
-    #[error(transparent)]
-    Export(#[from] ExportError),
-    /// A store could not be moved.
-    #[error(transparent)]
-    Import(#[from] ImportError),
-    /// Other collectors of the store don't know yet what was done here.
-    #[error("{0}")]
-    RevokedHere(String),
-    /// What was looked for isn't there.
-    #[error("no client {0} is known here; `collector clients` lists them")]
-    NoSuchClient(ClientId),
-    /// No such token.
-    #[error("no open token is named {0}; `collector tokens` lists them by their ids")]
-    NoSuchToken(String),
-    /// A token for a client that is there already.
-    #[error(
-        "client {0} is there already; for another host choose another id, or let it take the \
-         place of {0}: collector token --client {0} --replace"
-    )]
-    ClientExists(ClientId),
-    /// It has to be said, and can't be asked for.
-    #[error(
-        "nothing was changed; to forget {0} say --yes, or run this on a terminal, where it is asked"
-    )]
-    Unconfirmed(ClientId),
-    /// It was done, and the audit log can't be told.
-    #[error("{done}; but {error}")]
-    Unaudited {
-        /// What was done.
-        done: String,
-        /// Why not.
-        #[source]
-        error: AuditError,
-    },
-    /// The schema is not up to date.
-    #[error("the schema is to be changed; run `collector migrate`, or start the collector")]
-    Outdated,
-    /// The store is not sound.
-    #[error("{0} findings: the store doesn't hold what agents counted; see above")]
-    Unsound(usize),
-}
-
-/// What was `done`, once the audit log is told of it.
-fn audited(config: &Config, record: Record, done: String) -> Result<String, AdminError> {
-    match Pending::of(&config.data_dir).leave(record, UnixTime::now()) {
-        Ok(()) => Ok(done),
-        Err(error) => Err(AdminError::Unaudited { done, error }),
-    }
-}
-
-/// What is known of clients beside the store. To look at it makes nothing.
-fn client_records(config: &Config) -> ClientRecords {
-    ClientRecords::at(&identity_dir(&config.data_dir))
-}
 
 /// Every client: what it is called, when it was last seen, how long its certificate is good.
 ///
@@ -245,10 +174,6 @@ fn state(client: &Client, now_ns: u64) -> String {
     client.down_for(now_ns).map_or_else(|| "up".to_owned(), |down| format!("down {}", rough(down)))
 }
 
-fn utc(seconds: u64) -> String {
-    certificate::utc(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
-}
-
 fn nics(client: Option<&Client>) -> String {
     let nics = client.into_iter().flat_map(|client| &client.nics);
     nics.map(|nic| Foreign(&nic.name.to_string()).to_string()).collect::<Vec<_>>().join(" ")
@@ -333,12 +258,4 @@ pub fn fsck(location: &StoreLocation, mut say: impl FnMut(&str)) -> Result<(), A
         0 => Ok(()),
         findings => Err(AdminError::Unsound(findings)),
     }
-}
-
-fn block_on<T, E>(future: impl Future<Output = Result<T, E>>) -> Result<T, AdminError>
-where
-    AdminError: From<E>,
-{
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(future)?)
 }

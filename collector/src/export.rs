@@ -9,10 +9,7 @@ use settings::{Foreign, Output};
 use tokio::sync::mpsc;
 use wire::frame::{Gap, flags};
 
-use crate::store::export::{ExportRange, ExportRow};
-use crate::store::history::gap_name;
-use crate::store::query::{Point, PointCounts};
-use crate::store::{Reader, StoreError};
+use crate::store::{ExportRange, ExportRow, Point, PointCounts, Reader, StoreError, gap_name};
 use crate::time::Time;
 
 /// Chunks of rows that may wait to be written.
@@ -316,7 +313,7 @@ mod tests {
     fn exported(gap: Option<Gap>) -> Vec<String> {
         let gap = gap.map(|gap| {
             let reason = gap as u8;
-            crate::store::export::ExportGap { reason, session: 1, first_seq: 2, last_seq: 3 }
+            crate::store::ExportGap { reason, session: 1, first_seq: 2, last_seq: 3 }
         });
         let row = ExportRow { nic: Some("eth0".into()), point: Point::default(), gap };
         let mut csv = Lines::Csv(Box::new(csv::Writer::from_writer(Vec::new())));

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::store::StoreError;
-use crate::store::check::{Check, CheckReport};
 use crate::store::postgres::{Moved, PostgresConfig, PostgresStore, TableSums};
 use crate::store::sqlite::{Dump, OpenError, SqliteReader};
+use crate::store::{Check, CheckReport, StoreError};
 use crate::store_location::StoreLocationError;
 
 /// Why a store could not be moved.

@@ -174,6 +174,14 @@ fn describe() {
 }
 
 fn render_clients(text: &mut String, clients: &[ClientView]) {
+    render_presence(text, clients);
+    render_links(text, clients);
+    render_traffic(text, clients);
+    render_losses(text, clients);
+}
+
+/// Who is there.
+fn render_presence(text: &mut String, clients: &[ClientView]) {
     per_client(
         text,
         "up",
@@ -201,6 +209,10 @@ fn render_clients(text: &mut String, clients: &[ClientView]) {
             offset.map(|offset| seconds(offset.into()))
         },
     );
+}
+
+/// What NICs are.
+fn render_links(text: &mut String, clients: &[ClientView]) {
     per_nic(text, "up", "gauge", "Whether the NIC is operationally up.", clients, |_, nic| {
         vec![("", u8::from(nic.up))]
     });
@@ -223,6 +235,10 @@ fn render_clients(text: &mut String, clients: &[ClientView]) {
             known.map(|speed| ("", speed)).into_iter().collect()
         },
     );
+}
+
+/// What NICs carry.
+fn render_traffic(text: &mut String, clients: &[ClientView]) {
     per_nic(
         text,
         "bytes_total",
@@ -243,6 +259,10 @@ fn render_clients(text: &mut String, clients: &[ClientView]) {
         // What a client carried when it was last up is no peak of now.
         |client, nic| nic.sample.iter().filter(|_| client.up).flat_map(peaks).collect(),
     );
+}
+
+/// What is missing in the figures of NICs, or inexact.
+fn render_losses(text: &mut String, clients: &[ClientView]) {
     per_nic(
         text,
         "ring_drops_total",

@@ -10,9 +10,8 @@ use wire::private_file;
 use crate::config::Config;
 use crate::identity::{EnrolmentStore, UsesError};
 use crate::store::postgres::{PostgresConfig, PostgresStore};
-use crate::store::register::Forget;
 use crate::store::sqlite::{OpenError, SqliteReader, SqliteRegister, SqliteStore};
-use crate::store::{Database, Migrated, Reader, StoreError};
+use crate::store::{Database, Forget, Migrated, Reader, StoreError};
 
 /// Where the store is.
 #[derive(Debug, Clone)]

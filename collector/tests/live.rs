@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use collector::live::{ClientView, GONE_NS, Live, NicView, Totals};
-use collector::store::register::Registered;
+use collector::store::Registered;
 use proptest::prelude::*;
 use wire::frame::{Counts, Frame, Sample, flags};
 use wire::id::{ClientId, NicName};

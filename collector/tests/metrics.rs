@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use collector::live::{GONE_NS, Live};
 use collector::metrics::Metrics;
-use collector::store::register::Registered;
+use collector::store::Registered;
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{ClientId, NicName};
 use wire::message::Host;

@@ -1,11 +1,20 @@
 //! House rules that no lint knows, checked over the whole repository.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "tidy/code.rs"]
+mod code;
+#[path = "tidy/imports.rs"]
+mod imports;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Longest file of a `src`, lines.
 const LINES_MAX: usize = 450;
+
+/// Longest function of a `src`, lines from its name to its closing brace: a screen and a half. Half of
+/// all functions have seven lines or fewer, one in ten has more than 24.
+const FUNCTION_MAX: usize = 80;
 
 /// Longest `main.rs`, lines.
 const MAIN_MAX: usize = 60;
@@ -37,6 +46,10 @@ const ARROWS: [(&str, &str); 3] = [
 
 /// Where libc's numbers are needed: what the kernel's packet sockets say, and bpf(2).
 const LIBC_IN: [&str; 2] = ["agent/src/capture/", "scripts/testbed/src/generator.rs"];
+
+/// Where crates are.
+const CRATES: [&str; 6] =
+    ["agent", "collector", "deploy/settings", "scripts/fuzzing", "scripts/testbed", "wire"];
 
 /// The programs' crates.
 const PROGRAMS: [&str; 4] = ["agent/src/", "collector/src/", "deploy/settings/src/", "wire/src/"];
@@ -81,7 +94,7 @@ fn sources() -> Vec<Source> {
         text: fs::read_to_string(&file).unwrap(),
     };
     let sources: Vec<Source> = files.into_iter().map(source).collect();
-    sources.into_iter().filter(|source| source.path != "wire/tests/tidy.rs").collect()
+    sources.into_iter().filter(|source| !source.path.starts_with("wire/tests/tidy")).collect()
 }
 
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
@@ -106,11 +119,7 @@ fn assert_none(rule: &str, breaks: impl Fn(&Source) -> bool) {
 }
 
 fn has_word(line: &str, word: &str) -> bool {
-    line.split(|c: char| !is_name(c)).any(|other| other == word)
-}
-
-fn is_name(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
+    line.split(|c: char| !code::is_name(c)).any(|other| other == word)
 }
 
 #[test]
@@ -119,6 +128,18 @@ fn files_are_short() {
     assert_none("move code out of these", |source| {
         source.path.ends_with("src/main.rs") && source.lines() >= MAIN_MAX
     });
+}
+
+#[test]
+fn functions_are_short() {
+    let mut long = Vec::new();
+    for source in sources().iter().filter(|source| source.in_src()) {
+        let (tokens, _) = code::without_tests(&source.text);
+        let functions = code::functions(&tokens);
+        let found = functions.iter().filter(|(_, _, lines)| *lines > FUNCTION_MAX);
+        long.extend(found.map(|(name, at, lines)| format!("{}:{at} {name}: {lines}", source.path)));
+    }
+    assert!(long.is_empty(), "part these: {long:?}");
 }
 
 #[test]
@@ -203,13 +224,30 @@ fn imports_run_one_way() {
                 // `main.rs` sees the library by the crate's name.
                 for prefix in ["crate::".to_owned(), format!("{krate}::")] {
                     let named = line.split(prefix.as_str()).skip(1);
-                    let names = named.map(|rest| rest.split(|c: char| !is_name(c)).next().unwrap());
+                    let names =
+                        named.map(|rest| rest.split(|c: char| !code::is_name(c)).next().unwrap());
                     for imported in names.filter(|name| rank(name).is_some() && *name != module) {
                         assert!(rank(imported) > own, "{}: imports {imported}", source.path);
                     }
                 }
             }
         }
+    }
+}
+
+#[test]
+fn files_import_one_another_in_no_circle() {
+    let sources = sources();
+    for krate in CRATES {
+        let src = format!("{krate}/src/");
+        let files: Vec<(&str, &str)> = sources
+            .iter()
+            .filter_map(|source| Some((source.path.strip_prefix(&src)?, source.text.as_str())))
+            .collect();
+        assert!(files.len() > 5, "{krate}: only {} files found", files.len());
+        let name = krate.rsplit('/').next().unwrap();
+        let circle = imports::circle(&imports::imports(name, &files));
+        assert_eq!(circle, None, "{krate}: move what they share into a file that imports neither");
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use settings::examine_time_sync;
 
-use super::Finding;
+use settings::Finding;
 
 pub(super) fn examine() -> Vec<Finding> {
     let source =
@@ -26,8 +26,8 @@ fn clock_source(name: &str) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Level;
     use super::*;
+    use settings::Level;
 
     #[test]
     fn slow_clocks_are_warned_of() {

@@ -8,12 +8,13 @@ use tokio::time::timeout;
 use wire::certificate::utc;
 use wire::message::{Message, Probe};
 
-use super::{DoctorConfig, Finding, Level};
+use super::config::DoctorConfig;
 use crate::clocks;
 use crate::connection::control::{self, close_reason};
 use crate::connection::{Server, connect, notices};
 use crate::identity::Credentials;
 use crate::ship::clock_check::difference;
+use settings::{Finding, Level};
 
 const COLLECTOR: &str = "collector";
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use rustls::pki_types::UnixTime;
 use wire::certificate::utc;
 
-use super::Finding;
 use crate::ship::state::{self, State};
+use settings::Finding;
 
 const SUBJECT: &str = "delivery";
 

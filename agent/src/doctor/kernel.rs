@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use super::Finding;
 use crate::capture::probe::{self, VnetHeaderSupport};
 use crate::capture::ring::{Ring, RingConfig, RingError};
+use settings::Finding;
 
 /// Bit of `CAP_NET_RAW` (`include/uapi/linux/capability.h`).
 const CAP_NET_RAW: u32 = 13;
@@ -50,8 +50,8 @@ fn ring() -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Level;
     use super::*;
+    use settings::Level;
 
     #[test]
     fn the_capability_is_one_bit_of_the_mask() {

@@ -2,11 +2,12 @@
 
 use std::fs;
 
-use super::{Finding, mib};
+use super::config::mib;
 use crate::nic::choose::Choice;
 use crate::nic::driver::HW_TC;
 use crate::nics::{Examined, examine as examine_nics};
 use crate::sampler::{CaptureConfig, allowed_cpus};
+use settings::Finding;
 use settings::Size;
 
 /// NICs that have a line of their own; more would hide the other lines.
@@ -162,9 +163,9 @@ fn passed_by(nic: &Examined) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
 
-    use super::super::Level;
     use super::*;
     use crate::nic::link::{Class, Link};
+    use settings::Level;
 
     const MIB: u64 = 1 << 20;
 

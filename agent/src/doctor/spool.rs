@@ -7,7 +7,8 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 use wire::permission;
 
-use super::{Finding, mib};
+use super::config::mib;
+use settings::Finding;
 use settings::Size;
 
 const SUBJECT: &str = "spool";
@@ -41,8 +42,8 @@ fn room(text: &str, most: u64, free: u64) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Level;
     use super::*;
+    use settings::Level;
 
     #[test]
     fn a_full_disk_is_warned_of_and_a_missing_folder_is_not() {

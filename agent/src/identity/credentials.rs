@@ -14,7 +14,7 @@ use wire::id::ClientId;
 use wire::pem::{self, PemError, TlsFiles};
 use wire::private_file;
 
-use super::IdentityError;
+use super::error::IdentityError;
 use super::tls;
 
 /// Who gave the certificate.

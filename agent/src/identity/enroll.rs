@@ -16,8 +16,8 @@ use wire::pem;
 use wire::private_file;
 use wire::token::Token;
 
-use super::IdentityError;
 use super::credentials::{Credentials, Pem, enrolled_files, keep, signing_request};
+use super::error::IdentityError;
 use super::tls::enrolling_config;
 use crate::connection::control::{self, ControlError};
 use crate::connection::{Server, connect};

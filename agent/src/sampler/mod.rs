@@ -3,10 +3,12 @@
 //! Nothing downstream can hold it up: what isn't taken from the channel in time is put together
 //! with what follows.
 
+mod config;
 pub mod memory;
 mod nic_capture;
 mod nics;
 mod outbox;
+mod report;
 mod rings;
 pub mod timeline;
 pub mod verdict;
@@ -22,26 +24,23 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
-use settings::{Failures, Size, words};
+use settings::{Failures, words};
 use tokio::sync::watch;
-use wire::frame::{Mix, Sample};
+use wire::frame::Sample;
 use wire::id::NicName;
 use wire::message;
 
+pub use self::config::{CaptureConfig, CaptureError};
 use self::nic_capture::Totals;
 use self::nics::Nics;
 pub use self::nics::allowed_cpus;
 use self::outbox::Outbox;
+pub use self::report::{Ended, IntervalReport, Ledger};
 use self::timeline::{Span, Timeline};
-use self::verdict::Verdict;
 use crate::account::interval::SharedSchedule;
 use crate::capture::probe::probe;
-use crate::capture::reader::{self, StartError};
-use crate::capture::ring::RingConfig;
+use crate::capture::reader;
 use crate::clocks;
-use crate::nic::choose::NicFilter;
-use crate::nic::inventory::InventoryError;
-use crate::nic::net_dev::NetDevError;
 
 /// Intervals that may wait to be written before they are put together.
 const REPORTS: usize = 64;
@@ -51,97 +50,6 @@ const READER_TIME_NS: u64 = 1_000_000;
 
 /// Longest wait of the sampler, nanoseconds: it moves for all to see, however long a sample is.
 const ROUND_NS: u64 = 500_000_000;
-
-/// What is captured, and how.
-#[derive(Debug, Clone)]
-pub struct CaptureConfig {
-    /// Length of a sample's interval, at least 10 ms.
-    pub sample_interval: Duration,
-    /// Length of a mix's interval.
-    pub mix_interval: Duration,
-    /// Geometry of each ring. Its virtio header is asked for only where the kernel has one that
-    /// loses no packet.
-    pub ring: RingConfig,
-    /// Most memory of all rings together, bytes: where it gets short, rings get smaller.
-    pub ring_memory: u64,
-    /// Rings per NIC, at least 1.
-    pub rings_per_nic: u16,
-    /// CPUs that readers are pinned to, one after the other; empty: those this process may use.
-    pub cpus: Vec<usize>,
-    /// Which NICs.
-    pub filter: NicFilter,
-}
-
-/// What one interval brought.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct IntervalReport {
-    /// One sample per NIC.
-    pub samples: Vec<Sample>,
-    /// The mixes that ended with the interval.
-    pub mixes: Vec<Mix>,
-    /// NICs whose capture ended with it.
-    pub ended: Vec<Ended>,
-}
-
-/// The end of a NIC's capture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ended {
-    /// The NIC.
-    pub nic: NicName,
-    /// Its ledger, which is final.
-    pub ledger: Ledger,
-    /// What it says beside the kernel's own counters.
-    pub verdict: Verdict,
-}
-
-/// What a NIC's rings were offered and what became of it, in packets as the tap saw them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ledger {
-    /// Packets that came to the rings.
-    pub offered: u64,
-    /// Packets for which they had no room.
-    pub dropped: u64,
-    /// Packets counted.
-    pub seen: u64,
-}
-
-impl Ledger {
-    /// True if every packet was counted or is known to be missing. While capture runs, packets
-    /// may be in a ring still.
-    #[must_use]
-    pub const fn is_balanced(&self) -> bool {
-        self.seen + self.dropped == self.offered
-    }
-}
-
-/// Why capture could not be started.
-#[derive(Debug, thiserror::Error)]
-pub enum CaptureError {
-    /// The NICs can't be listed.
-    #[error(transparent)]
-    Inventory(#[from] InventoryError),
-    /// The kernel's counters can't be read.
-    #[error(transparent)]
-    Counters(#[from] NetDevError),
-    /// No ring could be opened.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// All memory for rings is in use.
-    #[error(
-        "NIC {nic} is not captured: all {} for rings are in use; raise monitor.ring.memory, or \
-         exclude NICs",
-        Size(*most)
-    )]
-    RingMemory {
-        /// Name of the NIC.
-        nic: String,
-        /// `monitor.ring.memory`.
-        most: u64,
-    },
-    /// No thread left.
-    #[error("can't start the sampler: {0}")]
-    Thread(#[source] std::io::Error),
-}
 
 /// Capture at work.
 #[derive(Debug)]

@@ -8,10 +8,10 @@ use settings::{Failures, words};
 use wire::frame::{Counts, KernelCounts, Mix, MixCounts, Sample, flags};
 use wire::id::NicName;
 
+use super::report::{Ended, Ledger};
 use super::rings::Rings;
 use super::timeline::{Span, Timeline};
 use super::verdict::Reconciliation;
-use super::{Ended, Ledger};
 use crate::account::counters::{SLOTS, Tally, Traffic};
 use crate::capture::reader::ReaderHandle;
 use crate::clocks;

@@ -11,11 +11,11 @@ use tokio::sync::watch;
 use wire::id::NicName;
 use wire::message;
 
+use super::config::{CaptureConfig, CaptureError};
 use super::memory;
 use super::nic_capture::NicCapture;
 use super::rings::{RingMemory, Rings};
 use super::timeline::Timeline;
-use super::{CaptureConfig, CaptureError};
 use crate::account::interval::SharedSchedule;
 use crate::capture::reader::{ReaderHandle, StartError};
 use crate::capture::ring::{RingConfig, RingError, page_size};

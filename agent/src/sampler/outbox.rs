@@ -6,7 +6,7 @@ use crossbeam_channel::{Sender, TrySendError};
 use wire::frame::{Mix, Sample};
 use wire::id::NicName;
 
-use super::IntervalReport;
+use super::report::IntervalReport;
 
 /// Hands reports on. Those for which there is no room are put together into one that waits.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use quinn::{Connection, RecvStream, SendStream};
 use wire::delivery::Told;
 use wire::message::{Committed, Message, SessionDigest};
 
-use super::delivery::DeliveryError;
+use super::error::DeliveryError;
 use crate::connection::control::{self, ControlError};
 
 /// How far the sessions are, by the collector's answer to Hello.

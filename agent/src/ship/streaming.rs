@@ -7,7 +7,7 @@ use crossbeam_channel::Sender as Requests;
 use quinn::Connection;
 use wire::message::SeqRange;
 
-use super::delivery::DeliveryError;
+use super::error::DeliveryError;
 use super::recorder::{Request, ask};
 use crate::connection::control::{self, ControlError};
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use wire::frame::{Counts, KernelCounts, Mix, MixCounts, Sample, flags};
 
-use super::Totals;
+use super::totals::Totals;
 use crate::sampler::verdict::Verdict;
 
 /// Prints one sample, with the verdict on all up to it, and with its mix if there is one.

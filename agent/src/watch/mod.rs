@@ -2,8 +2,8 @@
 
 mod json;
 mod text;
+mod totals;
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -11,13 +11,13 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, after, never, select};
 use globset::{GlobBuilder, GlobMatcher};
 use settings::Foreign;
-use wire::frame::{Counts, KernelCounts, Mix, MixCounts};
 use wire::id::NicName;
 
+use self::totals::Totals;
 use crate::nic::choose::NicFilter;
 use crate::nic::inventory::{Inventory, InventoryError};
 use crate::sampler::verdict::Verdict;
-use crate::sampler::{Capture, CaptureConfig, CaptureError, IntervalReport, Ledger};
+use crate::sampler::{Capture, CaptureConfig, CaptureError, IntervalReport};
 
 /// What a run of `agent watch` is to do.
 #[derive(Debug, Clone)]
@@ -172,59 +172,4 @@ fn names(given: &[String]) -> Result<Vec<String>, WatchError> {
             .ok_or_else(|| WatchError::NoSuchNic { name: given.clone(), have: have.join(", ") })
     };
     given.iter().map(find).collect()
-}
-
-/// The sums of a run.
-#[derive(Debug, Default)]
-struct Totals {
-    nics: BTreeMap<NicName, Total>,
-}
-
-/// The sums of one NIC.
-#[derive(Debug, Default)]
-struct Total {
-    rx: Counts,
-    tx: Counts,
-    rx_mix: MixCounts,
-    tx_mix: MixCounts,
-    drops: u64,
-    late: u64,
-    inexact: u64,
-    kernel: KernelCounts,
-    /// Marks of any sample.
-    flags: u32,
-    /// Nanoseconds that were measured.
-    measured_ns: u64,
-    ledger: Ledger,
-    /// Of the NIC's last run.
-    verdict: Verdict,
-}
-
-impl Totals {
-    fn add(&mut self, report: &IntervalReport) {
-        for sample in &report.samples {
-            let total = self.nics.entry(sample.nic).or_default();
-            total.rx.merge(&sample.rx);
-            total.tx.merge(&sample.tx);
-            total.drops += sample.drops;
-            total.late += u64::from(sample.late);
-            total.inexact += u64::from(sample.inexact);
-            total.kernel.merge(&sample.kernel);
-            total.flags |= sample.flags;
-            total.measured_ns += sample.interval_ns;
-        }
-        for Mix { nic, rx, tx, .. } in &report.mixes {
-            let total = self.nics.entry(*nic).or_default();
-            total.rx_mix.merge(rx);
-            total.tx_mix.merge(tx);
-        }
-        for ended in &report.ended {
-            let total = self.nics.entry(ended.nic).or_default();
-            total.verdict = ended.verdict;
-            let ledger = &mut total.ledger;
-            ledger.offered += ended.ledger.offered;
-            ledger.dropped += ended.ledger.dropped;
-            ledger.seen += ended.ledger.seen;
-        }
-    }
 }

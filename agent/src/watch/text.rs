@@ -8,7 +8,7 @@ use settings::Foreign;
 use settings::units::{bits_per_second, bytes, count};
 use wire::frame::{Counts, MixCounts, SIZE_CLASS_MAX, Sample};
 
-use super::Totals;
+use super::totals::Totals;
 use crate::sampler::verdict::Verdict;
 
 /// Prints the heading.

@@ -5,12 +5,13 @@ use wire::certificate::utc;
 use wire::id::ClientId;
 use wire::pem::TlsFiles;
 
-use super::{AdminError, audited, block_on, client_records};
+use super::error::AdminError;
+use super::shared::{audited, block_on, client_records};
 use crate::audit::{Event, Record};
 use crate::config::Config;
 use crate::identity::{Identity, IdentityError, Rolled};
 use crate::run::identity_dir;
-use crate::store::register::Registered;
+use crate::store::Registered;
 use crate::store_location::{StoreLocation, StoreLocationError};
 
 /// Lets a client connect no more. Gives what was done.

@@ -10,7 +10,8 @@ use wire::id::ClientId;
 use wire::pem::TlsFiles;
 use wire::token::{Address, Token, id};
 
-use super::{AdminError, block_on, utc};
+use super::error::AdminError;
+use super::shared::{audited, block_on, utc};
 use crate::audit::{Event, Pending, Record, operator};
 use crate::cli::TokenArgs;
 use crate::config::Config;
@@ -205,7 +206,7 @@ pub fn cancel(
              one's identity could not be told: {error}"
         ),
     };
-    super::audited(config, record, done)
+    audited(config, record, done)
 }
 
 /// The open token of a name.

@@ -8,7 +8,8 @@ use rustls::pki_types::UnixTime;
 use wire::certificate::utc;
 use wire::private_file::{self, FileError};
 
-use super::Record;
+use super::log::log;
+use super::record::Record;
 
 /// Records that may wait: without a collector that logs them, commands end there.
 const WAITING: usize = 1000;
@@ -125,7 +126,7 @@ impl Pending {
 /// Logs a record, then removes it.
 fn log_one(path: &Path) -> Result<(), FileError> {
     match read(path)? {
-        Some(record) => super::log(&record),
+        Some(record) => log(&record),
         None => {
             let path = path.display();
             tracing::error!(%path, "this is no record of the audit log; it is removed");
@@ -160,7 +161,7 @@ pub fn operator() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Event;
+    use super::super::record::Event;
     use super::*;
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::Event;
+use super::record::Event;
 use crate::bucket::Bucket;
 
 /// Lines of one kind in the time of [`SPAN`]: enough to see who tries what, and in a day no more

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use settings::{Interval, Problem};
 use wire::permission;
 
-use super::check_listen;
 use super::http_limits::HttpLimits;
+use super::listen::check_listen;
 use crate::web::{Access, CertificateFiles};
 
 /// Fewest characters of a token.

@@ -5,6 +5,7 @@ mod database_url;
 mod http;
 mod http_limits;
 mod limits;
+mod listen;
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,8 @@ pub use self::database::Database;
 pub use self::http::{CertificatePaths, Http, read_token};
 pub use self::http_limits::HttpLimits;
 pub use self::limits::Limits;
+use self::listen::check_listen;
+use crate::store::RetentionLimits;
 use crate::writer::BatchLimits;
 
 /// The program as its config sees it.
@@ -85,6 +88,20 @@ pub struct Retention {
     pub rollup_5m: Interval,
     /// Frames that were refused.
     pub quarantine: Interval,
+}
+
+impl Retention {
+    /// How long the store keeps what.
+    #[must_use]
+    pub const fn limits(&self) -> RetentionLimits {
+        let Self { raw, rollup_1m, rollup_5m, quarantine } = self;
+        RetentionLimits {
+            raw: raw.0,
+            rollup_1m: rollup_1m.0,
+            rollup_5m: rollup_5m.0,
+            quarantine: quarantine.0,
+        }
+    }
 }
 
 /// Section `writer`: how batches are made.
@@ -173,15 +190,6 @@ impl Retention {
         Problem::unless_within("retention.rollup_5m", &self.rollup_5m, &times)?;
         Problem::unless_within("retention.quarantine", &self.quarantine, &times)
     }
-}
-
-/// Refuses what can't be listened on.
-fn check_listen(key: &'static str, host: &str) -> Result<(), Problem> {
-    let name = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    let sound = !host.is_empty() && host.bytes().all(name);
-    Problem::unless(sound || host.parse::<std::net::Ipv6Addr>().is_ok(), key, || {
-        format!("{host:?} is no address; write for example 0.0.0.0 or \"::\", without the port")
-    })
 }
 
 impl Settings for Config {

@@ -7,7 +7,7 @@ use rustls::pki_types::UnixTime;
 use settings::Finding;
 
 use crate::identity::{ClientRecords, KnownClient};
-use crate::store::query::Client;
+use crate::store::Client;
 use crate::time::{now_ns, rough};
 
 const SUBJECT: &str = "clients";

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use settings::Finding;
 use tokio::time::timeout;
 
+use crate::store::Client;
 use crate::store::clock::STEP;
-use crate::store::query::Client;
 use crate::store::sqlite::OpenError;
 use crate::store_location::{StoreLocation, StoreLocationError};
 use crate::time::{Time, now_ns, rough};

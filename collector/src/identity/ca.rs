@@ -15,7 +15,7 @@ use wire::certificate::{Facts, Fingerprint, GENERATION, utc};
 use wire::pem;
 use wire::private_file;
 
-use super::IdentityError;
+use super::error::IdentityError;
 use super::record::Issued;
 
 /// File of the certificates of the CA and of the one before: a copy.

@@ -8,7 +8,7 @@ use rustls::pki_types::UnixTime;
 use wire::id::ClientId;
 use wire::private_file;
 
-use super::IdentityError;
+use super::error::IdentityError;
 use super::record::{self, Issued, IssuedRecord, Revocation, SecondHostRecord};
 
 /// Most certificates that are kept of a client: the one that it has and its successor, and some whose

@@ -16,8 +16,8 @@ use wire::certificate::{COLLECTOR_NAME, Facts, RevocationList};
 use wire::pem::{self, TlsFiles};
 use wire::private_file;
 
-use super::IdentityError;
 use super::ca::Ca;
+use super::error::IdentityError;
 
 /// File of the collector's certificate and its key, where the CA is its own.
 const SERVER: &str = "server.pem";

@@ -6,126 +6,20 @@ use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
 use wire::certificate::{COLLECTOR_NAME, utc};
-use wire::id::{ClientId, InvalidClientId};
+use wire::id::ClientId;
 use wire::message::{Enroll, EnrollReply};
 use wire::private_file;
 use wire::token::{Secret, id};
 
 use super::ca;
+use super::error::IdentityError;
 use super::issue::{Cas, Issuing, Renewed};
-use super::peer::count_reject;
+use super::own::Identity;
 use super::record;
+use super::refusal::{EnrollError, refused};
 use super::taking::{EnrolmentStore, Taken, Taking};
 use super::token::{self, ClientGlob, TokenRecord};
-use super::{Identity, IdentityError};
 use crate::audit::{self, Event, Record};
-
-/// Why an agent gets no certificate. The agent is told this text.
-#[derive(Debug, thiserror::Error)]
-pub enum EnrollError {
-    /// No such token.
-    #[error(
-        "the collector doesn't know this token, or it was used before or cancelled; get a new one \
-         by `collector token`"
-    )]
-    UnknownToken,
-    /// The token's time is over.
-    #[error("the token expired at {0}; get a new one by `collector token`")]
-    ExpiredToken(String),
-    /// The token is for somebody else.
-    #[error(
-        "the token is for client {bound}, not for {asked}; it is still good: \
-         agent enroll --id {bound} TOKEN"
-    )]
-    OtherClient {
-        /// Who may use it.
-        bound: String,
-        /// Who wanted to.
-        asked: ClientId,
-    },
-    /// The token is for other clients.
-    #[error(
-        "the token is for clients {matching}, not for {asked}; it is still good: agent enroll \
-         --id NAME TOKEN, with a name like that"
-    )]
-    NoMatch {
-        /// Who may use it.
-        matching: String,
-        /// Who wanted to.
-        asked: ClientId,
-    },
-    /// The host's name is no client id, and the token gives none.
-    #[error(
-        "this host's name can't be a client id, and the token is for any; it is still good: agent \
-         enroll --id NAME TOKEN"
-    )]
-    Nameless,
-    /// Whether the token or the id was used can't be known.
-    #[error(
-        "the collector's store is out of reach, so that it can't count uses of tokens: see its \
-         log; try the same token again later, and get a new one if it is used up then"
-    )]
-    Uncounted,
-    /// The client is there already, and the token makes new ones only.
-    #[error(
-        "client {0} is there already, and this token makes new clients only; the token is still \
-         good: if this is another host, give it another client.id (or: agent enroll --id NAME \
-         TOKEN); if it is to take the place of {0}, get a token by `collector token --client {0} \
-         --replace`"
-    )]
-    ClientExists(ClientId),
-    /// The client id can't stand in a certificate.
-    #[error(transparent)]
-    ClientId(#[from] InvalidClientId),
-    /// The client id is the collectors' own name.
-    #[error("{COLLECTOR_NAME} is the name of collectors; set another client.id")]
-    Reserved,
-    /// The signing request is unsound.
-    #[error("the certificate signing request can't be used: {0}")]
-    Csr(rcgen::Error),
-    /// The client was revoked.
-    #[error("client {0} was revoked; it needs a token: `collector token --client {0} --replace`")]
-    Revoked(ClientId),
-    /// The present certificate is good for long.
-    #[error(
-        "the certificate is renewed from {due} on, when two thirds of its life are over, and the \
-         collector's clock says {now}; it stays good until then: ask again"
-    )]
-    Early {
-        /// From when on, UTC.
-        due: String,
-        /// The collector's clock, UTC.
-        now: String,
-    },
-    /// Certificates come from elsewhere.
-    #[error("this collector gives no certificates: set tls.ca, tls.cert and tls.key of your PKI")]
-    OperatorPki,
-    /// The collector can't.
-    #[error("the collector can't give certificates now: see its log")]
-    Failed(#[from] IdentityError),
-    /// The collector broke it off.
-    #[error("the collector failed: see its log")]
-    Broken,
-}
-
-impl EnrollError {
-    /// The reason as the label of the metric.
-    const fn reason(&self) -> &'static str {
-        match self {
-            Self::UnknownToken => "bad_token",
-            Self::ExpiredToken(_) => "expired_token",
-            Self::OtherClient { .. } | Self::NoMatch { .. } => "foreign_token",
-            Self::ClientExists(_) => "client_exists",
-            Self::ClientId(_) | Self::Reserved | Self::Nameless => "bad_client_id",
-            Self::Csr(_) => "bad_request",
-            Self::Revoked(_) => "revoked",
-            Self::Early { .. } => "early_renewal",
-            Self::OperatorPki => "operator_pki",
-            Self::Uncounted => "uncounted_token",
-            Self::Failed(_) | Self::Broken => "failed",
-        }
-    }
-}
 
 /// A request that its token allows.
 #[derive(Debug)]
@@ -301,14 +195,4 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, EnrollError> + Send + 'static,
 ) -> Result<T, EnrollError> {
     tokio::task::spawn_blocking(work).await.unwrap_or(Err(EnrollError::Broken))
-}
-
-/// Counts a refusal, and gives its record for the audit log.
-pub(super) fn refused(error: &EnrollError, record: Record) -> Record {
-    count_reject(error.reason());
-    if let EnrollError::Failed(cause) = error {
-        tracing::error!(client = record.client, error = %cause, "can't issue a certificate");
-    }
-    let (reason, detail) = (Some(error.reason().to_owned()), Some(error.to_string()));
-    Record { reason, detail, ..record }
 }

@@ -11,10 +11,10 @@ use tokio::time::timeout;
 use wire::codec::{self, CodecError, HEADER_LEN, Received};
 use wire::message::{EnrollReply, Message, Refused};
 
-use super::Identity;
-use super::enroll::EnrollError;
 use super::issue::{Cas, Renewed};
+use super::own::Identity;
 use super::peer::{Agent, CLOSE_REFUSED, count_reject};
+use super::refusal::EnrollError;
 use super::taking::EnrolmentStore;
 use crate::listen::canonical;
 

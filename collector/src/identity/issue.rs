@@ -9,10 +9,11 @@ use wire::message::{EnrollReply, RenewRequest};
 use wire::private_file;
 
 use super::ca::{self, Ca};
-use super::enroll::{EnrollError, refused};
+use super::error::IdentityError;
+use super::own::Identity;
 use super::peer::{self, Agent};
 use super::record::Revocation;
-use super::{Identity, IdentityError};
+use super::refusal::{EnrollError, refused};
 use crate::audit::{self, Event, Record};
 
 /// What becomes of a client's earlier certificates when it gets one.

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wire::private_file;
 
-use super::IdentityError;
+use super::error::IdentityError;
 
 /// A certificate that the CA has issued.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,148 +1,17 @@
-//! Who is revoked: the directory's records, kept in memory and looked at again all the time, and the
-//! lists of an operator's own CAs.
+//! Whether an agent is revoked, and following who is.
 
-use std::collections::{HashMap, HashSet};
-use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
-use settings::{Failures, words};
 use tokio::sync::watch;
 use wire::id::ClientId;
 
 use super::clients::{ClientRecords, refused_until};
-use super::endpoint::Revoked;
-use super::peer::{Agent, Signed};
-use super::record::{self, Revocation};
-use super::stamp::{Stamp, Watched};
-use super::{Identity, IdentityError, Pki};
-
-/// How often it is looked whether another process has revoked somebody. It takes one call of the
-/// system, and as many as there are records where something has changed.
-const LOOK: Duration = Duration::from_millis(200);
-
-/// The clients that have a revocation, as last looked at.
-#[derive(Debug)]
-pub(super) struct Revocations {
-    listed: Mutex<Listed>,
-    /// By the CAs of the operator's own PKI.
-    operators: RwLock<Revoked>,
-    news: watch::Sender<()>,
-}
-
-#[derive(Debug, Default)]
-struct Listed {
-    /// When it was looked at last.
-    looked: Option<Instant>,
-    /// They were listed once.
-    known: bool,
-    directory: Watched<Stamp>,
-    records: HashMap<String, (Stamp, Record)>,
-    failures: Failures<String>,
-}
-
-/// The record of a client.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Record {
-    Is(Revocation),
-    Unreadable,
-}
-
-impl Default for Revocations {
-    fn default() -> Self {
-        Self {
-            listed: Mutex::default(),
-            operators: RwLock::default(),
-            news: watch::Sender::new(()),
-        }
-    }
-}
-
-impl Revocations {
-    /// Looks at the directory unless that was done a moment ago.
-    fn look(&self, directory: &Path, now: Instant) {
-        let mut listed = self.listed();
-        let age = listed.looked.and_then(|at| now.checked_duration_since(at));
-        if age.is_some_and(|age| age < LOOK) {
-            return;
-        }
-        listed.looked = Some(now);
-        match listed.read(directory) {
-            Ok(news) => {
-                listed.failures.succeeded();
-                drop(listed);
-                if news {
-                    self.news.send_replace(());
-                }
-            }
-            Err(error) => {
-                // Looked at again, even if it stays as it is.
-                listed.directory = Watched::default();
-                if let Some(tell) = listed.failures.failed(words(&error.to_string()), now) {
-                    tracing::error!(%error, "can't see who is revoked{tell}");
-                }
-            }
-        }
-    }
-
-    /// What the operator's CAs have revoked as of now.
-    pub(super) fn listed_by_operator(&self, revoked: Revoked) {
-        let mut known = self.operators.write().unwrap_or_else(PoisonError::into_inner);
-        if *known != revoked {
-            *known = revoked;
-            drop(known);
-            self.news.send_replace(());
-        }
-    }
-
-    fn operator_lists(&self, agent: &Agent) -> bool {
-        let known = self.operators.read().unwrap_or_else(PoisonError::into_inner);
-        let lists = |it: &Signed| known.get(&it.issuer).is_some_and(|all| all.contains(&it.serial));
-        agent.chain.iter().any(lists)
-    }
-
-    /// Something was revoked by this process: the next look finds it.
-    pub(super) fn look_again(&self) {
-        self.listed().looked = None;
-    }
-
-    fn listed(&self) -> MutexGuard<'_, Listed> {
-        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Listed {
-    /// Reads the records that have changed. True if there are any.
-    fn read(&mut self, directory: &Path) -> Result<bool, IdentityError> {
-        let unread = |error| wire::private_file::FileError::read(directory, error);
-        if !self.directory.changed(Stamp::of(directory).map_err(unread)?) {
-            return Ok(false);
-        }
-        let names: HashSet<String> = record::names(directory)?.into_iter().collect();
-        let mut news = !self.known;
-        self.known = true;
-        self.records.retain(|name, _| names.contains(name));
-        for name in names {
-            let path = directory.join(&name);
-            let stamp = Stamp::of(&path).map_err(unread)?;
-            if self.records.get(&name).is_some_and(|(seen, _)| *seen == stamp) {
-                continue;
-            }
-            let read = match record::read::<Revocation>(&path) {
-                Ok(Some(revocation)) => Record::Is(revocation),
-                // Removed just now.
-                Ok(None) => continue,
-                Err(error) => {
-                    tracing::error!("{}", refused_until(&error, &name));
-                    Record::Unreadable
-                }
-            };
-            self.records.insert(name, (stamp, read));
-            news = true;
-        }
-        Ok(news)
-    }
-}
+use super::own::{Identity, Pki};
+use super::peer::Agent;
+use super::record::Revocation;
+use super::revocations::{LOOK, Record};
+use super::stamp::Stamp;
 
 impl Identity {
     /// True if an agent's certificate is refused. Cheap enough to ask about every frame. What other

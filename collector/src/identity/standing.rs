@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::sleep_until;
 use wire::certificate::{Validity, utc};
 
-use super::Identity;
+use super::own::Identity;
 use super::peer::{Agent, PeerError};
 use crate::time::boot;
 

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use wire::id::ClientId;
 use wire::token::id;
 
-use super::enroll::EnrollError;
+use super::refusal::EnrollError;
 use super::token::{TokenUse, TokenUses, UsesError};
 
 /// How long the store may take to answer: the agent waits for 10 s in all.

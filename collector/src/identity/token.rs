@@ -17,7 +17,7 @@ use wire::id::{CLIENT_ID_MAX, ClientId};
 use wire::private_file;
 use wire::token::{Address, Secret, Token};
 
-use super::IdentityError;
+use super::error::IdentityError;
 use super::record;
 
 /// How long an expired token is remembered, seconds: its user is told that it expired.

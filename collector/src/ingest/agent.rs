@@ -16,7 +16,6 @@ use wire::frame::Frame;
 use wire::id::ClientId;
 use wire::message::{Inventory, Message, Probe, Refused};
 
-use super::Ingest;
 use super::clock::ClockOffset;
 use super::end::End;
 use super::introduction::{Control, Introduction, write};
@@ -25,6 +24,7 @@ use super::notes::{Note, Notes};
 use super::notice;
 use super::reading;
 use super::sessions::{Sessions, Way};
+use super::shared::Ingest;
 use crate::identity::{Agent, Standing};
 use crate::listen::canonical;
 use crate::store::SessionState;

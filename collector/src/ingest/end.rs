@@ -1,7 +1,7 @@
 //! Why a connection ends, and what the agent is told of it.
 
 use super::claims::SecondHost;
-use super::introduction::PATIENCE;
+use super::patience::PATIENCE;
 use super::reading::ReadError;
 use super::sessions::FrameRefused;
 use crate::identity::{CLOSE_REFUSED, PeerError};

@@ -15,19 +15,17 @@ use wire::message::{
     SessionDigest, Welcome,
 };
 
-use super::Ingest;
 use super::claims::{Place, SecondHost};
 use super::end::End;
 use super::limits::{Account, Limit};
 use super::notice;
+use super::patience::PATIENCE;
 use super::reading::{self, ReadError};
 use super::sessions::FrameRefused;
+use super::shared::Ingest;
 use crate::identity::{Agent, PeerError, SecondHostRecord, Standing};
 use crate::store::{SessionState, StoreError};
 use crate::time::now_ns;
-
-/// How long an agent may take to introduce itself, and to take in what it is told.
-pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often a host may ask for the time before it introduces itself.
 const QUESTIONS: u32 = 16;

@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
+use super::agent;
 use super::limits::{self, Handshakes, Limits, Origin, Slot, Step};
-use super::{Ingest, agent};
+use super::shared::Ingest;
 use crate::identity::{CLOSE_REFUSED, Identity, IdentityError, Peer, on_handshake_error};
 use crate::listen;
 use crate::time::{Steps, boot, now_ns};

@@ -5,7 +5,7 @@ use tokio::time::timeout;
 use wire::codec;
 use wire::message::{Message, Notice};
 
-use super::introduction::PATIENCE;
+use super::patience::PATIENCE;
 
 /// Says something to an agent, on a stream of its own. One that is too old for that allows no
 /// stream, and is not told.

@@ -29,7 +29,7 @@ pub use self::view::{
 pub(crate) use self::view::{link_speed, names};
 use self::watch::Watchers;
 pub use self::watch::{ClientUpdate, Event, NicPoint, SamplesUpdate};
-use crate::store::register::Registered;
+use crate::store::Registered;
 use crate::time::Time;
 
 /// Shares of the table, each behind its own lock: so many that to copy one, of 10,000 clients, holds

@@ -11,7 +11,7 @@ use super::presence::Presence;
 use super::saved::{SavedClient, SavedFacts, SavedNic, SavedSample};
 use super::seen::Seen;
 use super::view::{ClientView, NicView, SampleView, SumView, SummaryView, link_speed};
-use crate::store::register::Registered;
+use crate::store::Registered;
 use crate::time::Time;
 
 /// A NIC that its client has no more, or that is not heard of, disappears after this, nanoseconds.

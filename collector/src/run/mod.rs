@@ -10,14 +10,16 @@ mod revocations;
 mod sign_outs;
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
 use settings::{ConfigError, Loaded, Problem, Running, Service, way_out};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use wire::pem::TlsFiles;
 use wire::private_file;
 
@@ -32,8 +34,8 @@ use crate::ingest::{Claims, Ingest, ListenError, Listener};
 use crate::listen;
 use crate::live::Live;
 use crate::metrics::{Metrics, MetricsError};
+use crate::store::Database;
 use crate::store::dates::Dates;
-use crate::store::retention::RetentionLimits;
 use crate::store::sqlite::OpenError;
 use crate::store_location::StoreLocation;
 use crate::web::{self, Access, HttpTls, SignedOut, TlsError, WebState};
@@ -138,15 +140,8 @@ async fn serve(
     let store = location.open()?;
     let live = Live::new();
     let counters = Counters::open(&config.data_dir, live.clone());
-    let max_memory = usize::try_from(config.writer.max_memory.0).unwrap_or(usize::MAX);
-    // The disk of a database's server can't be seen from here.
-    let held = match location {
-        StoreLocation::Sqlite(path) => Some(disk::watch(path.clone(), config.limits.disk_free_min)),
-        StoreLocation::Postgres(_) => None,
-    };
     let dates = Dates::awaited();
-    let surroundings = Surroundings { held, dates: dates.clone() };
-    let writer = Writer::start(store.clone(), config.writer.limits(), max_memory, surroundings);
+    let writer = start_writer(config, location, store.clone(), dates.clone());
     let handle = writer.handle();
     let health = Health::watch(store.clone(), handle.clone());
 
@@ -158,18 +153,9 @@ async fn serve(
         claims: Claims::default(),
         limits: config.limits.ingest(),
     };
-    let address = resolve("server.host", &config.server.host, config.server.port)?;
-    let listener = Listener::bind(ingest, address)?;
-    let address = resolve("http.host", &config.http.host, config.http.port)?;
-    config.http.check_address(address.ip())?;
-    let http_tls = config.http.tls.files()?.map(HttpTls::open).transpose()?;
-    let http = listen::tcp(address).map_err(|error| RunError::Http { address, error })?;
-    let agents = listener.local_addr().map_err(RunError::System)?;
-    let dashboard = http.local_addr().map_err(RunError::System)?;
-    let scheme = if http_tls.is_some() { "https" } else { "http" };
-    tracing::info!(%agents, dashboard = format!("{scheme}://{dashboard}/"), %location, "listening");
+    let Listening { listener, http, http_tls, dashboard } = listen(config, location, ingest)?;
 
-    let (kept, limits) = watch::channel(limits(config));
+    let (kept, limits) = watch::channel(config.retention.limits());
     let (retention, clock) = Retention::new(store.clone(), limits, live.clone(), dates);
     let (stop, stopped) = watch::channel(false);
     let signed_out = SignedOut::open(config.data_dir.join("signed-out.json"));
@@ -189,7 +175,7 @@ async fn serve(
     let sign_outs = sign_outs::follow(store.clone(), signed_out, access.clone());
     let mut reload = Reload {
         running: Running::new(config, LIVE),
-        http: dashboard.ip(),
+        http: dashboard,
         access,
         kept,
         certificates: listener.reloader(),
@@ -213,18 +199,62 @@ async fn serve(
     service.run(alive, || reload.reload(&load)).await;
     let ended = !alive();
     let _nobody = stop.send(true);
-    let stopping = async {
-        report(agents.await.map_err(io::Error::other));
-        writer.stop(LAST_COMMIT).await;
-        report(pages.await.map_err(io::Error::other).and_then(|served| served));
-    };
     tokio::select! {
-        () = stopping => {}
+        () = stop_parts(agents, writer, pages) => {}
         () = service.again() => {}
     }
-    background.iter().for_each(tokio::task::JoinHandle::abort);
+    background.iter().for_each(JoinHandle::abort);
     counters.save();
     if ended { Err(RunError::PartEnded) } else { Ok(()) }
+}
+
+fn start_writer(
+    config: &Config,
+    location: &StoreLocation,
+    store: Arc<dyn Database>,
+    dates: Dates,
+) -> Writer {
+    let max_memory = usize::try_from(config.writer.max_memory.0).unwrap_or(usize::MAX);
+    // The disk of a database's server can't be seen from here.
+    let held = match location {
+        StoreLocation::Sqlite(path) => Some(disk::watch(path.clone(), config.limits.disk_free_min)),
+        StoreLocation::Postgres(_) => None,
+    };
+    Writer::start(store, config.writer.limits(), max_memory, Surroundings { held, dates })
+}
+
+/// Ends what was asked to: what agents have sent is committed once they are gone.
+async fn stop_parts(agents: JoinHandle<()>, writer: Writer, pages: JoinHandle<io::Result<()>>) {
+    report(agents.await.map_err(io::Error::other));
+    writer.stop(LAST_COMMIT).await;
+    report(pages.await.map_err(io::Error::other).and_then(|served| served));
+}
+
+/// Where the collector listens.
+struct Listening {
+    listener: Listener,
+    http: TcpListener,
+    http_tls: Option<HttpTls>,
+    /// The address of the pages.
+    dashboard: IpAddr,
+}
+
+fn listen(
+    config: &Config,
+    location: &StoreLocation,
+    ingest: Ingest,
+) -> Result<Listening, RunError> {
+    let address = resolve("server.host", &config.server.host, config.server.port)?;
+    let listener = Listener::bind(ingest, address)?;
+    let address = resolve("http.host", &config.http.host, config.http.port)?;
+    config.http.check_address(address.ip())?;
+    let http_tls = config.http.tls.files()?.map(HttpTls::open).transpose()?;
+    let http = listen::tcp(address).map_err(|error| RunError::Http { address, error })?;
+    let agents = listener.local_addr().map_err(RunError::System)?;
+    let dashboard = http.local_addr().map_err(RunError::System)?;
+    let scheme = if http_tls.is_some() { "https" } else { "http" };
+    tracing::info!(%agents, dashboard = format!("{scheme}://{dashboard}/"), %location, "listening");
+    Ok(Listening { listener, http, http_tls, dashboard: dashboard.ip() })
 }
 
 fn report(ended: io::Result<()>) {
@@ -242,14 +272,4 @@ fn resolve(key: &'static str, host: &str, port: u16) -> Result<SocketAddr, RunEr
     let unresolved = |error| RunError::Resolve { key, host: host.to_owned(), error };
     let mut addresses = (host, port).to_socket_addrs().map_err(unresolved)?;
     addresses.next().ok_or_else(|| unresolved(io::Error::other("none found")))
-}
-
-fn limits(config: &Config) -> RetentionLimits {
-    let kept = &config.retention;
-    RetentionLimits {
-        raw: kept.raw.0,
-        rollup_1m: kept.rollup_1m.0,
-        rollup_5m: kept.rollup_5m.0,
-        quarantine: kept.quarantine.0,
-    }
 }

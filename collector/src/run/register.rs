@@ -11,8 +11,7 @@ use wire::id::ClientId;
 
 use crate::identity::Identity;
 use crate::live::Live;
-use crate::store::Database;
-use crate::store::register::Registered;
+use crate::store::{Database, Registered};
 use crate::time::now_ns;
 
 /// How often it is asked.

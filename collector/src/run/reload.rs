@@ -5,11 +5,10 @@ use std::net::IpAddr;
 use settings::{Change, ConfigError, Loaded, Reloaded, Running};
 use tokio::sync::watch;
 
-use super::limits;
 use crate::audit::{self, Event, Record};
 use crate::config::Config;
 use crate::ingest::Reloader;
-use crate::store::retention::RetentionLimits;
+use crate::store::RetentionLimits;
 use crate::web::{Access, HttpTls};
 
 /// What of the config is in force, and where its live values go.
@@ -44,7 +43,7 @@ impl Reload {
         settings::set_log_level(&config.log);
         config.http.unbelieved().iter().for_each(|warning| tracing::warn!("{warning}"));
         self.access.replace(&access);
-        self.kept.send_replace(limits(config));
+        self.kept.send_replace(config.retention.limits());
         let reloaded = self.running.take(config);
         for Change { key, old, new, live } in &reloaded.changes {
             let when = if *live { "from now on" } else { "after a restart" };

@@ -9,8 +9,7 @@ use tokio::time::sleep;
 use crate::live::Live;
 use crate::store::clock::{Followed, Reading, StoreClock, Witnesses};
 use crate::store::dates::Dates;
-use crate::store::retention::RetentionLimits;
-use crate::store::{Database, StoreError};
+use crate::store::{Database, RetentionLimits, StoreError};
 use crate::time::{boot, now_ns};
 
 /// How often what is old is deleted.

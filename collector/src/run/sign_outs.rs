@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::store::sign_outs::SignOut;
-use crate::store::{Database, StoreError};
+use crate::store::{Database, SignOut, StoreError};
 use crate::time::now_ns;
 use crate::web::{Access, SignedOut};
 

@@ -11,7 +11,7 @@ use wire::message::{Host, Inventory, Nic};
 use super::draw::draw;
 use super::state::{Followed, Link, State, Told};
 use crate::live::{Live, SamplesUpdate, Update};
-use crate::store::register::Registered;
+use crate::store::Registered;
 
 const SECOND: u64 = 1_000_000_000;
 

@@ -6,23 +6,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, Request, State};
-use axum::http::StatusCode;
+use axum::extract::FromRequestParts;
 use axum::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName};
 use axum::http::request::Parts;
-use axum::middleware::Next;
-use axum::response::Response;
 use ring::hmac;
 
-use super::App;
 use super::caller::Caller;
 use super::error::ApiError;
-use super::guard::Named;
-use super::limits::refused;
 use super::session::{self, Session};
-use super::throttle::Verdict;
-use crate::audit;
-use crate::time::{boot, now_ns};
 
 /// What is signed to compare tokens.
 const PROOF: &[u8] = b"network monitor token";
@@ -75,15 +66,6 @@ impl<S: Sync> FromRequestParts<S> for Peer {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let peer = parts.extensions.get().copied();
         peer.ok_or_else(|| ApiError::internal("a request from nowhere"))
-    }
-}
-
-impl FromRequestParts<Arc<App>> for Asker {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let Peer(peer) = Peer::from_request_parts(parts, app).await?;
-        Ok(app.state.access.rule().asker(&parts.headers, peer.ip()))
     }
 }
 
@@ -158,7 +140,7 @@ impl Access {
 
 /// By what a request would be let in.
 #[derive(Debug, PartialEq, Eq)]
-enum Claim {
+pub(super) enum Claim {
     /// By nothing, since nobody is asked.
     Open,
     /// By a session.
@@ -206,7 +188,13 @@ impl Rule {
         Asker { caller, address: told_address.map_or(address, |it| it.to_canonical()) }
     }
 
-    fn claim(&self, headers: &HeaderMap, peer: IpAddr, holds: impl Fn(Session) -> bool) -> Claim {
+    /// By what a request would be let in, whose session `holds` or not.
+    pub fn claim(
+        &self,
+        headers: &HeaderMap,
+        peer: IpAddr,
+        holds: impl Fn(Session) -> bool,
+    ) -> Claim {
         if self.asks_nobody() {
             return Claim::Open;
         }
@@ -252,72 +240,6 @@ pub(super) fn sessions<'a>(
     let ours = cookies.filter_map(|cookie| cookie.trim().split_once('='));
     let ours = ours.filter(|(name, _)| *name == session::COOKIE);
     ours.filter_map(|(_, value)| Session::of(value, token))
-}
-
-/// Lets a request pass that may see figures.
-pub(super) async fn protect(
-    State(app): State<Arc<App>>,
-    Peer(peer): Peer,
-    Named(named): Named,
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    let rule = app.state.access.rule();
-    let claim = rule.claim(request.headers(), peer.ip(), |session| app.holds(session, &rule));
-    match claim {
-        Claim::Open | Claim::Session => {}
-        Claim::User if named => {}
-        Claim::User => {
-            refused("host");
-            return Err(ApiError::host_not_allowed());
-        }
-        Claim::Token(right) => {
-            app.judge(&rule.asker(request.headers(), peer.ip()), right)?;
-        }
-        Claim::Nothing => {
-            return Err(ApiError::new(
-                StatusCode::UNAUTHORIZED,
-                "token_needed",
-                match rule.token {
-                    Some(_) => {
-                        "send the token of http.token_file as `Authorization: Bearer TOKEN`, or \
-                         sign in"
-                    }
-                    None => "ask the proxy before this collector; it says who you are",
-                },
-            ));
-        }
-    }
-    Ok(next.run(request).await)
-}
-
-impl App {
-    /// Whether a session still holds.
-    pub(super) fn holds(&self, session: Session, rule: &Rule) -> bool {
-        session.holds(now_ns() / 1_000_000_000, rule.session_time)
-            && !self.state.signed_out.has(&session)
-    }
-
-    /// Somebody presents a token, which is right or not: how that ends.
-    pub(super) fn judge(&self, asker: &Asker, right: bool) -> Result<(), ApiError> {
-        let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        let verdict = throttle.judge(&asker.caller, right, boot());
-        drop(throttle);
-        match verdict {
-            Verdict::Right => Ok(()),
-            Verdict::Wrong => {
-                audit::sign_in_failed(asker.address, "wrong_token");
-                let message = "this is not the token of http.token_file";
-                Err(ApiError::new(StatusCode::UNAUTHORIZED, "wrong_token", message))
-            }
-            Verdict::Later(wait, limit) => {
-                refused(limit);
-                audit::sign_in_failed(asker.address, "too_many");
-                let message = "too many wrong tokens were tried; try again later";
-                Err(ApiError::too_many("too_many_sign_ins", message, wait))
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -9,13 +9,13 @@ use utoipa::{IntoParams, ToSchema};
 use wire::id::ClientId;
 use wire::message::Nic;
 
-use super::App;
 use super::access::Asker;
+use super::app::App;
 use super::cache::Answer;
 use super::error::ApiError;
 use super::params::{Params, within};
 use crate::live::{HostView, link_speed};
-use crate::store::query::Client;
+use crate::store::Client;
 use crate::time::Time;
 
 /// Clients on a page where no number is asked for, and at most.

@@ -6,13 +6,13 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::App;
 use super::access::Asker;
+use super::app::App;
 use super::cache::Answer;
 use super::error::ApiError;
 use super::params::{NicParams, Params};
 use super::series::must_exist;
-use crate::store::history::{Event, EventKind, gap_name};
+use crate::store::{Event, EventKind, gap_name};
 use crate::time::Time;
 
 /// Most events that are given.

@@ -21,10 +21,10 @@ use utoipa::{IntoParams, ToSchema};
 use wire::id::ClientId;
 
 use super::access::Asker;
+use super::app::{App, no_turn, stopped};
 use super::error::ApiError;
 use super::params::Params;
 use super::turns::Turn;
-use super::{App, no_turn, stopped};
 use crate::live::{ClientUpdate, Event, Live, SamplesUpdate, Update};
 use crate::time::now_ns;
 

@@ -7,13 +7,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wire::frame::{Mix, MixCounts, SIZE_CLASS_MAX};
 
-use super::App;
 use super::access::Asker;
+use super::app::App;
 use super::cache::Answer;
 use super::error::ApiError;
 use super::params::{NicParams, Params};
 use super::series::must_exist;
-use crate::store::query::NicRange;
+use crate::store::NicRange;
 use crate::time::Time;
 
 /// What the traffic of one NIC was made of, summed over the mix intervals that start in a range.

@@ -3,6 +3,7 @@
 
 mod access;
 mod activity;
+mod app;
 mod assets;
 mod cache;
 mod caller;
@@ -17,6 +18,7 @@ mod openapi;
 mod params;
 mod percentile;
 mod places;
+mod protect;
 mod readiness;
 mod series;
 mod server;
@@ -27,8 +29,7 @@ mod tls;
 mod turns;
 mod watched;
 
-use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, State};
@@ -41,7 +42,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use utoipa::{OpenApi, ToSchema};
@@ -50,154 +51,27 @@ use utoipa_axum::routes;
 
 pub use self::access::Access;
 use self::access::Asker;
+use self::app::App;
+pub use self::app::WebState;
 use self::cache::Answer;
 use self::error::ApiError;
 use self::guard::Hosts;
 pub use self::limits::Limits;
-use self::limits::{refused, start_counters};
-use self::readiness::Readiness;
+use self::limits::start_counters;
 pub use self::session::SignedOut;
-use self::throttle::Throttle;
 pub use self::tls::{CertificateFiles, HttpTls, TlsError, own_client};
-use self::turns::{NoTurn, Turn, TurnLimits, Turns};
 use crate::live::Live;
-use crate::metrics::{self, Metrics};
-use crate::store::StoreError;
-use crate::store::query::Query;
+use crate::metrics;
 use crate::time::now_ns;
-use crate::writer::StoreState;
 
 /// How often pages are told what changed.
 const PUBLISH: Duration = Duration::from_millis(250);
-
-/// After how long it may be tried again where too much is asked for.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// How often the certificate's files are read again, as those of agents are.
 const RENEWAL: Duration = Duration::from_secs(3600);
 
 /// Most bytes of a body.
 const BODY_MAX: usize = 16 << 10;
-
-/// What the web side shows.
-#[derive(Clone)]
-pub struct WebState {
-    /// What is going on this moment.
-    pub live: Live,
-    /// What was.
-    pub query: Arc<dyn Query>,
-    /// Tells why the writer can't commit, if it can't.
-    pub writer: Arc<dyn Fn() -> StoreState + Send + Sync>,
-    /// Tells what people should know of a collector that works, if there is anything.
-    pub notice: Arc<dyn Fn() -> Option<String> + Send + Sync>,
-    /// What Prometheus reads.
-    pub metrics: Metrics,
-    /// Version of the collector.
-    pub version: String,
-    /// Names besides `localhost` under which a collector on a loopback address answers: those of
-    /// a reverse proxy before it.
-    pub host_names: Vec<String>,
-    /// Who may see figures.
-    pub access: Access,
-    /// What pages are encrypted by, if they are.
-    pub tls: Option<HttpTls>,
-    /// Sessions of browsers that were signed out.
-    pub signed_out: SignedOut,
-    /// How much may be in use at once, and for how long.
-    pub limits: Limits,
-}
-
-impl fmt::Debug for WebState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WebState")
-            .field("query", &self.query)
-            .field("version", &self.version)
-            .field("host_names", &self.host_names)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What every handler gets.
-struct App {
-    state: WebState,
-    /// Whose query is next.
-    queries: Turns,
-    /// Places for live streams.
-    streams: Turns,
-    /// Whether the store is ready, as far as it was asked.
-    readiness: Readiness,
-    /// How often wrong tokens were tried.
-    throttle: Mutex<Throttle>,
-    stop: watch::Receiver<bool>,
-    /// The API described.
-    document: utoipa::openapi::OpenApi,
-}
-
-impl App {
-    fn new(
-        state: WebState,
-        stop: watch::Receiver<bool>,
-        document: utoipa::openapi::OpenApi,
-    ) -> Self {
-        let limits = state.limits;
-        let queries = Turns::new(TurnLimits {
-            running: limits.queries,
-            running_each: limits.queries_per_address,
-            waiting: limits.queries_waiting,
-            waiting_each: limits.queries_waiting_per_address,
-            name: "queries",
-            name_each: "queries_per_address",
-        });
-        let streams = Turns::new(TurnLimits {
-            running: limits.streams,
-            running_each: limits.streams_per_address,
-            waiting: 0,
-            waiting_each: 0,
-            name: "streams",
-            name_each: "streams_per_address",
-        });
-        let throttle = Mutex::new(Throttle::new(&limits));
-        Self { state, queries, streams, readiness: Readiness::default(), throttle, stop, document }
-    }
-
-    /// Waits for somebody's turn to ask for what takes a while.
-    async fn turn(&self, asker: &Asker) -> Result<Turn, ApiError> {
-        let turn = self.queries.take(&asker.caller).await;
-        turn.map_err(|why| no_turn(why, "too_many_queries", "queries wait already"))
-    }
-
-    /// Asks the store, in turn, but not for ever.
-    async fn ask<T>(
-        &self,
-        asker: &Asker,
-        answer: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, ApiError> {
-        let limit = self.state.limits.query_time;
-        let in_turn = async {
-            let turn = self.turn(asker).await?.with_rest(self.state.query.rest());
-            let answer = answer.await?;
-            turn.end();
-            Ok(answer)
-        };
-        timeout(limit, in_turn).await.unwrap_or_else(|_| {
-            refused("query_time");
-            let message = format!("the store gave no answer within {limit:?}");
-            Err(ApiError::unavailable("store_unavailable", message).after(RETRY))
-        })
-    }
-}
-
-/// There is no turn: too many `what` of one address, or in all.
-fn no_turn(NoTurn { limit, own }: NoTurn, code: &'static str, what: &str) -> ApiError {
-    refused(limit);
-    if own {
-        let message = format!("too many {what} from your address (http.limits.{limit})");
-        ApiError::too_many(code, message, RETRY)
-    } else {
-        let message = format!("too many {what} (http.limits.{limit})");
-        ApiError::unavailable(code, message).after(RETRY)
-    }
-}
 
 /// Serves the web side until `stop` is true or its sender is gone; then open requests and live
 /// streams end within 2 s. Meanwhile it lets clients that are gone disappear from the live table.
@@ -256,11 +130,6 @@ async fn keep_current(live: Live) {
     }
 }
 
-/// Waits until `stop` is true or its sender is gone.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    let _gone = stop.wait_for(|&stop| stop).await;
-}
-
 /// The API that only those may use who may see figures. What is routed here describes itself.
 fn api() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::default()
@@ -287,7 +156,7 @@ fn router(
     hosts: Arc<Hosts>,
 ) -> Router {
     let access = app.state.access.clone();
-    let protect = middleware::from_fn_with_state(app.clone(), access::protect);
+    let protect = middleware::from_fn_with_state(app.clone(), protect::protect);
     api.route("/metrics", get(prometheus))
         .route_layer(protect)
         // All below are for everybody: they tell nothing of what is measured.

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
 use super::error::ApiError;
-use crate::store::query::NicRange;
+use crate::store::NicRange;
 use crate::time::{Time, now_ns};
 
 /// Range where none is asked for, nanoseconds (5 minutes).

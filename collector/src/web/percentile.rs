@@ -7,14 +7,13 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::App;
 use super::access::Asker;
+use super::app::App;
 use super::cache::Answer;
 use super::error::ApiError;
 use super::params::{Params, given, limits_within};
 use super::series::must_exist;
-use crate::store::percentile::Percentile;
-use crate::store::query::PercentileRange;
+use crate::store::{Percentile, PercentileRange};
 use crate::time::Time;
 
 /// Range where none is asked for, nanoseconds (30 days).

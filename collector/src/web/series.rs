@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use wire::id::ClientId;
 
-use super::App;
 use super::access::Asker;
+use super::app::App;
 use super::cache::Answer;
 use super::error::ApiError;
 use super::params::{Params, given, limits, within};
 use crate::live::{CountsView, PointView, names};
-use crate::store::query::{Point, PointCounts, Resolution, SeriesRange};
+use crate::store::{Point, PointCounts, Resolution, SeriesRange};
 use crate::time::Time;
 
 /// Points where no number is asked for.

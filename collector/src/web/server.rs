@@ -25,10 +25,10 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::access::{Access, Peer};
 use super::activity::Activity;
+use super::app::stopped;
 use super::guard::Encrypted;
 use super::limits::{Limits, refused};
 use super::places::{Admission, Id, Places};
-use super::stopped;
 use super::tls::HttpTls;
 use super::watched::{Ended, Watched};
 use crate::metrics::HTTP_CONNECTIONS;

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
-use super::App;
 use super::access::{Asker, Rule, is_token, sessions};
+use super::app::App;
 use super::error::ApiError;
 use super::guard::Encrypted;
 use super::session::{COOKIE, Session};

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::{StoreState, as_f64, set_state, told};
+use super::state::{StoreState, as_f64, set_state};
+use super::told;
 use crate::store::commit::{Plan, Strikes, Taken, TakenSession};
 use crate::store::{Batch, End, SessionBatch, Store, StoreError};
 

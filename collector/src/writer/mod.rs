@@ -3,6 +3,7 @@
 
 mod commit;
 mod queue;
+mod state;
 mod told;
 
 use std::collections::HashMap;
@@ -18,6 +19,8 @@ use wire::frame::Frame;
 use self::commit::{Outcome, commit};
 use self::queue::Queue;
 pub use self::queue::{BatchLimits, OpenSession};
+pub use self::state::StoreState;
+use self::state::{as_f64, set_state};
 use crate::store::Store;
 use crate::store::commit::{Plan, Strikes};
 use crate::store::dates::Dates;
@@ -30,9 +33,6 @@ const MEMORY_UNIT: usize = 256;
 /// takes less than a second never does.
 const SLOW: u32 = 10;
 const SLOW_MIN: Duration = Duration::from_secs(1);
-
-/// What the writer has to say about the store: `None` while it commits, else why it can't.
-pub type StoreState = Option<String>;
 
 /// How far a session is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -411,17 +411,4 @@ async fn until(then: Option<Instant>) {
         Some(then) => tokio::time::sleep_until(then).await,
         None => std::future::pending().await,
     }
-}
-
-fn set_state(state: &watch::Sender<StoreState>, new: StoreState) {
-    state.send_if_modified(|state| {
-        let changed = *state != new;
-        *state = new;
-        changed
-    });
-}
-
-#[allow(clippy::cast_precision_loss, reason = "a metric far below 2^53")]
-const fn as_f64(count: usize) -> f64 {
-    count as f64
 }

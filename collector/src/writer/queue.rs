@@ -7,7 +7,7 @@ use wire::codec::frame_len;
 use wire::frame::Frame;
 use wire::id::ClientId;
 
-use crate::store::split::rows;
+use crate::store::rows::split::rows;
 use crate::store::{Batch, SessionBatch};
 
 /// When a batch is committed, and how large it is.

@@ -7,7 +7,7 @@ use settings::{SharedFailures, words};
 use wire::id::ClientId;
 
 use crate::store::commit::{Misdated, Quarantined};
-use crate::store::dates::AHEAD;
+use crate::store::rows::near::AHEAD;
 use crate::time::rough;
 
 /// Whose frames were put into quarantine, and why.

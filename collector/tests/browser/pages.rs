@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use collector::store::Store;
-use collector::store::register::{Forget, Register, Registered};
+use collector::store::{Forget, Register, Registered, Store};
 use collector::time::now_ns;
 use collector::web::Access;
 use serde_json::json;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use collector::live::Live;
 use collector::metrics::Metrics;
 use collector::store::sqlite::SqliteStore;
-use collector::store::{Batch, SessionBatch, Store};
+use collector::store::{Batch, Commit, SessionBatch, Store};
 use collector::time::now_ns;
 use collector::web::{Access, Limits, SignedOut, WebState, serve};
 use tokio::net::TcpListener;

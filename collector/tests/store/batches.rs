@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use collector::store::query::{Point, PointCounts, Resolution, SeriesRange};
-use collector::store::{Batch, SessionBatch};
+use collector::store::{Batch, Point, PointCounts, Resolution, SeriesRange, SessionBatch};
 use wire::frame::{Counts, Frame, KernelCounts, Sample};
 use wire::id::{ClientId, NicName};
 use wire::message::{Hello, Host, Session};

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use collector::store::export::ExportRange;
-use collector::store::query::{PercentileRange, Resolution};
+use collector::store::{Commit, ExportRange, PercentileRange, Resolution};
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 use tokio::time::timeout;

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use collector::store::Database;
 use collector::store::clock::{CONFIRMED_BY_NOBODY, Followed, Reading, StoreClock, Witnesses};
-use collector::store::query::{Resolution, SeriesRange};
-use collector::store::retention::{Retained, RetentionLimits};
+use collector::store::{Commit, Database, Resolution, Retained, RetentionLimits, SeriesRange};
 
 use crate::batches::{Agent, DAY, MINUTE, SECOND, START, all, client, hello, sample};
 use crate::suite::{Place, assert_sound, opened, raw};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use collector::store::Commit;
 use testbed::{onto_closed_pipe, onto_full_disk};
 use wire::frame::Gap;
 

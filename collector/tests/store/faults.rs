@@ -4,10 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use collector::store::Store;
-use collector::store::check::Check;
 use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
-use collector::store::query::Query;
+use collector::store::{Check, Commit, Query, Store};
 use collector::writer::{
     BatchLimits, ClientShare, OpenSession, Progress, StoreState, Surroundings, Writer, WriterHandle,
 };

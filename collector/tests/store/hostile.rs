@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use collector::store::commit::Misdated;
-use collector::store::dates::{Dates, Near};
-use collector::store::history::EventKind;
-use collector::store::query::{NicRange, Resolution, SeriesRange};
-use collector::store::retention::RetentionLimits;
-use collector::store::{Batch, Database};
+use collector::store::dates::Dates;
+use collector::store::rows::near::Near;
+use collector::store::{
+    Batch, Commit, Database, EventKind, NicRange, Resolution, RetentionLimits, SeriesRange,
+};
 use collector::writer::{
     BatchLimits, ClientShare, OpenSession, Progress, Surroundings, Writer, WriterHandle,
 };

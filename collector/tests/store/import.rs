@@ -5,11 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use collector::store::Store;
-use collector::store::check::Check;
-use collector::store::query::{Query, Resolution};
-use collector::store::retention::{Retain, RetentionLimits};
 use collector::store::sqlite::SqliteStore;
+use collector::store::{Check, Commit, Query, Resolution, Retain, RetentionLimits, Store};
 use wire::frame::{Gap, Mix, MixCounts};
 use wire::message::{Inventory, Nic};
 
@@ -80,7 +77,7 @@ async fn assert_same(file: &Path, place: &Postgres) {
     let (here, there) = (SqliteStore::open(file).unwrap(), place.open().await);
     let (clients, moved) = (here.clients().await.unwrap(), there.clients().await.unwrap());
     assert_eq!(clients.len(), 2);
-    let known = |clients: &[collector::store::query::Client]| {
+    let known = |clients: &[collector::store::Client]| {
         clients.iter().map(|it| (it.client.clone(), it.nics.clone(), it.clock_offset_ns)).collect()
     };
     let (before, after): (Vec<_>, Vec<_>) = (known(&clients), known(&moved));

@@ -4,11 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use collector::store::check::Check;
 use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
-use collector::store::query::{Query, Resolution};
-use collector::store::retention::RetentionLimits;
-use collector::store::{Database, Store, StoreError};
+use collector::store::{
+    Check, Commit, Database, Query, Resolution, RetentionLimits, Store, StoreError,
+};
 use rustls::RootCertStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};

@@ -1,10 +1,7 @@
 //! The register of clients: forgetting them, and letting them in again.
 
 use collector::identity::Revocation;
-use collector::store::StoreError;
-use collector::store::query::Resolution;
-use collector::store::register::Registered;
-use collector::store::sign_outs::SignOut;
+use collector::store::{Commit, Registered, Resolution, SignOut, StoreError};
 use wire::message::{Inventory, Nic};
 
 use crate::batches::{Agent, SECOND, START, all, batch, client, hello, nic, sample};
@@ -154,7 +151,7 @@ pub async fn purging_leaves_no_row_of_a_client_and_all_of_the_others(place: &imp
 async fn raw(
     store: &std::sync::Arc<dyn collector::store::Database>,
     client: &str,
-) -> Vec<collector::store::query::Point> {
+) -> Vec<collector::store::Point> {
     store.series(&all(client, "eth0", Resolution::Raw)).await.unwrap().points
 }
 

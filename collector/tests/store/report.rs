@@ -1,5 +1,6 @@
 //! The speeds of `bandwidth_report` beside an independent computation from the same samples.
 
+use collector::store::Commit;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use collector::store::{Database, Store, StoreError};
+use collector::store::{Commit, Database, Store, StoreError};
 use wire::frame::Sample;
 use wire::message::Hello;
 

@@ -4,9 +4,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use collector::store::query::{Query, Resolution};
 use collector::store::sqlite::{OpenError, SqliteReader, SqliteRegister, SqliteStore};
-use collector::store::{Database, Store};
+use collector::store::{Commit, Database, Query, Resolution, Store};
 use rusqlite::Connection;
 
 use crate::batches::{Agent, SECOND, START, all, client, hello, sample};

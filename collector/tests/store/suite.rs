@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use collector::store::export::ExportRange;
-use collector::store::history::{Event, EventKind};
-use collector::store::query::{NicRange, PercentileRange, Point, Resolution, SeriesRange};
-use collector::store::retention::{Retained, RetentionLimits};
-use collector::store::{Database, SessionState, StoreError};
+use collector::store::{
+    Commit, Database, Event, EventKind, ExportRange, NicRange, PercentileRange, Point, Resolution,
+    Retained, RetentionLimits, SeriesRange, SessionState, StoreError,
+};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tokio::sync::mpsc;

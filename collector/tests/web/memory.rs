@@ -4,11 +4,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use collector::store::StoreError;
-use collector::store::history::{Event, EventKind};
-use collector::store::percentile::Percentile;
-use collector::store::query::{
-    Client, NicRange, PercentileRange, Point, PointCounts, Query, Resolution, Series, SeriesRange,
+use collector::store::{
+    Client, Event, EventKind, NicRange, Percentile, PercentileRange, Point, PointCounts, Query,
+    Resolution, Series, SeriesRange, StoreError,
 };
 use tokio::sync::watch;
 use wire::frame::{Mix, MixCounts, flags};

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind as Usage;
 use clap::{CommandFactory, Parser};
 
+use crate::causes::causes;
 use crate::error::{ConfigError, Problem};
 use crate::output::{Output, complain};
 
@@ -92,13 +93,6 @@ fn report(program: &str, error: &(dyn Error + 'static)) -> ExitCode {
     let usage = causes(error).any(|error| error.is::<ConfigError>() || error.is::<Problem>());
     complain(program, &one_line(error));
     if usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
-}
-
-/// An error and what caused it.
-pub(crate) fn causes<'a>(
-    error: &'a (dyn Error + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| (*error).source())
 }
 
 /// Error and causes, each once: many an error names its cause itself.

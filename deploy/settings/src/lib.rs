@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod causes;
 mod doctor;
 mod effective;
 mod error;

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::thread;
 use std::time::Duration;
 
-use crate::exit::causes;
+use crate::causes::causes;
 use crate::foreign::{Foreign, Told, escape_lines};
 
 /// Bytes that are written at once.

@@ -11,7 +11,11 @@ use std::time::{Duration, Instant};
 use nix::time::{ClockId, clock_gettime};
 use sha2::{Digest, Sha256};
 
-use crate::{MEMORY, Target};
+use crate::target::Target;
+
+/// What the sum of all that is allocated at the same time is measured by.
+#[global_allocator]
+static MEMORY: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;
 
 /// Longest that an input may take: CPU time of the process, which a busy machine doesn't stretch.
 pub const CPU_MAX: Duration = Duration::from_secs(1);

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::mutate::{Random, mutate};
-use crate::{TARGETS, Target, bounded, seeds};
+use crate::target::Target;
+use crate::targets::{TARGETS, named};
+use crate::{bounded, seeds};
 use clap::{Parser, Subcommand};
 
 #[derive(Debug, Parser)]
@@ -41,8 +43,7 @@ pub fn run() -> ExitCode {
 }
 
 fn obey(command: Command) -> Result<(), String> {
-    let named =
-        |name: &str| Target::named(name).ok_or_else(|| format!("no target {name:?}: see `list`"));
+    let named = |name: &str| named(name).ok_or_else(|| format!("no target {name:?}: see `list`"));
     bounded::prepare();
     match command {
         Command::List => {

@@ -6,14 +6,14 @@
 
 use std::sync::OnceLock;
 
-use fuzzing::{Target, bounded};
+use fuzzing::{Target, bounded, named};
 
 static TARGET: OnceLock<&Target> = OnceLock::new();
 
 fn target() -> &'static Target {
     let named = || {
         let name = std::env::var("FUZZ_TARGET").unwrap_or_default();
-        Target::named(&name).unwrap_or_else(|| panic!("FUZZ_TARGET is {name:?}: no target"))
+        named(&name).unwrap_or_else(|| panic!("FUZZ_TARGET is {name:?}: no target"))
     };
     TARGET.get_or_init(named)
 }

@@ -2,16 +2,15 @@
 //! beside them.
 
 mod host;
+mod inputs;
 mod texts;
 mod wire_bytes;
 
 use std::fs;
 use std::io;
 
-use crate::{Target, bounded};
-
-/// Name and input.
-type Seeds = Vec<(&'static str, Vec<u8>)>;
+use crate::bounded;
+use crate::targets::named;
 
 /// Writes all of them; those of before are replaced.
 ///
@@ -19,7 +18,7 @@ type Seeds = Vec<(&'static str, Vec<u8>)>;
 /// What the system says of a file that can't be written.
 pub fn write() -> io::Result<()> {
     for (target, seeds) in [wire_bytes::all(), host::all(), texts::all()].concat() {
-        let Some(target) = Target::named(target) else { continue };
+        let Some(target) = named(target) else { continue };
         fs::create_dir_all(target.corpus())?;
         for (name, input) in seeds {
             assert!(input.len() <= target.input_max, "{}: {name} is too long", target.name);

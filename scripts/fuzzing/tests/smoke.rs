@@ -57,7 +57,7 @@ fn corpora_are_small_and_every_one_has_its_target() {
     let mut bytes = 0;
     for corpus in list(&corpora) {
         let name = corpus.file_name().unwrap().to_string_lossy().into_owned();
-        assert!(fuzzing::Target::named(&name).is_some(), "corpus/{name} has no target");
+        assert!(fuzzing::named(&name).is_some(), "corpus/{name} has no target");
         let files = list(&corpus);
         assert!((1..=FILES_MAX).contains(&files.len()), "corpus/{name}: {} files", files.len());
         bytes += files.iter().map(|file| fs::metadata(file).unwrap().len()).sum::<u64>();

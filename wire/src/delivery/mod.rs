@@ -14,14 +14,9 @@
 pub mod fork;
 pub mod receiver;
 pub mod sender;
+mod window;
 
 pub use fork::{Own, Told, Written, is_fork};
 pub use receiver::{Accepted, Receiver};
 pub use sender::Sender;
-
-/// Most sequence numbers beyond the last one in order that a receiver has room for, and so the
-/// most that a sender may have under way.
-pub const WINDOW: u64 = 1024;
-
-/// Most ranges of missing numbers that one acknowledgement names.
-pub const MISSING_MAX: usize = 64;
+pub use window::{MISSING_MAX, WINDOW};

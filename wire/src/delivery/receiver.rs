@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{MISSING_MAX, WINDOW};
+use super::window::{MISSING_MAX, WINDOW};
 use crate::message::{Ack, SeqRange};
 
 /// What became of a record that arrived.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::WINDOW;
+use super::window::WINDOW;
 use crate::message::{Ack, SeqRange};
 
 /// Least time after which a live record that nobody has acknowledged is sent again.

@@ -21,8 +21,8 @@ use nix::sys::stat::{
 };
 use nix::unistd::{Gid, Uid, UnlinkatFlags, unlinkat};
 
-use super::FileError;
 use super::acting::{Acting, is_root};
+use super::error::FileError;
 use crate::permission;
 
 /// Most symbolic links on the way to a file, as the kernel has it (path_resolution(7)).

@@ -2,6 +2,7 @@
 
 mod acting;
 mod directory;
+mod error;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
@@ -15,7 +16,7 @@ use nix::fcntl::OFlag;
 
 pub use self::acting::Acting;
 use self::directory::{Directory, LINKS_MAX, Modes};
-use crate::permission;
+pub use self::error::FileError;
 
 /// Largest file that is read, bytes: a long chain of certificates fits many times.
 const SIZE_MAX: u64 = 1 << 20;
@@ -40,88 +41,6 @@ const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 /// What SQLite keeps beside a database.
 const BESIDE_DATABASE: [&str; 3] = ["-wal", "-shm", "-journal"];
-
-/// Why a file is of no use.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// It can't be read.
-    #[error("can't read {path}: {error}{}", after(way_out))]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        error: io::Error,
-        /// What helps, if that can be told.
-        way_out: String,
-    },
-    /// It can't be written.
-    #[error("can't write {path}: {error}{}", after(way_out))]
-    Write {
-        /// The file or directory.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        error: io::Error,
-        /// What helps, if that can be told.
-        way_out: String,
-    },
-    /// Others may read it.
-    #[error(
-        "{path} has a secret and can be read by others (mode {mode:03o}); run: chmod 600 {path}"
-    )]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// Others may replace what is in it.
-    #[error(
-        "directory {path} has secrets and can be written by others (mode {mode:03o}); run: \
-         chmod 700 {path}"
-    )]
-    ExposedDirectory {
-        /// The directory.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-}
-
-fn after(way_out: &str) -> String {
-    if way_out.is_empty() { String::new() } else { format!("; {way_out}") }
-}
-
-impl FileError {
-    /// A file or directory that can't be read, with the user who may if this one may not.
-    #[must_use]
-    pub fn read(path: &Path, error: io::Error) -> Self {
-        let way_out = permission::way_out(path, &error, "");
-        Self::Read { path: path.to_owned(), error, way_out }
-    }
-
-    /// A file or directory that can't be written, with the user who may if this one may not.
-    #[must_use]
-    pub fn write(path: &Path, error: io::Error) -> Self {
-        let way_out = permission::way_out(path, &error, "");
-        Self::Write { path: path.to_owned(), error, way_out }
-    }
-
-    /// A file that is to be written, and is looked for first.
-    fn of_writing(self) -> Self {
-        match self {
-            Self::Read { path, error, way_out } => Self::Write { path, error, way_out },
-            other => other,
-        }
-    }
-
-    /// True if there is no such file.
-    #[must_use]
-    pub fn is_absent(&self) -> bool {
-        matches!(self, Self::Read { error, .. } if error.kind() == io::ErrorKind::NotFound)
-    }
-}
 
 /// True if there is such a file or directory. One that can't be looked at is an error.
 ///

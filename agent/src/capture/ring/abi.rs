@@ -10,7 +10,7 @@ use libc::{
     tpacket3_hdr,
 };
 
-use super::VnetHeader;
+use crate::capture::wire_len::VnetHeader;
 
 /// `TPACKET_V3`: <https://github.com/torvalds/linux/blob/v6.1/include/uapi/linux/if_packet.h#L252-L256>.
 pub(super) const TPACKET_V3: libc::c_int = 2;

@@ -22,6 +22,7 @@
 //!   size of its type; `abi` asserts the layout of structs.
 
 mod abi;
+mod error;
 mod geometry;
 mod mapping;
 mod packets;
@@ -37,70 +38,12 @@ use nix::net::if_::if_nametoindex;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::SocketError;
-use settings::way_out;
 
+pub use self::error::RingError;
 pub use self::geometry::{RingConfig, STALL, page_size};
 use self::mapping::Mapping;
 pub use self::packets::{Packet, Packets};
-use super::wire_len::VnetHeader;
 use crate::clocks;
-
-/// Why a ring could not be opened or read.
-#[derive(Debug, thiserror::Error)]
-pub enum RingError {
-    /// No packet socket: most often the capability is missing.
-    #[error(
-        "can't open a packet socket: {}; {}",
-        .0,
-        way_out(.0, "capturing needs CAP_NET_RAW (run as root or grant it)")
-    )]
-    Open(#[source] io::Error),
-    /// The kernel has no TPACKET_V3.
-    #[error("the kernel refuses TPACKET_V3: {0}; Linux 3.2 or later is needed")]
-    Version(#[source] io::Error),
-    /// The kernel has no PACKET_VNET_HDR.
-    #[error("the kernel refuses PACKET_VNET_HDR: {0}")]
-    VnetHeader(#[source] io::Error),
-    /// The filter was refused.
-    #[error("the kernel refuses the snaplen filter: {0}")]
-    Filter(#[source] io::Error),
-    /// No memory for the ring, or a geometry the kernel refuses.
-    #[error("can't set up the ring: {0}; make it smaller if memory is short")]
-    Ring(#[source] io::Error),
-    /// The ring could not be mapped.
-    #[error("can't map the ring: {0}")]
-    Map(#[source] io::Error),
-    /// A name no NIC can have.
-    #[error("{0:?} can't be a NIC: a name has at most 15 bytes")]
-    NicName(String),
-    /// The NIC is not there or not usable.
-    #[error("can't capture on NIC {nic}: {error}; `ip link` lists the NICs of this host")]
-    Bind {
-        /// Name of the NIC.
-        nic: String,
-        /// What the kernel said.
-        #[source]
-        error: io::Error,
-    },
-    /// The NIC can't be made promiscuous.
-    #[error("can't make NIC {nic} promiscuous: {error}; set monitor.promiscuous: false")]
-    Promiscuous {
-        /// Name of the NIC.
-        nic: String,
-        /// What the kernel said.
-        #[source]
-        error: io::Error,
-    },
-    /// The rings of a NIC can't share its packets.
-    #[error("can't join the rings of NIC {nic}: {error}; set monitor.rings_per_nic: 1")]
-    Fanout {
-        /// Name of the NIC.
-        nic: String,
-        /// What the kernel said.
-        #[source]
-        error: io::Error,
-    },
-}
 
 /// What the kernel counted since the statistics were last read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -8,7 +8,8 @@ use afpacket::sync::RawPacketStream;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 use super::abi::{AF_PACKET, BPF_RET_K, ETH_P_ALL, PROMISCUOUS, TPACKET_V3};
-use super::{RingConfig, RingError};
+use super::error::RingError;
+use super::geometry::RingConfig;
 
 /// Opens a packet socket that receives nothing yet: version, virtio header and filter are set,
 /// the ring is asked for; only [`bind`] lets packets in.

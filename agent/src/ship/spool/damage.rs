@@ -12,8 +12,9 @@ use wire::message::SeqRange;
 use wire::private_file;
 
 use super::coarsen::Level;
+use super::error::SpoolError;
+use super::file::{Now, Record, Spool, SpoolLimits, read_clock};
 use super::records::{checked, gap_frame, insert, record};
-use super::{Now, Record, Spool, SpoolError, SpoolLimits, read_clock};
 
 /// How often lost records are told of at most.
 const COMPLAINT: Duration = Duration::from_secs(60);

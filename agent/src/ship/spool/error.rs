@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use wire::permission;
 use wire::private_file::FileError;
 
-use super::SCHEMA_VERSION;
+/// Version of the file's schema (`PRAGMA user_version`).
+pub(super) const SCHEMA_VERSION: i64 = 3;
 
 /// Why the spool can't be used.
 #[derive(Debug, thiserror::Error)]

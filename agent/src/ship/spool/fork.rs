@@ -10,9 +10,10 @@ use wire::frame::{Frame, Gap};
 use wire::message::SeqRange;
 
 use super::coarsen::{Level, coarsen};
+use super::error::SpoolError;
+use super::file::{Spool, SpooledSession};
 use super::records::{checked, gap_frame, insert, record};
 use super::session::ENDED;
-use super::{Spool, SpoolError, SpooledSession};
 
 /// A session that goes on under another id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,8 +8,9 @@ use wire::message::SeqRange;
 
 use super::age::Clock;
 use super::coarsen::{Level, coarsen};
+use super::error::SpoolError;
+use super::file::{LOG_SHARE, Spool, write_clock};
 use super::records::{checked, insert, record};
-use super::{LOG_SHARE, Spool, SpoolError, write_clock};
 
 /// Longest that one round takes: whoever waits for the spool, such as the end of the agent, waits
 /// no longer.

@@ -6,7 +6,9 @@ use wire::frame::{Frame, Gap};
 use wire::message::{Committed, SeqRange};
 
 use super::coarsen::Level;
-use super::{Record, Spool, SpoolError};
+use super::error::SpoolError;
+use super::file::{Record, Spool};
+use super::sent::Sent;
 
 /// What was found where records should be.
 type Found = Result<Vec<Record>, Trouble>;
@@ -226,7 +228,7 @@ impl Spool {
 }
 
 /// Writes down how far a session was sent without a hole, if that has grown.
-fn note_sent(db: &Connection, sent: &super::sent::Sent, session: u64) -> rusqlite::Result<()> {
+fn note_sent(db: &Connection, sent: &Sent, session: u64) -> rusqlite::Result<()> {
     let id = session.cast_signed();
     let known: i64 = db
         .prepare_cached(

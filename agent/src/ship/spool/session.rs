@@ -8,8 +8,9 @@ use wire::id::NicName;
 use wire::message::SeqRange;
 
 use super::coarsen::Level;
+use super::error::SpoolError;
+use super::file::{Beginning, Now, Spool, SpooledSession, write_clock};
 use super::records::{checked, gap_frame, insert, record};
-use super::{Now, Spool, SpoolError, SpooledSession, write_clock};
 
 /// How a session ended, as the file has it: not yet, in order with all of it written, or broken off
 /// by a kill or a power loss, of which a later one has told.
@@ -26,15 +27,6 @@ const OUTAGE_DAYS: u32 = 31;
 /// How much less the wall clock may say of an outage than is known to have passed: what was
 /// measured last was written a while later.
 const OUTAGE_SLACK_NS: u64 = 60_000_000_000;
-
-/// A session of which no record is written yet.
-#[derive(Debug)]
-pub(super) struct Beginning {
-    /// What is to be said of the time before it.
-    pub before: Vec<Frame>,
-    /// How much time is known to have passed since the last record, nanoseconds.
-    passed_ns: u64,
-}
 
 impl Beginning {
     /// What the session begins with: nothing was measured until the first sample of each NIC, or

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::Origin;
+use super::handshakes::Origin;
 
 /// Enrolments at once. A connection takes up to 320 KiB: 40 MiB.
 const IN_ALL: usize = 128;

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use crate::store::Batch;
-use crate::store::facts::FrameKey;
+use crate::store::rows::batch::Batch;
+use crate::store::rows::batch::FrameKey;
 
 /// A search for the frames of a batch that a store refuses, so that all the others go in.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Bisection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::SessionBatch;
+    use crate::store::rows::batch::SessionBatch;
     use proptest::prelude::*;
     use wire::frame::Frame;
     use wire::id::ClientId;

@@ -2,14 +2,25 @@
 
 use std::collections::HashMap;
 
+use async_trait::async_trait;
 use tokio_postgres::{Client, Row};
 
 use super::error::Failure;
-use crate::store::check::{
+use super::store::PostgresStore;
+use crate::store::port::check::Check;
+use crate::store::port::error::StoreError;
+use crate::store::rows::proof::{
     CheckReport, Evidence, LedgerEvidence, NicEvidence, SessionEvidence, Sums, judge,
 };
 
-pub(super) async fn check(client: &Client) -> Result<CheckReport, Failure> {
+#[async_trait]
+impl Check for PostgresStore {
+    async fn check(&self) -> Result<CheckReport, StoreError> {
+        self.lease(check).await
+    }
+}
+
+async fn check(client: &Client) -> Result<CheckReport, Failure> {
     // One moment for all of it.
     client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let evidence = Evidence {

@@ -1,15 +1,13 @@
-//! Connections to PostgreSQL: where, as whom, and a few of them kept open.
+//! Connecting to PostgreSQL: where, and as whom.
 
 use std::fmt;
 use std::fs;
 use std::net::IpAddr;
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::{ClientConfig, RootCertStore};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config};
@@ -17,19 +15,11 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use wire::permission;
 
 use super::error::Failure;
-use super::settings::{self, NOTICED};
-
-/// Connections beside the one that commits: two more than what is asked over HTTP may take
-/// (`http.limits.queries`), so that agents that connect find one free.
-const CONNECTIONS: usize = 6;
+use super::settings;
 
 /// How long it may take to reach a server, and until that lets a connection in.
 const REACH: Duration = Duration::from_secs(10);
 const LOGIN: Duration = Duration::from_secs(20);
-
-/// How long a question's place stays taken after its connection was broken off: a bit longer than
-/// the connection's, so that who asks next finds that free.
-pub(super) const REST: Duration = NOTICED.saturating_add(Duration::from_millis(50));
 
 /// Begins every transaction that changes something. What it sets is local to it, for a connection
 /// may go through a pooler, whose settings at connect are those of whoever had it before. Durable
@@ -236,86 +226,6 @@ fn location(config: &Config) -> String {
     let user = config.get_user().unwrap_or_default();
     let name = config.get_dbname().unwrap_or(user);
     format!("postgresql://{user}@{host}:{port}/{name}")
-}
-
-/// A few connections, opened as they are needed and thrown away after an error.
-#[derive(Debug)]
-pub(super) struct Pool {
-    config: PostgresConfig,
-    idle: Mutex<Vec<(Client, AbortHandle)>>,
-    free: Arc<Semaphore>,
-}
-
-impl Pool {
-    pub(super) fn new(config: PostgresConfig) -> Self {
-        let idle = Mutex::new(Vec::new());
-        Self { config, idle, free: Arc::new(Semaphore::new(CONNECTIONS)) }
-    }
-
-    pub(super) const fn config(&self) -> &PostgresConfig {
-        &self.config
-    }
-
-    /// A connection, one that was kept or a new one.
-    pub(super) async fn lease(&self) -> Result<Lease<'_>, Failure> {
-        let closed = |error: tokio::sync::AcquireError| Failure::Failed(error.to_string());
-        let permit = self.free.clone().acquire_owned().await.map_err(closed)?;
-        let mut kept = self.idle().pop();
-        kept.take_if(|(client, _)| client.is_closed());
-        let connection = match kept {
-            Some(connection) => connection,
-            None => self.config.connect().await?,
-        };
-        Ok(Lease { held: Some((connection, permit)), pool: self })
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<(Client, AbortHandle)>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A connection of the pool. Unless it is given back it is broken off, whatever the server does for
-/// it: dropped in the middle of a statement it ends that within [`NOTICED`], also through a pooler.
-/// (A request to cancel would do so sooner, but some poolers end of it: PgBouncer 1.18.)
-#[derive(Debug)]
-pub(super) struct Lease<'a> {
-    /// Until it is given back or broken off.
-    held: Option<((Client, AbortHandle), OwnedSemaphorePermit)>,
-    pool: &'a Pool,
-}
-
-impl Lease<'_> {
-    /// Gives the connection back: everything went well.
-    pub(super) fn give_back(mut self) {
-        let given = self.held.take();
-        self.pool.idle().extend(given.map(|(connection, _)| connection));
-    }
-}
-
-impl Deref for Lease<'_> {
-    type Target = Client;
-
-    fn deref(&self) -> &Client {
-        let ((client, _), _) = self.held.as_ref().expect("held until it is given back or dropped");
-        client
-    }
-}
-
-impl Drop for Lease<'_> {
-    fn drop(&mut self) {
-        let Some(((client, task), permit)) = self.held.take() else { return };
-        if client.is_closed() {
-            return;
-        }
-        task.abort();
-        // Its place is free again once the server is done with it.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                tokio::time::sleep(NOTICED).await;
-                drop(permit);
-            });
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! A series of many rows, put together by the database: as [`Points`] does it, but without
 //! sending every row.
 //!
-//! [`Points`]: crate::store::points::Points
+//! [`Points`]: crate::store::rows::points::Points
 
 use tokio_postgres::Client as Connection;
 
 use super::error::Failure;
-use super::query::{Key, point, sum};
-use crate::store::query::{Point, SeriesRange};
+use super::key::Key;
+use super::values::{point, sum};
+use crate::store::rows::series::{Point, SeriesRange};
 
 /// Neighbours that start in the same one of `limit` equal parts of the range become one point.
 pub(super) async fn downsample(

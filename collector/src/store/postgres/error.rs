@@ -5,7 +5,7 @@ use std::error::Error as _;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
-use crate::store::StoreError;
+use crate::store::port::error::StoreError;
 
 /// Why PostgreSQL didn't do as asked.
 #[derive(Debug)]

@@ -1,16 +1,47 @@
 //! Reading all of a client's rows.
 
+use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
 
 use super::error::Failure;
-use super::query::{nic_key, point};
-use crate::store::export::{self, ExportGap, ExportRange, ExportRow, Paused, Place};
-use crate::store::query::Point;
+use super::key::nic_key;
+use super::store::PostgresStore;
+use super::values::point;
+use crate::store::port::error::StoreError;
+use crate::store::port::export::{Export, Paused, Place, ROWS};
+use crate::store::rows::export::{self, ExportGap, ExportRange, ExportRow};
+use crate::store::rows::series::Point;
 
-pub(super) async fn nic_names(client: &Client, id: &str) -> Result<Option<Vec<String>>, Failure> {
+#[async_trait]
+impl Export for PostgresStore {
+    async fn nic_names(&self, client: &str) -> Result<Option<Vec<String>>, StoreError> {
+        self.lease(async |db| nic_names(db, client).await).await
+    }
+
+    async fn export(
+        &self,
+        range: &ExportRange,
+        rows: mpsc::Sender<Vec<ExportRow>>,
+    ) -> Result<(), StoreError> {
+        let mut place = Place::before(range);
+        loop {
+            let read = self.database.spend(async |db| read(db, range, &mut place, &rows).await);
+            let read = tokio::select! {
+                read = read => read,
+                () = rows.closed() => return Ok(()),
+            };
+            let (some, last) = self.outcome(read)?.waiting();
+            if rows.send(some).await.is_err() || last {
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn nic_names(client: &Client, id: &str) -> Result<Option<Vec<String>>, Failure> {
     let select = "SELECT name FROM clients LEFT JOIN nics ON nics.client = clients.id
                   WHERE client_id = $1 ORDER BY name COLLATE \"C\"";
     let rows = client.query_typed(select, &[(&id, Type::TEXT)]).await?;
@@ -22,7 +53,7 @@ pub(super) async fn nic_names(client: &Client, id: &str) -> Result<Option<Vec<St
 }
 
 /// Reads as of one moment. The connection is left in the middle of it.
-pub(super) async fn read(
+async fn read(
     client: &Client,
     range: &ExportRange,
     place: &mut Place,
@@ -44,7 +75,7 @@ pub(super) async fn read(
                 Ok(ExportRow { nic: Some(nic.clone()), point: point(row)?, gap: gap(row, 14)? })
             };
             let found = client.query_typed_raw(&both, key.params().iter().cloned()).await?;
-            let mut chunks = std::pin::pin!(found.skip(skip).try_chunks(export::ROWS));
+            let mut chunks = std::pin::pin!(found.skip(skip).try_chunks(ROWS));
             while let Some(chunk) = chunks.next().await {
                 let chunk = chunk.map_err(|error| error.1)?;
                 let some = chunk.iter().map(row).collect::<Result<_, Error>>()?;

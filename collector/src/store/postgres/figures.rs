@@ -3,6 +3,8 @@
 
 use tokio_postgres::types::{ToSql, Type};
 
+use super::error::Failure;
+
 /// Rows of figures, in their order: with a key in front, no two statements wait for each other's
 /// rows in a circle.
 #[derive(Debug)]
@@ -39,6 +41,12 @@ impl Figures {
     pub(super) fn params(&self) -> [(&(dyn ToSql + Sync), Type); 2] {
         [(&self.figures, Type::INT8_ARRAY), (&self.rows, Type::INT8)]
     }
+}
+
+/// A row, as long as its columns are many.
+pub(super) fn array<T, const WIDTH: usize>(row: Vec<T>) -> Result<[T; WIDTH], Failure> {
+    let wrong = |row: Vec<T>| Failure::Failed(format!("{} of {WIDTH} columns", row.len()));
+    row.try_into().map_err(wrong)
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@ use tokio_postgres::{Client as Connection, Error, Row};
 use wire::frame::Mix;
 
 use super::error::Failure;
-use super::query::{choose, instant, nic_key, number, sum, table};
-use crate::store::columns::mix_columns;
-use crate::store::history::{
+use super::key::{choose, nic_key, table};
+use super::values::{instant, number, sum};
+use crate::store::rows::columns::mix_columns;
+use crate::store::rows::history::{
     EVENT_FLAGS, EVENT_ROWS_MAX, Event, EventKind, mix_of, newest, row_events,
 };
-use crate::store::query::NicRange;
+use crate::store::rows::series::NicRange;
 
 pub(super) async fn mix(connection: &Connection, range: &NicRange) -> Result<Mix, Failure> {
     let Some(key) = nic_key(connection, range).await? else { return Ok(Mix::default()) };
@@ -84,15 +85,3 @@ pub(super) async fn events(
     }
     Ok(newest(events, limit))
 }
-
-/// Notes which links have changed, before the newest inventory is kept: NIC by NIC, then those
-/// that are in it no more.
-pub(super) const LINK_CHANGED: &str = "
-    INSERT INTO link_changes
-    SELECT client, id, $4, new.up FROM nics JOIN unnest($2, $3) AS new (name, up) USING (name)
-    WHERE client = $1 AND nics.up <> new.up AND if_index <> 0
-    ON CONFLICT (client, nic, time) DO UPDATE SET up = excluded.up";
-pub(super) const LINK_GONE: &str = "
-    INSERT INTO link_changes
-    SELECT client, id, $2, false FROM nics WHERE client = $1 AND NOT present AND up
-    ON CONFLICT (client, nic, time) DO UPDATE SET up = excluded.up";

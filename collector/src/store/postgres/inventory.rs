@@ -9,9 +9,8 @@ use wire::message::{Inventory, Nic};
 
 use super::connect::BEGIN;
 use super::error::Failure;
-use super::history::{LINK_CHANGED, LINK_GONE};
 use super::session::{text, time, unknown_client};
-use crate::store::nics::NICS_MAX;
+use crate::store::rows::nics::NICS_MAX;
 
 /// What is kept of a NIC beside its name.
 #[derive(Debug, PartialEq, Eq)]
@@ -141,3 +140,15 @@ pub(super) async fn add_nics(client: &Client, number: i32, names: &[&str]) -> Re
         .await?;
     Ok(())
 }
+
+/// Notes which links have changed, before the newest inventory is kept: NIC by NIC, then those
+/// that are in it no more.
+const LINK_CHANGED: &str = "
+    INSERT INTO link_changes
+    SELECT client, id, $4, new.up FROM nics JOIN unnest($2, $3) AS new (name, up) USING (name)
+    WHERE client = $1 AND nics.up <> new.up AND if_index <> 0
+    ON CONFLICT (client, nic, time) DO UPDATE SET up = excluded.up";
+const LINK_GONE: &str = "
+    INSERT INTO link_changes
+    SELECT client, id, $2, false FROM nics WHERE client = $1 AND NOT present AND up
+    ON CONFLICT (client, nic, time) DO UPDATE SET up = excluded.up";

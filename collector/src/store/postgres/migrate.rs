@@ -6,7 +6,7 @@ use tokio_postgres::types::Type;
 use super::connect::BEGIN;
 use super::error::Failure;
 use super::partition::{Table, exists};
-use crate::store::Migrated;
+use crate::store::port::schema::Migrated;
 
 /// What brings a database from one version to the next. Never changed once released.
 const MIGRATIONS: [&str; 14] = [

@@ -8,7 +8,7 @@ use wire::frame::Frame;
 
 use super::connect::BEGIN;
 use super::error::Failure;
-use crate::store::Batch;
+use crate::store::rows::batch::Batch;
 use crate::time::Time;
 
 const DAY_NS: u64 = 86_400_000_000_000;

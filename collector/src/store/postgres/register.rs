@@ -5,49 +5,33 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 use wire::id::ClientId;
 
-use super::PostgresStore;
 use super::connect::BEGIN;
 use super::error::Failure;
+use super::number::bounded;
 use super::partition::Table;
-use super::query::instant;
 use super::session::{time, time_ns};
+use super::store::PostgresStore;
+use super::values::instant;
 use crate::identity::Revocation;
-use crate::store::StoreError;
-use crate::store::register::{Forget, Register, Registered, StoredRevocation};
+use crate::store::port::error::StoreError;
+use crate::store::port::register::{Forget, Register};
+use crate::store::rows::clients::{Registered, StoredRevocation};
 
 #[async_trait]
 impl Register for PostgresStore {
     async fn registered(&self) -> Result<Vec<Registered>, StoreError> {
-        let read = async {
-            let lease = self.database.lease().await?;
-            let clients = registered(&lease).await?;
-            lease.give_back();
-            Ok(clients)
-        };
-        self.told(read.await)
+        self.lease(async |db| registered(db).await).await
     }
 
     async fn revocations(&self, after: u64) -> Result<Vec<StoredRevocation>, StoreError> {
-        let read = async {
-            let lease = self.database.lease().await?;
-            let revocations = revocations(&lease, after).await?;
-            lease.give_back();
-            Ok(revocations)
-        };
-        self.told(read.await)
+        self.lease(async |db| revocations(db, after).await).await
     }
 }
 
 #[async_trait]
 impl Forget for PostgresStore {
     async fn forget(&self, client: &ClientId, now_ns: u64) -> Result<(), StoreError> {
-        let forget = async {
-            let lease = self.database.lease().await?;
-            forget(&lease, client, now_ns).await?;
-            lease.give_back();
-            Ok(())
-        };
-        self.told(forget.await)
+        self.lease(async |db| forget(db, client, now_ns).await).await
     }
 
     async fn keep_revocation(
@@ -55,34 +39,15 @@ impl Forget for PostgresStore {
         client: &ClientId,
         revocation: &Revocation,
     ) -> Result<(), StoreError> {
-        let keep = async {
-            let lease = self.database.lease().await?;
-            keep_revocation(&lease, client, revocation).await?;
-            lease.give_back();
-            Ok(())
-        };
-        self.told(keep.await)
+        self.lease(async |db| keep_revocation(db, client, revocation).await).await
     }
 
     async fn readmit(&self, client: &ClientId) -> Result<(), StoreError> {
-        let readmit = async {
-            let lease = self.database.lease().await?;
-            let update = "UPDATE clients SET forgotten_at = NULL WHERE client_id = $1";
-            lease.execute_typed(update, &[(&client.as_str(), Type::TEXT)]).await?;
-            lease.give_back();
-            Ok(())
-        };
-        self.told(readmit.await)
+        self.lease(async |db| readmit(db, client).await).await
     }
 
     async fn purge(&self, client: &ClientId) -> Result<u64, StoreError> {
-        let purge = async {
-            let lease = self.database.lease().await?;
-            let rows = purge(&lease, client).await?;
-            lease.give_back();
-            Ok(rows)
-        };
-        self.told(purge.await)
+        self.lease(async |db| purge(db, client).await).await
     }
 }
 
@@ -104,7 +69,7 @@ async fn revocations(client: &Client, after: u64) -> Result<Vec<StoredRevocation
     let select = "SELECT client_id, generation, revoked_at, forgotten, replaced, change
                   FROM revocations WHERE change > $1 ORDER BY change";
     let mut revocations = Vec::new();
-    for row in client.query_typed(select, &[(&int(after), Type::INT8)]).await? {
+    for row in client.query_typed(select, &[(&bounded(after), Type::INT8)]).await? {
         let number = |column| row.try_get(column).map(|number: i64| number.cast_unsigned());
         revocations.push(StoredRevocation {
             client: row.try_get(0)?,
@@ -139,8 +104,8 @@ async fn keep_revocation(
              WHERE revocations.generation < excluded.generation",
             &[
                 (&id.as_str(), Type::TEXT),
-                (&int(*generation), Type::INT8),
-                (&int(*revoked_at), Type::INT8),
+                (&bounded(*generation), Type::INT8),
+                (&bounded(*revoked_at), Type::INT8),
                 (forgotten, Type::BOOL),
                 (replaced, Type::BOOL),
             ],
@@ -148,11 +113,6 @@ async fn keep_revocation(
         .await?;
     client.batch_execute("COMMIT").await?;
     Ok(())
-}
-
-/// Numbers past what the database can hold are of clocks that are wrong by ages.
-fn int(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 async fn forget(client: &Client, id: &ClientId, now_ns: u64) -> Result<(), Failure> {
@@ -166,6 +126,12 @@ async fn forget(client: &Client, id: &ClientId, now_ns: u64) -> Result<(), Failu
             &[(&id.as_str(), Type::TEXT), (&time(now_ns), Type::TIMESTAMPTZ)],
         )
         .await?;
+    Ok(())
+}
+
+async fn readmit(client: &Client, id: &ClientId) -> Result<(), Failure> {
+    let update = "UPDATE clients SET forgotten_at = NULL WHERE client_id = $1";
+    client.execute_typed(update, &[(&id.as_str(), Type::TEXT)]).await?;
     Ok(())
 }
 

@@ -6,15 +6,16 @@ use async_trait::async_trait;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::PostgresStore;
 use super::connect::BEGIN;
 use super::error::Failure;
 use super::partition::{self, Table};
 use super::quarantine;
 use super::session::{time, time_ns};
-use crate::store::StoreError;
-use crate::store::nics::KEEPING;
-use crate::store::retention::{CutOffs, Retain, Retained, RetentionLimits, TimeSeen};
+use super::store::PostgresStore;
+use crate::store::port::error::StoreError;
+use crate::store::port::retain::Retain;
+use crate::store::rows::retention::{CutOffs, Retained, RetentionLimits, TimeSeen};
+use crate::store::rows::tables::KEEPING;
 
 /// Rows that one step deletes at most.
 const STEP_ROWS: i64 = 10_000;
@@ -25,35 +26,19 @@ const STEP_NICS: i64 = 1000;
 #[async_trait]
 impl Retain for PostgresStore {
     async fn time_seen(&self, limits: &RetentionLimits) -> Result<TimeSeen, StoreError> {
-        let read = async {
-            let lease = self.database.lease().await?;
-            let seen = read_time(&lease, limits).await?;
-            lease.give_back();
-            Ok(seen)
-        };
-        self.told(read.await)
+        self.lease(async |db| read_time(db, limits).await).await
     }
 
     async fn keep_clock(&self, clock_ns: u64) -> Result<(), StoreError> {
-        let keep = async {
-            let lease = self.database.lease().await?;
-            write_clock(&lease, clock_ns).await?;
-            lease.give_back();
-            Ok(())
-        };
-        self.told(keep.await)
+        self.lease(async |db| write_clock(db, clock_ns).await).await
     }
 
     async fn retain(&self, limits: &RetentionLimits, now_ns: u64) -> Result<Retained, StoreError> {
-        let retain = async {
-            let lease = self.database.lease().await?;
-            let retained = delete(&lease, &limits.cut_offs(now_ns), now_ns).await?;
-            lease.give_back();
-            self.database.partitions().clear();
-            self.database.make_partitions(partition::ahead(now_ns)).await?;
-            Ok(retained)
-        };
-        self.told(retain.await)
+        let cut = limits.cut_offs(now_ns);
+        let retained = self.lease(async |db| delete(db, &cut, now_ns).await).await?;
+        self.database.partitions().clear();
+        self.outcome(self.database.make_partitions(partition::ahead(now_ns)).await)?;
+        Ok(retained)
     }
 }
 

@@ -10,7 +10,8 @@ use wire::message::Hello;
 
 use super::connect::BEGIN;
 use super::error::Failure;
-use crate::store::{SessionState, StoreError};
+use crate::store::port::error::StoreError;
+use crate::store::port::write::SessionState;
 
 /// A time as PostgreSQL takes it.
 pub(super) fn time(time_ns: u64) -> SystemTime {

@@ -4,58 +4,27 @@ use async_trait::async_trait;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::PostgresStore;
 use super::error::Failure;
 use super::session::time;
+use super::store::PostgresStore;
 use crate::identity::{TokenUse, TokenUses, UsesError};
 
 #[async_trait]
 impl TokenUses for PostgresStore {
     async fn take(&self, of: &TokenUse) -> Result<bool, UsesError> {
-        let take = async {
-            let lease = self.database.lease().await?;
-            let taken = take(&lease, of).await?;
-            lease.give_back();
-            Ok(taken)
-        };
-        Ok(self.told(take.await)?)
+        Ok(self.lease(async |db| take(db, of).await).await?)
     }
 
     async fn give_back(&self, token: &str) -> Result<(), UsesError> {
-        let give_back = async {
-            let lease = self.database.lease().await?;
-            let update = "UPDATE token_uses SET used = used - 1 WHERE token = $1 AND used > 0";
-            lease.execute_typed(update, &[(&token, Type::TEXT)]).await?;
-            lease.give_back();
-            Ok(())
-        };
-        Ok(self.told(give_back.await)?)
+        Ok(self.lease(async |db| give_back(db, token).await).await?)
     }
 
     async fn use_up(&self, of: &TokenUse) -> Result<(), UsesError> {
-        let use_up = async {
-            let lease = self.database.lease().await?;
-            let insert = "INSERT INTO token_uses (token, used, expires_at) VALUES ($1, $2, $3)
-                          ON CONFLICT (token)
-                          DO UPDATE SET used = greatest(token_uses.used, excluded.used)";
-            let (allowed, until) = (i64::from(of.allowed), time(of.expires_ns()));
-            let values: [(&(dyn ToSql + Sync), Type); 3] =
-                [(&of.token, Type::TEXT), (&allowed, Type::INT8), (&until, Type::TIMESTAMPTZ)];
-            lease.execute_typed(insert, &values).await?;
-            lease.give_back();
-            Ok(())
-        };
-        Ok(self.told(use_up.await)?)
+        Ok(self.lease(async |db| use_up(db, of).await).await?)
     }
 
     async fn used(&self) -> Result<Vec<(String, u32)>, UsesError> {
-        let used = async {
-            let lease = self.database.lease().await?;
-            let used = used(&lease).await?;
-            lease.give_back();
-            Ok(used)
-        };
-        Ok(self.told(used.await)?)
+        Ok(self.lease(async |db| used(db).await).await?)
     }
 }
 
@@ -71,6 +40,23 @@ async fn take(client: &Client, of: &TokenUse) -> Result<bool, Failure> {
     let values: [(&(dyn ToSql + Sync), Type); 3] =
         [(&of.token, Type::TEXT), (&allowed, Type::INT8), (&until, Type::TIMESTAMPTZ)];
     Ok(client.execute_typed(insert, &values).await? == 1)
+}
+
+async fn give_back(client: &Client, token: &str) -> Result<(), Failure> {
+    let update = "UPDATE token_uses SET used = used - 1 WHERE token = $1 AND used > 0";
+    client.execute_typed(update, &[(&token, Type::TEXT)]).await?;
+    Ok(())
+}
+
+async fn use_up(client: &Client, of: &TokenUse) -> Result<(), Failure> {
+    let insert = "INSERT INTO token_uses (token, used, expires_at) VALUES ($1, $2, $3)
+                  ON CONFLICT (token)
+                  DO UPDATE SET used = greatest(token_uses.used, excluded.used)";
+    let (allowed, until) = (i64::from(of.allowed), time(of.expires_ns()));
+    let values: [(&(dyn ToSql + Sync), Type); 3] =
+        [(&of.token, Type::TEXT), (&allowed, Type::INT8), (&until, Type::TIMESTAMPTZ)];
+    client.execute_typed(insert, &values).await?;
+    Ok(())
 }
 
 async fn used(client: &Client) -> Result<Vec<(String, u32)>, Failure> {

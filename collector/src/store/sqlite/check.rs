@@ -1,14 +1,27 @@
 //! Reading the evidence for the proof of `fsck`.
 
+use std::fmt::Debug;
+
+use async_trait::async_trait;
 use rusqlite::{Connection, Row, Transaction};
 
 use super::error::Failure;
+use super::lease::Reads;
 use super::wide::wide;
-use crate::store::check::{
+use crate::store::port::check::Check;
+use crate::store::port::error::StoreError;
+use crate::store::rows::proof::{
     CheckReport, Evidence, LedgerEvidence, NicEvidence, SessionEvidence, Sums, judge,
 };
 
-pub(super) fn check(db: &mut Connection) -> Result<CheckReport, Failure> {
+#[async_trait]
+impl<T: Reads + Send + Sync + Debug> Check for T {
+    async fn check(&self) -> Result<CheckReport, StoreError> {
+        self.readers().lease(check).await
+    }
+}
+
+fn check(db: &mut Connection) -> Result<CheckReport, Failure> {
     // One moment for all of it.
     let transaction = db.transaction()?;
     let damage: Vec<String> = transaction

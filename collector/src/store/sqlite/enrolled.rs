@@ -1,45 +1,33 @@
 //! The ids that clients have, also beside a running collector.
 
+use std::fmt::Debug;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use rustls::pki_types::UnixTime;
 use wire::id::ClientId;
 
 use super::error::Failure;
-use super::{SqliteRegister, SqliteStore, int};
+use super::lease::Writes;
+use super::number::int;
 use crate::identity::{ClientIds, UsesError};
 
 #[async_trait]
-impl ClientIds for SqliteRegister {
+impl<T: Writes + Send + Sync + Debug> ClientIds for T {
     async fn take_id(&self, client: &ClientId, now: UnixTime) -> Result<bool, UsesError> {
         let client = client.clone();
         let now_ns = now.as_secs().saturating_mul(1_000_000_000).min(i64::MAX as u64);
-        Ok(self.work(move |db| take(db, &client, int(now_ns)?)).await?)
+        Ok(self.writer().lease(move |db| take(db, &client, int(now_ns)?)).await?)
     }
 
     async fn give_back_id(&self, client: &ClientId) -> Result<(), UsesError> {
         let client = client.clone();
-        Ok(self.work(move |db| give_back(db, &client)).await?)
+        Ok(self.writer().lease(move |db| give_back(db, &client)).await?)
     }
 
     async fn has_id(&self, client: &ClientId) -> Result<bool, UsesError> {
         let client = client.clone();
-        Ok(self.work(move |db| has(db, &client)).await?)
-    }
-}
-
-#[async_trait]
-impl ClientIds for SqliteStore {
-    async fn take_id(&self, client: &ClientId, now: UnixTime) -> Result<bool, UsesError> {
-        self.register().take_id(client, now).await
-    }
-
-    async fn give_back_id(&self, client: &ClientId) -> Result<(), UsesError> {
-        self.register().give_back_id(client).await
-    }
-
-    async fn has_id(&self, client: &ClientId) -> Result<bool, UsesError> {
-        self.register().has_id(client).await
+        Ok(self.writer().lease(move |db| has(db, &client)).await?)
     }
 }
 

@@ -6,8 +6,7 @@ use rusqlite::ErrorCode;
 use wire::permission;
 use wire::private_file::FileError;
 
-use super::open::SCHEMA_VERSION;
-use crate::store::StoreError;
+use crate::store::port::error::StoreError;
 
 /// Why a SQLite store can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -44,24 +43,28 @@ pub enum OpenError {
     /// A newer collector wrote the file.
     #[error(
         "the database {path} was written by a newer collector (schema {found}, this one knows \
-         {SCHEMA_VERSION}); start the newer one, or move the file away to begin a new database"
+         {known}); start the newer one, or move the file away to begin a new database"
     )]
     Newer {
         /// The file.
         path: PathBuf,
         /// Its schema's version.
         found: i64,
+        /// The newest version that this collector knows.
+        known: i64,
     },
     /// An older collector wrote the file, and it was opened only to be read.
     #[error(
         "the database {path} was written by an older collector (schema {found}, this one knows \
-         {SCHEMA_VERSION}); run `collector migrate` or start the collector once"
+         {known}); run `collector migrate` or start the collector once"
     )]
     Older {
         /// The file.
         path: PathBuf,
         /// Its schema's version.
         found: i64,
+        /// The newest version that this collector knows.
+        known: i64,
     },
     /// A database of another program.
     #[error("the database {path} belongs to another program; set data_dir to another directory")]

@@ -1,14 +1,40 @@
 //! Reading all of a client's rows.
 
+use std::fmt::Debug;
+
+use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use tokio::sync::mpsc;
 
 use super::error::Failure;
+use super::lease::Reads;
 use super::query::{nic_key, point};
-use crate::store::export::{self, ExportGap, ExportRange, ExportRow, Paused, Place};
-use crate::store::query::Point;
+use crate::store::port::error::StoreError;
+use crate::store::port::export::{Export, Paused, Place, ROWS};
+use crate::store::rows::export::{self, ExportGap, ExportRange, ExportRow};
+use crate::store::rows::series::Point;
 
-pub(super) fn nic_names(db: &Connection, client: &str) -> Result<Option<Vec<String>>, Failure> {
+#[async_trait]
+impl<T: Reads + Send + Sync + Debug> Export for T {
+    async fn nic_names(&self, client: &str) -> Result<Option<Vec<String>>, StoreError> {
+        let client = client.to_owned();
+        self.readers().lease(move |db| nic_names(db, &client)).await
+    }
+
+    async fn export(
+        &self,
+        range: &ExportRange,
+        rows: mpsc::Sender<Vec<ExportRow>>,
+    ) -> Result<(), StoreError> {
+        let (range, taken) = (range.clone(), rows.clone());
+        tokio::select! {
+            done = self.readers().lease(move |db| export(db, &range, &rows)) => done,
+            () = taken.closed() => Ok(()),
+        }
+    }
+}
+
+fn nic_names(db: &Connection, client: &str) -> Result<Option<Vec<String>>, Failure> {
     let id: Option<i64> = db
         .query_row("SELECT id FROM clients WHERE client_id = ?1", [client], |row| row.get(0))
         .optional()?;
@@ -18,7 +44,7 @@ pub(super) fn nic_names(db: &Connection, client: &str) -> Result<Option<Vec<Stri
     Ok(Some(names.collect::<rusqlite::Result<_>>()?))
 }
 
-pub(super) fn export(
+fn export(
     db: &mut Connection,
     range: &ExportRange,
     rows: &mpsc::Sender<Vec<ExportRow>>,
@@ -60,7 +86,7 @@ fn read(
             })?;
             let mut found = found.skip(skip).peekable();
             while found.peek().is_some() {
-                let some = found.by_ref().take(export::ROWS).collect::<rusqlite::Result<_>>()?;
+                let some = found.by_ref().take(ROWS).collect::<rusqlite::Result<_>>()?;
                 if let Some(paused) = send.block_on(place.hand_over(some, rows)) {
                     return Ok(paused);
                 }

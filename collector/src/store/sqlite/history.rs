@@ -4,13 +4,14 @@ use rusqlite::{Connection, Row, params};
 use wire::frame::Mix;
 
 use super::error::Failure;
-use super::query::{choose, nic_key, number, table};
+use super::number::number;
+use super::query::{choose, nic_key, table};
 use super::wide::narrow;
-use crate::store::columns::mix_columns;
-use crate::store::history::{
+use crate::store::rows::columns::mix_columns;
+use crate::store::rows::history::{
     EVENT_FLAGS, EVENT_ROWS_MAX, Event, EventKind, mix_of, newest, row_events,
 };
-use crate::store::query::NicRange;
+use crate::store::rows::series::NicRange;
 
 pub(super) fn mix(db: &mut Connection, range: &NicRange) -> Result<Mix, Failure> {
     let transaction = db.transaction()?;
@@ -83,12 +84,3 @@ pub(super) fn events(
     events.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
     Ok(newest(events, limit))
 }
-
-/// Notes which links have changed, before the newest inventory is kept: NIC by NIC, then those
-/// that are in it no more.
-pub(super) const LINK_CHANGED: &str = "
-    INSERT OR REPLACE INTO link_changes
-    SELECT client, id, ?2, ?3 FROM nics WHERE id = ?1 AND up <> ?3 AND if_index <> 0";
-pub(super) const LINK_GONE: &str = "
-    INSERT OR REPLACE INTO link_changes
-    SELECT client, id, ?2, 0 FROM nics WHERE client = ?1 AND present = 0 AND up = 1";

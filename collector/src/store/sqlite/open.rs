@@ -138,7 +138,7 @@ pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
     }
     let (db, found) = read_only(path)?;
     if found < SCHEMA_VERSION {
-        return Err(OpenError::Older { path: path.to_owned(), found });
+        return Err(OpenError::Older { path: path.to_owned(), found, known: SCHEMA_VERSION });
     }
     Ok(db)
 }
@@ -166,7 +166,11 @@ fn check_identity(db: &Connection, path: &Path) -> Result<i64, OpenError> {
         return Err(OpenError::Foreign { path: path.to_owned() });
     }
     if version > SCHEMA_VERSION {
-        return Err(OpenError::Newer { path: path.to_owned(), found: version });
+        return Err(OpenError::Newer {
+            path: path.to_owned(),
+            found: version,
+            known: SCHEMA_VERSION,
+        });
     }
     Ok(version)
 }

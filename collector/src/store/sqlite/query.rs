@@ -6,11 +6,12 @@ use wire::id::NicName;
 use wire::message::{Host, Nic};
 
 use super::error::Failure;
-use crate::store::percentile::{Interval, Percentile};
-use crate::store::points::{Points, RESOLUTIONS, rows_max};
-use crate::store::query::{
-    Client, NicRange, PercentileRange, Point, PointCounts, Resolution, Series, SeriesRange,
-};
+use super::number::{bounded, number};
+use crate::store::rows::clients::Client;
+use crate::store::rows::percentile::PercentileRange;
+use crate::store::rows::percentile::{Interval, Percentile};
+use crate::store::rows::points::{Points, RESOLUTIONS, rows_max};
+use crate::store::rows::series::{NicRange, Point, PointCounts, Resolution, Series, SeriesRange};
 
 pub(super) fn ready(db: &Connection) -> Result<(), Failure> {
     Ok(db.query_row("SELECT raw_from FROM retention", [], |_| Ok(()))?)
@@ -65,10 +66,6 @@ fn nic(row: &Row<'_>) -> rusqlite::Result<Nic> {
     })
 }
 
-pub(super) fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
-    row.get::<_, i64>(at).map(i64::cast_unsigned)
-}
-
 pub(super) fn series(db: &mut Connection, range: &SeriesRange) -> Result<Series, Failure> {
     // One moment for all of it.
     let transaction = db.transaction()?;
@@ -107,17 +104,13 @@ pub(super) fn percentile(db: &Connection, range: &PercentileRange) -> Result<Per
          WHERE c.client_id = ?1 AND b.time >= ?3 AND b.time < ?4
            AND (?2 IS NOT NULL OR b.flags & ?5 = 0)",
     )?;
-    let (from, to) = (signed(found.from_ns), signed(found.to_ns));
+    let (from, to) = (bounded(found.from_ns), bounded(found.to_ns));
     let rows = select.query_map(params![client, nic, from, to, flags::STACKED], |row| {
         let (start_ns, rx_bytes) = (number(row, 0)?, number(row, 1)?);
         let (tx_bytes, covered_ns) = (number(row, 2)?, number(row, 3)?);
         Ok(Interval { start_ns, rx_bytes, tx_bytes, covered_ns })
     })?;
     Ok(found.with(&rows.collect::<rusqlite::Result<Vec<_>>>()?))
-}
-
-fn signed(time_ns: u64) -> i64 {
-    i64::try_from(time_ns).unwrap_or(i64::MAX)
 }
 
 /// The numbers by which rows of a NIC are found: client, NIC, from and to. `None`: there is no such
@@ -129,7 +122,7 @@ pub(super) fn nic_key(db: &Connection, range: &NicRange) -> Result<Option<[i64; 
              WHERE client_id = ?1 AND name = ?2",
         )?
         .query_row([&range.client, &range.nic], |row| {
-            Ok([row.get(0)?, row.get(1)?, signed(range.from_ns), signed(range.to_ns)])
+            Ok([row.get(0)?, row.get(1)?, bounded(range.from_ns), bounded(range.to_ns)])
         })
         .optional()?;
     Ok(key)

@@ -1,71 +1,40 @@
 //! The register of clients, also beside a running collector.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::fmt::Debug;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
-use tokio::sync::Mutex;
 use wire::id::ClientId;
 
-use super::error::{Failure, OpenError};
-use super::query::number;
-use super::{SqliteReader, SqliteStore, Writer, enrolled, int, open};
+use super::enrolled;
+use super::error::Failure;
+use super::lease::{Reads, Writes};
+use super::number::{bounded, int, number};
 use crate::identity::Revocation;
-use crate::store::StoreError;
-use crate::store::register::{Forget, Register, Registered, StoredRevocation};
+use crate::store::port::error::StoreError;
+use crate::store::port::register::{Forget, Register};
+use crate::store::rows::clients::{Registered, StoredRevocation};
+use crate::store::rows::tables::timed;
 
 /// Rows that one step deletes at most.
 const STEP_ROWS: i64 = 5000;
 
-/// The register of a file that a collector may have open.
-#[derive(Debug)]
-pub struct SqliteRegister {
-    writer: Arc<Mutex<Writer>>,
-    path: PathBuf,
-}
-
-impl SqliteRegister {
-    /// Opens the file at `path`.
-    ///
-    /// # Errors
-    /// [`OpenError`] names the file and the way out.
-    pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let writer = Writer { db: open::beside(path)?, _lock: None };
-        Ok(Self { writer: Arc::new(Mutex::new(writer)), path: path.to_owned() })
-    }
-
-    pub(super) async fn work<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let mut writer = self.writer.clone().lock_owned().await;
-        let failed = |reason: String| {
-            let location = self.path.display().to_string();
-            StoreError::Failed { location, reason }
-        };
-        let done = tokio::task::spawn_blocking(move || work(&mut writer.db)).await;
-        let done = done.map_err(|error| failed(error.to_string()))?;
-        done.map_err(|failure| failure.into_store_error(&self.path))
-    }
-}
-
 #[async_trait]
-impl Register for SqliteReader {
+impl<T: Reads + Send + Sync + Debug> Register for T {
     async fn registered(&self) -> Result<Vec<Registered>, StoreError> {
-        self.read(|db| registered(db)).await
+        self.readers().lease(|db| registered(db)).await
     }
 
     async fn revocations(&self, after: u64) -> Result<Vec<StoredRevocation>, StoreError> {
-        self.read(move |db| revocations(db, after)).await
+        self.readers().lease(move |db| revocations(db, after)).await
     }
 }
 
 #[async_trait]
-impl Forget for SqliteRegister {
+impl<T: Writes + Send + Sync + Debug> Forget for T {
     async fn forget(&self, client: &ClientId, now_ns: u64) -> Result<(), StoreError> {
         let client = client.clone();
-        self.work(move |db| forget(db, &client, now_ns)).await
+        self.writer().lease(move |db| forget(db, &client, now_ns)).await
     }
 
     async fn keep_revocation(
@@ -74,63 +43,23 @@ impl Forget for SqliteRegister {
         revocation: &Revocation,
     ) -> Result<(), StoreError> {
         let (client, revocation) = (client.clone(), revocation.clone());
-        self.work(move |db| keep_revocation(db, &client, &revocation)).await
+        self.writer().lease(move |db| keep_revocation(db, &client, &revocation)).await
     }
 
     async fn readmit(&self, client: &ClientId) -> Result<(), StoreError> {
         let client = client.clone();
-        self.work(move |db| readmit(db, &client)).await
+        self.writer().lease(move |db| readmit(db, &client)).await
     }
 
     async fn purge(&self, client: &ClientId) -> Result<u64, StoreError> {
         let mut rows = 0;
         loop {
             let client = client.clone();
-            match self.work(move |db| purge_some(db, &client)).await? {
+            match self.writer().lease(move |db| purge_some(db, &client)).await? {
                 0 => return Ok(rows),
                 some => rows += some,
             }
         }
-    }
-}
-
-impl SqliteStore {
-    pub(super) fn register(&self) -> SqliteRegister {
-        SqliteRegister { writer: self.writer.clone(), path: self.reader.path.clone() }
-    }
-}
-
-#[async_trait]
-impl Register for SqliteStore {
-    async fn registered(&self) -> Result<Vec<Registered>, StoreError> {
-        self.reader.registered().await
-    }
-
-    async fn revocations(&self, after: u64) -> Result<Vec<StoredRevocation>, StoreError> {
-        self.reader.revocations(after).await
-    }
-}
-
-#[async_trait]
-impl Forget for SqliteStore {
-    async fn forget(&self, client: &ClientId, now_ns: u64) -> Result<(), StoreError> {
-        self.register().forget(client, now_ns).await
-    }
-
-    async fn keep_revocation(
-        &self,
-        client: &ClientId,
-        revocation: &Revocation,
-    ) -> Result<(), StoreError> {
-        self.register().keep_revocation(client, revocation).await
-    }
-
-    async fn readmit(&self, client: &ClientId) -> Result<(), StoreError> {
-        self.register().readmit(client).await
-    }
-
-    async fn purge(&self, client: &ClientId) -> Result<u64, StoreError> {
-        self.register().purge(client).await
     }
 }
 
@@ -186,11 +115,6 @@ fn keep_revocation(
     Ok(())
 }
 
-/// Numbers past what the store can hold are of clocks that are wrong by ages.
-fn bounded(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 fn forget(db: &mut Connection, client: &ClientId, now_ns: u64) -> Result<(), Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     enrolled::give_back(&transaction, client)?;
@@ -233,9 +157,7 @@ fn purge_some(db: &mut Connection, client: &ClientId) -> Result<u64, Failure> {
         let nics = select.query_map([id], |row| row.get::<_, i64>(0))?;
         nics.collect::<rusqlite::Result<Vec<_>>>()?
     };
-    'some: for table in
-        ["bandwidth_stats", "traffic_mix", "bandwidth_1m", "bandwidth_5m", "link_changes"]
-    {
+    'some: for table in timed().map(|table| table.name) {
         for nic in &nics {
             if rows > 0 {
                 break 'some;

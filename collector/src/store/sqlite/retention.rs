@@ -2,13 +2,19 @@
 
 use std::sync::LazyLock;
 
+use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::error::Failure;
-use super::{int, quarantine};
-use crate::store::nics::KEEPING;
-use crate::store::retention::{CutOffs, RetentionLimits, TimeSeen};
-use crate::store::rollups::FIVE_MINUTES_NS;
+use super::lease::{Reads, Writes};
+use super::number::int;
+use super::quarantine;
+use super::store::SqliteStore;
+use crate::store::port::error::StoreError;
+use crate::store::port::retain::Retain;
+use crate::store::rows::retention::{CutOffs, Retained, RetentionLimits, TimeSeen};
+use crate::store::rows::rollups::FIVE_MINUTES_NS;
+use crate::store::rows::tables::{FIGURES, KEEPING, timed};
 
 /// Rows that one step deletes at most.
 const STEP_ROWS: i64 = 5000;
@@ -16,19 +22,40 @@ const STEP_ROWS: i64 = 5000;
 /// NICs that one step deletes at most.
 const STEP_NICS: i64 = 1000;
 
+#[async_trait]
+impl Retain for SqliteStore {
+    async fn time_seen(&self, limits: &RetentionLimits) -> Result<TimeSeen, StoreError> {
+        let limits = *limits;
+        self.readers().lease(move |db| time_seen(db, &limits)).await
+    }
+
+    async fn keep_clock(&self, clock_ns: u64) -> Result<(), StoreError> {
+        self.writer().lease(move |db| keep_clock(db, clock_ns)).await
+    }
+
+    async fn retain(&self, limits: &RetentionLimits, now_ns: u64) -> Result<Retained, StoreError> {
+        let cut = limits.cut_offs(now_ns);
+        self.writer().lease(move |db| begin(db, &cut, now_ns)).await?;
+        let mut retained = Retained::default();
+        // Commits go in between steps.
+        loop {
+            match self.writer().lease(move |db| step(db, &cut)).await? {
+                0 => return Ok(retained),
+                rows => retained.rows += rows,
+            }
+        }
+    }
+}
+
 /// What the file knows of time.
-pub(super) fn time_seen(db: &Connection, limits: &RetentionLimits) -> Result<TimeSeen, Failure> {
+fn time_seen(db: &Connection, limits: &RetentionLimits) -> Result<TimeSeen, Failure> {
     let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
     let time = |ns: i64| u64::try_from(ns).unwrap_or(0);
     let clock =
         number("SELECT coalesce(clock, (SELECT max(committed_at) FROM sessions)) FROM retention")?;
     let mut first_expiry_ns = u64::MAX;
-    for (table, kept) in [
-        ("bandwidth_stats", limits.raw),
-        ("traffic_mix", limits.raw),
-        ("bandwidth_1m", limits.rollup_1m),
-        ("bandwidth_5m", limits.rollup_5m),
-    ] {
+    for table in FIGURES {
+        let (kept, table) = (table.kept(limits), table.name);
         let oldest = number(&format!(
             "SELECT min((SELECT min(time) FROM {table} WHERE {table}.client = nics.client
                  AND {table}.nic = nics.id)) FROM nics"
@@ -40,13 +67,13 @@ pub(super) fn time_seen(db: &Connection, limits: &RetentionLimits) -> Result<Tim
     Ok(TimeSeen { clock_ns: clock.map(time), server_ns: None, first_expiry_ns })
 }
 
-pub(super) fn keep_clock(db: &Connection, clock_ns: u64) -> Result<(), Failure> {
+fn keep_clock(db: &Connection, clock_ns: u64) -> Result<(), Failure> {
     db.execute("UPDATE retention SET clock = ?1", [int(clock_ns)?])?;
     Ok(())
 }
 
 /// Notes from when on rows are complete. From now on nothing relies on older ones.
-pub(super) fn begin(db: &mut Connection, cut: &CutOffs, now_ns: u64) -> Result<(), Failure> {
+fn begin(db: &mut Connection, cut: &CutOffs, now_ns: u64) -> Result<(), Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let newest = "SELECT max((SELECT max(time) FROM bandwidth_stats s WHERE s.client = nics.client
                       AND s.nic = nics.id)) FROM nics";
@@ -85,19 +112,12 @@ fn complete_from(transaction: &Transaction<'_>, table: &str, cut: i64) -> Result
 }
 
 /// Deletes some of what is older than `cut`; gives the number of rows, 0 once there are none.
-pub(super) fn step(db: &mut Connection, cut: &CutOffs) -> Result<u64, Failure> {
+fn step(db: &mut Connection, cut: &CutOffs) -> Result<u64, Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut rows = 0;
-    let tables = [
-        ("bandwidth_stats", cut.raw_ns),
-        ("traffic_mix", cut.raw_ns),
-        ("bandwidth_1m", cut.rollup_1m_ns),
-        ("bandwidth_5m", cut.rollup_5m_ns),
-        ("link_changes", cut.rollup_5m_ns),
-    ];
-    for (table, before_ns) in tables {
+    for table in timed() {
         if rows == 0 {
-            rows = delete_some(&transaction, table, int(before_ns)?)?;
+            rows = delete_some(&transaction, table.name, int(table.cut_ns(cut))?)?;
         }
     }
     if rows == 0 {

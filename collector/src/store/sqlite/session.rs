@@ -1,17 +1,13 @@
-//! Clients, their sessions and their NICs.
-
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+//! Clients and their sessions.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use wire::id::{ClientId, NicName};
-use wire::message::{Hello, Inventory, Session};
+use wire::id::ClientId;
+use wire::message::{Hello, Session};
 
 use super::error::Failure;
-use super::history::{LINK_CHANGED, LINK_GONE};
-use super::int;
-use crate::store::nics::NICS_MAX;
-use crate::store::{SessionState, StoreError};
+use super::number::int;
+use crate::store::port::error::StoreError;
+use crate::store::port::write::SessionState;
 
 pub(super) fn open_sessions(
     db: &mut Connection,
@@ -105,54 +101,6 @@ pub(super) fn states(db: &Connection, sessions: &[u64]) -> Result<Vec<SessionSta
     Ok(states)
 }
 
-pub(super) fn record_inventory(
-    db: &mut Connection,
-    client: &ClientId,
-    inventory: &Inventory,
-    now_ns: u64,
-) -> Result<(), Failure> {
-    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let id: Option<i64> = transaction
-        .query_row(
-            "UPDATE clients SET last_seen_at = ?2 WHERE client_id = ?1
-             RETURNING id",
-            params![client.as_str(), int(now_ns)?],
-            |row| row.get(0),
-        )
-        .optional()?;
-    let Some(id) = id else { return Err(unknown_client(client)) };
-    transaction.execute("UPDATE nics SET present = 0 WHERE client = ?1 AND present = 1", [id])?;
-    let mut room = Room::default();
-    for nic in &inventory.nics {
-        let Some(nic_id) = nic_id(&transaction, id, nic.name, &mut room)? else { continue };
-        transaction.prepare_cached(LINK_CHANGED)?.execute(params![nic_id, int(now_ns)?, nic.up])?;
-        transaction
-            .prepare_cached(
-                "UPDATE nics SET if_index = ?2, mac = ?3, mtu = ?4, speed_bits = ?5, kind = ?6,
-                     up = ?7, stacked = ?8, present = 1 WHERE id = ?1",
-            )?
-            .execute(params![
-                nic_id,
-                nic.index,
-                nic.mac,
-                nic.mtu,
-                int(nic.speed_bits)?,
-                nic.kind,
-                nic.up,
-                nic.stacked
-            ])?;
-    }
-    transaction.prepare_cached(LINK_GONE)?.execute(params![id, int(now_ns)?])?;
-    transaction
-        .execute("UPDATE nics SET up = 0 WHERE client = ?1 AND present = 0 AND up = 1", [id])?;
-    transaction.commit()?;
-    Ok(())
-}
-
-fn unknown_client(client: &ClientId) -> Failure {
-    Failure::Refused(format!("client {client} has opened no session"))
-}
-
 pub(super) fn record_clock_offset(
     db: &Connection,
     session: u64,
@@ -161,45 +109,4 @@ pub(super) fn record_clock_offset(
     db.prepare_cached("UPDATE sessions SET clock_offset_ns = ?2 WHERE session = ?1")?
         .execute([session.cast_signed(), offset_ns])?;
     Ok(())
-}
-
-/// The number of a client, if it is known.
-pub(super) fn client_id(db: &Connection, client: &ClientId) -> Result<Option<i64>, Failure> {
-    let select = "SELECT id FROM clients WHERE client_id = ?1";
-    Ok(db.prepare_cached(select)?.query_row([client.as_str()], |row| row.get(0)).optional()?)
-}
-
-/// How many more NICs clients may have, by their numbers, as far as that was asked for within a
-/// transaction.
-pub(super) type Room = HashMap<i64, i64>;
-
-/// The number of a NIC, which is made known where it is not. `None` of a NIC too many.
-pub(super) fn nic_id(
-    db: &Connection,
-    client: i64,
-    name: NicName,
-    room: &mut Room,
-) -> Result<Option<i64>, Failure> {
-    let name = name.as_str().ok_or_else(|| Failure::Refused("a NIC without name".into()))?;
-    let known = db
-        .prepare_cached("SELECT id FROM nics WHERE client = ?1 AND name = ?2")?
-        .query_row(params![client, name], |row| row.get(0))
-        .optional()?;
-    if known.is_some() {
-        return Ok(known);
-    }
-    let room = match room.entry(client) {
-        Entry::Occupied(room) => room.into_mut(),
-        Entry::Vacant(room) => {
-            let count = "SELECT count(*) FROM nics WHERE client = ?1";
-            let count: i64 = db.prepare_cached(count)?.query_row([client], |row| row.get(0))?;
-            room.insert(NICS_MAX - count)
-        }
-    };
-    if *room <= 0 {
-        return Ok(None);
-    }
-    *room -= 1;
-    let insert = "INSERT INTO nics (client, name) VALUES (?1, ?2) RETURNING id";
-    Ok(Some(db.prepare_cached(insert)?.query_row(params![client, name], |row| row.get(0))?))
 }

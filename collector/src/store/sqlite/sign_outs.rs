@@ -4,20 +4,22 @@ use async_trait::async_trait;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::error::Failure;
-use super::query::number;
-use super::{SqliteStore, int};
-use crate::store::StoreError;
-use crate::store::sign_outs::{SignOut, SignOuts};
+use super::lease::{Reads, Writes};
+use super::number::{int, number};
+use super::store::SqliteStore;
+use crate::store::port::error::StoreError;
+use crate::store::port::sign_outs::SignOuts;
+use crate::store::rows::sign_outs::SignOut;
 
 #[async_trait]
 impl SignOuts for SqliteStore {
     async fn sign_outs(&self, after: u64) -> Result<(Vec<SignOut>, u64), StoreError> {
-        self.reader.read(move |db| after_change(db, after)).await
+        self.readers().lease(move |db| after_change(db, after)).await
     }
 
     async fn keep_sign_out(&self, sign_out: &SignOut, now_s: u64) -> Result<(), StoreError> {
         let sign_out = sign_out.clone();
-        self.write(move |db| keep(db, &sign_out, now_s)).await
+        self.writer().lease(move |db| keep(db, &sign_out, now_s)).await
     }
 }
 

@@ -1,17 +1,20 @@
 //! Uses of tokens, also beside a running collector.
 
+use std::fmt::Debug;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::error::Failure;
-use super::{SqliteRegister, SqliteStore, int};
+use super::lease::Writes;
+use super::number::int;
 use crate::identity::{TokenUse, TokenUses, UsesError};
 
 #[async_trait]
-impl TokenUses for SqliteRegister {
+impl<T: Writes + Send + Sync + Debug> TokenUses for T {
     async fn take(&self, of: &TokenUse) -> Result<bool, UsesError> {
         let of = of.clone();
-        Ok(self.work(move |db| take(db, &of)).await?)
+        Ok(self.writer().lease(move |db| take(db, &of)).await?)
     }
 
     async fn give_back(&self, token: &str) -> Result<(), UsesError> {
@@ -21,7 +24,7 @@ impl TokenUses for SqliteRegister {
             db.execute(update, [token])?;
             Ok(())
         };
-        Ok(self.work(work).await?)
+        Ok(self.writer().lease(work).await?)
     }
 
     async fn use_up(&self, of: &TokenUse) -> Result<(), UsesError> {
@@ -32,30 +35,11 @@ impl TokenUses for SqliteRegister {
             db.execute(insert, params![of.token, of.allowed, int(of.expires_ns())?])?;
             Ok(())
         };
-        Ok(self.work(work).await?)
+        Ok(self.writer().lease(work).await?)
     }
 
     async fn used(&self) -> Result<Vec<(String, u32)>, UsesError> {
-        Ok(self.work(|db| used(db)).await?)
-    }
-}
-
-#[async_trait]
-impl TokenUses for SqliteStore {
-    async fn take(&self, of: &TokenUse) -> Result<bool, UsesError> {
-        self.register().take(of).await
-    }
-
-    async fn give_back(&self, token: &str) -> Result<(), UsesError> {
-        self.register().give_back(token).await
-    }
-
-    async fn use_up(&self, of: &TokenUse) -> Result<(), UsesError> {
-        self.register().use_up(of).await
-    }
-
-    async fn used(&self) -> Result<Vec<(String, u32)>, UsesError> {
-        self.register().used().await
+        Ok(self.writer().lease(|db| used(db)).await?)
     }
 }
 

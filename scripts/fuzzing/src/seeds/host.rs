@@ -2,7 +2,7 @@
 
 use testbed::generator::udp_packet;
 
-use super::Seeds;
+use super::inputs::Seeds;
 
 pub(super) fn all() -> Vec<(&'static str, Seeds)> {
     vec![

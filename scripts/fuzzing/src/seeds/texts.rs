@@ -1,6 +1,6 @@
 //! Config files, URLs, HTTP requests, the collector's records, and values.
 
-use super::Seeds;
+use super::inputs::Seeds;
 
 pub(super) fn all() -> Vec<(&'static str, Seeds)> {
     vec![

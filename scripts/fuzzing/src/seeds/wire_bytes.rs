@@ -12,7 +12,7 @@ use wire::message::{
 };
 use wire::token::{Address, Secret, Token};
 
-use super::Seeds;
+use super::inputs::Seeds;
 
 pub(super) fn all() -> Vec<(&'static str, Seeds)> {
     let (certificates, pem) = certificates();

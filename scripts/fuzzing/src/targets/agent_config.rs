@@ -3,8 +3,8 @@
 use agent::config::{LIVE, load_explicit};
 use settings::Options;
 
-use super::{KIB, MIB, directory, file};
-use crate::Target;
+use super::support::{KIB, MIB, directory, file};
+use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "agent_config",

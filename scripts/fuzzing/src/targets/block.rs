@@ -3,8 +3,8 @@
 use agent::capture::count::Counts;
 use agent::capture::ring::{Packet, Packets};
 
-use super::{KIB, MIB};
-use crate::Target;
+use super::support::{KIB, MIB};
+use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "block",

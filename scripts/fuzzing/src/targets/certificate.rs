@@ -6,8 +6,8 @@ use rcgen::CertificateSigningRequestParams;
 use wire::certificate::{Facts, Fingerprint, utc};
 use wire::id::{CLIENT_ID_MAX, ClientId, NicName};
 
-use super::{KIB, MIB};
-use crate::Target;
+use super::support::{KIB, MIB};
+use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "certificate",

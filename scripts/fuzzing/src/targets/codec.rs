@@ -4,8 +4,8 @@
 use wire::codec::{self, HEADER_LEN, Received};
 use wire::frame::{Frame, INTERVAL_MAX_NS, SAMPLES_MAX};
 
-use super::{KIB, MIB};
-use crate::Target;
+use super::support::{KIB, MIB};
+use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "codec",

@@ -4,8 +4,8 @@ use collector::config::{LIVE, load};
 use settings::Options;
 
 use super::agent_config::check_error;
-use super::{KIB, MIB, directory, file};
-use crate::Target;
+use super::support::{KIB, MIB, directory, file};
+use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "collector_config",

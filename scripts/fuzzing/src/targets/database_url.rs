@@ -3,8 +3,8 @@
 use collector::config::Database;
 use settings::Secret;
 
-use super::{KIB, MIB};
-use crate::Target;
+use super::support::{KIB, MIB};
+use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "database_url",

@@ -5,8 +5,8 @@ use std::time::Duration;
 use wire::delivery::{Accepted, Receiver, Sender, WINDOW};
 use wire::message::{Ack, Committed, Message, SeqRange, Welcome};
 
-use super::{KIB, MIB};
-use crate::Target;
+use super::support::{KIB, MIB};
+use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "delivery",

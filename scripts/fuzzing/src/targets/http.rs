@@ -14,8 +14,8 @@ use tokio::sync::watch;
 use wire::id::ClientId;
 use wire::message::Host;
 
-use super::{KIB, MIB, directory};
-use crate::Target;
+use super::support::{KIB, MIB, directory};
+use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "http",

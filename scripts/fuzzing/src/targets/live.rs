@@ -7,8 +7,8 @@ use wire::codec::{Received, decode};
 use wire::id::ClientId;
 use wire::message::Message;
 
-use super::{KIB, MIB};
-use crate::Target;
+use super::support::{KIB, MIB};
+use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "live",

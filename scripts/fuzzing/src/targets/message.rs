@@ -3,8 +3,8 @@
 use wire::codec;
 
 use super::codec::{check, with_header};
-use super::{KIB, MIB};
-use crate::Target;
+use super::support::{KIB, MIB};
+use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "message",

@@ -22,16 +22,12 @@ mod packet;
 mod pem;
 mod records;
 mod spool;
+mod support;
 mod token;
 mod token_records;
 mod values;
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-
-use crate::Target;
+use crate::target::Target;
 
 /// Every decoder of foreign bytes.
 pub const TARGETS: &[Target] = &[
@@ -58,19 +54,8 @@ pub const TARGETS: &[Target] = &[
     values::TARGET,
 ];
 
-const KIB: usize = 1 << 10;
-const MIB: usize = 1 << 20;
-
-/// A directory of this process, for decoders that read files. Whoever starts it sets `TMPDIR` to a
-/// place in memory, and removes that.
-fn directory() -> &'static Path {
-    static DIRECTORY: OnceLock<tempfile::TempDir> = OnceLock::new();
-    DIRECTORY.get_or_init(|| tempfile::tempdir().unwrap()).path()
-}
-
-/// Writes a file that only its owner can read, in the place of the one before.
-fn file(path: PathBuf, input: &[u8]) -> PathBuf {
-    fs::write(&path, input).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    path
+/// The target of a name.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|target| target.name == name)
 }

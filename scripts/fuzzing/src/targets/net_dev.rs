@@ -2,8 +2,8 @@
 
 use agent::nic::net_dev::counters;
 
-use super::{KIB, MIB};
-use crate::Target;
+use super::support::{KIB, MIB};
+use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "net_dev",

@@ -6,8 +6,8 @@ use agent::nic::link_stats::LinkStats;
 use agent::nic::roster::Event;
 use agent::nic::watch::events;
 
-use super::{KIB, MIB};
-use crate::Target;
+use super::support::{KIB, MIB};
+use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "netlink",

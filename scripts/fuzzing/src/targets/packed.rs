@@ -4,8 +4,8 @@ use wire::codec;
 use wire::pack::{pack, unpack};
 
 use super::codec::{check, with_header};
-use super::{KIB, MIB};
-use crate::Target;
+use super::support::{KIB, MIB};
+use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "packed",

@@ -5,8 +5,8 @@ use agent::capture::packet::{Headers, Network};
 use agent::capture::ring::Packet;
 use agent::capture::wire_len::{VnetHeader, wire_len, wire_len_without_header};
 
-use super::{KIB, MIB};
-use crate::Target;
+use super::support::{KIB, MIB};
+use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "packet",

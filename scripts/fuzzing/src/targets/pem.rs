@@ -5,8 +5,8 @@ use std::path::Path;
 use wire::certificate::Facts;
 use wire::pem::{certificates, key};
 
-use super::{KIB, MIB};
-use crate::Target;
+use super::support::{KIB, MIB};
+use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "pem",

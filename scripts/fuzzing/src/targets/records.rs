@@ -9,8 +9,8 @@ use collector::web::SignedOut;
 use rustls_pki_types::UnixTime;
 use wire::id::ClientId;
 
-use super::{KIB, MIB, directory, file};
-use crate::Target;
+use super::support::{KIB, MIB, directory, file};
+use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "records",

@@ -13,8 +13,8 @@ use wire::codec::{self, Received};
 use wire::frame::Frame;
 use wire::message::{Committed, SeqRange};
 
-use super::{KIB, MIB, directory};
-use crate::Target;
+use super::support::{KIB, MIB, directory};
+use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "spool",

@@ -8,8 +8,8 @@ use collector::identity::{Identity, NewToken, OpenTokens};
 use rustls_pki_types::UnixTime;
 use wire::token::Secret;
 
-use super::{KIB, MIB, directory, file};
-use crate::Target;
+use super::support::{KIB, MIB, directory, file};
+use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "token_records",

@@ -8,8 +8,8 @@ use agent::config::{Address, NicGlob};
 use collector::time::Time;
 use settings::{Foreign, Interval, Size};
 
-use super::{KIB, MIB};
-use crate::Target;
+use super::support::{KIB, MIB};
+use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "values",

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
-use super::python;
+use super::python::python;
 use crate::pair::Pair;
 use crate::process::{Running, done};
 use crate::shell::{wait_for, wait_until};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::python;
+use super::python::python;
 use crate::shell::{wait_for, wait_until};
 use crate::site::Site;
 
@@ -34,7 +34,7 @@ pub(super) struct Said {
 /// A report of it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Report {
-    /// When it was made, as [`super::now`] has it.
+    /// When it was made, as [`super::python::now`] has it.
     pub made: f64,
     /// From then until it was known to be committed, or given up, milliseconds.
     pub took_ms: f64,

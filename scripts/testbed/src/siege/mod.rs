@@ -6,20 +6,17 @@
 
 mod fallback;
 mod honest;
+mod python;
 mod watcher;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
-
-use nix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
 pub use self::fallback::{BEHAVIOURS, FellBack, fall_back};
 use self::honest::{Honest, Report};
+use self::python::now;
+pub use self::python::{aioquic, python};
 use self::watcher::Watcher;
 pub use self::watcher::{Ready, Use};
-use crate::namespace::Namespace;
 use crate::pair::Pair;
 use crate::process::{Running, done};
 use crate::shell::wait_until;
@@ -206,30 +203,4 @@ pub fn attack(site: &Site, name: &str, seconds: f64, scale: f64) -> Value {
     attack.envs(collector.get_envs().filter_map(|(key, value)| Some((key, value?))));
     let said = done(attack.output().unwrap());
     serde_json::from_str(said.trim()).unwrap_or_else(|error| panic!("{name}: {error}: {said}"))
-}
-
-/// A Python program of the hostile suite.
-#[must_use]
-pub fn python(program: &str) -> Command {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../collector/tests/hostile");
-    let mut command = Namespace::own().command("python3");
-    let aioquic = aioquic().unwrap_or_else(|missing| panic!("{missing}"));
-    command.arg("-B").arg(folder.join(program)).env("PYTHONPATH", aioquic);
-    command
-}
-
-/// Where `scripts/tools` puts aioquic.
-///
-/// # Errors
-/// It is not there; how to get it.
-pub fn aioquic() -> Result<PathBuf, String> {
-    let own = std::env::current_exe().map_err(|error| error.to_string())?;
-    let mut found = own.ancestors().map(|folder| folder.join("tools/aioquic"));
-    let found = found.find(|folder| folder.join("aioquic").exists());
-    found.ok_or_else(|| "aioquic, which attacks, isn't installed: scripts/tools aioquic".to_owned())
-}
-
-/// Seconds of the clock that Python has as `time.monotonic`.
-fn now() -> f64 {
-    Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap()).as_secs_f64()
 }

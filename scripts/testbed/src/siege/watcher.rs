@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::now;
+use super::python::now;
 use crate::http::HTTP;
 
 /// How often it is looked, and how long `/readyz` may take.

@@ -3,6 +3,7 @@
 
 mod columns;
 mod rows;
+mod source;
 mod sums;
 
 use std::collections::HashMap;
@@ -12,23 +13,17 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use self::columns::Columns;
+pub use self::source::Source;
+use self::source::TABLES;
 pub use self::sums::TableSums;
-use super::commit::add_rollups;
 use super::connect::BEGIN;
 use super::error::Failure;
-use super::partition::{self, Table};
-use super::{PostgresStore, now_ns};
-use crate::store::StoreError;
+use super::partition;
+use super::store::PostgresStore;
+use super::tables::rollups;
+use crate::store::port::error::StoreError;
 use crate::store::sqlite::Dump;
-
-/// A client of the embedded store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// Its number there.
-    id: i64,
-    /// Its id.
-    pub client: String,
-}
+use crate::time::now_ns;
 
 /// What came of a client's move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,42 +32,6 @@ pub enum Moved {
     Now(u64),
     /// It was all there already.
     Before,
-}
-
-/// The tables that are copied row by row, in an order that references allow, and which of their
-/// rows belong to a client.
-const TABLES: [Copied; 9] = [
-    Copied { table: "sessions", of: "client = ?1" },
-    Copied { table: "session_nics", of: OF_SESSIONS },
-    Copied { table: "bandwidth_stats", of: "client = ?1" },
-    Copied { table: "traffic_mix", of: "client = ?1" },
-    Copied { table: "gaps", of: "client = ?1" },
-    Copied { table: "link_changes", of: "client = ?1" },
-    Copied { table: "quarantine", of: OF_SESSIONS },
-    Copied { table: "bandwidth_1m", of: "client = ?1" },
-    Copied { table: "bandwidth_5m", of: "client = ?1" },
-];
-
-const OF_SESSIONS: &str = "session IN (SELECT session FROM sessions WHERE client = ?1)";
-
-#[derive(Debug, Clone, Copy)]
-struct Copied {
-    table: &'static str,
-    of: &'static str,
-}
-
-impl Copied {
-    /// Whether rows of it may be there already, to be added to.
-    fn is_rollup(self) -> bool {
-        [Table::Minutes, Table::FiveMinutes].iter().any(|table| table.name() == self.table)
-    }
-}
-
-/// Numbers of a client and its NICs, by those they have in the file.
-#[derive(Debug, Clone)]
-struct Numbers {
-    client: i32,
-    nics: HashMap<i64, i32>,
 }
 
 impl PostgresStore {
@@ -86,7 +45,7 @@ impl PostgresStore {
             sources.push(Source { id: row.get(0)?, client: row.get(1)? });
             Ok::<_, Failure>(())
         });
-        self.told(read.map(|()| sources))
+        self.outcome(read.map(|()| sources))
     }
 
     /// Moves a client with all that belongs to it, or nothing of it.
@@ -94,26 +53,29 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError::Failed`] says what is in the way.
     pub async fn import(&self, dump: &Arc<Dump>, source: &Source) -> Result<Moved, StoreError> {
-        self.told(self.move_client(dump, source).await)
+        self.outcome(self.move_client(dump, source).await)
     }
 
     async fn move_client(&self, dump: &Arc<Dump>, source: &Source) -> Result<Moved, Failure> {
-        let lease = self.database.lease().await?;
-        for partition in rows::partitions(dump, source)? {
-            partition::make(&lease, partition).await?;
-        }
-        let begin = format!("{BEGIN}; SET LOCAL statement_timeout = 0");
-        lease.batch_execute(&begin).await?;
-        let moved = if is_there(&lease, dump, source).await? {
-            Moved::Before
-        } else {
-            Moved::Now(copy(&lease, dump, source).await?)
-        };
-        lease.batch_execute("COMMIT").await?;
-        lease.give_back();
+        let moved = self.database.lease(async |db| move_client(db, dump, source).await).await?;
         self.database.make_partitions(partition::ahead(now_ns())).await?;
         Ok(moved)
     }
+}
+
+async fn move_client(client: &Client, dump: &Arc<Dump>, source: &Source) -> Result<Moved, Failure> {
+    for partition in rows::partitions(dump, source)? {
+        partition::make(client, partition).await?;
+    }
+    let begin = format!("{BEGIN}; SET LOCAL statement_timeout = 0");
+    client.batch_execute(&begin).await?;
+    let moved = if is_there(client, dump, source).await? {
+        Moved::Before
+    } else {
+        Moved::Now(copy(client, dump, source).await?)
+    };
+    client.batch_execute("COMMIT").await?;
+    Ok(moved)
 }
 
 /// Whether a client was moved before. Sessions that the database knows from elsewhere are refused.
@@ -172,15 +134,9 @@ async fn copy(client: &Client, dump: &Arc<Dump>, source: &Source) -> Result<u64,
             "SELECT time, client, nic, {} FROM {into} ORDER BY client, nic, time",
             names.join(", ")
         );
-        client.batch_execute(&add_rollups(table.table, &names, &rows)).await?;
+        client.batch_execute(&rollups::add_rows(table.table, &names, &rows)).await?;
         client.batch_execute(&format!("DROP TABLE {into}")).await?;
     }
     rows::keep_cut_offs(client, dump).await?;
     Ok(copied)
-}
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Failed(format!("the embedded store can't be read: {error}"))
-    }
 }

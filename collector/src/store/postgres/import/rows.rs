@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::columns::{Columns, Kind};
-use super::{Numbers, Source};
+use super::source::{Numbers, Source};
 use crate::store::postgres::copy::CopyRows;
 use crate::store::postgres::error::Failure;
 use crate::store::postgres::partition::{Partition, Table};

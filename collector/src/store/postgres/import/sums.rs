@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::columns::Columns;
-use super::{Copied, Source, TABLES};
-use crate::store::StoreError;
-use crate::store::postgres::PostgresStore;
+use super::source::{Copied, Source, TABLES};
+use crate::store::port::error::StoreError;
 use crate::store::postgres::error::Failure;
+use crate::store::postgres::store::PostgresStore;
 use crate::store::sqlite::Dump;
 
 /// The number of a client's rows in a table, and the sums of all its figures.
@@ -40,61 +41,53 @@ impl PostgresStore {
         dump: &Arc<Dump>,
         source: &Source,
     ) -> Result<Vec<TableSums>, StoreError> {
-        let sums = async {
+        self.lease(async |db| {
             let mut sums = Vec::new();
             for table in TABLES {
-                sums.push(self.sums_of(dump, source, table).await?);
+                sums.push(sums_of(db, dump, source, table).await?);
             }
             Ok(sums)
-        };
-        self.told(sums.await)
+        })
+        .await
     }
+}
 
-    async fn sums_of(
-        &self,
-        dump: &Arc<Dump>,
-        source: &Source,
-        copied: Copied,
-    ) -> Result<TableSums, Failure> {
-        let table = copied.table;
-        let lease = self.database.lease().await?;
-        let columns = Columns::of(&lease, dump, table).await?;
-        // Numbers of clients and NICs differ; the epoch counts on with each connection.
-        let figures = columns.iter().filter(|(name, kind)| {
-            kind.is_figure() && !["client", "nic", "session", "epoch"].contains(name)
-        });
-        let figures: Vec<&str> = figures.map(|(name, _)| name).collect();
-        // SQLite's own sum is of 64 bits.
-        let select = |sum: &str| {
-            let sum = |name: &&str| format!("CAST(coalesce({sum}({name}), 0) AS text)");
-            let sums = figures.iter().map(sum);
-            let sums: Vec<_> =
-                std::iter::once("CAST(count(*) AS text)".to_owned()).chain(sums).collect();
-            format!("SELECT {} FROM {table}", sums.join(", "))
-        };
-        let mut file = Vec::new();
-        let sums = format!("{} WHERE {}", select("wide_sum"), copied.of);
-        dump.rows(&sums, Some(source.id), |row| {
-            for at in 0..=figures.len() {
-                file.push(number(&row.get::<_, String>(at)?)?);
-            }
-            Ok::<_, Failure>(())
-        })?;
-        let client = "(SELECT id FROM clients WHERE client_id = $1)";
-        let of = copied.of.replace("?1", client);
-        let row = lease
-            .query_typed_one(
-                &format!("{} WHERE {of}", select("sum")),
-                &[(&source.client, Type::TEXT)],
-            )
-            .await?;
-        let mut database = Vec::new();
+async fn sums_of(
+    client: &Client,
+    dump: &Arc<Dump>,
+    source: &Source,
+    copied: Copied,
+) -> Result<TableSums, Failure> {
+    let Copied { table, of } = copied;
+    let columns = Columns::of(client, dump, table).await?;
+    // Numbers of clients and NICs differ; the epoch counts on with each connection.
+    let figures = columns.iter().filter(|(name, kind)| {
+        kind.is_figure() && !["client", "nic", "session", "epoch"].contains(name)
+    });
+    let figures: Vec<&str> = figures.map(|(name, _)| name).collect();
+    // SQLite's own sum is of 64 bits.
+    let select = |sum: &str| {
+        let sum = |name: &&str| format!("CAST(coalesce({sum}({name}), 0) AS text)");
+        let sums = figures.iter().map(sum);
+        let sums: Vec<_> =
+            std::iter::once("CAST(count(*) AS text)".to_owned()).chain(sums).collect();
+        format!("SELECT {} FROM {table}", sums.join(", "))
+    };
+    let mut file = Vec::new();
+    dump.rows(&format!("{} WHERE {of}", select("wide_sum")), Some(source.id), |row| {
         for at in 0..=figures.len() {
-            database.push(number(row.try_get(at)?)?);
+            file.push(number(&row.get::<_, String>(at)?)?);
         }
-        lease.give_back();
-        Ok(TableSums { table, file, database })
+        Ok::<_, Failure>(())
+    })?;
+    let of = of.replace("?1", "(SELECT id FROM clients WHERE client_id = $1)");
+    let sums = format!("{} WHERE {of}", select("sum"));
+    let row = client.query_typed_one(&sums, &[(&source.client, Type::TEXT)]).await?;
+    let mut database = Vec::new();
+    for at in 0..=figures.len() {
+        database.push(number(row.try_get(at)?)?);
     }
+    Ok(TableSums { table, file, database })
 }
 
 fn number(text: &str) -> Result<i128, Failure> {

@@ -14,13 +14,12 @@ use agent::capture::ring::Packets;
 use clap::Args;
 use crossbeam_channel::{Receiver, Sender};
 
-use self::block::{Blocks, mixed, uniform};
+use self::block::{Blocks, WALL_NS, mixed, uniform};
 use super::process::pin;
 use super::table::{Table, least};
 
-/// Boot time and wall time of the first packet, nanoseconds.
+/// Boot time of the first packet, nanoseconds.
 const BOOT_NS: u64 = 1_000_000_000_000;
-const WALL_NS: u64 = 1_700_000_000_000_000_000;
 
 /// Blocks that a reader counts together.
 const BATCH: usize = 8;

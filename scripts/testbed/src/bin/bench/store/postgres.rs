@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use collector::store::Store;
+use collector::store::Commit;
 use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
 use testbed::{Cluster, wait_until};
 
 use super::agents::Agents;
-use super::{Options, Taken, Ways};
+use super::ways::{Options, Taken, Ways};
 use crate::process::{children, cpu_ns_with_ended};
 use crate::table::Table;
 
@@ -51,7 +51,7 @@ pub async fn sizes(options: &Options) -> anyhow::Result<()> {
     let database = Database::new()?;
     let agents = Agents::new(&database.store, options.clients, 1, true).await?;
     for batch in agents.batches(options.minutes) {
-        database.store.commit(&batch?).await?;
+        database.store.commit(&*batch?).await?;
     }
     let columns =
         ["PostgreSQL", "rows", "heap B/row", "index B/row", "rows/NIC/day", "1000 hosts, a week"];

@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use collector::store::sqlite::SqliteStore;
-use collector::store::{Batch, Store};
+use collector::store::{Batch, Commit};
 use rusqlite::{Connection, params_from_iter};
 use wire::frame::Sample;
 
 use super::agents::Agents;
-use super::{Options, Taken, Ways};
+use super::ways::{Options, Taken, Ways};
 use crate::process::cpu_ns;
 
 /// Prints the rate of commits beside that of a loop that only inserts the same rows.

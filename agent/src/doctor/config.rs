@@ -1,0 +1,53 @@
+//! What is examined.
+
+use std::path::PathBuf;
+
+use settings::{Problem, Size};
+use wire::pem::TlsFiles;
+
+use crate::config::Config;
+use crate::connection::Server;
+use crate::run::{identity_dir, other_identity};
+use crate::sampler::CaptureConfig;
+
+/// What is examined.
+#[derive(Debug, Clone)]
+pub struct DoctorConfig {
+    /// What would be captured, and how.
+    pub capture: CaptureConfig,
+    /// The collectors in the order to try them; none where `server.host` isn't set.
+    pub servers: Vec<Server>,
+    /// Where the spool is.
+    pub data_dir: PathBuf,
+    /// Most that the spool takes, bytes.
+    pub spool_max: u64,
+    /// Where enrolment leaves its files.
+    pub identity: PathBuf,
+    /// The operator's own PKI in place of enrolment.
+    pub tls: Option<TlsFiles>,
+    /// What is to be said where the config has another client id than the certificate.
+    pub other_identity: Option<String>,
+}
+
+impl DoctorConfig {
+    /// What `agent run` would use by this config.
+    ///
+    /// # Errors
+    /// [`Problem`] if the files of section `tls` are named only in part.
+    pub fn of(config: &Config) -> Result<Self, Problem> {
+        Ok(Self {
+            capture: config.monitor.capture(),
+            servers: config.collectors().unwrap_or_default(),
+            data_dir: config.data_dir.clone(),
+            spool_max: config.spool.max_size.0,
+            identity: identity_dir(&config.data_dir),
+            tls: config.tls.files()?,
+            other_identity: other_identity(config),
+        })
+    }
+}
+
+/// A figure that is no round one, in whole MiB.
+pub(super) const fn mib(bytes: u64) -> Size {
+    Size(bytes >> 20 << 20)
+}

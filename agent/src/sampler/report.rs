@@ -1,0 +1,48 @@
+//! What the sampler hands on.
+
+use wire::frame::{Mix, Sample};
+use wire::id::NicName;
+
+use super::verdict::Verdict;
+
+/// What one interval brought.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IntervalReport {
+    /// One sample per NIC.
+    pub samples: Vec<Sample>,
+    /// The mixes that ended with the interval.
+    pub mixes: Vec<Mix>,
+    /// NICs whose capture ended with it.
+    pub ended: Vec<Ended>,
+}
+
+/// The end of a NIC's capture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// The NIC.
+    pub nic: NicName,
+    /// Its ledger, which is final.
+    pub ledger: Ledger,
+    /// What it says beside the kernel's own counters.
+    pub verdict: Verdict,
+}
+
+/// What a NIC's rings were offered and what became of it, in packets as the tap saw them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Packets that came to the rings.
+    pub offered: u64,
+    /// Packets for which they had no room.
+    pub dropped: u64,
+    /// Packets counted.
+    pub seen: u64,
+}
+
+impl Ledger {
+    /// True if every packet was counted or is known to be missing. While capture runs, packets
+    /// may be in a ring still.
+    #[must_use]
+    pub const fn is_balanced(&self) -> bool {
+        self.seen + self.dropped == self.offered
+    }
+}

@@ -1,0 +1,152 @@
+//! The spool's file as it is open, and what it holds.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::OFlag;
+use rusqlite::{Connection, OptionalExtension};
+use wire::frame::Frame;
+use wire::message::SeqRange;
+use wire::private_file::{self, Acting};
+
+use super::age::Clock;
+use super::error::SpoolError;
+use super::sent::Sent;
+
+/// Of [`SpoolLimits::max_size`], one part in so many is left to the write-ahead log.
+pub(super) const LOG_SHARE: u64 = 8;
+
+/// How large the spool grows and how long it keeps what.
+#[derive(Debug, Clone)]
+pub struct SpoolLimits {
+    /// Largest size of the file and its log, bytes.
+    pub max_size: u64,
+    /// Age from which on records are replaced by gap records.
+    pub max_age: Duration,
+    /// How long committed records are kept.
+    pub keep_committed: Duration,
+}
+
+/// A moment by both clocks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Now {
+    /// The wall clock, nanoseconds since 1970 (UTC).
+    pub wall_ns: u64,
+    /// The boot-time clock, nanoseconds.
+    pub boot_ns: u64,
+}
+
+/// A record as it is kept and sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The sequence numbers that it covers.
+    pub range: SeqRange,
+    /// The encoded frame.
+    pub frame: Vec<u8>,
+}
+
+/// A session that the spool knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpooledSession {
+    /// Its id.
+    pub session: u64,
+    /// When it began by the wall clock, nanoseconds since 1970 (UTC).
+    pub started_ns: u64,
+    /// Newest sequence number.
+    pub last_seq: u64,
+    /// What is known to be committed.
+    pub committed_seq: u64,
+}
+
+/// The agent's spool.
+#[derive(Debug)]
+pub struct Spool {
+    pub(super) db: Connection,
+    pub(super) path: PathBuf,
+    pub(super) limits: SpoolLimits,
+    pub(super) clock: Clock,
+    /// What was sent since the last Welcome.
+    pub(super) sent: Sent,
+    /// Records are sent as they are made.
+    pub(super) connected: bool,
+    /// The session that runs, as far as it is written.
+    pub(super) running: Option<SpooledSession>,
+    pub(super) beginning: Option<Beginning>,
+    /// The file was set aside, and there is no new one yet.
+    pub(super) lost: bool,
+    /// Nothing could be saved of it.
+    pub(super) lost_all: bool,
+    /// When lost records were told of.
+    pub(super) complained: Cell<Option<Instant>>,
+}
+
+/// A session of which no record is written yet.
+#[derive(Debug)]
+pub(super) struct Beginning {
+    /// What is to be said of the time before it.
+    pub before: Vec<Frame>,
+    /// How much time is known to have passed since the last record, nanoseconds.
+    pub passed_ns: u64,
+}
+
+impl Spool {
+    /// What a thread that uses the spool keeps, so that root works there as whom the directory
+    /// belongs to.
+    ///
+    /// # Errors
+    /// [`SpoolError::File`] names the directory.
+    pub fn acting(&self) -> Result<Acting, SpoolError> {
+        Ok(private_file::act_for(&self.path)?)
+    }
+
+    /// Says which file it is that SQLite fails on.
+    pub(super) fn wrap<T>(&self, result: rusqlite::Result<T>) -> Result<T, SpoolError> {
+        result.map_err(|error| {
+            let path = self.path.clone();
+            match error.sqlite_error_code() {
+                // This agent's lock is held for good: it is another one's.
+                Some(rusqlite::ErrorCode::DatabaseBusy) => SpoolError::InUse { path },
+                _ => SpoolError::Sqlite { path, error },
+            }
+        })
+    }
+
+    /// Makes what was written safe against power loss.
+    ///
+    /// # Errors
+    /// [`SpoolError::Open`] if the system can't write it.
+    pub fn sync(&self) -> Result<(), SpoolError> {
+        let mut wal = self.path.as_os_str().to_owned();
+        wal.push("-wal");
+        let open_error = |error: std::io::Error| SpoolError::Open {
+            path: self.path.clone(),
+            error: Box::new(error),
+        };
+        // Whatever somebody has put there is not waited for.
+        let flags = OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW;
+        match File::options().read(true).custom_flags(flags.bits()).open(wal) {
+            Ok(file) => file.sync_data().map_err(open_error),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(open_error(error)),
+        }
+    }
+}
+
+/// The spool's clock as a file has it.
+pub(super) fn read_clock(db: &Connection) -> rusqlite::Result<Option<Clock>> {
+    db.query_row("SELECT boot_ns, spool_ns FROM clock", [], |row| {
+        let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+        Ok(Clock { boot_ns: number(0)?, spool_ns: number(1)? })
+    })
+    .optional()
+}
+
+/// Writes the spool's clock down.
+pub(super) fn write_clock(db: &Connection, clock: Clock) -> rusqlite::Result<()> {
+    let [boot, spool] = [clock.boot_ns, clock.spool_ns].map(u64::cast_signed);
+    db.prepare_cached("INSERT OR REPLACE INTO clock VALUES (1, ?1, ?2)")?.execute([boot, spool])?;
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! The sums of a run.
+
+use std::collections::BTreeMap;
+
+use wire::frame::{Counts, KernelCounts, Mix, MixCounts};
+use wire::id::NicName;
+
+use crate::sampler::verdict::Verdict;
+use crate::sampler::{IntervalReport, Ledger};
+
+/// The sums of a run.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
+    pub nics: BTreeMap<NicName, Total>,
+}
+
+/// The sums of one NIC.
+#[derive(Debug, Default)]
+pub(super) struct Total {
+    pub rx: Counts,
+    pub tx: Counts,
+    pub rx_mix: MixCounts,
+    pub tx_mix: MixCounts,
+    pub drops: u64,
+    pub late: u64,
+    pub inexact: u64,
+    pub kernel: KernelCounts,
+    /// Marks of any sample.
+    pub flags: u32,
+    /// Nanoseconds that were measured.
+    pub measured_ns: u64,
+    pub ledger: Ledger,
+    /// Of the NIC's last run.
+    pub verdict: Verdict,
+}
+
+impl Totals {
+    pub fn add(&mut self, report: &IntervalReport) {
+        for sample in &report.samples {
+            let total = self.nics.entry(sample.nic).or_default();
+            total.rx.merge(&sample.rx);
+            total.tx.merge(&sample.tx);
+            total.drops += sample.drops;
+            total.late += u64::from(sample.late);
+            total.inexact += u64::from(sample.inexact);
+            total.kernel.merge(&sample.kernel);
+            total.flags |= sample.flags;
+            total.measured_ns += sample.interval_ns;
+        }
+        for Mix { nic, rx, tx, .. } in &report.mixes {
+            let total = self.nics.entry(*nic).or_default();
+            total.rx_mix.merge(rx);
+            total.tx_mix.merge(tx);
+        }
+        for ended in &report.ended {
+            let total = self.nics.entry(ended.nic).or_default();
+            total.verdict = ended.verdict;
+            let ledger = &mut total.ledger;
+            ledger.offered += ended.ledger.offered;
+            ledger.dropped += ended.ledger.dropped;
+            ledger.seen += ended.ledger.seen;
+        }
+    }
+}

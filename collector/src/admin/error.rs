@@ -1,0 +1,66 @@
+//! Why a command failed.
+
+use std::io;
+
+use wire::id::ClientId;
+
+use crate::audit::AuditError;
+use crate::export::ExportError;
+use crate::identity::IdentityError;
+use crate::import::ImportError;
+use crate::store_location::StoreLocationError;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The certificates can't be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The store can't be used.
+    #[error(transparent)]
+    StoreLocation(#[from] StoreLocationError),
+    /// The system gives no runtime.
+    #[error("can't start: {0}")]
+    System(#[from] io::Error),
+    /// Rows could not be exported.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// A store could not be moved.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// Other collectors of the store don't know yet what was done here.
+    #[error("{0}")]
+    RevokedHere(String),
+    /// What was looked for isn't there.
+    #[error("no client {0} is known here; `collector clients` lists them")]
+    NoSuchClient(ClientId),
+    /// No such token.
+    #[error("no open token is named {0}; `collector tokens` lists them by their ids")]
+    NoSuchToken(String),
+    /// A token for a client that is there already.
+    #[error(
+        "client {0} is there already; for another host choose another id, or let it take the \
+         place of {0}: collector token --client {0} --replace"
+    )]
+    ClientExists(ClientId),
+    /// It has to be said, and can't be asked for.
+    #[error(
+        "nothing was changed; to forget {0} say --yes, or run this on a terminal, where it is asked"
+    )]
+    Unconfirmed(ClientId),
+    /// It was done, and the audit log can't be told.
+    #[error("{done}; but {error}")]
+    Unaudited {
+        /// What was done.
+        done: String,
+        /// Why not.
+        #[source]
+        error: AuditError,
+    },
+    /// The schema is not up to date.
+    #[error("the schema is to be changed; run `collector migrate`, or start the collector")]
+    Outdated,
+    /// The store is not sound.
+    #[error("{0} findings: the store doesn't hold what agents counted; see above")]
+    Unsound(usize),
+}

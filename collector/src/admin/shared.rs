@@ -1,0 +1,39 @@
+//! What commands have in common.
+
+use std::time::Duration;
+
+use rustls::pki_types::UnixTime;
+use wire::certificate;
+
+use super::error::AdminError;
+use crate::audit::{Pending, Record};
+use crate::config::Config;
+use crate::identity::ClientRecords;
+use crate::run::identity_dir;
+
+/// What was `done`, once the audit log is told of it.
+pub(super) fn audited(config: &Config, record: Record, done: String) -> Result<String, AdminError> {
+    match Pending::of(&config.data_dir).leave(record, UnixTime::now()) {
+        Ok(()) => Ok(done),
+        Err(error) => Err(AdminError::Unaudited { done, error }),
+    }
+}
+
+/// What is known of clients beside the store. To look at it makes nothing.
+pub(super) fn client_records(config: &Config) -> ClientRecords {
+    ClientRecords::at(&identity_dir(&config.data_dir))
+}
+
+/// A time for people, from seconds since 1970 (UTC).
+pub(super) fn utc(seconds: u64) -> String {
+    certificate::utc(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+}
+
+/// Runs to its end what waits for the store.
+pub(super) fn block_on<T, E>(future: impl Future<Output = Result<T, E>>) -> Result<T, AdminError>
+where
+    AdminError: From<E>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(future)?)
+}

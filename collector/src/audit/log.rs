@@ -1,0 +1,77 @@
+//! Logging events, and counting them.
+
+use std::net::IpAddr;
+
+use settings::AUDIT_TARGET;
+
+use super::record::{Event, Record};
+use super::throttle::Throttle;
+use crate::time::boot;
+
+/// Logs and counts an event. Of refusals, which anybody can cause, each kind is logged 60 times a
+/// minute at most; the next one that is says how many were not (`untold`). All are counted.
+pub fn log(record: &Record) {
+    /// Which refusals are logged now.
+    static REFUSALS: Throttle = Throttle::new();
+    count(record.event, 1);
+    if !record.event.is_refusal() {
+        return write(record, None);
+    }
+    if let Some(untold) = REFUSALS.pass(record.event, boot()) {
+        write(record, (untold > 0).then_some(untold));
+    }
+}
+
+/// Somebody at `address` could not sign in.
+pub fn sign_in_failed(address: IpAddr, reason: &str) {
+    let (address, reason) = (Some(address.to_canonical()), Some(reason.to_owned()));
+    log(&Record { address, reason, ..Record::new(Event::SignInFailed) });
+}
+
+/// A browser at `address` was signed in.
+pub fn signed_in(address: IpAddr) {
+    log(&Record { address: Some(address.to_canonical()), ..Record::new(Event::SignedIn) });
+}
+
+/// A browser at `address` was signed out.
+pub fn signed_out(address: IpAddr) {
+    log(&Record { address: Some(address.to_canonical()), ..Record::new(Event::SignedOut) });
+}
+
+/// Adds to the metric of an event; 0 makes it appear.
+pub(crate) fn count(event: Event, times: u64) {
+    metrics::counter!(METRIC, "event" => event.name()).increment(times);
+}
+
+/// Counts the events, by kind.
+pub(crate) const METRIC: &str = "netmon_collector_audit_total";
+
+fn write(record: &Record, untold: Option<u64>) {
+    /// One line at a level.
+    macro_rules! line {
+        ($level:ident) => {{
+            let Record { event, at, by, client, token, matching, uses, until, .. } = record;
+            let Record { reason, key, old, new, detail, .. } = record;
+            tracing::$level!(
+                target: AUDIT_TARGET,
+                event = event.name(),
+                at = at.as_deref(),
+                by = by.as_deref(),
+                client = client.as_deref(),
+                address = record.address.as_ref().map(tracing::field::display),
+                token = token.as_deref(),
+                matching = matching.as_deref(),
+                uses = *uses,
+                until = until.as_deref(),
+                reason = reason.as_deref(),
+                key = key.as_deref(),
+                old = old.as_deref(),
+                new = new.as_deref(),
+                detail = detail.as_deref(),
+                untold,
+                "{event}"
+            );
+        }};
+    }
+    if record.event.is_refusal() { line!(warn) } else { line!(info) }
+}

@@ -1,0 +1,65 @@
+//! Admitting who connects, and telling of who is refused.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use quinn::{Connection, ConnectionError};
+use settings::SharedFailures;
+
+use super::own::Identity;
+use super::peer::{CLOSE_REFUSED, Peer, PeerError, count_reject, peer};
+use crate::listen::canonical;
+
+/// TLS alerts start here among QUIC's transport error codes (RFC 9001, section 4.8).
+const ALERTS: u64 = 0x100;
+
+impl Identity {
+    /// Tells who is at the other end of a connection. One that is not to be talked to is closed
+    /// with the reason, counted and logged.
+    ///
+    /// # Errors
+    /// [`PeerError`] is what the other end was told.
+    pub fn admit(&self, connection: &Connection, now: Instant) -> Result<Peer, PeerError> {
+        let admitted = peer(connection).and_then(|peer| match peer {
+            Peer::Agent(agent) if self.is_revoked(&agent, now) => {
+                Err(PeerError::Revoked(agent.client))
+            }
+            peer => Ok(peer),
+        });
+        if let Err(error) = &admitted {
+            refuse(canonical(connection.remote_address()), error.reason(), error);
+            connection.close(CLOSE_REFUSED.into(), error.to_string().as_bytes());
+        }
+        if let Ok(Peer::Agent(_)) = &admitted {
+            let ip = canonical(connection.remote_address()).ip();
+            REFUSED.succeeded_for(|(address, _)| *address == ip);
+        }
+        admitted
+    }
+}
+
+/// Who was refused, by address and kind of reason. One that is refused tries again for ever.
+static REFUSED: SharedFailures<(IpAddr, &'static str)> = SharedFailures::new();
+
+/// Counts a connection that is refused, and tells of it.
+fn refuse(address: SocketAddr, kind: &'static str, reason: &dyn std::fmt::Display) {
+    count_reject(kind);
+    match REFUSED.failed((address.ip(), kind), Instant::now()) {
+        Some(tell) => tracing::warn!(%address, %reason, "refused a connection{tell}"),
+        None => tracing::debug!(%address, %reason, "refused a connection, still"),
+    }
+}
+
+/// Counts and logs a connection that failed in its handshake because of the client's certificate
+/// or protocol. Others, such as those that time out, are left alone.
+pub fn on_handshake_error(address: SocketAddr, error: &ConnectionError) {
+    let ConnectionError::TransportError(error) = error else { return };
+    let Some(alert) = u64::from(error.code).checked_sub(ALERTS) else { return };
+    let kind = match alert {
+        45 => "expired_certificate",
+        48 => "unknown_ca",
+        120 => "unknown_protocol",
+        _ => "bad_certificate",
+    };
+    refuse(address, kind, &error.reason);
+}

@@ -1,0 +1,122 @@
+//! The database: its connections, and what is known of its schema.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::OnceCell;
+use tokio_postgres::Client;
+
+use super::connect::PostgresConfig;
+use super::error::Failure;
+use super::lease::Pool;
+use super::migrate;
+use super::partition::{self, Partition};
+use crate::store::port::schema::Migrated;
+use crate::time::now_ns;
+
+/// The database.
+#[derive(Debug)]
+pub(super) struct Postgres {
+    pool: Pool,
+    access: Access,
+    /// The schema is up to date.
+    migrated: OnceCell<()>,
+    /// Partitions known to be there.
+    partitions: Mutex<BTreeSet<Partition>>,
+}
+
+/// What may be done with the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// It is brought up to date.
+    Migrate,
+    /// It must be up to date, and is left alone.
+    Read,
+}
+
+impl Postgres {
+    pub(super) fn new(config: PostgresConfig, access: Access) -> Self {
+        let partitions = Mutex::new(BTreeSet::new());
+        Self { pool: Pool::new(config), access, migrated: OnceCell::new(), partitions }
+    }
+
+    pub(super) const fn config(&self) -> &PostgresConfig {
+        self.pool.config()
+    }
+
+    /// Runs `work` with a connection, once the schema is up to date.
+    pub(super) async fn lease<T>(
+        &self,
+        work: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.prepare().await?;
+        self.pool.lease(work).await
+    }
+
+    /// As [`Self::lease`], for work that leaves the connection in the middle of a statement.
+    pub(super) async fn spend<T>(
+        &self,
+        work: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.prepare().await?;
+        self.pool.spend(work).await
+    }
+
+    /// Makes sure, once, that the schema is up to date.
+    pub(super) async fn prepare(&self) -> Result<(), Failure> {
+        let prepare = async || match self.access {
+            Access::Read => self.pool.lease(migrate::must_be_current).await,
+            Access::Migrate => {
+                let migrate = async |client: &Client| {
+                    migrate::migrate(client, false).await?;
+                    for partition in partition::ahead(now_ns()) {
+                        partition::make(client, partition).await?;
+                    }
+                    Ok(())
+                };
+                self.pool.lease(migrate).await
+            }
+        };
+        self.migrated.get_or_try_init(prepare).await?;
+        Ok(())
+    }
+
+    /// Brings the schema up to date, and lets Citus distribute the fact tables where it is.
+    pub(super) async fn migrate(&self) -> Result<Migrated, Failure> {
+        let migrate = async |client: &Client| migrate::migrate(client, true).await;
+        let migrated = self.pool.lease(migrate).await?;
+        self.make_partitions(partition::ahead(now_ns())).await?;
+        Ok(migrated)
+    }
+
+    /// What [`Self::migrate`] would do.
+    pub(super) async fn plan_migration(&self) -> Result<Migrated, Failure> {
+        self.pool.lease(migrate::plan).await
+    }
+
+    /// Partitions known to be there.
+    pub(super) fn partitions(&self) -> MutexGuard<'_, BTreeSet<Partition>> {
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes partitions. Where that fails, the default ones take the rows.
+    pub(super) async fn make_partitions(
+        &self,
+        mut missing: BTreeSet<Partition>,
+    ) -> Result<(), Failure> {
+        missing.retain(|partition| !self.partitions().contains(partition));
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.prepare().await?;
+        for partition in missing {
+            match self.pool.lease(async |client| partition::make(client, partition).await).await {
+                Ok(()) => {
+                    self.partitions().insert(partition);
+                }
+                Err(error) => tracing::warn!(?error, partition = partition.name(), "not made"),
+            }
+        }
+        Ok(())
+    }
+}

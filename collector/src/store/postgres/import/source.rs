@@ -1,0 +1,57 @@
+//! What is moved: the clients of the embedded store, and the tables that hold their rows.
+
+use std::collections::HashMap;
+
+use crate::store::postgres::error::Failure;
+use crate::store::postgres::partition::Table;
+
+/// A client of the embedded store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its number there.
+    pub(super) id: i64,
+    /// Its id.
+    pub client: String,
+}
+
+/// The tables that are copied row by row, in an order that references allow, and which of their
+/// rows belong to a client.
+pub(super) const TABLES: [Copied; 9] = [
+    Copied { table: "sessions", of: "client = ?1" },
+    Copied { table: "session_nics", of: OF_SESSIONS },
+    Copied { table: "bandwidth_stats", of: "client = ?1" },
+    Copied { table: "traffic_mix", of: "client = ?1" },
+    Copied { table: "gaps", of: "client = ?1" },
+    Copied { table: "link_changes", of: "client = ?1" },
+    Copied { table: "quarantine", of: OF_SESSIONS },
+    Copied { table: "bandwidth_1m", of: "client = ?1" },
+    Copied { table: "bandwidth_5m", of: "client = ?1" },
+];
+
+const OF_SESSIONS: &str = "session IN (SELECT session FROM sessions WHERE client = ?1)";
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Copied {
+    pub table: &'static str,
+    pub of: &'static str,
+}
+
+impl Copied {
+    /// Whether rows of it may be there already, to be added to.
+    pub fn is_rollup(self) -> bool {
+        [Table::Minutes, Table::FiveMinutes].iter().any(|table| table.name() == self.table)
+    }
+}
+
+/// Numbers of a client and its NICs, by those they have in the file.
+#[derive(Debug, Clone)]
+pub(super) struct Numbers {
+    pub client: i32,
+    pub nics: HashMap<i64, i32>,
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Failed(format!("the embedded store can't be read: {error}"))
+    }
+}

@@ -1,0 +1,89 @@
+//! Which rows of a NIC are asked for, and from which table.
+
+use std::time::SystemTime;
+
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::error::Failure;
+use super::session::time;
+use crate::store::rows::points::RESOLUTIONS;
+use crate::store::rows::series::{NicRange, Resolution};
+
+/// The numbers by which rows of a NIC are found. `None`: there is no such NIC.
+pub(super) async fn nic_key(db: &Client, range: &NicRange) -> Result<Option<Key>, Failure> {
+    let ids = db
+        .query_typed_opt(
+            "SELECT clients.id, nics.id FROM clients JOIN nics ON nics.client = clients.id
+             WHERE client_id = $1 AND name = $2",
+            &[(&range.client, Type::TEXT), (&range.nic, Type::TEXT)],
+        )
+        .await?;
+    let Some(ids) = ids else { return Ok(None) };
+    Ok(Some(Key {
+        client: ids.try_get(0)?,
+        nic: ids.try_get(1)?,
+        from: time(range.from_ns),
+        to: time(range.to_ns),
+    }))
+}
+
+/// How many rows of a table there are, `None` if more than `most`.
+pub(super) async fn count(
+    db: &Client,
+    key: &Key,
+    table: &str,
+    most: usize,
+) -> Result<Option<i64>, Failure> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX - 1);
+    let count = format!(
+        "SELECT count(*) FROM (SELECT 1 FROM {table} WHERE client = $1 AND nic = $2
+             AND time >= $3 AND time < $4 LIMIT {most} + 1) AS few"
+    );
+    let count: i64 = db.query_typed_one(&count, &key.params()).await?.try_get(0)?;
+    Ok((count <= most).then_some(count))
+}
+
+/// Which rows of a table are asked for.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub client: i32,
+    pub nic: i32,
+    pub from: SystemTime,
+    pub to: SystemTime,
+}
+
+impl Key {
+    pub fn params(&self) -> [(&(dyn ToSql + Sync), Type); 4] {
+        [
+            (&self.client, Type::INT4),
+            (&self.nic, Type::INT4),
+            (&self.from, Type::TIMESTAMPTZ),
+            (&self.to, Type::TIMESTAMPTZ),
+        ]
+    }
+}
+
+pub(super) const fn table(resolution: Resolution) -> (&'static str, &'static str) {
+    match resolution {
+        Resolution::Raw => ("bandwidth_stats", "interval_ns"),
+        Resolution::Minute => ("bandwidth_1m", "covered_ns"),
+        Resolution::FiveMinutes => ("bandwidth_5m", "covered_ns"),
+    }
+}
+
+/// The finest resolution that still has the whole range, and in few enough rows.
+pub(super) async fn choose(db: &Client, key: &Key, rows_max: usize) -> Result<Resolution, Failure> {
+    let select = "SELECT raw_from, rollup_1m_from, rollup_5m_from FROM retention";
+    let kept_from = db.query_typed_one(select, &[]).await?;
+    for (at, resolution) in RESOLUTIONS.into_iter().enumerate() {
+        if kept_from.try_get::<_, SystemTime>(at)? > key.from {
+            continue;
+        }
+        let (table, _) = table(resolution);
+        if count(db, key, table, rows_max).await?.is_some() {
+            return Ok(resolution);
+        }
+    }
+    Ok(Resolution::FiveMinutes)
+}

@@ -1,0 +1,109 @@
+//! A few connections to PostgreSQL, lent to closures.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
+use tokio_postgres::Client;
+
+use super::connect::PostgresConfig;
+use super::error::Failure;
+use super::settings::NOTICED;
+
+/// Connections beside the one that commits: two more than what is asked over HTTP may take
+/// (`http.limits.queries`), so that agents that connect find one free.
+const CONNECTIONS: usize = 6;
+
+/// How long a question's place stays taken after its connection was broken off: a bit longer than
+/// the connection's, so that who asks next finds that free.
+pub(super) const REST: Duration = NOTICED.saturating_add(Duration::from_millis(50));
+
+/// A few connections, opened as they are needed and thrown away after an error.
+#[derive(Debug)]
+pub(super) struct Pool {
+    config: PostgresConfig,
+    idle: Mutex<Vec<(Client, AbortHandle)>>,
+    free: Arc<Semaphore>,
+}
+
+impl Pool {
+    pub(super) fn new(config: PostgresConfig) -> Self {
+        let idle = Mutex::new(Vec::new());
+        Self { config, idle, free: Arc::new(Semaphore::new(CONNECTIONS)) }
+    }
+
+    pub(super) const fn config(&self) -> &PostgresConfig {
+        &self.config
+    }
+
+    /// Runs `work` with a connection. It is kept for others if that went well.
+    pub(super) async fn lease<T>(
+        &self,
+        work: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mut lease = self.take().await?;
+        let done = work(lease.client()).await?;
+        self.idle().extend(lease.held.take().map(|(connection, _)| connection));
+        Ok(done)
+    }
+
+    /// Runs `work` with a connection and throws it away, for work that leaves it in the middle of a
+    /// statement.
+    pub(super) async fn spend<T>(
+        &self,
+        work: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        work(self.take().await?.client()).await
+    }
+
+    /// A connection, one that was kept or a new one.
+    async fn take(&self) -> Result<Lease, Failure> {
+        let closed = |error: tokio::sync::AcquireError| Failure::Failed(error.to_string());
+        let permit = self.free.clone().acquire_owned().await.map_err(closed)?;
+        let mut kept = self.idle().pop();
+        kept.take_if(|(client, _)| client.is_closed());
+        let connection = match kept {
+            Some(connection) => connection,
+            None => self.config.connect().await?,
+        };
+        Ok(Lease { held: Some((connection, permit)) })
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<(Client, AbortHandle)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection of the pool. Unless it is kept it is broken off, whatever the server does for it:
+/// dropped in the middle of a statement it ends that within [`NOTICED`], also through a pooler. (A
+/// request to cancel would do so sooner, but some poolers end of it: PgBouncer 1.18.)
+#[derive(Debug)]
+struct Lease {
+    /// Until it is kept or broken off.
+    held: Option<((Client, AbortHandle), OwnedSemaphorePermit)>,
+}
+
+impl Lease {
+    fn client(&self) -> &Client {
+        let ((client, _), _) = self.held.as_ref().expect("held until it is kept or dropped");
+        client
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(((client, task), permit)) = self.held.take() else { return };
+        if client.is_closed() {
+            return;
+        }
+        task.abort();
+        // Its place is free again once the server is done with it.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                tokio::time::sleep(NOTICED).await;
+                drop(permit);
+            });
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Reading clients, and what their NICs carried.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use wire::frame::Mix;
+
+use super::commit::must_be_safe;
+use super::store::PostgresStore;
+use super::{clients, history, lease, series};
+use crate::store::port::error::StoreError;
+use crate::store::port::read::Query;
+use crate::store::rows::clients::Client;
+use crate::store::rows::history::Event;
+use crate::store::rows::percentile::{Percentile, PercentileRange};
+use crate::store::rows::series::{NicRange, Series, SeriesRange};
+
+#[async_trait]
+impl Query for PostgresStore {
+    async fn clients(&self) -> Result<Vec<Client>, StoreError> {
+        self.lease(clients::clients).await
+    }
+
+    async fn series(&self, range: &SeriesRange) -> Result<Series, StoreError> {
+        self.lease(async |db| series::series(db, range).await).await
+    }
+
+    async fn percentile(&self, range: &PercentileRange) -> Result<Percentile, StoreError> {
+        self.lease(async |db| series::percentile(db, range).await).await
+    }
+
+    async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError> {
+        self.lease(async |db| history::mix(db, range).await).await
+    }
+
+    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError> {
+        self.lease(async |db| history::events(db, range, limit).await).await
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.lease(async |db| {
+            must_be_safe(db, self.database.config()).await?;
+            // Not to be had of a server that takes no changes.
+            Ok(db.batch_execute("SELECT one FROM retention FOR UPDATE").await?)
+        })
+        .await
+    }
+
+    fn rest(&self) -> Duration {
+        lease::REST
+    }
+}

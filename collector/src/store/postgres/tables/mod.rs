@@ -1,0 +1,10 @@
+//! The tables that a batch adds to, one file each: its columns, and the statement that adds its rows.
+
+pub(super) mod cursors;
+pub(super) mod gaps;
+pub(super) mod ledgers;
+pub(super) mod mixes;
+pub(super) mod nics;
+pub(super) mod quarantine;
+pub(super) mod rollups;
+pub(super) mod samples;

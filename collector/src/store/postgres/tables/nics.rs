@@ -1,0 +1,145 @@
+//! `clients` and `nics`: the numbers by which rows refer to them, remembered from batch to batch.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+use wire::id::{ClientId, NicName};
+
+use crate::store::postgres::error::Failure;
+use crate::store::postgres::inventory::add_nics;
+use crate::store::rows::batch::Batch;
+use crate::store::rows::facts::{Facts, NicIndex};
+use crate::store::rows::nics::Excess;
+
+/// NICs whose numbers are remembered at most.
+const KNOWN_MAX: usize = 100_000;
+
+/// Numbers of a client and of one of its NICs, as rows refer to them.
+pub type NicIds = [i32; 2];
+
+/// The numbers of the NIC at a place of [`Facts::nics`].
+pub fn ids(nics: &[NicIds], nic: NicIndex) -> Result<NicIds, Failure> {
+    nics.get(nic).copied().ok_or_else(|| Failure::Refused(format!("no NIC at place {nic}")))
+}
+
+/// Numbers of the clients and NICs of a batch.
+#[derive(Debug)]
+pub struct Ids {
+    pub nics: Vec<NicIds>,
+    /// Of the client of each session.
+    pub sessions: HashMap<u64, i32>,
+}
+
+/// Numbers of clients, and of their NICs, as far as they were learnt.
+#[derive(Debug, Default)]
+pub struct Known {
+    clients: HashMap<ClientId, i32>,
+    nics: HashMap<(i32, NicName), i32>,
+}
+
+impl Known {
+    /// Learns the numbers of all clients and NICs of a batch; gives NICs too many. New ones are made
+    /// known by statements of their own, so that what is remembered stays true whatever becomes of the
+    /// batch.
+    pub async fn learn<'a>(
+        &mut self,
+        client: &Client,
+        facts: &Facts<'a>,
+        batch: &Batch,
+    ) -> Result<Excess<'a>, Failure> {
+        if self.nics.len().max(self.clients.len()) > KNOWN_MAX {
+            self.nics.clear();
+            self.clients.clear();
+        }
+        self.read_clients(client, batch).await?;
+        let unknown = self.unknown_nics(facts);
+        if !unknown.is_empty() {
+            self.read_nics(client, &unknown).await?;
+            // Most often an inventory has made them known before.
+            let new = self.unknown_nics(facts);
+            for (number, names) in &new {
+                let names: Vec<&str> = names.iter().filter_map(NicName::as_str).collect();
+                add_nics(client, *number, &names).await?;
+            }
+            if !new.is_empty() {
+                self.read_nics(client, &new).await?;
+            }
+        }
+        let excess = facts.nics.iter().filter(|(client, name)| {
+            let number = self.clients.get(*client);
+            number.is_some_and(|number| !self.nics.contains_key(&(*number, *name)))
+        });
+        Ok(excess.copied().collect())
+    }
+
+    /// The numbers of all clients and NICs of a batch, as they were learnt.
+    pub fn ids(&self, facts: &Facts<'_>, batch: &Batch) -> Result<Ids, Failure> {
+        let known = |&(client, name): &(&ClientId, NicName)| -> Result<NicIds, Failure> {
+            let Some(number) = self.clients.get(client) else { return Ok([0, 0]) };
+            let many = || Failure::Refused(format!("client {client} has too many NICs"));
+            let nic = self.nics.get(&(*number, name)).ok_or_else(many)?;
+            Ok([*number, *nic])
+        };
+        let nics = facts.nics.iter().map(known).collect::<Result<_, _>>()?;
+        let sessions = batch.sessions.iter().filter_map(|session| {
+            self.clients.get(&session.client).map(|number| (session.session, *number))
+        });
+        Ok(Ids { nics, sessions: sessions.collect() })
+    }
+
+    /// NICs whose numbers are not known, by the numbers of their clients. A client that isn't there
+    /// has none, and no session either: the cursors tell.
+    fn unknown_nics(&self, facts: &Facts<'_>) -> BTreeMap<i32, Vec<NicName>> {
+        let mut unknown: BTreeMap<i32, Vec<NicName>> = BTreeMap::new();
+        for &(client, name) in &facts.nics {
+            if let Some(number) = self.clients.get(client)
+                && !self.nics.contains_key(&(*number, name))
+            {
+                unknown.entry(*number).or_default().push(name);
+            }
+        }
+        unknown
+    }
+
+    /// Learns the numbers of NICs, by the numbers of their clients.
+    async fn read_nics(
+        &mut self,
+        client: &Client,
+        nics: &BTreeMap<i32, Vec<NicName>>,
+    ) -> Result<(), Failure> {
+        let named =
+            nics.iter().flat_map(|(client, names)| names.iter().map(|name| (*client, name)));
+        let (clients, names): (Vec<i32>, Vec<&str>) =
+            named.filter_map(|(client, name)| Some((client, name.as_str()?))).unzip();
+        let select = "SELECT client, name, id FROM nics
+                      JOIN unnest($1, $2) AS wanted (client, name) USING (client, name)";
+        let wanted =
+            [(&clients as &(dyn ToSql + Sync), Type::INT4_ARRAY), (&names, Type::TEXT_ARRAY)];
+        let rows = client.query_typed(select, &wanted).await?;
+        for row in rows {
+            if let Some(name) = NicName::new(row.try_get(1)?) {
+                self.nics.insert((row.try_get(0)?, name), row.try_get(2)?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_clients(&mut self, client: &Client, batch: &Batch) -> Result<(), Failure> {
+        let clients = batch.sessions.iter().map(|session| &session.client);
+        let unknown = clients.filter(|client| !self.clients.contains_key(*client));
+        let names: Vec<&str> =
+            unknown.map(ClientId::as_str).collect::<BTreeSet<_>>().into_iter().collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let select = "SELECT id, client_id FROM clients WHERE client_id = ANY ($1)";
+        let rows = client.query_typed(select, &[(&names, Type::TEXT_ARRAY)]).await?;
+        for row in rows {
+            if let Ok(client) = ClientId::new(row.try_get(1)?) {
+                self.clients.insert(client, row.try_get(0)?);
+            }
+        }
+        Ok(())
+    }
+}

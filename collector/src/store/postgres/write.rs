@@ -1,0 +1,54 @@
+//! Writing: one commit after the other, beside whatever else is asked.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use wire::id::ClientId;
+use wire::message::{Hello, Inventory};
+
+use super::error::Failure;
+use super::store::PostgresStore;
+use super::{commit, inventory, session};
+use crate::store::port::error::StoreError;
+use crate::store::port::write::{End, SessionState, Store};
+use crate::store::rows::batch::Batch;
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn open_sessions(
+        &self,
+        client: &ClientId,
+        hello: &Hello,
+        now_ns: u64,
+    ) -> Result<Vec<SessionState>, StoreError> {
+        self.lease(async |db| session::open_sessions(db, client, hello, now_ns).await).await
+    }
+
+    async fn committed(&self, sessions: &[u64]) -> Result<Vec<SessionState>, StoreError> {
+        self.lease(async |db| session::states(db, sessions).await).await
+    }
+
+    async fn add(&self, batch: &Arc<Batch>, end: End) -> Result<(), StoreError> {
+        let (store, batch) = (self.clone(), batch.clone());
+        // Runs to its end even if the caller stops waiting.
+        let done = tokio::spawn(async move {
+            // One at a time: the writer's batches are large.
+            let mut committer = store.committer.lock().await;
+            commit::add(&store.database, &mut committer, &batch, end).await
+        });
+        self.outcome(done.await.unwrap_or_else(|error| Err(Failure::Failed(error.to_string()))))
+    }
+
+    async fn record_inventory(
+        &self,
+        client: &ClientId,
+        inventory: &Inventory,
+        now_ns: u64,
+    ) -> Result<(), StoreError> {
+        self.lease(async |db| inventory::record(db, client, inventory, now_ns).await).await
+    }
+
+    async fn record_clock_offset(&self, session: u64, offset_ns: i64) -> Result<(), StoreError> {
+        self.lease(async |db| session::record_clock_offset(db, session, offset_ns).await).await
+    }
+}

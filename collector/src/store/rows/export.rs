@@ -1,0 +1,67 @@
+//! Rows as they are exported.
+
+use crate::store::rows::series::{NicRange, Point};
+
+/// What is exported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportRange {
+    /// Whose rows.
+    pub client: String,
+    /// Of which NICs.
+    pub nics: Vec<String>,
+    /// First start of an interval, nanoseconds since 1970 (UTC).
+    pub from_ns: u64,
+    /// Intervals that start here or later are left out.
+    pub to_ns: u64,
+}
+
+impl ExportRange {
+    /// The rows of one NIC.
+    pub(in crate::store) fn of(&self, nic: &str) -> NicRange {
+        let Self { client, from_ns, to_ns, .. } = self.clone();
+        NicRange { client, nic: nic.to_owned(), from_ns, to_ns }
+    }
+}
+
+/// A sample, or what is known instead of samples.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportRow {
+    /// `None` for a gap of which nothing is known of any NIC.
+    pub nic: Option<String>,
+    /// The figures. Those of a gap are exact sums over all of it; without NIC they mean nothing.
+    pub point: Point,
+    /// If it is a gap: which.
+    pub gap: Option<ExportGap>,
+}
+
+/// Sequence numbers without samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExportGap {
+    /// Why, a number of [`wire::frame::Gap`].
+    pub reason: u8,
+    /// Of which session.
+    pub session: u64,
+    /// The first number.
+    pub first_seq: u64,
+    /// The last number.
+    pub last_seq: u64,
+}
+
+/// Columns of both halves of the query for one NIC, in the order of a [`Point`] and its gap.
+pub(in crate::store) fn columns(of_gaps: bool) -> String {
+    let counts = |direction: &str| {
+        ["bytes", "packets", "captured"].map(|name| format!("CAST({direction}_{name} AS bigint)"))
+    };
+    let peaks =
+        |direction: &str| ["1ms", "10ms"].map(|window| format!("{direction}_peak_{window}_bytes"));
+    let mut columns = vec!["time".to_owned(), "interval_ns".to_owned()];
+    for direction in ["rx", "tx"] {
+        columns.extend(counts(direction));
+        columns.extend(peaks(direction));
+    }
+    columns.extend(["CAST(drops AS bigint)", "flags"].map(str::to_owned));
+    let gap = ["CAST(reason AS bigint)", "session", "first_seq", "last_seq"];
+    let none = ["CAST(NULL AS bigint)"; 4];
+    columns.extend(if of_gaps { gap } else { none }.map(str::to_owned));
+    columns.join(", ")
+}

@@ -1,0 +1,123 @@
+//! What is read of a NIC's history beside its series: what traffic was made of, and what happened.
+
+use wire::frame::{Gap, Mix, MixCounts, flags};
+
+/// Rows that are read at most for events, before a coarser table is taken.
+pub const EVENT_ROWS_MAX: usize = 20_000;
+
+/// The flags of rows that are events.
+pub const EVENT_FLAGS: u32 = flags::CLOCK_STEP | flags::PARTIAL;
+
+/// Something that happened to a NIC or its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event {
+    /// When, or the start of the interval in which; nanoseconds since 1970 (UTC).
+    pub time_ns: u64,
+    /// Length of that interval, nanoseconds; 0 where the moment is known.
+    pub interval_ns: u64,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EventKind {
+    /// Packets the ring had no room for.
+    Lost {
+        /// How many.
+        packets: u64,
+    },
+    /// The wall clock of the host was stepped.
+    ClockStep,
+    /// Capture began or ended.
+    Capture,
+    /// The agent was started.
+    Started,
+    /// The link was found up.
+    LinkUp,
+    /// The link was found down, or the NIC gone.
+    LinkDown,
+    /// Samples are missing; their sums are known.
+    Gap {
+        /// Why: a [`Gap`].
+        reason: u8,
+        /// Bytes received meanwhile.
+        rx_bytes: u64,
+        /// Bytes transmitted meanwhile.
+        tx_bytes: u64,
+    },
+}
+
+/// The events of a row of a table of samples or rollups.
+pub fn row_events(
+    time_ns: u64,
+    interval_ns: u64,
+    drops: u64,
+    row_flags: u32,
+) -> impl Iterator<Item = Event> {
+    let lost = (drops > 0).then_some(EventKind::Lost { packets: drops });
+    let stepped = (row_flags & flags::CLOCK_STEP != 0).then_some(EventKind::ClockStep);
+    let partial = (row_flags & flags::PARTIAL != 0).then_some(EventKind::Capture);
+    let kinds = [lost, stepped, partial].into_iter().flatten();
+    kinds.map(move |kind| Event { time_ns, interval_ns, kind })
+}
+
+/// The newest of all events, oldest first.
+#[must_use]
+pub fn newest(mut events: Vec<Event>, limit: usize) -> Vec<Event> {
+    events.sort_unstable_by_key(|event| (event.time_ns, event.kind));
+    events.split_off(events.len().saturating_sub(limit))
+}
+
+/// The name of a gap's reason.
+#[must_use]
+pub fn gap_name(reason: u8) -> &'static str {
+    let known = Gap::ALL.into_iter().find(|gap| *gap as u8 == reason);
+    known.map_or("unknown", Gap::name)
+}
+
+/// The mix that rows add up to, from the sum of lengths and the figures of
+/// [`super::columns::mix_columns`].
+#[must_use]
+pub fn mix_of(interval_ns: u64, figures: &[u64]) -> Mix {
+    let mut mix = Mix { interval_ns, ..Mix::default() };
+    let (rx, rest) = figures.split_at(MixCounts::FIGURES.min(figures.len()));
+    for (own, figure) in mix.rx.figures_mut().zip(rx) {
+        *own = *figure;
+    }
+    for (own, figure) in mix.tx.figures_mut().zip(rest) {
+        *own = *figure;
+    }
+    mix
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_events_are_kept_oldest_first() {
+        let at = |time_ns| Event { time_ns, interval_ns: 0, kind: EventKind::Started };
+        assert_eq!(newest(vec![at(3), at(1), at(2)], 2), [at(2), at(3)]);
+        assert_eq!(newest(vec![at(3), at(1)], 5), [at(1), at(3)]);
+    }
+
+    #[test]
+    fn every_reason_of_a_gap_is_told_and_put_into_words_in_both_languages() {
+        let words = include_str!("../../../web/src/i18n.ts");
+        for gap in Gap::ALL {
+            assert_eq!(gap_name(gap as u8), gap.name());
+            let key = format!("gap_{}:", gap.name());
+            assert_eq!(words.matches(&key).count(), 2, "{key}");
+        }
+        assert_eq!(gap_name(0), "unknown");
+    }
+
+    #[test]
+    fn a_row_may_be_several_events() {
+        let kinds: Vec<_> = row_events(1, 2, 3, u32::MAX).map(|event| event.kind).collect();
+        let all = [EventKind::Lost { packets: 3 }, EventKind::ClockStep, EventKind::Capture];
+        assert_eq!(kinds, all);
+        assert_eq!(row_events(1, 2, 0, flags::STACKED).count(), 0);
+    }
+}

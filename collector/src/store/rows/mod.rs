@@ -1,0 +1,19 @@
+//! What is written to a store and read from it: plain types and pure functions, the same for every engine.
+
+pub mod batch;
+pub mod clients;
+pub mod columns;
+pub mod export;
+pub mod facts;
+pub mod history;
+pub mod near;
+pub mod nics;
+pub mod percentile;
+pub mod points;
+pub mod proof;
+pub mod retention;
+pub mod rollups;
+pub mod series;
+pub mod sign_outs;
+pub mod split;
+pub mod tables;

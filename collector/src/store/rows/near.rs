@@ -1,0 +1,61 @@
+//! Which dates samples may have. Dates come from agents' clocks, and one that is far off would leave
+//! rows that never expire, or that expire at once.
+
+use std::time::Duration;
+
+/// Samples dated further ahead of the collector's time are kept apart. Those within are kept so much
+/// longer than they should be, and no more.
+pub const AHEAD: Duration = Duration::from_secs(32 * 86_400);
+
+/// Dates that are near enough for samples to be kept among the others; the rest become gaps with
+/// exact counts ([`wire::frame::Gap::Misdated`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Near {
+    from_ns: u64,
+    to_ns: u64,
+}
+
+impl Default for Near {
+    fn default() -> Self {
+        Self { from_ns: 0, to_ns: u64::MAX }
+    }
+}
+
+impl Near {
+    /// Near one of these clocks, nanoseconds since 1970 (UTC), or between them: not older than what is
+    /// `kept` longest, for that would be deleted at once, and not further ahead than [`AHEAD`].
+    /// Without a clock every date is.
+    #[must_use]
+    pub fn of(clocks_ns: impl IntoIterator<Item = u64>, kept: Duration) -> Self {
+        let ns = |length: Duration| u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
+        let near = |near: Option<Self>, clock_ns: u64| {
+            let (from_ns, to_ns) =
+                (clock_ns.saturating_sub(ns(kept)), clock_ns.saturating_add(ns(AHEAD)));
+            let near = near.unwrap_or(Self { from_ns, to_ns });
+            Some(Self { from_ns: near.from_ns.min(from_ns), to_ns: near.to_ns.max(to_ns) })
+        };
+        clocks_ns.into_iter().fold(None, near).unwrap_or_default()
+    }
+
+    /// Whether a date is near, nanoseconds since 1970 (UTC).
+    #[must_use]
+    pub const fn contains(&self, time_ns: u64) -> bool {
+        self.from_ns <= time_ns && time_ns <= self.to_ns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+    const DAY_NS: u64 = 86_400_000_000_000;
+
+    #[test]
+    fn what_would_be_deleted_at_once_or_never_is_not_near() {
+        let near = Near::of([1000 * DAY_NS], 400 * DAY);
+        assert!(near.contains(600 * DAY_NS) && !near.contains(600 * DAY_NS - 1));
+        assert!(near.contains(1032 * DAY_NS) && !near.contains(1032 * DAY_NS + 1));
+        assert!(Near::default().contains(0) && Near::default().contains(u64::MAX));
+    }
+}

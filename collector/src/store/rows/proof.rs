@@ -1,0 +1,304 @@
+//! `fsck`: the proof that a store holds every sequence number once, and all that agents counted.
+//! What was refused is found too: its samples are in no table.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What a store says about itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    /// Sessions looked at.
+    pub sessions: u64,
+    /// What every NIC carried, by client and name.
+    pub nics: Vec<NicCheck>,
+    /// What is wrong, in words. Empty if all is proven.
+    pub findings: Vec<String>,
+}
+
+impl CheckReport {
+    /// True if nothing is wrong.
+    #[must_use]
+    pub const fn is_sound(&self) -> bool {
+        self.findings.is_empty()
+    }
+}
+
+/// What one NIC carried, over all sessions that the store still knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NicCheck {
+    /// Whose.
+    pub client: String,
+    /// Its name.
+    pub nic: String,
+    /// What samples and gaps counted, rows that have expired included.
+    pub counted: Sums,
+    /// Of these, what is in gaps: exact, without samples.
+    pub in_gaps: Sums,
+    /// What passed during gaps of which the agent could tell no counts: by how much its own totals
+    /// grew beyond what it counted in samples and gaps.
+    pub uncounted: Sums,
+    /// By how much the agent's own totals grew.
+    pub totals: Sums,
+}
+
+/// Sums over many rows: 64 bits might not hold them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// Bytes received.
+    pub rx_bytes: i128,
+    /// Bytes transmitted.
+    pub tx_bytes: i128,
+    /// Packets received.
+    pub rx_packets: i128,
+    /// Packets transmitted.
+    pub tx_packets: i128,
+}
+
+impl Sums {
+    /// From figures in the order of their columns.
+    #[must_use]
+    pub const fn from_array(figures: [i128; 4]) -> Self {
+        let [rx_bytes, tx_bytes, rx_packets, tx_packets] = figures;
+        Self { rx_bytes, tx_bytes, rx_packets, tx_packets }
+    }
+
+    fn with(self, other: Self, by: impl Fn(i128, i128) -> i128) -> Self {
+        Self {
+            rx_bytes: by(self.rx_bytes, other.rx_bytes),
+            tx_bytes: by(self.tx_bytes, other.tx_bytes),
+            rx_packets: by(self.rx_packets, other.rx_packets),
+            tx_packets: by(self.tx_packets, other.tx_packets),
+        }
+    }
+
+    /// True if no figure is below zero.
+    fn is_positive(self) -> bool {
+        let Self { rx_bytes, tx_bytes, rx_packets, tx_packets } = self;
+        [rx_bytes, tx_bytes, rx_packets, tx_packets].into_iter().all(|figure| figure >= 0)
+    }
+
+    fn plus(self, other: Self) -> Self {
+        self.with(other, i128::saturating_add)
+    }
+
+    fn minus(self, other: Self) -> Self {
+        self.with(other, i128::saturating_sub)
+    }
+}
+
+impl fmt::Display for Sums {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rx_bytes, tx_bytes, rx_packets, tx_packets } = self;
+        write!(f, "rx {rx_bytes} bytes in {rx_packets} packets, ")?;
+        write!(f, "tx {tx_bytes} bytes in {tx_packets} packets")
+    }
+}
+
+/// What a store reads of itself for the proof.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Evidence {
+    pub sessions: Vec<SessionEvidence>,
+    pub ledgers: Vec<LedgerEvidence>,
+    pub nics: Vec<NicEvidence>,
+}
+
+/// Sequence numbers of a session, as its row says and as the rows of other tables say.
+#[derive(Debug)]
+pub(in crate::store) struct SessionEvidence {
+    pub session: u64,
+    pub client: String,
+    pub committed: i128,
+    pub covered: i128,
+    pub gaps: i128,
+    pub gap_rows: i128,
+    pub quarantined: i128,
+    /// In quarantine now, or deleted from it by age.
+    pub quarantine_rows: i128,
+}
+
+/// What one session counted on one NIC.
+#[derive(Debug)]
+pub(in crate::store) struct LedgerEvidence {
+    pub session: u64,
+    pub nic: i64,
+    pub first: Sums,
+    pub last: Sums,
+    pub counted: Sums,
+    /// Sequence numbers in gaps that tell nothing of this NIC.
+    pub uncounted_seqs: i128,
+}
+
+/// What the tables hold of one NIC.
+#[derive(Debug, Default)]
+pub(in crate::store) struct NicEvidence {
+    pub nic: i64,
+    pub client: String,
+    pub name: String,
+    /// All of `bandwidth_5m`.
+    pub five_minutes: Sums,
+    /// What has left `bandwidth_5m` by age, less what forgotten sessions counted.
+    pub expired: Sums,
+    pub gaps: Sums,
+    /// `bandwidth_stats` since its last cut-off, and `bandwidth_5m` since the same time.
+    pub raw: (Sums, Sums),
+    /// `bandwidth_1m` since its last cut-off, and `bandwidth_5m` since the same time.
+    pub minutes: (Sums, Sums),
+}
+
+/// Judges what was read.
+pub(in crate::store) fn judge(evidence: &Evidence) -> CheckReport {
+    let mut report =
+        CheckReport { sessions: evidence.sessions.len() as u64, ..CheckReport::default() };
+    for session in &evidence.sessions {
+        report.findings.extend(judge_session(session));
+    }
+    let mut totals: BTreeMap<i64, [Sums; 3]> = BTreeMap::new();
+    for ledger in &evidence.ledgers {
+        let grown = ledger.last.minus(ledger.first);
+        let missing = grown.minus(ledger.counted);
+        let [total, counted, uncounted] = totals.entry(ledger.nic).or_default();
+        *total = total.plus(grown);
+        *counted = counted.plus(ledger.counted);
+        if ledger.uncounted_seqs > 0 && missing.is_positive() {
+            *uncounted = uncounted.plus(missing);
+        } else if missing != Sums::default() {
+            let LedgerEvidence { session, nic, counted, .. } = ledger;
+            let named = evidence.nics.iter().find(|it| it.nic == *nic);
+            let (client, name) = named.map_or(("?", "?"), |it| (&it.client, &it.name));
+            report.findings.push(format!(
+                "client {client}, NIC {name}, session {session:016x}: the agent's totals grew by \
+                 {grown}, but its samples and gaps add up to {counted}"
+            ));
+        }
+    }
+    for nic in &evidence.nics {
+        let [total, by_ledgers, uncounted] = totals.get(&nic.nic).copied().unwrap_or_default();
+        let counted = nic.five_minutes.plus(nic.expired).plus(nic.gaps);
+        let mut differ = |what: &str, sums: (Sums, Sums)| {
+            if sums.0 != sums.1 {
+                report.findings.push(format!(
+                    "client {}, NIC {}: {what} say {}, but should say {}",
+                    nic.client, nic.name, sums.0, sums.1
+                ));
+            }
+        };
+        differ("bandwidth_5m and gaps", (counted, by_ledgers));
+        differ("the rows of bandwidth_stats", nic.raw);
+        differ("the rows of bandwidth_1m", nic.minutes);
+        let (client, name) = (nic.client.clone(), nic.name.clone());
+        let in_gaps = nic.gaps;
+        report.nics.push(NicCheck {
+            client,
+            nic: name,
+            counted,
+            in_gaps,
+            uncounted,
+            totals: total,
+        });
+    }
+    report
+}
+
+fn judge_session(session: &SessionEvidence) -> Option<String> {
+    let SessionEvidence { committed, covered, gaps, gap_rows, .. } = session;
+    let SessionEvidence { quarantined, quarantine_rows, .. } = session;
+    let wrong = if covered != committed {
+        format!("records cover {covered} sequence numbers, but {committed} are committed")
+    } else if gaps != gap_rows {
+        format!("gaps cover {gap_rows} sequence numbers, but {gaps} were committed as gaps")
+    } else if quarantined != quarantine_rows {
+        format!(
+            "the quarantine covers {quarantine_rows} sequence numbers, but {quarantined} were \
+             put there"
+        )
+    } else if *quarantined > 0 {
+        format!(
+            "{quarantined} sequence numbers were refused; their frames are in quarantine as long as \
+             retention.quarantine says"
+        )
+    } else {
+        return None;
+    };
+    Some(format!("client {}, session {:016x}: {wrong}", session.client, session.session))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn sums(rx_bytes: i128) -> Sums {
+        Sums::from_array([rx_bytes, 0, 0, 0])
+    }
+
+    fn evidence() -> Evidence {
+        let session = SessionEvidence {
+            session: 1,
+            client: "web".into(),
+            committed: 10,
+            covered: 10,
+            gaps: 3,
+            gap_rows: 3,
+            quarantined: 0,
+            quarantine_rows: 0,
+        };
+        let (first, last, counted) = (sums(100), sums(150), sums(50));
+        let ledger = LedgerEvidence { session: 1, nic: 7, first, last, counted, uncounted_seqs: 0 };
+        let nic = NicEvidence {
+            nic: 7,
+            client: "web".into(),
+            name: "eth0".into(),
+            five_minutes: sums(30),
+            expired: sums(15),
+            gaps: sums(5),
+            raw: (sums(20), sums(20)),
+            minutes: (sums(25), sums(25)),
+        };
+        Evidence { sessions: vec![session], ledgers: vec![ledger], nics: vec![nic] }
+    }
+
+    #[test]
+    fn what_adds_up_is_sound() {
+        let report = judge(&evidence());
+        assert!(report.is_sound(), "{:?}", report.findings);
+        assert_eq!((report.sessions, report.nics[0].totals), (1, sums(50)));
+        assert_eq!((report.nics[0].counted, report.nics[0].in_gaps), (sums(50), sums(5)));
+    }
+
+    #[test]
+    fn what_is_missing_is_explained_by_gaps_without_counts_and_what_is_too_much_is_not() {
+        let mut evidence = evidence();
+        evidence.ledgers[0].uncounted_seqs = 2;
+        evidence.ledgers[0].last = sums(160);
+        let report = judge(&evidence);
+        assert!(report.is_sound(), "{:?}", report.findings);
+        let [nic] = &report.nics[..] else { panic!("{report:?}") };
+        assert_eq!((nic.counted, nic.uncounted, nic.totals), (sums(50), sums(10), sums(60)));
+        evidence.ledgers[0].last = sums(140);
+        assert_eq!(judge(&evidence).findings.len(), 1);
+    }
+
+    #[test]
+    fn each_break_is_found_and_named() {
+        type Break = fn(&mut Evidence);
+        let breaks: [(Break, &str); 8] = [
+            (|it| it.sessions[0].covered = 9, "cover 9"),
+            (|it| it.sessions[0].gap_rows = 2, "gaps cover 2"),
+            (|it| it.sessions[0].quarantine_rows = 1, "quarantine covers 1"),
+            (
+                |it| (it.sessions[0].quarantined, it.sessions[0].quarantine_rows) = (1, 1),
+                "1 sequence numbers were refused",
+            ),
+            (|it| it.ledgers[0].last = sums(151), "grew by rx 51 bytes"),
+            (|it| it.nics[0].five_minutes = sums(31), "bandwidth_5m and gaps say rx 51"),
+            (|it| it.nics[0].raw.0 = sums(19), "bandwidth_stats say rx 19"),
+            (|it| it.nics[0].minutes.0 = sums(24), "bandwidth_1m say rx 24"),
+        ];
+        for (break_it, words) in breaks {
+            let mut evidence = evidence();
+            break_it(&mut evidence);
+            let findings = judge(&evidence).findings;
+            assert_eq!(findings.len(), 1, "{findings:?}");
+            assert!(findings[0].contains(words) && findings[0].contains("web"), "{findings:?}");
+        }
+    }
+}

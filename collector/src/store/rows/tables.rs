@@ -1,0 +1,75 @@
+//! The tables whose rows are of one NIC and one time, and how long each keeps them: what is read, written,
+//! deleted by age and purged goes by these lists.
+
+use std::time::Duration;
+
+use crate::store::rows::retention::{CutOffs, RetentionLimits};
+
+/// A table whose rows have client, NIC and time.
+#[derive(Debug, Clone, Copy)]
+pub struct Timed {
+    /// Its name.
+    pub name: &'static str,
+    kept: Kept,
+}
+
+/// Which limit says how long.
+#[derive(Debug, Clone, Copy)]
+enum Kept {
+    Raw,
+    Rollup1m,
+    Rollup5m,
+}
+
+/// What NICs carried.
+pub const FIGURES: [Timed; 4] = [
+    Timed { name: "bandwidth_stats", kept: Kept::Raw },
+    Timed { name: "traffic_mix", kept: Kept::Raw },
+    Timed { name: "bandwidth_1m", kept: Kept::Rollup1m },
+    Timed { name: "bandwidth_5m", kept: Kept::Rollup5m },
+];
+
+/// What happened to NICs.
+pub const EVENTS: [Timed; 1] = [Timed { name: "link_changes", kept: Kept::Rollup5m }];
+
+/// Tables whose rows of a NIC keep it, those that keep theirs longest first. That a session counted
+/// on it once does not.
+pub const KEEPING: [&str; 6] =
+    ["bandwidth_5m", "gaps", "link_changes", "bandwidth_1m", "bandwidth_stats", "traffic_mix"];
+
+/// All tables whose rows have client, NIC and time.
+pub fn timed() -> impl Iterator<Item = Timed> {
+    FIGURES.into_iter().chain(EVENTS)
+}
+
+impl Timed {
+    /// How long it keeps its rows.
+    #[must_use]
+    pub const fn kept(&self, limits: &RetentionLimits) -> Duration {
+        match self.kept {
+            Kept::Raw => limits.raw,
+            Kept::Rollup1m => limits.rollup_1m,
+            Kept::Rollup5m => limits.rollup_5m,
+        }
+    }
+
+    /// Rows that start before this are deleted, nanoseconds since 1970 (UTC).
+    #[must_use]
+    pub const fn cut_ns(&self, cut: &CutOffs) -> u64 {
+        match self.kept {
+            Kept::Raw => cut.raw_ns,
+            Kept::Rollup1m => cut.rollup_1m_ns,
+            Kept::Rollup5m => cut.rollup_5m_ns,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_table_with_rows_of_a_nic_keeps_it() {
+        assert!(timed().all(|table| KEEPING.contains(&table.name)));
+    }
+}

@@ -1,0 +1,66 @@
+//! NICs as agents say that they are, and when their links changed.
+
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use wire::id::ClientId;
+use wire::message::Inventory;
+
+use super::error::Failure;
+use super::number::int;
+use super::tables::nics::{Room, nic_id};
+
+pub(super) fn record(
+    db: &mut Connection,
+    client: &ClientId,
+    inventory: &Inventory,
+    now_ns: u64,
+) -> Result<(), Failure> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let id: Option<i64> = transaction
+        .query_row(
+            "UPDATE clients SET last_seen_at = ?2 WHERE client_id = ?1
+             RETURNING id",
+            params![client.as_str(), int(now_ns)?],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let Some(id) = id else { return Err(unknown_client(client)) };
+    transaction.execute("UPDATE nics SET present = 0 WHERE client = ?1 AND present = 1", [id])?;
+    let mut room = Room::default();
+    for nic in &inventory.nics {
+        let Some(nic_id) = nic_id(&transaction, id, nic.name, &mut room)? else { continue };
+        transaction.prepare_cached(LINK_CHANGED)?.execute(params![nic_id, int(now_ns)?, nic.up])?;
+        transaction
+            .prepare_cached(
+                "UPDATE nics SET if_index = ?2, mac = ?3, mtu = ?4, speed_bits = ?5, kind = ?6,
+                     up = ?7, stacked = ?8, present = 1 WHERE id = ?1",
+            )?
+            .execute(params![
+                nic_id,
+                nic.index,
+                nic.mac,
+                nic.mtu,
+                int(nic.speed_bits)?,
+                nic.kind,
+                nic.up,
+                nic.stacked
+            ])?;
+    }
+    transaction.prepare_cached(LINK_GONE)?.execute(params![id, int(now_ns)?])?;
+    transaction
+        .execute("UPDATE nics SET up = 0 WHERE client = ?1 AND present = 0 AND up = 1", [id])?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn unknown_client(client: &ClientId) -> Failure {
+    Failure::Refused(format!("client {client} has opened no session"))
+}
+
+/// Notes which links have changed, before the newest inventory is kept: NIC by NIC, then those
+/// that are in it no more.
+const LINK_CHANGED: &str = "
+    INSERT OR REPLACE INTO link_changes
+    SELECT client, id, ?2, ?3 FROM nics WHERE id = ?1 AND up <> ?3 AND if_index <> 0";
+const LINK_GONE: &str = "
+    INSERT OR REPLACE INTO link_changes
+    SELECT client, id, ?2, 0 FROM nics WHERE client = ?1 AND present = 0 AND up = 1";

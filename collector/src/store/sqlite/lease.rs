@@ -1,0 +1,149 @@
+//! The connections to the file, lent to closures that run on blocking threads: one writes, a few read.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::task::JoinError;
+
+use super::cancel::Waiting;
+use super::error::{Failure, OpenError};
+use super::files::Files;
+use super::open;
+use crate::store::port::error::StoreError;
+
+/// Connections that read at the same time: one more than what is asked over HTTP may take
+/// (`http.limits.queries`), so that retention and `/readyz` find one free.
+const READERS: usize = 5;
+
+/// The connection that writes.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    connection: Arc<Mutex<Locked>>,
+    /// `None` beside a running collector, which watches them.
+    files: Option<Arc<Files>>,
+    path: PathBuf,
+}
+
+/// A connection; the lock on the file is given back after it is closed.
+#[derive(Debug)]
+struct Locked {
+    db: Connection,
+    /// `None` beside a running collector, which has it.
+    _lock: Option<File>,
+}
+
+/// The connections that read.
+#[derive(Debug)]
+pub struct Readers {
+    idle: Arc<StdMutex<Vec<Connection>>>,
+    free: Arc<Semaphore>,
+    path: PathBuf,
+}
+
+/// What has a connection that writes.
+pub trait Writes {
+    /// The connection.
+    fn writer(&self) -> &Writer;
+}
+
+/// What has connections that read.
+pub trait Reads {
+    /// The connections.
+    fn readers(&self) -> &Readers;
+
+    /// Fails while what is read may not be what is on disk.
+    fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+impl Writer {
+    /// Takes the file at `path` for this process alone, makes it where it is missing, and brings its
+    /// schema up to date.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let lock = open::lock(path)?;
+        let db = open::writer(path)?;
+        let connection = Arc::new(Mutex::new(Locked { db, _lock: Some(lock) }));
+        Ok(Self { connection, files: Some(Arc::new(Files::of(path))), path: path.to_owned() })
+    }
+
+    /// Opens the file at `path` to write beside a collector that has it open.
+    pub fn beside(path: &Path) -> Result<Self, OpenError> {
+        let connection = Arc::new(Mutex::new(Locked { db: open::beside(path)?, _lock: None }));
+        Ok(Self { connection, files: None, path: path.to_owned() })
+    }
+
+    /// Runs `work` with the connection, after all work that came before. It runs to its end even if the
+    /// caller stops waiting.
+    pub(super) async fn lease<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.connection.clone().lock_owned().await;
+        let files = self.files.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            if let Some(files) = files {
+                files.check()?;
+            }
+            work(&mut connection.db)
+        });
+        outcome(done.await, &self.path)
+    }
+
+    /// Fails while the files are not where they were.
+    pub fn check_files(&self) -> Result<(), StoreError> {
+        let Some(files) = &self.files else { return Ok(()) };
+        files.check().map_err(|failure| failure.into_store_error(&self.path))
+    }
+}
+
+impl Readers {
+    /// Opens the file at `path`.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let idle = (0..READERS).map(|_| open::reader(path)).collect::<Result<_, _>>()?;
+        let free = Arc::new(Semaphore::new(READERS));
+        Ok(Self { idle: Arc::new(StdMutex::new(idle)), free, path: path.to_owned() })
+    }
+
+    /// Runs `work` with a connection once one is free. It is broken off if the caller stops waiting.
+    pub(super) async fn lease<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let closed = |error: tokio::sync::AcquireError| failed(&self.path, error.to_string());
+        let permit = self.free.clone().acquire_owned().await.map_err(closed)?;
+        let waiting = Waiting::default();
+        let (idle, path, waited) = (self.idle.clone(), self.path.clone(), waiting.waited());
+        let done = tokio::task::spawn_blocking(move || {
+            // Until the work is done, whoever waits for it.
+            let _permit = permit;
+            let pool = || idle.lock().unwrap_or_else(PoisonError::into_inner);
+            let kept = pool().pop();
+            let mut db = match kept {
+                Some(db) => db,
+                // Work that failed badly has taken it along.
+                None => open::reader(&path).map_err(|error| failed(&path, error.to_string()))?,
+            };
+            let outcome = waited.run(&mut db, work);
+            pool().push(db);
+            outcome
+        })
+        .await;
+        drop(waiting);
+        outcome(done, &self.path)
+    }
+}
+
+fn outcome<T>(done: Result<Result<T, Failure>, JoinError>, path: &Path) -> Result<T, StoreError> {
+    match done {
+        Ok(outcome) => outcome.map_err(|failure| failure.into_store_error(path)),
+        Err(error) => Err(failed(path, error.to_string())),
+    }
+}
+
+fn failed(path: &Path, reason: String) -> StoreError {
+    StoreError::Failed { location: path.display().to_string(), reason }
+}

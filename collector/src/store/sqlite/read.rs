@@ -1,0 +1,47 @@
+//! Reading clients, and what their NICs carried.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use wire::frame::Mix;
+
+use super::lease::Reads;
+use super::{history, query};
+use crate::store::port::error::StoreError;
+use crate::store::port::read::Query;
+use crate::store::rows::clients::Client;
+use crate::store::rows::history::Event;
+use crate::store::rows::percentile::{Percentile, PercentileRange};
+use crate::store::rows::series::{NicRange, Series, SeriesRange};
+
+#[async_trait]
+impl<T: Reads + Send + Sync + Debug> Query for T {
+    async fn clients(&self) -> Result<Vec<Client>, StoreError> {
+        self.readers().lease(|db| query::clients(db)).await
+    }
+
+    async fn series(&self, range: &SeriesRange) -> Result<Series, StoreError> {
+        let range = range.clone();
+        self.readers().lease(move |db| query::series(db, &range)).await
+    }
+
+    async fn percentile(&self, range: &PercentileRange) -> Result<Percentile, StoreError> {
+        let range = range.clone();
+        self.readers().lease(move |db| query::percentile(db, &range)).await
+    }
+
+    async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError> {
+        let range = range.clone();
+        self.readers().lease(move |db| history::mix(db, &range)).await
+    }
+
+    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let range = range.clone();
+        self.readers().lease(move |db| history::events(db, &range, limit)).await
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.check()?;
+        self.readers().lease(|db| query::ready(db)).await
+    }
+}

@@ -1,0 +1,100 @@
+//! The store, and its parts as they are opened beside a running collector.
+
+use std::path::Path;
+
+use super::error::OpenError;
+use super::lease::{Readers, Reads, Writer, Writes};
+use super::open;
+use crate::store::port::error::StoreError;
+use crate::store::port::schema::Migrated;
+
+/// The store, open to write. One process at a time.
+#[derive(Debug)]
+pub struct SqliteStore {
+    // Closed before the connection that writes: only that one can tidy the log away.
+    readers: Readers,
+    writer: Writer,
+}
+
+/// The store, open to read: also beside a running collector.
+#[derive(Debug)]
+pub struct SqliteReader {
+    readers: Readers,
+}
+
+/// The register of a file that a collector may have open.
+#[derive(Debug)]
+pub struct SqliteRegister {
+    writer: Writer,
+}
+
+impl SqliteStore {
+    /// Opens the file at `path`, or makes a new one, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the file and the way out.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let writer = Writer::open(path)?;
+        Ok(Self { readers: Readers::open(path)?, writer })
+    }
+
+    /// Brings the schema of the file at `path` up to date, or only says what would be done.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the file and the way out.
+    pub fn migrate(path: &Path, check_only: bool) -> Result<Migrated, OpenError> {
+        let from = open::version(path)?;
+        if !check_only {
+            drop(Self::open(path)?);
+        }
+        Ok(Migrated { from, to: open::SCHEMA_VERSION, distributed: None })
+    }
+}
+
+impl SqliteReader {
+    /// Opens the file at `path`.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the file and the way out.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        Ok(Self { readers: Readers::open(path)? })
+    }
+}
+
+impl SqliteRegister {
+    /// Opens the file at `path`.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the file and the way out.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        Ok(Self { writer: Writer::beside(path)? })
+    }
+}
+
+impl Reads for SqliteStore {
+    fn readers(&self) -> &Readers {
+        &self.readers
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        self.writer.check_files()
+    }
+}
+
+impl Writes for SqliteStore {
+    fn writer(&self) -> &Writer {
+        &self.writer
+    }
+}
+
+impl Reads for SqliteReader {
+    fn readers(&self) -> &Readers {
+        &self.readers
+    }
+}
+
+impl Writes for SqliteRegister {
+    fn writer(&self) -> &Writer {
+        &self.writer
+    }
+}

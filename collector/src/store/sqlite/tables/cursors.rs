@@ -1,0 +1,56 @@
+//! `sessions`: how far each session is, and `clients`: when each was last heard of.
+
+use rusqlite::{Transaction, params};
+
+use crate::store::port::error::StoreError;
+use crate::store::rows::batch::Batch;
+use crate::store::rows::facts::{Cursor, untiled};
+use crate::store::sqlite::error::Failure;
+
+/// How often a client that commits is noted as seen, nanoseconds.
+const SEEN_EVERY_NS: i64 = 10_000_000_000;
+
+/// Moves every session on from where the batch expects it, or names those that are not there.
+pub fn advance(
+    transaction: &Transaction<'_>,
+    batch: &Batch,
+    cursors: &[Cursor<'_>],
+    now: i64,
+) -> Result<(), Failure> {
+    let mut conflicts = untiled(batch);
+    let mut update = transaction.prepare_cached(
+        "UPDATE sessions SET committed_seq = ?4, covered_seqs = covered_seqs + ?5,
+             gap_seqs = gap_seqs + ?6, quarantine_seqs = quarantine_seqs + ?7, committed_at = ?8,
+             committed_digest = ?10, digest_seq = ?4
+         WHERE session = ?1 AND committed_seq = ?2 AND epoch = ?3
+             AND client = (SELECT id FROM clients WHERE client_id = ?9)",
+    )?;
+    let mut seen = transaction.prepare_cached(
+        "UPDATE clients SET last_seen_at = ?2
+         WHERE client_id = ?1 AND last_seen_at NOT BETWEEN ?3 AND ?2",
+    )?;
+    for cursor in cursors {
+        let session = cursor.session;
+        let moved = update.execute(params![
+            session.session.cast_signed(),
+            session.expected.cast_signed(),
+            session.epoch.cast_signed(),
+            session.last_seq().cast_signed(),
+            cursor.covered.cast_signed(),
+            cursor.gaps.cast_signed(),
+            cursor.quarantined.cast_signed(),
+            now,
+            session.client.as_str(),
+            session.digest.cast_signed(),
+        ])?;
+        if moved == 0 && !conflicts.contains(&session.session) {
+            conflicts.push(session.session);
+        }
+        seen.execute(params![session.client.as_str(), now, now - SEEN_EVERY_NS])?;
+    }
+    if conflicts.is_empty() {
+        Ok(())
+    } else {
+        Err(StoreError::Conflict { sessions: conflicts }.into())
+    }
+}

@@ -1,0 +1,29 @@
+//! `traffic_mix`: a row a mix.
+
+use std::sync::LazyLock;
+
+use rusqlite::Transaction;
+use wire::frame::Mix;
+
+use super::insert::Insert;
+use super::nics::{NicIds, ids};
+use crate::store::rows::columns::{mix_columns, mix_figures};
+use crate::store::rows::facts::NicIndex;
+use crate::store::sqlite::error::Failure;
+use crate::store::sqlite::number::{int, ints};
+
+static INSERT: LazyLock<Insert> = LazyLock::new(|| Insert::into("traffic_mix", mix_columns()));
+
+pub fn add(
+    transaction: &Transaction<'_>,
+    mixes: &[(NicIndex, &Mix)],
+    nics: &[NicIds],
+) -> Result<(), Failure> {
+    let rows = mixes.iter().map(|(nic, mix)| {
+        let mut row = ids(nics, *nic)?.to_vec();
+        row.extend([int(mix.start_ns)?, int(mix.interval_ns)?]);
+        row.extend(ints(mix_figures(mix))?);
+        Ok(row)
+    });
+    INSERT.all(transaction, rows)
+}

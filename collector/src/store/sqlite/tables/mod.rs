@@ -1,0 +1,11 @@
+//! The tables that a batch adds to, one file each: its columns, and the statements that add its rows.
+
+pub(super) mod cursors;
+pub(super) mod gaps;
+mod insert;
+pub(super) mod ledgers;
+pub(super) mod mixes;
+pub(super) mod nics;
+pub(super) mod quarantine;
+pub(super) mod rollups;
+pub(super) mod samples;

@@ -1,0 +1,74 @@
+//! `clients` and `nics`: the numbers by which rows refer to them.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use wire::id::{ClientId, NicName};
+
+use crate::store::rows::facts::{Facts, NicIndex};
+use crate::store::rows::nics::NICS_MAX;
+use crate::store::sqlite::error::Failure;
+
+/// Numbers of a client and of one of its NICs, as rows refer to them.
+pub type NicIds = [i64; 2];
+
+/// The numbers of all NICs, `None` of those too many.
+pub fn resolve(
+    transaction: &Transaction<'_>,
+    facts: &Facts<'_>,
+) -> Result<Vec<Option<NicIds>>, Failure> {
+    let mut room = Room::default();
+    let number = |&(client, name)| {
+        // A client that isn't there has no session either: the cursors tell.
+        let Some(client) = client_id(transaction, client)? else { return Ok(Some([0, 0])) };
+        Ok(nic_id(transaction, client, name, &mut room)?.map(|nic| [client, nic]))
+    };
+    facts.nics.iter().map(number).collect()
+}
+
+/// The numbers of the NIC at a place of [`Facts::nics`].
+pub fn ids(nics: &[NicIds], nic: NicIndex) -> Result<NicIds, Failure> {
+    nics.get(nic).copied().ok_or_else(|| Failure::Refused(format!("no NIC at place {nic}")))
+}
+
+/// The number of a client, if it is known.
+fn client_id(db: &Connection, client: &ClientId) -> Result<Option<i64>, Failure> {
+    let select = "SELECT id FROM clients WHERE client_id = ?1";
+    Ok(db.prepare_cached(select)?.query_row([client.as_str()], |row| row.get(0)).optional()?)
+}
+
+/// How many more NICs clients may have, by their numbers, as far as that was asked for within a
+/// transaction.
+pub type Room = HashMap<i64, i64>;
+
+/// The number of a NIC, which is made known where it is not. `None` of a NIC too many.
+pub fn nic_id(
+    db: &Connection,
+    client: i64,
+    name: NicName,
+    room: &mut Room,
+) -> Result<Option<i64>, Failure> {
+    let name = name.as_str().ok_or_else(|| Failure::Refused("a NIC without name".into()))?;
+    let known = db
+        .prepare_cached("SELECT id FROM nics WHERE client = ?1 AND name = ?2")?
+        .query_row(params![client, name], |row| row.get(0))
+        .optional()?;
+    if known.is_some() {
+        return Ok(known);
+    }
+    let room = match room.entry(client) {
+        Entry::Occupied(room) => room.into_mut(),
+        Entry::Vacant(room) => {
+            let count = "SELECT count(*) FROM nics WHERE client = ?1";
+            let count: i64 = db.prepare_cached(count)?.query_row([client], |row| row.get(0))?;
+            room.insert(NICS_MAX - count)
+        }
+    };
+    if *room <= 0 {
+        return Ok(None);
+    }
+    *room -= 1;
+    let insert = "INSERT INTO nics (client, name) VALUES (?1, ?2) RETURNING id";
+    Ok(Some(db.prepare_cached(insert)?.query_row(params![client, name], |row| row.get(0))?))
+}

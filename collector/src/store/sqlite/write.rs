@@ -1,0 +1,53 @@
+//! Writing: by the connection that writes, one after the other.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use wire::id::ClientId;
+use wire::message::{Hello, Inventory};
+
+use super::lease::Writes;
+use super::store::SqliteStore;
+use super::{commit, inventory, session};
+use crate::store::port::error::StoreError;
+use crate::store::port::write::{End, SessionState, Store};
+use crate::store::rows::batch::Batch;
+use crate::time::now_ns;
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn open_sessions(
+        &self,
+        client: &ClientId,
+        hello: &Hello,
+        now_ns: u64,
+    ) -> Result<Vec<SessionState>, StoreError> {
+        let (client, hello) = (client.clone(), hello.clone());
+        self.writer().lease(move |db| session::open_sessions(db, &client, &hello, now_ns)).await
+    }
+
+    async fn committed(&self, sessions: &[u64]) -> Result<Vec<SessionState>, StoreError> {
+        let sessions = sessions.to_vec();
+        // With the connection that writes: after a commit that is still under way.
+        self.writer().lease(move |db| session::states(db, &sessions)).await
+    }
+
+    async fn add(&self, batch: &Arc<Batch>, end: End) -> Result<(), StoreError> {
+        let batch = batch.clone();
+        self.writer().lease(move |db| commit::add(db, &batch, end, now_ns())).await
+    }
+
+    async fn record_inventory(
+        &self,
+        client: &ClientId,
+        inventory: &Inventory,
+        now_ns: u64,
+    ) -> Result<(), StoreError> {
+        let (client, inventory) = (client.clone(), inventory.clone());
+        self.writer().lease(move |db| inventory::record(db, &client, &inventory, now_ns)).await
+    }
+
+    async fn record_clock_offset(&self, session: u64, offset_ns: i64) -> Result<(), StoreError> {
+        self.writer().lease(move |db| session::record_clock_offset(db, session, offset_ns)).await
+    }
+}

@@ -1,0 +1,160 @@
+//! What every handler gets: the state that is shown, and whose turn it is.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::access::{Access, Asker, Peer};
+use super::error::ApiError;
+use super::limits::{Limits, refused};
+use super::readiness::Readiness;
+use super::session::SignedOut;
+use super::throttle::Throttle;
+use super::tls::HttpTls;
+use super::turns::{NoTurn, Turn, TurnLimits, Turns};
+use crate::live::Live;
+use crate::metrics::Metrics;
+use crate::store::{Query, StoreError};
+use crate::writer::StoreState;
+
+/// After how long it may be tried again where too much is asked for.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What the web side shows.
+#[derive(Clone)]
+pub struct WebState {
+    /// What is going on this moment.
+    pub live: Live,
+    /// What was.
+    pub query: Arc<dyn Query>,
+    /// Tells why the writer can't commit, if it can't.
+    pub writer: Arc<dyn Fn() -> StoreState + Send + Sync>,
+    /// Tells what people should know of a collector that works, if there is anything.
+    pub notice: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    /// What Prometheus reads.
+    pub metrics: Metrics,
+    /// Version of the collector.
+    pub version: String,
+    /// Names besides `localhost` under which a collector on a loopback address answers: those of
+    /// a reverse proxy before it.
+    pub host_names: Vec<String>,
+    /// Who may see figures.
+    pub access: Access,
+    /// What pages are encrypted by, if they are.
+    pub tls: Option<HttpTls>,
+    /// Sessions of browsers that were signed out.
+    pub signed_out: SignedOut,
+    /// How much may be in use at once, and for how long.
+    pub limits: Limits,
+}
+
+impl fmt::Debug for WebState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebState")
+            .field("query", &self.query)
+            .field("version", &self.version)
+            .field("host_names", &self.host_names)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What every handler gets.
+pub(super) struct App {
+    pub state: WebState,
+    /// Whose query is next.
+    pub queries: Turns,
+    /// Places for live streams.
+    pub streams: Turns,
+    /// Whether the store is ready, as far as it was asked.
+    pub readiness: Readiness,
+    /// How often wrong tokens were tried.
+    pub throttle: Mutex<Throttle>,
+    pub stop: watch::Receiver<bool>,
+    /// The API described.
+    pub document: utoipa::openapi::OpenApi,
+}
+
+impl App {
+    pub fn new(
+        state: WebState,
+        stop: watch::Receiver<bool>,
+        document: utoipa::openapi::OpenApi,
+    ) -> Self {
+        let limits = state.limits;
+        let queries = Turns::new(TurnLimits {
+            running: limits.queries,
+            running_each: limits.queries_per_address,
+            waiting: limits.queries_waiting,
+            waiting_each: limits.queries_waiting_per_address,
+            name: "queries",
+            name_each: "queries_per_address",
+        });
+        let streams = Turns::new(TurnLimits {
+            running: limits.streams,
+            running_each: limits.streams_per_address,
+            waiting: 0,
+            waiting_each: 0,
+            name: "streams",
+            name_each: "streams_per_address",
+        });
+        let throttle = Mutex::new(Throttle::new(&limits));
+        Self { state, queries, streams, readiness: Readiness::default(), throttle, stop, document }
+    }
+
+    /// Waits for somebody's turn to ask for what takes a while.
+    pub async fn turn(&self, asker: &Asker) -> Result<Turn, ApiError> {
+        let turn = self.queries.take(&asker.caller).await;
+        turn.map_err(|why| no_turn(why, "too_many_queries", "queries wait already"))
+    }
+
+    /// Asks the store, in turn, but not for ever.
+    pub async fn ask<T>(
+        &self,
+        asker: &Asker,
+        answer: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, ApiError> {
+        let limit = self.state.limits.query_time;
+        let in_turn = async {
+            let turn = self.turn(asker).await?.with_rest(self.state.query.rest());
+            let answer = answer.await?;
+            turn.end();
+            Ok(answer)
+        };
+        timeout(limit, in_turn).await.unwrap_or_else(|_| {
+            refused("query_time");
+            let message = format!("the store gave no answer within {limit:?}");
+            Err(ApiError::unavailable("store_unavailable", message).after(RETRY))
+        })
+    }
+}
+
+/// There is no turn: too many `what` of one address, or in all.
+pub(super) fn no_turn(NoTurn { limit, own }: NoTurn, code: &'static str, what: &str) -> ApiError {
+    refused(limit);
+    if own {
+        let message = format!("too many {what} from your address (http.limits.{limit})");
+        ApiError::too_many(code, message, RETRY)
+    } else {
+        let message = format!("too many {what} (http.limits.{limit})");
+        ApiError::unavailable(code, message).after(RETRY)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Asker {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let Peer(peer) = Peer::from_request_parts(parts, app).await?;
+        Ok(app.state.access.rule().asker(&parts.headers, peer.ip()))
+    }
+}
+
+/// Waits until `stop` is true or its sender is gone.
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _gone = stop.wait_for(|&stop| stop).await;
+}

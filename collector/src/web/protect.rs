@@ -1,0 +1,84 @@
+//! The way in for who may see figures.
+
+use std::sync::{Arc, PoisonError};
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::access::{Asker, Claim, Peer, Rule};
+use super::app::App;
+use super::error::ApiError;
+use super::guard::Named;
+use super::limits::refused;
+use super::session::Session;
+use super::throttle::Verdict;
+use crate::audit;
+use crate::time::{boot, now_ns};
+
+/// Lets a request pass that may see figures.
+pub(super) async fn protect(
+    State(app): State<Arc<App>>,
+    Peer(peer): Peer,
+    Named(named): Named,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let rule = app.state.access.rule();
+    let claim = rule.claim(request.headers(), peer.ip(), |session| app.holds(session, &rule));
+    match claim {
+        Claim::Open | Claim::Session => {}
+        Claim::User if named => {}
+        Claim::User => {
+            refused("host");
+            return Err(ApiError::host_not_allowed());
+        }
+        Claim::Token(right) => {
+            app.judge(&rule.asker(request.headers(), peer.ip()), right)?;
+        }
+        Claim::Nothing => {
+            return Err(ApiError::new(
+                StatusCode::UNAUTHORIZED,
+                "token_needed",
+                match rule.token {
+                    Some(_) => {
+                        "send the token of http.token_file as `Authorization: Bearer TOKEN`, or \
+                         sign in"
+                    }
+                    None => "ask the proxy before this collector; it says who you are",
+                },
+            ));
+        }
+    }
+    Ok(next.run(request).await)
+}
+
+impl App {
+    /// Whether a session still holds.
+    pub(super) fn holds(&self, session: Session, rule: &Rule) -> bool {
+        session.holds(now_ns() / 1_000_000_000, rule.session_time)
+            && !self.state.signed_out.has(&session)
+    }
+
+    /// Somebody presents a token, which is right or not: how that ends.
+    pub(super) fn judge(&self, asker: &Asker, right: bool) -> Result<(), ApiError> {
+        let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        let verdict = throttle.judge(&asker.caller, right, boot());
+        drop(throttle);
+        match verdict {
+            Verdict::Right => Ok(()),
+            Verdict::Wrong => {
+                audit::sign_in_failed(asker.address, "wrong_token");
+                let message = "this is not the token of http.token_file";
+                Err(ApiError::new(StatusCode::UNAUTHORIZED, "wrong_token", message))
+            }
+            Verdict::Later(wait, limit) => {
+                refused(limit);
+                audit::sign_in_failed(asker.address, "too_many");
+                let message = "too many wrong tokens were tried; try again later";
+                Err(ApiError::too_many("too_many_sign_ins", message, wait))
+            }
+        }
+    }
+}
