@@ -7,8 +7,9 @@ use agent::connection::{Server, connect, control};
 use agent::identity::Credentials;
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use rustls::pki_types::UnixTime;
-use testbed::http::HTTP;
-use testbed::{Pair, Running, Site, done, in_namespace, metric, sh, wait_until};
+use testbed::http::{HTTP, is_ready};
+use testbed::{Cluster, Pair, Running, Site, done, get, in_namespace, metric, sh, wait_until};
+use tokio::runtime::Runtime;
 use wire::message::{Claim, Hello, HostKey, Message, Session};
 
 /// A connected agent made by hand.
@@ -22,9 +23,14 @@ struct Host {
 impl Host {
     /// Connects with the certificate of the site's agent.
     async fn connect(site: &Site) -> Self {
+        Self::connect_to(site, 8082).await
+    }
+
+    /// The same, to the collector at a port.
+    async fn connect_to(site: &Site, port: u16) -> Self {
         let dir = site.dir().join("agent/identity");
         let credentials = Credentials::load(&dir, None, UnixTime::now()).unwrap();
-        let server = Server { host: "127.0.0.1".into(), port: 8082 };
+        let server = Server { host: "127.0.0.1".into(), port };
         let name = credentials.server_name(&server.host);
         let connected = connect(&server, name, &credentials.client_config()).await;
         let (endpoint, connection) = connected.unwrap();
@@ -61,7 +67,42 @@ const fn claim(machine: u8, boot: u8, session: u64) -> Claim {
 }
 
 fn refusals() -> f64 {
-    metric(HTTP, r#"netmon_collector_rejects_total{reason="second_host"}"#)
+    refusals_at(HTTP)
+}
+
+fn refusals_at(http: &str) -> f64 {
+    metric(http, r#"netmon_collector_rejects_total{reason="second_host"}"#)
+}
+
+/// Where the second of two collectors of a database listens.
+const SECOND: u16 = 9082;
+const SECOND_HTTP: &str = "127.0.0.1:9083";
+
+/// Starts the collector of the site, enrols its agent, and starts another collector, of the same
+/// database and CA.
+fn two_collectors(site: &Site) -> [Running; 2] {
+    let first = site.start_collector();
+    site.enroll();
+    let identity = site.identity();
+    let copy = site.dir().join("second");
+    sh(&format!("mkdir -m 700 {0} && cp -a {1} {0}", copy.display(), identity.display()));
+    let mut second = site.collector_in("second", &["run"]);
+    second.env("NETMON_COLLECTOR_SERVER__PORT", SECOND.to_string());
+    second.env("NETMON_COLLECTOR_HTTP__PORT", "9083");
+    let second = Running::start(second, &site.dir().join("second.log"));
+    wait_until("the second collector", || is_ready(SECOND_HTTP));
+    [first, second]
+}
+
+async fn welcome(host: &mut Host, claim: Claim) {
+    let answer = host.introduce(Some(claim), claim.session);
+    let answer = tokio::time::timeout(Duration::from_secs(8), answer).await;
+    let answer = answer.expect("sooner than by QUIC's idle timeout");
+    assert!(matches!(answer, Message::Welcome(_)), "{answer:?}");
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()
 }
 
 fn refusal(answer: Message) -> String {
@@ -79,7 +120,7 @@ fn the_host_that_is_connected_goes_on_and_another_is_refused_until_it_is_gone() 
     let (_pair, site) = (Pair::new(), Site::new());
     let collector = site.start_collector();
     site.enroll();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = runtime();
     runtime.block_on(async {
         for (number, (second, what)) in (1..).zip([
             (Some(claim(2, 2, 20)), "this is another machine"),
@@ -126,7 +167,7 @@ fn a_host_that_answers_no_more_gives_way_to_its_restart_reboot_and_successor() {
     let (_pair, site) = (Pair::new(), Site::new());
     let collector = site.start_collector();
     site.enroll();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = runtime();
     for (number, next) in (1..).zip([
         Some(claim(1, 1, 20)),
         Some(claim(1, 2, 21)),
@@ -136,7 +177,7 @@ fn a_host_that_answers_no_more_gives_way_to_its_restart_reboot_and_successor() {
         None,
     ]) {
         // Killed: nobody says goodbye.
-        let killed = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let killed = self::runtime();
         let first = killed.block_on(async {
             let mut first = Host::connect(&site).await;
             let answer = first.introduce(Some(claim(1, 1, number)), number).await;
@@ -167,7 +208,7 @@ fn the_same_run_over_a_new_connection_goes_on_at_once() {
     let (_pair, site) = (Pair::new(), Site::new());
     let collector = site.start_collector();
     site.enroll();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = runtime();
     runtime.block_on(async {
         for claim in [Some(claim(1, 1, 7)), None] {
             let mut before = Host::connect(&site).await;
@@ -251,7 +292,7 @@ fn second_hosts_that_alternate_are_told_of_once_each() {
     let (_pair, site) = (Pair::new(), Site::new());
     let collector = site.start_collector();
     site.enroll();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = runtime();
     runtime.block_on(async {
         let mut first = Host::connect(&site).await;
         let answer = first.introduce(Some(claim(1, 1, 1)), 1).await;
@@ -268,15 +309,102 @@ fn second_hosts_that_alternate_are_told_of_once_each() {
         let listed = done(site.collector(&["clients"]).output().unwrap());
         assert!(listed.contains("host-1: two hosts have its certificate since 20"), "{listed}");
         // Nobody has tried for long: the second host is gone.
-        let note = site.dir().join("collector/identity/second_hosts/host-1");
-        let text = std::fs::read_to_string(&note).unwrap();
-        let mut record: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let at = record["at"].as_u64().unwrap();
-        (record["since"], record["at"]) = ((at - 7200).into(), (at - 3600).into());
-        std::fs::write(&note, record.to_string()).unwrap();
+        let db = rusqlite::Connection::open(site.dir().join("collector/netmon.sqlite")).unwrap();
+        db.busy_timeout(Duration::from_secs(5)).unwrap();
+        let ago = "UPDATE second_hosts SET since = since - 7200000000000,
+                       told_at = told_at - 3600000000000";
+        assert_eq!(db.execute(ago, []).unwrap(), 1);
         let listed = done(site.collector(&["clients"]).output().unwrap());
         assert!(!listed.contains("two hosts"), "{listed}");
         first.leave().await;
     });
     collector.stop();
+}
+
+#[test]
+fn a_second_host_at_another_collector_of_the_database_is_refused_as_at_the_same_one() {
+    let name = "a_second_host_at_another_collector_of_the_database_is_refused_as_at_the_same_one";
+    if !in_namespace(name) {
+        return;
+    }
+    let cluster = Cluster::start();
+    let (_pair, site) = (Pair::new(), Site::with_database(&cluster.new_database()));
+    let [collector, second] = two_collectors(&site);
+    runtime().block_on(async {
+        let mut first = Host::connect(&site).await;
+        welcome(&mut first, claim(1, 1, 1)).await;
+        for (number, (claim, what)) in (1..).zip([
+            (Some(claim(2, 2, 2)), "this is another machine"),
+            (Some(claim(1, 2, 3)), "a copy of that machine, with the same machine-id"),
+            (Some(claim(1, 1, 4)), "a second agent on the same machine"),
+            // An older agent, which doesn't tell.
+            (None, "one of the two has no machine-id"),
+        ]) {
+            let asked = Instant::now();
+            let mut host = Host::connect_to(&site, SECOND).await;
+            let reason = refusal(host.introduce(claim, 5).await);
+            assert!(asked.elapsed() < Duration::from_secs(3), "it is asked, not waited for");
+            assert!(reason.contains("client host-1 is connected from 127.0.0.1 "), "{reason}");
+            assert!(reason.contains(what), "{reason}");
+            let counted = f64::from(number);
+            wait_until("the count", || refusals_at(SECOND_HTTP) >= counted);
+            wait_until("the second collector's word of it", || second.log().contains(what));
+        }
+        // Told wherever people look, whichever collector refused it.
+        let listed = done(site.collector(&["clients"]).output().unwrap());
+        assert!(listed.contains("host-1: two hosts have its certificate since 20"), "{listed}");
+        for http in [HTTP, SECOND_HTTP] {
+            let told = || get(http, "/api/v1/clients").unwrap_or_default();
+            wait_until("the second host", || told().contains(r#""refused":"127.0.0.1""#));
+        }
+        assert!(first.connection.close_reason().is_none(), "the first goes on");
+        assert!(refusals() < 1.0);
+        // It leaves, and its place is free.
+        first.leave().await;
+        let mut host = Host::connect_to(&site, SECOND).await;
+        welcome(&mut host, claim(2, 2, 2)).await;
+        host.leave().await;
+    });
+    second.stop();
+    collector.stop();
+}
+
+#[test]
+fn a_host_that_goes_to_another_collector_of_the_database_is_never_refused() {
+    let name = "a_host_that_goes_to_another_collector_of_the_database_is_never_refused";
+    if !in_namespace(name) {
+        return;
+    }
+    let cluster = Cluster::start();
+    let (_pair, site) = (Pair::new(), Site::with_database(&cluster.new_database()));
+    let [collector, second] = two_collectors(&site);
+    let killed = runtime();
+    let mut host = killed.block_on(async {
+        let mut before = Host::connect(&site).await;
+        welcome(&mut before, claim(1, 1, 1)).await;
+        // The same run, by its fallbacks, though the way back is still open.
+        let asked = Instant::now();
+        let mut host = Host::connect_to(&site, SECOND).await;
+        welcome(&mut host, claim(1, 1, 1)).await;
+        assert!(asked.elapsed() < Duration::from_millis(900), "{:?}", asked.elapsed());
+        let closed = tokio::time::timeout(Duration::from_secs(15), before.connection.closed());
+        closed.await.expect("what is left behind is closed");
+        host
+    });
+    // Killed, and started again with another collector in reach: nobody says goodbye.
+    killed.shutdown_background();
+    let runtime = runtime();
+    runtime.block_on(async {
+        host = Host::connect(&site).await;
+        welcome(&mut host, claim(1, 1, 2)).await;
+    });
+    // The collector is killed: the host goes on at the other, and so does its successor.
+    collector.kill();
+    runtime.block_on(async {
+        let mut host = Host::connect_to(&site, SECOND).await;
+        welcome(&mut host, claim(2, 2, 3)).await;
+        host.leave().await;
+    });
+    assert!(refusals_at(SECOND_HTTP) < 1.0);
+    second.stop();
 }

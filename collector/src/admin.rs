@@ -19,10 +19,10 @@ pub use self::token::{Made, cancel, token, tokens};
 use crate::audit::{Event, Record};
 use crate::config::Config;
 use crate::export::{self, Request};
-use crate::identity::{KnownClient, SecondHostRecord};
+use crate::identity::KnownClient;
 use crate::import;
 use crate::store::postgres::PostgresConfig;
-use crate::store::{Client, Migrated, NicCheck, Registered, Sums};
+use crate::store::{Client, Migrated, NicCheck, Registered, SecondHostRecord, Sums};
 use crate::store_location::{StoreLocation, StoreLocationError};
 use crate::time::{now_ns, rough};
 
@@ -31,12 +31,13 @@ use crate::time::{now_ns, rough};
 /// # Errors
 /// [`AdminError`] names the file that can't be read.
 pub fn clients(config: &Config, location: &StoreLocation) -> Result<String, AdminError> {
-    let (seen, registered) = block_on::<_, StoreLocationError>(async {
+    let (seen, registered, second_hosts) = block_on::<_, StoreLocationError>(async {
         if !location.is_used().await? {
-            return Ok((vec![], vec![]));
+            return Ok((vec![], vec![], vec![]));
         }
         let store = location.open_to_read()?;
-        Ok((store.clients().await?, store.registered().await?))
+        let registered = store.registered().await?;
+        Ok((store.clients().await?, registered, store.second_hosts().await?))
     })?;
     let mut enrolled = client_records(config).list()?;
     // Until it gets a certificate again.
@@ -86,22 +87,25 @@ pub fn clients(config: &Config, location: &StoreLocation) -> Result<String, Admi
             );
         }
     }
-    for KnownClient { client, second_host, damaged, .. } in enrolled {
+    for KnownClient { client, damaged, .. } in enrolled {
         for damaged in damaged {
             // Writing to a String can't fail.
             let _ = writeln!(table, "{client}: {damaged}");
         }
-        let current = second_host.filter(|it| it.is_current(UnixTime::now()));
-        if let Some(SecondHostRecord { since, at, kept, refused, what }) = current {
-            let since = if since > 0 { format!(" since {}", utc(since)) } else { String::new() };
-            let (at, replace) = (utc(at), format!("collector token --client {client} --replace"));
-            let _ = writeln!(
-                table,
-                "{client}: two hosts have its certificate{since}: {kept} goes on, {refused} was refused \
-                 ({what}), last told {at}; give the second a client.id and a token of its own, or \
-                 let it take over: {replace}"
-            );
-        }
+    }
+    let current = second_hosts
+        .iter()
+        .filter(|it| it.is_current(now_ns) && !forgotten(&registered, &it.client));
+    for SecondHostRecord { client, since_ns, told_ns, kept, refused, what } in current {
+        let [since, told] = [since_ns, told_ns].map(|it| utc(it / 1_000_000_000));
+        let replace = format!("collector token --client {client} --replace");
+        // Writing to a String can't fail.
+        let _ = writeln!(
+            table,
+            "{client}: two hosts have its certificate since {since}: {kept} goes on, {refused} was \
+             refused ({what}), last told {told}; give the second a client.id and a token of its own, \
+             or let it take over: {replace}"
+        );
     }
     Ok(table.trim_end().to_owned())
 }

@@ -1,13 +1,11 @@
 //! Clients that need attention.
 
 use std::path::Path;
-use std::time::Duration;
 
-use rustls::pki_types::UnixTime;
 use settings::Finding;
 
+use super::store::Known;
 use crate::identity::{ClientRecords, KnownClient};
-use crate::store::Client;
 use crate::time::{now_ns, rough};
 
 const SUBJECT: &str = "clients";
@@ -15,7 +13,7 @@ const SUBJECT: &str = "clients";
 /// Names that a line has at most.
 const NAMES: usize = 5;
 
-pub(super) fn examine(identity: &Path, known: &[Client]) -> Vec<Finding> {
+pub(super) fn examine(identity: &Path, known: &Known) -> Vec<Finding> {
     let enrolled = match ClientRecords::at(identity).list() {
         Ok(enrolled) => enrolled,
         Err(error) => return vec![Finding::fail(SUBJECT, error.to_string())],
@@ -23,7 +21,11 @@ pub(super) fn examine(identity: &Path, known: &[Client]) -> Vec<Finding> {
     attention(known, &enrolled, now_ns())
 }
 
-fn attention(known: &[Client], enrolled: &[KnownClient], now_ns: u64) -> Vec<Finding> {
+fn attention(
+    Known { clients: known, second_hosts }: &Known,
+    enrolled: &[KnownClient],
+    now_ns: u64,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut tell = |names: Vec<String>, text: &str| {
         if !names.is_empty() {
@@ -43,10 +45,8 @@ fn attention(known: &[Client], enrolled: &[KnownClient], now_ns: u64) -> Vec<Fin
         client.clock_apart().map(|apart| format!("{} ({apart})", client.client))
     });
     tell(apart.collect(), "the clock differs from the collector's; set both right");
-    let now = UnixTime::since_unix_epoch(Duration::from_nanos(now_ns));
-    let twins = enrolled
-        .iter()
-        .filter(|client| client.second_host.as_ref().is_some_and(|it| it.is_current(now)));
+    let listed = |id: &str| known.iter().any(|client| client.client == id);
+    let twins = second_hosts.iter().filter(|it| it.is_current(now_ns) && listed(&it.client));
     tell(
         twins.map(|client| client.client.clone()).collect(),
         "two hosts have its certificate; see `collector clients`",
@@ -74,6 +74,7 @@ mod tests {
     use wire::message::Host;
 
     use super::*;
+    use crate::store::{Client, SecondHostRecord};
 
     #[test]
     fn clients_are_told_by_what_they_need() {
@@ -87,13 +88,30 @@ mod tests {
             clock_offset_ns: Some(offset_ns),
             nics: vec![],
         };
-        let well = attention(&[client("a", 1, 400_000_000)], &[], now_ns);
+        let attention = |clients: &[Client], second_hosts: &[SecondHostRecord]| {
+            let known = Known { clients: clients.to_vec(), second_hosts: second_hosts.to_vec() };
+            attention(&known, &[], now_ns)
+        };
+        let well = attention(&[client("a", 1, 400_000_000)], &[]);
         assert_eq!((well.len(), well[0].level), (1, Level::Ok), "{well:?}");
         let ill = [client("a", 7200, 0), client("b", 1, -1_500_000_000)];
-        let found = attention(&ill, &[], now_ns);
+        let found = attention(&ill, &[]);
         assert!(found[0].text.starts_with("a (2 h): down"), "{found:?}");
         assert!(found[1].text.starts_with("b (1.5 s behind): the clock"), "{found:?}");
+        let second = |client: &str, told_ns: u64| SecondHostRecord {
+            client: client.to_owned(),
+            since_ns: told_ns,
+            told_ns,
+            kept: [10, 0, 0, 1].into(),
+            refused: [10, 0, 0, 2].into(),
+            what: String::new(),
+        };
+        let hour = 3_600_000_000_000;
+        let seconds = [second("a", now_ns), second("b", now_ns - hour), second("gone", now_ns)];
+        let found = attention(&[client("a", 1, 0), client("b", 1, 0)], &seconds);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].text.starts_with("a: two hosts"), "{found:?}");
         let many: Vec<Client> = (0..9).map(|n| client(&n.to_string(), 7200, 0)).collect();
-        assert!(attention(&many, &[], now_ns)[0].text.contains("4 (2 h) and 4 more"));
+        assert!(attention(&many, &[])[0].text.contains("4 (2 h) and 4 more"));
     }
 }

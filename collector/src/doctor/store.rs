@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use settings::Finding;
 use tokio::time::timeout;
 
-use crate::store::Client;
 use crate::store::clock::STEP;
 use crate::store::sqlite::OpenError;
+use crate::store::{Client, SecondHostRecord};
 use crate::store_location::{StoreLocation, StoreLocationError};
 use crate::time::{Time, now_ns, rough};
 
@@ -16,28 +16,37 @@ const SUBJECT: &str = "database";
 /// How long it may take to answer.
 const PATIENCE: Duration = Duration::from_secs(25);
 
-/// Findings, and the clients that the store knows.
-pub(super) async fn examine(location: &StoreLocation) -> (Vec<Finding>, Vec<Client>) {
+/// What the store knows of clients.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// All that there are.
+    pub clients: Vec<Client>,
+    /// The second hosts that were refused.
+    pub second_hosts: Vec<SecondHostRecord>,
+}
+
+/// Findings, and what the store knows of clients.
+pub(super) async fn examine(location: &StoreLocation) -> (Vec<Finding>, Known) {
     let start = Instant::now();
     let asked = timeout(PATIENCE, ask(location)).await;
     let took = start.elapsed();
     let (findings, known) = match asked {
         Ok(Ok(Some(known))) => {
-            let clients = known.len();
+            let clients = known.clients.len();
             let text = format!("{location} answers in {took:.1?}; {clients} clients");
             (vec![Finding::ok(SUBJECT, text)], known)
         }
         Ok(Ok(None)) => {
             let text = format!("{location} has no tables yet; the first start makes them");
-            (vec![Finding::ok(SUBJECT, text)], vec![])
+            (vec![Finding::ok(SUBJECT, text)], Known::default())
         }
         Ok(Err(StoreLocationError::Open(error @ OpenError::Older { .. }))) => {
-            (vec![Finding::warn(SUBJECT, error.to_string())], vec![])
+            (vec![Finding::warn(SUBJECT, error.to_string())], Known::default())
         }
-        Ok(Err(error)) => (vec![Finding::fail(SUBJECT, error.to_string())], vec![]),
+        Ok(Err(error)) => (vec![Finding::fail(SUBJECT, error.to_string())], Known::default()),
         Err(_) => {
             let text = format!("{location} gives no answer within {PATIENCE:?}");
-            (vec![Finding::fail(SUBJECT, format!("{text}; see its log"))], vec![])
+            (vec![Finding::fail(SUBJECT, format!("{text}; see its log"))], Known::default())
         }
     };
     let settings = match location {
@@ -47,19 +56,20 @@ pub(super) async fn examine(location: &StoreLocation) -> (Vec<Finding>, Vec<Clie
         )),
         _ => None,
     };
-    let seen = known.iter().map(|client| client.last_seen_ns).max();
+    let seen = known.clients.iter().map(|client| client.last_seen_ns).max();
     let clock = seen.and_then(|seen_ns| ahead(seen_ns, now_ns()));
     (findings.into_iter().chain(settings).chain(clock).collect(), known)
 }
 
-/// The clients; `None` without tables.
-async fn ask(location: &StoreLocation) -> Result<Option<Vec<Client>>, StoreLocationError> {
+/// `None` without tables.
+async fn ask(location: &StoreLocation) -> Result<Option<Known>, StoreLocationError> {
     if !location.is_used().await? {
         return Ok(None);
     }
     let store = location.open_to_read()?;
     store.ready().await?;
-    Ok(Some(store.clients().await?))
+    let clients = store.clients().await?;
+    Ok(Some(Known { clients, second_hosts: store.second_hosts().await? }))
 }
 
 /// A client that was seen in the future.

@@ -9,7 +9,7 @@ use wire::id::ClientId;
 use wire::private_file;
 
 use super::error::IdentityError;
-use super::record::{self, Issued, IssuedRecord, Revocation, SecondHostRecord};
+use super::record::{self, Issued, IssuedRecord, Revocation};
 
 /// Most certificates that are kept of a client: the one that it has and its successor, and some whose
 /// answer was lost.
@@ -31,8 +31,6 @@ pub struct KnownClient {
     pub certificates: Vec<Issued>,
     /// When it was last revoked, seconds since 1970 (UTC).
     pub revoked_at: Option<u64>,
-    /// The last second host that was refused under its present certificate.
-    pub second_host: Option<SecondHostRecord>,
     /// Records of it that can't be read, and the way out.
     pub damaged: Vec<String>,
 }
@@ -51,7 +49,7 @@ impl ClientRecords {
     /// [`IdentityError`] names the directory that can't be read.
     pub fn list(&self) -> Result<Vec<KnownClient>, IdentityError> {
         let mut names = Vec::new();
-        for directory in [self.issued_dir(), self.revoked_dir(), self.second_hosts_dir()] {
+        for directory in [self.issued_dir(), self.revoked_dir()] {
             if private_file::exists(&directory)? {
                 names.extend(record::names(&directory)?);
             }
@@ -74,10 +72,6 @@ impl ClientRecords {
                 known.revoked_at = revoked.map(|it| it.revoked_at);
             }
             Err(error) => known.damaged.push(refused_until(&error, &name)),
-        }
-        match record::read(&self.second_hosts_dir().join(&name)) {
-            Ok(second_host) => known.second_host = second_host,
-            Err(error) => known.damaged.push(format!("{error}; remove it")),
         }
         known
     }
@@ -141,27 +135,6 @@ impl ClientRecords {
         Ok(news)
     }
 
-    /// Keeps that a second host was refused, for those who list the clients.
-    ///
-    /// # Errors
-    /// [`IdentityError`] names the file that can't be written.
-    pub fn note_second_host(
-        &self,
-        client: &ClientId,
-        mut second: SecondHostRecord,
-    ) -> Result<(), IdentityError> {
-        let path = self.second_hosts_dir().join(client.as_str());
-        let now = UnixTime::since_unix_epoch(Duration::from_secs(second.at));
-        // One that can't be read is begun anew.
-        if let Ok(Some(before)) = record::read::<SecondHostRecord>(&path)
-            && before.is_current(now)
-            && before.since > 0
-        {
-            second.since = before.since.min(second.since);
-        }
-        record::write(&path, &second)
-    }
-
     /// Keeps a certificate that was just made, and those before it that haven't expired, few of them:
     /// they are for those who list clients. `presented` is the serial number of the one that asked for
     /// it. A list that can't be read is begun anew.
@@ -195,11 +168,9 @@ impl ClientRecords {
     ) -> Result<(), IdentityError> {
         private_file::create_directory(&self.revoked_dir())?;
         record::write(&self.revoked_path(client), revocation)?;
-        // From here on it is revoked. These only tell of certificates that are good no more.
-        for told in [self.issued_path(client), self.second_hosts_dir().join(client.as_str())] {
-            if let Err(error) = private_file::remove(&told) {
-                tracing::warn!(%error, %client, "left behind by a revocation");
-            }
+        // From here on it is revoked. This only tells of certificates that are good no more.
+        if let Err(error) = private_file::remove(&self.issued_path(client)) {
+            tracing::warn!(%error, %client, "left behind by a revocation");
         }
         Ok(())
     }
@@ -235,10 +206,6 @@ impl ClientRecords {
 
     pub(super) fn revoked_dir(&self) -> PathBuf {
         self.dir.join("revoked")
-    }
-
-    pub(super) fn second_hosts_dir(&self) -> PathBuf {
-        self.dir.join("second_hosts")
     }
 
     fn issued_path(&self, client: &ClientId) -> PathBuf {

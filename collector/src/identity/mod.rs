@@ -2,9 +2,9 @@
 //! who is who on a connection.
 //!
 //! In the directory: `ca.key` (the CA whole) and its public copy `ca.pem`, `server.pem`, `reset.key`,
-//! and as small JSON files `tokens/<digest of the secret>`, `issued/<client>`, `revoked/<client>` and
-//! `second_hosts/<client>`. Other processes may
-//! work on it at the same time: what changes more than one file is done under `lock`.
+//! and as small JSON files `tokens/<digest of the secret>`, `issued/<client>` and `revoked/<client>`.
+//! Other processes may work on it at the same time: what changes more than one file is done under
+//! `lock`.
 
 mod admit;
 mod ca;
@@ -32,7 +32,7 @@ pub use self::error::IdentityError;
 pub use self::issue::{Cas, Renewed};
 pub use self::own::Identity;
 pub use self::peer::{Agent, CLOSE_REFUSED, Peer, PeerError, Signed, peer};
-pub use self::record::{Issued, Revocation, SecondHostRecord};
+pub use self::record::{Issued, Revocation};
 pub use self::refusal::EnrollError;
 pub use self::standing::Standing;
 pub use self::taking::{ClientIds, EnrolmentStore};

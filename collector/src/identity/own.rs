@@ -60,12 +60,9 @@ impl Identity {
             revocations: Revocations::default(),
             files: Mutex::default(),
         };
-        for directory in [
-            identity.tokens_dir(),
-            identity.records.issued_dir(),
-            identity.records.revoked_dir(),
-            identity.records.second_hosts_dir(),
-        ] {
+        for directory in
+            [identity.tokens_dir(), identity.records.issued_dir(), identity.records.revoked_dir()]
+        {
             private_file::create_directory(&directory)?;
         }
         identity.server_config(now)?;

@@ -1,6 +1,5 @@
 //! Records that the collector keeps as small JSON files, one per token or client.
 
-use std::net::IpAddr;
 use std::path::Path;
 
 use rustls::pki_types::UnixTime;
@@ -53,33 +52,6 @@ impl Revocation {
         let known = known.map_or(0, |it| it.generation);
         let generation = now.as_secs().max(known.saturating_add(1));
         Self { revoked_at: now.as_secs(), forgotten: false, replaced: false, generation }
-    }
-}
-
-/// A second host under a client's certificate was refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SecondHostRecord {
-    /// Since when there is one, seconds since 1970 (UTC); 0: an older collector didn't tell.
-    #[serde(default)]
-    pub since: u64,
-    /// When it was last told, seconds since 1970 (UTC): every 10 minutes while it tries.
-    pub at: u64,
-    /// Address of the host that goes on.
-    pub kept: IpAddr,
-    /// Address of the one that was refused.
-    pub refused: IpAddr,
-    /// What the second is to the first.
-    pub what: String,
-}
-
-/// A second host that was not told of for so long is gone, seconds.
-const SECOND_HOST_GONE: u64 = 1800;
-
-impl SecondHostRecord {
-    /// True if the second host still tries.
-    #[must_use]
-    pub const fn is_current(&self, now: UnixTime) -> bool {
-        now.as_secs() <= self.at.saturating_add(SECOND_HOST_GONE)
     }
 }
 

@@ -16,6 +16,7 @@ use wire::frame::Frame;
 use wire::id::ClientId;
 use wire::message::{Inventory, Message, Probe, Refused};
 
+use super::claims::Place;
 use super::clock::ClockOffset;
 use super::end::End;
 use super::introduction::{Control, Introduction, write};
@@ -25,6 +26,7 @@ use super::notice;
 use super::reading;
 use super::sessions::{Sessions, Way};
 use super::shared::Ingest;
+use super::shared_claims;
 use crate::identity::{Agent, Standing};
 use crate::listen::canonical;
 use crate::store::SessionState;
@@ -112,7 +114,7 @@ struct Introduced {
 async fn admit(ingest: &Ingest, connection: &Connection, introduced: Introduced) -> End {
     let Introduced { standing, account, entry, mut introduction } = introduced;
     let client = standing.agent().client.clone();
-    let place = match introduction.take_place(ingest, standing.agent(), connection).await {
+    let mut place = match introduction.take_place(ingest, standing.agent(), connection).await {
         Ok(place) => place,
         Err(end) => return end,
     };
@@ -122,8 +124,9 @@ async fn admit(ingest: &Ingest, connection: &Connection, introduced: Introduced)
     tracing::info!(%client, %address, version = hello.host.agent_version, "connected");
     ingest.live.on_connected(&client, &hello.alias, &hello.host, now_ns());
     ingest.live.on_located(&client, is_same_host(connection));
-    let end = attend(ingest, standing, connection, introduction, account).await;
+    let end = attend(ingest, standing, (connection, &mut place), introduction, account).await;
     ingest.live.on_disconnected(&client, now_ns());
+    shared_claims::give_back(&ingest.store, &client, &place);
     drop(place);
     end
 }
@@ -138,11 +141,12 @@ fn is_same_host(connection: &Connection) -> bool {
 async fn attend(
     ingest: &Ingest,
     mut standing: Standing,
-    connection: &Connection,
+    (connection, place): (&Connection, &mut Place),
     mut introduction: Introduction,
     account: Account,
 ) -> End {
-    let opened = match introduction.welcome(ingest, &mut standing, connection, &account).await {
+    let opened = introduction.welcome(ingest, &mut standing, (connection, place), &account).await;
+    let opened = match opened {
         Ok(opened) => opened,
         Err(end) => return end,
     };

@@ -4,8 +4,12 @@
 //! refused for as long as the first answers, and takes its place once it doesn't: a host that died,
 //! moved its disk, was restarted or reverted goes on by itself. Keys tell what kind of second host
 //! it is; they decide nothing, since containers have none, a new one at each start, or all the same.
+//!
+//! A host takes its client's place here first, among the connections of this collector, and then in
+//! the store, among all collectors that it has ([`super::shared_claims`]).
 
 use std::collections::HashMap;
+use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,8 +20,10 @@ use settings::Failures;
 use wire::id::ClientId;
 use wire::message::{Claim, HostKey};
 
+use crate::store::{Holder as Shared, PlaceId};
+
 /// How long a connection may take to answer that stands in the way of another host.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The same, in the way of what looks like the same machine: most often its agent was restarted.
 const RESTART_PATIENCE: Duration = Duration::from_secs(1);
@@ -69,7 +75,7 @@ impl Kin {
     }
 
     /// How long the connected one may take to answer.
-    const fn patience(self) -> Duration {
+    pub(super) const fn patience(self) -> Duration {
         match self {
             Self::Same | Self::Machine => RESTART_PATIENCE,
             Self::Copy | Self::Other | Self::Unknown => PATIENCE,
@@ -117,13 +123,19 @@ pub struct SecondHost {
 }
 
 /// The hosts that are connected.
-#[derive(Debug, Clone, Default)]
-pub struct Claims(Arc<Mutex<Held>>);
+#[derive(Debug, Clone)]
+pub struct Claims {
+    /// This run of this collector, among all that use the store.
+    collector: u64,
+    held: Arc<Mutex<Held>>,
+}
 
 #[derive(Debug, Default)]
 struct Held {
     next: u64,
     holders: HashMap<ClientId, Holder>,
+    /// Those that were refused for hosts that are connected to other collectors.
+    elsewhere: HashMap<ClientId, (PlaceId, Refusals)>,
 }
 
 #[derive(Debug)]
@@ -131,8 +143,15 @@ struct Holder {
     number: u64,
     claim: Claim,
     connection: Connection,
-    /// How many were refused, which of them were told of, and when that was last kept.
-    refused: u64,
+    refusals: Refusals,
+    /// It has the place in the store, too.
+    shared: bool,
+}
+
+/// How many were refused, which of them were told of, and when that was last kept.
+#[derive(Debug)]
+struct Refusals {
+    times: u64,
     told: Failures<HostKey>,
     kept: Option<Instant>,
 }
@@ -143,9 +162,40 @@ pub struct Place {
     claims: Claims,
     client: ClientId,
     number: u64,
+    /// It has the place in the store, too.
+    shared: bool,
+}
+
+impl Refusals {
+    const fn new() -> Self {
+        Self { times: 0, told: Failures::new(), kept: None }
+    }
+
+    /// One more: how many there are, whether it is worth a line in the log, and whether it is to
+    /// be kept.
+    fn on_refused(&mut self, claim: &Claim) -> (u64, bool, bool) {
+        self.times += 1;
+        let now = Instant::now();
+        let news = self.told.failed(claim.host, now).is_some();
+        let due = news || self.kept.is_none_or(|at| now.duration_since(at) >= KEPT_EVERY);
+        if due {
+            self.kept = Some(now);
+        }
+        (self.times, news, due)
+    }
 }
 
 impl Claims {
+    /// Nobody is connected yet.
+    ///
+    /// # Errors
+    /// The system has no random numbers: collectors of one store are told apart by one.
+    pub fn new() -> io::Result<Self> {
+        let mut collector = [0; 8];
+        getrandom::fill(&mut collector).map_err(io::Error::other)?;
+        Ok(Self { collector: u64::from_ne_bytes(collector), held: Arc::default() })
+    }
+
     /// Takes the place of a client for a connection, once nobody else has it.
     ///
     /// # Errors
@@ -195,10 +245,9 @@ impl Claims {
         }
         held.next += 1;
         let (number, connection) = (held.next, connection.clone());
-        let (told, kept) = (Failures::new(), None);
-        let holder = Holder { number, claim, connection, refused: 0, told, kept };
+        let holder = Holder { number, claim, connection, refusals: Refusals::new(), shared: false };
         held.holders.insert(client.clone(), holder);
-        Ok(Place { claims: self.clone(), client: client.clone(), number })
+        Ok(Place { claims: self.clone(), client: client.clone(), number, shared: false })
     }
 
     fn refuse(
@@ -210,15 +259,55 @@ impl Claims {
     ) -> Option<SecondHost> {
         let mut held = self.held();
         let holder = held.holders.get_mut(client).filter(|holder| holder.number == number)?;
-        holder.refused += 1;
-        let now = Instant::now();
-        let news = holder.told.failed(claim.host, now).is_some();
-        let due = news || holder.kept.is_none_or(|at| now.duration_since(at) >= KEPT_EVERY);
-        if due {
-            holder.kept = Some(now);
-        }
-        let (client, times) = (client.clone(), holder.refused);
+        let (times, news, due) = holder.refusals.on_refused(claim);
+        let client = client.clone();
         Some(SecondHost { client, kept, refused, kin, times, news, due })
+    }
+
+    /// The same of a host that is connected to another collector of the store.
+    pub(super) fn refuse_for(
+        &self,
+        client: &ClientId,
+        claim: &Claim,
+        other: &Shared,
+        refused: IpAddr,
+    ) -> SecondHost {
+        let mut held = self.held();
+        let fresh = || (other.place, Refusals::new());
+        let known = held.elsewhere.entry(client.clone()).or_insert_with(fresh);
+        if known.0 != other.place {
+            *known = fresh();
+        }
+        let (times, news, due) = known.1.on_refused(claim);
+        let (client, kin) = (client.clone(), Kin::of(claim, &other.claim));
+        SecondHost { client, kept: other.address, refused, kin, times, news, due }
+    }
+
+    /// This run of this collector.
+    pub(super) const fn collector(&self) -> u64 {
+        self.collector
+    }
+
+    /// The connection that has this place.
+    pub(super) fn connection(&self, client: &ClientId, number: u64) -> Option<Connection> {
+        let held = self.held();
+        let holder = held.holders.get(client).filter(|holder| holder.number == number)?;
+        Some(holder.connection.clone())
+    }
+
+    /// The places that are in the store, too.
+    pub(super) fn shared(&self) -> Vec<(ClientId, u64)> {
+        let held = self.held();
+        let shared = held.holders.iter().filter(|(_, holder)| holder.shared);
+        shared.map(|(client, holder)| (client.clone(), holder.number)).collect()
+    }
+
+    /// Ends the connection that has this place: another host has it by now.
+    pub(super) fn end(&self, client: &ClientId, number: u64, reason: &str) {
+        if let Some(connection) = self.connection(client, number) {
+            connection.close(CLOSE_REPLACED.into(), reason.as_bytes());
+            self.give_back(client, number);
+        }
     }
 
     fn give_back(&self, client: &ClientId, number: u64) {
@@ -229,7 +318,30 @@ impl Claims {
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Which it is, among those of all collectors.
+    pub(super) const fn id(&self) -> PlaceId {
+        PlaceId { collector: self.claims.collector, number: self.number }
+    }
+
+    /// True if it is in the store, too.
+    pub(super) const fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    /// It is in the store from now on.
+    pub(super) fn on_shared(&mut self) {
+        self.shared = true;
+        let mut held = self.claims.held();
+        held.elsewhere.remove(&self.client);
+        let holder = held.holders.get_mut(&self.client);
+        if let Some(holder) = holder.filter(|holder| holder.number == self.number) {
+            holder.shared = true;
+        }
     }
 }
 
@@ -239,9 +351,9 @@ impl Drop for Place {
     }
 }
 
-/// True if the agent at the other end is alive. A datagram, which agents don't read, is
-/// acknowledged by QUIC.
-async fn answers(connection: &Connection, patience: Duration) -> bool {
+/// True if the agent at the other end is alive, which is asked for so long at most. A datagram,
+/// which agents don't read, is acknowledged by QUIC.
+pub(super) async fn answers(connection: &Connection, patience: Duration) -> bool {
     let heard = || connection.stats().udp_rx.datagrams;
     let (before, started) = (heard(), Instant::now());
     // Two round trips and one more, for what gets lost.

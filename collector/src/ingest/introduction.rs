@@ -23,8 +23,9 @@ use super::patience::PATIENCE;
 use super::reading::{self, ReadError};
 use super::sessions::FrameRefused;
 use super::shared::Ingest;
-use crate::identity::{Agent, PeerError, SecondHostRecord, Standing};
-use crate::store::{SessionState, StoreError};
+use super::shared_claims::{self, Unclaimed};
+use crate::identity::{Agent, PeerError, Standing};
+use crate::store::{SecondHostRecord, SessionState, StoreError};
 use crate::time::now_ns;
 
 /// How often a host may ask for the time before it introduces itself.
@@ -32,6 +33,9 @@ const QUESTIONS: u32 = 16;
 
 /// How long a refused agent may take to take note.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long the place in the store may take at first. Longer than any question takes.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Wait before a store that failed is asked again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
@@ -104,15 +108,29 @@ impl Introduction {
         agent: &Agent,
         connection: &Connection,
     ) -> Result<Place, End> {
-        match ingest.claims.take(&agent.client, self.claim, connection).await {
-            Ok(place) => Ok(place),
-            Err(second) => {
-                if second.due {
-                    keep(ingest, &second);
-                }
-                self.control.refuse(second.to_string()).await?;
-                Err(End::SecondHost(Box::new(second)))
+        let taken = async {
+            let mut place = ingest.claims.take(&agent.client, self.claim, connection).await?;
+            let share =
+                shared_claims::take(ingest, &agent.client, self.claim, &mut place, connection);
+            // With a store that is away, it is taken before sessions are opened.
+            match timeout(STORE_PATIENCE, share).await {
+                Ok(Err(Unclaimed::SecondHost(second))) => Err(second),
+                Ok(Ok(()) | Err(Unclaimed::Store(_))) | Err(_) => Ok(place),
             }
+        };
+        match taken.await {
+            Ok(place) => Ok(place),
+            Err(second) => Err(self.refuse_second(ingest, second).await),
+        }
+    }
+
+    async fn refuse_second(&mut self, ingest: &Ingest, second: SecondHost) -> End {
+        if second.due {
+            keep(ingest, &second);
+        }
+        match self.control.refuse(second.to_string()).await {
+            Ok(()) => End::SecondHost(Box::new(second)),
+            Err(end) => end,
         }
     }
 
@@ -121,14 +139,15 @@ impl Introduction {
         &mut self,
         ingest: &Ingest,
         standing: &mut Standing,
-        connection: &Connection,
+        (connection, place): (&Connection, &mut Place),
         account: &Account,
     ) -> Result<Vec<SessionState>, End> {
-        let opened = match self.open(ingest, standing, connection, account).await {
+        let opened = match self.open(ingest, standing, (connection, place), account).await {
             Err(end @ (End::Refused(_) | End::Lost(_))) => {
                 self.control.refuse(end.to_string()).await?;
                 return Err(end);
             }
+            Err(End::SecondHost(second)) => return Err(self.refuse_second(ingest, *second).await),
             opened => opened?,
         };
         let digest = |it: &SessionState| {
@@ -151,15 +170,15 @@ impl Introduction {
         &mut self,
         ingest: &Ingest,
         standing: &mut Standing,
-        connection: &Connection,
+        (connection, place): (&Connection, &mut Place),
         account: &Account,
     ) -> Result<Vec<SessionState>, End> {
         let agent = &standing.agent().clone();
-        let Self { hello, inventory, control, .. } = self;
+        let Self { claim, hello, inventory, control, .. } = self;
         let opening = async {
             account.take(Limit::Sessions, hello.sessions.len() as u64);
             account.ready(&[Limit::Sessions]).await;
-            open_sessions(ingest, agent, hello).await
+            open_sessions(ingest, agent, (*claim, hello), (connection, place)).await
         };
         tokio::pin!(opening);
         loop {
@@ -191,19 +210,20 @@ impl Introduction {
 
 /// Keeps that a second host was refused. What can't be kept is in the log all the same.
 fn keep(ingest: &Ingest, second: &SecondHost) {
-    let at = UnixTime::now().as_secs();
+    let told_ns = now_ns();
     let record = SecondHostRecord {
-        since: at,
-        at,
+        client: second.client.to_string(),
+        since_ns: told_ns,
+        told_ns,
         kept: second.kept,
         refused: second.refused,
         what: second.kin.what().to_owned(),
     };
-    let (identity, client) = (ingest.identity.clone(), second.client.clone());
-    // Files take their time.
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = identity.records().note_second_host(&client, record) {
-            tracing::warn!(%client, %error, "a second host could not be noted");
+    let store = ingest.store.clone();
+    // The store takes its time.
+    tokio::spawn(async move {
+        if let Err(error) = store.note_second_host(&record).await {
+            tracing::warn!(client = record.client, %error, "a second host could not be noted");
         }
     });
 }
@@ -242,7 +262,8 @@ static WAITING: SharedFailures<String> = SharedFailures::new();
 async fn open_sessions(
     ingest: &Ingest,
     agent: &Agent,
-    hello: &Hello,
+    (claim, hello): (Claim, &Hello),
+    (connection, place): (&Connection, &mut Place),
 ) -> Result<Vec<SessionState>, End> {
     let client = &agent.client;
     loop {
@@ -253,7 +274,13 @@ async fn open_sessions(
             sleep(STORE_RETRY).await;
             continue;
         }
-        match ingest.store.open_sessions(client, hello, now_ns()).await {
+        let claimed = shared_claims::take(ingest, client, claim, place, connection).await;
+        let opened = match claimed {
+            Ok(()) => ingest.store.open_sessions(client, hello, now_ns()).await,
+            Err(Unclaimed::Store(error)) => Err(error),
+            Err(Unclaimed::SecondHost(second)) => return Err(End::SecondHost(Box::new(second))),
+        };
+        match opened {
             Ok(opened) => {
                 WAITING.succeeded_for(|_| true);
                 return Ok(opened);

@@ -23,13 +23,13 @@ use self::saved::Saved;
 pub use self::table::GONE_NS;
 use self::table::{Changes, Table};
 pub use self::view::{
-    ClientView, CountsView, HostView, NicView, PointView, RateView, SampleView, SumView,
-    SummaryView,
+    ClientView, CountsView, HostView, NicView, PointView, RateView, SampleView, SecondHostView,
+    SumView, SummaryView,
 };
 pub(crate) use self::view::{link_speed, names};
 use self::watch::Watchers;
 pub use self::watch::{ClientUpdate, Event, NicPoint, SamplesUpdate};
-use crate::store::Registered;
+use crate::store::{Registered, SecondHostRecord};
 use crate::time::Time;
 
 /// Shares of the table, each behind its own lock: so many that to copy one, of 10,000 clients, holds
@@ -134,6 +134,15 @@ impl Live {
             // An id that is none can't have been written by a collector.
             let Ok(id) = ClientId::new(&registered.client) else { continue };
             self.shard(&id).table.on_registered(id.clone(), registered, now_ns);
+        }
+    }
+
+    /// The second hosts that the store knows of; those that still try are shown. Call it every 10 s.
+    pub fn on_second_hosts(&self, known: &[SecondHostRecord], now_ns: u64) {
+        let current = known.iter().filter(|record| record.is_current(now_ns));
+        let current = current.map(|record| (record.client.as_str(), record)).collect();
+        for mut shard in self.shards() {
+            shard.table.on_second_hosts(&current);
         }
     }
 

@@ -10,8 +10,10 @@ use super::counter::{Counter, Losses, Totals};
 use super::presence::Presence;
 use super::saved::{SavedClient, SavedFacts, SavedNic, SavedSample};
 use super::seen::Seen;
-use super::view::{ClientView, NicView, SampleView, SumView, SummaryView, link_speed};
-use crate::store::Registered;
+use super::view::{
+    ClientView, NicView, SampleView, SecondHostView, SumView, SummaryView, link_speed,
+};
+use crate::store::{Registered, SecondHostRecord};
 use crate::time::Time;
 
 /// A NIC that its client has no more, or that is not heard of, disappears after this, nanoseconds.
@@ -47,6 +49,7 @@ struct Client {
     host: Host,
     presence: Presence,
     clock_offset_ns: Option<i64>,
+    second_host: Option<Box<SecondHostView>>,
     /// On the collector's own host, by the address of its newest connection.
     same_host: bool,
     nics: BTreeMap<NicName, NicState>,
@@ -109,6 +112,16 @@ impl Table {
 
     pub fn on_clock_offset(&mut self, client: &ClientId, offset_ns: i64) {
         self.touch(client).clock_offset_ns = Some(offset_ns);
+    }
+
+    /// The second hosts that there are of all clients.
+    pub fn on_second_hosts(&mut self, current: &HashMap<&str, &SecondHostRecord>) {
+        for (id, client) in &mut self.clients {
+            let second_host = current.get(id.as_str()).map(|record| Box::new((*record).into()));
+            if client.second_host != second_host {
+                (client.second_host, client.changed) = (second_host, true);
+            }
+        }
     }
 
     pub fn on_located(&mut self, client: &ClientId, same_host: bool) {
@@ -290,6 +303,7 @@ impl Client {
             elsewhere: self.presence.elsewhere(),
             last_seen: self.presence.last_seen(),
             clock_offset_ns: self.clock_offset_ns,
+            second_host: self.second_host.clone(),
             host: (&self.host).into(),
             nics: nics.map(|(name, nic)| nic.view(*name)).collect(),
         }
@@ -323,6 +337,7 @@ impl Client {
             last_seen: self.presence.last_seen(),
             observed: newest_ns.map(Time),
             clock_offset_ns: self.clock_offset_ns,
+            second_host: self.second_host.clone(),
             sample_interval_ns: self.host.sample_interval_ns,
             links_down: down.map(|(name, _)| name.to_string()).collect(),
             rx,

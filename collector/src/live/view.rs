@@ -8,6 +8,7 @@ use wire::frame::{Counts, Sample, flags};
 use wire::message::Host;
 
 use super::counter::Totals;
+use crate::store::SecondHostRecord;
 use crate::time::Time;
 
 /// A client as it is this moment.
@@ -25,10 +26,40 @@ pub struct ClientView {
     pub last_seen: Time,
     /// By how much its clock is ahead of the collector's, nanoseconds.
     pub clock_offset_ns: Option<i64>,
+    /// The second host under its certificate, if there was one within half an hour.
+    pub second_host: Option<Box<SecondHostView>>,
     /// Facts about its host.
     pub host: HostView,
     /// Its NICs, by name.
     pub nics: Vec<NicView>,
+}
+
+/// Another host that came with a client's certificate, and was refused because the first answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SecondHostView {
+    /// Since when there is one.
+    pub since: Time,
+    /// When it was last told: every 10 minutes while it tries.
+    pub last_told: Time,
+    /// Address of the host that goes on.
+    pub kept: String,
+    /// Address of the one that was refused.
+    pub refused: String,
+    /// What it is to the first.
+    pub what: String,
+}
+
+impl From<&SecondHostRecord> for SecondHostView {
+    fn from(record: &SecondHostRecord) -> Self {
+        let SecondHostRecord { since_ns, told_ns, kept, refused, what, .. } = record;
+        Self {
+            since: Time(*since_ns),
+            last_told: Time(*told_ns),
+            kept: kept.to_string(),
+            refused: refused.to_string(),
+            what: what.clone(),
+        }
+    }
 }
 
 /// What a client does this moment, in short. Rates are sums over its NICs without the stacked ones.
@@ -48,6 +79,8 @@ pub struct SummaryView {
     pub observed: Option<Time>,
     /// By how much its clock is ahead of the collector's, nanoseconds.
     pub clock_offset_ns: Option<i64>,
+    /// The second host under its certificate, if there was one within half an hour.
+    pub second_host: Option<Box<SecondHostView>>,
     /// Length of a sample interval, nanoseconds.
     pub sample_interval_ns: u64,
     /// Names of NICs whose link is down.

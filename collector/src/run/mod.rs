@@ -30,7 +30,7 @@ use self::retention::Retention;
 use crate::audit::Pending;
 use crate::config::{Config, LIVE};
 use crate::identity::{Identity, IdentityError};
-use crate::ingest::{Claims, Ingest, ListenError, Listener};
+use crate::ingest::{Claims, Ingest, ListenError, Listener, answer_claims};
 use crate::listen;
 use crate::live::Live;
 use crate::metrics::{Metrics, MetricsError};
@@ -142,15 +142,15 @@ async fn serve(
     let counters = Counters::open(&config.data_dir, live.clone());
     let dates = Dates::awaited();
     let writer = start_writer(config, location, store.clone(), dates.clone());
-    let handle = writer.handle();
-    let health = Health::watch(store.clone(), handle.clone());
+    let health = Health::watch(store.clone(), writer.handle());
 
+    let claims = Claims::new().map_err(RunError::System)?;
     let ingest = Ingest {
         identity: identity.clone(),
         store: store.clone(),
-        writer: handle,
+        writer: writer.handle(),
         live: live.clone(),
-        claims: Claims::default(),
+        claims: claims.clone(),
         limits: config.limits.ingest(),
     };
     let Listening { listener, http, http_tls, dashboard } = listen(config, location, ingest)?;
@@ -181,13 +181,13 @@ async fn serve(
         certificates: listener.reloader(),
         http_tls,
     };
-    let until = until(stopped.clone());
-    let agents = tokio::spawn(listener.run(until));
+    let agents = tokio::spawn(listener.run(until(stopped.clone())));
     let pages = tokio::spawn(web::serve(http, state, stopped));
     let background = [
         tokio::spawn(metrics.run_upkeep()),
         tokio::spawn(register::follow(store.clone(), live, identity.clone())),
         tokio::spawn(sign_outs),
+        tokio::spawn(answer_claims(store.clone(), claims)),
         tokio::spawn(revocations::follow(store, identity.clone())),
         tokio::spawn(identity.follow_revocations()),
         tokio::spawn(retention.run()),

@@ -1,5 +1,5 @@
 //! The register of clients, asked all the time: who is known though not connected here, and who was
-//! forgotten meanwhile, by a command or at another collector.
+//! forgotten meanwhile, by a command or at another collector; and who was refused as a second host.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use wire::id::ClientId;
 
 use crate::identity::Identity;
 use crate::live::Live;
-use crate::store::{Database, Registered};
+use crate::store::{Database, Registered, StoreError};
 use crate::time::now_ns;
 
 /// How often it is asked.
@@ -26,10 +26,13 @@ pub async fn follow(store: Arc<dyn Database>, live: Live, identity: Arc<Identity
     let mut forgotten = HashMap::new();
     loop {
         due.tick().await;
-        match store.registered().await {
-            Ok(clients) => {
+        let asked =
+            async { Ok::<_, StoreError>((store.registered().await?, store.second_hosts().await?)) };
+        match asked.await {
+            Ok((clients, second_hosts)) => {
                 refuse(&identity, &clients, &mut forgotten);
                 live.on_registered(&clients, now_ns());
+                live.on_second_hosts(&second_hosts, now_ns());
             }
             Err(error) => tracing::debug!(%error, "the register of clients can't be read"),
         }

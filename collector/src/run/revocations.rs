@@ -99,6 +99,8 @@ async fn tell(
         // Those of older releases, of generation 0, can't be told to others.
         if revocation.generation > stored.generations.get(&client).copied().unwrap_or(0) {
             store.keep_revocation(&client, &revocation).await?;
+            // It was under a certificate that is good no more.
+            store.forget_second_host(&client).await?;
             stored.generations.insert(client, revocation.generation);
         }
     }

@@ -35,6 +35,7 @@ use crate::identity::EnrolmentStore;
 
 pub use self::commit::Commit;
 pub use self::port::check::Check;
+pub use self::port::claims::{Claims, SecondHosts};
 pub use self::port::error::StoreError;
 pub use self::port::export::Export;
 pub use self::port::read::Query;
@@ -44,6 +45,7 @@ pub use self::port::schema::Migrated;
 pub use self::port::sign_outs::SignOuts;
 pub use self::port::write::{End, SessionState, Store};
 pub use self::rows::batch::{Batch, SessionBatch};
+pub use self::rows::claims::{Holder, PlaceId, Question, SecondHostRecord};
 pub use self::rows::clients::{Client, Registered, StoredRevocation};
 pub use self::rows::export::{ExportGap, ExportRange, ExportRow};
 pub use self::rows::history::{Event, EventKind, gap_name};
@@ -54,11 +56,11 @@ pub use self::rows::series::{NicRange, Point, PointCounts, Resolution, Series, S
 pub use self::rows::sign_outs::SignOut;
 
 /// A store with all that it can do.
-pub trait Database: Store + Retain + Forget + EnrolmentStore + SignOuts + Reader {}
+pub trait Database: Store + Retain + Forget + EnrolmentStore + SignOuts + Claims + Reader {}
 
-impl<T: Store + Retain + Forget + EnrolmentStore + SignOuts + Reader> Database for T {}
+impl<T: Store + Retain + Forget + EnrolmentStore + SignOuts + Claims + Reader> Database for T {}
 
 /// What can be read of a database beside the collectors that use it.
-pub trait Reader: Query + Check + Export + Register {}
+pub trait Reader: Query + Check + Export + Register + SecondHosts {}
 
-impl<T: Query + Check + Export + Register> Reader for T {}
+impl<T: Query + Check + Export + Register + SecondHosts> Reader for T {}

@@ -246,7 +246,8 @@ fn rates<'a>(traffic: &Traffic) -> Vec<Line<'a>> {
 }
 
 fn client_figures<'a>(client: &Client) -> Vec<Line<'a>> {
-    let SummaryView { clock_offset_ns, sample_interval_ns, links_down, .. } = client.summary();
+    let SummaryView { clock_offset_ns, sample_interval_ns, links_down, second_host, .. } =
+        client.summary();
     let SummaryView { drops_total, late_total, inexact_total, .. } = client.summary();
     let mut lines = rates(&client.traffic());
     lines.push(ledger(client.lost(), *drops_total, *late_total, *inexact_total));
@@ -257,6 +258,10 @@ fn client_figures<'a>(client: &Client) -> Vec<Line<'a>> {
         let offset = format!("clock {:+.3} ms", *offset_ns as f64 / 1e6);
         let off = offset_ns.unsigned_abs() > *sample_interval_ns;
         lines.push(if off { offset.yellow().into() } else { offset.into() });
+    }
+    if let Some(second) = second_host {
+        let text = format!("second host {} refused", second.refused);
+        lines.push(text.yellow().into());
     }
     if !links_down.is_empty() {
         lines.push(format!("link down: {}", links_down.join(", ")).yellow().into());

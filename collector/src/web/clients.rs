@@ -14,7 +14,7 @@ use super::app::App;
 use super::cache::Answer;
 use super::error::ApiError;
 use super::params::{Params, within};
-use crate::live::{HostView, link_speed};
+use crate::live::{HostView, SecondHostView, link_speed};
 use crate::store::Client;
 use crate::time::Time;
 
@@ -61,6 +61,8 @@ struct StoredClientView {
     last_seen: Time,
     /// By how much its clock is ahead of the collector's, nanoseconds.
     clock_offset_ns: Option<i64>,
+    /// The second host under its certificate, if there was one within half an hour.
+    second_host: Option<Box<SecondHostView>>,
     /// Facts about its host.
     host: HostView,
     /// Its NICs, as last told.
@@ -145,7 +147,11 @@ fn view(app: &App, client: Client) -> StoredClientView {
     StoredClientView {
         up: live.as_ref().is_some_and(|live| live.up),
         last_seen: live.as_ref().map_or(last_seen, |live| live.last_seen),
-        clock_offset_ns: live.and_then(|live| live.clock_offset_ns).or(client.clock_offset_ns),
+        clock_offset_ns: live
+            .as_ref()
+            .and_then(|live| live.clock_offset_ns)
+            .or(client.clock_offset_ns),
+        second_host: live.and_then(|live| live.second_host),
         client: client.client,
         alias: client.alias,
         created: Time(client.created_ns),

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use collector::store::SecondHostRecord;
 use collector::time::now_ns;
 use collector::web::Access;
 use serde_json::{Value, json};
@@ -77,16 +78,31 @@ async fn clients_are_listed_with_what_the_live_table_knows() {
     let server = server().await;
     server.observe("web-1", "Web", 1);
     server.live.on_clock_offset(&ClientId::new("web-1").unwrap(), 77);
+    let second = SecondHostRecord {
+        client: "web-1".to_owned(),
+        since_ns: now_ns() - 60_000_000_000,
+        told_ns: now_ns(),
+        kept: [10, 0, 0, 1].into(),
+        refused: [10, 0, 0, 2].into(),
+        what: "this is another machine".to_owned(),
+    };
+    let told = SecondHostRecord { client: "db-1".to_owned(), told_ns: 0, ..second.clone() };
+    server.live.on_second_hosts(&[second, told], now_ns());
     let clients = server.get("/api/v1/clients").await.json();
     let web = &clients["clients"][1];
     assert_eq!((&web["client"], &web["up"]), (&json!("web-1"), &json!(true)));
     assert_eq!(web["clock_offset_ns"], 77);
+    assert_eq!(
+        (&web["second_host"]["kept"], &web["second_host"]["refused"]),
+        (&json!("10.0.0.1"), &json!("10.0.0.2"))
+    );
     assert_eq!(web["created"], "2024-01-01T12:00:00Z");
     let nic = &web["nics"][0];
     assert_eq!((&nic["nic"], &nic["mac"]), (&json!("eth0"), &json!("02:00:00:00:00:0a")));
     assert_eq!(nic["speed_bits_per_second"], 10_000_000_000_u64);
     let db = &clients["clients"][0];
     assert_eq!((&db["up"], &db["clock_offset_ns"]), (&json!(false), &Value::Null));
+    assert_eq!(db["second_host"], Value::Null, "none for half an hour");
     server.memory.fail();
     assert_eq!(server.error("/api/v1/clients", 503).await.0, "store_unavailable");
 }

@@ -1,5 +1,14 @@
 // What the collector answers: see api/v1/openapi.json.
 
+/** Another host that came with a client's certificate, and was refused. */
+export interface SecondHost {
+  since: string;
+  last_told: string;
+  kept: string;
+  refused: string;
+  what: string;
+}
+
 export interface Sum {
   bytes_per_second: number;
   packets_per_second: number;
@@ -19,6 +28,7 @@ export interface Summary extends Losses {
   last_seen: string;
   observed: string | null;
   clock_offset_ns: number | null;
+  second_host: SecondHost | null;
   sample_interval_ns: number;
   links_down: string[];
   rx: Sum;
@@ -56,6 +66,7 @@ export interface Client {
   elsewhere: boolean;
   last_seen: string;
   clock_offset_ns: number | null;
+  second_host: SecondHost | null;
   host: {
     agent_version: string;
     os: string;

@@ -29,6 +29,7 @@ const summary = (client: string, rate: number, more: Partial<Summary> = {}): Sum
   last_seen: told(),
   observed: told(),
   clock_offset_ns: 0,
+  second_host: null,
   sample_interval_ns: 5e8,
   links_down: [],
   rx: sum(rate),
@@ -63,11 +64,20 @@ test("search looks at name and alias, whatever their case", () => {
   expect(names(arranged(rows, { ...all, search: "DB" }))).toEqual(["db-1"]);
 });
 
+const secondHost = {
+  since: told(600_000),
+  last_told: told(0),
+  kept: "10.0.0.1",
+  refused: "10.0.0.2",
+  what: "this is another machine",
+};
+
 test.each<[string, Partial<Summary>, string]>([
   ["down", { up: false, last_seen: told(65_000) }, "down for 1.1 min"],
   ["silent", { observed: told(7000) }, "no sample for 7 s"],
   ["a link down", { links_down: ["eth0", "eth1"] }, "down: eth0, eth1"],
   ["a clock that is off", { clock_offset_ns: -2e9 }, "clock −2 s"],
+  ["a second host", { second_host: secondHost }, "second host 10.0.0.2 refused"],
 ])("%s needs attention", (_, more, text) => {
   const seen = row("a", 1, more);
   expect(marks(seen).map((mark) => mark.text)).toEqual([text]);

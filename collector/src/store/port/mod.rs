@@ -1,6 +1,7 @@
 //! What every engine of the store must do, as traits, and how it says that it could not.
 
 pub mod check;
+pub mod claims;
 pub mod error;
 pub mod excess;
 pub mod export;

@@ -9,7 +9,7 @@ use super::partition::{Table, exists};
 use crate::store::port::schema::Migrated;
 
 /// What brings a database from one version to the next. Never changed once released.
-const MIGRATIONS: [&str; 14] = [
+const MIGRATIONS: [&str; 15] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -24,6 +24,7 @@ const MIGRATIONS: [&str; 14] = [
     include_str!("enrolled.sql"),
     include_str!("quarantine.sql"),
     include_str!("sign_outs.sql"),
+    include_str!("claims.sql"),
 ];
 
 /// Version of the newest schema.

@@ -5,6 +5,7 @@
 //! `commit` and `tables` add rows, and the other files answer one trait of [`port`](super::port) each.
 
 mod check;
+mod claims;
 mod clients;
 mod commit;
 mod connect;

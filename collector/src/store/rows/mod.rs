@@ -1,6 +1,7 @@
 //! What is written to a store and read from it: plain types and pure functions, the same for every engine.
 
 pub mod batch;
+pub mod claims;
 pub mod clients;
 pub mod columns;
 pub mod export;

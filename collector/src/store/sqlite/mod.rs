@@ -6,6 +6,7 @@
 
 mod cancel;
 mod check;
+mod claims;
 mod commit;
 mod dump;
 mod enrolled;

@@ -1,6 +1,6 @@
 // What a client is and how it is this moment, in one line.
 
-import type { Client } from "../api";
+import type { Client, SecondHost } from "../api";
 import { t } from "../i18n";
 import { clockOffset, gone, silence } from "../presence";
 import { moment } from "../time";
@@ -18,8 +18,12 @@ function presence(client: Client, silent: number): string {
   return silent > 0 ? t("stale", units.span(silent)) : t("connected");
 }
 
+function twoHosts({ kept, refused, since }: SecondHost): string {
+  return t("twoHosts", kept, refused, moment(Date.parse(since)));
+}
+
 export function facts(client: Client): Facts {
-  const { host, nics, clock_offset_ns, up, elsewhere } = client;
+  const { host, nics, clock_offset_ns, second_host, up, elsewhere } = client;
   const observed = nics.map(({ sample }) => sample?.observed ?? "").sort();
   const silent = silence(observed.at(-1) || null, host.sample_interval_ns);
   const offset = clockOffset(clock_offset_ns, host.sample_interval_ns);
@@ -30,6 +34,11 @@ export function facts(client: Client): Facts {
     host.agent_version ? t("agent", host.agent_version) : "",
     host.sample_interval_ns ? t("every", units.span(host.sample_interval_ns / 1e6)) : "",
     offset === 0 ? "" : t("clock", units.offset(offset)),
+    second_host ? twoHosts(second_host) : "",
   ];
-  return { text: parts.filter(Boolean).join(" · "), wrong: !up || (silent > 0 && !elsewhere) };
+  const silenced = silent > 0 && !elsewhere;
+  return {
+    text: parts.filter(Boolean).join(" · "),
+    wrong: !up || silenced || second_host !== null,
+  };
 }

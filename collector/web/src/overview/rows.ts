@@ -82,7 +82,7 @@ function presence(row: Row): Mark[] {
 
 /** What is to be known of a client. */
 export function marks(row: Row): Mark[] {
-  const { links_down, clock_offset_ns, sample_interval_ns } = row.client;
+  const { links_down, clock_offset_ns, second_host, sample_interval_ns } = row.client;
   const list = presence(row);
   row.lost = row.lost.filter(({ at }) => now() - at < LOSS_MARKED);
   const lost = row.lost.reduce((sum, { packets }) => sum + packets, 0);
@@ -92,6 +92,7 @@ export function marks(row: Row): Mark[] {
   }
   const offset = clockOffset(clock_offset_ns, sample_interval_ns);
   if (offset !== 0) list.push({ text: t("clock", units.offset(offset)), kind: "warn" });
+  if (second_host) list.push({ text: t("secondHost", second_host.refused), kind: "bad" });
   return list;
 }
 

@@ -57,6 +57,8 @@ export const en = {
   elsewhere: "at another collector",
   connected: "connected",
   clock: "clock {0}",
+  secondHost: "second host {0} refused",
+  twoHosts: "two hosts have its certificate: {0} goes on, {1} is refused since {2}",
   lossMark: "{0} lost",
   linksDown: "down: {0}",
   stacked: "stacked",

@@ -54,6 +54,8 @@ export const zh: Record<keyof typeof en, string> = {
   elsewhere: "已连接到另一台收集器",
   connected: "已连接",
   clock: "时钟偏差 {0}",
+  secondHost: "已拒绝另一台主机 {0}",
+  twoHosts: "两台主机使用同一证书：{0} 继续，{1} 自 {2} 起被拒绝",
   lossMark: "丢失 {0}",
   linksDown: "链路断开：{0}",
   stacked: "上层虚拟",

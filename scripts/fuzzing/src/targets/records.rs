@@ -23,7 +23,7 @@ pub(super) const TARGET: Target = Target {
 const CLIENT: &str = "web-1";
 
 /// Directories of records of clients.
-const FOLDERS: [&str; 3] = ["issued", "revoked", "second_hosts"];
+const FOLDERS: [&str; 2] = ["issued", "revoked"];
 
 fn run(input: &[u8]) {
     let Some((&which, record)) = input.split_first() else { return };

@@ -1,0 +1,181 @@
+//! One host at a time under a client id, at all collectors of one store together: the same rule as
+//! among the connections of one, asked and answered in the store.
+//!
+//! A host that comes from another collector by its fallbacks is let in at once: it is the same run
+//! of the same agent. A collector that is gone answers no question, so that its claims hold nobody up
+//! for longer than the connection of a host that is gone does. While the store is away hosts are let
+//! in, as nothing of theirs is committed; the place in the store is taken before their sessions open.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use quinn::Connection;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use wire::id::ClientId;
+use wire::message::Claim;
+
+use super::claims::{Claims, Kin, PATIENCE, Place, SecondHost, answers};
+use super::shared::Ingest;
+use crate::store::{Database, Holder, PlaceId, Question, StoreError};
+
+/// How often it is looked for questions: one statement by an index, of which most often no row comes.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How often it is looked for an answer.
+const LOOK_FOR_ANSWER: Duration = Duration::from_millis(50);
+
+/// How much longer an answer may take by way of the store.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether places were taken by others: those of a collector that was cut
+/// off from the store and didn't answer meanwhile.
+const CHECK: Duration = Duration::from_secs(10);
+
+/// Why a host has no place in the store.
+#[derive(Debug)]
+pub enum Unclaimed {
+    /// Another host has it, and answers.
+    SecondHost(SecondHost),
+    /// The store fails.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Unclaimed {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Takes the place in the store that a connection has here, unless it is taken already.
+pub async fn take(
+    ingest: &Ingest,
+    client: &ClientId,
+    claim: Claim,
+    place: &mut Place,
+    connection: &Connection,
+) -> Result<(), Unclaimed> {
+    let address = connection.remote_address().ip().to_canonical();
+    let holder = Holder { place: place.id(), claim, address };
+    let mut silent = None;
+    while !place.is_shared() {
+        let Some(other) = ingest.store.claim(client, &holder, silent).await? else {
+            place.on_shared();
+            break;
+        };
+        let patience = Kin::of(&claim, &other.claim).patience() + STORE_PATIENCE;
+        match ask(&*ingest.store, client, other.place, patience).await? {
+            Some(true) => {
+                let second = ingest.claims.refuse_for(client, &claim, &other, address);
+                return Err(Unclaimed::SecondHost(second));
+            }
+            Some(false) => silent = Some(other.place),
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether the host at a place goes on; `None` if the place is free, or another's by now.
+async fn ask(
+    store: &dyn Database,
+    client: &ClientId,
+    place: PlaceId,
+    patience: Duration,
+) -> Result<Option<bool>, StoreError> {
+    let Some(question) = store.ask(client, place).await? else { return Ok(None) };
+    let until = Instant::now() + patience;
+    loop {
+        // Looked at before the last look: this task may have been held up itself.
+        let over = Instant::now() >= until;
+        match store.is_answered(client, place, question).await? {
+            Some(false) if over => return Ok(Some(false)),
+            Some(false) => sleep(LOOK_FOR_ANSWER).await,
+            answer => return Ok(answer),
+        }
+    }
+}
+
+/// Gives a place back whose connection has ended. That takes no time of its end: where it fails,
+/// whoever wants the place asks for it.
+pub fn give_back(store: &Arc<dyn Database>, client: &ClientId, place: &Place) {
+    if place.is_shared() {
+        let (store, client, id) = (store.clone(), client.clone(), place.id());
+        tokio::spawn(async move {
+            if let Err(error) = store.release(&client, id).await {
+                tracing::debug!(%client, %error, "a place can't be given back");
+            }
+        });
+    }
+}
+
+/// Answers the questions of other collectors, for ever.
+pub async fn answer(store: Arc<dyn Database>, claims: Claims) {
+    let mut due = interval(LOOK);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let asking = Arc::new(Mutex::new(HashSet::new()));
+    let mut checked = Instant::now();
+    loop {
+        due.tick().await;
+        let answered = async {
+            for question in store.questions(claims.collector()).await? {
+                if lock(&asking).insert(question.clone()) {
+                    let (store, claims, asking) = (store.clone(), claims.clone(), asking.clone());
+                    tokio::spawn(async move {
+                        if let Err(error) = answer_one(&*store, &claims, &question).await {
+                            tracing::debug!(%error, "a question can't be answered");
+                        }
+                        lock(&asking).remove(&question);
+                    });
+                }
+            }
+            if checked.elapsed() >= CHECK {
+                check(&*store, &claims).await?;
+                checked = Instant::now();
+            }
+            Ok::<_, StoreError>(())
+        };
+        if let Err(error) = answered.await {
+            tracing::debug!(%error, "questions of other collectors can't be read");
+            // Its places may go to others meanwhile.
+            checked = Instant::now().checked_sub(CHECK).unwrap_or(checked);
+        }
+    }
+}
+
+fn lock(asking: &Mutex<HashSet<Question>>) -> std::sync::MutexGuard<'_, HashSet<Question>> {
+    asking.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn answer_one(
+    store: &dyn Database,
+    claims: &Claims,
+    question: &Question,
+) -> Result<(), StoreError> {
+    let Question { client, place, .. } = question;
+    if let Some(connection) = claims.connection(client, *place)
+        && answers(&connection, PATIENCE).await
+    {
+        return store.answer(claims.collector(), question).await;
+    }
+    let reason = "an agent of this client asks at another collector, and this one didn't answer";
+    claims.end(client, *place, reason);
+    let place = PlaceId { collector: claims.collector(), number: *place };
+    store.release(client, place).await
+}
+
+/// Ends the connections whose places others have by now.
+async fn check(store: &dyn Database, claims: &Claims) -> Result<(), StoreError> {
+    let shared = claims.shared();
+    let Some(held) = store.held(claims.collector()).await? else { return Ok(()) };
+    let held: HashSet<(&str, u64)> =
+        held.iter().map(|(client, number)| (client.as_str(), *number)).collect();
+    for (client, number) in shared {
+        if !held.contains(&(client.as_str(), number)) {
+            tracing::info!(%client, "at another collector of this store by now");
+            let reason = "another agent of this client is connected to another collector";
+            claims.end(&client, number, reason);
+        }
+    }
+    Ok(())
+}

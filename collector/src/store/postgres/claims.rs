@@ -1,0 +1,225 @@
+//! Claims of places, and second hosts. Each is one statement, which settles at the client's row who
+//! was first.
+
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
+use wire::id::ClientId;
+use wire::message::{Claim, HostKey};
+
+use super::error::Failure;
+use super::session::time;
+use super::store::PostgresStore;
+use super::values::instant;
+use crate::store::port::claims::{Claims, SecondHosts};
+use crate::store::port::error::StoreError;
+use crate::store::rows::claims::{Holder, PlaceId, Question, SecondHostRecord};
+
+/// A value, and what it is to the database.
+type Value<'a> = (&'a (dyn ToSql + Sync), Type);
+
+impl PostgresStore {
+    async fn rows(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+        self.lease(async |db| Ok(db.query_typed(sql, values).await?)).await
+    }
+
+    /// The first column of the first row.
+    async fn first(&self, sql: &str, values: &[Value<'_>]) -> Result<Option<i64>, StoreError> {
+        let rows = self.rows(sql, values).await?;
+        let first = rows.first().map(|row| row.try_get(0).map_err(Failure::from)).transpose();
+        self.outcome(first)
+    }
+}
+
+#[async_trait]
+impl Claims for PostgresStore {
+    async fn claim(
+        &self,
+        client: &ClientId,
+        holder: &Holder,
+        silent: Option<PlaceId>,
+    ) -> Result<Option<Holder>, StoreError> {
+        self.lease(async |db| claim(db, client, holder, silent).await).await
+    }
+
+    async fn release(&self, client: &ClientId, place: PlaceId) -> Result<(), StoreError> {
+        let delete = "DELETE FROM claims WHERE client_id = $1 AND collector = $2 AND place = $3";
+        self.rows(delete, &values(&client.as_str(), &numbers(place))).await.map(drop)
+    }
+
+    async fn ask(&self, client: &ClientId, place: PlaceId) -> Result<Option<u64>, StoreError> {
+        let ask = "UPDATE claims SET question = question + 1
+                   WHERE client_id = $1 AND collector = $2 AND place = $3 RETURNING question";
+        let asked = self.first(ask, &values(&client.as_str(), &numbers(place))).await?;
+        Ok(asked.map(i64::cast_unsigned))
+    }
+
+    async fn is_answered(
+        &self,
+        client: &ClientId,
+        place: PlaceId,
+        question: u64,
+    ) -> Result<Option<bool>, StoreError> {
+        let select = "SELECT answered FROM claims
+                      WHERE client_id = $1 AND collector = $2 AND place = $3";
+        let answered = self.first(select, &values(&client.as_str(), &numbers(place))).await?;
+        Ok(answered.map(|answered| answered.cast_unsigned() >= question))
+    }
+
+    async fn questions(&self, collector: u64) -> Result<Vec<Question>, StoreError> {
+        let select = "SELECT client_id, place, question FROM claims
+                      WHERE collector = $1 AND question > answered";
+        let rows = self.rows(select, &[(&collector.cast_signed(), Type::INT8)]).await?;
+        let question = |row: &Row| {
+            let number = |at| row.try_get::<_, i64>(at).map(i64::cast_unsigned);
+            let client = ClientId::new(row.try_get(0)?).ok();
+            let (place, number) = (number(1)?, number(2)?);
+            // An id that is none can't have been written by a collector.
+            Ok(client.map(|client| Question { client, place, number }))
+        };
+        let questions = rows.iter().filter_map(|row| question(row).transpose());
+        self.outcome(questions.collect())
+    }
+
+    async fn answer(&self, collector: u64, question: &Question) -> Result<(), StoreError> {
+        let update = "UPDATE claims SET answered = $4
+                      WHERE client_id = $1 AND collector = $2 AND place = $3 AND answered < $4";
+        let numbers = numbers(PlaceId { collector, number: question.place });
+        let (client, answered) = (question.client.as_str(), question.number.cast_signed());
+        let [client, collector, place] = values(&client, &numbers);
+        self.rows(update, &[client, collector, place, (&answered, Type::INT8)]).await.map(drop)
+    }
+
+    async fn held(&self, collector: u64) -> Result<Option<Vec<(String, u64)>>, StoreError> {
+        let select = "SELECT client_id, place FROM claims WHERE collector = $1";
+        let rows = self.rows(select, &[(&collector.cast_signed(), Type::INT8)]).await?;
+        let held = |row: &Row| Ok((row.try_get(0)?, row.try_get::<_, i64>(1)?.cast_unsigned()));
+        self.outcome(rows.iter().map(held).collect()).map(Some)
+    }
+
+    async fn note_second_host(&self, second: &SecondHostRecord) -> Result<(), StoreError> {
+        let insert = "INSERT INTO second_hosts AS known
+                          (client_id, since, told_at, kept, refused, what)
+                      VALUES ($1, $2, $3, $4, $5, $6)
+                      ON CONFLICT (client_id) DO UPDATE SET
+                          since = CASE WHEN known.told_at >= $7
+                              THEN least(known.since, excluded.since) ELSE excluded.since END,
+                          told_at = excluded.told_at, kept = excluded.kept,
+                          refused = excluded.refused, what = excluded.what";
+        let SecondHostRecord { client, since_ns, told_ns, kept, refused, what } = second;
+        let times = [*since_ns, *told_ns, second.same_since_ns()].map(time);
+        let addresses = [kept, refused].map(IpAddr::to_string);
+        let values: [Value<'_>; 7] = [
+            (client, Type::TEXT),
+            (&times[0], Type::TIMESTAMPTZ),
+            (&times[1], Type::TIMESTAMPTZ),
+            (&addresses[0], Type::TEXT),
+            (&addresses[1], Type::TEXT),
+            (what, Type::TEXT),
+            (&times[2], Type::TIMESTAMPTZ),
+        ];
+        self.rows(insert, &values).await.map(drop)
+    }
+
+    async fn forget_second_host(&self, client: &ClientId) -> Result<(), StoreError> {
+        let delete = "DELETE FROM second_hosts WHERE client_id = $1";
+        self.rows(delete, &[(&client.as_str(), Type::TEXT)]).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl SecondHosts for PostgresStore {
+    async fn second_hosts(&self) -> Result<Vec<SecondHostRecord>, StoreError> {
+        let select = "SELECT client_id, since, told_at, kept, refused, what FROM second_hosts";
+        let rows = self.rows(select, &[]).await?;
+        let known = rows.iter().filter_map(|row| second_host(row).transpose());
+        self.outcome(known.collect())
+    }
+}
+
+/// A client's place, as statements have it.
+fn values<'a>(client: &'a &str, [collector, place]: &'a [i64; 2]) -> [Value<'a>; 3] {
+    [(client, Type::TEXT), (collector, Type::INT8), (place, Type::INT8)]
+}
+
+const fn numbers(place: PlaceId) -> [i64; 2] {
+    [place.collector.cast_signed(), place.number.cast_signed()]
+}
+
+async fn claim(
+    client: &Client,
+    id: &ClientId,
+    holder: &Holder,
+    silent: Option<PlaceId>,
+) -> Result<Option<Holder>, Failure> {
+    let insert = "INSERT INTO claims AS held
+                      (client_id, collector, place, machine, boot, session, address)
+                  VALUES ($1, $2, $3, $4, $5, $6, $7)
+                  ON CONFLICT (client_id) DO UPDATE SET
+                      collector = excluded.collector, place = excluded.place,
+                      machine = excluded.machine, boot = excluded.boot,
+                      session = excluded.session, address = excluded.address,
+                      answered = held.question
+                  -- This collector's own, of which it has seen to itself; that of the same run of
+                  -- the same agent, which has come from another collector; the silent one.
+                  WHERE (held.collector = excluded.collector AND held.place <= excluded.place)
+                      OR (held.machine, held.boot, held.session)
+                          = (excluded.machine, excluded.boot, excluded.session)
+                      OR (held.collector, held.place) = ($8, $9)";
+    let Holder { place, claim: Claim { host, session }, address } = holder;
+    let place = numbers(*place);
+    let silent = silent.map(numbers);
+    let [silent_collector, silent_place] =
+        [0, 1].map(|at| silent.map(|numbers: [i64; 2]| numbers[at]));
+    let (name, address, session) = (id.as_str(), address.to_string(), session.cast_signed());
+    let (machine, boot) = (host.machine.as_slice(), host.boot.as_slice());
+    let [name, collector, number] = values(&name, &place);
+    let given: [Value<'_>; 9] = [
+        name.clone(),
+        collector,
+        number,
+        (&machine, Type::BYTEA),
+        (&boot, Type::BYTEA),
+        (&session, Type::INT8),
+        (&address, Type::TEXT),
+        (&silent_collector, Type::INT8),
+        (&silent_place, Type::INT8),
+    ];
+    let select = "SELECT collector, place, machine, boot, session, address FROM claims
+                  WHERE client_id = $1";
+    loop {
+        if client.execute_typed(insert, &given).await? == 1 {
+            return Ok(None);
+        }
+        // Where it is gone by now, it is free.
+        if let Some(row) = client.query_typed(select, std::slice::from_ref(&name)).await?.first() {
+            return Ok(Some(other(row)?));
+        }
+    }
+}
+
+fn other(row: &Row) -> Result<Holder, Failure> {
+    let number = |at| row.try_get::<_, i64>(at).map(i64::cast_unsigned);
+    let key = |at| {
+        let key = row.try_get::<_, &[u8]>(at)?.try_into();
+        key.map_err(|_| Failure::Failed("a host key in claims is not 16 bytes long".to_owned()))
+    };
+    let place = PlaceId { collector: number(0)?, number: number(1)? };
+    let host = HostKey { machine: key(2)?, boot: key(3)? };
+    let claim = Claim { host, session: number(4)? };
+    let address = row.try_get::<_, &str>(5)?.parse();
+    let address =
+        address.map_err(|_| Failure::Failed("an address in claims is none".to_owned()))?;
+    Ok(Holder { place, claim, address })
+}
+
+fn second_host(row: &Row) -> Result<Option<SecondHostRecord>, Failure> {
+    let address = |at| row.try_get::<_, &str>(at).map(str::parse);
+    // An address that is none can't have been written by a collector.
+    let (Ok(kept), Ok(refused)) = (address(3)?, address(4)?) else { return Ok(None) };
+    let (client, what) = (row.try_get(0)?, row.try_get(5)?);
+    let (since_ns, told_ns) = (instant(row, 1)?, instant(row, 2)?);
+    Ok(Some(SecondHostRecord { client, since_ns, told_ns, kept, refused, what }))
+}
