@@ -29,7 +29,7 @@ use super::shared::Ingest;
 use super::shared_claims;
 use crate::identity::{Agent, Standing};
 use crate::listen::canonical;
-use crate::store::SessionState;
+use crate::store::{Epoch, SessionState};
 use crate::time::now_ns;
 use crate::writer::{OpenSession, Progress, Reservation};
 
@@ -163,7 +163,7 @@ async fn attend(
 }
 
 /// A frame that waits for memory.
-type Waiting = Pin<Box<dyn Future<Output = (u64, Frame, Option<Reservation>)> + Send>>;
+type Waiting = Pin<Box<dyn Future<Output = (Epoch, Frame, Option<Reservation>)> + Send>>;
 
 /// What the writer says of a session; `None` if it was opened elsewhere.
 type News = (u64, Option<Progress>);
@@ -434,7 +434,7 @@ impl Served {
 }
 
 /// Waits for the memory of the frame that waits, or for ever if there is none.
-async fn waited(waiting: &mut Option<Waiting>) -> (u64, Frame, Option<Reservation>) {
+async fn waited(waiting: &mut Option<Waiting>) -> (Epoch, Frame, Option<Reservation>) {
     match waiting {
         Some(waiting) => waiting.await,
         None => std::future::pending().await,

@@ -7,7 +7,7 @@ use wire::frame::Frame;
 use wire::message::{Ack, SeqRange};
 
 use super::limits::{Account, Memory};
-use crate::store::SessionState;
+use crate::store::{Epoch, SessionState};
 
 /// Longest time for which progress goes unacknowledged: live frames are, most often, when they are
 /// committed; of a backlog the window would stand still until then.
@@ -138,7 +138,7 @@ impl Sessions {
     }
 
     /// The next frame that has its turn, and the epoch of its session.
-    pub fn next(&mut self) -> Option<(u64, Frame)> {
+    pub fn next(&mut self) -> Option<(Epoch, Frame)> {
         let session = self.sessions.iter_mut().find(|session| session.receiver.has_next())?;
         let (frame, _memory) = session.receiver.pop()?;
         Some((session.state.epoch, frame))
@@ -196,7 +196,7 @@ mod tests {
     }
 
     fn sessions() -> Sessions {
-        let state = |session, seq| SessionState { session, seq, epoch: 3, digest: None };
+        let state = |session, seq| SessionState { session, seq, epoch: Epoch(3), digest: None };
         Sessions::new(&[state(1, 10), state(2, 0)], account(64 << 20))
     }
 
@@ -211,11 +211,11 @@ mod tests {
         let mut sessions = sessions();
         assert_eq!(sessions.on_frame(frame(1, 12), Way::Stream, at(0)), Ok(Accepted::Kept));
         assert_eq!(sessions.on_frame(frame(2, 1), Way::Stream, at(0)), Ok(Accepted::Kept));
-        assert_eq!(sessions.next(), Some((3, frame(2, 1))));
+        assert_eq!(sessions.next(), Some((Epoch(3), frame(2, 1))));
         assert_eq!(sessions.next(), None);
         assert_eq!(sessions.on_frame(frame(1, 11), Way::Stream, at(0)), Ok(Accepted::Kept));
-        assert_eq!(sessions.next(), Some((3, frame(1, 11))));
-        assert_eq!(sessions.next(), Some((3, frame(1, 12))));
+        assert_eq!(sessions.next(), Some((Epoch(3), frame(1, 11))));
+        assert_eq!(sessions.next(), Some((Epoch(3), frame(1, 12))));
     }
 
     #[test]
@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn what_all_clients_have_waiting_has_a_bound_of_its_own() {
-        let state = SessionState { session: 2, seq: 0, epoch: 1, digest: None };
+        let state = SessionState { session: 2, seq: 0, epoch: Epoch(1), digest: None };
         let mut sessions = Sessions::new(&[state], account(1000));
         let accepted: Vec<_> =
             (2..20).map(|seq| sessions.on_frame(frame(2, seq), Way::Live, at(0))).collect();

@@ -47,6 +47,7 @@ pub use self::port::write::{End, SessionState, Store};
 pub use self::rows::batch::{Batch, SessionBatch};
 pub use self::rows::claims::{Holder, PlaceId, Question, SecondHostRecord};
 pub use self::rows::clients::{Client, Registered, StoredRevocation};
+pub use self::rows::epoch::Epoch;
 pub use self::rows::export::{ExportGap, ExportRange, ExportRow};
 pub use self::rows::history::{Event, EventKind, gap_name};
 pub use self::rows::percentile::{Percentile, PercentileRange};

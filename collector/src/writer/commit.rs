@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::state::{StoreState, as_f64, set_state};
 use super::told;
 use crate::store::commit::{Plan, Strikes, Taken, TakenSession};
-use crate::store::{Batch, End, SessionBatch, Store, StoreError};
+use crate::store::{Batch, End, Epoch, SessionBatch, Store, StoreError};
 
 /// First and longest wait before a failed commit is tried again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -20,7 +20,7 @@ pub(super) struct Outcome {
     /// What is committed.
     pub committed: Vec<TakenSession>,
     /// Session and epoch of what the store refused: opened or moved on by another connection.
-    pub refused: Vec<(u64, u64)>,
+    pub refused: Vec<(u64, Epoch)>,
     /// Sessions whose frames went to quarantine, and what they are told of it.
     pub told: Vec<(u64, Arc<str>)>,
 }

@@ -21,9 +21,9 @@ use self::queue::Queue;
 pub use self::queue::{BatchLimits, OpenSession};
 pub use self::state::StoreState;
 use self::state::{as_f64, set_state};
-use crate::store::Store;
 use crate::store::commit::{Plan, Strikes};
 use crate::store::dates::Dates;
+use crate::store::{Epoch, Store};
 use crate::time::{boot, now_ns};
 
 /// Unit in which memory is reserved, bytes.
@@ -98,8 +98,8 @@ impl ClientShare {
 #[derive(Debug)]
 enum Command {
     Open(OpenSession, watch::Sender<Progress>),
-    Frame { epoch: u64, frame: Frame, reservation: Reservation },
-    Close { session: u64, epoch: u64 },
+    Frame { epoch: Epoch, frame: Frame, reservation: Reservation },
+    Close { session: u64, epoch: Epoch },
 }
 
 /// Gives frames to the writer.
@@ -140,12 +140,12 @@ impl WriterHandle {
     }
 
     /// Hands over the next frame of a session that was opened under `epoch`.
-    pub fn submit(&self, epoch: u64, frame: Frame, reservation: Reservation) {
+    pub fn submit(&self, epoch: Epoch, frame: Frame, reservation: Reservation) {
         let _gone = self.commands.send(Command::Frame { epoch, frame, reservation });
     }
 
     /// The connection that opened a session is gone. What it handed over is still committed.
-    pub fn close(&self, session: u64, epoch: u64) {
+    pub fn close(&self, session: u64, epoch: Epoch) {
         let _gone = self.commands.send(Command::Close { session, epoch });
     }
 
@@ -238,7 +238,7 @@ impl Writer {
     }
 }
 
-type Sessions = HashMap<u64, (u64, watch::Sender<Progress>)>;
+type Sessions = HashMap<u64, (Epoch, watch::Sender<Progress>)>;
 
 /// What the running writer knows.
 struct Running {

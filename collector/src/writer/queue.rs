@@ -8,7 +8,7 @@ use wire::frame::Frame;
 use wire::id::ClientId;
 
 use crate::store::rows::split::rows;
-use crate::store::{Batch, SessionBatch};
+use crate::store::{Batch, Epoch, SessionBatch};
 
 /// When a batch is committed, and how large it is.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +31,7 @@ pub struct OpenSession {
     /// Its id.
     pub session: u64,
     /// The opening's number, which the store counts up: an older opening can't commit.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// What was committed when it was opened.
     pub committed: u64,
 }
@@ -101,7 +101,7 @@ impl<P> Queue<P> {
     }
 
     /// A connection is gone: its session is forgotten once nothing of it waits.
-    pub fn close(&mut self, session: u64, epoch: u64) {
+    pub fn close(&mut self, session: u64, epoch: Epoch) {
         if let Some(waiting) = self.sessions.get_mut(&session)
             && waiting.open.epoch == epoch
         {
@@ -112,7 +112,7 @@ impl<P> Queue<P> {
 
     /// Adds the next frame of a session. False if the session was opened anew or closed since:
     /// the agent sends the frame again.
-    pub fn add(&mut self, epoch: u64, frame: Frame, permit: P, now: Duration) -> bool {
+    pub fn add(&mut self, epoch: Epoch, frame: Frame, permit: P, now: Duration) -> bool {
         match self.sessions.get_mut(&frame.session) {
             Some(waiting) if waiting.open.epoch == epoch => {
                 self.rows += rows(&frame);
@@ -191,7 +191,7 @@ impl<P> Queue<P> {
     }
 
     /// Drops a session that the store has refused, with all that waits of it.
-    pub fn refuse(&mut self, session: u64, epoch: u64) {
+    pub fn refuse(&mut self, session: u64, epoch: Epoch) {
         if self.sessions.get(&session).is_some_and(|waiting| waiting.open.epoch == epoch)
             && let Some(old) = self.sessions.remove(&session)
         {
@@ -221,7 +221,12 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn open(session: u64, epoch: u64, committed: u64) -> OpenSession {
-        OpenSession { client: ClientId::new("web").unwrap(), session, epoch, committed }
+        OpenSession {
+            client: ClientId::new("web").unwrap(),
+            session,
+            epoch: Epoch(epoch),
+            committed,
+        }
     }
 
     fn frame(session: u64, seq: u64, samples: usize) -> Frame {
@@ -240,10 +245,10 @@ mod tests {
     fn a_batch_is_due_when_it_is_full_or_the_oldest_frame_has_waited() {
         let mut queue = queue();
         assert_eq!(queue.due(), None);
-        assert!(queue.add(1, frame(1, 1, 2), (), 5 * MS));
-        assert!(queue.add(1, frame(1, 2, 2), (), 50 * MS));
+        assert!(queue.add(Epoch(1), frame(1, 1, 2), (), 5 * MS));
+        assert!(queue.add(Epoch(1), frame(1, 2, 2), (), 50 * MS));
         assert_eq!(queue.due(), Some(205 * MS));
-        assert!(queue.add(1, frame(1, 3, 6), (), 60 * MS));
+        assert!(queue.add(Epoch(1), frame(1, 3, 6), (), 60 * MS));
         assert_eq!((queue.due(), queue.rows()), (Some(Duration::ZERO), 10));
         let (batch, permits) = queue.take();
         assert_eq!((batch.sessions[0].expected, batch.sessions[0].frames.len()), (0, 3));
@@ -259,10 +264,10 @@ mod tests {
                 ..open(session, 1, 0)
             });
             for seq in 1..=frames {
-                assert!(queue.add(1, frame(session, seq, 1), (), MS));
+                assert!(queue.add(Epoch(1), frame(session, seq, 1), (), MS));
             }
         }
-        assert!(queue.add(1, frame(1, 1, 1), (), MS));
+        assert!(queue.add(Epoch(1), frame(1, 1, 1), (), MS));
         let taken = |queue: &mut Queue<()>| {
             let (batch, permits) = queue.take();
             assert_eq!((batch.rows(), permits.len()), (10, 10));
@@ -275,7 +280,7 @@ mod tests {
         };
         assert_eq!(taken(&mut queue), (2, 1));
         assert_eq!(queue.due(), Some(Duration::ZERO), "the rest is due at once");
-        assert!(queue.add(1, frame(1, 2, 1), (), 9 * MS));
+        assert!(queue.add(Epoch(1), frame(1, 2, 1), (), 9 * MS));
         assert_eq!(taken(&mut queue), (0, 1), "who came later is served at once");
         assert_eq!(queue.rows(), 1000 - 7 - 9);
     }
@@ -284,7 +289,7 @@ mod tests {
     fn frames_without_rows_are_bounded_too_and_a_long_one_passes_alone() {
         let mut queue = queue();
         for seq in 1..=30 {
-            assert!(queue.add(1, frame(1, seq, if seq == 30 { 900 } else { 0 }), (), MS));
+            assert!(queue.add(Epoch(1), frame(1, seq, if seq == 30 { 900 } else { 0 }), (), MS));
         }
         let taken =
             std::iter::from_fn(|| queue.due().map(|_| queue.take().0.sessions[0].frames.len()));
@@ -294,33 +299,33 @@ mod tests {
     #[test]
     fn each_batch_expects_what_the_one_before_commits() {
         let mut queue = queue();
-        assert!(queue.add(1, frame(1, 1, 1), (), MS));
+        assert!(queue.add(Epoch(1), frame(1, 1, 1), (), MS));
         queue.take();
-        assert!(queue.add(1, frame(1, 2, 1), (), MS));
+        assert!(queue.add(Epoch(1), frame(1, 2, 1), (), MS));
         assert_eq!(queue.take().0.sessions[0].expected, 1);
     }
 
     #[test]
     fn opening_anew_drops_what_an_earlier_connection_left() {
         let mut queue = queue();
-        assert!(queue.add(1, frame(1, 1, 1), (), MS));
+        assert!(queue.add(Epoch(1), frame(1, 1, 1), (), MS));
         queue.open(open(1, 2, 0));
-        assert!(!queue.add(1, frame(1, 2, 1), (), MS), "the earlier connection's");
-        assert!(queue.add(2, frame(1, 1, 1), (), MS));
+        assert!(!queue.add(Epoch(1), frame(1, 2, 1), (), MS), "the earlier connection's");
+        assert!(queue.add(Epoch(2), frame(1, 1, 1), (), MS));
         assert_eq!(queue.take().0.sessions[0].frames.len(), 1);
-        queue.refuse(1, 1);
-        assert!(queue.add(2, frame(1, 2, 1), (), MS), "an old refusal is of no concern");
+        queue.refuse(1, Epoch(1));
+        assert!(queue.add(Epoch(2), frame(1, 2, 1), (), MS), "an old refusal is of no concern");
     }
 
     #[test]
     fn a_closed_session_is_committed_and_then_forgotten() {
         let mut queue = queue();
-        assert!(queue.add(1, frame(1, 1, 1), (), MS));
-        queue.close(1, 1);
+        assert!(queue.add(Epoch(1), frame(1, 1, 1), (), MS));
+        queue.close(1, Epoch(1));
         assert_eq!(queue.take().0.sessions.len(), 1);
         assert!(queue.sessions.is_empty());
         queue.open(open(2, 1, 0));
-        queue.close(2, 1);
+        queue.close(2, Epoch(1));
         assert!(queue.sessions.is_empty());
     }
 }

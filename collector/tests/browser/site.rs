@@ -7,7 +7,7 @@ use std::time::Duration;
 use collector::live::Live;
 use collector::metrics::Metrics;
 use collector::store::sqlite::SqliteStore;
-use collector::store::{Batch, Commit, SessionBatch, Store};
+use collector::store::{Batch, Commit, Epoch, SessionBatch, Store};
 use collector::time::now_ns;
 use collector::web::{Access, Limits, SignedOut, WebState, serve};
 use tokio::net::TcpListener;
@@ -165,7 +165,7 @@ pub struct Agent {
     pub alias: String,
     session: u64,
     seq: u64,
-    epoch: u64,
+    epoch: Epoch,
     totals: [[u64; 2]; 4],
     /// Bytes per second that it receives on its first NIC, about.
     pub rate: u64,
@@ -176,7 +176,15 @@ pub const NICS: [&str; 2] = ["eth0", "eth1"];
 impl Agent {
     pub fn new(id: &str, alias: &str, session: u64, rate: u64) -> Self {
         let id = ClientId::new(id).unwrap();
-        Self { id, alias: alias.into(), session, seq: 0, epoch: 1, totals: [[0; 2]; 4], rate }
+        Self {
+            id,
+            alias: alias.into(),
+            session,
+            seq: 0,
+            epoch: Epoch(1),
+            totals: [[0; 2]; 4],
+            rate,
+        }
     }
 
     pub fn host() -> Host {

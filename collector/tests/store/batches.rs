@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use collector::store::{Batch, Point, PointCounts, Resolution, SeriesRange, SessionBatch};
+use collector::store::{Batch, Epoch, Point, PointCounts, Resolution, SeriesRange, SessionBatch};
 use wire::frame::{Counts, Frame, KernelCounts, Sample};
 use wire::id::{ClientId, NicName};
 use wire::message::{Hello, Host, Session};
@@ -68,7 +68,7 @@ pub fn sample(name: &str, start_ns: u64, n: u64) -> Sample {
 pub struct Agent {
     pub client: ClientId,
     pub session: u64,
-    pub epoch: u64,
+    pub epoch: Epoch,
     pub seq: u64,
     totals: std::collections::HashMap<NicName, [u64; 4]>,
 }
@@ -76,7 +76,7 @@ pub struct Agent {
 impl Agent {
     pub fn new(id: &str, session: u64, epoch: u64) -> Self {
         let totals = std::collections::HashMap::new();
-        Self { client: client(id), session, epoch, seq: 0, totals }
+        Self { client: client(id), session, epoch: Epoch(epoch), seq: 0, totals }
     }
 
     /// The next record, over `length` sequence numbers.

@@ -39,7 +39,7 @@ impl Working {
         let epoch = states[0].epoch;
         let open = OpenSession { client: client("web"), session: 1, epoch, committed: 0 };
         let (state, progress) = (writer.changes(), writer.open(open));
-        let agent = Agent::new("web", 1, epoch);
+        let agent = Agent::new("web", 1, epoch.0);
         let mut working =
             Self { place, store, writer, state, progress, agent, rows: 0, _writer: running };
         working.deliver(1);

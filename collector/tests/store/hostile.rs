@@ -37,7 +37,7 @@ impl Connected {
         let opened = store.open_sessions(&client(id), &hello(&[session]), START).await.unwrap();
         let (epoch, committed) = (opened[0].epoch, opened[0].seq);
         let open = OpenSession { client: client(id), session, epoch, committed };
-        let mut agent = Agent::new(id, session, epoch);
+        let mut agent = Agent::new(id, session, epoch.0);
         agent.seq = committed;
         Self { agent, writer: writer.clone(), progress: writer.open(open) }
     }
@@ -202,7 +202,7 @@ pub async fn sums_beyond_64_bits_break_neither_proof_nor_views_nor_retention(pla
     // Two sessions of one NIC, each near what 64 bits hold, in samples as short as they come.
     for session in [7, 8] {
         let opened = store.open_sessions(&client("flood"), &hello(&[session]), START).await;
-        let mut agent = Agent::new("flood", session, opened.unwrap()[0].epoch);
+        let mut agent = Agent::new("flood", session, opened.unwrap()[0].epoch.0);
         let start_ns = START + session * 10 * MINUTE;
         let frames = (0..100).map(|n| {
             let mut sample = sample("eth0", start_ns + n, 1);

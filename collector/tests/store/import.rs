@@ -135,7 +135,7 @@ async fn everything_is_moved_once_and_proven() {
     // An agent goes on where it was, and the file can still be imported to no effect.
     let store = place.open().await;
     let states = store.open_sessions(&client("web"), &hello(&[1, 9]), midnight()).await.unwrap();
-    let mut agent = Agent::new("web", 1, states[0].epoch);
+    let mut agent = Agent::new("web", 1, states[0].epoch.0);
     agent.seq = states[0].seq;
     store.commit(&agent.next(vec![])).await.unwrap();
     let mut agent = Agent::new("web", 9, 1);

@@ -28,6 +28,7 @@ mod tests {
 
     use super::*;
     use crate::store::rows::batch::SessionBatch;
+    use crate::store::rows::epoch::Epoch;
     use crate::store::rows::split::rows;
 
     #[test]
@@ -54,7 +55,7 @@ mod tests {
             frame(5, Sample { kernel, ..of(5, 1) }),
         ];
         let client = wire::id::ClientId::new("web").unwrap();
-        let session = SessionBatch::new(client, 1, 1, 0, frames.clone());
+        let session = SessionBatch::new(client, 1, Epoch(1), 0, frames.clone());
         let mut batch = Batch::new(vec![session]);
         fit(&mut batch);
         let reason = |seq| batch.refused.get(&(1, seq)).map(ToString::to_string);

@@ -15,6 +15,7 @@ use crate::store::commit::search::Bisection;
 use crate::store::commit::strikes::{Strikes, TRIALS};
 use crate::store::port::write::End;
 use crate::store::rows::batch::{Batch, SessionBatch};
+use crate::store::rows::epoch::Epoch;
 
 /// Longest time that the frames of a client are searched for those that are refused, and those of a
 /// batch, but for the trial under way: others wait meanwhile. What isn't found by then is not searched
@@ -92,7 +93,7 @@ pub struct TakenSession {
     /// Its id.
     pub session: u64,
     /// Under which opening.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// What is committed of it.
     pub seq: u64,
 }
@@ -105,7 +106,7 @@ pub struct Quarantined {
     /// The session.
     pub session: u64,
     /// Under which opening.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// How many.
     pub frames: usize,
     /// Why the first of them was refused.

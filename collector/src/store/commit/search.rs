@@ -65,6 +65,7 @@ impl Bisection {
 mod tests {
     use super::*;
     use crate::store::rows::batch::SessionBatch;
+    use crate::store::rows::epoch::Epoch;
     use proptest::prelude::*;
     use wire::frame::Frame;
     use wire::id::ClientId;
@@ -80,7 +81,7 @@ mod tests {
         };
         let frames = (1..=frames).map(frame).collect();
         let client = ClientId::new("web").unwrap();
-        Batch::new(vec![SessionBatch::new(client, 1, 1, 0, frames)])
+        Batch::new(vec![SessionBatch::new(client, 1, Epoch(1), 0, frames)])
     }
 
     /// Bisects against a store that takes what `accepts` says; gives the refused and the trials.

@@ -9,6 +9,7 @@ use wire::message::{Hello, Inventory};
 
 use crate::store::port::error::StoreError;
 use crate::store::rows::batch::Batch;
+use crate::store::rows::epoch::Epoch;
 
 /// A store of everything that agents deliver.
 #[async_trait]
@@ -51,7 +52,7 @@ pub struct SessionState {
     /// Every sequence number up to this one is committed.
     pub seq: u64,
     /// How often it was opened.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// Digest of the record that ends with `seq` ([`wire::codec::digest`]). `None` if there is none,
     /// or if an older collector committed it.
     pub digest: Option<u64>,

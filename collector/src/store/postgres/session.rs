@@ -12,6 +12,7 @@ use super::connect::BEGIN;
 use super::error::Failure;
 use crate::store::port::error::StoreError;
 use crate::store::port::write::SessionState;
+use crate::store::rows::epoch::Epoch;
 
 /// A time as PostgreSQL takes it.
 pub(super) fn time(time_ns: u64) -> SystemTime {
@@ -144,7 +145,7 @@ fn in_order(rows: &[Row], sessions: &[u64]) -> Result<Vec<SessionState>, Failure
         let number = |at| row.try_get::<_, i64>(at).map(i64::cast_unsigned);
         let digest = row.try_get::<_, Option<i64>>(3)?.map(i64::cast_unsigned);
         let state =
-            SessionState { session: number(0)?, seq: number(1)?, epoch: number(2)?, digest };
+            SessionState { session: number(0)?, seq: number(1)?, epoch: Epoch(number(2)?), digest };
         found.insert(state.session, state);
     }
     Ok(sessions.iter().filter_map(|session| found.get(session).copied()).collect())

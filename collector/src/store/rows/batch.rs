@@ -6,6 +6,7 @@ use std::sync::Arc;
 use wire::frame::Frame;
 use wire::id::ClientId;
 
+use crate::store::rows::epoch::Epoch;
 use crate::store::rows::near::Near;
 use crate::store::rows::split;
 
@@ -34,7 +35,7 @@ pub struct SessionBatch {
     /// Its id.
     pub session: u64,
     /// The opening under which the frames arrived.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// What must be committed of it before.
     pub expected: u64,
     /// Frames that tile the numbers from `expected + 1` on; never empty.
@@ -49,7 +50,7 @@ impl SessionBatch {
     pub fn new(
         client: ClientId,
         session: u64,
-        epoch: u64,
+        epoch: Epoch,
         expected: u64,
         frames: Vec<Frame>,
     ) -> Self {

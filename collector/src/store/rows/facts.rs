@@ -282,6 +282,7 @@ impl Figures {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::rows::epoch::Epoch;
     use wire::frame::Counts;
 
     fn sample(start_ns: u64, bytes: u64, total_bytes: u64) -> Sample {
@@ -296,7 +297,7 @@ mod tests {
 
     fn batch(frames: Vec<Frame>) -> Batch {
         let client = ClientId::new("web").unwrap();
-        Batch::new(vec![SessionBatch::new(client, 1, 1, 0, frames)])
+        Batch::new(vec![SessionBatch::new(client, 1, Epoch(1), 0, frames)])
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod batch;
 pub mod claims;
 pub mod clients;
 pub mod columns;
+pub mod epoch;
 pub mod export;
 pub mod facts;
 pub mod history;

@@ -8,6 +8,7 @@ use super::error::Failure;
 use super::number::int;
 use crate::store::port::error::StoreError;
 use crate::store::port::write::SessionState;
+use crate::store::rows::epoch::Epoch;
 
 pub(super) fn open_sessions(
     db: &mut Connection,
@@ -94,7 +95,7 @@ pub(super) fn states(db: &Connection, sessions: &[u64]) -> Result<Vec<SessionSta
         let state = select.query_row([session.cast_signed()], |row| {
             let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
             let digest = row.get::<_, Option<i64>>(2)?.map(i64::cast_unsigned);
-            Ok(SessionState { session, seq: number(0)?, epoch: number(1)?, digest })
+            Ok(SessionState { session, seq: number(0)?, epoch: Epoch(number(1)?), digest })
         });
         states.extend(state.optional()?);
     }

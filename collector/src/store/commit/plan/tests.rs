@@ -25,7 +25,7 @@ fn client(number: u64) -> ClientId {
 fn batch(clients: u64, frames: u64) -> Batch {
     let session = |number| {
         let frames = (1..=frames).map(|seq| frame(number, seq)).collect();
-        SessionBatch::new(client(number), number, 1, 0, frames)
+        SessionBatch::new(client(number), number, Epoch(1), 0, frames)
     };
     Batch::new((1..=clients).map(session).collect())
 }

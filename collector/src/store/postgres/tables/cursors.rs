@@ -22,7 +22,7 @@ pub async fn advance(
     let row = |cursor: &Cursor<'_>| {
         let Cursor { session: it, covered, gaps, quarantined } = cursor;
         let [session, expected, epoch, last, covered, gaps, quarantined] =
-            [it.session, it.expected, it.epoch, it.last_seq(), *covered, *gaps, *quarantined]
+            [it.session, it.expected, it.epoch.0, it.last_seq(), *covered, *gaps, *quarantined]
                 .map(u64::cast_signed);
         let digest = it.digest.cast_signed();
         // A client that isn't there has no session either.

@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 use wire::frame::Sample;
 
-use super::nics::{Ids, ids};
+use super::nics::{Ids, NicIds, ids};
 use crate::store::postgres::copy::copy;
 use crate::store::postgres::error::Failure;
 use crate::store::postgres::number::{int4, int8};
@@ -30,7 +30,7 @@ pub async fn add(client: &Client, gaps: &[GapRow<'_>], ids_of: &Ids) -> Result<(
         let figures = sample.map_or(&default, |(_, sample)| sample);
         match sample {
             Some((nic, sample)) => {
-                let [_, nic] = ids(&ids_of.nics, *nic)?;
+                let NicIds { nic, .. } = ids(&ids_of.nics, *nic)?;
                 row.int4(nic);
                 row.time(sample.start_ns);
                 row.int8(int8(sample.interval_ns)?);

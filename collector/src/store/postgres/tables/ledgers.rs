@@ -31,7 +31,7 @@ pub async fn add(client: &Client, ledgers: &[Ledger], nics: &[NicIds]) -> Result
         return Ok(());
     }
     let row = |ledger: &Ledger| {
-        let [_, nic] = ids(nics, ledger.nic)?;
+        let NicIds { nic, .. } = ids(nics, ledger.nic)?;
         let mut row = vec![ledger.session.cast_signed(), nic.into()];
         for figures in [ledger.first, ledger.last, ledger.counted] {
             row.extend(int8s(figures.to_array())?);

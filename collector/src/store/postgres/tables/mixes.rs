@@ -26,9 +26,9 @@ pub async fn add(
     copy(client, &sql, width, mixes, |(nic, mix), row| {
         row.time(mix.start_ns);
         row.int8(int8(mix.interval_ns)?);
-        for id in ids(nics, *nic)? {
-            row.int4(id);
-        }
+        let NicIds { client, nic } = ids(nics, *nic)?;
+        row.int4(client);
+        row.int4(nic);
         for figure in mix_figures(mix) {
             row.int8(int8(figure)?);
         }

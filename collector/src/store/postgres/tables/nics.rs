@@ -16,7 +16,13 @@ use crate::store::rows::nics::Excess;
 const KNOWN_MAX: usize = 100_000;
 
 /// Numbers of a client and of one of its NICs, as rows refer to them.
-pub type NicIds = [i32; 2];
+#[derive(Debug, Clone, Copy)]
+pub struct NicIds {
+    /// Of `clients`.
+    pub client: i32,
+    /// Of `nics`.
+    pub nic: i32,
+}
 
 /// The numbers of the NIC at a place of [`Facts::nics`].
 pub fn ids(nics: &[NicIds], nic: NicIndex) -> Result<NicIds, Failure> {
@@ -76,10 +82,12 @@ impl Known {
     /// The numbers of all clients and NICs of a batch, as they were learnt.
     pub fn ids(&self, facts: &Facts<'_>, batch: &Batch) -> Result<Ids, Failure> {
         let known = |&(client, name): &(&ClientId, NicName)| -> Result<NicIds, Failure> {
-            let Some(number) = self.clients.get(client) else { return Ok([0, 0]) };
+            let Some(number) = self.clients.get(client) else {
+                return Ok(NicIds { client: 0, nic: 0 });
+            };
             let many = || Failure::Refused(format!("client {client} has too many NICs"));
             let nic = self.nics.get(&(*number, name)).ok_or_else(many)?;
-            Ok([*number, *nic])
+            Ok(NicIds { client: *number, nic: *nic })
         };
         let nics = facts.nics.iter().map(known).collect::<Result<_, _>>()?;
         let sessions = batch.sessions.iter().filter_map(|session| {

@@ -38,7 +38,8 @@ async fn add_to(
     }
     let row = |rollup: &Rollup| {
         let sum = &rollup.sum;
-        let mut row = ids(nics, rollup.nic)?.map(i64::from).to_vec();
+        let NicIds { client, nic } = ids(nics, rollup.nic)?;
+        let mut row = vec![i64::from(client), nic.into()];
         row.extend(int8s([rollup.time_ns / SECOND_NS, rollup.samples, rollup.covered_ns])?);
         row.extend(int8s(count_figures(sum))?);
         row.extend(int8s(loss_figures(sum))?);

@@ -36,9 +36,9 @@ pub async fn add(
         for figure in [sample.interval_ns, rx_bytes, tx_bytes] {
             row.int8(int8(figure)?);
         }
-        for id in ids(nics, *nic)? {
-            row.int4(id);
-        }
+        let NicIds { client, nic } = ids(nics, *nic)?;
+        row.int4(client);
+        row.int4(nic);
         for figure in packets {
             row.int4(int4(figure)?);
         }

@@ -34,7 +34,7 @@ pub fn advance(
         let moved = update.execute(params![
             session.session.cast_signed(),
             session.expected.cast_signed(),
-            session.epoch.cast_signed(),
+            session.epoch.0.cast_signed(),
             session.last_seq().cast_signed(),
             cursor.covered.cast_signed(),
             cursor.gaps.cast_signed(),

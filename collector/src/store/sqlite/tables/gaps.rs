@@ -20,7 +20,7 @@ pub fn add(
              ?14, ?15, ?16, ?17, ?18, ?19, ?20 FROM sessions WHERE session = ?1",
     )?;
     for GapRow { frame, reason, sample } in gaps {
-        let nic = sample.map(|(nic, _)| ids(nics, nic)).transpose()?.map(|[_, nic]| nic);
+        let nic = sample.map(|(nic, _)| ids(nics, nic)).transpose()?.map(|ids| ids.nic);
         let default = Sample::default();
         let figures = sample.map_or(&default, |(_, sample)| sample);
         let range = [frame.session, frame.first_seq, frame.last_seq].map(u64::cast_signed);

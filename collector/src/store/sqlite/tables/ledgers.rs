@@ -27,7 +27,7 @@ pub fn add(
              counted_tx_packets = counted_tx_packets + excluded.counted_tx_packets",
     )?;
     for ledger in ledgers {
-        let [_, nic] = ids(nics, ledger.nic)?;
+        let NicIds { nic, .. } = ids(nics, ledger.nic)?;
         let mut row = vec![ledger.session.cast_signed(), nic];
         for figures in [ledger.first, ledger.last, ledger.counted] {
             row.extend(ints(figures.to_array())?);

@@ -20,8 +20,8 @@ pub fn add(
     nics: &[NicIds],
 ) -> Result<(), Failure> {
     let rows = mixes.iter().map(|(nic, mix)| {
-        let mut row = ids(nics, *nic)?.to_vec();
-        row.extend([int(mix.start_ns)?, int(mix.interval_ns)?]);
+        let NicIds { client, nic } = ids(nics, *nic)?;
+        let mut row = vec![client, nic, int(mix.start_ns)?, int(mix.interval_ns)?];
         row.extend(ints(mix_figures(mix))?);
         Ok(row)
     });

@@ -11,7 +11,13 @@ use crate::store::rows::nics::NICS_MAX;
 use crate::store::sqlite::error::Failure;
 
 /// Numbers of a client and of one of its NICs, as rows refer to them.
-pub type NicIds = [i64; 2];
+#[derive(Debug, Clone, Copy)]
+pub struct NicIds {
+    /// Of `clients`.
+    pub client: i64,
+    /// Of `nics`.
+    pub nic: i64,
+}
 
 /// The numbers of all NICs, `None` of those too many.
 pub fn resolve(
@@ -21,8 +27,10 @@ pub fn resolve(
     let mut room = Room::default();
     let number = |&(client, name)| {
         // A client that isn't there has no session either: the cursors tell.
-        let Some(client) = client_id(transaction, client)? else { return Ok(Some([0, 0])) };
-        Ok(nic_id(transaction, client, name, &mut room)?.map(|nic| [client, nic]))
+        let Some(client) = client_id(transaction, client)? else {
+            return Ok(Some(NicIds { client: 0, nic: 0 }));
+        };
+        Ok(nic_id(transaction, client, name, &mut room)?.map(|nic| NicIds { client, nic }))
     };
     facts.nics.iter().map(number).collect()
 }

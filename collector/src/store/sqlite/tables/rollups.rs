@@ -50,7 +50,8 @@ fn add_to(
 ) -> Result<(), Failure> {
     for rollup in rollups {
         let sum = &rollup.sum;
-        let mut row = ids(nics, rollup.nic)?.to_vec();
+        let NicIds { client, nic } = ids(nics, rollup.nic)?;
+        let mut row = vec![client, nic];
         row.extend(ints([rollup.time_ns, rollup.samples, rollup.covered_ns])?);
         row.extend(ints(count_figures(sum))?);
         row.extend(ints(loss_figures(sum))?);

@@ -23,7 +23,7 @@ pub fn add(
     nics: &[NicIds],
 ) -> Result<(), Failure> {
     let row = |(nic, sample): &(NicIndex, &Sample)| {
-        let [client, nic] = ids(nics, *nic)?;
+        let NicIds { client, nic } = ids(nics, *nic)?;
         let [rx_bytes, tx_bytes, rx_packets, tx_packets, rx_captured, tx_captured] =
             count_figures(sample);
         let [rx_1ms, tx_1ms, rx_10ms, tx_10ms] = peak_figures(sample).map(i64::from);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use collector::store::{Batch, SessionBatch, Store};
+use collector::store::{Batch, Epoch, SessionBatch, Store};
 use wire::frame::{Counts, Frame, KernelCounts, Mix, MixCounts, Sample};
 use wire::id::{ClientId, NicName};
 use wire::message::{Hello, Host, Session};
@@ -68,7 +68,7 @@ impl Agents {
             let session = |n| {
                 let frames = (first..until).map(|interval| self.frame(n, interval)).collect();
                 let session = self.session(n);
-                Ok(SessionBatch::new(client(n)?, session, 1, first, frames))
+                Ok(SessionBatch::new(client(n)?, session, Epoch(1), first, frames))
             };
             let sessions = (0..self.clients).map(session).collect::<anyhow::Result<_>>()?;
             Ok(Arc::new(Batch::new(sessions)))

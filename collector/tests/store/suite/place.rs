@@ -1,0 +1,54 @@
+//! Where a store under test is, and what most tests ask of it.
+
+use std::sync::Arc;
+
+use collector::store::{Database, Epoch, Point, Resolution, SessionState};
+
+use crate::batches::{Agent, START, all, client, hello};
+
+/// Where a store of one test is.
+pub trait Place {
+    /// Opens the store, which is made at the first time.
+    async fn open(&self) -> Arc<dyn Database>;
+
+    /// The one column of a query in SQL that every database understands.
+    async fn numbers(&self, sql: &str) -> Vec<i64>;
+
+    /// Changes the database behind the store's back.
+    async fn execute(&self, sql: &str);
+
+    /// Waits until nobody reads as of an earlier moment, which would keep the database from
+    /// tidying up.
+    async fn wait_until_nothing_is_read(&self);
+
+    /// The rows of `bandwidth_report` by NIC and time.
+    async fn report(&self, client: &str) -> Vec<ReportRow>;
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReportRow {
+    pub alias: String,
+    pub nic: String,
+    pub timestamp: String,
+    pub upload_speed: f64,
+    pub download_speed: f64,
+    pub avg_upload_packet_size: Option<f64>,
+    pub avg_download_packet_size: Option<f64>,
+}
+
+/// A store with one client and one session of it.
+pub async fn opened(place: &impl Place) -> (Arc<dyn Database>, Agent) {
+    let store = place.open().await;
+    let states = store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    assert_eq!(states, [SessionState { session: 1, seq: 0, epoch: Epoch(1), digest: None }]);
+    (store, Agent::new("web", 1, 1))
+}
+
+pub async fn raw(store: &Arc<dyn Database>, client: &str, nic: &str) -> Vec<Point> {
+    store.series(&all(client, nic, Resolution::Raw)).await.unwrap().points
+}
+
+pub async fn assert_sound(store: &Arc<dyn Database>) {
+    let report = store.check().await.unwrap();
+    assert!(report.is_sound(), "{:#?}", report.findings);
+}
