@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 0 | 4 | magic, `NMON` |
 //! | 4 | 1 | version, 1 |
-//! | 5 | 1 | kind |
+//! | 5 | 1 | [`Kind`] |
 //! | 6 | 2 | reserved, 0 |
 //! | 8 | 4 | length of what follows |
 //!
@@ -23,6 +23,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::frame::{Frame, FrameError, Mix, SAMPLES_MAX, Sample};
+use crate::kind::Kind;
 use crate::message::{Message, MessageError};
 use crate::pack::{pack, unpack};
 use crate::predict::{from_differences, to_differences};
@@ -44,7 +45,7 @@ const RESERVED: [u8; 2] = [0; 2];
 /// What follows a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    kind: u8,
+    kind: Kind,
     len: u32,
 }
 
@@ -83,7 +84,7 @@ pub enum CodecError {
          the same release"
     )]
     Version(u8),
-    /// A kind of message that is not known here.
+    /// A kind of message that is not known here, by its number.
     #[error("unknown kind of message {0}; run agent and collector of the same release")]
     Kind(u8),
     /// Reserved bytes that say something, of which nothing is known here.
@@ -104,10 +105,10 @@ pub enum CodecError {
         found: usize,
     },
     /// The archive is not valid.
-    #[error("damaged message of kind {kind}: {reason}")]
+    #[error("damaged {kind}: {reason}")]
     Invalid {
         /// Kind of the message.
-        kind: u8,
+        kind: Kind,
         /// What the validator says.
         reason: String,
     },
@@ -138,6 +139,7 @@ pub fn decode_header(bytes: [u8; HEADER_LEN]) -> Result<Header, CodecError> {
     if len > LEN_MAX {
         return Err(CodecError::TooLong(len));
     }
+    let kind = Kind::of(kind).ok_or(CodecError::Kind(kind))?;
     Ok(Header { kind, len })
 }
 
@@ -150,28 +152,27 @@ pub fn decode_body(header: Header, body: &[u8]) -> Result<Received, CodecError> 
         return Err(CodecError::Length { said: header.len as usize, found: body.len() });
     }
     let message = match header.kind {
-        kind::FRAME => return checked(read(header.kind, body)?),
-        kind::PACKED_FRAME => {
+        Kind::Frame => return checked(read(header.kind, body)?),
+        Kind::PackedFrame => {
             let mut frame = read(header.kind, &unpacked(header.kind, body)?)?;
             from_differences(&mut frame);
             return checked(frame);
         }
-        kind::HELLO => Message::Hello(read(header.kind, body)?),
-        kind::WELCOME => Message::Welcome(read(header.kind, body)?),
-        kind::REFUSED => Message::Refused(read(header.kind, body)?),
-        kind::ACK => Message::Ack(read(header.kind, body)?),
-        kind::INVENTORY => Message::Inventory(read(header.kind, body)?),
-        kind::PROBE => Message::Probe(read(header.kind, body)?),
-        kind::PROBE_REPLY => Message::ProbeReply(read(header.kind, body)?),
-        kind::ENROLL_REQUEST => Message::EnrollRequest(read(header.kind, body)?),
-        kind::ENROLL => Message::Enroll(read(header.kind, body)?),
-        kind::ENROLL_REPLY => Message::EnrollReply(read(header.kind, body)?),
-        kind::RENEW_REQUEST => Message::RenewRequest(read(header.kind, body)?),
-        kind::DIGESTS => Message::Digests(read(header.kind, body)?),
-        kind::CLAIM => Message::Claim(read(header.kind, body)?),
-        kind::AGREED => Message::Agreed(read(header.kind, body)?),
-        kind::NOTICE => Message::Notice(read(header.kind, body)?),
-        unknown => return Err(CodecError::Kind(unknown)),
+        Kind::Hello => Message::Hello(read(header.kind, body)?),
+        Kind::Welcome => Message::Welcome(read(header.kind, body)?),
+        Kind::Refused => Message::Refused(read(header.kind, body)?),
+        Kind::Ack => Message::Ack(read(header.kind, body)?),
+        Kind::Inventory => Message::Inventory(read(header.kind, body)?),
+        Kind::Probe => Message::Probe(read(header.kind, body)?),
+        Kind::ProbeReply => Message::ProbeReply(read(header.kind, body)?),
+        Kind::EnrollRequest => Message::EnrollRequest(read(header.kind, body)?),
+        Kind::Enroll => Message::Enroll(read(header.kind, body)?),
+        Kind::EnrollReply => Message::EnrollReply(read(header.kind, body)?),
+        Kind::RenewRequest => Message::RenewRequest(read(header.kind, body)?),
+        Kind::Digests => Message::Digests(read(header.kind, body)?),
+        Kind::Claim => Message::Claim(read(header.kind, body)?),
+        Kind::Agreed => Message::Agreed(read(header.kind, body)?),
+        Kind::Notice => Message::Notice(read(header.kind, body)?),
     };
     message.check()?;
     Ok(Received::Message(message))
@@ -208,9 +209,9 @@ pub fn frame_bytes(frame: &Frame) -> Vec<u8> {
     let packed = pack(&archive);
     if packed.len() + size_of::<u32>() < archive.len() {
         let len = len_u32(&archive).to_le_bytes();
-        return with_header(kind::PACKED_FRAME, &[&len, &packed]);
+        return with_header(Kind::PackedFrame, &[&len, &packed]);
     }
-    write(kind::FRAME, frame)
+    with_header(Kind::Frame, &[&to_archive(frame)])
 }
 
 /// Digest of a frame: equal ones, and practically no others, have equal digests. They are kept in
@@ -236,46 +237,26 @@ pub const fn frame_len(samples: usize, mixes: usize) -> usize {
 /// [`CodecError`] if [`decode`] would refuse it.
 pub fn encode_message(message: &Message) -> Result<Vec<u8>, CodecError> {
     message.check()?;
-    let bytes = match message {
-        Message::Claim(it) => write(kind::CLAIM, it),
-        Message::Agreed(it) => write(kind::AGREED, it),
-        Message::Hello(it) => write(kind::HELLO, it),
-        Message::Digests(it) => write(kind::DIGESTS, it),
-        Message::Welcome(it) => write(kind::WELCOME, it),
-        Message::Refused(it) => write(kind::REFUSED, it),
-        Message::Ack(it) => write(kind::ACK, it),
-        Message::Inventory(it) => write(kind::INVENTORY, it),
-        Message::Probe(it) => write(kind::PROBE, it),
-        Message::ProbeReply(it) => write(kind::PROBE_REPLY, it),
-        Message::EnrollRequest(it) => write(kind::ENROLL_REQUEST, it),
-        Message::Enroll(it) => write(kind::ENROLL, it),
-        Message::EnrollReply(it) => write(kind::ENROLL_REPLY, it),
-        Message::RenewRequest(it) => write(kind::RENEW_REQUEST, it),
-        Message::Notice(it) => write(kind::NOTICE, it),
+    let archive = match message {
+        Message::Claim(it) => to_archive(it),
+        Message::Hello(it) => to_archive(it),
+        Message::Digests(it) => to_archive(it),
+        Message::Welcome(it) => to_archive(it),
+        Message::Agreed(it) => to_archive(it),
+        Message::Refused(it) => to_archive(it),
+        Message::Ack(it) => to_archive(it),
+        Message::Inventory(it) => to_archive(it),
+        Message::Probe(it) => to_archive(it),
+        Message::ProbeReply(it) => to_archive(it),
+        Message::EnrollRequest(it) => to_archive(it),
+        Message::Enroll(it) => to_archive(it),
+        Message::EnrollReply(it) => to_archive(it),
+        Message::RenewRequest(it) => to_archive(it),
+        Message::Notice(it) => to_archive(it),
     };
+    let bytes = with_header(message.kind(), &[&archive]);
     let len = len_u32(&bytes[HEADER_LEN..]);
     if len > LEN_MAX { Err(CodecError::TooLong(len)) } else { Ok(bytes) }
-}
-
-/// The kinds of a header. A number is never used again for something else.
-mod kind {
-    pub const FRAME: u8 = 1;
-    pub const HELLO: u8 = 2;
-    pub const WELCOME: u8 = 3;
-    pub const REFUSED: u8 = 4;
-    pub const ACK: u8 = 5;
-    pub const INVENTORY: u8 = 6;
-    pub const PROBE: u8 = 7;
-    pub const PROBE_REPLY: u8 = 8;
-    pub const ENROLL_REQUEST: u8 = 9;
-    pub const ENROLL_REPLY: u8 = 10;
-    pub const RENEW_REQUEST: u8 = 11;
-    pub const PACKED_FRAME: u8 = 12;
-    pub const CLAIM: u8 = 13;
-    pub const DIGESTS: u8 = 14;
-    pub const AGREED: u8 = 15;
-    pub const NOTICE: u8 = 20;
-    pub const ENROLL: u8 = 21;
 }
 
 fn checked(frame: Frame) -> Result<Received, CodecError> {
@@ -284,7 +265,7 @@ fn checked(frame: Frame) -> Result<Received, CodecError> {
 }
 
 /// The archive of a packed frame.
-fn unpacked(kind: u8, body: &[u8]) -> Result<Vec<u8>, CodecError> {
+fn unpacked(kind: Kind, body: &[u8]) -> Result<Vec<u8>, CodecError> {
     let invalid = || CodecError::Invalid { kind, reason: "it is packed wrongly".into() };
     let (len, packed) = body.split_first_chunk().ok_or_else(invalid)?;
     let len = u32::from_le_bytes(*len);
@@ -294,7 +275,7 @@ fn unpacked(kind: u8, body: &[u8]) -> Result<Vec<u8>, CodecError> {
     unpack(packed, len as usize).ok_or_else(invalid)
 }
 
-fn read<T>(kind: u8, body: &[u8]) -> Result<T, CodecError>
+fn read<T>(kind: Kind, body: &[u8]) -> Result<T, CodecError>
 where
     T: Archive,
     T::Archived: for<'a> CheckBytes<HighValidator<'a, RkyvError>>
@@ -302,13 +283,6 @@ where
 {
     rkyv::from_bytes::<T, RkyvError>(body)
         .map_err(|error| CodecError::Invalid { kind, reason: error.to_string() })
-}
-
-fn write<T>(kind: u8, value: &T) -> Vec<u8>
-where
-    T: for<'a> Serialize<HighSerializer<AlignedVec, ArenaHandle<'a>, RkyvError>>,
-{
-    with_header(kind, &[&to_archive(value)])
 }
 
 #[allow(clippy::expect_used, reason = "serialising plain data into memory can't fail")]
@@ -320,11 +294,11 @@ where
 }
 
 /// A header and the parts of what follows it.
-fn with_header(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+fn with_header(kind: Kind, parts: &[&[u8]]) -> Vec<u8> {
     let body: usize = parts.iter().map(|part| part.len()).sum();
     let mut bytes = Vec::with_capacity(HEADER_LEN + body);
     bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&[VERSION, kind]);
+    bytes.extend_from_slice(&[VERSION, kind as u8]);
     bytes.extend_from_slice(&RESERVED);
     bytes.extend_from_slice(&[0; size_of::<u32>()]);
     parts.iter().for_each(|part| bytes.extend_from_slice(part));

@@ -12,6 +12,7 @@ pub mod delivery;
 pub mod frame;
 mod gap;
 pub mod id;
+pub mod kind;
 pub mod message;
 pub mod pack;
 pub mod pem;

@@ -12,6 +12,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 pub use self::enroll::{Enroll, EnrollRequest};
 use crate::frame::MAX;
 use crate::id::NicName;
+use crate::kind::Kind;
 
 /// Longest text in a message, bytes.
 pub const TEXT_MAX: usize = 256;
@@ -302,25 +303,25 @@ pub enum MessageError {
 }
 
 impl Message {
-    /// What kind of message it is, for those who must refuse it: what is in it is the peer's.
+    /// What kind of message it is. Those who refuse it say no more: what is in it is the peer's.
     #[must_use]
-    pub const fn kind(&self) -> &'static str {
+    pub const fn kind(&self) -> Kind {
         match self {
-            Self::Claim(_) => "Claim",
-            Self::Hello(_) => "Hello",
-            Self::Digests(_) => "Digests",
-            Self::Welcome(_) => "Welcome",
-            Self::Agreed(_) => "Agreed",
-            Self::Refused(_) => "Refused",
-            Self::Ack(_) => "Ack",
-            Self::Inventory(_) => "Inventory",
-            Self::Probe(_) => "Probe",
-            Self::ProbeReply(_) => "ProbeReply",
-            Self::EnrollRequest(_) => "EnrollRequest",
-            Self::Enroll(_) => "Enroll",
-            Self::EnrollReply(_) => "EnrollReply",
-            Self::RenewRequest(_) => "RenewRequest",
-            Self::Notice(_) => "Notice",
+            Self::Claim(_) => Kind::Claim,
+            Self::Hello(_) => Kind::Hello,
+            Self::Digests(_) => Kind::Digests,
+            Self::Welcome(_) => Kind::Welcome,
+            Self::Agreed(_) => Kind::Agreed,
+            Self::Refused(_) => Kind::Refused,
+            Self::Ack(_) => Kind::Ack,
+            Self::Inventory(_) => Kind::Inventory,
+            Self::Probe(_) => Kind::Probe,
+            Self::ProbeReply(_) => Kind::ProbeReply,
+            Self::EnrollRequest(_) => Kind::EnrollRequest,
+            Self::Enroll(_) => Kind::Enroll,
+            Self::EnrollReply(_) => Kind::EnrollReply,
+            Self::RenewRequest(_) => Kind::RenewRequest,
+            Self::Notice(_) => Kind::Notice,
         }
     }
 

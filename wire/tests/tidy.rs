@@ -40,7 +40,7 @@ const ARROWS: [(&str, &str); 3] = [
     (
         "wire",
         "delivery bounds codec message coarsen predict frame gap pack token pem certificate private_file \
-         permission id",
+         permission kind id",
     ),
 ];
 
@@ -50,6 +50,9 @@ const LIBC_IN: [&str; 2] = ["agent/src/capture/", "scripts/testbed/src/generator
 /// Where crates are.
 const CRATES: [&str; 6] =
     ["agent", "collector", "deploy/settings", "scripts/fuzzing", "scripts/testbed", "wire"];
+
+/// Where the programs read their clocks. (The time of certificates is TLS's, `UnixTime`.)
+const CLOCKS_IN: [&str; 2] = ["agent/src/clocks.rs", "collector/src/time.rs"];
 
 /// The programs' crates.
 const PROGRAMS: [&str; 4] = ["agent/src/", "collector/src/", "deploy/settings/src/", "wire/src/"];

@@ -1,0 +1,64 @@
+//! Kinds: what a header says that follows it.
+
+use std::fmt;
+
+/// The kind of what follows a header. A number is never used again for something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[allow(missing_docs, reason = "each but the frames is a message's name")]
+pub enum Kind {
+    /// A frame as it is.
+    Frame = 1,
+    Hello = 2,
+    Welcome = 3,
+    Refused = 4,
+    Ack = 5,
+    Inventory = 6,
+    Probe = 7,
+    ProbeReply = 8,
+    EnrollRequest = 9,
+    EnrollReply = 10,
+    RenewRequest = 11,
+    /// A frame, packed.
+    PackedFrame = 12,
+    Claim = 13,
+    Digests = 14,
+    Agreed = 15,
+    Notice = 20,
+    Enroll = 21,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 17] = [
+        Self::Frame,
+        Self::Hello,
+        Self::Welcome,
+        Self::Refused,
+        Self::Ack,
+        Self::Inventory,
+        Self::Probe,
+        Self::ProbeReply,
+        Self::EnrollRequest,
+        Self::EnrollReply,
+        Self::RenewRequest,
+        Self::PackedFrame,
+        Self::Claim,
+        Self::Digests,
+        Self::Agreed,
+        Self::Notice,
+        Self::Enroll,
+    ];
+
+    /// The kind with a number, if it is known.
+    #[must_use]
+    pub fn of(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
