@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent::account::clock::Reading;
-use agent::account::counters::{Bank, SLOTS, Tally};
+use agent::account::counters::{BankTaker, SLOTS, Tally, bank};
 use agent::account::interval::SharedSchedule;
 use agent::capture::counting::Counting;
 use agent::capture::ring::Packet;
@@ -124,7 +124,7 @@ const fn packets(tally: &Tally) -> u64 {
 /// Reader and sampler of one ring.
 struct Capture {
     clock: WallClock,
-    bank: Arc<Bank>,
+    taker: BankTaker,
     shared: Arc<SharedSchedule>,
     counting: Counting,
     timeline: Timeline,
@@ -137,9 +137,9 @@ impl Capture {
         let (reading, hold) = (clock.read(BOOT), Duration::from_nanos(HOLD));
         let timeline = Timeline::new(Duration::from_nanos(interval), reading, hold);
         let shared = Arc::new(SharedSchedule::new(timeline.schedule()));
-        let bank = Arc::new(Bank::new(0));
-        let counting = Counting::new(bank.clone(), shared.clone(), 0, reading, hold, begin);
-        Self { clock, bank, shared, counting, timeline, taken: Vec::new() }
+        let (writer, taker) = bank(0);
+        let counting = Counting::new(writer, shared.clone(), 0, reading, hold, begin);
+        Self { clock, taker, shared, counting, timeline, taken: Vec::new() }
     }
 
     fn read_block(&mut self, now: u64, times: &[u64], more: bool) {
@@ -170,11 +170,11 @@ impl Capture {
     }
 
     fn take(&mut self, span: Span) {
-        let seal = self.bank.seal(span.slots.end - 1);
+        let seal = self.taker.seal(span.slots.end - 1);
         let oldest = span.slots.start.max(span.slots.end.saturating_sub(SLOTS));
         let mut tally = Tally::default();
         for slot in oldest..span.slots.end {
-            tally.merge(self.bank.take(slot, seal).unwrap());
+            tally.merge(self.taker.take(slot, seal).unwrap());
         }
         self.taken.push((span, tally));
     }
@@ -224,8 +224,8 @@ fn count_all(times: &[u64], most: usize, interval: u64, clock: WallClock) -> Vec
         let handed = block.iter().max().unwrap() + MS;
         capture.read_block(handed, block, true);
     }
-    let seal = capture.bank.seal(SLOTS - 2);
-    (0..SLOTS - 1).map(|slot| capture.bank.take(slot, seal).unwrap()).collect()
+    let seal = capture.taker.seal(SLOTS - 2);
+    (0..SLOTS - 1).map(|slot| capture.taker.take(slot, seal).unwrap()).collect()
 }
 
 proptest! {
@@ -266,9 +266,9 @@ proptest! {
             let handed = block.iter().max().unwrap() + MS;
             capture.read_block(handed, block, true);
         }
-        let seal = capture.bank.seal(SLOTS - 2);
+        let seal = capture.taker.seal(SLOTS - 2);
         for slot in 0..SLOTS - 1 {
-            let tally = capture.bank.take(slot, seal).unwrap();
+            let tally = capture.taker.take(slot, seal).unwrap();
             let bounds = capture.timeline.schedule().bounds(slot);
             for (outgoing, traffic) in [(false, tally.rx), (true, tally.tx)] {
                 let own = |time: &u64| bounds.contains(time) && is_outgoing(*time) == outgoing;

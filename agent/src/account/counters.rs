@@ -1,6 +1,7 @@
 //! Counters: what a reader counts over a block, and the bank of slots it adds that to.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use wire::frame::MixCounts;
 
@@ -133,9 +134,9 @@ struct Slot {
     again: AtomicU64,
 }
 
-/// The slots of one ring: its reader counts into them, the sampler takes them one after another.
+/// The slots of one ring, which the two halves share.
 #[derive(Debug)]
-pub struct Bank {
+struct Bank {
     handover: Handover,
     /// Boot time of the last packet that was counted, nanoseconds: a hint only.
     progress_ns: AtomicU64,
@@ -143,25 +144,40 @@ pub struct Bank {
 }
 
 impl Bank {
-    /// Starts with the given slot as the oldest open one.
-    #[must_use]
-    pub fn new(open: u64) -> Self {
-        let slots = (0..SLOTS).map(|_| Slot::default()).collect();
-        Self { handover: Handover::new(open), progress_ns: AtomicU64::new(0), slots }
+    #[allow(clippy::cast_possible_truncation, reason = "a remainder of a small number")]
+    fn slot(&self, number: u64) -> &Slot {
+        &self.slots[(number % SLOTS) as usize]
     }
+}
 
-    /// The reader enters a block and learns which slots it may count into until it leaves.
+/// Makes the bank of a ring, with the given slot as the oldest open one: a half for the ring's
+/// reader, which counts, and one for the sampler, which takes. There is one of each, as the
+/// hand-over demands.
+#[must_use]
+pub fn bank(open: u64) -> (BankWriter, BankTaker) {
+    let slots = (0..SLOTS).map(|_| Slot::default()).collect();
+    let handover = Handover::new(open);
+    let bank = Arc::new(Bank { handover, progress_ns: AtomicU64::new(0), slots });
+    (BankWriter(bank.clone()), BankTaker(bank))
+}
+
+/// The half of a bank that belongs to its ring's reader: it counts into open slots.
+#[derive(Debug)]
+pub struct BankWriter(Arc<Bank>);
+
+impl BankWriter {
+    /// Enters a block and learns which slots may be counted into until it is left.
     ///
     /// The slot before the oldest open one may still be in the sampler's hands: it isn't among
     /// them.
-    pub fn enter(&self) -> Range<u64> {
-        let open = self.handover.enter();
+    pub fn enter(&mut self) -> Range<u64> {
+        let open = self.0.handover.enter();
         open..open + SLOTS - 1
     }
 
-    /// The reader adds what it counted in a slot; only between entering and leaving a block.
-    pub fn add(&self, slot: u64, tally: &mut Tally) {
-        let cells = self.slot(slot);
+    /// Adds what was counted in a slot; only between entering and leaving a block.
+    pub fn add(&mut self, slot: u64, tally: &mut Tally) {
+        let cells = self.0.slot(slot);
         cells.rx.add(&mut tally.rx);
         cells.tx.add(&mut tally.tx);
         let Slot { late, inexact, early, again, .. } = cells;
@@ -174,29 +190,36 @@ impl Bank {
         }
     }
 
-    /// The reader leaves the block, whose last packet was of the boot time given.
-    pub fn leave(&self, last_ns: u64) {
-        self.progress_ns.store(last_ns, Ordering::Relaxed);
-        self.handover.leave();
+    /// Leaves the block, whose last packet was of the boot time given.
+    pub fn leave(&mut self, last_ns: u64) {
+        self.0.progress_ns.store(last_ns, Ordering::Relaxed);
+        self.0.handover.leave();
     }
+}
 
+/// The half of a bank that belongs to the sampler: it takes sealed slots, one after another.
+#[derive(Debug)]
+pub struct BankTaker(Arc<Bank>);
+
+impl BankTaker {
     /// Boot time of the last packet that was counted, nanoseconds.
+    #[must_use]
     pub fn progress_ns(&self) -> u64 {
-        self.progress_ns.load(Ordering::Relaxed)
+        self.0.progress_ns.load(Ordering::Relaxed)
     }
 
-    /// The sampler seals a slot and all before it.
+    /// Seals a slot and all before it.
     #[must_use]
-    pub fn seal(&self, slot: u64) -> Seal {
-        self.handover.seal(slot + 1)
+    pub fn seal(&mut self, slot: u64) -> Seal {
+        self.0.handover.seal(slot + 1)
     }
 
-    /// The sampler takes a slot that it has sealed; `None` while the reader is still inside the
-    /// block that it was in then.
+    /// Takes a slot that is sealed; `None` while the reader is still inside the block that it was
+    /// in then.
     #[must_use]
-    pub fn take(&self, slot: u64, seal: Seal) -> Option<Tally> {
-        self.handover.is_left(seal).then(|| {
-            let cells = self.slot(slot);
+    pub fn take(&mut self, slot: u64, seal: Seal) -> Option<Tally> {
+        self.0.handover.is_left(seal).then(|| {
+            let cells = self.0.slot(slot);
             Tally {
                 rx: cells.rx.take(),
                 tx: cells.tx.take(),
@@ -206,11 +229,6 @@ impl Bank {
                 again: cells.again.swap(0, Ordering::Relaxed),
             }
         })
-    }
-
-    #[allow(clippy::cast_possible_truncation, reason = "a remainder of a small number")]
-    fn slot(&self, number: u64) -> &Slot {
-        &self.slots[(number % SLOTS) as usize]
     }
 }
 
@@ -228,35 +246,37 @@ mod tests {
 
     #[test]
     fn every_figure_comes_out_of_the_slot_it_went_into_and_only_once() {
-        let bank = Bank::new(7);
-        assert_eq!(bank.enter(), 7..7 + SLOTS - 1);
-        bank.add(7, &mut tally(1));
-        bank.add(7, &mut tally(2));
-        bank.add(8, &mut tally(10));
-        let seal = bank.seal(7);
-        assert_eq!(bank.take(7, seal), None, "the reader is inside its block");
-        bank.leave(0);
-        let taken = bank.take(7, seal).unwrap();
+        let (mut writer, mut taker) = bank(7);
+        assert_eq!(writer.enter(), 7..7 + SLOTS - 1);
+        writer.add(7, &mut tally(1));
+        writer.add(7, &mut tally(2));
+        writer.add(8, &mut tally(10));
+        let seal = taker.seal(7);
+        assert_eq!(taker.take(7, seal), None, "the reader is inside its block");
+        writer.leave(0);
+        let taken = taker.take(7, seal).unwrap();
         let mut sum = tally(3);
         for traffic in [&mut sum.rx, &mut sum.tx] {
             (traffic.peak_1ms_bytes, traffic.peak_10ms_bytes) = (2, 2);
         }
         assert_eq!(taken, sum);
-        assert_eq!(bank.take(8, bank.seal(8)), Some(tally(10)));
-        assert_eq!(bank.enter().start, 9);
-        bank.leave(0);
-        assert_eq!(bank.take(7 + SLOTS, bank.seal(7 + SLOTS)), Some(Tally::default()));
+        let seal = taker.seal(8);
+        assert_eq!(taker.take(8, seal), Some(tally(10)));
+        assert_eq!(writer.enter().start, 9);
+        writer.leave(0);
+        let seal = taker.seal(7 + SLOTS);
+        assert_eq!(taker.take(7 + SLOTS, seal), Some(Tally::default()));
     }
 
     #[test]
     fn under_load_the_samplers_sum_is_the_readers() {
         const BLOCKS: u64 = 100_000;
-        let bank = Bank::new(0);
+        let (mut writer, mut taker) = bank(0);
         let (mut slot, mut sum) = (0, Tally::default());
-        let mut take = |bank: &Bank| {
-            let seal = bank.seal(slot);
+        let mut take = || {
+            let seal = taker.seal(slot);
             let taken = loop {
-                match bank.take(slot, seal) {
+                match taker.take(slot, seal) {
                     Some(taken) => break taken,
                     None => thread::yield_now(),
                 }
@@ -267,17 +287,17 @@ mod tests {
         thread::scope(|scope| {
             let reader = scope.spawn(|| {
                 for n in 0..BLOCKS {
-                    let open = bank.enter();
-                    bank.add(open.start + n % (open.end - open.start), &mut tally(1));
-                    bank.leave(0);
+                    let open = writer.enter();
+                    writer.add(open.start + n % (open.end - open.start), &mut tally(1));
+                    writer.leave(0);
                 }
             });
             while !reader.is_finished() {
-                take(&bank);
+                take();
             }
         });
         for _ in 0..SLOTS {
-            take(&bank);
+            take();
         }
         assert_eq!((sum.rx.bytes, sum.tx.mix.tcp_rst_packets, sum.late), (BLOCKS, BLOCKS, BLOCKS));
     }

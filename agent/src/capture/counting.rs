@@ -9,7 +9,7 @@ use super::count::{Counts, Plain};
 use super::ring::Packet;
 use crate::account::burst::{Bursts, Peaks, Steps};
 use crate::account::clock::{PacketClock, Reading};
-use crate::account::counters::Bank;
+use crate::account::counters::BankWriter;
 use crate::account::interval::{Attribution, SharedSchedule};
 
 /// Times of packets that are counted alike: in one slot, and in one step of its peaks.
@@ -82,7 +82,7 @@ impl Drop for Batch<'_> {
 /// Counts the packets of one ring, some blocks at a time.
 #[derive(Debug)]
 pub struct Counting {
-    bank: Arc<Bank>,
+    bank: BankWriter,
     schedule: Arc<SharedSchedule>,
     /// Version of the schedule in `attribution`.
     version: u64,
@@ -127,7 +127,7 @@ impl Counting {
     /// counted: other packets of that time never came to the ring.
     #[must_use]
     pub fn new(
-        bank: Arc<Bank>,
+        bank: BankWriter,
         schedule: Arc<SharedSchedule>,
         slot: u64,
         reading: Reading,

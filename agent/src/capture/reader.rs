@@ -17,7 +17,7 @@ use super::counting::Counting;
 use super::pace::{Gathered, PAUSE_MAX, pause};
 use super::ring::{Ring, RingConfig, RingError, RingStatistics, Statistics};
 use crate::account::clock::OUT_OF_ORDER_NS;
-use crate::account::counters::{Bank, SLOTS, Tally};
+use crate::account::counters::{BankTaker, SLOTS, Tally, bank};
 use crate::account::interval::SharedSchedule;
 use crate::clocks;
 
@@ -35,7 +35,7 @@ const BATCH_TIME: Duration = Duration::from_micros(50);
 /// A reader at work.
 #[derive(Debug)]
 pub struct ReaderHandle {
-    bank: Arc<Bank>,
+    taker: BankTaker,
     statistics: Statistics,
     has_vnet_header: bool,
     began_ns: u64,
@@ -108,14 +108,14 @@ impl ReaderHandle {
         let ring = Ring::open_at(index, nic, config)?;
         let statistics = ring.statistics().map_err(thread_error)?;
         let began_ns = ring.began_ns();
-        let bank = Arc::new(Bank::new(slot));
+        let (writer, taker) = bank(slot);
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let stop = EventFd::from_value_and_flags(0, flags);
         let stop = Arc::new(stop.map_err(|errno| thread_error(errno.into()))?);
         let hold = hold(config, clocks::tick_ns());
         let reader = Reader {
             ring,
-            counting: Counting::new(bank.clone(), schedule, slot, clocks::read(), hold, began_ns),
+            counting: Counting::new(writer, schedule, slot, clocks::read(), hold, began_ns),
             stop: stop.clone(),
             hold,
             batch: (BATCH_BYTES / config.block_size.max(1)).max(1) as usize,
@@ -131,7 +131,7 @@ impl ReaderHandle {
             })
             .map_err(thread_error)?;
         Ok(Self {
-            bank,
+            taker,
             statistics,
             has_vnet_header: config.vnet_header,
             began_ns,
@@ -183,7 +183,7 @@ impl ReaderHandle {
     /// what it held back of them.
     #[must_use]
     pub fn has_counted(&self, until_ns: u64) -> bool {
-        self.bank.progress_ns() >= until_ns + OUT_OF_ORDER_NS
+        self.taker.progress_ns() >= until_ns + OUT_OF_ORDER_NS
             || self.thread.as_ref().is_none_or(JoinHandle::is_finished)
             || !self.statistics.has_unread_block().unwrap_or(false)
     }
@@ -191,9 +191,9 @@ impl ReaderHandle {
     /// Seals slots and takes what was counted in them, as soon as the reader has left the batch of
     /// blocks that it is in.
     #[must_use]
-    pub fn take(&self, slots: &Range<u64>) -> Tally {
+    pub fn take(&mut self, slots: &Range<u64>) -> Tally {
         let last = slots.end.saturating_sub(1);
-        let seal = self.bank.seal(last);
+        let seal = self.taker.seal(last);
         // More slots than there are have come round: each is taken once.
         let slots = slots.start.max(slots.end.saturating_sub(SLOTS))..slots.end;
         let mut tally = Tally::default();
@@ -201,7 +201,7 @@ impl ReaderHandle {
             loop {
                 // Asked before: what it counted before it ended is there then.
                 let ended = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
-                if let Some(taken) = self.bank.take(slot, seal) {
+                if let Some(taken) = self.taker.take(slot, seal) {
                     tally.merge(taken);
                     break;
                 }

@@ -125,7 +125,7 @@ impl NicCapture {
         let (next, schedule) = (timeline.next(), timeline.schedule());
         let last = schedule.slot_of(end_ns).max(next);
         for slot in next..next + SLOTS - 1 {
-            for reader in self.rings.iter() {
+            for reader in self.rings.iter_mut() {
                 let tally = reader.take(&(slot..slot + 1));
                 if tally != Tally::default() {
                     self.left.entry(slot.min(last)).or_default().merge(tally);
@@ -167,7 +167,7 @@ impl NicCapture {
     ) -> Taken {
         let ended_ns = self.ended_ns().filter(|&end| end <= span.bounds.end);
         let mut tally = Tally::default();
-        for reader in self.rings.iter() {
+        for reader in self.rings.iter_mut() {
             tally.merge(reader.take(&span.slots));
         }
         let later = self.left.split_off(&span.slots.end);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent::account::clock::{Offset, Reading};
-use agent::account::counters::Bank;
+use agent::account::counters::bank;
 use agent::account::interval::{Schedule, SharedSchedule};
 use agent::capture::counting::Counting;
 use agent::capture::ring::Packets;
@@ -138,11 +138,12 @@ fn all_accounting(blocks: usize, block_ns: u64) -> impl FnMut(&Blocks) + use<> {
         wall_ns: boot_ns - BOOT_NS + WALL_NS,
         after_ns: boot_ns,
     };
-    let bank = Arc::new(Bank::new(0));
+    // The other half is never asked: it seals nothing.
+    let (writer, _taker) = bank(0);
     let schedule = Schedule::new(500_000_000, BOOT_NS, Offset::new(at(BOOT_NS)));
     let schedule = Arc::new(SharedSchedule::new(schedule));
     let hold = Duration::from_millis(20);
-    let mut counting = Counting::new(bank, schedule, 0, at(BOOT_NS), hold, BOOT_NS);
+    let mut counting = Counting::new(writer, schedule, 0, at(BOOT_NS), hold, BOOT_NS);
     let end = at(BOOT_NS + blocks as u64 * block_ns);
     move |blocks| {
         let mut left = blocks.after_status().peekable();
