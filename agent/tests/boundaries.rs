@@ -8,17 +8,13 @@ use std::net::UdpSocket;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use agent::clocks::wall_ns;
 use testbed::{Pair, in_namespace, sh, wait_until};
 use watched::{config, start};
 
 const MS: u64 = 1_000_000;
-
-fn wall_ns() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    u64::try_from(since.as_nanos()).unwrap()
-}
 
 /// Packets that were sent between two readings of the clock.
 struct Batch {
@@ -47,9 +43,7 @@ fn send_batches(interval: u64, run: Duration) -> Vec<Batch> {
 
 #[test]
 fn over_a_thousand_boundaries_nothing_is_lost_and_all_is_in_the_interval_it_was_sent_in() {
-    if !in_namespace(
-        "over_a_thousand_boundaries_nothing_is_lost_and_all_is_in_the_interval_it_was_sent_in",
-    ) {
+    if !in_namespace() {
         return;
     }
     const INTERVAL: u64 = 10 * MS;
@@ -148,7 +142,7 @@ fn tcpdump(options: &[&str], file: &std::path::Path) -> std::process::Child {
 
 #[test]
 fn peaks_lie_between_a_window_and_one_a_step_shorter_by_tcpdumps_timestamps() {
-    if !in_namespace("peaks_lie_between_a_window_and_one_a_step_shorter_by_tcpdumps_timestamps") {
+    if !in_namespace() {
         return;
     }
     const INTERVAL: u64 = 20 * MS;
@@ -221,7 +215,7 @@ fn peaks_lie_between_a_window_and_one_a_step_shorter_by_tcpdumps_timestamps() {
 
 #[test]
 fn a_burst_of_one_ms_in_a_quiet_second_is_seen_at_its_height() {
-    if !in_namespace("a_burst_of_one_ms_in_a_quiet_second_is_seen_at_its_height") {
+    if !in_namespace() {
         return;
     }
     const BURSTS: u64 = 5;

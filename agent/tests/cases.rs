@@ -219,7 +219,7 @@ fn compare(watched: &Watched, pair: &Pair) -> ([Wire; 2], [Wire; 2], Mix) {
 
 #[test]
 fn every_kind_of_traffic_is_exact_in_packets_and_bytes() {
-    if !in_namespace("every_kind_of_traffic_is_exact_in_packets_and_bytes") {
+    if !in_namespace() {
         return;
     }
     let pair = Pair::new().with_ipv6();
@@ -290,7 +290,7 @@ impl Tun {
 
 #[test]
 fn a_tun_without_link_layer_is_exact_in_both_directions() {
-    if !in_namespace("a_tun_without_link_layer_is_exact_in_both_directions") {
+    if !in_namespace() {
         return;
     }
     let mut tun = Tun::new("tun 500 300");

@@ -86,7 +86,7 @@ fn left() -> u64 {
 
 #[test]
 fn an_agent_whose_certificate_ends_soon_renews_it_and_loses_nothing() {
-    if !in_namespace("an_agent_whose_certificate_ends_soon_renews_it_and_loses_nothing") {
+    if !in_namespace() {
         return;
     }
     let (pair, site) = (Pair::new(), Site::new());
@@ -127,7 +127,7 @@ fn an_agent_whose_certificate_ends_soon_renews_it_and_loses_nothing() {
 
 #[test]
 fn a_certificate_that_is_not_renewed_ends_the_connection_with_it() {
-    if !in_namespace("a_certificate_that_is_not_renewed_ends_the_connection_with_it") {
+    if !in_namespace() {
         return;
     }
     let site = Site::new();
@@ -160,7 +160,7 @@ async fn revoked(mut revoke: Command, host: &Host) -> (Duration, String) {
 
 #[test]
 fn a_revoked_agent_is_cut_off_within_a_second() {
-    if !in_namespace("a_revoked_agent_is_cut_off_within_a_second") {
+    if !in_namespace() {
         return;
     }
     let site = Site::new();
@@ -179,8 +179,7 @@ fn a_revoked_agent_is_cut_off_within_a_second() {
 
 #[test]
 fn a_revoked_agent_is_cut_off_within_a_second_at_any_collector_of_the_database() {
-    let name = "a_revoked_agent_is_cut_off_within_a_second_at_any_collector_of_the_database";
-    if !in_namespace(name) {
+    if !in_namespace() {
         return;
     }
     let cluster = Cluster::start();

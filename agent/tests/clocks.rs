@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use agent::clocks::wall_ns;
 use testbed::http::HTTP;
 use testbed::{Clock, Pair, Running, Site, in_namespace, metric, wait_for, wait_until};
 
@@ -18,7 +19,7 @@ fn agent(site: &Site, clock: &Clock, args: &[&str]) -> std::process::Command {
 
 #[test]
 fn clocks_that_differ_are_told_in_the_log_once_and_by_doctor() {
-    if !in_namespace("clocks_that_differ_are_told_in_the_log_once_and_by_doctor") {
+    if !in_namespace() {
         return;
     }
     let (_link, site) = (Pair::new(), Site::new());
@@ -51,7 +52,7 @@ fn clocks_that_differ_are_told_in_the_log_once_and_by_doctor() {
 
 #[test]
 fn a_clock_that_is_set_by_days_and_a_host_that_sleeps_lose_and_repeat_nothing() {
-    if !in_namespace("a_clock_that_is_set_by_days_and_a_host_that_sleeps_lose_and_repeat_nothing") {
+    if !in_namespace() {
         return;
     }
     let (_link, site) = (Pair::new(), Site::new());
@@ -81,6 +82,5 @@ fn a_clock_that_is_set_by_days_and_a_host_that_sleeps_lose_and_repeat_nothing() 
 
 /// All the time since 1970, but for a minute.
 fn site_age_ns() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    i64::try_from(now.as_nanos()).unwrap() - 60 * SECOND
+    i64::try_from(wall_ns()).unwrap() - 60 * SECOND
 }

@@ -17,7 +17,7 @@ fn wait_for_frames() {
 
 #[test]
 fn a_collector_that_is_killed_and_started_again_misses_and_doubles_nothing() {
-    if !in_namespace("a_collector_that_is_killed_and_started_again_misses_and_doubles_nothing") {
+    if !in_namespace() {
         return;
     }
     let (pair, site) = (Pair::new(), Site::new());
@@ -41,9 +41,7 @@ fn a_collector_that_is_killed_and_started_again_misses_and_doubles_nothing() {
 
 #[test]
 fn an_enrolment_that_can_not_be_told_of_is_made_all_the_same_and_the_exit_code_tells() {
-    if !in_namespace(
-        "an_enrolment_that_can_not_be_told_of_is_made_all_the_same_and_the_exit_code_tells",
-    ) {
+    if !in_namespace() {
         return;
     }
     for (onto, code) in [(onto_closed_pipe as fn(&mut Command) -> Output, 141), (onto_full_disk, 1)]
@@ -61,7 +59,7 @@ fn an_enrolment_that_can_not_be_told_of_is_made_all_the_same_and_the_exit_code_t
 
 #[test]
 fn what_is_counted_while_no_collector_is_there_is_delivered_by_the_next_start() {
-    if !in_namespace("what_is_counted_while_no_collector_is_there_is_delivered_by_the_next_start") {
+    if !in_namespace() {
         return;
     }
     let (pair, site) = (Pair::new(), Site::new());
@@ -85,7 +83,7 @@ fn what_is_counted_while_no_collector_is_there_is_delivered_by_the_next_start() 
 
 #[test]
 fn the_api_and_metrics_tell_what_the_wire_carried() {
-    if !in_namespace("the_api_and_metrics_tell_what_the_wire_carried") {
+    if !in_namespace() {
         return;
     }
     let (pair, site) = (Pair::new(), Site::new());
@@ -120,9 +118,7 @@ fn the_api_and_metrics_tell_what_the_wire_carried() {
 
 #[test]
 fn an_agent_that_offers_a_session_of_another_client_is_refused_and_both_ends_say_so() {
-    if !in_namespace(
-        "an_agent_that_offers_a_session_of_another_client_is_refused_and_both_ends_say_so",
-    ) {
+    if !in_namespace() {
         return;
     }
     let (_pair, site) = (Pair::new(), Site::new());

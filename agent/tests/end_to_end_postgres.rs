@@ -41,7 +41,7 @@ fn cluster() -> (Cluster, String) {
 
 #[test]
 fn a_database_that_restarts_misses_and_doubles_nothing() {
-    if !in_namespace("a_database_that_restarts_misses_and_doubles_nothing") {
+    if !in_namespace() {
         return;
     }
     let (cluster, url) = cluster();
@@ -83,7 +83,7 @@ fn a_database_that_restarts_misses_and_doubles_nothing() {
 
 #[test]
 fn a_collector_that_starts_before_its_database_waits_for_it_and_says_so() {
-    if !in_namespace("a_collector_that_starts_before_its_database_waits_for_it_and_says_so") {
+    if !in_namespace() {
         return;
     }
     let (cluster, url) = cluster();
@@ -112,8 +112,7 @@ fn a_collector_that_starts_before_its_database_waits_for_it_and_says_so() {
 
 #[test]
 fn an_agent_that_comes_while_the_database_is_down_is_shown_at_once_and_stored_later() {
-    let name = "an_agent_that_comes_while_the_database_is_down_is_shown_at_once_and_stored_later";
-    if !in_namespace(name) {
+    if !in_namespace() {
         return;
     }
     let (cluster, url) = cluster();
@@ -173,9 +172,7 @@ fn start_second(site: &Site) -> Running {
 
 #[test]
 fn an_agent_that_changes_between_collectors_of_one_database_misses_and_doubles_nothing() {
-    let name =
-        "an_agent_that_changes_between_collectors_of_one_database_misses_and_doubles_nothing";
-    if !in_namespace(name) {
+    if !in_namespace() {
         return;
     }
     let (_cluster, url) = cluster();

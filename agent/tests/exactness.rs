@@ -76,7 +76,7 @@ fn compare_bulk(offloads: bool, here: &str, bytes: u64) -> Sums {
 
 #[test]
 fn bulk_tcp_with_offloads_is_exact_on_the_wire() {
-    if in_namespace("bulk_tcp_with_offloads_is_exact_on_the_wire") {
+    if in_namespace() {
         let sums = compare_bulk(true, "10.9.0.1", 500_000_000);
         assert!(sums.rx.captured * 10 < sums.rx.packets, "super-packets were seen");
         let mix = &sums.mix.rx;
@@ -87,7 +87,7 @@ fn bulk_tcp_with_offloads_is_exact_on_the_wire() {
 
 #[test]
 fn bulk_tcp_over_ipv6_with_offloads_is_exact_on_the_wire() {
-    if in_namespace("bulk_tcp_over_ipv6_with_offloads_is_exact_on_the_wire") {
+    if in_namespace() {
         let sums = compare_bulk(true, "[fd09::1]", 100_000_000);
         assert_eq!(sums.mix.rx.ipv6_bytes, sums.rx.bytes);
     }
@@ -95,14 +95,14 @@ fn bulk_tcp_over_ipv6_with_offloads_is_exact_on_the_wire() {
 
 #[test]
 fn bulk_tcp_without_offloads_is_exact_on_the_wire() {
-    if in_namespace("bulk_tcp_without_offloads_is_exact_on_the_wire") {
+    if in_namespace() {
         compare_bulk(false, "10.9.0.1", 200_000_000);
     }
 }
 
 #[test]
 fn datagrams_of_known_count_and_size_are_exact_in_both_directions() {
-    if !in_namespace("datagrams_of_known_count_and_size_are_exact_in_both_directions") {
+    if !in_namespace() {
         return;
     }
     let pair = Pair::new();
@@ -132,7 +132,7 @@ fn datagrams_of_known_count_and_size_are_exact_in_both_directions() {
 
 #[test]
 fn samples_tile_time_and_sum_up_to_the_total() {
-    if !in_namespace("samples_tile_time_and_sum_up_to_the_total") {
+    if !in_namespace() {
         return;
     }
     let pair = Pair::new();
@@ -153,7 +153,7 @@ fn samples_tile_time_and_sum_up_to_the_total() {
 
 #[test]
 fn a_nic_that_vanishes_ends_and_the_others_go_on() {
-    if !in_namespace("a_nic_that_vanishes_ends_and_the_others_go_on") {
+    if !in_namespace() {
         return;
     }
     let pair = Pair::new();
@@ -195,7 +195,7 @@ fn a_nic_that_vanishes_ends_and_the_others_go_on() {
 
 #[test]
 fn a_packet_that_an_srv6_end_unwraps_is_counted_once() {
-    if !in_namespace("a_packet_that_an_srv6_end_unwraps_is_counted_once") {
+    if !in_namespace() {
         return;
     }
     const SENT: u64 = 200;
@@ -228,7 +228,7 @@ fn a_packet_that_an_srv6_end_unwraps_is_counted_once() {
 
 #[test]
 fn packets_that_xdp_drops_beside_super_packets_are_a_bypass() {
-    if !in_namespace("packets_that_xdp_drops_beside_super_packets_are_a_bypass") {
+    if !in_namespace() {
         return;
     }
     const DROPPED: u64 = 1000;
@@ -266,7 +266,7 @@ fn packets_that_xdp_drops_beside_super_packets_are_a_bypass() {
 
 #[test]
 fn what_a_small_ring_loses_is_counted_to_the_packet_and_marked_in_its_sample() {
-    if !in_namespace("what_a_small_ring_loses_is_counted_to_the_packet_and_marked_in_its_sample") {
+    if !in_namespace() {
         return;
     }
     const SENT: u64 = 200_000;
@@ -291,8 +291,7 @@ fn what_a_small_ring_loses_is_counted_to_the_packet_and_marked_in_its_sample() {
 
 #[test]
 fn without_the_virtio_header_every_sample_says_so_and_super_packets_are_inexact() {
-    if !in_namespace("without_the_virtio_header_every_sample_says_so_and_super_packets_are_inexact")
-    {
+    if !in_namespace() {
         return;
     }
     let pair = Pair::new();

@@ -15,7 +15,7 @@ const HEADERS: usize = 14 + 20 + 8;
 
 #[test]
 fn no_packet_is_in_two_rings_though_they_are_opened_under_traffic() {
-    if !in_namespace("no_packet_is_in_two_rings_though_they_are_opened_under_traffic") {
+    if !in_namespace() {
         return;
     }
     let stop = Arc::new(AtomicBool::new(false));

@@ -28,7 +28,7 @@ fn agent(args: &[&str]) -> Command {
 
 #[test]
 fn a_nic_whose_name_or_alias_is_no_text_stops_nothing_and_is_shown_escaped() {
-    if !in_namespace("a_nic_whose_name_or_alias_is_no_text_stops_nothing_and_is_shown_escaped") {
+    if !in_namespace() {
         return;
     }
     let _pair = Pair::new();
@@ -68,7 +68,7 @@ fn a_nic_whose_name_or_alias_is_no_text_stops_nothing_and_is_shown_escaped() {
 #[test]
 fn what_a_nic_carries_whose_name_is_no_text_is_counted() {
     const PACKETS: u64 = 500;
-    if !in_namespace("what_a_nic_carries_whose_name_is_no_text_is_counted") {
+    if !in_namespace() {
         return;
     }
     sh("sysctl -qw net.ipv6.conf.default.disable_ipv6=1");

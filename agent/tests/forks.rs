@@ -137,8 +137,7 @@ fn assert_disputed(gaps: &[[i64; 4]], seconds: i64) {
 
 #[test]
 fn a_future_that_is_longer_than_the_lost_one_is_stored_but_for_what_is_disputed() {
-    if !in_namespace("a_future_that_is_longer_than_the_lost_one_is_stored_but_for_what_is_disputed")
-    {
+    if !in_namespace() {
         return;
     }
     let _pair = Pair::new();
@@ -151,7 +150,7 @@ fn a_future_that_is_longer_than_the_lost_one_is_stored_but_for_what_is_disputed(
 
 #[test]
 fn a_future_that_is_shorter_than_the_lost_one_is_a_gap_with_its_exact_counts() {
-    if !in_namespace("a_future_that_is_shorter_than_the_lost_one_is_a_gap_with_its_exact_counts") {
+    if !in_namespace() {
         return;
     }
     let _pair = Pair::new();
@@ -164,7 +163,7 @@ fn a_future_that_is_shorter_than_the_lost_one_is_a_gap_with_its_exact_counts() {
 
 #[test]
 fn a_future_in_which_nothing_was_measured_yet_begins_with_a_gap_that_says_so() {
-    if !in_namespace("a_future_in_which_nothing_was_measured_yet_begins_with_a_gap_that_says_so") {
+    if !in_namespace() {
         return;
     }
     let _pair = Pair::new();

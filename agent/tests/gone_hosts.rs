@@ -97,7 +97,7 @@ fn forgotten(site: &Site) {
 
 #[test]
 fn a_host_that_is_gone_stays_until_it_is_forgotten() {
-    if !in_namespace("a_host_that_is_gone_stays_until_it_is_forgotten") {
+    if !in_namespace() {
         return;
     }
     let (pair, site) = (Pair::new(), Site::new());
@@ -110,9 +110,7 @@ fn a_host_that_is_gone_stays_until_it_is_forgotten() {
 
 #[test]
 fn a_host_that_is_gone_stays_at_all_collectors_of_a_database_until_it_is_forgotten_at_one() {
-    let name =
-        "a_host_that_is_gone_stays_at_all_collectors_of_a_database_until_it_is_forgotten_at_one";
-    if !in_namespace(name) {
+    if !in_namespace() {
         return;
     }
     let cluster = Cluster::start();

@@ -89,7 +89,7 @@ fn whoever_runs_first_the_services_start_and_need_no_config() {
         eprintln!("NOT TESTED: installing, since only root can be several users");
         return;
     }
-    if !in_namespace("whoever_runs_first_the_services_start_and_need_no_config") {
+    if !in_namespace() {
         return;
     }
     let host = Host::new();
@@ -130,7 +130,7 @@ fn the_wrong_user_is_told_the_right_one() {
         eprintln!("NOT TESTED: the wrong user, since only root can be several users");
         return;
     }
-    if !in_namespace("the_wrong_user_is_told_the_right_one") {
+    if !in_namespace() {
         return;
     }
     let host = Host::new();

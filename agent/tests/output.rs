@@ -41,7 +41,7 @@ fn every_command_that_prints_is_tried_here() {
 
 #[test]
 fn a_closed_pipe_ends_every_command_quietly_as_sigpipe_does() {
-    if !in_namespace("a_closed_pipe_ends_every_command_quietly_as_sigpipe_does") {
+    if !in_namespace() {
         return;
     }
     each(onto_closed_pipe, assert_ended_quietly);
@@ -49,7 +49,7 @@ fn a_closed_pipe_ends_every_command_quietly_as_sigpipe_does() {
 
 #[test]
 fn a_full_disk_is_an_error_of_every_command() {
-    if !in_namespace("a_full_disk_is_an_error_of_every_command") {
+    if !in_namespace() {
         return;
     }
     each(onto_full_disk, |args, output| assert_told_of_full_disk("agent", args, output));

@@ -22,7 +22,7 @@ fn agent(site: &Site, args: &[&str]) -> Command {
 
 #[test]
 fn the_agent_goes_to_another_collector_without_a_restart() {
-    if !in_namespace("the_agent_goes_to_another_collector_without_a_restart") {
+    if !in_namespace() {
         return;
     }
     let (_pair, site) = (Pair::new(), Site::new());
@@ -66,7 +66,7 @@ fn the_agent_goes_to_another_collector_without_a_restart() {
 
 #[test]
 fn the_collector_takes_a_token_and_retention_without_a_restart() {
-    if !in_namespace("the_collector_takes_a_token_and_retention_without_a_restart") {
+    if !in_namespace() {
         return;
     }
     let site = Site::new();

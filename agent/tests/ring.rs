@@ -13,7 +13,7 @@ use testbed::{in_namespace, sh};
 
 #[test]
 fn every_packet_on_loopback_is_seen_once_per_direction() {
-    if !in_namespace("every_packet_on_loopback_is_seen_once_per_direction") {
+    if !in_namespace() {
         return;
     }
     const SENT: u64 = 1000;
@@ -46,7 +46,7 @@ fn every_packet_on_loopback_is_seen_once_per_direction() {
 
 #[test]
 fn a_nic_that_does_not_exist_is_named_in_the_error() {
-    if !in_namespace("a_nic_that_does_not_exist_is_named_in_the_error") {
+    if !in_namespace() {
         return;
     }
     let error = Ring::open("nosuchnic0", &RingConfig::default()).unwrap_err().to_string();
@@ -57,7 +57,7 @@ fn a_nic_that_does_not_exist_is_named_in_the_error() {
 
 #[test]
 fn a_packet_that_no_virtio_header_expresses_is_a_drop_and_hides_no_other() {
-    if !in_namespace("a_packet_that_no_virtio_header_expresses_is_a_drop_and_hides_no_other") {
+    if !in_namespace() {
         return;
     }
     const PLAIN: u64 = 300;
@@ -117,7 +117,7 @@ sys.stdin.readline()
 
 #[test]
 fn the_probe_finds_what_the_virtio_header_expresses_or_says_why_it_can_not() {
-    if !in_namespace("the_probe_finds_what_the_virtio_header_expresses_or_says_why_it_can_not") {
+    if !in_namespace() {
         return;
     }
     // Linux 6.2 is the first that expresses UDP GSO.

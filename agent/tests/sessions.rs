@@ -73,14 +73,14 @@ fn all_are_delivered(site: &Site) {
 
 #[test]
 fn any_number_of_sessions_is_delivered() {
-    if in_namespace("any_number_of_sessions_is_delivered") {
+    if in_namespace() {
         all_are_delivered(&Site::new());
     }
 }
 
 #[test]
 fn any_number_of_sessions_is_delivered_to_postgresql() {
-    if in_namespace("any_number_of_sessions_is_delivered_to_postgresql") {
+    if in_namespace() {
         let cluster = Cluster::start();
         all_are_delivered(&Site::with_database(&cluster.new_database()));
     }

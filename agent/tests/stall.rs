@@ -15,23 +15,22 @@ const STALL: Duration = Duration::from_millis(5200);
 
 #[test]
 fn a_ring_keeps_what_comes_while_its_reader_stands_still_for_five_seconds() {
-    let test = "a_ring_keeps_what_comes_while_its_reader_stands_still_for_five_seconds";
     // The kernel hands over a nearly empty block with each timeout.
-    if in_namespace(test) {
+    if in_namespace() {
         stall(&[], Duration::from_millis(2));
     }
 }
 
 #[test]
 fn so_does_a_small_ring_where_many_share_the_memory() {
-    if in_namespace("so_does_a_small_ring_where_many_share_the_memory") {
+    if in_namespace() {
         stall(&[(BLOCKS, "16"), (BLOCK_SIZE, "32KiB")], Duration::from_millis(9));
     }
 }
 
 #[test]
 fn so_does_a_ring_that_is_configured_to_have_few_large_blocks() {
-    if in_namespace("so_does_a_ring_that_is_configured_to_have_few_large_blocks") {
+    if in_namespace() {
         stall(&[(BLOCKS, "256"), (BLOCK_SIZE, "64KiB")], Duration::from_millis(2));
     }
 }

@@ -10,7 +10,7 @@ use testbed::{Namespace, Pair, Terminal, in_namespace, pictures, sh, wait_for};
 
 #[test]
 fn top_shows_a_nic_and_q_gives_the_terminal_back() {
-    if !in_namespace("top_shows_a_nic_and_q_gives_the_terminal_back") {
+    if !in_namespace() {
         return;
     }
     sh("ip link set lo up");
@@ -30,7 +30,7 @@ fn top_shows_a_nic_and_q_gives_the_terminal_back() {
 
 #[test]
 fn top_shows_what_a_nic_carries_and_what_the_traffic_is() {
-    if !in_namespace("top_shows_what_a_nic_carries_and_what_the_traffic_is") {
+    if !in_namespace() {
         return;
     }
     let pair = Pair::new();

@@ -114,7 +114,7 @@ fn refusal(answer: Message) -> String {
 
 #[test]
 fn the_host_that_is_connected_goes_on_and_another_is_refused_until_it_is_gone() {
-    if !in_namespace("the_host_that_is_connected_goes_on_and_another_is_refused_until_it_is_gone") {
+    if !in_namespace() {
         return;
     }
     let (_pair, site) = (Pair::new(), Site::new());
@@ -161,7 +161,7 @@ fn the_host_that_is_connected_goes_on_and_another_is_refused_until_it_is_gone() 
 
 #[test]
 fn a_host_that_answers_no_more_gives_way_to_its_restart_reboot_and_successor() {
-    if !in_namespace("a_host_that_answers_no_more_gives_way_to_its_restart_reboot_and_successor") {
+    if !in_namespace() {
         return;
     }
     let (_pair, site) = (Pair::new(), Site::new());
@@ -202,7 +202,7 @@ fn a_host_that_answers_no_more_gives_way_to_its_restart_reboot_and_successor() {
 
 #[test]
 fn the_same_run_over_a_new_connection_goes_on_at_once() {
-    if !in_namespace("the_same_run_over_a_new_connection_goes_on_at_once") {
+    if !in_namespace() {
         return;
     }
     let (_pair, site) = (Pair::new(), Site::new());
@@ -227,7 +227,7 @@ fn the_same_run_over_a_new_connection_goes_on_at_once() {
 
 #[test]
 fn of_an_agent_and_its_copy_one_delivers_and_the_other_says_what_to_do() {
-    if !in_namespace("of_an_agent_and_its_copy_one_delivers_and_the_other_says_what_to_do") {
+    if !in_namespace() {
         return;
     }
     let (_pair, site) = (Pair::new(), Site::new());
@@ -264,7 +264,7 @@ fn of_an_agent_and_its_copy_one_delivers_and_the_other_says_what_to_do() {
 
 #[test]
 fn a_client_id_that_was_changed_after_the_enrolment_is_reported() {
-    if !in_namespace("a_client_id_that_was_changed_after_the_enrolment_is_reported") {
+    if !in_namespace() {
         return;
     }
     let (_pair, site) = (Pair::new(), Site::new());
@@ -286,7 +286,7 @@ fn a_client_id_that_was_changed_after_the_enrolment_is_reported() {
 
 #[test]
 fn second_hosts_that_alternate_are_told_of_once_each() {
-    if !in_namespace("second_hosts_that_alternate_are_told_of_once_each") {
+    if !in_namespace() {
         return;
     }
     let (_pair, site) = (Pair::new(), Site::new());
@@ -323,8 +323,7 @@ fn second_hosts_that_alternate_are_told_of_once_each() {
 
 #[test]
 fn a_second_host_at_another_collector_of_the_database_is_refused_as_at_the_same_one() {
-    let name = "a_second_host_at_another_collector_of_the_database_is_refused_as_at_the_same_one";
-    if !in_namespace(name) {
+    if !in_namespace() {
         return;
     }
     let cluster = Cluster::start();
@@ -371,8 +370,7 @@ fn a_second_host_at_another_collector_of_the_database_is_refused_as_at_the_same_
 
 #[test]
 fn a_host_that_goes_to_another_collector_of_the_database_is_never_refused() {
-    let name = "a_host_that_goes_to_another_collector_of_the_database_is_never_refused";
-    if !in_namespace(name) {
+    if !in_namespace() {
         return;
     }
     let cluster = Cluster::start();

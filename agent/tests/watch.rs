@@ -34,7 +34,7 @@ fn watched(args: &[&str], act: impl FnOnce()) -> Vec<String> {
 
 #[test]
 fn json_has_its_keys_and_ends_with_totals_that_are_the_sums_and_the_truth() {
-    if !in_namespace("json_has_its_keys_and_ends_with_totals_that_are_the_sums_and_the_truth") {
+    if !in_namespace() {
         return;
     }
     let pair = Pair::new();
@@ -75,7 +75,7 @@ fn json_has_its_keys_and_ends_with_totals_that_are_the_sums_and_the_truth() {
 
 #[test]
 fn text_has_units_in_its_heading_and_ends_with_a_total() {
-    if !in_namespace("text_has_units_in_its_heading_and_ends_with_a_total") {
+    if !in_namespace() {
         return;
     }
     let _pair = Pair::new();
@@ -87,7 +87,7 @@ fn text_has_units_in_its_heading_and_ends_with_a_total() {
 
 #[test]
 fn it_ends_by_itself_after_its_duration() {
-    if !in_namespace("it_ends_by_itself_after_its_duration") {
+    if !in_namespace() {
         return;
     }
     let _pair = Pair::new();
@@ -99,7 +99,7 @@ fn it_ends_by_itself_after_its_duration() {
 
 #[test]
 fn what_can_not_be_watched_is_said_in_one_line_with_the_way_out() {
-    if !in_namespace("what_can_not_be_watched_is_said_in_one_line_with_the_way_out") {
+    if !in_namespace() {
         return;
     }
     let refused = |command: &mut Command| {
@@ -121,7 +121,7 @@ fn what_can_not_be_watched_is_said_in_one_line_with_the_way_out() {
 
 #[test]
 fn what_a_stopped_reader_missed_is_counted_and_its_sample_marked() {
-    if !in_namespace("what_a_stopped_reader_missed_is_counted_and_its_sample_marked") {
+    if !in_namespace() {
         return;
     }
     let pair = Pair::new();

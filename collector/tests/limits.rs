@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use agent::connection::{Server, connect, control, notices};
 use agent::identity::Credentials;
 use bytes::BytesMut;
+use collector::time::now_ns;
 use quinn::{Connection, Endpoint, SendStream};
 use quinn_proto::{DatagramEvent, Endpoint as ProtoEndpoint, EndpointConfig};
 use rustls::pki_types::UnixTime;
@@ -103,11 +104,6 @@ fn frame(session: u64, seq: u64, samples: usize) -> Frame {
     };
     let samples = (0..samples).map(sample).collect();
     Frame { session, first_seq: seq, last_seq: seq, gap: 0, samples, mixes: vec![] }
-}
-
-fn now_ns() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    u64::try_from(now.as_nanos()).unwrap()
 }
 
 /// Memory of a program, MiB.
@@ -208,7 +204,7 @@ fn beside(site: &Site, collector: &Running, what: &str, attack: impl Future<Outp
 
 #[test]
 fn connections_with_frames_after_a_missing_one_take_bounded_memory() {
-    if !in_namespace("connections_with_frames_after_a_missing_one_take_bounded_memory") {
+    if !in_namespace() {
         return;
     }
     let (site, collector) = site();
@@ -236,7 +232,7 @@ fn connections_with_frames_after_a_missing_one_take_bounded_memory() {
 
 #[test]
 fn empty_frames_of_thousands_of_sessions_take_bounded_memory() {
-    if !in_namespace("empty_frames_of_thousands_of_sessions_take_bounded_memory") {
+    if !in_namespace() {
         return;
     }
     let (site, collector) = site();
@@ -261,7 +257,7 @@ fn empty_frames_of_thousands_of_sessions_take_bounded_memory() {
 
 #[test]
 fn who_is_over_a_limit_is_slowed_and_told_and_doctor_says_so_later() {
-    if !in_namespace("who_is_over_a_limit_is_slowed_and_told_and_doctor_says_so_later") {
+    if !in_namespace() {
         return;
     }
     let (site, collector) = site();
@@ -352,7 +348,7 @@ impl HalfOpen {
 
 #[test]
 fn half_open_handshakes_cost_little_and_newcomers_get_in() {
-    if !in_namespace("half_open_handshakes_cost_little_and_newcomers_get_in") {
+    if !in_namespace() {
         return;
     }
     let (site, collector) = site();

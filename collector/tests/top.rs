@@ -31,7 +31,7 @@ fn top(args: &[&str]) -> Command {
 
 #[test]
 fn a_real_client_is_shown_and_a_collector_that_comes_back_is_found_again() {
-    if !in_namespace("a_real_client_is_shown_and_a_collector_that_comes_back_is_found_again") {
+    if !in_namespace() {
         return;
     }
     let (pair, site) = (Pair::new(), testbed::Site::new());

@@ -262,3 +262,16 @@ fn libc_is_in_the_capture_and_the_generator_only() {
             && source.code().any(|line| has_word(line, "libc"))
     });
 }
+
+#[test]
+fn clocks_are_read_in_one_place_of_each_program() {
+    assert_none("read the clock by agent::clocks or collector::time", |source| {
+        PROGRAMS.iter().any(|path| source.path.starts_with(path))
+            && !CLOCKS_IN.contains(&source.path.as_str())
+            && source.code().any(|line| {
+                let reads =
+                    ["SystemTime::now", "Timestamp::now", "UNIX_EPOCH.elapsed", "clock_gettime"];
+                reads.iter().any(|read| line.contains(read))
+            })
+    });
+}

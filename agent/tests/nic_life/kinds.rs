@@ -28,7 +28,7 @@ fn including(include: &[&str]) -> CaptureConfig {
 
 #[test]
 fn a_bridge_and_its_ports_count_each_byte_of_a_wire_once() {
-    if !in_namespace("kinds::a_bridge_and_its_ports_count_each_byte_of_a_wire_once") {
+    if !in_namespace() {
         return;
     }
     let elsewhere = Elsewhere::new();
@@ -68,7 +68,7 @@ for n in range(300): s.sendto(bytes(100), (\"10.9.1.255\", 9))'");
 
 #[test]
 fn of_a_pair_with_both_ends_here_one_counts() {
-    if !in_namespace("kinds::of_a_pair_with_both_ends_here_one_counts") {
+    if !in_namespace() {
         return;
     }
     let _silent = Elsewhere::new();
@@ -85,7 +85,7 @@ fn of_a_pair_with_both_ends_here_one_counts() {
 
 #[test]
 fn include_and_exclude_are_globs_over_names() {
-    if !in_namespace("kinds::include_and_exclude_are_globs_over_names") {
+    if !in_namespace() {
         return;
     }
     let elsewhere = Elsewhere::new();
@@ -107,7 +107,7 @@ fn include_and_exclude_are_globs_over_names() {
 
 #[test]
 fn a_nic_is_promiscuous_only_where_that_is_asked_for() {
-    if !in_namespace("kinds::a_nic_is_promiscuous_only_where_that_is_asked_for") {
+    if !in_namespace() {
         return;
     }
     let elsewhere = Elsewhere::new();
@@ -130,9 +130,7 @@ fn a_nic_is_promiscuous_only_where_that_is_asked_for() {
 
 #[test]
 fn speed_and_offloads_are_what_ethtool_says_and_a_change_of_speed_is_noticed() {
-    if !in_namespace(
-        "kinds::speed_and_offloads_are_what_ethtool_says_and_a_change_of_speed_is_noticed",
-    ) {
+    if !in_namespace() {
         return;
     }
     let elsewhere = Elsewhere::new();
@@ -172,9 +170,7 @@ fn speed_and_offloads_are_what_ethtool_says_and_a_change_of_speed_is_noticed() {
 
 #[test]
 fn the_loopback_has_each_packet_in_both_directions_as_the_kernel_counts_it() {
-    if !in_namespace(
-        "kinds::the_loopback_has_each_packet_in_both_directions_as_the_kernel_counts_it",
-    ) {
+    if !in_namespace() {
         return;
     }
     let by_default = Watched::start(config(Duration::from_millis(20)));
@@ -194,7 +190,7 @@ fn the_loopback_has_each_packet_in_both_directions_as_the_kernel_counts_it() {
 
 #[test]
 fn packets_of_a_tun_have_no_link_header() {
-    if !in_namespace("kinds::packets_of_a_tun_have_no_link_header") {
+    if !in_namespace() {
         return;
     }
     let _silent = Elsewhere::new();
@@ -247,7 +243,7 @@ sys.stdin.readline()
 
 #[test]
 fn an_ifb_carries_copies_and_counts_in_no_total() {
-    if !in_namespace("kinds::an_ifb_carries_copies_and_counts_in_no_total") {
+    if !in_namespace() {
         return;
     }
     let elsewhere = Elsewhere::new();

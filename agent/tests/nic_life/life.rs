@@ -10,9 +10,7 @@ use testbed::{in_namespace, sh, wait_until};
 
 #[test]
 fn a_nic_is_captured_as_it_comes_however_long_a_sample_is_and_one_made_anew_is_another() {
-    if !in_namespace(
-        "life::a_nic_is_captured_as_it_comes_however_long_a_sample_is_and_one_made_anew_is_another",
-    ) {
+    if !in_namespace() {
         return;
     }
     let elsewhere = Elsewhere::new();
@@ -39,9 +37,7 @@ fn a_nic_is_captured_as_it_comes_however_long_a_sample_is_and_one_made_anew_is_a
 
 #[test]
 fn renamed_resized_down_and_up_a_nic_goes_on_and_each_name_has_what_it_carried() {
-    if !in_namespace(
-        "life::renamed_resized_down_and_up_a_nic_goes_on_and_each_name_has_what_it_carried",
-    ) {
+    if !in_namespace() {
         return;
     }
     let elsewhere = Elsewhere::new();
@@ -76,7 +72,7 @@ fn renamed_resized_down_and_up_a_nic_goes_on_and_each_name_has_what_it_carried()
 
 #[test]
 fn a_nic_that_was_in_another_namespace_is_captured_again() {
-    if !in_namespace("life::a_nic_that_was_in_another_namespace_is_captured_again") {
+    if !in_namespace() {
         return;
     }
     let elsewhere = Elsewhere::new();

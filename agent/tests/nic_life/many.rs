@@ -16,8 +16,7 @@ use testbed::{in_namespace, sh, wait_until};
 
 #[test]
 fn two_hundred_nics_that_come_at_once_are_all_captured_in_bounded_memory() {
-    if !in_namespace("many::two_hundred_nics_that_come_at_once_are_all_captured_in_bounded_memory")
-    {
+    if !in_namespace() {
         return;
     }
     const NICS: u8 = 200;
@@ -68,7 +67,7 @@ fn two_hundred_nics_that_come_at_once_are_all_captured_in_bounded_memory() {
 
 #[test]
 fn events_that_overrun_the_socket_are_made_up_for_by_one_dump() {
-    if !in_namespace("many::events_that_overrun_the_socket_are_made_up_for_by_one_dump") {
+    if !in_namespace() {
         return;
     }
     let _silent = Elsewhere::new();
@@ -107,7 +106,7 @@ fn mapped_by_rings() -> u64 {
 
 #[test]
 fn the_rings_of_a_nic_share_its_packets_and_each_counts_once() {
-    if !in_namespace("many::the_rings_of_a_nic_share_its_packets_and_each_counts_once") {
+    if !in_namespace() {
         return;
     }
     const FLOWS: u16 = 64;

@@ -103,7 +103,7 @@ fn resources() -> (usize, usize, u64) {
 
 #[test]
 fn five_hundred_events_under_traffic_leave_no_trace_but_right_totals() {
-    if !in_namespace("storm::five_hundred_events_under_traffic_leave_no_trace_but_right_totals") {
+    if !in_namespace() {
         return;
     }
     const EVENTS: usize = 500;

@@ -1,13 +1,12 @@
 //! An enrolled agent that is hostile hurts nobody but itself.
 
-use testbed::Site;
+use testbed::{Site, in_namespace};
 
-use crate::{besieged, inside};
+use crate::besieged;
 
 #[test]
 fn figures_that_no_sum_holds_delay_nobody_and_are_refused_or_kept_apart() {
-    let test = "figures_that_no_sum_holds_delay_nobody_and_are_refused_or_kept_apart";
-    if !inside(module_path!(), test) {
+    if !in_namespace() {
         return;
     }
     let (said, cost) = besieged(
@@ -25,8 +24,7 @@ fn figures_that_no_sum_holds_delay_nobody_and_are_refused_or_kept_apart() {
 
 #[test]
 fn floods_of_frames_sessions_and_nics_delay_nobody_and_fill_neither_memory_nor_disk() {
-    let test = "floods_of_frames_sessions_and_nics_delay_nobody_and_fill_neither_memory_nor_disk";
-    if !inside(module_path!(), test) {
+    if !in_namespace() {
         return;
     }
     let (_, cost) = besieged(
@@ -47,8 +45,7 @@ fn floods_of_frames_sessions_and_nics_delay_nobody_and_fill_neither_memory_nor_d
 
 #[test]
 fn rows_of_other_centuries_are_told_of_and_kept_nowhere_that_never_ends() {
-    let test = "rows_of_other_centuries_are_told_of_and_kept_nowhere_that_never_ends";
-    if !inside(module_path!(), test) {
+    if !in_namespace() {
         return;
     }
     let site = Site::new();

@@ -4,16 +4,16 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use testbed::{Cluster, Running, Site, done, http, siege, wait_until};
+use testbed::{Cluster, Running, Site, done, http, in_namespace, siege, wait_until};
+
+use crate::besieged;
 
 /// What is left of a certificate.
 const LEFT: Duration = Duration::from_secs(6);
 
-use crate::{besieged, inside};
-
 #[test]
 fn renewals_guesses_and_connections_without_end_keep_nobody_out() {
-    if !inside(module_path!(), "renewals_guesses_and_connections_without_end_keep_nobody_out") {
+    if !in_namespace() {
         return;
     }
     let (said, _) = besieged(
@@ -46,8 +46,7 @@ fn renewals_guesses_and_connections_without_end_keep_nobody_out() {
 
 #[test]
 fn a_revoked_client_is_cut_within_a_second_at_both_collectors_of_a_database() {
-    let test = "a_revoked_client_is_cut_within_a_second_at_both_collectors_of_a_database";
-    if !inside(module_path!(), test) {
+    if !in_namespace() {
         return;
     }
     let cluster = Cluster::start();
@@ -64,8 +63,7 @@ fn a_revoked_client_is_cut_within_a_second_at_both_collectors_of_a_database() {
 
 #[test]
 fn an_id_enrolled_at_one_collector_of_a_database_is_had_by_no_other_host_of_another() {
-    let test = "an_id_enrolled_at_one_collector_of_a_database_is_had_by_no_other_host_of_another";
-    if !inside(module_path!(), test) {
+    if !in_namespace() {
         return;
     }
     let cluster = Cluster::start();
@@ -90,7 +88,7 @@ fn an_id_enrolled_at_one_collector_of_a_database_is_had_by_no_other_host_of_anot
 
 #[test]
 fn who_signs_out_at_one_collector_of_a_database_is_out_at_the_other() {
-    if !inside(module_path!(), "who_signs_out_at_one_collector_of_a_database_is_out_at_the_other") {
+    if !in_namespace() {
         return;
     }
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -147,10 +145,7 @@ fn beside(site: &Site) -> Running {
 
 #[test]
 fn an_agent_whose_certificate_is_about_to_end_renews_it_and_loses_nothing() {
-    if !inside(
-        module_path!(),
-        "an_agent_whose_certificate_is_about_to_end_renews_it_and_loses_nothing",
-    ) {
+    if !in_namespace() {
         return;
     }
     let (pair, site) = (testbed::Pair::new(), Site::new());

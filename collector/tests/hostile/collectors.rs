@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
+use testbed::in_namespace;
 use testbed::siege::{FellBack, fall_back};
-
-use crate::inside;
 
 /// How long an agent may take until it is at its next collector.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -24,22 +23,21 @@ fn fallen_back(behaviour: &str) -> String {
 
 #[test]
 fn a_collector_that_says_numbers_beyond_all_stops_no_agent() {
-    if inside(module_path!(), "a_collector_that_says_numbers_beyond_all_stops_no_agent") {
+    if in_namespace() {
         let _log = fallen_back("numbers_beyond_all");
     }
 }
 
 #[test]
 fn a_collector_that_acknowledges_what_was_never_sent_makes_an_agent_forget_nothing() {
-    let test = "a_collector_that_acknowledges_what_was_never_sent_makes_an_agent_forget_nothing";
-    if inside(module_path!(), test) {
+    if in_namespace() {
         let _log = fallen_back("acknowledges_what_was_never_sent");
     }
 }
 
 #[test]
 fn a_megabyte_of_reasons_is_logged_short_and_steers_no_terminal() {
-    if !inside(module_path!(), "a_megabyte_of_reasons_is_logged_short_and_steers_no_terminal") {
+    if !in_namespace() {
         return;
     }
     let log = fallen_back("a_megabyte_of_reasons");

@@ -1,9 +1,7 @@
 //! A disk that is filled.
 
 use testbed::siege::Siege;
-use testbed::{Site, http, sh, wait_until};
-
-use crate::inside;
+use testbed::{Site, http, in_namespace, sh, wait_until};
 
 /// Size of the disk, and what must be left on it for rows to be taken: the least that may be set.
 const DISK: &str = "150m";
@@ -11,8 +9,7 @@ const LEFT: &str = "128MiB";
 
 #[test]
 fn a_disk_that_an_agent_and_others_fill_holds_rows_back_and_loses_none() {
-    let test = "a_disk_that_an_agent_and_others_fill_holds_rows_back_and_loses_none";
-    if !inside(module_path!(), test) {
+    if !in_namespace() {
         return;
     }
     let site = Site::new().with_setting("LIMITS__DISK_FREE_MIN", LEFT);

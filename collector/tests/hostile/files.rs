@@ -4,9 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 
-use testbed::{Site, done, sh};
-
-use crate::inside;
+use testbed::{Site, done, in_namespace, sh};
 
 /// Whom services run as, for the test.
 const NOBODY: u32 = 65534;
@@ -31,7 +29,7 @@ fn owned_by_nobody(folder: &Path) {
 
 #[test]
 fn links_that_a_service_user_left_give_it_no_file_of_root() {
-    if !inside(module_path!(), "links_that_a_service_user_left_give_it_no_file_of_root") {
+    if !in_namespace() {
         return;
     }
     if !is_root_of_all() {
@@ -75,8 +73,7 @@ fn links_that_a_service_user_left_give_it_no_file_of_root() {
 
 #[test]
 fn the_files_of_the_store_are_for_their_owner_alone_in_any_directory() {
-    if !inside(module_path!(), "the_files_of_the_store_are_for_their_owner_alone_in_any_directory")
-    {
+    if !in_namespace() {
         return;
     }
     let site = Site::new();

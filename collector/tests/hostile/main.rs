@@ -14,8 +14,8 @@ mod requests;
 mod words;
 
 use serde_json::Value;
+use testbed::Site;
 use testbed::siege::{Cost, Siege};
-use testbed::{Site, in_namespace};
 
 /// Longest time that an honest report may take to be committed while an attack goes on,
 /// milliseconds: CI is a busy place. What attacks cost on a quiet machine, `scripts/bench hostile`
@@ -47,10 +47,4 @@ fn besieged(site: Site, attacks: &[(&str, f64, f64)]) -> (Vec<Value>, Cost) {
     assert!(memory < MEMORY_MIB, "the collector took {memory} MiB");
     assert!(!cost.log.contains("panicked"), "{}", cost.log);
     (cost.said.clone(), cost)
-}
-
-/// True in a namespace of the named test's own, for it to go on.
-fn inside(module: &str, test: &str) -> bool {
-    let module = module.rsplit("::").next().unwrap();
-    in_namespace(&format!("{module}::{test}"))
 }

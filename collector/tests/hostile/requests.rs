@@ -1,13 +1,12 @@
 //! Whoever reaches the HTTP port, and pages of somewhere else.
 
-use testbed::Site;
+use testbed::{Site, in_namespace};
 
-use crate::{besieged, inside};
+use crate::besieged;
 
 #[test]
 fn connections_that_dawdle_and_queries_that_nobody_waits_for_keep_nobody_out() {
-    let test = "connections_that_dawdle_and_queries_that_nobody_waits_for_keep_nobody_out";
-    if !inside(module_path!(), test) {
+    if !in_namespace() {
         return;
     }
     let (said, _) = besieged(
@@ -29,7 +28,7 @@ fn connections_that_dawdle_and_queries_that_nobody_waits_for_keep_nobody_out() {
 
 #[test]
 fn tokens_are_not_guessed_and_pages_of_other_names_learn_nothing() {
-    if !inside(module_path!(), "tokens_are_not_guessed_and_pages_of_other_names_learn_nothing") {
+    if !in_namespace() {
         return;
     }
     let file = tempfile::NamedTempFile::new().unwrap();

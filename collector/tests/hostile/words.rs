@@ -1,15 +1,13 @@
 //! What peers say comes into no log as it is.
 
-use testbed::{Running, Site, siege, wait_until};
-
-use crate::inside;
+use testbed::{Running, Site, in_namespace, siege, wait_until};
 
 /// Longest line that a collector may log, bytes: texts of peers are cut at 4 KiB, and few stand in a line.
 const LINE_MAX: usize = 16 << 10;
 
 #[test]
 fn words_of_agents_steer_no_terminal_forge_no_line_and_fill_no_log() {
-    if !inside(module_path!(), "words_of_agents_steer_no_terminal_forge_no_line_and_fill_no_log") {
+    if !in_namespace() {
         return;
     }
     for format in ["text", "json"] {

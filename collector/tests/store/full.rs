@@ -13,7 +13,7 @@ const FILL: &str = "
 
 #[test]
 fn a_full_file_system_loses_nothing_and_heals_when_there_is_space() {
-    if !in_namespace("full::a_full_file_system_loses_nothing_and_heals_when_there_is_space") {
+    if !in_namespace() {
         return;
     }
     let cluster = Cluster::start();

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use collector::store::sqlite::SqliteStore;
 use collector::store::{Check, Commit, Query, Resolution, Retain, RetentionLimits, Store};
+use collector::time::now_ns;
 use wire::frame::{Gap, Mix, MixCounts};
 use wire::message::{Inventory, Nic};
 
@@ -16,8 +17,7 @@ use crate::postgres::{Postgres, fresh};
 use crate::suite::Place;
 
 fn midnight() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    now.as_secs() / 86_400 * DAY
+    now_ns() / DAY * DAY
 }
 
 /// A store with everything that there is: two clients, days of samples, mixes, gaps of all kinds,

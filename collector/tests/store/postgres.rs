@@ -8,6 +8,7 @@ use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
 use collector::store::{
     Check, Commit, Database, Query, Resolution, RetentionLimits, Store, StoreError,
 };
+use collector::time::now_ns;
 use rustls::RootCertStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -102,8 +103,7 @@ fn failure<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> String {
 
 /// Midnight some days ago: rows of these days get partitions of their own.
 fn midnight(days_ago: u64) -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    (now.as_secs() / 86_400 - days_ago) * DAY
+    (now_ns() / DAY - days_ago) * DAY
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,13 @@ use crate::shell::sh;
 /// How long before it applies a shift is written down: programs look every 50 ms.
 const AHEAD: Duration = Duration::from_millis(150);
 
+/// The wall clock now, nanoseconds since 1970 (UTC).
+#[must_use]
+pub fn now_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// The clocks of one program, over any number of starts.
 #[derive(Debug)]
 pub struct Clock {
@@ -57,7 +64,7 @@ impl Clock {
     }
 
     fn write(&self) {
-        let from = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + AHEAD;
+        let from = Duration::from_nanos(now_ns()) + AHEAD;
         let mut file = std::fs::OpenOptions::new().append(true).open(&self.steps).unwrap();
         let line = format!("{} {} {}\n", from.as_nanos(), self.wall_ns, self.boot_ns);
         file.write_all(line.as_bytes()).unwrap();

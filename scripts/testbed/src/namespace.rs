@@ -8,13 +8,15 @@ use crate::shell::{run, sh, wait_until};
 /// Set in the copy of a test program that runs inside a namespace.
 const INSIDE: &str = "NETMON_TEST_INSIDE";
 
-/// Runs the named test of this program again as root of a namespace with loopback up. True in
-/// that copy, false once it has passed.
+/// Runs the test that calls it once more as root of a namespace with loopback up. True in that
+/// copy, false once it has passed. Which test that is its thread says, which is named after it.
 #[must_use]
-pub fn in_namespace(test: &str) -> bool {
+pub fn in_namespace() -> bool {
     if is_inside() {
         return true;
     }
+    let thread = std::thread::current();
+    let test = thread.name().expect("called on the thread of a test");
     let output = inside(&["--exact", test, "--nocapture"]).output();
     let output = output.expect("unshare of util-linux is needed");
     let text = String::from_utf8_lossy(&output.stdout);

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use agent::clocks::wall_ns;
 use agent::ship::spool::SpoolLimits;
 use anyhow::{Result, ensure};
 use serde_json::Value;
@@ -105,7 +106,7 @@ impl Delays {
                 let Some(end_ns) = event.as_ref().and_then(sample_end) else { continue };
                 if end_ns > newest_ns {
                     newest_ns = end_ns;
-                    let delay = Duration::from_nanos(now_ns().saturating_sub(end_ns));
+                    let delay = Duration::from_nanos(wall_ns().saturating_sub(end_ns));
                     seen.lock().expect("nobody panics with it").push(delay);
                 }
             }
@@ -144,8 +145,4 @@ fn sample_end(event: &Value) -> Option<u64> {
         Value::Array(items) => items.iter().filter_map(sample_end).max(),
         _ => None,
     }
-}
-
-fn now_ns() -> u64 {
-    u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default()
 }

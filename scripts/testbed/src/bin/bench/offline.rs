@@ -46,7 +46,7 @@ pub struct Left {
 /// The spool can't be written.
 pub fn fill(path: &Path, limits: SpoolLimits, hours: u64) -> Result<Left> {
     let count = hours * 3_600_000_000_000 / SAMPLE_NS;
-    let now_ns = u64::try_from(jiff::Timestamp::now().as_nanosecond())?;
+    let now_ns = agent::clocks::wall_ns();
     let begin_ns = now_ns / SAMPLE_NS * SAMPLE_NS - count * SAMPLE_NS;
     let begin = Now { wall_ns: begin_ns, boot_ns: begin_ns };
     let (mut spool, _) = Spool::open(path, limits, begin)?;

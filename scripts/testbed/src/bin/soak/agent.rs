@@ -5,10 +5,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use testbed::clock::now_ns;
 use testbed::pair::{End, join};
 use testbed::{Clock, Namespace, Running, program, sh, wait_until};
 
-use crate::traffic::{Flow, Sent, now_ns};
+use crate::traffic::{Flow, Sent};
 
 /// NICs of an agent that are measured.
 pub const NICS: [&str; 2] = ["d0", "d1"];

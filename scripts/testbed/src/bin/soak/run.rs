@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use testbed::clock::now_ns;
 use testbed::metric;
 
 use crate::agent::{Agent, NICS, Offered};
@@ -9,7 +10,6 @@ use crate::args::Args;
 use crate::plan::{Fault, Step, clocks, kills, plan};
 use crate::reached::Reached;
 use crate::stored::{Stored, read_postgres, read_sqlite};
-use crate::traffic::now_ns;
 use crate::verdict::{judge, judge_sums};
 use crate::world::{Store, World};
 use crate::{faults, planted};

@@ -4,10 +4,11 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns};
 use testbed::Namespace;
+use testbed::clock::now_ns;
 
 use crate::random::Random;
 
@@ -75,11 +76,4 @@ fn socket_in(space: &Namespace, source: &str) -> UdpSocket {
         UdpSocket::bind(&source).expect("the address is there")
     });
     made.join().expect("a socket can be made")
-}
-
-/// Now, nanoseconds since 1970 (UTC).
-#[must_use]
-pub fn now_ns() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }

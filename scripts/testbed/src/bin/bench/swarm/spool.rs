@@ -5,8 +5,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use agent::clocks::wall_ns;
 use agent::ship::framer::Framer;
 use agent::ship::recorder::{Event, Request};
 use agent::ship::spool::Record;
@@ -129,7 +130,7 @@ struct Work {
 
 impl Work {
     fn run(mut self, requests: &Receiver<Request>, stop: &AtomicBool) -> Account {
-        let (start, start_ns) = (Instant::now(), now_ns());
+        let (start, start_ns) = (Instant::now(), wall_ns());
         let step = self.interval / u32::try_from(self.order.len()).unwrap_or(1).max(1);
         let mut finished = false;
         for turn in 0u32.. {
@@ -233,9 +234,4 @@ impl AgentSpool {
             let _later = self.events.try_send(Event::Made(self.session, record));
         }
     }
-}
-
-fn now_ns() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
