@@ -12,6 +12,15 @@ use super::sync::{AtomicU64, Ordering};
 /// second before packets are counted in another slot than their own.
 pub const SLOTS: u64 = 64;
 
+/// Which way a packet went, as seen from this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Received.
+    Rx,
+    /// Transmitted.
+    Tx,
+}
+
 /// One direction of a tally.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {

@@ -10,7 +10,7 @@ use super::packet::{Headers, Network};
 use super::ring::Packet;
 use super::size_class::size_class;
 use super::wire_len::{WireLen, wire_len, wire_len_without_header};
-use crate::account::counters::{Tally, Traffic};
+use crate::account::counters::{Direction, Tally, Traffic};
 
 /// Transport protocols that are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ struct Sum {
 
 /// The sums of one direction.
 #[derive(Debug, Default)]
-struct Direction {
+struct Sums {
     /// By [`Network`] and [`Transport`].
     protocols: [[Sum; TRANSPORTS]; NETWORKS],
     size_packets: [u64; SIZE_CLASSES],
@@ -49,8 +49,8 @@ struct Direction {
 /// The sums of the packets that were counted since they were last taken.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Received, transmitted.
-    directions: [Direction; 2],
+    /// By [`Direction`].
+    sums: [Sums; 2],
     inexact: u64,
     /// Packets counted in another slot than their own.
     pub late: u64,
@@ -62,32 +62,31 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Adds a packet whose kind is known. Gives its bytes on the wire, and true if it was
-    /// transmitted.
+    /// Adds a packet whose kind is known. Gives its bytes on the wire, and which way it went.
     #[inline]
-    pub fn add_plain(&mut self, packet: &Packet<'_>, plain: Plain) -> (u64, bool) {
+    pub fn add_plain(&mut self, packet: &Packet<'_>, plain: Plain) -> (u64, Direction) {
         let bytes = u64::from(packet.len);
-        let outgoing = packet.kind == libc::PACKET_OUTGOING;
-        let direction = &mut self.directions[usize::from(outgoing)];
-        direction.size_packets[size_class(bytes)] += 1;
-        let sum = &mut direction.protocols[plain.network as usize][plain.transport as usize];
+        let direction = packet.direction();
+        let sums = &mut self.sums[direction as usize];
+        sums.size_packets[size_class(bytes)] += 1;
+        let sum = &mut sums.protocols[plain.network as usize][plain.transport as usize];
         sum.packets += 1;
         sum.bytes += bytes;
-        (bytes, outgoing)
+        (bytes, direction)
     }
 
     /// The same for whatever comes. What comes again has no bytes.
-    pub fn add(&mut self, packet: &Packet<'_>) -> (u64, bool) {
+    pub fn add(&mut self, packet: &Packet<'_>) -> (u64, Direction) {
         let ethernet = is_ethernet(packet);
         let headers = if ethernet {
             Headers::of_ethernet(packet.headers, packet.vlan_stripped)
         } else {
             Headers::of_ip(packet.headers)
         };
-        let outgoing = packet.kind == libc::PACKET_OUTGOING;
-        if !outgoing && headers.is_unwrapped(packet.network_at) {
+        let direction = packet.direction();
+        if direction == Direction::Rx && headers.is_unwrapped(packet.network_at) {
             self.again += 1;
-            return (0, outgoing);
+            return (0, direction);
         }
         let Packet { len, vnet, vlan_stripped, .. } = *packet;
         let wire = match vnet {
@@ -99,17 +98,17 @@ impl Counts {
         if !wire.exact || is_cut && (headers.cut || has_no_flags(packet.headers, headers)) {
             self.inexact += 1;
         }
-        let direction = &mut self.directions[usize::from(outgoing)];
-        direction.add_size(wire);
-        direction.add_kind(packet, ethernet, wire.packets);
-        direction.add_protocols(packet.headers, headers, wire);
-        (wire.bytes, outgoing)
+        let sums = &mut self.sums[direction as usize];
+        sums.add_size(wire);
+        sums.add_kind(packet, ethernet, wire.packets);
+        sums.add_protocols(packet.headers, headers, wire);
+        (wire.bytes, direction)
     }
 
     /// Takes all that was counted; peaks are not among it.
     #[must_use]
     pub fn take(&mut self) -> Tally {
-        let Self { directions: [rx, tx], inexact, late, early, again } = std::mem::take(self);
+        let Self { sums: [rx, tx], inexact, late, early, again } = std::mem::take(self);
         Tally { rx: rx.traffic(), tx: tx.traffic(), late, inexact, early, again }
     }
 }
@@ -176,7 +175,7 @@ const fn is_ethernet(packet: &Packet<'_>) -> bool {
     matches!(packet.link_type, libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK)
 }
 
-impl Direction {
+impl Sums {
     fn add_size(&mut self, wire: WireLen) {
         if wire.packets == 1 {
             self.size_packets[size_class(wire.bytes)] += 1;
@@ -301,11 +300,11 @@ mod tests {
     fn direction_is_by_packet_type() {
         let bytes = ipv4(UNICAST, protocol::UDP);
         let mut counts = Counts::default();
-        assert_eq!(counts.add(&packet(&bytes, 100)), (100, false));
+        assert_eq!(counts.add(&packet(&bytes, 100)), (100, Direction::Rx));
         let sent = Packet { kind: libc::PACKET_OUTGOING, ..packet(&bytes, 60) };
-        assert_eq!(counts.add(&sent), (60, true));
+        assert_eq!(counts.add(&sent), (60, Direction::Tx));
         let other = Packet { kind: libc::PACKET_OTHERHOST, ..packet(&bytes, 7) };
-        assert_eq!(counts.add(&other), (7, false));
+        assert_eq!(counts.add(&other), (7, Direction::Rx));
         let tally = counts.take();
         assert_eq!((tally.rx.bytes, tally.rx.packets, tally.tx.bytes), (107, 2, 60));
         assert_eq!((tally.rx.mix.udp_bytes, tally.rx.mix.ipv4_bytes), (107, 107));

@@ -60,8 +60,8 @@ impl Batch<'_> {
             self.last_ns = Some(packet.time_ns);
             match Plain::of(&packet) {
                 Some(plain) if counting.span.holds(packet.time_ns) => {
-                    let (bytes, outgoing) = counting.counts.add_plain(&packet, plain);
-                    counting.span.bytes[usize::from(outgoing)] += bytes;
+                    let (bytes, direction) = counting.counts.add_plain(&packet, plain);
+                    counting.span.bytes[direction as usize] += bytes;
                 }
                 _ => counting.count_any(packet),
             }
@@ -194,9 +194,9 @@ impl Counting {
             return;
         }
         self.begin_ns = None;
-        let (bytes, outgoing) = self.counts.add(&packet);
+        let (bytes, direction) = self.counts.add(&packet);
         let Track { bursts, steps, .. } = &mut self.tracks[Track::place(self.slot)];
-        bursts[usize::from(outgoing)].add(boot_ns, bytes);
+        bursts[direction as usize].add(boot_ns, bytes);
         if place.late {
             self.counts.late += u64::from(bytes > 0);
         } else if self.clock.is_steady() {

@@ -1,6 +1,7 @@
 //! The packets of a block, read from its bytes: safe, whatever they say (R6).
 
 use super::abi::{VNET_LEN, block, place, vnet_header};
+use crate::account::counters::Direction;
 use crate::capture::wire_len::VnetHeader;
 use crate::clocks;
 
@@ -24,6 +25,15 @@ pub struct Packet<'block> {
     pub kind: u8,
     /// `sll_hatype`: what link-layer header there is (`ARPHRD_*`, `include/uapi/linux/if_arp.h`).
     pub link_type: u16,
+}
+
+impl Packet<'_> {
+    /// Which way it went.
+    #[must_use]
+    #[inline]
+    pub const fn direction(&self) -> Direction {
+        if self.kind == libc::PACKET_OUTGOING { Direction::Tx } else { Direction::Rx }
+    }
 }
 
 /// Iterator over the packets of a block; ends early if an offset leaves the block.

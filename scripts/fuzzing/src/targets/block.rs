@@ -31,8 +31,8 @@ fn run(input: &[u8]) {
             let headers = packet.headers.as_ptr_range();
             assert!(block.start <= headers.start && headers.end <= block.end);
             assert_eq!(packet.vnet.is_some(), vnet_header);
-            let (bytes, outgoing) = counts.add(packet);
-            sums[usize::from(outgoing)] += bytes;
+            let (bytes, direction) = counts.add(packet);
+            sums[direction as usize] += bytes;
         }
         let tally = counts.take();
         assert_eq!([tally.rx.bytes, tally.tx.bytes], sums, "no byte is lost or doubled");
