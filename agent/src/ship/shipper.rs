@@ -144,6 +144,8 @@ impl Shipper {
         let sessions = spool.sessions(session)?;
         let waiting: u64 = sessions.iter().map(|it| it.last_seq - it.committed_seq).sum();
         tracing::info!(session = format!("{session:016x}"), waiting, "session begins");
+        // A connection has one question under way, and passes on only what an acknowledgement adds:
+        // no more can wait than there are records.
         let (requests, asked) = unbounded();
         let (events, made) = mpsc::channel(EVENTS);
         let recorder = RecorderConfig {

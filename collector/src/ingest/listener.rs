@@ -211,6 +211,7 @@ struct Admission {
 
 impl Admission {
     fn new(limits: &Limits) -> Self {
+        // Each handshake says two things at most, and `limits.handshakes` bounds them.
         let (sender, events) = mpsc::unbounded_channel();
         let total = limits.total();
         let handshakes = Handshakes::new(total.handshakes, total.address_handshakes);

@@ -198,6 +198,8 @@ impl Writer {
         max_memory: usize,
         surroundings: Surroundings,
     ) -> Self {
+        // Each frame has its place in the memory that `max_memory` bounds; sessions open and close
+        // with connections, which are bounded too.
         let (commands, receiver) = mpsc::unbounded_channel();
         let (state, state_receiver) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
@@ -265,6 +267,7 @@ impl Running {
         mut commands: mpsc::UnboundedReceiver<Command>,
         mut stopped: watch::Receiver<bool>,
     ) {
+        // One commit is under way, and its steps are no more than its frames.
         let (news, mut outcomes) = mpsc::unbounded_channel();
         let mut committing: Option<Committing> = None;
         let mut strikes = Strikes::default();
