@@ -48,8 +48,13 @@ fn found(bug: Bug) -> (usize, String) {
 
 #[test]
 fn each_planted_bug_is_found() {
-    let bugs =
-        [Bug::AckBeforeCommit, Bug::CursorUnguarded, Bug::SpoolEntryRemoved, Bug::GapNotRecorded];
+    let bugs = [
+        Bug::AckBeforeCommit,
+        Bug::CursorUnguarded,
+        Bug::SpoolEntryRemoved,
+        Bug::GapNotRecorded,
+        Bug::ForkTakenForRepeat,
+    ];
     for bug in bugs {
         let (case, violation) = found(bug);
         println!("{bug:?}: case {case}: {violation}");

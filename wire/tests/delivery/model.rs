@@ -1,13 +1,16 @@
-//! A model of everything around the window: an agent with its spool, a channel that drops,
-//! duplicates, reorders, delays and is cut, two collectors, and a database whose commits may be
-//! of unknown outcome. Bugs can be planted in it, to see that they are found.
+//! A model of everything around the window: an agent with its spool, whose host may be set back to a
+//! snapshot, a channel that drops, duplicates, reorders, delays and is cut, two collectors, and a
+//! database whose commits may be of unknown outcome. Bugs can be planted in it, to see that they are
+//! found.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use wire::delivery::{Accepted, Receiver, Sender, WINDOW};
+use wire::delivery::{Accepted, Own, Receiver, Sender, Told, WINDOW, Written, is_fork};
 use wire::message::{Ack, SeqRange};
 
 const RTT: Duration = Duration::from_millis(10);
@@ -27,6 +30,8 @@ pub enum Bug {
     SpoolEntryRemoved,
     /// A full spool drops its oldest records and says nothing.
     GapNotRecorded,
+    /// What the database has of another future of the agent is taken for its own.
+    ForkTakenForRepeat,
 }
 
 /// What may happen next.
@@ -65,6 +70,11 @@ pub enum Event {
     KillCollector { collector: usize, commits: bool },
     /// The agent is killed and starts again from its spool.
     KillAgent { collector: usize },
+    /// A snapshot is made of the agent's host.
+    Snapshot,
+    /// The host is set back to it: the agent goes on from there. What is under way is lost, and it
+    /// sends by a connection of which the collector knows nothing any more.
+    Revert,
     /// The database falls back to an older state, by up to so many records.
     FallBack { records: usize, collector: usize },
 }
@@ -92,20 +102,33 @@ pub fn event() -> impl Strategy<Value = Event> {
         1 => (collector(), any::<bool>())
             .prop_map(|(collector, commits)| Event::KillCollector { collector, commits }),
         1 => collector().prop_map(|collector| Event::KillAgent { collector }),
+        1 => Just(Event::Snapshot),
+        1 => Just(Event::Revert),
         1 => (1..4_usize, collector())
             .prop_map(|(records, collector)| Event::FallBack { records, collector }),
     ]
 }
 
 /// A record, with what it says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Record {
     range: SeqRange,
     gap: bool,
+    /// What was measured in it: numbers that no other measurement of any future has.
+    measured: Rc<[u64]>,
+}
+
+impl Record {
+    /// What tells it from any other.
+    fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.range.first, self.range.last, self.gap, &self.measured).hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 /// Something under way to the collector.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct UnderWay {
     record: Record,
     live: bool,
@@ -114,6 +137,7 @@ struct UnderWay {
 /// What a collector has sent to the database.
 #[derive(Debug, Clone)]
 struct Batch {
+    session: usize,
     epoch: u64,
     expected: u64,
     records: Vec<Record>,
@@ -128,6 +152,7 @@ impl Batch {
 /// A collector as one opening of the session knows it.
 #[derive(Debug, Default)]
 struct Collector {
+    session: usize,
     epoch: u64,
     committed: u64,
     /// In order, and not sent to the database yet.
@@ -135,52 +160,90 @@ struct Collector {
     batch: Option<Batch>,
 }
 
-/// The database: survives everything.
+/// What the database has of a session: survives everything.
 #[derive(Debug, Default)]
 struct Database {
+    /// Which opening it was, of those of all sessions.
     epoch: u64,
     committed: u64,
     tiles: Vec<Record>,
 }
 
-pub struct World {
-    bug: Bug,
-    now: Duration,
+/// The agent: all that a snapshot has of it.
+#[derive(Debug)]
+struct Agent {
     sender: Sender,
+    /// Its newest number.
     made: u64,
+    /// What it measured, or what was measured in the future that it goes on from.
+    measured: BTreeSet<u64>,
     /// What the spool holds, by first number; bounds of sent records stay.
     spool: BTreeMap<u64, Record>,
     /// First numbers of records that were sent since the last Welcome.
     sent: BTreeSet<u64>,
-    /// Numbers that became gaps on purpose.
+    /// Which session it delivers.
+    session: usize,
+    /// Everything up to here was sent.
+    reached: u64,
+}
+
+pub struct World {
+    bug: Bug,
+    now: Duration,
+    agent: Agent,
+    snapshot: Option<Agent>,
+    /// A host was set back.
+    reverted: bool,
+    /// The agent was set back and hasn't noticed: nobody hears what it sends.
+    unheard: bool,
+    /// How much was measured, in all futures.
+    measured: u64,
+    /// What became gaps on purpose.
     overflowed: BTreeSet<u64>,
+    /// What became gaps because two futures may have it.
+    disputed: BTreeSet<u64>,
     under_way: Vec<UnderWay>,
     acks: Vec<Ack>,
     receiver: Receiver<Record>,
     /// To which collector the agent is connected.
     at: usize,
     collectors: [Collector; 2],
-    database: Database,
+    /// By session.
+    databases: Vec<Database>,
+    /// Openings of sessions, of all together.
+    openings: u64,
     /// What went wrong.
     pub violation: Option<String>,
 }
 
 impl World {
     pub fn new(bug: Bug) -> Self {
+        let agent = Agent {
+            sender: Sender::new(0, 0),
+            made: 0,
+            measured: BTreeSet::new(),
+            spool: BTreeMap::new(),
+            sent: BTreeSet::new(),
+            session: 0,
+            reached: 0,
+        };
         let mut world = Self {
             bug,
             now: Duration::ZERO,
-            sender: Sender::new(0, 0),
-            made: 0,
-            spool: BTreeMap::new(),
-            sent: BTreeSet::new(),
+            agent,
+            snapshot: None,
+            reverted: false,
+            unheard: false,
+            measured: 0,
             overflowed: BTreeSet::new(),
+            disputed: BTreeSet::new(),
             under_way: Vec::new(),
             acks: Vec::new(),
             receiver: Receiver::new(1, 0),
             at: 0,
             collectors: Default::default(),
-            database: Database::default(),
+            databases: vec![Database::default()],
+            openings: 0,
             violation: None,
         };
         world.connect(0);
@@ -191,59 +254,167 @@ impl World {
         self.violation.get_or_insert(what);
     }
 
+    /// What the database has of the session that the agent delivers.
+    fn database(&self) -> &Database {
+        &self.databases[self.agent.session]
+    }
+
     fn connect(&mut self, collector: usize) {
         self.under_way.clear();
         self.acks.clear();
+        self.unheard = false;
         self.at = collector;
-        self.database.epoch += 1;
-        let Database { epoch, committed, .. } = self.database;
+        self.agent.sender.on_disconnected();
+        let told = self.open();
+        if self.bug != Bug::ForkTakenForRepeat && is_fork(&self.own(told), told) {
+            self.fork(told);
+            self.open();
+        }
+        let session = self.agent.session;
+        let Database { epoch, committed, .. } = self.databases[session];
         // A batch of an earlier connection may be under way still.
         let batch = self.collectors[collector].batch.take();
-        self.collectors[collector] = Collector { epoch, committed, queue: Vec::new(), batch };
+        self.collectors[collector] =
+            Collector { session, epoch, committed, queue: Vec::new(), batch };
         self.receiver = Receiver::new(1, committed);
-        self.sender.on_disconnected();
-        self.sender.on_connected(committed.min(self.made));
-        self.sent.clear();
+        self.agent.sender.on_connected(committed.min(self.agent.made));
+        self.agent.sent.clear();
+    }
+
+    /// Opens the session that the agent delivers: what is told of it.
+    fn open(&mut self) -> Told {
+        self.openings += 1;
+        let session = self.agent.session;
+        let database = &mut self.databases[session];
+        database.epoch = self.openings;
+        let digest = database.tiles.last().map(Record::digest);
+        Told { session: session as u64, seq: database.committed, digest }
+    }
+
+    /// What the agent knows of its session.
+    fn own(&self, told: Told) -> Own {
+        let Agent { sender, made, spool, sent, reached, .. } = &self.agent;
+        let (committed, mut reached) = (sender.committed(), *reached);
+        reached = reached.max(committed);
+        while let Some(record) =
+            spool.get(&(reached + 1)).filter(|it| sent.contains(&it.range.first))
+        {
+            reached = record.range.last;
+        }
+        let told = match spool.range(..=told.seq).next_back() {
+            Some((_, record)) if record.range.last == told.seq => Written::Ends(record.digest()),
+            Some((_, record)) if record.range.last > told.seq => Written::GoesOn,
+            _ => Written::Nothing,
+        };
+        Own { committed, sent: reached, last: *made, whole: true, told }
+    }
+
+    /// The session goes on under another id, as the agent's spool does it.
+    fn fork(&mut self, told: Told) {
+        let agent = &mut self.agent;
+        let agreed = agent.sender.committed().min(told.seq);
+        let told = told.seq.clamp(agreed, agent.made);
+        let last = agent.spool.range(..=told).next_back().map_or(0, |(_, it)| it.range.last);
+        let last = last.max(told);
+        let numbers = (last - agreed).max(1);
+        let lowered = last.saturating_sub(numbers);
+        let mut spool = BTreeMap::new();
+        let mut disputed = Vec::new();
+        for record in std::mem::take(&mut agent.spool).into_values() {
+            let SeqRange { first, last: end } = record.range;
+            if first > last {
+                let range = SeqRange { first: first - lowered, last: end - lowered };
+                spool.insert(range.first, Record { range, ..record });
+            } else if end > agreed {
+                disputed.extend_from_slice(&record.measured);
+            }
+        }
+        if agent.made > 0 {
+            self.disputed.extend(&disputed);
+            let range = SeqRange { first: 1, last: numbers };
+            spool.insert(1, Record { range, gap: true, measured: disputed.into() });
+        }
+        agent.spool = spool;
+        agent.made -= lowered;
+        agent.session = self.databases.len();
+        agent.sender = Sender::new(0, agent.made);
+        agent.sent.clear();
+        agent.reached = 0;
+        self.databases.push(Database::default());
+    }
+
+    /// The agent as a snapshot has it. What its window knows beside that, it learns anew.
+    fn snapshot(&mut self) {
+        // Of a host that was just set back and hasn't noticed, none is made.
+        if !self.unheard {
+            let sender = Sender::new(self.agent.sender.committed(), self.agent.made);
+            let Agent { made, session, reached, .. } = self.agent;
+            let Agent { measured, spool, sent, .. } = &self.agent;
+            let (measured, spool, sent) = (measured.clone(), spool.clone(), sent.clone());
+            self.snapshot = Some(Agent { sender, made, measured, spool, sent, session, reached });
+        }
+    }
+
+    fn revert(&mut self) {
+        let Some(agent) = self.snapshot.take() else { return };
+        self.agent = agent;
+        (self.unheard, self.reverted) = (true, true);
+        self.under_way.clear();
+        self.acks.clear();
+        // It thinks that it is connected.
+        let committed = self.agent.sender.committed();
+        self.agent.sender.on_connected(committed);
     }
 
     pub fn make(&mut self) {
-        self.made += 1;
-        let range = SeqRange { first: self.made, last: self.made };
-        let record = Record { range, gap: false };
-        self.spool.insert(self.made, record);
-        if self.sender.on_made(self.now) {
-            self.sent.insert(self.made);
-            self.under_way.push(UnderWay { record, live: true });
+        self.measured += 1;
+        let agent = &mut self.agent;
+        agent.made += 1;
+        agent.measured.insert(self.measured);
+        let range = SeqRange { first: agent.made, last: agent.made };
+        let record = Record { range, gap: false, measured: [self.measured].into() };
+        agent.spool.insert(agent.made, record.clone());
+        if agent.sender.on_made(self.now) {
+            agent.sent.insert(agent.made);
+            self.send(UnderWay { record, live: true });
+        }
+    }
+
+    fn send(&mut self, it: UnderWay) {
+        if !self.unheard {
+            self.under_way.push(it);
         }
     }
 
     /// The record that begins with `first`, made of up to `len` numbers if it was never sent.
     fn record(&mut self, first: u64, len: u64) -> Option<Record> {
-        let mut record = *self.spool.get(&first)?;
+        let Agent { spool, sent, .. } = &mut self.agent;
+        let mut record = spool.get(&first)?.clone();
         while record.range.last < first + len - 1
-            && !self.sent.contains(&first)
-            && let Some(next) = self.spool.get(&(record.range.last + 1)).copied()
+            && !sent.contains(&first)
+            && let Some(next) = spool.get(&(record.range.last + 1)).cloned()
             && next.gap == record.gap
-            && !self.sent.contains(&next.range.first)
+            && !sent.contains(&next.range.first)
         {
-            self.spool.remove(&next.range.first);
+            spool.remove(&next.range.first);
             record.range.last = next.range.last;
+            record.measured = [&*record.measured, &*next.measured].concat().into();
         }
-        self.spool.insert(first, record);
-        self.sent.insert(first);
+        spool.insert(first, record.clone());
+        sent.insert(first);
         Some(record)
     }
 
     pub fn stream(&mut self, record_len: u64) {
-        while let Some(due) = self.sender.poll_stream() {
+        while let Some(due) = self.agent.sender.poll_stream() {
             let mut first = due.first;
             while first <= due.last {
                 let record = match self.record(first, record_len) {
                     Some(record) => record,
                     // What isn't in the spool any more is skipped by who records no gaps.
                     None if self.bug == Bug::GapNotRecorded => {
-                        match self.spool.range(first..).next() {
-                            Some((_, next)) => *next,
+                        match self.agent.spool.range(first..).next() {
+                            Some((_, next)) => next.clone(),
                             None => break,
                         }
                     }
@@ -251,10 +422,10 @@ impl World {
                         return self.violate(format!("{first} is neither stored nor in the spool"));
                     }
                 };
-                self.under_way.push(UnderWay { record, live: false });
                 first = record.range.last + 1;
+                self.send(UnderWay { record, live: false });
             }
-            self.sender.on_streamed(due.first, first.max(due.first + 1) - 1);
+            self.agent.sender.on_streamed(due.first, first.max(due.first + 1) - 1);
             if first == due.first {
                 return;
             }
@@ -262,34 +433,35 @@ impl World {
     }
 
     fn overflow(&mut self, count: u64) {
-        let committed = self.sender.committed();
-        let free: Vec<Record> = self
-            .spool
+        let Agent { sender, spool, sent, .. } = &mut self.agent;
+        let committed = sender.committed();
+        let free: Vec<Record> = spool
             .range(committed + 1..)
-            .map(|(_, record)| *record)
-            .take_while(|record| !self.sent.contains(&record.range.first))
+            .map(|(_, record)| record.clone())
+            .take_while(|record| !sent.contains(&record.range.first))
             .take(usize::try_from(count).unwrap())
             .collect();
         let Some((first, last)) = free.first().zip(free.last()) else { return };
         let range = SeqRange { first: first.range.first, last: last.range.last };
+        let measured: Rc<[u64]> = free.iter().flat_map(|it| it.measured.iter().copied()).collect();
         for record in &free {
-            self.spool.remove(&record.range.first);
+            spool.remove(&record.range.first);
         }
-        self.overflowed.extend(range.first..=range.last);
+        self.overflowed.extend(measured.iter());
         if self.bug != Bug::GapNotRecorded {
-            self.spool.insert(range.first, Record { range, gap: true });
+            spool.insert(range.first, Record { range, gap: true, measured });
         }
     }
 
     fn forget(&mut self) {
-        let safe = self.sender.committed().saturating_sub(KEPT);
+        let safe = self.agent.sender.committed().saturating_sub(KEPT);
         let safe =
             if self.bug == Bug::SpoolEntryRemoved { self.receiver.ack().received } else { safe };
-        self.spool.retain(|_, record| record.range.last > safe);
+        self.agent.spool.retain(|_, record| record.range.last > safe);
     }
 
     fn arrive(&mut self, record: Record) {
-        if self.receiver.accept(record.range, record) == Accepted::Overlap {
+        if self.receiver.accept(record.range, record.clone()) == Accepted::Overlap {
             return self.violate(format!("{record:?} overlaps"));
         }
         while let Some(record) = self.receiver.pop() {
@@ -304,21 +476,22 @@ impl World {
     }
 
     fn begin(&mut self, collector: usize, records: usize) {
-        let Collector { epoch, committed, queue, batch } = &mut self.collectors[collector];
+        let Collector { session, epoch, committed, queue, batch } = &mut self.collectors[collector];
         if batch.is_none() && !queue.is_empty() {
             let records: Vec<Record> = queue.drain(..records.min(queue.len())).collect();
-            *batch = Some(Batch { epoch: *epoch, expected: *committed, records });
+            *batch =
+                Some(Batch { session: *session, epoch: *epoch, expected: *committed, records });
         }
     }
 
     /// The database decides on a batch: true if it took it.
     fn decide(&mut self, batch: &Batch) -> bool {
         let guarded = self.bug != Bug::CursorUnguarded;
-        let Database { epoch, committed, tiles } = &mut self.database;
+        let Database { epoch, committed, tiles } = &mut self.databases[batch.session];
         if guarded && (batch.epoch, batch.expected) != (*epoch, *committed) {
             return false;
         }
-        tiles.extend(&batch.records);
+        tiles.extend(batch.records.iter().cloned());
         *committed = batch.last();
         true
     }
@@ -354,7 +527,7 @@ impl World {
         if made {
             self.decide(&batch);
         }
-        let Database { epoch, committed, .. } = self.database;
+        let Database { epoch, committed, .. } = self.databases[batch.session];
         // Read back: it is done, still to be done, or another's.
         if (epoch, committed) == (batch.epoch, batch.last()) {
             self.settled(collector, &batch, true);
@@ -366,21 +539,26 @@ impl World {
     }
 
     fn fall_back(&mut self, records: usize) {
-        let floor = self.database.committed.saturating_sub(KEPT / 2);
+        let floor = self.database().committed.saturating_sub(KEPT / 2);
         // No further than the spool keeps: past that, a gap says so.
-        let kept = self.spool.keys().next().map_or(u64::MAX, |first| first - 1);
+        let kept = self.agent.spool.keys().next().map_or(u64::MAX, |first| first - 1);
+        let database = &mut self.databases[self.agent.session];
         for _ in 0..records {
-            let Some(tile) = self.database.tiles.last().copied() else { return };
-            if tile.range.first - 1 < floor.max(kept) {
+            let Some(tile) = database.tiles.last() else { return };
+            let before = tile.range.first - 1;
+            if before < floor.max(kept) {
                 return;
             }
-            self.database.tiles.pop();
-            self.database.committed = tile.range.first - 1;
+            database.tiles.pop();
+            database.committed = before;
         }
     }
 
     fn ack(&mut self) {
-        let (ack, committed) = (self.receiver.ack(), self.database.committed);
+        if self.unheard {
+            return;
+        }
+        let (ack, committed) = (self.receiver.ack(), self.database().committed);
         if ack.committed > committed && self.bug != Bug::AckBeforeCommit {
             self.violate(format!("{ack:?}, but the database has {committed}"));
         }
@@ -392,9 +570,11 @@ impl World {
             return;
         }
         let ack = self.acks.remove(0);
-        self.sender.on_ack(&ack, self.now, RTT);
-        if self.sender.under_way() as u64 > WINDOW {
-            self.violate(format!("{} numbers under way", self.sender.under_way()));
+        let sender = &mut self.agent.sender;
+        sender.on_ack(&ack, self.now, RTT);
+        let under_way = sender.under_way();
+        if under_way as u64 > WINDOW {
+            self.violate(format!("{under_way} numbers under way"));
         }
     }
 
@@ -419,7 +599,8 @@ impl World {
             }
             Event::Duplicate(index) => {
                 if !self.under_way.is_empty() {
-                    self.arrive(self.under_way[index.index(self.under_way.len())].record);
+                    let it = self.under_way[index.index(self.under_way.len())].clone();
+                    self.arrive(it.record);
                 }
             }
             Event::Begin { collector, records } => self.begin(collector, records),
@@ -429,7 +610,7 @@ impl World {
             Event::Hear => self.hear(),
             Event::Pass(ms) => {
                 self.now += Duration::from_millis(ms);
-                self.sender.on_time(self.now, RTT);
+                self.agent.sender.on_time(self.now, RTT);
             }
             Event::Reconnect { collector } => self.connect(collector),
             Event::KillCollector { collector, commits } => {
@@ -443,10 +624,16 @@ impl World {
                     self.connect(collector);
                 }
             }
+            // Before a revert was noticed, a kill is no event here: what the database has beyond what
+            // was made since may then pass for what a power loss took.
+            Event::KillAgent { .. } if self.unheard => {}
             Event::KillAgent { collector } => {
-                self.sender = Sender::new(self.sender.committed(), self.made);
+                let Agent { sender, made, .. } = &mut self.agent;
+                *sender = Sender::new(sender.committed(), *made);
                 self.connect(collector);
             }
+            Event::Snapshot => self.snapshot(),
+            Event::Revert => self.revert(),
             Event::FallBack { records, collector } => {
                 self.fall_back(records);
                 // It was another server: every connection to the old one is broken, and what was
@@ -466,16 +653,19 @@ impl World {
 
     /// True once the database has all that was made.
     pub fn is_committed(&self) -> bool {
-        self.database.committed == self.made
+        self.database().committed == self.agent.made
     }
 
     /// From now on the channel is fair, and nothing breaks.
     pub fn settle(&mut self) {
+        if self.unheard {
+            self.connect(0);
+        }
         for _ in 0..1000 {
             if self.violation.is_some() {
                 return;
             }
-            if self.database.committed == self.made && self.sender.is_done() {
+            if self.is_committed() && self.agent.sender.is_done() {
                 return self.check();
             }
             self.stream(3);
@@ -490,30 +680,50 @@ impl World {
                 self.hear();
             }
             self.now += Duration::from_millis(500);
-            self.sender.on_time(self.now, RTT);
+            self.agent.sender.on_time(self.now, RTT);
         }
-        let Database { committed, .. } = self.database;
-        self.violate(format!("no progress: {committed} of {}, {:?}", self.made, self.sender));
+        let (committed, Agent { made, sender, .. }) = (self.database().committed, &self.agent);
+        self.violate(format!("no progress: {committed} of {made}, {sender:?}"));
     }
 
-    /// Every number made is in the database once, and those lost are in gaps.
+    /// Every number of every session is in the database once. Nothing was stored twice, what is in
+    /// gaps has a reason, and of what the agent measured, nothing is in neither.
     fn check(&mut self) {
-        let mut next = 1;
-        for tile in self.database.tiles.clone() {
-            let SeqRange { first, last } = tile.range;
-            if first != next {
-                return self.violate(format!("{next} follows, but the database has {tile:?}"));
+        let (mut stored, mut in_gaps) = (BTreeSet::new(), BTreeSet::new());
+        let mut found = None;
+        for Database { committed, tiles, .. } in &self.databases {
+            let mut next = 1;
+            for tile in tiles {
+                if tile.range.first != next {
+                    found =
+                        found.or_else(|| Some(format!("{next} follows, but there is {tile:?}")));
+                }
+                next = tile.range.last + 1;
+                for it in &*tile.measured {
+                    let given_up = self.overflowed.contains(it);
+                    let wrong = if tile.gap {
+                        in_gaps.insert(*it);
+                        let reason = given_up || self.disputed.contains(it);
+                        (!reason).then(|| format!("{it} is in a gap without a reason"))
+                    } else if !stored.insert(*it) {
+                        Some(format!("{it} is stored twice"))
+                    } else {
+                        // Unless another future kept it.
+                        let wrong = given_up && !self.reverted;
+                        wrong.then(|| format!("{it} is stored though it was given up"))
+                    };
+                    found = found.or(wrong);
+                }
             }
-            if let Some(lost) = (first..=last).find(|n| self.overflowed.contains(n) && !tile.gap) {
-                return self.violate(format!("{lost} is stored though it was given up"));
+            if next != committed + 1 {
+                found = found.or_else(|| Some(format!("{next} is missing of {committed}")));
             }
-            if let Some(lost) = (first..=last).find(|n| tile.gap && !self.overflowed.contains(n)) {
-                return self.violate(format!("{lost} is a gap without a reason"));
-            }
-            next = last + 1;
         }
-        if next != self.made + 1 {
-            self.violate(format!("{next} is missing of {}", self.made));
+        let mut measured = self.agent.measured.iter();
+        let lost = measured.find(|it| !stored.contains(it) && !in_gaps.contains(it));
+        let found = found.or_else(|| lost.map(|it| format!("{it} is lost silently")));
+        if let Some(found) = found {
+            self.violate(found);
         }
     }
 }
