@@ -1,4 +1,5 @@
-//! A PostgreSQL of our own: one server for all tests of the process, one database for each.
+//! A PostgreSQL of our own: one server for all tests of the process, one database for each. Or a Citus
+//! that was given (`scripts/citus`).
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -20,6 +21,9 @@ fn cluster() -> &'static Cluster {
 
 /// Makes a new, empty database and gives its URL.
 pub async fn new_database() -> String {
+    if let Some(running) = testbed::citus::running() {
+        return tokio::task::block_in_place(|| running.new_database());
+    }
     let cluster = cluster();
     tokio::task::block_in_place(|| cluster.new_database())
 }

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test, and says why")]
 
+pub mod citus;
 pub mod clock;
 #[allow(unsafe_code, reason = "bpf(2) has no safe interface; each call states its invariant")]
 pub mod generator;

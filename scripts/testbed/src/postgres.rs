@@ -1,16 +1,18 @@
-//! A PostgreSQL server of our own, on a socket in a temporary directory and on loopback with TLS.
+//! A PostgreSQL server of our own, on a socket in a temporary directory and on loopback with TLS;
+//! with Citus, where tests are told to use it, the coordinator of one and its workers.
 
 use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 
+use crate::citus::{self, WORKERS};
 use crate::process::done;
 use crate::shell::{sh, wait_for};
 
@@ -22,18 +24,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Starts and stops the server as the lines that it reads tell, until there are no more.
 const SCRIPT: &str = r#"
-set -e; cd "$2"
-"$1/initdb" -D data -U postgres -A trust -E UTF8 --locale=C --no-sync >initdb.log 2>&1
+set -e; cd "$2"; programs=$1 directory=$2 port=$3; shift 3
+"$programs/initdb" -D data -U postgres -A trust -E UTF8 --locale=C --no-sync >initdb.log 2>&1
 while read -r order; do
   case $order in
   start)
-    "$1/postgres" -D data -k "$2" -p "$3" -c listen_addresses=127.0.0.1 \
-      -c ssl=on -c ssl_cert_file="$2/server.crt" -c ssl_key_file="$2/server.key" \
-      -c fsync=off -c max_connections=300 >>server.log 2>&1 </dev/null & ;;
+    "$programs/postgres" -D data -k "$directory" -p "$port" -c listen_addresses=127.0.0.1 \
+      -c ssl=on -c ssl_cert_file="$directory/server.crt" -c ssl_key_file="$directory/server.key" \
+      -c fsync=off -c max_connections=300 "$@" >>server.log 2>&1 </dev/null & ;;
   *) kill "-$order" $!; wait $! || true; echo ended >>orders.log ;;
   esac
 done
-kill -INT $! 2>/dev/null || true; wait || true; cd /; rm -rf "$2"
+kill -INT $! 2>/dev/null || true; wait || true; cd /; rm -rf "$directory"
 "#;
 
 /// What the server proves itself by, over TCP.
@@ -49,25 +51,51 @@ pub struct Tls {
 /// process at the latest.
 #[derive(Debug)]
 pub struct Cluster {
+    programs: PathBuf,
     directory: PathBuf,
     tls: Tls,
     orders: Mutex<Option<ChildStdin>>,
     keeper: Child,
+    workers: Vec<Self>,
 }
 
 impl Cluster {
-    /// Makes a server and waits until it takes connections.
+    /// Makes a server and waits until it takes connections; with workers, if [`citus::CITUS`] is
+    /// set.
     #[must_use]
     pub fn start() -> Self {
+        citus::programs()
+            .map_or_else(Self::start_plain, |programs| Self::start_citus(&programs, &[]))
+    }
+
+    /// Makes a server without Citus.
+    #[must_use]
+    pub fn start_plain() -> Self {
+        Self::start_node(&programs(), &[])
+    }
+
+    /// Makes a coordinator of Citus and its workers, by the programs of an installation that has it.
+    #[must_use]
+    pub fn start_citus(programs: &Path, settings: &[&str]) -> Self {
+        let settings = [&citus::SETTINGS, settings].concat();
+        let mut coordinator = Self::start_node(programs, &settings);
+        let worker = |_| Self::start_node(programs, &settings);
+        coordinator.workers = (0..WORKERS).map(worker).collect();
+        coordinator
+    }
+
+    fn start_node(programs: &Path, settings: &[&str]) -> Self {
         let directory = tempfile::Builder::new().prefix("netmon-pg-").tempdir().unwrap().keep();
         // Free a moment ago, and nothing else here asks for one by number.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let certificate = make_certificate(&directory);
         let mut keeper = unprivileged(&directory);
-        keeper.args(["-c", SCRIPT, "sh"]).arg(programs()).arg(&directory).arg(port.to_string());
+        keeper.args(["-c", SCRIPT, "sh"]).arg(programs).arg(&directory).arg(port.to_string());
+        keeper.args(settings.iter().flat_map(|setting| ["-c", setting]));
         let mut keeper = keeper.stdin(Stdio::piped()).spawn().unwrap();
         let orders = Mutex::new(keeper.stdin.take());
-        let cluster = Self { directory, tls: Tls { port, certificate }, orders, keeper };
+        let (programs, tls) = (programs.to_owned(), Tls { port, certificate });
+        let cluster = Self { programs, directory, tls, orders, keeper, workers: vec![] };
         cluster.start_again();
         cluster
     }
@@ -92,7 +120,30 @@ impl Cluster {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let _made = self.psql("postgres", &format!("CREATE DATABASE {name}"));
+        let ports: Vec<u16> = self.workers.iter().map(|worker| worker.tls.port).collect();
+        if !ports.is_empty() {
+            self.join_nodes(&name, &ports);
+        }
         self.url(&name)
+    }
+
+    /// Makes a database of the coordinator, which is there, one of all nodes. The workers are found at
+    /// these ports of this host: their own, or of what stands before them.
+    pub fn join_nodes(&self, name: &str, ports: &[u16]) {
+        for worker in &self.workers {
+            let _made = worker.psql("postgres", &format!("CREATE DATABASE {name}"));
+        }
+        for node in self.workers.iter().chain([self]) {
+            let _made = node.psql(name, "CREATE EXTENSION citus");
+        }
+        let _alone = citus::JOINING.lock().unwrap_or_else(PoisonError::into_inner);
+        let _joined = self.psql(name, &citus::join(self.tls.port, ports));
+    }
+
+    /// The nodes that have the rows of distributed tables; none without Citus.
+    #[must_use]
+    pub fn workers(&self) -> &[Self] {
+        &self.workers
     }
 
     /// Runs SQL by psql, and gives the rows, unaligned.
@@ -108,7 +159,7 @@ impl Cluster {
     }
 
     fn psql_with(&self, database: &str, what: &[&str]) -> String {
-        let mut psql = Command::new(programs().join("psql"));
+        let mut psql = Command::new(self.programs.join("psql"));
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]).args(what);
         done(psql.arg(self.url(database)).output().unwrap())
     }

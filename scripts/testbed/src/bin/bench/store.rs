@@ -3,6 +3,7 @@
 //! same order and as many in a transaction.
 
 mod agents;
+mod citus;
 mod postgres;
 mod sqlite;
 mod ways;
@@ -21,6 +22,11 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         "{} clients, 2 NICs each, {} minutes at 500 ms: {rows} rows\n",
         options.clients, options.minutes
     );
+    if options.citus {
+        let programs = testbed::citus::programs();
+        let programs = programs.ok_or_else(|| anyhow::anyhow!("NETMON_TEST_CITUS is not set"))?;
+        return runtime.block_on(citus::rates(options, &programs));
+    }
     runtime.block_on(async {
         postgres::sizes(options).await?;
         postgres::rates(options).await?;

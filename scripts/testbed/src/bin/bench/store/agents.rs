@@ -62,9 +62,18 @@ impl Agents {
 
     /// The batches of so many minutes, one after the other.
     pub fn batches(&self, minutes: u64) -> impl Iterator<Item = anyhow::Result<Arc<Batch>>> {
-        let starts = (0..minutes * 120).step_by(usize::try_from(BATCH_SAMPLES).unwrap_or(1));
+        self.batches_of(minutes, BATCH_SAMPLES)
+    }
+
+    /// The same in batches of so many samples of each NIC.
+    pub fn batches_of(
+        &self,
+        minutes: u64,
+        samples: u64,
+    ) -> impl Iterator<Item = anyhow::Result<Arc<Batch>>> {
+        let starts = (0..minutes * 120).step_by(usize::try_from(samples).unwrap_or(1));
         starts.map(move |first| {
-            let until = (first + BATCH_SAMPLES).min(minutes * 120);
+            let until = (first + samples).min(minutes * 120);
             let session = |n| {
                 let frames = (first..until).map(|interval| self.frame(n, interval)).collect();
                 let session = self.session(n);

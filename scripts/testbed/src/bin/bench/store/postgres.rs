@@ -24,7 +24,7 @@ struct Database {
 
 impl Database {
     fn new() -> anyhow::Result<Self> {
-        let cluster = Cluster::start();
+        let cluster = Cluster::start_plain();
         let _set = cluster.psql("postgres", "ALTER SYSTEM SET max_wal_size = '8GB'");
         let _told = cluster.psql("postgres", "SELECT pg_reload_conf()");
         let url = cluster.new_database();
@@ -98,7 +98,7 @@ pub async fn sizes(options: &Options) -> anyhow::Result<()> {
 }
 
 /// Tables that commits fill, and whose rows they add to.
-const FILLED: [&str; 4] = ["bandwidth_stats", "bandwidth_1m", "bandwidth_5m", "session_nics"];
+pub const FILLED: [&str; 4] = ["bandwidth_stats", "bandwidth_1m", "bandwidth_5m", "session_nics"];
 
 /// Prints the rate of commits beside those of `\copy` of the same rows into the same tables.
 pub async fn rates(options: &Options) -> anyhow::Result<()> {

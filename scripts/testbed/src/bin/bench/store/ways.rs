@@ -18,6 +18,10 @@ pub struct Options {
     /// Rounds, of which the best counts
     #[arg(long, default_value_t = 5)]
     pub rounds: u32,
+    /// In place of that: one PostgreSQL beside Citus. Needs NETMON_TEST_CITUS, an installation of
+    /// PostgreSQL with Citus
+    #[arg(long)]
+    pub citus: bool,
 }
 
 /// Least share of the fastest way's rate.

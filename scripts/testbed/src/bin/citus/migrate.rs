@@ -1,0 +1,105 @@
+//! `collector migrate` where Citus is: of an empty database, and of one that holds rows.
+
+use std::time::Duration;
+
+use testbed::{Cluster, citus};
+
+use crate::feed::Feed;
+use crate::lab::{Lab, collector};
+use crate::truth;
+
+/// How long agents deliver before and after.
+const DELIVER: Duration = Duration::from_secs(8);
+
+/// What lies on the coordinator's disk of distributed tables' rows, bytes.
+const LOCAL: &str = "SELECT coalesce(sum(pg_relation_size(inhrelid)), 0) FROM pg_inherits
+    WHERE inhparent = ANY ('{bandwidth_stats,traffic_mix,bandwidth_1m,bandwidth_5m}'::regclass[])";
+
+/// Migrates both; true if all is as it must be.
+#[must_use]
+pub fn run() -> bool {
+    let outcomes = [("empty", empty()), ("filled", filled())];
+    let mut sound = true;
+    for (what, outcome) in outcomes {
+        match outcome {
+            Ok(text) => println!("migrate, {what} database: sound; {text}"),
+            Err(why) => {
+                sound = false;
+                println!("migrate, {what} database: VIOLATION: {why:#}");
+            }
+        }
+    }
+    sound
+}
+
+fn empty() -> anyhow::Result<String> {
+    let lab = Lab::start();
+    let directory = tempfile::tempdir()?;
+    let run = |args: &[&str]| collector(&lab.url, directory.path(), args);
+    let (current, plan) = run(&["migrate", "--check"]);
+    anyhow::ensure!(!current && plan.contains("collector migrate"), "--check: {plan}");
+    let (done, said) = run(&["migrate"]);
+    anyhow::ensure!(done, "{said}");
+    proven(&lab.cluster, &lab.database, &lab.url, directory.path(), Feed::new(&lab.url)?, &said)
+}
+
+fn filled() -> anyhow::Result<String> {
+    let programs = citus::programs().ok_or_else(|| anyhow::anyhow!("no installation"))?;
+    let cluster = Cluster::start_citus(&programs, &[]);
+    let database = "filled";
+    let _made = cluster.psql("postgres", &format!("CREATE DATABASE {database}"));
+    let url = cluster.url(database);
+    let directory = tempfile::tempdir()?;
+    let run = |args: &[&str]| collector(&url, directory.path(), args);
+    let (done, said) = run(&["migrate"]);
+    anyhow::ensure!(done, "{said}");
+    let mut feed = Feed::new(&url)?;
+    feed.start();
+    std::thread::sleep(DELIVER);
+    feed.stop()?;
+    let bytes: u64 = cluster.psql(database, LOCAL).trim().parse()?;
+    anyhow::ensure!(bytes > 0, "nothing was stored");
+    cluster.join_nodes(database, &ports(&cluster));
+    let (current, plan) = run(&["migrate", "--check"]);
+    anyhow::ensure!(!current && plan.contains("Citus"), "--check: {plan}");
+    let (done, said) = run(&["migrate"]);
+    anyhow::ensure!(done, "{said}");
+    let left: u64 = cluster.psql(database, LOCAL).trim().parse()?;
+    anyhow::ensure!(left == 0, "{left} bytes of {bytes} are left on the coordinator");
+    let differs = truth::differs(&cluster, database, feed.delivered());
+    anyhow::ensure!(differs.is_empty(), "{differs:#?}");
+    let text = proven(&cluster, database, &url, directory.path(), feed, &said)?;
+    Ok(format!("{text}; {bytes} bytes moved, none left on the coordinator"))
+}
+
+fn ports(cluster: &Cluster) -> Vec<u16> {
+    cluster.workers().iter().map(|worker| worker.tls().port).collect()
+}
+
+/// Delivers to it, and proves that all is there, on the workers.
+fn proven(
+    cluster: &Cluster,
+    database: &str,
+    url: &str,
+    directory: &std::path::Path,
+    mut feed: Feed,
+    said: &str,
+) -> anyhow::Result<String> {
+    let words = said.lines().find(|line| line.contains("Citus"));
+    let words = words.ok_or_else(|| anyhow::anyhow!("not distributed: {said}"))?.to_owned();
+    feed.start();
+    std::thread::sleep(DELIVER);
+    feed.stop()?;
+    let differs = truth::differs(cluster, database, feed.delivered());
+    anyhow::ensure!(differs.is_empty(), "{differs:#?}");
+    let tables = "SELECT count(DISTINCT colocationid) || ' ' || count(*) FROM pg_dist_partition
+        WHERE logicalrelid IN ('bandwidth_stats'::regclass, 'traffic_mix', 'bandwidth_1m', 'bandwidth_5m')";
+    let tables = cluster.psql(database, tables);
+    anyhow::ensure!(tables.trim() == "1 4", "groups and tables: {tables}");
+    for args in [&["migrate", "--check"][..], &["migrate"], &["fsck"]] {
+        let (done, said) = collector(url, directory, args);
+        anyhow::ensure!(done, "{args:?}: {said}");
+    }
+    let rows: u64 = feed.delivered().map(|(_, it)| it.rows).sum();
+    Ok(format!("{} rows exact; said: {}", rows, words.trim()))
+}
