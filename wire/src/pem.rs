@@ -1,6 +1,6 @@
 //! Certificates and private keys from PEM, and nothing else: errors name the file.
 
-use std::fmt;
+use std::error::Error;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -47,18 +47,20 @@ pub enum PemError {
         hint: &'static str,
     },
     /// It is not sound.
-    #[error("{path} is damaged: {reason}; put the right file there")]
+    #[error("{path} is damaged: {error}; put the right file there")]
     Damaged {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        reason: String,
+        #[source]
+        error: Box<dyn Error + Send + Sync>,
     },
 }
 
 impl PemError {
-    fn damaged(path: &Path, reason: &dyn fmt::Display) -> Self {
-        Self::Damaged { path: path.to_owned(), reason: reason.to_string() }
+    /// The file is not sound, as `error` says.
+    pub fn damaged(path: &Path, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Damaged { path: path.to_owned(), error: error.into() }
     }
 }
 
@@ -93,11 +95,10 @@ pub fn certificates_beside(
     path: &Path,
 ) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let found: Result<Vec<_>, _> = rustls_pemfile::certs(&mut &*pem).collect();
-    let found = found.map_err(|error| PemError::damaged(path, &error))?;
+    let found = found.map_err(|error| PemError::damaged(path, error))?;
     for (number, der) in (1..).zip(&found) {
-        Facts::read(der).map_err(|error| {
-            PemError::damaged(path, &format!("certificate {number} is {error}"))
-        })?;
+        Facts::read(der)
+            .map_err(|error| PemError::damaged(path, format!("certificate {number} is {error}")))?;
     }
     Ok(found)
 }
@@ -114,10 +115,10 @@ pub fn read_revocation_lists(
     let file = File::open(path).map_err(read_error)?;
     file.take(LISTS_MAX + 1).read_to_end(&mut text).map_err(read_error)?;
     if text.len() as u64 > LISTS_MAX {
-        return Err(PemError::damaged(path, &format!("it has more than {LISTS_MAX} bytes")));
+        return Err(PemError::damaged(path, format!("it has more than {LISTS_MAX} bytes")));
     }
     let found: Result<Vec<_>, _> = rustls_pemfile::crls(&mut &*text).collect();
-    let found = found.map_err(|error| PemError::damaged(path, &error))?;
+    let found = found.map_err(|error| PemError::damaged(path, error))?;
     if found.is_empty() {
         let (what, label) = ("certificate revocation list", "X509 CRL");
         let hint = "; one in DER: openssl crl -inform DER -in CRL -out NEWCRL";
@@ -125,7 +126,7 @@ pub fn read_revocation_lists(
     }
     for (number, der) in (1..).zip(&found) {
         RevocationList::read(der).map_err(|error| {
-            PemError::damaged(path, &format!("revocation list {number}: {error}"))
+            PemError::damaged(path, format!("revocation list {number}: {error}"))
         })?;
     }
     Ok(found)
@@ -165,7 +166,7 @@ pub fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
 /// [`PemError`] names the file.
 pub fn key(pem: &[u8], path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
     let found = rustls_pemfile::private_key(&mut &*pem);
-    found.map_err(|error| PemError::damaged(path, &error))?.ok_or_else(|| PemError::Absent {
+    found.map_err(|error| PemError::damaged(path, error))?.ok_or_else(|| PemError::Absent {
         path: path.to_owned(),
         what: "private key",
         label: "PRIVATE KEY",

@@ -1,7 +1,7 @@
 //! What the agent proves itself with, and whom it trusts: from enrolment or from the operator's
 //! PKI.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,7 +111,7 @@ impl Credentials {
         let unusable = |error: rustls::Error| IdentityError::Unusable {
             certificate: path.clone(),
             key: key_path.clone(),
-            reason: error.to_string(),
+            error: Box::new(error),
             fix: pki.fix(),
         };
         let chain = pem::certificates(pem.cert, path)?;
@@ -123,7 +123,7 @@ impl Credentials {
         let key = pem::key(pem.key, key_path)?;
         let mut roots = RootCertStore::empty();
         for certificate in pem::certificates(pem.ca, ca_path)? {
-            roots.add(certificate).map_err(|error| damaged(ca_path, &error))?;
+            roots.add(certificate).map_err(|error| PemError::damaged(ca_path, error))?;
         }
         let revoked = crl.as_deref().map(pem::read_revocation_lists).transpose()?;
         let revoked = revoked.unwrap_or_default();
@@ -210,10 +210,6 @@ pub(super) fn keep(files: &TlsFiles, pem: Pem<'_>) -> Result<(), IdentityError> 
 /// A signing request, DER. It asks for nothing: the collector says what is in a certificate.
 pub(super) fn signing_request(key: &KeyPair) -> Result<Vec<u8>, rcgen::Error> {
     Ok(CertificateParams::default().serialize_request(key)?.der().to_vec())
-}
-
-fn damaged(path: &Path, reason: &dyn std::fmt::Display) -> PemError {
-    PemError::Damaged { path: PathBuf::from(path), reason: reason.to_string() }
 }
 
 #[cfg(test)]

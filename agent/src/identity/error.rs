@@ -40,14 +40,15 @@ pub enum IdentityError {
         error: NameError,
     },
     /// A certificate and its key don't fit, or TLS can't use them.
-    #[error("can't use {certificate} with {key}: {reason}; {fix}")]
+    #[error("can't use {certificate} with {key}: {error}; {fix}")]
     Unusable {
         /// The certificate.
         certificate: PathBuf,
         /// The key.
         key: PathBuf,
         /// What TLS says.
-        reason: String,
+        #[source]
+        error: Box<rustls::Error>,
         /// The way out.
         fix: &'static str,
     },

@@ -71,7 +71,7 @@ impl EndpointKeys {
             }
             read => read?.try_into().map(Self).map_err(|bytes: Vec<u8>| IdentityError::Damaged {
                 path,
-                reason: format!("{} bytes instead of {RESET_LEN}", bytes.len()),
+                error: format!("{} bytes instead of {RESET_LEN}", bytes.len()).into(),
                 fix: "remove it; a new one is made at the next start",
             }),
         }
@@ -185,10 +185,9 @@ fn roots(
 ) -> Result<Arc<RootCertStore>, IdentityError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates {
-        roots.add(certificate).map_err(|error| IdentityError::Ca {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })?;
+        roots
+            .add(certificate)
+            .map_err(|error| IdentityError::Ca { path: path.to_owned(), error })?;
     }
     Ok(Arc::new(roots))
 }

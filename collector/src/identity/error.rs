@@ -1,5 +1,6 @@
 //! Why the collector's identity can't be used.
 
+use std::error::Error;
 use std::path::PathBuf;
 
 use wire::pem::PemError;
@@ -16,12 +17,13 @@ pub enum IdentityError {
     #[error(transparent)]
     Pem(#[from] PemError),
     /// A file of the collector's own is damaged.
-    #[error("{path} is damaged: {reason}; {fix}")]
+    #[error("{path} is damaged: {error}; {fix}")]
     Damaged {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        reason: String,
+        #[source]
+        error: Box<dyn Error + Send + Sync>,
         /// The way out.
         fix: &'static str,
     },
@@ -57,12 +59,13 @@ pub enum IdentityError {
         error: rustls::Error,
     },
     /// A CA can't be trusted.
-    #[error("can't use the CA certificates of {path}: {reason}")]
+    #[error("can't use the CA certificates of {path}: {error}")]
     Ca {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        reason: String,
+        #[source]
+        error: rustls::Error,
     },
     /// Nothing to enrol with.
     #[error(

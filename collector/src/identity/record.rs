@@ -63,7 +63,7 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Identi
     };
     serde_json::from_slice(&bytes).map(Some).map_err(|error| IdentityError::Damaged {
         path: path.to_owned(),
-        reason: error.to_string(),
+        error: error.into(),
         fix: "put it back from a backup, or remove it",
     })
 }
@@ -72,7 +72,7 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Identi
 pub(super) fn write(path: &Path, record: &impl Serialize) -> Result<(), IdentityError> {
     let bytes = serde_json::to_vec(record).map_err(|error| IdentityError::Damaged {
         path: path.to_owned(),
-        reason: error.to_string(),
+        error: error.into(),
         fix: "report this",
     })?;
     Ok(private_file::write(path, &bytes)?)
