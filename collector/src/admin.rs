@@ -22,7 +22,7 @@ use crate::export::{self, Request};
 use crate::identity::KnownClient;
 use crate::import;
 use crate::store::postgres::PostgresConfig;
-use crate::store::{Client, Migrated, NicCheck, Registered, SecondHostRecord, Sums};
+use crate::store::{Client, Distributed, Migrated, NicCheck, Registered, SecondHostRecord, Sums};
 use crate::store_location::{StoreLocation, StoreLocationError};
 use crate::time::{now_ns, rough};
 
@@ -199,12 +199,15 @@ pub fn migrate(
         from if from == to => say(&format!("{location}: schema {to}, the newest")),
         from => say(&format!("{location}: {done} from schema {from} to {to}")),
     }
-    let citus = distributed.unwrap_or_default();
-    if !citus.is_empty() {
-        let tables = citus.join(", ");
-        say(&format!("{location}: Citus, tables {done} to its nodes, by client: {tables}"));
+    let to_be = distributed.filter(|it| !it.tables.is_empty());
+    if let Some(Distributed { tables, shards, nodes }) = &to_be {
+        let tables = tables.join(", ");
+        say(&format!(
+            "{location}: Citus, tables {done} to its nodes, by client, in {shards} shards on {nodes} \
+             nodes (database.citus.shards): {tables}"
+        ));
     }
-    let idle = from == to && citus.is_empty();
+    let idle = from == to && to_be.is_none();
     if check_only && !idle { Err(AdminError::Outdated) } else { Ok(()) }
 }
 
@@ -258,6 +261,15 @@ pub fn fsck(location: &StoreLocation, mut say: impl FnMut(&str)) -> Result<(), A
         }
     }
     report.findings.iter().for_each(|finding| say(finding));
+    if report.readings > 1 {
+        say(&format!(
+            "read {} times, for the rows are on several servers and commits go on meanwhile: {} \
+             findings were gone later, {} stayed",
+            report.readings,
+            report.fleeting,
+            report.findings.len()
+        ));
+    }
     match report.findings.len() {
         0 => Ok(()),
         findings => Err(AdminError::Unsound(findings)),

@@ -36,6 +36,17 @@ pub struct Database {
     pub ca: Option<PathBuf>,
     /// Acknowledge also what a crash of the database's host may lose (`fsync = off`).
     pub allow_unsafe: bool,
+    /// Where it is Citus.
+    pub citus: Citus,
+}
+
+/// Section `database.citus`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Citus {
+    /// Shards into which `collector migrate` distributes each fact table; 1 to 1024. `None`: 2 for
+    /// each node.
+    pub shards: Option<u32>,
 }
 
 impl Default for Database {
@@ -50,6 +61,7 @@ impl Default for Database {
             password_file: None,
             ca: None,
             allow_unsafe: false,
+            citus: Citus::default(),
         }
     }
 }
@@ -67,6 +79,9 @@ impl Database {
         let mut made = made.map_err(|error| Problem::new(key, error.to_string()))?;
         if let Some(file) = &self.password_file {
             made = made.with_password_file(file.clone());
+        }
+        if let Some(shards) = self.citus.shards {
+            made = made.with_shards(shards);
         }
         Ok(Some(if self.allow_unsafe { made.with_unsafe_commits() } else { made }))
     }
@@ -132,11 +147,15 @@ impl Database {
             ("database.password_file", file),
             ("database.ca", self.ca.is_some()),
             ("database.allow_unsafe", self.allow_unsafe),
+            ("database.citus.shards", self.citus.shards.is_some()),
         ];
         let idle = given.into_iter().find(|(_, given)| *given && !used);
         idle.map_or(Ok(()), |(key, _)| {
             Err(Problem::new(key, "set without database.host; set the host, or leave it out"))
         })?;
+        if let Some(shards) = &self.citus.shards {
+            Problem::unless_within("database.citus.shards", shards, &(1..=1024))?;
+        }
         Problem::unless_within("database.port", &self.port, &(1..=u16::MAX))
     }
 

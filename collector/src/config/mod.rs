@@ -151,7 +151,8 @@ impl Default for Retention {
 
 impl Default for Writer {
     fn default() -> Self {
-        Self { max_rows: 20_000, max_delay: Interval::millis(200), max_memory: Size::mib(64) }
+        let BatchLimits { max_rows, max_delay } = BatchLimits::DEFAULT;
+        Self { max_rows, max_delay: Interval(max_delay), max_memory: Size::mib(64) }
     }
 }
 

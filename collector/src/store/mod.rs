@@ -41,7 +41,7 @@ pub use self::port::export::Export;
 pub use self::port::read::Query;
 pub use self::port::register::{Forget, Register};
 pub use self::port::retain::Retain;
-pub use self::port::schema::Migrated;
+pub use self::port::schema::{Distributed, Migrated};
 pub use self::port::sign_outs::SignOuts;
 pub use self::port::write::{End, SessionState, Store};
 pub use self::rows::batch::{Batch, SessionBatch};

@@ -209,10 +209,10 @@ impl Writer {
         let running = Running {
             store,
             queue: Queue::new(limits),
+            limits,
             sessions: HashMap::new(),
             state: Arc::new(state),
             surroundings,
-            slow: (limits.max_delay * SLOW).max(SLOW_MIN),
             started: Instant::now(),
         };
         let task = tokio::spawn(running.run(receiver, stopped));
@@ -249,8 +249,8 @@ struct Running {
     sessions: Sessions,
     state: Arc<watch::Sender<StoreState>>,
     surroundings: Surroundings,
-    /// From when on a commit is slow.
-    slow: Duration,
+    /// As they were given.
+    limits: BatchLimits,
     started: Instant,
 }
 
@@ -323,6 +323,7 @@ impl Running {
 
     /// Begins to commit what is due.
     fn begin(&mut self, strikes: Strikes, news: mpsc::UnboundedSender<Outcome>) -> Committing {
+        self.queue.limit(self.limits.suited(self.store.is_spread()));
         let (mut batch, reservations) = self.queue.take();
         batch.near = self.surroundings.dates.near(now_ns(), boot());
         let (store, state, started) = (self.store.clone(), self.state.clone(), self.started);
@@ -332,7 +333,12 @@ impl Running {
             drop(reservations);
             strikes
         });
-        Committing { task, slow: Some(Instant::now() + self.slow) }
+        Committing { task, slow: Some(Instant::now() + self.slow()) }
+    }
+
+    /// From when on a commit is slow.
+    fn slow(&self) -> Duration {
+        (self.limits.suited(self.store.is_spread()).max_delay * SLOW).max(SLOW_MIN)
     }
 
     /// A commit is not done yet.
@@ -343,7 +349,7 @@ impl Running {
             let why = format!(
                 "a commit has taken longer than {:?} and is not done yet; see what holds the store \
                  up: locks, a slow disk, another program",
-                self.slow
+                self.slow()
             );
             // What a failed commit said tells more.
             self.state.send_if_modified(|state| {

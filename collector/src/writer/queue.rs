@@ -11,12 +11,27 @@ use crate::store::rows::split::rows;
 use crate::store::{Batch, Epoch, SessionBatch};
 
 /// When a batch is committed, and how large it is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchLimits {
     /// Rows that make a batch due at once, and most rows of one but for its last frame.
     pub max_rows: usize,
     /// Longest time that a frame waits for others.
     pub max_delay: Duration,
+}
+
+impl BatchLimits {
+    /// Unless an operator chooses others.
+    pub const DEFAULT: Self = Self { max_rows: 20_000, max_delay: Duration::from_millis(200) };
+
+    /// By default where rows are spread over several servers: there a commit costs some 20 ms for each
+    /// shard beside its rows. As many rows as [`MAX_BYTES`] hold.
+    const SPREAD: Self = Self { max_rows: 80_000, max_delay: Duration::from_millis(800) };
+
+    /// These, for a store whose rows are spread over several servers or not.
+    #[must_use]
+    pub fn suited(self, is_spread: bool) -> Self {
+        if is_spread && self == Self::DEFAULT { Self::SPREAD } else { self }
+    }
 }
 
 /// Most bytes of one batch, unpacked, but for its last frame: four times what 20,000 rows of samples
@@ -88,6 +103,11 @@ impl<P> Queue<P> {
     #[must_use]
     pub fn new(limits: BatchLimits) -> Self {
         Self { limits, sessions: HashMap::new(), rows: 0, since: None }
+    }
+
+    /// Batches are made by other limits from now on.
+    pub fn limit(&mut self, limits: BatchLimits) {
+        self.limits = limits;
     }
 
     /// A connection has opened a session. What an earlier one left waiting is dropped: the store

@@ -3,29 +3,36 @@
 use std::fs;
 use std::path::Path;
 
+use collector::store::{Commit, Store};
 use serde_json::Value;
+use tokio_postgres::SimpleQueryMessage;
 
+use crate::batches::{Agent, SECOND, START, client as named, hello, sample};
 use crate::{cluster, postgres};
 
-/// Every query of the dashboard: of its panels and of its variables, which may select the others.
-fn queries() -> Vec<String> {
+/// The queries of the dashboard's variables, by name, in their order; and those of its panels.
+pub fn queries() -> (Vec<(String, String)>, Vec<String>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/grafana/postgres.json");
     let dashboard: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
     let panels = dashboard["panels"].as_array().unwrap().iter();
     let targets = panels.flat_map(|panel| panel["targets"].as_array().unwrap());
     let variables = dashboard["templating"]["list"].as_array().unwrap().iter();
     let variables = variables.filter(|variable| variable["type"] == "query");
-    let queries = targets.map(|target| &target["rawSql"]);
-    let queries = queries.chain(variables.map(|variable| &variable["query"]));
-    queries.map(|query| query.as_str().unwrap().to_owned()).collect()
+    let variables = variables.map(|variable| (text(&variable["name"]), text(&variable["query"])));
+    (variables.collect(), targets.map(|target| text(&target["rawSql"])).collect())
 }
 
-/// Puts in what Grafana does for its macros and variables.
-fn filled_in(query: &str) -> String {
-    let mut query = query.replace("$client", "web").replace("$nic", "eth0").replace(
+/// Puts in what Grafana does for its macros, and for variables that have these values.
+fn filled_in(query: &str, values: &[(String, String)]) -> String {
+    let mut query = query.replace(
         "$__timeGroupAlias(time, $__interval)",
         "floor(extract(epoch from time) / 10) * 10 AS \"time\"",
     );
+    // The longest name first: Grafana takes whole words.
+    for (name, value) in values.iter().rev() {
+        query = query.replace(&format!("${name}"), value);
+    }
     while let Some((before, rest)) = query.split_once("$__timeFilter(") {
         let (column, after) = rest.split_once(')').unwrap();
         query = format!("{before}{column} BETWEEN now() - interval '1 hour' AND now(){after}");
@@ -33,14 +40,42 @@ fn filled_in(query: &str) -> String {
     query
 }
 
+/// The queries of the panels as Grafana sends them, with the first choice of each variable.
+pub async fn panels(url: &str) -> Vec<String> {
+    let client = cluster::client(url).await;
+    let (variables, panels) = queries();
+    let mut values: Vec<(String, String)> = Vec::new();
+    for (name, query) in variables {
+        let rows = client.simple_query(&filled_in(&query, &values)).await.unwrap().into_iter();
+        let first = rows.filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or_default().to_owned()),
+            _ => None,
+        });
+        values.push((name, first.take(1).collect()));
+    }
+    panels.iter().map(|query| filled_in(query, &values)).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_query_of_the_dashboard_runs() {
     let url = cluster::new_database().await;
-    postgres::store(&url).migrate().await.unwrap();
+    let store = postgres::store(&url);
+    store.migrate().await.unwrap();
     let client = cluster::client(&url).await;
-    for query in queries() {
-        let query = filled_in(&query);
-        assert!(!query.contains('$'), "a macro is left: {query}");
-        client.query(&query, &[]).await.unwrap_or_else(|error| panic!("{query}: {error:?}"));
+    for with_rows in [false, true] {
+        if with_rows {
+            store.open_sessions(&named("web"), &hello(&[1]), START).await.unwrap();
+            let now = collector::time::now_ns() / SECOND * SECOND;
+            let batch = Agent::new("web", 1, 1).next(vec![sample("eth0", now - SECOND, 1)]);
+            store.commit(&batch).await.unwrap();
+        }
+        let mut rows = 0;
+        for query in panels(&url).await {
+            assert!(!query.contains('$'), "a macro is left: {query}");
+            let found = client.query(&query, &[]).await;
+            rows += found.unwrap_or_else(|error| panic!("{query}: {error:?}")).len();
+        }
+        // Four figures are of one row in any case.
+        assert_eq!(rows, if with_rows { 9 } else { 4 });
     }
 }

@@ -3,8 +3,10 @@
 
 mod batches;
 mod cancel;
+mod citus;
 mod clocks;
 mod cluster;
+mod drops;
 mod export;
 mod faults;
 mod full;

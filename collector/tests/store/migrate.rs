@@ -2,7 +2,6 @@
 
 use std::process::{Command, Output};
 
-use crate::cluster;
 use crate::postgres::{Postgres, fresh};
 use crate::suite::Place;
 
@@ -18,7 +17,7 @@ fn said(output: &Output) -> (String, Option<i32>) {
     (text.concat(), output.status.code())
 }
 
-fn run(place: &Postgres, args: &[&str]) -> (String, Option<i32>) {
+pub fn run(place: &Postgres, args: &[&str]) -> (String, Option<i32>) {
     said(&collector(place, args).output().unwrap())
 }
 
@@ -53,54 +52,4 @@ async fn migrations_that_run_at_once_make_one_schema() {
     assert_eq!(makers, 1, "{ended:?}");
     let versions = place.numbers("SELECT version FROM netmon_schema ORDER BY version").await;
     assert!(versions.iter().copied().eq(1..=versions.len() as i64), "{versions:?}");
-}
-
-/// What the migration uses of Citus: a catalogue, and a function that checks as Citus does.
-const CITUS: &str = "
-    CREATE TABLE pg_dist_partition (logicalrel regclass PRIMARY KEY, partkey text, beside text);
-    CREATE FUNCTION create_distributed_table(table_name regclass, distribution_column text,
-        distribution_type text DEFAULT 'hash', colocate_with text DEFAULT 'default') RETURNS void
-    LANGUAGE plpgsql AS $$
-    BEGIN
-        PERFORM 1 FROM pg_attribute
-            WHERE attrelid = table_name AND attname = distribution_column AND attnotnull;
-        IF NOT FOUND THEN RAISE 'no column % in %', distribution_column, table_name; END IF;
-        -- Keys must hold the column by which a table is distributed.
-        IF EXISTS (SELECT FROM pg_index i WHERE indrelid = table_name AND indisunique AND NOT EXISTS
-            (SELECT FROM pg_attribute a WHERE a.attrelid = table_name
-             AND a.attname = distribution_column AND a.attnum = ANY (i.indkey)))
-        THEN RAISE 'a key of % lacks %', table_name, distribution_column; END IF;
-        -- Nor may distributed tables refer to others.
-        IF EXISTS (SELECT FROM pg_constraint WHERE contype = 'f'
-            AND (conrelid = table_name OR confrelid = table_name))
-        THEN RAISE 'foreign keys of %', table_name; END IF;
-        IF colocate_with NOT IN ('none', 'default') AND NOT EXISTS
-            (SELECT FROM pg_dist_partition WHERE logicalrel = colocate_with::regclass)
-        THEN RAISE '% is not distributed', colocate_with; END IF;
-        INSERT INTO pg_dist_partition VALUES (table_name, distribution_column, colocate_with);
-    END $$";
-
-#[tokio::test(flavor = "multi_thread")]
-async fn where_citus_is_the_fact_tables_are_distributed_by_client_once() {
-    let place = fresh().await;
-    place.execute(CITUS).await;
-    let (text, code) = run(&place, &["migrate"]);
-    assert!(text.contains("Citus, tables brought") && code == Some(0), "{text}");
-    let distributed = cluster::client(&place.url).await;
-    let select = "SELECT logicalrel::text, partkey, beside FROM pg_dist_partition ORDER BY 1";
-    let rows = distributed.query(select, &[]).await.unwrap();
-    let rows: Vec<[String; 3]> =
-        rows.iter().map(|row| [row.get(0), row.get(1), row.get(2)]).collect();
-    let rows: Vec<[&str; 3]> = rows.iter().map(|row| row.each_ref().map(String::as_str)).collect();
-    assert_eq!(
-        rows,
-        [
-            ["bandwidth_1m", "client", "bandwidth_stats"],
-            ["bandwidth_5m", "client", "bandwidth_stats"],
-            ["bandwidth_stats", "client", "none"],
-            ["traffic_mix", "client", "bandwidth_stats"],
-        ]
-    );
-    let (text, code) = run(&place, &["migrate"]);
-    assert!(!text.contains("Citus") && code == Some(0), "{text}");
 }

@@ -102,7 +102,7 @@ fn failure<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> String {
 }
 
 /// Midnight some days ago: rows of these days get partitions of their own.
-fn midnight(days_ago: u64) -> u64 {
+pub fn midnight(days_ago: u64) -> u64 {
     (now_ns() / DAY - days_ago) * DAY
 }
 

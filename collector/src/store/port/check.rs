@@ -10,7 +10,8 @@ use crate::store::rows::proof::CheckReport;
 /// Proving that a store is complete.
 #[async_trait]
 pub trait Check: Send + Sync + Debug {
-    /// Reads everything once, as of one moment, and changes nothing.
+    /// Reads everything, as of one moment, and changes nothing. Where rows are on several servers, which
+    /// have no moment in common, what is wrong is read again for a while, and told if it stays wrong.
     ///
     /// # Errors
     /// [`StoreError::Failed`] if the store can't be read.

@@ -7,6 +7,17 @@ pub struct Migrated {
     pub from: i64,
     /// Version of the schema after.
     pub to: i64,
-    /// Tables that Citus now distributes by client. `None` without Citus.
-    pub distributed: Option<Vec<&'static str>>,
+    /// What Citus now distributes. `None` without Citus.
+    pub distributed: Option<Distributed>,
+}
+
+/// What Citus distributes by client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Distributed {
+    /// The tables.
+    pub tables: Vec<&'static str>,
+    /// Into how many shards each.
+    pub shards: u32,
+    /// On how many nodes.
+    pub nodes: u32,
 }

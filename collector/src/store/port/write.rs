@@ -32,6 +32,11 @@ pub trait Store: Send + Sync + Debug {
     /// that the store itself doesn't take are [`StoreError::Refused`].
     async fn add(&self, batch: &Arc<Batch>, end: End) -> Result<(), StoreError>;
 
+    /// Whether rows are known to be spread over several servers, each of which takes part in a commit.
+    fn is_spread(&self) -> bool {
+        false
+    }
+
     /// Keeps what an agent says about its NICs.
     async fn record_inventory(
         &self,

@@ -2,6 +2,7 @@
 
 use tokio_postgres::{Client, Error};
 
+use super::citus;
 use super::connect::PostgresConfig;
 use super::database::Postgres;
 use super::error::Failure;
@@ -91,7 +92,13 @@ impl Committer {
         let config = database.config();
         let (client, _) = config.connect().await?;
         must_be_safe(&client, config).await?;
-        Ok(Self { client, begin: config.begin().to_owned(), known: Known::default() })
+        let is_spread = citus::is_there(&client).await?;
+        database.found_spread(is_spread);
+        let mut begin = config.begin().to_owned();
+        if is_spread {
+            begin = format!("{begin}; {}", citus::KEEP_CONNECTIONS);
+        }
+        Ok(Self { client, begin, known: Known::default() })
     }
 
     /// Adds all of a batch in one transaction. `partition` is the one that all samples lie in, where
@@ -154,12 +161,18 @@ async fn add_rows(
 /// Fails if a crash of the server would lose what it acknowledges, unless that is allowed.
 pub(super) async fn must_be_safe(client: &Client, config: &PostgresConfig) -> Result<(), Failure> {
     let fsync: String = client.query_typed_one("SHOW fsync", &[]).await?.try_get(0)?;
-    if fsync == "off" && !config.allows_unsafe() {
-        return Err(Failure::Failed(
-            "the server runs with fsync = off, so a crash of its host would lose what is \
-             acknowledged; set fsync = on, or database.allow_unsafe: true to accept that"
-                .to_owned(),
-        ));
+    let mut at_risk = Vec::from_iter((fsync == "off").then(|| "the server".to_owned()));
+    if citus::is_there(client).await? {
+        let nodes = citus::unsafe_nodes(client).await?;
+        at_risk.extend(nodes.into_iter().map(|node| format!("the node {node}")));
     }
-    Ok(())
+    if at_risk.is_empty() || config.allows_unsafe() {
+        return Ok(());
+    }
+    let runs = if at_risk.len() == 1 { "runs" } else { "run" };
+    Err(Failure::Failed(format!(
+        "{} {runs} with fsync = off, so a crash would lose what is acknowledged; set fsync = on, or \
+         database.allow_unsafe: true to accept that",
+        at_risk.join(", ")
+    )))
 }

@@ -30,6 +30,10 @@ pub(super) const BEGIN: &str = "
     SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '20s';
     SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL synchronous_commit = on";
 
+/// Longer than it takes Citus to make visible what was committed and not yet settled on a node that
+/// died (`citus.recover_2pc_interval`, 60 s).
+const DOUBT: Duration = Duration::from_secs(63);
+
 /// Why a database can't be reached as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresConfigError {
@@ -63,6 +67,8 @@ pub struct PostgresConfig {
     tls: MakeRustlsConnect,
     location: String,
     allow_unsafe: bool,
+    shards: Option<u32>,
+    doubt: Duration,
     /// Begins each transaction that commits.
     begin: String,
 }
@@ -114,6 +120,8 @@ impl PostgresConfig {
             tls: MakeRustlsConnect::new(tls),
             location,
             allow_unsafe: false,
+            shards: None,
+            doubt: DOUBT,
             begin: BEGIN.to_owned(),
         })
     }
@@ -129,6 +137,21 @@ impl PostgresConfig {
     #[must_use]
     pub const fn with_unsafe_commits(mut self) -> Self {
         self.allow_unsafe = true;
+        self
+    }
+
+    /// Has Citus distribute tables into so many shards; by default as many as suit its nodes.
+    #[must_use]
+    pub const fn with_shards(mut self, shards: u32) -> Self {
+        self.shards = Some(shards);
+        self
+    }
+
+    /// Where rows are on several servers, [`check`](crate::store::Check::check) tells what is wrong if
+    /// it stays wrong for so long; 63 s otherwise.
+    #[must_use]
+    pub const fn with_doubt(mut self, doubt: Duration) -> Self {
+        self.doubt = doubt;
         self
     }
 
@@ -187,6 +210,16 @@ impl PostgresConfig {
     /// Begins each transaction that commits.
     pub(super) fn begin(&self) -> &str {
         &self.begin
+    }
+
+    /// Into how many shards Citus is to distribute tables, if that is told.
+    pub(super) const fn shards(&self) -> Option<u32> {
+        self.shards
+    }
+
+    /// How long what is wrong with rows on several servers must stay wrong.
+    pub(super) const fn doubt(&self) -> Duration {
+        self.doubt
     }
 
     /// Whether a server that may lose what it acknowledged is taken all the same.

@@ -1,6 +1,7 @@
 //! The database: its connections, and what is known of its schema.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
@@ -21,6 +22,8 @@ pub(super) struct Postgres {
     access: Access,
     /// The schema is up to date.
     migrated: OnceCell<()>,
+    /// Citus spreads the rows over several servers, as the newest connection that commits found.
+    is_spread: AtomicBool,
     /// Partitions known to be there.
     partitions: Mutex<BTreeSet<Partition>>,
 }
@@ -37,7 +40,8 @@ pub(super) enum Access {
 impl Postgres {
     pub(super) fn new(config: PostgresConfig, access: Access) -> Self {
         let partitions = Mutex::new(BTreeSet::new());
-        Self { pool: Pool::new(config), access, migrated: OnceCell::new(), partitions }
+        let (migrated, is_spread) = (OnceCell::new(), AtomicBool::new(false));
+        Self { pool: Pool::new(config), access, migrated, is_spread, partitions }
     }
 
     pub(super) const fn config(&self) -> &PostgresConfig {
@@ -68,7 +72,7 @@ impl Postgres {
             Access::Read => self.pool.lease(migrate::must_be_current).await,
             Access::Migrate => {
                 let migrate = async |client: &Client| {
-                    migrate::migrate(client, false).await?;
+                    migrate::migrate(client, self.config().shards(), false).await?;
                     for partition in partition::ahead(now_ns()) {
                         partition::make(client, partition).await?;
                     }
@@ -83,7 +87,8 @@ impl Postgres {
 
     /// Brings the schema up to date, and lets Citus distribute the fact tables where it is.
     pub(super) async fn migrate(&self) -> Result<Migrated, Failure> {
-        let migrate = async |client: &Client| migrate::migrate(client, true).await;
+        let shards = self.config().shards();
+        let migrate = async |client: &Client| migrate::migrate(client, shards, true).await;
         let migrated = self.pool.lease(migrate).await?;
         self.make_partitions(partition::ahead(now_ns())).await?;
         Ok(migrated)
@@ -91,7 +96,18 @@ impl Postgres {
 
     /// What [`Self::migrate`] would do.
     pub(super) async fn plan_migration(&self) -> Result<Migrated, Failure> {
-        self.pool.lease(migrate::plan).await
+        let shards = self.config().shards();
+        self.pool.lease(async |client: &Client| migrate::plan(client, shards).await).await
+    }
+
+    /// Whether rows are known to be spread over several servers.
+    pub(super) fn is_spread(&self) -> bool {
+        self.is_spread.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether they are.
+    pub(super) fn found_spread(&self, is_spread: bool) {
+        self.is_spread.store(is_spread, Ordering::Relaxed);
     }
 
     /// Partitions known to be there.

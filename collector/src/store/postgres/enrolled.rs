@@ -30,7 +30,7 @@ async fn take(db: &Client, client: &ClientId, now: UnixTime) -> Result<bool, Fai
     // Two collectors that take the same id at the same time wait for each other at its row.
     let insert = "INSERT INTO enrolled (client_id, enrolled_at)
                   SELECT $1, $2 WHERE NOT EXISTS (
-                      SELECT FROM clients WHERE client_id = $1 AND forgotten_at IS NULL)
+                      SELECT 1 FROM clients WHERE client_id = $1 AND forgotten_at IS NULL)
                   ON CONFLICT (client_id) DO NOTHING";
     let now = time(now.as_secs().saturating_mul(1_000_000_000));
     let values: [(&(dyn ToSql + Sync), Type); 2] =
@@ -45,8 +45,8 @@ async fn give_back(db: &Client, client: &ClientId) -> Result<(), Failure> {
 }
 
 async fn has(db: &Client, client: &ClientId) -> Result<bool, Failure> {
-    let select = "SELECT EXISTS (SELECT FROM enrolled WHERE client_id = $1)
-                  OR EXISTS (SELECT FROM clients WHERE client_id = $1
+    let select = "SELECT EXISTS (SELECT 1 FROM enrolled WHERE client_id = $1)
+                  OR EXISTS (SELECT 1 FROM clients WHERE client_id = $1
                              AND forgotten_at IS NULL)";
     let row = db.query_typed_one(select, &[(&client.as_str(), Type::TEXT)]).await?;
     Ok(row.try_get(0)?)

@@ -1,6 +1,7 @@
 //! What PostgreSQL says, sorted by SQLSTATE into what can be done about it.
 
 use std::error::Error as _;
+use std::fmt;
 
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
@@ -28,6 +29,17 @@ impl Failure {
             Self::Refused(reason) => StoreError::Refused { location: location.to_owned(), reason },
             Self::Raced(reason) | Self::Failed(reason) => {
                 StoreError::Failed { location: location.to_owned(), reason }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Told(error) => error.fmt(f),
+            Self::Refused(reason) | Self::Raced(reason) | Self::Failed(reason) => {
+                f.write_str(reason)
             }
         }
     }

@@ -87,7 +87,7 @@ async fn change(
     let names: Vec<&str> = listed.keys().map(String::as_str).collect();
     client.batch_execute(BEGIN).await?;
     // One at a time, should two collectors be told of one client.
-    let lock = "SELECT FROM clients WHERE id = $1 FOR UPDATE";
+    let lock = "SELECT 1 FROM clients WHERE id = $1 FOR UPDATE";
     client.query_typed(lock, &[(&number, Type::INT4)]).await?;
     add_nics(client, number, &names).await?;
     let (now, facts) = (time(now_ns), || listed.values());

@@ -3,13 +3,14 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+use super::citus;
 use super::connect::BEGIN;
 use super::error::Failure;
-use super::partition::{Table, exists};
+use super::partition::exists;
 use crate::store::port::schema::Migrated;
 
 /// What brings a database from one version to the next. Never changed once released.
-const MIGRATIONS: [&str; 15] = [
+const MIGRATIONS: [&str; 16] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -25,6 +26,7 @@ const MIGRATIONS: [&str; 15] = [
     include_str!("quarantine.sql"),
     include_str!("sign_outs.sql"),
     include_str!("claims.sql"),
+    include_str!("citus.sql"),
 ];
 
 /// Version of the newest schema.
@@ -34,8 +36,13 @@ const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 const LOCK: i64 = 0x4e4d_4f4e;
 
 /// Makes the tables of a new database and changes those of an older one, all or nothing. Where
-/// Citus is, it distributes the fact tables: of a new database, and of an older one if asked to.
-pub(super) async fn migrate(client: &Client, distribute: bool) -> Result<Migrated, Failure> {
+/// Citus is, it distributes the fact tables, into `shards` if told: of a new database, and of an older
+/// one if asked to.
+pub(super) async fn migrate(
+    client: &Client,
+    shards: Option<u32>,
+    distribute: bool,
+) -> Result<Migrated, Failure> {
     client
         .batch_execute(&format!(
             "{BEGIN}; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;
@@ -51,20 +58,22 @@ pub(super) async fn migrate(client: &Client, distribute: bool) -> Result<Migrate
         let note = "INSERT INTO netmon_schema VALUES ($1)";
         client.execute_typed(note, &[(&next, Type::INT8)]).await?;
     }
-    let local = undistributed(client).await?;
-    if distribute || from == 0 {
-        for table in local.iter().flatten() {
-            distribute_table(client, table).await?;
+    let distributed = citus::undistributed(client, shards).await?;
+    if let Some(to_be) = &distributed
+        && (distribute || from == 0)
+    {
+        for table in &to_be.tables {
+            citus::distribute(client, table, to_be.shards).await?;
         }
     }
     client.batch_execute("COMMIT").await?;
-    Ok(Migrated { from, to: SCHEMA_VERSION, distributed: local })
+    Ok(Migrated { from, to: SCHEMA_VERSION, distributed })
 }
 
 /// What [`migrate`] would do.
-pub(super) async fn plan(client: &Client) -> Result<Migrated, Failure> {
+pub(super) async fn plan(client: &Client, shards: Option<u32>) -> Result<Migrated, Failure> {
     let from = version(client).await?;
-    let distributed = undistributed(client).await?;
+    let distributed = citus::undistributed(client, shards).await?;
     Ok(Migrated { from, to: SCHEMA_VERSION, distributed })
 }
 
@@ -94,29 +103,4 @@ pub(super) async fn must_be_current(client: &Client) -> Result<(), Failure> {
         "the schema is of version {version}, this collector needs {SCHEMA_VERSION}; run \
          `collector migrate`, or start the collector once"
     )))
-}
-
-/// The fact tables that Citus doesn't distribute yet. `None` without Citus.
-async fn undistributed(client: &Client) -> Result<Option<Vec<&'static str>>, Failure> {
-    if !exists(client, "pg_dist_partition").await? {
-        return Ok(None);
-    }
-    let select = "SELECT logicalrel::text FROM pg_dist_partition";
-    let mut done: Vec<String> = Vec::new();
-    for row in client.query_typed(select, &[]).await? {
-        done.push(row.try_get(0)?);
-    }
-    let tables = Table::ALL.map(Table::name).into_iter();
-    Ok(Some(tables.filter(|table| !done.iter().any(|it| it == table)).collect()))
-}
-
-/// Distributes a table by client. The first one decides how many shards there are and where; the
-/// others lie beside it, so that what belongs to a client is on one node.
-async fn distribute_table(client: &Client, table: &str) -> Result<(), Failure> {
-    let first = Table::ALL[0].name();
-    let beside = if table == first { "none" } else { first };
-    let distribute =
-        "SELECT create_distributed_table(to_regclass($1), 'client', colocate_with => $2)";
-    client.query_typed(distribute, &[(&table, Type::TEXT), (&beside, Type::TEXT)]).await?;
-    Ok(())
 }

@@ -5,6 +5,7 @@
 //! `commit` and `tables` add rows, and the other files answer one trait of [`port`](super::port) each.
 
 mod check;
+mod citus;
 mod claims;
 mod clients;
 mod commit;
@@ -14,8 +15,10 @@ mod database;
 mod downsample;
 mod enrolled;
 mod error;
+mod expired;
 mod export;
 mod figures;
+mod forget;
 mod history;
 mod import;
 mod inventory;

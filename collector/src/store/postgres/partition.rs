@@ -161,17 +161,19 @@ pub(super) async fn make(client: &Client, partition: Partition) -> Result<(), Fa
     let lock = "SELECT pg_advisory_xact_lock(hashtext($1))";
     client.query_typed(lock, &[(&name, Type::TEXT)]).await?;
     if !exists(client, &name).await? {
+        // The table first, as commits take it and whoever drops a partition: nobody waits in a circle.
         client
             .batch_execute(&format!(
-                "LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE;
+                "LOCK TABLE ONLY {table} IN SHARE UPDATE EXCLUSIVE MODE;
+                 LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE;
                  CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS) WITH (fillfactor = {fill})"
             ))
             .await?;
         let early = format!(
             "{table}_default WHERE time >= to_timestamp({from}) AND time < to_timestamp({to})"
         );
-        let any = format!("SELECT EXISTS (SELECT FROM {early})");
-        // Asked first: Citus can't move them, and hardly ever there are any.
+        let any = format!("SELECT EXISTS (SELECT 1 FROM {early})");
+        // Asked first: hardly ever there are any.
         if client.query_typed_one(&any, &[]).await?.try_get(0)? {
             client
                 .batch_execute(&format!(
@@ -195,7 +197,7 @@ pub(super) async fn make(client: &Client, partition: Partition) -> Result<(), Fa
 /// Whether a table is there at this moment, which a name resolved earlier might not tell.
 pub(super) async fn exists(client: &Client, name: &str) -> Result<bool, Failure> {
     let select =
-        "SELECT EXISTS (SELECT FROM pg_class WHERE relname = $1 AND pg_table_is_visible(oid))";
+        "SELECT EXISTS (SELECT 1 FROM pg_class WHERE relname = $1 AND pg_table_is_visible(oid))";
     Ok(client.query_typed_one(select, &[(&name, Type::TEXT)]).await?.try_get(0)?)
 }
 

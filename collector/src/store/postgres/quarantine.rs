@@ -12,10 +12,10 @@ const STEP_FRAMES: i64 = 200;
 /// Deletes frames that came before `before_ns`; gives their number.
 pub(super) async fn delete(client: &Client, before_ns: u64) -> Result<u64, Failure> {
     let sql = format!(
-        "WITH gone AS (DELETE FROM quarantine WHERE ctid = ANY (ARRAY(
-                 SELECT ctid FROM quarantine WHERE received_at < $1 AND session = (
+        "WITH gone AS (DELETE FROM quarantine WHERE (session, first_seq) IN (
+                 SELECT session, first_seq FROM quarantine WHERE received_at < $1 AND session = (
                      SELECT session FROM quarantine WHERE received_at < $1 LIMIT 1)
-                 LIMIT {STEP_FRAMES}))
+                 LIMIT {STEP_FRAMES})
              RETURNING session, first_seq, last_seq),
          sums AS (SELECT session, sum(last_seq - first_seq + 1) AS seqs FROM gone GROUP BY session),
          kept AS (UPDATE sessions

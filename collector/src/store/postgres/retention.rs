@@ -7,7 +7,10 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::connect::BEGIN;
+use super::database::Postgres;
 use super::error::Failure;
+use super::expired::{expire, expired};
+use super::forget::{forget_nics, forget_sessions};
 use super::partition::{self, Table};
 use super::quarantine;
 use super::session::{time, time_ns};
@@ -15,13 +18,9 @@ use super::store::PostgresStore;
 use crate::store::port::error::StoreError;
 use crate::store::port::retain::Retain;
 use crate::store::rows::retention::{CutOffs, Retained, RetentionLimits, TimeSeen};
-use crate::store::rows::tables::KEEPING;
 
 /// Rows that one step deletes at most.
 const STEP_ROWS: i64 = 10_000;
-
-/// NICs that one step looks at.
-const STEP_NICS: i64 = 1000;
 
 #[async_trait]
 impl Retain for PostgresStore {
@@ -34,59 +33,134 @@ impl Retain for PostgresStore {
     }
 
     async fn retain(&self, limits: &RetentionLimits, now_ns: u64) -> Result<Retained, StoreError> {
-        let cut = limits.cut_offs(now_ns);
-        let retained = self.lease(async |db| delete(db, &cut, now_ns).await).await?;
+        let retained = delete(&self.database, &limits.cut_offs(now_ns), now_ns).await;
         self.database.partitions().clear();
-        self.outcome(self.database.make_partitions(partition::ahead(now_ns)).await)?;
-        Ok(retained)
+        // In any case: without, rows of the next days would share the default ones.
+        let made = self.database.make_partitions(partition::ahead(now_ns)).await;
+        self.outcome(retained.and_then(|retained| made.map(|()| retained)))
     }
 }
 
-/// Deletes what is older than `cut`, rounded down to whole partitions.
-async fn delete(client: &Client, cut: &CutOffs, now_ns: u64) -> Result<Retained, Failure> {
-    let before_ns = |table: Table| {
-        let cut_ns = match table {
-            Table::Stats | Table::Mix => cut.raw_ns,
-            Table::Minutes => cut.rollup_1m_ns,
-            Table::FiveMinutes => cut.rollup_5m_ns,
-        };
-        cut_ns / table.length_ns() * table.length_ns()
+/// What is deleted on its own: it fails alone.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    /// Rows of a table and its partitions.
+    Table(Table),
+    /// Samples that are dated too far off.
+    Misdated,
+    Quarantine,
+    Sessions,
+    Nics,
+}
+
+impl Part {
+    fn all() -> impl Iterator<Item = Self> {
+        let tables = Table::ALL.into_iter().map(Self::Table);
+        tables.chain([Self::Misdated, Self::Quarantine, Self::Sessions, Self::Nics])
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Table(table) => table.name(),
+            Self::Misdated => "gaps",
+            Self::Quarantine => "quarantine",
+            Self::Sessions => "sessions",
+            Self::Nics => "nics",
+        }
+    }
+}
+
+/// Deletes what is older than `cut`, rounded down to whole partitions. A part that fails keeps no
+/// other from being deleted; all that failed are named.
+async fn delete(database: &Postgres, cut: &CutOffs, now_ns: u64) -> Result<Retained, Failure> {
+    let mut retained = Retained::default();
+    let mut failed = Vec::new();
+    for part in Part::all() {
+        match database.lease(async |db| delete_part(db, part, cut, now_ns).await).await {
+            Ok(more) => {
+                retained.rows += more.rows;
+                retained.partitions += more.partitions;
+            }
+            Err(failure) => failed.push(format!("{}: {failure}", part.name())),
+        }
+    }
+    if failed.is_empty() { Ok(retained) } else { Err(Failure::Failed(failed.join("; "))) }
+}
+
+async fn delete_part(
+    client: &Client,
+    part: Part,
+    cut: &CutOffs,
+    now_ns: u64,
+) -> Result<Retained, Failure> {
+    let rows = match part {
+        Part::Table(table) => return delete_of_table(client, table, cut, now_ns).await,
+        Part::Misdated => delete_misdated(client, cut.rollup_1m_ns).await?,
+        Part::Quarantine => quarantine::delete(client, cut.quarantine_ns).await?,
+        Part::Sessions => {
+            forget_sessions(client, before_ns(Table::FiveMinutes, cut), now_ns).await?
+        }
+        Part::Nics => forget_nics(client).await?,
     };
-    // From now on nothing relies on older rows.
-    let newest = newest(client).await?;
-    for (column, table) in [
-        ("raw_from", Table::Stats),
-        ("rollup_1m_from", Table::Minutes),
-        ("rollup_5m_from", Table::FiveMinutes),
-    ] {
-        let kept = format!("SELECT {column} FROM retention");
-        let kept: SystemTime = client.query_typed_one(&kept, &[]).await?.try_get(0)?;
-        let cut = time(before_ns(table));
-        // Behind all rows there are: left by a clock far ahead. It isn't where this clock is behind.
-        let lost = kept > time(now_ns) && kept > newest;
-        let from = if lost { complete_from(client, table, cut).await? } else { kept };
-        let note = format!("UPDATE retention SET {column} = $1 WHERE {column} = $2 AND $1 <> $2");
-        let params = [from.max(cut), kept];
-        let [from, kept] = &params;
-        client
-            .execute_typed(&note, &[(from, Type::TIMESTAMPTZ), (kept, Type::TIMESTAMPTZ)])
-            .await?;
+    Ok(Retained { rows, partitions: 0 })
+}
+
+/// Before when rows of a table are deleted: whole partitions.
+const fn before_ns(table: Table, cut: &CutOffs) -> u64 {
+    let cut_ns = match table {
+        Table::Stats | Table::Mix => cut.raw_ns,
+        Table::Minutes => cut.rollup_1m_ns,
+        Table::FiveMinutes => cut.rollup_5m_ns,
+    };
+    cut_ns / table.length_ns() * table.length_ns()
+}
+
+async fn delete_of_table(
+    client: &Client,
+    table: Table,
+    cut: &CutOffs,
+    now_ns: u64,
+) -> Result<Retained, Failure> {
+    let before_ns = before_ns(table, cut);
+    let column = match table {
+        Table::Stats => Some("raw_from"),
+        Table::Minutes => Some("rollup_1m_from"),
+        Table::FiveMinutes => Some("rollup_5m_from"),
+        Table::Mix => None,
+    };
+    if let Some(column) = column {
+        note_cut_off(client, table, column, before_ns, now_ns).await?;
     }
     let mut retained = Retained::default();
-    for table in Table::ALL {
-        for partition in partition::all(client, table).await? {
-            if partition.ends_by(before_ns(table)) {
-                drop_partition(client, partition).await?;
-                retained.partitions += 1;
-            }
+    for partition in partition::all(client, table).await? {
+        if partition.ends_by(before_ns) {
+            drop_partition(client, partition).await?;
+            retained.partitions += 1;
         }
-        retained.rows += delete_from_default(client, table, before_ns(table)).await?;
     }
-    retained.rows += delete_misdated(client, cut.rollup_1m_ns).await?;
-    retained.rows += quarantine::delete(client, cut.quarantine_ns).await?;
-    retained.rows += forget_sessions(client, before_ns(Table::FiveMinutes), now_ns).await?;
-    retained.rows += forget_nics(client).await?;
+    retained.rows = delete_from_default(client, table, before_ns).await?;
     Ok(retained)
+}
+
+/// From now on nothing relies on older rows.
+async fn note_cut_off(
+    client: &Client,
+    table: Table,
+    column: &str,
+    before_ns: u64,
+    now_ns: u64,
+) -> Result<(), Failure> {
+    let kept = format!("SELECT {column} FROM retention");
+    let kept: SystemTime = client.query_typed_one(&kept, &[]).await?.try_get(0)?;
+    let cut = time(before_ns);
+    // Behind all rows there are: left by a clock far ahead. It isn't where this clock is behind.
+    let lost = kept > time(now_ns) && kept > newest(client).await?;
+    let from = if lost { complete_from(client, table, cut).await? } else { kept };
+    let note = format!("UPDATE retention SET {column} = $1 WHERE {column} = $2 AND $1 <> $2");
+    let params = [from.max(cut), kept];
+    let [from, kept] = &params;
+    client.execute_typed(&note, &[(from, Type::TIMESTAMPTZ), (kept, Type::TIMESTAMPTZ)]).await?;
+    Ok(())
 }
 
 /// The end of the last five minutes of which a table lacks rows.
@@ -184,71 +258,62 @@ async fn drop_partition(client: &Client, partition: partition::Partition) -> Res
         Table::FiveMinutes => expire(&format!("SELECT * FROM {name}")),
         Table::Stats | Table::Mix | Table::Minutes => String::new(),
     };
-    // A reader who takes long must not hold up commits that queue behind this lock.
+    // The table before its partition, as commits take them: the other way round both would wait for
+    // each other. A reader who takes long must not hold up commits that queue behind these locks.
     client
         .batch_execute(&format!(
             "{BEGIN}; SET LOCAL lock_timeout = '5s';
-             LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE; {keep}; DROP TABLE {name}; COMMIT"
+             LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE;
+             LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE; {keep}; DROP TABLE {name}; COMMIT",
+            partition.table.name()
         ))
         .await?;
     Ok(())
 }
 
-/// Keeps the sums of rows that leave `bandwidth_5m`; gives how many there were.
-fn expire(rows: &str) -> String {
-    format!("WITH {}", expired(rows))
-}
-
-/// As [`expire`], after `WITH`.
-fn expired(rows: &str) -> String {
-    format!(
-        "old AS ({rows}),
-             sums AS (SELECT nic, sum(rx_bytes) AS rx_bytes, sum(tx_bytes) AS tx_bytes,
-                          sum(rx_packets) AS rx_packets, sum(tx_packets) AS tx_packets
-                      FROM old GROUP BY nic),
-             kept AS (UPDATE nics SET expired_rx_bytes = expired_rx_bytes + sums.rx_bytes,
-                          expired_tx_bytes = expired_tx_bytes + sums.tx_bytes,
-                          expired_rx_packets = expired_rx_packets + sums.rx_packets,
-                          expired_tx_packets = expired_tx_packets + sums.tx_packets
-                      FROM sums WHERE id = sums.nic)
-         SELECT count(*) FROM old"
-    )
-}
-
+/// Deletes what the default partition holds of old rows, the oldest first, in steps of time.
 async fn delete_from_default(
     client: &Client,
     table: Table,
     before_ns: u64,
 ) -> Result<u64, Failure> {
-    let name = table.name();
+    let (name, before) = (table.name(), time(before_ns));
+    let step = format!(
+        "SELECT time FROM {name}_default WHERE time < $1 ORDER BY time OFFSET {STEP_ROWS} LIMIT 1"
+    );
+    // More rows than a step has, should so many be of one moment.
     let delete = format!(
-        "DELETE FROM {name}_default WHERE ctid = ANY (ARRAY(
-             SELECT ctid FROM {name}_default WHERE time < to_timestamp({}) LIMIT {STEP_ROWS}))
-         RETURNING *",
-        before_ns / 1_000_000_000
+        "DELETE FROM {name}_default WHERE time <= $1 AND time < $2
+         RETURNING nic, rx_bytes, tx_bytes, rx_packets, tx_packets"
     );
     let sql = match table {
         Table::FiveMinutes => expire(&delete),
         Table::Stats | Table::Mix | Table::Minutes => {
+            let delete =
+                format!("DELETE FROM {name}_default WHERE time <= $1 AND time < $2 RETURNING nic");
             format!("WITH old AS ({delete}) SELECT count(*) FROM old")
         }
     };
     let mut rows = 0;
     loop {
-        let deleted: i64 = client.query_typed_one(&sql, &[]).await?.try_get(0)?;
-        if deleted == 0 {
+        let until = client.query_typed_opt(&step, &[(&before, Type::TIMESTAMPTZ)]).await?;
+        let until = until.map(|row| row.try_get(0)).transpose()?;
+        let last = until.is_none();
+        let until: SystemTime = until.unwrap_or(before);
+        let times = [(&until as _, Type::TIMESTAMPTZ), (&before as _, Type::TIMESTAMPTZ)];
+        let deleted: i64 = client.query_typed_one(&sql, &times).await?.try_get(0)?;
+        rows += deleted.unsigned_abs();
+        if last {
             return Ok(rows);
         }
-        rows += deleted.unsigned_abs();
     }
 }
 
 /// Deletes samples that are dated too far off and arrived before `before_ns`; their sums stay known.
 async fn delete_misdated(client: &Client, before_ns: u64) -> Result<u64, Failure> {
     let sql = format!(
-        "WITH gone AS (DELETE FROM gaps WHERE ctid = ANY (ARRAY(
-                 SELECT ctid FROM gaps WHERE reason = 6 AND arrived < $1 AND session = (
-                     SELECT session FROM gaps WHERE reason = 6 AND arrived < $1 LIMIT 1)))
+        "WITH gone AS (DELETE FROM gaps WHERE reason = 6 AND arrived < $1 AND session = (
+                 SELECT session FROM gaps WHERE reason = 6 AND arrived < $1 LIMIT 1)
              RETURNING *),
          ranges AS (SELECT session, sum(last_seq - first_seq + 1) AS seqs
              FROM (SELECT DISTINCT session, first_seq, last_seq FROM gone) AS one
@@ -266,94 +331,5 @@ async fn delete_misdated(client: &Client, before_ns: u64) -> Result<u64, Failure
             0 => return Ok(rows),
             deleted => rows += deleted.unsigned_abs(),
         }
-    }
-}
-
-/// Forgets changes of links, and sessions that began and to which something was committed longer
-/// ago than rollups are kept, by their host's clock and by the collector's, with their gaps and
-/// ledgers, so that the sums of each NIC still agree.
-async fn forget_sessions(client: &Client, before_ns: u64, now_ns: u64) -> Result<u64, Failure> {
-    let select = "SELECT session FROM sessions
-                  WHERE committed_at < $1 AND (started < $1 OR started > $2) LIMIT 1000";
-    let times = [time(before_ns), time(now_ns)];
-    let links = "DELETE FROM link_changes WHERE time < $1";
-    client.execute_typed(links, &[(&time(before_ns), Type::TIMESTAMPTZ)]).await?;
-    let mut forgotten = 0;
-    loop {
-        let [before, now] = &times;
-        let params = [(before as _, Type::TIMESTAMPTZ), (now as _, Type::TIMESTAMPTZ)];
-        let old = client.query_typed(select, &params).await?;
-        if old.is_empty() {
-            return Ok(forgotten);
-        }
-        for row in old {
-            let session: i64 = row.try_get(0)?;
-            client
-                .batch_execute(&format!(
-                    "{BEGIN}; {};
-                     DELETE FROM gaps WHERE session = {session};
-                     DELETE FROM session_nics WHERE session = {session};
-                     DELETE FROM quarantine WHERE session = {session};
-                     DELETE FROM sessions WHERE session = {session}; COMMIT",
-                    expire(&format!(
-                        "SELECT nic, rx_bytes, tx_bytes, rx_packets, tx_packets FROM gaps
-                         WHERE session = {session} AND nic IS NOT NULL
-                         UNION ALL
-                         SELECT nic, -counted_rx_bytes, -counted_tx_bytes, -counted_rx_packets,
-                             -counted_tx_packets FROM session_nics WHERE session = {session}"
-                    ))
-                ))
-                .await?;
-            forgotten += 1;
-        }
-    }
-}
-
-/// Forgets NICs that are gone and have no rows left, with what sessions counted on them: hosts with
-/// short-lived NICs have new ones every minute.
-async fn forget_nics(client: &Client) -> Result<u64, Failure> {
-    // It doesn't answer what is asked of each NIC here; there they stay.
-    let citus = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')";
-    if client.query_typed_one(citus, &[]).await?.try_get(0)? {
-        return Ok(0);
-    }
-    // Asked NIC by NIC, by the indexes: a join would read whole tables.
-    let none = KEEPING.map(|table| {
-        format!(
-            "(SELECT 1 FROM {table} WHERE {table}.client = nics.client AND {table}.nic = nics.id
-              LIMIT 1) IS NULL"
-        )
-    });
-    let none = none.join(" AND ");
-    let page = format!(
-        "SELECT id, {none} FROM (SELECT * FROM nics WHERE id > $1 AND NOT present ORDER BY id
-             LIMIT {STEP_NICS}) AS nics ORDER BY id"
-    );
-    let (mut last, mut forgotten) = (i32::MIN, 0);
-    loop {
-        let mut gone: Vec<i32> = Vec::new();
-        let rows = client.query_typed(&page, &[(&last, Type::INT4)]).await?;
-        if rows.is_empty() {
-            return Ok(forgotten);
-        }
-        for row in rows {
-            last = row.try_get(0)?;
-            gone.extend(row.try_get::<_, bool>(1)?.then_some(last));
-        }
-        if gone.is_empty() {
-            continue;
-        }
-        // Whoever counts on one of them waits, or has been first: then it isn't gone.
-        client.batch_execute(BEGIN).await?;
-        let lock = "SELECT FROM session_nics WHERE nic = ANY ($1) FOR UPDATE";
-        client.query_typed(lock, &[(&gone, Type::INT4_ARRAY)]).await?;
-        let still = format!("SELECT id FROM nics WHERE id = ANY ($1) AND NOT present AND {none}");
-        let still = client.query_typed(&still, &[(&gone, Type::INT4_ARRAY)]).await?;
-        let gone = still.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i32>, _>>()?;
-        let ledgers = "DELETE FROM session_nics WHERE nic = ANY ($1)";
-        client.execute_typed(ledgers, &[(&gone, Type::INT4_ARRAY)]).await?;
-        let nics = "DELETE FROM nics WHERE id = ANY ($1)";
-        forgotten += client.execute_typed(nics, &[(&gone, Type::INT4_ARRAY)]).await?;
-        client.batch_execute("COMMIT").await?;
     }
 }

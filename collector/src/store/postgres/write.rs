@@ -39,6 +39,10 @@ impl Store for PostgresStore {
         self.outcome(done.await.unwrap_or_else(|error| Err(Failure::Failed(error.to_string()))))
     }
 
+    fn is_spread(&self) -> bool {
+        self.database.is_spread()
+    }
+
     async fn record_inventory(
         &self,
         client: &ClientId,

@@ -13,6 +13,10 @@ pub struct CheckReport {
     pub nics: Vec<NicCheck>,
     /// What is wrong, in words. Empty if all is proven.
     pub findings: Vec<String>,
+    /// How often all was read.
+    pub readings: u32,
+    /// What was wrong in an earlier reading and not in a later one: a commit was seen in part.
+    pub fleeting: u64,
 }
 
 impl CheckReport {
@@ -145,12 +149,51 @@ pub(in crate::store) struct NicEvidence {
     pub minutes: (Sums, Sums),
 }
 
+/// What a finding is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum About {
+    Session(u64),
+    /// A NIC, by its number, in a session.
+    Ledger(u64, i64),
+    /// A NIC, by its number, and which of its figures.
+    Nic(i64, &'static str),
+}
+
+/// What one reading says.
+#[derive(Debug)]
+pub(in crate::store) struct Judgement {
+    pub report: CheckReport,
+    /// What each of the findings is about.
+    about: Vec<About>,
+}
+
+impl Judgement {
+    fn find(&mut self, about: About, wrong: String) {
+        self.about.push(about);
+        self.report.findings.push(wrong);
+    }
+
+    /// What this reading finds and the `earlier` ones found too.
+    pub fn lasting(mut self, earlier: &Self) -> Self {
+        let gone = earlier.about.iter().filter(|it| !self.about.contains(it)).count();
+        let found = self.about.into_iter().zip(self.report.findings);
+        let lasting = found.filter(|(about, _)| earlier.about.contains(about));
+        (self.about, self.report.findings) = lasting.unzip();
+        self.report.readings = earlier.report.readings + 1;
+        self.report.fleeting = earlier.report.fleeting + gone as u64;
+        self
+    }
+}
+
 /// Judges what was read.
-pub(in crate::store) fn judge(evidence: &Evidence) -> CheckReport {
-    let mut report =
-        CheckReport { sessions: evidence.sessions.len() as u64, ..CheckReport::default() };
+pub(in crate::store) fn judge(evidence: &Evidence) -> Judgement {
+    let sessions = evidence.sessions.len() as u64;
+    let report = CheckReport { sessions, readings: 1, ..CheckReport::default() };
+    let mut judgement = Judgement { report, about: Vec::new() };
     for session in &evidence.sessions {
-        report.findings.extend(judge_session(session));
+        if let Some(wrong) = judge_session(session) {
+            judgement.find(About::Session(session.session), wrong);
+        }
     }
     let mut totals: BTreeMap<i64, [Sums; 3]> = BTreeMap::new();
     for ledger in &evidence.ledgers {
@@ -165,21 +208,23 @@ pub(in crate::store) fn judge(evidence: &Evidence) -> CheckReport {
             let LedgerEvidence { session, nic, counted, .. } = ledger;
             let named = evidence.nics.iter().find(|it| it.nic == *nic);
             let (client, name) = named.map_or(("?", "?"), |it| (&it.client, &it.name));
-            report.findings.push(format!(
+            let wrong = format!(
                 "client {client}, NIC {name}, session {session:016x}: the agent's totals grew by \
                  {grown}, but its samples and gaps add up to {counted}"
-            ));
+            );
+            judgement.find(About::Ledger(*session, *nic), wrong);
         }
     }
     for nic in &evidence.nics {
         let [total, by_ledgers, uncounted] = totals.get(&nic.nic).copied().unwrap_or_default();
         let counted = nic.five_minutes.plus(nic.expired).plus(nic.gaps);
-        let mut differ = |what: &str, sums: (Sums, Sums)| {
+        let mut differ = |what: &'static str, sums: (Sums, Sums)| {
             if sums.0 != sums.1 {
-                report.findings.push(format!(
+                let wrong = format!(
                     "client {}, NIC {}: {what} say {}, but should say {}",
                     nic.client, nic.name, sums.0, sums.1
-                ));
+                );
+                judgement.find(About::Nic(nic.nic, what), wrong);
             }
         };
         differ("bandwidth_5m and gaps", (counted, by_ledgers));
@@ -187,7 +232,7 @@ pub(in crate::store) fn judge(evidence: &Evidence) -> CheckReport {
         differ("the rows of bandwidth_1m", nic.minutes);
         let (client, name) = (nic.client.clone(), nic.name.clone());
         let in_gaps = nic.gaps;
-        report.nics.push(NicCheck {
+        judgement.report.nics.push(NicCheck {
             client,
             nic: name,
             counted,
@@ -196,7 +241,7 @@ pub(in crate::store) fn judge(evidence: &Evidence) -> CheckReport {
             totals: total,
         });
     }
-    report
+    judgement
 }
 
 fn judge_session(session: &SessionEvidence) -> Option<String> {
@@ -258,7 +303,7 @@ mod tests {
 
     #[test]
     fn what_adds_up_is_sound() {
-        let report = judge(&evidence());
+        let report = judge(&evidence()).report;
         assert!(report.is_sound(), "{:?}", report.findings);
         assert_eq!((report.sessions, report.nics[0].totals), (1, sums(50)));
         assert_eq!((report.nics[0].counted, report.nics[0].in_gaps), (sums(50), sums(5)));
@@ -269,12 +314,33 @@ mod tests {
         let mut evidence = evidence();
         evidence.ledgers[0].uncounted_seqs = 2;
         evidence.ledgers[0].last = sums(160);
-        let report = judge(&evidence);
+        let report = judge(&evidence).report;
         assert!(report.is_sound(), "{:?}", report.findings);
         let [nic] = &report.nics[..] else { panic!("{report:?}") };
         assert_eq!((nic.counted, nic.uncounted, nic.totals), (sums(50), sums(10), sums(60)));
         evidence.ledgers[0].last = sums(140);
-        assert_eq!(judge(&evidence).findings.len(), 1);
+        assert_eq!(judge(&evidence).report.findings.len(), 1);
+    }
+
+    #[test]
+    fn only_what_every_reading_finds_is_told() {
+        let reading = |covered, stored, rows| {
+            let mut evidence = evidence();
+            evidence.sessions[0].covered = covered;
+            evidence.nics[0].five_minutes = sums(stored);
+            evidence.nics[0].raw.0 = sums(rows);
+            judge(&evidence)
+        };
+        let first = reading(9, 31, 20);
+        let second = reading(10, 32, 19).lasting(&first);
+        let third = reading(10, 33, 19).lasting(&second);
+        let report = third.report;
+        assert_eq!((report.readings, report.fleeting), (3, 1));
+        // What the second found alone is left out; of the other one the newest words are told.
+        assert_eq!(report.findings.len(), 1, "{report:?}");
+        assert!(report.findings[0].contains("bandwidth_5m and gaps say rx 53 "), "{report:?}");
+        let last = reading(10, 30, 20).lasting(&reading(10, 31, 20)).report;
+        assert!(last.is_sound() && last.fleeting == 1, "{last:?}");
     }
 
     #[test]
@@ -296,7 +362,7 @@ mod tests {
         for (break_it, words) in breaks {
             let mut evidence = evidence();
             break_it(&mut evidence);
-            let findings = judge(&evidence).findings;
+            let findings = judge(&evidence).report.findings;
             assert_eq!(findings.len(), 1, "{findings:?}");
             assert!(findings[0].contains(words) && findings[0].contains("web"), "{findings:?}");
         }

@@ -33,7 +33,7 @@ fn check(db: &mut Connection) -> Result<CheckReport, Failure> {
         ledgers: all(&transaction, LEDGERS, ledger)?,
         nics: nics(&transaction)?,
     };
-    let mut report = judge(&evidence);
+    let mut report = judge(&evidence).report;
     let damage = damage.into_iter().filter(|line| line != "ok");
     report.findings.extend(damage.map(|line| format!("the file is damaged: {line}")));
     Ok(report)

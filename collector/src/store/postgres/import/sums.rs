@@ -80,9 +80,12 @@ async fn sums_of(
         }
         Ok::<_, Failure>(())
     })?;
-    let of = of.replace("?1", "(SELECT id FROM clients WHERE client_id = $1)");
-    let sums = format!("{} WHERE {of}", select("sum"));
-    let row = client.query_typed_one(&sums, &[(&source.client, Type::TEXT)]).await?;
+    // Its number first: where Citus is, that tells the node to ask.
+    let id = "SELECT coalesce((SELECT id FROM clients WHERE client_id = $1), -1)";
+    let id = client.query_typed_one(id, &[(&source.client, Type::TEXT)]).await?;
+    let id: i32 = id.try_get(0)?;
+    let sums = format!("{} WHERE {}", select("sum"), of.replace("?1", "$1"));
+    let row = client.query_typed_one(&sums, &[(&id, Type::INT4)]).await?;
     let mut database = Vec::new();
     for at in 0..=figures.len() {
         database.push(number(row.try_get(at)?)?);

@@ -1,0 +1,92 @@
+//! What is asked and wanted of Citus, where it is.
+
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::error::Failure;
+use super::partition::{Table, exists};
+use crate::store::port::schema::Distributed;
+
+/// Shards for each node, unless told: the cost of a commit grows with each shard, and two let the rows
+/// of a full node be moved to a new one by half.
+const SHARDS_PER_NODE: u32 = 2;
+
+/// For the transaction that commits: it keeps its connections to each node for the next one. By
+/// default Citus keeps one, and opens the others anew for each commit.
+pub(super) const KEEP_CONNECTIONS: &str = "SET LOCAL citus.max_cached_conns_per_worker = 20";
+
+/// Whether the database has it.
+pub(super) async fn is_there(client: &Client) -> Result<bool, Failure> {
+    exists(client, "pg_dist_partition").await
+}
+
+/// What is still to be distributed, and into how many shards: `wanted`, or as many as suit the nodes.
+/// `None` without Citus.
+pub(super) async fn undistributed(
+    client: &Client,
+    wanted: Option<u32>,
+) -> Result<Option<Distributed>, Failure> {
+    if !is_there(client).await? {
+        return Ok(None);
+    }
+    let mut done: Vec<String> = Vec::new();
+    let select = "SELECT relname::text FROM pg_dist_partition JOIN pg_class ON oid = logicalrelid";
+    for row in client.query_typed(select, &[]).await? {
+        done.push(row.try_get(0)?);
+    }
+    let tables = Table::ALL.map(Table::name).into_iter();
+    let tables = tables.filter(|table| !done.iter().any(|it| it == table)).collect();
+    let count = "SELECT count(*) FROM pg_dist_node
+                 WHERE isactive AND shouldhaveshards AND noderole = 'primary'";
+    let nodes: i64 = client.query_typed_one(count, &[]).await?.try_get(0)?;
+    // The coordinator alone, until it is given workers.
+    let nodes = u32::try_from(nodes.max(1)).unwrap_or(u32::MAX);
+    let count = "SELECT count(*) FROM pg_dist_shard WHERE logicalrelid = to_regclass($1)";
+    let first = Table::ALL[0].name();
+    let shards: i64 = client.query_typed_one(count, &[(&first, Type::TEXT)]).await?.try_get(0)?;
+    // Those that are distributed already say how many: the others lie beside them.
+    let shards = match u32::try_from(shards).unwrap_or(u32::MAX) {
+        0 => wanted.unwrap_or_else(|| nodes.saturating_mul(SHARDS_PER_NODE)),
+        there => there,
+    };
+    Ok(Some(Distributed { tables, shards, nodes }))
+}
+
+/// Distributes a table by client, and frees the space that its rows took here. The first one decides
+/// how many shards there are and where; the others lie beside it, so that what belongs to a client is
+/// on one node.
+pub(super) async fn distribute(client: &Client, table: &str, shards: u32) -> Result<(), Failure> {
+    let first = Table::ALL[0].name();
+    let name = [(&table as _, Type::TEXT)];
+    let distribute = if table == first {
+        format!(
+            "SELECT create_distributed_table(to_regclass($1), 'client', colocate_with => 'none',
+                 shard_count => {shards})"
+        )
+    } else {
+        format!(
+            "SELECT create_distributed_table(to_regclass($1), 'client', colocate_with => '{first}')"
+        )
+    };
+    client.query_typed(&distribute, &name).await?;
+    let truncate = "SELECT truncate_local_data_after_distributing_table(to_regclass($1))";
+    client.query_typed(truncate, &name).await?;
+    Ok(())
+}
+
+/// Nodes that lose in a crash what they acknowledged (`fsync = off`). One that hangs is waited for.
+pub(super) async fn unsafe_nodes(client: &Client) -> Result<Vec<String>, Failure> {
+    let ask = "SELECT nodename || ':' || nodeport, success, result
+               FROM run_command_on_workers('SELECT current_setting(''fsync'')')";
+    let mut nodes = Vec::new();
+    for row in client.query_typed(ask, &[]).await? {
+        let (node, answered, answer): (String, bool, Option<String>) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let answer = answer.unwrap_or_default();
+        if !answered {
+            return Err(Failure::Failed(format!("the node {node} doesn't answer: {answer}")));
+        }
+        nodes.extend((answer == "off").then_some(node));
+    }
+    Ok(nodes)
+}

@@ -1,0 +1,150 @@
+//! What the collector wants of Citus, before a stand-in that checks what Citus checks.
+
+use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
+use collector::store::{Commit, Distributed, Query};
+
+use crate::batches::{Agent, START, client, hello, sample};
+use crate::cluster;
+use crate::migrate::run;
+use crate::postgres::{Postgres, config, fresh};
+use crate::suite::Place;
+
+/// Its catalogue, as far as it is read, with two workers; and the functions that are called.
+const CITUS: &str = "
+    CREATE TABLE pg_dist_partition (logicalrelid regclass PRIMARY KEY, partmethod \"char\" NOT NULL,
+        partkey text, colocationid integer NOT NULL, repmodel \"char\" NOT NULL,
+        autoconverted boolean NOT NULL);
+    CREATE TABLE pg_dist_shard (logicalrelid regclass NOT NULL, shardid bigint NOT NULL,
+        shardstorage \"char\" NOT NULL, shardminvalue text, shardmaxvalue text);
+    CREATE TABLE pg_dist_node (nodeid integer, groupid integer, nodename text, nodeport integer,
+        noderack text, hasmetadata boolean, isactive boolean, noderole text, nodecluster text,
+        metadatasynced boolean, shouldhaveshards boolean);
+    INSERT INTO pg_dist_node
+    SELECT id, id, 'db-' || id, 5432, '', true, true, 'primary', 'default', true, id > 0
+    FROM generate_series(0, 2) AS id;
+    CREATE FUNCTION create_distributed_table(table_name regclass, distribution_column text,
+        distribution_type text DEFAULT 'hash', colocate_with text DEFAULT 'default',
+        shard_count integer DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql AS $$
+    DECLARE
+        colocation integer := coalesce((SELECT max(colocationid) FROM pg_dist_partition), 0) + 1;
+    BEGIN
+        PERFORM 1 FROM pg_attribute
+            WHERE attrelid = table_name AND attname = distribution_column AND attnotnull;
+        IF NOT FOUND THEN RAISE 'no column % in %', distribution_column, table_name; END IF;
+        -- Keys must hold the column by which a table is distributed.
+        IF EXISTS (SELECT 1 FROM pg_index i WHERE indrelid = table_name AND indisunique AND NOT EXISTS
+            (SELECT 1 FROM pg_attribute a WHERE a.attrelid = table_name
+             AND a.attname = distribution_column AND a.attnum = ANY (i.indkey)))
+        THEN RAISE 'a key of % lacks %', table_name, distribution_column; END IF;
+        -- Nor may distributed tables refer to others.
+        IF EXISTS (SELECT 1 FROM pg_constraint WHERE contype = 'f'
+            AND (conrelid = table_name OR confrelid = table_name))
+        THEN RAISE 'foreign keys of %', table_name; END IF;
+        IF colocate_with NOT IN ('none', 'default') THEN
+            IF shard_count IS NOT NULL THEN
+                RAISE 'Cannot use colocate_with with a table and shard_count at the same time';
+            END IF;
+            SELECT colocationid INTO colocation FROM pg_dist_partition
+            WHERE logicalrelid = colocate_with::regclass;
+            IF NOT FOUND THEN RAISE '% is not distributed', colocate_with; END IF;
+            SELECT count(*) INTO shard_count FROM pg_dist_shard
+            WHERE logicalrelid = colocate_with::regclass;
+        END IF;
+        INSERT INTO pg_dist_partition VALUES (table_name, 'h', distribution_column, colocation, 's',
+            false);
+        INSERT INTO pg_dist_shard SELECT table_name, 102000 + nth, 't' FROM
+            generate_series(1, coalesce(shard_count, 32)) AS nth;
+    END $$;
+    CREATE TABLE truncated (table_name regclass);
+    CREATE FUNCTION truncate_local_data_after_distributing_table(function_name regclass) RETURNS void
+    LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM 1 FROM pg_dist_partition WHERE logicalrelid = function_name;
+        IF NOT FOUND THEN RAISE 'supplied parameter is not a distributed relation'; END IF;
+        INSERT INTO truncated VALUES (function_name);
+    END $$;
+    CREATE TABLE answers (node text, success boolean, fsync text);
+    CREATE FUNCTION run_command_on_workers(command text, parallel boolean DEFAULT true)
+    RETURNS TABLE (nodename text, nodeport integer, success boolean, result text)
+    LANGUAGE plpgsql AS $$
+    BEGIN
+        RETURN QUERY SELECT node, 5432, a.success, fsync FROM answers a ORDER BY node;
+    END $$";
+
+async fn with_citus() -> Postgres {
+    let place = fresh().await;
+    place.execute(CITUS).await;
+    place
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fact_tables_are_distributed_by_client_once_into_few_shards() {
+    let place = with_citus().await;
+    for (args, done) in [(&["migrate", "--check"][..], "to be brought"), (&["migrate"], "brought")]
+    {
+        let (text, code) = run(&place, args);
+        let said = format!("tables {done} to its nodes, by client, in 4 shards on 2 nodes");
+        assert!(text.contains(&said) && code == Some(i32::from(args.len() > 1)), "{text}");
+    }
+    let distributed = cluster::client(&place.url).await;
+    let select = "SELECT logicalrelid::text, partkey, colocationid,
+                      (SELECT count(*) FROM pg_dist_shard s WHERE s.logicalrelid = p.logicalrelid)
+                  FROM pg_dist_partition p JOIN truncated ON table_name = logicalrelid ORDER BY 1";
+    let rows = distributed.query(select, &[]).await.unwrap();
+    let rows: Vec<(String, String, i32, i64)> =
+        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect();
+    let names = ["bandwidth_1m", "bandwidth_5m", "bandwidth_stats", "traffic_mix"];
+    let expected = names.map(|name| (name.to_owned(), "client".to_owned(), 1, 4));
+    assert_eq!(rows, expected);
+    let (text, code) = run(&place, &["migrate"]);
+    assert!(!text.contains("Citus") && code == Some(0), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_number_of_shards_may_be_told_and_tables_that_come_later_lie_beside_the_others() {
+    let place = with_citus().await;
+    let told = config(&place.url, Authorities::System).with_shards(6);
+    let migrated = PostgresStore::new(told).migrate().await.unwrap().distributed;
+    let tables = vec!["bandwidth_stats", "traffic_mix", "bandwidth_1m", "bandwidth_5m"];
+    assert_eq!(migrated, Some(Distributed { tables, shards: 6, nodes: 2 }));
+    place
+        .execute("DELETE FROM pg_dist_partition WHERE logicalrelid = 'traffic_mix'::regclass")
+        .await;
+    let config = config(&place.url, Authorities::System).with_shards(9);
+    let migrated = PostgresStore::new(config).migrate().await.unwrap().distributed;
+    let tables = vec!["traffic_mix"];
+    assert_eq!(migrated, Some(Distributed { tables, shards: 6, nodes: 2 }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_may_lose_what_it_acknowledges_is_named_and_one_that_does_not_answer() {
+    let place = with_citus().await;
+    let name = place.url.rsplit('=').next().unwrap();
+    // The tests' server itself is one.
+    place.execute("INSERT INTO answers VALUES ('db-1', true, 'on'), ('db-2', true, 'off')").await;
+    let config = PostgresConfig::new(place.url.parse().unwrap(), Authorities::System).unwrap();
+    let store = PostgresStore::new(config);
+    let reason = store.ready().await.unwrap_err().to_string();
+    assert!(reason.contains("the server, the node db-2:5432 run with fsync = off"), "{reason}");
+    assert!(reason.contains("database.allow_unsafe: true"), "{reason}");
+    let allowed = PostgresStore::new(place.config.clone());
+    allowed.ready().await.unwrap();
+    place
+        .execute("UPDATE answers SET success = false, fsync = 'timeout' WHERE node = 'db-2'")
+        .await;
+    let reason = allowed.ready().await.unwrap_err().to_string();
+    assert!(reason.contains("the node db-2:5432 doesn't answer: timeout"), "{reason} {name}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_on_several_servers_is_known_once_something_was_committed() {
+    let place = with_citus().await;
+    let (spread, plain) = (place.open().await, fresh().await.open().await);
+    for (store, expected) in [(spread, true), (plain, false)] {
+        store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+        let mut agent = Agent::new("web", 1, 1);
+        store.commit(&agent.next(vec![sample("eth0", START, 1)])).await.unwrap();
+        assert_eq!(store.is_spread(), expected);
+    }
+}
