@@ -27,9 +27,11 @@ pub struct Postgres {
     pub config: PostgresConfig,
 }
 
-/// A database on the tests' server, which runs without fsync.
+/// A database on the tests' server, which runs without fsync. Where it is Citus no node dies: nothing
+/// stays in doubt for long.
 pub fn config(url: &str, authorities: Authorities) -> PostgresConfig {
-    PostgresConfig::new(url.parse().unwrap(), authorities).unwrap().with_unsafe_commits()
+    let config = PostgresConfig::new(url.parse().unwrap(), authorities).unwrap();
+    config.with_unsafe_commits().with_doubt(std::time::Duration::from_secs(1))
 }
 
 /// The store in a database on the tests' server.
