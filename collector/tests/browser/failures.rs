@@ -42,6 +42,10 @@ async fn figures_of_an_unreachable_collector_stay_grey_and_are_of_then() {
     assert_eq!(browser.value(grey).await, "rgb(93, 107, 122)");
     browser.must_be_accessible().await;
     browser.picture("unreachable").await;
+    browser.resize(390, 844).await;
+    browser.until("document.documentElement.scrollWidth <= 390").await;
+    browser.must_be_accessible().await;
+    browser.resize(1320, 1100).await;
     browser.click("#language").await;
     browser.until(&problem("unreachable", "起无法连接收集器")).await;
     browser.click("#language").await;

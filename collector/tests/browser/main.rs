@@ -10,4 +10,5 @@ mod failures;
 mod pages;
 mod real;
 mod site;
+mod time;
 mod values;

@@ -7,8 +7,8 @@ export interface ClientState {
   nic: string;
   range: TimeRange;
   peaks: boolean;
-  /** Whether the scale is bent; `null`: where the peaks would press the mean flat. */
-  log: boolean | null;
+  /** Whether the scale is bent. */
+  log: boolean;
 }
 
 export const COLUMNS = ["client", "rx", "tx", "peak", "packets", "drops"] as const;
@@ -27,11 +27,6 @@ export type Address =
   | { page: "overview"; state: OverviewState }
   | { page: "client"; client: string; state: ClientState };
 
-function scaleOf(text: string | null): boolean | null {
-  if (text === "log") return true;
-  return text === "linear" ? false : null;
-}
-
 /** Part of a path as text; what is wrongly encoded stays as it is. */
 function decoded(part: string): string {
   try {
@@ -47,7 +42,7 @@ export function parse(hash: string): Address {
   const [kind, client, nic = ""] = path.split("/").filter(Boolean).map(decoded);
   if (kind === "client" && client) {
     const peaks = query.get("peaks") !== "0";
-    const log = scaleOf(query.get("scale"));
+    const log = query.get("scale") === "log";
     return { page: "client", client, state: { nic, range: TimeRange.of(query), peaks, log } };
   }
   const state = {
@@ -67,7 +62,7 @@ export const clientPath = (client: string): string => `#/client/${encodeURICompo
 export function clientAddress(client: string, { nic, range, peaks, log }: ClientState): string {
   const query = range.query();
   if (!peaks) query.set("peaks", "0");
-  if (log !== null) query.set("scale", log ? "log" : "linear");
+  if (log) query.set("scale", "log");
   return join(`/client/${encodeURIComponent(client)}/${encodeURIComponent(nic)}`, query);
 }
 

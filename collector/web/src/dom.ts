@@ -11,6 +11,14 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
+const NAME = "Network Monitor";
+
+/** Names the page in the browser's tabs and history. */
+export function showTitle(what: string): void {
+  const title = what ? `${what} – ${NAME}` : NAME;
+  if (document.title !== title) document.title = title;
+}
+
 export function write(place: HTMLElement, text: string): void {
   if (place.textContent !== text) place.textContent = text;
 }
@@ -26,6 +34,27 @@ export function save(name: string, content: Blob): void {
   const link = element("a", { href: URL.createObjectURL(content), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+/** Puts a text into the clipboard, the old way: on pages that are neither on HTTPS nor on this
+ *  machine there is no other. */
+function copyByField(text: string): void {
+  const field = element("textarea", { readonly: "" });
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  const done = document.execCommand("copy");
+  field.remove();
+  if (!done) throw new Error("the browser does not let pages copy");
+}
+
+/** Puts a text into the clipboard. */
+export async function copy(text: string): Promise<void> {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    copyByField(text);
+  }
 }
 
 /** Puts the state into the address without a new entry in the history. */

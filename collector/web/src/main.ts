@@ -12,7 +12,11 @@ import { healthListeners, watchStore } from "./live";
 import { showOverview } from "./overview/page";
 import { health } from "./presence";
 import { askForToken } from "./signin";
+import { applyTheme, switchTheme, type Theme, theme } from "./theme";
+import { inUtc, shownZone, switchZone } from "./time";
 import { switchUnit, unit } from "./units";
+
+const THEME_SIGNS: Record<Theme, string> = { auto: "◐", dark: "●", light: "○" };
 
 const byId = (id: string): HTMLElement => document.getElementById(id) as HTMLElement;
 let leave = (): void => {};
@@ -25,6 +29,12 @@ function frame(): void {
   write(byId("language"), t("language"));
   write(byId("unit"), unit());
   byId("unit").setAttribute("aria-label", t("unit", unit()));
+  write(byId("zone"), inUtc() ? "UTC" : t("local"));
+  byId("zone").setAttribute("aria-label", t("zone", shownZone()));
+  byId("zone").title = t("zone", shownZone());
+  write(byId("theme"), THEME_SIGNS[theme()]);
+  byId("theme").setAttribute("aria-label", t(`theme_${theme()}`));
+  byId("theme").title = t(`theme_${theme()}`);
   write(byId("signout"), t("signOut"));
   write(byId("about"), t("about"));
   showHealth();
@@ -108,7 +118,17 @@ byId("unit").addEventListener("click", () => {
   frame();
   show(true);
 });
+byId("zone").addEventListener("click", () => {
+  switchZone();
+  frame();
+  show(true);
+});
+byId("theme").addEventListener("click", () => {
+  switchTheme();
+  frame();
+});
 window.addEventListener("hashchange", () => show());
+applyTheme();
 frame();
 show();
 watchStore();

@@ -1,6 +1,6 @@
 // Points of a series: what they add up to, and where nothing was measured.
 
-import { DIRECTIONS, type Direction, type NicPoint, type Point } from "./api";
+import type { Direction, NicPoint, Point } from "./api";
 
 export const start = (point: Point): number => Date.parse(point.time);
 export const end = (point: Point): number => start(point) + point.interval_ns / 1e6;
@@ -98,15 +98,6 @@ export function sums(points: Points, direction: Direction): Sums {
     sum.highest = Math.max(sum.highest, rate(point, direction));
   }
   return sum;
-}
-
-/** Whether peaks press the mean flat on a linear scale. `before`: what it was; it does not go to and
- *  fro. */
-export function pressed(points: Points, before: boolean): boolean {
-  const shape = DIRECTIONS.map((direction) => sums(points, direction)).map(({ peak, highest }) =>
-    highest > 0 ? peak / highest : 0,
-  );
-  return Math.max(...shape) > (before ? 3 : 6);
 }
 
 /** The 95th percentile of rates, by the nearest rank. */

@@ -1,5 +1,7 @@
 // Moments in a time zone of the IANA database.
 
+import { remember, remembered } from "./storage";
+
 const MINUTE = 60_000;
 const DAY = 1440 * MINUTE;
 
@@ -14,8 +16,17 @@ export interface Wall {
 }
 
 const own = new Intl.DateTimeFormat().resolvedOptions().timeZone;
-/** The zone of this browser. */
-export const ownZone = (): string => own;
+const UTC = "UTC";
+const KEY = "zone";
+let utc = remembered(KEY) === UTC;
+
+/** The zone that times are shown in: UTC, or that of this browser. */
+export const shownZone = (): string => (utc ? UTC : own);
+export const inUtc = (): boolean => utc;
+export function switchZone(): void {
+  utc = !utc;
+  remember(KEY, utc ? UTC : "");
+}
 
 const formats = new Map<string, Intl.DateTimeFormat>();
 
@@ -67,7 +78,7 @@ export function timeOf(shown: Wall, zone: string): number {
 const two = (number: number, digits = 2): string => String(number).padStart(digits, "0");
 
 /** A time of the day, as fine as a step of so many milliseconds needs. */
-export function clock(time: number, step: number, zone = ownZone()): string {
+export function clock(time: number, step: number, zone = shownZone()): string {
   const { hour, minute, second } = wall(time, zone);
   const minutes = `${two(hour)}:${two(minute)}`;
   if (step >= MINUTE) return minutes;
@@ -77,11 +88,45 @@ export function clock(time: number, step: number, zone = ownZone()): string {
 }
 
 /** A moment in full. */
-export function moment(time: number, step = 1000, zone = ownZone()): string {
+export function moment(time: number, step = 1000, zone = shownZone()): string {
   const { year, month, day } = wall(time, zone);
   return `${year}-${two(month)}-${two(day)} ${clock(time, step, zone)}`;
 }
 
-/** A day, without its year. */
-export const day = (time: number, locale: string, zone = ownZone()): string =>
-  new Date(time).toLocaleDateString(locale, { month: "short", day: "numeric", timeZone: zone });
+/** How far a zone is ahead of UTC at a time: "UTC", "UTC+01:00", "UTC−03:30". */
+export function offsetName(time: number, zone = shownZone()): string {
+  const minutes = Math.round(aheadOfUtc(time, zone) / MINUTE);
+  if (minutes === 0) return UTC;
+  const size = Math.abs(minutes);
+  return `${UTC}${minutes < 0 ? "−" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}`;
+}
+
+/** What a zone is called from one time to another: "UTC", "UTC+01:00 (Europe/Berlin)". */
+export function zoneName(from: number, to: number, zone = shownZone()): string {
+  const names = [...new Set([offsetName(from, zone), offsetName(to, zone)])].join(" – ");
+  return names === zone ? zone : `${names} (${zone})`;
+}
+
+/** A range in full, with its zone; what both ends share is said once. */
+export function fromTo(from: number, to: number, zone = shownZone()): string {
+  const step = to - from < 10_000 ? 1 : 1000;
+  const [begin, end] = [moment(from, step, zone), moment(to, step, zone)];
+  const [before, after] = [offsetName(from, zone), offsetName(to, zone)];
+  if (before !== after) return `${begin} ${before} – ${end} ${after}`;
+  const sameDay = begin.slice(0, 10) === end.slice(0, 10);
+  return `${begin} – ${sameDay ? end.slice(11) : end} ${after}`;
+}
+
+/** A moment as a field for dates takes it, to the second. */
+export const toField = (time: number, zone = shownZone()): string =>
+  moment(time, 1000, zone).replace(" ", "T");
+
+/** The time that a field for dates holds. Nothing if it holds none. */
+export function ofField(text: string, zone = shownZone()): number | null {
+  const found = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.\d+)?)?$/.exec(text);
+  if (!found) return null;
+  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = found
+    .slice(1)
+    .map((digits) => Number(digits ?? 0));
+  return timeOf({ year, month, day, hour, minute, second }, zone);
+}

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { bend, bentTicks, limits } from "../src/chart/scale";
-import { columns, type Shown, unmeasured } from "../src/chart/shown";
+import { columns, lossOpacity, type Shown, scaleOf, unmeasured } from "../src/chart/shown";
 import { Points } from "../src/points";
 import { at, INTERVAL, series } from "./samples";
 
@@ -40,8 +40,21 @@ test("what no point covers is unmeasured, but for the last seconds", () => {
 });
 
 test("a bent scale has 0 and round rates on both sides, within its ends", () => {
-  expect(bentTicks(1000, -2000, 6000)).toEqual([-2000, -1000, 0, 1000, 2000, 5000]);
-  expect(bentTicks(1, -10, 1e6)).toEqual([-10, -1, 0, 1, 10, 100, 1000, 10_000, 100_000, 1e6]);
+  const few = bentTicks(1000, -2000, 6000, 400);
+  expect(few).toEqual([-2000, -1000, 0, 1000, 2000, 5000]);
+  const many = [-10, -1, 0, 1, 10, 100, 1000, 10_000, 100_000, 1e6];
+  expect(bentTicks(1, -10, 1e6, 400)).toEqual(many);
+});
+
+test.each([60, 120, 300, 900])("labels of a bent scale of %d pixels are apart", (height) => {
+  for (const high of [3000, 1e6, 1e9, 1e12]) {
+    const seen = bentTicks(1000, -high / 3, high, height);
+    const position = (value: number) => Math.asinh(value / 1000);
+    const pixels = height / (position(high) - position(-high / 3));
+    const places = seen.map((tick) => position(tick) * pixels);
+    const gaps = places.slice(1).map((place, index) => place - (places[index] ?? 0));
+    expect(Math.min(...gaps, Number.POSITIVE_INFINITY)).toBeGreaterThan(17);
+  }
 });
 
 test("a scale bends at a round rate below what is usual", () => {
@@ -50,7 +63,26 @@ test("a scale bends at a round rate below what is usual", () => {
 });
 
 test("neither direction is pressed flat by the other", () => {
-  expect(limits(-10_000, 1_000_000, 0, false)).toEqual([-270_000, 1_080_000]);
-  expect(limits(null, null, 0, false)).toEqual([-270, 270]);
-  expect(limits(0, 1000, 4000, true)).toEqual([-1500, 1500]);
+  expect(limits(1_000_000, 10_000, false)).toEqual([-280_000, 1_120_000]);
+  expect(limits(0, 0, false)).toEqual([-280, 280]);
+  expect(limits(4000, 4000, true)).toEqual([-6000, 6000]);
+});
+
+test("peaks do not drown a quiet host: the scale cuts them off, and says how high they are", () => {
+  const quiet = series(0, 1);
+  for (const point of quiet.all) point.rx.peak_1ms_bytes = 100_000;
+  const { ends, cut } = scaleOf(shown(quiet), 8);
+  // The mean is 2000 bytes per second.
+  expect(ends[1]).toBeCloseTo(4 * 16_000 * 1.12);
+  expect(cut).toEqual({ rx: 1e8, tx: 5000 });
+  expect(scaleOf(shown(quiet, { peaks: false }), 8).cut).toEqual({});
+  expect(scaleOf(shown(quiet, { bend: 1000 }), 8).cut).toEqual({});
+  expect(scaleOf(shown(new Points()), 8).ends).toEqual([-280, 280]);
+});
+
+test("9 lost packets do not look like 25 574", () => {
+  expect(lossOpacity(9)).toBeLessThan(0.26);
+  expect(lossOpacity(1234)).toBeCloseTo(0.522, 2);
+  expect(lossOpacity(25_574)).toBeGreaterThan(0.68);
+  expect(lossOpacity(1e9)).toBe(0.85);
 });

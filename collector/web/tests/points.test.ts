@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { end, Points, peak, percentile, pressed, rate, sums } from "../src/points";
+import { end, Points, peak, percentile, rate, sums } from "../src/points";
 import { at, INTERVAL, point, sample, series } from "./samples";
 
 const indexes = (points: Points): number[] =>
@@ -64,18 +64,4 @@ test("the 95th percentile is by the nearest rank", () => {
   expect(percentile(points, "rx")).toBe(38_000);
   expect(percentile(points.slice(0, 1), "rx")).toBe(2000);
   expect(percentile([], "rx")).toBe(0);
-});
-
-test("peaks press the mean flat from six times on, until they are below three times", () => {
-  const shape = (times: number) => {
-    const made = point(0, 1000);
-    made.rx.peak_1ms_bytes = (2000 * times) / 1000;
-    made.tx.peak_1ms_bytes = 0;
-    return new Points([made]);
-  };
-  expect(pressed(shape(5), false)).toBe(false);
-  expect(pressed(shape(7), false)).toBe(true);
-  expect(pressed(shape(5), true)).toBe(true);
-  expect(pressed(shape(2), true)).toBe(false);
-  expect(pressed(new Points(), false)).toBe(false);
 });

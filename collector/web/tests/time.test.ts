@@ -1,5 +1,16 @@
 import { expect, test } from "vitest";
-import { aheadOfUtc, clock, day, moment, timeOf, wall } from "../src/time";
+import {
+  aheadOfUtc,
+  clock,
+  fromTo,
+  moment,
+  ofField,
+  offsetName,
+  timeOf,
+  toField,
+  wall,
+  zoneName,
+} from "../src/time";
 
 const HOUR = 3_600_000;
 const BERLIN = "Europe/Berlin";
@@ -11,8 +22,9 @@ test("the wall of each zone shows its own time", () => {
   expect(moment(time, 60_000, "Asia/Kolkata")).toBe("2026-11-26 08:34");
   expect(moment(time, 1000, "Pacific/Auckland")).toBe("2026-11-26 16:04:05");
   expect(clock(time, 1000, "America/St_Johns")).toBe("23:34:05");
-  expect(day(time, "en-GB", "America/St_Johns")).toBe("25 Nov");
-  expect(day(time, "zh-CN", "UTC")).toBe("11月26日");
+  expect(offsetName(time, "America/St_Johns")).toBe("UTC−03:30");
+  expect(offsetName(time, "Asia/Kathmandu")).toBe("UTC+05:45");
+  expect(offsetName(time, "Africa/Abidjan")).toBe("UTC");
 });
 
 test("midnight is 00:00 and not 24:00", () => {
@@ -51,3 +63,31 @@ test.each([BERLIN, "America/New_York", "Australia/Lord_Howe"])(
     }
   },
 );
+
+test("a range says its day once, and its zone, or both where clocks change", () => {
+  const begin = Date.UTC(2026, 9, 24, 22);
+  expect(fromTo(begin, begin + 1000, BERLIN)).toBe(
+    "2026-10-25 00:00:00.000 – 00:00:01.000 UTC+02:00",
+  );
+  expect(fromTo(begin, begin + HOUR, BERLIN)).toBe("2026-10-25 00:00:00 – 01:00:00 UTC+02:00");
+  expect(fromTo(begin, begin + HOUR, "UTC")).toBe("2026-10-24 22:00:00 – 23:00:00 UTC");
+  expect(fromTo(begin, begin + 25 * HOUR, BERLIN)).toBe(
+    "2026-10-25 00:00:00 UTC+02:00 – 2026-10-26 00:00:00 UTC+01:00",
+  );
+});
+
+test("a zone has its offset and its name, and both offsets where clocks change", () => {
+  const begin = Date.UTC(2026, 9, 24, 22);
+  expect(zoneName(begin, begin + HOUR, "UTC")).toBe("UTC");
+  expect(zoneName(begin, begin + HOUR, BERLIN)).toBe("UTC+02:00 (Europe/Berlin)");
+  expect(zoneName(begin, begin + 5 * HOUR, BERLIN)).toBe("UTC+02:00 – UTC+01:00 (Europe/Berlin)");
+});
+
+test("a field for dates holds what the wall of the zone shows", () => {
+  const time = Date.UTC(2026, 10, 26, 3, 4, 5);
+  expect(toField(time, BERLIN)).toBe("2026-11-26T04:04:05");
+  expect(ofField("2026-11-26T04:04:05", BERLIN)).toBe(time);
+  expect(ofField("2026-11-26T04:04", BERLIN)).toBe(time - 5000);
+  expect(ofField("2026-11-26T04:04:05.5", "UTC")).toBe(time + HOUR);
+  expect(ofField("", BERLIN)).toBe(null);
+});

@@ -3,14 +3,19 @@
 import uPlot from "uplot";
 import { locale } from "../i18n";
 import { color, onTheme } from "../theme";
-import { clock, day } from "../time";
+import { shownZone, zoneName } from "../time";
 import * as units from "../units";
 import { marks, shade } from "./marks";
-import { bentTicks, limits } from "./scale";
-import { columns, type Shown } from "./shown";
+import { bentTicks } from "./scale";
+import { columns, type Shown, scaleOf } from "./shown";
+import { type Tick, ticks } from "./ticks";
 
 const HEIGHT = 380;
 const NARROWEST = 300;
+/** What lies around a chart in full screen, pixels. */
+const FULL_AIR = 10;
+/** Room beside the chart for half of the last label. */
+const RIGHT = 50;
 /** A shorter drag is a click. */
 const LEAST_DRAG = 4;
 
@@ -26,21 +31,6 @@ function line(direction: string, peak: boolean): uPlot.Series {
   };
 }
 
-/** Labels of times: the date is beside the first of each day, where the range is long. */
-function timeLabels(plot: uPlot, ticks: number[], step: number): string[] {
-  const { min = 0, max = 0 } = plot.scales.x ?? {};
-  const long = (max ?? 0) - (min ?? 0) > 3600 * 6;
-  let before = "";
-  return ticks.map((tick) => {
-    const date = day(tick * 1000, locale());
-    const first = date !== before;
-    before = date;
-    if (step >= 86_400) return date;
-    const time = clock(tick * 1000, step * 1000);
-    return first && long ? `${time}\n${date}` : time;
-  });
-}
-
 interface Handlers {
   /** A range was dragged over. */
   zoom: (from: number, to: number) => void;
@@ -53,6 +43,8 @@ export class Chart {
   private pointing = false;
   private readonly fit: ResizeObserver;
   private readonly leaveTheme: () => void;
+  private readonly resize = (): void =>
+    this.plot.setSize({ width: this.width(), height: this.height() });
 
   constructor(
     private readonly place: HTMLElement,
@@ -60,8 +52,10 @@ export class Chart {
     private readonly on: Handlers,
   ) {
     this.plot = this.make();
-    this.fit = new ResizeObserver(() => this.plot.setSize({ width: this.width(), height: HEIGHT }));
+    this.fit = new ResizeObserver(this.resize);
     this.fit.observe(place);
+    // What comes back from full screen is as large as the chart in it still is.
+    document.addEventListener("fullscreenchange", this.resize);
     this.leaveTheme = onTheme(() => this.plot.redraw(false));
   }
 
@@ -89,12 +83,18 @@ export class Chart {
 
   destroy(): void {
     this.fit.disconnect();
+    document.removeEventListener("fullscreenchange", this.resize);
     this.leaveTheme();
     this.plot.destroy();
   }
 
   private width(): number {
     return Math.max(NARROWEST, this.place.clientWidth);
+  }
+
+  private height(): number {
+    const full = document.fullscreenElement?.contains(this.place) ?? false;
+    return full ? Math.max(HEIGHT / 2, this.place.clientHeight - FULL_AIR) : HEIGHT;
   }
 
   private make(): uPlot {
@@ -110,16 +110,16 @@ export class Chart {
     });
     return {
       width: this.width(),
-      height: HEIGHT,
+      height: this.height(),
       legend: { show: false },
-      padding: [10, 26, 0, 0],
+      padding: [10, RIGHT, 0, 0],
       cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false }, y: false },
       scales: {
         x: { time: true, range: () => [this.shown.from / 1000, this.shown.to / 1000] },
         y: {
           distr: bent ? 4 : 1,
           asinh: this.shown.bend,
-          range: (_, low, high) => limits(low, high, this.levels(), bent),
+          range: () => scaleOf(this.shown, units.perByte()).ends,
         },
       },
       axes: this.axes(),
@@ -134,12 +134,6 @@ export class Chart {
     };
   }
 
-  /** Levels that have to be in sight, in the unit shown. */
-  private levels(): number {
-    const { rx, tx } = this.shown.p95;
-    return Math.max(rx, tx) * units.perByte();
-  }
-
   private axes(): uPlot.Axis[] {
     const look: uPlot.Axis = {
       stroke: () => color("quiet"),
@@ -148,9 +142,25 @@ export class Chart {
       font: "12px system-ui, sans-serif",
     };
     const { bend } = this.shown;
-    const splits = (_: uPlot, __: number, low: number, high: number) => bentTicks(bend, low, high);
+    const splits = (plot: uPlot, _: number, low: number, high: number) =>
+      bentTicks(bend, low, high, plot.bbox.height / devicePixelRatio);
+    let shown: Tick[] = [];
+    const times = ({ bbox }: uPlot) => {
+      const { from, to } = this.shown;
+      shown = ticks(from, to, bbox.width / devicePixelRatio, shownZone(), locale());
+      return shown.map(({ time }) => time / 1000);
+    };
     return [
-      { ...look, values: (plot, ticks, _, __, step) => timeLabels(plot, ticks, step), space: 70 },
+      {
+        ...look,
+        splits: times,
+        values: () => shown.map(({ label }) => label),
+        size: 48,
+        label: () => zoneName(this.shown.from, this.shown.to),
+        labelFont: "11px system-ui, sans-serif",
+        labelSize: 16,
+        labelGap: 0,
+      },
       {
         ...look,
         size: 84,

@@ -1,7 +1,8 @@
 // What a chart shows, and the same as uPlot wants it.
 
-import type { Direction, Happening } from "../api";
-import { end, type Points, peak, rate } from "../points";
+import { DIRECTIONS, type Direction, type Happening } from "../api";
+import { end, type Points, peak, rate, sums } from "../points";
+import { limits, reach } from "./scale";
 
 export interface Shown {
   points: Points;
@@ -60,3 +61,25 @@ export function unmeasured({ points, gap, from, to }: Shown): [from: number, to:
   if (points.length === 0 || to - covered > Math.max(5000, 5 * gap)) spans.push([covered, to]);
   return spans;
 }
+
+/** Peaks that are higher than the scale reaches, bytes per second. */
+export type CutPeaks = Partial<Record<Direction, number>>;
+
+/** Ends of the scale in the unit shown, and the peaks that it cuts off. */
+export function scaleOf(shown: Shown, unit: number): { ends: [number, number]; cut: CutPeaks } {
+  const bent = shown.bend > 0;
+  const cut: CutPeaks = {};
+  const reached = { rx: 0, tx: 0 };
+  for (const direction of DIRECTIONS) {
+    const { highest, peak } = sums(shown.points, direction);
+    const own = shown.peaks ? peak : 0;
+    reached[direction] = reach(highest, shown.p95[direction], own, bent);
+    if (own > reached[direction]) cut[direction] = own;
+  }
+  return { ends: limits(reached.rx * unit, reached.tx * unit, bent), cut };
+}
+
+/** How much of a loss shows through, 0 to 1: more the more packets were lost, so that 9 and 25 574
+ *  differ in sight. */
+export const lossOpacity = (packets: number): number =>
+  Math.min(0.85, 0.12 + 0.13 * Math.log10(Math.max(1, packets)));

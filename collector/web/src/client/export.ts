@@ -5,7 +5,7 @@ import { element, save } from "../dom";
 import { t } from "../i18n";
 import type { Points } from "../points";
 import { color } from "../theme";
-import { moment } from "../time";
+import { fromTo } from "../time";
 
 const COLUMNS = ["bytes", "packets", "captured", "peak_1ms_bytes", "peak_10ms_bytes"] as const;
 
@@ -51,7 +51,7 @@ export function png(
   context.font = `${12 * scale}px system-ui, sans-serif`;
   let left = 12 * scale;
   for (const [text, kind] of [
-    [`${moment(from)} – ${moment(to)}`, "quiet"],
+    [fromTo(from, to), "quiet"],
     [`▲ ${t("rx")}`, "rx"],
     [`▼ ${t("tx")}`, "tx"],
     [t("wire"), "quiet"],

@@ -4,7 +4,7 @@ import { DIRECTIONS, type Direction, type Point } from "../api";
 import { element } from "../dom";
 import { t } from "../i18n";
 import { end, type Points, peak, rate, sums } from "../points";
-import { clock, moment } from "../time";
+import { clock, moment, offsetName } from "../time";
 import * as units from "../units";
 import { both, type Cells, common, table } from "./tables";
 
@@ -73,7 +73,7 @@ function remarks(point: Point | undefined): HTMLElement[] {
 /** One point, exactly. */
 export function readout(point: Point | undefined): HTMLElement {
   const when = point
-    ? `${moment(Date.parse(point.time), 1)} – ${clock(end(point), 1)}`
+    ? `${moment(Date.parse(point.time), 1)} – ${clock(end(point), 1)} ${offsetName(end(point))}`
     : t("hover");
   const spaced = remarks(point).flatMap((remark) => [" ", remark]);
   const lines = DIRECTIONS.map((direction) => {

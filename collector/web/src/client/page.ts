@@ -5,11 +5,11 @@ import * as api from "../api";
 import { Chart } from "../chart/chart";
 import { bend } from "../chart/scale";
 import type { Shown } from "../chart/shown";
-import { element, keepAddress, onChange, perFrame, write } from "../dom";
+import { copy, element, keepAddress, onChange, perFrame, showTitle, write } from "../dom";
 import { t } from "../i18n";
 import { followOne } from "../live";
 import { ledger } from "../losses";
-import { end, type Points, percentile, pressed } from "../points";
+import { end, type Points, percentile } from "../points";
 import { health, now } from "../presence";
 import * as units from "../units";
 import { happenings } from "./events";
@@ -21,6 +21,7 @@ import { type Choice, describe, NicChooser } from "./nics";
 import { TimeRange } from "./range";
 import { LIVE_RANGE, POINTS, Stored } from "./stored";
 import { Tools } from "./tools";
+import { When } from "./when";
 
 /** How often the stored part of what is live is asked for again. */
 const REFRESH = 10_000;
@@ -33,6 +34,8 @@ class Places {
   readonly title = element("h2", { id: "title" });
   readonly facts = element("p", { class: "note", id: "facts" });
   readonly note = element("p", { class: "bad", id: "note", role: "status" });
+  /** The chart and what belongs to it, also in full screen. */
+  readonly view = element("section", { id: "view", "aria-label": t("view") });
   readonly chart: HTMLElement;
   readonly legend = element("p", { id: "legend", class: "note" });
   readonly values = element("div", { id: "hover", "aria-live": "off" });
@@ -47,13 +50,14 @@ class Places {
     this.chart = element("div", about);
   }
 
-  into(main: HTMLElement, nics: HTMLElement, tools: HTMLElement): void {
+  into(main: HTMLElement, nics: HTMLElement, when: HTMLElement, tools: HTMLElement): void {
     const back = element("a", { href: "#/", id: "back" }, `← ${t("back")}`);
     const summary = element("section", { "aria-label": t("figures") }, this.figures, this.losses);
     const events = element("section", {}, element("h3", {}, t("events")), this.events);
+    this.view.append(when, tools, this.values, this.chart, this.legend);
     main.append(
-      ...[element("p", {}, back), this.title, this.facts, this.note, nics, tools, this.values],
-      ...[this.chart, this.legend, element("div", { class: "panels" }, summary, events)],
+      ...[element("p", {}, back), this.title, this.facts, this.note, nics, this.view],
+      element("div", { class: "panels" }, summary, events),
       ...[element("h3", {}, t("mix")), this.mix],
     );
   }
@@ -63,14 +67,13 @@ class ClientPage {
   private client: api.Client | null = null;
   private choices: Choice[] = [];
   private hovered: number | null = null;
-  /** Whether peaks press the mean flat. */
-  private pressed = false;
   /** When the figures were written last. */
   private summed = 0;
   private readonly stored = new Stored();
   private readonly places: Places;
   private readonly nics = new NicChooser((nic) => this.chooseNic(nic));
   private readonly tools: Tools;
+  private readonly when = new When((from, to) => this.between(from, to));
   private readonly chart: Chart;
   private readonly frame = perFrame(() => this.draw());
   private readonly showMix = onChange((mix: api.Mix) =>
@@ -80,6 +83,7 @@ class ClientPage {
   private readonly showLedger = onChange((known: api.Losses | undefined) =>
     this.places.losses.replaceChildren(...(known ? [ledger(known)] : [])),
   );
+  private listed: api.Happenings | null = null;
   private readonly ending: (() => void)[] = [];
 
   constructor(
@@ -89,7 +93,7 @@ class ClientPage {
   ) {
     this.places = new Places(id);
     this.tools = this.makeTools();
-    this.places.into(main, this.nics.element, this.tools.element);
+    this.places.into(main, this.nics.element, this.when.element, this.tools.element);
     this.chart = new Chart(this.places.chart, this.shown(), {
       zoom: (from, to) => this.between(from, to),
       hover: (time) => {
@@ -116,10 +120,26 @@ class ClientPage {
       widen: () => this.goTo(this.state.range.zoomed(2, now())),
       pause: () => this.pause(),
       peaks: () => this.change({ peaks: !this.state.peaks }),
-      log: () => this.change({ log: !(this.state.log ?? this.pressed) }),
+      log: () => this.change({ log: !this.state.log }),
+      link: () => copy(this.link()),
+      full: () => this.fullScreen(),
       csv: () => csv(`${id}-${this.state.nic}-${this.stored.resolution}`, this.inSight()),
       png: () => png(`${id}-${this.state.nic}`, this.chart.canvas, this.name(), this.limits()),
     });
+  }
+
+  /** The address of what is in sight now, for good. */
+  private link(): string {
+    const range = this.state.range.paused(now());
+    return new URL(clientAddress(this.id, { ...this.state, range }), location.href).href;
+  }
+
+  private fullScreen(): void {
+    const { view } = this.places;
+    const change = document.fullscreenElement
+      ? document.exitFullscreen()
+      : view.requestFullscreen();
+    change.catch((error: unknown) => write(this.places.note, String(error)));
   }
 
   private listen(): void {
@@ -167,11 +187,9 @@ class ClientPage {
       rx: percentile(points.all, "rx"),
       tx: percentile(points.all, "tx"),
     };
-    const bent = log ?? (peaks && this.pressed);
-    this.tools.showBent(bent);
     return {
       ...{ points, from, to, gap: points.gap((to - from) / POINTS), peaks, p95 },
-      bend: bent ? bend(p95, units.perByte()) : 0,
+      bend: log ? bend(p95, units.perByte()) : 0,
       events: this.stored.happened.events,
       speed: this.nic()?.speed_bits_per_second ?? 0,
     };
@@ -219,10 +237,7 @@ class ClientPage {
     try {
       const mix = await this.stored.load({ client: this.id, nic, from, to }, range.live);
       if (!mix) return;
-      this.pressed = pressed(this.stored.points, this.pressed);
       this.showMix(mix);
-      const go = (first: number, last: number) => this.between(first, last);
-      this.places.events.replaceChildren(...happenings(this.stored.happened, go));
       write(this.places.note, "");
       this.summed = 0;
     } catch (error) {
@@ -239,14 +254,23 @@ class ClientPage {
     const shown = this.shown();
     const { points } = shown;
     this.chart.show(shown);
+    this.when.show(this.state.range, now());
+    if (this.stored.happened !== this.listed) this.list(this.stored.happened);
     chart.dataset.points = String(points.length);
     chart.dataset.newest = points.last ? String(end(points.last)) : "";
     write(title, this.name());
+    showTitle(this.name());
     const under = this.hovered === null ? null : points.at(this.hovered);
     values.replaceChildren(readout(under === null ? undefined : points.all[under]));
     values.dataset.time = under === null ? "" : String(points.starts[under]);
     if (Date.now() - this.summed >= READABLE || !this.state.range.live) this.sumUp(shown);
     this.head();
+  }
+
+  private list(happened: api.Happenings): void {
+    this.listed = happened;
+    const go = (from: number, to: number) => this.between(from, to);
+    this.places.events.replaceChildren(...happenings(happened, go));
   }
 
   private sumUp({ points, p95 }: Shown): void {

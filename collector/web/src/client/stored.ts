@@ -43,10 +43,13 @@ export class Stored {
         api.events(asked, signal),
         api.mix(asked, signal),
       ]);
-      this.replace(series, asked, live);
+      const recent = this.replace(series, asked, live);
       this.billed = billed(p95);
       this.billedTogether = billed(together);
-      this.happened = happened;
+      const losses = this.happened.events.filter(
+        ({ kind, time }) => kind === "lost" && Date.parse(time) >= recent,
+      );
+      this.happened = { ...happened, events: [...happened.events, ...losses] };
       return mix;
     } catch (error) {
       if (signal.aborted) return null;
@@ -59,7 +62,9 @@ export class Stored {
   add(samples: api.NicPoint[], nic: string, oldest: number): boolean {
     let added = false;
     for (const sample of samples) {
-      if (sample.nic === nic) added = this.points.add(sample) || added;
+      if (sample.nic !== nic || !this.points.add(sample)) continue;
+      added = true;
+      if (sample.drops > 0) this.lost(sample);
     }
     if (this.points.before(oldest) > 0) {
       this.points = this.points.within(oldest, Number.POSITIVE_INFINITY);
@@ -72,19 +77,34 @@ export class Stored {
     this.points = new Points();
     this.billed = null;
     this.billedTogether = null;
+    this.happened = { events: [], truncated: false };
   }
 
   stop(): void {
     this.request.abort();
   }
 
-  private replace({ points, resolution }: api.Series, { nic, from }: api.Range, live: boolean) {
+  /** A loss is an event as soon as it is a point. */
+  private lost({ time, interval_ns, drops }: api.NicPoint): void {
+    const event: api.Happening = { time, interval_ns, kind: "lost", packets: drops };
+    const { events, truncated } = this.happened;
+    this.happened = { events: [...events, event], truncated };
+  }
+
+  /** Takes what is stored. Gives the time from which on there is only what arrived meanwhile. */
+  private replace(
+    { points, resolution }: api.Series,
+    { nic, from }: api.Range,
+    live: boolean,
+  ): number {
     const before = this.points;
     this.points = new Points(points);
     this.resolution = resolution;
-    if (!live) return;
+    if (!live) return Number.POSITIVE_INFINITY;
     const { last } = this.points;
-    const recent = before.within((last ? end(last) : from) - 1, Number.POSITIVE_INFINITY);
+    const stored = (last ? end(last) : from) - 1;
+    const recent = before.within(stored, Number.POSITIVE_INFINITY);
     for (const point of recent.all) this.points.add({ ...point, nic });
+    return stored;
   }
 }

@@ -14,8 +14,20 @@ export interface Actions {
   pause: () => void;
   peaks: () => void;
   log: () => void;
+  link: () => Promise<void>;
+  full: () => void;
   csv: () => void;
   png: () => void;
+}
+
+/** How long a button says what came of it, milliseconds. */
+const SAID = 2000;
+
+/** Says on a button whether something was copied. */
+async function copied(link: HTMLButtonElement, copying: Promise<void>): Promise<void> {
+  const outcome = await copying.then(() => t("copied")).catch(() => t("notCopied"));
+  write(link, outcome);
+  setTimeout(() => write(link, t("link")), SAID);
 }
 
 export class Tools {
@@ -29,7 +41,9 @@ export class Tools {
     const options = LENGTHS.map((length) =>
       element("option", { value: String(length) }, units.span(length)),
     );
-    this.lengths = element("select", { id: "range", "aria-label": t("range") }, ...options);
+    // Chosen by itself where another range stays.
+    const other = element("option", { value: "", hidden: "" }, t("otherRange"));
+    this.lengths = element("select", { id: "range", "aria-label": t("range") }, ...options, other);
     this.lengths.addEventListener("change", () => on.length(Number(this.lengths.value)));
     this.pause = button("", "pause", on.pause);
     this.peaks = button(t("peaks"), "peaks", on.peaks);
@@ -40,26 +54,19 @@ export class Tools {
     later.setAttribute("aria-label", t("later"));
     const time = [this.lengths, earlier, later, button(t("zoomOut"), "out", on.widen), this.pause];
     const grow = element("span", { class: "grow" });
+    const link = button(t("link"), "link", () => void copied(link, on.link()));
+    const full = button(t("full"), "full", on.full);
+    full.hidden = !document.fullscreenEnabled;
     const files = [button(t("csv"), "csv", on.csv), button(t("png"), "png", on.png)];
-    this.element = element(
-      "div",
-      { class: "tools" },
-      ...time,
-      grow,
-      this.peaks,
-      this.log,
-      ...files,
-    );
+    const look = [this.peaks, this.log, full];
+    this.element = element("div", { class: "tools" }, ...time, grow, ...look, link, ...files);
   }
 
-  show({ range, peaks }: ClientState): void {
-    this.lengths.value = String(range.length);
+  show({ range, peaks, log }: ClientState): void {
+    this.lengths.value = range.live ? String(range.length) : "";
     write(this.pause, range.live ? `❚❚ ${t("pause")}` : `▶ ${t("resume")}`);
     this.pause.setAttribute("aria-pressed", String(!range.live));
     this.peaks.setAttribute("aria-pressed", String(peaks));
-  }
-
-  showBent(bent: boolean): void {
-    this.log.setAttribute("aria-pressed", String(bent));
+    this.log.setAttribute("aria-pressed", String(log));
   }
 }

@@ -2,7 +2,7 @@
 
 import { type Column, type OverviewState, overviewAddress } from "../address";
 import type { Direction, Summary } from "../api";
-import { button, element, keepAddress, perFrame, write } from "../dom";
+import { button, element, keepAddress, perFrame, showTitle, write } from "../dom";
 import { type Text, t } from "../i18n";
 import { followAll, summaries } from "../live";
 import { health } from "../presence";
@@ -60,6 +60,7 @@ class OverviewPage {
       element("div", { class: "tools" }, this.search, this.only),
       ...[this.waiting, this.table.element, this.nothing],
     );
+    showTitle("");
     this.unfollow = followAll((told, structural) => this.onSummaries(told, structural));
     this.sorting = setInterval(() => this.arrange(), RESORT);
     this.arrange();

@@ -101,23 +101,25 @@ export const needy = (row: Row): boolean => marks(row).some(({ kind }) => kind !
 
 const { compare } = new Intl.Collator(undefined, { numeric: true });
 
-/** Less than 0 where `a` comes first in rising order. */
-function difference(a: Row, b: Row, sort: Column): number {
-  if (sort === "client") return compare(nameOf(a), nameOf(b));
-  // What a stale client carried last is not what it carries.
-  const value = (row: Row) => (stale(row) && sort !== "drops" ? -1 : VALUES[sort](row.client));
-  return value(a) - value(b);
+/** What a row is ordered by. What a stale client carried last is not what it carries. */
+function key(row: Row, sort: Exclude<Column, "client">): number {
+  return stale(row) && sort !== "drops" ? -1 : VALUES[sort](row.client);
 }
 
-/** The rows that are wanted, in their order. */
+/** The rows that are wanted, in their order. Rows of equal worth are in the order of their ids. */
 export function arranged(rows: Iterable<Row>, state: OverviewState): Row[] {
+  const { sort, attention } = state;
   const wanted = state.search.toLowerCase();
   const matches = ({ client }: Row) =>
     `${client.client} ${client.alias}`.toLowerCase().includes(wanted);
+  // Worked out once for each row, for there may be thousands.
+  const keyed = [...rows]
+    .filter((row) => matches(row) && (!attention || needy(row)))
+    .map((row) => ({ row, name: nameOf(row), key: sort === "client" ? 0 : key(row, sort) }));
   const sign = state.descending ? -1 : 1;
-  return [...rows]
-    .filter((row) => matches(row) && (!state.attention || needy(row)))
-    .sort(
-      (a, b) => sign * difference(a, b, state.sort) || compare(a.client.client, b.client.client),
-    );
+  keyed.sort((a, b) => {
+    const order = sort === "client" ? compare(a.name, b.name) : a.key - b.key;
+    return sign * order || compare(a.row.client.client, b.row.client.client);
+  });
+  return keyed.map(({ row }) => row);
 }
