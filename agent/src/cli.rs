@@ -9,15 +9,14 @@ use crate::config::{Address, Monitor};
 use crate::enroll::TokenSource;
 use crate::watch::{self, WatchConfig};
 
-/// What of the config can change while it runs: [`crate::config::LIVE`].
-const RUN_HELP: &str = "SIGHUP (systemctl reload) reads the config again. Taken while running: \
-                        server.*, client.alias, log.level; certificates are read anew with each \
-                        connection. All else that changed is named in the log and in systemctl \
-                        status, and holds after a restart. A config that is refused changes \
-                        nothing.\n\
+/// Names the keys that can change while it runs: [`crate::config::LIVE`].
+const RUN_HELP: &str = "SIGHUP (systemctl reload) reads the config again and applies server.*, \
+                        client.alias and log.level. The log and systemctl status name other \
+                        changes, which need a restart. A config that is refused changes nothing. \
+                        Certificates are read again for each connection.\n\
                         Example: agent run -c /etc/network-monitor/agent.yaml";
 
-/// Measure each NIC's traffic as it was on the wire, and report it to a collector
+/// Measures the traffic of each NIC as it was on the wire, and reports it to a collector
 #[derive(Debug, Parser)]
 #[command(name = "agent", version, after_help = "Example: agent watch --nic eth0 --duration 10s")]
 pub struct Cli {
@@ -32,22 +31,22 @@ pub struct Cli {
 /// What the agent can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Measure and report to the collector, as a service
+    /// Measure and report to the collector (the service)
     #[command(after_help = RUN_HELP)]
     Run,
-    /// Get this host's certificate with a token of the collector
+    /// Get a certificate for this host with a token of the collector
     Enroll(EnrollArgs),
-    /// Measure here and now, without a collector
+    /// Measure now and print samples, without a collector
     Watch(WatchArgs),
-    /// Show a live view of the NICs on the full screen, without a collector
+    /// Show the NICs live on the full screen, without a collector
     Top(TopArgs),
-    /// Show every NIC, and whether it is captured or why not
+    /// List all NICs: which are captured, and why others are not
     #[command(after_help = "Example: agent nics -c /etc/network-monitor/agent.yaml")]
     Nics,
-    /// Examine whether this host can measure and deliver, and say what to do where it can't
+    /// Check whether this host can capture and deliver, and say what to fix
     #[command(after_help = "Example: agent doctor -c /etc/network-monitor/agent.yaml")]
     Doctor,
-    /// Check the config and print it, each value with its source
+    /// Check the config and print each value with its source
     CheckConfig(CheckConfigArgs),
 }
 
@@ -55,7 +54,7 @@ pub enum Command {
 #[derive(Debug, Clone, Copy, Args)]
 #[command(after_help = "Example: agent check-config -c /etc/network-monitor/agent.yaml")]
 pub struct CheckConfigArgs {
-    /// Print nothing, and fail if `agent run` would refuse the config
+    /// Print nothing; fail if `agent run` would refuse the config
     #[arg(long)]
     pub quiet: bool,
 }
@@ -64,21 +63,21 @@ pub struct CheckConfigArgs {
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples: agent enroll -\n          agent enroll --token-file /root/token\n          \
-                  agent enroll TOKEN --server collector.example.org\n\nWhat stands on a command \
-                  line can be read by everybody on the host while the command runs, and stays in \
-                  the shell's history: with - the token is asked for, or read from a pipe."
+                  agent enroll TOKEN --server collector.example.org\n\nEvery user of this host can read a \
+                  command line while the command runs, and the shell's history keeps it. So - asks \
+                  for the token, or reads it from a pipe."
 )]
 pub struct EnrollArgs {
-    /// What `collector token` printed; -: read it from the standard input
+    /// The token that `collector token` printed; - reads it from standard input
     #[arg(value_parser = secret, required_unless_present = "token_file")]
     pub token: Option<Secret>,
-    /// File with the token, which only its owner may read
+    /// File with the token; only its owner may be able to read it
     #[arg(long, value_name = "FILE", conflicts_with = "token")]
     pub token_file: Option<PathBuf>,
-    /// The collector; default: server.host and server.port
+    /// Address of the collector; default: server.host and server.port, or the token's addresses
     #[arg(long, value_name = "HOST[:PORT]")]
     pub server: Option<Address>,
-    /// The client's id; default: client.id, or the one that the token is for
+    /// Client id; default: client.id, or the id that the token was made for
     #[arg(long)]
     pub id: Option<String>,
 }
@@ -87,20 +86,19 @@ pub struct EnrollArgs {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example: agent watch --nic eth0 --duration 10s --format json")]
 pub struct WatchArgs {
-    /// NIC to measure, again for each; default: those that `agent run` would
+    /// NIC to measure; repeat it for more; default: the NICs that `agent run` captures
     #[arg(long = "nic", value_name = "NIC")]
     pub nics: Vec<String>,
     /// Length of a sample
     #[arg(long, default_value = "500ms")]
     pub interval: Interval,
-    /// When to stop; default: at Ctrl-C
+    /// Stop after this time; default: at Ctrl-C
     #[arg(long)]
     pub duration: Option<Interval>,
-    /// How samples are printed
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     pub format: WatchFormat,
-    /// Also show what the traffic was made of (sizes, protocols): in every sample of JSON, and in
-    /// the totals
+    /// Also print sizes and protocols: in the totals, and in every sample of JSON
     #[arg(long)]
     pub mix: bool,
 }
@@ -110,7 +108,7 @@ pub struct WatchArgs {
 #[command(after_help = "Keys: q quits, up and down select a NIC, space pauses.\n\
                         Example: agent top --nic eth0 --interval 100ms")]
 pub struct TopArgs {
-    /// NIC to show, again for each; default: those that `agent run` would capture
+    /// NIC to show; repeat it for more; default: the NICs that `agent run` captures
     #[arg(long = "nic", value_name = "NIC")]
     pub nics: Vec<String>,
     /// Length of a sample
@@ -183,8 +181,8 @@ impl TopArgs {
     }
 }
 
-/// What commands give to config keys that show samples: the range of `--interval` is that of the
-/// sample interval, and samples rather than logs are what is to be read.
+/// Config values of commands that show samples on the screen: `--interval` sets the sample interval
+/// and has its range, and logs are reduced to warnings.
 fn on_screen(origin: &'static str, interval: &Interval, options: &Options) -> Vec<Given> {
     let value = interval.to_string();
     let interval = Given { origin: "--interval".into(), key: "monitor.sample_interval", value };

@@ -40,7 +40,7 @@ pub fn read() -> Reading {
     Reading { before_ns, wall_ns, after_ns: boot_ns() }
 }
 
-/// The wall clock's time at which the kernel stamped a packet, nanoseconds since 1970 (UTC).
+/// When the kernel stamped a packet, by the wall clock, nanoseconds since 1970 (UTC).
 #[cfg(not(feature = "clock-seam"))]
 #[inline]
 #[must_use]
@@ -51,8 +51,8 @@ pub const fn stamped(wall_ns: u64) -> u64 {
 #[cfg(feature = "clock-seam")]
 pub use self::seam::stamped;
 
-/// Tests shift the clocks that a program reads; the kernel's, by which packets are stamped, stays.
-/// Here its stamps are shifted alike, by the same file.
+/// Tests shift the clocks that a program reads, but not the kernel's, which stamps packets. So the
+/// stamps are shifted here by the same file.
 #[cfg(feature = "clock-seam")]
 mod seam {
     use std::sync::Mutex;
@@ -61,13 +61,13 @@ mod seam {
     /// How often the file is read.
     const LOOK: Duration = Duration::from_millis(50);
 
-    /// From when on the clock is ahead by how much, nanoseconds.
+    /// A time and how far the clock is ahead from then on, nanoseconds.
     type Step = (u64, i64);
 
     /// When the file was read, and what it says.
     static STEPS: Mutex<(Option<Instant>, Vec<Step>)> = Mutex::new((None, Vec::new()));
 
-    /// As without the seam.
+    /// Without tests nothing is shifted.
     #[must_use]
     pub fn stamped(wall_ns: u64) -> u64 {
         let Ok(mut steps) = STEPS.lock() else { return wall_ns };

@@ -22,15 +22,15 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
             run::run(&loaded.config, ship, || load(&[]))?;
         }
         Command::Enroll(args) => {
-            // Where an earlier enrolment found its collector says nothing of this token's.
+            // The collector of an earlier enrolment may not be this token's.
             let loaded = config::load_explicit(&cli.options, &args.given())?;
             let config = &loaded.config;
             let client = enroll::wanted(&loaded).map_err(|it| loaded.refuse(it))?;
-            // Without a host in the config, the token knows its collector.
+            // If the config names no host, the token does.
             let servers = config.collectors().unwrap_or_default();
             let place = Place { servers: &servers, origin: &loaded.source("server.host") };
             let token = args.source().read().map_err(|error| match error {
-                // What is no token is a wrong command line, wherever it was to come from.
+                // An invalid token is a command-line error, wherever it comes from.
                 EnrollCommandError::Token(error) => Problem::new("TOKEN", error.to_string()).into(),
                 error => anyhow::Error::from(error),
             })?;
@@ -51,7 +51,7 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
             let loaded = load(&[])?;
             let config = DoctorConfig::of(&loaded.config).map_err(|it| loaded.refuse(it))?;
             let sound = doctor::doctor(&config, out)? < Level::Fail;
-            anyhow::ensure!(sound, "the agent can't do its work as things are");
+            anyhow::ensure!(sound, "something keeps the agent from working; see above");
         }
         Command::CheckConfig(args) if args.quiet => {
             let loaded = load(&[])?;
@@ -69,8 +69,8 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is to be said of CPUs that this process may not use. A host may lose CPUs: nothing ends by it.
+/// A warning about CPUs that this process may not use. Hosts may lose CPUs, so it is not an error.
 fn no_such_cpu(config: &Config) -> Option<String> {
     let problem = config.monitor.check_cpus(&allowed_cpus()).err();
-    problem.map(|problem| format!("{problem}; readers run where the kernel puts them"))
+    problem.map(|problem| format!("{problem}; readers run on CPUs that the kernel chooses"))
 }

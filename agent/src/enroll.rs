@@ -31,9 +31,12 @@ pub enum EnrollCommandError {
     #[error(transparent)]
     Enroll(#[from] EnrollError),
     /// The collector said no, or nothing, and the token names another one than the config.
-    #[error("{error}; the token names {named}, but server.host by {origin} goes first: change it")]
+    #[error(
+        "{error}; the token names {named}, but server.host from {origin} overrides it: change \
+             it"
+    )]
     Elsewhere {
-        /// What came of it.
+        /// The result.
         #[source]
         error: Box<EnrollError>,
         /// Who set `server.host`.
@@ -52,7 +55,7 @@ pub struct Place<'a> {
     pub origin: &'a str,
 }
 
-/// Longest text that is taken for a token, bytes: a token has at most some 3,000.
+/// Longest text that may be a token, bytes: tokens have at most about 3,000.
 const TEXT_MAX: u64 = 16 << 10;
 
 /// Where a token is.
@@ -62,7 +65,7 @@ pub enum TokenSource<'a> {
     Given(&'a str),
     /// In a file.
     File(&'a Path),
-    /// On the standard input: from a pipe, or somebody pastes it.
+    /// On standard input: piped or pasted.
     Input,
 }
 
@@ -93,8 +96,8 @@ impl TokenSource<'_> {
     }
 }
 
-/// A token that somebody pastes, maybe broken into lines: it ends where it is whole, or with an
-/// empty line.
+/// Reads a pasted token, which may have line breaks. It ends when it is complete, or at an empty
+/// line.
 fn pasted(input: impl BufRead) -> Result<Token, EnrollCommandError> {
     let mut text = String::new();
     for line in input.take(TEXT_MAX).lines() {
@@ -110,8 +113,8 @@ fn pasted(input: impl BufRead) -> Result<Token, EnrollCommandError> {
     Ok(text.parse()?)
 }
 
-/// Which client id this host is to get: the one that somebody chose, by a flag or in the config;
-/// else that of the token, or the host's name.
+/// The client id for this host: the one chosen by flag or config, else the token's, else the host's
+/// name.
 ///
 /// # Errors
 /// The chosen one can't be a client id.
@@ -120,11 +123,11 @@ pub fn wanted(loaded: &Loaded<Config>) -> Result<Asked, Problem> {
     if config::is_id_chosen(loaded) { Ok(Asked::Chosen(id?)) } else { Ok(Asked::HostName(id.ok())) }
 }
 
-/// Gets a certificate with a token, keeps where the collector is for `agent run`, and says what
-/// comes next.
+/// Gets a certificate with a token, stores the collector's address for `agent run`, and prints the
+/// next step.
 ///
 /// # Errors
-/// [`EnrollCommandError`] says why there is none; what was there before stays.
+/// [`EnrollCommandError`] says why there is none; an earlier certificate stays.
 pub fn enroll(
     token: &Token,
     place: &Place<'_>,
@@ -138,7 +141,7 @@ pub fn enroll(
     let servers = if place.servers.is_empty() { &hints } else { place.servers };
     let enrolled = runtime.block_on(identity::enroll(token, servers, asked, &directory));
     let Enrolled { server, credentials } = enrolled.map_err(|error| place.blame(error, &hints))?;
-    // The token names what its collector takes for its addresses; from here some may lead nowhere.
+    // The token names the addresses that the collector has; some may be unreachable from here.
     let others = if place.servers.is_empty() { hints } else { Vec::new() };
     let others = others.into_iter().filter(|it| *it != server).collect();
     let fallbacks = runtime.block_on(identity::reachable(token, others));
@@ -153,7 +156,7 @@ pub fn enroll(
 }
 
 impl Place<'_> {
-    /// Says so if the config leads elsewhere than the token.
+    /// Explains a failure if the config names another collector than the token.
     fn blame(&self, error: EnrollError, hints: &[Server]) -> EnrollCommandError {
         let elsewhere = hints.iter().filter(|it| !self.servers.contains(it));
         let named: Vec<String> = elsewhere.map(ToString::to_string).collect();

@@ -37,7 +37,7 @@ pub struct Examined {
     pub ring_bytes: Option<u64>,
 }
 
-/// Every NIC, and what `agent run` would do about it if it were started now.
+/// Every NIC, and what `agent run` would do with it now.
 ///
 /// # Errors
 /// [`InventoryError`] if the kernel doesn't list them.
@@ -120,7 +120,7 @@ fn ring(bytes: Option<u64>) -> String {
 fn captured(nic: &Examined) -> String {
     match (nic.choice, nic.ring_bytes) {
         (Choice::Capture { .. }, None) => {
-            "no: the memory for rings is spent; raise monitor.ring.memory".to_owned()
+            "no: all memory for rings is in use; raise monitor.ring.memory".to_owned()
         }
         (Choice::Capture { stacked: false }, _) => "yes".to_owned(),
         (Choice::Capture { stacked: true }, _) => {
@@ -164,12 +164,12 @@ mod tests {
         print(&nics, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         let expected = "\
-NIC     KIND      STATE   MTU        SPEED   RING  CAPTURED                                                      OFFLOADS
-lo      loopback  up     1500            -      -  no: loopback; monitor.nics.include takes it in
-eth0    physical  up     1500  10.0 Gbit/s  16MiB  yes                                                           tso gro
+NIC     KIND      STATE   MTU        SPEED   RING  CAPTURED                                                       OFFLOADS
+lo      loopback  up     1500            -      -  no: loopback; capture it by monitor.nics.include
+eth0    physical  up     1500  10.0 Gbit/s  16MiB  yes                                                            tso gro
 eth0.7  vlan      up     1500            -  16MiB  yes, stacked: not part of the host's total
-eth1    physical  down   1500            -      -  no: down; captured as soon as it is up                        unknown
-eth2    physical  up     1500            -      -  no: the memory for rings is spent; raise monitor.ring.memory
+eth1    physical  down   1500            -      -  no: down; captured as soon as it is up                         unknown
+eth2    physical  up     1500            -      -  no: all memory for rings is in use; raise monitor.ring.memory
 ";
         assert_eq!(text, expected);
     }

@@ -1,6 +1,6 @@
 //! `agent run`: the service. Captures, samples, spools and ships until it is stopped.
 //!
-//! A panic is a bug, and says so in the log. In the thread of
+//! A panic is a bug, and the log says so. A panic in the thread of
 //! - delivery, it ends the connection: the next one is tried, and counting goes on;
 //! - the spool, it ends what was being done: whoever asked asks anew, what is measured next is
 //!   spooled, and counting goes on;
@@ -29,7 +29,7 @@ const DRAIN: Duration = Duration::from_secs(8);
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// No place for the spool.
-    #[error("there is no data directory: {0}")]
+    #[error("can't use the data directory: {0}")]
     DataDir(#[from] FileError),
     /// Nothing to ship by.
     #[error(transparent)]
@@ -66,7 +66,7 @@ fn destination(config: &Config) -> Result<Destination, Problem> {
     })
 }
 
-/// What is shipped, by the config; and what sets where to, which may change.
+/// The shipper's config, and the sender that changes its destination later.
 ///
 /// # Errors
 /// [`Problem`] names the key that is missing or contradicts another.
@@ -85,8 +85,8 @@ pub fn ship_config(config: &Config) -> Result<(ShipConfig, watch::Sender<Destina
     Ok((ship, to))
 }
 
-/// What is to be said where the config has another client id than the certificate, which holds.
-/// A host's name is no such id: hosts are renamed, and enrolled under other names.
+/// A warning if the config has another client id than the certificate, which wins. The host's name
+/// as default id is no contradiction: hosts are renamed, or enrolled under other names.
 #[must_use]
 pub fn other_identity(config: &Config) -> Option<String> {
     let (directory, tls) = (identity_dir(&config.data_dir), config.tls.files().ok()?);
@@ -95,15 +95,15 @@ pub fn other_identity(config: &Config) -> Option<String> {
     let chosen = host_name().is_none_or(|name| name != config.client.id);
     (chosen && id != *client).then(|| {
         format!(
-            "client.id is {id}, but this host's certificate is for {client}, as which it reports; \
-             set client.id: {client}, or to report as {id} get a token by `collector token` and \
-             run: agent enroll TOKEN"
+            "client.id is {id}, but this host's certificate is for {client}, so it reports as \
+             {client}; set client.id: {client}, or to report as {id}, get a token by `collector \
+             token` and run: agent enroll TOKEN"
         )
     })
 }
 
-/// Runs until SIGTERM or SIGINT; then what was counted is delivered, or stays in the spool. At
-/// SIGHUP the config is taken that `load` gives, as far as it can be while running.
+/// Runs until SIGTERM or SIGINT; then delivers what was counted, or leaves it in the spool. At
+/// SIGHUP it calls `load` and applies what can change while running.
 ///
 /// # Errors
 /// [`RunError`] if the agent can't start, or ends by itself.
@@ -113,7 +113,7 @@ pub fn run(
     load: impl Fn() -> Result<Loaded<Config>, ConfigError>,
 ) -> Result<(), RunError> {
     private_file::make_directory(&config.data_dir)?;
-    // One thread does for the network; counting and the spool have their own.
+    // One thread is enough for the network; counting and the spool have their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(RunError::System)?.block_on(async {
         let mut running = Running::new(config, LIVE);

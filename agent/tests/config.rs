@@ -77,7 +77,7 @@ fn a_bad_file_is_refused_in_one_line_with_place_key_value_and_way_out() {
         (
             "monitor:\n  sample_interval: 2s\n  report_interval: 1s",
             ":3: monitor.report_interval: 1s is shorter than monitor.sample_interval (2s); make \
-             it as long at least"
+             it at least as long"
                 .to_owned(),
         ),
         (
@@ -163,7 +163,7 @@ fn a_bad_variable_or_flag_is_named() {
 fn an_unknown_command_or_flag_is_refused() {
     let line = refusal(&agent(&["chekc-config"], &[]));
     let expected = "agent: unrecognized subcommand 'chekc-config'; a similar subcommand exists: \
-                    'check-config'; `agent --help` lists what there is";
+                    'check-config'; see `agent --help`";
     assert_eq!(line.replace("; tip: ", "; "), expected);
     refusal(&agent(&["check-config", "--colour"], &[]));
 }
@@ -272,8 +272,8 @@ fn a_cpu_that_there_is_none_of_is_told_by_check_config_and_doctor_and_refused_by
     let checked = agent(&["check-config"], &variables);
     let said = text(&checked.stderr);
     assert!(checked.status.success(), "{checked:?}");
-    assert!(said.contains("monitor.cpus: there is no CPU 4095 for this process"), "{said}");
-    assert!(said.contains("readers run where the kernel puts them"), "{said}");
+    assert!(said.contains("monitor.cpus: this process may not use CPU 4095"), "{said}");
+    assert!(said.contains("readers run on CPUs that the kernel chooses"), "{said}");
     let found = text(&agent(&["doctor"], &variables).stdout);
     assert!(found.contains("monitor.cpus names 4095"), "{found}");
 }

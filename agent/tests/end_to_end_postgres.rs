@@ -70,7 +70,7 @@ fn a_database_that_restarts_misses_and_doubles_nothing() {
     pair.wait_for_silence();
     agent.stop();
     let log = collector.log();
-    assert!(log.contains("nothing is stored or acknowledged") && log.contains("works again"));
+    assert!(log.contains("the store can't commit") && log.contains("works again"));
     collector.stop();
     assert_eq!(site.stored("here"), pair.sent_there(), "in the database, and on the wire");
     let name = url.rsplit('=').next().unwrap();
@@ -97,7 +97,7 @@ fn a_collector_that_starts_before_its_database_waits_for_it_and_says_so() {
     let collector = start_collector(&site);
     wait_until("a collector that says so", || not_ready().is_some());
     assert!(get(HTTP, "/healthz").unwrap().contains(" 200 "), "it runs all the same");
-    wait_until("the log", || collector.log().contains("nothing is stored or acknowledged"));
+    wait_until("the log", || collector.log().contains("the store can't commit"));
     let agent = site.start_agent();
     wait_until("capture", || agent.log().contains("session begins"));
     pair.bulk(20_000_000);

@@ -68,7 +68,7 @@ fn forgotten(site: &Site) {
     let agent = site.start_agent();
     wait_until("the client", || up(HTTP) == Some(true));
     let (said, code) = forget(site, &[]);
-    assert!(said.contains("say --yes") && code == Some(1), "{said}");
+    assert!(said.contains("give --yes") && code == Some(1), "{said}");
     assert_eq!(up(HTTP), Some(true));
     let (said, code) = forget(site, &["--yes"]);
     assert!(said.contains("host-1 is forgotten") && code == Some(0), "{said}");

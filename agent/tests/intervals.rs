@@ -8,13 +8,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent::account::bank::{BankTaker, SLOTS, Tally, bank};
 use agent::account::clock::Reading;
-use agent::account::counters::{BankTaker, SLOTS, Tally, bank};
 use agent::account::interval::SharedSchedule;
 use agent::capture::counting::Counting;
 use agent::capture::ring::Packet;
 use agent::capture::wire_len::VnetHeader;
-use agent::sampler::timeline::{Span, Timeline};
+use agent::sampler::timeline::{DueSlots, Timeline};
 use proptest::prelude::*;
 
 const MS: u64 = 1_000_000;
@@ -128,7 +128,7 @@ struct Capture {
     shared: Arc<SharedSchedule>,
     counting: Counting,
     timeline: Timeline,
-    taken: Vec<(Span, Tally)>,
+    taken: Vec<(DueSlots, Tally)>,
 }
 
 impl Capture {
@@ -169,7 +169,7 @@ impl Capture {
         }
     }
 
-    fn take(&mut self, span: Span) {
+    fn take(&mut self, span: DueSlots) {
         let seal = self.taker.seal(span.slots.end - 1);
         let oldest = span.slots.start.max(span.slots.end.saturating_sub(SLOTS));
         let mut tally = Tally::default();
@@ -328,7 +328,7 @@ proptest! {
         let rest = capture.timeline.take_rest(end);
         capture.take(rest);
 
-        let count = |spans: &[(Span, Tally)], figure: fn(&Tally) -> u64| -> u64 {
+        let count = |spans: &[(DueSlots, Tally)], figure: fn(&Tally) -> u64| -> u64 {
             spans.iter().map(|(_, tally)| figure(tally)).sum()
         };
         let taken = &capture.taken;

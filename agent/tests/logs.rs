@@ -31,7 +31,7 @@ fn of_collectors_that_fail_in_turn_each_is_told_once_and_again_after_a_success()
     let until = |what: &str, done: &dyn Fn(&str) -> bool| {
         wait_for(what, Duration::from_secs(60), || done(&agent.log()));
     };
-    let told = "not connected; what is measured is spooled";
+    let told = "not connected; measurements go to the spool";
     until("two rounds", &|log| count(log, "still not connected", "127.0.0.1") == 2);
     for server in ["nowhere-1.invalid", "nowhere-2.invalid", "127.0.0.1"] {
         assert_eq!(count(&agent.log(), told, server), 1, "{server}: {}", agent.log());

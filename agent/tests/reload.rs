@@ -40,7 +40,9 @@ fn the_agent_goes_to_another_collector_without_a_restart() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("prot"));
     agent.signal(Signal::SIGHUP);
-    wait_until("a config that is refused", || agent.log().contains("the config in force stays"));
+    wait_until("a config that is refused", || {
+        agent.log().contains("the present config stays in use")
+    });
 
     write("server: {host: 127.0.0.1}\nclient: {alias: Reloaded}\nmonitor: {rings_per_nic: 2}");
     let sound = checked();
@@ -87,7 +89,9 @@ fn the_collector_takes_a_token_and_retention_without_a_restart() {
     write(&format!("http: {{token_file: {}}}", token.display()));
     assert_eq!(run(&["check-config", "--quiet"]).output().unwrap().status.code(), Some(2));
     collector.signal(Signal::SIGHUP);
-    wait_until("a config that is refused", || collector.log().contains("config in force stays"));
+    wait_until("a config that is refused", || {
+        collector.log().contains("present config stays in use")
+    });
     assert!(open());
 
     fs::write(&token, "0123456789abcdef0123456789abcdef\n").unwrap();

@@ -26,7 +26,7 @@ use crate::store::{Client, Distributed, Migrated, NicCheck, Registered, SecondHo
 use crate::store_location::{StoreLocation, StoreLocationError};
 use crate::time::{now_ns, rough};
 
-/// Every client: what it is called, when it was last seen, how long its certificate is good.
+/// Lists all clients: id, alias, when it was last seen, how long its certificate is valid.
 ///
 /// # Errors
 /// [`AdminError`] names the file that can't be read.
@@ -114,9 +114,8 @@ fn forgotten(registered: &[Registered], client: &str) -> bool {
     registered.iter().any(|it| it.client == client && it.forgotten_ns.is_some())
 }
 
-/// Takes a client out of everything that lists or shows it, and lets it connect no more. `confirm`
-/// is asked, with what will be done, whether that is meant; `None`: nobody can be asked. With `rows`
-/// its rows are deleted too. Gives what was done.
+/// Removes a client from all lists and revokes its certificates. Asks `confirm` first; `None` means
+/// that nobody can be asked. With `rows` its rows are deleted too. Gives a text of what was done.
 ///
 /// # Errors
 /// [`AdminError::NoSuchClient`] if neither the store nor the identity knows it.
@@ -137,7 +136,7 @@ pub fn forget(
     let enrolled = records.list()?.into_iter().find(|it| it.client == client.as_str());
     let known = match (stored.map(|it| it.forgotten_ns), enrolled) {
         (Some(None), _) | (None, Some(_)) => true,
-        // Its rows may still be wanted away, or it was given a certificate since.
+        // Its rows may still have to be deleted, or it got a certificate since.
         (Some(Some(_)), enrolled) => rows || enrolled.is_some_and(|it| !it.certificates.is_empty()),
         (None, None) => false,
     };
@@ -147,11 +146,11 @@ pub fn forget(
     let seen = stored.map_or_else(String::new, |it| {
         format!(", last seen {}", utc(it.last_seen_ns / 1_000_000_000))
     });
-    let kept = if rows { "all of its rows are deleted" } else { "its rows stay to their age" };
-    let plan = format!("{client}{seen}: its certificate is revoked, its series end, {kept}");
+    let kept = if rows { "all of its rows are deleted" } else { "its rows stay until they expire" };
+    let plan = format!("{client}{seen}: revoke its certificate, end its series, {kept}");
     match confirm(&plan) {
         Some(true) => {}
-        Some(false) => return Ok(format!("{client} stays as it is")),
+        Some(false) => return Ok(format!("{client} is unchanged")),
         None => return Err(AdminError::Unconfirmed(client.clone())),
     }
     records.on_forgotten(client, now)?;
@@ -166,8 +165,8 @@ pub fn forget(
     })?;
     let kept = if rows { format!("{deleted} rows are deleted") } else { kept.to_owned() };
     let done = format!(
-        "{client} is forgotten, its certificate revoked, {kept}; running collectors show it no \
-         more within 10 s. To let it in again: collector token --client {client}"
+        "{client} is forgotten, its certificate revoked, {kept}; running collectors stop showing \
+         it within 10 s. To let it in again: collector token --client {client}"
     );
     let record = Record { detail: Some(kept), ..Record::of(Event::ClientForgotten, client) };
     audited(config, record, done)
@@ -214,7 +213,7 @@ pub fn migrate(
 /// Writes a client's rows; gives their number.
 ///
 /// # Errors
-/// [`AdminError`] says what isn't there or can't be written.
+/// [`AdminError`] says what is missing or can't be written.
 pub fn export(
     location: &StoreLocation,
     request: &Request,
@@ -228,7 +227,7 @@ pub fn export(
 /// Moves an embedded store into PostgreSQL.
 ///
 /// # Errors
-/// [`AdminError`] says what is in the way.
+/// [`AdminError`] says what prevents it.
 pub fn import(
     config: &PostgresConfig,
     file: &Path,
@@ -248,7 +247,8 @@ pub fn fsck(location: &StoreLocation, mut say: impl FnMut(&str)) -> Result<(), A
     for nic in &report.nics {
         let NicCheck { client, nic, counted, in_gaps, uncounted, .. } = nic;
         let mut known = format!("{client} {nic}: {counted}");
-        // No gaps, or only such of which nothing is known: zeros would be figures.
+        // Without gaps, or only with gaps without counts: print nothing, because zeros would be
+        // figures.
         if *in_gaps != Sums::default() {
             known = format!("{known}; in gaps {in_gaps}");
         }

@@ -1,4 +1,4 @@
-//! The audit log: who was given, refused or taken away what, and by whom.
+//! The audit log: who was granted, refused or denied what, and by whom.
 //!
 //! Each event is one line of the log with the target `audit` and the fields of [`Record`], and one
 //! more in `netmon_collector_audit_total{event=}`. It is logged at every level but `off`. In the

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-/// So much of something in a time: who took less for a while may take as much at once. More may be
-/// taken than is there; then it has to be waited for.
+/// A token bucket: an amount per time, which may be used at once after a pause. More may be taken
+/// than is there; then the caller has to wait.
 ///
 /// Times are durations since any fixed moment.
 #[derive(Debug, Clone)]
 pub struct Bucket {
     limit: u64,
     period: Duration,
-    /// When everything that was taken is there again.
+    /// When the bucket is full again.
     full: Duration,
 }
 
@@ -21,7 +21,7 @@ impl Bucket {
         Self { limit, period, full: Duration::ZERO }
     }
 
-    /// Takes so much, whether it is there or not.
+    /// Takes an amount, even if it is not there.
     pub fn take(&mut self, count: u64, now: Duration) {
         let ns = self.period.as_nanos().saturating_mul(u128::from(count));
         let ns = ns.div_ceil(u128::from(self.limit.max(1)));
@@ -29,13 +29,13 @@ impl Bucket {
         self.full = self.full.max(now).saturating_add(took);
     }
 
-    /// How long it takes until no more is taken than was there.
+    /// How long to wait until nothing is owed.
     #[must_use]
     pub fn wait(&self, now: Duration) -> Duration {
         self.full.saturating_sub(now).saturating_sub(self.period)
     }
 
-    /// How long it takes until so much is there.
+    /// How long to wait for an amount.
     #[must_use]
     pub fn wait_for(&self, count: u64, now: Duration) -> Duration {
         let mut after = self.clone();
@@ -43,7 +43,7 @@ impl Bucket {
         after.wait(now)
     }
 
-    /// True if nothing is missing.
+    /// True if it is full.
     #[must_use]
     pub fn is_full(&self, now: Duration) -> bool {
         self.full <= now

@@ -13,15 +13,16 @@ use crate::time::Time;
 use crate::top::Source;
 use crate::web::own_client;
 
-/// What of the config can change while it runs: [`crate::config::LIVE`].
-const RUN_HELP: &str = "SIGHUP (systemctl reload) reads the config again. Taken while running: \
+/// Names the keys that can change while it runs: [`crate::config::LIVE`].
+const RUN_HELP: &str = "SIGHUP (systemctl reload) reads the config again and applies \
                         http.token_file, http.proxy_header, http.address_header, http.proxies, \
-                        http.session_time, http.unprotected, retention.*, log.level; files of certificates and tokens are read anew. \
-                        All else that changed is named in the log and in systemctl status, and \
-                        holds after a restart. A config that is refused changes nothing.\n\
+                        http.session_time, http.unprotected, retention.* and log.level; it also \
+                        reads the files of certificates and tokens again. The log and systemctl \
+                        status name other changes, which need a restart. A config that is refused \
+                        changes nothing.\n\
                         Example: collector run -c /etc/network-monitor/collector.yaml";
 
-/// Collect what agents measure, keep it in a database, and show it
+/// Collects what agents measure, stores it in a database, and shows it
 #[derive(Debug, Parser)]
 #[command(
     name = "collector",
@@ -40,37 +41,37 @@ pub struct Cli {
 /// What the collector can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Take in what agents send, keep it and show it, as a service
+    /// Receive, store and show what agents measure (the service)
     #[command(after_help = RUN_HELP)]
     Run,
-    /// Show live what all clients carry, on the full screen
+    /// Show all clients live on the full screen
     Top(TopArgs),
-    /// Make a token with which a host gets its certificate, or cancel one
+    /// Make a token with which a host can enrol, or cancel one
     Token(TokenArgs),
     /// List the tokens that can still be used
     #[command(after_help = "Example: collector tokens")]
     Tokens,
-    /// List the clients
+    /// List the clients and their state
     Clients,
-    /// Let a client connect no more
+    /// Revoke a client's certificates; open connections end within a second
     Revoke(RevokeArgs),
-    /// The collector's own CA
+    /// Manage the collector's own CA
     #[command(subcommand)]
     Ca(CaCommand),
-    /// Take a client out of everything that lists or shows it, and let it connect no more
+    /// Remove a client from all lists and revoke its certificates
     Forget(ForgetArgs),
-    /// Make the store's tables, or change those of an older version, and say what was done
+    /// Create the tables, or migrate those of an older version, and say what was done
     Migrate(MigrateArgs),
-    /// Write a client's rows, gaps included, as CSV or JSON
+    /// Write a client's samples and gaps as CSV or JSON
     Export(ExportArgs),
-    /// Move an embedded store into the PostgreSQL database that the config names
+    /// Copy an embedded store into the PostgreSQL database of the config
     Import(ImportArgs),
-    /// Examine whether this collector can do its work, and say what to do where it can't
+    /// Check whether this collector can store and serve, and say what to fix
     #[command(after_help = "Example: sudo -u network-monitor-collector collector doctor")]
     Doctor,
-    /// Prove that the store holds what agents counted, each record once; changes nothing
+    /// Prove that the store holds what agents counted, each record once (read-only)
     Fsck,
-    /// Check the config and print it, each value with its source
+    /// Check the config and print each value with its source
     CheckConfig(CheckConfigArgs),
 }
 
@@ -78,7 +79,7 @@ pub enum Command {
 #[derive(Debug, Clone, Copy, Args)]
 #[command(after_help = "Example: collector check-config -c /etc/network-monitor/collector.yaml")]
 pub struct CheckConfigArgs {
-    /// Print nothing, and fail if `collector run` would refuse the config
+    /// Print nothing; fail if `collector run` would refuse the config
     #[arg(long)]
     pub quiet: bool,
 }
@@ -87,17 +88,15 @@ pub struct CheckConfigArgs {
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Keys: q quits, up, down, page up, page down, home and end select a row, enter \
-                  shows a client's NICs or hides them, s sorts by the next column, r the other \
-                  way round, / searches by client or alias, escape shows all again, space \
-                  pauses.\n\
+                  shows or hides a client's NICs, s sorts by the next column, r reverses the \
+                  order, / searches by client or alias, escape ends the search, space pauses.\n\
                   Example: collector top --url https://monitor.example.org --token-file token"
 )]
 pub struct TopArgs {
-    /// The collector's HTTP address; default: that of this host's config
+    /// The collector's HTTP address; default: the one in this host's config
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// File whose first line is the token that it asks for; default, without --url:
-    /// http.token_file
+    /// File whose first line is the token to send; default, without --url: http.token_file
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 }
@@ -107,21 +106,21 @@ pub struct TopArgs {
 #[command(after_help = "Examples: collector token --expires 8h\n          \
                   collector token --client web-1 --replace\n          \
                   collector token --uses 50 --expires 1h --match 'web-*'\n          \
-                  collector token --cancel 8f3a1c90d2b7\n\nA token makes a new client. A \
-                  host that is to go on under an id that is there already (set up anew, replaced, \
-                  revoked, its certificate expired) needs one with --client ID --replace. A token \
-                  for a client gives the host that id, whatever its name.")]
+                  collector token --cancel 8f3a1c90d2b7\n\nA token makes a new client. If \
+                  a host should continue under an existing id (it was set up again, replaced or \
+                  revoked, or its certificate expired), use --client ID --replace. A token for a \
+                  client gives the host that id, whatever its name.")]
 pub struct TokenArgs {
-    /// Good for this client only; default: for any new one, once
+    /// Valid for this client only; default: for any new client, once
     #[arg(long, value_name = "ID", value_parser = client)]
     pub client: Option<ClientId>,
-    /// Let the host take the place of the client, whose certificates are revoked then
+    /// Let the host take over an existing client; revokes its earlier certificates
     #[arg(long, requires = "client", conflicts_with_all = ["matching", "uses"])]
     pub replace: bool,
-    /// Good for clients with such ids only: * stands for any text, ? for one character
+    /// Valid for ids that match only: * stands for any text, ? for one character
     #[arg(long = "match", value_name = "GLOB", conflicts_with = "client")]
     pub matching: Option<ClientGlob>,
-    /// Good for so many hosts, each a new client of its own
+    /// Number of hosts that may use it, each as a new client
     #[arg(
         long,
         value_name = "N",
@@ -130,14 +129,14 @@ pub struct TokenArgs {
         value_parser = clap::value_parser!(u32).range(1..=i64::from(USES_MAX))
     )]
     pub uses: u32,
-    /// Make none: cancel the token with this id, as `collector tokens` lists it
+    /// Make no token; cancel the one with this id from `collector tokens`
     #[arg(
         long,
         value_name = "ID",
         conflicts_with_all = ["client", "replace", "matching", "uses", "expires"]
     )]
     pub cancel: Option<String>,
-    /// How long it is good: 1 s to 3650 d
+    /// How long it is valid: 1 s to 3650 d
     #[arg(long, default_value = "1h", value_parser = expires)]
     pub expires: Interval,
 }
@@ -146,7 +145,7 @@ pub struct TokenArgs {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example: collector revoke web-1")]
 pub struct RevokeArgs {
-    /// The client that may no longer connect
+    /// Client to revoke
     #[arg(value_parser = client)]
     pub client: ClientId,
 }
@@ -154,12 +153,12 @@ pub struct RevokeArgs {
 /// What can be done with the collector's own CA.
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum CaCommand {
-    /// Make a new CA in place of the present one, which is trusted while certificates of it live
+    /// Make a new CA; the old one stays trusted while certificates of it are valid
     #[command(
-        after_help = "A running collector takes the new CA up within a second. Agents get it with \
-                      their next certificates, within 60 days, and need nothing else. Collectors \
-                      that share agents need a copy of ca.key from the data directory's identity/ \
-                      within 90 days; they take it up by themselves.\nExample: collector ca roll"
+        after_help = "A running collector uses the new CA within a second. Agents get it with \
+                      their next certificates, within 60 days, and need nothing else. Copy ca.key \
+                      from identity/ in the data directory to the other collectors of these \
+                      agents within 90 days; they use it without a restart.\nExample: collector ca roll"
     )]
     Roll,
 }
@@ -167,21 +166,21 @@ pub enum CaCommand {
 /// Arguments of `collector forget`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Clients that stop stay listed, as down, until they are forgotten. Running \
-                  collectors of the same store need not be told.\n\
-                  With --rows, an agent that is let in again delivers once more what it keeps of the \
-                  last minutes (spool.keep_committed, 10 min by default), and a gap (forgotten) for \
-                  what it had delivered before.\n\
+    after_help = "A client that stops reporting stays listed as down until it is forgotten. This \
+                  applies to all collectors of the database at once.\n\
+                  If its agent is let in again after --rows, it delivers the last minutes again \
+                  (spool.keep_committed, 10 min by default), and a gap (forgotten) for everything \
+                  before.\n\
                   Example: collector forget web-1 --yes"
 )]
 pub struct ForgetArgs {
-    /// The client that is no more
+    /// Client to forget
     #[arg(value_parser = client)]
     pub client: ClientId,
-    /// Don't ask whether that is meant
+    /// Don't ask for confirmation
     #[arg(long)]
     pub yes: bool,
-    /// Delete its rows too; default: they stay to their age
+    /// Also delete its rows; default: they stay until they expire
     #[arg(long)]
     pub rows: bool,
 }
@@ -190,7 +189,7 @@ pub struct ForgetArgs {
 #[derive(Debug, Clone, Copy, Args)]
 #[command(after_help = "Example: collector migrate --check")]
 pub struct MigrateArgs {
-    /// Change nothing, and fail if there is something to do
+    /// Change nothing; fail if there is something to do
     #[arg(long)]
     pub check: bool,
 }
@@ -200,40 +199,40 @@ pub struct MigrateArgs {
 #[command(
     after_help = "Example: collector export --client web-1 --nic eth0 --from 2026-11-01T00:00:00Z \
                   --output web-1.csv\n\nThe columns are those of bandwidth_stats. A line of kind \
-                  gap stands for samples that are missing, for its gap_reason: it has exact sums over \
-                  all of its time (misdated: it is one sample, dated too far off), or empty cells \
-                  where nothing was measured (unmeasured) or nothing is known."
+                  gap stands for missing samples; gap_reason says why. It has exact sums over its \
+                  time, or empty cells where nothing was measured (unmeasured) or nothing is \
+                  known. A gap of reason misdated is one sample whose date is too far off."
 )]
 pub struct ExportArgs {
-    /// Whose rows
+    /// Client to export
     #[arg(long, value_name = "ID")]
     pub client: String,
-    /// Of this NIC only
+    /// Only this NIC
     #[arg(long, value_name = "NAME")]
     pub nic: Option<String>,
-    /// From this time on: RFC 3339, or seconds since 1970
+    /// Start: RFC 3339, or seconds since 1970
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub from: Option<Time>,
-    /// Before this time
+    /// End, not included
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub to: Option<Time>,
-    /// How lines are written
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     pub format: Format,
-    /// Write texts into CSV as they are; default: one that a spreadsheet would run as a formula
-    /// (=, +, -, @, tab) gets a ' before it, and hidden characters are written out
+    /// Write texts into CSV unchanged. By default, a text that a spreadsheet would run as a formula
+    /// (=, +, -, @, tab) gets a ' in front, and hidden characters are escaped
     #[arg(long)]
     pub raw: bool,
-    /// Write to FILE, not to standard output
+    /// Write to FILE instead of standard output
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
 
 impl TopArgs {
-    /// The collector to look at. The token of this host's config is for its own collector only.
+    /// The collector to connect to. The token in this host's config is only for its own collector.
     ///
     /// # Errors
-    /// The address is none, or the token can't be read.
+    /// The address is invalid, or the token can't be read.
     pub fn source(&self, http: &Http) -> Result<Source, Problem> {
         let (url, (key, file)) = match (&self.url, &self.token_file) {
             (None, None) => (http.url(), ("http.token_file", http.token_file.as_ref())),
@@ -245,7 +244,7 @@ impl TopArgs {
         let token = token.map_err(|why| Problem::new(key, why))?;
         let source = Source::new(&url, token.as_deref());
         let source = source.map_err(|error| Problem::new("--url", error.to_string()))?;
-        // Of this host's own collector the very certificate is known.
+        // This host's own collector must have exactly the configured certificate.
         let own = http.tls.files()?.filter(|_| self.url.is_none());
         let own = own.map(|files| own_client(&files)).transpose();
         let own = own.map_err(|error| Problem::new("http.tls.cert", error.to_string()))?;
@@ -281,12 +280,12 @@ impl ExportArgs {
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Example: collector import /var/lib/network-monitor/collector/netmon.sqlite\n\n\
-                  Stop the collector, set database.url, import, and start the collector again: \
-                  agents go on where they were. Until then they keep what they measure. Broken \
-                  off, it goes on where it was; the file stays as it is."
+                  Stop the collector, set database.url, import, and start the collector again. \
+                  Agents keep what they measure meanwhile and continue where they were. If the \
+                  import is interrupted, run it again: it continues. It does not change the file."
 )]
 pub struct ImportArgs {
-    /// The embedded store's file
+    /// File of the embedded store
     #[arg(value_name = "PATH")]
     pub file: PathBuf,
 }
@@ -295,7 +294,7 @@ fn client(text: &str) -> Result<ClientId, String> {
     ClientId::new(text).map_err(|error| error.to_string())
 }
 
-/// A token is of use for a while at least, and a secret that lies about not for ever.
+/// A token must be valid for a while, but not without end.
 fn expires(text: &str) -> Result<Interval, String> {
     let life: Interval = text.parse().map_err(|error: InvalidInterval| error.to_string())?;
     let range = Interval::secs(1)..=Interval::days(3650);

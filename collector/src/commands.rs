@@ -67,13 +67,13 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
                 admin::import(&postgres, &args.file, |line| out.say(line))?;
             }
             StoreLocation::Sqlite(_) => {
-                let why = "not set; name the database that the file is moved into";
+                let why = "not set; name the database to import into";
                 return Err(loaded.refuse(Problem::new("database.url", why)).into());
             }
         },
         Command::Doctor => {
             let sound = doctor::doctor(config, &location()?, tls, out)? < Level::Fail;
-            anyhow::ensure!(sound, "the collector can't do its work as things are");
+            anyhow::ensure!(sound, "something keeps the collector from working; see above");
         }
         Command::Fsck => admin::fsck(&location()?, |line| out.say(line))?,
         Command::CheckConfig(args) => {
@@ -87,14 +87,14 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether somebody at a terminal says yes; `None` without one.
+/// Asks on the terminal; `None` without one.
 fn confirmed(plan: &str, out: &mut Output) -> Option<bool> {
     if !io::stdin().is_terminal() {
         return None;
     }
-    out.say(&format!("{plan}. Is that meant? [y/N]"));
+    out.say(&format!("{plan}? [y/N]"));
     let mut answer = String::new();
-    // What can't be read is no yes.
+    // An unreadable answer means no.
     let _read = io::stdin().read_line(&mut answer);
     Some(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

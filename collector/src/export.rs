@@ -41,10 +41,10 @@ pub struct Request {
     pub raw: bool,
 }
 
-/// What a spreadsheet takes for the start of a formula, also in their full-width forms.
+/// Characters that start a formula in a spreadsheet, also in full-width form.
 const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
 
-/// A text as a cell that no spreadsheet runs, with nothing hidden in it.
+/// Escapes a text so that no spreadsheet runs it and hidden characters show.
 fn guarded(text: &str) -> String {
     let guard = if text.starts_with(FORMULA) { "'" } else { "" };
     format!("{guard}{}", Foreign(text))
@@ -134,8 +134,8 @@ const COLUMNS: [&str; 21] = [
 impl<'a> Line<'a> {
     fn of(client: &'a str, row: &'a ExportRow) -> Self {
         let ExportRow { nic, point, gap } = row;
-        // Of a gap without NIC nothing is known, and nothing was counted while nothing was measured:
-        // zero would be a figure.
+        // A gap without NIC or of `unmeasured` has no counts: leave the cells empty, because zero
+        // would be a figure.
         let dated = nic.is_some();
         let known = dated && gap.is_none_or(|gap| gap.reason != Gap::Unmeasured as u8);
         let Point { start_ns, interval_ns, rx, tx, drops, flags: set } = *point;
@@ -195,7 +195,7 @@ impl<W: Write> Lines<W> {
         }
     }
 
-    /// The names of the columns, where no line has brought them.
+    /// Writes the column names if there was no line.
     fn head(&mut self) -> io::Result<()> {
         match self {
             Self::Csv(csv) => csv.write_record(COLUMNS).map_err(io::Error::other),
@@ -211,8 +211,8 @@ impl<W: Write> Lines<W> {
     }
 }
 
-/// Writes all rows that are asked for to a file, which is there whole or not at all, or without
-/// one to `out`; gives their number.
+/// Writes the requested rows to a file, which appears complete or not at all, or to `out`; gives
+/// their number.
 ///
 /// # Errors
 /// [`ExportError`] says what isn't there or can't be written.
@@ -232,7 +232,7 @@ pub async fn export(
         };
         return written.map_err(failed);
     };
-    // A device or a pipe can't be exchanged for another file, and is there already.
+    // A device or pipe can't be replaced by renaming; write to it directly.
     let special = fs::metadata(file).is_ok_and(|metadata| !metadata.is_file());
     if special {
         let out = File::options().write(true).open(file).map_err(failed)?;
@@ -240,7 +240,7 @@ pub async fn export(
     }
     let mut part = file.as_os_str().to_owned();
     part.push(".part");
-    // Made anew: what lies there, such as a link of others, is not written to.
+    // Create a new file: never write through an existing file or link.
     match fs::remove_file(&part) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
@@ -251,7 +251,7 @@ pub async fn export(
     let done = written
         .and_then(|written| written.and_then(|count| moved().map(|()| count)).map_err(failed));
     if done.is_err() {
-        // The error that is told says more than that this could not be removed either.
+        // The first error matters more than a failed removal.
         let _left = fs::remove_file(&part);
     }
     done
@@ -271,7 +271,7 @@ async fn range(store: &dyn Reader, request: &Request) -> Result<ExportRange, Exp
     Ok(ExportRange { client, nics, from_ns, to_ns })
 }
 
-/// The store reads while what it has read is written.
+/// Reading and writing run at the same time.
 async fn write(
     store: &dyn Reader,
     range: &ExportRange,

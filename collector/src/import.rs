@@ -35,11 +35,10 @@ impl From<OpenError> for ImportError {
     }
 }
 
-/// Moves what is in `file` into the database, and says how it goes.
+/// Moves the contents of `file` into the database and reports progress.
 ///
 /// # Errors
-/// [`ImportError`] says what is in the way; what was moved until then stays, and is not moved
-/// again.
+/// [`ImportError`] says what prevents it; what was moved until then stays and is not moved again.
 pub async fn import(
     config: &PostgresConfig,
     file: &Path,

@@ -32,7 +32,7 @@ pub fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// An address as people know it: that of an IPv4 peer on a socket of both kinds is IPv4.
+/// The usual form of an address: an IPv4 peer on a dual-stack socket has an IPv4 address.
 #[must_use]
 pub fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
@@ -60,7 +60,7 @@ fn open_as_is(address: SocketAddr, kind: SockType) -> nix::Result<std::os::fd::O
         setsockopt(&socket, Ipv6V6Only, &false)?;
     }
     if kind == SockType::Stream {
-        // What is left of connections before a restart holds nothing up.
+        // Connections left from before a restart must not block the port.
         setsockopt(&socket, ReuseAddr, &true)?;
     }
     bind(std::os::fd::AsRawFd::as_raw_fd(&socket), &SockaddrStorage::from(address))?;

@@ -15,7 +15,7 @@ use crate::live::{ClientView, Live, NicView, SampleView};
 /// The media type of the text that [`Metrics::render`] gives.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// How often histograms are put in order, so that they stay small though nobody reads them.
+/// How often to compact histograms, so that they stay small even if nobody reads them.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Upper bounds of `netmon_collector_commit_seconds`.
@@ -29,27 +29,31 @@ const BATCH_ROWS: [f64; 10] =
 const COUNTERS: [(&str, &str); 13] = [
     ("netmon_collector_frames_total", "Frames received."),
     ("netmon_collector_bytes_total", "Bytes of frames received, unpacked."),
-    ("netmon_collector_duplicates_total", "Frames received that were known already."),
-    ("netmon_collector_gaps_total", "Records that stand for samples an agent had to give up."),
+    ("netmon_collector_duplicates_total", "Frames received again."),
+    (
+        "netmon_collector_gaps_total",
+        "Gap records: they stand for samples that an agent lost or \
+                                     gave up.",
+    ),
     (REJECTS, "Frames, messages and connections refused, by reason."),
     (HTTP_REFUSED, "Requests and connections over HTTP refused or ended, by reason."),
-    (LIMITED, "Times that somebody was over one of the limits, by limit."),
-    ("netmon_collector_commit_errors_total", "Commits that the store failed to make."),
+    (LIMITED, "How often somebody exceeded a limit, by limit."),
+    ("netmon_collector_commit_errors_total", "Commits that failed."),
     (
         "netmon_collector_slow_commits_total",
-        "Commits that took longer than ten times writer.max_delay, those not done yet included.",
+        "Commits that took longer than ten times writer.max_delay, including those still running.",
     ),
     (
         "netmon_collector_quarantined_frames_total",
-        "Frames that the store refuses or no link can carry: they are in the table quarantine.",
+        "Frames put into the table quarantine: the store refuses them, or no link can carry them.",
     ),
     (
         "netmon_collector_misdated_total",
-        "Samples dated too far from the collector's time: they are in the table gaps.",
+        "Samples whose date is too far from the collector's time: they are in the table gaps.",
     ),
     (
         "netmon_collector_misdated_mixes_total",
-        "Mixes dated too far from the collector's time: they are not kept.",
+        "Mixes whose date is too far from the collector's time: they are not kept.",
     ),
     ("netmon_collector_enrolments_total", "Certificates issued to clients with a token."),
 ];
@@ -69,8 +73,9 @@ pub const HTTP_CONNECTIONS: &str = "netmon_collector_http_connections";
 const REJECTS: &str = "netmon_collector_rejects_total";
 const LIMITED: &str = "netmon_collector_limited_total";
 
-/// Counters that have labels: without one they are not shown.
-const LABELLED: [&str; 3] = [REJECTS, LIMITED, HTTP_REFUSED];
+/// Counters that have a label, and its name. Without a label they are not shown.
+const LABELLED: [(&str, &str); 4] =
+    [(REJECTS, "reason"), (LIMITED, "limit"), (HTTP_REFUSED, "reason"), (AUDIT.0, "event")];
 
 const GAUGES: [(&str, &str); 8] = [
     (
@@ -78,23 +83,24 @@ const GAUGES: [(&str, &str); 8] = [
         "When the collector's own certificate expires.",
     ),
     ("netmon_collector_ca_expiry_timestamp_seconds", "When the collector's own CA expires."),
-    ("netmon_collector_store_up", "Whether the store takes what agents deliver, 1 or 0."),
+    ("netmon_collector_store_up", "1 if the store commits what agents deliver, else 0."),
     (
         "netmon_collector_clock_jump_seconds",
-        "By how much the clock is ahead of what the store saw last, 0 where it is followed.",
+        "How far the wall clock is ahead of the store's clock; 0 while the store's clock follows \
+         it.",
     ),
-    (HTTP_CONNECTIONS, "Connections over HTTP that are open."),
+    (HTTP_CONNECTIONS, "Open HTTP connections."),
     (
         "netmon_collector_disk_free_bytes",
-        "Room for rows of the embedded store, on its disk and within its file; 0 with PostgreSQL.",
+        "Free space for the embedded store, on its disk and within its file; 0 with PostgreSQL.",
     ),
-    ("netmon_collector_queue_rows", "Rows that wait to be committed."),
-    ("netmon_collector_sessions", "Sessions of agents that are open."),
+    ("netmon_collector_queue_rows", "Rows waiting to be committed."),
+    ("netmon_collector_sessions", "Open sessions of agents."),
 ];
 
 const HISTOGRAMS: [(&str, &str, &[f64]); 2] = [
-    ("netmon_collector_batch_rows", "Rows of a committed batch.", &BATCH_ROWS),
-    ("netmon_collector_commit_seconds", "Time that a commit took.", &COMMIT_SECONDS),
+    ("netmon_collector_batch_rows", "Rows per committed batch.", &BATCH_ROWS),
+    ("netmon_collector_commit_seconds", "Duration of a commit.", &COMMIT_SECONDS),
 ];
 
 /// Everything that `/metrics` shows.
@@ -152,11 +158,40 @@ impl Metrics {
     }
 }
 
+/// One of the collector's own metrics.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnMetric {
+    /// Its name.
+    pub name: &'static str,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// The name of its label, if it has one.
+    pub label: Option<&'static str>,
+    /// What it counts or shows.
+    pub help: &'static str,
+}
+
+/// Every metric of the collector itself, for the reference.
+#[must_use]
+pub fn own() -> Vec<OwnMetric> {
+    let metric = |kind, name, help| OwnMetric { name, kind, label: label(name), help };
+    let counters = COUNTERS.into_iter().chain([AUDIT]);
+    let counters = counters.map(|(name, help)| metric("counter", name, help));
+    let gauges = GAUGES.into_iter().map(|(name, help)| metric("gauge", name, help));
+    let histograms = HISTOGRAMS.into_iter().map(|(name, help, _)| metric("histogram", name, help));
+    counters.chain(gauges).chain(histograms).collect()
+}
+
+/// The label of a counter, if it has one.
+fn label(name: &str) -> Option<&'static str> {
+    LABELLED.iter().find(|(labelled, _)| *labelled == name).map(|(_, label)| *label)
+}
+
 /// Describes the collector's own metrics and starts them at zero, so that the first change shows.
 fn describe() {
     for (name, help) in COUNTERS {
         describe_counter!(name, help);
-        if !LABELLED.contains(&name) {
+        if label(name).is_none() {
             counter!(name).increment(0);
         }
     }
@@ -186,7 +221,7 @@ fn render_presence(text: &mut String, clients: &[ClientView]) {
         text,
         "up",
         "gauge",
-        "Whether the client is connected, here or to another collector of the store.",
+        "1 if the client is connected, here or to another collector of the database.",
         clients,
         |client| Some(u8::from(client.up)),
     );
@@ -202,7 +237,7 @@ fn render_presence(text: &mut String, clients: &[ClientView]) {
         text,
         "clock_offset_seconds",
         "gauge",
-        "By how much the client's clock is ahead of the collector's.",
+        "How far the client's clock is ahead of the collector's.",
         clients,
         |client| {
             let offset = client.clock_offset_ns.filter(|_| !client.elsewhere);
@@ -213,14 +248,14 @@ fn render_presence(text: &mut String, clients: &[ClientView]) {
 
 /// What NICs are.
 fn render_links(text: &mut String, clients: &[ClientView]) {
-    per_nic(text, "up", "gauge", "Whether the NIC is operationally up.", clients, |_, nic| {
+    per_nic(text, "up", "gauge", "1 if the NIC is operationally up.", clients, |_, nic| {
         vec![("", u8::from(nic.up))]
     });
     per_nic(
         text,
         "stacked",
         "gauge",
-        "Whether another NIC of the client carries the same bytes: to be left out of sums.",
+        "1 if another captured NIC of the client carries the same bytes: leave it out of sums.",
         clients,
         |_, nic| vec![("", u8::from(nic.stacked))],
     );
@@ -228,7 +263,7 @@ fn render_links(text: &mut String, clients: &[ClientView]) {
         text,
         "speed_bytes_per_second",
         "gauge",
-        "Speed of the link, each direction; left out where it is not known or only nominal.",
+        "Link speed per direction; missing if it is unknown or only nominal.",
         clients,
         |_, nic| {
             let known = Some(nic.speed_bits_per_second / 8).filter(|&speed| speed > 0);
@@ -256,7 +291,7 @@ fn render_traffic(text: &mut String, clients: &[ClientView]) {
         "gauge",
         "Most bytes within any 1 ms of the newest sample, as a rate.",
         clients,
-        // What a client carried when it was last up is no peak of now.
+        // The last peak of a client that is down is not current.
         |client, nic| nic.sample.iter().filter(|_| client.up).flat_map(peaks).collect(),
     );
 }
@@ -267,7 +302,7 @@ fn render_losses(text: &mut String, clients: &[ClientView]) {
         text,
         "ring_drops_total",
         "counter",
-        "Packets the capture ring had no room for, both directions: in no other figure.",
+        "Packets that the capture ring had no room for, both directions; not in any other figure.",
         clients,
         |_, nic| vec![("", nic.drops_total)],
     );
@@ -326,7 +361,7 @@ fn per_nic<V: Display>(
 ) {
     let name = format_args!("netmon_nic_{name}").to_string();
     head(text, &name, kind, help);
-    // Of a client each NIC has its series at one collector: the last one that heard of it.
+    // Each NIC has its series at one collector only: the last one that heard of its client.
     for client in clients.iter().filter(|client| !client.elsewhere) {
         for nic in &client.nics {
             for (direction, value) in values(client, nic) {

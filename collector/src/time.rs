@@ -31,7 +31,7 @@ pub struct Steps {
     offset_ns: Option<i128>,
 }
 
-/// Less is no step: clocks are steered.
+/// Smaller changes are no steps: NTP adjusts clocks.
 const STEP_NS: u128 = 1_000_000_000;
 
 impl Steps {

@@ -37,7 +37,7 @@ fn a_real_client_is_shown_and_a_collector_that_comes_back_is_found_again() {
     let (pair, site) = (Pair::new(), testbed::Site::new());
     let terminal = Terminal::start(&top(&[]), 120, 30);
     terminal.wait_for("Trying http://127.0.0.1:8083 again: can't connect: Connection refused");
-    terminal.wait_for("is `collector run` at work there?");
+    terminal.wait_for("does `collector run` run there?");
     let collector = site.start_collector();
     terminal.wait_for("No client to show.");
     site.enroll();
@@ -130,7 +130,7 @@ async fn many_clients_are_looked_through_with_the_keyboard_and_a_token() {
     let looked = tokio::task::spawn_blocking(move || {
         let url = format!("http://{}", site.address);
         let refused = Terminal::start(&top(&["--url", &url]), 120, 30);
-        refused.wait_for("it asks for a token; give the file that holds it by --token-file");
+        refused.wait_for("it requires a token; name the file that holds it by --token-file");
         let token = site.directory.path().join("token");
         std::fs::write(&token, "0123456789abcdef\n").unwrap();
         let token = token.display().to_string();

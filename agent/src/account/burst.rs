@@ -8,8 +8,9 @@
 //! ```
 //!
 //! in whatever order packets come, as long as none is older than its forerunners by more than 6 ms
-//! (`HISTORY`). For every time of length window - step lies within one window, and a window is no
-//! longer than itself. Of a slot that is no longer than the window, the peak is its bytes.
+//! (`HISTORY`). The left side holds because every time of length window - step lies within one
+//! position of the window; the right side because a position is as long as the window. In a slot
+//! that is no longer than the window, the peak is all its bytes.
 
 use std::ops::Range;
 
@@ -20,7 +21,7 @@ pub const STEP_NS: u64 = 62_500;
 const OF_1MS: u64 = 16;
 const OF_10MS: u64 = 160;
 
-/// Steps that are kept: those of the longest window, wherever within 6 ms it ends.
+/// Steps that are kept: enough for the longest window that ends within the last 6 ms.
 const HISTORY: usize = 256;
 
 /// How far a packet may be behind the newest step and still be taken into the windows.
@@ -44,7 +45,7 @@ impl Steps {
     #[must_use]
     pub const fn around(self, time_ns: u64) -> Range<u64> {
         let start_ns = self.number(time_ns) * STEP_NS + self.phase_ns;
-        // Of the first step of all, what lies before the epoch is left out.
+        // The first step of all begins at the epoch.
         start_ns.saturating_sub(STEP_NS)..start_ns
     }
 
@@ -56,8 +57,7 @@ impl Steps {
 
 /// Peaks of one direction of a slot, within any 1 ms and any 10 ms.
 ///
-/// What passes in one step is added up first, and taken into the windows when the step is over: no
-/// peak lies within a step.
+/// Bytes of one step are summed first and added to the windows when the step is over.
 #[derive(Debug, Clone)]
 pub struct Bursts {
     grid: Steps,
@@ -100,7 +100,7 @@ impl Bursts {
     #[inline]
     pub fn add(&mut self, time_ns: u64, bytes: u64) {
         if time_ns.wrapping_sub(self.step_ns) >= STEP_NS {
-            self.settle();
+            self.close_step();
             self.step_ns = self.grid.around(time_ns).start;
         }
         self.step_bytes += bytes;
@@ -109,13 +109,13 @@ impl Bursts {
     /// The peaks so far in bytes.
     #[must_use]
     pub fn peaks(&mut self) -> Peaks {
-        self.settle();
+        self.close_step();
         Peaks { of_1ms: self.of_1ms.peak, of_10ms: self.of_10ms.peak }
     }
 
-    /// Takes what passed in the step into the windows.
+    /// Adds the current step's bytes to the windows.
     #[cold]
-    fn settle(&mut self) {
+    fn close_step(&mut self) {
         let (step, bytes) = (self.grid.number(self.step_ns), std::mem::take(&mut self.step_bytes));
         if bytes == 0 {
             return;
@@ -125,7 +125,7 @@ impl Bursts {
         }
         let behind = self.newest - step;
         if behind > BEHIND {
-            // In no window any more, but these bytes did pass within one step.
+            // Too old for any window, but these bytes passed within one step.
             self.of_1ms.peak = self.of_1ms.peak.max(bytes);
             self.of_10ms.peak = self.of_10ms.peak.max(bytes);
             return;
@@ -135,7 +135,7 @@ impl Bursts {
         self.steps[index(step)] += bytes;
     }
 
-    /// Makes `step` the newest: the steps that leave a window take their bytes along.
+    /// Makes `step` the newest; subtracts the steps that leave a window.
     fn slide_to(&mut self, step: u64) {
         if step - self.newest >= HISTORY as u64 {
             self.steps = [0; HISTORY];
@@ -151,7 +151,7 @@ impl Bursts {
     }
 }
 
-/// A window of `STEPS` steps, and the peak of all its places so far.
+/// A sliding window of `STEPS` steps, and its highest sum so far.
 #[derive(Debug, Clone)]
 struct Window<const STEPS: u64> {
     /// Bytes of the window that ends with the newest step.
@@ -162,8 +162,8 @@ struct Window<const STEPS: u64> {
 impl<const STEPS: u64> Window<STEPS> {
     const EMPTY: Self = Self { bytes: 0, peak: 0 };
 
-    /// Adds bytes to the step that is so far behind the newest one, in whose place in `steps` they
-    /// are not yet: the windows that end with it or after it have more.
+    /// Adds bytes to the step that is `behind` steps older than the newest; `steps` doesn't contain
+    /// them yet. Every window that contains that step grows.
     fn add(&mut self, steps: &[u64], newest: u64, behind: u64, bytes: u64) {
         let (mut window, mut most) = (self.bytes, 0);
         for back in 0..=behind {

@@ -1,7 +1,7 @@
 //! Time: packets are stamped by the wall clock, which can be stepped; intervals are cut by the
 //! boot-time clock, which can't. This is the conversion between them.
 //!
-//! Wall clock less boot-time clock is constant but for steps: both are disciplined alike, and both
+//! The wall clock minus the boot-time clock only changes by steps: NTP adjusts both alike, and both
 //! run on while the host sleeps.
 
 use std::time::Duration;
@@ -10,8 +10,8 @@ use std::time::Duration;
 /// packet by no more than this.
 const TOLERANCE_NS: u64 = 100_000;
 
-/// How much earlier than its forerunner in the ring a packet can be: CPUs stamp packets before
-/// they take their place in it.
+/// How far packets in the ring may be out of order: CPUs stamp a packet before they reserve its
+/// place.
 pub const OUT_OF_ORDER_NS: u64 = 1_000_000;
 
 /// The wall clock, read between two readings of the boot-time clock.
@@ -25,7 +25,7 @@ pub struct Reading {
     pub after_ns: u64,
 }
 
-/// Wall clock less boot-time clock.
+/// Wall clock minus boot-time clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offset(i64);
 

@@ -65,7 +65,7 @@ impl Schedule {
     /// True if slots from the one that holds `boot_ns` on belong to the newest alignment, so that
     /// the one before it can be forgotten.
     #[must_use]
-    pub const fn is_settled(&self, boot_ns: u64) -> bool {
+    pub const fn is_aligned(&self, boot_ns: u64) -> bool {
         boot_ns >= self.now.start_ns
     }
 
@@ -75,7 +75,7 @@ impl Schedule {
         self.now.first
     }
 
-    /// The schedule after a step of the wall clock, which must be settled: the same up to the slot after the one that
+    /// The schedule after a step of the wall clock, which must be aligned: the same up to the slot after the one that
     /// holds `boot_ns`, which ends later, where the wall clock says so. A reader that learns of it
     /// with its next block has not yet met a packet to which it makes a difference.
     #[must_use]

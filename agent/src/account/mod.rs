@@ -1,12 +1,12 @@
 //! Accounting: from facts about packets to the figures of an interval.
 //!
 //! One reader per ring counts, one sampler takes what was counted. Between them stand the slots
-//! of a bank ([`counters::bank`]), handed over without a lock ([`handover`]). Which slot a packet belongs
+//! of a bank ([`bank::bank`]), handed over without a lock ([`handover`]). Which slot a packet belongs
 //! to is decided by its own timestamp ([`clock`], [`interval`]).
 
+pub mod bank;
 pub mod burst;
 pub mod clock;
-pub mod counters;
 pub mod handover;
 pub mod interval;
 

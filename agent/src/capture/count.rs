@@ -10,7 +10,7 @@ use super::packet::{Headers, Network};
 use super::ring::Packet;
 use super::size_class::size_class;
 use super::wire_len::{WireLen, wire_len, wire_len_without_header};
-use crate::account::counters::{Direction, Tally, Traffic};
+use crate::account::bank::{Direction, Tally, Traffic};
 
 /// Transport protocols that are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

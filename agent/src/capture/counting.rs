@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::count::{Counts, Plain};
 use super::ring::Packet;
+use crate::account::bank::BankWriter;
 use crate::account::burst::{Bursts, Peaks, Steps};
 use crate::account::clock::{PacketClock, Reading};
-use crate::account::counters::BankWriter;
 use crate::account::interval::{Attribution, SharedSchedule};
 
 /// Times of packets that are counted alike: in one slot, and in one step of its peaks.

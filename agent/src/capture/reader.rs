@@ -16,8 +16,8 @@ use nix::unistd::Pid;
 use super::counting::Counting;
 use super::pace::{Gathered, PAUSE_MAX, pause};
 use super::ring::{Ring, RingConfig, RingError, RingStatistics, Statistics};
+use crate::account::bank::{BankTaker, SLOTS, Tally, bank};
 use crate::account::clock::OUT_OF_ORDER_NS;
-use crate::account::counters::{BankTaker, SLOTS, Tally, bank};
 use crate::account::interval::SharedSchedule;
 use crate::clocks;
 

@@ -148,8 +148,8 @@ pub fn load(options: &Options, flags: &[Given]) -> Result<Loaded<Config>, Config
         let held = explicit.config.server.host.as_ref();
         if let (Some(found), Some(held)) = (found.filter(|it| Some(*it) != held), held) {
             explicit.warnings.push(format!(
-                "{}: server.host: {held} holds, though this host was enrolled at {found}; if that \
-                 is meant, remove {}",
+                "{}: server.host: {held} is used, but this host was enrolled at {found}; if that \
+                 is intended, remove {}",
                 explicit.source("server.host"),
                 path.display()
             ));
@@ -218,8 +218,8 @@ impl Config {
     /// It is none.
     pub fn client_id(&self) -> Result<ClientId, Problem> {
         Problem::unless(!self.client.id.is_empty(), "client.id", || {
-            "not set, and a client can't have this host's name; set it, or: agent enroll --id NAME \
-             TOKEN"
+            "not set, and this host's name is no valid client id; set it, or: agent enroll --id \
+             NAME TOKEN"
                 .to_owned()
         })?;
         ClientId::new(&self.client.id).map_err(|error| Problem::new("client.id", error.to_string()))

@@ -7,7 +7,7 @@ use globset::{Glob, GlobMatcher};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use settings::{Interval, Problem, Size};
 
-use crate::account::counters::SLOTS;
+use crate::account::bank::SLOTS;
 use crate::capture::reader::hold;
 use crate::capture::ring::RingConfig;
 use crate::nic::choose::NicFilter;
@@ -176,7 +176,7 @@ impl Monitor {
             None => Ok(()),
             Some(cpu) => {
                 let may = may.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-                let why = format!("there is no CPU {cpu} for this process; choose of {may}");
+                let why = format!("this process may not use CPU {cpu}; choose from {may}");
                 Err(Problem::new("monitor.cpus", why))
             }
         }
@@ -196,7 +196,7 @@ impl Monitor {
                 let Self { report_interval, sample_interval, .. } = self;
                 format!(
                     "{report_interval} is shorter than monitor.sample_interval \
-                     ({sample_interval}); make it as long at least"
+                     ({sample_interval}); make it at least as long"
                 )
             },
         )?;
@@ -214,8 +214,8 @@ impl Monitor {
         Problem::unless(held_back, "monitor.ring.retire", || {
             let Self { ring: RingSize { retire, .. }, sample_interval, .. } = self;
             format!(
-                "{retire} holds packets back for too long at a monitor.sample_interval of \
-                 {sample_interval}; choose 200ms at most, or longer samples"
+                "{retire} is too long for a monitor.sample_interval of {sample_interval}; choose \
+                 at most 200ms, or longer samples"
             )
         })
     }
@@ -250,7 +250,7 @@ impl RingSize {
         Problem::unless(memory <= Self::MEMORY_MAX, "monitor.ring.blocks", || {
             let Self { blocks, block_size, .. } = self;
             format!(
-                "{blocks} blocks of {block_size} are {}; choose {} at most",
+                "{blocks} blocks of {block_size} are {}; choose at most {}",
                 Size(memory),
                 Size(Self::MEMORY_MAX)
             )
@@ -299,7 +299,7 @@ mod tests {
         let monitor = Monitor { cpus: vec![1, 99], ..Monitor::default() };
         assert_eq!(monitor.check_cpus(&[0, 1, 99]), Ok(()));
         let problem = monitor.check_cpus(&[0, 1]).unwrap_err();
-        assert_eq!(problem.why, "there is no CPU 99 for this process; choose of 0, 1");
+        assert_eq!(problem.why, "this process may not use CPU 99; choose from 0, 1");
         assert_eq!(monitor.check_cpus(&[]), Ok(()), "unknown");
     }
 

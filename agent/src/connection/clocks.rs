@@ -1,12 +1,12 @@
-//! Certificates that are refused for the time: what both clocks say.
+//! Explains certificates that are refused because of a clock.
 
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
 use wire::certificate::utc;
 
-/// What TLS says of a certificate whose time is over, or has not come: its limit and the clock
-/// that it was held against.
+/// What TLS reports about a certificate that is expired or not valid yet: its limit and the clock
+/// that it was compared with.
 struct Untimely {
     clock: UnixTime,
     limit: UnixTime,
@@ -14,7 +14,7 @@ struct Untimely {
 }
 
 impl Untimely {
-    /// Reads it from the words of TLS, which are all that QUIC hands on.
+    /// Parses it from the text of the TLS error, which is all that QUIC passes on.
     fn read(words: &str) -> Option<Self> {
         let number = |mark: &str| {
             let digits = words.split_once(mark)?.1;
@@ -35,7 +35,7 @@ impl Untimely {
     }
 }
 
-/// The collector's certificate is not valid by this host's clock: words, if that is what TLS says.
+/// Explains an error that says that the collector's certificate is not valid by this host's clock.
 pub(super) fn collector_untimely(words: &str) -> Option<String> {
     let untimely = Untimely::read(words)?;
     Some(format!(
@@ -46,7 +46,7 @@ pub(super) fn collector_untimely(words: &str) -> Option<String> {
     ))
 }
 
-/// This host's certificate is not valid by the collector's clock.
+/// Explains an error that says that this host's certificate is not valid by the collector's clock.
 pub(super) fn agent_untimely(words: &str, now: UnixTime) -> Option<String> {
     let untimely = Untimely::read(words)?;
     Some(format!(

@@ -11,12 +11,10 @@ use wire::message::Message;
 
 use super::clocks;
 
-/// How long a message may take to be taken: a collector reads what it is told whatever its database
-/// does.
+/// How long writing a message may take. A collector reads messages whatever its database does.
 pub const SAID: Duration = Duration::from_secs(30);
 
-/// Longest message of a collector to an agent that delivers, bytes: a list of the most sessions
-/// takes a third.
+/// Longest message from a collector, bytes: a list of the most sessions takes a third of it.
 pub const MESSAGE_MAX: u32 = 256 << 10;
 
 /// Why talking to the collector ended.
@@ -25,13 +23,13 @@ pub enum ControlError {
     /// The stream or connection is gone.
     #[error("{0}")]
     Gone(String),
-    /// What arrived is not what this protocol knows.
-    #[error("the collector sent what can't be understood: {0}")]
+    /// What arrived is not of this protocol.
+    #[error("can't understand what the collector sent: {0}")]
     Received(#[source] CodecError),
-    /// What was to be said can't be said in this protocol.
+    /// The message can't be encoded.
     #[error("{0}")]
     Said(#[from] CodecError),
-    /// Longer than anything that is said to an agent.
+    /// Longer than any message to an agent.
     #[error("the collector sent a message of {0} bytes; at most {MESSAGE_MAX} are expected")]
     TooLong(u32),
     /// A frame where a message should be.
@@ -62,8 +60,8 @@ pub async fn read(
     }
 }
 
-/// Reads messages in a task of its own, for reading one can't be broken off and taken up again. The
-/// last one is an error.
+/// Reads messages in a task of its own, because reading one can't be interrupted and resumed. The
+/// last item is an error.
 pub fn messages(
     connection: Connection,
     mut stream: RecvStream,
@@ -84,7 +82,8 @@ pub fn messages(
 /// Writes a message.
 ///
 /// # Errors
-/// [`ControlError::Gone`] if the connection is, [`ControlError::Said`] if nobody could read it.
+/// [`ControlError::Gone`] if the connection is gone, [`ControlError::Said`] if the message can't be
+/// encoded.
 pub async fn write(
     stream: &mut SendStream,
     connection: &Connection,
@@ -93,11 +92,11 @@ pub async fn write(
     let message = codec::encode_message(message)?;
     match timeout(SAID, stream.write_all(&message)).await {
         Ok(written) => written.map_err(|error| ControlError::Gone(why(connection, &error))),
-        Err(_) => Err(ControlError::Gone(format!("the collector took nothing for {SAID:?}"))),
+        Err(_) => Err(ControlError::Gone(format!("the collector has read nothing for {SAID:?}"))),
     }
 }
 
-/// What closed a connection, in words: the collector's own where it gave any.
+/// Why a connection closed: the collector's own words if it gave any.
 #[must_use]
 pub fn why(connection: &Connection, error: &dyn std::fmt::Display) -> String {
     match connection.close_reason() {
@@ -106,7 +105,7 @@ pub fn why(connection: &Connection, error: &dyn std::fmt::Display) -> String {
     }
 }
 
-/// The reason of a closed connection in words.
+/// The reason of a closed connection as text.
 #[must_use]
 pub fn close_reason(reason: &quinn::ConnectionError) -> String {
     use quinn::ConnectionError;

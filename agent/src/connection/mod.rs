@@ -1,4 +1,4 @@
-//! The connection to a collector: made again for ever, across a list of collectors.
+//! The connection to a collector: retried without end, across a list of collectors.
 
 mod clocks;
 pub mod control;

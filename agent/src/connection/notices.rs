@@ -1,14 +1,14 @@
-//! What the collector says though the connection goes on: each time on a stream of its own.
+//! Notices: what the collector says without ending the connection, each time on a new stream.
 
 use quinn::Connection;
 use wire::message::Message;
 
 use super::control::{self, ControlError};
 
-/// Most notices of one stream; further ones are left alone.
+/// Most notices per stream; further ones are ignored.
 const NOTICES_MAX: usize = 16;
 
-/// The texts of the next stream of the collector, once there is one.
+/// Waits for the collector's next stream and reads its texts.
 ///
 /// # Errors
 /// [`ControlError`] if the connection ends, or something else is said.

@@ -1,4 +1,4 @@
-//! The clock that stamps packets, and who keeps it right.
+//! The clock that stamps packets, and what synchronises it.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! The certificate, and whether the collectors take it.
+//! The certificate, and whether the collectors accept it.
 
 use std::time::Duration;
 
@@ -18,12 +18,11 @@ use settings::{Finding, Level};
 
 const COLLECTOR: &str = "collector";
 
-/// How often the collector is asked for its time, and how long that may take together.
+/// How often to ask the collector for its time, and how long all questions may take.
 const QUESTIONS: u32 = 4;
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// How long is waited for what the collector has to say of limits. It says it before it answers, if
-/// there is anything.
+/// How long to wait for notices about limits, which the collector sends before its answer.
 const NOTICE: Duration = Duration::from_millis(50);
 
 pub(super) fn examine(config: &DoctorConfig) -> Vec<Finding> {
@@ -45,7 +44,7 @@ pub(super) fn examine(config: &DoctorConfig) -> Vec<Finding> {
             let reach = |server| runtime.block_on(reach(server, &credentials, tolerance));
             let mut reached: Vec<Finding> = config.servers.iter().flat_map(reach).collect();
             if reached.iter().any(|it| it.subject == COLLECTOR && it.level == Level::Ok) {
-                // The agent goes on by the one that takes it.
+                // The agent uses the collector that accepts it.
                 reached.iter_mut().for_each(|it| it.level = it.level.min(Level::Warn));
             }
             findings.extend(reached);
@@ -69,10 +68,10 @@ fn certificate(credentials: &Credentials, now: UnixTime) -> Finding {
     } else if !credentials.validity().renew_due(now) {
         Finding::ok(SUBJECT, text)
     } else if credentials.renew_due(now) {
-        let way_out = "its renewal is due, which `agent run` does once it reaches a collector";
+        let way_out = "its renewal is due; `agent run` renews it once it reaches a collector";
         Finding::warn(SUBJECT, format!("{text}; {way_out}"))
     } else {
-        Finding::warn(SUBJECT, format!("{text}; put its successor where tls.cert says"))
+        Finding::warn(SUBJECT, format!("{text}; put a new one where tls.cert says"))
     }
 }
 
@@ -99,11 +98,17 @@ async fn reach(server: &Server, credentials: &Credentials, tolerance: Duration) 
                 ),
                 None => Finding::ok(COLLECTOR, format!("{server} answers in {rtt:.1?}")),
             }];
-            // A collector that is older than the question doesn't tell.
+            // Older collectors don't answer this.
             findings.extend(times.map(|(here, there)| clocks(here, there, tolerance + rtt)));
             let over = over.into_iter().flatten().flatten();
             findings.extend(over.map(|text| {
-                Finding::warn("limits", format!("{server}: within an hour this client took {text}"))
+                Finding::warn(
+                    "limits",
+                    format!(
+                        "{server}: within the last hour this client used \
+                                                 {text}"
+                    ),
+                )
             }));
             findings
         }
@@ -111,8 +116,8 @@ async fn reach(server: &Server, credentials: &Credentials, tolerance: Duration) 
     }
 }
 
-/// The time here and at the collector at one moment, nanoseconds since 1970 (UTC): the best of a few
-/// questions.
+/// The time here and at the collector at one moment, nanoseconds since 1970 (UTC): the best of
+/// several probes.
 async fn times(connection: &Connection) -> Option<(u64, u64)> {
     let (mut send, mut receive) = connection.open_bi().await.ok()?;
     let mut best: Option<(u64, (u64, u64))> = None;
@@ -143,7 +148,7 @@ fn clocks(here_ns: u64, there_ns: u64, tolerance: Duration) -> Finding {
     }
 }
 
-/// Why the collector closes the connection, if it does: it judges the agent's certificate only
+/// Why the collector closes the connection, if it does: it checks the agent's certificate only
 /// after the agent's side of the handshake is done.
 async fn refused(connection: &Connection) -> Option<String> {
     let wait = Duration::from_millis(300) + 2 * connection.rtt();

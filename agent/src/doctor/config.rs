@@ -25,7 +25,7 @@ pub struct DoctorConfig {
     pub identity: PathBuf,
     /// The operator's own PKI in place of enrolment.
     pub tls: Option<TlsFiles>,
-    /// What is to be said where the config has another client id than the certificate.
+    /// A warning if the config has another client id than the certificate.
     pub other_identity: Option<String>,
 }
 
@@ -47,7 +47,7 @@ impl DoctorConfig {
     }
 }
 
-/// A figure that is no round one, in whole MiB.
+/// A size, rounded to whole MiB.
 pub(super) const fn mib(bytes: u64) -> Size {
     Size(bytes >> 20 << 20)
 }

@@ -1,5 +1,5 @@
-//! Whether the agent that runs delivers: what no other connection can tell, such as that it is
-//! refused as a second host, or that the collector's database is away.
+//! Whether the running agent delivers. Only it knows that it is refused as a second host, or that
+//! the collector's database is away.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use settings::Finding;
 const SUBJECT: &str = "delivery";
 
 pub(super) fn examine(spool: &Path) -> Vec<Finding> {
-    // What an agent that has ended wrote says nothing of now.
+    // An agent that has ended may have written this long ago.
     let state = state::read(spool).filter(|it| is_agent(it.pid));
     state.map(|it| finding(&it)).into_iter().collect()
 }
@@ -28,7 +28,7 @@ fn finding(state: &State) -> Finding {
         Ok(server) => Finding::ok(SUBJECT, format!("to {server} since {since}")),
         Err(why) => Finding::fail(
             SUBJECT,
-            format!("none since {since}: {why}; what is measured is spooled"),
+            format!("none since {since}: {why}; measurements go to the spool"),
         ),
     }
 }

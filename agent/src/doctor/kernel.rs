@@ -1,4 +1,4 @@
-//! Capabilities, and what a ring is made of.
+//! Capabilities, and the kernel features of a ring.
 
 use std::fs;
 
@@ -28,7 +28,7 @@ fn capability(status: &str) -> Finding {
     }
 }
 
-/// Tries all that a ring is made of on the loopback, for a moment.
+/// Opens a ring on the loopback for a moment.
 fn ring() -> Finding {
     let small = RingConfig {
         block_size: 16 << 10,

@@ -1,4 +1,4 @@
-//! `agent doctor`: whether this host can measure and deliver, and what to do where it can't.
+//! `agent doctor`: checks whether this host can capture and deliver, and says what to fix.
 
 mod clock;
 mod collector;

@@ -1,4 +1,4 @@
-//! The NICs to capture: their rings' memory, and what passes a tap by.
+//! The NICs to capture, the memory of their rings, and packets that no tap sees.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::sampler::{CaptureConfig, allowed_cpus};
 use settings::Finding;
 use settings::Size;
 
-/// NICs that have a line of their own; more would hide the other lines.
+/// Most NICs with a line of their own, so that other lines stay visible.
 const LINES_MAX: usize = 8;
 
 /// Descriptors of a ring: its socket, and another for its statistics.
@@ -48,7 +48,7 @@ pub(super) fn examine(capture: &CaptureConfig) -> Vec<Finding> {
 
 fn count(captured: usize, all: usize) -> Finding {
     if captured == 0 {
-        let text = format!("none of {all} would be captured; `agent nics` says why");
+        let text = format!("none of {all} can be captured; `agent nics` says why");
         return Finding::warn("NICs", text);
     }
     Finding::ok("NICs", format!("{captured} of {all} captured; `agent nics` lists them"))
@@ -61,7 +61,7 @@ fn available(meminfo: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// `whole` is what a NIC's rings take where memory isn't short.
+/// `whole` is the memory of a NIC's rings when there is enough.
 fn ring_memory(captured: &[&Examined], whole: u64, most: u64, available: Option<u64>) -> Finding {
     const SUBJECT: &str = "ring memory";
     let given: Vec<u64> = captured.iter().filter_map(|nic| nic.ring_bytes).collect();
@@ -87,8 +87,8 @@ fn ring_memory(captured: &[&Examined], whole: u64, most: u64, available: Option<
         Some(last) => Finding::ok(
             SUBJECT,
             format!(
-                "{text}; down to {} a NIC instead of {}: raise monitor.ring.memory if packets are \
-                 dropped",
+                "{text}; as little as {} per NIC instead of {}: raise monitor.ring.memory if \
+                 packets are dropped",
                 Size(*last),
                 Size(whole)
             ),
@@ -109,19 +109,19 @@ fn open_files(rings: u64, limit: Option<u64>) -> Finding {
     match limit {
         Some(limit) if need > limit => Finding::warn(
             SUBJECT,
-            format!("{limit} are allowed and {need} may be needed; raise it: ulimit -n {need}"),
+            format!("{limit} are allowed, {need} may be needed; raise the limit: ulimit -n {need}"),
         ),
-        Some(limit) => Finding::ok(SUBJECT, format!("{need} may be needed of {limit}")),
+        Some(limit) => Finding::ok(SUBJECT, format!("up to {need} of {limit} are needed")),
         None => Finding::ok(SUBJECT, "no limit"),
     }
 }
 
-/// CPUs to which readers are to be pinned and can't be.
+/// Configured CPUs that this process may not use.
 fn absent_cpus(wanted: &[usize], may: &[usize]) -> Option<Finding> {
     let cpu = wanted.iter().find(|cpu| !may.is_empty() && !may.contains(cpu))?;
     let text = format!(
-        "monitor.cpus names {cpu}, which this process may not use; its readers run where the \
-         kernel puts them; correct it, or take it out"
+        "monitor.cpus names {cpu}, which this process may not use; its readers run on CPUs that \
+         the kernel chooses; correct it, or take it out"
     );
     Some(Finding::warn("CPUs", text))
 }
@@ -134,27 +134,27 @@ fn offloads(nic: &Examined) -> Finding {
         Some([]) => Finding::ok(SUBJECT, format!("{name}: none")),
         Some(on) => Finding::ok(
             SUBJECT,
-            format!("{name}: {}; figures are those of the wire all the same", on.join(" ")),
+            format!("{name}: {}; figures are those on the wire all the same", on.join(" ")),
         ),
     }
 }
 
-/// What may pass the tap of a NIC by.
+/// What lets packets bypass the tap of a NIC.
 fn passed_by(nic: &Examined) -> Option<Finding> {
     const SUBJECT: &str = "tap";
     let name = nic.link.name;
     if nic.link.xdp {
         let text = format!(
-            "{name}: an XDP program sees packets first; what it drops or redirects is in no \
-             figure; `ip link set dev {name} xdp off` if nobody needs it"
+            "{name}: an XDP program sees packets first; those that it drops or redirects are not \
+             counted; if nobody needs it: ip link set dev {name} xdp off"
         );
         return Some(Finding::warn(SUBJECT, text));
     }
     let by_itself = nic.offloads.as_ref().is_some_and(|on| on.contains(&HW_TC));
     by_itself.then(|| {
         let text = format!(
-            "{name}: {HW_TC} is on; what the NIC forwards by itself is in no figure; \
-             `ethtool -K {name} {HW_TC} off` if nobody needs it"
+            "{name}: {HW_TC} is on; packets that the NIC forwards by itself are not counted; if \
+             nobody needs it: ethtool -K {name} {HW_TC} off"
         );
         Finding::warn(SUBJECT, text)
     })
@@ -192,7 +192,7 @@ mod tests {
         assert!(spent.text.contains("1 get none; raise monitor.ring.memory"), "{}", spent.text);
         let smaller = memory(&[Some(16 * MIB), Some(MIB)], 1 << 40);
         assert_eq!(smaller.level, Level::Ok);
-        assert!(smaller.text.contains("1MiB a NIC instead of 16MiB"), "{}", smaller.text);
+        assert!(smaller.text.contains("1MiB per NIC instead of 16MiB"), "{}", smaller.text);
     }
 
     #[test]

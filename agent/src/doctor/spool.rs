@@ -14,7 +14,7 @@ use settings::Size;
 const SUBJECT: &str = "spool";
 
 pub(super) fn examine(data_dir: &Path, most: u64) -> Vec<Finding> {
-    // What is not there yet is made at the first start, in the nearest folder that is.
+    // If it doesn't exist yet, the first start creates it in the nearest existing parent.
     let absent = |path: &&Path| fs::exists(path).is_ok_and(|exists| !exists);
     let place = data_dir.ancestors().find(|path| !absent(path)).unwrap_or(data_dir);
     let shown = data_dir.display();
@@ -34,7 +34,7 @@ pub(super) fn examine(data_dir: &Path, most: u64) -> Vec<Finding> {
 
 fn room(text: &str, most: u64, free: u64) -> Finding {
     if free < most {
-        let text = format!("{text}, where only {} are free", mib(free));
+        let text = format!("{text}, but only {} are free there", mib(free));
         return Finding::warn(SUBJECT, format!("{text}; lower spool.max_size or free some space"));
     }
     Finding::ok(SUBJECT, format!("{text}, {} free", mib(free)))

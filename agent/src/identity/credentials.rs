@@ -1,5 +1,4 @@
-//! What the agent proves itself with, and whom it trusts: from enrolment or from the operator's
-//! PKI.
+//! The agent's credentials and whom it trusts: from enrolment or from the operator's PKI.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,19 +26,19 @@ enum Pki {
 }
 
 impl Pki {
-    /// What helps when the certificate doesn't.
+    /// What to do if the certificate can't be used.
     const fn fix(self) -> &'static str {
         match self {
             Self::Collector => {
                 "get a token by `collector token --client ID --replace`, with the id of this \
                  client, and run: agent enroll TOKEN"
             }
-            Self::Operator => "put the right files where tls.ca, tls.cert and tls.key say",
+            Self::Operator => "correct tls.ca, tls.cert and tls.key, or the files",
         }
     }
 }
 
-/// What the agent proves itself with.
+/// The agent's credentials.
 #[derive(Debug)]
 pub struct Credentials {
     pki: Pki,
@@ -101,7 +100,7 @@ impl Credentials {
         Ok(loaded)
     }
 
-    /// What the files of an enrolment would give. Errors name the files.
+    /// Credentials from the contents of an enrolment's files. Errors name the files.
     pub(super) fn of_enrollment(files: &TlsFiles, pem: Pem<'_>) -> Result<Self, IdentityError> {
         Self::parse(files, Pki::Collector, pem)
     }
@@ -153,20 +152,19 @@ impl Credentials {
         }
     }
 
-    /// What quinn is to know to connect by [`wire::ALPN`].
+    /// The QUIC config to connect by [`wire::ALPN`].
     #[must_use]
     pub fn client_config(&self) -> ClientConfig {
         self.config.clone()
     }
 
-    /// True once the collector is to be asked for the next certificate ([`super::renew`]). Never
-    /// with the operator's own PKI.
+    /// True once the next certificate is due ([`super::renew`]). Never with the operator's own PKI.
     #[must_use]
     pub fn renew_due(&self, now: UnixTime) -> bool {
         self.pki == Pki::Collector && self.validity.renew_due(now)
     }
 
-    /// When to look again whether the next certificate is due, or to ask for it again.
+    /// How long to wait before checking again whether the next certificate is due, or asking again.
     #[must_use]
     pub fn look_in(&self, now: UnixTime) -> Duration {
         look_in(self.validity, now)
@@ -178,8 +176,8 @@ impl Credentials {
     }
 }
 
-/// An hour at most, for the clock may be stepped. Of what is left once it is due a tenth, so that a
-/// certificate of a minute is renewed in time too.
+/// At most an hour, because the clock may be stepped. Once it is due, a tenth of the time that is
+/// left, so that even a certificate of a minute is renewed in time.
 fn look_in(validity: Validity, now: UnixTime) -> Duration {
     const RANGE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
     let until = |end: UnixTime| end.as_secs().saturating_sub(now.as_secs());
@@ -195,9 +193,9 @@ fn has_certificate(key: &[u8], path: &Path) -> Result<bool, PemError> {
     Ok(!pem::certificates_beside(key, path)?.is_empty())
 }
 
-/// Keeps what an enrolment or a renewal gave in place of what is there: key and certificate at once, by
-/// one file, after the CAs by which its collector proves itself. Broken off anywhere, what was there
-/// or what is new can be used. The directory must be locked.
+/// Stores what an enrolment or renewal gave: first the CAs, then key and certificate at once, in
+/// one file. If it is interrupted anywhere, either the old or the new pair can be used. The
+/// directory must be locked.
 pub(super) fn keep(files: &TlsFiles, pem: Pem<'_>) -> Result<(), IdentityError> {
     private_file::write_public(&files.ca, pem.ca)?;
     private_file::write(&files.key, &[pem.key, pem.cert].concat())?;
@@ -207,7 +205,7 @@ pub(super) fn keep(files: &TlsFiles, pem: Pem<'_>) -> Result<(), IdentityError> 
     Ok(())
 }
 
-/// A signing request, DER. It asks for nothing: the collector says what is in a certificate.
+/// A signing request, DER, without a subject: the collector decides what is in a certificate.
 pub(super) fn signing_request(key: &KeyPair) -> Result<Vec<u8>, rcgen::Error> {
     Ok(CertificateParams::default().serialize_request(key)?.der().to_vec())
 }

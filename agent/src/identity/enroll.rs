@@ -1,4 +1,4 @@
-//! Enrolment: a certificate against a one-time token.
+//! Enrolment: gets a certificate for a one-time token.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -31,11 +31,11 @@ const CLOSE_DONE: u32 = 0;
 /// Why there is no new certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrollError {
-    /// Nobody to ask.
-    #[error("where is the collector? Set server.host; the token doesn't say")]
+    /// No address to connect to.
+    #[error("the token doesn't name the collector's address; set server.host")]
     NoServer,
-    /// Nobody who made the token answers.
-    #[error("no collector that made this token was found; the token was not used: {}", .0.join("; "))]
+    /// No collector that made the token answers.
+    #[error("can't find the collector that made this token; the token is still unused: {}", .0.join("; "))]
     NotFound(Vec<String>),
     /// The collector said no.
     #[error("the collector refuses: {0}")]
@@ -47,12 +47,12 @@ pub enum EnrollError {
     #[error(transparent)]
     Control(#[from] ControlError),
     /// The collector answered something else.
-    #[error("the collector's answer is of no use: {0}; run the same release on both ends")]
+    #[error("can't use the collector's answer: {0}; run the same release on both ends")]
     Answer(&'static str),
     /// The certificate isn't valid now.
     #[error(
-        "the collector made a certificate that is valid {validity}, and this host's clock says {now}; \
-         check the clocks of both hosts, and try again (an enrolment needs a new token)"
+        "the collector made a certificate that is valid {validity}, but this host's clock says \
+         {now}; check the clocks of both hosts, and try again (an enrolment needs a new token)"
     )]
     Untimely {
         /// When it is valid.
@@ -60,8 +60,8 @@ pub enum EnrollError {
         /// This host's clock, UTC.
         now: String,
     },
-    /// Somebody else is at it.
-    #[error("another process changes this host's certificate; the next try finds what it left")]
+    /// Another process is changing the files.
+    #[error("another process is changing this host's certificate; trying again later")]
     Busy,
     /// No key or signing request.
     #[error("can't make a key: {0}")]
@@ -77,9 +77,9 @@ pub enum EnrollError {
 /// The client id that a host asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {
-    /// Somebody chose it: this one, or none.
+    /// Chosen explicitly: this one, or none.
     Chosen(ClientId),
-    /// The host's name, if it can be an id. A token that was made for an id gives that one.
+    /// The host's name, if it is a valid id. A token that was made for an id overrides it.
     HostName(Option<ClientId>),
 }
 
@@ -101,7 +101,7 @@ impl Asked {
     }
 }
 
-/// What came of an enrolment.
+/// The result of an enrolment.
 #[derive(Debug)]
 pub struct Enrolled {
     /// The collector that gave the certificate.
@@ -201,7 +201,7 @@ async fn enroll_at(
     Ok(credentials)
 }
 
-/// A certificate made by a clock that is far from this host's would be refused later.
+/// A certificate made under a very different clock would be refused later.
 pub(super) fn must_be_timely(made: &Credentials) -> Result<(), EnrollError> {
     let (validity, now) = (made.validity(), UnixTime::now());
     if validity.covers(now) {

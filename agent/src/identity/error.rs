@@ -54,8 +54,8 @@ pub enum IdentityError {
     },
     /// The certificate's time is over.
     #[error(
-        "the certificate {path} expired at {at}, and this host's clock says {now}; check the clock; if \
-         it is right, {fix}"
+        "the certificate {path} expired at {at}, by this host's clock ({now}); check the clock; \
+         if it is right, {fix}"
     )]
     Expired {
         /// The file.

@@ -1,4 +1,4 @@
-//! The host key: what tells this host from others that have its certificate, by copy or cloning.
+//! The host key: tells this host from copies and clones that have the same certificate.
 
 use sha2::{Digest, Sha256};
 use wire::id::ClientId;
@@ -26,8 +26,8 @@ pub fn is_known(key: &HostKey) -> bool {
     key.machine != HostKey::default().machine
 }
 
-/// The 32 digits of an id. An image that is to get its own at the first boot holds none, or the
-/// word `uninitialized`.
+/// The 32 digits of an id. An image that gets its id at the first boot holds none, or the word
+/// `uninitialized`.
 fn id(text: &str) -> Option<String> {
     let digits: String = text.trim().chars().filter(|it| *it != '-').collect();
     let sound = digits.len() == 32
@@ -36,7 +36,8 @@ fn id(text: &str) -> Option<String> {
     sound.then(|| digits.to_ascii_lowercase())
 }
 
-/// Zero where there is no id. An id itself never leaves the host: others derive secrets from it.
+/// Zero if there is no id. The id itself never leaves the host, because other programs derive
+/// secrets from it.
 fn digest(of: &str, client: &ClientId, id: Option<String>) -> [u8; 16] {
     let Some(id) = id else { return [0; 16] };
     let text = format!("netmon {of} {client} {id}");

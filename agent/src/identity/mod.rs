@@ -1,4 +1,4 @@
-//! Identity: how the agent gets its certificate, keeps it, and makes sure of the collector.
+//! Identity: how the agent gets and stores its certificate, and verifies the collector.
 
 mod credentials;
 mod enroll;

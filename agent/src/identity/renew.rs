@@ -1,4 +1,4 @@
-//! Renewal: the next certificate, for a new key, against the present one.
+//! Renewal: gets the next certificate, for a new key, with the present one.
 
 use std::fs::TryLockError;
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::credentials::{Credentials, Pem, enrolled_files, keep, signing_request
 use super::enroll::{EnrollError, ask, must_be_timely};
 use super::error::IdentityError;
 
-/// Most CAs that a collector is proven by: the present one and the one before.
+/// Most CAs that a collector may name: the present one and earlier ones.
 const AUTHORITIES: usize = 4;
 
 /// Gets the next certificate, for a new key, over a connection that was made with the present one, and
@@ -46,13 +46,13 @@ pub async fn renew(
     let lock = private_file::open_lock(&path).map_err(IdentityError::from)?;
     match lock.try_lock() {
         Ok(()) => {}
-        // An enrolment holds it for as long as it asks around.
+        // An enrolment holds it while it asks collectors.
         Err(TryLockError::WouldBlock) => return Err(EnrollError::Busy),
         Err(TryLockError::Error(error)) => {
             return Err(IdentityError::from(FileError::write(&path, error)).into());
         }
     }
-    // Whoever enrolled this host again meanwhile goes before.
+    // If the host was enrolled again meanwhile, that enrolment wins.
     if !Credentials::load(dir, None, UnixTime::now())?.same_key(present) {
         return Err(EnrollError::Busy);
     }

@@ -1,4 +1,4 @@
-//! QUIC as the agent speaks it: TLS 1.3 alone, small windows, the collector always checked.
+//! The agent's QUIC: TLS 1.3 only, small windows, the collector always verified.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use rustls::{
 };
 use wire::certificate::Fingerprint;
 
-/// How often something is sent where there is nothing to say.
+/// Interval of keep-alives.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// How long the collector may be silent, milliseconds.
@@ -30,10 +30,11 @@ const RECEIVE_WINDOW: u32 = 256 << 10;
 /// What may be in flight towards the collector by streams, bytes.
 const SEND_WINDOW: u64 = 1 << 20;
 
-/// Datagrams that wait to be sent, bytes. The oldest fall out, to be sent again by the window.
+/// Datagrams waiting to be sent, bytes. The oldest are dropped, and the delivery window sends them
+/// again.
 const DATAGRAM_BUFFER: usize = 64 << 10;
 
-/// Streams on which the collector says something that no answer waits for. It says it rarely.
+/// Streams that the collector may open, for notices.
 const NOTICES: u32 = 1;
 
 /// Connects by [`wire::ALPN`] with a certificate to a collector whose certificate is of `roots` and
@@ -53,8 +54,8 @@ pub(super) fn client_config(
     quic(tls, wire::ALPN)
 }
 
-/// Connects by [`wire::ALPN_ENROLL`] to a collector of the CA with a fingerprint. If it is none,
-/// `refusal` is told why.
+/// Connects by [`wire::ALPN_ENROLL`] to a collector of the CA with a fingerprint. `refusal` gets
+/// the reason if it is another.
 pub(super) fn enrolling_config(
     ca: Fingerprint,
     refusal: Arc<OnceLock<String>>,
@@ -98,7 +99,7 @@ fn transport() -> TransportConfig {
         .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
         .max_concurrent_uni_streams(VarInt::from_u32(NOTICES))
-        // Older kernels hide UDP super-packets from taps: the agent's own traffic would be missed.
+        // Older kernels hide UDP super-packets from taps, so the agent would miss its own traffic.
         .enable_segmentation_offload(false);
     transport
 }
@@ -114,7 +115,7 @@ struct PinnedCa {
 
 impl PinnedCa {
     fn refuse(&self, reason: String, error: Error) -> Error {
-        // The first reason stands.
+        // Keep the first reason.
         let _already = self.refusal.set(reason);
         error
     }
@@ -141,7 +142,7 @@ impl ServerCertVerifier for PinnedCa {
             .map_err(|error| Error::General(error.to_string()))?
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
             .map_err(|error| match error {
-                // It is the one that made the token; the time is told where all such errors are.
+                // It made the token; errors about its dates are reported where all such errors are.
                 Error::InvalidCertificate(
                     CertificateError::ExpiredContext { .. }
                     | CertificateError::NotValidYetContext { .. },

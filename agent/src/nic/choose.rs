@@ -7,7 +7,7 @@ use super::link::{Class, Link};
 /// Longest chain of NICs over NICs that is followed.
 const DEPTH_MAX: usize = 8;
 
-/// What the operator wants, by globs over names.
+/// The operator's choice, as globs over names.
 #[derive(Debug, Clone, Default)]
 pub struct NicFilter {
     /// Capture these and no others; empty: what carries traffic that no other captured NIC
@@ -19,7 +19,7 @@ pub struct NicFilter {
     pub exclude: Vec<GlobMatcher>,
 }
 
-/// What is done about a NIC.
+/// The decision about a NIC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
     /// It is captured.
@@ -27,16 +27,16 @@ pub enum Choice {
         /// Another captured NIC carries the same bytes: not part of a host's total.
         stacked: bool,
     },
-    /// It is left alone.
+    /// It is not captured.
     Skip(Reason),
 }
 
-/// Why a NIC is left alone.
+/// Why a NIC is not captured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// A glob excludes it.
     Excluded,
-    /// Only others are asked for.
+    /// The operator asked for other NICs only.
     NotAskedFor,
     /// The loopback sees each packet twice, and none of them is on a wire.
     Loopback,
@@ -53,9 +53,12 @@ impl std::fmt::Display for Reason {
         f.write_str(match self {
             Self::Excluded => "excluded by monitor.nics.exclude",
             Self::NotAskedFor => "not asked for",
-            Self::Loopback => "loopback; monitor.nics.include takes it in",
-            Self::Copy => "carries copies of packets, or none; monitor.nics.include takes it in",
-            Self::Stacked => "its bytes pass a captured NIC too; monitor.nics.include takes it in",
+            Self::Loopback => "loopback; capture it by monitor.nics.include",
+            Self::Copy => "carries copies of packets, or none; capture it by monitor.nics.include",
+            Self::Stacked => {
+                "its bytes pass a captured NIC too; capture it by \
+                              monitor.nics.include"
+            }
             Self::Down => "down; captured as soon as it is up",
         })
     }
@@ -66,7 +69,7 @@ impl std::fmt::Display for Reason {
 pub fn choose(links: &[Link], filter: &NicFilter) -> Vec<Choice> {
     let matches = |globs: &[GlobMatcher], link: &Link| {
         let name = link.name.as_str().unwrap_or_default();
-        // A name may hold what globs are made of: as it is written, it stands for itself.
+        // A name may contain characters of globs; written literally, it matches itself.
         globs.iter().any(|glob| glob.glob().glob() == name || glob.is_match(name))
     };
     let counted = |link: &Link| !is_copy(link) && !matches(&filter.exclude, link);
@@ -112,7 +115,7 @@ fn is_carried(link: &Link, links: &[Link], counted: &impl Fn(&Link) -> bool, dep
     let has = |class: Class| links.iter().any(|link| link.class == class && counted(link));
     match link.class {
         Class::Loopback | Class::Copy => false,
-        // Without a port of its own this is a container: its veth is what carries all.
+        // Without a physical port this is a container, whose veth carries everything.
         Class::Virtual => has(Class::Physical) || other_end(link, links).is_some_and(counted),
         Class::Tunnel => has(Class::Physical) || has(Class::Virtual),
         Class::Physical | Class::Upper | Class::Aggregate => {
@@ -139,7 +142,7 @@ fn lies_over(link: &Link, links: &[Link], taken: &[Link], has_port: bool, depth:
             }))
 }
 
-/// The end that stands for a pair with both ends here: what one sends, the other receives.
+/// The end that is captured if both ends of a pair are here: what one sends, the other receives.
 fn other_end<'a>(link: &Link, links: &'a [Link]) -> Option<&'a Link> {
     let peer = link.peer.filter(|peer| *peer < link.index)?;
     links.iter().find(|other| other.index == peer)

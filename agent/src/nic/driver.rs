@@ -27,7 +27,7 @@ const BIT_NAME: u16 = 2;
 /// An attribute that holds others (`NLA_F_NESTED`).
 const NESTED: u16 = 1 << 15;
 
-/// Offloads that matter for what a tap sees, by the driver's name and by the one in use.
+/// Offloads that change what a tap sees: the driver's name and the usual short one.
 const OFFLOADS: [(&str, &str); 8] = [
     ("tx-tcp-segmentation", "tso"),
     ("tx-udp-segmentation", "uso"),

@@ -9,7 +9,7 @@ use super::link_stats::LinkStats;
 use super::netlink::Netlink;
 use super::rtnetlink::{Message, NEW_LINK};
 
-/// How often a dump that a change cut across is asked for again.
+/// How often to repeat a dump that a change interrupted.
 const TRIES: usize = 5;
 
 /// Access to the kernel's list of NICs.
@@ -33,7 +33,7 @@ impl Inventory {
     /// Every NIC as it is now.
     ///
     /// # Errors
-    /// [`InventoryError`] if the kernel refuses to tell.
+    /// [`InventoryError`] if the kernel refuses.
     pub fn links(&mut self) -> Result<Vec<Link>, InventoryError> {
         for _ in 0..TRIES {
             let mut links = Vec::new();
@@ -44,7 +44,7 @@ impl Inventory {
                 return Ok(links);
             }
         }
-        Err(io::Error::other("they change faster than they can be read").into())
+        Err(io::Error::other("they change faster than the kernel can list them").into())
     }
 
     /// The kernel's counters of one NIC.

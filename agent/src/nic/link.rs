@@ -55,7 +55,7 @@ pub struct Link {
     pub name: NicName,
     /// The kernel's name of its kind, or `physical` or `loopback`.
     pub kind: String,
-    /// What follows from that.
+    /// Its class.
     pub class: Class,
     /// Set up by its administrator.
     pub up: bool,
@@ -134,7 +134,7 @@ impl Link {
         Some(link)
     }
 
-    /// What the collector is told of it.
+    /// Its description for the collector.
     #[must_use]
     pub fn describe(&self, stacked: bool, speed_bits: u64) -> Nic {
         Nic {

@@ -34,15 +34,15 @@ impl LinkStats {
         }))
     }
 
-    /// What a message about a NIC says of them.
+    /// The counters in a message about a NIC.
     #[must_use]
     pub fn of_message(message: &LinkMessage<'_>) -> Option<Self> {
         let stats = message.attributes().find(|(kind, _)| *kind == STATS64);
         stats.and_then(|(_, stats)| Self::of(stats))
     }
 
-    /// What was added since `earlier`. A counter that fell was set to zero in between (some
-    /// drivers do so when a NIC goes down): then what it has now was added.
+    /// The increase since `earlier`. A counter that fell was reset in between (some drivers do so
+    /// when a NIC goes down); then its present value is the increase.
     #[must_use]
     pub const fn since(&self, earlier: &Self) -> KernelCounts {
         const fn added(now: u64, before: u64) -> u64 {

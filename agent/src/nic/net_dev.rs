@@ -1,6 +1,6 @@
-//! `/proc/net/dev` (proc_net(5)): the kernel's counters of every NIC, by name. To read it waits
-//! for no lock (`dev_seq_start`), where rtnetlink(7) waits for whoever changes a NIC at that moment
-//! (`rtnl_lock`): while many come or go, for seconds.
+//! `/proc/net/dev` (proc_net(5)): the kernel's counters of every NIC, by name. Reading it takes no
+//! lock (`dev_seq_start`), while rtnetlink(7) waits for `rtnl_lock`, for seconds when many NICs
+//! come or go.
 
 use std::collections::HashMap;
 use std::fs::File;

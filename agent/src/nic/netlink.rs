@@ -9,7 +9,7 @@ use netlink_packet_core::{
 };
 use netlink_sys::{Socket, SocketAddr};
 
-/// Messages are aligned to so many bytes (`NLMSG_ALIGNTO`).
+/// Alignment of messages, bytes (`NLMSG_ALIGNTO`).
 const ALIGN: usize = 4;
 
 /// A socket for requests whose messages are `M`.
@@ -29,7 +29,7 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Netlink<M> {
         Ok(Self { socket, sequence: 0, messages: PhantomData })
     }
 
-    /// Asks for a dump and hands on its messages. False if a change cut across it.
+    /// Requests a dump and passes on its messages. False if a change interrupted it.
     pub fn dump(&mut self, request: M, mut each: impl FnMut(M)) -> io::Result<bool> {
         self.send(request, NLM_F_DUMP)?;
         let mut whole = true;
@@ -72,7 +72,7 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Netlink<M> {
         self.socket.send(&bytes, 0).map(drop)
     }
 
-    /// Waits for answers. What is left over from a request that was given up is none of them.
+    /// Waits for answers. Skips answers to earlier requests that were given up.
     fn answers(&self) -> io::Result<Vec<NetlinkMessage<M>>> {
         let (bytes, _) = self.socket.recv_from_full()?;
         let ours = |message: &io::Result<NetlinkMessage<M>>| {

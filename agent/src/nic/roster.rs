@@ -1,6 +1,5 @@
-//! The roster: what NICs there are by what the kernel tells, and what is to be done about their
-//! rings. Takes events and times, gives actions; however many events come at once, what follows
-//! from all of them is decided once.
+//! The roster: which NICs exist according to the kernel, and what to do with their rings. Takes
+//! events and times, gives actions. However many events come at once, it decides once.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,21 +9,21 @@ use super::choose::{Choice, NicFilter, Reason, choose};
 use super::link::Link;
 use super::link_stats::LinkStats;
 
-/// How long a NIC on which no ring could be opened is left alone, nanoseconds.
+/// How long to wait after a ring could not be opened, nanoseconds.
 pub const RETRY_NS: u64 = 5_000_000_000;
 
-/// What the kernel tells.
+/// What the kernel reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub enum LinkEvent {
     /// A NIC is new or has changed.
     Changed(Link),
     /// The NIC of this index is no more, or in another namespace; with its last counters.
     Gone(u32, Option<LinkStats>),
-    /// Events were lost: only a dump tells what there is.
+    /// Events were lost, so a dump is needed.
     Overrun,
 }
 
-/// What is to be done.
+/// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Open the rings of a NIC.
@@ -69,24 +68,23 @@ impl Roster {
     }
 
     /// Takes in what the kernel tells.
-    pub fn on_event(&mut self, event: Event) {
+    pub fn on_event(&mut self, event: LinkEvent) {
         match event {
-            Event::Changed(link) => {
+            LinkEvent::Changed(link) => {
                 self.changed |= self.links.get(&link.index) != Some(&link);
                 self.links.insert(link.index, link);
             }
-            Event::Gone(index, stats) => {
+            LinkEvent::Gone(index, stats) => {
                 self.links.remove(&index);
                 self.failed.remove(&index);
                 self.close(index, stats);
                 self.changed = true;
             }
-            Event::Overrun => self.stale = true,
+            LinkEvent::Overrun => self.stale = true,
         }
     }
 
-    /// True if a dump is needed. It has to be made after all events that are there were taken in:
-    /// none of them is newer.
+    /// True if a dump is needed. Read all pending events before making it, so that none is newer.
     #[must_use]
     pub const fn is_stale(&self) -> bool {
         self.stale
@@ -98,8 +96,8 @@ impl Roster {
         self.links.get(&index).map(|link| link.name)
     }
 
-    /// Takes in a dump. `is_bound` tells whether a captured NIC's rings are still on it: one that
-    /// was away meanwhile has its index again, and rings that see nothing.
+    /// Takes in a dump. `is_bound` says whether a captured NIC's rings are still bound: a NIC that
+    /// left and returned keeps its index, but its rings are dead.
     pub fn on_dump(&mut self, links: Vec<Link>, is_bound: impl Fn(u32) -> bool) {
         self.links = links.into_iter().map(|link| (link.index, link)).collect();
         let lost = |index: &u32| !self.links.contains_key(index) || !is_bound(*index);
@@ -122,7 +120,7 @@ impl Roster {
         Some(action)
     }
 
-    /// When there will be something to do though nothing happens, boot time in nanoseconds.
+    /// When something is due even without an event, boot time in nanoseconds.
     #[must_use]
     pub fn due_ns(&self) -> Option<u64> {
         if self.changed || !self.actions.is_empty() {
@@ -148,7 +146,7 @@ impl Roster {
         }
     }
 
-    /// Decides anew. What is to be closed stays so.
+    /// Decides again. NICs that are to be closed stay so.
     fn plan(&mut self, now_ns: u64) {
         self.changed = false;
         self.actions.retain(|action| matches!(action, Action::Close(..)));
@@ -212,12 +210,12 @@ mod tests {
         let mut roster = roster(vec![link(2, "a")]);
         assert_eq!(all(&mut roster, 0), [open(2, "a")]);
         assert_eq!(roster.due_ns(), None);
-        roster.on_event(Event::Changed(link(3, "b")));
+        roster.on_event(LinkEvent::Changed(link(3, "b")));
         assert_eq!(roster.due_ns(), Some(0));
         assert_eq!(all(&mut roster, 0), [open(3, "b")]);
-        roster.on_event(Event::Gone(2, None));
+        roster.on_event(LinkEvent::Gone(2, None));
         assert_eq!(all(&mut roster, 0), [Action::Close(2, None)]);
-        roster.on_event(Event::Gone(2, None));
+        roster.on_event(LinkEvent::Gone(2, None));
         assert_eq!(all(&mut roster, 0), [], "what isn't captured needs no end");
     }
 
@@ -226,9 +224,9 @@ mod tests {
         let down = |index, name| Link { up: false, ..link(index, name) };
         let mut roster = roster(vec![down(2, "a")]);
         assert_eq!(all(&mut roster, 0), []);
-        roster.on_event(Event::Changed(link(2, "a")));
+        roster.on_event(LinkEvent::Changed(link(2, "a")));
         assert_eq!(all(&mut roster, 0), [open(2, "a")]);
-        roster.on_event(Event::Changed(down(2, "a")));
+        roster.on_event(LinkEvent::Changed(down(2, "a")));
         assert_eq!(all(&mut roster, 0), [Action::Update(down(2, "a"), false)]);
     }
 
@@ -236,10 +234,10 @@ mod tests {
     fn a_renamed_nic_goes_on_and_one_made_anew_is_another() {
         let mut roster = roster(vec![link(2, "a")]);
         assert_eq!(all(&mut roster, 0), [open(2, "a")]);
-        roster.on_event(Event::Changed(link(2, "b")));
+        roster.on_event(LinkEvent::Changed(link(2, "b")));
         assert_eq!(all(&mut roster, 0), [Action::Update(link(2, "b"), false)]);
-        roster.on_event(Event::Gone(2, None));
-        roster.on_event(Event::Changed(link(3, "b")));
+        roster.on_event(LinkEvent::Gone(2, None));
+        roster.on_event(LinkEvent::Changed(link(3, "b")));
         assert_eq!(all(&mut roster, 0), [Action::Close(2, None), open(3, "b")]);
     }
 
@@ -247,11 +245,11 @@ mod tests {
     fn a_nic_that_was_in_another_namespace_is_opened_again_under_its_index() {
         let mut roster = roster(vec![link(2, "a")]);
         assert_eq!(all(&mut roster, 0), [open(2, "a")]);
-        roster.on_event(Event::Gone(2, None));
-        roster.on_event(Event::Changed(link(2, "a")));
+        roster.on_event(LinkEvent::Gone(2, None));
+        roster.on_event(LinkEvent::Changed(link(2, "a")));
         assert_eq!(all(&mut roster, 0), [Action::Close(2, None), open(2, "a")]);
         // The same, but the events were lost.
-        roster.on_event(Event::Overrun);
+        roster.on_event(LinkEvent::Overrun);
         assert!(roster.is_stale());
         roster.on_dump(vec![link(2, "a")], |_| false);
         assert!(!roster.is_stale());
@@ -263,15 +261,15 @@ mod tests {
         let mut roster = roster(Vec::new());
         for index in 2..202 {
             let name = format!("v{index}");
-            roster.on_event(Event::Changed(Link { up: false, ..link(index, &name) }));
-            roster.on_event(Event::Changed(link(index, &name)));
+            roster.on_event(LinkEvent::Changed(Link { up: false, ..link(index, &name) }));
+            roster.on_event(LinkEvent::Changed(link(index, &name)));
         }
         assert!(!roster.is_stale());
         assert_eq!(all(&mut roster, 0).len(), 200);
         // Those that are gone before their turn are never opened.
-        (300..310).for_each(|index| roster.on_event(Event::Changed(link(index, "x"))));
+        (300..310).for_each(|index| roster.on_event(LinkEvent::Changed(link(index, "x"))));
         assert!(matches!(roster.next(0), Some(Action::Open(..))));
-        (300..310).for_each(|index| roster.on_event(Event::Gone(index, None)));
+        (300..310).for_each(|index| roster.on_event(LinkEvent::Gone(index, None)));
         assert_eq!(all(&mut roster, 0), [Action::Close(300, None)]);
     }
 
@@ -281,7 +279,7 @@ mod tests {
         assert_eq!(all(&mut roster, 0), [open(2, "a")]);
         assert!(roster.on_failed(2, 0));
         assert_eq!(roster.due_ns(), Some(RETRY_NS));
-        roster.on_event(Event::Changed(Link { mtu: 9000, ..link(2, "a") }));
+        roster.on_event(LinkEvent::Changed(Link { mtu: 9000, ..link(2, "a") }));
         assert_eq!(all(&mut roster, RETRY_NS - 1), []);
         let action = roster.next(RETRY_NS);
         assert!(matches!(&action, Some(Action::Open(link, _)) if link.mtu == 9000), "{action:?}");

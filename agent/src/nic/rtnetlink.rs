@@ -1,6 +1,6 @@
-//! Messages of rtnetlink(7) as the kernel sends them. Their attributes are read one by one and as
-//! bytes: names and aliases need not be UTF-8 there, and one attribute that can't be read, or is
-//! newer than this program, hides no other and no other NIC.
+//! Messages of rtnetlink(7) as the kernel sends them. Attributes are read one by one and as bytes:
+//! names and aliases need not be UTF-8, and an attribute that is unreadable or unknown hides
+//! neither the others nor another NIC.
 
 use std::convert::Infallible;
 

@@ -13,13 +13,13 @@ use super::inventory::InventoryError;
 use super::link::Link;
 use super::link_stats::LinkStats;
 use super::netlink::messages;
-use super::roster::Event;
+use super::roster::LinkEvent;
 use super::rtnetlink::{DEL_LINK, LinkMessage, Message, NEW_LINK};
 
 /// `RTNLGRP_LINK` of `enum rtnetlink_groups` (`include/uapi/linux/rtnetlink.h`).
 const LINK_GROUP: u32 = 1;
 
-/// A socket that hears of every NIC that comes, changes or goes.
+/// A socket that receives an event for every NIC that comes, changes or goes.
 #[derive(Debug)]
 pub struct Watch {
     socket: Socket,
@@ -40,8 +40,8 @@ impl Watch {
     }
 
     /// Hands on all events that are there, without waiting for more. What the kernel had no room
-    /// for, or can't be read, is an [`Event::Overrun`].
-    pub fn read(&mut self, mut each: impl FnMut(Event)) {
+    /// for, or can't be read, is an [`LinkEvent::Overrun`].
+    pub fn read(&mut self, mut each: impl FnMut(LinkEvent)) {
         loop {
             match self.socket.recv_from_full() {
                 Ok((bytes, _)) => {
@@ -50,15 +50,15 @@ impl Watch {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // ENOBUFS: some were lost, and those before them are still to be read.
+                // ENOBUFS: some events were lost; those before them are still in the socket.
                 Err(error) if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => {
-                    each(Event::Overrun)
+                    each(LinkEvent::Overrun)
                 }
                 Err(error) => {
                     if let Some(tell) = self.failures.failed(error.raw_os_error(), Instant::now()) {
-                        tracing::error!(%error, "NICs that come and go can't be watched{tell}");
+                        tracing::error!(%error, "can't watch NICs come and go{tell}");
                     }
-                    return each(Event::Overrun);
+                    return each(LinkEvent::Overrun);
                 }
             }
         }
@@ -71,25 +71,25 @@ impl AsFd for Watch {
     }
 }
 
-/// The events that the kernel tells at once. What can't be read is an [`Event::Overrun`].
-pub fn events(bytes: &[u8]) -> impl Iterator<Item = Event> {
+/// The events that the kernel tells at once. What can't be read is an [`LinkEvent::Overrun`].
+pub fn events(bytes: &[u8]) -> impl Iterator<Item = LinkEvent> {
     messages(bytes).filter_map(|message: io::Result<NetlinkMessage<Message>>| match message {
         Ok(NetlinkMessage { payload: NetlinkPayload::InnerMessage(message), .. }) => {
             event(&message)
         }
         Ok(_) => None,
-        Err(_) => Some(Event::Overrun),
+        Err(_) => Some(LinkEvent::Overrun),
     })
 }
 
-/// What a message says. A bridge also tells of its ports, by messages of a family of its own: a
-/// port that leaves it is no NIC that is gone.
-fn event(message: &Message) -> Option<Event> {
+/// The event of a message. A bridge also reports its ports, by messages of its own family: a port
+/// that leaves it still exists.
+fn event(message: &Message) -> Option<LinkEvent> {
     let of_nic = |kind| message.link(kind).filter(|link: &LinkMessage<'_>| link.family() == 0);
     if let Some(link) = of_nic(NEW_LINK) {
-        return Link::of_message(&link).map(Event::Changed);
+        return Link::of_message(&link).map(LinkEvent::Changed);
     }
-    of_nic(DEL_LINK).map(|link| Event::Gone(link.index(), LinkStats::of_message(&link)))
+    of_nic(DEL_LINK).map(|link| LinkEvent::Gone(link.index(), LinkStats::of_message(&link)))
 }
 
 #[cfg(test)]
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn a_nic_that_is_gone_is_told_from_a_port_that_left_its_bridge() {
         let gone = |family| event(&link_message(DEL_LINK, family, &[]));
-        assert_eq!(gone(0), Some(Event::Gone(7, None)));
+        assert_eq!(gone(0), Some(LinkEvent::Gone(7, None)));
         assert_eq!(gone(AF_BRIDGE), None);
     }
 
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(event(&link_message(NEW_LINK, 0, &[name])), None);
         let mtu = 1500u32.to_ne_bytes();
         let whole = link_message(NEW_LINK, 0, &[name, (MTU, &mtu)]);
-        assert!(matches!(event(&whole), Some(Event::Changed(link))
+        assert!(matches!(event(&whole), Some(LinkEvent::Changed(link))
             if link.index == 7 && link.mtu == 1500));
     }
 }

@@ -9,10 +9,10 @@ const LEAST: u64 = 32;
 /// Pages of a ring at least, if so many are configured.
 const PAGES_MIN: u64 = 8;
 
-/// Of the half that is spared, each further NIC may take this share.
+/// Share of the second half that each further NIC may take.
 const SHARE: u64 = 64;
 
-/// Each of a NIC's rings, where `used` of `most` bytes are in use.
+/// Geometry of each of a NIC's rings when `used` of `most` bytes are in use.
 ///
 /// NICs get rings as they are configured until half of the memory is in use. The other half is
 /// for hosts where hundreds of NICs come, all at once or one by one: each takes a 64th of what is

@@ -1,7 +1,7 @@
 //! The sampler: takes what the readers counted, interval by interval, and hands it on as samples.
 //!
-//! Nothing downstream can hold it up: what isn't taken from the channel in time is put together
-//! with what follows.
+//! Nothing downstream can delay it: what isn't taken from the channel in time is merged with what
+//! follows.
 
 mod config;
 pub mod memory;
@@ -35,20 +35,21 @@ use self::nic_capture::Totals;
 use self::nics::Nics;
 pub use self::nics::allowed_cpus;
 use self::outbox::Outbox;
-pub use self::report::{Ended, IntervalReport, Ledger};
-use self::timeline::{Span, Timeline};
+pub use self::report::{Balance, Ended, IntervalReport};
+use self::timeline::{DueSlots, Timeline};
 use crate::account::interval::SharedSchedule;
 use crate::capture::probe::probe;
 use crate::capture::reader;
 use crate::clocks;
 
-/// Intervals that may wait to be written before they are put together.
+/// Intervals that may wait in the channel before they are merged.
 const REPORTS: usize = 64;
 
-/// How soon a reader that has fallen behind is looked at again, nanoseconds.
+/// How soon to check a reader again that has fallen behind, nanoseconds.
 const READER_TIME_NS: u64 = 1_000_000;
 
-/// Longest wait of the sampler, nanoseconds: it moves for all to see, however long a sample is.
+/// Longest wait of the sampler, nanoseconds, so that its progress can be watched however long a
+/// sample is.
 const ROUND_NS: u64 = 500_000_000;
 
 /// Capture at work.
@@ -137,9 +138,9 @@ struct Sampler {
     timeline: Timeline,
     totals: Totals,
     outbox: Outbox,
-    /// Times that it came round, for others to see that it moves.
+    /// Rounds so far, so that others can see its progress.
     rounds: Arc<AtomicU64>,
-    /// Of listing the NICs, by what was said.
+    /// Failures to list the NICs, by message.
     unlisted: Failures<String>,
 }
 
@@ -188,7 +189,7 @@ impl Sampler {
     fn tick(&mut self) {
         while self.timeline.due_ns() <= clocks::boot_ns() {
             if let Some(schedule) = self.timeline.observe(clocks::read()) {
-                tracing::warn!("the wall clock was stepped; intervals follow it from the next on");
+                tracing::warn!("the wall clock was stepped; intervals follow it from now on");
                 self.shared.set(schedule);
             }
             let Some(span) = self.next_span() else { break };
@@ -202,14 +203,14 @@ impl Sampler {
             return;
         };
         if let Some(tell) = self.unlisted.failed(words(&error.to_string()), Instant::now()) {
-            tracing::error!(%error, "NICs that come and go are not noticed for a while{tell}");
+            tracing::error!(%error, "NICs that come or go are noticed late{tell}");
         }
     }
 
-    /// Does one thing about the NICs, for a sample may be due after it.
+    /// Does one action on the NICs; a sample may be due before the next one.
     fn follow(&mut self) {
         let now_ns = clocks::boot_ns();
-        self.nics.settle(&self.timeline);
+        self.nics.drain(&self.timeline);
         if let Some(Err(error)) = self.nics.step(&self.timeline, now_ns) {
             tracing::error!(%error, "a NIC is not captured");
         }
@@ -220,13 +221,13 @@ impl Sampler {
     }
 
     /// The slots to take now, if there are any.
-    fn next_span(&mut self) -> Option<Span> {
+    fn next_span(&mut self) -> Option<DueSlots> {
         let Self { nics, timeline, .. } = self;
         timeline.take(clocks::boot_ns(), |end_ns| nics.have_counted(end_ns))
     }
 
-    /// Takes a span of every NIC and hands it on.
-    fn take(&mut self, span: &Span) {
+    /// Takes the due slots of every NIC and passes the samples on.
+    fn take(&mut self, span: &DueSlots) {
         let Self { nics, timeline, totals, .. } = self;
         let mut report = IntervalReport::default();
         let mut samples: BTreeMap<NicName, Sample> = BTreeMap::new();
@@ -241,12 +242,13 @@ impl Sampler {
             report.ended.extend(taken.ended);
         }
         nics.forget(span.bounds.end);
-        for Ended { nic, ledger, .. } in &report.ended {
-            let Ledger { offered, dropped, seen } = ledger;
-            if ledger.is_balanced() {
+        for Ended { nic, balance, .. } in &report.ended {
+            let Balance { offered, dropped, seen } = balance;
+            if balance.is_balanced() {
                 tracing::debug!(%nic, offered, dropped, seen, "capture ended");
             } else {
-                tracing::error!(%nic, offered, dropped, seen, "packets are unaccounted for");
+                tracing::error!(%nic, offered, dropped, seen, "packets are neither counted nor \
+                 dropped");
             }
         }
         report.samples = samples.into_values().collect();
@@ -270,12 +272,12 @@ impl Sampler {
 /// Why waiting is over.
 enum Woken {
     Stopped,
-    /// The kernel has something to tell of NICs.
+    /// The kernel has events about NICs.
     Told,
     Due,
 }
 
-/// Waits for the end of capture, for the kernel to tell something, or for so long.
+/// Waits until capture ends, the kernel has events, or the time is over.
 fn wait(stopped: &PipeReader, nics: &Nics, wait_ns: u64) -> nix::Result<Woken> {
     let mut fds = [stopped.as_fd(), nics.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
     match ppoll(&mut fds, Some(TimeSpec::from_duration(Duration::from_nanos(wait_ns))), None) {

@@ -1,4 +1,4 @@
-//! One NIC's capture: its readers, and what becomes of what they count.
+//! One NIC's capture: its readers, and the samples of what they count.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -8,11 +8,11 @@ use settings::{Failures, words};
 use wire::frame::{Counts, KernelCounts, Mix, MixCounts, Sample, flags};
 use wire::id::NicName;
 
-use super::report::{Ended, Ledger};
+use super::report::{Balance, Ended};
 use super::rings::Rings;
-use super::timeline::{Span, Timeline};
+use super::timeline::{DueSlots, Timeline};
 use super::verdict::Reconciliation;
-use crate::account::counters::{SLOTS, Tally, Traffic};
+use crate::account::bank::{SLOTS, Tally, Traffic};
 use crate::capture::reader::ReaderHandle;
 use crate::clocks;
 use crate::nic::link::Link;
@@ -35,9 +35,9 @@ pub(super) struct NicCapture {
     pub stacked: bool,
     /// Link speed in bit/s, 0 where unknown.
     pub speed_bits: u64,
-    /// None once it is settled.
+    /// None once it is drained.
     rings: Rings,
-    /// What they left, by slot.
+    /// What drained rings had counted, by slot.
     left: BTreeMap<u64, Tally>,
     /// Drops and freezes that are in no sample yet.
     unreported: (u64, u64),
@@ -51,14 +51,14 @@ pub(super) struct NicCapture {
     stats: LinkStats,
     /// The last ones of a NIC that is gone.
     last_stats: Option<LinkStats>,
-    ledger: Ledger,
+    balance: Balance,
     reconciliation: Reconciliation,
     mix: MixCollector,
-    /// Of asking for the rings' statistics.
+    /// Failures to read the rings' statistics.
     unread: Failures<String>,
 }
 
-/// What one span brought.
+/// What the due slots produced.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     pub sample: Option<Sample>,
@@ -89,15 +89,15 @@ impl NicCapture {
             unreported: (0, 0),
             end_ns: None,
             last_stats: None,
-            ledger: Ledger::default(),
+            balance: Balance::default(),
             reconciliation: Reconciliation::default(),
             mix: MixCollector { interval_ns: mix_interval_ns, ..MixCollector::default() },
             unread: Failures::new(),
         }
     }
 
-    /// Begins to end: no further packet is let in. `stats` are the last ones of a NIC that is
-    /// gone.
+    /// Begins to stop: no further packet is accepted. `stats` are the last counters of a NIC that
+    /// is gone.
     pub fn stop(&mut self, stats: Option<LinkStats>) {
         self.last_stats = stats;
         self.rings.iter().for_each(ReaderHandle::stop);
@@ -113,15 +113,15 @@ impl NicCapture {
         self.rings.iter().all(|reader| reader.nic_index() == Some(self.link.index))
     }
 
-    /// True once nothing but what was counted is left.
-    pub fn is_settled(&self) -> bool {
+    /// True once its rings are released.
+    pub fn is_drained(&self) -> bool {
         self.rings.is_empty()
     }
 
     /// Once its readers have ended, takes all that they counted, and frees rings and descriptors:
     /// the last sample may be due much later.
-    pub fn settle(&mut self, timeline: &Timeline) {
-        let Some(end_ns) = self.ended_ns().filter(|_| !self.is_settled()) else { return };
+    pub fn drain(&mut self, timeline: &Timeline) {
+        let Some(end_ns) = self.ended_ns().filter(|_| !self.is_drained()) else { return };
         let (next, schedule) = (timeline.next(), timeline.schedule());
         let last = schedule.slot_of(end_ns).max(next);
         for slot in next..next + SLOTS - 1 {
@@ -147,20 +147,21 @@ impl NicCapture {
         self.end_ns
     }
 
-    /// How long the kernel may hold a packet back.
+    /// How long the kernel may hold a packet.
     pub fn hold(&self) -> Duration {
         self.rings.iter().map(ReaderHandle::hold).max().unwrap_or_default()
     }
 
-    /// True once all packets up to a boot time were counted, but for what the kernel holds back.
+    /// True once all packets up to a boot time were counted, except those that the kernel still
+    /// holds.
     pub fn has_counted(&self, until_ns: u64) -> bool {
         self.rings.iter().all(|reader| reader.has_counted(until_ns))
     }
 
-    /// Takes a span of slots. `stats` are the kernel's counters as they are now.
+    /// Takes the due slots. `stats` are the kernel's counters as they are now.
     pub fn take(
         &mut self,
-        span: &Span,
+        span: &DueSlots,
         stats: Option<LinkStats>,
         timeline: &Timeline,
         totals: &mut Totals,
@@ -184,9 +185,9 @@ impl NicCapture {
         let bounds = start..end.max(start + 1);
         let kernel = stats.map(|stats| stats.since(&self.stats));
         self.stats = stats.unwrap_or(self.stats);
-        let (now_ns, lost) = (clocks::boot_ns(), self.ledger.dropped);
+        let (now_ns, lost) = (clocks::boot_ns(), self.balance.dropped);
         let verdict = self.reconciliation.add(&tally, kernel, bounds.end, now_ns, lost);
-        let unbalanced = ended_ns.is_some() && !self.ledger.is_balanced();
+        let unbalanced = ended_ns.is_some() && !self.balance.is_balanced();
         let partial = bounds != span.bounds;
         let flag = |set: bool, flag: u32| if set { flag } else { 0 };
         let [rx_total, tx_total] = totals.entry(self.link.name).or_default();
@@ -211,25 +212,25 @@ impl NicCapture {
         };
         let wall = sample.start_ns..sample.start_ns + sample.interval_ns;
         let mix = self.mix.add(&tally, sample.kernel, &wall, ended_ns.is_some(), self.link.name);
-        let ended = ended_ns.map(|_| Ended { nic: self.link.name, ledger: self.ledger, verdict });
+        let ended = ended_ns.map(|_| Ended { nic: self.link.name, balance: self.balance, verdict });
         Taken { sample: Some(sample), mix, ended }
     }
 
-    /// Enters what came and what the kernel says of the rings. Gives drops and freezes.
+    /// Adds a tally and the rings' statistics to the balance. Gives drops and freezes.
     fn account(&mut self, tally: &Tally) -> (u64, u64) {
-        self.ledger.seen += tally.rx.captured + tally.tx.captured + tally.early + tally.again;
+        self.balance.seen += tally.rx.captured + tally.tx.captured + tally.early + tally.again;
         let (drops, freezes) = self.take_statistics();
         let (drops_before, freezes_before) = std::mem::take(&mut self.unreported);
         (drops + drops_before, freezes + freezes_before)
     }
 
-    /// Enters what the kernel says of the rings. Gives drops and freezes.
+    /// Adds the rings' statistics to the balance. Gives drops and freezes.
     fn take_statistics(&mut self) -> (u64, u64) {
         let (mut drops, mut freezes) = (0, 0);
         for reader in self.rings.iter_mut() {
             match reader.take_statistics() {
                 Ok(statistics) => {
-                    self.ledger.offered += statistics.offered;
+                    self.balance.offered += statistics.offered;
                     drops += statistics.dropped;
                     freezes += statistics.freezes;
                 }
@@ -242,7 +243,7 @@ impl NicCapture {
                 }
             }
         }
-        self.ledger.dropped += drops;
+        self.balance.dropped += drops;
         (drops, freezes)
     }
 }
@@ -267,7 +268,7 @@ fn counts(traffic: &Traffic, total: &mut Total) -> Counts {
     }
 }
 
-/// Adds mixes up over a mix interval, which ends at multiples of its length in wall time.
+/// Sums up a mix interval, which ends at multiples of its length in wall time.
 #[derive(Debug, Default)]
 struct MixCollector {
     interval_ns: u64,

@@ -27,16 +27,15 @@ use crate::nic::net_dev::{NetDev, NetDevError};
 use crate::nic::roster::{Action, Roster};
 use crate::nic::watch::Watch;
 
-/// How often each link speed is read again, nanoseconds, but one at most with each sample: not
-/// every driver tells of a change, and each answer waits for whoever changes a NIC at that moment
-/// (`rtnl_lock`).
+/// How often to read each link speed again, nanoseconds; at most one per sample. Not every driver
+/// reports a change, and each answer may wait for `rtnl_lock`.
 const SPEEDS_NS: u64 = 2_000_000_000;
 
-/// How long a dump that failed is left, nanoseconds.
+/// Wait after a dump that failed, nanoseconds.
 const DUMP_RETRY_NS: u64 = 100_000_000;
 
-/// How often readers that are to end are looked after, nanoseconds.
-const SETTLE_NS: u64 = 10_000_000;
+/// How often to check readers that are ending, nanoseconds.
+const DRAIN_NS: u64 = 10_000_000;
 
 /// The NICs under capture.
 #[derive(Debug)]
@@ -62,7 +61,7 @@ pub(super) struct Nics {
     speed_ns: u64,
     speed_of: u32,
     told: watch::Sender<message::Inventory>,
-    /// Of reading the kernel's counters.
+    /// Failures to read the kernel's counters.
     unread: Failures<Option<i32>>,
 }
 
@@ -98,7 +97,7 @@ impl Nics {
         self.open.is_empty() && self.closing.is_empty()
     }
 
-    /// Takes in what the kernel has to tell.
+    /// Takes in events of the kernel.
     pub fn listen(&mut self, now_ns: u64) -> Result<(), InventoryError> {
         let Self { watch, roster, open, .. } = self;
         watch.read(|event| roster.on_event(event));
@@ -110,16 +109,16 @@ impl Nics {
         Ok(())
     }
 
-    /// When there is something to do though nothing happens, boot time in nanoseconds.
+    /// When something is due even without an event, boot time in nanoseconds.
     pub fn due_ns(&self, now_ns: u64) -> u64 {
         let dump = self.roster.is_stale().then_some(self.dump_ns);
-        let settling = self.closing.iter().any(|nic| !nic.is_settled());
-        let settle = settling.then(|| now_ns.saturating_add(SETTLE_NS));
-        let due = [self.roster.due_ns(), dump, settle];
+        let draining = self.closing.iter().any(|nic| !nic.is_drained());
+        let drain = draining.then(|| now_ns.saturating_add(DRAIN_NS));
+        let due = [self.roster.due_ns(), dump, drain];
         due.into_iter().flatten().min().unwrap_or(u64::MAX)
     }
 
-    /// Does the next thing, if there is one. Fails if a NIC can't be captured, the first time.
+    /// Does the next action, if there is one. Fails if a NIC can't be captured, the first time.
     pub fn step(&mut self, timeline: &Timeline, now_ns: u64) -> Option<Result<(), CaptureError>> {
         match self.roster.next(now_ns)? {
             Action::Open(link, stacked) => {
@@ -140,7 +139,8 @@ impl Nics {
             }
             Action::Close(index, last_stats) => {
                 if let Some(mut nic) = self.open.remove(&index) {
-                    tracing::info!(nic = %nic.link.name, "capture ends: the NIC is gone or not wanted");
+                    tracing::info!(nic = %nic.link.name, "capture ended: the NIC is gone or \
+                     excluded now");
                     nic.stop(last_stats);
                     self.closing.push(nic);
                 }
@@ -157,7 +157,7 @@ impl Nics {
         let Some(ring) = ring else {
             return Err(CaptureError::RingMemory { nic: name, most });
         };
-        // Group ids are of the network namespace: ours differ by NIC and by process.
+        // Group ids are shared by the network namespace, so they are made of NIC and process.
         let group = self.readers ^ std::process::id() as usize;
         let group = u16::try_from(group & usize::from(u16::MAX)).unwrap_or_default();
         let fanout = (rings > 1).then_some(group);
@@ -188,25 +188,25 @@ impl Nics {
     }
 
     /// Frees the rings of NICs whose readers have ended, long before their last sample is due.
-    pub fn settle(&mut self, timeline: &Timeline) {
-        self.closing.iter_mut().for_each(|nic| nic.settle(timeline));
+    pub fn drain(&mut self, timeline: &Timeline) {
+        self.closing.iter_mut().for_each(|nic| nic.drain(timeline));
     }
 
-    /// Forgets NICs of which nothing will come after `end_ns`, boot time.
+    /// Forgets NICs whose capture ended by `end_ns`, boot time.
     pub fn forget(&mut self, end_ns: u64) {
         let ended = |nic: &mut NicCapture| nic.ended_ns().is_some_and(|end| end <= end_ns);
         self.closing.retain_mut(|nic| !ended(nic));
         self.open.retain(|_, nic| !ended(nic));
     }
 
-    /// The longest time for which the kernel may hold a packet back.
+    /// The longest time that the kernel may hold a packet.
     pub fn hold(&self) -> Duration {
         let nics = self.open.values().chain(&self.closing);
         nics.map(NicCapture::hold).max().unwrap_or_default()
     }
 
-    /// True once all packets of all NICs up to a boot time were counted, but for what the kernel
-    /// holds back.
+    /// True once all packets of all NICs up to a boot time were counted, except those that the
+    /// kernel still holds.
     pub fn have_counted(&self, until_ns: u64) -> bool {
         self.open.values().chain(&self.closing).all(|nic| nic.has_counted(until_ns))
     }
@@ -226,7 +226,7 @@ impl Nics {
         }
     }
 
-    /// Every NIC of which something may still come, with the kernel's counters of it.
+    /// Every NIC that may still produce samples, with the kernel's counters of it.
     pub fn with_stats(&mut self, now_ns: u64) -> Vec<(&mut NicCapture, Option<LinkStats>)> {
         self.read_speed(now_ns);
         let mut stats = self.read_stats(now_ns);
@@ -235,7 +235,7 @@ impl Nics {
             (nic, stats)
         });
         let mut nics: Vec<_> = open.collect();
-        // What is left is of none that is open: an index may be another NIC's by now.
+        // The rest belongs to no open NIC: an index may be another NIC's by now.
         nics.extend(self.closing.iter_mut().map(|nic| {
             let stats = nic.last_stats().or_else(|| stats.get(&nic.link.index).copied());
             (nic, stats)
@@ -243,9 +243,9 @@ impl Nics {
         nics
     }
 
-    /// The kernel's counters, by the index of the NIC. They are told by name, and a name that went
-    /// from one NIC to another around the reading tells nothing of either: the kernel speaks of
-    /// such a change before the next one can be made.
+    /// The kernel's counters, by the index of the NIC. They come by name. If a name changed owner
+    /// during the read, ignore it for both; the kernel reports such a change before the next one
+    /// can be made.
     fn read_stats(&mut self, now_ns: u64) -> HashMap<u32, LinkStats> {
         let indexes = self.open.keys().copied().chain(self.closing.iter().map(|it| it.link.index));
         let names: HashMap<u32, Option<NicName>> =
@@ -256,7 +256,7 @@ impl Nics {
             Err(error) => {
                 let NetDevError(cause) = error;
                 if let Some(tell) = self.unread.failed(cause.raw_os_error(), Instant::now()) {
-                    tracing::error!(%error, "no counters of the kernel{tell}");
+                    tracing::error!(%error, "can't read the kernel's counters{tell}");
                 }
             }
         }
@@ -269,7 +269,7 @@ impl Nics {
         known.collect()
     }
 
-    /// Tells which NICs are captured, if that has changed.
+    /// Publishes which NICs are captured, if that has changed.
     pub fn tell(&self) {
         let describe = |nic: &NicCapture| nic.link.describe(nic.stacked, nic.speed_bits);
         let nics = self.open.values().map(describe).collect();
@@ -295,20 +295,20 @@ impl Nics {
                 }
                 std::thread::sleep(Duration::from_millis(1));
             });
-            nic.settle(timeline);
+            nic.drain(timeline);
         }
         end_ns
     }
 }
 
 impl AsFd for Nics {
-    /// Readable when the kernel has something to tell.
+    /// Readable when the kernel has events.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.watch.as_fd()
     }
 }
 
-/// True if a NIC has gone since it was listed: nothing to say, for the kernel will tell.
+/// True if a NIC has gone since it was listed. No message is needed: the kernel reports it.
 fn has_vanished(error: &CaptureError) -> bool {
     matches!(error, CaptureError::Start(StartError::Ring(RingError::Bind { error, .. }))
         if error.raw_os_error() == Some(Errno::ENODEV as i32))
@@ -319,7 +319,7 @@ fn reader_cpus(wanted: &[usize]) -> Vec<usize> {
     if wanted.is_empty() { allowed_cpus() } else { wanted.to_vec() }
 }
 
-/// The CPUs that this process may use; none where the system doesn't tell.
+/// The CPUs that this process may use; empty if the system doesn't say.
 #[must_use]
 pub fn allowed_cpus() -> Vec<usize> {
     let this_process = nix::unistd::Pid::from_raw(0);

@@ -1,4 +1,4 @@
-//! The way out of the sampler: a channel that never makes it wait.
+//! The sampler's output: a channel that never makes it wait.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use wire::id::NicName;
 
 use super::report::IntervalReport;
 
-/// Hands reports on. Those for which there is no room are put together into one that waits.
+/// Passes reports on. If there is no room, merges them into one that waits.
 #[derive(Debug)]
 pub(super) struct Outbox {
     reports: Sender<IntervalReport>,
@@ -21,7 +21,7 @@ impl Outbox {
         Self { reports, waiting: None, closed: false }
     }
 
-    /// True once nobody takes reports any more.
+    /// True once the receiver is gone.
     pub const fn is_closed(&self) -> bool {
         self.closed
     }
@@ -41,10 +41,10 @@ impl Outbox {
         }
     }
 
-    /// Hands on what still waits, however long that takes.
+    /// Passes on what still waits, however long that takes.
     pub fn finish(self) {
         if let Some(waiting) = self.waiting {
-            // Nobody there to take it is nobody to miss it.
+            // If the receiver is gone, nobody misses it.
             let _gone = self.reports.send(waiting);
         }
     }

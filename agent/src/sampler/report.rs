@@ -5,7 +5,7 @@ use wire::id::NicName;
 
 use super::verdict::Verdict;
 
-/// What one interval brought.
+/// What one interval produced.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IntervalReport {
     /// One sample per NIC.
@@ -21,15 +21,15 @@ pub struct IntervalReport {
 pub struct Ended {
     /// The NIC.
     pub nic: NicName,
-    /// Its ledger, which is final.
-    pub ledger: Ledger,
+    /// Its balance, which is final.
+    pub balance: Balance,
     /// What it says beside the kernel's own counters.
     pub verdict: Verdict,
 }
 
 /// What a NIC's rings were offered and what became of it, in packets as the tap saw them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ledger {
+pub struct Balance {
     /// Packets that came to the rings.
     pub offered: u64,
     /// Packets for which they had no room.
@@ -38,7 +38,7 @@ pub struct Ledger {
     pub seen: u64,
 }
 
-impl Ledger {
+impl Balance {
     /// True if every packet was counted or is known to be missing. While capture runs, packets
     /// may be in a ring still.
     #[must_use]

@@ -7,7 +7,7 @@ use std::thread;
 
 use crate::capture::reader::ReaderHandle;
 
-/// Bytes that the rings of all NICs take, those included that the kernel is about to free.
+/// Memory of all rings, including those that the kernel is about to free, bytes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RingMemory(Arc<AtomicU64>);
 
@@ -34,7 +34,7 @@ impl Rings {
     }
 
     /// Closes the rings, on a thread of its own: it takes the kernel some 10 ms for each
-    /// (`packet_release` waits for an RCU grace period), and the sampler has better things to do.
+    /// (`packet_release` waits for an RCU grace period), which would delay the sampler.
     pub fn release(&mut self) {
         let (readers, bytes) = (std::mem::take(&mut self.readers), std::mem::take(&mut self.bytes));
         if readers.is_empty() {
@@ -49,7 +49,7 @@ impl Rings {
         if let Err(error) = started {
             // The closure was dropped, and the readers with it.
             self.memory.0.fetch_sub(bytes, Ordering::AcqRel);
-            tracing::warn!(%error, "rings are closed where samples wait for it");
+            tracing::warn!(%error, "rings are closed by the sampler, which delays samples");
         }
     }
 }

@@ -1,39 +1,39 @@
-//! The timeline: which slots are due to be taken, and what time of day they cover.
+//! The timeline: which slots are due, and which wall time they cover.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::account::bank::SLOTS;
 use crate::account::clock::{Offset, Reading};
-use crate::account::counters::SLOTS;
 use crate::account::interval::Schedule;
 
-/// Longest time for which a reader that has fallen behind is waited for, nanoseconds.
+/// Longest wait for a reader that has fallen behind, nanoseconds.
 const PATIENCE_MAX_NS: u64 = 1_000_000_000;
 
 /// Decides when slots are taken. Times are boot times in nanoseconds unless they say otherwise.
 #[derive(Debug)]
 pub struct Timeline {
     schedule: Schedule,
-    /// How long after its end a slot may still get packets.
+    /// How long after its end a slot may still receive packets.
     hold_ns: u64,
-    /// How much longer a reader that has fallen behind is waited for.
+    /// How much longer to wait for a reader that has fallen behind.
     patience_ns: u64,
     /// Since when a reader has been behind.
     behind_since_ns: Option<u64>,
     /// The oldest slot that was not taken yet.
     next: u64,
-    /// Wall clock less boot-time clock as of now.
+    /// Wall clock minus boot-time clock as of now.
     offset: Offset,
-    /// The offsets by which slots are dated, each from a slot on.
+    /// The clock offsets that date slots, each valid from a slot on.
     anchors: VecDeque<(u64, Offset)>,
     /// The wall clock was stepped and the slots are not aligned to it yet.
     misaligned: bool,
 }
 
-/// Slots that are taken together: one, but for a sampler that stood still.
+/// Slots that are taken together: one, or more after the sampler stood still.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Span {
+pub struct DueSlots {
     /// The slots.
     pub slots: Range<u64>,
     /// What they cover, in boot time.
@@ -61,7 +61,7 @@ impl Timeline {
         }
     }
 
-    /// Takes how long after its end a slot may still get packets from now on: rings come and go.
+    /// Sets how long after its end a slot may still receive packets: rings come and go.
     pub fn set_hold(&mut self, hold: Duration) {
         self.hold_ns = u64::try_from(hold.as_nanos()).unwrap_or(u64::MAX);
     }
@@ -91,7 +91,7 @@ impl Timeline {
             self.offset = offset;
             self.misaligned = true;
         }
-        if !self.misaligned || !self.schedule.is_settled(self.schedule.bounds(self.next).start) {
+        if !self.misaligned || !self.schedule.is_aligned(self.schedule.bounds(self.next).start) {
             return None;
         }
         self.misaligned = false;
@@ -105,7 +105,7 @@ impl Timeline {
     /// behind: after a pause of the whole process it has had no time at all until then. After
     /// standing still for so long that slots could have come round, all that are due are taken
     /// together.
-    pub fn take(&mut self, now_ns: u64, has_counted: impl FnOnce(u64) -> bool) -> Option<Span> {
+    pub fn take(&mut self, now_ns: u64, has_counted: impl FnOnce(u64) -> bool) -> Option<DueSlots> {
         if now_ns < self.due_ns() {
             return None;
         }
@@ -118,8 +118,8 @@ impl Timeline {
         Some(self.take_until(until))
     }
 
-    /// As [`Timeline::take`], once it is known that all packets up to `end_ns` were counted.
-    pub fn take_ended(&mut self, end_ns: u64) -> Option<Span> {
+    /// Like [`Timeline::take`], when all packets up to `end_ns` are known to be counted.
+    pub fn take_ended(&mut self, end_ns: u64) -> Option<DueSlots> {
         if end_ns < self.schedule.bounds(self.next).end {
             return None;
         }
@@ -133,14 +133,14 @@ impl Timeline {
     }
 
     /// All slots that are left, up to the last one, which ends at `end_ns`.
-    pub fn take_rest(&mut self, end_ns: u64) -> Span {
+    pub fn take_rest(&mut self, end_ns: u64) -> DueSlots {
         let until = self.schedule.slot_of(end_ns).max(self.next) + 1;
         let mut span = self.take_until(until);
         span.bounds.end = end_ns.max(span.bounds.start + 1);
         span
     }
 
-    fn take_until(&mut self, until: u64) -> Span {
+    fn take_until(&mut self, until: u64) -> DueSlots {
         let slots = self.next..until;
         let bounds =
             self.schedule.bounds(slots.start).start..self.schedule.bounds(slots.end - 1).end;
@@ -150,7 +150,7 @@ impl Timeline {
         while self.anchors.get(1).is_some_and(|(slot, _)| *slot < until) {
             self.anchors.pop_front();
         }
-        Span { slots, bounds, stepped }
+        DueSlots { slots, bounds, stepped }
     }
 
     /// The wall time of a boot time within the slots that were just taken, nanoseconds since

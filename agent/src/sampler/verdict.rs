@@ -1,4 +1,4 @@
-//! The verdict on a NIC: our packets beside the kernel's own count of them.
+//! The verdict on a NIC: how our count of packets compares with the kernel's.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -6,19 +6,19 @@ use std::ops::RangeInclusive;
 
 use wire::frame::{KernelCounts, flags};
 
-use crate::account::counters::Tally;
+use crate::account::bank::Tally;
 
 /// How our figures compare with the kernel's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Verdict {
     /// The kernel counts what we count.
     Equal,
-    /// The rings had no room for so many packets.
+    /// The rings dropped this many packets.
     RingLost(u64),
     /// The kernel counts packets that no tap sees: XDP, hardware offload, bypassed queues, and
-    /// those that GRO put together after they were counted.
+    /// packets that GRO merged after they were counted.
     Bypassed,
-    /// The kernel counts super-packets, just as the tap saw them: not those of the wire.
+    /// The kernel counts super-packets, as the tap saw them, not packets on the wire.
     SuperPackets,
     /// The kernel counts fewer than passed the tap: the driver refused some, or the kernel has
     /// unwrapped packets (inbound IPsec) and handed them to the NIC again.
@@ -48,13 +48,13 @@ pub struct Compared {
     pub captured: u64,
     /// On the wire.
     pub wire: u64,
-    /// By the kernel, least and most: its counters are read shortly before and after capture
-    /// begins and ends.
+    /// By the kernel, least and most, because its counters are read shortly before and after
+    /// capture begins and ends.
     pub kernel: RangeInclusive<u64>,
 }
 
 impl Verdict {
-    /// The mark that a sample gets.
+    /// The sample's flag for this verdict.
     #[must_use]
     pub const fn flags(self) -> u32 {
         match self {
@@ -65,7 +65,7 @@ impl Verdict {
         }
     }
 
-    /// The verdict that a sample's marks tell, where the rings have lost so many packets so far.
+    /// The verdict of a sample's flags; `lost` packets were dropped by the rings so far.
     #[must_use]
     pub fn of_flags(set: u32, lost: u64) -> Self {
         if lost > 0 {
@@ -79,10 +79,10 @@ impl Verdict {
     }
 }
 
-/// What can be said of a direction beside equal, what weighs most first.
+/// Verdicts other than equal, the worst first.
 const WORST_FIRST: [Verdict; 3] = [Verdict::Bypassed, Verdict::KernelLess, Verdict::SuperPackets];
 
-/// The verdict on cumulative totals of rx and tx, and on what the rings lost of both.
+/// The verdict on cumulative totals of rx and tx, and on the packets that the rings lost.
 #[must_use]
 pub fn verdict(directions: &[Compared; 2], lost: u64) -> Verdict {
     if lost > 0 {
@@ -101,14 +101,14 @@ fn direction(Compared { captured, wire, kernel }: &Compared) -> Verdict {
     } else if kernel.end() < captured {
         Verdict::KernelLess
     } else {
-        // Beside super-packets, too: it counts some that no tap has seen as such.
+        // Also beside super-packets: it counts some that no tap has seen.
         Verdict::Bypassed
     }
 }
 
-/// For so long after a reading the kernel may still be handing on what it had counted by then,
-/// nanoseconds: softirqs and the interrupt coalescing of NICs.
-const SETTLE_NS: u64 = 20_000_000;
+/// How long a counted packet may take to reach the tap, nanoseconds: softirqs, and interrupt
+/// coalescing of NICs.
+const IN_FLIGHT_NS: u64 = 20_000_000;
 
 /// Reconciles our packets with the kernel's, since capture of a NIC began. Times are boot times
 /// in nanoseconds.
@@ -120,15 +120,16 @@ pub struct Reconciliation {
     most: [u64; 2],
     /// The same at the first reading after capture began.
     first: Option<[u64; 2]>,
-    /// Readings, each with a time by which it was made, that may hold packets that come later.
+    /// Readings, each with the time at which it was made, that may include packets that reach the
+    /// tap later.
     recent: VecDeque<(u64, [u64; 2])>,
-    /// The latest reading of which all packets were counted.
-    settled: Option<[u64; 2]>,
+    /// The latest reading whose packets have all reached the tap.
+    complete: Option<[u64; 2]>,
 }
 
 impl Reconciliation {
-    /// Enters what was counted up to `end_ns`, and what the kernel says to have `added` since it
-    /// was last asked, now. Gives the verdict up to here; `lost` is what the rings lost so far.
+    /// Adds our tally up to `end_ns` and the kernel's count since the last call. Gives the verdict
+    /// so far; `lost` packets were dropped by the rings.
     pub fn add(
         &mut self,
         tally: &Tally,
@@ -149,15 +150,15 @@ impl Reconciliation {
         }
         let first = *self.first.get_or_insert(self.most);
         while let Some((_, reading)) =
-            self.recent.pop_front_if(|(by_ns, _)| *by_ns + SETTLE_NS <= end_ns)
+            self.recent.pop_front_if(|(by_ns, _)| *by_ns + IN_FLIGHT_NS <= end_ns)
         {
-            self.settled = Some(reading);
+            self.complete = Some(reading);
         }
         self.recent.push_back((now_ns, self.most));
-        let settled = self.settled.unwrap_or(first);
+        let complete = self.complete.unwrap_or(first);
         let compared = |way: usize| {
             let (captured, wire) = self.counted[way];
-            Compared { captured, wire, kernel: settled[way] - first[way]..=self.most[way] }
+            Compared { captured, wire, kernel: complete[way] - first[way]..=self.most[way] }
         };
         verdict(&[compared(0), compared(1)], lost)
     }

@@ -21,7 +21,7 @@ impl Backoff {
         Self { max_retry, retry_interval, failures: 0 }
     }
 
-    /// A connection was accepted: the next failure is the first again.
+    /// A connection was accepted: start again with the shortest wait.
     pub const fn on_success(&mut self) {
         self.failures = 0;
     }

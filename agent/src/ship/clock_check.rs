@@ -1,27 +1,27 @@
-//! Whether this host's clock and the collector's agree, by the collector's probes: samples are dated
-//! by the one and looked up by the other. Pure.
+//! Compares this host's clock with the collector's by its probes, because samples are dated by one
+//! and looked up by the other. Pure.
 
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
 use wire::certificate::utc;
 
-/// Probes that must agree before anything is said: one may have been under way for long.
+/// Probes that must agree before a warning: a single one may have been delayed.
 const PROBES: u32 = 2;
 
 /// Compares the clocks at every probe.
 #[derive(Debug)]
 pub struct ClockCheck {
-    /// Longest difference that is not worth telling, nanoseconds: a sample's interval.
+    /// Largest difference that is ignored, nanoseconds: a sample's interval.
     tolerance_ns: u64,
     /// Probes in a row that found them different.
     different: u32,
     told: bool,
 }
 
-/// What there is to say, once.
+/// A change to report, once.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ClockVerdict {
     /// The clocks differ; the text says how.
     Differ(String),
     /// They differed, and agree again.
@@ -29,7 +29,7 @@ pub enum Verdict {
 }
 
 impl ClockCheck {
-    /// Clocks that agree as yet.
+    /// Assumes that the clocks agree.
     #[must_use]
     pub fn new(tolerance_ns: u64) -> Self {
         Self { tolerance_ns, different: 0, told: false }
@@ -37,27 +37,32 @@ impl ClockCheck {
 
     /// Takes a probe that left at `asked_ns` by the collector's clock and came at `arrived_ns` by
     /// this host's, with the connection's round-trip time.
-    pub fn on_probe(&mut self, asked_ns: u64, arrived_ns: u64, rtt: Duration) -> Option<Verdict> {
+    pub fn on_probe(
+        &mut self,
+        asked_ns: u64,
+        arrived_ns: u64,
+        rtt: Duration,
+    ) -> Option<ClockVerdict> {
         let rtt_ns = u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX);
         let left_ns = asked_ns.saturating_add(rtt_ns / 2);
         if left_ns.abs_diff(arrived_ns) <= self.tolerance_ns.saturating_add(rtt_ns) {
             self.different = 0;
-            return std::mem::take(&mut self.told).then_some(Verdict::Agree);
+            return std::mem::take(&mut self.told).then_some(ClockVerdict::Agree);
         }
         self.different = self.different.saturating_add(1);
         if self.told || self.different < PROBES {
             return None;
         }
         self.told = true;
-        Some(Verdict::Differ(difference(arrived_ns, left_ns)))
+        Some(ClockVerdict::Differ(difference(arrived_ns, left_ns)))
     }
 }
 
-/// In words, how far this host's clock is from the collector's, nanoseconds since 1970 both.
+/// Describes how far this host's clock is from the collector's; both in nanoseconds since 1970.
 #[must_use]
 pub fn difference(here_ns: u64, there_ns: u64) -> String {
     let by = Duration::from_nanos(here_ns.abs_diff(there_ns));
-    // To a tenth of what is shown: more would change with every look.
+    // Rounded, so that the text doesn't change with every probe.
     let by = if by.as_secs() < 120 {
         format!("{:.1} s", by.as_secs_f64())
     } else {
@@ -92,13 +97,13 @@ mod tests {
         assert_eq!(probe(3000), None, "one probe may have been late");
         assert_eq!(probe(400), None);
         assert_eq!(probe(3000), None);
-        let Some(Verdict::Differ(text)) = probe(3000) else { panic!("nothing said") };
+        let Some(ClockVerdict::Differ(text)) = probe(3000) else { panic!("nothing said") };
         assert!(text.contains("3.0 s ahead of the collector's: 2023-11-14"), "{text}");
         assert_eq!(probe(3000), None, "once");
         assert_eq!(probe(-900), None, "whatever it is by then");
-        assert_eq!(probe(100), Some(Verdict::Agree));
+        assert_eq!(probe(100), Some(ClockVerdict::Agree));
         assert_eq!(probe(-900), None);
-        let Some(Verdict::Differ(text)) = probe(-900) else { panic!("nothing said") };
+        let Some(ClockVerdict::Differ(text)) = probe(-900) else { panic!("nothing said") };
         assert!(text.contains("0.9 s behind"), "{text}");
     }
 

@@ -17,10 +17,10 @@ use wire::message::{
     Probe, ProbeReply, SeqRange, Session,
 };
 
-use super::clock_check::{ClockCheck, Verdict};
+use super::clock_check::{ClockCheck, ClockVerdict};
 pub use super::error::DeliveryError;
 use super::patience::{Bounds, Patience};
-use super::recorder::{Event, Request, ask};
+use super::recorder::{RecorderEvent, Request, ask};
 use super::said::{greet, told, welcomed_with};
 use super::spool::{Forked, Record, SpooledSession};
 use super::streaming::{Sending, busy, stream};
@@ -30,8 +30,8 @@ use crate::connection::control::{self, ControlError};
 /// Close code of a connection that has done its work.
 const CLOSE_DONE: u32 = 0;
 
-/// Sessions that are introduced together, the running one included: a collector opens all of them
-/// at once, and takes no more than [`LIST_MAX`].
+/// Sessions per Hello, including the running one: a collector opens all of them at once, and
+/// accepts at most [`LIST_MAX`].
 const PORTION: usize = 1024;
 const _: () = assert!(PORTION <= LIST_MAX);
 
@@ -53,7 +53,7 @@ pub struct Delivery {
     /// Those that are introduced once these are done, oldest first.
     later: VecDeque<SpooledSession>,
     requests: Requests<Request>,
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<RecorderEvent>,
     /// The running session has ended.
     finished: bool,
     inventory: watch::Receiver<Inventory>,
@@ -70,7 +70,7 @@ impl Delivery {
         about: About,
         sessions: Vec<SpooledSession>,
         requests: Requests<Request>,
-        events: mpsc::Receiver<Event>,
+        events: mpsc::Receiver<RecorderEvent>,
         inventory: watch::Receiver<Inventory>,
     ) -> Self {
         let mut later = VecDeque::from(sessions);
@@ -92,7 +92,7 @@ impl Delivery {
         delivery
     }
 
-    /// Puts the oldest of the sessions that wait before the running one.
+    /// Adds the oldest waiting sessions, before the running one.
     fn next_portion(&mut self) {
         let room = PORTION.saturating_sub(self.sessions.len()).min(self.later.len());
         self.sessions.splice(0..0, self.later.drain(..room).map(sending));
@@ -115,8 +115,8 @@ impl Delivery {
         self.finished
     }
 
-    /// Follows what is made until `until`, when the next connection is to be tried. Ends early
-    /// with the running session.
+    /// Takes note of new records until `until`, when the next connection is due. Ends early if the
+    /// running session does.
     pub async fn wait(&mut self, until: Instant) {
         let over = sleep_until(until);
         tokio::pin!(over);
@@ -129,7 +129,7 @@ impl Delivery {
         }
     }
 
-    /// Follows what is made while something else is awaited.
+    /// Takes note of new records while waiting for something else.
     pub async fn meanwhile<T>(&mut self, other: impl Future<Output = T>) -> T {
         tokio::pin!(other);
         loop {
@@ -145,14 +145,14 @@ impl Delivery {
     /// connection. `host` is the key of this host.
     ///
     /// # Errors
-    /// [`DeliveryError`] says why the connection is of no more use.
+    /// [`DeliveryError`] says why the connection can't be used any more.
     pub async fn over(
         &mut self,
         connection: &Connection,
         host: HostKey,
         welcomed: impl FnOnce(),
     ) -> Result<(), DeliveryError> {
-        // A panic ends the connection, and nothing else: what is measured is spooled all the same.
+        // A panic ends the connection only; samples still go to the spool.
         let talk = AssertUnwindSafe(self.talk(connection, host, welcomed)).catch_unwind().await;
         let result = talk.unwrap_or(Err(DeliveryError::Panicked));
         self.disconnected();
@@ -204,7 +204,7 @@ impl Delivery {
         self.deliver(connection, &mut send, &mut messages).await
     }
 
-    /// Sessions go on under other ids.
+    /// Continues sessions under their new ids.
     fn go_on(&mut self, forked: &[Forked]) {
         for it in forked {
             let known = |(known, _): &&mut (SpooledSession, Sender)| known.session == it.before;
@@ -215,8 +215,8 @@ impl Delivery {
         }
     }
 
-    /// Waits for the answer to Hello. A collector whose database is away takes its time; what is
-    /// made meanwhile it is sent all the same, to be shown. It is delivered later.
+    /// Waits for the answer to Hello. While its database is away the collector doesn't answer; new
+    /// records are sent meanwhile so that it can show them, and delivered later.
     async fn answer(
         &mut self,
         connection: &Connection,
@@ -229,7 +229,7 @@ impl Delivery {
                 message = messages.recv() => return Ok(message),
                 () = sleep_until(until) => return Err(DeliveryError::Unanswered(self.bounds.answer)),
                 event = self.events.recv(), if !self.finished => {
-                    if let Some(Event::Made(_, record)) = &event {
+                    if let Some(RecorderEvent::Made(_, record)) = &event {
                         // What the connection can't take is not shown.
                         let _shown = connection.send_datagram(record.frame.clone().into());
                     }
@@ -247,7 +247,11 @@ impl Delivery {
     ) -> Result<(), ControlError> {
         let mut inventory = self.inventory.borrow_and_update().clone();
         if inventory.nics.len() > LIST_MAX {
-            tracing::warn!(nics = inventory.nics.len(), "the collector is told of {LIST_MAX} NICs");
+            tracing::warn!(
+                nics = inventory.nics.len(),
+                "too many NICs; the collector gets the \
+             first {LIST_MAX}"
+            );
             inventory.nics.truncate(LIST_MAX);
         }
         control::write(send, connection, &Message::Inventory(inventory)).await
@@ -292,7 +296,8 @@ impl Delivery {
                     Some(Ok(Message::Refused(refused))) => {
                         return Err(DeliveryError::Refused(refused.reason));
                     }
-                    Some(Ok(other)) => tracing::debug!(?other, "a message of no use to an agent"),
+                    Some(Ok(other)) => tracing::debug!(?other, "ignored a message that is not for \
+                     agents"),
                     Some(Err(error)) => return Err(error.into()),
                     None => {
                         let reason = control::why(connection, &"the control stream ended");
@@ -315,7 +320,7 @@ impl Delivery {
     fn hello(&self) -> Message {
         let session = |(it, _): &(SpooledSession, Sender)| Session {
             session: it.session,
-            // A clock may say any time.
+            // The clock may be wrong.
             started_ns: it.started_ns.min(NUMBER_MAX),
         };
         Message::Hello(Hello {
@@ -325,23 +330,23 @@ impl Delivery {
         })
     }
 
-    /// Takes note of what was made. Gives what is to be sent live.
-    fn on_event(&mut self, event: Option<Event>) -> Option<(Record, u64)> {
+    /// Takes note of a new record. Gives it if it is to be sent live.
+    fn on_event(&mut self, event: Option<RecorderEvent>) -> Option<(Record, u64)> {
         let now = self.started.elapsed();
         let (spooled, running) = self.sessions.last_mut()?;
         match event {
-            // Made before the session went on under another id, which was told with its last number.
-            Some(Event::Made(session, _)) if session != spooled.session => {}
-            Some(Event::Made(_, record)) => {
+            // Made before the session got its new id, which came with its last number.
+            Some(RecorderEvent::Made(session, _)) if session != spooled.session => {}
+            Some(RecorderEvent::Made(_, record)) => {
                 let SeqRange { first, last } = record.range;
-                // Records in between were made while this end didn't keep up.
+                // Records in between were skipped because this task was too slow.
                 running.on_kept(first - 1);
                 if first == last && running.on_made(now) {
                     return Some((record, first));
                 }
                 running.on_kept(last);
             }
-            Some(Event::Finished(session, last)) => {
+            Some(RecorderEvent::Finished(session, last)) => {
                 if session == spooled.session {
                     running.on_kept(last);
                 }
@@ -354,7 +359,7 @@ impl Delivery {
 
     fn send_live(&mut self, connection: &Connection, record: Record, seq: u64) {
         let fits = connection.max_datagram_size().is_some_and(|max| record.frame.len() <= max);
-        // What the connection can't take now is sent again by the window.
+        // If the connection can't take it now, the window sends it again.
         if (!fits || connection.send_datagram(Bytes::from(record.frame)).is_err())
             && let Some((_, running)) = self.sessions.last_mut()
         {
@@ -379,18 +384,20 @@ impl Delivery {
         committed.seq > before
     }
 
-    /// Of sessions that are done only the running one goes on.
+    /// Forgets sessions that are done, except the running one.
     fn forget_done(&mut self) {
         let running = self.sessions.last().map(|(it, _)| it.session);
         self.sessions.retain(|(it, sender)| Some(it.session) == running || !sender.is_done());
     }
 
-    /// Answers the collector's question for the time, and says once if the clocks differ.
+    /// Answers a probe, and warns once if the clocks differ.
     fn answer_probe(&mut self, probe: Probe, rtt: Duration) -> Message {
         let (asked_ns, now_ns) = (probe.asked_ns, clocks::wall_ns().min(NUMBER_MAX));
         match self.clock.on_probe(asked_ns, now_ns, rtt) {
-            Some(Verdict::Differ(how)) => tracing::warn!("{how}; samples are dated by this one"),
-            Some(Verdict::Agree) => {
+            Some(ClockVerdict::Differ(how)) => {
+                tracing::warn!("{how}; samples are dated by this one")
+            }
+            Some(ClockVerdict::Agree) => {
                 tracing::info!("the collector's clock and this one agree again")
             }
             None => {}
@@ -413,7 +420,7 @@ impl Delivery {
         Some(stream(connection, &self.requests, session, range))
     }
 
-    /// Nothing that was begun with the collector is gone on with.
+    /// Ends everything that was begun on the connection.
     fn disconnected(&mut self) {
         for (_, sender) in &mut self.sessions {
             sender.on_disconnected();

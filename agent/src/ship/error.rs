@@ -8,16 +8,14 @@ use crate::connection::control::ControlError;
 /// Why delivery over a connection ended.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
-    /// The connection broke or the collector speaks nonsense.
+    /// The connection broke, or the collector broke the protocol.
     #[error(transparent)]
     Control(#[from] ControlError),
     /// The collector refuses this agent.
     #[error("the collector refuses this agent: {0}")]
     Refused(String),
     /// Something else than an answer to Hello.
-    #[error(
-        "the collector sent another message than its welcome; run the same release on both ends"
-    )]
+    #[error("the collector didn't send its welcome; run the same release on both ends")]
     NoWelcome,
     /// No answer to Hello.
     #[error("the collector didn't answer Hello within {0:?}; is its database away?")]
@@ -25,12 +23,12 @@ pub enum DeliveryError {
     /// No commits.
     #[error("the collector has committed nothing for {0:?}; is its database away?")]
     Stalled(Duration),
-    /// Sessions of which the database has another future go on under other ids.
-    #[error("the database has another future of {0} sessions, which go on under other ids")]
+    /// The database has other records of some sessions; they continue under new ids.
+    #[error("the database has other records of {0} sessions; they continue under new ids")]
     Forked(usize),
     /// A bug.
     #[error(
-        "delivery failed by a bug; please report it with what the log says before (\"panicked\")"
+        "delivery hit a bug; please report it with the log lines before this one (\"panicked\")"
     )]
     Panicked,
     /// The spool can't be read.
@@ -42,7 +40,7 @@ pub enum DeliveryError {
 }
 
 impl DeliveryError {
-    /// The collector was waited for long enough: the next one is tried at once.
+    /// True if the collector took too long: try the next one at once.
     #[must_use]
     pub const fn is_late(&self) -> bool {
         matches!(self, Self::Unanswered(_) | Self::Stalled(_))

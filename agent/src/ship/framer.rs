@@ -1,5 +1,5 @@
-//! From sampled intervals to numbered frames: so many intervals to a report, and a report split
-//! by NIC where it doesn't fit a datagram.
+//! From sampled intervals to numbered frames: a report has several intervals, and is split by NIC
+//! if it doesn't fit a datagram.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ impl Framer {
         Self { session, last_seq, report_ns, due_ns: None, samples: Vec::new(), mixes: Vec::new() }
     }
 
-    /// The session goes on under another id, with numbers lower by `lowered`.
+    /// The session continues under a new id, with numbers lower by `lowered`.
     pub const fn go_on_as(&mut self, session: u64, lowered: u64) {
         self.session = session;
         self.last_seq = self.last_seq.saturating_sub(lowered);
@@ -47,7 +47,7 @@ impl Framer {
         let (Some(start), Some(end)) = (start, end) else { return Vec::new() };
         let full = start.saturating_add(self.report_ns);
         let due = *self.due_ns.get_or_insert(full);
-        // A clock that was stepped back must not hold a report for longer than it may grow.
+        // If the clock was stepped back, the report must not grow beyond its length.
         let stepped_back = full < due;
         if end >= due || stepped_back || self.samples.len() >= SAMPLES_MAX / 2 {
             self.finish()

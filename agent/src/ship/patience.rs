@@ -1,6 +1,5 @@
-//! How long the collector is waited for. Each wait on it has a bound, past which the next one of
-//! the list is tried: a collector that is broken, or another program in its place, must not hold
-//! up what the others would take.
+//! Bounds on waiting for a collector. After each of them the next collector of the list is tried,
+//! so that a broken one, or another program in its place, can't block delivery to the others.
 //!
 //! | wait | bound |
 //! |---|---|
@@ -20,8 +19,8 @@ use tokio::time::Instant;
 /// longer than a database takes to fail over, and than a collector's own start.
 pub const ANSWER: Duration = Duration::from_secs(60);
 
-/// How long nothing may be committed while there is something to commit. Commits follow each other
-/// by seconds; one whose database is away for longer is asked anew, or another one.
+/// How long commits may stop while there is something to commit. They normally come every second or
+/// so; after this time the agent reconnects, or tries another collector.
 pub const COMMIT: Duration = Duration::from_secs(300);
 
 /// [`ANSWER`] and [`COMMIT`], or others.

@@ -1,5 +1,5 @@
-//! The recorder: a thread that writes every report to the spool, tells the connection of it, and
-//! reads from the spool what the connection asks for. Sampling never waits for it.
+//! The recorder: a thread that writes every report to the spool, notifies the connection, and reads
+//! records back for it. Sampling never waits for it.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +17,7 @@ use super::spool::{Forked, Record, Spool, SpoolError};
 use crate::clocks::{boot_ns, wall_ns};
 use crate::sampler::IntervalReport;
 
-/// How often the spool is brought within its limits.
+/// How often to enforce the spool's limits.
 const MAINTENANCE: Duration = Duration::from_secs(5);
 
 /// Records that may wait for an unwritable spool before they are coarsened.
@@ -26,7 +26,7 @@ const PENDING_MAX: usize = 4096;
 /// Most bytes that one answer holds.
 const READ_BYTES: usize = 64 << 10;
 
-/// What the connection tells or asks.
+/// Requests of the connection.
 #[derive(Debug)]
 pub enum Request {
     /// The collector accepted the agent and said how far each session is. The answer: sessions that
@@ -40,9 +40,9 @@ pub enum Request {
     Read(u64, SeqRange, oneshot::Sender<Result<Vec<Record>, SpoolError>>),
 }
 
-/// What the recorder tells the connection.
+/// Events for the connection.
 #[derive(Debug)]
-pub enum Event {
+pub enum RecorderEvent {
     /// A record of a session, the running one, is in the spool.
     Made(u64, Record),
     /// A session, the running one, ends with this number.
@@ -58,7 +58,7 @@ pub struct RecorderConfig {
     pub last_seq: u64,
     /// Length of a report.
     pub report_interval: Duration,
-    /// How often what was written is made safe against power loss.
+    /// How often to sync to disk, against power loss.
     pub fsync_interval: Duration,
 }
 
@@ -71,7 +71,7 @@ pub fn start(
     spool: Spool,
     reports: Receiver<IntervalReport>,
     requests: Receiver<Request>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<RecorderEvent>,
 ) -> std::io::Result<JoinHandle<()>> {
     let report_ns = u64::try_from(config.report_interval.as_nanos()).unwrap_or(u64::MAX);
     let framer = Framer::new(config.session, config.last_seq, report_ns);
@@ -96,7 +96,7 @@ struct Recorder {
     session: u64,
     spool: Spool,
     framer: Framer,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<RecorderEvent>,
     /// Records that the spool couldn't take yet.
     pending: VecDeque<Frame>,
     /// Since when the spool fails.
@@ -127,8 +127,8 @@ impl Recorder {
                             it.write(frames);
                             it.end();
                         });
-                        // A connection that is gone needs no end.
-                        let _gone = self.events.blocking_send(Event::Finished(self.session, self.last_seq));
+                        // If the connection is gone, it needs no end.
+                        let _gone = self.events.blocking_send(RecorderEvent::Finished(self.session, self.last_seq));
                         (reports, reporting) = (never(), false);
                     }
                 },
@@ -153,15 +153,15 @@ impl Recorder {
         self.note(done);
     }
 
-    /// A panic ends what was being done, and not the thread: what is measured later is spooled all
-    /// the same. Whoever asked gets no answer, and asks anew.
+    /// A panic ends the current request, not the thread; later samples still go to the spool. The
+    /// caller gets no answer and asks again.
     fn guarded(&mut self, act: impl FnOnce(&mut Self)) {
         if catch_unwind(AssertUnwindSafe(|| act(self))).is_err() {
-            tracing::error!("the spool failed by a bug; it goes on; please report what is above");
+            tracing::error!("the spool hit a bug and continues; please report the log lines above");
         }
     }
 
-    /// Writes what was made, after what could not be written before.
+    /// Writes new records, after those that could not be written before.
     fn write(&mut self, frames: Vec<Frame>) {
         self.last_seq = frames.last().map_or(self.last_seq, |frame| frame.last_seq);
         self.pending.extend(frames);
@@ -176,8 +176,8 @@ impl Recorder {
                 self.pending.clear();
                 self.note(Ok(()));
                 for record in records {
-                    // A connection that doesn't keep up reads the record from the spool later.
-                    let _later = self.events.try_send(Event::Made(self.session, record));
+                    // If the connection is too slow, it reads the record from the spool later.
+                    let _later = self.events.try_send(RecorderEvent::Made(self.session, record));
                 }
             }
             Err(error) => self.note(Err(error)),
@@ -203,8 +203,8 @@ impl Recorder {
                 if let Some((first, last)) = records.as_ref().ok().and_then(|records| {
                     Some((records.first()?.range.first, records.last()?.range.last))
                 }) {
-                    // Safe before it is sent: after a power loss, what the database has of a session
-                    // tells a fork from what was only forgotten here.
+                    // Synced before it is sent. Otherwise, after a power loss, the database could
+                    // have records that are unknown here, as after a fork.
                     let noted = self.spool.on_sent(session, SeqRange { first, last });
                     let noted = noted.and_then(|()| self.spool.sync());
                     self.note(noted);
@@ -218,7 +218,7 @@ impl Recorder {
     }
 
     fn on_welcome(&mut self, told: &[Told]) -> Result<Vec<Forked>, SpoolError> {
-        // Ids are random; one that can't be had is no worse than any other.
+        // If no random number is available, any id will do.
         let forked = self.spool.fork(told, || getrandom::u64().unwrap_or_else(|_| wall_ns()))?;
         let running = self.session;
         for it in forked.iter().filter(|it| it.before == running) {
@@ -240,12 +240,11 @@ impl Recorder {
         Ok(forked)
     }
 
-    /// The last report was made. What can't be written any more is a gap, of which the next run
-    /// tells.
+    /// The last report was made. If it can't be written, the next run records a gap.
     fn end(&mut self) {
         let unwritten = self.pending.len();
         if unwritten > 0 {
-            tracing::error!(unwritten, "the spool can't take the last records: they are lost");
+            tracing::error!(unwritten, "can't write the last records to the spool: they are lost");
         } else {
             let ended = self.spool.end(self.session);
             self.note(ended);
@@ -258,20 +257,21 @@ impl Recorder {
                 tracing::error!(path = %path.display(), "the spool was damaged and is set aside");
             }
             Err(error) => {
-                tracing::error!(%error, "the spool was damaged, and there is no new one yet");
+                tracing::error!(%error, "the spool was damaged and can't be replaced yet");
                 self.failing.get_or_insert_with(Instant::now);
             }
         }
     }
 
-    /// Says once when the spool begins to fail and once when it works again.
+    /// Logs once when the spool begins to fail, and once when it works again.
     fn note(&mut self, result: Result<(), SpoolError>) {
         if result.as_ref().is_err_and(SpoolError::is_damage) {
             return self.recover();
         }
         match (result, self.failing) {
             (Err(error), None) => {
-                tracing::error!(%error, "the spool fails; what is measured waits in memory until it works again");
+                tracing::error!(%error, "can't write the spool; measurements wait in memory until \
+                                         it works again");
                 self.failing = Some(Instant::now());
             }
             (Ok(()), Some(since)) if self.pending.is_empty() => {

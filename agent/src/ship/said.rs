@@ -1,4 +1,4 @@
-//! What is said on the control stream, on both sides of the delivery.
+//! The messages before and after Hello.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ pub(super) fn welcomed_with(
     }
 }
 
-/// What the collector has told of each session.
+/// What the collector said about each session.
 pub(super) fn told(committed: &[Committed], digests: &[SessionDigest]) -> Vec<Told> {
     let digests: HashMap<u64, u64> = digests.iter().map(|it| (it.session, it.digest)).collect();
     let told = |it: &Committed| {
@@ -31,7 +31,7 @@ pub(super) fn told(committed: &[Committed], digests: &[SessionDigest]) -> Vec<To
     committed.iter().map(told).collect()
 }
 
-/// Opens the control stream and says who is there.
+/// Opens the control stream and sends the first messages.
 pub(super) async fn greet(
     connection: &Connection,
     said: &[Message],

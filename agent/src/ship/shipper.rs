@@ -25,10 +25,10 @@ use crate::connection::{self, ConnectError, Server, notices};
 use crate::identity::{self, Credentials, IdentityError};
 use crate::sampler::IntervalReport;
 
-/// Records that may wait for the connection to take note of them; it finds the rest in the spool.
+/// Events that may wait for the connection; it finds further records in the spool.
 const EVENTS: usize = 1024;
 
-/// What can be changed while a session is shipped: the connection is made anew then.
+/// The part of the config that can change while running; a change reconnects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
     /// The collectors, in the order to try them; at least one.
@@ -58,7 +58,7 @@ pub struct ShipConfig {
     pub spool: PathBuf,
     /// How large it grows.
     pub spool_limits: SpoolLimits,
-    /// How often it is made safe against power loss.
+    /// How often to sync it to disk, against power loss.
     pub fsync_interval: Duration,
 }
 
@@ -103,8 +103,8 @@ pub struct Shipper {
 }
 
 impl Shipper {
-    /// Checks, before anything is captured, that there is a certificate to ship with. One that has
-    /// expired may be good again once the clock is right: what is measured is spooled until then.
+    /// Checks before capture that there is a certificate. An expired one is accepted, because the
+    /// clock may be wrong; samples go to the spool until it is valid.
     ///
     /// # Errors
     /// [`ShipError::Identity`].
@@ -112,14 +112,15 @@ impl Shipper {
         let now = UnixTime::now();
         let loaded = Credentials::load(&config.identity, config.tls.as_ref(), now);
         if let Err(error @ IdentityError::Expired { .. }) = &loaded {
-            tracing::warn!(%error, "what is measured is spooled");
+            tracing::warn!(%error, "measurements go to the spool");
             return Ok(());
         }
         let credentials = loaded?;
         if !identity::is_known(&identity::host_key(credentials.client())) {
             tracing::warn!(
                 "this host has no machine-id (/etc/machine-id): a second host with this \
-                 certificate is told by its session alone; make one: systemd-machine-id-setup"
+                 certificate can only be recognised by its session; make one: \
+                 systemd-machine-id-setup"
             );
         }
         Ok(())
@@ -172,10 +173,10 @@ impl Shipper {
             () = give_up => {}
         }
         if !self.delivery.is_done() {
-            tracing::warn!("the rest is delivered after the next start; the spool has it");
+            tracing::warn!("the rest is in the spool and is delivered after the next start");
         }
         let Self { delivery, recorder, .. } = self;
-        // The recorder ends once nobody asks it any more.
+        // The recorder ends once nobody sends requests.
         drop(delivery);
         if !matches!(tokio::task::spawn_blocking(|| recorder.join()).await, Ok(Ok(()))) {
             tracing::error!("the spool's thread failed");
@@ -196,22 +197,22 @@ impl Shipper {
             let place = tries % to.servers.len();
             let server = to.servers[place].clone();
             let was_finished = self.delivery.is_finished();
-            // Without an error, all is delivered, or sessions are to be introduced by the next
-            // connection: further ones, or those that go on under another id.
+            // Without an error, everything is delivered, or the next connection introduces more
+            // sessions: further ones, or those with a new id.
             let tried = self.try_once(server, &mut backoff, &mut failures).await;
             let Err(error) = tried else { continue };
             if self.config.destination.has_changed().unwrap_or(false) {
-                tracing::info!("the config was read again; connecting anew");
+                tracing::info!("the config was read again; connecting again");
                 continue;
             }
             tries += 1;
             let late = error.is_late();
             let error = error.to_string();
             self.state.note(Err(error.clone()));
-            // Of the same collector, texts that differ in times or numbers are of one kind.
+            // Messages of a collector that differ only in numbers count as the same.
             match failures.failed((place, words(&error)), std::time::Instant::now()) {
                 Some(tell) => {
-                    tracing::warn!(error, "not connected; what is measured is spooled{tell}");
+                    tracing::warn!(error, "not connected; measurements go to the spool{tell}");
                 }
                 None => tracing::debug!(error, "still not connected"),
             }
@@ -260,13 +261,13 @@ impl Shipper {
             never = listen(&server, &connection) => match never {},
             never = hang_up(config.destination.clone(), &connection) => match never {},
         };
-        // What was said last may still be on its way.
+        // The last message may still be in flight.
         let _late = tokio::time::timeout(Duration::from_secs(1), endpoint.wait_idle()).await;
         delivered.map_err(|error| TryError::Delivery { server, error })
     }
 }
 
-/// Waits for another destination. Whoever sets it being gone, there is none any more.
+/// Waits for a new destination. If the sender is gone, there will be none.
 async fn changed(destination: &mut watch::Receiver<Destination>) {
     if destination.changed().await.is_err() {
         std::future::pending().await
@@ -283,23 +284,23 @@ async fn hang_up(
     std::future::pending().await
 }
 
-/// What collectors have said though the connection went on: each is told once, then rarely.
+/// Notices of collectors: each is logged once, then rarely.
 static NOTICES: SharedFailures<String> = SharedFailures::new();
 
-/// Tells what the collector says of this agent.
+/// Logs what the collector says about this agent.
 async fn listen(server: &Server, connection: &quinn::Connection) -> std::convert::Infallible {
     while let Ok(texts) = notices::hear(connection).await {
         for text in texts {
             if let Some(tell) = NOTICES.failed(words(&text), std::time::Instant::now()) {
-                tracing::warn!(%server, "the collector says: this client takes {text}{tell}");
+                tracing::warn!(%server, "the collector says: this client uses {text}{tell}");
             }
         }
     }
     std::future::pending().await
 }
 
-/// Renews the certificate over a connection whenever it is due. The connection goes on: the collector
-/// knows that it is of the new one too.
+/// Renews the certificate over a connection whenever it is due. The connection stays open; the
+/// collector accepts it for the new certificate, too.
 async fn renew(
     dir: &std::path::Path,
     mut credentials: Credentials,

@@ -1,5 +1,5 @@
-//! How delivery is, for those who look from outside (`agent doctor`): a file in the data directory,
-//! written whenever that changes.
+//! The state of delivery for `agent doctor`: a file in the data directory, written whenever it
+//! changes.
 
 use std::path::{Path, PathBuf};
 
@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use settings::words;
 use wire::private_file;
 
-/// How delivery is.
+/// The state of delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// The agent's process.
     pub pid: u32,
     /// Since when, seconds since 1970 (UTC).
     pub since: u64,
-    /// The collector that takes what is measured, or why none does.
+    /// The collector that accepts records, or why none does.
     pub connected: Result<String, String>,
 }
 
@@ -27,16 +27,16 @@ pub(super) struct StateFile {
 }
 
 impl StateFile {
-    /// The one beside a spool. No collector has taken anything yet.
+    /// The file beside a spool. No collector has accepted anything yet.
     pub fn beside(spool: &Path) -> Self {
         let mut file = Self { path: path(spool), written: None };
         file.note(Err("no collector has answered yet".to_owned()));
         file
     }
 
-    /// Delivery is like this from now on, or still.
+    /// Writes the state, unless it is the same.
     pub fn note(&mut self, connected: Result<String, String>) {
-        // Texts that differ in times or numbers only are the same.
+        // Messages that differ only in numbers count as the same.
         let kind = |it: &Result<String, String>| it.clone().map_err(|error| words(&error));
         if self.written.as_ref().is_some_and(|it| kind(&it.connected) == kind(&connected)) {
             return;
@@ -49,8 +49,12 @@ impl StateFile {
         });
         match written {
             Ok(()) => self.written = Some(state),
-            // Of no harm to what is measured.
-            Err(error) => tracing::debug!(error, "`agent doctor` can't be told how delivery is"),
+            // Measuring doesn't depend on it.
+            Err(error) => tracing::debug!(
+                error,
+                "can't write the state of delivery for `agent \
+             doctor`"
+            ),
         }
     }
 }

@@ -11,8 +11,8 @@ use super::error::DeliveryError;
 use super::recorder::{Request, ask};
 use crate::connection::control::{self, ControlError};
 
-/// A stream under way. It gives the session and the range that was sent. The collector may hold it
-/// up as long as its database is away: the delivery's patience bounds it.
+/// A stream in progress. It gives the session and the range that was sent. The collector may block
+/// it while its database is away; `patience` bounds that.
 pub(super) type Sending =
     Pin<Box<dyn Future<Output = Result<(u64, SeqRange), DeliveryError>> + Send>>;
 

@@ -28,7 +28,7 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>) {
         nics => format!("{nics} NICs"),
     };
     let title = format!("agent top  {nics}, samples of {:?}, {state_of}", state.interval());
-    let note = "Bytes on the wire from the MAC header on, without FCS and preamble".dim();
+    let note = "Bytes on the wire from the MAC header, without FCS and preamble".dim();
     draw_head(title, note.into(), frame, head);
     draw_table(state, frame, table);
     if let Some((name, nic)) = state.selected_nic() {
@@ -40,8 +40,8 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>) {
     draw_keys(KEYS, frame, keys);
 }
 
-/// The table's columns: heading, width, and how soon one gives way where there is no room for all:
-/// what is cut would show other figures than there are.
+/// The table's columns: heading, width, and the order in which they are left out if there is no
+/// room. A cut column would show wrong figures.
 const COLUMNS: [(&str, u16, u8); 8] = [
     ("nic", 6, 0),
     ("rx bit/s", 11, 1),
@@ -53,7 +53,7 @@ const COLUMNS: [(&str, u16, u8); 8] = [
     ("drops", 7, 3),
 ];
 
-/// Which columns a width has room for, with a space between them.
+/// The columns that fit a width, with a space between them.
 fn fitting(width: u16) -> [bool; COLUMNS.len()] {
     let needed = |rank: u8| {
         let shown = COLUMNS.iter().filter(|(_, _, it)| *it <= rank);

@@ -13,7 +13,7 @@ use self::state::State;
 use crate::sampler::CaptureConfig;
 use crate::watch::{self, WatchError};
 
-/// Shortest time over which the traffic's mix is counted: what changes faster can't be read.
+/// Shortest mix interval: faster changes can't be read.
 const MIX_MIN: Duration = Duration::from_secs(2);
 
 /// Why there is no view.
@@ -53,13 +53,13 @@ pub fn top(
             recv(events) -> event => match event.map(|event| Input::of(&event)) {
                 Ok(Some(Input::Quit | Input::Back)) | Err(_) => break,
                 Ok(Some(input)) => state.input(input),
-                // Another size, as a rule: drawn anew.
+                // Usually the size changed: draw again.
                 Ok(None) => {}
             },
             recv(interrupted) -> _ => break,
         }
     }
-    // Readers end by themselves while the last reports have no taker.
+    // Readers end by themselves; nobody takes the last reports.
     drop(reports);
     drop(capture);
     Ok(())

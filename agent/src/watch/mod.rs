@@ -55,7 +55,7 @@ pub enum WatchError {
         have: String,
     },
     /// No NIC is captured by default.
-    #[error("no NIC is up that would be captured; `agent nics` says why, --nic names one")]
+    #[error("no NIC to capture is up; `agent nics` says why, --nic chooses one")]
     NoNic,
     /// The NICs can't be listed.
     #[error(transparent)]
@@ -64,7 +64,7 @@ pub enum WatchError {
     #[error(transparent)]
     Capture(#[from] CaptureError),
     /// The output is closed or full.
-    #[error("can't print what was measured: {0}")]
+    #[error("can't print the samples: {0}")]
     Print(#[from] io::Error),
 }
 

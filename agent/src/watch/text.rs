@@ -15,9 +15,8 @@ use crate::sampler::verdict::Verdict;
 pub(super) fn heading(out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
-        "Bytes on the wire from the MAC header on, without FCS and preamble. Peak: highest rate \
-         over any 1 ms.\n\
-         {:12}  {:15}  {:>11} {:>11} {:>8} {:>11}  {:>11} {:>11} {:>8} {:>11}  {:>8}",
+        "Bytes on the wire from the MAC header, without FCS and preamble. Peak: highest rate over \
+         any 1 ms.\n{:12}  {:15}  {:>11} {:>11} {:>8} {:>11}  {:>11} {:>11} {:>8} {:>11}  {:>8}",
         "time",
         "nic",
         "rx bit/s",
@@ -80,8 +79,8 @@ pub(super) fn total(totals: &Totals, with_mix: bool, out: &mut impl Write) -> io
         };
         writeln!(
             out,
-            "total {nic}: {}, {}, {} dropped by the ring, {} late, {} inexact; beside the kernel's \
-             count: {}",
+            "total {nic}: {}, {}, {} dropped by the ring, {} late, {} inexact; compared with the \
+             kernel: {}",
             side("rx", &total.rx),
             side("tx", &total.tx),
             total.drops,

@@ -6,7 +6,7 @@ use wire::frame::{Counts, KernelCounts, Mix, MixCounts};
 use wire::id::NicName;
 
 use crate::sampler::verdict::Verdict;
-use crate::sampler::{IntervalReport, Ledger};
+use crate::sampler::{Balance, IntervalReport};
 
 /// The sums of a run.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ pub(super) struct Total {
     pub flags: u32,
     /// Nanoseconds that were measured.
     pub measured_ns: u64,
-    pub ledger: Ledger,
+    pub balance: Balance,
     /// Of the NIC's last run.
     pub verdict: Verdict,
 }
@@ -55,10 +55,10 @@ impl Totals {
         for ended in &report.ended {
             let total = self.nics.entry(ended.nic).or_default();
             total.verdict = ended.verdict;
-            let ledger = &mut total.ledger;
-            ledger.offered += ended.ledger.offered;
-            ledger.dropped += ended.ledger.dropped;
-            ledger.seen += ended.ledger.seen;
+            let balance = &mut total.balance;
+            balance.offered += ended.balance.offered;
+            balance.dropped += ended.balance.dropped;
+            balance.seen += ended.balance.seen;
         }
     }
 }

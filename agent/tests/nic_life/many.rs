@@ -6,7 +6,7 @@ use std::time::Duration;
 use agent::capture::ring::RingConfig;
 use agent::nic::choose::NicFilter;
 use agent::nic::inventory::Inventory;
-use agent::nic::roster::{Action, Event, Roster};
+use agent::nic::roster::{Action, LinkEvent, Roster};
 use agent::nic::watch::Watch;
 use agent::sampler::CaptureConfig;
 use agent::sampler::verdict::Verdict;
@@ -81,7 +81,7 @@ fn events_that_overrun_the_socket_are_made_up_for_by_one_dump() {
     let mut overruns = 0;
     let mut read = |roster: &mut Roster| {
         watch.read(|event| {
-            overruns += usize::from(event == Event::Overrun);
+            overruns += usize::from(event == LinkEvent::Overrun);
             roster.on_event(event);
         });
     };

@@ -103,7 +103,7 @@ impl Watched {
         assert_eq!(sent(), packets, "{name}");
     }
 
-    /// Ends capture and gives what every name carried. Every ledger balances.
+    /// Ends capture and gives what every name carried. Every balance balances.
     pub fn finish(mut self) -> ByName {
         self.capture.stop();
         self.taker.join().unwrap();
@@ -121,7 +121,7 @@ fn add(nics: &mut ByName, report: IntervalReport) {
         sums.samples.push(sample);
     }
     for ended in report.ended {
-        assert!(ended.ledger.is_balanced(), "offered = seen + dropped: {ended:?}");
+        assert!(ended.balance.is_balanced(), "offered = seen + dropped: {ended:?}");
         nics.entry(ended.nic.to_string()).or_default().ended.push(ended);
     }
 }

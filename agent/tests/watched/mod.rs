@@ -67,7 +67,7 @@ impl Watched {
         self.nics.lock().unwrap().get(nic).cloned().unwrap_or_default()
     }
 
-    /// Stops capture and gives each NIC's sums. The ledger must balance.
+    /// Stops capture and gives each NIC's sums. The balance must balance.
     pub fn finish(mut self) -> Nics {
         self.capture.stop();
         self.taker.join().unwrap();
@@ -91,7 +91,7 @@ fn add(nics: &mut Nics, report: IntervalReport) {
         sums.mix.tx.merge(&mix.tx);
     }
     for ended in report.ended {
-        assert!(ended.ledger.is_balanced(), "offered = seen + dropped: {ended:?}");
+        assert!(ended.balance.is_balanced(), "offered = seen + dropped: {ended:?}");
         nics.entry(ended.nic.to_string()).or_default().verdict = ended.verdict;
     }
 }

@@ -14,7 +14,7 @@ use crate::run::identity_dir;
 use crate::store::Registered;
 use crate::store_location::{StoreLocation, StoreLocationError};
 
-/// Lets a client connect no more. Gives what was done.
+/// Revokes a client. Gives a text of what was done.
 ///
 /// # Errors
 /// [`AdminError::NoSuchClient`] if it never had a certificate of this collector,
@@ -31,16 +31,16 @@ pub fn revoke(
     }
     let revocation = records.revoke(client, UnixTime::now())?;
     let record = Record::of(Event::ClientRevoked, client);
-    // Of an embedded store there is one collector, which tells it.
+    // An embedded store has one collector, which notices by itself.
     if let StoreLocation::Postgres(_) = location {
         let told = block_on::<_, StoreLocationError>(async {
             Ok(location.open_to_forget()?.keep_revocation(client, &revocation).await?)
         });
         if let Err(error) = told {
             let done = format!(
-                "{client} is revoked at this collector, but the others of its database don't know it \
-                 yet: {error}; they learn of it once this collector runs and reaches the database, or \
-                 by: collector revoke {client}"
+                "{client} is revoked at this collector, but not yet at the others of its \
+                 database: {error}; that happens once this collector runs and reaches the \
+                 database, or by: collector revoke {client}"
             );
             return Err(AdminError::RevokedHere(audited(config, record, done)?));
         }
@@ -52,8 +52,8 @@ pub fn revoke(
     audited(config, record, done)
 }
 
-/// Whether another collector of the same database may have given a client its certificate. One that
-/// can't be reached doesn't say no.
+/// Whether another collector of the same database may have given the client its certificate; true
+/// if the database can't be reached.
 fn is_elsewhere(location: &StoreLocation, client: &ClientId) -> bool {
     let StoreLocation::Postgres(_) = location else { return false };
     let registered = block_on::<_, StoreLocationError>(async {
@@ -76,9 +76,9 @@ pub fn roll_ca(config: &Config, tls: Option<&TlsFiles>) -> Result<String, AdminE
     let Rolled { fingerprint, until } = Identity::roll_ca(&dir, UnixTime::now())?;
     let (until, key) = (utc(until), dir.join("ca.key"));
     let done = format!(
-        "a new CA, SHA-256 {fingerprint}; a running collector takes it up within a second, agents get \
-         it with their next certificates. The CA before it is trusted until {until}; other collectors \
-         of these agents need a copy of {} before then",
+        "a new CA, SHA-256 {fingerprint}; a running collector uses it within a second, agents get \
+         it with their next certificates. The old CA is trusted until {until}; copy {} to the \
+         other collectors of these agents before then",
         key.display()
     );
     let detail = Some(fingerprint.to_string());

@@ -31,7 +31,7 @@ pub enum AdminError {
     /// Other collectors of the store don't know yet what was done here.
     #[error("{0}")]
     RevokedHere(String),
-    /// What was looked for isn't there.
+    /// The client was not found.
     #[error("no client {0} is known here; `collector clients` lists them")]
     NoSuchClient(ClientId),
     /// No such token.
@@ -43,12 +43,12 @@ pub enum AdminError {
          place of {0}: collector token --client {0} --replace"
     )]
     ClientExists(ClientId),
-    /// It has to be said, and can't be asked for.
+    /// Confirmation is needed, and there is no terminal.
     #[error(
-        "nothing was changed; to forget {0} say --yes, or run this on a terminal, where it is asked"
+        "nothing was changed; to forget {0}, give --yes, or run this on a terminal and confirm"
     )]
     Unconfirmed(ClientId),
-    /// It was done, and the audit log can't be told.
+    /// It was done, but the audit log could not be written.
     #[error("{done}; but {error}")]
     Unaudited {
         /// What was done.
@@ -58,7 +58,7 @@ pub enum AdminError {
         error: AuditError,
     },
     /// The schema is not up to date.
-    #[error("the schema is to be changed; run `collector migrate`, or start the collector")]
+    #[error("the schema needs a migration; run `collector migrate`, or start the collector")]
     Outdated,
     /// The store is not sound.
     #[error("{0} findings: the store doesn't hold what agents counted; see above")]

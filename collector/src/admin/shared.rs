@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::identity::ClientRecords;
 use crate::run::identity_dir;
 
-/// What was `done`, once the audit log is told of it.
+/// Gives `done` after writing the audit log.
 pub(super) fn audited(config: &Config, record: Record, done: String) -> Result<String, AdminError> {
     match Pending::of(&config.data_dir).leave(record, UnixTime::now()) {
         Ok(()) => Ok(done),
@@ -19,7 +19,7 @@ pub(super) fn audited(config: &Config, record: Record, done: String) -> Result<S
     }
 }
 
-/// What is known of clients beside the store. To look at it makes nothing.
+/// The clients' records outside the store. Reading them creates nothing.
 pub(super) fn client_records(config: &Config) -> ClientRecords {
     ClientRecords::at(&identity_dir(&config.data_dir))
 }

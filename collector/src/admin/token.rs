@@ -30,9 +30,9 @@ const ID_MIN: usize = 6;
 pub struct Made {
     /// The token as text.
     pub token: String,
-    /// What it is good for, and the next step.
+    /// What it is valid for, and the next step.
     pub note: String,
-    /// What the operator may not expect.
+    /// A warning, if there is one.
     pub warning: Option<String>,
 }
 
@@ -51,7 +51,7 @@ pub fn token(
     let known = match &wanted.client {
         None => None,
         Some(client) if identity.records().knows(client)? => Some(true),
-        // While the store is out of reach it isn't known; it is asked again as the token is used.
+        // If the store can't be reached it is unknown; it is checked again when the token is used.
         Some(client) => block_on::<_, StoreLocationError>(has_id(location, client)).ok(),
     };
     if let (Some(client), Some(true), false) = (&wanted.client, known, wanted.replace) {
@@ -60,7 +60,7 @@ pub fn token(
     let TokenArgs { client, replace, matching, uses, expires, .. } = wanted.clone();
     let life = expires.0;
     let who = match (&client, &matching) {
-        (Some(client), _) if replace => format!("for a host that takes the place of {client}"),
+        (Some(client), _) if replace => format!("for a host that takes over {client}"),
         (Some(client), _) => format!("for the new client {client}"),
         (None, Some(glob)) => format!("for new clients {glob}"),
         (None, None) => "for any new client".to_owned(),
@@ -68,7 +68,7 @@ pub fn token(
     let times = if uses == 1 { "once".to_owned() } else { format!("for {uses} hosts") };
     let until = utc(now.as_secs().saturating_add(life.as_secs()));
     let warning = client.as_ref().filter(|_| replace && known == Some(false)).map(|client| {
-        format!("client {client} isn't known here yet: the token makes it, and replaces nobody")
+        format!("client {client} isn't known here yet: the token makes it and replaces nobody")
     });
     let record = Record {
         client: client.as_ref().map(ToString::to_string),
@@ -89,8 +89,8 @@ pub fn token(
         return Err(AdminError::Unaudited { done: "no token was made".to_owned(), error });
     }
     let note = format!(
-        "good {times}, {who}, until {until}; on the host, as root: agent enroll -\n(it asks for the \
-         token: one on a command line can be read by everybody on the host)"
+        "good {times}, {who}, until {until}; on the host, as root: agent enroll -\n(it asks for \
+         the token, since every user of the host can read a command line)"
     );
     Ok(Made { token: token.to_string(), note, warning })
 }
@@ -106,7 +106,7 @@ pub fn tokens(
 ) -> Result<String, AdminError> {
     let now = UnixTime::now();
     let OpenTokens { tokens: open, damaged } = open_identity(config, tls)?.open_tokens(now)?;
-    // What other collectors of the store know of them; without it the list is of this one.
+    // Uses at other collectors of the store; without them the list covers this one only.
     let (used, unknown) = match block_on::<_, StoreLocationError>(used(location)) {
         Ok(used) => (used, None),
         Err(error) => (HashMap::new(), Some(error)),
@@ -144,7 +144,7 @@ pub fn tokens(
     if let Some(error) = unknown {
         let _ = writeln!(
             table,
-            "uses at other collectors of the store aren't known: {}",
+            "can't ask for uses at other collectors of the store: {}",
             Foreign(&error.to_string())
         );
     }
@@ -239,8 +239,8 @@ async fn use_up(
     location.open_to_enrol()?.use_up(&all).await.map_err(StoreLocationError::Uses)
 }
 
-/// Where agents reach this collector, as far as it can know: what it listens on, or else the
-/// host's name and the addresses that lead elsewhere.
+/// The addresses at which agents may reach this collector: the one it listens on, else the host's
+/// name and its addresses.
 fn addresses(host: &str, port: u16) -> Vec<Address> {
     let any = host.parse().ok().filter(IpAddr::is_unspecified);
     let hosts = any.map_or_else(|| vec![host.to_owned()], own_hosts);

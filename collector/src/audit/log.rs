@@ -8,10 +8,10 @@ use super::record::{Event, Record};
 use super::throttle::Throttle;
 use crate::time::boot;
 
-/// Logs and counts an event. Of refusals, which anybody can cause, each kind is logged 60 times a
-/// minute at most; the next one that is says how many were not (`untold`). All are counted.
+/// Logs and counts an event. Anybody can cause refusals, so each kind is logged at most 60 times a
+/// minute; the next one says how many were left out (`untold`). All are counted.
 pub fn log(record: &Record) {
-    /// Which refusals are logged now.
+    /// Decides which refusals are logged.
     static REFUSALS: Throttle = Throttle::new();
     count(record.event, 1);
     if !record.event.is_refusal() {

@@ -11,21 +11,21 @@ use wire::private_file::{self, FileError};
 use super::log::log;
 use super::record::Record;
 
-/// Records that may wait: without a collector that logs them, commands end there.
+/// Most records that may wait. Beyond that, commands fail until a collector logs them.
 const WAITING: usize = 1000;
 
-/// How often the directory is looked at.
+/// How often to check the directory.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Why a record can't be left.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
     /// The file can't be written.
-    #[error("the audit log can't be told: {0}")]
+    #[error("can't write the audit log: {0}")]
     File(#[from] FileError),
     /// No collector takes them.
     #[error(
-        "the audit log can't be told: {WAITING} records wait in {0} already; start the collector, \
+        "can't write the audit log: {WAITING} records wait in {0} already; start the collector, \
          which logs them"
     )]
     Full(PathBuf),
@@ -79,7 +79,7 @@ impl Pending {
             };
             match error {
                 Some(error) if !failing => {
-                    tracing::error!(error, "records of commands can't be taken into the audit log");
+                    tracing::error!(error, "can't read commands' records for the audit log");
                     failing = true;
                 }
                 Some(_) => {}
@@ -88,8 +88,8 @@ impl Pending {
         }
     }
 
-    /// Logs each record, then removes it: a crash in between logs it twice, which shows by `at`,
-    /// and never not at all. Collectors that share the directory take turns.
+    /// Logs each record, then removes it. A crash in between logs it twice, which `at` shows, but
+    /// never loses it. Collectors that share the directory take turns.
     ///
     /// # Errors
     /// [`FileError`] names the file that can't be read or removed.
@@ -98,7 +98,7 @@ impl Pending {
             return Ok(());
         }
         let _locked = private_file::lock(&self.0)?;
-        // One that can't be read holds up no other.
+        // An unreadable one doesn't block the others.
         let mut failed = Ok(());
         for name in self.names()? {
             let logged = log_one(&self.0.join(&name));
@@ -140,8 +140,8 @@ fn read(path: &Path) -> Result<Option<Record>, FileError> {
     Ok(serde_json::from_slice(&private_file::read(path)?).ok())
 }
 
-/// Who runs this command: the user who logged in, also behind sudo and su, and as whom they work
-/// if that is somebody else.
+/// Who runs this command: the user who logged in, also through sudo and su, and the effective user
+/// if it is another.
 #[must_use]
 pub fn operator() -> String {
     let name = |uid: Uid| {

@@ -76,7 +76,7 @@ impl Event {
         }
     }
 
-    /// It needs no authority: anybody can cause it, as often as they like.
+    /// True for events that anybody can cause, as often as they like.
     pub(super) const fn is_refusal(self) -> bool {
         matches!(self, Self::EnrolmentRefused | Self::RenewalRefused | Self::SignInFailed)
     }

@@ -1,4 +1,4 @@
-//! Which of the events that anybody can cause are logged: some a minute of each kind.
+//! Limits how many of the events that anybody can cause are logged, per minute and kind.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -168,7 +168,7 @@ impl Database {
     }
 }
 
-/// What the parser says of a bad one is not passed on: it may quote the password.
+/// Don't pass on the parser's error: it may quote the password.
 fn parse_url(url: &Secret) -> Result<Postgres, Problem> {
     // With TLS the certificate and the name are always checked.
     let url = ["verify-full", "verify-ca"].iter().fold(url.reveal().to_owned(), |url, mode| {

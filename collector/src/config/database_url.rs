@@ -1,4 +1,4 @@
-//! What is wrong with the URL of a database, by its part, and without showing what may be secret.
+//! Explains which part of a database URL is wrong, without showing secrets.
 
 /// Parameters of libpq that have a key of their own here, or none, with the way out.
 const ELSEWHERE: [(&str, &str); 14] = [

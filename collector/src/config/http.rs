@@ -106,7 +106,7 @@ impl Http {
         }
     }
 
-    /// Refuses an address that other hosts reach, unless somebody is asked or nobody is to be.
+    /// Beyond loopback, authentication is required, unless `unprotected` is set.
     ///
     /// # Errors
     /// It is one.
@@ -115,20 +115,21 @@ impl Http {
         let sound = address.to_canonical().is_loopback() || asked || self.unprotected;
         Problem::unless(sound, "http.host", || {
             format!(
-                "{address} is reached from other hosts, and nobody would be asked for a token; \
-                 set http.token_file or http.proxy_header, or http.unprotected: true"
+                "{address} can be reached from other hosts, so authentication is required; set \
+                 http.token_file or http.proxy_header, or http.unprotected: true"
             )
         })
     }
 
-    /// What to know of headers that nobody is believed, for no proxy is named.
+    /// A warning if headers are set but no proxy is listed.
     #[must_use]
     pub fn unbelieved(&self) -> Option<String> {
         let header = self.proxy_header.as_ref().or(self.address_header.as_ref());
         let header = header.filter(|_| self.proxies.is_empty())?;
         Some(format!(
-            "http.proxies: no proxy is named, so {header} is believed of none; write for example \
-             [192.0.2.7], or [127.0.0.1, \"::1\"] where everybody on this machine may see everything"
+            "http.proxies: no proxy is listed, so {header} is ignored; write for example \
+             [192.0.2.7], or [127.0.0.1, \"::1\"] if every user of this machine may see \
+             everything"
         ))
     }
 
@@ -149,7 +150,7 @@ impl Http {
         self.names.iter().chain([&self.host]).cloned().collect()
     }
 
-    /// Where this host reaches it.
+    /// Its URL on this host.
     #[must_use]
     pub fn url(&self) -> String {
         let host = match self.host.parse() {
@@ -193,7 +194,12 @@ impl Http {
 /// Why there is none, with the file and the way out.
 pub fn read_token(file: &Path) -> Result<String, String> {
     let text = fs::read_to_string(file).map_err(|error| {
-        let way_out = permission::way_out(file, &error, "let the user who runs this read it");
+        let way_out = permission::way_out(
+            file,
+            &error,
+            "make it readable for the user who runs \
+         this",
+        );
         format!("{}: {error}; {way_out}", file.display())
     })?;
     let token = text.lines().next().unwrap_or_default().trim();

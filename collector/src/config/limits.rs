@@ -1,8 +1,8 @@
 //! Section `limits`: what one client, one address and all together may take of the collector.
 //!
 //! No default is reached by honest use: an agent with 2,500 NICs at 10 ms, one that is back after a
-//! week, thousands of agents that are back at once behind one address. Who goes over a limit is
-//! slowed down or told; others notice nothing.
+//! week, thousands of agents that are back at once behind one address. A client over a limit is
+//! slowed down or refused; others notice nothing.
 
 use serde::{Deserialize, Serialize};
 use settings::{Problem, Size};

@@ -2,7 +2,7 @@
 
 use settings::Problem;
 
-/// Refuses what can't be listened on.
+/// Refuses an invalid listen address.
 pub(super) fn check_listen(key: &'static str, host: &str) -> Result<(), Problem> {
     let name = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     let sound = !host.is_empty() && host.bytes().all(name);

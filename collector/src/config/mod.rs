@@ -52,7 +52,7 @@ pub struct Config {
     pub http: Http,
     /// PostgreSQL; nothing set: SQLite in the data directory.
     pub database: Database,
-    /// How long what is kept.
+    /// How long rows are kept.
     pub retention: Retention,
     /// How batches are made.
     pub writer: Writer,

@@ -13,8 +13,8 @@ use crate::config::CertificatePaths;
 
 const SUBJECT: &str = "certificate";
 
-/// How long before its end it is said that the CA is to be rolled over: agents have the new one within
-/// 60 days, and somebody must have looked.
+/// How long before the CA's end to warn: a roll-over reaches agents within 60 days, and somebody
+/// has to notice the warning.
 const IN_TIME: Duration = Duration::from_secs(365 * 86_400);
 
 pub(super) fn examine(identity: &Path, tls: Option<&TlsFiles>) -> Vec<Finding> {
@@ -56,7 +56,7 @@ pub(super) fn of_pages(paths: &CertificatePaths) -> Vec<Finding> {
         return vec![];
     };
     let (text, now) = (format!("{}, valid {validity}", files.cert.display()), UnixTime::now());
-    let successor = "put its successor where http.tls.cert says";
+    let successor = "put a new one where http.tls.cert says";
     vec![if !validity.covers(now) {
         let clock = utc(now);
         Finding::fail(SUBJECT, format!("{text}, and this host's clock says {clock}; {successor}"))
@@ -142,12 +142,12 @@ fn certificate(path: &Path, own: bool, now: UnixTime) -> Finding {
     if !validity.covers(now) {
         let text = format!("{text}, and this host's clock says {}; check the clock", utc(now));
         if own {
-            return Finding::warn(SUBJECT, format!("{text}; a collector that runs replaces it"));
+            return Finding::warn(SUBJECT, format!("{text}; a running collector replaces it"));
         }
-        return Finding::fail(SUBJECT, format!("{text}, or put its successor where tls.cert says"));
+        return Finding::fail(SUBJECT, format!("{text}, or put a new one where tls.cert says"));
     }
     if validity.renew_due(now) && !own {
-        return Finding::warn(SUBJECT, format!("{text}; put its successor where tls.cert says"));
+        return Finding::warn(SUBJECT, format!("{text}; put a new one where tls.cert says"));
     }
     Finding::ok(SUBJECT, text)
 }

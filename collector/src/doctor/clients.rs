@@ -40,7 +40,7 @@ fn attention(
     let down = known.iter().filter_map(|client| {
         client.down_for(now_ns).map(|down| format!("{} ({})", client.client, rough(down)))
     });
-    tell(down.collect(), "down; look at the host, or: collector forget CLIENT");
+    tell(down.collect(), "down; check the host, or: collector forget CLIENT");
     let apart = known.iter().filter_map(|client| {
         client.clock_apart().map(|apart| format!("{} ({apart})", client.client))
     });

@@ -13,7 +13,7 @@ use crate::store_location::StoreLocation;
 const SUBJECT: &str = "data";
 const DISK: &str = "disk space";
 
-/// Free space below which people should look, bytes: or twice what must be left.
+/// Warn below this much free space, bytes, or below twice the limit.
 const SCARCE: u64 = 1 << 30;
 
 /// `least` is what must be left for rows to be taken.
@@ -32,7 +32,7 @@ pub(super) fn examine(data_dir: &Path, least: Size, location: &StoreLocation) ->
         }
     }
     if let StoreLocation::Postgres(_) = location {
-        let text = "the disk of the database's server can't be seen from here; watch it there";
+        let text = "can't see the disk of the database's server from here; watch it there";
         findings.push(Finding::ok(DISK, text.to_owned()));
     }
     findings
@@ -91,7 +91,7 @@ fn room(data_dir: &Path, free: u64, least: Size) -> Finding {
     let text = format!("{} free at {}", Size(free >> 20 << 20), data_dir.display());
     let way_out = "free some space, or shorten retention";
     if free < least.0 {
-        let less = format!("less than limits.disk_free_min ({least}): no rows are taken");
+        let less = format!("less than limits.disk_free_min ({least}): no rows are added");
         Finding::fail(DISK, format!("{text}, {less}; {way_out}"))
     } else if free < SCARCE.max(least.0.saturating_mul(2)) {
         Finding::warn(DISK, format!("{text}; {way_out}"))

@@ -1,4 +1,4 @@
-//! `collector doctor`: whether this collector can do its work, and what to do where it can't.
+//! `collector doctor`: checks whether this collector can store and serve, and says what to fix.
 
 mod certificate;
 mod clients;

@@ -1,4 +1,4 @@
-//! The ports: free, or held by the collector that runs, which is asked how it is.
+//! The ports: free, or used by the running collector, which is asked for its state.
 
 use std::io::{self, Read, Write};
 use std::net::{

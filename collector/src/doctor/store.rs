@@ -52,7 +52,7 @@ pub(super) async fn examine(location: &StoreLocation) -> (Vec<Finding>, Known) {
     let settings = match location {
         StoreLocation::Postgres(config) if config.is_exposed() => Some(Finding::warn(
             SUBJECT,
-            "what is sent to it could be read on the way; write sslmode=require, or set database.ca",
+            "the connection is not encrypted; write sslmode=require, or set database.ca",
         )),
         _ => None,
     };
@@ -76,8 +76,8 @@ async fn ask(location: &StoreLocation) -> Result<Option<Known>, StoreLocationErr
 fn ahead(seen_ns: u64, now_ns: u64) -> Option<Finding> {
     let ahead = Duration::from_nanos(seen_ns.saturating_sub(now_ns));
     let text = format!(
-        "a client was last seen at {}, {} after this host's clock; the clock is behind, or was \
-         ahead then; check it",
+        "a client was last seen at {}, {} after this host's present time; the clock is wrong now, \
+         or was then; check it",
         Time(seen_ns),
         rough(ahead)
     );

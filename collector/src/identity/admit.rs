@@ -14,8 +14,8 @@ use crate::listen::canonical;
 const ALERTS: u64 = 0x100;
 
 impl Identity {
-    /// Tells who is at the other end of a connection. One that is not to be talked to is closed
-    /// with the reason, counted and logged.
+    /// Identifies the other end of a connection. If it is refused, closes it with the reason,
+    /// counts and logs it.
     ///
     /// # Errors
     /// [`PeerError`] is what the other end was told.

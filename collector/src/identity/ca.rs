@@ -35,8 +35,7 @@ const LIFE: u64 = 90 * DAY;
 /// By how much validity begins before now, seconds: other hosts' clocks may be behind.
 const CLOCK_SKEW: u64 = DAY;
 
-/// The CA. Agents know it by its certificate, which is first delivered with a token's enrolment, and
-/// then with each certificate.
+/// The CA. Agents get its certificate when they enrol, and again with each certificate.
 #[derive(Debug)]
 pub(super) struct Ca {
     issuer: Issuer<'static, KeyPair>,
@@ -55,10 +54,10 @@ struct Earlier {
     until: UnixTime,
 }
 
-/// What came of a roll-over.
+/// The result of a roll-over.
 #[derive(Debug)]
 pub struct Rolled {
-    /// By what agents know the new CA.
+    /// Fingerprint of the new CA.
     pub fingerprint: Fingerprint,
     /// Until when the one before is trusted.
     pub until: UnixTime,
@@ -93,8 +92,8 @@ impl Ca {
         Ok(ca)
     }
 
-    /// All of it is in one file, so that a roll-over changes all of it at once: the key, its
-    /// certificate, and of a CA that was rolled over the voucher and the certificate before.
+    /// One file holds everything, so that a roll-over is atomic: the key, its certificate, and
+    /// after a roll-over the cross-certificate and the earlier certificate.
     fn load(public: &Path, secret: &Path, now: UnixTime) -> Result<Self, IdentityError> {
         let text = private_file::read(secret)?;
         let key = pem::key(&text, secret)?;
@@ -143,7 +142,7 @@ impl Ca {
         }
         let key = KeyPair::generate()?;
         let certificate = own_params(&key, now)?.self_signed(&key)?;
-        // What collectors that don't know of it yet sign in the next hours lives on for as long.
+        // Other collectors may sign with the old CA for some hours more.
         let life = now.as_secs().saturating_add(LIFE).max(certificates_end.as_secs());
         let until = Duration::from_secs(life.saturating_add(DAY));
         let mut voucher = own_params(&key, now)?;
@@ -158,8 +157,7 @@ impl Ca {
         Ok(Rolled { fingerprint, until: UnixTime::since_unix_epoch(until) })
     }
 
-    /// The CA before this one, while it is trusted. What is over by a wrong clock is trusted again once
-    /// that is right.
+    /// The earlier CA, while it is trusted; also again after a wrong clock is corrected.
     fn earlier(&self, now: UnixTime) -> Option<&Earlier> {
         self.earlier.as_ref().filter(|it| now.as_secs() <= it.until.as_secs())
     }
@@ -197,13 +195,13 @@ impl Ca {
         Facts::read(&self.certificate).ok().map(|facts| facts.validity.not_after)
     }
 
-    /// By what agents know the CA.
+    /// Fingerprint of the CA.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&self.certificate)
     }
 
-    /// Signs a certificate for an agent, of a generation of its client's, with the key of a signing
-    /// request. Nothing else of the request counts.
+    /// Signs a certificate for an agent, with a generation and the key of a signing request.
+    /// Ignores the rest of the request.
     pub fn sign_client(
         &self,
         name: &str,

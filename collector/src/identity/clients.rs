@@ -1,5 +1,5 @@
-//! What the directory says of clients: small files, one per client, each of which counts for itself.
-//! They are looked at and written without a CA, so that to list or revoke needs none.
+//! What the directory says of clients: small files, one per client, independent of each other.
+//! Reading and writing them needs no CA.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -42,8 +42,8 @@ impl ClientRecords {
         Self { dir: dir.to_owned() }
     }
 
-    /// Every client that was ever given a certificate or revoked, by id. One whose records can't be
-    /// read says so and keeps no other from being listed.
+    /// Every client that was ever given a certificate or revoked, by id. An unreadable record is
+    /// reported and doesn't hide the others.
     ///
     /// # Errors
     /// [`IdentityError`] names the directory that can't be read.
@@ -147,7 +147,7 @@ impl ClientRecords {
     ) -> Result<(), IdentityError> {
         let path = self.issued_path(client);
         let known: Option<IssuedRecord> = record::read(&path).unwrap_or_else(|error| {
-            tracing::warn!(%error, %client, "a list of certificates is begun anew");
+            tracing::warn!(%error, %client, "a list of certificates starts again, empty");
             None
         });
         let mut certificates = known.unwrap_or_default().certificates;

@@ -1,4 +1,4 @@
-//! QUIC as the collector speaks it: TLS 1.3, small windows, keys that survive a restart.
+//! The collector's QUIC: TLS 1.3, small windows, keys that survive a restart.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -30,8 +30,7 @@ const RESET_LEN: usize = 64;
 /// How long a connection may be silent, milliseconds: agents send something every 5 s.
 const IDLE_MS: u32 = 30_000;
 
-/// What one connection may have in flight towards the collector, bytes, before anybody knows whether
-/// it is to be served.
+/// What a connection may have in flight towards the collector before it is welcomed, bytes.
 const RECEIVE_WINDOW: u32 = 128 << 10;
 
 /// What one stream may have in flight towards the collector, bytes.
@@ -77,7 +76,7 @@ impl EndpointKeys {
         }
     }
 
-    /// What quinn is to know of the endpoint: connections of an earlier run are reset at once.
+    /// The endpoint's config: connections of an earlier run are reset at once.
     pub fn endpoint_config(&self) -> EndpointConfig {
         let mut config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &self.0)));
         let [a, b, c, d, e, f, g, h, ..] = self.0;
@@ -150,7 +149,7 @@ impl ServerTls {
         revoked
     }
 
-    /// What quinn is to know to accept connections.
+    /// The config to accept connections.
     pub fn server_config(self, keys: &EndpointKeys) -> Result<ServerConfig, IdentityError> {
         self.tell_expiry();
         let (certificate, key) = self.paths;
@@ -192,8 +191,8 @@ fn roots(
     Ok(Arc::new(roots))
 }
 
-/// A client without a certificate gets through the handshake, and is told what it lacks after it:
-/// TLS itself has only a number to say.
+/// A client without a certificate passes the handshake and gets a text afterwards; TLS could only
+/// send a number.
 fn server_tls(
     chain: Vec<CertificateDer<'static>>,
     key: rustls::pki_types::PrivateKeyDer<'static>,

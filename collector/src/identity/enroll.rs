@@ -1,4 +1,4 @@
-//! Enrolment: the first certificate of a host, against a token.
+//! Enrolment: gives a host its first certificate for a token.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -46,8 +46,8 @@ impl Identity {
     /// was. A client that is there already, here or at another collector of the store, is only replaced
     /// by a token made for that; its earlier certificates are revoked then.
     ///
-    /// The use is taken before the certificate is made: a crash in between costs the use, and never
-    /// gives two certificates for one.
+    /// The use is counted before the certificate is made: a crash in between costs the use, but
+    /// never gives two certificates for one.
     ///
     /// # Errors
     /// [`EnrollError`] says why not; the text is meant for the host.

@@ -44,7 +44,7 @@ enum RequestError {
     #[error("something else than a request for a certificate")]
     NoRequest,
     /// A host that was told several addresses looks at which of them a collector answers.
-    #[error("it has looked whether this collector answers")]
+    #[error("it only checked whether this collector answers")]
     Looked,
 }
 
@@ -61,7 +61,7 @@ impl RequestError {
     }
 }
 
-/// Who asked for nothing sound, by address and kind: anybody can, as often as they like.
+/// Invalid requests by address and kind: anybody can send them, as often as they like.
 static REFUSED: SharedFailures<(IpAddr, &'static str)> = SharedFailures::new();
 
 impl Identity {
@@ -95,7 +95,7 @@ impl Identity {
                 self.answer_enrollment(request, from, &shared).await
             }
             Err(RequestError::Looked) => {
-                tracing::debug!(%from, "a host has looked whether this collector answers");
+                tracing::debug!(%from, "a host only checked whether this collector answers");
                 return;
             }
             Err(error) => Err(error),

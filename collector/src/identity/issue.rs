@@ -1,4 +1,4 @@
-//! Certificates for agents: how they are made, and the next one against the present one.
+//! Certificates for agents: making them, and renewing them.
 
 use std::net::IpAddr;
 
@@ -16,7 +16,7 @@ use super::record::Revocation;
 use super::refusal::{EnrollError, refused};
 use crate::audit::{self, Event, Record};
 
-/// What becomes of a client's earlier certificates when it gets one.
+/// What happens to a client's earlier certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Issuing<'a> {
     /// They stay good. With the serial number of the one that asks for its successor.
@@ -25,7 +25,7 @@ pub(super) enum Issuing<'a> {
     Only,
 }
 
-/// Which CAs an agent is told to trust.
+/// Which CAs an agent gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cas {
     /// Those whose certificates are good: two during a roll-over.

@@ -1,5 +1,5 @@
-//! Identity: the collector's own CA or the operator's PKI, how agents get their certificates, and
-//! who is who on a connection.
+//! Identity: the collector's own CA or the operator's PKI, how agents get certificates, and who is
+//! at the other end of a connection.
 //!
 //! In the directory: `ca.key` (the CA whole) and its public copy `ca.pem`, `server.pem`, `reset.key`,
 //! and as small JSON files `tokens/<digest of the secret>`, `issued/<client>` and `revoked/<client>`.

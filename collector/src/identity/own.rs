@@ -69,10 +69,10 @@ impl Identity {
         Ok(identity)
     }
 
-    /// What quinn is to know to accept connections. The files are read again, and the own CA's
-    /// certificate for the collector is renewed when it is due: call it at the start, every hour,
-    /// on SIGHUP and after [`Self::files_changed`], and give it to [`quinn::Endpoint::set_server_config`]; open connections
-    /// aren't touched.
+    /// The config to accept connections. The files are read again, and the own CA's certificate for
+    /// the collector is renewed when it is due: call it at the start, every hour, on SIGHUP and
+    /// after [`Self::files_changed`], and give it to [`quinn::Endpoint::set_server_config`]; open
+    /// connections aren't touched.
     ///
     /// # Errors
     /// [`IdentityError`] names the file that is of no use; what was set before stays good.

@@ -96,11 +96,10 @@ impl PeerError {
     }
 }
 
-/// Tells who is at the other end of a connection, by its application protocol and certificate,
-/// which TLS has checked.
+/// Identifies the other end of a connection by its ALPN and its certificate, which TLS has checked.
 ///
 /// # Errors
-/// [`PeerError`] if it is nobody to talk to.
+/// [`PeerError`] if it is refused.
 pub fn peer(connection: &Connection) -> Result<Peer, PeerError> {
     let handshake = connection.handshake_data().and_then(|it| it.downcast::<HandshakeData>().ok());
     match handshake.and_then(|it| it.protocol).as_deref() {

@@ -47,17 +47,17 @@ pub enum EnrollError {
          enroll --id NAME TOKEN"
     )]
     Nameless,
-    /// Whether the token or the id was used can't be known.
+    /// Uses of tokens can't be counted now.
     #[error(
-        "the collector's store is out of reach, so that it can't count uses of tokens: see its \
-         log; try the same token again later, and get a new one if it is used up then"
+        "the collector's store is out of reach, so it can't count uses of tokens: see its log; \
+         try the same token again later; if it is used up then, get a new one"
     )]
     Uncounted,
-    /// The client is there already, and the token makes new ones only.
+    /// The client exists, and the token makes new ones only.
     #[error(
         "client {0} is there already, and this token makes new clients only; the token is still \
-         good: if this is another host, give it another client.id (or: agent enroll --id NAME \
-         TOKEN); if it is to take the place of {0}, get a token by `collector token --client {0} \
+         valid: if this is another host, give it another client.id (or: agent enroll --id NAME \
+         TOKEN); if it should take over {0}, get a token by `collector token --client {0} \
          --replace`"
     )]
     ClientExists(ClientId),
@@ -73,10 +73,10 @@ pub enum EnrollError {
     /// The client was revoked.
     #[error("client {0} was revoked; it needs a token: `collector token --client {0} --replace`")]
     Revoked(ClientId),
-    /// The present certificate is good for long.
+    /// The present certificate is valid for longer.
     #[error(
-        "the certificate is renewed from {due} on, when two thirds of its life are over, and the \
-         collector's clock says {now}; it stays good until then: ask again"
+        "the certificate can be renewed from {due} on, after two thirds of its life, and the \
+         collector's clock says {now}; it stays valid: ask again later"
     )]
     Early {
         /// From when on, UTC.
@@ -90,7 +90,7 @@ pub enum EnrollError {
     /// The collector can't.
     #[error("the collector can't give certificates now: see its log")]
     Failed(#[from] IdentityError),
-    /// The collector broke it off.
+    /// The collector failed.
     #[error("the collector failed: see its log")]
     Broken,
 }

@@ -1,5 +1,5 @@
-//! Who is revoked: the directory's records, kept in memory and looked at again all the time, and the
-//! lists of an operator's own CAs.
+//! Who is revoked: the directory's records, cached and checked for changes, and the revocation
+//! lists of an operator's CAs.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -58,7 +58,7 @@ impl Default for Revocations {
 }
 
 impl Revocations {
-    /// Looks at the directory unless that was done a moment ago.
+    /// Checks the directory, unless it was checked a moment ago.
     pub(super) fn look(&self, directory: &Path, now: Instant) {
         let mut listed = self.listed();
         let age = listed.looked.and_then(|at| now.checked_duration_since(at));
@@ -78,7 +78,7 @@ impl Revocations {
                 // Looked at again, even if it stays as it is.
                 listed.directory = Watched::default();
                 if let Some(tell) = listed.failures.failed(words(&error.to_string()), now) {
-                    tracing::error!(%error, "can't see who is revoked{tell}");
+                    tracing::error!(%error, "can't read who is revoked{tell}");
                 }
             }
         }

@@ -24,7 +24,7 @@ impl Identity {
         self.revocations.look(&self.records.revoked_dir(), now);
         let listed = self.revocations.listed();
         if !listed.known {
-            // Nobody is let in while it can't be known.
+            // If it can't be read, refuse everybody.
             return true;
         }
         match listed.records.get(agent.client.as_str()) {
@@ -74,7 +74,7 @@ impl Identity {
         listed.records.iter().filter_map(is).collect()
     }
 
-    /// Told whenever somebody may be revoked who wasn't.
+    /// Signals that somebody may have been revoked.
     #[must_use]
     pub fn revocation_news(&self) -> watch::Receiver<()> {
         self.revocations.news.subscribe()
@@ -91,7 +91,7 @@ impl Identity {
                 identity.revocations.look(&identity.records.revoked_dir(), Instant::now());
             };
             if let Err(error) = tokio::task::spawn_blocking(look).await {
-                tracing::error!(%error, "can't see who is revoked");
+                tracing::error!(%error, "can't read who is revoked");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Whether a file or directory was changed, without reading it.
+//! Detects changes of a file or directory without reading it.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;

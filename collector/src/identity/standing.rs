@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_secs(10);
 /// boot clock, as after a step.
 const PERSISTED: Duration = Duration::from_secs(600);
 
-/// What an agent's connection rests on.
+/// What allows an agent's connection.
 #[derive(Debug)]
 pub struct Standing {
     identity: Arc<Identity>,
@@ -51,7 +51,7 @@ impl Standing {
         &self.agent
     }
 
-    /// Waits until the agent may stay no longer; gives what it is told. Nothing is missed if the
+    /// Waits until the agent may no longer stay; gives the reason to send. Nothing is missed if the
     /// future is dropped and made anew.
     pub async fn lost(&mut self) -> PeerError {
         loop {

@@ -1,4 +1,4 @@
-//! What an enrolment takes from what all collectors of a store share: a use of its token, and the
+//! An enrolment's claims on what all collectors of a store share: a use of its token, and the
 //! client id.
 
 use std::fmt::Debug;
@@ -101,7 +101,7 @@ impl Taking {
         if taken != Taken::Nothing
             && let Err(error) = self.shared.give_back(&self.token.token).await
         {
-            tracing::warn!(token, error, "a use of a token that came to nothing is lost");
+            tracing::warn!(token, error, "can't give back the use of a token");
         }
         if taken == Taken::UseAndId
             && let Err(error) = self.shared.give_back_id(&self.client).await

@@ -56,7 +56,7 @@ pub struct TokenUse {
     pub token: String,
     /// How often it may be used in all.
     pub allowed: u32,
-    /// From this second on it is worth nothing, since 1970 (UTC).
+    /// When it expires, seconds since 1970 (UTC).
     pub expires_at: u64,
     /// The time now.
     pub now: UnixTime,
@@ -143,7 +143,7 @@ impl Display for ClientGlob {
 /// A token under the digest of its secret, until it is used up. Files of older collectors say less.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TokenRecord {
-    /// From this second on it is worth nothing, since 1970 (UTC).
+    /// When it expires, seconds since 1970 (UTC).
     pub expires_at: u64,
     /// The only client that may use it.
     pub client: Option<String>,
@@ -198,7 +198,7 @@ pub struct OpenToken {
     pub made_at: Option<u64>,
     /// Who made it.
     pub made_by: Option<String>,
-    /// From this second on it is worth nothing, since 1970 (UTC).
+    /// When it expires, seconds since 1970 (UTC).
     pub expires_at: u64,
 }
 

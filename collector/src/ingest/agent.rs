@@ -33,7 +33,7 @@ use crate::store::{Epoch, SessionState};
 use crate::time::now_ns;
 use crate::writer::{OpenSession, Progress, Reservation};
 
-/// How often the agent is told which limits it meets.
+/// How often to send notices about limits.
 const NOTICES: Duration = Duration::from_secs(1);
 
 /// How often the agent's clock is probed.
@@ -137,7 +137,7 @@ fn is_same_host(connection: &Connection) -> bool {
     peer.is_loopback() || connection.local_ip().is_some_and(|own| own.to_canonical() == peer)
 }
 
-/// Welcomes an agent that has introduced itself, and takes what it delivers.
+/// Welcomes an agent and receives its frames.
 async fn attend(
     ingest: &Ingest,
     mut standing: Standing,
@@ -361,7 +361,7 @@ impl Served {
         Ok(())
     }
 
-    /// Hands over every frame that has its turn, as long as the writer has memory.
+    /// Passes frames in order to the writer, as long as it has memory.
     fn submit(&mut self) {
         while let Some((epoch, frame)) = self.sessions.next() {
             let writer = &self.ingest.writer;
@@ -416,7 +416,7 @@ impl Served {
             let (mut send, _) = stream;
             tokio::spawn(async move {
                 let told = write(&mut send, &Message::Refused(Refused { reason })).await;
-                // Who is gone needs no word.
+                // If it is gone, it needs no answer.
                 drop(told);
             });
             return;
@@ -426,7 +426,7 @@ impl Served {
         let connection = self.connection.clone();
         tokio::spawn(async move {
             if let Some(agent) = identity.serve_renewal(agent, &connection, stream).await {
-                // Who is served no more needs it no more.
+                // If the connection has ended, nobody needs it.
                 let _gone = renewed.send(agent).await;
             }
         });

@@ -1,9 +1,10 @@
 //! One host at a time under a client id.
 //!
-//! The host that is connected and was first keeps going. Another one under the same certificate is
-//! refused for as long as the first answers, and takes its place once it doesn't: a host that died,
-//! moved its disk, was restarted or reverted goes on by itself. Keys tell what kind of second host
-//! it is; they decide nothing, since containers have none, a new one at each start, or all the same.
+//! The host that connected first keeps its place. A second one with the same certificate is refused
+//! as long as the first answers, and takes the place once it doesn't. So a host that died, moved
+//! its disk, was restarted or reverted reconnects by itself. Host keys only describe the second
+//! host; they decide nothing, because containers may have none, a new one at each start, or all the
+//! same.
 //!
 //! A host takes its client's place here first, among the connections of this collector, and then in
 //! the store, among all collectors that it has ([`super::shared_claims`]).
@@ -22,10 +23,10 @@ use wire::message::{Claim, HostKey};
 
 use crate::store::{Holder as Shared, PlaceId};
 
-/// How long a connection may take to answer that stands in the way of another host.
+/// How long the connected host may take to answer when another host connects.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The same, in the way of what looks like the same machine: most often its agent was restarted.
+/// The same if both look like one machine: usually its agent was restarted.
 const RESTART_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often it is asked meanwhile: questions and answers get lost.
@@ -99,9 +100,9 @@ impl Kin {
 /// A second host under a certificate that is in use. The agent is told this text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "client {client} is connected from {kept} already, and that host goes on ({}); to measure both, \
-     get a token (collector token) and give this host an id of its own: agent enroll --id NAME \
-     TOKEN; to let it take the place of the other, get one by `collector token --client {client} \
+    "client {client} is connected from {kept} already, and that host keeps its place ({}); to \
+     measure both, get a token (collector token) and give this host an id of its own: agent \
+     enroll --id NAME TOKEN; to let it take over, get one by `collector token --client {client} \
      --replace` and run: agent enroll TOKEN",
     .kin.what()
 )]

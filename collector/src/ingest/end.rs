@@ -16,7 +16,7 @@ pub enum End {
     Gone(String),
     #[error("no Hello within {PATIENCE:?}")]
     NoHello,
-    #[error("the agent takes in nothing")]
+    #[error("the agent reads nothing")]
     Stuck,
     #[error("{0}")]
     Refused(String),

@@ -223,7 +223,7 @@ fn keep(ingest: &Ingest, second: &SecondHost) {
     // The store takes its time.
     tokio::spawn(async move {
         if let Err(error) = store.note_second_host(&record).await {
-            tracing::warn!(client = record.client, %error, "a second host could not be noted");
+            tracing::warn!(client = record.client, %error, "can't note a second host");
         }
     });
 }
@@ -233,7 +233,7 @@ impl Control {
     /// connection would overtake it.
     async fn refuse(&mut self, reason: String) -> Result<(), End> {
         self.write(&Message::Refused(Refused { reason })).await?;
-        // Who is gone already needs no word.
+        // If it is gone already, it needs no reason.
         let _gone = self.send.finish();
         let _late = timeout(FAREWELL, self.send.stopped()).await;
         Ok(())

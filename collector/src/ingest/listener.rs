@@ -89,7 +89,7 @@ impl Reloader {
     /// The same, when nobody asked for it.
     fn renew(&self) {
         if let Err(error) = self.reload() {
-            tracing::error!(%error, "the certificate in use stays");
+            tracing::error!(%error, "the present certificate stays in use");
         }
     }
 }
@@ -305,7 +305,7 @@ fn refuse_place(ingest: &Ingest, connection: &Connection) {
     limits::count("connections_in_all");
     let most = ingest.limits.total().connections;
     let said = format!(
-        "this collector serves {most} agents, as many as limits.connections allows; raise it there, \
+        "this collector serves {most} agents already (limits.connections); raise the limit there, \
          or give this agent another collector (server.fallbacks)"
     );
     if let Some(tell) = FULL.failed((), Instant::now()) {

@@ -67,6 +67,7 @@ static UNKEPT: SharedFailures<String> = SharedFailures::new();
 
 fn not_kept(client: &ClientId, why: &str) {
     if let Some(tell) = UNKEPT.failed(words(why), Instant::now()) {
-        tracing::warn!(%client, why, "what an agent said of itself was not kept{tell}");
+        tracing::warn!(%client, why, "can't store what an agent says about its NICs and \
+                                      clock{tell}");
     }
 }

@@ -1,5 +1,5 @@
-//! Counters of one NIC that only grow, whatever is heard twice, late or out of order: the sum,
-//! over the sessions of its client, of the highest total heard of each.
+//! Counters of one NIC that never decrease, even if frames come twice, late or out of order: the
+//! sum, over the sessions of its client, of the highest total heard of each.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

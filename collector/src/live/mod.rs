@@ -1,4 +1,4 @@
-//! The live view: what every client and NIC does this moment, for pages and Prometheus.
+//! The live view: the current state of every client and NIC, for pages and Prometheus.
 
 mod counter;
 mod presence;
@@ -32,8 +32,8 @@ pub use self::watch::{ClientUpdate, Event, NicPoint, SamplesUpdate};
 use crate::store::{Registered, SecondHostRecord};
 use crate::time::Time;
 
-/// Shares of the table, each behind its own lock: so many that to copy one, of 10,000 clients, holds
-/// up a frame for no longer than some 40 us.
+/// Shards of the table, each with its own lock. With 10,000 clients, copying one delays a frame by
+/// at most about 40 us.
 const SHARDS: usize = 256;
 
 /// Updates that a slow reader may fall behind before it loses some.

@@ -1,6 +1,5 @@
-//! What outlives a restart of the collector: where the counters were, so that they go on from
-//! there, and what clients carried last. It is kept apart from the database, which may be down or
-//! another one.
+//! State that survives a restart of the collector: the counters, so that they continue, and each
+//! client's last sample. It is not in the database, which may be down.
 
 use serde::{Deserialize, Serialize};
 use wire::frame::{Counts, Sample};

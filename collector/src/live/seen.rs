@@ -1,4 +1,4 @@
-//! Which sequence numbers were seen: what has no running total must count once all the same.
+//! Which sequence numbers were seen, so that figures without running totals count once.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The live table: what is known of every client and NIC this moment. Takes events and times.
+//! The live table: the current state of every client and NIC. Takes events and times.
 
 use std::collections::{BTreeMap, HashMap};
 

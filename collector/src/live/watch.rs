@@ -1,4 +1,4 @@
-//! Who follows one client, and what they are told of it.
+//! Subscribers to one client, and their events.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Prometheus' counters over restarts: kept in a file beside the store.
+//! Keeps Prometheus' counters over restarts, in a file beside the store.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,7 +15,8 @@ const SAVED: Duration = Duration::from_secs(60);
 /// Largest file that is read, bytes: two million NICs fit, more than a collector has memory for.
 const SIZE_MAX: u64 = 1 << 30;
 
-const UNSAVED: &str = "counters were not kept; after a restart they begin earlier";
+const UNSAVED: &str = "can't save the counters; after a restart they continue from an earlier \
+                       value";
 
 /// Keeps the counters of the live table.
 #[derive(Debug, Clone)]

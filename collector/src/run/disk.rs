@@ -1,5 +1,5 @@
-//! The disk of the embedded store: rows are no longer taken before it is full, so that deleting by
-//! age and all else that needs a little room goes on.
+//! The disk of the embedded store: stops adding rows before it is full, so that retention and
+//! others still have room to work.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::store::sqlite::reusable_bytes;
 use crate::writer::StoreState;
 
-/// How often the disk is looked at: what may be written meanwhile is far less than what is left.
+/// How often to check the disk: far less than the limit can be written meanwhile.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// Room that SQLite's log needs on the disk itself, whatever is free within the file, bytes: twice
@@ -34,8 +34,7 @@ impl Room {
         if self.disk < LOG { self.disk } else { self.disk.saturating_add(self.file) }
     }
 
-    /// Whether rows are taken. Once they were not, a little more is asked for, or they would come and
-    /// go.
+    /// Whether rows are added. After a stop, a little more is asked for, or they would come and go.
     const fn is_enough(self, least: u64, held: bool) -> bool {
         self.all() >= if held { least.saturating_add(least / 8) } else { least }
     }
@@ -74,8 +73,8 @@ fn look(path: &Path, least: Size, held: bool) -> StoreState {
         return None;
     }
     Some(format!(
-        "{} left for {}, less than limits.disk_free_min ({least}): no rows are taken, and agents keep \
-         them; free some space, or shorten retention",
+        "{} left for {}, less than limits.disk_free_min ({least}): no rows are added, and agents \
+         keep them; free some space, or shorten retention",
         Size(room.all() >> 20 << 20),
         path.display()
     ))

@@ -72,7 +72,8 @@ fn say(reason: Option<&str>, failures: &mut Failures<String>) {
             if let Some(tell) = failures.failed(words(reason), Instant::now()) {
                 tracing::error!(
                     reason,
-                    "nothing is stored or acknowledged; agents keep it all{tell}"
+                    "the store can't commit; nothing is acknowledged, and agents keep \
+                     everything{tell}"
                 );
             }
         }

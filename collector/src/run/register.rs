@@ -34,7 +34,7 @@ pub async fn follow(store: Arc<dyn Database>, live: Live, identity: Arc<Identity
                 live.on_registered(&clients, now_ns());
                 live.on_second_hosts(&second_hosts, now_ns());
             }
-            Err(error) => tracing::debug!(%error, "the register of clients can't be read"),
+            Err(error) => tracing::debug!(%error, "can't read the register of clients"),
         }
     }
 }

@@ -55,7 +55,7 @@ impl Retention {
     pub async fn run(mut self) {
         loop {
             if let Err(error) = self.delete_old().await {
-                tracing::warn!(%error, "what is old could not be deleted yet");
+                tracing::warn!(%error, "can't delete old rows yet");
             }
             let wait = match self.last {
                 _ if self.dates.are_awaited() => FIRST,
@@ -104,7 +104,7 @@ impl Retention {
         if kind != std::mem::discriminant(&self.last) {
             match &told {
                 Some(told) => tracing::warn!("{told}"),
-                None => tracing::info!("the clock is followed again"),
+                None => tracing::info!("the store's clock follows the wall clock again"),
             }
         }
         self.last = followed;

@@ -47,7 +47,7 @@ pub async fn follow(store: Arc<dyn Database>, identity: Arc<Identity>) {
             Ok(()) => ASK,
             Err(error) => {
                 untold = true;
-                tracing::debug!(%error, "revocations can't be exchanged with the store");
+                tracing::debug!(%error, "can't exchange revocations with the store");
                 ASK_FAILING
             }
         };
@@ -75,7 +75,7 @@ async fn take(
                 Err(error) => {
                     let kind = words(&error);
                     if let Some(tell) = failures.failed(kind, Instant::now()) {
-                        tracing::error!(%client, %error, "can't keep who is revoked{tell}");
+                        tracing::error!(%client, %error, "can't store who is revoked{tell}");
                     }
                     // Asked for again.
                     return Ok(());

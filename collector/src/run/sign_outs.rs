@@ -32,7 +32,7 @@ pub async fn follow(store: Arc<dyn Database>, signed_out: SignedOut, access: Acc
         due.tick().await;
         let lasts = access.session_time();
         if let Err(error) = exchange(&*store, &signed_out, lasts, &mut stored).await {
-            tracing::debug!(%error, "who is signed out can't be exchanged with the store");
+            tracing::debug!(%error, "can't exchange sign-outs with the store");
         }
     }
 }
@@ -52,7 +52,7 @@ async fn exchange(
         let signed_out = signed_out.clone();
         let learn = move || signed_out.learn(&names, now_s, lasts);
         if let Err(error) = tokio::task::spawn_blocking(learn).await {
-            tracing::error!(%error, "who signed out at other collectors isn't known here");
+            tracing::error!(%error, "can't read sign-outs of other collectors");
             return Ok(());
         }
     }

@@ -15,7 +15,7 @@ use crate::live::{ClientView, SummaryView};
 
 const KEYS: &str = "q quit   ↑↓ select   enter NICs   s sort   r reverse   / search   space pause";
 
-const NOTE: &str = "Bytes on the wire from the MAC header on, without FCS and preamble";
+const NOTE: &str = "Bytes on the wire from the MAC header, without FCS and preamble";
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -65,8 +65,8 @@ fn nothing(state: &State) -> String {
             "{why}\n\n`collector top --url http://HOST:8083` looks at the collector of another host."
         ),
         Link::Live => {
-            "No client to show. `collector token` on the collector's host makes a token, \
-                       with which `agent enroll TOKEN` and `agent run` make another host one."
+            "No client to show. To add one: `collector token` on the collector's host, then \
+             `agent enroll TOKEN` and `agent run` on the other."
                 .to_owned()
         }
     }

@@ -64,13 +64,13 @@ pub enum SourceError {
 /// Why nothing more is told.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StreamError {
-    #[error("can't connect: {0}; is `collector run` at work there?")]
+    #[error("can't connect: {0}; does `collector run` run there?")]
     Connect(#[source] io::Error),
     #[error("no answer within {ANSWER:?}")]
     NoAnswer,
     #[error("{0}")]
     Http(#[from] hyper::Error),
-    #[error("it asks for a token; give the file that holds it by --token-file")]
+    #[error("it requires a token; name the file that holds it by --token-file")]
     TokenNeeded,
     #[error("it answers {status}: {why}")]
     Refused { status: StatusCode, why: String },
@@ -78,7 +78,7 @@ pub(super) enum StreamError {
     Ended,
     #[error("{0}")]
     Broken(#[source] Box<dyn Error + Send + Sync>),
-    #[error("what it tells isn't understood: {0}; is it a collector of this version?")]
+    #[error("can't understand its answer: {0}; is it a collector of this version?")]
     Unknown(#[from] serde_json::Error),
 }
 
@@ -214,7 +214,7 @@ fn pieces(answer: Response<Incoming>) -> impl Stream<Item = io::Result<Bytes>> +
     Box::pin(stream::unfold(answer.into_body().into_data_stream(), |mut body| async {
         let piece = match timeout(SILENCE, body.next()).await {
             Ok(piece) => piece?.map_err(io::Error::other),
-            Err(_) => Err(io::Error::other(format!("nothing came for {SILENCE:?}"))),
+            Err(_) => Err(io::Error::other(format!("nothing received for {SILENCE:?}"))),
         };
         Some((piece, body))
     }))

@@ -1,5 +1,5 @@
-//! Who may see figures, where not everybody on the machine may: one who sends the token, has
-//! signed in with it, or comes from a proxy that has asked already.
+//! Authorization: who may see figures. Callers send the token, are signed in with it, or come
+//! through a trusted proxy.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -51,12 +51,12 @@ impl Default for Rule {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub SocketAddr);
 
-/// Who asks, and where he is.
+/// The caller and its address.
 #[derive(Debug, Clone)]
 pub(super) struct Asker {
     /// For whom limits are counted.
     pub caller: Caller,
-    /// Where he is, as far as is known.
+    /// The caller's address, if known.
     pub address: IpAddr,
 }
 
@@ -216,7 +216,7 @@ fn key(token: &str) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, token.as_bytes())
 }
 
-/// In constant time: whoever asks learns nothing of the token from how long it takes.
+/// Compares in constant time, so that timing reveals nothing about the token.
 pub(super) fn is_token(token: &hmac::Key, presented: &str) -> bool {
     hmac::verify(token, PROOF, hmac::sign(&key(presented), PROOF).as_ref()).is_ok()
 }

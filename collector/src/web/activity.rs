@@ -1,4 +1,4 @@
-//! Whether a connection waits for its client, what for and since when.
+//! Whether a connection waits for its client, for what, and since when.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -22,19 +22,19 @@ use crate::metrics::Metrics;
 use crate::store::{Query, StoreError};
 use crate::writer::StoreState;
 
-/// After how long it may be tried again where too much is asked for.
+/// `Retry-After` of refused requests.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// What the web side shows.
+/// What the web server needs.
 #[derive(Clone)]
 pub struct WebState {
-    /// What is going on this moment.
+    /// The live view.
     pub live: Live,
-    /// What was.
+    /// Stored figures.
     pub query: Arc<dyn Query>,
     /// Tells why the writer can't commit, if it can't.
     pub writer: Arc<dyn Fn() -> StoreState + Send + Sync>,
-    /// Tells what people should know of a collector that works, if there is anything.
+    /// A notice for people about a working collector, if there is one.
     pub notice: Arc<dyn Fn() -> Option<String> + Send + Sync>,
     /// What Prometheus reads.
     pub metrics: Metrics,
@@ -66,7 +66,7 @@ impl fmt::Debug for WebState {
 /// What every handler gets.
 pub(super) struct App {
     pub state: WebState,
-    /// Whose query is next.
+    /// Turns for queries.
     pub queries: Turns,
     /// Places for live streams.
     pub streams: Turns,
@@ -112,7 +112,7 @@ impl App {
         turn.map_err(|why| no_turn(why, "too_many_queries", "queries wait already"))
     }
 
-    /// Asks the store, in turn, but not for ever.
+    /// Queries the store, in turn and with a time limit.
     pub async fn ask<T>(
         &self,
         asker: &Asker,

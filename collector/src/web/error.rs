@@ -75,8 +75,8 @@ impl ApiError {
 
     /// A name by which the collector isn't called.
     pub fn host_not_allowed() -> Self {
-        let message = "this host name is not served here; ask for localhost or the address, or \
-                       add the name to http.names";
+        let message = "this collector doesn't answer to this host name; use localhost or its \
+                       address, or add the name to http.names";
         Self::new(StatusCode::FORBIDDEN, "host_not_allowed", message)
     }
 
@@ -126,10 +126,10 @@ impl IntoResponses for ApiError {
         [
             ("400", "A parameter is missing, unknown or wrong"),
             ("401", "A token is needed"),
-            ("403", "This host name is not served here, or a page of another site asks"),
+            ("403", "Wrong host name, or a request from a page of another site"),
             ("404", "There is no such client or NIC"),
-            ("429", "Too much at a time from one address: again after `Retry-After` seconds"),
-            ("503", "The store gives no answer, or too many ask or listen already"),
+            ("429", "Too much at once from one address: retry after `Retry-After` seconds"),
+            ("503", "The store doesn't answer, or too many requests or streams are open"),
         ]
         .map(described)
         .into()

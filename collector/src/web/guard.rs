@@ -1,5 +1,4 @@
-//! What every request must say and every answer says: the host asked for, a page of this collector
-//! that asks, and headers that keep a browser from doing anything but showing the page.
+//! Checks the host and origin of every request, and adds security headers to every answer.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -149,8 +148,8 @@ pub(super) async fn guard(
         ApiError::host_not_allowed().into_response()
     } else if is_foreign(headers) || changes && !hosts.is_own(headers) {
         refused("cross_site");
-        let message = "a page of another site may not ask this; if this collector's own page is \
-                       under another name here, add that to http.names";
+        let message = "pages of other sites may not send this request; if this is the collector's \
+                       own page under another name, add the name to http.names";
         ApiError::new(StatusCode::FORBIDDEN, "cross_site", message).into_response()
     } else {
         request.extensions_mut().insert(Named(named));

@@ -64,7 +64,7 @@ use crate::live::Live;
 use crate::metrics;
 use crate::time::now_ns;
 
-/// How often pages are told what changed.
+/// How often to publish changes to pages.
 const PUBLISH: Duration = Duration::from_millis(250);
 
 /// How often the certificate's files are read again, as those of agents are.
@@ -87,11 +87,10 @@ pub async fn serve(
     let live = state.live.clone();
     let (access, limits) = (state.access.clone(), state.limits);
     let tls = state.tls.clone();
-    let (open, mut document) = open_api().split_for_parts();
-    let (api, closed) = api().split_for_parts();
-    document.merge(closed);
+    let (open, _) = open_api().split_for_parts();
+    let (api, _) = api().split_for_parts();
     start_counters();
-    let app = Arc::new(App::new(state, stop.clone(), document));
+    let app = Arc::new(App::new(state, stop.clone(), description()));
     let router = router(open, api, app, hosts);
     tokio::select! {
         () = server::serve(listener, router, tls.clone(), access, limits, stop) => {}
@@ -101,7 +100,7 @@ pub async fn serve(
     Ok(())
 }
 
-/// Puts a certificate to use that was renewed, for ever.
+/// Applies renewed certificates, without end.
 async fn renew(tls: Option<HttpTls>) {
     let mut ticks = interval(RENEWAL);
     // The first one is at once, and the files were just read.
@@ -112,7 +111,7 @@ async fn renew(tls: Option<HttpTls>) {
     }
 }
 
-/// Tells pages what changed, and lets what is gone disappear, for ever.
+/// Publishes changes to pages and removes expired entries, without end.
 async fn keep_current(live: Live) {
     let mut ticks = interval(PUBLISH);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -125,12 +124,12 @@ async fn keep_current(live: Live) {
             live.publish(now_ns());
         });
         if let Err(error) = told.await {
-            tracing::error!(%error, "pages could not be told what changed");
+            tracing::error!(%error, "can't publish changes to pages");
         }
     }
 }
 
-/// The API that only those may use who may see figures. What is routed here describes itself.
+/// Routes that require authorization. What is routed here describes itself.
 fn api() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::default()
         .routes(routes!(clients::clients))
@@ -142,11 +141,19 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(version))
 }
 
-/// The API for everybody.
+/// Routes for everybody.
 fn open_api() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(openapi::Api::openapi())
         .routes(routes!(openapi::openapi))
         .routes(routes!(sign_in::session, sign_in::sign_in, sign_in::sign_out))
+}
+
+/// The description of the whole API (OpenAPI 3.1).
+#[must_use]
+pub fn description() -> utoipa::openapi::OpenApi {
+    let (_, mut document) = open_api().split_for_parts();
+    document.merge(api().split_for_parts().1);
+    document
 }
 
 fn router(

@@ -16,9 +16,9 @@ use super::error::ErrorView;
 #[openapi(
     info(
         title = "Network Monitor",
-        description = "What NICs carry, this moment and before. Byte figures are bytes on the \
-                       wire, from the MAC header to the end of the payload: without FCS, preamble \
-                       and inter-packet gap. A failed request is answered with `ErrorView`.",
+        description = "Traffic of NICs, live and stored. Byte figures are bytes on the wire, from \
+                       the MAC header to the end of the payload: without FCS, preamble and \
+                       inter-packet gap. A failed request is answered with `ErrorView`.",
         license(name = "MIT", identifier = "MIT")
     ),
     components(schemas(ErrorView)),
@@ -33,7 +33,7 @@ struct Bearer;
 impl Modify for Bearer {
     fn modify(&self, document: &mut Document) {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
-        let scheme = scheme.description(Some("The token of http.token_file, where one is set"));
+        let scheme = scheme.description(Some("The token of http.token_file, if one is set"));
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(scheme.build()));
     }

@@ -17,7 +17,7 @@ use super::throttle::Verdict;
 use crate::audit;
 use crate::time::{boot, now_ns};
 
-/// Lets a request pass that may see figures.
+/// Middleware: passes authorized requests.
 pub(super) async fn protect(
     State(app): State<Arc<App>>,
     Peer(peer): Peer,
@@ -46,7 +46,7 @@ pub(super) async fn protect(
                         "send the token of http.token_file as `Authorization: Bearer TOKEN`, or \
                          sign in"
                     }
-                    None => "ask the proxy before this collector; it says who you are",
+                    None => "go through the proxy in front of this collector; it signs you in",
                 },
             ));
         }

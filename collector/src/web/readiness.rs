@@ -1,4 +1,4 @@
-//! Whether the store is ready: asked for everybody who wants to know, one question at a time.
+//! Whether the store is ready. One check at a time answers all callers.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::store::StoreError;
 use crate::writer::StoreState;
 
-/// For how long an answer holds.
+/// How long to reuse an answer.
 const FRESH: Duration = Duration::from_millis(200);
 
 /// Longest time that the store gets to answer.

@@ -106,7 +106,7 @@ impl SeriesParams {
 /// What one NIC carried over a range
 #[utoipa::path(
     get, path = "/api/v1/series", tag = "history", params(SeriesParams),
-    responses((status = 200, description = "Points, at most as many as asked for",
+    responses((status = 200, description = "At most `max_points` points",
                body = SeriesView), ApiError)
 )]
 pub(super) async fn series(

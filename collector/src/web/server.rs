@@ -58,8 +58,8 @@ const NO_PLACE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n
 
 /// What is told to one who doesn't encrypt where that is needed.
 const NOT_ENCRYPTED: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\
-    Content-Type: text/plain\r\nContent-Length: 45\r\n\r\n\
-    this port takes TLS only: ask it by https://\n";
+    Content-Type: text/plain\r\nContent-Length: 40\r\n\r\n\
+    this port speaks TLS only: use https://\n";
 
 /// The first byte of TLS: the type of a handshake's record.
 const TLS_HANDSHAKE: u8 = 22;

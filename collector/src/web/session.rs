@@ -110,7 +110,8 @@ impl SignedOut {
         };
         let known = known.unwrap_or_else(|error| {
             let file = file.display();
-            tracing::error!(%file, %error, "sessions that were signed out may hold again");
+            tracing::error!(%file, %error, "can't read signed-out sessions; they may be valid \
+                                            again");
             Known::default()
         });
         Self { known: Arc::new(Mutex::new(known)), file: Some(Arc::new(file)) }
@@ -163,7 +164,8 @@ impl SignedOut {
         let written = written
             .and_then(|json| private_file::write(file, &json).map_err(|error| error.to_string()));
         if let Err(error) = written {
-            tracing::error!(%error, "a session that was signed out holds again after a restart");
+            tracing::error!(%error, "can't save a signed-out session; after a restart it is valid \
+                                     again");
         }
     }
 }

@@ -36,7 +36,7 @@ fn set_cookie(value: &str, seconds: u64, Encrypted(encrypted): Encrypted) -> Str
 /// Signs a browser in with the token, which it need not keep: it gets a cookie
 #[utoipa::path(
     post, path = "/api/v1/session", tag = "access", request_body = SignIn,
-    responses((status = 204, description = "Signed in, or nobody has to"), ApiError)
+    responses((status = 204, description = "Signed in, or no sign-in is needed"), ApiError)
 )]
 pub(super) async fn sign_in(
     State(app): State<Arc<App>>,

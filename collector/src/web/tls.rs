@@ -72,7 +72,7 @@ impl HttpTls {
     /// The same, when nobody asked for it.
     pub(super) fn renew(&self) {
         if let Err(error) = self.reload() {
-            tracing::error!(%error, "the pages' certificate in use stays");
+            tracing::error!(%error, "the present HTTPS certificate stays in use");
         }
     }
 
@@ -102,13 +102,13 @@ fn provider() -> Arc<CryptoProvider> {
 /// Tells when the certificate ends, and that browsers will refuse it if it isn't valid now.
 fn tell(files: &CertificateFiles, certificate: Option<&CertificateDer<'_>>, now: UnixTime) {
     let Some(Ok(Facts { validity, .. })) = certificate.map(|it| Facts::read(it)) else { return };
-    metrics::describe_gauge!(EXPIRY, "When the certificate of pages and API ends.");
+    metrics::describe_gauge!(EXPIRY, "When the HTTPS certificate expires.");
     #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
     metrics::gauge!(EXPIRY).set(validity.not_after.as_secs() as f64);
     if !validity.covers(now) {
         tracing::error!(
             certificate = %files.cert.display(), %validity, clock = utc(now),
-            "browsers refuse the pages' certificate; check this host's clock, or put its successor \
+            "browsers refuse the pages' certificate; check this host's clock, or put a new one \
              there"
         );
     }

@@ -1,4 +1,4 @@
-//! Committing one batch, however often it has to be tried.
+//! Commits one batch, retrying as often as needed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::store::{Batch, End, Epoch, SessionBatch, Store, StoreError};
 /// First and longest wait before a failed commit is tried again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// What came of some sessions of a batch.
+/// The outcome of some sessions of a batch.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     /// What is committed.
@@ -25,8 +25,7 @@ pub(super) struct Outcome {
     pub told: Vec<(u64, Arc<str>)>,
 }
 
-/// Commits a batch as its plan says and tells what came of it, part by part. Gives what is to be
-/// remembered of clients.
+/// Commits a batch by its plan and reports the outcome, part by part. Gives the clients' strikes.
 pub(super) async fn commit(
     store: &dyn Store,
     mut plan: Plan,
@@ -35,7 +34,7 @@ pub(super) async fn commit(
     news: &mpsc::UnboundedSender<Outcome>,
 ) -> Strikes {
     let tell = |outcome: Outcome| {
-        // A writer that is gone has nobody left to tell.
+        // If the writer is gone, nobody needs it.
         let _gone = news.send(outcome);
     };
     let mut wait = RETRY.0;
@@ -83,7 +82,7 @@ fn taken(taken: Taken) -> Outcome {
     Outcome { committed: taken.sessions, told, ..Outcome::default() }
 }
 
-/// Finds out which sessions of what failed are committed all the same: the failure may have come
+/// Finds out which sessions of a failed commit are committed after all: the failure may have come
 /// after the commit.
 async fn settle(store: &dyn Store, plan: &mut Plan) -> Outcome {
     let sessions = plan.sessions();
@@ -95,8 +94,8 @@ async fn settle(store: &dyn Store, plan: &mut Plan) -> Outcome {
     };
     let outcome = taken(plan.on_found(done));
     match outcome.committed.len() {
-        0 => tracing::debug!("the failed commit had not been made"),
-        sessions => tracing::info!(sessions, "the failed commit had been made all the same"),
+        0 => tracing::debug!("the failed commit had not happened"),
+        sessions => tracing::info!(sessions, "the failed commit had happened after all"),
     }
     outcome
 }

@@ -1,5 +1,5 @@
-//! The writer: batches what all sessions deliver and commits it, again and again until the store
-//! has it. The only way into the fact tables.
+//! The writer: batches the frames of all sessions and commits them, retrying until the store has
+//! them. Nothing else writes to the fact tables.
 
 mod commit;
 mod queue;
@@ -29,8 +29,8 @@ use crate::time::{boot, now_ns};
 /// Unit in which memory is reserved, bytes.
 const MEMORY_UNIT: usize = 256;
 
-/// A commit that takes so many times `writer.max_delay` means that the store is in trouble; one that
-/// takes less than a second never does.
+/// A commit that takes longer than SLOW times `writer.max_delay`, and at least a second, means that
+/// the store is in trouble.
 const SLOW: u32 = 10;
 const SLOW_MIN: Duration = Duration::from_secs(1);
 
@@ -43,7 +43,7 @@ pub struct Progress {
     pub quarantined: Option<Arc<str>>,
 }
 
-/// What the writer goes by beside what it is given.
+/// What else the writer depends on.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
     /// Which dates samples may have. Nothing is committed while they are awaited.
@@ -235,7 +235,7 @@ impl Writer {
         let aborter = task.abort_handle();
         if tokio::time::timeout(patience, task).await.is_err() {
             aborter.abort();
-            tracing::warn!("stopped with frames that the store didn't take; agents keep them");
+            tracing::warn!("stopped with uncommitted frames; agents keep them");
         }
     }
 }
@@ -298,7 +298,7 @@ impl Running {
             let due = self.queue.due().filter(|_| may).unwrap_or(far);
             let slow = committing.as_ref().and_then(|it| it.slow);
             tokio::select! {
-                // What is committed is told before the next batch is made.
+                // Report commits before making the next batch.
                 biased;
                 Some(outcome) = outcomes.recv() => self.on_outcome(outcome),
                 done = finished(&mut committing) => {
@@ -347,11 +347,11 @@ impl Running {
             committing.slow = None;
             metrics::counter!("netmon_collector_slow_commits_total").increment(1);
             let why = format!(
-                "a commit has taken longer than {:?} and is not done yet; see what holds the store \
-                 up: locks, a slow disk, another program",
+                "a commit has taken longer than {:?} and still runs; check what delays the store: \
+                 locks, a slow disk, another program",
                 self.slow()
             );
-            // What a failed commit said tells more.
+            // The error of a failed commit says more.
             self.state.send_if_modified(|state| {
                 let unsaid = state.is_none();
                 if unsaid {
@@ -407,7 +407,7 @@ impl Running {
 async fn finished(committing: &mut Option<Committing>) -> Strikes {
     match committing {
         Some(committing) => (&mut committing.task).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a commit was broken off");
+            tracing::error!(%error, "a commit was aborted");
             Strikes::default()
         }),
         None => std::future::pending().await,

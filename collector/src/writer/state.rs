@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-/// What the writer has to say about the store: `None` while it commits, else why it can't.
+/// The store's state: `None` while it commits, else why it can't.
 pub type StoreState = Option<String>;
 
 pub(super) fn set_state(state: &watch::Sender<StoreState>, new: StoreState) {

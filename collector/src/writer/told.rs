@@ -1,4 +1,4 @@
-//! What people and agents are told of frames that were not kept as they should be.
+//! Messages about quarantined and misdated frames.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,8 +35,8 @@ pub(super) fn quarantined(found: &[Quarantined]) {
 pub(super) fn text(it: &Quarantined) -> Arc<str> {
     let Quarantined { session, frames, reason, .. } = it;
     format!(
-        "{frames} frames of session {session:016x} are in quarantine, for the collector's store \
-         refuses them: {reason}; its operator finds them in the table quarantine"
+        "{frames} frames of session {session:016x} are in quarantine, because the collector's \
+         store refuses them: {reason}; its operator finds them in the table quarantine"
     )
     .into()
 }
@@ -49,9 +49,9 @@ pub(super) fn misdated(found: &[Misdated]) {
         if let Some(tell) = MISDATED.failed(client.clone(), Instant::now()) {
             tracing::warn!(
                 %client, samples, mixes,
-                "dated more than {} ahead of this collector's time, or before all that is kept: \
-                 samples are in the table gaps, with exact counts, mixes are not kept; check the \
-                 clock of that host{tell}",
+                "dates are more than {} ahead of this collector's time, or older than the longest \
+                 retention: samples are in the table gaps with exact counts, mixes are not kept; \
+                 check the clock of that host{tell}",
                 rough(AHEAD)
             );
         }

@@ -136,7 +136,7 @@ async fn a_second_host_of_the_same_name_gets_no_certificate_and_both_ends_say_wh
     let _connected = collector.connect(&credentials).await;
     let (agent, _) = collector.next_agent().await;
     assert!(!collector.identity.is_revoked(&agent, Instant::now() + Duration::from_secs(2)));
-    // The token was not used up.
+    // The the token is still unused up.
     let token = collector.token();
     refusal(collector.enroll_with(&token, "debian", second.path()).await);
     collector.enroll_with(&token, "debian-2", second.path()).await.unwrap();
@@ -233,7 +233,7 @@ async fn a_collector_of_another_ca_never_sees_the_secret() {
     let error = other.enroll_with(&real.token(), "web-1", host.path()).await.unwrap_err();
     let text = error.to_string();
     assert!(text.contains("not the collector that made it"), "{text}");
-    assert!(text.contains("token was not used"), "{text}");
+    assert!(text.contains("the token is still unused"), "{text}");
     // The handshake itself fails: no stream, no byte of a request.
     let seen = tokio::time::timeout(DEADLINE, other.seen.recv()).await.unwrap().unwrap();
     assert!(matches!(seen, Seen::Failed(quinn::ConnectionError::ConnectionClosed(_))), "{seen:?}");

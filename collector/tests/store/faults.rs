@@ -300,7 +300,7 @@ async fn a_commit_that_hangs_is_told_before_it_fails_and_goes_on_once_it_can() {
         .await
         .unwrap();
     assert!(working.deliver(2));
-    let told = |state: &StoreState| state.as_ref().is_some_and(|it| it.contains("is not done yet"));
+    let told = |state: &StoreState| state.as_ref().is_some_and(|it| it.contains("and still runs"));
     let told = tokio::time::timeout(Duration::from_secs(10), working.state.wait_for(told));
     assert!(told.await.is_ok(), "a commit hangs, and nobody is told");
     assert_eq!(working.progress.borrow().committed, 1, "nothing is acknowledged");

@@ -105,16 +105,20 @@ fn time_sync(synchronized: Option<bool>, running: &[String]) -> Finding {
     const SUBJECT: &str = "time sync";
     let keeper = running.iter().find(|name| KEEPERS.contains(&name.as_str()));
     match (synchronized, keeper) {
-        (Some(true), Some(name)) => Finding::ok(SUBJECT, format!("the clock is kept by {name}")),
-        (Some(true), None) => Finding::ok(SUBJECT, "the kernel says that the clock is kept"),
+        (Some(true), Some(name)) => Finding::ok(SUBJECT, format!("{name} synchronises the clock")),
+        (Some(true), None) => Finding::ok(
+            SUBJECT,
+            "the kernel says that the clock is \
+         synchronised",
+        ),
         (None, Some(name)) => Finding::ok(SUBJECT, format!("{name} runs")),
         (Some(false), Some(name)) => Finding::warn(
             SUBJECT,
-            format!("{name} runs, but the clock isn't right yet; look into its log"),
+            format!("{name} runs, but the clock isn't synchronised yet; check its log"),
         ),
         (_, None) => Finding::warn(
             SUBJECT,
-            "nothing seems to keep the clock right; run chrony or systemd-timesyncd, unless the \
+            "nothing seems to synchronise the clock; run chrony or systemd-timesyncd, unless the \
              host of this container does",
         ),
     }

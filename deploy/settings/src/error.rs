@@ -55,10 +55,10 @@ fn readable_again(file: &str, error: &io::Error) -> String {
 pub fn way_out(error: &io::Error, otherwise: &'static str) -> &'static str {
     match error.raw_os_error() {
         Some(EMFILE) => {
-            "this process has as many files open as it may; raise the limit (LimitNOFILE= of the \
-             unit, or ulimit -n)"
+            "this process has too many open files; raise the limit (LimitNOFILE= of the unit, or \
+             ulimit -n)"
         }
-        Some(ENFILE) => "this host has as many files open as it may; raise fs.file-max (sysctl)",
+        Some(ENFILE) => "this host has too many open files; raise fs.file-max (sysctl)",
         Some(EAFNOSUPPORT) => "this host has no such addresses (is IPv6 off?); name another one",
         _ => otherwise,
     }

@@ -68,7 +68,7 @@ fn usage<P: CommandFactory>(program: &str, error: &clap::Error, out: &mut Output
             let args = env::args_os().skip(1).filter_map(|arg| arg.into_string().ok());
             let command = subcommand(&P::command(), args)
                 .map_or_else(|| program.to_owned(), |subcommand| format!("{program} {subcommand}"));
-            complain(program, &format!("{why}; `{command} --help` lists what there is"));
+            complain(program, &format!("{why}; see `{command} --help`"));
             ExitCode::from(USAGE)
         }
     }

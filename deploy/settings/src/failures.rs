@@ -35,7 +35,7 @@ impl fmt::Display for Tell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.untold {
             0 => Ok(()),
-            untold => write!(f, "; {untold} times more since this was last said"),
+            untold => write!(f, "; {untold} more times since the last message"),
         }
     }
 }
@@ -145,7 +145,7 @@ mod tests {
             .collect();
         assert_eq!(told, [(3600, 3599), (7200, 3599)]);
         assert_eq!(Tell { untold: 0 }.to_string(), "");
-        assert_eq!(Tell { untold: 9 }.to_string(), "; 9 times more since this was last said");
+        assert_eq!(Tell { untold: 9 }.to_string(), "; 9 more times since the last message");
     }
 
     #[test]

@@ -9,11 +9,11 @@ use crate::layers::Given;
 /// Flags before or after any command.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Options {
-    /// Read the config from FILE instead of the one in /etc/network-monitor
+    /// Read the config from FILE; default: the file in /etc/network-monitor
     #[arg(short, long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Log from LEVEL on: off, error, warn, info, debug or trace
+    /// Log at LEVEL: off, error, warn, info, debug or trace
     #[arg(long, global = true, value_name = "LEVEL")]
     pub log_level: Option<String>,
 

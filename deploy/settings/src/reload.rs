@@ -72,8 +72,8 @@ impl Running {
 impl fmt::Display for Reloaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.taken.as_slice() {
-            [] => f.write_str("config read, nothing to change while running")?,
-            taken => write!(f, "config read, in force: {}", taken.join(", "))?,
+            [] => f.write_str("config read again, nothing to apply while running")?,
+            taken => write!(f, "config read again, applied: {}", taken.join(", "))?,
         }
         match self.restart.as_slice() {
             [] => Ok(()),
@@ -144,7 +144,7 @@ mod tests {
         assert!(changed.contains(&("server.port", "7", false)), "{changed:?}");
         assert!(changed.contains(&("level", "debug", true)), "{changed:?}");
         assert_eq!(reloaded.changes.len(), 3);
-        let text = "config read, in force: level, server.host; need a restart: server.port";
+        let text = "config read again, applied: level, server.host; need a restart: server.port";
         assert_eq!(reloaded.to_string(), text);
         let again = running.take(&config);
         assert!(again.taken.is_empty() && again.restart == ["server.port"]);

@@ -13,11 +13,10 @@ use crate::reload::Reloaded;
 /// Pings of the watchdog without one to ask for them: alive is checked all the same.
 const CHECK: Duration = Duration::from_secs(5);
 
-/// A service that was told to stop and has not ended by then is ended. What it keeps on disk
-/// outlives a kill.
+/// A service that has not stopped after this time is killed. Its files survive that.
 const STOP_MAX: Duration = Duration::from_millis(9300);
 
-/// How long the log may take to say so.
+/// How long logging that may take.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// How a service is.
@@ -61,8 +60,9 @@ impl Service {
         })
     }
 
-    /// Says that the service is ready and runs until SIGTERM or SIGINT, or until a part of it has
-    /// ended. At SIGHUP `reload` is called, which says what it took in, or why all stays as it was.
+    /// Notifies systemd that the service is ready, and runs until SIGTERM or SIGINT, or until a
+    /// part of it has ended. At SIGHUP calls `reload`, which says what it applied, or why nothing
+    /// changed.
     pub async fn run<P: Into<Pulse>>(
         &mut self,
         mut pulse: impl FnMut() -> P,
@@ -93,18 +93,18 @@ impl Service {
         tracing::info!("stopping");
     }
 
-    /// Waits for the impatient: a second SIGTERM or SIGINT.
+    /// Waits for a second signal: SIGTERM or SIGINT.
     pub async fn again(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
-        tracing::warn!("told again: stopping at once");
+        tracing::warn!("second signal: stopping at once");
     }
 }
 
-/// Ends a process that doesn't end by itself. In a thread with signals of its own, for the others
-/// may be stuck.
+/// Kills a process that doesn't stop by itself. It has its own thread and signals, because the
+/// others may be stuck.
 fn end_late() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let told = runtime.and_then(|runtime| {
@@ -119,14 +119,14 @@ fn end_late() {
         })
     });
     if let Err(error) = told {
-        tracing::warn!(%error, "whether this process ends in time when told to is not watched");
+        tracing::warn!(%error, "can't watch that this process stops in time");
         return;
     }
     std::thread::sleep(STOP_MAX);
     // Nobody waits for the log, which may be what is stuck.
     std::thread::spawn(|| {
         tracing::error!(
-            "not stopped within {STOP_MAX:?}; what is on disk is kept for the next start"
+            "not stopped within {STOP_MAX:?}; the next start continues with the files on disk"
         );
     });
     std::thread::sleep(LAST_WORDS);
@@ -149,8 +149,8 @@ fn tell_reload(reload: &mut impl FnMut() -> Result<Reloaded, String>) {
             text
         }
         Err(why) => {
-            tracing::error!("the config in force stays: {why}");
-            format!("the config in force stays: {why}")
+            tracing::error!("the present config stays in use: {why}");
+            format!("the present config stays in use: {why}")
         }
     };
     notify_all(&[NotifyState::Ready, NotifyState::Status(&status.replace('\n', " "))]);
@@ -162,6 +162,6 @@ fn notify(state: NotifyState<'_>) {
 
 fn notify_all(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "systemd was not told");
+        tracing::debug!(%error, "can't notify systemd");
     }
 }

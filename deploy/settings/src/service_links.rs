@@ -25,8 +25,8 @@ pub(crate) fn warning(names: &[String]) -> Option<String> {
     let more =
         if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
     Some(format!(
-        "{first}{more}: set for a service of that name, no config, and ignored; `enableServiceLinks: \
-         false` in the pod's spec keeps such variables out"
+        "{first}{more}: ignored, since Kubernetes sets such variables for a service of that name; \
+         `enableServiceLinks: false` in the pod's spec keeps such variables out"
     ))
 }
 

@@ -98,8 +98,8 @@ fn the_watchdog_is_fed_while_the_service_moves_and_signals_are_obeyed() {
     let told: Vec<String> = (0..8).map(|_| said()).collect();
     assert_eq!(told[..3], ["WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]);
     for (reloading, ready, status) in [
-        (&told[3], &told[4], "config read, nothing to change while running"),
-        (&told[5], &told[6], "the config in force stays: no host"),
+        (&told[3], &told[4], "config read again, nothing to apply while running"),
+        (&told[5], &told[6], "the present config stays in use: no host"),
     ] {
         assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
         assert_eq!(*ready, format!("READY=1\nSTATUS={status}"));

@@ -18,6 +18,7 @@ mod picture;
 pub mod pooler;
 pub mod postgres;
 pub mod process;
+pub mod reference;
 pub mod shell;
 pub mod siege;
 pub mod site;

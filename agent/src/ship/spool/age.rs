@@ -1,10 +1,10 @@
-//! Age: how long ago something was written, by a clock of the spool's own. The wall clock, which
-//! can be stepped, has no say in it.
+//! Age: how long ago something was written, by the spool's own clock, which is independent of the
+//! wall clock.
 //!
-//! The spool's clock counts the nanoseconds since its file was made, with the boot-time clock,
-//! also while the agent doesn't run. A reboot sets that clock to zero: of the time until then
-//! nothing is known but that the new one has run since. So ages are never too long; where a host
-//! was off, they are too short by as long as that. The spool's size bounds what that keeps.
+//! The spool's clock counts the nanoseconds since its file was made, with the boot-time clock, also
+//! while the agent doesn't run. A reboot sets that clock to zero, and the time that the host was
+//! off is unknown. So ages are never too long, but too short by that time. The spool's size bounds
+//! what that keeps.
 
 /// The spool's clock as it was at one reading of the boot-time clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,8 +21,8 @@ impl Clock {
         Self { boot_ns, spool_ns: 0 }
     }
 
-    /// The clock as it is now, maybe after a reboot: a boot-time clock that is behind began anew,
-    /// and one that isn't has gone on by no less than the difference.
+    /// The clock as it is now, maybe after a reboot: if the boot-time clock is behind, it started
+    /// again; if not, at least the difference has passed.
     pub fn resumed(self, boot_ns: u64) -> Self {
         let passed = boot_ns.checked_sub(self.boot_ns).unwrap_or(boot_ns);
         Self { boot_ns, spool_ns: self.spool_ns.saturating_add(passed) }

@@ -1,4 +1,4 @@
-//! What the spool does when it is full: the oldest records give up resolution, never totals.
+//! What the spool does when it is full: the oldest records lose resolution, never totals.
 
 use std::collections::BTreeMap;
 
@@ -69,7 +69,7 @@ pub fn coarsen(frames: Vec<Frame>, level: Level) -> Vec<Frame> {
         let start = frame.samples.iter().map(|sample| sample.start_ns).min();
         let of_frame = start.map(|start| start / level.interval_ns());
         match coarse.last_mut() {
-            // A frame without samples belongs to whatever it stands beside.
+            // A frame without samples merges with its neighbour.
             Some(last)
                 if last.gap == frame.gap
                     && (of_frame.is_none() || of_frame == group)
@@ -102,8 +102,8 @@ pub fn coarsen_pending(mut frames: Vec<Frame>) -> std::collections::VecDeque<Fra
     frames.into_iter().chain(newer).collect()
 }
 
-/// A frame and the one after it as one, with one sample and one mix per NIC; `None` if that could
-/// not be read back.
+/// Merges a frame with the next, with one sample and one mix per NIC; `None` if the result would be
+/// invalid.
 fn absorbed(before: &Frame, frame: &Frame) -> Option<Frame> {
     let mut samples: BTreeMap<NicName, Sample> = BTreeMap::new();
     for sample in before.samples.iter().chain(&frame.samples) {

@@ -1,6 +1,5 @@
-//! Damage: a file that SQLite can't read, or a record that isn't what was written, is set aside;
-//! what can be saved is saved, and what can't becomes a gap record. By the totals of the records
-//! on both sides its counts are exact.
+//! Damage: a file that SQLite can't read is set aside, and its readable records are saved. Lost
+//! records become a gap, whose exact counts follow from the totals of the records on both sides.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,24 +15,23 @@ use super::error::SpoolError;
 use super::file::{Now, Record, Spool, SpoolLimits, read_clock};
 use super::records::{checked, gap_frame, insert, record};
 
-/// How often lost records are told of at most.
+/// Shortest time between two messages about lost records.
 const COMPLAINT: Duration = Duration::from_secs(60);
 
-/// What SQLite keeps beside its file.
+/// Suffixes of SQLite's further files.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
 
-/// The name of a file of which what can be saved is not yet in the new one.
+/// Name of a damaged file that is not saved into the new one yet.
 pub(super) fn recovering(path: &Path) -> PathBuf {
     path.with_extension("recovering")
 }
 
-/// Moves a damaged file, and what is beside it, out of the way.
+/// Moves a damaged file and its further files out of the way.
 fn set_aside(path: &Path) -> Result<(), SpoolError> {
     move_all(path, &recovering(path))
 }
 
-/// Gives a file that was saved a name that tells the time. Earlier ones are removed: the disk is
-/// not ours alone.
+/// Names a damaged file after the time. Removes earlier ones, to save disk space.
 fn keep_aside(path: &Path, now_ns: u64) -> Result<PathBuf, SpoolError> {
     let earlier = path.with_extension("damaged-");
     let earlier = earlier.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -41,7 +39,7 @@ fn keep_aside(path: &Path, now_ns: u64) -> Result<PathBuf, SpoolError> {
     for entry in folder.into_iter().flatten().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if earlier.as_ref().is_some_and(|earlier| name.starts_with(earlier)) {
-            // One that stays is only in the way of others' data.
+            // If it stays, it only takes disk space.
             let _stays = std::fs::remove_file(entry.path());
         }
     }
@@ -88,7 +86,7 @@ struct OldSession {
 impl OldSession {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let last_seq: i64 = row.get(2)?;
-        // Whatever a number is now, it was one of these once.
+        // The column is damaged; any valid value will do.
         let number = |at| row.get(at).map(|seq: i64| seq.clamp(0, last_seq.max(0)));
         Ok(Self {
             session: row.get::<_, i64>(0)?.cast_unsigned(),
@@ -103,8 +101,8 @@ impl OldSession {
 }
 
 impl Spool {
-    /// Opens a new file in place of a damaged one, with what can be saved of that. A kill in the
-    /// middle of it is made good by the next try.
+    /// Opens a new file in place of a damaged one, with the records that can be saved. If it is
+    /// killed meanwhile, the next try continues.
     pub(super) fn open_anew(
         path: &Path,
         limits: SpoolLimits,
@@ -124,8 +122,8 @@ impl Spool {
         Ok((spool, keep_aside(path, now.wall_ns)?))
     }
 
-    /// Sets a file aside that turned out damaged while it was in use, under a name that tells the
-    /// wall time, and goes on with a new one.
+    /// Sets aside a file that turned out to be damaged, named after the wall time, and continues
+    /// with a new one.
     ///
     /// # Errors
     /// [`SpoolError`] if no new file can be made; the next use tries again.
@@ -140,7 +138,7 @@ impl Spool {
         keep_aside(&self.path, wall_ns)
     }
 
-    /// Makes a new file in place of one that was set aside, if that is still to be done.
+    /// Makes the new file for one that was set aside, if it is missing.
     pub(super) fn reopen(&mut self) -> Result<(), SpoolError> {
         if !self.lost {
             return Ok(());
@@ -155,27 +153,32 @@ impl Spool {
         Ok(())
     }
 
-    /// Takes over what can be read of a file that was set aside.
+    /// Copies what can be read from a file that was set aside.
     fn save(&mut self, aside: &Path) -> Result<(), SpoolError> {
         let saved = self.salvage(aside);
         match self.wrap(saved)? {
             Some((records, lost)) => {
-                tracing::warn!(records, lost, "saved from the damaged spool; the rest is a gap");
+                tracing::warn!(
+                    records,
+                    lost,
+                    "saved these records from the damaged spool; the \
+                                               rest is a gap"
+                );
             }
             None => {
                 self.lost_all = true;
-                tracing::error!("nothing can be saved from the damaged spool; this is a gap");
+                tracing::error!("can't save anything from the damaged spool; it becomes a gap");
             }
         }
         let loaded = self.load_sent();
         self.wrap(loaded)
     }
 
-    /// Copies what is whole, session by session, from both ends. Gives the number of records and
+    /// Copies intact records, session by session, from both ends. Gives the number of records and
     /// of sequence numbers lost, or `None` if nothing can be read.
     fn salvage(&mut self, aside: &Path) -> rusqlite::Result<Option<(u64, u64)>> {
         let Ok((old, sessions)) = open_damaged(aside) else { return Ok(None) };
-        // Without it, what was written has no age until the new clock has come as far.
+        // Without it, records have no age until the new clock has come as far.
         if let Ok(Some(clock)) = read_clock(&old) {
             self.clock = clock.resumed(self.clock.boot_ns);
         }
@@ -248,7 +251,7 @@ impl Spool {
         Ok(copied)
     }
 
-    /// The session that runs goes on in a new file, whatever of it was saved.
+    /// The running session continues in the new file, whatever was saved of it.
     fn resume(&mut self) -> rusqlite::Result<()> {
         let Some(running) = self.running.filter(|_| self.beginning.is_none()) else {
             return Ok(());
@@ -267,7 +270,7 @@ impl Spool {
         Ok(())
     }
 
-    /// Replaces a record that isn't what was written by a gap.
+    /// Replaces a damaged record by a gap.
     pub(super) fn replace_broken(&self, session: u64, broken: SeqRange) -> rusqlite::Result<()> {
         self.db.execute(
             "DELETE FROM records WHERE session = ?1 AND first_seq = ?2",
@@ -278,19 +281,19 @@ impl Spool {
         Ok(())
     }
 
-    /// Says that records were lost, once a minute at most: there may be thousands.
+    /// Logs that records were lost, at most once a minute: there may be thousands.
     pub(super) fn complain(&self, lost: u64, how: &str) {
         let said = self.complained.get();
         if said.is_none_or(|at| at.elapsed() >= COMPLAINT) {
             self.complained.set(Some(Instant::now()));
-            tracing::error!(lost, how, "records of the spool are lost; they are gaps");
+            tracing::error!(lost, how, "records of the spool are lost and become gaps");
         } else {
             tracing::debug!(lost, how, "more records of the spool are lost");
         }
     }
 
-    /// Puts a gap record wherever numbers that aren't committed are in no record. Gives how many
-    /// numbers that were.
+    /// Adds a gap record wherever uncommitted numbers are in no record. Gives the count of these
+    /// numbers.
     pub(super) fn fill_holes(&self, session: u64) -> rusqlite::Result<u64> {
         let id = session.cast_signed();
         let [committed, last, forgotten] = self.db.query_row(
@@ -327,7 +330,7 @@ impl Spool {
         Ok(filled)
     }
 
-    /// The gap of some numbers, with the counts that the totals on both sides tell.
+    /// A gap of some numbers, with the counts that follow from the totals on both sides.
     fn gap_between(
         &self,
         session: u64,
@@ -347,7 +350,7 @@ impl Spool {
             let known = frame.samples.iter().any(|sample| sample.nic == next.nic);
             let from = match before.get(&next.nic) {
                 Some(sample) => *sample,
-                // Nothing came before: the totals began at zero.
+                // No record before it: the totals began at zero.
                 None if first == 1 => {
                     Sample { start_ns: next.start_ns.saturating_sub(1), ..Sample::default() }
                 }
@@ -384,7 +387,7 @@ fn between(from: &Counts, next: &Counts) -> Counts {
     }
 }
 
-/// Opens a damaged file so that nothing of it changes, and reads its sessions.
+/// Opens a damaged file read-only and reads its sessions.
 fn open_damaged(path: &Path) -> rusqlite::Result<(Connection, Vec<OldSession>)> {
     let real = private_file::real_path(path);
     let real = real.map_err(|_| rusqlite::Error::InvalidPath(path.to_owned()))?;
@@ -393,7 +396,7 @@ fn open_damaged(path: &Path) -> rusqlite::Result<(Connection, Vec<OldSession>)> 
     old.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     old.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA wal_autocheckpoint = 0;")?;
     let mut sessions = Vec::new();
-    // By its records, a session is known though its own row is gone or wrong.
+    // A session is known by its records even if its own row is lost or wrong.
     for sql in [
         "SELECT session, started_ns, last_seq, committed_seq, forgotten_seq, ended, nth
          FROM sessions",
@@ -405,7 +408,7 @@ fn open_damaged(path: &Path) -> rusqlite::Result<(Connection, Vec<OldSession>)> 
         let Ok(mut statement) = old.prepare(sql) else { continue };
         let Ok(mut rows) = statement.query([]) else { continue };
         while let Ok(Some(row)) = rows.next() {
-            // A row that can't be read is one that isn't there.
+            // Skip a row that can't be read.
             let Ok(found) = OldSession::read(row) else { continue };
             match sessions.iter_mut().find(|it: &&mut OldSession| it.session == found.session) {
                 Some(known) => known.last_seq = known.last_seq.max(found.last_seq),

@@ -16,10 +16,10 @@ use super::age::Clock;
 use super::error::SpoolError;
 use super::sent::Sent;
 
-/// Of [`SpoolLimits::max_size`], one part in so many is left to the write-ahead log.
+/// Share of the write-ahead log: 1/LOG_SHARE of [`SpoolLimits::max_size`].
 pub(super) const LOG_SHARE: u64 = 8;
 
-/// How large the spool grows and how long it keeps what.
+/// The spool's limits on size and age.
 #[derive(Debug, Clone)]
 pub struct SpoolLimits {
     /// Largest size of the file and its log, bytes.
@@ -75,26 +75,26 @@ pub struct Spool {
     /// The session that runs, as far as it is written.
     pub(super) running: Option<SpooledSession>,
     pub(super) beginning: Option<Beginning>,
-    /// The file was set aside, and there is no new one yet.
+    /// The file was set aside and the new one is not made yet.
     pub(super) lost: bool,
     /// Nothing could be saved of it.
     pub(super) lost_all: bool,
-    /// When lost records were told of.
+    /// When lost records were last logged.
     pub(super) complained: Cell<Option<Instant>>,
 }
 
 /// A session of which no record is written yet.
 #[derive(Debug)]
 pub(super) struct Beginning {
-    /// What is to be said of the time before it.
+    /// Gaps that cover the time before it.
     pub before: Vec<Frame>,
     /// How much time is known to have passed since the last record, nanoseconds.
     pub passed_ns: u64,
 }
 
 impl Spool {
-    /// What a thread that uses the spool keeps, so that root works there as whom the directory
-    /// belongs to.
+    /// A guard for threads that use the spool: root acts as the owner of the directory while it
+    /// lives.
     ///
     /// # Errors
     /// [`SpoolError::File`] names the directory.
@@ -107,14 +107,14 @@ impl Spool {
         result.map_err(|error| {
             let path = self.path.clone();
             match error.sqlite_error_code() {
-                // This agent's lock is held for good: it is another one's.
+                // This agent never gives up its lock, so another agent holds it.
                 Some(rusqlite::ErrorCode::DatabaseBusy) => SpoolError::InUse { path },
                 _ => SpoolError::Sqlite { path, error },
             }
         })
     }
 
-    /// Makes what was written safe against power loss.
+    /// Syncs to disk, against power loss.
     ///
     /// # Errors
     /// [`SpoolError::Open`] if the system can't write it.
@@ -125,7 +125,7 @@ impl Spool {
             path: self.path.clone(),
             error: Box::new(error),
         };
-        // Whatever somebody has put there is not waited for.
+        // Don't block on a FIFO that somebody has put there.
         let flags = OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW;
         match File::options().read(true).custom_flags(flags.bits()).open(wal) {
             Ok(file) => file.sync_data().map_err(open_error),

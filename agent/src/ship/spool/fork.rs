@@ -1,5 +1,5 @@
-//! Forks: this host was set back to an earlier state, and the database has another future of one of
-//! its sessions. The session goes on under an id of its own.
+//! Forks: this host was set back to an earlier state, and the database has other records of one of
+//! its sessions. The session continues under a new id.
 
 use std::ops::RangeInclusive;
 
@@ -15,20 +15,20 @@ use super::file::{Spool, SpooledSession};
 use super::records::{checked, gap_frame, insert, record};
 use super::session::ENDED;
 
-/// A session that goes on under another id.
+/// A session that continues under a new id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forked {
-    /// What the session was.
+    /// Its id before.
     pub before: u64,
-    /// What it goes on as.
+    /// Its new state.
     pub session: SpooledSession,
-    /// By how much its numbers are lower now.
+    /// How much lower its numbers are now.
     pub lowered: u64,
-    /// Numbers that are disputed, and a gap now.
+    /// Disputed numbers, which are a gap now.
     pub disputed: u64,
 }
 
-/// What a session has come to, as the file has it.
+/// A session's progress, as the file has it.
 struct Cursor {
     started_ns: i64,
     last: u64,
@@ -38,13 +38,13 @@ struct Cursor {
 }
 
 impl Spool {
-    /// Finds the sessions of which the database has another future, and lets each go on under a new
-    /// id from `new_id`: what the database may have or not becomes one gap, with exact counts, and
-    /// the records after it follow.
+    /// Finds the sessions of which the database has other records, and continues each under a new
+    /// id from `new_id`: records that the database may or may not have become one gap with exact
+    /// counts; later records follow.
     ///
     /// # Errors
-    /// [`SpoolError::Sqlite`] if the file can't be read or written: nothing told may be believed
-    /// then.
+    /// [`SpoolError::Sqlite`] if the file can't be read or written. Then don't use what the
+    /// collector said.
     pub fn fork(
         &mut self,
         told: &[Told],
@@ -59,9 +59,9 @@ impl Spool {
                 match self.go_on_as(*it, &cursor, new_id()) {
                     Ok(it) => forked.push(it),
                     Err(error) if forked.is_empty() => return Err(error),
-                    // Those that are done must be known; the next welcome tells the others again.
+                    // Return those that are done; the next Welcome brings the others again.
                     Err(error) => {
-                        tracing::warn!(%error, "not every session could be given another id yet");
+                        tracing::warn!(%error, "can't give every session a new id yet");
                         break;
                     }
                 }
@@ -88,7 +88,7 @@ impl Spool {
                 })
             })
             .optional()?;
-        // Of one that runs, the file may have nothing yet.
+        // A running session may not be in the file yet.
         let running = self.running.filter(|it| it.session == session).map(|it| Cursor {
             started_ns: it.started_ns.cast_signed(),
             last: it.last_seq,
@@ -133,7 +133,7 @@ impl Spool {
         let started_ns = cursor.started_ns.cast_unsigned().saturating_add(1);
         let session = SpooledSession { session: id, started_ns, last_seq: 0, committed_seq: 0 };
         if cursor.last == 0 {
-            // Nothing of it is written.
+            // It is not written yet.
             let frames = self.beginning.iter_mut().flat_map(|it| &mut it.before);
             frames.for_each(|frame| frame.session = id);
             return Ok(self.forked(Forked { before, session, lowered: 0, disputed: 0 }));
@@ -153,8 +153,9 @@ impl Spool {
             session = format!("{:016x}", forked.before),
             goes_on_as = format!("{:016x}", forked.session.session),
             disputed = forked.disputed,
-            "the database has another future of a session: this host was set back to an earlier \
-             state (a snapshot, a restored data directory); what is disputed is a gap now"
+            "the database has other records of a session: this host was set back to an earlier \
+             state (a snapshot, a restored data directory); records that can't be told apart are \
+             a gap now"
         );
         forked
     }
@@ -166,7 +167,7 @@ impl Spool {
         mut session: SpooledSession,
     ) -> rusqlite::Result<Forked> {
         let (before, id) = (told.session, session.session);
-        // What was known to be committed is of no dispute.
+        // Numbers that were known to be committed are not disputed.
         let agreed = cursor.committed.min(told.seq);
         let disputed_last = self.end_of_record(before, told.seq.clamp(agreed, cursor.last))?;
         let transaction = self.db.unchecked_transaction()?;
@@ -181,7 +182,7 @@ impl Spool {
         let made_ns = frames.last().map_or(0, |(_, _, made_ns)| *made_ns);
         let frames = coarsen(frames.into_iter().map(|(frame, ..)| frame).collect(), Level::Gap);
         let disputed = disputed_last - agreed;
-        // With nothing in dispute, one number says that it is a fork.
+        // If nothing is disputed, one number records the fork.
         let numbers = disputed.max(1);
         let lowered = disputed_last.saturating_sub(numbers);
         for frame in tiling(frames, gap_frame(id, 1, numbers, Gap::Forked), lowered) {
@@ -214,7 +215,7 @@ impl Spool {
         Ok(Forked { before, session, lowered, disputed })
     }
 
-    /// Where the record ends that a number is in.
+    /// The end of the record that contains a number.
     fn end_of_record(&self, session: u64, seq: u64) -> rusqlite::Result<u64> {
         let end: Option<i64> = self.db.query_row(
             "SELECT max(last_seq) FROM records WHERE session = ?1 AND first_seq <= ?2",
@@ -225,7 +226,7 @@ impl Spool {
     }
 }
 
-/// Writes a session down in the place of the one that it was.
+/// Replaces a session by its successor.
 fn write_down(
     transaction: &Transaction<'_>,
     session: &SpooledSession,
@@ -237,8 +238,8 @@ fn write_down(
     transaction.execute(sql, figures).map(drop)
 }
 
-/// The records of some numbers, of which the first may have begun before them, with their level and when they were made. One that
-/// isn't what was written is a gap.
+/// The records that cover some numbers, with level and time. The first may begin earlier. A damaged
+/// one is given as a gap.
 fn read(
     transaction: &Transaction<'_>,
     session: u64,

@@ -1,4 +1,4 @@
-//! Keeping the spool within its limits: forgetting what is committed, coarsening what is old.
+//! Enforces the spool's limits: forgets committed records, coarsens old ones.
 
 use std::time::{Duration, Instant};
 
@@ -12,17 +12,15 @@ use super::error::SpoolError;
 use super::file::{LOG_SHARE, Spool, write_clock};
 use super::records::{checked, insert, record};
 
-/// Longest that one round takes: whoever waits for the spool, such as the end of the agent, waits
-/// no longer.
+/// Longest time of one round, since others wait for the spool, for instance at the agent's end.
 const TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Records that one step of coarsening takes at most.
 const COARSEN_STEP: u32 = 600;
 
 impl Spool {
-    /// Forgets what has been committed for long enough, and coarsens while the spool is over its
-    /// limits. To be called now and then, at least every few seconds: each time it takes a few at
-    /// most, and goes on with the next.
+    /// Forgets records that have been committed for long enough, and coarsens while the spool is
+    /// over its limits. Call it every few seconds; each call does a bounded part.
     ///
     /// # Errors
     /// [`SpoolError::Sqlite`] if the file can't be written.
@@ -32,13 +30,13 @@ impl Spool {
         let now_ns = self.clock.at(boot_ns);
         self.wrap(write_clock(&self.db, Clock { boot_ns, spool_ns: now_ns }))?;
         self.wrap(self.forget(running, now_ns))?;
-        // Before the clock has come so far, nothing is too old.
+        // As long as the clock is younger than that, nothing is too old.
         if let Some(too_old) = now_ns.checked_sub(nanos(self.limits.max_age)) {
             self.wrap(self.coarsen_while(Some(too_old), || Ok(Instant::now() < over)))?;
         }
         let most = self.limits.max_size - self.limits.max_size / LOG_SHARE;
         if self.wrap(self.used_bytes())? > most {
-            // What is committed goes first, however short ago that was.
+            // Committed records go first, however recent.
             self.wrap(self.forget(running, u64::MAX))?;
         }
         let too_large = || Ok(self.used_bytes()? > most && Instant::now() < over);
@@ -62,7 +60,7 @@ impl Spool {
              commits.session = records.session AND at_ns <= ?1 AND seq >= records.last_seq)",
             )?
             .execute([before])?;
-        // Of the commits that have had their effect, none is needed any more.
+        // Delete commits that have taken effect.
         transaction.prepare_cached("DELETE FROM commits WHERE at_ns <= ?1")?.execute([before])?;
         transaction
             .prepare_cached(
@@ -74,15 +72,15 @@ impl Spool {
         transaction.commit()
     }
 
-    /// Bytes of the file that hold something.
+    /// Used bytes of the file.
     fn used_bytes(&self) -> rusqlite::Result<u64> {
         let pragma = |name: &str| self.db.query_row(name, [], |row| row.get::<_, i64>(0));
         let pages = pragma("PRAGMA page_count")? - pragma("PRAGMA freelist_count")?;
         Ok((pages * pragma("PRAGMA page_size")?).cast_unsigned())
     }
 
-    /// Makes the oldest records coarser by one level after the other, as long as there is something
-    /// to be gained and `go_on` says so; those made before `too_old` become gaps at once.
+    /// Makes the oldest records coarser, level by level, as long as it helps and `go_on` says so;
+    /// records from before `too_old` become gaps at once.
     fn coarsen_while(
         &self,
         too_old: Option<u64>,

@@ -13,7 +13,7 @@ use super::error::{SCHEMA_VERSION, SpoolError};
 use super::file::{LOG_SHARE, Now, Spool, SpoolLimits, read_clock};
 use super::sent::Sent;
 
-/// Pages of the log after which SQLite takes it into the file, at most: its own default.
+/// Most pages of the log before SQLite checkpoints it: its own default.
 const LOG_PAGES_MAX: u64 = 1000;
 
 impl Spool {
@@ -70,12 +70,13 @@ impl Spool {
     }
 
     pub(super) fn open_file(path: &Path) -> Result<Connection, SpoolError> {
-        // For the owner of the directory: root may run what is a service's.
+        // As the owner of the directory: root may run a service's commands.
         for (path, mode) in private_file::reserve_database(path)? {
             let mode = format!("{mode:03o}");
-            tracing::warn!(path = %path.display(), mode, "others could read this file; it is closed");
+            tracing::warn!(path = %path.display(), mode, "other users could read this file; its \
+             mode is corrected");
         }
-        // No link that the owner has put there since.
+        // Not through a link that the owner has put there meanwhile.
         let flags = OpenFlags::default() | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         Connection::open_with_flags(private_file::real_path(path)?, flags)
             .map_err(|error| SpoolError::Open { path: path.to_owned(), error: Box::new(error) })
@@ -106,7 +107,7 @@ impl Spool {
             _ => return Ok(Err(SpoolError::Newer { path: self.path.clone(), found })),
         }
         let check: String = self.db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        // Numbers that contradict each other, or are none, are damage that SQLite doesn't see.
+        // SQLite can't see contradictory or invalid numbers: check them.
         let no_number = |columns: &[&str]| {
             let of_each = columns.iter().map(|column| format!("typeof({column}) <> 'integer'"));
             of_each.collect::<Vec<_>>().join(" OR ")
@@ -147,7 +148,7 @@ impl Spool {
         }
     }
 
-    /// What an earlier run has sent keeps its bounds until the next Welcome.
+    /// Records that an earlier run has sent keep their bounds until the next Welcome.
     pub(super) fn load_sent(&mut self) -> rusqlite::Result<()> {
         let mut statement = self.db.prepare(
             "SELECT session, committed_seq + 1, sent_seq FROM sessions

@@ -10,13 +10,13 @@ use super::error::SpoolError;
 use super::file::{Record, Spool};
 use super::sent::Sent;
 
-/// What was found where records should be.
+/// The result of looking for records.
 type Found = Result<Vec<Record>, Trouble>;
 
-/// What has to be made good before records can be read.
+/// Damage to repair before reading on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
-    /// A record isn't what was written.
+    /// A record is damaged.
     Broken(SeqRange),
     /// Numbers are in no record.
     Hole,
@@ -83,7 +83,7 @@ impl Spool {
                 Err(trouble) => trouble,
             };
             if tried.replace(trouble) == Some(trouble) {
-                // What was put in its place is no better: go on, whatever the file says.
+                // The repaired record is damaged too: continue without it.
                 let last = match trouble {
                     Trouble::Broken(broken) => broken.last,
                     Trouble::Hole => range.last,
@@ -108,11 +108,11 @@ impl Spool {
             .query_row([session.cast_signed()], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let Some((committed, written)) = known else {
-            // It was in a file of which nothing could be saved.
+            // It was in a file that was lost.
             let gap = gap_frame(session, range.first, range.last, Gap::SpoolDamaged);
             return Ok(Ok(vec![record(&gap)]));
         };
-        // What was never written, since the disk was full to the end, is not there to be read.
+        // It was never written, because the disk was full until the end.
         let range = SeqRange { last: range.last.min(written.cast_unsigned()), ..range };
         if range.first > range.last {
             return Ok(Ok(Vec::new()));
@@ -143,7 +143,7 @@ impl Spool {
             };
             bytes += frame.len();
             if found.first < next {
-                // The database has a part of it, from another collector's.
+                // The database has a part of it, through another collector.
                 let reason = if decoded.gap == Gap::SpoolDamaged as u8 {
                     Gap::SpoolDamaged
                 } else {
@@ -173,7 +173,7 @@ impl Spool {
         self.wrap(note_sent(&self.db, &self.sent, session))
     }
 
-    /// The collector has said how far these sessions are: what was sent of them before is settled.
+    /// The collector has said how far these sessions are, so their records may change bounds again.
     ///
     /// # Errors
     /// [`SpoolError::Sqlite`] if the file can't be written.
@@ -190,7 +190,7 @@ impl Spool {
         })
     }
 
-    /// The connection is gone; what it was given may still get into the database.
+    /// The connection is gone; records that it was given may still reach the database.
     pub const fn on_disconnected(&mut self) {
         self.connected = false;
     }
@@ -210,7 +210,7 @@ impl Spool {
             let transaction = self.db.unchecked_transaction()?;
             transaction
                 .prepare_cached(
-                    // A power loss may have taken what the database has already.
+                    // A power loss may have lost records that the database has.
                     "UPDATE sessions SET committed_seq = min(?2, last_seq) WHERE session = ?1",
                 )?
                 .execute([session, seq])?;
@@ -227,7 +227,7 @@ impl Spool {
     }
 }
 
-/// Writes down how far a session was sent without a hole, if that has grown.
+/// Stores how far a session was sent without a hole, if that has grown.
 fn note_sent(db: &Connection, sent: &Sent, session: u64) -> rusqlite::Result<()> {
     let id = session.cast_signed();
     let known: i64 = db
@@ -269,7 +269,7 @@ fn checksum(session: u64, range: SeqRange, frame: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// The frame of a row, encoded and decoded, if it is what was written. `at` are the columns of the
+/// The frame of a row, encoded and decoded, if its checksum is right. `at` are the columns of the
 /// frame and of its checksum, which records of version 1 lack.
 pub(super) fn checked(
     session: u64,
@@ -277,7 +277,7 @@ pub(super) fn checked(
     row: &Row<'_>,
     at: [usize; 2],
 ) -> Option<(Vec<u8>, Frame)> {
-    // Of another type, a value is not what was written either.
+    // A value of another type is damage, too.
     let encoded: Vec<u8> = row.get(at[0]).ok()?;
     let crc: i64 = row.get(at[1]).ok()?;
     if crc >= 0 && crc != i64::from(checksum(session, range, &encoded)) {
@@ -289,18 +289,17 @@ pub(super) fn checked(
     whole.then_some((encoded, frame))
 }
 
-/// The record of a frame. One that could not be read back becomes a gap of the same numbers, of
-/// which nothing is known.
+/// The record of a frame. An invalid frame becomes a gap of the same numbers, without counts.
 pub(super) fn record(frame: &Frame) -> Record {
     let range = SeqRange { first: frame.first_seq, last: frame.last_seq };
     let encoded = codec::encode_frame(frame).unwrap_or_else(|error| {
-        tracing::error!(%error, ?range, "a record could not be made; this is a gap");
+        tracing::error!(%error, ?range, "can't encode a record; it becomes a gap");
         codec::frame_bytes(&gap_frame(frame.session, range.first, range.last, Gap::SpoolDamaged))
     });
     Record { range, frame: encoded }
 }
 
-/// A gap of which nothing is known but its numbers.
+/// A gap without counts.
 pub(super) const fn gap_frame(session: u64, first: u64, last: u64, gap: Gap) -> Frame {
     Frame {
         session,

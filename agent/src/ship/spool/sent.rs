@@ -1,4 +1,4 @@
-//! What a connection was given: such records keep their bounds, for the database may get them.
+//! Records that a connection was given: they keep their bounds, because the database may get them.
 
 use std::collections::HashMap;
 
@@ -37,8 +37,7 @@ impl Sent {
         next.map_or(from, |known| known.last)
     }
 
-    /// The collector has said how far a session is: what was sent of it before doesn't matter any
-    /// more.
+    /// The collector has said how far a session is: earlier sends don't matter any more.
     pub fn forget(&mut self, session: u64) {
         self.0.remove(&session);
     }

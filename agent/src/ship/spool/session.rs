@@ -1,4 +1,4 @@
-//! Sessions: how a run of the agent begins, after what, and how it ends.
+//! Sessions: how a run of the agent begins and ends.
 
 use std::collections::BTreeMap;
 
@@ -12,25 +12,25 @@ use super::error::SpoolError;
 use super::file::{Beginning, Now, Spool, SpooledSession, write_clock};
 use super::records::{checked, gap_frame, insert, record};
 
-/// How a session ended, as the file has it: not yet, in order with all of it written, or broken off
-/// by a kill or a power loss, of which a later one has told.
+/// How a session ended: 0 not yet, 1 in order with everything written, 2 by a kill or power loss
+/// that a later session has recorded.
 pub(super) const ENDED: i64 = 1;
 pub(super) const BROKEN_OFF: i64 = 2;
 
-/// Newest records of a session in which its NICs are looked for.
+/// How many of a session's newest records to search for its NICs.
 pub(super) const NEIGHBOURS: u32 = 64;
 
-/// Longest time without an agent that a gap tells of, days: the wall clock says how long it was,
-/// which may be wrong.
+/// Longest outage that a gap covers, days: its length comes from the wall clock, which may be
+/// wrong.
 const OUTAGE_DAYS: u32 = 31;
 
-/// How much less the wall clock may say of an outage than is known to have passed: what was
-/// measured last was written a while later.
+/// How much shorter an outage may be by the wall clock than by the spool's clock: the last sample
+/// was written a while after it was measured.
 const OUTAGE_SLACK_NS: u64 = 60_000_000_000;
 
 impl Beginning {
-    /// What the session begins with: nothing was measured until the first sample of each NIC, or
-    /// for one that has none yet, of any.
+    /// The gaps that the session begins with: nothing was measured until the first sample of each
+    /// NIC, or of any NIC if it has none yet.
     fn until(&self, first: &[Frame]) -> Vec<Frame> {
         let mut before = self.before.clone();
         for frame in &mut before {
@@ -47,8 +47,8 @@ impl Beginning {
     }
 }
 
-/// How long nothing was measured, from one wall time to another, nanoseconds. While a host is off,
-/// only the wall clock counts; but it can't have been less than is known to have passed.
+/// How long nothing was measured, from one wall time to another, nanoseconds. While a host is off
+/// only the wall clock knows, but it can't be less than the spool's clock says.
 fn outage_ns(from_ns: u64, until_ns: u64, passed_ns: u64) -> u64 {
     let by_wall = until_ns.checked_sub(from_ns);
     let credible = by_wall.filter(|it| it.saturating_add(OUTAGE_SLACK_NS) >= passed_ns);
@@ -56,9 +56,8 @@ fn outage_ns(from_ns: u64, until_ns: u64, passed_ns: u64) -> u64 {
 }
 
 impl Spool {
-    /// Starts a session. If an earlier run was broken off, its first record will say so: a gap
-    /// from the end of what was written to the first sample, of which nobody knows what passed.
-    /// Gives how many numbers such records take.
+    /// Starts a session. If an earlier run was killed, the session begins with a gap from its last
+    /// record to the first sample, without counts. Gives how many numbers such gaps take.
     ///
     /// A full disk is no error: the session is written down with its first record.
     ///
@@ -77,7 +76,7 @@ impl Spool {
         }
     }
 
-    /// Writes what comes before the first records of a session, if these are the first.
+    /// Writes the gaps before the first records of a session, if these are the first.
     pub(super) fn begin_with(
         &self,
         transaction: &Transaction<'_>,
@@ -98,11 +97,11 @@ impl Spool {
         Ok(())
     }
 
-    /// A run ends, and all of it is written.
+    /// The run ends in order, with everything written.
     ///
     /// # Errors
-    /// [`SpoolError::Sqlite`] if the file can't be written; the next run takes this one as broken
-    /// off then.
+    /// [`SpoolError::Sqlite`] if the file can't be written; then the next run treats this one as
+    /// killed.
     pub fn end(&mut self, session: u64) -> Result<(), SpoolError> {
         let sql = "UPDATE sessions SET ended = ?2 WHERE session = ?1";
         self.wrap(self.db.execute(sql, [session.cast_signed(), ENDED]).map(drop))
@@ -161,7 +160,7 @@ impl Spool {
             ..Sample::default()
         };
         let samples: Vec<Sample> = ends.into_iter().map(unmeasured).collect();
-        // Each becomes as many as days.
+        // Each is split by days.
         let mut parts: Vec<&[Sample]> =
             samples.chunks(SAMPLES_MAX / OUTAGE_DAYS as usize).collect();
         if parts.is_empty() && !broken.is_empty() {
@@ -200,7 +199,7 @@ impl Spool {
         Ok(samples)
     }
 
-    /// The frames that a query finds beside a number, as far as they are whole.
+    /// The intact frames that a query finds near a number.
     pub(super) fn neighbours(
         &self,
         sql: &str,

@@ -1,5 +1,5 @@
-//! Who enrols at the moment. Anybody can come to enrol and then say nothing, so whoever has said
-//! nothing gives way to who comes. Decisions only.
+//! Who enrols at the moment. Anybody can connect and then send nothing, so a silent connection
+//! gives way to a new one. Decisions only.
 
 use std::collections::{HashMap, VecDeque};
 

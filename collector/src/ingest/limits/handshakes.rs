@@ -1,5 +1,5 @@
-//! Whose handshake is next. Anybody can begin one, so none is owed to any: addresses take turns, each
-//! has a bound, and one that stands still gives way. Decisions only, time is an argument.
+//! Decides whose handshake is next. Anybody can begin one, so addresses take turns, each has a
+//! limit, and a stalled handshake gives way. Decisions only, time is an argument.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;

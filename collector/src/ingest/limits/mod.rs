@@ -1,4 +1,4 @@
-//! What a client and all together may take, and who has taken what.
+//! Limits per client and in total, and their current use.
 
 mod budget;
 mod enrolments;
@@ -108,7 +108,7 @@ impl Limits {
             };
             if let Some(old) = gives_way {
                 count("enrolments");
-                old.close(CLOSE_NEWER.into(), b"it asked for nothing while others came to enrol");
+                old.close(CLOSE_NEWER.into(), b"it requested nothing while others wanted to enrol");
             }
             return Enrolment { limits: self.clone(), number };
         }
@@ -315,7 +315,7 @@ impl Account {
         let client = &self.0.client;
         if let Some(tell) = OVER.failed((client.clone(), limit.name()), Instant::now()) {
             let said = limit.said(self.limits());
-            tracing::warn!(%client, "a client takes {said}{tell}");
+            tracing::warn!(%client, "a client uses {said}{tell}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What one client has taken of its limits: decisions only, time is an argument.
+//! A client's use of its limits: decisions only, time is an argument.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -185,11 +185,11 @@ impl Limit {
             _ => limit.to_string(),
         };
         let then = match self {
-            Self::Inventories | Self::Links => "the newest inventory is kept and waits its turn",
+            Self::Inventories | Self::Links => "the newest inventory is kept until later",
             Self::Renewals => "further requests are refused until later",
-            Self::Waiting => "live frames that come after a lost one are asked for again",
+            Self::Waiting => "live frames after a lost one are requested again",
             Self::Connections => "the newest ones stay",
-            _ => "what goes beyond waits, at the agent",
+            _ => "the rest waits at the agent",
         };
         let name = self.name();
         format!("more than limits.client.{name} of the collector allows ({amount}{per}): {then}")

@@ -81,7 +81,7 @@ pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
 fn prepare(path: &Path) -> Result<Acting, OpenError> {
     for (path, mode) in private_file::reserve_database(path)? {
         let mode = format!("{mode:03o}");
-        tracing::warn!(path = %path.display(), mode, "others could read this file; it is closed");
+        tracing::warn!(path = %path.display(), mode, "other users could read this file; its mode is corrected");
     }
     Ok(private_file::act_for(path)?)
 }

@@ -3,7 +3,7 @@
 
 use agent::nic::link::Link;
 use agent::nic::link_stats::LinkStats;
-use agent::nic::roster::Event;
+use agent::nic::roster::LinkEvent;
 use agent::nic::watch::events;
 
 use super::support::{KIB, MIB};
@@ -25,12 +25,12 @@ fn run(input: &[u8]) {
     for event in events(input) {
         count += 1;
         match event {
-            Event::Changed(link) => check(&link, input.len()),
-            Event::Gone(_, stats) => {
+            LinkEvent::Changed(link) => check(&link, input.len()),
+            LinkEvent::Gone(_, stats) => {
                 let grown = stats.map(|stats| stats.since(&stats));
                 assert!(grown.is_none_or(|grown| grown.rx_bytes == 0 && grown.errors == 0));
             }
-            Event::Overrun => {}
+            LinkEvent::Overrun => {}
         }
     }
     // What can't be read is an overrun, one for a message.

@@ -6,8 +6,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agent::account::bank::bank;
 use agent::account::clock::{Offset, Reading};
-use agent::account::counters::bank;
 use agent::account::interval::{Schedule, SharedSchedule};
 use agent::capture::counting::Counting;
 use agent::capture::ring::Packets;

@@ -213,7 +213,7 @@ impl Agent {
         let (before, told) = (running.log().len(), Instant::now());
         running.stop();
         self.slowest_stop = self.slowest_stop.max(told.elapsed());
-        !self.log()[before..].contains("the rest is delivered after the next start")
+        !self.log()[before..].contains("the rest is in the spool")
     }
 
     /// Stops it (SIGSTOP), or lets it go on.

@@ -64,8 +64,8 @@ impl Reached {
     /// Takes note of what the programs have said.
     pub fn on_logs(&mut self, agents: &str, collectors: &str) {
         let count = |log: &str, words: &str| log.matches(words).count() as u64;
-        self.add(UNKNOWN_MADE, count(collectors, "commit had been made"));
-        self.add(UNKNOWN_NOT_MADE, count(collectors, "commit had not been made"));
+        self.add(UNKNOWN_MADE, count(collectors, "commit had happened after all"));
+        self.add(UNKNOWN_NOT_MADE, count(collectors, "commit had not happened"));
         self.add(FENCED, count(collectors, "another connection has opened the session"));
         self.add(STORE_FAILED, count(collectors, "the store doesn't take what is measured"));
         self.add(SPOOL_UNWRITABLE, count(agents, "the spool can be written again"));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use agent::clocks::wall_ns;
 use agent::ship::framer::Framer;
-use agent::ship::recorder::{Event, Request};
+use agent::ship::recorder::{RecorderEvent, Request};
 use agent::ship::spool::Record;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tokio::sync::mpsc;
@@ -31,7 +31,7 @@ pub struct AgentSpool {
     session: u64,
     framer: Framer,
     nics: Vec<Nic>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<RecorderEvent>,
     /// What is not committed yet, and when it was made.
     records: VecDeque<(Kept, Instant)>,
     last_seq: u64,
@@ -49,7 +49,12 @@ struct Kept {
 impl AgentSpool {
     /// An empty one.
     #[must_use]
-    pub fn new(session: u64, nics: u32, report: Duration, events: mpsc::Sender<Event>) -> Self {
+    pub fn new(
+        session: u64,
+        nics: u32,
+        report: Duration,
+        events: mpsc::Sender<RecorderEvent>,
+    ) -> Self {
         let nics = (0..nics).map(|number| Nic::new(number, session)).collect();
         let report_ns = u64::try_from(report.as_nanos()).unwrap_or(u64::MAX);
         let framer = Framer::new(session, 0, report_ns);
@@ -188,7 +193,8 @@ impl Work {
             let frames = agent.framer.finish();
             agent.keep(frames);
             // Waits for the connection to take what was made before.
-            let _gone = agent.events.blocking_send(Event::Finished(agent.session, agent.last_seq));
+            let _gone =
+                agent.events.blocking_send(RecorderEvent::Finished(agent.session, agent.last_seq));
         }
     }
 
@@ -231,7 +237,7 @@ impl AgentSpool {
             let kept = Kept { record: record.clone(), samples: frame.samples.len() };
             self.records.push_back((kept, Instant::now()));
             // A connection that doesn't keep up asks for it later.
-            let _later = self.events.try_send(Event::Made(self.session, record));
+            let _later = self.events.try_send(RecorderEvent::Made(self.session, record));
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Counters: what a reader counts over a block, and the bank of slots it adds that to.
+//! The bank of slots: a reader adds what it counted over a block, the sampler takes slots that are
+//! over.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,8 +9,8 @@ use wire::frame::MixCounts;
 use super::handover::{Handover, Seal};
 use super::sync::{AtomicU64, Ordering};
 
-/// Slots of a bank. With intervals of 10 ms the sampler may stand still for more than half a
-/// second before packets are counted in another slot than their own.
+/// Slots of a bank. With intervals of 10 ms the sampler may stand still for half a second before
+/// packets are counted in another slot than their own.
 pub const SLOTS: u64 = 64;
 
 /// Which way a packet went, as seen from this host.
@@ -45,7 +46,7 @@ pub struct Tally {
     pub rx: Traffic,
     /// Transmitted traffic.
     pub tx: Traffic,
-    /// Packets that belong to another slot than the one they are counted in.
+    /// Packets counted in another slot than their own.
     pub late: u64,
     /// Packets counted as captured though they are or may be super-packets, and those whose
     /// protocol or TCP flags lie behind the snaplen.
@@ -66,8 +67,8 @@ impl Traffic {
         [bytes, packets, captured].into_iter().chain(mix.figures_mut())
     }
 
-    /// Adds what another ring of the same NIC counted in the same slot. The peaks of two rings
-    /// may not have been at the same time: the greater one did pass for certain.
+    /// Adds what another ring of the same NIC counted in the same slot. The peaks of two rings may
+    /// be from different times, so only the larger one is certain.
     fn merge(&mut self, mut other: Self) {
         for (sum, more) in self.sums_mut().zip(other.sums_mut()) {
             *sum += *more;
