@@ -1,7 +1,7 @@
 //! The packets of a block, read from its bytes: safe, whatever they say (R6).
 
 use super::abi::{VNET_LEN, block, place, vnet_header};
-use crate::account::counters::Direction;
+use crate::account::bank::Direction;
 use crate::capture::wire_len::VnetHeader;
 use crate::clocks;
 
