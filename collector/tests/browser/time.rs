@@ -123,7 +123,8 @@ async fn a_chart_can_be_linked_to_and_fills_the_screen_in_either_theme() {
     browser.open(hash).await;
     browser.until("Number(document.querySelector('#chart')?.dataset.points) > 590").await;
     browser.until("!document.querySelector('#when').textContent.endsWith('live')").await;
-    // The whole screen for the chart, and back.
+    // The whole screen for the chart, and back. Without a size the browser's screen is a small one.
+    browser.resize(1320, 1100).await;
     let height = "document.querySelector('#chart canvas').clientHeight";
     browser.until(&format!("{height} === 380")).await;
     browser.click("#full").await;
