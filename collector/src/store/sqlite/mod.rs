@@ -1,7 +1,7 @@
 //! The store in one SQLite file, the default: nothing to install. One connection writes and a
 //! few read, each on a blocking thread.
 //!
-//! [`store`] says what can be opened, `lease` lends its connections, `tables` adds rows, and the other
+//! `store` says what can be opened, `lease` lends its connections, `tables` adds rows, and the other
 //! files answer one trait of [`port`](super::port) each.
 
 mod cancel;
