@@ -310,7 +310,7 @@ fn a_config_that_names_another_collector_holds_and_the_contradiction_is_told() {
     {
         assert!(shown.contains(line), "{line}\n{shown}");
     }
-    assert!(told.contains(&format!("{path}:1: server.host: b holds")), "{told}");
+    assert!(told.contains(&format!("{path}:1: server.host: b is used")), "{told}");
     assert!(told.contains("enrolled at 10.0.0.1") && told.contains("remove"), "{told}");
     let variables = [("NETMON_AGENT_SERVER__HOST", "10.0.0.1")];
     let data_dir = folder.path().display().to_string();
