@@ -94,7 +94,7 @@ impl Node {
         let directory = self.directory.display().to_string();
         let programs = self.programs.display();
         self.space.sh(&format!(
-            "cd / && {AS_NOBODY} env LC_ALL=C {programs}/{}",
+            "cd / && {AS_NOBODY} env HOME=/tmp LC_ALL=C {programs}/{}",
             command.replace("DIR", &directory)
         ))
     }
