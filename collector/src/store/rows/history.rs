@@ -104,7 +104,10 @@ mod tests {
 
     #[test]
     fn every_reason_of_a_gap_is_told_and_put_into_words_in_both_languages() {
-        let words = include_str!("../../../web/src/i18n.ts");
+        let words = concat!(
+            include_str!("../../../web/src/texts/en.ts"),
+            include_str!("../../../web/src/texts/zh.ts")
+        );
         for gap in Gap::ALL {
             assert_eq!(gap_name(gap as u8), gap.name());
             let key = format!("gap_{}:", gap.name());
