@@ -24,7 +24,7 @@ use wire::pem::TlsFiles;
 use wire::private_file;
 
 use self::counters::Counters;
-use self::health::Health;
+pub use self::health::Health;
 use self::reload::Reload;
 use self::retention::Retention;
 use crate::audit::Pending;

@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 use testbed::Pooler;
 use testbed::postgres::{Cluster, Tls};
 
+use crate::statements::LOGGED;
+
 static CLUSTER: OnceLock<Cluster> = OnceLock::new();
 static POOLER: OnceLock<Pooler> = OnceLock::new();
 
@@ -16,7 +18,8 @@ pub fn pooled(name: &str) -> String {
 }
 
 fn cluster() -> &'static Cluster {
-    tokio::task::block_in_place(|| CLUSTER.get_or_init(Cluster::start))
+    let settings = [&LOGGED[..], &["max_prepared_transactions=600"]].concat();
+    tokio::task::block_in_place(|| CLUSTER.get_or_init(|| Cluster::start_with(&settings)))
 }
 
 /// Makes a new, empty database and gives its URL.
@@ -31,6 +34,11 @@ pub async fn new_database() -> String {
 /// Where a server listens on a Unix socket in `directory`.
 pub fn url(directory: &Path, name: &str) -> String {
     cluster().url_in(directory, name)
+}
+
+/// The server's log.
+pub fn log() -> PathBuf {
+    cluster().log_file()
 }
 
 /// The server's socket.

@@ -10,7 +10,7 @@ use crate::postgres::{Postgres, fresh, midnight, store};
 use crate::suite::Place;
 
 /// Waits until somebody in the database waits for a lock.
-async fn somebody_waits(place: &Postgres) {
+pub async fn somebody_waits(place: &Postgres) {
     let deadline = Instant::now() + Duration::from_secs(30);
     let waiting = "SELECT count(*) FROM pg_stat_activity
                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
@@ -86,7 +86,8 @@ async fn a_table_that_can_not_be_had_keeps_no_other_from_shrinking() {
     let made = place.numbers(ahead).await[0];
     // Not those of today: some must be made anew.
     let drop = format!("DROP TABLE traffic_mix_p{}", midnight(0) / DAY + 1);
-    place.execute(&format!("ALTER TABLE bandwidth_stats_default RENAME TO gone; {drop}")).await;
+    place.execute(&drop).await;
+    place.execute("ALTER TABLE bandwidth_stats_default RENAME TO gone").await;
     let error = store.retain(&RetentionLimits::default(), midnight(0)).await.unwrap_err();
     let error = error.to_string();
     assert!(error.contains("bandwidth_stats: ") && !error.contains("bandwidth_5m"), "{error}");

@@ -4,11 +4,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use collector::live::Live;
+use collector::metrics::Metrics;
+use collector::run::Health;
 use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
 use collector::store::{Check, Commit, Query, Store};
+use collector::web::{Access, Limits, SignedOut, WebState, serve};
 use collector::writer::{
     BatchLimits, ClientShare, OpenSession, Progress, StoreState, Surroundings, Writer, WriterHandle,
 };
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use wire::frame::Sample;
 
@@ -45,6 +50,31 @@ impl Working {
         working.deliver(1);
         working.catch_up().await;
         working
+    }
+
+    /// Answers over HTTP, as the collector does; gives the address.
+    async fn serve(&self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let health = Health::watch(self.store.clone(), self.writer.clone());
+        let state = WebState {
+            live: Live::new(),
+            query: self.store.clone(),
+            writer: Arc::new(move || health.state()),
+            notice: Arc::new(|| None),
+            metrics: Metrics::with_recorder().unwrap().1,
+            version: String::new(),
+            host_names: Vec::new(),
+            access: Access::default(),
+            tls: None,
+            signed_out: SignedOut::default(),
+            limits: Limits::default(),
+        };
+        tokio::spawn(async move {
+            let (_stop, stopped) = watch::channel(false);
+            serve(listener, state, stopped).await
+        });
+        address
     }
 
     /// Hands over a frame, if the writer has memory for it.
@@ -294,6 +324,8 @@ async fn commits_are_durable_whatever_the_server_s_default() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_hangs_is_told_before_it_fails_and_goes_on_once_it_can() {
     let mut working = Working::start(fresh().await).await;
+    let address = working.serve().await;
+    answers(&address, " 200 OK").await;
     let other = cluster::client(&working.place.url).await;
     other
         .batch_execute("BEGIN; LOCK TABLE bandwidth_stats IN ACCESS EXCLUSIVE MODE")
@@ -303,7 +335,26 @@ async fn a_commit_that_hangs_is_told_before_it_fails_and_goes_on_once_it_can() {
     let told = |state: &StoreState| state.as_ref().is_some_and(|it| it.contains("and still runs"));
     let told = tokio::time::timeout(Duration::from_secs(10), working.state.wait_for(told));
     assert!(told.await.is_ok(), "a commit hangs, and nobody is told");
+    // Every question that the collector asks is answered, and nothing is committed all the same.
+    working.store.ready().await.unwrap();
+    answers(&address, " 503 Service Unavailable").await;
     assert_eq!(working.progress.borrow().committed, 1, "nothing is acknowledged");
     other.batch_execute("COMMIT").await.unwrap();
     working.is_healed().await;
+    answers(&address, " 200 OK").await;
+}
+
+/// Waits until `/readyz` answers with these words.
+async fn answers(address: &str, words: &str) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let asked = address.to_owned();
+        let answer = tokio::task::spawn_blocking(move || testbed::http::get(&asked, "/readyz"));
+        let answer = answer.await.unwrap().unwrap_or_default();
+        if answer.contains(words) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{words} expected: {answer}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

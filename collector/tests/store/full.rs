@@ -30,7 +30,7 @@ fn a_full_file_system_loses_nothing_and_heals_when_there_is_space() {
     runtime.block_on(async {
         let url = cluster.url("tight");
         let config = config(&url, Authorities::System);
-        let mut working = Working::start(Postgres { url: url.clone(), config }).await;
+        let mut working = Working::start(Postgres { url: url.clone(), config, _held: None }).await;
         let client = crate::cluster::client(&url).await;
         let ballast = "CREATE TABLE ballast (filling text);
                        ALTER TABLE ballast ALTER filling SET STORAGE PLAIN";

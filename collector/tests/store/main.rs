@@ -16,10 +16,14 @@ mod import;
 mod migrate;
 mod pooler;
 mod postgres;
+mod proxy;
 mod register;
 mod report;
+mod rules;
+mod servers;
 mod settings;
 mod sqlite;
+mod statements;
 mod suite;
 mod tokens;
 

@@ -1,8 +1,8 @@
 //! The suite on PostgreSQL, and what only PostgreSQL has.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
 use collector::store::{
@@ -10,14 +10,13 @@ use collector::store::{
 };
 use collector::time::now_ns;
 use rustls::RootCertStore;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{UnixListener, UnixStream};
 use tokio_postgres::SimpleQueryMessage;
 use wire::frame::Sample;
 
 use crate::batches::{Agent, DAY, SECOND, START, all, batch, client, hello, sample};
-use crate::cluster;
+use crate::statements::Held;
 use crate::suite::{Place, ReportRow};
+use crate::{cluster, proxy};
 
 /// A database of its own.
 pub struct Postgres {
@@ -25,13 +24,15 @@ pub struct Postgres {
     pub url: String,
     /// How the store does.
     pub config: PostgresConfig,
+    /// What it runs there breaks no rule of Citus, which is looked at when this is dropped.
+    pub _held: Option<Held>,
 }
 
 /// A database on the tests' server, which runs without fsync. Where it is Citus no node dies: nothing
 /// stays in doubt for long.
 pub fn config(url: &str, authorities: Authorities) -> PostgresConfig {
     let config = PostgresConfig::new(url.parse().unwrap(), authorities).unwrap();
-    config.with_unsafe_commits().with_doubt(std::time::Duration::from_secs(1))
+    config.with_unsafe_commits().with_doubt(Duration::from_secs(1))
 }
 
 /// The store in a database on the tests' server.
@@ -59,12 +60,12 @@ impl Place for Postgres {
     }
 
     async fn wait_until_nothing_is_read(&self) {
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
         let readers = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                            AND pid <> pg_backend_pid() AND xact_start IS NOT NULL";
         while self.numbers(readers).await != [0] {
             assert!(std::time::Instant::now() < deadline, "a moment is held");
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
@@ -91,7 +92,8 @@ impl Place for Postgres {
 pub async fn fresh() -> Postgres {
     let url = cluster::new_database().await;
     let config = config(&url, Authorities::System);
-    Postgres { url, config }
+    let held = Some(Held(url.rsplit('=').next().unwrap().to_owned()));
+    Postgres { url, config, _held: held }
 }
 
 crate::behaviours!(fresh());
@@ -305,44 +307,12 @@ async fn a_server_reached_by_tls_must_prove_itself() {
     assert!(words.contains("certificate"), "{words}");
 }
 
-/// A proxy before the server that can lose the answer to a COMMIT.
-async fn proxy(directory: &Path, lose: Arc<AtomicBool>) {
-    let server = cluster::socket();
-    let listener = UnixListener::bind(directory.join(server.file_name().unwrap())).unwrap();
-    tokio::spawn(async move {
-        while let Ok((near, _)) = listener.accept().await {
-            let far = UnixStream::connect(&server).await.unwrap();
-            let (mut near_read, mut near_write) = near.into_split();
-            let (mut far_read, mut far_write) = far.into_split();
-            let answers = tokio::spawn(async move {
-                // Ends with either side.
-                let _ended = tokio::io::copy(&mut far_read, &mut near_write).await;
-            });
-            let lose = lose.clone();
-            tokio::spawn(async move {
-                let mut bytes = [0; 65536];
-                while let Ok(read @ 1..) = near_read.read(&mut bytes).await {
-                    let said = &bytes[..read];
-                    let commit = said.windows(7).any(|window| window == b"COMMIT\0");
-                    if commit && lose.swap(false, Ordering::SeqCst) {
-                        answers.abort();
-                        let _aborted = answers.await;
-                        far_write.write_all(said).await.unwrap();
-                        return;
-                    }
-                    far_write.write_all(said).await.unwrap();
-                }
-            });
-        }
-    });
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_of_which_nothing_was_heard_is_settled_and_counted_once() {
     let place = fresh().await;
     let directory = tempfile::tempdir().unwrap();
     let lose = Arc::new(AtomicBool::new(false));
-    proxy(directory.path(), lose.clone()).await;
+    proxy::lose(directory.path(), lose.clone()).await;
     let name = place.url.rsplit('=').next().unwrap();
     let store = store(&cluster::url(directory.path(), name));
     store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();

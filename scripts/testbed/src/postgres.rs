@@ -64,8 +64,16 @@ impl Cluster {
     /// set.
     #[must_use]
     pub fn start() -> Self {
-        citus::programs()
-            .map_or_else(Self::start_plain, |programs| Self::start_citus(&programs, &[]))
+        Self::start_with(&[])
+    }
+
+    /// The same with further settings, as `name=value`.
+    #[must_use]
+    pub fn start_with(settings: &[&str]) -> Self {
+        citus::programs().map_or_else(
+            || Self::start_node(&programs(), settings),
+            |programs| Self::start_citus(&programs, settings),
+        )
     }
 
     /// Makes a server without Citus.
@@ -187,6 +195,12 @@ impl Cluster {
     #[must_use]
     pub const fn tls(&self) -> &Tls {
         &self.tls
+    }
+
+    /// Where the server logs.
+    #[must_use]
+    pub fn log_file(&self) -> PathBuf {
+        self.directory.join("server.log")
     }
 
     /// What the server has logged.

@@ -1,5 +1,7 @@
 //! Forgetting sessions and NICs of which nothing is kept any more.
 
+use std::collections::BTreeMap;
+
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
@@ -59,48 +61,65 @@ pub(super) async fn forget_sessions(
 /// Forgets NICs that are gone and have no rows left, with what sessions counted on them: hosts with
 /// short-lived NICs have new ones every minute.
 pub(super) async fn forget_nics(client: &Client) -> Result<u64, Failure> {
-    // It doesn't answer what is asked of each NIC here; there they stay.
-    let citus = "SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'citus')";
-    if client.query_typed_one(citus, &[]).await?.try_get(0)? {
-        return Ok(0);
-    }
-    // Asked NIC by NIC, by the indexes: a join would read whole tables.
-    let none = KEEPING.map(|table| {
-        format!(
-            "(SELECT 1 FROM {table} WHERE {table}.client = nics.client AND {table}.nic = nics.id
-              LIMIT 1) IS NULL"
-        )
-    });
-    let none = none.join(" AND ");
     let page = format!(
-        "SELECT id, {none} FROM (SELECT * FROM nics WHERE id > $1 AND NOT present ORDER BY id
-             LIMIT {STEP_NICS}) AS nics ORDER BY id"
+        "SELECT client, id FROM nics WHERE id > $1 AND NOT present ORDER BY id LIMIT {STEP_NICS}"
     );
     let (mut last, mut forgotten) = (i32::MIN, 0);
     loop {
-        let mut gone: Vec<i32> = Vec::new();
+        let mut absent: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
         let rows = client.query_typed(&page, &[(&last, Type::INT4)]).await?;
         if rows.is_empty() {
             return Ok(forgotten);
         }
         for row in rows {
-            last = row.try_get(0)?;
-            gone.extend(row.try_get::<_, bool>(1)?.then_some(last));
+            last = row.try_get(1)?;
+            absent.entry(row.try_get(0)?).or_default().push(last);
         }
-        if gone.is_empty() {
-            continue;
+        for (number, nics) in absent {
+            let gone = without_rows(client, number, nics).await?;
+            if !gone.is_empty() {
+                forgotten += forget_some(client, number, gone).await?;
+            }
         }
-        // Whoever counts on one of them waits, or has been first: then it isn't gone.
-        client.batch_execute(BEGIN).await?;
-        let lock = "SELECT 1 FROM session_nics WHERE nic = ANY ($1) FOR UPDATE";
-        client.query_typed(lock, &[(&gone, Type::INT4_ARRAY)]).await?;
-        let still = format!("SELECT id FROM nics WHERE id = ANY ($1) AND NOT present AND {none}");
-        let still = client.query_typed(&still, &[(&gone, Type::INT4_ARRAY)]).await?;
-        let gone = still.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i32>, _>>()?;
-        let ledgers = "DELETE FROM session_nics WHERE nic = ANY ($1)";
-        client.execute_typed(ledgers, &[(&gone, Type::INT4_ARRAY)]).await?;
-        let nics = "DELETE FROM nics WHERE id = ANY ($1)";
-        forgotten += client.execute_typed(nics, &[(&gone, Type::INT4_ARRAY)]).await?;
-        client.batch_execute("COMMIT").await?;
     }
+}
+
+/// Those of a client's NICs of which no table keeps rows. Asked table by table, by the indexes: a join
+/// would read whole tables. And client by client: where Citus is, one node has the rows.
+async fn without_rows(
+    client: &Client,
+    number: i32,
+    mut nics: Vec<i32>,
+) -> Result<Vec<i32>, Failure> {
+    for table in KEEPING {
+        if nics.is_empty() {
+            break;
+        }
+        let none = format!(
+            "SELECT id FROM unnest($2) AS absent (id) WHERE NOT EXISTS (
+                 SELECT 1 FROM {table} WHERE client = $1 AND nic = id)"
+        );
+        let keys = [(&number as _, Type::INT4), (&nics as _, Type::INT4_ARRAY)];
+        let rows = client.query_typed(&none, &keys).await?;
+        nics = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    }
+    Ok(nics)
+}
+
+/// Forgets those of a client's NICs that are still gone; gives how many.
+async fn forget_some(client: &Client, number: i32, gone: Vec<i32>) -> Result<u64, Failure> {
+    // Whoever counts on one of them waits, or has been first: then it isn't gone.
+    client.batch_execute(BEGIN).await?;
+    let lock = "SELECT 1 FROM session_nics WHERE nic = ANY ($1) FOR UPDATE";
+    client.query_typed(lock, &[(&gone, Type::INT4_ARRAY)]).await?;
+    let still = "SELECT id FROM nics WHERE id = ANY ($1) AND NOT present";
+    let still = client.query_typed(still, &[(&gone, Type::INT4_ARRAY)]).await?;
+    let gone = still.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    let gone = without_rows(client, number, gone).await?;
+    let ledgers = "DELETE FROM session_nics WHERE nic = ANY ($1)";
+    client.execute_typed(ledgers, &[(&gone, Type::INT4_ARRAY)]).await?;
+    let nics = "DELETE FROM nics WHERE id = ANY ($1)";
+    let forgotten = client.execute_typed(nics, &[(&gone, Type::INT4_ARRAY)]).await?;
+    client.batch_execute("COMMIT").await?;
+    Ok(forgotten)
 }

@@ -1,0 +1,344 @@
+//! What SQL may not be where Citus spreads the fact tables over nodes. Each rule stands for something
+//! that it refuses, that makes it ask every shard, or that makes two wait for each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    BinaryOperator, CreateFunctionBody, Expr, ObjectName, ObjectType, Select, Statement,
+    TableFactor, Value, Visit, Visitor,
+};
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::Parser;
+
+/// Tables that are distributed, by the column `client`.
+const FACTS: [&str; 4] = ["bandwidth_stats", "traffic_mix", "bandwidth_1m", "bandwidth_5m"];
+
+/// Views over them.
+const VIEWS: [&str; 4] =
+    ["bandwidth_samples", "bandwidth_report", "bandwidth_rates_5m", "bandwidth_p95_monthly"];
+
+/// Reads that are about all clients, by how they begin.
+const OF_ALL_CLIENTS: [&str; 3] = [
+    // The proof of `fsck`, and the moment as of which it reads.
+    "SELECT nic, sum(rx_bytes)::text",
+    "SELECT 1 FROM",
+    // Retention, after a clock far ahead: from when on a table is complete.
+    "SELECT coalesce(max(time) + interval '5 minutes'",
+];
+
+/// What matters of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Event {
+    /// A transaction begins or ends: no lock is held.
+    Boundary,
+    Lock(String),
+    Drop(String),
+    /// A function is made, and whether it is of SQL over fact tables.
+    Function(String, bool),
+    Wrong(String),
+}
+
+/// What a text of one or more statements is, by itself.
+#[derive(Debug, Clone)]
+pub struct Digest(Vec<Event>);
+
+/// The statements of several sessions, in their order.
+#[derive(Debug, Default)]
+pub struct Rules {
+    /// The tables that each session has locked, in that order.
+    locked: BTreeMap<u32, Vec<String>>,
+    functions: BTreeMap<String, bool>,
+    wrong: BTreeSet<String>,
+}
+
+impl Rules {
+    /// Takes the next text that a session has run.
+    pub fn take(&mut self, session: u32, text: &Digest) {
+        let locked = self.locked.entry(session).or_default();
+        for event in &text.0 {
+            match event {
+                Event::Boundary => locked.clear(),
+                Event::Lock(table) => {
+                    let parent = parent(table);
+                    if parent.is_some_and(|it| !locked.iter().any(|locked| locked == it)) {
+                        self.wrong.insert(format!("{table} is locked before its table"));
+                    }
+                    locked.push(table.clone());
+                }
+                Event::Drop(table) => {
+                    let parent = parent(table);
+                    if parent.is_some_and(|it| !locked.iter().any(|locked| locked == it)) {
+                        self.wrong.insert(format!("{table} is dropped without its table's lock"));
+                    }
+                }
+                Event::Function(name, over_facts) => {
+                    self.functions.insert(name.clone(), *over_facts);
+                }
+                Event::Wrong(wrong) => {
+                    self.wrong.insert(wrong.clone());
+                }
+            }
+        }
+    }
+
+    /// Which rules were broken, and by what.
+    pub fn broken(&self) -> Vec<String> {
+        let functions = self.functions.iter().filter(|(_, over_facts)| **over_facts);
+        let functions =
+            functions.map(|(name, _)| format!("the function {name} is of SQL over fact tables"));
+        self.wrong.iter().cloned().chain(functions).collect()
+    }
+}
+
+/// Reads a text as it stands in the server's log.
+pub fn digest(text: &str) -> Digest {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Its rows are no statement, and of what the parser takes for options there is none.
+    if words.starts_with("COPY ") {
+        return Digest(Vec::new());
+    }
+    let wrong = |what: &str| Event::Wrong(format!("{what}: {words:.300}"));
+    let statements = match Parser::parse_sql(&PostgreSqlDialect {}, &joined(text)) {
+        Ok(statements) => statements,
+        Err(error) if FACTS.iter().any(|table| text.contains(table)) => {
+            return Digest(vec![wrong(&format!("not understood ({error})"))]);
+        }
+        Err(_) => return Digest(Vec::new()),
+    };
+    let mut events = Vec::new();
+    for statement in &statements {
+        let mut found = Found::default();
+        let _: ControlFlow<()> = statement.visit(&mut found);
+        if found.empty_list {
+            events.push(wrong("an empty select list"));
+        }
+        if found.modifies && found.ctid {
+            events.push(wrong("ctid in a modification"));
+        }
+        let of_all = OF_ALL_CLIENTS.iter().any(|begin| words.starts_with(begin));
+        if found.read_of_all && !found.defines && !of_all {
+            events.push(wrong("a read without client ="));
+        }
+        events.extend(event(statement));
+    }
+    Digest(events)
+}
+
+/// A text with literals on lines of their own made one, as SQL takes them and the parser doesn't.
+fn joined(text: &str) -> String {
+    let mut joined = String::new();
+    for line in text.lines() {
+        match (joined.strip_suffix("'\n"), line.trim_start().strip_prefix('\'')) {
+            (Some(before), Some(after)) => joined = format!("{before}{after}\n"),
+            _ => joined.extend([line, "\n"]),
+        }
+    }
+    joined
+}
+
+fn event(statement: &Statement) -> Vec<Event> {
+    match statement {
+        Statement::StartTransaction { .. }
+        | Statement::Commit { .. }
+        | Statement::Rollback { .. } => vec![Event::Boundary],
+        Statement::Lock(lock) => {
+            lock.tables.iter().map(|table| Event::Lock(name(&table.name))).collect()
+        }
+        Statement::Drop { object_type: ObjectType::Table, names, .. } => {
+            names.iter().map(|table| Event::Drop(name(table))).collect()
+        }
+        Statement::CreateFunction(function) => {
+            let language = function.language.as_ref().map(|it| it.value.to_lowercase());
+            let body = match &function.function_body {
+                Some(
+                    CreateFunctionBody::AsBeforeOptions { body, .. }
+                    | CreateFunctionBody::AsAfterOptions(body),
+                ) => body.to_string(),
+                _ => String::new(),
+            };
+            let over_facts = FACTS.iter().chain(&VIEWS).any(|table| body.contains(table));
+            let of_sql = language.as_deref() == Some("sql");
+            vec![Event::Function(name(&function.name), of_sql && over_facts)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What there is within a statement.
+#[derive(Debug, Default)]
+struct Found {
+    empty_list: bool,
+    modifies: bool,
+    ctid: bool,
+    read_of_all: bool,
+    /// It makes a view.
+    defines: bool,
+}
+
+impl Visitor for Found {
+    type Break = ();
+
+    fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<()> {
+        self.modifies |=
+            matches!(statement, Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_));
+        self.defines |= matches!(statement, Statement::CreateView(_));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        self.empty_list |= select.projection.is_empty();
+        let tables = select.from.iter().flat_map(|from| {
+            std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation))
+        });
+        let of_facts = tables.filter(|table| match table {
+            TableFactor::Table { name: table, .. } => {
+                let table = name(table);
+                FACTS.contains(&table.as_str()) || VIEWS.contains(&table.as_str())
+            }
+            _ => false,
+        });
+        if of_facts.count() > 0 && !select.selection.as_ref().is_some_and(is_of_one_client) {
+            self.read_of_all = true;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        self.ctid |= is_column(expr, "ctid");
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whether a condition holds for rows of one client, known by its number, only.
+fn is_of_one_client(condition: &Expr) -> bool {
+    match condition {
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+            is_of_one_client(left) || is_of_one_client(right)
+        }
+        Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => {
+            is_column(left, "client") && is_known(right)
+        }
+        Expr::Nested(inner) => is_of_one_client(inner),
+        _ => false,
+    }
+}
+
+/// Whether it is a number or a parameter: to ask one node Citus must know it beforehand.
+fn is_known(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(value) => {
+            matches!(value.value, Value::Number(..) | Value::Placeholder(_))
+        }
+        Expr::UnaryOp { expr, .. } => is_known(expr),
+        _ => false,
+    }
+}
+
+fn is_column(expr: &Expr, column: &str) -> bool {
+    match expr {
+        Expr::Identifier(it) => it.value == column,
+        Expr::CompoundIdentifier(parts) => parts.last().is_some_and(|it| it.value == column),
+        _ => false,
+    }
+}
+
+fn name(table: &ObjectName) -> String {
+    table.0.last().map(ToString::to_string).unwrap_or_default()
+}
+
+/// The table of which this is a partition, if it is one.
+fn parent(table: &str) -> Option<&'static str> {
+    FACTS.into_iter().find(|parent| {
+        let rest = table.strip_prefix(parent);
+        rest.is_some_and(|rest| rest == "_default" || rest.starts_with("_p"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken(texts: &[&str]) -> Vec<String> {
+        let mut rules = Rules::default();
+        texts.iter().for_each(|text| rules.take(1, &digest(text)));
+        rules.broken()
+    }
+
+    #[test]
+    fn each_rule_catches_its_fault() {
+        for (fault, words) in [
+            (
+                "SELECT EXISTS (SELECT FROM bandwidth_stats_default WHERE time < now())",
+                "empty select",
+            ),
+            (
+                "WITH old AS (DELETE FROM bandwidth_5m_default WHERE ctid = ANY (ARRAY(
+                     SELECT ctid FROM bandwidth_5m_default LIMIT 10)) RETURNING *)
+                 SELECT count(*) FROM old",
+                "ctid",
+            ),
+            (
+                "CREATE FUNCTION sums(of_client text) RETURNS bigint LANGUAGE sql STABLE AS $$
+                     SELECT sum(rx_bytes) FROM bandwidth_samples WHERE client_id = of_client $$",
+                "the function sums is of SQL",
+            ),
+            (
+                "BEGIN; LOCK TABLE bandwidth_1m_p20000 IN ACCESS EXCLUSIVE MODE;
+                 DROP TABLE bandwidth_1m_p20000; COMMIT",
+                "bandwidth_1m_p20000 is locked before its table",
+            ),
+            ("DROP TABLE traffic_mix_p20000", "dropped without its table's lock"),
+            (
+                "SELECT time FROM bandwidth_5m WHERE (client, nic) = (SELECT c.id, n.id FROM
+                     clients c JOIN nics n ON n.client = c.id WHERE client_id = 'web')",
+                "without client =",
+            ),
+            (
+                "SELECT sum(rx_bytes) FROM bandwidth_1m
+                 WHERE client = (SELECT id FROM clients WHERE client_id = $1)",
+                "without client =",
+            ),
+            (
+                "SELECT * FROM clients c JOIN bandwidth_samples s USING (client_id)
+                 WHERE c.client_id = 'web'",
+                "without client =",
+            ),
+            ("SELECT time FROM bandwidth_5m WHERE client = $1 OR nic = $2", "without client ="),
+            ("SELEKT 1 FROM bandwidth_5m", "not understood"),
+        ] {
+            let broken = broken(&[fault]);
+            assert!(broken.iter().any(|it| it.contains(words)), "{fault}: {broken:?}");
+        }
+    }
+
+    #[test]
+    fn what_citus_takes_breaks_no_rule() {
+        let function = |language: &str| {
+            format!(
+                "CREATE OR REPLACE FUNCTION sums() RETURNS TABLE (n bigint) LANGUAGE {language} AS $$
+                 BEGIN RETURN QUERY SELECT sum(rx_bytes) FROM bandwidth_5m; END $$"
+            )
+        };
+        for texts in [
+            &[
+                "BEGIN; LOCK TABLE ONLY bandwidth_1m IN ACCESS EXCLUSIVE MODE",
+                "LOCK TABLE bandwidth_1m_p20000 IN ACCESS EXCLUSIVE MODE; DROP TABLE bandwidth_1m_p20000",
+                "COMMIT",
+            ][..],
+            &[&function("sql"), &function("plpgsql")],
+            &["SELECT time FROM bandwidth_5m r WHERE r.client = $1 AND (nic = $2 OR nic = 7)"],
+            &["SELECT * FROM bandwidth_samples WHERE client = -1"],
+            &["COPY bandwidth_stats_p20000 (time, client) FROM STDIN BINARY"],
+            &["DROP TABLE imported_bandwidth_1m"],
+            &["COMMENT ON COLUMN gaps.reason IS 'in one line, '\n    'and the next'"],
+        ] {
+            assert_eq!(broken(texts), [""; 0], "{texts:?}");
+        }
+        let again = [
+            "BEGIN; LOCK TABLE ONLY bandwidth_1m IN ACCESS EXCLUSIVE MODE; COMMIT",
+            "BEGIN; DROP TABLE bandwidth_1m_p1; COMMIT",
+        ];
+        assert_eq!(broken(&again).len(), 1, "the lock of another transaction is none");
+    }
+}
