@@ -27,7 +27,7 @@ fn crash_loop(site: &Site) {
     for session in 1..=SESSIONS {
         // Of clocks that go backwards from one run to the next.
         let wall_ns = 1_700_000_000_000_000_000 - session * 1_000_000_000;
-        spool.begin(session, Now { wall_ns, boot_ns: session }).unwrap();
+        spool.begin(session, Now { wall_ns, boot_ns: session, ..Now::default() }).unwrap();
         let counts = Counts {
             bytes: session,
             packets: 1,

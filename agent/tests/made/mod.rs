@@ -35,7 +35,7 @@ impl Made {
             max_age: Duration::from_secs(3650 * 86_400),
             keep_committed: Duration::from_secs(600),
         };
-        let now = Now { wall_ns: START, boot_ns: agent::clocks::boot_ns() };
+        let now = Now { wall_ns: START, boot_ns: agent::clocks::boot_ns(), ..Now::default() };
         let (mut spool, _) = Spool::open(spool, limits, now).unwrap();
         let last_seq = spool.begin(SESSION, now).unwrap();
         let sessions = spool.sessions(SESSION).unwrap();

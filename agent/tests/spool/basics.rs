@@ -15,7 +15,7 @@ fn what_was_written_is_there_after_a_kill() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spool.db");
     let mut spool = open(&path, limits());
-    spool.begin(SESSION, Now { wall_ns: 7, boot_ns: 0 }).unwrap();
+    spool.begin(SESSION, Now { wall_ns: 7, boot_ns: 0, ..Now::default() }).unwrap();
     append(&mut spool, 1..=50);
     // No clean stop: the file is copied as a kill would leave it.
     let killed = directory.path().join("killed.db");

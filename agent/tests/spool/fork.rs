@@ -1,6 +1,7 @@
 //! A spool set back to an earlier state, and what it makes of what the collector tells.
 
-use agent::ship::spool::{Forked, Spool};
+use agent::clocks::BootId;
+use agent::ship::spool::{Forked, Now, Spool};
 use tempfile::TempDir;
 use wire::codec;
 use wire::delivery::Told;
@@ -134,6 +135,32 @@ fn a_power_loss_that_took_the_newest_records_is_no_fork() {
     assert_eq!(fork(&mut next, told(40, Some(other(40)))), []);
     next.append(&[frame_of(5, begun + 1, 50)], 0).unwrap();
     assert_eq!(fork(&mut next, told(40, Some(other(40)))), []);
+}
+
+#[test]
+fn a_kill_is_no_power_loss_so_that_another_future_is_found_out_after_it() {
+    for (boot, forked) in [(BootId(8), 0), (BootId(7), 1)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = open(&dir.path().join("spool.sqlite"), limits());
+        first.begin(SESSION, Now { boot: BootId(7), ..at(0) }).unwrap();
+        append(&mut first, 1..=20);
+        // Set back here; the agent doesn't know yet and sends into a connection that is dead.
+        first.on_welcome(&[Committed { session: SESSION, seq: 20 }], 0).unwrap();
+        append(&mut first, 21..=22);
+        drop(first);
+        let mut next = open(&dir.path().join("spool.sqlite"), limits());
+        let begun = next.begin(5, Now { boot, ..at(0) }).unwrap();
+        let found = fork(&mut next, told(30, Some(other(30))));
+        assert_eq!(found.len(), forked, "in {boot:?}");
+        if forked > 0 {
+            assert_eq!(found[0].disputed, 2);
+            assert_eq!(bytes(&new_records(&mut next, 2)), 21 + 22);
+            continue;
+        }
+        // Nor once the next run has records.
+        next.append(&[frame_of(5, begun + 1, 50)], 0).unwrap();
+        assert_eq!(fork(&mut next, told(30, Some(other(30)))), []);
+    }
 }
 
 #[test]

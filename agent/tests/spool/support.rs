@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use agent::clocks::BootId;
 use agent::ship::spool::{Now, Record, Spool, SpoolLimits};
 use wire::codec::{self, Received};
 use wire::frame::{Counts, Frame, Sample};
@@ -22,7 +23,7 @@ pub fn limits() -> SpoolLimits {
 
 /// The same time by both clocks.
 pub const fn at(ns: u64) -> Now {
-    Now { wall_ns: ns, boot_ns: ns }
+    Now { wall_ns: ns, boot_ns: ns, boot: BootId(0) }
 }
 
 pub fn open(path: &Path, limits: SpoolLimits) -> Spool {

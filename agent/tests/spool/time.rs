@@ -114,7 +114,7 @@ fn a_step_of_the_wall_clock_expires_nothing() {
     let limits = SpoolLimits { max_age: Duration::from_secs(100), ..limits() };
     let mut spool = open(&path, limits.clone());
     // An agent that began 20 years ahead, and was set right while it ran.
-    let began = Now { wall_ns: 20 * YEAR, boot_ns: 0 };
+    let began = Now { wall_ns: 20 * YEAR, boot_ns: 0, ..Now::default() };
     spool.begin(SESSION, began).unwrap();
     for seq in 1..=50 {
         spool.append(&[ahead(seq, if seq <= 25 { 20 * YEAR } else { 0 })], seq * SECOND).unwrap();
@@ -123,14 +123,14 @@ fn a_step_of_the_wall_clock_expires_nothing() {
     drop(spool);
     // Started again, with a wall clock that tells anything; the boot-time clock went on.
     for (wall_ns, boot_ns) in [(0, 60), (8 * DAY, 70), (20 * YEAR, 80)] {
-        let now = Now { wall_ns, boot_ns: boot_ns * SECOND };
+        let now = Now { wall_ns, boot_ns: boot_ns * SECOND, ..Now::default() };
         let (mut spool, damaged) = Spool::open(&path, limits.clone(), now).unwrap();
         assert_eq!(damaged, None);
         spool.maintain(0, (boot_ns + 5) * SECOND).unwrap();
         assert!(read_all(&mut spool, 50).iter().all(|frame| frame.gap == 0), "{wall_ns}");
     }
     // Rebooted: of the time in between nothing is known, so nothing of it counts.
-    let now = Now { wall_ns: 20 * YEAR, boot_ns: 5 * SECOND };
+    let now = Now { wall_ns: 20 * YEAR, boot_ns: 5 * SECOND, ..Now::default() };
     let (mut spool, _) = Spool::open(&path, limits.clone(), now).unwrap();
     spool.maintain(0, 10 * SECOND).unwrap();
     assert!(read_all(&mut spool, 50).iter().all(|frame| frame.gap == 0), "100 s old at most");
@@ -150,7 +150,7 @@ fn committed_records_are_kept_their_while_over_steps_and_restarts() {
     spool.on_committed(Committed { session: SESSION, seq: 10 }, 10 * SECOND).unwrap();
     spool.maintain(SESSION, 20 * SECOND).unwrap();
     drop(spool);
-    let now = Now { wall_ns: 20 * YEAR, boot_ns: 25 * SECOND };
+    let now = Now { wall_ns: 20 * YEAR, boot_ns: 25 * SECOND, ..Now::default() };
     let (mut spool, _) = Spool::open(&path, limits(), now).unwrap();
     spool.maintain(0, 600 * SECOND).unwrap();
     assert_eq!(read_all(&mut spool, 10).len(), 10);
@@ -188,7 +188,7 @@ fn a_spool_of_the_second_version_keeps_all_it_has_whatever_the_clock_said() {
             }
         }
     });
-    let now = Now { wall_ns: 100 * YEAR, boot_ns: 3600 * SECOND };
+    let now = Now { wall_ns: 100 * YEAR, boot_ns: 3600 * SECOND, ..Now::default() };
     let (mut spool, damaged) = Spool::open(&path, limits(), now).unwrap();
     assert_eq!(damaged, None);
     let order: Vec<_> = spool.sessions(0).unwrap().iter().map(|it| it.session).collect();
@@ -213,7 +213,7 @@ fn outage(wall_ns: u64, boot_ns: u64) -> u64 {
     spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=10);
     drop(spool);
-    let now = Now { wall_ns, boot_ns };
+    let now = Now { wall_ns, boot_ns, ..Now::default() };
     let (mut spool, _) = Spool::open(&path, limits(), now).unwrap();
     assert_eq!(spool.begin(NEXT, now).unwrap(), 1);
     let mut first = frame_of(NEXT, 2, 2);

@@ -10,8 +10,8 @@ pub struct Own {
     pub sent: u64,
     /// Newest number that is written down.
     pub last: u64,
-    /// No number after [`Own::last`] was made: the session runs, or it ended in order. Of one that
-    /// was broken off, a power loss may have taken the newest.
+    /// No number after [`Own::last`] was made: the session runs, it ended in order, or it was killed
+    /// in this boot. Of one that was broken off before, a power loss may have taken the newest.
     pub whole: bool,
     /// What is written down of the number that the collector told.
     pub told: Written,

@@ -624,9 +624,6 @@ impl World {
                     self.connect(collector);
                 }
             }
-            // Before a revert was noticed, a kill is no event here: what the database has beyond what
-            // was made since may then pass for what a power loss took.
-            Event::KillAgent { .. } if self.unheard => {}
             Event::KillAgent { collector } => {
                 let Agent { sender, made, .. } = &mut self.agent;
                 *sender = Sender::new(sender.committed(), *made);

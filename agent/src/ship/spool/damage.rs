@@ -184,10 +184,11 @@ impl Spool {
         }
         let (mut records, mut lost) = (0, 0);
         for it in sessions {
+            // Its boot stays unknown: what of its end is missing may be damage.
             let id = it.session.cast_signed();
             let last_seq = it.last_seq.cast_signed();
             self.db.execute(
-                "INSERT INTO sessions VALUES (?1, ?2, ?3, ?4, ?3, ?5, ?6, ?7)",
+                "INSERT INTO sessions VALUES (?1, ?2, ?3, ?4, ?3, ?5, ?6, ?7, 0)",
                 params![
                     id,
                     it.started_ns,
@@ -261,7 +262,7 @@ impl Spool {
                 .map(u64::cast_signed);
         self.db.execute(
             "INSERT OR IGNORE INTO sessions VALUES (?1, ?2, ?3, ?4, ?3, ?4, 0,
-                 (SELECT coalesce(max(nth), 0) + 1 FROM sessions))",
+                 (SELECT coalesce(max(nth), 0) + 1 FROM sessions), 0)",
             [id, started, last, committed],
         )?;
         let sql = "UPDATE sessions SET last_seq = ?2, ended = 0 WHERE session = ?1";

@@ -6,7 +6,7 @@ use wire::permission;
 use wire::private_file::FileError;
 
 /// Version of the file's schema (`PRAGMA user_version`).
-pub(super) const SCHEMA_VERSION: i64 = 3;
+pub(super) const SCHEMA_VERSION: i64 = 4;
 
 /// Why the spool can't be used.
 #[derive(Debug, thiserror::Error)]

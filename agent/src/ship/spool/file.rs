@@ -15,6 +15,7 @@ use wire::private_file::{self, Acting};
 use super::age::Clock;
 use super::error::SpoolError;
 use super::sent::Sent;
+use crate::clocks::BootId;
 
 /// Share of the write-ahead log: 1/LOG_SHARE of [`SpoolLimits::max_size`].
 pub(super) const LOG_SHARE: u64 = 8;
@@ -30,13 +31,15 @@ pub struct SpoolLimits {
     pub keep_committed: Duration,
 }
 
-/// A moment by both clocks.
+/// A moment by both clocks, and in which boot of the kernel it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Now {
     /// The wall clock, nanoseconds since 1970 (UTC).
     pub wall_ns: u64,
     /// The boot-time clock, nanoseconds.
     pub boot_ns: u64,
+    /// The boot that this clock counts from.
+    pub boot: BootId,
 }
 
 /// A record as it is kept and sent.
@@ -68,6 +71,8 @@ pub struct Spool {
     pub(super) path: PathBuf,
     pub(super) limits: SpoolLimits,
     pub(super) clock: Clock,
+    /// The boot of the kernel in which this run began.
+    pub(super) boot: BootId,
     /// What was sent since the last Welcome.
     pub(super) sent: Sent,
     /// Records are sent as they are made.

@@ -14,6 +14,7 @@ use super::error::SpoolError;
 use super::file::{Spool, SpooledSession};
 use super::records::{checked, gap_frame, insert, record};
 use super::session::ENDED;
+use crate::clocks::BootId;
 
 /// A session that continues under a new id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,7 @@ struct Cursor {
     committed: u64,
     sent: u64,
     ended: i64,
+    boot: BootId,
 }
 
 impl Spool {
@@ -74,7 +76,7 @@ impl Spool {
         let written = self
             .db
             .prepare_cached(
-                "SELECT started_ns, last_seq, committed_seq, sent_seq, ended FROM sessions
+                "SELECT started_ns, last_seq, committed_seq, sent_seq, ended, boot FROM sessions
                  WHERE session = ?1",
             )?
             .query_row([session.cast_signed()], |row| {
@@ -85,6 +87,7 @@ impl Spool {
                     committed: number(2)?,
                     sent: number(3)?,
                     ended: row.get(4)?,
+                    boot: BootId(number(5)?),
                 })
             })
             .optional()?;
@@ -95,17 +98,20 @@ impl Spool {
             committed: it.committed_seq,
             sent: it.committed_seq,
             ended: 0,
+            boot: self.boot,
         });
         Ok(written.or(running))
     }
 
     fn own(&self, cursor: &Cursor, told: Told) -> rusqlite::Result<Own> {
         let running = self.running.is_some_and(|it| it.session == told.session);
+        // A kill takes nothing that was written, as long as the kernel runs on.
+        let killed = cursor.boot.is_known() && cursor.boot == self.boot;
         Ok(Own {
             committed: cursor.committed,
             sent: cursor.sent,
             last: cursor.last,
-            whole: running || cursor.ended == ENDED,
+            whole: running || killed || cursor.ended == ENDED,
             told: self.written(told.session, told.seq)?,
         })
     }
@@ -233,7 +239,8 @@ fn write_down(
     before: u64,
 ) -> rusqlite::Result<()> {
     let figures = [session.session, session.started_ns, before].map(u64::cast_signed);
-    let sql = "INSERT INTO sessions SELECT ?1, ?2, 0, 0, 0, 0, ended, nth FROM sessions
+    let sql = "INSERT INTO sessions SELECT ?1, ?2, 0, 0, 0, 0, ended, nth, boot
+               FROM sessions
                WHERE session = ?3";
     transaction.execute(sql, figures).map(drop)
 }

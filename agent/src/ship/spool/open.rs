@@ -12,6 +12,11 @@ use super::damage;
 use super::error::{SCHEMA_VERSION, SpoolError};
 use super::file::{LOG_SHARE, Now, Spool, SpoolLimits, read_clock};
 use super::sent::Sent;
+use crate::clocks::BootId;
+
+/// What makes each version of the schema into the next one, from the first on.
+const UPGRADES: [&str; SCHEMA_VERSION as usize - 1] =
+    [include_str!("upgrade_1.sql"), include_str!("upgrade_2.sql"), include_str!("upgrade_3.sql")];
 
 /// Most pages of the log before SQLite checkpoints it: its own default.
 const LOG_PAGES_MAX: u64 = 1000;
@@ -53,6 +58,7 @@ impl Spool {
             path: path.to_owned(),
             limits,
             clock: Clock::new(boot_ns),
+            boot: BootId::default(),
             sent: Sent::default(),
             connected: false,
             running: None,
@@ -98,12 +104,11 @@ impl Spool {
         let found: i64 = self.db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         match found {
             0 => self.db.execute_batch(include_str!("schema.sql"))?,
-            1 => {
-                self.db.execute_batch(include_str!("upgrade_1.sql"))?;
-                self.db.execute_batch(include_str!("upgrade_2.sql"))?;
+            1..=SCHEMA_VERSION => {
+                for upgrade in UPGRADES.iter().zip(1..).filter(|(_, from)| *from >= found) {
+                    self.db.execute_batch(upgrade.0)?;
+                }
             }
-            2 => self.db.execute_batch(include_str!("upgrade_2.sql"))?,
-            SCHEMA_VERSION => {}
             _ => return Ok(Err(SpoolError::Newer { path: self.path.clone(), found })),
         }
         let check: String = self.db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
@@ -120,6 +125,7 @@ impl Spool {
             "forgotten_seq",
             "ended",
             "nth",
+            "boot",
         ]);
         let of_records = no_number(&["session", "first_seq", "last_seq", "level", "made_ns"]);
         let wrong: i64 = self.db.query_row(

@@ -14,7 +14,9 @@ CREATE TABLE sessions (
     -- 1 once the run has ended with all of it written, 2 if it was broken off.
     ended         INTEGER NOT NULL,
     -- Sessions in the order in which they began.
-    nth           INTEGER NOT NULL
+    nth           INTEGER NOT NULL,
+    -- The boot of the kernel in which the session runs or ran, 0 if unknown.
+    boot          INTEGER NOT NULL
 );
 
 CREATE TABLE records (
@@ -46,5 +48,5 @@ CREATE TABLE clock (
     spool_ns INTEGER NOT NULL
 );
 
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 COMMIT;

@@ -11,6 +11,7 @@ use super::coarsen::Level;
 use super::error::SpoolError;
 use super::file::{Beginning, Now, Spool, SpooledSession, write_clock};
 use super::records::{checked, gap_frame, insert, record};
+use crate::clocks::BootId;
 
 /// How a session ended: 0 not yet, 1 in order with everything written, 2 by a kill or power loss
 /// that a later session has recorded.
@@ -64,13 +65,14 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Sqlite`] if the file can't be read or written.
     pub fn begin(&mut self, session: u64, now: Now) -> Result<u64, SpoolError> {
+        self.boot = now.boot;
         let (before, written_ns) = self.wrap(self.what_was_broken_off(session))?;
         let passed_ns = self.clock.at(now.boot_ns).saturating_sub(written_ns);
         let (numbers, started_ns) = (before.len() as u64, now.wall_ns);
         let running = SpooledSession { session, started_ns, last_seq: 0, committed_seq: 0 };
         self.running = Some(running);
         self.beginning = Some(Beginning { before, passed_ns });
-        match self.wrap(write_down(&self.db, &running)) {
+        match self.wrap(write_down(&self.db, &running, self.boot)) {
             Err(error) if !error.is_full() => Err(error),
             _ => Ok(numbers),
         }
@@ -86,7 +88,7 @@ impl Spool {
         let (Some(beginning), Some(running)) = (&self.beginning, &self.running) else {
             return Ok(());
         };
-        write_down(transaction, running)?;
+        write_down(transaction, running, self.boot)?;
         write_clock(transaction, self.clock)?;
         let id = running.session.cast_signed();
         let sql = "UPDATE sessions SET ended = ?2 WHERE session <> ?1 AND ended = 0";
@@ -218,12 +220,13 @@ impl Spool {
     }
 }
 
-fn write_down(db: &Connection, running: &SpooledSession) -> rusqlite::Result<()> {
-    let [session, started] = [running.session, running.started_ns].map(u64::cast_signed);
+fn write_down(db: &Connection, running: &SpooledSession, boot: BootId) -> rusqlite::Result<()> {
+    let [session, started, boot] =
+        [running.session, running.started_ns, boot.0].map(u64::cast_signed);
     db.execute(
         "INSERT OR IGNORE INTO sessions VALUES (?1, ?2, 0, 0, 0, 0, 0,
-             (SELECT coalesce(max(nth), 0) + 1 FROM sessions))",
-        [session, started],
+             (SELECT coalesce(max(nth), 0) + 1 FROM sessions), ?3)",
+        [session, started, boot],
     )?;
     Ok(())
 }

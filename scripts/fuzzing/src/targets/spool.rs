@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use agent::clocks::BootId;
 use agent::ship::spool::{Now, Spool, SpoolError, SpoolLimits};
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -32,7 +33,7 @@ fn limits() -> SpoolLimits {
 }
 
 const fn at(seconds: u64) -> Now {
-    Now { wall_ns: seconds * 1_000_000_000, boot_ns: seconds * 1_000_000_000 }
+    Now { wall_ns: seconds * 1_000_000_000, boot_ns: seconds * 1_000_000_000, boot: BootId(0) }
 }
 
 fn run(input: &[u8]) {

@@ -48,7 +48,7 @@ pub fn fill(path: &Path, limits: SpoolLimits, hours: u64) -> Result<Left> {
     let count = hours * 3_600_000_000_000 / SAMPLE_NS;
     let now_ns = agent::clocks::wall_ns();
     let begin_ns = now_ns / SAMPLE_NS * SAMPLE_NS - count * SAMPLE_NS;
-    let begin = Now { wall_ns: begin_ns, boot_ns: begin_ns };
+    let begin = Now { wall_ns: begin_ns, boot_ns: begin_ns, ..Now::default() };
     let (mut spool, _) = Spool::open(path, limits, begin)?;
     spool.begin(SESSION, begin)?;
     let mut framer = Framer::new(SESSION, 0, REPORT_NS);
