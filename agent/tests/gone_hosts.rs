@@ -124,6 +124,12 @@ fn a_host_that_is_gone_stays_at_all_collectors_of_a_database_until_it_is_forgott
     };
     let second = Running::start(other(&["run"]), &site.dir().join("other.log"));
     wait_until("the client at the other collector", || up(OTHER) == Some(false));
+    // One that enrolled at the first and never connected.
+    let token = done(site.collector(&["token", "--client", "host-2"]).output().unwrap());
+    let _report =
+        done(site.agent_in("host-2", "host-2", &["enroll", token.trim()]).output().unwrap());
+    let said = done(other(&["forget", "host-2", "--yes"]).output().unwrap());
+    assert!(said.contains("host-2 is forgotten"), "{said}");
     let agent = site.start_agent();
     wait_until("the client at its own collector", || up(HTTP) == Some(true));
     wait_until("the client at the other collector", || up(OTHER) == Some(true));

@@ -14,7 +14,7 @@ use wire::id::ClientId;
 
 pub use self::certificates::{revoke, roll_ca};
 pub use self::error::AdminError;
-use self::shared::{audited, block_on, client_records, utc};
+use self::shared::{audited, block_on, client_records, has_id, utc};
 pub use self::token::{Made, cancel, token, tokens};
 use crate::audit::{Event, Record};
 use crate::config::Config;
@@ -128,9 +128,10 @@ pub fn forget(
 ) -> Result<String, AdminError> {
     let now = UnixTime::now();
     let records = client_records(config);
-    let registered = block_on::<_, StoreLocationError>(async {
+    let (registered, has_id) = block_on::<_, StoreLocationError>(async {
         let used = location.is_used().await?;
-        Ok(if used { location.open_to_read()?.registered().await? } else { vec![] })
+        let registered = if used { location.open_to_read()?.registered().await? } else { vec![] };
+        Ok((registered, has_id(location, client).await?))
     })?;
     let stored = registered.iter().find(|it| it.client == client.as_str());
     let enrolled = records.list()?.into_iter().find(|it| it.client == client.as_str());
@@ -140,7 +141,8 @@ pub fn forget(
         (Some(Some(_)), enrolled) => rows || enrolled.is_some_and(|it| !it.certificates.is_empty()),
         (None, None) => false,
     };
-    if !known {
+    // It may have enrolled at another collector of this store and never connected since.
+    if !known && !has_id {
         return Err(AdminError::NoSuchClient(client.clone()));
     }
     let seen = stored.map_or_else(String::new, |it| {

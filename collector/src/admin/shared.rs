@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
 use wire::certificate;
+use wire::id::ClientId;
 
 use super::error::AdminError;
 use crate::audit::{Pending, Record};
 use crate::config::Config;
 use crate::identity::ClientRecords;
 use crate::run::identity_dir;
+use crate::store_location::{StoreLocation, StoreLocationError};
 
 /// Gives `done` after writing the audit log.
 pub(super) fn audited(config: &Config, record: Record, done: String) -> Result<String, AdminError> {
@@ -36,4 +38,16 @@ where
 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(future)?)
+}
+
+/// Whether a collector of the store has a client of this id.
+pub(super) async fn has_id(
+    location: &StoreLocation,
+    client: &ClientId,
+) -> Result<bool, StoreLocationError> {
+    if !location.is_used().await? {
+        return Ok(false);
+    }
+    let has = location.open_to_enrol()?.has_id(client).await;
+    has.map_err(StoreLocationError::Uses)
 }

@@ -6,12 +6,11 @@ use std::net::IpAddr;
 
 use rustls::pki_types::UnixTime;
 use settings::Foreign;
-use wire::id::ClientId;
 use wire::pem::TlsFiles;
 use wire::token::{Address, Token, id};
 
 use super::error::AdminError;
-use super::shared::{audited, block_on, utc};
+use super::shared::{audited, block_on, has_id, utc};
 use crate::audit::{Event, Pending, Record, operator};
 use crate::cli::TokenArgs;
 use crate::config::Config;
@@ -159,15 +158,6 @@ fn whom(token: &OpenToken) -> String {
         (None, Some(glob)) => format!("new, {glob}"),
         (None, None) => "any new".to_owned(),
     }
-}
-
-/// Whether a collector of the store has a client of this id.
-async fn has_id(location: &StoreLocation, client: &ClientId) -> Result<bool, StoreLocationError> {
-    if !location.is_used().await? {
-        return Ok(false);
-    }
-    let has = location.open_to_enrol()?.has_id(client).await;
-    has.map_err(StoreLocationError::Uses)
 }
 
 /// How often tokens were used, as the store knows.

@@ -34,7 +34,7 @@ pub async fn follow(store: Arc<dyn Database>, identity: Arc<Identity>) {
     let (mut stored, mut untold, mut failures) = (Stored::default(), true, Failures::new());
     loop {
         let exchanged = async {
-            take(&*store, &identity, &mut stored, &mut failures).await?;
+            untold |= take(&*store, &identity, &mut stored, &mut failures).await?;
             untold |= news.has_changed().unwrap_or(false);
             if untold {
                 news.mark_unchanged();
@@ -55,14 +55,20 @@ pub async fn follow(store: Arc<dyn Database>, identity: Arc<Identity>) {
     }
 }
 
-/// Takes over what other collectors have told the store.
+/// Takes over what other collectors have told the store. True if the store was set back to an earlier
+/// state: then it may lack what it was told.
 async fn take(
     store: &dyn Database,
     identity: &Identity,
     stored: &mut Stored,
     failures: &mut Failures<String>,
-) -> Result<(), StoreError> {
-    for told in store.revocations(stored.change).await? {
+) -> Result<bool, StoreError> {
+    let news = store.revocations(stored.change).await?;
+    let set_back = news.first().is_some_and(|it| it.change <= stored.change);
+    if set_back {
+        *stored = Stored::default();
+    }
+    for told in news {
         if let Ok(client) = ClientId::new(&told.client) {
             // It waits for others who have locked the directory.
             let (records, of, revocation) =
@@ -78,7 +84,7 @@ async fn take(
                         tracing::error!(%client, %error, "can't store who is revoked{tell}");
                     }
                     // Asked for again.
-                    return Ok(());
+                    return Ok(set_back);
                 }
             }
             stored.generations.insert(client, told.revocation.generation);
@@ -86,7 +92,7 @@ async fn take(
         stored.change = stored.change.max(told.change);
     }
     failures.succeeded();
-    Ok(())
+    Ok(set_back)
 }
 
 /// Tells the store what it doesn't know.

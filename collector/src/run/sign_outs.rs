@@ -45,6 +45,10 @@ async fn exchange(
 ) -> Result<(), StoreError> {
     let now_s = now_ns() / 1_000_000_000;
     let (news, change) = store.sign_outs(stored.change).await?;
+    if change < stored.change {
+        // The store was set back: it may lack what it was told, here and elsewhere.
+        *stored = Stored::default();
+    }
     if !news.is_empty() {
         let names: Vec<String> = news.into_iter().map(|it| it.session).collect();
         stored.sessions.extend(names.iter().cloned());

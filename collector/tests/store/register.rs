@@ -75,6 +75,8 @@ pub async fn revocations_are_for_all_collectors_and_only_rise(place: &impl Place
     let seen = known[1].change;
     assert!(known[0].change < seen);
     assert_eq!(other.revocations(seen).await.unwrap(), []);
+    // A store that is set back to before what was seen gives all it has.
+    assert_eq!(other.revocations(seen + 1).await.unwrap(), known);
     // One that isn't newer changes nothing; a newer one is the last change.
     for (revocation, changed) in
         [(revocation(7, 71, false), false), (revocation(6, 99, false), false), (second, true)]
@@ -167,6 +169,8 @@ pub async fn signing_out_is_for_all_collectors_until_the_session_would_have_ende
     let (both, last) = store.sign_outs(0).await.unwrap();
     assert_eq!(both, [out("a", 100), out("b", 200)]);
     assert_eq!(store.sign_outs(last).await.unwrap(), (vec![], last));
+    // A store that is set back to before what was seen gives all it has.
+    assert_eq!(store.sign_outs(last + 1).await.unwrap(), (both, last));
     store.keep_sign_out(&out("c", 300), 150).await.unwrap();
     assert_eq!(store.sign_outs(0).await.unwrap().0, [out("b", 200), out("c", 300)]);
     let (news, later) = store.sign_outs(last).await.unwrap();

@@ -16,7 +16,8 @@ pub trait Register: Send + Sync + Debug {
     async fn registered(&self) -> Result<Vec<Registered>, StoreError>;
 
     /// The revocations that came after a change, in the order of their changes. Cheap enough to ask
-    /// several times a second.
+    /// several times a second. All of them, if the store's last change is before that one, as when it was
+    /// set back to an earlier state.
     async fn revocations(&self, after: u64) -> Result<Vec<StoredRevocation>, StoreError>;
 }
 

@@ -67,7 +67,8 @@ async fn registered(client: &Client) -> Result<Vec<Registered>, Failure> {
 
 async fn revocations(client: &Client, after: u64) -> Result<Vec<StoredRevocation>, Failure> {
     let select = "SELECT client_id, generation, revoked_at, forgotten, replaced, change
-                  FROM revocations WHERE change > $1 ORDER BY change";
+                  FROM revocations WHERE change > $1 OR $1 > (SELECT max(change) FROM revocations)
+                  ORDER BY change";
     let mut revocations = Vec::new();
     for row in client.query_typed(select, &[(&bounded(after), Type::INT8)]).await? {
         let number = |column| row.try_get(column).map(|number: i64| number.cast_unsigned());

@@ -24,7 +24,8 @@ impl SignOuts for PostgresStore {
 }
 
 async fn after_change(client: &Client, after: u64) -> Result<(Vec<SignOut>, u64), Failure> {
-    let select = "SELECT session, ends_at, change FROM sign_outs WHERE change > $1 ORDER BY change";
+    let select = "SELECT session, ends_at, change FROM sign_outs
+                  WHERE change > $1 OR $1 > (SELECT max(change) FROM sign_outs) ORDER BY change";
     let (mut sign_outs, mut last) = (Vec::new(), after);
     for row in client.query_typed(select, &[(&bounded(after), Type::INT8)]).await? {
         let number = |column| row.try_get(column).map(|number: i64| number.cast_unsigned());

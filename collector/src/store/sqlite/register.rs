@@ -80,7 +80,8 @@ fn registered(db: &Connection) -> Result<Vec<Registered>, Failure> {
 fn revocations(db: &Connection, after: u64) -> Result<Vec<StoredRevocation>, Failure> {
     let mut select = db.prepare_cached(
         "SELECT client_id, generation, revoked_at, forgotten, replaced, change
-         FROM revocations WHERE change > ?1 ORDER BY change",
+         FROM revocations WHERE change > ?1 OR ?1 > (SELECT max(change) FROM revocations)
+         ORDER BY change",
     )?;
     let rows = select.query_map([bounded(after)], |row| {
         Ok(StoredRevocation {

@@ -25,7 +25,8 @@ impl SignOuts for SqliteStore {
 
 fn after_change(db: &Connection, after: u64) -> Result<(Vec<SignOut>, u64), Failure> {
     let mut select = db.prepare_cached(
-        "SELECT session, ends_at, change FROM sign_outs WHERE change > ?1 ORDER BY change",
+        "SELECT session, ends_at, change FROM sign_outs
+         WHERE change > ?1 OR ?1 > (SELECT max(change) FROM sign_outs) ORDER BY change",
     )?;
     let mut last = after;
     let rows = select.query_map([int(after)?], |row| {
