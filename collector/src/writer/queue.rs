@@ -23,7 +23,7 @@ impl BatchLimits {
     /// Unless an operator chooses others.
     pub const DEFAULT: Self = Self { max_rows: 20_000, max_delay: Duration::from_millis(200) };
 
-    /// By default where rows are spread over several servers: there a commit costs some 20 ms for each
+    /// By default where rows are spread over several servers: there a commit costs some 3 ms for each
     /// shard beside its rows. As many rows as [`MAX_BYTES`] hold.
     const SPREAD: Self = Self { max_rows: 80_000, max_delay: Duration::from_millis(800) };
 
