@@ -50,7 +50,7 @@ fn the_agent_goes_to_another_collector_without_a_restart() {
     agent.signal(Signal::SIGHUP);
     wait_until("what is in force", || {
         agent.log().contains(
-            "in force: client.alias, server.max_retry, server.port, \
+            "applied: client.alias, server.max_retry, server.port, \
              server.retry_interval; need a restart: monitor.rings_per_nic",
         )
     });
@@ -102,7 +102,7 @@ fn the_collector_takes_a_token_and_retention_without_a_restart() {
     assert!(run(&["check-config", "--quiet"]).status().unwrap().success());
     collector.signal(Signal::SIGHUP);
     wait_until("what is in force", || {
-        let taken = "in force: http.token_file, retention.raw; need a restart: http.port";
+        let taken = "applied: http.token_file, retention.raw; need a restart: http.port";
         collector.log().contains(taken)
     });
     assert!(http::get(HTTP, "/api/v1/clients").unwrap().contains(" 401 "));

@@ -177,7 +177,7 @@ fn what_kubernetes_sets_for_a_service_of_this_name_is_ignored_with_a_warning() {
     ];
     let output = collector(&["check-config"], &links);
     assert!(output.status.success(), "{output:?}");
-    let warning = "collector: warning: NETMON_COLLECTOR_HTTP_PORT and 3 more: set for a service";
+    let warning = "collector: warning: NETMON_COLLECTOR_HTTP_PORT and 3 more: ignored, since";
     assert!(text(&output.stderr).starts_with(warning), "{output:?}");
     let output = collector(&["check-config"], &[("NETMON_COLLECTOR_PROT", "8082")]);
     assert_eq!(output.status.code(), Some(2), "a misspelt key is none: {output:?}");
