@@ -45,7 +45,7 @@ fn a_bad_config_is_refused_in_one_line_with_place_key_and_way_out() {
         ("server: {host: \"0.0.0.0:8082\"}", ":1: server.host: \"0.0.0.0:8082\" is no address"),
         (
             "http:\n  host: 0.0.0.0",
-            ":2: http.host: 0.0.0.0 is reached from other hosts, and nobody",
+            ":2: http.host: 0.0.0.0 can be reached from other hosts, so",
         ),
         ("http: {proxies: [proxy]}", ":1: http.proxies: \"proxy\" is no address; write for"),
         ("http: {proxy_header: a b}", ":1: http.proxy_header: \"a b\" is no header's name"),
