@@ -43,10 +43,7 @@ fn a_bad_config_is_refused_in_one_line_with_place_key_and_way_out() {
         ("retention: {raw: 5 parsecs}", ":1: retention.raw: \"5 parsecs\" is no duration; write"),
         ("retention: {raw: 1s}", ":1: retention.raw: 1s is out of range; choose 1h to 36500d"),
         ("server: {host: \"0.0.0.0:8082\"}", ":1: server.host: \"0.0.0.0:8082\" is no address"),
-        (
-            "http:\n  host: 0.0.0.0",
-            ":2: http.host: 0.0.0.0 can be reached from other hosts, so",
-        ),
+        ("http:\n  host: 0.0.0.0", ":2: http.host: 0.0.0.0 can be reached from other hosts, so"),
         ("http: {proxies: [proxy]}", ":1: http.proxies: \"proxy\" is no address; write for"),
         ("http: {proxy_header: a b}", ":1: http.proxy_header: \"a b\" is no header's name"),
         ("database:\n  user: me", ":2: database.user: set without database.host; set the host"),

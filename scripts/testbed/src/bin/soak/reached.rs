@@ -67,7 +67,10 @@ impl Reached {
         self.add(UNKNOWN_MADE, count(collectors, "commit had happened after all"));
         self.add(UNKNOWN_NOT_MADE, count(collectors, "commit had not happened"));
         self.add(FENCED, count(collectors, "another connection has opened the session"));
-        self.add(STORE_FAILED, count(collectors, "the store doesn't take what is measured"));
+        self.add(
+            STORE_FAILED,
+            count(collectors, "the store can't commit; nothing is acknowledged"),
+        );
         self.add(SPOOL_UNWRITABLE, count(agents, "the spool can be written again"));
         let connected = |line: &&str| line.contains(r#""connected""#);
         let other = agents.lines().filter(connected).filter(|line| line.contains(":8092"));
