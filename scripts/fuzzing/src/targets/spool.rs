@@ -27,6 +27,9 @@ pub(super) const TARGET: Target = Target {
 
 const SESSION: i64 = 7;
 
+/// The session that begins.
+const NEXT: u64 = 77;
+
 fn limits() -> SpoolLimits {
     let (max_size, keep_committed) = (8 << 20, Duration::from_secs(600));
     SpoolLimits { max_size, max_age: Duration::from_secs(7 * 86_400), keep_committed }
@@ -63,7 +66,6 @@ fn run(input: &[u8]) {
 
 /// What an agent does with it.
 fn deliver(spool: &mut Spool) {
-    const NEXT: u64 = 77;
     let numbers = spool.begin(NEXT, at(101)).unwrap();
     let frame = |seq| Frame {
         session: NEXT,
@@ -163,11 +165,11 @@ impl Rows<'_> {
     fn insert(&mut self, db: &Connection) {
         let last_seq = Value::Integer(40);
         let known = [Value::Integer(SESSION), Value::Integer(5), last_seq];
-        let rest = [0, 0, 0, 0, 1].map(Value::Integer);
-        put(db, "sessions", &[&known[..], &rest].concat());
+        let rest = [0, 0, 0, 0, 1, 0].map(Value::Integer);
+        put(db, "sessions", &[&known[..], &rest].concat()).expect("the table has these columns");
         while let Some(table) = self.byte() {
             let (table, columns) = match table % 8 {
-                0 => ("sessions", 8),
+                0 => ("sessions", 9),
                 1 => ("commits", 3),
                 2 => ("clock", 3),
                 _ => ("records", 7),
@@ -179,14 +181,18 @@ impl Rows<'_> {
                 // Those of version 1 have no checksum.
                 values[6] = Value::Integer(-1);
             }
-            put(db, table, &values);
+            // The table may not take it.
+            let _refused = put(db, table, &values);
         }
+        // The ids of sessions are 64 random bits: no file has the next one already.
+        let next = [NEXT.cast_signed()];
+        db.execute("DELETE FROM sessions WHERE session = ?1", next).expect("it can be deleted");
     }
 }
 
-/// Inserts a row, if the table takes it.
-fn put(db: &Connection, table: &str, values: &[Value]) {
+/// Inserts a row.
+fn put(db: &Connection, table: &str, values: &[Value]) -> rusqlite::Result<usize> {
     let places = vec!["?"; values.len()].join(", ");
     let sql = format!("INSERT OR REPLACE INTO {table} VALUES ({places})");
-    let _refused = db.execute(&sql, rusqlite::params_from_iter(values));
+    db.execute(&sql, rusqlite::params_from_iter(values))
 }
