@@ -94,6 +94,15 @@ fn two_collectors(site: &Site) -> [Running; 2] {
     [first, second]
 }
 
+/// How many questions wait for an answer.
+const WAITS: &str = "SELECT count(*) FROM claims WHERE question > answered";
+
+/// Runs a statement in the database of a URL.
+fn psql(cluster: &Cluster, database: &str, sql: &str) -> String {
+    let (_, name) = database.split_once("dbname=").unwrap();
+    cluster.psql(name, sql).trim().to_owned()
+}
+
 async fn welcome(host: &mut Host, claim: Claim) {
     let answer = host.introduce(Some(claim), claim.session);
     let answer = tokio::time::timeout(Duration::from_secs(8), answer).await;
@@ -374,7 +383,9 @@ fn a_host_that_goes_to_another_collector_of_the_database_is_never_refused() {
         return;
     }
     let cluster = Cluster::start();
-    let (_pair, site) = (Pair::new(), Site::with_database(&cluster.new_database()));
+    let database = cluster.new_database();
+    let (_pair, site) = (Pair::new(), Site::with_database(&database));
+    let claims = |sql: &str| psql(&cluster, &database, sql);
     let [collector, second] = two_collectors(&site);
     let killed = runtime();
     let mut host = killed.block_on(async {
@@ -396,13 +407,52 @@ fn a_host_that_goes_to_another_collector_of_the_database_is_never_refused() {
         host = Host::connect(&site).await;
         welcome(&mut host, claim(1, 1, 2)).await;
     });
-    // The collector is killed: the host goes on at the other, and so does its successor.
+    // The collector is killed: the host goes on at the other, and so does its successor, once the
+    // host itself has had the time to come.
     collector.kill();
     runtime.block_on(async {
         let mut host = Host::connect_to(&site, SECOND).await;
-        welcome(&mut host, claim(2, 2, 3)).await;
-        host.leave().await;
+        let successor = tokio::spawn(async move {
+            welcome(&mut host, claim(2, 2, 3)).await;
+            host
+        });
+        wait_until("the question", || claims(WAITS) == "1");
+        claims("UPDATE claims SET asked_since = asked_since - interval '35 seconds'");
+        successor.await.unwrap().leave().await;
     });
     assert!(refusals_at(SECOND_HTTP) < 1.0);
+    second.stop();
+}
+
+#[test]
+fn a_host_that_falls_back_is_let_in_before_a_second_one_that_waits() {
+    if !in_namespace() {
+        return;
+    }
+    let cluster = Cluster::start();
+    let database = cluster.new_database();
+    let (_pair, site) = (Pair::new(), Site::with_database(&database));
+    let claims = |sql: &str| psql(&cluster, &database, sql);
+    let [collector, second] = two_collectors(&site);
+    runtime().block_on(async {
+        let mut first = Host::connect(&site).await;
+        welcome(&mut first, claim(1, 1, 1)).await;
+        // The database has lost the claim: nobody is at another collector for that.
+        claims("DELETE FROM claims");
+        wait_until("the claim", || claims("SELECT count(*) FROM claims") == "1");
+        assert!(first.connection.close_reason().is_none(), "the host goes on");
+        collector.kill();
+        let mut copy = Host::connect_to(&site, SECOND).await;
+        let refused = tokio::spawn(async move { copy.introduce(Some(claim(2, 2, 2)), 2).await });
+        wait_until("the question", || claims(WAITS) == "1");
+        let asked = Instant::now();
+        let mut host = Host::connect_to(&site, SECOND).await;
+        welcome(&mut host, claim(1, 1, 1)).await;
+        assert!(asked.elapsed() < Duration::from_millis(900), "{:?}", asked.elapsed());
+        let reason = refusal(refused.await.unwrap());
+        assert!(reason.contains("this is another machine"), "{reason}");
+        assert!(host.connection.close_reason().is_none(), "the host goes on");
+        host.leave().await;
+    });
     second.stop();
 }

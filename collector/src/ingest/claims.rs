@@ -6,8 +6,8 @@
 //! host; they decide nothing, because containers may have none, a new one at each start, or all the
 //! same.
 //!
-//! A host takes its client's place here first, among the connections of this collector, and then in
-//! the store, among all collectors that it has ([`super::shared_claims`]).
+//! A host waits until it has its client's place in the store, among all collectors that it has
+//! ([`super::shared_claims`]), and then takes it here. Who waits keeps nobody out.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,17 +17,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quinn::Connection;
-use settings::Failures;
 use wire::id::ClientId;
-use wire::message::{Claim, HostKey};
+use wire::message::Claim;
 
+use super::second_host::{Kin, Refusals, SecondHost};
 use crate::store::{Holder as Shared, PlaceId};
-
-/// How long the connected host may take to answer when another host connects.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3);
-
-/// The same if both look like one machine: usually its agent was restarted.
-const RESTART_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often it is asked meanwhile: questions and answers get lost.
 const ASK_EVERY: Duration = Duration::from_millis(200);
@@ -35,93 +29,15 @@ const ASK_EVERY: Duration = Duration::from_millis(200);
 /// How often it is looked whether it has answered.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// How often it is kept that there is a second host, while it tries.
-const KEPT_EVERY: Duration = Duration::from_secs(600);
-
 /// Close code of a connection in whose place another agent of the client came.
 const CLOSE_REPLACED: u32 = 3;
 
-/// What a newcomer is to the one that is connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kin {
-    /// The same run of the same agent, over a new connection.
-    Same,
-    /// By its keys the same machine: a restart, or a second agent on it.
-    Machine,
-    /// The same machine-id in another boot: a reboot, or a copy of the machine.
-    Copy,
-    /// Another machine.
-    Other,
-    /// One of the two doesn't tell its machine.
-    Unknown,
-}
+/// What that one is told if the agent is the same.
+pub(super) const NEWER: &str = "a newer connection of this agent has taken its place";
 
-impl Kin {
-    /// Compares a newcomer with the one that is connected.
-    #[must_use]
-    pub fn of(newcomer: &Claim, connected: &Claim) -> Self {
-        let unknown = HostKey::default();
-        let (new, old) = (newcomer.host, connected.host);
-        if newcomer == connected {
-            Self::Same
-        } else if new.machine == unknown.machine || old.machine == unknown.machine {
-            Self::Unknown
-        } else if new.machine != old.machine {
-            Self::Other
-        } else if new.boot != old.boot {
-            Self::Copy
-        } else {
-            Self::Machine
-        }
-    }
-
-    /// How long the connected one may take to answer.
-    pub(super) const fn patience(self) -> Duration {
-        match self {
-            Self::Same | Self::Machine => RESTART_PATIENCE,
-            Self::Copy | Self::Other | Self::Unknown => PATIENCE,
-        }
-    }
-
-    /// What a second host is, in words.
-    #[must_use]
-    pub const fn what(self) -> &'static str {
-        match self {
-            Self::Same | Self::Machine => {
-                "this is a second agent on the same machine, or in a copy of its container"
-            }
-            Self::Copy => "this is a copy of that machine, with the same machine-id",
-            Self::Other => "this is another machine",
-            Self::Unknown => "one of the two has no machine-id",
-        }
-    }
-}
-
-/// A second host under a certificate that is in use. The agent is told this text.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "client {client} is connected from {kept} already, and that host keeps its place ({}); to \
-     measure both, get a token (collector token) and give this host an id of its own: agent \
-     enroll --id NAME TOKEN; to let it take over, get one by `collector token --client {client} \
-     --replace` and run: agent enroll TOKEN",
-    .kin.what()
-)]
-pub struct SecondHost {
-    /// Whose certificate it is.
-    pub client: ClientId,
-    /// Who goes on.
-    pub kept: IpAddr,
-    /// Who was refused.
-    pub refused: IpAddr,
-    /// What it is to the one that goes on.
-    pub kin: Kin,
-    /// How often one was refused since the connected one is.
-    pub times: u64,
-    /// Worth a line in the log.
-    pub news: bool,
-    /// To be kept for those who list the clients.
-    pub due: bool,
-}
+/// Connections of a client that wait for its place at a time: a host and its copies, while the store
+/// is away. Of more, the oldest ones are closed, and come again.
+const WAITING: usize = 8;
 
 /// The hosts that are connected.
 #[derive(Debug, Clone)]
@@ -134,7 +50,10 @@ pub struct Claims {
 #[derive(Debug, Default)]
 struct Held {
     next: u64,
+    /// They have their places in the store, too.
     holders: HashMap<ClientId, Holder>,
+    /// Those that wait for the store to give them a place, at most [`WAITING`] of each client.
+    waiting: HashMap<ClientId, Vec<Holder>>,
     /// Those that were refused for hosts that are connected to other collectors.
     elsewhere: HashMap<ClientId, (PlaceId, Refusals)>,
 }
@@ -145,19 +64,20 @@ struct Holder {
     claim: Claim,
     connection: Connection,
     refusals: Refusals,
-    /// It has the place in the store, too.
-    shared: bool,
 }
 
-/// How many were refused, which of them were told of, and when that was last kept.
-#[derive(Debug)]
-struct Refusals {
-    times: u64,
-    told: Failures<HostKey>,
-    kept: Option<Instant>,
+/// What became of a place that the store has given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sharing {
+    /// The connection has it.
+    Shared,
+    /// Another connection to this collector has it, and has to be asked.
+    Taken,
+    /// The connection has ended.
+    Gone,
 }
 
-/// The place of a connected host, given back by its end.
+/// The place of a connected host, or of one that waits for it, given back by its end.
 #[derive(Debug)]
 pub struct Place {
     claims: Claims,
@@ -167,22 +87,22 @@ pub struct Place {
     shared: bool,
 }
 
-impl Refusals {
-    const fn new() -> Self {
-        Self { times: 0, told: Failures::new(), kept: None }
+impl Held {
+    /// The connection that has this place, or waits for it.
+    fn find(&mut self, client: &ClientId, number: u64) -> Option<&mut Holder> {
+        let holder = self.holders.get_mut(client).into_iter();
+        let waiting = self.waiting.get_mut(client).into_iter().flatten();
+        holder.chain(waiting).find(|it| it.number == number)
     }
 
-    /// One more: how many there are, whether it is worth a line in the log, and whether it is to
-    /// be kept.
-    fn on_refused(&mut self, claim: &Claim) -> (u64, bool, bool) {
-        self.times += 1;
-        let now = Instant::now();
-        let news = self.told.failed(claim.host, now).is_some();
-        let due = news || self.kept.is_none_or(|at| now.duration_since(at) >= KEPT_EVERY);
-        if due {
-            self.kept = Some(now);
+    fn take_waiting(&mut self, client: &ClientId, number: u64) -> Option<Holder> {
+        let waiting = self.waiting.get_mut(client)?;
+        let at = waiting.iter().position(|it| it.number == number)?;
+        let holder = waiting.remove(at);
+        if waiting.is_empty() {
+            self.waiting.remove(client);
         }
-        (self.times, news, due)
+        Some(holder)
     }
 }
 
@@ -197,58 +117,83 @@ impl Claims {
         Ok(Self { collector: u64::from_ne_bytes(collector), held: Arc::default() })
     }
 
-    /// Takes the place of a client for a connection, once nobody else has it.
-    ///
-    /// # Errors
-    /// `SecondHost` if somebody has, who answers.
-    pub async fn take(
-        &self,
-        client: &ClientId,
-        claim: Claim,
-        connection: &Connection,
-    ) -> Result<Place, SecondHost> {
-        loop {
-            let (kin, number, other) = match self.try_take(client, claim, connection) {
-                Ok(place) => return Ok(place),
-                Err(taken) => taken,
-            };
-            if answers(&other, kin.patience()).await {
-                let addresses =
-                    [&other, connection].map(|it| it.remote_address().ip().to_canonical());
-                match self.refuse(client, &claim, (kin, number), addresses) {
-                    Some(second) => return Err(second),
-                    // It left after its answer.
-                    None => continue,
-                }
-            }
-            let text = "another agent of this client has connected, and this one didn't answer";
-            other.close(CLOSE_REPLACED.into(), text.as_bytes());
-            self.give_back(client, number);
-        }
-    }
-
-    fn try_take(
-        &self,
-        client: &ClientId,
-        claim: Claim,
-        connection: &Connection,
-    ) -> Result<Place, (Kin, u64, Connection)> {
+    /// Lets a connection wait for its client's place. Nobody is refused for one that waits.
+    pub fn enter(&self, client: &ClientId, claim: Claim, connection: &Connection) -> Place {
         let mut held = self.held();
-        if let Some(holder) = held.holders.get(client)
-            && holder.connection.close_reason().is_none()
-        {
-            let kin = Kin::of(&claim, &holder.claim);
-            if kin != Kin::Same {
-                return Err((kin, holder.number, holder.connection.clone()));
-            }
-            let text = "a newer connection of this agent has taken its place";
-            holder.connection.close(CLOSE_REPLACED.into(), text.as_bytes());
-        }
         held.next += 1;
         let (number, connection) = (held.next, connection.clone());
-        let holder = Holder { number, claim, connection, refusals: Refusals::new(), shared: false };
-        held.holders.insert(client.clone(), holder);
-        Ok(Place { claims: self.clone(), client: client.clone(), number, shared: false })
+        let waiting = held.waiting.entry(client.clone()).or_default();
+        waiting.retain(|it| it.connection.close_reason().is_none());
+        let surplus = (waiting.len() + 1).saturating_sub(WAITING);
+        for (at, other) in waiting.iter().enumerate() {
+            if other.claim == claim {
+                other.connection.close(CLOSE_REPLACED.into(), NEWER.as_bytes());
+            } else if at < surplus {
+                let text = b"too many agents of this client wait for its place";
+                other.connection.close(CLOSE_REPLACED.into(), text);
+            }
+        }
+        waiting.push(Holder { number, claim, connection, refusals: Refusals::new() });
+        Place { claims: self.clone(), client: client.clone(), number, shared: false }
+    }
+
+    /// Sees to it that no other host has the client's place here.
+    ///
+    /// # Errors
+    /// `SecondHost` if one has, and answers.
+    pub(super) async fn clear(
+        &self,
+        client: &ClientId,
+        claim: &Claim,
+        refused: IpAddr,
+    ) -> Result<(), SecondHost> {
+        while let Some(number) = self.other(client, claim) {
+            self.challenge(client, claim, number, refused).await?;
+        }
+        Ok(())
+    }
+
+    /// The place of another host here. The same run of the same agent gives way.
+    fn other(&self, client: &ClientId, claim: &Claim) -> Option<u64> {
+        let mut held = self.held();
+        let holder = held.holders.get(client)?;
+        if holder.connection.close_reason().is_none() {
+            if holder.claim != *claim {
+                return Some(holder.number);
+            }
+            holder.connection.close(CLOSE_REPLACED.into(), NEWER.as_bytes());
+        }
+        held.holders.remove(client);
+        None
+    }
+
+    /// Asks the host at a place here, and ends its connection if it doesn't answer.
+    ///
+    /// # Errors
+    /// `SecondHost` if it does.
+    pub(super) async fn challenge(
+        &self,
+        client: &ClientId,
+        claim: &Claim,
+        number: u64,
+        refused: IpAddr,
+    ) -> Result<(), SecondHost> {
+        let found = self.held().find(client, number).map(|it| (it.claim, it.connection.clone()));
+        let Some((other, connection)) = found else { return Ok(()) };
+        let kin = Kin::of(claim, &other);
+        if answers(&connection, kin.patience()).await {
+            let kept = connection.remote_address().ip().to_canonical();
+            // Unless it left after its answer.
+            if let Some(second) = self.refuse(client, claim, (kin, number), [kept, refused]) {
+                return Err(second);
+            }
+        }
+        self.end(
+            client,
+            number,
+            "another agent of this client has connected, and this one didn't answer",
+        );
+        Ok(())
     }
 
     fn refuse(
@@ -259,7 +204,7 @@ impl Claims {
         [kept, refused]: [IpAddr; 2],
     ) -> Option<SecondHost> {
         let mut held = self.held();
-        let holder = held.holders.get_mut(client).filter(|holder| holder.number == number)?;
+        let holder = held.find(client, number)?;
         let (times, news, due) = holder.refusals.on_refused(claim);
         let client = client.clone();
         Some(SecondHost { client, kept, refused, kin, times, news, due })
@@ -289,21 +234,24 @@ impl Claims {
         self.collector
     }
 
-    /// The connection that has this place.
+    /// The connection that has this place, or waits for it, unless it has ended.
     pub(super) fn connection(&self, client: &ClientId, number: u64) -> Option<Connection> {
-        let held = self.held();
-        let holder = held.holders.get(client).filter(|holder| holder.number == number)?;
-        Some(holder.connection.clone())
+        let mut held = self.held();
+        let connection = held.find(client, number).map(|it| it.connection.clone());
+        connection.filter(|it| it.close_reason().is_none())
     }
 
-    /// The places that are in the store, too.
-    pub(super) fn shared(&self) -> Vec<(ClientId, u64)> {
-        let held = self.held();
-        let shared = held.holders.iter().filter(|(_, holder)| holder.shared);
-        shared.map(|(client, holder)| (client.clone(), holder.number)).collect()
+    /// Who has a place.
+    pub(super) fn shared(&self) -> Vec<(ClientId, Shared)> {
+        let shared = |(client, holder): (&ClientId, &Holder)| {
+            let place = PlaceId { collector: self.collector, number: holder.number };
+            let address = holder.connection.remote_address().ip().to_canonical();
+            (client.clone(), Shared { place, claim: holder.claim, address })
+        };
+        self.held().holders.iter().map(shared).collect()
     }
 
-    /// Ends the connection that has this place: another host has it by now.
+    /// Ends the connection that has this place, or waits for it: another host has it by now.
     pub(super) fn end(&self, client: &ClientId, number: u64, reason: &str) {
         if let Some(connection) = self.connection(client, number) {
             connection.close(CLOSE_REPLACED.into(), reason.as_bytes());
@@ -315,6 +263,12 @@ impl Claims {
         let mut held = self.held();
         if held.holders.get(client).is_some_and(|holder| holder.number == number) {
             held.holders.remove(client);
+        }
+        if let Some(waiting) = held.waiting.get_mut(client) {
+            waiting.retain(|it| it.number != number);
+            if waiting.is_empty() {
+                held.waiting.remove(client);
+            }
         }
     }
 
@@ -335,14 +289,26 @@ impl Place {
     }
 
     /// It is in the store from now on.
-    pub(super) fn on_shared(&mut self) {
-        self.shared = true;
+    pub(super) fn on_shared(&mut self) -> Sharing {
         let mut held = self.claims.held();
-        held.elsewhere.remove(&self.client);
-        let holder = held.holders.get_mut(&self.client);
-        if let Some(holder) = holder.filter(|holder| holder.number == self.number) {
-            holder.shared = true;
+        let waiting = held.find(&self.client, self.number);
+        let waiting = waiting.filter(|it| it.connection.close_reason().is_none());
+        let Some(claim) = waiting.map(|it| it.claim) else { return Sharing::Gone };
+        if let Some(holder) = held.holders.get(&self.client)
+            && holder.connection.close_reason().is_none()
+        {
+            if holder.claim != claim {
+                return Sharing::Taken;
+            }
+            holder.connection.close(CLOSE_REPLACED.into(), NEWER.as_bytes());
         }
+        let Some(holder) = held.take_waiting(&self.client, self.number) else {
+            return Sharing::Gone;
+        };
+        held.holders.insert(self.client.clone(), holder);
+        held.elsewhere.remove(&self.client);
+        self.shared = true;
+        Sharing::Shared
     }
 }
 
@@ -377,33 +343,4 @@ pub(super) async fn answers(connection: &Connection, patience: Duration) -> bool
         }
     }
     false
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const fn claim(machine: u8, boot: u8, session: u64) -> Claim {
-        Claim { host: HostKey { machine: [machine; 16], boot: [boot; 16] }, session }
-    }
-
-    #[test]
-    fn a_newcomer_is_told_by_its_keys_and_its_session() {
-        let connected = claim(1, 1, 7);
-        for (newcomer, kin) in [
-            (claim(1, 1, 7), Kin::Same),
-            (claim(1, 1, 8), Kin::Machine),
-            (claim(1, 2, 8), Kin::Copy),
-            // A copy of a running machine is none any more once it was booted.
-            (claim(1, 2, 7), Kin::Copy),
-            (claim(2, 1, 8), Kin::Other),
-            (claim(2, 2, 7), Kin::Other),
-            (claim(0, 1, 8), Kin::Unknown),
-            (claim(0, 0, 7), Kin::Unknown),
-        ] {
-            assert_eq!(Kin::of(&newcomer, &connected), kin, "{newcomer:?}");
-        }
-        // An older agent comes back after its connection broke.
-        assert_eq!(Kin::of(&claim(0, 0, 7), &claim(0, 0, 7)), Kin::Same);
-    }
 }

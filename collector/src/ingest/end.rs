@@ -1,8 +1,8 @@
 //! Why a connection ends, and what the agent is told of it.
 
-use super::claims::SecondHost;
 use super::patience::PATIENCE;
 use super::reading::ReadError;
+use super::second_host::SecondHost;
 use super::sessions::FrameRefused;
 use crate::identity::{CLOSE_REFUSED, PeerError};
 

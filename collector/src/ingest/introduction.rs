@@ -15,12 +15,13 @@ use wire::message::{
     SessionDigest, Welcome,
 };
 
-use super::claims::{Place, SecondHost};
+use super::claims::Place;
 use super::end::End;
 use super::limits::{Account, Limit};
 use super::notice;
 use super::patience::PATIENCE;
 use super::reading::{self, ReadError};
+use super::second_host::SecondHost;
 use super::sessions::FrameRefused;
 use super::shared::Ingest;
 use super::shared_claims::{self, Unclaimed};
@@ -34,7 +35,8 @@ const QUESTIONS: u32 = 16;
 /// How long a refused agent may take to take note.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How long the place in the store may take at first. Longer than any question takes.
+/// How long the place in the store may take at first. Longer than any question takes. Whoever
+/// waits longer, for a store that is away or a collector that is gone, is shown meanwhile.
 const STORE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Wait before a store that failed is asked again.
@@ -101,26 +103,19 @@ impl Introduction {
         Ok(Self { claim, told, hello, inventory: None, control })
     }
 
-    /// Takes the client's place for the agent's connection, or refuses it.
+    /// Takes the client's place for the agent's connection, or lets it wait for it, or refuses it.
     pub async fn take_place(
         &mut self,
         ingest: &Ingest,
         agent: &Agent,
         connection: &Connection,
     ) -> Result<Place, End> {
-        let taken = async {
-            let mut place = ingest.claims.take(&agent.client, self.claim, connection).await?;
-            let share =
-                shared_claims::take(ingest, &agent.client, self.claim, &mut place, connection);
-            // With a store that is away, it is taken before sessions are opened.
-            match timeout(STORE_PATIENCE, share).await {
-                Ok(Err(Unclaimed::SecondHost(second))) => Err(second),
-                Ok(Ok(()) | Err(Unclaimed::Store(_))) | Err(_) => Ok(place),
-            }
-        };
-        match taken.await {
-            Ok(place) => Ok(place),
-            Err(second) => Err(self.refuse_second(ingest, second).await),
+        let mut place = ingest.claims.enter(&agent.client, self.claim, connection);
+        let share = shared_claims::take(ingest, &agent.client, self.claim, &mut place, connection);
+        // With a store that is away, it is taken before sessions are opened.
+        match timeout(STORE_PATIENCE, share).await {
+            Ok(Err(Unclaimed::SecondHost(second))) => Err(self.refuse_second(ingest, second).await),
+            Ok(Ok(()) | Err(Unclaimed::Store(_) | Unclaimed::Gone)) | Err(_) => Ok(place),
         }
     }
 
@@ -278,6 +273,7 @@ async fn open_sessions(
         let opened = match claimed {
             Ok(()) => ingest.store.open_sessions(client, hello, now_ns()).await,
             Err(Unclaimed::Store(error)) => Err(error),
+            Err(Unclaimed::Gone) => return Err(End::Gone("the connection has ended".into())),
             Err(Unclaimed::SecondHost(second)) => return Err(End::SecondHost(Box::new(second))),
         };
         match opened {

@@ -11,6 +11,7 @@ mod notes;
 mod notice;
 mod patience;
 mod reading;
+mod second_host;
 mod sessions;
 mod shared;
 mod shared_claims;

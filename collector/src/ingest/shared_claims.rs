@@ -2,9 +2,11 @@
 //! among the connections of one, asked and answered in the store.
 //!
 //! A host that comes from another collector by its fallbacks is let in at once: it is the same run
-//! of the same agent. A collector that is gone answers no question, so that its claims hold nobody up
-//! for longer than the connection of a host that is gone does. While the store is away hosts are let
-//! in, as nothing of theirs is committed; the place in the store is taken before their sessions open.
+//! of the same agent. A collector that is gone answers no question. Its hosts have the time to come to
+//! another one ([`SILENCE`]) before others get their places. Whoever waits for a place, or for a store
+//! that is away, is shown, and keeps nobody out; nothing of it is committed.
+//!
+//! [`SILENCE`]: crate::store::SILENCE
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,9 +17,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use wire::id::ClientId;
 use wire::message::Claim;
 
-use super::claims::{Claims, Kin, PATIENCE, Place, SecondHost, answers};
+use super::claims::{Claims, NEWER, Place, Sharing, answers};
+use super::second_host::{Kin, PATIENCE, SecondHost};
 use super::shared::Ingest;
-use crate::store::{Database, Holder, PlaceId, Question, StoreError};
+use crate::store::{Database, Holder, Lost, PlaceId, Question, StoreError};
 
 /// How often it is looked for questions: one statement by an index, of which most often no row comes.
 const LOOK: Duration = Duration::from_millis(250);
@@ -27,6 +30,9 @@ const LOOK_FOR_ANSWER: Duration = Duration::from_millis(50);
 
 /// How much longer an answer may take by way of the store.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A look that takes longer says nothing of who has to answer.
+const SLOW: Duration = Duration::from_millis(500);
 
 /// How often it is looked whether places were taken by others: those of a collector that was cut
 /// off from the store and didn't answer meanwhile.
@@ -39,6 +45,14 @@ pub enum Unclaimed {
     SecondHost(SecondHost),
     /// The store fails.
     Store(StoreError),
+    /// The connection has ended.
+    Gone,
+}
+
+impl From<SecondHost> for Unclaimed {
+    fn from(second: SecondHost) -> Self {
+        Self::SecondHost(second)
+    }
 }
 
 impl From<StoreError> for Unclaimed {
@@ -47,7 +61,7 @@ impl From<StoreError> for Unclaimed {
     }
 }
 
-/// Takes the place in the store that a connection has here, unless it is taken already.
+/// Takes a client's place for a connection that waits for it, unless it has it already.
 pub async fn take(
     ingest: &Ingest,
     client: &ClientId,
@@ -55,44 +69,63 @@ pub async fn take(
     place: &mut Place,
     connection: &Connection,
 ) -> Result<(), Unclaimed> {
+    let (store, claims) = (&*ingest.store, &ingest.claims);
     let address = connection.remote_address().ip().to_canonical();
     let holder = Holder { place: place.id(), claim, address };
-    let mut silent = None;
+    let mut lost = None;
     while !place.is_shared() {
-        let Some(other) = ingest.store.claim(client, &holder, silent).await? else {
-            place.on_shared();
-            break;
+        claims.clear(client, &claim, address).await?;
+        let Some(other) = store.claim(client, &holder, lost.take()).await? else {
+            match place.on_shared() {
+                Sharing::Shared => break,
+                Sharing::Taken => continue,
+                Sharing::Gone => {
+                    store.release(client, place.id()).await?;
+                    return Err(Unclaimed::Gone);
+                }
+            }
         };
+        if other.place.collector == claims.collector() {
+            claims.challenge(client, &claim, other.place.number, address).await?;
+            lost = Some(Lost::Ended(other.place));
+            continue;
+        }
         let patience = Kin::of(&claim, &other.claim).patience() + STORE_PATIENCE;
-        match ask(&*ingest.store, client, other.place, patience).await? {
-            Some(true) => {
-                let second = ingest.claims.refuse_for(client, &claim, &other, address);
+        match ask(store, client, other.place, patience).await? {
+            Some((true, _)) => {
+                let second = claims.refuse_for(client, &claim, &other, address);
                 return Err(Unclaimed::SecondHost(second));
             }
-            Some(false) => silent = Some(other.place),
+            Some((false, question)) => lost = Some(Lost::Silent(other.place, question)),
             None => {}
         }
     }
     Ok(())
 }
 
-/// Whether the host at a place goes on; `None` if the place is free, or another's by now.
+/// Whether the host at a place goes on, and the number of the question; `None` if the place is free,
+/// or another's by now.
 async fn ask(
     store: &dyn Database,
     client: &ClientId,
     place: PlaceId,
     patience: Duration,
-) -> Result<Option<bool>, StoreError> {
+) -> Result<Option<(bool, u64)>, StoreError> {
     let Some(question) = store.ask(client, place).await? else { return Ok(None) };
-    let until = Instant::now() + patience;
+    let mut until = Instant::now() + patience;
     loop {
         // Looked at before the last look: this task may have been held up itself.
-        let over = Instant::now() >= until;
+        let looked = Instant::now();
+        let over = looked >= until;
         match store.is_answered(client, place, question).await? {
-            Some(false) if over => return Ok(Some(false)),
-            Some(false) => sleep(LOOK_FOR_ANSWER).await,
-            answer => return Ok(answer),
+            Some(true) => return Ok(Some((true, question))),
+            None => return Ok(None),
+            // It is the store that is slow, for the one that has to answer, too.
+            Some(false) if looked.elapsed() > SLOW => until = Instant::now() + patience,
+            Some(false) if over => return Ok(Some((false, question))),
+            Some(false) => {}
         }
+        sleep(LOOK_FOR_ANSWER).await;
     }
 }
 
@@ -164,18 +197,47 @@ async fn answer_one(
     store.release(client, place).await
 }
 
-/// Ends the connections whose places others have by now.
+/// Ends the connections whose places others have by now. A place that nobody has, because the store
+/// has lost it, is claimed again.
 async fn check(store: &dyn Database, claims: &Claims) -> Result<(), StoreError> {
     let shared = claims.shared();
     let Some(held) = store.held(claims.collector()).await? else { return Ok(()) };
     let held: HashSet<(&str, u64)> =
         held.iter().map(|(client, number)| (client.as_str(), *number)).collect();
-    for (client, number) in shared {
-        if !held.contains(&(client.as_str(), number)) {
-            tracing::info!(%client, "at another collector of this store by now");
-            let reason = "another agent of this client is connected to another collector";
-            claims.end(&client, number, reason);
+    for (client, holder) in shared {
+        let number = holder.place.number;
+        if held.contains(&(client.as_str(), number)) {
+            continue;
+        }
+        if let Some(other) = claim_again(store, claims, &client, &holder).await? {
+            let address = other.address;
+            tracing::info!(%client, %address, "at another collector of this store by now");
+            let same = other.claim == holder.claim;
+            let elsewhere = "another agent of this client is connected to another collector";
+            claims.end(&client, number, if same { NEWER } else { elsewhere });
+        } else if claims.connection(&client, number).is_none() {
+            // It has ended meanwhile.
+            store.release(&client, holder.place).await?;
         }
     }
     Ok(())
+}
+
+/// Claims a place again; gives the host at another collector that has it by now.
+async fn claim_again(
+    store: &dyn Database,
+    claims: &Claims,
+    client: &ClientId,
+    holder: &Holder,
+) -> Result<Option<Holder>, StoreError> {
+    loop {
+        match store.claim_again(client, holder).await? {
+            Some(other) if other.place.collector != claims.collector() => return Ok(Some(other)),
+            Some(other) if claims.connection(client, other.place.number).is_none() => {
+                store.release(client, other.place).await?;
+            }
+            // One that waits here will be refused, or has followed this one.
+            Some(_) | None => return Ok(None),
+        }
+    }
 }

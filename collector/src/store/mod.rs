@@ -45,7 +45,7 @@ pub use self::port::schema::{Distributed, Migrated};
 pub use self::port::sign_outs::SignOuts;
 pub use self::port::write::{End, SessionState, Store};
 pub use self::rows::batch::{Batch, SessionBatch};
-pub use self::rows::claims::{Holder, PlaceId, Question, SecondHostRecord};
+pub use self::rows::claims::{Holder, Lost, PlaceId, Question, SILENCE, SecondHostRecord};
 pub use self::rows::clients::{Client, Registered, StoredRevocation};
 pub use self::rows::epoch::Epoch;
 pub use self::rows::export::{ExportGap, ExportRange, ExportRow};

@@ -155,6 +155,7 @@ const COLUMNS: &[(&str, &str)] = &[
     ("address", "Its address"),
     ("question", "Number of the last question whether the host still answers"),
     ("answered", "Number of the last question that it answered"),
+    ("asked_since", "Since when questions are not answered, if the last one isn't"),
     ("epoch", "How often the session was opened"),
     ("committed_at", "When it was committed to last"),
     ("clock_offset_ns", "By how much the agent's clock is ahead of the collector's, ns"),

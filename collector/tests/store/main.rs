@@ -4,6 +4,7 @@
 mod batches;
 mod cancel;
 mod citus;
+mod claims;
 mod clocks;
 mod cluster;
 mod drops;

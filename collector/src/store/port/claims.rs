@@ -6,19 +6,32 @@ use async_trait::async_trait;
 use wire::id::ClientId;
 
 use super::error::StoreError;
-use crate::store::rows::claims::{Holder, PlaceId, Question, SecondHostRecord};
+use crate::store::rows::claims::{Holder, Lost, PlaceId, Question, SecondHostRecord};
 
 /// Claims of places. What is given here is the answer of a store that one collector has for itself:
 /// its own connections are all there are.
 #[async_trait]
 pub trait Claims: Send + Sync + Debug {
-    /// Takes a client's place, unless another host has it at another collector; gives that one.
-    /// `silent` was asked in vain, and has it no more.
+    /// Takes a client's place, unless another host has it; gives that one. `lost` has it no more. A
+    /// collector that is silent keeps it for [`SILENCE`] from the first question that it left
+    /// unanswered.
+    ///
+    /// [`SILENCE`]: crate::store::SILENCE
     async fn claim(
         &self,
         _client: &ClientId,
         _holder: &Holder,
-        _silent: Option<PlaceId>,
+        _lost: Option<Lost>,
+    ) -> Result<Option<Holder>, StoreError> {
+        Ok(None)
+    }
+
+    /// Takes a client's place again that the store has lost, unless anybody has it by now; gives that
+    /// one.
+    async fn claim_again(
+        &self,
+        _client: &ClientId,
+        _holder: &Holder,
     ) -> Result<Option<Holder>, StoreError> {
         Ok(None)
     }

@@ -15,7 +15,7 @@ use super::store::PostgresStore;
 use super::values::instant;
 use crate::store::port::claims::{Claims, SecondHosts};
 use crate::store::port::error::StoreError;
-use crate::store::rows::claims::{Holder, PlaceId, Question, SecondHostRecord};
+use crate::store::rows::claims::{Holder, Lost, PlaceId, Question, SILENCE, SecondHostRecord};
 
 /// A value, and what it is to the database.
 type Value<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -39,9 +39,18 @@ impl Claims for PostgresStore {
         &self,
         client: &ClientId,
         holder: &Holder,
-        silent: Option<PlaceId>,
+        lost: Option<Lost>,
     ) -> Result<Option<Holder>, StoreError> {
-        self.lease(async |db| claim(db, client, holder, silent).await).await
+        self.lease(async |db| claim(db, client, holder, lost).await).await
+    }
+
+    async fn claim_again(
+        &self,
+        client: &ClientId,
+        holder: &Holder,
+    ) -> Result<Option<Holder>, StoreError> {
+        let claim = format!("{CLAIM} NOTHING");
+        self.lease(async |db| claimed(db, &claim, (client, holder), &[]).await).await
     }
 
     async fn release(&self, client: &ClientId, place: PlaceId) -> Result<(), StoreError> {
@@ -50,7 +59,8 @@ impl Claims for PostgresStore {
     }
 
     async fn ask(&self, client: &ClientId, place: PlaceId) -> Result<Option<u64>, StoreError> {
-        let ask = "UPDATE claims SET question = question + 1
+        let ask = "UPDATE claims SET question = question + 1,
+                       asked_since = CASE WHEN question > answered THEN asked_since ELSE now() END
                    WHERE client_id = $1 AND collector = $2 AND place = $3 RETURNING question";
         let asked = self.first(ask, &values(&client.as_str(), &numbers(place))).await?;
         Ok(asked.map(i64::cast_unsigned))
@@ -84,7 +94,7 @@ impl Claims for PostgresStore {
     }
 
     async fn answer(&self, collector: u64, question: &Question) -> Result<(), StoreError> {
-        let update = "UPDATE claims SET answered = $4
+        let update = "UPDATE claims SET answered = $4, asked_since = now()
                       WHERE client_id = $1 AND collector = $2 AND place = $3 AND answered < $4";
         let numbers = numbers(PlaceId { collector, number: question.place });
         let (client, answered) = (question.client.as_str(), question.number.cast_signed());
@@ -148,54 +158,80 @@ const fn numbers(place: PlaceId) -> [i64; 2] {
     [place.collector.cast_signed(), place.number.cast_signed()]
 }
 
+/// Takes a client's place for a host.
+const CLAIM: &str = "INSERT INTO claims AS held
+                         (client_id, collector, place, machine, boot, session, address)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (client_id) DO";
+
 async fn claim(
-    client: &Client,
-    id: &ClientId,
+    db: &Client,
+    client: &ClientId,
     holder: &Holder,
-    silent: Option<PlaceId>,
+    lost: Option<Lost>,
 ) -> Result<Option<Holder>, Failure> {
-    let insert = "INSERT INTO claims AS held
-                      (client_id, collector, place, machine, boot, session, address)
-                  VALUES ($1, $2, $3, $4, $5, $6, $7)
-                  ON CONFLICT (client_id) DO UPDATE SET
-                      collector = excluded.collector, place = excluded.place,
-                      machine = excluded.machine, boot = excluded.boot,
-                      session = excluded.session, address = excluded.address,
-                      answered = held.question
-                  -- This collector's own, of which it has seen to itself; that of the same run of
-                  -- the same agent, which has come from another collector; the silent one.
-                  WHERE (held.collector = excluded.collector AND held.place <= excluded.place)
-                      OR (held.machine, held.boot, held.session)
-                          = (excluded.machine, excluded.boot, excluded.session)
-                      OR (held.collector, held.place) = ($8, $9)";
+    let claim = format!(
+        "{CLAIM} UPDATE SET
+             collector = excluded.collector, place = excluded.place,
+             machine = excluded.machine, boot = excluded.boot,
+             session = excluded.session, address = excluded.address,
+             answered = held.question
+         -- That of the same run of the same agent, which has come over a new connection, maybe from
+         -- another collector; that whose connection to this one has ended; the silent one, unless
+         -- an answer has come by now.
+         WHERE (held.machine, held.boot, held.session)
+                 = (excluded.machine, excluded.boot, excluded.session)
+             OR (held.collector, held.place) = ($8, $9)
+                 AND ($10 IS NULL OR (held.answered < $10
+                     AND held.asked_since <= now() - make_interval(secs => $11)))"
+    );
+    let (lost, question) = match lost {
+        Some(Lost::Ended(place)) => (Some(place), None),
+        Some(Lost::Silent(place, question)) => (Some(place), Some(question.cast_signed())),
+        None => (None, None),
+    };
+    let lost = lost.map(numbers);
+    let [collector, place] = [0, 1].map(|at| lost.map(|it: [i64; 2]| it[at]));
+    let silence = SILENCE.as_secs_f64();
+    let lost: [Value<'_>; 4] = [
+        (&collector, Type::INT8),
+        (&place, Type::INT8),
+        (&question, Type::INT8),
+        (&silence, Type::FLOAT8),
+    ];
+    claimed(db, &claim, (client, holder), &lost).await
+}
+
+/// Runs a statement that claims a place; gives who has it instead.
+async fn claimed(
+    db: &Client,
+    claim: &str,
+    (client, holder): (&ClientId, &Holder),
+    lost: &[Value<'_>],
+) -> Result<Option<Holder>, Failure> {
     let Holder { place, claim: Claim { host, session }, address } = holder;
-    let place = numbers(*place);
-    let silent = silent.map(numbers);
-    let [silent_collector, silent_place] =
-        [0, 1].map(|at| silent.map(|numbers: [i64; 2]| numbers[at]));
-    let (name, address, session) = (id.as_str(), address.to_string(), session.cast_signed());
+    let (name, numbers) = (client.as_str(), numbers(*place));
+    let (address, session) = (address.to_string(), session.cast_signed());
     let (machine, boot) = (host.machine.as_slice(), host.boot.as_slice());
-    let [name, collector, number] = values(&name, &place);
-    let given: [Value<'_>; 9] = [
+    let [name, collector, place] = values(&name, &numbers);
+    let mut given: Vec<Value<'_>> = vec![
         name.clone(),
         collector,
-        number,
+        place,
         (&machine, Type::BYTEA),
         (&boot, Type::BYTEA),
         (&session, Type::INT8),
         (&address, Type::TEXT),
-        (&silent_collector, Type::INT8),
-        (&silent_place, Type::INT8),
     ];
+    given.extend_from_slice(lost);
     let select = "SELECT collector, place, machine, boot, session, address FROM claims
                   WHERE client_id = $1";
     loop {
-        if client.execute_typed(insert, &given).await? == 1 {
+        if db.execute_typed(claim, &given).await? == 1 {
             return Ok(None);
         }
         // Where it is gone by now, it is free.
-        if let Some(row) = client.query_typed(select, std::slice::from_ref(&name)).await?.first() {
-            return Ok(Some(other(row)?));
+        if let Some(row) = db.query_typed(select, std::slice::from_ref(&name)).await?.first() {
+            return Ok(Some(other(row)?).filter(|other| other.place != holder.place));
         }
     }
 }

@@ -11,7 +11,9 @@ CREATE TABLE claims (
     address   text NOT NULL,
     -- Numbers of the last question whether the host still answers, and of the last that it did.
     question  bigint NOT NULL DEFAULT 0,
-    answered  bigint NOT NULL DEFAULT 0
+    answered  bigint NOT NULL DEFAULT 0,
+    -- Since when questions are not answered, if the last one isn't.
+    asked_since timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX claims_collector ON claims (collector);
 

@@ -119,7 +119,8 @@ async fn keep_revocation(
 async fn forget(client: &Client, id: &ClientId, now_ns: u64) -> Result<(), Failure> {
     client
         .execute_typed(
-            "WITH gone AS (DELETE FROM enrolled WHERE client_id = $1)
+            "WITH gone AS (DELETE FROM enrolled WHERE client_id = $1),
+                 place AS (DELETE FROM claims WHERE client_id = $1)
              INSERT INTO clients (client_id, alias, created_at, last_seen_at, agent_version, os,
                  kernel, cpus, sample_interval_ns, forgotten_at)
              VALUES ($1, '', $2, 'epoch', '', '', '', 0, 0, $2)

@@ -2,10 +2,12 @@
 //! refused it.
 //!
 //! A claim names the collector that its host is connected to. Who wants the place at another collector
-//! asks a question in the store; the one that has it answers for as long as its host does. No clock
-//! is compared: a collector that is gone answers nothing, and its claim goes to whoever asked.
+//! asks a question in the store; the one that has it answers for as long as its host does. A collector
+//! that is gone answers nothing, and its claim goes to whoever asked, once its host has had the time to
+//! come to another collector. Only the clock of the store is asked for that.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use wire::id::ClientId;
 use wire::message::Claim;
@@ -28,6 +30,20 @@ pub struct Holder {
     pub claim: Claim,
     /// Its address.
     pub address: IpAddr,
+}
+
+/// How long a collector may leave questions unanswered before another host than its own gets a place of
+/// its. An agent notices after 15 s that its collector is gone, an older one after 30 s, and comes to
+/// another one by its fallbacks: it must find its place there.
+pub const SILENCE: Duration = Duration::from_secs(35);
+
+/// How a host has lost a client's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// Its connection has ended, to the same collector as the one that claims the place now.
+    Ended(PlaceId),
+    /// Its collector hasn't answered the question of this number.
+    Silent(PlaceId, u64),
 }
 
 /// A question whether a client's host still answers.
