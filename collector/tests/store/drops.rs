@@ -1,10 +1,15 @@
 //! Retention beside others: commits of old rows, and tables that can't be had.
 
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use collector::store::{Check, Commit, Retain, RetentionLimits, Store};
+use collector::store::postgres::PostgresStore;
+use collector::store::{Check, Commit, Query, Resolution, Retain, RetentionLimits, Store};
+use tokio::net::{UnixListener, UnixStream};
 
-use crate::batches::{Agent, DAY, SECOND, START, client, hello, sample};
+use crate::batches::{Agent, DAY, SECOND, START, all, client, hello, sample};
 use crate::cluster;
 use crate::postgres::{Postgres, fresh, midnight, store};
 use crate::suite::Place;
@@ -119,6 +124,141 @@ async fn what_the_default_partition_holds_is_deleted_in_steps_and_its_sums_are_k
     let retained = store.retain(&RetentionLimits::default(), midnight(0) + SECOND).await.unwrap();
     let rollups = 2 + 1;
     assert_eq!(retained.rows, 100 * 352 + rollups);
+    let by_time = "SELECT count(*) FROM pg_stat_user_indexes
+                   WHERE indexrelname = 'bandwidth_stats_default_time' AND idx_scan > 0";
+    let deadline = Instant::now() + Duration::from_secs(20);
+    // What a session did is told once it is idle.
+    while place.numbers(by_time).await == [0] {
+        assert!(Instant::now() < deadline, "a step reads all rows");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_stats").await, [1]);
     assert!(store.check().await.unwrap().is_sound());
+}
+
+/// A store that has samples of an old day, all of one 5-minute partition, and one of today.
+async fn with_an_old_partition(place: &Postgres) -> (PostgresStore, Agent) {
+    let store = store(&place.url);
+    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    let mut agent = Agent::new("web", 1, 1);
+    let old = midnight(31);
+    let samples = (0..100).map(|n| sample("eth0", old + n * SECOND, n)).collect();
+    store.commit(&agent.next(samples)).await.unwrap();
+    store.commit(&agent.next(vec![sample("eth0", midnight(0), 1)])).await.unwrap();
+    (store, agent)
+}
+
+/// Keeps what is older than 15 days from `bandwidth_5m` no longer.
+fn short() -> RetentionLimits {
+    RetentionLimits { rollup_5m: Duration::from_secs(15 * 86_400), ..RetentionLimits::default() }
+}
+
+const PARTITIONS: &str = "SELECT count(*) FROM pg_inherits
+    WHERE inhparent = 'bandwidth_5m'::regclass AND inhrelid::regclass::text <> 'bandwidth_5m_default'";
+const EXPIRING: &str = "SELECT count(*) FROM pg_class WHERE relname LIKE 'expiring%'";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_of_five_minutes_is_summed_up_while_others_commit_and_read() {
+    let place = fresh().await;
+    let (store, mut agent) = with_an_old_partition(&place).await;
+    let partitions = place.numbers(PARTITIONS).await[0];
+    // Keeping its sums takes as long as this.
+    let slow = cluster::client(&place.url).await;
+    slow.batch_execute("BEGIN; SELECT 1 FROM nics FOR NO KEY UPDATE").await.unwrap();
+    let retain = tokio::spawn({
+        let store = store.clone();
+        async move { store.retain(&short(), midnight(0) + SECOND).await }
+    });
+    somebody_waits(&place).await;
+    assert_eq!(place.numbers(EXPIRING).await, [1]);
+    let beside = async {
+        let next = vec![sample("eth0", midnight(0) + 300 * SECOND, 1)];
+        store.commit(&agent.next(next)).await.unwrap();
+        store.series(&all("web", "eth0", Resolution::FiveMinutes)).await.unwrap()
+    };
+    let series = tokio::time::timeout(Duration::from_secs(3), beside).await;
+    assert_eq!(series.expect("a commit or a reader waits for the sums").points.len(), 2);
+    assert!(!retain.is_finished(), "the sums are not kept yet");
+    slow.batch_execute("COMMIT").await.unwrap();
+    retain.await.unwrap().unwrap();
+    assert_eq!(place.numbers(PARTITIONS).await, [partitions - 1]);
+    assert_eq!(place.numbers(EXPIRING).await, [0]);
+    assert!(store.check().await.unwrap().is_sound());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drop_that_ends_half_way_loses_no_sum_and_goes_on_next_time() {
+    let place = fresh().await;
+    let (store, _) = with_an_old_partition(&place).await;
+    let slow = cluster::client(&place.url).await;
+    slow.batch_execute("BEGIN; SELECT 1 FROM nics FOR NO KEY UPDATE").await.unwrap();
+    let retain = tokio::spawn({
+        let store = store.clone();
+        async move { store.retain(&short(), midnight(0) + SECOND).await }
+    });
+    somebody_waits(&place).await;
+    let end = "SELECT pg_terminate_backend(pid)::int FROM pg_stat_activity
+               WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    assert_eq!(place.numbers(end).await, [1]);
+    let error = retain.await.unwrap().unwrap_err().to_string();
+    assert!(error.contains("bandwidth_5m: "), "{error}");
+    slow.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(place.numbers(EXPIRING).await, [1]);
+    assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_5m").await, [1]);
+    let report = store.check().await.unwrap();
+    assert!(report.is_sound(), "{:?}", report.findings);
+    // Of two collectors one goes on with it.
+    let other = crate::postgres::store(&place.url);
+    let (limits, now) = (short(), midnight(0) + SECOND);
+    let (one, two) = tokio::join!(store.retain(&limits, now), other.retain(&limits, now));
+    assert_eq!(one.unwrap().partitions + two.unwrap().partitions, 1);
+    assert_eq!(place.numbers(EXPIRING).await, [0]);
+    let kept = "SELECT count(*) FROM nics WHERE expired_rx_packets > 0";
+    assert_eq!(place.numbers(kept).await, [1]);
+    let report = store.check().await.unwrap();
+    assert!(report.is_sound(), "{:?}", report.findings);
+}
+
+/// Before the server: once it is shut it refuses whoever connects, and counts them.
+async fn gate(directory: &Path, refused: Arc<AtomicU64>, shut: Arc<AtomicBool>) {
+    let server = cluster::socket();
+    let listener = UnixListener::bind(directory.join(server.file_name().unwrap())).unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            if shut.load(Ordering::SeqCst) {
+                refused.fetch_add(1, Ordering::SeqCst);
+                continue;
+            }
+            let mut far = UnixStream::connect(&server).await.unwrap();
+            tokio::spawn(async move {
+                // Ends with either side.
+                let _ended = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_gone_is_tried_once_however_much_there_is_to_do() {
+    let place = fresh().await;
+    let directory = tempfile::tempdir().unwrap();
+    let (refused, shut) = (Arc::default(), Arc::default());
+    gate(directory.path(), Arc::clone(&refused), Arc::clone(&shut)).await;
+    let name = place.url.rsplit('=').next().unwrap();
+    let store = store(&cluster::url(directory.path(), name));
+    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    let mut agent = Agent::new("web", 1, 1);
+    store.commit(&agent.next(vec![sample("eth0", midnight(0), 1)])).await.unwrap();
+    shut.store(true, Ordering::SeqCst);
+    let cut = "SELECT pg_terminate_backend(pid)::int FROM pg_stat_activity
+               WHERE datname = current_database() AND application_name = 'netmon-collector'";
+    place.numbers(cut).await;
+    let count = || refused.swap(0, Ordering::SeqCst);
+    let error = store.retain(&RetentionLimits::default(), midnight(0)).await.unwrap_err();
+    assert!(!error.to_string().contains("bandwidth"), "{error}");
+    assert_eq!(count(), 1, "attempts of retention");
+    let days = (3..9).map(|day| sample("eth0", midnight(day), 1)).collect();
+    let error = store.commit(&agent.next(days)).await.unwrap_err();
+    assert!(!error.to_string().contains("bandwidth"), "{error}");
+    assert_eq!(count(), 1, "attempts of a commit that needs many partitions");
 }

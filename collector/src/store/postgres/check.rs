@@ -8,6 +8,7 @@ use tokio_postgres::{Client, Row};
 
 use super::citus;
 use super::error::Failure;
+use super::expired;
 use super::partition::Table;
 use super::store::PostgresStore;
 use crate::store::port::check::Check;
@@ -52,9 +53,30 @@ async fn is_spread(client: &Client) -> Result<bool, Failure> {
     Ok(citus::is_there(client).await? || client.query_typed_one(foreign, &[]).await?.try_get(0)?)
 }
 
+/// How often a reading that lost a race is done anew.
+const RACES_MAX: u32 = 3;
+
 async fn read(client: &Client) -> Result<Evidence, Failure> {
-    // One moment for all of it; of several servers, moments as close together as can be.
-    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let mut races = 0;
+    loop {
+        match read_once(client).await {
+            // What was detached is dropped by now.
+            Err(Failure::Raced(_)) if races < RACES_MAX => races += 1,
+            evidence => return evidence,
+        }
+        client.batch_execute("ROLLBACK").await?;
+    }
+}
+
+async fn read_once(client: &Client) -> Result<Evidence, Failure> {
+    // One moment for all of it; of several servers, moments as close together as can be. From before it
+    // no partition is detached.
+    client
+        .batch_execute(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+             LOCK TABLE ONLY bandwidth_5m IN ACCESS SHARE MODE",
+        )
+        .await?;
     for table in Table::ALL.map(Table::name) {
         client.query_typed(&format!("SELECT 1 FROM {table} LIMIT 1"), &[]).await?;
     }
@@ -145,7 +167,13 @@ async fn sums_of(client: &Client, rows: &str) -> Result<HashMap<i64, Sums>, Fail
 async fn nics(client: &Client) -> Result<Vec<NicEvidence>, Failure> {
     let since =
         |table: &str, from: &str| format!("{table} WHERE time >= (SELECT {from} FROM retention)");
-    let five = sums_of(client, "bandwidth_5m").await?;
+    let mut five = sums_of(client, "bandwidth_5m").await?;
+    for table in expired::detached(client).await? {
+        for (nic, sums) in sums_of(client, &table).await? {
+            let five = five.entry(nic).or_default();
+            *five = five.plus(sums);
+        }
+    }
     let gaps = sums_of(client, "gaps WHERE nic IS NOT NULL").await?;
     let raw = sums_of(client, &since("bandwidth_stats", "raw_from")).await?;
     let raw_five = sums_of(client, &since("bandwidth_5m", "raw_from")).await?;

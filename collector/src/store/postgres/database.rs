@@ -115,7 +115,8 @@ impl Postgres {
         self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes partitions. Where that fails, the default ones take the rows.
+    /// Makes partitions. Of one that can't be made, the default one takes the rows; without a
+    /// connection that ends at the first.
     pub(super) async fn make_partitions(
         &self,
         mut missing: BTreeSet<Partition>,
@@ -130,6 +131,7 @@ impl Postgres {
                 Ok(()) => {
                     self.partitions().insert(partition);
                 }
+                Err(failure @ Failure::Unreachable(_)) => return Err(failure),
                 Err(error) => tracing::warn!(?error, partition = partition.name(), "not made"),
             }
         }

@@ -17,6 +17,8 @@ pub(super) enum Failure {
     Refused(String),
     /// Another transaction came in between: trying again at once helps.
     Raced(String),
+    /// No connection was to be had: nothing else could be done either.
+    Unreachable(String),
     /// The database fails or is set up wrongly: trying again later may help.
     Failed(String),
 }
@@ -27,10 +29,15 @@ impl Failure {
         match self {
             Self::Told(error) => error,
             Self::Refused(reason) => StoreError::Refused { location: location.to_owned(), reason },
-            Self::Raced(reason) | Self::Failed(reason) => {
+            Self::Raced(reason) | Self::Unreachable(reason) | Self::Failed(reason) => {
                 StoreError::Failed { location: location.to_owned(), reason }
             }
         }
+    }
+
+    /// The same of a failure to connect.
+    pub(super) fn into_unreachable(self) -> Self {
+        Self::Unreachable(self.to_string())
     }
 }
 
@@ -38,9 +45,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Told(error) => error.fmt(f),
-            Self::Refused(reason) | Self::Raced(reason) | Self::Failed(reason) => {
-                f.write_str(reason)
-            }
+            Self::Refused(reason)
+            | Self::Raced(reason)
+            | Self::Unreachable(reason)
+            | Self::Failed(reason) => f.write_str(reason),
         }
     }
 }

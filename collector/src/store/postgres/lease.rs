@@ -65,7 +65,7 @@ impl Pool {
         kept.take_if(|(client, _)| client.is_closed());
         let connection = match kept {
             Some(connection) => connection,
-            None => self.config.connect().await?,
+            None => self.config.connect().await.map_err(Failure::into_unreachable)?,
         };
         Ok(Lease { held: Some((connection, permit)) })
     }

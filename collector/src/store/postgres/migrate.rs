@@ -10,7 +10,7 @@ use super::partition::exists;
 use crate::store::port::schema::Migrated;
 
 /// What brings a database from one version to the next. Never changed once released.
-const MIGRATIONS: [&str; 16] = [
+const MIGRATIONS: [&str; 17] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -27,6 +27,7 @@ const MIGRATIONS: [&str; 16] = [
     include_str!("sign_outs.sql"),
     include_str!("claims.sql"),
     include_str!("citus.sql"),
+    include_str!("strays.sql"),
 ];
 
 /// Version of the newest schema.

@@ -78,6 +78,18 @@ impl Partition {
         format!("{}_p{}", self.table.name(), self.number)
     }
 
+    /// Begins a transaction that takes it away from its table. The table is locked first, as commits do:
+    /// the other way round both would wait for each other. A reader who takes long must not hold up
+    /// commits that queue behind these locks; nor may whoever has them do anything that takes long.
+    pub(super) fn take(self) -> String {
+        format!(
+            "{BEGIN}; SET LOCAL lock_timeout = '5s';
+             LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE",
+            self.table.name(),
+            self.name()
+        )
+    }
+
     /// Whether all of it lies before a time, in nanoseconds since 1970.
     pub(super) const fn ends_by(self, time_ns: u64) -> bool {
         (self.number + 1) * self.table.length_ns() <= time_ns

@@ -4,14 +4,14 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use tokio_postgres::Client;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::connect::BEGIN;
 use super::database::Postgres;
 use super::error::Failure;
-use super::expired::{expire, expired};
+use super::expired::{self, expire, expired};
 use super::forget::{forget_nics, forget_sessions};
-use super::partition::{self, Table};
+use super::partition::{self, Partition, Table};
 use super::quarantine;
 use super::session::{time, time_ns};
 use super::store::PostgresStore;
@@ -34,8 +34,11 @@ impl Retain for PostgresStore {
 
     async fn retain(&self, limits: &RetentionLimits, now_ns: u64) -> Result<Retained, StoreError> {
         let retained = delete(&self.database, &limits.cut_offs(now_ns), now_ns).await;
+        if let Err(failure @ Failure::Unreachable(_)) = retained {
+            return self.outcome(Err(failure));
+        }
         self.database.partitions().clear();
-        // In any case: without, rows of the next days would share the default ones.
+        // Also where a table failed: without, rows of the next days would share the default ones.
         let made = self.database.make_partitions(partition::ahead(now_ns)).await;
         self.outcome(retained.and_then(|retained| made.map(|()| retained)))
     }
@@ -71,7 +74,7 @@ impl Part {
 }
 
 /// Deletes what is older than `cut`, rounded down to whole partitions. A part that fails keeps no
-/// other from being deleted; all that failed are named.
+/// other from being deleted; all that failed are named. Without a connection that ends at the first.
 async fn delete(database: &Postgres, cut: &CutOffs, now_ns: u64) -> Result<Retained, Failure> {
     let mut retained = Retained::default();
     let mut failed = Vec::new();
@@ -81,6 +84,7 @@ async fn delete(database: &Postgres, cut: &CutOffs, now_ns: u64) -> Result<Retai
                 retained.rows += more.rows;
                 retained.partitions += more.partitions;
             }
+            Err(failure @ Failure::Unreachable(_)) => return Err(failure),
             Err(failure) => failed.push(format!("{}: {failure}", part.name())),
         }
     }
@@ -131,15 +135,14 @@ async fn delete_of_table(
     if let Some(column) = column {
         note_cut_off(client, table, column, before_ns, now_ns).await?;
     }
-    let mut retained = Retained::default();
-    for partition in partition::all(client, table).await? {
-        if partition.ends_by(before_ns) {
-            drop_partition(client, partition).await?;
-            retained.partitions += 1;
-        }
-    }
-    retained.rows = delete_from_default(client, table, before_ns).await?;
-    Ok(retained)
+    let old = partition::all(client, table).await?;
+    let old = old.into_iter().filter(|partition| partition.ends_by(before_ns));
+    let partitions = match table {
+        Table::FiveMinutes => expired::drop_partitions(client, old).await?,
+        Table::Stats | Table::Mix | Table::Minutes => drop_partitions(client, old).await?,
+    };
+    let rows = delete_from_default(client, table, before_ns).await?;
+    Ok(Retained { rows, partitions })
 }
 
 /// From now on nothing relies on older rows.
@@ -241,7 +244,7 @@ async fn newest(client: &Client) -> Result<SystemTime, Failure> {
     Ok(SystemTime::UNIX_EPOCH)
 }
 
-async fn has_rows(client: &Client, partition: partition::Partition) -> Result<bool, Failure> {
+async fn has_rows(client: &Client, partition: Partition) -> Result<bool, Failure> {
     let any = format!("SELECT EXISTS (SELECT 1 FROM {})", partition.name());
     Ok(client.query_typed_one(&any, &[]).await?.try_get(0)?)
 }
@@ -252,61 +255,57 @@ async fn write_clock(client: &Client, clock_ns: u64) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn drop_partition(client: &Client, partition: partition::Partition) -> Result<(), Failure> {
-    let name = partition.name();
-    let keep = match partition.table {
-        Table::FiveMinutes => expire(&format!("SELECT * FROM {name}")),
-        Table::Stats | Table::Mix | Table::Minutes => String::new(),
-    };
-    // The table before its partition, as commits take them: the other way round both would wait for
-    // each other. A reader who takes long must not hold up commits that queue behind these locks.
-    client
-        .batch_execute(&format!(
-            "{BEGIN}; SET LOCAL lock_timeout = '5s';
-             LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE;
-             LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE; {keep}; DROP TABLE {name}; COMMIT",
-            partition.table.name()
-        ))
-        .await?;
-    Ok(())
+async fn drop_partitions(
+    client: &Client,
+    partitions: impl Iterator<Item = Partition>,
+) -> Result<u64, Failure> {
+    let mut dropped = 0;
+    for partition in partitions {
+        let name = partition.name();
+        client.batch_execute(&format!("{}; DROP TABLE {name}; COMMIT", partition.take())).await?;
+        dropped += 1;
+    }
+    Ok(dropped)
 }
 
-/// Deletes what the default partition holds of old rows, the oldest first, in steps of time.
+fn timestamp(time: &SystemTime) -> (&(dyn ToSql + Sync), Type) {
+    (time, Type::TIMESTAMPTZ)
+}
+
+/// Deletes what the default partition holds of old rows, the oldest first, in steps of time. Each step
+/// begins where the one before ended, or it would pass all that those have left in the index.
 async fn delete_from_default(
     client: &Client,
     table: Table,
     before_ns: u64,
 ) -> Result<u64, Failure> {
     let (name, before) = (table.name(), time(before_ns));
+    let oldest = format!("SELECT min(time) FROM {name}_default WHERE time < $1");
     let step = format!(
-        "SELECT time FROM {name}_default WHERE time < $1 ORDER BY time OFFSET {STEP_ROWS} LIMIT 1"
+        "SELECT time FROM {name}_default WHERE time < $1 AND time >= $2
+         ORDER BY time OFFSET {STEP_ROWS} LIMIT 1"
     );
     // More rows than a step has, should so many be of one moment.
-    let delete = format!(
-        "DELETE FROM {name}_default WHERE time <= $1 AND time < $2
-         RETURNING nic, rx_bytes, tx_bytes, rx_packets, tx_packets"
-    );
+    let old = format!("{name}_default WHERE time < $1 AND time >= $2 AND time <= $3");
     let sql = match table {
-        Table::FiveMinutes => expire(&delete),
+        Table::FiveMinutes => expire(&format!(
+            "DELETE FROM {old} RETURNING nic, rx_bytes, tx_bytes, rx_packets, tx_packets"
+        )),
         Table::Stats | Table::Mix | Table::Minutes => {
-            let delete =
-                format!("DELETE FROM {name}_default WHERE time <= $1 AND time < $2 RETURNING nic");
-            format!("WITH old AS ({delete}) SELECT count(*) FROM old")
+            format!("WITH old AS (DELETE FROM {old} RETURNING nic) SELECT count(*) FROM old")
         }
     };
+    let mut from = client.query_typed_one(&oldest, &[timestamp(&before)]).await?.try_get(0)?;
     let mut rows = 0;
-    loop {
-        let until = client.query_typed_opt(&step, &[(&before, Type::TIMESTAMPTZ)]).await?;
-        let until = until.map(|row| row.try_get(0)).transpose()?;
-        let last = until.is_none();
-        let until: SystemTime = until.unwrap_or(before);
-        let times = [(&until as _, Type::TIMESTAMPTZ), (&before as _, Type::TIMESTAMPTZ)];
+    while let Some(first) = from {
+        let until = client.query_typed_opt(&step, &[timestamp(&before), timestamp(&first)]).await?;
+        from = until.map(|row| row.try_get(0)).transpose()?;
+        let last: SystemTime = from.unwrap_or(before);
+        let times = [timestamp(&before), timestamp(&first), timestamp(&last)];
         let deleted: i64 = client.query_typed_one(&sql, &times).await?.try_get(0)?;
         rows += deleted.unsigned_abs();
-        if last {
-            return Ok(rows);
-        }
     }
+    Ok(rows)
 }
 
 /// Deletes samples that are dated too far off and arrived before `before_ns`; their sums stay known.

@@ -81,7 +81,7 @@ impl Sums {
         [rx_bytes, tx_bytes, rx_packets, tx_packets].into_iter().all(|figure| figure >= 0)
     }
 
-    fn plus(self, other: Self) -> Self {
+    pub(in crate::store) fn plus(self, other: Self) -> Self {
         self.with(other, i128::saturating_add)
     }
 
