@@ -21,13 +21,15 @@ pub(super) async fn drop_partitions(
     let mut dropped = drop_detached(client).await?;
     for partition in partitions {
         let (table, name) = (partition.table.name(), partition.name());
-        client
-            .batch_execute(&format!(
-                "{}; ALTER TABLE {table} DETACH PARTITION {name};
-                 ALTER TABLE {name} RENAME TO expiring_{name}; COMMIT",
-                partition.take()
-            ))
-            .await?;
+        // Each by itself: Citus passes on the whole query that a table is changed by.
+        for statement in [
+            partition.take(),
+            format!("ALTER TABLE {table} DETACH PARTITION {name}"),
+            format!("ALTER TABLE {name} RENAME TO expiring_{name}"),
+            "COMMIT".to_owned(),
+        ] {
+            client.batch_execute(&statement).await?;
+        }
         dropped += drop_detached(client).await?;
     }
     Ok(dropped)
@@ -61,11 +63,13 @@ async fn drop_detached(client: &Client) -> Result<u64, Failure> {
                      sum(rx_packets) AS rx_packets, sum(tx_packets) AS tx_packets
                  FROM {table} GROUP BY nic"
             ));
-            client
-                .batch_execute(&format!(
-                    "LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE; {keep}; DROP TABLE {table}"
-                ))
-                .await?;
+            for statement in [
+                format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"),
+                keep,
+                format!("DROP TABLE {table}"),
+            ] {
+                client.batch_execute(&statement).await?;
+            }
             dropped += 1;
         }
         client.batch_execute("COMMIT").await?;
