@@ -68,6 +68,9 @@ const SETTINGS: [(&str, &str, &str); 3] = [
     ("other_names", "HTTP__PROXIES", "127.0.0.1"),
 ];
 
+/// Attacks that fill the embedded store's file with what they ask for.
+const SQLITE_ONLY: [&str; 1] = ["aborted_queries"];
+
 /// In the namespace's own `/run`.
 const TOKEN_FILE: &str = "/run/netmon-bench-token";
 
@@ -131,6 +134,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         let wanted =
             |it: &&&str| options.attacks.is_empty() || options.attacks.iter().any(|o| o == **it);
         for attack in attacks.iter().filter(wanted) {
+            if options.postgresql && SQLITE_ONLY.contains(attack) {
+                println!("\n{kind}: {attack}: left out, it needs the embedded store");
+                continue;
+            }
             let other = options.beside.as_deref().map(|folder| ("before", Some(folder)));
             for (build, programs) in other.into_iter().chain([("now", None)]) {
                 println!("\n{kind}: {attack}, {build}");
