@@ -23,16 +23,6 @@ pub fn boot_ns() -> u64 {
 pub struct BootId(pub u64);
 
 impl BootId {
-    /// This boot (`proc_sys_kernel(5)`, `boot_id`): a new one after each power loss, the same one after
-    /// a virtual machine was set back or a process was killed.
-    #[must_use]
-    pub fn read() -> Self {
-        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let digits: String = text.trim().chars().filter(|it| *it != '-').collect();
-        let low = digits.get(16..32).and_then(|it| u64::from_str_radix(it, 16).ok());
-        Self(low.unwrap_or_default())
-    }
-
     /// False if the system doesn't tell.
     #[must_use]
     pub const fn is_known(self) -> bool {

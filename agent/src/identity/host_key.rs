@@ -4,20 +4,33 @@ use sha2::{Digest, Sha256};
 use wire::id::ClientId;
 use wire::message::HostKey;
 
+use crate::clocks::BootId;
+
 /// Where the id of this installation is (`man 5 machine-id`), the first that holds one.
 const MACHINE_ID: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 
-/// The id of this boot of the kernel.
+/// The id of this boot of the kernel (`proc_sys_kernel(5)`): a new one after each power loss, the same
+/// one after a virtual machine was set back or a process was killed.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// The key of this host, read anew: a container may get its machine-id late.
 #[must_use]
 pub fn host_key(client: &ClientId) -> HostKey {
-    let read = |path: &&str| std::fs::read_to_string(path).ok().as_deref().and_then(id);
     HostKey {
         machine: digest("machine", client, MACHINE_ID.iter().find_map(read)),
         boot: digest("boot", client, read(&BOOT_ID)),
     }
+}
+
+/// This boot of the kernel.
+#[must_use]
+pub fn boot() -> BootId {
+    let low = |digits: String| u64::from_str_radix(digits.get(16..)?, 16).ok();
+    BootId(read(&BOOT_ID).and_then(low).unwrap_or_default())
+}
+
+fn read(path: &&str) -> Option<String> {
+    std::fs::read_to_string(path).ok().as_deref().and_then(id)
 }
 
 /// True if this host has a machine-id.

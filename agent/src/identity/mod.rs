@@ -10,5 +10,5 @@ mod tls;
 pub use self::credentials::Credentials;
 pub use self::enroll::{Asked, EnrollError, Enrolled, enroll, hints, reachable};
 pub use self::error::IdentityError;
-pub use self::host_key::{host_key, is_known};
+pub use self::host_key::{boot, host_key, is_known};
 pub use self::renew::renew;

@@ -136,11 +136,8 @@ impl Shipper {
         inventory: watch::Receiver<Inventory>,
     ) -> Result<Self, ShipError> {
         let session = getrandom::u64().map_err(|error| ShipError::System(error.into()))?;
-        let now = Now {
-            wall_ns: clocks::wall_ns(),
-            boot_ns: clocks::boot_ns(),
-            boot: clocks::BootId::read(),
-        };
+        let now =
+            Now { wall_ns: clocks::wall_ns(), boot_ns: clocks::boot_ns(), boot: identity::boot() };
         let (mut spool, damaged) = Spool::open(&config.spool, config.spool_limits.clone(), now)?;
         if let Some(path) = damaged {
             tracing::error!(path = %path.display(), "the spool was damaged and is set aside there");
