@@ -95,6 +95,19 @@ impl Held {
         holder.chain(waiting).find(|it| it.number == number)
     }
 
+    /// The place of another host that is connected here. The same run of the same agent gives way.
+    fn other(&mut self, client: &ClientId, claim: &Claim) -> Option<u64> {
+        let holder = self.holders.get(client)?;
+        if holder.connection.close_reason().is_none() {
+            if holder.claim != *claim {
+                return Some(holder.number);
+            }
+            holder.connection.close(CLOSE_REPLACED.into(), NEWER.as_bytes());
+        }
+        self.holders.remove(client);
+        None
+    }
+
     fn take_waiting(&mut self, client: &ClientId, number: u64) -> Option<Holder> {
         let waiting = self.waiting.get_mut(client)?;
         let at = waiting.iter().position(|it| it.number == number)?;
@@ -147,24 +160,11 @@ impl Claims {
         claim: &Claim,
         refused: IpAddr,
     ) -> Result<(), SecondHost> {
-        while let Some(number) = self.other(client, claim) {
+        loop {
+            let other = self.held().other(client, claim);
+            let Some(number) = other else { return Ok(()) };
             self.challenge(client, claim, number, refused).await?;
         }
-        Ok(())
-    }
-
-    /// The place of another host here. The same run of the same agent gives way.
-    fn other(&self, client: &ClientId, claim: &Claim) -> Option<u64> {
-        let mut held = self.held();
-        let holder = held.holders.get(client)?;
-        if holder.connection.close_reason().is_none() {
-            if holder.claim != *claim {
-                return Some(holder.number);
-            }
-            holder.connection.close(CLOSE_REPLACED.into(), NEWER.as_bytes());
-        }
-        held.holders.remove(client);
-        None
     }
 
     /// Asks the host at a place here, and ends its connection if it doesn't answer.
@@ -264,12 +264,7 @@ impl Claims {
         if held.holders.get(client).is_some_and(|holder| holder.number == number) {
             held.holders.remove(client);
         }
-        if let Some(waiting) = held.waiting.get_mut(client) {
-            waiting.retain(|it| it.number != number);
-            if waiting.is_empty() {
-                held.waiting.remove(client);
-            }
-        }
+        held.take_waiting(client, number);
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -294,13 +289,8 @@ impl Place {
         let waiting = held.find(&self.client, self.number);
         let waiting = waiting.filter(|it| it.connection.close_reason().is_none());
         let Some(claim) = waiting.map(|it| it.claim) else { return Sharing::Gone };
-        if let Some(holder) = held.holders.get(&self.client)
-            && holder.connection.close_reason().is_none()
-        {
-            if holder.claim != claim {
-                return Sharing::Taken;
-            }
-            holder.connection.close(CLOSE_REPLACED.into(), NEWER.as_bytes());
+        if held.other(&self.client, &claim).is_some() {
+            return Sharing::Taken;
         }
         let Some(holder) = held.take_waiting(&self.client, self.number) else {
             return Sharing::Gone;
