@@ -12,7 +12,7 @@ use wire::message::{Claim, HostKey};
 use super::error::Failure;
 use super::session::time;
 use super::store::PostgresStore;
-use super::values::instant;
+use super::values::{instant, number};
 use crate::store::port::claims::{Claims, SecondHosts};
 use crate::store::port::error::StoreError;
 use crate::store::rows::claims::{Holder, Lost, PlaceId, Question, SILENCE, SecondHostRecord};
@@ -83,9 +83,8 @@ impl Claims for PostgresStore {
                       WHERE collector = $1 AND question > answered";
         let rows = self.rows(select, &[(&collector.cast_signed(), Type::INT8)]).await?;
         let question = |row: &Row| {
-            let number = |at| row.try_get::<_, i64>(at).map(i64::cast_unsigned);
             let client = ClientId::new(row.try_get(0)?).ok();
-            let (place, number) = (number(1)?, number(2)?);
+            let (place, number) = (number(row, 1)?, number(row, 2)?);
             // An id that is none can't have been written by a collector.
             Ok(client.map(|client| Question { client, place, number }))
         };
@@ -105,7 +104,7 @@ impl Claims for PostgresStore {
     async fn held(&self, collector: u64) -> Result<Option<Vec<(String, u64)>>, StoreError> {
         let select = "SELECT client_id, place FROM claims WHERE collector = $1";
         let rows = self.rows(select, &[(&collector.cast_signed(), Type::INT8)]).await?;
-        let held = |row: &Row| Ok((row.try_get(0)?, row.try_get::<_, i64>(1)?.cast_unsigned()));
+        let held = |row: &Row| Ok((row.try_get(0)?, number(row, 1)?));
         self.outcome(rows.iter().map(held).collect()).map(Some)
     }
 
@@ -237,14 +236,13 @@ async fn claimed(
 }
 
 fn other(row: &Row) -> Result<Holder, Failure> {
-    let number = |at| row.try_get::<_, i64>(at).map(i64::cast_unsigned);
     let key = |at| {
         let key = row.try_get::<_, &[u8]>(at)?.try_into();
         key.map_err(|_| Failure::Failed("a host key in claims is not 16 bytes long".to_owned()))
     };
-    let place = PlaceId { collector: number(0)?, number: number(1)? };
+    let place = PlaceId { collector: number(row, 0)?, number: number(row, 1)? };
     let host = HostKey { machine: key(2)?, boot: key(3)? };
-    let claim = Claim { host, session: number(4)? };
+    let claim = Claim { host, session: number(row, 4)? };
     let address = row.try_get::<_, &str>(5)?.parse();
     let address =
         address.map_err(|_| Failure::Failed("an address in claims is none".to_owned()))?;

@@ -9,7 +9,7 @@ use tokio_postgres::{Client, Error, Row};
 use super::error::Failure;
 use super::key::nic_key;
 use super::store::PostgresStore;
-use super::values::point;
+use super::values::{number, point};
 use crate::store::port::error::StoreError;
 use crate::store::port::export::{Export, Paused, Place, ROWS};
 use crate::store::rows::export::{self, ExportGap, ExportRange, ExportRow};
@@ -96,8 +96,8 @@ async fn read(
 
 fn gap(row: &Row, at: usize) -> Result<Option<ExportGap>, Error> {
     let Some(reason) = row.try_get::<_, Option<i64>>(at)? else { return Ok(None) };
-    let number = |at| row.try_get::<_, i64>(at).map(i64::cast_unsigned);
-    let (session, first_seq, last_seq) = (number(at + 1)?, number(at + 2)?, number(at + 3)?);
+    let (session, first_seq, last_seq) =
+        (number(row, at + 1)?, number(row, at + 2)?, number(row, at + 3)?);
     let reason = u8::try_from(reason).unwrap_or_default();
     Ok(Some(ExportGap { reason, session, first_seq, last_seq }))
 }

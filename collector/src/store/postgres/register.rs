@@ -11,7 +11,7 @@ use super::number::bounded;
 use super::partition::Table;
 use super::session::{time, time_ns};
 use super::store::PostgresStore;
-use super::values::instant;
+use super::values::{instant, number};
 use crate::identity::Revocation;
 use crate::store::port::error::StoreError;
 use crate::store::port::register::{Forget, Register};
@@ -71,16 +71,15 @@ async fn revocations(client: &Client, after: u64) -> Result<Vec<StoredRevocation
                   ORDER BY change";
     let mut revocations = Vec::new();
     for row in client.query_typed(select, &[(&bounded(after), Type::INT8)]).await? {
-        let number = |column| row.try_get(column).map(|number: i64| number.cast_unsigned());
         revocations.push(StoredRevocation {
             client: row.try_get(0)?,
             revocation: Revocation {
-                generation: number(1)?,
-                revoked_at: number(2)?,
+                generation: number(&row, 1)?,
+                revoked_at: number(&row, 2)?,
                 forgotten: row.try_get(3)?,
                 replaced: row.try_get(4)?,
             },
-            change: number(5)?,
+            change: number(&row, 5)?,
         });
     }
     Ok(revocations)

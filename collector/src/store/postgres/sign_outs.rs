@@ -8,6 +8,7 @@ use super::connect::BEGIN;
 use super::error::Failure;
 use super::number::bounded;
 use super::store::PostgresStore;
+use super::values::number;
 use crate::store::port::error::StoreError;
 use crate::store::port::sign_outs::SignOuts;
 use crate::store::rows::sign_outs::SignOut;
@@ -28,9 +29,8 @@ async fn after_change(client: &Client, after: u64) -> Result<(Vec<SignOut>, u64)
                   WHERE change > $1 OR $1 > (SELECT max(change) FROM sign_outs) ORDER BY change";
     let (mut sign_outs, mut last) = (Vec::new(), after);
     for row in client.query_typed(select, &[(&bounded(after), Type::INT8)]).await? {
-        let number = |column| row.try_get(column).map(|number: i64| number.cast_unsigned());
-        sign_outs.push(SignOut { session: row.try_get(0)?, ends_at: number(1)? });
-        last = number(2)?;
+        sign_outs.push(SignOut { session: row.try_get(0)?, ends_at: number(&row, 1)? });
+        last = number(&row, 2)?;
     }
     Ok((sign_outs, last))
 }
