@@ -118,8 +118,9 @@ impl Limit {
     /// Those by which reading is held up.
     pub const READING: [Self; 4] = [Self::Frames, Self::Rows, Self::Bytes, Self::Nics];
 
-    /// Those by which an inventory is held up.
-    pub const INVENTORY: [Self; 2] = [Self::Inventories, Self::Links];
+    /// Those by which an inventory is held up. New NICs are among them, because an agent that sends no
+    /// frames would else never be told of them.
+    pub const INVENTORY: [Self; 3] = [Self::Inventories, Self::Links, Self::Nics];
 
     const ALL: [Self; 11] = [
         Self::Introductions,
@@ -389,6 +390,22 @@ mod tests {
             usage.take_inventory(&inventory(false), at(60_000 + n));
         }
         assert_eq!(usage.wait(&Limit::INVENTORY, at(60_200)), None);
+    }
+
+    #[test]
+    fn an_inventory_of_invented_nics_waits_though_no_frame_is_sent() {
+        let inventory = |from: usize| {
+            let nic = |n| Nic { name: NicName::new(&format!("n{n}")).unwrap(), ..Nic::default() };
+            Inventory { nics: (from..from + 3000).map(nic).collect() }
+        };
+        let mut usage = Usage::new(&ClientLimits::default());
+        for from in [0, 3000] {
+            assert_eq!(usage.wait(&Limit::INVENTORY, at(0)), None);
+            usage.take_inventory(&inventory(from), at(0));
+        }
+        let (limit, _) = usage.wait(&Limit::INVENTORY, at(1)).unwrap();
+        assert_eq!(limit, Limit::Nics);
+        assert_eq!(usage.untold(at(2)), [Limit::Nics]);
     }
 
     #[test]
