@@ -1,5 +1,5 @@
-"""What a hostile agent, and somebody without a certificate, does to a collector: one function, one
-attack. Each ends by itself and says what it saw, as JSON.
+"""Attacks on a collector by a hostile agent or by somebody without a certificate: one function per
+attack. Each ends by itself and prints its observations as JSON.
 
 usage: attacks.py ATTACK JSON    (`Stage` names what the JSON must have)
 """
@@ -22,10 +22,10 @@ class Stage:
     def __init__(self, told):
         self.address = (told["host"], told["port"])
         self.identity = told["identity"]
-        # Longest time that an attack goes on, seconds, and how much of it there is (1: as reported).
+        # Longest duration of an attack in seconds, and its strength (1: a real attacker's).
         self.seconds = told["seconds"]
         self.scale = told["scale"]
-        # The collector's command line, to be followed by a command.
+        # The collector's command line, without the command.
         self.collector = told["collector"]
         # The file of the embedded store.
         self.store = told.get("store")
@@ -43,7 +43,7 @@ class Stage:
         return await peer.agent(self.address, self.pki, name, sessions, **about)
 
     async def agents(self, name, number):
-        """Many agents, and the session of each. The attack begins after they are there."""
+        """Connects many agents with a session each. The attack starts once all are connected."""
         links = []
         for n in range(self.many(number)):
             id = session()
@@ -55,7 +55,7 @@ class Stage:
         return links
 
     async def command(self, *args):
-        """Runs a command of the collector. Its exit code, and what it says."""
+        """Runs a command of the collector. Returns its exit code and output."""
         run = lambda: subprocess.run([*self.collector, *args], capture_output=True, text=True,
                                      timeout=60)
         done = await asyncio.get_event_loop().run_in_executor(None, run)
@@ -67,13 +67,13 @@ def session():
 
 
 async def told(link):
-    """What the other end said as it ended the connection; None while it goes on."""
+    """The other end's reason for closing the connection; None while it is open."""
     await asyncio.sleep(0.05)
     return link.ended.result() if link.gone else None
 
 
 async def pour(stage, link, messages, chunk=256 << 10):
-    """Sends on one stream as fast as it is taken, until time is up or the other end says no. The
+    """Sends on one stream as fast as possible, until time is up or the other end refuses. Returns the
     number of messages given to QUIC."""
     stream, sent, waiting = link.uni(b""), 0, b""
     for message in messages:
@@ -102,7 +102,7 @@ async def pour(stage, link, messages, chunk=256 << 10):
 
 
 async def figures_beyond_any_link(stage):
-    """A count of 2^63-1 bytes and small ones after it in the same minute: each is sound by itself."""
+    """Sends a count of 2^63-1 bytes, then small counts in the same minute. Each is valid by itself."""
     id, now = session(), time.time_ns()
     link = await stage.agent("poisoner", [id])
 
@@ -116,7 +116,7 @@ async def figures_beyond_any_link(stage):
 
 
 async def figures_that_are_too_much_only_together(stage):
-    """The largest counts that are taken one by one, thousands in the same minute."""
+    """Sends thousands of the largest valid counts in the same minute."""
     now, found = time.time_ns() // (60 * wire.SECOND) * 60 * wire.SECOND, None
     for bits in range(62, 20, -2):
         id = session()
@@ -143,7 +143,7 @@ async def figures_that_are_too_much_only_together(stage):
 
 
 async def frames_that_wait_for_a_missing_one(stage):
-    """Many agents send all but the first of their frames, each of 1,024 rows in few bytes."""
+    """Many agents send all frames but the first, each with 1,024 rows in few bytes."""
     links = await stage.agents("holder", 60)
     for id, link in links:
         try:
@@ -157,7 +157,7 @@ async def frames_that_wait_for_a_missing_one(stage):
 
 
 async def sessions_of_empty_frames(stage):
-    """One connection of 4,096 sessions, each with frames of nothing that wait for the first."""
+    """One connection opens 4,096 sessions, each with empty frames that wait for the first frame."""
     ids = [session() for _ in range(stage.many(4096))]
     link = await stage.agent("hoarder", ids, patience=60.0)
     frames = (wire.frame(id, seq) for seq in range(2, 1024) for id in ids)
@@ -166,7 +166,7 @@ async def sessions_of_empty_frames(stage):
 
 
 async def connections_of_one_client(stage):
-    """One certificate, and as many connections as there is time for, each as the same agent."""
+    """Opens as many connections as possible with one certificate, all as the same agent."""
     id, links = session(), []
     certificate = stage.pki.client("crowd")
     while len(links) < stage.many(200) and not stage.over:
@@ -179,8 +179,8 @@ async def connections_of_one_client(stage):
 
 
 async def handshakes_that_are_never_finished(stage):
-    """First packets from one address, as fast as they can be made; where the collector asks whether
-    somebody is there, that he is; and nothing after them."""
+    """Sends first packets from one address as fast as possible and answers retry packets, but never
+    finishes a handshake."""
     loop, sent, flooded, answers = asyncio.get_event_loop(), 0, 0.0, {}
     begin_one = peer.Beginner(peer.configuration(stage.pki), stage.address)
 
@@ -213,7 +213,7 @@ async def handshakes_that_are_never_finished(stage):
 
 
 async def connections_that_say_nothing(stage):
-    """Connections of nobody in particular that finish the handshake and are silent then."""
+    """Opens connections without a certificate that finish the handshake and then stay silent."""
     links, refused = [], 0
     config = peer.configuration(stage.pki, alpn=peer.ALPN_ENROLL)
     while not stage.over and len(links) < stage.many(300):
@@ -229,7 +229,7 @@ async def connections_that_say_nothing(stage):
     except (peer.Closed, asyncio.TimeoutError):
         pass
     open_now = lambda: sum(not link.gone for link in links)
-    # A connection that was closed is drained for some round trips.
+    # A closed connection drains for some round trips.
     deadline = time.monotonic() + 2
     while open_now() > 32 and time.monotonic() < deadline:
         await asyncio.sleep(0.05)
@@ -238,7 +238,7 @@ async def connections_that_say_nothing(stage):
 
 
 async def messages_that_never_end(stage):
-    """The first bytes of messages of 1 MiB, on every stream that may be opened."""
+    """Sends the first bytes of messages of 1 MiB on every stream that it may open."""
     links = await stage.agents("promiser", 60)
     for _, link in links:
         for _ in range(60):
@@ -249,7 +249,7 @@ async def messages_that_never_end(stage):
 
 
 async def nics_that_come_and_go(stage):
-    """Inventories of thousands of NICs, each time other ones, and links that change all the time."""
+    """Sends inventories of thousands of NICs, new ones each time, whose links change constantly."""
     id, sent = session(), 0
     link = await stage.agent("shuffler", [id])
     while not stage.over and sent < stage.many(500) and not link.gone:
@@ -263,7 +263,7 @@ async def nics_that_come_and_go(stage):
 
 
 async def names_of_nics_without_end(stage):
-    """Frames whose every sample is of a NIC that was never heard of."""
+    """Sends frames whose samples all belong to unknown NICs."""
     id, now = session(), time.time_ns()
     link = await stage.agent("namer", [id])
     rows = lambda seq: [wire.sample(f"{seq}-{n}", now, rx=1) for n in range(512)]
@@ -273,7 +273,7 @@ async def names_of_nics_without_end(stage):
 
 
 async def rows_as_fast_as_they_go(stage):
-    """Sound frames, in order, of 1,024 rows in few bytes each."""
+    """Sends valid frames in order, each with 1,024 rows in few bytes."""
     id, now = session(), time.time_ns()
     link = await stage.agent("flooder", [id])
     frames = (wire.bomb(id, seq, start_ns=now + seq * 2000) for seq in range(1, stage.many(20_000)))
@@ -285,7 +285,7 @@ async def rows_as_fast_as_they_go(stage):
 
 
 async def renewals_without_end(stage):
-    """Asks for the next certificate, again and again, until the record of them can't be read."""
+    """Requests new certificates until the collector's record of them becomes unreadable."""
     certificate = stage.pki.client("renewer")
     link = await stage.agent("renewer", [session()], certificate=certificate)
     csr, given, refused = peer.csr(), 0, 0
@@ -300,12 +300,12 @@ async def renewals_without_end(stage):
 
 
 async def revoked_while_connected(stage):
-    """Goes on sending while an operator revokes it. How long that still works."""
+    """Keeps sending while an operator revokes it. Measures how long that still works."""
     return await revoked(stage, stage.address)
 
 
 async def revoked_at_another_collector(stage):
-    """The same, connected to a second collector of the database, one port further."""
+    """The same, connected to a second collector of the database on the next port."""
     return await revoked(stage, (stage.address[0], stage.address[1] + 1))
 
 
@@ -341,7 +341,7 @@ async def revoked(stage, address):
 
 
 async def enroll(stage, token, name, address=None):
-    """Gets a certificate for a token, as a new host does."""
+    """Exchanges a token for a certificate, as a new host does."""
     secret = peer.secret(token)
     link = await peer.connect(address or stage.address, peer.configuration(alpn=peer.ALPN_ENROLL))
     key = peer.new_key()
@@ -355,7 +355,7 @@ async def enroll(stage, token, name, address=None):
 
 
 async def a_certificate_that_ends_while_connected(stage):
-    """Connects with a certificate of five more seconds, and stays."""
+    """Connects with a certificate that expires in five seconds, and stays."""
     id, life = session(), 5
     certificate = stage.pki.client("short-lived", begin=-10, end=life)
     link = await stage.agent("short-lived", [id], certificate=certificate)
@@ -372,7 +372,7 @@ async def a_certificate_that_ends_while_connected(stage):
 
 
 async def guessed_tokens(stage):
-    """Asks for a certificate with secrets that nobody gave."""
+    """Requests certificates with guessed secrets."""
     given, refused, shut = 0, 0, 0
     while not stage.over and refused + shut < stage.many(2000):
         try:
@@ -389,7 +389,7 @@ async def guessed_tokens(stage):
 
 
 async def one_token_at_two_collectors(stage):
-    """Uses one token at two collectors of a database at the same moment."""
+    """Uses one token at two collectors of a database at the same time."""
     code, token = await stage.command("token")
     assert code == 0, token
     token, given = token.strip().split()[-1], 0
@@ -405,7 +405,7 @@ async def one_token_at_two_collectors(stage):
 
 
 async def totals_that_no_sum_holds(stage):
-    """Two sessions that say to have counted 2^63-1 bytes each, in figures that are taken."""
+    """Two sessions report 2^63-1 bytes each, in valid figures."""
     id, now, told_of = [session(), session()], time.time_ns(), None
     link = await stage.agent("adder", id)
     frames = b""
@@ -432,7 +432,7 @@ EVIL = "\x1b]0;owned\x07\x1b[31m\r\n<4>forged: a line of its own\n"
 
 
 async def words_that_steer_a_terminal(stage):
-    """Texts with escape sequences and lines of their own, wherever an agent may say something."""
+    """Puts escape sequences and line breaks into every text that an agent may send."""
     id = session()
     link = await stage.agent("writer", [id], alias=EVIL, version=EVIL, os_name=EVIL, kernel=EVIL)
     link.write(wire.inventory([b"e\x1b[31m\n<4>x"], kind="\x1b[2J\n<4>"))
@@ -457,7 +457,7 @@ SECRET = b"hunter2-hunter2-hunter2-hunter2!"
 
 
 async def a_secret_in_the_wrong_place(stage):
-    """A request for a certificate where a greeting belongs, and after it."""
+    """Requests a certificate in place of a Hello, and after one."""
     request, ends = wire.enroll_request(SECRET, "misplaced", peer.csr()), []
     config = peer.configuration(stage.pki, stage.pki.client("misplaced"))
     link = await peer.connect(stage.address, config)
@@ -475,7 +475,7 @@ async def a_secret_in_the_wrong_place(stage):
 
 
 async def rows_of_other_centuries(stage):
-    """Frames dated 1970, 2262, and a year from now."""
+    """Sends frames dated 1970, 2262, and a year from now."""
     id, told_of, committed = session(), None, 0
     link = await stage.agent("traveller", [id])
     far = [1, wire.I64_MAX - 86_400 * wire.SECOND, time.time_ns() + 365 * 86_400 * wire.SECOND]
@@ -505,9 +505,9 @@ def main():
         said = asyncio.run(attacks()[attack](stage))
     except (peer.Closed, asyncio.TimeoutError) as error:
         said = {"broken_off": f"{error or 'no answer'}"}
-    # What it prepared, before it began, is nothing that an attacker does.
+    # The preparations before `begin` aren't part of the attack.
     print(json.dumps({"began": stage.begin, **said}), flush=True)
-    # Connections that are open still need no farewell.
+    # Open connections need no closing.
     os._exit(0)
 
 

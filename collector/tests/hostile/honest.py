@@ -1,6 +1,6 @@
-"""An honest agent: a report every 50 ms, each kept until it is committed, over new connections if the
-old one breaks. Says of each when it was made, and after how many milliseconds it was known to be
-committed; at the end of its input it delivers the rest and says `end` with their number and bytes.
+"""An honest agent: sends a report every 50 ms, keeps each until it is committed, and reconnects if its
+connection breaks. Prints for each report when it was made and the milliseconds until its commit was
+known. At the end of its input it delivers the rest and prints `end` with their number and bytes.
 
 usage: honest.py HOST PORT IDENTITY CLIENT
 """
@@ -16,8 +16,8 @@ import wire
 EVERY = 0.05
 BYTES = 1000
 
-# How long the rest may take, how long nothing may arrive before it is sent again, and how long what
-# is missing isn't sent a third time, seconds.
+# Seconds: longest time for the rest; time without any arrival before sending again; shortest time
+# between two repetitions of missing reports.
 DRAIN = 60.0
 STUCK = 2.0
 AGAIN = 0.25
@@ -73,7 +73,7 @@ class Honest:
             self.link.write(self.frame(seq), backlog)
 
     async def deliver(self):
-        """One connection, to its end."""
+        """Runs one connection until it ends."""
         link = await peer.agent(self.address, self.pki, self.client, [self.session],
                                 certificate=self.certificate)
         self.link, self.received = link, self.committed

@@ -1,5 +1,5 @@
-"""A collector that does as it likes with the agents that come to it: it has the certificate of a real
-one. Says `greeted` as JSON for each that said Hello, until it is killed.
+"""A hostile collector with the certificate of a real one. Prints `greeted` as JSON for each agent that
+sends Hello. Runs until it is killed.
 
 usage: hostile_collector.py BEHAVIOUR PORT IDENTITY
 """
@@ -38,7 +38,7 @@ class Hostile(peer.Peer):
 
 
 async def numbers_beyond_all(link, session):
-    """Welcomes with the largest number there is, and acknowledges it."""
+    """Welcomes with the largest number, and acknowledges it."""
     link.write(wire.welcome([(session, wire.U64_MAX)]))
     await asyncio.sleep(0.1)
     link.write(wire.ack(session, wire.U64_MAX, wire.U64_MAX, [(0, wire.U64_MAX)]))
@@ -46,7 +46,7 @@ async def numbers_beyond_all(link, session):
 
 
 async def acknowledges_what_was_never_sent(link, session):
-    """Welcomes, and asks for and acknowledges what isn't there."""
+    """Welcomes, then requests and acknowledges frames that don't exist."""
     link.write(wire.welcome([(session, 0)]))
     await asyncio.sleep(0.1)
     link.write(wire.ack(session, wire.I64_MAX, wire.I64_MAX, [(1, wire.I64_MAX)] * 4096))
@@ -54,18 +54,18 @@ async def acknowledges_what_was_never_sent(link, session):
 
 
 async def never_answers(link, session):
-    """Leaves Hello without an answer."""
+    """Never answers Hello."""
     await link.ended
 
 
 async def commits_nothing(link, session):
-    """Welcomes, takes all that comes, and never says that it is kept."""
+    """Welcomes and takes everything, but never acknowledges a commit."""
     link.write(wire.welcome([(session, 0)]))
     await link.ended
 
 
 async def a_megabyte_of_reasons(link, session):
-    """Refuses with a text of a megabyte that would steer a terminal."""
+    """Refuses with a text of 1 MB that contains terminal escape sequences."""
     archive = wire.Archive()
     text = archive.text(b"\x1b]0;owned\x07\n<4>forged: a line of its own\n" * 20_000)
     link.write(wire.message(wire.REFUSED, archive.end(text)))

@@ -1,4 +1,4 @@
-"""The two ends of a connection, spoken by aioquic: nothing of the programs under test is in them."""
+"""The two ends of a connection, built on aioquic without any code of the programs under test."""
 
 import asyncio
 import base64
@@ -27,11 +27,11 @@ COLLECTOR_NAME = "collector.netmon"
 
 
 class Closed(Exception):
-    """The other end is gone, or has said no."""
+    """The other end is gone or has refused."""
 
 
 class Pki:
-    """Certificates by the key of a collector's CA, which whoever sets up a test has."""
+    """Issues certificates with the key of a collector's CA, to which a test has access."""
 
     def __init__(self, identity):
         self.identity = identity
@@ -41,7 +41,7 @@ class Pki:
         self.ca_key = serialization.load_pem_private_key(read("ca.key"), None)
 
     def client(self, name, begin=-3600, end=86400, key=None, server=False):
-        """A certificate that is valid from `begin` to `end`, seconds from now, and its key."""
+        """A certificate valid from `begin` to `end`, in seconds from now, and its key."""
         key = key or ec.generate_private_key(ec.SECP256R1())
         now = datetime.datetime.now(datetime.timezone.utc)
         usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
@@ -63,8 +63,8 @@ def csr(key=None):
 
 
 class Beginner:
-    """Makes first packets of connections, each of another one: one greeting, sealed for each anew,
-    which takes a small part of the time that a greeting takes."""
+    """Makes first packets, each of a new connection. Seals the same ClientHello again for each, which
+    is much faster than making a new one."""
 
     def __init__(self, config, address):
         quic = QuicConnection(configuration=config)
@@ -73,14 +73,14 @@ class Beginner:
         self.id = quic.host_cid
 
     def first(self, id=None, token=b""):
-        """To `id`, with the token that a retry gave."""
+        """A first packet to `id`, with the token of a retry packet."""
         id, version = id or os.urandom(8), QuicProtocolVersion.VERSION_1
         builder = QuicPacketBuilder(host_cid=self.id, peer_cid=id, peer_token=token, is_client=True,
                                     version=version, max_datagram_size=1200)
         seal = CryptoPair()
         seal.setup_initial(id, is_client=True, version=version)
         builder.start_packet(QuicPacketType.INITIAL, seal)
-        # Offset and length, then what is said.
+        # Offset and length, then the data.
         frame = builder.start_frame(QuicFrameType.CRYPTO)
         frame.push_uint_var(0)
         frame.push_uint_var(len(self.hello))
@@ -90,21 +90,21 @@ class Beginner:
 
 
 def packet_kind(data):
-    """What the first packet of a datagram is (RFC 9000, 17.2)."""
+    """The type of the first packet of a datagram (RFC 9000, 17.2)."""
     if not data[0] & 0x80:
         return "short"
     return ["initial", "0-rtt", "handshake", "retry"][data[0] >> 4 & 3]
 
 
 def retried(data):
-    """The id and the token that a retry packet gives."""
+    """The id and the token of a retry packet."""
     own = 6 + data[5]
     id = data[own + 1:own + 1 + data[own]]
     return id, data[own + 1 + len(id):-16]
 
 
 class Peer(QuicConnectionProtocol):
-    """One end of a connection. Every message that arrives, on whatever stream, is in `said`."""
+    """One end of a connection. `said` collects every message that arrives, on any stream."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -133,7 +133,7 @@ class Peer(QuicConnectionProtocol):
         return self.ended.done()
 
     async def next(self, *kinds, patience=10.0):
-        """The next message of one of these kinds; others are passed over."""
+        """The next message of one of these kinds; skips others."""
         while True:
             _, kind, body = await asyncio.wait_for(self.said.get(), patience)
             if kind is None:
@@ -142,8 +142,7 @@ class Peer(QuicConnectionProtocol):
                 return kind, body
 
     def write(self, data, stream=None, end=False):
-        """Writes to a stream, the control stream if none is told. Nothing is written to a
-        connection that has ended."""
+        """Writes to a stream, by default the control stream. Fails if the connection has ended."""
         if self.gone:
             raise Closed(self.ended.result())
         if stream is None:
@@ -158,13 +157,13 @@ class Peer(QuicConnectionProtocol):
         return stream
 
     def uni(self, data, end=False):
-        """Opens a stream with nothing coming back."""
+        """Opens a one-way stream."""
         if self.gone:
             raise Closed(self.ended.result())
         return self.write(data, self._quic.get_next_available_stream_id(True), end)
 
     def bidi(self, data, end=False):
-        """Opens a stream for an exchange."""
+        """Opens a two-way stream."""
         if self.control is None:
             self.control = self._quic.get_next_available_stream_id()
             self._quic.send_stream_data(self.control, b"")
@@ -177,12 +176,12 @@ class Peer(QuicConnectionProtocol):
         self.transmit()
 
     def unsent(self, stream):
-        """Bytes of a stream that wait for the other end's windows, or for its acknowledgement."""
+        """Bytes of a stream that wait for flow control or for an acknowledgement."""
         sender = self._quic._streams[stream].sender
         return 0 if sender.buffer_is_empty else len(sender._buffer)
 
     async def drained(self, stream, below=1, patience=30.0):
-        """Waits until less than so much of a stream waits. False if that takes too long."""
+        """Waits until fewer bytes of a stream wait than given. Returns False if that takes too long."""
         deadline = asyncio.get_event_loop().time() + patience
         while not self.gone and stream in self._quic._streams and self.unsent(stream) >= below:
             if asyncio.get_event_loop().time() > deadline:
@@ -191,7 +190,7 @@ class Peer(QuicConnectionProtocol):
         return not self.gone
 
     async def introduce(self, sessions, host=b"", patience=10.0, **about):
-        """Says who is here as an agent does, and waits for the welcome."""
+        """Sends Hello as an agent does, and waits for the welcome."""
         sessions = [it if isinstance(it, tuple) else (it, 1) for it in sessions]
         running = sessions[-1][0]
         self.write(wire.claim(running, host) + wire.hello(sessions, **about))
@@ -215,7 +214,7 @@ def configuration(identity=None, certificate=None, alpn=ALPN):
 
 
 async def connect(address, config, patience=10.0):
-    """Connects; the connection is cut by the end of the program at the latest."""
+    """Connects. The connection ends with the program at the latest."""
     loop = asyncio.get_event_loop()
     quic = QuicConnection(configuration=config)
     local = ("::1" if ":" in address[0] else "127.0.0.1", 0)
@@ -229,7 +228,7 @@ async def connect(address, config, patience=10.0):
 
 
 async def agent(address, pki, name, sessions, host=b"", certificate=None, **about):
-    """An agent that was welcomed."""
+    """A welcomed agent."""
     config = configuration(pki, certificate or pki.client(name))
     peer = await connect(address, config)
     await peer.introduce(sessions, host or name.encode(), **about)
@@ -241,11 +240,11 @@ def new_key():
 
 
 def certificate(pem):
-    """The first certificate of a text."""
+    """The first certificate in a PEM text."""
     return x509.load_pem_x509_certificate(pem.encode())
 
 
 def secret(token):
-    """The secret in a token, behind the CA's fingerprint."""
+    """The secret of a token, which follows the CA's fingerprint."""
     coded = token.split("_", 1)[1]
     return base64.urlsafe_b64decode(coded + "=" * (-len(coded) % 4))[32:64]

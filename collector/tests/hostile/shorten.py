@@ -1,4 +1,4 @@
-"""Gives an agent's key a certificate of another length, by the key of the collector's CA.
+"""Replaces an agent's certificate by one of another lifetime, signed with the collector's CA key.
 
 usage: shorten.py IDENTITY_OF_COLLECTOR IDENTITY_OF_AGENT CLIENT SECONDS_LEFT
 """
@@ -17,7 +17,7 @@ def main():
     collector, agent, client, left = sys.argv[1:5]
     key = serialization.load_pem_private_key(open(os.path.join(agent, "key.pem"), "rb").read(), None)
     certificate, _ = peer.Pki(collector).client(client, begin=-89 * DAY, end=int(left), key=key)
-    # `key.pem` has both, so that they change at once; `cert.pem` is a copy.
+    # `key.pem` holds both, so that they change together; `cert.pem` is a copy.
     certificate = certificate.public_bytes(serialization.Encoding.PEM)
     key = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
                             serialization.NoEncryption())

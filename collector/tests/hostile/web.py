@@ -1,4 +1,4 @@
-"""What a hostile page, or whoever reaches the HTTP port, does to a collector."""
+"""Attacks on a collector by a hostile page or by anybody who reaches the HTTP port."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ HOST, PORT = "127.0.0.1", 8083
 
 
 async def ask(request, patience=2.0):
-    """The status of an answer, and the answer; 0 if there is none in time."""
+    """The status of an answer and the answer; 0 if none comes in time."""
     writer = None
     try:
         async with asyncio.timeout(patience):
@@ -36,13 +36,13 @@ def post(path, body, more=""):
     return head.encode() + body
 
 
-# Addresses that attack; who is honest comes from 127.0.0.1.
+# Addresses of attackers; honest clients use 127.0.0.1.
 ATTACKERS = [(f"127.0.0.{n}", 0) for n in range(2, 10)]
 
 
 async def occupied(stage, head, drip, wanted=600):
-    """Holds as many connections as it can, each saying a little now and then, and asks beside them
-    as everybody does."""
+    """Holds as many connections as possible, each sending a little now and then, and measures normal
+    requests beside them."""
     held, answered, silent, slowest = [], 0, 0, 0.0
 
     async def hold(address):
@@ -79,24 +79,24 @@ async def occupied(stage, head, drip, wanted=600):
 
 
 async def slow_bodies(stage):
-    """Hundreds of sign-ins whose body never ends."""
+    """Sends hundreds of sign-ins whose body never ends."""
     head = (b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\n"
             b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
     return await occupied(stage, head, b" ")
 
 
 async def slow_headers(stage):
-    """Hundreds of requests whose headers never end."""
+    """Sends hundreds of requests whose headers never end."""
     return await occupied(stage, b"GET / HTTP/1.1\r\nHost: localhost\r\n", b"X: y\r\n")
 
 
 async def idle_connections(stage):
-    """Hundreds of connections that ask once and stay."""
+    """Opens hundreds of connections that send one request and stay."""
     return await occupied(stage, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", b"")
 
 
 def fill(store, rows):
-    """Samples of a client that nobody delivers for: what there is to ask for."""
+    """Stores samples of a client without an agent, as data for queries."""
     database = sqlite3.connect(store, timeout=30)
     columns = [row[1] for row in database.execute("PRAGMA table_info(clients)")]
     known = {"client_id": "history", "alias": "", "agent_version": "", "os": "", "kernel": "",
@@ -120,7 +120,7 @@ def fill(store, rows):
 
 
 async def aborted_queries(stage):
-    """Asks for long series, hundreds of times, and hangs up each time."""
+    """Requests long series hundreds of times and hangs up each time."""
     rows = stage.many(1_000_000)
     first = await asyncio.get_event_loop().run_in_executor(None, fill, stage.store, rows)
     stage.begin, asked = time.monotonic(), 0
@@ -145,7 +145,7 @@ async def aborted_queries(stage):
 
 
 async def wrong_tokens(stage):
-    """Signs in with one wrong token after the other."""
+    """Tries to sign in with many wrong tokens."""
     statuses = {}
     for n in range(stage.many(2000)):
         if stage.over:
@@ -156,7 +156,7 @@ async def wrong_tokens(stage):
 
 
 async def other_names(stage):
-    """A page somewhere else that lets its own name point here, with what a proxy would say."""
+    """A foreign page whose name resolves to this collector (DNS rebinding), with forged proxy headers."""
     vouched = "Remote-User: admin\r\n"
     statuses = {}
     for host in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8083", ""]:

@@ -1,7 +1,7 @@
-"""What travels between agent and collector, written down a second time.
+"""A second implementation of the wire format, independent of the Rust code.
 
-Nothing here knows the Rust code: layouts are those of the golden files (`wire/tests/golden`), which
-`python3 wire.py` holds it to. All is little-endian and without padding.
+Layouts are those of the golden files (`wire/tests/golden`); `python3 wire.py` checks them. Everything
+is little-endian and without padding.
 """
 
 import functools
@@ -23,13 +23,13 @@ NIC = struct.Struct("<16sI6sIQ8sBB")
 
 
 def message(kind, body, version=VERSION, length=None):
-    """A header and what follows it."""
+    """A header and its body."""
     length = len(body) if length is None else length
     return MAGIC + struct.pack("<BBHI", version, kind, 0, length) + body
 
 
 def read(data):
-    """Takes one message off the front of `data`: its kind, its body, and what follows it."""
+    """Splits one message off the front of `data`: its kind, its body, and the remaining bytes."""
     if len(data) < 12:
         return None
     kind, length = data[5], struct.unpack_from("<I", data, 8)[0]
@@ -39,7 +39,7 @@ def read(data):
 
 
 class Archive:
-    """An archive whose root comes last: lists and long texts first, found by relative offsets."""
+    """An archive whose root comes last. Lists and long texts precede it, at relative offsets."""
 
     def __init__(self):
         self.before = b""
@@ -83,7 +83,7 @@ def u64(*numbers):
 
 
 def sample(nic, start_ns, interval_ns=SECOND // 10, rx=0, tx=0, packets=1, total=(0, 0)):
-    """A sample whose figures are as told, however absurd. `total` are bytes and packets."""
+    """A sample with any given figures, however absurd. `total` are bytes and packets."""
     one = lambda count: (count, packets, packets, 0, 0, *total)
     kernel = (packets, packets, rx, tx, 0, 0)
     return SAMPLE.pack(name(nic), start_ns, interval_ns, *one(rx), *one(tx), 0, 0, 0, 0, 0,
@@ -106,7 +106,7 @@ def frame(*args, **kwargs):
 
 
 def bomb(session, first, start_ns=1):
-    """A frame of 1,024 samples in few bytes: all but the first are differences of zero."""
+    """A frame of 1,024 samples in few bytes: all but the first differ by zero."""
     rows = 1024 * SAMPLE.size
     head = pack(sample("eth0", start_ns, interval_ns=1, packets=0))
     root = u64(session, first, first) + b"\0" + struct.pack("<iIiI", -rows - 25, 1024, -33, 0)
@@ -120,7 +120,7 @@ def follow():
 
 
 def pack(data):
-    """Leaves out zeros: a tag for each 8 bytes tells which are not zero."""
+    """Packs bytes by leaving out zeros: a tag before every 8 bytes marks those that are not zero."""
     out = bytearray()
     words = [data[at:at + 8] for at in range(0, len(data), 8)]
     at = 0
@@ -158,7 +158,7 @@ def agreed(session):
 
 
 def inventory(nics, kind="veth"):
-    """`nics` are names; each gets an index, no MAC, and is up unless its name is in a pair with
+    """`nics` are names. Each NIC gets an index and no MAC, and is up unless its name is paired with
     False."""
     archive = Archive()
     kind = archive.text(kind)
@@ -208,14 +208,14 @@ def read_ack(body):
 
 
 def read_missing(body):
-    """The ranges that an acknowledgement asks for."""
+    """The ranges that an acknowledgement requests."""
     at = len(body) - 8
     offset, length = struct.unpack_from("<iI", body, at)
     return [struct.unpack_from("<QQ", body, at + offset + 16 * n) for n in range(length)]
 
 
 def read_text(body, at):
-    """The text whose eight bytes are at `at`."""
+    """The text whose eight-byte field is at `at`."""
     if body[at] & 0xC0 != 0x80:
         return body[at:at + 8].rstrip(b"\xff").decode(errors="replace")
     coded, offset = struct.unpack_from("<Ii", body, at)
@@ -231,7 +231,7 @@ def read_session(body):
 
 
 def read_frame(body):
-    """Session, first and last number of a frame that is not packed."""
+    """Session, first and last number of an unpacked frame."""
     return struct.unpack_from("<QQQ", body, len(body) - 41)
 
 
@@ -262,7 +262,7 @@ def numbers(kind, body):
 
 
 def check(golden):
-    """Holds all this to the golden files of the format."""
+    """Checks everything here against the golden files of the format."""
     held = lambda file: open(os.path.join(golden, file + ".bin"), "rb").read()
     counts = (1, 2, 3, 4, 5, 6, 7)
     other = (0x0102030405060708, *counts[1:])

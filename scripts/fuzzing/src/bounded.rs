@@ -1,5 +1,5 @@
-//! One input under its bounds: time and memory. What breaks them, or panics on any thread, is
-//! written to a file and ends the process.
+//! Runs one input within limits of time and memory. An input that breaks a limit, or panics on any
+//! thread, is written to a file and ends the process.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,20 +13,20 @@ use sha2::{Digest, Sha256};
 
 use crate::target::Target;
 
-/// What the sum of all that is allocated at the same time is measured by.
+/// Measures the peak of allocated memory.
 #[global_allocator]
 static MEMORY: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;
 
-/// Longest that an input may take: CPU time of the process, which a busy machine doesn't stretch.
+/// CPU time limit of an input. A busy machine doesn't stretch CPU time.
 pub const CPU_MAX: Duration = Duration::from_secs(1);
 
-/// Longest that an input may take by the clock: it waits for something that doesn't come.
+/// Wall time limit of an input: it waits for something that never comes.
 const WAIT_MAX: Duration = Duration::from_secs(20);
 
-/// How often a running input is looked at.
+/// Time between two looks at a running input.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What is being decoded.
+/// The input in progress.
 struct Running {
     target: &'static str,
     input: Vec<u8>,
@@ -36,13 +36,13 @@ struct Running {
 
 static RUNNING: Mutex<Option<Running>> = Mutex::new(None);
 
-/// Makes ready: a panic on any thread, and an input that never ends, end the process with the
-/// input's file named.
+/// Prepares the process: a panic on any thread, or an input that never ends, writes the input to a
+/// file, names it and ends the process.
 pub fn prepare() {
     let show = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         show(panic);
-        // The panicking thread may hold it.
+        // The panicking thread may hold the lock.
         let running = RUNNING.try_lock().ok().and_then(|mut running| running.take());
         if let Some(running) = running {
             end(&running, "a panic");
@@ -58,7 +58,7 @@ pub fn prepare() {
                     || running.began.elapsed() > WAIT_MAX
             });
             if let Some(running) = running.take_if(|_| late) {
-                end(&running, "it goes on and on");
+                end(&running, "it doesn't end");
             }
         }
     });
@@ -87,7 +87,7 @@ pub fn run(target: &Target, input: &[u8]) {
     }
 }
 
-/// Keeps the input and ends the process.
+/// Saves the input and ends the process.
 fn end(running: &Running, why: &str) -> ! {
     let Running { target, input, .. } = running;
     match keep(target, input) {
@@ -97,7 +97,7 @@ fn end(running: &Running, why: &str) -> ! {
     process::abort()
 }
 
-/// Where finds are kept.
+/// Folder of saved inputs.
 #[must_use]
 pub fn finds() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR")
@@ -113,7 +113,7 @@ fn keep(target: &str, input: &[u8]) -> std::io::Result<PathBuf> {
     Ok(file)
 }
 
-/// The name of an input's file: the first 8 bytes of its SHA-256.
+/// File name of an input: the first 8 bytes of its SHA-256.
 #[must_use]
 pub fn name_of(input: &[u8]) -> String {
     Sha256::digest(input).iter().take(8).map(|byte| format!("{byte:02x}")).collect()

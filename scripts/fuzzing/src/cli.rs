@@ -12,7 +12,7 @@ use crate::{bounded, seeds};
 use clap::{Parser, Subcommand};
 
 #[derive(Debug, Parser)]
-#[command(about = "Decoders of foreign bytes, tried out")]
+#[command(about = "Fuzzes the decoders of foreign bytes")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -24,13 +24,13 @@ enum Command {
     List,
     /// Replay the corpus of a target, or the files given
     Replay { target: String, files: Vec<PathBuf> },
-    /// Replay the corpus of a target, then change it at random for some seconds
+    /// Replay the corpus of a target, then mutate it at random for some seconds
     Smoke { target: String, seconds: f64 },
-    /// Write the seeds of every target into its corpus, from what the programs make
+    /// Write the seeds of every target into its corpus, made by the programs' own code
     Seeds,
 }
 
-/// Does what the command line says.
+/// Runs the command.
 #[must_use]
 pub fn run() -> ExitCode {
     match obey(Cli::parse().command) {

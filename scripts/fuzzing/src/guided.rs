@@ -1,5 +1,5 @@
-//! Inputs found by coverage (libFuzzer). `FUZZ_TARGET` names the target; `scripts/fuzz` builds and
-//! starts this.
+//! Searches inputs guided by coverage (libFuzzer). `FUZZ_TARGET` names the target; `scripts/fuzz`
+//! builds and starts this program.
 
 #![no_main]
 #![allow(unsafe_code, reason = "libFuzzer calls what the macro makes")]

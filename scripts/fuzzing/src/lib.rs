@@ -1,8 +1,8 @@
-//! Fuzz targets for every decoder of foreign bytes. Each asserts more than that nothing panics
-//! where more can be said: what decodes is within its limits and comes out again as it went in.
+//! Fuzz targets for every decoder of foreign bytes. They assert more than the absence of panics where
+//! possible: decoded values are within their limits and encode to the same bytes.
 //!
-//! A target is a function of bytes and its bounds ([`Target`]). `fuzz` (stable, no guidance) replays
-//! its corpus and changes it at random; `guided` lets libFuzzer search by coverage.
+//! A target is a function of bytes with its limits ([`Target`]). `fuzz` (stable, unguided) replays the
+//! corpus and mutates it at random; `guided` lets libFuzzer search by coverage.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what fails here is a find")]
 

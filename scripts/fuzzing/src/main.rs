@@ -1,5 +1,5 @@
-//! `fuzz`: lists the targets, replays inputs, changes them at random, and makes the seeds.
-//! `scripts/fuzz` has guidance by coverage.
+//! `fuzz`: lists targets, replays inputs, mutates them at random, and writes seeds. `scripts/fuzz` adds
+//! guidance by coverage.
 
 use std::process::ExitCode;
 

@@ -1,15 +1,15 @@
-//! Random changes of inputs, for where nothing guides the search.
+//! Random mutations of inputs, for searches without guidance.
 
-/// Numbers at which arithmetic goes wrong.
+/// Numbers at the edges of arithmetic.
 const EDGES: [u64; 10] =
     [0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0xffff_ffff, i64::MAX as u64, u64::MAX];
 
-/// A source of random numbers (xorshift64*, Vigna 2016), which a seed determines.
+/// Random numbers from a seed (xorshift64*, Vigna 2016).
 #[derive(Debug, Clone, Copy)]
 pub struct Random(u64);
 
 impl Random {
-    /// Begins with a seed.
+    /// The sequence of a seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(seed | 1)
@@ -22,7 +22,7 @@ impl Random {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
     }
 
-    /// A number below `end`, 0 if there is none.
+    /// A number below `end`; 0 if `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next()).unwrap_or(0) % end.max(1)
     }
@@ -32,7 +32,7 @@ impl Random {
     }
 }
 
-/// An input that is one of the corpus with up to four changes.
+/// An input of the corpus with up to four mutations.
 pub fn mutate(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     let pick = |random: &mut Random| corpus.get(random.below(corpus.len()));
     let mut input = pick(random).cloned().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Seeds: the first inputs of each corpus, made by the programs' own parts. What fuzzing found is
+//! Seeds: the first inputs of each corpus, made by the programs' own code. Inputs found by fuzzing lie
 //! beside them.
 
 mod host;
@@ -12,10 +12,10 @@ use std::io;
 use crate::bounded;
 use crate::targets::named;
 
-/// Writes all of them; those of before are replaced.
+/// Writes all seeds and replaces earlier ones.
 ///
 /// # Errors
-/// What the system says of a file that can't be written.
+/// Fails if a file can't be written.
 pub fn write() -> io::Result<()> {
     for (target, seeds) in [wire_bytes::all(), host::all(), texts::all()].concat() {
         let Some(target) = named(target) else { continue };

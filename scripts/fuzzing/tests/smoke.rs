@@ -1,5 +1,5 @@
-//! Every target replays its corpus and changes it at random for a moment, without a nightly
-//! toolchain. `scripts/fuzz TARGET SECONDS` searches on, guided by coverage.
+//! Every target replays its corpus and mutates it at random for a moment, without a nightly toolchain.
+//! `scripts/fuzz TARGET SECONDS` searches further, guided by coverage.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
@@ -10,10 +10,10 @@ use std::thread;
 
 use fuzzing::TARGETS;
 
-/// How long the inputs of a target are changed, seconds.
+/// Seconds of mutation per target.
 const SECONDS: &str = "0.7";
 
-/// Files of a corpus, and bytes of all corpora, at most: they are cloned with the source.
+/// Most files per corpus, and bytes of all corpora: they are cloned with the source.
 const FILES_MAX: usize = 50;
 const BYTES_MAX: u64 = 200 << 10;
 
@@ -21,16 +21,16 @@ const BYTES_MAX: u64 = 200 << 10;
 fn every_target_stands_its_corpus_and_random_changes_of_it() {
     let waiting = Mutex::new(TARGETS.iter());
     let at_once = thread::available_parallelism().map_or(2, usize::from);
-    // For the files that some decoders read; in memory where that is possible.
+    // For decoders that read files; in memory if possible.
     let memory = Some(Path::new("/dev/shm")).filter(|memory| memory.is_dir());
     let place = memory.map_or_else(tempfile::tempdir, tempfile::tempdir_in).unwrap();
     let run = || {
         let mut broken = Vec::new();
         loop {
-            // Not in the condition of a loop, which would hold the lock meanwhile.
+            // Not in the condition of the loop, which would hold the lock during its body.
             let next = waiting.lock().unwrap().next();
             let Some(target) = next else { return broken };
-            // A process for each: memory and time are those of one input.
+            // One process per target, so that time and memory are those of one input.
             let fuzz = Command::new(env!("CARGO_BIN_EXE_fuzz"))
                 .args(["smoke", target.name, SECONDS])
                 .env("TMPDIR", place.path())

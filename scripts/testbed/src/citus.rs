@@ -1,5 +1,4 @@
-//! Citus under test, where somebody has it: servers of our own from an installation, or a cluster that
-//! runs already.
+//! Citus in tests: temporary servers from an installation, or a running cluster.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,15 +7,15 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::process::done;
 
-/// Names the directory of PostgreSQL's programs of an installation with Citus, or the one above:
-/// servers of tests are clusters then. Or the URL of the coordinator of a cluster that runs already, in
-/// which tests of the store make databases.
+/// Variable with the programs' directory of a PostgreSQL with Citus, or its parent: the tests' servers
+/// are then clusters. Or the URL of a running cluster's coordinator: the store's tests then make
+/// databases there.
 pub const CITUS: &str = "NETMON_TEST_CITUS";
 
-/// Workers of a cluster: the fewest among which there is something to agree on.
+/// Workers of a cluster: two are the fewest that must agree.
 pub const WORKERS: usize = 2;
 
-/// What each node needs. Each database has a maintenance daemon on each node, which is a worker
+/// Settings of each node. Each database has a maintenance daemon on each node, which is a worker
 /// process; a commit opens a connection for each shard.
 pub const SETTINGS: [&str; 7] = [
     "shared_preload_libraries=citus",
@@ -29,7 +28,7 @@ pub const SETTINGS: [&str; 7] = [
     "citus.local_hostname=127.0.0.1",
 ];
 
-/// The directory of the programs, if tests are to use those.
+/// The programs' directory, if tests are to use Citus.
 #[must_use]
 pub fn programs() -> Option<PathBuf> {
     let given = std::env::var_os(CITUS)?;
@@ -40,11 +39,11 @@ pub fn programs() -> Option<PathBuf> {
     found
 }
 
-/// Whoever joins nodes: that writes to catalogues which all databases of a server share, and of two at
-/// once one fails ("tuple concurrently updated").
+/// Held while joining nodes. Joining writes to catalogues that all databases of a server share, and one
+/// of two concurrent joins fails ("tuple concurrently updated").
 pub(crate) static JOINING: Mutex<()> = Mutex::new(());
 
-/// The SQL by which a coordinator gets its workers, all on this host.
+/// The SQL that gives a coordinator its workers, all on this host.
 pub(crate) fn join(coordinator: u16, workers: &[u16]) -> String {
     let node = |port: u16| ("127.0.0.1".to_owned(), port.to_string());
     join_nodes(&node(coordinator), workers.iter().copied().map(node))
@@ -58,7 +57,7 @@ fn join_nodes((host, port): &Address, workers: impl IntoIterator<Item = Address>
     format!("SELECT citus_set_coordinator_host('{host}', {port}){workers}")
 }
 
-/// A cluster that runs already.
+/// A cluster that is already running.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Running {
     user: String,
@@ -67,7 +66,7 @@ pub struct Running {
     database: String,
 }
 
-/// The cluster that runs already, if tests are to use one.
+/// The running cluster, if tests are to use one.
 #[must_use]
 pub fn running() -> Option<Running> {
     let given = std::env::var(CITUS).ok()?;
@@ -88,7 +87,7 @@ impl Running {
         Some(Self { user, password, coordinator: (host, port), database })
     }
 
-    /// Makes an empty database with a name of its own on all nodes, and gives its URL.
+    /// Makes an empty database with a unique name on all nodes, and returns its URL.
     #[must_use]
     pub fn new_database(&self) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);

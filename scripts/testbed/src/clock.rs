@@ -1,7 +1,6 @@
-//! Wrong clocks: what a program reads of the wall clock and of the boot-time clock is shifted, while
-//! the real clocks stay as they are. A shim is built by the C compiler and preloaded; agents that
-//! are to measure meanwhile are built with their feature `clock-seam`, for the kernel stamps packets
-//! by its own clock.
+//! Wrong clocks: a program reads a shifted wall clock and boot-time clock, while the real clocks stay
+//! unchanged. The C compiler builds a shim, which is preloaded. Agents that measure meanwhile need the
+//! feature `clock-seam`, because the kernel stamps packets with its own clock.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::shell::sh;
 
-/// How long before it applies a shift is written down: programs look every 50 ms.
+/// How early a shift is written before it applies: programs look every 50 ms.
 const AHEAD: Duration = Duration::from_millis(150);
 
 /// The wall clock now, nanoseconds since 1970 (UTC).
@@ -20,7 +19,7 @@ pub fn now_ns() -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The clocks of one program, over any number of starts.
+/// The clocks of one program, across restarts.
 #[derive(Debug)]
 pub struct Clock {
     shim: PathBuf,
@@ -32,7 +31,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Clocks that are right as yet; their files are in a directory.
+    /// Correct clocks. Their files are in `dir`.
     #[must_use]
     pub fn new(dir: &Path, name: &str) -> Self {
         let (shim, source) = (dir.join("clock.so"), dir.join("clock.c"));
@@ -50,13 +49,13 @@ impl Clock {
         command.env("LD_PRELOAD", &self.shim).env("NETMON_TEST_CLOCK", &self.steps);
     }
 
-    /// Steps the wall clock to be ahead of the real one by so much, or behind it.
+    /// Sets the offset of the wall clock from the real one, nanoseconds; negative is behind.
     pub fn set(&mut self, wall_ns: i64) {
         self.wall_ns = wall_ns;
         self.write();
     }
 
-    /// The host sleeps for so long: both clocks run on meanwhile.
+    /// Lets the host sleep for these nanoseconds: both clocks run on.
     pub fn sleep(&mut self, ns: i64) {
         self.wall_ns += ns;
         self.boot_ns += ns;

@@ -1,7 +1,7 @@
-// A clock for tests: what a program reads of the wall clock and of the boot-time clock is shifted.
-// Preloaded (LD_PRELOAD); NETMON_TEST_CLOCK names a file of lines `FROM WALL BOOT`: from the real
-// time FROM (nanoseconds since 1970) on, both clocks are ahead by so many nanoseconds. Lines may be
-// appended while programs run, a while before they apply. The monotonic clock stays as it is.
+// A clock for tests: shifts the wall clock and the boot-time clock that a program reads. Preloaded
+// (LD_PRELOAD); NETMON_TEST_CLOCK names a file of lines `FROM WALL BOOT`. From the real time FROM
+// (nanoseconds since 1970) on, the clocks are ahead by WALL and BOOT nanoseconds. Lines may be appended
+// while programs run, some time before they apply. The monotonic clock stays unchanged.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -75,7 +75,8 @@ int clock_gettime(clockid_t clock, struct timespec *time)
 
 	if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE || clock == CLOCK_BOOTTIME) {
 		look();
-		// Lines apply by the moment that is read, so that clocks read one after the other agree.
+		// Choose the line by the real time of this reading, so that consecutive readings of both clocks
+		// agree.
 		int64_t moment = real(CLOCK_REALTIME);
 		now = clock == CLOCK_REALTIME ? moment : real(clock);
 		for (n = 0; n < atomic_load(&count) && steps[n].from <= moment; n++)

@@ -1,14 +1,13 @@
-//! XDP: a generator of packets, faster than any socket, by live frames; and a program that drops
-//! some before any tap sees them.
+//! XDP: a packet generator with live frames, faster than any socket, and a program that drops some
+//! packets before any tap.
 //!
-//! `BPF_PROG_TEST_RUN` with `BPF_F_TEST_XDP_LIVE_FRAMES` runs an XDP program over so many copies of
-//! a packet, and what the program passes goes up the stack as if the NIC had received it. The
-//! program here passes everything. Addressed to another host, the packets end right behind the
-//! taps, so that one CPU makes more than a million of them per second. The NIC's own counters
-//! don't see them. Needs root (`CAP_BPF` and `CAP_NET_ADMIN` of the first user namespace) and
-//! Linux 5.18.
+//! `BPF_PROG_TEST_RUN` with `BPF_F_TEST_XDP_LIVE_FRAMES` runs an XDP program over many copies of a
+//! packet. Whatever the program passes goes up the stack as if the NIC had received it. This program
+//! passes everything. The packets are addressed to another host, so the kernel discards them right
+//! behind the taps and one CPU makes more than a million per second. The NIC's own counters don't see
+//! them. Needs root (`CAP_BPF` and `CAP_NET_ADMIN` of the first user namespace) and Linux 5.18.
 //!
-//! Layouts and numbers are those of `include/uapi/linux/bpf.h`.
+//! Layouts and numbers are from `include/uapi/linux/bpf.h`.
 
 use std::io;
 use std::mem::size_of;
@@ -27,12 +26,12 @@ const PASS_ALL: [u64; 2] = [0x0000_0002_0000_00B7, 0x0000_0000_0000_0095];
 const LINK_CREATE: libc::c_int = 28;
 /// `BPF_XDP` of `enum bpf_attach_type`.
 const ATTACH_XDP: u32 = 37;
-/// `XDP_FLAGS_SKB_MODE`: before the taps and after the NIC's counters, whatever the driver.
+/// `XDP_FLAGS_SKB_MODE`: runs before the taps and after the NIC's counters, with any driver.
 const SKB_MODE: u32 = 1 << 1;
-/// Packets that the kernel makes at a time, at most.
+/// Most packets per batch of the kernel.
 const BATCH: u32 = 256;
 
-/// `union bpf_attr` as `BPF_PROG_LOAD` reads it, up to where zeros may be left out.
+/// `union bpf_attr` for `BPF_PROG_LOAD`, up to the part that may be left out if zero.
 #[repr(C)]
 struct Load {
     prog_type: u32,
@@ -41,7 +40,7 @@ struct Load {
     license: u64,
 }
 
-/// `union bpf_attr` as `BPF_PROG_TEST_RUN` reads it.
+/// `union bpf_attr` for `BPF_PROG_TEST_RUN`.
 #[repr(C)]
 #[derive(Default)]
 struct TestRun {
@@ -60,7 +59,7 @@ struct TestRun {
     flags: u32,
     cpu: u32,
     batch_size: u32,
-    // Written out, for the kernel reads it and wants zeros.
+    // Explicit, because the kernel reads it and requires zeros.
     padding: u32,
 }
 
@@ -84,19 +83,19 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// For a NIC, by name. A veth must have GRO on, or it takes no such packets.
+    /// A generator for a NIC. A veth needs GRO on to take such packets.
     ///
     /// # Errors
-    /// What bpf(2) says: most often that root is needed.
+    /// Those of bpf(2), most often missing root.
     pub fn on(nic: &str) -> io::Result<Self> {
         let interface = nix::net::if_::if_nametoindex(nic)?;
         Ok(Self { program: load_xdp(&PASS_ALL)?, interface })
     }
 
-    /// Lets the NIC receive so many copies of a packet, at most 1,500 bytes from the MAC header on.
+    /// Lets the NIC receive `copies` copies of a packet of at most 1,500 bytes from the MAC header on.
     ///
     /// # Errors
-    /// What bpf(2) says.
+    /// Those of bpf(2).
     pub fn send(&self, packet: &[u8], copies: u32) -> io::Result<()> {
         let len = u32::try_from(packet.len()).map_err(io::Error::other)?;
         let context =
@@ -145,7 +144,7 @@ fn checksum(header: &[u8]) -> u16 {
     !u16::try_from((folded & 0xFFFF) + (folded >> 16)).expect("folded to 16 bits")
 }
 
-/// Drops UDP over IPv4 and passes the rest, `struct bpf_insn` each:
+/// Drops UDP over IPv4 and passes everything else, as `struct bpf_insn`:
 /// ```text
 /// r2 = data; r3 = data_end; r4 = r2 + 24; if r4 > r3 goto pass
 /// r5 = byte 23 (the protocol); if r5 == 17 goto drop
@@ -166,7 +165,7 @@ const DROP_UDP: [u64; 11] = [
     0x0000_0000_0000_0095, // exit
 ];
 
-/// `union bpf_attr` as `BPF_LINK_CREATE` reads it.
+/// `union bpf_attr` for `BPF_LINK_CREATE`.
 #[repr(C)]
 struct LinkCreate {
     prog_fd: u32,
@@ -175,17 +174,17 @@ struct LinkCreate {
     flags: u32,
 }
 
-/// A NIC whose received UDP packets are dropped before any tap, until this is dropped.
+/// A NIC whose received UDP packets are dropped before any tap until this value is dropped.
 #[derive(Debug)]
 pub struct UdpDropped {
     _link: OwnedFd,
 }
 
 impl UdpDropped {
-    /// On a NIC of this namespace, by name.
+    /// Starts dropping on a NIC of this namespace.
     ///
     /// # Errors
-    /// What bpf(2) says: most often that root is needed.
+    /// Those of bpf(2), most often missing root.
     pub fn on(nic: &str) -> io::Result<Self> {
         let program = load_xdp(&DROP_UDP)?;
         let attr = LinkCreate {
@@ -200,7 +199,7 @@ impl UdpDropped {
     }
 }
 
-/// Loads an XDP program of instructions that the kernel verifies.
+/// Loads an XDP program; the kernel verifies it.
 fn load_xdp(program: &[u64]) -> io::Result<OwnedFd> {
     let license = c"GPL";
     let load = Load {
@@ -217,7 +216,7 @@ fn load_xdp(program: &[u64]) -> io::Result<OwnedFd> {
 /// Calls bpf(2) for a command that makes a descriptor.
 ///
 /// # Safety
-/// As for [`bpf`], and the command must be such a one.
+/// As for [`bpf`], and the command must return a descriptor.
 unsafe fn bpf_fd<T>(command: libc::c_int, attr: &T) -> io::Result<OwnedFd> {
     // SAFETY: the caller's promise.
     let fd = unsafe { bpf(command, attr) }?;

@@ -1,13 +1,13 @@
-//! What the collector answers over HTTP.
+//! HTTP requests to the collector.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// Where the collector listens unless told otherwise.
+/// Default address of the collector.
 pub const HTTP: &str = "127.0.0.1:8083";
 
-/// The answer to a request, status line and all; `None` if nobody answers.
+/// The answer to a request, including the status line; `None` without an answer.
 #[must_use]
 pub fn get(address: &str, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
@@ -18,13 +18,13 @@ pub fn get(address: &str, path: &str) -> Option<String> {
     Some(answer)
 }
 
-/// True once the collector says that it is ready.
+/// True once the collector is ready.
 #[must_use]
 pub fn is_ready(address: &str) -> bool {
     get(address, "/readyz").is_some_and(|answer| answer.contains(" 200 "))
 }
 
-/// Value of a metric of the collector, summed over its labels; 0 if nobody answers.
+/// Value of a metric of the collector, summed over its labels; 0 without an answer.
 #[must_use]
 pub fn metric(address: &str, name: &str) -> f64 {
     let text = get(address, "/metrics").unwrap_or_default();

@@ -1,7 +1,7 @@
-//! What tests, soak and benchmarks share: network namespaces joined by veth pairs, the real
-//! programs at work with their logs, PostgreSQL servers of their own, and ways to wait.
+//! Shared by tests, soak and benchmarks: network namespaces joined by veth pairs, the real programs and
+//! their logs, temporary PostgreSQL servers, and ways to wait.
 //!
-//! Whatever can't be had here fails the test that wants it, with the reason: these functions panic
+//! A missing program or permission fails the test that needs it and names it: these functions panic
 //! where others return errors.
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test, and says why")]

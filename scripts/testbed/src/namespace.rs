@@ -1,4 +1,4 @@
-//! Network namespaces: one for a whole test, and more beside it.
+//! Network namespaces: one for a whole test, and further ones.
 
 use std::ffi::OsStr;
 use std::process::{Child, Command, Stdio};
@@ -8,8 +8,8 @@ use crate::shell::{run, sh, wait_until};
 /// Set in the copy of a test program that runs inside a namespace.
 const INSIDE: &str = "NETMON_TEST_INSIDE";
 
-/// Runs the test that calls it once more as root of a namespace with loopback up. True in that
-/// copy, false once it has passed. Which test that is its thread says, which is named after it.
+/// Runs the calling test again as root of a namespace with loopback up. Returns true in that copy, and
+/// false once the copy has passed. The name of the thread is the name of the test.
 #[must_use]
 pub fn in_namespace() -> bool {
     if is_inside() {
@@ -27,18 +27,18 @@ pub fn in_namespace() -> bool {
     false
 }
 
-/// True in a copy of this program that [`inside`] has started.
+/// True in a copy of this program that [`inside`] started.
 #[must_use]
 pub fn is_inside() -> bool {
     std::env::var_os(INSIDE).is_some()
 }
 
-/// This program once more, as root of a network namespace with loopback up and of mounts of its
-/// own.
+/// A command that runs this program again as root of its own network and mount namespaces, with
+/// loopback up.
 #[must_use]
 pub fn inside(args: &[impl AsRef<OsStr>]) -> Command {
-    // Without root a user namespace makes one, of a kind that lets tcpdump change to no other
-    // user: that is why root stays root.
+    // Without root, a user namespace provides one. tcpdump can't change its user there, so it stays
+    // root.
     let namespaces = if nix::unistd::geteuid().is_root() { "-nm" } else { "-rnm" };
     let mut command = Command::new("unshare");
     command
@@ -49,10 +49,10 @@ pub fn inside(args: &[impl AsRef<OsStr>]) -> Command {
     command
 }
 
-/// A network namespace. One that was made here is gone once this is dropped.
+/// A network namespace. A namespace made here ends when this is dropped.
 #[derive(Debug)]
 pub struct Namespace {
-    /// What keeps it; `None` for the namespace of this process.
+    /// The process that keeps it; `None` for the namespace of this process.
     holder: Option<Child>,
 }
 
@@ -63,7 +63,7 @@ impl Namespace {
         Self { holder: None }
     }
 
-    /// A new one, with loopback up.
+    /// A new namespace with loopback up.
     #[must_use]
     pub fn new() -> Self {
         let mut holder = Command::new("setpriv");
@@ -75,14 +75,14 @@ impl Namespace {
         space
     }
 
-    /// A process that lives in it.
+    /// A process inside it.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.holder.as_ref().map_or_else(std::process::id, Child::id)
     }
 
-    /// A program to be run in it, which ends with the thread that starts it. Its process id is
-    /// that of the child.
+    /// A command that runs a program inside it. The program ends with the thread that starts it. The
+    /// child's process id is that of the program.
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("setpriv");
@@ -94,12 +94,12 @@ impl Namespace {
         command
     }
 
-    /// Runs a shell command in it, which must succeed, and gives what it prints.
+    /// Runs a shell command inside it and returns the output. The command must succeed.
     pub fn sh(&self, command: &str) -> String {
         run(self.command("bash").args(["-c", command]), command)
     }
 
-    /// Bytes and packets on the wire that left it by a device, as its qdisc counted them.
+    /// Bytes and packets that left it on a device, as the device's qdisc counted them.
     #[must_use]
     pub fn sent(&self, dev: &str) -> (u64, u64) {
         let json = self.sh(&format!("tc -s -j qdisc show dev {dev}"));

@@ -1,11 +1,11 @@
-//! What every command of a program does with an output that takes nothing.
+//! Checks of what each command does when its output can't be written.
 
 use std::process::Output;
 
-/// Fails unless each command of a program is tried, or known to be tried elsewhere.
+/// Fails unless each command of a program is tested here or known to be tested elsewhere.
 ///
 /// # Panics
-/// It names the one that isn't.
+/// Names the missing command.
 pub fn assert_all_tried<'a>(
     program: &str,
     commands: impl IntoIterator<Item = &'a str>,
@@ -18,19 +18,19 @@ pub fn assert_all_tried<'a>(
     }
 }
 
-/// Fails unless a closed pipe has ended it quietly, as SIGPIPE does.
+/// Fails unless a closed pipe ended the command quietly, as SIGPIPE does.
 ///
 /// # Panics
-/// It says what it did.
+/// Shows the output.
 pub fn assert_ended_quietly(args: &[&str], output: &Output) {
     assert_eq!(output.status.code(), Some(141), "{args:?}: {output:?}");
     assert!(output.stderr.is_empty(), "{args:?}: {output:?}");
 }
 
-/// Fails unless a full disk was an error, told in one line.
+/// Fails unless a full disk was reported as an error of one line.
 ///
 /// # Panics
-/// It says what it did.
+/// Shows the output.
 pub fn assert_told_of_full_disk(program: &str, args: &[&str], output: &Output) {
     assert_eq!(output.status.code(), Some(1), "{args:?}: {output:?}");
     let why = String::from_utf8_lossy(&output.stderr);

@@ -1,4 +1,4 @@
-//! Veth pairs with counting qdiscs on both ends, and nothing on them that isn't sent on purpose.
+//! Veth pairs with counting qdiscs on both ends, free of any traffic that tests don't send.
 
 use std::net::TcpListener;
 use std::process::Child;
@@ -10,9 +10,9 @@ use crate::shell::wait_until;
 /// One end of a pair.
 #[derive(Debug, Clone, Copy)]
 pub struct End<'a> {
-    /// Where it lies.
+    /// The namespace of the end.
     pub space: &'a Namespace,
-    /// Its name.
+    /// Name of the device.
     pub dev: &'a str,
     /// The first three numbers of its IPv4 address.
     pub net: &'a str,
@@ -25,7 +25,7 @@ impl End<'_> {
         format!("02:00:00:00:00:{:02x}", self.host)
     }
 
-    /// Brings the end up so that it says nothing by itself.
+    /// Brings the end up so that it never sends by itself.
     fn silence(&self, peer: &Self) {
         let Self { space, dev, net, host } = self;
         space.sh(&format!(
@@ -74,7 +74,7 @@ impl Pair {
         pair
     }
 
-    /// Also fd09::1 here and fd09::2 there, once what IPv6 says unasked has been said.
+    /// Adds fd09::1 here and fd09::2 there, and waits until IPv6 has finished announcing itself.
     #[must_use]
     pub fn with_ipv6(self) -> Self {
         let add = "echo 0 > /proc/sys/net/ipv6/conf/DEV/router_solicitations; \
@@ -85,13 +85,13 @@ impl Pair {
             |dev, host, peer| add.replace("DEV", dev).replace("HERE", host).replace("PEER", peer);
         self.here.sh(&add("here", "1", "2"));
         self.there.sh(&add("there", "2", "1"));
-        // Two reports of group membership, at random times within a second each (RFC 3810,
+        // Two reports of group membership follow, each at a random time within a second (RFC 3810,
         // section 9.11).
         self.silent_for(Duration::from_millis(2500));
         self
     }
 
-    /// Waits until nothing has passed for a while: the last acknowledgements have come.
+    /// Waits until nothing has passed for a while, so that the last acknowledgements have arrived.
     pub fn wait_for_silence(&self) {
         self.silent_for(Duration::from_millis(300));
     }
@@ -122,13 +122,13 @@ impl Pair {
         self.there.command("bash").args(["-c", command]).spawn().unwrap()
     }
 
-    /// Bytes and packets on the wire that left `there`, as its qdisc counted them.
+    /// Bytes and packets that left `there`, as its qdisc counted them.
     #[must_use]
     pub fn sent_there(&self) -> (u64, u64) {
         self.there.sent("there")
     }
 
-    /// Bytes and packets on the wire that left `here`, as its qdisc counted them.
+    /// Bytes and packets that left `here`, as its qdisc counted them.
     #[must_use]
     pub fn sent_here(&self) -> (u64, u64) {
         self.here.sent("here")
@@ -156,7 +156,8 @@ impl Pair {
             std::io::copy(&mut stream, &mut std::io::sink()).unwrap()
         });
         let host = address.trim_matches(['[', ']']);
-        // A free receiver has each write sent at once, so small ones would make small packets.
+        // An idle receiver makes the sender send each write at once, so small writes would make small
+        // packets.
         self.there_sh(&format!(
             "dd if=/dev/zero bs=1M count={bytes} iflag=count_bytes status=none \
              > /dev/tcp/{host}/{port}"

@@ -1,5 +1,5 @@
-//! A terminal's screen as an SVG picture: text stays text, bars and lines are drawn, so that they
-//! fit together whatever font a viewer has.
+//! Renders a terminal's screen as an SVG picture. Text stays text; bars and lines are drawn, so that
+//! they join in every font.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 const CELL: [usize; 2] = [8, 17];
 const MARGIN: usize = 10;
 
-/// Where a character stands in its cell, and how large it is.
+/// Baseline within the cell, and the font.
 const BASELINE: usize = 13;
 const FONT: &str = "13px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace";
 
@@ -18,10 +18,10 @@ const TEXT: &str = "#e4eaf1";
 /// Colours 1 to 6 of a terminal: red, green, yellow, blue, magenta, cyan.
 const COLOURS: [&str; 6] = ["#ff7b72", "#5fd39a", "#f0c674", "#6cb6ff", "#d2a8ff", "#56c8d8"];
 
-/// How characters look.
+/// The style of characters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Style {
-    /// One of [`COLOURS`], from 1 on; 0: that of text.
+    /// One of [`COLOURS`], from 1 on; 0: the text colour.
     colour: usize,
     bold: bool,
     dim: bool,
@@ -29,8 +29,7 @@ struct Style {
 }
 
 impl Style {
-    /// Takes in a sequence that selects a graphic rendition (ECMA-48, 8.3.117; colours by number
-    /// as xterm has them).
+    /// Applies a Select Graphic Rendition sequence (ECMA-48, 8.3.117; indexed colours as in xterm).
     fn select(&mut self, parameters: &str) {
         let mut codes = parameters.split([';', ':']).map(|code| code.parse().unwrap_or(0));
         while let Some(code) = codes.next() {
@@ -61,7 +60,7 @@ impl Style {
 /// A character with its style.
 type Cell = (char, Style);
 
-/// The cells of a line. `style` goes on from line to line.
+/// The cells of a line. `style` carries over from line to line.
 fn cells(line: &str, style: &mut Style) -> Vec<Cell> {
     let mut cells = Vec::new();
     let mut rest = line;
@@ -77,7 +76,7 @@ fn cells(line: &str, style: &mut Style) -> Vec<Cell> {
     cells
 }
 
-/// The bar or line that a character is, as a path in its cell; `None`: it is text.
+/// The bar or line of a character, as a path in its cell; `None` for text.
 fn drawn(character: char, x: usize, y: usize) -> Option<String> {
     let [width, height] = CELL;
     let (middle, centre) = (x + width / 2, y + height / 2);
@@ -113,7 +112,7 @@ pub(crate) fn svg(screen: &str) -> String {
         let mut column = 0;
         while column < line.len() {
             let style = line[column].1;
-            // What looks alike and stands together, is written together.
+            // Cells of equal style that stand together are written together.
             let run = line[column..].iter().take_while(|cell| cell.1 == style).count();
             let x = MARGIN + column * CELL[0];
             if style.reverse {

@@ -1,4 +1,4 @@
-//! A pgbouncer of our own before a PostgreSQL server, in transaction mode.
+//! A temporary pgbouncer before a PostgreSQL server, in transaction mode.
 
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::shell::wait_for;
 /// Number of the socket.
 const PORT: u16 = 6432;
 
-/// What README says a pooler needs so that queries end with their askers.
+/// The README's setting for poolers: queries end when their client is gone.
 const NOTICES: &str = "connect_query='SET client_connection_check_interval = 500'";
 
 /// Runs until the pipe is closed.
@@ -21,8 +21,8 @@ pgbouncer -q pgbouncer.ini >log 2>&1 </dev/null &
 cat >/dev/null; kill $! || true; wait || true; cd /; rm -rf "$1"
 "#;
 
-/// The pooler. Each statement outside a transaction, and each transaction, may meet another one of
-/// two connections to the server, with what others left there.
+/// The pooler. Each statement outside a transaction, and each transaction, may run on either of two
+/// connections to the server, which keep the state that others left.
 #[derive(Debug)]
 pub struct Pooler {
     directory: PathBuf,
@@ -57,7 +57,7 @@ impl Pooler {
         pooler
     }
 
-    /// How a database is reached through it.
+    /// URL of a database through the pooler.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("host={} port={PORT} user=postgres dbname={database}", self.directory.display())

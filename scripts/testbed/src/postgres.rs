@@ -1,5 +1,5 @@
-//! A PostgreSQL server of our own, on a socket in a temporary directory and on loopback with TLS;
-//! with Citus, where tests are told to use it, the coordinator of one and its workers.
+//! A temporary PostgreSQL server, on a socket in a temporary directory and on loopback with TLS. If
+//! tests are to use Citus, a coordinator and its workers.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -16,13 +16,13 @@ use crate::citus::{self, WORKERS};
 use crate::process::done;
 use crate::shell::{sh, wait_for};
 
-/// Whom the server runs as if we are root, which it refuses.
+/// The user that runs the server if this process is root: PostgreSQL refuses to run as root.
 const NOBODY: u32 = 65534;
 
-/// How long a server may take to start, and to be ready again after a crash.
+/// Longest wait until a server is ready after a start or a crash.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Starts and stops the server as the lines that it reads tell, until there are no more.
+/// Starts and stops the server as told by the lines of its input, until the input ends.
 const SCRIPT: &str = r#"
 set -e; cd "$2"; programs=$1 directory=$2 port=$3; shift 3
 "$programs/initdb" -D data -U postgres -A trust -E UTF8 --locale=C --no-sync >initdb.log 2>&1
@@ -38,17 +38,17 @@ done
 kill -INT $! 2>/dev/null || true; wait || true; cd /; rm -rf "$directory"
 "#;
 
-/// What the server proves itself by, over TCP.
+/// The TLS identity of the server, over TCP.
 #[derive(Debug)]
 pub struct Tls {
     /// TCP port, and the number of the socket.
     pub port: u16,
-    /// Its certificate, as `localhost`.
+    /// Its certificate, for `localhost`.
     pub certificate: CertificateDer<'static>,
 }
 
-/// The server. It ends, and its directory with it, once the pipe to it is closed: with this
-/// process at the latest.
+/// The server. It ends, and its directory is removed, once the pipe to it is closed: at the latest with
+/// this process.
 #[derive(Debug)]
 pub struct Cluster {
     programs: PathBuf,
@@ -60,7 +60,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Makes a server and waits until it takes connections; with workers, if [`citus::CITUS`] is
+    /// Makes a server and waits until it takes connections. Makes workers too if [`citus::CITUS`] is
     /// set.
     #[must_use]
     pub fn start() -> Self {
@@ -82,7 +82,7 @@ impl Cluster {
         Self::start_node(&programs(), &[])
     }
 
-    /// Makes a coordinator of Citus and its workers, by the programs of an installation that has it.
+    /// Makes a Citus coordinator and its workers from an installation that has Citus.
     #[must_use]
     pub fn start_citus(programs: &Path, settings: &[&str]) -> Self {
         let settings = [&citus::SETTINGS, settings].concat();
@@ -94,7 +94,7 @@ impl Cluster {
 
     fn start_node(programs: &Path, settings: &[&str]) -> Self {
         let directory = tempfile::Builder::new().prefix("netmon-pg-").tempdir().unwrap().keep();
-        // Free a moment ago, and nothing else here asks for one by number.
+        // The port was free a moment ago, and nothing else here asks for a port by number.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let certificate = make_certificate(&directory);
         let mut keeper = unprivileged(&directory);
@@ -108,21 +108,20 @@ impl Cluster {
         cluster
     }
 
-    /// How a database is reached over the socket.
+    /// URL of a database over the socket.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         self.url_in(&self.directory, database)
     }
 
-    /// How a database is reached if the server's socket, or what stands for it, is in
-    /// `directory`.
+    /// URL of a database if the server's socket, or one that stands in for it, is in `directory`.
     #[must_use]
     pub fn url_in(&self, directory: &Path, database: &str) -> String {
         let (directory, port) = (directory.display(), self.tls.port);
         format!("host={directory} port={port} user=postgres dbname={database}")
     }
 
-    /// Makes an empty database with a name of its own, and gives its URL.
+    /// Makes an empty database with a unique name and returns its URL.
     #[must_use]
     pub fn new_database(&self) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -135,8 +134,8 @@ impl Cluster {
         self.url(&name)
     }
 
-    /// Makes a database of the coordinator, which is there, one of all nodes. The workers are found at
-    /// these ports of this host: their own, or of what stands before them.
+    /// Turns a database of the coordinator into one of all nodes. The workers are reached on these
+    /// ports of this host, which may be those of proxies.
     pub fn join_nodes(&self, name: &str, ports: &[u16]) {
         for worker in &self.workers {
             let _made = worker.psql("postgres", &format!("CREATE DATABASE {name}"));
@@ -148,19 +147,19 @@ impl Cluster {
         let _joined = self.psql(name, &citus::join(self.tls.port, ports));
     }
 
-    /// The nodes that have the rows of distributed tables; none without Citus.
+    /// The nodes that hold the rows of distributed tables; none without Citus.
     #[must_use]
     pub fn workers(&self) -> &[Self] {
         &self.workers
     }
 
-    /// Runs SQL by psql, and gives the rows, unaligned.
+    /// Runs SQL with psql and returns the rows, unaligned.
     #[must_use]
     pub fn psql(&self, database: &str, sql: &str) -> String {
         self.psql_with(database, &["-c", sql])
     }
 
-    /// Runs a file of SQL and psql's own commands.
+    /// Runs a file of SQL and psql commands.
     #[must_use]
     pub fn psql_file(&self, database: &str, file: &Path) -> String {
         self.psql_with(database, &["-f", &file.display().to_string()])
@@ -172,7 +171,7 @@ impl Cluster {
         done(psql.arg(self.url(database)).output().unwrap())
     }
 
-    /// The process from which all others of the server come.
+    /// The main process of the server.
     #[must_use]
     pub fn pid(&self) -> u32 {
         let pid = self.read("data/postmaster.pid");
@@ -191,25 +190,25 @@ impl Cluster {
         (&self.directory, self.tls.port)
     }
 
-    /// How it is reached by TLS.
+    /// The TLS identity of the server.
     #[must_use]
     pub const fn tls(&self) -> &Tls {
         &self.tls
     }
 
-    /// Where the server logs.
+    /// Path of the server's log.
     #[must_use]
     pub fn log_file(&self) -> PathBuf {
         self.directory.join("server.log")
     }
 
-    /// What the server has logged.
+    /// The logs of initdb and of the server.
     #[must_use]
     pub fn log(&self) -> String {
         self.read("initdb.log") + &self.read("server.log")
     }
 
-    /// Starts a server that was stopped, and waits until it takes connections.
+    /// Starts a stopped server and waits until it takes connections.
     pub fn start_again(&self) {
         let ready = |log: &str| log.matches("ready to accept connections").count();
         let before = ready(&self.read("server.log"));
@@ -221,7 +220,7 @@ impl Cluster {
         });
     }
 
-    /// Stops the server by a signal (`INT`: fast, `QUIT`: without a checkpoint, as in a crash), and
+    /// Stops the server with a signal (`INT`: fast, `QUIT`: without a checkpoint, as in a crash) and
     /// waits until it has ended.
     pub fn stop(&self, signal: &str) {
         let ended = self.read("orders.log").lines().count();
@@ -264,12 +263,12 @@ fn make_certificate(directory: &Path) -> CertificateDer<'static> {
     certificate.der().clone()
 }
 
-/// A shell as a user that PostgreSQL accepts, to whom all of `directory` belongs.
+/// A shell as a user that PostgreSQL accepts and that owns everything in `directory`.
 pub(crate) fn unprivileged(directory: &Path) -> Command {
     if !nix::unistd::geteuid().is_root() {
         return Command::new("sh");
     }
-    // Root of a user namespace that knows no other user becomes another by one more namespace.
+    // The root of a user namespace with no other users needs one more namespace to become another user.
     let users = std::fs::read_to_string("/proc/self/uid_map").unwrap();
     let knows_all = users.split_whitespace().nth(2) == Some("4294967295");
     if knows_all {
@@ -288,7 +287,7 @@ pub(crate) fn unprivileged(directory: &Path) -> Command {
     command
 }
 
-/// Where the newest PostgreSQL has its programs.
+/// The programs' directory of the newest PostgreSQL.
 #[must_use]
 pub fn programs() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();

@@ -1,4 +1,4 @@
-//! The real programs at work, with their logs.
+//! The real programs and their logs.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use crate::shell::wait_for;
 
-/// A program of the workspace, which is built beside this one.
+/// A program of the workspace, built beside this one.
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
@@ -20,7 +20,7 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
-/// What a program printed that must have succeeded.
+/// The output of a program, which must have succeeded.
 #[must_use]
 pub fn done(output: Output) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -28,7 +28,7 @@ pub fn done(output: Output) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs a program whose standard output nobody reads any more.
+/// Runs a program whose standard output is a closed pipe.
 #[must_use]
 pub fn onto_closed_pipe(command: &mut Command) -> Output {
     let (reader, writer) = std::io::pipe().unwrap();
@@ -36,14 +36,14 @@ pub fn onto_closed_pipe(command: &mut Command) -> Output {
     command.stdout(writer).stderr(Stdio::piped()).output().unwrap()
 }
 
-/// Runs a program whose standard output goes to a full disk.
+/// Runs a program whose standard output is a full disk.
 #[must_use]
 pub fn onto_full_disk(command: &mut Command) -> Output {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     command.stdout(full).stderr(Stdio::piped()).output().unwrap()
 }
 
-/// A program at work, whose log is kept; it is killed if the test fails.
+/// A running program with a log. It is killed if the test fails.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -51,7 +51,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts it. What it says is appended to the file `log`.
+    /// Starts the program. Its output is appended to the file `log`.
     #[must_use]
     pub fn start(mut command: Command, log: &Path) -> Self {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
@@ -59,7 +59,7 @@ impl Running {
         Self { child: child.spawn().unwrap(), log: log.to_owned() }
     }
 
-    /// What it has said so far.
+    /// The log so far.
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -76,18 +76,18 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Sends it a signal.
+    /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }
 
-    /// SIGTERM; it must end well, soon after 10 s at the latest.
+    /// Sends SIGTERM. The program must end well, soon after 10 s at the latest.
     pub fn stop(self) {
         let log = self.log.clone();
         assert!(self.stops(), "{}", std::fs::read_to_string(log).unwrap_or_default());
     }
 
-    /// SIGTERM. Whether it ends well, soon after 10 s at the latest.
+    /// Sends SIGTERM. Returns true if the program ends well, soon after 10 s at the latest.
     #[must_use]
     pub fn stops(mut self) -> bool {
         self.signal(Signal::SIGTERM);
@@ -99,7 +99,7 @@ impl Running {
         status.unwrap().success()
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

@@ -1,4 +1,4 @@
-//! Reference pages: rendered from the code by tests, which fail while the page says something else.
+//! Reference pages. Tests render them from the code and fail while a page differs.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -8,10 +8,10 @@ use clap::{Arg, Command};
 /// Set to rewrite the pages instead of comparing them.
 const UPDATE: &str = "UPDATE_REFERENCE";
 
-/// Compares a page with what was rendered, or rewrites it where `UPDATE_REFERENCE` is set.
+/// Compares a page with the rendered text, or rewrites it if `UPDATE_REFERENCE` is set.
 ///
 /// # Panics
-/// If they differ: the message says how to rewrite the page.
+/// If they differ. The message says how to rewrite the page.
 pub fn hold(path: &str, rendered: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
     if std::env::var_os(UPDATE).is_some() {
@@ -30,14 +30,14 @@ pub fn hold(path: &str, rendered: &str) {
     );
 }
 
-/// A text as a cell of a table.
+/// Escapes text for a cell of a table.
 #[must_use]
 pub fn cell(text: &str) -> String {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     text.replace('|', "\\|").replace('<', "&lt;").replace('*', "\\*")
 }
 
-/// Every command of a program with its arguments, and first the options that all of them have.
+/// Describes every command of a program with its arguments, and first the global options.
 #[must_use]
 pub fn commands(mut program: Command) -> String {
     program.build();
@@ -101,7 +101,7 @@ fn arguments<'a>(text: &mut String, arguments: impl IntoIterator<Item = &'a Arg>
     }
 }
 
-/// Every key of an example config, its default and what the example says of it.
+/// Every key of an example config with its default and comment.
 #[must_use]
 pub fn keys(example: &str) -> String {
     let mut text = String::from("| Key | Default | Meaning |\n|---|---|---|\n");
@@ -127,7 +127,7 @@ pub fn keys(example: &str) -> String {
         };
         let mut said = std::mem::take(&mut before);
         said.push(comment);
-        // Lines that go on with the comment stand further right than any key.
+        // Continued comments are indented further than any key.
         while let Some(more) = lines.get(at)
             && let Some(comment) = more.trim().strip_prefix('#')
             && more.len() - more.trim_start().len() > indent + 4

@@ -1,14 +1,14 @@
-//! Shell commands, and waiting for what they bring about.
+//! Shell commands, and waiting for conditions.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Runs a shell command, which must succeed, and gives what it prints.
+/// Runs a shell command and returns its output. It must succeed.
 pub fn sh(command: &str) -> String {
     run(Command::new("bash").args(["-c", command]), command)
 }
 
-/// Runs a command, which must succeed, and gives what it prints. `what` names it.
+/// Runs a command and returns its output. It must succeed. `what` names it in failures.
 pub(crate) fn run(command: &mut Command, what: &str) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{what}: {error}"));
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -1,4 +1,4 @@
-//! An agent and a collector on this host, with their data in a directory.
+//! An agent and a collector on this host, with a data directory.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,13 +8,13 @@ use crate::namespace::Namespace;
 use crate::process::{Running, done, program};
 use crate::shell::wait_until;
 
-/// Agent and collector. In a namespace of their own the usual ports are free.
+/// Agent and collector. Inside their own namespace the default ports are free.
 #[derive(Debug)]
 pub struct Site {
     dir: tempfile::TempDir,
-    /// The collector's PostgreSQL; `None`: its embedded store.
+    /// The collector's PostgreSQL; `None`: the embedded store.
     database: Option<String>,
-    /// Folder of the programs; `None`: those built beside this one.
+    /// Folder of the programs; `None`: those of this build.
     programs: Option<PathBuf>,
     /// Settings of the collector, as variables.
     settings: Vec<(String, String)>,
@@ -28,20 +28,20 @@ impl Site {
         Self { dir, database: None, programs: None, settings: Vec::new() }
     }
 
-    /// Makes the directory. The collector uses a database of a [`Cluster`](crate::Cluster), which
-    /// runs without fsync.
+    /// Makes the directory. The collector uses a database of a [`Cluster`](crate::Cluster), which runs
+    /// without fsync.
     #[must_use]
     pub fn with_database(url: &str) -> Self {
         Self { database: Some(url.to_owned()), ..Self::new() }
     }
 
-    /// The same with programs of another build.
+    /// Uses the programs of another build.
     #[must_use]
     pub fn with_programs(self, folder: &Path) -> Self {
         Self { programs: Some(folder.to_owned()), ..self }
     }
 
-    /// The same with a setting of the collector: `HTTP__PORT` is `http.port`.
+    /// Adds a setting of the collector: `HTTP__PORT` is `http.port`.
     #[must_use]
     pub fn with_setting(mut self, key: &str, value: &str) -> Self {
         self.settings.push((format!("NETMON_COLLECTOR_{key}"), value.to_owned()));
@@ -52,31 +52,31 @@ impl Site {
         self.programs.as_ref().map_or_else(|| program(name), |folder| folder.join(name))
     }
 
-    /// Where their data and logs are.
+    /// Directory of their data and logs.
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Where the collector has its data.
+    /// Data directory of the collector.
     #[must_use]
     pub fn collector_data(&self) -> PathBuf {
         self.dir().join("collector")
     }
 
-    /// Where the collector has its CA and its register of certificates.
+    /// Directory of the collector's CA and register of certificates.
     #[must_use]
     pub fn identity(&self) -> PathBuf {
         self.collector_data().join("identity")
     }
 
-    /// The collector with arguments.
+    /// The collector's command with arguments.
     #[must_use]
     pub fn collector(&self, args: &[&str]) -> Command {
         self.collector_in("collector", args)
     }
 
-    /// A collector with its data in a folder of its own.
+    /// The command of a collector with its own data directory.
     #[must_use]
     pub fn collector_in(&self, folder: &str, args: &[&str]) -> Command {
         let mut command = Namespace::own().command(self.program("collector"));
@@ -89,13 +89,13 @@ impl Site {
         command
     }
 
-    /// The agent `host-1` with arguments; it reports every 200 ms to this host.
+    /// The command of the agent `host-1`, which reports every 200 ms to this host.
     #[must_use]
     pub fn agent(&self, args: &[&str]) -> Command {
         self.agent_in("agent", "host-1", args)
     }
 
-    /// An agent with its data in a folder of its own, as a client of its own.
+    /// The command of an agent with its own data directory and client id.
     #[must_use]
     pub fn agent_in(&self, folder: &str, client: &str, args: &[&str]) -> Command {
         let mut command = Namespace::own().command(self.program("agent"));
@@ -116,7 +116,7 @@ impl Site {
         running
     }
 
-    /// Gives the agent its certificate.
+    /// Enrols the agent.
     pub fn enroll(&self) {
         let token = done(self.collector(&["token"]).output().unwrap());
         let _report = done(self.agent(&["enroll", token.trim()]).output().unwrap());
@@ -128,7 +128,7 @@ impl Site {
         Running::start(self.agent(&["run"]), &self.dir().join("a.log"))
     }
 
-    /// What the store holds of a NIC, received, after its proof: bytes and packets.
+    /// Proves the store and returns the bytes and packets received by a NIC.
     #[must_use]
     pub fn stored(&self, nic: &str) -> (u64, u64) {
         let report = done(self.collector(&["fsck"]).output().unwrap());

@@ -1,4 +1,4 @@
-//! Programs on a terminal of their own, as people see and use them. tmux is the terminal.
+//! Programs on their own terminal (tmux), as people see and use them.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,23 +6,23 @@ use std::process::Command;
 use crate::picture::svg;
 use crate::shell::{run, wait_until};
 
-/// Where pictures of screens and pages are put, if anywhere.
+/// Folder for pictures of screens and pages, if they are wanted.
 #[must_use]
 pub fn pictures() -> Option<PathBuf> {
     std::env::var_os("NETMON_TEST_PICTURES").map(PathBuf::from)
 }
 
-/// A terminal with a program on it.
+/// A terminal that runs a program.
 #[derive(Debug)]
 pub struct Terminal {
-    /// Where tmux listens.
+    /// Socket of tmux.
     socket: PathBuf,
     _dir: tempfile::TempDir,
 }
 
 impl Terminal {
-    /// Starts a program on a terminal of so many columns and lines. When it has ended, the
-    /// terminal stays, and says with which code.
+    /// Starts a program on a terminal of this size. When the program ends, the terminal stays and shows
+    /// its exit code.
     #[must_use]
     pub fn start(program: &Command, columns: u16, lines: u16) -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -40,35 +40,35 @@ impl Terminal {
         terminal
     }
 
-    /// What is on the screen.
+    /// The text on the screen.
     #[must_use]
     pub fn screen(&self) -> String {
         run(&mut self.tmux(&["capture-pane", "-p"]), "tmux capture-pane")
     }
 
-    /// Waits until something is on the screen.
+    /// Waits until a text is on the screen.
     pub fn wait_for(&self, text: &str) {
         self.wait_until(text, |screen| screen.contains(text));
     }
 
-    /// Waits until the screen is as wanted.
+    /// Waits until the screen meets a condition.
     pub fn wait_until(&self, what: &str, mut wanted: impl FnMut(&str) -> bool) {
         wait_until(what, || wanted(&self.screen()));
     }
 
-    /// Presses keys, named as tmux names them: `q`, `Enter`, `Down`, `C-c`.
+    /// Presses keys, by tmux's names: `q`, `Enter`, `Down`, `C-c`.
     pub fn press(&self, keys: &[&str]) {
         let _nothing = run(self.tmux(&["send-keys"]).args(keys), "tmux send-keys");
     }
 
-    /// Gives the terminal another size.
+    /// Resizes the terminal.
     pub fn resize(&self, columns: u16, lines: u16) {
         let size = [columns.to_string(), lines.to_string()];
         let args = ["resize-window", "-x", &size[0], "-y", &size[1]];
         let _nothing = run(&mut self.tmux(&args), "tmux resize-window");
     }
 
-    /// Puts a picture of the screen where pictures are wanted.
+    /// Saves a picture of the screen if pictures are wanted.
     pub fn picture(&self, name: &str) {
         let Some(folder) = pictures() else { return };
         let screen = run(&mut self.tmux(&["capture-pane", "-p", "-e", "-N"]), "tmux capture-pane");
@@ -94,7 +94,7 @@ impl Drop for Terminal {
     }
 }
 
-/// A word as a shell takes it.
+/// Quotes a word for a shell.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }

@@ -1,4 +1,4 @@
-//! What the kernel tells on a host, and rows of a spool.
+//! Seeds from the kernel's interfaces and from spools.
 
 use testbed::generator::udp_packet;
 
@@ -14,8 +14,8 @@ pub(super) fn all() -> Vec<(&'static str, Seeds)> {
     ]
 }
 
-/// A packet as it is captured: its first bytes, its length on the wire, and what the kernel would
-/// segment it into (`gso_type`, `gso_size`, `csum_start`).
+/// A captured packet: its first bytes, its length on the wire, and how the kernel would segment it
+/// (`gso_type`, `gso_size`, `csum_start`).
 struct Captured {
     name: &'static str,
     bytes: Vec<u8>,
@@ -63,7 +63,7 @@ fn captured() -> Vec<Captured> {
     ]
 }
 
-/// What the target takes for what the kernel says, then the bytes.
+/// The kernel's fields as the target parses them, then the bytes.
 fn packets() -> Seeds {
     let seed = |Captured { name, bytes, len, gso }: Captured| {
         let mut said = [0; 18];
@@ -84,7 +84,7 @@ fn packets() -> Seeds {
 fn blocks() -> Seeds {
     let all = captured();
     let one = block(&all[..1]);
-    // It names more packets than there are.
+    // Its packet count is higher than its number of packets.
     let endless = [&[0xFF; 4][..], &one[4..]].concat();
     vec![("one", one), ("ten", block(&all)), ("empty", block(&[])), ("endless", endless)]
 }
@@ -105,7 +105,7 @@ fn block(packets: &[Captured]) -> Vec<u8> {
         for (field, value) in place.chunks_exact_mut(4).zip(fields) {
             field.copy_from_slice(&word(value));
         }
-        // Where the MAC and the network header are, the kind of link, and the direction.
+        // Offsets of MAC and network header, link type, and direction.
         (place[24], place[26], place[LINK + 8]) = (92, 106, 1);
         place[LINK + 10] = if n % 2 == 0 { 0 } else { 4 };
         if let Some((kind, size, start)) = gso {
@@ -168,7 +168,7 @@ fn message(kind: u16, index: u32, attributes: &[(u16, Vec<u8>)]) -> Vec<u8> {
     [header, about, attributes].concat()
 }
 
-/// That of this host, and one with every kind of line.
+/// This host's text, and one with every kind of line.
 fn net_dev() -> Seeds {
     let here = std::fs::read("/proc/net/dev").unwrap_or_default();
     let lines = "Inter-|   Receive                |  Transmit\n face |bytes    packets errs\n  \
@@ -183,7 +183,7 @@ fn net_dev() -> Seeds {
     ]
 }
 
-/// Rows of a spool, as the target makes them of bytes: which table, then its values.
+/// Rows of a spool, as the target builds them from bytes: the table, then its values.
 fn spool() -> Seeds {
     let record = |first: u8, last: u8| vec![3, 7, first, last, 0, 1, 0, 0, 0];
     let whole: Vec<u8> = (6..=40).flat_map(|seq| record(seq, seq)).collect();

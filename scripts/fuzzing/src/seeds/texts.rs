@@ -47,7 +47,7 @@ fn collector_config() -> Seeds {
     ]
 }
 
-/// A password and, behind a line end, what follows its `@`; and whole URLs.
+/// A password, a line end, then the rest of the URL after `@`; and whole URLs.
 fn database_url() -> Seeds {
     vec![
         text("plain", "x\ndb/n"),
@@ -92,7 +92,7 @@ fn http() -> Seeds {
     ]
 }
 
-/// Which record it is, and its text.
+/// The kind of record, then its text.
 fn token_records() -> Seeds {
     vec![
         text("old", r#"{"expires_at":1800000060,"client":"web-1"}"#),

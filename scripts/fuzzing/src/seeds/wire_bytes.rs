@@ -1,4 +1,4 @@
-//! What travels: frames, messages, tokens, certificates.
+//! Seeds of the wire: frames, messages, tokens, certificates.
 
 use rcgen::{CertificateParams, KeyPair};
 use wire::certificate::Fingerprint;
@@ -33,7 +33,7 @@ fn nic(name: &str) -> NicName {
     NicName::new(name).unwrap()
 }
 
-/// The sample of the `n`th half second, as an agent counts.
+/// The sample of the `n`th half second.
 pub(super) fn sample(name: &str, n: u64) -> Sample {
     let counts = |bytes: u64| Counts {
         bytes,
@@ -89,7 +89,7 @@ fn encoded() -> Seeds {
     frames().into_iter().map(frame).chain(messages()).collect()
 }
 
-/// The archives of frames that are too full of figures to be packed.
+/// Archives of frames that are too random to be packed.
 fn plain_frames() -> Seeds {
     let noisy = |(name, mut frame): (&'static str, Frame)| {
         for figures in frame.mixes.iter_mut().flat_map(|it| [&mut it.rx, &mut it.tx]) {
@@ -99,7 +99,7 @@ fn plain_frames() -> Seeds {
         let bytes = frame_bytes(&frame);
         (name, if bytes[5] == 1 { bytes[HEADER_LEN..].to_vec() } else { Vec::new() })
     };
-    // The kernel of what one is: a frame by itself that can't be packed.
+    // Each is a frame that can't be packed.
     let mut seeds: Seeds = frames().into_iter().map(noisy).collect();
     seeds.retain(|(_, bytes)| !bytes.is_empty());
     let golden = include_bytes!("../../../../wire/tests/golden/frame.bin");
@@ -200,7 +200,7 @@ fn messages() -> Seeds {
     ]
 }
 
-/// What happens at the two ends of a window: a byte, and two numbers.
+/// Events at the two ends of a window: a byte and two numbers each.
 fn steps() -> Seeds {
     let row = |steps: &[(u8, u64, u64)]| {
         let bytes = steps.iter().flat_map(|(what, one, other)| {
@@ -213,7 +213,7 @@ fn steps() -> Seeds {
     vec![("arrive", row(&arrive)), ("send", row(&send)), ("both", row(&[send, arrive].concat()))]
 }
 
-/// Messages of one agent, each with its length.
+/// Messages of one agent, each preceded by its length.
 fn rows_of_messages() -> Seeds {
     let with_len = |(_, bytes): (&str, Vec<u8>)| {
         [&u16::try_from(bytes.len()).unwrap().to_le_bytes()[..], &bytes].concat()
@@ -231,7 +231,7 @@ fn rows_of_messages() -> Seeds {
     seeds
 }
 
-/// As text, and the content that the target puts a checksum to.
+/// Tokens as text, and their contents, to which the target adds a checksum.
 fn tokens() -> Seeds {
     let address = |host: &str, port| Address { host: host.into(), port };
     let token = |addresses| {
@@ -256,7 +256,7 @@ fn tokens() -> Seeds {
     ]
 }
 
-/// In DER and in PEM.
+/// As DER and as PEM.
 fn certificates() -> (Seeds, Seeds) {
     let key = KeyPair::generate().unwrap();
     let named = |names: &[&str]| {

@@ -1,4 +1,4 @@
-//! The agent's config file, of whoever sets a host up.
+//! The agent's config file, written by the host's administrator.
 
 use agent::config::{LIVE, load_explicit};
 use settings::Options;
@@ -30,7 +30,7 @@ fn run(input: &[u8]) {
     }
 }
 
-/// It names the file and is no longer than what it may quote.
+/// The error names the file and isn't much longer than the text that it may quote.
 pub(super) fn check_error(error: &dyn std::fmt::Display, path: &std::path::Path, len: usize) {
     let shown = error.to_string();
     assert!(shown.contains(&*path.to_string_lossy()), "{shown}");

@@ -1,4 +1,4 @@
-//! Blocks of a ring, as the kernel writes them: what follows the status word of a descriptor.
+//! Blocks of a ring as the kernel writes them, from behind the status word of the descriptor.
 
 use agent::capture::count::Counts;
 use agent::capture::ring::{Packet, Packets};
@@ -14,14 +14,15 @@ pub(super) const TARGET: Target = Target {
     run,
 };
 
-/// Of a place in a block: `tpacket3_hdr` and `sockaddr_ll`.
+/// Bytes of a packet's headers in a block: `tpacket3_hdr` and `sockaddr_ll`.
 const PLACE: usize = 68;
 
 fn run(input: &[u8]) {
     for vnet_header in [true, false] {
         let packets: Vec<Packet<'_>> =
             Packets::of_block(input, vnet_header).take(input.len() / PLACE + 1).collect();
-        // Each has a place of its own. Places may overlap where the offsets say so, but go on.
+        // Each packet has its own offset. Packets may overlap if the offsets say so, but offsets only
+        // grow.
         assert!(packets.len() <= input.len() / PLACE, "{} packets", packets.len());
         assert_eq!(Packets::of_block(input, vnet_header).count(), packets.len());
         let block = input.as_ptr_range();

@@ -27,7 +27,7 @@ fn run(input: &[u8]) {
             assert!(!utc(now).is_empty());
             assert!(!(validity.covers(now) && validity.is_over(now)));
             if validity.is_over(now) {
-                assert!(validity.renew_due(now), "what is over is due");
+                assert!(validity.renew_due(now), "an expired certificate is due");
             }
         }
         if let Ok(client) = facts.client() {
@@ -35,12 +35,12 @@ fn run(input: &[u8]) {
             assert_eq!(ClientId::new(client.as_str()), Ok(client));
         }
     }
-    // What the collector's CA does with a request; the signature is checked by it.
+    // The collector's CA parses requests this way, and checks the signature in doing so.
     let _request = CertificateSigningRequestParams::from_der(&input.into());
     names(input);
 }
 
-/// The names that certificates and the kernel give.
+/// Names in certificates and from the kernel.
 fn names(input: &[u8]) {
     if let Some(nic) = NicName::of_bytes(input) {
         let text = nic.as_str().expect("a NIC's name is text");

@@ -1,5 +1,5 @@
-//! Datagrams, streams' messages and the spool's records, as they come from an agent, a collector
-//! or a file: header and body.
+//! Datagrams, messages of streams and records of spools, from an agent, a collector or a file: header
+//! and body.
 
 use wire::codec::{self, HEADER_LEN, Received};
 use wire::frame::{Frame, INTERVAL_MAX_NS, SAMPLES_MAX};
@@ -11,8 +11,7 @@ pub(super) const TARGET: Target = Target {
     name: "codec",
     about: "what an agent or collector sends, header included (wire::codec::decode)",
     input_max: 64 * KIB,
-    // The text of an archive and its differences (1 MiB each), the frame of it, and what it is
-    // encoded to again.
+    // The archive's text, its differences (1 MiB each), the frame, and its new encoding.
     memory_max: 8 * MIB,
     run,
 };
@@ -20,38 +19,38 @@ pub(super) const TARGET: Target = Target {
 fn run(input: &[u8]) {
     let Ok(received) = codec::decode(input) else { return };
     let header = codec::decode_header(*input.first_chunk().unwrap()).unwrap();
-    assert_eq!(header.len() as usize, input.len() - HEADER_LEN, "the header says how long it is");
+    assert_eq!(header.len() as usize, input.len() - HEADER_LEN, "the header holds the length");
     check(received);
 }
 
-/// Asserts of what was decoded that it is within its limits and comes out again as it went in.
+/// Asserts that a decoded value is within its limits and encodes to an equal value.
 pub(super) fn check(received: Received) {
     match received {
         Received::Frame(frame) => {
             check_frame(&frame);
-            let bytes = codec::encode_frame(&frame).expect("what was accepted can be sent on");
+            let bytes = codec::encode_frame(&frame).expect("an accepted frame can be sent on");
             assert!(bytes.len() <= codec::frame_len(frame.samples.len(), frame.mixes.len()));
             let digest = codec::digest(&frame);
             let Ok(Received::Frame(again)) = codec::decode(&bytes) else {
-                panic!("not read again")
+                panic!("not decoded again")
             };
-            assert!(again == frame, "it comes out as it went in");
+            assert!(again == frame, "it survives a round trip");
             assert_eq!(codec::digest(&again), digest);
             assert_eq!(codec::encode_frame(&again).unwrap(), bytes);
         }
         Received::Message(message) => {
-            message.check().expect("what was accepted passes its check");
-            let bytes = codec::encode_message(&message).expect("what was accepted can be said");
+            message.check().expect("an accepted message passes its check");
+            let bytes = codec::encode_message(&message).expect("an accepted message can be sent");
             let again = codec::decode(&bytes);
-            assert!(again == Ok(Received::Message(message)), "it comes out as it went in");
+            assert!(again == Ok(Received::Message(message)), "it survives a round trip");
         }
     }
 }
 
-/// The bounds that the database relies on.
+/// The limits that the database relies on.
 fn check_frame(frame: &Frame) {
     const MAX: u64 = i64::MAX as u64;
-    frame.check().expect("what was accepted passes its check");
+    frame.check().expect("an accepted frame passes its check");
     assert!((1..=frame.last_seq).contains(&frame.first_seq) && frame.last_seq <= MAX);
     assert!(frame.samples.len() <= SAMPLES_MAX && frame.mixes.len() <= SAMPLES_MAX);
     for sample in &frame.samples {
@@ -72,7 +71,7 @@ fn check_frame(frame: &Frame) {
     }
 }
 
-/// A header (the layout is [`codec`]'s) before a body.
+/// Prepends a header (laid out by [`codec`]) to a body.
 pub(super) fn with_header(kind: u8, body: &[u8]) -> Vec<u8> {
     let len = u32::try_from(body.len()).unwrap().to_le_bytes();
     [&b"NMON"[..], &[codec::VERSION, kind, 0, 0], &len, body].concat()

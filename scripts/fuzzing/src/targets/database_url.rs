@@ -1,4 +1,4 @@
-//! URLs of a database with a password in them: as whole, and with a password of any characters.
+//! Database URLs with passwords: any text as a URL, and any text as a password.
 
 use collector::config::Database;
 use settings::Secret;
@@ -14,7 +14,7 @@ pub(super) const TARGET: Target = Target {
     run,
 };
 
-/// A part of every password, by which it would be seen in an error.
+/// A part of every password. Errors must not contain it.
 const SECRET: &str = "hunter2";
 
 fn run(input: &[u8]) {
@@ -27,12 +27,12 @@ fn run(input: &[u8]) {
         format!("host={rest} user=u password={SECRET}{password}"),
     ] {
         let shown = read(&url).unwrap_or_else(|error| error);
-        // `u:5?user=x...@db` may be meant: a port, and a user with an @.
+        // `u:5?user=x...@db` may mean a port, and a user with an @.
         assert!(!shown.contains(SECRET) || password.contains('?'), "{url}: {shown}");
     }
 }
 
-/// Where the database is, as people are shown it, or why it is nowhere.
+/// The database as shown to people, or the error.
 fn read(url: &str) -> Result<String, String> {
     let url = Some(Secret::new(url.to_owned()));
     let database = Database { url, ..Database::default() };

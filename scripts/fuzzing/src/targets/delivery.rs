@@ -1,4 +1,4 @@
-//! What accepted messages and frames make of the two ends of the window: numbers that a peer says.
+//! How the two ends of the window take accepted messages and frames: numbers from a peer.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "delivery",
-    about: "numbers that a peer says, one after the other (wire::delivery)",
+    about: "a peer's sequence numbers, in any order (wire::delivery)",
     input_max: 4 * KIB,
     memory_max: 4 * MIB,
     run,
 };
 
-/// Bytes of a step: what happens, and two numbers.
+/// Bytes of a step: an event and two numbers.
 const STEP: usize = 17;
 
 fn run(input: &[u8]) {
@@ -31,7 +31,7 @@ fn steps(input: &[u8]) -> impl Iterator<Item = (u8, u64, u64)> + '_ {
     })
 }
 
-/// The agent's end, which a collector tells what it likes. Of its own numbers it is sure.
+/// The agent's end. The collector may send it anything; its own numbers are sound.
 fn sender(input: &[u8]) {
     const RTT: Duration = Duration::from_millis(20);
     let mut sender = Sender::new(0, 3 * WINDOW);
@@ -42,7 +42,7 @@ fn sender(input: &[u8]) {
                 let committed = vec![Committed { session: 1, seq: one }];
                 let welcome = Welcome { committed, ..Welcome::default() };
                 if Message::Welcome(welcome).check().is_ok() {
-                    // What the shipper takes of it.
+                    // The shipper clamps it like this.
                     sender.on_connected(one.min(sender.last()));
                 }
             }
@@ -64,17 +64,17 @@ fn sender(input: &[u8]) {
             6 => sender.on_too_long_for_live(one),
             _ => drop(sender.on_made(now)),
         }
-        assert!(sender.committed() <= sender.last(), "what was never made is not committed");
+        assert!(sender.committed() <= sender.last(), "a number never made is never committed");
         assert!(sender.under_way() as u64 <= WINDOW);
     }
 }
 
-/// The collector's end, which an agent sends what it likes.
+/// The collector's end. The agent may send it anything.
 fn receiver(input: &[u8]) {
     let mut receiver = Receiver::new(1, 0);
     let mut handed_out = 0;
     for (what, first, last) in steps(input) {
-        // What a frame's check allows.
+        // Skip numbers that a frame's check refuses.
         if first == 0 || last < first || last > i64::MAX as u64 {
             continue;
         }
@@ -96,6 +96,6 @@ fn receiver(input: &[u8]) {
         let ack = receiver.ack();
         assert_eq!(ack.received, handed_out);
         assert!(ack.committed <= ack.received && receiver.waiting() as u64 <= WINDOW);
-        Message::Ack(ack).check().expect("what is said can be said");
+        Message::Ack(ack).check().expect("every ack passes its check");
     }
 }

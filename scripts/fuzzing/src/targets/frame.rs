@@ -1,4 +1,4 @@
-//! Frames of an agent, not packed: the archive. What is accepted is coarsened too.
+//! Frames of an agent, unpacked archives. Accepted frames are coarsened too.
 
 use wire::codec::{self, Received};
 use wire::frame::{Frame, Sample};
@@ -26,8 +26,8 @@ fn run(input: &[u8]) {
     check(received);
 }
 
-/// What a spool does with the samples of a NIC: sums are conserved up to where they are cut, peaks
-/// are maxima, and what comes of it can be encoded.
+/// Coarsens samples of a NIC as a spool does. Sums are conserved up to the cap, peaks are maxima, and
+/// the result can be encoded.
 fn coarsen(frame: &Frame) {
     let Some((first, rest)) = frame.samples.split_first() else { return };
     let same: Vec<&Sample> = rest.iter().filter(|sample| sample.nic == first.nic).collect();
@@ -44,5 +44,5 @@ fn coarsen(frame: &Frame) {
     assert_eq!(merged.rx.peak_1ms_bytes, peak);
     let samples: Vec<Sample> = merged.pieces().collect();
     let frame = Frame { samples, mixes: Vec::new(), ..frame.clone() };
-    codec::encode_frame(&frame).expect("what was coarsened can be kept");
+    codec::encode_frame(&frame).expect("a coarsened frame can be kept");
 }

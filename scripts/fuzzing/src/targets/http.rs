@@ -1,5 +1,5 @@
-//! What anybody who reaches the port sends: requests, parameters, headers, cookies, bodies. They go
-//! through a socket to the server, with the real store behind it.
+//! Everything that anybody who reaches the port may send: requests, parameters, headers, cookies,
+//! bodies. They go through a socket to the server, which has a real store.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -21,15 +21,15 @@ pub(super) const TARGET: Target = Target {
     name: "http",
     about: "requests to the collector's HTTP port: path, parameters, headers, cookies, body",
     input_max: 20 * KIB,
-    // What the server's buffers, a compressor and an answer take.
+    // Memory of the server's buffers, a compressor and an answer.
     memory_max: 8 * MIB,
     run,
 };
 
-/// What lets a request in: half of the inputs know it.
+/// The access token; half of the inputs carry it.
 const TOKEN: &str = "correct-horse-battery";
 
-/// How long the server may take before it is told that no more of a request comes.
+/// How long the server may wait before this end closes its sending side.
 const PATIENCE: Duration = Duration::from_millis(30);
 
 fn run(input: &[u8]) {
@@ -37,7 +37,7 @@ fn run(input: &[u8]) {
     let address = SERVER.get_or_init(start);
     let known = format!("Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\n");
     for given in ["", &known] {
-        // After the request's first line.
+        // Behind the request's first line.
         let line = input.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let close = b"Connection: close\r\n";
         let request = [&input[..line], close, given.as_bytes(), &input[line..]].concat();
@@ -45,7 +45,7 @@ fn run(input: &[u8]) {
     }
 }
 
-/// The server, for good.
+/// Starts the server, which runs until the process ends.
 fn start() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -69,7 +69,7 @@ fn start() -> SocketAddr {
                 access: Access::default().with_token(TOKEN),
                 tls: None,
                 signed_out: SignedOut::default(),
-                // One address asks all the time.
+                // All requests come from one address.
                 limits: Limits { failed_sign_ins: u32::MAX, ..Limits::default() },
             };
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
@@ -80,25 +80,25 @@ fn start() -> SocketAddr {
     address
 }
 
-/// The answers to what is sent at once; nothing more comes.
+/// Sends a request in one piece, nothing more, and returns the answers.
 fn ask(address: SocketAddr, request: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    // The server may have refused it before all was sent.
+    // The server may refuse it before all is sent.
     let _refused = stream.write_all(request);
     let mut answer = Vec::new();
     let mut piece = [0; 16 << 10];
     loop {
         match stream.read(&mut piece) {
             Ok(len @ 1..) => answer.extend_from_slice(&piece[..len]),
-            // It waits for the rest of the request: there is none.
+            // The server waits for a rest that never comes.
             Err(error) if error.kind() == ErrorKind::WouldBlock && answer.is_empty() => {
                 let _gone = stream.shutdown(Shutdown::Write);
                 stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
             }
             _ => return answer,
         }
-        // Live updates go on and on: the first of them will do.
+        // Live updates never end: the first one is enough.
         if answer.len() > 512 << 10 || has(&answer, b"text/event-stream") {
             return answer;
         }
@@ -117,10 +117,10 @@ fn check(answer: &[u8], may_see: bool) {
     let status = answer.get(9..12).unwrap();
     assert_ne!(status, b"500", "{}", String::from_utf8_lossy(answer));
     if !may_see {
-        // Neither the page nor what is open to everybody names a client.
+        // Neither the page nor any public path names a client.
         assert!(!has(answer, b"web-1\""), "{}", String::from_utf8_lossy(answer));
         assert!(!has(answer, TOKEN.as_bytes()));
     }
-    // Nothing that was sent becomes a header of an answer.
+    // No part of a request becomes a header of an answer.
     assert!(!has(answer, b"\r\nx-injected:"), "{}", String::from_utf8_lossy(answer));
 }

@@ -1,6 +1,6 @@
-//! The live table: the counters that an earlier collector saved, and what agents say. An input that
-//! starts with a brace is a saved file; any other is a row of messages, each with its length (two
-//! bytes) before it.
+//! The live table: counters saved by an earlier collector, and agents' messages. An input that starts
+//! with a brace is a saved file. Any other is a sequence of messages, each preceded by its length in
+//! two bytes.
 
 use collector::live::Live;
 use wire::codec::{Received, decode};
@@ -30,14 +30,14 @@ fn run(input: &[u8]) {
     show(&live);
 }
 
-/// What was restored is saved and restored as the same.
+/// Restored counters survive another save and restore.
 fn restore(live: &Live, saved: &[u8]) {
     if live.restore(saved, NOW).is_err() {
         return;
     }
     let written = live.save().unwrap();
     let other = Live::new();
-    other.restore(&written, NOW).expect("what was saved can be restored");
+    other.restore(&written, NOW).expect("saved counters can be restored");
     let again = other.save().unwrap();
     let parsed = |bytes: &[u8]| -> serde_json::Value { serde_json::from_slice(bytes).unwrap() };
     assert_eq!(parsed(&again), parsed(&written));
@@ -68,7 +68,7 @@ fn hear(live: &Live, mut input: &[u8]) {
     }
 }
 
-/// What pages, the API and a restart read of it.
+/// Everything that pages, the API and a restart read.
 fn show(live: &Live) {
     for view in live.snapshot() {
         let client = ClientId::new(&view.client).expect("a client's id");

@@ -19,7 +19,7 @@ fn run(input: &[u8]) {
     match codec::decode(&with_header(kind, body)) {
         Ok(received) => check(received),
         Err(error) => {
-            // It is told to the peer and logged.
+            // The error is sent to the peer and logged.
             let len = error.to_string().len();
             assert!(len <= 1024, "an error of {len} bytes");
         }

@@ -1,8 +1,8 @@
 //! The targets, each in a file of its name.
 //!
-//! No target of their own have: JSON of a collector at `top` (serde_json, typed), QUIC and TLS
-//! handshakes (quinn, rustls), SQLite's files and PostgreSQL's protocol (their libraries),
-//! `machine-id`, `os-release` and other files of the system that are read line by line.
+//! These have no target here: JSON from a collector in `top` (serde_json, typed), QUIC and TLS
+//! handshakes (quinn, rustls), SQLite's files and PostgreSQL's protocol (their libraries), and
+//! `machine-id`, `os-release` and other system files that are read line by line.
 
 mod agent_config;
 mod block;
@@ -54,7 +54,7 @@ pub const TARGETS: &[Target] = &[
     values::TARGET,
 ];
 
-/// The target of a name.
+/// Finds a target by name.
 #[must_use]
 pub fn named(name: &str) -> Option<&'static Target> {
     TARGETS.iter().find(|target| target.name == name)

@@ -1,4 +1,4 @@
-//! `/proc/net/dev`: a text with names that any user with a network namespace chooses.
+//! `/proc/net/dev`: a text with names that any user with a network namespace can choose.
 
 use agent::nic::net_dev::counters;
 
@@ -18,7 +18,7 @@ fn run(input: &[u8]) {
     let lines = input.split(|byte| *byte == b'\n').count();
     assert!(found.len() <= lines);
     assert!(found.keys().all(|nic| nic.as_str().is_some()));
-    // The last of two lines of one NIC holds, as in what is read line by line.
+    // The last of two lines of the same NIC counts, as in a reader of lines.
     let text = input.split(|byte| *byte == b'\n').flat_map(counters);
     assert_eq!(text.collect::<std::collections::HashMap<_, _>>(), found);
 }

@@ -1,5 +1,5 @@
-//! What the kernel says of NICs by rtnetlink: names, kinds and aliases that any user with a network
-//! namespace chooses.
+//! The kernel's rtnetlink messages about NICs: names, kinds and aliases that any user with a network
+//! namespace can choose.
 
 use agent::nic::link::Link;
 use agent::nic::link_stats::LinkStats;
@@ -33,7 +33,7 @@ fn run(input: &[u8]) {
             LinkEvent::Overrun => {}
         }
     }
-    // What can't be read is an overrun, one for a message.
+    // An unreadable message is an overrun: at most one per message.
     assert!(count <= input.len() / 4 + 1, "{count} events of {} bytes", input.len());
     if let Some(stats) = LinkStats::of(input) {
         let grown = stats.since(&LinkStats::default());
@@ -42,10 +42,10 @@ fn run(input: &[u8]) {
 }
 
 fn check(link: &Link, len: usize) {
-    let name = link.name.as_str().expect("a name that can travel");
+    let name = link.name.as_str().expect("a valid name");
     assert!((1..=15).contains(&name.len()) && len >= MESSAGE);
     assert!(!link.kind.is_empty() && link.kind.len() <= 3 * len);
-    assert_ne!(link.lower, Some(link.index), "it is not below itself");
+    assert_ne!(link.lower, Some(link.index), "no NIC is below itself");
     let told = link.describe(false, 0);
     assert_eq!((told.name, told.index, told.mtu), (link.name, link.index, link.mtu));
 }

@@ -11,7 +11,7 @@ pub(super) const TARGET: Target = Target {
     name: "packed",
     about: "an agent's packed frame (wire::pack, wire::predict, wire::codec)",
     input_max: 64 * KIB,
-    // 64 KiB may unpack to the 1 MiB that are allowed.
+    // 64 KiB may unpack to the allowed 1 MiB.
     memory_max: 8 * MIB,
     run,
 };
@@ -20,7 +20,7 @@ pub(super) const TARGET: Target = Target {
 const KIND: u8 = 12;
 
 fn run(input: &[u8]) {
-    // As it comes: a length, then what is packed.
+    // As received: a length, then the packed bytes.
     if let Ok(received) = codec::decode(&with_header(KIND, input)) {
         check(received);
     }
@@ -31,7 +31,7 @@ fn run(input: &[u8]) {
             assert_eq!(unpack(&pack(&bytes), len).as_deref(), Some(&bytes[..]));
         }
     }
-    // As an archive of differences.
+    // The input as an archive of differences.
     let packed = pack(input);
     assert!(packed.len() <= input.len() + input.len().div_ceil(8) + 1);
     assert_eq!(unpack(&packed, input.len()).as_deref(), Some(input));

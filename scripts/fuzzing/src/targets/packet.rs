@@ -1,4 +1,4 @@
-//! Packets that anybody sends to the host: their headers, and what the kernel says of them.
+//! Packets from anybody: their headers, and the kernel's fields about them.
 
 use agent::capture::count::{Counts, Plain};
 use agent::capture::packet::{Headers, Network};
@@ -16,7 +16,7 @@ pub(super) const TARGET: Target = Target {
     run,
 };
 
-/// Bytes before the headers: what the kernel says of the packet.
+/// Bytes before the headers: the kernel's fields about the packet.
 const SAID: usize = 18;
 
 fn run(input: &[u8]) {
@@ -36,7 +36,7 @@ fn run(input: &[u8]) {
     };
     check_headers(headers, packet.vlan_stripped);
     check_length(&packet);
-    // The short way counts what the long way does.
+    // The fast path counts the same as the slow path.
     let mut long = Counts::default();
     let added = long.add(&packet);
     if let Some(plain) = Plain::of(&packet) {
@@ -50,10 +50,10 @@ fn check_headers(bytes: &[u8], vlan_stripped: bool) {
     for headers in [Headers::of_ethernet(bytes, vlan_stripped), Headers::of_ip(bytes)] {
         if let Some((_, at)) = headers.transport {
             assert!(!headers.cut && matches!(headers.network, Network::Ipv4 | Network::Ipv6));
-            assert!(usize::from(at) >= 20, "behind an IP header");
+            assert!(usize::from(at) >= 20, "the offset is behind an IP header");
         }
     }
-    // More bytes change nothing of what was read.
+    // More bytes don't change the result of the headers read.
     let whole = Headers::of_ethernet(bytes, vlan_stripped);
     let longer = Headers::of_ethernet(&[bytes, &[0; 64]].concat(), vlan_stripped);
     assert!(whole.cut || whole == longer, "{whole:?} {longer:?}");
@@ -68,7 +68,7 @@ fn check_length(packet: &Packet<'_>) {
     };
     assert!(wire.packets >= 1);
     assert_eq!((wire.packets - 1) * wire.each + wire.last(), wire.bytes, "packets add up");
-    assert!(wire.last() <= wire.each, "{wire:?}: the last one is no longer than the others");
+    assert!(wire.last() <= wire.each, "{wire:?}: the last packet is at most as long as the others");
     if wire.packets == 1 {
         assert!(wire.bytes <= u64::from(packet.len) + tag);
     } else {

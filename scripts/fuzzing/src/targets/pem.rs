@@ -1,4 +1,4 @@
-//! PEM: files of an operator's PKI, and certificates that a collector answers with.
+//! PEM: the files of an operator's PKI, and certificates in a collector's answer.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "pem",
-    about: "certificates and keys of an operator's files or a collector's answer (wire::pem)",
+    about: "certificates and keys from an operator's files or a collector's answer (wire::pem)",
     input_max: 64 * KIB,
     memory_max: 2 * MIB,
     run,
@@ -24,7 +24,7 @@ fn run(input: &[u8]) {
             assert!(found.iter().all(|der| Facts::read(der).is_ok()));
         }
         Err(error) => {
-            assert!(error.to_string().len() <= 4 * KIB, "the error is as long as the file")
+            assert!(error.to_string().len() <= 4 * KIB, "the error is too long")
         }
     }
     if let Ok(key) = key(input, path) {

@@ -1,5 +1,5 @@
-//! The collector's records of clients and of sessions that have signed out: files that a full disk, a
-//! person or a restored backup may have cut or changed. The first byte says which it is.
+//! The collector's records of clients and of signed-out sessions. A full disk, a person or a restored
+//! backup may have truncated or changed the files. The first byte selects the kind.
 
 use std::fs;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(super) const TARGET: Target = Target {
 
 const CLIENT: &str = "web-1";
 
-/// Directories of records of clients.
+/// Directories of client records.
 const FOLDERS: [&str; 2] = ["issued", "revoked"];
 
 fn run(input: &[u8]) {
@@ -48,16 +48,16 @@ fn of_client(folder: &str, record: &[u8]) {
     let client = ClientId::new(CLIENT).unwrap();
 
     let known = records.list().unwrap();
-    assert_eq!(known.len(), 1, "a record that can't be read keeps no client from being listed");
+    assert_eq!(known.len(), 1, "a client with an unreadable record is still listed");
     assert_eq!(known[0].client, CLIENT);
     let damaged = &known[0].damaged;
     assert!(damaged.iter().all(|why| why.contains(CLIENT)), "it names the file: {damaged:?}");
     let _known = records.knows(&client).unwrap();
-    // To revoke needs no record to be sound.
+    // Revoking works with damaged records.
     let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
     let revoked = records.revoke(&client, now).unwrap();
     assert!(revoked.generation >= now.as_secs());
     let known = records.list().unwrap();
     assert_eq!(known[0].revoked_at, Some(now.as_secs()));
-    assert!(known[0].certificates.is_empty(), "none of before is good");
+    assert!(known[0].certificates.is_empty(), "no earlier certificate is valid");
 }

@@ -1,5 +1,5 @@
-//! Rows of the agent's spool: values of any type where numbers and frames were, as a damaged file or
-//! another program leaves them. SQLite's own format is SQLite's.
+//! Rows of the agent's spool: values of any type in place of numbers and frames, as a damaged file or
+//! another program may leave them. SQLite's own format is left to SQLite.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -27,7 +27,7 @@ pub(super) const TARGET: Target = Target {
 
 const SESSION: i64 = 7;
 
-/// The session that begins.
+/// The session that starts.
 const NEXT: u64 = 77;
 
 fn limits() -> SpoolLimits {
@@ -60,11 +60,12 @@ fn run(input: &[u8]) {
     db.execute_batch("COMMIT").unwrap();
     drop(db);
 
-    let (mut spool, _aside) = Spool::open(&path, limits(), at(100)).expect("it opens, or anew");
+    let (mut spool, _aside) =
+        Spool::open(&path, limits(), at(100)).expect("it opens or is recreated");
     deliver(&mut spool);
 }
 
-/// What an agent does with it.
+/// Delivers as an agent does.
 fn deliver(spool: &mut Spool) {
     let numbers = spool.begin(NEXT, at(101)).unwrap();
     let frame = |seq| Frame {
@@ -84,9 +85,13 @@ fn deliver(spool: &mut Spool) {
         let mut next = range.first;
         for record in &records {
             let Ok(Received::Frame(frame)) = codec::decode(&record.frame) else {
-                panic!("a record that can't be read back");
+                panic!("an unreadable record");
             };
-            assert_eq!((frame.session, frame.first_seq), (session.session, next), "they tile");
+            assert_eq!(
+                (frame.session, frame.first_seq),
+                (session.session, next),
+                "records are contiguous"
+            );
             assert_eq!((record.range.first, record.range.last), (frame.first_seq, frame.last_seq));
             next = frame.last_seq + 1;
         }
@@ -94,10 +99,10 @@ fn deliver(spool: &mut Spool) {
         let committed = Committed { session: session.session, seq };
         or_anew(spool, |spool| spool.on_committed(committed, at(103).boot_ns));
     }
-    assert!(sessions.iter().any(|it| it.session == NEXT), "the running one is there");
+    assert!(sessions.iter().any(|it| it.session == NEXT), "the running session is listed");
 }
 
-/// A spool that turns out damaged in use goes on in a new file.
+/// If the spool turns out damaged in use, continues with a new file.
 fn or_anew<T>(spool: &mut Spool, work: impl Fn(&mut Spool) -> Result<T, SpoolError>) -> T {
     match work(spool) {
         Err(error) if error.is_damage() => {
@@ -108,7 +113,7 @@ fn or_anew<T>(spool: &mut Spool, work: impl Fn(&mut Spool) -> Result<T, SpoolErr
     }
 }
 
-/// Rows made of bytes.
+/// Builds rows from bytes.
 struct Rows<'a>(&'a [u8]);
 
 impl Rows<'_> {
@@ -124,7 +129,7 @@ impl Rows<'_> {
         taken.to_vec()
     }
 
-    /// A small number mostly, for numbers mean something together.
+    /// Mostly a small number, so that numbers match each other.
     fn value(&mut self) -> Value {
         match self.byte().unwrap_or(0) {
             small @ 0..200 => Value::Integer(small.into()),
@@ -141,7 +146,7 @@ impl Rows<'_> {
         }
     }
 
-    /// A frame of these numbers, or any bytes.
+    /// A frame with these numbers, or any bytes.
     fn frame(&mut self, first: &Value, last: &Value) -> Value {
         let (&Value::Integer(first), &Value::Integer(last)) = (first, last) else {
             return self.value();
@@ -178,13 +183,13 @@ impl Rows<'_> {
             if table == "records" {
                 values[0] = Value::Integer(SESSION);
                 values[5] = self.frame(&values[1].clone(), &values[2].clone());
-                // Those of version 1 have no checksum.
+                // Rows of version 1 have no checksum.
                 values[6] = Value::Integer(-1);
             }
-            // The table may not take it.
+            // The table may refuse the row.
             let _refused = put(db, table, &values);
         }
-        // The ids of sessions are 64 random bits: no file has the next one already.
+        // Ids of sessions are 64 random bits: no real file already has the next one.
         let next = [NEXT.cast_signed()];
         db.execute("DELETE FROM sessions WHERE session = ?1", next).expect("it can be deleted");
     }

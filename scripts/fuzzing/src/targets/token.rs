@@ -1,4 +1,4 @@
-//! Tokens as somebody pastes them, and what a right checksum may hold.
+//! Tokens as people paste them, and the content of a token with a correct checksum.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +10,7 @@ use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "token",
-    about: "a token as it is pasted, or its content with the right checksum (wire::token)",
+    about: "a pasted token, or its content with a correct checksum (wire::token)",
     input_max: 16 * KIB,
     memory_max: MIB,
     run,
@@ -32,11 +32,11 @@ fn read(text: &str) {
             let sound = |host: &str| (1..=255).contains(&host.len()) && host.is_ascii();
             assert!(token.addresses().iter().all(|address| sound(&address.host)));
             let pasted: String = text.split_whitespace().collect();
-            assert_eq!(token.to_string(), pasted, "it is written as it was read");
+            assert_eq!(token.to_string(), pasted, "it prints as it was read");
             assert!(!format!("{token:?}").contains(&pasted[5..40]), "a secret is not shown");
         }
         Err(error) => {
-            // It is shown to whoever pasted it.
+            // The error is shown to whoever pasted the token.
             let shown = error.to_string();
             assert!(shown.len() <= 2 * KIB, "an error of {} bytes", shown.len());
         }

@@ -1,5 +1,5 @@
-//! The collector's files of tokens, which a full disk, a person or a restored backup may have cut or
-//! changed.
+//! The collector's token files. A full disk, a person or a restored backup may have truncated or
+//! changed them.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -35,7 +35,7 @@ fn run(input: &[u8]) {
     assert!(listed.tokens.iter().all(|it| it.digest == digest && it.expires_at > NOW.as_secs()));
     assert!(listed.damaged.iter().all(|why| why.contains(&digest)), "it names the file");
 
-    // Another token is made beside it all the same.
+    // A new token can be made beside the damaged one.
     let new = NewToken {
         life: Duration::from_secs(60),
         client: None,
@@ -48,7 +48,7 @@ fn run(input: &[u8]) {
     let made = identity.new_token(new, NOW).unwrap().secret.digest();
     assert!(identity.open_tokens(NOW).unwrap().tokens.iter().any(|it| it.digest == made));
     assert!(identity.cancel_token(&made).unwrap());
-    // Those that expired long ago are cleared away meanwhile; all others can be cancelled.
+    // That removes tokens that expired long ago; all others can be cancelled.
     let there = path.exists();
     assert!(there || listed == OpenTokens::default());
     assert_eq!(identity.cancel_token(&digest).unwrap(), there);

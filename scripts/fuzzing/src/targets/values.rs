@@ -1,5 +1,5 @@
-//! Texts of flags, files and queries: lengths of time, sizes, addresses, globs, times; and any text
-//! of others as it is shown.
+//! Values in flags, files and queries: durations, sizes, addresses, globs, times; and foreign text as
+//! it is shown.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "values",
-    about: "durations, sizes, addresses, globs, times, and any text as it is shown (settings)",
+    about: "durations, sizes, addresses, globs, times, and foreign text as shown (settings)",
     input_max: KIB,
     memory_max: 4 * MIB,
     run,
@@ -31,7 +31,7 @@ fn run(input: &[u8]) {
     show(text);
 }
 
-/// What is accepted is written so that it is read as the same.
+/// An accepted value prints as text that parses to an equal value.
 fn again<T: FromStr + Display + PartialEq + std::fmt::Debug>(text: &str) {
     if let Ok(value) = text.parse::<T>() {
         let written = value.to_string();
@@ -39,7 +39,7 @@ fn again<T: FromStr + Display + PartialEq + std::fmt::Debug>(text: &str) {
     }
 }
 
-/// Nothing steers the terminal, and JSON reads it back.
+/// Shown text can't steer the terminal, and JSON parses it back.
 fn show(text: &str) {
     let shown = Foreign(text).to_string();
     assert!(!shown.chars().any(char::is_control), "{shown:?}");

@@ -1,4 +1,4 @@
-//! An agent that goes to a hostile collector first, and has a real one to fall back to.
+//! An agent that meets a hostile collector first and has a real one as fallback.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
@@ -10,7 +10,7 @@ use crate::process::{Running, done};
 use crate::shell::{wait_for, wait_until};
 use crate::site::Site;
 
-/// What hostile collectors do (`collector/tests/hostile/hostile_collector.py`).
+/// The behaviours of hostile collectors (`collector/tests/hostile/hostile_collector.py`).
 pub const BEHAVIOURS: [&str; 5] = [
     "numbers_beyond_all",
     "acknowledges_what_was_never_sent",
@@ -19,22 +19,22 @@ pub const BEHAVIOURS: [&str; 5] = [
     "commits_nothing",
 ];
 
-/// UDP port of the real collector; the hostile one has the usual port.
+/// UDP port of the real collector. The hostile one uses the default port.
 const REAL: &str = "8085";
 
-/// What came of it.
+/// The outcome.
 #[derive(Debug)]
 pub struct FellBack {
-    /// From the agent's Hello at the hostile collector until it was at the real one.
+    /// Time from the agent's Hello at the hostile collector until it reached the real one.
     pub after: Duration,
-    /// All that the agent has seen is stored once.
+    /// True if everything that the agent saw is stored exactly once.
     pub all_kept: bool,
-    /// What the agent has logged.
+    /// Log of the agent.
     pub log: String,
 }
 
-/// Lets an agent meet a hostile collector, until all is stored at the real one, where it must be
-/// within `patience`.
+/// Lets an agent meet a hostile collector and waits until everything is stored at the real one, which
+/// it must reach within `patience`.
 #[must_use]
 pub fn fall_back(behaviour: &str, patience: Duration) -> FellBack {
     let pair = Pair::new();
@@ -64,7 +64,7 @@ pub fn fall_back(behaviour: &str, patience: Duration) -> FellBack {
     FellBack { after, all_kept, log }
 }
 
-/// The hostile collector, until it is dropped.
+/// The hostile collector; it ends when dropped.
 struct Hostile {
     child: Child,
     said: BufReader<ChildStdout>,
@@ -82,7 +82,7 @@ impl Hostile {
         hostile
     }
 
-    /// Its next word.
+    /// Reads its next line.
     fn says(&mut self) -> String {
         let mut line = String::new();
         self.said.read_line(&mut line).unwrap();

@@ -1,4 +1,4 @@
-//! The honest agent that speaks by aioquic.
+//! The honest agent that speaks QUIC with aioquic.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
@@ -10,10 +10,10 @@ use super::python::python;
 use crate::shell::{wait_for, wait_until};
 use crate::site::Site;
 
-/// How long it may take to deliver what is left.
+/// Longest time to deliver the remaining reports.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The agent at work.
+/// The running agent.
 #[derive(Debug)]
 pub(super) struct Honest {
     child: Child,
@@ -21,29 +21,29 @@ pub(super) struct Honest {
     reader: JoinHandle<()>,
 }
 
-/// What it has said so far.
+/// The output of the agent so far.
 #[derive(Debug, Default)]
 pub(super) struct Said {
     ready: bool,
     /// Its reports.
     pub reports: Vec<Report>,
-    /// Bytes of those that are committed, at the end.
+    /// Committed bytes, known at the end.
     pub bytes: u64,
 }
 
-/// A report of it.
+/// A report of the agent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Report {
-    /// When it was made, as [`super::python::now`] has it.
+    /// When it was made, on the clock of [`super::python::now`].
     pub made: f64,
-    /// From then until it was known to be committed, or given up, milliseconds.
+    /// Milliseconds until it was known to be committed, or given up.
     pub took_ms: f64,
-    /// It was given up.
+    /// True if it was given up.
     pub never: bool,
 }
 
 impl Honest {
-    /// Starts it, and waits until it is welcomed.
+    /// Starts the agent and waits until it is welcomed.
     pub fn start(site: &Site) -> Self {
         let mut command = python("honest.py");
         command.args(["127.0.0.1", "8082"]).arg(site.identity()).arg("honest");
@@ -58,7 +58,7 @@ impl Honest {
         Self { child, said, reader }
     }
 
-    /// What it has said, once it has delivered everything.
+    /// Waits until everything is delivered and returns the agent's output.
     pub fn end(mut self) -> Said {
         drop(self.child.stdin.take());
         wait_for("the honest agent's end", PATIENCE, || self.reader.is_finished());

@@ -1,8 +1,7 @@
-//! A collector under attack: what honest agents beside the attacker notice of it, and what it costs
-//! the collector.
+//! A collector under attack: how much honest agents notice, and what the attack costs the collector.
 //!
-//! The attacks and one of the honest agents are Python programs that speak QUIC by aioquic
-//! (`collector/tests/hostile/`); the other honest agent is the real one, on a link of its own.
+//! The attacks and one honest agent are Python programs that speak QUIC with aioquic
+//! (`collector/tests/hostile/`). The other honest agent is the real one, on its own link.
 
 mod fallback;
 mod honest;
@@ -22,69 +21,68 @@ use crate::process::{Running, done};
 use crate::shell::wait_until;
 use crate::site::Site;
 
-/// Bytes that the real agent sees before and after each attack.
+/// Bytes that the real agent sees before each attack, and again after it.
 const BYTES: u64 = 100_000;
 
-/// A collector, two honest agents, and what is seen of them. In a namespace of its own.
+/// A collector, two honest agents, and the measurements of them. Runs in its own namespace.
 #[derive(Debug)]
 pub struct Siege {
-    /// Where they have their data.
+    /// Directory of their data.
     pub site: Site,
     collector: Running,
     agent: Running,
     pair: Pair,
     honest: Honest,
     watcher: Watcher,
-    /// When the first attack was prepared, and when it began.
+    /// When the first attack was prepared, and when it started.
     prepared: f64,
     began: f64,
     before: Use,
     said: Vec<Value>,
 }
 
-/// What attacks cost.
+/// The cost of attacks.
 #[derive(Debug)]
 pub struct Cost {
-    /// From made to known to be committed, of each report of the honest agent before the attack,
-    /// milliseconds.
+    /// Milliseconds from making each report of the honest agent to its known commit, before the attack.
     pub quiet_ms: Vec<f64>,
-    /// The same from the begin of the attack on.
+    /// The same, from the start of the attack on.
     pub during_ms: Vec<f64>,
-    /// Reports of the honest agent that were never committed.
+    /// Reports of the honest agent that never were committed.
     pub never: usize,
     /// What the collector used before the attack.
     pub before: Use,
-    /// The most of each since.
+    /// The largest of each figure since then.
     pub most: Use,
-    /// CPU time of the collector since, parts of a core.
+    /// CPU time of the collector since then, in cores.
     pub cores: f64,
-    /// What `/readyz` said since.
+    /// Answers of `/readyz` since then.
     pub ready: Ready,
-    /// What the attacks say themselves.
+    /// Output of the attacks.
     pub said: Vec<Value>,
-    /// What the honest agents made, and what of it is stored.
+    /// What the honest agents made, and how much of it is stored.
     pub kept: [Kept; 2],
-    /// What `collector fsck` says.
+    /// Output of `collector fsck`.
     pub fsck: String,
-    /// Both programs ended well and in time when asked to.
+    /// True if both programs stopped in time when asked.
     pub stopped: bool,
-    /// What the collector has logged.
+    /// Log of the collector.
     pub log: String,
 }
 
-/// What an honest agent made and what of it is stored.
+/// What an honest agent made, and how much of it is stored.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Kept {
     /// Client and NIC.
     pub of: &'static str,
-    /// Bytes received, as made.
+    /// Bytes received, as the agent made them.
     pub made: u64,
-    /// Bytes received, by `collector fsck`; `None` if it doesn't name the NIC.
+    /// Bytes received, as `collector fsck` reports them; `None` if it doesn't list the NIC.
     pub stored: Option<u64>,
 }
 
 impl Siege {
-    /// Starts all on a site, and waits until both honest agents are heard.
+    /// Starts everything on a site and waits until both honest agents have delivered.
     #[must_use]
     pub fn begin(site: Site) -> Self {
         let pair = Pair::new();
@@ -100,8 +98,8 @@ impl Siege {
         Self { site, collector, agent, pair, honest, watcher, prepared, began, before, said }
     }
 
-    /// Runs an attack to its end, for so many seconds at most. `scale` 1 is as much of it as an
-    /// attacker would do. What it says of it.
+    /// Runs an attack for at most `seconds`. A `scale` of 1 is a real attacker's strength. Returns the
+    /// attack's output.
     pub fn attack(&mut self, name: &str, seconds: f64, scale: f64) -> Value {
         self.prepared = self.prepared.min(now());
         self.pair.bulk(BYTES);
@@ -115,13 +113,13 @@ impl Siege {
         said
     }
 
-    /// The collector at work.
+    /// The running collector.
     #[must_use]
     pub const fn collector(&self) -> &Running {
         &self.collector
     }
 
-    /// Ends all, once the honest agents have delivered everything.
+    /// Stops everything once the honest agents have delivered everything.
     #[must_use]
     pub fn end(self) -> Cost {
         let Self { site, collector, agent, pair, honest, watcher, prepared, began, before, said } =
@@ -173,8 +171,8 @@ impl Kept {
 }
 
 impl Cost {
-    /// That nothing of the honest agents is missing or doubled, that `collector fsck` finds no
-    /// fault with them (with the attacker it may), and that all ended when asked to.
+    /// True if nothing of the honest agents is missing or doubled, `collector fsck` finds no fault with
+    /// them (it may with the attacker), and everything stopped when asked.
     #[must_use]
     pub fn all_kept(&self) -> bool {
         let accused = |line: &str| {
@@ -187,7 +185,7 @@ impl Cost {
     }
 }
 
-/// Runs an attack on a collector, and gives what it says of it.
+/// Runs an attack on a collector and returns the attack's output.
 #[must_use]
 pub fn attack(site: &Site, name: &str, seconds: f64, scale: f64) -> Value {
     let collector = site.collector(&[]);

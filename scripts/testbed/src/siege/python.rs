@@ -1,4 +1,4 @@
-//! Python programs of the hostile suite, and their clock.
+//! The Python programs of the hostile suite, and their clock.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,10 +18,10 @@ pub fn python(program: &str) -> Command {
     command
 }
 
-/// Where `scripts/tools` puts aioquic.
+/// Where `scripts/tools` installs aioquic.
 ///
 /// # Errors
-/// It is not there; how to get it.
+/// Fails if it isn't installed, and says how to install it.
 pub fn aioquic() -> Result<PathBuf, String> {
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut found = own.ancestors().map(|folder| folder.join("tools/aioquic"));
@@ -29,7 +29,7 @@ pub fn aioquic() -> Result<PathBuf, String> {
     found.ok_or_else(|| "aioquic, which attacks, isn't installed: scripts/tools aioquic".to_owned())
 }
 
-/// Seconds of the clock that Python has as `time.monotonic`.
+/// Seconds on Python's clock `time.monotonic`.
 pub(super) fn now() -> f64 {
     Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap()).as_secs_f64()
 }

@@ -1,4 +1,4 @@
-//! What a collector uses and whether it says to be ready, looked at all the time.
+//! Watches a collector's resources and readiness continuously.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -12,36 +12,36 @@ use std::time::Duration;
 use super::python::now;
 use crate::http::HTTP;
 
-/// How often it is looked, and how long `/readyz` may take.
+/// Time between two looks, and the longest answer of `/readyz`.
 const EVERY: Duration = Duration::from_millis(100);
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// What a collector uses.
+/// Resources that a collector uses.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Use {
     /// Resident memory, bytes.
     pub memory: u64,
-    /// Of its data directory, bytes.
+    /// Size of its data directory, bytes.
     pub disk: u64,
     /// CPU time so far, hundredths of a second.
     ticks: u64,
 }
 
-/// How often `/readyz` said what.
+/// Count of each answer of `/readyz`.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Ready {
     /// Ready.
     pub yes: u32,
     /// Not ready.
     pub no: u32,
-    /// Nothing within a second.
+    /// No answer within a second.
     pub silent: u32,
 }
 
-/// Moments and what was seen at them.
+/// Times and the observation at each.
 type Seen<T> = Arc<Mutex<Vec<(f64, T)>>>;
 
-/// Looks at a collector until it is dropped.
+/// Watches a collector until it is dropped.
 #[derive(Debug)]
 pub(super) struct Watcher {
     pid: u32,
@@ -53,7 +53,7 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    /// Begins with a process and its data directory.
+    /// Starts watching a process and its data directory.
     pub fn start(pid: u32, folder: &Path) -> Self {
         let (uses, answers, stop) = (Seen::default(), Seen::default(), Arc::default());
         let place = folder.to_owned();
@@ -62,19 +62,19 @@ impl Watcher {
         Self { pid, folder: folder.to_owned(), uses, answers, stop, threads }
     }
 
-    /// What is used now.
+    /// Current use.
     pub fn now(&self) -> Use {
         used(self.pid, &self.folder)
     }
 
-    /// What was used at a moment.
+    /// Use at a given time.
     pub fn at(&self, moment: f64) -> Use {
         let seen = self.uses.lock().unwrap();
         let until = seen.iter().take_while(|(at, _)| *at <= moment);
         until.last().map_or_else(Use::default, |(_, used)| *used)
     }
 
-    /// The most that was used since a moment, CPU time in parts of a core, and what `/readyz` said.
+    /// The largest use since `begin`, the CPU time in cores, and the answers of `/readyz`.
     pub fn since(&self, begin: f64) -> (Use, f64, Ready) {
         let uses = since(&self.uses, begin);
         let most = |of: fn(&Use) -> u64| uses.iter().map(|(_, it)| of(it)).max().unwrap_or(0);
@@ -141,7 +141,7 @@ fn used(pid: u32, folder: &Path) -> Use {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib: u64 = line.and_then(|it| it.split_whitespace().next()?.parse().ok()).unwrap_or(0);
-    // Of what follows the name, which may hold anything: user and system time (proc_pid_stat(5)).
+    // User and system time, counted after the name, which may hold anything (proc_pid_stat(5)).
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields: Vec<&str> =
         stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
@@ -149,7 +149,7 @@ fn used(pid: u32, folder: &Path) -> Use {
     Use { memory: kib * 1024, disk: size(folder), ticks }
 }
 
-/// Bytes of the files of a folder and of those in it.
+/// Bytes of all files in a folder and its subfolders.
 fn size(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let size = |entry: fs::DirEntry| match entry.metadata() {

@@ -1,5 +1,5 @@
-//! `bench backlog`: a day without a collector, then one: how fast the agent's spool drains, and how
-//! late live data is meanwhile.
+//! `bench backlog`: an agent runs for a day without a collector, then one appears. Measures how fast
+//! the spool drains and how late live data is meanwhile.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -20,10 +20,10 @@ use super::space::in_own_namespace;
 /// How the backlog is made.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// How long there was no collector, hours.
+    /// Hours without a collector.
     #[arg(long, default_value_t = 24)]
     hours: u64,
-    /// Gives up after so many minutes.
+    /// Give up after this many minutes.
     #[arg(long, default_value_t = 15)]
     patience: u64,
 }
@@ -31,7 +31,7 @@ pub struct Options {
 /// Makes the backlog, starts collector and agent, and prints how it drains.
 ///
 /// # Errors
-/// What was not to be had, or was not delivered.
+/// Fails if a program or file is missing, or if reports stay undelivered.
 pub fn run(options: &Options) -> Result<()> {
     if !in_own_namespace()? {
         return Ok(());
@@ -71,7 +71,7 @@ pub fn run(options: &Options) -> Result<()> {
     #[allow(clippy::cast_precision_loss, reason = "a rate to be read")]
     let rate = left.samples as f64 / drained.as_secs_f64();
     println!("drained in {:.1} s: {rate:.0} samples/s; fsck agrees", drained.as_secs_f64());
-    println!("live meanwhile, from the end of a sample to its being shown: {delays}");
+    println!("live meanwhile, from the end of a sample until it is shown: {delays}");
     println!("one report interval is {} ms", REPORT_NS / 1_000_000);
     Ok(())
 }
@@ -83,16 +83,16 @@ fn committed(store: &Path) -> u64 {
         let sql = "SELECT committed_seq FROM sessions WHERE session = ?1";
         db.query_row(sql, [SESSION.cast_signed()], |row| row.get::<_, i64>(0))
     });
-    // Not there yet, or being written: the next look tells.
+    // The store doesn't exist yet or is being written: the next look will succeed.
     read.map_or(0, i64::cast_unsigned)
 }
 
-/// How long samples take from their end until the collector shows them.
+/// Delays from the end of a sample until the collector shows it.
 #[derive(Debug, Clone, Default)]
 struct Delays(Arc<Mutex<Vec<Duration>>>);
 
 impl Delays {
-    /// Listens to the live view from now on.
+    /// Starts listening to the live view.
     fn listen() -> Result<Self> {
         let mut stream = TcpStream::connect(HTTP)?;
         write!(stream, "GET /api/v1/live HTTP/1.0\r\nHost: localhost\r\n\r\n")?;

@@ -1,4 +1,4 @@
-//! `bench capture`: what a captured packet costs, beside others on the same traffic.
+//! `bench capture`: the cost of a captured packet, beside other programs on the same traffic.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ const NIC: &str = "here";
 /// Options of the benchmark.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Times that each program is measured, one after the other in turns
+    /// Measurements of each program; programs take turns
     #[arg(long, default_value_t = 2)]
     rounds: u32,
     /// Packets of each run at full speed
@@ -34,12 +34,12 @@ pub struct Options {
     beside: Option<PathBuf>,
 }
 
-/// What comes in a run.
+/// The traffic of a run.
 #[derive(Debug, Clone, Copy)]
 struct Load {
     len: usize,
     packets: u32,
-    /// Packets per second; `None` for as many as possible.
+    /// Packets per second; `None`: as fast as possible.
     rate: Option<u32>,
 }
 
@@ -59,7 +59,7 @@ struct Run {
     seen: u64,
     lost: u64,
     seconds: f64,
-    /// CPU of the tap, and of the generator, which bears what the kernel does for the tap.
+    /// CPU time of the tap, and of the generator, which also pays for the kernel's work for the tap.
     tap_ns: f64,
     generator_ns: f64,
 }
@@ -71,10 +71,10 @@ struct Agents {
     other: PathBuf,
 }
 
-/// Runs everything in a network namespace of its own.
+/// Runs all measurements in its own network namespace.
 ///
 /// # Errors
-/// Names what is missing: root, or a program.
+/// Fails without root or if a program is missing.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     anyhow::ensure!(
         nix::unistd::geteuid().is_root(),
@@ -102,7 +102,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Measures all taps under a load, and prints the table.
+/// Measures all taps under a load and prints the table.
 fn measure(
     load: Load,
     taps: &[Tap],
@@ -122,17 +122,16 @@ fn measure(
     Ok(())
 }
 
-/// One run.
 fn once(tap: Tap, agent: &Path, load: Load, sender: u32) -> anyhow::Result<Run> {
     let tapping = Tapping::start(tap, agent, NIC)?;
-    // Past its start, which is not to be measured.
+    // Let it finish its start, which isn't measured.
     std::thread::sleep(Duration::from_millis(200));
     let before_ns = tapping.cpu_ns();
     let (seconds, generator_ns) = std::thread::spawn(move || generate(load, sender))
         .join()
         .map_err(|_| anyhow::anyhow!("the generator panicked"))?
         .context("the generator")?;
-    // What is in buffers is read within this time.
+    // Let the tap read what is still in its buffers.
     std::thread::sleep(Duration::from_millis(400));
     let tap_ns = tapping.cpu_ns() - before_ns;
     let (seen, lost) = tapping.stop()?;
@@ -148,7 +147,7 @@ fn once(tap: Tap, agent: &Path, load: Load, sender: u32) -> anyhow::Result<Run> 
     Ok(run)
 }
 
-/// Makes the packets on CPU 0. Gives the time that took, and the CPU time.
+/// Sends the packets from CPU 0. Returns the elapsed time in seconds and the CPU time in nanoseconds.
 fn generate(load: Load, sender: u32) -> anyhow::Result<(f64, u64)> {
     pin(0)?;
     match load.rate {
@@ -209,32 +208,32 @@ fn print(load: Load, results: &[(Tap, Vec<Run>)]) {
     table.print();
     let agents = results.iter().filter(|(tap, _)| *tap == Tap::Agent).flat_map(|(_, runs)| runs);
     let unseen: u64 = agents.map(|run| run.offered.abs_diff(run.seen)).sum();
-    println!("agent: packets not seen {unseen}, wanted 0: {}", met(unseen == 0));
+    println!("agent: {unseen} packets missed, target 0: {}", met(unseen == 0));
     if results.iter().any(|(tap, _)| *tap == Tap::AgentBeside) {
-        // All that a packet costs the host: its reader, and the kernel on the sender's CPU.
+        // Total cost of a packet to the host: its reader, and the kernel on the sender's CPU.
         let cost = |tap| {
             least(&of(tap, |run| run.tap_ns)) + least(&of(tap, |run| run.generator_ns)) - untapped
         };
         let (own, other) = (cost(Tap::Agent), cost(Tap::AgentBeside));
         println!(
-            "a packet costs {own:.0} ns in all, with the other agent {other:.0}: {:+.1} %",
+            "a packet costs {own:.0} ns in total, with the other agent {other:.0} ns: {:+.1} %",
             100.0 * (own / other - 1.0)
         );
     }
     if load.rate.is_some() {
         let core = cpu(Tap::Agent) * f64::from(load.rate.unwrap_or(0)) / 1e7;
-        println!("agent: {core:.2} % of a core, at most 1 wanted: {}", met(core <= 1.0));
+        println!("agent: {core:.2} % of a core, target at most 1: {}", met(core <= 1.0));
         return;
     }
     let ratio = cpu(Tap::Agent) / cpu(Tap::Floor);
-    println!("agent / minimal reader: {ratio:.2}, at most 1.3 wanted: {}", met(ratio <= 1.3));
+    println!("agent / minimal reader: {ratio:.2}, target at most 1.3: {}", met(ratio <= 1.3));
     let ratio = cpu(Tap::Agent) / cpu(Tap::FloorGathering);
     println!("agent / minimal, gathering as the agent does: {ratio:.2}");
     for (tap, _) in results.iter().filter(|(tap, _)| Tap::ALL[4..].contains(tap)) {
         let (ratio, most) =
             (cpu(Tap::Agent) / cpu(*tap), if *tap == Tap::Tcpdump { 0.5 } else { 1.0 });
         println!(
-            "agent / {}: {ratio:.2}, at most {most} wanted: {}",
+            "agent / {}: {ratio:.2}, target at most {most}: {}",
             tap.name(),
             met(ratio <= most)
         );

@@ -15,27 +15,27 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Benchmark {
-    /// Cost per captured packet beside a reader that only sums lengths, tcpdump and others
+    /// Cost per captured packet, beside a reader that only sums lengths, tcpdump and others
     Capture(capture::Options),
-    /// Packets lost while the agent is stopped, by rate and time, and the ring's room beside them
+    /// Packets lost while the agent is stopped, by rate and duration, beside the capacity of the ring
     Stall(stall::Options),
     /// Cost per packet of the reader's loop, without a kernel
     Reader(reader::Options),
-    /// What the agent costs a host whose NICs are silent
+    /// Cost of the agent on a host whose NICs are silent
     Idle(idle::Options),
     /// Many agents against one collector: rates, latencies, CPU, memory, bytes on the wire
     Swarm(swarm::Options),
-    /// `/metrics` of many clients, and frames that come meanwhile
+    /// Time of `/metrics` with many clients, and of frames that arrive meanwhile
     Scrape(scrape::Options),
     /// How fast a day's backlog drains, and how late live data is meanwhile
     Backlog(backlog::Options),
-    /// What a week without a collector leaves in the spool
+    /// What the spool holds after a week without a collector
     Week(week::Options),
-    /// What a row costs in PostgreSQL, and how fast rows get into both stores
+    /// Size and cost of a row in PostgreSQL, and how fast both stores take rows
     Store(store::Options),
-    /// A week of one NIC's samples down-sampled, beside a bare scan of the rows in SQL
+    /// A down-sampled week of one NIC, beside a plain SQL scan of its rows
     Series(series::Options),
-    /// What attacks on a collector cost it and an honest agent
+    /// What attacks on a collector cost the collector and an honest agent
     Hostile(hostile::Options),
     /// The reader that only sums lengths, as `capture` starts it
     #[command(hide = true)]
@@ -43,10 +43,10 @@ enum Benchmark {
 }
 
 impl Cli {
-    /// Runs the benchmark that it names.
+    /// Runs the benchmark.
     ///
     /// # Errors
-    /// What could not be measured.
+    /// Fails if something can't be measured.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Benchmark::Capture(options) => capture::run(&options),

@@ -1,4 +1,4 @@
-//! The least that a reader can do: the agent's ring, and the sum of the lengths.
+//! The minimal reader: the agent's ring, and a sum of the lengths.
 
 use std::time::Instant;
 
@@ -12,15 +12,15 @@ use clap::Args;
 pub struct Options {
     /// The NIC
     nic: String,
-    /// Lets packets gather as the agent does, instead of waking with every block
+    /// Let packets gather as the agent does, instead of waking for every block
     #[arg(long)]
     gather: bool,
 }
 
-/// Reads until it is told to end, then prints what it has seen and what the ring has lost.
+/// Reads until it is interrupted, then prints the packets seen and the packets that the ring lost.
 ///
 /// # Errors
-/// What the ring says.
+/// Those of the ring.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let interrupted = settings::interrupted().context("no signals")?;
     let mut ring = Ring::open(&options.nic, &RingConfig::default())?;

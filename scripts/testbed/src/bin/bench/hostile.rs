@@ -1,7 +1,7 @@
 //! `bench hostile`: what each attack of the hostile suite costs an honest agent and the collector.
 //!
-//! The attacks are those of `collector/tests/hostile/attacks.py`, each against a collector of its
-//! own. They, two honest agents and the collector share this machine.
+//! The attacks are those of `collector/tests/hostile/attacks.py`. Each runs against its own collector.
+//! Attacker, two honest agents and collector share this machine.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::table::{Table, quantile};
 /// How long the honest agents are watched before each attack.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// Longest time until an agent has left a hostile collector: one that commits nothing has 5 minutes.
+/// Longest time until an agent leaves a hostile collector: 5 minutes if that commits nothing.
 const LONGEST: Duration = Duration::from_secs(360);
 
 /// The numbered kinds of attacks, and the attacks of each.
@@ -61,43 +61,43 @@ const ATTACKS: [(&str, &[&str]); 7] = [
     ("time", &["rows_of_other_centuries"]),
 ];
 
-/// Settings without which an attack has nothing to attack.
+/// Settings that an attack needs to have a target.
 const SETTINGS: [(&str, &str, &str); 3] = [
     ("wrong_tokens", "HTTP__TOKEN_FILE", TOKEN_FILE),
     ("other_names", "HTTP__PROXY_HEADER", "Remote-User"),
     ("other_names", "HTTP__PROXIES", "127.0.0.1"),
 ];
 
-/// Attacks that fill the embedded store's file with what they ask for.
+/// Attacks that fill the file of the embedded store.
 const SQLITE_ONLY: [&str; 1] = ["aborted_queries"];
 
-/// In the namespace's own `/run`.
+/// In this namespace's own `/run`.
 const TOKEN_FILE: &str = "/run/netmon-bench-token";
 
 /// Options of `bench hostile`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Folder with the programs of another build, to be attacked beside these in the same run
+    /// Folder with the programs of another build, attacked beside these in the same run
     #[arg(long, value_name = "FOLDER")]
     beside: Option<PathBuf>,
-    /// Attacks and hostile collectors, all if none is named
+    /// Attacks and hostile collectors; default: all
     #[arg(value_name = "ATTACK")]
     attacks: Vec<String>,
     /// Longest time of each attack, seconds
     #[arg(long, default_value_t = 15.0)]
     seconds: f64,
-    /// How much of each attack there is
+    /// Strength of each attack; 1 is a real attacker's
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
-    /// With a PostgreSQL of its own instead of the embedded store
+    /// Use a temporary PostgreSQL instead of the embedded store
     #[arg(long)]
     postgresql: bool,
 }
 
-/// Runs the attacks in a network namespace of its own.
+/// Runs the attacks in its own network namespace.
 ///
 /// # Errors
-/// There is no way into a namespace, no such attack, or no aioquic.
+/// Fails without a namespace or aioquic, or if an attack is unknown.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     siege::aioquic().map_err(anyhow::Error::msg)?;
     if !in_own_namespace()? {
@@ -135,7 +135,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             |it: &&&str| options.attacks.is_empty() || options.attacks.iter().any(|o| o == **it);
         for attack in attacks.iter().filter(wanted) {
             if options.postgresql && SQLITE_ONLY.contains(attack) {
-                println!("\n{kind}: {attack}: left out, it needs the embedded store");
+                println!("\n{kind}: {attack}: skipped: needs the embedded store");
                 continue;
             }
             let other = options.beside.as_deref().map(|folder| ("before", Some(folder)));
@@ -151,9 +151,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     }
     if !table.is_empty() {
         println!(
-            "\nFrom made to known to be committed: of reports of an honest agent, 20 a second, {} s \
-             before the attack and from its begin on. Memory and disk before it and at most; cores of \
-             CPU; answers of /readyz; whether all of the honest agents is stored once.",
+            "\nLatency: from a report of an honest agent (20 a second) until it knows the commit, {} s \
+             before the attack and from its start on. Memory and disk: before it, and the most since. \
+             CPU in cores; answers of /readyz; whether all data of the honest agents is stored once.",
             QUIET.as_secs()
         );
         table.print();
@@ -162,7 +162,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How long agents wait with hostile collectors.
+/// Measures how long agents stay with hostile collectors.
 fn fallbacks(wanted: &[String]) {
     let wanted = |it: &&&str| wanted.is_empty() || wanted.iter().any(|other| other == **it);
     let mut table = Table::new(&["collector", "next one after s", "kept"]);
@@ -177,7 +177,9 @@ fn fallbacks(wanted: &[String]) {
         ]);
     }
     if !table.is_empty() {
-        println!("\nFrom Hello at a hostile collector until an agent is at the next of its list.");
+        println!(
+            "\nTime from Hello at a hostile collector until the agent reaches the next one of its list."
+        );
         table.print();
     }
 }

@@ -1,4 +1,4 @@
-//! `bench idle`: what the agent costs a host whose NICs are silent.
+//! `bench idle`: the cost of the agent on a host whose NICs are silent.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::process::{Thread, cpu_ns, memory, threads};
 use super::space::in_own_namespace;
 use super::table::{Table, met};
 
-/// Bytes of one NIC's ring.
+/// Size of one NIC's ring, bytes.
 const RING: u64 = 16 << 20;
 
 /// Options of the benchmark.
@@ -19,15 +19,15 @@ pub struct Options {
     /// NICs, with one ring each
     #[arg(long, default_value_t = 4)]
     nics: u32,
-    /// Seconds that are measured
+    /// Seconds to measure
     #[arg(long, default_value_t = 20)]
     seconds: u32,
 }
 
-/// Runs a collector and an agent in a network namespace of its own.
+/// Runs a collector and an agent in their own network namespace.
 ///
 /// # Errors
-/// Says that no namespace can be had.
+/// Fails if no namespace can be made.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     if !in_own_namespace()? {
         return Ok(());
@@ -48,7 +48,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     command.env("NETMON_AGENT_MONITOR__REPORT_INTERVAL", "500ms");
     let agent = Running::start(command, &site.dir().join("a.log"));
     wait_until("frames", || metric(HTTP, "netmon_collector_frames_total") > 0.0);
-    // Beyond what IPv6 says of itself on new NICs, and the start of the agent.
+    // Wait for the agent to finish its start, and for IPv6 to finish announcing itself on new NICs.
     std::thread::sleep(Duration::from_secs(5));
 
     let (before, before_ns) = (threads(agent.pid()), cpu_ns(agent.pid()));
@@ -75,16 +75,16 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let memory = memory(agent.pid());
     let rings = u64::from(options.nics) * RING;
     println!(
-        "memory: {:.1} MiB resident, of which {:.1} of its own, {:.1} of files, {:.1} shared; rings {:.1}",
+        "memory: {:.1} MiB resident: {:.1} anonymous, {:.1} files, {:.1} shared; rings {:.1}",
         mib(memory.resident()),
         mib(memory.own),
         mib(memory.files),
         mib(memory.shared),
         mib(rings)
     );
-    println!("{core:.3} % of a core, below 0.5 wanted: {}", met(core < 0.5));
+    println!("{core:.3} % of a core, target below 0.5: {}", met(core < 0.5));
     let beside = mib(memory.resident().saturating_sub(rings));
-    println!("{beside:.1} MiB beside the rings, below 30 wanted: {}", met(beside < 30.0));
+    println!("{beside:.1} MiB beside the rings, target below 30: {}", met(beside < 30.0));
     agent.stop();
     Ok(())
 }

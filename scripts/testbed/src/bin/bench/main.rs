@@ -1,7 +1,8 @@
-//! Benchmarks: what capture, delivery, storage and views cost, beside others' or a bare minimum.
+//! Benchmarks: the cost of capture, delivery, storage and views, beside other programs or a bare
+//! minimum.
 //!
-//! Each sub-command prints a table, and the ratios that count: figures of different machines, or
-//! of different minutes on a shared one, don't compare. All are bounded in time.
+//! Each sub-command prints a table and ratios. Compare ratios: figures from different machines, or from
+//! different minutes on a shared machine, don't compare. All are bounded in time.
 
 mod backlog;
 mod capture;

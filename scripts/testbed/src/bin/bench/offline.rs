@@ -1,5 +1,4 @@
-//! A spool as an agent leaves it that had no collector: two samples a second on two NICs, in
-//! simulated time.
+//! The spool of an agent that had no collector: two samples a second on two NICs, in simulated time.
 
 use std::path::Path;
 
@@ -15,10 +14,10 @@ const SAMPLE_NS: u64 = 500_000_000;
 /// Length of a report, nanoseconds.
 pub const REPORT_NS: u64 = 1_000_000_000;
 
-/// Samples from one mix to the next.
+/// Samples between two mixes.
 const MIX: u64 = 20;
 
-/// Samples between two looks at the spool's limits: ten minutes, for the benchmark's sake.
+/// Samples between two checks of the spool's limits: ten minutes, to keep the benchmark short.
 const MAINTENANCE: u64 = 1200;
 
 /// The session.
@@ -27,20 +26,20 @@ pub const SESSION: u64 = 0xbac_109;
 /// Its NICs.
 pub const NICS: [&str; 2] = ["eth0", "eth1"];
 
-/// What was left.
+/// What the spool was given.
 #[derive(Debug)]
 pub struct Left {
     /// Reports made.
     pub reports: u64,
     /// Samples in them.
     pub samples: u64,
-    /// Bytes of each NIC and direction.
+    /// Bytes per NIC and direction.
     pub bytes: u64,
     /// Largest size of the spool's files, bytes.
     pub largest: u64,
 }
 
-/// Writes a spool that ends now.
+/// Writes a spool whose last sample ends now.
 ///
 /// # Errors
 /// The spool can't be written.

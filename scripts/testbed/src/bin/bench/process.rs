@@ -1,4 +1,4 @@
-//! What a process costs, by the kernel's account.
+//! The cost of a process, as the kernel counts it.
 
 use std::fs;
 
@@ -12,9 +12,9 @@ pub struct Thread {
     pub id: u32,
     /// Its name.
     pub name: String,
-    /// CPU time it has used so far, nanoseconds.
+    /// CPU time so far, nanoseconds.
     pub cpu_ns: u64,
-    /// Times that it slept until something came.
+    /// Times that it slept and was woken.
     pub wakeups: u64,
 }
 
@@ -34,23 +34,22 @@ pub fn threads(pid: u32) -> Vec<Thread> {
     tasks.filter_map(thread).collect()
 }
 
-/// CPU time that a process and its children have used so far, nanoseconds. Threads that have ended
-/// are not in it.
+/// CPU time of a process and its children so far, nanoseconds, without threads that have ended.
 #[must_use]
 pub fn cpu_ns(pid: u32) -> u64 {
     let own: u64 = threads(pid).iter().map(|thread| thread.cpu_ns).sum();
     own + children(pid).into_iter().map(cpu_ns).sum::<u64>()
 }
 
-/// The same, with what children have used that have ended, counted in hundredths of a second.
+/// CPU time including ended children, in hundredths of a second.
 #[must_use]
 pub fn cpu_ns_with_ended(pid: u32) -> u64 {
-    // Of a process and its ended children, user and system time (proc_pid_stat(5)).
+    // User and system time of a process and its ended children (proc_pid_stat(5)).
     let [user, system] = [13, 14].map(|at| stat(pid, at).unwrap_or(0));
     cpu_ns(pid) + (user + system) * 10_000_000
 }
 
-/// CPU time that the calling thread has used so far, nanoseconds.
+/// CPU time of the calling thread so far, nanoseconds.
 #[must_use]
 pub fn own_thread_cpu_ns() -> u64 {
     run_ns("/proc/thread-self/schedstat")
@@ -59,7 +58,7 @@ pub fn own_thread_cpu_ns() -> u64 {
 /// Pins the calling thread to a CPU.
 ///
 /// # Errors
-/// What sched_setaffinity(2) says, most often that there is no such CPU.
+/// Those of sched_setaffinity(2), most often: no such CPU.
 pub fn pin(cpu: usize) -> nix::Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu)?;
@@ -69,16 +68,16 @@ pub fn pin(cpu: usize) -> nix::Result<()> {
 /// Resident memory, bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Memory {
-    /// Nobody else's.
+    /// Anonymous memory.
     pub own: u64,
-    /// Of mapped files, programs and libraries among them.
+    /// Mapped files, including programs and libraries.
     pub files: u64,
-    /// Shared with others.
+    /// Shared memory.
     pub shared: u64,
 }
 
 impl Memory {
-    /// All of it.
+    /// The total.
     #[must_use]
     pub const fn resident(&self) -> u64 {
         self.own + self.files + self.shared
@@ -104,7 +103,8 @@ fn parent(pid: u32) -> Option<u32> {
     stat(pid, 1)
 }
 
-/// A field of those that follow the process's name, which may hold anything (proc_pid_stat(5)).
+/// A field of /proc/PID/stat. Counts after the process's name, which may hold anything
+/// (proc_pid_stat(5)).
 fn stat<T: std::str::FromStr>(pid: u32, at: usize) -> Option<T> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit(')').next()?.split_whitespace().nth(at)?.parse().ok()

@@ -21,21 +21,21 @@ use super::table::{Table, least};
 /// Boot time of the first packet, nanoseconds.
 const BOOT_NS: u64 = 1_000_000_000_000;
 
-/// Blocks that a reader counts together.
+/// Blocks that a reader counts in one batch.
 const BATCH: usize = 8;
 
 /// Options of the benchmark.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Times that each loop is measured, one after the other in turns
+    /// Measurements of each loop; loops take turns
     #[arg(long, default_value_t = 20)]
     rounds: u32,
 }
 
-/// Measures all accounting against sums only.
+/// Compares all accounting with plain sums.
 ///
 /// # Errors
-/// None so far.
+/// None.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut table =
         Table::new(&["", "sums only ns/packet", "all accounting", "ratio", "difference"]);
@@ -56,7 +56,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             format!("+{:.2}", all - sums),
         ]);
     };
-    // Where there is one CPU only, reader and writer take turns on it.
+    // On a single CPU, reader and writer take turns.
     let _unpinned = pin(1);
     let writer = Writer::start();
     for (place, blocks, writer) in [
@@ -72,7 +72,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a loop over all blocks until it has seen enough of them. Gives nanoseconds per packet.
+/// Runs a loop over all blocks until it has seen enough. Returns nanoseconds per packet.
 #[allow(clippy::cast_precision_loss, reason = "far from 2^53")]
 fn timed(blocks: &mut Blocks, writer: Option<&Writer>, mut pass: impl FnMut(&Blocks)) -> f64 {
     const PACKETS: u64 = 200_000;
@@ -120,7 +120,7 @@ impl Writer {
     }
 }
 
-/// What a minimal reader does.
+/// The minimal reader.
 fn sum_lengths(blocks: &Blocks) {
     let mut bytes = 0;
     for block in blocks.after_status() {
@@ -131,14 +131,14 @@ fn sum_lengths(blocks: &Blocks) {
     black_box(bytes);
 }
 
-/// What the agent does. The blocks come again and again, as if time stood still.
+/// The agent's reader. The same blocks return, as if time stood still.
 fn all_accounting(blocks: usize, block_ns: u64) -> impl FnMut(&Blocks) + use<> {
     let at = |boot_ns: u64| Reading {
         before_ns: boot_ns,
         wall_ns: boot_ns - BOOT_NS + WALL_NS,
         after_ns: boot_ns,
     };
-    // The other half is never asked: it seals nothing.
+    // Nothing takes from this half, so nothing is sealed.
     let (writer, _taker) = bank(0);
     let schedule = Schedule::new(500_000_000, BOOT_NS, Offset::new(at(BOOT_NS)));
     let schedule = Arc::new(SharedSchedule::new(schedule));

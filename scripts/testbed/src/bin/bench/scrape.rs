@@ -1,4 +1,4 @@
-//! `bench scrape`: what `/metrics` costs a collector with many clients, and the frames that come
+//! `bench scrape`: the cost of `/metrics` on a collector with many clients, and of frames that arrive
 //! meanwhile.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +24,7 @@ pub struct Options {
     /// NICs of each
     #[arg(long, default_value_t = 2)]
     nics: u32,
-    /// Seconds without and with scrapes each
+    /// Seconds without scrapes, and as many with them
     #[arg(long, default_value_t = 8)]
     seconds: u32,
 }
@@ -56,10 +56,10 @@ impl Client {
     }
 }
 
-/// Fills a live table, and renders it while frames come, one report per client and second.
+/// Fills a live table and renders it while frames arrive, one report per client and second.
 ///
 /// # Errors
-/// What the metrics say.
+/// Those of the metrics.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let (_recorder, metrics) = Metrics::with_recorder()?;
     let live = Live::new();
@@ -83,7 +83,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         f64::from(u32::try_from(text.len())?) / 1e6
     );
 
-    // Second by second in turns, so that both see the same of what else this machine does.
+    // Alternate every second, so that both suffer the same from other work on this machine.
     let (mut without, mut with, mut renders) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..options.seconds {
         without.extend(feed(&live, &mut clients));
@@ -99,19 +99,19 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     };
     let median = quantile(&mut with.clone(), 50) / quantile(&mut without.clone(), 50);
     for (name, ratio) in [("median", median), ("mean", mean(&with) / mean(&without))] {
-        println!("{name} with / without: {ratio:.2}, at most 1.5 wanted: {}", met(ratio <= 1.5));
+        println!("{name} with / without: {ratio:.2}, target at most 1.5: {}", met(ratio <= 1.5));
     }
     Ok(())
 }
 
-/// One report of each client within a second. Gives microseconds of each.
+/// One report of each client within a second. Returns the microseconds of each.
 fn feed(live: &Live, clients: &mut [Client]) -> Vec<f64> {
     let start = Instant::now();
     let step = Duration::from_secs(1) / u32::try_from(clients.len()).unwrap_or(1).max(1);
     let mut latencies = Vec::with_capacity(clients.len());
     for (turn, client) in (0u32..).zip(clients) {
         let wait = (step * turn).saturating_sub(start.elapsed());
-        // Some at a time, as they come from a socket.
+        // In small groups, as from a socket.
         if wait > Duration::from_millis(1) {
             std::thread::sleep(wait);
         }
@@ -123,7 +123,7 @@ fn feed(live: &Live, clients: &mut [Client]) -> Vec<f64> {
     latencies
 }
 
-/// Renders again and again while `work` is done. Gives milliseconds of each.
+/// Renders over and over while `work` runs. Returns the milliseconds of each rendering.
 fn while_rendering<T>(metrics: &Metrics, live: &Live, work: impl FnOnce() -> T) -> (T, Vec<f64>) {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -1,6 +1,6 @@
-//! `bench series`: how long a week of samples of one NIC takes to be answered down-sampled, beside
-//! a bare scan of the same rows in SQL, in both stores. The bare scan adds up every column that the
-//! answer needs and gives one row. Both are run in turns on warm caches.
+//! `bench series`: how long both stores take to down-sample a week of one NIC's samples, beside a bare
+//! SQL scan of the same rows. The bare scan adds up every column that the answer needs and returns one
+//! row. Both run in turns on warm caches.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,18 +29,18 @@ const BATCH: usize = 40;
 const START: u64 = 1_799_971_200 * SECOND;
 const POINTS: usize = 1000;
 
-/// Highest ratio that is wanted.
+/// Highest acceptable ratio.
 const TARGET: f64 = 1.5;
 
 /// Options of `bench series`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// How often both are run
+    /// Runs of each
     #[arg(long, default_value_t = 5)]
     turns: usize,
 }
 
-/// What the answer needs of every row.
+/// All columns that the answer needs.
 const SCAN: &str = "SELECT count(*), min(time), sum(interval_ns), sum(rx_bytes), sum(rx_packets),
     sum(rx_captured), max(rx_peak_1ms_bytes), max(rx_peak_10ms_bytes), sum(tx_bytes),
     sum(tx_packets), sum(tx_captured), max(tx_peak_1ms_bytes), max(tx_peak_10ms_bytes),

@@ -3,11 +3,11 @@
 use anyhow::Context;
 use testbed::namespace::{inside, is_inside};
 
-/// True in a namespace of our own. Outside it runs this program there, as it was started, to its
-/// end.
+/// Returns true inside its own namespace. Outside, runs this program again in one, with the same
+/// arguments, and exits with its code.
 ///
 /// # Errors
-/// If there is no way into one.
+/// Fails if no namespace can be made.
 pub fn in_own_namespace() -> anyhow::Result<bool> {
     if is_inside() {
         return Ok(true);
@@ -15,7 +15,7 @@ pub fn in_own_namespace() -> anyhow::Result<bool> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let status = inside(&arguments).status().context("unshare of util-linux is needed")?;
     if !status.success() {
-        // It has said itself what is wrong.
+        // It has already printed its error.
         std::process::exit(status.code().unwrap_or(1));
     }
     Ok(false)

@@ -1,4 +1,4 @@
-//! `bench stall`: what a ring loses while its reader stands still, by rate and time.
+//! `bench stall`: what a ring loses while its reader is stopped, by rate and duration.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,26 +17,26 @@ use super::tap::{Tap, Tapping};
 /// The receiving NIC.
 const NIC: &str = "here";
 
-/// Times for which the agent is stopped, milliseconds.
+/// How long the agent is stopped, milliseconds.
 const STALLS_MS: [u32; 3] = [500, 3000, 5000];
 
-/// Packets per second, and the length of each. The last three fill a default ring in 5 s nearly, or
-/// more than that.
+/// Packets per second, and the length of each. The last three nearly fill or overfill a default ring in
+/// 5 s.
 const RATES: [(u32, usize); 7] =
     [(10, 100), (100, 100), (500, 100), (2000, 1500), (9000, 1500), (17_000, 60), (15_000, 1500)];
 
 /// Options of the benchmark.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Another build of the agent, to be measured beside this one in the same run
+    /// Another build of the agent, measured beside this one in the same run
     #[arg(long, value_name = "FILE")]
     beside: Option<PathBuf>,
 }
 
-/// Runs everything in a network namespace of its own.
+/// Runs all measurements in its own network namespace.
 ///
 /// # Errors
-/// What could not be started or read.
+/// Fails if a program can't be started or its output can't be read.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     if !in_own_namespace()? {
         return Ok(());
@@ -54,7 +54,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         ring.lasts().as_secs_f64()
     );
     let mut columns = vec!["packets/s", "bytes each", "stall s", "offered", "ring's room", "lost"];
-    columns.extend(options.beside.is_some().then_some("lost by the other"));
+    columns.extend(options.beside.is_some().then_some("lost by the other agent"));
     let mut table = Table::new(&columns);
     let mut all_kept = true;
     for (rate, len) in RATES {
@@ -78,15 +78,15 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         }
     }
     table.print();
-    println!("what fits the ring is kept: {}", met(all_kept));
+    println!("packets that fit the ring are kept: {}", met(all_kept));
     Ok(())
 }
 
-/// Packets that the agent's ring lost, of those sent while it was stopped.
+/// Packets that the agent's ring lost out of those sent while it was stopped.
 fn lost(agent: &Path, load: Paced, stall_ms: u32, link: &Pair) -> anyhow::Result<u64> {
     let tapping = Tapping::start(Tap::Agent, agent, NIC)?;
     let signal = |signal| kill(Pid::from_raw(tapping.pid().cast_signed()), signal);
-    // Past its start.
+    // Let it finish its start.
     std::thread::sleep(Duration::from_millis(200));
     signal(Signal::SIGSTOP)?;
     let sender = link.there_pid();
@@ -98,7 +98,7 @@ fn lost(agent: &Path, load: Paced, stall_ms: u32, link: &Pair) -> anyhow::Result
     let (seen, lost) = tapping.stop()?;
     anyhow::ensure!(
         seen + lost == u64::from(load.packets),
-        "{seen} seen and {lost} lost are not the {} sent",
+        "{seen} seen and {lost} lost don't add up to {} sent",
         load.packets
     );
     Ok(lost)

@@ -1,6 +1,6 @@
-//! `bench store`: what a row costs in PostgreSQL, and how fast rows get into both stores, beside
-//! the fastest way that each has: the same rows into the same table with the same indexes, in the
-//! same order and as many in a transaction.
+//! `bench store`: size and cost of a row in PostgreSQL, and how fast both stores take rows, beside the
+//! fastest way of each database: the same rows into the same table with the same indexes, in the same
+//! order and with as many rows per transaction.
 
 mod agents;
 mod citus;
@@ -11,10 +11,10 @@ mod ways;
 use self::agents::Agents;
 pub use self::ways::Options;
 
-/// Fills stores of its own.
+/// Fills temporary stores.
 ///
 /// # Errors
-/// Says why a store fails.
+/// Fails if a store fails.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let rows = Agents::rows(options.clients, options.minutes);

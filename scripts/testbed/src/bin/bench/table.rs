@@ -1,13 +1,13 @@
-//! Tables and figures in print.
+//! Tables and figures for output.
 
-/// A table of text whose columns are as wide as they must be; the first is aligned to the left.
+/// A text table with columns of fitting width. The first column is aligned to the left.
 #[derive(Debug, Default)]
 pub struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// Begins with the names of the columns.
+    /// A table with these column names.
     #[must_use]
     pub fn new(columns: &[&str]) -> Self {
         let heading = columns.iter().map(|&name| name.to_owned()).collect();
@@ -19,13 +19,13 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// Whether there is no row.
+    /// True if it has no rows.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.rows.len() <= 1
     }
 
-    /// Prints it.
+    /// Prints the table.
     pub fn print(&self) {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width =
@@ -40,7 +40,7 @@ impl Table {
     }
 }
 
-/// The middle one; of an even number the mean of both. NaN of none.
+/// The median: the mean of the middle two for an even number, NaN for none.
 #[must_use]
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
@@ -52,19 +52,19 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// The least; NaN of none.
+/// The least value; NaN for none.
 #[must_use]
 pub fn least(values: &[f64]) -> f64 {
     values.iter().copied().min_by(f64::total_cmp).unwrap_or(f64::NAN)
 }
 
-/// A verdict on a target.
+/// The verdict on a target.
 #[must_use]
 pub const fn met(yes: bool) -> &'static str {
     if yes { "met" } else { "MISSED" }
 }
 
-/// The value that so many percent don't exceed; NaN of none.
+/// The given percentile; NaN for no values.
 #[must_use]
 pub fn quantile(values: &mut [f64], percent: usize) -> f64 {
     values.sort_by(f64::total_cmp);
@@ -72,7 +72,7 @@ pub fn quantile(values: &mut [f64], percent: usize) -> f64 {
     values.get(index).copied().unwrap_or(f64::NAN)
 }
 
-/// Quantiles of a distribution, in print.
+/// Percentiles of a distribution as text.
 #[must_use]
 pub fn quantiles(mut values: Vec<f64>) -> String {
     let mut at = |percent| quantile(&mut values, percent);

@@ -1,4 +1,4 @@
-//! The programs that are compared: each taps one NIC, and says in its own way what it lost.
+//! The programs under comparison: each taps one NIC and reports its losses in its own format.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -10,34 +10,34 @@ use testbed::{Namespace, program, sh, wait_until};
 
 use super::process;
 
-/// The CPU that taps run on; the generator has another.
+/// The CPU of the taps. The generator uses another.
 const CPU: &str = "1";
 
 /// A program that taps a NIC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tap {
-    /// None: what the generator does without.
+    /// No tap: the generator alone.
     None,
-    /// The agent's ring, and the sum of the lengths.
+    /// The agent's ring and a sum of the lengths.
     Floor,
-    /// The same, which lets packets gather as the agent does.
+    /// The same, letting packets gather as the agent does.
     FloorGathering,
     /// `agent watch`, with all accounting.
     Agent,
-    /// The same of another build.
+    /// The same, from another build.
     AgentBeside,
     /// `tcpdump -w /dev/null`.
     Tcpdump,
     /// softflowd.
     Softflowd,
-    /// pmacctd with its memory table, by hosts.
+    /// pmacctd with its memory table, by host.
     Pmacctd,
-    /// dumpcap of Wireshark, to /dev/null.
+    /// Wireshark's dumpcap, writing to /dev/null.
     Dumpcap,
 }
 
 impl Tap {
-    /// All that may be on a host, ours first.
+    /// All taps, ours first.
     pub const ALL: [Self; 8] = [
         Self::None,
         Self::Floor,
@@ -49,7 +49,7 @@ impl Tap {
         Self::Dumpcap,
     ];
 
-    /// What it is called in the table.
+    /// Its name in the table.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -65,7 +65,7 @@ impl Tap {
         }
     }
 
-    /// True if it is on this host.
+    /// True if it is installed.
     #[must_use]
     pub fn is_here(self) -> bool {
         let name = match self {
@@ -79,7 +79,7 @@ impl Tap {
         !sh(&format!("command -v {name} || true")).is_empty()
     }
 
-    /// `agent` is the agent's program.
+    /// The command line. `agent` is the path of the agent.
     fn command(self, agent: &Path, nic: &str, dir: &Path) -> Option<Command> {
         let args = |name: &str, args: &[&str]| {
             let mut command = Namespace::own().command("taskset");
@@ -107,7 +107,7 @@ impl Tap {
         })
     }
 
-    /// Reads what it printed: packets seen and packets lost.
+    /// Parses its output: packets seen and packets lost.
     fn parse(self, text: &str) -> Option<(u64, u64)> {
         let after = |mark: &str, skip: usize| {
             let rest = text.rsplit_once(mark)?.1;
@@ -139,7 +139,7 @@ impl Tap {
     }
 }
 
-/// A tap at work.
+/// A running tap.
 #[derive(Debug)]
 pub struct Tapping {
     tap: Tap,
@@ -148,11 +148,11 @@ pub struct Tapping {
 }
 
 impl Tapping {
-    /// Starts it on a NIC of this namespace and waits until it takes packets; `agent` is the
-    /// agent's program.
+    /// Starts the tap on a NIC of this namespace and waits until it takes packets. `agent` is the path
+    /// of the agent.
     ///
     /// # Errors
-    /// What the system says.
+    /// Fails if the program can't be started.
     pub fn start(tap: Tap, agent: &Path, nic: &str) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         let child = match tap.command(agent, nic, dir.path()) {
@@ -167,22 +167,22 @@ impl Tapping {
         Ok(Self { tap, child, dir })
     }
 
-    /// Its process; 0 where there is none.
+    /// Its process id; 0 without a process.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.as_ref().map_or(0, Child::id)
     }
 
-    /// CPU time it has used so far, nanoseconds.
+    /// CPU time so far, nanoseconds.
     #[must_use]
     pub fn cpu_ns(&self) -> u64 {
         self.child.as_ref().map_or(0, |child| process::cpu_ns(child.id()))
     }
 
-    /// Ends it. Gives packets seen and packets lost, by its own account.
+    /// Stops the tap. Returns packets seen and packets lost, as it reports them.
     ///
     /// # Errors
-    /// Names the program whose account can't be read.
+    /// Fails if its report can't be read.
     pub fn stop(mut self) -> anyhow::Result<(u64, u64)> {
         let Some(mut child) = self.child.take() else { return Ok((0, 0)) };
         let pid = Pid::from_raw(child.id().cast_signed());

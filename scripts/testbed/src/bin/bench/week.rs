@@ -1,4 +1,4 @@
-//! `bench week`: what a week without a collector leaves in the spool.
+//! `bench week`: what the spool holds after a week without a collector.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use wire::message::SeqRange;
 
 use super::offline::{self, NICS, SESSION};
 
-/// How long, and in how much room.
+/// Duration and spool size.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// How long there is no collector, hours.
+    /// Hours without a collector.
     #[arg(long, default_value_t = 7 * 24)]
     hours: u64,
     /// `spool.max_size`, MiB.
@@ -20,10 +20,10 @@ pub struct Options {
     size: u64,
 }
 
-/// Fills the spool, adds up what is in it, and prints both.
+/// Fills the spool, adds up its contents and prints both.
 ///
 /// # Errors
-/// The spool can't be written, or isn't exact.
+/// Fails if the spool can't be written or its sums are wrong.
 pub fn run(options: &Options) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("spool.sqlite");
@@ -68,6 +68,6 @@ pub fn run(options: &Options) -> Result<()> {
         left.largest >> 10,
         options.size
     );
-    println!("every sequence number once, every byte of {expected} each way");
+    println!("each sequence number is there once, and all {expected} bytes each way");
     Ok(())
 }

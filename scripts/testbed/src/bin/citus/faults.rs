@@ -1,4 +1,4 @@
-//! Each kind of fault while two collectors commit; after each the proof.
+//! Every kind of fault while two collectors commit, and the proof after each.
 
 use std::time::{Duration, Instant};
 
@@ -16,29 +16,29 @@ pub struct Options {
     /// Times that a node is killed, over all kinds
     #[arg(long, default_value_t = 100)]
     kills: u64,
-    /// Kinds whose names have this in them; default: all
+    /// Only kinds whose names contain this text; default: all
     #[arg(long)]
     only: Option<String>,
 }
 
-/// What goes wrong.
+/// The kinds of faults.
 #[derive(Debug, Clone, Copy)]
 enum Fault {
-    /// Nothing: the figures to compare with.
+    /// No fault: figures for comparison.
     Nothing,
-    /// A worker, in turns, is killed at a random moment.
+    /// One worker after the other is killed at a random moment.
     KillWorker,
-    /// The coordinator is.
+    /// The coordinator is killed at a random moment.
     KillCoordinator,
-    /// A worker is killed before it hears of a phase.
+    /// A worker is killed before it receives the statement of a phase.
     KillWorkerAt(Phase),
-    /// The coordinator is killed before a worker hears of a phase.
+    /// The coordinator is killed before a worker receives the statement of a phase.
     KillCoordinatorAt(Phase),
-    /// A worker stands still (SIGSTOP) for so many seconds.
+    /// A worker is stopped (SIGSTOP) for a number of seconds.
     Stop(u64),
-    /// Of packets to and from workers so many of a hundred are lost, for so many seconds.
+    /// A percentage of the packets to and from workers is lost for a number of seconds.
     Lose(u64, u64),
-    /// A shard is moved to the other worker.
+    /// A shard moves to the other worker.
     Move,
 }
 
@@ -52,12 +52,12 @@ struct Kind {
     recover: u64,
 }
 
-/// Between rounds of Citus' maintenance: what was prepared by a node that died holds up commits to the
-/// same minutes until then.
+/// Seconds between rounds of Citus' maintenance. Transactions that a dead node had prepared block
+/// commits to the same minutes until the next round.
 const RECOVER: u64 = 5;
 const RECOVER_DEFAULT: u64 = 60;
 
-/// How long the phase of a commit is waited for.
+/// Longest wait for the phase of a commit.
 const PHASE: Duration = Duration::from_secs(30);
 
 fn kinds(kills: u64) -> Vec<Kind> {
@@ -92,18 +92,18 @@ fn kinds(kills: u64) -> Vec<Kind> {
     ]
 }
 
-/// What came of a kind.
+/// The outcome of a kind of fault.
 #[derive(Debug, Default)]
 struct Outcome {
     times: u64,
-    /// Until all was committed that had been delivered when the fault ended.
+    /// Time from the end of each fault until everything delivered by then was committed.
     goes_on: Vec<Duration>,
-    /// How long after a fault began the collectors told of it, at the latest.
+    /// Longest time from the begin of a fault until the collectors reported it.
     told: Option<Duration>,
     wrong: Vec<String>,
 }
 
-/// Runs them; true if all is sound.
+/// Runs the faults; true if everything is sound.
 #[must_use]
 pub fn run(options: &Options) -> bool {
     let lab = Lab::start();
@@ -115,7 +115,7 @@ pub fn run(options: &Options) -> bool {
     let (mut sound, mut kills) = (true, 0);
     println!(
         "{:<42} {:>5} {:>8} {:>19} {:>7} {:>12}  outcome",
-        "fault", "times", "rows", "goes on after, s", "told, s", "in doubt, s"
+        "fault", "times", "rows", "goes on after, s", "seen, s", "in doubt, s"
     );
     for kind in kinds(options.kills).into_iter().filter(wanted) {
         let before: u64 = feed.delivered().map(|(_, it)| it.rows).sum();
@@ -160,7 +160,7 @@ pub fn run(options: &Options) -> bool {
         }
         sound &= wrong.is_empty();
         if !feed.is_at_rest() {
-            println!("agents could not end: the rest was not run");
+            println!("agents could not end: the remaining faults are skipped");
             return false;
         }
     }
@@ -171,13 +171,13 @@ pub fn run(options: &Options) -> bool {
     sound
 }
 
-/// Lets a kind of fault befall the nodes while agents deliver.
+/// Inflicts a kind of fault on the nodes while agents deliver.
 fn befall(lab: &Lab, feed: &mut Feed, kind: &Kind) -> Outcome {
     let mut outcome = Outcome::default();
     lab.set(&format!("citus.recover_2pc_interval = '{}s'", kind.recover));
     feed.start();
     for turn in 0..kind.times {
-        // Moments that nothing agrees with: of a commit's time and of more.
+        // Irregular times, so that they don't coincide with commits or anything else periodic.
         std::thread::sleep(Duration::from_millis(300 + turn * 7919 % 1009));
         let begun = Instant::now();
         let mut told = None;
@@ -194,11 +194,11 @@ fn befall(lab: &Lab, feed: &mut Feed, kind: &Kind) -> Outcome {
         if let Fault::Stop(_) | Fault::Lose(100, _) = kind.fault
             && told.is_none()
         {
-            outcome.wrong.push("the collectors didn't tell".to_owned());
+            outcome.wrong.push("the collectors didn't report it".to_owned());
         }
         match happened {
             Ok(true) => outcome.times += 1,
-            Ok(false) => outcome.wrong.push("there was no such moment".to_owned()),
+            Ok(false) => outcome.wrong.push("the phase was not reached in time".to_owned()),
             Err(why) => outcome.wrong.push(why),
         }
         match feed.catch_up() {
@@ -215,7 +215,7 @@ fn befall(lab: &Lab, feed: &mut Feed, kind: &Kind) -> Outcome {
     outcome
 }
 
-/// Lets it happen once, from begin to end. False if there was no occasion.
+/// Inflicts the fault once, from begin to end. Returns false if its phase was not reached.
 fn strike(lab: &Lab, fault: Fault, turn: u64, watch: &mut impl FnMut(u64)) -> Result<bool, String> {
     let workers = lab.proxies.len() as u64;
     #[allow(clippy::cast_possible_truncation, reason = "a few workers")]
@@ -256,12 +256,12 @@ fn strike(lab: &Lab, fault: Fault, turn: u64, watch: &mut impl FnMut(u64)) -> Re
     Ok(true)
 }
 
-/// Loses packets between workers and all others, both ways.
+/// Drops packets between workers and everybody else, both ways.
 fn lose(lab: &Lab, percent: u64) {
     let ports: Vec<String> =
         lab.cluster.workers().iter().map(|worker| worker.tls().port.to_string()).collect();
     let ports = ports.join(", ");
-    // The kernel refuses a remainder that is always less.
+    // The kernel refuses a modulo comparison that always holds.
     let some =
         if percent < 100 { format!("numgen random mod 100 < {percent} ") } else { String::new() };
     sh(&format!(
@@ -276,8 +276,8 @@ fn lose(lab: &Lab, percent: u64) {
     ));
 }
 
-/// Moves a shard of the fact tables, and what lies beside it, to the other worker. Samples have no key
-/// by which changes could be replicated: writes to that shard wait meanwhile.
+/// Moves a shard of the fact tables, and the shards beside it, to the other worker. Samples have no key
+/// for replicating changes, so writes to that shard wait during the move.
 fn move_shard(lab: &Lab) -> Result<(), String> {
     let sql = "
         SELECT citus_move_shard_placement(shard.shardid, there.nodename, there.nodeport,

@@ -1,4 +1,4 @@
-//! Two collectors' writers, and agents that keep account of what they delivered.
+//! The writers of two collectors, and agents that record what they delivered.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use wire::frame::{Counts, Frame, Mix, MixCounts, Sample};
 use wire::id::{ClientId, NicName};
 use wire::message::{Hello, Host, Session};
 
-/// Agents, each with two NICs, by turns at one collector and the other.
+/// Agents with two NICs each, alternating between the two collectors.
 pub const AGENTS: u64 = 40;
 const COLLECTORS: usize = 2;
 const NICS: [&str; 2] = ["eth0", "eth1"];
@@ -26,14 +26,14 @@ const NICS: [&str; 2] = ["eth0", "eth1"];
 const SAMPLES: u64 = 2;
 const INTERVAL_NS: u64 = 500_000_000;
 
-/// Frames that an agent has under way at most, and the time between two.
+/// Most frames in flight per agent, and the time between two frames.
 const WINDOW: u64 = 8;
 const PACE: Duration = Duration::from_millis(80);
 
-/// How long it may take until all is committed once nothing goes wrong any more.
+/// Longest time until everything is committed once no fault is left.
 pub const SETTLE: Duration = Duration::from_secs(180);
 
-/// What a client delivered: what the database must have.
+/// What a client delivered, and what the database must hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Delivered {
     /// Rows of samples.
@@ -52,7 +52,7 @@ struct Agent {
     number: u64,
     epoch: Epoch,
     seq: u64,
-    /// What it keeps until it is committed.
+    /// Frames kept until they are committed.
     under_way: VecDeque<Frame>,
     start_ns: u64,
     /// By NIC: bytes and packets, received and transmitted.
@@ -60,21 +60,21 @@ struct Agent {
     delivered: Delivered,
 }
 
-/// How far an agent is, for those who wait for it.
+/// An agent's progress, for waiters.
 #[derive(Debug, Default)]
 struct Mark {
     seq: AtomicU64,
     committed: AtomicU64,
 }
 
-/// A collector: the part of it that commits.
+/// A collector: only the part that commits.
 #[derive(Debug)]
 struct Collector {
     store: Arc<PostgresStore>,
     writer: Option<Writer>,
 }
 
-/// All of them.
+/// All agents and collectors.
 #[derive(Debug)]
 pub struct Feed {
     runtime: Runtime,
@@ -86,10 +86,10 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Agents at rest.
+    /// Idle agents.
     ///
     /// # Errors
-    /// Says what is wrong with the URL.
+    /// Fails if the URL is wrong.
     pub fn new(url: &str) -> anyhow::Result<Self> {
         let config = PostgresConfig::new(url.parse()?, Authorities::System)?.with_unsafe_commits();
         let store = || Arc::new(PostgresStore::new(config.clone()));
@@ -133,8 +133,8 @@ impl Feed {
         }
     }
 
-    /// Waits until all that was delivered by now is committed: how long that took. `None` if it is not
-    /// in time.
+    /// Waits until everything delivered so far is committed. Returns how long that took; `None` if it
+    /// took too long.
     #[must_use]
     pub fn catch_up(&self) -> Option<Duration> {
         let begun = Instant::now();
@@ -153,7 +153,7 @@ impl Feed {
         Some(begun.elapsed())
     }
 
-    /// What collectors say of the store, if it is in trouble.
+    /// What the collectors report about a store in trouble.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         let writers = self.collectors.iter().filter_map(|collector| collector.writer.as_ref());
@@ -161,10 +161,10 @@ impl Feed {
         states.find_map(|state| state)
     }
 
-    /// Lets all agents end, once all is committed.
+    /// Stops all agents once everything is committed.
     ///
     /// # Errors
-    /// Says of whom not all is in time, and why.
+    /// Names the agents that missed the deadline, with the reason.
     pub fn stop(&mut self) -> anyhow::Result<()> {
         self.stop.store(true, Ordering::SeqCst);
         for task in std::mem::take(&mut self.tasks) {
@@ -181,26 +181,26 @@ impl Feed {
         Ok(())
     }
 
-    /// Whether all agents have ended well, or none has begun.
+    /// True if all agents have stopped or none has started.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
         self.agents.len() as u64 == AGENTS
     }
 
-    /// What each client has delivered, by its name.
+    /// What each client delivered, by client name.
     pub fn delivered(&self) -> impl Iterator<Item = (String, Delivered)> {
         self.agents.iter().map(|agent| (format!("host-{}", agent.number), agent.delivered))
     }
 }
 
 impl Agent {
-    /// The collector that it connects to, and its mark.
+    /// The index of its collector, which is also that of its mark.
     #[allow(clippy::cast_possible_truncation, reason = "a few")]
     const fn place(&self) -> usize {
         self.number as usize % COLLECTORS
     }
 
-    /// Connects, however often it takes.
+    /// Connects, retrying as often as needed.
     async fn open(&mut self, store: &PostgresStore) -> anyhow::Result<OpenSession> {
         let client = ClientId::new(&format!("host-{}", self.number))?;
         let session = self.number + 1;
@@ -219,7 +219,7 @@ impl Agent {
         let kept = self.under_way.len() as u64;
         anyhow::ensure!(
             state.seq + kept == self.seq,
-            "{client}: {} is committed, {kept} are under way to {}",
+            "{client}: {} is committed, {kept} in flight up to {}",
             state.seq,
             self.seq
         );
@@ -227,7 +227,7 @@ impl Agent {
         Ok(OpenSession { client, session, epoch: state.epoch, committed: state.seq })
     }
 
-    /// Delivers until it is to stop, and all is committed. Connects again when its session is closed.
+    /// Delivers until stopped and everything is committed. Reconnects when its session is closed.
     async fn deliver(
         mut self,
         store: Arc<PostgresStore>,
@@ -249,7 +249,7 @@ impl Agent {
         }
     }
 
-    /// The same over one connection: false if that ends.
+    /// Delivers over one connection. Returns false if the connection ends.
     async fn deliver_once(
         &mut self,
         writer: &WriterHandle,
@@ -291,7 +291,7 @@ impl Agent {
         Ok(true)
     }
 
-    /// The next frame: all of its figures are different.
+    /// The next frame. No two figures are equal.
     fn frame(&mut self) -> Frame {
         let (mut samples, mut mixes) = (Vec::new(), Vec::new());
         self.seq += 1;

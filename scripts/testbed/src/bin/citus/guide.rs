@@ -1,5 +1,5 @@
-//! What `deploy/citus/README.md` says, done word for word on fresh nodes: each block of code says in
-//! its first line what it is and where it goes, which who reads the rendered page is told in prose.
+//! Follows `deploy/citus/README.md` word for word on fresh nodes. The fence of each code block says
+//! where the block goes; the prose tells it to readers of the rendered page.
 
 use std::fmt::Write as _;
 use std::os::unix::fs::chown;
@@ -24,7 +24,7 @@ pub struct Options {
 /// The nodes of the guide; the first is the coordinator. Their addresses are 10.0.N.2.
 const NODES: [&str; 3] = ["db-0.example.org", "db-1.example.org", "db-2.example.org"];
 
-/// Whom a server runs as.
+/// The user that servers run as.
 const NOBODY: u32 = 65534;
 const AS_NOBODY: &str = "setpriv --reuid=65534 --regid=65534 --clear-groups";
 
@@ -34,12 +34,12 @@ const DELIVER: Duration = Duration::from_secs(5);
 /// A block of the guide.
 #[derive(Debug, PartialEq, Eq)]
 struct Block {
-    /// What comes after the fence, as in "sql on the coordinator".
+    /// The words after the fence, such as "sql on the coordinator".
     what: String,
     text: String,
 }
 
-/// The blocks that say where they go.
+/// All blocks that name their place.
 fn blocks(guide: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut inside = false;
@@ -62,7 +62,7 @@ fn blocks(guide: &str) -> Vec<Block> {
     blocks
 }
 
-/// A host with a server that was just made.
+/// A host with a freshly made server.
 #[derive(Debug)]
 struct Node {
     space: Namespace,
@@ -82,7 +82,7 @@ impl Node {
         std::fs::create_dir(&directory).expect("the directory is new");
         chown(&directory, Some(NOBODY), Some(NOBODY)).expect("root may");
         let node = Self { space, directory, programs: programs.to_owned() };
-        // As Debian makes them: peers on this host, passwords from others.
+        // As Debian does: peer authentication locally, passwords for others.
         node.sh(
             "initdb -D DIR/data -U postgres --auth-local=trust --auth-host=scram-sha-256 -E UTF8",
         );
@@ -180,7 +180,7 @@ fn follow(file: &Path) -> Result<String, String> {
         match what.as_str() {
             "ini postgresql.conf on every node" | "ini pg_hba.conf on every node" => {
                 if started {
-                    return Err(failed("comes after the start".to_owned()));
+                    return Err(failed("comes after the server's start".to_owned()));
                 }
                 nodes.iter().for_each(|node| node.append(file, text));
             }
@@ -195,7 +195,7 @@ fn follow(file: &Path) -> Result<String, String> {
             "sh on a collector" => {
                 on_collector(text, directory.path()).map_err(failed)?;
             }
-            _ => return Err(failed("nothing is known of this place".to_owned())),
+            _ => return Err(failed("unknown place".to_owned())),
         }
     }
     if !started {
@@ -205,7 +205,7 @@ fn follow(file: &Path) -> Result<String, String> {
         .map(|text| format!("{} blocks, {text}", blocks.len()))
 }
 
-/// Lets names be found as they are on hosts with a name server. Only here: mounts are this process's own.
+/// Makes host names resolve, as a name server would. Only for this process, which has its own mounts.
 fn name_nodes(directory: &Path) {
     let mut hosts = "127.0.0.1 localhost\n".to_owned();
     for (number, name) in NODES.iter().enumerate() {
@@ -226,7 +226,7 @@ fn on_collector(text: &str, directory: &Path) -> Result<String, String> {
     succeeded(command.output())
 }
 
-/// The collector's database works for the role of the guide.
+/// Checks that the collector's database works for the role in the guide.
 fn proven(coordinator: &Node, blocks: &[Block], directory: &Path) -> Result<String, String> {
     let text = |error: anyhow::Error| format!("{error:#}");
     let export = "export NETMON_COLLECTOR_DATABASE__URL=";
@@ -244,7 +244,7 @@ fn proven(coordinator: &Node, blocks: &[Block], directory: &Path) -> Result<Stri
         return Err(format!("{rows} rows delivered: {found}"));
     }
     on_collector(&format!("{export}'{url}'\ncollector fsck"), directory)?;
-    Ok(format!("{rows} rows committed by the guide's role and exact, fsck sound"))
+    Ok(format!("the guide's role committed {rows} rows; counts exact, fsck sound"))
 }
 
 #[cfg(test)]

@@ -10,18 +10,18 @@ use crate::proxy::Proxy;
 /// The cluster with one database.
 #[derive(Debug)]
 pub struct Lab {
-    /// The coordinator, which knows its workers.
+    /// The coordinator, which knows the workers.
     pub cluster: Cluster,
-    /// Before each worker.
+    /// One proxy before each worker.
     pub proxies: Vec<Proxy>,
-    /// The database's name.
+    /// Name of the database.
     pub database: String,
-    /// How it is reached.
+    /// URL of the database.
     pub url: String,
 }
 
 impl Lab {
-    /// Starts all of it.
+    /// Starts all servers and proxies.
     #[must_use]
     pub fn start() -> Self {
         let programs = citus::programs();
@@ -43,13 +43,13 @@ impl Lab {
         self.cluster.psql(&self.database, sql).trim().to_owned()
     }
 
-    /// Changes a setting of the coordinator at once.
+    /// Changes a setting of the coordinator without a restart.
     pub fn set(&self, setting: &str) {
         let _set = self.psql(&format!("ALTER SYSTEM SET {setting}"));
         let _told = self.psql("SELECT pg_reload_conf()");
     }
 
-    /// The coordinator (0), or a worker.
+    /// Node by number: 0 is the coordinator, the others are workers.
     #[must_use]
     pub fn node(&self, number: usize) -> &Cluster {
         match number {
@@ -59,7 +59,7 @@ impl Lab {
     }
 }
 
-/// `collector` with arguments, on a database.
+/// Runs `collector` with arguments on a database.
 #[must_use]
 pub fn collector(url: &str, directory: &Path, args: &[&str]) -> (bool, String) {
     let mut command = Command::new(program("collector"));

@@ -1,5 +1,5 @@
-//! `citus`: the store on a real Citus while nodes die, hang and lose packets, and the proof that
-//! nothing was lost or doubled. `scripts/citus --help` says more.
+//! `citus`: tests the store on a real Citus while nodes die, hang and lose packets, and proves that
+//! nothing was lost or doubled. See `scripts/citus --help`.
 
 mod faults;
 mod feed;
@@ -26,15 +26,15 @@ struct Args {
 enum What {
     /// `collector migrate` of an empty and of a filled database
     Migrate,
-    /// `deploy/citus/README.md`, followed word for word on fresh nodes
+    /// Follow `deploy/citus/README.md` word for word on fresh nodes
     Guide(guide::Options),
-    /// Two collectors that commit while everything goes wrong
+    /// Inflict faults while two collectors commit
     Faults(faults::Options),
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    // The packets that are lost are this namespace's own.
+    // The lost packets are those of this namespace.
     if !namespace::is_inside() {
         let own: Vec<String> = std::env::args().skip(1).collect();
         let status = namespace::inside(&own).status().expect("unshare of util-linux is needed");

@@ -1,4 +1,4 @@
-//! `collector migrate` where Citus is: of an empty database, and of one that holds rows.
+//! `collector migrate` on Citus: an empty database, and one that holds rows.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::truth;
 /// How long agents deliver before and after.
 const DELIVER: Duration = Duration::from_secs(8);
 
-/// What lies on the coordinator's disk of distributed tables' rows, bytes.
+/// Bytes of distributed tables' rows on the coordinator's disk.
 const LOCAL: &str = "SELECT coalesce(sum(pg_relation_size(inhrelid)), 0) FROM pg_inherits
     WHERE inhparent = ANY ('{bandwidth_stats,traffic_mix,bandwidth_1m,bandwidth_5m}'::regclass[])";
 
-/// Migrates both; true if all is as it must be.
+/// Migrates both databases; true if both are right.
 #[must_use]
 pub fn run() -> bool {
     let outcomes = [("empty", empty()), ("filled", filled())];
@@ -76,7 +76,7 @@ fn ports(cluster: &Cluster) -> Vec<u16> {
     cluster.workers().iter().map(|worker| worker.tls().port).collect()
 }
 
-/// Delivers to it, and proves that all is there, on the workers.
+/// Delivers to the database, and proves that all rows are there and on the workers.
 fn proven(
     cluster: &Cluster,
     database: &str,

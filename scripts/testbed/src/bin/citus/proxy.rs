@@ -1,4 +1,4 @@
-//! Stands before a worker: what the coordinator says to it can be caught at a phase of a commit.
+//! A proxy before a worker. It can hold what the coordinator sends at a phase of a commit.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -6,17 +6,17 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// A phase of a commit over several nodes, before the worker has heard of it.
+/// A phase of a commit over several nodes, before the worker receives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Nobody has decided.
+    /// Before the decision.
     Prepare,
-    /// The coordinator has committed.
+    /// After the coordinator has committed.
     CommitPrepared,
 }
 
 impl Phase {
-    /// How the statement begins that ends the phase; Citus sends it in a message of its own.
+    /// The beginning of the statement that ends the phase. Citus sends it in its own message.
     const fn words(self) -> &'static [u8] {
         match self {
             Self::Prepare => b"PREPARE TRANSACTION",
@@ -25,7 +25,8 @@ impl Phase {
     }
 }
 
-/// Who waits for the phase: told once it is there, and heard when all is done.
+/// A waiter for a phase. The proxy signals that the phase is reached, then waits until the waiter is
+/// done.
 #[derive(Debug)]
 struct Trap {
     phase: Phase,
@@ -33,7 +34,7 @@ struct Trap {
     done: Receiver<()>,
 }
 
-/// The statement of a phase, which has not passed. It never will: its connection ends with this.
+/// The held statement of a phase. It never passes: dropping this ends its connection.
 #[derive(Debug)]
 pub struct Caught {
     _done: Sender<()>,
@@ -47,7 +48,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Begins to pass on what comes to the server at `port` of this host.
+    /// Starts forwarding to the server at `port` on this host.
     #[must_use]
     pub fn start(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -56,7 +57,7 @@ impl Proxy {
         let traps = trap.clone();
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
-                // A server that is down refuses: so does this.
+                // Refuse connections while the server is down, as the server would.
                 if let Ok(far) = TcpStream::connect(("127.0.0.1", port)) {
                     join(&near, &far, &traps);
                 }
@@ -65,13 +66,13 @@ impl Proxy {
         Self { port: own, trap }
     }
 
-    /// Where it listens.
+    /// Its port.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// Catches the next statement of a phase; `None` if there is none in time.
+    /// Holds the next statement of a phase; `None` if none comes in time.
     #[must_use]
     pub fn catch(&self, phase: Phase, patience: Duration) -> Option<Caught> {
         let ((sprung, wait), (done, ends)) = (mpsc::channel(), mpsc::channel());
@@ -83,11 +84,11 @@ impl Proxy {
     }
 }
 
-/// Passes on what both sides say until one of them ends.
+/// Forwards both directions until one side ends.
 fn join(near: &TcpStream, far: &TcpStream, traps: &Arc<Mutex<Option<Trap>>>) {
     let copy = |stream: &TcpStream| stream.try_clone().expect("files can be opened");
     for stream in [near, far] {
-        // What is said in small messages must not wait.
+        // Small messages must not wait.
         let _slower = stream.set_nodelay(true);
     }
     let (from, to, traps) = (copy(near), copy(far), traps.clone());
@@ -96,7 +97,7 @@ fn join(near: &TcpStream, far: &TcpStream, traps: &Arc<Mutex<Option<Trap>>>) {
     std::thread::spawn(move || pass(from, to, |_| false));
 }
 
-/// Passes on what is said until it ends or is caught.
+/// Forwards one direction until it ends or is held.
 fn pass(mut from: TcpStream, mut to: TcpStream, caught: impl Fn(&[u8]) -> bool) {
     let mut bytes = vec![0; 1 << 16];
     while let Ok(read @ 1..) = from.read(&mut bytes) {
@@ -109,7 +110,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, caught: impl Fn(&[u8]) -> bool) 
     }
 }
 
-/// Whether this is what somebody waits for; holds it until that one is done.
+/// True if a waiter wants this message. Blocks until that waiter is done.
 fn springs(traps: &Mutex<Option<Trap>>, said: &[u8]) -> bool {
     let mut traps = traps.lock().unwrap_or_else(PoisonError::into_inner);
     let is_it = |trap: &mut Trap| {

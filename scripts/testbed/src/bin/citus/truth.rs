@@ -1,4 +1,4 @@
-//! What the database has, beside what was delivered.
+//! Compares the database with what was delivered.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,12 +7,12 @@ use testbed::Cluster;
 
 use crate::feed::Delivered;
 
-/// Longest that a transaction may stay prepared on a worker once all is well: a round of Citus'
-/// maintenance and some more.
+/// Longest time that a transaction may stay prepared on a worker after the last fault: a round of
+/// Citus' maintenance and a margin.
 const RECOVERED: Duration = Duration::from_secs(90);
 
-/// Waits until no worker has a transaction that is prepared and not settled. Gives how many there were
-/// at the beginning, and how long it took; `None` if some are left.
+/// Waits until no worker has a prepared transaction left. Returns the number at the beginning and the
+/// time it took; `None` if some are left.
 #[must_use]
 pub fn settled(cluster: &Cluster) -> Option<(u64, Duration)> {
     let begun = Instant::now();
@@ -33,7 +33,7 @@ pub fn settled(cluster: &Cluster) -> Option<(u64, Duration)> {
     Some((first, begun.elapsed()))
 }
 
-/// Compares each client's rows in every table with what it delivered. Gives what differs.
+/// Compares each client's rows in every table with what it delivered. Returns the differences.
 #[must_use]
 pub fn differs(
     cluster: &Cluster,

@@ -1,4 +1,4 @@
-//! An agent in a namespace of its own, with two NICs to a neighbour and a link to the collectors.
+//! An agent in its own namespace, with two NICs to a neighbour and a link to the collectors.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,29 +11,29 @@ use testbed::{Clock, Namespace, Running, program, sh, wait_until};
 
 use crate::traffic::{Flow, Sent};
 
-/// NICs of an agent that are measured.
+/// The measured NICs of an agent.
 pub const NICS: [&str; 2] = ["d0", "d1"];
 
 /// Size of an agent's data directory, MiB.
 const DISK_MIB: u32 = 8;
 
-/// A time during which an agent measured or wrote nothing, nanoseconds since 1970 (UTC).
+/// A period in which an agent measured or wrote nothing, nanoseconds since 1970 (UTC).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Outage {
-    /// What was not written to the spool by then is lost.
+    /// Anything not yet in the spool at this time is lost.
     pub from_ns: u64,
-    /// When it was started again.
+    /// Time of its next start.
     pub to_ns: u64,
-    /// Packets may be lost from here on.
+    /// Packets may be lost from this time on.
     pub lost_from_ns: u64,
-    /// It captured again.
+    /// Time at which it captured again.
     pub lost_to_ns: u64,
 }
 
-/// How long an agent that is told to stop goes on to capture, nanoseconds at most.
+/// Longest time that a stopping agent still captures, nanoseconds.
 const STOPPING_NS: u64 = 50_000_000;
 
-/// An agent with what belongs to it.
+/// An agent and all that belongs to it.
 #[derive(Debug)]
 pub struct Agent {
     number: usize,
@@ -44,22 +44,22 @@ pub struct Agent {
     /// Last number of its address.
     host: u8,
     flows: Vec<Flow>,
-    /// The clocks of its host, as it reads them.
+    /// The clocks of its host, as the agent reads them.
     pub clock: Clock,
-    /// The longest that it took to stop when told to.
+    /// Its longest graceful stop.
     pub slowest_stop: Duration,
-    /// When it was killed.
+    /// Its kills.
     pub outages: Vec<Outage>,
-    /// How many faults keep it from writing at this moment.
+    /// Number of current faults that keep it from writing.
     hindered: u32,
-    /// When it could not write last.
+    /// The last period in which it could not write.
     unwritten: Outage,
 }
 
-/// What a NIC was offered in one direction.
+/// Traffic offered to a NIC in one direction.
 #[derive(Debug)]
 pub struct Offered {
-    /// Bytes by the sender's qdisc.
+    /// Bytes, as the sender's qdisc counted them.
     pub bytes: u64,
     /// Every packet.
     pub journal: Vec<Sent>,
@@ -85,7 +85,7 @@ impl Agent {
             let [a, b] = ends.map(|(space, dev, host)| End { space, dev, net: &net, host });
             join(a, b);
             for (space, dev, host) in ends {
-                // Somebody whom both ends think behind the other, and who never answers.
+                // An address that both ends believe to be behind the other, and that never answers.
                 let peer = 3 - host;
                 space.sh(&format!(
                     "sysctl -qw net.ipv4.ip_forward=0; \
@@ -123,7 +123,7 @@ impl Agent {
         }
     }
 
-    /// The program with arguments.
+    /// The agent's command with arguments.
     #[must_use]
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = self.space.command(program("agent"));
@@ -131,29 +131,29 @@ impl Agent {
         command
     }
 
-    /// The longest that a kill may cost, nanoseconds: the report that isn't written yet, and the
-    /// time that a sample waits for late packets.
+    /// Longest period that a kill may lose, nanoseconds: the unwritten report, and the time that a
+    /// sample waits for late packets.
     #[must_use]
     pub const fn open_interval_ns(&self) -> u64 {
         let (sample_ms, report_ms) = if self.number == 0 { (100, 200) } else { (10, 50) };
-        // The hold for late packets is 10 ms; the rest is for a machine with other work, on which
-        // others may also hold the lock of rtnetlink, which the reading of link speeds waits for.
+        // The hold for late packets is 10 ms. The rest is for a busy machine, where other processes may
+        // also hold the rtnetlink lock that reading link speeds needs.
         (report_ms + sample_ms + 10 + 490) * 1_000_000
     }
 
-    /// The file of its spool.
+    /// Path of its spool.
     #[must_use]
     pub fn spool(&self) -> PathBuf {
         self.dir.join("spool.sqlite")
     }
 
-    /// What it has said.
+    /// Its log.
     #[must_use]
     pub fn log(&self) -> String {
         log_of(&self.dir)
     }
 
-    /// Starts it.
+    /// Starts the agent.
     pub fn start(&mut self) {
         let log = self.dir.with_extension("log");
         let mut command = self.command(&["run"]);
@@ -161,7 +161,7 @@ impl Agent {
         self.running = Some(Running::start(command, &log));
     }
 
-    /// kill -9.
+    /// Kills the agent (SIGKILL).
     pub fn kill(&mut self) {
         if let Some(running) = self.running.take() {
             let now_ns = now_ns();
@@ -171,19 +171,19 @@ impl Agent {
         }
     }
 
-    /// Stops it gracefully, until it is started again.
+    /// Stops the agent gracefully until its next start.
     pub fn stop_for_a_while(&mut self) {
         let from_ns = now_ns();
         self.goes(from_ns, from_ns.saturating_sub(STOPPING_NS));
         let _delivered = self.stop();
     }
 
-    /// It measures nothing until it is started again.
+    /// Records that it measures nothing until its next start.
     fn goes(&mut self, from_ns: u64, lost_from_ns: u64) {
         self.outages.push(Outage { from_ns, to_ns: u64::MAX, lost_from_ns, lost_to_ns: u64::MAX });
     }
 
-    /// Waits until it captures since it said so much.
+    /// Waits until it captures, looking at its log from byte `said` on.
     pub fn wait_for_capture(&self, said: usize) {
         let captures = |nic| format!(r#""capturing","nic":"{nic}""#);
         wait_until("capture", || {
@@ -192,7 +192,7 @@ impl Agent {
         });
     }
 
-    /// Starts it after a kill. Waits until it captures if that is to be known.
+    /// Starts it after a kill. With `wait`, waits until it captures.
     pub fn start_again(&mut self, wait: bool) {
         let said = self.log().len();
         self.start();
@@ -207,7 +207,7 @@ impl Agent {
         }
     }
 
-    /// Stops it gracefully. True if all it had is in the database.
+    /// Stops it gracefully. Returns true if all its data is in the database.
     pub fn stop(&mut self) -> bool {
         let Some(running) = self.running.take() else { return false };
         let (before, told) = (running.log().len(), Instant::now());
@@ -216,7 +216,7 @@ impl Agent {
         !self.log()[before..].contains("the rest is in the spool")
     }
 
-    /// Stops it (SIGSTOP), or lets it go on.
+    /// Pauses it (SIGSTOP) or resumes it.
     pub fn pause(&mut self, paused: bool) {
         if let Some(running) = &self.running {
             running.signal(if paused { Signal::SIGSTOP } else { Signal::SIGCONT });
@@ -224,7 +224,7 @@ impl Agent {
         }
     }
 
-    /// A fault begins or ends that keeps it from writing what it measures.
+    /// Records that a fault that keeps it from writing begins or ends.
     fn hinder(&mut self, begins: bool) {
         let now_ns = now_ns();
         if begins {
@@ -238,7 +238,7 @@ impl Agent {
         }
     }
 
-    /// This machine stood still for a time, nanoseconds since 1970 (UTC): so it may have.
+    /// Records that this machine, and so perhaps the agent, stood still, nanoseconds since 1970 (UTC).
     pub fn stood_still(&mut self, from_ns: u64, to_ns: u64) {
         if !self.is_behind(from_ns) {
             self.unwritten.from_ns = from_ns;
@@ -246,12 +246,12 @@ impl Agent {
         self.unwritten.to_ns = self.unwritten.to_ns.max(to_ns);
     }
 
-    /// True if it may not have written yet what it could not before: it does with its next report.
+    /// True if it may not have written yet what a fault held up: its next report writes that.
     const fn is_behind(&self, now_ns: u64) -> bool {
         self.hindered > 0 || now_ns < self.unwritten.to_ns + self.open_interval_ns()
     }
 
-    /// Fills its disk, or makes room again.
+    /// Fills its disk or makes room again.
     pub fn fill_disk(&mut self, full: bool) {
         let file = self.dir.join("fill");
         let file = file.display();
@@ -264,7 +264,7 @@ impl Agent {
         }
     }
 
-    /// Gives it another address.
+    /// Gives it a new address.
     pub fn change_address(&mut self) {
         let (net, old) = (format!("10.1.{}", self.number), self.host);
         self.host = if old < 250 { old + 1 } else { 2 };
@@ -286,7 +286,7 @@ impl Agent {
         }
     }
 
-    /// Ends the traffic. Gives what each NIC was offered, received and transmitted.
+    /// Ends the traffic. Returns what each NIC was offered: received, transmitted.
     pub fn stop_traffic(&mut self) -> Vec<[Offered; 2]> {
         let mut journals = self.flows.drain(..).map(Flow::stop);
         let mut offered = Vec::new();
@@ -301,7 +301,7 @@ impl Agent {
     }
 }
 
-/// What the program with this data directory has said.
+/// The log of the program with this data directory.
 #[must_use]
 pub fn log_of(dir: &Path) -> String {
     std::fs::read_to_string(dir.with_extension("log")).unwrap_or_default()

@@ -13,54 +13,53 @@ const SHORT: u64 = 25;
 /// Length of a run with wrong clocks, seconds.
 const CLOCKS: u64 = 15;
 
-/// Runs real agents (in network namespaces), collectors and databases for a while, during which
-/// everything goes wrong by a schedule that the seed decides: kill -9 of every part, links down,
-/// lossy or swallowing large packets, new addresses, a crashed or paused database, a full disk.
-/// Afterwards what the kernel carried must be in the database, to the byte; what was lost must
-/// have its reason; `collector fsck` must agree.
+/// Runs real agents (in network namespaces), collectors and databases while faults occur on a schedule
+/// drawn from the seed: SIGKILL of every part, links down, packet loss, large packets swallowed, new
+/// addresses, a crashed or paused database, a full disk. Afterwards the database must match the
+/// kernel's counts to the byte, every loss must have its reason, and `collector fsck` must agree.
 #[derive(Debug, Parser)]
 #[command(name = "soak")]
 pub struct Args {
-    /// How long faults go on in each run.
+    /// Minutes of faults in each run.
     #[arg(long, default_value_t = 2)]
     minutes: u64,
-    /// Decides which faults, and when.
+    /// Seed of the fault schedule.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// A run for each of these seeds: 1..200.
+    /// One run for each of these seeds, such as 1..200.
     #[arg(long, value_parser = seeds, conflicts_with = "seed")]
     seeds: Option<RangeInclusive<u64>>,
     /// Runs of 25 s.
     #[arg(long, conflicts_with = "minutes")]
     short: bool,
-    /// In place of all that: kill -9 of agents, so many times in each run.
+    /// Instead: kill agents (SIGKILL) this many times in each run.
     #[arg(long, conflicts_with_all = ["minutes", "short"])]
     pub kills: Option<u64>,
-    /// In place of all that: wrong clocks, sleeping hosts and restarts, for 15 s in each run. Needs
-    /// programs built with `--features agent/clock-seam`.
+    /// Instead: wrong clocks, sleeping hosts and restarts, for 15 s in each run. Needs programs built
+    /// with `--features agent/clock-seam`.
     #[arg(long, conflicts_with_all = ["minutes", "short", "kills", "plant"])]
     pub clocks: bool,
-    /// Which store; default: seeds take turns.
+    /// The store; default: seeds alternate.
     #[arg(long)]
     store: Option<Store>,
-    /// Breaks delivery on purpose: the run must fail.
+    /// Plants a delivery bug: the run must fail.
     #[arg(long)]
     pub plant: Option<Bug>,
-    /// Keeps the data and logs of each run that fails, and says where.
+    /// Keeps the data and logs of each failed run and prints where.
     #[arg(long)]
     pub keep: bool,
 }
 
-/// A bug that is planted from outside: the programs are as ever.
+/// A bug planted from outside; the programs are unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Bug {
-    /// Acknowledged, and not committed: a trigger drops one sample of 500.
+    /// Acknowledges without a commit: a trigger drops one sample of 500.
     AckBeforeCommit,
-    /// Committed twice, as by a cursor that nobody guards: a trigger doubles one sample of 500.
+    /// Commits twice, as if nothing guarded the cursor: a trigger doubles one sample of 500.
     CursorUnguarded,
-    /// Removed from the spool before it was committed: done while the agent is down.
+    /// Removes records from the spool before their commit, while the agent is down.
     SpoolEntryRemoved,
-    /// A gap that is not recorded: a trigger drops gap records.
+    /// Leaves a gap unrecorded: a trigger drops gap records.
     GapNotRecorded,
 }
 
@@ -71,7 +70,7 @@ fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
 }
 
 impl Args {
-    /// The length of a run.
+    /// Length of a run.
     #[must_use]
     pub const fn length(&self) -> Duration {
         Duration::from_secs(match (self.clocks, self.short) {

@@ -1,14 +1,14 @@
-//! Faults, brought about and ended.
+//! Begins and ends faults.
 
 use testbed::sh;
 
 use crate::plan::Fault;
 use crate::world::World;
 
-/// Packets of this length, UDP header and all, and longer are swallowed.
+/// Packets whose UDP length is at least this are swallowed.
 const SWALLOWED: u32 = 1000;
 
-/// Brings a fault about.
+/// Begins a fault.
 pub fn begin(world: &mut World, fault: Fault) {
     match fault {
         Fault::KillAgent(agent) => world.agents[agent].kill(),
@@ -47,7 +47,7 @@ pub fn end(world: &mut World, fault: Fault) {
         Fault::PauseAgent(agent) => world.agents[agent].pause(false),
         Fault::FillDisk(agent) => world.agents[agent].fill_disk(false),
         Fault::LinkDown(agent) => {
-            // Its neighbours and address stay, but what was learnt of the other end is gone.
+            // Its neighbours and address stay; learnt entries of the other end are gone.
             sh(&format!("ip link set m{agent} up"));
         }
         Fault::Loss(agent, _) | Fault::BlackHole(agent) => {
@@ -72,7 +72,7 @@ fn on_database(world: &World, act: impl FnOnce(&testbed::Cluster)) {
     }
 }
 
-/// Drops what matches on an agent's link to the collectors, both ways.
+/// Drops matching packets on an agent's link to the collectors, both ways.
 fn drop_on(agent: usize, matching: &str) {
     sh(&format!(
         "nft -f - <<'END'\n\

@@ -1,5 +1,5 @@
-//! `soak`: real agents, collectors and databases under random faults, and the proof that nothing
-//! was lost or doubled. `scripts/soak --help` says more.
+//! `soak`: runs real agents, collectors and databases under random faults, and proves that nothing was
+//! lost or doubled. See `scripts/soak --help`.
 
 mod agent;
 mod args;

@@ -1,4 +1,4 @@
-//! What goes wrong, and when: decided by a seed alone.
+//! The schedule of faults, drawn from a seed alone.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,7 @@ const SECOND: i64 = 1_000_000_000;
 const HOUR: i64 = 3600 * SECOND;
 const DAY: i64 = 24 * HOUR;
 
-/// By how much clocks are wrong, nanoseconds, but for a part of it.
+/// Clock errors, nanoseconds; a random part is added.
 const STEPS: [i64; 9] = [
     SECOND,
     10 * SECOND,
@@ -26,50 +26,50 @@ const STEPS: [i64; 9] = [
     20 * 365 * DAY,
 ];
 
-/// Furthest that an agent's clock is behind: samples of before are past their retention.
+/// Furthest that an agent's clock lags: older samples are past their retention.
 const BEHIND: i64 = 5 * DAY;
 
-/// Something that goes wrong for a while.
+/// A temporary fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// kill -9 of an agent, which starts again.
+    /// An agent is killed (SIGKILL) and starts again.
     KillAgent(usize),
-    /// An agent is stopped (SIGSTOP) and goes on.
+    /// An agent is paused (SIGSTOP) and resumes.
     PauseAgent(usize),
-    /// An agent's data directory has no room.
+    /// An agent's data directory is full.
     FillDisk(usize),
     /// An agent's link to the collectors is down.
     LinkDown(usize),
-    /// An agent's link to the collectors loses so many packets of a hundred, both ways.
+    /// An agent's link to the collectors loses a percentage of packets, both ways.
     Loss(usize, u64),
-    /// An agent's link swallows large packets without a word.
+    /// An agent's link silently swallows large packets.
     BlackHole(usize),
-    /// An agent has another address.
+    /// An agent's address changes.
     NewAddress(usize),
-    /// kill -9 of a collector, which starts again.
+    /// A collector is killed (SIGKILL) and starts again.
     KillCollector(usize),
-    /// A collector is stopped (SIGSTOP) and goes on.
+    /// A collector is paused (SIGSTOP) and resumes.
     PauseCollector(usize),
-    /// No collector is there.
+    /// All collectors are down.
     KillCollectors,
     /// The database ends without a checkpoint, as in a crash.
     CrashDatabase,
-    /// The database is stopped (SIGSTOP) and goes on.
+    /// The database is paused (SIGSTOP) and resumes.
     PauseDatabase,
-    /// An agent is stopped (SIGTERM), which it must obey in time, and starts again.
+    /// An agent is stopped (SIGTERM), must obey in time, and starts again.
     StopAgent(usize),
-    /// Collectors are stopped (SIGTERM), which they must obey in time, and start again.
+    /// Collectors are stopped (SIGTERM), must obey in time, and start again.
     StopCollectors,
-    /// The wall clock of an agent's host is ahead by so many nanoseconds, and is set right again.
+    /// The wall clock of an agent's host is ahead by these nanoseconds, then is set right.
     AgentClock(usize, i64),
-    /// The wall clock of the collectors' host is ahead by so many nanoseconds, and is set right.
+    /// The wall clock of the collectors' host is ahead by these nanoseconds, then is set right.
     CollectorClock(i64),
-    /// An agent's host sleeps for so many nanoseconds; when it wakes, the time is set right.
+    /// An agent's host sleeps for these nanoseconds; when it wakes, the time is set right.
     Sleep(usize, i64),
 }
 
 impl Fault {
-    /// What it befalls: one fault at a time each.
+    /// The part it hits: each has one fault at a time.
     const fn part(self) -> (u8, usize) {
         match self {
             Self::KillAgent(agent) | Self::PauseAgent(agent) | Self::StopAgent(agent) => (0, agent),
@@ -117,32 +117,32 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A fault with its time.
+/// A fault and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
-    /// When it begins, since the start.
+    /// Begin, from the start of the run.
     pub from: Duration,
-    /// When it ends.
+    /// End.
     pub to: Duration,
-    /// What it is.
+    /// The fault.
     pub fault: Fault,
 }
 
-/// What is there to go wrong.
+/// The parts that faults can hit.
 #[derive(Debug, Clone, Copy)]
 pub struct Parts {
     /// Number of collectors.
     pub collectors: usize,
-    /// There is a database server.
+    /// True with a database server.
     pub database: bool,
 }
 
-/// The faults of a run of `length`, in order of their beginning. All have ended by then.
+/// The faults of a run of `length`, ordered by begin. All end within the run.
 #[must_use]
 pub fn plan(seed: u64, length: Duration, parts: Parts) -> Vec<Step> {
     let mut random = Random::new(seed);
     let end = ms(length);
-    // One outage of all collectors long enough to fill the small spool.
+    // One outage of all collectors is long enough to fill the small spool.
     let long = end * 2 / 5;
     let from = random.below((end - long).max(1));
     let outage = |from: u64, lasts: u64, fault| Step {
@@ -155,7 +155,7 @@ pub fn plan(seed: u64, length: Duration, parts: Parts) -> Vec<Step> {
     loop {
         at += 100 + random.below(1500);
         let fault = any(&mut random, parts);
-        // A ring lasts for a second: only some pauses are longer.
+        // A ring holds one second: only some pauses are longer.
         let brief = matches!(fault, Fault::PauseAgent(_)) && random.below(4) > 0;
         let lasts = 100 + random.below(if brief { 600 } else { 4000 });
         let step = outage(at, lasts, fault);
@@ -173,7 +173,7 @@ pub fn plan(seed: u64, length: Duration, parts: Parts) -> Vec<Step> {
     steps
 }
 
-/// Wrong clocks and sleeping hosts, with stops, kills and an outage meanwhile.
+/// A schedule of wrong clocks and sleeping hosts, with stops, kills and an outage.
 #[must_use]
 pub fn clocks(seed: u64, length: Duration, parts: Parts) -> Vec<Step> {
     let (mut random, end) = (Random::new(seed), ms(length));
@@ -184,7 +184,7 @@ pub fn clocks(seed: u64, length: Duration, parts: Parts) -> Vec<Step> {
         let from = random.below(end.saturating_sub(lasts).max(1));
         let [from, to] = [from, (from + lasts).min(end)].map(Duration::from_millis);
         let step = Step { from, to, fault };
-        // An agent that stops drains for seconds, and measures nothing meanwhile.
+        // A stopping agent drains for seconds and measures nothing meanwhile.
         let apart = Duration::from_millis(if fault.part().0 == 0 { 6000 } else { 400 });
         let busy = |other: &Step| {
             other.fault.part() == fault.part()
@@ -216,7 +216,7 @@ fn wrong_clock(random: &mut Random, parts: Parts) -> Fault {
     }
 }
 
-/// So many kills of agents, at random moments after they started.
+/// `count` kills of agents, at random moments after their start.
 #[must_use]
 pub fn kills(seed: u64, count: u64) -> Vec<Step> {
     let mut random = Random::new(seed);

@@ -1,5 +1,5 @@
-//! Bugs planted from outside, to see that the harness finds them: triggers in the database, and
-//! rows deleted from a spool while its agent is down.
+//! Bugs planted from outside, to prove that the harness finds them: triggers in the database, and rows
+//! deleted from a spool while its agent is down.
 
 use crate::args::Bug;
 use crate::stored::open;
@@ -59,7 +59,7 @@ pub fn while_down(world: &World, agent: usize, bug: Bug) {
         );
         match removed {
             Ok(removed) => println!("  {removed} records removed from the spool"),
-            // Its disk is full at this moment.
+            // Its disk is full at the moment.
             Err(error) => println!("  no record removed from the spool: {error}"),
         }
     }

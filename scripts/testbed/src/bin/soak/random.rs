@@ -1,4 +1,4 @@
-//! Random numbers by a seed (SplitMix64; Steele, Lea and Flood 2014): the same on every machine.
+//! Random numbers from a seed (SplitMix64; Steele, Lea and Flood 2014), equal on every machine.
 
 /// A stream of random numbers.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from 0 to below `end`.
+    /// A number from 0 to `end`, exclusive.
     pub const fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }

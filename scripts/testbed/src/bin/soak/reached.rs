@@ -1,15 +1,15 @@
-//! Which rare paths a campaign has reached: one that reaches none proves nothing.
+//! The rare paths that a campaign reached. A campaign that reaches none proves nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::stored::Stored;
 
-/// The paths, and how often each was reached.
+/// Count per path.
 #[derive(Debug)]
 pub struct Reached(BTreeMap<&'static str, u64>);
 
-/// Every path by name.
+/// The names of all paths.
 const PATHS: [&str; 15] = [
     DUPLICATE,
     UNKNOWN_MADE,
@@ -51,17 +51,17 @@ impl Default for Reached {
 }
 
 impl Reached {
-    /// Takes note of duplicates that collectors have counted.
+    /// Counts duplicates that collectors reported.
     pub fn on_duplicates(&mut self, count: u64) {
         self.add(DUPLICATE, count);
     }
 
-    /// Takes note of bytes that nobody measured.
+    /// Counts bytes that nobody measured.
     pub fn on_killed(&mut self, bytes: u64) {
         self.add(KILLED_UNSAMPLED, u64::from(bytes > 0));
     }
 
-    /// Takes note of what the programs have said.
+    /// Counts paths named in the programs' logs.
     pub fn on_logs(&mut self, agents: &str, collectors: &str) {
         let count = |log: &str, words: &str| log.matches(words).count() as u64;
         self.add(UNKNOWN_MADE, count(collectors, "commit had happened after all"));
@@ -80,7 +80,7 @@ impl Reached {
         self.add(OLD_SESSION, agents.lines().filter(begins).filter(waiting).count() as u64);
     }
 
-    /// Takes note of what is stored.
+    /// Counts paths that the stored rows show.
     pub fn on_stored(&mut self, stored: &Stored) {
         for row in stored.rows.iter().filter(|row| row.gap == 0) {
             match row.interval_ns / 1_000_000 {

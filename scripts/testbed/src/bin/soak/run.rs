@@ -14,27 +14,27 @@ use crate::verdict::{judge, judge_sums};
 use crate::world::{Store, World};
 use crate::{faults, planted};
 
-/// How often metrics are looked at.
+/// Time between two looks at the metrics.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Reasons of gaps for which a run gives no cause.
+/// Reasons of gaps that a run never causes.
 const DAMAGED: u64 = 2;
 const FORGOTTEN: u64 = 3;
 
-/// A fault takes so long at most, nanoseconds, but on a machine on which others hold a lock of the
-/// kernel's that agents need too (rtnetlink's, while hundreds of links go away).
+/// Longest standstill from a fault, nanoseconds. Only other processes can prolong it, when they hold
+/// the kernel's rtnetlink lock while hundreds of links go away.
 const STANDSTILL_NS: u64 = 2_000_000_000;
 
-/// How long a program may take to stop when told to, on a machine with other work.
+/// Longest graceful stop of a program on a busy machine.
 const STOP: Duration = Duration::from_secs(11);
 
-/// Lines that agents or collectors may say, a second.
+/// Most log lines per second, of agents or of collectors.
 const LINES_A_SECOND: u64 = 20;
 
-/// How long it may take until all is delivered once nothing goes wrong any more.
+/// Longest time until everything is delivered once no fault is left.
 const SETTLE: Duration = Duration::from_secs(90);
 
-/// Runs a seed. True if all is proven.
+/// Runs a seed. Returns true if everything is proven.
 pub fn run(seed: u64, store: Store, args: &Args, reached: &mut Reached) -> bool {
     let mut world = World::new(store, seed, args.clocks);
     let steps = match args.kills {
@@ -64,7 +64,7 @@ pub fn run(seed: u64, store: Store, args: &Args, reached: &mut Reached) -> bool 
     let unwarranted = stored.gaps(&[DAMAGED, FORGOTTEN]);
     if unwarranted > 0 {
         sound = false;
-        println!("  {unwarranted} gaps for reasons that there were none of");
+        println!("  {unwarranted} gaps for reasons that did not occur");
     }
     if !fsck.status.success() {
         sound = false;
@@ -87,7 +87,7 @@ pub fn run(seed: u64, store: Store, args: &Args, reached: &mut Reached) -> bool 
     sound
 }
 
-/// Follows the plan. Gives the number of duplicates that collectors counted.
+/// Follows the plan. Returns the number of duplicates that collectors counted.
 fn go_wrong(world: &mut World, steps: &[Step], args: &Args) -> u64 {
     let begins = steps.iter().map(|step| (step.from, true, step.fault));
     let ends = steps.iter().map(|step| (step.to, false, step.fault));
@@ -122,7 +122,7 @@ fn go_wrong(world: &mut World, steps: &[Step], args: &Args) -> u64 {
     duplicates.sum
 }
 
-/// Duplicates over all runs of all collectors, whose counters start anew with each.
+/// Duplicates over all starts of all collectors. Their counters restart at 0.
 #[derive(Debug, Default)]
 struct Duplicates {
     last: Vec<u64>,
@@ -145,10 +145,10 @@ impl Duplicates {
     }
 }
 
-/// Ends the traffic and waits until everything is delivered: false if it isn't in time.
+/// Ends the traffic and waits until everything is delivered. Returns false if that takes too long.
 fn settle(world: &mut World) -> (Vec<Vec<[Offered; 2]>>, bool) {
     let offered = world.agents.iter_mut().map(Agent::stop_traffic).collect();
-    // What was sent last is in a sample by then, also of an agent that catches up.
+    // By then the last packets are in a sample, even of an agent that catches up.
     std::thread::sleep(Duration::from_secs(1));
     let (begun, mut delivered) = (Instant::now(), true);
     for agent in &mut world.agents {
@@ -164,7 +164,7 @@ fn settle(world: &mut World) -> (Vec<Vec<[Offered; 2]>>, bool) {
     (offered, delivered)
 }
 
-/// False, and says so, if a program took long to stop when told to.
+/// Prints the slowest stop. Returns false if it took too long.
 fn quick_to_stop(world: &World) -> bool {
     let stops = world.agents.iter().map(|agent| agent.slowest_stop).chain([world.slowest_stop]);
     let slowest = stops.max().unwrap_or_default();
@@ -172,7 +172,7 @@ fn quick_to_stop(world: &World) -> bool {
     slowest <= STOP
 }
 
-/// False, and says so, if a program said the same over and over.
+/// Prints the number of log lines. Returns false if a program repeated itself too often.
 fn quiet(agents: &str, collectors: &str, length: Duration) -> bool {
     let most = LINES_A_SECOND * (length.as_secs() + SETTLE.as_secs());
     let lines = [agents, collectors].map(|log| log.lines().count() as u64);
@@ -187,7 +187,7 @@ fn read(world: &World) -> Stored {
     }
 }
 
-/// Judges every NIC and prints what is found.
+/// Judges every NIC and prints the findings.
 fn verdict(
     world: &World,
     stored: &Stored,

@@ -1,4 +1,4 @@
-//! What the store holds, read by SQLite's and PostgreSQL's own means.
+//! The contents of the store, read with SQLite's and PostgreSQL's own tools.
 
 use std::path::Path;
 
@@ -19,9 +19,9 @@ pub struct Row {
     pub bytes: [u64; 2],
     /// Packets received and transmitted.
     pub packets: [u64; 2],
-    /// Packets that the ring had no room for.
+    /// Packets dropped because the ring was full.
     pub drops: u64,
-    /// Why it is a gap; 0 if it is none.
+    /// Reason of a gap; 0 for a sample.
     pub gap: u64,
 }
 
@@ -33,7 +33,7 @@ impl Row {
     }
 }
 
-/// All rows, by time; `TIME` is the column's expression.
+/// All rows, by time; `TIME` is replaced by the column's expression.
 const ROWS: &str = "
     SELECT client_id || '|' || name || '|' || TIME || '|' || interval_ns || '|' || rx_bytes
         || '|' || tx_bytes || '|' || rx_packets || '|' || tx_packets || '|' || drops
@@ -45,10 +45,10 @@ const ROWS: &str = "
             reason FROM gaps WHERE nic IS NOT NULL) facts
     JOIN clients ON clients.id = facts.client JOIN nics ON nics.id = facts.nic ORDER BY time";
 
-/// Gaps of which not even the NIC is known: their reasons.
+/// Reasons of gaps without a known NIC.
 const BARE_GAPS: &str = "SELECT reason FROM gaps WHERE nic IS NULL";
 
-/// What the store holds.
+/// The contents of the store.
 #[derive(Debug, Default)]
 pub struct Stored {
     /// Samples and gaps, by time.
@@ -77,7 +77,7 @@ pub fn read_sqlite(path: &Path) -> Stored {
 }
 
 impl Stored {
-    /// How many gaps there are for some reasons.
+    /// Number of gaps with one of these reasons.
     #[must_use]
     pub fn gaps(&self, reasons: &[u64]) -> usize {
         let with_nic = self.rows.iter().map(|row| row.gap);
@@ -86,7 +86,7 @@ impl Stored {
     }
 }
 
-/// Opens a file of SQLite that exists.
+/// Opens an existing SQLite file.
 #[must_use]
 pub fn open(path: &Path) -> rusqlite::Connection {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
@@ -95,7 +95,7 @@ pub fn open(path: &Path) -> rusqlite::Connection {
     db
 }
 
-/// Reads PostgreSQL by psql.
+/// Reads PostgreSQL with psql.
 #[must_use]
 pub fn read_postgres(cluster: &Cluster, url: &str) -> Stored {
     let lines = |sql: &str| -> Vec<String> {
@@ -105,7 +105,7 @@ pub fn read_postgres(cluster: &Cluster, url: &str) -> Stored {
     parse(&lines(&ROWS.replace("TIME", time)), &lines(BARE_GAPS))
 }
 
-/// The name of a database, from its URL.
+/// The database name in a URL.
 #[must_use]
 pub fn name(url: &str) -> &str {
     url.rsplit('=').next().unwrap_or_default()

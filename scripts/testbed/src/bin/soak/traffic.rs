@@ -1,4 +1,4 @@
-//! Traffic on an agent's NICs, with a journal of what was sent when.
+//! Traffic on an agent's NICs, with a journal of each packet's time.
 
 use std::net::UdpSocket;
 use std::sync::Arc;
@@ -12,21 +12,21 @@ use testbed::clock::now_ns;
 
 use crate::random::Random;
 
-/// Bytes of a UDP packet over its payload: MAC, IPv4 and UDP headers.
+/// Bytes of headers before a UDP payload: MAC, IPv4 and UDP.
 const HEADERS: u64 = 14 + 20 + 8;
 
-/// One packet: it passed the NIC between two moments, nanoseconds since 1970 (UTC).
+/// One packet. It passed the NIC between these two times, nanoseconds since 1970 (UTC).
 #[derive(Debug, Clone, Copy)]
 pub struct Sent {
-    /// Before it was sent.
+    /// Just before the send call.
     pub before_ns: u64,
-    /// When sending had returned.
+    /// Just after the send call.
     pub after_ns: u64,
     /// Bytes on the wire.
     pub bytes: u64,
 }
 
-/// Packets that are sent in random bursts until stopped.
+/// Packets sent in random bursts until stopped.
 #[derive(Debug)]
 pub struct Flow {
     stop: Arc<AtomicBool>,
@@ -34,7 +34,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// Sends from `source` in a namespace to `target`, which nobody answers for.
+    /// Sends from `source` in a namespace to `target`, which never answers.
     #[must_use]
     pub fn start(space: &Namespace, source: &str, target: &str, seed: u64) -> Self {
         let socket = socket_in(space, source);
@@ -58,7 +58,7 @@ impl Flow {
         Self { stop, thread }
     }
 
-    /// Stops, and gives the journal.
+    /// Stops, and returns the journal.
     #[must_use]
     pub fn stop(self) -> Vec<Sent> {
         self.stop.store(true, Ordering::Relaxed);
@@ -66,7 +66,7 @@ impl Flow {
     }
 }
 
-/// A socket stays in the namespace in which it was made, whatever the thread does later.
+/// A socket stays in the namespace where it was made, even if its thread leaves.
 fn socket_in(space: &Namespace, source: &str) -> UdpSocket {
     let path = format!("/proc/{}/ns/net", space.pid());
     let source = format!("{source}:0");

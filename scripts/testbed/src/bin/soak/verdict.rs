@@ -1,4 +1,4 @@
-//! The verdict on one NIC: what it was offered against what is stored of it.
+//! The verdict on one NIC: compares the offered traffic with the stored rows.
 
 use std::fmt;
 
@@ -12,15 +12,15 @@ const UNMEASURED: u64 = 4;
 /// Rounding of times in a store, nanoseconds.
 const ROUNDING_NS: u64 = 2_000;
 
-/// How far a packet's time by the agent's clock may be from the sender's, nanoseconds.
+/// Largest difference between the agent's and the sender's time of a packet, nanoseconds.
 const CLOCKS_NS: u64 = 1_000_000;
 
-/// What was not measured is told to the first sample of a NIC, or to the start of the run if its
-/// ring is opened after the first report, nanoseconds before that sample at most.
+/// How early a NIC's unmeasured time may begin before its first sample, nanoseconds. It begins at the
+/// start of the run if the ring opens after the first report.
 const OPENING_NS: u64 = 500_000_000;
 
-/// A packet's time is taken after `before_ns` of its journal, and may be counted in the interval
-/// after its own if that ends meanwhile: with a kill in between, in none. Nanoseconds at most.
+/// Longest time between a packet's journal time and the agent's count of it, nanoseconds. If an
+/// interval or a kill ends in between, the packet counts in the next interval or in none.
 const LATE_NS: u64 = 20_000_000;
 
 /// Longest packet, bytes on the wire.
@@ -29,20 +29,20 @@ const LONGEST: u64 = 1514;
 /// One direction of one NIC, bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Account {
-    /// By the sender's qdisc.
+    /// Counted by the sender's qdisc.
     pub offered: u64,
     /// In samples.
     pub stored: u64,
     /// In gap records.
     pub in_gaps: u64,
-    /// Passed while nothing was measured since the agent had been killed: at least and at most.
+    /// Passed while a killed agent measured nothing: least and most.
     pub killed: (u64, u64),
-    /// In packets that the ring dropped, by their number: at least and at most.
+    /// In packets that the ring dropped, estimated from their number: least and most.
     pub dropped: (u64, u64),
 }
 
 impl Account {
-    /// Bytes missing (positive) or too many (negative) beyond all that explains them.
+    /// Unexplained missing bytes (positive) or surplus bytes (negative).
     #[must_use]
     pub fn unexplained(&self) -> i128 {
         let known = i128::from(self.stored) + i128::from(self.in_gaps);
@@ -60,21 +60,21 @@ impl Account {
     }
 }
 
-/// What is to be said of one NIC.
+/// The findings on one NIC.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// Received and transmitted.
+    /// Received, transmitted.
     pub accounts: [Account; 2],
-    /// Packets missing (positive) or too many (negative) beyond all that explains them, both
-    /// directions: what the ring dropped is counted in packets.
+    /// Unexplained missing packets (positive) or surplus packets (negative) of both directions. Ring
+    /// drops are counted in packets.
     pub packets: i128,
     /// Packets that the ring dropped.
     pub drops: u64,
-    /// Rows that overlap with one before: when they begin, and by how much they do.
+    /// Rows that overlap an earlier one: their start and the overlap.
     pub doubled: Vec<(u64, u64)>,
-    /// Times without a row, each of one outage: how long before it they began, nanoseconds.
+    /// For each outage, how long before it the time without rows began, nanoseconds.
     pub costs_ns: Vec<u64>,
-    /// Times without a row for which there is no reason, or which are too long for theirs.
+    /// Times without rows that have no reason or are longer than their reason allows.
     pub unexplained_holes: Vec<(u64, u64)>,
 }
 
@@ -121,7 +121,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// At least and at most; one number where they are the same.
+/// Least and most; one number if they are equal.
 struct Range((u64, u64));
 
 impl fmt::Display for Range {
@@ -132,8 +132,8 @@ impl fmt::Display for Range {
     }
 }
 
-/// Judges a NIC by its rows, which are in order of time. A kill may cost `open_ns` before it, and
-/// the store must tell from when to when nothing was measured.
+/// Judges a NIC by its rows, ordered by time. A kill may lose `open_ns` before it, and the store must
+/// say in which period nothing was measured.
 #[must_use]
 pub fn judge(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage], open_ns: u64) -> Verdict {
     let mut verdict = Verdict::default();
@@ -154,7 +154,7 @@ pub fn judge(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage], open_ns:
             *(if row.gap == 0 { &mut account.stored } else { &mut account.in_gaps }) += bytes;
         }
     }
-    // What a kill cost, if it was one and the store tells of it.
+    // The time that a kill lost, if it was a kill and the store reports it.
     let cost_ns = |from: u64, to: u64| {
         let outage = outages.iter().find(|outage| {
             from + open_ns >= outage.from_ns && from <= outage.to_ns && to >= outage.from_ns
@@ -162,7 +162,7 @@ pub fn judge(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage], open_ns:
         let tells = |&(start, end): &(u64, u64)| {
             start.abs_diff(from) <= ROUNDING_NS && end.abs_diff(to) <= OPENING_NS
         };
-        // Killed before its first report, an agent has nothing to tell of.
+        // An agent killed before its first report can't report anything.
         let told = from == begun_ns || unmeasured.iter().any(tells);
         told.then(|| outage.from_ns.saturating_sub(from))
     };
@@ -183,7 +183,7 @@ pub fn judge(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage], open_ns:
     let missing = i128::from(offered_packets) - i128::from(stored) - i128::from(verdict.drops);
     let (least, most) = (i128::from(killed_packets.0), i128::from(killed_packets.1));
     verdict.packets = missing - missing.clamp(least, most);
-    // An agent that was stopped and started again measures nothing in between, of nothing.
+    // An agent that was stopped and restarted reports no gap for the time between.
     holes.retain(|(from, to)| {
         offered.iter().any(|it| bracket(&it.journal, *from, *to, |_| 1).1 > 0)
     });
@@ -196,8 +196,8 @@ pub fn judge(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage], open_ns:
     verdict
 }
 
-/// Judges a NIC by the sums of its rows, whenever these say that they were: clocks were wrong. What
-/// passed around the times when no agent ran may be missing, and nothing else.
+/// Judges a NIC by the sums of its rows and ignores their times: the clocks were wrong. Only traffic
+/// around times without a running agent may be missing.
 #[must_use]
 pub fn judge_sums(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage]) -> Verdict {
     let mut verdict =
@@ -226,8 +226,8 @@ pub fn judge_sums(rows: &[&Row], offered: &[Offered; 2], outages: &[Outage]) -> 
     verdict
 }
 
-/// The times of rows that follow on one another: an agent that is killed before its ring is open
-/// tells of what came before its start, and the next one of the rest.
+/// The times of contiguous rows, joined. An agent killed before its ring opens reports only the time
+/// before its start; the next agent reports the rest.
 fn joined(rows: &[&Row]) -> Vec<(u64, u64)> {
     let mut times: Vec<(u64, u64)> = Vec::new();
     for row in rows {
@@ -243,7 +243,7 @@ fn add(sum: &mut (u64, u64), more: (u64, u64)) {
     *sum = (sum.0 + more.0, sum.1 + more.1);
 }
 
-/// What passed unmeasured between two moments: surely, and possibly.
+/// Unmeasured traffic between two times: certain and possible.
 fn bracket(journal: &[Sent], from: u64, to: u64, figure: impl Fn(&Sent) -> u64) -> (u64, u64) {
     let sum = |inside: &dyn Fn(&Sent) -> bool| {
         journal.iter().filter(|sent| inside(sent)).map(&figure).sum()

@@ -11,7 +11,7 @@ use crate::agent::{Agent, log_of};
 use crate::plan::{AGENTS, Parts};
 use crate::stored::Row;
 
-/// Where what is measured ends up.
+/// The store that receives the measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Store {
     /// SQLite, with one collector.
@@ -20,7 +20,7 @@ pub enum Store {
     Postgres,
 }
 
-/// All of it.
+/// The whole testbed.
 #[derive(Debug)]
 pub struct World {
     store: Store,
@@ -29,21 +29,21 @@ pub struct World {
     pub cluster: Option<Cluster>,
     /// The agents.
     pub agents: Vec<Agent>,
-    /// Clocks are wrong in this run.
+    /// True if clocks are wrong in this run.
     pub clocks: bool,
-    /// The clocks of the collectors' host, as they read them.
+    /// The clocks of the collectors' host, as the collectors read them.
     pub clock: Clock,
-    /// The longest that a collector took to stop when told to.
+    /// The longest graceful stop of a collector.
     pub slowest_stop: Duration,
     collectors: Vec<Option<Running>>,
-    /// The collector that is stopped.
+    /// The paused collector.
     paused: Option<usize>,
-    /// Goes last: all the others have files in it.
+    /// Dropped last: the other fields have files in it.
     dir: tempfile::TempDir,
 }
 
 impl World {
-    /// Builds it and starts everything, traffic last.
+    /// Builds the testbed and starts everything, traffic last.
     #[must_use]
     pub fn new(store: Store, seed: u64, clocks: bool) -> Self {
         let dir = tempfile::Builder::new().prefix("netmon-soak-").tempdir().expect("a directory");
@@ -88,7 +88,7 @@ impl World {
         world
     }
 
-    /// What can go wrong here.
+    /// The parts that faults can hit.
     #[must_use]
     pub const fn parts(&self) -> Parts {
         match self.store {
@@ -97,13 +97,13 @@ impl World {
         }
     }
 
-    /// The URL of the database, if it isn't a file.
+    /// URL of the database server; `None` for SQLite.
     #[must_use]
     pub fn url(&self) -> Option<&str> {
         self.url.as_deref()
     }
 
-    /// Which store it is.
+    /// The kind of store.
     #[must_use]
     pub const fn store(&self) -> Store {
         self.store
@@ -115,14 +115,14 @@ impl World {
         self.collector_dir(0).join("netmon.sqlite")
     }
 
-    /// Runs SQL in the database, if it isn't a file.
+    /// Runs SQL on the database server, if there is one.
     pub fn psql(&self, sql: &str) {
         if let (Some(cluster), Some(url)) = (&self.cluster, &self.url) {
             let _rows = cluster.psql(crate::stored::name(url), sql);
         }
     }
 
-    /// Keeps the data, the logs and the rows of the store, and says where.
+    /// Keeps data, logs and stored rows, and returns their path.
     #[must_use]
     pub fn keep(&self, seed: u64, rows: &[Row]) -> PathBuf {
         let name = format!("soak-kept-{}-{seed}", std::process::id());
@@ -139,7 +139,7 @@ impl World {
         self.dir.path().join(format!("collector-{number}"))
     }
 
-    /// Everything that collectors have said.
+    /// The logs of all collectors.
     #[must_use]
     pub fn collector_logs(&self) -> String {
         (0..self.collectors.len()).map(|one| log_of(&self.collector_dir(one))).collect()
@@ -154,13 +154,13 @@ impl World {
         command.env("NETMON_COLLECTOR_HTTP__PORT", (8083 + 10 * number).to_string());
         if let Some(url) = &self.url {
             command.env("NETMON_COLLECTOR_DATABASE__URL", url);
-            // The server is killed, not its host: what it was told is in the kernel's memory.
+            // The faults kill the server, not its host: writes survive in the kernel's memory.
             command.env("NETMON_COLLECTOR_DATABASE__ALLOW_UNSAFE", "true");
         }
         command
     }
 
-    /// Starts a collector, and waits until it listens.
+    /// Starts a collector and waits until it listens.
     pub fn start_collector(&mut self, number: usize) {
         let log = self.collector_dir(number).with_extension("log");
         let mut command = self.collector(number, &["run"]);
@@ -171,19 +171,19 @@ impl World {
         self.collectors[number] = Some(running);
     }
 
-    /// Where a collector answers over HTTP.
+    /// HTTP address of a collector.
     #[must_use]
     pub fn http(&self, number: usize) -> String {
         format!("127.0.0.1:{}", 8083 + 10 * number)
     }
 
-    /// True if a collector doesn't answer since it was stopped for a while, or isn't there.
+    /// True if a collector is paused or down.
     #[must_use]
     pub fn is_silent(&self, number: usize) -> bool {
         self.paused == Some(number) || self.collectors[number].is_none()
     }
 
-    /// Stops a collector (SIGSTOP), or lets it go on.
+    /// Pauses a collector (SIGSTOP) or resumes it.
     pub fn pause_collector(&mut self, number: usize, paused: bool) {
         let signal = if paused { Signal::SIGSTOP } else { Signal::SIGCONT };
         if let Some(running) = &self.collectors[number] {
@@ -192,7 +192,7 @@ impl World {
         }
     }
 
-    /// kill -9 of a collector.
+    /// Kills a collector (SIGKILL).
     pub fn kill_collector(&mut self, number: usize) {
         if let Some(running) = self.collectors[number].take() {
             running.kill();

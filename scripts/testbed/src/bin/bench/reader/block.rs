@@ -1,4 +1,4 @@
-//! Blocks as a TPACKET_V3 ring with virtio headers has them (`include/uapi/linux/if_packet.h`).
+//! Blocks laid out as in a TPACKET_V3 ring with virtio headers (`include/uapi/linux/if_packet.h`).
 
 use std::hint::black_box;
 
@@ -7,42 +7,42 @@ use testbed::generator::udp_packet;
 /// Wall time of the first packet, nanoseconds.
 pub const WALL_NS: u64 = 1_700_000_000_000_000_000;
 
-/// Bytes of a block, and of its descriptor.
+/// Size of a block, descriptor included, bytes.
 const BLOCK: usize = 8 << 10;
 const DESCRIPTOR: usize = 48;
-/// Bytes of the descriptor up to its status word and with it.
+/// Bytes of the descriptor up to and including its status word.
 const AFTER_STATUS: usize = 12;
-/// Where `sockaddr_ll` and the MAC header are from the start of a packet's place.
+/// Offset of `sockaddr_ll` and of the MAC header from the start of a packet's slot.
 const LINK: usize = 48;
 const MAC: usize = 92;
 /// Bytes captured of a packet.
 const SNAPLEN: usize = 128;
-/// Between two packets, nanoseconds.
+/// Time between two packets, nanoseconds.
 const GAP_NS: u64 = 700;
 
 /// Blocks full of packets.
 #[derive(Debug)]
 pub struct Blocks {
     blocks: Vec<Vec<u8>>,
-    /// Packets in all.
+    /// Total packets.
     pub packets: u64,
     /// Time from one block to the next, nanoseconds.
     pub block_ns: u64,
 }
 
 impl Blocks {
-    /// How many there are.
+    /// Number of blocks.
     #[must_use]
     pub const fn count(&self) -> usize {
         self.blocks.len()
     }
 
-    /// Each block without what stands up to its status word.
+    /// Each block from behind its status word on.
     pub fn after_status(&self) -> impl Iterator<Item = &[u8]> {
         self.blocks.iter().map(|block| &block[AFTER_STATUS..])
     }
 
-    /// Writes every byte again, as it is.
+    /// Rewrites every byte unchanged.
     pub fn rewrite(&mut self) {
         let mut block = Vec::with_capacity(BLOCK);
         for place in &mut self.blocks {
@@ -76,8 +76,8 @@ pub fn uniform(len: u32, blocks: usize) -> Blocks {
     fill(&[Template::new(&udp_packet(len as usize), len)], blocks)
 }
 
-/// What a host's link carries: mostly TCP in both directions, acknowledgements and full segments,
-/// some of them super-packets, with UDP, ICMP, ARP, IPv6 and a VLAN among them.
+/// Traffic of a typical host: mostly TCP in both directions, acknowledgements and full segments, some
+/// of them super-packets, with UDP, ICMP, ARP, IPv6 and a VLAN among them.
 #[must_use]
 pub fn mixed(blocks: usize) -> Blocks {
     const OUTGOING: u8 = 4;
@@ -121,7 +121,7 @@ pub fn mixed(blocks: usize) -> Blocks {
     )
 }
 
-/// Fills blocks with the templates in an order without a pattern.
+/// Fills blocks with the templates in pseudo-random order.
 fn fill(templates: &[Template], count: usize) -> Blocks {
     let mut random = 1u64;
     let mut time_ns = WALL_NS;

@@ -1,4 +1,4 @@
-//! Agents that only make batches: as the writer hands them to a store while a backlog drains.
+//! Agents that only make batches, as the writer passes them to a store while a backlog drains.
 
 use std::sync::Arc;
 
@@ -29,12 +29,12 @@ pub struct Agents {
 }
 
 impl Agents {
-    /// Rows of samples that so many clients make.
+    /// Rows of samples from `clients` clients in `minutes` minutes.
     pub const fn rows(clients: u64, minutes: u64) -> u64 {
         clients * NICS.len() as u64 * minutes * 120
     }
 
-    /// Registers the agents in a store. Samples start at midnight, whose partitions are there.
+    /// Registers the agents in a store. Samples start at midnight: its partitions exist.
     ///
     /// # Errors
     /// Those of the store.
@@ -60,12 +60,12 @@ impl Agents {
         self.run << 32 | client
     }
 
-    /// The batches of so many minutes, one after the other.
+    /// The batches of `minutes` minutes, in order.
     pub fn batches(&self, minutes: u64) -> impl Iterator<Item = anyhow::Result<Arc<Batch>>> {
         self.batches_of(minutes, BATCH_SAMPLES)
     }
 
-    /// The same in batches of so many samples of each NIC.
+    /// The same, with a given number of samples per NIC in each batch.
     pub fn batches_of(
         &self,
         minutes: u64,
@@ -86,7 +86,7 @@ impl Agents {
 
     fn frame(&self, client: u64, interval: u64) -> Frame {
         let start_ns = self.start_ns + interval * INTERVAL_NS;
-        // Figures of a busy host; those of rows are all different.
+        // Figures of a busy host; every row is different.
         let noise = (client * 7919 + interval * 104_729) % 1_000_003;
         let counts = |n: u64| Counts {
             bytes: 60_000_000 + noise * n,

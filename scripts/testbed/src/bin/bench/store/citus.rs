@@ -1,5 +1,5 @@
-//! Citus: the rate of the same commits beside one PostgreSQL, by the number of shards; what a commit, a
-//! shard and a row cost; and what follows for more workers.
+//! Citus: the rate of the same commits beside one PostgreSQL, by number of shards; the cost of a
+//! commit, a shard and a row; and an estimate for more workers.
 
 use std::path::Path;
 use std::process::Command;
@@ -18,26 +18,26 @@ use crate::table::{Table, least, met};
 /// Shards of each table.
 const SHARDS: [u32; 3] = [4, 8, 32];
 
-/// Samples of each NIC in a batch: 20,000 rows of 100 clients, what a writer commits at once where Citus
-/// is, and as few as tell what a commit costs without its rows.
+/// Samples of each NIC in a batch. The first is 20,000 rows of 100 clients, a full commit of a writer
+/// on Citus. The second is small and shows what a commit costs without its rows.
 const PLAIN: u64 = 100;
 const LARGE: u64 = 400;
 const SMALL: u64 = 2;
 
-/// Least share of one PostgreSQL's rate on the same cores.
+/// Lowest acceptable share of one PostgreSQL's rate on the same cores.
 const TARGET: f64 = 0.6;
 
-/// A PostgreSQL, or a Citus with so many shards.
+/// A PostgreSQL, or a Citus with this many shards.
 struct Place {
     cluster: Cluster,
     name: String,
     store: PostgresStore,
     shards: u32,
-    /// Sessions are new in each round.
+    /// Each round opens new sessions.
     runs: u32,
 }
 
-/// Has `collector migrate` make the tables, in so many shards.
+/// Runs `collector migrate`, which makes the tables with this many shards.
 fn migrate(url: &str, shards: u32) -> anyhow::Result<()> {
     let mut command = Command::new(program("collector"));
     command.env("NETMON_COLLECTOR_DATABASE__URL", url).arg("migrate");
@@ -47,7 +47,7 @@ fn migrate(url: &str, shards: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What one row took.
+/// Cost of one row.
 #[derive(Debug, Clone, Copy)]
 struct Cost {
     /// Microseconds from first to last commit.
@@ -78,7 +78,7 @@ impl Place {
         [cpu_ns_with_ended(self.cluster.pid()), workers.sum()]
     }
 
-    /// Commits so many minutes of the agents, in batches of so many samples of each NIC.
+    /// Commits `minutes` minutes of the agents, in batches of `samples` samples of each NIC.
     #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
     async fn commits(&mut self, clients: u64, minutes: u64, samples: u64) -> anyhow::Result<Cost> {
         self.runs += 1;
@@ -109,7 +109,7 @@ fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-/// Of several rounds the least of each: what else this machine does only makes it worse.
+/// The least of each figure over all rounds: other work on this machine only adds.
 fn best(rounds: &[Cost]) -> Cost {
     let of = |figure: fn(&Cost) -> f64| least(&rounds.iter().map(figure).collect::<Vec<_>>());
     Cost {
@@ -119,7 +119,7 @@ fn best(rounds: &[Cost]) -> Cost {
     }
 }
 
-/// Prints the rates of all, taken in turns, and what follows.
+/// Measures all places in turns, and prints their rates and the estimate.
 pub async fn rates(options: &Options, programs: &Path) -> anyhow::Result<()> {
     let mut places = vec![Place::new(Cluster::start_plain(), 0)?];
     for shards in SHARDS {
@@ -145,7 +145,7 @@ pub async fn rates(options: &Options, programs: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a place is called.
+/// The name of a place in tables.
 fn name(place: &Place) -> String {
     match (place.shards, place.cluster.workers().len()) {
         (_, 0) => "one PostgreSQL".to_owned(),
@@ -184,14 +184,13 @@ fn print_rates(options: &Options, places: &[Place], ways: &[(usize, u64)], costs
 #[allow(clippy::cast_precision_loss, reason = "small numbers")]
 fn print_costs(options: &Options, places: &[Place], costs: &[Cost], small: &[Cost]) {
     let rows = |samples: u64| (samples * options.clients * 2) as f64;
-    // Two sizes of commit give what a row adds and what is there without rows.
+    // Two sizes of commit separate the cost of a row from the cost of a commit without rows.
     let row = |at: usize| {
         let (large, least) = (costs[2 * at + 1].time * rows(LARGE), small[at].time * rows(SMALL));
         (large - least) / (rows(LARGE) - rows(SMALL))
     };
     let commit = |at: usize| small[at].time * rows(SMALL) - row(at) * rows(SMALL);
-    let mut table =
-        Table::new(&["what it costs", "a commit, ms", "of it a shard, ms", "a row, us"]);
+    let mut table = Table::new(&["what it costs", "a commit, ms", "per shard, ms", "a row, us"]);
     let last = places.len() - 1;
     let more = f64::from(places[last].shards - places[1].shards);
     let shard = (commit(last) - commit(1)) / more;
@@ -205,11 +204,10 @@ fn print_costs(options: &Options, places: &[Place], costs: &[Cost], small: &[Cos
     println!();
 }
 
-/// By CPU alone: several collectors commit at once, so that nothing waits for an answer.
+/// By CPU alone: several collectors commit at once, so none waits idly for an answer.
 fn print_growth(plain: &Cost, citus: &Cost) {
     let server = plain.coordinator;
-    let mut table =
-        Table::new(&["reckoned: nodes of their own", "times one PostgreSQL", "bound by"]);
+    let mut table = Table::new(&["estimate: separate nodes", "times one PostgreSQL", "bound by"]);
     for workers in [1, 2, 4, 8, 16] {
         let coordinator = server / citus.coordinator;
         let rows = f64::from(workers) * server / citus.workers;

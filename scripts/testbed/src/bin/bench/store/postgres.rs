@@ -11,11 +11,11 @@ use super::ways::{Options, Taken, Ways};
 use crate::process::{children, cpu_ns_with_ended};
 use crate::table::Table;
 
-/// Hosts and days of the bill.
+/// Hosts and days of the estimate.
 const HOSTS: f64 = 1000.0;
 const DAYS: f64 = 7.0;
 
-/// A server with a database, without fsync: what is compared is work, not the disk.
+/// A server with a database, without fsync: this compares work, not disks.
 struct Database {
     cluster: Cluster,
     name: String,
@@ -46,7 +46,7 @@ impl Database {
     }
 }
 
-/// Prints what a row costs in each table, and what a week of many hosts costs.
+/// Prints the size of a row in each table, and of a week of many hosts.
 pub async fn sizes(options: &Options) -> anyhow::Result<()> {
     let database = Database::new()?;
     let agents = Agents::new(&database.store, options.clients, 1, true).await?;
@@ -69,7 +69,7 @@ pub async fn sizes(options: &Options) -> anyhow::Result<()> {
             database.number(&format!("SELECT sum({size}(part)) FROM ({parts}'{name}'::regclass) p"))
         };
         let rows = database.number(&format!("SELECT count(*) FROM {name}"))?;
-        // Without the empty pages of partitions that are made ahead.
+        // Leave out the empty pages of partitions made ahead.
         let empty = 8192.0
             * database.number(&format!(
                 "SELECT count(*) - 1 FROM pg_inherits WHERE inhparent = '{name}'::regclass"
@@ -97,17 +97,17 @@ pub async fn sizes(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tables that commits fill, and whose rows they add to.
+/// Tables whose rows commits add.
 pub const FILLED: [&str; 4] = ["bandwidth_stats", "bandwidth_1m", "bandwidth_5m", "session_nics"];
 
-/// Prints the rate of commits beside those of `\copy` of the same rows into the same tables.
+/// Prints the rate of commits, and of `\copy` of the same rows into the same tables.
 pub async fn rates(options: &Options) -> anyhow::Result<()> {
     let database = Database::new()?;
     let rows = Agents::rows(options.clients, options.minutes);
     let mut ways = Ways::new(vec![
         "commits of 20,000 rows, with rollups, ledgers and cursors",
         "psql \\copy (format binary), rows alone",
-        "psql \\copy (format binary), rows, and what is left of rollups and ledgers",
+        "psql \\copy (format binary), rows, rollups and ledgers",
     ]);
     let server = database.cluster.pid();
     let cpu = || cpu_ns_with_ended(server);
@@ -127,7 +127,7 @@ pub async fn rates(options: &Options) -> anyhow::Result<()> {
             database.empty();
             let used = cpu();
             let time = copies.time(&database, tables)?;
-            // What psql's used counts once the server knows that it has ended.
+            // The server counts the CPU time of psql's backend only after it ends.
             wait_until("psql's backend to end", || children(server).len() <= backends);
             round.push(Taken::new(rows, time, cpu().saturating_sub(used)));
             anyhow::ensure!(
@@ -141,7 +141,7 @@ pub async fn rates(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the tables hold, in files of equal parts, one for each commit.
+/// The contents of the tables, in files of equal size, one for each commit.
 struct Copies {
     directory: tempfile::TempDir,
     parts: u64,
@@ -169,8 +169,8 @@ impl Copies {
         self.directory.path().join(format!("{table}-{part}")).display().to_string()
     }
 
-    /// How long psql takes to copy all parts of some tables, each part in a transaction of its own.
-    /// Without its own start.
+    /// How long psql takes to copy all parts of some tables, one transaction per part, without psql's
+    /// start.
     fn time(&self, database: &Database, tables: &[&str]) -> anyhow::Result<Duration> {
         let script = self.directory.path().join("script");
         let transaction = |part: u64| {

@@ -11,7 +11,7 @@ use super::agents::Agents;
 use super::ways::{Options, Taken, Ways};
 use crate::process::cpu_ns;
 
-/// Prints the rate of commits beside that of a loop that only inserts the same rows.
+/// Prints the rate of commits, and of a loop that only inserts the same rows.
 pub async fn rates(options: &Options) -> anyhow::Result<()> {
     let rows = Agents::rows(options.clients, options.minutes);
     let cpu = || cpu_ns(std::process::id());

@@ -12,35 +12,35 @@ pub struct Options {
     /// Clients, with two NICs each
     #[arg(long, default_value_t = 100)]
     pub clients: u64,
-    /// Minutes of samples, one each 500 ms; a whole day is 1440, and takes a while
+    /// Minutes of samples, one every 500 ms; a whole day is 1440 and takes long
     #[arg(long, default_value_t = 15)]
     pub minutes: u64,
-    /// Rounds, of which the best counts
+    /// Rounds; the best one counts
     #[arg(long, default_value_t = 5)]
     pub rounds: u32,
-    /// In place of that: one PostgreSQL beside Citus. Needs NETMON_TEST_CITUS, an installation of
+    /// Instead, compare one PostgreSQL with Citus. Needs NETMON_TEST_CITUS: an installation of
     /// PostgreSQL with Citus
     #[arg(long)]
     pub citus: bool,
 }
 
-/// Least share of the fastest way's rate.
+/// Lowest acceptable share of the fastest way's rate.
 const TARGET: f64 = 0.8;
 
-/// Several ways to store the same rows, taken in turns.
+/// Several ways to store the same rows, which take turns.
 #[derive(Debug)]
 pub struct Ways {
-    /// What each does, ours first.
+    /// Their names, ours first.
     pub names: Vec<&'static str>,
-    /// Of each round, what each took.
+    /// Per round, the cost of each way.
     pub rounds: Vec<Vec<Taken>>,
 }
 
-/// What storing some rows took.
+/// Cost of storing some rows.
 #[derive(Debug, Clone, Copy)]
 pub struct Taken {
     pub rows_per_second: f64,
-    /// CPU time of who stores, microseconds a row.
+    /// CPU time of the storing process, microseconds per row.
     pub cpu: f64,
 }
 
@@ -57,8 +57,8 @@ impl Ways {
         Self { names, rounds: Vec::new() }
     }
 
-    /// Prints the best of each over all rounds, since what else this machine does only makes it
-    /// worse, ours as a ratio to each of the others, and the verdict on the first of them.
+    /// Prints the best round of each way, our rate as a ratio to each of the others, and the verdict on
+    /// the first of them. The best round counts: other work on this machine only slows.
     pub fn print(&self, store: &str, whose_cpu: &str) {
         let best = |of: fn(&Taken) -> f64, way: usize| {
             least(&self.rounds.iter().map(|round| of(&round[way])).collect::<Vec<_>>())

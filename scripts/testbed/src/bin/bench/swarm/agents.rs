@@ -23,16 +23,16 @@ use super::spool::{Account, AgentSpool, Spools};
 /// UDP sockets that the agents share.
 const SOCKETS: usize = 64;
 
-/// Frames that a connection may be behind.
+/// Frames that a connection may lag behind.
 const EVENTS: usize = 64;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// Address of the collector.
+/// UDP address of the collector.
 const COLLECTOR: &str = "127.0.0.1:8082";
 
-/// What a swarm is made of.
+/// The size of a swarm.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
     /// Agents.
@@ -45,7 +45,7 @@ pub struct Size {
     pub report: Duration,
 }
 
-/// Bytes and datagrams by UDP, both directions, IPv4 and UDP headers included.
+/// Bytes and datagrams over UDP, both directions, including IPv4 and UDP headers.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Carried {
     /// Bytes.
@@ -54,7 +54,7 @@ pub struct Carried {
     pub datagrams: u64,
 }
 
-/// A swarm at work.
+/// A running swarm.
 #[derive(Debug)]
 pub struct Swarm {
     runtime: Runtime,
@@ -64,19 +64,19 @@ pub struct Swarm {
 
 #[derive(Debug)]
 struct Shared {
-    /// Agents that the collector has welcomed and that are connected still.
+    /// Agents that are connected and welcomed by the collector.
     welcomed: AtomicUsize,
-    /// Agents with everything delivered.
+    /// Agents that have delivered everything.
     done: AtomicUsize,
-    /// Of each agent, the connection it has or had last, and what earlier ones carried.
+    /// Per agent: its current or last connection, and the traffic of earlier ones.
     connections: Mutex<Vec<(Option<Connection>, Carried)>>,
 }
 
 impl Swarm {
-    /// Starts it.
+    /// Starts the agents.
     ///
     /// # Errors
-    /// What the system says.
+    /// Fails if sockets, threads or certificates can't be made.
     pub fn start(size: Size, pki: &Pki) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -128,7 +128,7 @@ impl Swarm {
         self.shared.welcomed.load(Ordering::Relaxed)
     }
 
-    /// What they have sent and received so far.
+    /// Traffic so far.
     #[must_use]
     pub fn carried(&self) -> Carried {
         let connections = self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner);
@@ -141,7 +141,8 @@ impl Swarm {
         sum
     }
 
-    /// Ends all sessions and waits until everything is delivered. `None` after `patience`.
+    /// Ends all sessions and waits until everything is delivered. `None` if that takes longer than
+    /// `patience`.
     #[must_use]
     pub fn finish(self, patience: Duration) -> Option<Account> {
         let until = Instant::now() + patience;
@@ -166,7 +167,7 @@ pub fn client(number: u32) -> String {
     format!("host-{number}")
 }
 
-/// What a connection has carried.
+/// The traffic of a connection.
 #[must_use]
 pub fn carried(connection: &Connection) -> Carried {
     const IPV4_AND_UDP: u64 = 28;
@@ -189,7 +190,7 @@ fn inventory(nics: u32) -> Inventory {
     Inventory { nics: (0..nics).map(nic).collect() }
 }
 
-/// Connects again and again, as the agent does, until everything is delivered.
+/// Connects repeatedly, as the agent does, until everything is delivered.
 async fn live(
     number: usize,
     endpoint: &Endpoint,

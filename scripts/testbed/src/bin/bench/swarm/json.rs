@@ -1,4 +1,4 @@
-//! What the same samples cost on the wire as JSON, one QUIC stream per report: the old tool's way.
+//! The same samples as JSON, one QUIC stream per report, as the old tool sent them: bytes on the wire.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use wire::frame::{Counts, Sample};
 use super::agents::carried;
 use super::traffic::Nic;
 
-/// Reports that are sent.
+/// Reports to send.
 const REPORTS: u32 = 50;
 
-/// Bytes per sample by UDP, both directions, IPv4 and UDP headers included.
+/// Bytes per sample over UDP, both directions, including IPv4 and UDP headers.
 ///
 /// # Errors
-/// What quinn or the system says.
+/// Fails if QUIC or a socket fails.
 pub fn bytes_per_sample(nics: u32, intervals: u32) -> anyhow::Result<f64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(measure(nics, intervals.max(1)))
@@ -62,7 +62,7 @@ async fn measure(nics: u32, intervals: u32) -> anyhow::Result<f64> {
         stream.write_all(body.to_string().as_bytes()).await?;
         stream.finish()?;
         stream.stopped().await?;
-        // One report at a time: an acknowledgement of its own each, as reports seconds apart have.
+        // One report at a time, so that each has its own acknowledgement, as reports seconds apart do.
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
     let after = carried(&connection);

@@ -1,6 +1,6 @@
 //! `bench swarm`: many agents against one collector, from one process.
 //!
-//! The agents speak by the agent's own connection and delivery; only their NICs and spools are
+//! The agents use the agent's own connection and delivery code; only their NICs and spools are
 //! simulated. They share this machine with the collector and its database.
 
 mod agents;
@@ -33,34 +33,34 @@ pub struct Options {
     /// NICs of each
     #[arg(long, default_value_t = 2)]
     nics: u32,
-    /// Milliseconds of a sample
+    /// Milliseconds per sample
     #[arg(long, default_value_t = 500)]
     interval: u32,
-    /// Milliseconds of a report
+    /// Milliseconds per report
     #[arg(long, default_value_t = 1000)]
     report: u32,
-    /// Seconds that are measured
+    /// Seconds to measure
     #[arg(long, default_value_t = 10)]
     seconds: u32,
-    /// Where the collector stores
+    /// The store of the collector
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["sqlite", "postgresql"])]
     store: Vec<Store>,
 }
 
-/// Where the collector stores.
+/// The store of the collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Store {
     Sqlite,
     Postgresql,
 }
 
-/// How long anything may take that has no figure of its own.
+/// Longest wait for any step without its own limit.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Runs a swarm on each store, in a network namespace of its own.
+/// Runs a swarm on each store, in its own network namespace.
 ///
 /// # Errors
-/// Says what can't be had.
+/// Fails if a program, a namespace or a database is missing.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     if !in_own_namespace()? {
         return Ok(());
@@ -107,7 +107,7 @@ fn one(options: &Options, store: Store, json: f64) -> anyhow::Result<()> {
         size.agents,
         begun.elapsed().as_secs_f64()
     );
-    println!("accepted at first: {}", seconds(all_welcomed(&swarm, size.agents)));
+    println!("first connection of all: {}", seconds(all_welcomed(&swarm, size.agents)));
     std::thread::sleep(Duration::from_secs(3));
 
     let steady = steady(options, &collector, cluster.as_ref(), &swarm);
@@ -116,15 +116,12 @@ fn one(options: &Options, store: Store, json: f64) -> anyhow::Result<()> {
     collector.kill();
     wait_for("all connections to break", PATIENCE, || swarm.welcomed() == 0);
     let collector = start()?;
-    println!(
-        "accepted again after a crash, all at once: {}",
-        seconds(all_welcomed(&swarm, size.agents))
-    );
+    println!("reconnection of all after a crash: {}", seconds(all_welcomed(&swarm, size.agents)));
     std::thread::sleep(Duration::from_secs(2));
 
     let account = swarm.finish(PATIENCE);
     let account =
-        account.ok_or_else(|| anyhow::anyhow!("not all was delivered:\n{}", collector.log()))?;
+        account.ok_or_else(|| anyhow::anyhow!("reports are undelivered:\n{}", collector.log()))?;
     collector.stop();
     steady.print(&account, per_agent, size, json);
     let grown = stored_bytes(&site, cluster.as_ref(), url.as_deref()).saturating_sub(empty_store);
@@ -140,7 +137,7 @@ fn one(options: &Options, store: Store, json: f64) -> anyhow::Result<()> {
     let stored: u64 =
         nics.filter_map(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok()).sum();
     println!(
-        "{} samples made, {} bytes received in them; stored {stored}, by fsck: {}",
+        "{} samples made with {} bytes received; fsck finds {stored} stored: {}",
         account.samples,
         account.rx_bytes,
         met(stored == account.rx_bytes)
@@ -148,7 +145,7 @@ fn one(options: &Options, store: Store, json: f64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Bytes that the store takes on disk.
+/// Size of the store on disk, bytes.
 fn stored_bytes(site: &Site, cluster: Option<&Cluster>, url: Option<&str>) -> u64 {
     if let (Some(cluster), Some(url)) = (cluster, url) {
         let name = url.rsplit('=').next().unwrap_or_default();
@@ -179,7 +176,7 @@ fn configure(
     Ok(())
 }
 
-/// How long it takes until all agents are welcomed.
+/// Waits until all agents are welcomed. Returns how long that took.
 fn all_welcomed(swarm: &Swarm, agents: u32) -> Duration {
     let start = Instant::now();
     wait_for("all agents to be welcomed", PATIENCE, || swarm.welcomed() == agents as usize);
@@ -190,7 +187,7 @@ fn seconds(time: Duration) -> String {
     format!("{:.2} s", time.as_secs_f64())
 }
 
-/// What was measured while nothing but samples came.
+/// Measurements of a period in which only samples arrive.
 struct Steady {
     from: Instant,
     until: Instant,
@@ -221,7 +218,7 @@ fn steady(
     Steady { from, until, carried, cpu_ns, shown: shown.stop() }
 }
 
-/// CPU time of this process without its children.
+/// CPU time of this process, without its children.
 fn own_cpu_ns() -> u64 {
     super::process::threads(std::process::id()).iter().map(|thread| thread.cpu_ns).sum()
 }
@@ -252,21 +249,21 @@ impl Steady {
             "collector's memory per agent: {:.1} KiB",
             per_agent as f64 / f64::from(size.agents) / 1024.0
         );
-        println!("from made to acknowledged as committed, ms: {}", quantiles(commits));
+        println!("from making a report to its acknowledged commit, ms: {}", quantiles(commits));
         println!(
-            "from the end of a sample to its arrival at a page, ms: {}",
+            "from the end of a sample until a page receives it, ms: {}",
             quantiles(self.shown.clone())
         );
         let wire = self.carried.bytes as f64 / samples;
         println!(
             "on the wire: {wire:.0} bytes per sample, both ways, IP headers included; as JSON by a \
-             stream per report {json:.0}; ratio {:.2}, at most 0.25 wanted: {}",
+             stream per report {json:.0}; ratio {:.2}, target at most 0.25: {}",
             wire / json,
             met(wire / json <= 0.25)
         );
         let behind = account.behind.as_secs_f64() * 1000.0;
         if behind > 200.0 {
-            println!("the swarm itself fell behind by {behind:.0} ms: this machine is full");
+            println!("the swarm itself fell behind by {behind:.0} ms: this machine is overloaded");
         }
     }
 }

@@ -11,7 +11,7 @@ use rcgen::{
 use rustls_pki_types::UnixTime;
 use wire::pem::TlsFiles;
 
-/// The authority. Agents share one key, for making keys is not what is measured.
+/// The authority. All agents share one key: making keys isn't measured.
 #[derive(Debug)]
 pub struct Pki {
     dir: PathBuf,
@@ -20,10 +20,10 @@ pub struct Pki {
 }
 
 impl Pki {
-    /// Makes an authority whose files are in `dir`.
+    /// Makes an authority with its files in `dir`.
     ///
     /// # Errors
-    /// What rcgen or the system says.
+    /// Fails if a certificate can't be made or written.
     pub fn new(dir: &Path) -> anyhow::Result<Self> {
         let mut params = CertificateParams::new(vec![])?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -33,19 +33,19 @@ impl Pki {
         Ok(Self { dir: dir.to_owned(), authority, agent_key: KeyPair::generate()? })
     }
 
-    /// The files of the collector at 127.0.0.1.
+    /// The TLS files of the collector at 127.0.0.1.
     ///
     /// # Errors
-    /// What rcgen or the system says.
+    /// Fails if the certificate can't be made or written.
     pub fn collector(&self) -> anyhow::Result<TlsFiles> {
         let san = SanType::IpAddress("127.0.0.1".parse()?);
         self.issue("collector", san, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
-    /// What a client proves itself with.
+    /// The credentials of a client.
     ///
     /// # Errors
-    /// What rcgen, the system or the agent says.
+    /// Fails if the certificate can't be made, written or read.
     pub fn agent(&self, client: &str) -> anyhow::Result<Credentials> {
         let san = SanType::DnsName(client.try_into()?);
         let files = self.issue("agent", san, ExtendedKeyUsagePurpose::ClientAuth)?;

@@ -1,4 +1,4 @@
-//! How soon a page shows what was sampled: one reader of `/api/v1/live`.
+//! How soon a page shows a sample: one reader of `/api/v1/live`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// A reader at work.
+/// A running reader.
 pub struct Listening {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Vec<f64>>,
 }
 
-/// Notes for each new sample of a client how long after its end it arrived.
+/// Records for each new sample of a client how long after its end it arrived.
 #[must_use]
 pub fn listen(address: &'static str, client: String) -> Listening {
     let stop = Arc::new(AtomicBool::new(false));
@@ -25,7 +25,7 @@ pub fn listen(address: &'static str, client: String) -> Listening {
 }
 
 impl Listening {
-    /// Milliseconds of each sample.
+    /// Stops and returns the milliseconds of each sample.
     #[must_use]
     pub fn stop(self) -> Vec<f64> {
         self.stop.store(true, Ordering::Relaxed);
@@ -51,7 +51,7 @@ fn read(address: &str, client: &str, stop: &AtomicBool) -> std::io::Result<Vec<f
     Ok(latencies)
 }
 
-/// The ends of the samples in a line of the stream, none in one of another event.
+/// The ends of the samples in a line of the stream; empty for other events.
 fn sample_ends(line: &str) -> Vec<Timestamp> {
     let data = line.strip_prefix("data: ").and_then(|json| serde_json::from_str(json).ok());
     let data: serde_json::Value = data.unwrap_or_default();

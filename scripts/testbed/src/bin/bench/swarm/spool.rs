@@ -1,5 +1,5 @@
-//! The spools of a swarm, in memory: makes every agent's frames when they are due, keeps them
-//! until they are committed, and answers what their connections ask.
+//! The spools of a swarm, in memory. They make every agent's frames when due, keep them until they are
+//! committed, and answer the requests of the connections.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -19,27 +19,27 @@ use wire::message::SeqRange;
 
 use super::traffic::Nic;
 
-/// Samples from one mix to the next.
+/// Samples between two mixes.
 const MIX_EVERY: u64 = 20;
 
-/// Records of one answer.
+/// Records per answer.
 const READ_MAX: usize = 64;
 
-/// One agent's.
+/// The spool of one agent.
 #[derive(Debug)]
 pub struct AgentSpool {
     session: u64,
     framer: Framer,
     nics: Vec<Nic>,
     events: mpsc::Sender<RecorderEvent>,
-    /// What is not committed yet, and when it was made.
+    /// Uncommitted records, with the time each was made.
     records: VecDeque<(Kept, Instant)>,
     last_seq: u64,
-    /// When its first interval began, nanoseconds since 1970.
+    /// Start of its first interval, nanoseconds since 1970.
     started_ns: Option<u64>,
 }
 
-/// A record, and how many samples are in it: none where it has a mix only.
+/// A record and the number of its samples: 0 if it holds only a mix.
 #[derive(Debug)]
 struct Kept {
     record: Record,
@@ -47,7 +47,7 @@ struct Kept {
 }
 
 impl AgentSpool {
-    /// An empty one.
+    /// An empty spool.
     #[must_use]
     pub fn new(
         session: u64,
@@ -63,31 +63,31 @@ impl AgentSpool {
     }
 }
 
-/// What was made, and when it was committed.
+/// What the swarm made, and when it was committed.
 #[derive(Debug, Default)]
 pub struct Account {
     /// Samples made.
     pub samples: u64,
     /// Bytes received by all NICs in them.
     pub rx_bytes: u64,
-    /// Frames that were acknowledged.
+    /// The acknowledged frames.
     pub commits: Vec<Commit>,
-    /// How much later than planned an agent's samples were made, at most.
+    /// Longest delay of an agent's samples behind plan.
     pub behind: Duration,
 }
 
-/// A frame that was acknowledged as committed.
+/// A frame acknowledged as committed.
 #[derive(Debug)]
 pub struct Commit {
-    /// When.
+    /// When it was acknowledged.
     pub at: Instant,
-    /// How long after it was made.
+    /// Time since it was made.
     pub took: Duration,
     /// Samples in it.
     pub samples: usize,
 }
 
-/// All spools at work.
+/// All spools, running.
 #[derive(Debug)]
 pub struct Spools {
     stop: Arc<AtomicBool>,
@@ -95,10 +95,11 @@ pub struct Spools {
 }
 
 impl Spools {
-    /// Starts making samples, one per agent and NIC every `interval`, agents one after the other.
+    /// Starts making samples, one per agent and NIC every `interval`. The agents' starts are spread
+    /// over it.
     ///
     /// # Errors
-    /// If the system gives no thread.
+    /// Fails if no thread can be started.
     pub fn start(
         agents: HashMap<u64, AgentSpool>,
         requests: Receiver<Request>,
@@ -119,7 +120,7 @@ impl Spools {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Waits until nobody asks any more.
+    /// Waits until all connections are gone.
     #[must_use]
     pub fn join(self) -> Account {
         self.thread.join().unwrap_or_default()
@@ -166,11 +167,11 @@ impl Work {
         self.account
     }
 
-    /// One interval of one agent, the first of which ends at `due_ns`, nanoseconds since 1970.
+    /// Makes one interval of one agent. Its first interval ends at `due_ns`, nanoseconds since 1970.
     fn make(&mut self, session: u64, interval: u64, due_ns: u64) {
         let Some(agent) = self.agents.get_mut(&session) else { return };
         let length_ns = u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX);
-        // Intervals follow one another exactly, as an agent's do.
+        // Intervals are contiguous, as an agent's are.
         let started_ns = agent.started_ns.get_or_insert_with(|| due_ns.saturating_sub(length_ns));
         let start_ns = *started_ns + interval * length_ns;
         let sample = |nic: &mut Nic| nic.sample(start_ns, length_ns);
@@ -192,7 +193,7 @@ impl Work {
         for agent in self.agents.values_mut() {
             let frames = agent.framer.finish();
             agent.keep(frames);
-            // Waits for the connection to take what was made before.
+            // Wait until the connection has taken earlier frames.
             let _gone =
                 agent.events.blocking_send(RecorderEvent::Finished(agent.session, agent.last_seq));
         }
@@ -236,7 +237,7 @@ impl AgentSpool {
             let record = Record { range, frame: frame_bytes(&frame) };
             let kept = Kept { record: record.clone(), samples: frame.samples.len() };
             self.records.push_back((kept, Instant::now()));
-            // A connection that doesn't keep up asks for it later.
+            // A connection that lags asks for it later.
             let _later = self.events.try_send(RecorderEvent::Made(self.session, record));
         }
     }

@@ -1,9 +1,9 @@
-//! What simulated NICs carry: figures of a busy host, and their sums.
+//! The traffic of simulated NICs: figures of a busy host, and their sums.
 
 use wire::frame::{Counts, KernelCounts, Mix, MixCounts, Sample};
 use wire::id::NicName;
 
-/// One NIC.
+/// A simulated NIC.
 #[derive(Debug)]
 pub struct Nic {
     name: NicName,
@@ -13,7 +13,7 @@ pub struct Nic {
 }
 
 impl Nic {
-    /// The NIC `eth{number}`, whose figures differ by `seed`.
+    /// The NIC `eth{number}`; `seed` varies its figures.
     ///
     /// # Panics
     /// Never: the name is short.
@@ -53,7 +53,7 @@ impl Nic {
         }
     }
 
-    /// The mix of so many bytes as a sample may have.
+    /// A mix that matches the bytes of a typical sample.
     #[must_use]
     pub fn mix(&self, start_ns: u64, interval_ns: u64) -> Mix {
         let counts = |counts: &Counts| MixCounts {
@@ -66,7 +66,7 @@ impl Nic {
         Mix { nic: self.name, start_ns, interval_ns, rx, tx, kernel: KernelCounts::default() }
     }
 
-    /// Up to 60 MB in packets of 700 bytes, a third of which the tap sees.
+    /// Up to 60 MB in packets of 700 bytes; the tap sees a third of the packets.
     fn direction(&mut self) -> Counts {
         // Knuth's linear congruential generator (MMIX).
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
