@@ -16,13 +16,13 @@ use watched::{config, start};
 
 const MS: u64 = 1_000_000;
 
-/// Packets that were sent between two readings of the clock.
+/// Packets sent between two readings of the clock.
 struct Batch {
     sent: Range<u64>,
     packets: u64,
 }
 
-/// Sends batches for a time, none of them across a boundary if the scheduler lets it.
+/// Sends batches for a time and keeps them within intervals, unless the scheduler interrupts.
 fn send_batches(interval: u64, run: Duration) -> Vec<Batch> {
     const PACKETS: u64 = 10;
     let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
@@ -32,7 +32,7 @@ fn send_batches(interval: u64, run: Duration) -> Vec<Batch> {
     while Instant::now() < until {
         let begin = wall_ns();
         if (interval / 10..interval / 10 * 9).contains(&(begin % interval)) {
-            // A refusal by the other end comes back as an error, and nothing is sent then.
+            // A refusal by the other end returns an error, and that call sends nothing.
             let packets = (0..PACKETS).map(|_| u64::from(socket.send(&[7; 400]).is_ok())).sum();
             batches.push(Batch { sent: begin..wall_ns(), packets });
         }
@@ -47,10 +47,10 @@ fn over_a_thousand_boundaries_nothing_is_lost_and_all_is_in_the_interval_it_was_
         return;
     }
     const INTERVAL: u64 = 10 * MS;
-    /// How far the clock of the packets and the one that cuts the intervals may be apart.
+    /// Largest difference between the clock of the packets and the clock that cuts intervals.
     const SLACK: u64 = 200_000;
     let pair = Pair::new();
-    // So that what the other end sends is not refused: this end sends the batches and no more.
+    // Accepts the other end's packets, so that this end sends only its batches.
     let _sink = UdpSocket::bind("10.9.0.1:9").unwrap();
     let watched = start(config(Duration::from_nanos(INTERVAL)));
     let traffic = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/traffic.py");
@@ -71,7 +71,7 @@ fn over_a_thousand_boundaries_nothing_is_lost_and_all_is_in_the_interval_it_was_
     for sample in sums.samples.iter().filter(|sample| sample.interval_ns <= INTERVAL) {
         for counts in [&sample.rx, &sample.tx] {
             let peak = u64::from(counts.peak_10ms_bytes);
-            // Late packets count as bytes of this interval; their peak was in one that has ended.
+            // Late packets count in this interval, but their peak belongs to an earlier one.
             let late = sample.late > 0 && peak <= counts.bytes;
             assert!(peak == counts.bytes || late, "{sample:?}");
         }
@@ -95,7 +95,7 @@ fn over_a_thousand_boundaries_nothing_is_lost_and_all_is_in_the_interval_it_was_
     assert!(moved <= late, "{moved} packets in another interval, {late} late");
 }
 
-/// Packets as tcpdump saw them: when, in nanoseconds, and how long.
+/// Packets as tcpdump saw them: time in nanoseconds, and length.
 fn read_pcap(file: &std::path::Path) -> Vec<(u64, u64)> {
     let fields = "-T fields -e frame.time_epoch -e frame.len";
     let text = sh(&format!("tshark -r {} {fields} 2>/dev/null", file.display()));
@@ -108,7 +108,7 @@ fn read_pcap(file: &std::path::Path) -> Vec<(u64, u64)> {
     text.lines().map(|line| packet(line).expect(line)).collect()
 }
 
-/// Most bytes within any window of a length, by trying one from each packet on.
+/// Most bytes in any window of a length. Tries the window from each packet on.
 fn peak(packets: &[(u64, u64)], window: u64) -> u64 {
     let from = |first: usize| -> u64 {
         let rest = packets[first..].iter();
@@ -117,7 +117,7 @@ fn peak(packets: &[(u64, u64)], window: u64) -> u64 {
     (0..packets.len()).map(from).max().unwrap_or(0)
 }
 
-/// A burst of 1 ms as fast as the link takes it.
+/// Sends a burst of 1 ms at the link's full rate.
 fn burst(socket: &UdpSocket) {
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_millis(1) {
@@ -125,7 +125,7 @@ fn burst(socket: &UdpSocket) {
     }
 }
 
-/// Starts tcpdump on the NIC `here`, with further options, into a file.
+/// Starts tcpdump on the NIC `here` with further options, writing to a file.
 fn tcpdump(options: &[&str], file: &std::path::Path) -> std::process::Child {
     let tcpdump = Command::new("tcpdump")
         .args(["-Z", "root", "-i", "here", "-B", "65536", "-s", "64", "-U"])
@@ -135,7 +135,7 @@ fn tcpdump(options: &[&str], file: &std::path::Path) -> std::process::Child {
         .arg(file)
         .spawn()
         .expect("tcpdump is needed");
-    // Its file has a header once it captures.
+    // The file has a header once tcpdump captures.
     wait_until("tcpdump", || std::fs::metadata(file).unwrap().size() > 0);
     tcpdump
 }
@@ -147,11 +147,11 @@ fn peaks_lie_between_a_window_and_one_a_step_shorter_by_tcpdumps_timestamps() {
     }
     const INTERVAL: u64 = 20 * MS;
     const STEP: u64 = MS / 16;
-    /// How far the clock of the packets and the one that cuts the intervals may be apart.
+    /// Largest difference between the clock of the packets and the clock that cuts intervals.
     const SLACK: u64 = 2_000;
     let pair = Pair::new();
     let sink = UdpSocket::bind("10.9.0.1:9").unwrap();
-    // From now on the kernel stamps packets once, when it gets them, and all taps have that stamp.
+    // From now on the kernel stamps each packet once, on reception, and all taps see that stamp.
     nix::sys::socket::setsockopt(&sink, nix::sys::socket::sockopt::ReceiveTimestampns, &true)
         .unwrap();
     let files = [(); 2].map(|()| tempfile::NamedTempFile::new().unwrap());
@@ -163,7 +163,7 @@ fn peaks_lie_between_a_window_and_one_a_step_shorter_by_tcpdumps_timestamps() {
     let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
     socket.connect("10.9.0.2:9").unwrap();
     for n in 0..300 {
-        // Two short bursts from 0.5 to 1.1 ms apart, wherever they fall.
+        // Two short bursts, 0.5 to 1.1 ms apart, at any time.
         let first = Instant::now();
         for apart in [0, 500 + n * 2] {
             while first.elapsed() < Duration::from_micros(apart) {}
@@ -220,8 +220,8 @@ fn a_burst_of_one_ms_in_a_quiet_second_is_seen_at_its_height() {
     }
     const BURSTS: u64 = 5;
     const SECOND: u64 = 1000 * MS;
-    /// A longer pause inside a burst means that its sender was interrupted, and what is left of it
-    /// may be all at the ends of the window.
+    /// A longer pause inside a burst means that its sender was interrupted. The rest of the burst may
+    /// then all lie at the ends of the window.
     const INTERRUPTED: u64 = 300_000;
     let pair = Pair::new();
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -231,7 +231,7 @@ fn a_burst_of_one_ms_in_a_quiet_second_is_seen_at_its_height() {
     socket.connect("10.9.0.2:9").unwrap();
     for n in 0..BURSTS {
         let now = wall_ns();
-        // Each in a second of its own, somewhere in its middle.
+        // Each in the middle of its own second.
         let at = (now / SECOND + 1) * SECOND + 200 * MS + n * 123_456_789;
         std::thread::sleep(Duration::from_nanos(at - now));
         burst(&socket);
@@ -259,7 +259,7 @@ fn a_burst_of_one_ms_in_a_quiet_second_is_seen_at_its_height() {
         println!(
             "burst of {truth} bytes in 1 ms: ours {ours}, {short:.1} % less; pause {pause} ns"
         );
-        assert!(ours <= truth, "no more than passed");
+        assert!(ours <= truth, "more than passed");
         assert!(u64::from(sample.tx.peak_10ms_bytes) <= peak(&inside, 10 * MS));
         if pause <= INTERRUPTED {
             whole += 1;

@@ -1,5 +1,5 @@
-//! The table of cases: whatever kind of traffic, packets and bytes equal what a qdisc on the
-//! sender counted (the kernel's own count of the wire), and the mix what the sender says it sent.
+//! The table of cases. For every kind of traffic, packets and bytes equal the count of a qdisc on the
+//! sender (the kernel's own count of the wire), and the mix equals the sender's report.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -18,8 +18,8 @@ use wire::frame::{Mix, MixCounts};
 /// Packets and bytes on the wire.
 type Wire = (u64, u64);
 
-/// A case: its name, what makes its traffic and tells what it sent, and the figures of the mix
-/// that must be that.
+/// A case: its name, the function that sends its traffic and returns what it sent, and the figures of
+/// the mix to compare with that.
 struct Case {
     name: &'static str,
     make: fn(&Pair) -> Option<Wire>,
@@ -30,7 +30,7 @@ const fn case(name: &'static str, make: fn(&Pair) -> Option<Wire>) -> Case {
     Case { name, make, mix: None }
 }
 
-/// The sender's TCP counts segments, not bytes.
+/// A case in which the sender's TCP counts segments, not bytes.
 const fn tcp(name: &'static str, make: fn(&Pair) -> Option<Wire>) -> Case {
     Case { name, make, mix: Some(|mix| (mix.rx.tcp_packets, 0)) }
 }
@@ -116,13 +116,13 @@ const CASES: [Case; 34] = [
     case("fragments v6, tx", |_| untold(here("udp fd09::2 20 1473 20000 65000"))),
 ];
 
-/// What the traffic maker says it sent.
+/// Parses the output of the traffic program.
 fn said(text: &str) -> Option<Wire> {
     let (packets, bytes) = text.trim().split_once(' ')?;
     Some((packets.parse().unwrap(), bytes.parse().unwrap()))
 }
 
-/// The command that runs it.
+/// The command line of the traffic program.
 fn maker(arguments: &str) -> String {
     format!("python3 {}/tests/fixtures/traffic.py {arguments}", env!("CARGO_MANIFEST_DIR"))
 }
@@ -135,7 +135,7 @@ fn here(arguments: &str) -> Option<Wire> {
     said(&sh(&maker(arguments)))
 }
 
-/// TCP segments that the other end has sent, those sent again included (RFC 4022).
+/// TCP segments that the other end sent, including retransmitted ones (RFC 4022).
 fn segments(pair: &Pair) -> u64 {
     let text = pair.there_sh("grep ^Tcp: /proc/net/snmp");
     let mut lines = text.lines().map(|line| line.split_whitespace());
@@ -185,7 +185,7 @@ fn jumbo(pair: &Pair, arguments: &str) -> Option<Wire> {
     sent
 }
 
-/// The sender knows of datagrams, not of their fragments.
+/// The sender counts datagrams, not their fragments.
 const fn untold(_: Option<Wire>) -> Option<Wire> {
     None
 }
@@ -209,7 +209,7 @@ fn row(table: &mut String, name: &str, ours: [Wire; 2], truth: [Wire; 2], sender
     .unwrap();
 }
 
-/// What `here` carried by our count and by those of the qdiscs on both ends.
+/// The traffic of `here`: our counts, and those of the qdiscs on both ends.
 fn compare(watched: &Watched, pair: &Pair) -> ([Wire; 2], [Wire; 2], Mix) {
     let sums = watched.now("here");
     let swap = |(bytes, packets)| (packets, bytes);
@@ -224,7 +224,7 @@ fn every_kind_of_traffic_is_exact_in_packets_and_bytes() {
     }
     let pair = Pair::new().with_ipv6();
     let watched = start(config(Duration::from_millis(20)));
-    // What was said before capture began.
+    // Leave out what was sent before capture began.
     let settled = |before: [Wire; 2]| {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
@@ -255,7 +255,7 @@ fn every_kind_of_traffic_is_exact_in_packets_and_bytes() {
     }
     pair.wait_for_silence();
     let (ours, truth, _) = settled(before);
-    assert_eq!(ours, truth, "nothing came later\n{table}");
+    assert_eq!(ours, truth, "packets came later\n{table}");
     let sums = &watched.finish()["here"];
     assert_eq!((sums.drops, sums.inexact), (0, 0), "\n{table}");
     println!("{table}");
@@ -313,7 +313,7 @@ fn a_tun_without_link_layer_is_exact_in_both_directions() {
     assert_eq!(ours, [received, sent], "ours, and what the program behind it wrote and read");
     assert_eq!(sums.mix.rx.udp_packets, received.0);
     assert_eq!(sums.mix.rx.ipv4_bytes, received.1);
-    // The program reads 400 datagrams, and the host's refusals of those it wrote.
+    // The program reads 400 datagrams, and the host's refusals of its own.
     assert_eq!(sums.mix.tx.udp_packets, 400);
     tun.go_on();
     tun.child.wait().unwrap();

@@ -1,4 +1,4 @@
-//! Certificates while agents are at work: they end, are renewed and revoked.
+//! Certificates of running agents: they expire, are renewed and are revoked.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -17,15 +17,15 @@ use testbed::{Cluster, Pair, Running, Site, done, in_namespace, metric, wait_for
 use wire::message::{Hello, Message, Session};
 use wire::{pem, private_file};
 
-/// Longer than anything here takes.
+/// Longer than any step here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// Makes a certificate for a client by the CA of the site's collector, as if it were old: it ends `left`
-/// seconds from now, and is to be renewed already.
+/// Issues a client's certificate with the CA of the site's collector, aged so that it expires in `left`
+/// seconds and is due for renewal.
 fn certify(site: &Site, client: &str, dir: &Path, left: u64) {
     let ca = site.dir().join("collector/identity");
     let issuer_key = KeyPair::try_from(&pem::read_key(&ca.join("ca.key")).unwrap()).unwrap();
@@ -44,7 +44,7 @@ fn certify(site: &Site, client: &str, dir: &Path, left: u64) {
     private_file::write(&dir.join("key.pem"), both.as_bytes()).unwrap();
 }
 
-/// A connected agent made by hand, which renews nothing.
+/// A connected agent built by the test, which never renews its certificate.
 struct Host {
     _endpoint: Endpoint,
     connection: Connection,
@@ -52,7 +52,7 @@ struct Host {
 }
 
 impl Host {
-    /// Connects with the certificate in a directory and is welcomed.
+    /// Connects with the certificate in a directory and waits for the welcome.
     async fn connect(dir: &Path, port: u16, session: u64) -> Self {
         let credentials = Credentials::load(dir, None, UnixTime::now()).unwrap();
         let server = Server { host: "127.0.0.1".into(), port };
@@ -68,7 +68,7 @@ impl Host {
         Self { _endpoint: endpoint, connection, _control: (send, receive) }
     }
 
-    /// Why it was closed.
+    /// The reason for which it was closed.
     async fn closed(&self) -> String {
         let closed = tokio::time::timeout(PATIENCE, self.connection.closed()).await.unwrap();
         control::close_reason(&closed)
@@ -79,7 +79,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// Seconds that the certificate of the test below has left: `NETMON_TEST_LIFE=60` shows a longer one.
+/// Lifetime of the certificate below, seconds: `NETMON_TEST_LIFE=60` tests a longer one.
 fn left() -> u64 {
     std::env::var("NETMON_TEST_LIFE").ok().and_then(|it| it.parse().ok()).unwrap_or(5)
 }
@@ -96,7 +96,7 @@ fn an_agent_whose_certificate_ends_soon_renews_it_and_loses_nothing() {
     let end = now() + left();
     let key = || fs::read(dir.join("key.pem")).unwrap();
     let first = key();
-    // Of a CA before the present one, too.
+    // The CA rolls over meanwhile.
     let server = || fs::read(site.dir().join("collector/identity/server.pem")).unwrap();
     let before = server();
     let rolled = done(site.collector(&["ca", "roll"]).output().unwrap());
@@ -113,8 +113,8 @@ fn an_agent_whose_certificate_ends_soon_renews_it_and_loses_nothing() {
     pair.bulk(10_000_000);
     pair.wait_for_silence();
     let connected = || agent.log().matches("\"connected\"").count();
-    assert_eq!(connected(), 1, "the connection went on: {}", agent.log());
-    // And with the new pair.
+    assert_eq!(connected(), 1, "reconnected: {}", agent.log());
+    // A new connection uses the new pair.
     collector.stop();
     let collector = site.start_collector();
     wait_until("a second connection", || connected() == 2);
@@ -146,8 +146,8 @@ fn a_certificate_that_is_not_renewed_ends_the_connection_with_it() {
     collector.stop();
 }
 
-/// Revokes a client by a command; how long it took from its end until the connection was closed, and
-/// what the agent was told.
+/// Revokes a client with a command. Returns the time from the command's end until the connection was
+/// closed, and the reason that the agent received.
 async fn revoked(mut revoke: Command, host: &Host) -> (Duration, String) {
     let (said, at) =
         tokio::task::spawn_blocking(move || (done(revoke.output().unwrap()), Instant::now()))
@@ -213,22 +213,22 @@ fn a_revoked_agent_is_cut_off_within_a_second_at_any_collector_of_the_database()
         let _report = done(enroll.output().unwrap());
     };
     runtime().block_on(async {
-        // Enrolled at the first, connected to the second, revoked at the first.
+        // Enrolled at the first collector, connected to the second, revoked at the first.
         let host = Host::connect(&dir, 9082, 1).await;
         let (took, reason) = revoked(site.collector(&["revoke", "host-1"]), &host).await;
         println!("cut off at the other collector after {took:?}");
         assert!(took < Duration::from_secs(1), "{took:?}");
         assert!(reason.contains("host-1 was revoked"), "{reason}");
-        // Let in again at the second, it is let in at the first too.
+        // Re-enrolled at the second, the client is accepted at the first too.
         replace();
         let host = Host::connect(&dir, 8082, 2).await;
-        // Another host takes its place at the second: it is out at the first.
+        // Another host takes the client's place at the second: the first closes its connection.
         let start = Instant::now();
         replace();
         let reason = host.closed().await;
         println!("replaced at the other collector within {:?}", start.elapsed());
         assert!(reason.contains("another host took its place"), "{reason}");
-        // And revoked while the other is down.
+        // Revoked while the other collector is down.
         second.stop();
         let host = Host::connect(&dir, 8082, 3).await;
         let (took, _) = revoked(site.collector(&["revoke", "host-1"]), &host).await;

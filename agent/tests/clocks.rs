@@ -1,4 +1,4 @@
-//! Hosts whose clock is wrong, with the real programs: a shim shifts what they read.
+//! Hosts with a wrong clock: a shim shifts the time that the real programs read.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -10,7 +10,7 @@ use testbed::{Clock, Pair, Running, Site, in_namespace, metric, wait_for, wait_u
 
 const SECOND: i64 = 1_000_000_000;
 
-/// The agent with arguments, by a clock of its own.
+/// The agent with arguments and its own clock.
 fn agent(site: &Site, clock: &Clock, args: &[&str]) -> std::process::Command {
     let mut command = site.agent(args);
     clock.apply(&mut command);
@@ -27,7 +27,7 @@ fn clocks_that_differ_are_told_in_the_log_once_and_by_doctor() {
     site.enroll();
     let mut clock = Clock::new(site.dir(), "host");
     let examine = |clock: &Clock| {
-        // It warns of other things as well: the exit code is not what this is about.
+        // It warns of other things too, so ignore the exit code.
         let output = agent(&site, clock, &["doctor"]).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
@@ -41,10 +41,10 @@ fn clocks_that_differ_are_told_in_the_log_once_and_by_doctor() {
     let running = Running::start(agent(&site, &clock, &["run"]), &site.dir().join("a.log"));
     let told = || running.log().matches("ahead of the collector's").count();
     // The collector asks every 10 s.
-    wait_for("the agent's word of it", Duration::from_secs(60), || told() > 0);
+    wait_for("the agent's report", Duration::from_secs(60), || told() > 0);
     clock.set(0);
     let agree = || running.log().contains("agree again");
-    wait_for("the agent's word of the end of it", Duration::from_secs(60), agree);
+    wait_for("the agent's report of its end", Duration::from_secs(60), agree);
     assert_eq!(told(), 1, "{}", running.log());
     running.stop();
     collector.stop();
@@ -59,7 +59,7 @@ fn a_clock_that_is_set_by_days_and_a_host_that_sleeps_lose_and_repeat_nothing() 
     let collector = site.start_collector();
     site.enroll();
     let mut clock = Clock::new(site.dir(), "host");
-    // As at boot without a battery: NTP sets it right a while later.
+    // A boot without a battery-backed clock: NTP corrects the time later.
     clock.set(-site_age_ns());
     let running = Running::start(agent(&site, &clock, &["run"]), &site.dir().join("a.log"));
     wait_until("the first report", || running.log().contains("session begins"));
@@ -80,7 +80,7 @@ fn a_clock_that_is_set_by_days_and_a_host_that_sleeps_lose_and_repeat_nothing() 
     let _counted = site.stored("here");
 }
 
-/// All the time since 1970, but for a minute.
+/// The time since 1970, minus a minute.
 fn site_age_ns() -> i64 {
     i64::try_from(wall_ns()).unwrap() - 60 * SECOND
 }

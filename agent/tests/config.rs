@@ -1,4 +1,4 @@
-//! The config as an operator meets it: the real program, its files, variables and flags.
+//! The config as operators meet it: the real program with files, variables and flags.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
@@ -10,7 +10,7 @@ use agent::config::{self, Config};
 use agent::connection::Server;
 use settings::{Interval, Options};
 
-/// The program, with no variables but those of the test.
+/// The program with only the test's variables.
 fn agent(args: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_agent"));
     command.env_clear().envs(variables.iter().copied()).args(args).output().unwrap()
@@ -26,7 +26,7 @@ fn file(folder: &tempfile::TempDir, content: &str) -> String {
     path.display().to_string()
 }
 
-/// The one line that a refused config gets, after exit code 2 and without output.
+/// The single error line of a refused config; the exit code must be 2, without output.
 fn refusal(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(output.stdout.is_empty(), "{output:?}");
@@ -268,7 +268,7 @@ fn a_private_key_that_everybody_can_read_is_warned_of() {
 #[test]
 fn a_cpu_that_there_is_none_of_is_told_by_check_config_and_doctor_and_refused_by_none() {
     let variables = [("NETMON_AGENT_MONITOR__CPUS", "4095")];
-    // As `agent run` does, which goes on: a host may lose CPUs.
+    // `agent run` continues in this case: a host may lose CPUs.
     let checked = agent(&["check-config"], &variables);
     let said = text(&checked.stderr);
     assert!(checked.status.success(), "{checked:?}");
@@ -278,7 +278,7 @@ fn a_cpu_that_there_is_none_of_is_told_by_check_config_and_doctor_and_refused_by
     assert!(found.contains("monitor.cpus names 4095"), "{found}");
 }
 
-/// A data directory of a host that was enrolled.
+/// The data directory of an enrolled host.
 fn enrolled() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let server = |host: &str| Server { host: host.to_owned(), port: 9000 };
@@ -315,10 +315,10 @@ fn a_config_that_names_another_collector_holds_and_the_contradiction_is_told() {
     let variables = [("NETMON_AGENT_SERVER__HOST", "10.0.0.1")];
     let data_dir = folder.path().display().to_string();
     let output = agent(&["check-config", "--data-dir", &data_dir], &variables);
-    assert!(output.stderr.is_empty(), "the same collector is no contradiction: {output:?}");
+    assert!(output.stderr.is_empty(), "the same collector is no conflict: {output:?}");
 }
 
-/// The program on a host with a name, for which it needs a namespace.
+/// The program on a host with this name, in its own namespace.
 fn on_host(name: &[u8], args: &str) -> Output {
     let octal: String = name.iter().map(|byte| format!("\\{byte:03o}")).collect();
     let program = env!("CARGO_BIN_EXE_agent");
@@ -342,7 +342,7 @@ fn a_host_whose_name_no_client_can_have_goes_on() {
         let line = shown.lines().find_map(|line| line.strip_prefix("  id: ")).unwrap();
         assert!(line.starts_with(id), "{line}");
     }
-    // Set on purpose, it has to be one.
+    // An explicit id must be valid.
     let path = file(&folder, "client: {id: (none)}");
     assert!(refusal(&agent(&["check-config", "-c", &path], &[])).contains("client.id"));
 }

@@ -1,5 +1,5 @@
-//! The real programs together: what the wire carried is in the database, whatever happens to the
-//! collector meanwhile.
+//! The real programs together: the database holds what the wire carried, even if the collector fails
+//! meanwhile.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -127,7 +127,7 @@ fn an_agent_that_offers_a_session_of_another_client_is_refused_and_both_ends_say
     let agent = site.start_agent();
     wait_for_frames();
     agent.kill();
-    // A host that was cloned with its spool and then given a certificate of its own.
+    // A host cloned with its spool, which then got its own certificate.
     let token = done(site.collector(&["token"]).output().unwrap());
     let clone = |args: &[&str]| site.agent_in("clone", "host-2", args);
     let _report = done(clone(&["enroll", token.trim()]).output().unwrap());
@@ -138,7 +138,7 @@ fn an_agent_that_offers_a_session_of_another_client_is_refused_and_both_ends_say
     let clone = Running::start(clone(&["run"]), &site.dir().join("clone.log"));
     let refusals = || metric(HTTP, r#"netmon_collector_rejects_total{reason="refused"}"#);
     wait_until("the refusal", || refusals() > 0.0);
-    wait_until("the agent's word of it", || clone.log().contains("belongs to client host-1"));
+    wait_until("the agent's report", || clone.log().contains("belongs to client host-1"));
     assert!(collector.log().contains("belongs to client host-1, not to host-2"));
     clone.stop();
     collector.stop();

@@ -1,12 +1,12 @@
-//! The real programs and a real PostgreSQL: what the wire carried is in the database, whatever
-//! happens to the database meanwhile.
+//! The real programs with a real PostgreSQL: the database holds what the wire carried, even if the
+//! database fails meanwhile.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use testbed::http::HTTP;
 use testbed::{Cluster, Pair, Running, Site, done, get, in_namespace, metric, sh, wait_until};
 
-/// Starts the collector, which waits for nothing.
+/// Starts the collector without waiting.
 fn start_collector(site: &Site) -> Running {
     Running::start(site.collector(&["run"]), &site.dir().join("c.log"))
 }
@@ -19,7 +19,7 @@ fn frames() -> f64 {
     metric(HTTP, "netmon_collector_frames_total")
 }
 
-/// What `/readyz` says that isn't ready.
+/// The answer of `/readyz` if it isn't ready.
 fn not_ready() -> Option<String> {
     get(HTTP, "/readyz").filter(|answer| answer.contains(" 503 "))
 }
@@ -28,7 +28,7 @@ fn is_ready() -> bool {
     testbed::http::is_ready(HTTP)
 }
 
-/// Bytes received by the NIC, as the API shows it this moment.
+/// Current received bytes of the NIC, from the API.
 fn live_bytes() -> f64 {
     metric(HTTP, r#"netmon_nic_bytes_total{client="host-1",nic="here",direction="rx"}"#)
 }
@@ -88,7 +88,7 @@ fn a_collector_that_starts_before_its_database_waits_for_it_and_says_so() {
     }
     let (cluster, url) = cluster();
     let (pair, site) = (Pair::new(), Site::with_database(&url));
-    // Hosts enrol while there is a database: uses of tokens are counted in it.
+    // Hosts can only enrol with a database, which counts the uses of tokens.
     let collector = start_collector(&site);
     wait_until("a collector that is ready", is_ready);
     site.enroll();
@@ -96,7 +96,7 @@ fn a_collector_that_starts_before_its_database_waits_for_it_and_says_so() {
     cluster.stop("INT");
     let collector = start_collector(&site);
     wait_until("a collector that says so", || not_ready().is_some());
-    assert!(get(HTTP, "/healthz").unwrap().contains(" 200 "), "it runs all the same");
+    assert!(get(HTTP, "/healthz").unwrap().contains(" 200 "), "it runs");
     wait_until("the log", || collector.log().contains("the store can't commit"));
     let agent = site.start_agent();
     wait_until("capture", || agent.log().contains("session begins"));
@@ -129,8 +129,8 @@ fn an_agent_that_comes_while_the_database_is_down_is_shown_at_once_and_stored_la
     wait_until("live rates", || live_bytes() > 19_000_000.0);
     let shown = get(HTTP, "/metrics").unwrap_or_default();
     assert!(shown.contains(r#"netmon_nic_up{client="host-1",nic="here"} 1"#), "{shown}");
-    assert!(!agent.log().contains("connected"), "nothing is promised yet: {}", agent.log());
-    // Gone and back, as in a restart of its host.
+    assert!(!agent.log().contains("connected"), "it is not welcomed yet: {}", agent.log());
+    // Disconnects and returns, as after a reboot.
     agent.stop();
     wait_until("the agent is gone", || up() == 0.0);
     let agent = site.start_agent();
@@ -144,15 +144,15 @@ fn an_agent_that_comes_while_the_database_is_down_is_shown_at_once_and_stored_la
     collector.stop();
     assert_eq!(site.stored("here"), pair.sent_there(), "in the database, and on the wire");
     let clients = done(site.collector(&["clients"]).output().unwrap());
-    assert!(clients.contains("here"), "its NICs were told before: {clients}");
+    assert!(clients.contains("here"), "its NICs are known: {clients}");
 }
 
-/// The second collector of a site: the same database and CA, ports and directory of its own.
+/// The second collector of a site: the same database and CA, its own ports and directory.
 const SECOND: &str = "127.0.0.1:9083";
 
 fn start_second(site: &Site) -> Running {
     let (first, second) = (site.dir().join("collector"), site.dir().join("collector-2"));
-    // As an operator copies it, or gives both the files of an own PKI.
+    // An operator copies the identity, or gives both the files of a PKI.
     sh(&format!(
         "mkdir -p {second} && cp -a {first}/identity {second}/",
         first = first.display(),
@@ -161,7 +161,7 @@ fn start_second(site: &Site) -> Running {
     let mut command = site.collector(&["run"]);
     command.env("NETMON_COLLECTOR_SERVER__PORT", "9082");
     command.env("NETMON_COLLECTOR_HTTP__PORT", "9083");
-    // The flag wins over the one that the site gives.
+    // This flag overrides the one from the site.
     let mut args: Vec<_> = command.get_args().map(std::ffi::OsStr::to_owned).collect();
     let place = args.iter().position(|arg| arg == "--data-dir").unwrap() + 1;
     args[place] = second.into_os_string();

@@ -1,5 +1,5 @@
-//! What is counted equals what was on the wire, by the kernel's own wire-length count (a qdisc
-//! on the sender) and by tcpdump, which share no code with this program.
+//! Counts equal the wire, as measured by the kernel's own wire-length count (a qdisc on the sender) and
+//! by tcpdump, which share no code with the agent.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -18,7 +18,7 @@ use testbed::{Pair, in_namespace, sh, wait_until};
 use watched::{Sums, config, start};
 use wire::frame::{Counts, flags};
 
-/// A bulk transfer, compared with qdiscs and tcpdump in both directions.
+/// Compares a bulk transfer with qdiscs and tcpdump in both directions.
 fn compare_bulk(offloads: bool, here: &str, bytes: u64) -> Sums {
     let pair = if here.starts_with('[') { Pair::new().with_ipv6() } else { Pair::new() };
     pair.offloads(offloads);
@@ -31,7 +31,7 @@ fn compare_bulk(offloads: bool, here: &str, bytes: u64) -> Sums {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .expect("tcpdump is needed");
-    // Its file has a header once it captures.
+    // The file has a header once tcpdump captures.
     wait_until("tcpdump", || std::fs::metadata(file.path()).unwrap().size() > 0);
     let before = (pair.sent_here(), pair.sent_there());
     let watched = start(config(Duration::from_millis(100)));
@@ -116,7 +116,7 @@ fn datagrams_of_known_count_and_size_are_exact_in_both_directions() {
             bytes += len as u64 + 42;
         }
     }
-    // The other end refuses with ICMP, at most six at once; its qdisc says how many.
+    // The other end refuses with ICMP, at most six at a time; its qdisc counts them.
     pair.there_sh("printf x > /dev/udp/10.9.0.1/7000; printf yy > /dev/udp/10.9.0.1/7000");
     pair.wait_for_silence();
     let (sent_bytes, sent_packets) = pair.sent_there();
@@ -160,7 +160,7 @@ fn a_nic_that_vanishes_ends_and_the_others_go_on() {
     sh(
         "ip link add gone0 type veth peer name gone1 && ip link set gone0 up && ip link set gone1 up",
     );
-    // Of a pair with both ends here, one is captured.
+    // Only one NIC of a pair with both ends here is captured.
     let glob = globset::Glob::new("gone1").unwrap().compile_matcher();
     let filter = NicFilter { exclude: vec![glob], ..NicFilter::default() };
     let watched = start(CaptureConfig { filter, ..config(Duration::from_millis(20)) });
@@ -171,7 +171,7 @@ fn a_nic_that_vanishes_ends_and_the_others_go_on() {
     };
     wait_until("both captured", || captures(&mut nics, "gone0") && captures(&mut nics, "here"));
     sh("ip link set here down && ip link del gone0");
-    wait_until("its end", || !captures(&mut nics, "gone0"));
+    wait_until("the end of its capture", || !captures(&mut nics, "gone0"));
     assert!(captures(&mut nics, "here"), "a NIC that is down is kept");
     sh(
         "ip link set here up && ip link add gone0 type veth peer name gone1 && ip link set gone0 up",
@@ -208,7 +208,7 @@ fn a_packet_that_an_srv6_end_unwraps_is_counted_once() {
     sh(&format!("sysctl -qw {settings}; ip addr add fd0a::1/128 dev here nodad"));
     let route = "ip -6 route add fd0a::1/128 encap seg6 mode encap segs fd09::1 dev there";
     pair.there_sh(route);
-    // One that takes them, so that nothing is answered.
+    // A receiver, so that nothing is answered.
     let sink = UdpSocket::bind("[fd0a::1]:9").unwrap();
     pair.wait_for_silence();
     let before = pair.sent_there();
@@ -260,7 +260,7 @@ fn packets_that_xdp_drops_beside_super_packets_are_a_bypass() {
     assert!(sums.rx.captured < sums.rx.packets, "no super-packet was seen");
     assert_eq!(sums.rx.packets + DROPPED, sent.1 - before.1, "the sender's qdisc");
     assert_eq!(kernel, sums.rx.captured + DROPPED);
-    assert!(kernel < sums.rx.packets, "they hide behind the super-packets");
+    assert!(kernel < sums.rx.packets, "super-packets hide them");
     assert_eq!(sums.verdict, Verdict::Bypassed);
 }
 
@@ -276,13 +276,13 @@ fn what_a_small_ring_loses_is_counted_to_the_packet_and_marked_in_its_sample() {
     let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
     let mut sent = 0;
     while sent < SENT {
-        // The peer's refusals come back as errors of the socket, and nothing is sent then.
+        // The peer's refusals return errors of the socket, and such calls send nothing.
         sent += u64::from(socket.send_to(b"x", "10.9.0.2:9").is_ok());
     }
     pair.wait_for_silence();
     let offered = pair.sent_here().1 + pair.sent_there().1;
     let sums = watched.finish().remove("here").unwrap();
-    assert!(sums.drops > 0, "the ring was large enough");
+    assert!(sums.drops > 0, "the ring lost nothing");
     assert_eq!(sums.rx.captured + sums.tx.captured + sums.drops, offered);
     assert_eq!(sums.samples.iter().map(|sample| sample.drops).sum::<u64>(), sums.drops);
     assert!(sums.samples.iter().any(|sample| sample.drops > 0 && sample.freezes > 0));
@@ -303,6 +303,6 @@ fn without_the_virtio_header_every_sample_says_so_and_super_packets_are_inexact(
     assert!(sums.samples.iter().all(|sample| sample.flags & flags::NO_VNET_HEADER != 0));
     assert_eq!(sums.rx.packets, sums.rx.captured);
     let (_, on_the_wire) = pair.sent_there();
-    assert!(sums.rx.packets < on_the_wire, "no super-packet was seen");
+    assert!(sums.rx.packets < on_the_wire, "super-packets were cut");
     assert!(sums.inexact > 0 && sums.inexact <= sums.rx.captured, "{} inexact", sums.inexact);
 }

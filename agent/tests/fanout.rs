@@ -1,4 +1,4 @@
-//! Rings that share a NIC's packets, opened while packets come.
+//! Rings that share a NIC's packets, opened during traffic.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -43,7 +43,7 @@ fn no_packet_is_in_two_rings_though_they_are_opened_under_traffic() {
             ring.mute().unwrap();
         }
         for ring in &mut rings {
-            // Every block is handed over within twice the retire timeout.
+            // Each block is handed over within twice the retire timeout.
             ring.wait(20).unwrap();
             while let Some(block) = ring.next_block() {
                 for packet in block.packets() {

@@ -1,4 +1,4 @@
-//! NICs with names and aliases that are no text, or that would steer a terminal.
+//! NICs whose names or aliases aren't text or contain terminal escape sequences.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::ffi::OsStr;
@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use testbed::{Pair, done, in_namespace, sh, wait_until};
 
-/// `ip` with an argument of bytes at the place of `NAME`.
+/// Runs `ip` with raw bytes in place of `NAME`.
 fn ip(args: &str, name: &[u8]) {
     let mut command = Command::new("ip");
     for arg in args.split(' ') {
@@ -57,7 +57,7 @@ fn a_nic_whose_name_or_alias_is_no_text_stops_nothing_and_is_shown_escaped() {
     };
     assert_eq!(measured("here"), ["here"]);
     assert_eq!(measured("bad\\xff"), ["bad\\xff"]);
-    // As it is shown, and as it is.
+    // By its displayed name and by its real name.
     assert_eq!(measured("esc\\u001b[2J\\n"), ["esc\u{1b}[2J\\n"]);
     assert_eq!(measured("esc\u{1b}[2J\\n"), ["esc\u{1b}[2J\\n"]);
     let refused = agent(&["watch", "--nic", "no\u{1b}[2J"]).output().unwrap();
@@ -92,7 +92,7 @@ fn what_a_nic_carries_whose_name_is_no_text_is_counted() {
     for _ in 0..PACKETS {
         socket.send_to(b"x", "10.77.0.2:9").unwrap();
     }
-    // Counted once the kernel has handed the block over, which takes some milliseconds.
+    // Counting takes some milliseconds, until the kernel hands over the block.
     std::thread::sleep(Duration::from_millis(200));
     kill(Pid::from_raw(watch.id().cast_signed()), Signal::SIGINT).unwrap();
     let said = String::from_utf8(watch.wait_with_output().unwrap().stdout).unwrap();

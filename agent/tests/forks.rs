@@ -1,5 +1,5 @@
-//! A host that is set back to an earlier state while its agent runs: two futures of one session
-//! meet in the collector's database, and nothing of either is lost silently.
+//! A host is set back to an earlier state while its agent runs. Two futures of one session meet in the
+//! collector's database, and neither loses anything silently.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod made;
@@ -17,7 +17,7 @@ use wire::message::HostKey;
 
 use self::made::{Made, SESSION};
 
-/// An agent, all of its state from one moment on.
+/// An agent whose complete state continues from a snapshot.
 struct Future(Made);
 
 impl Future {
@@ -29,7 +29,7 @@ impl Future {
         self.0.measure(from, to, bytes);
     }
 
-    /// Is connected, and cut off once `until` holds, as by a revert.
+    /// Connects, and is cut off once `until` holds, as by a revert to a snapshot.
     async fn deliver(&mut self, site: &Site, until: impl Fn() -> bool) {
         tokio::select! {
             () = deliver(&mut self.0.delivery, site) => {}
@@ -41,7 +41,7 @@ impl Future {
         }
     }
 
-    /// Ends the run and delivers all of it.
+    /// Ends the run and delivers everything.
     async fn finish(mut self, site: &Site) {
         self.0.stop();
         let delivered = deliver(&mut self.0.delivery, site);
@@ -66,7 +66,7 @@ async fn deliver(delivery: &mut Delivery, site: &Site) {
     }
 }
 
-/// Figures of the collector's store.
+/// Figures from the collector's store.
 fn stored<const N: usize>(site: &Site, sql: &str) -> Vec<[i64; N]> {
     let file = site.dir().join("collector/netmon.sqlite");
     let db = rusqlite::Connection::open(file).unwrap();
@@ -86,8 +86,8 @@ fn committed(site: &Site) -> i64 {
     stored::<1>(site, &sql)[0][0]
 }
 
-/// Two futures that share the seconds 1 to 100. The first, which comes to `lost` seconds, is in the
-/// database; the second comes to `kept` seconds and meets it. Gives the site, to be examined.
+/// Two futures that share the seconds 1 to 100. The database has the first, which reaches `lost`
+/// seconds; the second reaches `kept` seconds and meets it. Returns the site.
 fn fork(lost: u64, kept: u64) -> Site {
     let site = Site::new();
     let collector = site.start_collector();
@@ -99,7 +99,7 @@ fn fork(lost: u64, kept: u64) -> Site {
         lost_future.measure(1, 100, 10);
         future.measure(1, 100, 10);
         future.deliver(&site, || committed(&site) == 100).await;
-        // Meanwhile, as nobody remembers any more:
+        // Meanwhile the lost future was delivered:
         lost_future.measure(101, lost, 1000);
         lost_future.finish(&site).await;
         wait_until("the lost future", || committed(&site) == i64::try_from(lost).unwrap());
@@ -112,8 +112,8 @@ fn fork(lost: u64, kept: u64) -> Site {
     site
 }
 
-/// What the store has of the second future: per session seconds and bytes of samples, and the
-/// numbers, bytes and packets of its gaps.
+/// The second future in the store: per session the seconds and bytes of samples, and the numbers, bytes
+/// and packets of its gaps.
 fn of_second(site: &Site) -> (Vec<[i64; 2]>, Vec<[i64; 4]>) {
     let samples =
         stored(site, "SELECT count(*), sum(rx_bytes) FROM bandwidth_stats WHERE rx_bytes = 7");
@@ -125,8 +125,8 @@ fn of_second(site: &Site) -> (Vec<[i64; 2]>, Vec<[i64; 4]>) {
     (samples, stored(site, &sql))
 }
 
-/// One gap, of so many seconds of the second future, and of those before of which the word that they
-/// are committed was cut off: 10 bytes each.
+/// Asserts one gap: `seconds` of the second future, and the shared seconds whose acknowledgement was
+/// cut off, 10 bytes each.
 fn assert_disputed(gaps: &[[i64; 4]], seconds: i64) {
     assert_eq!(gaps.len(), 1, "{gaps:?}");
     let [first, last, bytes, packets] = gaps[0];
@@ -170,7 +170,7 @@ fn a_future_in_which_nothing_was_measured_yet_begins_with_a_gap_that_says_so() {
     let site = fork(150, 100);
     let (samples, gaps) = of_second(&site);
     assert_eq!(samples, [[0, -1]]);
-    // Where nothing is disputed, one number says that it is a fork.
+    // Without disputed records, a gap of one number marks the fork.
     if gaps != [[1, 1, 0, 0]] {
         assert_disputed(&gaps, 0);
     }

@@ -1,5 +1,5 @@
-//! Hosts that are gone stay, on both stores, over restarts and at every collector, until an operator
-//! forgets them.
+//! Hosts that are gone stay listed, on both stores, across restarts and at every collector, until an
+//! operator forgets them.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -9,10 +9,10 @@ use std::process::Command;
 use testbed::http::HTTP;
 use testbed::{Cluster, Pair, Running, Site, done, get, in_namespace, wait_until};
 
-/// Where the other collector of the same database listens.
+/// Address of the other collector of the same database.
 const OTHER: &str = "127.0.0.1:9083";
 
-/// Whether the client is up, as `/metrics` says; `None`: there is no such series.
+/// The client's state in `/metrics`; `None` without such a series.
 fn up(address: &str) -> Option<bool> {
     series(address, "netmon_client_up").map(|value| value == "1")
 }
@@ -33,8 +33,8 @@ fn forget(site: &Site, args: &[&str]) -> (String, Option<i32>) {
     (String::from_utf8(text).unwrap(), output.status.code())
 }
 
-/// An agent has measured and is gone; its collector was killed and started again, with what it kept
-/// beside the store and without.
+/// An agent has delivered and left. Its collector is killed and restarted, with its saved state beside
+/// the store and without.
 fn gone(site: &Site, pair: &Pair) -> Running {
     let collector = site.start_collector();
     site.enroll();
@@ -46,12 +46,12 @@ fn gone(site: &Site, pair: &Pair) -> Running {
         series(HTTP, "netmon_nic_bytes_total").is_some_and(|bytes| bytes != "0")
     });
     agent.stop();
-    wait_until("the client's end", || up(HTTP) == Some(false));
+    wait_until("the client to be down", || up(HTTP) == Some(false));
     let seen = || series(HTTP, "netmon_client_last_seen_timestamp_seconds").unwrap();
     let (before, bytes) = (seen(), series(HTTP, "netmon_nic_bytes_total"));
     collector.stop();
     let collector = site.start_collector();
-    assert_eq!((up(HTTP), seen()), (Some(false), before), "at once, also after a restart");
+    assert_eq!((up(HTTP), seen()), (Some(false), before), "right after a restart");
     assert_eq!(series(HTTP, "netmon_nic_bytes_total"), bytes);
     let live = get(HTTP, "/api/v1/clients").unwrap();
     assert!(live.contains("host-1") && live.contains("\"up\":false"), "{live}");
@@ -63,7 +63,7 @@ fn gone(site: &Site, pair: &Pair) -> Running {
     collector
 }
 
-/// Forgets the client while its agent is at work, and lets it in again.
+/// Forgets the client while its agent runs, then enrols it again.
 fn forgotten(site: &Site) {
     let agent = site.start_agent();
     wait_until("the client", || up(HTTP) == Some(true));
@@ -124,7 +124,7 @@ fn a_host_that_is_gone_stays_at_all_collectors_of_a_database_until_it_is_forgott
     };
     let second = Running::start(other(&["run"]), &site.dir().join("other.log"));
     wait_until("the client at the other collector", || up(OTHER) == Some(false));
-    // One that enrolled at the first and never connected.
+    // A client that enrolled at the first collector and never connected.
     let token = done(site.collector(&["token", "--client", "host-2"]).output().unwrap());
     let _report =
         done(site.agent_in("host-2", "host-2", &["enroll", token.trim()]).output().unwrap());
@@ -133,7 +133,7 @@ fn a_host_that_is_gone_stays_at_all_collectors_of_a_database_until_it_is_forgott
     let agent = site.start_agent();
     wait_until("the client at its own collector", || up(HTTP) == Some(true));
     wait_until("the client at the other collector", || up(OTHER) == Some(true));
-    assert_eq!(series(OTHER, "netmon_nic_bytes_total"), None, "its figures are at one");
+    assert_eq!(series(OTHER, "netmon_nic_bytes_total"), None, "only its collector has its figures");
     agent.stop();
     // Forgotten at the other collector, which never saw it.
     let output = other(&["forget", "host-1", "--yes"]).output().unwrap();

@@ -1,5 +1,5 @@
-//! The hand-over between reader and sampler under every interleaving that the memory model allows:
-//! the same source, compiled against loom's atomics.
+//! The hand-over between reader and sampler under every interleaving of the memory model: the same
+//! source, compiled with loom's atomics.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -17,8 +17,8 @@ use sync::{AtomicU64, Ordering};
 
 use handover::Handover;
 
-/// Slots of the bank in the test: as in the real one, the newest that may be open is the one
-/// before the oldest comes round again.
+/// Slots of the bank in the test. As in the real bank, the newest open slot is the one before the
+/// oldest comes around again.
 const SLOTS: usize = 2;
 
 struct Bank {
@@ -35,7 +35,7 @@ impl Bank {
         &self.slots[usize::try_from(number).unwrap() % SLOTS]
     }
 
-    /// Seals the slot and, when the reader lets it, takes what is in it.
+    /// Seals the slot and, when the reader permits it, takes its contents.
     fn take(&self, number: u64) -> u64 {
         let seal = self.handover.seal(number + 1);
         while !self.handover.is_left(seal) {
@@ -54,7 +54,7 @@ fn what_a_reader_counts_is_taken_once_and_from_the_slot_it_was_counted_in() {
             thread::spawn(move || {
                 let mut counted = [0; 3];
                 for amount in [1, 10] {
-                    // In two parts, as packets of one block are.
+                    // In two parts, like packets of one block.
                     let open = bank.handover.enter();
                     bank.slot(open).fetch_add(amount, Ordering::Relaxed);
                     bank.slot(open).fetch_add(100 * amount, Ordering::Relaxed);

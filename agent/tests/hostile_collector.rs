@@ -1,5 +1,5 @@
-//! Agents under a collector that is broken or hostile: whatever it says or leaves unsaid, what is
-//! measured is spooled, and delivered to the next collector that does its work.
+//! Agents with a broken or hostile collector. Whatever it sends or withholds, samples are spooled and
+//! delivered to the next working collector.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -20,20 +20,20 @@ use wire::message::{Ack, Committed, HostKey, Message, SeqRange, Welcome};
 
 use self::made::{Made, SESSION};
 
-/// Longer than anything here takes on a busy machine.
+/// Longer than any step here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long the agents here wait.
+/// Time limits of these agents.
 const BOUNDS: Bounds =
     Bounds { answer: Duration::from_millis(300), commit: Duration::from_millis(300) };
 
-/// A collector of which every test decides what it says.
+/// A collector whose behaviour each test defines.
 struct Collector {
     endpoint: Endpoint,
     client: ClientConfig,
 }
 
-/// The collector's end of a connection on which Hello was said.
+/// The collector's end of a connection after Hello.
 struct Said {
     connection: Connection,
     send: SendStream,
@@ -41,7 +41,7 @@ struct Said {
 }
 
 impl Collector {
-    /// One that takes so many streams at a time.
+    /// A collector that accepts this many streams at a time.
     fn new(streams: u8) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
         let params = rcgen::CertificateParams::new(vec!["collector".into()]).unwrap();
@@ -74,7 +74,7 @@ impl Collector {
         Self { endpoint, client }
     }
 
-    /// Takes a connection and hears Claim and Hello.
+    /// Accepts a connection and reads Claim and Hello.
     async fn greeted(&self) -> Said {
         let connection = self.endpoint.accept().await.unwrap().await.unwrap();
         let (send, mut receive) = connection.accept_bi().await.unwrap();
@@ -85,7 +85,7 @@ impl Collector {
         Said { connection, send, receive }
     }
 
-    /// One connection of the agent, to its end.
+    /// Runs one connection of the agent until it ends.
     async fn serve(&self, agent: &mut Made) -> Result<(), DeliveryError> {
         let port = self.endpoint.local_addr().unwrap().port();
         let server = Server { host: "127.0.0.1".into(), port };
@@ -94,7 +94,7 @@ impl Collector {
         agent.delivery.over(&connection, HostKey::default(), || {}).await
     }
 
-    /// Does all its work: commits whatever comes, until the agent is done.
+    /// Works correctly: commits every frame until the agent is done.
     async fn honest(&self, agent: &mut Made, last: u64) {
         let collect = async {
             let mut said = self.greeted().await;
@@ -143,9 +143,9 @@ async fn frame(stream: &mut RecvStream) -> Option<wire::frame::Frame> {
     }
 }
 
-/// Lets an agent that has measured 100 seconds meet a collector that does `deed` once it was told
-/// Hello; gives what ended the connection, and how long that took. Then all is delivered to a
-/// collector that works.
+/// An agent with 100 measured seconds meets a collector that runs `deed` after Hello. Returns the
+/// reason for which the connection ended, and how long that took. Then everything is delivered to a
+/// working collector.
 fn meet<D: Future>(deed: impl FnOnce(Said) -> D) -> (DeliveryError, Duration) {
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -159,7 +159,7 @@ fn meet<D: Future>(deed: impl FnOnce(Said) -> D) -> (DeliveryError, Duration) {
             let mut deed = std::pin::pin!(async { deed(hostile.greeted().await).await });
             tokio::select! {
                 ended = hostile.serve(&mut agent) => ended,
-                // Whatever it does, the agent goes when its patience is over.
+                // Whatever the collector does, the agent leaves when its patience ends.
                 () = async { deed.as_mut().await; std::future::pending().await } => unreachable!(),
             }
         };
@@ -202,7 +202,7 @@ fn a_collector_that_asks_for_what_is_missing_without_end_is_left() {
         said.welcome(0).await;
         loop {
             said.ack(0, 0, vec![SeqRange { first: 1, last: 100 }]).await;
-            // Asked any faster, the test's own machine is what is slow.
+            // Faster requests would only slow the test machine.
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     });
@@ -213,7 +213,7 @@ fn a_collector_that_asks_for_what_is_missing_without_end_is_left() {
 fn what_a_collector_was_never_sent_is_kept_whatever_it_acknowledges() {
     let (ended, _) = meet(async |mut said| {
         said.welcome(0).await;
-        // No stream was taken: nothing can have arrived.
+        // No stream was accepted, so nothing can have arrived.
         said.ack(100, 100, vec![]).await;
         said.connection.close(0u32.into(), b"thanks");
     });
@@ -222,7 +222,7 @@ fn what_a_collector_was_never_sent_is_kept_whatever_it_acknowledges() {
 
 #[test]
 fn figures_that_nobody_can_mean_end_the_connection_and_nothing_else() {
-    // Written by hand: an honest end refuses to say them.
+    // Built by hand: an honest end refuses to encode them.
     let huge = [u64::MAX, i64::MAX as u64 + 1];
     for number in huge {
         let honest = Welcome {
@@ -269,7 +269,7 @@ fn a_panic_in_delivery_ends_the_connection_and_nothing_else() {
             said.welcome(0).await;
             said
         };
-        let panics = || panic!("as by a bug");
+        let panics = || panic!("a simulated bug");
         let over = async {
             let connected = connect(&server, "collector", &collector.client).await;
             let (_endpoint, connection) = connected.unwrap();
@@ -277,7 +277,7 @@ fn a_panic_in_delivery_ends_the_connection_and_nothing_else() {
         };
         let (ended, _said) = tokio::join!(over, welcome);
         assert!(matches!(ended, Err(DeliveryError::Panicked)), "{ended:?}");
-        // Counting and spooling went on, and so does delivery.
+        // Counting and spooling continued, and delivery works again.
         agent.measure(51, 100, 10);
         agent.stop();
         tokio::time::timeout(PATIENCE, collector.honest(&mut agent, 100)).await.unwrap();

@@ -1,6 +1,5 @@
-//! What an operator does to install both programs, in any order, as root and as the services'
-//! users: without systemd, whose part is played by `chown` and `setpriv`. The real units are
-//! started by `scripts/boot`.
+//! An operator's installation of both programs, in any order, as root and as the services' users.
+//! `chown` and `setpriv` replace systemd here; `scripts/boot` starts the real units.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
@@ -11,12 +10,12 @@ use std::process::{Command, Output};
 use testbed::http::{self, HTTP, metric};
 use testbed::{Namespace, Running, done, in_namespace, program, wait_until};
 
-/// The users of the services, and one of neither; none of them has a name.
+/// The users of the services, and an unrelated one; none of them has a name.
 const COLLECTOR: u32 = 65_431;
 const AGENT: u32 = 65_432;
 const OTHER: u32 = 65_433;
 
-/// A host's file system, as far as it matters.
+/// The relevant part of a host's file system.
 struct Host(tempfile::TempDir);
 
 impl Host {
@@ -28,7 +27,7 @@ impl Host {
             fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
         }
         for name in ["agent", "collector"] {
-            // Other users may not reach the folder in which it was built.
+            // Other users may not be able to read the build folder.
             fs::copy(program(name), dir.path().join("bin").join(name)).unwrap();
         }
         Self(dir)
@@ -38,7 +37,7 @@ impl Host {
         self.0.path().join("lib/network-monitor").join(name)
     }
 
-    /// A command as a user, whose umask lets nobody else read what he makes.
+    /// A command of a user with a strict umask.
     fn command(&self, user: u32, name: &str, args: &[&str]) -> Command {
         let mut command = Namespace::own().command("setpriv");
         let user = user.to_string();
@@ -60,7 +59,7 @@ impl Host {
         self.command(user, name, args).output().unwrap()
     }
 
-    /// Starts a service as systemd does: its directory is the user's.
+    /// Starts a service as systemd does: its user owns its directory.
     fn start(&self, user: u32, name: &str) -> Running {
         let data_dir = self.data_dir(name);
         fs::create_dir_all(&data_dir).unwrap();
@@ -77,7 +76,7 @@ fn all_in(path: &Path, each: &mut impl FnMut(&Path)) {
     }
 }
 
-/// What an output says on the standard error, which ends in failure.
+/// The standard error of a failed command.
 fn refusal(output: &Output) -> String {
     assert!(!output.status.success(), "{output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -93,7 +92,7 @@ fn whoever_runs_first_the_services_start_and_need_no_config() {
         return;
     }
     let host = Host::new();
-    // As root, before the service ever ran.
+    // As root, before the first start of the service.
     let _token = done(host.output(0, "collector", &["token"]));
     let collector = host.start(COLLECTOR, "collector");
     wait_until("the collector", || http::is_ready(HTTP));
@@ -104,7 +103,7 @@ fn whoever_runs_first_the_services_start_and_need_no_config() {
     let frames = || metric(HTTP, "netmon_collector_frames_total");
     wait_until("frames of an agent without config", || frames() > 3.0);
 
-    // As root while they run, and again when the store is gone.
+    // As root while the services run, and again after the store is removed.
     for command in ["token", "clients", "fsck"] {
         let _report = done(host.output(0, "collector", &[command]));
     }
@@ -134,7 +133,7 @@ fn the_wrong_user_is_told_the_right_one() {
         return;
     }
     let host = Host::new();
-    // Before anything is there.
+    // Before anything exists.
     let told = refusal(&host.output(OTHER, "collector", &["token"]));
     assert!(told.contains("run: sudo collector ..."), "{told}");
     let collector = host.start(COLLECTOR, "collector");
@@ -155,7 +154,7 @@ fn the_wrong_user_is_told_the_right_one() {
     }
     let token = done(host.output(COLLECTOR, "collector", &["token"]));
     let _report = done(host.output(0, "agent", &["enroll", token.trim()]));
-    // As root has made it, and as systemd keeps it: private, behind a link.
+    // As root made it, and as systemd keeps it: private, behind a link.
     for _ in 0..2 {
         for command in [&["run"][..], &["enroll", token.trim()]] {
             let told = refusal(&host.output(OTHER, "agent", command));

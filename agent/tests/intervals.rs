@@ -1,6 +1,6 @@
-//! Attribution of packets to intervals, from blocks of a ring to the spans that a sampler takes,
-//! over what a host can do to it: any block layout, packets on boundaries and out of order, a
-//! reader or a sampler that stands still, a wall clock that is stepped.
+//! Attribution of packets to intervals, from a ring's blocks to the sampler's spans, under all
+//! conditions of a host: any block layout, packets on boundaries and out of order, a stalled reader or
+//! sampler, a stepped wall clock.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -19,12 +19,12 @@ use proptest::prelude::*;
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1000 * MS;
-/// A boot time and the wall time that belongs to it.
+/// A boot time; the wall time belongs to it.
 const BOOT: u64 = 5_000 * SECOND + 1_234_567;
 const WALL: u64 = 1_700_000_000 * SECOND + 7_654_321;
-/// Longest time from a packet to the reader that sees it, unless that stands still.
+/// Longest time from a packet to its reader, unless the reader stalls.
 const HOLD: u64 = 20 * MS;
-/// Headers of a UDP packet over IPv4, which is counted the short way, as others are not.
+/// Headers of a UDP packet over IPv4, which takes the fast path.
 const UDP: [u8; 60] = {
     let mut bytes = [0; 60];
     (bytes[12], bytes[14], bytes[23]) = (8, 0x45, 17);
@@ -33,15 +33,15 @@ const UDP: [u8; 60] = {
 /// Bytes of each packet.
 const LEN: u64 = 100;
 
-/// Every third packet was transmitted.
+/// Every third packet is transmitted.
 const fn is_outgoing(boot_ns: u64) -> bool {
     boot_ns.is_multiple_of(3)
 }
 
-/// Longest time for which a block is open.
+/// Longest time that a block is open.
 const OPEN: u64 = 8 * MS;
 
-/// The wall clock: one step at a boot time.
+/// The wall clock, with one step at a boot time.
 #[derive(Debug, Clone, Copy)]
 struct WallClock {
     step_at: u64,
@@ -59,16 +59,16 @@ impl WallClock {
     }
 }
 
-/// Where a packet lies.
+/// Position of a packet in time.
 #[derive(Debug, Clone, Copy)]
 enum Place {
-    /// So long after the one before it, in thousandths of an interval.
+    /// This long after the previous packet, in thousandths of an interval.
     After(u64),
-    /// So many nanoseconds after it.
+    /// This many nanoseconds after it.
     Close(u64),
     /// On the next boundary by the wall clock, or 1 ns before it.
     Boundary { before: bool },
-    /// So many nanoseconds before the one before it.
+    /// This many nanoseconds before the previous packet.
     OutOfOrder(u64),
 }
 
@@ -101,7 +101,7 @@ fn times(places: &[Place], interval: u64, clock: WallClock) -> Vec<u64> {
     places.iter().map(at).collect()
 }
 
-/// The blocks of a ring, each with the time at which it is handed over.
+/// The blocks of a ring, each with the time of its hand-over.
 fn blocks(times: &[u64], most: usize) -> VecDeque<(u64, Vec<u64>)> {
     let mut blocks: VecDeque<(u64, Vec<u64>)> = VecDeque::new();
     for &time in times {
@@ -132,7 +132,7 @@ struct Capture {
 }
 
 impl Capture {
-    /// The ring began at `begin`.
+    /// A ring that began at `begin`.
     fn new(interval: u64, clock: WallClock, begin: u64) -> Self {
         let (reading, hold) = (clock.read(BOOT), Duration::from_nanos(HOLD));
         let timeline = Timeline::new(Duration::from_nanos(interval), reading, hold);
@@ -159,7 +159,7 @@ impl Capture {
         }
     }
 
-    /// The sampler at work; `read_all` if no block waits to be read.
+    /// Runs the sampler; `read_all`: no block waits to be read.
     fn tick(&mut self, now: u64, read_all: bool) {
         if let Some(schedule) = self.timeline.observe(self.clock.read(now)) {
             self.shared.set(schedule);
@@ -180,10 +180,10 @@ impl Capture {
     }
 }
 
-/// One of the two stands still for a while.
+/// A stall of reader or sampler.
 #[derive(Debug, Clone, Copy)]
 struct Pause {
-    /// When, in thousandths of the run.
+    /// Begin, in thousandths of the run.
     at: u64,
     len: u64,
 }
@@ -193,7 +193,7 @@ fn pause() -> impl Strategy<Value = Option<Pause>> {
 }
 
 impl Pause {
-    /// When what was to be done at `time` is done.
+    /// When work due at `time` is done.
     fn delay(pause: Option<Self>, time: u64, run: u64) -> u64 {
         pause.map_or(time, |Self { at, len }| {
             let from = BOOT + run / 1000 * at;
@@ -208,7 +208,7 @@ fn what_came_before_the_ring_began_is_told_and_counted_in_no_interval() {
     let mut capture = Capture::new(10 * MS, clock, BOOT + MS);
     let begin = BOOT + MS;
     capture.read_block(begin + 9 * MS, &[begin - 1, begin - MS / 2, begin], true);
-    // Once it has begun, packets may be out of order.
+    // Once the ring has begun, packets may be out of order.
     capture.read_block(begin + 9 * MS, &[begin - 1, begin + MS], false);
     capture.tick(BOOT + SECOND, true);
     let sum = |figure: fn(&Tally) -> u64| -> u64 {
@@ -217,7 +217,7 @@ fn what_came_before_the_ring_began_is_told_and_counted_in_no_interval() {
     assert_eq!((sum(|tally| tally.early), sum(packets)), (2, 3));
 }
 
-/// Counts blocks while no sampler is at work, then takes all slots.
+/// Counts blocks without a sampler, then takes all slots.
 fn count_all(times: &[u64], most: usize, interval: u64, clock: WallClock) -> Vec<Tally> {
     let mut capture = Capture::new(interval, clock, 0);
     for block in times.chunks(most) {
@@ -231,8 +231,7 @@ fn count_all(times: &[u64], most: usize, interval: u64, clock: WallClock) -> Vec
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// A packet alone in its block always goes the long way; others go the short way where they
-    /// can.
+    /// A packet alone in its block always takes the slow path; others take the fast path if they can.
     #[test]
     fn how_packets_lie_in_blocks_changes_no_figure_and_no_peak(
         places in places(),
@@ -247,8 +246,8 @@ proptest! {
         prop_assert_eq!(alone, in_blocks);
     }
 
-    /// Around an edge, packets of two intervals come in turns: those of both directions, and those
-    /// that several CPUs have stamped before they took their place in the ring.
+    /// Around a boundary, packets of two intervals interleave: those of the two directions, and those
+    /// that several CPUs stamped before they got their place in the ring.
     #[test]
     fn peaks_keep_their_bounds_where_packets_of_two_intervals_interleave(
         places in places(),
@@ -259,7 +258,7 @@ proptest! {
         let (interval, clock) = (interval * MS, WallClock { step_at: u64::MAX, by: 0 });
         let times = times(&places, interval, clock);
         let mut capture = Capture::new(interval, clock, 0);
-        // No sampler is at work: as many as fit its slots.
+        // No sampler runs: use as many intervals as the slots hold.
         let end = capture.timeline.schedule().bounds(SLOTS - 2).end;
         let times: Vec<u64> = times.into_iter().take_while(|time| *time < end).collect();
         for block in times.chunks(most) {
@@ -277,7 +276,7 @@ proptest! {
                     let from = |from: u64| own.iter().filter(|it| (from..from + length).contains(it)).count();
                     own.iter().map(|&time| from(time) as u64 * LEN).max().unwrap_or(0)
                 };
-                // The clocks are read with 30 ns between them.
+                // Two readings of the clocks are 30 ns apart.
                 for (window, peak) in [(MS, traffic.peak_1ms_bytes), (10 * MS, traffic.peak_10ms_bytes)] {
                     prop_assert!(highest(window - STEP - 60) <= peak, "{peak} in {window} ns of slot {slot}");
                     prop_assert!(peak <= highest(window + 60), "{peak} in {window} ns of slot {slot}");
@@ -344,10 +343,10 @@ proptest! {
             misplaced += own.saturating_sub(packets(tally));
         }
         prop_assert!(misplaced <= late, "{misplaced} in another interval, {late} said to be late");
-        // The least that a reader is waited for: a quarter of the slots.
+        // A reader has at least this much time: a quarter of the slots.
         let patience = (interval * SLOTS / 4).min(SECOND);
         if reader_pause.is_none_or(|pause| pause.len < patience) && sampler_pause.is_none() {
-            prop_assert_eq!(late, 0, "nothing is late where nobody stands still for long");
+            prop_assert_eq!(late, 0, "packets are late without a long stall");
         }
         if step.is_none() {
             for (span, _) in taken.iter().filter(|(span, _)| span.slots.start > 0) {

@@ -1,11 +1,11 @@
-//! What an agent's log says of a failure that goes on: once, and once more after a success.
+//! An agent logs a lasting failure once, and again only after a success.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::time::Duration;
 
 use testbed::{Pair, Running, Site, in_namespace, wait_for};
 
-/// Lines of a log whose message begins and whose error goes on like this.
+/// Number of log lines whose message and error start with these texts.
 fn count(log: &str, message: &str, error: &str) -> usize {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let said = |line: &serde_json::Value, key: &str, text: &str| {

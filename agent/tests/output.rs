@@ -1,4 +1,4 @@
-//! What becomes of the agent's output where it can't be written.
+//! The agent's behaviour when its output can't be written.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::process::{Command, Output};
@@ -18,8 +18,8 @@ const COMMANDS: [&[&str]; 6] = [
     &["--help"],
 ];
 
-/// Those that don't: services and full screens; and what the collector has to answer first, which
-/// `end_to_end` tries.
+/// Commands that don't print: services and full-screen ones. `enroll` needs a collector's answer and is
+/// tested by `end_to_end`.
 const ELSEWHERE: [&str; 3] = ["run", "top", "enroll"];
 
 fn each(onto: impl Fn(&mut Command) -> Output, judge: impl Fn(&[&str], &Output)) {

@@ -1,5 +1,5 @@
-//! The connection under a changing network: another address, a smaller path MTU, a collector that
-//! is gone and another that isn't. Nothing is lost, and what is live stays live.
+//! The connection on a changing network: a new address, a smaller path MTU, a dead collector and a
+//! fallback. Nothing is lost, and live data stays live.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -12,8 +12,8 @@ use testbed::{
     Namespace, Running, Site, done, http, in_namespace, metric, program, sh, wait_for, wait_until,
 };
 
-/// The collector here at 10.1.0.1; the agent `host-1` in a namespace of its own at 10.1.0.2, where
-/// it measures this very link.
+/// The collector is here at 10.1.0.1. The agent `host-1` is in its own namespace at 10.1.0.2 and
+/// measures this link.
 struct Remote {
     site: Site,
     space: Namespace,
@@ -62,11 +62,11 @@ impl Remote {
     }
 }
 
-/// Waits until the collector has got more frames than now.
+/// Waits until the collector has received more frames.
 fn wait_for_more() {
     let frames = || metric(HTTP, "netmon_collector_frames_total");
     let before = frames();
-    // A collector that is gone without a word is given up after 15 s.
+    // An agent drops a silent collector after 15 s.
     wait_for("more frames", Duration::from_secs(60), || frames() > before + 3.0);
 }
 
@@ -99,8 +99,8 @@ fn a_path_that_swallows_large_packets_delays_nothing_for_long() {
     let remote = Remote::new("");
     let collector = remote.site.start_collector();
     let agent = remote.enroll_and_start();
-    // Without a word: no ICMP tells that the path's MTU is 1,240 bytes now, which is the least
-    // that QUIC works with (1,200 of payload; RFC 9000, section 14), and a little.
+    // No ICMP reports that the path MTU is 1,240 bytes now, a little above the minimum for QUIC (1,200
+    // bytes of payload; RFC 9000, section 14).
     sh("nft 'table inet hole { \
           chain input { type filter hook input priority 0; iifname m0 meta length > 1240 drop; }; \
           chain output { type filter hook output priority 0; oifname m0 meta length > 1240 drop; }; \
@@ -123,7 +123,7 @@ fn the_next_collector_of_the_list_takes_over_and_the_first_is_tried_again() {
     let collector = remote.site.start_collector();
     let agent = remote.enroll_and_start();
     collector.kill();
-    // The same identity and store behind another port: as good as another collector.
+    // The same identity and store on another port acts as another collector.
     let second = |port: &str, log: &str| {
         let mut command = remote.site.collector(&["run"]);
         command.env("NETMON_COLLECTOR_SERVER__PORT", port);

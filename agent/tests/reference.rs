@@ -1,4 +1,4 @@
-//! `deploy/docs/reference-agent.md` is what the code says.
+//! Keeps `deploy/docs/reference-agent.md` equal to the code.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use agent::cli::Cli;

@@ -1,5 +1,5 @@
-//! Reload, with the real programs: what can change while they run does, all else is named, and a
-//! config that is refused changes nothing.
+//! Reload of the real programs: changeable keys take effect, all others are named, and a refused config
+//! changes nothing.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use testbed::http::{self, HTTP};
 use testbed::{Pair, Running, Site, in_namespace, wait_until};
 
-/// Without the variables that would win over the file.
+/// Without the variables that would override the file.
 fn agent(site: &Site, args: &[&str]) -> Command {
     let mut command = site.agent(args);
     for variable in ["SERVER__HOST", "SERVER__RETRY_INTERVAL"] {
@@ -30,7 +30,7 @@ fn the_agent_goes_to_another_collector_without_a_restart() {
     let checked = || agent(&site, &["check-config", "--quiet"]).output().unwrap();
     let collector = site.start_collector();
     site.enroll();
-    // Nobody is there, and it is tried again in an hour.
+    // Nobody listens there, and the next try is in an hour.
     write("server: {host: 127.0.0.1, port: 9, max_retry: 0, retry_interval: 1h}");
     let agent = Running::start(agent(&site, &["run"]), &site.dir().join("a.log"));
     wait_until("a first try", || agent.log().contains("not connected"));
@@ -56,7 +56,7 @@ fn the_agent_goes_to_another_collector_without_a_restart() {
     });
     let clients = || http::get(HTTP, "/api/v1/clients").unwrap_or_default();
     wait_until("the collector", || clients().contains("\"alias\":\"Reloaded\",\"up\":true"));
-    // An open connection gives way too, and less is logged.
+    // Open connections give way too, and the log level drops.
     write("server: {host: 127.0.0.1}\nclient: {alias: Again}\nlog: {level: error}");
     agent.signal(Signal::SIGHUP);
     wait_until("the other alias", || clients().contains("\"alias\":\"Again\",\"up\":true"));
@@ -85,7 +85,7 @@ fn the_collector_takes_a_token_and_retention_without_a_restart() {
     let open = || http::get(HTTP, "/api/v1/clients").unwrap().contains(" 200 ");
     assert!(open());
 
-    // A token that isn't there: `check-config` says it too.
+    // The token file is missing: `check-config` reports it too.
     write(&format!("http: {{token_file: {}}}", token.display()));
     assert_eq!(run(&["check-config", "--quiet"]).output().unwrap().status.code(), Some(2));
     collector.signal(Signal::SIGHUP);

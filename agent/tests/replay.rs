@@ -1,5 +1,5 @@
-//! Traces of several mixes of protocols, replayed into a veth: the mix that is counted equals
-//! tshark's statistics of the files.
+//! Traces with several mixes of protocols, replayed into a veth: the counted mix equals tshark's
+//! statistics of the files.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -15,14 +15,14 @@ use wire::frame::MixCounts;
 /// Packets and bytes.
 type Figures = (u64, u64);
 
-/// What the mix has of a statistic.
+/// Our figures for a statistic.
 enum Ours {
     Both(fn(&MixCounts) -> Figures),
     Packets(fn(&MixCounts) -> u64),
     Bytes(fn(&MixCounts) -> u64),
 }
 
-/// A figure of the mix, with tshark's filter of the same. Sizes are without the FCS.
+/// A figure of the mix and the same as a tshark filter. Sizes are without FCS.
 const STATISTICS: [(&str, &str, Ours); 19] = [
     ("IPv4", "ip", Ours::Bytes(|mix| mix.ipv4_bytes)),
     ("IPv6", "ipv6", Ours::Bytes(|mix| mix.ipv6_bytes)),
@@ -57,10 +57,10 @@ const STATISTICS: [(&str, &str, Ours); 19] = [
     ("over 1518", "frame.len > 1514", Ours::Packets(|mix| mix.size_packets[6])),
 ];
 
-/// What tshark says of a file: all packets, then those of each statistic.
+/// tshark's counts of a file: all packets, then those of each statistic.
 fn tshark(file: &Path) -> Vec<Figures> {
     let filters: Vec<&str> = STATISTICS.iter().map(|(_, filter, _)| *filter).collect();
-    // Each packet is judged by itself.
+    // Judge each packet by itself.
     let alone =
         "-o ip.defragment:FALSE -o ipv6.defragment:FALSE -o tcp.desegment_tcp_streams:FALSE";
     let report = sh(&format!(

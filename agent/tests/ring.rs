@@ -1,4 +1,4 @@
-//! A real ring in a network namespace of the test's own, against a known number of packets.
+//! A real ring in the test's network namespace, with a known number of packets.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -62,8 +62,8 @@ fn a_packet_that_no_virtio_header_expresses_is_a_drop_and_hides_no_other() {
     }
     const PLAIN: u64 = 300;
     const LARGE: u64 = 30;
-    // A tap as a guest writes to it: plain datagrams, and among them datagrams to be fragmented
-    // (VIRTIO_NET_HDR_GSO_UDP), which the kernel takes and can't describe.
+    // A tap written to like a guest does: plain datagrams, and datagrams to be fragmented
+    // (VIRTIO_NET_HDR_GSO_UDP), which the kernel accepts and can't describe.
     const WRITER: &str = r#"
 import fcntl, os, struct, sys
 tap = os.open("/dev/net/tun", os.O_RDWR)
@@ -120,7 +120,7 @@ fn the_probe_finds_what_the_virtio_header_expresses_or_says_why_it_can_not() {
     if !in_namespace() {
         return;
     }
-    // Linux 6.2 is the first that expresses UDP GSO.
+    // Linux 6.2 is the first to describe UDP GSO.
     let release = sh("uname -r");
     let mut numbers = release.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
     let expresses_udp = (numbers.next(), numbers.next()) >= (Some(6), Some(2));
@@ -152,11 +152,11 @@ fn a_block_ends_however_many_packets_its_descriptor_names() {
     block[16] = 48;
     for (at, next) in [(DESCRIPTOR, 208u32), (DESCRIPTOR + PLACE, 0)] {
         block[at..at + 4].copy_from_slice(&next.to_ne_bytes());
-        // Its status, and where its bytes are.
+        // Its status, and the offset of its bytes.
         (block[at + 20], block[at + 24]) = (1, 92);
     }
     assert_eq!(Packets::of_block(&block[AFTER_STATUS..], true).count(), 2);
-    // Back into the place itself.
+    // The next offset points into the place itself.
     block[DESCRIPTOR] = 8;
     assert_eq!(Packets::of_block(&block[AFTER_STATUS..], true).count(), 1);
 }

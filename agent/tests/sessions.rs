@@ -1,5 +1,5 @@
-//! Sessions of an agent that was started again and again while no collector was there: any number
-//! of them is delivered, the oldest first.
+//! An agent that was restarted many times without a collector: all of its sessions are delivered, the
+//! oldest first.
 
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, reason = "a test may panic")]
 
@@ -12,10 +12,10 @@ use wire::frame::{Counts, Frame, Sample};
 use wire::id::NicName;
 use wire::message::LIST_MAX;
 
-/// More than one message can name.
+/// More than one message can list.
 const SESSIONS: u64 = LIST_MAX as u64 + 304;
 
-/// Writes a spool of as many runs, each of which counted one packet of so many bytes.
+/// Writes a spool of this many runs, each with one packet of as many bytes as its number.
 fn crash_loop(site: &Site) {
     let limits = SpoolLimits {
         max_size: 64 << 20,
@@ -25,7 +25,7 @@ fn crash_loop(site: &Site) {
     let path = site.dir().join("agent/spool.sqlite");
     let (mut spool, _) = Spool::open(&path, limits, Now::default()).unwrap();
     for session in 1..=SESSIONS {
-        // Of clocks that go backwards from one run to the next.
+        // The wall clock goes backwards between runs.
         let wall_ns = 1_700_000_000_000_000_000 - session * 1_000_000_000;
         spool.begin(session, Now { wall_ns, boot_ns: session, ..Now::default() }).unwrap();
         let counts = Counts {
@@ -63,7 +63,7 @@ fn all_are_delivered(site: &Site) {
         path.exists() && told.matches(r#""message":"connected""#).count() >= 5
     };
     wait_for("the last portion", Duration::from_secs(120), waiting);
-    // Stopping delivers what is left.
+    // Stopping delivers the rest.
     let rows = || metric(HTTP, "netmon_collector_batch_rows_sum");
     wait_for("most of it", Duration::from_secs(60), || rows() >= SESSIONS as f64);
     agent.stop();

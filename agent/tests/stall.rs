@@ -1,4 +1,4 @@
-//! An agent that is stopped while packets come, against the count of the sender's qdisc.
+//! An agent that is stopped during traffic, compared with the sender's qdisc.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use testbed::{Namespace, Pair, in_namespace, wait_until};
 
-/// Longer than what a ring is made for.
+/// Longer than the stall that a ring is designed for.
 const STALL: Duration = Duration::from_millis(5200);
 
 #[test]
@@ -38,7 +38,7 @@ fn so_does_a_ring_that_is_configured_to_have_few_large_blocks() {
 const BLOCKS: &str = "NETMON_AGENT_MONITOR__RING__BLOCKS";
 const BLOCK_SIZE: &str = "NETMON_AGENT_MONITOR__RING__BLOCK_SIZE";
 
-/// Stops an agent with the settings given under a packet after each `gap`.
+/// Stops an agent with the given settings during traffic of one packet per `gap`.
 fn stall(settings: &[(&str, &str)], gap: Duration) {
     let pair = Pair::new();
     let before = pair.sent_here().1 + pair.sent_there().1;
@@ -70,7 +70,7 @@ fn stall(settings: &[(&str, &str)], gap: Duration) {
     let printed = String::from_utf8(printed).unwrap();
     let total: serde_json::Value = serde_json::from_str(printed.lines().last().unwrap()).unwrap();
     let nic = &total["nics"]["here"];
-    assert!(offered > 500, "{offered} packets are no stall");
+    assert!(offered > 500, "only {offered} packets during the stall");
     assert_eq!(nic["drops"], 0, "of {offered}: {total}");
     assert_eq!(nic["seen"], offered, "{total}");
 }

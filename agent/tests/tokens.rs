@@ -1,5 +1,5 @@
-//! Tokens between real programs: how a host is given one, what the audit log says, and that no
-//! secret, forged line or long text of a peer is in any log.
+//! Tokens between real programs: ways to pass a token to a host, the audit log, and that no log
+//! contains a secret, a forged line or a peer's long text.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::Write;
@@ -15,7 +15,7 @@ use testbed::{Running, Site, done, in_namespace, wait_until};
 use wire::codec;
 use wire::message::{EnrollRequest, Hello, Message, Refused, Session};
 
-/// Runs a program with something on its standard input.
+/// Runs a program with this standard input.
 fn with_input(mut command: Command, input: &str) -> Output {
     let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = pipes.spawn().unwrap();
@@ -30,14 +30,14 @@ fn token(site: &Site, args: &[&str]) -> String {
     token
 }
 
-/// The collector's audit log of an event.
+/// The collector's audit log entries of an event.
 fn audit(collector: &Running, event: &str) -> Vec<Value> {
     let log = collector.log();
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     lines.filter(|it| it["target"] == "audit" && it["event"] == event).collect()
 }
 
-/// Waits for the next line of an event, and gives the last one.
+/// Waits for the next entry of an event and returns the last one.
 fn audited(collector: &Running, event: &str) -> Value {
     wait_until(event, || !audit(collector, event).is_empty());
     audit(collector, event).pop().unwrap()
@@ -69,7 +69,7 @@ fn what_operators_and_hosts_do_is_in_the_audit_log_and_no_secret_is_in_any() {
         (&"host-1".into(), &"127.0.0.1".into(), &id.clone().into(), &0.into())
     );
 
-    // From a file; it was used.
+    // From a file; the token is used up.
     let file = site.dir().join("token");
     secret_file(&file, &first);
     let again = site.agent_in("other", "host-2", &["enroll", "--token-file"]).arg(&file).output();
@@ -81,7 +81,7 @@ fn what_operators_and_hosts_do_is_in_the_audit_log_and_no_secret_is_in_any() {
         (&"host-2".into(), &id.into(), &"bad_token".into(), &"WARN".into())
     );
 
-    // A token for an id gives it.
+    // A token for an id sets it.
     let bound = token(&site, &["--client", "db-1"]);
     let mut unnamed = site.agent_in("db", "", &["enroll", "-"]);
     unnamed.env_remove("NETMON_AGENT_CLIENT__ID");
@@ -93,7 +93,7 @@ fn what_operators_and_hosts_do_is_in_the_audit_log_and_no_secret_is_in_any() {
     let _report = done(with_input(site.agent_in("db-new", "db-1", &["enroll", "-"]), &replacing));
     assert_eq!(audited(&collector, "client_replaced")["client"], "db-1");
 
-    // For a fleet; listed; cancelled.
+    // A token for a fleet: listed, then cancelled.
     let fleet = token(&site, &["--uses", "50", "--match", "web-*"]);
     let list = done(site.collector(&["tokens"]).output().unwrap());
     let line = list.lines().find(|line| line.contains("web-*")).unwrap();
@@ -105,7 +105,7 @@ fn what_operators_and_hosts_do_is_in_the_audit_log_and_no_secret_is_in_any() {
     let web = with_input(site.agent_in("web", "web-1", &["enroll", "-"]), &fleet);
     assert!(String::from_utf8_lossy(&web.stderr).contains("cancelled"), "{web:?}");
 
-    // Where it doesn't belong.
+    // A token in the wrong place.
     let misplaced = site.agent(&["enroll", "--id", &first, "-"]).output().unwrap();
     let said = String::from_utf8_lossy(&misplaced.stderr).into_owned();
     assert!(misplaced.status.code() == Some(2) && said.contains("nmt1_***"), "{said}");
@@ -121,7 +121,7 @@ fn what_operators_and_hosts_do_is_in_the_audit_log_and_no_secret_is_in_any() {
     collector.stop();
 }
 
-/// Says Hello with a client's certificate, and then something else.
+/// Sends Hello with a client's certificate, then another message.
 async fn say(site: &Site, message: &Message) {
     let directory = site.dir().join("agent/identity");
     let credentials = Credentials::load(&directory, None, UnixTime::now()).unwrap();

@@ -1,4 +1,4 @@
-//! `agent top` on a terminal of its own.
+//! `agent top` on its own terminal.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -43,7 +43,7 @@ fn top_shows_what_a_nic_carries_and_what_the_traffic_is() {
         let (mut stream, _) = listener.accept().unwrap();
         std::io::copy(&mut stream, &mut std::io::sink())
     });
-    // Bursts of bulk data, and a small packet between each two.
+    // Bursts of bulk data with a small packet between them.
     let mut traffic = pair.there_spawn(&format!(
         "exec 3> /dev/tcp/10.9.0.1/{port}; while :; do \
          head -c $((500000 + RANDOM * 40)) /dev/zero >&3; \

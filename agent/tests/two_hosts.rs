@@ -1,4 +1,5 @@
-//! Two hosts with one certificate: who goes on, who is refused, and what both ends say.
+//! Two hosts with one certificate: which one continues, which one is refused, and what both ends
+//! report.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use testbed::{Cluster, Pair, Running, Site, done, get, in_namespace, metric, sh,
 use tokio::runtime::Runtime;
 use wire::message::{Claim, Hello, HostKey, Message, Session};
 
-/// A connected agent made by hand.
+/// A connected agent built by the test.
 struct Host {
     _endpoint: Endpoint,
     connection: Connection,
@@ -26,7 +27,7 @@ impl Host {
         Self::connect_to(site, 8082).await
     }
 
-    /// The same, to the collector at a port.
+    /// Connects to the collector on a port.
     async fn connect_to(site: &Site, port: u16) -> Self {
         let dir = site.dir().join("agent/identity");
         let credentials = Credentials::load(&dir, None, UnixTime::now()).unwrap();
@@ -38,7 +39,7 @@ impl Host {
         Self { _endpoint: endpoint, connection, send, receive }
     }
 
-    /// Says who it is and hears what the collector says to that.
+    /// Sends Claim and Hello, and returns the collector's answer.
     async fn introduce(&mut self, claim: Option<Claim>, session: u64) -> Message {
         let hello =
             Hello { sessions: vec![Session { session, started_ns: 1 }], ..Hello::default() };
@@ -48,7 +49,7 @@ impl Host {
         }
         let answer = control::read(&mut self.receive, &self.connection).await.unwrap();
         match answer {
-            // Only those who made a claim are told.
+            // Only agents that sent a claim receive digests.
             Message::Digests(_) if claim.is_some() => {
                 control::read(&mut self.receive, &self.connection).await.unwrap()
             }
@@ -74,11 +75,11 @@ fn refusals_at(http: &str) -> f64 {
     metric(http, r#"netmon_collector_rejects_total{reason="second_host"}"#)
 }
 
-/// Where the second of two collectors of a database listens.
+/// Port of the second collector of a database.
 const SECOND: u16 = 9082;
 const SECOND_HTTP: &str = "127.0.0.1:9083";
 
-/// Starts the collector of the site, enrols its agent, and starts another collector, of the same
+/// Starts the collector of the site, enrols its agent, and starts another collector with the same
 /// database and CA.
 fn two_collectors(site: &Site) -> [Running; 2] {
     let first = site.start_collector();
@@ -94,7 +95,7 @@ fn two_collectors(site: &Site) -> [Running; 2] {
     [first, second]
 }
 
-/// How many questions wait for an answer.
+/// Number of unanswered questions.
 const WAITS: &str = "SELECT count(*) FROM claims WHERE question > answered";
 
 /// Runs a statement in the database of a URL.
@@ -136,7 +137,7 @@ fn the_host_that_is_connected_goes_on_and_another_is_refused_until_it_is_gone() 
             (Some(claim(1, 2, 21)), "a copy of that machine, with the same machine-id"),
             (Some(claim(1, 1, 22)), "a second agent on the same machine"),
             (Some(claim(0, 0, 23)), "one of the two has no machine-id"),
-            // An older agent, which doesn't tell.
+            // An older agent, which sends no claim.
             (None, "one of the two has no machine-id"),
         ]) {
             let mut first = Host::connect(&site).await;
@@ -146,19 +147,22 @@ fn the_host_that_is_connected_goes_on_and_another_is_refused_until_it_is_gone() 
             let asked = Instant::now();
             let mut host = Host::connect(&site).await;
             let reason = refusal(host.introduce(second, session).await);
-            assert!(asked.elapsed() < Duration::from_secs(3), "it is asked, not waited for");
+            assert!(
+                asked.elapsed() < Duration::from_secs(3),
+                "the collector asks instead of waiting"
+            );
             assert!(reason.contains("client host-1 is connected from 127.0.0.1 "), "{reason}");
             assert!(reason.contains(what), "{reason}");
             assert!(reason.contains("collector token --client host-1 --replace"), "{reason}");
             let counted = f64::from(u32::try_from(number).unwrap());
             wait_until("the count", || refusals() >= counted);
-            wait_until("the collector's word of it", || collector.log().contains(what));
+            wait_until("the collector's log", || collector.log().contains(what));
             let listed = done(site.collector(&["clients"]).output().unwrap());
             assert!(listed.contains("host-1: two hosts have its certificate"), "{listed}");
             assert!(listed.contains(what), "{listed}");
-            assert!(first.connection.close_reason().is_none(), "the first goes on");
+            assert!(first.connection.close_reason().is_none(), "the first stays connected");
             first.leave().await;
-            // By its own end, the first gives its place to the second.
+            // Leaving, the first frees its place for the second.
             let mut host = Host::connect(&site).await;
             let answer = host.introduce(second, session).await;
             assert!(matches!(answer, Message::Welcome(_)), "{what}: {answer:?}");
@@ -185,7 +189,7 @@ fn a_host_that_answers_no_more_gives_way_to_its_restart_reboot_and_successor() {
         Some(claim(0, 1, 23)),
         None,
     ]) {
-        // Killed: nobody says goodbye.
+        // Killed: the connection is not closed.
         let killed = self::runtime();
         let first = killed.block_on(async {
             let mut first = Host::connect(&site).await;
@@ -251,12 +255,12 @@ fn of_an_agent_and_its_copy_one_delivers_and_the_other_says_what_to_do() {
     wait_until("the refusal", || copy.log().contains("is connected from 127.0.0.1 "));
     assert!(copy.log().contains("a second agent on the same machine"), "{}", copy.log());
     assert!(refusals() > 0.0);
-    wait_until("the collector's word of it", || collector.log().contains("a second agent"));
+    wait_until("the collector's log", || collector.log().contains("a second agent"));
     let times = |log: &str| log.matches("is connected from").count();
     wait_until("more tries", || refusals() > 3.0);
-    assert_eq!((times(&copy.log()), times(&collector.log())), (1, 1), "told once");
+    assert_eq!((times(&copy.log()), times(&collector.log())), (1, 1), "logged once");
     assert!(!first.log().contains("not connected"), "{}", first.log());
-    // What no other connection can tell.
+    // Only the service's own state shows this.
     for (folder, finding) in [("agent", "ok    delivery"), ("copy", "fail  delivery")] {
         let examined = site.agent_in(folder, "host-1", &["doctor"]).output().unwrap();
         let report = String::from_utf8(examined.stdout).unwrap();
@@ -287,7 +291,7 @@ fn a_client_id_that_was_changed_after_the_enrolment_is_reported() {
     let examined = String::from_utf8_lossy(&examined.stdout);
     assert!(examined.contains(said), "{examined}");
     let agent = Running::start(changed(&["run"]), &site.dir().join("a.log"));
-    wait_until("the agent's word of it", || agent.log().contains(said));
+    wait_until("the agent's log", || agent.log().contains(said));
     wait_until("the connection", || agent.log().contains("\"connected\""));
     agent.stop();
     collector.stop();
@@ -317,7 +321,7 @@ fn second_hosts_that_alternate_are_told_of_once_each() {
         assert_eq!(collector.log().matches("closed a connection").count(), 2);
         let listed = done(site.collector(&["clients"]).output().unwrap());
         assert!(listed.contains("host-1: two hosts have its certificate since 20"), "{listed}");
-        // Nobody has tried for long: the second host is gone.
+        // No try for a long time: the second host is gone.
         let db = rusqlite::Connection::open(site.dir().join("collector/netmon.sqlite")).unwrap();
         db.busy_timeout(Duration::from_secs(5)).unwrap();
         let ago = "UPDATE second_hosts SET since = since - 7200000000000,
@@ -345,29 +349,32 @@ fn a_second_host_at_another_collector_of_the_database_is_refused_as_at_the_same_
             (Some(claim(2, 2, 2)), "this is another machine"),
             (Some(claim(1, 2, 3)), "a copy of that machine, with the same machine-id"),
             (Some(claim(1, 1, 4)), "a second agent on the same machine"),
-            // An older agent, which doesn't tell.
+            // An older agent, which sends no claim.
             (None, "one of the two has no machine-id"),
         ]) {
             let asked = Instant::now();
             let mut host = Host::connect_to(&site, SECOND).await;
             let reason = refusal(host.introduce(claim, 5).await);
-            assert!(asked.elapsed() < Duration::from_secs(3), "it is asked, not waited for");
+            assert!(
+                asked.elapsed() < Duration::from_secs(3),
+                "the collector asks instead of waiting"
+            );
             assert!(reason.contains("client host-1 is connected from 127.0.0.1 "), "{reason}");
             assert!(reason.contains(what), "{reason}");
             let counted = f64::from(number);
             wait_until("the count", || refusals_at(SECOND_HTTP) >= counted);
-            wait_until("the second collector's word of it", || second.log().contains(what));
+            wait_until("the second collector's log", || second.log().contains(what));
         }
-        // Told wherever people look, whichever collector refused it.
+        // Reported wherever people look, whichever collector refused it.
         let listed = done(site.collector(&["clients"]).output().unwrap());
         assert!(listed.contains("host-1: two hosts have its certificate since 20"), "{listed}");
         for http in [HTTP, SECOND_HTTP] {
             let told = || get(http, "/api/v1/clients").unwrap_or_default();
             wait_until("the second host", || told().contains(r#""refused":"127.0.0.1""#));
         }
-        assert!(first.connection.close_reason().is_none(), "the first goes on");
+        assert!(first.connection.close_reason().is_none(), "the first stays connected");
         assert!(refusals() < 1.0);
-        // It leaves, and its place is free.
+        // It leaves and frees its place.
         first.leave().await;
         let mut host = Host::connect_to(&site, SECOND).await;
         welcome(&mut host, claim(2, 2, 2)).await;
@@ -391,24 +398,24 @@ fn a_host_that_goes_to_another_collector_of_the_database_is_never_refused() {
     let mut host = killed.block_on(async {
         let mut before = Host::connect(&site).await;
         welcome(&mut before, claim(1, 1, 1)).await;
-        // The same run, by its fallbacks, though the way back is still open.
+        // The same run comes over a fallback while its old connection is still open.
         let asked = Instant::now();
         let mut host = Host::connect_to(&site, SECOND).await;
         welcome(&mut host, claim(1, 1, 1)).await;
         assert!(asked.elapsed() < Duration::from_millis(900), "{:?}", asked.elapsed());
         let closed = tokio::time::timeout(Duration::from_secs(15), before.connection.closed());
-        closed.await.expect("what is left behind is closed");
+        closed.await.expect("the old connection is closed");
         host
     });
-    // Killed, and started again with another collector in reach: nobody says goodbye.
+    // Killed, and restarted at the other collector: the old connection is not closed.
     killed.shutdown_background();
     let runtime = runtime();
     runtime.block_on(async {
         host = Host::connect(&site).await;
         welcome(&mut host, claim(1, 1, 2)).await;
     });
-    // The collector is killed: the host goes on at the other, and so does its successor, once the
-    // host itself has had the time to come.
+    // The collector is killed. The host continues at the other collector; its successor follows once
+    // the host itself has had time to return.
     collector.kill();
     runtime.block_on(async {
         let mut host = Host::connect_to(&site, SECOND).await;
@@ -437,10 +444,10 @@ fn a_host_that_falls_back_is_let_in_before_a_second_one_that_waits() {
     runtime().block_on(async {
         let mut first = Host::connect(&site).await;
         welcome(&mut first, claim(1, 1, 1)).await;
-        // The database has lost the claim: nobody is at another collector for that.
+        // The database lost the claim, but the host still isn't connected elsewhere.
         claims("DELETE FROM claims");
         wait_until("the claim", || claims("SELECT count(*) FROM claims") == "1");
-        assert!(first.connection.close_reason().is_none(), "the host goes on");
+        assert!(first.connection.close_reason().is_none(), "the host stays connected");
         collector.kill();
         let mut copy = Host::connect_to(&site, SECOND).await;
         let refused = tokio::spawn(async move { copy.introduce(Some(claim(2, 2, 2)), 2).await });
@@ -451,7 +458,7 @@ fn a_host_that_falls_back_is_let_in_before_a_second_one_that_waits() {
         assert!(asked.elapsed() < Duration::from_millis(900), "{:?}", asked.elapsed());
         let reason = refusal(refused.await.unwrap());
         assert!(reason.contains("this is another machine"), "{reason}");
-        assert!(host.connection.close_reason().is_none(), "the host goes on");
+        assert!(host.connection.close_reason().is_none(), "the host stays connected");
         host.leave().await;
     });
     second.stop();

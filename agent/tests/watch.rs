@@ -15,12 +15,12 @@ fn watch(args: &[&str]) -> Command {
     command
 }
 
-/// Runs `agent watch`, does something once it captures, ends it by SIGTERM, and gives all lines.
+/// Runs `agent watch`, calls `act` once it captures, ends it with SIGTERM, and returns all lines.
 fn watched(args: &[&str], act: impl FnOnce()) -> Vec<String> {
     let mut child = watch(args).stdout(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut first = String::new();
-    // The first sample is there: it captures.
+    // After the first sample it captures.
     for _ in 0..3 {
         out.read_line(&mut first).unwrap();
     }
@@ -154,12 +154,12 @@ fn what_a_stopped_reader_missed_is_counted_and_its_sample_marked() {
     let total = &total["nics"]["here"];
     let figure = |key: &str| total[key].as_u64().unwrap();
     assert!(figure("drops") > 1000, "{total}");
-    assert_eq!(figure("offered"), sent + received, "the ring was offered all that passed");
+    assert_eq!(figure("offered"), sent + received, "all packets were offered to the ring");
     assert_eq!(figure("seen") + figure("drops"), figure("offered"));
     assert_eq!(total["verdict"], format!("ring lost {}", figure("drops")));
     let lossy = |sample: &&Value| sample["drops"].as_u64().unwrap() > 0;
     let marked: Vec<&Value> = samples.iter().filter(lossy).collect();
     assert!(marked.iter().all(|sample| sample["freezes"].as_u64().unwrap() > 0), "{marked:?}");
     let drops: u64 = marked.iter().map(|sample| sample["drops"].as_u64().unwrap()).sum();
-    assert_eq!(drops, figure("drops"), "each is in the sample in which it was noticed");
+    assert_eq!(drops, figure("drops"), "drops are in the sample that noticed them");
 }

@@ -1,4 +1,4 @@
-//! What `agent watch --format json` prints: every sample with its mix, and the sums of all.
+//! The output of `agent watch --format json`: every sample with its mix, and all sums.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -41,7 +41,7 @@ fn every_sample_has_its_mix_and_the_total_their_sum_and_a_verdict() {
         watch(config, &interrupted, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     });
-    // The ring takes packets in once its socket's protocol is ETH_P_ALL; the probe's is of `lo`.
+    // The ring receives packets once its socket's protocol is ETH_P_ALL; the probe's socket is on `lo`.
     let link = sh("ip -o link show here");
     let ifindex = link.split(':').next().unwrap();
     wait_until("capture", || {

@@ -1,7 +1,7 @@
 //! Counting: what one packet adds to the sums of its block.
 //!
-//! A packet touches as few sums as tell all: its protocols', which hold every packet and byte
-//! once, and its size class. The rest of a tally follows from them when the block is done.
+//! A packet touches the fewest sums that suffice: one per protocol, where every packet and byte counts
+//! once, and its size class. The rest of a tally is derived when the block is done.
 
 use wire::frame::{MixCounts, SIZE_CLASSES};
 
@@ -12,7 +12,7 @@ use super::size_class::size_class;
 use super::wire_len::{WireLen, wire_len, wire_len_without_header};
 use crate::account::bank::{Direction, Tally, Traffic};
 
-/// Transport protocols that are told apart.
+/// Transport protocols with their own counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Transport {
     Tcp,
@@ -21,11 +21,11 @@ enum Transport {
     Other,
 }
 
-/// How many of each there are.
+/// Number of network protocols, and of transport protocols.
 const NETWORKS: usize = 4;
 const TRANSPORTS: usize = 4;
 
-/// Packets on the wire and their bytes.
+/// Packets on the wire, and their bytes.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sum {
     packets: u64,
@@ -38,7 +38,7 @@ struct Sums {
     /// By [`Network`] and [`Transport`].
     protocols: [[Sum; TRANSPORTS]; NETWORKS],
     size_packets: [u64; SIZE_CLASSES],
-    /// Packets on the wire beyond one for each that the tap saw.
+    /// Packets on the wire beyond the first of each packet that the tap saw.
     segments: u64,
     multicast_packets: u64,
     broadcast_packets: u64,
@@ -46,23 +46,23 @@ struct Sums {
     tcp_rst_packets: u64,
 }
 
-/// The sums of the packets that were counted since they were last taken.
+/// The sums of the packets counted since they were last taken.
 #[derive(Debug, Default)]
 pub struct Counts {
     /// By [`Direction`].
     sums: [Sums; 2],
     inexact: u64,
-    /// Packets counted in another slot than their own.
+    /// Packets counted in a later slot than their own.
     pub late: u64,
-    /// Packets from before the ring began, which are in no other sum.
+    /// Packets from before the ring began; no other sum includes them.
     pub early: u64,
-    /// Packets that the kernel has unwrapped and handed to the NIC again: they were counted when
-    /// they came from the wire.
+    /// Packets that the kernel decapsulated and handed to the NIC again. They were counted when they
+    /// came from the wire.
     again: u64,
 }
 
 impl Counts {
-    /// Adds a packet whose kind is known. Gives its bytes on the wire, and which way it went.
+    /// Adds a packet of a known kind. Returns its bytes on the wire and its direction.
     #[inline]
     pub fn add_plain(&mut self, packet: &Packet<'_>, plain: Plain) -> (u64, Direction) {
         let bytes = u64::from(packet.len);
@@ -75,7 +75,7 @@ impl Counts {
         (bytes, direction)
     }
 
-    /// The same for whatever comes. What comes again has no bytes.
+    /// Adds any packet. A packet that was handed to the NIC again has no bytes.
     pub fn add(&mut self, packet: &Packet<'_>) -> (u64, Direction) {
         let ethernet = is_ethernet(packet);
         let headers = if ethernet {
@@ -93,7 +93,7 @@ impl Counts {
             Some(vnet) => wire_len(len, packet.headers, vnet, headers.transport, vlan_stripped),
             None => wire_len_without_header(len, vlan_stripped),
         };
-        // A packet that is short itself has no more to say.
+        // Cut headers matter only if the packet itself is longer than the captured bytes.
         let is_cut = packet.headers.len() < len as usize;
         if !wire.exact || is_cut && (headers.cut || has_no_flags(packet.headers, headers)) {
             self.inexact += 1;
@@ -105,7 +105,7 @@ impl Counts {
         (wire.bytes, direction)
     }
 
-    /// Takes all that was counted; peaks are not among it.
+    /// Takes everything counted so far, except peaks.
     #[must_use]
     pub fn take(&mut self) -> Tally {
         let Self { sums: [rx, tx], inexact, late, early, again } = std::mem::take(self);
@@ -113,9 +113,8 @@ impl Counts {
     }
 }
 
-/// Protocols of a packet of the kind that most are: Ethernet, to one host, without a tag, IPv4
-/// without options or IPv6 without extensions, UDP or TCP that neither begins nor breaks a
-/// connection, and one packet on the wire.
+/// The protocols of a plain packet, the most common kind: Ethernet, unicast, untagged, IPv4 without
+/// options or IPv6 without extensions, UDP, or TCP without SYN and RST, and one packet on the wire.
 #[derive(Debug, Clone, Copy)]
 pub struct Plain {
     network: Network,
@@ -123,7 +122,7 @@ pub struct Plain {
 }
 
 impl Plain {
-    /// `None` for a packet of any other kind, and where its headers are cut.
+    /// `None` for any other packet, and if its headers are cut.
     #[must_use]
     #[inline]
     pub fn of(packet: &Packet<'_>) -> Option<Self> {
@@ -163,7 +162,7 @@ impl Plain {
     }
 }
 
-/// True for TCP whose flags lie behind the captured bytes.
+/// True for TCP whose flags are behind the captured bytes.
 fn has_no_flags(bytes: &[u8], headers: Headers) -> bool {
     let transport = headers.transport.filter(|(found, _)| *found == protocol::TCP);
     transport.is_some_and(|(_, at)| bytes.len() <= usize::from(at) + tcp::FLAGS)
@@ -187,8 +186,8 @@ impl Sums {
         }
     }
 
-    /// Multicast and broadcast: by the destination address where there is one, which holds for
-    /// both directions (IEEE 802.3, the first bit marks a group).
+    /// Counts multicast and broadcast by the destination address, if there is one. That works in both
+    /// directions (IEEE 802.3: the first bit marks a group).
     fn add_kind(&mut self, packet: &Packet<'_>, ethernet: bool, packets: u64) {
         const BROADCAST: [u8; 6] = [0xFF; 6];
         let destination = packet.headers.first_chunk::<6>().filter(|_| ethernet);
@@ -223,7 +222,7 @@ impl Sums {
         sum.bytes += wire.bytes;
     }
 
-    /// All that follows from the sums.
+    /// Derives the rest from the sums.
     fn traffic(&self) -> Traffic {
         let network = |network: Network| self.protocols[network as usize].iter().copied();
         let all = |sums: &mut dyn Iterator<Item = Sum>| {
@@ -271,7 +270,7 @@ mod tests {
     use super::super::wire_len::VnetHeader;
     use super::*;
 
-    /// An Ethernet packet of IPv4 with the protocol and the destination given.
+    /// An Ethernet packet with IPv4, this destination and this protocol.
     fn ipv4(destination: [u8; 6], protocol: u8) -> Vec<u8> {
         let mut bytes = vec![0; 128];
         bytes[..6].copy_from_slice(&destination);
@@ -354,11 +353,11 @@ mod tests {
         syn[34 + tcp::FLAGS] = tcp::SYN;
         let flags = 34 + tcp::FLAGS + 1;
         assert_eq!(inexact(&syn[..flags], 60), 0);
-        assert_eq!(inexact(&syn[..flags - 1], 60), 1, "its flags are behind the snaplen");
-        assert_eq!(inexact(&syn[..20], 60), 1, "its protocol is");
-        assert_eq!(inexact(&syn[..20], 20), 0, "there is no more of it");
+        assert_eq!(inexact(&syn[..flags - 1], 60), 1, "the flags are behind the snaplen");
+        assert_eq!(inexact(&syn[..20], 60), 1, "the protocol is behind the snaplen");
+        assert_eq!(inexact(&syn[..20], 20), 0, "the packet itself is that short");
         let lldp = [&[0; 12][..], &[0x88, 0xCC], &[0; 20]].concat();
-        assert_eq!(inexact(&lldp, 200), 0, "no protocol that is told apart");
+        assert_eq!(inexact(&lldp, 200), 0, "a protocol without counters");
     }
 
     #[test]
@@ -375,8 +374,7 @@ mod tests {
     }
 
     proptest! {
-        /// Packets that are nearly plain, each with a byte of its headers or what the kernel says
-        /// of it changed.
+        /// Nearly plain packets: a byte of the headers, or of the kernel's fields, is changed.
         #[test]
         fn the_short_way_counts_what_the_long_way_does(
             ipv6: bool,

@@ -1,5 +1,4 @@
-//! From a ring's packets to its bank of slots: each packet is counted in the interval that its own
-//! timestamp names.
+//! Counts a ring's packets into its bank of slots, each in the interval of its own timestamp.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,19 +11,19 @@ use crate::account::burst::{Bursts, Peaks, Steps};
 use crate::account::clock::{PacketClock, Reading};
 use crate::account::interval::{Attribution, SharedSchedule};
 
-/// Times of packets that are counted alike: in one slot, and in one step of its peaks.
+/// A time span whose packets are counted alike: in one slot and in one step of its peaks.
 #[derive(Debug, Default)]
 struct Span {
-    /// Where it starts, by the wall clock and by the boot-time clock.
+    /// Start, by the wall clock and by the boot-time clock.
     start_wall_ns: u64,
     start_boot_ns: u64,
     len_ns: u64,
-    /// Received and transmitted in it, and in no peak yet.
+    /// Bytes received and transmitted in it that no peak includes yet.
     bytes: [u64; 2],
 }
 
 impl Span {
-    /// The span with the given bounds in boot time, which hold a packet that has both times given.
+    /// The span with these bounds in boot time; both times are of a packet in it.
     const fn around(wall_ns: u64, boot_ns: u64, bounds: &Range<u64>) -> Self {
         Self {
             start_wall_ns: wall_ns.wrapping_sub(boot_ns - bounds.start),
@@ -44,7 +43,7 @@ impl Span {
     }
 }
 
-/// Blocks that are counted together: what is in them goes to its slots once, at the end.
+/// Blocks counted together. Their sums are added to the slots once, at the end.
 #[derive(Debug)]
 pub struct Batch<'counting> {
     counting: &'counting mut Counting,
@@ -79,7 +78,7 @@ impl Drop for Batch<'_> {
     }
 }
 
-/// Counts the packets of one ring, some blocks at a time.
+/// Counts the packets of one ring, several blocks at a time.
 #[derive(Debug)]
 pub struct Counting {
     bank: BankWriter,
@@ -88,14 +87,15 @@ pub struct Counting {
     version: u64,
     attribution: Attribution,
     clock: PacketClock,
-    /// Until a packet has come from after this boot time, what is older is early.
+    /// Packets are early if they are older than this boot time and no newer packet has come before
+    /// them.
     begin_ns: Option<u64>,
     /// The slot of the last packet.
     slot: u64,
     span: Span,
-    /// Of the packets since the last ones were added to the slot.
+    /// Counts since they were last added to the slot.
     counts: Counts,
-    /// Of a slot and the one after it: where one follows the other, their packets interleave.
+    /// Peaks of a slot and of the next one: around their boundary, packets of both interleave.
     tracks: [Track; 2],
 }
 
@@ -109,13 +109,13 @@ struct Track {
 }
 
 impl Track {
-    /// Begins with a slot, which starts at the given boot time.
+    /// Starts with a slot that begins at the given boot time.
     const fn new(slot: u64, start_ns: u64) -> Self {
         let steps = Steps::of_slot(start_ns);
         Self { slot, steps, bursts: [Bursts::new(steps), Bursts::new(steps)] }
     }
 
-    /// The place of a slot's track among the two.
+    /// The index of a slot's track.
     const fn place(slot: u64) -> usize {
         (slot % 2) as usize
     }
@@ -123,8 +123,8 @@ impl Track {
 
 impl Counting {
     /// Starts with a bank whose oldest open slot is `slot`, at a reading of the clocks. The kernel
-    /// holds packets back for at most `hold`. What is older than `begin_ns`, a boot time, is not
-    /// counted: other packets of that time never came to the ring.
+    /// holds packets back for at most `hold`. Packets older than `begin_ns`, a boot time, are not
+    /// counted: others of that time never reached the ring.
     #[must_use]
     pub fn new(
         bank: BankWriter,
@@ -151,7 +151,7 @@ impl Counting {
         }
     }
 
-    /// Begins to count blocks; `reading` was made after the last of them was handed over.
+    /// Starts a batch of blocks; `reading` was made after the last of them was handed over.
     pub fn batch(&mut self, reading: Reading) -> Batch<'_> {
         self.clock.at_block(reading);
         self.attribution.at_block(self.bank.enter());
@@ -206,7 +206,7 @@ impl Counting {
         }
     }
 
-    /// Takes what passed in the span into the peaks.
+    /// Adds the bytes of the span to the peaks.
     fn end_span(&mut self) {
         let bytes = std::mem::take(&mut self.span.bytes);
         let Track { bursts, .. } = &mut self.tracks[Track::place(self.slot)];
@@ -220,8 +220,7 @@ impl Counting {
         self.clock.at_idle(reading);
     }
 
-    /// Adds what was counted to its slot. An empty tally touches no slot, so that it doesn't
-    /// matter if the last packet's was sealed since.
+    /// Adds the counts to their slot. An empty tally touches no slot, so it may be sealed by then.
     fn settle(&mut self) {
         self.end_span();
         let mut tally = self.counts.take();

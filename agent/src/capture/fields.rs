@@ -1,4 +1,4 @@
-//! Fields of packet headers: where each is, in bytes from the start of its header, and what it says.
+//! Fields of packet headers: the offset of each from the start of its header, in bytes, and its values.
 
 /// Ethernet (IEEE 802.3).
 pub mod ethernet {
@@ -6,7 +6,7 @@ pub mod ethernet {
     pub const HEADER_LEN: usize = 14;
     /// The destination address, of 6 bytes. Bit 0 of its first byte marks a group.
     pub const DESTINATION: usize = 0;
-    /// Set in the first byte of the address of a group.
+    /// Set in the first byte of a group's address.
     pub const GROUP: u8 = 0x01;
     /// The EtherType, 2 bytes, or a tag.
     pub const ETHERTYPE: usize = 12;
@@ -37,7 +37,7 @@ pub mod ipv4 {
     pub const FRAGMENT: usize = 6;
     /// The fragment offset of [`FRAGMENT`].
     pub const FRAGMENT_OFFSET_MASK: u16 = 0x1FFF;
-    /// The number of what follows.
+    /// The protocol number of the payload.
     pub const PROTOCOL: usize = 9;
     /// Length of a header without options.
     pub const HEADER_LEN: usize = 20;
@@ -45,7 +45,7 @@ pub mod ipv4 {
 
 /// IPv6 (RFC 8200, section 3).
 pub mod ipv6 {
-    /// The number of what follows.
+    /// The protocol number of the next header.
     pub const NEXT_HEADER: usize = 6;
     /// Length of the header.
     pub const HEADER_LEN: usize = 40;
@@ -53,7 +53,7 @@ pub mod ipv6 {
 
 /// Headers between IP and transport (RFC 8200, section 4; the formats are those of RFC 7045).
 pub mod extension {
-    /// The number of what follows.
+    /// The protocol number of the next header.
     pub const NEXT_HEADER: usize = 0;
     /// Length, in units of 8 bytes beyond the first.
     pub const LEN: usize = 1;
@@ -76,9 +76,9 @@ pub mod tcp {
     pub const DATA_OFFSET: usize = 12;
     /// The flags.
     pub const FLAGS: usize = 13;
-    /// A connection begins.
+    /// Starts a connection.
     pub const SYN: u8 = 0x02;
-    /// A connection is broken off.
+    /// Resets a connection.
     pub const RST: u8 = 0x04;
     /// Words of a header without options.
     pub const WORDS_MIN: u8 = 5;

@@ -1,4 +1,4 @@
-//! Capture: from a NIC's packets to facts about each of them.
+//! Capture: turns a NIC's packets into facts about each of them.
 
 pub mod count;
 pub mod counting;

@@ -1,30 +1,30 @@
-//! How a reader waits: under load it lets packets gather, so that it wakes seldom; when little
-//! comes it is woken by what comes.
+//! How a reader waits. Under load it lets packets gather, so that it rarely wakes; at low rates each
+//! block wakes it.
 
 use std::time::Duration;
 
-/// Longest time for which packets gather.
+/// Longest time for packets to gather.
 pub const PAUSE_MAX: Duration = Duration::from_millis(10);
 
-/// Fewer packets per second are no load: blocks come by their timeout then, seldom enough.
+/// Below this rate, blocks come by their timeout, rarely enough.
 const PER_SECOND_MIN: u32 = 8_000;
 
-/// Of the ring that may fill meanwhile, one in so many blocks: the rest is for what comes faster.
+/// At most 1/SHARE of the ring may fill during a pause; the rest is reserve for faster traffic.
 const SHARE: u32 = 16;
 
-/// What was read at once, since the last time.
+/// What the reader took since its last look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Gathered {
     /// Blocks.
     pub blocks: u32,
     /// Packets in them.
     pub packets: u32,
-    /// Time since the last time.
+    /// Time since the last look.
     pub within: Duration,
 }
 
-/// How long to let packets gather in a ring of `blocks` blocks before the next look; `None` to be
-/// woken by the next block.
+/// How long to let packets gather in a ring of `blocks` blocks before the next look. `None`: the next
+/// block wakes the reader.
 #[must_use]
 pub fn pause(gathered: Gathered, blocks: u32) -> Option<Duration> {
     let Gathered { blocks: read, packets, within } = gathered;

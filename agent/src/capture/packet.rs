@@ -1,15 +1,14 @@
-//! Packet headers: what the first captured bytes of a packet say.
+//! Packet headers: parses the first captured bytes of a packet.
 //!
-//! Reads no further than the slice it is given and never fails: what can't be read is `None` or
+//! Never reads beyond the given slice and never fails: unreadable fields are `None` or
 //! [`Network::Other`].
 
 use super::fields::{ethernet, extension, ipv4, ipv6, protocol};
 
-/// Most tags that are looked through, a bound on work per packet; one that the kernel has taken out
-/// is among them, so that both directions know as many.
+/// Most tags examined per packet, a limit on work. A tag that the kernel stripped counts too, so that
+/// both directions see the same number.
 const TAGS_MAX: usize = 8;
-/// Most extension headers that are looked through, a bound on work per packet: more than the
-/// default snaplen holds.
+/// Most extension headers examined per packet, a limit on work. The default snaplen holds fewer.
 const EXTENSIONS_MAX: usize = 32;
 
 /// Network protocol of a packet.
@@ -21,19 +20,19 @@ pub enum Network {
     Ipv6,
     /// ARP.
     Arp,
-    /// Anything else, or not readable.
+    /// Any other, or unreadable.
     Other,
 }
 
-/// What the headers of a packet say.
+/// The parsed headers of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Headers {
     /// Network protocol.
     pub network: Network,
-    /// Transport protocol and the offset of its header from the start of the packet, where the
-    /// packet has one: IP protocol number (IANA), and not for a fragment past the first.
+    /// IP protocol number (IANA) of the transport header, and its offset from the start of the packet.
+    /// `None` for fragments after the first.
     pub transport: Option<(u8, u16)>,
-    /// The headers go on where the bytes end, or further than is looked.
+    /// The headers continue behind the captured bytes or beyond a limit.
     pub cut: bool,
 }
 
@@ -47,7 +46,7 @@ type Transport = Result<Option<(u8, u16)>, Cut>;
 impl Headers {
     const UNREADABLE: Self = Self { network: Network::Other, transport: None, cut: false };
 
-    /// Reads an Ethernet packet, from which the kernel may have taken out a VLAN tag.
+    /// Parses an Ethernet packet; the kernel may have stripped a VLAN tag.
     #[must_use]
     pub fn of_ethernet(packet: &[u8], vlan_stripped: bool) -> Self {
         let mut at = ethernet::ETHERTYPE;
@@ -63,10 +62,10 @@ impl Headers {
         Self { cut: true, ..Self::UNREADABLE }
     }
 
-    /// True if the packet was here before: the kernel has taken off the headers up to `network_at`
-    /// and handed it to the NIC again, which leaves its bytes as they were (an SRv6 or RPL end:
-    /// `ipv6_srh_rcv` in `net/ipv6/exthdrs.c`). What a NIC receives begins with its own network
-    /// header.
+    /// True if the kernel decapsulated the packet and handed it to the NIC again, so that it was seen
+    /// before. The kernel then has skipped the headers up to `network_at` but left the bytes unchanged
+    /// (an SRv6 or RPL end: `ipv6_srh_rcv` in `net/ipv6/exthdrs.c`). A packet from the wire starts with
+    /// its own network header.
     #[must_use]
     pub fn is_unwrapped(&self, network_at: u16) -> bool {
         const TUNNELS: [u8; 2] = [protocol::IPV4, protocol::IPV6];
@@ -74,7 +73,7 @@ impl Headers {
             && self.transport.is_some_and(|(it, at)| TUNNELS.contains(&it) && at == network_at)
     }
 
-    /// Reads a packet of a NIC without link-layer header (a tun), by its IP version.
+    /// Parses a packet of a NIC without link-layer header (a tun), by its IP version.
     #[must_use]
     pub fn of_ip(packet: &[u8]) -> Self {
         match packet.first().map(|byte| byte >> 4) {
@@ -99,7 +98,7 @@ impl Headers {
     }
 }
 
-/// Headers that are passed over to find the transport header, in IPv6.
+/// IPv6 extension headers that may precede the transport header.
 const PASSED_IN_IPV6: [u8; 8] = [
     protocol::HOP_BY_HOP,
     protocol::ROUTING,
@@ -129,8 +128,8 @@ fn transport_of_ipv6(packet: &[u8], at: usize) -> Transport {
     behind(packet, next, at + ipv6::HEADER_LEN, &PASSED_IN_IPV6)
 }
 
-/// What is behind the headers that are to be passed, of which the first has the number `next` and
-/// is at `at`.
+/// Skips the headers in `passed`, starting with number `next` at offset `at`. Returns the first other
+/// header.
 fn behind(packet: &[u8], mut next: u8, mut at: usize, passed: &[u8]) -> Transport {
     for _ in 0..=EXTENSIONS_MAX {
         if !passed.contains(&next) {
@@ -277,21 +276,21 @@ mod tests {
         assert_eq!(headers.transport, Some((TCP, 14 + 24 + 24)));
         let six = ethernet(&[], 0x86DD, &ipv6_header(51, &authentication));
         assert_eq!(Headers::of_ethernet(&six, false).transport, Some((TCP, 54 + 24)));
-        // What only IPv6 has is a protocol of its own here.
+        // IPv6's extension headers are ordinary protocols in IPv4.
         let other = ethernet(&[], 0x0800, &ipv4_header(5, 60, 0));
         assert_eq!(Headers::of_ethernet(&other, false).transport, Some((60, 34)));
     }
 
     #[test]
     fn what_was_unwrapped_and_comes_again_is_told_by_where_the_kernel_has_come_to() {
-        // A segment routing header of 24 bytes (RFC 8754) with IPv6 in it.
+        // A segment routing header of 24 bytes (RFC 8754) that contains IPv6.
         let routing = [&[41, 2, 0, 4][..], &[0; 60]].concat();
         let headers =
             Headers::of_ethernet(&ethernet(&[], 0x86DD, &ipv6_header(43, &routing)), false);
         assert!(headers.is_unwrapped(14 + 40 + 24));
-        assert!(!headers.is_unwrapped(14), "it comes from the wire");
+        assert!(!headers.is_unwrapped(14), "it is from the wire");
         let ipip = Headers::of_ethernet(&ethernet(&[], 0x0800, &ipv4_header(5, 4, 0)), false);
-        assert!(!ipip.is_unwrapped(34), "IPv4 tunnels have NICs of their own");
+        assert!(!ipip.is_unwrapped(34), "IPv4 tunnels have their own NICs");
     }
 
     #[test]

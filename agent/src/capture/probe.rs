@@ -1,9 +1,9 @@
-//! The start-up probe: whether the kernel's virtio header can express the super-packets there are.
+//! The start-up probe: tests whether the kernel's virtio header can describe all super-packets.
 //!
-//! A packet that it can't express is dropped by a ring that asks for the header. That is so for
-//! UDP GSO before Linux 6.2 (`virtio_net_hdr_from_skb`, `include/linux/virtio_net.h`): such a
-//! kernel gives better figures without the header. So one UDP super-packet is sent over the
-//! loopback, to a socket of our own, past a ring of our own.
+//! If a ring asks for the header, the kernel drops packets that the header can't describe. Before Linux
+//! 6.2 these are UDP GSO packets (`virtio_net_hdr_from_skb`, `include/linux/virtio_net.h`), so such a
+//! kernel counts better without the header. The probe sends one UDP super-packet over the loopback to
+//! its own socket, past its own ring.
 
 use std::fmt;
 use std::io;
@@ -19,31 +19,31 @@ use super::ring::{Packet, Ring, RingConfig, RingError};
 /// Payload of a segment, and of a super-packet of three.
 const SEGMENT: u16 = 500;
 const PAYLOAD: usize = 1300;
-/// What stands before the payload on the loopback: Ethernet, IPv4, UDP.
+/// Bytes before the payload on the loopback: Ethernet, IPv4, UDP.
 const HEADERS_LEN: u32 = 42;
-/// Payload of the packet that follows: once it has come, the super-packet won't.
+/// Payload of the marker packet. When it has arrived, the super-packet won't.
 const MARKER: usize = 7;
-/// Times that it is tried: a busy loopback may fill the probe's small ring.
+/// Number of tries: a busy loopback may overflow the probe's small ring.
 const TRIES: u32 = 3;
-/// Longest wait for packets that were sent already.
+/// Longest wait for packets already sent.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What can be said of the kernel's virtio header.
+/// How well the kernel supports the virtio header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VnetHeaderSupport {
-    /// A UDP super-packet came through with its header.
+    /// A UDP super-packet arrived with its header.
     Full,
-    /// The kernel gives no such header.
+    /// The kernel has no such header.
     Refused,
     /// The kernel drops UDP super-packets from a ring that asks for the header.
     DropsUdp,
-    /// It could not be tried, and why.
+    /// The test failed, with the reason.
     Untried(String),
 }
 
 impl VnetHeaderSupport {
-    /// True if a ring is to ask for the header. Where nothing is known it is: what a ring drops
-    /// is counted.
+    /// True if rings should ask for the header. If the test failed they should: dropped packets are at
+    /// least counted.
     #[must_use]
     pub const fn is_usable(&self) -> bool {
         matches!(self, Self::Full | Self::Untried(_))
@@ -52,28 +52,28 @@ impl VnetHeaderSupport {
 
 impl fmt::Display for VnetHeaderSupport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const WITHOUT: &str = "packets are captured without it, super-packets count as one, and \
-                               every sample says so (no_vnet_header); use Linux 6.2 or later, or \
-                               turn off tso, gso and gro by ethtool -K";
+        const WITHOUT: &str = "packets are captured without it, super-packets count as one packet, and \
+                               every sample has the flag no_vnet_header; use Linux 6.2 or later, or \
+                               turn off tso, gso and gro with ethtool -K";
         match self {
-            Self::Full => f.write_str("PACKET_VNET_HDR expresses TCP and UDP super-packets"),
+            Self::Full => f.write_str("PACKET_VNET_HDR describes TCP and UDP super-packets"),
             Self::Refused => write!(f, "the kernel has no PACKET_VNET_HDR: {WITHOUT}"),
             Self::DropsUdp => {
                 write!(f, "the kernel's PACKET_VNET_HDR drops UDP super-packets: {WITHOUT}")
             }
             Self::Untried(why) => write!(
                 f,
-                "it could not be tried whether PACKET_VNET_HDR expresses UDP super-packets \
-                 ({why}); where it doesn't, they are among the drops"
+                "can't test whether PACKET_VNET_HDR describes UDP super-packets \
+                 ({why}); if it doesn't, they count as drops"
             ),
         }
     }
 }
 
-/// What came of the packets that were sent.
+/// The packets that arrived.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Seen {
-    /// The super-packet, with a header that says what it is.
+    /// The super-packet with a correct header.
     whole: bool,
     /// Its segments: the loopback has no UDP GSO.
     cut: bool,
@@ -81,7 +81,7 @@ struct Seen {
     marker: bool,
 }
 
-/// Tries it. Takes some milliseconds; needs CAP_NET_RAW and the loopback up.
+/// Runs the test. Takes some milliseconds; needs CAP_NET_RAW and an active loopback.
 #[must_use]
 pub fn examine() -> VnetHeaderSupport {
     let mut seen = Seen::default();
@@ -98,7 +98,7 @@ pub fn examine() -> VnetHeaderSupport {
     judge(seen)
 }
 
-/// Tries it, and logs what is wrong.
+/// Runs the test and logs a problem.
 #[must_use]
 pub fn probe() -> VnetHeaderSupport {
     let support = examine();

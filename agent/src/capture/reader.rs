@@ -1,4 +1,4 @@
-//! The reader of a ring: a thread of its own, pinned to a CPU, that counts what comes.
+//! The reader of a ring: a separate thread, pinned to a CPU, that counts packets.
 
 use std::io;
 use std::ops::Range;
@@ -21,27 +21,27 @@ use crate::account::clock::OUT_OF_ORDER_NS;
 use crate::account::interval::SharedSchedule;
 use crate::clocks;
 
-/// Longest wait for packets, milliseconds: how well a reader knows, when the wall clock is stepped,
-/// which packets came before.
+/// Longest wait for packets, milliseconds. After a step of the wall clock, the reader knows only to
+/// this precision which packets came before it.
 const WAIT_MS: u16 = 500;
 
-/// Bytes of the blocks that are counted together, about: what is done once for them weighs
-/// nothing beside their packets, and the sampler isn't kept waiting for its slots.
+/// Approximate bytes per batch of blocks. The work per batch is small beside that of the packets, and
+/// the sampler gets its slots soon.
 const BATCH_BYTES: u32 = 64 << 10;
 
-/// About as long as a reader is inside a batch of blocks.
+/// Approximate time of one batch of blocks.
 const BATCH_TIME: Duration = Duration::from_micros(50);
 
-/// A reader at work.
+/// A running reader.
 #[derive(Debug)]
 pub struct ReaderHandle {
     taker: BankTaker,
     statistics: Statistics,
     has_vnet_header: bool,
     began_ns: u64,
-    /// Can be read once the reader is told to stop.
+    /// Readable once the reader is told to stop.
     stop: Arc<EventFd>,
-    /// Gives the boot time at which the last packet was let in, nanoseconds.
+    /// Returns the boot time at which the ring let in its last packet, nanoseconds.
     thread: Option<JoinHandle<Result<u64, ReaderError>>>,
     ended_ns: Option<u64>,
     hold: Duration,
@@ -67,23 +67,23 @@ pub enum StartError {
     /// The ring could not be opened.
     #[error(transparent)]
     Ring(#[from] RingError),
-    /// No thread or descriptor left.
+    /// No thread or descriptor was left.
     #[error("can't start the reader of NIC {nic}: {error}")]
     Thread {
         /// Name of the NIC.
         nic: String,
-        /// What the system said.
+        /// The system's error.
         #[source]
         error: io::Error,
     },
 }
 
-/// The time in which a reader that is woken runs, on a host that isn't short of CPUs.
+/// Wake-up time of a reader on a host that isn't short of CPUs.
 const WAKE: Duration = Duration::from_millis(2);
 
-/// How long the kernel may hold a packet back before a reader sees it: its block is handed over
-/// when the retire timeout is over, which runs in whole ticks of the kernel and may begin within
-/// one (`prb_open_block`), and the reader has to wake, or to end its pause.
+/// How long a packet may take from the kernel to the reader. Its block is handed over when the retire
+/// timeout ends, which runs in whole kernel ticks and may start within one (`prb_open_block`). Then the
+/// reader must wake or end its pause.
 #[must_use]
 pub fn hold(ring: &RingConfig, tick_ns: u64) -> Duration {
     let retire_ns = u64::from(ring.retire_ms) * 1_000_000;
@@ -92,8 +92,8 @@ pub fn hold(ring: &RingConfig, tick_ns: u64) -> Duration {
 }
 
 impl ReaderHandle {
-    /// Opens a ring on a NIC, given by its index and what to call it, and starts its reader on a CPU, if one is given. Slots before
-    /// `slot` are closed to it.
+    /// Opens a ring on a NIC, given by index and display name, and starts its reader, on a CPU if one
+    /// is given. Slots before `slot` are closed to it.
     ///
     /// # Errors
     /// [`StartError`] names the NIC and the step that failed.
@@ -142,32 +142,32 @@ impl ReaderHandle {
         })
     }
 
-    /// True if the ring has the kernel's virtio headers, by which super-packets are told.
+    /// True if the ring has the kernel's virtio headers, which describe super-packets.
     #[must_use]
     pub const fn has_vnet_header(&self) -> bool {
         self.has_vnet_header
     }
 
-    /// How long the kernel may hold a packet back before the reader sees it.
+    /// How long a packet may take from the kernel to the reader.
     #[must_use]
     pub const fn hold(&self) -> Duration {
         self.hold
     }
 
-    /// Boot time from which on packets are counted, nanoseconds.
+    /// Packets count from this boot time on, nanoseconds.
     #[must_use]
     pub const fn began_ns(&self) -> u64 {
         self.began_ns
     }
 
-    /// Tells the reader to close its ring to further packets, count what is in it, and end.
+    /// Tells the reader to close its ring to further packets, count those in it, and end.
     pub fn stop(&self) {
-        // Refused only when it has been told 2^64 - 2 times before.
+        // Fails only after 2^64 - 2 calls.
         let _ = self.stop.write(1);
     }
 
-    /// When the last packet was let in, boot time in nanoseconds, once the reader has ended: it
-    /// was told to, or has failed, which is logged.
+    /// Boot time at which the ring let in its last packet, nanoseconds, once the reader has ended. A
+    /// failure of the reader is logged.
     pub fn ended_ns(&mut self, nic: &str) -> Option<u64> {
         if let Some(thread) = self.thread.take_if(|thread| thread.is_finished()) {
             let ended = thread.join().unwrap_or(Err(ReaderError::Panicked));
@@ -179,8 +179,8 @@ impl ReaderHandle {
         self.ended_ns
     }
 
-    /// True once all packets up to a boot time were counted, if the kernel has handed over by now
-    /// what it held back of them.
+    /// True once all packets up to a boot time are counted, provided that the kernel has handed over
+    /// all blocks with them.
     #[must_use]
     pub fn has_counted(&self, until_ns: u64) -> bool {
         self.taker.progress_ns() >= until_ns + OUT_OF_ORDER_NS
@@ -188,25 +188,25 @@ impl ReaderHandle {
             || !self.statistics.has_unread_block().unwrap_or(false)
     }
 
-    /// Seals slots and takes what was counted in them, as soon as the reader has left the batch of
-    /// blocks that it is in.
+    /// Seals slots and takes their counts, as soon as the reader has left its current batch of blocks.
     #[must_use]
     pub fn take(&mut self, slots: &Range<u64>) -> Tally {
         let last = slots.end.saturating_sub(1);
         let seal = self.taker.seal(last);
-        // More slots than there are have come round: each is taken once.
+        // The range exceeds the ring of slots: take each slot once.
         let slots = slots.start.max(slots.end.saturating_sub(SLOTS))..slots.end;
         let mut tally = Tally::default();
         for slot in slots {
             loop {
-                // Asked before: what it counted before it ended is there then.
+                // Check before taking: a reader counts everything before it ends.
                 let ended = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
                 if let Some(taken) = self.taker.take(slot, seal) {
                     tally.merge(taken);
                     break;
                 }
                 if ended {
-                    // It panicked inside a batch, whose packets are lost; that is logged.
+                    // The reader panicked inside a batch. The packets of the batch are lost, and the
+                    // panic is logged.
                     break;
                 }
                 std::thread::sleep(BATCH_TIME);
@@ -215,16 +215,15 @@ impl ReaderHandle {
         tally
     }
 
-    /// Reads and so resets the kernel's statistics of the ring.
+    /// Reads and resets the kernel's statistics of the ring.
     ///
     /// # Errors
-    /// What getsockopt(2) says.
+    /// Those of getsockopt(2).
     pub fn take_statistics(&mut self) -> io::Result<RingStatistics> {
         self.statistics.take()
     }
 
-    /// The kernel's index of the NIC that the ring is bound to; `None` once that one is deleted
-    /// or in another namespace.
+    /// The kernel's index of the ring's NIC. `None` once the NIC is deleted or in another namespace.
     #[must_use]
     pub fn nic_index(&self) -> Option<u32> {
         self.statistics.nic_index()
@@ -232,13 +231,13 @@ impl ReaderHandle {
 }
 
 impl Drop for ReaderHandle {
-    /// A reader that nobody listens to ends by itself.
+    /// A dropped reader ends by itself.
     fn drop(&mut self) {
         self.stop();
     }
 }
 
-/// Pins the calling thread to a CPU. Where that is refused, the scheduler places it.
+/// Pins the calling thread to a CPU. If that fails, the scheduler places it.
 fn pin(cpu: usize) {
     let mut set = CpuSet::new();
     let pinned = set.set(cpu).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
@@ -247,7 +246,7 @@ fn pin(cpu: usize) {
     }
 }
 
-/// Sleeps, but no longer than until the reader is told to stop: true if it is.
+/// Sleeps until the time is over or the reader is told to stop. Returns true if it is told.
 fn told_within(stop: &EventFd, time: Duration) -> io::Result<bool> {
     let mut fds = [PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
     match ppoll(&mut fds, Some(TimeSpec::from_duration(time)), None) {
@@ -263,7 +262,7 @@ struct Reader {
     counting: Counting,
     stop: Arc<EventFd>,
     hold: Duration,
-    /// Blocks that are counted together, at most.
+    /// Most blocks per batch.
     batch: usize,
 }
 
@@ -298,7 +297,7 @@ impl Reader {
         let Self { ring, counting, batch, .. } = self;
         let mut gathered = Gathered::default();
         loop {
-            // Looked for before the clocks are read: none of them was handed over later.
+            // Look before reading the clocks: then none of these blocks was handed over later.
             let ready = ring.ready(*batch);
             if ready == 0 {
                 break;

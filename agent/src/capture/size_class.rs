@@ -1,15 +1,14 @@
-//! Size classes of packets, as RMON has them.
+//! Size classes of packets, as in RMON.
 
 use wire::frame::{SIZE_CLASS_MAX, SIZE_CLASSES};
 
 /// Length of the FCS, which RMON's size classes include (RFC 2819, `etherStatsPkts64Octets`).
 const FCS_LEN: u64 = 4;
 
-/// Lengths without FCS that are in other classes than the last.
+/// Number of lengths without FCS below the last class.
 const LENGTHS: usize = 1515;
 
-/// Class by length without FCS: looked up, for that takes fewer instructions than to compare with
-/// each limit.
+/// Class by length without FCS: a lookup takes fewer instructions than comparisons with each limit.
 static CLASS: [u8; LENGTHS] = {
     assert!(LENGTHS as u64 + FCS_LEN == SIZE_CLASS_MAX[SIZE_CLASSES - 2] + 1);
     let mut classes = [0; LENGTHS];

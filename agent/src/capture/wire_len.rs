@@ -1,10 +1,10 @@
-//! Wire length: what a captured packet was on the wire.
+//! Wire length: packets and bytes on the wire of a captured packet.
 //!
-//! With segmentation offload (TSO, GSO, GRO, USO) a tap sees one super-packet where the wire
-//! carries many packets, each with headers of its own. `PACKET_VNET_HDR` puts a
-//! `virtio_net_hdr` before each packet, from which the segmentation can be worked out exactly.
-//! Figures are bytes from the MAC header to the end of the payload: without FCS, preamble and
-//! inter-packet gap, and without the padding to 60 bytes that a NIC adds.
+//! With segmentation offload (TSO, GSO, GRO, USO) a tap sees one super-packet where the wire carries
+//! many packets, each with its own headers. `PACKET_VNET_HDR` puts a `virtio_net_hdr` before each
+//! packet, from which the segmentation follows exactly. Figures are bytes from the MAC header to the
+//! end of the payload: without FCS, preamble and inter-packet gap, and without a NIC's padding to 60
+//! bytes.
 
 use super::fields::{ethernet, ipv6, protocol, tcp, udp};
 
@@ -14,8 +14,7 @@ const VLAN_TAG_LEN: u64 = ethernet::TAG_LEN as u64;
 /// Length of the hop-by-hop header that holds the jumbo payload option (RFC 2675, section 2).
 const JUMBO_LEN: usize = 8;
 
-/// The `virtio_net_hdr` that stands before a captured packet
-/// (`include/uapi/linux/virtio_net.h`), host byte order.
+/// The `virtio_net_hdr` before a captured packet (`include/uapi/linux/virtio_net.h`), host byte order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct VnetHeader {
     /// Bit 0 is `VIRTIO_NET_HDR_F_NEEDS_CSUM`: only then `csum_start` is set.
@@ -24,7 +23,7 @@ pub struct VnetHeader {
     pub gso_type: u8,
     /// Payload bytes per segment.
     pub gso_size: u16,
-    /// Offset of the transport header from the start of the packet, where `flags` says so.
+    /// Offset of the transport header from the start of the packet, valid only with `NEEDS_CSUM`.
     pub csum_start: u16,
 }
 
@@ -40,7 +39,7 @@ impl VnetHeader {
     /// `VIRTIO_NET_HDR_GSO_ECN`.
     pub const GSO_ECN: u8 = 0x80;
 
-    /// True if the packet is one that the stack or the NIC cuts into segments.
+    /// True if the stack or the NIC cuts the packet into segments.
     #[must_use]
     #[inline]
     pub const fn is_gso(&self) -> bool {
@@ -48,30 +47,28 @@ impl VnetHeader {
     }
 }
 
-/// What a captured packet was on the wire.
+/// A captured packet as it was on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WireLen {
     /// Packets on the wire, at least 1.
     pub packets: u64,
-    /// Bytes of all of them, MAC headers included, FCS excluded.
+    /// Bytes of all of them, including MAC headers, without FCS.
     pub bytes: u64,
-    /// Bytes of each but the last, which has the rest.
+    /// Bytes of each except the last, which has the remainder.
     pub each: u64,
-    /// False where the header length could not be read and the packet was counted as captured.
+    /// False if the header length could not be read, so that the packet counts as captured.
     pub exact: bool,
 }
 
-/// Works out what a packet of `len` bytes was on the wire.
+/// Computes the wire length of a packet of `len` bytes.
 ///
-/// `headers` are the captured first bytes of the packet, from `transport` on used for the
-/// length of the transport header; `transport` is the outermost one's protocol and offset as
-/// found by parsing, used where the kernel gives no offset (a GRO packet without `NEEDS_CSUM`).
-/// `vlan_stripped` says that the kernel took a VLAN tag out of the packet
-/// (`TP_STATUS_VLAN_VALID`).
+/// `headers` are the captured first bytes of the packet; those from `transport` on give the length of
+/// the transport header. `transport` is the parsed protocol and offset of the outermost transport
+/// header, used if the kernel gives no offset (a GRO packet without `NEEDS_CSUM`). `vlan_stripped`: the
+/// kernel stripped a VLAN tag (`TP_STATUS_VLAN_VALID`).
 ///
-/// With H the length of all headers, a super-packet was `ceil((len - H) / gso_size)` packets,
-/// each with its own H bytes of headers (`skb_gso_segment`, as `qdisc_pkt_len_init` in
-/// `net/core/dev.c` counts it).
+/// With H bytes of headers, a super-packet is `ceil((len - H) / gso_size)` packets, each with its own H
+/// bytes of headers (`skb_gso_segment`; `qdisc_pkt_len_init` in `net/core/dev.c` counts the same).
 #[must_use]
 #[inline]
 pub fn wire_len(
@@ -95,11 +92,11 @@ pub fn wire_len(
     }
 }
 
-/// Works out what a packet of `len` bytes was on the wire where the ring has no virtio header: a
-/// super-packet counts as one, and whatever is longer than a plain Ethernet packet may be one.
+/// Computes the wire length of a packet of `len` bytes without a virtio header. A super-packet counts
+/// as one packet, and any packet longer than plain Ethernet may be a super-packet.
 #[must_use]
 pub fn wire_len_without_header(len: u32, vlan_stripped: bool) -> WireLen {
-    /// 1,500 bytes behind a MAC header with two tags.
+    /// 1,500 bytes after a MAC header with two tags.
     const PLAIN_MAX: u64 = 1500 + ethernet::HEADER_LEN as u64 + 2 * VLAN_TAG_LEN;
     let tag = if vlan_stripped { VLAN_TAG_LEN } else { 0 };
     let bytes = u64::from(len) + tag;
@@ -107,7 +104,7 @@ pub fn wire_len_without_header(len: u32, vlan_stripped: bool) -> WireLen {
 }
 
 impl WireLen {
-    /// Bytes of the last packet on the wire, which is the only one of most.
+    /// Bytes of the last packet on the wire, often the only one.
     #[must_use]
     #[inline]
     pub const fn last(&self) -> u64 {
@@ -115,7 +112,7 @@ impl WireLen {
     }
 }
 
-/// What a super-packet was on the wire, or `None` if its headers can't be read.
+/// The segments of a super-packet; `None` if its headers can't be read.
 #[inline(never)]
 fn segmented(
     len: u64,
@@ -129,7 +126,7 @@ fn segmented(
         _ => return None,
     };
     let l4 = if vnet.flags & VnetHeader::NEEDS_CSUM == 0 {
-        // Of another protocol it is a tunnel's: the headers that matter lie deeper.
+        // Another protocol means a tunnel: the relevant headers lie deeper.
         usize::from(transport.filter(|(found, _)| *found == transport_protocol)?.1)
     } else {
         usize::from(vnet.csum_start)
@@ -142,7 +139,7 @@ fn segmented(
     };
     let header_len = l4 + l4_len;
     let payload = len.checked_sub(header_len as u64)?;
-    // Only the super-packet has it: segmentation takes it out.
+    // Only the super-packet has this header: segmentation removes it.
     let jumbo_len = if has_jumbo_header(len, headers, l4) { JUMBO_LEN } else { 0 };
     let header_len = (header_len - jumbo_len) as u64;
     let segment = u64::from(vnet.gso_size);
@@ -153,10 +150,9 @@ fn segmented(
 }
 
 /// True if the kernel put a jumbo payload header (RFC 2675) between the IPv6 and the TCP header at
-/// `l4`, as it does where BIG TCP goes past 64 KiB (`ipv6_has_hopopt_jumbo`,
-/// `include/net/ipv6.h`).
+/// `l4`. It does so for BIG TCP packets beyond 64 KiB (`ipv6_has_hopopt_jumbo`, `include/net/ipv6.h`).
 fn has_jumbo_header(len: u64, headers: &[u8], l4: usize) -> bool {
-    /// TCP follows, 8 bytes in all, the jumbo option, 4 bytes of it.
+    /// Next header TCP, length 8 bytes, jumbo option, 4 bytes of option data.
     const JUMBO: [u8; 4] = [protocol::TCP, 0, 0xC2, 4];
     let Some(at) = l4.checked_sub(JUMBO_LEN) else { return false };
     let Some(start) = at.checked_sub(ipv6::HEADER_LEN) else { return false };
@@ -186,7 +182,7 @@ mod tests {
         VnetHeader { flags: VnetHeader::NEEDS_CSUM, gso_type, gso_size, csum_start }
     }
 
-    /// The reference: cuts a payload into segments one by one, and gives their lengths.
+    /// The reference: cuts a payload into segments one by one and returns their lengths.
     fn cut(len: u64, header_len: u64, gso_size: u64) -> Vec<u64> {
         let (mut left, mut packets) = (len - header_len, Vec::new());
         while left > 0 {
@@ -204,7 +200,7 @@ mod tests {
         assert_eq!(wire.last(), 1514);
     }
 
-    /// One layer of headers, as a reference writes them.
+    /// One layer of headers, written independently.
     fn ip(six: bool, options: u8, protocol: u8) -> Vec<u8> {
         let mut header = vec![0; if six { 40 } else { 20 + usize::from(options) * 4 }];
         header[0] = if six { 0x60 } else { 0x45 + options };
@@ -218,8 +214,8 @@ mod tests {
     }
 
     proptest! {
-        /// A segmenter that really cuts, over all that a super-packet's headers can be: tags in
-        /// the packet and stripped, IP options, TCP options, VXLAN around it, BIG TCP.
+        /// Compares with a segmenter that really cuts, over all kinds of super-packet headers: tags in
+        /// the packet and stripped, IP options, TCP options, VXLAN, BIG TCP.
         #[test]
         fn whatever_the_headers_a_super_packet_is_what_cutting_it_gives(
             tags in 0..3usize,
@@ -253,7 +249,7 @@ mod tests {
                 (_, true) => VnetHeader::GSO_TCPV6,
             };
             let ecn = if ecn && tcp_words.is_some() { VnetHeader::GSO_ECN } else { 0 };
-            // Only in a tunnel the kernel has to say where the inner header is.
+            // Only for tunnels, the kernel must give the inner header's offset.
             let needs_csum = needs_csum || tunnel.is_some();
             let vnet = VnetHeader {
                 flags: u8::from(needs_csum),
@@ -270,7 +266,7 @@ mod tests {
             prop_assert_eq!((wire.packets, wire.exact), (cut.len() as u64, true));
             prop_assert_eq!(wire.bytes, cut.iter().sum::<u64>());
             prop_assert_eq!([wire.each, wire.last()], [cut[0], cut[cut.len() - 1]]);
-            // Headers cut off by the snaplen are said to be, and nothing is guessed.
+            // Headers cut by the snaplen are reported as such, without a guess.
             if tcp_words.is_some() {
                 let short = wire_len(len, &packet[..l4], vnet, found, false);
                 prop_assert_eq!((short.packets, short.exact), (1, false));
@@ -335,7 +331,7 @@ mod tests {
         let cut = cut(180_000 + 86, 86, 1428);
         assert_eq!((wire.packets, wire.bytes), (cut.len() as u64, cut.iter().sum()));
         assert_eq!([wire.each, wire.last()], [cut[0], cut[cut.len() - 1]]);
-        // Up to 64 KiB the header is the sender's own, and on every segment.
+        // Up to 64 KiB the header is the sender's own and stays on every segment.
         let small = wire_len(94 + 2856, &headers, vnet, None, false);
         assert_eq!((small.packets, small.bytes), (2, 2856 + 2 * 94));
     }

@@ -1,4 +1,4 @@
-//! An agent all of whose measurements are made up: recorder, spool and delivery are real.
+//! An agent with invented measurements: recorder, spool and delivery are real.
 
 #![allow(dead_code, clippy::unwrap_used, reason = "each test uses some of it, and may panic")]
 
@@ -19,7 +19,7 @@ pub const SECOND: u64 = 1_000_000_000;
 pub const SESSION: u64 = 0xf0_4c;
 pub const START: u64 = 1_790_000_000 * SECOND;
 
-/// The agent, all of its state from one moment on.
+/// The agent, with its complete state.
 pub struct Made {
     reports: Option<crossbeam_channel::Sender<IntervalReport>>,
     pub delivery: Delivery,
@@ -28,7 +28,7 @@ pub struct Made {
 }
 
 impl Made {
-    /// Begins with the spool at a path.
+    /// Starts with the spool at a path.
     pub fn begin(spool: &Path) -> Self {
         let limits = SpoolLimits {
             max_size: 64 << 20,
@@ -54,7 +54,7 @@ impl Made {
         Self { reports: Some(reports), delivery, recorder, total: 0 }
     }
 
-    /// Measures the seconds `from..=to`, so many bytes in each.
+    /// Measures the seconds `from..=to` with this many bytes in each.
     pub fn measure(&mut self, from: u64, to: u64, bytes: u64) {
         for second in from..=to {
             self.total += bytes;
@@ -78,12 +78,12 @@ impl Made {
         }
     }
 
-    /// Nothing more is measured.
+    /// Stops measuring.
     pub fn stop(&mut self) {
         self.reports = None;
     }
 
-    /// Ends the recorder.
+    /// Stops the recorder.
     pub fn end(self) {
         drop(self.reports);
         drop(self.delivery);

@@ -1,4 +1,4 @@
-//! Kinds of NICs: what is captured of them, and that each byte counts once.
+//! Kinds of NICs: which are captured, and that each byte counts once.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
@@ -14,7 +14,7 @@ use wire::frame::flags;
 use crate::support::{ByName, Elsewhere, PACKET_LEN, Watched, config, globs, ready, send};
 use testbed::{in_namespace, sh, wait_until};
 
-/// Bytes of the host's total: rx and tx of every NIC that counts in it.
+/// Bytes of the host's total: rx and tx of every NIC that is part of it.
 fn host_total(nics: &ByName) -> u64 {
     let samples = nics.values().flat_map(|sums| &sums.samples);
     let counting = samples.filter(|sample| sample.flags & flags::STACKED == 0);
@@ -32,8 +32,8 @@ fn a_bridge_and_its_ports_count_each_byte_of_a_wire_once() {
         return;
     }
     let elsewhere = Elsewhere::new();
-    // Two wires meet in a bridge: what one end there sends, the other end there receives. One that
-    // snoops would say so by itself (IGMP to 224.0.0.106, RFC 4286).
+    // A bridge joins two links: what one far end sends, the other receives. A snooping bridge would
+    // send packets by itself (IGMP to 224.0.0.106, RFC 4286).
     sh(&format!(
         "ip link add br0 type bridge mcast_snooping 0; ip link set br0 up; {}{} \
          ip addr flush dev v1; ip addr flush dev v2; \
@@ -48,7 +48,7 @@ fn a_bridge_and_its_ports_count_each_byte_of_a_wire_once() {
     };
     assert_eq!(names(&by_default).len(), 2, "{:?}", names(&by_default));
     assert!(all.nic("br0").unwrap().stacked);
-    // 300 broadcasts from p1, which the bridge itself receives too.
+    // 300 broadcasts from p1, which the bridge also receives itself.
     const SENT: u64 = 300;
     elsewhere.sh("ip addr add 10.9.1.2/24 broadcast 10.9.1.255 dev p1; python3 -c '
 import socket
@@ -58,11 +58,11 @@ for n in range(300): s.sendto(bytes(100), (\"10.9.1.255\", 9))'");
     for watched in [&by_default, &all] {
         watched.wait_for_sent("v2", SENT);
     }
-    // Once on each of the two wires.
+    // Once on each of the two links.
     let expected = 2 * SENT * PACKET_LEN;
     assert_eq!(host_total(&by_default.finish()), expected);
     let nics = all.finish();
-    assert_eq!(nics["br0"].rx.packets, SENT, "shown, and left out of the total");
+    assert_eq!(nics["br0"].rx.packets, SENT, "shown, but not in the total");
     assert_eq!(host_total(&nics), expected);
 }
 
@@ -124,7 +124,7 @@ fn a_nic_is_promiscuous_only_where_that_is_asked_for() {
     let promiscuous = Watched::start(promiscuous);
     assert_eq!(promiscuity(), 1);
     promiscuous.finish();
-    // A program that is just being started may still hold a copy of the socket until its exec.
+    // A program that is just starting may hold a copy of the socket until its exec.
     wait_until("the NIC to be as before", || promiscuity() == 0);
     plain.finish();
 }
@@ -195,7 +195,7 @@ fn packets_of_a_tun_have_no_link_header() {
         return;
     }
     let _silent = Elsewhere::new();
-    // Writes 300 packets of its own, and counts what it is given.
+    // Writes 300 packets and counts those it reads.
     const PROGRAM: &str = r#"
 import fcntl, os, struct, sys
 tun = os.open("/dev/net/tun", os.O_RDWR)
@@ -225,7 +225,7 @@ sys.stdin.readline()
     sh("ip link set tun0 up; ip addr add 10.9.1.1/24 dev tun0");
     let watched = Watched::start(config(Duration::from_millis(20)));
     watched.wait_for("tun0");
-    // Takes what comes, so that nothing is refused aloud.
+    // A receiver, so that nothing is refused with ICMP.
     let taker = UdpSocket::bind("10.9.1.1:7").unwrap();
     go.write_all(b"go\n").unwrap();
     for _ in 0..400 {
@@ -248,7 +248,7 @@ fn an_ifb_carries_copies_and_counts_in_no_total() {
         return;
     }
     let elsewhere = Elsewhere::new();
-    // What arrives at `a` takes the way round by `ifb0`.
+    // Packets that arrive at `a` are redirected over `ifb0`.
     sh(&format!(
         "ip link add ifb0 type ifb; ip link set ifb0 up; {} \
          tc qdisc add dev a ingress; tc filter add dev a parent ffff: protocol ip u32 \

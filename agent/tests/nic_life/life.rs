@@ -1,4 +1,4 @@
-//! One NIC: its coming, going and changing.
+//! A single NIC that appears, changes and disappears.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn a_nic_is_captured_as_it_comes_however_long_a_sample_is_and_one_made_anew_is_a
     assert_eq!(sent_by_ip("a"), 1000);
     sh("ip link del dev a");
     watched.wait_for_end("a");
-    // Another NIC of the same name: it starts with its own counters, the name's totals go on.
+    // Another NIC with the same name has its own counters; the name's totals continue.
     sh(&elsewhere.veth("a", 1));
     let second = watched.wait_for("a");
     assert_ne!(first.index, second.index);
@@ -47,7 +47,7 @@ fn renamed_resized_down_and_up_a_nic_goes_on_and_each_name_has_what_it_carried()
     watched.wait_for_sent("a", 100);
     sh("ip link set dev a mtu 9000");
     wait_until("the MTU", || watched.nic("a").is_some_and(|nic| nic.mtu == 9000));
-    // The kernel lets a NIC that is up be renamed only since 6.2: it is down meanwhile.
+    // Kernels before 6.2 rename a NIC only while it is down.
     sh(&format!("ip link set dev a down; ip link set dev a name b; {}", ready("b", 1)));
     let renamed = watched.wait_for("b");
     assert_eq!(watched.nic("a"), None);
@@ -66,7 +66,7 @@ fn renamed_resized_down_and_up_a_nic_goes_on_and_each_name_has_what_it_carried()
     assert_eq!((a.tx.packets, a.tx.total_packets), (100, 100));
     assert_eq!((b.tx.packets, b.tx.total_packets), (37, 37));
     assert_eq!(b.tx.bytes, 37 * PACKET_LEN);
-    assert_eq!((a.ended.len(), b.verdicts()), (0, vec![Verdict::Equal]), "it never ended");
+    assert_eq!((a.ended.len(), b.verdicts()), (0, vec![Verdict::Equal]), "its capture never ended");
     assert_eq!(sent_by_ip("b"), 137);
 }
 
@@ -88,7 +88,7 @@ fn a_nic_that_was_in_another_namespace_is_captured_again() {
     assert_eq!(watched.wait_for("a").index, 77);
     send(1, 20);
     watched.wait_for_sent("a", 120);
-    // Away for so short a time that it may never have been seen missing.
+    // It may be gone so briefly that nobody noticed.
     sh(&format!("ip link set dev a netns {away}; {back}"));
     wait_until("the rings are new ones", || watched.so_far("a").ended.len() == 2);
     assert_eq!(watched.wait_for("a").index, 77);

@@ -1,5 +1,5 @@
-//! NICs that come, go and change under a running capture, and what is counted meanwhile: against
-//! the sender's count and `ip -s link`.
+//! NICs that appear, change and disappear during capture, compared with the sender's count and `ip -s
+//! link`.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -21,7 +21,7 @@ fn two_hundred_nics_that_come_at_once_are_all_captured_in_bounded_memory() {
     }
     const NICS: u8 = 200;
     let elsewhere = Elsewhere::new();
-    // As by default, but a sixteenth of it all.
+    // The default divided by 16.
     let ring = RingConfig { block_size: 4096, block_count: 256, ..RingConfig::default() };
     let most = 32 << 20;
     let config = CaptureConfig { ring, ring_memory: most, ..config(Duration::from_millis(100)) };
@@ -51,7 +51,7 @@ fn two_hundred_nics_that_come_at_once_are_all_captured_in_bounded_memory() {
     for net in 1..=NICS {
         watched.wait_for_sent(&format!("v{net}"), packets(net));
     }
-    // All at once they go, too.
+    // All disappear at once.
     let gone: String = (1..=NICS).map(|net| format!("link del v{net}\n")).collect();
     sh(&format!("ip -batch - <<'END'\n{gone}END"));
     watched.wait_for_end("v200");
@@ -89,13 +89,13 @@ fn events_that_overrun_the_socket_are_made_up_for_by_one_dump() {
     assert!(roster.is_stale());
     roster.on_dump(inventory.links().unwrap(), |_| true);
     read(&mut roster);
-    assert!(!roster.is_stale(), "what is told since needs no other dump");
+    assert!(!roster.is_stale(), "later events need no other dump");
     assert_eq!(overruns, 1);
     let opened = std::iter::from_fn(|| roster.next(0));
     assert_eq!(opened.filter(|action| matches!(action, Action::Open(..))).count(), 300);
 }
 
-/// Bytes of all mapped rings of this process.
+/// Size of all mapped rings of this process, bytes.
 fn mapped_by_rings() -> u64 {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let rings = maps.lines().filter(|line| line.contains("socket:["));

@@ -1,4 +1,4 @@
-//! A storm of NIC events under traffic: nothing crashes, nothing leaks, and the totals are right.
+//! A storm of NIC events during traffic: nothing crashes or leaks, and the totals are right.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,7 @@ impl Random {
     }
 }
 
-/// Where a NIC of the storm is.
+/// The place of a NIC in the storm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Place {
     Nowhere,
@@ -34,7 +34,7 @@ enum Place {
 struct Storm<'a> {
     elsewhere: &'a Elsewhere,
     random: Random,
-    /// Place, and whether it has its other name.
+    /// Place, and whether it is renamed.
     nics: [(Place, bool); 8],
 }
 
@@ -43,7 +43,7 @@ impl Storm<'_> {
         format!("{}{net}", if renamed { "r" } else { "s" })
     }
 
-    /// The shell commands of one random event.
+    /// Shell commands for one random event.
     fn event(&mut self) -> String {
         let net = self.random.below(self.nics.len());
         let (place, renamed) = self.nics[net];
@@ -135,7 +135,7 @@ fn five_hundred_events_under_traffic_leave_no_trace_but_right_totals() {
     let mut storm = Storm { elsewhere: &elsewhere, random: Random(SEED), nics };
     let mut before = None;
     for round in 0..EVENTS / 10 {
-        // Ten at a time, so that they come thick and fast; what is sent meanwhile may find no NIC.
+        // Ten at a time, in quick succession. Packets sent meanwhile may find no NIC.
         let events: String = (0..10).map(|_| storm.event()).collect();
         sh(&format!("({events}) 2>&1"));
         for (net, (place, renamed)) in storm.nics.iter().enumerate() {
@@ -145,7 +145,7 @@ fn five_hundred_events_under_traffic_leave_no_trace_but_right_totals() {
             }
         }
         if round == 9 {
-            // Everything that is made once has been made.
+            // One-time allocations are done by now.
             clear(&mut storm);
             wait_until("all but the steady one gone", only_steady);
             before = Some(at_rest());
@@ -162,7 +162,7 @@ fn five_hundred_events_under_traffic_leave_no_trace_but_right_totals() {
     println!("resident: {memory} bytes before, {memory_now} after; {descriptors} descriptors");
     assert!(memory_now < memory + (8 << 20), "{memory} bytes before, {memory_now} after");
 
-    // Afterwards it counts as ever.
+    // Afterwards it still counts.
     sh(&elsewhere.veth("s0", 1));
     watched.wait_for("s0");
     let already = watched.so_far("s0").tx.packets;
@@ -192,7 +192,7 @@ fn clear(storm: &mut Storm<'_>) {
     }
 }
 
-/// Resources once they don't change any more.
+/// Resources once they are stable.
 fn at_rest() -> (usize, usize, u64) {
     let mut before = resources();
     wait_until("rest", || {

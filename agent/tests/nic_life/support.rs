@@ -1,4 +1,4 @@
-//! Capture with a look at what it says, and NICs to be captured.
+//! Capture that reports what it sees, and NICs for it.
 
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
@@ -17,10 +17,10 @@ use wire::message::Nic;
 
 use testbed::{sh, wait_until};
 
-/// Bytes on the wire of every packet that is sent here.
+/// Bytes on the wire of every packet sent here.
 pub const PACKET_LEN: u64 = 14 + 20 + 8 + 100;
 
-/// Small rings, for there are many NICs.
+/// Small rings, because there are many NICs.
 pub fn config(interval: Duration) -> CaptureConfig {
     CaptureConfig {
         sample_interval: interval,
@@ -37,7 +37,7 @@ pub fn globs(globs: &[&str]) -> Vec<GlobMatcher> {
     globs.iter().map(|glob| globset::Glob::new(glob).unwrap().compile_matcher()).collect()
 }
 
-/// What one name carried in all.
+/// Totals of one name.
 #[derive(Debug, Default, Clone)]
 pub struct Sums {
     pub rx: Counts,
@@ -56,7 +56,7 @@ impl Sums {
 
 pub type ByName = BTreeMap<String, Sums>;
 
-/// Capture at work.
+/// Running capture.
 pub struct Watched {
     capture: Capture,
     taker: JoinHandle<()>,
@@ -91,19 +91,19 @@ impl Watched {
         wait_until(&format!("the end of capture on {name}"), || self.nic(name).is_none());
     }
 
-    /// What was counted so far.
+    /// Counts so far.
     pub fn so_far(&self, name: &str) -> Sums {
         self.sums.lock().unwrap().get(name).cloned().unwrap_or_default()
     }
 
-    /// Waits until so many sent packets of a NIC are counted.
+    /// Waits until this many sent packets of a NIC are counted.
     pub fn wait_for_sent(&self, name: &str, packets: u64) {
         let sent = || self.so_far(name).tx.packets;
         wait_until(&format!("{packets} packets on {name}"), || sent() >= packets);
         assert_eq!(sent(), packets, "{name}");
     }
 
-    /// Ends capture and gives what every name carried. Every balance balances.
+    /// Ends capture and returns the totals of every name. Checks that all balances are even.
     pub fn finish(mut self) -> ByName {
         self.capture.stop();
         self.taker.join().unwrap();
@@ -126,11 +126,11 @@ fn add(nics: &mut ByName, report: IntervalReport) {
     }
 }
 
-/// Another network namespace, whose ends of pairs say nothing and take everything.
+/// Another network namespace. Its ends of pairs never send by themselves and accept everything.
 pub struct Elsewhere(Child);
 
 impl Elsewhere {
-    /// Also makes this namespace say nothing unasked.
+    /// Also stops this namespace from sending by itself.
     pub fn new() -> Self {
         let silent = "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6";
         sh(silent);
@@ -159,7 +159,7 @@ impl Elsewhere {
         self.veth_at(name, "", net)
     }
 
-    /// The same, with more to say of the end here: `index 77`.
+    /// The same, with further arguments for the end here, such as `index 77`.
     pub fn veth_at(&self, name: &str, more: &str, net: u8) -> String {
         let pid = self.pid();
         format!(
@@ -185,7 +185,7 @@ pub fn ready(name: &str, net: u8) -> String {
     )
 }
 
-/// Sends packets of [`PACKET_LEN`] through the NIC that has this net.
+/// Sends packets of [`PACKET_LEN`] through the NIC with this net.
 pub fn send(net: u8, packets: u64) {
     let socket = UdpSocket::bind((format!("10.9.{net}.1"), 0)).unwrap();
     for _ in 0..packets {
@@ -193,7 +193,7 @@ pub fn send(net: u8, packets: u64) {
     }
 }
 
-/// Packets that a NIC sent, by `ip -s link`.
+/// Packets that a NIC sent, from `ip -s link`.
 pub fn sent_by_ip(name: &str) -> u64 {
     let json = sh(&format!("ip -s -j link show dev {name}"));
     let links: serde_json::Value = serde_json::from_str(&json).unwrap();

@@ -1,4 +1,4 @@
-//! What is written stays until it is committed, within limits of size and age.
+//! Written records stay until they are committed, within limits of size and age.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn what_was_written_is_there_after_a_kill() {
     let mut spool = open(&path, limits());
     spool.begin(SESSION, Now { wall_ns: 7, boot_ns: 0, ..Now::default() }).unwrap();
     append(&mut spool, 1..=50);
-    // No clean stop: the file is copied as a kill would leave it.
+    // No clean stop: copy the file as a kill would leave it.
     let killed = directory.path().join("killed.db");
     std::fs::copy(&path, &killed).unwrap();
     std::fs::copy(directory.path().join("spool.db-wal"), directory.path().join("killed.db-wal"))
@@ -49,7 +49,11 @@ fn committed_records_are_kept_a_while_and_then_forgotten() {
     append(&mut spool, 1..=10);
     spool.on_committed(Committed { session: SESSION, seq: 6 }, 100 * SECOND).unwrap();
     spool.maintain(SESSION, 699 * SECOND).unwrap();
-    assert_eq!(read_all(&mut spool, 10).len(), 10, "the database may fall back to an older state");
+    assert_eq!(
+        read_all(&mut spool, 10).len(),
+        10,
+        "records are kept for a database that falls back"
+    );
     spool.maintain(SESSION, 701 * SECOND).unwrap();
     let frames = read_all(&mut spool, 10);
     assert_eq!((frames[0].last_seq, frames[0].gap), (6, Gap::Forgotten as u8));
@@ -145,7 +149,7 @@ fn a_damaged_file_is_set_aside_and_said_so() {
     let (mut spool, aside) = Spool::open(&path, limits(), at(1_700 * SECOND)).unwrap();
     let aside = aside.unwrap();
     assert_eq!(aside, directory.path().join("spool.damaged-1700"));
-    assert_eq!(std::fs::read(aside).unwrap(), vec![b'x'; 8192], "nothing of it is lost");
+    assert_eq!(std::fs::read(aside).unwrap(), vec![b'x'; 8192], "the damaged file is kept whole");
     spool.begin(SESSION, Now::default()).unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! A run that is killed: what it sent keeps its bounds, and the next run tells what is missing.
+//! A killed run: sent records keep their bounds, and the next run reports the gap.
 
 use agent::ship::spool::{Now, Spool, SpoolLimits};
 use wire::frame::Gap;
@@ -20,7 +20,7 @@ fn the_next_run_begins_with_a_gap_from_the_last_sample_to_its_first() {
     drop(spool);
     let mut spool = open(&path, limits());
     assert_eq!(spool.begin(NEXT, at(20 * SECOND)).unwrap(), 1);
-    // Killed again before a record was written: the gap isn't lost.
+    // Killed again before a record was written: the gap stays.
     drop(spool);
     let mut spool = open(&path, limits());
     assert_eq!(spool.begin(NEXT + 1, at(30 * SECOND)).unwrap(), 1);
@@ -57,7 +57,11 @@ fn a_spool_of_the_first_version_is_taken_over() {
     db.execute("INSERT INTO records VALUES (?1, 1, 1, 0, 0, ?2)", (id, encoded)).unwrap();
     drop(db);
     let mut spool = open(&path, limits());
-    assert_eq!(spool.begin(NEXT, at(20 * SECOND)).unwrap(), 0, "how it ended is not known");
+    assert_eq!(
+        spool.begin(NEXT, at(20 * SECOND)).unwrap(),
+        0,
+        "version 1 doesn't record how a run ended"
+    );
     assert_eq!(read_all(&mut spool, 1), [frame(1)]);
 }
 
@@ -74,13 +78,13 @@ fn a_run_that_ended_leaves_no_gap() {
     assert_eq!(spool.begin(NEXT, at(20 * SECOND)).unwrap(), 0);
 }
 
-/// A spool in which the records up to 60 were sent, one way or the other, and which was killed.
+/// A killed spool whose records up to 60 were sent, in either way.
 fn sent_and_killed(path: &std::path::Path) -> Spool {
     let mut spool = open(path, limits());
     spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=50);
     spool.on_welcome(&[Committed { session: SESSION, seq: 10 }], 50 * SECOND).unwrap();
-    // While connected, records count as sent once the backlog before them was.
+    // While connected, a record counts as sent once the backlog before it was sent.
     append(&mut spool, 51..=60);
     spool.on_sent(SESSION, range(11, 50)).unwrap();
     spool.on_disconnected();
@@ -94,7 +98,7 @@ fn what_was_sent_keeps_its_bounds_over_a_kill() {
     let directory = tempfile::tempdir().unwrap();
     let mut spool = sent_and_killed(&directory.path().join("spool.db"));
     spool.maintain(0, 100 * SECOND).unwrap();
-    // The database may have anything up to 60.
+    // The database may have any of the first 60.
     for committed in [10, 11, 35, 59, 60] {
         let frames = decoded(&spool.read(SESSION, range(committed + 1, 100), usize::MAX).unwrap());
         assert_eq!(frames[0].first_seq, committed + 1);
@@ -102,7 +106,7 @@ fn what_was_sent_keeps_its_bounds_over_a_kill() {
     }
     let frames = decoded(&spool.read(SESSION, range(11, 100), usize::MAX).unwrap());
     assert_eq!(frames[..50], (11..=60).map(frame).collect::<Vec<_>>());
-    assert!(frames.len() < 60, "what was never sent is coarse: {}", frames.len());
+    assert!(frames.len() < 60, "unsent records are coarse: {}", frames.len());
 }
 
 #[test]
@@ -114,7 +118,7 @@ fn a_commit_in_the_middle_of_a_record_is_no_dead_end() {
     append(&mut spool, 1..=100);
     spool.maintain(0, 100 * SECOND).unwrap();
     assert_eq!(read_all(&mut spool, 100).len(), 1);
-    // Another collector, with a database of its own, has had a part of it before.
+    // Another collector with its own database has committed a part of it.
     let frames = decoded(&spool.read(SESSION, range(31, 100), usize::MAX).unwrap());
     assert_eq!((frames[0].first_seq, frames[0].last_seq), (31, 100));
     assert_eq!((frames[0].gap, frames.len()), (Gap::Forgotten as u8, 1));

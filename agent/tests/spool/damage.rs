@@ -1,4 +1,5 @@
-//! Damage: found, set aside, and made a gap with exact counts; never a crash, never silent.
+//! Damage is found, set aside, and turned into a gap with exact counts; it never crashes the agent or
+//! stays silent.
 
 use std::path::Path;
 
@@ -14,7 +15,7 @@ use crate::support::{
 const LAST: u64 = 300;
 const NEXT: u64 = 77;
 
-/// A spool with some hundred records, closed as by a kill: with its WAL, or without.
+/// A spool with a few hundred records, closed as by a kill: with its WAL or without.
 fn write_spool(path: &Path, keep_wal: bool) {
     let mut spool = open(path, limits());
     spool.begin(SESSION, Now::default()).unwrap();
@@ -61,7 +62,7 @@ fn records_that_are_missing_become_a_gap_with_exact_counts() {
     write_spool(&path, false);
     with_db(&path, "DELETE FROM records WHERE first_seq BETWEEN 50 AND 149");
     let mut spool = open(&path, limits());
-    // Asked for piece by piece, as a window does.
+    // Read in pieces, as a window does.
     let piece = decoded(&spool.read(SESSION, range(1, 60), usize::MAX).unwrap());
     assert_eq!((piece[49].first_seq, piece[49].last_seq), (50, 149));
     let frames = read_all(&mut spool, LAST);
@@ -82,8 +83,8 @@ fn a_file_that_breaks_while_in_use_is_set_aside_and_the_session_goes_on() {
     let aside = spool.recover(7 * SECOND).unwrap();
     assert!(aside.exists());
     let frames = decoded(&spool.read(SESSION, range(21, LAST), usize::MAX).unwrap());
-    assert_eq!(frames, (21..=LAST).map(frame).collect::<Vec<_>>(), "all of it could be saved");
-    // Now nothing can.
+    assert_eq!(frames, (21..=LAST).map(frame).collect::<Vec<_>>(), "all records are saved");
+    // Now nothing can be saved.
     for file in [&path, &path.with_extension("db-wal")] {
         std::fs::write(file, vec![b'x'; 8192]).unwrap();
     }
@@ -93,7 +94,7 @@ fn a_file_that_breaks_while_in_use_is_set_aside_and_the_session_goes_on() {
     let gap = &frames[0];
     assert_eq!((gap.first_seq, gap.last_seq, gap.gap), (21, LAST, Gap::SpoolDamaged as u8));
     assert_eq!(frames[1..], (LAST + 1..=LAST + 5).map(frame).collect::<Vec<_>>());
-    assert!(!aside.exists(), "one damaged file is kept, not any number");
+    assert!(!aside.exists(), "only one damaged file is kept");
 }
 
 #[test]
@@ -143,7 +144,7 @@ fn a_kill_while_a_file_is_being_saved_is_made_good_by_the_next_start() {
     assert_eq!(read_all(&mut spool, LAST), (1..=LAST).map(frame).collect::<Vec<_>>());
 }
 
-/// One way to damage a file.
+/// One kind of damage.
 #[derive(Debug, Clone)]
 enum Damage {
     Flip(prop::sample::Index, u8),
@@ -196,13 +197,13 @@ proptest! {
         let next = decoded(&spool.read(NEXT, range(1, numbers + 1), usize::MAX).unwrap());
         let sessions = spool.sessions(0).unwrap();
         let Some(old) = sessions.iter().find(|it| it.session == SESSION) else {
-            // Gone whole: of a damaged file this is told; a WAL that SQLite doesn't believe any
-            // more, of a file that has nothing yet, is as if there had been no spool.
+            // A damaged file that loses everything is reported. A file without records whose WAL SQLite
+            // rejects looks like a new spool.
             prop_assert!(wal || next.iter().any(|frame| frame.gap == Gap::SpoolDamaged as u8));
             return Ok(());
         };
         let frames = read_all(&mut spool, old.last_seq);
-        // What is said of each number is true, and sums are those of the totals.
+        // Every number's report is true, and sums match the totals.
         let last_sample = |frames: &[Frame]| frames.iter().flat_map(|it| &it.samples).last().copied();
         if let Some(sample) = last_sample(&frames) {
             prop_assert_eq!(bytes(&frames), sample.rx.total_bytes);
@@ -210,7 +211,7 @@ proptest! {
         for sound in frames.iter().filter(|frame| frame.gap == 0) {
             prop_assert_eq!(sound, &frame(sound.first_seq));
         }
-        // The run was killed: from where to where nothing is known of it is told in any case.
+        // The run was killed: the next one always reports the unmeasured time.
         let unmeasured = next.iter().find(|frame| frame.gap == Gap::Unmeasured as u8);
         prop_assert!(unmeasured.is_some());
     }

@@ -1,4 +1,4 @@
-//! A spool set back to an earlier state, and what it makes of what the collector tells.
+//! A spool that was set back to an earlier state, and its reaction to the collector's digests.
 
 use agent::clocks::BootId;
 use agent::ship::spool::{Forked, Now, Spool};
@@ -12,7 +12,7 @@ use crate::support::*;
 
 const NEW: u64 = 77;
 
-/// A spool with a session that runs, of so many records.
+/// A spool with a running session of this many records.
 fn spool(dir: &TempDir, last: u64) -> Spool {
     let mut spool = open(&dir.path().join("spool.sqlite"), limits());
     spool.begin(SESSION, at(0)).unwrap();
@@ -34,7 +34,7 @@ fn fork(spool: &mut Spool, told: Told) -> Vec<Forked> {
     spool.fork(&[told], || NEW).unwrap()
 }
 
-/// The records of the new session, which tile its numbers.
+/// The records of the new session, whose numbers are contiguous.
 fn new_records(spool: &mut Spool, last: u64) -> Vec<Frame> {
     let frames = decoded(&spool.read(NEW, range(1, last), usize::MAX).unwrap());
     let mut next = 1;
@@ -47,7 +47,7 @@ fn new_records(spool: &mut Spool, last: u64) -> Vec<Frame> {
     frames
 }
 
-/// The digest of what the other future has under a number.
+/// The digest of the other future's record with this number.
 fn other(seq: u64) -> u64 {
     codec::digest(&frame_of(SESSION, seq, seq + 1))
 }
@@ -79,7 +79,7 @@ fn disputed_records_become_a_gap_with_exact_counts_and_the_rest_follows() {
     assert_eq!(bytes(&frames[..1]), (21..=35).sum::<u64>());
     assert!(frames[1..].iter().all(|frame| frame.gap == 0));
     assert_eq!(bytes(&frames[1..]), (36..=50).sum::<u64>());
-    // The session goes on, and the old one has nothing to deliver.
+    // The session continues, and the old one has nothing left to deliver.
     let sessions = spool.sessions(NEW).unwrap();
     assert_eq!(sessions, [session]);
     spool.append(&[frame_of(NEW, 31, 51)], 51 * SECOND).unwrap();
@@ -126,7 +126,7 @@ fn a_power_loss_that_took_the_newest_records_is_no_fork() {
     let dir = tempfile::tempdir().unwrap();
     let mut first = spool(&dir, 20);
     committed(&mut first, 20);
-    // All was sent as it was made; of the last ones nothing has reached the disk.
+    // Everything was sent when made; the last records never reached the disk.
     first.on_welcome(&[Committed { session: SESSION, seq: 20 }], 0).unwrap();
     append(&mut first, 21..=30);
     drop(first);
@@ -144,7 +144,7 @@ fn a_kill_is_no_power_loss_so_that_another_future_is_found_out_after_it() {
         let mut first = open(&dir.path().join("spool.sqlite"), limits());
         first.begin(SESSION, Now { boot: BootId(7), ..at(0) }).unwrap();
         append(&mut first, 1..=20);
-        // Set back here; the agent doesn't know yet and sends into a connection that is dead.
+        // Set back here; the agent doesn't know yet and sends into a dead connection.
         first.on_welcome(&[Committed { session: SESSION, seq: 20 }], 0).unwrap();
         append(&mut first, 21..=22);
         drop(first);
@@ -157,7 +157,7 @@ fn a_kill_is_no_power_loss_so_that_another_future_is_found_out_after_it() {
             assert_eq!(bytes(&new_records(&mut next, 2)), 21 + 22);
             continue;
         }
-        // Nor once the next run has records.
+        // The same once the next run has records.
         next.append(&[frame_of(5, begun + 1, 50)], 0).unwrap();
         assert_eq!(fork(&mut next, told(30, Some(other(30)))), []);
     }
@@ -169,7 +169,7 @@ fn a_session_that_is_over_is_found_to_be_forked_too() {
         let dir = tempfile::tempdir().unwrap();
         let mut first = spool(&dir, 20);
         committed(&mut first, 20);
-        // Set back here; since then it was never connected.
+        // Set back here; it was never connected since.
         append(&mut first, 21..=made);
         if ended {
             first.end(SESSION).unwrap();
@@ -182,13 +182,13 @@ fn a_session_that_is_over_is_found_to_be_forked_too() {
         assert_eq!(forked[0].disputed, made - 20, "{ended}");
         let gap = &new_records(&mut next, made - 20)[0];
         assert_eq!(gap.samples[0].rx.bytes, (21..=made).sum::<u64>());
-        // It is delivered before the one that runs.
+        // It is delivered before the running session.
         let sessions: Vec<u64> = next.sessions(5).unwrap().iter().map(|it| it.session).collect();
         assert_eq!(sessions, [NEW, 5]);
     }
 }
 
-/// A spool so full that records after the 20th were put together, with all 9000.
+/// A spool so full that records after the 20th, up to 9000, were merged.
 fn coarse(dir: &TempDir) -> Spool {
     let small = agent::ship::spool::SpoolLimits { max_size: 1 << 20, ..limits() };
     let mut spool = open(&dir.path().join("spool.sqlite"), small);
@@ -203,7 +203,7 @@ fn coarse(dir: &TempDir) -> Spool {
     spool
 }
 
-/// The first record of several numbers.
+/// The first record with several numbers.
 fn long(spool: &mut Spool) -> Frame {
     let mut frames = decoded(&spool.read(SESSION, range(21, 9000), usize::MAX).unwrap());
     let at = frames.iter().position(|frame| frame.last_seq > frame.first_seq + 2).unwrap();
@@ -216,7 +216,7 @@ fn records_made_coarser_since_are_disputed_whole_where_the_other_future_ends_wit
     let mut spool = coarse(&dir);
     let long = long(&mut spool);
     let SeqRange { first, last } = SeqRange { first: long.first_seq, last: long.last_seq };
-    // A coarse record is known again as a whole.
+    // A coarse record is recognised as a whole.
     assert_eq!(fork(&mut spool, told(last, Some(codec::digest(&long)))), []);
     let forked = fork(&mut spool, told(first + 1, Some(other(first + 1))));
     assert_eq!((forked[0].lowered, forked[0].disputed), (20, last - 20));

@@ -1,4 +1,4 @@
-//! A full disk: what is measured waits in memory, sampling goes on, and nothing is lost.
+//! A full disk: reports wait in memory, sampling continues, and nothing is lost.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ fn what_is_measured_while_the_disk_is_full_is_written_once_there_is_room() {
     sh(&format!("mount -t tmpfs -o size=1m tmpfs {}", disk.display()));
     let path = disk.join("spool.db");
     let (mut spool, _) = Spool::open(&path, limits(), Now::default()).unwrap();
-    // Even the session itself can't be written yet.
+    // Even the session can't be written yet.
     let fill = disk.join("fill");
     sh(&format!("dd if=/dev/zero of={} bs=1k 2>/dev/null || true", fill.display()));
     assert_eq!(spool.begin(SESSION, Now::default()).unwrap(), 0);
@@ -40,12 +40,12 @@ fn what_is_measured_while_the_disk_is_full_is_written_once_there_is_room() {
     let recorder = recorder::start(config, spool, taken, asked, events).unwrap();
     for seq in 1..=REPORTS {
         let report = IntervalReport { samples: frame(seq).samples, ..IntervalReport::default() };
-        // Sampling never waits: the recorder takes reports though it can't write them.
+        // Sampling never waits: the recorder accepts reports that it can't write.
         let begun = Instant::now();
         reports.send_timeout(report, Duration::from_secs(5)).unwrap();
         assert!(begun.elapsed() < Duration::from_secs(5));
         if seq == REPORTS / 2 {
-            // Nor does it hang for whoever asks.
+            // Requests get an answer too.
             let (answer, answered) = oneshot::channel();
             let told = Told { session: SESSION, seq: 0, digest: None };
             requests.send(Request::Welcome(vec![told], answer)).unwrap();

@@ -1,4 +1,4 @@
-//! Frames, and a spool to put them into.
+//! Frames, and a spool to store them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub fn limits() -> SpoolLimits {
     }
 }
 
-/// The same time by both clocks.
+/// The same time on both clocks.
 pub const fn at(ns: u64) -> Now {
     Now { wall_ns: ns, boot_ns: ns, boot: BootId(0) }
 }
@@ -32,12 +32,12 @@ pub fn open(path: &Path, limits: SpoolLimits) -> Spool {
     spool
 }
 
-/// The record of a second: `seq` bytes in one packet, and totals to match.
+/// The record of a second: `seq` bytes in one packet, and matching totals.
 pub fn frame(seq: u64) -> Frame {
     frame_of(SESSION, seq, seq)
 }
 
-/// The same as a record of any session and number.
+/// The same, as a record of any session and number.
 pub fn frame_of(session: u64, seq: u64, second: u64) -> Frame {
     let rx = Counts {
         bytes: second,

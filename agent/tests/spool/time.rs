@@ -1,5 +1,5 @@
-//! Wall clocks that are wrong: no step expires a record, none makes a record that can't be read,
-//! and what can't be read is a gap, once.
+//! Wrong wall clocks: a step never expires a record or makes an unreadable one, and an unreadable
+//! record becomes a gap, once.
 
 use std::path::Path;
 use std::time::Duration;
@@ -53,8 +53,8 @@ fn records_lost_around_a_step_are_one_gap_with_exact_counts() {
 
 #[test]
 fn a_record_that_no_one_can_read_is_a_gap_and_reading_goes_on() {
-    // What agents wrote when their clock was set forward by two days in the middle of a mix, or
-    // their host slept for 26 hours.
+    // Such records were written when a clock was set forward by two days within a mix, or when a host
+    // slept for 26 hours.
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spool.db");
     let mut spool = open(&path, limits());
@@ -65,7 +65,7 @@ fn a_record_that_no_one_can_read_is_a_gap_and_reading_goes_on() {
         for seq in [1, 9, 10, 20] {
             let mut long = frame(seq);
             long.samples[0].interval_ns = 26 * 3600 * SECOND;
-            assert!(codec::encode_frame(&long).is_err(), "what nobody could read is not made");
+            assert!(codec::encode_frame(&long).is_err(), "unreadable records are not made");
             let sql = "UPDATE records SET frame = ?2, crc = -1 WHERE first_seq = ?1";
             db.execute(sql, (seq.cast_signed(), codec::frame_bytes(&long))).unwrap();
         }
@@ -75,9 +75,9 @@ fn a_record_that_no_one_can_read_is_a_gap_and_reading_goes_on() {
     let gaps: Vec<_> =
         frames.iter().filter(|it| it.gap != 0).map(|it| (it.first_seq, it.last_seq)).collect();
     assert_eq!(gaps, [(1, 1), (9, 9), (10, 10), (20, 20)]);
-    // The last one has nothing after it to tell its counts.
+    // No record after the last one gives its counts.
     assert_eq!(bytes(&frames), (1..20).sum::<u64>());
-    assert_eq!(read_all(&mut spool, 20), frames, "it was made good in the file");
+    assert_eq!(read_all(&mut spool, 20), frames, "the file was repaired");
     drop(spool);
     let mut spool = open(&path, SpoolLimits { max_size: 1, ..limits() });
     spool.maintain(0, 21 * SECOND).unwrap();
@@ -113,7 +113,7 @@ fn a_step_of_the_wall_clock_expires_nothing() {
     let path = directory.path().join("spool.db");
     let limits = SpoolLimits { max_age: Duration::from_secs(100), ..limits() };
     let mut spool = open(&path, limits.clone());
-    // An agent that began 20 years ahead, and was set right while it ran.
+    // An agent that started 20 years ahead, and whose clock was corrected while it ran.
     let began = Now { wall_ns: 20 * YEAR, boot_ns: 0, ..Now::default() };
     spool.begin(SESSION, began).unwrap();
     for seq in 1..=50 {
@@ -121,7 +121,7 @@ fn a_step_of_the_wall_clock_expires_nothing() {
         spool.maintain(SESSION, seq * SECOND).unwrap();
     }
     drop(spool);
-    // Started again, with a wall clock that tells anything; the boot-time clock went on.
+    // Restarted, with an arbitrary wall clock; the boot-time clock continued.
     for (wall_ns, boot_ns) in [(0, 60), (8 * DAY, 70), (20 * YEAR, 80)] {
         let now = Now { wall_ns, boot_ns: boot_ns * SECOND, ..Now::default() };
         let (mut spool, damaged) = Spool::open(&path, limits.clone(), now).unwrap();
@@ -129,14 +129,14 @@ fn a_step_of_the_wall_clock_expires_nothing() {
         spool.maintain(0, (boot_ns + 5) * SECOND).unwrap();
         assert!(read_all(&mut spool, 50).iter().all(|frame| frame.gap == 0), "{wall_ns}");
     }
-    // Rebooted: of the time in between nothing is known, so nothing of it counts.
+    // Rebooted: the time in between is unknown, so it doesn't count.
     let now = Now { wall_ns: 20 * YEAR, boot_ns: 5 * SECOND, ..Now::default() };
     let (mut spool, _) = Spool::open(&path, limits.clone(), now).unwrap();
     spool.maintain(0, 10 * SECOND).unwrap();
     assert!(read_all(&mut spool, 50).iter().all(|frame| frame.gap == 0), "100 s old at most");
     spool.maintain(0, 40 * SECOND).unwrap();
     let frames = read_all(&mut spool, 50);
-    assert_eq!(frames[0].gap, Gap::SpoolFull as u8, "older than that by what is known");
+    assert_eq!(frames[0].gap, Gap::SpoolFull as u8, "known to be older");
     assert_eq!(bytes(&frames), (1..=50).sum::<u64>());
 }
 
@@ -192,7 +192,7 @@ fn a_spool_of_the_second_version_keeps_all_it_has_whatever_the_clock_said() {
     let (mut spool, damaged) = Spool::open(&path, limits(), now).unwrap();
     assert_eq!(damaged, None);
     let order: Vec<_> = spool.sessions(0).unwrap().iter().map(|it| it.session).collect();
-    assert_eq!(order, [6, 5], "the best that is known of which was first");
+    assert_eq!(order, [6, 5], "the best known order");
     spool.maintain(0, 3700 * SECOND).unwrap();
     for session in [5, 6] {
         let frames = decoded(&spool.read(session, range(1, 3), usize::MAX).unwrap());
@@ -204,8 +204,8 @@ fn a_spool_of_the_second_version_keeps_all_it_has_whatever_the_clock_said() {
     assert_eq!(frames[1].gap, 0);
 }
 
-/// How long the gap is with which a run begins whose clock says `wall_ns` at its first sample, the
-/// boot-time clock `boot_ns`, after one that ended at 11 s by both.
+/// Length of the gap at the start of a run whose first sample has these times on wall clock and
+/// boot-time clock, after a run that ended at 11 s on both.
 fn outage(wall_ns: u64, boot_ns: u64) -> u64 {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spool.db");
@@ -232,8 +232,8 @@ fn a_gap_without_an_agent_is_as_long_as_is_known() {
     assert_eq!(outage(40 * SECOND, 40 * SECOND), 29 * SECOND, "by the wall clock");
     assert_eq!(outage(3 * DAY + 11 * SECOND, 7 * SECOND), 3 * DAY, "off for three days");
     let known = outage(5 * SECOND, 3000 * SECOND);
-    assert!((2980 * SECOND..=3000 * SECOND).contains(&known), "set back meanwhile: {known}");
-    assert_eq!(outage(20 * YEAR, 40 * SECOND), 31 * DAY, "no more than can be believed");
+    assert!((2980 * SECOND..=3000 * SECOND).contains(&known), "clock set back meanwhile: {known}");
+    assert_eq!(outage(20 * YEAR, 40 * SECOND), 31 * DAY, "limited to a plausible time");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Long without a collector, at two intervals a second on two NICs, in simulated time: a twentieth of
-//! a week in a twentieth of the default size. `bench week` shows the whole.
+//! A long time without a collector, with two intervals a second on two NICs, in simulated time: a
+//! twentieth of a week in a twentieth of the default size. `bench week` runs the whole.
 
 use agent::ship::framer::Framer;
 use agent::ship::spool::{Spool, SpoolLimits};
@@ -13,7 +13,7 @@ const TIME_S: u64 = 7 * 86_400 / 20;
 const SIZE: u64 = (64 << 20) / 20;
 const START_NS: u64 = 1_700_000_000_000_000_000;
 
-/// One interval of both NICs: its own bytes, and the total of all before.
+/// One interval of both NICs: its bytes, and the total of all earlier ones.
 fn interval(n: u64, total: &mut u64) -> (Vec<Sample>, Vec<Mix>) {
     let bytes = (n * 7919) % 100_000;
     *total += bytes;
@@ -57,7 +57,7 @@ fn a_week_offline_fits_its_size_with_exact_totals() {
         let (samples, mixes) = interval(n, &mut total);
         frames.extend(framer.add(samples, mixes));
         if n % 1200 == 1199 || n + 1 == 2 * TIME_S {
-            // Ten minutes at a time, for the test's sake.
+            // Ten minutes at a time, to keep the test short.
             let now_ns = START_NS + (n + 1) * 500 * MS;
             spool.append(&frames, now_ns).unwrap();
             spool.maintain(SESSION, now_ns).unwrap();
@@ -86,6 +86,6 @@ fn a_week_offline_fits_its_size_with_exact_totals() {
         records.len(),
         largest >> 10
     );
-    // Ten minutes at once come on top.
+    // Plus the ten minutes written at a time.
     assert!(largest <= SIZE + SIZE / 10, "{largest}");
 }

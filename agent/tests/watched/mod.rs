@@ -1,4 +1,4 @@
-//! Capture with a taker of its reports, which sums them up as they come.
+//! Capture with a receiver that sums up its reports.
 
 #![allow(dead_code, clippy::unwrap_used, reason = "each test uses some of it, and may panic")]
 
@@ -13,7 +13,7 @@ use agent::sampler::verdict::Verdict;
 use agent::sampler::{Capture, CaptureConfig, IntervalReport};
 use wire::frame::{Counts, Mix, Sample};
 
-/// Capture at work.
+/// Running capture.
 pub struct Watched {
     pub capture: Capture,
     nics: Arc<Mutex<Nics>>,
@@ -23,7 +23,7 @@ pub struct Watched {
 /// The sums of each NIC, by name.
 pub type Nics = BTreeMap<String, Sums>;
 
-/// What a NIC carried in all.
+/// Totals of a NIC.
 #[derive(Debug, Clone, Default)]
 pub struct Sums {
     pub rx: Counts,
@@ -36,7 +36,7 @@ pub struct Sums {
     pub verdict: Verdict,
 }
 
-/// Capture of the NICs chosen by default.
+/// Capture of the default NICs.
 pub fn config(interval: Duration) -> CaptureConfig {
     CaptureConfig {
         sample_interval: interval,
@@ -62,12 +62,12 @@ pub fn start(config: CaptureConfig) -> Watched {
 }
 
 impl Watched {
-    /// What a NIC has carried so far.
+    /// Totals of a NIC so far.
     pub fn now(&self, nic: &str) -> Sums {
         self.nics.lock().unwrap().get(nic).cloned().unwrap_or_default()
     }
 
-    /// Stops capture and gives each NIC's sums. The balance must balance.
+    /// Stops capture and returns each NIC's totals. The balance must be even.
     pub fn finish(mut self) -> Nics {
         self.capture.stop();
         self.taker.join().unwrap();

@@ -1,7 +1,7 @@
-//! The kernel's side of a ring: the layout of what both read, held when this is compiled.
+//! The kernel's side of a ring: the layout of shared memory, checked at compile time.
 //!
-//! Structs are those of the `libc` crate; each has its size and the offsets that are used asserted
-//! here, beside the lines of the kernel's header that say so. The kernel never changes them.
+//! Structs are those of the `libc` crate. Their sizes and used offsets are asserted here, beside links
+//! to the kernel's header. The kernel never changes them.
 
 use std::mem::{offset_of, size_of};
 
@@ -31,15 +31,15 @@ const _: () = assert!(libc::ETH_P_ALL == ETH_P_ALL as libc::c_int);
 pub(super) const BPF_RET_K: u16 = 0x06;
 const _: () = assert!(libc::BPF_RET | libc::BPF_K == BPF_RET_K as u32);
 
-/// `TPACKET_ALIGNMENT`, of what stands before a packet:
+/// `TPACKET_ALIGNMENT` of the headers before a packet:
 /// <https://github.com/torvalds/linux/blob/v6.1/include/uapi/linux/if_packet.h#L142>.
 const ALIGNMENT: usize = libc::TPACKET_ALIGNMENT;
 
-/// `V3_ALIGNMENT`, of a packet's place in a block, bytes:
+/// `V3_ALIGNMENT` of a packet's place in a block, bytes:
 /// <https://github.com/torvalds/linux/blob/v6.1/net/packet/internal.h> and `prb_fill_curr_block`.
 pub(super) const PLACE_ALIGNMENT: u32 = 8;
 
-/// Bytes that `tpacket_rcv` leaves for a MAC header at least:
+/// Least number of bytes that `tpacket_rcv` leaves for a MAC header:
 /// <https://github.com/torvalds/linux/blob/v6.1/net/packet/af_packet.c> (`max(maclen, 16)`).
 const MAC_ROOM: usize = 16;
 
@@ -50,13 +50,13 @@ pub(super) mod block {
 
     /// Length of the descriptor, bytes.
     pub(in super::super) const DESCRIPTOR: u32 = 48;
-    /// The status word, which says whose the block is.
+    /// The status word, which names the owner of the block.
     pub(in super::super) const STATUS: usize = HEADER + offset_of!(tpacket_hdr_v1, block_status);
     /// The first byte behind the status word.
     pub(in super::super) const AFTER_STATUS: usize = STATUS + size_of::<u32>();
-    /// How many packets are in it.
+    /// Number of packets.
     pub(in super::super) const PACKETS: usize = HEADER + offset_of!(tpacket_hdr_v1, num_pkts);
-    /// Where the first one is, from the start of the block.
+    /// Offset of the first packet from the start of the block.
     pub(in super::super) const FIRST: usize =
         HEADER + offset_of!(tpacket_hdr_v1, offset_to_first_pkt);
 
@@ -69,17 +69,17 @@ pub(super) mod block {
     };
 }
 
-/// A packet's place in a block begins with `tpacket3_hdr`, then, aligned, `sockaddr_ll`:
+/// A packet's place in a block: `tpacket3_hdr`, then, aligned, `sockaddr_ll`:
 /// <https://github.com/torvalds/linux/blob/v6.1/include/uapi/linux/if_packet.h#L166-L180>,
 /// <https://github.com/torvalds/linux/blob/v6.1/include/uapi/linux/if_packet.h#L14-L22>.
 pub(super) mod place {
     use super::*;
 
-    /// The next place, from the start of this one; 0 in the last place of a block.
+    /// Offset of the next place from the start of this one; 0 in the last place of a block.
     pub(in super::super) const NEXT: usize = offset_of!(tpacket3_hdr, tp_next_offset);
-    /// When the kernel saw the packet: seconds.
+    /// Time at which the kernel saw the packet: seconds.
     pub(in super::super) const SECONDS: usize = offset_of!(tpacket3_hdr, tp_sec);
-    /// And nanoseconds.
+    /// Nanoseconds of that time.
     pub(in super::super) const NANOSECONDS: usize = offset_of!(tpacket3_hdr, tp_nsec);
     /// Captured bytes.
     pub(in super::super) const SNAPLEN: usize = offset_of!(tpacket3_hdr, tp_snaplen);
@@ -87,9 +87,9 @@ pub(super) mod place {
     pub(in super::super) const LEN: usize = offset_of!(tpacket3_hdr, tp_len);
     /// Status bits.
     pub(in super::super) const STATUS: usize = offset_of!(tpacket3_hdr, tp_status);
-    /// Where the MAC header is, from the start of the place.
+    /// Offset of the MAC header from the start of the place.
     pub(in super::super) const MAC: usize = offset_of!(tpacket3_hdr, tp_mac);
-    /// Where the network header is, from the start of the place.
+    /// Offset of the network header from the start of the place.
     pub(in super::super) const NETWORK: usize = offset_of!(tpacket3_hdr, tp_net);
     /// Link-layer header type (`ARPHRD_*`).
     pub(in super::super) const LINK_TYPE: usize = LINK + offset_of!(sockaddr_ll, sll_hatype);
@@ -144,15 +144,15 @@ pub(super) const fn vnet_header(bytes: &[u8; VNET_LEN]) -> VnetHeader {
     }
 }
 
-/// What stands before the captured bytes of a packet with a MAC header of `mac_len` bytes: both
-/// headers, the virtio header and their alignment (`tpacket_rcv`:
+/// Bytes before the captured bytes of a packet with a MAC header of `mac_len` bytes: both headers, the
+/// virtio header and their alignment (`tpacket_rcv`:
 /// <https://github.com/torvalds/linux/blob/v6.1/net/packet/af_packet.c>).
 pub(super) const fn before_packet(mac_len: usize) -> usize {
     let room = if mac_len > MAC_ROOM { mac_len } else { MAC_ROOM };
     (place::HEADERS_LEN + room).next_multiple_of(ALIGNMENT) + VNET_LEN - mac_len
 }
 
-// What the options of a packet socket take:
+// Values of packet socket options:
 // <https://github.com/torvalds/linux/blob/v6.1/include/uapi/linux/if_packet.h#L278-L298>,
 // <https://github.com/torvalds/linux/blob/v6.1/include/uapi/linux/if_packet.h#L80-L84>.
 const _: () = {

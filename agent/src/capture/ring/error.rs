@@ -1,4 +1,4 @@
-//! Why a ring is of no use.
+//! Errors of rings.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use settings::way_out;
 /// Why a ring could not be opened or read.
 #[derive(Debug, thiserror::Error)]
 pub enum RingError {
-    /// No packet socket: most often the capability is missing.
+    /// No packet socket, most often because the capability is missing.
     #[error(
         "can't open a packet socket: {}; {}",
         .0,
@@ -23,21 +23,21 @@ pub enum RingError {
     /// The filter was refused.
     #[error("the kernel refuses the snaplen filter: {0}")]
     Filter(#[source] io::Error),
-    /// No memory for the ring, or a geometry the kernel refuses.
+    /// No memory for the ring, or the kernel refuses its geometry.
     #[error("can't set up the ring: {0}; make it smaller if memory is short")]
     Ring(#[source] io::Error),
     /// The ring could not be mapped.
     #[error("can't map the ring: {0}")]
     Map(#[source] io::Error),
-    /// A name no NIC can have.
+    /// A name that no NIC can have.
     #[error("{0:?} can't be a NIC: a name has at most 15 bytes")]
     NicName(String),
-    /// The NIC is not there or not usable.
+    /// The NIC doesn't exist or can't be used.
     #[error("can't capture on NIC {nic}: {error}; `ip link` lists the NICs of this host")]
     Bind {
         /// Name of the NIC.
         nic: String,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         error: io::Error,
     },
@@ -46,7 +46,7 @@ pub enum RingError {
     Promiscuous {
         /// Name of the NIC.
         nic: String,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         error: io::Error,
     },
@@ -55,7 +55,7 @@ pub enum RingError {
     Fanout {
         /// Name of the NIC.
         nic: String,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         error: io::Error,
     },

@@ -1,17 +1,17 @@
-//! Geometry of a ring: how its memory is cut into blocks, and what stalls of its reader that
-//! outlasts.
+//! Geometry of a ring: how its memory is divided into blocks, and which stalls of its reader it
+//! survives.
 //!
-//! The kernel hands a block over when the next packet doesn't fit in, or when the retire timeout
-//! is over and there is a packet in it, however few. (Up to Linux 6.17 the timeout begins anew with
-//! each block; since then it comes at fixed times, whatever blocks filled up meanwhile.) So a
-//! reader that stands still for a time T loses nothing, however packets come, as long as
+//! The kernel hands a block over when the next packet doesn't fit, or when the retire timeout ends and
+//! the block holds at least one packet. (Up to Linux 6.17 each block starts a new timeout; later
+//! kernels run it at fixed times.) So a reader that stalls for a time T loses nothing, whatever the
+//! pattern of arrivals, as long as
 //!
 //! ```text
 //! T / retire  +  packets / packets per block  <=  blocks - 1
 //! ```
 //!
-//! How long samples wait for the kernel (the retire timeout) and how long a stall the ring outlasts
-//! are kept apart by the number of blocks, at the same memory.
+//! The number of blocks separates two properties at the same memory: how long samples wait for the
+//! kernel (the retire timeout), and how long a stall the ring survives.
 
 use std::time::Duration;
 
@@ -21,21 +21,22 @@ use super::super::fields::ethernet;
 use super::abi::block::DESCRIPTOR;
 use super::abi::{PLACE_ALIGNMENT, before_packet};
 
-/// A reader may stand still for so long: half of the blocks at least are left then for packets.
+/// Longest stall of a reader that a ring must survive. At least half of the blocks are left for packets
+/// then.
 pub const STALL: Duration = Duration::from_secs(5);
 
-/// How long the blocks of a ring last by the retire timeout alone, at least, milliseconds.
+/// Shortest time that the blocks of a ring must last by the retire timeout alone, milliseconds.
 const LASTS_MS: u32 = 10_000;
 
-/// What is done to make a ring last, until it does: blocks are split down to a size in bytes, and
-/// the retire timeout is raised up to milliseconds.
+/// The steps to make a ring last long enough: split blocks down to a size in bytes, and raise the
+/// retire timeout to a number of milliseconds.
 ///
 /// Down to 8 KiB a packet costs the same (`bench capture`); 4 KiB is the smallest page. The first
-/// timeout is the default's. The last one does for rings of 80 blocks, 320 KiB, and is a fifth of
-/// the time in which samples of 10 ms can be counted into.
+/// timeout is the default. The last one suffices for rings of 80 blocks, 320 KiB, and is a fifth of the
+/// time during which samples of 10 ms stay open.
 const MEASURES: [(u32, u32); 2] = [(8 << 10, 12), (4 << 10, 125)];
 
-/// What stands before the captured bytes of an Ethernet packet.
+/// Bytes before the captured bytes of an Ethernet packet.
 const BEFORE_PACKET: u32 = 92;
 const _: () = assert!(before_packet(ethernet::HEADER_LEN) == BEFORE_PACKET as usize);
 
@@ -44,24 +45,24 @@ const _: () = assert!(before_packet(ethernet::HEADER_LEN) == BEFORE_PACKET as us
 pub struct RingConfig {
     /// Bytes per block, a multiple of the page size.
     pub block_size: u32,
-    /// Number of blocks; two lose packets under load.
+    /// Number of blocks; two blocks lose packets under load.
     pub block_count: u32,
     /// Milliseconds after which the kernel hands over a block that isn't full.
     pub retire_ms: u32,
-    /// Bytes captured of each packet: the counters need headers only.
+    /// Bytes captured per packet: counting needs only headers.
     pub snaplen: u32,
-    /// Ask the kernel for each packet's virtio header, without which super-packets can't be told.
+    /// Ask the kernel for each packet's virtio header, which describes super-packets.
     pub vnet_header: bool,
-    /// Also take in packets that are meant for other hosts.
+    /// Also receive packets for other hosts.
     pub promiscuous: bool,
     /// Share the NIC's packets with every other ring of the same `PACKET_FANOUT` group, by flow.
     pub fanout: Option<u16>,
 }
 
 impl Default for RingConfig {
-    /// 16 MiB per NIC: 57,000 packets of any length, 45,000 in a stall of 5 s, and 24 s of nearly
-    /// empty blocks. The snaplen holds the headers of TCP in VXLAN over IPv6, with tags around and
-    /// inside it.
+    /// 16 MiB per NIC: room for 57,000 packets of any length, 45,000 during a stall of 5 s, and 24 s of
+    /// nearly empty blocks. The snaplen holds the headers of TCP in VXLAN over IPv6, with tags outside
+    /// and inside.
     fn default() -> Self {
         Self {
             block_size: 8 << 10,
@@ -76,7 +77,7 @@ impl Default for RingConfig {
 }
 
 impl RingConfig {
-    /// Frame size named to the kernel, which V3 only checks.
+    /// Frame size for the kernel. V3 only checks it.
     pub(super) const FRAME_SIZE: u32 = 2048;
 
     /// Memory of the ring, bytes.
@@ -85,15 +86,14 @@ impl RingConfig {
         u64::from(self.block_size) * u64::from(self.block_count)
     }
 
-    /// The longest stall that its blocks outlast where each is handed over nearly empty.
+    /// The longest stall it survives if each block is handed over nearly empty.
     #[must_use]
     pub fn lasts(&self) -> Duration {
         let blocks = self.block_count.saturating_sub(1);
         Duration::from_millis(u64::from(blocks) * u64::from(self.retire_ms))
     }
 
-    /// Packets of `len` bytes from the MAC header on for which it has room while its reader stands
-    /// still for so long.
+    /// Number of packets of `len` bytes, from the MAC header on, that fit while the reader stalls.
     #[must_use]
     pub fn room(&self, len: u32, stall: Duration) -> u64 {
         let place = (BEFORE_PACKET + len.min(self.snaplen)).next_multiple_of(PLACE_ALIGNMENT);
@@ -103,15 +103,15 @@ impl RingConfig {
         in_block * u64::from(self.block_count).saturating_sub(1).saturating_sub(by_time)
     }
 
-    /// The same memory in blocks of whole pages. Pages are of 4 to 64 KiB.
+    /// The same memory in blocks of whole pages. Pages have 4 to 64 KiB.
     #[must_use]
     pub fn in_pages(self, page: u32) -> Self {
         let block_size = self.block_size.next_multiple_of(page.max(1));
         Self { block_size, ..self }.of_bytes(self.bytes())
     }
 
-    /// The same memory cut so that it outlasts a stall of [`STALL`]: into smaller blocks, and
-    /// where those would be too small, by a longer retire timeout.
+    /// The same memory divided so that it survives a stall of [`STALL`]: into smaller blocks, and if
+    /// those would be too small, with a longer retire timeout.
     #[must_use]
     pub fn lasting(self, page: u32) -> Self {
         let one_packet = DESCRIPTOR + BEFORE_PACKET + self.snaplen + PLACE_ALIGNMENT;
@@ -127,13 +127,13 @@ impl RingConfig {
         ring
     }
 
-    /// The retire timeout with which its blocks last, milliseconds.
+    /// The retire timeout at which its blocks last long enough, milliseconds.
     const fn wanted_ms(&self) -> u32 {
         let blocks = if self.block_count < 2 { 1 } else { self.block_count - 1 };
         LASTS_MS.div_ceil(blocks)
     }
 
-    /// So many bytes in blocks of the same size, at least two blocks.
+    /// This many bytes in blocks of the same size, at least two blocks.
     #[must_use]
     pub fn of_bytes(self, bytes: u64) -> Self {
         let blocks = bytes / u64::from(self.block_size.max(1));
@@ -145,7 +145,7 @@ impl RingConfig {
 #[must_use]
 pub fn page_size() -> u32 {
     let size = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
-    // The smallest that Linux has.
+    // The smallest page size of Linux.
     size.and_then(|size| u32::try_from(size).ok()).unwrap_or(4096)
 }
 
@@ -203,7 +203,7 @@ mod tests {
             prop_assume!(given.bytes() >= 90 * u64::from(page));
             let ring = given.lasting(page);
             prop_assert!(ring.bytes() <= given.bytes());
-            prop_assert!(ring.bytes() + u64::from(ring.block_size) > given.bytes(), "and all of it");
+            prop_assert!(ring.bytes() + u64::from(ring.block_size) > given.bytes(), "all memory is used");
             prop_assert!(2 * ring.room(1500, STALL) + 100 >= ring.room(1500, Duration::ZERO));
             prop_assert!(ring.lasts() >= 2 * STALL, "{ring:?}");
             prop_assert!(ring.block_size.is_multiple_of(page));

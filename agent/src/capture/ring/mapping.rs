@@ -45,7 +45,7 @@ impl Mapping {
         unsafe { AtomicU32::from_ptr(self.start.as_ptr().add(at).cast()) }
     }
 
-    /// The bytes of a block after its descriptor's status word, which they leave out.
+    /// The bytes of a block from behind its status word on.
     ///
     /// # Safety
     /// R1: the block must belong to user space (`TP_STATUS_USER` was read with acquire ordering) and
@@ -62,9 +62,8 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: R5; address and length are those of the mapping made in `of_socket`, and every
-        // borrow of it has ended with `self`. An error leaves nothing to do: the process goes on
-        // with the mapping in place.
+        // SAFETY: R5; address and length are those of the mapping made in `of_socket`, and every borrow
+        // of it has ended with `self`. Nothing can be done about an error: the mapping stays.
         let _unmapped = unsafe { munmap(self.start.cast(), self.block_size * self.block_count) };
     }
 }

@@ -1,25 +1,25 @@
 //! The TPACKET_V3 receive ring of one NIC, behind a safe iterator over its packets.
 //!
-//! The only module with `unsafe` in it. Its invariants, which each `SAFETY` comment names:
+//! The only module with `unsafe`. Each `SAFETY` comment names the invariants that it relies on:
 //!
 //! - **R1, ownership.** A block is read only after its status word was read as `TP_STATUS_USER` with
 //!   acquire ordering. From then on the kernel doesn't write to it, until [`Block`] is dropped and
 //!   stores `TP_STATUS_KERNEL` with release ordering.
 //! - **R2, one at a time.** A ring lends one block at a time: [`Ring::next_block`] takes `&mut self`,
-//!   and the block borrows it. So a block is given back once, by who read it.
-//! - **R3, bounds.** The mapping is `block_size * block_count` bytes long. Each address in it is made
-//!   from the number of a block, which is asserted to be below `block_count`, and an offset that
-//!   is a constant below the size of a page.
-//! - **R4, status words.** They are reached as atomics only: no slice covers one. Blocks begin at
-//!   a page, which the kernel demands, so that each word is aligned.
-//! - **R5, lifetime.** A borrow of ring memory lives no longer than its mapping, which is unmapped
-//!   once, on drop, and no thread owns.
-//! - **R6, contents.** No offset found in ring memory is used unchecked: packets are cut from a
-//!   slice by `get`. Whatever the bytes say, no read leaves the block.
+//!   and the block borrows it. So each block is returned once, by its reader.
+//! - **R3, bounds.** The mapping is `block_size * block_count` bytes long. Each address in it comes
+//!   from a block number, which is asserted to be below `block_count`, and a constant offset below the
+//!   page size.
+//! - **R4, status words.** They are accessed as atomics only: no slice covers one. Blocks start at a
+//!   page, as the kernel demands, so each word is aligned.
+//! - **R5, lifetime.** A borrow of ring memory lives no longer than its mapping. The mapping is
+//!   unmapped once, on drop, and belongs to no thread.
+//! - **R6, contents.** Offsets from ring memory are always checked: packets are cut from a slice with
+//!   `get`. Whatever the bytes are, no read leaves the block.
 //! - **R7, descriptors.** The stream owns the socket's descriptor and closes it once; it is borrowed
 //!   only while the stream lives.
-//! - **R8, calls.** A pointer given to the kernel is to a live value of plain data and goes with the
-//!   size of its type; `abi` asserts the layout of structs.
+//! - **R8, calls.** A pointer passed to the kernel points to a live value of plain data and comes with
+//!   the size of its type; `abi` asserts the layout of structs.
 
 mod abi;
 mod error;
@@ -45,12 +45,12 @@ use self::mapping::Mapping;
 pub use self::packets::{Packet, Packets};
 use crate::clocks;
 
-/// What the kernel counted since the statistics were last read.
+/// The kernel's counts since the statistics were last read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RingStatistics {
-    /// Packets that came to the ring, the dropped ones included.
+    /// Packets that reached the ring, including dropped ones.
     pub offered: u64,
-    /// Packets for which the ring had no room.
+    /// Packets dropped because the ring was full.
     pub dropped: u64,
     /// Times the ring ran full.
     pub freezes: u64,
@@ -81,7 +81,7 @@ impl Ring {
         Self::open_at(if_nametoindex(nic).map_err(unknown)?, nic, config)
     }
 
-    /// Opens a ring on the NIC with the kernel's index. `nic` is what to call it.
+    /// Opens a ring on the NIC with this kernel index. `nic` is its display name.
     ///
     /// # Errors
     /// [`RingError`] names the step the kernel refused and the way out.
@@ -94,37 +94,37 @@ impl Ring {
         let mapping = Mapping::of_socket(fd, size, count).map_err(RingError::Map)?;
         let before_ns = clocks::boot_ns();
         socket::bind(&mut stream, index, nic, config)?;
-        // What comes to a ring that joins others would have come to them.
+        // A ring in a fanout group gets packets that the others would have received.
         let began_ns = if config.fanout.is_some() { before_ns } else { clocks::boot_ns() };
         let vnet_header = config.vnet_header;
         Ok(Self { mapping, stream, block_count: count, next: 0, vnet_header, began_ns })
     }
 
-    /// Boot time from which on all packets come, nanoseconds. Few are older.
+    /// All packets from this boot time on reach the ring, nanoseconds. Few are older.
     #[must_use]
     pub const fn began_ns(&self) -> u64 {
         self.began_ns
     }
 
-    /// How many blocks it has.
+    /// Number of blocks.
     #[must_use]
     pub fn block_count(&self) -> u32 {
         u32::try_from(self.block_count).unwrap_or(u32::MAX)
     }
 
-    /// How many blocks the kernel has handed over by now, in their order, up to `most`.
+    /// Number of blocks, at most `most`, that the kernel has handed over in sequence.
     #[must_use]
     pub fn ready(&self, most: usize) -> usize {
         let blocks = (0..most.min(self.block_count)).map(|n| (self.next + n) % self.block_count);
         blocks.take_while(|&block| self.is_ready(block)).count()
     }
 
-    /// True if the block was handed over: its contents may be read.
+    /// True if the block was handed over, so that it may be read.
     fn is_ready(&self, block: usize) -> bool {
         self.mapping.status(block).load(Ordering::Acquire) & libc::TP_STATUS_USER != 0
     }
 
-    /// The next block that the kernel has handed over, if there is one.
+    /// The next block that the kernel has handed over, if any.
     pub fn next_block(&mut self) -> Option<Block<'_>> {
         let block = self.next;
         if !self.is_ready(block) {
@@ -132,32 +132,32 @@ impl Ring {
         }
         let status = self.mapping.status(block);
         self.next = (block + 1) % self.block_count;
-        // SAFETY: R1, R2; the status was read just above, and the `Block` that holds the slice gives
-        // the block back when it is dropped.
+        // SAFETY: R1, R2; the status was read just above, and the `Block` that holds the slice returns
+        // the block when it is dropped.
         let bytes = unsafe { self.mapping.after_status(block) };
         Some(Block { status, bytes, vnet_header: self.vnet_header })
     }
 
-    /// Waits until a block is ready or the time is over. A NIC that goes down ends the wait too;
-    /// the ring stays in use, for the NIC may come up again.
+    /// Waits until a block is ready or the time is over. The wait also ends if the NIC goes down; the
+    /// ring stays usable, because the NIC may come up again.
     ///
     /// # Errors
-    /// What poll(2) says.
+    /// Those of poll(2).
     pub fn wait(&self, timeout_ms: u16) -> io::Result<()> {
         self.wait_with(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], timeout_ms)
     }
 
-    /// As [`Ring::wait`], or until something can be read from `other`: true if so.
+    /// Like [`Ring::wait`], but also ends when `other` becomes readable. Returns true in that case.
     ///
     /// # Errors
-    /// What poll(2) says.
+    /// Those of poll(2).
     pub fn wait_or(&self, other: BorrowedFd<'_>, timeout_ms: u16) -> io::Result<bool> {
         let mut fds = [self.as_fd(), other].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
         self.wait_with(&mut fds, timeout_ms)?;
         Ok(fds[1].any().unwrap_or(false))
     }
 
-    /// Polls the descriptors, of which the first is the ring's.
+    /// Polls the descriptors; the first is the ring's.
     fn wait_with(&self, fds: &mut [PollFd<'_>], timeout_ms: u16) -> io::Result<()> {
         match poll(fds, PollTimeout::from(timeout_ms)) {
             Ok(0) | Err(Errno::EINTR) => return Ok(()),
@@ -165,14 +165,15 @@ impl Ring {
             Err(errno) => return Err(errno.into()),
         }
         if fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLERR)) {
-            // Reading the error (ENETDOWN) clears it, or every further poll would end at once.
+            // Reading the error (ENETDOWN) clears it; otherwise every further poll would return at
+            // once.
             getsockopt(&self.as_fd(), SocketError)?;
         }
         Ok(())
     }
 
-    /// Lets no further packet in. What is in the ring can still be read, and once it is, the
-    /// statistics are final: a packet that the filter refuses is in none of them.
+    /// Lets no further packet in. Packets in the ring can still be read. After that the statistics are
+    /// final: they don't include packets that the filter refuses.
     ///
     /// # Errors
     /// [`RingError::Filter`].
@@ -180,25 +181,25 @@ impl Ring {
         socket::set_snaplen(&mut self.stream, 0)
     }
 
-    /// Access to the kernel's statistics of the ring, for one reader of them.
+    /// Access to the kernel's statistics of the ring, for a single reader.
     ///
     /// # Errors
-    /// What the system says when it has no descriptor left.
+    /// Fails if no descriptor is left.
     pub fn statistics(&self) -> io::Result<Statistics> {
         Ok(Statistics(self.as_fd().try_clone_to_owned()?))
     }
 }
 
-/// The kernel's statistics of a ring, which reading resets: a ring has one reader of them only; and
-/// how far the reader of its packets has come.
+/// The kernel's statistics of a ring, and the progress of its reader. Reading resets the statistics, so
+/// a ring has only one reader of them.
 #[derive(Debug)]
 pub struct Statistics(OwnedFd);
 
 impl Statistics {
-    /// Reads and so resets them.
+    /// Reads and resets the statistics.
     ///
     /// # Errors
-    /// What getsockopt(2) says.
+    /// Those of getsockopt(2).
     pub fn take(&mut self) -> io::Result<RingStatistics> {
         let stats = socket::statistics(self.0.as_raw_fd())?;
         Ok(RingStatistics {
@@ -208,18 +209,18 @@ impl Statistics {
         })
     }
 
-    /// The kernel's index of the NIC whose packets come to the ring; `None` once that one is
-    /// deleted or in another namespace, from which the ring never recovers.
+    /// The kernel's index of the ring's NIC. `None` once the NIC is deleted or in another namespace; a
+    /// ring never recovers from that.
     #[must_use]
     pub fn nic_index(&self) -> Option<u32> {
         socket::nic_index(self.0.as_raw_fd())
     }
 
-    /// True if the kernel has handed over blocks that were not given back yet (`packet_poll` asks
-    /// for the newest one).
+    /// True if the kernel has handed over blocks that were not returned yet (`packet_poll` checks the
+    /// newest one).
     ///
     /// # Errors
-    /// What poll(2) says.
+    /// Those of poll(2).
     pub fn has_unread_block(&self) -> io::Result<bool> {
         let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
         poll(&mut fds, PollTimeout::ZERO)?;
@@ -234,7 +235,7 @@ impl AsFd for Ring {
     }
 }
 
-/// A block of packets, given back to the kernel on drop.
+/// A block of packets. It returns to the kernel on drop.
 #[derive(Debug)]
 pub struct Block<'ring> {
     status: &'ring AtomicU32,
@@ -243,13 +244,13 @@ pub struct Block<'ring> {
 }
 
 impl Block<'_> {
-    /// The packets of the block, in the order of their arrival.
+    /// The packets of the block in order of arrival.
     #[must_use]
     pub fn packets(&self) -> Packets<'_> {
         Packets::of_block(self.bytes, self.vnet_header)
     }
 
-    /// How many there are.
+    /// Number of packets.
     #[must_use]
     pub fn packet_count(&self) -> u32 {
         self.packets().count_left()

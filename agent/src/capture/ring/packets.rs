@@ -1,4 +1,4 @@
-//! The packets of a block, read from its bytes: safe, whatever they say (R6).
+//! The packets of a block, parsed from its bytes: safe, whatever the bytes are (R6).
 
 use super::abi::{VNET_LEN, block, place, vnet_header};
 use crate::account::bank::Direction;
@@ -8,27 +8,26 @@ use crate::clocks;
 /// One captured packet.
 #[derive(Debug, Clone, Copy)]
 pub struct Packet<'block> {
-    /// When the kernel saw it, nanoseconds of `CLOCK_REALTIME`.
+    /// Time at which the kernel saw it, nanoseconds of `CLOCK_REALTIME`.
     pub time_ns: u64,
-    /// Length in bytes from the MAC header on, before the snaplen cut it.
+    /// Length in bytes from the MAC header on, before the snaplen cut.
     pub len: u32,
     /// The captured first bytes, from the MAC header on.
     pub headers: &'block [u8],
-    /// Segmentation that is still to happen, or that was undone on reception; `None` where the
-    /// ring works without the virtio header.
+    /// Segmentation still to come, or undone on reception. `None` if the ring has no virtio headers.
     pub vnet: Option<VnetHeader>,
-    /// The kernel took a VLAN tag out of the packet.
+    /// The kernel stripped a VLAN tag from the packet.
     pub vlan_stripped: bool,
-    /// Where the kernel has come to in the packet: offset of its network header.
+    /// Offset of the network header at which the kernel's processing is.
     pub network_at: u16,
-    /// `sll_pkttype`: `PACKET_OUTGOING` is tx, all else rx (packet(7)).
+    /// `sll_pkttype`: `PACKET_OUTGOING` is tx, every other is rx (packet(7)).
     pub kind: u8,
-    /// `sll_hatype`: what link-layer header there is (`ARPHRD_*`, `include/uapi/linux/if_arp.h`).
+    /// `sll_hatype`: the kind of link-layer header (`ARPHRD_*`, `include/uapi/linux/if_arp.h`).
     pub link_type: u16,
 }
 
 impl Packet<'_> {
-    /// Which way it went.
+    /// Its direction.
     #[must_use]
     #[inline]
     pub const fn direction(&self) -> Direction {
@@ -46,22 +45,22 @@ pub struct Packets<'block> {
     left: u32,
 }
 
-/// What stands before each packet.
+/// The headers before each packet.
 type Before = [u8; place::HEADERS_LEN];
 
 impl<'block> Packets<'block> {
-    /// The packets of a block, of which `bytes` are what follows the status word of its descriptor.
+    /// The packets of a block. `bytes` are those behind the status word of its descriptor.
     #[must_use]
     pub fn of_block(bytes: &'block [u8], vnet_header: bool) -> Self {
         let field = |offset| ne_u32(bytes, offset - block::AFTER_STATUS);
         let left = field(block::PACKETS).unwrap_or(0);
         let first = field(block::FIRST).unwrap_or(0);
-        // One that lies before the bytes is as far out of the block as one behind them.
+        // An offset before the bytes is as invalid as one behind them.
         let at = (first as usize).checked_sub(block::AFTER_STATUS).unwrap_or(bytes.len());
         Self { bytes, vnet_header, at, left }
     }
 
-    /// How many are still to come, as the descriptor says.
+    /// Number of packets left, according to the descriptor.
     pub(super) const fn count_left(&self) -> u32 {
         self.left
     }
@@ -74,13 +73,13 @@ impl<'block> Packets<'block> {
             let frame = self.bytes.get(self.at..)?;
             let before: &Before = frame.first_chunk()?;
             let next = ne_u32(before, place::NEXT)? as usize;
-            // The last place says 0. Any other is behind this one: a block ends, however many
-            // packets its descriptor names.
+            // The last place holds 0, any other the next offset. So a block ends, however many packets
+            // its descriptor announces.
             self.left = if next < size_of::<Before>() { 0 } else { self.left };
             self.at = self.at.checked_add(next)?;
             let status = ne_u32(before, place::STATUS)?;
-            // A packet that the virtio header can't express leaves its place in the block behind,
-            // with what stood there before, and is among the drops (tpacket_rcv).
+            // A packet that the virtio header can't describe counts as a drop, but its place in the
+            // block remains, with old contents (tpacket_rcv).
             if status & libc::TP_STATUS_USER != 0 {
                 return Some((frame, before, status));
             }

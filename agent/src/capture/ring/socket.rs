@@ -1,4 +1,4 @@
-//! The packet socket below a ring: opened in the one order that counts no packet of another NIC.
+//! The packet socket of a ring, opened in the only order that counts no packet of another NIC.
 
 use std::io;
 use std::mem::size_of;
@@ -11,8 +11,8 @@ use super::abi::{AF_PACKET, BPF_RET_K, ETH_P_ALL, PROMISCUOUS, TPACKET_V3};
 use super::error::RingError;
 use super::geometry::RingConfig;
 
-/// Opens a packet socket that receives nothing yet: version, virtio header and filter are set,
-/// the ring is asked for; only [`bind`] lets packets in.
+/// Opens a packet socket that receives nothing yet. Sets version, virtio header and filter, and
+/// requests the ring; only [`bind`] lets packets in.
 pub(super) fn open(config: &RingConfig) -> Result<RawPacketStream, RingError> {
     // Without a protocol the socket receives nothing until it is bound (packet(7)).
     let fd = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
@@ -40,13 +40,13 @@ pub(super) fn open(config: &RingConfig) -> Result<RawPacketStream, RingError> {
     Ok(stream)
 }
 
-/// Sets how many bytes are captured of each packet; 0 lets none in.
+/// Sets the number of bytes captured per packet; 0 lets no packet in.
 pub(super) fn set_snaplen(stream: &mut RawPacketStream, snaplen: u32) -> Result<(), RingError> {
     stream.set_bpf_filter(vec![(BPF_RET_K, 0, 0, snaplen)]).map_err(RingError::Filter)
 }
 
-/// Lets in the packets of one NIC, both directions (`ETH_P_ALL`). It is bound to by its index: its
-/// name may be another's by now, or no text. `nic` is what to call it.
+/// Lets in the packets of one NIC, both directions (`ETH_P_ALL`). Binds by index, because the name may
+/// now belong to another NIC or may not be text. `nic` is the display name.
 pub(super) fn bind(
     stream: &mut RawPacketStream,
     index: u32,
@@ -54,7 +54,7 @@ pub(super) fn bind(
     config: &RingConfig,
 ) -> Result<(), RingError> {
     if config.fanout.is_some() {
-        // Until it has joined the others, it would see their packets too.
+        // Before it joins the group, it would also see packets of the other rings.
         set_snaplen(stream, 0)?;
     }
     let fd = stream.as_raw_fd();
@@ -70,7 +70,8 @@ pub(super) fn bind(
         promiscuous.map_err(|error| RingError::Promiscuous { nic: nic.to_owned(), error })?;
     }
     if let Some(group) = config.fanout {
-        // The type stands above the group's id; by flow keeps a flow's packets in their order.
+        // The type is in the upper half, the group's id in the lower. Hashing by flow keeps a flow's
+        // packets in order.
         let by_flow = libc::PACKET_FANOUT_HASH << 16 | libc::c_uint::from(group);
         let joined = set(stream.as_raw_fd(), libc::PACKET_FANOUT, &by_flow);
         joined.map_err(|error| RingError::Fanout { nic: nic.to_owned(), error })?;
@@ -95,7 +96,7 @@ fn bind_to(fd: RawFd, index: u32) -> io::Result<()> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Reads and so resets the kernel's statistics of the ring.
+/// Reads and resets the kernel's statistics of the ring.
 pub(super) fn statistics(fd: RawFd) -> io::Result<libc::tpacket_stats_v3> {
     let mut stats = libc::tpacket_stats_v3 { tp_packets: 0, tp_drops: 0, tp_freeze_q_cnt: 0 };
     let mut len = option_len::<libc::tpacket_stats_v3>();
@@ -113,8 +114,8 @@ pub(super) fn statistics(fd: RawFd) -> io::Result<libc::tpacket_stats_v3> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(stats) }
 }
 
-/// The kernel's index of the NIC that the socket is bound to; `None` once that one is deleted or
-/// in another namespace.
+/// The kernel's index of the NIC that the socket is bound to. `None` once the NIC is deleted or in
+/// another namespace.
 pub(super) fn nic_index(fd: RawFd) -> Option<u32> {
     let mut address = libc::sockaddr_ll {
         sll_family: 0,
@@ -132,7 +133,7 @@ pub(super) fn nic_index(fd: RawFd) -> Option<u32> {
     u32::try_from(address.sll_ifindex).ok().filter(|&index| result == 0 && index > 0)
 }
 
-/// Sets an option of the packet socket to a plain value.
+/// Sets an option of the packet socket.
 fn set<T: Copy>(fd: RawFd, option: libc::c_int, value: &T) -> io::Result<()> {
     let len = option_len::<T>();
     // SAFETY: R8; `value` is live for the call and `len` is its size, so the kernel reads no further.
@@ -142,7 +143,7 @@ fn set<T: Copy>(fd: RawFd, option: libc::c_int, value: &T) -> io::Result<()> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// The size of an option's value, as the socket calls take it.
+/// The size of an option's value for socket calls.
 #[allow(clippy::cast_possible_truncation, reason = "options are structs of a few words")]
 const fn option_len<T>() -> libc::socklen_t {
     size_of::<T>() as libc::socklen_t
