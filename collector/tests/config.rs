@@ -1,4 +1,4 @@
-//! The config as an operator meets it: the real program, its files, variables and flags.
+//! The config as operators meet it: the real program with files, variables and flags.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use collector::config::{self, Config};
 use settings::Options;
 
-/// The program, with no variables but those of the test.
+/// The program with only the test's variables.
 fn collector(args: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_collector"));
     command.env_clear().envs(variables.iter().copied()).args(args).output().unwrap()
@@ -81,7 +81,7 @@ fn beyond_the_loopback_somebody_must_be_asked_or_nobody_on_purpose() {
         assert!(why.starts_with("http.token_file: ") && why.contains("openssl rand"), "{why}");
         assert!(!why.contains("0123"), "{why}");
     }
-    // A name is looked up when the collector starts.
+    // A host name is resolved when the collector starts.
     let config = load(file(&folder, "http: {host: db.example.org}").into());
     assert!(config.http.check_address("192.0.2.1".parse().unwrap()).is_err());
     assert!(config.http.check_address("127.0.0.1".parse().unwrap()).is_ok());
@@ -124,7 +124,7 @@ fn the_old_tools_file_loads_unchanged() {
     assert_eq!((config.server.host.as_str(), config.server.port), ("0.0.0.0", 8082));
     let database = config.database.postgres().unwrap().unwrap();
     assert_eq!(database.location(), "postgresql://postgres@localhost:5432/network_monitor");
-    // Digits are a password too, down to the first zero.
+    // A password of digits keeps its leading zero.
     assert_eq!(config.database.password.unwrap().reveal(), "0123456");
 }
 
@@ -160,7 +160,7 @@ fn a_token_for_a_client_that_is_there_is_only_made_to_replace_it() {
     assert!(said.contains("collector token --client web-1 --replace"), "{said}");
     let made = run(&["token", "--client", "web-1", "--replace"]);
     assert!(text(&made.stdout).starts_with("nmt1_"), "{made:?}");
-    // To replace whom?
+    // `--replace` needs the client.
     assert_eq!(run(&["token", "--replace"]).status.code(), Some(2));
 }
 
@@ -177,7 +177,7 @@ fn what_kubernetes_sets_for_a_service_of_this_name_is_ignored_with_a_warning() {
     let warning = "collector: warning: NETMON_COLLECTOR_HTTP_PORT and 3 more: ignored, since";
     assert!(text(&output.stderr).starts_with(warning), "{output:?}");
     let output = collector(&["check-config"], &[("NETMON_COLLECTOR_PROT", "8082")]);
-    assert_eq!(output.status.code(), Some(2), "a misspelt key is none: {output:?}");
+    assert_eq!(output.status.code(), Some(2), "a misspelt key is an error: {output:?}");
 }
 
 #[test]

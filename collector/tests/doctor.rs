@@ -1,4 +1,4 @@
-//! `collector doctor`, beside nothing, beside another program and beside a collector that runs.
+//! `collector doctor` without a collector, beside another program, and beside a running collector.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::net::UdpSocket;

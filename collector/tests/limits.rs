@@ -1,5 +1,5 @@
-//! Limits, against clients made by hand: what an attack costs the collector's memory and an honest
-//! agent's commit latency, and what both ends say.
+//! Limits, tested with clients built by the test: the memory that an attack costs the collector, the
+//! commit latency of an honest agent, and the messages of both ends.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::{BTreeMap, HashMap};
@@ -24,13 +24,13 @@ use wire::frame::{Frame, Sample};
 use wire::id::NicName;
 use wire::message::{Claim, Hello, HostKey, Inventory, Message, Nic, Session};
 
-/// Memory of the collector that no attack adds, in a build without optimisation, MiB.
+/// Most memory that an attack may add to the collector in a debug build, MiB.
 const ATTACK_MIB: u64 = 100;
 
-/// Connections of one client, of which each held 20 MB.
+/// Connections of one client; without a limit, each would hold 20 MB.
 const CONNECTIONS: usize = 20;
 
-/// A client made by hand.
+/// A client built by the test.
 struct Client {
     _endpoint: Endpoint,
     connection: Connection,
@@ -63,7 +63,7 @@ impl Client {
         control::write(&mut self.send, &self.connection, message).await.ok()
     }
 
-    /// Introduces itself with sessions that begin with a number, and is welcomed.
+    /// Sends Hello with these sessions and waits for the welcome.
     async fn introduce(&mut self, sessions: std::ops::Range<u64>) -> Option<()> {
         let running = sessions.end - 1;
         let session = |session| Session { session, started_ns: 1 };
@@ -97,7 +97,7 @@ impl Client {
 fn frame(session: u64, seq: u64, samples: usize) -> Frame {
     let sample = |n: usize| Sample {
         nic: NicName::new(&format!("eth{}", n % 8)).unwrap(),
-        // What can't be packed.
+        // Random, so that it can't be packed.
         start_ns: now_ns() + n as u64,
         interval_ns: 500_000_000,
         ..Sample::default()
@@ -113,7 +113,7 @@ fn rss(pid: u32) -> u64 {
     line.split_whitespace().next().unwrap().parse::<u64>().unwrap() >> 10
 }
 
-/// A collector, the client host-1 which attacks, and host-2 which is honest.
+/// A collector, the attacking client host-1, and the honest client host-2.
 fn site() -> (Site, Running) {
     let site = Site::new();
     let collector = site.start_collector();
@@ -124,7 +124,7 @@ fn site() -> (Site, Running) {
     (site, collector)
 }
 
-/// Delivers a frame each 100 ms; tells how long each commit took, in order of length.
+/// Delivers a frame every 100 ms. Returns the commit times, sorted.
 async fn honest(site: &Site, session: u64, count: u64) -> Vec<Duration> {
     let mut client = Client::connect(site, "honest").await;
     client.introduce(session..session + 1).await.unwrap();
@@ -141,7 +141,7 @@ async fn honest(site: &Site, session: u64, count: u64) -> Vec<Duration> {
                     client.connection.send_datagram(bytes.into()).unwrap();
                     sent.insert(seq, (frame, Instant::now(), false));
                 }
-                // Lost, most likely: a datagram has one try.
+                // Probably lost: a datagram is sent once.
                 let late = |at: &Instant| at.elapsed() > Duration::from_secs(1);
                 for (frame, at, again) in sent.values_mut().filter(|(_, at, _)| late(at)) {
                     if !std::mem::replace(again, true) {
@@ -169,8 +169,8 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()
 }
 
-/// Runs an attack beside an honest agent. Gives what the collector's memory grew to beyond what it was,
-/// MiB, and says what the honest agent noticed.
+/// Runs an attack beside an honest agent. Returns the growth of the collector's memory, MiB, and prints
+/// what the honest agent noticed.
 fn beside(site: &Site, collector: &Running, what: &str, attack: impl Future<Output = ()>) -> u64 {
     let runtime = runtime();
     runtime.block_on(async {
@@ -212,7 +212,7 @@ fn connections_with_frames_after_a_missing_one_take_bounded_memory() {
         let mut clients = Vec::new();
         for _ in 0..CONNECTIONS {
             let Some(mut client) = Client::try_connect(&site, "agent").await else { continue };
-            // The same agent over and over.
+            // The same agent repeatedly.
             if client.introduce(7..8).await.is_none() {
                 continue;
             }
@@ -282,17 +282,17 @@ fn who_is_over_a_limit_is_slowed_and_told_and_doctor_says_so_later() {
         let doctor = site.agent(&["doctor"]).output().unwrap();
         let said = String::from_utf8_lossy(&doctor.stdout);
         assert!(said.contains("limits.client.nics"), "{said}");
-        // Others notice nothing.
+        // Others are unaffected.
         let latencies = honest(&site, 1_000_000, 10).await;
         assert!(latencies[9] < Duration::from_secs(3), "{latencies:?}");
     });
     collector.stop();
 }
 
-/// Handshakes that are begun: some times what may run and wait.
+/// Started handshakes: several times the limits of running and waiting ones.
 const HALF_OPEN: usize = 1500;
 
-/// Begins handshakes from one socket and never goes on with them, but proves its address.
+/// Starts handshakes from one socket and never finishes them, but proves its address.
 struct HalfOpen {
     socket: UdpSocket,
     to: SocketAddr,
@@ -367,7 +367,7 @@ fn half_open_handshakes_cost_little_and_newcomers_get_in() {
     });
     let grown = beside(&site, &collector, "half-open handshakes", async {
         tokio::time::sleep(Duration::from_secs(2)).await;
-        // A newcomer of the attacker's own address, meanwhile.
+        // Meanwhile, a newcomer from the attacker's address.
         let begun = Instant::now();
         let mut tries = 1;
         while Client::try_connect(&site, "agent").await.is_none() {

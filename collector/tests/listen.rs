@@ -1,11 +1,11 @@
-//! What the collector listens on, on hosts of all kinds.
+//! Listening addresses on different kinds of hosts.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::process::Command;
 
 use testbed::{Namespace, Running, done, in_namespace, sh, wait_until};
 
-/// The collector with its HTTP open to all addresses.
+/// The collector with its HTTP port open on all addresses.
 fn collector(dir: &std::path::Path, args: &[&str]) -> Command {
     let mut command = Namespace::own().command(env!("CARGO_BIN_EXE_collector"));
     command.arg("--data-dir").arg(dir).args(args);
@@ -29,7 +29,7 @@ fn all_addresses_are_those_of_ipv4_too_whatever_the_host_does_by_default() {
     let token = done(collector(dir, &["token"]).output().unwrap());
     let _told =
         done(agent.args(["enroll", token.trim(), "--server", "127.0.0.1"]).output().unwrap());
-    // IPv4 is shown as such.
+    // IPv4 addresses are shown as such.
     assert!(!running.log().contains("::ffff:"), "{}", running.log());
     running.stop();
 }

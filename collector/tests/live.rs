@@ -1,4 +1,4 @@
-//! The live table: counters, rates, what is shown and what disappears.
+//! The live table: counters, rates, and which clients and NICs appear or disappear.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use collector::live::{ClientView, GONE_NS, Live, NicView, Totals};
@@ -177,7 +177,7 @@ fn a_client_at_another_collector_of_the_store_is_up_until_it_is_heard_of_nowhere
     let live = connected();
     live.observe(&web1(), &frame(1, 1, START), START);
     live.on_disconnected(&web1(), START);
-    // What this collector commits after that is no sign of life.
+    // Later commits at this collector are no sign of life.
     for seconds in [1, 11, 14] {
         live.on_registered(&[registered(START + seconds * SECOND)], START + 20 * SECOND);
         assert!(!client(&live).up && !client(&live).elsewhere, "{seconds}");
@@ -192,7 +192,7 @@ fn a_client_at_another_collector_of_the_store_is_up_until_it_is_heard_of_nowhere
     }
     let shown = client(&live);
     assert!(!shown.up && shown.elsewhere);
-    // Here again.
+    // Connected here again.
     live.on_connected(&web1(), "Web", &Host::default(), START + 200 * SECOND);
     live.on_disconnected(&web1(), START + 201 * SECOND);
     assert!(!client(&live).up && !client(&live).elsewhere);
@@ -212,7 +212,7 @@ fn a_client_that_was_forgotten_disappears_once_it_has_left() {
     live.observe(&web1(), &frame(1, 5, START), START);
     let forgotten = Registered { forgotten_ns: Some(START), ..registered(START) };
     live.on_registered(std::slice::from_ref(&forgotten), START);
-    assert!(client(&live).up, "it is cut off first");
+    assert!(client(&live).up, "it is still connected");
     live.on_disconnected(&web1(), START);
     live.publish(START);
     let _before = updates.try_recv().unwrap();
@@ -338,7 +338,7 @@ fn a_summary_adds_up_what_is_not_stacked_and_not_silent() {
     assert_eq!(summary()["rx"]["peak_1ms_bytes_per_second"], 50_000);
     let lost = ["drops_total", "late_total", "inexact_total"];
     assert_eq!(lost.map(|name| summary()[name].clone()), [3, 10, 4]);
-    // Only eth0 goes on.
+    // Only eth0 still sends.
     live.observe(&web1(), &frame(1, 2, START + 60 * SECOND), START + 60 * SECOND);
     assert_eq!(summary()["rx"]["bytes_per_second"], 2000.0);
     assert_eq!(summary()["observed"], "2023-11-14T22:14:20Z");
@@ -370,13 +370,13 @@ fn who_follows_a_client_gets_each_of_its_samples_at_once() {
     live.on_registered(&[forgotten], START);
     live.publish(START);
     assert_eq!(next().1["client"], serde_json::Value::Null);
-    // Others are not heard of.
+    // Other clients are not reported.
     live.on_connected(&ClientId::new("db-1").unwrap(), "", &Host::default(), START);
     live.publish(START);
     assert!(events.try_recv().is_err());
 }
 
-/// The frames of a run of an agent.
+/// The frames of an agent's run.
 fn session(session: u64, frames: u64) -> impl Iterator<Item = Frame> {
     (1..=frames).map(move |seq| frame(session, seq, START + session * SECOND + seq))
 }
@@ -387,7 +387,7 @@ fn counters_go_on_after_a_restart_of_the_collector() {
     before.observe(&web1(), &frame(1, 5, START), START);
     before.observe(&web1(), &frame(2, 1, START + SECOND), START + SECOND);
     let saved = before.save().unwrap();
-    // This one the saved state knows nothing of.
+    // The saved state doesn't include this one.
     before.observe(&web1(), &frame(2, 2, START + 2 * SECOND), START + 2 * SECOND);
 
     let live = Live::new();
@@ -434,7 +434,7 @@ fn the_links_and_the_nics_of_a_dead_host_stay_over_restarts_and_those_of_a_livin
     live.on_disconnected(&web1(), START);
     live.expire(START + 10 * GONE_NS);
     let names = |live: &Live| client(live).nics.into_iter().map(|nic| nic.nic).collect::<Vec<_>>();
-    assert_eq!(names(&live), ["eth0", "eth1"], "nobody can tell");
+    assert_eq!(names(&live), ["eth0", "eth1"], "nobody knows");
     let again = Live::new();
     again.restore(&live.save().unwrap(), START + 10 * GONE_NS).unwrap();
     assert_eq!(client(&again).nics, client(&live).nics);
@@ -453,7 +453,7 @@ proptest! {
     ) {
         let frames: Vec<Frame> =
             (1..).zip(&lengths).flat_map(|(id, &length)| session(id, length)).collect();
-        // Any of them, again and again, and in the end each at least once.
+        // Any of them, repeatedly, and at the end each at least once.
         let mut arrivals: Vec<&Frame> = order.iter().map(|index| index.get(&frames)).collect();
         arrivals.extend(&frames);
         let live = connected();

@@ -1,4 +1,4 @@
-//! What Prometheus reads: names, labels, and that its own checker has nothing to say.
+//! The metrics for Prometheus: names, labels, and a clean result of its checker.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::Write;
@@ -79,7 +79,7 @@ fn a_client_that_left_is_down_until_it_is_forgotten_also_after_a_restart() {
     live.on_disconnected(&web1, NOW);
     let restarted = Live::new();
     restarted.restore(&live.save().unwrap(), NOW).unwrap();
-    // Nothing but the store is left of what this one knows.
+    // This collector knows only the store's contents.
     let from_store = Live::new();
     let registered = |forgotten_ns| Registered {
         client: "web-1".into(),
@@ -94,7 +94,7 @@ fn a_client_that_left_is_down_until_it_is_forgotten_also_after_a_restart() {
         let seen = "netmon_client_last_seen_timestamp_seconds{client=\"web-1\"} 1700000000.25";
         assert!(text.contains(seen), "{text}");
         assert_eq!(text.contains("netmon_nic_bytes_total{client=\"web-1\""), nics, "{text}");
-        assert!(!text.contains("netmon_nic_peak_bytes_per_second{"), "no peak of now");
+        assert!(!text.contains("netmon_nic_peak_bytes_per_second{"), "no current peak");
         assert_promtool_is_silent(&text);
         live.on_registered(&[registered(Some(NOW))], NOW);
         assert!(!metrics().render(live, NOW).contains("web-1"));

@@ -1,4 +1,4 @@
-//! What becomes of the collector's output where it can't be written.
+//! The collector's behaviour when its output can't be written.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::Path;
@@ -9,7 +9,7 @@ use collector::cli::Cli;
 use testbed::output::{assert_all_tried, assert_ended_quietly, assert_told_of_full_disk};
 use testbed::{onto_closed_pipe, onto_full_disk};
 
-/// Every command that prints, with what it needs to have something to say.
+/// Every command that prints, with arguments that make it print something.
 const COMMANDS: [&[&str]; 12] = [
     &["token"],
     &["tokens"],
@@ -25,14 +25,14 @@ const COMMANDS: [&[&str]; 12] = [
     &["--help"],
 ];
 
-/// Those that don't: services, full screens, and what `store/` tests with rows of its own.
+/// Commands that don't print (services and full-screen ones), and those that `store/` tests with rows.
 const ELSEWHERE: [&str; 4] = ["run", "top", "export", "import"];
 
 fn collector(data_dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_collector"));
     command.env_clear().args(args).env("NETMON_COLLECTOR_DATA_DIR", data_dir);
     if args == ["revoke", "web-1"] {
-        // Whoever has an own PKI may revoke whom it has never seen.
+        // An operator with an own PKI may revoke a client that it has never seen.
         for (key, file) in [("CA", "ca"), ("CERT", "cert"), ("KEY", "key")] {
             command.env(format!("NETMON_COLLECTOR_TLS__{key}"), data_dir.join(file));
         }
@@ -40,7 +40,7 @@ fn collector(data_dir: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// What each command does with an output.
+/// Runs each command with an output and checks the result.
 fn each(onto: impl Fn(&mut Command) -> Output, judge: impl Fn(&[&str], &Output)) {
     for args in COMMANDS {
         let directory = tempfile::tempdir().unwrap();
@@ -48,7 +48,7 @@ fn each(onto: impl Fn(&mut Command) -> Output, judge: impl Fn(&[&str], &Output))
         know("", &data_dir);
         own_pki(&data_dir);
         if args == ["ca", "roll"] {
-            // The one that the new one replaces.
+            // The token that the new one replaces.
             assert!(collector(&data_dir, &["token"]).status().unwrap().success());
         }
         let output = onto(&mut collector(&data_dir, args));
@@ -56,7 +56,7 @@ fn each(onto: impl Fn(&mut Command) -> Output, judge: impl Fn(&[&str], &Output))
     }
 }
 
-/// Makes the store, which knows the client `web-1` by an alias.
+/// Makes the store with the client `web-1` and this alias.
 fn know(alias: &str, data_dir: &Path) {
     let made = collector(data_dir, &["migrate"]).output().unwrap();
     assert!(made.status.success(), "{made:?}");
@@ -120,7 +120,7 @@ fn a_log_on_a_full_disk_ends_no_service() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut command = collector(&directory.path().join("data"), &["run"]);
     command.env("NETMON_COLLECTOR_SERVER__PORT", "0").env("NETMON_COLLECTOR_HTTP__PORT", "0");
-    // As to systemd, it says that it is ready, after its log could not say that it listens.
+    // It tells systemd that it is ready although its log could not be written.
     let notified = directory.path().join("notify");
     let ready = std::os::unix::net::UnixDatagram::bind(&notified).unwrap();
     ready.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();

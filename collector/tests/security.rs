@@ -1,4 +1,4 @@
-//! `deploy/SECURITY.md` says of every limit what holds.
+//! Keeps the limits in `deploy/SECURITY.md` equal to the code.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ fn told() -> BTreeMap<String, String> {
     rows.collect()
 }
 
-/// The keys below one, whole.
+/// All full keys below a key.
 fn keys(prefix: &str, value: &Value) -> Vec<String> {
     match value {
         Value::Object(map) => {
@@ -34,7 +34,7 @@ fn keys(prefix: &str, value: &Value) -> Vec<String> {
     }
 }
 
-/// Sets a key of several parts.
+/// Sets a key with several parts.
 fn set(map: &mut Map<String, Value>, key: &str, value: Value) {
     match key.split_once('.') {
         None => drop(map.insert(key.to_owned(), value)),
@@ -54,9 +54,9 @@ fn its_table_has_every_limit_at_its_default() {
     let missing: Vec<&String> = known.iter().filter(|key| !told.contains_key(*key)).collect();
     assert!(missing.is_empty(), "limits that the table doesn't name: {missing:?}");
     let gone: Vec<&String> = told.keys().filter(|key| !known.contains(key)).collect();
-    assert!(gone.is_empty(), "limits that there are no more: {gone:?}");
+    assert!(gone.is_empty(), "limits that no longer exist: {gone:?}");
 
-    // As a file that sets them all.
+    // A file that sets all of them.
     let mut file = Map::new();
     for (key, value) in &told {
         let number = value.parse::<u64>().map(Value::from);

@@ -1,4 +1,4 @@
-//! `collector token` and `collector tokens`: what they refuse and what they say.
+//! `collector token` and `collector tokens`: their errors and output.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::process::{Command, Output};
@@ -45,7 +45,7 @@ fn a_token_that_replaces_nobody_says_so_and_the_output_is_the_token_alone() {
     let line = list.lines().nth(1).unwrap();
     assert!(line.contains("web-1 (replaces it)") && line.contains("1 of 1"), "{list}");
     assert!(!list.contains(&token[5..30]), "{list}");
-    // By the token itself too, for one who has nothing else.
+    // The token itself works too, for people who have nothing else.
     let cancelled = collector(dir.path(), &["token", "--cancel", token.trim()]);
     assert!(cancelled.status.success(), "{cancelled:?}");
     let list = String::from_utf8(collector(dir.path(), &["tokens"]).stdout).unwrap();

@@ -1,11 +1,11 @@
-//! `collector top` on a terminal of its own.
+//! `collector top` on its own terminal.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "web/client.rs"]
-#[allow(dead_code, reason = "the tests of the API use all of it")]
+#[allow(dead_code, reason = "the API tests use all of it")]
 mod client;
 #[path = "browser/site.rs"]
-#[allow(dead_code, reason = "the tests of the dashboard use all of it")]
+#[allow(dead_code, reason = "the dashboard tests use all of it")]
 mod site;
 
 use std::process::Command;
@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::site::{Site, company};
 
-/// The program, which knows nothing but what it is told.
+/// The program without any config or variables.
 fn top(args: &[&str]) -> Command {
     let mut top = Command::new(env!("CARGO_BIN_EXE_collector"));
     top.args(["-c", "/dev/null", "top"]).args(args);
@@ -76,8 +76,8 @@ fn a_real_client_is_shown_and_a_collector_that_comes_back_is_found_again() {
     collector.stop();
 }
 
-/// Takes TLS off before a site, as a reverse proxy does. Gives its port, and the certificate of the
-/// authority that stands for its name, `localhost`.
+/// Terminates TLS before a site, as a reverse proxy does. Returns its port and the certificate of the
+/// authority that issued its certificate for `localhost`.
 async fn proxy(site: String) -> (u16, String) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();

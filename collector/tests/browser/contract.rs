@@ -1,4 +1,4 @@
-//! The API as its own description says, tried out by schemathesis.
+//! Tests the API against its own description, with schemathesis.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use collector::web::Access;
 
 use crate::site::{Agent, INTERVAL, Site};
 
-/// Where `scripts/tools` puts schemathesis.
+/// Where `scripts/tools` installs schemathesis.
 fn tools() -> PathBuf {
     let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools/schemathesis");
     let missing = "schemathesis isn't installed: scripts/tools schemathesis";
@@ -15,7 +15,7 @@ fn tools() -> PathBuf {
     tools
 }
 
-/// Runs schemathesis with a config; it must find nothing.
+/// Runs schemathesis with a config. It must find nothing.
 async fn run(site: &Site, config: &str, args: &[&str]) {
     let file = site.directory.path().join("schemathesis.toml");
     std::fs::write(&file, config).unwrap();
@@ -25,7 +25,7 @@ async fn run(site: &Site, config: &str, args: &[&str]) {
         .arg(&file)
         .arg("run")
         .arg(format!("http://{}/api/v1/openapi.json", site.address))
-        // What never ends can't be waited for. A range may well be the wrong way round.
+        // Live updates never end. A range may be reversed, which is refused.
         .args(["--exclude-path", "/api/v1/live", "--exclude-checks", "positive_data_acceptance"])
         .args(["--phases", "examples,coverage,fuzzing", "--continue-on-failure", "--seed", "1"])
         .args(args)
@@ -46,9 +46,9 @@ async fn the_api_is_as_it_is_described() {
     let mut agent = Agent::new("web-1", "Web", 7, 40_000_000);
     agent.enrol(&site, now_ns() - 1300 * INTERVAL).await;
     let end = agent.remember(&site, 1200).await;
-    // Whatever is asked for.
+    // Any parameters.
     run(&site, "", &["--max-examples", "15"]).await;
-    // What is there.
+    // Parameters of existing data.
     let (from, to) = (Time(end - 1200 * INTERVAL), Time(end));
     let known = format!(
         "[parameters]\nclient = \"web-1\"\nnic = \"eth0\"\nfrom = \"{from}\"\nto = \"{to}\"\n"

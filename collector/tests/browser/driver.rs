@@ -1,4 +1,4 @@
-//! Headless Chromium, driven by WebDriver.
+//! Headless Chromium, controlled with WebDriver.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use tokio::time::Instant;
 
 use crate::client::Connection;
 
-/// Longest wait for anything to show.
+/// Longest wait for anything to appear.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Runs before every page: keeps what took long.
+/// Runs before every page: records long tasks.
 const OBSERVE: &str = "
     window.longTasks = [];
     new PerformanceObserver((list) => window.longTasks.push(...list.getEntries().map(
@@ -24,7 +24,7 @@ pub struct Browser {
     driver: Child,
     address: String,
     session: String,
-    /// Where the pages are.
+    /// Origin of the pages.
     origin: String,
 }
 
@@ -36,11 +36,11 @@ impl Drop for Browser {
 }
 
 impl Browser {
-    /// A browser for the pages of one collector.
+    /// Starts a browser for the pages of one collector.
     pub async fn start(address: &str) -> Self {
         let origin = format!("http://{address}/");
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-        // In a process namespace of its own, so that no browser outlives it, however it ends.
+        // In its own process namespace, so that no browser outlives it, however it ends.
         let mut driver = Command::new("unshare");
         let namespace = if nix::unistd::geteuid().is_root() { "-pf" } else { "-rpf" };
         driver.args([namespace, "--mount-proc", "--kill-child", "chromedriver"]);
@@ -72,14 +72,14 @@ impl Browser {
         browser
     }
 
-    /// Runs a script before every page that is opened from now on.
+    /// Runs a script before every page opened from now on.
     pub async fn before_pages(&self, source: &str) {
         self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": source })).await;
     }
 
-    /// Opens a page by what comes after its `#`.
+    /// Opens a page by the part after its `#`.
     pub async fn open(&self, hash: &str) {
-        // A page that differs by its hash only would not be loaded again.
+        // A page that differs only by its hash would not be reloaded.
         self.call("/url", &json!({ "url": "about:blank" })).await;
         self.call("/url", &json!({ "url": format!("{}#{hash}", self.origin) })).await;
     }
@@ -90,13 +90,13 @@ impl Browser {
         self.call("/execute/sync", &script).await
     }
 
-    /// The text of the first element that fits.
+    /// The text of the first matching element.
     pub async fn text(&self, selector: &str) -> String {
         let text = self.value(&format!("document.querySelector({selector:?})?.textContent")).await;
         text.as_str().unwrap_or_else(|| panic!("no {selector}")).to_owned()
     }
 
-    /// The value of an asynchronous function's body.
+    /// The result of an asynchronous function body.
     pub async fn run(&self, body: &str) -> Value {
         let script = format!(
             "const done = arguments[0]; (async () => {{ {body} }})().then(done, (error) => \
@@ -129,7 +129,7 @@ impl Browser {
         self.call(&format!("/element/{id}/click"), &json!({})).await;
     }
 
-    /// Presses keys on whatever has the focus.
+    /// Presses keys on the focused element.
     pub async fn keys(&self, keys: &[&str]) {
         let press = |key: &&str| {
             [json!({ "type": "keyDown", "value": key }), json!({ "type": "keyUp", "value": key })]
@@ -139,7 +139,7 @@ impl Browser {
         self.call("/actions", &json!({ "actions": [keyboard] })).await;
     }
 
-    /// Drags over the chart, from one share of its width to another.
+    /// Drags over the chart between two shares of its width.
     pub async fn drag(&self, from: f64, to: f64) {
         let over = self
             .value(
@@ -162,18 +162,18 @@ impl Browser {
         self.call("/actions", &json!({ "actions": [mouse] })).await;
     }
 
-    /// Lets pages believe that something is so, as `prefers-color-scheme` is `dark`.
+    /// Emulates a media feature, such as `prefers-color-scheme: dark`.
     pub async fn media(&self, name: &str, value: &str) {
         let features = json!({ "features": [{ "name": name, "value": value }] });
         self.devtools("Emulation.setEmulatedMedia", features).await;
     }
 
-    /// Lets pages believe that they are in a time zone.
+    /// Emulates a time zone.
     pub async fn zone(&self, zone: &str) {
         self.devtools("Emulation.setTimezoneOverride", json!({ "timezoneId": zone })).await;
     }
 
-    /// Lets pages read and write the clipboard.
+    /// Allows pages to use the clipboard.
     pub async fn allow_clipboard(&self) {
         let permissions =
             json!({ "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"] });
@@ -186,7 +186,7 @@ impl Browser {
         self.devtools("Emulation.setDeviceMetricsOverride", size).await;
     }
 
-    /// Puts a picture of the page where pictures are wanted.
+    /// Saves a picture of the page if pictures are wanted.
     pub async fn picture(&self, name: &str) {
         let Some(folder) = testbed::pictures() else { return };
         let shot = self.devtools("Page.captureScreenshot", json!({})).await;
@@ -195,7 +195,7 @@ impl Browser {
         std::fs::write(folder.join(format!("{name}.png")), png).unwrap();
     }
 
-    /// Fails if a page complained of anything, or asked anything of another place.
+    /// Fails if a page logged an error or requested anything from another origin.
     pub async fn must_be_content(&self) {
         let log = self.call("/se/log", &json!({ "type": "browser" })).await;
         let bad = log.as_array().unwrap().iter().filter(|entry| entry["level"] == "SEVERE");
@@ -215,7 +215,7 @@ impl Browser {
         assert!(asked > 0, "no requests were seen");
     }
 
-    /// Fails if a rule of axe finds anything on the page as it is.
+    /// Fails if axe finds a violation on the current page.
     pub async fn must_be_accessible(&self) {
         let axe = concat!(env!("CARGO_MANIFEST_DIR"), "/web/node_modules/axe-core/axe.min.js");
         let axe = std::fs::read_to_string(axe).expect("npm install in collector/web gets axe-core");

@@ -1,4 +1,4 @@
-//! What the page says when something is wrong, and since when.
+//! The page's messages about failures, with the time since when.
 
 use collector::web::Access;
 use serde_json::json;
@@ -6,14 +6,14 @@ use serde_json::json;
 use crate::driver::Browser;
 use crate::pages::{busy, row};
 
-/// Whether the banner says something of a kind.
+/// JavaScript: the banner shows this text for a kind of problem.
 fn problem(kind: &str, text: &str) -> String {
     format!(
         "document.querySelector('[data-problem={kind}]')?.textContent.includes('{text}') === true"
     )
 }
 
-/// Whether the overview shows figures.
+/// JavaScript: the overview shows figures.
 fn shown() -> String {
     format!("{}?.textContent.includes('bit/s') === true", row("web-1"))
 }
@@ -32,7 +32,7 @@ async fn figures_of_an_unreachable_collector_stay_grey_and_are_of_then() {
     site.stop().await;
     browser.until(&problem("unreachable", "The collector has been unreachable since 20")).await;
     browser.until("document.querySelector('#connection').dataset.state === 'lost'").await;
-    // Longer than a client may be silent before it needs attention.
+    // Longer than the silence after which a client needs attention.
     browser.until("/\\([6-9] s\\)/.test(document.querySelector('#banner').textContent)").await;
     browser.until(&shown()).await;
     assert_eq!(browser.text("#connected").await, "1 of 1 connected");
@@ -49,7 +49,7 @@ async fn figures_of_an_unreachable_collector_stay_grey_and_are_of_then() {
     browser.click("#language").await;
     browser.until(&problem("unreachable", "起无法连接收集器")).await;
     browser.click("#language").await;
-    // It comes back by itself.
+    // It recovers by itself.
     site.start_again(Access::default()).await;
     browser.until(LIVE).await;
     browser.until(NO_BANNER).await;
@@ -89,7 +89,7 @@ async fn without_its_store_a_collector_is_live_only() {
     assert_eq!(browser.value("document.body.dataset.state").await, "liveOnly");
     browser.must_be_accessible().await;
     browser.picture("live-only").await;
-    // Opened now, it does not know since when.
+    // A new page doesn't know the start of the failure.
     browser.open("/").await;
     browser.until(&problem("storeAway", "or longer")).await;
     browser.click("#language").await;
@@ -146,7 +146,7 @@ async fn a_browser_whose_clock_is_off_shows_the_collectors_time() {
     browser.until(&shown()).await;
     browser.until(&problem("clock", "clock is 10 min behind the collector")).await;
     browser.until(LIVE).await;
-    // Nobody is taken for silent or for one from the future.
+    // No client counts as silent or as being in the future.
     assert_eq!(browser.text("#troubled").await, "0");
     browser.must_be_accessible().await;
     browser.click("[data-client=web-1] a").await;

@@ -1,8 +1,9 @@
-//! The dashboard in headless Chromium: what people see and do. The API beside its description.
+//! The dashboard in headless Chromium, as people see and use it, and the API compared with its
+//! description.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "../web/client.rs"]
-#[allow(dead_code, reason = "the tests of the API use all of it")]
+#[allow(dead_code, reason = "the API tests use all of it")]
 mod client;
 mod contract;
 mod driver;

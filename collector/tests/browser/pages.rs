@@ -16,7 +16,7 @@ use crate::driver::Browser;
 use crate::site::{Agent, Flow, INTERVAL, SECOND, Site, company};
 use crate::values::must_agree;
 
-/// A site with one client that has a history and goes on.
+/// A site with one client that has a history and keeps sending.
 pub async fn busy(access: Access) -> (Arc<Site>, Flow) {
     let site = Arc::new(Site::start(access).await);
     let mut agent = Agent::new("web-1", "<img src=x onerror=alert(1)>", 7, 40_000_000);
@@ -53,7 +53,7 @@ async fn the_overview_moves_and_an_alias_is_text() {
         .until(&format!("{web}?.textContent.includes('<img src=x onerror=alert(1)>') === true"))
         .await;
     browser.until("document.querySelector('img') === null").await;
-    // The busier one is first, and its figures move.
+    // The busier client is first, and its figures move.
     browser
         .until("document.querySelector('.rows [aria-rowindex=\"2\"]').dataset.client === 'web-1'")
         .await;
@@ -64,7 +64,7 @@ async fn the_overview_moves_and_an_alias_is_text() {
     browser.click("#unit").await;
     browser.until(&format!("{figure}.endsWith('MB/s')")).await;
     browser.click("#unit").await;
-    // Search and order are kept in the address.
+    // Search and sort order are kept in the address.
     browser.click("[data-sort=client]").await;
     browser
         .until("document.querySelector('.rows [aria-rowindex=\"2\"]').dataset.client === 'web-1'")
@@ -98,7 +98,7 @@ async fn a_client_is_looked_into() {
     let newest = "Number(document.querySelector('#chart').dataset.newest)";
     let before = browser.value(newest).await.as_f64().unwrap();
     browser.until(&format!("{newest} >= {before} + 1000")).await;
-    // The other NIC, another range.
+    // The other NIC and another range.
     browser.click("#nics [data-nic=eth1]").await;
     browser.until("location.hash.startsWith('#/client/web-1/eth1?')").await;
     browser
@@ -115,7 +115,7 @@ async fn a_client_is_looked_into() {
              .includes('95th percentile of 5 min averages')",
         )
         .await;
-    // eth0 carries four times as much as eth1: together five times.
+    // eth0 carries four times as much as eth1; both carry five times as much.
     let received = |row: &str| {
         format!(
             "parseFloat([...document.querySelectorAll('#figures tr')].find((row) => \
@@ -124,7 +124,7 @@ async fn a_client_is_looked_into() {
     };
     let (one, all) = (received("95th percentile of 5 min"), received("The same of all NICs"));
     browser.until(&format!("Math.abs({all} / {one} - 5) < 0.1")).await;
-    // A drag zooms, and what is zoomed stays.
+    // A drag zooms, and the zoomed range stays.
     browser.drag(0.5, 0.75).await;
     browser.until("/from=\\d+&to=\\d+/.test(location.hash)").await;
     let [from, to] = ["from", "to"].map(|name| {
@@ -137,11 +137,11 @@ async fn a_client_is_looked_into() {
     let shown = browser.value("document.querySelector('#figures').textContent").await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(browser.value("document.querySelector('#figures').textContent").await, shown);
-    // The address leads to the same.
+    // The address restores the view.
     browser.open(&hash.as_str().unwrap()[1..]).await;
     let same = format!("document.querySelector('#figures')?.textContent === {shown}");
     browser.until(&same).await;
-    // What is shown can be taken away.
+    // The shown data can be saved.
     let taken = browser
         .run(
             "const blobs = []; const make = URL.createObjectURL; \
@@ -177,7 +177,7 @@ async fn the_keyboard_is_enough_and_what_is_read_out_is_what_the_database_holds(
     drop(flow);
     let file = site.directory.path().join("netmon.sqlite");
     must_agree(&browser, &file, "eth0", 20).await;
-    // The total is that of the database for the same range.
+    // The total equals the database's for the same range.
     let range = browser.value("new URLSearchParams(location.hash.split('?')[1]).get('from')").await;
     let from = range.as_str().unwrap().parse::<i64>().unwrap() * 1_000_000;
     let range = browser.value("new URLSearchParams(location.hash.split('?')[1]).get('to')").await;
@@ -227,7 +227,7 @@ async fn a_client_that_falls_silent_is_marked_and_so_is_one_that_leaves() {
     site.live.on_disconnected(&agent.id, now_ns());
     browser.until(&format!("{web}.textContent.includes('down for ')")).await;
     assert_eq!(browser.text("#connected").await, "0 of 1 connected");
-    // What it carried last stays, on its own page.
+    // Its last figures stay on its own page.
     browser.click("[data-client=web-1] a").await;
     browser.until("document.querySelector('#facts').textContent.startsWith('down since 20')").await;
     browser.until("/bit/.test(document.querySelector('#nics [data-nic=eth0]').textContent)").await;
@@ -247,7 +247,7 @@ async fn a_client_that_only_the_store_knows_is_shown_as_down_with_its_history() 
     agent.enrol(&site, now_ns() - 60 * SECOND).await;
     agent.remember(&site, 100).await;
     site.live.on_disconnected(&agent.id, now_ns());
-    // The collector starts anew, with nothing but its store.
+    // A restarted collector that has only its store.
     let forgotten = Registered {
         client: "web-1".into(),
         alias: String::new(),
@@ -277,7 +277,7 @@ async fn a_client_that_loses_packets_is_marked_among_others() {
     browser.until("document.querySelector('#troubled').textContent === '1'").await;
     assert_eq!(browser.text("#connected").await, "12 of 12 connected");
     if testbed::pictures().is_some() {
-        // The last minute is drawn from its beginning on.
+        // The last minute is drawn from its start.
         let drawn = "document.querySelector('.rows canvas').getContext('2d')\
                      .getImageData(1, 16, 1, 1).data[3] > 0";
         browser.until_within(Duration::from_secs(90), drawn).await;
@@ -291,9 +291,9 @@ async fn a_client_that_loses_packets_is_marked_among_others() {
     browser.must_be_content().await;
 }
 
-/// How opaque the chart is right above its zero line, at a share of the range: 0 where something
-/// was measured and nothing lost, 255 where nothing was measured, and between the two where
-/// packets were lost. Of some neighbours the median, since lines of the grid lie between.
+/// Opacity of the chart just above its zero line, at a share of the range: 0 if it was measured without
+/// loss, 255 if nothing was measured, in between if packets were lost. Takes the median of neighbouring
+/// pixels, because grid lines lie between them.
 fn opacity(share: f64) -> String {
     format!(
         "(() => {{ const canvas = document.querySelector('#chart canvas'); \
@@ -313,7 +313,7 @@ async fn loss_and_gaps_are_shown_where_they_were() {
     let end = now_ns() / SECOND * SECOND;
     let begin = end - 100 * SECOND;
     agent.enrol(&site, begin + SECOND).await;
-    // 100 s: nothing from the 20th to the 30th, loss in the 50th.
+    // 100 s: no data from second 20 to 30, loss in second 50.
     let mut samples: Vec<Sample> = Vec::new();
     for n in (0..200).filter(|n| !(40..60).contains(n)) {
         let sample = agent.sample(0, begin + n * INTERVAL, INTERVAL);
@@ -339,7 +339,7 @@ async fn loss_and_gaps_are_shown_where_they_were() {
             .await;
     }
     assert!(browser.text("[data-event=lost]").await.contains("1 234 packets lost"));
-    // What the NIC lost, counted late or inexactly in all, and what that means.
+    // The NIC's totals of lost, late and inexact packets, and their explanations.
     let mut frame = agent.frame([end]);
     (frame.samples[0].drops, frame.samples[0].late, frame.samples[0].inexact) = (1234, 56, 7);
     site.live.observe(&agent.id, &frame, now_ns());
@@ -353,7 +353,7 @@ async fn loss_and_gaps_are_shown_where_they_were() {
     browser.resize(1120, 740).await;
     browser.picture("client").await;
     browser.click("#peaks").await;
-    // A click on it leads there.
+    // A click on the event leads there.
     browser.click("[data-event=lost] button").await;
     browser.until("Number(document.querySelector('#chart').dataset.points) < 130").await;
     browser.click("#language").await;
@@ -385,7 +385,7 @@ async fn a_token_is_asked_for_once() {
     browser.until(&shown).await;
     browser.open("/client/web-1").await;
     browser.until("Number(document.querySelector('#chart')?.dataset.points) > 500").await;
-    // Signed out, by the keyboard, it is asked for again, and the live stream ends too.
+    // After signing out with the keyboard, the page asks for the token again, and the live stream ends.
     browser.until("!document.querySelector('#signout').hidden").await;
     assert_eq!(browser.text("#signout").await, "Sign out");
     browser.click("#language").await;
@@ -397,7 +397,7 @@ async fn a_token_is_asked_for_once() {
     browser.until("document.querySelector('#signout').hidden").await;
     browser.value(&give("0123456789abcdef")).await;
     browser.until("Number(document.querySelector('#chart')?.dataset.points) > 500").await;
-    // Nothing that a script could read.
+    // No script can read the session.
     assert_eq!(browser.value("document.cookie").await, "");
     assert_eq!(browser.value("JSON.stringify(localStorage).includes('0123')").await, false);
 }
@@ -409,7 +409,7 @@ async fn a_thousand_clients_stay_smooth() {
         .map(|n| Agent::new(&format!("host-{n:04}"), "", 1000 + n, 1_000_000 + n * 40_000))
         .collect();
     agents.iter().for_each(|agent| agent.connect(&site.live));
-    // Three of the busiest have a problem each.
+    // Three of the busiest clients have a problem each.
     site.live.on_disconnected(&agents[998].id, now_ns());
     let nics = vec![Agent::nic("eth0", true), Agent::nic("eth1", false)];
     site.live.on_inventory(&agents[996].id, &Inventory { nics });
@@ -435,8 +435,8 @@ async fn a_thousand_clients_stay_smooth() {
     browser.until("document.querySelector('#total-rx').textContent.includes('Gbit/s')").await;
     browser.until("document.querySelector('#troubled').textContent === '3'").await;
     browser.picture("thousand").await;
-    // From a click to the frame that shows its outcome: the best of several tries, since the
-    // machine may be busy with other tests.
+    // From a click to the frame that shows its result: the best of several tries, because the machine
+    // may be busy with other tests.
     let click = "
         const row = () => document.querySelector('.rows [aria-rowindex=\"2\"]')?.dataset.client;
         const times = [];
@@ -465,7 +465,7 @@ async fn a_thousand_clients_stay_smooth() {
     }
     println!("longest tasks in 2 s each, ms: {longest:?}");
     assert!(longest.iter().any(|longest| *longest < 200.0), "{longest:?}");
-    // The rows in sight exist, no more.
+    // Only the visible rows exist.
     let rows = browser.value("document.querySelectorAll('.rows .row').length").await;
     assert!(rows.as_u64().unwrap() < 60, "{rows}");
     browser.value("document.querySelector('.scroll').scrollTo(0, 20000)").await;

@@ -6,7 +6,7 @@ use testbed::{Pair, Running, Site, in_namespace, wait_until};
 use crate::driver::Browser;
 use crate::values::must_agree;
 
-/// Milliseconds from the end of each sample until the page had drawn it, for 15 s.
+/// For 15 s, milliseconds from the end of each sample until the page has drawn it.
 const LATENCIES: &str = "
     const chart = document.querySelector('#chart');
     const seen = [];
@@ -55,12 +55,12 @@ fn a_sample_is_on_the_page_soon_and_says_what_the_database_holds() {
              most {} of {}",
             at(0), at(50), at(95), at(100), seen.len()
         );
-        // One interval and 200 ms; the machine may be busy with other tests now and then.
+        // One interval and 200 ms; the machine may sometimes be busy with other tests.
         assert!(at(50) < 700.0, "{seen:?}");
         browser.value("document.querySelector('#chart').focus()").await;
         browser.keys(&[" "]).await;
         browser.until("location.hash.includes('from=')").await;
-        // What the page has heard of is committed a moment later.
+        // Everything that the page shows is committed a moment later.
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         must_agree(&browser, &stored, "here", 10).await;
         browser.picture("real").await;

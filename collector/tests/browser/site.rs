@@ -1,4 +1,4 @@
-//! A collector's store, live table and web side, with simulated agents.
+//! A collector's store, live table and web server, with simulated agents.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,10 +21,10 @@ pub const SECOND: u64 = 1_000_000_000;
 /// Length of a sample.
 pub const INTERVAL: u64 = SECOND / 2;
 
-/// How fast links are.
+/// Link speed.
 const SPEED_BITS: u64 = 10_000_000_000;
 
-/// Hosts of a small company: id, alias, and bytes per second that they receive, about.
+/// Hosts of a small company: id, alias, and approximate bytes received per second.
 const HOSTS: [(&str, &str, u64); 12] = [
     ("cache-1", "", 820_000_000),
     ("backup-1", "", 560_000_000),
@@ -40,13 +40,13 @@ const HOSTS: [(&str, &str, u64); 12] = [
     ("dns-2", "Resolver", 270_000),
 ];
 
-/// Traffic that goes on until it is dropped.
+/// Traffic that continues until it is dropped.
 pub struct Flow {
     stop: Arc<AtomicBool>,
 }
 
 impl Flow {
-    /// Calls `next` with the start of each interval from one on, as soon as the interval is over.
+    /// Calls `next` with the start of each interval as soon as the interval is over.
     pub fn start<F: Future<Output = ()> + Send>(
         mut start_ns: u64,
         mut next: impl FnMut(u64) -> F + Send + 'static,
@@ -72,7 +72,7 @@ impl Drop for Flow {
     }
 }
 
-/// Twelve clients that show live what they carry. The second one loses packets now and then.
+/// Twelve clients with live traffic. The second one loses packets now and then.
 pub fn company(site: &Site) -> Flow {
     let agents = (1..).zip(HOSTS);
     let agents = agents.map(|(session, (id, alias, rate))| Agent::new(id, alias, session, rate));
@@ -94,15 +94,15 @@ pub struct Site {
     pub address: String,
     pub live: Live,
     pub store: Arc<SqliteStore>,
-    /// Where the store is.
+    /// Directory of the store.
     pub directory: tempfile::TempDir,
-    /// Why the writer can't commit, as it tells the web side.
+    /// The reason for which the writer can't commit, as reported to the web server.
     pub writer: Arc<Mutex<Option<String>>>,
     state: WebState,
     serving: Mutex<Option<Serving>>,
 }
 
-/// The web side while it runs.
+/// The running web server.
 struct Serving {
     stop: watch::Sender<bool>,
     task: JoinHandle<std::io::Result<()>>,
@@ -144,7 +144,7 @@ impl Site {
         *self.serving.lock().unwrap() = Some(Serving { stop, task });
     }
 
-    /// Ends the web side: its address refuses connections.
+    /// Stops the web server: its address refuses connections.
     pub async fn stop(&self) {
         let serving = self.serving.lock().unwrap().take();
         let Some(Serving { stop, task }) = serving else { return };
@@ -152,7 +152,7 @@ impl Site {
         task.await.unwrap().unwrap();
     }
 
-    /// Starts the web side again, where it was.
+    /// Restarts the web server at the same address.
     pub async fn start_again(&self, access: Access) {
         let listener = TcpListener::bind(&self.address).await.unwrap();
         self.serve(listener, WebState { access, ..self.state.clone() });
@@ -167,7 +167,7 @@ pub struct Agent {
     seq: u64,
     epoch: Epoch,
     totals: [[u64; 2]; 4],
-    /// Bytes per second that it receives on its first NIC, about.
+    /// Approximate bytes received per second on its first NIC.
     pub rate: u64,
 }
 
@@ -210,7 +210,7 @@ impl Agent {
         }
     }
 
-    /// Connects, for the live table only.
+    /// Connects in the live table only.
     pub fn connect(&self, live: &Live) {
         live.on_connected(&self.id, &self.alias, &Self::host(), now_ns());
         let nics = NICS.map(|name| Self::nic(name, true)).to_vec();
@@ -232,7 +232,7 @@ impl Agent {
         site.store.record_inventory(&self.id, &inventory, started_ns).await.unwrap();
     }
 
-    /// What one interval carried: a slow wave with something on it, and bursts.
+    /// The traffic of one interval: a slow wave with noise and bursts.
     pub fn sample(&self, nic: usize, start_ns: u64, interval_ns: u64) -> Sample {
         let tick = start_ns / interval_ns;
         let noise = (tick ^ self.session << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -241,7 +241,7 @@ impl Agent {
         let share = [1, 4][nic];
         let counts = |rate: u64| {
             let bytes = rate * interval_ns / SECOND / share * (500 + wave + noise) / 1500;
-            // No more than its link carries.
+            // At most the link's capacity.
             let peak = bytes * 1_000_000 / interval_ns * (2 + noise % 7);
             let peak = peak.min(SPEED_BITS / 8 / 1000);
             Counts {
@@ -263,7 +263,7 @@ impl Agent {
         }
     }
 
-    /// The next frame, with the samples of both NICs from `start_ns` on.
+    /// The next frame, with samples of both NICs that start at these times.
     pub fn frame(&mut self, starts_ns: impl IntoIterator<Item = u64>) -> Frame {
         let starts = starts_ns.into_iter();
         let samples = starts.flat_map(|start| [0, 1].map(|nic| self.sample(nic, start, INTERVAL)));
@@ -287,7 +287,7 @@ impl Agent {
         Frame { session, first_seq: seq, last_seq: seq, gap: 0, samples, mixes: vec![] }
     }
 
-    /// Hands a frame over as the collector does: shown at once, then committed.
+    /// Delivers a frame as the collector does: shown at once, then committed.
     pub async fn deliver(&self, site: &Site, frame: Frame) {
         site.live.observe(&self.id, &frame, now_ns());
         self.commit(site, vec![frame]).await;
@@ -299,7 +299,7 @@ impl Agent {
         site.store.commit(&Arc::new(Batch::new(vec![batch]))).await.unwrap();
     }
 
-    /// Some history up to now: samples without end, and mixes; gives when it ends.
+    /// Adds history up to now, with contiguous samples and mixes. Returns its end.
     pub async fn remember(&mut self, site: &Site, intervals: u64) -> u64 {
         let end = now_ns() / INTERVAL * INTERVAL;
         let first = end - intervals * INTERVAL;
@@ -316,7 +316,7 @@ impl Agent {
     }
 }
 
-/// What traffic is made of.
+/// A mix for a sample.
 fn mix(sample: &Sample) -> Mix {
     let counts = |Counts { bytes, packets, .. }: Counts| MixCounts {
         multicast_packets: packets / 500,

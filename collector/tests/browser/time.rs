@@ -1,4 +1,4 @@
-//! Times, dates and zones on the page, and how a chart is taken elsewhere.
+//! Times, dates and zones on the page, and ways to share a chart.
 
 use collector::time::now_ns;
 use collector::web::Access;
@@ -8,7 +8,7 @@ use crate::driver::Browser;
 use crate::pages::busy;
 use crate::site::{Agent, INTERVAL, Site};
 
-/// Midnight in Berlin before clocks were set back, milliseconds since 1970: 2025-10-25 22:00 UTC.
+/// Midnight in Berlin before the clocks go back, milliseconds since 1970: 2025-10-25 22:00 UTC.
 const AUTUMN: u64 = 1_761_429_600_000;
 const HOUR: u64 = 3_600_000;
 
@@ -16,7 +16,7 @@ fn when(text: &str) -> String {
     format!("document.querySelector('#when')?.textContent === '{text}'")
 }
 
-/// Fills in the two dates and submits them.
+/// Fills in both dates and submits them.
 fn choose(from: &str, to: &str) -> String {
     format!(
         "(document.querySelector('#from').value = '{from}', \
@@ -35,12 +35,12 @@ async fn days_when_clocks_change_are_shown_and_chosen_right() {
     assert_eq!(browser.value("document.querySelector('#range').value").await, "");
     browser.click("#zone").await;
     browser.until(&when("2025-10-25 22:00:00 – 2025-10-26 23:00:00 UTC · 1 d")).await;
-    // The choice stays.
+    // The choice persists.
     browser.open(&format!("/client/web-1/eth0?from={AUTUMN}&to={}", AUTUMN + HOUR)).await;
     browser.until(&when("2025-10-25 22:00:00 – 23:00:00 UTC · 60 min")).await;
     browser.click("#zone").await;
     browser.until(&when("2025-10-26 00:00:00 – 01:00:00 UTC+02:00 · 60 min")).await;
-    // Two hours on the wall around the jump of spring are one.
+    // Two hours by the wall clock around the spring change are one hour.
     browser.click("#when").await;
     browser.until("document.querySelector('#from').value === '2025-10-26T00:00'").await;
     browser.must_be_accessible().await;
@@ -59,8 +59,8 @@ async fn days_when_clocks_change_are_shown_and_chosen_right() {
     browser.must_be_content().await;
 }
 
-/// Whether the first and the last columns and the last rows of the chart are blank: what is cut
-/// would reach into them.
+/// JavaScript: the first and last columns and the last row of the chart are blank. Cut labels would
+/// reach into them.
 const EDGES_BLANK: &str = "((canvas) => { const { width, height } = canvas; \
      const context = canvas.getContext('2d'); \
      const blank = (...area) => context.getImageData(...area).data.every((value) => value === 0); \
@@ -87,7 +87,7 @@ async fn labels_are_not_cut_and_nothing_overflows() {
                     ))
                     .await;
                 browser.until(&format!("location.hash.endsWith('?range={range}')")).await;
-                // What was planned is drawn.
+                // Wait until the chart is drawn.
                 let frames = "await new Promise((done) => \
                      requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))));";
                 browser.run(frames).await;
@@ -123,7 +123,7 @@ async fn a_chart_can_be_linked_to_and_fills_the_screen_in_either_theme() {
     browser.open(hash).await;
     browser.until("Number(document.querySelector('#chart')?.dataset.points) > 590").await;
     browser.until("!document.querySelector('#when').textContent.endsWith('live')").await;
-    // The whole screen for the chart, and back. Without a size the browser's screen is a small one.
+    // The chart fills the screen, and returns. Without a given size the browser's screen is small.
     browser.resize(1320, 1100).await;
     let height = "document.querySelector('#chart canvas').clientHeight";
     browser.until(&format!("{height} === 380")).await;
@@ -133,7 +133,7 @@ async fn a_chart_can_be_linked_to_and_fills_the_screen_in_either_theme() {
     browser.click("#full").await;
     browser.until("document.fullscreenElement === null").await;
     browser.until(&format!("{height} === 380")).await;
-    // Dark though the system is light, also when it is opened again.
+    // Dark although the system is light, also after reopening.
     let dark = "getComputedStyle(document.body).backgroundColor === 'rgb(15, 20, 26)'";
     browser.until(&format!("!({dark})")).await;
     browser.must_be_accessible().await;
@@ -143,7 +143,7 @@ async fn a_chart_can_be_linked_to_and_fills_the_screen_in_either_theme() {
     browser.until(dark).await;
     browser.until("Number(document.querySelector('#chart')?.dataset.points) > 590").await;
     browser.must_be_accessible().await;
-    // Light though the system is dark, and then as the system has it.
+    // Light although the system is dark, then like the system.
     browser.media("prefers-color-scheme", "dark").await;
     browser.click("#theme").await;
     browser.until(&format!("!({dark})")).await;

@@ -1,4 +1,4 @@
-//! What the page reads out, beside what the database holds.
+//! Compares the values that the page reads out with the database.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::driver::Browser;
 
-/// Reads the points of `client-1`'s chart out one after another by the keyboard, from the newest
-/// back, and looks each of them up. The chart has the focus and is paused.
+/// Reads out the points of `client-1`'s chart with the keyboard, from the newest backwards, and looks
+/// each up in the database. The chart has the focus and is paused.
 pub async fn must_agree(browser: &Browser, database: &Path, nic: &str, points: usize) {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
     let database = Connection::open_with_flags(database, flags).unwrap();
@@ -19,7 +19,7 @@ pub async fn must_agree(browser: &Browser, database: &Path, nic: &str, points: u
                 "document.querySelector('#hover [data-direction=rx]').textContent.includes(' B ')",
             )
             .await;
-        // In one look: the page is live again at any time.
+        // Read in one step: the page may become live again at any time.
         let told = browser
             .value("((hover) => [hover.dataset.time, hover.textContent])(document.querySelector('#hover'))")
             .await;
@@ -41,7 +41,7 @@ pub async fn must_agree(browser: &Browser, database: &Path, nic: &str, points: u
     }
 }
 
-/// A number as the page writes it.
+/// A number in the page's format.
 fn spaced(number: i64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! An enrolled agent that is hostile hurts nobody but itself.
+//! A hostile enrolled agent harms only itself.
 
 use testbed::{Site, in_namespace};
 
@@ -58,7 +58,7 @@ fn rows_of_other_centuries_are_told_of_and_kept_nowhere_that_never_ends() {
     let far = "SELECT count(*) FROM bandwidth_stats WHERE time < ?1 OR time > ?2";
     let far: i64 =
         store.query_row(far, [now - 400 * day, now + 33 * day], |row| row.get(0)).unwrap();
-    assert_eq!(far, 0, "rows dated where retention never comes: {said}");
+    assert_eq!(far, 0, "rows with dates that retention never deletes: {said}");
     let cost = siege.end();
     assert!(cost.all_kept(), "{:?} {}", cost.kept, cost.fsck);
 }

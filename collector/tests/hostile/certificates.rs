@@ -1,4 +1,4 @@
-//! Certificates, tokens and who gets in.
+//! Certificates, tokens and admission.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use testbed::{Cluster, Running, Site, done, http, in_namespace, siege, wait_unti
 
 use crate::besieged;
 
-/// What is left of a certificate.
+/// Remaining lifetime of a certificate.
 const LEFT: Duration = Duration::from_secs(6);
 
 #[test]
@@ -31,12 +31,18 @@ fn renewals_guesses_and_connections_without_end_keep_nobody_out() {
     let [renewals, guesses, crowd, handshakes, silent, revoked, ended] = said.as_slice() else {
         panic!("{said:?}");
     };
-    assert_eq!(renewals["given"], 0, "a certificate that isn't due: {renewals}");
+    assert_eq!(renewals["given"], 0, "renewed before it was due: {renewals}");
     assert_eq!(guesses["given"], 0, "{guesses}");
-    assert!(crowd["still_open"].as_u64().unwrap() <= 1, "the newest of a client goes on: {crowd}");
-    assert_eq!(handshakes["refused"], 0, "an honest agent gets in meanwhile: {handshakes}");
-    assert!(silent["entry_ms"].as_f64().is_some(), "an honest agent gets in meanwhile: {silent}");
-    assert!(silent["still_open"].as_u64().unwrap() <= 32, "places of one address: {silent}");
+    assert!(
+        crowd["still_open"].as_u64().unwrap() <= 1,
+        "only the newest connection of a client stays: {crowd}"
+    );
+    assert_eq!(handshakes["refused"], 0, "an honest agent is admitted meanwhile: {handshakes}");
+    assert!(
+        silent["entry_ms"].as_f64().is_some(),
+        "an honest agent is admitted meanwhile: {silent}"
+    );
+    assert!(silent["still_open"].as_u64().unwrap() <= 32, "connections of one address: {silent}");
     assert_eq!(revoked["exit_code"], 0, "{revoked}");
     assert!(revoked["ended_after_ms"].as_f64().unwrap() < 1000.0, "{revoked}");
     assert!(revoked["again"].as_str().unwrap().contains("revoked"), "{revoked}");
@@ -53,7 +59,7 @@ fn a_revoked_client_is_cut_within_a_second_at_both_collectors_of_a_database() {
     let site = Site::with_database(&cluster.new_database());
     let _first = site.start_collector();
     let _second = second(&site);
-    // Revoked where the other keeps its identity.
+    // Revoked in the other collector's identity.
     let revoked = siege::attack(&site, "revoked_at_another_collector", 20.0, 1.0);
     assert_eq!(revoked["exit_code"], 0, "{revoked}");
     assert!(revoked["ended_after_ms"].as_f64().unwrap() < 1000.0, "{revoked}");
@@ -70,7 +76,7 @@ fn an_id_enrolled_at_one_collector_of_a_database_is_had_by_no_other_host_of_anot
     let site = Site::with_database(&cluster.new_database());
     let _first = site.start_collector();
     let _second = beside(&site);
-    // The host has not connected yet.
+    // The host hasn't connected yet.
     site.enroll();
     let at_second = |folder: &str, args: &[&str]| {
         let token = done(site.collector_in("second", args).output().unwrap());
@@ -82,7 +88,7 @@ fn an_id_enrolled_at_one_collector_of_a_database_is_had_by_no_other_host_of_anot
     assert!(!refused.status.success() && said.contains("host-1 is there already"), "{said}");
     let early = site.collector_in("second", &["token", "--client", "host-1"]).output().unwrap();
     assert!(String::from_utf8(early.stderr).unwrap().contains("--replace"));
-    // As where the first collector and its files were lost.
+    // As after a loss of the first collector and its files.
     let _report = done(at_second("other", &["token", "--client", "host-1", "--replace"]));
 }
 
@@ -110,7 +116,7 @@ fn who_signs_out_at_one_collector_of_a_database_is_out_at_the_other() {
     wait_until("the other collector", || !is_in(collectors[1]));
 }
 
-/// The answer to a request about a browser's session.
+/// Sends a request about a browser session and returns the answer.
 fn ask(collector: &str, method: &str, more: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(collector).unwrap();
     let length = body.len();
@@ -125,7 +131,7 @@ fn ask(collector: &str, method: &str, more: &str, body: &str) -> String {
     answer
 }
 
-/// Another collector on the same database, with the same identity, one port further.
+/// Another collector with the same database and identity, on the next port.
 fn second(site: &Site) -> Running {
     let folder = site.dir().join("second");
     std::fs::create_dir_all(&folder).unwrap();
@@ -134,7 +140,7 @@ fn second(site: &Site) -> Running {
     beside(site)
 }
 
-/// Another collector on the same database, one port further.
+/// Another collector with the same database, on the next port.
 fn beside(site: &Site) -> Running {
     let mut command = site.collector_in("second", &["run"]);
     command.env("NETMON_COLLECTOR_SERVER__PORT", "8083").env("NETMON_COLLECTOR_HTTP__PORT", "8093");
@@ -151,7 +157,7 @@ fn an_agent_whose_certificate_is_about_to_end_renews_it_and_loses_nothing() {
     let (pair, site) = (testbed::Pair::new(), Site::new());
     let collector = site.start_collector();
     site.enroll();
-    // The same key, in a certificate whose last seconds these are.
+    // The same key in a certificate that is about to expire.
     let identity = site.dir().join("agent/identity");
     let mut shorten = siege::python("shorten.py");
     let _said = done(
@@ -169,7 +175,7 @@ fn an_agent_whose_certificate_is_about_to_end_renews_it_and_loses_nothing() {
     wait_until("capture", || agent.log().contains("session begins"));
     pair.bulk(1_000_000);
     wait_until("the next certificate", || certificate() != before);
-    // Beyond the life of the first.
+    // Longer than the lifetime of the first certificate.
     wait_until("its end", || begun.elapsed() > LEFT + Duration::from_secs(2));
     pair.bulk(1_000_000);
     pair.wait_for_silence();

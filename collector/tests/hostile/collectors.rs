@@ -1,18 +1,18 @@
-//! A collector that is hostile, or broken, loses an agent its time and nothing else.
+//! A hostile or broken collector costs an agent only time.
 
 use std::time::Duration;
 
 use testbed::in_namespace;
 use testbed::siege::{FellBack, fall_back};
 
-/// How long an agent may take until it is at its next collector.
+/// Longest time until an agent reaches its next collector.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Longest line that an agent may log of what it was told, bytes.
+/// Longest log line of an agent about a collector's message, bytes.
 const LINE_MAX: usize = 4096;
 
-/// An agent that goes to a hostile collector first and has a real one to fall back to, until all
-/// is stored there. What the agent has logged.
+/// Runs an agent that meets a hostile collector first and has a real one as fallback, until everything
+/// is stored there. Returns the agent's log.
 fn fallen_back(behaviour: &str) -> String {
     let FellBack { after, all_kept, log } = fall_back(behaviour, PATIENCE);
     println!("{behaviour}: at the next collector after {:.1} s", after.as_secs_f64());

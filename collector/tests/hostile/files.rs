@@ -6,16 +6,16 @@ use std::path::Path;
 
 use testbed::{Site, done, in_namespace, sh};
 
-/// Whom services run as, for the test.
+/// The user that the test's services run as.
 const NOBODY: u32 = 65534;
 
-/// True where root can give files to others.
+/// True if root can give files to others.
 fn is_root_of_all() -> bool {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap();
     map.split_whitespace().nth(2) == Some("4294967295")
 }
 
-/// Whose a file is, its mode, and what is in it.
+/// Owner, mode and contents of a file.
 fn state(path: &Path) -> (u32, u32, String) {
     let it = fs::metadata(path).unwrap();
     (it.uid(), it.mode() & 0o7777, fs::read_to_string(path).unwrap())

@@ -1,8 +1,8 @@
 //! The collector under attack by an independent QUIC client (aioquic) and by plain sockets, and the
-//! agent at the mercy of a hostile collector, while honest agents' delivery is watched.
+//! agent with a hostile collector, while honest agents keep delivering.
 //!
-//! `attacks.py` and `web.py` have the attacks, one function each; `scripts/bench hostile` runs the
-//! same with figures in print.
+//! `attacks.py` and `web.py` hold the attacks, one function each; `scripts/bench hostile` runs the same
+//! attacks and prints figures.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod agents;
@@ -17,12 +17,11 @@ use serde_json::Value;
 use testbed::Site;
 use testbed::siege::{Cost, Siege};
 
-/// Longest time that an honest report may take to be committed while an attack goes on,
-/// milliseconds: CI is a busy place. What attacks cost on a quiet machine, `scripts/bench hostile`
-/// tells.
+/// Longest time until an honest report is committed during an attack, milliseconds; CI machines are
+/// busy. `scripts/bench hostile` measures the cost of attacks on a quiet machine.
 const LATE_MS: f64 = 15_000.0;
 
-/// Most memory that a collector may take, MiB: its units' limit is far above.
+/// Most memory of a collector, MiB. Its unit's limit is far above.
 const MEMORY_MIB: u64 = 400;
 
 #[test]
@@ -31,8 +30,8 @@ fn the_format_that_attacks_speak_is_that_of_the_golden_files() {
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 }
 
-/// Runs attacks one after the other, each for `seconds` at most and to a part of its full extent,
-/// and gives what they said, and what all together cost. Honest agents may notice nothing of it.
+/// Runs attacks one after the other, each for at most `seconds` and at a part of its full strength.
+/// Returns their outputs and the total cost. Honest agents must not notice.
 fn besieged(site: Site, attacks: &[(&str, f64, f64)]) -> (Vec<Value>, Cost) {
     let mut siege = Siege::begin(site);
     for (attack, seconds, scale) in attacks {

@@ -1,4 +1,4 @@
-//! Whoever reaches the HTTP port, and pages of somewhere else.
+//! Attacks by anybody who reaches the HTTP port, and by foreign pages.
 
 use testbed::{Site, in_namespace};
 
@@ -23,7 +23,7 @@ fn connections_that_dawdle_and_queries_that_nobody_waits_for_keep_nobody_out() {
     }
     let next = said[3]["next_answer_ms"].as_f64().unwrap();
     let alone = said[3]["alone_ms"].as_f64().unwrap();
-    assert!(next < 2000.0 + 4.0 * alone, "queries went on without anybody: {}", said[3]);
+    assert!(next < 2000.0 + 4.0 * alone, "queries continued without a client: {}", said[3]);
 }
 
 #[test]

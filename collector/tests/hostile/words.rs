@@ -1,8 +1,8 @@
-//! What peers say comes into no log as it is.
+//! No log contains a peer's text unescaped.
 
 use testbed::{Running, Site, in_namespace, siege, wait_until};
 
-/// Longest line that a collector may log, bytes: texts of peers are cut at 4 KiB, and few stand in a line.
+/// Longest log line of a collector, bytes: texts of peers are cut at 4 KiB, and a line holds few.
 const LINE_MAX: usize = 16 << 10;
 
 #[test]
@@ -29,7 +29,7 @@ fn words_of_agents_steer_no_terminal_forge_no_line_and_fill_no_log() {
     }
 }
 
-/// Everything that a collector logs to its end.
+/// The complete log of a collector.
 fn ended(collector: Running) -> String {
     wait_until("its log", || collector.log().contains("misplaced"));
     let before = collector.log();

@@ -1,4 +1,4 @@
-//! Who is let in, and what those are told that are not.
+//! Which peers are admitted, and what refused peers are told.
 
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ async fn an_agent_without_a_certificate_is_told_how_to_get_one() {
     let config = quic_client(tls_client(&dir.path().join("identity/ca.pem"), None, wire::ALPN));
     let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
     let connecting = endpoint.connect_with(config, collector.address, COLLECTOR_NAME).unwrap();
-    // The refusal may come before the handshake is seen to be over here.
+    // The refusal may arrive before this end finishes the handshake.
     let reason = match connecting.await {
         Ok(connection) => closed(&connection).await,
         Err(error) => agent::connection::control::close_reason(&error),
@@ -77,7 +77,7 @@ async fn an_expired_certificate_is_refused_on_both_ends() {
     assert!(matches!(error, IdentityError::Expired { .. }));
     assert!(error.to_string().contains("agent enroll TOKEN"), "{error}");
 
-    // An agent whose clock is behind doesn't see it.
+    // An agent whose clock lags doesn't see that.
     let credentials = Credentials::load(host.path(), None, ago(10 * DAY)).unwrap();
     assert!(credentials.renew_due(ago(10 * DAY)));
     assert!(files.cert.exists());
@@ -100,7 +100,7 @@ async fn a_revoked_agent_is_noticed_within_a_second_and_refused() {
     let start = Instant::now();
     assert!(!collector.identity.is_revoked(&agent, start));
 
-    // As `collector revoke` does it, in another process.
+    // In another process, as `collector revoke` does.
     records(dir.path()).revoke(&client("web-1"), UnixTime::now()).unwrap();
     let other = collector::identity::Agent { client: client("web-2"), ..agent.clone() };
     let noticed = start + Duration::from_secs(1);
@@ -108,7 +108,7 @@ async fn a_revoked_agent_is_noticed_within_a_second_and_refused() {
     assert!(!collector.identity.is_revoked(&other, noticed));
 
     let before = rejects("revoked");
-    // What was listed a moment ago is believed for a fifth of a second.
+    // A listing stays valid for a fifth of a second.
     let deadline = Instant::now() + DEADLINE;
     let reason = loop {
         let (_endpoint, connection) = collector.connect(&credentials).await;
@@ -141,7 +141,7 @@ async fn after_a_revocation_a_new_certificate_is_good_and_the_old_one_stays_refu
     let known = &collector.identity.records().list().unwrap()[0];
     assert!(known.revoked_at.is_some());
     assert_eq!(known.certificates.len(), 1);
-    // And once more.
+    // Once more.
     collector.identity.records().revoke(&client("web-1"), UnixTime::now()).unwrap();
     let later = Instant::now() + Duration::from_secs(4);
     assert!(collector.identity.is_revoked(&new_agent, later));
@@ -191,7 +191,7 @@ async fn no_session_is_resumed_and_nothing_is_sent_before_the_handshake() {
     let address = collector.address;
     let connecting = || endpoint.connect_with(config.clone(), address, COLLECTOR_NAME);
     let first = connecting().unwrap().await.unwrap();
-    // A ticket would have come before this.
+    // A ticket would have arrived before this.
     let (_, accepted) = collector.next_agent().await;
     accepted.send_datagram(b"after the handshake"[..].into()).unwrap();
     tokio::time::timeout(DEADLINE, first.read_datagram()).await.unwrap().unwrap();
@@ -209,7 +209,7 @@ fn an_agent_notices_at_once_that_the_collector_was_restarted() {
     let credentials = agent.block_on(collector.enroll("web-1", host.path()));
     let (_endpoint, connection) = agent.block_on(collector.connect(&credentials));
     let accepted = first.block_on(collector.next_agent());
-    // Killed: nobody says goodbye.
+    // Killed: the connection is not closed.
     first.shutdown_background();
     drop((accepted, collector));
 

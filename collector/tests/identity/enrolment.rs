@@ -69,9 +69,9 @@ async fn a_token_is_good_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_that_enrol_at_once_with_one_token_exactly_one_wins() {
     let dir = tempfile::tempdir().unwrap();
-    // As two collector processes on one directory have it.
+    // Like two collector processes on one directory.
     let identities = [Arc::new(open(dir.path())), Arc::new(open(dir.path()))];
-    // With and without the store's count: the directory's lock alone must do, and so must the store.
+    // With a shared store and without: the directory's lock alone must suffice, and so must the store.
     let stores = [Uses::new(), Uses::new()];
     let runtime = tokio::runtime::Handle::current();
     for round in 0..20 {
@@ -136,7 +136,7 @@ async fn a_second_host_of_the_same_name_gets_no_certificate_and_both_ends_say_wh
     let _connected = collector.connect(&credentials).await;
     let (agent, _) = collector.next_agent().await;
     assert!(!collector.identity.is_revoked(&agent, Instant::now() + Duration::from_secs(2)));
-    // The the token is still unused up.
+    // The token is still unused.
     let token = collector.token();
     refusal(collector.enroll_with(&token, "debian", second.path()).await);
     collector.enroll_with(&token, "debian-2", second.path()).await.unwrap();
@@ -234,7 +234,7 @@ async fn a_collector_of_another_ca_never_sees_the_secret() {
     let text = error.to_string();
     assert!(text.contains("not the collector that made it"), "{text}");
     assert!(text.contains("the token is still unused"), "{text}");
-    // The handshake itself fails: no stream, no byte of a request.
+    // The handshake itself fails: no stream, not one byte of a request.
     let seen = tokio::time::timeout(DEADLINE, other.seen.recv()).await.unwrap().unwrap();
     assert!(matches!(seen, Seen::Failed(quinn::ConnectionError::ConnectionClosed(_))), "{seen:?}");
 }
@@ -242,7 +242,7 @@ async fn a_collector_of_another_ca_never_sees_the_secret() {
 #[tokio::test]
 async fn a_stolen_ca_certificate_makes_nobody_the_collector() {
     let (real, dir) = own_ca();
-    // Another's certificate, shown together with the real CA's.
+    // Another certificate, shown together with the real CA's.
     let key = rcgen::KeyPair::generate().unwrap();
     let params = rcgen::CertificateParams::new(vec![COLLECTOR_NAME.to_owned()]).unwrap();
     let own = params.self_signed(&key).unwrap();

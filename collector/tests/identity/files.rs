@@ -1,4 +1,4 @@
-//! What is in the directory, and what happens when it is not as it should be.
+//! The files of the identity's directory, and damage to them.
 
 use std::path::PathBuf;
 
@@ -127,7 +127,7 @@ async fn the_agent_names_what_is_missing_damaged_or_readable_by_others() {
     chmod(&key, 0o600);
     load().unwrap();
 
-    // A key of another enrolment.
+    // The key of another enrolment.
     let other = tempfile::tempdir().unwrap();
     collector.enroll("web-2", other.path()).await;
     let own_key = std::fs::read(&key).unwrap();
@@ -138,7 +138,7 @@ async fn the_agent_names_what_is_missing_damaged_or_readable_by_others() {
     assert!(error.to_string().contains("agent enroll TOKEN"), "{error}");
     std::fs::write(&key, &own_key).unwrap();
 
-    // An older release kept the certificate in cert.pem alone.
+    // An older release stored the certificate only in cert.pem.
     for (name, own_key) in
         [("ca.pem", &own_key), ("key.pem", &own_key), ("cert.pem", &parts(&key).0.into_bytes())]
     {
@@ -154,7 +154,7 @@ async fn the_agent_names_what_is_missing_damaged_or_readable_by_others() {
     load().unwrap();
 }
 
-/// The key of a file, and the certificates after it.
+/// The key in a file, and the certificates after it.
 fn parts(path: &std::path::Path) -> (String, String) {
     let text = std::fs::read_to_string(path).unwrap();
     let (key, certificates) = text.split_at(text.find("-----BEGIN CERTIFICATE").unwrap());

@@ -1,4 +1,4 @@
-//! Identity between real ends: the agent's against the collector's, over QUIC on the loopback.
+//! Identity between real ends: the agent's and the collector's, over QUIC on the loopback.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

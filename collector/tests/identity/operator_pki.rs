@@ -1,4 +1,4 @@
-//! The operator's own PKI: a root, an intermediate, and certificates below that.
+//! The operator's own PKI: a root, an intermediate, and certificates issued by that.
 
 use std::net::UdpSocket;
 use std::path::Path;
@@ -65,7 +65,7 @@ impl OperatorPki {
     }
 }
 
-/// Has the intermediate CA revoke these certificates: a list of them in `path`.
+/// Writes the intermediate CA's revocation list with these certificates to `path`.
 fn revoke(pki: &OperatorPki, path: &Path, serials: &[&str]) {
     revoke_by(&pki.intermediate, path, serials);
 }
@@ -84,7 +84,7 @@ fn revoke_by(ca: &CertifiedIssuer<'static, KeyPair>, path: &Path, serials: &[&st
     };
     let list = CertificateRevocationListParams {
         this_update: rcgen::date_time_ymd(2026, 1, 1),
-        // A list that is out of date still counts.
+        // An outdated list still counts.
         next_update: rcgen::date_time_ymd(2026, 1, 2),
         crl_number: SerialNumber::from(1),
         issuing_distribution_point: None,
@@ -109,7 +109,7 @@ async fn certificates_that_the_operators_ca_has_revoked_are_refused_on_open_conn
     let nothing = tokio::time::timeout(Duration::from_millis(300), standing.lost()).await;
     assert!(nothing.is_err(), "{nothing:?}");
 
-    // The files were looked at, and this one changes.
+    // The files have been read, and this one changes.
     while collector.identity.files_changed() {}
     revoke(&pki, &crl, &[&agent.serial]);
     assert!(collector.identity.files_changed());
@@ -123,7 +123,7 @@ async fn certificates_that_the_operators_ca_has_revoked_are_refused_on_open_conn
     let _connected = collector.connect(&other).await;
     assert_eq!(collector.next_agent().await.0.client, client("web-2"));
 
-    // What can't be used leaves what was set before.
+    // An unusable file leaves the previous one in effect.
     std::fs::write(&crl, "damaged").unwrap();
     let text = collector.identity.server_config(UnixTime::now()).unwrap_err().to_string();
     assert!(text.contains("/crl holds no certificate revocation list"), "{text}");
@@ -237,7 +237,7 @@ async fn files_that_were_replaced_take_effect_on_new_connections() {
     assert_eq!(Facts::read(&chain[0]).unwrap().serial, replaced.serial);
     assert_eq!(old.close_reason(), None);
 
-    // What can't be used leaves what was set before.
+    // An unusable file leaves the previous one in effect.
     std::fs::write(&files.cert, "damaged").unwrap();
     let text = collector.identity.server_config(UnixTime::now()).unwrap_err().to_string();
     assert!(text.contains("server.cert"), "{text}");

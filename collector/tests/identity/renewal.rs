@@ -1,4 +1,4 @@
-//! The next certificate against the present one.
+//! Exchanging a certificate for the next one.
 
 use agent::identity::Credentials;
 use collector::identity::Renewed;
@@ -8,14 +8,14 @@ use wire::pem;
 
 use crate::support::*;
 
-/// A request for the next certificate by a key of its own.
+/// A request for the next certificate, with a new key.
 fn request() -> RenewRequest {
     let key = rcgen::KeyPair::generate().unwrap();
     let csr = rcgen::CertificateParams::default().serialize_request(&key).unwrap();
     RenewRequest { csr_der: csr.der().to_vec() }
 }
 
-/// A client whose certificate is due to be renewed.
+/// A client whose certificate is due for renewal.
 async fn due(collector: &mut Collector, dir: &std::path::Path) -> collector::identity::Agent {
     enrolled_at(&collector.identity, "web-1", dir, ago(70 * DAY)).await;
     let credentials = Credentials::load(dir, None, UnixTime::now()).unwrap();
@@ -35,7 +35,7 @@ async fn a_certificate_renews_itself_over_an_open_connection() {
     let key = || pem::read_key(&host.path().join("key.pem")).unwrap();
     let first_key = key();
     agent::identity::renew(&connection, &first, host.path()).await.unwrap();
-    assert_ne!(key(), first_key, "of a new key");
+    assert_ne!(key(), first_key, "the key is new");
     let loaded = Credentials::load(host.path(), None, UnixTime::now()).unwrap();
     assert!(!loaded.renew_due(UnixTime::now()));
     let _connected = collector.connect(&loaded).await;
@@ -96,7 +96,7 @@ async fn a_renewal_that_is_broken_off_anywhere_leaves_a_pair_that_is_good() {
         let first = Credentials::load(host.path(), None, UnixTime::now()).unwrap();
         let (_endpoint, connection) = collector.connect(&first).await;
         let (before, _) = collector.next_agent().await;
-        // This file can't be replaced, nor any after it.
+        // This file can't be replaced, nor any later one.
         let barrier = host.path().join(format!(".{kept}.new"));
         std::fs::create_dir(&barrier).unwrap();
         let done = agent::identity::renew(&connection, &first, host.path()).await;

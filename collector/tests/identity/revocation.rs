@@ -1,4 +1,4 @@
-//! Revocation, whatever else is wrong with the files of clients.
+//! Revocation works even if other client files are damaged.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ fn write(path: &Path, text: &str) {
 }
 
 fn revoked(identity: &Identity, agent: &Agent) -> bool {
-    // Each time a second later than the last.
+    // Each time one second later.
     static ASKED: AtomicU64 = AtomicU64::new(1);
     let seconds = ASKED.fetch_add(1, Ordering::Relaxed);
     identity.is_revoked(agent, Instant::now() + Duration::from_secs(seconds))
 }
 
-/// An agent that has enrolled and connected.
+/// An enrolled and connected agent.
 async fn connected(collector: &mut Collector, id: &str) -> Agent {
     let host = tempfile::tempdir().unwrap();
     let credentials = collector.enroll(id, host.path()).await;
@@ -58,7 +58,7 @@ async fn a_revocation_that_can_not_be_read_refuses_its_client_alone_until_that_e
     let named = records(dir.path()).list().unwrap().remove(0).damaged.remove(0);
     assert!(named.contains("identity/revoked/web-1"), "{named}");
     assert!(named.contains("collector token --client web-1 --replace"), "{named}");
-    // The way out.
+    // The remedy works.
     let host = tempfile::tempdir().unwrap();
     let credentials = collector.replace("web-1", host.path()).await;
     let _connected = collector.connect(&credentials).await;
@@ -102,7 +102,7 @@ async fn whoever_is_connected_is_told_within_a_second_that_another_process_revok
         standings.push(Standing::new(collector.identity.clone(), agent));
     }
     let follow = tokio::spawn(Arc::clone(&collector.identity).follow_revocations());
-    // Nobody is told while nobody is revoked.
+    // Without a revocation nobody is notified.
     let [first, second] = &mut standings[..] else { unreachable!() };
     let nothing = tokio::time::timeout(Duration::from_millis(500), first.lost()).await;
     assert!(nothing.is_err(), "{nothing:?}");

@@ -1,4 +1,4 @@
-//! A new CA in place of the one before: who goes on, and for how long.
+//! Replacing the CA: which peers stay connected, and for how long.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ fn roll(dir: &Path) -> collector::identity::Rolled {
     Identity::roll_ca(&dir.join("identity"), UnixTime::now()).unwrap()
 }
 
-/// Takes up what has changed, as a collector does within a second.
+/// Reloads changed files, as a collector does within a second.
 fn take_up(collector: &Collector) {
     assert!(collector.identity.files_changed());
     let config = collector.identity.server_config(UnixTime::now()).unwrap();
@@ -35,7 +35,7 @@ fn authorities(dir: &Path) -> usize {
     pem::read_certificates(&dir.join("ca.pem")).unwrap().len()
 }
 
-/// A copy of a collector's CA, as it is shared with another collector.
+/// Copies a collector's CA to share it with another collector.
 fn copy(from: &Path, to: &Path) {
     for name in ["ca.key", "ca.pem"] {
         let (from, to) = (from.join("identity").join(name), to.join("identity").join(name));
@@ -59,7 +59,7 @@ async fn after_a_roll_over_all_go_on_and_learn_of_the_new_ca_by_their_next_certi
     take_up(&collector);
     assert_eq!(collector.token().ca, rolled.fingerprint);
 
-    // Who knows the CA before only, by its certificate or by its token, goes on.
+    // Agents that know only the old CA, by its certificate or by its token, stay connected.
     let before = load(old.path());
     let (_endpoint, connection) = collector.connect(&before).await;
     assert!(matches!(collector.next().await, Seen::Admitted(..)));
@@ -68,13 +68,14 @@ async fn after_a_roll_over_all_go_on_and_learn_of_the_new_ca_by_their_next_certi
     let fresh = collector.enroll("new", new.path()).await;
     assert!(connects(&mut collector, &fresh).await);
 
-    // The next certificate brings the new CA along.
+    // The next certificate includes the new CA.
     assert_eq!(authorities(old.path()), 1);
     agent::identity::renew(&connection, &before, old.path()).await.unwrap();
     assert_eq!(authorities(old.path()), 2);
     assert!(connects(&mut collector, &load(old.path())).await);
 
-    // A collector that shares the CA and doesn't know of the new one: both accept each other's.
+    // A collector that shares the CA and doesn't know the new one: each accepts the other's
+    // certificates.
     for dir in [&old, &late, &new] {
         assert!(connects(&mut other, &load(dir.path())).await);
     }
@@ -97,7 +98,7 @@ async fn the_ca_before_goes_when_no_certificate_of_it_lives_and_a_wrong_clock_lo
     let path = dir.path().join("identity");
     let now = UnixTime::now().as_secs();
     let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-    // A certificate that was made while the clock was a month ahead.
+    // A certificate that was issued while the clock was a month ahead.
     let host = tempfile::tempdir().unwrap();
     enrolled_at(&identity, "web-1", host.path(), at(now + 30 * DAY)).await;
     let rolled = roll(dir.path());
@@ -120,7 +121,7 @@ fn a_roll_over_that_was_broken_off_is_done_or_not_begun() {
     let path = dir.path().join("identity");
     let before = std::fs::read(path.join("ca.pem")).unwrap();
     let rolled = roll(dir.path());
-    // The public copy is the one from before.
+    // The public copy is the old one.
     std::fs::write(path.join("ca.pem"), before).unwrap();
     let identity = open(dir.path());
     assert_eq!(authorities(&path), 2);

@@ -1,4 +1,4 @@
-//! A collector that does nothing but identity, and what the tests see of it.
+//! A collector reduced to its identity, and the tests' view of it.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -22,10 +22,10 @@ use wire::message::Enroll;
 use wire::pem::TlsFiles;
 use wire::token::Token;
 
-/// Longer than anything here takes.
+/// Longer than any step here takes.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Where requests come from that are made by hand.
+/// Source address of requests made by tests.
 pub const LOCALHOST: std::net::IpAddr = std::net::IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 pub const DAY: u64 = 86_400;
@@ -38,7 +38,7 @@ pub fn client(id: &str) -> ClientId {
     ClientId::new(id).unwrap()
 }
 
-/// What came of a connection at the collector.
+/// The result of a connection at the collector.
 #[derive(Debug)]
 pub enum Seen {
     Failed(ConnectionError),
@@ -51,11 +51,11 @@ pub struct Collector {
     pub endpoint: Endpoint,
     pub seen: mpsc::UnboundedReceiver<Seen>,
     pub address: SocketAddr,
-    /// Counts uses of tokens.
+    /// Counts the uses of tokens.
     pub store: Uses,
 }
 
-/// A store that counts uses of tokens, in a directory of its own.
+/// A store that counts uses of tokens, in its own directory.
 #[derive(Debug, Clone)]
 pub struct Uses(
     pub Arc<dyn EnrolmentStore>,
@@ -70,7 +70,7 @@ impl Uses {
     }
 }
 
-/// Asks for a certificate as a host of the loopback does.
+/// Requests a certificate as a host on the loopback does.
 pub async fn ask(
     identity: &Arc<Identity>,
     request: &Enroll,
@@ -112,7 +112,7 @@ impl Collector {
         self.enroll_with(&self.token(), id, dir).await.unwrap().credentials
     }
 
-    /// Lets the host of `dir` take the place of the client `id`.
+    /// Lets the host of `dir` replace the client `id`.
     pub async fn replace(&self, id: &str, dir: &Path) -> Credentials {
         let token = self.identity.new_token(replacing(id), UnixTime::now()).unwrap();
         self.enroll_with(&token, id, dir).await.unwrap().credentials
@@ -127,7 +127,7 @@ impl Collector {
         self.enroll_as(token, &Asked::Chosen(client(id)), dir).await
     }
 
-    /// Enrols as somebody who asks for an id in their own way.
+    /// Enrols with a custom request for an id.
     pub async fn enroll_as(
         &self,
         token: &Token,
@@ -144,7 +144,7 @@ impl Collector {
         connect(&server, name, &credentials.client_config()).await.unwrap()
     }
 
-    /// What the collector saw next of anybody but those that enrol.
+    /// The next connection that the collector saw, except enrolments.
     pub async fn next(&mut self) -> Seen {
         loop {
             match tokio::time::timeout(DEADLINE, self.seen.recv()).await.unwrap().unwrap() {
@@ -154,7 +154,7 @@ impl Collector {
         }
     }
 
-    /// The next agent that was admitted.
+    /// The next admitted agent.
     pub async fn next_agent(&mut self) -> (collector::identity::Agent, Connection) {
         match self.next().await {
             Seen::Admitted(Peer::Agent(agent), connection) => (agent, connection),
@@ -211,12 +211,12 @@ pub fn new_token(id: Option<&str>) -> NewToken {
     NewToken { life, client, replace: false, matching, uses: 1, by, addresses }
 }
 
-/// A token for a host that takes the place of a client.
+/// A token for a host that replaces a client.
 pub fn replacing(id: &str) -> NewToken {
     NewToken { replace: true, ..new_token(Some(id)) }
 }
 
-/// A collector with a CA of its own, and its directory.
+/// A collector with its own CA, and its directory.
 pub fn own_ca() -> (Collector, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     (Collector::start(open(dir.path())), dir)
@@ -226,12 +226,12 @@ pub fn open(dir: &Path) -> Identity {
     Identity::open(&dir.join("identity"), None, UnixTime::now()).unwrap()
 }
 
-/// What the directory of an identity says of clients.
+/// The client records of an identity's directory.
 pub fn records(dir: &Path) -> ClientRecords {
     ClientRecords::at(&dir.join("identity"))
 }
 
-/// A request for a certificate by a key of its own.
+/// A request for a certificate, with a new key.
 pub fn request(token: &Token, id: &str) -> (Enroll, rcgen::KeyPair) {
     let key = rcgen::KeyPair::generate().unwrap();
     let csr = rcgen::CertificateParams::default().serialize_request(&key).unwrap();
@@ -244,7 +244,7 @@ pub fn request(token: &Token, id: &str) -> (Enroll, rcgen::KeyPair) {
     (request, key)
 }
 
-/// The files of an enrolment that took place at some other time.
+/// The files of an enrolment at another time.
 pub async fn enrolled_at(identity: &Arc<Identity>, id: &str, dir: &Path, at: UnixTime) -> TlsFiles {
     let token = identity.new_token(new_token(None), at).unwrap();
     let (request, key) = request(&token, id);
@@ -259,7 +259,7 @@ pub async fn enrolled_at(identity: &Arc<Identity>, id: &str, dir: &Path, at: Uni
     files
 }
 
-/// A TLS client made by hand, to do what an agent wouldn't.
+/// A TLS client built by the test, to do what an agent wouldn't.
 pub fn tls_client(
     ca: &Path,
     certificate: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
@@ -287,7 +287,7 @@ pub fn quic_client(tls: rustls::ClientConfig) -> quinn::ClientConfig {
     quinn::ClientConfig::new(Arc::new(crypto))
 }
 
-/// The reason for which a connection was closed, in the agent's words.
+/// The reason of a closed connection, as the agent reports it.
 pub async fn closed(connection: &Connection) -> String {
     close_reason(&tokio::time::timeout(DEADLINE, connection.closed()).await.unwrap())
 }

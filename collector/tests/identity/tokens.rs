@@ -1,4 +1,4 @@
-//! What a token is good for: for whom, how often, and at which collectors.
+//! The effect of a token: for which client, how often, and at which collectors.
 
 use std::path::Path;
 use std::sync::{Arc, Barrier};
@@ -39,7 +39,7 @@ async fn collectors_that_share_a_store_take_a_token_once_between_them() {
     ask(&first, &request(&token, "web-1").0, &shared).await.unwrap();
     let again = ask(&second, &request(&token, "web-2").0, &shared).await;
     assert!(matches!(again, Err(EnrollError::UnknownToken)), "{again:?}");
-    // Without the store they would not know.
+    // Without the store they can't know.
     ask(&second, &request(&token, "web-2").0, &Uses::new()).await.unwrap();
 }
 
@@ -47,7 +47,7 @@ async fn collectors_that_share_a_store_take_a_token_once_between_them() {
 async fn an_id_that_a_client_of_the_store_has_is_given_to_another_host_only_in_its_place() {
     let (first, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (first, shared) = (Arc::new(open(first.path())), Uses::new());
-    // Collectors of one store with a CA each; the second one's files know nobody.
+    // Collectors with one store and separate CAs; the second one's files list no client.
     let second = Arc::new(open(other.path()));
     let token = |identity: &Identity, new| identity.new_token(new, UnixTime::now()).unwrap();
     let at_first = token(&first, new_token(None));
@@ -55,10 +55,10 @@ async fn an_id_that_a_client_of_the_store_has_is_given_to_another_host_only_in_i
     let at_second = token(&second, new_token(None));
     let refused = ask(&second, &request(&at_second, "web-1").0, &shared).await;
     assert!(matches!(refused, Err(EnrollError::ClientExists(_))), "{refused:?}");
-    // A refusal leaves token and ids as they were.
+    // A refusal leaves token and ids unchanged.
     ask(&second, &request(&at_second, "web-2").0, &shared).await.unwrap();
     assert!(!second.records().knows(&client("web-1")).unwrap());
-    // So is a host set up anew where the collector's own files were lost.
+    // The same for a host that is set up again after the collector's own files were lost.
     let replacing = token(&second, replacing("web-1"));
     ask(&second, &request(&replacing, "web-1").0, &shared).await.unwrap();
     let (_, revocation) = &second.revocations()[0];
@@ -123,7 +123,7 @@ async fn a_token_for_an_id_gives_it_to_a_host_that_has_not_chosen_another() {
         let enrolled = collector.enroll_as(&token(id), &Asked::HostName(name), host.path()).await;
         assert_eq!(enrolled.unwrap().credentials.client(), &client(id));
     }
-    // Of one for anybody the host's name stays.
+    // A token for any client keeps the host's name.
     let host = tempfile::tempdir().unwrap();
     let asked = Asked::HostName(Some(client("debian")));
     let enrolled = collector.enroll_as(&collector.token(), &asked, host.path()).await;
@@ -178,7 +178,7 @@ async fn a_cancelled_token_is_refused() {
     assert!(refused.unwrap_err().to_string().contains("cancelled"));
 }
 
-/// A store that is away, or while which uses are taken somebody else is faster.
+/// A store that is unavailable, or where somebody else takes uses first.
 #[derive(Debug)]
 struct Troubled {
     uses: Option<Uses>,
@@ -264,7 +264,7 @@ async fn open_tokens_are_listed_without_their_secrets_and_expired_ones_are_not()
     let new = NewToken { by, uses: 7, ..new_token(None) };
     let token = collector.identity.new_token(new, UnixTime::now()).unwrap();
     collector.identity.new_token(new_token(None), ago(7200)).unwrap();
-    // As an older collector wrote it.
+    // Written by an older collector.
     let old = dir.path().join("identity/tokens").join("0".repeat(64));
     wire::private_file::write(&old, br#"{"expires_at":9999999999,"client":"web-1"}"#).unwrap();
     let open = collector.identity.open_tokens(UnixTime::now()).unwrap().tokens;

@@ -1,4 +1,4 @@
-//! `deploy/docs/reference-collector.md` is what the code says.
+//! Keeps `deploy/docs/reference-collector.md` equal to the code.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod meaning;
@@ -43,7 +43,7 @@ fn the_reference_names_every_key_command_metric_table_and_route() {
     reference::hold("deploy/docs/reference-collector.md", &page);
 }
 
-/// What `/metrics` has: the collector's own, and those of a client with one NIC.
+/// All metrics: the collector's own, and those of a client with one NIC.
 fn metrics() -> String {
     let mut text = String::from(
         "Served at `/metrics`. The series of each client and NIC:\n\n\
@@ -104,10 +104,10 @@ fn of_clients() -> BTreeMap<String, [String; 3]> {
     found
 }
 
-/// A column: its type in SQLite and in PostgreSQL.
+/// The columns of a table: name, type in SQLite and in PostgreSQL.
 type Columns = Vec<(String, [String; 2])>;
 
-/// Every table and view with its columns, as both databases have them.
+/// Every table and view with its columns in both databases.
 fn tables() -> String {
     let sqlite = in_sqlite();
     let postgres = in_postgres();
@@ -157,7 +157,7 @@ fn in_sqlite() -> BTreeMap<String, Vec<(String, String)>> {
     let mut statement = db.prepare(sql).unwrap();
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
     by_table(rows.unwrap().map(Result::unwrap).map(|(table, column, kind): (_, _, String)| {
-        // What a view computes has no type.
+        // Computed columns of a view have no type.
         let kind = if kind.is_empty() { "computed".to_owned() } else { kind };
         (table, column, kind)
     }))
@@ -168,7 +168,7 @@ fn in_postgres() -> BTreeMap<String, Vec<(String, String)>> {
     let (cluster, folder) = (Cluster::start(), tempfile::tempdir().unwrap());
     let url = cluster.new_database();
     let key = "NETMON_COLLECTOR_DATABASE__";
-    // It writes nothing down at once, for it is a test's.
+    // The test's server runs without fsync.
     let unsafe_too = format!("{key}ALLOW_UNSAFE");
     migrate(folder.path(), &[(&format!("{key}URL"), &url), (&unsafe_too, "true")]);
     let database = url.rsplit('=').next().unwrap();
@@ -183,7 +183,7 @@ fn in_postgres() -> BTreeMap<String, Vec<(String, String)>> {
     }))
 }
 
-/// Has the collector make its tables.
+/// Makes the collector create its tables.
 fn migrate(data_dir: &Path, variables: &[(&str, &str)]) {
     let mut collector = Command::new(env!("CARGO_BIN_EXE_collector"));
     collector.env_clear().envs(variables.iter().copied());
@@ -200,7 +200,7 @@ fn by_table(
     tables
 }
 
-/// Every route with its parameters and answers, from the API's own description.
+/// Every route with its parameters and answers, from the API's description.
 fn api() -> String {
     let document = serde_json::to_value(web::description()).unwrap();
     let mut text = String::from(

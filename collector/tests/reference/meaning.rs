@@ -1,16 +1,16 @@
-//! What each table and column means.
+//! The meaning of each table and column.
 
 /// The tables and views, in the order of the page.
 pub const TABLES: [(&str, &str); 23] = [
     ("clients", "Enrolled agents that have connected."),
-    ("nics", "The NICs of each client, as its agent described them last."),
+    ("nics", "The NICs of each client, as its agent last described them."),
     (
         "bandwidth_stats",
         "One row per client, NIC and sample: the raw data. In PostgreSQL partitioned by day. Kept for `retention.raw`.",
     ),
     (
         "traffic_mix",
-        "Sizes and protocols, one row per client, NIC and mix interval. Kept as long as samples. A size class is named by its largest packet, with FCS (RFC 2819).",
+        "Sizes and protocols, one row per client, NIC and mix interval. Kept as long as samples. The name of a size class is its largest packet, including FCS (RFC 2819).",
     ),
     ("bandwidth_1m", "Samples summed by minute. Kept for `retention.rollup_1m`."),
     ("bandwidth_5m", "Samples summed by 5 minutes. Kept for `retention.rollup_5m`."),
@@ -22,38 +22,28 @@ pub const TABLES: [(&str, &str); 23] = [
     ("sessions", "Runs of agents, and how far each is committed."),
     (
         "session_nics",
-        "The ledger: what a session counted on a NIC, beside the totals that the agent kept itself. `collector fsck` compares both.",
+        "The ledger: the sums of a session's samples per NIC, and the totals that the agent kept itself. `collector fsck` compares both.",
     ),
-    ("quarantine", "Frames that the database refused, as they came."),
-    ("retention", "One row: from when on rows are complete, and the store's clock."),
+    ("quarantine", "Frames that the database refused, as received."),
+    ("retention", "One row: the times from which rows are complete, and the store's clock."),
     ("revocations", "Revoked clients, for all collectors of the database."),
-    (
-        "token_uses",
-        "How often enrolment tokens were used, at all collectors of the database together.",
-    ),
-    (
-        "enrolled",
-        "Client ids that are taken, at all collectors of the database together, until they are \
-         forgotten.",
-    ),
-    ("sign_outs", "Browser sessions that were signed out, for all collectors of the database."),
+    ("token_uses", "Uses of enrolment tokens, counted over all collectors of the database."),
+    ("enrolled", "Client ids in use at any collector of the database, until they are forgotten."),
+    ("sign_outs", "Signed-out browser sessions, for all collectors of the database."),
     (
         "second_hosts",
-        "Second hosts that were refused under a client's certificate: the last one of each client.",
+        "Second hosts that were refused with a client's certificate: the last one per client.",
     ),
     (
         "claims",
-        "PostgreSQL only: which host has a client's place, for all collectors of the database.",
+        "PostgreSQL only: the host that holds each client's place, for all collectors of the database.",
     ),
     ("bandwidth_samples", "View: samples with the names of client and NIC."),
     (
         "bandwidth_report",
-        "View: speeds as the older Go tool reported them, over the samples of the last 2 s, without the highest and lowest tenth where there are 10 or more. Stacked NICs are left out. Restrict `client_id`, `nic` and in SQLite `time`, which have an index.",
+        "View: speeds as the older Go tool reported them, over the samples of the last 2 s, without the highest and lowest tenth if there are 10 or more. Stacked NICs are left out. Restrict `client_id`, `nic` and in SQLite `time`, which have an index.",
     ),
-    (
-        "bandwidth_rates_5m",
-        "View: mean rates of 5-minute intervals, over the time that was measured.",
-    ),
+    ("bandwidth_rates_5m", "View: mean rates of 5-minute intervals, over the measured time."),
     (
         "bandwidth_p95_monthly",
         "View: 95th percentile of each month, client and NIC. In PostgreSQL the function `bandwidth_p95(client, nic, from, to)` gives it for any range.",
@@ -64,40 +54,40 @@ pub const TABLES: [(&str, &str); 23] = [
     ),
 ];
 
-/// Columns that mean something else, or more, in one table.
+/// Columns whose meaning differs in one table.
 const IN_TABLE: [(&str, &str, &str); 22] = [
     ("clients", "client_id", "Id, as in the certificate"),
     ("bandwidth_1m", "time", "Start of the minute"),
     ("bandwidth_5m", "time", "Start of the 5 minutes"),
     ("bandwidth_rates_5m", "timestamp", "Start of the 5 minutes"),
-    ("link_changes", "time", "When it was found so, by the collector's clock"),
+    ("link_changes", "time", "When the change was seen, by the collector's clock"),
     ("link_changes", "up", "Up, or down"),
     ("gaps", "time", "Start of the gap, by the agent's clock. NULL if unknown"),
     ("gaps", "interval_ns", "Length of the gap, ns. NULL if unknown"),
-    ("gaps", "nic", "The NIC. NULL if nothing is known of any"),
+    ("gaps", "nic", "The NIC. NULL if unknown"),
     ("gaps", "reason", "Number of the reason"),
-    ("quarantine", "reason", "Why, in words"),
+    ("quarantine", "reason", "The reason as text"),
     ("sessions", "session", "64 random bits, as a signed number"),
     ("traffic_mix", "interval_ns", "Length of the mix interval, ns"),
     ("traffic_mix", "time", "Start of the mix interval, by the agent's clock"),
     ("revocations", "replaced", "Another host took the client's place"),
-    ("revocations", "forgotten", "The client was forgotten, too"),
+    ("revocations", "forgotten", "The client was also forgotten"),
     ("token_uses", "expires_at", "When the token expires"),
     ("retention", "one", "Always 1"),
     ("second_hosts", "refused", "Address of the host that was refused"),
     ("claims", "session", "The session that runs on the host"),
-    ("sign_outs", "session", "Digest that stands for the session"),
+    ("sign_outs", "session", "Digest of the session"),
     ("sign_outs", "ends_at", "When the session would have ended by itself, seconds since 1970"),
 ];
 
 const COLUMNS: &[(&str, &str)] = &[
-    ("id", "Number by which other tables refer to it"),
-    ("client", "Whose: `clients.id`"),
-    ("nic", "Which NIC: `nics.id`; in views its name"),
+    ("id", "Number that other tables refer to"),
+    ("client", "The client: `clients.id`"),
+    ("nic", "The NIC: `nics.id`; in views its name"),
     ("client_id", "Id of the client"),
-    ("alias", "What people call the client"),
-    ("created_at", "When it connected first"),
-    ("last_seen_at", "When it was last heard of, to within a minute or so"),
+    ("alias", "Display name of the client"),
+    ("created_at", "When it first connected"),
+    ("last_seen_at", "When it last reported, to about a minute"),
     ("agent_version", "Version of the agent"),
     ("os", "Operating system"),
     ("kernel", "Release of the kernel"),
@@ -109,21 +99,21 @@ const COLUMNS: &[(&str, &str)] = &[
     ("mac", "Hardware address"),
     ("mtu", "Largest packet without the MAC header, bytes"),
     ("speed_bits", "Link speed, bit/s. 0: unknown"),
-    ("kind", "What it is: `physical`, `bond`, `vlan`, `bridge`, `veth`, `tunnel`, ..."),
+    ("kind", "Kind: `physical`, `bond`, `vlan`, `bridge`, `veth`, `tunnel`, ..."),
     ("up", "Operationally up"),
     ("stacked", "Another captured NIC carries the same bytes: leave it out of sums"),
     ("present", "In the agent's latest inventory"),
     ("time", "Start of the interval, by the agent's clock"),
-    ("timestamp", "Start of the interval, to be read by people"),
+    ("timestamp", "Start of the interval, readable"),
     (
         "nth",
         "Counts up where several rows of a NIC start at the same time, as after a step of the clock",
     ),
     ("interval_ns", "Length of the interval, ns"),
-    ("drops", "Packets that the ring had no room for"),
-    ("freezes", "How often the ring ran full"),
+    ("drops", "Packets dropped because the ring was full"),
+    ("freezes", "Times that the ring ran full"),
     ("late", "Packets counted in a later interval than their own"),
-    ("inexact", "Packets whose headers could not all be read"),
+    ("inexact", "Packets with headers that could not all be read"),
     ("flags", "[Flags](figures.md#what-a-sample-says-about-itself) of the samples, combined"),
     ("samples", "Number of samples"),
     ("covered_ns", "Time that the samples cover, ns"),
@@ -133,21 +123,21 @@ const COLUMNS: &[(&str, &str)] = &[
     ("kernel_tx_bytes", "The kernel's own `tx_bytes`"),
     ("kernel_dropped", "The kernel's `rx_dropped` + `rx_missed_errors` + `tx_dropped`"),
     ("kernel_errors", "The kernel's `rx_errors` + `tx_errors`"),
-    ("session", "Which session: `sessions.session`"),
+    ("session", "The session: `sessions.session`"),
     ("first_seq", "First sequence number"),
     ("last_seq", "Last sequence number"),
     ("arrived", "When it arrived, for reason 6 (misdated)"),
-    ("started", "When the run began, by the agent's clock"),
+    ("started", "Start of the run, by the agent's clock"),
     ("committed_seq", "Every sequence number up to this one is committed"),
     (
         "expired_quarantine_seqs",
         "Sequence numbers of frames in quarantine that were deleted by age",
     ),
-    ("enrolled_at", "When a host enrolled under it"),
-    ("since", "Since when there is one"),
-    ("told_at", "When it was refused last, to within 10 minutes"),
+    ("enrolled_at", "When a host enrolled with it"),
+    ("since", "When it was first refused"),
+    ("told_at", "When it was last refused, to 10 minutes"),
     ("kept", "Address of the host that keeps its place"),
-    ("what", "What the second host is to the first"),
+    ("what", "How the second host relates to the first"),
     ("collector", "The run of a collector that the host is connected to"),
     ("place", "Number of the host's place at that collector"),
     ("machine", "Digest of its machine-id"),
@@ -155,10 +145,10 @@ const COLUMNS: &[(&str, &str)] = &[
     ("address", "Its address"),
     ("question", "Number of the last question whether the host still answers"),
     ("answered", "Number of the last question that it answered"),
-    ("asked_since", "Since when questions are not answered, if the last one isn't"),
-    ("epoch", "How often the session was opened"),
-    ("committed_at", "When it was committed to last"),
-    ("clock_offset_ns", "By how much the agent's clock is ahead of the collector's, ns"),
+    ("asked_since", "Since when questions are unanswered, if the last one is"),
+    ("epoch", "Number of times that the session was opened"),
+    ("committed_at", "Time of the last commit"),
+    ("clock_offset_ns", "How far the agent's clock is ahead of the collector's, ns"),
     ("covered_seqs", "Sequence numbers covered by records; equals `committed_seq`"),
     ("gap_seqs", "Of these, covered by gaps"),
     ("quarantine_seqs", "Of these, covered by frames in quarantine"),
@@ -174,23 +164,23 @@ const COLUMNS: &[(&str, &str)] = &[
     ("rollup_5m_from", "Rows of `bandwidth_5m` that start before it have been deleted"),
     ("clock", "The store's clock"),
     ("generation", "Certificates of earlier generations are refused"),
-    ("revoked_at", "When, seconds since 1970"),
+    ("revoked_at", "Time of the revocation, seconds since 1970"),
     ("change", "Number of the change, in the order of commits"),
     ("token", "SHA-256 of the token's secret, hexadecimal"),
-    ("used", "For how many hosts it was used"),
+    ("used", "Number of hosts that used it"),
     ("upload_speed", "Bytes sent per second"),
     ("download_speed", "Bytes received per second"),
     ("avg_upload_packet_size", "Mean size of packets sent, bytes. NULL without packets"),
     ("avg_download_packet_size", "Mean size of packets received, bytes. NULL without packets"),
     ("month", "The month (UTC)"),
-    ("measured_intervals", "5-minute intervals of which something was measured"),
+    ("measured_intervals", "5-minute intervals with measurements"),
     ("rx_bits_per_second", "Received, bit/s"),
     ("tx_bits_per_second", "Sent, bit/s"),
     ("max_bits_per_second", "The larger of both directions, bit/s"),
     ("version", "Version"),
 ];
 
-/// Figures that exist per direction, without its prefix.
+/// Figures per direction, without the direction's prefix.
 const FIGURES: &[(&str, &str)] = &[
     ("bytes", "Bytes {}, on the wire"),
     ("packets", "Packets {}, on the wire"),
@@ -210,7 +200,7 @@ const FIGURES: &[(&str, &str)] = &[
     ("other_transport_bytes", "Bytes {} in IP packets of other transport protocols"),
 ];
 
-/// What a column means.
+/// The meaning of a column.
 pub fn of(table: &str, column: &str) -> Option<String> {
     let special = IN_TABLE.iter().find(|(at, name, _)| *at == table && *name == column);
     if let Some((_, _, meaning)) = special {
@@ -234,7 +224,7 @@ pub fn of(table: &str, column: &str) -> Option<String> {
     figure(column)
 }
 
-/// What a figure of one direction means.
+/// The meaning of a figure of one direction.
 fn figure(column: &str) -> Option<String> {
     let (direction, name) = column.split_once('_')?;
     let way = match direction {

@@ -37,7 +37,7 @@ pub fn hello(sessions: &[u64]) -> Hello {
     }
 }
 
-/// Figures of a direction that are all different.
+/// Figures of a direction, all different.
 pub fn counts(n: u64) -> Counts {
     Counts {
         bytes: 1000 * n + 1,
@@ -63,7 +63,7 @@ pub fn sample(name: &str, start_ns: u64, n: u64) -> Sample {
     }
 }
 
-/// An agent's session that keeps its totals as an agent does.
+/// An agent's session, which keeps its totals as an agent does.
 #[derive(Debug, Clone)]
 pub struct Agent {
     pub client: ClientId,
@@ -79,7 +79,7 @@ impl Agent {
         Self { client: client(id), session, epoch: Epoch(epoch), seq: 0, totals }
     }
 
-    /// The next record, over `length` sequence numbers.
+    /// The next record, covering `length` sequence numbers.
     pub fn record(&mut self, length: u64, gap: u8, samples: Vec<Sample>) -> Frame {
         let samples = samples.into_iter().map(|mut sample| {
             let totals = self.totals.entry(sample.nic).or_default();
@@ -102,7 +102,7 @@ impl Agent {
         self.record(1, 0, samples)
     }
 
-    /// What the session adds to a batch with its newest frames.
+    /// A batch with the session's newest frames.
     pub fn batch(&self, frames: Vec<Frame>) -> SessionBatch {
         let expected = frames.first().map_or(self.seq, |frame| frame.first_seq - 1);
         SessionBatch::new(self.client.clone(), self.session, self.epoch, expected, frames)
@@ -119,7 +119,7 @@ pub fn batch(sessions: impl IntoIterator<Item = SessionBatch>) -> Arc<Batch> {
     Arc::new(Batch::new(sessions.into_iter().collect()))
 }
 
-/// The point that a sample must become.
+/// The expected point of a sample.
 pub fn point(sample: &Sample) -> Point {
     let counts = |counts: &Counts| PointCounts {
         bytes: counts.bytes,
@@ -138,7 +138,7 @@ pub fn point(sample: &Sample) -> Point {
     }
 }
 
-/// All of a NIC from one table.
+/// A range with everything of a NIC from one table.
 pub fn all(client: &str, nic: &str, resolution: Resolution) -> SeriesRange {
     SeriesRange {
         client: client.into(),

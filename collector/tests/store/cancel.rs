@@ -1,4 +1,4 @@
-//! What is read for somebody who waits no more.
+//! Reads whose client no longer waits.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use wire::frame::Sample;
 use crate::batches::{Agent, DAY, SECOND, START, all, batch, client, hello, sample};
 use crate::suite::Place;
 
-/// Longest time until what nobody waits for has ended: on a busy machine too.
+/// Longest time until an abandoned read has ended, on a busy machine too.
 const SOON: Duration = Duration::from_secs(25);
 
-/// Lets whoever reads a table of bandwidth read for hours.
+/// Makes reads of a bandwidth table take hours.
 async fn make_endless(place: &impl Place, table: &str, columns: &str) {
     let counts = ["bytes", "packets", "captured", "peak_1ms_bytes", "peak_10ms_bytes"];
     let counts = ["rx", "tx"].map(|direction| counts.map(|it| format!("a.{direction}_{it}")));
@@ -42,7 +42,7 @@ pub async fn what_is_read_for_nobody_ends_and_leaves_its_place(place: &impl Plac
     let gap = "a.interval_ns, 1 AS reason, 1 AS session, 1 AS first_seq, 1 AS last_seq";
     make_endless(place, "gaps", gap).await;
 
-    // More than have a place, all of whom leave.
+    // More readers than there are places. All of them leave.
     let (from_ns, to_ns) = (START - DAY, START + DAY);
     let range = PercentileRange { client: "web".into(), nic: None, from_ns, to_ns };
     let asked = (0..20).map(|_| timeout(Duration::from_millis(300), store.percentile(&range)));
@@ -55,7 +55,7 @@ pub async fn what_is_read_for_nobody_ends_and_leaves_its_place(place: &impl Plac
     drop(receiver);
     timeout(SOON, export).await.expect("nobody takes its rows").unwrap();
 
-    // Others are answered, and nothing is read any more.
+    // Others get answers, and no read is running any more.
     let series = timeout(SOON, store.series(&all("web", "eth0", Resolution::Raw))).await;
     assert_eq!(series.expect("there is a place").unwrap().points.len(), 300);
     timeout(SOON, place.wait_until_nothing_is_read()).await.expect("nobody reads");

@@ -1,4 +1,4 @@
-//! What the collector wants of Citus, before a stand-in that checks what Citus checks.
+//! Citus support, tested with a stand-in that checks what Citus checks.
 
 use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
 use collector::store::{Commit, Distributed, Query};
@@ -9,7 +9,7 @@ use crate::migrate::run;
 use crate::postgres::{Postgres, config, fresh};
 use crate::suite::Place;
 
-/// Its catalogue, as far as it is read, with two workers; and the functions that are called.
+/// The parts of its catalogue that are read, with two workers, and the functions that are called.
 const CITUS: &str = "
     CREATE TABLE pg_dist_partition (logicalrelid regclass PRIMARY KEY, partmethod \"char\" NOT NULL,
         partkey text, colocationid integer NOT NULL, repmodel \"char\" NOT NULL,
@@ -32,12 +32,12 @@ const CITUS: &str = "
         PERFORM 1 FROM pg_attribute
             WHERE attrelid = table_name AND attname = distribution_column AND attnotnull;
         IF NOT FOUND THEN RAISE 'no column % in %', distribution_column, table_name; END IF;
-        -- Keys must hold the column by which a table is distributed.
+        -- Keys must include the distribution column.
         IF EXISTS (SELECT 1 FROM pg_index i WHERE indrelid = table_name AND indisunique AND NOT EXISTS
             (SELECT 1 FROM pg_attribute a WHERE a.attrelid = table_name
              AND a.attname = distribution_column AND a.attnum = ANY (i.indkey)))
         THEN RAISE 'a key of % lacks %', table_name, distribution_column; END IF;
-        -- Nor may distributed tables refer to others.
+        -- Distributed tables must not refer to others.
         IF EXISTS (SELECT 1 FROM pg_constraint WHERE contype = 'f'
             AND (conrelid = table_name OR confrelid = table_name))
         THEN RAISE 'foreign keys of %', table_name; END IF;
@@ -121,7 +121,7 @@ async fn the_number_of_shards_may_be_told_and_tables_that_come_later_lie_beside_
 async fn a_node_that_may_lose_what_it_acknowledges_is_named_and_one_that_does_not_answer() {
     let place = with_citus().await;
     let name = place.url.rsplit('=').next().unwrap();
-    // The tests' server itself is one.
+    // The tests' own server has fsync off too.
     place.execute("INSERT INTO answers VALUES ('db-1', true, 'on'), ('db-2', true, 'off')").await;
     let config = PostgresConfig::new(place.url.parse().unwrap(), Authorities::System).unwrap();
     let store = PostgresStore::new(config);

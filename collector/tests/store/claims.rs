@@ -1,4 +1,4 @@
-//! Claims of clients' places, which collectors of one database share.
+//! Claims of clients' places, shared by the collectors of one database.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::batches::{START, client, hello};
 use crate::cluster;
 use crate::postgres;
 
-/// A host of its own at each collector.
+/// A separate host at each collector.
 fn holder(collector: u64) -> Holder {
     let host = HostKey { machine: [1; 16], boot: [2; 16] };
     let claim = Claim { host, session: collector };
@@ -29,7 +29,7 @@ async fn a_silent_collector_keeps_a_place_until_its_host_had_the_time_to_come() 
     let [first, second] = [holder(1), holder(2)];
     assert_eq!(store.claim(&web, &first, None).await.unwrap(), None);
     let later = "UPDATE claims SET asked_since = asked_since - interval '35 seconds'";
-    // A question long ago, which was answered, doesn't count.
+    // An old question that was answered doesn't count.
     let question = store.ask(&web, first.place).await.unwrap().unwrap();
     let answered = |number| Question { client: web.clone(), place: 1, number };
     store.answer(1, &answered(question)).await.unwrap();
@@ -37,11 +37,11 @@ async fn a_silent_collector_keeps_a_place_until_its_host_had_the_time_to_come() 
     let question = store.ask(&web, first.place).await.unwrap().unwrap();
     let lost = Some(Lost::Silent(first.place, question));
     assert_eq!(store.claim(&web, &second, lost).await.unwrap(), Some(first), "too early");
-    // An answer comes before the claim.
+    // An answer arrives before the claim.
     cluster::execute(&url, later).await;
     store.answer(1, &answered(question)).await.unwrap();
     assert_eq!(store.claim(&web, &second, lost).await.unwrap(), Some(first), "answered");
-    // None comes, though it is asked again and again.
+    // No answer arrives, although the question is repeated.
     let question = store.ask(&web, first.place).await.unwrap().unwrap();
     cluster::execute(&url, later).await;
     store.ask(&web, first.place).await.unwrap();
@@ -50,7 +50,7 @@ async fn a_silent_collector_keeps_a_place_until_its_host_had_the_time_to_come() 
     // The same run of the same agent waits for nothing.
     let moved = Holder { place: PlaceId { collector: 3, number: 7 }, ..second };
     assert_eq!(store.claim(&web, &moved, None).await.unwrap(), None);
-    // The place whose connection to the same collector has ended is free at once.
+    // A place whose connection to the same collector has ended is free at once.
     let next = Holder { place: PlaceId { collector: 3, number: 8 }, ..first };
     assert_eq!(store.claim(&web, &next, None).await.unwrap(), Some(moved));
     let lost = Some(Lost::Ended(moved.place));
@@ -69,7 +69,7 @@ async fn a_place_that_the_database_has_lost_is_claimed_again_unless_another_has_
     cluster::execute(&url, "DELETE FROM claims").await;
     assert_eq!(store.claim(&web, &second, None).await.unwrap(), None);
     assert_eq!(store.claim_again(&web, &first).await.unwrap(), Some(second));
-    // Where the same run has gone, what it left behind takes nothing back.
+    // Once the run has moved, its old connection claims nothing back.
     let moved = Holder { place: PlaceId { collector: 3, number: 7 }, ..second };
     assert_eq!(store.claim(&web, &moved, None).await.unwrap(), None);
     assert_eq!(store.claim_again(&web, &second).await.unwrap(), Some(moved));

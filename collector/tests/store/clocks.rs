@@ -1,4 +1,4 @@
-//! What a clock that was wrong once leaves behind, and that the store recovers by itself.
+//! Traces of a wrong clock, from which the store recovers by itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const LIMITS: RetentionLimits = RetentionLimits {
     quarantine: Duration::from_secs(30 * 86_400),
 };
 
-/// Deletes by age as the collector does, with the wall clock at `wall_ns` and so long after boot.
+/// Deletes by age as the collector does, with the wall clock at `wall_ns` and this long after boot.
 async fn delete(
     store: &Arc<dyn Database>,
     clock: &mut StoreClock,
@@ -69,10 +69,10 @@ pub async fn a_clock_two_years_ahead_deletes_nothing_and_is_kept_in_mind_over_re
     store.keep_clock(now).await.unwrap();
     let boot = Duration::from_secs(5000);
     let mut clock = StoreClock::default();
-    // Partitions made for today go, for the rows of this test lie ahead of it.
+    // Partitions for today are deleted: the rows of this test lie in their future.
     let (done, followed) = delete(&store, &mut clock, now, boot).await;
     assert_eq!((done.rows, followed), (0, Followed::Yes));
-    // Started anew, two years ahead.
+    // Restarted, two years ahead.
     let mut clock = StoreClock::default();
     let far = now + 730 * DAY;
     for look in 0..100 {
@@ -84,7 +84,7 @@ pub async fn a_clock_two_years_ahead_deletes_nothing_and_is_kept_in_mind_over_re
     }
     assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 20, "the session is known");
     assert_eq!(automatic(&store, START, now).await, (Resolution::Raw, 20));
-    // Even if nobody sets it right, it doesn't all go at once.
+    // Even if nobody corrects the clock, not everything is deleted at once.
     let passed = CONFIRMED_BY_NOBODY + Duration::from_secs(100);
     let far_ns = far + passed.as_secs() * SECOND;
     let (done, followed) = delete(&store, &mut clock, far_ns, boot + passed).await;
@@ -101,10 +101,10 @@ pub async fn rows_said_to_be_complete_from_the_future_on_are_looked_at_anew(plac
         let id = client(&format!("web-{ahead}"));
         store.open_sessions(&id, &hello(&[session]), START).await.unwrap();
         let mut agent = Agent::new(&format!("web-{ahead}"), session, 1);
-        // Starts far enough after what the other fault left.
+        // Starts long enough after the traces of the other fault.
         let start = START + ahead * DAY;
         commit(&store, &mut agent, start, 20).await;
-        // What an earlier collector did whose clock was ahead.
+        // An earlier collector with a fast clock did this.
         let fault = start + 21 * SECOND;
         store.retain(&LIMITS, fault + ahead * DAY).await.unwrap();
         store.open_sessions(&id, &hello(&[session]), fault).await.unwrap();

@@ -1,5 +1,5 @@
-//! A PostgreSQL of our own: one server for all tests of the process, one database for each. Or a Citus
-//! that was given (`scripts/citus`).
+//! A temporary PostgreSQL: one server for all tests of the process, one database per test. Or a given
+//! Citus (`scripts/citus`).
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -12,7 +12,7 @@ use crate::statements::LOGGED;
 static CLUSTER: OnceLock<Cluster> = OnceLock::new();
 static POOLER: OnceLock<Pooler> = OnceLock::new();
 
-/// How a database is reached through a pooler.
+/// URL of a database through a pooler.
 pub fn pooled(name: &str) -> String {
     tokio::task::block_in_place(|| POOLER.get_or_init(|| Pooler::start(cluster())).url(name))
 }
@@ -22,7 +22,7 @@ fn cluster() -> &'static Cluster {
     tokio::task::block_in_place(|| CLUSTER.get_or_init(|| Cluster::start_with(&settings)))
 }
 
-/// Makes a new, empty database and gives its URL.
+/// Makes a new, empty database and returns its URL.
 pub async fn new_database() -> String {
     if let Some(running) = testbed::citus::running() {
         return tokio::task::block_in_place(|| running.new_database());
@@ -31,7 +31,7 @@ pub async fn new_database() -> String {
     tokio::task::block_in_place(|| cluster.new_database())
 }
 
-/// Where a server listens on a Unix socket in `directory`.
+/// URL of a server that listens on a Unix socket in `directory`.
 pub fn url(directory: &Path, name: &str) -> String {
     cluster().url_in(directory, name)
 }
@@ -46,7 +46,7 @@ pub fn socket() -> PathBuf {
     cluster().socket()
 }
 
-/// How the server is reached by TLS, as `localhost`.
+/// The TLS identity of the server, as `localhost`.
 pub fn tls() -> &'static Tls {
     cluster().tls()
 }

@@ -1,4 +1,4 @@
-//! Retention beside others: commits of old rows, and tables that can't be had.
+//! Retention beside commits of old rows and beside locked tables.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::cluster;
 use crate::postgres::{Postgres, fresh, midnight, store};
 use crate::suite::Place;
 
-/// Waits until somebody in the database waits for a lock.
+/// Waits until a session of the database waits for a lock.
 pub async fn somebody_waits(place: &Postgres) {
     let deadline = Instant::now() + Duration::from_secs(30);
     let waiting = "SELECT count(*) FROM pg_stat_activity
@@ -33,7 +33,7 @@ async fn a_commit_of_old_rows_and_the_drop_of_their_day_do_not_wait_for_each_oth
     let mut agent = Agent::new("web", 1, 1);
     let old = midnight(31);
     store.commit(&agent.next(vec![sample("eth0", old + SECOND, 1)])).await.unwrap();
-    // A commit of another collector that has come as far as today's rows.
+    // A commit of another collector that has inserted today's rows.
     let commit = cluster::client(&place.url).await;
     let insert = |time: u64| {
         let figures = [", 0"; 23].concat();
@@ -45,7 +45,7 @@ async fn a_commit_of_old_rows_and_the_drop_of_their_day_do_not_wait_for_each_oth
         async move { store.retain(&RetentionLimits::default(), midnight(0) + SECOND).await }
     });
     somebody_waits(&place).await;
-    // And goes on to those of the day that is being dropped.
+    // It continues with rows of the day that is being dropped.
     commit.batch_execute(&insert(old + 7200 * SECOND)).await.unwrap();
     commit.batch_execute("COMMIT").await.unwrap();
     let retained = retain.await.unwrap().unwrap();
@@ -61,7 +61,7 @@ async fn a_partition_is_made_and_another_dropped_without_waiting_for_each_other(
     for n in 0..8 {
         let old = midnight(20 + n) + SECOND;
         store.commit(&agent.next(vec![sample("eth0", old, 1)])).await.unwrap();
-        // Drops that day, while the next commits make others.
+        // Drops that day while the next commits make other partitions.
         let retain = tokio::spawn({
             let store = store.clone();
             async move { store.retain(&RetentionLimits::default(), midnight(0)).await }
@@ -89,7 +89,7 @@ async fn a_table_that_can_not_be_had_keeps_no_other_from_shrinking() {
     assert_eq!(place.numbers(rows).await, [3, 3]);
     let ahead = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'traffic_mix'::regclass";
     let made = place.numbers(ahead).await[0];
-    // Not those of today: some must be made anew.
+    // Not today's partitions: some must be made again.
     let drop = format!("DROP TABLE traffic_mix_p{}", midnight(0) / DAY + 1);
     place.execute(&drop).await;
     place.execute("ALTER TABLE bandwidth_stats_default RENAME TO gone").await;
@@ -114,7 +114,7 @@ async fn what_the_default_partition_holds_is_deleted_in_steps_and_its_sums_are_k
     let old = midnight(600);
     let samples = (0..100).map(|n| sample("eth0", old + n * SECOND, n)).collect();
     store.commit(&agent.next(samples)).await.unwrap();
-    // Many more than one step deletes, some at the same moments.
+    // Many more than one step deletes, several with equal times.
     let more =
         "INSERT INTO bandwidth_stats SELECT time + n % 350 * interval '1 s', interval_ns, 0, 0,
                     client, nic, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
@@ -127,7 +127,7 @@ async fn what_the_default_partition_holds_is_deleted_in_steps_and_its_sums_are_k
     let by_time = "SELECT count(*) FROM pg_stat_user_indexes
                    WHERE indexrelname = 'bandwidth_stats_default_time' AND idx_scan > 0";
     let deadline = Instant::now() + Duration::from_secs(20);
-    // What a session did is told once it is idle.
+    // The server reports a session's statistics once it is idle.
     while place.numbers(by_time).await == [0] {
         assert!(Instant::now() < deadline, "a step reads all rows");
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -136,7 +136,7 @@ async fn what_the_default_partition_holds_is_deleted_in_steps_and_its_sums_are_k
     assert!(store.check().await.unwrap().is_sound());
 }
 
-/// A store that has samples of an old day, all of one 5-minute partition, and one of today.
+/// A store with samples of an old day, all in one 5-minute partition, and one sample of today.
 async fn with_an_old_partition(place: &Postgres) -> (PostgresStore, Agent) {
     let store = store(&place.url);
     store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
@@ -148,7 +148,7 @@ async fn with_an_old_partition(place: &Postgres) -> (PostgresStore, Agent) {
     (store, agent)
 }
 
-/// Keeps what is older than 15 days from `bandwidth_5m` no longer.
+/// Limits that delete rows of `bandwidth_5m` older than 15 days.
 fn short() -> RetentionLimits {
     RetentionLimits { rollup_5m: Duration::from_secs(15 * 86_400), ..RetentionLimits::default() }
 }
@@ -162,7 +162,7 @@ async fn a_partition_of_five_minutes_is_summed_up_while_others_commit_and_read()
     let place = fresh().await;
     let (store, mut agent) = with_an_old_partition(&place).await;
     let partitions = place.numbers(PARTITIONS).await[0];
-    // Keeping its sums takes as long as this.
+    // Holds up the storing of its sums.
     let slow = cluster::client(&place.url).await;
     slow.batch_execute("BEGIN; SELECT 1 FROM nics FOR NO KEY UPDATE").await.unwrap();
     let retain = tokio::spawn({
@@ -207,7 +207,7 @@ async fn a_drop_that_ends_half_way_loses_no_sum_and_goes_on_next_time() {
     assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_5m").await, [1]);
     let report = store.check().await.unwrap();
     assert!(report.is_sound(), "{:?}", report.findings);
-    // Of two collectors one goes on with it.
+    // One of two collectors continues it.
     let other = crate::postgres::store(&place.url);
     let (limits, now) = (short(), midnight(0) + SECOND);
     let (one, two) = tokio::join!(store.retain(&limits, now), other.retain(&limits, now));
@@ -219,7 +219,7 @@ async fn a_drop_that_ends_half_way_loses_no_sum_and_goes_on_next_time() {
     assert!(report.is_sound(), "{:?}", report.findings);
 }
 
-/// Before the server: once it is shut it refuses whoever connects, and counts them.
+/// A gate before the server: once shut, it refuses and counts connections.
 async fn gate(directory: &Path, refused: Arc<AtomicU64>, shut: Arc<AtomicBool>) {
     let server = cluster::socket();
     let listener = UnixListener::bind(directory.join(server.file_name().unwrap())).unwrap();

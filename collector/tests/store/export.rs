@@ -1,4 +1,4 @@
-//! `collector export`, as an operator runs it, from both stores.
+//! `collector export` from both stores, as operators run it.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::batches::{Agent, MINUTE, SECOND, START, batch, client, hello, sample}
 use crate::postgres::fresh;
 use crate::suite::Place;
 
-/// What is exported, line by line, in both formats from both stores: it must be the same.
+/// Exports line by line, in both formats and from both stores; they must be equal.
 struct Exports {
     commands: [Box<dyn Fn() -> Command>; 2],
 }
@@ -114,9 +114,9 @@ async fn a_range_is_exported_alone_and_what_is_not_there_is_named() {
     let (exports, directory) = filled().await;
     let from = ["--client", "web", "--nic", "eth0", "--from", "2027-01-15T00:01:00Z", "--to"];
     let (csv, _) = exports.of(&[&from[..], &["2027-01-15T00:02:00Z"]].concat());
-    // A header, two samples a second, and the gap of which no time is known.
+    // A header, two samples a second, and the gap without a time.
     assert_eq!(csv.lines().count(), 1 + 120 + 1, "{csv}");
-    // Nothing in it but the gap without time, and of the other NIC not even that.
+    // The range holds only the gap without a time; for the other NIC not even that.
     let head = csv.lines().next().unwrap().to_owned() + "\n";
     let (csv, _) = exports.of(&["--client", "idle", "--from", "2020-01-01T00:00:00Z"]);
     assert_eq!(csv, head);

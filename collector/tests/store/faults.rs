@@ -1,5 +1,5 @@
-//! What an operator or a server can do to the database: nothing of it loses or doubles a row, the
-//! reason names the thing and the way out, and once the cause is gone all goes on by itself.
+//! Faults of operators and servers. None loses or doubles a row; the reason names the cause and the
+//! remedy; and everything resumes by itself once the cause is gone.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use crate::cluster;
 use crate::postgres::{Postgres, config, fresh};
 use crate::suite::Place;
 
-/// A collector's writer, with one session that has committed one frame.
+/// A collector's writer with one session that has committed one frame.
 pub struct Working {
     pub place: Postgres,
     store: Arc<PostgresStore>,
@@ -52,7 +52,7 @@ impl Working {
         working
     }
 
-    /// Answers over HTTP, as the collector does; gives the address.
+    /// Serves HTTP as the collector does; returns the address.
     async fn serve(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -77,7 +77,7 @@ impl Working {
         address
     }
 
-    /// Hands over a frame, if the writer has memory for it.
+    /// Delivers a frame if the writer has memory for it.
     pub fn deliver(&mut self, samples: u64) -> bool {
         let start = |n| START + (self.rows + n) * SECOND;
         let samples: Vec<Sample> = (0..samples).map(|n| sample("eth0", start(n), n)).collect();
@@ -93,7 +93,7 @@ impl Working {
         true
     }
 
-    /// Waits until all is committed.
+    /// Waits until everything is committed.
     pub async fn catch_up(&mut self) {
         let seq = self.agent.seq;
         let caught_up = self.progress.wait_for(|progress| progress.committed == seq);
@@ -102,7 +102,7 @@ impl Working {
         assert!(caught_up.is_ok(), "not committed within 30 s: {state:?}");
     }
 
-    /// Waits until the writer can't commit, for a reason that has these words.
+    /// Waits until the writer can't commit, for a reason that contains these words.
     pub async fn fails(&mut self, words: &[&str]) {
         let named = |state: &StoreState| {
             state.as_ref().is_some_and(|reason| words.iter().all(|word| reason.contains(word)))
@@ -114,7 +114,7 @@ impl Working {
         assert!(!reason.contains('\n') && reason.contains("postgresql://"), "{reason}");
     }
 
-    /// Everything is in the database once, and the writer has nothing to complain of.
+    /// Checks that every row is stored once and that the writer reports no trouble.
     pub async fn is_healed(&mut self) {
         self.catch_up().await;
         assert_eq!(*self.state.borrow(), None);
@@ -125,8 +125,8 @@ impl Working {
         self.store.ready().await.unwrap();
     }
 
-    /// Breaks something by SQL, sees it fail for a reason that has these words, mends it by SQL,
-    /// and sees it heal.
+    /// Breaks something with SQL, waits for a failure whose reason contains these words, repairs it
+    /// with SQL, and waits until it heals.
     async fn breaks(mut self, sql: &str, words: &[&str], mend: &str) {
         self.place.execute(sql).await;
         self.place.execute(CUT).await;
@@ -143,7 +143,7 @@ impl Working {
     }
 }
 
-/// Ends the store's connections: settings count for new ones.
+/// Ends the store's connections, because settings apply to new ones.
 const CUT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'netmon-collector'";
 
@@ -151,7 +151,7 @@ fn name(place: &Postgres) -> &str {
     place.url.rsplit('=').next().unwrap()
 }
 
-/// A database of a role that may do everything in it and nothing else, and must prove itself.
+/// A database of a role that has all rights in it, no others, and needs a password.
 async fn owned_by_a_role(role: &str) -> Postgres {
     let place = fresh().await;
     let database = name(&place);
@@ -209,7 +209,7 @@ async fn a_database_that_lets_nobody_in_and_memory_that_is_bounded_meanwhile() {
         frames += 1;
         assert!(frames < 10_000, "memory is not bounded");
     }
-    // 1 MiB in all, and little of it lost to rounding.
+    // 1 MiB in total, minus little rounding.
     let bytes = frames * wire::codec::frame_len(10, 0);
     assert!((900_000..=1 << 20).contains(&bytes), "{bytes} bytes wait");
     working.fails(&["SQLSTATE 55000"]).await;
@@ -232,7 +232,7 @@ async fn a_password_that_was_changed() {
     working.place.execute(CUT).await;
     assert!(working.deliver(2));
     working.fails(&["SQLSTATE 28P01", "database.password", "pg_hba.conf"]).await;
-    // The file is read at each connection.
+    // The file is read for each connection.
     std::fs::write(file.path(), "second\n").unwrap();
     working.is_healed().await;
     std::fs::remove_file(file.path()).unwrap();
@@ -334,8 +334,8 @@ async fn a_commit_that_hangs_is_told_before_it_fails_and_goes_on_once_it_can() {
     assert!(working.deliver(2));
     let told = |state: &StoreState| state.as_ref().is_some_and(|it| it.contains("and still runs"));
     let told = tokio::time::timeout(Duration::from_secs(10), working.state.wait_for(told));
-    assert!(told.await.is_ok(), "a commit hangs, and nobody is told");
-    // Every question that the collector asks is answered, and nothing is committed all the same.
+    assert!(told.await.is_ok(), "a hanging commit is not reported");
+    // All queries of the collector are answered, but nothing is committed.
     working.store.ready().await.unwrap();
     answers(&address, " 503 Service Unavailable").await;
     assert_eq!(working.progress.borrow().committed, 1, "nothing is acknowledged");

@@ -1,4 +1,4 @@
-//! A database whose file system is full. It needs one of its own, and so a namespace.
+//! A database on a full file system. It needs its own file system, and so a namespace.
 
 use testbed::{Cluster, in_namespace, sh};
 
@@ -6,7 +6,7 @@ use crate::faults::Working;
 use crate::postgres::{Postgres, config};
 use collector::store::postgres::Authorities;
 
-/// Takes all space but some pages' worth.
+/// Uses up all space except a few pages.
 const FILL: &str = "
     DO $$ BEGIN LOOP INSERT INTO ballast SELECT repeat('x', 4000) FROM generate_series(1, 10);
     COMMIT; END LOOP; END $$";

@@ -1,4 +1,4 @@
-//! The queries of the Grafana dashboard for PostgreSQL, run on the schema they are made for.
+//! Runs the queries of the Grafana dashboard for PostgreSQL on the schema.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use tokio_postgres::SimpleQueryMessage;
 use crate::batches::{Agent, SECOND, START, client as named, hello, sample};
 use crate::{cluster, postgres};
 
-/// The queries of the dashboard's variables, by name, in their order; and those of its panels.
+/// The queries of the dashboard's variables, by name and in order, and those of its panels.
 pub fn queries() -> (Vec<(String, String)>, Vec<String>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/grafana/postgres.json");
     let dashboard: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
@@ -23,13 +23,13 @@ pub fn queries() -> (Vec<(String, String)>, Vec<String>) {
     (variables.collect(), targets.map(|target| text(&target["rawSql"])).collect())
 }
 
-/// Puts in what Grafana does for its macros, and for variables that have these values.
+/// Replaces macros and variables as Grafana does.
 fn filled_in(query: &str, values: &[(String, String)]) -> String {
     let mut query = query.replace(
         "$__timeGroupAlias(time, $__interval)",
         "floor(extract(epoch from time) / 10) * 10 AS \"time\"",
     );
-    // The longest name first: Grafana takes whole words.
+    // The longest name first: Grafana replaces whole words.
     for (name, value) in values.iter().rev() {
         query = query.replace(&format!("${name}"), value);
     }
@@ -40,7 +40,7 @@ fn filled_in(query: &str, values: &[(String, String)]) -> String {
     query
 }
 
-/// The queries of the panels as Grafana sends them, with the first choice of each variable.
+/// The queries of the panels as Grafana sends them, with the first value of each variable.
 pub async fn panels(url: &str) -> Vec<String> {
     let client = cluster::client(url).await;
     let (variables, panels) = queries();
@@ -75,7 +75,7 @@ async fn every_query_of_the_dashboard_runs() {
             let found = client.query(&query, &[]).await;
             rows += found.unwrap_or_else(|error| panic!("{query}: {error:?}")).len();
         }
-        // Four figures are of one row in any case.
+        // Four queries return one row in any case.
         assert_eq!(rows, if with_rows { 9 } else { 4 });
     }
 }

@@ -1,4 +1,4 @@
-//! What one client can do to the others through the writer: nothing.
+//! No client can harm others through the writer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use crate::suite::Place;
 
 const LIMITS: BatchLimits = BatchLimits { max_rows: 20_000, max_delay: Duration::from_millis(20) };
 
-/// A client with a session, as its connection sees the writer.
+/// A client with a session, and its connection's view of the writer.
 struct Connected {
     agent: Agent,
     writer: WriterHandle,
@@ -47,7 +47,7 @@ impl Connected {
         self.writer.submit(self.agent.epoch, frame, reservation);
     }
 
-    /// Delivers a frame; gives how long it takes until it is committed.
+    /// Delivers a frame. Returns the time until it is committed.
     async fn deliver(&mut self, n: u64) -> Duration {
         let begun = Instant::now();
         let frame = self.agent.frame(vec![sample("eth0", START + n * SECOND, 1)]);
@@ -64,7 +64,7 @@ impl Connected {
     }
 }
 
-/// Delivers honestly until told to stop; gives the longest time that a commit took.
+/// Delivers honestly until stopped. Returns the longest time of a commit.
 async fn honest(mut web: Connected, mut stop: watch::Receiver<bool>) -> (Connected, Duration) {
     let (mut longest, mut n) = (Duration::ZERO, 0);
     while !*stop.borrow_and_update() {
@@ -74,8 +74,8 @@ async fn honest(mut web: Connected, mut stop: watch::Receiver<bool>) -> (Connect
     (web, longest)
 }
 
-/// Delivers `frames` as a hostile client beside an honest one. Gives how long commits of the latter
-/// took at most, without the other and beside it, and what the other was told.
+/// Delivers `frames` as a hostile client beside an honest one. Returns the honest client's longest
+/// commit times, alone and beside the attack, and what the hostile client was told.
 async fn beside(
     place: &impl Place,
     frames: u64,
@@ -127,7 +127,7 @@ async fn while_the_disk_has_no_room_nothing_is_written_and_the_reason_is_told() 
     disk.send_replace(None);
     web.committed().await;
     assert_eq!(*state.borrow_and_update(), None);
-    // Full again: what waits when the collector stops stays with the agents.
+    // Full again: frames that wait when the collector stops stay with the agents.
     disk.send_replace(why);
     let frame = web.agent.frame(vec![sample("eth0", START + SECOND, 1)]);
     web.submit(frame).await;
@@ -164,7 +164,7 @@ pub async fn figures_beyond_any_link_delay_nobody(place: &impl Place) {
         }
     })
     .await;
-    // A second where nothing else runs; hours before batches were parted.
+    // A second on an idle machine; hours before batches were split.
     eprintln!("20,000 frames of 2^63-1: honest commits {alone:?} alone, {beside:?} beside");
     assert!(beside < Duration::from_secs(20), "{beside:?}; {alone:?} alone");
     let told = told.quarantined.expect("it is told");
@@ -174,7 +174,7 @@ pub async fn figures_beyond_any_link_delay_nobody(place: &impl Place) {
 }
 
 pub async fn sums_that_no_column_holds_delay_nobody_and_are_quarantined_whole(place: &impl Place) {
-    // Each is possible by itself, and some hundred in a minute are not.
+    // Each is possible by itself, but a few hundred in one minute are not.
     let (store, [alone, beside], told) = beside(place, 5000, |_, frame| {
         frame.samples[0].rx.bytes = wire::bounds::FIGURE_MAX;
     })
@@ -188,7 +188,7 @@ pub async fn sums_that_no_column_holds_delay_nobody_and_are_quarantined_whole(pl
     assert_eq!(kept + refused, 5000);
     let findings = store.check().await.unwrap().findings;
     assert!(findings.iter().all(|it| it.contains("flood")), "{findings:?}");
-    // The minute is full; the next is not.
+    // The minute is full, the next one is not.
     let mut agent = Agent::new("flood", 2, 1);
     agent.seq = 5000;
     store.commit(&agent.next(vec![sample("eth0", START + 9 * MINUTE, 1)])).await.unwrap();
@@ -199,7 +199,7 @@ pub async fn sums_that_no_column_holds_delay_nobody_and_are_quarantined_whole(pl
 pub async fn sums_beyond_64_bits_break_neither_proof_nor_views_nor_retention(place: &impl Place) {
     let store = place.open().await;
     let figure = wire::bounds::FIGURE_MAX;
-    // Two sessions of one NIC, each near what 64 bits hold, in samples as short as they come.
+    // Two sessions of one NIC, each near the limit of 64 bits, in the shortest samples.
     for session in [7, 8] {
         let opened = store.open_sessions(&client("flood"), &hello(&[session]), START).await;
         let mut agent = Agent::new("flood", session, opened.unwrap()[0].epoch.0);
@@ -238,7 +238,7 @@ pub async fn sums_beyond_64_bits_break_neither_proof_nor_views_nor_retention(pla
     let coarse = SeriesRange { limit: 1, ..all("flood", "eth0", Resolution::Raw) };
     let points = store.series(&coarse).await.unwrap().points;
     assert_eq!((points.len(), points[0].rx.bytes), (1, 200 * figure));
-    // All of it leaves by age, also the sessions.
+    // Everything is deleted by age, including the sessions.
     store.retain(&RetentionLimits::default(), START + 10_000 * DAY).await.unwrap();
     assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_5m").await, [0]);
     assert_eq!(place.numbers("SELECT count(*) FROM sessions").await, [0]);
@@ -281,7 +281,7 @@ pub async fn samples_dated_far_off_are_kept_with_their_counts_for_a_month(place:
         far.map(|it| it.time_ns).collect::<Vec<_>>(),
         [dates[0], dates[1], dates[4], dates[5]]
     );
-    // They arrived now, by the clock of this machine.
+    // By this machine's clock, they arrived now.
     let wall = collector::time::now_ns();
     let kept = RetentionLimits::default();
     store.retain(&kept, wall + 29 * DAY).await.unwrap();

@@ -1,4 +1,4 @@
-//! `collector import`: an embedded store moves into PostgreSQL without loss.
+//! `collector import` moves an embedded store into PostgreSQL without loss.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,8 +20,8 @@ fn midnight() -> u64 {
     now_ns() / DAY * DAY
 }
 
-/// A store with everything that there is: two clients, days of samples, mixes, gaps of all kinds,
-/// frames in quarantine, sessions that are over, and rows that have gone by age.
+/// A store with every kind of row: two clients, days of samples, mixes, gaps of all kinds, quarantined
+/// frames, finished sessions, and rows deleted by age.
 async fn fill(path: &Path) -> SqliteStore {
     let store = SqliteStore::open(path).unwrap();
     let start = midnight() - 12 * DAY;
@@ -45,7 +45,7 @@ async fn fill(path: &Path) -> SqliteStore {
                 let mut frames = vec![frame, gap, forgotten];
                 if day == 11 {
                     let mut refused = agent.frame(vec![sample("eth0", at(3), 1)]);
-                    // More than the sum of a column holds.
+                    // More than a column's sum can hold.
                     refused.samples[0].rx.bytes = i64::MAX.cast_unsigned() - 5;
                     frames.push(refused);
                 }
@@ -72,7 +72,7 @@ fn import(place: &Postgres, file: &Path) -> (String, Option<i32>) {
     (text.concat(), output.status.code())
 }
 
-/// All that both can be asked for is the same.
+/// Both stores give the same answers.
 async fn assert_same(file: &Path, place: &Postgres) {
     let (here, there) = (SqliteStore::open(file).unwrap(), place.open().await);
     let (clients, moved) = (here.clients().await.unwrap(), there.clients().await.unwrap());
@@ -91,7 +91,7 @@ async fn assert_same(file: &Path, place: &Postgres) {
             for resolution in [Resolution::Raw, Resolution::Minute, Resolution::FiveMinutes] {
                 let range = all(client, nic, resolution);
                 let mut points = here.series(&range).await.unwrap().points;
-                // PostgreSQL keeps times to the microsecond.
+                // PostgreSQL stores times to the microsecond.
                 points.iter_mut().for_each(|point| point.start_ns -= point.start_ns % 1000);
                 let moved = there.series(&range).await.unwrap().points;
                 assert!(!points.is_empty() || nic == "eth1");
@@ -132,7 +132,7 @@ async fn everything_is_moved_once_and_proven() {
     let (text, code) = import(&place, &file);
     assert!(text.contains("web: was moved before") && code == Some(0), "{text}");
     assert_same(&file, &place).await;
-    // An agent goes on where it was, and the file can still be imported to no effect.
+    // An agent continues where it was, and importing the file again changes nothing.
     let store = place.open().await;
     let states = store.open_sessions(&client("web"), &hello(&[1, 9]), midnight()).await.unwrap();
     let mut agent = Agent::new("web", 1, states[0].epoch.0);
@@ -160,7 +160,7 @@ async fn a_move_that_is_broken_off_again_and_again_ends_whole() {
         tokio::time::sleep(Duration::from_millis(delay_ms)).await;
         child.kill().unwrap();
         child.wait().unwrap();
-        // Until the server has noticed, what was begun is still there.
+        // The transaction exists until the server notices the broken connection.
         let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                       AND application_name = 'netmon-collector'";
         while place.numbers(others).await != [0] {
@@ -191,7 +191,7 @@ async fn a_database_that_agents_have_reached_already_is_refused() {
     assert_eq!(moved, [rows(&file)], "nothing of the client that is refused");
 }
 
-/// Rows of the client that comes before the one that is refused.
+/// Rows of the client before the refused one.
 fn rows(file: &Path) -> i64 {
     let db = rusqlite::Connection::open(file).unwrap();
     let count = "SELECT count(*) FROM bandwidth_stats s JOIN clients c ON c.id = s.client

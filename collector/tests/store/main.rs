@@ -1,4 +1,4 @@
-//! Every store behaves the same: one suite, run against each.
+//! One suite, run against every store: all behave the same.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod batches;
@@ -28,7 +28,7 @@ mod statements;
 mod suite;
 mod tokens;
 
-/// Runs every behaviour of the suite as a test of its own, each on a fresh database.
+/// Runs every behaviour of the suite as a separate test on a fresh database.
 macro_rules! behaviours {
     ($fresh:expr; $($name:ident),+ $(,)?) => {
         $(#[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! `collector migrate`, as an operator runs it.
+//! `collector migrate`, as operators run it.
 
 use std::process::{Command, Output};
 
@@ -11,7 +11,7 @@ fn collector(place: &Postgres, args: &[&str]) -> Command {
     command
 }
 
-/// What it printed, with its exit code.
+/// Its output and exit code.
 fn said(output: &Output) -> (String, Option<i32>) {
     let text = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
     (text.concat(), output.status.code())

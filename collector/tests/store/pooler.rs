@@ -1,4 +1,4 @@
-//! The suite on PostgreSQL through pgbouncer in transaction mode: no session is ours there.
+//! The suite on PostgreSQL through pgbouncer in transaction mode, where sessions are shared.
 
 use collector::store::postgres::Authorities;
 

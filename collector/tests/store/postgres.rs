@@ -1,4 +1,4 @@
-//! The suite on PostgreSQL, and what only PostgreSQL has.
+//! The suite on PostgreSQL, and features that only PostgreSQL has.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,18 +18,18 @@ use crate::statements::Held;
 use crate::suite::{Place, ReportRow};
 use crate::{cluster, proxy};
 
-/// A database of its own.
+/// A separate database.
 pub struct Postgres {
-    /// How tests reach it.
+    /// URL for tests.
     pub url: String,
-    /// How the store does.
+    /// Config of the store.
     pub config: PostgresConfig,
-    /// What it runs there breaks no rule of Citus, which is looked at when this is dropped.
+    /// Checks on drop that no statement broke a rule of Citus.
     pub _held: Option<Held>,
 }
 
-/// A database on the tests' server, which runs without fsync. Where it is Citus no node dies: nothing
-/// stays in doubt for long.
+/// A database on the tests' server, which runs without fsync. On Citus no node dies here, so no
+/// transaction stays in doubt for long.
 pub fn config(url: &str, authorities: Authorities) -> PostgresConfig {
     let config = PostgresConfig::new(url.parse().unwrap(), authorities).unwrap();
     config.with_unsafe_commits().with_doubt(Duration::from_secs(1))
@@ -64,7 +64,7 @@ impl Place for Postgres {
         let readers = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                            AND pid <> pg_backend_pid() AND xact_start IS NOT NULL";
         while self.numbers(readers).await != [0] {
-            assert!(std::time::Instant::now() < deadline, "a moment is held");
+            assert!(std::time::Instant::now() < deadline, "a snapshot is held");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -105,7 +105,7 @@ fn failure<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> String {
     }
 }
 
-/// Midnight some days ago: rows of these days get partitions of their own.
+/// Midnight `days_ago` days ago. Rows of these days have their own partitions.
 pub fn midnight(days_ago: u64) -> u64 {
     (now_ns() / DAY - days_ago) * DAY
 }
@@ -158,7 +158,7 @@ async fn each_day_has_a_partition_and_goes_with_it() {
     assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_stats_default").await, [0]);
     assert_eq!(place.numbers("SELECT count(DISTINCT tableoid) FROM bandwidth_stats").await, [9]);
     let retained = store.retain(&RetentionLimits::default(), midnight(0) + SECOND).await.unwrap();
-    // Of the samples and of the minutes nothing but two days of samples is old enough.
+    // Only two days of samples are old enough.
     assert_eq!((retained.partitions, retained.rows), (2, 0));
     assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_stats").await, [7]);
     assert!(store.check().await.unwrap().is_sound());
@@ -176,7 +176,7 @@ async fn rows_of_a_day_that_another_collector_has_dropped_are_stored_all_the_sam
     store.commit(&agent.next(vec![sample("eth0", old + SECOND, 1)])).await.unwrap();
     let retained = other.retain(&RetentionLimits::default(), midnight(0)).await.unwrap();
     assert_eq!(retained.partitions, 1);
-    // This one still takes the day's partition to be there.
+    // This one still believes that the day's partition exists.
     store.commit(&agent.next(vec![sample("eth0", old + 2 * SECOND, 2)])).await.unwrap();
     store.commit(&agent.next(vec![sample("eth0", old + 3 * SECOND, 4)])).await.unwrap();
     assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_stats").await, [2]);
@@ -212,7 +212,7 @@ async fn a_store_goes_on_after_the_server_has_cut_its_connections() {
     for n in 1..5 {
         place.numbers(cut).await;
         let batch = agent.next(vec![sample("eth0", START + n * SECOND, 1)]);
-        // What was cut may show once on each connection that was kept, and no more.
+        // Each kept connection may fail once because of the cut, no more.
         let mut tries = 0;
         while let Err(error) = store.commit(&batch).await {
             tries += 1;
@@ -322,7 +322,7 @@ async fn a_commit_of_which_nothing_was_heard_is_settled_and_counted_once() {
         store.ready().await.unwrap();
         lose.store(true, Ordering::SeqCst);
         if let Err(error) = store.commit(&batch).await {
-            // The server might have seen the cut before the COMMIT: then nothing is committed.
+            // If the server saw the cut before the COMMIT, nothing is committed.
             assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, n, "{error}");
             store.commit(&batch).await.unwrap();
         }

@@ -1,4 +1,4 @@
-//! A proxy before the server, which does something else where a COMMIT is asked for.
+//! A proxy before the server that interferes with a COMMIT.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::cluster;
 
-/// How a commit in doubt is called.
+/// Name of a prepared transaction in doubt.
 pub const IN_DOUBT: &str = "in_doubt";
 
-/// A query, as it is sent.
+/// A query in the wire protocol.
 const COMMIT: &[u8] = b"Q\0\0\0\x0bCOMMIT\0";
 const PREPARE: &[u8] = b"Q\0\0\0\x23PREPARE TRANSACTION 'in_doubt'\0";
 
-/// Loses the answer to the next COMMIT once it is told to.
+/// Loses the answer to the next COMMIT once `lose` is set.
 pub async fn lose(directory: &Path, lose: Arc<AtomicBool>) {
     start(directory, lose, COMMIT).await;
 }
 
-/// Has the server only prepare the next COMMIT once it is told to, and loses the answer: as if whoever
-/// was to decide had died.
+/// Once `prepare` is set, lets the server only prepare the next COMMIT and loses the answer, as if the
+/// coordinator had died.
 pub async fn prepare(directory: &Path, prepare: Arc<AtomicBool>) {
     start(directory, prepare, PREPARE).await;
 }
@@ -59,7 +59,7 @@ async fn start(directory: &Path, armed: Arc<AtomicBool>, instead: &'static [u8])
     });
 }
 
-/// Passes on what the server answers, until it is to be lost: the server has done then what it was told.
+/// Forwards the server's answers until one is to be lost. The server has executed the query by then.
 async fn answer(mut far: OwnedReadHalf, mut near: OwnedWriteHalf, cut: Arc<AtomicBool>) {
     let mut bytes = [0; 65536];
     while let Ok(read @ 1..) = far.read(&mut bytes).await {

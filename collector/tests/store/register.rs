@@ -1,4 +1,4 @@
-//! The register of clients: forgetting them, and letting them in again.
+//! The register of clients: forgetting and re-admitting them.
 
 use collector::identity::Revocation;
 use collector::store::{Commit, Registered, Resolution, SignOut, StoreError};
@@ -24,8 +24,8 @@ pub async fn a_forgotten_client_is_listed_no_more_until_it_is_let_in_again(place
     assert_eq!((db.client.as_str(), db.forgotten_ns, db.last_seen_ns), ("db", None, START));
     assert_eq!((web.client.as_str(), web.forgotten_ns), ("web", Some(START + SECOND)));
     assert_eq!(web.alias, "the web server");
-    // A connection that is still open: what it delivers is committed, so that nothing is lost if it
-    // was a mistake.
+    // A connection that is still open. Its data is committed, so that nothing is lost if forgetting was
+    // a mistake.
     store.commit(&agent.next(vec![sample("eth0", START + SECOND, 2)])).await.unwrap();
     for session in [1, 3] {
         match store.open_sessions(&client("web"), &hello(&[session]), START).await {
@@ -75,9 +75,9 @@ pub async fn revocations_are_for_all_collectors_and_only_rise(place: &impl Place
     let seen = known[1].change;
     assert!(known[0].change < seen);
     assert_eq!(other.revocations(seen).await.unwrap(), []);
-    // A store that is set back to before what was seen gives all it has.
+    // A store that was reset to an earlier state returns everything it has.
     assert_eq!(other.revocations(seen + 1).await.unwrap(), known);
-    // One that isn't newer changes nothing; a newer one is the last change.
+    // A change that isn't newer is ignored; a newer one becomes the last change.
     for (revocation, changed) in
         [(revocation(7, 71, false), false), (revocation(6, 99, false), false), (second, true)]
     {
@@ -138,10 +138,10 @@ pub async fn purging_leaves_no_row_of_a_client_and_all_of_the_others(place: &imp
         assert!(others[0] > 0, "{table}");
     }
     assert_sound(&store).await;
-    // What a collector still had to commit has no session any more.
+    // A collector's pending commit finds no session any more.
     assert!(matches!(store.commit(&late).await, Err(StoreError::Conflict { .. })));
     assert_eq!(store.purge(&client("web")).await.unwrap(), 0);
-    // Under the same numbers a new beginning.
+    // The same numbers start again.
     store.readmit(&client("web")).await.unwrap();
     store.open_sessions(&client("web"), &hello(&[7]), START).await.unwrap();
     let mut again = Agent::new("web", 7, 1);
@@ -169,13 +169,13 @@ pub async fn signing_out_is_for_all_collectors_until_the_session_would_have_ende
     let (both, last) = store.sign_outs(0).await.unwrap();
     assert_eq!(both, [out("a", 100), out("b", 200)]);
     assert_eq!(store.sign_outs(last).await.unwrap(), (vec![], last));
-    // A store that is set back to before what was seen gives all it has.
+    // A store that was reset to an earlier state returns everything it has.
     assert_eq!(store.sign_outs(last + 1).await.unwrap(), (both, last));
     store.keep_sign_out(&out("c", 300), 150).await.unwrap();
     assert_eq!(store.sign_outs(0).await.unwrap().0, [out("b", 200), out("c", 300)]);
     let (news, later) = store.sign_outs(last).await.unwrap();
     assert_eq!(news, [out("c", 300)]);
-    // All have ended: what comes then has a higher number all the same.
+    // All have ended. Later changes still get higher numbers.
     store.keep_sign_out(&out("d", 900), 800).await.unwrap();
     assert_eq!(store.sign_outs(later).await.unwrap().0, [out("d", 900)]);
 }

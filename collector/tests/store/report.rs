@@ -1,4 +1,4 @@
-//! The speeds of `bandwidth_report` beside an independent computation from the same samples.
+//! Compares the speeds of `bandwidth_report` with an independent computation from the same samples.
 
 use collector::store::Commit;
 use proptest::prelude::*;
@@ -9,13 +9,13 @@ use wire::frame::{Counts, Sample};
 use crate::batches::{Agent, SECOND, START, client, hello, nic};
 use crate::suite::{Place, ReportRow};
 
-/// What the moving average goes back to, nanoseconds.
+/// Window of the moving average, nanoseconds.
 const WINDOW: u64 = 2 * SECOND;
 
 const MS: u64 = SECOND / 1000;
 
-/// Intervals of one length in a row, with pauses between: as an agent makes them, short of it at
-/// the start of a capture, and as a spool coarsens them.
+/// Intervals of equal length in a row, with pauses between them: as agents make them, shorter at the
+/// start of a capture, and coarser from a spool.
 fn samples() -> impl Strategy<Value = Vec<Sample>> {
     let interval = prop_oneof![
         Just(10 * MS),
@@ -41,7 +41,7 @@ fn samples() -> impl Strategy<Value = Vec<Sample>> {
                     start_ns,
                     interval_ns,
                     rx: counts(bytes, packets),
-                    // What is highest in rx is lowest in tx; no two speeds are the same.
+                    // The highest in rx is the lowest in tx; no two speeds are equal.
                     tx: counts((1 << 41) - bytes, if bytes % 5 == 0 { 0 } else { 7 }),
                     ..Sample::default()
                 });
@@ -53,7 +53,7 @@ fn samples() -> impl Strategy<Value = Vec<Sample>> {
     })
 }
 
-/// Speed and mean packet size at a sample, by the words of the definition.
+/// Speed and mean packet size at a sample, straight from the definition.
 fn expected(samples: &[Sample], at: usize, of: fn(&Sample) -> Counts) -> (f64, Option<f64>) {
     let now = &samples[at];
     let end_ns = now.start_ns + now.interval_ns;
@@ -63,7 +63,7 @@ fn expected(samples: &[Sample], at: usize, of: fn(&Sample) -> Counts) -> (f64, O
         .collect();
     let mut by_speed = latest.clone();
     by_speed.sort_by(|a, b| {
-        // Fractions compared without division.
+        // Compares fractions without division.
         let left = u128::from(of(a).bytes) * u128::from(b.interval_ns);
         left.cmp(&(u128::from(of(b).bytes) * u128::from(a.interval_ns)))
     });

@@ -1,5 +1,5 @@
-//! What SQL may not be where Citus spreads the fact tables over nodes. Each rule stands for something
-//! that it refuses, that makes it ask every shard, or that makes two wait for each other.
+//! Rules for SQL if Citus spreads the fact tables over nodes. Each rule stands for SQL that Citus
+//! refuses, that makes it query every shard, or that makes two sessions wait for each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -11,49 +11,49 @@ use sqlparser::ast::{
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
-/// Tables that are distributed, by the column `client`.
+/// Distributed tables, by the column `client`.
 const FACTS: [&str; 4] = ["bandwidth_stats", "traffic_mix", "bandwidth_1m", "bandwidth_5m"];
 
-/// Views over them.
+/// Views of these tables.
 const VIEWS: [&str; 4] =
     ["bandwidth_samples", "bandwidth_report", "bandwidth_rates_5m", "bandwidth_p95_monthly"];
 
-/// Reads that are about all clients, by how they begin.
+/// Reads about all clients, by their beginning.
 const OF_ALL_CLIENTS: [&str; 3] = [
-    // The proof of `fsck`, and the moment as of which it reads.
+    // The proof of `fsck`, and the snapshot that it reads.
     "SELECT nic, sum(rx_bytes)::text",
     "SELECT 1 FROM",
-    // Retention, after a clock far ahead: from when on a table is complete.
+    // Retention after a clock far ahead: the time from which a table is complete.
     "SELECT coalesce(max(time) + interval '5 minutes'",
 ];
 
-/// What matters of a statement.
+/// The relevant parts of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Event {
     /// A transaction begins or ends: no lock is held.
     Boundary,
     Lock(String),
     Drop(String),
-    /// A function is made, and whether it is of SQL over fact tables.
+    /// A function is created; true if it is SQL over fact tables.
     Function(String, bool),
     Wrong(String),
 }
 
-/// What a text of one or more statements is, by itself.
+/// The relevant parts of a text with one or more statements.
 #[derive(Debug, Clone)]
 pub struct Digest(Vec<Event>);
 
-/// The statements of several sessions, in their order.
+/// The statements of several sessions, in order.
 #[derive(Debug, Default)]
 pub struct Rules {
-    /// The tables that each session has locked, in that order.
+    /// The tables that each session has locked, in order.
     locked: BTreeMap<u32, Vec<String>>,
     functions: BTreeMap<String, bool>,
     wrong: BTreeSet<String>,
 }
 
 impl Rules {
-    /// Takes the next text that a session has run.
+    /// Adds the next text that a session ran.
     pub fn take(&mut self, session: u32, text: &Digest) {
         let locked = self.locked.entry(session).or_default();
         for event in &text.0 {
@@ -82,7 +82,7 @@ impl Rules {
         }
     }
 
-    /// Which rules were broken, and by what.
+    /// The broken rules, with the statements that broke them.
     pub fn broken(&self) -> Vec<String> {
         let functions = self.functions.iter().filter(|(_, over_facts)| **over_facts);
         let functions =
@@ -91,10 +91,10 @@ impl Rules {
     }
 }
 
-/// Reads a text as it stands in the server's log.
+/// Parses a text from the server's log.
 pub fn digest(text: &str) -> Digest {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    // Its rows are no statement, and of what the parser takes for options there is none.
+    // Its rows are no statement, and its options are not what the parser expects.
     if words.starts_with("COPY ") {
         return Digest(Vec::new());
     }
@@ -125,7 +125,7 @@ pub fn digest(text: &str) -> Digest {
     Digest(events)
 }
 
-/// A text with literals on lines of their own made one, as SQL takes them and the parser doesn't.
+/// Joins literals on separate lines into one, as SQL does and the parser doesn't.
 fn joined(text: &str) -> String {
     let mut joined = String::new();
     for line in text.lines() {
@@ -165,14 +165,14 @@ fn event(statement: &Statement) -> Vec<Event> {
     }
 }
 
-/// What there is within a statement.
+/// The parts found in a statement.
 #[derive(Debug, Default)]
 struct Found {
     empty_list: bool,
     modifies: bool,
     ctid: bool,
     read_of_all: bool,
-    /// It makes a view.
+    /// It defines a view.
     defines: bool,
 }
 
@@ -210,7 +210,7 @@ impl Visitor for Found {
     }
 }
 
-/// Whether a condition holds for rows of one client, known by its number, only.
+/// True if a condition limits rows to one client, known by its number.
 fn is_of_one_client(condition: &Expr) -> bool {
     match condition {
         Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
@@ -224,7 +224,7 @@ fn is_of_one_client(condition: &Expr) -> bool {
     }
 }
 
-/// Whether it is a number or a parameter: to ask one node Citus must know it beforehand.
+/// True for a number or parameter: Citus must know it in advance to query only one node.
 fn is_known(expr: &Expr) -> bool {
     match expr {
         Expr::Value(value) => {
@@ -247,7 +247,7 @@ fn name(table: &ObjectName) -> String {
     table.0.last().map(ToString::to_string).unwrap_or_default()
 }
 
-/// The table of which this is a partition, if it is one.
+/// The parent table of a partition, if it is one.
 fn parent(table: &str) -> Option<&'static str> {
     FACTS.into_iter().find(|parent| {
         let rest = table.strip_prefix(parent);
@@ -339,6 +339,6 @@ mod tests {
             "BEGIN; LOCK TABLE ONLY bandwidth_1m IN ACCESS EXCLUSIVE MODE; COMMIT",
             "BEGIN; DROP TABLE bandwidth_1m_p1; COMMIT",
         ];
-        assert_eq!(broken(&again).len(), 1, "the lock of another transaction is none");
+        assert_eq!(broken(&again).len(), 1, "another transaction's lock doesn't count");
     }
 }

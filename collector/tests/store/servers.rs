@@ -1,4 +1,4 @@
-//! Rows on several servers, without Citus: a table behind postgres_fdw, and commits in two phases.
+//! Rows on several servers without Citus: a table behind postgres_fdw, and two-phase commits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use crate::postgres::{Postgres, fresh};
 use crate::proxy;
 use crate::suite::Place;
 
-/// Puts the samples on another server.
+/// Moves the samples to another server.
 async fn move_samples(place: &Postgres, far: &Cluster) {
     let db = cluster::client(&place.url).await;
     let columns =
@@ -48,7 +48,7 @@ async fn fsck_beside_commits_raises_no_alarm_of_a_table_on_another_server_but_of
     move_samples(&place, &far).await;
     let done = Arc::new(AtomicBool::new(false));
     let commits = [1, 2, 3].map(|session| {
-        // A collector of its own.
+        // A separate collector.
         let (store, done) = (PostgresStore::new(place.config.clone()), done.clone());
         tokio::spawn(async move {
             let mut agent = Agent::new("web", session, 1);
@@ -95,7 +95,7 @@ async fn a_commit_that_is_in_doubt_between_two_phases_is_waited_for_and_counted_
             async move { store.commit(&batch).await }
         });
         somebody_waits(&place).await;
-        assert!(!commit.is_finished(), "nothing is known yet");
+        assert!(!commit.is_finished(), "the outcome isn't known yet");
         place.execute(&format!("{settled} PREPARED '{}'", proxy::IN_DOUBT)).await;
         let committed = commit.await.unwrap();
         assert_eq!(committed.is_ok(), settled == "COMMIT", "{committed:?}");

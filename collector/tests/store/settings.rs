@@ -1,4 +1,4 @@
-//! PostgreSQL as people run it: encodings, and what roles and databases set for every session.
+//! PostgreSQL with unusual settings: encodings, and settings of roles and databases.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::cluster;
 use crate::postgres::store;
 use crate::suite::{assert_sound, raw};
 
-/// What operators have been seen to set, for one reason or another.
+/// Settings that operators have been seen to use.
 const ODD: [&str; 9] = [
     "TimeZone = 'Asia/Shanghai'",
     "DateStyle = 'SQL, DMY'",
@@ -24,12 +24,12 @@ const ODD: [&str; 9] = [
     "extra_float_digits = 0",
 ];
 
-/// The name in a URL of the tests' server.
+/// The database name in a URL of the tests' server.
 fn name(url: &str) -> &str {
     url.rsplit('=').next().unwrap()
 }
 
-/// A new database of an encoding.
+/// A new database with an encoding.
 async fn encoded(encoding: &str) -> String {
     let url = cluster::new_database().await;
     let other = format!("{}_{}", name(&url), encoding.to_lowercase());

@@ -1,4 +1,4 @@
-//! The suite on SQLite, and what only SQLite has.
+//! The suite on SQLite, and features that only SQLite has.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ impl Place for Sqlite {
             db.query_row(checkpoint, [], |row| row.get::<_, i64>(0)).unwrap()
         };
         db.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
-        assert_eq!(busy(), 0, "the log is held back");
+        assert_eq!(busy(), 0, "a reader keeps the log from being truncated");
     }
 
     async fn report(&self, client: &str) -> Vec<ReportRow> {
@@ -146,7 +146,7 @@ async fn a_damaged_file_is_named() {
     let error = refusal(&path);
     assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
     assert!(error.to_string().contains("netmon.db"), "{error}");
-    assert_eq!(std::fs::read(&path).unwrap(), vec![b'x'; 8192], "nothing of it is lost");
+    assert_eq!(std::fs::read(&path).unwrap(), vec![b'x'; 8192], "the damaged file is unchanged");
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn what_was_committed_is_in_the_files_before_it_is_acknowledged() {
     store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
     let mut agent = Agent::new("web", 1, 1);
     store.commit(&agent.next(vec![sample("eth0", START, 1)])).await.unwrap();
-    // No clean stop: the files are copied as a kill would leave them.
+    // No clean stop: copy the files as a kill would leave them.
     let killed = tempfile::tempdir().unwrap();
     let copy = killed.path().join("netmon.db");
     std::fs::copy(place.path(), &copy).unwrap();
@@ -215,7 +215,7 @@ fn files_that_others_could_read_are_closed_to_them() {
     for file in &files {
         std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644)).unwrap();
     }
-    // Beside the one that runs, whose log and index stay.
+    // Another reader beside the running store, whose log and index stay.
     let beside = SqliteRegister::open(&sqlite.path()).unwrap();
     assert_eq!(modes(), [0o600; 3]);
     drop((beside, store));

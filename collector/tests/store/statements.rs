@@ -1,4 +1,5 @@
-//! What the collector has run on the tests' server, from its log, held to the rules of Citus.
+//! Checks the statements that the collector ran on the tests' server, from its log, against the rules
+//! of Citus.
 
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -7,31 +8,31 @@ use std::sync::{Mutex, PoisonError};
 use crate::cluster;
 use crate::rules::{Digest, Rules, digest};
 
-/// What the server must be told, so that its log can be read here.
+/// Settings of the server that make its log readable here.
 pub const LOGGED: [&str; 3] =
     ["log_statement=all", "log_parameter_max_length=0", "log_line_prefix=%p|%d|%a|"];
 
-/// A database whose statements are held to the rules once its test is done with it.
+/// A database whose statements are checked once its test is done.
 #[derive(Debug)]
 pub struct Held(pub String);
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // Citus itself tells what it doesn't take.
+        // A real Citus reports itself what it refuses.
         if !std::thread::panicking() && testbed::citus::running().is_none() {
             let broken = broken(&self.0);
-            assert!(broken.is_empty(), "statements that Citus doesn't take: {broken:#?}");
+            assert!(broken.is_empty(), "statements that Citus refuses: {broken:#?}");
         }
     }
 }
 
 #[derive(Debug, Default)]
 struct Log {
-    /// How much of the file was read.
+    /// Bytes of the file read so far.
     read: u64,
-    /// By database: the process of each session, and what it has run.
+    /// By database: each session's process and statements.
     run: HashMap<String, Vec<(u32, String)>>,
-    /// Where the next line goes if it goes on with the one before.
+    /// Where the next line belongs if it continues the previous one.
     last: Option<String>,
     digests: HashMap<String, Digest>,
 }
@@ -45,7 +46,7 @@ fn broken(database: &str) -> Vec<String> {
     file.seek(SeekFrom::Start(log.read)).unwrap();
     let mut text = Vec::new();
     file.read_to_end(&mut text).unwrap();
-    // What is written at this moment is of others.
+    // An incomplete last line belongs to others.
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     log.read += whole as u64;
     for line in String::from_utf8_lossy(&text[..whole]).lines() {
@@ -80,7 +81,7 @@ impl Log {
         let statement = said.strip_prefix("LOG:  statement: ");
         let statement =
             statement.or_else(|| Some(said.strip_prefix("LOG:  execute ")?.split_once(": ")?.1));
-        // Tests themselves have no program's name.
+        // Tests' own connections have no application name.
         if let (Ok(process), Some(statement), "netmon-collector") =
             (process.parse(), statement, program)
         {

@@ -67,7 +67,7 @@ pub async fn an_id_is_taken_once_until_it_is_given_back_or_its_client_forgotten(
     store.give_back_id(&enrolled).await.unwrap();
     assert!(!store.has_id(&enrolled).await.unwrap());
     assert!(store.take_id(&enrolled, now).await.unwrap());
-    // A client of before there was a list of those that enrolled.
+    // A client older than the list of enrolled ids.
     store.open_sessions(&connected, &hello(&[2]), START).await.unwrap();
     for client in [&enrolled, &connected] {
         assert!(store.has_id(client).await.unwrap() && !store.take_id(client, now).await.unwrap());

@@ -1,4 +1,4 @@
-//! Who may see figures.
+//! Access to figures.
 
 use std::time::Duration;
 
@@ -49,13 +49,13 @@ async fn a_page_of_another_name_that_points_here_gets_nothing() {
 
 const TOKEN: &str = "0123456789abcdef";
 
-/// Asks for a path with more headers.
+/// Requests a path with further headers.
 async fn with(server: &Server, path: &str, headers: &str) -> Answer {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost{headers}");
     send(&server.address, &request).await
 }
 
-/// Signs in with more headers.
+/// Signs in with further headers.
 async fn sign_in(server: &Server, token: &str, headers: &str) -> Answer {
     let body = json!({ "token": token }).to_string();
     let length = body.len();
@@ -64,7 +64,7 @@ async fn sign_in(server: &Server, token: &str, headers: &str) -> Answer {
     post(&server.address, &format!("{head}\r\n{json}\r\nContent-Length: {length}"), &body).await
 }
 
-/// The header that sends back the cookie of an answer.
+/// The request header that returns the cookie of an answer.
 fn cookie(answer: &Answer) -> String {
     let set = answer.header("set-cookie").unwrap();
     format!("\r\nCookie: {}", set.split(';').next().unwrap())
@@ -92,7 +92,7 @@ async fn with_a_token_only_who_knows_it_sees_figures() {
     assert!(set.ends_with("; HttpOnly; SameSite=Strict; Max-Age=2592000"), "{set}");
     assert!(!set.contains(TOKEN));
     assert_eq!(with(&server, "/api/v1/version", &cookie(&answer)).await.status, 200);
-    // Encrypted up to the proxy before.
+    // The proxy terminates TLS.
     let answer = sign_in(&server, TOKEN, "\r\nX-Forwarded-Proto: https").await;
     assert!(answer.header("set-cookie").unwrap().ends_with("; Secure"));
 }
@@ -123,11 +123,15 @@ async fn a_session_ends_by_itself_and_with_its_token() {
     assert_eq!(with(&server, "/api/v1/version", &cookie).await.status, 200);
     let deadline = Instant::now() + Duration::from_secs(20);
     while with(&server, "/api/v1/version", &cookie).await.status != 401 {
-        assert!(Instant::now() < deadline, "the session goes on");
+        assert!(Instant::now() < deadline, "the session didn't end");
         sleep(Duration::from_millis(200)).await;
     }
     access.replace(&Access::default().with_token(TOKEN));
-    assert_eq!(with(&server, "/api/v1/version", &cookie).await.status, 200, "lasts longer now");
+    assert_eq!(
+        with(&server, "/api/v1/version", &cookie).await.status,
+        200,
+        "sessions last longer now"
+    );
     access.replace(&Access::default().with_token("fedcba9876543210"));
     assert_eq!(with(&server, "/api/v1/version", &cookie).await.status, 401);
 }
@@ -146,12 +150,12 @@ async fn who_guesses_is_slowed_down_and_locks_nobody_out() {
         assert_eq!(with(&server, "/metrics", &bearer("guess")).await.status, 401);
     }
     let refused = sign_in(&server, TOKEN, &from("192.0.2.2")).await;
-    assert_eq!(refused.status, 429, "right or wrong, nothing is told");
+    assert_eq!(refused.status, 429, "refused whether right or wrong");
     assert_eq!(refused.json()["error"]["code"], "too_many_sign_ins");
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=6).contains(&wait), "{wait}");
     assert_eq!(with(&server, "/metrics", &bearer(TOKEN)).await.status, 429);
-    // Others, also of the same proxy, and whoever is signed in already.
+    // Others are let in, even behind the same proxy, and so is anybody already signed in.
     assert_eq!(sign_in(&server, TOKEN, &from("192.0.2.3")).await.status, 204);
     let mine = format!("{}{known}", from("192.0.2.2"));
     assert_eq!(with(&server, "/api/v1/version", &mine).await.status, 200);
@@ -184,7 +188,7 @@ async fn no_other_sites_page_changes_or_asks_anything() {
 async fn behind_a_proxy_only_its_users_see_figures() {
     let proxy = ["127.0.0.1".parse().unwrap()];
     let access = Access::default().with_users("remote-user".parse().unwrap());
-    // Who is on this machine is no proxy, if not named as one.
+    // An address on this machine is no proxy unless it is named as one.
     let server = server_with(None, access.clone()).await;
     let user = "\r\nRemote-User: alice";
     assert_eq!(with(&server, "/api/v1/version", user).await.status, 401);

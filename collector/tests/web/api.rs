@@ -1,4 +1,4 @@
-//! What the API answers.
+//! The answers of the API.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -102,7 +102,7 @@ async fn clients_are_listed_with_what_the_live_table_knows() {
     assert_eq!(nic["speed_bits_per_second"], 10_000_000_000_u64);
     let db = &clients["clients"][0];
     assert_eq!((&db["up"], &db["clock_offset_ns"]), (&json!(false), &Value::Null));
-    assert_eq!(db["second_host"], Value::Null, "none for half an hour");
+    assert_eq!(db["second_host"], Value::Null, "no second host for half an hour");
     server.memory.fail();
     assert_eq!(server.error("/api/v1/clients", 503).await.0, "store_unavailable");
 }
@@ -259,7 +259,7 @@ async fn json_is_compressed_for_those_who_take_it_and_streams_are_not() {
     assert_eq!(stream.event().await.0, "snapshot");
 }
 
-/// What gzip has packed.
+/// Unpacks a gzip body.
 fn unpacked(packed: &[u8]) -> String {
     let mut gzip = std::process::Command::new("gzip");
     let mut gzip = gzip.arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -281,7 +281,7 @@ async fn the_api_is_described_whole() {
     let all = "clients events live mix openapi.json percentile series session version";
     let named = |path: &str| paths.contains(&&format!("/api/v1/{path}"));
     assert!(all.split(' ').all(named), "{paths:?}");
-    // Nothing is answered that isn't in it, and what is in it is answered.
+    // Every answered path is described, and every described path is answered.
     for path in paths {
         let request = format!("HEAD {path} HTTP/1.1\r\nHost: localhost");
         assert_ne!(send(&server.address, &request).await.status, 404, "{path}");

@@ -1,4 +1,4 @@
-//! A small HTTP client: requests as they are written, answers as they come.
+//! A small HTTP client: requests and answers as raw text.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Longest wait for anything.
+/// Longest wait for any answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What was answered.
+/// An answer.
 pub struct Answer {
     pub status: u16,
     head: String,
@@ -18,7 +18,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The value of a header, by its name in small letters.
+    /// The value of a header, by its lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.find(|(found, _)| *found == name).map(|(_, value)| value)
@@ -29,17 +29,17 @@ impl Answer {
     }
 }
 
-/// Asks for a path.
+/// Requests a path.
 pub async fn get(address: &str, path: &str) -> Answer {
     send(address, &format!("GET {path} HTTP/1.1\r\nHost: localhost")).await
 }
 
-/// Sends a request without body on a connection of its own.
+/// Sends a request without body on a new connection.
 pub async fn send(address: &str, head: &str) -> Answer {
     post(address, head, "").await
 }
 
-/// Sends a request with a body on a connection of its own.
+/// Sends a request with a body on a new connection.
 pub async fn post(address: &str, head: &str, body: &str) -> Answer {
     let mut connection = Connection::connect(address).await;
     connection.write(&format!("{head}\r\nConnection: close\r\n\r\n{body}")).await;
@@ -49,7 +49,7 @@ pub async fn post(address: &str, head: &str, body: &str) -> Answer {
     Answer { status, head: head.to_owned(), body: body.to_owned() }
 }
 
-/// Asks for a path as one who takes compressed answers: head of the answer, and body as it came.
+/// Requests a path and accepts compression. Returns the head and the raw body.
 pub async fn get_compressed(address: &str, path: &str) -> (String, Vec<u8>) {
     let mut connection = Connection::connect(address).await;
     let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept-Encoding: gzip, br");
@@ -65,9 +65,9 @@ pub struct Connection {
     stream: TcpStream,
     /// The head of the answer.
     pub head: String,
-    /// Received and not yet looked at: of a body in chunks, what the chunks hold.
+    /// Received and not yet read: for a chunked body, the contents of the chunks.
     body: String,
-    /// Received and not yet taken apart.
+    /// Received and not yet parsed.
     raw: Vec<u8>,
 }
 
@@ -77,7 +77,7 @@ impl Connection {
         Self { stream, head: String::new(), body: String::new(), raw: Vec::new() }
     }
 
-    /// Asks for a path and reads the head of the answer.
+    /// Requests a path and reads the head of the answer.
     pub async fn open(address: &str, path: &str) -> Self {
         let mut connection = Self::connect(address).await;
         connection.write(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
@@ -94,18 +94,18 @@ impl Connection {
         self.stream.write_all(text.as_bytes()).await.unwrap();
     }
 
-    /// Writes, and tells whether the other side may still take it.
+    /// Writes. Returns false if the other side has closed the connection.
     pub async fn try_write(&mut self, text: &str) -> bool {
         self.stream.write_all(text.as_bytes()).await.is_ok()
     }
 
-    /// Takes some bytes as they come; 0 at the end.
+    /// Reads available bytes; 0 at the end.
     pub async fn read_some(&mut self, most: usize) -> usize {
         let mut some = vec![0; most];
         timeout(PATIENCE, self.stream.read(&mut some)).await.unwrap().unwrap_or(0)
     }
 
-    /// Everything up to the end of the connection.
+    /// Reads everything up to the end of the connection.
     pub async fn rest(&mut self) -> String {
         let mut bytes = std::mem::take(&mut self.raw);
         // A server that refuses early may reset the connection after its answer.
@@ -113,7 +113,7 @@ impl Connection {
         String::from_utf8(bytes).unwrap()
     }
 
-    /// The body of an answer that tells its length.
+    /// The body of an answer with a length.
     pub async fn body(&mut self) -> String {
         let head = self.raw_until(b"\r\n\r\n").await.to_ascii_lowercase();
         let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).unwrap();
@@ -121,7 +121,7 @@ impl Connection {
         String::from_utf8(bytes).unwrap()
     }
 
-    /// The next event of a stream and its data.
+    /// The next event of a stream, and its data.
     pub async fn event(&mut self) -> (String, Value) {
         loop {
             let text = self.block().await;
@@ -133,7 +133,7 @@ impl Connection {
         }
     }
 
-    /// What comes before the next empty line of a body in chunks.
+    /// The text before the next empty line of a chunked body.
     async fn block(&mut self) -> String {
         loop {
             if let Some((block, rest)) = self.body.split_once("\n\n") {

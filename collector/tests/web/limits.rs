@@ -1,4 +1,4 @@
-//! What one may ask for, and how long it may take.
+//! Limits of size and time on requests.
 
 use std::time::Duration;
 
@@ -8,25 +8,25 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::client::{Connection, send};
 use crate::server::{Server, server, server_within};
 
-/// Longest time that an honest request takes, on a busy machine too.
+/// Longest time of an honest request, on a busy machine too.
 const SOON: Duration = Duration::from_secs(5);
 
-/// A query that is answered when the store is not held.
+/// A query that is answered unless the store is held.
 const SERIES: &str = "/api/v1/series?client=web-1&nic=eth0";
 
 const SLOW_BODY: &str = "POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\n\
     Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 async fn until(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + SOON;
     while !holds() {
-        assert!(Instant::now() < deadline, "not soon: {what}");
+        assert!(Instant::now() < deadline, "too late: {what}");
         sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// Fails unless everybody is told at once how things are, and the page is there.
+/// Fails unless health is answered at once and the page is served.
 async fn must_answer(server: &Server) {
     for path in ["/healthz", "/readyz", "/", "/api/v1/version"] {
         let answer = timeout(SOON, server.get(path)).await.expect(path);
@@ -34,7 +34,7 @@ async fn must_answer(server: &Server) {
     }
 }
 
-/// How long the server goes on with a connection that writes a piece now and then.
+/// How long the server keeps a connection that writes a piece now and then.
 async fn trickled(server: &Server, head: &str, piece: &str) -> Duration {
     let begun = Instant::now();
     let mut connection = Connection::connect(&server.address).await;
@@ -71,7 +71,7 @@ async fn each_part_of_a_request_has_its_time_however_it_trickles() {
         .map(|(head, piece)| trickled(&server, head, piece));
     let (head, body) = tokio::join!(head, body);
     assert!(head < SOON && body < SOON, "{head:?} {body:?}");
-    // A connection that is used stays.
+    // A connection in use stays.
     let mut connection = Connection::connect(&server.address).await;
     for _ in 0..8 {
         connection.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
@@ -101,8 +101,8 @@ async fn a_stream_whose_reader_takes_a_byte_now_and_then_ends() {
         stream.read_some(1 << 10).await;
         sleep(Duration::from_millis(20)).await;
     }
-    // What is on its way, and no more.
-    let rest = timeout(SOON, stream.rest()).await.expect("it goes on and on");
+    // Data already in flight, and no more.
+    let rest = timeout(SOON, stream.rest()).await.expect("the stream doesn't end");
     assert!(rest.len() < alias.len(), "{} bytes", rest.len());
     must_answer(&server).await;
 }
@@ -121,7 +121,7 @@ async fn of_one_address_few_queries_run_some_wait_and_more_are_told_when_to_come
     until("two run", || server.memory.running() == 2).await;
     let refused = loop {
         let answer = send(&server.address, "GET /metrics HTTP/1.1\r\nHost: localhost");
-        // Until all have arrived, it waits itself.
+        // Until all have arrived, it must wait itself.
         match timeout(Duration::from_millis(200), answer).await {
             Ok(answer) => break answer,
             Err(_) => continue,

@@ -19,7 +19,7 @@ async fn live_updates_begin_with_a_snapshot_and_go_on_with_what_is_observed() {
     assert_eq!(snapshot["clients"][0]["client"], "web-1");
     server.observe("web-1", "Web", 2);
     server.observe("db-1", "Database", 1);
-    // The first update may still be about what the snapshot had.
+    // The first update may still be about the snapshot's contents.
     loop {
         let (event, update) = stream.event().await;
         assert_eq!(event, "update");
@@ -70,7 +70,7 @@ async fn an_alias_with_markup_stays_data() {
 #[tokio::test]
 async fn a_slow_reader_holds_nobody_up_and_gets_a_fresh_snapshot() {
     let server = server().await;
-    // Large enough to fill what the kernel holds for a connection that nobody reads from.
+    // Large enough to fill the kernel's buffers of a connection that nobody reads.
     let alias = "x".repeat(1 << 20);
     server.observe("web-1", &alias, 1);
     let mut slow = Connection::open(&server.address, "/api/v1/live").await;
@@ -95,12 +95,12 @@ async fn a_reader_that_reads_no_more_loses_its_place() {
     let alias = "x".repeat(1 << 20);
     server.observe("web-1", &alias, 1);
     let mut stalled = Connection::open(&server.address, "/api/v1/live").await;
-    // Twice as long as it may take.
+    // Twice the allowed time.
     for seq in 2..100 {
         server.observe("web-1", &alias, seq);
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    // It would go on for ever.
+    // It would continue for ever.
     let begun = Instant::now();
     stalled.rest().await;
     assert!(begun.elapsed() < Duration::from_secs(15), "the connection was not given up");
@@ -112,7 +112,7 @@ async fn streams_that_are_open_do_not_hold_up_the_stop() {
     let server = server().await;
     let mut stream = Connection::open(&server.address, "/api/v1/live").await;
     stream.event().await;
-    // One that has asked for nothing yet, and one in the middle of its headers.
+    // A connection that has sent nothing yet, and one in the middle of its headers.
     let _idle = Connection::connect(&server.address).await;
     let mut half = Connection::connect(&server.address).await;
     half.write("GET / HT").await;
@@ -120,5 +120,5 @@ async fn streams_that_are_open_do_not_hold_up_the_stop() {
     server.stop.send_replace(true);
     timeout(Duration::from_secs(2), server.task).await.unwrap().unwrap().unwrap();
     assert!(begun.elapsed() < Duration::from_secs(2));
-    assert!(stream.rest().await.ends_with("0\r\n\r\n"), "the stream ends as it should");
+    assert!(stream.rest().await.ends_with("0\r\n\r\n"), "the stream ends properly");
 }

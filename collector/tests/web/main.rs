@@ -1,4 +1,4 @@
-//! The web side, asked over a real socket.
+//! The web server, tested over a real socket.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod access;

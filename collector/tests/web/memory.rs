@@ -1,4 +1,4 @@
-//! A store that only remembers what it was asked, and can be switched off.
+//! A store that only records queries, and can be switched off.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,13 +20,13 @@ use crate::server::NOON;
 pub struct Memory {
     failing: AtomicBool,
     asked: Mutex<Option<SeriesRange>>,
-    /// Series are not answered while it is true.
+    /// While true, series are not answered.
     held: watch::Sender<bool>,
-    /// Series that are being looked for.
+    /// Number of running series queries.
     running: AtomicUsize,
 }
 
-/// One series that is being looked for.
+/// A running series query.
 struct Running<'a>(&'a AtomicUsize);
 
 impl Drop for Running<'_> {
@@ -36,22 +36,22 @@ impl Drop for Running<'_> {
 }
 
 impl Memory {
-    /// From now on nothing works.
+    /// Makes every call fail from now on.
     pub fn fail(&self) {
         self.failing.store(true, Ordering::Relaxed);
     }
 
-    /// Series are answered no more, or again.
+    /// Holds series queries, or lets them continue.
     pub fn hold(&self, held: bool) {
         self.held.send_replace(held);
     }
 
-    /// How many series are being looked for.
+    /// Number of running series queries.
     pub fn running(&self) -> usize {
         self.running.load(Ordering::Relaxed)
     }
 
-    /// The series asked for last.
+    /// The last series query.
     pub fn asked(&self) -> SeriesRange {
         self.asked.lock().unwrap().clone().unwrap()
     }
@@ -147,7 +147,7 @@ impl Query for Memory {
             interval_ns: 0,
             kind: if n == 0 { EventKind::Started } else { EventKind::Lost { packets: n } },
         };
-        // As many as are asked for, in a range of more than an hour.
+        // As many points as requested, for ranges longer than an hour.
         let long = range.to_ns - range.from_ns > 3_600_000_000_000;
         Ok((0..if long { limit as u64 } else { 2 }).map(event).collect())
     }

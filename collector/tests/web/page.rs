@@ -3,7 +3,7 @@
 use crate::client::send;
 use crate::server::server;
 
-/// The files that the page names; none if the collector was built without its dashboard.
+/// The files that the page refers to; none if the collector was built without its dashboard.
 fn named(page: &str) -> Vec<String> {
     let files = page.split('"').filter(|text| text.starts_with("./"));
     files.map(|file| file[1..].to_owned()).collect()

@@ -1,4 +1,4 @@
-//! A server of one test.
+//! The web server of one test.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use wire::message::Host;
 use crate::client::{Answer, get};
 use crate::memory::Memory;
 
-/// When the store's one sample is, and half a second.
+/// Time of the store's only sample.
 pub const NOON: u64 = 1_704_110_400_000_000_000;
 
 /// A running server.
@@ -32,17 +32,17 @@ pub async fn server() -> Server {
     server_with(None, Access::default()).await
 }
 
-/// A server whose writer has this to say, and that lets these in.
+/// A server with this state of the writer and this access.
 pub async fn server_with(writer: Option<&'static str>, access: Access) -> Server {
     server_within(writer, access, Limits::default()).await
 }
 
-/// The same, within these limits.
+/// The same with limits.
 pub async fn server_within(writer: Option<&'static str>, access: Access, limits: Limits) -> Server {
     encrypted(writer, access, limits, None).await
 }
 
-/// The same, encrypted.
+/// The same with TLS.
 pub async fn encrypted(
     writer: Option<&'static str>,
     access: Access,
@@ -76,7 +76,7 @@ impl Server {
         get(&self.address, path).await
     }
 
-    /// The error of a path that must fail with a status.
+    /// The error of a path that must fail with this status.
     pub async fn error(&self, path: &str, status: u16) -> (String, String) {
         let answer = self.get(path).await;
         assert_eq!(answer.status, status, "{path}: {}", answer.body);
@@ -85,7 +85,7 @@ impl Server {
         (text("code"), text("message"))
     }
 
-    /// A client connects and delivers one frame.
+    /// Connects a client and delivers one frame.
     pub fn observe(&self, client: &str, alias: &str, seq: u64) {
         let client = ClientId::new(client).unwrap();
         self.live.on_connected(&client, alias, &Host::default(), now_ns());

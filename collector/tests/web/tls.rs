@@ -1,4 +1,4 @@
-//! Pages and API, encrypted.
+//! Pages and API over TLS.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::client::{Connection, get};
 use crate::server::{Server, encrypted};
 
-/// Puts a new certificate, that names another host, and its key into a directory.
+/// Writes a new certificate for another host, and its key, to a directory.
 fn make(directory: &std::path::Path) -> CertificateFiles {
     let (cert, key) = (directory.join("cert.pem"), directory.join("key.pem"));
     let pair = rcgen::KeyPair::generate().unwrap();
@@ -31,7 +31,7 @@ async fn server(files: &CertificateFiles) -> (Server, HttpTls) {
     (encrypted(None, access, Limits::default(), Some(tls.clone())).await, tls)
 }
 
-/// What a client of this host is answered, or why it isn't.
+/// Sends a request as a client of this host. Returns the answer or the error.
 async fn ask(server: &Server, files: &CertificateFiles, request: &str) -> Result<String, String> {
     let client = Arc::new(own_client(files).unwrap());
     let (address, request) = (server.address.clone(), request.to_owned());
@@ -74,7 +74,7 @@ async fn one_who_does_not_encrypt_is_told_what_is_missing() {
     let (server, _tls) = server(&make(directory.path())).await;
     let answer = get(&server.address, "/healthz").await;
     assert_eq!((answer.status, answer.body.contains("https://")), (400, true), "{}", answer.body);
-    // And silence is not waited for.
+    // A silent connection doesn't delay the stop.
     let _silent = Connection::connect(&server.address).await;
     server.stop.send_replace(true);
     let stopped = tokio::time::timeout(Duration::from_secs(5), server.task).await;
@@ -98,7 +98,7 @@ async fn a_renewed_certificate_is_taken_and_a_broken_one_changes_nothing() {
     let error = tls.reload().unwrap_err().to_string();
     assert!(error.contains("key.pem"), "{error}");
     assert!(ask(&server, &files, HEALTH).await.is_ok());
-    // A key of another certificate, and one that others may read.
+    // A key of another certificate, and a key that others can read.
     make(other.path());
     fs::copy(other.path().join("key.pem"), &files.key).unwrap();
     let error = tls.reload().unwrap_err().to_string();

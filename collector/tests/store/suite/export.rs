@@ -29,7 +29,7 @@ pub async fn a_reader_of_an_export_that_stalls_gets_every_row_once(place: &impl 
         // After the first chunk.
         if starts.len() == 512 {
             place.wait_until_nothing_is_read().await;
-            // As of a later moment it is there too.
+            // A later snapshot would include it.
             store.commit(&agent.next(vec![sample("eth0", START + DAY, 1)])).await.unwrap();
         }
     }

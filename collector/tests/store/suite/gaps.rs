@@ -34,7 +34,7 @@ pub async fn a_gap_without_counts_is_explained_by_the_totals_on_both_sides(place
     let lost = sample("eth0", START + SECOND, 50);
     let other = sample("eth1", START + SECOND, 60);
     let mut damaged = agent.record(9, Gap::SpoolDamaged as u8, vec![lost, other]);
-    // Of one NIC nothing is known.
+    // Nothing is known about one NIC.
     damaged.samples.truncate(1);
     let mut forgotten = agent.record(5, Gap::Forgotten as u8, vec![lost]);
     forgotten.samples.clear();
@@ -46,7 +46,7 @@ pub async fn a_gap_without_counts_is_explained_by_the_totals_on_both_sides(place
     let bytes = |n: usize| (sums[n].0.rx_bytes, sums[n].1.rx_bytes, sums[n].2.rx_bytes);
     assert_eq!(bytes(0), (1001 + 50_001 + 2001, 50_001, 1001 + 2 * 50_001 + 2001));
     assert_eq!(bytes(1), (1001 + 2001, 60_001, 1001 + 60_001 + 2001));
-    // A loss is only explained where such a gap is.
+    // Only such a gap explains a loss.
     place.execute("UPDATE gaps SET reason = 1").await;
     assert_eq!(store.check().await.unwrap().findings.len(), 2);
 }

@@ -1,4 +1,4 @@
-//! Clients, and what happened to their NICs.
+//! Clients, and the events of their NICs.
 
 use collector::store::{Commit, Event, EventKind, NicRange};
 use wire::frame::{Gap, KernelCounts, Mix, MixCounts, Sample, flags};
@@ -30,7 +30,7 @@ pub async fn clients_are_known_with_their_nics_and_clock(place: &impl Place) {
     assert_eq!(ids, ["a.b", "web"]);
     let web = &clients[1];
     assert_eq!((web.alias.as_str(), web.created_ns), ("the web server", START));
-    // By the collector's clock at the commit.
+    // The time of the commit by the collector's clock.
     assert!((before_ns..=collector::time::now_ns()).contains(&web.last_seen_ns));
     assert_eq!((&web.host, web.clock_offset_ns), (&hello(&[]).host, Some(-5_000_000)));
     assert_eq!(web.nics, [eth("eth0"), eth("eth1")]);
@@ -55,7 +55,7 @@ pub async fn a_mix_is_summed_over_its_range(place: &impl Place) {
     store.commit(&batch([agent.batch(vec![frame])])).await.unwrap();
     let range = nic_range(START + 20 * SECOND, START + 40 * SECOND);
     let sum = store.mix(&range).await.unwrap();
-    // Of the second and the third.
+    // The sum of the second and the third.
     assert_eq!((sum.interval_ns, sum.rx, sum.tx), (20 * SECOND, mix(5).rx, mix(5).tx));
     let none = store.mix(&nic_range(START, START + SECOND)).await.unwrap();
     assert_eq!((none.interval_ns, none.rx), (0, MixCounts::default()));

@@ -1,4 +1,4 @@
-//! What every store does.
+//! The behaviours of every store.
 
 mod export;
 mod gaps;

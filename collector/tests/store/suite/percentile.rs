@@ -7,7 +7,7 @@ use super::place::{Place, opened};
 use super::views::rate;
 use crate::batches::{DAY, MINUTE, START, nic};
 
-/// By sorting upwards and counting: of n rates the one at place 95 n / 100, rounded up.
+/// Sorts upwards and counts: of n rates, the one at place 95 n / 100, rounded up.
 fn percentile_95(mut rates: Vec<f64>) -> f64 {
     rates.sort_by(f64::total_cmp);
     rates[(rates.len() * 95).div_ceil(100) - 1]
@@ -15,8 +15,8 @@ fn percentile_95(mut rates: Vec<f64>) -> f64 {
 
 pub async fn the_95th_percentile_is_what_transit_billing_takes(place: &impl Place) {
     let (store, mut agent) = opened(place).await;
-    // 20 hours and 5 minutes of a month that is over; three intervals are missing, and of one only
-    // a minute was measured.
+    // 20 hours and 5 minutes of a past month. Three intervals are missing, and one has only a minute
+    // measured.
     let (start, length) = (START - 400 * DAY, 241);
     let mut noise = 12_345_u64;
     let mut rates = (Vec::new(), Vec::new());
@@ -80,7 +80,7 @@ pub async fn the_95th_percentile_of_a_client_is_that_of_its_nics_together(place:
     let mut samples = Vec::new();
     let mut rates = (Vec::new(), Vec::new());
     for n in 0..minutes / 5 {
-        // One NIC is busy in the first intervals, the other one in the last.
+        // One NIC is busy in the first intervals, the other in the last.
         let (first, second) = ((n % 37) * 1000 + n, (minutes - n) * 900);
         for minute in 0..5 {
             let at = START + (n * 5 + minute) * MINUTE;

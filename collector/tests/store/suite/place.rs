@@ -1,4 +1,4 @@
-//! Where a store under test is, and what most tests ask of it.
+//! The place of a store under test, with common queries of tests.
 
 use std::sync::Arc;
 
@@ -6,19 +6,18 @@ use collector::store::{Database, Epoch, Point, Resolution, SessionState};
 
 use crate::batches::{Agent, START, all, client, hello};
 
-/// Where a store of one test is.
+/// The place of one test's store.
 pub trait Place {
-    /// Opens the store, which is made at the first time.
+    /// Opens the store; the first call creates it.
     async fn open(&self) -> Arc<dyn Database>;
 
-    /// The one column of a query in SQL that every database understands.
+    /// The single column of a query, in SQL that every database understands.
     async fn numbers(&self, sql: &str) -> Vec<i64>;
 
     /// Changes the database behind the store's back.
     async fn execute(&self, sql: &str);
 
-    /// Waits until nobody reads as of an earlier moment, which would keep the database from
-    /// tidying up.
+    /// Waits until no reader holds an earlier snapshot, which would keep the database from cleaning up.
     async fn wait_until_nothing_is_read(&self);
 
     /// The rows of `bandwidth_report` by NIC and time.
@@ -36,7 +35,7 @@ pub struct ReportRow {
     pub avg_download_packet_size: Option<f64>,
 }
 
-/// A store with one client and one session of it.
+/// A store with one client and one session.
 pub async fn opened(place: &impl Place) -> (Arc<dyn Database>, Agent) {
     let store = place.open().await;
     let states = store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a table does not take.
+//! Frames that a table doesn't accept.
 
 use std::time::UNIX_EPOCH;
 
@@ -18,13 +18,13 @@ pub async fn a_frame_that_can_not_be_kept_goes_to_quarantine_alone(place: &impl 
     for n in 0..20 {
         frames.push(agent.frame(vec![sample("eth0", START + n * SECOND, n)]));
     }
-    // The sum holds one of them and not both.
+    // The sum can hold one of them but not both.
     let full = i64::MAX.cast_unsigned() - FIGURE_MAX - FIGURE_MAX / 2;
     place.execute(&format!("UPDATE bandwidth_1m SET rx_bytes = {full}")).await;
     for frame in [5, 12] {
         frames[frame].samples[0].rx.bytes = FIGURE_MAX;
     }
-    // What no link carries isn't even tried.
+    // Figures beyond any link aren't even tried.
     frames[17].samples[0].rx.bytes = i64::MAX.cast_unsigned();
     let taken = store.commit(&batch([agent.batch(frames)])).await.unwrap();
     let [told] = &taken.quarantined[..] else { panic!("{taken:?}") };
@@ -84,18 +84,18 @@ pub async fn a_client_with_too_many_nics_keeps_those_that_it_has(place: &impl Pl
     assert_eq!(quarantined, place.numbers("SELECT count(*) FROM quarantine").await);
     assert_eq!(quarantined, [2]);
     assert_eq!(place.numbers("SELECT count(*) FROM nics").await, [65_536]);
-    // An inventory that has it is kept as well.
+    // An inventory with this NIC is stored as well.
     let nics = ["eth0", "veth1"].map(|name| Nic { name: nic(name), index: 2, ..Nic::default() });
     let inventory = Inventory { nics: nics.to_vec() };
     store.record_inventory(&client("web"), &inventory, START).await.unwrap();
     assert_eq!(place.numbers("SELECT count(*) FROM nics WHERE present = present").await, [65_536]);
-    assert_eq!(store.check().await.unwrap().findings.len(), 1, "what is in quarantine");
-    // Those that have no rows are deleted, and there is room again.
+    assert_eq!(store.check().await.unwrap().findings.len(), 1, "only the quarantine");
+    // NICs without rows are deleted, which makes room again.
     store.retain(&RetentionLimits::default(), START + 10 * SECOND).await.unwrap();
     assert_eq!(place.numbers("SELECT count(*) FROM nics").await, [1]);
     store.commit(&agent.next(vec![sample("veth1", START + 9 * SECOND, 9)])).await.unwrap();
     assert_eq!(raw(&store, "web", "veth1").await.len(), 1);
-    assert_eq!(store.check().await.unwrap().findings.len(), 1, "what is in quarantine");
+    assert_eq!(store.check().await.unwrap().findings.len(), 1, "only the quarantine");
 }
 
 pub async fn a_minute_of_a_very_fast_nic_is_kept_whole_in_several_rows(place: &impl Place) {
@@ -111,7 +111,7 @@ pub async fn a_minute_of_a_very_fast_nic_is_kept_whole_in_several_rows(place: &i
     assert_eq!(points.len(), 6);
     let mut end_ns = START;
     for point in &points {
-        // PostgreSQL keeps times to the microsecond.
+        // PostgreSQL stores times to the microsecond.
         assert!(end_ns.abs_diff(point.start_ns) < 2000, "{points:?}");
         end_ns = point.start_ns + point.interval_ns;
     }

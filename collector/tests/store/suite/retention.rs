@@ -1,4 +1,4 @@
-//! What is deleted by its age.
+//! Deletion by age.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub async fn what_is_old_is_deleted_table_by_table(place: &impl Place) {
     store.retain(&limits, now + 40 * DAY).await.unwrap();
     assert_eq!(read(Resolution::FiveMinutes).await, 0);
     assert_sound(&store).await;
-    // Something that arrives so late is taken all the same.
+    // Samples that arrive this late are still accepted.
     store.open_sessions(&client("web"), &hello(&[2]), now).await.unwrap();
     let mut agent = Agent::new("web", 2, 1);
     store.commit(&agent.next(vec![sample("eth0", START, 5)])).await.unwrap();
@@ -55,7 +55,7 @@ pub async fn a_session_long_silent_is_forgotten_and_the_proof_still_holds(place:
     let gap = agent.record(9, Gap::SpoolFull as u8, vec![sample("eth0", START, 7)]);
     let frame = agent.frame(vec![sample("eth0", START, 8)]);
     store.commit(&batch([agent.batch(vec![gap, frame])])).await.unwrap();
-    // Long after the commit, by the clock of this machine, and after the samples.
+    // Long after the commit by this machine's clock, and after the samples.
     let now = START + 10_000 * DAY;
     store.retain(&RetentionLimits::default(), now).await.unwrap();
     assert_eq!(store.committed(&[1]).await.unwrap(), []);
@@ -75,7 +75,7 @@ pub async fn a_nic_is_forgotten_once_it_has_no_rows_left(place: &impl Place) {
     let pod = sample("veth1", START, 7);
     store.commit(&agent.next(vec![sample("eth0", START, 1), pod])).await.unwrap();
     let names = "SELECT count(*) FROM nics";
-    // As by age, one table after the other.
+    // One table after the other, as by age.
     for table in ["bandwidth_stats", "bandwidth_1m", "bandwidth_5m"] {
         store.retain(&RetentionLimits::default(), START + MINUTE).await.unwrap();
         assert_eq!(place.numbers(names).await, [2], "it has rows in {table}");
@@ -85,7 +85,7 @@ pub async fn a_nic_is_forgotten_once_it_has_no_rows_left(place: &impl Place) {
     store.retain(&RetentionLimits::default(), START + MINUTE).await.unwrap();
     assert_eq!(place.numbers(names).await, [1]);
     assert_sound(&store).await;
-    // It comes back, and the session that it was forgotten in goes on.
+    // It returns, and the session in which it was deleted continues.
     let at = START + MINUTE;
     store.commit(&agent.next(vec![sample("eth0", at, 2), sample("veth1", at, 3)])).await.unwrap();
     assert_eq!(raw(&store, "web", "veth1").await.len(), 1);

@@ -1,4 +1,4 @@
-//! Series, and the rollups that they come from.
+//! Series, and the rollups behind them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::batches::{
     Agent, DAY, MINUTE, SECOND, START, all, batch, client, hello, nic, point, sample,
 };
 
-/// What samples must add up to in intervals of `length_ns`.
+/// The expected sums of samples over intervals of `length_ns`.
 pub fn rolled_up(points: &[Point], length_ns: u64) -> Vec<Point> {
     let mut sums: BTreeMap<u64, Point> = BTreeMap::new();
     for point in points {
@@ -33,7 +33,7 @@ pub fn rolled_up(points: &[Point], length_ns: u64) -> Vec<Point> {
     sums.into_values().collect()
 }
 
-/// Samples of any size, anywhere in twelve minutes, of three NICs.
+/// Samples of any size at any time within twelve minutes, of three NICs.
 fn any_samples() -> impl Strategy<Value = Vec<Sample>> {
     let names = prop::sample::select(vec!["eth0", "eth1", "bond0"]);
     let figures = (0..1_u64 << 40, 0..1_u64 << 30, 0..1_u64 << 31, 0..32_u32);

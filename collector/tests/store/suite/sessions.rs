@@ -1,4 +1,4 @@
-//! Batches and the sessions that they move on.
+//! Batches, and the sessions that they advance.
 
 use collector::store::{Commit, Epoch, Point, SessionState, StoreError};
 use wire::frame::{Sample, flags};

@@ -33,7 +33,7 @@ pub async fn the_report_view_gives_the_old_columns(place: &impl Place) {
     };
     assert_eq!(rows[0], first);
     let speeds: Vec<f64> = rows.iter().map(|row| row.download_speed).collect();
-    // (500) / 0.5 s, (500 + 1000) / 1 s, ... and from then on the last 2 s only.
+    // (500) / 0.5 s, (500 + 1000) / 1 s, ... and from then on only the last 2 s.
     assert_eq!(speeds, [1000.0, 1500.0, 2000.0, 2500.0, 3500.0], "stacked NICs are left out");
     assert_eq!(rows[4].timestamp, "2027-01-15 00:00:02.000");
     assert_eq!(rows[4].avg_download_packet_size, Some(7000.0 / 20.0));
@@ -51,10 +51,10 @@ pub async fn the_report_view_gives_the_old_columns(place: &impl Place) {
     store.commit(&agent.next(samples)).await.unwrap();
     let rows = place.report("fast").await;
     assert_eq!(rows.len(), 20);
-    // Of 9 samples none is left out, of 10 the highest and the lowest.
+    // Of 9 samples none is left out; of 10 the highest and the lowest.
     assert!((rows[8].download_speed - 1700.0 / 0.9).abs() < 1e-6, "{rows:?}");
     assert!((rows[9].download_speed - 800.0 / 0.8).abs() < 1e-6, "{rows:?}");
-    // Without 900, 800, 0 and 10: fifteen of 100 and one of 300.
+    // Without 900, 800, 0 and 10, fifteen of 100 and one of 300 remain.
     assert!((rows[19].download_speed - 1800.0 / 1.6).abs() < 1e-6, "{rows:?}");
     assert!((rows[19].upload_speed - 3600.0 / 1.6).abs() < 1e-6, "{rows:?}");
     let all: f64 = 900.0 + 15.0 * 100.0 + 800.0 + 10.0 + 300.0;
