@@ -80,6 +80,9 @@ pub struct EnrollArgs {
     /// Client id; default: client.id, or the id that the token was made for
     #[arg(long)]
     pub id: Option<String>,
+    /// Do nothing if this host has a certificate, even an expired one; for scripts that run again
+    #[arg(long)]
+    pub unless_enrolled: bool,
 }
 
 /// Arguments of `agent watch`.

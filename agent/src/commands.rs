@@ -25,6 +25,13 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
             // The collector of an earlier enrolment may not be this token's.
             let loaded = config::load_explicit(&cli.options, &args.given())?;
             let config = &loaded.config;
+            if args.unless_enrolled {
+                let tls = config.tls.files().map_err(|it| loaded.refuse(it))?;
+                if let Some(client) = enroll::enrolled(&config.data_dir, tls.as_ref())? {
+                    out.say(&format!("this host is enrolled as {client}; nothing was changed"));
+                    return Ok(());
+                }
+            }
             let client = enroll::wanted(&loaded).map_err(|it| loaded.refuse(it))?;
             // If the config names no host, the token does.
             let servers = config.collectors().unwrap_or_default();

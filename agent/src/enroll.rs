@@ -2,14 +2,18 @@
 
 use std::io::{self, BufRead, IsTerminal, Read};
 use std::path::Path;
+use std::time::Duration;
 
+use rustls::pki_types::UnixTime;
 use settings::{Loaded, Problem};
+use wire::id::ClientId;
+use wire::pem::TlsFiles;
 use wire::private_file::{self, FileError};
 use wire::token::{Token, TokenError};
 
 use crate::config::{self, Config, enrolled};
 use crate::connection::Server;
-use crate::identity::{self, Asked, EnrollError, Enrolled};
+use crate::identity::{self, Asked, Credentials, EnrollError, Enrolled, IdentityError};
 use crate::run;
 
 /// Why this host has no certificate.
@@ -121,6 +125,24 @@ fn pasted(input: impl BufRead) -> Result<Token, EnrollCommandError> {
 pub fn wanted(loaded: &Loaded<Config>) -> Result<Asked, Problem> {
     let id = loaded.config.client_id();
     if config::is_id_chosen(loaded) { Ok(Asked::Chosen(id?)) } else { Ok(Asked::HostName(id.ok())) }
+}
+
+/// The client that this host has a certificate for. It may have expired: measuring goes on all the
+/// same, and the agent's log says what to do.
+///
+/// # Errors
+/// [`IdentityError`] names the file that is damaged or can't be read.
+pub fn enrolled(
+    data_dir: &Path,
+    tls: Option<&TlsFiles>,
+) -> Result<Option<ClientId>, IdentityError> {
+    // At a time at which no certificate has expired.
+    let whenever = UnixTime::since_unix_epoch(Duration::ZERO);
+    match Credentials::load(&run::identity_dir(data_dir), tls, whenever) {
+        Ok(credentials) => Ok(Some(credentials.client().clone())),
+        Err(IdentityError::NotEnrolled(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Gets a certificate with a token, stores the collector's address for `agent run`, and prints the

@@ -346,3 +346,28 @@ fn a_host_whose_name_no_client_can_have_goes_on() {
     let path = file(&folder, "client: {id: (none)}");
     assert!(refusal(&agent(&["check-config", "-c", &path], &[])).contains("client.id"));
 }
+
+#[test]
+fn the_variables_of_the_containers_are_keys_with_values_that_are_taken() {
+    let mut found = Vec::new();
+    for path in ["deploy/kubernetes/agent.yaml", "deploy/compose/compose.yaml"] {
+        let text = fs::read_to_string(repo(path)).unwrap();
+        for part in text.split("NETMON_AGENT_").skip(1) {
+            let name = part.split(|c: char| !c.is_ascii_uppercase() && c != '_').next().unwrap();
+            found.push(format!("NETMON_AGENT_{name}"));
+        }
+    }
+    found.sort();
+    found.dedup();
+    assert!(found.len() >= 3, "{found:?}");
+    let value = |name: &str| match name.rsplit("__").next() {
+        Some("PORT") => "8082".to_owned(),
+        _ if name.ends_with("DATA_DIR") => "/data".to_owned(),
+        _ => "node-1".to_owned(),
+    };
+    let values: Vec<(String, String)> =
+        found.into_iter().map(|name| (name.clone(), value(&name))).collect();
+    let values: Vec<(&str, &str)> = values.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    let output = agent(&["check-config", "--quiet"], &values);
+    assert!(output.status.success(), "{values:?}: {}", text(&output.stderr));
+}

@@ -2,8 +2,9 @@
 //! contains a secret, a forged line or a peer's long text.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::fs::{self, Permissions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -45,7 +46,7 @@ fn audited(collector: &Running, event: &str) -> Value {
 
 fn secret_file(path: &Path, text: &str) {
     let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
     writeln!(file, "{text}").unwrap();
 }
 
@@ -164,4 +165,38 @@ fn what_an_agent_says_in_the_wrong_place_makes_a_short_line_without_its_secret()
     assert!(log.chars().all(|c| c == '\n' || !c.is_control()), "{log}");
     assert!(log.lines().all(|line| line.starts_with('{')), "{log}");
     collector.stop();
+}
+
+#[test]
+fn a_script_that_runs_again_enrols_a_host_once() {
+    if !in_namespace() {
+        return;
+    }
+    let site = Site::new();
+    let _collector = site.start_collector();
+    // As Kubernetes mounts a secret: links in a directory that everybody may write, but not change.
+    let (mount, kept) = (site.dir().join("secret"), site.dir().join("secret/..2026_11_26"));
+    fs::create_dir_all(&kept).unwrap();
+    fs::set_permissions(&mount, Permissions::from_mode(0o1777)).unwrap();
+    secret_file(&kept.join("token"), &token(&site, &["--uses", "2"]));
+    symlink("..2026_11_26", mount.join("..data")).unwrap();
+    symlink("..data/token", mount.join("token")).unwrap();
+    let enroll = || {
+        let mut command = site.agent(&["enroll", "--unless-enrolled", "--token-file"]);
+        done(command.arg(mount.join("token")).output().unwrap())
+    };
+    assert!(enroll().contains("enrolled as host-1 at"));
+    let key = site.dir().join("agent/identity/key.pem");
+    let before = fs::read(&key).unwrap();
+    // Without the token too.
+    fs::remove_file(mount.join("token")).unwrap();
+    assert!(enroll().contains("is enrolled as host-1; nothing was changed"));
+    assert_eq!(fs::read(&key).unwrap(), before);
+    let left = done(site.collector(&["tokens"]).output().unwrap());
+    assert!(left.contains("1 of 2"), "{left}");
+    // What is damaged is no enrolment, and not replaced unasked.
+    fs::write(&key, "no key").unwrap();
+    let damaged = site.agent(&["enroll", "--unless-enrolled", "-"]).output().unwrap();
+    let said = String::from_utf8_lossy(&damaged.stderr).into_owned();
+    assert!(!damaged.status.success() && said.contains("key.pem"), "{said}");
 }

@@ -213,3 +213,33 @@ fn what_only_looks_or_refuses_makes_no_identity() {
         assert!(!dir.join("identity").exists(), "{args:?}: {output:?}");
     }
 }
+
+#[test]
+fn the_variables_of_the_containers_are_keys_with_values_that_are_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    fs::write(&token, "0123456789abcdef0123456789abcdef").unwrap();
+    let token = token.display().to_string();
+    let mut found = Vec::new();
+    for path in ["deploy/kubernetes/collector.yaml", "deploy/compose/compose.yaml"] {
+        let text = fs::read_to_string(repo(path)).unwrap();
+        for part in text.split("NETMON_COLLECTOR_").skip(1) {
+            let name = part.split(|c: char| !c.is_ascii_uppercase() && c != '_').next().unwrap();
+            found.push(format!("NETMON_COLLECTOR_{name}"));
+        }
+    }
+    found.sort();
+    found.dedup();
+    assert!(found.len() >= 3, "{found:?}");
+    let value = |name: &str| match name.rsplit("__").next() {
+        Some("PORT") => "8082".to_owned(),
+        Some("TOKEN_FILE") => token.clone(),
+        _ if name.ends_with("DATA_DIR") => "/data".to_owned(),
+        _ => "::1".to_owned(),
+    };
+    let values: Vec<(String, String)> =
+        found.into_iter().map(|name| (name.clone(), value(&name))).collect();
+    let values: Vec<(&str, &str)> = values.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    let output = collector(&["check-config", "--quiet"], &values);
+    assert!(output.status.success(), "{values:?}: {}", text(&output.stderr));
+}

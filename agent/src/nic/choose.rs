@@ -273,6 +273,46 @@ mod tests {
         assert_eq!(choices[1..], [CAPTURED, Choice::Skip(Reason::Stacked)]);
     }
 
+    /// What networks of pods lay on a node: pairs, bridges, tunnels, and what carries nothing. One NIC
+    /// of the node, if it is a port or a virtual machine's, has all that leaves it.
+    #[test]
+    fn of_a_node_with_pods_only_the_port_is_captured() {
+        let lists: [&[(&str, Class)]; 4] = [
+            &[
+                ("cni0", Class::Aggregate),
+                ("veth1a2b", Class::Virtual),
+                ("flannel.1", Class::Tunnel),
+            ],
+            &[
+                ("cali12", Class::Virtual),
+                ("tunl0", Class::Tunnel),
+                ("vxlan.calico", Class::Tunnel),
+            ],
+            &[
+                ("cilium_net", Class::Virtual),
+                ("cilium_host", Class::Virtual),
+                ("lxc9", Class::Virtual),
+            ],
+            &[
+                ("eni7f", Class::Virtual),
+                ("kube-ipvs0", Class::Copy),
+                ("nodelocaldns", Class::Copy),
+            ],
+        ];
+        for list in lists {
+            let mut links =
+                vec![Link::up(1, "lo", Class::Loopback), Link::up(2, "ens5", Class::Physical)];
+            links.extend((3..).zip(list).map(|(index, (name, class))| {
+                let link = Link::up(index, name, *class);
+                if *name == "veth1a2b" { port_of(3, link) } else { link }
+            }));
+            let choices = choose(&links, &NicFilter::default());
+            let captured = links.iter().zip(&choices).filter(|(_, choice)| **choice == CAPTURED);
+            let captured: Vec<_> = captured.map(|(link, _)| link.name.to_string()).collect();
+            assert_eq!(captured, ["ens5"], "{list:?}: {choices:?}");
+        }
+    }
+
     #[test]
     fn of_a_pair_with_both_ends_here_one_stands_for_its_wire() {
         let end =
