@@ -1,31 +1,30 @@
-//! Bounds: what was measured, whatever it says, becomes records that can be read back.
+//! Bounds: splits and caps measurements, so that every one becomes records that can be read back.
 //!
-//! A sampler that stood still, a host that slept for a month and a driver that counts nonsense
-//! all give figures beyond what [`Frame::check`](crate::frame::Frame::check) allows. Long times
-//! are split into pieces that tile them, so that sums and times stay exact; figures beyond any link
-//! are cut there, and a driver's own beyond that are none.
+//! A stalled sampler, a host that slept for a month or a driver with nonsense counters gives figures
+//! beyond the limits of [`Frame::check`](crate::frame::Frame::check). Long intervals are split into
+//! contiguous pieces, so that sums and times stay exact. Figures beyond any link are capped, and a
+//! driver's own figures beyond that are left out.
 //!
-//! What an older agent has spooled may be beyond: such a frame can still be read, and what is to be
-//! done with it is said by [`Frame::beyond_any_link`].
+//! Spools of older agents may hold such figures. Their frames can still be read;
+//! [`Frame::beyond_any_link`] detects them.
 
 use crate::frame::{
     Counts, Frame, INTERVAL_MAX_NS, KernelCounts, MAX, MAX_PEAK, Mix, MixCounts, Sample, flags,
 };
 use crate::id::NicName;
 
-/// No NIC is faster, bytes/s: 8 Tbit/s, five ports of the fastest Ethernet (1.6 Tbit/s, IEEE
-/// 802.3dj) in one bond.
+/// Upper limit of any NIC's speed, bytes/s: 8 Tbit/s, five ports of the fastest Ethernet (1.6 Tbit/s,
+/// IEEE 802.3dj) in one bond.
 pub const FASTEST: u64 = 1_000_000_000_000;
 
-/// Most bytes or packets of one record: [`FASTEST`] for as long as a record may last
-/// ([`INTERVAL_MAX_NS`], a day), in packets of one byte. A hundredth of what a signed 64-bit column
-/// holds.
+/// Most bytes or packets of one record: [`FASTEST`] for the longest record ([`INTERVAL_MAX_NS`], a
+/// day), in packets of one byte. This is a hundredth of a signed 64-bit column's range.
 pub const FIGURE_MAX: u64 = FASTEST * (INTERVAL_MAX_NS / 1_000_000_000);
 
-/// Most pieces of one time: what goes on for longer than a year is no measurement.
+/// Most pieces of one interval: anything longer than a year is no measurement.
 const PIECES_MAX: u64 = 366;
 
-/// The starts and lengths of pieces that tile a time, each at most [`INTERVAL_MAX_NS`] long.
+/// The starts and lengths of contiguous pieces of an interval, each at most [`INTERVAL_MAX_NS`] long.
 fn tiles(start_ns: u64, interval_ns: u64) -> impl Iterator<Item = (u64, u64)> {
     let start_ns = start_ns.min(MAX - PIECES_MAX * INTERVAL_MAX_NS);
     let interval_ns = interval_ns.clamp(1, PIECES_MAX * INTERVAL_MAX_NS);
@@ -36,8 +35,8 @@ fn tiles(start_ns: u64, interval_ns: u64) -> impl Iterator<Item = (u64, u64)> {
 }
 
 impl Sample {
-    /// The sample as pieces of a day at most: most often itself. The first has all that was
-    /// counted, for nobody knows when that was; the others say that time went on.
+    /// Splits the sample into pieces of at most a day; usually it stays one. The first piece has all
+    /// counts, because nobody knows when they happened. The others only cover the time.
     pub fn pieces(self) -> impl Iterator<Item = Self> {
         let mut bounded = Self {
             rx: self.rx.bounded(),
@@ -54,8 +53,8 @@ impl Sample {
         )
     }
 
-    /// A driver that counts beyond any link counts nothing: its figures are left out, and the
-    /// sample says so. Gives whether they were.
+    /// Leaves out a driver's figures if they are beyond any link, and flags the sample. Returns true if
+    /// it did.
     pub fn leave_out_nonsense(&mut self) -> bool {
         let nonsense = self.kernel.is_beyond();
         if nonsense {
@@ -65,7 +64,7 @@ impl Sample {
         nonsense
     }
 
-    /// Nothing more of the same NIC.
+    /// The following piece of the same NIC, without counts.
     fn went_on(&self) -> Self {
         let totals = |counts: &Counts| Counts {
             total_bytes: counts.total_bytes,
@@ -76,7 +75,7 @@ impl Sample {
             nic: self.nic,
             rx: totals(&self.rx),
             tx: totals(&self.tx),
-            // What happened once is told once.
+            // One-time events belong to the first piece only.
             flags: self.flags & !(flags::CLOCK_STEP | flags::PARTIAL),
             ..Self::default()
         }
@@ -84,7 +83,7 @@ impl Sample {
 }
 
 impl Mix {
-    /// The mix as pieces of a day at most, of which the first has all that was counted.
+    /// Splits the mix into pieces of at most a day. The first piece has all counts.
     pub fn pieces(self) -> impl Iterator<Item = Self> {
         tiles(self.start_ns, self.interval_ns).enumerate().map(
             move |(n, (start_ns, interval_ns))| {
@@ -100,7 +99,7 @@ impl Mix {
         )
     }
 
-    /// As [`Sample::leave_out_nonsense`].
+    /// Like [`Sample::leave_out_nonsense`].
     pub fn leave_out_nonsense(&mut self) -> bool {
         let nonsense = self.kernel.is_beyond();
         if nonsense {
@@ -111,8 +110,8 @@ impl Mix {
 }
 
 impl Frame {
-    /// The NIC of a figure that no link can carry ([`FIGURE_MAX`]), and the figure, if there is
-    /// one. Drivers' own figures are not looked at: [`Sample::leave_out_nonsense`].
+    /// The NIC and the figure of the first count that no link can carry ([`FIGURE_MAX`]), if any.
+    /// Ignores drivers' own figures: [`Sample::leave_out_nonsense`] handles those.
     #[must_use]
     pub fn beyond_any_link(&self) -> Option<(NicName, u64)> {
         let of_sample = |sample: &Sample| {
@@ -146,7 +145,7 @@ impl Counts {
 }
 
 impl KernelCounts {
-    /// Whether no link can have carried what a driver says.
+    /// True if no link can have carried the driver's figures.
     #[must_use]
     pub fn is_beyond(&self) -> bool {
         self.figures().any(|figure| figure > FIGURE_MAX)

@@ -1,4 +1,4 @@
-//! What a certificate says: whose it is, its serial number and how long it is valid.
+//! The contents of a certificate: its owner, its serial number and its validity.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use x509_parser::revocation_list::CertificateRevocationList;
 
 use crate::id::{ClientId, InvalidClientId};
 
-/// The name that a certificate of the collector's own CA gives to every collector (DNS, SAN).
+/// The name of every collector in certificates of the collector's own CA (DNS, SAN).
 pub const COLLECTOR_NAME: &str = "collector.netmon";
 
-/// The part of a subject by which the collector's own CA says of which generation of a client's
-/// certificates one is (X.520, generationQualifier). A revocation begins the next generation.
+/// The part of a subject in which the collector's own CA stores the generation of a client's
+/// certificates (X.520, generationQualifier). A revocation starts the next generation.
 pub const GENERATION: &[u64] = &[2, 5, 4, 44];
 
 /// SHA-256 of a certificate's DER encoding.
@@ -43,51 +43,51 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// What a certificate says.
+/// The contents of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// Serial number, hexadecimal, unique per CA.
     pub serial: String,
-    /// How long it is valid.
+    /// Its validity.
     pub validity: Validity,
     /// The DNS names of its SAN.
     pub dns_names: Vec<String>,
-    /// Generation of a client's certificates that it is of: 0 unless it says ([`GENERATION`]).
+    /// Generation of the client's certificates; 0 if it has none ([`GENERATION`]).
     pub generation: u64,
-    /// Who it is for, as in the certificate (DER).
+    /// Its subject, as in the certificate (DER).
     pub subject: Vec<u8>,
-    /// Who signed it, as in the certificate (DER).
+    /// Its issuer, as in the certificate (DER).
     pub issuer: Vec<u8>,
     /// SHA-256 of its DER.
     pub fingerprint: Fingerprint,
 }
 
-/// Bytes that are no X.509 certificate.
+/// The bytes are not an X.509 certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an X.509 certificate: {0}")]
 pub struct NotACertificate(String);
 
-/// Bytes that are no X.509 revocation list.
+/// The bytes are not an X.509 revocation list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an X.509 revocation list: {0}")]
 pub struct NotARevocationList(String);
 
-/// A certificate that doesn't say whose it is.
+/// The certificate doesn't name its client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// No name or several.
     #[error("it has {0} DNS names in its SAN; exactly one, the client id, is needed")]
     Count(usize),
-    /// A name that is no client id.
-    #[error("the DNS name of its SAN is no client id: {0}")]
+    /// A name that is not a client id.
+    #[error("the DNS name of its SAN is not a client id: {0}")]
     ClientId(#[from] InvalidClientId),
 }
 
 impl Facts {
-    /// Which client the certificate is for: the one DNS name of its SAN.
+    /// The client of the certificate: the single DNS name of its SAN.
     ///
     /// # Errors
-    /// [`NameError`] if it doesn't say.
+    /// [`NameError`] if there is none.
     pub fn client(&self) -> Result<ClientId, NameError> {
         match self.dns_names.as_slice() {
             [name] => Ok(ClientId::new(name)?),
@@ -95,10 +95,10 @@ impl Facts {
         }
     }
 
-    /// Reads a certificate in DER. Says nothing about who signed it.
+    /// Parses a certificate in DER. Doesn't check its signature.
     ///
     /// # Errors
-    /// [`NotACertificate`] says what is wrong.
+    /// [`NotACertificate`] with the reason.
     pub fn read(der: &[u8]) -> Result<Self, NotACertificate> {
         let wrong = |error: &dyn fmt::Display| NotACertificate(error.to_string());
         let (rest, certificate) = X509Certificate::from_der(der).map_err(|error| wrong(&error))?;
@@ -127,22 +127,22 @@ impl Facts {
     }
 }
 
-/// What a certificate revocation list says. Who signed it is not checked here.
+/// The contents of a certificate revocation list. Its signature is not checked here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevocationList {
-    /// The CA whose certificates are revoked, as in them (DER).
+    /// The CA whose certificates are revoked, as in those certificates (DER).
     pub issuer: Vec<u8>,
-    /// Serial numbers of the revoked ones, hexadecimal.
+    /// Serial numbers of the revoked certificates, hexadecimal.
     pub serials: Vec<String>,
-    /// When the next list is due, if that is said.
+    /// When the next list is due, if the list says so.
     pub next_update: Option<UnixTime>,
 }
 
 impl RevocationList {
-    /// Reads a list in DER.
+    /// Parses a list in DER.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// [`NotARevocationList`] with the reason.
     pub fn read(der: &[u8]) -> Result<Self, NotARevocationList> {
         let wrong = |error: &dyn fmt::Display| NotARevocationList(error.to_string());
         let (rest, list) =
@@ -182,7 +182,7 @@ pub fn utc(time: UnixTime) -> String {
     at.map_or_else(|| format!("second {}", time.as_secs()), |at| at.to_string())
 }
 
-/// How long a certificate is valid, both ends included.
+/// The validity of a certificate, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {
     /// First second.
@@ -198,13 +198,13 @@ impl fmt::Display for Validity {
 }
 
 impl Validity {
-    /// True once two thirds of the life are over: the next certificate is to be fetched.
+    /// True once two thirds of the lifetime are over: the next certificate should be fetched.
     #[must_use]
     pub fn renew_due(&self, now: UnixTime) -> bool {
         now.as_secs() >= self.due().as_secs()
     }
 
-    /// When two thirds of the life are over.
+    /// When two thirds of the lifetime are over.
     #[must_use]
     pub fn due(&self) -> UnixTime {
         let (from, to) = (self.not_before.as_secs(), self.not_after.as_secs());
@@ -218,7 +218,7 @@ impl Validity {
         now.as_secs() >= self.not_before.as_secs() && !self.is_over(now)
     }
 
-    /// True once the certificate is valid no more.
+    /// True once the certificate has expired.
     #[must_use]
     pub fn is_over(&self, now: UnixTime) -> bool {
         now.as_secs() > self.not_after.as_secs()

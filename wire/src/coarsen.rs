@@ -1,11 +1,11 @@
-//! Coarsening: two records of one NIC become one that says less and hides nothing. Sums are
-//! conserved and peaks kept as maxima, so that totals stay exact however little room there is.
+//! Coarsening: merges two records of one NIC into one with less detail. Sums are conserved and peaks
+//! kept as maxima, so totals stay exact however small the space.
 
 use crate::frame::{Counts, INTERVAL_MAX_NS, KernelCounts, Mix, MixCounts, Sample, flags};
 
 impl Sample {
-    /// Adds the sample that follows this one on the same NIC. The interval grows to cover both
-    /// and whatever lies between them; where the clock was stepped, to the time that both took.
+    /// Adds the next sample of the same NIC. The interval grows to cover both and the time between
+    /// them. After a clock step it has the length of both together.
     pub fn merge(&mut self, next: &Self) {
         debug_assert_eq!(self.nic, next.nic, "samples of one NIC");
         let stepped = (self.flags | next.flags) & flags::CLOCK_STEP != 0;
@@ -24,7 +24,7 @@ impl Sample {
 }
 
 impl Mix {
-    /// Adds the mix that follows this one on the same NIC.
+    /// Adds the next mix of the same NIC.
     pub fn merge(&mut self, next: &Self) {
         debug_assert_eq!(self.nic, next.nic, "mixes of one NIC");
         (self.start_ns, self.interval_ns) =
@@ -35,8 +35,8 @@ impl Mix {
     }
 }
 
-/// The shortest interval, as start and length, that covers two. If the later one begins before the
-/// earlier, or further after it than a record may be long, a clock was stepped between them.
+/// The shortest interval, as start and length, that covers two. A later interval that begins before the
+/// earlier one, or too far after it for one record, means that the clock was stepped between them.
 const fn cover(a: (u64, u64), b: (u64, u64)) -> (u64, u64) {
     let (end, end_b) = (a.0.saturating_add(a.1), b.0.saturating_add(b.1));
     if b.0 < a.0 || b.0.saturating_sub(end) > INTERVAL_MAX_NS {
@@ -45,7 +45,7 @@ const fn cover(a: (u64, u64), b: (u64, u64)) -> (u64, u64) {
     (a.0, if end < end_b { end_b } else { end } - a.0)
 }
 
-/// From the start of one interval for as long as both took.
+/// An interval with the start of the first and the length of both.
 const fn follow(a: (u64, u64), b: (u64, u64)) -> (u64, u64) {
     (a.0, a.1.saturating_add(b.1))
 }

@@ -1,4 +1,4 @@
-//! The bytes of frames and messages: a header, then the validated rkyv archive.
+//! Encoding of frames and messages: a header, then the validated rkyv archive.
 //!
 //! | offset | bytes | what, little-endian |
 //! |---|---|---|
@@ -6,13 +6,13 @@
 //! | 4 | 1 | version, 1 |
 //! | 5 | 1 | [`Kind`] |
 //! | 6 | 2 | reserved, 0 |
-//! | 8 | 4 | length of what follows |
+//! | 8 | 4 | length of the body |
 //!
-//! A frame is packed where that makes it shorter: the length of its archive (4 bytes), then, packed
-//! ([`crate::pack`]), the archive of its differences ([`crate::predict`]).
+//! A frame is packed if that makes it shorter: the length of its archive (4 bytes), then the archive of
+//! its differences ([`crate::predict`]), packed ([`crate::pack`]).
 //!
-//! The archive's byte order, pointer width and alignment are pinned by rkyv's features in the
-//! workspace manifest; the golden files of the tests hold the bytes.
+//! rkyv's features in the workspace manifest fix the archive's byte order, pointer width and alignment.
+//! The golden files of the tests hold the bytes.
 
 use rkyv::api::high::{HighDeserializer, HighSerializer, HighValidator};
 use rkyv::bytecheck::CheckBytes;
@@ -31,18 +31,18 @@ use crate::predict::{from_differences, to_differences};
 /// Length of the header in bytes.
 pub const HEADER_LEN: usize = 12;
 
-/// Longest frame or message, header excluded, bytes: what a reader allocates at most.
+/// Longest frame or message without header, bytes: the most that a reader allocates.
 pub const LEN_MAX: u32 = 1 << 20;
 
-/// Version of everything that travels.
+/// Version of the wire format.
 pub const VERSION: u8 = 1;
 
 const MAGIC: [u8; 4] = *b"NMON";
 
-/// All versions of programs wrote these so far.
+/// All releases so far have written these bytes.
 const RESERVED: [u8; 2] = [0; 2];
 
-/// What follows a header.
+/// A parsed header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     kind: Kind,
@@ -50,20 +50,20 @@ pub struct Header {
 }
 
 impl Header {
-    /// Length of what follows in bytes, at most [`LEN_MAX`].
+    /// Length of the body in bytes, at most [`LEN_MAX`].
     #[must_use]
     pub const fn len(&self) -> u32 {
         self.len
     }
 
-    /// True if nothing follows.
+    /// True if there is no body.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 }
 
-/// What arrived: a frame or a message, checked.
+/// A checked frame or message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Received {
     /// A frame.
@@ -72,34 +72,34 @@ pub enum Received {
     Message(Message),
 }
 
-/// Why bytes are no frame or message.
+/// Why bytes are not a valid frame or message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
-    /// Not of this protocol at all.
+    /// Another protocol.
     #[error("not a Network Monitor message: it starts with {0:02x?}")]
     Magic([u8; 4]),
     /// Another version of the protocol.
     #[error(
-        "protocol version {0}, but version {VERSION} is spoken here; run agent and collector of \
+        "protocol version {0}, but this program speaks version {VERSION}; run agent and collector of \
          the same release"
     )]
     Version(u8),
-    /// A kind of message that is not known here, by its number.
+    /// The number of an unknown kind of message.
     #[error("unknown kind of message {0}; run agent and collector of the same release")]
     Kind(u8),
-    /// Reserved bytes that say something, of which nothing is known here.
+    /// Reserved bytes that are not 0: a newer release gives them a meaning.
     #[error(
-        "reserved bytes {0:02x?} in a header, which are 0 here; run agent and collector of the \
+        "reserved header bytes are {0:02x?} instead of 0; run agent and collector of the \
          same release"
     )]
     Reserved([u8; 2]),
     /// Longer than allowed.
     #[error("a message of {0} bytes; at most {LEN_MAX} are allowed")]
     TooLong(u32),
-    /// Shorter or longer than the header says.
-    #[error("the header says {said} bytes, {found} are there")]
+    /// The length differs from the header's.
+    #[error("the header announces {said} bytes, but {found} are there")]
     Length {
-        /// Length the header names.
+        /// Length in the header.
         said: usize,
         /// Length found.
         found: usize,
@@ -109,21 +109,21 @@ pub enum CodecError {
     Invalid {
         /// Kind of the message.
         kind: Kind,
-        /// What the validator says.
+        /// The validator's reason.
         reason: String,
     },
-    /// A frame that can't be.
+    /// The frame fails its check.
     #[error("impossible frame: {0}")]
     Frame(#[from] FrameError),
-    /// A message that can't be.
+    /// The message fails its check.
     #[error("impossible message: {0}")]
     Message(#[from] MessageError),
 }
 
-/// Reads a header.
+/// Parses a header.
 ///
 /// # Errors
-/// [`CodecError`] if it is not one of this protocol and version, or announces too much.
+/// [`CodecError`] if it has another protocol or version, or announces too much.
 pub fn decode_header(bytes: [u8; HEADER_LEN]) -> Result<Header, CodecError> {
     let [m0, m1, m2, m3, version, kind, r0, r1, l0, l1, l2, l3] = bytes;
     let (magic, len) = ([m0, m1, m2, m3], u32::from_le_bytes([l0, l1, l2, l3]));
@@ -143,10 +143,10 @@ pub fn decode_header(bytes: [u8; HEADER_LEN]) -> Result<Header, CodecError> {
     Ok(Header { kind, len })
 }
 
-/// Reads what a header announced.
+/// Parses the body that a header announced.
 ///
 /// # Errors
-/// [`CodecError`] if the bytes are not what the header says, or say what can't be.
+/// [`CodecError`] if the body doesn't match the header or fails its check.
 pub fn decode_body(header: Header, body: &[u8]) -> Result<Received, CodecError> {
     if body.len() != header.len as usize {
         return Err(CodecError::Length { said: header.len as usize, found: body.len() });
@@ -178,17 +178,17 @@ pub fn decode_body(header: Header, body: &[u8]) -> Result<Received, CodecError> 
     Ok(Received::Message(message))
 }
 
-/// Reads a header and all that follows, as a datagram or a spool entry holds it.
+/// Parses a header and its body, as in a datagram or a spool entry.
 ///
 /// # Errors
-/// As [`decode_header`] and [`decode_body`].
+/// Those of [`decode_header`] and [`decode_body`].
 pub fn decode(bytes: &[u8]) -> Result<Received, CodecError> {
     let short = CodecError::Length { said: HEADER_LEN, found: bytes.len() };
     let (header, body) = bytes.split_first_chunk().ok_or(short)?;
     decode_body(decode_header(*header)?, body)
 }
 
-/// The bytes of a frame, header included: [`decode`] reads them.
+/// Encodes a frame with its header, for [`decode`].
 ///
 /// # Errors
 /// [`FrameError`] if [`decode`] would refuse it.
@@ -200,7 +200,7 @@ pub fn encode_frame(frame: &Frame) -> Result<Vec<u8>, FrameError> {
 // A frame that passes its check is never too long.
 const _: () = assert!(frame_len(SAMPLES_MAX, SAMPLES_MAX) <= HEADER_LEN + LEN_MAX as usize);
 
-/// The bytes of a frame whatever it says, for those who keep what is of no use.
+/// Encodes a frame without checking it, for callers that store refused frames.
 #[must_use]
 pub fn frame_bytes(frame: &Frame) -> Vec<u8> {
     let mut differences = frame.clone();
@@ -214,15 +214,15 @@ pub fn frame_bytes(frame: &Frame) -> Vec<u8> {
     with_header(Kind::Frame, &[&to_archive(frame)])
 }
 
-/// Digest of a frame: equal ones, and practically no others, have equal digests. They are kept in
-/// databases, and stay what they are.
+/// Digest of a frame. Equal frames have equal digests, different ones practically never. Databases
+/// store digests, so the function must never change.
 #[must_use]
 pub fn digest(frame: &Frame) -> u64 {
     let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = Sha256::digest(to_archive(frame)).into();
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// Longest that the bytes of a frame with so many samples and mixes can be, header included.
+/// Largest encoded size of a frame with this many samples and mixes, header included.
 #[must_use]
 pub const fn frame_len(samples: usize, mixes: usize) -> usize {
     HEADER_LEN
@@ -231,7 +231,7 @@ pub const fn frame_len(samples: usize, mixes: usize) -> usize {
         + mixes * size_of::<rkyv::Archived<Mix>>()
 }
 
-/// The bytes of a message, header included: [`decode`] reads them.
+/// Encodes a message with its header, for [`decode`].
 ///
 /// # Errors
 /// [`CodecError`] if [`decode`] would refuse it.
@@ -266,7 +266,7 @@ fn checked(frame: Frame) -> Result<Received, CodecError> {
 
 /// The archive of a packed frame.
 fn unpacked(kind: Kind, body: &[u8]) -> Result<Vec<u8>, CodecError> {
-    let invalid = || CodecError::Invalid { kind, reason: "it is packed wrongly".into() };
+    let invalid = || CodecError::Invalid { kind, reason: "the packing is invalid".into() };
     let (len, packed) = body.split_first_chunk().ok_or_else(invalid)?;
     let len = u32::from_le_bytes(*len);
     if len > LEN_MAX {
@@ -293,7 +293,7 @@ where
     rkyv::to_bytes::<RkyvError>(value).expect("plain data in memory")
 }
 
-/// A header and the parts of what follows it.
+/// Concatenates a header and the parts of its body.
 fn with_header(kind: Kind, parts: &[&[u8]]) -> Vec<u8> {
     let body: usize = parts.iter().map(|part| part.len()).sum();
     let mut bytes = Vec::with_capacity(HEADER_LEN + body);

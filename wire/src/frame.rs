@@ -1,26 +1,26 @@
-//! Frames: one report of an agent, self-contained, numbered within its session.
+//! Frames: one report of an agent, self-contained, with numbers within its session.
 //!
-//! All byte figures are bytes on the wire from the MAC header to the end of the payload: without
-//! FCS, preamble and inter-packet gap.
+//! All byte figures are bytes on the wire, from the MAC header to the end of the payload: without FCS,
+//! preamble and inter-packet gap.
 
 use rkyv::{Archive, Deserialize, Serialize};
 
 pub use crate::gap::Gap;
 use crate::id::NicName;
 
-/// Most samples a frame may hold: what a validator allows before it looks further.
+/// Most samples in a frame. The validator checks this first.
 pub const SAMPLES_MAX: usize = 1024;
 
-/// Longest interval a sample may cover, nanoseconds (60 s, or a coarsened day).
+/// Longest interval of a sample, nanoseconds (60 s, or a day once coarsened).
 pub const INTERVAL_MAX_NS: u64 = 86_400_000_000_000;
 
-/// Shortest interval that can be set, nanoseconds (10 ms). The first and last sample of a capture
-/// are as short as they come.
+/// Shortest configurable interval, nanoseconds (10 ms). The first and last sample of a capture may be
+/// shorter.
 pub const INTERVAL_MIN_NS: u64 = 10_000_000;
 
-/// One report. It covers the sequence numbers `first_seq..=last_seq` of its session: one number
-/// as it is made, more once the spool has coarsened frames or replaced them by a gap. The records
-/// of a session tile its sequence numbers without hole or overlap.
+/// One report. It covers the sequence numbers `first_seq..=last_seq` of its session: one number when
+/// made, more after the spool has coarsened frames or replaced them with a gap. The records of a
+/// session are contiguous.
 #[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Frame {
     /// Random id of the agent's run.
@@ -29,16 +29,16 @@ pub struct Frame {
     pub first_seq: u64,
     /// Last sequence number covered.
     pub last_seq: u64,
-    /// 0 for a frame that holds all its samples; otherwise why samples are missing ([`Gap`]).
+    /// 0 for a frame with all its samples; otherwise the reason why samples are missing ([`Gap`]).
     pub gap: u8,
-    /// The samples, any number of intervals and NICs. A gap has one per NIC, which covers the
-    /// whole range and has exact counts.
+    /// The samples, of any number of intervals and NICs. A gap has one per NIC, with exact counts for
+    /// the whole range.
     pub samples: Vec<Sample>,
-    /// What the traffic was made of, for the intervals whose mix ended with this frame.
+    /// Breakdown of the traffic, for the intervals whose mix ended with this frame.
     pub mixes: Vec<Mix>,
 }
 
-/// What one NIC carried in one interval.
+/// The traffic of one NIC in one interval.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Sample {
     /// Name of the NIC.
@@ -51,29 +51,28 @@ pub struct Sample {
     pub rx: Counts,
     /// Transmitted traffic.
     pub tx: Counts,
-    /// Packets the ring had no room for, both directions: they are in no other figure.
+    /// Packets dropped because the ring was full, both directions. No other figure includes them.
     pub drops: u64,
     /// Times the ring ran full.
     pub freezes: u32,
-    /// Packets counted here that belong to an interval already reported: after a stall many
-    /// intervals ago.
+    /// Packets counted here whose own interval was already reported, after a long stall.
     pub late: u32,
-    /// Packets of which not all is known. Those counted as captured though they are or may be
-    /// super-packets, since their headers could not be read or the ring works without
-    /// `PACKET_VNET_HDR`; and those whose protocol or TCP flags lie behind the snaplen.
+    /// Packets that are not fully known: those counted as captured although they may be super-packets,
+    /// because their headers could not be read or the ring has no `PACKET_VNET_HDR`; and those whose
+    /// protocol or TCP flags are behind the snaplen.
     pub inexact: u32,
-    /// What else is to be known, a set of [`flags`].
+    /// Further facts, a set of [`flags`].
     pub flags: u32,
-    /// The kernel's own counters of the NIC, as they changed since the previous sample
-    /// (`rtnl_link_stats64`). Under segmentation offload they count super-packets.
+    /// Changes of the kernel's own counters of the NIC since the previous sample (`rtnl_link_stats64`).
+    /// With segmentation offload they count super-packets.
     pub kernel: KernelCounts,
 }
 
 /// Bits of [`Sample::flags`].
 pub mod flags {
-    /// The NIC lies over, or is a port of, another captured NIC: not part of a host's total.
+    /// The NIC is stacked on, or a port of, another captured NIC: not part of the host's total.
     pub const STACKED: u32 = 1;
-    /// The ring works without `PACKET_VNET_HDR`: super-packets count as one.
+    /// The ring has no `PACKET_VNET_HDR`: super-packets count as one packet.
     pub const NO_VNET_HEADER: u32 = 2;
     /// The wall clock was stepped during the interval.
     pub const CLOCK_STEP: u32 = 4;
@@ -81,13 +80,14 @@ pub mod flags {
     pub const PARTIAL: u32 = 8;
     /// The kernel's counters could not be read.
     pub const NO_KERNEL_COUNTS: u32 = 16;
-    /// Since capture began, the kernel's counters of the NIC count super-packets, not the wire's.
+    /// Since capture began, the kernel's counters of the NIC have counted super-packets instead of
+    /// packets on the wire.
     pub const SUPER_PACKETS: u32 = 32;
-    /// Since capture began, the kernel counted packets that no tap saw (XDP, hardware offload).
+    /// Since capture began, the kernel has counted packets that no tap saw (XDP, hardware offload).
     pub const BYPASSED: u32 = 64;
-    /// Since capture began, the kernel counted fewer packets than passed the tap.
+    /// Since capture began, the kernel has counted fewer packets than the tap saw.
     pub const KERNEL_LESS: u32 = 128;
-    /// Capture ended with packets that were neither counted nor dropped.
+    /// Capture ended with packets neither counted nor dropped.
     pub const UNBALANCED: u32 = 256;
 
     /// The names of a set of flags.
@@ -115,21 +115,21 @@ pub struct Counts {
     pub bytes: u64,
     /// Packets on the wire.
     pub packets: u64,
-    /// Packets as the tap saw them: under offload fewer than on the wire.
+    /// Packets as the tap saw them; with offload, fewer than on the wire.
     pub captured: u64,
-    /// Most bytes within any 1 ms of the interval, at most 2^31 - 1. Windows slide by 62.5 µs: it is
-    /// no more than passed, and no less than passed within any 1 ms - 62.5 µs.
+    /// Most bytes within any 1 ms of the interval, at most 2^31 - 1. Windows slide by 62.5 µs, so the
+    /// figure lies between the true peaks of windows of 1 ms - 62.5 µs and 1 ms.
     pub peak_1ms_bytes: u32,
-    /// Most bytes within any 10 ms of the interval, at most 2^31 - 1, by the same steps: all bytes
-    /// of an interval that is no longer.
+    /// Most bytes within any 10 ms of the interval, at most 2^31 - 1, with the same steps. For shorter
+    /// intervals, all bytes.
     pub peak_10ms_bytes: u32,
-    /// Bytes on the wire since the session began, this interval included.
+    /// Bytes on the wire since the session began, including this interval.
     pub total_bytes: u64,
-    /// Packets on the wire since the session began, this interval included.
+    /// Packets on the wire since the session began, including this interval.
     pub total_packets: u64,
 }
 
-/// How the kernel's counters of a NIC changed over an interval.
+/// Changes of the kernel's counters of a NIC over an interval.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct KernelCounts {
     /// `rx_packets`.
@@ -140,13 +140,13 @@ pub struct KernelCounts {
     pub rx_bytes: u64,
     /// `tx_bytes`.
     pub tx_bytes: u64,
-    /// `rx_dropped` + `rx_missed_errors` (the NIC had no room for them) + `tx_dropped`.
+    /// `rx_dropped` + `rx_missed_errors` (the NIC was full) + `tx_dropped`.
     pub dropped: u64,
     /// `rx_errors` + `tx_errors`.
     pub errors: u64,
 }
 
-/// What the traffic of one NIC was made of, over one mix interval.
+/// Breakdown of one NIC's traffic over one mix interval.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Mix {
     /// Name of the NIC.
@@ -159,15 +159,15 @@ pub struct Mix {
     pub rx: MixCounts,
     /// Transmitted traffic.
     pub tx: MixCounts,
-    /// How the kernel's own counters changed over the mix interval.
+    /// Changes of the kernel's own counters over the mix interval.
     pub kernel: KernelCounts,
 }
 
 /// Number of classes of the size histogram.
 pub const SIZE_CLASSES: usize = 7;
 
-/// Largest packet of each size class but the last, bytes on the wire with the 4 of the FCS, as
-/// RMON counts them (RFC 2819, `etherStatsPkts64Octets` and following).
+/// Largest packet of each size class except the last, bytes on the wire including the FCS of 4 bytes,
+/// as in RMON (RFC 2819, `etherStatsPkts64Octets` and following).
 pub const SIZE_CLASS_MAX: [u64; SIZE_CLASSES - 1] = [64, 127, 255, 511, 1023, 1518];
 
 /// One direction of a mix, packets and bytes on the wire.
@@ -199,9 +199,9 @@ pub struct MixCounts {
     pub icmp_packets: u64,
     /// Bytes of ICMP and ICMPv6 packets.
     pub icmp_bytes: u64,
-    /// IP packets of other transport protocols, fragments after the first included.
+    /// IP packets of other transport protocols, including fragments after the first.
     pub other_transport_packets: u64,
-    /// Bytes of IP packets of other transport protocols, fragments after the first included.
+    /// Bytes of IP packets of other transport protocols, including fragments after the first.
     pub other_transport_bytes: u64,
     /// TCP packets with SYN set.
     pub tcp_syn_packets: u64,
@@ -209,10 +209,10 @@ pub struct MixCounts {
     pub tcp_rst_packets: u64,
 }
 
-/// Why a frame that could be decoded is refused all the same.
+/// Why a decoded frame is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// Sequence numbers that can't be.
+    /// Invalid sequence numbers.
     #[error("sequence numbers {first}..={last}: they start at 1 and don't run backwards")]
     Sequence {
         /// First of the range.
@@ -223,26 +223,26 @@ pub enum FrameError {
     /// Too many samples or mixes.
     #[error("{0} samples or mixes in one frame; at most {SAMPLES_MAX} are allowed")]
     TooManySamples(usize),
-    /// A gap reason of no known meaning.
+    /// An unknown gap reason.
     #[error("gap reason {0} is unknown")]
     Gap(u8),
-    /// A NIC name that no NIC can have.
+    /// A name that no NIC can have.
     #[error("a sample's NIC name is empty or not terminated")]
     NicName,
     /// An interval out of range.
     #[error("an interval of {0} ns; 1 ns to one day are allowed")]
     Interval(u64),
-    /// A figure that the database's signed 64-bit numbers can't hold.
+    /// A figure beyond the database's signed 64-bit numbers.
     #[error("a figure above 2^63 - 1")]
     TooLarge,
 }
 
 impl Frame {
-    /// Checks what the types don't say. Run on everything received, and before anything is sent
-    /// or kept.
+    /// Checks constraints beyond the types. Called on everything received, and before sending or
+    /// storing.
     ///
     /// # Errors
-    /// [`FrameError`] says what is wrong with the frame.
+    /// [`FrameError`] names the violation.
     pub fn check(&self) -> Result<(), FrameError> {
         if self.first_seq == 0 || self.last_seq < self.first_seq || self.last_seq > MAX {
             return Err(FrameError::Sequence { first: self.first_seq, last: self.last_seq });
@@ -265,7 +265,7 @@ pub(crate) const MAX: u64 = i64::MAX as u64;
 /// Largest figure that a signed 32-bit column holds.
 pub(crate) const MAX_PEAK: u32 = i32::MAX as u32;
 
-/// Checks what every record about a NIC's interval has.
+/// Checks the parts that every record of a NIC's interval has.
 fn check_interval(nic: &NicName, start_ns: u64, interval_ns: u64) -> Result<(), FrameError> {
     if nic.as_str().is_none() {
         return Err(FrameError::NicName);

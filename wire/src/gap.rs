@@ -1,6 +1,6 @@
-//! Gaps: why records lack the samples of their range.
+//! Gaps: reasons why records lack the samples of their range.
 
-/// Why a record lacks the samples of its range; its counts are exact all the same.
+/// Why a record lacks the samples of its range. Its counts are still exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Gap {
@@ -8,17 +8,16 @@ pub enum Gap {
     SpoolFull = 1,
     /// The spool's file was damaged.
     SpoolDamaged = 2,
-    /// It was committed before and forgotten here, and the database has lost it since.
+    /// It was committed and forgotten by the agent, and the database has lost it since.
     Forgotten = 3,
-    /// Nothing was measured: the agent before this one was broken off. What passed is not known,
-    /// and its counts are none.
+    /// Nothing was measured, because the previous agent broke off. The traffic is unknown, and the
+    /// counts are zero.
     Unmeasured = 4,
-    /// The host was set back to an earlier state (a snapshot, a restored spool), and the database
-    /// has other records under these numbers: of those of before nobody can tell whether it has
-    /// them.
+    /// The host was set back to an earlier state (a snapshot, a restored spool), and the database has
+    /// other records with these numbers. Whether it has the earlier ones can't be decided.
     Forked = 5,
-    /// The samples are dated too far from the collector's time to be kept among the others. Said by
-    /// collectors of each such sample, with its exact counts and its own time; never by agents.
+    /// The samples are dated too far from the collector's time to be stored with the others. Collectors
+    /// record each such sample with its exact counts and its own time; agents never use this.
     Misdated = 6,
 }
 
@@ -33,7 +32,7 @@ impl Gap {
         Self::Misdated,
     ];
 
-    /// The reason as people and programs are told it.
+    /// The reason's name for people and programs.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Names that travel: of a client and of a NIC.
+//! Names on the wire: of clients and NICs.
 
 use std::fmt;
 
@@ -7,11 +7,11 @@ use rkyv::{Archive, Deserialize, Serialize};
 /// Longest client id, bytes.
 pub const CLIENT_ID_MAX: usize = 128;
 
-/// The id of a client: what its certificate says, as a DNS name in the SAN.
+/// The id of a client, as in its certificate: a DNS name in the SAN.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientId(String);
 
-/// A client id that can't stand in a certificate.
+/// A client id that a certificate can't contain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} can't be a client id: 1 to {CLIENT_ID_MAX} letters, digits, '-', '_' and '.', each \
@@ -20,7 +20,7 @@ pub struct ClientId(String);
 pub struct InvalidClientId(String);
 
 impl ClientId {
-    /// Takes an id if it is a valid one. Letters are made small, as DNS names compare.
+    /// Checks an id. Converts letters to lower case, because DNS names ignore case.
     ///
     /// # Errors
     /// [`InvalidClientId`] names the id and the rule.
@@ -58,7 +58,7 @@ impl fmt::Display for ClientId {
 pub struct NicName([u8; 16]);
 
 impl NicName {
-    /// Takes a name if a NIC can have it.
+    /// Checks a name.
     #[must_use]
     pub fn new(name: &str) -> Option<Self> {
         let mut padded = [0; 16];
@@ -67,9 +67,9 @@ impl NicName {
         nic.as_str().is_some_and(|read| read == name).then_some(nic)
     }
 
-    /// The name of a NIC as the kernel has it, which need not be UTF-8. One that isn't is written
-    /// out (`\xff`); where that is too long, it ends with `~` and a checksum of the whole, so that
-    /// it stays the same and apart from others. `None` if no NIC can have it.
+    /// The name of a NIC from the kernel, which need not be UTF-8. Other bytes are escaped (`\xff`). If
+    /// that is too long, the name ends with `~` and a checksum of all bytes, so that it is stable and
+    /// unique. `None` if no NIC can have the name.
     #[must_use]
     pub fn of_bytes(name: &[u8]) -> Option<Self> {
         const CHECKSUM: usize = "~00000000".len();
@@ -83,7 +83,7 @@ impl NicName {
         })
     }
 
-    /// The name as text, if it is a sound one: UTF-8, 1 to 15 bytes, then only NUL.
+    /// The name as text, if valid: UTF-8, 1 to 15 bytes, then only NUL.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         let len = self.0.iter().position(|&byte| byte == 0)?;
@@ -127,7 +127,7 @@ mod tests {
         let (one, other) = (of(b"\xff\xfe\xfd\xfc0"), of(b"\xff\xfe\xfd\xfc1"));
         assert!(one.as_ref().is_some_and(|one| one.starts_with("\\xff\\x~")), "{one:?}");
         assert_ne!(one, other);
-        // The checksum is CRC-32 (IEEE 802.3): `zlib.crc32` of Python says so too.
+        // The checksum is CRC-32 (IEEE 802.3), equal to Python's `zlib.crc32`.
         assert_eq!(one.as_deref(), Some("\\xff\\x~49332f9b"));
         assert_eq!(of(&[0xff; 15]).unwrap().len(), 15);
         assert_eq!((of(b""), of(b"a\0b")), (None, None));

@@ -1,13 +1,13 @@
-//! Kinds: what a header says that follows it.
+//! Kinds: the type of a header's body.
 
 use std::fmt;
 
-/// The kind of what follows a header. A number is never used again for something else.
+/// The kind of a body. A number is never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 #[allow(missing_docs, reason = "each but the frames is a message's name")]
 pub enum Kind {
-    /// A frame as it is.
+    /// An unpacked frame.
     Frame = 1,
     Hello = 2,
     Welcome = 3,
@@ -19,7 +19,7 @@ pub enum Kind {
     EnrollRequest = 9,
     EnrollReply = 10,
     RenewRequest = 11,
-    /// A frame, packed.
+    /// A packed frame.
     PackedFrame = 12,
     Claim = 13,
     Digests = 14,
@@ -50,7 +50,7 @@ impl Kind {
         Self::Enroll,
     ];
 
-    /// The kind with a number, if it is known.
+    /// The kind with this number, if known.
     #[must_use]
     pub fn of(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == number)

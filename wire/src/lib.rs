@@ -1,6 +1,6 @@
-//! What travels between agent and collector: frames, messages, their codec, and the two ends of
-//! the delivery window; and what both ends need of tokens, certificates and their files. No async,
-//! no clock: times are arguments. No I/O but in `private_file` and `permission`.
+//! The wire format between agent and collector: frames, messages, their codec, and the two ends of the
+//! delivery window. Also tokens, certificates and their files, which both ends need. No async and no
+//! clock: times are arguments. Only `private_file` and `permission` do I/O.
 
 #![forbid(unsafe_code)]
 
@@ -24,5 +24,5 @@ pub mod token;
 /// The QUIC application protocol (ALPN) of measurements and control.
 pub const ALPN: &[u8] = b"netmon/1";
 
-/// The QUIC application protocol (ALPN) by which a host with a token gets its certificate.
+/// The QUIC application protocol (ALPN) for exchanging a token for a certificate.
 pub const ALPN_ENROLL: &[u8] = b"netmon-enroll/1";

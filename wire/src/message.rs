@@ -1,9 +1,10 @@
-//! Control messages: what agent and collector say to each other beside frames.
+//! Control messages between agent and collector, beside frames.
 //!
-//! On the control stream, which the agent opens, the agent says [`Claim`] and [`Hello`] and is
-//! answered by [`Welcome`] or [`Refused`]; from then on the collector sends [`Ack`] and [`Probe`], the agent
-//! [`Inventory`] and [`ProbeReply`]. Until it is answered, which takes as long as the collector's
-//! database does, the agent may tell its NICs and send live frames: they are shown, not kept.
+//! The agent opens the control stream and sends [`Claim`] and [`Hello`]. The collector answers with
+//! [`Welcome`] or [`Refused`]. From then on the collector sends [`Ack`] and [`Probe`], and the agent
+//! sends [`Inventory`] and [`ProbeReply`]. The answer may take long, because it needs the collector's
+//! database. Until then the agent may send its inventory and live frames, which are shown but not
+//! stored.
 
 mod enroll;
 
@@ -23,41 +24,41 @@ pub const NOTICE_MAX: usize = 1024;
 /// Most entries of a list in a message.
 pub const LIST_MAX: usize = 4096;
 
-/// Largest number in a message but ids and digests: what a signed 64-bit column holds. As a time,
-/// in nanoseconds since 1970, it is in the year 2262.
+/// Largest number in a message, except ids and digests: the range of a signed 64-bit column. As
+/// nanoseconds since 1970 it is in the year 2262.
 pub const NUMBER_MAX: u64 = MAX;
 
-/// Longest reason of a refusal, bytes: it goes to a log.
+/// Longest reason of a refusal, bytes, since it is logged.
 pub const REASON_MAX: usize = 4096;
 
-/// Longest secret, key or certificate chain in a message, bytes: a chain of many fits.
+/// Longest secret, key or certificate chain in a message, bytes: room for a long chain.
 pub const BLOB_MAX: usize = 256 << 10;
 
-/// What tells the host of an agent from others, said before [`Hello`]. Older agents don't say it.
+/// Distinguishes the agent's host from others; sent before [`Hello`]. Older agents don't send it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Claim {
-    /// Where the agent runs.
+    /// The host of the agent.
     pub host: HostKey,
-    /// The session that runs.
+    /// The running session.
     pub session: u64,
 }
 
-/// Digests by which hosts can be told apart and not be recognised: each is made with the client id.
+/// Digests that distinguish hosts without identifying them: each includes the client id.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct HostKey {
-    /// Of the machine-id; zero where there is none.
+    /// Of the machine-id; zero without one.
     pub machine: [u8; 16],
-    /// Of the boot id; zero where there is none.
+    /// Of the boot id; zero without one.
     pub boot: [u8; 16],
 }
 
-/// The agent introduces itself.
+/// The agent's greeting.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Hello {
-    /// Sessions with something to deliver, the oldest ones first and the running one last. Where
-    /// there are many, the others are introduced by a later connection, once these are done.
+    /// Sessions with undelivered records, the oldest first and the running one last. If there are too
+    /// many, a later connection lists the others once these are done.
     pub sessions: Vec<Session>,
-    /// What the operator calls the client, for display.
+    /// The operator's display name of the client.
     pub alias: String,
     /// Facts about the host.
     pub host: Host,
@@ -68,11 +69,11 @@ pub struct Hello {
 pub struct Session {
     /// Random id.
     pub session: u64,
-    /// When the run began, nanoseconds since 1970 (UTC).
+    /// Start of the run, nanoseconds since 1970 (UTC).
     pub started_ns: u64,
 }
 
-/// Facts about a host that don't change while an agent runs.
+/// Facts about a host that stay constant while an agent runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Host {
     /// Version of the agent.
@@ -92,11 +93,11 @@ pub struct Host {
 pub struct Welcome {
     /// Version of the collector.
     pub collector_version: String,
-    /// What is in the database of each session of the [`Hello`], in its order.
+    /// The database's progress on each session of the [`Hello`], in its order.
     pub committed: Vec<Committed>,
 }
 
-/// How far a session is in the database.
+/// The progress of a session in the database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Committed {
     /// The session.
@@ -105,20 +106,20 @@ pub struct Committed {
     pub seq: u64,
 }
 
-/// What tells whether the database has an agent's own records, said before [`Welcome`] to those who
-/// said a [`Claim`].
+/// Lets the agent verify that the database has its own records. Sent before [`Welcome`] to agents that
+/// sent a [`Claim`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Digests {
-    /// Of the sessions of the [`Hello`] as far as they are known, in its order.
+    /// Digests of the known sessions of the [`Hello`], in its order.
     pub sessions: Vec<SessionDigest>,
 }
 
-/// The agent has found its sessions to be those of the database: what it sends from now on may be
-/// kept. Live frames from before are shown only, for they may be of another future. Said by those who
-/// said a [`Claim`].
+/// The agent has verified that the database's sessions are its own, so from now on the collector may
+/// store what it sends. Earlier live frames are only shown, because they may belong to another future.
+/// Sent by agents that sent a [`Claim`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Agreed {
-    /// The session that runs.
+    /// The running session.
     pub session: u64,
 }
 
@@ -131,23 +132,23 @@ pub struct SessionDigest {
     pub digest: u64,
 }
 
-/// The collector refuses the agent or one of its frames, and closes the connection.
+/// The collector refuses the agent or one of its frames and closes the connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Refused {
-    /// What is wrong and what to do, for the agent's log.
+    /// The problem and the remedy, for the agent's log.
     pub reason: String,
 }
 
-/// How far a session has come.
+/// The progress of a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Ack {
     /// The session.
     pub session: u64,
-    /// Every sequence number up to this one is in the database: the agent may forget it.
+    /// Every sequence number up to this one is in the database, so the agent may delete it.
     pub committed: u64,
     /// Every sequence number up to this one has arrived.
     pub received: u64,
-    /// Ranges that are missing before something that has arrived.
+    /// Missing ranges before arrived records.
     pub missing: Vec<SeqRange>,
 }
 
@@ -160,10 +161,10 @@ pub struct SeqRange {
     pub last: u64,
 }
 
-/// The NICs of the host, at the start and whenever one changes.
+/// The NICs of the host, at the start and after each change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Inventory {
-    /// Every NIC that is captured.
+    /// Every captured NIC.
     pub nics: Vec<Nic>,
 }
 
@@ -172,41 +173,41 @@ pub struct Inventory {
 pub struct Nic {
     /// Its name.
     pub name: NicName,
-    /// The kernel's index of it.
+    /// The kernel's index.
     pub index: u32,
-    /// Its hardware address, zero where it has none.
+    /// Its hardware address; zero without one.
     pub mac: [u8; 6],
     /// Largest packet without the MAC header, bytes.
     pub mtu: u32,
-    /// Link speed in bit/s, 0 where unknown.
+    /// Link speed in bit/s; 0 if unknown.
     pub speed_bits: u64,
-    /// What it is: `physical`, `bond`, `vlan`, `bridge`, `veth`, `tunnel`, ...
+    /// Its kind: `physical`, `bond`, `vlan`, `bridge`, `veth`, `tunnel`, ...
     pub kind: String,
     /// Operationally up.
     pub up: bool,
-    /// Left out of a host's total, since another captured NIC carries the same bytes.
+    /// Left out of the host's total, because another captured NIC carries the same bytes.
     pub stacked: bool,
 }
 
 /// The collector asks for the agent's time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Probe {
-    /// Time of asking by the collector's clock, nanoseconds since 1970 (UTC).
+    /// Time of the question by the collector's clock, nanoseconds since 1970 (UTC).
     pub asked_ns: u64,
 }
 
 /// The agent's answer to a [`Probe`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct ProbeReply {
-    /// As in the [`Probe`].
+    /// Copied from the [`Probe`].
     pub asked_ns: u64,
-    /// When the probe arrived by the agent's clock.
+    /// Arrival of the probe by the agent's clock.
     pub arrived_ns: u64,
-    /// When the answer left by the agent's clock.
+    /// Departure of the answer by the agent's clock.
     pub answered_ns: u64,
 }
 
-/// The certificate that was asked for.
+/// The issued certificate.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct EnrollReply {
     /// The client's certificate (PEM).
@@ -215,22 +216,22 @@ pub struct EnrollReply {
     pub ca_pem: String,
 }
 
-/// A running agent asks for its next certificate over its present one.
+/// A running agent requests its next certificate, authenticated by the current one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct RenewRequest {
     /// A certificate signing request (PKCS #10, DER).
     pub csr_der: Vec<u8>,
 }
 
-/// Something that the collector has to say to an agent whose connection goes on, on a stream of its
-/// own: agents too old for it allow no stream.
+/// A collector's message to an agent that stays connected, on a separate stream. Older agents allow no
+/// such stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Notice {
-    /// What is so and what follows, for the agent's log; up to [`NOTICE_MAX`] bytes.
+    /// The fact and its consequence, for the agent's log; at most [`NOTICE_MAX`] bytes.
     pub text: String,
 }
 
-/// Any message, as it is said on a stream.
+/// Any message on a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is its type's name")]
 pub enum Message {
@@ -251,7 +252,7 @@ pub enum Message {
     Notice(Notice),
 }
 
-/// A message that could be decoded and is refused all the same.
+/// Why a decoded message is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
     /// A text is too long.
@@ -270,13 +271,13 @@ pub enum MessageError {
         /// Its length.
         len: usize,
     },
-    /// A text with a character that no database keeps.
-    #[error("{what} has a NUL character in it")]
+    /// A text contains a character that databases don't accept.
+    #[error("{what} contains a NUL character")]
     TextNul {
         /// Which text.
         what: &'static str,
     },
-    /// What no peer can mean.
+    /// A number that no peer can mean.
     #[error("{what} is {number}; at most {NUMBER_MAX} is possible")]
     NumberTooLarge {
         /// Which number.
@@ -284,10 +285,10 @@ pub enum MessageError {
         /// Its value.
         number: u64,
     },
-    /// A range that is none.
-    #[error("the missing numbers {} to {} are no range", .0.first, .0.last)]
+    /// An invalid range.
+    #[error("the missing numbers {} to {} are not a range", .0.first, .0.last)]
     Range(SeqRange),
-    /// Longer than any of its kind.
+    /// Longer than the limit for its kind.
     #[error("{what} is {len} bytes long; at most {most} are allowed")]
     TooLong {
         /// What.
@@ -303,7 +304,8 @@ pub enum MessageError {
 }
 
 impl Message {
-    /// What kind of message it is. Those who refuse it say no more: what is in it is the peer's.
+    /// The kind of the message. Code that refuses a message names only this: the contents are the
+    /// peer's.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self {
@@ -325,10 +327,10 @@ impl Message {
         }
     }
 
-    /// Checks what the types don't say. Run on everything received, and before anything is sent.
+    /// Checks constraints beyond the types. Called on everything received, and before sending.
     ///
     /// # Errors
-    /// [`MessageError`] names the part that can't be.
+    /// [`MessageError`] names the invalid part.
     pub fn check(&self) -> Result<(), MessageError> {
         match self {
             Self::Hello(hello) => {
@@ -387,7 +389,7 @@ impl Message {
             Self::RenewRequest(request) => {
                 length("the signing request", request.csr_der.len(), BLOB_MAX)
             }
-            // Ids and digests, of which any is possible.
+            // Any id and any digest is valid.
             Self::Claim(_) | Self::Agreed(_) => Ok(()),
         }
     }

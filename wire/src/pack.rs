@@ -1,14 +1,14 @@
-//! Packing: zero bytes are left out, of which counters have many.
+//! Packing: leaves out zero bytes, which counters have many of.
 //!
-//! Of each 8 bytes a tag tells which are not zero (bit 0 for the first), and those follow; a tag
-//! of 0 is followed by the number of further 8 bytes of zeros. The last bytes may be fewer than 8.
-//! (After Cap'n Proto's packing, without its runs of full words:
+//! Before every 8 bytes, a tag marks the nonzero ones (bit 0 for the first byte), and only those
+//! follow. A tag of 0 is followed by the number of further 8-byte groups of zeros. The last group may
+//! be shorter. (Based on Cap'n Proto's packing, without its runs of full words:
 //! <https://capnproto.org/encoding.html#packing>.)
 
-/// Bytes that a tag is for.
+/// Bytes per tag.
 const WORD: usize = 8;
 
-/// Packs bytes. What has no zeros grows by an eighth.
+/// Packs bytes. Bytes without zeros grow by an eighth.
 #[must_use]
 pub fn pack(bytes: &[u8]) -> Vec<u8> {
     let mut packed = Vec::with_capacity(bytes.len() + bytes.len() / WORD + 2);
@@ -29,8 +29,8 @@ pub fn pack(bytes: &[u8]) -> Vec<u8> {
     packed
 }
 
-/// Unpacks `len` bytes; `None` if these are not what [`pack`] makes of so many. Allocates no more
-/// than that.
+/// Unpacks `len` bytes; `None` if the input isn't [`pack`]'s output for that many bytes. Allocates no
+/// more than `len`.
 #[must_use]
 pub fn unpack(packed: &[u8], len: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(len);
@@ -39,7 +39,7 @@ pub fn unpack(packed: &[u8], len: usize) -> Option<Vec<u8>> {
         let tag = *packed.next()?;
         if tag == 0 {
             let zeros = WORD * (1 + usize::from(*packed.next()?));
-            // The last word may be short.
+            // The last group may be short.
             if bytes.len() + zeros >= len + WORD {
                 return None;
             }

@@ -1,4 +1,4 @@
-//! Certificates and private keys from PEM, and nothing else: errors name the file.
+//! Reads certificates and private keys from PEM. Errors name the file.
 
 use std::error::Error;
 use std::fs::File;
@@ -12,53 +12,53 @@ use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyD
 use crate::certificate::{Facts, RevocationList};
 use crate::private_file::{self, FileError};
 
-/// Largest file of revocation lists, bytes: some 400,000 certificates.
+/// Largest file of revocation lists, bytes: about 400,000 certificates.
 const LISTS_MAX: u64 = 16 << 20;
 
-/// The files of one's own PKI: `tls.ca`, `tls.cert`, `tls.key` and `tls.crl`.
+/// The files of an operator's PKI: `tls.ca`, `tls.cert`, `tls.key` and `tls.crl`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// Certificates of the CAs whose certificates are accepted.
+    /// Certificates of the accepted CAs.
     pub ca: PathBuf,
-    /// The own certificate, and after it those between it and the CA.
+    /// This program's certificate, followed by the intermediate ones.
     pub cert: PathBuf,
-    /// The private key of the own certificate.
+    /// The private key of that certificate.
     pub key: PathBuf,
-    /// Lists of certificates that their CAs have revoked.
+    /// Revocation lists of the CAs.
     pub crl: Option<PathBuf>,
 }
 
-/// Why a PEM file is of no use.
+/// Why a PEM file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PemError {
-    /// It can't be read, or others can.
+    /// It can't be read, or other users can read it.
     #[error(transparent)]
     File(#[from] FileError),
-    /// It holds none of what is looked for.
+    /// It doesn't contain the expected item.
     #[error("{path} holds no {what}: a PEM file with \"-----BEGIN {label}-----\" is needed{hint}")]
     Absent {
         /// The file.
         path: PathBuf,
-        /// What is looked for.
+        /// The expected item.
         what: &'static str,
-        /// How it begins.
+        /// The label of its PEM block.
         label: &'static str,
-        /// What else could be the matter.
+        /// Another possible cause.
         hint: &'static str,
     },
-    /// It is not sound.
+    /// It is invalid.
     #[error("{path} is damaged: {error}; put the right file there")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The error.
         #[source]
         error: Box<dyn Error + Send + Sync>,
     },
 }
 
 impl PemError {
-    /// The file is not sound, as `error` says.
+    /// The file is invalid because of `error`.
     pub fn damaged(path: &Path, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Damaged { path: path.to_owned(), error: error.into() }
     }
@@ -72,7 +72,7 @@ pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Pe
     certificates(&private_file::read_public(path)?, path)
 }
 
-/// The certificates of a PEM text, at least one. Errors say that it is from `path`.
+/// The certificates of a PEM text, at least one. Errors name `path` as the source.
 ///
 /// # Errors
 /// [`PemError`] names the file.
@@ -85,8 +85,8 @@ pub fn certificates(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'stati
     Ok(found)
 }
 
-/// The certificates that stand beside something else in a PEM text; there may be none. Errors say
-/// that it is from `path`.
+/// The certificates beside other items in a PEM text; there may be none. Errors name `path` as the
+/// source.
 ///
 /// # Errors
 /// [`PemError`] names the file.
@@ -132,7 +132,7 @@ pub fn read_revocation_lists(
     Ok(found)
 }
 
-/// Certificates as PEM, one after the other.
+/// Encodes certificates as PEM, one after the other.
 #[must_use]
 pub fn encode<'a>(certificates: impl IntoIterator<Item = &'a CertificateDer<'a>>) -> String {
     let mut pem = String::new();
@@ -141,7 +141,7 @@ pub fn encode<'a>(certificates: impl IntoIterator<Item = &'a CertificateDer<'a>>
         let base64 = STANDARD.encode(certificate);
         let mut rest = base64.as_str();
         while !rest.is_empty() {
-            // Base64 is of ASCII letters (RFC 7468: 64 of them a line).
+            // Base64 consists of ASCII letters (RFC 7468: 64 per line).
             let (line, after) = rest.split_at(rest.len().min(64));
             pem.push_str(line);
             pem.push('\n');
@@ -155,12 +155,12 @@ pub fn encode<'a>(certificates: impl IntoIterator<Item = &'a CertificateDer<'a>>
 /// Reads the private key of a file that only its owner can read.
 ///
 /// # Errors
-/// [`PemError`] names the file; a key that others can read is refused.
+/// [`PemError`] names the file. A key that other users can read is refused.
 pub fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
     key(&private_file::read(path)?, path)
 }
 
-/// The private key of a PEM text. Errors say that it is from `path`.
+/// The private key of a PEM text. Errors name `path` as the source.
 ///
 /// # Errors
 /// [`PemError`] names the file.

@@ -1,5 +1,5 @@
-//! What to do where the system denies a file or directory: who may use it, and the command that
-//! makes it so.
+//! Advice if the system denies access to a file or directory: the user who has access, and the command
+//! to run.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -10,11 +10,11 @@ use std::path::{Component, Path, PathBuf};
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, Gid, Group, Uid, User, access};
 
-/// Most symbolic links on the way to a file, as the kernel has it (path_resolution(7)).
+/// Most symbolic links on a path, as in the kernel (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 
-/// What helps against an error on `path`: the user who may use it, if this one may not, or else
-/// `otherwise`. It looks at the file system.
+/// Advice for an error on `path`: the user who has access, if this one hasn't, or else `otherwise`.
+/// Examines the file system.
 #[must_use]
 pub fn way_out(path: &Path, error: &io::Error, otherwise: &str) -> String {
     if error.kind() == io::ErrorKind::PermissionDenied {
@@ -24,8 +24,8 @@ pub fn way_out(path: &Path, error: &io::Error, otherwise: &str) -> String {
     }
 }
 
-/// [`way_out()`] where a library failed on `path` and doesn't say why. The file is asked about
-/// without being opened: to close it would drop locks that this process has on it (fcntl(2)).
+/// Like [`way_out()`], for a library that failed on `path` without a reason. The file is examined
+/// without being opened: closing it would drop this process's locks on it (fcntl(2)).
 #[must_use]
 pub fn examine(path: &Path, otherwise: &str) -> String {
     match access(path, AccessFlags::R_OK | AccessFlags::W_OK) {
@@ -34,35 +34,35 @@ pub fn examine(path: &Path, otherwise: &str) -> String {
     }
 }
 
-/// What helps where this user may not read or write `path`. It looks at the file system.
+/// Advice if this user may not read or write `path`. Examines the file system.
 #[must_use]
 pub fn denied(path: &Path) -> String {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let program = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
     let program = program.file_name().unwrap_or_default().to_string_lossy();
-    // systemd tells a service where to say that it is ready.
+    // systemd sets this for services that notify it.
     let service = std::env::var_os("NOTIFY_SOCKET").is_some();
     let told = |barrier: &Barrier| barrier.way_out(Uid::effective(), service, &program);
     Barrier::on_the_way_to(&absolute)
         .map_or_else(|_| format!("let this user pass {}", absolute.display()), |it| told(&it))
 }
 
-/// The file or directory that keeps this user off.
+/// The file or directory that denies access to this user.
 #[derive(Debug, Clone)]
 struct Barrier {
     path: PathBuf,
     is_dir: bool,
     mode: u32,
     owner: Uid,
-    /// Who the owner of the directory around it is.
+    /// Owner of the parent directory.
     around: Uid,
-    /// The group's name, if a user has the same.
+    /// The group's name, if a user has the same name.
     same_named: Option<String>,
 }
 
 impl Barrier {
-    /// The last directory that can be seen on the way to `path`, which is absolute, or what is
-    /// there. Symbolic links are followed, as the kernel does.
+    /// The last accessible directory on the way to `path`, which is absolute, or the file there.
+    /// Follows symbolic links as the kernel does.
     fn on_the_way_to(path: &Path) -> io::Result<Self> {
         let mut at = PathBuf::from("/");
         let mut ahead: Vec<OsString> = parts(path);
@@ -83,7 +83,7 @@ impl Barrier {
                     ahead.extend(parts(&target));
                 }
                 Ok(_) => at = next,
-                // It may not be searched, or what is missing may not be made in it.
+                // The directory denies searching, or the missing file can't be created in it.
                 Err(_) => break,
             }
         }
@@ -107,18 +107,18 @@ impl Barrier {
     fn way_out(&self, me: Uid, service: bool, program: &str) -> String {
         let path = self.path.display();
         let owner = name(self.owner);
-        let whose = format!("{path} is of {owner} (mode {:03o})", self.mode);
+        let whose = format!("{path} belongs to {owner} (mode {:03o})", self.mode);
         if self.owner == me {
             return format!("{whose}; run: chmod u+rwX {path}");
         }
         if self.around == me {
-            // A stray one among this user's own.
+            // A stray file among this user's own.
             return format!("{whose}; run as root: chown {} {path}", name(me));
         }
         if service && self.is_dir {
             return format!("{whose}; run as root: chmod 755 {path}");
         }
-        // A config with a password is root's, for its service to read.
+        // A config with a password belongs to root and is readable for its service.
         let reader = self.same_named.as_ref().filter(|_| !self.is_dir && self.mode & 0o040 != 0);
         let reader = reader.filter(|_| self.owner.is_root());
         if service {
@@ -132,7 +132,7 @@ impl Barrier {
     }
 }
 
-/// The parts of a path, the last one first.
+/// The components of a path, the last one first.
 fn parts(path: &Path) -> Vec<OsString> {
     let named = |part: Component<'_>| match part {
         Component::Normal(name) => Some(name.to_owned()),
@@ -142,7 +142,7 @@ fn parts(path: &Path) -> Vec<OsString> {
     path.components().rev().filter_map(named).collect()
 }
 
-/// A user's name, as sudo and chown take it.
+/// A user's name for sudo and chown.
 pub(crate) fn name(user: Uid) -> String {
     match User::from_uid(user) {
         Ok(Some(user)) => user.name,

@@ -1,14 +1,15 @@
 //! Prediction: figures of a frame that follow from others become zero, which packing leaves out.
 //!
-//! Most samples begin where the one before ends and are as long, raise the totals by what they
-//! count, and were counted by the kernel as by the tap. Only the differences to that travel; they
+//! Most samples start where the previous one ends, have the same length, raise the totals by their
+//! counts, and have equal kernel and tap counts. Only the differences from that prediction are sent.
+//! They may have any value, so every frame can be restored exactly.
 //! can be anything, so that every frame comes out as it went in.
 
 use crate::frame::{Frame, Sample};
 
-/// Replaces figures by their differences to what others foretell.
+/// Replaces figures by their differences from the prediction.
 pub fn to_differences(frame: &mut Frame) {
-    // The last one first: each is foretold from the one before as that is.
+    // Start with the last sample: each prediction needs the previous sample unchanged.
     for n in (0..frame.samples.len()).rev() {
         change(&mut frame.samples, n, u64::wrapping_sub);
     }
@@ -21,8 +22,8 @@ pub fn from_differences(frame: &mut Frame) {
     }
 }
 
-/// Changes the figures of a sample that others foretell by what those say: they are its own, which
-/// never change, and those of the sample before it if that is of the same NIC.
+/// Combines each predictable figure of a sample with its prediction. The prediction uses the sample's
+/// own unpredicted figures, and the previous sample if that has the same NIC.
 fn change(samples: &mut [Sample], n: usize, by: fn(u64, u64) -> u64) {
     let (before, rest) = samples.split_at_mut(n);
     let Some(sample) = rest.first_mut() else { return };
@@ -90,7 +91,7 @@ mod tests {
         assert_eq!((second.start_ns, second.interval_ns), (0, 0));
         assert_eq!((second.tx.total_bytes, second.rx.total_packets), (0, 0));
         assert_eq!(second.kernel, KernelCounts::default());
-        assert_eq!(changed.samples[2].start_ns, 77 + 4 * 500, "of another NIC nothing is foretold");
+        assert_eq!(changed.samples[2].start_ns, 77 + 4 * 500, "no prediction from another NIC");
         from_differences(&mut changed);
         assert_eq!(changed, frame);
     }

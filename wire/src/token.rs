@@ -1,8 +1,8 @@
-//! The one-time token: what `collector token` prints and `agent enroll` takes.
+//! The one-time token that `collector token` prints and `agent enroll` takes.
 //!
-//! As text: `nmt1_` and then, as base64url without padding, the CA's fingerprint (32 bytes), the
-//! secret (32 bytes), the addresses (port as 2 bytes little-endian, length of the host as 1 byte,
-//! the host), and the first 4 bytes of the SHA-256 of all that.
+//! As text: `nmt1_`, then in base64url without padding: the CA's fingerprint (32 bytes), the secret (32
+//! bytes), the addresses (port as 2 bytes little-endian, length of the host as 1 byte, the host), and
+//! the first 4 bytes of the SHA-256 of all that.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,37 +17,37 @@ use crate::certificate::Fingerprint;
 /// Most addresses in a token.
 pub const ADDRESSES_MAX: usize = 8;
 
-/// How a token of any version begins, before the number of its version.
+/// The beginning of tokens of any version, before the version number.
 const FAMILY: &str = "nmt";
 
-/// How a token of this version begins.
+/// The beginning of tokens of this version.
 const PREFIX: &str = "nmt1_";
 
-/// Characters of a token's digest by which people name it.
+/// Length of a token's id: the first characters of its digest.
 const ID_LEN: usize = 12;
 
-/// What stands in place of a token's secret part.
+/// Replacement for a token's secret part in shown text.
 const MASK: &str = "***";
 
-/// Fewest characters after a break that are taken for the rest of a token: no word is so long.
+/// Fewest characters after a line break that count as the rest of a token: no word is that long.
 const PASTED_MIN: usize = 20;
 
 const SECRET_LEN: usize = 32;
 const CHECKSUM_LEN: usize = 4;
 
-/// What proves that somebody was given a token. Its text is never shown but in the token.
+/// Proves possession of a token. Only the token itself shows its text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Secret(pub [u8; SECRET_LEN]);
 
 impl Secret {
-    /// Its SHA-256, hexadecimal: by this the collector knows it again without keeping it.
+    /// Its SHA-256, hexadecimal. The collector recognises the secret by it without storing the secret.
     #[must_use]
     pub fn digest(&self) -> String {
         Sha256::digest(self.0).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
-/// By what people name a token with this digest: it tells nothing of the secret.
+/// A short id for a token with this digest. It reveals nothing about the secret.
 #[must_use]
 pub fn id(digest: &str) -> &str {
     digest.get(..ID_LEN).unwrap_or(digest)
@@ -59,7 +59,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where a collector can be reached.
+/// The address of a collector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// Host name or IP address, 1 to 255 bytes of printable ASCII.
@@ -73,30 +73,30 @@ pub struct Address {
 pub struct Token {
     /// Fingerprint of the CA that signed the collector's certificate.
     pub ca: Fingerprint,
-    /// What the collector gives a certificate for.
+    /// The proof that the collector accepts.
     pub secret: Secret,
-    /// Where the collector can be reached, if it knows.
+    /// Addresses of the collector, if known.
     addresses: Vec<Address>,
 }
 
-/// Why a text is no token.
+/// Why a text is not a token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// Something else.
+    /// Anything else.
     #[error(
-        "this is no token: it doesn't begin with {PREFIX}; paste what `collector token` printed"
+        "this is not a token: it doesn't start with {PREFIX}; paste what `collector token` printed"
     )]
     NotAToken,
     /// A token of another version.
     #[error(
-        "this token is of version {0}, but version 1 is known here; run agent and collector of \
+        "this token has version {0}, but this program knows version 1; run agent and collector of \
          the same release"
     )]
     Version(String),
-    /// Cut or changed.
+    /// Truncated or changed.
     #[error("the token is damaged: {0}; paste all of what `collector token` printed")]
     Damaged(&'static str),
-    /// An address that can't be in a token.
+    /// An address that a token can't contain.
     #[error(
         "{0:?} can't be in a token: a host is 1 to 255 printable ASCII characters, and at most \
          {ADDRESSES_MAX} addresses are allowed"
@@ -108,7 +108,7 @@ impl Token {
     /// Makes a token.
     ///
     /// # Errors
-    /// [`TokenError::Address`] names the address that can't be in a token.
+    /// [`TokenError::Address`] names an address that a token can't contain.
     pub fn new(
         ca: Fingerprint,
         secret: Secret,
@@ -125,7 +125,7 @@ impl Token {
         Ok(Self { ca, secret, addresses })
     }
 
-    /// Where the collector can be reached, if it knows.
+    /// Addresses of the collector, if known.
     #[must_use]
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
@@ -152,7 +152,7 @@ impl Token {
 }
 
 impl fmt::Display for Token {
-    /// The secret included: this is what the operator carries to the host.
+    /// Includes the secret: the operator carries this text to the host.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bytes = [self.ca.0, self.secret.0].concat();
         for Address { host, port } in &self.addresses {
@@ -168,7 +168,7 @@ impl fmt::Display for Token {
 impl FromStr for Token {
     type Err = TokenError;
 
-    /// Takes a token as it was pasted: white space anywhere is no part of it.
+    /// Parses a pasted token and ignores white space anywhere in it.
     fn from_str(pasted: &str) -> Result<Self, TokenError> {
         let text: String = pasted.split_whitespace().collect();
         let (version, body) = text
@@ -186,8 +186,8 @@ impl FromStr for Token {
     }
 }
 
-/// A text as it may be shown: of tokens in it, of any version and also where they were pasted with
-/// line breaks, only the beginning is left.
+/// Masks tokens in a text for showing it, also of other versions and with pasted line breaks: only
+/// their beginning remains.
 #[must_use]
 pub fn masked(text: &str) -> Cow<'_, str> {
     let mut shown = String::new();
@@ -201,7 +201,7 @@ pub fn masked(text: &str) -> Cow<'_, str> {
     if shown.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(shown + rest) }
 }
 
-/// Where the secret part of the first token of a text begins, and how long it is.
+/// Start and length of the secret part of the first token in a text.
 fn next_token(text: &str) -> Option<(usize, usize)> {
     let mut from = 0;
     while let Some(found) = text[from..].find(FAMILY) {
@@ -232,7 +232,7 @@ fn secret_len(text: &str) -> usize {
     }
 }
 
-/// Length of the white space that a text begins with, also as `{:?}` writes it.
+/// Length of the leading white space of a text, also in `{:?}` notation.
 fn break_len(text: &str) -> usize {
     let mut len = 0;
     loop {
@@ -246,7 +246,7 @@ fn break_len(text: &str) -> usize {
     }
 }
 
-/// Bytes at the beginning of a text whose characters are all `of` a kind.
+/// Number of leading bytes whose characters satisfy `of`.
 fn run(text: &str, of: impl Fn(char) -> bool) -> usize {
     text.find(|c| !of(c)).unwrap_or(text.len())
 }
@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn a_token_is_what_version_1_says() {
         let text = Token::new(Fingerprint([0; 32]), Secret([255; 32]), vec![]).unwrap().to_string();
-        // Made with Python: base64.urlsafe_b64encode(x + hashlib.sha256(x).digest()[:4]).
+        // Computed in Python: base64.urlsafe_b64encode(x + hashlib.sha256(x).digest()[:4]).
         let golden = "nmt1_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAD__________________________________________7upHKg";
         assert_eq!(text, golden);
     }

@@ -1,5 +1,5 @@
-//! The bytes of frames and messages: what is written is read, and what is damaged is refused.
-//! (`golden.rs` holds that the format stays what it was.)
+//! Encoding of frames and messages: written values are read back, and damaged ones are refused.
+//! (`golden.rs` checks that the format stays the same.)
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

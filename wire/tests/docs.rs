@@ -1,4 +1,4 @@
-//! The pages that people read: links lead somewhere, and what they say of the code is so.
+//! Checks the pages that people read: links lead somewhere, and statements about the code are true.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use wire::delivery::{MISSING_MAX, WINDOW};
 use wire::frame::{Gap, SAMPLES_MAX, flags};
 use wire::message::{LIST_MAX, NOTICE_MAX, REASON_MAX, TEXT_MAX};
 
-/// Longest README, lines: what a stranger reads before he decides.
+/// Longest README, lines: what a stranger will read.
 const README_MAX: usize = 200;
 
 fn root() -> PathBuf {
@@ -50,7 +50,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// The text of all sources, with strings that go on in the next line put together.
+/// The text of all sources, with continued strings joined.
 fn sources() -> String {
     let folders = ["agent", "collector", "deploy/settings", "scripts", "wire"];
     let sources = files(&folders, &["rs"]).iter().map(|it| fs::read_to_string(it).unwrap()).fold(
@@ -66,7 +66,7 @@ fn sources() -> String {
     whole
 }
 
-/// A page without its blocks of code.
+/// A page without its code blocks.
 fn prose(text: &str) -> String {
     let mut inside = false;
     let lines = text.lines().filter(|line| {
@@ -84,7 +84,7 @@ fn links(text: &str) -> Vec<String> {
     targets.map(str::to_owned).collect()
 }
 
-/// The anchors of a page's headings, as GitHub makes them.
+/// The anchors of a page's headings, as GitHub generates them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let prose = prose(text);
     let headings = prose.lines().filter(|line| line.starts_with('#'));
@@ -96,14 +96,14 @@ fn anchors(text: &str) -> BTreeSet<String> {
     headings.map(slug).collect()
 }
 
-/// The cells of a page's tables whose heading begins with `heading`.
+/// The cells of a page's tables whose header starts with `heading`.
 fn rows<'a>(text: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
     let after = text.lines().skip_while(|line| !line.starts_with(heading)).skip(2);
     let rows = after.take_while(|line| line.starts_with('|'));
     rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect()
 }
 
-/// What a text has between backticks.
+/// The texts between backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }

@@ -1,5 +1,5 @@
-//! The format stays what it was: for each kind, bytes that released programs have sent and spooled
-//! are read as the same value, and the value is written as the same bytes.
+//! The format stays the same. For each kind, bytes from released programs decode to the same value, and
+//! the value encodes to the same bytes.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -28,8 +28,8 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-/// What released programs have written. `BLESS=1 cargo test -p wire --test golden` writes the file
-/// of a new kind; one that exists is never written again, for it must stay readable.
+/// The bytes of released programs. `BLESS=1 cargo test -p wire --test golden` writes the file of a new
+/// kind. An existing file is never rewritten, because it must stay readable.
 fn held(name: &str, bytes: &[u8]) -> Vec<u8> {
     let path = folder().join(name).with_extension("bin");
     if std::env::var_os("BLESS").is_some() && !path.exists() {
@@ -81,7 +81,7 @@ fn frame() -> Frame {
     }
 }
 
-/// Samples of two NICs, each foretold by the one before, and the second of a gap.
+/// Samples of two NICs, each predictable from the previous one, and the second of a gap.
 fn series() -> Frame {
     let sample = |name: &str, n: u64| {
         let counts = |bytes: u64| Counts {
@@ -113,7 +113,7 @@ fn series() -> Frame {
     }
 }
 
-/// A frame too full of figures to be packed.
+/// A frame too random to be packed.
 fn full() -> Frame {
     const FULL: u64 = 0x0123_4567_89ab_cdef;
     let counts = Counts {
@@ -160,7 +160,7 @@ fn full() -> Frame {
     }
 }
 
-/// A message of each kind, and their files' names.
+/// A message of each kind, with the names of their files.
 fn messages() -> Vec<(&'static str, Message)> {
     let host = Host {
         agent_version: "0.1.0".into(),
@@ -246,7 +246,7 @@ fn each_golden_frame_is_read_and_written_as_ever() {
         assert_eq!(codec::decode(&held), Ok(Received::Frame(frame)), "{name}");
         assert!(held == bytes, "the bytes of {name} differ: the format has changed");
     }
-    // Also what packing makes shorter is read where it isn't packed.
+    // A packable frame is also read unpacked.
     assert_eq!(codec::decode(&held("frame", &[])), Ok(Received::Frame(frame())));
 }
 

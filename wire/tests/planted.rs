@@ -1,5 +1,5 @@
-//! What an unprivileged owner of a directory may plant in it: root, who works there for a service,
-//! follows no link out of it, waits for nobody in it and gives nothing away but what it has just
+//! What an unprivileged owner of a directory may plant in it. Root, working there for a service,
+//! follows no link out of it, never blocks on its contents, and gives away only files that it has just
 //! made.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
@@ -18,19 +18,19 @@ use nix::unistd::{geteuid, mkfifo};
 use tempfile::TempDir;
 use wire::private_file::{self, FileError};
 
-/// Whose the directory is.
+/// The owner of the directory.
 const SERVICE: u32 = 65_432;
 
-/// Longer than anything here takes on a busy machine.
+/// Longer than any step here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A service's data directory, and files of root that it has its eye on.
+/// A service's data directory, and files of root that its user wants.
 struct Host {
     root: TempDir,
 }
 
 impl Host {
-    /// `None` unless this runs as root: nobody else has anything to lose.
+    /// `None` unless this runs as root: other users have nothing to lose.
     fn new() -> Option<Self> {
         if !geteuid().is_root() {
             return None;
@@ -51,7 +51,7 @@ impl Host {
         self.root.path().join("data")
     }
 
-    /// A directory in the service's.
+    /// A directory inside the service's.
     fn identity(&self) -> PathBuf {
         let path = self.data().join("identity");
         fs::create_dir(&path).unwrap();
@@ -85,7 +85,7 @@ fn link(target: &Path, path: &Path) {
 
 type Deed = fn(&Path) -> Result<(), FileError>;
 
-/// Everything that is done to a file of a directory.
+/// Every operation on a file in a directory.
 const DEEDS: [(&str, Deed); 6] = [
     ("read", |path| private_file::read(path).map(drop)),
     ("read_public", |path| private_file::read_public(path).map(drop)),
@@ -95,14 +95,14 @@ const DEEDS: [(&str, Deed); 6] = [
     ("lock", |path| private_file::lock(path.parent().unwrap()).map(drop)),
 ];
 
-/// Does it, or fails where that waits.
+/// Runs an operation, and fails if it blocks.
 fn within_patience<T: Send + 'static>(deed: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, result) = mpsc::channel();
     std::thread::spawn(move || done.send(deed()));
-    result.recv_timeout(PATIENCE).expect("it waits for what somebody has planted")
+    result.recv_timeout(PATIENCE).expect("it blocks on a planted file")
 }
 
-/// Does everything to a file `lock` that `plant` makes.
+/// Runs every operation on a file `lock` that `plant` creates.
 fn with_planted(plant: impl Fn(&Host, &Path), check: impl Fn(&str, &Path, Result<(), FileError>)) {
     for (deed, run) in DEEDS {
         let Some(host) = Host::new() else { return };
@@ -115,7 +115,7 @@ fn with_planted(plant: impl Fn(&Host, &Path), check: impl Fn(&str, &Path, Result
     }
 }
 
-/// What is refused is named, with the way out; what is replaced is replaced, and not written to.
+/// Refused files are named with the remedy; replaced files are replaced, not written to.
 fn refused(deed: &str, path: &Path, result: Result<(), FileError>) {
     if deed == "write" {
         result.unwrap();
@@ -135,7 +135,7 @@ fn a_planted_link_is_not_followed() {
 
 #[test]
 fn a_planted_hard_link_is_not_used() {
-    // Where fs.protected_hardlinks is off, anybody can make one.
+    // If fs.protected_hardlinks is off, anybody can make one.
     with_planted(|host, path| fs::hard_link(host.victim("shadow"), path).unwrap(), refused);
 }
 
@@ -257,7 +257,7 @@ fn a_directory_that_is_swapped_during_the_work_leads_nowhere_else() {
     let (mut done, mut refused) = (0, 0);
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        // What the owner of the directory may do at any time.
+        // The owner of the directory may do this at any time.
         scope.spawn(|| {
             while !stop.load(Relaxed) {
                 renameat2(AT_FDCWD, &path, AT_FDCWD, &trap, RenameFlags::RENAME_EXCHANGE).unwrap();

@@ -1,4 +1,4 @@
-//! House rules that no lint knows, checked over the whole repository.
+//! House rules beyond the lints, checked over the whole repository.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "tidy/code.rs"]
@@ -12,20 +12,20 @@ use std::path::{Path, PathBuf};
 /// Longest file of a `src`, lines.
 const LINES_MAX: usize = 450;
 
-/// Longest function of a `src`, lines from its name to its closing brace: a screen and a half. Half of
-/// all functions have seven lines or fewer, one in ten has more than 24.
+/// Longest function in a `src`, lines from its name to its closing brace: a screen and a half. Half of
+/// all functions have at most seven lines; one in ten has more than 24.
 const FUNCTION_MAX: usize = 80;
 
 /// Longest `main.rs`, lines.
 const MAIN_MAX: usize = 60;
 
-/// Where `unsafe` code is allowed: the ring, and bpf(2) for benchmarks, which no program has in it.
+/// Where `unsafe` code is allowed: the ring, and bpf(2) in benchmarks, which no program includes.
 const UNSAFE_IN: [&str; 2] = ["agent/src/capture/ring", "scripts/testbed/src/generator.rs"];
 
 /// Where rustls-pemfile is allowed.
 const PEMFILE_IN: &str = "wire/src/pem.rs";
 
-/// The modules of each crate, from the outside in: one may import only those after it.
+/// The modules of each crate, from the outside in. Each may only import later ones.
 const ARROWS: [(&str, &str); 3] = [
     (
         "agent",
@@ -44,20 +44,20 @@ const ARROWS: [(&str, &str); 3] = [
     ),
 ];
 
-/// Where libc's numbers are needed: what the kernel's packet sockets say, and bpf(2).
+/// Where libc's constants are needed: the kernel's packet sockets, and bpf(2).
 const LIBC_IN: [&str; 2] = ["agent/src/capture/", "scripts/testbed/src/generator.rs"];
 
-/// Where crates are.
+/// The folders of crates.
 const CRATES: [&str; 6] =
     ["agent", "collector", "deploy/settings", "scripts/fuzzing", "scripts/testbed", "wire"];
 
-/// Where the programs read their clocks. (The time of certificates is TLS's, `UnixTime`.)
+/// Where the programs read their clocks. (Certificates use TLS's time type, `UnixTime`.)
 const CLOCKS_IN: [&str; 2] = ["agent/src/clocks.rs", "collector/src/time.rs"];
 
 /// The programs' crates.
 const PROGRAMS: [&str; 4] = ["agent/src/", "collector/src/", "deploy/settings/src/", "wire/src/"];
 
-/// Where the standard output and error are written to: what prints, what logs, and full screens.
+/// Where standard output and error are written: printing, logging, and full-screen views.
 const OUTPUT_IN: [&str; 3] = [
     "deploy/settings/src/output.rs",
     "deploy/settings/src/log.rs",
@@ -85,7 +85,7 @@ impl Source {
     }
 }
 
-/// All Rust files of the repository but this one, which names what it forbids.
+/// All Rust files of the repository except this one, which names what it forbids.
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut files = Vec::new();
@@ -200,7 +200,7 @@ fn agent_and_collector_never_import_each_other_nor_wire_either() {
         ("deploy/settings", &["agent", "collector", "testbed"]),
     ] {
         let manifest = fs::read_to_string(root.join(krate).join("Cargo.toml")).unwrap();
-        // End-to-end tests may use both: only what is built in counts.
+        // End-to-end tests may use both: only built-in dependencies count.
         let dependencies = manifest.split("[dev-dependencies]").next().unwrap();
         for name in foreign {
             let named = |line: &str| line.split(['.', ' ', '=']).next() == Some(*name);
@@ -224,7 +224,7 @@ fn imports_run_one_way() {
             let own = rank(module);
             assert!(own.is_some(), "{}: give `{module}` its place in ARROWS", source.path);
             for line in source.code() {
-                // `main.rs` sees the library by the crate's name.
+                // `main.rs` refers to the library by the crate's name.
                 for prefix in ["crate::".to_owned(), format!("{krate}::")] {
                     let named = line.split(prefix.as_str()).skip(1);
                     let names =

@@ -1,51 +1,52 @@
-//! Tells a fork from a repeat: whether the database has, under the numbers of a session, what this
-//! agent made, or what another future of it made before its host was set back to an earlier state.
+//! Distinguishes a fork from a repeat. The database has records of a session: either this agent made
+//! them, or another future of it did, before its host was set back to an earlier state.
 
-/// What an agent knows of one of its sessions.
+/// An agent's knowledge of one of its sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Own {
-    /// Known to be committed.
+    /// Known as committed up to here.
     pub committed: u64,
-    /// A connection was given everything up to here.
+    /// Everything up to here was sent on some connection.
     pub sent: u64,
-    /// Newest number that is written down.
+    /// Newest number in the spool.
     pub last: u64,
-    /// No number after [`Own::last`] was made: the session runs, it ended in order, or it was killed
-    /// in this boot. Of one that was broken off before, a power loss may have taken the newest.
+    /// True if no number after [`Own::last`] was made: the session is running, ended properly, or was
+    /// killed in this boot. If it broke off before, a power loss may have taken its newest records.
     pub whole: bool,
-    /// What is written down of the number that the collector told.
+    /// What the spool holds for the number that the collector reported.
     pub told: Written,
 }
 
-/// What an agent has of a number.
+/// What an agent's spool holds for a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
     /// A record that ends with it, with this digest.
     Ends(u64),
-    /// A record that goes on after it. A committed one ends where the database has its end.
+    /// A record that continues after it. Committed records end where the database ends, so this one
+    /// isn't there.
     GoesOn,
-    /// Nothing, or a gap in the place of what was lost.
+    /// Nothing, or a gap in place of lost records.
     Nothing,
 }
 
-/// How far the database has a session, as the collector told.
+/// The collector's report on a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Told {
     /// The session.
     pub session: u64,
     /// Every sequence number up to this one is committed.
     pub seq: u64,
-    /// Digest of the record that ends with it ([`crate::codec::digest`]). `None`: the collector, or
-    /// the one that committed it, is too old to tell.
+    /// Digest of the record that ends with this number ([`crate::codec::digest`]). `None` if the
+    /// collector, or the one that committed it, is too old to report it.
     pub digest: Option<u64>,
 }
 
-/// True if the database can't have the numbers up to `told.seq` from this agent. False where nobody
-/// can tell.
+/// True if the database can't have the numbers up to `told.seq` from this agent. False if that can't be
+/// decided.
 #[must_use]
 pub fn is_fork(own: &Own, told: Told) -> bool {
     if told.seq > own.last {
-        // More than was ever made here, or than was ever sent from here.
+        // More than was ever made or sent here.
         return own.whole || own.last > own.sent.max(own.committed);
     }
     match (told.digest, own.told) {
@@ -81,7 +82,7 @@ mod tests {
             (Written::Ends(7), Some(7), false),
             (Written::Ends(7), Some(8), true),
             (Written::GoesOn, Some(8), true),
-            // Forgotten or damaged: nobody can tell.
+            // Forgotten or damaged: undecidable.
             (Written::Nothing, Some(8), false),
             // An older collector.
             (Written::Ends(7), None, false),
@@ -89,7 +90,7 @@ mod tests {
         ] {
             let own = Own { told: written, ..OWN };
             assert_eq!(is_fork(&own, told(125, digest)), fork, "{written:?} {digest:?}");
-            // Also before what is known to be committed: a database that fell back.
+            // Also below the known commit: a database that fell back.
             assert_eq!(is_fork(&own, told(90, digest)), fork, "{written:?} {digest:?}");
         }
     }

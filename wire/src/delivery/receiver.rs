@@ -5,38 +5,38 @@ use std::collections::BTreeMap;
 use super::window::{MISSING_MAX, WINDOW};
 use crate::message::{Ack, SeqRange};
 
-/// What became of a record that arrived.
+/// The outcome of an arrived record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepted {
-    /// Kept; [`Receiver::pop`] hands it out when its turn has come.
+    /// Kept; [`Receiver::pop`] returns it in order.
     Kept,
-    /// Known already: nothing to do.
+    /// Already known.
     Duplicate,
-    /// Further ahead than there is room for: it will be sent again.
+    /// Too far ahead for the window: the sender will repeat it.
     Beyond,
-    /// It covers numbers both known and unknown: no record of an honest sender does.
+    /// It covers both known and unknown numbers. An honest sender never sends such a record.
     Overlap,
 }
 
-/// Puts the records of one session in order.
+/// Sorts the records of one session.
 #[derive(Debug)]
 pub struct Receiver<T> {
     session: u64,
     committed: u64,
-    /// Last number handed out by [`Receiver::pop`].
+    /// Last number returned by [`Receiver::pop`].
     received: u64,
-    /// Records that are not handed out yet, by first number, with their last.
+    /// Waiting records by first number, with their last number.
     kept: BTreeMap<u64, (u64, T)>,
 }
 
 impl<T> Receiver<T> {
-    /// A receiver of a session of which the database has everything up to `committed`.
+    /// A receiver for a session that the database has up to `committed`.
     #[must_use]
     pub const fn new(session: u64, committed: u64) -> Self {
         Self { session, committed, received: committed, kept: BTreeMap::new() }
     }
 
-    /// A record that covers `range` has arrived.
+    /// Takes an arrived record that covers `range`.
     pub fn accept(&mut self, range: SeqRange, record: T) -> Accepted {
         let accepted = self.judge(range);
         if accepted == Accepted::Kept {
@@ -45,7 +45,7 @@ impl<T> Receiver<T> {
         accepted
     }
 
-    /// What [`Receiver::accept`] would make of a record that covers `range`.
+    /// What [`Receiver::accept`] would return for a record that covers `range`.
     #[must_use]
     pub fn judge(&self, range: SeqRange) -> Accepted {
         let SeqRange { first, last } = range;
@@ -71,7 +71,7 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// True if a record that begins with `first` is the next one in order.
+    /// True if a record that starts with `first` is the next in order.
     #[must_use]
     pub const fn is_next(&self, first: u64) -> bool {
         first == self.received + 1
@@ -88,13 +88,13 @@ impl<T> Receiver<T> {
         Some(record)
     }
 
-    /// True if [`Receiver::pop`] has a record to hand out.
+    /// True if [`Receiver::pop`] has a record.
     #[must_use]
     pub fn has_next(&self) -> bool {
         self.kept.first_key_value().is_some_and(|(&first, _)| first == self.received + 1)
     }
 
-    /// Records that wait for others before them: at most [`WINDOW`].
+    /// Number of records that wait for earlier ones: at most [`WINDOW`].
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.kept.len()
@@ -105,13 +105,13 @@ impl<T> Receiver<T> {
         self.committed = self.committed.max(committed);
     }
 
-    /// True if something is missing before something that has arrived.
+    /// True if a record has arrived while an earlier one is missing.
     #[must_use]
     pub fn has_gap(&self) -> bool {
         !self.kept.is_empty() && !self.has_next()
     }
 
-    /// How far the session has come, to be told to the agent.
+    /// The progress of the session, for the agent.
     #[must_use]
     pub fn ack(&self) -> Ack {
         let mut missing = Vec::new();

@@ -1,4 +1,4 @@
-//! The agent's end of the window: what to send of one session, and when.
+//! The agent's end of the window: which records of a session to send, and when.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::window::WINDOW;
 use crate::message::{Ack, SeqRange};
 
-/// Least time after which a live record that nobody has acknowledged is sent again.
+/// Shortest time before an unacknowledged live record is repeated.
 const TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
-/// Decides what is sent of one session over one connection after another.
+/// Decides what to send of one session over consecutive connections.
 ///
-/// Times are durations since any fixed moment.
+/// Times are durations since any fixed start.
 #[derive(Debug)]
 pub struct Sender {
     /// The database has everything up to here.
@@ -23,31 +23,31 @@ pub struct Sender {
     connection: Option<Connection>,
 }
 
-/// What one connection has been given.
+/// The records that one connection was given.
 #[derive(Debug)]
 struct Connection {
-    /// Highest number that was sent, or told as committed at first.
+    /// Highest number sent, or reported as committed at the start.
     given: u64,
-    /// Next number of the backlog, which goes by stream.
+    /// Next number of the backlog, which goes over the stream.
     next: u64,
-    /// The backlog ends before this number: from here on, everything was sent live while the
-    /// receiver had room for it.
+    /// The backlog ends before this number. From here on everything was sent live while the receiver
+    /// had room for it.
     live_from: Option<u64>,
-    /// Sent live and not known to have arrived, with the time of sending.
+    /// Sent live and not yet acknowledged, with the time of sending.
     live: BTreeMap<u64, Duration>,
-    /// Lost on the way: to be sent by stream.
+    /// Lost on the way, to be sent over the stream.
     lost: BTreeSet<u64>,
 }
 
 impl Sender {
-    /// A session of which the numbers `committed + 1 ..= last` are kept for delivery.
+    /// A session whose numbers `committed + 1 ..= last` are kept for delivery.
     #[must_use]
     pub const fn new(committed: u64, last: u64) -> Self {
         Self { committed, received: committed, last, connection: None }
     }
 
-    /// The collector has accepted the agent and says how far the database is. More than was made is
-    /// not believed.
+    /// The collector has welcomed the agent and reported the database's commit. A number never made
+    /// here is ignored.
     pub fn on_connected(&mut self, committed: u64) {
         let committed = committed.min(self.last);
         self.committed = committed;
@@ -66,7 +66,7 @@ impl Sender {
         self.connection = None;
     }
 
-    /// The next number was made at `now`. True if its record is to be sent live.
+    /// The next number was made at `now`. Returns true if its record should be sent live.
     pub fn on_made(&mut self, now: Duration) -> bool {
         self.last += 1;
         let Some(connection) = &mut self.connection else { return false };
@@ -75,13 +75,13 @@ impl Sender {
             connection.live_from.get_or_insert(self.last);
             connection.live.insert(self.last, now);
         } else {
-            // Shown live, but the receiver may have no room to keep it: the backlog takes it.
+            // Shown live, but the receiver may have no room to keep it: the backlog delivers it.
             connection.live_from = None;
         }
         true
     }
 
-    /// Everything up to `last` was made, and not sent live: the backlog takes it.
+    /// Everything up to `last` was made but not sent live: the backlog delivers it.
     pub fn on_kept(&mut self, last: u64) {
         if last > self.last {
             self.last = last;
@@ -91,7 +91,7 @@ impl Sender {
         }
     }
 
-    /// A record that was to be sent live doesn't fit a datagram: it goes by stream.
+    /// A live record doesn't fit a datagram, so it goes over the stream.
     pub fn on_too_long_for_live(&mut self, seq: u64) {
         if let Some(connection) = &mut self.connection
             && connection.live.remove(&seq).is_some()
@@ -100,8 +100,8 @@ impl Sender {
         }
     }
 
-    /// The collector has told how far it is. What it was not sent is not believed: it is kept, and
-    /// sent. `rtt` is the connection's round-trip time.
+    /// The collector has reported its progress. Acknowledged numbers that were never sent are ignored:
+    /// they are kept and sent. `rtt` is the connection's round-trip time.
     pub fn on_ack(&mut self, ack: &Ack, now: Duration, rtt: Duration) {
         let Some(connection) = &mut self.connection else { return };
         self.committed = self.committed.max(ack.committed.min(connection.given));
@@ -111,15 +111,15 @@ impl Sender {
         connection.lost = connection.lost.split_off(&(self.received + 1));
         for range in ack.missing.iter().filter(|range| range.first <= range.last) {
             let lost = connection.live.range(range.first..=range.last);
-            // Younger than a round trip, it may have been under way when this was said.
+            // A record younger than a round trip may still have been on its way.
             let lost: Vec<u64> =
                 lost.filter(|(_, sent)| now >= **sent + rtt).map(|(&seq, _)| seq).collect();
             connection.lose(lost);
         }
     }
 
-    /// What to send by stream next: first what was lost, then the backlog, as far as the
-    /// receiver has room. [`Sender::on_streamed`] must follow.
+    /// What to send over the stream next: first lost records, then the backlog, as far as the receiver
+    /// has room. [`Sender::on_streamed`] must follow.
     #[must_use]
     pub fn poll_stream(&self) -> Option<SeqRange> {
         let connection = self.connection.as_ref()?;
@@ -132,8 +132,8 @@ impl Sender {
         (connection.next <= last).then_some(SeqRange { first: connection.next, last })
     }
 
-    /// Everything from the first number that [`Sender::poll_stream`] gave up to `last` was
-    /// written to a stream.
+    /// Everything from the first number of [`Sender::poll_stream`] up to `last` was written to a
+    /// stream.
     pub fn on_streamed(&mut self, first: u64, last: u64) {
         let Some(connection) = &mut self.connection else { return };
         connection.lost.retain(|seq| !(first..=last).contains(seq));
@@ -143,7 +143,7 @@ impl Sender {
         }
     }
 
-    /// Sends again what was sent live and not acknowledged for too long.
+    /// Repeats live records that are unacknowledged for too long.
     pub fn on_time(&mut self, now: Duration, rtt: Duration) {
         let Some(connection) = &mut self.connection else { return };
         let timeout = (3 * rtt).max(TIMEOUT_MIN);
@@ -152,7 +152,7 @@ impl Sender {
         connection.lose(lost);
     }
 
-    /// When [`Sender::on_time`] has something to do, if nothing else happens.
+    /// When [`Sender::on_time`] is due, if nothing else happens.
     #[must_use]
     pub fn deadline(&self, rtt: Duration) -> Option<Duration> {
         let oldest = self.connection.as_ref()?.live.values().min()?;
@@ -171,13 +171,13 @@ impl Sender {
         self.last
     }
 
-    /// Numbers sent live that are not known to have arrived, or known not to: at most [`WINDOW`].
+    /// Number of live records neither acknowledged nor lost: at most [`WINDOW`].
     #[must_use]
     pub fn under_way(&self) -> usize {
         self.connection.as_ref().map_or(0, |it| it.live.len() + it.lost.len())
     }
 
-    /// True once the database has everything that was made.
+    /// True once the database has everything made.
     #[must_use]
     pub const fn is_done(&self) -> bool {
         self.committed >= self.last
@@ -185,7 +185,7 @@ impl Sender {
 }
 
 impl Connection {
-    /// Moves live numbers to the lost ones.
+    /// Marks live records as lost.
     fn lose(&mut self, lost: Vec<u64>) {
         for seq in lost {
             self.live.remove(&seq);

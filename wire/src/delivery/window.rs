@@ -1,8 +1,8 @@
-//! How much may be under way, and how much of it may be missing.
+//! Limits on records in flight and on missing records.
 
-/// Most sequence numbers beyond the last one in order that a receiver has room for, and so the
-/// most that a sender may have under way.
+/// Most sequence numbers that a receiver keeps beyond the last in order, and so the most that a sender
+/// may have in flight.
 pub const WINDOW: u64 = 1024;
 
-/// Most ranges of missing numbers that one acknowledgement names.
+/// Most missing ranges in one acknowledgement.
 pub const MISSING_MAX: usize = 64;

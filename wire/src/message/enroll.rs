@@ -1,29 +1,29 @@
-//! How a host asks for its certificate.
+//! Messages by which a host requests its certificate.
 
 use std::fmt;
 
 use rkyv::{Archive, Deserialize, Serialize};
 
-/// A host that has a token asks for its certificate (ALPN [`crate::ALPN_ENROLL`]).
+/// A host with a token requests its certificate (ALPN [`crate::ALPN_ENROLL`]).
 #[derive(Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Enroll {
     /// The secret of the token.
     pub secret: Vec<u8>,
-    /// The client id asked for; may be empty if it isn't chosen.
+    /// The requested client id; may be empty if it isn't chosen.
     pub client_id: String,
-    /// An operator of the host chose the id: it gets this one or none. Otherwise it is the host's
-    /// name, and a token that was made for an id gives that one.
+    /// True if the host's operator chose the id: the host gets this id or none. Otherwise it is the
+    /// host's name, and a token made for an id overrides it.
     pub chosen: bool,
     /// A certificate signing request (PKCS #10, DER); its key stays on the host.
     pub csr_der: Vec<u8>,
 }
 
-/// [`Enroll`] as agents said it that didn't know whether the id was chosen: it counts as chosen.
+/// [`Enroll`] from agents that don't report whether the id was chosen: it counts as chosen.
 #[derive(Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct EnrollRequest {
     /// The one-time secret of the token.
     pub secret: Vec<u8>,
-    /// The client id asked for.
+    /// The requested client id.
     pub client_id: String,
     /// A certificate signing request (PKCS #10, DER); its key stays on the host.
     pub csr_der: Vec<u8>,
@@ -36,7 +36,7 @@ impl From<EnrollRequest> for Enroll {
 }
 
 impl fmt::Debug for Enroll {
-    /// Without the secret: what was sent to the wrong place may be logged.
+    /// Omits the secret: a message sent to the wrong place may be logged.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Enroll").field("client_id", &self.client_id).finish_non_exhaustive()
     }

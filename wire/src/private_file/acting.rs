@@ -1,42 +1,42 @@
-//! Root with the rights of another user, for a while.
+//! Lets root act with another user's rights for a while.
 
 use std::io;
 use std::marker::PhantomData;
 
 use nix::unistd::{Gid, Uid, geteuid, setfsgid, setfsuid};
 
-/// True for root, who may do what the owner of a directory may not.
+/// True for root, who may override a directory's owner.
 pub(super) fn is_root() -> bool {
     geteuid().is_root()
 }
 
-/// While it lives, this thread reaches files as somebody else (setfsuid(2)): what is made belongs
-/// to that user, and what that user may not do fails. Other threads go on as before.
+/// While it lives, this thread accesses files as another user (setfsuid(2)): new files belong to that
+/// user, and that user's limits apply. Other threads are unaffected.
 #[derive(Debug)]
 pub struct Acting {
     before: Option<(Uid, Gid)>,
-    /// It is of this thread.
+    /// It belongs to this thread.
     _thread: PhantomData<*const ()>,
 }
 
 impl Acting {
-    /// Acts as before.
+    /// No change of user.
     pub(super) const fn as_before() -> Self {
         Self { before: None, _thread: PhantomData }
     }
 
-    /// True if it acts as somebody else.
+    /// True if it acts as another user.
     pub(super) const fn is_another(&self) -> bool {
         self.before.is_some()
     }
 
-    /// Acts as a user if this is root, and the user isn't.
+    /// Acts as a user, if this process is root and the user isn't.
     pub(super) fn as_user(user: Uid, group: Gid) -> io::Result<Self> {
         let mut acting = Self::as_before();
         if is_root() && !user.is_root() {
             let group_before = setfsgid(group);
             acting.before = Some((setfsuid(user), group_before));
-            // It doesn't tell whether it was done, but what holds.
+            // setfsuid doesn't report success, only the current value.
             if setfsuid(Uid::from_raw(u32::MAX)) != user {
                 let why =
                     format!("root has no right here to act as user {user}; run it as that user");

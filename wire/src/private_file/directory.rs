@@ -1,9 +1,9 @@
-//! A directory by its descriptor: what is done in it is done there, whatever becomes of its path.
+//! A directory by its descriptor: operations stay in that directory even if its path changes.
 //!
-//! Root works in directories of services, whose users may plant links, fifos and directories there
-//! or swap them at any moment. So root follows no symbolic link but root's, makes, renames and
-//! removes there with the rights of the directory's owner only, and opens nothing that can make it
-//! wait. For all other users, the system sees to it.
+//! Root works in directories of services, whose users may plant links, fifos and directories or swap
+//! them at any time. So root follows only root's symbolic links, creates, renames and removes files
+//! only with the rights of the directory's owner, and opens nothing that could block. For other users,
+//! the system enforces this.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -25,10 +25,10 @@ use super::acting::{Acting, is_root};
 use super::error::FileError;
 use crate::permission;
 
-/// Most symbolic links on the way to a file, as the kernel has it (path_resolution(7)).
+/// Most symbolic links on a path, as in the kernel (path_resolution(7)).
 pub(super) const LINKS_MAX: usize = 40;
 
-/// Permissions of others than the owner and the group to write.
+/// Write permission for users other than owner and group.
 const OTHERS_WRITE: u32 = 0o002;
 
 /// Only owners may rename and remove (`/tmp`).
@@ -38,7 +38,7 @@ const STICKY: u32 = 0o1000;
 #[derive(Debug)]
 pub(super) struct Directory {
     descriptor: OwnedFd,
-    /// Where it was found, symbolic links followed.
+    /// Its path, with symbolic links resolved.
     pub path: PathBuf,
     /// The last directory of root on the way to it, before those of another user.
     gate: Option<PathBuf>,
@@ -48,16 +48,16 @@ pub(super) struct Directory {
     pub mode: u32,
 }
 
-/// How a directory that is missing is made.
+/// Modes of new directories.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Modes {
-    /// The last one.
+    /// The last directory.
     pub last: u32,
     /// Those above it.
     pub above: u32,
 }
 
-/// What is found on the way.
+/// An entry found on the way.
 enum Step {
     Directory(Directory),
     Link(PathBuf),
@@ -70,13 +70,13 @@ impl Directory {
         Self::find(path, None, path)
     }
 
-    /// Opens the directory at `path`, and makes what is missing on the way to it, for whom the
-    /// directory around it belongs to.
+    /// Opens the directory at `path` and creates missing ones on the way, each for the owner of its
+    /// parent.
     pub fn make(path: &Path, modes: Modes) -> Result<Self, FileError> {
         Self::find(path, Some(modes), path)
     }
 
-    /// Opens the directory around `path`, and gives the name in it.
+    /// Opens the parent directory of `path`. Also returns the name in it.
     pub fn around(path: &Path) -> Result<(Self, &OsStr), FileError> {
         let name = path.file_name().ok_or(Errno::EISDIR);
         let name = name.map_err(|errno| FileError::write(path, errno.into()))?;
@@ -85,7 +85,7 @@ impl Directory {
         Ok((Self::find(above, None, path)?, name))
     }
 
-    /// Errors are of `wanted`.
+    /// Errors name `wanted`.
     fn find(path: &Path, make: Option<Modes>, wanted: &Path) -> Result<Self, FileError> {
         let failed = |error: io::Error| match make {
             None => FileError::read(wanted, error),
@@ -94,7 +94,7 @@ impl Directory {
         let mut ahead = parts(path);
         let mut at = Self::start(path).map_err(failed)?;
         let mut stranger: Option<(Uid, PathBuf)> = None;
-        // The link that led here, and what lies behind where it leads.
+        // The link that led here, and the number of components after its target.
         let mut link: Option<(PathBuf, usize)> = None;
         let mut links = 0;
         while let Some(part) = ahead.pop() {
@@ -129,7 +129,7 @@ impl Directory {
         Ok(at)
     }
 
-    /// Where the way to `path` begins.
+    /// The start of the way to `path`.
     fn start(path: &Path) -> io::Result<Self> {
         let start = Path::new(if path.is_absolute() { "/" } else { "." });
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -143,7 +143,7 @@ impl Directory {
         Ok(Self { descriptor, path, gate: None, owner, group, mode })
     }
 
-    /// What a name stands for, held open and not followed.
+    /// The entry of a name, opened without following links.
     fn look(&self, name: &OsStr) -> io::Result<Option<(OwnedFd, FileStat)>> {
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         match openat(&self.descriptor, name, flags, Mode::empty()) {
@@ -171,7 +171,7 @@ impl Directory {
         }
     }
 
-    /// Where a name leads, if it is a link that may be followed.
+    /// The target of a name, if it is a link that may be followed.
     pub fn link(&self, name: &OsStr) -> io::Result<Option<PathBuf>> {
         match self.look(name)? {
             Some((found, stat)) if kind(&stat) == SFlag::S_IFLNK => {
@@ -181,15 +181,15 @@ impl Directory {
         }
     }
 
-    /// Whether root may work here. All that lies in a directory of another user is that user's, or
-    /// was made there by root.
+    /// Checks that root may work here. Everything in another user's directory belongs to that user, or
+    /// root made it there.
     fn pass(&self, stranger: &mut Option<(Uid, PathBuf)>) -> io::Result<()> {
         let path = &self.path;
         if !is_root() {
             return Ok(());
         }
         if self.mode & (OTHERS_WRITE | STICKY) == OTHERS_WRITE {
-            let why = format!("can be written by everybody (mode {:03o})", self.mode);
+            let why = format!("is writable for everybody (mode {:03o})", self.mode);
             let way_out = format!("run: chmod o-w {}", path.display());
             return Err(refused(path, &why, &way_out));
         }
@@ -197,7 +197,7 @@ impl Directory {
             _ if self.owner.is_root() => Ok(()),
             Some((other, _)) if *other != self.owner => {
                 let (other, owner) = (permission::name(*other), permission::name(self.owner));
-                let why = format!("is of {owner} in a directory of {other}");
+                let why = format!("belongs to {owner} in a directory of {other}");
                 let way_out = format!("run: chown -R {other} {}", path.display());
                 Err(refused(path, &why, &way_out))
             }
@@ -209,13 +209,13 @@ impl Directory {
         }
     }
 
-    /// Whatever is made, renamed or removed, root does with the rights of the owner.
+    /// Root creates, renames and removes with the rights of the owner.
     pub fn acting(&self) -> io::Result<Acting> {
         Acting::as_user(self.owner, self.group)
     }
 
-    /// Whether root keeps this user off the way here. Only directories of root are asked: their
-    /// permissions are nobody else's to change.
+    /// True if root's directories deny this user the way here. Only those are checked, because nobody
+    /// else can change their permissions.
     pub fn is_behind_root(&self) -> bool {
         let searched = self.gate.as_ref().map(|gate| std::fs::metadata(gate.join(".")));
         matches!(searched, Some(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied)
@@ -232,7 +232,7 @@ impl Directory {
 
     fn make_in(&self, name: &OsStr, mode: u32) -> io::Result<Self> {
         let _acting = self.acting()?;
-        // Nobody else may pass it until it is whose it shall be; nor does the umask decide.
+        // Nobody else may enter it before its owner and mode are set, whatever the umask is.
         let made = match mkdirat(&self.descriptor, name, Mode::from_bits_truncate(0o700)) {
             // Another process was faster.
             Err(Errno::EEXIST) => false,
@@ -246,9 +246,9 @@ impl Directory {
         Self::new(opened, self.path.join(name))
     }
 
-    /// Opens a file to read or write what is there.
+    /// Opens an existing file.
     pub fn open_file(&self, name: &OsStr, access: OFlag) -> io::Result<File> {
-        // What is no file is not waited for.
+        // Anything but a regular file must not block.
         let never = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         self.check_file(name)?;
         let file = openat(&self.descriptor, name, access | never, Mode::empty())?;
@@ -264,7 +264,7 @@ impl Directory {
         Ok(openat(&self.descriptor, name, flags | OFlag::O_NOFOLLOW, mode)?.into())
     }
 
-    /// Whether a name is that of a file that may be used: `false` if there is none.
+    /// Checks that a name is that of a usable file; `false` if it doesn't exist.
     pub fn check_file(&self, name: &OsStr) -> io::Result<bool> {
         match self.stat(name)? {
             None => Ok(false),
@@ -284,7 +284,7 @@ impl Directory {
         Err(planted(&self.path.join(name), what, Uid::from_raw(stat.st_uid)))
     }
 
-    /// Neither the owner nor root has made it here.
+    /// True if neither the owner nor root has made it here.
     fn is_foreign(&self, stat: &FileStat) -> bool {
         is_root()
             && !self.owner.is_root()
@@ -299,8 +299,8 @@ impl Directory {
         }
     }
 
-    /// Takes all permissions of others from a file. Gives the mode that it had, if it had any.
-    /// It is not opened: to close it would drop locks that this process has on it (fcntl(2)).
+    /// Removes all permissions of others from a file. Returns its old mode if it had any. The file is
+    /// not opened: closing it would drop this process's locks on it (fcntl(2)).
     pub fn close_to_others(&self, name: &OsStr) -> io::Result<Option<u32>> {
         let mode = self.stat(name)?.map_or(0, |stat| stat.st_mode & 0o777);
         if mode & 0o077 == 0 {
@@ -317,7 +317,7 @@ impl Directory {
         Ok(renameat(&self.descriptor, from, &self.descriptor, to)?)
     }
 
-    /// Removes a name. False if there was none.
+    /// Removes a name. Returns false if it didn't exist.
     pub fn remove(&self, name: &OsStr) -> io::Result<bool> {
         let _acting = self.acting()?;
         match unlinkat(&self.descriptor, name, UnlinkatFlags::NoRemoveDir) {
@@ -326,12 +326,12 @@ impl Directory {
         }
     }
 
-    /// Makes names safe against a power loss.
+    /// Makes name changes survive a power loss.
     pub fn sync(&self) -> io::Result<()> {
         File::from(self.reopened()?).sync_all()
     }
 
-    /// All names but `.` and `..`.
+    /// All names except `.` and `..`.
     pub fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
         for entry in Dir::from_fd(self.reopened()?)?.iter() {
@@ -347,7 +347,7 @@ impl Directory {
     }
 }
 
-/// Where a link leads. Root follows only its own.
+/// The target of a link. Root follows only its own links.
 fn follow(link: &OwnedFd, stat: &FileStat, path: &Path) -> io::Result<PathBuf> {
     let owner = Uid::from_raw(stat.st_uid);
     if is_root() && !owner.is_root() {
@@ -369,7 +369,7 @@ fn kind(stat: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
 }
 
-/// The parts of a path, the last one first.
+/// The components of a path, the last one first.
 fn parts(path: &Path) -> Vec<OsString> {
     let named = |part: Component<'_>| match part {
         Component::Normal(name) => Some(name.to_owned()),

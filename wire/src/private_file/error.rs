@@ -1,11 +1,11 @@
-//! Why a file with a secret is of no use.
+//! Errors of files with secrets.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::permission;
 
-/// Why a file is of no use.
+/// Why a file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It can't be read.
@@ -13,10 +13,10 @@ pub enum FileError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         error: io::Error,
-        /// What helps, if that can be told.
+        /// The remedy, if known.
         way_out: String,
     },
     /// It can't be written.
@@ -24,15 +24,15 @@ pub enum FileError {
     Write {
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         error: io::Error,
-        /// What helps, if that can be told.
+        /// The remedy, if known.
         way_out: String,
     },
-    /// Others may read it.
+    /// Other users may read it.
     #[error(
-        "{path} has a secret and can be read by others (mode {mode:03o}); run: chmod 600 {path}"
+        "{path} contains a secret and others can read it (mode {mode:03o}); run: chmod 600 {path}"
     )]
     Exposed {
         /// The file.
@@ -40,9 +40,9 @@ pub enum FileError {
         /// Its mode.
         mode: u32,
     },
-    /// Others may replace what is in it.
+    /// Other users may replace its contents.
     #[error(
-        "directory {path} has secrets and can be written by others (mode {mode:03o}); run: \
+        "directory {path} contains secrets and others can write to it (mode {mode:03o}); run: \
          chmod 700 {path}"
     )]
     ExposedDirectory {
@@ -58,21 +58,21 @@ fn after(way_out: &str) -> String {
 }
 
 impl FileError {
-    /// A file or directory that can't be read, with the user who may if this one may not.
+    /// A file or directory can't be read. Names a user who may, if this one may not.
     #[must_use]
     pub fn read(path: &Path, error: io::Error) -> Self {
         let way_out = permission::way_out(path, &error, "");
         Self::Read { path: path.to_owned(), error, way_out }
     }
 
-    /// A file or directory that can't be written, with the user who may if this one may not.
+    /// A file or directory can't be written. Names a user who may, if this one may not.
     #[must_use]
     pub fn write(path: &Path, error: io::Error) -> Self {
         let way_out = permission::way_out(path, &error, "");
         Self::Write { path: path.to_owned(), error, way_out }
     }
 
-    /// A file that is to be written, and is looked for first.
+    /// The same error while preparing to write.
     pub(super) fn of_writing(self) -> Self {
         match self {
             Self::Read { path, error, way_out } => Self::Write { path, error, way_out },
@@ -80,7 +80,7 @@ impl FileError {
         }
     }
 
-    /// True if there is no such file.
+    /// True if the file doesn't exist.
     #[must_use]
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Read { error, .. } if error.kind() == io::ErrorKind::NotFound)

@@ -1,4 +1,4 @@
-//! Files with secrets: made for their owner alone, replaced whole or not at all.
+//! Files with secrets: created for their owner alone, replaced completely or not at all.
 
 mod acting;
 mod directory;
@@ -18,7 +18,7 @@ pub use self::acting::Acting;
 use self::directory::{Directory, LINKS_MAX, Modes};
 pub use self::error::FileError;
 
-/// Largest file that is read, bytes: a long chain of certificates fits many times.
+/// Largest file to read, bytes: many times a long chain of certificates.
 const SIZE_MAX: u64 = 1 << 20;
 
 /// Mode of a file for its owner alone.
@@ -33,16 +33,16 @@ const PRIVATE_DIRECTORY: u32 = 0o700;
 /// Mode of a directory through which everybody may pass.
 const PUBLIC_DIRECTORY: u32 = 0o755;
 
-/// How long a lock is waited for: an enrolment keeps it while it talks to several collectors.
+/// Longest wait for a lock: an enrolment holds it while it tries several collectors.
 const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often a lock that is taken is tried again.
+/// Time between two tries to take a lock.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
 
-/// What SQLite keeps beside a database.
+/// SQLite's files beside a database.
 const BESIDE_DATABASE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// True if there is such a file or directory. One that can't be looked at is an error.
+/// True if the file or directory exists. Fails if that can't be determined.
 ///
 /// # Errors
 /// [`FileError::Read`] names the file.
@@ -62,7 +62,7 @@ pub fn names(directory: &Path) -> Result<Vec<OsString>, FileError> {
     Directory::open(directory)?.names().map_err(|error| FileError::read(directory, error))
 }
 
-/// Where a path leads, behind the symbolic links that may be followed.
+/// Resolves a path, following permitted symbolic links.
 fn resolved(path: &Path) -> Result<(Directory, OsString), FileError> {
     let mut place = path.to_owned();
     for _ in 0..LINKS_MAX {
@@ -78,15 +78,15 @@ fn resolved(path: &Path) -> Result<(Directory, OsString), FileError> {
 /// Reads a file with a secret.
 ///
 /// # Errors
-/// [`FileError`] names the file; one that others can read is refused with the fix.
+/// [`FileError`] names the file. A file that others can read is refused, with the remedy.
 pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     read_up_to(path, SIZE_MAX)
 }
 
-/// [`read()`] of a file that may have up to `most` bytes.
+/// [`read()`] for a file of at most `most` bytes.
 ///
 /// # Errors
-/// As [`read()`].
+/// Those of [`read()`].
 pub fn read_up_to(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
     read_checked(path, most, |mode| {
         let exposed = FileError::Exposed { path: path.to_owned(), mode };
@@ -121,8 +121,8 @@ fn read_checked(
     Ok(bytes)
 }
 
-/// Writes a file with a secret (mode 0600): after a crash the old or the new one is there, whole.
-/// It belongs to whom its directory belongs, so that root may prepare it for a service.
+/// Writes a file with a secret (mode 0600): after a crash, either the old or the new file is there
+/// completely. It belongs to the owner of its directory, so that root may prepare it for a service.
 ///
 /// # Errors
 /// [`FileError::Write`] names the file.
@@ -130,7 +130,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     replace(path, bytes, PRIVATE)
 }
 
-/// Writes a file without a secret (mode 0644), otherwise as [`write()`].
+/// Writes a file without a secret (mode 0644), otherwise like [`write()`].
 ///
 /// # Errors
 /// [`FileError::Write`] names the file.
@@ -144,7 +144,7 @@ fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     beside.push(name);
     beside.push(".new");
     let replace = || {
-        // What a crash has left there may have another mode.
+        // A file left by a crash may have another mode.
         directory.remove(&beside)?;
         let mut file = directory.create_file(&beside, mode)?;
         file.write_all(bytes)?;
@@ -155,7 +155,7 @@ fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     replace().map_err(|error| FileError::write(path, error))
 }
 
-/// Removes a file for good. False if there was none: somebody else has removed it.
+/// Removes a file durably. Returns false if it didn't exist: another process removed it.
 ///
 /// # Errors
 /// [`FileError::Write`] names the file.
@@ -170,10 +170,9 @@ pub fn remove(path: &Path) -> Result<bool, FileError> {
     removed.map_err(|error| FileError::write(path, error))
 }
 
-/// Makes a directory for its owner alone (mode 0700) unless it is there. Those above it that are
-/// missing too are made so that others can pass them (mode 0755), whatever the umask is: a service
-/// whose user isn't the one who runs this must reach its own. Each belongs to whom the one above
-/// it belongs.
+/// Creates a directory for its owner alone (mode 0700) if it is missing. Missing parents get mode 0755,
+/// whatever the umask is: a service with another user must reach its directory. Each belongs to the
+/// owner of its parent.
 ///
 /// # Errors
 /// [`FileError`] names the directory.
@@ -181,10 +180,10 @@ pub fn make_directory(path: &Path) -> Result<(), FileError> {
     make(path).map(drop)
 }
 
-/// [`make_directory()`] of a directory with secrets.
+/// Like [`make_directory()`], for a directory with secrets.
 ///
 /// # Errors
-/// [`FileError`] names the directory; one in which others can write is refused with the fix.
+/// [`FileError`] names the directory. One that others can write to is refused, with the remedy.
 pub fn create_directory(path: &Path) -> Result<(), FileError> {
     let mode = make(path)?.mode & 0o777;
     let exposed = FileError::ExposedDirectory { path: path.to_owned(), mode };
@@ -195,10 +194,11 @@ fn make(path: &Path) -> Result<Directory, FileError> {
     Directory::make(path, Modes { last: PRIVATE_DIRECTORY, above: PUBLIC_DIRECTORY })
 }
 
-/// Makes an empty file with mode 0600 for the owner of its directory, unless there is one.
+/// Creates an empty file with mode 0600 for the owner of its directory, if it is missing.
 ///
 /// # Errors
-/// [`FileError::Write`] names the file; what is no file, or is another's, is refused with the fix.
+/// [`FileError::Write`] names the file. Anything but a regular file of the right owner is refused, with
+/// the remedy.
 pub fn reserve(path: &Path) -> Result<(), FileError> {
     let (directory, name) = resolved(path).map_err(FileError::of_writing)?;
     make_file(&directory, &name).map_err(|error| FileError::write(path, error))
@@ -213,12 +213,12 @@ fn make_file(directory: &Directory, name: &OsStr) -> io::Result<()> {
     }
 }
 
-/// [`reserve()`] of a SQLite database, which makes its files beside it like it (mode 0600 too).
-/// What was there before and could be read or written by others is closed to them, and given with
-/// the mode that it had: this is to be told.
+/// [`reserve()`] for a SQLite database, which creates its other files with the same mode. Removes the
+/// permissions of others from existing files and returns those files with their old modes, to be
+/// reported.
 ///
 /// # Errors
-/// As [`reserve()`], of each of the files.
+/// Those of [`reserve()`], for each of the files.
 pub fn reserve_database(path: &Path) -> Result<Vec<(PathBuf, u32)>, FileError> {
     let (directory, name) = resolved(path).map_err(FileError::of_writing)?;
     let write_error = |error| FileError::write(path, error);
@@ -233,11 +233,11 @@ pub fn reserve_database(path: &Path) -> Result<Vec<(PathBuf, u32)>, FileError> {
     Ok(closed)
 }
 
-/// Checks the files of a SQLite database that is to be read: what is no file, or is another's, is
-/// not opened.
+/// Checks the files of a SQLite database before reading it: refuses anything but regular files of the
+/// right owner.
 ///
 /// # Errors
-/// As [`reserve()`], of each of the files.
+/// Those of [`reserve()`], for each of the files.
 pub fn check_database(path: &Path) -> Result<(), FileError> {
     let (directory, name) = resolved(path)?;
     for (name, _) in database_files(&name, path) {
@@ -246,7 +246,7 @@ pub fn check_database(path: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// The names of a database's files, and their paths as they are called.
+/// The names of a database's files, and their display paths.
 fn database_files(name: &OsStr, path: &Path) -> impl Iterator<Item = (OsString, PathBuf)> {
     let with = |text: &OsStr, suffix: &str| {
         let mut text = text.to_owned();
@@ -257,22 +257,22 @@ fn database_files(name: &OsStr, path: &Path) -> impl Iterator<Item = (OsString, 
     suffixes.map(move |it| (with(name, it), with(path.as_os_str(), it).into()))
 }
 
-/// Where a path leads, for a library that opens files by their paths and can be told to follow no
-/// link: the owner of a directory may put one there at any time.
+/// Resolves a path for a library that opens files by path and can be told to follow no links: the
+/// directory's owner may plant a link at any time.
 ///
 /// # Errors
-/// [`FileError::Read`] names the path; a link that may not be followed is refused with the fix.
+/// [`FileError::Read`] names the path. A link that may not be followed is refused, with the remedy.
 pub fn real_path(path: &Path) -> Result<PathBuf, FileError> {
     let (directory, name) = resolved(path)?;
     Ok(directory.path.join(name))
 }
 
-/// Lets root do what a library does with the files beside `path` with the rights of whom that
-/// directory belongs to, as long as the value lives. Others than root go on as they are, and so
-/// does root where that user is kept out above by root (a service with `DynamicUser=`).
+/// While the value lives, root accesses the files beside `path` with the rights of the directory's
+/// owner, for a library. Other users are unaffected, and so is root if that user is locked out above by
+/// root (a service with `DynamicUser=`).
 ///
 /// # Errors
-/// [`FileError`] if root may not work in the directory, or its owner keeps himself out of it.
+/// [`FileError`] if root may not work in the directory, or its owner has locked himself out.
 pub fn act_for(path: &Path) -> Result<Acting, FileError> {
     let (directory, name) = resolved(path)?;
     let acting = directory.acting().map_err(|error| FileError::write(path, error))?;
@@ -290,8 +290,8 @@ pub fn act_for(path: &Path) -> Result<Acting, FileError> {
     }
 }
 
-/// Keeps all other processes out of a directory that lock it too, until the file is dropped.
-/// Blocks until the lock is free, for a minute at most.
+/// Locks a directory against other processes that lock it too, until the file is dropped. Waits at most
+/// a minute for the lock.
 ///
 /// # Errors
 /// [`FileError::Write`] names the lock's file.
@@ -299,7 +299,7 @@ pub fn lock(directory: &Path) -> Result<File, FileError> {
     lock_within(directory, LOCK_PATIENCE)
 }
 
-/// [`lock()`] that waits for another time at most.
+/// [`lock()`] with another longest wait.
 ///
 /// # Errors
 /// [`FileError::Write`] names the lock's file.
@@ -326,7 +326,7 @@ pub fn lock_within(directory: &Path, patience: Duration) -> Result<File, FileErr
     }
 }
 
-/// Opens the file of a lock, or makes it for the owner of its directory.
+/// Opens the file of a lock, or creates it for the owner of its directory.
 ///
 /// # Errors
 /// [`FileError::Write`] names the file.

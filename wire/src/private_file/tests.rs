@@ -1,4 +1,4 @@
-//! What the functions promise of modes, owners and errors.
+//! Modes, owners and errors of the functions.
 
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;

@@ -1,6 +1,6 @@
-//! Sender against receiver with everything around them: every record gets into the database
-//! exactly once, memory stays bounded, and a fair channel makes progress. Mistakes in what is
-//! around the window are found.
+//! Sender and receiver with a model of their surroundings: every record reaches the database exactly
+//! once, memory stays bounded, and a fair channel makes progress. Planted bugs in the surroundings are
+//! found.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -17,7 +17,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(event(), 0..300)
 }
 
-/// What goes wrong in a world with a bug.
+/// The violation in a world with a bug, if any.
 fn violation(bug: Bug, events: &[Event]) -> Option<String> {
     let mut world = World::new(bug);
     events.iter().for_each(|event| world.on(event));
@@ -34,7 +34,7 @@ proptest! {
     }
 }
 
-/// The first of many random worlds in which a bug shows.
+/// Finds the first of many random worlds in which a bug shows.
 fn found(bug: Bug) -> (usize, String) {
     let mut runner = TestRunner::deterministic();
     for case in 0..1000 {
@@ -83,5 +83,5 @@ fn a_backlog_of_many_windows_drains_while_new_records_are_made() {
             world.on(&event);
         }
     }
-    assert!(world.is_committed(), "one window per round trip, and all that is new");
+    assert!(world.is_committed(), "one window per round trip, and all new records");
 }

@@ -1,7 +1,6 @@
-//! A model of everything around the window: an agent with its spool, whose host may be set back to a
-//! snapshot, a channel that drops, duplicates, reorders, delays and is cut, two collectors, and a
-//! database whose commits may be of unknown outcome. Bugs can be planted in it, to see that they are
-//! found.
+//! A model of the window's surroundings: an agent with its spool, whose host may be set back to a
+//! snapshot; a channel that drops, duplicates, reorders, delays and is cut; two collectors; and a
+//! database whose commits may have unknown outcomes. Bugs can be planted, to prove that they are found.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,67 +14,67 @@ use wire::message::{Ack, SeqRange};
 
 const RTT: Duration = Duration::from_millis(10);
 
-/// Committed numbers that the spool keeps, in case the database falls back.
+/// Committed numbers that the spool keeps in case the database falls back.
 const KEPT: u64 = 4;
 
-/// A mistake in what is around the window.
+/// A bug in the window's surroundings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bug {
     None,
-    /// A collector acknowledges as committed what it has only received.
+    /// A collector acknowledges received records as committed.
     AckBeforeCommit,
-    /// The database takes a batch wherever the session is.
+    /// The database accepts a batch wherever the session is.
     CursorUnguarded,
-    /// The agent forgets what was received, and not only what is committed.
+    /// The agent forgets received records before they are committed.
     SpoolEntryRemoved,
-    /// A full spool drops its oldest records and says nothing.
+    /// A full spool drops its oldest records without a gap.
     GapNotRecorded,
-    /// What the database has of another future of the agent is taken for its own.
+    /// The agent takes the records of another future for its own.
     ForkTakenForRepeat,
 }
 
-/// What may happen next.
+/// The possible events.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// The agent makes a record.
     Make,
-    /// The agent writes what is due to a stream, in records of up to so many numbers.
+    /// The agent writes due records to a stream, each with at most this many numbers.
     Stream { record_len: u64 },
-    /// The spool is full: its oldest records, so many numbers, become one gap.
+    /// The spool is full: its oldest records, this many numbers, become one gap.
     Overflow(u64),
-    /// The spool forgets what has been committed for long enough.
+    /// The spool forgets records that have been committed for long enough.
     Forget,
-    /// One of what is under way to the collector arrives.
+    /// One of the packets in flight to the collector arrives.
     Arrive(Index),
     /// One datagram is lost.
     Lose(Index),
-    /// One datagram arrives, and will again.
+    /// One datagram arrives, and will arrive again.
     Duplicate(Index),
-    /// A collector sends up to so many records to the database: the batch is under way.
+    /// A collector sends at most this many records to the database: a batch is in flight.
     Begin { collector: usize, records: usize },
-    /// The database takes or refuses the batch that a collector has under way, and says so.
+    /// The database accepts or refuses a collector's batch in flight, and reports it.
     Commit { collector: usize },
-    /// It takes it or not, and the collector isn't told: it reads back.
+    /// The database accepts it or not, but the report is lost: the collector reads back.
     CommitUnknown { collector: usize, made: bool },
-    /// The collector tells how far it is; the answer is under way.
+    /// The collector sends its progress: an answer is in flight.
     Ack,
     /// The oldest answer arrives.
     Hear,
     /// Time passes.
     Pass(u64),
-    /// The connection is cut: what is under way is lost. The agent connects to a collector, which
-    /// may have a batch of the old connection under way still.
+    /// The connection is cut, and packets in flight are lost. The agent connects to a collector, which
+    /// may still have a batch of the old connection in flight.
     Reconnect { collector: usize },
     /// A collector is killed; its batch may still reach the database.
     KillCollector { collector: usize, commits: bool },
     /// The agent is killed and starts again from its spool.
     KillAgent { collector: usize },
-    /// A snapshot is made of the agent's host.
+    /// A snapshot is taken of the agent's host.
     Snapshot,
-    /// The host is set back to it: the agent goes on from there. What is under way is lost, and it
-    /// sends by a connection of which the collector knows nothing any more.
+    /// The host is set back to the snapshot, and the agent continues from there. Packets in flight are
+    /// lost, and it sends on a connection that the collector no longer knows.
     Revert,
-    /// The database falls back to an older state, by up to so many records.
+    /// The database falls back by at most this many records.
     FallBack { records: usize, collector: usize },
 }
 
@@ -109,17 +108,17 @@ pub fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// A record, with what it says.
+/// A record and its contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Record {
     range: SeqRange,
     gap: bool,
-    /// What was measured in it: numbers that no other measurement of any future has.
+    /// Its measurements: numbers that are unique over all futures.
     measured: Rc<[u64]>,
 }
 
 impl Record {
-    /// What tells it from any other.
+    /// Distinguishes it from all others.
     fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.range.first, self.range.last, self.gap, &self.measured).hash(&mut hasher);
@@ -127,14 +126,14 @@ impl Record {
     }
 }
 
-/// Something under way to the collector.
+/// A packet in flight to the collector.
 #[derive(Debug, Clone)]
 struct UnderWay {
     record: Record,
     live: bool,
 }
 
-/// What a collector has sent to the database.
+/// A batch that a collector has sent to the database.
 #[derive(Debug, Clone)]
 struct Batch {
     session: usize,
@@ -149,39 +148,39 @@ impl Batch {
     }
 }
 
-/// A collector as one opening of the session knows it.
+/// A collector's state for one opening of the session.
 #[derive(Debug, Default)]
 struct Collector {
     session: usize,
     epoch: u64,
     committed: u64,
-    /// In order, and not sent to the database yet.
+    /// Sorted records, not yet sent to the database.
     queue: Vec<Record>,
     batch: Option<Batch>,
 }
 
-/// What the database has of a session: survives everything.
+/// The database's state of a session: it survives everything.
 #[derive(Debug, Default)]
 struct Database {
-    /// Which opening it was, of those of all sessions.
+    /// The number of the opening, counted over all sessions.
     epoch: u64,
     committed: u64,
     tiles: Vec<Record>,
 }
 
-/// The agent: all that a snapshot has of it.
+/// The agent, as a snapshot saves it.
 #[derive(Debug)]
 struct Agent {
     sender: Sender,
     /// Its newest number.
     made: u64,
-    /// What it measured, or what was measured in the future that it goes on from.
+    /// Its measurements, including those of the future that it continues.
     measured: BTreeSet<u64>,
-    /// What the spool holds, by first number; bounds of sent records stay.
+    /// The spool's records, by first number; the bounds of sent records stay.
     spool: BTreeMap<u64, Record>,
     /// First numbers of records that were sent since the last Welcome.
     sent: BTreeSet<u64>,
-    /// Which session it delivers.
+    /// The session that it delivers.
     session: usize,
     /// Everything up to here was sent.
     reached: u64,
@@ -192,27 +191,27 @@ pub struct World {
     now: Duration,
     agent: Agent,
     snapshot: Option<Agent>,
-    /// A host was set back.
+    /// True if a host was set back.
     reverted: bool,
-    /// The agent was set back and hasn't noticed: nobody hears what it sends.
+    /// The agent was set back and hasn't noticed: nobody receives what it sends.
     unheard: bool,
-    /// How much was measured, in all futures.
+    /// Number of measurements in all futures.
     measured: u64,
-    /// What became gaps on purpose.
+    /// Measurements that became gaps on purpose.
     overflowed: BTreeSet<u64>,
-    /// What became gaps because two futures may have it.
+    /// Measurements that became gaps because two futures may have them.
     disputed: BTreeSet<u64>,
     under_way: Vec<UnderWay>,
     acks: Vec<Ack>,
     receiver: Receiver<Record>,
-    /// To which collector the agent is connected.
+    /// The collector to which the agent is connected.
     at: usize,
     collectors: [Collector; 2],
-    /// By session.
+    /// State by session.
     databases: Vec<Database>,
-    /// Openings of sessions, of all together.
+    /// Openings over all sessions.
     openings: u64,
-    /// What went wrong.
+    /// The first violation.
     pub violation: Option<String>,
 }
 
@@ -254,7 +253,7 @@ impl World {
         self.violation.get_or_insert(what);
     }
 
-    /// What the database has of the session that the agent delivers.
+    /// The database's state of the agent's session.
     fn database(&self) -> &Database {
         &self.databases[self.agent.session]
     }
@@ -272,7 +271,7 @@ impl World {
         }
         let session = self.agent.session;
         let Database { epoch, committed, .. } = self.databases[session];
-        // A batch of an earlier connection may be under way still.
+        // A batch of an earlier connection may still be in flight.
         let batch = self.collectors[collector].batch.take();
         self.collectors[collector] =
             Collector { session, epoch, committed, queue: Vec::new(), batch };
@@ -281,7 +280,7 @@ impl World {
         self.agent.sent.clear();
     }
 
-    /// Opens the session that the agent delivers: what is told of it.
+    /// Opens the agent's session. Returns the collector's report on it.
     fn open(&mut self) -> Told {
         self.openings += 1;
         let session = self.agent.session;
@@ -291,7 +290,7 @@ impl World {
         Told { session: session as u64, seq: database.committed, digest }
     }
 
-    /// What the agent knows of its session.
+    /// The agent's knowledge of its session.
     fn own(&self, told: Told) -> Own {
         let Agent { sender, made, spool, sent, reached, .. } = &self.agent;
         let (committed, mut reached) = (sender.committed(), *reached);
@@ -309,7 +308,7 @@ impl World {
         Own { committed, sent: reached, last: *made, whole: true, told }
     }
 
-    /// The session goes on under another id, as the agent's spool does it.
+    /// The session continues under another id, as in the agent's spool.
     fn fork(&mut self, told: Told) {
         let agent = &mut self.agent;
         let agreed = agent.sender.committed().min(told.seq);
@@ -343,9 +342,9 @@ impl World {
         self.databases.push(Database::default());
     }
 
-    /// The agent as a snapshot has it. What its window knows beside that, it learns anew.
+    /// The agent as a snapshot saves it. Other state of its window is learnt again.
     fn snapshot(&mut self) {
-        // Of a host that was just set back and hasn't noticed, none is made.
+        // A host that was just set back and hasn't noticed makes no snapshot.
         if !self.unheard {
             let sender = Sender::new(self.agent.sender.committed(), self.agent.made);
             let Agent { made, session, reached, .. } = self.agent;
@@ -361,7 +360,7 @@ impl World {
         (self.unheard, self.reverted) = (true, true);
         self.under_way.clear();
         self.acks.clear();
-        // It thinks that it is connected.
+        // It believes that it is connected.
         let committed = self.agent.sender.committed();
         self.agent.sender.on_connected(committed);
     }
@@ -386,7 +385,7 @@ impl World {
         }
     }
 
-    /// The record that begins with `first`, made of up to `len` numbers if it was never sent.
+    /// The record that starts with `first`, made of at most `len` numbers if it was never sent.
     fn record(&mut self, first: u64, len: u64) -> Option<Record> {
         let Agent { spool, sent, .. } = &mut self.agent;
         let mut record = spool.get(&first)?.clone();
@@ -411,7 +410,7 @@ impl World {
             while first <= due.last {
                 let record = match self.record(first, record_len) {
                     Some(record) => record,
-                    // What isn't in the spool any more is skipped by who records no gaps.
+                    // An agent that records no gaps skips what the spool no longer has.
                     None if self.bug == Bug::GapNotRecorded => {
                         match self.agent.spool.range(first..).next() {
                             Some((_, next)) => next.clone(),
@@ -484,7 +483,7 @@ impl World {
         }
     }
 
-    /// The database decides on a batch: true if it took it.
+    /// The database decides on a batch. Returns true if it accepts.
     fn decide(&mut self, batch: &Batch) -> bool {
         let guarded = self.bug != Bug::CursorUnguarded;
         let Database { epoch, committed, tiles } = &mut self.databases[batch.session];
@@ -496,7 +495,7 @@ impl World {
         true
     }
 
-    /// A collector knows what became of its batch.
+    /// A collector learns the outcome of its batch.
     fn settled(&mut self, collector: usize, batch: &Batch, made: bool) {
         if self.collectors[collector].epoch != batch.epoch {
             return;
@@ -507,7 +506,7 @@ impl World {
                 self.receiver.on_committed(batch.last());
             }
         } else {
-            // Fenced: another opening has the session. Its agent will come again.
+            // Fenced: another opening owns the session. Its agent will reconnect.
             self.collectors[collector].queue.clear();
             if self.at == collector {
                 self.connect(collector);
@@ -528,7 +527,7 @@ impl World {
             self.decide(&batch);
         }
         let Database { epoch, committed, .. } = self.databases[batch.session];
-        // Read back: it is done, still to be done, or another's.
+        // Read back: committed, not committed, or another opening's.
         if (epoch, committed) == (batch.epoch, batch.last()) {
             self.settled(collector, &batch, true);
         } else if (epoch, committed) == (batch.epoch, batch.expected) {
@@ -540,7 +539,7 @@ impl World {
 
     fn fall_back(&mut self, records: usize) {
         let floor = self.database().committed.saturating_sub(KEPT / 2);
-        // No further than the spool keeps: past that, a gap says so.
+        // At most as far as the spool reaches: further back, a gap reports it.
         let kept = self.agent.spool.keys().next().map_or(u64::MAX, |first| first - 1);
         let database = &mut self.databases[self.agent.session];
         for _ in 0..records {
@@ -633,27 +632,27 @@ impl World {
             Event::Revert => self.revert(),
             Event::FallBack { records, collector } => {
                 self.fall_back(records);
-                // It was another server: every connection to the old one is broken, and what was
-                // under way to it is lost.
+                // It is another server: every connection to the old one is broken, and batches in
+                // flight to it are lost.
                 self.collectors = Default::default();
                 self.connect(collector);
             }
         }
     }
 
-    /// Everything under way arrives.
+    /// Everything in flight arrives.
     pub fn arrive_all(&mut self) {
         for it in std::mem::take(&mut self.under_way) {
             self.arrive(it.record);
         }
     }
 
-    /// True once the database has all that was made.
+    /// True once the database has everything made.
     pub fn is_committed(&self) -> bool {
         self.database().committed == self.agent.made
     }
 
-    /// From now on the channel is fair, and nothing breaks.
+    /// From now on the channel is fair, and nothing fails.
     pub fn settle(&mut self) {
         if self.unheard {
             self.connect(0);
@@ -683,8 +682,8 @@ impl World {
         self.violate(format!("no progress: {committed} of {made}, {sender:?}"));
     }
 
-    /// Every number of every session is in the database once. Nothing was stored twice, what is in
-    /// gaps has a reason, and of what the agent measured, nothing is in neither.
+    /// Every number of every session is in the database once. Nothing is stored twice, everything in
+    /// gaps has a reason, and every measurement is stored or in a gap.
     fn check(&mut self) {
         let (mut stored, mut in_gaps) = (BTreeSet::new(), BTreeSet::new());
         let mut found = None;

@@ -1,13 +1,13 @@
-//! Rust code as words: enough of it to see what a file imports and how long its functions are.
+//! Rust code as tokens: enough to see a file's imports and the length of its functions.
 
-/// A word or sign of code, and its line, from 1. Comments and what stands in quotes are left out.
+/// A token of code and its line, from 1. Comments and quoted text are left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     pub text: String,
     pub line: usize,
 }
 
-/// The tokens of a file without its tests, and the names of modules that are tests' files.
+/// The tokens of a file without its tests, and the names of modules that are test files.
 pub fn without_tests(text: &str) -> (Vec<Token>, Vec<String>) {
     let all = tokens(text);
     let (mut kept, mut files) = (Vec::new(), Vec::new());
@@ -24,7 +24,7 @@ pub fn without_tests(text: &str) -> (Vec<Token>, Vec<String>) {
     (kept, files)
 }
 
-/// If a module of tests begins here: where it ends, and its name if it is a file of its own.
+/// If a test module begins here, its end, and its name if it is a separate file.
 fn test_module(tokens: &[Token]) -> Option<(usize, Option<String>)> {
     let word = |at: usize| tokens.get(at).map(|token| token.text.as_str());
     if (word(0), word(1), word(2)) != (Some("#"), Some("["), Some("cfg")) {
@@ -52,7 +52,7 @@ fn test_module(tokens: &[Token]) -> Option<(usize, Option<String>)> {
     }
 }
 
-/// Where the bracket that opens at `open` closes.
+/// The position of the bracket that closes the one at `open`.
 pub fn close(tokens: &[Token], open: usize) -> Option<usize> {
     let mut depth = 0;
     for (at, token) in tokens.iter().enumerate().skip(open) {
@@ -115,7 +115,7 @@ fn skipped(text: &str) -> usize {
     }
     match text.chars().next() {
         Some('"') => quoted(text, '"').unwrap_or(text.len()),
-        // A lifetime has no closing quote right behind its first letter.
+        // A lifetime has no closing quote after its first letter.
         Some('\'') if text[1..].starts_with('\\') => quoted(text, '\'').unwrap_or(0),
         Some('\'') => {
             let letter = text[1..].chars().next().map_or(0, char::len_utf8);
@@ -151,7 +151,7 @@ pub fn functions(tokens: &[Token]) -> Vec<(String, usize, usize)> {
         while let Some(sign) = tokens.get(body) {
             match sign.text.as_str() {
                 "(" | "[" => body = close(tokens, body).unwrap_or(tokens.len()),
-                // Of a trait, or of another language: it has no body.
+                // A function of a trait or a foreign function has no body.
                 ";" => break,
                 "{" => {
                     let end = close(tokens, body).map_or(token.line, |end| tokens[end].line);

@@ -1,4 +1,4 @@
-//! Which file of a crate imports which, and circles among them.
+//! Imports between the files of a crate, and circles among them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,9 +7,9 @@ use crate::code::{Token, close, is_name, without_tests};
 /// The files that each file of a crate imports from.
 pub type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// The imports of a crate, whose files are given by their paths below `src`. Every path that is written
-/// out counts, in a `use` or elsewhere, up to its last module: a name that a file only passes on is
-/// imported from that file. Tests don't count.
+/// The imports of a crate; its files are given by their paths below `src`. Every written path counts,
+/// in a `use` or elsewhere, up to its last module. A re-exported name is imported from the re-exporting
+/// file. Tests don't count.
 pub fn imports(krate: &str, files: &[(&str, &str)]) -> Imports {
     let modules: BTreeMap<Vec<&str>, &str> =
         files.iter().map(|(path, _)| (module(path), *path)).collect();
@@ -35,7 +35,7 @@ pub fn imports(krate: &str, files: &[(&str, &str)]) -> Imports {
     imports
 }
 
-/// The module of a file. The root of a program below `bin` is a module of that name.
+/// The module of a file. The root of a program below `bin` is a module with that name.
 fn module(path: &str) -> Vec<&str> {
     let path = path.strip_suffix(".rs").unwrap_or(path);
     let mut module: Vec<&str> = path.split('/').collect();
@@ -45,7 +45,7 @@ fn module(path: &str) -> Vec<&str> {
     module
 }
 
-/// The file that a path written in `file` leads to.
+/// The file that a path in `file` refers to.
 fn resolve<'a>(
     krate: &str,
     file: &'a str,
@@ -54,7 +54,8 @@ fn resolve<'a>(
 ) -> Option<&'a str> {
     let here = module(file);
     let mut rest = path.iter().map(String::as_str).peekable();
-    // The program's root sees the library by the crate's name, and its own modules as a library does.
+    // The program's root refers to the library by the crate's name, and to its own modules as a library
+    // does.
     let root = |from: &str| from == "crate" || (file == "main.rs" && from == krate);
     let program = if here.first() == Some(&"bin") { 2 } else { 0 };
     let mut base = match *rest.peek()? {
@@ -88,11 +89,11 @@ fn resolve<'a>(
     modules.get(&base).copied()
 }
 
-/// All paths of a file, those of a `use` with braces one by one, as seen from the file itself: in a
-/// module within it, the first `super` leads to the file.
+/// All paths of a file, relative to the file itself; those of a braced `use` one by one. In a module
+/// inside it, the first `super` refers to the file.
 fn paths(tokens: &[Token]) -> Vec<Vec<String>> {
     let (mut paths, mut at) = (Vec::new(), 0);
-    // Where the modules end that the token is in.
+    // Ends of the modules around the token.
     let mut inner: Vec<usize> = Vec::new();
     while let Some(token) = tokens.get(at) {
         inner.retain(|end| at < *end);
@@ -130,13 +131,13 @@ fn paths(tokens: &[Token]) -> Vec<Vec<String>> {
     paths
 }
 
-/// Whether the path says where something is visible: `pub(in path)`.
+/// True if the path is a visibility scope: `pub(in path)`.
 fn is_scope(tokens: &[Token], at: usize) -> bool {
     let before = |by: usize| at.checked_sub(by).map_or("", |at| tokens[at].text.as_str());
     (before(3), before(2), before(1)) == ("pub", "(", "in")
 }
 
-/// Reads a tree of a `use` that begins at `at`; gives where it ends.
+/// Parses a `use` tree that begins at `at`. Returns its end.
 fn tree(tokens: &[Token], mut at: usize, head: &[String], paths: &mut Vec<Vec<String>>) -> usize {
     let mut path = head.to_vec();
     while let Some(token) = tokens.get(at) {
@@ -151,7 +152,7 @@ fn tree(tokens: &[Token], mut at: usize, head: &[String], paths: &mut Vec<Vec<St
                 return end + 1;
             }
             "," | "}" | ";" => break,
-            // What it is called here doesn't matter.
+            // The local name doesn't matter.
             "as" => at += 1,
             name => path.push(name.to_owned()),
         }
@@ -164,7 +165,7 @@ fn tree(tokens: &[Token], mut at: usize, head: &[String], paths: &mut Vec<Vec<St
     at
 }
 
-/// Files that import one another, in a circle; `None` if there are none.
+/// Files that import each other in a circle; `None` if there are none.
 pub fn circle(imports: &Imports) -> Option<Vec<String>> {
     let mut done = BTreeSet::new();
     imports.keys().find_map(|file| follow(imports, file, &mut Vec::new(), &mut done))
