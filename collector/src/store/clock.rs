@@ -1,9 +1,9 @@
-//! The store's clock: the time by which rows are deleted. It never jumps.
+//! The store's clock decides which rows are old enough to delete. It never jumps.
 //!
-//! It is kept in the store and goes with the boot clock while a collector runs. The wall clock is
-//! followed at once where it is within an hour. One that is further ahead, after a step or a long
-//! stop, is followed only once it is confirmed, and then so slowly that the table kept shortest
-//! takes a day to be emptied. In doubt rows are deleted by the store's clock, so that nothing is
+//! The store keeps it, and it advances with the boot clock while a collector runs. It follows the wall
+//! clock at once while both are within an hour. A wall clock further ahead, after a step or a long
+//! stop, is followed only once it is confirmed, and then so slowly that emptying the table with the
+//! shortest retention takes a day. In doubt, rows are deleted by the store's clock, so that nothing is
 //! deleted early and nothing is kept for ever. A wall clock that is behind deletes nothing.
 
 use std::cmp::Ordering;
@@ -11,39 +11,39 @@ use std::time::Duration;
 
 use crate::time::rough;
 
-/// A wall clock so far from the store's is followed at once; an agent's clock so far from the
-/// collector's contradicts it. Nobody would miss an hour of what is kept for days.
+/// A wall clock this close to the store's is followed at once; an agent's clock further from the
+/// collector's contradicts it. An hour doesn't matter for rows that are kept for days.
 pub const STEP: Duration = Duration::from_secs(3600);
 
-/// How long a wall clock that is ahead must go on so, by the boot clock: where the agents that
-/// are connected agree with it, and where there is none to ask.
+/// How long a wall clock must stay ahead, by the boot clock, before it is followed: if connected agents
+/// agree with it, and if no agent can be asked.
 pub const CONFIRMED_BY_AGENTS: Duration = Duration::from_secs(3600);
 /// See [`CONFIRMED_BY_AGENTS`].
 pub const CONFIRMED_BY_NOBODY: Duration = Duration::from_secs(24 * 3600);
 
-/// How long a wall clock that is behind must go on so before the store's is set back. Boards
-/// without a battery start in 1970 and are right within a minute.
+/// How long a wall clock must stay behind before the store's clock is set back. Boards without a
+/// battery start in 1970 and are corrected within a minute.
 const BEHIND: Duration = Duration::from_secs(600);
 
-/// How long it takes at least to empty the table that is kept shortest.
+/// Shortest time in which the table with the shortest retention is emptied.
 const EMPTIED: u128 = 24 * 3600;
 
-/// Most time that counts at once while catching up, as after a sleep.
+/// Most time that counts at once while catching up, for example after a sleep.
 const CAUGHT_UP_AT_ONCE: Duration = Duration::from_secs(1200);
 
-/// What the clocks of the agents that are connected say of the collector's.
+/// How the connected agents' clocks compare with the collector's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Witnesses {
-    /// There are none, or they are of two minds.
+    /// No agents, or no majority.
     None,
     /// More than half are within [`STEP`] of it.
     Agree,
-    /// More than half are not.
+    /// More than half are further away.
     Contradict,
 }
 
 impl Witnesses {
-    /// Judges by how much each agent's clock is ahead of the collector's, nanoseconds.
+    /// Judges how far each agent's clock is ahead of the collector's, nanoseconds.
     #[must_use]
     pub fn of(offsets_ns: &[i64]) -> Self {
         let near = |ns: &&i64| u128::from(ns.unsigned_abs()) <= STEP.as_nanos();
@@ -56,50 +56,48 @@ impl Witnesses {
     }
 }
 
-/// What is known at one moment.
+/// The known times at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
     /// The wall clock, nanoseconds since 1970 (UTC).
     pub wall_ns: u64,
     /// The boot clock.
     pub boot: Duration,
-    /// The store's clock as it is kept, nanoseconds since 1970 (UTC): another collector may have
-    /// moved it on.
+    /// The stored clock, nanoseconds since 1970 (UTC). Another collector may have advanced it.
     pub kept_ns: Option<u64>,
-    /// What the agents say.
+    /// The agents' verdict.
     pub witnesses: Witnesses,
-    /// When the first row of all expires, nanoseconds since 1970 (UTC); the largest number if
-    /// there is none.
+    /// When the oldest row expires, nanoseconds since 1970 (UTC); the largest number if there is none.
     pub first_expiry_ns: u64,
-    /// How long the table is kept that is kept shortest.
+    /// The shortest retention of all tables.
     pub shortest: Duration,
 }
 
-/// Whether the wall clock is followed, and why not.
+/// Whether the wall clock is followed, and the reason if not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Followed {
-    /// It is.
+    /// It is followed.
     Yes,
-    /// It is behind the store's clock by so much; it decides all the same, for it deletes nothing.
+    /// It is behind the store's clock by this much. It is followed, because it deletes nothing.
     Behind(Duration),
-    /// It is ahead by `ahead`, and is followed after `left` if nobody contradicts it.
+    /// It is ahead by `ahead`, and is followed after `left` unless agents contradict it.
     NotYet {
-        /// By how much.
+        /// How far.
         ahead: Duration,
-        /// How much longer it must go on so.
+        /// How much longer it must stay ahead.
         left: Duration,
-        /// Whether agents agree with it.
+        /// True if agents agree with it.
         witnessed: bool,
     },
-    /// It is ahead by so much, and most agents contradict it.
+    /// It is ahead by this much, and most agents contradict it.
     Contradicted(Duration),
-    /// It is ahead by so much and confirmed; the store's clock catches up.
+    /// It is ahead by this much and confirmed; the store's clock catches up.
     CatchingUp(Duration),
 }
 
 impl Followed {
-    /// By how much the wall clock is ahead of the store's, seconds; negative: behind; 0 where it
-    /// is followed.
+    /// How far the wall clock is ahead of the store's, seconds. Negative if it is behind, 0 if it is
+    /// followed.
     #[must_use]
     pub fn jump_seconds(self) -> f64 {
         match self {
@@ -111,15 +109,16 @@ impl Followed {
         }
     }
 
-    /// What people are told, if anything.
+    /// The message for people, if any.
     #[must_use]
     pub fn told(self) -> Option<String> {
-        let ahead =
-            |by: Duration| format!("the clock is {} ahead of what the store saw last", rough(by));
+        let ahead = |by: Duration| {
+            format!("the clock is {} ahead of the last time in the store", rough(by))
+        };
         match self {
             Self::Yes => None,
             Self::Behind(by) => Some(format!(
-                "the clock is {} behind what the store saw last; nothing is deleted by age \
+                "the clock is {} behind the last time in the store; nothing is deleted by age \
                  meanwhile; check the clock",
                 rough(by)
             )),
@@ -145,26 +144,26 @@ impl Followed {
     }
 }
 
-/// The clock.
+/// The store's clock.
 #[derive(Debug, Default)]
 pub struct StoreClock {
-    /// Where it is, nanoseconds since 1970 (UTC), and when by the boot clock.
+    /// Its time, nanoseconds since 1970 (UTC), and the boot clock at that time.
     now: Option<(u64, Duration)>,
     doubt: Option<Doubt>,
 }
 
-/// A wall clock that is not followed.
+/// A wall clock that is not followed yet.
 #[derive(Debug, Clone, Copy)]
 struct Doubt {
-    /// Since when, by the boot clock.
+    /// Its first sight, by the boot clock.
     since: Duration,
-    /// The wall clock less the boot clock then, nanoseconds.
+    /// The wall clock minus the boot clock at that time, nanoseconds.
     offset_ns: i128,
 }
 
 impl StoreClock {
-    /// Moves the clock on. Gives by what time rows are to be deleted, nanoseconds since 1970
-    /// (UTC), and whether that is the wall clock.
+    /// Advances the clock. Returns the time by which rows are deleted, nanoseconds since 1970 (UTC),
+    /// and whether it is the wall clock.
     pub fn read(&mut self, reading: &Reading) -> (u64, Followed) {
         let Reading { wall_ns, boot, kept_ns, .. } = *reading;
         let (last_ns, last_boot) = self.now.unwrap_or_else(|| (kept_ns.unwrap_or(wall_ns), boot));
@@ -175,7 +174,7 @@ impl StoreClock {
         (clock_ns.min(wall_ns), followed)
     }
 
-    /// Where the clock is, to be kept in the store; `None` before it was read.
+    /// The time to store; `None` before the first reading.
     #[must_use]
     pub fn now_ns(&self) -> Option<u64> {
         self.now.map(|(now_ns, _)| now_ns)
@@ -206,7 +205,7 @@ impl StoreClock {
         if !left.is_zero() {
             return (clock_ns, Followed::NotYet { ahead: apart, left, witnessed });
         }
-        // Up to where the first row expires nothing is deleted.
+        // Nothing is deleted before the first row expires.
         let from_ns = clock_ns.max(reading.first_expiry_ns);
         let elapsed = elapsed.min(CAUGHT_UP_AT_ONCE).as_nanos();
         let forward = elapsed * u128::from(reading.shortest.as_secs()) / EMPTIED;
@@ -233,7 +232,7 @@ mod tests {
     struct Run {
         clock: StoreClock,
         boot: Duration,
-        /// By how much the wall clock is wrong, nanoseconds.
+        /// Error of the wall clock, nanoseconds.
         wrong_ns: i64,
         kept_ns: Option<u64>,
         witnesses: Witnesses,
@@ -268,12 +267,12 @@ mod tests {
                 shortest: 7 * DAY,
             });
             self.kept_ns = self.clock.now_ns();
-            // What is older is deleted.
+            // Older rows are deleted.
             self.oldest_ns = self.oldest_ns.max(looked.0.saturating_sub(ns(7 * DAY)));
             looked
         }
 
-        /// Goes on for so long; gives what the last look found.
+        /// Runs for a time; returns the result of the last look.
         fn go(&mut self, length: Duration) -> (u64, Followed) {
             let end = self.boot + length;
             loop {
@@ -298,7 +297,7 @@ mod tests {
     fn a_clock_that_goes_right_is_followed() {
         let mut run = Run::new();
         assert_eq!(run.go(30 * DAY), (run.wall_ns(), Followed::Yes));
-        // A sleep is time too, and ntpd may set the clock by a little.
+        // Sleep counts as time too, and ntpd may adjust the clock slightly.
         run.boot += 2 * DAY;
         run.step(HOUR / 2);
         assert_eq!(run.look(), (run.wall_ns(), Followed::Yes));
@@ -312,7 +311,7 @@ mod tests {
         run.look();
         let (at_ns, followed) = run.go(23 * HOUR);
         assert!(matches!(followed, Followed::NotYet { witnessed: false, .. }), "{followed:?}");
-        assert_eq!(at_ns, START_NS + ns(23 * HOUR), "it goes by the boot clock");
+        assert_eq!(at_ns, START_NS + ns(23 * HOUR), "it follows the boot clock");
         run.wrong_ns = 0;
         assert_eq!(run.go(LOOK), (run.wall_ns(), Followed::Yes));
     }
@@ -385,7 +384,7 @@ mod tests {
         assert!(run.kept_ns < Some(ns(9 * DAY)));
         run.wrong_ns = 0;
         run.go(24 * HOUR + LOOK);
-        // Two days of rows are to be deleted, a day in less than four hours.
+        // Two days of rows are due, at less than four hours per day.
         assert_eq!(run.go(8 * HOUR), (run.wall_ns(), Followed::Yes));
     }
 

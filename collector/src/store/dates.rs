@@ -1,4 +1,4 @@
-//! Which dates samples may have now, as whoever deletes by age knows it, and who waits for that.
+//! The dates that samples may have now. Retention sets them; the writer waits for them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +7,7 @@ use tokio::sync::watch;
 
 use crate::store::rows::near::Near;
 
-/// The store's clock and how long what is kept longest is, as whoever deletes by age knows them.
-/// By default it doesn't matter, and every date is near.
+/// The store's clock and the longest retention, as set by retention. By default every date is near.
 #[derive(Debug, Clone, Default)]
 pub struct Dates(Arc<watch::Sender<Clock>>);
 
@@ -16,46 +15,46 @@ pub struct Dates(Arc<watch::Sender<Clock>>);
 enum Clock {
     #[default]
     Any,
-    /// It is being read.
+    /// Not known yet.
     Awaited,
     Known(Known),
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Known {
-    /// Where the store's clock was.
+    /// The store's clock.
     store_ns: u64,
-    /// When that was, by the boot clock.
+    /// The boot clock at that time.
     boot: Duration,
     kept: Duration,
 }
 
 impl Dates {
-    /// Nothing is near before the store's clock is known.
+    /// No date is near before the store's clock is known.
     #[must_use]
     pub fn awaited() -> Self {
         Self(Arc::new(watch::Sender::new(Clock::Awaited)))
     }
 
-    /// Whether nothing can be said yet.
+    /// True while the clock is unknown.
     #[must_use]
     pub fn are_awaited(&self) -> bool {
         matches!(*self.0.borrow(), Clock::Awaited)
     }
 
-    /// Waits until something can be said.
+    /// Waits until the clock is known.
     pub async fn known(&self) {
         let mut clock = self.0.subscribe();
-        // The sender is here.
+        // The sender is owned here, so waiting can't fail.
         let _known = clock.wait_for(|it| !matches!(it, Clock::Awaited)).await.is_ok();
     }
 
-    /// The store's clock is at `store_ns` at `boot` by the boot clock; rows are `kept` so long at most.
+    /// Sets the store's clock at a time of the boot clock, and the longest retention.
     pub fn set(&self, store_ns: u64, boot: Duration, kept: Duration) {
         self.0.send_replace(Clock::Known(Known { store_ns, boot, kept }));
     }
 
-    /// What is near at this moment by the wall clock or the store's, of which one may be wrong.
+    /// The dates near the wall clock or the store's clock; one of them may be wrong.
     #[must_use]
     pub fn near(&self, wall_ns: u64, boot: Duration) -> Near {
         let Clock::Known(Known { store_ns, boot: then, kept }) = *self.0.borrow() else {
@@ -78,7 +77,7 @@ mod tests {
         let dates = Dates::awaited();
         assert!(dates.are_awaited() && !Dates::default().are_awaited());
         dates.set(20_000 * DAY_NS, DAY, 400 * DAY);
-        // The wall clock is in 1970, an hour later.
+        // An hour later, the wall clock is in 1970.
         assert!(!dates.are_awaited());
         let hour = Duration::from_secs(3600);
         let near = dates.near(0, DAY + hour);

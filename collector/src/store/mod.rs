@@ -1,27 +1,30 @@
-//! The store: where rows end up. This file is what the rest of the collector asks of it.
+//! The store: where rows end up. This file is its interface for the rest of the collector.
 //!
-//! Rooms, from the outside in; each imports only those after it:
+//! Rooms, from the outside in; each imports only later ones:
 //!
-//! - [`postgres`] and [`sqlite`]: the two engines. They know SQL and their connections, and decide nothing.
-//! - [`commit`]: how a batch is committed, whatever the engine: fit, try, part, quarantine.
+//! - [`postgres`] and [`sqlite`]: the two engines. They know SQL and their connections, and decide
+//!   nothing.
+//! - [`commit`]: the commit policy for all engines: fit, try, split, quarantine.
 //! - [`port`]: the traits that each engine implements, and [`StoreError`].
-//! - [`clock`] and [`dates`]: the time by which rows are deleted, and which dates samples may have.
-//! - [`rows`]: what is written and read, as plain types and pure functions.
+//! - [`clock`] and [`dates`]: the time by which rows are deleted, and the dates that samples may have.
+//! - [`rows`]: data to write and to read, as plain types and pure functions.
 //!
 //! Inside the store, files import from the file that defines a name, never from this one.
 //!
 //! # Adding a figure to a table
-//! - [`rows::columns`]: the column's name and what it holds, once for both engines. Figures that are summed,
-//!   of which the largest is kept, and of the mix each have their list there; rollups follow.
-//! - Each engine: a migration (`sqlite/open.rs`, `postgres/migrate.rs`, a SQL file beside it). Only a figure
-//!   that is in no list also needs its line in the engine's `tables/`.
+//! - [`rows::columns`]: the column's name and figure, once for both engines. It has one list each for
+//!   summed figures, for figures whose largest value is kept, and for those of the mix; rollups follow
+//!   from the lists.
+//! - Each engine: a migration (`sqlite/open.rs`, `postgres/migrate.rs`, with a SQL file beside it).
+//!   Only a figure outside these lists also needs a line in the engine's `tables/`.
 //!
 //! # Adding a table
-//! - [`rows::facts`]: what a batch adds to it; [`rows::tables`]: how long rows are kept, if they are of one
-//!   NIC and one time. From there SQLite deletes by age and purges.
-//! - Each engine: a file in `tables/` that adds rows, a line in its `commit.rs`, a migration; in PostgreSQL a
-//!   line in `partition.rs` if it is partitioned, and in `import/source.rs`, for the move from SQLite.
-//! - What is read of it: a method of [`port::read`], answered by each engine's `read.rs`.
+//! - [`rows::facts`]: the rows that a batch adds to it; [`rows::tables`]: its retention, if its rows
+//!   have one NIC and one time. SQLite's deletion by age and purging follow from that.
+//! - Each engine: a file in `tables/` that adds rows, a line in its `commit.rs`, a migration.
+//!   PostgreSQL also needs a line in `partition.rs` if the table is partitioned, and one in
+//!   `import/source.rs` for moves from SQLite.
+//! - To read it: a method of [`port::read`], implemented in each engine's `read.rs`.
 
 pub mod clock;
 pub mod commit;
@@ -56,12 +59,12 @@ pub use self::rows::retention::{Retained, RetentionLimits};
 pub use self::rows::series::{NicRange, Point, PointCounts, Resolution, Series, SeriesRange};
 pub use self::rows::sign_outs::SignOut;
 
-/// A store with all that it can do.
+/// A store with all its abilities.
 pub trait Database: Store + Retain + Forget + EnrolmentStore + SignOuts + Claims + Reader {}
 
 impl<T: Store + Retain + Forget + EnrolmentStore + SignOuts + Claims + Reader> Database for T {}
 
-/// What can be read of a database beside the collectors that use it.
+/// Read access to a database, also beside the collectors that use it.
 pub trait Reader: Query + Check + Export + Register + SecondHosts {}
 
 impl<T: Query + Check + Export + Register + SecondHosts> Reader for T {}

@@ -1,13 +1,13 @@
-//! Fits a batch to the tables: samples too large for a row are split, and what no row can hold goes to
-//! quarantine.
+//! Fits a batch to the tables: splits samples that are too large for a row, and quarantines frames that
+//! no row can hold.
 
 use std::sync::Arc;
 
 use crate::store::rows::batch::Batch;
 use crate::store::rows::split::{fit_frame, is_fit};
 
-/// Makes every sample of a batch small enough for a row; frames for which there is no way, and those
-/// that no link can carry, go to quarantine.
+/// Makes every sample of a batch small enough for a row. Frames that can't be split enough, and those
+/// beyond any link, go to quarantine.
 pub fn fit(batch: &mut Batch) {
     let Batch { sessions, refused, .. } = batch;
     for session in sessions {
@@ -68,7 +68,7 @@ mod tests {
         for (at, parts) in [(0, 1), (1, 1), (2, 4), (3, 1), (4, 1)] {
             assert_eq!(fitted[at].samples.len(), parts, "{at}");
         }
-        assert_eq!((fitted[1], fitted[3]), (&frames[1], &frames[3]), "as they came");
+        assert_eq!((fitted[1], fitted[3]), (&frames[1], &frames[3]), "unchanged");
         assert_eq!(fitted[4].samples[0].kernel, KernelCounts::default());
         assert_ne!(fitted[4].samples[0].flags & wire::frame::flags::NO_KERNEL_COUNTS, 0);
         assert_eq!(frames.iter().map(rows).sum::<usize>(), 1 + 1 + 4 + 1 + 1);

@@ -1,5 +1,5 @@
-//! How a batch is committed, whatever the engine. The policy is [`Plan`], and it is here only; who commits
-//! asks it for the next step, takes it, and says what came of it.
+//! The commit policy for all engines, in [`Plan`] only. The caller asks the plan for the next step,
+//! runs it, and reports the outcome.
 
 mod fit;
 mod plan;
@@ -16,21 +16,21 @@ use super::port::error::StoreError;
 use super::port::write::Store;
 use super::rows::batch::Batch;
 
-/// Committing a batch at once, for who has no other to do meanwhile. (The writer commits by the same plan,
-/// but waits where the store fails.)
+/// Commits a batch at once, for callers without other batches. (The writer uses the same plan, but
+/// waits if the store fails.)
 #[async_trait]
 pub trait Commit {
     /// Commits a batch.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`], or the first failure of the store; what was committed until then stays.
+    /// [`StoreError::Conflict`], or the first failure of the store; earlier parts stay committed.
     async fn commit(&self, batch: &Batch) -> Result<Taken, StoreError>;
 }
 
 #[async_trait]
 impl<S: Store + ?Sized> Commit for S {
     async fn commit(&self, batch: &Batch) -> Result<Taken, StoreError> {
-        // No time is counted: the search ends with its trials.
+        // Time doesn't matter here: the search ends with its trials.
         let now = Duration::ZERO;
         let mut plan = Plan::new(batch.clone(), Strikes::default(), now);
         let mut taken = Taken::default();

@@ -1,9 +1,8 @@
-//! The plan of a commit: the batch is fitted, tried whole, parted by clients for as long as it is
-//! refused, and what a client has that is refused is put into quarantine. Pure: the caller tries and
-//! tells.
+//! The plan of a commit: fit the batch, try it whole, split it by clients while it is refused, and
+//! quarantine a client's refused frames. Pure: the caller tries and reports.
 //!
-//! What one client sends is nobody else's trouble: it costs a bounded number of trials and time, and
-//! then all of its frames go to quarantine, where they are kept as they came.
+//! One client's data never harms others: it costs a bounded number of trials and a bounded time. After
+//! that, all of its frames go to quarantine unchanged.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,36 +16,35 @@ use crate::store::port::write::End;
 use crate::store::rows::batch::{Batch, SessionBatch};
 use crate::store::rows::epoch::Epoch;
 
-/// Longest time that the frames of a client are searched for those that are refused, and those of a
-/// batch, but for the trial under way: others wait meanwhile. What isn't found by then is not searched
-/// for.
+/// Longest search for refused frames, per client and per batch, without the current trial: other
+/// clients wait meanwhile. Frames not searched by then are quarantined together.
 const SEARCH: Duration = Duration::from_secs(1);
 const SEARCHES: Duration = Duration::from_secs(5);
 
-/// Trials that a client has in any case, if they are left to it: what others took is not its fault.
+/// Trials that each client has even if others used up the batch's time.
 const FEW: u32 = 4;
 
-/// A batch on its way into a store.
+/// A batch while it is committed.
 #[derive(Debug)]
 pub struct Plan {
-    /// What is still to be committed, next last.
+    /// Parts still to commit, the next one last.
     parts: Vec<Part>,
     strikes: Strikes,
-    /// When all search for what is refused must end.
+    /// When all searches of the batch must end.
     until: Duration,
 }
 
-/// The search for what is refused of one client.
+/// The search for a client's refused frames.
 #[derive(Debug)]
 struct Search {
     frames: Bisection,
     reason: Arc<str>,
-    /// When it must end, once it had a [`FEW`] trials.
+    /// When it must end, after at least [`FEW`] trials.
     until: Duration,
     trials: u32,
 }
 
-/// Some sessions of a batch, committed together.
+/// Sessions of a batch that are committed together.
 #[derive(Debug)]
 struct Part {
     batch: Arc<Batch>,
@@ -55,69 +53,69 @@ struct Part {
 
 #[derive(Debug)]
 enum State {
-    /// As it came. If it is refused, it is parted.
+    /// Unchanged. If refused, it is split.
     Whole,
-    /// It is of one client, of whose frames some are refused; they are being searched for.
+    /// Some frames of this single client are refused; the search runs.
     Search(Search),
-    /// What is refused goes to quarantine.
+    /// The refused frames are known and go to quarantine.
     Judged,
-    /// All of it goes to quarantine.
+    /// All of its frames go to quarantine.
     Sentenced,
 }
 
-/// What was committed.
+/// The result of a committed part.
 #[derive(Debug, Default)]
 pub struct Taken {
-    /// Each session, and how far it is.
+    /// The advanced sessions.
     pub sessions: Vec<TakenSession>,
-    /// Of these, what went to quarantine.
+    /// Frames that went to quarantine.
     pub quarantined: Vec<Quarantined>,
-    /// What is dated too far from the collector's time.
+    /// Data dated too far from the collector's time.
     pub misdated: Vec<Misdated>,
 }
 
-/// What a client has that is dated too far from the collector's time.
+/// A client's data dated too far from the collector's time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misdated {
-    /// Whose.
+    /// The client.
     pub client: ClientId,
-    /// Samples: they are gaps with exact counts.
+    /// Samples: stored as gaps with exact counts.
     pub samples: u64,
-    /// Mixes: they are not kept.
+    /// Mixes: not stored.
     pub mixes: u64,
 }
 
-/// A session that moved on.
+/// A session that advanced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TakenSession {
     /// Its id.
     pub session: u64,
-    /// Under which opening.
+    /// Its opening.
     pub epoch: Epoch,
-    /// What is committed of it.
+    /// Its committed number.
     pub seq: u64,
 }
 
 /// Frames of a session that went to quarantine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quarantined {
-    /// Whose.
+    /// The client.
     pub client: ClientId,
     /// The session.
     pub session: u64,
-    /// Under which opening.
+    /// Its opening.
     pub epoch: Epoch,
-    /// How many.
+    /// Number of frames.
     pub frames: usize,
-    /// Why the first of them was refused.
+    /// The reason for the first of them.
     pub reason: Arc<str>,
-    /// All that the client had in the batch went there, or more than is looked for.
+    /// True if all frames of the client in the batch went there, or the search was cut short.
     pub whole: bool,
 }
 
 impl Plan {
-    /// To commit `batch` from `now` on, a duration since any fixed moment. Clients that `strikes`
-    /// knows come last, each alone.
+    /// Plans the commit of `batch` from `now` on, a duration since any fixed start. Clients known to
+    /// `strikes` come last, one by one.
     #[must_use]
     pub fn new(mut batch: Batch, mut strikes: Strikes, now: Duration) -> Self {
         fit(&mut batch);
@@ -141,7 +139,7 @@ impl Plan {
         }
     }
 
-    /// What to add next, and how; `None` once all is done.
+    /// The next part to add, and how to end its transaction; `None` once all is done.
     #[must_use]
     pub fn next_step(&self) -> Option<(Arc<Batch>, End)> {
         let Part { batch, state } = self.parts.last()?;
@@ -155,7 +153,7 @@ impl Plan {
         Some((Arc::new(trial), End::Rollback))
     }
 
-    /// The store has taken what was next. Gives what is committed thereby.
+    /// The store accepted the current part. Returns what is now committed.
     pub fn on_taken(&mut self, now: Duration) -> Taken {
         let Some(mut part) = self.parts.pop() else { return Taken::default() };
         if let State::Search(search) = &mut part.state {
@@ -166,8 +164,8 @@ impl Plan {
         taken(&part.batch.sessions, &part)
     }
 
-    /// Of what was next, the sessions that are `done` turned out to be committed, though the store
-    /// said that it had failed. Gives what is committed thereby.
+    /// Sessions of the current part that are `done` turned out to be committed although the store
+    /// reported a failure. Returns what is now committed.
     pub fn on_found(&mut self, done: impl Fn(&SessionBatch) -> bool) -> Taken {
         let Some(part) = self.parts.last() else { return Taken::default() };
         let found = part.batch.sessions.iter().filter(|session| done(session)).cloned();
@@ -176,8 +174,8 @@ impl Plan {
         taken
     }
 
-    /// The store refuses the rows of what was next. False if it can't, for they are all in quarantine:
-    /// then it is the store that fails.
+    /// The store refuses the rows of the current part. Returns false if all of them already go to
+    /// quarantine: then the store itself fails.
     pub fn on_refused(&mut self, reason: &str, now: Duration) -> bool {
         let Some(mut part) = self.parts.pop() else { return true };
         match &mut part.state {
@@ -187,7 +185,7 @@ impl Plan {
                 let until = self.until.min(now + SEARCH);
                 let (frames, why) = (Bisection::new(&batch), reason.into());
                 let search = State::Search(Search { frames, reason: why, until, trials: 0 });
-                // Even a client that costs no trial is remembered.
+                // Remember even a client that used no trial.
                 let trials = client.is_some_and(|client| self.strikes.spend(&client, now));
                 let part = Part { batch: part.batch, state: search };
                 if trials { self.go_on(part, now) } else { self.sentence(part.batch, reason) }
@@ -205,8 +203,8 @@ impl Plan {
         true
     }
 
-    /// Sessions are not where the part expects them, or are known to be committed: they are no longer
-    /// of it.
+    /// Removes sessions from the current part that are not where it expects them, or are known to be
+    /// committed.
     pub fn leave_out(&mut self, leaves: impl Fn(&SessionBatch) -> bool) {
         if let Some(mut part) = self.parts.pop() {
             Arc::make_mut(&mut part.batch).sessions.retain(|session| !leaves(session));
@@ -216,20 +214,20 @@ impl Plan {
         }
     }
 
-    /// The sessions of what is next.
+    /// The sessions of the current part.
     #[must_use]
     pub fn sessions(&self) -> Vec<u64> {
         let sessions = self.parts.last().into_iter().flat_map(|part| &part.batch.sessions);
         sessions.map(|session| session.session).collect()
     }
 
-    /// What is to be remembered for the batches that follow.
+    /// What later batches must remember.
     #[must_use]
     pub fn into_strikes(self) -> Strikes {
         self.strikes
     }
 
-    /// Puts the halves of a part's clients in its place, unless it has one only.
+    /// Replaces a part by two halves of its clients, unless it has only one.
     fn divide(&mut self, batch: &Arc<Batch>) -> Result<(), Arc<Batch>> {
         let mut sessions = batch.sessions.clone();
         sessions.sort_by(|a, b| a.client.cmp(&b.client));
@@ -246,7 +244,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Goes on with a search: the next trial, or what came of it all.
+    /// Continues a search: the next trial or the result.
     fn go_on(&mut self, mut part: Part, now: Duration) {
         let State::Search(search) = &mut part.state else { return };
         let reason = search.reason.clone();
@@ -268,7 +266,7 @@ impl Plan {
         self.parts.push(part);
     }
 
-    /// All frames of a part go to quarantine.
+    /// Sends all frames of a part to quarantine.
     fn sentence(&mut self, mut batch: Arc<Batch>, reason: &str) {
         let reason: Arc<str> = reason.into();
         let keys: Vec<_> = batch.frames().map(|it| (it.session, it.first_seq)).collect();
@@ -280,7 +278,7 @@ impl Plan {
     }
 }
 
-/// What sessions of a part that were committed come to.
+/// The result for the committed sessions of a part.
 fn taken(sessions: &[Arc<SessionBatch>], part: &Part) -> Taken {
     let mut taken = Taken::default();
     let Part { batch, state } = part;
@@ -309,7 +307,7 @@ fn taken(sessions: &[Arc<SessionBatch>], part: &Part) -> Taken {
 }
 
 impl Taken {
-    /// Adds what was committed after it.
+    /// Adds a later result.
     pub(super) fn extend(&mut self, more: Self) {
         self.sessions.extend(more.sessions);
         self.quarantined.extend(more.quarantined);

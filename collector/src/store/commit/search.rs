@@ -1,4 +1,4 @@
-//! Finding the frames that a store refuses, by trying halves. Pure: the caller tries.
+//! Finds the frames that a store refuses, by trying halves. Pure: the caller tries.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -6,17 +6,17 @@ use std::ops::Range;
 use crate::store::rows::batch::Batch;
 use crate::store::rows::batch::FrameKey;
 
-/// A search for the frames of a batch that a store refuses, so that all the others go in.
+/// A search for the frames of a batch that a store refuses, so that all others are committed.
 #[derive(Debug)]
 pub struct Bisection {
     frames: Vec<FrameKey>,
-    /// What is still to be tried, next last.
+    /// Ranges still to try, the next one last.
     untried: Vec<Range<usize>>,
     refused: HashSet<FrameKey>,
 }
 
 impl Bisection {
-    /// Begins with a batch that was refused with all frames but those that go to quarantine.
+    /// Starts with a batch that was refused without its already quarantined frames.
     #[must_use]
     pub fn new(batch: &Batch) -> Self {
         let frames = batch.frames().filter(|frame| batch.refusal(frame).is_none());
@@ -27,7 +27,7 @@ impl Bisection {
         bisection
     }
 
-    /// The frames to leave out of the next trial; `None` once it is known which are refused.
+    /// The frames to leave out of the next trial; `None` once the refused ones are known.
     #[must_use]
     pub fn next_trial(&self) -> Option<HashSet<FrameKey>> {
         let trial = self.untried.last()?;
@@ -35,7 +35,7 @@ impl Bisection {
         Some(self.refused.iter().chain(untried).copied().collect())
     }
 
-    /// Tells what came of the trial.
+    /// Reports the outcome of the trial.
     pub fn on_trial(&mut self, accepted: bool) {
         if let Some(range) = self.untried.pop()
             && !accepted
@@ -44,7 +44,7 @@ impl Bisection {
         }
     }
 
-    /// The frames that are refused, once it is known which are.
+    /// The refused frames, once they are known.
     #[must_use]
     pub fn into_refused(self) -> HashSet<FrameKey> {
         self.refused
@@ -84,7 +84,8 @@ mod tests {
         Batch::new(vec![SessionBatch::new(client, 1, Epoch(1), 0, frames)])
     }
 
-    /// Bisects against a store that takes what `accepts` says; gives the refused and the trials.
+    /// Bisects against a store that accepts by `accepts`. Returns the refused frames and the number of
+    /// trials.
     fn bisect(frames: u64, accepts: impl Fn(&[u64]) -> bool) -> (Vec<u64>, usize) {
         let mut bisection = Bisection::new(&batch(frames));
         let mut trials = 0;

@@ -1,19 +1,19 @@
-//! Clients whose frames a store refused lately.
+//! Clients with recently refused frames.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use wire::id::ClientId;
 
-/// Trials that a client may cost until its frames are no longer searched for those that are refused:
-/// enough to find one among 65,536.
+/// Trials that a client may use until its refused frames are no longer searched: enough to find one
+/// among 65,536.
 pub const TRIALS: u32 = 32;
 
-/// How long it is remembered that frames of a client were refused, from the last time on. Meanwhile
-/// it has what is left of its trials, and its frames are committed after all others'.
+/// How long refused frames of a client are remembered, from the last one on. Meanwhile it has only the
+/// rest of its trials, and its frames are committed after all others'.
 pub const PROBATION: Duration = Duration::from_secs(600);
 
-/// What is remembered of clients whose frames were refused. Others aren't held up by them.
+/// Clients with refused frames. Others aren't delayed by them.
 #[derive(Debug, Clone, Default)]
 pub struct Strikes(HashMap<ClientId, Strike>);
 
@@ -24,13 +24,13 @@ struct Strike {
 }
 
 impl Strikes {
-    /// Whether frames of a client were refused lately.
+    /// True if frames of the client were refused recently.
     #[must_use]
     pub fn has(&self, client: &ClientId) -> bool {
         self.0.contains_key(client)
     }
 
-    /// Takes one of a client's trials, if there is one left.
+    /// Uses one of a client's trials. Returns false if none is left.
     pub fn spend(&mut self, client: &ClientId, now: Duration) -> bool {
         let until = now + PROBATION;
         let strike = self.0.entry(client.clone()).or_insert(Strike { until, trials: TRIALS });
@@ -40,7 +40,7 @@ impl Strikes {
         left.is_some()
     }
 
-    /// Forgets what is long ago.
+    /// Forgets old refusals.
     pub fn forgive(&mut self, now: Duration) {
         self.0.retain(|_, strike| strike.until > now);
     }
@@ -58,7 +58,7 @@ mod tests {
         assert!(!strikes.spend(&web, TRIALS * second));
         assert!(strikes.has(&web) && !strikes.has(&db));
         strikes.forgive(TRIALS * second + PROBATION - second);
-        assert!(!strikes.spend(&web, 600 * second), "remembered from the last time on");
+        assert!(!strikes.spend(&web, 600 * second), "remembered since the last refusal");
         strikes.forgive(600 * second + PROBATION);
         assert!(!strikes.has(&web) && strikes.spend(&web, 2000 * second));
     }

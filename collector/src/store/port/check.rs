@@ -1,4 +1,4 @@
-//! `fsck`: proving that a store is complete.
+//! `fsck`: proves that a store is complete.
 
 use std::fmt::Debug;
 
@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use crate::store::port::error::StoreError;
 use crate::store::rows::proof::CheckReport;
 
-/// Proving that a store is complete.
+/// Proves that a store is complete.
 #[async_trait]
 pub trait Check: Send + Sync + Debug {
-    /// Reads everything, as of one moment, and changes nothing. Where rows are on several servers, which
-    /// have no moment in common, what is wrong is read again for a while, and told if it stays wrong.
+    /// Reads everything in one snapshot and changes nothing. If the rows are on several servers, which
+    /// share no snapshot, wrong results are read again for a while and reported only if they stay
+    /// wrong.
     ///
     /// # Errors
     /// [`StoreError::Failed`] if the store can't be read.

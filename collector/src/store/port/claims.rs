@@ -1,4 +1,4 @@
-//! Claims of clients' places, and second hosts that were refused one.
+//! Claims of clients' places, and refused second hosts.
 
 use std::fmt::Debug;
 
@@ -8,13 +8,13 @@ use wire::id::ClientId;
 use super::error::StoreError;
 use crate::store::rows::claims::{Holder, Lost, PlaceId, Question, SecondHostRecord};
 
-/// Claims of places. What is given here is the answer of a store that one collector has for itself:
-/// its own connections are all there are.
+/// Claims of places. The default implementation suits a store with a single collector, which knows all
+/// connections itself.
 #[async_trait]
 pub trait Claims: Send + Sync + Debug {
-    /// Takes a client's place, unless another host has it; gives that one. `lost` has it no more. A
-    /// collector that is silent keeps it for [`SILENCE`] from the first question that it left
-    /// unanswered.
+    /// Takes a client's place unless another host holds it; returns that host. `lost` no longer holds
+    /// it. The host of a silent collector keeps its place for [`SILENCE`] after the first unanswered
+    /// question.
     ///
     /// [`SILENCE`]: crate::store::SILENCE
     async fn claim(
@@ -26,8 +26,8 @@ pub trait Claims: Send + Sync + Debug {
         Ok(None)
     }
 
-    /// Takes a client's place again that the store has lost, unless anybody has it by now; gives that
-    /// one.
+    /// Takes a client's place again that the store has lost, unless somebody else holds it by now;
+    /// returns that host.
     async fn claim_again(
         &self,
         _client: &ClientId,
@@ -36,18 +36,18 @@ pub trait Claims: Send + Sync + Debug {
         Ok(None)
     }
 
-    /// Gives a place back, if it still is the client's.
+    /// Releases a place if it still belongs to the client.
     async fn release(&self, _client: &ClientId, _place: PlaceId) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// Asks whether the host at a place answers; gives the question's number. `None` if the place
-    /// isn't the client's any more.
+    /// Asks whether the host at a place still answers; returns the question's number. `None` if the
+    /// place no longer belongs to the client.
     async fn ask(&self, _client: &ClientId, _place: PlaceId) -> Result<Option<u64>, StoreError> {
         Ok(None)
     }
 
-    /// Whether that question was answered: the host goes on. `None` as in [`Self::ask`].
+    /// True if that question was answered, so that the host is alive. `None` as in [`Self::ask`].
     async fn is_answered(
         &self,
         _client: &ClientId,
@@ -57,33 +57,33 @@ pub trait Claims: Send + Sync + Debug {
         Ok(None)
     }
 
-    /// The questions to a collector that wait. Cheap enough to ask several times a second.
+    /// The unanswered questions to a collector. Cheap enough for several calls per second.
     async fn questions(&self, _collector: u64) -> Result<Vec<Question>, StoreError> {
         Ok(vec![])
     }
 
-    /// Answers a question to a collector: the host goes on.
+    /// Answers a question to a collector: the host is alive.
     async fn answer(&self, _collector: u64, _question: &Question) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// The places that a collector has: clients, and the numbers of the places. `None`: those that it
-    /// thinks to have.
+    /// The places of a collector: clients and place numbers. `None`: the places that the collector
+    /// itself knows.
     async fn held(&self, _collector: u64) -> Result<Option<Vec<(String, u64)>>, StoreError> {
         Ok(None)
     }
 
-    /// Keeps that a second host was refused. It goes on from the one before, if that was told of
-    /// within half an hour.
+    /// Records a refused second host. It continues the previous record if that was reported within half
+    /// an hour.
     async fn note_second_host(&self, second: &SecondHostRecord) -> Result<(), StoreError>;
 
-    /// What was known of a client's second host holds no more.
+    /// Removes the record of a client's second host.
     async fn forget_second_host(&self, client: &ClientId) -> Result<(), StoreError>;
 }
 
-/// Reading which second hosts were refused.
+/// Reads refused second hosts.
 #[async_trait]
 pub trait SecondHosts: Send + Sync + Debug {
-    /// The last of each client.
+    /// The last one per client.
     async fn second_hosts(&self) -> Result<Vec<SecondHostRecord>, StoreError>;
 }

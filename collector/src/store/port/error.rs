@@ -1,38 +1,38 @@
-//! Why a store did not do as asked.
+//! Errors of stores.
 
-/// Why a store didn't do as asked.
+/// Why a store operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Sessions that are not where the batch expects them; nothing was committed.
-    #[error("sessions {sessions:016x?} were opened or moved on by another connection")]
+    /// Sessions are not where the batch expects them; nothing was committed.
+    #[error("sessions {sessions:016x?} were opened or advanced by another connection")]
     Conflict {
-        /// Which ones.
+        /// The sessions.
         sessions: Vec<u64>,
     },
-    /// A session id that another client has used.
+    /// Another client has used this session id.
     #[error("session {session:016x} belongs to client {owner}, not to {client}")]
     ForeignSession {
         /// The session.
         session: u64,
-        /// Whose it is.
+        /// Its owner.
         owner: String,
-        /// Who wanted it.
+        /// The client that asked for it.
         client: String,
     },
-    /// A client that an operator forgot: it needs a new certificate.
-    #[error("client {client} was forgotten by this collector's operator; enrol it anew")]
+    /// An operator forgot this client: it needs a new certificate.
+    #[error("client {client} was forgotten by this collector's operator; enrol it again")]
     Forgotten {
-        /// Who wanted to open sessions.
+        /// The client that asked to open sessions.
         client: String,
         /// When it was forgotten, nanoseconds since 1970 (UTC).
         at_ns: u64,
     },
-    /// The rows themselves are refused: trying again would change nothing.
-    #[error("the store {location} refuses it: {reason}")]
+    /// The rows themselves are refused: retrying would change nothing.
+    #[error("the store {location} refuses the rows: {reason}")]
     Refused {
         /// Path or address of the store.
         location: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// The store fails.
@@ -40,7 +40,7 @@ pub enum StoreError {
     Failed {
         /// Path or address of the store.
         location: String,
-        /// What went wrong and what to do.
+        /// The failure and the remedy.
         reason: String,
     },
 }

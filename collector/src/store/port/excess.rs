@@ -1,4 +1,4 @@
-//! Telling of clients that have more NICs than a store keeps.
+//! Warns of clients with more NICs than a store keeps.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -8,17 +8,17 @@ use wire::id::ClientId;
 
 use crate::store::rows::nics::{Excess, NICS_MAX};
 
-/// Whose NICs were too many.
+/// Warnings already logged.
 static TOLD: SharedFailures<ClientId> = SharedFailures::new();
 
-/// Warns of clients whose NICs are too many, and says the way out.
+/// Warns of clients with too many NICs and names the remedy.
 pub(in crate::store) fn warn(excess: &Excess<'_>) {
     let clients: HashSet<_> = excess.iter().map(|(client, _)| *client).collect();
     for client in clients {
         if let Some(tell) = TOLD.failed(client.clone(), Instant::now()) {
             tracing::warn!(
                 %client,
-                "this client has {NICS_MAX} NICs in the store: what it measures of others goes to the \
+                "this client has {NICS_MAX} NICs in the store: samples of further NICs go to the \
                  table quarantine; shorten retention, or let its agent leave out short-lived \
                  NICs{tell}"
             );

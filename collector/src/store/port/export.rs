@@ -1,4 +1,4 @@
-//! Reading all of a client's rows, as they are, in bounded memory.
+//! Reads all of a client's rows unchanged, in bounded memory.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
@@ -10,22 +10,22 @@ use crate::store::port::error::StoreError;
 use crate::store::rows::export::{ExportRange, ExportRow};
 use crate::store::rows::series::NicRange;
 
-/// Rows that are handed over at once.
+/// Rows that are handed over at a time.
 pub(in crate::store) const ROWS: usize = 512;
 
-/// Reading everything of one client.
+/// Reads everything of one client.
 #[async_trait]
 pub trait Export: Send + Sync + Debug {
-    /// The NICs that were ever known of a client, by name; `None` without such a client.
+    /// The NICs that a client ever had, by name; `None` if there is no such client.
     ///
     /// # Errors
     /// [`StoreError::Failed`] if the store can't be read.
     async fn nic_names(&self, client: &str) -> Result<Option<Vec<String>>, StoreError>;
 
-    /// Gives the rows of a range, NIC by NIC, oldest first; last the gaps of which no NIC is known.
-    /// As of one moment if they are taken within a minute; whoever takes longer, or stalls, gets
-    /// the rest as of later ones, for a store can't tidy up what somebody still reads. Ends early
-    /// once nobody takes them any more.
+    /// Sends the rows of a range, NIC by NIC and oldest first; gaps without a known NIC come last. The
+    /// export reads one snapshot if all rows are taken within a minute. A slower reader gets the rest
+    /// from later snapshots, because an open snapshot keeps the store from cleaning up. Ends early once
+    /// the reader is gone.
     ///
     /// # Errors
     /// [`StoreError::Failed`] if the store can't be read.
@@ -36,37 +36,36 @@ pub trait Export: Send + Sync + Debug {
     ) -> Result<(), StoreError>;
 }
 
-/// How long rows may wait to be taken, and how long the store is read as of one moment.
+/// How long rows may wait for the reader, and how long a snapshot is kept.
 const STALLED: Duration = Duration::from_secs(5);
 const MOMENT: Duration = Duration::from_secs(60);
 
-/// Where an export is, to go on as of a later moment.
+/// The position of an export, to continue it in a later snapshot.
 #[derive(Debug)]
 pub(in crate::store) struct Place {
-    /// Which of the NICs.
+    /// Index of the NIC.
     nic: usize,
-    /// From when on its rows are still to be given, and how many of those that start then are
-    /// not.
+    /// Start of the rows still to send, and the number of rows with that start already sent.
     from_ns: u64,
     skip: usize,
-    /// Since when the store is read as of one moment.
+    /// Start of the current snapshot.
     since: Instant,
 }
 
 /// How a reading of the store ended.
 #[derive(Debug)]
 pub(in crate::store) enum Paused {
-    /// Nobody takes more.
+    /// The reader is gone.
     Closed,
-    /// These are the last rows: gaps of no known NIC, of which there are few.
+    /// These rows are the last: gaps without a known NIC, which are few.
     Last(Vec<ExportRow>),
-    /// Rows that wait to be taken; then it goes on as of a later moment. What was read from must
-    /// not be held meanwhile.
+    /// These rows wait for the reader. The export then continues in a later snapshot, so the current
+    /// one must be released meanwhile.
     Waiting(Vec<ExportRow>),
 }
 
 impl Paused {
-    /// The rows that wait to be taken, and whether they are the last.
+    /// The waiting rows, and whether they are the last.
     pub(in crate::store) fn waiting(self) -> (Vec<ExportRow>, bool) {
         match self {
             Self::Closed => (vec![], true),
@@ -77,17 +76,17 @@ impl Paused {
 }
 
 impl Place {
-    /// Before the first row.
+    /// The position before the first row.
     pub(in crate::store) fn before(range: &ExportRange) -> Self {
         Self { nic: 0, from_ns: range.from_ns, skip: 0, since: Instant::now() }
     }
 
-    /// The store is read as of now.
+    /// A new snapshot starts.
     pub(in crate::store) fn begin(&mut self) {
         self.since = Instant::now();
     }
 
-    /// The NIC whose rows are next, what is still to be given of it, and how many rows to skip.
+    /// The next NIC, its remaining range, and the number of rows to skip.
     pub(in crate::store) fn next<'a>(
         &self,
         range: &'a ExportRange,
@@ -96,12 +95,12 @@ impl Place {
         Some((nic, NicRange { from_ns: self.from_ns, ..range.of(nic) }, self.skip))
     }
 
-    /// All of a NIC was given.
+    /// A NIC is complete.
     pub(in crate::store) fn next_nic(&mut self, range: &ExportRange) {
         (self.nic, self.from_ns, self.skip) = (self.nic + 1, range.from_ns, 0);
     }
 
-    /// Hands rows of the NIC over. Gives how the reading ended, if it did.
+    /// Hands over rows of the NIC. Returns how the reading ended, if it did.
     pub(in crate::store) async fn hand_over(
         &mut self,
         some: Vec<ExportRow>,

@@ -1,4 +1,4 @@
-//! What every engine of the store must do, as traits, and how it says that it could not.
+//! The traits that every engine of the store implements, and their errors.
 
 pub mod check;
 pub mod claims;

@@ -1,4 +1,4 @@
-//! Reading clients, and what their NICs carried.
+//! Reads clients and their NICs' traffic.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -12,31 +12,31 @@ use crate::store::rows::history::Event;
 use crate::store::rows::percentile::{Percentile, PercentileRange};
 use crate::store::rows::series::{NicRange, Series, SeriesRange};
 
-/// Reading from a store. Every store answers the same questions in the same way.
+/// Reads from a store. All stores answer equally.
 #[async_trait]
 pub trait Query: Send + Sync + Debug {
-    /// Every client that ever opened its sessions here and was not forgotten, by id.
+    /// Every client that ever opened a session here and was not forgotten, by id.
     async fn clients(&self) -> Result<Vec<Client>, StoreError>;
 
-    /// What one NIC carried over a range, oldest first. At most `limit` points: where there are
-    /// more, neighbours are put together (sums conserved, peaks as maxima).
+    /// The traffic of one NIC over a range, oldest first, with at most `limit` points. Further
+    /// neighbours are merged (sums conserved, peaks as maxima).
     async fn series(&self, range: &SeriesRange) -> Result<Series, StoreError>;
 
-    /// The 95th percentile of what one NIC, or a client, carried over a range, from
-    /// `bandwidth_5m`. Limits need not be those of an interval.
+    /// The 95th percentile of the traffic of a NIC or a client over a range, from `bandwidth_5m`. The
+    /// range need not start or end with an interval.
     async fn percentile(&self, range: &PercentileRange) -> Result<Percentile, StoreError>;
 
-    /// What the traffic of one NIC was made of, over the mix intervals that start in a range:
-    /// exact sums, and as length the time they cover.
+    /// The breakdown of a NIC's traffic over the mix intervals that start in a range: exact sums, with
+    /// the covered time as length.
     async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError>;
 
-    /// What happened to one NIC and its client in a range, the newest of it, oldest first.
+    /// The newest events of a NIC and its client in a range, oldest first.
     async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError>;
 
-    /// Whether the store answers at all.
+    /// Fails unless the store answers.
     async fn ready(&self) -> Result<(), StoreError>;
 
-    /// For how long a question that was broken off or failed still takes what answers others.
+    /// How long a cancelled or failed query still occupies resources that other queries need.
     fn rest(&self) -> Duration {
         Duration::ZERO
     }

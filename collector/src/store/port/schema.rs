@@ -1,23 +1,23 @@
-//! The schema that a store keeps its tables in.
+//! The schema of a store's tables.
 
-/// What a migration did, or would do.
+/// The result of a migration, done or planned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migrated {
     /// Version of the schema before; 0 without one.
     pub from: i64,
     /// Version of the schema after.
     pub to: i64,
-    /// What Citus now distributes. `None` without Citus.
+    /// The tables that Citus now distributes. `None` without Citus.
     pub distributed: Option<Distributed>,
 }
 
-/// What Citus distributes by client.
+/// Tables that Citus distributes by client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Distributed {
     /// The tables.
     pub tables: Vec<&'static str>,
-    /// Into how many shards each.
+    /// Shards per table.
     pub shards: u32,
-    /// On how many nodes.
+    /// Number of nodes.
     pub nodes: u32,
 }

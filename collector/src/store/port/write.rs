@@ -1,4 +1,4 @@
-//! Writing to a store: sessions are opened, batches added, and what agents say of themselves is kept.
+//! Writes to a store: opens sessions, adds batches, and stores the agents' inventories.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use crate::store::port::error::StoreError;
 use crate::store::rows::batch::Batch;
 use crate::store::rows::epoch::Epoch;
 
-/// A store of everything that agents deliver.
+/// Stores everything that agents deliver.
 #[async_trait]
 pub trait Store: Send + Sync + Debug {
-    /// Registers a client and the sessions of its [`Hello`], and opens them: each gets a new
-    /// epoch, so that what an earlier connection left to commit is refused from now on. Answers
-    /// in the order of the [`Hello`].
+    /// Registers a client and the sessions of its [`Hello`], and opens them. Each gets a new epoch, so
+    /// that pending commits of earlier connections are refused from now on. Answers in the order of the
+    /// [`Hello`].
     async fn open_sessions(
         &self,
         client: &ClientId,
@@ -24,20 +24,20 @@ pub trait Store: Send + Sync + Debug {
         now_ns: u64,
     ) -> Result<Vec<SessionState>, StoreError>;
 
-    /// How far sessions are, as the store knows them now; those it doesn't know are left out.
+    /// The current progress of sessions; unknown ones are left out.
     async fn committed(&self, sessions: &[u64]) -> Result<Vec<SessionState>, StoreError>;
 
-    /// Adds the rows of a batch and moves every session on, all or nothing. Each session must be
-    /// at its expected number and epoch, or [`StoreError::Conflict`] names those that aren't. Rows
-    /// that the store itself doesn't take are [`StoreError::Refused`].
+    /// Adds the rows of a batch and advances every session, all or nothing. Each session must be at its
+    /// expected number and epoch; [`StoreError::Conflict`] names those that aren't. Rows that the store
+    /// refuses are [`StoreError::Refused`].
     async fn add(&self, batch: &Arc<Batch>, end: End) -> Result<(), StoreError>;
 
-    /// Whether rows are known to be spread over several servers, each of which takes part in a commit.
+    /// True if rows are known to be spread over several servers, each of which takes part in a commit.
     fn is_spread(&self) -> bool {
         false
     }
 
-    /// Keeps what an agent says about its NICs.
+    /// Stores an agent's inventory of NICs.
     async fn record_inventory(
         &self,
         client: &ClientId,
@@ -45,29 +45,29 @@ pub trait Store: Send + Sync + Debug {
         now_ns: u64,
     ) -> Result<(), StoreError>;
 
-    /// Keeps by how much an agent's clock is ahead of the collector's, nanoseconds.
+    /// Stores how far an agent's clock is ahead of the collector's, nanoseconds.
     async fn record_clock_offset(&self, session: u64, offset_ns: i64) -> Result<(), StoreError>;
 }
 
-/// How far a session is.
+/// The progress of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionState {
     /// Its id.
     pub session: u64,
     /// Every sequence number up to this one is committed.
     pub seq: u64,
-    /// How often it was opened.
+    /// Number of its openings.
     pub epoch: Epoch,
-    /// Digest of the record that ends with `seq` ([`wire::codec::digest`]). `None` if there is none,
-    /// or if an older collector committed it.
+    /// Digest of the record that ends with `seq` ([`wire::codec::digest`]). `None` without a record, or
+    /// if an older collector committed it.
     pub digest: Option<u64>,
 }
 
 /// How a transaction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// What it added is kept.
+    /// The rows are kept.
     Commit,
-    /// It was a trial: nothing is kept.
+    /// It is a trial: nothing is kept.
     Rollback,
 }

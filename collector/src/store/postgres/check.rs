@@ -1,4 +1,4 @@
-//! Reading the evidence for the proof of `fsck`.
+//! Reads the evidence for the proof of `fsck`.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -25,11 +25,10 @@ impl Check for PostgresStore {
     }
 }
 
-/// Readings after the first one, where rows are on several servers: the wait before each is twice the
-/// one before.
+/// Repeated readings if rows are on several servers. Each wait is twice the previous one.
 const AGAIN: u32 = 6;
 
-/// Checks the store. Where rows are on several servers, a finding must last for `doubt`.
+/// Checks the store. If rows are on several servers, a finding must last for `doubt`.
 async fn check(client: &Client, doubt: Duration) -> Result<CheckReport, Failure> {
     let mut judgement = judge(&read(client).await?);
     if judgement.report.is_sound() || !is_spread(client).await? {
@@ -46,21 +45,21 @@ async fn check(client: &Client, doubt: Duration) -> Result<CheckReport, Failure>
     Ok(judgement.report)
 }
 
-/// Whether rows are on several servers, by Citus or as foreign tables.
+/// True if rows are on several servers, through Citus or foreign tables.
 async fn is_spread(client: &Client) -> Result<bool, Failure> {
     let foreign = "SELECT EXISTS (SELECT 1 FROM pg_class
                    WHERE relkind = 'f' AND pg_table_is_visible(oid))";
     Ok(citus::is_there(client).await? || client.query_typed_one(foreign, &[]).await?.try_get(0)?)
 }
 
-/// How often a reading that lost a race is done anew.
+/// How often a reading is repeated after a lost race.
 const RACES_MAX: u32 = 3;
 
 async fn read(client: &Client) -> Result<Evidence, Failure> {
     let mut races = 0;
     loop {
         match read_once(client).await {
-            // What was detached is dropped by now.
+            // The detached partition is dropped by now.
             Err(Failure::Raced(_)) if races < RACES_MAX => races += 1,
             evidence => return evidence,
         }
@@ -69,8 +68,8 @@ async fn read(client: &Client) -> Result<Evidence, Failure> {
 }
 
 async fn read_once(client: &Client) -> Result<Evidence, Failure> {
-    // One moment for all of it; of several servers, moments as close together as can be. From before it
-    // no partition is detached.
+    // One snapshot for everything; on several servers, snapshots as close together as possible. No
+    // partition can be detached from before the snapshot on.
     client
         .batch_execute(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
@@ -123,7 +122,7 @@ fn session(row: &Row) -> Result<SessionEvidence, Failure> {
 /// A number of any size, selected as text.
 fn number(row: &Row, at: usize) -> Result<i128, Failure> {
     let text: &str = row.try_get(at)?;
-    text.parse().map_err(|_| Failure::Failed(format!("{text:?} is no whole number")))
+    text.parse().map_err(|_| Failure::Failed(format!("{text:?} is not a whole number")))
 }
 
 fn sums(row: &Row, at: usize) -> Result<Sums, Failure> {

@@ -1,4 +1,4 @@
-//! What is asked and wanted of Citus, where it is.
+//! Queries and statements for Citus, if it is installed.
 
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
@@ -7,20 +7,20 @@ use super::error::Failure;
 use super::partition::{Table, exists};
 use crate::store::port::schema::Distributed;
 
-/// Shards for each node, unless told: the cost of a commit grows with each shard, and two let the rows
-/// of a full node be moved to a new one by half.
+/// Default shards per node. Each shard adds to the cost of a commit; two shards allow half of a full
+/// node to move to a new one.
 const SHARDS_PER_NODE: u32 = 2;
 
-/// For the transaction that commits: it keeps its connections to each node for the next one. By
-/// default Citus keeps one, and opens the others anew for each commit.
+/// In a committing transaction: keeps the connections to each node for the next commit. By default
+/// Citus keeps only one and reopens the others for each commit.
 pub(super) const KEEP_CONNECTIONS: &str = "SET LOCAL citus.max_cached_conns_per_worker = 20";
 
-/// Whether the database has it.
+/// True if the database has Citus.
 pub(super) async fn is_there(client: &Client) -> Result<bool, Failure> {
     exists(client, "pg_dist_partition").await
 }
 
-/// What is still to be distributed, and into how many shards: `wanted`, or as many as suit the nodes.
+/// The tables still to distribute, and the number of shards: `wanted`, or a default for the nodes.
 /// `None` without Citus.
 pub(super) async fn undistributed(
     client: &Client,
@@ -39,12 +39,12 @@ pub(super) async fn undistributed(
     let count = "SELECT count(*) FROM pg_dist_node
                  WHERE isactive AND shouldhaveshards AND noderole = 'primary'";
     let nodes: i64 = client.query_typed_one(count, &[]).await?.try_get(0)?;
-    // The coordinator alone, until it is given workers.
+    // The coordinator alone, until it has workers.
     let nodes = u32::try_from(nodes.max(1)).unwrap_or(u32::MAX);
     let count = "SELECT count(*) FROM pg_dist_shard WHERE logicalrelid = to_regclass($1)";
     let first = Table::ALL[0].name();
     let shards: i64 = client.query_typed_one(count, &[(&first, Type::TEXT)]).await?.try_get(0)?;
-    // Those that are distributed already say how many: the others lie beside them.
+    // Already distributed tables determine the number: the others are placed beside them.
     let shards = match u32::try_from(shards).unwrap_or(u32::MAX) {
         0 => wanted.unwrap_or_else(|| nodes.saturating_mul(SHARDS_PER_NODE)),
         there => there,
@@ -52,9 +52,9 @@ pub(super) async fn undistributed(
     Ok(Some(Distributed { tables, shards, nodes }))
 }
 
-/// Distributes a table by client, and frees the space that its rows took here. The first one decides
-/// how many shards there are and where; the others lie beside it, so that what belongs to a client is
-/// on one node.
+/// Distributes a table by client and frees the local space of its rows. The first table decides the
+/// number and places of shards; the others are placed beside it, so that a client's rows are on one
+/// node.
 pub(super) async fn distribute(client: &Client, table: &str, shards: u32) -> Result<(), Failure> {
     let first = Table::ALL[0].name();
     let name = [(&table as _, Type::TEXT)];
@@ -74,7 +74,7 @@ pub(super) async fn distribute(client: &Client, table: &str, shards: u32) -> Res
     Ok(())
 }
 
-/// Nodes that lose in a crash what they acknowledged (`fsync = off`). One that hangs is waited for.
+/// Nodes that lose acknowledged data in a crash (`fsync = off`). Waits for nodes that hang.
 pub(super) async fn unsafe_nodes(client: &Client) -> Result<Vec<String>, Failure> {
     let ask = "SELECT nodename || ':' || nodeport, success, result
                FROM run_command_on_workers('SELECT current_setting(''fsync'')')";

@@ -1,5 +1,5 @@
-//! Claims of places, and second hosts. Each is one statement, which settles at the client's row who
-//! was first.
+//! Claims of places, and second hosts. Each operation is one statement; the lock on the client's row
+//! decides which one is first.
 
 use std::net::IpAddr;
 
@@ -17,7 +17,7 @@ use crate::store::port::claims::{Claims, SecondHosts};
 use crate::store::port::error::StoreError;
 use crate::store::rows::claims::{Holder, Lost, PlaceId, Question, SILENCE, SecondHostRecord};
 
-/// A value, and what it is to the database.
+/// A value and its type in the database.
 type Value<'a> = (&'a (dyn ToSql + Sync), Type);
 
 impl PostgresStore {
@@ -85,7 +85,7 @@ impl Claims for PostgresStore {
         let question = |row: &Row| {
             let client = ClientId::new(row.try_get(0)?).ok();
             let (place, number) = (number(row, 1)?, number(row, 2)?);
-            // An id that is none can't have been written by a collector.
+            // A collector never writes an invalid id.
             Ok(client.map(|client| Question { client, place, number }))
         };
         let questions = rows.iter().filter_map(|row| question(row).transpose());
@@ -148,7 +148,7 @@ impl SecondHosts for PostgresStore {
     }
 }
 
-/// A client's place, as statements have it.
+/// A client's place as parameters of statements.
 fn values<'a>(client: &'a &str, [collector, place]: &'a [i64; 2]) -> [Value<'a>; 3] {
     [(client, Type::TEXT), (collector, Type::INT8), (place, Type::INT8)]
 }
@@ -200,7 +200,7 @@ async fn claim(
     claimed(db, &claim, (client, holder), &lost).await
 }
 
-/// Runs a statement that claims a place; gives who has it instead.
+/// Runs a statement that claims a place; returns the host that holds it instead.
 async fn claimed(
     db: &Client,
     claim: &str,
@@ -228,7 +228,7 @@ async fn claimed(
         if db.execute_typed(claim, &given).await? == 1 {
             return Ok(None);
         }
-        // Where it is gone by now, it is free.
+        // If it is gone by now, the place is free.
         if let Some(row) = db.query_typed(select, std::slice::from_ref(&name)).await?.first() {
             return Ok(Some(other(row)?).filter(|other| other.place != holder.place));
         }
@@ -245,13 +245,13 @@ fn other(row: &Row) -> Result<Holder, Failure> {
     let claim = Claim { host, session: number(row, 4)? };
     let address = row.try_get::<_, &str>(5)?.parse();
     let address =
-        address.map_err(|_| Failure::Failed("an address in claims is none".to_owned()))?;
+        address.map_err(|_| Failure::Failed("claims holds an invalid address".to_owned()))?;
     Ok(Holder { place, claim, address })
 }
 
 fn second_host(row: &Row) -> Result<Option<SecondHostRecord>, Failure> {
     let address = |at| row.try_get::<_, &str>(at).map(str::parse);
-    // An address that is none can't have been written by a collector.
+    // A collector never writes an invalid address.
     let (Ok(kept), Ok(refused)) = (address(3)?, address(4)?) else { return Ok(None) };
     let (client, what) = (row.try_get(0)?, row.try_get(5)?);
     let (since_ns, told_ns) = (instant(row, 1)?, instant(row, 2)?);

@@ -1,4 +1,4 @@
-//! Reading clients and their NICs.
+//! Reads clients and their NICs.
 
 use std::collections::HashMap;
 

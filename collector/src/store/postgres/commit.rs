@@ -1,4 +1,4 @@
-//! Commits: the rows of a batch in all tables, in one transaction, or nothing.
+//! Commits: adds the rows of a batch to all tables in one transaction, or nothing.
 
 use tokio_postgres::{Client, Error};
 
@@ -17,27 +17,27 @@ use crate::store::rows::facts::Facts;
 use crate::store::rows::rollups::Rollups;
 use crate::time::now_ns;
 
-/// How often a commit that lost a race is tried again at once.
+/// How often a commit is retried at once after a lost race.
 const RACES_MAX: u32 = 3;
 
-/// The connection that commits, and what was learnt over it.
+/// The committing connection and what it has learnt.
 #[derive(Debug)]
 pub(super) struct Committer {
     client: Client,
-    /// Begins a transaction.
+    /// The statements that begin a transaction.
     begin: String,
     known: Known,
 }
 
-/// What came of a transaction.
+/// The outcome of a transaction.
 #[derive(Debug)]
 enum Outcome {
     Done,
-    /// The server didn't say whether it has committed.
+    /// The server didn't report whether it has committed.
     Unknown(Error),
 }
 
-/// Adds all of a batch, by the connection that is `kept` as long as it is sound.
+/// Adds all of a batch over the `kept` connection, as long as that works.
 pub(super) async fn add(
     database: &Postgres,
     kept: &mut Option<Committer>,
@@ -64,7 +64,7 @@ pub(super) async fn add(
             }
             Err(Failure::Raced(_)) if races < RACES_MAX => {
                 races += 1;
-                // It may be gone: another collector has dropped it by age.
+                // Another collector may have dropped it by age.
                 partition = None;
                 database.partitions().clear();
             }
@@ -73,7 +73,7 @@ pub(super) async fn add(
     }
 }
 
-/// Finds out, over another connection, what became of a commit that nothing was heard of.
+/// Finds out over another connection whether an unreported commit happened.
 async fn find_out(database: &Postgres, batch: &Batch, error: Error) -> Result<(), Failure> {
     let sessions: Vec<u64> = batch.sessions.iter().map(|session| session.session).collect();
     let states = database.lease(async |client| session::states(client, &sessions).await).await?;
@@ -86,7 +86,7 @@ async fn find_out(database: &Postgres, batch: &Batch, error: Error) -> Result<()
 }
 
 impl Committer {
-    /// Opens the connection, if what the server acknowledges is safe.
+    /// Opens the connection, provided that the server's acknowledgements are safe.
     async fn connect(database: &Postgres) -> Result<Self, Failure> {
         database.prepare().await?;
         let config = database.config();
@@ -101,8 +101,8 @@ impl Committer {
         Ok(Self { client, begin, known: Known::default() })
     }
 
-    /// Adds all of a batch in one transaction. `partition` is the one that all samples lie in, where
-    /// that is known.
+    /// Adds all of a batch in one transaction. `partition` is the single partition of all samples, if
+    /// known.
     async fn add(
         &mut self,
         batch: &Batch,
@@ -130,9 +130,9 @@ impl Committer {
     }
 }
 
-/// Adds the rows to all tables. The statements are sent together and done one after the other: the
-/// server waits for nothing in between, and this end encodes rows meanwhile. The first error says why:
-/// what comes after it only finds the transaction aborted.
+/// Adds the rows to all tables. The statements are sent together and run in order: the server never
+/// waits between them, and this end encodes rows meanwhile. Report the first error; later ones only say
+/// "aborted".
 async fn add_rows(
     client: &Client,
     batch: &Batch,
@@ -146,7 +146,7 @@ async fn add_rows(
         gaps::add(client, &facts.gaps, ids).await?;
         quarantine::add(client, &facts.quarantine).await
     };
-    // Added up while the server does what comes first.
+    // Sums are computed while the server runs the first statements.
     let roll_up = async { rollups::add(client, &Rollups::of(&facts.samples), &ids.nics).await };
     let (advanced, seen, counted, rolled_up, copied) = tokio::join!(
         cursors::advance(client, batch, &facts.cursors, ids),
@@ -158,7 +158,7 @@ async fn add_rows(
     advanced.and(seen).and(counted).and(rolled_up).and(copied)
 }
 
-/// Fails if a crash of the server would lose what it acknowledges, unless that is allowed.
+/// Fails if a crash of the server would lose acknowledged data, unless that is allowed.
 pub(super) async fn must_be_safe(client: &Client, config: &PostgresConfig) -> Result<(), Failure> {
     let fsync: String = client.query_typed_one("SHOW fsync", &[]).await?.try_get(0)?;
     let mut at_risk = Vec::from_iter((fsync == "off").then(|| "the server".to_owned()));
@@ -171,7 +171,7 @@ pub(super) async fn must_be_safe(client: &Client, config: &PostgresConfig) -> Re
     }
     let runs = if at_risk.len() == 1 { "runs" } else { "run" };
     Err(Failure::Failed(format!(
-        "{} {runs} with fsync = off, so a crash would lose what is acknowledged; set fsync = on, or \
+        "{} {runs} with fsync = off, so a crash would lose acknowledged data; set fsync = on, or \
          database.allow_unsafe: true to accept that",
         at_risk.join(", ")
     )))

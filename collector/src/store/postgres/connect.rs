@@ -1,4 +1,4 @@
-//! Connecting to PostgreSQL: where, and as whom.
+//! Connects to PostgreSQL: address and login.
 
 use std::fmt;
 use std::fs;
@@ -17,49 +17,47 @@ use wire::permission;
 use super::error::Failure;
 use super::settings;
 
-/// How long it may take to reach a server, and until that lets a connection in.
+/// Longest time to reach a server, and to be accepted by it.
 const REACH: Duration = Duration::from_secs(10);
 const LOGIN: Duration = Duration::from_secs(20);
 
-/// Begins every transaction that changes something. What it sets is local to it, for a connection
-/// may go through a pooler, whose settings at connect are those of whoever had it before. Durable
-/// whatever the server's default.
+/// Begins every transaction that writes. Its settings are local to the transaction, because a pooler
+/// may pass on a connection with another client's settings. Commits are durable whatever the server's
+/// default.
 pub(super) const BEGIN: &str = "
     BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL TimeZone = 'UTC';
     SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL standard_conforming_strings = on;
     SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '20s';
     SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL synchronous_commit = on";
 
-/// Longer than it takes Citus to make visible what was committed and not yet settled on a node that
-/// died (`citus.recover_2pc_interval`, 60 s).
+/// Longer than Citus needs to make committed rows visible after a node died
+/// (`citus.recover_2pc_interval`, 60 s).
 const DOUBT: Duration = Duration::from_secs(63);
 
-/// Why a database can't be reached as asked.
+/// Why a database config can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresConfigError {
-    /// No host is named.
+    /// No host is set.
     #[error("no database host is named; set database.url or database.host")]
     NoHost,
-    /// TLS is asked for and there is nothing to check the server by.
-    #[error(
-        "the database is to be reached by TLS, but no CA is known to check it by; set database.ca"
-    )]
+    /// TLS is required, but no CA is known to verify the server.
+    #[error("TLS to the database needs a CA to verify the server; set database.ca")]
     NoCa,
     /// TLS can't be set up.
     #[error("TLS to the database can't be set up: {0}")]
     Tls(#[from] rustls::Error),
 }
 
-/// By whom a server's certificate must be signed where TLS is used.
+/// The CAs that may have signed a server's certificate.
 #[derive(Debug)]
 pub enum Authorities {
-    /// One of those that the system trusts. TLS is used if it is asked for (`sslmode=require`).
+    /// The system's CAs. TLS is used if requested (`sslmode=require`).
     System,
-    /// One of these. TLS is used unless it is forbidden (`sslmode=disable`).
+    /// These CAs. TLS is used unless disabled (`sslmode=disable`).
     These(RootCertStore),
 }
 
-/// Where the database is, and as whom to log in.
+/// Address of the database, and the login.
 #[derive(Clone)]
 pub struct PostgresConfig {
     config: Config,
@@ -69,7 +67,7 @@ pub struct PostgresConfig {
     allow_unsafe: bool,
     shards: Option<u32>,
     doubt: Duration,
-    /// Begins each transaction that commits.
+    /// The statements that begin a committing transaction.
     begin: String,
 }
 
@@ -80,10 +78,10 @@ impl fmt::Debug for PostgresConfig {
 }
 
 impl PostgresConfig {
-    /// The database that `config` names, reached by TLS as `authorities` says.
+    /// The database of `config`; `authorities` decides about TLS.
     ///
     /// # Errors
-    /// [`PostgresConfigError`] says what is missing or wrong.
+    /// [`PostgresConfigError`] names what is missing or wrong.
     pub fn new(mut config: Config, authorities: Authorities) -> Result<Self, PostgresConfigError> {
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(PostgresConfigError::NoHost);
@@ -104,7 +102,7 @@ impl PostgresConfig {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(REACH);
         }
-        // A server that vanished is noticed within a minute.
+        // Detects a vanished server within a minute.
         config.tcp_user_timeout(Duration::from_secs(30));
         config.keepalives_idle(Duration::from_secs(20)).keepalives_interval(Duration::from_secs(5));
         config.keepalives_retries(4);
@@ -126,37 +124,37 @@ impl PostgresConfig {
         })
     }
 
-    /// Reads the password anew from the first line of a file at each connection.
+    /// Reads the password from the first line of a file for each connection.
     #[must_use]
     pub fn with_password_file(mut self, file: PathBuf) -> Self {
         self.password_file = Some(file);
         self
     }
 
-    /// Commits also where a crash of the server may lose what it has acknowledged.
+    /// Allows commits even if a crash of the server may lose acknowledged data.
     #[must_use]
     pub const fn with_unsafe_commits(mut self) -> Self {
         self.allow_unsafe = true;
         self
     }
 
-    /// Has Citus distribute tables into so many shards; by default as many as suit its nodes.
+    /// Sets the number of shards for Citus; the default depends on its nodes.
     #[must_use]
     pub const fn with_shards(mut self, shards: u32) -> Self {
         self.shards = Some(shards);
         self
     }
 
-    /// Where rows are on several servers, [`check`](crate::store::Check::check) tells what is wrong if
-    /// it stays wrong for so long; 63 s otherwise.
+    /// If rows are on several servers, [`check`](crate::store::Check::check) reports differences that
+    /// last this long; 63 s by default.
     #[must_use]
     pub const fn with_doubt(mut self, doubt: Duration) -> Self {
         self.doubt = doubt;
         self
     }
 
-    /// Lets a statement of a commit take or wait for a lock no longer than this; 60 s and 20 s
-    /// otherwise.
+    /// Limits each statement of a commit, and its wait for locks, to this time; 60 s and 20 s by
+    /// default.
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Self {
         let ms = patience.as_millis();
@@ -165,13 +163,13 @@ impl PostgresConfig {
         self
     }
 
-    /// The database's address, without password.
+    /// The database's address without password.
     #[must_use]
     pub fn location(&self) -> &str {
         &self.location
     }
 
-    /// Whether what is sent could be read on the way.
+    /// True if others could read the traffic on the way.
     #[must_use]
     pub fn is_exposed(&self) -> bool {
         let local = |host: &Host| match host {
@@ -186,7 +184,7 @@ impl PostgresConfig {
         remote && matches!(self.config.get_ssl_mode(), SslMode::Disable)
     }
 
-    /// Opens a connection, which can be broken off.
+    /// Opens a connection that can be aborted.
     pub(super) async fn connect(&self) -> Result<(Client, AbortHandle), Failure> {
         let mut config = self.config.clone();
         if let Some(file) = &self.password_file {
@@ -195,9 +193,10 @@ impl PostgresConfig {
             config.password(password.map_err(refused)?);
         }
         let connecting = tokio::time::timeout(LOGIN, config.connect(self.tls.clone()));
-        let late = |_| Failure::Failed("the server lets no connection in; see its log".to_owned());
+        let late = |_| Failure::Failed("the server accepts no connection; see its log".to_owned());
         let (client, connection) = connecting.await.map_err(late)??;
-        // Ends with the client, or when the server is gone, which the client's next use tells.
+        // The task ends with the client, or when the server is gone; the client's next use reports
+        // that.
         let task = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to the database ended");
@@ -207,22 +206,22 @@ impl PostgresConfig {
         Ok((client, task.abort_handle()))
     }
 
-    /// Begins each transaction that commits.
+    /// The statements that begin a committing transaction.
     pub(super) fn begin(&self) -> &str {
         &self.begin
     }
 
-    /// Into how many shards Citus is to distribute tables, if that is told.
+    /// The number of shards for Citus, if set.
     pub(super) const fn shards(&self) -> Option<u32> {
         self.shards
     }
 
-    /// How long what is wrong with rows on several servers must stay wrong.
+    /// How long a difference on several servers must last.
     pub(super) const fn doubt(&self) -> Duration {
         self.doubt
     }
 
-    /// Whether a server that may lose what it acknowledged is taken all the same.
+    /// True if a server that may lose acknowledged data is accepted.
     pub(super) const fn allows_unsafe(&self) -> bool {
         self.allow_unsafe
     }
@@ -231,7 +230,7 @@ impl PostgresConfig {
 /// Reads a password from the first line of a file.
 ///
 /// # Errors
-/// Why there is none, with the file and the way out.
+/// The reason, with the file and the remedy.
 pub fn read_password(file: &Path) -> Result<String, String> {
     let text = fs::read_to_string(file).map_err(|error| {
         let way_out = permission::way_out(file, &error, "let the collector's user read it");
@@ -244,7 +243,7 @@ pub fn read_password(file: &Path) -> Result<String, String> {
 
 fn system_roots() -> Result<RootCertStore, PostgresConfigError> {
     let mut roots = RootCertStore::empty();
-    // Those that can't be read or understood are of no use; the others may do.
+    // Unreadable or unparsable certificates are skipped; the others may suffice.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() { Err(PostgresConfigError::NoCa) } else { Ok(roots) }
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL's binary COPY: rows encoded into large chunks.
+//! PostgreSQL's binary COPY: encodes rows into large chunks.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::SinkExt;
@@ -6,12 +6,12 @@ use tokio_postgres::Client;
 
 use super::error::Failure;
 
-/// Size from which on the first chunk is sent, and the others, bytes: the server has its first rows
-/// soon, and then enough to work on while the next are encoded.
+/// Sizes at which the first chunk and later chunks are sent, bytes: the server gets its first rows
+/// soon, and then has enough work while the next ones are encoded.
 const FIRST_CHUNK: usize = 64 << 10;
 const CHUNK: usize = 256 << 10;
 
-/// Microseconds from 1970 to 2000, where PostgreSQL's times begin.
+/// Microseconds from 1970 to 2000, the start of PostgreSQL's time.
 const EPOCH_US: i64 = 946_684_800_000_000;
 
 /// Rows in the binary format of COPY.
@@ -20,21 +20,21 @@ pub(super) struct CopyRows {
     columns: i16,
     chunks: Vec<Bytes>,
     chunk: BytesMut,
-    /// Size at which it is full.
+    /// Size of a full chunk.
     full: usize,
 }
 
 impl CopyRows {
-    /// No rows yet, of so many columns.
+    /// No rows yet, with this many columns.
     pub(super) fn new(columns: i16) -> Self {
         let mut chunk = BytesMut::new();
         chunk.put_slice(b"PGCOPY\n\xff\r\n\0");
-        // Flags, and the length of an extension of the header.
+        // Flags, and the length of the header's extension.
         chunk.put_i64(0);
         Self { columns, chunks: Vec::new(), chunk, full: FIRST_CHUNK }
     }
 
-    /// Begins a row; as many fields as there are columns must follow.
+    /// Starts a row; one field per column must follow.
     pub(super) fn row(&mut self) {
         if self.chunk.len() >= self.full {
             self.chunks.push(self.chunk.split().freeze());
@@ -63,7 +63,7 @@ impl CopyRows {
         self.chunk.put_i64(value);
     }
 
-    /// A time in nanoseconds since 1970 (UTC), kept to the microsecond.
+    /// A time in nanoseconds since 1970 (UTC), stored to the microsecond.
     pub(super) fn time(&mut self, time_ns: u64) {
         self.int8((time_ns / 1000).cast_signed() - EPOCH_US);
     }
@@ -81,7 +81,7 @@ impl CopyRows {
         self.chunk.put_i32(-1);
     }
 
-    /// The chunks that are full, for rows that are sent while more are encoded.
+    /// The full chunks, to send while further rows are encoded.
     pub(super) fn take_full(&mut self) -> Vec<Bytes> {
         std::mem::take(&mut self.chunks)
     }
@@ -94,9 +94,8 @@ impl CopyRows {
     }
 }
 
-/// Sends rows by `sql`, a `COPY ... FROM STDIN BINARY` that names its `columns`: each of `rows` is
-/// encoded by `encode` while the server takes in those before. After an error the connection is of
-/// no use any more.
+/// Sends rows with `sql`, a `COPY ... FROM STDIN BINARY` that names its `columns`. `encode` encodes
+/// each row while the server reads earlier ones. After an error the connection is unusable.
 pub(super) async fn copy<T>(
     client: &Client,
     sql: &str,

@@ -1,4 +1,4 @@
-//! The database: its connections, and what is known of its schema.
+//! The database: its connections and the known parts of its schema.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,18 +22,18 @@ pub(super) struct Postgres {
     access: Access,
     /// The schema is up to date.
     migrated: OnceCell<()>,
-    /// Citus spreads the rows over several servers, as the newest connection that commits found.
+    /// True if the newest committing connection found rows spread over several servers by Citus.
     is_spread: AtomicBool,
-    /// Partitions known to be there.
+    /// Partitions known to exist.
     partitions: Mutex<BTreeSet<Partition>>,
 }
 
-/// What may be done with the schema.
+/// How the schema may be handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
-    /// It is brought up to date.
+    /// Bring it up to date.
     Migrate,
-    /// It must be up to date, and is left alone.
+    /// It must be up to date and stays unchanged.
     Read,
 }
 
@@ -48,7 +48,7 @@ impl Postgres {
         self.pool.config()
     }
 
-    /// Runs `work` with a connection, once the schema is up to date.
+    /// Runs `work` with a connection once the schema is up to date.
     pub(super) async fn lease<T>(
         &self,
         work: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
@@ -57,7 +57,7 @@ impl Postgres {
         self.pool.lease(work).await
     }
 
-    /// As [`Self::lease`], for work that leaves the connection in the middle of a statement.
+    /// Like [`Self::lease`], for work that leaves the connection in the middle of a statement.
     pub(super) async fn spend<T>(
         &self,
         work: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
@@ -66,7 +66,7 @@ impl Postgres {
         self.pool.spend(work).await
     }
 
-    /// Makes sure, once, that the schema is up to date.
+    /// Ensures once that the schema is up to date.
     pub(super) async fn prepare(&self) -> Result<(), Failure> {
         let prepare = async || match self.access {
             Access::Read => self.pool.lease(migrate::must_be_current).await,
@@ -85,7 +85,7 @@ impl Postgres {
         Ok(())
     }
 
-    /// Brings the schema up to date, and lets Citus distribute the fact tables where it is.
+    /// Brings the schema up to date. On Citus, also distributes the fact tables.
     pub(super) async fn migrate(&self) -> Result<Migrated, Failure> {
         let shards = self.config().shards();
         let migrate = async |client: &Client| migrate::migrate(client, shards, true).await;
@@ -94,29 +94,29 @@ impl Postgres {
         Ok(migrated)
     }
 
-    /// What [`Self::migrate`] would do.
+    /// The plan of [`Self::migrate`].
     pub(super) async fn plan_migration(&self) -> Result<Migrated, Failure> {
         let shards = self.config().shards();
         self.pool.lease(async |client: &Client| migrate::plan(client, shards).await).await
     }
 
-    /// Whether rows are known to be spread over several servers.
+    /// True if rows are known to be spread over several servers.
     pub(super) fn is_spread(&self) -> bool {
         self.is_spread.load(Ordering::Relaxed)
     }
 
-    /// Notes whether they are.
+    /// Records whether they are.
     pub(super) fn found_spread(&self, is_spread: bool) {
         self.is_spread.store(is_spread, Ordering::Relaxed);
     }
 
-    /// Partitions known to be there.
+    /// Partitions known to exist.
     pub(super) fn partitions(&self) -> MutexGuard<'_, BTreeSet<Partition>> {
         self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes partitions. Of one that can't be made, the default one takes the rows; without a
-    /// connection that ends at the first.
+    /// Makes partitions. If one can't be made, its rows go to the default partition. Stops at the first
+    /// if no connection is available.
     pub(super) async fn make_partitions(
         &self,
         mut missing: BTreeSet<Partition>,
@@ -132,7 +132,9 @@ impl Postgres {
                     self.partitions().insert(partition);
                 }
                 Err(failure @ Failure::Unreachable(_)) => return Err(failure),
-                Err(error) => tracing::warn!(?error, partition = partition.name(), "not made"),
+                Err(error) => {
+                    tracing::warn!(?error, partition = partition.name(), "can't make a partition")
+                }
             }
         }
         Ok(())

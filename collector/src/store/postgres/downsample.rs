@@ -1,5 +1,5 @@
-//! A series of many rows, put together by the database: as [`Points`] does it, but without
-//! sending every row.
+//! A series of many rows, merged by the database in the same way as [`Points`], but without sending
+//! every row.
 //!
 //! [`Points`]: crate::store::rows::points::Points
 
@@ -10,14 +10,14 @@ use super::key::Key;
 use super::values::{point, sum};
 use crate::store::rows::series::{Point, SeriesRange};
 
-/// Neighbours that start in the same one of `limit` equal parts of the range become one point.
+/// Merges neighbours that start in the same one of `limit` equal parts of the range.
 pub(super) async fn downsample(
     connection: &Connection,
     key: &Key,
     range: &SeriesRange,
     (table, length): (&str, &str),
 ) -> Result<Vec<Point>, Failure> {
-    // Times are kept to the microsecond.
+    // Times are stored to the microsecond.
     let length_us = range.to_ns.saturating_sub(range.from_ns).div_ceil(1000);
     let part_us = length_us.div_ceil(range.limit.max(1) as u64).max(1);
     let sums = |direction: &str| {
@@ -25,9 +25,9 @@ pub(super) async fn downsample(
         let counts = counts.map(|name| sum(&format!("{direction}_{name}"))).join(", ");
         format!("{counts}, max({direction}_peak_1ms_bytes), max({direction}_peak_10ms_bytes)")
     };
-    // OFFSET hides from the planner what `part` is made of. It would take each time for a part of its
-    // own, and not let several processes put rows together before one does the rest. It must be a
-    // bigint as it stands, which '0' becomes and 0 doesn't, or it is taken for one that counts.
+    // OFFSET hides the definition of `part` from the planner. Otherwise it would compute `part` for
+    // every use and not let several processes merge rows in parallel. OFFSET needs a bigint constant:
+    // '0' becomes one, while 0 would count as an offset that matters.
     let select = format!(
         "SELECT min(time), {}, {}, {}, {}, bit_or(flags)
          FROM (SELECT *, date_bin(interval '{part_us} microseconds', time, $3) AS part FROM {table}

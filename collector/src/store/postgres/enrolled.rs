@@ -1,4 +1,4 @@
-//! The ids that clients have.
+//! Client ids in use.
 
 use async_trait::async_trait;
 use rustls::pki_types::UnixTime;

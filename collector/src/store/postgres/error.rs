@@ -1,4 +1,4 @@
-//! What PostgreSQL says, sorted by SQLSTATE into what can be done about it.
+//! PostgreSQL's errors, sorted by SQLSTATE into possible reactions.
 
 use std::error::Error as _;
 use std::fmt;
@@ -8,23 +8,23 @@ use tokio_postgres::error::SqlState;
 
 use crate::store::port::error::StoreError;
 
-/// Why PostgreSQL didn't do as asked.
+/// Why an operation on PostgreSQL failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The caller is told as it is.
+    /// For the caller as it is.
     Told(StoreError),
-    /// The rows themselves are refused: trying again would change nothing.
+    /// The rows themselves are refused: retrying would change nothing.
     Refused(String),
-    /// Another transaction came in between: trying again at once helps.
+    /// Another transaction interfered: retrying at once helps.
     Raced(String),
-    /// No connection was to be had: nothing else could be done either.
+    /// No connection was available: nothing else would work either.
     Unreachable(String),
-    /// The database fails or is set up wrongly: trying again later may help.
+    /// The database fails or is misconfigured: retrying later may help.
     Failed(String),
 }
 
 impl Failure {
-    /// What the caller is told; `location` names the database.
+    /// The caller's error; `location` names the database.
     pub(super) fn into_store_error(self, location: &str) -> StoreError {
         match self {
             Self::Told(error) => error,
@@ -35,7 +35,7 @@ impl Failure {
         }
     }
 
-    /// The same of a failure to connect.
+    /// The same as a failure to connect.
     pub(super) fn into_unreachable(self) -> Self {
         Self::Unreachable(self.to_string())
     }
@@ -75,15 +75,15 @@ fn is_refusal(code: &SqlState) -> bool {
     code.code().starts_with("22")
 }
 
-/// Serialization failures, deadlocks, and constraints: rows are made so that they break none,
-/// but a partition may be attached between the choice of the default one and its use. Or dropped,
-/// once it was chosen itself.
+/// Serialization failures, deadlocks, and constraints. Rows never violate constraints by themselves,
+/// but a partition may be attached between the choice of the default partition and its use, or dropped
+/// after being chosen.
 fn is_race(code: &SqlState) -> bool {
     ["23", "40"].iter().any(|class| code.code().starts_with(class))
         || *code == SqlState::UNDEFINED_TABLE
 }
 
-/// Words for an error, with the way out where there is one.
+/// The text of an error, with the remedy if there is one.
 fn reason(error: &Error) -> String {
     let Some(said) = error.as_db_error() else {
         let mut words = error.to_string();
@@ -104,7 +104,7 @@ fn reason(error: &Error) -> String {
     }
 }
 
-/// The way out of what the client's own library says.
+/// The remedy for errors of the client library.
 fn unsaid_way_out(words: &str) -> Option<&'static str> {
     let begins = |with| words.starts_with(with);
     if begins("error connecting to server") {
@@ -125,7 +125,7 @@ fn way_out(code: &SqlState) -> Option<&'static str> {
         "42501" => "GRANT it to database.user, or let that user own the database",
         "42P01" | "42703" => "the schema was changed by hand: restore it",
         "53100" => "free space on the database's file system",
-        "55P03" | "57014" => "see in pg_stat_activity what holds it up",
+        "55P03" | "57014" => "check pg_stat_activity for what blocks it",
         "53300" => "raise max_connections of the database",
         "25006" => "connect to the primary: this server takes no changes",
         _ => return None,

@@ -1,9 +1,9 @@
-//! The sums of what is deleted by age, kept for the proof of `fsck`.
+//! The sums of rows deleted by age, kept for the proof of `fsck`.
 //!
-//! A partition of `bandwidth_5m` has millions of rows, and nobody may commit or read while one is taken
-//! away from its table. So it is only detached then, under a name that says so. It is summed up and
-//! dropped afterwards, in one transaction that nobody waits for. Until then, should that fail or the
-//! collector end, `fsck` counts its rows there, and the next retention begins with it.
+//! A partition of `bandwidth_5m` has millions of rows, and its table is locked while it is removed. So
+//! it is only detached then, under a marked name. Afterwards it is summed up and dropped in a
+//! transaction that blocks nobody. If that fails or the collector ends first, `fsck` counts its rows in
+//! place, and the next retention starts with it.
 
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
@@ -12,8 +12,7 @@ use super::connect::BEGIN;
 use super::error::Failure;
 use super::partition::{Partition, exists};
 
-/// Detaches partitions of `bandwidth_5m`, keeps their sums and drops them; gives how many were
-/// dropped.
+/// Detaches partitions of `bandwidth_5m`, stores their sums and drops them. Returns the number dropped.
 pub(super) async fn drop_partitions(
     client: &Client,
     partitions: impl Iterator<Item = Partition>,
@@ -21,7 +20,7 @@ pub(super) async fn drop_partitions(
     let mut dropped = drop_detached(client).await?;
     for partition in partitions {
         let (table, name) = (partition.table.name(), partition.name());
-        // Each by itself: Citus passes on the whole query that a table is changed by.
+        // One by one: Citus forwards the complete query that changes a table.
         for statement in [
             partition.take(),
             format!("ALTER TABLE {table} DETACH PARTITION {name}"),
@@ -35,7 +34,7 @@ pub(super) async fn drop_partitions(
     Ok(dropped)
 }
 
-/// Tables that were partitions of `bandwidth_5m`, and whose sums aren't kept yet.
+/// Tables that were partitions of `bandwidth_5m` and whose sums aren't stored yet.
 pub(super) async fn detached(client: &Client) -> Result<Vec<String>, Failure> {
     let select = "SELECT relname::text FROM pg_class
                   WHERE relname ~ '^expiring_bandwidth_5m_p[0-9]+$' AND pg_table_is_visible(oid)
@@ -44,11 +43,11 @@ pub(super) async fn detached(client: &Client) -> Result<Vec<String>, Failure> {
     Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
 }
 
-/// Keeps the sums of what is detached, and drops it; gives how many.
+/// Stores the sums of detached partitions and drops them. Returns their number.
 async fn drop_detached(client: &Client) -> Result<u64, Failure> {
     let mut dropped = 0;
     for table in detached(client).await? {
-        // It takes as long as it needs.
+        // No time limit.
         client
             .batch_execute(&format!(
                 "{BEGIN}; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '5s'"
@@ -56,7 +55,7 @@ async fn drop_detached(client: &Client) -> Result<u64, Failure> {
             .await?;
         let lock = "SELECT pg_try_advisory_xact_lock(hashtext($1))";
         let lock = client.query_typed_one(lock, &[(&table, Type::TEXT)]).await?;
-        // Otherwise another collector is at it, or done.
+        // Otherwise another collector works on it or is done.
         if lock.try_get(0)? && exists(client, &table).await? {
             let keep = expire(&format!(
                 "SELECT nic, sum(rx_bytes) AS rx_bytes, sum(tx_bytes) AS tx_bytes,
@@ -77,12 +76,12 @@ async fn drop_detached(client: &Client) -> Result<u64, Failure> {
     Ok(dropped)
 }
 
-/// Keeps the sums of rows that leave `bandwidth_5m`; gives how many there were.
+/// A statement that stores the sums of rows leaving `bandwidth_5m` and returns their number.
 pub(super) fn expire(rows: &str) -> String {
     format!("WITH {}", expired(rows))
 }
 
-/// As [`expire`], after `WITH`.
+/// The same after `WITH`.
 pub(super) fn expired(rows: &str) -> String {
     format!(
         "old AS ({rows}),

@@ -1,4 +1,4 @@
-//! Reading all of a client's rows.
+//! Reads all of a client's rows.
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt};
@@ -52,7 +52,7 @@ async fn nic_names(client: &Client, id: &str) -> Result<Option<Vec<String>>, Fai
     Ok(Some(names.filter_map(Result::transpose).collect::<Result<_, _>>()?))
 }
 
-/// Reads as of one moment. The connection is left in the middle of it.
+/// Reads one snapshot. Leaves the connection inside the transaction.
 async fn read(
     client: &Client,
     range: &ExportRange,

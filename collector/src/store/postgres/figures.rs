@@ -1,12 +1,12 @@
-//! Rows of whole numbers on their way into a statement, all in one array: with an array for each
-//! column, the server puts each into a store of its own before it looks at a row.
+//! Rows of whole numbers as one array parameter. With an array per column, the server would materialise
+//! each before reading a row.
 
 use tokio_postgres::types::{ToSql, Type};
 
 use super::error::Failure;
 
-/// Rows of figures, in their order: with a key in front, no two statements wait for each other's
-/// rows in a circle.
+/// Rows of figures, in order. If a key comes first, concurrent statements lock rows in the same order
+/// and can't deadlock.
 #[derive(Debug)]
 pub(super) struct Figures {
     select: String,
@@ -15,7 +15,7 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    /// From rows of as many figures each as there are names.
+    /// Makes them from rows with as many figures as names.
     pub(super) fn new<const WIDTH: usize>(
         names: [&str; WIDTH],
         mut rows: Vec<[i64; WIDTH]>,
@@ -23,7 +23,7 @@ impl Figures {
         rows.sort_unstable();
         let column = |(name, at): (&str, usize)| format!("f[{WIDTH} * (nth - 1) + {at}] AS {name}");
         let columns: Vec<String> = names.into_iter().zip(1..).map(column).collect();
-        // OFFSET keeps the planner from putting the whole array in the place of each `f`.
+        // OFFSET keeps the planner from inlining the whole array for every `f`.
         let given = "(SELECT $1 AS f OFFSET 0) AS given, generate_series(1, $2) AS nth";
         Self {
             select: format!("SELECT {} FROM {given}", columns.join(", ")),
@@ -32,18 +32,18 @@ impl Figures {
         }
     }
 
-    /// The rows as a SELECT, the figures by their names.
+    /// The rows as a SELECT, with named figures.
     pub(super) fn select(&self) -> &str {
         &self.select
     }
 
-    /// What [`Self::select`] refers to.
+    /// The parameters of [`Self::select`].
     pub(super) fn params(&self) -> [(&(dyn ToSql + Sync), Type); 2] {
         [(&self.figures, Type::INT8_ARRAY), (&self.rows, Type::INT8)]
     }
 }
 
-/// A row, as long as its columns are many.
+/// A row as an array of as many figures as columns.
 pub(super) fn array<T, const WIDTH: usize>(row: Vec<T>) -> Result<[T; WIDTH], Failure> {
     let wrong = |row: Vec<T>| Failure::Failed(format!("{} of {WIDTH} columns", row.len()));
     row.try_into().map_err(wrong)

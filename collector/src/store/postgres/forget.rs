@@ -1,4 +1,4 @@
-//! Forgetting sessions and NICs of which nothing is kept any more.
+//! Forgets sessions and NICs without any rows.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use super::expired::expire;
 use super::session::time;
 use crate::store::rows::tables::KEEPING;
 
-/// NICs that one step looks at.
+/// NICs per step.
 const STEP_NICS: i64 = 1000;
 
-/// Forgets changes of links, and sessions that began and to which something was committed longer
-/// ago than rollups are kept, by their host's clock and by the collector's, with their gaps and
-/// ledgers, so that the sums of each NIC still agree.
+/// Forgets link changes, and sessions that both started and were last committed longer ago than rollups
+/// are kept, by their host's clock and by the collector's. Their gaps and ledgers go too, so that the
+/// sums of each NIC still agree.
 pub(super) async fn forget_sessions(
     client: &Client,
     before_ns: u64,
@@ -58,8 +58,8 @@ pub(super) async fn forget_sessions(
     }
 }
 
-/// Forgets NICs that are gone and have no rows left, with what sessions counted on them: hosts with
-/// short-lived NICs have new ones every minute.
+/// Forgets removed NICs without rows, and their ledgers: hosts with short-lived NICs have new ones
+/// every minute.
 pub(super) async fn forget_nics(client: &Client) -> Result<u64, Failure> {
     let page = format!(
         "SELECT client, id FROM nics WHERE id > $1 AND NOT present ORDER BY id LIMIT {STEP_NICS}"
@@ -84,8 +84,8 @@ pub(super) async fn forget_nics(client: &Client) -> Result<u64, Failure> {
     }
 }
 
-/// Those of a client's NICs of which no table keeps rows. Asked table by table, by the indexes: a join
-/// would read whole tables. And client by client: where Citus is, one node has the rows.
+/// A client's NICs without rows in any table. Queries each table by its index, because a join would
+/// read whole tables; and each client separately, because on Citus one node holds its rows.
 async fn without_rows(
     client: &Client,
     number: i32,
@@ -106,9 +106,9 @@ async fn without_rows(
     Ok(nics)
 }
 
-/// Forgets those of a client's NICs that are still gone; gives how many.
+/// Forgets those of a client's NICs that are still absent; returns their number.
 async fn forget_some(client: &Client, number: i32, gone: Vec<i32>) -> Result<u64, Failure> {
-    // Whoever counts on one of them waits, or has been first: then it isn't gone.
+    // A concurrent commit for one of these NICs waits, or came first and made the NIC present again.
     client.batch_execute(BEGIN).await?;
     let lock = "SELECT 1 FROM session_nics WHERE nic = ANY ($1) FOR UPDATE";
     client.query_typed(lock, &[(&gone, Type::INT4_ARRAY)]).await?;

@@ -1,4 +1,4 @@
-//! Reading what traffic was made of, and what happened.
+//! Reads traffic breakdowns and events.
 
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client as Connection, Error, Row};

@@ -1,4 +1,4 @@
-//! The NICs of a client, as its agent lists them.
+//! The NICs of a client, from its agent's inventory.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::error::Failure;
 use super::session::{text, time, unknown_client};
 use crate::store::rows::nics::NICS_MAX;
 
-/// What is kept of a NIC beside its name.
+/// The stored facts of a NIC, except its name.
 #[derive(Debug, PartialEq, Eq)]
 struct Facts {
     index: i64,
@@ -38,7 +38,7 @@ impl Facts {
     }
 }
 
-/// Notes what NICs a client has. Most often it has those that it had.
+/// Stores a client's NICs. Usually nothing has changed.
 pub(super) async fn record(
     client: &Client,
     id: &ClientId,
@@ -61,7 +61,7 @@ pub(super) async fn record(
     let number: i32 = rows.first().ok_or_else(|| unknown_client(id))?.try_get(0)?;
     let mut present = BTreeMap::new();
     for row in rows {
-        // None of a client without NICs.
+        // A client without NICs has none of these columns.
         let Some(name) = row.try_get::<_, Option<String>>(1)? else { continue };
         let facts = Facts {
             index: row.try_get(2)?,
@@ -77,7 +77,7 @@ pub(super) async fn record(
     if present == listed { Ok(()) } else { change(client, number, &listed, now_ns).await }
 }
 
-/// Makes the NICs of a client those that are listed.
+/// Replaces the NICs of a client by the listed ones.
 async fn change(
     client: &Client,
     number: i32,
@@ -86,7 +86,7 @@ async fn change(
 ) -> Result<(), Failure> {
     let names: Vec<&str> = listed.keys().map(String::as_str).collect();
     client.batch_execute(BEGIN).await?;
-    // One at a time, should two collectors be told of one client.
+    // One collector at a time, if two receive the same client's inventory.
     let lock = "SELECT 1 FROM clients WHERE id = $1 FOR UPDATE";
     client.query_typed(lock, &[(&number, Type::INT4)]).await?;
     add_nics(client, number, &names).await?;
@@ -128,7 +128,7 @@ async fn change(
     Ok(())
 }
 
-/// Makes NICs of a client known, as far as it may have any more; each name once.
+/// Adds NICs of a client, up to the limit; each name once.
 pub(super) async fn add_nics(client: &Client, number: i32, names: &[&str]) -> Result<(), Failure> {
     client
         .execute_typed(
@@ -141,8 +141,8 @@ pub(super) async fn add_nics(client: &Client, number: i32, names: &[&str]) -> Re
     Ok(())
 }
 
-/// Notes which links have changed, before the newest inventory is kept: NIC by NIC, then those
-/// that are in it no more.
+/// Records changed links before the newest inventory is stored: NIC by NIC, then those no longer
+/// listed.
 const LINK_CHANGED: &str = "
     INSERT INTO link_changes
     SELECT client, id, $4, new.up FROM nics JOIN unnest($2, $3) AS new (name, up) USING (name)

@@ -1,4 +1,4 @@
-//! Which rows of a NIC are asked for, and from which table.
+//! Selects the rows of a NIC and the table to read.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use super::session::time;
 use crate::store::rows::points::RESOLUTIONS;
 use crate::store::rows::series::{NicRange, Resolution};
 
-/// The numbers by which rows of a NIC are found. `None`: there is no such NIC.
+/// The numbers that identify a NIC's rows. `None` if there is no such NIC.
 pub(super) async fn nic_key(db: &Client, range: &NicRange) -> Result<Option<Key>, Failure> {
     let ids = db
         .query_typed_opt(
@@ -28,7 +28,7 @@ pub(super) async fn nic_key(db: &Client, range: &NicRange) -> Result<Option<Key>
     }))
 }
 
-/// How many rows of a table there are, `None` if more than `most`.
+/// Number of rows of a table, `None` if more than `most`.
 pub(super) async fn count(
     db: &Client,
     key: &Key,
@@ -44,7 +44,7 @@ pub(super) async fn count(
     Ok((count <= most).then_some(count))
 }
 
-/// Which rows of a table are asked for.
+/// The selected rows of a table.
 #[derive(Debug)]
 pub(super) struct Key {
     pub client: i32,
@@ -72,7 +72,7 @@ pub(super) const fn table(resolution: Resolution) -> (&'static str, &'static str
     }
 }
 
-/// The finest resolution that still has the whole range, and in few enough rows.
+/// The finest resolution that covers the whole range with few enough rows.
 pub(super) async fn choose(db: &Client, key: &Key, rows_max: usize) -> Result<Resolution, Failure> {
     let select = "SELECT raw_from, rollup_1m_from, rollup_5m_from FROM retention";
     let kept_from = db.query_typed_one(select, &[]).await?;

@@ -11,15 +11,15 @@ use super::connect::PostgresConfig;
 use super::error::Failure;
 use super::settings::NOTICED;
 
-/// Connections beside the one that commits: two more than what is asked over HTTP may take
-/// (`http.limits.queries`), so that agents that connect find one free.
+/// Connections besides the committing one: two more than HTTP queries may use (`http.limits.queries`),
+/// so that connecting agents find one free.
 const CONNECTIONS: usize = 6;
 
-/// How long a question's place stays taken after its connection was broken off: a bit longer than
-/// the connection's, so that who asks next finds that free.
+/// How long a place stays taken after its connection was aborted: slightly longer than the connection
+/// itself, so that the next query finds it free.
 pub(super) const REST: Duration = NOTICED.saturating_add(Duration::from_millis(50));
 
-/// A few connections, opened as they are needed and thrown away after an error.
+/// A few connections, opened on demand and dropped after an error.
 #[derive(Debug)]
 pub(super) struct Pool {
     config: PostgresConfig,
@@ -37,7 +37,7 @@ impl Pool {
         &self.config
     }
 
-    /// Runs `work` with a connection. It is kept for others if that went well.
+    /// Runs `work` with a connection. The connection is kept if that succeeds.
     pub(super) async fn lease<T>(
         &self,
         work: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
@@ -48,8 +48,8 @@ impl Pool {
         Ok(done)
     }
 
-    /// Runs `work` with a connection and throws it away, for work that leaves it in the middle of a
-    /// statement.
+    /// Runs `work` with a connection and drops it afterwards, for work that leaves it in the middle of
+    /// a statement.
     pub(super) async fn spend<T>(
         &self,
         work: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
@@ -57,7 +57,7 @@ impl Pool {
         work(self.take().await?.client()).await
     }
 
-    /// A connection, one that was kept or a new one.
+    /// A kept connection or a new one.
     async fn take(&self) -> Result<Lease, Failure> {
         let closed = |error: tokio::sync::AcquireError| Failure::Failed(error.to_string());
         let permit = self.free.clone().acquire_owned().await.map_err(closed)?;
@@ -75,12 +75,12 @@ impl Pool {
     }
 }
 
-/// A connection of the pool. Unless it is kept it is broken off, whatever the server does for it:
-/// dropped in the middle of a statement it ends that within [`NOTICED`], also through a pooler. (A
-/// request to cancel would do so sooner, but some poolers end of it: PgBouncer 1.18.)
+/// A connection of the pool. Unless it is kept, it is aborted: the server ends a running statement
+/// within [`NOTICED`], also through a pooler. (A cancel request would be faster, but crashes some
+/// poolers: PgBouncer 1.18.)
 #[derive(Debug)]
 struct Lease {
-    /// Until it is kept or broken off.
+    /// Until it is kept or aborted.
     held: Option<((Client, AbortHandle), OwnedSemaphorePermit)>,
 }
 
@@ -98,7 +98,7 @@ impl Drop for Lease {
             return;
         }
         task.abort();
-        // Its place is free again once the server is done with it.
+        // Its place becomes free once the server has ended the statement.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 tokio::time::sleep(NOTICED).await;

@@ -1,4 +1,4 @@
-//! Bringing the schema up to date; safe when several collectors start at once.
+//! Brings the schema up to date, safely even if several collectors start at once.
 
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
@@ -9,7 +9,7 @@ use super::error::Failure;
 use super::partition::exists;
 use crate::store::port::schema::Migrated;
 
-/// What brings a database from one version to the next. Never changed once released.
+/// The migrations from each version to the next. Never changed once released.
 const MIGRATIONS: [&str; 17] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
@@ -36,9 +36,9 @@ const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 /// Key of the advisory lock: "NMON".
 const LOCK: i64 = 0x4e4d_4f4e;
 
-/// Makes the tables of a new database and changes those of an older one, all or nothing. Where
-/// Citus is, it distributes the fact tables, into `shards` if told: of a new database, and of an older
-/// one if asked to.
+/// Creates the tables of a new database or migrates those of an older one, all or nothing. On Citus,
+/// also distributes the fact tables, into `shards` if given: always in a new database, in an older one
+/// only if asked.
 pub(super) async fn migrate(
     client: &Client,
     shards: Option<u32>,
@@ -71,7 +71,7 @@ pub(super) async fn migrate(
     Ok(Migrated { from, to: SCHEMA_VERSION, distributed })
 }
 
-/// What [`migrate`] would do.
+/// The plan of [`migrate`].
 pub(super) async fn plan(client: &Client, shards: Option<u32>) -> Result<Migrated, Failure> {
     let from = version(client).await?;
     let distributed = citus::undistributed(client, shards).await?;
@@ -94,14 +94,14 @@ pub(super) async fn version(client: &Client) -> Result<i64, Failure> {
     Ok(found)
 }
 
-/// Fails unless the schema is the newest: for those who may change nothing.
+/// Fails unless the schema is the newest, for readers that may change nothing.
 pub(super) async fn must_be_current(client: &Client) -> Result<(), Failure> {
     let version = version(client).await?;
     if version == SCHEMA_VERSION {
         return Ok(());
     }
     Err(Failure::Failed(format!(
-        "the schema is of version {version}, this collector needs {SCHEMA_VERSION}; run \
+        "the schema has version {version}, this collector needs {SCHEMA_VERSION}; run \
          `collector migrate`, or start the collector once"
     )))
 }

@@ -1,8 +1,9 @@
-//! The store in PostgreSQL, for many hosts and several collectors. Statements are never kept
-//! prepared across transactions, so that a pooler may stand in between.
+//! The store in PostgreSQL, for many hosts and several collectors. Statements are never kept prepared
+//! across transactions, so that a pooler may stand in between.
 //!
-//! `store` is what the rest of the collector has, `database` knows the schema, `lease` lends connections,
-//! `commit` and `tables` add rows, and the other files answer one trait of [`port`](super::port) each.
+//! `store` is the interface for the rest of the collector, `database` knows the schema, `lease` lends
+//! connections, `commit` and `tables` add rows, and each other file implements one trait of
+//! [`port`](super::port).
 
 mod check;
 mod citus;

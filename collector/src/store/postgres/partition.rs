@@ -1,4 +1,4 @@
-//! Partitions: which there are, made when rows need them, dropped by age.
+//! Partitions: listed, made when rows need them, dropped by age.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::time::Time;
 
 const DAY_NS: u64 = 86_400_000_000_000;
 
-/// How far from now rows still get a partition of their own; the rest share the default one.
+/// Rows within this time of now get a partition of their day; others share the default partition.
 const PAST_NS: u64 = 32 * DAY_NS;
 const FUTURE_NS: u64 = 3 * DAY_NS;
 
@@ -38,7 +38,7 @@ impl Table {
         }
     }
 
-    /// Length of a partition in nanoseconds: few enough partitions for how long they are kept.
+    /// Length of a partition in nanoseconds, so that the retention needs few partitions.
     pub(super) const fn length_ns(self) -> u64 {
         match self {
             Self::Stats | Self::Mix | Self::Minutes => DAY_NS,
@@ -46,7 +46,7 @@ impl Table {
         }
     }
 
-    /// Rollups are updated in place and need room on their pages for it.
+    /// Rollups are updated in place and need free space on their pages.
     const fn fill_factor(self) -> u8 {
         match self {
             Self::Stats | Self::Mix => 100,
@@ -55,7 +55,7 @@ impl Table {
     }
 }
 
-/// A partition, by the number of its length since 1970.
+/// A partition, numbered by its length since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Partition {
     pub table: Table,
@@ -63,12 +63,12 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    /// The one that holds a time, in nanoseconds since 1970.
+    /// The partition of a time, in nanoseconds since 1970.
     pub(super) const fn of(table: Table, time_ns: u64) -> Self {
         Self { table, number: time_ns / table.length_ns() }
     }
 
-    /// Reads the name of a partition; `None` for the default one and those made by hand.
+    /// Parses the name of a partition; `None` for the default one and manual ones.
     pub(super) fn parse(table: Table, name: &str) -> Option<Self> {
         let number = name.strip_prefix(table.name())?.strip_prefix("_p")?.parse().ok()?;
         Some(Self { table, number })
@@ -78,9 +78,9 @@ impl Partition {
         format!("{}_p{}", self.table.name(), self.number)
     }
 
-    /// Begins a transaction that takes it away from its table. The table is locked first, as commits do:
-    /// the other way round both would wait for each other. A reader who takes long must not hold up
-    /// commits that queue behind these locks; nor may whoever has them do anything that takes long.
+    /// Begins a transaction that removes it from its table. Locks the table first, as commits do: the
+    /// reverse order would deadlock. Commits queue behind these locks, so the wait for slow readers is
+    /// limited, and the holder must be quick.
     pub(super) fn take(self) -> String {
         format!(
             "{BEGIN}; SET LOCAL lock_timeout = '5s';
@@ -90,7 +90,7 @@ impl Partition {
         )
     }
 
-    /// Whether all of it lies before a time, in nanoseconds since 1970.
+    /// True if it ends by a time, in nanoseconds since 1970.
     pub(super) const fn ends_by(self, time_ns: u64) -> bool {
         (self.number + 1) * self.table.length_ns() <= time_ns
     }
@@ -100,14 +100,14 @@ impl Partition {
         self.number * self.table.length_ns()
     }
 
-    /// First and end, in seconds since 1970.
+    /// Start and end, in seconds since 1970.
     const fn bounds(self) -> (u64, u64) {
         let seconds = self.table.length_ns() / 1_000_000_000;
         (self.number * seconds, (self.number + 1) * seconds)
     }
 }
 
-/// The partition that all samples of a batch lie in, if there is one.
+/// The partition that holds all samples of a batch, if there is one.
 pub(super) fn of_all_samples(batch: &Batch) -> Option<Partition> {
     let mut partitions = sample_times(batch).map(|time_ns| Partition::of(Table::Stats, time_ns));
     let first = partitions.next()?;
@@ -119,7 +119,7 @@ fn frames(batch: &Batch) -> impl Iterator<Item = &Frame> {
     batch.frames().filter(|frame| batch.refusal(frame).is_none())
 }
 
-/// When the samples that become rows start, nanoseconds since 1970.
+/// Start times of the samples that become rows, nanoseconds since 1970.
 fn sample_times(batch: &Batch) -> impl Iterator<Item = u64> {
     let samples = frames(batch).filter(|frame| frame.gap == 0).flat_map(|frame| &frame.samples);
     samples.map(|sample| sample.start_ns).filter(|time_ns| batch.near.contains(*time_ns))
@@ -139,12 +139,12 @@ pub(super) fn needed(batch: &Batch, now_ns: u64) -> BTreeSet<Partition> {
     samples.chain(mixes.into_iter().map(|day| of(Table::Mix, day))).collect()
 }
 
-/// The days since 1970 that times lie in.
+/// The days since 1970 of these times.
 fn days(times_ns: impl Iterator<Item = u64>) -> BTreeSet<u64> {
     let mut days = BTreeSet::new();
     let mut last = None;
     for day in times_ns.map(|time_ns| time_ns / DAY_NS) {
-        // Nearly all are as the one before.
+        // Nearly all are equal to the previous one.
         if last.replace(day) != Some(day) {
             days.insert(day);
         }
@@ -152,14 +152,14 @@ fn days(times_ns: impl Iterator<Item = u64>) -> BTreeSet<u64> {
     days
 }
 
-/// The partitions for now and the next days, so that no commit has to wait for one.
+/// The partitions of now and the next days, made ahead so that commits don't wait for them.
 pub(super) fn ahead(now_ns: u64) -> BTreeSet<Partition> {
     let times = [now_ns, now_ns + DAY_NS, now_ns + 2 * DAY_NS];
     let of = |table| times.map(|time_ns| Partition::of(table, time_ns));
     Table::ALL.into_iter().flat_map(of).collect()
 }
 
-/// Makes a partition if it isn't there, and moves there what the default one has of its rows.
+/// Makes a missing partition and moves its rows out of the default one.
 pub(super) async fn make(client: &Client, partition: Partition) -> Result<(), Failure> {
     let (table, name, fill) =
         (partition.table.name(), partition.name(), partition.table.fill_factor());
@@ -167,13 +167,13 @@ pub(super) async fn make(client: &Client, partition: Partition) -> Result<(), Fa
         return Ok(());
     }
     let (from, to) = partition.bounds();
-    // Rows can wait in the default partition, commits can't.
+    // Rows can wait in the default partition, but commits can't wait.
     client.batch_execute(&format!("{BEGIN}; SET LOCAL lock_timeout = '2s'")).await?;
-    // Several collectors may want it at the same time.
+    // Several collectors may make it at the same time.
     let lock = "SELECT pg_advisory_xact_lock(hashtext($1))";
     client.query_typed(lock, &[(&name, Type::TEXT)]).await?;
     if !exists(client, &name).await? {
-        // The table first, as commits take it and whoever drops a partition: nobody waits in a circle.
+        // Lock the table first, as commits and dropping do, to avoid a deadlock.
         client
             .batch_execute(&format!(
                 "LOCK TABLE ONLY {table} IN SHARE UPDATE EXCLUSIVE MODE;
@@ -185,7 +185,7 @@ pub(super) async fn make(client: &Client, partition: Partition) -> Result<(), Fa
             "{table}_default WHERE time >= to_timestamp({from}) AND time < to_timestamp({to})"
         );
         let any = format!("SELECT EXISTS (SELECT 1 FROM {early})");
-        // Asked first: hardly ever there are any.
+        // Check first: there are hardly ever any.
         if client.query_typed_one(&any, &[]).await?.try_get(0)? {
             client
                 .batch_execute(&format!(
@@ -194,7 +194,7 @@ pub(super) async fn make(client: &Client, partition: Partition) -> Result<(), Fa
                 ))
                 .await?;
         }
-        // As ISO 8601 in UTC: read the same whatever the settings.
+        // ISO 8601 in UTC is parsed equally with all settings.
         let [from, to] = [from, to].map(|seconds| Time(seconds * 1_000_000_000));
         client
             .batch_execute(&format!(
@@ -206,14 +206,14 @@ pub(super) async fn make(client: &Client, partition: Partition) -> Result<(), Fa
     Ok(())
 }
 
-/// Whether a table is there at this moment, which a name resolved earlier might not tell.
+/// True if a table exists now, which a name resolved earlier might not show.
 pub(super) async fn exists(client: &Client, name: &str) -> Result<bool, Failure> {
     let select =
         "SELECT EXISTS (SELECT 1 FROM pg_class WHERE relname = $1 AND pg_table_is_visible(oid))";
     Ok(client.query_typed_one(select, &[(&name, Type::TEXT)]).await?.try_get(0)?)
 }
 
-/// The partitions that a table has.
+/// The partitions of a table.
 pub(super) async fn all(client: &Client, table: Table) -> Result<Vec<Partition>, Failure> {
     let rows = client
         .query_typed(

@@ -1,4 +1,4 @@
-//! Deleting frames from quarantine by their age.
+//! Deletes frames from quarantine by age.
 
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
@@ -6,10 +6,10 @@ use tokio_postgres::types::Type;
 use super::error::Failure;
 use super::session::time;
 
-/// Frames that one step deletes at most: each may have a MiB.
+/// Most frames deleted per step: each may have a MiB.
 const STEP_FRAMES: i64 = 200;
 
-/// Deletes frames that came before `before_ns`; gives their number.
+/// Deletes frames received before `before_ns`; returns their number.
 pub(super) async fn delete(client: &Client, before_ns: u64) -> Result<u64, Failure> {
     let sql = format!(
         "WITH gone AS (DELETE FROM quarantine WHERE (session, first_seq) IN (

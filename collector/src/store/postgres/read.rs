@@ -1,4 +1,4 @@
-//! Reading clients, and what their NICs carried.
+//! Reads clients and their NICs' traffic.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ impl Query for PostgresStore {
     async fn ready(&self) -> Result<(), StoreError> {
         self.lease(async |db| {
             must_be_safe(db, self.database.config()).await?;
-            // Not to be had of a server that takes no changes.
+            // Fails on a read-only server.
             Ok(db.batch_execute("SELECT one FROM retention FOR UPDATE").await?)
         })
         .await

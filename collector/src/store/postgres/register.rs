@@ -90,7 +90,7 @@ async fn keep_revocation(
     id: &ClientId,
     revocation: &Revocation,
 ) -> Result<(), Failure> {
-    // One after the other, so that none is committed under a number below one that was read.
+    // One at a time, so that no change is committed with a lower number than one already read.
     let lock = format!("{BEGIN}; LOCK TABLE revocations IN SHARE ROW EXCLUSIVE MODE");
     client.batch_execute(&lock).await?;
     let Revocation { generation, revoked_at, forgotten, replaced } = revocation;
@@ -136,8 +136,8 @@ async fn readmit(client: &Client, id: &ClientId) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Deletes all rows of a client. Its sessions go first: what a collector still has to commit of
-/// them is then refused.
+/// Deletes all rows of a client. Its sessions go first, so that collectors' pending commits for them
+/// are refused.
 async fn purge(client: &Client, id: &ClientId) -> Result<u64, Failure> {
     let select = "SELECT id FROM clients WHERE client_id = $1";
     let found = client.query_typed(select, &[(&id.as_str(), Type::TEXT)]).await?;
@@ -154,12 +154,12 @@ async fn purge(client: &Client, id: &ClientId) -> Result<u64, Failure> {
     for table in Table::ALL.map(Table::name).into_iter().chain(["link_changes"]) {
         rows += delete(client, &[format!("DELETE FROM {table} WHERE client = {number}")]).await?;
     }
-    // Last, for the others refer to them.
+    // Last, because the others refer to them.
     rows += delete(client, &[format!("DELETE FROM nics WHERE client = {number}")]).await?;
     Ok(rows)
 }
 
-/// Runs statements in one transaction; gives the rows that they deleted.
+/// Runs statements in one transaction; returns the number of deleted rows.
 async fn delete(client: &Client, statements: &[String]) -> Result<u64, Failure> {
     client.batch_execute(&format!("{BEGIN}; SET LOCAL statement_timeout = 0")).await?;
     let mut rows = 0;

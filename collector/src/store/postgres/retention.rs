@@ -1,4 +1,4 @@
-//! Dropping partitions by age, and deleting what the default ones hold.
+//! Drops partitions by age, and deletes old rows of the default partitions.
 
 use std::time::SystemTime;
 
@@ -19,7 +19,7 @@ use crate::store::port::error::StoreError;
 use crate::store::port::retain::Retain;
 use crate::store::rows::retention::{CutOffs, Retained, RetentionLimits, TimeSeen};
 
-/// Rows that one step deletes at most.
+/// Most rows deleted per step.
 const STEP_ROWS: i64 = 10_000;
 
 #[async_trait]
@@ -38,18 +38,18 @@ impl Retain for PostgresStore {
             return self.outcome(Err(failure));
         }
         self.database.partitions().clear();
-        // Also where a table failed: without, rows of the next days would share the default ones.
+        // Even if a table failed: otherwise rows of the next days would share the default partitions.
         let made = self.database.make_partitions(partition::ahead(now_ns)).await;
         self.outcome(retained.and_then(|retained| made.map(|()| retained)))
     }
 }
 
-/// What is deleted on its own: it fails alone.
+/// A part that is deleted separately and can fail alone.
 #[derive(Debug, Clone, Copy)]
 enum Part {
     /// Rows of a table and its partitions.
     Table(Table),
-    /// Samples that are dated too far off.
+    /// Samples with dates too far off.
     Misdated,
     Quarantine,
     Sessions,
@@ -73,8 +73,8 @@ impl Part {
     }
 }
 
-/// Deletes what is older than `cut`, rounded down to whole partitions. A part that fails keeps no
-/// other from being deleted; all that failed are named. Without a connection that ends at the first.
+/// Deletes rows older than `cut`, rounded down to whole partitions. A failing part doesn't stop the
+/// others, and all failures are reported. Stops at the first if no connection is available.
 async fn delete(database: &Postgres, cut: &CutOffs, now_ns: u64) -> Result<Retained, Failure> {
     let mut retained = Retained::default();
     let mut failed = Vec::new();
@@ -109,7 +109,7 @@ async fn delete_part(
     Ok(Retained { rows, partitions: 0 })
 }
 
-/// Before when rows of a table are deleted: whole partitions.
+/// The time before which rows of a table are deleted: whole partitions.
 const fn before_ns(table: Table, cut: &CutOffs) -> u64 {
     let cut_ns = match table {
         Table::Stats | Table::Mix => cut.raw_ns,
@@ -145,7 +145,7 @@ async fn delete_of_table(
     Ok(Retained { rows, partitions })
 }
 
-/// From now on nothing relies on older rows.
+/// Records the start of complete rows. From now on nothing relies on older ones.
 async fn note_cut_off(
     client: &Client,
     table: Table,
@@ -156,7 +156,7 @@ async fn note_cut_off(
     let kept = format!("SELECT {column} FROM retention");
     let kept: SystemTime = client.query_typed_one(&kept, &[]).await?.try_get(0)?;
     let cut = time(before_ns);
-    // Behind all rows there are: left by a clock far ahead. It isn't where this clock is behind.
+    // Later than all rows: left by a clock far ahead. Not if this clock is behind.
     let lost = kept > time(now_ns) && kept > newest(client).await?;
     let from = if lost { complete_from(client, table, cut).await? } else { kept };
     let note = format!("UPDATE retention SET {column} = $1 WHERE {column} = $2 AND $1 <> $2");
@@ -166,7 +166,7 @@ async fn note_cut_off(
     Ok(())
 }
 
-/// The end of the last five minutes of which a table lacks rows.
+/// The end of the last five minutes for which a table lacks rows.
 async fn complete_from(
     client: &Client,
     table: Table,
@@ -175,7 +175,7 @@ async fn complete_from(
     let sums = "sum(rx_bytes) AS rx_bytes, sum(tx_bytes) AS tx_bytes,
                 sum(rx_packets) AS rx_packets, sum(tx_packets) AS tx_packets";
     let figures = "rx_bytes, tx_bytes, rx_packets, tx_packets";
-    // Reads all of it, once after a fault: it may take as long as it needs.
+    // It reads everything, once after a fault, so it has no time limit.
     client.batch_execute(&format!("{BEGIN}; SET LOCAL statement_timeout = 0")).await?;
     let row = client
         .query_typed_one(
@@ -195,7 +195,7 @@ async fn complete_from(
     Ok(row.try_get(0)?)
 }
 
-/// What the database knows of time.
+/// The database's known times.
 async fn read_time(client: &Client, limits: &RetentionLimits) -> Result<TimeSeen, Failure> {
     let select = "SELECT coalesce(clock, (SELECT max(committed_at) FROM sessions)),
                       clock_timestamp() FROM retention";
@@ -217,7 +217,8 @@ async fn read_time(client: &Client, limits: &RetentionLimits) -> Result<TimeSeen
     Ok(TimeSeen { clock_ns: clock.map(time_ns), server_ns, first_expiry_ns })
 }
 
-/// Before when a table has no row, nanoseconds since 1970: by partitions, whose rows are many.
+/// A lower bound on the start of a table's rows, nanoseconds since 1970: from its partitions, because
+/// their rows are many.
 async fn oldest(client: &Client, table: Table) -> Result<Option<u64>, Failure> {
     let select = format!("SELECT min(time) FROM {}_default", table.name());
     let stray: Option<SystemTime> = client.query_typed_one(&select, &[]).await?.try_get(0)?;
@@ -232,7 +233,7 @@ async fn oldest(client: &Client, table: Table) -> Result<Option<u64>, Failure> {
     Ok(stray.map(time_ns))
 }
 
-/// The end of the newest day that has samples.
+/// The end of the newest day with samples.
 async fn newest(client: &Client) -> Result<SystemTime, Failure> {
     let mut partitions = partition::all(client, Table::Stats).await?;
     partitions.sort_unstable();
@@ -272,8 +273,8 @@ fn timestamp(time: &SystemTime) -> (&(dyn ToSql + Sync), Type) {
     (time, Type::TIMESTAMPTZ)
 }
 
-/// Deletes what the default partition holds of old rows, the oldest first, in steps of time. Each step
-/// begins where the one before ended, or it would pass all that those have left in the index.
+/// Deletes old rows of the default partition, the oldest first, in steps of time. Each step starts
+/// where the previous one ended; otherwise it would scan all index entries of deleted rows.
 async fn delete_from_default(
     client: &Client,
     table: Table,
@@ -285,7 +286,7 @@ async fn delete_from_default(
         "SELECT time FROM {name}_default WHERE time < $1 AND time >= $2
          ORDER BY time OFFSET {STEP_ROWS} LIMIT 1"
     );
-    // More rows than a step has, should so many be of one moment.
+    // More rows than a step's limit, if that many have the same time.
     let old = format!("{name}_default WHERE time < $1 AND time >= $2 AND time <= $3");
     let sql = match table {
         Table::FiveMinutes => expire(&format!(
@@ -308,7 +309,7 @@ async fn delete_from_default(
     Ok(rows)
 }
 
-/// Deletes samples that are dated too far off and arrived before `before_ns`; their sums stay known.
+/// Deletes samples with dates too far off that arrived before `before_ns`; keeps their sums.
 async fn delete_misdated(client: &Client, before_ns: u64) -> Result<u64, Failure> {
     let sql = format!(
         "WITH gone AS (DELETE FROM gaps WHERE reason = 6 AND arrived < $1 AND session = (

@@ -1,4 +1,4 @@
-//! Reading series and percentiles.
+//! Reads series and percentiles.
 
 use futures_util::TryStreamExt;
 use tokio_postgres::types::Type;
@@ -38,7 +38,7 @@ pub(super) async fn series(db: &Client, range: &SeriesRange) -> Result<Series, F
     let mut points = Points::new(range);
     let mut rows = std::pin::pin!(db.query_typed_raw(&select, key.params()).await?);
     while let Some(row) = rows.try_next().await? {
-        // More than were counted: they have come since.
+        // There may be more rows than counted: they arrived since.
         points.push(point(&row)?);
     }
     Ok(Series { resolution, points: points.finish() })

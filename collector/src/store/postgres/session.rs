@@ -14,7 +14,7 @@ use crate::store::port::error::StoreError;
 use crate::store::port::write::SessionState;
 use crate::store::rows::epoch::Epoch;
 
-/// A time as PostgreSQL takes it.
+/// A time for PostgreSQL.
 pub(super) fn time(time_ns: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_nanos(time_ns)
 }
@@ -25,7 +25,7 @@ pub(super) fn time_ns(time: SystemTime) -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Text as PostgreSQL takes it, which knows no NUL.
+/// Text for PostgreSQL, which doesn't accept NUL.
 pub(super) fn text(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
@@ -73,7 +73,7 @@ pub(super) async fn open_sessions(
             starts.push(time(session.started_ns));
         }
     }
-    // Waits for a commit of theirs that is under way, as any change of their rows does.
+    // Waits for a commit of these sessions in progress, as any change of their rows does.
     let rows = client
         .query_typed(
             "INSERT INTO sessions (session, client, started, epoch, committed_at)
@@ -100,7 +100,7 @@ pub(super) async fn open_sessions(
     Ok(states)
 }
 
-/// Whose session it is that a client wanted to open.
+/// The owner of a session that a client asked to open.
 async fn foreign(
     client: &Client,
     id: &ClientId,
@@ -119,8 +119,8 @@ async fn foreign(
     Ok(StoreError::ForeignSession { session, owner, client }.into())
 }
 
-/// How far sessions are, in the order asked for, once no commit of them is under way any more.
-/// Those that are not known are left out.
+/// The progress of sessions, in the given order, after their commits in progress have ended. Unknown
+/// ones are left out.
 pub(super) async fn states(
     client: &Client,
     sessions: &[u64],

@@ -1,4 +1,4 @@
-//! Browsers' sessions that were signed out.
+//! Signed-out browser sessions.
 
 use async_trait::async_trait;
 use tokio_postgres::Client;
@@ -36,7 +36,7 @@ async fn after_change(client: &Client, after: u64) -> Result<(Vec<SignOut>, u64)
 }
 
 async fn keep(client: &Client, sign_out: &SignOut, now_s: u64) -> Result<(), Failure> {
-    // One after the other, so that none is committed under a number below one that was read.
+    // One at a time, so that no change is committed with a lower number than one already read.
     let lock = format!("{BEGIN}; LOCK TABLE sign_outs IN SHARE ROW EXCLUSIVE MODE");
     client.batch_execute(&lock).await?;
     let insert = "INSERT INTO sign_outs
@@ -45,7 +45,7 @@ async fn keep(client: &Client, sign_out: &SignOut, now_s: u64) -> Result<(), Fai
     let params =
         [(&sign_out.session as _, Type::TEXT), (&bounded(sign_out.ends_at) as _, Type::INT8)];
     client.execute_typed(insert, &params).await?;
-    // The last change stays, by which the next ones are numbered.
+    // The last change stays, because the next number is derived from it.
     let delete = "DELETE FROM sign_outs WHERE ends_at < $1
                       AND change < (SELECT max(change) FROM sign_outs)";
     client.execute_typed(delete, &[(&bounded(now_s), Type::INT8)]).await?;

@@ -1,4 +1,4 @@
-//! The store, as the rest of the collector has it.
+//! The store's interface for the rest of the collector.
 
 use std::sync::Arc;
 
@@ -16,19 +16,18 @@ use crate::store::port::schema::Migrated;
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
     pub(super) database: Arc<Postgres>,
-    /// The connection that commits, as long as it is sound.
+    /// The committing connection, as long as it works.
     pub(super) committer: Arc<Mutex<Option<Committer>>>,
 }
 
 impl PostgresStore {
-    /// A store in the database that `config` names. It is first reached when it is first used,
-    /// and its schema is brought up to date then.
+    /// A store in the database of `config`. The first use connects and brings the schema up to date.
     #[must_use]
     pub fn new(config: PostgresConfig) -> Self {
         Self::with_access(config, Access::Migrate)
     }
 
-    /// A store to read from: nothing is changed in the database, whose schema must be up to date.
+    /// A store for reading. It changes nothing, and the schema must be up to date.
     #[must_use]
     pub fn reader(config: PostgresConfig) -> Self {
         Self::with_access(config, Access::Read)
@@ -39,24 +38,24 @@ impl PostgresStore {
         Self { database, committer: Arc::default() }
     }
 
-    /// Brings the schema up to date at once, and lets Citus distribute the fact tables where it is.
+    /// Brings the schema up to date now. On Citus, also distributes the fact tables.
     ///
     /// # Errors
-    /// [`StoreError::Failed`] if the database can't be reached or changed, or is of a newer
+    /// [`StoreError::Failed`] if the database can't be reached or changed, or belongs to a newer
     /// collector.
     pub async fn migrate(&self) -> Result<Migrated, StoreError> {
         self.outcome(self.database.migrate().await)
     }
 
-    /// What [`Self::migrate`] would do.
+    /// The plan of [`Self::migrate`].
     ///
     /// # Errors
-    /// [`StoreError::Failed`] if the database can't be reached, or is of a newer collector.
+    /// [`StoreError::Failed`] if the database can't be reached, or belongs to a newer collector.
     pub async fn plan_migration(&self) -> Result<Migrated, StoreError> {
         self.outcome(self.database.plan_migration().await)
     }
 
-    /// Runs `work` with a connection, once the schema is up to date.
+    /// Runs `work` with a connection once the schema is up to date.
     pub(super) async fn lease<T>(
         &self,
         work: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
@@ -64,7 +63,7 @@ impl PostgresStore {
         self.outcome(self.database.lease(work).await)
     }
 
-    /// What the caller is told.
+    /// Converts a failure into the caller's error.
     pub(super) fn outcome<T>(&self, outcome: Result<T, Failure>) -> Result<T, StoreError> {
         outcome.map_err(|failure| failure.into_store_error(self.database.config().location()))
     }

@@ -1,4 +1,4 @@
-//! Values as rows hold them.
+//! Values of rows.
 
 use std::time::SystemTime;
 
@@ -7,12 +7,12 @@ use tokio_postgres::{Error, Row};
 use super::session::time_ns;
 use crate::store::rows::series::{Point, PointCounts};
 
-/// A whole number, kept with a sign since PostgreSQL has none without.
+/// A whole number, stored signed because PostgreSQL has no unsigned types.
 pub(super) fn number(row: &Row, at: usize) -> Result<u64, Error> {
     row.try_get::<_, i64>(at).map(i64::cast_unsigned)
 }
 
-/// A number of 32 bits, kept in a wider column since PostgreSQL has no unsigned ones.
+/// A 32-bit number, stored in a wider column because PostgreSQL has no unsigned types.
 pub(super) fn small(row: &Row, at: usize) -> Result<u32, Error> {
     number(row, at).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
 }
@@ -42,8 +42,8 @@ pub(super) fn point(row: &Row) -> Result<Point, Error> {
     })
 }
 
-/// A sum of figures as [`number`] reads it: of 64 bits, of which the largest stands for all that is
-/// larger. 0 of nothing.
+/// SQL for a sum of figures that [`number`] can read: 64 bits, where the largest value stands for all
+/// larger sums. 0 without rows.
 pub(super) fn sum(figure: &str) -> String {
     let (signed, most) = (i64::MAX, u64::MAX);
     format!(

@@ -1,4 +1,4 @@
-//! Writing: one commit after the other, beside whatever else is asked.
+//! Writes: one commit at a time, concurrent with reads.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A batch: the frames that are committed in one transaction, by session.
+//! A batch: the frames of one transaction, by session.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,36 +16,36 @@ pub type FrameKey = (u64, u64);
 /// Frames that go to quarantine, and why each does.
 pub type Refused = HashMap<FrameKey, Arc<str>>;
 
-/// What is committed in one transaction.
+/// The contents of one transaction.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
-    /// The sessions, each once. Shared with what is tried of them.
+    /// The sessions, each once. Shared with the parts that are tried.
     pub sessions: Vec<Arc<SessionBatch>>,
-    /// Their frames that go to quarantine.
+    /// Frames that go to quarantine.
     pub refused: Refused,
-    /// Between which dates samples are kept among the others.
+    /// Dates within which samples are stored normally.
     pub near: Near,
 }
 
-/// What one session adds to a batch.
+/// One session's part of a batch.
 #[derive(Debug, Clone)]
 pub struct SessionBatch {
-    /// Whose session it is.
+    /// The session's owner.
     pub client: ClientId,
     /// Its id.
     pub session: u64,
     /// The opening under which the frames arrived.
     pub epoch: Epoch,
-    /// What must be committed of it before.
+    /// The committed number that it builds on.
     pub expected: u64,
-    /// Frames that tile the numbers from `expected + 1` on; never empty.
+    /// Contiguous frames from `expected + 1` on; never empty.
     pub frames: Vec<Frame>,
-    /// Digest of the last one, as it came.
+    /// Digest of the last frame, as received.
     pub digest: u64,
 }
 
 impl SessionBatch {
-    /// What an opened session adds to a batch.
+    /// The part of an opened session.
     #[must_use]
     pub fn new(
         client: ClientId,
@@ -58,7 +58,7 @@ impl SessionBatch {
         Self { client, session, epoch, expected, frames, digest }
     }
 
-    /// What is committed of the session after the batch.
+    /// The committed number after the batch.
     #[must_use]
     pub fn last_seq(&self) -> u64 {
         self.frames.last().map_or(self.expected, |frame| frame.last_seq)
@@ -66,7 +66,7 @@ impl SessionBatch {
 }
 
 impl Batch {
-    /// Of these sessions, each once: all of their frames are kept, whatever their dates.
+    /// A batch of these sessions, each once. All frames are kept, whatever their dates.
     #[must_use]
     pub fn new(sessions: Vec<SessionBatch>) -> Self {
         Self { sessions: sessions.into_iter().map(Arc::new).collect(), ..Self::default() }
@@ -77,17 +77,17 @@ impl Batch {
         self.sessions.iter().flat_map(|session| &session.frames)
     }
 
-    /// Why a frame goes to quarantine, if it does.
+    /// The reason for quarantining a frame, if any.
     #[must_use]
     pub fn refusal(&self, frame: &Frame) -> Option<&str> {
-        // Asked for only where there are any: every frame of every batch comes by here.
+        // Check only if there are any: this runs for every frame of every batch.
         if self.refused.is_empty() {
             return None;
         }
         self.refused.get(&(frame.session, frame.first_seq)).map(AsRef::as_ref)
     }
 
-    /// Rows that the batch adds.
+    /// Number of rows that the batch adds.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.frames().map(split::rows).sum()

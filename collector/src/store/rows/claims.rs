@@ -1,10 +1,10 @@
-//! Which host has a client's place, over all collectors of one store, and which second hosts were
-//! refused it.
+//! Which host holds a client's place, over all collectors of a store, and which second hosts were
+//! refused.
 //!
-//! A claim names the collector that its host is connected to. Who wants the place at another collector
-//! asks a question in the store; the one that has it answers for as long as its host does. A collector
-//! that is gone answers nothing, and its claim goes to whoever asked, once its host has had the time to
-//! come to another collector. Only the clock of the store is asked for that.
+//! A claim names the collector to which its host is connected. A host that wants the place at another
+//! collector asks a question in the store; the holder's collector answers while its host answers. A
+//! dead collector never answers, and its claim goes to the asking host once the holder has had time to
+//! reach another collector. Only the store's clock counts here.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,70 +15,70 @@ use wire::message::Claim;
 /// A client's place at a collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlaceId {
-    /// One run of a collector: a number by chance.
+    /// One run of a collector: a random number.
     pub collector: u64,
-    /// Number of the place among those that this run has given; later ones have higher numbers.
+    /// Number of the place within this run; later ones are higher.
     pub number: u64,
 }
 
-/// Who has a client's place.
+/// The holder of a client's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holder {
-    /// Where.
+    /// Its place.
     pub place: PlaceId,
-    /// Who it says that it is.
+    /// Its own description.
     pub claim: Claim,
     /// Its address.
     pub address: IpAddr,
 }
 
-/// How long a collector may leave questions unanswered before another host than its own gets a place of
-/// its. An agent notices after 15 s that its collector is gone, an older one after 30 s, and comes to
-/// another one by its fallbacks: it must find its place there.
+/// How long a collector may leave questions unanswered before another host gets the place. An agent
+/// notices after 15 s that its collector is gone, an older one after 30 s, and reconnects to a
+/// fallback, where it must still find its place.
 pub const SILENCE: Duration = Duration::from_secs(35);
 
-/// How a host has lost a client's place.
+/// How a host lost a client's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lost {
-    /// Its connection has ended, to the same collector as the one that claims the place now.
+    /// Its connection to the claiming collector has ended.
     Ended(PlaceId),
-    /// Its collector hasn't answered the question of this number.
+    /// Its collector hasn't answered this question.
     Silent(PlaceId, u64),
 }
 
-/// A question whether a client's host still answers.
+/// The question whether a client's host still answers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Question {
-    /// Whose.
+    /// The client.
     pub client: ClientId,
-    /// At which place of the collector that is asked.
+    /// The place at the asked collector.
     pub place: u64,
-    /// Number of the question; later ones have higher numbers.
+    /// Number of the question; later ones are higher.
     pub number: u64,
 }
 
-/// A second host was refused.
+/// A refused second host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecondHostRecord {
-    /// Under whose certificate.
+    /// The client of its certificate.
     pub client: String,
-    /// Since when there is one, nanoseconds since 1970 (UTC).
+    /// When it first tried, nanoseconds since 1970 (UTC).
     pub since_ns: u64,
-    /// When it was last told, nanoseconds since 1970 (UTC): every 10 minutes while it tries.
+    /// When it was last reported, nanoseconds since 1970 (UTC): every 10 minutes while it tries.
     pub told_ns: u64,
-    /// Address of the host that goes on.
+    /// Address of the host that keeps the place.
     pub kept: IpAddr,
-    /// Address of the one that was refused.
+    /// Address of the refused host.
     pub refused: IpAddr,
-    /// What the second is to the first.
+    /// How the second host relates to the first.
     pub what: String,
 }
 
-/// A second host that was not told of for so long is gone, nanoseconds.
+/// A second host without a report for this long is gone, nanoseconds.
 const SECOND_HOST_GONE_NS: u64 = 1_800_000_000_000;
 
 impl SecondHostRecord {
-    /// One that was told of since then is the same, nanoseconds since 1970 (UTC).
+    /// A record reported since then is the same second host, nanoseconds since 1970 (UTC).
     pub(crate) fn same_since_ns(&self) -> u64 {
         self.told_ns.saturating_sub(SECOND_HOST_GONE_NS)
     }

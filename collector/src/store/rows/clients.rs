@@ -1,4 +1,4 @@
-//! Clients, as a store knows them.
+//! Clients in a store.
 
 use std::time::Duration;
 
@@ -7,39 +7,38 @@ use wire::message::{Host, Nic};
 use crate::identity::Revocation;
 use crate::time::rough;
 
-/// A client as the store knows it.
+/// A client in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
     /// Its id.
     pub client: String,
-    /// What its operator calls it.
+    /// Its display name, from its operator.
     pub alias: String,
     /// When it first connected, nanoseconds since 1970 (UTC).
     pub created_ns: u64,
-    /// When something of it was last committed or it last connected, nanoseconds since 1970 (UTC).
+    /// When it last committed or connected, nanoseconds since 1970 (UTC).
     pub last_seen_ns: u64,
-    /// Facts about the host, as last told.
+    /// The latest facts about its host.
     pub host: Host,
-    /// By how much its clock is ahead of the collector's, nanoseconds, of its newest session.
+    /// How far its clock is ahead of the collector's, nanoseconds, in its newest session.
     pub clock_offset_ns: Option<i64>,
-    /// Its NICs, as last told.
+    /// Its latest NICs.
     pub nics: Vec<Nic>,
 }
 
-/// A client of which no collector has heard for so long is down: that it was heard of is noted
-/// every 10 s, and a report may come late.
+/// A client that no collector has seen for this long is down. Sightings are stored every 10 s, and a
+/// report may come late.
 const DOWN: Duration = Duration::from_secs(30);
 
 impl Client {
-    /// For how long it has been down, if it is, at `now_ns`, nanoseconds since 1970 (UTC).
+    /// How long it has been down, if it is, at `now_ns`, nanoseconds since 1970 (UTC).
     #[must_use]
     pub fn down_for(&self, now_ns: u64) -> Option<Duration> {
         let silent = Duration::from_nanos(now_ns.saturating_sub(self.last_seen_ns));
         (silent > DOWN).then_some(silent)
     }
 
-    /// By how much its clock differs from the collector's, for people, where that is more than a
-    /// sample lasts.
+    /// The difference of its clock from the collector's as text, if it exceeds a sample's length.
     #[must_use]
     pub fn clock_apart(&self) -> Option<String> {
         let offset_ns = self.clock_offset_ns?;
@@ -50,27 +49,27 @@ impl Client {
     }
 }
 
-/// A client as the register has it.
+/// A client in the register.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registered {
     /// Its id.
     pub client: String,
-    /// What its operator calls it.
+    /// Its display name, from its operator.
     pub alias: String,
-    /// When a collector of this store last heard of it, by that one's clock; of one that goes on
-    /// delivering it moves every 10 s at least. Nanoseconds since 1970 (UTC).
+    /// When a collector of this store last saw it, by that collector's clock, nanoseconds since 1970
+    /// (UTC). Updated at least every 10 s while it delivers.
     pub last_seen_ns: u64,
-    /// When it was forgotten, nanoseconds since 1970 (UTC); `None` of all others.
+    /// When it was forgotten, nanoseconds since 1970 (UTC); `None` if it wasn't.
     pub forgotten_ns: Option<u64>,
 }
 
-/// A client's last revocation, as a store keeps it for all of its collectors.
+/// A client's last revocation, stored for all collectors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredRevocation {
     /// Its id.
     pub client: String,
-    /// What was revoked.
+    /// The revocation.
     pub revocation: Revocation,
-    /// Number of the change by which the store got it: later ones have higher numbers.
+    /// Number of the change that added it; later ones are higher.
     pub change: u64,
 }

@@ -1,4 +1,4 @@
-//! Names of columns that every store has, in the order in which their figures are written.
+//! Names of the columns of both engines, in the order of their figures.
 
 use wire::frame::{KernelCounts, Mix, MixCounts, Sample};
 
@@ -39,18 +39,18 @@ pub const KERNEL: [&str; 6] = [
     "kernel_errors",
 ];
 
-/// What is added up in samples, gaps and rollups.
+/// Summed figures of samples, gaps and rollups.
 pub const COUNTS: [&str; 6] =
     ["rx_bytes", "tx_bytes", "rx_packets", "tx_packets", "rx_captured", "tx_captured"];
 
-/// The peaks of samples, gaps and rollups, of which the largest is kept.
+/// Peaks of samples, gaps and rollups, of which the largest is kept.
 pub const PEAKS: [&str; 4] =
     ["rx_peak_1ms_bytes", "tx_peak_1ms_bytes", "rx_peak_10ms_bytes", "tx_peak_10ms_bytes"];
 
-/// What rollups add up beside [`COUNTS`] and [`KERNEL`].
+/// Further summed figures of rollups, besides [`COUNTS`] and [`KERNEL`].
 pub const LOSSES: [&str; 4] = ["drops", "freezes", "late", "inexact"];
 
-/// All columns of figures of `traffic_mix`: received, transmitted, the kernel's.
+/// All figure columns of `traffic_mix`: received, transmitted, the kernel's.
 pub fn mix_columns() -> impl Iterator<Item = String> {
     let of = |direction: &'static str| MIX.iter().map(move |name| format!("{direction}_{name}"));
     of("rx").chain(of("tx")).chain(KERNEL.map(str::to_owned))

@@ -1,6 +1,6 @@
 //! Openings of a session.
 
-/// How often a session was opened: what arrived under an earlier opening is refused. A type of its own, for
-/// it stands beside the session's id and its sequence numbers wherever they go.
+/// Number of a session's opening; data of earlier openings is refused. A separate type, because it
+/// always stands beside the session's id and its sequence numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);

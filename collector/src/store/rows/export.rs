@@ -1,13 +1,13 @@
-//! Rows as they are exported.
+//! Exported rows.
 
 use crate::store::rows::series::{NicRange, Point};
 
-/// What is exported.
+/// The range of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportRange {
-    /// Whose rows.
+    /// The client.
     pub client: String,
-    /// Of which NICs.
+    /// The NICs.
     pub nics: Vec<String>,
     /// First start of an interval, nanoseconds since 1970 (UTC).
     pub from_ns: u64,
@@ -23,23 +23,23 @@ impl ExportRange {
     }
 }
 
-/// A sample, or what is known instead of samples.
+/// A sample or a gap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportRow {
-    /// `None` for a gap of which nothing is known of any NIC.
+    /// `None` for a gap without a known NIC.
     pub nic: Option<String>,
-    /// The figures. Those of a gap are exact sums over all of it; without NIC they mean nothing.
+    /// The figures. For a gap, exact sums over all of it; meaningless without a NIC.
     pub point: Point,
-    /// If it is a gap: which.
+    /// The gap, if it is one.
     pub gap: Option<ExportGap>,
 }
 
 /// Sequence numbers without samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExportGap {
-    /// Why, a number of [`wire::frame::Gap`].
+    /// The reason, a number of [`wire::frame::Gap`].
     pub reason: u8,
-    /// Of which session.
+    /// The session.
     pub session: u64,
     /// The first number.
     pub first_seq: u64,

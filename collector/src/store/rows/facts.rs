@@ -1,5 +1,5 @@
-//! What a batch becomes in a store: rows, ledgers and cursors, and by its rows the rollups. Pure;
-//! every store writes the same.
+//! Turns a batch into rows, ledgers and cursors; rollups follow from the rows. Pure: every store writes
+//! the same.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,40 +12,40 @@ use crate::store::rows::batch::{Batch, SessionBatch};
 use crate::store::rows::near::Near;
 use crate::store::rows::nics::{Excess, TOO_MANY};
 
-/// Place of a NIC in [`Facts::nics`].
+/// Index of a NIC in [`Facts::nics`].
 pub type NicIndex = usize;
 
 /// Everything that a batch adds to a store.
 #[derive(Debug, Default)]
 pub struct Facts<'a> {
-    /// Whose NICs the rows are about; rows refer to them by place.
+    /// The NICs of the rows; rows refer to them by index.
     pub nics: Vec<(&'a ClientId, NicName)>,
-    /// Rows of `bandwidth_stats`, those of a NIC one after the other.
+    /// Rows of `bandwidth_stats`, grouped by NIC.
     pub samples: Vec<(NicIndex, &'a Sample)>,
     /// Rows of `traffic_mix`.
     pub mixes: Vec<(NicIndex, &'a Mix)>,
     /// Rows of `gaps`.
     pub gaps: Vec<GapRow<'a>>,
-    /// What is added to `session_nics`, each row once.
+    /// Additions to `session_nics`, each row once.
     pub ledgers: Vec<Ledger>,
-    /// Rows of `quarantine`, and why each is there: a frame, or what it has of NICs that are too many.
+    /// Rows of `quarantine` with their reasons: a frame, or its samples of NICs beyond the limit.
     pub quarantine: Vec<(Cow<'a, Frame>, &'a str)>,
-    /// How far each session moves.
+    /// The advance of each session.
     pub cursors: Vec<Cursor<'a>>,
 }
 
-/// Sequence numbers without samples, of one NIC.
+/// Sequence numbers without samples, for one NIC.
 #[derive(Debug)]
 pub struct GapRow<'a> {
     /// The gap.
     pub frame: &'a Frame,
-    /// Why, a number of [`Gap`].
+    /// The reason, a number of [`Gap`].
     pub reason: u8,
-    /// The NIC and its exact counts. `None` if nothing is known of any NIC.
+    /// The NIC and its exact counts. `None` without a known NIC.
     pub sample: Option<(NicIndex, &'a Sample)>,
 }
 
-/// What one session counted on one NIC, against the totals that the agent kept itself.
+/// The sums of a session's samples on one NIC, and the totals that the agent kept itself.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ledger {
     /// The session.
@@ -56,11 +56,11 @@ pub struct Ledger {
     pub first: Figures,
     /// The agent's totals after the last of these samples.
     pub last: Figures,
-    /// What the samples and gaps themselves add up to.
+    /// The sums of the samples and gaps themselves.
     pub counted: Figures,
 }
 
-/// The figures that are proven to be conserved.
+/// The figures whose conservation is proven.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Bytes received.
@@ -73,27 +73,27 @@ pub struct Figures {
     pub tx_packets: u64,
 }
 
-/// How one session moves, and what its numbers were covered by.
+/// The advance of a session, and the records that cover its numbers.
 #[derive(Debug)]
 pub struct Cursor<'a> {
-    /// The session as the batch has it.
+    /// The session's part of the batch.
     pub session: &'a SessionBatch,
-    /// Sequence numbers covered by its frames, of whatever kind.
+    /// Sequence numbers covered by its frames, of any kind.
     pub covered: u64,
-    /// Of these, by gaps.
+    /// Those covered by gaps.
     pub gaps: u64,
-    /// Of these, by frames in quarantine.
+    /// Those covered by frames in quarantine.
     pub quarantined: u64,
 }
 
 impl<'a> Facts<'a> {
-    /// What `batch` adds.
+    /// Everything that `batch` adds.
     #[must_use]
     pub fn of(batch: &'a Batch) -> Self {
         Self::without(batch, Excess::new())
     }
 
-    /// What `batch` adds where the store takes no rows of some NICs: these go to quarantine.
+    /// Everything that `batch` adds if the store accepts no rows of some NICs, which go to quarantine.
     #[must_use]
     pub fn without(batch: &'a Batch, excess: Excess<'a>) -> Self {
         let mut builder = Builder { near: batch.near, excess, ..Builder::default() };
@@ -102,8 +102,8 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// Sessions whose frames don't tile the numbers after what the batch expects: they can't be
-/// where the batch says.
+/// Sessions whose frames are not contiguous after the expected number: they can't be at the batch's
+/// position.
 #[must_use]
 pub fn untiled(batch: &Batch) -> Vec<u64> {
     let tiles = |session: &&Arc<SessionBatch>| {
@@ -117,7 +117,7 @@ pub fn untiled(batch: &Batch) -> Vec<u64> {
     batch.sessions.iter().filter(tiles).map(|session| session.session).collect()
 }
 
-/// How many sequence numbers a frame covers.
+/// Number of sequence numbers that a frame covers.
 #[must_use]
 pub const fn length(frame: &Frame) -> u64 {
     frame.last_seq - frame.first_seq + 1
@@ -131,7 +131,7 @@ struct Builder<'a> {
     places: HashMap<(&'a ClientId, NicName), NicIndex>,
 }
 
-/// What is put together of one NIC of a session, one sample after the other.
+/// The running totals of a session's NIC, over consecutive samples.
 #[derive(Debug)]
 struct Running {
     nic: NicIndex,
@@ -188,7 +188,7 @@ impl<'a> Builder<'a> {
                 self.facts.gaps.push(GapRow { frame, reason, sample: Some((nic, sample)) });
             }
         }
-        // Nothing is known of any NIC.
+        // No NIC is known.
         if gap {
             self.facts.gaps.push(GapRow { frame, reason: frame.gap, sample: None });
         }
@@ -201,11 +201,11 @@ impl<'a> Builder<'a> {
     }
 
     fn is_excess(&self, client: &'a ClientId, nic: NicName) -> bool {
-        // Asked for only where there are any: every sample comes by here.
+        // Check only if there are any: this runs for every sample.
         !self.excess.is_empty() && self.excess.contains(&(client, nic))
     }
 
-    /// What a frame has of NICs that are too many.
+    /// A frame's samples of NICs beyond the limit.
     fn excess_of(&self, client: &'a ClientId, frame: &Frame) -> Option<Frame> {
         if self.excess.is_empty() {
             return None;
@@ -227,7 +227,7 @@ impl<'a> Builder<'a> {
     }
 
     fn finish(mut self) -> Facts<'a> {
-        // Neighbours in the index are neighbours in the batch.
+        // Neighbours in the index become neighbours in the batch.
         self.facts.samples.sort_by_key(|(nic, _)| *nic);
         self.facts.ledgers.sort_unstable_by_key(|ledger| (ledger.session, ledger.nic));
         self.facts

@@ -1,30 +1,30 @@
-//! What is read of a NIC's history beside its series: what traffic was made of, and what happened.
+//! A NIC's history besides its series: traffic breakdowns and events.
 
 use wire::frame::{Gap, Mix, MixCounts, flags};
 
-/// Rows that are read at most for events, before a coarser table is taken.
+/// Most rows read for events before a coarser table is used.
 pub const EVENT_ROWS_MAX: usize = 20_000;
 
-/// The flags of rows that are events.
+/// Flags that make a row an event.
 pub const EVENT_FLAGS: u32 = flags::CLOCK_STEP | flags::PARTIAL;
 
-/// Something that happened to a NIC or its client.
+/// An event of a NIC or its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event {
-    /// When, or the start of the interval in which; nanoseconds since 1970 (UTC).
+    /// Its time, or the start of its interval; nanoseconds since 1970 (UTC).
     pub time_ns: u64,
-    /// Length of that interval, nanoseconds; 0 where the moment is known.
+    /// Length of that interval, nanoseconds; 0 if the exact time is known.
     pub interval_ns: u64,
-    /// What.
+    /// Its kind.
     pub kind: EventKind,
 }
 
-/// What happened.
+/// The kinds of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EventKind {
-    /// Packets the ring had no room for.
+    /// Packets dropped because the ring was full.
     Lost {
-        /// How many.
+        /// Number of packets.
         packets: u64,
     },
     /// The wall clock of the host was stepped.
@@ -33,22 +33,22 @@ pub enum EventKind {
     Capture,
     /// The agent was started.
     Started,
-    /// The link was found up.
+    /// The link came up.
     LinkUp,
-    /// The link was found down, or the NIC gone.
+    /// The link went down, or the NIC disappeared.
     LinkDown,
     /// Samples are missing; their sums are known.
     Gap {
-        /// Why: a [`Gap`].
+        /// The reason, a [`Gap`].
         reason: u8,
-        /// Bytes received meanwhile.
+        /// Bytes received during the gap.
         rx_bytes: u64,
-        /// Bytes transmitted meanwhile.
+        /// Bytes transmitted during the gap.
         tx_bytes: u64,
     },
 }
 
-/// The events of a row of a table of samples or rollups.
+/// The events of a row of samples or rollups.
 pub fn row_events(
     time_ns: u64,
     interval_ns: u64,
@@ -62,7 +62,7 @@ pub fn row_events(
     kinds.map(move |kind| Event { time_ns, interval_ns, kind })
 }
 
-/// The newest of all events, oldest first.
+/// The newest events, oldest first.
 #[must_use]
 pub fn newest(mut events: Vec<Event>, limit: usize) -> Vec<Event> {
     events.sort_unstable_by_key(|event| (event.time_ns, event.kind));
@@ -76,8 +76,7 @@ pub fn gap_name(reason: u8) -> &'static str {
     known.map_or("unknown", Gap::name)
 }
 
-/// The mix that rows add up to, from the sum of lengths and the figures of
-/// [`super::columns::mix_columns`].
+/// The mix from the sum of lengths and the sums of [`super::columns::mix_columns`].
 #[must_use]
 pub fn mix_of(interval_ns: u64, figures: &[u64]) -> Mix {
     let mut mix = Mix { interval_ns, ..Mix::default() };

@@ -1,4 +1,4 @@
-//! What is written to a store and read from it: plain types and pure functions, the same for every engine.
+//! Data to write and to read: plain types and pure functions, equal for every engine.
 
 pub mod batch;
 pub mod claims;

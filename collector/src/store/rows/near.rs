@@ -1,14 +1,14 @@
-//! Which dates samples may have. Dates come from agents' clocks, and one that is far off would leave
-//! rows that never expire, or that expire at once.
+//! The dates that samples may have. Dates come from agents' clocks, and a date far off would make rows
+//! that never expire or expire at once.
 
 use std::time::Duration;
 
-/// Samples dated further ahead of the collector's time are kept apart. Those within are kept so much
-/// longer than they should be, and no more.
+/// Furthest that samples may be dated ahead of the collector's time to be stored normally. Samples
+/// within it are kept at most this much too long.
 pub const AHEAD: Duration = Duration::from_secs(32 * 86_400);
 
-/// Dates that are near enough for samples to be kept among the others; the rest become gaps with
-/// exact counts ([`wire::frame::Gap::Misdated`]).
+/// Dates near enough for samples to be stored normally. Other samples become gaps with exact counts
+/// ([`wire::frame::Gap::Misdated`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Near {
     from_ns: u64,
@@ -22,9 +22,9 @@ impl Default for Near {
 }
 
 impl Near {
-    /// Near one of these clocks, nanoseconds since 1970 (UTC), or between them: not older than what is
-    /// `kept` longest, for that would be deleted at once, and not further ahead than [`AHEAD`].
-    /// Without a clock every date is.
+    /// Dates near one of these clocks, nanoseconds since 1970 (UTC), or between them: not older than
+    /// the longest retention `kept`, because such rows would be deleted at once, and at most [`AHEAD`]
+    /// in the future. Without a clock every date is near.
     #[must_use]
     pub fn of(clocks_ns: impl IntoIterator<Item = u64>, kept: Duration) -> Self {
         let ns = |length: Duration| u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
@@ -37,7 +37,7 @@ impl Near {
         clocks_ns.into_iter().fold(None, near).unwrap_or_default()
     }
 
-    /// Whether a date is near, nanoseconds since 1970 (UTC).
+    /// True if a date is near, nanoseconds since 1970 (UTC).
     #[must_use]
     pub const fn contains(&self, time_ns: u64) -> bool {
         self.from_ns <= time_ns && time_ns <= self.to_ns

@@ -1,15 +1,15 @@
-//! How many NICs a store keeps of one client. What comes of others goes to quarantine, NIC by NIC: the
-//! client's other NICs are none the worse.
+//! The limit on a client's NICs in a store. Samples of further NICs go to quarantine, without affecting
+//! the client's other NICs.
 
 use std::collections::HashSet;
 
 use wire::id::{ClientId, NicName};
 
-/// Most NICs that are kept of one client, whatever it sends.
+/// Most NICs stored per client.
 pub const NICS_MAX: i64 = 65_536;
 
-/// Why rows of further ones are in quarantine.
+/// The reason for quarantining rows of further NICs.
 pub const TOO_MANY: &str = "the client has 65,536 NICs in the store, and this is another one";
 
-/// NICs of clients that have too many of them.
+/// NICs beyond their client's limit.
 pub type Excess<'a> = HashSet<(&'a ClientId, NicName)>;

@@ -1,16 +1,16 @@
-//! The 95th percentile as transit billing takes it.
+//! The 95th percentile as in transit billing.
 
 use std::collections::BTreeMap;
 
 use crate::store::rows::rollups::FIVE_MINUTES_NS;
 
-/// The rate of which 95 % of the measured 5-minute intervals stay at or below: their mean rates
-/// are sorted, the highest 5 % dropped (rounded down), and the next one is the value.
+/// The rate that 95 % of the measured 5-minute intervals don't exceed: their mean rates are sorted, the
+/// highest 5 % (rounded down) are dropped, and the next one is the result.
 ///
-/// Only intervals that lie in the range whole are taken. An interval's rate is its bytes over the
-/// time that was measured of it: for a client the bytes of all its NICs, over the longest time that
-/// one of them was measured. An interval of which nothing was measured counts neither as zero
-/// nor as anything else: it is missing, and the number of those is told.
+/// Only intervals completely inside the range count. An interval's rate is its bytes divided by its
+/// measured time. For a client it is the bytes of all its NICs divided by the longest measured time of
+/// any of them. An unmeasured interval doesn't count as zero: it is missing, and the number of measured
+/// intervals is reported.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Percentile {
     /// Start of the first interval, nanoseconds since 1970 (UTC).
@@ -19,7 +19,7 @@ pub struct Percentile {
     pub to_ns: u64,
     /// Intervals in the range.
     pub intervals: u64,
-    /// Of these, intervals of which something was measured.
+    /// Intervals with measurements.
     pub measured: u64,
     /// Received, bit/s. `None` if nothing was measured.
     pub rx_bits_per_second: Option<u64>,
@@ -30,9 +30,9 @@ pub struct Percentile {
 /// A NIC or a client, and a range of time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PercentileRange {
-    /// Whose.
+    /// The client.
     pub client: String,
-    /// Which NIC; `None`: all together that count in the client's total.
+    /// The NIC; `None`: all NICs of the client's total together.
     pub nic: Option<String>,
     /// Intervals that start earlier are left out, nanoseconds since 1970 (UTC).
     pub from_ns: u64,
@@ -50,13 +50,13 @@ pub(in crate::store) struct Interval {
 }
 
 impl Percentile {
-    /// The larger of both directions, bit/s: what is billed where the larger one counts.
+    /// The larger of both directions, bit/s, for contracts that bill the larger one.
     #[must_use]
     pub fn max_bits_per_second(&self) -> Option<u64> {
         self.rx_bits_per_second.max(self.tx_bits_per_second)
     }
 
-    /// Nothing measured yet of the intervals that lie in `range` whole.
+    /// No measurements yet; only intervals completely inside `range` count.
     pub(in crate::store) fn of_nothing(range: &PercentileRange) -> Self {
         let from_ns = range.from_ns.div_ceil(FIVE_MINUTES_NS).saturating_mul(FIVE_MINUTES_NS);
         let to_ns = (range.to_ns / FIVE_MINUTES_NS * FIVE_MINUTES_NS).max(from_ns);
@@ -64,7 +64,7 @@ impl Percentile {
         Self { from_ns, to_ns, intervals, ..Self::default() }
     }
 
-    /// With what was measured, in any order, of one NIC or several.
+    /// Adds measurements of one or more NICs, in any order.
     pub(in crate::store) fn with(self, rows: &[Interval]) -> Self {
         let mut intervals: BTreeMap<u64, Interval> = BTreeMap::new();
         for row in rows {
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn what_nics_carried_in_an_interval_is_added_up_before_anything_is_sorted() {
-        // Each is fast in another interval, and the second one came up late in the last.
+        // Each is fast in a different interval, and the second one came up late in the last.
         let eth0 = [row(0, 9000, 0, 300), row(FIVE_MINUTES_NS, 300, 0, 300)];
         let eth1 = [row(0, 300, 600, 300), row(FIVE_MINUTES_NS, 6000, 600, 60)];
         let rows = [eth0, eth1].concat();

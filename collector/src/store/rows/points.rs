@@ -1,23 +1,22 @@
-//! Points of a series: from which table they are read, and how neighbours are put together.
+//! Points of a series: the table to read, and merging of neighbours.
 
 use crate::store::rows::series::{Point, PointCounts, Resolution, SeriesRange};
 
-/// Rows that are read at most for each point asked for, before a coarser table is taken.
+/// Most rows read per requested point before a coarser table is used.
 const ROWS_PER_POINT: usize = 8;
 
 /// The resolutions, finest first.
 pub const RESOLUTIONS: [Resolution; 3] =
     [Resolution::Raw, Resolution::Minute, Resolution::FiveMinutes];
 
-/// Most rows of a table that are read for a range before a coarser table is taken.
+/// Most rows read from a table for a range before a coarser table is used.
 #[must_use]
 pub const fn rows_max(range: &SeriesRange) -> usize {
     range.limit.saturating_mul(ROWS_PER_POINT)
 }
 
-/// Collects the points of a series, given oldest first, and keeps them within the limit: once
-/// there are more, those that start in the same one of `limit` equal parts of the range become
-/// one.
+/// Collects the points of a series, oldest first, within the limit: once there are more, those that
+/// start in the same one of `limit` equal parts of the range are merged.
 #[derive(Debug)]
 pub struct Points {
     from_ns: u64,
@@ -53,7 +52,7 @@ impl Points {
         }
     }
 
-    /// The points, at most as many as asked for.
+    /// The points, at most the requested number.
     #[must_use]
     pub fn finish(self) -> Vec<Point> {
         self.points

@@ -1,21 +1,21 @@
-//! `fsck`: the proof that a store holds every sequence number once, and all that agents counted.
-//! What was refused is found too: its samples are in no table.
+//! `fsck`: proves that a store holds every sequence number once and everything that agents counted.
+//! Refused frames are reported too, because their samples are in no table.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What a store says about itself.
+/// The result of checking a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CheckReport {
-    /// Sessions looked at.
+    /// Number of sessions.
     pub sessions: u64,
-    /// What every NIC carried, by client and name.
+    /// The traffic of every NIC, by client and name.
     pub nics: Vec<NicCheck>,
-    /// What is wrong, in words. Empty if all is proven.
+    /// The faults as text. Empty if everything is proven.
     pub findings: Vec<String>,
-    /// How often all was read.
+    /// Number of readings.
     pub readings: u32,
-    /// What was wrong in an earlier reading and not in a later one: a commit was seen in part.
+    /// Faults of an earlier reading that a later one didn't confirm: it saw part of a commit.
     pub fleeting: u64,
 }
 
@@ -27,25 +27,25 @@ impl CheckReport {
     }
 }
 
-/// What one NIC carried, over all sessions that the store still knows.
+/// The traffic of one NIC over all sessions that the store still knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NicCheck {
-    /// Whose.
+    /// The client.
     pub client: String,
     /// Its name.
     pub nic: String,
-    /// What samples and gaps counted, rows that have expired included.
+    /// Sums of samples and gaps, including expired rows.
     pub counted: Sums,
-    /// Of these, what is in gaps: exact, without samples.
+    /// The part in gaps: exact, without samples.
     pub in_gaps: Sums,
-    /// What passed during gaps of which the agent could tell no counts: by how much its own totals
-    /// grew beyond what it counted in samples and gaps.
+    /// Traffic during gaps without counts: the growth of the agent's own totals beyond its samples and
+    /// gaps.
     pub uncounted: Sums,
-    /// By how much the agent's own totals grew.
+    /// The growth of the agent's own totals.
     pub totals: Sums,
 }
 
-/// Sums over many rows: 64 bits might not hold them.
+/// Sums over many rows, which may exceed 64 bits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sums {
     /// Bytes received.
@@ -75,7 +75,7 @@ impl Sums {
         }
     }
 
-    /// True if no figure is below zero.
+    /// True if no figure is negative.
     fn is_positive(self) -> bool {
         let Self { rx_bytes, tx_bytes, rx_packets, tx_packets } = self;
         [rx_bytes, tx_bytes, rx_packets, tx_packets].into_iter().all(|figure| figure >= 0)
@@ -98,7 +98,7 @@ impl fmt::Display for Sums {
     }
 }
 
-/// What a store reads of itself for the proof.
+/// The evidence that a store reads for the proof.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Evidence {
     pub sessions: Vec<SessionEvidence>,
@@ -106,7 +106,7 @@ pub(in crate::store) struct Evidence {
     pub nics: Vec<NicEvidence>,
 }
 
-/// Sequence numbers of a session, as its row says and as the rows of other tables say.
+/// Sequence numbers of a session, from its row and from the rows of other tables.
 #[derive(Debug)]
 pub(in crate::store) struct SessionEvidence {
     pub session: u64,
@@ -120,7 +120,7 @@ pub(in crate::store) struct SessionEvidence {
     pub quarantine_rows: i128,
 }
 
-/// What one session counted on one NIC.
+/// The sums of a session on one NIC.
 #[derive(Debug)]
 pub(in crate::store) struct LedgerEvidence {
     pub session: u64,
@@ -128,11 +128,11 @@ pub(in crate::store) struct LedgerEvidence {
     pub first: Sums,
     pub last: Sums,
     pub counted: Sums,
-    /// Sequence numbers in gaps that tell nothing of this NIC.
+    /// Sequence numbers in gaps without counts for this NIC.
     pub uncounted_seqs: i128,
 }
 
-/// What the tables hold of one NIC.
+/// The tables' sums for one NIC.
 #[derive(Debug, Default)]
 pub(in crate::store) struct NicEvidence {
     pub nic: i64,
@@ -140,30 +140,30 @@ pub(in crate::store) struct NicEvidence {
     pub name: String,
     /// All of `bandwidth_5m`.
     pub five_minutes: Sums,
-    /// What has left `bandwidth_5m` by age, less what forgotten sessions counted.
+    /// Rows deleted from `bandwidth_5m` by age, minus those of forgotten sessions.
     pub expired: Sums,
     pub gaps: Sums,
-    /// `bandwidth_stats` since its last cut-off, and `bandwidth_5m` since the same time.
+    /// `bandwidth_stats` since its start of complete rows, and `bandwidth_5m` since the same time.
     pub raw: (Sums, Sums),
-    /// `bandwidth_1m` since its last cut-off, and `bandwidth_5m` since the same time.
+    /// `bandwidth_1m` since its start of complete rows, and `bandwidth_5m` since the same time.
     pub minutes: (Sums, Sums),
 }
 
-/// What a finding is about.
+/// The subject of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum About {
     Session(u64),
     /// A NIC, by its number, in a session.
     Ledger(u64, i64),
-    /// A NIC, by its number, and which of its figures.
+    /// A NIC, by number, and the group of figures.
     Nic(i64, &'static str),
 }
 
-/// What one reading says.
+/// The findings of one reading.
 #[derive(Debug)]
 pub(in crate::store) struct Judgement {
     pub report: CheckReport,
-    /// What each of the findings is about.
+    /// The subject of each finding.
     about: Vec<About>,
 }
 
@@ -173,7 +173,7 @@ impl Judgement {
         self.report.findings.push(wrong);
     }
 
-    /// What this reading finds and the `earlier` ones found too.
+    /// The findings that the `earlier` reading has too.
     pub fn lasting(mut self, earlier: &Self) -> Self {
         let gone = earlier.about.iter().filter(|it| !self.about.contains(it)).count();
         let found = self.about.into_iter().zip(self.report.findings);
@@ -185,7 +185,7 @@ impl Judgement {
     }
 }
 
-/// Judges what was read.
+/// Judges the evidence.
 pub(in crate::store) fn judge(evidence: &Evidence) -> Judgement {
     let sessions = evidence.sessions.len() as u64;
     let report = CheckReport { sessions, readings: 1, ..CheckReport::default() };
@@ -258,7 +258,7 @@ fn judge_session(session: &SessionEvidence) -> Option<String> {
         )
     } else if *quarantined > 0 {
         format!(
-            "{quarantined} sequence numbers were refused; their frames are in quarantine as long as \
+            "{quarantined} sequence numbers were refused; their frames stay in quarantine as long as \
              retention.quarantine says"
         )
     } else {
@@ -336,7 +336,8 @@ mod tests {
         let third = reading(10, 33, 19).lasting(&second);
         let report = third.report;
         assert_eq!((report.readings, report.fleeting), (3, 1));
-        // What the second found alone is left out; of the other one the newest words are told.
+        // Findings of only the second reading are left out; of the lasting one, the newest text is
+        // reported.
         assert_eq!(report.findings.len(), 1, "{report:?}");
         assert!(report.findings[0].contains("bandwidth_5m and gaps say rx 53 "), "{report:?}");
         let last = reading(10, 30, 20).lasting(&reading(10, 31, 20)).report;

@@ -1,4 +1,4 @@
-//! How long rows are kept.
+//! Retention: how long rows are kept.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub struct RetentionLimits {
     pub raw: Duration,
     /// `bandwidth_1m`.
     pub rollup_1m: Duration,
-    /// `bandwidth_5m`, and sessions that add nothing any more.
+    /// `bandwidth_5m`, and finished sessions.
     pub rollup_5m: Duration,
     /// Frames in `quarantine`.
     pub quarantine: Duration,
@@ -25,8 +25,8 @@ impl Default for RetentionLimits {
     }
 }
 
-/// Rows that start before these are deleted. Whole multiples of five minutes, so that every
-/// interval of a rollup is kept or deleted with all of its samples.
+/// Rows that start before these times are deleted. The times are multiples of five minutes, so that a
+/// rollup's interval is kept or deleted together with its samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CutOffs {
     /// `bandwidth_stats` and `traffic_mix`, nanoseconds since 1970 (UTC).
@@ -35,26 +35,26 @@ pub struct CutOffs {
     pub rollup_1m_ns: u64,
     /// `bandwidth_5m`, nanoseconds since 1970 (UTC).
     pub rollup_5m_ns: u64,
-    /// `quarantine`, by when it got them, nanoseconds since 1970 (UTC).
+    /// `quarantine`, by time of arrival, nanoseconds since 1970 (UTC).
     pub quarantine_ns: u64,
-    /// Now, nanoseconds since 1970 (UTC): sessions that began later count as old.
+    /// Now, nanoseconds since 1970 (UTC): sessions with a later start count as old.
     pub now_ns: u64,
 }
 
 impl RetentionLimits {
-    /// How long the table is kept that is kept shortest.
+    /// The shortest retention of all tables.
     #[must_use]
     pub fn shortest(&self) -> Duration {
         self.raw.min(self.rollup_1m).min(self.rollup_5m).min(self.quarantine)
     }
 
-    /// How long the table of samples or sums is kept that is kept longest.
+    /// The longest retention of samples or sums.
     #[must_use]
     pub fn longest(&self) -> Duration {
         self.raw.max(self.rollup_1m).max(self.rollup_5m)
     }
 
-    /// What is to be deleted at `now_ns`.
+    /// The times before which rows are deleted at `now_ns`.
     #[must_use]
     pub fn cut_offs(&self, now_ns: u64) -> CutOffs {
         let before = |kept: Duration| {
@@ -71,7 +71,7 @@ impl RetentionLimits {
     }
 }
 
-/// What was deleted.
+/// The result of a retention.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Retained {
     /// Rows deleted one by one.
@@ -80,15 +80,15 @@ pub struct Retained {
     pub partitions: u64,
 }
 
-/// What a store knows of time.
+/// A store's known times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeSeen {
     /// Its clock as it was kept last, or the newest commit of a store that never kept one.
     /// `None` of a new store.
     pub clock_ns: Option<u64>,
-    /// The clock of the database's server, where it has one of its own.
+    /// The database server's clock, if it has its own.
     pub server_ns: Option<u64>,
-    /// When the first row of all expires; the largest number if there is none. Not later.
+    /// When the oldest row expires, or an earlier time; the largest number without rows.
     pub first_expiry_ns: u64,
 }
 

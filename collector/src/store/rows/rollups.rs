@@ -1,4 +1,4 @@
-//! What samples add to the rollups. Pure; every store writes the same.
+//! The samples' additions to the rollups. Pure: every store writes the same.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -13,7 +13,7 @@ pub const MINUTE_NS: u64 = 60_000_000_000;
 /// Length of the intervals of `bandwidth_5m`, nanoseconds.
 pub const FIVE_MINUTES_NS: u64 = 5 * MINUTE_NS;
 
-/// What is added to the rollups, each row once, by NIC and time.
+/// Additions to the rollups, each row once, by NIC and time.
 #[derive(Debug)]
 pub struct Rollups {
     /// To `bandwidth_1m`.
@@ -22,10 +22,10 @@ pub struct Rollups {
     pub five_minutes: Vec<Rollup>,
 }
 
-/// What the samples that start in one interval of a rollup add up to.
+/// The sum of the samples that start in one interval of a rollup.
 #[derive(Debug, Clone, Copy)]
 pub struct Rollup {
-    /// Whose.
+    /// The NIC.
     pub nic: NicIndex,
     /// Start of the interval, nanoseconds since 1970 (UTC).
     pub time_ns: u64,
@@ -38,8 +38,8 @@ pub struct Rollup {
 }
 
 impl Rollups {
-    /// Of samples in any order; those of a NIC's minute that follow one another are added up at
-    /// once.
+    /// The additions of samples in any order. Consecutive samples of a NIC's minute are added up
+    /// together.
     #[must_use]
     pub fn of(samples: &[(NicIndex, &Sample)]) -> Self {
         let minute = |sample: &Sample| sample.start_ns / MINUTE_NS * MINUTE_NS;
@@ -71,7 +71,7 @@ impl Rollups {
     }
 }
 
-/// Adds to the interval of a rollup.
+/// Adds to an interval of a rollup.
 fn add(rollups: &mut BTreeMap<(NicIndex, u64), Rollup>, more: Rollup) {
     match rollups.entry((more.nic, more.time_ns)) {
         Entry::Vacant(none) => {

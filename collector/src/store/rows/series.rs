@@ -1,6 +1,6 @@
-//! Series: what one NIC carried over a range of time.
+//! Series: the traffic of one NIC over a time range.
 
-/// From which table points are read.
+/// The table that points are read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {
     /// `bandwidth_stats`: the samples themselves.
@@ -11,12 +11,12 @@ pub enum Resolution {
     FiveMinutes,
 }
 
-/// A NIC and a range of time.
+/// A NIC and a time range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NicRange {
-    /// Whose.
+    /// The client.
     pub client: String,
-    /// Which NIC.
+    /// The NIC.
     pub nic: String,
     /// First start of an interval, nanoseconds since 1970 (UTC).
     pub from_ns: u64,
@@ -24,45 +24,45 @@ pub struct NicRange {
     pub to_ns: u64,
 }
 
-/// What of a series is asked for.
+/// The request for a series.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeriesRange {
-    /// Whose.
+    /// The client.
     pub client: String,
-    /// Which NIC.
+    /// The NIC.
     pub nic: String,
     /// First start of an interval, nanoseconds since 1970 (UTC).
     pub from_ns: u64,
     /// Intervals that start here or later are left out.
     pub to_ns: u64,
-    /// Most points to give, at least 1.
+    /// Most points to return, at least 1.
     pub limit: usize,
-    /// `None`: the finest that has few enough rows for the range.
+    /// `None`: the finest resolution with few enough rows for the range.
     pub resolution: Option<Resolution>,
 }
 
-/// What one NIC carried over a range.
+/// The traffic of one NIC over a range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Series {
-    /// Where the points come from.
+    /// The source of the points.
     pub resolution: Resolution,
-    /// The points, oldest first. Time that no point covers was not measured.
+    /// The points, oldest first. Time without points was not measured.
     pub points: Vec<Point>,
 }
 
-/// What one NIC carried in one interval.
+/// The traffic of one NIC in one interval.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Point {
     /// Start, nanoseconds since 1970 (UTC).
     pub start_ns: u64,
-    /// How much of the time from `start_ns` on was measured, nanoseconds: the length of a sample,
-    /// or the sum of lengths where samples were put together. Bytes over this is the mean rate.
+    /// Measured time from `start_ns` on, nanoseconds: the length of a sample, or the sum of lengths of
+    /// merged samples. Bytes divided by this is the mean rate.
     pub interval_ns: u64,
     /// Received.
     pub rx: PointCounts,
     /// Transmitted.
     pub tx: PointCounts,
-    /// Packets the ring had no room for, both directions.
+    /// Packets dropped because the ring was full, both directions.
     pub drops: u64,
     /// Bits of [`wire::frame::flags`].
     pub flags: u32,

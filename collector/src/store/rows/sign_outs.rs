@@ -1,10 +1,10 @@
-//! Browsers' sessions that were signed out.
+//! Signed-out browser sessions.
 
-/// A session that was signed out.
+/// A signed-out session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignOut {
     /// Its name.
     pub session: String,
-    /// From when on it would have ended by itself, seconds since 1970 (UTC).
+    /// When it would have expired by itself, seconds since 1970 (UTC).
     pub ends_at: u64,
 }

@@ -1,26 +1,25 @@
-//! Samples with more packets than a row holds, as a coarsened minute of a very fast NIC may have:
-//! they become several that tile the same time, so that ordinary rows stay lean. Pure; every store
-//! does the same.
+//! Splits samples with more packets than a row holds, such as a coarsened minute of a very fast NIC,
+//! into several over the same time, so that ordinary rows stay small. Pure: every store does the same.
 
 use wire::bounds::FIGURE_MAX;
 use wire::frame::{Counts, Frame, KernelCounts, Sample};
 
 use crate::store::rows::columns::{count_figures, peak_figures};
 
-/// Most packets that a row of `bandwidth_stats` holds: its columns are 32 bits wide.
+/// Most packets in a row of `bandwidth_stats`: its columns have 32 bits.
 const ROW_MAX: u64 = i32::MAX as u64;
 
-/// Parts that a sample may have at most: a minute of 2.3 billion packets/s.
+/// Most parts of a sample: a minute at 2.3 billion packets/s.
 const PARTS_MAX: u64 = 64;
 
-/// Rows that a frame becomes.
+/// Number of rows of a frame.
 #[must_use]
 pub fn rows(frame: &Frame) -> usize {
     let parts = frame.samples.iter().map(|it| usize::try_from(parts(it)).unwrap_or(1));
     parts.sum::<usize>() + frame.mixes.len()
 }
 
-/// Whether a frame fits the tables as it is.
+/// True if a frame fits the tables unchanged.
 pub(in crate::store) fn is_fit(frame: &Frame) -> bool {
     let kernels = frame.samples.iter().map(|it| &it.kernel);
     let mut kernels = kernels.chain(frame.mixes.iter().map(|it| &it.kernel));
@@ -30,7 +29,7 @@ pub(in crate::store) fn is_fit(frame: &Frame) -> bool {
         && frame.beyond_any_link().is_none()
 }
 
-/// Fits a frame, or says why there is no way. It is as it was then.
+/// Fits a frame, or returns the reason why it can't, leaving the frame unchanged.
 pub(in crate::store) fn fit_frame(frame: &mut Frame) -> Result<(), String> {
     if let Some((nic, figure)) = frame.beyond_any_link() {
         let nic = nic.as_str().unwrap_or_default();
@@ -53,7 +52,7 @@ pub(in crate::store) fn fit_frame(frame: &mut Frame) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a sample's figures fit the lean columns of `bandwidth_stats`.
+/// True if a sample's figures fit the small columns of `bandwidth_stats`.
 fn fits(sample: &Sample) -> bool {
     let [_, _, packets @ ..] = count_figures(sample);
     let small = packets.into_iter().chain([sample.drops, sample.flags.into()]);
@@ -61,7 +60,7 @@ fn fits(sample: &Sample) -> bool {
     small.chain(peaks).all(|figure| figure <= ROW_MAX)
 }
 
-/// In how many parts a sample fits into rows: one also where there is no way.
+/// Number of parts in which a sample fits into rows; 1 if it never fits.
 fn parts(sample: &Sample) -> u64 {
     let Sample { rx, tx, .. } = sample;
     let figures = [rx.packets, rx.captured, tx.packets, tx.captured, sample.drops];
@@ -69,8 +68,8 @@ fn parts(sample: &Sample) -> u64 {
     if parts <= PARTS_MAX.min(sample.interval_ns) { parts } else { 1 }
 }
 
-/// A sample as several of equal length, oldest first: their sums are its sums, their totals lead to
-/// its totals, and each has its peaks, for nobody knows in which they were.
+/// Splits a sample into several of equal length, oldest first. Their sums are its sums, their totals
+/// end at its totals, and each has its peaks, because nobody knows which part had them.
 fn split(sample: &Sample) -> impl Iterator<Item = Sample> + use<> {
     let (sample, parts) = (*sample, parts(sample));
     (0..parts).map(move |part| {

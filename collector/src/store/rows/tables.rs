@@ -1,5 +1,5 @@
-//! The tables whose rows are of one NIC and one time, and how long each keeps them: what is read, written,
-//! deleted by age and purged goes by these lists.
+//! The tables whose rows have one NIC and one time, with their retention. Reading, writing, deletion by
+//! age and purging use these lists.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub struct Timed {
     kept: Kept,
 }
 
-/// Which limit says how long.
+/// The limit that applies.
 #[derive(Debug, Clone, Copy)]
 enum Kept {
     Raw,
@@ -21,7 +21,7 @@ enum Kept {
     Rollup5m,
 }
 
-/// What NICs carried.
+/// Traffic of NICs.
 pub const FIGURES: [Timed; 4] = [
     Timed { name: "bandwidth_stats", kept: Kept::Raw },
     Timed { name: "traffic_mix", kept: Kept::Raw },
@@ -29,11 +29,11 @@ pub const FIGURES: [Timed; 4] = [
     Timed { name: "bandwidth_5m", kept: Kept::Rollup5m },
 ];
 
-/// What happened to NICs.
+/// Events of NICs.
 pub const EVENTS: [Timed; 1] = [Timed { name: "link_changes", kept: Kept::Rollup5m }];
 
-/// Tables whose rows of a NIC keep it, those that keep theirs longest first. That a session counted
-/// on it once does not.
+/// Tables whose rows keep a NIC listed, those with the longest retention first. A ledger alone doesn't
+/// keep it.
 pub const KEEPING: [&str; 6] =
     ["bandwidth_5m", "gaps", "link_changes", "bandwidth_1m", "bandwidth_stats", "traffic_mix"];
 
@@ -43,7 +43,7 @@ pub fn timed() -> impl Iterator<Item = Timed> {
 }
 
 impl Timed {
-    /// How long it keeps its rows.
+    /// Its retention.
     #[must_use]
     pub const fn kept(&self, limits: &RetentionLimits) -> Duration {
         match self.kept {

@@ -1,4 +1,4 @@
-//! Breaks off what a connection reads once nobody waits for it any more.
+//! Cancels a connection's reads once nobody waits for them.
 
 use std::ffi::c_int;
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::Connection;
 
-/// Steps of SQLite's machine between two looks at whether somebody still waits: some 10 µs.
+/// Steps of SQLite's virtual machine between two checks for waiters: about 10 µs.
 const STEPS: c_int = 1000;
 
-/// Held by whoever waits for a reading. Once it is dropped, the reading fails.
+/// Held by the waiter of a read. Once it is dropped, the read fails.
 #[derive(Debug, Default)]
 pub(super) struct Waiting(Arc<AtomicBool>);
 
-/// The other end: whether somebody still waits.
+/// The other end: knows whether the waiter is still there.
 #[derive(Debug, Clone)]
 pub(super) struct Waited(Arc<AtomicBool>);
 
@@ -30,8 +30,8 @@ impl Drop for Waiting {
 }
 
 impl Waited {
-    /// Does `work` with a connection, whose statements fail from the moment on at which nobody
-    /// waits any more, also those that begin later.
+    /// Runs `work` with a connection. Its statements fail as soon as the waiter is gone, including
+    /// later ones.
     pub(super) fn run<T, E: From<rusqlite::Error>>(
         self,
         db: &mut Connection,

@@ -1,4 +1,4 @@
-//! Reading the evidence for the proof of `fsck`.
+//! Reads the evidence for the proof of `fsck`.
 
 use std::fmt::Debug;
 
@@ -22,7 +22,7 @@ impl<T: Reads + Send + Sync + Debug> Check for T {
 }
 
 fn check(db: &mut Connection) -> Result<CheckReport, Failure> {
-    // One moment for all of it.
+    // One snapshot for everything.
     let transaction = db.transaction()?;
     let damage: Vec<String> = transaction
         .prepare("PRAGMA quick_check(10)")?
@@ -93,11 +93,11 @@ fn ledger(row: &Row<'_>) -> rusqlite::Result<LedgerEvidence> {
     })
 }
 
-/// The figures that are proven to be conserved, of many rows.
+/// The figures whose conservation is proven, over many rows.
 const SUMS: &str =
     "wide_sum(rx_bytes), wide_sum(tx_bytes), wide_sum(rx_packets), wide_sum(tx_packets)";
 
-/// Four neighbouring columns; none at all counts as 0.
+/// Four neighbouring columns; NULL counts as 0.
 fn sums(row: &Row<'_>, at: usize) -> rusqlite::Result<Sums> {
     let number = |at| wide(row, at);
     Ok(Sums::from_array([number(at)?, number(at + 1)?, number(at + 2)?, number(at + 3)?]))

@@ -1,4 +1,4 @@
-//! Second hosts. Claims need no table: one collector has the file.
+//! Second hosts. Claims need no table, because a single collector uses the file.
 
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
@@ -75,7 +75,7 @@ fn second_hosts(db: &Connection) -> Result<Vec<SecondHostRecord>, Failure> {
     let mut known = Vec::new();
     while let Some(row) = rows.next()? {
         let address = |at| row.get::<_, String>(at).map(|text| text.parse());
-        // An address that is none can't have been written by a collector.
+        // A collector never writes an invalid address.
         let (Ok(kept), Ok(refused)) = (address(3)?, address(4)?) else { continue };
         let (since_ns, told_ns) = (number(row, 1)?, number(row, 2)?);
         let (client, what) = (row.get(0)?, row.get(5)?);

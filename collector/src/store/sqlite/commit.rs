@@ -1,4 +1,4 @@
-//! Commits: the rows of a batch in all tables, in one transaction, or nothing.
+//! Commits: adds the rows of a batch to all tables in one transaction, or nothing.
 
 use rusqlite::{Connection, TransactionBehavior};
 

@@ -1,4 +1,4 @@
-//! The file as it is, table by table: for its move to another store.
+//! The contents of the file, table by table, for moving it to another store.
 
 use std::fs::File;
 use std::path::Path;
@@ -10,7 +10,7 @@ use wire::private_file;
 use super::error::OpenError;
 use super::open;
 
-/// A file that nobody else writes to meanwhile.
+/// A file that no other process writes to.
 #[derive(Debug)]
 pub struct Dump {
     db: Mutex<Connection>,
@@ -18,10 +18,10 @@ pub struct Dump {
 }
 
 impl Dump {
-    /// Opens the file at `path`, whose schema is brought up to date.
+    /// Opens the file at `path` and brings its schema up to date.
     ///
     /// # Errors
-    /// [`OpenError`] names the file and the way out: a collector may still use it.
+    /// [`OpenError`] names the file and the remedy: a collector may still use it.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         if !private_file::exists(path)? {
             return Err(OpenError::Missing { path: path.to_owned() });
@@ -42,7 +42,7 @@ impl Dump {
         names.collect()
     }
 
-    /// Gives the rows of a query, which may have one parameter.
+    /// Passes the rows of a query with at most one parameter to `each`.
     ///
     /// # Errors
     /// If SQLite fails, or the first error of `each`.

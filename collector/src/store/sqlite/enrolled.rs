@@ -1,4 +1,4 @@
-//! The ids that clients have, also beside a running collector.
+//! Client ids in use, also beside a running collector.
 
 use std::fmt::Debug;
 
@@ -42,7 +42,7 @@ fn take(db: &Connection, client: &ClientId, now: i64) -> Result<bool, Failure> {
     Ok(taken == 1)
 }
 
-/// Lets others have the id again, if the client never connected.
+/// Releases the id again, if the client never connected.
 pub(super) fn give_back(db: &Connection, client: &ClientId) -> Result<(), Failure> {
     db.execute("DELETE FROM enrolled WHERE client_id = ?1", [client.as_str()])?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Why a SQLite store can't be opened, and what became of a statement.
+//! Errors of opening a SQLite store and of statements.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
-    /// There is no such file to read.
+    /// The file doesn't exist.
     #[error("there is no database {path}; check data_dir, or start the collector to make it")]
     Missing {
         /// The file.
@@ -31,10 +31,10 @@ pub enum OpenError {
     Inaccessible {
         /// The file.
         path: PathBuf,
-        /// What SQLite or the system said.
+        /// The error of SQLite or the system.
         #[source]
         error: Box<dyn std::error::Error + Send + Sync>,
-        /// What helps.
+        /// The remedy.
         way_out: String,
     },
     /// The directory, or a file beside the database, can't be read or made.
@@ -53,7 +53,7 @@ pub enum OpenError {
         /// The newest version that this collector knows.
         known: i64,
     },
-    /// An older collector wrote the file, and it was opened only to be read.
+    /// An older collector wrote the file, and it was opened only for reading.
     #[error(
         "the database {path} was written by an older collector (schema {found}, this one knows \
          {known}); run `collector migrate` or start the collector once"
@@ -72,7 +72,7 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
-    /// Not a sound SQLite file.
+    /// Not a valid SQLite file.
     #[error(
         "the database {path} is damaged or no database ({error}); restore it from a backup, or \
          move it away to begin a new one: agents send again what they still keep"
@@ -80,14 +80,14 @@ pub enum OpenError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// SQLite's error.
         #[source]
         error: rusqlite::Error,
     },
 }
 
 impl OpenError {
-    /// Sorts what SQLite says on opening `path`.
+    /// Classifies SQLite's error on opening `path`.
     pub(super) fn from_sqlite(path: &Path, error: rusqlite::Error) -> Self {
         let path = path.to_owned();
         match error.sqlite_error_code() {
@@ -106,18 +106,18 @@ impl OpenError {
 /// Why a transaction was rolled back.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The caller is told as it is.
+    /// For the caller as it is.
     Told(StoreError),
     /// SQLite refuses the rows themselves.
     Refused(String),
-    /// The file itself is not as it should be.
+    /// The file itself is faulty.
     File(String),
     /// SQLite fails.
     Sqlite(rusqlite::Error),
 }
 
 impl Failure {
-    /// What the caller is told; `path` is the store's file.
+    /// The caller's error; `path` is the store's file.
     pub(super) fn into_store_error(self, path: &Path) -> StoreError {
         let location = path.display().to_string();
         let reason = match self {

@@ -1,4 +1,4 @@
-//! Reading all of a client's rows.
+//! Reads all of a client's rows.
 
 use std::fmt::Debug;
 
@@ -62,7 +62,7 @@ fn export(
     }
 }
 
-/// Reads as of one moment.
+/// Reads one snapshot.
 fn read(
     transaction: &Transaction<'_>,
     range: &ExportRange,

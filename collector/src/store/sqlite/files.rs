@@ -1,5 +1,5 @@
-//! Whether the files of an open store are still where they were: what is written to a deleted one
-//! is gone when the collector stops.
+//! Checks that an open store's files are still in place: rows written to a deleted file vanish when the
+//! collector stops.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::Failure;
 
-/// The database and its log, as they were when the store was opened.
+/// The database and its log, as they were on opening.
 #[derive(Debug, Clone)]
 pub(super) struct Files {
     known: Vec<(PathBuf, Id)>,
@@ -21,7 +21,7 @@ fn id(path: &Path) -> Option<Id> {
 }
 
 impl Files {
-    /// Those of the store at `path`, which is open.
+    /// The files of the open store at `path`.
     pub(super) fn of(path: &Path) -> Self {
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
@@ -29,8 +29,8 @@ impl Files {
         Self { known: [path.to_owned(), log.into()].into_iter().filter_map(there).collect() }
     }
 
-    /// Fails while one of them is not where it was: nothing may be acknowledged then. Goes well
-    /// again once it is back.
+    /// Fails while one of them is not in place, so that nothing is acknowledged. Succeeds again once it
+    /// is back.
     pub(super) fn check(&self) -> Result<(), Failure> {
         for (path, opened) in &self.known {
             let found = id(path);

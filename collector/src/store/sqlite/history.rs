@@ -1,4 +1,4 @@
-//! Reading what traffic was made of, and what happened.
+//! Reads traffic breakdowns and events.
 
 use rusqlite::{Connection, Row, params};
 use wire::frame::Mix;

@@ -1,4 +1,4 @@
-//! NICs as agents say that they are, and when their links changed.
+//! NICs from agents' inventories, and changes of their links.
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use wire::id::ClientId;
@@ -56,8 +56,8 @@ fn unknown_client(client: &ClientId) -> Failure {
     Failure::Refused(format!("client {client} has opened no session"))
 }
 
-/// Notes which links have changed, before the newest inventory is kept: NIC by NIC, then those
-/// that are in it no more.
+/// Records changed links before the newest inventory is stored: NIC by NIC, then those no longer
+/// listed.
 const LINK_CHANGED: &str = "
     INSERT OR REPLACE INTO link_changes
     SELECT client, id, ?2, ?3 FROM nics WHERE id = ?1 AND up <> ?3 AND if_index <> 0";

@@ -1,4 +1,4 @@
-//! The connections to the file, lent to closures that run on blocking threads: one writes, a few read.
+//! The connections to the file, lent to closures on blocking threads: one writes, a few read.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -14,28 +14,28 @@ use super::files::Files;
 use super::open;
 use crate::store::port::error::StoreError;
 
-/// Connections that read at the same time: one more than what is asked over HTTP may take
-/// (`http.limits.queries`), so that retention and `/readyz` find one free.
+/// Most concurrent reading connections: one more than HTTP queries may use (`http.limits.queries`), so
+/// that retention and `/readyz` find one free.
 const READERS: usize = 5;
 
-/// The connection that writes.
+/// The writing connection.
 #[derive(Debug, Clone)]
 pub struct Writer {
     connection: Arc<Mutex<Locked>>,
-    /// `None` beside a running collector, which watches them.
+    /// `None` beside a running collector, which checks them itself.
     files: Option<Arc<Files>>,
     path: PathBuf,
 }
 
-/// A connection; the lock on the file is given back after it is closed.
+/// A connection; the lock on the file is released after it is closed.
 #[derive(Debug)]
 struct Locked {
     db: Connection,
-    /// `None` beside a running collector, which has it.
+    /// `None` beside a running collector, which holds it.
     _lock: Option<File>,
 }
 
-/// The connections that read.
+/// The reading connections.
 #[derive(Debug)]
 pub struct Readers {
     idle: Arc<StdMutex<Vec<Connection>>>,
@@ -43,25 +43,25 @@ pub struct Readers {
     path: PathBuf,
 }
 
-/// What has a connection that writes.
+/// Types with a writing connection.
 pub trait Writes {
     /// The connection.
     fn writer(&self) -> &Writer;
 }
 
-/// What has connections that read.
+/// Types with reading connections.
 pub trait Reads {
     /// The connections.
     fn readers(&self) -> &Readers;
 
-    /// Fails while what is read may not be what is on disk.
+    /// Fails while the data read may differ from the data on disk.
     fn check(&self) -> Result<(), StoreError> {
         Ok(())
     }
 }
 
 impl Writer {
-    /// Takes the file at `path` for this process alone, makes it where it is missing, and brings its
+    /// Opens the file at `path` for this process alone, creates it if it is missing, and brings its
     /// schema up to date.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let lock = open::lock(path)?;
@@ -70,14 +70,14 @@ impl Writer {
         Ok(Self { connection, files: Some(Arc::new(Files::of(path))), path: path.to_owned() })
     }
 
-    /// Opens the file at `path` to write beside a collector that has it open.
+    /// Opens the file at `path` for writing beside a collector that has it open.
     pub fn beside(path: &Path) -> Result<Self, OpenError> {
         let connection = Arc::new(Mutex::new(Locked { db: open::beside(path)?, _lock: None }));
         Ok(Self { connection, files: None, path: path.to_owned() })
     }
 
-    /// Runs `work` with the connection, after all work that came before. It runs to its end even if the
-    /// caller stops waiting.
+    /// Runs `work` with the connection, after all earlier work. It runs to its end even if the caller
+    /// stops waiting.
     pub(super) async fn lease<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
@@ -93,7 +93,7 @@ impl Writer {
         outcome(done.await, &self.path)
     }
 
-    /// Fails while the files are not where they were.
+    /// Fails while the files are not in place.
     pub fn check_files(&self) -> Result<(), StoreError> {
         let Some(files) = &self.files else { return Ok(()) };
         files.check().map_err(|failure| failure.into_store_error(&self.path))
@@ -108,7 +108,7 @@ impl Readers {
         Ok(Self { idle: Arc::new(StdMutex::new(idle)), free, path: path.to_owned() })
     }
 
-    /// Runs `work` with a connection once one is free. It is broken off if the caller stops waiting.
+    /// Runs `work` with a connection once one is free. It is cancelled if the caller stops waiting.
     pub(super) async fn lease<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
@@ -118,13 +118,13 @@ impl Readers {
         let waiting = Waiting::default();
         let (idle, path, waited) = (self.idle.clone(), self.path.clone(), waiting.waited());
         let done = tokio::task::spawn_blocking(move || {
-            // Until the work is done, whoever waits for it.
+            // Held until the work is done, even without a waiter.
             let _permit = permit;
             let pool = || idle.lock().unwrap_or_else(PoisonError::into_inner);
             let kept = pool().pop();
             let mut db = match kept {
                 Some(db) => db,
-                // Work that failed badly has taken it along.
+                // A connection lost in a panic is replaced.
                 None => open::reader(&path).map_err(|error| failed(&path, error.to_string()))?,
             };
             let outcome = waited.run(&mut db, work);

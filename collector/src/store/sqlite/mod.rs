@@ -1,8 +1,8 @@
-//! The store in one SQLite file, the default: nothing to install. One connection writes and a
-//! few read, each on a blocking thread.
+//! The store in one SQLite file, the default: it needs no installation. One connection writes and a few
+//! read, each on a blocking thread.
 //!
-//! `store` says what can be opened, `lease` lends its connections, `tables` adds rows, and the other
-//! files answer one trait of [`port`](super::port) each.
+//! `store` defines what can be opened, `lease` lends its connections, `tables` adds rows, and each
+//! other file implements one trait of [`port`](super::port).
 
 mod cancel;
 mod check;

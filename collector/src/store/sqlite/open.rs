@@ -14,7 +14,7 @@ use super::wide;
 /// Version of the newest schema (`PRAGMA user_version`).
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// What brings a file from one version to the next. Never changed once released.
+/// The migrations from each version to the next. Never changed once released.
 const MIGRATIONS: [&str; 15] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
@@ -36,18 +36,19 @@ const MIGRATIONS: [&str; 15] = [
 /// Marks the file as a collector's (`PRAGMA application_id`): "NMON".
 const APPLICATION_ID: i64 = 0x4e4d_4f4e;
 
-/// Statements that the connection keeps prepared.
+/// Prepared statements kept per connection.
 const STATEMENTS: usize = 64;
 
-/// How long a statement waits for a lock that another process holds for a moment.
+/// How long a statement waits for a short lock of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Takes the file for this process alone; readers are not kept out. The lock ends with the value.
+/// Locks the file against other writing processes, but not against readers. The lock ends with the
+/// value.
 pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     if let Some(directory) = path.parent() {
         private_file::make_directory(directory)?;
     }
-    // Beside the file: a descriptor of the file itself, once closed, drops SQLite's own locks.
+    // In a separate file: closing a descriptor of the database file would drop SQLite's own locks.
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let name = PathBuf::from(name);
@@ -59,14 +60,14 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Opens the file to write, making and migrating it where needed.
+/// Opens the file for writing; creates and migrates it if needed.
 pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
     let sorted = |error| OpenError::from_sqlite(path, error);
     let _acting = prepare(path)?;
     let mut db = open(path, OpenFlags::default())?;
     set_up(&db).map_err(sorted)?;
     check_identity(&db, path)?;
-    // FULL: what is acknowledged has reached the disk.
+    // FULL: acknowledged data has reached the disk.
     db.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
          PRAGMA journal_size_limit = 67108864;",
@@ -76,8 +77,8 @@ pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
     Ok(db)
 }
 
-/// Makes the file if it is missing, for the owner of the directory: root may run what is a
-/// service's. SQLite's own files follow, made with that owner's rights as long as the value lives.
+/// Creates the file if it is missing, for the owner of the directory: root may run a service's
+/// commands. While the value lives, SQLite creates its own files with that owner's rights.
 fn prepare(path: &Path) -> Result<Acting, OpenError> {
     for (path, mode) in private_file::reserve_database(path)? {
         let mode = format!("{mode:03o}");
@@ -86,14 +87,15 @@ fn prepare(path: &Path) -> Result<Acting, OpenError> {
     Ok(private_file::act_for(path)?)
 }
 
-/// Opens the file itself: no link that its directory's owner has put there since it was checked.
+/// Opens the file itself, and follows no link that the directory's owner may have planted since the
+/// check.
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
     let real = private_file::real_path(path)?;
     Connection::open_with_flags(real, flags | OpenFlags::SQLITE_OPEN_NOFOLLOW)
         .map_err(|error| OpenError::from_sqlite(path, error))
 }
 
-/// Opens the file to write beside a collector that has it open: its schema must be the newest.
+/// Opens the file for writing beside a collector that has it open. Its schema must be the newest.
 pub(super) fn beside(path: &Path) -> Result<Connection, OpenError> {
     let sorted = |error| OpenError::from_sqlite(path, error);
     drop(reader(path)?);
@@ -102,12 +104,12 @@ pub(super) fn beside(path: &Path) -> Result<Connection, OpenError> {
     let db = open(path, flags)?;
     set_up(&db).map_err(sorted)?;
     db.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON").map_err(sorted)?;
-    // Opens what is beside the file, too.
+    // This opens the files beside it too.
     check_identity(&db, path)?;
     Ok(db)
 }
 
-/// Room within the file at `path` that deleted rows have left, bytes. `None` if it can't be read.
+/// Free space inside the file at `path` from deleted rows, bytes. `None` if it can't be read.
 #[must_use]
 pub fn reusable_bytes(path: &Path) -> Option<u64> {
     let db = reader(path).ok()?;
@@ -132,7 +134,7 @@ fn read_only(path: &Path) -> Result<(Connection, i64), OpenError> {
     Ok((db, found))
 }
 
-/// Opens the file to read, also beside a running collector.
+/// Opens the file for reading, also beside a running collector.
 pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
     if !private_file::exists(path)? {
         return Err(OpenError::Missing { path: path.to_owned() });
@@ -148,12 +150,12 @@ fn set_up(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(BUSY_TIMEOUT)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS);
     wide::register(db)?;
-    // Statements are planned once, not anew for each row's values: commits take a fifth of the time.
+    // Statements are planned once instead of for each row's values: commits take a fifth of the time.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
 }
 
-/// Makes sure that the file is a collector's and not newer than this one; gives its version.
+/// Checks that the file is a collector's and not newer than this program; returns its version.
 fn check_identity(db: &Connection, path: &Path) -> Result<i64, OpenError> {
     let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0));
     let read = || {

@@ -1,13 +1,13 @@
-//! Deleting frames from quarantine by their age.
+//! Deletes frames from quarantine by age.
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::error::Failure;
 
-/// Frames that one step deletes at most: each may have a MiB.
+/// Most frames deleted per step: each may have a MiB.
 const STEP_FRAMES: i64 = 200;
 
-/// Deletes some frames of one session that came before `before`; gives their number.
+/// Deletes some frames of one session received before `before`; returns their number.
 pub(super) fn delete_some(transaction: &Transaction<'_>, before: i64) -> Result<usize, Failure> {
     let session: Option<i64> = transaction
         .prepare_cached("SELECT session FROM quarantine WHERE received_at < ?1 LIMIT 1")?

@@ -1,4 +1,4 @@
-//! Reading clients and series.
+//! Reads clients and series.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use wire::frame::flags;
@@ -67,7 +67,7 @@ fn nic(row: &Row<'_>) -> rusqlite::Result<Nic> {
 }
 
 pub(super) fn series(db: &mut Connection, range: &SeriesRange) -> Result<Series, Failure> {
-    // One moment for all of it.
+    // One snapshot for everything.
     let transaction = db.transaction()?;
     let SeriesRange { client, nic, from_ns, to_ns, resolution, .. } = range.clone();
     let Some(key) = nic_key(&transaction, &NicRange { client, nic, from_ns, to_ns })? else {
@@ -96,7 +96,7 @@ pub(super) fn series(db: &mut Connection, range: &SeriesRange) -> Result<Series,
 pub(super) fn percentile(db: &Connection, range: &PercentileRange) -> Result<Percentile, Failure> {
     let found = Percentile::of_nothing(range);
     let PercentileRange { client, nic, .. } = range;
-    // NIC by NIC: rows are found by client, NIC and time.
+    // NIC by NIC, because the index starts with client, NIC and time.
     let mut select = db.prepare_cached(
         "SELECT b.time, b.rx_bytes, b.tx_bytes, b.covered_ns FROM clients c
          CROSS JOIN nics n ON n.client = c.id AND n.name = coalesce(?2, n.name)
@@ -113,8 +113,7 @@ pub(super) fn percentile(db: &Connection, range: &PercentileRange) -> Result<Per
     Ok(found.with(&rows.collect::<rusqlite::Result<Vec<_>>>()?))
 }
 
-/// The numbers by which rows of a NIC are found: client, NIC, from and to. `None`: there is no such
-/// NIC.
+/// The numbers that identify a NIC's rows: client, NIC, from and to. `None` if there is no such NIC.
 pub(super) fn nic_key(db: &Connection, range: &NicRange) -> Result<Option<[i64; 4]>, Failure> {
     let key = db
         .prepare_cached(
@@ -136,7 +135,7 @@ pub(super) const fn table(resolution: Resolution) -> (&'static str, &'static str
     }
 }
 
-/// The finest resolution that still has the whole range, and in few enough rows.
+/// The finest resolution that covers the whole range with few enough rows.
 pub(super) fn choose(
     db: &Connection,
     key: [i64; 4],

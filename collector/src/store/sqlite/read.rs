@@ -1,4 +1,4 @@
-//! Reading clients, and what their NICs carried.
+//! Reads clients and their NICs' traffic.
 
 use std::fmt::Debug;
 

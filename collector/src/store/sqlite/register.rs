@@ -16,7 +16,7 @@ use crate::store::port::register::{Forget, Register};
 use crate::store::rows::clients::{Registered, StoredRevocation};
 use crate::store::rows::tables::timed;
 
-/// Rows that one step deletes at most.
+/// Most rows deleted per step.
 const STEP_ROWS: i64 = 5000;
 
 #[async_trait]
@@ -135,8 +135,8 @@ fn readmit(db: &Connection, client: &ClientId) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Deletes some rows of a client; gives their number, 0 once there are none. Its sessions go first:
-/// what a collector still has to commit of them is then refused.
+/// Deletes some rows of a client; returns their number, 0 once there are none. Its sessions go first,
+/// so that a collector's pending commits for them are refused.
 fn purge_some(db: &mut Connection, client: &ClientId) -> Result<u64, Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let id = "SELECT id FROM clients WHERE client_id = ?1";
@@ -152,7 +152,7 @@ fn purge_some(db: &mut Connection, client: &ClientId) -> Result<u64, Failure> {
             rows += transaction.execute(&delete, [session])?;
         }
     }
-    // One NIC after the other: that is how the rows lie.
+    // One NIC after the other, in the order of the rows.
     let nics = {
         let mut select = transaction.prepare_cached("SELECT id FROM nics WHERE client = ?1")?;
         let nics = select.query_map([id], |row| row.get::<_, i64>(0))?;

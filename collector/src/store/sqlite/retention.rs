@@ -1,4 +1,4 @@
-//! Deleting what is old, a bounded number of rows at a time.
+//! Deletes old rows, a bounded number at a time.
 
 use std::sync::LazyLock;
 
@@ -16,10 +16,10 @@ use crate::store::rows::retention::{CutOffs, Retained, RetentionLimits, TimeSeen
 use crate::store::rows::rollups::FIVE_MINUTES_NS;
 use crate::store::rows::tables::{FIGURES, KEEPING, timed};
 
-/// Rows that one step deletes at most.
+/// Most rows deleted per step.
 const STEP_ROWS: i64 = 5000;
 
-/// NICs that one step deletes at most.
+/// Most NICs deleted per step.
 const STEP_NICS: i64 = 1000;
 
 #[async_trait]
@@ -37,7 +37,7 @@ impl Retain for SqliteStore {
         let cut = limits.cut_offs(now_ns);
         self.writer().lease(move |db| begin(db, &cut, now_ns)).await?;
         let mut retained = Retained::default();
-        // Commits go in between steps.
+        // Commits run between steps.
         loop {
             match self.writer().lease(move |db| step(db, &cut)).await? {
                 0 => return Ok(retained),
@@ -47,7 +47,7 @@ impl Retain for SqliteStore {
     }
 }
 
-/// What the file knows of time.
+/// The file's known times.
 fn time_seen(db: &Connection, limits: &RetentionLimits) -> Result<TimeSeen, Failure> {
     let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
     let time = |ns: i64| u64::try_from(ns).unwrap_or(0);
@@ -72,7 +72,7 @@ fn keep_clock(db: &Connection, clock_ns: u64) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Notes from when on rows are complete. From now on nothing relies on older ones.
+/// Records the start of complete rows. From now on nothing relies on older ones.
 fn begin(db: &mut Connection, cut: &CutOffs, now_ns: u64) -> Result<(), Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let newest = "SELECT max((SELECT max(time) FROM bandwidth_stats s WHERE s.client = nics.client
@@ -86,7 +86,7 @@ fn begin(db: &mut Connection, cut: &CutOffs, now_ns: u64) -> Result<(), Failure>
         let (cut, now) = (int(cut_ns)?, int(now_ns)?);
         let kept = format!("SELECT {column} FROM retention");
         let kept: i64 = transaction.query_row(&kept, [], |row| row.get(0))?;
-        // Behind all rows there are: left by a clock far ahead. It isn't where this clock is behind.
+        // Later than all rows: left by a clock far ahead. Not if this clock is behind.
         let lost = kept > now && newest.is_none_or(|newest| kept > newest);
         let from = if lost { complete_from(&transaction, table, cut)? } else { kept };
         let note = format!("UPDATE retention SET {column} = ?1 WHERE {column} <> ?1");
@@ -96,7 +96,7 @@ fn begin(db: &mut Connection, cut: &CutOffs, now_ns: u64) -> Result<(), Failure>
     Ok(())
 }
 
-/// The end of the last five minutes of which a table lacks rows.
+/// The end of the last five minutes for which a table lacks rows.
 fn complete_from(transaction: &Transaction<'_>, table: &str, cut: i64) -> Result<i64, Failure> {
     let sum = |figure| {
         format!(
@@ -111,7 +111,7 @@ fn complete_from(transaction: &Transaction<'_>, table: &str, cut: i64) -> Result
     Ok(last.map_or(0, |last| last.saturating_add_unsigned(FIVE_MINUTES_NS)))
 }
 
-/// Deletes some of what is older than `cut`; gives the number of rows, 0 once there are none.
+/// Deletes some rows older than `cut`; returns their number, 0 once there are none.
 fn step(db: &mut Connection, cut: &CutOffs) -> Result<u64, Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut rows = 0;
@@ -136,7 +136,7 @@ fn step(db: &mut Connection, cut: &CutOffs) -> Result<u64, Failure> {
     Ok(rows as u64)
 }
 
-/// Deletes the oldest rows of the first NIC that has rows older than `before`.
+/// Deletes the oldest rows of the first NIC with rows older than `before`.
 fn delete_some(transaction: &Transaction<'_>, table: &str, before: i64) -> Result<usize, Failure> {
     let nic: Option<[i64; 2]> = transaction
         .prepare_cached(&format!(
@@ -161,8 +161,8 @@ fn delete_some(transaction: &Transaction<'_>, table: &str, before: i64) -> Resul
     Ok(transaction.prepare_cached(&delete)?.execute([client, nic, until])?)
 }
 
-/// Keeps the sums of what leaves `bandwidth_5m`: `old` gives rows of nic, rx_bytes, tx_bytes,
-/// rx_packets, tx_packets.
+/// A statement that stores the sums of rows leaving `bandwidth_5m`: `old` selects nic, rx_bytes,
+/// tx_bytes, rx_packets, tx_packets.
 fn expire(old: &str) -> String {
     format!(
         "UPDATE nics SET expired_rx_bytes = wide_add(expired_rx_bytes, old.rx_bytes),
@@ -180,15 +180,14 @@ static EXPIRE: LazyLock<String> = LazyLock::new(|| {
     expire("SELECT * FROM bandwidth_5m WHERE client = ?1 AND nic = ?2 AND time < ?3")
 });
 
-/// Deletes some of the samples that are dated too far off and arrived before `before`; their sums stay
-/// known.
+/// Deletes some samples with dates too far off that arrived before `before`; keeps their sums.
 fn delete_misdated(transaction: &Transaction<'_>, before: i64) -> Result<usize, Failure> {
     let session: Option<i64> = transaction
         .prepare_cached("SELECT session FROM gaps WHERE reason = 6 AND arrived < ?1 LIMIT 1")?
         .query_row([before], |row| row.get(0))
         .optional()?;
     let Some(session) = session else { return Ok(0) };
-    // Whole frames: each has its rows from one commit.
+    // Whole frames: the rows of each come from one commit.
     let until: Option<i64> = transaction
         .prepare_cached(
             "SELECT first_seq FROM gaps WHERE session = ?1 AND reason = 6 AND arrived < ?2
@@ -210,9 +209,9 @@ fn delete_misdated(transaction: &Transaction<'_>, before: i64) -> Result<usize, 
     Ok(transaction.execute(&format!("DELETE {of}"), key)?)
 }
 
-/// Forgets one session that began and to which something was committed longer ago than rollups
-/// are kept, by its host's clock and by the collector's, with its gaps and ledgers, so that the
-/// sums of each NIC still agree.
+/// Forgets one session that both started and was last committed longer ago than rollups are kept, by
+/// its host's clock and by the collector's. Its gaps and ledgers go too, so that the sums of each NIC
+/// still agree.
 fn forget_session(transaction: &Transaction<'_>, before: i64, now: i64) -> Result<usize, Failure> {
     let session: Option<i64> = transaction
         .prepare_cached(
@@ -238,7 +237,7 @@ fn forget_session(transaction: &Transaction<'_>, before: i64, now: i64) -> Resul
 
 static FORGOTTEN: LazyLock<String> = LazyLock::new(|| {
     let none = |table: &str| match table {
-        // Its index is by the NIC alone.
+        // Its index starts with the NIC.
         "gaps" => "NOT EXISTS (SELECT 1 FROM gaps WHERE gaps.nic = nics.id)".to_owned(),
         _ => format!(
             "NOT EXISTS (SELECT 1 FROM {table} WHERE {table}.client = nics.client
@@ -249,8 +248,8 @@ static FORGOTTEN: LazyLock<String> = LazyLock::new(|| {
     format!("SELECT id FROM nics WHERE present = 0 AND {none} LIMIT {STEP_NICS}")
 });
 
-/// Forgets some NICs that are gone and have no rows left, with what sessions counted on them: hosts
-/// with short-lived NICs have new ones every minute.
+/// Forgets some removed NICs without rows, and their ledgers: hosts with short-lived NICs have new ones
+/// every minute.
 fn forget_nics(transaction: &Transaction<'_>) -> Result<usize, Failure> {
     let mut select = transaction.prepare_cached(&FORGOTTEN)?;
     let gone: Vec<i64> = select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;

@@ -83,7 +83,7 @@ fn open_session(
     Ok(())
 }
 
-/// How far sessions are. Those that are not known are left out.
+/// The progress of sessions. Unknown ones are left out.
 pub(super) fn states(db: &Connection, sessions: &[u64]) -> Result<Vec<SessionState>, Failure> {
     let mut select = db.prepare_cached(
         "SELECT committed_seq, epoch,

@@ -1,4 +1,4 @@
-//! Browsers' sessions that were signed out.
+//! Signed-out browser sessions.
 
 use async_trait::async_trait;
 use rusqlite::{Connection, TransactionBehavior, params};
@@ -45,7 +45,7 @@ fn keep(db: &mut Connection, sign_out: &SignOut, now_s: u64) -> Result<(), Failu
          ON CONFLICT (session) DO NOTHING",
         params![sign_out.session, int(sign_out.ends_at)?],
     )?;
-    // The last change stays, by which the next ones are numbered.
+    // The last change stays, because the next number is derived from it.
     transaction.execute(
         "DELETE FROM sign_outs WHERE ends_at < ?1
              AND change < (SELECT max(change) FROM sign_outs)",

@@ -1,4 +1,4 @@
-//! The store, and its parts as they are opened beside a running collector.
+//! The store, and its parts that can be opened beside a running collector.
 
 use std::path::Path;
 
@@ -8,15 +8,15 @@ use super::open;
 use crate::store::port::error::StoreError;
 use crate::store::port::schema::Migrated;
 
-/// The store, open to write. One process at a time.
+/// The store, open for writing by one process at a time.
 #[derive(Debug)]
 pub struct SqliteStore {
-    // Closed before the connection that writes: only that one can tidy the log away.
+    // Closed before the writing connection: only the last one to close can clean up the log.
     readers: Readers,
     writer: Writer,
 }
 
-/// The store, open to read: also beside a running collector.
+/// The store, open for reading, also beside a running collector.
 #[derive(Debug)]
 pub struct SqliteReader {
     readers: Readers,
@@ -29,19 +29,19 @@ pub struct SqliteRegister {
 }
 
 impl SqliteStore {
-    /// Opens the file at `path`, or makes a new one, and brings its schema up to date.
+    /// Opens or creates the file at `path` and brings its schema up to date.
     ///
     /// # Errors
-    /// [`OpenError`] names the file and the way out.
+    /// [`OpenError`] names the file and the remedy.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let writer = Writer::open(path)?;
         Ok(Self { readers: Readers::open(path)?, writer })
     }
 
-    /// Brings the schema of the file at `path` up to date, or only says what would be done.
+    /// Brings the schema of the file at `path` up to date, or only returns the plan.
     ///
     /// # Errors
-    /// [`OpenError`] names the file and the way out.
+    /// [`OpenError`] names the file and the remedy.
     pub fn migrate(path: &Path, check_only: bool) -> Result<Migrated, OpenError> {
         let from = open::version(path)?;
         if !check_only {
@@ -55,7 +55,7 @@ impl SqliteReader {
     /// Opens the file at `path`.
     ///
     /// # Errors
-    /// [`OpenError`] names the file and the way out.
+    /// [`OpenError`] names the file and the remedy.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         Ok(Self { readers: Readers::open(path)? })
     }
@@ -65,7 +65,7 @@ impl SqliteRegister {
     /// Opens the file at `path`.
     ///
     /// # Errors
-    /// [`OpenError`] names the file and the way out.
+    /// [`OpenError`] names the file and the remedy.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         Ok(Self { writer: Writer::beside(path)? })
     }

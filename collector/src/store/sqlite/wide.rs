@@ -1,12 +1,12 @@
-//! Sums of any size. SQLite's own `sum` fails beyond 64 bits, and with it whoever adds up what many
-//! wrote.
+//! Sums of any size. SQLite's own `sum` fails beyond 64 bits, which would break every query over such
+//! rows.
 
 use rusqlite::functions::{Aggregate, Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
-/// `wide_sum(x)` adds up whole numbers, also those that it gave itself, and `wide_add(x, y)` adds two;
-/// both give text, NULL counts as nothing.
+/// `wide_sum(x)` adds up whole numbers, including its own results, and `wide_add(x, y)` adds two. Both
+/// return text; NULL counts as 0.
 pub(super) fn register(db: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     db.create_aggregate_function("wide_sum", 1, flags, WideSum)?;
@@ -15,14 +15,14 @@ pub(super) fn register(db: &Connection) -> rusqlite::Result<()> {
     })
 }
 
-/// A number of any size that a row holds; 0 where it holds none.
+/// A number of any size in a row; NULL counts as 0.
 pub(super) fn wide(row: &Row<'_>, at: usize) -> rusqlite::Result<i128> {
     number(row.get_ref(at)?).ok_or_else(|| {
         rusqlite::Error::InvalidColumnType(at, "a whole number".into(), rusqlite::types::Type::Text)
     })
 }
 
-/// As [`wide`], but no less than nothing and no more than 64 bits hold.
+/// Like [`wide`], limited to the range from 0 to 64 bits.
 pub(super) fn narrow(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
     Ok(u64::try_from(wide(row, at)?.max(0)).unwrap_or(u64::MAX))
 }
@@ -46,7 +46,7 @@ impl Aggregate<i128, String> for WideSum {
 
 fn term(context: &Context<'_>, at: usize) -> rusqlite::Result<i128> {
     let value = context.get_raw(at);
-    number(value).ok_or(rusqlite::Error::InvalidParameterName("a whole number is wanted".into()))
+    number(value).ok_or(rusqlite::Error::InvalidParameterName("a whole number is needed".into()))
 }
 
 fn number(value: ValueRef<'_>) -> Option<i128> {

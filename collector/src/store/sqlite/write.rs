@@ -1,4 +1,4 @@
-//! Writing: by the connection that writes, one after the other.
+//! Writes: one at a time, over the writing connection.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ impl Store for SqliteStore {
 
     async fn committed(&self, sessions: &[u64]) -> Result<Vec<SessionState>, StoreError> {
         let sessions = sessions.to_vec();
-        // With the connection that writes: after a commit that is still under way.
+        // Uses the writing connection, so it runs after a commit in progress.
         self.writer().lease(move |db| session::states(db, &sessions)).await
     }
 

@@ -1,4 +1,4 @@
-//! The plan against a store that refuses what is said.
+//! The plan against a store that refuses given frames.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ fn client(number: u64) -> ClientId {
     ClientId::new(&format!("client-{number}")).unwrap()
 }
 
-/// A batch with a session of each client, of so many frames.
+/// A batch with one session per client and this many frames each.
 fn batch(clients: u64, frames: u64) -> Batch {
     let session = |number| {
         let frames = (1..=frames).map(|seq| frame(number, seq)).collect();
@@ -30,20 +30,20 @@ fn batch(clients: u64, frames: u64) -> Batch {
     Batch::new((1..=clients).map(session).collect())
 }
 
-/// What a store that refuses batches came to.
+/// The outcome of a store that refuses batches.
 #[derive(Debug, Default)]
 struct Stored {
-    /// Sessions in the order in which they were committed, and after how many steps.
+    /// Sessions in order of their commit, and the number of steps before it.
     committed: Vec<(u64, usize)>,
     quarantined: BTreeMap<u64, (usize, bool)>,
-    /// Frames that were tried, in all steps.
+    /// Frames tried over all steps.
     cost: usize,
     steps: usize,
     now: Duration,
     strikes: Strikes,
 }
 
-/// Commits to a store that refuses transactions with a frame that is `bad`; each takes `takes`.
+/// Commits to a store that refuses transactions with a `bad` frame; each takes `takes`.
 fn run(batch: Batch, strikes: Strikes, takes: Duration, bad: impl Fn(u64, u64) -> bool) -> Stored {
     let mut stored = Stored::default();
     let mut plan = Plan::new(batch, strikes, stored.now);
@@ -78,7 +78,7 @@ fn one_bad_frame_of_a_thousand_clients_costs_the_others_little() {
     let stored = run(batch(1000, 10), Strikes::default(), MS, |it, seq| (it, seq) == (700, 4));
     assert_eq!(stored.committed.len(), 1000);
     assert_eq!(stored.quarantined, BTreeMap::from([(700, (1, false))]));
-    assert!(stored.cost < 4 * 10_000, "{} frames were tried for 10,000", stored.cost);
+    assert!(stored.cost < 4 * 10_000, "{} frames were tried to commit 10,000", stored.cost);
     assert!(stored.steps < 40, "{}", stored.steps);
 }
 
@@ -88,12 +88,12 @@ fn a_client_of_whose_frames_most_are_bad_is_quarantined_whole_after_few_trials()
     let stored = run(batch(5, 20_000), Strikes::default(), MS, bad);
     assert_eq!(stored.quarantined, BTreeMap::from([(3, (20_000, true))]));
     assert!(stored.steps < TRIALS as usize + 10, "{}", stored.steps);
-    // Remembered: the others go first, and it costs two steps.
+    // Remembered: the others go first, and it costs only two steps.
     let again = run(batch(5, 50), stored.strikes, MS, bad);
     assert_eq!(again.steps, 3);
     let order: Vec<_> = again.committed.iter().map(|(it, step)| (*it, *step)).collect();
     assert_eq!(order, [(1, 1), (2, 1), (4, 1), (5, 1), (3, 3)]);
-    // What it has that is sound goes in all the same.
+    // Its valid frames are committed.
     let sound = run(batch(5, 50), again.strikes, MS, |_, _| false);
     assert_eq!((sound.steps, sound.quarantined.len()), (2, 0));
 }
@@ -108,7 +108,7 @@ fn a_search_ends_in_time_however_slow_the_store_is() {
 
 #[test]
 fn the_time_that_one_client_takes_is_not_anothers() {
-    // The first one's search takes more than its time; then there is the second one's.
+    // The first client's search exceeds its time; the second one's follows.
     let bad = |it, seq| it == 1 && seq % 3 != 0 || (it, seq) == (2, 4);
     let stored = run(batch(2, 1000), Strikes::default(), 40 * MS, bad);
     assert_eq!(stored.quarantined, BTreeMap::from([(1, (1000, true)), (2, (1, false))]));
@@ -117,7 +117,7 @@ fn the_time_that_one_client_takes_is_not_anothers() {
 #[test]
 fn what_turns_out_to_be_committed_is_told_with_what_was_quarantined_of_it() {
     let mut plan = Plan::new(batch(1, 9), Strikes::default(), MS);
-    // Slow: it is sentenced.
+    // Slow, so its client is quarantined as a whole.
     let sentenced = |plan: &Plan| plan.next_step().is_some_and(|it| it.0.refused.len() == 9);
     while !sentenced(&plan) {
         assert!(plan.on_refused("because", 9 * SEARCHES));

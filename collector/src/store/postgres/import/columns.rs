@@ -1,4 +1,4 @@
-//! The columns that a table has in both stores, and how their values become PostgreSQL's.
+//! The common columns of a table in both stores, and the conversion of their values.
 
 use rusqlite::types::ValueRef;
 use tokio_postgres::Client;
@@ -8,10 +8,10 @@ use crate::store::postgres::copy::CopyRows;
 use crate::store::postgres::error::Failure;
 use crate::store::sqlite::Dump;
 
-/// Numbers rows that start at the same time, which only SQLite needs.
+/// Numbers rows with equal start times; only SQLite needs it.
 const ONLY_SQLITE: &str = "nth";
 
-/// How a column keeps its values.
+/// The type of a column's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Time,
@@ -39,7 +39,7 @@ impl Kind {
         })
     }
 
-    /// Whether its values can be added up.
+    /// True if its values can be added up.
     pub const fn is_figure(self) -> bool {
         matches!(self, Self::Int2 | Self::Int4 | Self::Int8 | Self::Numeric)
     }
@@ -53,7 +53,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Reads them, and makes sure that none would be lost.
+    /// Reads the columns, and fails if any would be lost.
     pub async fn of(client: &Client, dump: &Dump, table: &'static str) -> Result<Self, Failure> {
         let rows = client
             .query_typed(
@@ -162,7 +162,7 @@ mod tests {
         ]
     }
 
-    /// The fields of the rows of one column, read as the manual of COPY describes them.
+    /// The fields of the rows of one column, parsed as the manual of COPY describes.
     fn fields(bytes: &[u8]) -> Vec<Option<&[u8]>> {
         let mut rest = &bytes[b"PGCOPY\n\xff\r\n\0".len() + 8..];
         let mut fields = Vec::new();
@@ -184,7 +184,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a file holds in a column.
+        /// Any value that a file may hold in a column.
         #[test]
         fn what_a_column_takes_comes_out_and_all_else_is_refused_by_name(
             kind in prop::sample::select(&KINDS[..]),

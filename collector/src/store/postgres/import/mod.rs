@@ -1,5 +1,5 @@
-//! Moving an embedded store into PostgreSQL, client by client, each in one transaction: a move that
-//! was broken off goes on where it was, and one that is repeated changes nothing.
+//! Moves an embedded store into PostgreSQL, client by client, each in one transaction. An interrupted
+//! move continues where it stopped, and a repeated one changes nothing.
 
 mod columns;
 mod rows;
@@ -25,12 +25,12 @@ use crate::store::port::error::StoreError;
 use crate::store::sqlite::Dump;
 use crate::time::now_ns;
 
-/// What came of a client's move.
+/// The result of a client's move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moved {
-    /// All of it was copied: so many rows.
+    /// Copied this many rows.
     Now(u64),
-    /// It was all there already.
+    /// It had been moved before.
     Before,
 }
 
@@ -48,10 +48,10 @@ impl PostgresStore {
         self.outcome(read.map(|()| sources))
     }
 
-    /// Moves a client with all that belongs to it, or nothing of it.
+    /// Moves a client completely or not at all.
     ///
     /// # Errors
-    /// [`StoreError::Failed`] says what is in the way.
+    /// [`StoreError::Failed`] names the obstacle.
     pub async fn import(&self, dump: &Arc<Dump>, source: &Source) -> Result<Moved, StoreError> {
         self.outcome(self.move_client(dump, source).await)
     }
@@ -78,7 +78,7 @@ async fn move_client(client: &Client, dump: &Arc<Dump>, source: &Source) -> Resu
     Ok(moved)
 }
 
-/// Whether a client was moved before. Sessions that the database knows from elsewhere are refused.
+/// True if a client was moved before. Fails if the database knows its sessions from elsewhere.
 async fn is_there(client: &Client, dump: &Dump, source: &Source) -> Result<bool, Failure> {
     let here = rows::sessions(dump, source)?;
     if here.is_empty() {
@@ -99,7 +99,7 @@ async fn is_there(client: &Client, dump: &Dump, source: &Source) -> Result<bool,
     }
     let committed = |session| there.get(session).copied().unwrap_or(0);
     let behind = here.iter().filter(|(session, here)| committed(session) < *here);
-    // One that has begun there tells more than one that is missing.
+    // A session that has started there explains more than one that is missing.
     if let Some((session, here)) = behind.min_by_key(|(session, _)| !there.contains_key(session)) {
         return Err(Failure::Failed(format!(
             "client {}, session {:016x}: an agent has begun it anew there ({} of {here} sequence \
@@ -112,7 +112,7 @@ async fn is_there(client: &Client, dump: &Dump, source: &Source) -> Result<bool,
     Ok(true)
 }
 
-/// Copies all that belongs to a client; gives the number of rows.
+/// Copies everything of a client; returns the number of rows.
 async fn copy(client: &Client, dump: &Arc<Dump>, source: &Source) -> Result<u64, Failure> {
     let numbers = rows::introduce(client, dump, source).await?;
     let mut copied = 0;

@@ -1,4 +1,4 @@
-//! Copying rows of the embedded store.
+//! Copies rows of the embedded store.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use crate::store::postgres::session::time;
 use crate::store::sqlite::Dump;
 use crate::time::Time;
 
-/// Chunks that may wait to be sent.
+/// Chunks that may wait for sending.
 const WAITING: usize = 4;
 
-/// Most partitions that are made of a table: more than its rows are ever kept for.
+/// Most partitions made per table: more than any retention needs.
 const PARTITIONS_MAX: u64 = 500;
 
-/// What is committed of a client's sessions in the file.
+/// The committed numbers of a client's sessions in the file.
 pub(super) fn sessions(dump: &Dump, source: &Source) -> Result<Vec<(i64, i64)>, Failure> {
     let mut sessions = Vec::new();
     let select = "SELECT session, committed_seq FROM sessions WHERE client = ?1";
@@ -56,7 +56,7 @@ pub(super) fn partitions(dump: &Dump, source: &Source) -> Result<BTreeSet<Partit
     Ok(partitions)
 }
 
-/// Makes a client and its NICs known, with what is known of them.
+/// Creates a client and its NICs with their facts.
 pub(super) async fn introduce(
     client: &Client,
     dump: &Dump,
@@ -115,7 +115,7 @@ fn texts(
     Ok(rows)
 }
 
-/// A value as PostgreSQL reads it.
+/// A value in PostgreSQL's text format.
 fn text(value: ValueRef<'_>, kind: Kind) -> Option<String> {
     Some(match (value, kind) {
         (ValueRef::Null, _) => return None,
@@ -130,7 +130,7 @@ fn text(value: ValueRef<'_>, kind: Kind) -> Option<String> {
     })
 }
 
-/// Inserts a row given as text, but for its number, and gives the number that it has.
+/// Inserts a row given as text, except its number, and returns its new number.
 async fn insert(
     client: &Client,
     columns: &Columns,
@@ -161,8 +161,8 @@ async fn insert(
     Ok(client.query_typed_one(&sql, &params).await?.try_get(0)?)
 }
 
-/// Copies the rows that `select` gives into a table; gives their number. The file is read on a
-/// thread of its own, some chunks ahead.
+/// Copies the rows of `select` into a table; returns their number. A separate thread reads the file
+/// some chunks ahead.
 pub(super) async fn copy(
     client: &Client,
     dump: &Arc<Dump>,
@@ -194,7 +194,7 @@ pub(super) async fn copy(
     Err(Failure::Failed(format!("{into} took {copied} rows of {read}; nothing was moved")))
 }
 
-/// Reads rows and encodes them; gives their number.
+/// Reads rows and encodes them; returns their number.
 fn read(
     dump: &Dump,
     select: &str,
@@ -206,7 +206,7 @@ fn read(
     let width = i16::try_from(columns.len()).unwrap_or(i16::MAX);
     let mut rows = CopyRows::new(width);
     let mut count = 0;
-    let gone = |_| Failure::Failed("the database has broken off".to_owned());
+    let gone = |_| Failure::Failed("the database closed the connection".to_owned());
     dump.rows(select, Some(source.id), |row| {
         rows.row();
         for (at, (name, _)) in columns.iter().enumerate() {
@@ -232,7 +232,7 @@ fn read(
     Ok(count)
 }
 
-/// Notes from when on rows are complete, as the file has it.
+/// Stores the file's start times of complete rows.
 pub(super) async fn keep_cut_offs(client: &Client, dump: &Dump) -> Result<(), Failure> {
     let mut from = [0; 3];
     let select = "SELECT raw_from, rollup_1m_from, rollup_5m_from FROM retention";

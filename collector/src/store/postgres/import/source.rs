@@ -1,4 +1,4 @@
-//! What is moved: the clients of the embedded store, and the tables that hold their rows.
+//! The clients of the embedded store, and the tables with their rows.
 
 use std::collections::HashMap;
 
@@ -8,14 +8,14 @@ use crate::store::postgres::partition::Table;
 /// A client of the embedded store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// Its number there.
+    /// Its number in the file.
     pub(super) id: i64,
     /// Its id.
     pub client: String,
 }
 
-/// The tables that are copied row by row, in an order that references allow, and which of their
-/// rows belong to a client.
+/// The tables that are copied row by row, in an order that satisfies references, with the condition for
+/// a client's rows.
 pub(super) const TABLES: [Copied; 9] = [
     Copied { table: "sessions", of: "client = ?1" },
     Copied { table: "session_nics", of: OF_SESSIONS },
@@ -37,13 +37,13 @@ pub(super) struct Copied {
 }
 
 impl Copied {
-    /// Whether rows of it may be there already, to be added to.
+    /// True if rows may already exist, to which the new ones are added.
     pub fn is_rollup(self) -> bool {
         [Table::Minutes, Table::FiveMinutes].iter().any(|table| table.name() == self.table)
     }
 }
 
-/// Numbers of a client and its NICs, by those they have in the file.
+/// New numbers of a client and its NICs, by their numbers in the file.
 #[derive(Debug, Clone)]
 pub(super) struct Numbers {
     pub client: i32,

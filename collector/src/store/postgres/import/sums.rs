@@ -1,4 +1,4 @@
-//! What each table holds of a client, added up on both sides.
+//! A client's sums per table, in the file and in the database.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::store::sqlite::Dump;
 pub struct TableSums {
     /// The table.
     pub table: &'static str,
-    /// In the file: rows, and the sum of each column of figures.
+    /// In the file: number of rows, and the sum of each figure's column.
     pub file: Vec<i128>,
     /// In the database.
     pub database: Vec<i128>,
@@ -32,7 +32,7 @@ impl TableSums {
 }
 
 impl PostgresStore {
-    /// Adds up what the file and the database hold of a client.
+    /// Adds up a client's rows in the file and in the database.
     ///
     /// # Errors
     /// [`StoreError::Failed`] if one of them can't be read.
@@ -60,12 +60,12 @@ async fn sums_of(
 ) -> Result<TableSums, Failure> {
     let Copied { table, of } = copied;
     let columns = Columns::of(client, dump, table).await?;
-    // Numbers of clients and NICs differ; the epoch counts on with each connection.
+    // Numbers of clients and NICs differ, and the epoch grows with each connection.
     let figures = columns.iter().filter(|(name, kind)| {
         kind.is_figure() && !["client", "nic", "session", "epoch"].contains(name)
     });
     let figures: Vec<&str> = figures.map(|(name, _)| name).collect();
-    // SQLite's own sum is of 64 bits.
+    // SQLite's own sum has only 64 bits.
     let select = |sum: &str| {
         let sum = |name: &&str| format!("CAST(coalesce({sum}({name}), 0) AS text)");
         let sums = figures.iter().map(sum);
@@ -80,7 +80,7 @@ async fn sums_of(
         }
         Ok::<_, Failure>(())
     })?;
-    // Its number first: where Citus is, that tells the node to ask.
+    // Query its number first: on Citus it selects the node.
     let id = "SELECT coalesce((SELECT id FROM clients WHERE client_id = $1), -1)";
     let id = client.query_typed_one(id, &[(&source.client, Type::TEXT)]).await?;
     let id: i32 = id.try_get(0)?;
@@ -94,5 +94,5 @@ async fn sums_of(
 }
 
 fn number(text: &str) -> Result<i128, Failure> {
-    text.parse().map_err(|_| Failure::Failed(format!("{text:?} is no whole number")))
+    text.parse().map_err(|_| Failure::Failed(format!("{text:?} is not a whole number")))
 }

@@ -1,4 +1,4 @@
-//! `sessions`: how far each session is, and `clients`: when each was last heard of.
+//! `sessions`: the progress of each session, and `clients`: when each was last seen.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use crate::store::postgres::figures::Figures;
 use crate::store::rows::batch::Batch;
 use crate::store::rows::facts::{Cursor, untiled};
 
-/// Moves every session on from where the batch expects it, or names those that are not there.
+/// Advances every session from its expected position, or names the sessions that are elsewhere.
 pub async fn advance(
     client: &Client,
     batch: &Batch,
@@ -25,7 +25,7 @@ pub async fn advance(
             [it.session, it.expected, it.epoch.0, it.last_seq(), *covered, *gaps, *quarantined]
                 .map(u64::cast_signed);
         let digest = it.digest.cast_signed();
-        // A client that isn't there has no session either.
+        // A missing client has no session either.
         let client = ids.sessions.get(&it.session).map_or(-1, |client| i64::from(*client));
         [session, expected, epoch, client, last, covered, gaps, quarantined, digest]
     };
@@ -74,7 +74,7 @@ pub async fn advance(
     Ok(())
 }
 
-/// Notes when clients were last heard of.
+/// Records when clients were last seen.
 pub async fn note_seen(client: &Client, ids: &Ids) -> Result<(), Failure> {
     let clients: Vec<i32> = ids.sessions.values().copied().collect();
     client

@@ -1,4 +1,4 @@
-//! `traffic_mix`: a row a mix.
+//! `traffic_mix`: one row per mix.
 
 use tokio_postgres::Client;
 use wire::frame::Mix;

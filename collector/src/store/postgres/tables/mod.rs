@@ -1,4 +1,4 @@
-//! The tables that a batch adds to, one file each: its columns, and the statement that adds its rows.
+//! The tables that a batch adds to, one file each: the columns, and the statement that adds rows.
 
 pub(super) mod cursors;
 pub(super) mod gaps;

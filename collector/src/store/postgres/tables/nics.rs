@@ -1,4 +1,4 @@
-//! `clients` and `nics`: the numbers by which rows refer to them, remembered from batch to batch.
+//! `clients` and `nics`: the numbers that rows refer to, cached across batches.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -12,10 +12,10 @@ use crate::store::rows::batch::Batch;
 use crate::store::rows::facts::{Facts, NicIndex};
 use crate::store::rows::nics::Excess;
 
-/// NICs whose numbers are remembered at most.
+/// Most cached NIC numbers.
 const KNOWN_MAX: usize = 100_000;
 
-/// Numbers of a client and of one of its NICs, as rows refer to them.
+/// Numbers of a client and one of its NICs.
 #[derive(Debug, Clone, Copy)]
 pub struct NicIds {
     /// Of `clients`.
@@ -24,20 +24,20 @@ pub struct NicIds {
     pub nic: i32,
 }
 
-/// The numbers of the NIC at a place of [`Facts::nics`].
+/// The numbers of the NIC with this index in [`Facts::nics`].
 pub fn ids(nics: &[NicIds], nic: NicIndex) -> Result<NicIds, Failure> {
-    nics.get(nic).copied().ok_or_else(|| Failure::Refused(format!("no NIC at place {nic}")))
+    nics.get(nic).copied().ok_or_else(|| Failure::Refused(format!("no NIC with index {nic}")))
 }
 
 /// Numbers of the clients and NICs of a batch.
 #[derive(Debug)]
 pub struct Ids {
     pub nics: Vec<NicIds>,
-    /// Of the client of each session.
+    /// The client's number, by session.
     pub sessions: HashMap<u64, i32>,
 }
 
-/// Numbers of clients, and of their NICs, as far as they were learnt.
+/// Cached numbers of clients and their NICs.
 #[derive(Debug, Default)]
 pub struct Known {
     clients: HashMap<ClientId, i32>,
@@ -45,9 +45,8 @@ pub struct Known {
 }
 
 impl Known {
-    /// Learns the numbers of all clients and NICs of a batch; gives NICs too many. New ones are made
-    /// known by statements of their own, so that what is remembered stays true whatever becomes of the
-    /// batch.
+    /// Learns the numbers of all clients and NICs of a batch; returns NICs beyond the limit. New ones
+    /// are added by separate statements, so that the cache stays true whatever happens to the batch.
     pub async fn learn<'a>(
         &mut self,
         client: &Client,
@@ -62,7 +61,7 @@ impl Known {
         let unknown = self.unknown_nics(facts);
         if !unknown.is_empty() {
             self.read_nics(client, &unknown).await?;
-            // Most often an inventory has made them known before.
+            // Usually an inventory has already added them.
             let new = self.unknown_nics(facts);
             for (number, names) in &new {
                 let names: Vec<&str> = names.iter().filter_map(NicName::as_str).collect();
@@ -79,7 +78,7 @@ impl Known {
         Ok(excess.copied().collect())
     }
 
-    /// The numbers of all clients and NICs of a batch, as they were learnt.
+    /// The learnt numbers of all clients and NICs of a batch.
     pub fn ids(&self, facts: &Facts<'_>, batch: &Batch) -> Result<Ids, Failure> {
         let known = |&(client, name): &(&ClientId, NicName)| -> Result<NicIds, Failure> {
             let Some(number) = self.clients.get(client) else {
@@ -96,8 +95,8 @@ impl Known {
         Ok(Ids { nics, sessions: sessions.collect() })
     }
 
-    /// NICs whose numbers are not known, by the numbers of their clients. A client that isn't there
-    /// has none, and no session either: the cursors tell.
+    /// NICs with unknown numbers, by their client's number. A missing client has none, and no session
+    /// either: the cursors report that.
     fn unknown_nics(&self, facts: &Facts<'_>) -> BTreeMap<i32, Vec<NicName>> {
         let mut unknown: BTreeMap<i32, Vec<NicName>> = BTreeMap::new();
         for &(client, name) in &facts.nics {
@@ -110,7 +109,7 @@ impl Known {
         unknown
     }
 
-    /// Learns the numbers of NICs, by the numbers of their clients.
+    /// Reads the numbers of NICs, by their client's number.
     async fn read_nics(
         &mut self,
         client: &Client,

@@ -1,4 +1,4 @@
-//! `bandwidth_1m` and `bandwidth_5m`: what samples add up to.
+//! `bandwidth_1m` and `bandwidth_5m`: sums of samples.
 
 use tokio_postgres::Client;
 
@@ -11,7 +11,7 @@ use crate::store::rows::columns::{
 };
 use crate::store::rows::rollups::{Rollup, Rollups};
 
-/// Nanoseconds of a second.
+/// Nanoseconds per second.
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// Adds to both rollups.
@@ -23,7 +23,7 @@ pub async fn add(client: &Client, rollups: &Rollups, nics: &[NicIds]) -> Result<
     minutes.and(five_minutes)
 }
 
-/// What a row of a rollup holds beside its key: sums, peaks, flags.
+/// Number of columns of a rollup besides its key: sums, peaks, flags.
 const ROLLED_UP: usize = 2 + COUNTS.len() + LOSSES.len() + KERNEL.len() + PEAKS.len() + 1;
 
 /// Adds to a rollup.
@@ -61,12 +61,12 @@ async fn add_to(
     Ok(())
 }
 
-/// The columns of rollups that are added up.
+/// The summed columns of rollups.
 fn summed() -> impl Iterator<Item = &'static str> {
     ["samples", "covered_ns"].into_iter().chain(COUNTS).chain(LOSSES).chain(KERNEL)
 }
 
-/// Adds rows to a rollup: `rows` gives time, client, NIC, and the columns `names`.
+/// Adds rows to a rollup: `rows` selects time, client, NIC, and the columns `names`.
 pub fn add_rows(table: &str, names: &[&str], rows: &str) -> String {
     let updates: Vec<String> = summed()
         .map(|name| format!("{name} = {table}.{name} + excluded.{name}"))

@@ -1,4 +1,4 @@
-//! `bandwidth_stats`: a row a sample.
+//! `bandwidth_stats`: one row per sample.
 
 use tokio_postgres::Client;
 use wire::frame::Sample;
@@ -11,8 +11,8 @@ use crate::store::postgres::partition::{Partition, Table};
 use crate::store::rows::columns::{COUNTS, PEAKS, count_figures, peak_figures};
 use crate::store::rows::facts::NicIndex;
 
-/// Straight into the `partition` that all rows lie in, where that is known: the server then has
-/// none to choose for each row.
+/// Adds rows directly to the `partition` that holds all of them, if known: the server then needn't
+/// choose one for each row.
 pub async fn add(
     client: &Client,
     samples: &[(NicIndex, &Sample)],

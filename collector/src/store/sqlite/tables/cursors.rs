@@ -1,4 +1,4 @@
-//! `sessions`: how far each session is, and `clients`: when each was last heard of.
+//! `sessions`: the progress of each session, and `clients`: when each was last seen.
 
 use rusqlite::{Transaction, params};
 
@@ -7,10 +7,10 @@ use crate::store::rows::batch::Batch;
 use crate::store::rows::facts::{Cursor, untiled};
 use crate::store::sqlite::error::Failure;
 
-/// How often a client that commits is noted as seen, nanoseconds.
+/// Time between two updates of a committing client's last sighting, nanoseconds.
 const SEEN_EVERY_NS: i64 = 10_000_000_000;
 
-/// Moves every session on from where the batch expects it, or names those that are not there.
+/// Advances every session from its expected position, or names the sessions that are elsewhere.
 pub fn advance(
     transaction: &Transaction<'_>,
     batch: &Batch,

@@ -1,25 +1,25 @@
-//! Inserting rows into a table of samples, many by one statement.
+//! Inserts rows into a table of samples, many per statement.
 
 use rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY;
 use rusqlite::{Connection, Statement, Transaction};
 
 use crate::store::sqlite::error::Failure;
 
-/// Rows that one statement inserts.
+/// Rows per statement.
 const ROWS: usize = 16;
 
-/// How to insert into a table of samples, whose key ends with `nth`.
+/// Statements for a table of samples whose key ends with `nth`.
 pub struct Insert {
-    /// [`ROWS`] rows, each the first to start at its time; stops before one that is not.
+    /// Inserts [`ROWS`] rows, each the first with its time; stops before one that isn't.
     many: String,
-    /// A row that is the first to start at its time; fails if it is not.
+    /// Inserts a row that is the first with its time; fails if it isn't.
     first: String,
-    /// A row after others that start at the same time.
+    /// Inserts a row after others with the same time.
     next: String,
 }
 
 impl Insert {
-    /// Into `table`, whose columns of figures are `figures`.
+    /// Statements for `table` with the figure columns `figures`.
     pub fn into(table: &str, figures: impl Iterator<Item = String>) -> Self {
         let names: Vec<String> = figures.collect();
         let figures = vec!["?"; names.len()].join(", ");
@@ -67,7 +67,7 @@ impl Insert {
     }
 }
 
-/// Inserts rows by one statement, up to one whose key is there already. Gives how many it inserted.
+/// Inserts rows with one statement, up to the first whose key exists. Returns the number inserted.
 fn inserted<R: IntoIterator<Item = i64> + Clone>(
     statement: &mut Statement<'_>,
     rows: &[R],
@@ -83,7 +83,7 @@ fn inserted<R: IntoIterator<Item = i64> + Clone>(
     }
 }
 
-/// Binds figures one after the other and runs the statement.
+/// Binds the figures in order and runs the statement.
 pub fn execute(
     statement: &mut Statement<'_>,
     figures: impl IntoIterator<Item = i64>,

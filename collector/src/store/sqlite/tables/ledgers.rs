@@ -1,4 +1,4 @@
-//! `session_nics`: what each session counted on each NIC, against the totals that its agent kept.
+//! `session_nics`: the sums of each session's samples per NIC, and the totals that its agent kept.
 
 use rusqlite::Transaction;
 

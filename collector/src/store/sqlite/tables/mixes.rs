@@ -1,4 +1,4 @@
-//! `traffic_mix`: a row a mix.
+//! `traffic_mix`: one row per mix.
 
 use std::sync::LazyLock;
 

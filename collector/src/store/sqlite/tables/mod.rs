@@ -1,4 +1,4 @@
-//! The tables that a batch adds to, one file each: its columns, and the statements that add its rows.
+//! The tables that a batch adds to, one file each: the columns, and the statements that add rows.
 
 pub(super) mod cursors;
 pub(super) mod gaps;

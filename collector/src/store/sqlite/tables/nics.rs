@@ -1,4 +1,4 @@
-//! `clients` and `nics`: the numbers by which rows refer to them.
+//! `clients` and `nics`: the numbers that rows refer to.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,7 +10,7 @@ use crate::store::rows::facts::{Facts, NicIndex};
 use crate::store::rows::nics::NICS_MAX;
 use crate::store::sqlite::error::Failure;
 
-/// Numbers of a client and of one of its NICs, as rows refer to them.
+/// Numbers of a client and one of its NICs.
 #[derive(Debug, Clone, Copy)]
 pub struct NicIds {
     /// Of `clients`.
@@ -19,14 +19,14 @@ pub struct NicIds {
     pub nic: i64,
 }
 
-/// The numbers of all NICs, `None` of those too many.
+/// The numbers of all NICs; `None` for those beyond the limit.
 pub fn resolve(
     transaction: &Transaction<'_>,
     facts: &Facts<'_>,
 ) -> Result<Vec<Option<NicIds>>, Failure> {
     let mut room = Room::default();
     let number = |&(client, name)| {
-        // A client that isn't there has no session either: the cursors tell.
+        // A missing client has no session either: the cursors report that.
         let Some(client) = client_id(transaction, client)? else {
             return Ok(Some(NicIds { client: 0, nic: 0 }));
         };
@@ -35,22 +35,21 @@ pub fn resolve(
     facts.nics.iter().map(number).collect()
 }
 
-/// The numbers of the NIC at a place of [`Facts::nics`].
+/// The numbers of the NIC with this index in [`Facts::nics`].
 pub fn ids(nics: &[NicIds], nic: NicIndex) -> Result<NicIds, Failure> {
-    nics.get(nic).copied().ok_or_else(|| Failure::Refused(format!("no NIC at place {nic}")))
+    nics.get(nic).copied().ok_or_else(|| Failure::Refused(format!("no NIC with index {nic}")))
 }
 
-/// The number of a client, if it is known.
+/// The number of a client, if known.
 fn client_id(db: &Connection, client: &ClientId) -> Result<Option<i64>, Failure> {
     let select = "SELECT id FROM clients WHERE client_id = ?1";
     Ok(db.prepare_cached(select)?.query_row([client.as_str()], |row| row.get(0)).optional()?)
 }
 
-/// How many more NICs clients may have, by their numbers, as far as that was asked for within a
-/// transaction.
+/// Remaining NICs that clients may add, by client number, as queried so far in this transaction.
 pub type Room = HashMap<i64, i64>;
 
-/// The number of a NIC, which is made known where it is not. `None` of a NIC too many.
+/// The number of a NIC, which is added if missing. `None` beyond the limit.
 pub fn nic_id(
     db: &Connection,
     client: i64,

@@ -1,4 +1,4 @@
-//! `quarantine`: frames that no table takes, as they came.
+//! `quarantine`: refused frames, unchanged.
 
 use std::borrow::Cow;
 

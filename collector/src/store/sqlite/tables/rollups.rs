@@ -1,4 +1,4 @@
-//! `bandwidth_1m` and `bandwidth_5m`: what samples add up to.
+//! `bandwidth_1m` and `bandwidth_5m`: sums of samples.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! `bandwidth_stats`: a row a sample.
+//! `bandwidth_stats`: one row per sample.
 
 use std::sync::LazyLock;
 
