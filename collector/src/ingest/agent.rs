@@ -36,16 +36,16 @@ use crate::writer::{OpenSession, Progress, Reservation};
 /// How often to send notices about limits.
 const NOTICES: Duration = Duration::from_secs(1);
 
-/// How often the agent's clock is probed.
+/// Interval between clock probes.
 const PROBE: Duration = Duration::from_secs(10);
 
-/// What a connection that is served may have in flight towards the collector, bytes.
+/// QUIC receive window of a served connection, bytes.
 const RECEIVE_WINDOW: VarInt = VarInt::from_u32(1 << 20);
 
-/// Whose connections were closed, and for which kind of reason: an agent comes again for ever.
+/// Connections closed, by client and reason. Rate-limits the log, because agents reconnect forever.
 static CLOSED: SharedFailures<(ClientId, &'static str)> = SharedFailures::new();
 
-/// Why a connection is gone, in words: the agent's own where it gave any, as `agent doctor` does.
+/// Why a connection ended, in words: the agent's own reason if it gave one, as `agent doctor` does.
 fn gone(reason: &ConnectionError) -> String {
     match reason {
         ConnectionError::ApplicationClosed(close) => {
@@ -82,7 +82,7 @@ pub async fn serve(ingest: Ingest, agent: Agent, connection: Connection) {
     if let Some((code, reason)) = end.close() {
         metrics::counter!("netmon_collector_rejects_total", "reason" => reason).increment(1);
         match &end {
-            // Of each, which are told was decided before.
+            // Each End decides beforehand whether it is logged.
             End::SecondHost(second) if second.news => {
                 tracing::warn!(%client, %address, %end, "closed a connection");
             }
@@ -102,7 +102,7 @@ pub async fn serve(ingest: Ingest, agent: Agent, connection: Connection) {
     }
 }
 
-/// An agent that has introduced itself, and what its client has taken.
+/// An agent that has introduced itself, with its client's usage.
 struct Introduced {
     standing: Standing,
     account: Account,
@@ -110,7 +110,7 @@ struct Introduced {
     introduction: Introduction,
 }
 
-/// Serves an agent that has introduced itself, unless another host has its client's place.
+/// Serves an agent that has introduced itself, unless another host holds its client's place.
 async fn admit(ingest: &Ingest, connection: &Connection, introduced: Introduced) -> End {
     let Introduced { standing, account, entry, mut introduction } = introduced;
     let client = standing.agent().client.clone();
@@ -118,7 +118,7 @@ async fn admit(ingest: &Ingest, connection: &Connection, introduced: Introduced)
         Ok(place) => place,
         Err(end) => return end,
     };
-    // However long the store takes: another connection doesn't push this one out any more.
+    // From here on, another connection can't push this one out, however long the store takes.
     drop(entry);
     let (hello, address) = (&introduction.hello, canonical(connection.remote_address()));
     tracing::info!(%client, %address, version = hello.host.agent_version, "connected");
@@ -131,7 +131,7 @@ async fn admit(ingest: &Ingest, connection: &Connection, introduced: Introduced)
     end
 }
 
-/// Whether an agent runs on this collector's host, as far as addresses tell.
+/// True if the addresses show that the agent runs on this collector's host.
 fn is_same_host(connection: &Connection) -> bool {
     let peer = canonical(connection.remote_address()).ip();
     peer.is_loopback() || connection.local_ip().is_some_and(|own| own.to_canonical() == peer)
@@ -153,19 +153,19 @@ async fn attend(
     connection.set_receive_window(RECEIVE_WINDOW);
     connection.set_max_concurrent_uni_streams(ingest.limits.client().streams.into());
     let mut served = Served::new(ingest.clone(), standing, connection.clone(), opened, account);
-    // Agents too old for that don't say it.
+    // An agent too old to compare digests counts as agreed.
     served.agreed = !introduction.told;
     if let Some(inventory) = introduction.inventory {
-        // Shown before, as far as it may be.
+        // The live view may have shown it already.
         served.on_inventory(inventory);
     }
     served.run(introduction.control).await
 }
 
-/// A frame that waits for memory.
+/// A frame waiting for memory.
 type Waiting = Pin<Box<dyn Future<Output = (Epoch, Frame, Option<Reservation>)> + Send>>;
 
-/// What the writer says of a session; `None` if it was opened elsewhere.
+/// The writer's progress of a session; `None` if it was opened elsewhere.
 type News = (u64, Option<Progress>);
 
 /// A connection whose agent was welcomed.
@@ -176,16 +176,16 @@ struct Served {
     connection: Connection,
     opened: Vec<SessionState>,
     sessions: Sessions,
-    /// The next frame, for which the writer has no memory yet. Nothing more is read from streams
-    /// meanwhile, and live frames are shown but not kept: the agent keeps them.
+    /// The next frame, if the writer has no memory for it yet. Until it has, no stream is read, and
+    /// live frames are shown but not kept; the agent keeps them.
     waiting: Option<Waiting>,
-    /// The agent has found its sessions to be those of the store. Live frames that it sent before
-    /// may be of another future: they are shown, not kept.
+    /// The agent has confirmed that its sessions match the store's. Earlier live frames may belong to
+    /// another history, so they are shown but not kept.
     agreed: bool,
     clock: ClockOffset,
     notes: Notes,
     account: Account,
-    /// An inventory that has to wait, and until when.
+    /// An inventory that has to wait, and its due time.
     inventory: Option<(Inventory, Instant)>,
     started: Instant,
 }
@@ -331,7 +331,7 @@ impl Served {
         closed.map_or_else(|| "the agent ended its stream".into(), |reason| reason.to_string())
     }
 
-    /// A live frame: shown in any case, and kept if there is room for it.
+    /// Shows a live frame, and keeps it if there is room.
     fn on_datagram(&mut self, datagram: &Bytes) -> Result<(), End> {
         let Some(frame) = reading::datagram(datagram, &self.account)? else { return Ok(()) };
         if self.agreed && self.waiting.is_none() {
@@ -361,7 +361,7 @@ impl Served {
         Ok(())
     }
 
-    /// Passes frames in order to the writer, as long as it has memory.
+    /// Passes frames in order to the writer while it has memory.
     fn submit(&mut self) {
         while let Some((epoch, frame)) = self.sessions.next() {
             let writer = &self.ingest.writer;
@@ -396,8 +396,8 @@ impl Served {
         Ok(())
     }
 
-    /// Takes note of the NICs, now or once the client may tell them. Until then, newer ones take
-    /// their place.
+    /// Records the NICs, now or as soon as the limits allow. Until then, a newer inventory replaces the
+    /// waiting one.
     fn on_inventory(&mut self, inventory: Inventory) {
         if let Some(wait) = self.account.over(&Limit::INVENTORY) {
             self.inventory = Some((inventory, Instant::now() + wait));
@@ -409,14 +409,14 @@ impl Served {
         self.notes.take(Note::Inventory(inventory));
     }
 
-    /// Serves a request for the next certificate.
+    /// Answers a request for the next certificate.
     fn renew(&self, stream: (SendStream, RecvStream), renewed: mpsc::Sender<Agent>) {
         if self.account.over(&[Limit::Renewals]).is_some() {
             let reason = self.account.on_over(Limit::Renewals);
             let (mut send, _) = stream;
             tokio::spawn(async move {
                 let told = write(&mut send, &Message::Refused(Refused { reason })).await;
-                // If it is gone, it needs no answer.
+                // An agent that has gone needs no answer.
                 drop(told);
             });
             return;
@@ -426,14 +426,14 @@ impl Served {
         let connection = self.connection.clone();
         tokio::spawn(async move {
             if let Some(agent) = identity.serve_renewal(agent, &connection, stream).await {
-                // If the connection has ended, nobody needs it.
+                // If the connection has ended, nobody needs the result.
                 let _gone = renewed.send(agent).await;
             }
         });
     }
 }
 
-/// Waits for the memory of the frame that waits, or for ever if there is none.
+/// Waits for the memory of the waiting frame; without one, waits forever.
 async fn waited(waiting: &mut Option<Waiting>) -> (Epoch, Frame, Option<Reservation>) {
     match waiting {
         Some(waiting) => waiting.await,

@@ -6,8 +6,8 @@
 //! host; they decide nothing, because containers may have none, a new one at each start, or all the
 //! same.
 //!
-//! A host waits until it has its client's place in the store, among all collectors that it has
-//! ([`super::shared_claims`]), and then takes it here. Who waits keeps nobody out.
+//! A host first waits for its client's place in the store, which all collectors share
+//! ([`super::shared_claims`]), and then takes it here. A waiting host blocks nobody.
 
 use std::collections::HashMap;
 use std::io;
@@ -23,26 +23,26 @@ use wire::message::Claim;
 use super::second_host::{Kin, Refusals, SecondHost};
 use crate::store::{Holder as Shared, PlaceId};
 
-/// How often it is asked meanwhile: questions and answers get lost.
+/// Interval between challenges: questions and answers get lost.
 const ASK_EVERY: Duration = Duration::from_millis(200);
 
-/// How often it is looked whether it has answered.
+/// Interval between checks for an answer.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Close code of a connection in whose place another agent of the client came.
+/// Close code of a connection replaced by another agent of the client.
 const CLOSE_REPLACED: u32 = 3;
 
-/// What that one is told if the agent is the same.
+/// Close reason if the same agent replaced it.
 pub(super) const NEWER: &str = "a newer connection of this agent has taken its place";
 
-/// Connections of a client that wait for its place at a time: a host and its copies, while the store
-/// is away. Of more, the oldest ones are closed, and come again.
+/// Connections per client that may wait for its place: a host and its copies, during an outage of the
+/// store. Beyond that, the oldest are closed and reconnect.
 const WAITING: usize = 8;
 
 /// The hosts that are connected.
 #[derive(Debug, Clone)]
 pub struct Claims {
-    /// This run of this collector, among all that use the store.
+    /// Identifies this run of this collector among all that use the store.
     collector: u64,
     held: Arc<Mutex<Held>>,
 }
@@ -50,11 +50,11 @@ pub struct Claims {
 #[derive(Debug, Default)]
 struct Held {
     next: u64,
-    /// They have their places in the store, too.
+    /// Hosts that hold their places, in the store as well.
     holders: HashMap<ClientId, Holder>,
-    /// Those that wait for the store to give them a place, at most [`WAITING`] of each client.
+    /// Connections that wait for a place in the store, at most [`WAITING`] per client.
     waiting: HashMap<ClientId, Vec<Holder>>,
-    /// Those that were refused for hosts that are connected to other collectors.
+    /// Hosts refused because their client is connected to another collector.
     elsewhere: HashMap<ClientId, (PlaceId, Refusals)>,
 }
 
@@ -66,29 +66,29 @@ struct Holder {
     refusals: Refusals,
 }
 
-/// What became of a place that the store has given.
+/// Outcome of taking a place that the store has given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sharing {
-    /// The connection has it.
+    /// The connection holds it.
     Shared,
-    /// Another connection to this collector has it, and has to be asked.
+    /// Another connection to this collector holds it and must be challenged.
     Taken,
     /// The connection has ended.
     Gone,
 }
 
-/// The place of a connected host, or of one that waits for it, given back by its end.
+/// The place of a connected or waiting host. Dropping it gives the place back.
 #[derive(Debug)]
 pub struct Place {
     claims: Claims,
     client: ClientId,
     number: u64,
-    /// It has the place in the store, too.
+    /// The connection holds the place in the store as well.
     shared: bool,
 }
 
 impl Held {
-    /// The connection that has this place, or waits for it.
+    /// The connection that holds this place or waits for it.
     fn find(&mut self, client: &ClientId, number: u64) -> Option<&mut Holder> {
         let holder = self.holders.get_mut(client).into_iter();
         let waiting = self.waiting.get_mut(client).into_iter().flatten();
@@ -123,14 +123,14 @@ impl Claims {
     /// Nobody is connected yet.
     ///
     /// # Errors
-    /// The system has no random numbers: collectors of one store are told apart by one.
+    /// The system has no random numbers; a random number identifies this collector in the store.
     pub fn new() -> io::Result<Self> {
         let mut collector = [0; 8];
         getrandom::fill(&mut collector).map_err(io::Error::other)?;
         Ok(Self { collector: u64::from_ne_bytes(collector), held: Arc::default() })
     }
 
-    /// Lets a connection wait for its client's place. Nobody is refused for one that waits.
+    /// Lets a connection wait for its client's place. A waiting connection causes no refusal.
     pub fn enter(&self, client: &ClientId, claim: Claim, connection: &Connection) -> Place {
         let mut held = self.held();
         held.next += 1;
@@ -150,10 +150,10 @@ impl Claims {
         Place { claims: self.clone(), client: client.clone(), number, shared: false }
     }
 
-    /// Sees to it that no other host has the client's place here.
+    /// Ensures that no other host holds the client's place here.
     ///
     /// # Errors
-    /// `SecondHost` if one has, and answers.
+    /// `SecondHost` if another host holds it and answers.
     pub(super) async fn clear(
         &self,
         client: &ClientId,
@@ -167,10 +167,10 @@ impl Claims {
         }
     }
 
-    /// Asks the host at a place here, and ends its connection if it doesn't answer.
+    /// Challenges the host that holds a place here, and ends its connection if it doesn't answer.
     ///
     /// # Errors
-    /// `SecondHost` if it does.
+    /// `SecondHost` if it answers.
     pub(super) async fn challenge(
         &self,
         client: &ClientId,
@@ -210,7 +210,7 @@ impl Claims {
         Some(SecondHost { client, kept, refused, kin, times, news, due })
     }
 
-    /// The same of a host that is connected to another collector of the store.
+    /// Refuses a host because its client is connected to another collector of the store.
     pub(super) fn refuse_for(
         &self,
         client: &ClientId,
@@ -234,14 +234,14 @@ impl Claims {
         self.collector
     }
 
-    /// The connection that has this place, or waits for it, unless it has ended.
+    /// The connection that holds this place or waits for it, unless it has ended.
     pub(super) fn connection(&self, client: &ClientId, number: u64) -> Option<Connection> {
         let mut held = self.held();
         let connection = held.find(client, number).map(|it| it.connection.clone());
         connection.filter(|it| it.close_reason().is_none())
     }
 
-    /// Who has a place.
+    /// All places held.
     pub(super) fn shared(&self) -> Vec<(ClientId, Shared)> {
         let shared = |(client, holder): (&ClientId, &Holder)| {
             let place = PlaceId { collector: self.collector, number: holder.number };
@@ -251,7 +251,7 @@ impl Claims {
         self.held().holders.iter().map(shared).collect()
     }
 
-    /// Ends the connection that has this place, or waits for it: another host has it by now.
+    /// Ends the connection that holds this place or waits for it, because another host has taken it.
     pub(super) fn end(&self, client: &ClientId, number: u64, reason: &str) {
         if let Some(connection) = self.connection(client, number) {
             connection.close(CLOSE_REPLACED.into(), reason.as_bytes());
@@ -273,17 +273,17 @@ impl Claims {
 }
 
 impl Place {
-    /// Which it is, among those of all collectors.
+    /// Identifies the place among those of all collectors.
     pub(super) const fn id(&self) -> PlaceId {
         PlaceId { collector: self.claims.collector, number: self.number }
     }
 
-    /// True if it is in the store, too.
+    /// True if the store has the place as well.
     pub(super) const fn is_shared(&self) -> bool {
         self.shared
     }
 
-    /// It is in the store from now on.
+    /// Marks the place as held in the store.
     pub(super) fn on_shared(&mut self) -> Sharing {
         let mut held = self.claims.held();
         let waiting = held.find(&self.client, self.number);
@@ -308,20 +308,20 @@ impl Drop for Place {
     }
 }
 
-/// True if the agent at the other end is alive, which is asked for so long at most. A datagram,
-/// which agents don't read, is acknowledged by QUIC.
+/// True if the agent at the other end answers within `patience`. QUIC acknowledges a datagram even if
+/// the agent doesn't read it.
 pub(super) async fn answers(connection: &Connection, patience: Duration) -> bool {
     let heard = || connection.stats().udp_rx.datagrams;
     let (before, started) = (heard(), Instant::now());
-    // Two round trips and one more, for what gets lost.
+    // Two round trips, and one more for lost packets.
     let patience = patience.max(3 * connection.rtt());
     let mut asked = None;
     while connection.close_reason().is_none() {
-        // Looked at before the last look: this task may have been held up itself.
+        // Checked before the last attempt, because this task itself may have been held up.
         let over = started.elapsed() >= patience;
         if asked.is_none_or(|at: Instant| at.elapsed() >= ASK_EVERY) {
             asked = Some(Instant::now());
-            // What can't be sent is not answered.
+            // An agent can't answer a datagram that wasn't sent.
             let _unsent = connection.send_datagram(Bytes::new());
         }
         tokio::time::sleep(LOOK_EVERY).await;

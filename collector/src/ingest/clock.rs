@@ -1,10 +1,10 @@
-//! By how much an agent's clock is ahead of the collector's, estimated by probes.
+//! Estimates by probes how far an agent's clock is ahead of the collector's.
 
 use std::collections::VecDeque;
 
 use wire::message::ProbeReply;
 
-/// Probes that are remembered: of these the quickest tells most.
+/// Number of probes kept. The one with the shortest round trip is the most exact.
 const PROBES: usize = 6;
 
 /// Estimates the offset of one agent's clock.
@@ -15,12 +15,12 @@ pub struct ClockOffset {
     told: Option<i64>,
 }
 
-/// Change of the offset from which on it is worth telling, nanoseconds.
+/// Smallest change of the offset that is reported, nanoseconds.
 const WORTH_TELLING_NS: u64 = 1_000_000;
 
 impl ClockOffset {
-    /// Takes an answer that arrived at `now_ns`. Gives the offset in nanoseconds if it is new or
-    /// has changed by a millisecond or more.
+    /// Takes an answer that arrived at `now_ns`. Returns the offset in nanoseconds if it is new or has
+    /// changed by at least a millisecond.
     ///
     /// The offset is taken at the middle of the round trip, as NTP does (RFC 5905, section 8):
     /// it is wrong by at most half of the shortest round trip.

@@ -1,4 +1,4 @@
-//! Why a connection ends, and what the agent is told of it.
+//! Why a connection ends, and the reason sent to the agent.
 
 use super::patience::PATIENCE;
 use super::reading::ReadError;
@@ -9,7 +9,7 @@ use crate::identity::{CLOSE_REFUSED, PeerError};
 /// Close code of a connection that broke the protocol.
 const CLOSE_PROTOCOL: u32 = 2;
 
-/// Why a connection ends. What the collector decided is told to the agent.
+/// Why a connection ends. If the collector decided so, it sends the reason to the agent.
 #[derive(Debug, thiserror::Error)]
 pub enum End {
     #[error("{0}")]

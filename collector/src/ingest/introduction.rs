@@ -1,5 +1,5 @@
-//! How a connection begins: the agent's Hello, its sessions in the store, and the answer. A store
-//! that is away may keep an agent waiting for hours: what it sends meanwhile is shown, not kept.
+//! How a connection begins: the agent's Hello, its sessions in the store, and the answer. During an
+//! outage of the store an agent may wait for hours; its frames are shown but not kept.
 
 use std::time::{Duration, Instant};
 
@@ -29,41 +29,41 @@ use crate::identity::{Agent, PeerError, Standing};
 use crate::store::{SecondHostRecord, SessionState, StoreError};
 use crate::time::now_ns;
 
-/// How often a host may ask for the time before it introduces itself.
+/// Number of times that a host may ask for the time before it introduces itself.
 const QUESTIONS: u32 = 16;
 
-/// How long a refused agent may take to take note.
+/// How long a refused agent gets to read the reason.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How long the place in the store may take at first. Longer than any question takes. Whoever
-/// waits longer, for a store that is away or a collector that is gone, is shown meanwhile.
+/// First wait for the place in the store; longer than any challenge takes. Hosts that wait longer,
+/// during an outage of the store or of another collector, are shown in the meantime.
 const STORE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Wait before a store that failed is asked again.
+/// Wait before asking a failed store again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
 /// The control stream.
 pub struct Control {
     /// To the agent.
     pub send: SendStream,
-    /// What it says.
+    /// Messages from the agent.
     pub messages: mpsc::Receiver<Result<Message, ReadError>>,
 }
 
-/// What an agent has said of itself before it was welcomed.
+/// What an agent has said about itself before the welcome.
 pub struct Introduction {
-    /// Who it is. Of an agent too old to say, its session alone is known.
+    /// The agent's identity. An agent too old to send a Claim is known only by its session.
     pub claim: Claim,
-    /// It has said so itself, and knows digests too.
+    /// The agent sent a Claim, so it also understands digests.
     pub told: bool,
     pub hello: Hello,
-    /// Its NICs, if it has told them already.
+    /// Its NICs, if it has sent them already.
     pub inventory: Option<Inventory>,
     pub control: Control,
 }
 
 impl Introduction {
-    /// Hears the agent's Claim, if it is not too old for that, and its Hello.
+    /// Reads the agent's Claim, unless it is too old to send one, and its Hello.
     pub async fn hear(connection: &Connection, account: &Account) -> Result<Self, End> {
         account.take(Limit::Introductions, 1);
         tokio::select! {
@@ -74,7 +74,7 @@ impl Introduction {
             let opened = connection.accept_bi().await;
             let (mut send, mut receive) = opened.map_err(|error| End::Gone(error.to_string()))?;
             let mut said = reading::read_message(&mut receive, account).await?;
-            // `agent doctor` compares clocks, hears of limits, and leaves.
+            // `agent doctor` compares clocks, reads notices of limits, and leaves.
             if matches!(said, Some(Message::Probe(_))) {
                 notice::tell(connection, account.lately());
             }
@@ -103,7 +103,7 @@ impl Introduction {
         Ok(Self { claim, told, hello, inventory: None, control })
     }
 
-    /// Takes the client's place for the agent's connection, or lets it wait for it, or refuses it.
+    /// Takes the client's place for the agent's connection, lets it wait, or refuses it.
     pub async fn take_place(
         &mut self,
         ingest: &Ingest,
@@ -112,7 +112,7 @@ impl Introduction {
     ) -> Result<Place, End> {
         let mut place = ingest.claims.enter(&agent.client, self.claim, connection);
         let share = shared_claims::take(ingest, &agent.client, self.claim, &mut place, connection);
-        // With a store that is away, it is taken before sessions are opened.
+        // During an outage of the store, the place is taken before sessions are opened.
         match timeout(STORE_PATIENCE, share).await {
             Ok(Err(Unclaimed::SecondHost(second))) => Err(self.refuse_second(ingest, second).await),
             Ok(Ok(()) | Err(Unclaimed::Store(_) | Unclaimed::Gone)) | Err(_) => Ok(place),
@@ -203,7 +203,7 @@ impl Introduction {
     }
 }
 
-/// Keeps that a second host was refused. What can't be kept is in the log all the same.
+/// Records the refusal of a second host in the store. The log has it even if that fails.
 fn keep(ingest: &Ingest, second: &SecondHost) {
     let told_ns = now_ns();
     let record = SecondHostRecord {
@@ -215,7 +215,7 @@ fn keep(ingest: &Ingest, second: &SecondHost) {
         what: second.kin.what().to_owned(),
     };
     let store = ingest.store.clone();
-    // The store takes its time.
+    // The store may be slow.
     tokio::spawn(async move {
         if let Err(error) = store.note_second_host(&record).await {
             tracing::warn!(client = record.client, %error, "can't note a second host");
@@ -224,23 +224,23 @@ fn keep(ingest: &Ingest, second: &SecondHost) {
 }
 
 impl Control {
-    /// Tells the agent why it is refused, and waits until it has been told: the end of the
-    /// connection would overtake it.
+    /// Sends the agent the reason of its refusal, and waits until it has arrived; otherwise the end of
+    /// the connection would overtake it.
     async fn refuse(&mut self, reason: String) -> Result<(), End> {
         self.write(&Message::Refused(Refused { reason })).await?;
-        // If it is gone already, it needs no reason.
+        // An agent that has gone needs no reason.
         let _gone = self.send.finish();
         let _late = timeout(FAREWELL, self.send.stopped()).await;
         Ok(())
     }
 
-    /// Says something to the agent.
+    /// Sends a message to the agent.
     pub async fn write(&mut self, message: &Message) -> Result<(), End> {
         write(&mut self.send, message).await
     }
 }
 
-/// Says something on a stream.
+/// Sends a message on a stream.
 pub async fn write(send: &mut SendStream, message: &Message) -> Result<(), End> {
     let bytes = codec::encode_message(message).map_err(|error| End::Gone(error.to_string()))?;
     match timeout(PATIENCE, send.write_all(&bytes)).await {
@@ -250,10 +250,10 @@ pub async fn write(send: &mut SendStream, message: &Message) -> Result<(), End> 
     }
 }
 
-/// Why agents wait for the store: all that there are, each asking every second.
+/// Why agents wait for the store. Rate-limits the log, because every agent asks each second.
 static WAITING: SharedFailures<String> = SharedFailures::new();
 
-/// Opens the sessions in the store, again and again until that answers.
+/// Opens the sessions in the store, and retries until it answers.
 async fn open_sessions(
     ingest: &Ingest,
     agent: &Agent,
@@ -296,11 +296,11 @@ async fn open_sessions(
     }
 }
 
-/// An operator forgot the client. With a certificate that it got since then it is let in again, with
-/// an older one it isn't, whichever collector it was forgotten at.
+/// An operator forgot the client. A certificate issued since then is accepted, an older one is refused,
+/// whichever collector the client was forgotten at.
 async fn readmit(ingest: &Ingest, agent: &Agent, at_ns: u64) -> Result<(), End> {
     let (client, at) = (&agent.client, UnixTime::since_unix_epoch(Duration::from_nanos(at_ns)));
-    // It waits for others who have locked the directory.
+    // Others may hold the directory's lock.
     let (records, forgotten) = (ingest.identity.records().clone(), client.clone());
     let refused = move || records.on_forgotten(&forgotten, at).map_err(|it| it.to_string());
     let kept = tokio::task::spawn_blocking(refused).await;
@@ -317,7 +317,7 @@ async fn readmit(ingest: &Ingest, agent: &Agent, at_ns: u64) -> Result<(), End> 
     Ok(())
 }
 
-/// Shows a live frame of an agent that waits for the store. The agent keeps it.
+/// Shows a live frame of an agent that waits for the store. The agent keeps the frame.
 fn show(
     ingest: &Ingest,
     agent: &Agent,

@@ -19,32 +19,32 @@ use crate::identity::{CLOSE_REFUSED, Identity, IdentityError, Peer, on_handshake
 use crate::listen;
 use crate::time::{Steps, boot, now_ns};
 
-/// How long a handshake may take: QUIC itself knows no limit.
+/// Time limit of a handshake; QUIC itself has none.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// How long a host that enrols may wait for those before it.
+/// How long a host that enrols may wait for earlier ones.
 const ENROLMENT: Duration = Duration::from_secs(5);
 
-/// Number of handshakes from which on addresses have to be proved first.
+/// Number of handshakes above which clients must prove their address first.
 const HANDSHAKES_TRUSTED: usize = 64;
 
-/// How often it is looked whether a handshake stands still while others wait.
+/// Interval between checks for stalled handshakes while others wait.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How long agents get to take note of the end.
+/// How long agents get to process the end.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How often the own certificate is looked after.
+/// Interval between checks of the collector's certificate.
 const RENEWAL: Duration = Duration::from_secs(3600);
 
-/// How often the clock and the files of certificates are looked at: after a step, or once they were
-/// replaced, the certificate in use may be of no use.
+/// Interval between checks of the clock and of the certificates' files. A clock step or new files may
+/// make the certificate in use invalid.
 const UPKEEP: Duration = Duration::from_secs(1);
 
-/// Why agents can't be listened for.
+/// Why the listener can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// The UDP port can't be had.
+    /// The UDP port is not available.
     #[error(
         "can't listen on UDP {address}: {error}; {}",
         way_out(error, "set server.port, or stop what uses it")
@@ -52,11 +52,11 @@ pub enum ListenError {
     Bind {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         #[source]
         error: std::io::Error,
     },
-    /// The certificate can't be used.
+    /// The certificate is unusable.
     #[error(transparent)]
     Identity(#[from] IdentityError),
 }
@@ -68,7 +68,7 @@ pub struct Listener {
     endpoint: Endpoint,
 }
 
-/// Puts new certificates to use.
+/// Reloads certificates.
 #[derive(Debug, Clone)]
 pub struct Reloader {
     identity: Arc<Identity>,
@@ -76,17 +76,17 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// Reads the certificate again; it may have been renewed. Open connections stay.
+    /// Reads the certificate again, because it may have been renewed. Open connections stay.
     ///
     /// # Errors
-    /// [`IdentityError`] names the file that is of no use; the certificate in use stays.
+    /// [`IdentityError`] names the unusable file; the certificate in use stays.
     pub fn reload(&self) -> Result<(), IdentityError> {
         let config = self.identity.server_config(UnixTime::now())?;
         self.endpoint.set_server_config(Some(config));
         Ok(())
     }
 
-    /// The same, when nobody asked for it.
+    /// Reloads without a request; logs errors.
     fn renew(&self) {
         if let Err(error) = self.reload() {
             tracing::error!(%error, "the present certificate stays in use");
@@ -98,7 +98,7 @@ impl Listener {
     /// Opens the UDP port.
     ///
     /// # Errors
-    /// [`ListenError`] names the address or certificate that can't be used.
+    /// [`ListenError`] names the unusable address or certificate.
     pub fn bind(ingest: Ingest, address: SocketAddr) -> Result<Self, ListenError> {
         let server_config = ingest.identity.server_config(UnixTime::now())?;
         let bind_error = |error| ListenError::Bind { address, error };
@@ -112,15 +112,15 @@ impl Listener {
         Ok(Self { endpoint: endpoint.map_err(bind_error)?, ingest })
     }
 
-    /// The address that agents reach.
+    /// The address that agents connect to.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
         self.endpoint.local_addr()
     }
 
-    /// Lets agents in until `stop` is done, then says good-bye to all of them.
+    /// Lets agents in until `stop` completes, then closes all connections.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let mut admission = Admission::new(&self.ingest.limits);
         let mut connections = JoinSet::new();
@@ -155,7 +155,7 @@ impl Listener {
             }
             if due && renewing.is_empty() {
                 due = false;
-                // It waits for others who have locked the directory.
+                // Others may hold the directory's lock.
                 let reloader = reloader.clone();
                 renewing.spawn_blocking(move || reloader.renew());
             }
@@ -163,25 +163,25 @@ impl Listener {
         }
         self.endpoint.close(0u32.into(), b"the collector is stopping");
         while connections.join_next().await.is_some() {}
-        // Those that don't answer are not waited for.
+        // Agents that don't answer in time are left.
         let _late = tokio::time::timeout(FAREWELL, self.endpoint.wait_idle()).await;
     }
 
-    /// What puts a new certificate to use while the listener runs.
+    /// Reloads certificates while the listener runs.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
         Reloader { identity: self.ingest.identity.clone(), endpoint: self.endpoint.clone() }
     }
 }
 
-/// How a handshake goes on.
+/// Progress of a handshake.
 #[derive(Debug)]
 enum Event {
     Firm(Slot),
     Ended(Slot),
 }
 
-/// A handshake that runs. Its end is told whatever becomes of it.
+/// A running handshake. Dropping it reports its end in any case.
 #[derive(Debug)]
 struct Handshake {
     slot: Slot,
@@ -200,7 +200,7 @@ impl Drop for Handshake {
     }
 }
 
-/// Lets handshakes begin as far as there is room.
+/// Begins handshakes while there is room.
 struct Admission {
     handshakes: Handshakes<Incoming>,
     running: HashMap<u64, AbortHandle>,
@@ -211,18 +211,18 @@ struct Admission {
 
 impl Admission {
     fn new(limits: &Limits) -> Self {
-        // Each handshake says two things at most, and `limits.handshakes` bounds them.
+        // Each handshake sends at most two events, and `limits.handshakes` bounds their number.
         let (sender, events) = mpsc::unbounded_channel();
         let total = limits.total();
         let handshakes = Handshakes::new(total.handshakes, total.address_handshakes);
         Self { handshakes, running: HashMap::new(), sender, events, started: Instant::now() }
     }
 
-    /// Somebody wants to connect. Under load the address has to be proved first.
+    /// A client wants to connect. Under load it must prove its address first.
     fn offer(&mut self, incoming: Incoming) {
         let trusted = self.handshakes.len() < HANDSHAKES_TRUSTED;
         if !trusted && incoming.may_retry() && !incoming.remote_address_validated() {
-            // It may retry, as was just asked.
+            // `may_retry` was just checked.
             let _retried = incoming.retry();
             return;
         }
@@ -295,12 +295,12 @@ async fn admit(ingest: Ingest, incoming: Incoming, handshake: Handshake) {
             let (shared, busy) = (ingest.store.clone(), |busy| place.set_busy(busy));
             ingest.identity.serve_enrollment(connection, shared, busy).await;
         }
-        // The other end was told.
+        // The other end has received the reason.
         Err(_) => {}
     }
 }
 
-/// So many agents are connected that there is no room for another.
+/// Refuses an agent because all places are taken.
 fn refuse_place(ingest: &Ingest, connection: &Connection) {
     limits::count("connections_in_all");
     let most = ingest.limits.total().connections;
@@ -315,5 +315,5 @@ fn refuse_place(ingest: &Ingest, connection: &Connection) {
     connection.close(CLOSE_REFUSED.into(), said.as_bytes());
 }
 
-/// That there is no room for further agents: all of them try again for ever.
+/// Refusals of further agents. Rate-limits the log, because all of them retry forever.
 static FULL: SharedFailures<()> = SharedFailures::new();

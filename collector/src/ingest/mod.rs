@@ -1,4 +1,4 @@
-//! Ingest: what agents send, from the UDP socket to the writer.
+//! Ingest: takes what agents send from the UDP socket to the writer.
 
 mod agent;
 mod claims;

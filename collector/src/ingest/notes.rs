@@ -1,4 +1,4 @@
-//! What an agent says of itself, on its way to the store: one after the other, while frames go on.
+//! Stores what an agent says about itself, one note after the other, without holding up frames.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,19 +12,19 @@ use crate::store::Store;
 use crate::time::now_ns;
 use crate::writer::WriterHandle;
 
-/// Notes that may wait for a slow store. An agent tells its NICs again with its next connection.
+/// Notes that may wait for a slow store. An agent sends its NICs again with its next connection.
 const WAITING: usize = 8;
 
-/// Something to be kept of an agent.
+/// A fact about an agent to store.
 #[derive(Debug)]
 pub enum Note {
     /// Its NICs.
     Inventory(Inventory),
-    /// By how much its clock is ahead, nanoseconds, in a session.
+    /// How far its clock is ahead in a session, nanoseconds.
     ClockOffset { session: u64, offset_ns: i64 },
 }
 
-/// Takes notes of one agent, as long as its connection lasts.
+/// Stores the notes of one agent while its connection lasts.
 #[derive(Debug)]
 pub struct Notes {
     client: ClientId,
@@ -32,7 +32,7 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// Notes that `store` is to keep of a client, whenever `writer` may write.
+    /// Stores notes of a client in `store` whenever `writer` may write.
     pub fn new(store: Arc<dyn Store>, mut writer: WriterHandle, client: ClientId) -> Self {
         let (sender, mut notes) = mpsc::channel(WAITING);
         let of = client.clone();
@@ -62,7 +62,7 @@ impl Notes {
     }
 }
 
-/// Why notes were not kept, of all agents: they make some all the time.
+/// Why notes were not stored. Rate-limits the log, because all agents send some all the time.
 static UNKEPT: SharedFailures<String> = SharedFailures::new();
 
 fn not_kept(client: &ClientId, why: &str) {

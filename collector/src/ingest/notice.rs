@@ -1,4 +1,4 @@
-//! Tells an agent what it is to know though its connection goes on.
+//! Sends an agent notices while its connection lasts.
 
 use quinn::Connection;
 use tokio::time::timeout;
@@ -7,8 +7,8 @@ use wire::message::{Message, Notice};
 
 use super::patience::PATIENCE;
 
-/// Says something to an agent, on a stream of its own. One that is too old for that allows no
-/// stream, and is not told.
+/// Sends notices to an agent on a stream of their own. An agent too old for that allows no stream and
+/// gets none.
 pub fn tell(connection: &Connection, said: Vec<String>) {
     if said.is_empty() {
         return;

@@ -8,7 +8,7 @@ use wire::message::Message;
 
 use super::limits::{Account, Limit};
 
-/// Frames or messages that wait to be handled; the rest waits in QUIC's windows.
+/// Frames or messages that wait for processing; the rest waits in QUIC's windows.
 const WAITING: usize = 8;
 
 /// Why reading from an agent ended.
@@ -17,7 +17,7 @@ pub enum ReadError {
     /// The connection or stream is gone.
     #[error("the stream broke: {0}")]
     Gone(String),
-    /// What came is not of this protocol.
+    /// The bytes are not of this protocol.
     #[error(transparent)]
     Codec(#[from] CodecError),
     /// A message where a frame should be, or the other way round.
@@ -25,7 +25,7 @@ pub enum ReadError {
     Misplaced,
 }
 
-/// The next frame or message of a stream; `None` at its end.
+/// Reads the next frame or message of a stream; `None` at its end.
 async fn read(stream: &mut RecvStream, account: &Account) -> Result<Option<Received>, ReadError> {
     let mut header = [0; HEADER_LEN];
     match stream.read_exact(&mut header).await {
@@ -45,10 +45,10 @@ async fn read(stream: &mut RecvStream, account: &Account) -> Result<Option<Recei
     Ok(Some(received))
 }
 
-/// The next message of the control stream; `None` at its end.
+/// Reads the next message of the control stream; `None` at its end.
 ///
 /// # Errors
-/// [`ReadError`] says why there is none.
+/// [`ReadError`] names the cause.
 pub async fn read_message(
     stream: &mut RecvStream,
     account: &Account,
@@ -60,11 +60,11 @@ pub async fn read_message(
     }
 }
 
-/// The frame of a datagram, unless the client may not send one now: it is sent again then, by a
-/// stream.
+/// The frame of a datagram. `None` if the client is over a limit; then the agent sends the frame again
+/// on a stream.
 ///
 /// # Errors
-/// [`ReadError`] if it is none.
+/// [`ReadError`] if the bytes are not a frame.
 pub fn datagram(bytes: &[u8], account: &Account) -> Result<Option<Frame>, ReadError> {
     if account.over(&Limit::READING).is_some() {
         return Ok(None);
@@ -75,15 +75,15 @@ pub fn datagram(bytes: &[u8], account: &Account) -> Result<Option<Frame>, ReadEr
     Ok(Some(frame))
 }
 
-/// Reads messages in a task of its own, for reading one can't be broken off and taken up again.
-/// The channel closes at the end of the stream.
+/// Reads messages in a task of its own, because reading one can't be interrupted and resumed. The
+/// channel closes at the end of the stream.
 pub fn messages(
     mut stream: RecvStream,
     account: Account,
 ) -> mpsc::Receiver<Result<Message, ReadError>> {
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::spawn(async move {
-        // Once the client may send one more.
+        // Wait until the client may send another.
         account.ready(&Limit::READING).await;
         while let Some(message) = read_message(&mut stream, &account).await.transpose() {
             let failed = message.is_err();

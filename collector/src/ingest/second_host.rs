@@ -1,5 +1,4 @@
-//! A second host under a certificate that is in use: what it is to the first, and how often it was
-//! refused.
+//! A second host with a certificate in use: its relation to the first host, and the number of refusals.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -14,26 +13,26 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// The same if both look like one machine: usually its agent was restarted.
 const RESTART_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How often it is kept that there is a second host, while it tries.
+/// Interval between records of a second host while it tries.
 const KEPT_EVERY: Duration = Duration::from_secs(600);
 
-/// What a newcomer is to the one that is connected.
+/// Relation of a new host to the connected one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kin {
     /// The same run of the same agent, over a new connection.
     Same,
-    /// By its keys the same machine: a restart, or a second agent on it.
+    /// The same machine by its keys: a restart, or a second agent on it.
     Machine,
     /// The same machine-id in another boot: a reboot, or a copy of the machine.
     Copy,
     /// Another machine.
     Other,
-    /// One of the two doesn't tell its machine.
+    /// One of the two doesn't name its machine.
     Unknown,
 }
 
 impl Kin {
-    /// Compares a newcomer with the one that is connected.
+    /// Compares a new host with the connected one.
     #[must_use]
     pub fn of(newcomer: &Claim, connected: &Claim) -> Self {
         let unknown = HostKey::default();
@@ -51,7 +50,7 @@ impl Kin {
         }
     }
 
-    /// How long the connected one may take to answer.
+    /// How long the connected host may take to answer.
     pub(super) const fn patience(self) -> Duration {
         match self {
             Self::Same | Self::Machine => RESTART_PATIENCE,
@@ -59,7 +58,7 @@ impl Kin {
         }
     }
 
-    /// What a second host is, in words.
+    /// Describes the second host in words.
     #[must_use]
     pub const fn what(self) -> &'static str {
         match self {
@@ -73,7 +72,7 @@ impl Kin {
     }
 }
 
-/// A second host under a certificate that is in use. The agent is told this text.
+/// A second host with a certificate in use. The agent receives this text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "client {client} is connected from {kept} already, and that host keeps its place ({}); to \
@@ -85,21 +84,21 @@ impl Kin {
 pub struct SecondHost {
     /// Whose certificate it is.
     pub client: ClientId,
-    /// Who goes on.
+    /// Address of the host that stays connected.
     pub kept: IpAddr,
     /// Who was refused.
     pub refused: IpAddr,
-    /// What it is to the one that goes on.
+    /// Relation of the refused host to the connected one.
     pub kin: Kin,
-    /// How often one was refused since the connected one is.
+    /// Number of refusals since the connected host connected.
     pub times: u64,
-    /// Worth a line in the log.
+    /// To be logged.
     pub news: bool,
-    /// To be kept for those who list the clients.
+    /// To be stored for `collector clients`.
     pub due: bool,
 }
 
-/// How many were refused, which of them were told of, and when that was last kept.
+/// Number of refusals, the kinds already logged, and the time of the last record.
 #[derive(Debug)]
 pub(super) struct Refusals {
     times: u64,
@@ -112,8 +111,7 @@ impl Refusals {
         Self { times: 0, told: Failures::new(), kept: None }
     }
 
-    /// One more: how many there are, whether it is worth a line in the log, and whether it is to
-    /// be kept.
+    /// Counts a refusal. Returns the number of refusals, whether to log it, and whether to store it.
     pub(super) fn on_refused(&mut self, claim: &Claim) -> (u64, bool, bool) {
         self.times += 1;
         let now = Instant::now();
@@ -141,7 +139,7 @@ mod tests {
             (claim(1, 1, 7), Kin::Same),
             (claim(1, 1, 8), Kin::Machine),
             (claim(1, 2, 8), Kin::Copy),
-            // A copy of a running machine is none any more once it was booted.
+            // A copy of a running machine becomes another boot once it is rebooted.
             (claim(1, 2, 7), Kin::Copy),
             (claim(2, 1, 8), Kin::Other),
             (claim(2, 2, 7), Kin::Other),
@@ -150,7 +148,7 @@ mod tests {
         ] {
             assert_eq!(Kin::of(&newcomer, &connected), kin, "{newcomer:?}");
         }
-        // An older agent comes back after its connection broke.
+        // An older agent reconnects after its connection broke.
         assert_eq!(Kin::of(&claim(0, 0, 7), &claim(0, 0, 7)), Kin::Same);
     }
 }

@@ -9,27 +9,27 @@ use wire::message::{Ack, SeqRange};
 use super::limits::{Account, Memory};
 use crate::store::{Epoch, SessionState};
 
-/// Longest time for which progress goes unacknowledged: live frames are, most often, when they are
-/// committed; of a backlog the window would stand still until then.
+/// Longest delay of an acknowledgement. Live frames are usually committed by then; for a backlog the
+/// window would stall without it.
 const ACK_DELAY: Duration = Duration::from_millis(500);
 const BACKLOG_ACK_DELAY: Duration = Duration::from_millis(100);
 
-/// So many frames since the last acknowledgement are a backlog.
+/// Number of unacknowledged frames that indicates a backlog.
 const BACKLOG: u32 = 8;
 
 /// Shortest time between two acknowledgements of a gap.
 const GAP_DELAY: Duration = Duration::from_millis(10);
 
-/// What a frame takes in memory beside its rows: its place among those that wait, bytes.
+/// Memory of a waiting frame beside its rows: its entry in the queue, bytes.
 const PLACE: usize = 2 * size_of::<(u64, Kept)>();
 
-/// Why a frame can't be taken. The connection is of no more use then.
+/// Why a frame is refused. The connection is unusable afterwards.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameRefused {
-    /// Not one of the sessions that the agent introduced.
+    /// The agent didn't introduce its session.
     #[error("session {0:016x} was not introduced")]
     UnknownSession(u64),
-    /// It covers numbers both known and unknown.
+    /// It covers known and unknown numbers.
     #[error("record {first}..={last} of session {session:016x} overlaps with another")]
     Overlap {
         /// The session.
@@ -39,7 +39,7 @@ pub enum FrameRefused {
         /// Last number of the record.
         last: u64,
     },
-    /// There is no memory for it until the missing ones come.
+    /// No memory is left to keep it until the missing ones come.
     #[error(
         "frames that wait for a missing one take more memory than limits.client.waiting or \
          limits.waiting of the collector allows; missing ones have to come first"
@@ -47,24 +47,24 @@ pub enum FrameRefused {
     NoMemory,
 }
 
-/// How a frame came.
+/// How a frame arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// As a datagram: if it isn't kept, it is sent again.
+    /// As a datagram: the agent sends it again if it isn't kept.
     Live,
-    /// By a stream: it isn't sent again over this connection.
+    /// By a stream: the agent doesn't send it again over this connection.
     Stream,
 }
 
-/// A frame that waits, and its memory. One that has its turn needs none.
+/// A waiting frame and its memory. A frame whose turn it is needs none.
 type Kept = (Frame, Option<Memory>);
 
-/// One session as it is received.
+/// One session being received.
 #[derive(Debug)]
 struct Session {
     state: SessionState,
     receiver: Receiver<Kept>,
-    /// Something is to be told.
+    /// An acknowledgement is due.
     news: bool,
 }
 
@@ -96,7 +96,7 @@ impl Sessions {
     /// A frame has arrived.
     ///
     /// # Errors
-    /// [`FrameRefused`] if no honest agent would send it.
+    /// [`FrameRefused`] if no correct agent would send the frame.
     pub fn on_frame(
         &mut self,
         frame: Frame,
@@ -126,7 +126,7 @@ impl Sessions {
         session.news = true;
         self.unacked += 1;
         let delay = if session.receiver.has_gap() && !had_gap {
-            // As soon as possible: the agent sends again what is missing.
+            // As soon as possible: the agent sends missing frames again.
             (self.acked + GAP_DELAY).saturating_sub(now)
         } else if self.unacked >= BACKLOG {
             BACKLOG_ACK_DELAY
@@ -137,14 +137,14 @@ impl Sessions {
         Ok(accepted)
     }
 
-    /// The next frame that has its turn, and the epoch of its session.
+    /// The next frame in order, and the epoch of its session.
     pub fn next(&mut self) -> Option<(Epoch, Frame)> {
         let session = self.sessions.iter_mut().find(|session| session.receiver.has_next())?;
         let (frame, _memory) = session.receiver.pop()?;
         Some((session.state.epoch, frame))
     }
 
-    /// The store has a session up to `committed`.
+    /// The store has committed a session up to `committed`.
     pub fn on_committed(&mut self, id: u64, committed: u64, now: Duration) {
         if let Some(session) = self.sessions.iter_mut().find(|it| it.state.session == id) {
             session.receiver.on_committed(committed);
@@ -157,7 +157,7 @@ impl Sessions {
         self.ack_due = Some(self.ack_due.map_or(due, |planned| planned.min(due)));
     }
 
-    /// When acknowledgements are due, if there is anything to tell.
+    /// When acknowledgements are due; `None` if there are none.
     #[must_use]
     pub const fn ack_due(&self) -> Option<Duration> {
         self.ack_due
@@ -173,7 +173,7 @@ impl Sessions {
     }
 }
 
-/// What a frame takes in memory while it waits, about.
+/// Approximate memory of a waiting frame.
 fn bytes(frame: &Frame) -> usize {
     PLACE + size_of_val(frame.samples.as_slice()) + size_of_val(frame.mixes.as_slice())
 }
@@ -200,7 +200,7 @@ mod tests {
         Sessions::new(&[state(1, 10), state(2, 0)], account(64 << 20))
     }
 
-    /// Of a collector that has so much memory for frames that wait, bytes.
+    /// An account of a collector with this much memory for waiting frames, bytes.
     fn account(waiting: usize) -> Account {
         let total = TotalLimits { connections: 1, handshakes: 1, address_handshakes: 1, waiting };
         Limits::new(total, ClientLimits::default()).account(&ClientId::new("web-1").unwrap())
@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(accepted.last(), Some(&Ok(Accepted::Beyond)), "it is sent again");
         let refused = sessions.on_frame(long(101), Way::Stream, at(0));
         assert_eq!(refused, Err(FrameRefused::NoMemory), "it would not be sent again");
-        // What has its turn is taken in any case.
+        // A frame in order is always accepted.
         assert_eq!(sessions.on_frame(long(11), Way::Stream, at(0)), Ok(Accepted::Kept));
         while sessions.next().is_some() {}
         assert_eq!(sessions.on_frame(long(101), Way::Stream, at(0)), Ok(Accepted::Kept));

@@ -12,16 +12,16 @@ use crate::writer::WriterHandle;
 /// What every connection works with.
 #[derive(Debug, Clone)]
 pub struct Ingest {
-    /// Who may connect.
+    /// The certificates that may connect.
     pub identity: Arc<Identity>,
-    /// Where sessions are registered.
+    /// Registers sessions.
     pub store: Arc<dyn Database>,
-    /// Where frames go.
+    /// Takes frames.
     pub writer: WriterHandle,
-    /// What pages and Prometheus show.
+    /// The data of pages and Prometheus.
     pub live: Live,
-    /// Which hosts are connected.
+    /// The connected hosts.
     pub claims: Claims,
-    /// What they may take.
+    /// The limits and their use.
     pub limits: Limits,
 }

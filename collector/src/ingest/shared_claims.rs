@@ -1,10 +1,10 @@
-//! One host at a time under a client id, at all collectors of one store together: the same rule as
-//! among the connections of one, asked and answered in the store.
+//! One host at a time under a client id, at all collectors of one store: the same rule as among one
+//! collector's connections. Questions and answers go through the store.
 //!
-//! A host that comes from another collector by its fallbacks is let in at once: it is the same run
-//! of the same agent. A collector that is gone answers no question. Its hosts have the time to come to
-//! another one ([`SILENCE`]) before others get their places. Whoever waits for a place, or for a store
-//! that is away, is shown, and keeps nobody out; nothing of it is committed.
+//! A host that switches collectors by its fallbacks is let in at once, because it is the same run of
+//! the same agent. A collector that is down answers no question. Its hosts have [`SILENCE`] to reach
+//! another collector before others get their places. A host that waits for a place or for the store is
+//! shown and blocks nobody; its frames are not committed.
 //!
 //! [`SILENCE`]: crate::store::SILENCE
 
@@ -22,26 +22,26 @@ use super::second_host::{Kin, PATIENCE, SecondHost};
 use super::shared::Ingest;
 use crate::store::{Database, Holder, Lost, PlaceId, Question, StoreError};
 
-/// How often it is looked for questions: one statement by an index, of which most often no row comes.
+/// Interval between checks for questions: one indexed statement that usually returns no row.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// How often it is looked for an answer.
+/// Interval between checks for an answer.
 const LOOK_FOR_ANSWER: Duration = Duration::from_millis(50);
 
-/// How much longer an answer may take by way of the store.
+/// Additional time for an answer through the store.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// A look that takes longer says nothing of who has to answer.
+/// A check that takes longer proves nothing about the host asked.
 const SLOW: Duration = Duration::from_millis(500);
 
-/// How often it is looked whether places were taken by others: those of a collector that was cut
-/// off from the store and didn't answer meanwhile.
+/// Interval between checks for places taken by others, which happens to a collector that was cut off
+/// from the store and didn't answer.
 const CHECK: Duration = Duration::from_secs(10);
 
-/// Why a host has no place in the store.
+/// Why a host holds no place in the store.
 #[derive(Debug)]
 pub enum Unclaimed {
-    /// Another host has it, and answers.
+    /// Another host holds it and answers.
     SecondHost(SecondHost),
     /// The store fails.
     Store(StoreError),
@@ -61,7 +61,7 @@ impl From<StoreError> for Unclaimed {
     }
 }
 
-/// Takes a client's place for a connection that waits for it, unless it has it already.
+/// Takes a client's place for a waiting connection, unless it has it already.
 pub async fn take(
     ingest: &Ingest,
     client: &ClientId,
@@ -103,8 +103,8 @@ pub async fn take(
     Ok(())
 }
 
-/// Whether the host at a place goes on, and the number of the question; `None` if the place is free,
-/// or another's by now.
+/// Whether the host at a place stays, and the number of the question; `None` if the place is free or
+/// has changed hands.
 async fn ask(
     store: &dyn Database,
     client: &ClientId,
@@ -114,13 +114,13 @@ async fn ask(
     let Some(question) = store.ask(client, place).await? else { return Ok(None) };
     let mut until = Instant::now() + patience;
     loop {
-        // Looked at before the last look: this task may have been held up itself.
+        // Checked before the last check, because this task itself may have been held up.
         let looked = Instant::now();
         let over = looked >= until;
         match store.is_answered(client, place, question).await? {
             Some(true) => return Ok(Some((true, question))),
             None => return Ok(None),
-            // It is the store that is slow, for the one that has to answer, too.
+            // The store is slow, also for the host asked.
             Some(false) if looked.elapsed() > SLOW => until = Instant::now() + patience,
             Some(false) if over => return Ok(Some((false, question))),
             Some(false) => {}
@@ -129,8 +129,8 @@ async fn ask(
     }
 }
 
-/// Gives a place back whose connection has ended. That takes no time of its end: where it fails,
-/// whoever wants the place asks for it.
+/// Gives back the place of an ended connection without delaying its end. If that fails, the next host
+/// that wants the place challenges it.
 pub fn give_back(store: &Arc<dyn Database>, client: &ClientId, place: &Place) {
     if place.is_shared() {
         let (store, client, id) = (store.clone(), client.clone(), place.id());
@@ -142,7 +142,7 @@ pub fn give_back(store: &Arc<dyn Database>, client: &ClientId, place: &Place) {
     }
 }
 
-/// Answers the questions of other collectors, for ever.
+/// Answers the questions of other collectors, forever.
 pub async fn answer(store: Arc<dyn Database>, claims: Claims) {
     let mut due = interval(LOOK);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -170,7 +170,7 @@ pub async fn answer(store: Arc<dyn Database>, claims: Claims) {
         };
         if let Err(error) = answered.await {
             tracing::debug!(%error, "questions of other collectors can't be read");
-            // Its places may go to others meanwhile.
+            // Others may take this collector's places in the meantime.
             checked = Instant::now().checked_sub(CHECK).unwrap_or(checked);
         }
     }
@@ -197,8 +197,8 @@ async fn answer_one(
     store.release(client, place).await
 }
 
-/// Ends the connections whose places others have by now. A place that nobody has, because the store
-/// has lost it, is claimed again.
+/// Ends the connections whose places others have taken. Claims a place again if nobody has it because
+/// the store has lost it.
 async fn check(store: &dyn Database, claims: &Claims) -> Result<(), StoreError> {
     let shared = claims.shared();
     let Some(held) = store.held(claims.collector()).await? else { return Ok(()) };
@@ -216,14 +216,14 @@ async fn check(store: &dyn Database, claims: &Claims) -> Result<(), StoreError> 
             let elsewhere = "another agent of this client is connected to another collector";
             claims.end(&client, number, if same { NEWER } else { elsewhere });
         } else if claims.connection(&client, number).is_none() {
-            // It has ended meanwhile.
+            // It has ended in the meantime.
             store.release(&client, holder.place).await?;
         }
     }
     Ok(())
 }
 
-/// Claims a place again; gives the host at another collector that has it by now.
+/// Claims a place again. Returns the host at another collector if that holds it now.
 async fn claim_again(
     store: &dyn Database,
     claims: &Claims,
@@ -236,7 +236,7 @@ async fn claim_again(
             Some(other) if claims.connection(client, other.place.number).is_none() => {
                 store.release(client, other.place).await?;
             }
-            // One that waits here will be refused, or has followed this one.
+            // If one waits here, it will be refused or has replaced this one.
             Some(_) | None => return Ok(None),
         }
     }

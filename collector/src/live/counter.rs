@@ -1,11 +1,11 @@
-//! Counters of one NIC that never decrease, even if frames come twice, late or out of order: the
-//! sum, over the sessions of its client, of the highest total heard of each.
+//! Counters of one NIC that never decrease, even if frames come twice, late or out of order. Each is
+//! the sum of the highest totals received of every session of the client.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::frame::{Counts, Sample};
 
-/// Sessions told apart at a time. Past that, the one not heard of for longest only counts.
+/// Number of sessions kept apart. Beyond that, the one silent longest is added to the sum.
 const SESSIONS_MAX: usize = 64;
 
 /// Totals of one NIC.
@@ -27,7 +27,7 @@ pub struct Total {
 }
 
 impl Totals {
-    /// What a sample says about its session.
+    /// A sample's totals of its session.
     #[must_use]
     pub const fn of(sample: &Sample) -> Self {
         Self { rx: Total::of(&sample.rx), tx: Total::of(&sample.tx) }
@@ -51,16 +51,16 @@ impl Total {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Losses {
-    /// The ring had no room for them: they are in no other figure.
+    /// Dropped because the ring was full; no other figure includes them.
     pub drops: u64,
     /// Counted in a later interval than their own.
     pub late: u64,
-    /// Counted as captured though they are or may be super-packets.
+    /// Counted as captured although they are or may be super-packets.
     pub inexact: u64,
 }
 
 impl Losses {
-    /// What a sample lost.
+    /// The losses of a sample.
     pub fn of(sample: &Sample) -> Self {
         Self { drops: sample.drops, late: sample.late.into(), inexact: sample.inexact.into() }
     }
@@ -76,14 +76,14 @@ impl Losses {
 /// The counters of one NIC.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counter {
-    /// Of sessions no longer told apart.
+    /// Totals of sessions no longer kept apart.
     carried: Totals,
-    /// The highest totals of each session, the one heard of last at the end.
+    /// The highest totals of each session, the most recently updated at the end.
     sessions: Vec<(u64, Totals)>,
 }
 
 impl Counter {
-    /// A session was at these totals.
+    /// Takes the totals of a session.
     pub fn observe(&mut self, session: u64, totals: Totals) {
         let known = self.sessions.iter().rposition(|(known, _)| *known == session);
         let mut highest = known.map_or_else(Totals::default, |index| self.sessions.remove(index).1);
@@ -120,7 +120,7 @@ mod tests {
         counter.observe(1, received(100));
         counter.observe(2, received(7));
         assert_eq!(counter.totals(), received(107));
-        // What the first session had left to deliver.
+        // The rest of the first session.
         counter.observe(1, received(120));
         assert_eq!(counter.totals(), received(127));
     }

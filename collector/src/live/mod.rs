@@ -32,8 +32,8 @@ pub use self::watch::{ClientUpdate, Event, NicPoint, SamplesUpdate};
 use crate::store::{Registered, SecondHostRecord};
 use crate::time::Time;
 
-/// Shards of the table, each with its own lock. With 10,000 clients, copying one delays a frame by
-/// at most about 40 us.
+/// Shards of the table, each with its own lock. With 10,000 clients, copying one delays a frame by at
+/// most about 40 us.
 const SHARDS: usize = 256;
 
 /// Updates that a slow reader may fall behind before it loses some.
@@ -51,7 +51,7 @@ struct Shared {
     updates: broadcast::Sender<Event>,
 }
 
-/// A share of the clients, and who follows one of them.
+/// A share of the clients, and the subscribers to single ones.
 #[derive(Debug, Default)]
 struct Shard {
     table: Table,
@@ -88,28 +88,28 @@ impl Live {
         self.shard(client).table.on_connected(client, alias, host, now_ns);
     }
 
-    /// A connection of a client is gone. Call it once for each [`Live::on_connected`].
+    /// A connection of a client has ended. Call it once for each [`Live::on_connected`].
     pub fn on_disconnected(&self, client: &ClientId, now_ns: u64) {
         self.shard(client).table.on_disconnected(client, now_ns);
     }
 
-    /// A client told its NICs.
+    /// A client sent its NICs.
     pub fn on_inventory(&self, client: &ClientId, inventory: &Inventory) {
         self.shard(client).table.on_inventory(client, inventory);
     }
 
-    /// A client's clock was found to be ahead of the collector's by so many nanoseconds.
+    /// A client's clock is ahead of the collector's by this many nanoseconds.
     pub fn on_clock_offset(&self, client: &ClientId, offset_ns: i64) {
         self.shard(client).table.on_clock_offset(client, offset_ns);
     }
 
-    /// Whether a client that is connected runs on the collector's own host, whose clock it shares.
+    /// Sets whether a connected client runs on the collector's own host and shares its clock.
     pub fn on_located(&self, client: &ClientId, same_host: bool) {
         self.shard(client).table.on_located(client, same_host);
     }
 
-    /// By how much the clocks of the clients that are connected are ahead of the collector's,
-    /// nanoseconds, as far as known. Those that share its clock are left out.
+    /// How far the clocks of connected clients are ahead of the collector's, nanoseconds, where known.
+    /// Clients that share its clock are left out.
     #[must_use]
     pub fn clock_offsets(&self) -> Vec<i64> {
         let mut offsets = Vec::new();
@@ -119,25 +119,24 @@ impl Live {
         offsets
     }
 
-    /// A frame has arrived: for the first time or again, in order or not, fresh or old backlog.
+    /// Takes a frame: new or repeated, in order or not, live or backlog.
     pub fn observe(&self, client: &ClientId, frame: &Frame, now_ns: u64) {
         let mut shard = self.shard(client);
         shard.table.observe(client, frame, now_ns);
         shard.watchers.on_frame(client, frame, now_ns);
     }
 
-    /// What the register of clients says: those that are not connected here are down, or connected
-    /// to another collector of the same store; those that were forgotten disappear. Call it every
-    /// 10 s.
+    /// Takes the register of clients. Clients not connected here are down or at another collector of
+    /// the same store; forgotten ones disappear. Call it every 10 s.
     pub fn on_registered(&self, clients: &[Registered], now_ns: u64) {
         for registered in clients {
-            // An id that is none can't have been written by a collector.
+            // No collector writes an invalid id.
             let Ok(id) = ClientId::new(&registered.client) else { continue };
             self.shard(&id).table.on_registered(id.clone(), registered, now_ns);
         }
     }
 
-    /// The second hosts that the store knows of; those that still try are shown. Call it every 10 s.
+    /// Takes the second hosts in the store, and shows those that still try. Call it every 10 s.
     pub fn on_second_hosts(&self, known: &[SecondHostRecord], now_ns: u64) {
         let current = known.iter().filter(|record| record.is_current(now_ns));
         let current = current.map(|record| (record.client.as_str(), record)).collect();
@@ -146,19 +145,19 @@ impl Live {
         }
     }
 
-    /// Lets NICs disappear that their clients have had no more for [`GONE_NS`]. Clients stay. Call
-    /// it every few seconds.
+    /// Removes NICs that their clients have not had for [`GONE_NS`]. Clients stay. Call it every few
+    /// seconds.
     pub fn expire(&self, now_ns: u64) {
         for mut shard in self.shards() {
             shard.table.expire(now_ns);
         }
     }
 
-    /// Where the counters are and what clients carried last, to be given to [`Live::restore`] after
-    /// a restart. What running sessions carried meanwhile is not lost: their next frames tell.
+    /// The counters and the clients' last samples, for [`Live::restore`] after a restart. Traffic of
+    /// running sessions in the meantime is not lost, because their next frames carry totals.
     ///
     /// # Errors
-    /// None in practice: plain data becomes JSON.
+    /// None in practice: plain data always becomes JSON.
     pub fn save(&self) -> Result<Vec<u8>, serde_json::Error> {
         let mut saved = Saved::default();
         for shard in self.shards() {
@@ -167,11 +166,11 @@ impl Live {
         serde_json::to_vec(&saved)
     }
 
-    /// Lets the counters go on from where they were when `saved` was made; the clients are down until
-    /// they connect. Call it at the start.
+    /// Continues the counters of `saved`. The clients are down until they connect. Call it at the
+    /// start.
     ///
     /// # Errors
-    /// If it is not what [`Live::save`] gives.
+    /// `saved` was not made by [`Live::save`].
     pub fn restore(&self, saved: &[u8], now_ns: u64) -> Result<(), serde_json::Error> {
         let saved: Saved = serde_json::from_slice(saved)?;
         for client in saved.clients {
@@ -199,7 +198,7 @@ impl Live {
         self.shard(client).table.client(client)
     }
 
-    /// Every client in short, as the first event for a page.
+    /// A summary of every client, as the first event for a page.
     #[must_use]
     pub fn snapshot_event(&self, now_ns: u64) -> Event {
         let mut clients: Vec<SummaryView> = Vec::new();
@@ -217,22 +216,22 @@ impl Live {
         Event::new("snapshot", &ClientUpdate { now: Time(now_ns), client })
     }
 
-    /// Updates of all clients from now on. A reader that falls behind loses the oldest and is
-    /// told so.
+    /// Updates of all clients from now on. A reader that falls behind loses the oldest and gets an
+    /// error.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Event> {
         self.shared.updates.subscribe()
     }
 
-    /// Events of one client from now on, each sample as soon as it arrives. A reader that falls
-    /// behind loses the oldest and is told so.
+    /// Events of one client from now on, each sample as soon as it arrives. A reader that falls behind
+    /// loses the oldest and gets an error.
     #[must_use]
     pub fn watch(&self, client: &ClientId) -> broadcast::Receiver<Event> {
         self.shard(client).watchers.watch(client)
     }
 
-    /// Tells the subscribers what changed since the last time. Call it a few times a second: an
-    /// update is made once for all of them, and none is made if nobody listens.
+    /// Sends subscribers the changes since the last call. Call it a few times a second: it makes one
+    /// update for all of them, and none if nobody listens.
     pub fn publish(&self, now_ns: u64) {
         let mut changes = Changes::default();
         let listened = self.shared.updates.receiver_count() > 0;
@@ -250,7 +249,7 @@ impl Live {
         let Changes { clients, gone } = changes;
         if listened && !(clients.is_empty() && gone.is_empty()) {
             let update = Update { now: Time(now_ns), clients, gone };
-            // The last reader may have left meanwhile.
+            // The last reader may have left in the meantime.
             let _nobody = self.shared.updates.send(Event::new("update", &update));
         }
     }
@@ -268,7 +267,7 @@ impl Live {
     }
 }
 
-/// The table holds whatever happened to the thread that changed it last.
+/// The table stays consistent even if a thread panicked while holding the lock.
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,40 +1,40 @@
-//! Where a client is: connected here, to another collector of the same store, or nowhere. Takes
-//! events and times, and what the register of clients says when it is asked.
+//! Where a client is: connected here, to another collector of the same store, or nowhere. Takes events,
+//! times, and the register's answers.
 
 use crate::time::Time;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// What this collector still had to commit when a client left is committed by then, nanoseconds:
-/// that is no sign of the client at another collector.
+/// How long this collector may still commit data of a client that left, nanoseconds. Such commits don't
+/// show the client at another collector.
 const TAIL_NS: u64 = 15 * SECOND_NS;
 
-/// How old what was saved may be at most, beside that, nanoseconds.
+/// Additional age that saved state may have, nanoseconds.
 const SAVED_NS: u64 = 60 * SECOND_NS;
 
-/// A client that the register, asked so often, knew nothing new of is nowhere. That is 90 s: agents
-/// report every 60 s at least, and the register is asked every 10 s.
+/// Number of register answers without news after which a client is down. That is 90 s: agents report at
+/// least every 60 s, and the register is asked every 10 s.
 const QUIET: u8 = 9;
 
-/// Where a client is, and when it was last heard of.
+/// Where a client is, and when it was last heard from.
 #[derive(Debug)]
 pub(super) struct Presence {
-    /// Open connections: two for a moment when a client comes back.
+    /// Open connections; briefly two when a client reconnects.
     connections: u32,
-    /// When this collector heard of it; 0: never.
+    /// When this collector last heard from it; 0: never.
     heard_ns: u64,
-    /// It may have been heard of here for so long after that.
+    /// This long after that, it may still have been heard from here.
     unsure_ns: u64,
-    /// What the register said when it was last asked.
+    /// The register's last answer.
     registered_ns: Option<u64>,
-    /// How often it was asked since it said that another collector has the client.
+    /// Number of answers without news since the register showed the client at another collector.
     quiet: u8,
-    /// When another collector heard of it.
+    /// When another collector heard from it.
     elsewhere_ns: u64,
 }
 
 impl Default for Presence {
-    /// Of a client that was never heard of.
+    /// A client never heard from.
     fn default() -> Self {
         Self {
             connections: 0,
@@ -48,7 +48,7 @@ impl Default for Presence {
 }
 
 impl Presence {
-    /// Of a client that was heard of before a restart.
+    /// A client heard from before a restart.
     pub fn restored(heard_ns: u64) -> Self {
         Self { heard_ns, unsure_ns: SAVED_NS, ..Self::default() }
     }
@@ -67,15 +67,15 @@ impl Presence {
         self.heard_ns = now_ns;
     }
 
-    /// The register says when a collector last heard of the client. Ask it every 10 s.
+    /// Takes the register's time of the client's last sign of life. Call it every 10 s.
     pub fn on_registered(&mut self, last_seen_ns: u64, now_ns: u64) {
-        // Heard of while the clock was ahead.
+        // It was heard from while the clock was ahead.
         self.heard_ns = self.heard_ns.min(now_ns);
         let before = self.registered_ns.replace(last_seen_ns);
         self.quiet = self.quiet.saturating_add(1);
         let own_ns = self.heard_ns.saturating_add(self.unsure_ns).saturating_add(TAIL_NS);
         if last_seen_ns > own_ns {
-            // A clock that was wrong may have written what is still to come.
+            // A wrong clock may have written a time in the future.
             self.elsewhere_ns = now_ns.min(last_seen_ns);
             if before.is_some_and(|before| before < last_seen_ns) {
                 self.quiet = 0;
@@ -83,27 +83,27 @@ impl Presence {
         }
     }
 
-    /// Whether it is connected here.
+    /// True if it is connected here.
     pub const fn here(&self) -> bool {
         self.connections > 0
     }
 
-    /// Whether it is connected, here or to another collector of the same store.
+    /// True if it is connected, here or to another collector of the same store.
     pub const fn up(&self) -> bool {
         self.here() || self.quiet < QUIET
     }
 
-    /// Whether another collector of the same store was the last to hear of it.
+    /// True if another collector of the same store heard from it last.
     pub const fn elsewhere(&self) -> bool {
         !self.here() && self.elsewhere_ns > self.heard_ns
     }
 
-    /// When this collector heard of it; 0: never.
+    /// When this collector last heard from it; 0: never.
     pub const fn heard_ns(&self) -> u64 {
         self.heard_ns
     }
 
-    /// When any collector heard of it.
+    /// When any collector last heard from it.
     pub const fn last_seen(&self) -> Time {
         Time(if self.elsewhere() { self.elsewhere_ns } else { self.heard_ns })
     }

@@ -21,7 +21,7 @@ pub(super) struct SavedClient {
     pub client: String,
     #[serde(default)]
     pub alias: String,
-    /// 0 in what an older collector saved.
+    /// 0 in state saved by an older collector.
     #[serde(default)]
     pub last_seen_ns: u64,
     #[serde(default)]
@@ -37,14 +37,14 @@ pub(super) struct SavedNic {
     pub counter: Counter,
     #[serde(flatten)]
     pub losses: Losses,
-    /// As last told; `None` of a NIC that isn't shown.
+    /// The newest facts; `None` if the NIC isn't shown.
     #[serde(default)]
     pub facts: Option<SavedFacts>,
     #[serde(default)]
     pub newest: Option<SavedSample>,
 }
 
-/// What a NIC is.
+/// Facts about a NIC.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SavedFacts {
     listed: bool,
@@ -54,7 +54,7 @@ pub(super) struct SavedFacts {
     stacked: bool,
 }
 
-/// What a NIC carried last.
+/// The last sample of a NIC.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SavedSample {
     pub session: u64,
@@ -70,7 +70,7 @@ pub(super) struct SavedSample {
     flags: u32,
 }
 
-/// One direction of it: bytes, packets, and bytes of the highest peak of 1 ms.
+/// One direction: bytes, packets, and bytes of the highest 1 ms peak.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct SavedCounts(u64, u64, u32);
 
@@ -80,7 +80,7 @@ impl SavedFacts {
         Self { listed, kind: kind.clone(), speed_bits: *speed_bits, up: *up, stacked: *stacked }
     }
 
-    /// The NIC, and whether it was in its client's newest inventory.
+    /// The NIC, and true if it was in its client's newest inventory.
     pub fn restored(self, name: NicName) -> (Nic, bool) {
         let Self { listed, kind, speed_bits, up, stacked } = self;
         (Nic { name, kind, speed_bits, up, stacked, ..Nic::default() }, listed)

@@ -4,21 +4,22 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Sessions remembered; past that, the one not heard of for longest is forgotten.
+/// Number of sessions kept. Beyond that, the one silent longest is forgotten.
 const SESSIONS_MAX: usize = 64;
 
-/// Ranges remembered of a session; past that, the oldest hole counts as seen.
+/// Number of ranges kept per session. Beyond that, the oldest hole counts as seen.
 const RANGES_MAX: usize = 1024;
 
 /// The sequence numbers seen of a client's sessions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    /// Ranges by first number, with their last, of each session, the one heard of last at the end.
+    /// Ranges of each session, by first number with the last one; the most recently updated session is
+    /// at the end.
     sessions: Vec<(u64, BTreeMap<u64, u64>)>,
 }
 
 impl Seen {
-    /// Notes the numbers `first..=last` of a session. True if none of them was seen before.
+    /// Notes the numbers `first..=last` of a session. True if none was seen before.
     pub fn insert(&mut self, session: u64, first: u64, last: u64) -> bool {
         let known = self.sessions.iter().rposition(|(known, _)| *known == session);
         let mut ranges = known.map_or_else(BTreeMap::new, |index| self.sessions.remove(index).1);

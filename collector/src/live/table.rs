@@ -16,13 +16,13 @@ use super::view::{
 use crate::store::{Registered, SecondHostRecord};
 use crate::time::Time;
 
-/// A NIC that its client has no more, or that is not heard of, disappears after this, nanoseconds.
+/// A NIC that is silent or that its client no longer has disappears after this, nanoseconds.
 pub const GONE_NS: u64 = 300 * SECOND_NS;
 
-/// Its counters are kept for so long, to go on if it comes back, nanoseconds.
+/// How long its counters are kept, to continue if it comes back, nanoseconds.
 const FORGOTTEN_NS: u64 = 86_400 * SECOND_NS;
 
-/// A session not heard of for so long gives way to any other, nanoseconds.
+/// A session silent for this long gives way to any other, nanoseconds.
 const SILENT_NS: u64 = 5 * SECOND_NS;
 
 /// Most NICs of a client.
@@ -30,13 +30,13 @@ const NICS_MAX: usize = wire::message::LIST_MAX;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// Every client, or a share of them.
+/// All clients or a share of them.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     clients: HashMap<ClientId, Client>,
 }
 
-/// What changed since it was last asked for.
+/// Changes since the last request.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     pub clients: Vec<SummaryView>,
@@ -54,17 +54,17 @@ struct Client {
     same_host: bool,
     nics: BTreeMap<NicName, NicState>,
     seen: Seen,
-    /// Not shown: forgotten, or not heard of again since an older collector saved its counters.
+    /// Not shown: forgotten, or silent since an older collector saved its counters.
     gone: bool,
-    /// To be told.
+    /// To be sent to subscribers.
     changed: bool,
 }
 
 #[derive(Debug, Default)]
 struct NicState {
-    /// As last told.
+    /// The newest facts.
     facts: Nic,
-    /// In the newest inventory.
+    /// Listed in the newest inventory.
     listed: bool,
     counter: Counter,
     losses: Losses,
@@ -114,7 +114,7 @@ impl Table {
         self.touch(client).clock_offset_ns = Some(offset_ns);
     }
 
-    /// The second hosts that there are of all clients.
+    /// Takes the current second hosts of all clients.
     pub fn on_second_hosts(&mut self, current: &HashMap<&str, &SecondHostRecord>) {
         for (id, client) in &mut self.clients {
             let second_host = current.get(id.as_str()).map(|record| Box::new((*record).into()));
@@ -128,7 +128,7 @@ impl Table {
         self.touch(client).same_host = same_host;
     }
 
-    /// The clock offsets of the clients that are connected from other hosts, as far as known.
+    /// The clock offsets of clients connected from other hosts, where known.
     pub fn clock_offsets(&self) -> impl Iterator<Item = i64> {
         let other = |client: &&Client| client.presence.here() && !client.same_host;
         let connected = self.clients.values().filter(other);
@@ -142,7 +142,7 @@ impl Table {
         for sample in &frame.samples {
             let past = now_ns.saturating_sub(end_ns(sample)) > GONE_NS;
             if past && !client.nics.contains_key(&sample.nic) {
-                // Backlog of a NIC that is no more.
+                // Backlog of a NIC that no longer exists.
                 continue;
             }
             let Some(nic) = client.nic(sample.nic) else { continue };
@@ -179,7 +179,7 @@ impl Table {
         self.clients.entry(id).or_default().on_registered(registered, now_ns);
     }
 
-    /// Lets NICs disappear that their clients, being there, have no more.
+    /// Removes NICs that their connected clients no longer have.
     pub fn expire(&mut self, now_ns: u64) {
         self.clients.retain(|_, client| {
             let there = client.presence.here();
@@ -197,7 +197,7 @@ impl Table {
         });
     }
 
-    /// Every client that is not gone, in no order.
+    /// Every client that is not gone, in any order.
     pub fn snapshot(&self) -> impl Iterator<Item = ClientView> {
         self.clients.iter().filter(|(_, client)| !client.gone).map(|(id, client)| client.view(id))
     }
@@ -208,13 +208,13 @@ impl Table {
         Some(found.view(client))
     }
 
-    /// Every client that is not gone in short, in no order.
+    /// A summary of every client that is not gone, in any order.
     pub fn summaries(&self) -> impl Iterator<Item = SummaryView> {
         let shown = self.clients.iter().filter(|(_, client)| !client.gone);
         shown.map(|(id, client)| client.summary(id))
     }
 
-    /// Adds what changed since the last time, and tells `each` which clients did.
+    /// Adds the changes since the last call, and passes each changed client to `each`.
     pub fn take_changes(
         &mut self,
         changes: &mut Changes,
@@ -232,7 +232,7 @@ impl Table {
         }
     }
 
-    /// What is to be kept of every client over a restart.
+    /// The state of every client to save across a restart.
     pub fn saved(&self) -> impl Iterator<Item = SavedClient> {
         self.clients.iter().map(|(id, client)| SavedClient {
             client: id.to_string(),
@@ -244,7 +244,7 @@ impl Table {
         })
     }
 
-    /// Takes over what was kept of a client, which is down until it connects.
+    /// Restores a client, which is down until it connects.
     pub fn restore(&mut self, id: ClientId, saved: SavedClient, now_ns: u64) {
         let SavedClient { alias, last_seen_ns, clock_offset_ns, seen, nics, .. } = saved;
         let nics = nics.into_iter().filter_map(|saved| {
@@ -263,7 +263,7 @@ impl Table {
         self.clients.entry(id).or_insert(client);
     }
 
-    /// The client, as it is about to change.
+    /// Returns the client and marks it as changed.
     fn touch(&mut self, client: &ClientId) -> &mut Client {
         let client = self.clients.entry(client.clone()).or_default();
         client.gone = false;
@@ -317,7 +317,7 @@ impl Client {
         let mut losses = Losses::default();
         for (_, nic) in nics() {
             losses.add(nic.losses);
-            // A NIC that fell silent while others went on carries nothing now.
+            // A NIC that is silent while others send carries nothing now.
             let current = nic.newest.as_ref().filter(|newest| {
                 let patience = SILENT_NS.max(newest.sample.interval_ns.saturating_mul(3));
                 newest.observed_ns.saturating_add(patience) >= newest_ns.unwrap_or(0)
@@ -350,7 +350,7 @@ impl Client {
 }
 
 impl NicState {
-    /// A NIC of which no inventory has told yet: what carries traffic is up.
+    /// A NIC that no inventory has listed yet. It carries traffic, so it is up.
     fn unlisted() -> Self {
         Self { facts: Nic { up: true, ..Nic::default() }, ..Self::default() }
     }
@@ -406,8 +406,8 @@ impl NicState {
 }
 
 impl Newest {
-    /// True if a sample is newer. Between sessions time decides, unless this one's has fallen
-    /// silent: the clock may have been set back.
+    /// True if a sample is newer. Between sessions time decides, unless this one's session is silent,
+    /// because the clock may have been set back.
     const fn gives_way(&self, frame: &Frame, sample: &Sample, now_ns: u64) -> bool {
         if frame.session == self.session {
             frame.last_seq > self.seq

@@ -12,10 +12,10 @@ use wire::id::ClientId;
 use super::view::{ClientView, PointView};
 use crate::time::Time;
 
-/// Events that a slow reader of one client may fall behind before it loses some.
+/// Number of events that a slow reader of one client may lag before it loses some.
 const EVENTS_MAX: usize = 64;
 
-/// An event for a page: its name and its JSON, shared by all who get it.
+/// An event for a page: its name and its JSON, shared by all subscribers.
 #[derive(Debug, Clone)]
 pub struct Event {
     /// `snapshot`, `update` or `samples`.
@@ -52,7 +52,7 @@ pub struct NicPoint {
     pub point: PointView,
 }
 
-/// The channels to those who follow a client.
+/// The channels to the subscribers of single clients.
 #[derive(Debug, Default)]
 pub(super) struct Watchers {
     channels: HashMap<ClientId, broadcast::Sender<Event>>,
@@ -72,7 +72,7 @@ impl Watchers {
         self.channels.contains_key(client)
     }
 
-    /// Tells of a frame that has just arrived.
+    /// Sends a frame that has just arrived.
     pub fn on_frame(&self, client: &ClientId, frame: &Frame, now_ns: u64) {
         let Some(channel) = self.channels.get(client) else { return };
         let points = frame.samples.iter().filter(|_| frame.gap == 0);
@@ -80,12 +80,12 @@ impl Watchers {
             points.map(|sample| NicPoint { nic: sample.nic.to_string(), point: sample.into() });
         let update = SamplesUpdate { now: Time(now_ns), samples: points.collect() };
         if !update.samples.is_empty() {
-            // The last reader may have left meanwhile.
+            // The last reader may have left in the meantime.
             let _nobody = channel.send(Event::new("samples", &update));
         }
     }
 
-    /// Tells what a client is like now.
+    /// Sends the current state of a client.
     pub fn on_change(&self, client: &ClientId, view: Option<ClientView>, now_ns: u64) {
         if let Some(channel) = self.channels.get(client) {
             let update = ClientUpdate { now: Time(now_ns), client: view };
@@ -93,7 +93,7 @@ impl Watchers {
         }
     }
 
-    /// Forgets clients that nobody follows any more.
+    /// Drops clients without subscribers.
     pub fn tidy(&mut self) {
         self.channels.retain(|_, channel| channel.receiver_count() > 0);
     }

@@ -1,9 +1,9 @@
-//! Memory that many share: each takes a share of it, which comes back by itself.
+//! A shared amount of memory. Each share returns to it when dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// So many bytes.
+/// An amount of memory in bytes.
 #[derive(Debug, Clone)]
 pub struct Budget(Arc<Inner>);
 
@@ -13,7 +13,7 @@ struct Inner {
     used: AtomicUsize,
 }
 
-/// A share of a budget, given back when it is dropped.
+/// A share of a budget. Dropping it gives it back.
 #[derive(Debug)]
 pub struct Share {
     of: Budget,
@@ -27,7 +27,7 @@ impl Budget {
         Self(Arc::new(Inner { limit, used: AtomicUsize::new(0) }))
     }
 
-    /// Takes a share if it is there.
+    /// Takes a share if the budget has room.
     #[must_use]
     pub fn take(&self, bytes: usize) -> Option<Share> {
         let more = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.0.limit);

@@ -1,5 +1,5 @@
-//! Who enrols at the moment. Anybody can connect and then send nothing, so a silent connection
-//! gives way to a new one. Decisions only.
+//! Which enrolments run. Anybody can connect and then send nothing, so a silent connection gives way to
+//! a new one. Decisions only.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -8,20 +8,20 @@ use super::handshakes::Origin;
 /// Enrolments at once. A connection takes up to 320 KiB: 40 MiB.
 const IN_ALL: usize = 128;
 
-/// Of them, those of one address: hundreds of hosts behind it enrol at once when a tool sets them up,
-/// and each says what it wants within a round trip.
+/// Enrolments at once of one address. Hundreds of hosts behind it enrol at once when a tool sets them
+/// up, and each sends its request within a round trip.
 const OF_ONE_ADDRESS: usize = 32;
 
 #[derive(Debug)]
 struct Place<T> {
     number: u64,
     origin: Origin,
-    /// Something is done for it: it doesn't give way.
+    /// The collector works on its request, so it doesn't give way.
     busy: bool,
     item: T,
 }
 
-/// The enrolments that there are, the oldest first.
+/// The running enrolments, the oldest first.
 #[derive(Debug)]
 pub struct Enrolments<T> {
     next: u64,
@@ -35,8 +35,8 @@ impl<T> Default for Enrolments<T> {
 }
 
 impl<T> Enrolments<T> {
-    /// A place for one that comes from an address: its number, and who gives way for it. `None` while
-    /// something is done for all that could.
+    /// Takes a place for a connection from an address. Returns its number and the connection that gives
+    /// way. `None` if every candidate is busy.
     pub fn enter(&mut self, origin: Origin, item: T) -> Option<(u64, Option<T>)> {
         let gives_way = match self.full_of(origin) {
             Some(full) => {
@@ -51,7 +51,7 @@ impl<T> Enrolments<T> {
         Some((number, gives_way.map(|it| it.item)))
     }
 
-    /// The address of which one has to go before another of `origin` may come.
+    /// The address that must give way before another connection of `origin` may come.
     fn full_of(&self, origin: Origin) -> Option<Origin> {
         let (mut of_all, mut idle) = (HashMap::<_, usize>::new(), HashMap::<_, usize>::new());
         for place in &self.places {
@@ -65,14 +65,14 @@ impl<T> Enrolments<T> {
         (self.places.len() >= IN_ALL).then(most_idle)?
     }
 
-    /// Something is done for one from now on, or no more.
+    /// Sets whether the collector works on its request.
     pub fn set_busy(&mut self, number: u64, busy: bool) {
         if let Some(place) = self.places.iter_mut().find(|it| it.number == number) {
             place.busy = busy;
         }
     }
 
-    /// One is over.
+    /// An enrolment is over.
     pub fn leave(&mut self, number: u64) {
         self.places.retain(|it| it.number != number);
     }

@@ -1,5 +1,5 @@
-//! Decides whose handshake is next. Anybody can begin one, so addresses take turns, each has a
-//! limit, and a stalled handshake gives way. Decisions only, time is an argument.
+//! Decides whose handshake is next. Anybody can begin one, so addresses take turns, each has a limit,
+//! and a stalled handshake gives way. Decisions only; time is an argument.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -7,45 +7,46 @@ use std::time::Duration;
 
 use crate::listen::network;
 
-/// Most that wait: thousands of agents that come back at once. QUIC holds up to 64 KiB of each, and
-/// 16 MiB of all.
+/// Most handshakes that wait, as when thousands of agents reconnect at once. QUIC holds up to 64 KiB of
+/// each, and 16 MiB of all.
 const WAITING_MAX: usize = 3072;
 
-/// Who has waited for so long has given up.
+/// A client that has waited this long has given up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A handshake gives way to others after this: three round trips to the other side of the earth.
+/// Age at which a handshake gives way to others: three round trips to the other side of the earth.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What counts as one address: of IPv6 a network of 48 bits, which is what one customer gets.
+/// A source of handshakes: an IPv4 address, or an IPv6 network of 48 bits, which is what one customer
+/// gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Origin(IpAddr);
 
 impl Origin {
-    /// Where an address is.
+    /// The origin of an address.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
         Self(network(address, 48))
     }
 }
 
-/// A handshake that runs.
+/// A running handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slot {
-    /// Where it comes from.
+    /// Its source.
     pub origin: Origin,
-    /// Which one it is.
+    /// Its number.
     pub number: u64,
 }
 
-/// What is to be done next.
+/// The next action.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step<T> {
     /// Begin a handshake.
     Start(Slot, T),
-    /// Break one off.
+    /// Abort a handshake.
     BreakOff(Slot),
-    /// Forget one that has waited: its packets come again if somebody still wants it.
+    /// Drop a waiting one. If its client still wants it, its packets come again.
     Forget(T),
 }
 
@@ -53,7 +54,7 @@ pub enum Step<T> {
 struct Running {
     number: u64,
     since: Duration,
-    /// It stands still no more, and isn't broken off.
+    /// It has progressed, so it isn't aborted.
     firm: bool,
 }
 
@@ -64,14 +65,14 @@ struct Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// The one that gives way, if it has had its time.
+    /// The handshake that gives way, if it has used up its grace.
     fn stands_still(&self, now: Duration) -> Option<usize> {
         let oldest = self.running.iter().position(|it| !it.firm)?;
         (now.saturating_sub(self.running[oldest].since) >= GRACE).then_some(oldest)
     }
 }
 
-/// The handshakes that run and wait.
+/// Running and waiting handshakes.
 #[derive(Debug)]
 pub struct Handshakes<T> {
     limit: usize,
@@ -80,12 +81,12 @@ pub struct Handshakes<T> {
     running: usize,
     waiting: usize,
     queues: HashMap<Origin, Queue<T>>,
-    /// Those that have some waiting, in turn.
+    /// Origins with waiting handshakes, in turn.
     turns: VecDeque<Origin>,
 }
 
 impl<T> Handshakes<T> {
-    /// None yet; at most `limit` run at once, `limit_each` of them of one address.
+    /// None yet. At most `limit` run at once, `limit_each` of them per origin.
     #[must_use]
     pub fn new(limit: usize, limit_each: usize) -> Self {
         Self {
@@ -99,7 +100,7 @@ impl<T> Handshakes<T> {
         }
     }
 
-    /// How many there are.
+    /// Number of running and waiting handshakes.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.running + self.waiting
@@ -111,7 +112,7 @@ impl<T> Handshakes<T> {
         self.waiting > 0
     }
 
-    /// Somebody wants one.
+    /// A client asks for a handshake.
     pub fn offer(&mut self, origin: Origin, item: T, now: Duration) {
         let empty = || Queue { running: VecDeque::new(), waiting: VecDeque::new() };
         let queue = self.queues.entry(origin).or_insert_with(empty);
@@ -122,7 +123,7 @@ impl<T> Handshakes<T> {
         self.waiting += 1;
     }
 
-    /// The other end has answered: it isn't broken off any more.
+    /// The client has answered, so its handshake isn't aborted any more.
     pub fn on_firm(&mut self, slot: Slot) {
         let Some(queue) = self.queues.get_mut(&slot.origin) else { return };
         if let Some(running) = queue.running.iter_mut().find(|it| it.number == slot.number) {
@@ -130,7 +131,7 @@ impl<T> Handshakes<T> {
         }
     }
 
-    /// One has ended.
+    /// A handshake has ended.
     pub fn on_end(&mut self, slot: Slot) {
         let Some(queue) = self.queues.get_mut(&slot.origin) else { return };
         let before = queue.running.len();
@@ -139,7 +140,7 @@ impl<T> Handshakes<T> {
         self.tidy(slot.origin);
     }
 
-    /// What is to be done next. Call it until there is nothing.
+    /// The next action. Call it until it returns `None`.
     pub fn next(&mut self, now: Duration) -> Option<Step<T>> {
         if self.waiting > WAITING_MAX {
             let longest = *self.turns.iter().max_by_key(|it| self.queues[*it].waiting.len())?;
@@ -157,7 +158,7 @@ impl<T> Handshakes<T> {
                     return self.break_off(origin, oldest);
                 }
             } else if self.running >= self.limit {
-                // The same for whoever waits: asked once, as there may be thousands of addresses.
+                // The same for waiting ones; asked once, because there may be thousands of origins.
                 if std::mem::replace(&mut busiest_asked, true) {
                     self.turns.rotate_left(1);
                     continue;
@@ -176,7 +177,7 @@ impl<T> Handshakes<T> {
         None
     }
 
-    /// Begins the newest that waits: of the oldest, fewest are still wanted.
+    /// Begins the newest that waits, because clients of old ones have mostly given up.
     fn start(&mut self, origin: Origin, now: Duration) -> Option<Step<T>> {
         let queue = self.queues.get_mut(&origin)?;
         let (item, _) = queue.waiting.pop_back()?;
@@ -204,7 +205,7 @@ impl<T> Handshakes<T> {
         Some(Step::Forget(item))
     }
 
-    /// Keeps only what has something.
+    /// Drops the entry of an origin without handshakes.
     fn tidy(&mut self, origin: Origin) {
         let Some(queue) = self.queues.get(&origin) else { return };
         if queue.waiting.is_empty() {
@@ -230,7 +231,7 @@ mod tests {
         Origin::of([192, 0, 2, n].into())
     }
 
-    /// Everything that is to be done.
+    /// All actions due.
     fn steps<T>(handshakes: &mut Handshakes<T>, now: Duration) -> Vec<Step<T>> {
         std::iter::from_fn(|| handshakes.next(now)).collect()
     }
@@ -263,7 +264,7 @@ mod tests {
         while done < 3000 {
             let begun = steps(&mut handshakes, now);
             assert!(begun.iter().all(|step| matches!(step, Step::Start(..))), "{now:?}");
-            // Each takes 100 ms.
+            // Each handshake takes 100 ms.
             now += at(100);
             for slot in started(&begun) {
                 handshakes.on_end(slot);

@@ -26,23 +26,23 @@ use crate::writer::ClientShare;
 /// Close code of a connection that gave way to newer ones of its client.
 const CLOSE_NEWER: u32 = 3;
 
-/// Accounts that are kept before the ones with nothing to remember are dropped.
+/// Number of accounts above which unused ones are dropped.
 const ACCOUNTS: usize = 1024;
 
-/// What all clients together may take.
+/// Limits of all clients together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TotalLimits {
-    /// Agents that are connected.
+    /// Connected agents.
     pub connections: usize,
     /// Handshakes at once.
     pub handshakes: usize,
-    /// Of them, those of one address.
+    /// Handshakes at once of one address.
     pub address_handshakes: usize,
     /// Memory for frames that wait for a missing one, bytes.
     pub waiting: usize,
 }
 
-/// The limits, and what is taken of them.
+/// The limits and their current use.
 #[derive(Debug, Clone)]
 pub struct Limits(Arc<Inner>);
 
@@ -54,13 +54,13 @@ struct Inner {
     waiting: Budget,
     accounts: Mutex<HashMap<ClientId, Account>>,
     enrolments: Mutex<Enrolments<Connection>>,
-    /// An enrolment is over, or may give way.
+    /// Wakes when an enrolment is over or may give way.
     enrolment_room: Notify,
     started: Instant,
 }
 
 impl Limits {
-    /// Limits of which nothing is taken.
+    /// Unused limits.
     #[must_use]
     pub fn new(total: TotalLimits, client: ClientLimits) -> Self {
         let connections = Arc::new(Semaphore::new(total.connections.min(Semaphore::MAX_PERMITS)));
@@ -77,13 +77,13 @@ impl Limits {
         }))
     }
 
-    /// What all together may take.
+    /// The limits of all clients together.
     #[must_use]
     pub fn total(&self) -> &TotalLimits {
         &self.0.total
     }
 
-    /// What each client may take.
+    /// The limits of each client.
     #[must_use]
     pub fn client(&self) -> &ClientLimits {
         &self.0.client
@@ -95,8 +95,8 @@ impl Limits {
         self.0.connections.clone().try_acquire_owned().ok()
     }
 
-    /// A place for a connection that comes to enrol; the oldest that has asked for nothing gives way.
-    /// Waits while something is done for all that could.
+    /// A place for a connection that comes to enrol. The oldest connection that has asked for nothing
+    /// gives way. Waits while every candidate is busy.
     pub async fn enrolment(&self, connection: &Connection) -> Enrolment {
         let origin = Origin::of(connection.remote_address().ip());
         loop {
@@ -118,7 +118,7 @@ impl Limits {
         self.0.enrolments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a client has taken. It is remembered over its connections.
+    /// The usage of a client, kept across its connections.
     #[must_use]
     pub fn account(&self, client: &ClientId) -> Account {
         let mut accounts = self.0.accounts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,7 +155,7 @@ pub struct Enrolment {
 }
 
 impl Enrolment {
-    /// Something is done for it from now on, so that it doesn't give way; or no more.
+    /// Sets whether the collector works on the request; while it does, the enrolment doesn't give way.
     pub fn set_busy(&self, busy: bool) {
         self.limits.enrolments().set_busy(self.number, busy);
         if !busy {
@@ -171,7 +171,7 @@ impl Drop for Enrolment {
     }
 }
 
-/// What one client has taken.
+/// The usage of one client.
 #[derive(Debug, Clone)]
 pub struct Account(Arc<Client>);
 
@@ -185,14 +185,14 @@ struct Client {
     introducing: Mutex<Introducing>,
 }
 
-/// Connections that have not been welcomed yet, the oldest first.
+/// Connections not welcomed yet, the oldest first.
 #[derive(Debug, Default)]
 struct Introducing {
     next: u64,
     connections: VecDeque<(u64, Connection)>,
 }
 
-/// A connection that has not been welcomed yet.
+/// A connection not welcomed yet.
 #[derive(Debug)]
 pub struct Entry {
     account: Account,
@@ -212,12 +212,12 @@ pub struct Memory {
     _of_all: Share,
 }
 
-/// Which clients are over which limits: told rarely.
+/// Clients over their limits. Rate-limits the log.
 static OVER: SharedFailures<(ClientId, &'static str)> = SharedFailures::new();
 
 impl Account {
-    /// A connection of the client begins. Of too many, the oldest ones that have not been welcomed
-    /// are closed.
+    /// Registers a new connection of the client. If there are too many, closes the oldest ones not
+    /// welcomed yet.
     #[must_use]
     pub fn enter(&self, connection: &Connection) -> Entry {
         let mut introducing = self.introducing();
@@ -236,41 +236,41 @@ impl Account {
         Entry { account: self.clone(), number }
     }
 
-    /// Waits until no more is taken of some limits than there is.
+    /// Waits until the client is within all the limits given.
     pub async fn ready(&self, limits: &[Limit]) {
         while let Some(wait) = self.over(limits) {
             tokio::time::sleep(wait).await;
         }
     }
 
-    /// How long has to be waited for some limits, if the client is over one.
+    /// How long to wait, if the client is over one of the limits.
     pub fn over(&self, limits: &[Limit]) -> Option<Duration> {
         let (limit, wait) = self.usage().wait(limits, self.now())?;
         self.tell(limit);
         Some(wait)
     }
 
-    /// Takes so much of a limit.
+    /// Uses `count` of a limit.
     pub fn take(&self, limit: Limit, count: u64) {
         self.usage().take(limit, count, self.now());
     }
 
-    /// Takes a frame or message of so many bytes.
+    /// Counts a frame or message of this size.
     pub fn take_bytes(&self, bytes: usize) {
         self.usage().take_bytes(bytes, self.now());
     }
 
-    /// Takes what a frame holds.
+    /// Counts the contents of a frame.
     pub fn take_frame(&self, frame: &Frame) {
         self.usage().take_frame(frame, self.now());
     }
 
-    /// Takes an inventory.
+    /// Counts an inventory.
     pub fn take_inventory(&self, inventory: &Inventory) {
         self.usage().take_inventory(inventory, self.now());
     }
 
-    /// Memory for a frame that waits for a missing one, if there is any.
+    /// Memory for a frame that waits for a missing one; `None` if there is none left.
     pub fn memory(&self, bytes: usize) -> Option<Memory> {
         let of_client = self.0.waiting.take(bytes);
         if of_client.is_none() {
@@ -283,27 +283,27 @@ impl Account {
         Some(Memory { _of_client: of_client?, _of_all: of_all? })
     }
 
-    /// What the client may have on the way to the store.
+    /// The client's share of the memory for frames on the way to the store.
     #[must_use]
     pub fn share(&self) -> &ClientShare {
         &self.0.share
     }
 
-    /// The client is over a limit. Gives what is said of it.
+    /// The client is over a limit. Returns the text about it.
     pub fn on_over(&self, limit: Limit) -> String {
         self.usage().on_over(limit, self.now());
         self.tell(limit);
         limit.said(self.limits())
     }
 
-    /// What the client is to be told of the limits that it is over.
+    /// Notices that the client hasn't received about the limits it is over.
     #[must_use]
     pub fn untold(&self) -> Vec<String> {
         let untold = self.usage().untold(self.now());
         untold.into_iter().map(|limit| limit.said(self.limits())).collect()
     }
 
-    /// What is to be said of the limits that the client has been over within an hour.
+    /// Texts about the limits that the client was over within the last hour.
     #[must_use]
     pub fn lately(&self) -> Vec<String> {
         let (usage, now) = (self.usage(), self.now());
@@ -336,7 +336,7 @@ impl Account {
     }
 }
 
-/// Counts that somebody was over a limit.
+/// Counts a violation of a limit.
 pub fn count(limit: &'static str) {
     metrics::counter!("netmon_collector_limited_total", "limit" => limit).increment(1);
 }

@@ -1,4 +1,4 @@
-//! A client's use of its limits: decisions only, time is an argument.
+//! A client's usage of its limits. Decisions only; time is an argument.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -15,18 +15,18 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// How often a client is told of a limit that it is over.
+/// Interval between notices to a client about the same limit.
 const TOLD_EVERY: Duration = HOUR;
 
-/// Names of NICs that are remembered of a client: some MiB for a client that invents names.
+/// Number of NIC names kept per client: some MiB for a client that invents names.
 const NAMES_MAX: usize = 1 << 16;
 
-/// Section `limits.client`: what one client may take.
+/// Section `limits.client`: the limits of one client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClientLimits {
-    /// Connections at once that have not been welcomed yet; beside them one is served. Of more,
-    /// the newest stay. 1 to 1,000.
+    /// Connections at once that have not been welcomed yet, besides the one served. Beyond that, the
+    /// newest stay. 1 to 1,000.
     pub connections: usize,
     /// Streams of frames at once; 1 to 10,000. Further ones wait.
     pub streams: u32,
@@ -58,30 +58,30 @@ pub struct ClientLimits {
 impl Default for ClientLimits {
     fn default() -> Self {
         Self {
-            // An agent has one. A lost one may be open still, and `agent doctor` makes its own.
+            // An agent has one. A lost one may still be open, and `agent doctor` opens its own.
             connections: 8,
             streams: 64,
-            // An agent's quick tries, and the portions of one with thousands of sessions.
+            // Covers an agent's quick retries, and the portions of an agent with thousands of sessions.
             introductions: 120,
             // 2,500 NICs at 10 ms are 250,000 rows in 62,500 frames and 70 MB a second.
             frames: 100_000,
-            // Either store takes 330,000 rows a second and more (deploy/SCALING.md): one client alone
-            // leaves others room, besides their equal shares of each batch.
+            // Either store takes at least 330,000 rows a second (deploy/SCALING.md). A single client
+            // leaves room for others, besides their equal shares of each batch.
             rows: 300_000,
             bytes: Size::mib(128),
-            // As many as an inventory may name.
+            // The most that an inventory may name.
             nics: 4096,
-            // An agent introduces up to 1,024 at once, of which it had made one each 5 s at most.
+            // An agent introduces up to 1,024 at once, and had made at most one every 5 s.
             sessions: 15_360,
-            // Agents tell at most one each sample interval, and most often one a day.
+            // Agents send at most one each sample interval, and typically one a day.
             inventories: 240,
             // All of 2,500 NICs go down and up three times.
             links: 15_000,
-            // One is due every some weeks.
+            // One is due every few weeks.
             renewals: 12,
-            // An honest agent has 1,024 frames of 1.2 KB on the way.
+            // A correct agent has 1,024 frames of 1.2 KB in flight.
             waiting: Size::mib(4),
-            // Three batches of writer.max_rows: one is committed while the others come.
+            // Three batches of writer.max_rows: one is committed while the others arrive.
             queued: Size::mib(16),
         }
     }
@@ -115,11 +115,11 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// Those by which reading is held up.
+    /// The limits that pause reading.
     pub const READING: [Self; 4] = [Self::Frames, Self::Rows, Self::Bytes, Self::Nics];
 
-    /// Those by which an inventory is held up. New NICs are among them, because an agent that sends no
-    /// frames would else never be told of them.
+    /// The limits that delay an inventory. They include new NICs, because an agent that sends no frames
+    /// would otherwise never receive their notice.
     pub const INVENTORY: [Self; 3] = [Self::Inventories, Self::Links, Self::Nics];
 
     const ALL: [Self; 11] = [
@@ -154,7 +154,7 @@ impl Limit {
         }
     }
 
-    /// How much in which time; `None`: at once.
+    /// The amount and its period; `None`: at once.
     fn rate(self, limits: &ClientLimits) -> (u64, Option<Duration>) {
         match self {
             Self::Introductions => (limits.introductions.into(), Some(MINUTE)),
@@ -171,7 +171,7 @@ impl Limit {
         }
     }
 
-    /// What is said of a client that is over it, to the client and to the operator.
+    /// The text about a client over this limit, for the client and the operator.
     #[must_use]
     pub fn said(self, limits: &ClientLimits) -> String {
         let (limit, period) = self.rate(limits);
@@ -197,19 +197,19 @@ impl Limit {
     }
 }
 
-/// What a client has taken.
+/// The usage of one client.
 #[derive(Debug)]
 pub struct Usage {
     buckets: [Bucket; Limit::ALL.len()],
     nics: HashSet<NicName>,
-    /// Whether each NIC of the newest inventory is up.
+    /// Each NIC of the newest inventory, with true if it is up.
     links: Option<HashMap<NicName, bool>>,
-    /// When the client was last over each limit, and when it was told.
+    /// When the client was last over each limit, and when it last received a notice.
     over: [(Option<Duration>, Option<Duration>); Limit::ALL.len()],
 }
 
 impl Usage {
-    /// Nothing.
+    /// No usage.
     #[must_use]
     pub fn new(limits: &ClientLimits) -> Self {
         let bucket = |limit: Limit| {
@@ -224,25 +224,25 @@ impl Usage {
         }
     }
 
-    /// Takes so much of a limit.
+    /// Uses `count` of a limit.
     pub fn take(&mut self, limit: Limit, count: u64, now: Duration) {
         self.buckets[limit as usize].take(count, now);
     }
 
-    /// Takes a frame or message of so many bytes.
+    /// Counts a frame or message of this size.
     pub fn take_bytes(&mut self, bytes: usize, now: Duration) {
         self.take(Limit::Frames, 1, now);
         self.take(Limit::Bytes, bytes as u64, now);
     }
 
-    /// Takes what a frame holds.
+    /// Counts the contents of a frame.
     pub fn take_frame(&mut self, frame: &Frame, now: Duration) {
         self.take(Limit::Rows, (frame.samples.len() + frame.mixes.len()) as u64, now);
         let samples = frame.samples.iter().map(|sample| sample.nic);
         self.take_nics(samples.chain(frame.mixes.iter().map(|mix| mix.nic)), now);
     }
 
-    /// Takes the NICs that were not known.
+    /// Counts new NICs.
     pub fn take_nics(&mut self, nics: impl Iterator<Item = NicName>, now: Duration) {
         let mut new = 0;
         for nic in nics {
@@ -256,8 +256,7 @@ impl Usage {
         }
     }
 
-    /// Takes an inventory: itself, the NICs that were not known, and those that came, went or changed
-    /// their state since the one before.
+    /// Counts an inventory: itself, its new NICs, and those that came, went or changed their state.
     pub fn take_inventory(&mut self, inventory: &Inventory, now: Duration) {
         let links: HashMap<NicName, bool> =
             inventory.nics.iter().map(|nic| (nic.name, nic.up)).collect();
@@ -274,7 +273,7 @@ impl Usage {
         self.links = Some(links);
     }
 
-    /// How long has to be waited for the first of some limits that is passed, if one is.
+    /// How long to wait until the client is within all the limits given; `None` if it is.
     pub fn wait(&mut self, limits: &[Limit], now: Duration) -> Option<(Limit, Duration)> {
         let waits = limits.iter().map(|limit| (*limit, self.buckets[*limit as usize].wait(now)));
         let longest = waits.max_by_key(|(_, wait)| *wait).filter(|(_, wait)| !wait.is_zero())?;
@@ -287,7 +286,7 @@ impl Usage {
         self.over[limit as usize].0 = Some(now);
     }
 
-    /// The limits that the client has been over and has not been told of.
+    /// The limits that the client was over and has received no notice about.
     pub fn untold(&mut self, now: Duration) -> Vec<Limit> {
         let mut untold = Vec::new();
         for (limit, (over, told)) in Limit::ALL.into_iter().zip(&mut self.over) {
@@ -300,7 +299,7 @@ impl Usage {
         untold
     }
 
-    /// The limits that the client has been over within an hour.
+    /// The limits that the client was over within the last hour.
     pub fn lately(&self, now: Duration) -> impl Iterator<Item = Limit> {
         let late = move |over: Option<Duration>| over.is_some_and(|at| now <= at + TOLD_EVERY);
         let all = Limit::ALL.into_iter().zip(&self.over);
@@ -314,7 +313,7 @@ impl Usage {
     }
 }
 
-// As many NICs as an inventory names are known without waiting.
+// All NICs of an inventory fit without waiting.
 const _: () = assert!(NAMES_MAX >= LIST_MAX);
 
 #[cfg(test)]
