@@ -200,15 +200,20 @@ pub fn migrate(
         from if from == to => say(&format!("{location}: schema {to}, the newest")),
         from => say(&format!("{location}: {done} from schema {from} to {to}")),
     }
-    let to_be = distributed.filter(|it| !it.tables.is_empty());
-    if let Some(Distributed { tables, shards, nodes }) = &to_be {
-        let tables = tables.join(", ");
-        say(&format!(
-            "{location}: Citus, tables {done} to its nodes, by client, in {shards} shards on {nodes} \
-             nodes (database.citus.shards): {tables}"
-        ));
+    let mut idle = from == to;
+    if let Some(Distributed { tables, shards, nodes, warnings }) = &distributed {
+        if !tables.is_empty() {
+            idle = false;
+            let tables = tables.join(", ");
+            say(&format!(
+                "{location}: Citus, tables {done} to its nodes, by client, in {shards} shards on \
+                 {nodes} nodes (database.citus.shards): {tables}"
+            ));
+        }
+        for warning in warnings {
+            say(&format!("{location}: Citus, {shards} shards on {nodes} nodes: {warning}"));
+        }
     }
-    let idle = from == to && to_be.is_none();
     if check_only && !idle { Err(AdminError::Outdated) } else { Ok(()) }
 }
 

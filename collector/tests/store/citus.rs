@@ -64,12 +64,14 @@ const CITUS: &str = "
         IF NOT FOUND THEN RAISE 'supplied parameter is not a distributed relation'; END IF;
         INSERT INTO truncated VALUES (function_name);
     END $$;
-    CREATE TABLE answers (node text, success boolean, fsync text);
+    CREATE TABLE answers (node text, success boolean, fsync text, room text);
     CREATE FUNCTION run_command_on_workers(command text, parallel boolean DEFAULT true)
     RETURNS TABLE (nodename text, nodeport integer, success boolean, result text)
     LANGUAGE plpgsql AS $$
     BEGIN
-        RETURN QUERY SELECT node, 5432, a.success, fsync FROM answers a ORDER BY node;
+        RETURN QUERY SELECT node, 5432, a.success,
+            CASE WHEN command LIKE '%max_connections%' THEN room ELSE fsync END
+        FROM answers a ORDER BY node;
     END $$";
 
 async fn with_citus() -> Postgres {
@@ -107,14 +109,49 @@ async fn the_number_of_shards_may_be_told_and_tables_that_come_later_lie_beside_
     let told = config(&place.url, Authorities::System).with_shards(6);
     let migrated = PostgresStore::new(told).migrate().await.unwrap().distributed;
     let tables = vec!["bandwidth_stats", "traffic_mix", "bandwidth_1m", "bandwidth_5m"];
-    assert_eq!(migrated, Some(Distributed { tables, shards: 6, nodes: 2 }));
+    assert_eq!(migrated, Some(Distributed { tables, shards: 6, nodes: 2, warnings: vec![] }));
     place
         .execute("DELETE FROM pg_dist_partition WHERE logicalrelid = 'traffic_mix'::regclass")
         .await;
     let config = config(&place.url, Authorities::System).with_shards(9);
     let migrated = PostgresStore::new(config).migrate().await.unwrap().distributed;
     let tables = vec!["traffic_mix"];
-    assert_eq!(migrated, Some(Distributed { tables, shards: 6, nodes: 2 }));
+    assert_eq!(migrated, Some(Distributed { tables, shards: 6, nodes: 2, warnings: vec![] }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_without_room_for_the_connections_of_two_collectors_are_named() {
+    let place = with_citus().await;
+    // As each says: all, those kept for superusers, and prepared transactions.
+    place
+        .execute(
+            "INSERT INTO answers VALUES ('db-1', true, 'on', '97 3 200'), ('db-2', true, 'on', '25 3 3'),
+                 ('db-3', false, 'on', 'connection refused')",
+        )
+        .await;
+    let lines = |text: &str| {
+        let lines = text.lines().filter_map(|line| line.split_once("Citus, 4 shards on 2 nodes: "));
+        lines.map(|(_, warning)| warning.to_owned()).collect::<Vec<_>>()
+    };
+    let way_out = "raise it and restart that server";
+    let mut few = vec![
+        format!(
+            "max_prepared_transactions of the node db-2:5432 leaves room for 3, 2 collectors need 4 \
+             there: {way_out}"
+        ),
+        "the node db-3:5432 doesn't answer: connection refused".to_owned(),
+    ];
+    for args in [&["migrate", "--check"][..], &["migrate"], &["migrate"]] {
+        let (text, code) = run(&place, args);
+        assert_eq!((lines(&text), code), (few.clone(), Some(i32::from(args.len() > 1))), "{text}");
+    }
+    place.execute("UPDATE answers SET room = '24 3 4' WHERE node = 'db-2'").await;
+    few[0] = format!(
+        "max_connections of the node db-2:5432 leaves room for 21, 2 collectors need 22 there: {way_out}"
+    );
+    // Nothing is to be done by the program.
+    let (text, code) = run(&place, &["migrate", "--check"]);
+    assert_eq!((lines(&text), code), (few, Some(0)), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,6 +40,19 @@ pub fn store(url: &str) -> PostgresStore {
     PostgresStore::new(config(url, Authorities::System))
 }
 
+impl Postgres {
+    /// Runs a query for one number on the server, and with Citus also on each worker.
+    pub async fn numbers_of_nodes(&self, sql: &str) -> Vec<i64> {
+        let mut numbers = self.numbers(sql).await;
+        let is_citus = "SELECT count(*) FROM pg_extension WHERE extname = 'citus'";
+        if self.numbers(is_citus).await == [1] {
+            let ask = format!("SELECT result::bigint FROM run_command_on_workers($${sql}$$)");
+            numbers.extend(self.numbers(&ask).await);
+        }
+        numbers
+    }
+}
+
 impl Place for Postgres {
     async fn open(&self) -> Arc<dyn Database> {
         Arc::new(PostgresStore::new(self.config.clone()))

@@ -120,6 +120,9 @@ pub fn digest(text: &str) -> Digest {
         if found.read_of_all && !found.defines && !of_all {
             events.push(wrong("a read without client ="));
         }
+        if statements.len() > 1 && altered(statement).is_some_and(|name| is_of_facts(&name)) {
+            events.push(wrong("ALTER beside other statements"));
+        }
         events.extend(event(statement));
     }
     Digest(events)
@@ -163,6 +166,22 @@ fn event(statement: &Statement) -> Vec<Event> {
         }
         _ => Vec::new(),
     }
+}
+
+/// The table or index that a statement alters. Citus sends the text of the whole query to its nodes,
+/// which refuse more than one command.
+fn altered(statement: &Statement) -> Option<String> {
+    match statement {
+        Statement::AlterTable(alter) => Some(name(&alter.name)),
+        Statement::AlterIndex { name: index, .. } => Some(name(index)),
+        _ => None,
+    }
+}
+
+/// Whether this names a fact table, one of its partitions (attached or not) or an index of these.
+fn is_of_facts(name: &str) -> bool {
+    let name = name.strip_prefix("expiring_").unwrap_or(name);
+    FACTS.iter().any(|table| name.starts_with(table))
 }
 
 /// The parts found in a statement.
@@ -305,6 +324,26 @@ mod tests {
                 "without client =",
             ),
             ("SELECT time FROM bandwidth_5m WHERE client = $1 OR nic = $2", "without client ="),
+            (
+                "BEGIN; LOCK TABLE ONLY bandwidth_5m IN ACCESS EXCLUSIVE MODE;
+                 ALTER TABLE bandwidth_5m DETACH PARTITION bandwidth_5m_p20000; COMMIT",
+                "ALTER beside",
+            ),
+            (
+                "CREATE TABLE bandwidth_1m_p1 (LIKE bandwidth_1m);
+                 ALTER TABLE bandwidth_1m ATTACH PARTITION bandwidth_1m_p1
+                     FOR VALUES FROM ('1970-01-02') TO ('1970-01-03')",
+                "ALTER beside",
+            ),
+            (
+                "ALTER TABLE bandwidth_5m_p20000 RENAME TO expiring_bandwidth_5m_p20000; COMMIT",
+                "ALTER beside",
+            ),
+            (
+                "DROP TABLE gone; ALTER TABLE expiring_bandwidth_5m_p1 RENAME TO kept",
+                "ALTER beside",
+            ),
+            ("ALTER INDEX traffic_mix_nic RENAME TO traffic_mix_of_nic; SELECT 1", "ALTER beside"),
             ("SELEKT 1 FROM bandwidth_5m", "not understood"),
         ] {
             let broken = broken(&[fault]);
@@ -327,6 +366,13 @@ mod tests {
                 "COMMIT",
             ][..],
             &[&function("sql"), &function("plpgsql")],
+            &[
+                "BEGIN; LOCK TABLE ONLY bandwidth_5m IN ACCESS EXCLUSIVE MODE",
+                "ALTER TABLE bandwidth_5m DETACH PARTITION bandwidth_5m_p20000",
+                "ALTER TABLE bandwidth_5m_p20000 RENAME TO expiring_bandwidth_5m_p20000",
+                "COMMIT",
+            ],
+            &["ALTER TABLE gaps ADD COLUMN arrived timestamptz; CREATE INDEX a ON gaps (arrived)"],
             &["SELECT time FROM bandwidth_5m r WHERE r.client = $1 AND (nic = $2 OR nic = 7)"],
             &["SELECT * FROM bandwidth_samples WHERE client = -1"],
             &["COPY bandwidth_stats_p20000 (time, client) FROM STDIN BINARY"],

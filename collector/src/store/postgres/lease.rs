@@ -13,7 +13,7 @@ use super::settings::NOTICED;
 
 /// Connections besides the committing one: two more than HTTP queries may use (`http.limits.queries`),
 /// so that connecting agents find one free.
-const CONNECTIONS: usize = 6;
+pub(super) const CONNECTIONS: usize = 6;
 
 /// How long a place stays taken after its connection was aborted: slightly longer than the connection
 /// itself, so that the next query finds it free.

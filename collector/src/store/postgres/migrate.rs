@@ -59,7 +59,7 @@ pub(super) async fn migrate(
         let note = "INSERT INTO netmon_schema VALUES ($1)";
         client.execute_typed(note, &[(&next, Type::INT8)]).await?;
     }
-    let distributed = citus::undistributed(client, shards).await?;
+    let mut distributed = citus::undistributed(client, shards).await?;
     if let Some(to_be) = &distributed
         && (distribute || from == 0)
     {
@@ -68,13 +68,20 @@ pub(super) async fn migrate(
         }
     }
     client.batch_execute("COMMIT").await?;
+    // A starting collector waits for no node.
+    if let Some(done) = distributed.as_mut().filter(|_| distribute) {
+        done.warnings = citus::warnings(client, done.shards, done.nodes).await?;
+    }
     Ok(Migrated { from, to: SCHEMA_VERSION, distributed })
 }
 
 /// The plan of [`migrate`].
 pub(super) async fn plan(client: &Client, shards: Option<u32>) -> Result<Migrated, Failure> {
     let from = version(client).await?;
-    let distributed = citus::undistributed(client, shards).await?;
+    let mut distributed = citus::undistributed(client, shards).await?;
+    if let Some(to_be) = &mut distributed {
+        to_be.warnings = citus::warnings(client, to_be.shards, to_be.nodes).await?;
+    }
     Ok(Migrated { from, to: SCHEMA_VERSION, distributed })
 }
 
