@@ -1,4 +1,4 @@
-//! Keeps Prometheus' counters over restarts, in a file beside the store.
+//! Keeps Prometheus' counters across restarts, in a file beside the store.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use wire::private_file;
 use crate::live::Live;
 use crate::time::now_ns;
 
-/// How often they are written.
+/// Interval between writes.
 const SAVED: Duration = Duration::from_secs(60);
 
-/// Largest file that is read, bytes: two million NICs fit, more than a collector has memory for.
+/// Largest file accepted, bytes: enough for two million NICs, more than a collector has memory for.
 const SIZE_MAX: u64 = 1 << 30;
 
 const UNSAVED: &str = "can't save the counters; after a restart they continue from an earlier \
@@ -26,8 +26,8 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Lets the counters go on from where they were. A damaged file is said and left behind:
-    /// they begin at zero then, as Prometheus expects of a restart.
+    /// Continues the counters from the file. If the file is damaged, logs that and begins at zero, as
+    /// Prometheus expects of a restart.
     pub fn open(data_dir: &Path, live: Live) -> Self {
         let counters = Self { path: data_dir.join("counters.json"), live };
         let path = counters.path.display();
@@ -43,7 +43,7 @@ impl Counters {
         counters
     }
 
-    /// Writes them now and then, for ever.
+    /// Writes them regularly, forever.
     pub async fn keep(self) {
         let mut failures = Failures::new();
         loop {

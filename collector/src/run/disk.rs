@@ -1,4 +1,4 @@
-//! The disk of the embedded store: stops adding rows before it is full, so that retention and
+//! Watches the disk of the embedded store: no rows are added before it is full, so that retention and
 //! others still have room to work.
 
 use std::path::{Path, PathBuf};
@@ -12,11 +12,11 @@ use tokio::time::sleep;
 use crate::store::sqlite::reusable_bytes;
 use crate::writer::StoreState;
 
-/// How often to check the disk: far less than the limit can be written meanwhile.
+/// Interval between checks of the disk. The amount written in between is far below the limit.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Room that SQLite's log needs on the disk itself, whatever is free within the file, bytes: twice
-/// what it is cut to (`journal_size_limit`).
+/// Room that SQLite's log needs on the disk itself, regardless of free space within the file, bytes:
+/// twice its size limit (`journal_size_limit`).
 const LOG: u64 = 128 << 20;
 
 /// Room for rows, bytes.
@@ -24,24 +24,25 @@ const LOG: u64 = 128 << 20;
 struct Room {
     /// On the disk.
     disk: u64,
-    /// Within the file: deleted rows leave it there, not on the disk.
+    /// Within the file, where deleted rows leave it.
     file: u64,
 }
 
 impl Room {
-    /// What rows can take. A disk without room for the log has none.
+    /// Room for rows; none if the disk lacks room for the log.
     const fn all(self) -> u64 {
         if self.disk < LOG { self.disk } else { self.disk.saturating_add(self.file) }
     }
 
-    /// Whether rows are added. After a stop, a little more is asked for, or they would come and go.
+    /// True if rows may be added. After a stop, a little more room is required, so that the state
+    /// doesn't flap.
     const fn is_enough(self, least: u64, held: bool) -> bool {
         self.all() >= if held { least.saturating_add(least / 8) } else { least }
     }
 }
 
-/// Looks at the disk of `path`, the store's file, for ever. Tells why rows may not be taken, if so:
-/// there is less than `least` left.
+/// Watches the disk of `path`, the store's file, forever. Reports why rows may not be added, if less
+/// than `least` is left.
 pub fn watch(path: PathBuf, least: Size) -> watch::Receiver<StoreState> {
     let (sender, receiver) = watch::channel(look(&path, least, false));
     tokio::spawn(async move {
@@ -61,7 +62,7 @@ pub fn watch(path: PathBuf, least: Size) -> watch::Receiver<StoreState> {
 }
 
 fn look(path: &Path, least: Size, held: bool) -> StoreState {
-    // A disk that can't be looked at: the store itself tells what it lacks.
+    // If the disk can't be checked, the store itself reports its problems.
     let found = statvfs(path).ok()?;
     let disk = found.blocks_available() * found.fragment_size();
     let short = disk < least.0.saturating_mul(2);
@@ -94,7 +95,7 @@ mod tests {
         assert!(!room(255, 0).is_enough(least, false));
         assert!(!room(256, 0).is_enough(least, true));
         assert!(room(288, 0).is_enough(least, true));
-        // Rows that were deleted leave room in the file, but the log needs its own.
+        // Deleted rows leave room in the file, but the log needs its own.
         assert!(room(130, 500).is_enough(least, true));
         assert!(!room(100, 500).is_enough(least, false));
     }

@@ -1,4 +1,4 @@
-//! Whether the store works: asked all the time, told to the log, to Prometheus and to `/readyz`.
+//! Checks continually whether the store works, and reports it to the log, Prometheus and `/readyz`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,21 +10,21 @@ use tokio::time::{sleep, timeout};
 use crate::store::Database;
 use crate::writer::{StoreState, WriterHandle};
 
-/// How often a store that works and one that fails is asked.
+/// Interval between checks of a store that works, and of one that fails.
 const ASK_WORKING: Duration = Duration::from_secs(5);
 const ASK_FAILING: Duration = Duration::from_secs(1);
 
-/// Longest time that the store gets to answer.
+/// Time limit for the store's answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// What is known of the store.
+/// The known state of the store.
 #[derive(Debug, Clone)]
 pub struct Health {
     state: watch::Receiver<StoreState>,
 }
 
 impl Health {
-    /// Asks the store now and then, for ever, and listens to what the writer has to say of it.
+    /// Checks the store regularly, forever, and follows the writer's reports about it.
     pub fn watch(store: Arc<dyn Database>, writer: WriterHandle) -> Self {
         let (sender, state) = watch::channel(None);
         tokio::spawn(async move {
@@ -35,7 +35,7 @@ impl Health {
                     Some(reason) => Some(reason),
                     None => tokio::select! {
                         reason = failing(store.as_ref()) => reason,
-                        // A store that gives no answer is no reason to hear nothing.
+                        // Keep listening while the store gives no answer.
                         Ok(()) = news.changed() => continue,
                     },
                 };
@@ -51,13 +51,13 @@ impl Health {
         Self { state }
     }
 
-    /// Why the store doesn't work, if it doesn't.
+    /// Why the store doesn't work; `None` if it does.
     pub fn state(&self) -> StoreState {
         self.state.borrow().clone()
     }
 }
 
-/// Why the store doesn't answer, if it doesn't.
+/// Why the store doesn't answer; `None` if it does.
 async fn failing(store: &dyn Database) -> StoreState {
     match timeout(ANSWER, store.ready()).await {
         Ok(Ok(())) => None,

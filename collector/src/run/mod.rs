@@ -1,4 +1,4 @@
-//! `collector run`: the service. Takes in what agents send, commits it, shows it, until stopped.
+//! `collector run`: the service. Receives, commits and shows what agents send, until stopped.
 
 mod counters;
 mod disk;
@@ -41,22 +41,22 @@ use crate::store_location::StoreLocation;
 use crate::web::{self, Access, HttpTls, SignedOut, TlsError, WebState};
 use crate::writer::{Surroundings, Writer};
 
-/// How long the store may take to commit what has arrived when the collector stops.
+/// How long the store may take to commit the received frames at shutdown.
 const LAST_COMMIT: Duration = Duration::from_secs(5);
 
 /// Why the collector can't run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The certificates can't be used.
+    /// The certificates are unusable.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// The store can't be used.
+    /// The store is unusable.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// The UDP port can't be had.
+    /// The UDP port is not available.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The TCP port can't be had.
+    /// The TCP port is not available.
     #[error(
         "can't listen on TCP {address}: {error}; {}",
         way_out(error, "set http.port, or stop what uses it")
@@ -64,58 +64,58 @@ pub enum RunError {
     Http {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         #[source]
         error: io::Error,
     },
-    /// A name that has no address.
+    /// A name without an address.
     #[error("{key}: {host} has no address here: {error}")]
     Resolve {
         /// The config key.
         key: &'static str,
         /// Its value.
         host: String,
-        /// What the resolver said.
+        /// The resolver's error.
         #[source]
         error: io::Error,
     },
-    /// The pages' certificate can't be used.
+    /// The pages' certificate is unusable.
     #[error(transparent)]
     HttpTls(#[from] TlsError),
-    /// The address would show everybody what is measured.
+    /// The address would show everybody the figures.
     #[error("{0}")]
     Unprotected(#[from] Problem),
     /// Metrics can't be kept.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
-    /// The system gives no signals or threads.
+    /// The system provides no signals or threads.
     #[error("can't start the service: {0}")]
     System(#[source] io::Error),
-    /// A part that should never end did.
+    /// A part ended that should run forever.
     #[error("a part of the collector has ended; its error is in the log above")]
     PartEnded,
 }
 
-/// Where the collector's CA, certificates and tokens are kept.
+/// Directory of the collector's CA, certificates and tokens.
 #[must_use]
 pub fn identity_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("identity")
 }
 
-/// Opens the collector's identity. At the first time the data directory, for its owner only, and
-/// what is in it are made.
+/// Opens the collector's identity. The first time, creates the data directory, readable only by its
+/// owner, and its contents.
 ///
 /// # Errors
-/// [`IdentityError`] names the file that is missing, damaged or can be read by others.
+/// [`IdentityError`] names the file that is missing, damaged or readable by others.
 pub fn open_identity(config: &Config, tls: Option<&TlsFiles>) -> Result<Identity, IdentityError> {
     private_file::make_directory(&config.data_dir)?;
     Identity::open(&identity_dir(&config.data_dir), tls, UnixTime::now())
 }
 
-/// Runs until SIGTERM or SIGINT; then what has arrived is committed, and agents keep the rest.
+/// Runs until SIGTERM or SIGINT; then commits the received frames. Agents keep the rest.
 ///
 /// # Errors
-/// [`RunError`] if the collector can't start, or ends by itself.
+/// [`RunError`] if the collector can't start or a part fails.
 pub fn run(
     config: &Config,
     location: &StoreLocation,
@@ -215,7 +215,7 @@ fn start_writer(
     dates: Dates,
 ) -> Writer {
     let max_memory = usize::try_from(config.writer.max_memory.0).unwrap_or(usize::MAX);
-    // The disk of a database's server can't be seen from here.
+    // The disk of a database server is not visible here.
     let held = match location {
         StoreLocation::Sqlite(path) => Some(disk::watch(path.clone(), config.limits.disk_free_min)),
         StoreLocation::Postgres(_) => None,
@@ -223,14 +223,14 @@ fn start_writer(
     Writer::start(store, config.writer.limits(), max_memory, Surroundings { held, dates })
 }
 
-/// Ends what was asked to: what agents have sent is committed once they are gone.
+/// Stops the parts in order: once agents are disconnected, commits what they have sent.
 async fn stop_parts(agents: JoinHandle<()>, writer: Writer, pages: JoinHandle<io::Result<()>>) {
     report(agents.await.map_err(io::Error::other));
     writer.stop(LAST_COMMIT).await;
     report(pages.await.map_err(io::Error::other).and_then(|served| served));
 }
 
-/// Where the collector listens.
+/// The listening addresses.
 struct Listening {
     listener: Listener,
     http: TcpListener,
@@ -264,7 +264,7 @@ fn report(ended: io::Result<()>) {
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {
-    // A sender that is gone means the same.
+    // A sender that is gone also means stop.
     let _stopped = stopped.wait_for(|stop| *stop).await;
 }
 

@@ -1,5 +1,5 @@
-//! The register of clients, asked all the time: who is known though not connected here, and who was
-//! forgotten meanwhile, by a command or at another collector; and who was refused as a second host.
+//! Follows the register of clients: known clients not connected here, clients forgotten by a command or
+//! at another collector, and refused second hosts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,15 +14,15 @@ use crate::live::Live;
 use crate::store::{Database, Registered, StoreError};
 use crate::time::now_ns;
 
-/// How often it is asked.
+/// Interval between queries.
 const ASK: Duration = Duration::from_secs(10);
 
-/// Keeps the live table and the identity up to what the register says, for ever. While the store
-/// is away all stay as they are; `/readyz` and the log tell why.
+/// Keeps the live table and the identity up to date with the register, forever. During an outage of the
+/// store they stay as they are; `/readyz` and the log give the reason.
 pub async fn follow(store: Arc<dyn Database>, live: Live, identity: Arc<Identity>) {
     let mut due = interval(ASK);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // Those forgotten that are seen to: files are looked at once for each.
+    // Forgotten clients already handled, because each takes file accesses.
     let mut forgotten = HashMap::new();
     loop {
         due.tick().await;
@@ -39,7 +39,7 @@ pub async fn follow(store: Arc<dyn Database>, live: Live, identity: Arc<Identity
     }
 }
 
-/// Refuses certificates of clients that were forgotten: here or at another collector of the store.
+/// Refuses certificates of clients forgotten here or at another collector of the store.
 fn refuse(identity: &Identity, clients: &[Registered], done: &mut HashMap<String, u64>) {
     for Registered { client, forgotten_ns, .. } in clients {
         let Some(at_ns) = *forgotten_ns else {

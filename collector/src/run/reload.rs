@@ -1,4 +1,4 @@
-//! SIGHUP: the config is read again and taken as far as it can be while the collector runs.
+//! SIGHUP: reads the config again and applies what can change while the collector runs.
 
 use std::net::IpAddr;
 
@@ -11,21 +11,21 @@ use crate::ingest::Reloader;
 use crate::store::RetentionLimits;
 use crate::web::{Access, HttpTls};
 
-/// What of the config is in force, and where its live values go.
+/// The config in force, and the parts that take its live values.
 #[derive(Debug)]
 pub struct Reload {
     pub running: Running,
-    /// The address at which pages are, whatever the config says now.
+    /// Address of the pages in use, whatever the config says now.
     pub http: IpAddr,
     pub access: Access,
     pub kept: watch::Sender<RetentionLimits>,
     pub certificates: Reloader,
-    /// What pages are encrypted by.
+    /// TLS of the pages, if they use it.
     pub http_tls: Option<HttpTls>,
 }
 
 impl Reload {
-    /// Reads the config. All of it is checked before anything of it is taken.
+    /// Reads the config. Nothing is applied before all of it is checked.
     pub fn reload(
         &mut self,
         load: &impl Fn() -> Result<Loaded<Config>, ConfigError>,

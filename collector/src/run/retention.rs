@@ -1,4 +1,4 @@
-//! Deleting what is old, by the store's clock.
+//! Deletes old rows by the store's clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,20 +12,20 @@ use crate::store::dates::Dates;
 use crate::store::{Database, RetentionLimits, StoreError};
 use crate::time::{boot, now_ns};
 
-/// How often what is old is deleted.
+/// Interval between deletions.
 const EVERY: Duration = Duration::from_secs(600);
 
-/// How often the clock is looked at while it isn't followed.
+/// Interval between clock checks while the wall clock isn't followed.
 const IN_DOUBT: Duration = Duration::from_secs(30);
 
-/// How often it is looked at while nothing is committed, for it isn't known.
+/// Interval between clock checks while nothing is committed, because the clock isn't known.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// What is said of the clock where it isn't followed.
+/// Notice about the clock while it isn't followed.
 pub type ClockNotice = watch::Receiver<Option<String>>;
 
-/// Deletes what is old, for ever. Tells the log, Prometheus and `/readyz` where the wall clock is
-/// not followed.
+/// Deletes old rows, forever. Reports to the log, Prometheus and `/readyz` while the wall clock isn't
+/// followed.
 #[derive(Debug)]
 pub struct Retention {
     store: Arc<dyn Database>,
@@ -38,8 +38,8 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Of `store`, by `limits`, which may change; the agents of `live` are asked for their clocks, and
-    /// `dates` is told of the store's.
+    /// Deletes from `store` by `limits`, which may change. Reads the agents' clocks from `live`, and
+    /// reports the store's clock to `dates`.
     pub fn new(
         store: Arc<dyn Database>,
         limits: watch::Receiver<RetentionLimits>,
@@ -74,7 +74,7 @@ impl Retention {
         let seen = self.store.time_seen(&limits).await?;
         let wall_ns = now_ns();
         let (now_ns, followed) = self.clock.read(&Reading {
-            // Of two clocks the earlier one deletes less.
+            // The earlier of two clocks deletes less.
             wall_ns: seen.server_ns.map_or(wall_ns, |server_ns| server_ns.min(wall_ns)),
             boot: boot(),
             kept_ns: seen.clock_ns,

@@ -1,5 +1,5 @@
-//! Revocations over all collectors of one store: what this one knows is told to the store, and what
-//! others have told it is kept here.
+//! Shares revocations among all collectors of one store: writes this one's to the store, and keeps the
+//! others' here.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,23 +12,23 @@ use wire::id::ClientId;
 use crate::identity::Identity;
 use crate::store::{Database, StoreError};
 
-/// How often the store is asked: a revocation is in force everywhere within a second. It is one
-/// statement by an index, of which most often no row comes.
+/// Interval between queries; a revocation applies everywhere within a second. It is one indexed
+/// statement that usually returns no row.
 const ASK: Duration = Duration::from_millis(250);
 
-/// The same while that fails.
+/// Interval after a failure.
 const ASK_FAILING: Duration = Duration::from_secs(1);
 
-/// What is known to be in the store.
+/// What the store is known to have.
 #[derive(Debug, Default)]
 struct Stored {
-    /// Number of the last change that was seen.
+    /// Number of the last change seen.
     change: u64,
     generations: HashMap<ClientId, u64>,
 }
 
-/// Keeps the identity and the store at one about who is revoked, for ever. While the store is away
-/// each collector goes by its own files; `/readyz` and the log tell why.
+/// Keeps the revocations of identity and store the same, forever. During an outage of the store each
+/// collector uses its own files; `/readyz` and the log give the reason.
 pub async fn follow(store: Arc<dyn Database>, identity: Arc<Identity>) {
     let mut news = identity.revocation_news();
     let (mut stored, mut untold, mut failures) = (Stored::default(), true, Failures::new());
@@ -55,8 +55,8 @@ pub async fn follow(store: Arc<dyn Database>, identity: Arc<Identity>) {
     }
 }
 
-/// Takes over what other collectors have told the store. True if the store was set back to an earlier
-/// state: then it may lack what it was told.
+/// Takes over the revocations of other collectors. True if the store was set back to an earlier state;
+/// then it may lack revocations written before.
 async fn take(
     store: &dyn Database,
     identity: &Identity,
@@ -70,7 +70,7 @@ async fn take(
     }
     for told in news {
         if let Ok(client) = ClientId::new(&told.client) {
-            // It waits for others who have locked the directory.
+            // Others may hold the directory's lock.
             let (records, of, revocation) =
                 (identity.records().clone(), client.clone(), told.revocation.clone());
             let merge = move || records.merge(&of, &revocation).map_err(|it| it.to_string());
@@ -83,7 +83,7 @@ async fn take(
                     if let Some(tell) = failures.failed(kind, Instant::now()) {
                         tracing::error!(%client, %error, "can't store who is revoked{tell}");
                     }
-                    // Asked for again.
+                    // It is read again.
                     return Ok(set_back);
                 }
             }
@@ -95,17 +95,17 @@ async fn take(
     Ok(set_back)
 }
 
-/// Tells the store what it doesn't know.
+/// Writes to the store what it lacks.
 async fn tell(
     store: &dyn Database,
     identity: &Identity,
     stored: &mut Stored,
 ) -> Result<(), StoreError> {
     for (client, revocation) in identity.revocations() {
-        // Those of older releases, of generation 0, can't be told to others.
+        // Revocations of older releases have generation 0 and can't be shared.
         if revocation.generation > stored.generations.get(&client).copied().unwrap_or(0) {
             store.keep_revocation(&client, &revocation).await?;
-            // It was under a certificate that is good no more.
+            // The second host used a certificate that is now revoked.
             store.forget_second_host(&client).await?;
             stored.generations.insert(client, revocation.generation);
         }

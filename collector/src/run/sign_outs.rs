@@ -1,5 +1,5 @@
-//! Signing out, over all collectors of one store: what was signed out here is told to the store, and
-//! what was at others is learnt here.
+//! Shares sign-outs among all collectors of one store: writes this one's to the store, and reads the
+//! others'.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,19 +11,19 @@ use crate::store::{Database, SignOut, StoreError};
 use crate::time::now_ns;
 use crate::web::{Access, SignedOut};
 
-/// How often the store is asked. It is one statement by an index, of which most often no row comes.
+/// Interval between queries: one indexed statement that usually returns no row.
 const ASK: Duration = Duration::from_secs(1);
 
-/// What the store knows.
+/// What the store is known to have.
 #[derive(Debug, Default)]
 struct Stored {
-    /// Number of the last change that was seen.
+    /// Number of the last change seen.
     change: u64,
     sessions: HashSet<String>,
 }
 
-/// Keeps this collector and the store at one about who is signed out, for ever. While the store is away
-/// each collector goes by its own file; `/readyz` and the log tell why.
+/// Keeps the sign-outs of this collector and the store the same, forever. During an outage of the store
+/// each collector uses its own file; `/readyz` and the log give the reason.
 pub async fn follow(store: Arc<dyn Database>, signed_out: SignedOut, access: Access) {
     let mut due = interval(ASK);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -46,7 +46,7 @@ async fn exchange(
     let now_s = now_ns() / 1_000_000_000;
     let (news, change) = store.sign_outs(stored.change).await?;
     if change < stored.change {
-        // The store was set back: it may lack what it was told, here and elsewhere.
+        // The store was set back and may lack sign-outs, from here and elsewhere.
         *stored = Stored::default();
     }
     if !news.is_empty() {

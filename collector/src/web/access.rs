@@ -1,5 +1,5 @@
-//! Authorization: who may see figures. Callers send the token, are signed in with it, or come
-//! through a trusted proxy.
+//! Authorization: who may see figures. Callers send the token, have signed in with it, or come through
+//! a trusted proxy.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -15,28 +15,28 @@ use super::caller::Caller;
 use super::error::ApiError;
 use super::session::{self, Session};
 
-/// What is signed to compare tokens.
+/// Text signed to compare tokens.
 const PROOF: &[u8] = b"network monitor token";
 
-/// How long a browser stays signed in if not said otherwise (30 days).
+/// How long a browser stays signed in by default (30 days).
 const SESSION_TIME: Duration = Duration::from_secs(30 * 86_400);
 
-/// Who may see figures. By default everybody who reaches the listener. Clones share one rule.
+/// Who may see figures; by default everybody who reaches the listener. Clones share one rule.
 #[derive(Clone, Default)]
 pub struct Access(Arc<RwLock<Rule>>);
 
 /// The rule at one moment.
 #[derive(Debug, Clone)]
 pub(super) struct Rule {
-    /// Signs and compares.
+    /// Key for signing sessions and comparing tokens; `None` without a token.
     pub token: Option<hmac::Key>,
     /// How long a browser stays signed in.
     pub session_time: Duration,
-    /// Proxies that are believed.
+    /// Addresses of trusted proxies.
     proxies: Vec<IpAddr>,
-    /// The header in which they say which user they let in.
+    /// Header in which a proxy names the user it let in.
     user: Option<HeaderName>,
-    /// The header in which they say for which address they ask.
+    /// Header in which a proxy names its client's address.
     address: Option<HeaderName>,
 }
 
@@ -47,14 +47,14 @@ impl Default for Rule {
     }
 }
 
-/// Where a request came from.
+/// Source address of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub SocketAddr);
 
 /// The caller and its address.
 #[derive(Debug, Clone)]
 pub(super) struct Asker {
-    /// For whom limits are counted.
+    /// The caller that limits count for.
     pub caller: Caller,
     /// The caller's address, if known.
     pub address: IpAddr,
@@ -88,21 +88,21 @@ impl Access {
         self.rule().session_time
     }
 
-    /// Lets in who knows the token.
+    /// Lets in callers who send the token.
     #[must_use]
     pub fn with_token(self, token: &str) -> Self {
         self.set(Rule { token: Some(key(token)), ..self.rule() });
         self
     }
 
-    /// Lets in whose request comes from one of the proxies with a user's name in the header.
+    /// Lets in requests that come from a trusted proxy with a user's name in the header.
     #[must_use]
     pub fn with_users(self, header: HeaderName) -> Self {
         self.set(Rule { user: Some(header), ..self.rule() });
         self
     }
 
-    /// Believes proxies at these addresses. Behind each are many people.
+    /// Trusts proxies at these addresses. Each may carry many people.
     #[must_use]
     pub fn with_proxies(self, addresses: &[IpAddr]) -> Self {
         let proxies = addresses.iter().map(IpAddr::to_canonical).collect();
@@ -110,21 +110,21 @@ impl Access {
         self
     }
 
-    /// Takes from the header for which address a proxy asks.
+    /// Reads the client's address of a proxy's request from this header.
     #[must_use]
     pub fn with_addresses(self, header: HeaderName) -> Self {
         self.set(Rule { address: Some(header), ..self.rule() });
         self
     }
 
-    /// Lets browsers stay signed in for so long.
+    /// Sets how long browsers stay signed in.
     #[must_use]
     pub fn with_session_time(self, session_time: Duration) -> Self {
         self.set(Rule { session_time, ..self.rule() });
         self
     }
 
-    /// From now on goes by another one's rule, in all clones.
+    /// Replaces the rule by another one's, in all clones.
     pub fn replace(&self, other: &Self) {
         self.set(other.rule());
     }
@@ -138,23 +138,23 @@ impl Access {
     }
 }
 
-/// By what a request would be let in.
+/// The credential of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Claim {
-    /// By nothing, since nobody is asked.
+    /// None needed: everybody is let in.
     Open,
     /// By a session.
     Session,
-    /// By the word of a proxy.
+    /// A user named by a trusted proxy.
     User,
-    /// By a token, which is right or not.
+    /// A token, right or wrong.
     Token(bool),
     /// Not at all.
     Nothing,
 }
 
 impl Rule {
-    /// Whether everybody is let in who reaches the listener.
+    /// True if everybody who reaches the listener is let in.
     pub const fn asks_nobody(&self) -> bool {
         self.token.is_none() && self.user.is_none()
     }
@@ -163,12 +163,12 @@ impl Rule {
         self.proxies.contains(&peer.to_canonical())
     }
 
-    /// Who is behind a connection.
+    /// The caller behind a connection.
     pub fn behind(&self, peer: IpAddr) -> Caller {
         if self.is_proxy(peer) { Caller::Proxy } else { Caller::at(peer) }
     }
 
-    /// Who asks. What a proxy adds to a list of addresses comes last.
+    /// The caller of a request. A proxy appends to a list of addresses, so the last one counts.
     pub fn asker(&self, headers: &HeaderMap, peer: IpAddr) -> Asker {
         let address = peer.to_canonical();
         if !self.is_proxy(peer) {
@@ -188,7 +188,7 @@ impl Rule {
         Asker { caller, address: told_address.map_or(address, |it| it.to_canonical()) }
     }
 
-    /// By what a request would be let in, whose session `holds` or not.
+    /// The credential of a request. `holds` checks its sessions.
     pub fn claim(
         &self,
         headers: &HeaderMap,
@@ -221,7 +221,7 @@ pub(super) fn is_token(token: &hmac::Key, presented: &str) -> bool {
     hmac::verify(token, PROOF, hmac::sign(&key(presented), PROOF).as_ref()).is_ok()
 }
 
-/// Whether a token is right, if one is given.
+/// Whether the token of a request is right; `None` if there is none.
 fn bearer(token: &hmac::Key, headers: &HeaderMap) -> Option<bool> {
     let given = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, presented) = given.split_once(' ')?;

@@ -14,11 +14,11 @@ enum For {
     Body,
     /// The next request.
     Request,
-    /// Nothing: it is for the collector to answer.
+    /// Nothing: the collector has to answer.
     Nothing,
 }
 
-/// What is known of a connection. Times are of a clock that only goes on.
+/// State of a connection. Times are from a monotonic clock.
 #[derive(Debug)]
 pub(super) struct Activity(Mutex<State>);
 
@@ -26,12 +26,12 @@ pub(super) struct Activity(Mutex<State>);
 struct State {
     waits_for: For,
     since: Duration,
-    /// Since when something that was written is not taken.
+    /// Since when written data has been waiting to be sent.
     untaken: Option<Duration>,
 }
 
 impl Activity {
-    /// A connection that was just accepted.
+    /// A connection just accepted.
     pub const fn accepted(now: Duration) -> Self {
         Self(Mutex::new(State { waits_for: For::Head, since: now, untaken: None }))
     }
@@ -45,7 +45,7 @@ impl Activity {
         (state.waits_for, state.since) = (waits_for, now);
     }
 
-    /// Something was read.
+    /// Data was read.
     pub fn on_read(&self, now: Duration) {
         let mut state = self.state();
         if state.waits_for == For::Request {
@@ -53,12 +53,12 @@ impl Activity {
         }
     }
 
-    /// A request is there, with a body to come or without.
+    /// A request has arrived; `body` tells whether its body follows.
     pub fn on_request(&self, body: bool, now: Duration) {
         self.set(if body { For::Body } else { For::Nothing }, now);
     }
 
-    /// The body is there, or nobody wants it any more.
+    /// The body has arrived or is no longer wanted.
     pub fn on_body(&self, now: Duration) {
         let mut state = self.state();
         if state.waits_for == For::Body {
@@ -66,25 +66,25 @@ impl Activity {
         }
     }
 
-    /// The answer was given.
+    /// The answer is complete.
     pub fn on_answer(&self, now: Duration) {
         self.set(For::Request, now);
     }
 
-    /// What was written is taken, or not yet.
+    /// Written data was sent, or waits.
     pub fn on_write(&self, taken: bool, now: Duration) {
         let mut state = self.state();
         state.untaken = if taken { None } else { state.untaken.or(Some(now)) };
     }
 
-    /// Since when it waits for its client, if it does.
+    /// Since when it has waited for its client, if it does.
     pub fn waits_since(&self) -> Option<Duration> {
         let State { waits_for, since, untaken } = *self.state();
         let waits = (waits_for != For::Nothing).then_some(since);
         [waits, untaken].into_iter().flatten().min()
     }
 
-    /// The limit that it is over, if it is.
+    /// The time limit that it exceeds, if any.
     pub fn overdue(&self, limits: &Limits, now: Duration) -> Option<&'static str> {
         let State { waits_for, since, untaken } = *self.state();
         let (limit, name) = match waits_for {

@@ -1,4 +1,4 @@
-//! What every handler gets: the state that is shown, and whose turn it is.
+//! State shared by all handlers: the data they show, and turns for queries.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -25,31 +25,31 @@ use crate::writer::StoreState;
 /// `Retry-After` of refused requests.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// What the web server needs.
+/// Everything the web server needs.
 #[derive(Clone)]
 pub struct WebState {
     /// The live view.
     pub live: Live,
     /// Stored figures.
     pub query: Arc<dyn Query>,
-    /// Tells why the writer can't commit, if it can't.
+    /// Returns why the writer can't commit, if so.
     pub writer: Arc<dyn Fn() -> StoreState + Send + Sync>,
-    /// A notice for people about a working collector, if there is one.
+    /// Returns a notice for people about a working collector, if there is one.
     pub notice: Arc<dyn Fn() -> Option<String> + Send + Sync>,
     /// What Prometheus reads.
     pub metrics: Metrics,
     /// Version of the collector.
     pub version: String,
-    /// Names besides `localhost` under which a collector on a loopback address answers: those of
-    /// a reverse proxy before it.
+    /// Names besides `localhost` that a collector on a loopback address accepts: those of a reverse
+    /// proxy before it.
     pub host_names: Vec<String>,
     /// Who may see figures.
     pub access: Access,
-    /// What pages are encrypted by, if they are.
+    /// TLS of the pages, if they use it.
     pub tls: Option<HttpTls>,
     /// Sessions of browsers that were signed out.
     pub signed_out: SignedOut,
-    /// How much may be in use at once, and for how long.
+    /// Limits of simultaneous use and of time.
     pub limits: Limits,
 }
 
@@ -63,16 +63,16 @@ impl fmt::Debug for WebState {
     }
 }
 
-/// What every handler gets.
+/// State shared by all handlers.
 pub(super) struct App {
     pub state: WebState,
     /// Turns for queries.
     pub queries: Turns,
     /// Places for live streams.
     pub streams: Turns,
-    /// Whether the store is ready, as far as it was asked.
+    /// Caches whether the store is ready.
     pub readiness: Readiness,
-    /// How often wrong tokens were tried.
+    /// Counts wrong tokens.
     pub throttle: Mutex<Throttle>,
     pub stop: watch::Receiver<bool>,
     /// The API described.
@@ -106,7 +106,7 @@ impl App {
         Self { state, queries, streams, readiness: Readiness::default(), throttle, stop, document }
     }
 
-    /// Waits for somebody's turn to ask for what takes a while.
+    /// Waits for the caller's turn to run a query.
     pub async fn turn(&self, asker: &Asker) -> Result<Turn, ApiError> {
         let turn = self.queries.take(&asker.caller).await;
         turn.map_err(|why| no_turn(why, "too_many_queries", "queries wait already"))
@@ -133,7 +133,7 @@ impl App {
     }
 }
 
-/// There is no turn: too many `what` of one address, or in all.
+/// Refuses a caller without a turn: too many `what` of one address or in total.
 pub(super) fn no_turn(NoTurn { limit, own }: NoTurn, code: &'static str, what: &str) -> ApiError {
     refused(limit);
     if own {

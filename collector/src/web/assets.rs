@@ -1,4 +1,4 @@
-//! The files of the page, part of the program: `build.rs` lists them.
+//! The page's files, embedded in the program; `build.rs` lists them.
 
 use axum::Router;
 use axum::http::header::{
@@ -32,10 +32,10 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     })
 }
 
-/// The file, compressed where that is understood.
+/// Returns the file, compressed if the client accepts that.
 fn answer(asset: &Asset, etag: &str, headers: &HeaderMap) -> Response {
-    // A name under `assets` changes with its content; all else is asked for each time, so that an
-    // update shows at once.
+    // A name under `assets` changes with its content. Clients revalidate all others each time, so that
+    // an update shows at once.
     let hashed = asset.path.starts_with("/assets/");
     let caching = if hashed { "public, max-age=31536000, immutable" } else { "no-cache" };
     let caching = [(CACHE_CONTROL, caching), (ETAG, etag), (VARY, "accept-encoding")];

@@ -1,4 +1,4 @@
-//! Answers that a browser or proxy need not be sent twice.
+//! Answers that a browser or proxy can reuse.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::error::ApiError;
 
-/// An answer in JSON, with a tag by which it is known again.
+/// An answer in JSON with an ETag.
 #[derive(Debug)]
 pub(super) struct Answer<T>(pub T);
 
@@ -38,7 +38,7 @@ pub(super) fn etag(content: &[u8]) -> String {
     format!("\"{:016x}\"", hasher.finish())
 }
 
-/// Answers 304 in place of what the other side says it has already.
+/// Answers 304 if the client already has the content.
 pub(super) async fn revalidate(request: Request, next: Next) -> Response {
     let known = request.headers().get(IF_NONE_MATCH).cloned();
     let mut response = next.run(request).await;
@@ -52,7 +52,7 @@ pub(super) async fn revalidate(request: Request, next: Next) -> Response {
     response
 }
 
-/// True if a list of tags has this one, or means any.
+/// True if a list of tags contains this one or matches any.
 fn names(known: &HeaderValue, tag: &HeaderValue) -> bool {
     let (Ok(known), Ok(tag)) = (known.to_str(), tag.to_str()) else { return false };
     let mut known = known.split(',').map(|known| known.trim().trim_start_matches("W/"));

@@ -1,25 +1,25 @@
-//! Whom limits are counted for.
+//! The caller that limits count for.
 
 use std::net::IpAddr;
 
 use crate::listen::network;
 
-/// Bytes of a user's name that tell users apart.
+/// Number of bytes of a user's name that are compared.
 const USER_MAX: usize = 128;
 
-/// Somebody who asks.
+/// A caller.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Caller {
-    /// A host, or of IPv6 the network of one, which has any number of addresses.
+    /// A host by its address; with IPv6 its network, because one host has any number of addresses.
     Address(IpAddr),
-    /// A user whom a proxy has let in.
+    /// A user let in by a proxy.
     User(String),
-    /// A proxy that doesn't tell for whom it asks: any number of people.
+    /// A proxy that doesn't name its clients: any number of people.
     Proxy,
 }
 
 impl Caller {
-    /// Who is at an address.
+    /// The caller at an address.
     pub fn at(address: IpAddr) -> Self {
         Self::Address(network(address, 64))
     }
@@ -30,7 +30,7 @@ impl Caller {
         Self::User(String::from_utf8_lossy(some).into_owned())
     }
 
-    /// How much of `each` and `all` it may have.
+    /// The caller's share: `each`, or `all` for a proxy.
     pub const fn share(&self, each: usize, all: usize) -> usize {
         match self {
             Self::Proxy => all,

@@ -15,14 +15,14 @@ use utoipa::{IntoResponses, ToSchema};
 
 use crate::store::StoreError;
 
-/// Why a request is not answered as asked.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub(super) struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
-    /// After how many seconds it may be tried again.
+    /// Seconds until the request may be retried.
     retry_after: Option<u64>,
 }
 

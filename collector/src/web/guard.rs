@@ -31,26 +31,26 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// Headers in which a browser says which page asks, and what for; and a proxy, what it was asked by.
+/// Headers in which a browser names the requesting page and the purpose, and a proxy its protocol.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Which hosts may be asked for. A page of somewhere else can make its own name point to this
-/// machine (DNS rebinding) and read what only this machine, or only this network, may: so where
-/// that counts only names that nobody else can have are answered.
+/// The host names that requests may use. By DNS rebinding a foreign page can make its own name point to
+/// this machine and read what only this machine or network may read. Where that matters, only names
+/// that nobody else can own are accepted.
 #[derive(Debug, Clone)]
 pub(super) struct Hosts {
-    /// Reached from this machine only: other addresses are none of it.
+    /// Bound to a loopback address, so requests by other addresses are refused.
     loopback: bool,
     names: Vec<String>,
 }
 
-/// Whether a request asks for a name that nobody else can have.
+/// True if a request names a host that nobody else can own.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Named(pub bool);
 
-/// Whether a request came encrypted, here or to the proxy before.
+/// True if a request arrived encrypted, here or at the proxy.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Encrypted(pub bool);
 
@@ -66,7 +66,7 @@ impl<S: Sync> FromRequestParts<S> for Encrypted {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        // Whoever claims it without need gets a cookie that its browser doesn't send.
+        // A client that sets this header falsely gets a cookie that its browser won't send.
         let proxied = parts.headers.get(FORWARDED_PROTO).is_some_and(|proto| proto == "https");
         Ok(Self(proxied || parts.extensions.get().is_some_and(|Self(here)| *here)))
     }
@@ -98,8 +98,8 @@ impl Hosts {
             || self.names.iter().any(|name| name.eq_ignore_ascii_case(host))
     }
 
-    /// Whether a request that changes something comes from a page of this collector, or from no
-    /// page. Browsers tell the former by one header or the other.
+    /// True if a request that changes something comes from the collector's own page or from no page.
+    /// Browsers mark their pages' requests by one of two headers.
     fn is_own(&self, headers: &HeaderMap) -> bool {
         if let Some(site) = headers.get(FETCH_SITE) {
             return site == "same-origin" || site == "none";
@@ -116,13 +116,13 @@ impl Hosts {
     }
 }
 
-/// Whether a page of another site asks, without going there.
+/// True if a page of another site sends the request in the background.
 fn is_foreign(headers: &HeaderMap) -> bool {
     headers.get(FETCH_SITE).is_some_and(|site| site == "cross-site")
         && headers.get(FETCH_MODE).is_none_or(|mode| mode != "navigate")
 }
 
-/// The host of a `Host` header. `None` if what follows it is no port.
+/// The host of a `Host` header; `None` if an invalid port follows.
 fn without_port(host: &str) -> Option<&str> {
     let end = host.rfind(']').map_or(0, |bracket| bracket + 1);
     match host[end..].split_once(':') {
@@ -133,8 +133,8 @@ fn without_port(host: &str) -> Option<&str> {
     }
 }
 
-/// Lets a request pass whose host is allowed and that no other site's page sends, and adds the
-/// headers to whatever is answered.
+/// Passes requests with an allowed host that no other site's page sends, and adds security headers to
+/// every answer.
 pub(super) async fn guard(
     State((hosts, access)): State<(Arc<Hosts>, Access)>,
     mut request: Request,

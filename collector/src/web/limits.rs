@@ -1,10 +1,10 @@
-//! How much of the web side may be in use at once, and for how long: `http.limits`.
+//! Limits of simultaneous use and of time: `http.limits`.
 
 use std::time::Duration;
 
 use crate::metrics::HTTP_REFUSED;
 
-/// Why something is refused or ended: the limit's name, or what the request lacks.
+/// Labels of refusals: the limit's name, or what the request lacks.
 const REASONS: [&str; 14] = [
     "connections",
     "connections_per_address",
@@ -22,13 +22,13 @@ const REASONS: [&str; 14] = [
     "cross_site",
 ];
 
-/// The limits. An address is one of IPv4, or a /64 of IPv6; behind a proxy, a user or what the
-/// proxy tells.
+/// The limits. An address is an IPv4 address or an IPv6 /64; behind a proxy, the user or address that
+/// the proxy names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections that may be open.
+    /// Open connections.
     pub connections: usize,
-    /// Of these, connections of one address.
+    /// Open connections of one address.
     pub connections_per_address: usize,
     /// Longest time for TLS and the head of a request.
     pub header_time: Duration,
@@ -36,25 +36,25 @@ pub struct Limits {
     pub body_time: Duration,
     /// Longest time between two requests of a connection.
     pub idle_time: Duration,
-    /// Longest time until what was written is taken.
+    /// Longest time until written data is sent.
     pub send_time: Duration,
-    /// Queries that the store answers at a time.
+    /// Queries that the store answers at once.
     pub queries: usize,
-    /// Of these, queries of one address.
+    /// Queries of one address that the store answers at once.
     pub queries_per_address: usize,
-    /// Queries that may wait for their turn.
+    /// Waiting queries.
     pub queries_waiting: usize,
-    /// Of these, queries of one address.
+    /// Waiting queries of one address.
     pub queries_waiting_per_address: usize,
-    /// Longest time for a query, with its wait.
+    /// Longest time of a query, including its wait.
     pub query_time: Duration,
-    /// Live streams that may be open.
+    /// Open live streams.
     pub streams: usize,
-    /// Of these, streams of one address.
+    /// Open live streams of one address.
     pub streams_per_address: usize,
-    /// Sign-ins that may fail within a minute; then each address has a few.
+    /// Failed sign-ins within a minute; beyond that, each address has a few attempts.
     pub failed_sign_ins: u32,
-    /// Of these, sign-ins of one address.
+    /// Failed sign-ins of one address within a minute.
     pub failed_sign_ins_per_address: u32,
 }
 
@@ -80,7 +80,7 @@ impl Default for Limits {
     }
 }
 
-/// Counts something that was refused or ended.
+/// Counts a refusal or an abort.
 pub(super) fn refused(reason: &'static str) {
     debug_assert!(REASONS.contains(&reason), "{reason}");
     metrics::counter!(HTTP_REFUSED, "reason" => reason).increment(1);

@@ -31,7 +31,7 @@ use crate::time::now_ns;
 /// Longest silence on a stream: a comment shows that it is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// What a stream starts with: how long a browser waits before it connects again, milliseconds.
+/// Beginning of a stream: a browser's wait before it reconnects, milliseconds.
 const PREAMBLE: &[u8] = b"retry: 2000\n\n";
 
 /// Whom to follow.
@@ -55,13 +55,13 @@ pub(super) enum LiveData {
     Samples(SamplesUpdate),
 }
 
-/// One reader's stream.
+/// A reader's stream.
 struct Reader {
     live: Live,
     client: Option<ClientId>,
     events: broadcast::Receiver<Event>,
     stop: watch::Receiver<bool>,
-    /// Pieces to be sent before anything else.
+    /// Pieces to send first.
     pending: VecDeque<Bytes>,
     place: Arc<Turn>,
 }
@@ -84,7 +84,7 @@ pub(super) async fn live(
     let place = place.map_err(|why| no_turn(why, "too_many_readers", "pages are open"))?;
     let live = app.state.live.clone();
     let mut reader = Reader {
-        // Before the snapshot, so that nothing falls between the two.
+        // Subscribe before taking the snapshot, so that no event is missed in between.
         events: client.as_ref().map_or_else(|| live.subscribe(), |client| live.watch(client)),
         live,
         client,
@@ -102,7 +102,7 @@ pub(super) async fn live(
 }
 
 impl Reader {
-    /// The next piece of the stream. `None` at its end.
+    /// The next piece of the stream; `None` at its end.
     async fn next(&mut self) -> Option<Bytes> {
         if let Some(piece) = self.pending.pop_front() {
             return Some(piece);
@@ -120,11 +120,11 @@ impl Reader {
     }
 
     async fn push_snapshot(&mut self) -> Result<(), ApiError> {
-        // What is in it need not be told again.
+        // The snapshot contains the earlier events.
         self.events = self.events.resubscribe();
         let (live, client, place) = (self.live.clone(), self.client.clone(), self.place.clone());
         let event = spawn_blocking(move || {
-            // Also if nobody waits for it any more.
+            // Keep the place even if nobody waits any more.
             let _place = place;
             match client {
                 None => live.snapshot_event(now_ns()),
@@ -135,7 +135,7 @@ impl Reader {
         Ok(())
     }
 
-    /// An event. Its JSON is shared with all other readers and has no line break in it.
+    /// Queues an event. All readers share its JSON, which has no line break.
     fn push(&mut self, Event { name, json }: Event) {
         let head = format!("event: {name}\ndata: ").into();
         self.pending.extend([head, json, Bytes::from_static(b"\n\n")]);

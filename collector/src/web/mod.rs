@@ -64,20 +64,20 @@ use crate::live::Live;
 use crate::metrics;
 use crate::time::now_ns;
 
-/// How often to publish changes to pages.
+/// Interval between updates of pages.
 const PUBLISH: Duration = Duration::from_millis(250);
 
-/// How often the certificate's files are read again, as those of agents are.
+/// Interval between reloads of the certificate's files, as for agents.
 const RENEWAL: Duration = Duration::from_secs(3600);
 
-/// Most bytes of a body.
+/// Largest request body, bytes.
 const BODY_MAX: usize = 16 << 10;
 
-/// Serves the web side until `stop` is true or its sender is gone; then open requests and live
-/// streams end within 2 s. Meanwhile it lets clients that are gone disappear from the live table.
+/// Serves the web side until `stop` is true or its sender is gone; then open requests and live streams
+/// end within 2 s. Meanwhile removes gone clients and NICs from the live table.
 ///
 /// # Errors
-/// If the listener has no address.
+/// The listener has no address.
 pub async fn serve(
     listener: TcpListener,
     state: WebState,
@@ -103,7 +103,7 @@ pub async fn serve(
 /// Applies renewed certificates, without end.
 async fn renew(tls: Option<HttpTls>) {
     let mut ticks = interval(RENEWAL);
-    // The first one is at once, and the files were just read.
+    // The first tick is immediate, and the files were just read.
     ticks.tick().await;
     loop {
         ticks.tick().await;
@@ -118,7 +118,7 @@ async fn keep_current(live: Live) {
     loop {
         ticks.tick().await;
         let live = live.clone();
-        // With thousands of clients it takes a while: not on a thread that serves others.
+        // Slow with thousands of clients, so don't block a thread that serves others.
         let told = spawn_blocking(move || {
             live.expire(now_ns());
             live.publish(now_ns());
@@ -129,7 +129,7 @@ async fn keep_current(live: Live) {
     }
 }
 
-/// Routes that require authorization. What is routed here describes itself.
+/// Routes that require authorization. Each route here adds its own description.
 fn api() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::default()
         .routes(routes!(clients::clients))
@@ -166,12 +166,12 @@ fn router(
     let protect = middleware::from_fn_with_state(app.clone(), protect::protect);
     api.route("/metrics", get(prometheus))
         .route_layer(protect)
-        // All below are for everybody: they tell nothing of what is measured.
+        // Everything below is public, because it reveals nothing measured.
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .merge(open)
         .merge(assets::routes())
-        // The one body that is read is a token's.
+        // The only body read is that of a sign-in.
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
@@ -181,18 +181,18 @@ fn router(
         .with_state(app)
 }
 
-/// What is compressed where the other side takes it. Events of a stream must not wait for more of
-/// them, files are compressed as they are built, and `/metrics` is read nearby as a rule.
+/// Compresses JSON for clients that accept it. Events must not wait in a compressor, files are
+/// compressed at build time, and `/metrics` is usually read nearby.
 fn json(status: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
     let kind = headers.get(CONTENT_TYPE);
     status == StatusCode::OK && kind.is_some_and(|kind| kind == "application/json")
 }
 
-/// `/metrics`. Text of many clients takes a while to write: not on a thread that serves others.
+/// `/metrics`. Slow with many clients, so it doesn't block a thread that serves others.
 async fn prometheus(State(app): State<Arc<App>>, asker: Asker) -> Result<Response, ApiError> {
     let turn = app.turn(&asker).await?;
     let render = move || {
-        // Also if nobody waits for it any more.
+        // Keep the turn even if nobody waits any more.
         let _turn = turn;
         app.state.metrics.render(&app.state.live, now_ns())
     };
@@ -200,7 +200,7 @@ async fn prometheus(State(app): State<Arc<App>>, asker: Asker) -> Result<Respons
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 
-/// `/readyz`: whether what agents deliver gets into the store and can be read.
+/// `/readyz`: whether the store can be written and read.
 async fn ready(State(app): State<Arc<App>>) -> Response {
     let reason = match (app.state.writer)() {
         Some(reason) => Some(reason),

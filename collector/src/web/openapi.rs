@@ -1,4 +1,4 @@
-//! `/api/v1/openapi.json`: the API described, from the same code that answers it.
+//! `/api/v1/openapi.json`: the API's description, made from the code that serves it.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::app::App;
 use super::cache::Answer;
 use super::error::ErrorView;
 
-/// What the description starts with; routes add themselves.
+/// The head of the description; routes add themselves.
 #[derive(Debug, OpenApi)]
 #[openapi(
     info(
@@ -23,7 +23,7 @@ use super::error::ErrorView;
     ),
     components(schemas(ErrorView)),
     modifiers(&Bearer),
-    // Either: where no token is set, none is needed.
+    // Either one: without a configured token none is needed.
     security((), ("token" = []))
 )]
 pub(super) struct Api;

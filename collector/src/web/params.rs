@@ -1,4 +1,4 @@
-//! Parameters of queries: what a wrong one is answered, and the ranges that several queries take.
+//! Query parameters: parsing, errors, and the time ranges that several queries take.
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
@@ -10,10 +10,10 @@ use super::error::ApiError;
 use crate::store::NicRange;
 use crate::time::{Time, now_ns};
 
-/// Range where none is asked for, nanoseconds (5 minutes).
+/// Default range, nanoseconds (5 minutes).
 const RANGE_NS: u64 = 300_000_000_000;
 
-/// The parameters of a query. Unknown, missing and wrong ones are answered with an [`ApiError`].
+/// The parameters of a query. Unknown, missing and invalid ones cause an [`ApiError`].
 #[derive(Debug)]
 pub(super) struct Params<T>(pub T);
 
@@ -55,12 +55,12 @@ impl NicParams {
     }
 }
 
-/// A range of time, nanoseconds since 1970 (UTC).
+/// Bounds of a time range, nanoseconds since 1970 (UTC).
 pub(super) fn limits(from: Option<Time>, to: Option<Time>) -> Result<(u64, u64), ApiError> {
     limits_within(from, to, RANGE_NS)
 }
 
-/// A range of time, which begins `default_ns` before its end if nothing else is asked for.
+/// Bounds of a time range, which by default begins `default_ns` before its end.
 pub(super) fn limits_within(
     from: Option<Time>,
     to: Option<Time>,
@@ -74,7 +74,7 @@ pub(super) fn limits_within(
     Ok((from.0, to.0))
 }
 
-/// A name: not empty, and without NUL, which databases don't take.
+/// Checks a name: not empty, and without NUL, which databases refuse.
 pub(super) fn given(name: &str, value: String) -> Result<String, ApiError> {
     if value.is_empty() || value.contains('\0') {
         return Err(ApiError::bad_parameter(format!("{name} is empty or has a NUL in it")));
@@ -82,7 +82,7 @@ pub(super) fn given(name: &str, value: String) -> Result<String, ApiError> {
     Ok(value)
 }
 
-/// A number within bounds.
+/// Checks that a number is within bounds.
 pub(super) fn within(
     name: &str,
     value: Option<u32>,

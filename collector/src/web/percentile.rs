@@ -16,7 +16,7 @@ use super::series::must_exist;
 use crate::store::{Percentile, PercentileRange};
 use crate::time::Time;
 
-/// Range where none is asked for, nanoseconds (30 days).
+/// Default range, nanoseconds (30 days).
 const RANGE_NS: u64 = 30 * 86_400_000_000_000;
 
 /// A NIC or a client, and a range of time.

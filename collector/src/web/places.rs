@@ -1,6 +1,6 @@
-//! Which connections may be open: so many in all, and so many of one address. Where there are too
-//! many, one that waits for its client gives way, so that whoever asks at once is answered, however
-//! many connections others hold.
+//! Decides which connections may be open, with limits in total and per address. If there are too many,
+//! one that waits for its client gives way. So an active client is served however many idle connections
+//! others hold.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::limits::Limits;
 /// Number of a connection.
 pub(super) type Id = u64;
 
-/// The connections that are open.
+/// The open connections.
 #[derive(Debug)]
 pub(super) struct Places {
     limits: Limits,
@@ -24,9 +24,9 @@ pub(super) struct Places {
 /// Whether a connection may be open.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// It may, under this number; another one has to end for it, or none.
+    /// Admitted under this number; if another number is given, that connection must end for it.
     Admitted(Id, Option<Id>),
-    /// It may not, because of this limit.
+    /// Refused because of this limit.
     Refused(&'static str),
 }
 
@@ -35,7 +35,7 @@ impl Places {
         Self { limits, open: BTreeMap::new(), next: 0 }
     }
 
-    /// A connection from somebody. One that has to end for it has no place any more.
+    /// Admits a connection of a caller. A connection that must end for it loses its place at once.
     pub fn admit(&mut self, from: Caller, activity: Arc<Activity>) -> Admission {
         let Limits { connections, connections_per_address, .. } = self.limits;
         let mut count: HashMap<&Caller, usize> = HashMap::new();
@@ -45,7 +45,8 @@ impl Places {
         let over = own >= from.share(connections_per_address, usize::MAX);
         let mut instead_of = None;
         if full || over {
-            // Of whoever has most, what has waited longest. Behind a proxy are many.
+            // Of the caller with the most connections, the one that has waited longest gives way. A
+            // proxy carries many people.
             let waiting = self.open.iter().filter_map(|(id, (of, activity))| {
                 let has = if *of == Caller::Proxy { 1 } else { count[of] };
                 let since = activity.waits_since().filter(|_| !over || *of == from)?;
@@ -66,7 +67,7 @@ impl Places {
         Admission::Admitted(self.next, instead_of)
     }
 
-    /// Whether a connection is open.
+    /// True if a connection is open.
     pub fn has(&self, id: Id) -> bool {
         self.open.contains_key(&id)
     }
@@ -76,12 +77,12 @@ impl Places {
         self.open.remove(&id);
     }
 
-    /// How many are open.
+    /// Number of open connections.
     pub fn len(&self) -> usize {
         self.open.len()
     }
 
-    /// The connections that are over a limit of time, and its name.
+    /// The connections over a time limit, and the limit's name.
     pub fn overdue(&self, now: Duration) -> Vec<(Id, &'static str)> {
         let overdue = |(&id, (_, activity)): (&Id, &(Caller, Arc<Activity>))| {
             Some((id, activity.overdue(&self.limits, now)?))
@@ -119,7 +120,7 @@ mod tests {
         assert_eq!(places.admit(at(2), waiting(2)), Admission::Admitted(3, None));
         assert_eq!(places.admit(at(2), waiting(4)), Admission::Admitted(4, None));
         assert_eq!(places.admit(at(2), waiting(5)), Admission::Admitted(5, Some(3)));
-        // Full in all: whoever has most gives way, though the other has waited longer.
+        // All places are taken: the caller with the most gives way, although another has waited longer.
         assert_eq!(places.admit(at(3), waiting(6)), Admission::Admitted(6, Some(2)));
         assert_eq!(places.len(), 4);
         places.leave(6);

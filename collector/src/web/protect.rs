@@ -1,4 +1,4 @@
-//! The way in for who may see figures.
+//! Lets authorized callers in.
 
 use std::sync::{Arc, PoisonError};
 
@@ -55,13 +55,13 @@ pub(super) async fn protect(
 }
 
 impl App {
-    /// Whether a session still holds.
+    /// True if a session is still valid.
     pub(super) fn holds(&self, session: Session, rule: &Rule) -> bool {
         session.holds(now_ns() / 1_000_000_000, rule.session_time)
             && !self.state.signed_out.has(&session)
     }
 
-    /// Somebody presents a token, which is right or not: how that ends.
+    /// Returns the outcome of presenting a token, right or wrong.
     pub(super) fn judge(&self, asker: &Asker, right: bool) -> Result<(), ApiError> {
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
         let verdict = throttle.judge(&asker.caller, right, boot());

@@ -9,15 +9,15 @@ use tokio::time::timeout;
 use crate::store::StoreError;
 use crate::writer::StoreState;
 
-/// How long to reuse an answer.
+/// How long an answer is reused.
 const FRESH: Duration = Duration::from_millis(200);
 
-/// Longest time that the store gets to answer.
+/// Time limit for the store's answer.
 const READY_TIME: Duration = Duration::from_secs(2);
 
-/// What the store last answered, and the question that is on its way. That goes on though nobody
-/// waits for it any more: broken off, it would cost the store a connection for a while, and anybody
-/// may ask and hang up, as often as he likes.
+/// The store's last answer, and the running question. The question continues even if nobody waits for
+/// it any more: aborting it would cost the store a connection for a while, and anybody may ask and hang
+/// up repeatedly.
 #[derive(Debug, Default)]
 pub(super) struct Readiness(Mutex<Asked>);
 
@@ -28,7 +28,7 @@ struct Asked {
 }
 
 impl Readiness {
-    /// Why the store isn't ready, if it isn't.
+    /// Why the store isn't ready; `None` if it is.
     pub async fn state<A, F>(&self, ask: A) -> StoreState
     where
         A: Fn() -> F,

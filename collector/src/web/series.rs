@@ -16,10 +16,10 @@ use crate::live::{CountsView, PointView, names};
 use crate::store::{Point, PointCounts, Resolution, SeriesRange};
 use crate::time::Time;
 
-/// Points where no number is asked for.
+/// Default number of points.
 const POINTS: u32 = 600;
 
-/// Most points that may be asked for.
+/// Most points of an answer.
 const POINTS_MAX: u32 = 10_000;
 
 /// Which points are asked for.
@@ -130,7 +130,7 @@ pub(super) async fn series(
     }))
 }
 
-/// Nothing was found: because nothing was measured, or because there is no such client or NIC?
+/// Finds out why nothing was found: nothing was measured, or the client or NIC doesn't exist.
 pub(super) async fn must_exist(
     app: &App,
     asker: &Asker,

@@ -1,4 +1,4 @@
-//! The HTTP server: accepts connections within limits, and ends them when told to.
+//! The HTTP server: accepts connections within limits, and ends them at shutdown.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -34,29 +34,29 @@ use super::watched::{Ended, Watched};
 use crate::metrics::HTTP_CONNECTIONS;
 use crate::time::boot;
 
-/// Most headers of a request, and most bytes of them with the request line.
+/// Most headers of a request. Their bytes, with the request line, are limited too.
 const HEADERS_MAX: usize = 64;
 const HEADER_BYTES_MAX: usize = 16 << 10;
 
-/// Longest time that open requests get to end.
+/// How long open requests get to end.
 const GRACE: Duration = Duration::from_millis(1500);
 
-/// Longest time that what is sent may wait for a sign of the other side, milliseconds: one that is
-/// gone, or reads nothing at all, loses its connection.
+/// How long sent data may remain unacknowledged, milliseconds. After that, a client that is gone or
+/// reads nothing loses its connection.
 const STALLED_MS: u32 = 10_000;
 
-/// Wait after a connection could not be accepted: too many files are open, most likely.
+/// Wait after an error of accept, most likely too many open files.
 const ACCEPT_RETRY: Duration = Duration::from_millis(200);
 
-/// How often connections are looked over for those that take too long.
+/// Interval between checks for connections over their time.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What is told to a connection for which there is no place.
+/// Answer to a connection without a place.
 const NO_PLACE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
     Connection: close\r\nContent-Type: text/plain\r\nContent-Length: 44\r\n\r\n\
     too many connections are open; try it again\n";
 
-/// What is told to one who doesn't encrypt where that is needed.
+/// Answer to a client that doesn't encrypt on a TLS port.
 const NOT_ENCRYPTED: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\
     Content-Type: text/plain\r\nContent-Length: 40\r\n\r\n\
     this port speaks TLS only: use https://\n";
@@ -64,7 +64,7 @@ const NOT_ENCRYPTED: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n
 /// The first byte of TLS: the type of a handshake's record.
 const TLS_HANDSHAKE: u8 = 22;
 
-/// The connections, and how each is ended.
+/// The connections, and a handle to abort each.
 #[derive(Clone)]
 struct Open(Arc<Mutex<(Places, HashMap<Id, AbortHandle>)>>);
 
@@ -73,7 +73,7 @@ impl Open {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a connection, if there is one.
+    /// Admits a connection if there is a place.
     fn admit(&self, access: &Access, peer: SocketAddr, activity: &Arc<Activity>) -> Option<Id> {
         let from = access.rule().behind(peer.ip());
         let (places, handles) = &mut *self.lock();
@@ -93,7 +93,7 @@ impl Open {
         }
     }
 
-    /// Keeps how a connection is ended, unless it has ended already.
+    /// Keeps the abort handle of a connection, unless it has ended already.
     fn keep(&self, id: Id, handle: AbortHandle) {
         let (places, handles) = &mut *self.lock();
         if places.has(id) {
@@ -101,7 +101,7 @@ impl Open {
         }
     }
 
-    /// Ends those that are over their time.
+    /// Ends the connections over their time.
     fn end_overdue(&self, now: Duration) {
         let (places, handles) = &mut *self.lock();
         for (id, limit) in places.overdue(now) {
@@ -122,7 +122,7 @@ fn tell(places: &Places) {
     metrics::gauge!(HTTP_CONNECTIONS).set(places.len() as f64);
 }
 
-/// Gives the place of a connection back, however it ends.
+/// The place of a connection. Dropping it gives it back.
 struct Place {
     open: Open,
     id: Id,
@@ -192,24 +192,24 @@ pub(super) async fn serve(
     connections.shutdown().await;
 }
 
-/// The next connection.
+/// Accepts the next connection.
 async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let (stream, peer) = listener.accept().await?;
-    // Updates are small and are wanted at once.
+    // Updates are small and urgent.
     stream.set_nodelay(true)?;
     setsockopt(&stream, TcpUserTimeout, &STALLED_MS)?;
     Ok((stream, peer))
 }
 
-/// Tells what there is room for in the socket; the other side must do without the rest. What it
-/// has sent is taken first: left there, it would reset the connection.
+/// Writes as much of the text as the socket takes, and closes. Reads first what the client has sent;
+/// left unread, it would reset the connection.
 fn tell_and_close(stream: &TcpStream, text: &[u8]) {
     let mut taken = [0; 4096];
     let _taken = stream.try_read(&mut taken);
     let _told = stream.try_write(text);
 }
 
-/// Answers the requests of a connection, which is encrypted or not.
+/// Answers the requests of a connection, encrypted or not.
 async fn talk(
     stream: TcpStream,
     peer: SocketAddr,

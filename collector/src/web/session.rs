@@ -1,5 +1,5 @@
-//! Sessions of browsers: a cookie that the token signs, which ends here and can be signed out. It
-//! holds for every collector with the same token, and over a restart.
+//! Browser sessions: a cookie signed with the token, which expires and can be signed out. It is valid
+//! at every collector with the same token, and survives a restart.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,13 +16,14 @@ use wire::private_file;
 /// Name of the cookie.
 pub(super) const COOKIE: &str = "netmon_session";
 
-/// What is signed before the session itself, so that a signature holds for nothing else.
+/// Prefix of the signed text, so that a signature serves no other purpose.
 const PURPOSE: &[u8] = b"network monitor session 2";
 
-/// Sessions that are remembered as signed out. Of more, all up to the oldest one's time are.
+/// Number of signed-out sessions kept. Beyond that, all sessions up to the oldest one's start count as
+/// signed out.
 const SIGNED_OUT_MAX: usize = 10_000;
 
-/// A session: when it began, seconds since 1970, and a number that no other has.
+/// A session: its start, seconds since 1970, and a unique number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Session {
     began: u64,
@@ -30,7 +31,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// A new one.
+    /// Begins a session.
     pub fn begin(now_s: u64) -> Result<Self, getrandom::Error> {
         let mut number = [0; 16];
         getrandom::fill(&mut number)?;
@@ -48,7 +49,7 @@ impl Session {
         BASE64_URL_SAFE_NO_PAD.encode([&signed[PURPOSE.len()..], proof.as_ref()].concat())
     }
 
-    /// The session of a cookie, if the token has signed it.
+    /// The session of a cookie; `None` if the token didn't sign it.
     pub fn of(cookie: &str, token: &hmac::Key) -> Option<Self> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(cookie).ok()?;
         let (began, rest) = bytes.split_first_chunk()?;
@@ -59,7 +60,7 @@ impl Session {
         Some(session)
     }
 
-    /// By what other collectors know it. It can't be signed in by that.
+    /// Its name for other collectors, which is useless for signing in.
     fn name(self) -> String {
         format!("{}-{:032x}", self.began, self.number)
     }
@@ -70,14 +71,14 @@ impl Session {
         Some(Self { began: began.parse().ok()?, number })
     }
 
-    /// Whether it still holds. One that began while the clock was wrong holds only if it is as near
-    /// to now as a sound one.
+    /// True if it is still valid. A session begun while the clock was wrong is valid only if its start
+    /// is near enough to now.
     pub const fn holds(self, now_s: u64, lasts: Duration) -> bool {
         self.began.abs_diff(now_s) <= lasts.as_secs()
     }
 }
 
-/// Sessions that were signed out, kept in a file if there is one. Clones share them.
+/// Signed-out sessions, optionally kept in a file. Clones share them.
 #[derive(Clone, Default)]
 pub struct SignedOut {
     known: Arc<Mutex<Known>>,
@@ -86,7 +87,7 @@ pub struct SignedOut {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Known {
-    /// All that began up to then, seconds since 1970.
+    /// All sessions begun up to this time are signed out, seconds since 1970.
     until: u64,
     sessions: BTreeSet<Session>,
 }
@@ -99,8 +100,8 @@ impl fmt::Debug for SignedOut {
 }
 
 impl SignedOut {
-    /// Those in a file, which is made when it is needed. One that can't be read is told, and
-    /// written anew at the next sign-out.
+    /// Reads those in a file, which is created when needed. If the file is unreadable, logs that and
+    /// rewrites it at the next sign-out.
     #[must_use]
     pub fn open(file: PathBuf) -> Self {
         let known = match private_file::read(&file) {
@@ -121,21 +122,21 @@ impl SignedOut {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a session was signed out.
+    /// True if a session was signed out.
     pub(super) fn has(&self, session: &Session) -> bool {
         let known = self.known();
         session.began <= known.until || known.sessions.contains(session)
     }
 
-    /// Those that were signed out, by their names, for other collectors of the same store; and when they
-    /// end by themselves, seconds since 1970.
+    /// Names of the signed-out sessions for other collectors of the store, with the time when each
+    /// expires by itself, seconds since 1970.
     #[must_use]
     pub fn list(&self, lasts: Duration) -> Vec<(String, u64)> {
         let ends = |session: &Session| session.began.saturating_add(lasts.as_secs());
         self.known().sessions.iter().map(|session| (session.name(), ends(session))).collect()
     }
 
-    /// Sessions were signed out at other collectors. Names that can't be read are of none.
+    /// Adds sessions signed out at other collectors. Ignores invalid names.
     pub fn learn(&self, names: &[String], now_s: u64, lasts: Duration) {
         let sessions = names.iter().filter_map(|name| Session::named(name));
         let news: Vec<Session> = sessions.filter(|session| !self.has(session)).collect();
@@ -144,7 +145,7 @@ impl SignedOut {
         }
     }
 
-    /// Signs sessions out; those that would have ended by themselves are forgotten.
+    /// Signs sessions out, and drops those that have expired by themselves.
     pub(super) fn add(
         &self,
         sessions: impl IntoIterator<Item = Session>,
@@ -227,7 +228,7 @@ mod tests {
         let names: Vec<String> = names.chain(["nonsense-of-others".to_owned()]).collect();
         other.learn(&names, 10, DAY);
         assert!(other.has(&session(5)) && other.has(&session(6)) && !other.has(&session(7)));
-        // Those that have ended are forgotten.
+        // Expired ones are dropped.
         again.add([session(200_000)], 200_000, DAY);
         assert_eq!(again.known().sessions.len(), 1);
         let many = SignedOut::default();

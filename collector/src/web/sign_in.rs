@@ -26,8 +26,8 @@ pub(super) struct SignIn {
     token: String,
 }
 
-/// The cookie, for so many seconds. Without a path it holds for what lies beside this one, also under
-/// a path of a proxy.
+/// The cookie, valid for `seconds`. Without a path it applies to everything beside this one, also below
+/// a proxy's path.
 fn set_cookie(value: &str, seconds: u64, Encrypted(encrypted): Encrypted) -> String {
     let secure = if encrypted { "; Secure" } else { "" };
     format!("{COOKIE}={value}; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}")
@@ -79,7 +79,7 @@ pub(super) async fn sign_out(
     if !ended.is_empty() {
         let signed_out = app.state.signed_out.clone();
         let (now_s, lasts) = (now_ns() / 1_000_000_000, rule.session_time);
-        // Kept in a file: not on a thread that serves others.
+        // It writes a file, so don't block a thread that serves others.
         let keep = move || signed_out.add(ended, now_s, lasts);
         spawn_blocking(keep).await?;
         audit::signed_out(asker.address);
@@ -88,7 +88,7 @@ pub(super) async fn sign_out(
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie)]).into_response())
 }
 
-/// The sessions of a request that hold.
+/// The valid sessions of a request.
 fn held(app: &App, rule: &Rule, headers: &HeaderMap) -> Vec<Session> {
     let sessions = rule.token.iter().flat_map(|token| sessions(token, headers));
     sessions.filter(|session| app.holds(*session, rule)).collect()

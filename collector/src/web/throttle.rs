@@ -1,6 +1,6 @@
-//! How often a wrong token may be tried. Who knows the token is let in, whatever others try: an
-//! address that has proved it is refused no more for a day, and while many addresses try, each has
-//! a few tries of its own.
+//! Limits attempts with wrong tokens. A caller with the right token is let in, whatever others try: an
+//! address that has proved the token isn't refused for a day, and under attack each address still has a
+//! few attempts of its own.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,19 +9,19 @@ use super::caller::Caller;
 use super::limits::Limits;
 use crate::bucket::Bucket;
 
-/// Wrong tokens that an address may try though too many fail in all.
+/// Wrong tokens that an address may try even if too many fail in total.
 const FEW: u64 = 3;
 
-/// How long an address that has proved the token is refused no more.
+/// How long an address that has proved the token isn't refused.
 const KNOWN: Duration = Duration::from_secs(86_400);
 
-/// Addresses that are remembered: some MB. Of more, those not heard of for longest are forgotten.
+/// Number of addresses kept: some MB. Beyond that, the ones silent longest are dropped.
 const REMEMBERED: usize = 10_000;
 
-/// In which as many may be tried as the limits say.
+/// The period of the limits.
 const SPAN: Duration = Duration::from_secs(60);
 
-/// What was tried. Times are of a clock that only goes on.
+/// Attempts so far. Times are from a monotonic clock.
 #[derive(Debug)]
 pub(super) struct Throttle {
     /// Wrong tokens that one address may try.
@@ -30,7 +30,7 @@ pub(super) struct Throttle {
     in_all: Bucket,
 }
 
-/// What one address has tried.
+/// Attempts of one address.
 #[derive(Debug, Clone)]
 struct Tries {
     wrong: Bucket,
@@ -48,14 +48,14 @@ impl Tries {
     }
 }
 
-/// What becomes of a token that was presented.
+/// Outcome of a presented token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It is right.
     Right,
     /// It is wrong.
     Wrong,
-    /// Nothing is said of it for so long, because of this limit.
+    /// Not judged for this long, because of this limit.
     Later(Duration, &'static str),
 }
 
@@ -68,7 +68,7 @@ impl Throttle {
         }
     }
 
-    /// Somebody presents a token, which is right or not.
+    /// Judges a presented token, right or wrong.
     pub fn judge(&mut self, caller: &Caller, right: bool, now: Duration) -> Verdict {
         let tries = self.of.get(caller).cloned().unwrap_or_else(|| Tries::new(self.each));
         let later = self.later(&tries, caller, now);
@@ -80,7 +80,7 @@ impl Throttle {
             }
             _ => {
                 self.entry(caller, now).wrong.take(1, now);
-                // What addresses try beyond it, of the few of their own, makes others wait no longer.
+                // Attempts beyond it, from an address's own few, don't make others wait longer.
                 if self.in_all.wait_for(1, now).is_zero() {
                     self.in_all.take(1, now);
                 }
@@ -89,14 +89,14 @@ impl Throttle {
         }
     }
 
-    /// How long nothing is said of a token, and because of which limit.
+    /// How long a token isn't judged, and because of which limit.
     fn later(
         &self,
         tries: &Tries,
         caller: &Caller,
         now: Duration,
     ) -> Option<(Duration, &'static str)> {
-        // Behind a proxy that doesn't tell them apart are honest people too.
+        // Behind a proxy that doesn't name its clients there are honest people too.
         let one = *caller != Caller::Proxy;
         let own = tries.wrong.wait_for(1, now);
         if one && !own.is_zero() {
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(wrong(&verdicts), 3);
         assert!(matches!(verdicts[19], Verdict::Later(_, "failed_sign_ins")), "{verdicts:?}");
         assert_eq!(throttle.judge(&host(2), true, now), Verdict::Right);
-        // Behind a proxy that tells nothing all are one: only the limit in all holds.
+        // Behind a proxy that names no clients, all count as one; only the total limit applies.
         assert!(matches!(throttle.judge(&Caller::Proxy, true, now), Verdict::Later(..)));
         assert_eq!(throttle.judge(&Caller::Proxy, true, at(1)), Verdict::Right);
         throttle.judge(&host(3), false, at(1));

@@ -1,4 +1,4 @@
-//! TLS of pages and API: certificate and key from files, which are read anew now and then.
+//! TLS of pages and API: certificate and key from files, which are reloaded regularly.
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,36 +13,36 @@ use tokio_rustls::TlsAcceptor;
 use wire::certificate::{Facts, utc};
 use wire::pem::{self, PemError};
 
-/// When the certificate ends.
+/// When the certificate expires.
 const EXPIRY: &str = "netmon_collector_http_certificate_expiry_timestamp_seconds";
 
 /// The files of a certificate: `http.tls.cert` and `http.tls.key`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFiles {
-    /// The certificate, and after it those between it and its CA.
+    /// The certificate, followed by its intermediates.
     pub cert: PathBuf,
     /// Its private key.
     pub key: PathBuf,
 }
 
-/// Why a certificate can't be used.
+/// Why a certificate is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file is of no use.
+    /// A file is unusable.
     #[error("{0}")]
     Pem(#[from] PemError),
-    /// The two don't go together, or are of a kind that TLS doesn't know.
+    /// The two don't match, or TLS doesn't support their kind.
     #[error("{} and {} can't be used: {error}; put a certificate and its key there", files.cert.display(), files.key.display())]
     Unusable {
         /// The files.
         files: CertificateFiles,
-        /// What TLS says.
+        /// The error of TLS.
         #[source]
         error: rustls::Error,
     },
 }
 
-/// What pages are encrypted by. Clones share it.
+/// TLS of the pages. Clones share it.
 #[derive(Debug, Clone)]
 pub struct HttpTls {
     files: CertificateFiles,
@@ -53,23 +53,23 @@ impl HttpTls {
     /// Reads the files.
     ///
     /// # Errors
-    /// [`TlsError`] names the file and the way out.
+    /// [`TlsError`] names the file and the remedy.
     pub fn open(files: CertificateFiles) -> Result<Self, TlsError> {
         let config = Arc::new(RwLock::new(read(&files)?));
         Ok(Self { files, config })
     }
 
-    /// Reads the files again: new connections get what is there now.
+    /// Reads the files again for new connections.
     ///
     /// # Errors
-    /// [`TlsError`]; what is in use stays.
+    /// [`TlsError`]; the certificate in use stays.
     pub fn reload(&self) -> Result<(), TlsError> {
         let config = read(&self.files)?;
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
         Ok(())
     }
 
-    /// The same, when nobody asked for it.
+    /// Reloads without a request; logs errors.
     pub(super) fn renew(&self) {
         if let Err(error) = self.reload() {
             tracing::error!(%error, "the present HTTPS certificate stays in use");
@@ -90,7 +90,7 @@ fn read(files: &CertificateFiles) -> Result<Arc<ServerConfig>, TlsError> {
     let config =
         config.and_then(|config| config.with_no_client_auth().with_single_cert(chain, key));
     let mut config = config.map_err(|error| TlsError::Unusable { files: files.clone(), error })?;
-    // HTTP/2 is off: one connection would be many requests.
+    // HTTP/2 is off, because one connection would carry many requests.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
@@ -99,7 +99,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// Tells when the certificate ends, and that browsers will refuse it if it isn't valid now.
+/// Reports when the certificate expires, and warns if it isn't valid now.
 fn tell(files: &CertificateFiles, certificate: Option<&CertificateDer<'_>>, now: UnixTime) {
     let Some(Ok(Facts { validity, .. })) = certificate.map(|it| Facts::read(it)) else { return };
     metrics::describe_gauge!(EXPIRY, "When the HTTPS certificate expires.");
@@ -114,8 +114,8 @@ fn tell(files: &CertificateFiles, certificate: Option<&CertificateDer<'_>>, now:
     }
 }
 
-/// What a client on this host needs to reach pages under whatever address: it takes the very
-/// certificate that is in the file, and no other.
+/// The TLS config of a client on this host, for any address of the pages. It accepts only the
+/// certificate in the file.
 ///
 /// # Errors
 /// [`TlsError`] names the file.
@@ -130,7 +130,7 @@ pub fn own_client(files: &CertificateFiles) -> Result<ClientConfig, TlsError> {
     Ok(config.with_no_client_auth())
 }
 
-/// Takes this certificate only, whatever it says and whoever signed it.
+/// Accepts only this certificate, whatever its names and issuer.
 #[derive(Debug)]
 struct Pinned {
     certificate: CertificateDer<'static>,

@@ -1,5 +1,5 @@
-//! Whose query is next: so many run at a time, of one address fewer, and a bounded number waits.
-//! Who asks for much waits for himself, not others for him.
+//! Decides whose query is next. A limited number runs at once, fewer per address, and a limited number
+//! waits. A caller with many queries delays only itself.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::caller::Caller;
 
-/// How many may run and wait, in all and of one address, and the names of the limits.
+/// Limits of running and waiting queries, in total and per address, and the limits' names.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TurnLimits {
     pub running: usize,
@@ -22,17 +22,17 @@ pub(super) struct TurnLimits {
     pub name_each: &'static str,
 }
 
-/// There is no turn for somebody: because of this limit, of his own or of all.
+/// A caller gets no turn because of this limit, its own or the total one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NoTurn {
     pub limit: &'static str,
     pub own: bool,
 }
 
-/// Number of one who waits.
+/// Number of a waiting caller.
 type Ticket = u64;
 
-/// Who runs and who waits.
+/// Running and waiting callers.
 #[derive(Debug)]
 struct Queue {
     limits: TurnLimits,
@@ -41,12 +41,12 @@ struct Queue {
     next: Ticket,
 }
 
-/// What one who asks is told.
+/// Answer to a caller.
 #[derive(Debug, PartialEq, Eq)]
 enum Told {
-    /// It is his turn.
+    /// It may run.
     Run,
-    /// He is called by this number.
+    /// It waits and is called by this number.
     Wait(Ticket),
     /// Too many wait.
     Refused(NoTurn),
@@ -81,12 +81,12 @@ impl Queue {
         Told::Wait(self.next)
     }
 
-    /// One who waited waits no more.
+    /// A caller stops waiting.
     fn leave(&mut self, ticket: Ticket) {
         self.waiting.retain(|(other, _)| *other != ticket);
     }
 
-    /// A query of somebody has ended. Gives who is next, if anybody.
+    /// A query of a caller has ended. Returns the next caller, if any.
     fn end(&mut self, caller: &Caller) -> Option<(Ticket, Caller)> {
         if let Some(running) = self.running.get_mut(caller) {
             *running -= 1;
@@ -101,26 +101,26 @@ impl Queue {
     }
 }
 
-/// The queue, for those who wait in it.
+/// The queue shared by all callers.
 #[derive(Debug, Clone)]
 pub(super) struct Turns(Arc<Mutex<Shared>>);
 
 #[derive(Debug)]
 struct Shared {
     queue: Queue,
-    /// How those who wait are called.
+    /// Channels that call waiting callers.
     calls: HashMap<Ticket, oneshot::Sender<Turn>>,
 }
 
-/// The right to ask the store; ends when it is dropped.
+/// The right to query the store; dropping it ends the turn.
 #[derive(Debug)]
 pub(super) struct Turn {
     turns: Turns,
     caller: Caller,
 }
 
-/// A turn during which the store is asked. It ends when the answer is there, or as soon as the store
-/// is done with a question that was broken off or failed.
+/// A turn with a running query. It ends with the answer, or when the store has finished with a query
+/// that was aborted or failed.
 #[derive(Debug)]
 pub(super) struct Asking {
     turn: Option<Turn>,
@@ -128,14 +128,14 @@ pub(super) struct Asking {
 }
 
 impl Turn {
-    /// The turn for a question that the store is busy with for `rest` after it was broken off.
+    /// The turn of a query that keeps the store busy for `rest` after it is aborted.
     pub const fn with_rest(self, rest: Duration) -> Asking {
         Asking { turn: Some(self), rest }
     }
 }
 
 impl Asking {
-    /// The answer is there.
+    /// The answer has arrived.
     pub fn end(mut self) {
         self.turn = None;
     }
@@ -154,7 +154,7 @@ impl Drop for Asking {
     }
 }
 
-/// One who waits.
+/// A waiting caller.
 struct Waiter {
     turns: Turns,
     ticket: Ticket,
@@ -172,7 +172,7 @@ impl Turns {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for somebody's turn.
+    /// Waits for the caller's turn.
     pub async fn take(&self, caller: &Caller) -> Result<Turn, NoTurn> {
         let turn = || Turn { turns: self.clone(), caller: caller.clone() };
         let (waiter, called) = {
@@ -190,7 +190,7 @@ impl Turns {
                 }
             }
         };
-        // The call is kept as long as the waiter, so that there is one.
+        // The channel is kept as long as the waiter, so the call arrives.
         let turn = called.await;
         turn.map_err(|_| NoTurn { limit: waiter.limit, own: false })
     }
@@ -213,7 +213,7 @@ impl Drop for Turn {
             let Some((ticket, caller)) = shared.queue.end(&self.caller) else { return };
             (shared.calls.remove(&ticket), Self { turns: self.turns.clone(), caller })
         };
-        // One who has left meanwhile passes his turn on, outside the lock.
+        // A caller that has left passes its turn on, outside the lock.
         drop(call.map(|call| call.send(next)));
     }
 }
@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(queue.ask(&at(2)), Told::Run);
         assert_eq!(queue.ask(&at(2)), Told::Wait(4));
         assert_eq!(queue.ask(&at(3)), Told::Refused(NoTurn { limit: "all", own: false }));
-        // The first one who may: the other has his two.
+        // The first caller that may run; the other already has two.
         assert_eq!(queue.end(&at(2)), Some((4, at(2))));
         assert_eq!(queue.end(&at(1)), Some((1, at(1))));
         queue.leave(2);

@@ -1,4 +1,4 @@
-//! What passes through a connection, told to its [`Activity`].
+//! Reports a connection's reads and writes to its [`Activity`].
 
 use std::io;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::activity::Activity;
 use crate::time::boot;
 
-/// A stream that tells when something was read, and whether what was written is taken.
+/// A stream that reports reads, and whether written data was sent.
 #[derive(Debug)]
 pub(super) struct Watched<S> {
     stream: S,
@@ -69,7 +69,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         self.stream.is_write_vectored()
     }
 
-    /// Comes after everything that there was to write was written, never before.
+    /// Called after everything was written, never before.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
         self.activity.on_write(flushed.is_ready(), boot());
@@ -81,7 +81,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 }
 
-/// A body that tells its end: when it is dropped, whole or not.
+/// A body that reports its end, when it is dropped complete or not.
 #[derive(Debug)]
 pub(super) struct Ended<B> {
     body: B,

@@ -11,21 +11,22 @@ use super::told;
 use crate::store::commit::{Plan, Strikes, Taken, TakenSession};
 use crate::store::{Batch, End, Epoch, SessionBatch, Store, StoreError};
 
-/// First and longest wait before a failed commit is tried again.
+/// First and longest wait before a failed commit is retried.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// The outcome of some sessions of a batch.
+/// Outcome of some sessions of a batch.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     /// What is committed.
     pub committed: Vec<TakenSession>,
-    /// Session and epoch of what the store refused: opened or moved on by another connection.
+    /// Session and epoch that the store refused, because another connection has opened or advanced the
+    /// session.
     pub refused: Vec<(u64, Epoch)>,
-    /// Sessions whose frames went to quarantine, and what they are told of it.
+    /// Sessions with frames in quarantine, and the text for their agents.
     pub told: Vec<(u64, Arc<str>)>,
 }
 
-/// Commits a batch by its plan and reports the outcome, part by part. Gives the clients' strikes.
+/// Commits a batch by its plan and reports the outcome, part by part. Returns the clients' strikes.
 pub(super) async fn commit(
     store: &dyn Store,
     mut plan: Plan,
@@ -34,7 +35,7 @@ pub(super) async fn commit(
     news: &mpsc::UnboundedSender<Outcome>,
 ) -> Strikes {
     let tell = |outcome: Outcome| {
-        // If the writer is gone, nobody needs it.
+        // If the writer is gone, nobody needs the outcome.
         let _gone = news.send(outcome);
     };
     let mut wait = RETRY.0;
@@ -82,11 +83,11 @@ fn taken(taken: Taken) -> Outcome {
     Outcome { committed: taken.sessions, told, ..Outcome::default() }
 }
 
-/// Finds out which sessions of a failed commit are committed after all: the failure may have come
-/// after the commit.
+/// Finds out which sessions of a failed commit were committed after all; the error may have come after
+/// the commit.
 async fn settle(store: &dyn Store, plan: &mut Plan) -> Outcome {
     let sessions = plan.sessions();
-    // Still failing: the next try tells.
+    // If it still fails, the next attempt decides.
     let Ok(found) = store.committed(&sessions).await else { return Outcome::default() };
     let done = |it: &SessionBatch| {
         let found = found.iter().find(|found| found.session == it.session);

@@ -1,5 +1,5 @@
-//! The writer: batches the frames of all sessions and commits them, retrying until the store has
-//! them. Nothing else writes to the fact tables.
+//! The writer: batches the frames of all sessions and commits them, retrying until it succeeds. Nothing
+//! else writes to the fact tables.
 
 mod commit;
 mod queue;
@@ -29,24 +29,24 @@ use crate::time::{boot, now_ns};
 /// Unit in which memory is reserved, bytes.
 const MEMORY_UNIT: usize = 256;
 
-/// A commit that takes longer than SLOW times `writer.max_delay`, and at least a second, means that
-/// the store is in trouble.
+/// A commit that takes longer than SLOW times `writer.max_delay`, and at least a second, shows that the
+/// store is in trouble.
 const SLOW: u32 = 10;
 const SLOW_MIN: Duration = Duration::from_secs(1);
 
-/// How far a session is.
+/// Progress of a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Every sequence number up to this one is committed.
     pub committed: u64,
-    /// Why what it delivered went to quarantine, if it did.
+    /// Why frames of it went to quarantine, if any did.
     pub quarantined: Option<Arc<str>>,
 }
 
-/// What else the writer depends on.
+/// Other dependencies of the writer.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
-    /// Which dates samples may have. Nothing is committed while they are awaited.
+    /// The dates that samples may have. Nothing is committed until they are known.
     pub dates: Dates,
     /// Why nothing may be written now, if so.
     pub held: Option<watch::Receiver<StoreState>>,
@@ -57,7 +57,7 @@ impl Surroundings {
         self.held.as_ref().and_then(|held| held.borrow().clone())
     }
 
-    /// Waits until something may be written, or no longer.
+    /// Waits until writing is allowed or stops being allowed.
     async fn changed(&mut self) {
         let (dates, awaited) = (self.dates.clone(), self.dates.are_awaited());
         let held = async {
@@ -83,12 +83,12 @@ pub struct Reservation {
     _of_client: OwnedSemaphorePermit,
 }
 
-/// What one client may have of the memory for frames on their way to the store.
+/// A client's share of the memory for frames on their way to the store.
 #[derive(Debug, Clone)]
 pub struct ClientShare(Arc<Semaphore>);
 
 impl ClientShare {
-    /// A share of `bytes`, and room for the longest frame in any case.
+    /// A share of `bytes`, with room for at least the longest frame.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         Self(Arc::new(Semaphore::new(memory_units(bytes))))
@@ -112,13 +112,13 @@ pub struct WriterHandle {
 }
 
 impl WriterHandle {
-    /// Opens a session and gives what is committed of it from now on. The channel closes when
-    /// the store refuses the session's frames: another connection has opened it.
+    /// Opens a session and reports its commits from now on. The channel closes when the store refuses
+    /// the session's frames, because another connection has opened it.
     #[must_use]
     pub fn open(&self, open: OpenSession) -> watch::Receiver<Progress> {
         let progress = Progress { committed: open.committed, quarantined: None };
         let (sender, receiver) = watch::channel(progress);
-        // A writer that is gone shows as a closed channel.
+        // A closed channel shows that the writer has gone.
         let _gone = self.commands.send(Command::Open(open, sender));
         receiver
     }
@@ -133,7 +133,7 @@ impl WriterHandle {
 
     /// Waits for memory for a frame. `None` once the writer has stopped.
     pub async fn reserve(&self, frame: &Frame, share: &ClientShare) -> Option<Reservation> {
-        // Who waits for the own share holds up nobody else.
+        // A client waiting for its own share holds up nobody else.
         let of_client = share.0.clone().acquire_many_owned(units(frame)).await.ok()?;
         let permit = self.memory.clone().acquire_many_owned(units(frame)).await.ok()?;
         Some(Reservation { _permit: permit, _of_client: of_client })
@@ -144,33 +144,34 @@ impl WriterHandle {
         let _gone = self.commands.send(Command::Frame { epoch, frame, reservation });
     }
 
-    /// The connection that opened a session is gone. What it handed over is still committed.
+    /// The connection that opened a session has ended. Frames already handed over are still committed.
     pub fn close(&self, session: u64, epoch: Epoch) {
         let _gone = self.commands.send(Command::Close { session, epoch });
     }
 
-    /// Why nothing may be written now, if so. It is for everybody who adds to the store.
+    /// Why nothing may be written now, if so. Everybody who adds to the store must respect it.
     #[must_use]
     pub fn held(&self) -> StoreState {
         self.held.as_ref().and_then(|held| held.borrow().clone())
     }
 
-    /// Waits until something may be written.
+    /// Waits until writing is allowed.
     pub async fn not_held(&mut self) {
         if let Some(held) = &mut self.held {
-            // Whoever held it is gone at the end only.
+            // The sender goes only at shutdown.
             let _gone = held.wait_for(Option::is_none).await;
         }
     }
 
-    /// What the store was last found to be, and what it is found to be from now on.
+    /// The store's state, now and at each change.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<StoreState> {
         self.state.clone()
     }
 }
 
-/// Units of so much memory, with room for the longest frame in any case, or it could never pass.
+/// Units of an amount of memory, with room for at least the longest frame, which could never pass
+/// otherwise.
 fn memory_units(bytes: usize) -> usize {
     let units = bytes.max(wire::codec::LEN_MAX as usize) / MEMORY_UNIT;
     units.min(Semaphore::MAX_PERMITS)
@@ -190,7 +191,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer on a store. Frames that wait take at most `max_memory` bytes.
+    /// Starts the writer on a store. Waiting frames take at most `max_memory` bytes.
     #[must_use]
     pub fn start(
         store: Arc<dyn Store>,
@@ -198,8 +199,8 @@ impl Writer {
         max_memory: usize,
         surroundings: Surroundings,
     ) -> Self {
-        // Each frame has its place in the memory that `max_memory` bounds; sessions open and close
-        // with connections, which are bounded too.
+        // `max_memory` bounds the frames. Sessions open and close with connections, whose number is
+        // bounded too.
         let (commands, receiver) = mpsc::unbounded_channel();
         let (state, state_receiver) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
@@ -219,14 +220,14 @@ impl Writer {
         Self { handle, stop, task }
     }
 
-    /// What gives frames to this writer.
+    /// A handle for giving frames to this writer.
     #[must_use]
     pub fn handle(&self) -> WriterHandle {
         self.handle.clone()
     }
 
-    /// Commits what has been handed over, as far as the store takes it within `patience`. What
-    /// it doesn't take is with the agents still.
+    /// Commits the frames handed over, as far as the store takes them within `patience`. Agents still
+    /// have the rest.
     pub async fn stop(self, patience: Duration) {
         self.stop.send_replace(true);
         self.handle.memory.close();
@@ -242,22 +243,22 @@ impl Writer {
 
 type Sessions = HashMap<u64, (Epoch, watch::Sender<Progress>)>;
 
-/// What the running writer knows.
+/// State of the running writer.
 struct Running {
     store: Arc<dyn Store>,
     queue: Queue<Reservation>,
     sessions: Sessions,
     state: Arc<watch::Sender<StoreState>>,
     surroundings: Surroundings,
-    /// As they were given.
+    /// The configured limits.
     limits: BatchLimits,
     started: Instant,
 }
 
-/// A batch under way.
+/// A running commit.
 struct Committing {
     task: JoinHandle<Strikes>,
-    /// When the store is in trouble if it is not done by then; `None` once that was said.
+    /// When the commit counts as slow; `None` once that was reported.
     slow: Option<Instant>,
 }
 
@@ -267,7 +268,7 @@ impl Running {
         mut commands: mpsc::UnboundedReceiver<Command>,
         mut stopped: watch::Receiver<bool>,
     ) {
-        // One commit is under way, and its steps are no more than its frames.
+        // One commit runs at a time, and it reports at most once per frame.
         let (news, mut outcomes) = mpsc::unbounded_channel();
         let mut committing: Option<Committing> = None;
         let mut strikes = Strikes::default();
@@ -321,7 +322,7 @@ impl Running {
         }
     }
 
-    /// Begins to commit what is due.
+    /// Begins to commit the frames that are due.
     fn begin(&mut self, strikes: Strikes, news: mpsc::UnboundedSender<Outcome>) -> Committing {
         self.queue.limit(self.limits.suited(self.store.is_spread()));
         let (mut batch, reservations) = self.queue.take();
@@ -336,12 +337,12 @@ impl Running {
         Committing { task, slow: Some(Instant::now() + self.slow()) }
     }
 
-    /// From when on a commit is slow.
+    /// Time after which a commit is slow.
     fn slow(&self) -> Duration {
         (self.limits.suited(self.store.is_spread()).max_delay * SLOW).max(SLOW_MIN)
     }
 
-    /// A commit is not done yet.
+    /// A commit is slow.
     fn on_slow(&self, committing: &mut Option<Committing>) {
         if let Some(committing) = committing {
             committing.slow = None;
@@ -403,7 +404,7 @@ impl Running {
     }
 }
 
-/// Waits for the commit under way, or for ever if there is none.
+/// Waits for the running commit; without one, waits forever.
 async fn finished(committing: &mut Option<Committing>) -> Strikes {
     match committing {
         Some(committing) => (&mut committing.task).await.unwrap_or_else(|error| {
@@ -414,7 +415,7 @@ async fn finished(committing: &mut Option<Committing>) -> Strikes {
     }
 }
 
-/// Waits until then, or for ever.
+/// Waits until a time, or forever.
 async fn until(then: Option<Instant>) {
     match then {
         Some(then) => tokio::time::sleep_until(then).await,

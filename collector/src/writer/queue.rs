@@ -1,4 +1,4 @@
-//! What waits to be committed: the writer's decisions, without I/O or clock.
+//! The queue of frames to commit: the writer's decisions, without I/O or clock.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -10,44 +10,44 @@ use wire::id::ClientId;
 use crate::store::rows::split::rows;
 use crate::store::{Batch, Epoch, SessionBatch};
 
-/// When a batch is committed, and how large it is.
+/// When a batch is committed, and its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchLimits {
-    /// Rows that make a batch due at once, and most rows of one but for its last frame.
+    /// Number of rows that makes a batch due at once. A batch exceeds it only by its last frame.
     pub max_rows: usize,
-    /// Longest time that a frame waits for others.
+    /// How long a frame waits for others.
     pub max_delay: Duration,
 }
 
 impl BatchLimits {
-    /// Unless an operator chooses others.
+    /// The default.
     pub const DEFAULT: Self = Self { max_rows: 20_000, max_delay: Duration::from_millis(200) };
 
-    /// By default where rows are spread over several servers: there a commit costs some 3 ms for each
-    /// shard beside its rows. As many rows as [`MAX_BYTES`] hold.
+    /// The default for rows spread over several servers: there a commit costs some 3 ms per shard in
+    /// addition to its rows. [`MAX_BYTES`] hold this many rows.
     const SPREAD: Self = Self { max_rows: 80_000, max_delay: Duration::from_millis(800) };
 
-    /// These, for a store whose rows are spread over several servers or not.
+    /// Adapts the default to a store whose rows are spread over several servers, or not.
     #[must_use]
     pub fn suited(self, is_spread: bool) -> Self {
         if is_spread && self == Self::DEFAULT { Self::SPREAD } else { self }
     }
 }
 
-/// Most bytes of one batch, unpacked, but for its last frame: four times what 20,000 rows of samples
-/// take. Mixes are longer.
+/// Size of a batch, unpacked, which only its last frame may exceed, bytes. Four times the size of
+/// 20,000 rows of samples; mixes are longer.
 const MAX_BYTES: usize = 16 << 20;
 
 /// A session as one connection opened it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenSession {
-    /// Whose it is.
+    /// The client.
     pub client: ClientId,
     /// Its id.
     pub session: u64,
-    /// The opening's number, which the store counts up: an older opening can't commit.
+    /// Number of the opening, which the store counts up. An older opening can't commit.
     pub epoch: Epoch,
-    /// What was committed when it was opened.
+    /// Last number committed at the opening.
     pub committed: u64,
 }
 
@@ -55,12 +55,12 @@ pub struct OpenSession {
 struct Waiting<P> {
     open: OpenSession,
     frames: VecDeque<(Frame, P)>,
-    /// What the frames become.
+    /// Number of rows of the frames.
     rows: usize,
     closed: bool,
 }
 
-/// What of a batch's size is left.
+/// Remaining room of a batch.
 #[derive(Debug, Clone, Copy)]
 struct Room {
     rows: usize,
@@ -68,7 +68,7 @@ struct Room {
 }
 
 impl Room {
-    /// Takes a frame out of it; false if nothing is left.
+    /// Takes a frame's size; false if there was no room left.
     fn take(&mut self, frame: &Frame) -> bool {
         let any = self.rows > 0 && self.bytes > 0;
         let bytes = frame_len(frame.samples.len(), frame.mixes.len());
@@ -87,14 +87,14 @@ impl Room {
     }
 }
 
-/// Frames of all sessions, in order within each. `P` is the permit for the memory of a frame,
-/// given back once the frame has left the queue and was committed.
+/// Frames of all sessions, in order within each. `P` is the memory permit of a frame, released once the
+/// frame is committed.
 #[derive(Debug)]
 pub struct Queue<P> {
     limits: BatchLimits,
     sessions: HashMap<u64, Waiting<P>>,
     rows: usize,
-    /// Since when the oldest frame waits.
+    /// Since when the oldest frame has waited.
     since: Option<Duration>,
 }
 
@@ -105,13 +105,13 @@ impl<P> Queue<P> {
         Self { limits, sessions: HashMap::new(), rows: 0, since: None }
     }
 
-    /// Batches are made by other limits from now on.
+    /// Changes the limits of further batches.
     pub fn limit(&mut self, limits: BatchLimits) {
         self.limits = limits;
     }
 
-    /// A connection has opened a session. What an earlier one left waiting is dropped: the store
-    /// would refuse it, and the agent sends it again.
+    /// A connection has opened a session. Drops frames that an earlier connection left; the store would
+    /// refuse them, and the agent sends them again.
     pub fn open(&mut self, open: OpenSession) {
         let session = open.session;
         let waiting = Waiting { open, frames: VecDeque::new(), rows: 0, closed: false };
@@ -120,7 +120,7 @@ impl<P> Queue<P> {
         }
     }
 
-    /// A connection is gone: its session is forgotten once nothing of it waits.
+    /// A connection has ended. Its session is dropped once none of its frames waits.
     pub fn close(&mut self, session: u64, epoch: Epoch) {
         if let Some(waiting) = self.sessions.get_mut(&session)
             && waiting.open.epoch == epoch
@@ -130,8 +130,8 @@ impl<P> Queue<P> {
         }
     }
 
-    /// Adds the next frame of a session. False if the session was opened anew or closed since:
-    /// the agent sends the frame again.
+    /// Adds the next frame of a session. False if the session was opened again or closed since; the
+    /// agent sends the frame again.
     pub fn add(&mut self, epoch: Epoch, frame: Frame, permit: P, now: Duration) -> bool {
         match self.sessions.get_mut(&frame.session) {
             Some(waiting) if waiting.open.epoch == epoch => {
@@ -145,15 +145,15 @@ impl<P> Queue<P> {
         }
     }
 
-    /// When the next batch is due, if anything waits. A time in the past means at once.
+    /// When the next batch is due; `None` if nothing waits. A time in the past means at once.
     #[must_use]
     pub fn due(&self) -> Option<Duration> {
         let full = self.rows >= self.limits.max_rows;
         self.since.map(|since| if full { Duration::ZERO } else { since + self.limits.max_delay })
     }
 
-    /// Takes the next batch. Where there is no room for everything, each client has the same share of
-    /// it, and what some leave goes to the others: who delivers much waits, and not the rest.
+    /// Takes the next batch. If not everything fits, clients get equal shares, and unused parts go to
+    /// the others. So a client that delivers much waits, and the rest don't.
     pub fn take(&mut self) -> (Batch, Vec<P>) {
         let mut clients: HashMap<ClientId, (usize, Vec<u64>)> = HashMap::new();
         for (session, waiting) in &self.sessions {
@@ -179,7 +179,7 @@ impl<P> Queue<P> {
         if self.rows == 0 && self.sessions.values().all(|it| it.frames.is_empty()) {
             self.since = None;
         } else {
-            // What is left has waited for long enough.
+            // The rest has waited long enough.
             self.since = Some(Duration::ZERO);
         }
         for taken in &sessions {
@@ -210,7 +210,7 @@ impl<P> Queue<P> {
         Some(SessionBatch::new(client, session, epoch, committed, frames))
     }
 
-    /// Drops a session that the store has refused, with all that waits of it.
+    /// Drops a session that the store has refused, with all its waiting frames.
     pub fn refuse(&mut self, session: u64, epoch: Epoch) {
         if self.sessions.get(&session).is_some_and(|waiting| waiting.open.epoch == epoch)
             && let Some(old) = self.sessions.remove(&session)
@@ -219,7 +219,7 @@ impl<P> Queue<P> {
         }
     }
 
-    /// Rows that wait.
+    /// Number of waiting rows.
     #[must_use]
     pub const fn rows(&self) -> usize {
         self.rows

@@ -1,8 +1,8 @@
-//! What the writer says of itself.
+//! The writer's state.
 
 use tokio::sync::watch;
 
-/// The store's state: `None` while it commits, else why it can't.
+/// The store's state: `None` while it commits, else the reason why it can't.
 pub type StoreState = Option<String>;
 
 pub(super) fn set_state(state: &watch::Sender<StoreState>, new: StoreState) {

@@ -10,13 +10,13 @@ use crate::store::commit::{Misdated, Quarantined};
 use crate::store::rows::near::AHEAD;
 use crate::time::rough;
 
-/// Whose frames were put into quarantine, and why.
+/// Clients with frames in quarantine, and the reason. Rate-limits the log.
 static REFUSED: SharedFailures<(ClientId, String)> = SharedFailures::new();
 
-/// Whose samples are dated too far off.
+/// Clients with samples dated too far off. Rate-limits the log.
 static MISDATED: SharedFailures<ClientId> = SharedFailures::new();
 
-/// Tells which frames are put into quarantine, and why. The table `quarantine` has all.
+/// Logs which frames went to quarantine, and why. The table `quarantine` has all of them.
 pub(super) fn quarantined(found: &[Quarantined]) {
     for it in found {
         let Quarantined { client, session, frames, reason, whole, .. } = it;
@@ -31,7 +31,7 @@ pub(super) fn quarantined(found: &[Quarantined]) {
     }
 }
 
-/// What an agent is told whose frames went to quarantine.
+/// The text for an agent whose frames went to quarantine.
 pub(super) fn text(it: &Quarantined) -> Arc<str> {
     let Quarantined { session, frames, reason, .. } = it;
     format!(
@@ -41,7 +41,7 @@ pub(super) fn text(it: &Quarantined) -> Arc<str> {
     .into()
 }
 
-/// Tells who has samples and mixes that are dated too far from the collector's time.
+/// Logs which clients have samples and mixes dated too far from the collector's time.
 pub(super) fn misdated(found: &[Misdated]) {
     for Misdated { client, samples, mixes } in found {
         metrics::counter!("netmon_collector_misdated_total").increment(*samples);
