@@ -1,4 +1,4 @@
-//! What operators do beside a running collector: tokens, clients, revocation, checks.
+//! Operators' commands beside a running collector: tokens, clients, revocation, checks.
 
 mod certificates;
 mod error;
@@ -26,10 +26,10 @@ use crate::store::{Client, Distributed, Migrated, NicCheck, Registered, SecondHo
 use crate::store_location::{StoreLocation, StoreLocationError};
 use crate::time::{now_ns, rough};
 
-/// Lists all clients: id, alias, when it was last seen, how long its certificate is valid.
+/// Lists all clients: id, alias, time last seen, and expiry of the certificate.
 ///
 /// # Errors
-/// [`AdminError`] names the file that can't be read.
+/// [`AdminError`] names the unreadable file.
 pub fn clients(config: &Config, location: &StoreLocation) -> Result<String, AdminError> {
     let (seen, registered, second_hosts) = block_on::<_, StoreLocationError>(async {
         if !location.is_used().await? {
@@ -114,8 +114,8 @@ fn forgotten(registered: &[Registered], client: &str) -> bool {
     registered.iter().any(|it| it.client == client && it.forgotten_ns.is_some())
 }
 
-/// Removes a client from all lists and revokes its certificates. Asks `confirm` first; `None` means
-/// that nobody can be asked. With `rows` its rows are deleted too. Gives a text of what was done.
+/// Removes a client from all lists and revokes its certificates. First asks `confirm`, which returns
+/// `None` if nobody can be asked. With `rows`, also deletes its rows. Returns a text about the result.
 ///
 /// # Errors
 /// [`AdminError::NoSuchClient`] if neither the store nor the identity knows it.
@@ -137,11 +137,11 @@ pub fn forget(
     let enrolled = records.list()?.into_iter().find(|it| it.client == client.as_str());
     let known = match (stored.map(|it| it.forgotten_ns), enrolled) {
         (Some(None), _) | (None, Some(_)) => true,
-        // Its rows may still have to be deleted, or it got a certificate since.
+        // Its rows may still exist, or it has got a certificate since.
         (Some(Some(_)), enrolled) => rows || enrolled.is_some_and(|it| !it.certificates.is_empty()),
         (None, None) => false,
     };
-    // It may have enrolled at another collector of this store and never connected since.
+    // It may have enrolled at another collector of this store without ever connecting.
     if !known && !has_id {
         return Err(AdminError::NoSuchClient(client.clone()));
     }
@@ -174,7 +174,7 @@ pub fn forget(
     audited(config, record, done)
 }
 
-/// Whether a client is up, by when a collector last heard of it.
+/// Whether a client is up, by its last sign of life at any collector.
 fn state(client: &Client, now_ns: u64) -> String {
     client.down_for(now_ns).map_or_else(|| "up".to_owned(), |down| format!("down {}", rough(down)))
 }
@@ -184,10 +184,10 @@ fn nics(client: Option<&Client>) -> String {
     nics.map(|nic| Foreign(&nic.name.to_string()).to_string()).collect::<Vec<_>>().join(" ")
 }
 
-/// Brings the store's schema up to date, or says what would be done.
+/// Updates the store's schema, or reports what would be done.
 ///
 /// # Errors
-/// [`AdminError::Outdated`] if something is to be done and `check_only` is set.
+/// [`AdminError::Outdated`] if `check_only` is set and an update is needed.
 pub fn migrate(
     location: &StoreLocation,
     check_only: bool,
@@ -217,10 +217,10 @@ pub fn migrate(
     if check_only && !idle { Err(AdminError::Outdated) } else { Ok(()) }
 }
 
-/// Writes a client's rows; gives their number.
+/// Writes a client's rows; returns their number.
 ///
 /// # Errors
-/// [`AdminError`] says what is missing or can't be written.
+/// [`AdminError`] names what is missing or can't be written.
 pub fn export(
     location: &StoreLocation,
     request: &Request,
@@ -234,7 +234,7 @@ pub fn export(
 /// Moves an embedded store into PostgreSQL.
 ///
 /// # Errors
-/// [`AdminError`] says what prevents it.
+/// [`AdminError`] gives the obstacle.
 pub fn import(
     config: &PostgresConfig,
     file: &Path,
@@ -243,10 +243,10 @@ pub fn import(
     block_on(import::import(config, file, say))
 }
 
-/// Proves, without changing anything, that the store holds what agents counted, once.
+/// Proves, without changes, that the store holds everything that agents counted, exactly once.
 ///
 /// # Errors
-/// [`AdminError::Unsound`] if it doesn't; the findings have been given to `say`.
+/// [`AdminError::Unsound`] if it doesn't; `say` has received the findings.
 pub fn fsck(location: &StoreLocation, mut say: impl FnMut(&str)) -> Result<(), AdminError> {
     let report =
         block_on::<_, StoreLocationError>(async { Ok(location.open_to_read()?.check().await?) })?;

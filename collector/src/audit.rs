@@ -1,13 +1,13 @@
-//! The audit log: who was granted, refused or denied what, and by whom.
+//! The audit log: grants, refusals and denials, with the responsible person.
 //!
-//! Each event is one line of the log with the target `audit` and the fields of [`Record`], and one
-//! more in `netmon_collector_audit_total{event=}`. It is logged at every level but `off`. In the
+//! Each event is one line of the log with the target `audit` and the fields of [`Record`], and is
+//! counted in `netmon_collector_audit_total{event=}`. It is logged at every level but `off`. In the
 //! journal: `journalctl -u network-monitor-collector -g '^audit:'`; as JSON: lines whose `target` is
-//! `audit`. A tool that wants a file of its own takes these lines from there.
+//! `audit`. A tool that needs a separate file extracts these lines.
 //!
-//! Commands (`collector token`, `revoke`, `forget`) are processes of their own that may have no
-//! log. They leave a record in `audit` of the data directory; the collector that runs there logs it
-//! within a second, or at its next start, and only then removes it.
+//! Commands (`collector token`, `revoke`, `forget`) run in processes of their own that may have no log.
+//! They leave a record in `audit` of the data directory. The running collector logs it within a second,
+//! or at its next start, and only then removes it.
 
 mod log;
 mod pending;

@@ -1,9 +1,9 @@
-//! A limit of a rate: a token bucket that takes time as an argument.
+//! A rate limit: a token bucket that takes time as an argument.
 
 use std::time::Duration;
 
-/// A token bucket: an amount per time, which may be used at once after a pause. More may be taken
-/// than is there; then the caller has to wait.
+/// A token bucket: an amount per period, which may be used at once after a pause. A caller may take
+/// more than is there and must then wait.
 ///
 /// Times are durations since any fixed moment.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ impl Bucket {
         Self { limit, period, full: Duration::ZERO }
     }
 
-    /// Takes an amount, even if it is not there.
+    /// Takes an amount, even more than is there.
     pub fn take(&mut self, count: u64, now: Duration) {
         let ns = self.period.as_nanos().saturating_mul(u128::from(count));
         let ns = ns.div_ceil(u128::from(self.limit.max(1)));
@@ -29,7 +29,7 @@ impl Bucket {
         self.full = self.full.max(now).saturating_add(took);
     }
 
-    /// How long to wait until nothing is owed.
+    /// How long to wait until the excess is paid back.
     #[must_use]
     pub fn wait(&self, now: Duration) -> Duration {
         self.full.saturating_sub(now).saturating_sub(self.period)

@@ -1,4 +1,4 @@
-//! What each command does.
+//! Executes the commands.
 
 use std::io::{self, IsTerminal};
 
@@ -11,10 +11,10 @@ use collector::doctor::{self, Level};
 use collector::store_location::StoreLocation;
 use collector::{admin, run, top};
 
-/// Does what the command line asks for.
+/// Executes the command line.
 ///
 /// # Errors
-/// Why it could not be done.
+/// The command's error.
 pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
     let loaded = config::load(&cli.options)?;
     let config = &loaded.config;

@@ -15,7 +15,7 @@ use crate::time::Time;
 /// Chunks of rows that may wait to be written.
 const WAITING: usize = 4;
 
-/// How lines are written.
+/// Format of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// Comma-separated values (RFC 4180), after a line with their names
@@ -24,20 +24,20 @@ pub enum Format {
     Jsonl,
 }
 
-/// What is exported, and how.
+/// What to export, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// Whose rows.
+    /// The client.
     pub client: String,
-    /// Of which NIC; `None`: of all.
+    /// The NIC; `None`: all.
     pub nic: Option<String>,
     /// First start of an interval, nanoseconds since 1970 (UTC).
     pub from_ns: u64,
     /// Intervals that start here or later are left out.
     pub to_ns: u64,
-    /// How lines are written.
+    /// Format of lines.
     pub format: Format,
-    /// Texts in CSV are written as they are, also those that a spreadsheet would run.
+    /// Write texts into CSV unchanged, even those that a spreadsheet would run.
     pub raw: bool,
 }
 
@@ -56,13 +56,13 @@ pub enum ExportError {
     /// The file or pipe fails.
     #[error("{place}: {error}; free space, or name another file with --output")]
     Io {
-        /// What was written to.
+        /// The target.
         place: String,
-        /// What the system said.
+        /// The system's error.
         #[source]
         error: io::Error,
     },
-    /// The store can't be read.
+    /// The store is unreadable.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// No such client.
@@ -73,9 +73,9 @@ pub enum ExportError {
     NoSuchNic {
         /// The client.
         client: String,
-        /// The NIC that was asked for.
+        /// The requested NIC.
         nic: String,
-        /// Those that are known.
+        /// The known ones.
         known: String,
     },
 }
@@ -211,11 +211,11 @@ impl<W: Write> Lines<W> {
     }
 }
 
-/// Writes the requested rows to a file, which appears complete or not at all, or to `out`; gives
+/// Writes the requested rows to a file, which appears complete or not at all, or to `out`; returns
 /// their number.
 ///
 /// # Errors
-/// [`ExportError`] says what isn't there or can't be written.
+/// [`ExportError`] names what is missing or can't be written.
 pub async fn export(
     store: &dyn Reader,
     request: &Request,

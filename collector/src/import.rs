@@ -1,4 +1,4 @@
-//! `collector import`: moves an embedded store into PostgreSQL, and proves that all of it is there.
+//! `collector import`: moves an embedded store into PostgreSQL, and proves that it is complete.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,10 +12,10 @@ use crate::store_location::StoreLocationError;
 /// Why a store could not be moved.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The file or the database can't be used.
+    /// The file or the database is unusable.
     #[error(transparent)]
     StoreLocation(#[from] StoreLocationError),
-    /// Both are not the same afterwards.
+    /// The two differ afterwards.
     #[error(
         "{0} findings: the database doesn't hold what the file does; see above. The file is \
          unchanged"
@@ -38,7 +38,7 @@ impl From<OpenError> for ImportError {
 /// Moves the contents of `file` into the database and reports progress.
 ///
 /// # Errors
-/// [`ImportError`] says what prevents it; what was moved until then stays and is not moved again.
+/// [`ImportError`] gives the obstacle; what was moved stays and is not moved again.
 pub async fn import(
     config: &PostgresConfig,
     file: &Path,
@@ -91,14 +91,14 @@ pub async fn import(
     if findings.is_empty() { Ok(()) } else { Err(ImportError::Differs(findings.len())) }
 }
 
-/// Whether the client's agent has delivered more to the database since.
+/// True if the client's agent has delivered more to the database since.
 fn goes_on(sums: &[TableSums]) -> bool {
     sums.iter().any(|table| table.table == "sessions" && table.database != table.file)
 }
 
 fn agree(table: &TableSums, goes_on: bool) -> bool {
     let TableSums { table, file, database } = table;
-    // Of sessions it was checked one by one before.
+    // Sessions were compared one by one before.
     database == file
         || goes_on && (*table == "sessions" || database.iter().zip(file).all(|(it, was)| it >= was))
 }

@@ -1,4 +1,4 @@
-//! The collector: takes in what agents measure, keeps it in a database, and shows it.
+//! The collector: receives agents' measurements, stores them in a database, and shows them.
 
 #![forbid(unsafe_code)]
 

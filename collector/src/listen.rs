@@ -1,5 +1,5 @@
-//! Sockets that listen. `::` is every address of the host, of IPv6 and of IPv4, whatever
-//! `net.ipv6.bindv6only` says; where IPv6 is off, it is those of IPv4.
+//! Listening sockets. `::` stands for every address of the host, IPv6 and IPv4, regardless of
+//! `net.ipv6.bindv6only`; if IPv6 is off, for every IPv4 address.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -11,13 +11,13 @@ use nix::sys::socket::{
 };
 use tokio::net::TcpListener;
 
-/// Connections that may wait to be accepted, as of the standard library.
+/// Length of the accept queue, as in the standard library.
 const WAITING: i32 = 1024;
 
 /// A UDP socket on an address.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(UdpSocket::from(open(address, SockType::Datagram)?))
 }
@@ -25,7 +25,7 @@ pub fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
 /// A TCP socket that listens on an address. For a task of tokio.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = open(address, SockType::Stream)?;
     listen(&socket, Backlog::new(WAITING)?)?;
@@ -67,8 +67,8 @@ fn open_as_is(address: SocketAddr, kind: SockType) -> nix::Result<std::os::fd::O
     Ok(socket)
 }
 
-/// What counts as one address where limits are kept: of IPv6 the network of so many bits, since who
-/// has one address there has all of them. One of IPv4, mapped or not, is itself.
+/// The unit to which limits per address apply: for IPv6 a network of `bits` bits, because whoever has
+/// one address in it has all. An IPv4 address, mapped or not, is its own unit.
 #[must_use]
 pub fn network(address: IpAddr, bits: u32) -> IpAddr {
     match address.to_canonical() {

@@ -15,7 +15,7 @@ use crate::live::{ClientView, Live, NicView, SampleView};
 /// The media type of the text that [`Metrics::render`] gives.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// How often to compact histograms, so that they stay small even if nobody reads them.
+/// Interval between compactions of histograms, so that they stay small even if nobody reads them.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Upper bounds of `netmon_collector_commit_seconds`.
@@ -64,16 +64,16 @@ const AUDIT: (&str, &str) = (
     "Events of the audit log, by kind: enrolments, revocations, refusals, changes.",
 );
 
-/// What is refused or ended over HTTP, by `reason`: the name of the limit, mostly.
+/// Refused or ended HTTP requests and connections, by `reason`, mostly the limit's name.
 pub const HTTP_REFUSED: &str = "netmon_collector_http_refused_total";
 
-/// Connections over HTTP that are open.
+/// Open HTTP connections.
 pub const HTTP_CONNECTIONS: &str = "netmon_collector_http_connections";
 
 const REJECTS: &str = "netmon_collector_rejects_total";
 const LIMITED: &str = "netmon_collector_limited_total";
 
-/// Counters that have a label, and its name. Without a label they are not shown.
+/// Counters with a label, and its name. They appear with the first label value.
 const LABELLED: [(&str, &str); 4] =
     [(REJECTS, "reason"), (LIMITED, "limit"), (HTTP_REFUSED, "reason"), (AUDIT.0, "event")];
 
@@ -103,19 +103,19 @@ const HISTOGRAMS: [(&str, &str, &[f64]); 2] = [
     ("netmon_collector_commit_seconds", "Duration of a commit.", &COMMIT_SECONDS),
 ];
 
-/// Everything that `/metrics` shows.
+/// Everything shown by `/metrics`.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     handle: PrometheusHandle,
 }
 
-/// Why metrics could not be set up.
+/// Why metrics can't be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("can't set up metrics: {0}")]
 pub struct MetricsError(#[from] BuildError);
 
 impl Metrics {
-    /// Makes the recorder of the process.
+    /// Installs the recorder of the process.
     ///
     /// # Errors
     /// [`MetricsError`] if the process has one already.
@@ -125,7 +125,7 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Makes a recorder, to be used with [`metrics::with_local_recorder`].
+    /// Creates a recorder for [`metrics::with_local_recorder`].
     ///
     /// # Errors
     /// None in practice: the buckets are constants.
@@ -140,7 +140,7 @@ impl Metrics {
         Ok((recorder, Self { handle }))
     }
 
-    /// Keeps the histograms small, for ever.
+    /// Compacts the histograms, forever.
     pub async fn run_upkeep(self) {
         loop {
             tokio::time::sleep(UPKEEP).await;
@@ -167,7 +167,7 @@ pub struct OwnMetric {
     pub kind: &'static str,
     /// The name of its label, if it has one.
     pub label: Option<&'static str>,
-    /// What it counts or shows.
+    /// Its help text.
     pub help: &'static str,
 }
 
@@ -203,7 +203,7 @@ fn describe() {
     }
     for (name, help, _) in HISTOGRAMS {
         describe_histogram!(name, help);
-        // Naming it is enough to show it.
+        // Creating it is enough to show it.
         let _empty = histogram!(name);
     }
 }
@@ -215,7 +215,7 @@ fn render_clients(text: &mut String, clients: &[ClientView]) {
     render_losses(text, clients);
 }
 
-/// Who is there.
+/// Presence of clients.
 fn render_presence(text: &mut String, clients: &[ClientView]) {
     per_client(
         text,
@@ -246,7 +246,7 @@ fn render_presence(text: &mut String, clients: &[ClientView]) {
     );
 }
 
-/// What NICs are.
+/// Facts about NICs.
 fn render_links(text: &mut String, clients: &[ClientView]) {
     per_nic(text, "up", "gauge", "1 if the NIC is operationally up.", clients, |_, nic| {
         vec![("", u8::from(nic.up))]
@@ -272,7 +272,7 @@ fn render_links(text: &mut String, clients: &[ClientView]) {
     );
 }
 
-/// What NICs carry.
+/// Traffic of NICs.
 fn render_traffic(text: &mut String, clients: &[ClientView]) {
     per_nic(
         text,
@@ -296,13 +296,13 @@ fn render_traffic(text: &mut String, clients: &[ClientView]) {
     );
 }
 
-/// What is missing in the figures of NICs, or inexact.
+/// Lost, late and inexact packets of NICs.
 fn render_losses(text: &mut String, clients: &[ClientView]) {
     per_nic(
         text,
         "ring_drops_total",
         "counter",
-        "Packets that the capture ring had no room for, both directions; not in any other figure.",
+        "Packets dropped because the ring was full, both directions; in no other figure.",
         clients,
         |_, nic| vec![("", nic.drops_total)],
     );
@@ -349,8 +349,8 @@ fn per_client<V: Display>(
     }
 }
 
-/// Writes one metric with a series for each NIC and direction that has a value. An empty
-/// direction is left out.
+/// Writes one metric with a series for each NIC and direction that has a value. An empty direction is
+/// left out.
 fn per_nic<V: Display>(
     text: &mut String,
     name: &str,
@@ -361,7 +361,7 @@ fn per_nic<V: Display>(
 ) {
     let name = format_args!("netmon_nic_{name}").to_string();
     head(text, &name, kind, help);
-    // Each NIC has its series at one collector only: the last one that heard of its client.
+    // Each NIC has its series at one collector only: the last that heard from its client.
     for client in clients.iter().filter(|client| !client.elsewhere) {
         for nic in &client.nics {
             for (direction, value) in values(client, nic) {

@@ -1,4 +1,4 @@
-//! The store that the config names: the one place where a store is opened.
+//! The store named by the config. All stores are opened here.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::store::postgres::{PostgresConfig, PostgresStore};
 use crate::store::sqlite::{OpenError, SqliteReader, SqliteRegister, SqliteStore};
 use crate::store::{Database, Forget, Migrated, Reader, StoreError};
 
-/// Where the store is.
+/// Location of the store.
 #[derive(Debug, Clone)]
 pub enum StoreLocation {
     /// The embedded store, in this file.
@@ -22,7 +22,7 @@ pub enum StoreLocation {
     Postgres(Box<PostgresConfig>),
 }
 
-/// Why the store can't be used.
+/// Why the store is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreLocationError {
     /// The embedded store can't be opened.
@@ -52,7 +52,7 @@ pub fn sqlite_path(data_dir: &Path) -> PathBuf {
 }
 
 impl StoreLocation {
-    /// Where the config says that the store is.
+    /// The store's location according to the config.
     ///
     /// # Errors
     /// [`Problem`] names the key that is wrong, or whose file can't be read.
@@ -64,10 +64,10 @@ impl StoreLocation {
         })
     }
 
-    /// Opens the store of the collector itself. PostgreSQL is first reached when it is used.
+    /// Opens the store for the collector itself. PostgreSQL is first contacted when used.
     ///
     /// # Errors
-    /// [`OpenError`] if the embedded store can't be used.
+    /// [`OpenError`] if the embedded store is unusable.
     pub fn open(&self) -> Result<Arc<dyn Database>, OpenError> {
         Ok(match self {
             Self::Sqlite(path) => Arc::new(SqliteStore::open(path)?),
@@ -75,10 +75,10 @@ impl StoreLocation {
         })
     }
 
-    /// Opens the store to read, also beside running collectors.
+    /// Opens the store for reading, also beside running collectors.
     ///
     /// # Errors
-    /// [`OpenError`] if the embedded store can't be used.
+    /// [`OpenError`] if the embedded store is unusable.
     pub fn open_to_read(&self) -> Result<Arc<dyn Reader>, OpenError> {
         Ok(match self {
             Self::Sqlite(path) => Arc::new(SqliteReader::open(path)?),
@@ -86,10 +86,10 @@ impl StoreLocation {
         })
     }
 
-    /// Opens the store to take clients out of it, also beside running collectors.
+    /// Opens the store for removing clients, also beside running collectors.
     ///
     /// # Errors
-    /// [`OpenError`] if the embedded store can't be used.
+    /// [`OpenError`] if the embedded store is unusable.
     pub fn open_to_forget(&self) -> Result<Arc<dyn Forget>, OpenError> {
         Ok(match self {
             Self::Sqlite(path) => Arc::new(SqliteRegister::open(path)?),
@@ -97,10 +97,10 @@ impl StoreLocation {
         })
     }
 
-    /// Opens the store for what its collectors know together of enrolments, also beside running ones.
+    /// Opens the store for the shared data of enrolments, also beside running collectors.
     ///
     /// # Errors
-    /// [`OpenError`] if the embedded store can't be used.
+    /// [`OpenError`] if the embedded store is unusable.
     pub fn open_to_enrol(&self) -> Result<Arc<dyn EnrolmentStore>, OpenError> {
         Ok(match self {
             Self::Sqlite(path) => Arc::new(SqliteRegister::open(path)?),
@@ -108,7 +108,7 @@ impl StoreLocation {
         })
     }
 
-    /// Brings the schema up to date, or only says what would be done.
+    /// Updates the schema, or only reports what would be done.
     ///
     /// # Errors
     /// [`StoreLocationError`] if the store can't be reached or changed.
@@ -124,7 +124,7 @@ impl StoreLocation {
         }
     }
 
-    /// Whether a collector has used the store before.
+    /// True if a collector has used the store before.
     ///
     /// # Errors
     /// [`StoreLocationError`] if the database can't be reached.

@@ -16,26 +16,26 @@ pub fn now_ns() -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The boot clock: never stepped, and runs on while the host sleeps. Lengths of time that matter
-/// over a sleep come from it.
+/// The boot clock. It is never stepped and runs on while the host sleeps, so durations that include
+/// sleep use it.
 #[must_use]
 pub fn boot() -> Duration {
     // Reading this clock can't fail (clock_gettime(2)).
     clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
 }
 
-/// Notices steps of the wall clock beside the boot clock.
+/// Detects steps of the wall clock by the boot clock.
 #[derive(Debug, Default)]
 pub struct Steps {
     /// The wall clock less the boot clock, nanoseconds.
     offset_ns: Option<i128>,
 }
 
-/// Smaller changes are no steps: NTP adjusts clocks.
+/// Smaller changes don't count, because NTP adjusts clocks.
 const STEP_NS: u128 = 1_000_000_000;
 
 impl Steps {
-    /// Whether the wall clock was stepped since it was last asked.
+    /// True if the wall clock was stepped since the last call.
     pub fn stepped(&mut self, wall_ns: u64, boot: Duration) -> bool {
         let offset_ns = i128::from(wall_ns) - i128::try_from(boot.as_nanos()).unwrap_or(i128::MAX);
         let before = self.offset_ns.replace(offset_ns);
@@ -43,7 +43,7 @@ impl Steps {
     }
 }
 
-/// A length of time in its largest unit of which there are two, for people: `26 h`, `21 days`.
+/// A duration for people, in the largest unit of which it has at least two: `26 h`, `21 days`.
 #[must_use]
 pub fn rough(length: Duration) -> String {
     let seconds = length.as_secs();

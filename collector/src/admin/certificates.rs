@@ -1,4 +1,4 @@
-//! Certificates: refusing a client's, and a new CA.
+//! Commands for certificates: revoking a client's, and a new CA.
 
 use rustls::pki_types::UnixTime;
 use wire::certificate::utc;
@@ -14,11 +14,11 @@ use crate::run::identity_dir;
 use crate::store::Registered;
 use crate::store_location::{StoreLocation, StoreLocationError};
 
-/// Revokes a client. Gives a text of what was done.
+/// Revokes a client. Returns a text about the result.
 ///
 /// # Errors
 /// [`AdminError::NoSuchClient`] if it never had a certificate of this collector,
-/// [`AdminError::RevokedHere`] if it is revoked and other collectors of the store can't be told.
+/// [`AdminError::RevokedHere`] if it is revoked but other collectors of the store can't be informed.
 pub fn revoke(
     config: &Config,
     location: &StoreLocation,
@@ -52,8 +52,8 @@ pub fn revoke(
     audited(config, record, done)
 }
 
-/// Whether another collector of the same database may have given the client its certificate; true
-/// if the database can't be reached.
+/// True if another collector of the same database may have issued the client's certificate, or if the
+/// database can't be reached.
 fn is_elsewhere(location: &StoreLocation, client: &ClientId) -> bool {
     let StoreLocation::Postgres(_) = location else { return false };
     let registered = block_on::<_, StoreLocationError>(async {
@@ -64,10 +64,11 @@ fn is_elsewhere(location: &StoreLocation, client: &ClientId) -> bool {
     registered.map_or(true, |it| it.iter().any(known))
 }
 
-/// Makes a new CA in place of the collector's own. Gives what was done.
+/// Creates a new CA to replace the collector's own. Returns a text about the result.
 ///
 /// # Errors
-/// [`AdminError::Identity`] if the one before is still trusted, or certificates come from elsewhere.
+/// [`AdminError::Identity`] if the earlier CA is still trusted, or this collector issues no
+/// certificates.
 pub fn roll_ca(config: &Config, tls: Option<&TlsFiles>) -> Result<String, AdminError> {
     if tls.is_some() {
         return Err(IdentityError::OperatorPki.into());

@@ -13,13 +13,13 @@ use crate::store_location::StoreLocationError;
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    /// The certificates can't be used.
+    /// The certificates are unusable.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// The store can't be used.
+    /// The store is unusable.
     #[error(transparent)]
     StoreLocation(#[from] StoreLocationError),
-    /// The system gives no runtime.
+    /// The system provides no runtime.
     #[error("can't start: {0}")]
     System(#[from] io::Error),
     /// Rows could not be exported.
@@ -28,7 +28,7 @@ pub enum AdminError {
     /// A store could not be moved.
     #[error(transparent)]
     Import(#[from] ImportError),
-    /// Other collectors of the store don't know yet what was done here.
+    /// Other collectors of the store don't know this revocation yet.
     #[error("{0}")]
     RevokedHere(String),
     /// The client was not found.
@@ -37,7 +37,7 @@ pub enum AdminError {
     /// No such token.
     #[error("no open token is named {0}; `collector tokens` lists them by their ids")]
     NoSuchToken(String),
-    /// A token for a client that is there already.
+    /// A token for a client that exists already.
     #[error(
         "client {0} is there already; for another host choose another id, or let it take the \
          place of {0}: collector token --client {0} --replace"

@@ -1,4 +1,4 @@
-//! What commands have in common.
+//! Shared parts of the commands.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::identity::ClientRecords;
 use crate::run::identity_dir;
 use crate::store_location::{StoreLocation, StoreLocationError};
 
-/// Gives `done` after writing the audit log.
+/// Writes the audit log, then returns `done`.
 pub(super) fn audited(config: &Config, record: Record, done: String) -> Result<String, AdminError> {
     match Pending::of(&config.data_dir).leave(record, UnixTime::now()) {
         Ok(()) => Ok(done),
@@ -31,7 +31,7 @@ pub(super) fn utc(seconds: u64) -> String {
     certificate::utc(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
 }
 
-/// Runs to its end what waits for the store.
+/// Runs a future that uses the store to its end.
 pub(super) fn block_on<T, E>(future: impl Future<Output = Result<T, E>>) -> Result<T, AdminError>
 where
     AdminError: From<E>,
@@ -40,7 +40,7 @@ where
     Ok(runtime.block_on(future)?)
 }
 
-/// Whether a collector of the store has a client of this id.
+/// True if a collector of the store has a client of this id.
 pub(super) async fn has_id(
     location: &StoreLocation,
     client: &ClientId,

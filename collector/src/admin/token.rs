@@ -21,7 +21,7 @@ use crate::store_location::{StoreLocation, StoreLocationError};
 /// Most addresses that a token names.
 const ADDRESSES: usize = 4;
 
-/// Fewest characters of a token's id that name it.
+/// Shortest prefix of a token's id that names it, characters.
 const ID_MIN: usize = 6;
 
 /// A token, and what is to be said of it.

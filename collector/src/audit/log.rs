@@ -1,4 +1,4 @@
-//! Logging events, and counting them.
+//! Logs and counts events.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use super::throttle::Throttle;
 use crate::time::boot;
 
 /// Logs and counts an event. Anybody can cause refusals, so each kind is logged at most 60 times a
-/// minute; the next one says how many were left out (`untold`). All are counted.
+/// minute; the next line gives the number left out (`untold`). All are counted.
 pub fn log(record: &Record) {
     /// Decides which refusals are logged.
     static REFUSALS: Throttle = Throttle::new();
@@ -22,23 +22,23 @@ pub fn log(record: &Record) {
     }
 }
 
-/// Somebody at `address` could not sign in.
+/// Logs that a client at `address` could not sign in.
 pub fn sign_in_failed(address: IpAddr, reason: &str) {
     let (address, reason) = (Some(address.to_canonical()), Some(reason.to_owned()));
     log(&Record { address, reason, ..Record::new(Event::SignInFailed) });
 }
 
-/// A browser at `address` was signed in.
+/// Logs that a browser at `address` was signed in.
 pub fn signed_in(address: IpAddr) {
     log(&Record { address: Some(address.to_canonical()), ..Record::new(Event::SignedIn) });
 }
 
-/// A browser at `address` was signed out.
+/// Logs that a browser at `address` was signed out.
 pub fn signed_out(address: IpAddr) {
     log(&Record { address: Some(address.to_canonical()), ..Record::new(Event::SignedOut) });
 }
 
-/// Adds to the metric of an event; 0 makes it appear.
+/// Adds to the metric of an event; adding 0 creates it.
 pub(crate) fn count(event: Event, times: u64) {
     metrics::counter!(METRIC, "event" => event.name()).increment(times);
 }

@@ -1,4 +1,4 @@
-//! Records of commands that wait for the collector to log them: small files in a directory.
+//! Records of commands that wait to be logged by the collector: small files in a directory.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,19 +11,19 @@ use wire::private_file::{self, FileError};
 use super::log::log;
 use super::record::Record;
 
-/// Most records that may wait. Beyond that, commands fail until a collector logs them.
+/// Most waiting records. Beyond that, commands fail until a collector logs them.
 const WAITING: usize = 1000;
 
-/// How often to check the directory.
+/// Interval between checks of the directory.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Why a record can't be left.
+/// Why a record can't be written.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
     /// The file can't be written.
     #[error("can't write the audit log: {0}")]
     File(#[from] FileError),
-    /// No collector takes them.
+    /// No collector processes them.
     #[error(
         "can't write the audit log: {WAITING} records wait in {0} already; start the collector, \
          which logs them"
@@ -31,21 +31,21 @@ pub enum AuditError {
     Full(PathBuf),
 }
 
-/// The records that wait.
+/// The waiting records.
 #[derive(Debug, Clone)]
 pub struct Pending(PathBuf);
 
 impl Pending {
-    /// Those of a collector's data directory.
+    /// The records in a collector's data directory.
     #[must_use]
     pub fn of(data_dir: &Path) -> Self {
         Self(data_dir.join("audit"))
     }
 
-    /// Leaves a record of what an operator did now.
+    /// Records what an operator did now.
     ///
     /// # Errors
-    /// [`AuditError`] if it can't be kept: the audit log doesn't know then.
+    /// [`AuditError`] if it can't be kept; then the audit log lacks it.
     pub fn leave(&self, record: Record, now: UnixTime) -> Result<(), AuditError> {
         private_file::make_directory(&self.0)?;
         let names = self.names()?;
@@ -54,16 +54,16 @@ impl Pending {
         }
         let record = Record { at: Some(utc(now)), by: Some(operator()), ..record };
         let mut random = [0; 8];
-        // Without random numbers the time and the process must tell records apart.
+        // Without random numbers, time and process make the name unique.
         let _unlikely = getrandom::fill(&mut random);
         let (at, process, random) = (now.as_secs(), std::process::id(), u64::from_le_bytes(random));
         let name = format!("{at:012}-{process:08}-{random:016x}");
-        // Plain texts and numbers: they can always be written.
+        // It holds only plain texts and numbers, so writing it can't fail.
         let bytes = serde_json::to_vec(&record).unwrap_or_default();
         Ok(private_file::write(&self.0.join(name), &bytes)?)
     }
 
-    /// Logs the records that wait, for ever.
+    /// Logs waiting records, forever.
     pub async fn follow(self) {
         let mut due = tokio::time::interval(LOOK);
         due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -88,11 +88,11 @@ impl Pending {
         }
     }
 
-    /// Logs each record, then removes it. A crash in between logs it twice, which `at` shows, but
+    /// Logs each record, then removes it. A crash in between logs it twice, with the same `at`, but
     /// never loses it. Collectors that share the directory take turns.
     ///
     /// # Errors
-    /// [`FileError`] names the file that can't be read or removed.
+    /// [`FileError`] names the file that is unreadable or can't be removed.
     pub fn log_all(&self) -> Result<(), FileError> {
         if self.names()?.is_empty() {
             return Ok(());
@@ -135,13 +135,13 @@ fn log_one(path: &Path) -> Result<(), FileError> {
     private_file::remove(path).map(drop)
 }
 
-/// A record, `None` if the file is none.
+/// Reads a record; `None` if the file is not one.
 fn read(path: &Path) -> Result<Option<Record>, FileError> {
     Ok(serde_json::from_slice(&private_file::read(path)?).ok())
 }
 
-/// Who runs this command: the user who logged in, also through sudo and su, and the effective user
-/// if it is another.
+/// The operator of this command: the user who logged in, even through sudo and su, and the effective
+/// user if different.
 #[must_use]
 pub fn operator() -> String {
     let name = |uid: Uid| {
@@ -149,7 +149,7 @@ pub fn operator() -> String {
         user.map_or_else(|| format!("uid {uid}"), |user| user.name)
     };
     let acting = name(getuid());
-    // Set at login and by no program since (pam_loginuid(8)); all ones where nobody logged in.
+    // Set at login and unchanged since (pam_loginuid(8)); all ones if nobody logged in.
     let login = std::fs::read_to_string("/proc/self/loginuid").ok();
     let login = login.and_then(|it| it.trim().parse::<u32>().ok()).filter(|uid| *uid != u32::MAX);
     let login = login.map(|uid| name(Uid::from_raw(uid)));

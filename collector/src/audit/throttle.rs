@@ -1,4 +1,4 @@
-//! Limits how many of the events that anybody can cause are logged, per minute and kind.
+//! Limits how many refusals are logged, per minute and kind.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -6,18 +6,17 @@ use std::time::Duration;
 use super::record::Event;
 use crate::bucket::Bucket;
 
-/// Lines of one kind in the time of [`SPAN`]: enough to see who tries what, and in a day no more
-/// than some 20 MB of log.
+/// Lines of one kind per [`SPAN`]: enough to see who tries what, and at most some 20 MB of log a day.
 const LINES: u64 = 60;
 
-/// For this long.
+/// The period of the limit.
 const SPAN: Duration = Duration::from_secs(60);
 
-/// What was logged of each kind of event.
+/// Lines logged of each kind of event.
 #[derive(Debug)]
 pub(super) struct Throttle(Mutex<Vec<Logged>>);
 
-/// What was logged of one kind.
+/// Lines logged of one kind.
 #[derive(Debug)]
 struct Logged {
     event: Event,
@@ -26,7 +25,7 @@ struct Logged {
 }
 
 impl Logged {
-    /// Whether one more is logged, and how many before it were not.
+    /// Whether to log another event, with the number left out before.
     fn pass(&mut self, now: Duration) -> Option<u64> {
         if !self.lines.wait_for(1, now).is_zero() {
             self.untold += 1;
@@ -43,8 +42,8 @@ impl Throttle {
         Self(Mutex::new(Vec::new()))
     }
 
-    /// Whether an event is logged, and how many of its kind before it were not. The time is of a clock
-    /// that only goes on.
+    /// Whether to log an event, with the number of its kind left out before. The time is from a
+    /// monotonic clock.
     pub(super) fn pass(&self, event: Event, now: Duration) -> Option<u64> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(logged) = all.iter_mut().find(|logged| logged.event == event) {

@@ -1,6 +1,6 @@
 //! Explains which part of a database URL is wrong, without showing secrets.
 
-/// Parameters of libpq that have a key of their own here, or none, with the way out.
+/// Parameters of libpq that have their own key here, or none, with the remedy.
 const ELSEWHERE: [(&str, &str); 14] = [
     ("sslrootcert", "set database.ca to that file"),
     ("sslcert", "leave it out: the collector logs in by password"),
@@ -18,7 +18,7 @@ const ELSEWHERE: [(&str, &str); 14] = [
     ("fallback_application_name", "leave it out"),
 ];
 
-/// Parameters that are known.
+/// Known parameters.
 const KNOWN: [&str; 20] = [
     "user",
     "password",
@@ -44,8 +44,8 @@ const KNOWN: [&str; 20] = [
 
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 
-/// True for a URL whose user's part ends where the password has a `/`: what follows it up to the `@`
-/// is no name of a database. A name that has one is written with `%40`.
+/// True for a URL whose user part ends early because the password contains a `/`. The part after it up
+/// to the `@` is no database name; a name that contains an `@` must be written with `%40`.
 pub(super) fn is_cut(url: &str) -> bool {
     let rest = SCHEMES.iter().find_map(|scheme| url.strip_prefix(scheme));
     let before = rest.and_then(|rest| rest.split('?').next()).unwrap_or_default();
@@ -73,7 +73,7 @@ pub(super) fn url_fault(url: &str) -> String {
         let part = "the password, or the user, has an @ of its own";
         return format!("{part}; write it as %40{escaped}");
     }
-    // What comes after a / or ? can't be the user's part.
+    // Text after a / or ? can't belong to the user part.
     if !authority.contains('@') && rest.contains('@') {
         let part = "the password, or the user, has a /, ? or #";
         return format!("{part}; write it as %2F, %3F or %23{escaped}");
@@ -100,7 +100,7 @@ pub(super) fn url_fault(url: &str) -> String {
     "no URL of a PostgreSQL database; write postgres://user@host:5432/name".to_owned()
 }
 
-/// What is wrong with a parameter. A name that could be part of a password is not shown.
+/// Explains a wrong parameter. Hides a name that could be part of a password.
 fn parameter_fault(key: &str, value: &str) -> Option<String> {
     if let Some((_, way_out)) = ELSEWHERE.iter().find(|(name, _)| *name == key) {
         return Some(format!("{key}= is not known here; {way_out}"));

@@ -1,4 +1,4 @@
-//! The collector's certificate and the CA, as the files say. Makes none.
+//! Checks the collector's certificate and CA from their files. Creates none.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::config::CertificatePaths;
 
 const SUBJECT: &str = "certificate";
 
-/// How long before the CA's end to warn: a roll-over reaches agents within 60 days, and somebody
-/// has to notice the warning.
+/// How long before the CA's end to warn: a roll-over reaches agents within 60 days, and the warning
+/// needs time to be noticed.
 const IN_TIME: Duration = Duration::from_secs(365 * 86_400);
 
 pub(super) fn examine(identity: &Path, tls: Option<&TlsFiles>) -> Vec<Finding> {
@@ -40,7 +40,7 @@ pub(super) fn examine(identity: &Path, tls: Option<&TlsFiles>) -> Vec<Finding> {
     findings
 }
 
-/// The certificate of pages and API, if they have one.
+/// Checks the certificate of pages and API, if they have one.
 pub(super) fn of_pages(paths: &CertificatePaths) -> Vec<Finding> {
     const SUBJECT: &str = "HTTP certificate";
     let Ok(Some(files)) = paths.files() else { return vec![] };
@@ -78,7 +78,7 @@ fn authority(path: &Path) -> Finding {
     }
 }
 
-/// What the operator's CAs have revoked. A list that is out of date still counts.
+/// Checks the operator's revocation lists. An outdated list still counts.
 fn revocations(path: &Path, now: UnixTime) -> Finding {
     const SUBJECT: &str = "tls.crl";
     let lists = match pem::read_revocation_lists(path) {
@@ -98,7 +98,7 @@ fn revocations(path: &Path, now: UnixTime) -> Finding {
     }
 }
 
-/// What is to be done about the collector's own CA.
+/// Checks whether the collector's own CA needs attention.
 fn own_authority(key: &Path, public: &Path, now: UnixTime) -> Vec<Finding> {
     let kept = private_file::read(key)
         .map_err(|error| error.to_string())
@@ -110,7 +110,7 @@ fn own_authority(key: &Path, public: &Path, now: UnixTime) -> Vec<Finding> {
     let facts = |it: &CertificateDer<'_>| Facts::read(it).ok();
     let present = match kept.first() {
         Some(present) => facts(present),
-        // An older release kept it apart.
+        // An older release kept it in a separate file.
         None => pem::read_certificates(public).ok().and_then(|it| it.first().and_then(facts)),
     };
     let mut findings = Vec::new();
@@ -120,7 +120,7 @@ fn own_authority(key: &Path, public: &Path, now: UnixTime) -> Vec<Finding> {
         let end = utc(end);
         findings.push(Finding::warn("CA", format!("it ends at {end}; run: collector ca roll")));
     }
-    // The voucher of the CA before the present one.
+    // The present CA's certificate signed by the earlier CA.
     if let Some(until) = kept.get(1).and_then(facts).map(|it| it.validity.not_after)
         && until.as_secs() >= now.as_secs()
     {

@@ -10,7 +10,7 @@ use crate::time::{now_ns, rough};
 
 const SUBJECT: &str = "clients";
 
-/// Names that a line has at most.
+/// Most names in a line.
 const NAMES: usize = 5;
 
 pub(super) fn examine(identity: &Path, known: &Known) -> Vec<Finding> {

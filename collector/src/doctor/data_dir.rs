@@ -1,4 +1,4 @@
-//! The data directory: whether it can be written, whose it is, and whether it has room.
+//! Checks the data directory: write access, owner and free space.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -16,9 +16,9 @@ const DISK: &str = "disk space";
 /// Warn below this much free space, bytes, or below twice the limit.
 const SCARCE: u64 = 1 << 30;
 
-/// `least` is what must be left for rows to be taken.
+/// `least` is the free space required for adding rows.
 pub(super) fn examine(data_dir: &Path, least: Size, location: &StoreLocation) -> Vec<Finding> {
-    // What is not there yet is made at the first start, in the nearest folder that is.
+    // What doesn't exist yet is created at the first start, in the nearest existing folder.
     let existing = data_dir.ancestors().find(|path| fs::exists(path).unwrap_or(false));
     let place = existing.unwrap_or(data_dir);
     let mut findings = vec![directory(data_dir, place)];
@@ -76,7 +76,7 @@ fn directory(data_dir: &Path, place: &Path) -> Finding {
     Finding::ok(SUBJECT, format!("{shown}, of {}", named(owner)))
 }
 
-/// What lies in the directory and in that of the identity, with its owner.
+/// Files in the directory and the identity's directory, with their owners.
 fn files(data_dir: &Path) -> Vec<(String, u32)> {
     let entries = [data_dir.to_owned(), crate::run::identity_dir(data_dir)];
     let entries = entries.iter().filter_map(|it| fs::read_dir(it).ok()).flatten().flatten();

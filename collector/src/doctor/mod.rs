@@ -16,11 +16,11 @@ use crate::config::Config;
 use crate::run::identity_dir;
 use crate::store_location::StoreLocation;
 
-/// Examines everything, printing each finding as it is made, and gives the worst level found.
-/// Takes some seconds where the database can't be reached. Also beside a running collector.
+/// Examines everything, prints each finding at once, and returns the worst level. Takes some seconds if
+/// the database can't be reached. Works beside a running collector.
 ///
 /// # Errors
-/// The output is closed or full, or the system gives no runtime.
+/// The output is closed or full, or the system provides no runtime.
 pub fn doctor(
     config: &Config,
     location: &StoreLocation,

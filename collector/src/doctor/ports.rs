@@ -1,4 +1,4 @@
-//! The ports: free, or used by the running collector, which is asked for its state.
+//! Checks the ports: free, or used by the running collector, whose state is queried.
 
 use std::io::{self, Read, Write};
 use std::net::{
@@ -13,7 +13,7 @@ use settings::Finding;
 use crate::config::Config;
 use crate::web::{CertificateFiles, own_client};
 
-/// How long a running collector may take to answer.
+/// Time limit for a running collector's answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn examine(config: &Config) -> Vec<Finding> {
@@ -70,7 +70,7 @@ fn port(
     }
 }
 
-/// Whether the collector that runs is ready, and what it says of itself.
+/// Asks the running collector whether it is ready, and for its notices.
 fn ask(address: SocketAddr, tls: Option<&CertificateFiles>) -> io::Result<(bool, String)> {
     let local: IpAddr = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

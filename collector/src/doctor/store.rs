@@ -1,4 +1,4 @@
-//! The database: whether it can be reached, its schema, and what it says of time.
+//! Checks the database: whether it answers, its schema, and its times.
 
 use std::time::{Duration, Instant};
 
@@ -13,19 +13,19 @@ use crate::time::{Time, now_ns, rough};
 
 const SUBJECT: &str = "database";
 
-/// How long it may take to answer.
+/// Time limit for its answer.
 const PATIENCE: Duration = Duration::from_secs(25);
 
-/// What the store knows of clients.
+/// Data of the store about clients.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// All that there are.
+    /// All clients.
     pub clients: Vec<Client>,
-    /// The second hosts that were refused.
+    /// Refused second hosts.
     pub second_hosts: Vec<SecondHostRecord>,
 }
 
-/// Findings, and what the store knows of clients.
+/// The findings, and the store's data about clients.
 pub(super) async fn examine(location: &StoreLocation) -> (Vec<Finding>, Known) {
     let start = Instant::now();
     let asked = timeout(PATIENCE, ask(location)).await;
@@ -72,7 +72,7 @@ async fn ask(location: &StoreLocation) -> Result<Option<Known>, StoreLocationErr
     Ok(Some(Known { clients, second_hosts: store.second_hosts().await? }))
 }
 
-/// A client that was seen in the future.
+/// Reports a client seen in the future.
 fn ahead(seen_ns: u64, now_ns: u64) -> Option<Finding> {
     let ahead = Duration::from_nanos(seen_ns.saturating_sub(now_ns));
     let text = format!(

@@ -1,4 +1,4 @@
-//! Admitting who connects, and telling of who is refused.
+//! Admits or refuses connections, and logs refusals.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -14,11 +14,11 @@ use crate::listen::canonical;
 const ALERTS: u64 = 0x100;
 
 impl Identity {
-    /// Identifies the other end of a connection. If it is refused, closes it with the reason,
-    /// counts and logs it.
+    /// Identifies the other end of a connection. If it is refused, closes the connection with the
+    /// reason, counts and logs it.
     ///
     /// # Errors
-    /// [`PeerError`] is what the other end was told.
+    /// [`PeerError`] is the text sent to the other end.
     pub fn admit(&self, connection: &Connection, now: Instant) -> Result<Peer, PeerError> {
         let admitted = peer(connection).and_then(|peer| match peer {
             Peer::Agent(agent) if self.is_revoked(&agent, now) => {
@@ -38,10 +38,10 @@ impl Identity {
     }
 }
 
-/// Who was refused, by address and kind of reason. One that is refused tries again for ever.
+/// Refusals by address and kind. Rate-limits the log, because a refused host retries forever.
 static REFUSED: SharedFailures<(IpAddr, &'static str)> = SharedFailures::new();
 
-/// Counts a connection that is refused, and tells of it.
+/// Counts and logs a refused connection.
 fn refuse(address: SocketAddr, kind: &'static str, reason: &dyn std::fmt::Display) {
     count_reject(kind);
     match REFUSED.failed((address.ip(), kind), Instant::now()) {
@@ -50,8 +50,8 @@ fn refuse(address: SocketAddr, kind: &'static str, reason: &dyn std::fmt::Displa
     }
 }
 
-/// Counts and logs a connection that failed in its handshake because of the client's certificate
-/// or protocol. Others, such as those that time out, are left alone.
+/// Counts and logs a handshake that failed because of the client's certificate or protocol. Ignores
+/// others, such as timeouts.
 pub fn on_handshake_error(address: SocketAddr, error: &ConnectionError) {
     let ConnectionError::TransportError(error) = error else { return };
     let Some(alert) = u64::from(error.code).checked_sub(ALERTS) else { return };

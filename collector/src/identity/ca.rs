@@ -18,7 +18,7 @@ use wire::private_file;
 use super::error::IdentityError;
 use super::record::Issued;
 
-/// File of the certificates of the CA and of the one before: a copy.
+/// File with copies of the present and the earlier CA's certificate.
 const CERTIFICATE: &str = "ca.pem";
 
 /// File of the CA's private key and of all of its certificates.
@@ -26,13 +26,13 @@ pub(super) const KEY: &str = "ca.key";
 
 const DAY: u64 = 86_400;
 
-/// Validity of the CA's certificate, seconds. Those who trust the CA don't look at it.
+/// Validity of the CA's certificate, seconds. Agents and collectors that trust the CA ignore it.
 const CA_LIFE: u64 = 3650 * DAY;
 
 /// Validity of the collector's and of an agent's certificate, seconds.
 const LIFE: u64 = 90 * DAY;
 
-/// By how much validity begins before now, seconds: other hosts' clocks may be behind.
+/// How long before the present validity begins, seconds, because other hosts' clocks may be behind.
 const CLOCK_SKEW: u64 = DAY;
 
 /// The CA. Agents get its certificate when they enrol, and again with each certificate.
@@ -43,14 +43,14 @@ pub(super) struct Ca {
     earlier: Option<Earlier>,
 }
 
-/// The CA before the present one, which is trusted as long as a certificate of it may live.
+/// The earlier CA, trusted while certificates of it may be valid.
 #[derive(Debug)]
 struct Earlier {
     root: CertificateDer<'static>,
-    /// The present CA's certificate by the one before: those who know only that accept what the
-    /// present one has signed, be they agents or other collectors.
+    /// The present CA's certificate signed by the earlier CA. Agents and collectors that know only the
+    /// earlier CA accept certificates of the present one by it.
     voucher: CertificateDer<'static>,
-    /// Last second of the voucher's validity.
+    /// Last second of that certificate's validity.
     until: UnixTime,
 }
 
@@ -59,7 +59,7 @@ struct Earlier {
 pub struct Rolled {
     /// Fingerprint of the new CA.
     pub fingerprint: Fingerprint,
-    /// Until when the one before is trusted.
+    /// How long the earlier CA is trusted.
     pub until: UnixTime,
 }
 
@@ -72,7 +72,7 @@ pub(super) struct NewCertificate {
 }
 
 impl Ca {
-    /// Opens the CA in `dir`, or makes one. The directory must be locked.
+    /// Opens the CA in `dir`, or creates one. The directory must be locked.
     pub fn open(dir: &Path, now: UnixTime) -> Result<Self, IdentityError> {
         let (public, secret) = (dir.join(CERTIFICATE), dir.join(KEY));
         if !private_file::exists(&secret)? {
@@ -85,7 +85,7 @@ impl Ca {
             private_file::write(&secret, both.as_bytes())?;
         }
         let ca = Self::load(&public, &secret, now)?;
-        // A copy for people and for those who connect by hand.
+        // A copy for people and for manual connections.
         if pem::read_certificates(&public).ok() != Some(ca.trusted(now)) {
             private_file::write_public(&public, ca.pem(now).as_bytes())?;
         }
@@ -100,8 +100,8 @@ impl Ca {
         let mut found = pem::certificates_beside(&text, secret)?.into_iter();
         let certificate = match found.next() {
             Some(certificate) => certificate,
-            // An older release kept it apart. One made again from the key is as good as the first:
-            // it has the same name and key, and that is what agents trust.
+            // An older release kept it in a separate file. A certificate made again from the key is
+            // equivalent, because agents trust its name and key.
             None if private_file::exists(public)? => pem::read_certificates(public)?.remove(0),
             None => {
                 let key = KeyPair::try_from(&key)?;
@@ -128,8 +128,8 @@ impl Ca {
         Ok(Self { issuer, certificate, earlier })
     }
 
-    /// Makes a new CA in place of the one in `dir`, which vouches for it and stays trusted until its
-    /// last certificate has ended: of those known, with `certificates_end`. The directory must be
+    /// Creates a new CA to replace the one in `dir`. The old CA signs the new one and stays trusted
+    /// until its last known certificate has expired, `certificates_end` included. The directory must be
     /// locked.
     pub fn roll(
         dir: &Path,
@@ -142,7 +142,7 @@ impl Ca {
         }
         let key = KeyPair::generate()?;
         let certificate = own_params(&key, now)?.self_signed(&key)?;
-        // Other collectors may sign with the old CA for some hours more.
+        // Other collectors may sign with the old CA for some hours.
         let life = now.as_secs().saturating_add(LIFE).max(certificates_end.as_secs());
         let until = Duration::from_secs(life.saturating_add(DAY));
         let mut voucher = own_params(&key, now)?;
@@ -157,7 +157,7 @@ impl Ca {
         Ok(Rolled { fingerprint, until: UnixTime::since_unix_epoch(until) })
     }
 
-    /// The earlier CA, while it is trusted; also again after a wrong clock is corrected.
+    /// The earlier CA, while it is trusted; again if a wrong clock is corrected.
     fn earlier(&self, now: UnixTime) -> Option<&Earlier> {
         self.earlier.as_ref().filter(|it| now.as_secs() <= it.until.as_secs())
     }
@@ -168,8 +168,8 @@ impl Ca {
         [self.certificate.clone()].into_iter().chain(earlier).collect()
     }
 
-    /// What a collector sends after its own certificate: those that enrol know a CA by its
-    /// fingerprint only.
+    /// The certificates that a collector sends after its own, because hosts that enrol know a CA only
+    /// by its fingerprint.
     pub fn chain(&self, now: UnixTime) -> Vec<CertificateDer<'static>> {
         let voucher = self.earlier(now).map(|it| it.voucher.clone());
         voucher.into_iter().chain(self.trusted(now)).collect()
@@ -185,7 +185,7 @@ impl Ca {
         pem::encode([&self.certificate])
     }
 
-    /// True if it has signed a certificate, by the name of the issuer.
+    /// True if it has signed a certificate, by the issuer's name.
     pub fn has_signed(&self, facts: &Facts) -> bool {
         Facts::read(&self.certificate).is_ok_and(|own| own.subject == facts.issuer)
     }
@@ -200,8 +200,8 @@ impl Ca {
         Fingerprint::of(&self.certificate)
     }
 
-    /// Signs a certificate for an agent, with a generation and the key of a signing request.
-    /// Ignores the rest of the request.
+    /// Signs a certificate for an agent, with a generation and the key of a signing request. Ignores
+    /// the rest of the request.
     pub fn sign_client(
         &self,
         name: &str,
@@ -213,12 +213,12 @@ impl Ca {
         let kind = DnType::CustomDnType(GENERATION.to_vec());
         params.distinguished_name.push(kind, generation.to_string());
         let mut made = self.sign(&params, &csr.public_key)?;
-        // Collectors that know only the CA before accept it too.
+        // Collectors that know only the earlier CA accept it too.
         made.pem.push_str(&pem::encode(self.earlier(now).map(|it| &it.voucher)));
         Ok(made)
     }
 
-    /// Makes a key and a certificate for the collector: PEM of both.
+    /// Creates a key and a certificate for the collector; returns both as PEM.
     pub fn make_server(&self, name: &str, now: UnixTime) -> Result<String, IdentityError> {
         let key = KeyPair::generate()?;
         let params = leaf(name, ExtendedKeyUsagePurpose::ServerAuth, now)?;
@@ -243,7 +243,7 @@ impl Ca {
     }
 }
 
-/// Reads a signing request and checks its signature: whoever made it has the key.
+/// Reads a signing request, and checks by its signature that the sender has the key.
 pub(super) fn read_csr(der: &[u8]) -> Result<CertificateSigningRequestParams, rcgen::Error> {
     CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(der))
 }
@@ -262,12 +262,11 @@ fn leaf(
 }
 
 fn own_params(key: &KeyPair, now: UnixTime) -> Result<CertificateParams, IdentityError> {
-    // Each CA has a name of its own, or a certificate of another collector's CA would look like
-    // a forged one.
+    // Each CA has its own name; otherwise a certificate of another collector's CA would look forged.
     let key_digest = Fingerprint::of(&key.subject_public_key_info()).to_string();
     let name = format!("Network Monitor CA {}", &key_digest[..8]);
     let mut params = params(&name, CA_LIFE, now)?;
-    // One more than what it signs: it vouches for its successor.
+    // One level more than needed for its own certificates, because it also signs its successor.
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Ok(params)

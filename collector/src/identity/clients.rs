@@ -1,5 +1,5 @@
-//! What the directory says of clients: small files, one per client, independent of each other.
-//! Reading and writing them needs no CA.
+//! The directory's records of clients: small files, one per client, independent of each other. Reading
+//! and writing them needs no CA.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,11 +11,12 @@ use wire::private_file;
 use super::error::IdentityError;
 use super::record::{self, Issued, IssuedRecord, Revocation};
 
-/// Most certificates that are kept of a client: the one that it has and its successor, and some whose
+/// Number of certificates kept per client: the present one, its successor, and some whose answer was
+/// lost.
 /// answer was lost.
 const KEPT: usize = 4;
 
-/// The records of clients in an identity's directory. Other processes may work on them too.
+/// The records of clients in an identity's directory. Other processes may use them too.
 #[derive(Debug, Clone)]
 pub struct ClientRecords {
     dir: PathBuf,
@@ -26,27 +27,27 @@ pub struct ClientRecords {
 pub struct KnownClient {
     /// Its id.
     pub client: String,
-    /// Its newest certificates since it was last revoked, as far as this collector has given them,
-    /// oldest first, the expired ones included until the next is issued.
+    /// The newest certificates that this collector has issued to it since its last revocation, oldest
+    /// first. Expired ones stay until the next is issued.
     pub certificates: Vec<Issued>,
     /// When it was last revoked, seconds since 1970 (UTC).
     pub revoked_at: Option<u64>,
-    /// Records of it that can't be read, and the way out.
+    /// Its unreadable records, with the remedy.
     pub damaged: Vec<String>,
 }
 
 impl ClientRecords {
-    /// Those in the identity's directory `dir`, which need not be there.
+    /// The records in the identity's directory `dir`, which may not exist yet.
     #[must_use]
     pub fn at(dir: &Path) -> Self {
         Self { dir: dir.to_owned() }
     }
 
-    /// Every client that was ever given a certificate or revoked, by id. An unreadable record is
-    /// reported and doesn't hide the others.
+    /// Lists every client that ever got a certificate or was revoked, by id. Reports an unreadable
+    /// record without hiding the others.
     ///
     /// # Errors
-    /// [`IdentityError`] names the directory that can't be read.
+    /// [`IdentityError`] names the unreadable directory.
     pub fn list(&self) -> Result<Vec<KnownClient>, IdentityError> {
         let mut names = Vec::new();
         for directory in [self.issued_dir(), self.revoked_dir()] {
@@ -76,11 +77,11 @@ impl ClientRecords {
         known
     }
 
-    /// True if a client was ever given a certificate or revoked, and not forgotten since. One whose
-    /// record can't be read is known.
+    /// True if a client ever got a certificate or was revoked, and was not forgotten since. A client
+    /// with an unreadable record counts as known.
     ///
     /// # Errors
-    /// [`IdentityError`] names the directory that can't be looked into.
+    /// [`IdentityError`] names the unreadable directory.
     pub fn knows(&self, client: &ClientId) -> Result<bool, IdentityError> {
         let revoked = match self.revocation(client) {
             Ok(revoked) => revoked.is_some_and(|revoked| !revoked.forgotten),
@@ -89,8 +90,8 @@ impl ClientRecords {
         Ok(revoked || private_file::exists(&self.issued_path(client))?)
     }
 
-    /// Refuses all certificates that a client has, on open connections too. A certificate that it
-    /// gets after this is good again. One file is written; whatever else is damaged doesn't matter.
+    /// Refuses all present certificates of a client, on open connections too. Later certificates are
+    /// valid again. This writes a single file and works even if others are damaged.
     ///
     /// # Errors
     /// [`IdentityError`] names the file that can't be written.
@@ -102,8 +103,8 @@ impl ClientRecords {
         Ok(revocation)
     }
 
-    /// An operator forgot a client at `at`, here or at another collector of the same store: refuses
-    /// all certificates that it had by then. To be called again and again.
+    /// An operator forgot a client at `at`, here or at another collector of the store. Refuses all
+    /// certificates that it had by then. May be repeated.
     ///
     /// # Errors
     /// [`IdentityError`] names the file that can't be written.
@@ -121,7 +122,7 @@ impl ClientRecords {
         self.refuse_earlier(client, &revocation)
     }
 
-    /// Takes over what another collector of the same store has revoked, unless it is known already.
+    /// Takes over a revocation from another collector of the store, unless it is known already.
     ///
     /// # Errors
     /// [`IdentityError`] names the file that can't be written.
@@ -135,9 +136,8 @@ impl ClientRecords {
         Ok(news)
     }
 
-    /// Keeps a certificate that was just made, and those before it that haven't expired, few of them:
-    /// they are for those who list clients. `presented` is the serial number of the one that asked for
-    /// it. A list that can't be read is begun anew.
+    /// Keeps a new certificate and a few earlier unexpired ones, for lists of clients. `presented` is
+    /// the serial number of the certificate used to ask for the new one. Replaces an unreadable list.
     pub(super) fn note_issued(
         &self,
         client: &ClientId,
@@ -168,14 +168,14 @@ impl ClientRecords {
     ) -> Result<(), IdentityError> {
         private_file::create_directory(&self.revoked_dir())?;
         record::write(&self.revoked_path(client), revocation)?;
-        // From here on it is revoked. This only tells of certificates that are good no more.
+        // From here on it is revoked. The next step only removes a list of invalid certificates.
         if let Err(error) = private_file::remove(&self.issued_path(client)) {
             tracing::warn!(%error, %client, "left behind by a revocation");
         }
         Ok(())
     }
 
-    /// The last revocation of a client.
+    /// The newest revocation of a client.
     pub(super) fn revocation(
         &self,
         client: &ClientId,
@@ -183,7 +183,7 @@ impl ClientRecords {
         record::read(&self.revoked_path(client))
     }
 
-    /// True if a certificate with this serial number is in the list of a client.
+    /// True if the list of a client contains this serial number.
     pub(super) fn has_issued(
         &self,
         client: &ClientId,
@@ -193,7 +193,7 @@ impl ClientRecords {
         Ok(issued.is_some_and(|it| it.certificates.iter().any(|known| known.serial == serial)))
     }
 
-    /// The last second of the validity of any certificate that this collector has given and knows of.
+    /// The latest expiry of all known certificates issued by this collector.
     pub(super) fn latest_end(&self) -> Result<UnixTime, IdentityError> {
         let certificates = self.list()?.into_iter().flat_map(|known| known.certificates);
         let end = certificates.map(|it| it.not_after).max().unwrap_or(0);
@@ -217,7 +217,7 @@ impl ClientRecords {
     }
 }
 
-/// What to say of a revocation that can't be read.
+/// The text about an unreadable revocation.
 pub(super) fn refused_until(error: &IdentityError, client: &str) -> String {
     format!(
         "{error}; {client} is refused until then; or have it enrol again: collector token --client \

@@ -19,7 +19,7 @@ use wire::private_file;
 use super::ca::Ca;
 use super::error::IdentityError;
 
-/// File of the collector's certificate and its key, where the CA is its own.
+/// File of the collector's certificate and key, if it uses its own CA.
 const SERVER: &str = "server.pem";
 
 /// File of the key from which the endpoint's keys are made.
@@ -27,27 +27,27 @@ const RESET: &str = "reset.key";
 
 const RESET_LEN: usize = 64;
 
-/// How long a connection may be silent, milliseconds: agents send something every 5 s.
+/// How long a connection may be silent, milliseconds; agents send something every 5 s.
 const IDLE_MS: u32 = 30_000;
 
-/// What a connection may have in flight towards the collector before it is welcomed, bytes.
+/// QUIC receive window of a connection before the welcome, bytes.
 const RECEIVE_WINDOW: u32 = 128 << 10;
 
-/// What one stream may have in flight towards the collector, bytes.
+/// QUIC receive window of one stream, bytes.
 const STREAM_WINDOW: u32 = 256 << 10;
 
-/// Streams that an agent may have open: the control stream and an exchange beside it, and none for
-/// backfill before it is served.
+/// Streams that an agent may open: the control stream and an exchange beside it. Streams for backfill
+/// are allowed only once it is served.
 const BIDI_STREAMS: u32 = 4;
 const UNI_STREAMS: u32 = 0;
 
-/// Datagrams of one connection that wait to be read, bytes.
+/// Unread datagrams of one connection, bytes.
 const DATAGRAM_BUFFER: usize = 256 << 10;
 
-/// Connections that wait to be accepted, and what may arrive for one and for all of them, bytes.
+/// Connections waiting to be accepted, and data buffered for one and for all of them, bytes.
 const INCOMING: (usize, u64, u64) = (4096, 64 << 10, 16 << 20);
 
-/// Keys that must stay the same over a restart of the collector.
+/// Keys that must survive a restart of the collector.
 #[derive(Clone)]
 pub(super) struct EndpointKeys([u8; RESET_LEN]);
 
@@ -58,7 +58,7 @@ impl std::fmt::Debug for EndpointKeys {
 }
 
 impl EndpointKeys {
-    /// Reads the keys in `dir`, or makes them. The directory must be locked.
+    /// Reads the keys in `dir`, or creates them. The directory must be locked.
     pub fn open(dir: &Path) -> Result<Self, IdentityError> {
         let path = dir.join(RESET);
         match private_file::read(&path) {
@@ -91,7 +91,7 @@ impl EndpointKeys {
 /// Serial numbers of revoked certificates, by their CA (its name in DER).
 pub(super) type Revoked = HashMap<Vec<u8>, HashSet<String>>;
 
-/// The collector's certificate, and whose certificates it accepts.
+/// The collector's certificate, and the CAs it accepts.
 #[derive(Debug)]
 pub(super) struct ServerTls {
     chain: Vec<CertificateDer<'static>>,
@@ -102,14 +102,13 @@ pub(super) struct ServerTls {
 }
 
 impl ServerTls {
-    /// The certificate that the own CA gave to the collector, a new one if its time has come. The
-    /// directory must be locked.
+    /// The collector's certificate from its own CA, renewed if it is due. The directory must be locked.
     pub fn of_own_ca(dir: &Path, ca: &Ca, now: UnixTime) -> Result<Self, IdentityError> {
         let path = dir.join(SERVER);
         let sound = private_file::exists(&path)? && {
             let found = pem::read_certificates(&path)?;
             let facts = found.first().map(|certificate| Facts::read(certificate));
-            // One that is not valid yet was made while the clock was wrong.
+            // A certificate that is not valid yet was made while the clock was wrong.
             let timely =
                 |facts: &Facts| facts.validity.covers(now) && !facts.validity.renew_due(now);
             let good = |facts: Facts| timely(&facts) && ca.has_signed(&facts);
@@ -128,7 +127,7 @@ impl ServerTls {
         Ok(Self { chain, key, clients, revoked: vec![], paths: (path.clone(), path) })
     }
 
-    /// The certificate and CA that the operator has set.
+    /// The certificate and CA set by the operator.
     pub fn of_files(files: &TlsFiles) -> Result<Self, IdentityError> {
         Ok(Self {
             chain: pem::read_certificates(&files.cert)?,
@@ -139,7 +138,7 @@ impl ServerTls {
         })
     }
 
-    /// The certificates that the operator's CAs have revoked: serial numbers by CA.
+    /// Certificates revoked by the operator's CAs: serial numbers by CA.
     pub fn revoked(&self) -> Revoked {
         let lists = self.revoked.iter().filter_map(|it| RevocationList::read(it).ok());
         let mut revoked = Revoked::new();
@@ -149,7 +148,7 @@ impl ServerTls {
         revoked
     }
 
-    /// The config to accept connections.
+    /// The config for accepting connections.
     pub fn server_config(self, keys: &EndpointKeys) -> Result<ServerConfig, IdentityError> {
         self.tell_expiry();
         let (certificate, key) = self.paths;
@@ -164,7 +163,7 @@ impl ServerTls {
         Ok(config)
     }
 
-    /// Tells Prometheus when the certificate expires.
+    /// Reports to Prometheus when the certificate expires.
     fn tell_expiry(&self) {
         if let Some(Ok(facts)) = self.chain.first().map(|it| Facts::read(it)) {
             let end = facts.validity.not_after;
@@ -191,8 +190,8 @@ fn roots(
     Ok(Arc::new(roots))
 }
 
-/// A client without a certificate passes the handshake and gets a text afterwards; TLS could only
-/// send a number.
+/// Lets a client without a certificate pass the handshake and sends it a text afterwards, because TLS
+/// could only send a number.
 fn server_tls(
     chain: Vec<CertificateDer<'static>>,
     key: rustls::pki_types::PrivateKeyDer<'static>,
@@ -202,7 +201,7 @@ fn server_tls(
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(clients, provider.clone())
         .with_crls(revoked)
-        // A CA without a list has revoked none.
+        // A CA without a revocation list has revoked nothing.
         .allow_unknown_revocation_status()
         .allow_unauthenticated()
         .build()

@@ -21,7 +21,7 @@ use super::taking::{EnrolmentStore, Taken, Taking};
 use super::token::{self, ClientGlob, TokenRecord};
 use crate::audit::{self, Event, Record};
 
-/// A request that its token allows.
+/// A request allowed by its token.
 #[derive(Debug)]
 struct Allowed {
     client: ClientId,
@@ -30,27 +30,27 @@ struct Allowed {
     token: TokenRecord,
 }
 
-/// A certificate that was given.
+/// A certificate just issued.
 struct Given {
     reply: EnrollReply,
     client: ClientId,
-    /// It took the place of another host.
+    /// It replaced another host.
     replaced: bool,
-    /// How often the token can be used again.
+    /// Remaining uses of the token.
     uses: u32,
 }
 
 impl Identity {
-    /// Gives a certificate to a host that has a token, and takes one of the token's uses and the
-    /// client id, which are `shared` by all collectors of the store. A refusal leaves the token as it
-    /// was. A client that is there already, here or at another collector of the store, is only replaced
-    /// by a token made for that; its earlier certificates are revoked then.
+    /// Gives a host with a token its certificate. Takes one use of the token and the client id, which
+    /// are `shared` by all collectors of the store. A refusal leaves the token unchanged. An existing
+    /// client, here or at another collector of the store, is replaced only by a token made for that;
+    /// this revokes its earlier certificates.
     ///
     /// The use is counted before the certificate is made: a crash in between costs the use, but
     /// never gives two certificates for one.
     ///
     /// # Errors
-    /// [`EnrollError`] says why not; the text is meant for the host.
+    /// [`EnrollError`] gives the reason, for the host.
     pub async fn enroll(
         self: &Arc<Self>,
         request: Enroll,
@@ -112,7 +112,7 @@ impl Identity {
         given
     }
 
-    /// Whether a request is sound and its token allows it.
+    /// Checks that a request is valid and that its token allows it.
     fn examine(&self, request: &Enroll, now: UnixTime) -> Result<Allowed, EnrollError> {
         self.ca().ok_or(EnrollError::OperatorPki)?;
         let digest = digest(request).ok_or(EnrollError::UnknownToken)?;
@@ -147,8 +147,8 @@ impl Identity {
         Ok(Allowed { client, digest, token })
     }
 
-    /// Makes the certificate of a request whose use was taken, unless another one was faster. `known`:
-    /// a collector of the store has a client of this id.
+    /// Issues the certificate of a request whose use was taken, unless another request was faster.
+    /// `known`: a collector of the store has a client of this id.
     fn give(
         &self,
         Allowed { client, digest, .. }: &Allowed,
@@ -168,7 +168,7 @@ impl Identity {
         let Renewed { reply, .. } = self.issue(&ca, client, &request.csr_der, issuing, cas, now)?;
         token.used += 1;
         let (path, uses) = (token::path(&self.tokens_dir(), digest), token.uses - token.used);
-        // The certificate leaves this host only once that is written.
+        // The certificate may leave this host only after this was written.
         if uses > 0 {
             record::write(&path, &token)?;
         } else if !private_file::remove(&path).map_err(IdentityError::from)? {
@@ -177,20 +177,20 @@ impl Identity {
         Ok(Given { reply, client: client.clone(), replaced: known, uses })
     }
 
-    /// The token with a digest, unless it is used up.
+    /// The token with this digest, unless it is used up.
     fn token(&self, digest: &str) -> Result<TokenRecord, EnrollError> {
         let token = record::read::<TokenRecord>(&token::path(&self.tokens_dir(), digest))?;
         token.filter(|token| token.used < token.uses).ok_or(EnrollError::UnknownToken)
     }
 }
 
-/// Digest of the secret that a request has, if it has one.
+/// Digest of the secret in a request; `None` without one.
 fn digest(request: &Enroll) -> Option<String> {
     let secret = request.secret.as_slice().try_into().ok()?;
     Some(Secret(secret).digest())
 }
 
-/// Does what blocks.
+/// Runs a blocking function.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, EnrollError> + Send + 'static,
 ) -> Result<T, EnrollError> {

@@ -1,4 +1,4 @@
-//! Why the collector's identity can't be used.
+//! Why the collector's identity is unusable.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -7,13 +7,13 @@ use wire::pem::PemError;
 use wire::private_file::FileError;
 use wire::token::TokenError;
 
-/// Why the collector's identity can't be used.
+/// Why the collector's identity is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// A file can't be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A PEM file is of no use.
+    /// A PEM file is unusable.
     #[error(transparent)]
     Pem(#[from] PemError),
     /// A file of the collector's own is damaged.
@@ -24,7 +24,7 @@ pub enum IdentityError {
         /// What is wrong.
         #[source]
         error: Box<dyn Error + Send + Sync>,
-        /// The way out.
+        /// The remedy.
         fix: &'static str,
     },
     /// The CA's key is gone.
@@ -38,7 +38,7 @@ pub enum IdentityError {
         /// Where its key should be.
         key: PathBuf,
     },
-    /// There are two CAs already.
+    /// Two CAs exist already.
     #[error(
         "the CA was rolled over already; the one before it is trusted until {0}, while certificates of \
          it live: roll over again after that"
@@ -58,7 +58,7 @@ pub enum IdentityError {
         #[source]
         error: rustls::Error,
     },
-    /// A CA can't be trusted.
+    /// A CA's certificate is unusable.
     #[error("can't use the CA certificates of {path}: {error}")]
     Ca {
         /// The file.
@@ -67,7 +67,7 @@ pub enum IdentityError {
         #[source]
         error: rustls::Error,
     },
-    /// Nothing to enrol with.
+    /// This collector issues no certificates.
     #[error(
         "tls.ca, tls.cert and tls.key are set: this collector gives no certificates; give agents \
          certificates of that PKI by tls.ca, tls.cert and tls.key in their configuration"

@@ -1,4 +1,4 @@
-//! The exchanges by which agents get certificates: one request and one answer on a stream.
+//! Issues certificates to agents over a stream: one request and one answer.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,19 +18,19 @@ use super::refusal::EnrollError;
 use super::taking::EnrolmentStore;
 use crate::listen::canonical;
 
-/// How long a request may take, and an answer until it has arrived.
+/// Time limit for a request, and for the delivery of an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a refusal may take until it has arrived: anybody can get one.
+/// Time limit for the delivery of a refusal, which anybody can cause.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Longest request, bytes.
 const REQUEST_MAX: u32 = 64 << 10;
 
-/// Close code of a connection that has done its work.
+/// Close code of a completed connection.
 const CLOSE_DONE: u32 = 0;
 
-/// Why there is no request to answer. The other end is told this text.
+/// Why there is no request to answer. The other end receives this text.
 #[derive(Debug, thiserror::Error)]
 enum RequestError {
     #[error("no request within {PATIENCE:?}")]
@@ -43,7 +43,7 @@ enum RequestError {
     TooLong(u32),
     #[error("something else than a request for a certificate")]
     NoRequest,
-    /// A host that was told several addresses looks at which of them a collector answers.
+    /// A host with several addresses checks which of them a collector answers.
     #[error("it only checked whether this collector answers")]
     Looked,
 }
@@ -65,9 +65,9 @@ impl RequestError {
 static REFUSED: SharedFailures<(IpAddr, &'static str)> = SharedFailures::new();
 
 impl Identity {
-    /// Serves a connection of [`wire::ALPN_ENROLL`]: one request for a certificate, then closes
-    /// it. Whoever has no token holds it for some six seconds at most. `busy`
-    /// is told whether something would be lost if the connection were closed now.
+    /// Serves a connection of [`wire::ALPN_ENROLL`]: one request for a certificate, then closes it. A
+    /// client without a token can hold the connection for some six seconds at most. `busy` receives
+    /// whether closing the connection now would lose something.
     pub async fn serve_enrollment(
         self: &Arc<Self>,
         connection: Connection,
@@ -125,8 +125,8 @@ impl Identity {
         Ok(answer(self.enroll(request, cas, from, shared, UnixTime::now()).await))
     }
 
-    /// Serves a stream by which an agent asks for its next certificate. Gives the agent as that
-    /// says who it is, if it got one: its connection is good for as long.
+    /// Serves a stream by which an agent asks for its next certificate. Returns the agent named by the
+    /// new certificate, which its connection uses from then on.
     pub async fn serve_renewal(
         self: &Arc<Self>,
         agent: Agent,
@@ -176,7 +176,7 @@ fn refuse(connection: &Connection, error: &RequestError) -> Message {
     Message::Refused(Refused { reason: error.to_string() })
 }
 
-/// A request, if it has come in time.
+/// Reads a request within the time limit.
 async fn in_time<T>(
     request: impl Future<Output = Result<T, RequestError>>,
 ) -> Result<T, RequestError> {
@@ -199,8 +199,8 @@ async fn read(stream: &mut RecvStream) -> Result<Message, RequestError> {
     }
 }
 
-/// Sends the last message of a stream and waits until it has arrived. What can't be sent is asked
-/// for again by the agent.
+/// Sends the last message of a stream and waits until it has arrived. If that fails, the agent asks
+/// again.
 async fn send(mut stream: SendStream, message: &Message) {
     let patience = match message {
         Message::Refused(_) => REFUSAL_PATIENCE,

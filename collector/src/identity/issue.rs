@@ -1,4 +1,4 @@
-//! Certificates for agents: making them, and renewing them.
+//! Issues and renews agents' certificates.
 
 use std::net::IpAddr;
 
@@ -19,35 +19,35 @@ use crate::audit::{self, Event, Record};
 /// What happens to a client's earlier certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Issuing<'a> {
-    /// They stay good. With the serial number of the one that asks for its successor.
+    /// They stay valid. Holds the serial number of the certificate used to ask for its successor.
     Next(Option<&'a str>),
-    /// They are revoked: another host takes the place of the one that has them.
+    /// They are revoked, because another host takes over the client.
     Only,
 }
 
-/// Which CAs an agent gets.
+/// The CAs sent to an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cas {
-    /// Those whose certificates are good: two during a roll-over.
+    /// All trusted CAs: two during a roll-over.
     Trusted,
-    /// The present one. Older agents take an answer only if each CA in it is the token's.
+    /// The present one. Older agents accept an answer only if every CA in it is the token's.
     Present,
 }
 
-/// A certificate just made.
+/// A new certificate.
 #[derive(Debug)]
 pub struct Renewed {
-    /// What its agent is told.
+    /// The answer for its agent.
     pub reply: EnrollReply,
-    /// The agent, as the certificate says.
+    /// The agent named by the certificate.
     pub agent: Agent,
 }
 
 impl Identity {
-    /// Gives an agent its next certificate, once two thirds of the life of its present one are over.
+    /// Issues an agent's next certificate after two thirds of the present one's validity.
     ///
     /// # Errors
-    /// [`EnrollError`] says why not; the text is meant for the agent.
+    /// [`EnrollError`] gives the reason, for the agent.
     pub fn renew(
         &self,
         agent: &Agent,
@@ -85,7 +85,7 @@ impl Identity {
         self.issue(&ca, &agent.client, &request.csr_der, issuing, Cas::Trusted, now)
     }
 
-    /// Signs a certificate and notes it. The directory must be locked.
+    /// Signs a certificate and records it. The directory must be locked.
     pub(super) fn issue(
         &self,
         ca: &Ca,

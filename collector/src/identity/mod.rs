@@ -1,10 +1,10 @@
-//! Identity: the collector's own CA or the operator's PKI, how agents get certificates, and who is
-//! at the other end of a connection.
+//! Identity: the collector's own CA or the operator's PKI, certificates for agents, and the
+//! identification of connections.
 //!
-//! In the directory: `ca.key` (the CA whole) and its public copy `ca.pem`, `server.pem`, `reset.key`,
-//! and as small JSON files `tokens/<digest of the secret>`, `issued/<client>` and `revoked/<client>`.
-//! Other processes may work on it at the same time: what changes more than one file is done under
-//! `lock`.
+//! The directory holds `ca.key` (the complete CA) and its public copy `ca.pem`, `server.pem`,
+//! `reset.key`, and the small JSON files `tokens/<digest of the secret>`, `issued/<client>` and
+//! `revoked/<client>`. Other processes may use it at the same time, so changes of more than one file
+//! hold `lock`.
 
 mod admit;
 mod ca;

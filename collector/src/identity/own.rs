@@ -1,4 +1,4 @@
-//! The collector's own identity: its CA, or the operator's PKI, and what is known of clients.
+//! The collector's own identity: its CA or the operator's PKI, and the records of clients.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -28,7 +28,7 @@ pub struct Identity {
     pub(super) files: Mutex<Watched<Vec<Option<Stamp>>>>,
 }
 
-/// Who gives certificates.
+/// The issuer of certificates.
 #[derive(Debug)]
 pub(super) enum Pki {
     /// The collector itself.
@@ -38,11 +38,11 @@ pub(super) enum Pki {
 }
 
 impl Identity {
-    /// Opens the identity in `dir`. At the first time the directory, a CA and the collector's
-    /// certificate are made; with `tls` the operator's own PKI takes their place.
+    /// Opens the identity in `dir`. The first time, creates the directory, a CA and the collector's
+    /// certificate; with `tls` the operator's own PKI is used instead of the latter two.
     ///
     /// # Errors
-    /// [`IdentityError`] names the file that is missing, damaged or can be read by others.
+    /// [`IdentityError`] names the file that is missing, damaged or readable by others.
     pub fn open(dir: &Path, tls: Option<&TlsFiles>, now: UnixTime) -> Result<Self, IdentityError> {
         private_file::create_directory(dir)?;
         let locked = private_file::lock(dir)?;
@@ -69,13 +69,13 @@ impl Identity {
         Ok(identity)
     }
 
-    /// The config to accept connections. The files are read again, and the own CA's certificate for
-    /// the collector is renewed when it is due: call it at the start, every hour, on SIGHUP and
-    /// after [`Self::files_changed`], and give it to [`quinn::Endpoint::set_server_config`]; open
-    /// connections aren't touched.
+    /// The config for accepting connections. Reads the files again, and renews the collector's
+    /// certificate of its own CA when due. Call it at the start, every hour, on SIGHUP and after
+    /// [`Self::files_changed`], and pass the result to [`quinn::Endpoint::set_server_config`]; open
+    /// connections are unaffected.
     ///
     /// # Errors
-    /// [`IdentityError`] names the file that is of no use; what was set before stays good.
+    /// [`IdentityError`] names the unusable file; the config in use stays valid.
     pub fn server_config(&self, now: UnixTime) -> Result<ServerConfig, IdentityError> {
         let tls = match &self.pki {
             Pki::Operator(files) => {
@@ -94,12 +94,13 @@ impl Identity {
         tls.server_config(&self.keys)
     }
 
-    /// Makes a new CA in place of the one in `dir`, which stays trusted while certificates of it live.
-    /// A collector that runs takes it up by itself; agents learn of it with their next certificates.
+    /// Creates a new CA to replace the one in `dir`, which stays trusted while its certificates are
+    /// valid. A running collector switches to it by itself; agents learn it with their next
+    /// certificates.
     ///
     /// # Errors
-    /// [`IdentityError::RollingOver`] while the CA before is still trusted,
-    /// [`IdentityError::NoCa`] if there is none; otherwise it names the file.
+    /// [`IdentityError::RollingOver`] while the earlier CA is still trusted, [`IdentityError::NoCa`] if
+    /// there is none; otherwise it names the file.
     pub fn roll_ca(dir: &Path, now: UnixTime) -> Result<Rolled, IdentityError> {
         let key = dir.join(ca::KEY);
         if !private_file::exists(&key)? {
@@ -110,8 +111,8 @@ impl Identity {
         Ca::roll(dir, end, now)
     }
 
-    /// True if files of certificates were changed since this was last asked: give what
-    /// [`Self::server_config`] makes of them to the endpoint then. Cheap enough for every second.
+    /// True if files of certificates have changed since the last call; then pass a new
+    /// [`Self::server_config`] to the endpoint. Cheap enough for every second.
     #[must_use]
     pub fn files_changed(&self) -> bool {
         let files = match &self.pki {
@@ -120,37 +121,37 @@ impl Identity {
             }
             Pki::Own(_) => vec![self.dir.join(ca::KEY)],
         };
-        // What can't be looked at is told when it is read.
+        // Errors are reported when the file is read.
         let stamps = files.iter().map(|file| Stamp::of(file).ok()).collect();
         self.files.lock().unwrap_or_else(PoisonError::into_inner).changed(stamps)
     }
 
-    /// What quinn is to know of the endpoint: its keys stay the same over restarts, so that agents
-    /// notice a restart at once.
+    /// The endpoint config for quinn. Its keys survive restarts, so agents notice a restart at once.
     #[must_use]
     pub fn endpoint_config(&self) -> EndpointConfig {
         self.keys.endpoint_config()
     }
 
-    /// Makes a token. It is good at once, for a collector that runs already too.
+    /// Creates a token. It is valid at once, also for a running collector.
     ///
     /// # Errors
-    /// [`IdentityError::OperatorPki`] if certificates come from elsewhere, else it names the file.
+    /// [`IdentityError::OperatorPki`] if this collector issues no certificates; otherwise it names the
+    /// file.
     pub fn new_token(&self, new: NewToken, now: UnixTime) -> Result<Token, IdentityError> {
         let ca = self.ca().ok_or(IdentityError::OperatorPki)?;
         let _locked = private_file::lock(&self.dir)?;
         token::make(&self.tokens_dir(), ca.fingerprint(), new, now)
     }
 
-    /// The tokens that can still be used, as far as this directory knows.
+    /// The tokens that can still be used, according to this directory.
     ///
     /// # Errors
-    /// [`IdentityError`] names the directory that can't be read.
+    /// [`IdentityError`] names the unreadable directory.
     pub fn open_tokens(&self, now: UnixTime) -> Result<OpenTokens, IdentityError> {
         token::open(&self.tokens_dir(), now)
     }
 
-    /// Cancels a token, by the digest of its secret. False if it was used up meanwhile.
+    /// Cancels a token by the digest of its secret. False if it was used up in the meantime.
     ///
     /// # Errors
     /// [`IdentityError`] names the file that can't be removed.

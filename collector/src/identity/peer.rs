@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection.
+//! Identifies the other end of a connection.
 
 use quinn::Connection;
 use quinn::crypto::rustls::HandshakeData;
@@ -6,19 +6,19 @@ use rustls::pki_types::CertificateDer;
 use wire::certificate::{Facts, Fingerprint, NameError, NotACertificate, Validity};
 use wire::id::ClientId;
 
-/// Close code of a connection that is refused; the reason says why.
+/// Close code of a refused connection; the reason is in the text.
 pub const CLOSE_REFUSED: u32 = 1;
 
-/// Who is at the other end.
+/// The other end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Peer {
     /// An agent with a certificate.
     Agent(Agent),
-    /// A host that wants one.
+    /// A host that wants a certificate.
     Enrolling,
 }
 
-/// An agent, as its certificate says.
+/// An agent, as identified by its certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agent {
     /// Its client id.
@@ -27,15 +27,15 @@ pub struct Agent {
     pub serial: String,
     /// How long its certificate is valid.
     pub validity: Validity,
-    /// Generation of its client's certificates that it is of, by the own CA.
+    /// Generation of the certificate, if the own CA issued it.
     pub generation: u64,
-    /// It and those that it came with, up to the CA: what can be revoked.
+    /// Its certificate and the intermediates up to the CA, for checking revocation.
     pub chain: Vec<Signed>,
     /// SHA-256 of its certificate.
     pub fingerprint: Fingerprint,
 }
 
-/// By what a CA's revocation list names a certificate.
+/// A certificate as a CA's revocation list names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signed {
     /// Name of the CA that has signed it (DER).
@@ -44,7 +44,7 @@ pub struct Signed {
     pub serial: String,
 }
 
-/// Why a connection is refused after its handshake. The agent is told this text.
+/// Why a connection is refused after its handshake. The agent receives this text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PeerError {
     /// No certificate.
@@ -52,10 +52,10 @@ pub enum PeerError {
         "this host has no certificate; get a token by `collector token` and run: agent enroll TOKEN"
     )]
     NoCertificate,
-    /// The certificate can't be read.
+    /// The certificate is unreadable.
     #[error("the client's certificate can't be used: {0}")]
     Certificate(#[from] NotACertificate),
-    /// The certificate doesn't say whose it is.
+    /// The certificate names no client.
     #[error("the client's certificate can't be used: {0}")]
     Name(#[from] NameError),
     /// The client was revoked.
@@ -66,7 +66,7 @@ pub enum PeerError {
          token`, then agent enroll --id NAME TOKEN)"
     )]
     Revoked(ClientId),
-    /// The certificate's time was over while the connection was open.
+    /// The certificate expired while the connection was open.
     #[error(
         "this host's certificate was valid until {ended}, and the collector's clock says {now}; check \
          the clocks of both hosts; if they are right, enrol this host again"
@@ -77,7 +77,7 @@ pub enum PeerError {
         /// The collector's clock, UTC.
         now: String,
     },
-    /// Neither of the application protocols.
+    /// The client offers neither application protocol.
     #[error("unknown application protocol; run agent and collector of the same release")]
     Protocol,
 }

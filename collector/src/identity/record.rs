@@ -1,4 +1,4 @@
-//! Records that the collector keeps as small JSON files, one per token or client.
+//! Small JSON files of the collector, one per token or client.
 
 use std::path::Path;
 
@@ -26,28 +26,28 @@ pub(super) struct IssuedRecord {
     pub certificates: Vec<Issued>,
 }
 
-/// A client was revoked, or another host took its place. Certificates of the own CA say of which
-/// generation they are; this begins one and refuses those before it. Of another CA's certificates it
-/// refuses those whose validity began by then.
+/// A client was revoked or replaced by another host. Certificates of the own CA carry a generation; a
+/// revocation begins a new generation and refuses earlier ones. Of another CA's certificates it refuses
+/// those whose validity had begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revocation {
     /// When, seconds since 1970 (UTC).
     pub revoked_at: u64,
-    /// It was forgotten: whoever enrols under its id is a new client.
+    /// It was forgotten; a host that enrols under its id becomes a new client.
     #[serde(default)]
     pub forgotten: bool,
-    /// Another host got its certificate at the same time.
+    /// It was replaced: another host got its certificate at the same time.
     #[serde(default)]
     pub replaced: bool,
-    /// The generation that it begins. 0: kept by a release that knew none; of the certificates
-    /// only those in the list of what was issued since are good.
+    /// The generation that it begins. 0: written by a release without generations; then only
+    /// certificates in the list of those issued since are valid.
     #[serde(default)]
     pub generation: u64,
 }
 
 impl Revocation {
-    /// The one that follows `known`. Generations only rise, whatever clocks say; they rise to the
-    /// present second, so that a record that was lost, or isn't known here yet, is outdone too.
+    /// The revocation after `known`. Generations only rise, whatever the clocks. They rise at least to
+    /// the present second, so that they also exceed those of a lost or unknown record.
     pub(super) fn after(known: Option<&Self>, now: UnixTime) -> Self {
         let known = known.map_or(0, |it| it.generation);
         let generation = now.as_secs().max(known.saturating_add(1));
@@ -68,7 +68,7 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Identi
     })
 }
 
-/// Writes a record, in place of the one that is there.
+/// Writes a record, replacing the old one.
 pub(super) fn write(path: &Path, record: &impl Serialize) -> Result<(), IdentityError> {
     let bytes = serde_json::to_vec(record).map_err(|error| IdentityError::Damaged {
         path: path.to_owned(),
@@ -78,7 +78,7 @@ pub(super) fn write(path: &Path, record: &impl Serialize) -> Result<(), Identity
     Ok(private_file::write(path, &bytes)?)
 }
 
-/// The names of the records of a directory, sorted. What a write has under way is left out.
+/// The names of the records in a directory, sorted, without unfinished writes.
 pub(super) fn names(directory: &Path) -> Result<Vec<String>, IdentityError> {
     let names = private_file::names(directory)?.into_iter();
     let names = names.filter_map(|it| it.into_string().ok().filter(|it| !it.starts_with('.')));

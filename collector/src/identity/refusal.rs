@@ -7,7 +7,7 @@ use super::error::IdentityError;
 use super::peer::count_reject;
 use crate::audit::Record;
 
-/// Why an agent gets no certificate. The agent is told this text.
+/// Why an agent gets no certificate. The agent receives this text.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrollError {
     /// No such token.
@@ -16,18 +16,18 @@ pub enum EnrollError {
          by `collector token`"
     )]
     UnknownToken,
-    /// The token's time is over.
+    /// The token has expired.
     #[error("the token expired at {0}; get a new one by `collector token`")]
     ExpiredToken(String),
-    /// The token is for somebody else.
+    /// The token is for another client.
     #[error(
         "the token is for client {bound}, not for {asked}; it is still good: \
          agent enroll --id {bound} TOKEN"
     )]
     OtherClient {
-        /// Who may use it.
+        /// The client that may use it.
         bound: String,
-        /// Who wanted to.
+        /// The client that wanted to.
         asked: ClientId,
     },
     /// The token is for other clients.
@@ -36,12 +36,12 @@ pub enum EnrollError {
          --id NAME TOKEN, with a name like that"
     )]
     NoMatch {
-        /// Who may use it.
+        /// The clients that may use it.
         matching: String,
-        /// Who wanted to.
+        /// The client that wanted to.
         asked: ClientId,
     },
-    /// The host's name is no client id, and the token gives none.
+    /// The host's name is not a valid client id, and the token names none.
     #[error(
         "this host's name can't be a client id, and the token is for any; it is still good: agent \
          enroll --id NAME TOKEN"
@@ -53,7 +53,7 @@ pub enum EnrollError {
          try the same token again later; if it is used up then, get a new one"
     )]
     Uncounted,
-    /// The client exists, and the token makes new ones only.
+    /// The client exists, and the token is only for new ones.
     #[error(
         "client {0} is there already, and this token makes new clients only; the token is still \
          valid: if this is another host, give it another client.id (or: agent enroll --id NAME \
@@ -61,33 +61,33 @@ pub enum EnrollError {
          --replace`"
     )]
     ClientExists(ClientId),
-    /// The client id can't stand in a certificate.
+    /// The client id is not allowed in a certificate.
     #[error(transparent)]
     ClientId(#[from] InvalidClientId),
-    /// The client id is the collectors' own name.
+    /// The client id is reserved for collectors.
     #[error("{COLLECTOR_NAME} is the name of collectors; set another client.id")]
     Reserved,
-    /// The signing request is unsound.
+    /// The signing request is invalid.
     #[error("the certificate signing request can't be used: {0}")]
     Csr(rcgen::Error),
     /// The client was revoked.
     #[error("client {0} was revoked; it needs a token: `collector token --client {0} --replace`")]
     Revoked(ClientId),
-    /// The present certificate is valid for longer.
+    /// The present certificate isn't due for renewal.
     #[error(
         "the certificate can be renewed from {due} on, after two thirds of its life, and the \
          collector's clock says {now}; it stays valid: ask again later"
     )]
     Early {
-        /// From when on, UTC.
+        /// Due time, UTC.
         due: String,
         /// The collector's clock, UTC.
         now: String,
     },
-    /// Certificates come from elsewhere.
+    /// This collector issues no certificates.
     #[error("this collector gives no certificates: set tls.ca, tls.cert and tls.key of your PKI")]
     OperatorPki,
-    /// The collector can't.
+    /// The collector's identity fails.
     #[error("the collector can't give certificates now: see its log")]
     Failed(#[from] IdentityError),
     /// The collector failed.
@@ -114,7 +114,7 @@ impl EnrollError {
     }
 }
 
-/// Counts a refusal, and gives its record for the audit log.
+/// Counts a refusal, and returns its record for the audit log.
 pub(super) fn refused(error: &EnrollError, record: Record) -> Record {
     count_reject(error.reason());
     if let EnrollError::Failed(cause) = error {

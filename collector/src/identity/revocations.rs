@@ -1,5 +1,5 @@
-//! Who is revoked: the directory's records, cached and checked for changes, and the revocation
-//! lists of an operator's CAs.
+//! Revoked clients: the directory's records, cached and checked for changes, and the revocation lists
+//! of an operator's CAs.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -16,24 +16,24 @@ use super::peer::{Agent, Signed};
 use super::record::{self, Revocation};
 use super::stamp::{Stamp, Watched};
 
-/// How often it is looked whether another process has revoked somebody. It takes one call of the
-/// system, and as many as there are records where something has changed.
+/// Interval between checks for revocations by other processes. A check takes one system call, and one
+/// per record after a change.
 pub(super) const LOOK: Duration = Duration::from_millis(200);
 
-/// The clients that have a revocation, as last looked at.
+/// The clients with a revocation, as of the last check.
 #[derive(Debug)]
 pub(super) struct Revocations {
     listed: Mutex<Listed>,
-    /// By the CAs of the operator's own PKI.
+    /// Revoked by the CAs of the operator's PKI.
     operators: RwLock<Revoked>,
     pub(super) news: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Listed {
-    /// When it was looked at last.
+    /// Time of the last check.
     looked: Option<Instant>,
-    /// They were listed once.
+    /// They were read at least once.
     pub(super) known: bool,
     directory: Watched<Stamp>,
     pub(super) records: HashMap<String, (Stamp, Record)>,
@@ -75,7 +75,7 @@ impl Revocations {
                 }
             }
             Err(error) => {
-                // Looked at again, even if it stays as it is.
+                // Checked again even if it stays unchanged.
                 listed.directory = Watched::default();
                 if let Some(tell) = listed.failures.failed(words(&error.to_string()), now) {
                     tracing::error!(%error, "can't read who is revoked{tell}");
@@ -84,7 +84,7 @@ impl Revocations {
         }
     }
 
-    /// What the operator's CAs have revoked as of now.
+    /// Sets what the operator's CAs have revoked.
     pub(super) fn listed_by_operator(&self, revoked: Revoked) {
         let mut known = self.operators.write().unwrap_or_else(PoisonError::into_inner);
         if *known != revoked {
@@ -100,7 +100,7 @@ impl Revocations {
         agent.chain.iter().any(lists)
     }
 
-    /// Something was revoked by this process: the next look finds it.
+    /// This process has revoked something; the next check finds it.
     pub(super) fn look_again(&self) {
         self.listed().looked = None;
     }

@@ -1,4 +1,4 @@
-//! Whether an agent is revoked, and following who is.
+//! Checks whether an agent is revoked, and follows revocations.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,8 +14,8 @@ use super::revocations::{LOOK, Record};
 use super::stamp::Stamp;
 
 impl Identity {
-    /// True if an agent's certificate is refused. Cheap enough to ask about every frame. What other
-    /// processes have revoked is noticed within a fifth of a second.
+    /// True if an agent's certificate is refused. Cheap enough for every frame. Revocations by other
+    /// processes are noticed within 200 ms.
     #[must_use]
     pub fn is_revoked(&self, agent: &Agent, now: Instant) -> bool {
         if self.revocations.operator_lists(agent) {
@@ -34,7 +34,7 @@ impl Identity {
         }
     }
 
-    /// As [`Self::is_revoked`], from the files as they are now.
+    /// Like [`Self::is_revoked`], but reads the files now.
     pub(crate) fn certificate_revoked(&self, agent: &Agent) -> bool {
         match self.records.revocation(&agent.client) {
             Ok(revocation) => revocation.is_some_and(|it| self.refuses(&it, agent)),
@@ -47,7 +47,7 @@ impl Identity {
 
     fn refuses(&self, revocation: &Revocation, agent: &Agent) -> bool {
         if let Pki::Operator(_) = self.pki {
-            // Of another CA's certificates nothing is known but when their validity begins.
+            // For certificates of other CAs only the start of their validity is known.
             return agent.validity.not_before.as_secs() <= revocation.revoked_at;
         }
         if revocation.generation > 0 {
@@ -62,7 +62,7 @@ impl Identity {
         }
     }
 
-    /// What is revoked here, for other collectors of the same store.
+    /// This collector's revocations, for other collectors of the store.
     #[must_use]
     pub fn revocations(&self) -> Vec<(ClientId, Revocation)> {
         self.revocations.look(&self.records.revoked_dir(), Instant::now());
@@ -74,13 +74,13 @@ impl Identity {
         listed.records.iter().filter_map(is).collect()
     }
 
-    /// Signals that somebody may have been revoked.
+    /// Signals that a client may have been revoked.
     #[must_use]
     pub fn revocation_news(&self) -> watch::Receiver<()> {
         self.revocations.news.subscribe()
     }
 
-    /// Looks, for ever, whether somebody was revoked by another process.
+    /// Checks forever whether another process has revoked a client.
     pub async fn follow_revocations(self: Arc<Self>) {
         let mut due = tokio::time::interval(LOOK);
         due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -96,7 +96,7 @@ impl Identity {
         }
     }
 
-    /// What the directory says of clients.
+    /// The directory's records of clients.
     #[must_use]
     pub const fn records(&self) -> &ClientRecords {
         &self.records

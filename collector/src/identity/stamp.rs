@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// What the system says of a file without reading it; `None`: there is none.
+/// File metadata that changes with the content; `None`: the file doesn't exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp(Option<(u64, i64, i64, u64)>);
 
@@ -19,9 +19,9 @@ impl Stamp {
     }
 }
 
-/// What was looked at is to be read again where its stamp differs, and once more at the next look:
-/// two changes within one tick of the kernel's clock (10 ms at most) have one stamp. Looks are
-/// further apart than that.
+/// Detects changes by stamps. A thing must be read again if its stamp has changed, and once more at the
+/// next check, because two changes within one tick of the kernel's clock (at most 10 ms) share a stamp.
+/// Checks are further apart than that.
 #[derive(Debug)]
 pub(super) struct Watched<T> {
     seen: Option<T>,
@@ -35,7 +35,7 @@ impl<T> Default for Watched<T> {
 }
 
 impl<T: PartialEq> Watched<T> {
-    /// True if it is to be read, by its stamp at this look.
+    /// True if it must be read, by its stamp at this check.
     pub fn changed(&mut self, stamp: T) -> bool {
         let differs = self.seen.as_ref() != Some(&stamp);
         let read = differs || self.again;

@@ -1,4 +1,4 @@
-//! Whether an agent that is connected may stay: until its client is revoked, or its certificate ends.
+//! Whether a connected agent may stay: until its client is revoked or its certificate expires.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,14 +12,14 @@ use super::own::Identity;
 use super::peer::{Agent, PeerError};
 use crate::time::boot;
 
-/// Longest time until the clocks are looked at again.
+/// Longest time between checks of the clocks.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// How long the wall clock must have said that a certificate is over where that comes too early by the
-/// boot clock, as after a step.
+/// How long the wall clock must show a certificate as expired if the boot clock says that this is too
+/// early, as after a step.
 const PERSISTED: Duration = Duration::from_secs(600);
 
-/// What allows an agent's connection.
+/// The conditions that allow an agent's connection.
 #[derive(Debug)]
 pub struct Standing {
     identity: Arc<Identity>,
@@ -30,7 +30,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Of an agent that was just admitted.
+    /// The standing of an agent just admitted.
     #[must_use]
     pub fn new(identity: Arc<Identity>, agent: Agent) -> Self {
         let end = Ending::new(agent.validity, UnixTime::now(), boot());
@@ -38,25 +38,25 @@ impl Standing {
         Self { identity, agent, end, news, look_at: tokio::time::Instant::now() }
     }
 
-    /// The agent got its next certificate by this connection, which is good for as long.
+    /// The agent got its next certificate over this connection, which uses it from now on.
     pub fn renew(&mut self, agent: Agent) {
         self.end = Ending::new(agent.validity, UnixTime::now(), boot());
         self.agent = agent;
         self.look_at = tokio::time::Instant::now();
     }
 
-    /// The agent, by its newest certificate.
+    /// The agent according to its newest certificate.
     #[must_use]
     pub const fn agent(&self) -> &Agent {
         &self.agent
     }
 
-    /// Waits until the agent may no longer stay; gives the reason to send. Nothing is missed if the
-    /// future is dropped and made anew.
+    /// Waits until the agent must leave; returns the reason to send. Dropping and repeating the future
+    /// misses nothing.
     pub async fn lost(&mut self) -> PeerError {
         loop {
             tokio::select! {
-                // The identity, which this has too, never ends the news.
+                // Never closes, because the identity owned here holds the sender.
                 _ = self.news.changed() => {}
                 () = sleep_until(self.look_at) => {}
             }
@@ -73,20 +73,21 @@ impl Standing {
     }
 }
 
-/// When a certificate ends, by a wall clock that may be stepped: it must say so, and either as much
-/// time has passed as was left at first, or it has said so for ten minutes.
+/// Decides when a certificate has expired, although the wall clock may be stepped. The wall clock must
+/// say so, and either the remaining time has really passed or the wall clock has said so for ten
+/// minutes.
 #[derive(Debug)]
 struct Ending {
     validity: Validity,
-    /// The boot clock when what was left at first will have passed.
+    /// Boot time at which the remaining time will have passed.
     expected: Duration,
-    /// The boot clock when the wall clock began to say that it is over.
+    /// Boot time at which the wall clock began to show it as expired.
     said: Option<Duration>,
 }
 
 impl Ending {
     fn new(validity: Validity, now: UnixTime, boot: Duration) -> Self {
-        // Its last second is included.
+        // Includes its last second.
         let left = (validity.not_after.as_secs() + 1).saturating_sub(now.as_secs());
         Self { validity, expected: boot.saturating_add(Duration::from_secs(left)), said: None }
     }
@@ -100,9 +101,9 @@ impl Ending {
         boot >= self.expected || boot.saturating_sub(said) >= PERSISTED
     }
 
-    /// When to look again.
+    /// How long until the next check.
     fn look_in(&self, boot: Duration) -> Duration {
-        // Wall clocks have gone on by a second within this.
+        // Within this time every wall clock advances past the second.
         const SHORTLY: Duration = Duration::from_millis(200);
         self.expected.saturating_sub(boot).clamp(SHORTLY, LOOK)
     }
@@ -120,7 +121,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// One that ends with second 10,000; admitted at 9,000, a second after the boot.
+    /// A certificate that expires with second 10,000; admitted at 9,000, one second after boot.
     fn ending() -> Ending {
         Ending::new(Validity { not_before: at(0), not_after: at(10_000) }, at(9_000), secs(1))
     }

@@ -1,5 +1,4 @@
-//! An enrolment's claims on what all collectors of a store share: a use of its token, and the
-//! client id.
+//! Takes what an enrolment needs from all collectors of a store: a use of its token, and the client id.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -15,24 +14,24 @@ use wire::token::id;
 use super::refusal::EnrollError;
 use super::token::{TokenUse, TokenUses, UsesError};
 
-/// How long the store may take to answer: the agent waits for 10 s in all.
+/// Time limit for the store; the agent waits 10 s in total.
 const ANSWERED: Duration = Duration::from_secs(4);
 
-/// The ids that clients have, at all collectors that share a store.
+/// The ids of clients at all collectors of a store.
 #[async_trait]
 pub trait ClientIds: Send + Sync + Debug {
     /// Takes an id for a host that enrols, atomically. False if a client has it: one that enrolled or
     /// connected at any collector of the store, and was not forgotten since.
     async fn take_id(&self, client: &ClientId, now: UnixTime) -> Result<bool, UsesError>;
 
-    /// Gives an id back under which no host enrolled in the end.
+    /// Gives back an id whose enrolment failed.
     async fn give_back_id(&self, client: &ClientId) -> Result<(), UsesError>;
 
-    /// Whether a client has an id.
+    /// True if a client has this id.
     async fn has_id(&self, client: &ClientId) -> Result<bool, UsesError>;
 }
 
-/// What collectors that share a store know together of enrolments.
+/// Enrolment data shared by the collectors of a store.
 pub trait EnrolmentStore: TokenUses + ClientIds {}
 
 impl<T: TokenUses + ClientIds> EnrolmentStore for T {}
@@ -45,20 +44,21 @@ pub(super) struct Taking {
     pub client: ClientId,
 }
 
-/// What could be taken.
+/// What was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// Nothing: all uses of the token are taken.
+    /// Nothing; all uses of the token are taken.
     Nothing,
-    /// A use of the token; the id is a client's.
+    /// A use of the token; a client already has the id.
     Use,
     /// A use of the token and the id.
     UseAndId,
 }
 
 impl Taking {
-    /// Takes all that is there, in time. What is taken too late is given back. A crash before the
-    /// certificate is made costs the use, and the id is then only got by a token to replace its client.
+    /// Takes what is available within the time limit, and gives back what is taken too late. A crash
+    /// before the certificate is made costs the use; the id is then available only with a token that
+    /// replaces its client.
     pub async fn take(&self) -> Result<Taken, EnrollError> {
         let (answer, answered) = oneshot::channel();
         let taking = self.clone();
@@ -95,7 +95,7 @@ impl Taking {
         }
     }
 
-    /// Gives back what came to nothing.
+    /// Gives back what an enrolment took in vain.
     pub async fn give_back(&self, taken: Taken) {
         let token = id(&self.token.token);
         if taken != Taken::Nothing

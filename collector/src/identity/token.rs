@@ -1,6 +1,5 @@
-//! Tokens: files named by the digest of their secret, which say what a token is good for and how
-//! often it was used here. How often it was used at all collectors of a store together is counted
-//! there ([`TokenUses`]).
+//! Tokens: files named by the digest of their secret. They hold what a token allows and its number of
+//! uses here. The store counts its uses at all collectors ([`TokenUses`]).
 
 use std::error::Error;
 use std::fmt::{self, Debug, Display};
@@ -20,32 +19,31 @@ use wire::token::{Address, Secret, Token};
 use super::error::IdentityError;
 use super::record;
 
-/// How long an expired token is remembered, seconds: its user is told that it expired.
+/// How long an expired token is kept, seconds, so that its user learns that it has expired.
 const REMEMBERED: u64 = 7 * 86_400;
 
-/// How long the store remembers uses of an expired token, seconds: longer than any clock is wrong
-/// by without being noticed.
+/// How long the store keeps uses of an expired token, seconds: longer than any undetected clock error.
 const USES_REMEMBERED: u64 = 400 * 86_400;
 
-/// Most hosts that one token can be for.
+/// Largest number of hosts per token.
 pub const USES_MAX: u32 = 100_000;
 
-/// Why the store can't tell or count now.
+/// Why the store can't answer now.
 pub type UsesError = Box<dyn Error + Send + Sync>;
 
-/// Uses of tokens, counted for all collectors that share a store.
+/// Uses of tokens, counted for all collectors of a store.
 #[async_trait]
 pub trait TokenUses: Send + Sync + Debug {
     /// Takes one use, atomically; false if all are taken.
     async fn take(&self, of: &TokenUse) -> Result<bool, UsesError>;
 
-    /// Gives a use back that came to nothing.
+    /// Gives back a use that led to nothing.
     async fn give_back(&self, token: &str) -> Result<(), UsesError>;
 
-    /// Takes all uses that are left.
+    /// Takes all remaining uses.
     async fn use_up(&self, of: &TokenUse) -> Result<(), UsesError>;
 
-    /// How often each token was used, by its digest.
+    /// Number of uses of each token, by its digest.
     async fn used(&self) -> Result<Vec<(String, u32)>, UsesError>;
 }
 
@@ -54,7 +52,7 @@ pub trait TokenUses: Send + Sync + Debug {
 pub struct TokenUse {
     /// Digest of the token's secret.
     pub token: String,
-    /// How often it may be used in all.
+    /// Number of uses allowed in total.
     pub allowed: u32,
     /// When it expires, seconds since 1970 (UTC).
     pub expires_at: u64,
@@ -69,35 +67,35 @@ impl TokenUse {
         nanoseconds(self.expires_at)
     }
 
-    /// Uses of tokens that expired before this may be forgotten, nanoseconds since 1970 (UTC).
+    /// Uses of tokens that expired before this may be dropped, nanoseconds since 1970 (UTC).
     #[must_use]
     pub fn forgotten_ns(&self) -> u64 {
         nanoseconds(self.now.as_secs().saturating_sub(USES_REMEMBERED))
     }
 }
 
-/// As far as stores can date.
+/// Saturates at the latest time that stores can represent.
 const fn nanoseconds(seconds: u64) -> u64 {
     let ns = seconds.saturating_mul(1_000_000_000);
     if ns > i64::MAX as u64 { i64::MAX as u64 } else { ns }
 }
 
-/// What a new token is good for.
+/// Properties of a new token.
 #[derive(Debug, Clone)]
 pub struct NewToken {
     /// How long it can be used.
     pub life: Duration,
     /// The only client that may use it.
     pub client: Option<ClientId>,
-    /// It may take the place of a client that is there already. Otherwise it makes a new one.
+    /// It may replace an existing client. Otherwise it makes a new one.
     pub replace: bool,
     /// The client ids that may use it.
     pub matching: Option<ClientGlob>,
-    /// For how many hosts, each with an id of its own.
+    /// Number of hosts, each with its own id.
     pub uses: u32,
-    /// Who makes it.
+    /// The operator who makes it.
     pub by: Option<String>,
-    /// Where the collector can be reached, for the agent that has no other word of it.
+    /// The collector's addresses, for an agent without other configuration.
     pub addresses: Vec<Address>,
 }
 
@@ -106,7 +104,7 @@ pub struct NewToken {
 pub struct ClientGlob(String);
 
 impl ClientGlob {
-    /// Whether it takes in a client.
+    /// True if it matches a client.
     #[must_use]
     pub fn matches(&self, client: &ClientId) -> bool {
         Glob::new(&self.0).is_ok_and(|glob| glob.compile_matcher().is_match(client.as_str()))
@@ -116,7 +114,7 @@ impl ClientGlob {
 impl FromStr for ClientGlob {
     type Err = String;
 
-    /// Takes a glob that some client id can match. Letters are made small, as ids are.
+    /// Parses a glob that some client id can match. Converts letters to lower case, as in ids.
     fn from_str(text: &str) -> Result<Self, String> {
         let pattern = text.to_ascii_lowercase();
         let known = |c: char| c.is_ascii_alphanumeric() || "-_.*?[]!{},".contains(c);
@@ -140,23 +138,24 @@ impl Display for ClientGlob {
     }
 }
 
-/// A token under the digest of its secret, until it is used up. Files of older collectors say less.
+/// A token stored under the digest of its secret until it is used up. Older collectors' files have
+/// fewer fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TokenRecord {
     /// When it expires, seconds since 1970 (UTC).
     pub expires_at: u64,
     /// The only client that may use it.
     pub client: Option<String>,
-    /// It may take the place of a client that is there already.
+    /// It may replace an existing client.
     #[serde(default)]
     pub replace: bool,
     /// The client ids that may use it.
     #[serde(default)]
     pub matching: Option<String>,
-    /// For how many hosts.
+    /// Number of hosts.
     #[serde(default = "once")]
     pub uses: u32,
-    /// For how many it was used here.
+    /// Number of uses here.
     #[serde(default)]
     pub used: u32,
     /// When it was made, seconds since 1970 (UTC).
@@ -172,29 +171,29 @@ const fn once() -> u32 {
 }
 
 impl TokenRecord {
-    /// A use of it.
+    /// The data for taking a use of it.
     pub fn usage(&self, digest: &str, now: UnixTime) -> TokenUse {
         let (token, allowed) = (digest.to_owned(), self.uses);
         TokenUse { token, allowed, expires_at: self.expires_at, now }
     }
 }
 
-/// A token that can still be used, as far as its own collector knows.
+/// A token that can still be used, according to its own collector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenToken {
-    /// Digest of its secret, of which [`wire::token::id`] is what people name it by.
+    /// Digest of its secret; [`wire::token::id`] shortens it to the id shown to people.
     pub digest: String,
     /// The only client that may use it.
     pub client: Option<String>,
-    /// It may take the place of that one.
+    /// It may replace that client.
     pub replace: bool,
     /// The client ids that may use it.
     pub matching: Option<String>,
-    /// For how many hosts.
+    /// Number of hosts.
     pub uses: u32,
-    /// For how many it was used here.
+    /// Number of uses here.
     pub used: u32,
-    /// When it was made, seconds since 1970 (UTC); not known of those of older collectors.
+    /// When it was made, seconds since 1970 (UTC); unknown for tokens of older collectors.
     pub made_at: Option<u64>,
     /// Who made it.
     pub made_by: Option<String>,
@@ -205,13 +204,13 @@ pub struct OpenToken {
 /// The tokens that can still be used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OpenTokens {
-    /// Those first that expire first.
+    /// Ordered by expiry, earliest first.
     pub tokens: Vec<OpenToken>,
-    /// Files of tokens that can't be read, and the way out. Such tokens are refused.
+    /// Unreadable files of tokens, with the remedy. Such tokens are refused.
     pub damaged: Vec<String>,
 }
 
-/// Makes a token in `dir`. Expired ones are cleared away.
+/// Creates a token in `dir`, and removes expired ones.
 pub(super) fn make(
     dir: &Path,
     ca: Fingerprint,
@@ -220,7 +219,7 @@ pub(super) fn make(
 ) -> Result<Token, IdentityError> {
     for digest in record::names(dir)? {
         let path = dir.join(digest);
-        // One that can't be read is told where tokens are listed, and hinders none.
+        // An unreadable one is reported in the list of tokens, and doesn't block others.
         let known: Option<TokenRecord> = record::read(&path).unwrap_or_default();
         if known.is_some_and(|it| it.expires_at.saturating_add(REMEMBERED) < now.as_secs()) {
             private_file::remove(&path)?;
@@ -249,7 +248,7 @@ pub(super) fn open(dir: &Path, now: UnixTime) -> Result<OpenTokens, IdentityErro
     for digest in record::names(dir)? {
         let token = match record::read::<TokenRecord>(&dir.join(&digest)) {
             Ok(Some(token)) => token,
-            // One that was used up meanwhile is gone.
+            // It was used up in the meantime.
             Ok(None) => continue,
             Err(error) => {
                 open.damaged.push(format!("{error}; the token is refused until then"));

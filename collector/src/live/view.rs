@@ -89,7 +89,7 @@ pub struct SummaryView {
     pub rx: SumView,
     /// Transmitted.
     pub tx: SumView,
-    /// Packets the rings had no room for, a total that only grows.
+    /// Packets dropped because a ring was full, a total that only grows.
     pub drops_total: u64,
     /// Packets counted in a later interval than their own, a total that only grows.
     pub late_total: u64,
@@ -130,7 +130,7 @@ pub struct PointView {
     pub rx: CountsView,
     /// Transmitted.
     pub tx: CountsView,
-    /// Packets the ring had no room for, both directions: they are in no other figure.
+    /// Packets dropped because the ring was full, both directions; no other figure includes them.
     pub drops: u64,
     /// What else is to be known.
     pub flags: Vec<Cow<'static, str>>,
@@ -227,7 +227,7 @@ pub struct NicView {
     pub up: bool,
     /// Totals that only grow.
     pub total: Totals,
-    /// Packets the ring had no room for, a total that only grows.
+    /// Packets dropped because the ring was full, a total that only grows.
     pub drops_total: u64,
     /// Packets counted in a later interval than their own, a total that only grows.
     pub late_total: u64,
@@ -251,7 +251,7 @@ pub struct SampleView {
     pub rx: RateView,
     /// Transmitted.
     pub tx: RateView,
-    /// Packets the ring had no room for, in this interval.
+    /// Packets dropped because the ring was full, in this interval.
     pub drops: u64,
     /// Packets counted here that belong to an earlier interval.
     pub late: u32,

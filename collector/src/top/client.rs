@@ -1,4 +1,4 @@
-//! One client on the screen, and its NICs where they are shown.
+//! One client on the screen, and its NICs if they are shown.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -6,25 +6,25 @@ use std::time::Duration;
 use crate::live::{ClientView, NicPoint, NicView, RateView, SumView, SummaryView};
 use crate::time::Time;
 
-/// Rates kept for each row: as many as the widest screen has columns.
+/// Rates kept per row, enough for the widest screen.
 const HISTORY: usize = 512;
 
-/// Shortest silence that means that a client is stale.
+/// A client is stale after at least this much silence.
 const SILENT_NS: u64 = 5_000_000_000;
 
-/// The name of samples that were cut short: their rates mean little.
+/// Flag of samples with a shortened interval, whose rates mean little.
 const PARTIAL: &str = "partial";
 
-/// How a client or NIC is.
+/// State of a client or NIC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
-    /// It tells what it carries.
+    /// It sends samples.
     Live,
-    /// It is connected, and has told nothing yet.
+    /// It is connected, but has sent no sample yet.
     Waiting,
-    /// It has told nothing for so long, seconds.
+    /// It has sent no sample for this long.
     Stale(Duration),
-    /// Not connected for so long, seconds.
+    /// Not connected for this long.
     Away(Duration),
     /// Connected to another collector of the same store.
     Elsewhere,
@@ -32,7 +32,7 @@ pub(super) enum Condition {
     Down,
 }
 
-/// What one direction carries.
+/// Traffic of one direction.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Flow {
     /// Bytes per second.
@@ -43,7 +43,7 @@ pub(super) struct Flow {
     pub(super) peak: u64,
 }
 
-/// What both directions carry.
+/// Traffic of both directions.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Traffic {
     /// Received.
@@ -76,7 +76,7 @@ impl From<&RateView> for Flow {
 }
 
 impl Flow {
-    /// Together with another; of peaks the higher one.
+    /// The sum with another; the higher of the peaks.
     pub(super) fn with(self, other: &Self) -> Self {
         Self {
             bytes: self.bytes + other.bytes,
@@ -85,19 +85,19 @@ impl Flow {
         }
     }
 
-    /// Mean size of a packet, bytes; `None` where there is none.
+    /// Mean packet size, bytes; `None` without packets.
     pub(super) fn mean_size(&self) -> Option<f64> {
         (self.packets > 0.0).then(|| self.bytes / self.packets)
     }
 }
 
 impl Traffic {
-    /// Together with another.
+    /// The sum with another.
     pub(super) fn with(self, other: &Self) -> Self {
         Self { rx: self.rx.with(&other.rx), tx: self.tx.with(&other.tx) }
     }
 
-    /// Both directions together.
+    /// The sum of both directions.
     pub(super) fn both(&self) -> Flow {
         self.rx.with(&self.tx)
     }
@@ -143,7 +143,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// One that was not known before.
+    /// A client not known before.
     pub(super) fn new(summary: SummaryView) -> Self {
         let drops_before = summary.drops_total;
         let mut client = Self { summary, history: History::default(), drops_before };
@@ -151,7 +151,7 @@ impl Client {
         client
     }
 
-    /// Takes in what it is like now.
+    /// Updates it from the collector's summary.
     pub(super) fn update(&mut self, summary: SummaryView) {
         let fresh = summary.observed != self.summary.observed;
         self.summary = summary;
@@ -167,7 +167,7 @@ impl Client {
         }
     }
 
-    /// What the collector says of it.
+    /// The collector's newest summary of it.
     pub(super) const fn summary(&self) -> &SummaryView {
         &self.summary
     }
@@ -176,7 +176,7 @@ impl Client {
         &self.history
     }
 
-    /// What it carried last.
+    /// Its newest traffic.
     pub(super) fn traffic(&self) -> Traffic {
         Traffic { rx: (&self.summary.rx).into(), tx: (&self.summary.tx).into() }
     }
@@ -186,7 +186,7 @@ impl Client {
         self.summary.drops_total.saturating_sub(self.drops_before)
     }
 
-    /// How it is.
+    /// Its state.
     pub(super) fn condition(&self, now_ns: u64) -> Condition {
         let SummaryView { up, elsewhere, last_seen, observed, sample_interval_ns, .. } =
             self.summary;
@@ -194,13 +194,13 @@ impl Client {
             .unwrap_or_else(|| condition(observed, sample_interval_ns, now_ns))
     }
 
-    /// True if what it carried last is what it carries.
+    /// True if its newest traffic is current.
     pub(super) fn is_live(&self, now_ns: u64) -> bool {
         self.condition(now_ns) == Condition::Live
     }
 }
 
-/// How a client is that isn't connected to this collector.
+/// State of a client that isn't connected to this collector.
 fn presence(up: bool, elsewhere: bool, last_seen: Time, now_ns: u64) -> Option<Condition> {
     match (up, elsewhere) {
         (false, _) => {
@@ -212,7 +212,7 @@ fn presence(up: bool, elsewhere: bool, last_seen: Time, now_ns: u64) -> Option<C
     }
 }
 
-/// Stale is what has no sample for three intervals, but not before 5 s.
+/// Stale after three intervals without a sample, but not before 5 s.
 fn condition(observed: Option<Time>, interval_ns: u64, now_ns: u64) -> Condition {
     let Some(Time(observed_ns)) = observed else { return Condition::Waiting };
     let silent_ns = now_ns.saturating_sub(observed_ns);
@@ -228,11 +228,11 @@ fn condition(observed: Option<Time>, interval_ns: u64, now_ns: u64) -> Condition
 pub(super) struct Opened {
     view: Option<ClientView>,
     nics: BTreeMap<String, Nic>,
-    /// Why the collector tells nothing of them, if it doesn't.
+    /// Why the collector sends no data about them, if so.
     refused: Option<String>,
 }
 
-/// What is remembered of a NIC.
+/// Data kept of a NIC.
 #[derive(Debug, Default)]
 struct Nic {
     history: History,
@@ -240,21 +240,21 @@ struct Nic {
     drops_before: u64,
 }
 
-/// A NIC as it is shown.
+/// A NIC for display.
 #[derive(Debug)]
 pub(super) struct NicRow<'a> {
-    /// What the collector says of it.
+    /// The collector's newest data of it.
     pub(super) view: &'a NicView,
     /// Its last rates.
     pub(super) history: &'a History,
     /// Packets lost since it is shown.
     pub(super) lost: u64,
-    /// How it is.
+    /// Its state.
     pub(super) condition: Condition,
 }
 
 impl Opened {
-    /// Takes in what the client is like now; `None`: it is gone.
+    /// Updates it from the collector; `None`: the client is gone.
     pub(super) fn set(&mut self, view: Option<ClientView>) {
         for nic in view.iter().flat_map(|view| &view.nics) {
             let first = || Nic { drops_before: nic.drops_total, ..Nic::default() };
@@ -264,17 +264,17 @@ impl Opened {
         self.refused = None;
     }
 
-    /// The collector tells nothing of them, for this reason.
+    /// The collector refuses data about them for this reason.
     pub(super) fn refuse(&mut self, why: String) {
         self.refused = Some(why);
     }
 
-    /// Why there is nothing to show, if that is so.
+    /// Why there is nothing to show, if so.
     pub(super) fn refused(&self) -> Option<&str> {
         self.refused.as_deref()
     }
 
-    /// Takes in samples. What comes late, after an outage, is history.
+    /// Adds samples. Late ones after an outage only extend the history.
     pub(super) fn add(&mut self, samples: &[NicPoint]) {
         for NicPoint { nic, point } in samples {
             let Some(nic) = self.nics.get_mut(nic) else { continue };
@@ -315,7 +315,7 @@ impl Opened {
 }
 
 impl NicRow<'_> {
-    /// What it carried last.
+    /// Its newest traffic.
     pub(super) fn traffic(&self) -> Traffic {
         let sample = self.view.sample.as_ref();
         sample.map_or_else(Traffic::default, |it| Traffic {

@@ -1,4 +1,4 @@
-//! The columns of the table: as many as the screen has room for, the less needed ones left out.
+//! The columns of the table. On a narrow screen the less important ones are left out.
 
 use ratatui::text::Line;
 use settings::terminal::right;
@@ -23,7 +23,7 @@ pub(super) enum Column {
     State,
 }
 
-/// All of them, as they stand.
+/// All of them, in their order.
 const ALL: [Column; 10] = [
     Column::Client,
     Column::Rx,
@@ -37,7 +37,7 @@ const ALL: [Column; 10] = [
     Column::State,
 ];
 
-/// What is left out of a narrow screen, in this order.
+/// The columns left out on narrow screens, in this order.
 const SPARE: [Column; 7] = [
     Column::MeanSize,
     Column::Packets,
@@ -48,7 +48,7 @@ const SPARE: [Column; 7] = [
     Column::State,
 ];
 
-/// The columns for a screen so wide.
+/// The columns for a screen of this width.
 pub(super) fn columns(width: u16) -> Vec<Column> {
     let mut columns = ALL.to_vec();
     let mut spare = SPARE.iter();
@@ -61,7 +61,7 @@ pub(super) fn columns(width: u16) -> Vec<Column> {
 }
 
 impl Column {
-    /// Width; of the first column the least.
+    /// Width; for the first column the minimum.
     pub(super) const fn width(self) -> u16 {
         match self {
             Self::Client => 18,
@@ -73,7 +73,7 @@ impl Column {
         }
     }
 
-    /// What stands above it, with a mark if clients are sorted by it.
+    /// Its heading, with a mark if clients are sorted by it.
     pub(super) fn heading<'a>(self, sort: Sort) -> Line<'a> {
         let (text, key) = match self {
             Self::Client => ("client", Some(Key::Client)),

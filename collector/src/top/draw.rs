@@ -19,7 +19,7 @@ const NOTE: &str = "Bytes on the wire from the MAC header, without FCS and pream
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// Draws all of it. `collector`: its address.
+/// Draws the screen. `collector` is its address.
 pub(super) fn draw(state: &State, collector: &str, frame: &mut Frame<'_>) {
     let rows = state.rows();
     let [head, table, detail, keys] = page(frame.area(), rows.len());
@@ -57,7 +57,7 @@ fn note<'a>(state: &'a State, collector: &str) -> Line<'a> {
     }
 }
 
-/// What to say where there is no row.
+/// The text shown if there is no row.
 fn nothing(state: &State) -> String {
     match state.link() {
         Link::Connecting => String::new(),
@@ -75,7 +75,7 @@ fn nothing(state: &State) -> String {
 fn draw_table(state: &State, rows: &[state::Row<'_>], frame: &mut Frame<'_>, area: Rect) {
     let columns = columns(area.width);
     let heading = columns.iter().map(|column| column.heading(state.sort()));
-    // Only what is in sight is made, with the selected row in the middle where it can be.
+    // Build only the visible rows, with the selected one in the middle if possible.
     let height = usize::from(area.height.saturating_sub(1));
     let first = state.place().saturating_sub(height / 2).min(rows.len().saturating_sub(height));
     let shown = rows.iter().skip(first).take(height);
@@ -92,7 +92,7 @@ fn draw_table(state: &State, rows: &[state::Row<'_>], frame: &mut Frame<'_>, are
     frame.render_stateful_widget(table, area, &mut selected);
 }
 
-/// What a row of the table shows.
+/// Content of a row.
 struct Shown<'a> {
     name: String,
     traffic: Traffic,
@@ -147,7 +147,7 @@ fn name(SummaryView { client, alias, .. }: &SummaryView) -> String {
 }
 
 fn cell<'a>(shown: &Shown<'_>, column: Column) -> Line<'a> {
-    // What it carried last is not what it carries.
+    // Its newest traffic may be outdated.
     let now = |text: String| if shown.condition == Condition::Live { text } else { "-".to_owned() };
     let Traffic { rx, tx } = shown.traffic;
     let both = shown.traffic.both();
@@ -209,7 +209,7 @@ fn detail_of<'a>(state: &State, row: &state::Row<'_>) -> Option<Detail<'a>> {
     Some(Detail { about, rx, tx, interval_ns: SECOND_NS, figures })
 }
 
-/// What a client is, as a heading.
+/// Heading with facts about a client.
 fn about_client(client: &Client, view: Option<&ClientView>, now_ns: u64) -> String {
     let host = view.map(|view| &view.host);
     let host = host.map_or_else(String::new, |host| {
@@ -219,7 +219,7 @@ fn about_client(client: &Client, view: Option<&ClientView>, now_ns: u64) -> Stri
     format!(" {}{host}: {how} ", name(client.summary()))
 }
 
-/// What a NIC is, as a heading.
+/// Heading with facts about a NIC.
 fn about_nic(client: &str, nic: &NicRow<'_>) -> String {
     let view = nic.view;
     let up = if view.up { "up" } else { "down" };
@@ -269,7 +269,7 @@ fn client_figures<'a>(client: &Client) -> Vec<Line<'a>> {
     lines
 }
 
-/// What is missing from the figures, or misplaced in them; `lost`: since it is shown.
+/// Losses and misplaced packets; `lost` counts since the view opened.
 fn ledger<'a>(lost: u64, drops: u64, late: u64, inexact: u64) -> Line<'a> {
     let ledger = format!("ring drops {drops}, late {late}, inexact {inexact}");
     if lost > 0 { ledger.red().into() } else { ledger.into() }

@@ -24,33 +24,33 @@ use self::state::{Followed, State, Told};
 pub use self::stream::{Source, SourceError};
 use crate::time::now_ns;
 
-/// How often the screen is drawn though nothing comes.
+/// Interval between redraws without news.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Wait before a collector that tells no more is asked again.
+/// Wait before reconnecting to a collector whose stream ended.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// News that may wait to be taken in. While they wait, the collector is read no further.
+/// News waiting to be processed. While the queue is full, nothing is read from the collector.
 const WAITING: usize = 64;
 
-/// Why there is no view.
+/// Why the view can't be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum TopError {
     /// No screen to draw on, or to listen to.
     #[error(transparent)]
     Screen(#[from] ScreenError),
-    /// The system gives no runtime.
+    /// The system provides no runtime.
     #[error("can't start: {0}")]
     System(#[source] io::Error),
 }
 
 type News = (Followed, Told);
 
-/// Shows what a collector tells until `q`, or until `interrupted` closes.
+/// Shows a collector's clients until `q`, or until `interrupted` closes.
 ///
 /// # Errors
-/// [`TopError`] if there is no terminal. A collector that can't be reached is no error: the screen
-/// says so, and it is tried again.
+/// [`TopError`] if there is no terminal. An unreachable collector is no error; the screen shows it, and
+/// `top` retries.
 pub fn top(source: Source, interrupted: &Receiver<Infallible>) -> Result<(), TopError> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(1).enable_all().build().map_err(TopError::System)?;
@@ -66,7 +66,7 @@ pub fn top(source: Source, interrupted: &Receiver<Infallible>) -> Result<(), Top
         screen.draw(|frame| draw::draw(&state, followers.source.url(), frame))?;
         select! {
             recv(news) -> told => {
-                // All that has come is taken in before anything is drawn.
+                // Process all news before drawing.
                 for (followed, told) in told.into_iter().chain(news.try_iter()) {
                     state.told(&followed, told, now_ns());
                 }
@@ -80,13 +80,13 @@ pub fn top(source: Source, interrupted: &Receiver<Infallible>) -> Result<(), Top
         }
     }
     drop(screen);
-    // Whoever has news to tell finds nobody any more.
+    // Senders see that the receiver is gone.
     drop(news);
     runtime.shutdown_background();
     Ok(())
 }
 
-/// The tasks that listen to the collector.
+/// The tasks that read from the collector.
 struct Followers<'a> {
     source: Arc<Source>,
     sender: Sender<News>,
@@ -95,7 +95,7 @@ struct Followers<'a> {
 }
 
 impl Followers<'_> {
-    /// Listens to what the view wants, and to nothing else.
+    /// Reads the streams that the view needs, and no others.
     fn follow(&mut self, state: &State) {
         let mut before = std::mem::take(&mut self.tasks);
         for followed in state.followed() {
@@ -109,8 +109,8 @@ impl Followers<'_> {
     }
 }
 
-/// Passes on what the collector tells, and asks again when it tells no more, for ever. A send that
-/// waits holds up the runtime, which has nothing else to do.
+/// Passes on the collector's events, and reconnects forever when its stream ends. A waiting send blocks
+/// the runtime, which has nothing else to do.
 async fn listen(source: Arc<Source>, followed: Followed, sender: Sender<News>) {
     loop {
         let tell = |told| sender.send((followed.clone(), told)).is_ok();

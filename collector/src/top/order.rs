@@ -1,4 +1,4 @@
-//! By what clients are sorted.
+//! Orders of clients.
 
 use std::cmp::Ordering;
 
@@ -25,14 +25,14 @@ pub(super) enum Key {
 /// An order of clients.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Sort {
-    /// By what.
+    /// The column.
     pub(super) key: Key,
     /// Ascending figures, or ids from the last to the first.
     pub(super) reversed: bool,
 }
 
 impl Sort {
-    /// By the next column.
+    /// Sorted by the next column.
     pub(super) const fn next(self) -> Self {
         let key = match self.key {
             Key::Rx => Key::Tx,
@@ -45,13 +45,12 @@ impl Sort {
         Self { key, reversed: false }
     }
 
-    /// The other way round.
+    /// In reverse order.
     pub(super) const fn reversed(self) -> Self {
         Self { reversed: !self.reversed, ..self }
     }
 
-    /// Which comes first. What a stale client carried last is not what it carries: less than
-    /// nothing.
+    /// Compares two clients. A stale client's newest traffic is outdated, so it ranks below no traffic.
     pub(super) fn compare(self, a: &Client, b: &Client, now_ns: u64) -> Ordering {
         let figure = |client: &Client| {
             if !client.is_live(now_ns) {

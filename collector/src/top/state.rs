@@ -1,5 +1,5 @@
-//! What `collector top` shows, and what keys and news from the collector change in it. No I/O, no
-//! clock: times are nanoseconds since 1970 (UTC).
+//! The state of `collector top`, and how keys and news from the collector change it. No I/O, no clock:
+//! times are nanoseconds since 1970 (UTC).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -10,16 +10,16 @@ use super::client::{Client, Opened, Traffic};
 use super::order::Sort;
 use crate::live::{ClientUpdate, SamplesUpdate, SummaryView, Update};
 
-/// Most clients that show their NICs: each takes a place among the collector's readers.
+/// Most clients with visible NICs, because each takes a place among the collector's readers.
 const OPENED_MAX: usize = 16;
 
 /// Rows that page keys move by.
 const PAGE: usize = 10;
 
-/// How long rows stay in their order, so that they can be read.
+/// How long the order of rows stays unchanged, for readability.
 const ARRANGED_NS: u64 = 2_000_000_000;
 
-/// What the collector is asked to tell of.
+/// A subscription at the collector.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Followed {
     /// All clients, in short.
@@ -28,27 +28,27 @@ pub(super) enum Followed {
     Client(ClientId),
 }
 
-/// What came from the collector.
+/// An event from the collector.
 #[derive(Debug)]
 pub(super) enum Told {
     /// All clients.
     All(Update),
-    /// Those that changed, and those that are gone.
+    /// Clients that changed, and clients that are gone.
     Changes(Update),
-    /// The client that is followed.
+    /// The followed client.
     Client(ClientUpdate),
-    /// Samples of the client that is followed.
+    /// Samples of the followed client.
     Samples(SamplesUpdate),
-    /// Nothing more, for now.
+    /// The stream has ended for now.
     Lost(String),
 }
 
-/// How the collector is reached.
+/// State of the connection to the collector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Link {
     /// Nothing is known yet.
     Connecting,
-    /// It tells what changes.
+    /// It sends changes.
     Live,
     /// It doesn't, for this reason.
     Lost(String),
@@ -57,9 +57,9 @@ pub(super) enum Link {
 /// A row: a client, or one of its NICs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Row<'a> {
-    /// Whose row.
+    /// Its client.
     pub(super) client: &'a str,
-    /// `None`: the client's own.
+    /// `None`: the client itself.
     pub(super) nic: Option<&'a str>,
 }
 
@@ -72,14 +72,14 @@ pub(super) struct State {
     ahead_ns: i64,
     clients: HashMap<String, Client>,
     opened: BTreeMap<ClientId, Opened>,
-    /// The clients that are shown.
+    /// The visible clients.
     order: Vec<String>,
     arranged_ns: u64,
     sort: Sort,
     search: String,
     typing: bool,
     paused: bool,
-    /// The row that is selected, and where it was last.
+    /// The selected row, and its last position.
     selected: Option<(String, Option<String>)>,
     place: usize,
 }
@@ -104,13 +104,13 @@ impl State {
         }
     }
 
-    /// What the collector is to tell of. Nothing while the view is paused: that costs it nothing.
+    /// The subscriptions needed; none while paused, which costs the collector nothing.
     pub(super) fn followed(&self) -> impl Iterator<Item = Followed> {
         let opened = self.opened.keys().cloned().map(Followed::Client);
         std::iter::once(Followed::All).chain(opened).filter(|_| !self.paused)
     }
 
-    /// Takes in what the collector told.
+    /// Processes an event from the collector.
     pub(super) fn told(&mut self, followed: &Followed, told: Told, now_ns: u64) {
         if self.paused {
             return;
@@ -132,7 +132,7 @@ impl State {
             (Told::Samples(update), Some(opened)) => opened.add(&update.samples),
             (Told::Lost(why), Some(opened)) => opened.refuse(why),
             (Told::Lost(why), None) if *followed == Followed::All => self.link = Link::Lost(why),
-            // Of a client that was closed meanwhile.
+            // The client was closed in the meantime.
             (Told::Client(_) | Told::Samples(_) | Told::Lost(_), None) => {}
         }
         self.tick(now_ns);
@@ -159,7 +159,7 @@ impl State {
         }
     }
 
-    /// Time passes, though nothing may come.
+    /// Advances the time, even without events.
     pub(super) fn tick(&mut self, now_ns: u64) {
         if self.paused {
             return;
@@ -170,7 +170,7 @@ impl State {
         }
     }
 
-    /// Does what a key asks for. False if that is to leave.
+    /// Handles a key. False if it quits.
     pub(super) fn input(&mut self, event: &Event) -> bool {
         if self.typing {
             return self.type_in(event);
@@ -219,7 +219,7 @@ impl State {
         self.arrange();
     }
 
-    /// Selects the row at a place, or the last one.
+    /// Selects the row at a position, or the last one.
     fn select(&mut self, place: usize) {
         let rows = self.rows();
         let place = place.min(rows.len().saturating_sub(1));
@@ -228,10 +228,10 @@ impl State {
         (self.selected, self.place) = (selected, place);
     }
 
-    /// Shows or hides the NICs of the client that is selected.
+    /// Shows or hides the NICs of the selected client.
     fn open_or_close(&mut self) {
         let Some(client) = self.selected.as_ref().map(|(client, _)| client.clone()) else { return };
-        // An id that is none could not be asked for.
+        // An invalid id can't be requested.
         let Ok(id) = ClientId::new(&client) else { return };
         if self.opened.remove(&id).is_some() {
             self.selected = Some((client, None));
@@ -241,7 +241,7 @@ impl State {
         }
     }
 
-    /// Puts clients in order, and those away that aren't looked for.
+    /// Sorts the clients, and removes those that don't match the search.
     fn arrange(&mut self) {
         self.arranged_ns = self.now_ns;
         let wanted = self.search.trim().to_lowercase();
@@ -256,7 +256,7 @@ impl State {
         self.settle();
     }
 
-    /// Finds the selected row again; if it is gone, the one in its place is selected.
+    /// Finds the selected row again; if it is gone, selects the row at its position.
     fn settle(&mut self) {
         let rows = self.rows();
         let is_selected = |row: &Row<'_>| {
@@ -281,7 +281,7 @@ impl State {
         rows
     }
 
-    /// The place of the row that is selected.
+    /// The position of the selected row.
     pub(super) const fn place(&self) -> usize {
         self.place
     }
@@ -291,7 +291,7 @@ impl State {
         self.clients.get(id)
     }
 
-    /// A client with its NICs, if those are shown.
+    /// A client with visible NICs.
     pub(super) fn opened(&self, id: &str) -> Option<&Opened> {
         if self.opened.is_empty() {
             return None;
@@ -299,7 +299,7 @@ impl State {
         self.opened.get(&ClientId::new(id).ok()?)
     }
 
-    /// All clients: how many, how many of them connected, and what those carry.
+    /// Number of clients, number of connected ones, and the sum of their traffic.
     pub(super) fn sum(&self) -> (usize, usize, Traffic) {
         let up = self.clients.values().filter(|client| client.summary().up);
         let live = self.clients.values().filter(|client| client.is_live(self.now_ns));
@@ -320,7 +320,7 @@ impl State {
         self.sort
     }
 
-    /// What is looked for, and whether it is being typed.
+    /// The search text, and true while it is being typed.
     pub(super) fn search(&self) -> (&str, bool) {
         (&self.search, self.typing)
     }

@@ -1,4 +1,4 @@
-//! What a collector tells of its clients as it comes: Server-Sent Events over HTTP.
+//! Reads a collector's live events: Server-Sent Events over HTTP.
 
 use std::error::Error;
 use std::io;
@@ -24,33 +24,33 @@ use tokio_rustls::TlsConnector;
 
 use super::state::{Followed, Told};
 
-/// Longest time until the collector answers.
+/// Time limit for the collector's answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Longest silence of a stream: a collector says every 15 s that it is there.
+/// Longest silence of a stream; a collector sends a comment every 15 s.
 const SILENCE: Duration = Duration::from_secs(40);
 
-/// Most bytes of an answer that says why not.
+/// Most bytes read of an error answer.
 const REFUSAL_MAX: usize = 64 << 10;
 
-/// A collector, as its HTTP address is written.
+/// A collector, by its HTTP address.
 #[derive(Debug)]
 pub struct Source {
     url: String,
     host: String,
     port: u16,
-    /// As the `Host` of requests.
+    /// The `Host` header of requests.
     authority: HeaderValue,
-    /// What comes before `/api`: under a proxy's path, its path.
+    /// Path before `/api`, for a collector below a proxy's path.
     base: String,
     token: Option<HeaderValue>,
     tls: Option<Arc<ClientConfig>>,
 }
 
-/// Why an address can't be used.
+/// Why an address is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// It is no address.
+    /// It is not an address.
     #[error("{0:?} is no address; write for example http://127.0.0.1:8083")]
     NoUrl(String),
     /// The token can't be sent.
@@ -61,7 +61,7 @@ pub enum SourceError {
     Tls(#[from] rustls::Error),
 }
 
-/// Why nothing more is told.
+/// Why a stream ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StreamError {
     #[error("can't connect: {0}; does `collector run` run there?")]
@@ -83,10 +83,10 @@ pub(super) enum StreamError {
 }
 
 impl Source {
-    /// The collector at an address, which is given the token if there is one.
+    /// The collector at an address, with a token to send if needed.
     ///
     /// # Errors
-    /// [`SourceError`] says what is wrong with the address or the token.
+    /// [`SourceError`] gives the fault of the address or the token.
     pub fn new(url: &str, token: Option<&str>) -> Result<Self, SourceError> {
         let no_url = || SourceError::NoUrl(url.to_owned());
         let parsed: Uri = url.parse().map_err(|_| no_url())?;
@@ -117,18 +117,18 @@ impl Source {
         })
     }
 
-    /// Reaches it by TLS as these settings say.
+    /// Connects by TLS with these settings.
     #[must_use]
     pub fn with_tls(self, tls: ClientConfig) -> Self {
         Self { tls: Some(Arc::new(tls)), ..self }
     }
 
-    /// The address, as it was given.
+    /// The address as given.
     pub(super) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Tells what the collector tells, until `tell` says that nobody listens, which is no error.
+    /// Passes on the collector's events until `tell` returns that nobody listens, which is no error.
     pub(super) async fn follow(
         &self,
         followed: &Followed,
@@ -176,7 +176,7 @@ impl Source {
         followed: &Followed,
     ) -> Result<Response<Incoming>, StreamError> {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // Ends with the answer; what goes wrong is seen there.
+        // It ends with the answer, which reports its errors.
         tokio::spawn(connection);
         let mut request = Request::new(Empty::<Bytes>::new());
         *request.uri_mut() = self.path(followed).into();
@@ -209,7 +209,7 @@ fn tls_config() -> Result<ClientConfig, rustls::Error> {
     Ok(config.with_no_client_auth())
 }
 
-/// The body, which may not be silent for long.
+/// The body, with a limit of silence.
 fn pieces(answer: Response<Incoming>) -> impl Stream<Item = io::Result<Bytes>> + Unpin {
     Box::pin(stream::unfold(answer.into_body().into_data_stream(), |mut body| async {
         let piece = match timeout(SILENCE, body.next()).await {
@@ -220,7 +220,7 @@ fn pieces(answer: Response<Incoming>) -> impl Stream<Item = io::Result<Bytes>> +
     }))
 }
 
-/// What an answer gives as reason.
+/// The reason given in an answer.
 async fn why(answer: Response<Incoming>) -> String {
     let body = Limited::new(answer.into_body(), REFUSAL_MAX).collect().await;
     let body = body.map(|body| body.to_bytes()).unwrap_or_default();

@@ -42,7 +42,7 @@ struct EventView {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum KindView {
-    /// Packets the ring had no room for.
+    /// Packets dropped because the ring was full.
     Lost { packets: u64 },
     /// The wall clock of the host was stepped.
     ClockStep,

@@ -1,8 +1,8 @@
-//! Errors and what caused them.
+//! Errors and their causes.
 
 use std::error::Error;
 
-/// An error and what caused it.
+/// An error and its causes.
 pub(crate) fn causes<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

@@ -1,4 +1,4 @@
-//! What `doctor` finds, and how it is told; and what both programs examine: who keeps the clock.
+//! Findings of `doctor` and their output, and a check that both programs share: time synchronisation.
 
 use std::fs;
 use std::io::{self, Write};
@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 
 use crate::foreign::Foreign;
 
-/// How well a thing is.
+/// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// As it should be.
+    /// In order.
     Ok,
     /// The program works, but not at its best.
     Warn,
@@ -18,34 +18,34 @@ pub enum Level {
     Fail,
 }
 
-/// What was found about one thing.
+/// A finding about one subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// How well it is.
+    /// Its severity.
     pub level: Level,
-    /// The thing.
+    /// The subject examined.
     pub subject: &'static str,
-    /// What was found, with the way out where it isn't well.
+    /// The result, with the remedy if it isn't in order.
     pub text: String,
 }
 
 impl Finding {
-    /// A thing that is as it should be.
+    /// A subject in order.
     pub fn ok(subject: &'static str, text: impl Into<String>) -> Self {
         Self { level: Level::Ok, subject, text: text.into() }
     }
 
-    /// A thing with which the program works, but not at its best.
+    /// A subject with which the program works, but not at its best.
     pub fn warn(subject: &'static str, text: impl Into<String>) -> Self {
         Self { level: Level::Warn, subject, text: text.into() }
     }
 
-    /// A thing with which the program can't do its work.
+    /// A subject that prevents the program's work.
     pub fn fail(subject: &'static str, text: impl Into<String>) -> Self {
         Self { level: Level::Fail, subject, text: text.into() }
     }
 
-    /// As one line.
+    /// Formats it as one line.
     fn line(&self) -> String {
         let level = match self.level {
             Level::Ok => "ok",
@@ -56,7 +56,7 @@ impl Finding {
     }
 }
 
-/// Prints findings at once, and gives the worst level of them.
+/// Prints findings at once, and returns the worst level.
 ///
 /// # Errors
 /// The output is closed or full.
@@ -68,11 +68,11 @@ pub fn print_findings(findings: &[Finding], out: &mut impl Write) -> io::Result<
     Ok(findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok))
 }
 
-/// Programs that keep the clock, as the kernel shortens their names.
+/// Programs that synchronise the clock, with names shortened as by the kernel.
 const KEEPERS: [&str; 7] =
     ["chronyd", "ntpd", "ntpd-rs", "ntp-daemon", "ptp4l", "phc2sys", "systemd-timesyn"];
 
-/// Whether anything keeps this host's clock right.
+/// Checks whether anything synchronises this host's clock.
 #[must_use]
 pub fn examine_time_sync() -> Finding {
     let timesyncd = Path::new("/run/systemd/timesync/synchronized").exists();
@@ -80,14 +80,14 @@ pub fn examine_time_sync() -> Finding {
     time_sync(synchronized, &running())
 }
 
-/// Names of the processes that can be seen.
+/// Names of the visible processes.
 fn running() -> Vec<String> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| fs::read_to_string(entry.path().join("comm")).ok());
     names.map(|name| name.trim().to_owned()).collect()
 }
 
-/// What the kernel says of the clock (adjtimex(2), `STA_UNSYNC`), where systemd can be asked.
+/// The kernel's clock state (adjtimex(2), `STA_UNSYNC`); `None` if systemd can't be asked.
 fn kernel_says() -> Option<bool> {
     let asked = Command::new("timedatectl")
         .args(["show", "--property=NTPSynchronized", "--value"])

@@ -8,7 +8,7 @@ use figment::value::{Dict, Value};
 use crate::layers::{Loaded, Settings};
 use crate::output::{Output, warn};
 
-/// Prints the config, and `notes` and its warnings on the standard error.
+/// Prints the config; writes `notes` and its warnings to the standard error.
 ///
 /// # Errors
 /// The output is closed or full.
@@ -27,8 +27,8 @@ pub fn print_config<S: Settings>(
 }
 
 impl<S: Settings> Loaded<S> {
-    /// The config as YAML that reads back as the same one, each value with a comment that names
-    /// its source. Secrets are masked.
+    /// The config as YAML that parses to the same config. A comment names the source of each value.
+    /// Secrets are masked.
     #[must_use]
     pub fn to_yaml(&self) -> String {
         let tree = Value::serialize(&self.config).ok().and_then(Value::into_dict);
@@ -67,7 +67,7 @@ pub(crate) fn text(value: &Value) -> String {
     }
 }
 
-/// A text as a YAML scalar, quoted (as in JSON) unless it is plain beyond doubt.
+/// A text as a YAML scalar, quoted (as in JSON) unless it is certainly plain.
 fn scalar(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-".contains(&b);
     let null = text.eq_ignore_ascii_case("null");

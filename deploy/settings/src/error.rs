@@ -1,4 +1,4 @@
-//! What is wrong with a config, in one line: place, key, value and the way out.
+//! Config errors in one line: place, key, value and remedy.
 
 use std::fmt::Display;
 use std::io;
@@ -16,10 +16,10 @@ pub enum ConfigError {
     Unreadable {
         /// Its path.
         file: String,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// The file is no YAML document of keys and values.
+    /// The file is not a YAML document of keys and values.
     #[error("{place}: not a valid config file: {why}")]
     Syntax {
         /// File and line.
@@ -27,14 +27,14 @@ pub enum ConfigError {
         /// What is wrong there.
         why: String,
     },
-    /// A key is unknown, or its value can't be.
+    /// A key is unknown, or its value is invalid.
     #[error("{place}: {key}: {why}")]
     Key {
         /// File and line, variable or flag.
         place: String,
         /// The key, written with dots.
         key: String,
-        /// What is wrong with it and the way out.
+        /// The fault and the remedy.
         why: String,
     },
 }
@@ -49,8 +49,8 @@ fn readable_again(file: &str, error: &io::Error) -> String {
     permission::way_out(Path::new(file), error, otherwise)
 }
 
-/// What helps against an error of the system: of some kinds it is the same whatever was tried, of
-/// all others `otherwise`.
+/// The remedy for a system error. Some kinds have one remedy in every situation; for all others it is
+/// `otherwise`.
 #[must_use]
 pub fn way_out(error: &io::Error, otherwise: &'static str) -> &'static str {
     match error.raw_os_error() {
@@ -69,13 +69,13 @@ const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 const EAFNOSUPPORT: i32 = 97;
 
-/// A value that its type allows but that can't be: the key, and why with the way out.
+/// A value that its type allows but that is invalid: the key, the reason and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {why}")]
 pub struct Problem {
     /// The key, written with dots.
     pub key: &'static str,
-    /// What is wrong with its value and the way out.
+    /// The fault of its value and the remedy.
     pub why: String,
 }
 
@@ -86,18 +86,18 @@ impl Problem {
         Self { key, why: why.into() }
     }
 
-    /// Fails with `why` unless a rule is kept.
+    /// Fails with `why` unless `kept` is true.
     ///
     /// # Errors
-    /// The rule is not kept.
+    /// `kept` is false.
     pub fn unless(kept: bool, key: &'static str, why: impl FnOnce() -> String) -> Result<(), Self> {
         if kept { Ok(()) } else { Err(Self::new(key, why())) }
     }
 
-    /// Fails unless a value lies in its range.
+    /// Fails unless a value is within its range.
     ///
     /// # Errors
-    /// It doesn't.
+    /// It is outside.
     pub fn unless_within<T: PartialOrd + Display>(
         key: &'static str,
         value: &T,
@@ -109,7 +109,7 @@ impl Problem {
     }
 }
 
-/// Says what serde found wrong, for one who knows neither serde nor Rust. `known` are all keys.
+/// Explains serde's error to people who know neither serde nor Rust. `known` are all keys.
 pub fn explain(key: &str, kind: &Kind, known: &[String]) -> String {
     match kind {
         Kind::UnknownField(_, siblings) => match nearest(key, known) {
@@ -126,7 +126,7 @@ pub fn explain(key: &str, kind: &Kind, known: &[String]) -> String {
     }
 }
 
-/// The known key that a misspelt or misplaced one most likely means.
+/// The known key most likely meant by a misspelt or misplaced one.
 fn nearest<'a>(key: &str, known: &'a [String]) -> Option<&'a String> {
     let leaf = last_part(key);
     let distance = |other: &String| {

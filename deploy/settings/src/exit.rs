@@ -1,5 +1,5 @@
-//! How a program ends: 0 when all went well, 2 for a usage or config error, 1 for all others,
-//! with one line that says why; 141 without a word when nobody reads its output any more.
+//! Exit codes: 0 on success, 2 for a usage or config error, 1 for all others, with one line of
+//! explanation; 141 silently if nobody reads the output any more.
 
 use std::env;
 use std::error::Error;
@@ -16,10 +16,10 @@ use crate::output::{Output, complain};
 /// Exit code of usage and config errors.
 const USAGE: u8 = 2;
 
-/// What shells give for a program that SIGPIPE ended: 128 and the signal's number.
+/// Exit code that shells report for a program ended by SIGPIPE: 128 and the signal's number.
 const CLOSED_PIPE: u8 = 128 + 13;
 
-/// Runs a program: reads its command line, does what that asks for, and tells how it ended.
+/// Runs a program: parses its command line, executes it, and reports the result.
 pub fn run<P, E>(program: &str, execute: impl FnOnce(&P, &mut Output) -> Result<(), E>) -> ExitCode
 where
     P: Parser,
@@ -32,14 +32,14 @@ where
     };
     let code = match &result {
         Ok(()) => ExitCode::SUCCESS,
-        // That its output could not be written is said by `end`.
+        // `end` reports an output that could not be written.
         Err(error) if out.has_caused(error.as_ref()) => ExitCode::FAILURE,
         Err(error) => report(program, error.as_ref()),
     };
     end(program, code, out)
 }
 
-/// The last of it: an output that could not be written decides.
+/// Decides the exit code at the end: a failed output overrides it.
 fn end(program: &str, code: ExitCode, out: Output) -> ExitCode {
     match out.finish() {
         None => code,
@@ -51,7 +51,7 @@ fn end(program: &str, code: ExitCode, out: Output) -> ExitCode {
     }
 }
 
-/// Prints what the command line asks for or lacks.
+/// Prints what the command line requests or lacks.
 fn usage<P: CommandFactory>(program: &str, error: &clap::Error, out: &mut Output) -> ExitCode {
     match error.kind() {
         Usage::DisplayHelp | Usage::DisplayVersion => {
@@ -59,7 +59,7 @@ fn usage<P: CommandFactory>(program: &str, error: &clap::Error, out: &mut Output
             ExitCode::SUCCESS
         }
         Usage::DisplayHelpOnMissingArgumentOrSubcommand => {
-            // Nobody left to read it: the code says it still.
+            // Nobody may be left to read it; the exit code remains.
             let _nobody = error.print();
             ExitCode::from(USAGE)
         }
@@ -74,12 +74,12 @@ fn usage<P: CommandFactory>(program: &str, error: &clap::Error, out: &mut Output
     }
 }
 
-/// The subcommand that a command line names.
+/// The subcommand named by a command line.
 fn subcommand(all: &clap::Command, mut args: impl Iterator<Item = String>) -> Option<String> {
     args.find(|arg| all.get_subcommands().any(|known| known.get_name() == arg))
 }
 
-/// The one line of clap's message: what is wrong and what is nearest, without usage.
+/// The essential line of clap's message, without usage: the fault and the nearest match.
 fn usage_line(message: &str) -> String {
     let said = message.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let said = said.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
@@ -88,14 +88,14 @@ fn usage_line(message: &str) -> String {
     line.trim_start_matches("error: ").to_owned()
 }
 
-/// Prints an error with all its causes as one line and gives the code to exit with.
+/// Prints an error with its causes as one line, and returns the exit code.
 fn report(program: &str, error: &(dyn Error + 'static)) -> ExitCode {
     let usage = causes(error).any(|error| error.is::<ConfigError>() || error.is::<Problem>());
     complain(program, &one_line(error));
     if usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
 }
 
-/// Error and causes, each once: many an error names its cause itself.
+/// An error and its causes, each once, because many errors contain their cause's text.
 fn one_line(error: &(dyn Error + 'static)) -> String {
     let mut line = String::new();
     for cause in causes(error).map(ToString::to_string) {

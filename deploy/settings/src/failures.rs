@@ -1,19 +1,19 @@
-//! Which failures are told: each kind once, then rarely as long as nothing succeeds. What was told
-//! before a success is told again after it.
+//! Decides which failures to log: each kind once, then rarely while nothing succeeds. After a success
+//! the next failure is logged again.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Time after which a failure that goes on is told again: a log of a day still shows it, without
-/// being full of it.
+/// Time after which a continuing failure is logged again: often enough to find it in a day's log,
+/// without flooding it.
 const AGAIN: Duration = Duration::from_secs(3600);
 
-/// Kinds that are told apart. Peers choose some of them: further ones are not told, so that a log
-/// never takes more than this in the time of [`AGAIN`].
+/// Number of kinds kept apart. Peers choose some of them. Further ones are not logged, which bounds the
+/// log per [`AGAIN`].
 const KINDS: usize = 256;
 
-/// The failures of one thing that is tried again and again, or of many such things, by their kinds.
+/// Failures, by kind, of one operation retried repeatedly, or of many such operations.
 #[derive(Debug, Clone)]
 pub struct Failures<K>(Vec<Known<K>>);
 
@@ -24,10 +24,10 @@ struct Known<K> {
     untold: u64,
 }
 
-/// A failure that is to be told. Shown, it says how often the same was not, after a message.
+/// A failure to log. Its text, appended to a message, gives the number of failures not logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tell {
-    /// How often it happened since it was told last.
+    /// Number of failures since the last logged one.
     pub untold: u64,
 }
 
@@ -53,12 +53,12 @@ impl<K> Failures<K> {
         Self(Vec::new())
     }
 
-    /// It works. True if it did not before: worth a word.
+    /// It works. True if it had failed before, which is worth logging.
     pub fn succeeded(&mut self) -> bool {
         self.succeeded_for(|_| true)
     }
 
-    /// What failures of some kinds were about works.
+    /// Kinds selected by `which` work again.
     pub fn succeeded_for(&mut self, which: impl Fn(&K) -> bool) -> bool {
         let before = self.0.len();
         self.0.retain(|known| !which(&known.kind));
@@ -67,7 +67,7 @@ impl<K> Failures<K> {
 }
 
 impl<K: PartialEq> Failures<K> {
-    /// Something failed: whether that is to be told.
+    /// Records a failure; returns a value if it should be logged.
     pub fn failed(&mut self, kind: K, now: Instant) -> Option<Tell> {
         let due = |known: &Known<K>| now.saturating_duration_since(known.told) >= AGAIN;
         match self.0.iter_mut().find(|known| known.kind == kind) {
@@ -113,8 +113,7 @@ impl<K: PartialEq> SharedFailures<K> {
     }
 }
 
-/// The kind of a failure of which only a text is known: its words, without figures, times,
-/// addresses and numbers of any sort.
+/// The kind of a failure known only as text: its words, without numbers, times and addresses.
 #[must_use]
 pub fn words(text: &str) -> String {
     let name =

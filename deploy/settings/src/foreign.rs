@@ -1,6 +1,6 @@
-//! Text that others wrote (the kernel, peers, files, databases) as people may be shown it: what
-//! would steer a terminal or turn the reading order is written out, `\u001b` for an escape
-//! character, which is also what JSON takes for it.
+//! Makes foreign text (of the kernel, peers, files, databases) safe to show. Characters that would
+//! control a terminal or change the reading order are written as escapes, such as `\u001b` for the
+//! escape character; JSON uses the same form.
 
 use std::borrow::Cow;
 use std::fmt::{self, Alignment, Display, Write};
@@ -8,8 +8,8 @@ use std::fmt::{self, Alignment, Display, Write};
 use unicode_width::UnicodeWidthStr;
 use wire::token::masked;
 
-/// Foreign text on its way to people: one line, and all of it visible. Pads to columns of a
-/// terminal, of which a Chinese character takes two and an accent none.
+/// Foreign text for display: one line, with everything visible. Pads to terminal columns; a Chinese
+/// character takes two, a combining accent none.
 #[derive(Debug, Clone, Copy)]
 pub struct Foreign<'a>(pub &'a str);
 
@@ -35,13 +35,13 @@ impl Display for Foreign<'_> {
     }
 }
 
-/// Columns that a text takes on a terminal (UAX #11: wide characters take two).
+/// Width of a text in terminal columns (UAX #11: wide characters take two).
 #[must_use]
 pub fn columns(text: &str) -> usize {
     text.width()
 }
 
-/// Passes text on with all of it visible, for texts that are made piece by piece.
+/// A writer that makes everything visible, for texts written in pieces.
 #[derive(Debug)]
 pub(crate) struct Escaping<W>(pub W);
 
@@ -58,26 +58,26 @@ impl<W: Write> Write for Escaping<W> {
     }
 }
 
-/// Longest text of others in one field of a log's line, bytes as they are shown. Some eight such
-/// fields stay below the 48 KiB at which journald cuts a line and takes the rest for a new one, with
-/// a priority of its own (`LineMax=`, journald.conf(5)).
+/// Longest foreign text in one log field, bytes as shown. Some eight such fields stay below the 48 KiB
+/// at which journald splits a line, giving the rest a priority of its own (`LineMax=`,
+/// journald.conf(5)).
 pub(crate) const TOLD_MAX: usize = 4096;
 
-/// What is told of a text whose length others choose: its beginning, tokens masked, and how much was
-/// cut. Takes no more memory than that.
+/// The start of a text of any length, with tokens masked and the number of bytes cut. Its memory is
+/// bounded.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     text: String,
-    /// Bytes of `text` as it will be shown.
+    /// Length of `text` as shown, bytes.
     shown: usize,
     cut: u64,
 }
 
 impl Told {
-    /// Of what a value writes.
+    /// Formats a value.
     pub(crate) fn of(value: fmt::Arguments<'_>) -> String {
         let mut told = Self::default();
-        // A value that can't be written is told as far as it could.
+        // If formatting fails, the text so far is used.
         let _ = told.write_fmt(value);
         told.finish()
     }
@@ -114,8 +114,8 @@ impl Write for Told {
     }
 }
 
-/// Adds lines to what goes out: all is visible but for line ends and tabs. Bytes that are no UTF-8
-/// are written as `\xff`.
+/// Appends lines to the output, with everything visible but line ends and tabs. Bytes that are not
+/// UTF-8 are written as `\xff`.
 pub(crate) fn escape_lines(bytes: &[u8], out: &mut Vec<u8>) {
     for chunk in bytes.utf8_chunks() {
         let mut rest = chunk.valid();
@@ -132,19 +132,19 @@ pub(crate) fn escape_lines(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Bytes that a character takes once it is visible.
+/// Length of a character as shown, bytes.
 fn shown_len(c: char) -> usize {
     if is_hidden(c) { "\\u0000".len() * c.len_utf16() } else { c.len_utf8() }
 }
 
-/// In UTF-16, as JSON has it.
+/// Writes it in UTF-16, as JSON does.
 fn write_escaped(hidden: char, out: &mut impl Write) -> fmt::Result {
     hidden.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))
 }
 
-/// Steers terminals (C0, C1), breaks lines, turns the reading order (bidirectional marks and
-/// overrides), or takes no room: soft hyphen, joiners, zero-width spaces, tags (Unicode 16, general
-/// categories Cc and Cf, Zl, Zp).
+/// True for characters that control terminals (C0, C1), break lines, change the reading order
+/// (bidirectional marks and overrides) or have no width: soft hyphen, joiners, zero-width spaces, tags
+/// (Unicode 16, general categories Cc and Cf, Zl, Zp).
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -165,7 +165,7 @@ fn is_hidden(c: char) -> bool {
 mod tests {
     use super::*;
 
-    /// What a hostile name is shown as.
+    /// Hostile names, and how they are shown.
     const HOSTILE: [(&str, &str); 7] = [
         ("a\u{1b}[2Jb", "a\\u001b[2Jb"),
         ("\u{9b}31mred", "\\u009b31mred"),
@@ -214,7 +214,7 @@ mod tests {
         let long = "x".repeat(1 << 20);
         let told = Told::of(format_args!("{long}"));
         assert_eq!(told, format!("{} [cut: {} bytes more]", &long[..4096], (1 << 20) - 4096));
-        // As it is shown: an escaped character takes six bytes.
+        // The limit counts bytes as shown: an escaped character takes six.
         let told = Told::of(format_args!("{}", "\u{1b}".repeat(1000)));
         assert_eq!(told, format!("{} [cut: 318 bytes more]", "\u{1b}".repeat(682)));
         assert_eq!(Told::of(format_args!("{}", &long[..4096])), long[..4096]);

@@ -6,10 +6,10 @@ use std::io;
 use crossbeam_channel::{Receiver, bounded};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Listens from now on. The channel closes with the first signal.
+/// Catches signals from now on. The channel closes with the first one.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn interrupted() -> io::Result<Receiver<Infallible>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let (mut interrupt, mut terminate) = {

@@ -1,4 +1,4 @@
-//! The layers of a config: built-in defaults < what the program found out < file < environment <
+//! The layers of a config: built-in defaults < values found by the program < file < environment <
 //! flags.
 
 use std::borrow::Cow;
@@ -19,44 +19,44 @@ use serde::de::DeserializeOwned;
 use crate::error::{ConfigError, Problem, explain};
 use crate::{service_links, yaml};
 
-/// Where the values come from that nobody set.
+/// Source of values that nobody set.
 pub const DEFAULT: &str = "default";
 
-/// A program that is configured.
+/// A configurable program.
 #[derive(Debug, Clone, Copy)]
 pub struct Program {
-    /// Its name, which starts each of its error lines.
+    /// Its name, which begins each of its error lines.
     pub name: &'static str,
-    /// What the names of its environment variables start with.
+    /// Prefix of its environment variables.
     pub env_prefix: &'static str,
-    /// The file that is read if it exists and no other is named.
+    /// The file read by default, if it exists.
     pub default_file: &'static str,
 }
 
-/// A typed config. Its `Default` holds the built-in defaults and all keys there are.
+/// A typed config. Its `Default` holds all keys with their built-in defaults.
 pub trait Settings: Default + Serialize + DeserializeOwned {
-    /// Checks what the types don't say, and settles defaults that depend on other keys. `given`
-    /// tells whether somebody set a key.
+    /// Checks rules that the types don't express, and sets defaults that depend on other keys. `given`
+    /// tells whether a key was set.
     ///
     /// # Errors
-    /// The first value that can't be.
+    /// The first invalid value.
     fn check(&mut self, given: &dyn Fn(&str) -> bool) -> Result<(), Problem>;
 
-    /// The keys that hold a secret now: a file that sets one should not be world-readable.
+    /// The keys that now hold a secret; a file that sets one should not be world-readable.
     fn secrets(&self) -> Vec<&'static str> {
         Vec::new()
     }
 
-    /// The files that hold nothing but a secret, by key: none should be world-readable.
+    /// The files that hold only a secret, by key; none should be world-readable.
     fn secret_files(&self) -> Vec<(&'static str, &Path)> {
         Vec::new()
     }
 }
 
-/// One value and who gave it: a flag's, or one the program found out.
+/// A value and its source: a flag, or found by the program.
 #[derive(Debug, Clone)]
 pub struct Given {
-    /// Who gave it, for example `--log-level`.
+    /// Its source, for example `--log-level`.
     pub origin: Cow<'static, str>,
     /// The key, written with dots.
     pub key: &'static str,
@@ -64,12 +64,12 @@ pub struct Given {
     pub value: String,
 }
 
-/// A config, and where each value came from.
+/// A config, and the source of each value.
 #[derive(Debug)]
 pub struct Loaded<S> {
     /// The config.
     pub config: S,
-    /// What the operator should know though it stops nothing.
+    /// Notices for the operator that don't prevent the start.
     pub warnings: Vec<String>,
     sources: Sources,
     /// Why a layer is missing.
@@ -77,25 +77,25 @@ pub struct Loaded<S> {
 }
 
 impl<S> Loaded<S> {
-    /// Where the value of a key came from: file and line, variable, flag or `default`.
+    /// The source of a key's value: file and line, variable, flag or `default`.
     #[must_use]
     pub fn source(&self, key: &str) -> String {
         self.sources.place(key)
     }
 
-    /// True if somebody set a key.
+    /// True if a key was set.
     #[must_use]
     pub fn is_set(&self, key: &str) -> bool {
         self.sources.origin(key) != DEFAULT
     }
 
-    /// Notes that a layer could not be read, in which any key without a value may have one.
+    /// Notes that a layer is unreadable, so any key without a value may have one there.
     pub fn note_unread(&mut self, why: &ConfigError) {
         self.warnings.push(why.to_string());
         self.unread = Some(why.to_string());
     }
 
-    /// The error for a value that is refused later, for what one command needs.
+    /// The error for a value refused later, when a command needs it.
     #[must_use]
     pub fn refuse(&self, mut problem: Problem) -> ConfigError {
         if let (false, Some(unread)) = (self.is_set(problem.key), &self.unread) {
@@ -105,7 +105,7 @@ impl<S> Loaded<S> {
     }
 }
 
-/// Reads all layers. `found` lies right over the defaults, `flags` over everything.
+/// Reads all layers. `found` overrides the defaults, `flags` override everything.
 ///
 /// # Errors
 /// The file can't be read, or the first key or value that is refused.
@@ -137,7 +137,7 @@ fn defaults<S: Settings>() -> Dict {
     Value::serialize(S::default()).ok().and_then(Value::into_dict).unwrap_or_default()
 }
 
-/// All sections and keys of a tree, written with dots.
+/// All sections and keys of a tree, joined with dots.
 fn keys(tree: &Dict) -> Vec<String> {
     let nested = tree.iter().flat_map(|(key, value)| {
         let below = value.as_dict().map(keys).unwrap_or_default();
@@ -147,7 +147,7 @@ fn keys(tree: &Dict) -> Vec<String> {
     nested.collect()
 }
 
-/// One layer: a tree, and who says so.
+/// One layer: a tree and its source.
 struct Layer {
     origin: String,
     tree: Dict,
@@ -163,11 +163,11 @@ impl Provider for Layer {
     }
 }
 
-/// All layers over each other, and the lines of the file's keys.
+/// All layers, and the line numbers of the file's keys.
 #[derive(Debug)]
 struct Sources {
     figment: Figment,
-    /// The file that is read, or would be.
+    /// The config file, which may not exist.
     file: PathBuf,
     lines: BTreeMap<String, u64>,
 }
@@ -192,7 +192,7 @@ impl Sources {
         }
     }
 
-    /// Reads the file, which may be missing unless somebody named it.
+    /// Reads the file. It may be missing unless it was named.
     fn add_file(&mut self, named: bool) -> Result<(), ConfigError> {
         match yaml::read(&self.file) {
             Err(ConfigError::Unreadable { error, .. })
@@ -206,8 +206,8 @@ impl Sources {
         Ok(())
     }
 
-    /// `RUST_LOG` is another name of the variable for `log.level`. Gives the names of variables that
-    /// have this program's prefix by chance.
+    /// Reads the environment. `RUST_LOG` is an alias of the variable for `log.level`. Returns the names
+    /// of variables that have this program's prefix by chance.
     fn add_environment(&mut self, program: &Program) -> Vec<String> {
         let variables = env::vars_os().map(|(name, value)| {
             (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
@@ -231,8 +231,8 @@ impl Sources {
         links
     }
 
-    /// Refuses a value or list where a section is expected: serde would take a list for one.
-    /// The value is not shown, for it may be a whole database.url.
+    /// Refuses a value or list in place of a section, because serde would accept a list. Hides the
+    /// value, because it may be a whole database.url.
     fn check_sections(&self, section: &Dict, path: &str) -> Result<(), ConfigError> {
         for (key, value) in section {
             let Some(below) = value.as_dict() else { continue };
@@ -247,7 +247,7 @@ impl Sources {
         Ok(())
     }
 
-    /// Who gave the value of a key.
+    /// The source of a key's value.
     fn origin(&self, key: &str) -> &str {
         self.figment.find_metadata(key).map_or(DEFAULT, |metadata| &metadata.name)
     }
@@ -256,7 +256,7 @@ impl Sources {
         self.place_of(self.origin(key), key)
     }
 
-    /// Where an origin gave a key: with the line if it is the file.
+    /// The source of a key, with the line number if it is the file.
     fn place_of(&self, origin: &str, key: &str) -> String {
         let line = if self.is_file(origin) { self.line(key) } else { None };
         yaml::at(origin, line)
@@ -266,13 +266,13 @@ impl Sources {
         self.file.display().to_string() == origin
     }
 
-    /// The line of a key; an entry of a list has that of the list.
+    /// The line of a key; for an entry of a list, the list's line.
     fn line(&self, key: &str) -> Option<u64> {
         let parent = || self.line(key.rsplit_once('.')?.0);
         self.lines.get(key).copied().or_else(parent)
     }
 
-    /// What nobody set has no place but the file where it belongs.
+    /// A value that nobody set is reported for the file where it belongs.
     fn refuse(&self, Problem { key, why }: Problem) -> ConfigError {
         let place = match self.origin(key) {
             _ if key.starts_with("--") => "command line".to_owned(),
@@ -289,7 +289,7 @@ impl Sources {
         ConfigError::Key { place: self.place_of(origin, &key), key, why }
     }
 
-    /// A warning for each secret that every user of the host can read.
+    /// Warns of each secret that every user of the host can read.
     fn exposed(&self, secrets: &[&str], secret_files: &[(&str, &Path)]) -> Vec<String> {
         let inside = secrets.iter().filter(|key| self.is_file(self.origin(key)));
         let inside = inside.map(|key| (*key, self.file.as_path()));

@@ -1,10 +1,9 @@
-//! How agent and collector are set up and talk to people: the layers of their config, its units
-//! and errors, their logs, signals and exit codes, figures with their units, the full screen of
-//! `top`. Nothing here knows either of them.
+//! Shared by agent and collector: config layers, values with units, errors, logs, signals and exit
+//! codes, and the full screen of `top`. Nothing here depends on either program.
 //!
-//! Every layer but the defaults is a tree of texts, read into the typed config once all layers
-//! lie over each other. So a password of digits keeps its zeros wherever it comes from, and an
-//! error can name the line, variable or flag that the value came from.
+//! Every layer but the defaults is a tree of texts, parsed into the typed config after all layers are
+//! merged. So a password of digits keeps its leading zeros, and an error can name the line, variable or
+//! flag of a value.
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,7 @@
 //! Logs on the standard error: text for people, lines for the journal, JSON for everything else.
-//! What others wrote is made visible in all of them (see [`Foreign`](crate::Foreign)): an event is
-//! one line, and no name in it steers a terminal. Each of its texts is cut at 4 KiB, which says how
-//! much is missing, and tokens are masked, whatever brought them there. Panics are events too.
+//! Foreign text is made visible in all of them (see [`Foreign`](crate::Foreign)): an event is one line,
+//! and no name in it controls a terminal. Each text is cut at 4 KiB with a note of the length cut, and
+//! tokens are always masked. Panics are logged as events too.
 
 mod json;
 
@@ -27,7 +27,7 @@ use self::json::JsonLine;
 use crate::foreign::{Escaping, Told};
 use crate::sections::{Log, LogFormat};
 
-/// Fields of an event or span as text. A macro, since the type can't be named.
+/// Formats fields of an event or span as text. A macro, because the type can't be named.
 macro_rules! visible_fields {
     () => {
         debug_fn(write_field).delimited(" ")
@@ -37,17 +37,17 @@ macro_rules! visible_fields {
 /// Changes what is logged.
 type SetFilter = Box<dyn Fn(EnvFilter) + Send + Sync>;
 
-/// Of the log that was started.
+/// Changes the running log.
 static SET_FILTER: OnceLock<SetFilter> = OnceLock::new();
 
-/// Starts to log as the config says. The first call counts.
+/// Starts logging as configured. Only the first call has an effect.
 pub fn start_log(log: &Log) {
-    /// Starts it, so that its filter can be changed.
+    /// Starts it with a filter that can be changed.
     macro_rules! start {
         ($builder:expr) => {{
             let builder = $builder.with_filter_reloading();
             let handle = builder.reload_handle();
-            // Fails if logging was started before: then that goes on.
+            // Fails if logging was started before, which then continues.
             if builder.try_init().is_ok() {
                 let set = move |filter| drop(handle.reload(filter));
                 let _first = SET_FILTER.set(Box::new(set));
@@ -55,7 +55,7 @@ pub fn start_log(log: &Log) {
             }
         }};
     }
-    // A log that can't be written ends nothing: to say so would panic, on the same full disk.
+    // Ignore write errors: reporting them would panic on the same full disk.
     let builder = SubscriberBuilder::default()
         .with_writer(io::stderr)
         .log_internal_errors(false)
@@ -72,14 +72,14 @@ pub fn start_log(log: &Log) {
     }
 }
 
-/// Changes the level of the log that was started; its format stays.
+/// Changes the level of the running log; its format stays.
 pub fn set_log_level(log: &Log) {
     if let Some(set) = SET_FILTER.get() {
         set(log.level.filter());
     }
 }
 
-/// The message as it is, other fields with their names.
+/// Writes the message unchanged, and other fields with their names.
 fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
     match field.name() {
         "message" => {}
@@ -91,7 +91,7 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt
     Escaping(writer).write_str(&Told::of(format_args!("{value:?}")))
 }
 
-/// A panic as an event: its text, which may be a peer's, is raw otherwise.
+/// Logs a panic as an event. Its text, possibly a peer's, would otherwise be printed raw.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let text = panic.payload_as_str().unwrap_or("no text");
     let at = panic.location().map(ToString::to_string);
@@ -99,14 +99,14 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     tracing::error!(at, thread = thread.name(), "panicked: {text}");
 }
 
-/// Where the standard error leads.
+/// Target of the standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Output {
-    /// To a terminal, which may be coloured or not.
+    /// A terminal, with or without colours.
     Terminal { colour: bool },
-    /// To systemd's journal.
+    /// systemd's journal.
     Journal,
-    /// To a file or a pipe.
+    /// A file or a pipe.
     Other,
 }
 
@@ -123,8 +123,8 @@ impl Output {
     }
 }
 
-/// `JOURNAL_STREAM` names device and inode of the journal's stream: a child whose standard error
-/// was redirected inherits the variable, but not the stream.
+/// `JOURNAL_STREAM` names device and inode of the journal's stream. A child with redirected standard
+/// error inherits the variable, but not the stream.
 fn leads_to_journal() -> Option<bool> {
     let stream = env::var("JOURNAL_STREAM").ok()?;
     let stderr = fs::metadata("/dev/stderr").ok()?;
@@ -148,8 +148,8 @@ const fn choose(format: LogFormat, output: Output) -> Style {
     }
 }
 
-/// Lines as the journal takes them: it has the time itself, and reads the level from a prefix
-/// (sd-daemon(3)), so that `journalctl -p warning` works.
+/// Lines for the journal, which adds the time and reads the level from a prefix (sd-daemon(3)), so that
+/// `journalctl -p warning` works.
 struct JournalLine(Format<Compact, ()>);
 
 fn journal() -> JournalLine {
@@ -259,8 +259,7 @@ mod tests {
         assert_eq!((&object["message"], &object["error"]), (&hostile.into(), &hostile.into()));
     }
 
-    /// What is logged, in each format: on a terminal with colours and without, for the journal, as
-    /// JSON.
+    /// The output in each format: on a terminal with and without colours, for the journal, as JSON.
     fn in_each_format(tell: impl Fn()) -> [String; 4] {
         /// One of them.
         macro_rules! log {

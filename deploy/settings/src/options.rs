@@ -1,4 +1,4 @@
-//! The flags that every command of both programs has.
+//! The flags of every command of both programs.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The values that the flags give to config keys.
+    /// The config values given by flags.
     #[must_use]
     pub fn given(&self) -> Vec<Given> {
         let level = self.log_level.clone().map(|value| Given {

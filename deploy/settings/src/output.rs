@@ -1,6 +1,6 @@
-//! The standard output and the standard error: nothing else writes to them but logs and full
-//! screens. What is written to a reader that is gone ends the program as SIGPIPE would; what can't
-//! be written is an error, also if nobody looked at what a write returned.
+//! The standard output and standard error. Only logs and full screens bypass it. If the reader is gone,
+//! the program ends as if by SIGPIPE. Any other write error is an error of the program, even if the
+//! caller ignored it.
 
 use std::error::Error;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -10,18 +10,17 @@ use std::time::Duration;
 use crate::causes::causes;
 use crate::foreign::{Foreign, Told, escape_lines};
 
-/// Bytes that are written at once.
+/// Size of the buffer, bytes.
 const BUFFER: usize = 1 << 16;
 
-/// Wait where the other side of a non-blocking output is slow.
+/// Wait before retrying a slow non-blocking output.
 const BUSY: Duration = Duration::from_millis(5);
 
-/// The standard output of a command. Whatever is written is made visible (see
-/// [`Foreign`]), lines and tabs apart, so that no name can steer a terminal. The first
-/// failure is remembered and decides how the program ends.
+/// The standard output of a command. Makes everything visible but lines and tabs (see [`Foreign`]), so
+/// that no name can control a terminal. Keeps the first error, which decides the exit code.
 pub struct Output {
     out: Box<dyn Write>,
-    /// Written here first.
+    /// Buffered bytes.
     buffer: Vec<u8>,
     failure: Option<io::Error>,
 }
@@ -38,23 +37,23 @@ impl Output {
         Self { out: Box::new(out), buffer: Vec::new(), failure: None }
     }
 
-    /// Prints a line at once. Work goes on if that fails; the program's end tells.
+    /// Prints a line at once. On an error work continues; the program's end reports it.
     pub fn say(&mut self, line: &str) {
         let _remembered = writeln!(self, "{line}").and_then(|()| self.flush());
     }
 
-    /// The same output for programs that read it: every byte as it is.
+    /// The same output without escaping, for programs that read it.
     pub const fn raw(&mut self) -> Raw<'_> {
         Raw(self)
     }
 
-    /// Writes what is left and gives the first failure of all writes.
+    /// Writes the buffer, and returns the first error of all writes.
     pub(crate) fn finish(mut self) -> Option<io::Error> {
         let _remembered = self.flush();
         self.failure
     }
 
-    /// Whether an error says no more than that this output failed.
+    /// True if an error only reports the failure of this output.
     pub(crate) fn has_caused(&self, error: &(dyn Error + 'static)) -> bool {
         let same = |error: &io::Error| {
             self.failure.as_ref().is_some_and(|failure| {
@@ -64,19 +63,19 @@ impl Output {
         causes(error).any(|cause| cause.downcast_ref().is_some_and(same))
     }
 
-    /// Takes in how a write ended that went past this buffer.
+    /// Records the result of a write that bypassed the buffer.
     pub(crate) fn remember(&mut self, done: io::Result<()>) {
         if let Err(error) = done {
             self.failure.get_or_insert(error);
         }
     }
 
-    /// The first failure, for one more caller.
+    /// Returns the first error, for another caller.
     fn failed(&self) -> io::Result<()> {
         self.failure.as_ref().map_or(Ok(()), |error| Err(again(error)))
     }
 
-    /// Hands on what is in the buffer.
+    /// Writes the buffer out.
     fn pass(&mut self) -> io::Result<()> {
         self.failed()?;
         let buffer = std::mem::take(&mut self.buffer);
@@ -123,7 +122,7 @@ impl Write for Output {
     }
 }
 
-/// An [`Output`] that takes every byte as it is.
+/// An [`Output`] without escaping.
 #[derive(Debug)]
 pub struct Raw<'a>(&'a mut Output);
 
@@ -137,8 +136,8 @@ impl Write for Raw<'_> {
     }
 }
 
-/// Tries until it is done or fails for good: another program may have made an output that both
-/// share non-blocking.
+/// Retries a write until it succeeds or finally fails, because another program may have made a shared
+/// output non-blocking.
 fn patiently(mut write: impl FnMut() -> io::Result<()>) -> io::Result<()> {
     loop {
         match write() {
@@ -149,25 +148,25 @@ fn patiently(mut write: impl FnMut() -> io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// An error once more.
+/// Clones an error.
 fn again(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
-/// Warns of something by a line on the standard error.
+/// Prints a warning on the standard error.
 pub fn warn(program: &str, what: &str) {
     complain(program, &format!("warning: {what}"));
 }
 
-/// Tells people at a terminal what to do next, on the standard error: what reads the output of a
-/// command gets none of it.
+/// Tells people at a terminal the next step, on the standard error. Programs that read the output don't
+/// get it.
 pub fn hint(text: &str) {
     if io::stderr().is_terminal() {
         let _nobody = text.lines().try_for_each(|line| writeln!(io::stderr(), "{}", Foreign(line)));
     }
 }
 
-/// Says a line on the standard error. If nobody takes it, the exit code says it still.
+/// Prints a line on the standard error. If that fails, the exit code remains.
 pub(crate) fn complain(program: &str, line: &str) {
     let line = Told::of(format_args!("{line}"));
     let _nobody = writeln!(io::stderr(), "{program}: {}", Foreign(&line));
@@ -180,7 +179,7 @@ mod tests {
 
     use super::*;
 
-    /// What was written, and the answers to the next writes.
+    /// The bytes written, and the results of the next writes.
     #[derive(Clone, Default)]
     struct Script(Rc<RefCell<(Vec<u8>, Vec<ErrorKind>)>>);
 
@@ -190,7 +189,7 @@ mod tests {
             if let Some(error) = errors.pop() {
                 return Err(error.into());
             }
-            // Never more than three bytes at once.
+            // At most three bytes at once.
             let taken = bytes.len().min(3);
             written.extend_from_slice(&bytes[..taken]);
             Ok(taken)

@@ -1,5 +1,4 @@
-//! A config that is read again while the service runs: what changed, and what of that can be taken
-//! live.
+//! Reloads a config while the service runs: finds the changes, and which of them apply at once.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,45 +8,45 @@ use figment::value::{Dict, Value};
 use crate::effective::text;
 use crate::layers::Settings;
 
-/// The values by which a service runs.
+/// The values in use by a service.
 #[derive(Debug)]
 pub struct Running {
     values: BTreeMap<String, String>,
     live: &'static [&'static str],
 }
 
-/// What became of a config that was read again.
+/// Result of a reload.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reloaded {
-    /// Keys whose new values hold from now on.
+    /// Keys whose new values apply now.
     pub taken: Vec<String>,
-    /// Keys whose new values hold after a restart.
+    /// Keys whose new values apply after a restart.
     pub restart: Vec<String>,
-    /// Of both, what changed.
+    /// All changes.
     pub changes: Vec<Change>,
 }
 
-/// A value that changed. Secrets are masked in both texts, so that one in place of another is none.
+/// A changed value. Secrets are masked in both texts, so replacing one by another is no change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The key, written with dots.
     pub key: String,
-    /// The value by which the service ran.
+    /// The value in use before.
     pub old: Option<String>,
-    /// The one in the config now.
+    /// The value in the config now.
     pub new: String,
-    /// It holds from now on; otherwise after a restart.
+    /// It applies now; otherwise after a restart.
     pub live: bool,
 }
 
 impl Running {
-    /// Of a service that starts. `live`: the keys and sections that can be taken while it runs.
+    /// The values at the start. `live`: the keys and sections that can change while it runs.
     #[must_use]
     pub fn new(config: &impl Settings, live: &'static [&'static str]) -> Self {
         Self { values: values(config), live }
     }
 
-    /// Notes a sound config whose live values are now put to use.
+    /// Compares a valid config whose live values are being applied.
     pub fn take(&mut self, config: &impl Settings) -> Reloaded {
         let mut reloaded = Reloaded::default();
         for (key, value) in values(config) {
@@ -61,7 +60,7 @@ impl Running {
                 self.values.insert(key.clone(), value);
                 reloaded.taken.push(key);
             } else {
-                // It stays as it is, and is told each time.
+                // It stays as it is, and is reported each time.
                 reloaded.restart.push(key);
             }
         }
@@ -82,7 +81,7 @@ impl fmt::Display for Reloaded {
     }
 }
 
-/// Whether a key is the one named, or in the section named.
+/// True if `key` is the named key or in the named section.
 fn covers(named: &str, key: &str) -> bool {
     key.strip_prefix(named).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

@@ -8,8 +8,8 @@ use wire::pem::TlsFiles;
 
 use crate::error::Problem;
 
-/// Target of the audit log's lines. They are logged at every level but `off`, unless a level is
-/// given for this target by name (`info,audit=off`).
+/// Target of the audit log's lines. They are logged at every level but `off`, unless a filter gives a
+/// level for this target (`info,audit=off`).
 pub const AUDIT_TARGET: &str = "audit";
 
 /// Section `log`.
@@ -22,29 +22,29 @@ pub struct Log {
     pub format: LogFormat,
 }
 
-/// What is logged: a level (`info`), or levels by target as in `RUST_LOG` (`info,agent=debug`).
-/// A level up to `info` is that of these programs: libraries are silent unless they are named
-/// (`info,quinn=warn`), for what they have to say reaches people in words of ours.
+/// The log filter: a level (`info`), or levels by target as in `RUST_LOG` (`info,agent=debug`). A level
+/// up to `info` applies to these programs only; libraries are silent unless named (`info,quinn=warn`),
+/// because these programs report their errors in their own words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct LogLevel(String);
 
 impl LogLevel {
-    /// The levels, from silent to loud.
+    /// The levels, from silent to verbose.
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-    /// Of them those that are for people who look for a fault in a library, too.
+    /// The levels that include libraries, for finding faults in them.
     const LOUD: [&str; 2] = ["debug", "trace"];
 
     /// Targets of these programs.
     const OURS: [&str; 4] = ["agent", "collector", "settings", "wire"];
 
-    /// Whether something is logged at all.
+    /// True if nothing is logged.
     fn is_off(&self) -> bool {
         self.0.trim().eq_ignore_ascii_case("off")
     }
 
-    /// The filter that lets it through.
+    /// The filter for it.
     #[must_use]
     pub fn filter(&self) -> EnvFilter {
         EnvFilter::new(self.directives())
@@ -111,25 +111,25 @@ pub enum LogFormat {
     Json,
 }
 
-/// Section `tls`: an own PKI in place of the built-in one. The first three or none.
+/// Section `tls`: the operator's PKI instead of the built-in one. The first three keys or none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
-    /// PEM file of the authorities that sign the other side's certificates.
+    /// PEM file of the CAs that sign the other side's certificates.
     pub ca: Option<PathBuf>,
-    /// PEM file of the own certificate, followed by those between it and the authority.
+    /// PEM file of the program's certificate, followed by its intermediates.
     pub cert: Option<PathBuf>,
-    /// PEM file of the own private key.
+    /// PEM file of the program's private key.
     pub key: Option<PathBuf>,
-    /// PEM file of certificates that the authorities have revoked; may be left out.
+    /// PEM file with revocation lists of the CAs; optional.
     pub crl: Option<PathBuf>,
 }
 
 impl Tls {
-    /// The files of an own PKI. `None`: the built-in one is used.
+    /// The files of the operator's PKI. `None`: the built-in one is used.
     ///
     /// # Errors
-    /// Some of the three are set, some are not.
+    /// Some of the three keys are set, others are not.
     pub fn files(&self) -> Result<Option<TlsFiles>, Problem> {
         let missing = |key| Problem::new(key, "not set; set tls.ca, tls.cert and tls.key, or none");
         match (self.ca.clone(), self.cert.clone(), self.key.clone()) {

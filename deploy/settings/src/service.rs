@@ -1,5 +1,5 @@
-//! A service's life: ready, watched, reloaded, stopped. Signals as systemd and terminals send
-//! them, and systemd's notifications (sd_notify(3)), which go nowhere without it.
+//! The life of a service: ready, watched, reloaded, stopped. Handles signals of systemd and terminals,
+//! and sends systemd's notifications (sd_notify(3)), which have no effect without it.
 
 use std::io;
 use std::time::Duration;
@@ -10,34 +10,34 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::reload::Reloaded;
 
-/// Pings of the watchdog without one to ask for them: alive is checked all the same.
+/// Interval between checks of the service if no watchdog asks for pings.
 const CHECK: Duration = Duration::from_secs(5);
 
-/// A service that has not stopped after this time is killed. Its files survive that.
+/// A service that has not stopped by then is killed. Its files survive that.
 const STOP_MAX: Duration = Duration::from_millis(9300);
 
-/// How long logging that may take.
+/// Time limit for logging the kill.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// How a service is.
+/// State of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pulse {
-    /// It has moved since it was last asked.
+    /// It has made progress since the last check.
     Beats,
-    /// It has not. If that goes on, systemd's watchdog ends it.
+    /// It has made no progress. If that continues, systemd's watchdog ends it.
     Still,
     /// A part of it has ended.
     Ended,
 }
 
 impl From<bool> for Pulse {
-    /// Of a service that is alive or not, and moves if it is.
+    /// The state of a service that progresses whenever it is alive.
     fn from(alive: bool) -> Self {
         if alive { Self::Beats } else { Self::Ended }
     }
 }
 
-/// The signals that a service obeys.
+/// The signals that a service handles.
 #[derive(Debug)]
 pub struct Service {
     terminate: Signal,
@@ -46,11 +46,11 @@ pub struct Service {
 }
 
 impl Service {
-    /// Listens for signals from now on. From the first SIGTERM or SIGINT on, the process has 10 s
-    /// to end, whatever its threads are about.
+    /// Catches signals from now on. After the first SIGTERM or SIGINT the process must end within 10 s,
+    /// whatever its threads do.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn new() -> io::Result<Self> {
         std::thread::Builder::new().name("stop".into()).spawn(end_late)?;
         Ok(Self {
@@ -60,9 +60,8 @@ impl Service {
         })
     }
 
-    /// Notifies systemd that the service is ready, and runs until SIGTERM or SIGINT, or until a
-    /// part of it has ended. At SIGHUP calls `reload`, which says what it applied, or why nothing
-    /// changed.
+    /// Notifies systemd that the service is ready, and runs until SIGTERM or SIGINT, or until a part of
+    /// it has ended. On SIGHUP calls `reload`, which returns what it applied, or why nothing changed.
     pub async fn run<P: Into<Pulse>>(
         &mut self,
         mut pulse: impl FnMut() -> P,
@@ -103,8 +102,8 @@ impl Service {
     }
 }
 
-/// Kills a process that doesn't stop by itself. It has its own thread and signals, because the
-/// others may be stuck.
+/// Kills a process that doesn't stop by itself. Uses its own thread and signals, because others may be
+/// stuck.
 fn end_late() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let told = runtime.and_then(|runtime| {
@@ -123,7 +122,7 @@ fn end_late() {
         return;
     }
     std::thread::sleep(STOP_MAX);
-    // Nobody waits for the log, which may be what is stuck.
+    // Don't wait for the log, which may be the stuck part.
     std::thread::spawn(|| {
         tracing::error!(
             "not stopped within {STOP_MAX:?}; the next start continues with the files on disk"
@@ -133,7 +132,7 @@ fn end_late() {
     std::process::exit(1);
 }
 
-/// Reloads, and tells log and systemd (`systemctl status`) what came of it.
+/// Reloads, and reports the result to log and systemd (`systemctl status`).
 fn tell_reload(reload: &mut impl FnMut() -> Result<Reloaded, String>) {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         notify_all(&[NotifyState::Reloading, now]);

@@ -1,10 +1,10 @@
-//! Variables that Kubernetes and Docker set for services of a cluster: a service called
-//! `netmon-collector` is given `NETMON_COLLECTOR_PORT=udp://10.0.0.7:8082` and more of the kind in
-//! every pod beside it. They say nothing of this program's config.
+//! Recognises variables that Kubernetes and Docker set for services of a cluster. A service called
+//! `netmon-collector` adds `NETMON_COLLECTOR_PORT=udp://10.0.0.7:8082` and similar ones to every pod
+//! beside it. They are no config of this program.
 
-/// Whether a variable is one of a service: `name` without the prefix of this program's variables.
+/// True if a variable belongs to a service. `name` is without this program's prefix.
 pub(crate) fn is_service_link(name: &str, value: &str) -> bool {
-    // Between the levels of a key there are two underscores, which no service's name gives.
+    // The levels of a key are separated by two underscores, which no service's name produces.
     if name.contains("__") {
         return false;
     }
@@ -19,7 +19,7 @@ pub(crate) fn is_service_link(name: &str, value: &str) -> bool {
     })
 }
 
-/// What the operator is told of those that were there.
+/// The notice about ignored variables.
 pub(crate) fn warning(names: &[String]) -> Option<String> {
     let (first, others) = names.split_first()?;
     let more =
@@ -45,7 +45,7 @@ mod tests {
             ("PORT_8082_UDP_PROTO", "udp"),
             ("PORT_8082_UDP_PORT", "8082"),
             ("PORT_8082_UDP_ADDR", "10.96.0.12"),
-            // Of a service called netmon-collector-http.
+            // For a service called netmon-collector-http.
             ("HTTP_SERVICE_HOST", "10.96.0.13"),
             ("HTTP_PORT", "tcp://10.96.0.13:8083"),
             ("HTTP_PORT_8083_TCP_ADDR", "10.96.0.13"),

@@ -1,23 +1,23 @@
-//! Figures with their units, as people read them.
+//! Formats figures with units for people.
 
 use std::time::Duration;
 
-/// SI prefixes from one up.
+/// SI prefixes, beginning with none.
 const PREFIXES: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
 
-/// A rate in bit/s with an SI prefix, of bytes that passed in so many nanoseconds.
+/// A rate in bit/s with an SI prefix, from bytes within `interval_ns`.
 #[must_use]
 pub fn bits_per_second(bytes: u64, interval_ns: u64) -> String {
     bit_rate(per_second(bytes, interval_ns))
 }
 
-/// A rate in bit/s with an SI prefix, of bytes per second.
+/// A rate in bit/s with an SI prefix, from bytes per second.
 #[must_use]
 pub fn bit_rate(bytes_per_second: f64) -> String {
     format!("{}bit/s", prefixed(bytes_per_second * 8.0))
 }
 
-/// A rate per second with an SI prefix, of events that happened in so many nanoseconds.
+/// A rate per second with an SI prefix, from events within `interval_ns`.
 #[must_use]
 pub fn count(events: u64, interval_ns: u64) -> String {
     rate(per_second(events, interval_ns))
@@ -35,7 +35,7 @@ pub fn bytes(bytes: u64) -> String {
     format!("{}B", prefixed(as_f64(bytes)))
 }
 
-/// A length of time in its largest unit: `59s`, `12m`, `5h`, `3d`.
+/// A duration in its largest unit: `59s`, `12m`, `5h`, `3d`.
 #[must_use]
 pub fn span(time: Duration) -> String {
     match time.as_secs() {

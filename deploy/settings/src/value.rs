@@ -1,4 +1,4 @@
-//! Values with units, secrets and lists, as they are written in a config.
+//! Config values: durations, sizes, secrets and lists.
 
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
@@ -9,29 +9,29 @@ use jiff::{Span, SpanRelativeTo, SpanRound, Unit};
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// A length of time, written with its units: `500ms`, `1m30s`, `7d`. A day has 24 hours.
+/// A duration, written with units: `500ms`, `1m30s`, `7d`. A day has 24 hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Interval(pub Duration);
 
-/// A text that is no length of time.
+/// A text that is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no duration; write a number and its unit, for example 500ms, 1m30s or 7d")]
 pub struct InvalidInterval(String);
 
 impl Interval {
-    /// So many milliseconds.
+    /// From milliseconds.
     #[must_use]
     pub const fn millis(millis: u64) -> Self {
         Self(Duration::from_millis(millis))
     }
 
-    /// So many seconds.
+    /// From seconds.
     #[must_use]
     pub const fn secs(secs: u64) -> Self {
         Self(Duration::from_secs(secs))
     }
 
-    /// So many days of 24 hours.
+    /// From days of 24 hours.
     #[must_use]
     pub const fn days(days: u64) -> Self {
         Self::secs(days * 86_400)
@@ -59,23 +59,23 @@ impl Display for Interval {
     }
 }
 
-/// A number of bytes, written with its unit: `64MiB` (2^20 bytes each), `64MB` (10^6).
+/// A number of bytes, written with a unit: `64MiB` (2^20 bytes each), `64MB` (10^6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
 
-/// A text that is no number of bytes.
+/// A text that is not a size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no size; write a number and its unit, for example 256KiB, 64MiB or 64MB")]
 pub struct InvalidSize(String);
 
 impl Size {
-    /// So many KiB.
+    /// From KiB.
     #[must_use]
     pub const fn kib(kib: u64) -> Self {
         Self(kib << 10)
     }
 
-    /// So many MiB.
+    /// From MiB.
     #[must_use]
     pub const fn mib(mib: u64) -> Self {
         Self(mib << 20)
@@ -87,7 +87,7 @@ impl FromStr for Size {
 
     fn from_str(text: &str) -> Result<Self, InvalidSize> {
         let invalid = || InvalidSize(text.to_owned());
-        // The parser counts in floating point, which knows no number beyond 2^53 exactly.
+        // The parser uses floating point, which is inexact beyond 2^53.
         let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (whole, unit) = text.split_at(end);
         if !whole.is_empty() && !unit.starts_with('.') {
@@ -101,7 +101,7 @@ impl FromStr for Size {
 }
 
 impl Display for Size {
-    /// In the largest unit that gives a whole number.
+    /// Uses the largest unit that gives a whole number.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
         let whole = units.into_iter().find(|(bits, _)| self.0.trailing_zeros() >= *bits);
@@ -112,7 +112,7 @@ impl Display for Size {
     }
 }
 
-/// Reads and writes a type as its text.
+/// Reads and writes a type as text.
 macro_rules! serde_as_text {
     ($type:ty) => {
         impl<'de> Deserialize<'de> for $type {
@@ -132,13 +132,13 @@ macro_rules! serde_as_text {
 serde_as_text!(Interval);
 serde_as_text!(Size);
 
-/// A text that is shown nowhere: not by `Debug`, not when serialised.
+/// A text shown nowhere, neither by `Debug` nor by serialisation.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// What stands in place of a secret.
+    /// Text shown instead of a secret.
     const MASK: &str = "***";
 
     /// Keeps a text secret.
@@ -147,7 +147,7 @@ impl Secret {
         Self(text)
     }
 
-    /// The text, for the one who needs it.
+    /// The text, for its actual use.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -166,11 +166,11 @@ impl Serialize for Secret {
     }
 }
 
-/// Reads a list: a YAML list, or one text with commas as a variable or flag has it. For
+/// Reads a list: a YAML list, or one text with commas as in a variable or flag. For
 /// `#[serde(deserialize_with = "settings::list")]`.
 ///
 /// # Errors
-/// The first entry that is none of `T`.
+/// The first entry that is not a valid `T`.
 pub fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,7 +1,7 @@
-//! A config file as a tree of texts, with the line of every key.
+//! Reads a config file as a tree of texts, with the line of every key.
 //!
-//! serde-saphyr's own figment provider gives typed values without lines: `0123` would become the
-//! number 123 and the place of a bad value be lost.
+//! serde-saphyr's own figment provider returns typed values without lines: `0123` would become the
+//! number 123, and errors could not name the line.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,19 +14,19 @@ use serde_saphyr::{Location, Spanned, UserMessageFormatter};
 
 use crate::error::ConfigError;
 
-/// What a file says.
+/// Contents of a file.
 #[derive(Debug, Default)]
 pub struct Document {
-    /// Its keys and their texts. A key without value is left out.
+    /// Its keys and their texts, without keys that have no value.
     pub tree: Dict,
-    /// The line of each key, which is written with dots.
+    /// The line of each key, joined with dots.
     pub lines: BTreeMap<String, u64>,
 }
 
 /// Reads a file.
 ///
 /// # Errors
-/// It can't be read or isn't a YAML document of keys and values.
+/// It is unreadable, or not a YAML document of keys and values.
 pub fn read(path: &Path) -> Result<Document, ConfigError> {
     let file = path.display().to_string();
     match std::fs::read_to_string(path) {
@@ -39,11 +39,11 @@ fn document(file: &str, text: &str) -> Result<Document, ConfigError> {
     parse(text).map_err(|(line, why)| ConfigError::Syntax { place: at(file, line), why })
 }
 
-/// The keys of a file with this text, written with dots, and their texts; a list is one text, with
+/// The keys of a file with this text, joined with dots, and their texts. A list becomes one text with
 /// commas.
 ///
 /// # Errors
-/// It isn't a YAML document of keys and values.
+/// It is not a YAML document of keys and values.
 pub fn texts(file: &Path, text: &str) -> Result<BTreeMap<String, String>, ConfigError> {
     let document = document(&file.display().to_string(), text)?;
     let tree = Value::from(document.tree);
@@ -61,7 +61,7 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// A file with the line, if it is known.
+/// A file name with the line, if known.
 pub fn at(file: &str, line: Option<u64>) -> String {
     line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"))
 }
@@ -81,7 +81,7 @@ fn parse(text: &str) -> Result<Document, (Option<u64>, String)> {
     }
 }
 
-/// The parser's message without its own mention of the place.
+/// The parser's message without its mention of the place.
 fn one_line(error: &serde_saphyr::Error) -> String {
     let message = error.without_snippet().render_with_formatter(&UserMessageFormatter);
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -91,7 +91,7 @@ fn one_line(error: &serde_saphyr::Error) -> String {
     }
 }
 
-/// A YAML node; a plain scalar is what its place in the text says.
+/// A YAML node. A plain scalar keeps its text.
 #[derive(Debug)]
 enum Node {
     Null,

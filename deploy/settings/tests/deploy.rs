@@ -1,4 +1,4 @@
-//! The files of `deploy/`, checked by the programs that read them.
+//! Checks the files of `deploy/` with the programs that read them.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
@@ -18,7 +18,7 @@ fn unit(name: &str) -> String {
     fs::read_to_string(deploy("systemd").join(name)).unwrap()
 }
 
-/// Runs a checker, which `scripts/test` installs: whether it is content, and what it says.
+/// Runs a checker, which `scripts/test` installs. Returns whether it accepts the file, and its output.
 fn check(program: &str, args: &[&str], file: &Path) -> (bool, String) {
     let output = Command::new(program).args(args).arg(file).output();
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}; see scripts/test"));
@@ -51,7 +51,7 @@ fn the_units_have_bounds_of_memory_and_tasks_and_say_why() {
 #[test]
 fn systemd_understands_every_line_of_the_units() {
     for (name, program) in UNITS {
-        // Verify wants the program to be there.
+        // Verify requires that the program exists.
         let folder = tempfile::tempdir().unwrap();
         let copy = folder.path().join(name);
         fs::write(&copy, unit(name).replace(program, "/bin/true")).unwrap();
@@ -97,7 +97,7 @@ fn prometheus_takes_every_expression_of_the_dashboard() {
     let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
     let mut rules = "groups:\n- name: dashboard\n  rules:\n".to_owned();
     for (n, target) in targets.enumerate() {
-        // What Grafana puts in the place of its variables.
+        // Replace Grafana's variables.
         let expression = target["expr"].as_str().unwrap();
         let expression = expression.replace("$__rate_interval", "1m").replace("$client", ".*");
         let expression = serde_json::to_string(&expression.replace("$nic", ".*")).unwrap();

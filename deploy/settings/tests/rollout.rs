@@ -1,4 +1,4 @@
-//! What runs the programs in containers gives them no more than the units do, and is of this version.
+//! Checks that container files grant the programs no more than the units do, and name this version.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
@@ -14,7 +14,7 @@ fn documents(path: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(&text(path)).unwrap()
 }
 
-/// `MemoryMax=` of a program's unit, as Kubernetes and Compose write it: systemd's G is a GiB.
+/// `MemoryMax=` of a program's unit, as Kubernetes and Compose write it; systemd's G is a GiB.
 fn memory_max(program: &str) -> String {
     let unit = text(&format!("systemd/network-monitor-{program}.service"));
     let line = unit.lines().find_map(|line| line.strip_prefix("MemoryMax="));

@@ -1,4 +1,4 @@
-//! A service as systemd sees it: by sd_notify(3), with a socket of the test's own.
+//! Tests a service as systemd sees it: by sd_notify(3), with the test's own socket.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::{BufRead, BufReader};
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use settings::{Pulse, Reloaded, Service};
 
-/// Set in the copy of this program that is the service.
+/// Set in the copy of this program that acts as the service.
 const SERVICE: &str = "NETMON_TEST_SERVICE";
 
-/// Moves three times, then stands still.
+/// Makes progress three times, then stalls.
 fn serve() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -50,7 +50,7 @@ fn a_service_that_is_stuck_ends_within_10_s_when_told_to() {
         .unwrap();
     let mut lines = BufReader::new(service.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line == "stuck"));
-    // Its other thread listens soon after.
+    // Its other thread starts to listen soon after.
     std::thread::sleep(Duration::from_millis(500));
     let told = Instant::now();
     let id = service.id().to_string();

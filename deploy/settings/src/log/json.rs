@@ -1,4 +1,4 @@
-//! An event as one JSON object on a line, each text in it bounded.
+//! An event as one JSON object on a line, with bounded texts.
 
 use std::fmt::{self, Debug, Write as _};
 
@@ -12,8 +12,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::foreign::{Escaping, Told};
 
-/// Time, level, the fields in their order, and the target. What was escaped is read back as what it
-/// stands for.
+/// Time, level, the fields in order, and the target. Escapes decode to the original characters.
 pub(super) struct JsonLine;
 
 impl<S, N> FormatEvent<S, N> for JsonLine
@@ -45,7 +44,7 @@ where
 /// Fields, each after a comma.
 struct Fields {
     json: String,
-    /// Where the event came from. Libraries that use `log` say so in a field.
+    /// Source of the event. Libraries that use `log` name it in a field.
     target: String,
 }
 

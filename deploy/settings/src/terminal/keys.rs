@@ -1,13 +1,13 @@
-//! What keys mean, the same on every screen.
+//! Meanings of keys, the same on every screen.
 
 use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-/// What a key asks for.
+/// Meaning of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
     /// `q` or Ctrl-C.
     Quit,
-    /// Escape: out of what narrows the view, or else out of it.
+    /// Escape: ends a search or filter, or else quits.
     Back,
     /// Arrow up or `k`.
     Up,
@@ -33,7 +33,7 @@ pub enum Input {
     Search,
 }
 
-/// What a key means while text is typed.
+/// Meaning of a key while text is typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Typed {
     /// One more character.
@@ -48,7 +48,7 @@ pub enum Typed {
     Quit,
 }
 
-/// The key that was pressed, if one was.
+/// The key pressed, if the event is one.
 fn pressed(event: &Event) -> Option<KeyEvent> {
     event.as_key_event().filter(|key| key.kind != KeyEventKind::Release)
 }
@@ -58,7 +58,7 @@ fn is_interrupt(key: &KeyEvent) -> bool {
 }
 
 impl Input {
-    /// What a key asks for, if anything.
+    /// Meaning of a key, if it has one.
     #[must_use]
     pub fn of(event: &Event) -> Option<Self> {
         let key = pressed(event)?;
@@ -83,7 +83,7 @@ impl Input {
 }
 
 impl Typed {
-    /// What a key means, if anything.
+    /// Meaning of a key, if it has one.
     #[must_use]
     pub fn of(event: &Event) -> Option<Self> {
         let key = pressed(event)?;

@@ -1,4 +1,4 @@
-//! A full screen on the terminal: opened, listened to, and given back as it was found.
+//! A full screen on the terminal: opens it, reads keys, and restores the terminal.
 
 mod keys;
 mod parts;
@@ -14,34 +14,34 @@ pub use self::keys::{Input, Typed};
 pub use self::parts::{Detail, RX, TX, draw_head, draw_keys, figure, page, right, trend};
 pub use ratatui::crossterm::event::Event;
 
-/// Keys that may wait to be looked at.
+/// Number of keys that may wait.
 const WAITING: usize = 16;
 
-/// Why there is no full screen.
+/// Why the full screen is unavailable.
 #[derive(Debug, thiserror::Error)]
 pub enum ScreenError {
     /// The output goes to a file or pipe.
     #[error("this needs a terminal; {instead}")]
     NoTerminal {
-        /// What to use instead.
+        /// The alternative.
         instead: &'static str,
     },
-    /// The terminal refuses.
+    /// The terminal returns an error.
     #[error("can't use the terminal: {0}")]
     System(#[from] io::Error),
-    /// The terminal can't be listened to.
+    /// The terminal can't be read.
     #[error("can't listen to the terminal: {0}")]
     Input(#[source] io::Error),
 }
 
-/// The terminal as a full screen until dropped, also by a panic.
+/// The terminal as a full screen, restored on drop, also after a panic.
 #[derive(Debug)]
 pub struct Screen {
     terminal: DefaultTerminal,
 }
 
 impl Screen {
-    /// Takes the terminal over. `instead` says what to use where there is none.
+    /// Takes over the terminal. `instead` names the alternative without one.
     ///
     /// # Errors
     /// [`ScreenError`] if the output is no terminal, or it can't be set up.
@@ -52,7 +52,7 @@ impl Screen {
         Ok(Self { terminal: ratatui::try_init()? })
     }
 
-    /// Draws all of it anew; only what has changed is written.
+    /// Draws the whole screen; writes only what has changed.
     ///
     /// # Errors
     /// [`ScreenError::System`] if the terminal is gone.
@@ -68,11 +68,11 @@ impl Drop for Screen {
     }
 }
 
-/// Listens to the terminal from now on: keys, and other sizes. The channel closes when the
-/// terminal is gone.
+/// Reads the terminal from now on: keys, and changes of its size. The channel closes when the terminal
+/// is gone.
 ///
 /// # Errors
-/// [`ScreenError::Input`] if the system gives no thread.
+/// [`ScreenError::Input`] if the system provides no thread.
 pub fn events() -> Result<Receiver<Event>, ScreenError> {
     let (sender, receiver) = bounded(WAITING);
     let listener = thread::Builder::new().name("terminal".into()).spawn(move || {

@@ -1,4 +1,4 @@
-//! What full screens are made of: a head, a table, the selected row in detail, and the keys.
+//! Parts of full screens: head, table, the selected row in detail, and keys.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -8,10 +8,10 @@ use ratatui::widgets::{Block, Paragraph, RenderDirection, Sparkline};
 
 use crate::units::bits_per_second;
 
-/// The colour of what is received.
+/// Colour of received traffic.
 pub const RX: Color = Color::Cyan;
 
-/// The colour of what is transmitted.
+/// Colour of transmitted traffic.
 pub const TX: Color = Color::Magenta;
 
 /// Heights of a trend's columns, from nothing up.
@@ -29,7 +29,7 @@ const FIGURES_FROM: u16 = 76;
 /// Width of the figures beside the charts, columns.
 const FIGURES: u16 = 38;
 
-/// Where head, table, detail and keys are. `rows`: how many the table has.
+/// Places of head, table, detail and keys. `rows`: number of rows of the table.
 #[must_use]
 pub fn page(area: Rect, rows: usize) -> [Rect; 4] {
     let most = (area.height / 2).max(area.height.saturating_sub(HEAD + DETAIL + 1));
@@ -43,23 +43,23 @@ pub fn page(area: Rect, rows: usize) -> [Rect; 4] {
     Layout::vertical(heights).areas(area)
 }
 
-/// What is shown and how it is; below it a note.
+/// Draws the title and state, and a note below.
 pub fn draw_head(title: String, note: Line<'_>, frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(Paragraph::new(vec![title.bold().into(), note]), area);
 }
 
-/// What may be pressed.
+/// Draws the list of keys.
 pub fn draw_keys(keys: &str, frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(keys.dim(), area);
 }
 
-/// A cell of figures.
+/// A cell with figures, aligned right.
 #[must_use]
 pub fn right<'a>(text: impl Into<Line<'a>>) -> Line<'a> {
     text.into().right_aligned()
 }
 
-/// Figures as a row of columns, the newest at the right, as high as the highest of them needs.
+/// Figures as columns, the newest on the right, scaled to the highest.
 #[must_use]
 pub fn trend(figures: &[u64], width: usize) -> String {
     let shown = &figures[figures.len().saturating_sub(width)..];
@@ -67,7 +67,7 @@ pub fn trend(figures: &[u64], width: usize) -> String {
     let steps = COLUMNS.len() - 1;
     let column = |figure: &u64| {
         let share = u128::from(*figure) * steps as u128;
-        // Something is never shown as nothing.
+        // Never show a small figure as zero.
         let height = usize::try_from(share.div_ceil(u128::from(highest))).unwrap_or(steps);
         COLUMNS[height.min(steps)]
     };
@@ -75,16 +75,16 @@ pub fn trend(figures: &[u64], width: usize) -> String {
     format!("{columns:>width$}")
 }
 
-/// A line of a detail's figures.
+/// A line of figures in the detail.
 #[must_use]
 pub fn figure<'a>(what: &str, rx: &str, tx: &str) -> Line<'a> {
     format!("{what:<13}{rx:>12} {tx:>12}").into()
 }
 
-/// The selected row in detail: charts, and figures beside them where there is room.
+/// The selected row in detail: charts, with figures beside them if there is room.
 #[derive(Debug)]
 pub struct Detail<'a> {
-    /// What it is, as a heading.
+    /// Its heading.
     pub about: String,
     /// Bytes received in the last intervals, oldest first.
     pub rx: Vec<u64>,
@@ -97,7 +97,7 @@ pub struct Detail<'a> {
 }
 
 impl Detail<'_> {
-    /// Draws it in a frame of its own.
+    /// Draws it within a border.
     pub fn draw(self, frame: &mut Frame<'_>, area: Rect) {
         let block = Block::bordered().title(self.about);
         let inner = block.inner(area);
