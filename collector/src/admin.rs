@@ -5,9 +5,11 @@ mod error;
 mod shared;
 mod token;
 
+use std::convert::Infallible;
 use std::fmt::Write;
 use std::path::Path;
 
+use crossbeam_channel::Receiver;
 use rustls::pki_types::UnixTime;
 use settings::{Foreign, Output};
 use wire::id::ClientId;
@@ -17,14 +19,61 @@ pub use self::error::AdminError;
 use self::shared::{audited, block_on, client_records, has_id, utc};
 pub use self::token::{Made, cancel, token, tokens};
 use crate::audit::{Event, Record};
+use crate::backup::{self, BackupError};
 use crate::config::Config;
 use crate::export::{self, Request};
 use crate::identity::KnownClient;
 use crate::import;
+use crate::run::identity_dir;
 use crate::store::postgres::PostgresConfig;
+use crate::store::sqlite::BackupState;
 use crate::store::{Client, Distributed, Migrated, NicCheck, Registered, SecondHostRecord, Sums};
 use crate::store_location::{StoreLocation, StoreLocationError};
 use crate::time::{now_ns, rough};
+
+/// Copies the embedded store into a new file, and shows people at a terminal how far it is. Gives
+/// what was done.
+///
+/// # Errors
+/// [`AdminError`] says why there is no backup.
+pub fn backup(
+    config: &Config,
+    location: &StoreLocation,
+    file: &Path,
+    stop: &Receiver<Infallible>,
+) -> Result<String, AdminError> {
+    let store = match location {
+        StoreLocation::Sqlite(store) => store,
+        StoreLocation::Postgres(postgres) => {
+            let (file, database) = (file.display().to_string(), postgres.location().to_owned());
+            return Err(BackupError::Server { file, database }.into());
+        }
+    };
+    let done = backup::backup(store, file, stop, |state| settings::progress(&told(state)));
+    settings::progress("");
+    let done = done?;
+    Ok(format!(
+        "{}: {}, schema {}, checked; keep a copy of {} too, which has the CA's key",
+        file.display(),
+        mebibytes(done.bytes),
+        done.schema,
+        identity_dir(&config.data_dir).display()
+    ))
+}
+
+fn told(state: BackupState) -> String {
+    match state {
+        BackupState::Copied(done, all) => {
+            let percent = done.saturating_mul(100) / all.max(1);
+            format!("{percent} % of {} copied", mebibytes(all))
+        }
+        BackupState::Checking => "copied; checking the copy".to_owned(),
+    }
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(1 << 20))
+}
 
 /// Lists all clients: id, alias, time last seen, and expiry of the certificate.
 ///

@@ -66,6 +66,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Copy an embedded store into the PostgreSQL database of the config
     Import(ImportArgs),
+    /// Copy the embedded store into a file, also while the collector runs, and check the copy
+    Backup(BackupArgs),
     /// Check whether this collector can store and serve, and say what to fix
     #[command(after_help = "Example: sudo -u network-monitor-collector collector doctor")]
     Doctor,
@@ -290,6 +292,19 @@ pub struct ImportArgs {
     pub file: PathBuf,
 }
 
+/// Arguments of `collector backup`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example: sudo -u network-monitor-collector collector backup \
+                  /var/backups/network-monitor/netmon.sqlite\n\n\
+                  The file has all that was committed when the copy began. It must not be there yet. \
+                  Keep a copy of identity/ in the data directory too: it has the CA's key. Back up a \
+                  PostgreSQL database by pg_dump.")]
+pub struct BackupArgs {
+    /// File to make
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
 fn client(text: &str) -> Result<ClientId, String> {
     ClientId::new(text).map_err(|error| error.to_string())
 }
@@ -321,6 +336,7 @@ mod tests {
         TokenArgs::augment_args(clap::Command::new("token")).debug_assert();
         TopArgs::augment_args(clap::Command::new("top")).debug_assert();
         RevokeArgs::augment_args(clap::Command::new("revoke")).debug_assert();
+        BackupArgs::augment_args(clap::Command::new("backup")).debug_assert();
         ImportArgs::augment_args(clap::Command::new("import")).debug_assert();
         ExportArgs::augment_args(clap::Command::new("export")).debug_assert();
         MigrateArgs::augment_args(clap::Command::new("migrate")).debug_assert();

@@ -71,6 +71,9 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
                 return Err(loaded.refuse(Problem::new("database.url", why)).into());
             }
         },
+        Command::Backup(args) => {
+            out.say(&admin::backup(config, &location()?, &args.file, &settings::interrupted()?)?);
+        }
         Command::Doctor => {
             let sound = doctor::doctor(config, &location()?, tls, out)? < Level::Fail;
             anyhow::ensure!(sound, "something keeps the collector from working; see above");

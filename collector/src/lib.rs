@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod audit;
+pub mod backup;
 pub mod bucket;
 pub mod cli;
 pub mod config;

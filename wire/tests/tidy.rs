@@ -34,7 +34,7 @@ const ARROWS: [(&str, &str); 3] = [
     ),
     (
         "collector",
-        "main commands admin cli doctor run top export import store_location config web metrics ingest live \
+        "main commands admin cli doctor run top export import backup store_location config web metrics ingest live \
          writer store identity audit listen bucket time",
     ),
     (

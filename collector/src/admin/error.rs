@@ -5,6 +5,7 @@ use std::io;
 use wire::id::ClientId;
 
 use crate::audit::AuditError;
+use crate::backup::BackupError;
 use crate::export::ExportError;
 use crate::identity::IdentityError;
 use crate::import::ImportError;
@@ -25,6 +26,9 @@ pub enum AdminError {
     /// Rows could not be exported.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// There is no backup.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// A store could not be moved.
     #[error(transparent)]
     Import(#[from] ImportError),

@@ -38,7 +38,7 @@ pub use self::interrupt::interrupted;
 pub use self::layers::{Given, Loaded, Program, Settings, load};
 pub use self::log::{set_log_level, start_log};
 pub use self::options::Options;
-pub use self::output::{Output, Raw, hint, warn};
+pub use self::output::{Output, Raw, hint, progress, warn};
 pub use self::reload::{Change, Reloaded, Running};
 pub use self::sections::{AUDIT_TARGET, Log, LogFormat, LogLevel, Tls};
 pub use self::service::{Pulse, Service};

@@ -166,6 +166,15 @@ pub fn hint(text: &str) {
     }
 }
 
+/// Shows people at a terminal how far something is, on the standard error, in the place of what was
+/// shown before. An empty text ends it.
+pub fn progress(text: &str) {
+    let mut error = io::stderr();
+    if error.is_terminal() {
+        let _nobody = write!(error, "\r\x1b[K{}", Foreign(text)).and_then(|()| error.flush());
+    }
+}
+
 /// Prints a line on the standard error. If that fails, the exit code remains.
 pub(crate) fn complain(program: &str, line: &str) {
     let line = Told::of(format_args!("{line}"));

@@ -4,6 +4,7 @@
 //! `store` defines what can be opened, `lease` lends its connections, `tables` adds rows, and each
 //! other file implements one trait of [`port`](super::port).
 
+mod backup;
 mod cancel;
 mod check;
 mod claims;
@@ -31,6 +32,7 @@ mod tokens;
 mod wide;
 mod write;
 
+pub use self::backup::{BackupState, Copied, CopyError, copy};
 pub use self::dump::Dump;
 pub use self::error::OpenError;
 pub use self::open::reusable_bytes;

@@ -89,7 +89,7 @@ fn prepare(path: &Path) -> Result<Acting, OpenError> {
 
 /// Opens the file itself, and follows no link that the directory's owner may have planted since the
 /// check.
-fn open(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
+pub(super) fn open(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
     let real = private_file::real_path(path)?;
     Connection::open_with_flags(real, flags | OpenFlags::SQLITE_OPEN_NOFOLLOW)
         .map_err(|error| OpenError::from_sqlite(path, error))
@@ -123,7 +123,8 @@ pub(super) fn version(path: &Path) -> Result<i64, OpenError> {
     if private_file::exists(path)? { Ok(read_only(path)?.1) } else { Ok(0) }
 }
 
-fn read_only(path: &Path) -> Result<(Connection, i64), OpenError> {
+/// Opens the file to read, whatever its version up to this collector's, which is given too.
+pub(super) fn read_only(path: &Path) -> Result<(Connection, i64), OpenError> {
     let sorted = |error| OpenError::from_sqlite(path, error);
     private_file::check_database(path)?;
     let _acting = private_file::act_for(path)?;
@@ -146,7 +147,7 @@ pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
     Ok(db)
 }
 
-fn set_up(db: &Connection) -> rusqlite::Result<()> {
+pub(super) fn set_up(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(BUSY_TIMEOUT)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS);
     wide::register(db)?;
@@ -156,7 +157,7 @@ fn set_up(db: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Checks that the file is a collector's and not newer than this program; returns its version.
-fn check_identity(db: &Connection, path: &Path) -> Result<i64, OpenError> {
+pub(super) fn check_identity(db: &Connection, path: &Path) -> Result<i64, OpenError> {
     let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0));
     let read = || {
         let tables = number("SELECT count(*) FROM sqlite_schema")?;

@@ -1,0 +1,166 @@
+//! Backups of the embedded store while agents deliver, and a collector that was set back to one.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use testbed::http::HTTP;
+use testbed::{Pair, Running, Site, done, in_namespace, metric, wait_until};
+
+fn backup(site: &Site, file: &Path) -> Output {
+    site.collector(&["backup"]).arg(file).output().unwrap()
+}
+
+/// Starts both programs, the agent with a setting, and waits until frames arrive.
+fn start(site: &Site, keep: &str) -> (Running, Running) {
+    let collector = site.start_collector();
+    site.enroll();
+    let mut agent = site.agent(&["run"]);
+    agent.env("NETMON_AGENT_SPOOL__KEEP_COMMITTED", keep);
+    let agent = Running::start(agent, &site.dir().join("a.log"));
+    wait_until("frames", || metric(HTTP, "netmon_collector_frames_total") > 2.0);
+    (collector, agent)
+}
+
+fn wait_until_stored(site: &Site, pair: &Pair) {
+    pair.wait_for_silence();
+    wait_until("all in the store", || site.stored("here") == pair.sent_there());
+}
+
+/// What the agent's spool says of its session, as a kill would leave it. `None` if it was being tidied.
+fn in_spool(site: &Site, column: &str) -> Option<i64> {
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["spool.sqlite", "spool.sqlite-wal"] {
+        fs::copy(site.dir().join("agent").join(name), copy.path().join(name)).unwrap();
+    }
+    let db = rusqlite::Connection::open(copy.path().join("spool.sqlite")).unwrap();
+    db.query_row(&format!("SELECT max({column}) FROM sessions"), [], |row| row.get(0)).ok()
+}
+
+fn wait_for_some<T>(look: impl Fn() -> Option<T>) -> T {
+    let mut found = None;
+    wait_until("an answer", || {
+        found = look();
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+/// Makes a backup while traffic is delivered, lets more follow it, and puts it back as
+/// deploy/docs/operations.md says.
+fn set_back(site: &Site, pair: &Pair, collector: Running, forgotten: bool) -> Running {
+    let file = site.dir().join("backup.sqlite");
+    std::thread::scope(|scope| {
+        scope.spawn(|| pair.bulk(30_000_000));
+        let said = done(backup(site, &file));
+        assert!(said.contains("checked") && said.contains("identity"), "{said}");
+    });
+    pair.bulk(10_000_000);
+    wait_until_stored(site, pair);
+    if forgotten {
+        let committed = wait_for_some(|| in_spool(site, "committed_seq"));
+        wait_until("a spool that has forgotten it", || {
+            in_spool(site, "forgotten_seq") >= Some(committed)
+        });
+    }
+    collector.stop();
+    let store = site.collector_data().join("netmon.sqlite");
+    for suffix in ["-wal", "-shm"] {
+        let _absent = fs::remove_file(PathBuf::from(format!("{}{suffix}", store.display())));
+    }
+    fs::copy(&file, &store).unwrap();
+    site.start_collector()
+}
+
+#[test]
+fn a_collector_that_is_set_back_gets_again_what_agents_keep_and_counts_nothing_twice() {
+    if !in_namespace() {
+        return;
+    }
+    let (pair, site) = (Pair::new(), Site::new());
+    let (collector, agent) = start(&site, "10m");
+    pair.bulk(10_000_000);
+    wait_until_stored(&site, &pair);
+    let collector = set_back(&site, &pair, collector, false);
+    wait_until_stored(&site, &pair);
+    pair.bulk(10_000_000);
+    wait_until_stored(&site, &pair);
+    agent.stop();
+    collector.stop();
+    assert_eq!(site.stored("here"), pair.sent_there());
+    let rows =
+        done(site.collector(&["export", "--client", "host-1", "--nic", "here"]).output().unwrap());
+    assert!(!rows.contains("forgotten"), "{rows}");
+}
+
+#[test]
+fn what_agents_keep_no_more_is_a_gap_in_a_collector_that_is_set_back() {
+    if !in_namespace() {
+        return;
+    }
+    let (pair, site) = (Pair::new(), Site::new());
+    let (collector, agent) = start(&site, "0s");
+    pair.bulk(10_000_000);
+    wait_until_stored(&site, &pair);
+    let collector = set_back(&site, &pair, collector, true);
+    let export = || {
+        let args = ["export", "--client", "host-1", "--nic", "here"];
+        done(site.collector(&args).output().unwrap())
+    };
+    wait_until("the gap", || export().contains("forgotten"));
+    let (before, _) = pair.sent_there();
+    let (kept, _) = site.stored("here");
+    assert!(kept < before, "{kept} of {before}: the gap is left out");
+    pair.bulk(10_000_000);
+    pair.wait_for_silence();
+    let (after, _) = pair.sent_there();
+    wait_until("what came since, once", || site.stored("here").0 == kept + (after - before));
+    agent.stop();
+    collector.stop();
+    assert_eq!(site.stored("here").0, kept + (after - before), "and the proof holds");
+}
+
+#[test]
+fn a_backup_is_whole_private_and_never_replaces_a_file() {
+    if !in_namespace() {
+        return;
+    }
+    let site = Site::new();
+    let collector = site.start_collector();
+    let file = site.dir().join("backup.sqlite");
+    let _said = done(backup(&site, &file));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let before = fs::read(&file).unwrap();
+    let again = backup(&site, &file);
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(again.status.code() == Some(1) && said.contains("is there already"), "{said}");
+    assert_eq!(fs::read(&file).unwrap(), before);
+    // One file, which needs no log beside it, is a store that a collector takes.
+    let other = site.dir().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::copy(&file, other.join("netmon.sqlite")).unwrap();
+    let report = done(site.collector_in("other", &["fsck"]).output().unwrap());
+    assert!(report.contains("0 sessions"), "{report}");
+    let missing = backup(&site, &site.dir().join("no/such/directory"));
+    assert!(!missing.status.success());
+    collector.stop();
+    // Nothing is left beside it, nor of what failed.
+    let names = fs::read_dir(site.dir()).unwrap().map(|it| it.unwrap().file_name());
+    let strays: Vec<_> = names.filter(|it| it.to_string_lossy().starts_with(".")).collect();
+    assert!(strays.is_empty(), "{strays:?}");
+}
+
+#[test]
+fn the_backup_of_a_postgresql_database_is_left_to_its_own_tools() {
+    let site = Site::with_database("postgresql://netmon:secret@db.example.org/netmon");
+    let file = site.dir().join("backup");
+    let refused = backup(&site, &file);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    let command = format!("pg_dump --format=custom --file={}", file.display());
+    let command = format!("{command} postgresql://netmon@db.example.org:5432/netmon");
+    assert!(said.contains(&command), "{said}");
+    assert!(!file.exists());
+}

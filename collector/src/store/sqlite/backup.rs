@@ -1,0 +1,150 @@
+//! A copy of the file as of one moment, while a collector goes on writing to it (SQLite's online
+//! backup), and the proof that the copy is sound.
+
+use std::convert::Infallible;
+use std::ffi::c_int;
+use std::path::{Path, PathBuf};
+
+use crossbeam_channel::{Receiver, TryRecvError};
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::error::OpenError;
+use super::open;
+
+/// Pages that are copied at once, of 4 KiB: 16 MiB are enough for a disk, and soon done.
+const PAGES: c_int = 4096;
+
+/// Steps of SQLite's machine between two looks at whether to stop: some 10 ms.
+const STEPS: c_int = 1_000_000;
+
+/// How far a backup is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackupState {
+    /// So many bytes of so many are copied.
+    Copied(u64, u64),
+    /// The copy is being checked.
+    Checking,
+}
+
+/// What was copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copied {
+    /// Size of the copy, bytes.
+    pub bytes: u64,
+    /// Version of its schema.
+    pub schema: i64,
+}
+
+/// Why there is no copy.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The store or the copy can't be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Reading the one or writing the other failed.
+    #[error("can't copy the database {from} to {to}: {error}")]
+    Copy {
+        /// The store.
+        from: PathBuf,
+        /// The copy.
+        to: PathBuf,
+        /// What SQLite said.
+        #[source]
+        error: rusqlite::Error,
+    },
+    /// The copy is damaged: so is the store, or the disk of the copy.
+    #[error(
+        "the copy of the database {from} is damaged: {said}; run `collector fsck`, and look after the \
+         disks of both"
+    )]
+    Damaged {
+        /// The store.
+        from: PathBuf,
+        /// What is wrong.
+        said: String,
+    },
+    /// A signal came.
+    #[error("interrupted; there is no backup")]
+    Interrupted,
+}
+
+/// Copies the file at `path` into the empty file at `to`, and checks the copy. A collector may have
+/// the first one open; the copy is what it had committed when this began. Ends when the sender of
+/// `stop` is dropped.
+///
+/// # Errors
+/// [`CopyError`]; what is at `to` then is of no use.
+pub fn copy(
+    path: &Path,
+    to: &Path,
+    stop: &Receiver<Infallible>,
+    mut tell: impl FnMut(BackupState),
+) -> Result<Copied, CopyError> {
+    let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::OperationInterrupted) => CopyError::Interrupted,
+        _ => CopyError::Copy { from: path.to_owned(), to: to.to_owned(), error },
+    };
+    let (source, _) = open::read_only(path)?;
+    // One transaction for all steps: without it, each commit of the collector would begin the copy
+    // anew. Commits go on meanwhile; only the log isn't tidied away until this ends.
+    source.execute_batch("BEGIN").map_err(failed)?;
+    let schema = user_version(&source).map_err(failed)?;
+    let mut copy = open::open(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // A copy that breaks off is thrown away, and one that doesn't is written to the disk by whoever
+    // called.
+    copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF").map_err(failed)?;
+    let page = number(&source, "PRAGMA page_size").map_err(failed)?;
+    {
+        let backup = Backup::new(&source, &mut copy).map_err(failed)?;
+        loop {
+            if is_over(stop) {
+                return Err(CopyError::Interrupted);
+            }
+            let step = backup.step(PAGES).map_err(failed)?;
+            let progress = backup.progress();
+            let bytes = |pages: c_int| u64::try_from(pages).unwrap_or(0) * page;
+            tell(BackupState::Copied(
+                bytes(progress.pagecount - progress.remaining),
+                bytes(progress.pagecount),
+            ));
+            if step == StepResult::Done {
+                break;
+            }
+        }
+    }
+    drop((source, copy));
+    tell(BackupState::Checking);
+    let mut copy = open::open(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let watched = stop.clone();
+    copy.progress_handler(STEPS, Some(move || is_over(&watched))).map_err(failed)?;
+    let damaged = |said: String| CopyError::Damaged { from: path.to_owned(), said };
+    open::set_up(&copy).map_err(failed)?;
+    // One file, without a log beside it.
+    let mode: String =
+        copy.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0)).map_err(failed)?;
+    let said: String =
+        copy.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
+    let found = open::check_identity(&copy, to)?;
+    if said != "ok" || mode != "delete" {
+        return Err(damaged(said));
+    }
+    if found != schema {
+        return Err(damaged(format!("its schema is {found}, not {schema}")));
+    }
+    Ok(Copied { bytes: number(&copy, "PRAGMA page_count").map_err(failed)? * page, schema })
+}
+
+/// Whether the sender was dropped.
+fn is_over(stop: &Receiver<Infallible>) -> bool {
+    stop.try_recv() == Err(TryRecvError::Disconnected)
+}
+
+fn user_version(db: &Connection) -> rusqlite::Result<i64> {
+    db.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+fn number(db: &Connection, sql: &str) -> rusqlite::Result<u64> {
+    let number: i64 = db.query_row(sql, [], |row| row.get(0))?;
+    Ok(u64::try_from(number).unwrap_or(0))
+}
