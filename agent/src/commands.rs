@@ -6,7 +6,7 @@ use agent::doctor::{self, DoctorConfig, Level};
 use agent::enroll::{self, EnrollCommandError, Place};
 use agent::sampler::allowed_cpus;
 use agent::{nics, run, top, watch};
-use settings::{Given, Output, Problem, interrupted};
+use settings::{Given, InFull, Output, Problem, interrupted};
 
 /// Does what the command line asks for.
 pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
@@ -38,7 +38,9 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
             let place = Place { servers: &servers, origin: &loaded.source("server.host") };
             let token = args.source().read().map_err(|error| match error {
                 // An invalid token is a command-line error, wherever it comes from.
-                EnrollCommandError::Token(error) => Problem::new("TOKEN", error.to_string()).into(),
+                EnrollCommandError::Token(error) => {
+                    Problem::new("TOKEN", error.in_full().to_string()).into()
+                }
                 error => anyhow::Error::from(error),
             })?;
             out.say(&enroll::enroll(&token, &place, &client, &config.data_dir)?);
@@ -66,8 +68,11 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
         }
         Command::CheckConfig(_) => {
             let loaded = load(&[])?;
-            let needed =
-                loaded.config.collectors().err().map(|it| format!("{it} before `agent run`"));
+            let needed = loaded
+                .config
+                .collectors()
+                .err()
+                .map(|it| format!("{} before `agent run`", it.in_full()));
             let notes = needed.into_iter().chain(run::other_identity(&loaded.config));
             let notes = notes.chain(no_such_cpu(&loaded.config));
             settings::print_config(PROGRAM.name, &loaded, notes, out)?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
 use settings::{Loaded, Problem};
+use wire::advice::Advised;
 use wire::id::ClientId;
 use wire::pem::TlsFiles;
 use wire::private_file::{self, FileError};
@@ -26,28 +27,17 @@ pub enum EnrollCommandError {
     #[error(transparent)]
     File(#[from] FileError),
     /// No token on the standard input.
-    #[error("can't read the token from the standard input: {0}")]
+    #[error("can't read the token from the standard input")]
     Input(#[source] io::Error),
     /// The system gives no runtime.
-    #[error("can't start: {0}")]
+    #[error("can't start")]
     System(#[from] io::Error),
     /// The collector said no, or nothing.
     #[error(transparent)]
     Enroll(#[from] EnrollError),
     /// The collector said no, or nothing, and the token names another one than the config.
-    #[error(
-        "{error}; the token names {named}, but server.host from {origin} overrides it: change \
-             it"
-    )]
-    Elsewhere {
-        /// The result.
-        #[source]
-        error: Box<EnrollError>,
-        /// Who set `server.host`.
-        origin: String,
-        /// The token's addresses.
-        named: String,
-    },
+    #[error("this host is not enrolled")]
+    Elsewhere(#[source] Advised),
 }
 
 /// Where the config says that the collector is.
@@ -185,8 +175,12 @@ impl Place<'_> {
         if self.servers.is_empty() || named.is_empty() {
             return error.into();
         }
-        let origin = self.origin.to_owned();
-        EnrollCommandError::Elsewhere { error: Box::new(error), origin, named: named.join(", ") }
+        let way_out = format!(
+            "the token names {}, but server.host from {} overrides it: change it",
+            named.join(", "),
+            self.origin
+        );
+        EnrollCommandError::Elsewhere(Advised::new(error, way_out))
     }
 }
 

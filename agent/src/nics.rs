@@ -18,7 +18,7 @@ pub enum NicsError {
     #[error(transparent)]
     Inventory(#[from] InventoryError),
     /// The output is closed or full.
-    #[error("can't print the NICs: {0}")]
+    #[error("can't print the NICs")]
     Print(#[from] io::Error),
 }
 

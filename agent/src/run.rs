@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
-use settings::{ConfigError, Loaded, Problem, Pulse, Reloaded, Running, Service};
+use settings::{ConfigError, InFull, Loaded, Problem, Pulse, Reloaded, Running, Service};
 use tokio::sync::watch;
 use wire::private_file::{self, FileError};
 
@@ -29,7 +29,7 @@ const DRAIN: Duration = Duration::from_secs(8);
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// No place for the spool.
-    #[error("can't use the data directory: {0}")]
+    #[error("can't use the data directory")]
     DataDir(#[from] FileError),
     /// Nothing to ship by.
     #[error(transparent)]
@@ -38,7 +38,7 @@ pub enum RunError {
     #[error(transparent)]
     Capture(#[from] CaptureError),
     /// The system gives no signals or threads.
-    #[error("can't start the service: {0}")]
+    #[error("can't start the service")]
     System(#[source] io::Error),
     /// A part that should never end did.
     #[error("the sampler has ended; its error is in the log above")]
@@ -118,7 +118,7 @@ pub fn run(
     runtime.map_err(RunError::System)?.block_on(async {
         let mut running = Running::new(config, LIVE);
         let reload = || {
-            let loaded = load().map_err(|error| error.to_string())?;
+            let loaded = load().map_err(|error| error.in_full().to_string())?;
             let config = &loaded.config;
             let refused = |problem| loaded.refuse(problem).to_string();
             let destination = destination(config).map_err(refused)?;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use agent::capture::probe::{self, VnetHeaderSupport};
 use agent::capture::ring::{Packets, Ring, RingConfig, RingError};
+use settings::InFull;
 use testbed::{in_namespace, sh};
 
 #[test]
@@ -49,7 +50,7 @@ fn a_nic_that_does_not_exist_is_named_in_the_error() {
     if !in_namespace() {
         return;
     }
-    let error = Ring::open("nosuchnic0", &RingConfig::default()).unwrap_err().to_string();
+    let error = Ring::open("nosuchnic0", &RingConfig::default()).unwrap_err().in_full().to_string();
     assert!(error.contains("nosuchnic0") && error.contains("ip link"), "{error}");
     let error = Ring::open("sixteen_bytes_ab", &RingConfig::default()).unwrap_err();
     assert!(matches!(error, RingError::NicName(_)), "{error}");

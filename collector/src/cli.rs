@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use settings::{ConfigError, Interval, InvalidInterval, Options, Problem};
+use settings::{ConfigError, InFull, Interval, InvalidInterval, Options, Problem};
 use wire::id::ClientId;
 
 use crate::config::{Http, read_token};
@@ -245,11 +245,12 @@ impl TopArgs {
         let token = file.map(|file| read_token(file)).transpose();
         let token = token.map_err(|why| Problem::new(key, why))?;
         let source = Source::new(&url, token.as_deref());
-        let source = source.map_err(|error| Problem::new("--url", error.to_string()))?;
+        let source = source.map_err(|error| Problem::new("--url", error.in_full().to_string()))?;
         // This host's own collector must have exactly the configured certificate.
         let own = http.tls.files()?.filter(|_| self.url.is_none());
         let own = own.map(|files| own_client(&files)).transpose();
-        let own = own.map_err(|error| Problem::new("http.tls.cert", error.to_string()))?;
+        let own =
+            own.map_err(|error| Problem::new("http.tls.cert", error.in_full().to_string()))?;
         Ok(match own {
             Some(tls) => source.with_tls(tls),
             None => source,
@@ -306,12 +307,13 @@ pub struct BackupArgs {
 }
 
 fn client(text: &str) -> Result<ClientId, String> {
-    ClientId::new(text).map_err(|error| error.to_string())
+    ClientId::new(text).map_err(|error| error.in_full().to_string())
 }
 
 /// A token must be valid for a while, but not without end.
 fn expires(text: &str) -> Result<Interval, String> {
-    let life: Interval = text.parse().map_err(|error: InvalidInterval| error.to_string())?;
+    let life: Interval =
+        text.parse().map_err(|error: InvalidInterval| error.in_full().to_string())?;
     let range = Interval::secs(1)..=Interval::days(3650);
     if range.contains(&life) {
         Ok(life)

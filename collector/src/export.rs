@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 use settings::{Foreign, Output};
 use tokio::sync::mpsc;
+use wire::advice::Advised;
 use wire::frame::{Gap, flags};
 
 use crate::store::{ExportRange, ExportRow, Point, PointCounts, Reader, StoreError, gap_name};
@@ -54,13 +55,13 @@ fn guarded(text: &str) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The file or pipe fails.
-    #[error("{place}: {error}; free space, or name another file with --output")]
+    #[error("{place}")]
     Io {
         /// The target.
         place: String,
-        /// The system's error.
+        /// The error of the system, with the remedy.
         #[source]
-        error: io::Error,
+        error: Advised,
     },
     /// The store is unreadable.
     #[error(transparent)]
@@ -224,7 +225,10 @@ pub async fn export(
 ) -> Result<u64, ExportError> {
     let range = range(store, request).await?;
     let place = file.map_or_else(|| "standard output".into(), Path::to_string_lossy);
-    let failed = |error| ExportError::Io { place: place.clone().into_owned(), error };
+    let failed = |error: io::Error| ExportError::Io {
+        place: place.clone().into_owned(),
+        error: Advised::new(error, "free space, or name another file with --output"),
+    };
     let Some(file) = file else {
         let written = match request.raw {
             true => write(store, &range, request, out.raw()).await?,

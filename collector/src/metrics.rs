@@ -111,7 +111,7 @@ pub struct Metrics {
 
 /// Why metrics can't be set up.
 #[derive(Debug, thiserror::Error)]
-#[error("can't set up metrics: {0}")]
+#[error("can't set up metrics")]
 pub struct MetricsError(#[from] BuildError);
 
 impl Metrics {

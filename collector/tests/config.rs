@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use collector::config::{self, Config};
-use settings::Options;
+use settings::{InFull, Options};
 
 /// The program with only the test's variables.
 fn collector(args: &[&str], variables: &[(&str, &str)]) -> Output {
@@ -77,7 +77,7 @@ fn beyond_the_loopback_somebody_must_be_asked_or_nobody_on_purpose() {
     assert!(config.http.access().is_ok());
     for bad in ["short\n", "\n0123456789abcdef", "with a space in it 0123"] {
         fs::write(&token, bad).unwrap();
-        let why = config.http.access().unwrap_err().to_string();
+        let why = config.http.access().unwrap_err().in_full().to_string();
         assert!(why.starts_with("http.token_file: ") && why.contains("openssl rand"), "{why}");
         assert!(!why.contains("0123"), "{why}");
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use rustls_pki_types::UnixTime;
 use sha2::{Digest, Sha256};
 use x509_parser::der_parser::oid;
+use x509_parser::error::X509Error;
 use x509_parser::extensions::GeneralName;
+use x509_parser::nom;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 use x509_parser::revocation_list::CertificateRevocationList;
 
@@ -63,14 +65,28 @@ pub struct Facts {
 }
 
 /// The bytes are not an X.509 certificate.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not an X.509 certificate: {0}")]
-pub struct NotACertificate(String);
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("not an X.509 certificate")]
+pub struct NotACertificate(#[from] DerError);
 
 /// The bytes are not an X.509 revocation list.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not an X.509 revocation list: {0}")]
-pub struct NotARevocationList(String);
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("not an X.509 revocation list")]
+pub struct NotARevocationList(#[from] DerError);
+
+/// Why bytes can't be read as DER.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum DerError {
+    /// They are something else.
+    #[error(transparent)]
+    Structure(#[from] nom::Err<X509Error>),
+    /// An extension can't be.
+    #[error(transparent)]
+    Extension(#[from] X509Error),
+    /// So many more bytes follow.
+    #[error("{0} bytes follow it")]
+    Followed(usize),
+}
 
 /// The certificate doesn't name its client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,7 +95,7 @@ pub enum NameError {
     #[error("it has {0} DNS names in its SAN; exactly one, the client id, is needed")]
     Count(usize),
     /// A name that is not a client id.
-    #[error("the DNS name of its SAN is not a client id: {0}")]
+    #[error("the DNS name of its SAN is no client id")]
     ClientId(#[from] InvalidClientId),
 }
 
@@ -100,12 +116,11 @@ impl Facts {
     /// # Errors
     /// [`NotACertificate`] with the reason.
     pub fn read(der: &[u8]) -> Result<Self, NotACertificate> {
-        let wrong = |error: &dyn fmt::Display| NotACertificate(error.to_string());
-        let (rest, certificate) = X509Certificate::from_der(der).map_err(|error| wrong(&error))?;
+        let (rest, certificate) = X509Certificate::from_der(der).map_err(DerError::from)?;
         if !rest.is_empty() {
-            return Err(wrong(&format!("{} bytes follow it", rest.len())));
+            return Err(DerError::Followed(rest.len()).into());
         }
-        let san = certificate.subject_alternative_name().map_err(|error| wrong(&error))?;
+        let san = certificate.subject_alternative_name().map_err(DerError::from)?;
         let names = san.iter().flat_map(|san| &san.value.general_names);
         let dns = names.filter_map(|name| match name {
             GeneralName::DNSName(name) => Some((*name).to_owned()),
@@ -144,11 +159,9 @@ impl RevocationList {
     /// # Errors
     /// [`NotARevocationList`] with the reason.
     pub fn read(der: &[u8]) -> Result<Self, NotARevocationList> {
-        let wrong = |error: &dyn fmt::Display| NotARevocationList(error.to_string());
-        let (rest, list) =
-            CertificateRevocationList::from_der(der).map_err(|error| wrong(&error))?;
+        let (rest, list) = CertificateRevocationList::from_der(der).map_err(DerError::from)?;
         if !rest.is_empty() {
-            return Err(wrong(&format!("{} bytes follow it", rest.len())));
+            return Err(DerError::Followed(rest.len()).into());
         }
         let revoked = list.iter_revoked_certificates();
         Ok(Self {

@@ -105,20 +105,29 @@ pub enum CodecError {
         found: usize,
     },
     /// The archive is not valid.
-    #[error("damaged {kind}: {reason}")]
+    #[error("damaged {kind}")]
     Invalid {
         /// Kind of the message.
         kind: Kind,
         /// The validator's reason.
-        reason: String,
+        #[source]
+        error: ArchiveError,
     },
+    /// A frame that can't be unpacked.
+    #[error("damaged {0}: the packing is invalid")]
+    Packed(Kind),
     /// The frame fails its check.
-    #[error("impossible frame: {0}")]
+    #[error("impossible frame")]
     Frame(#[from] FrameError),
     /// The message fails its check.
-    #[error("impossible message: {0}")]
+    #[error("impossible message")]
     Message(#[from] MessageError),
 }
+
+/// What the validator of archives says: its own error has no more than this text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ArchiveError(String);
 
 /// Parses a header.
 ///
@@ -266,7 +275,7 @@ fn checked(frame: Frame) -> Result<Received, CodecError> {
 
 /// The archive of a packed frame.
 fn unpacked(kind: Kind, body: &[u8]) -> Result<Vec<u8>, CodecError> {
-    let invalid = || CodecError::Invalid { kind, reason: "the packing is invalid".into() };
+    let invalid = || CodecError::Packed(kind);
     let (len, packed) = body.split_first_chunk().ok_or_else(invalid)?;
     let len = u32::from_le_bytes(*len);
     if len > LEN_MAX {
@@ -282,7 +291,7 @@ where
         + Deserialize<T, HighDeserializer<RkyvError>>,
 {
     rkyv::from_bytes::<T, RkyvError>(body)
-        .map_err(|error| CodecError::Invalid { kind, reason: error.to_string() })
+        .map_err(|error| CodecError::Invalid { kind, error: ArchiveError(error.to_string()) })
 }
 
 #[allow(clippy::expect_used, reason = "serialising plain data into memory can't fail")]

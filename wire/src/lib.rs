@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod advice;
 pub mod bounds;
 pub mod certificate;
 pub mod coarsen;

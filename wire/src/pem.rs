@@ -9,7 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
-use crate::certificate::{Facts, RevocationList};
+use crate::advice::Advised;
+use crate::certificate::{Facts, NotACertificate, NotARevocationList, RevocationList};
 use crate::private_file::{self, FileError};
 
 /// Largest file of revocation lists, bytes: about 400,000 certificates.
@@ -47,20 +48,43 @@ pub enum PemError {
         hint: &'static str,
     },
     /// It is invalid.
-    #[error("{path} is damaged: {error}; put the right file there")]
+    #[error("{path} is damaged")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// The error.
+        /// The error, with the remedy.
         #[source]
-        error: Box<dyn Error + Send + Sync>,
+        error: Advised,
     },
+}
+
+/// Bytes among the certificates of a file that are none.
+#[derive(Debug, thiserror::Error)]
+#[error("certificate {number}")]
+struct BadCertificate {
+    /// Its place in the file, from 1.
+    number: usize,
+    #[source]
+    error: NotACertificate,
+}
+
+/// Bytes among the revocation lists of a file that are none.
+#[derive(Debug, thiserror::Error)]
+#[error("revocation list {number}")]
+struct BadRevocationList {
+    /// Its place in the file, from 1.
+    number: usize,
+    #[source]
+    error: NotARevocationList,
 }
 
 impl PemError {
     /// The file is invalid because of `error`.
     pub fn damaged(path: &Path, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::Damaged { path: path.to_owned(), error: error.into() }
+        Self::Damaged {
+            path: path.to_owned(),
+            error: Advised::new(error, "put the right file there"),
+        }
     }
 }
 
@@ -98,7 +122,7 @@ pub fn certificates_beside(
     let found = found.map_err(|error| PemError::damaged(path, error))?;
     for (number, der) in (1..).zip(&found) {
         Facts::read(der)
-            .map_err(|error| PemError::damaged(path, format!("certificate {number} is {error}")))?;
+            .map_err(|error| PemError::damaged(path, BadCertificate { number, error }))?;
     }
     Ok(found)
 }
@@ -125,9 +149,8 @@ pub fn read_revocation_lists(
         return Err(PemError::Absent { path: path.to_owned(), what, label, hint });
     }
     for (number, der) in (1..).zip(&found) {
-        RevocationList::read(der).map_err(|error| {
-            PemError::damaged(path, format!("revocation list {number}: {error}"))
-        })?;
+        RevocationList::read(der)
+            .map_err(|error| PemError::damaged(path, BadRevocationList { number, error }))?;
     }
     Ok(found)
 }
@@ -177,6 +200,7 @@ pub fn key(pem: &[u8], path: &Path) -> Result<PrivateKeyDer<'static>, PemError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::advice::texts;
 
     fn file() -> &'static Path {
         Path::new("/etc/pki/x.pem")
@@ -225,10 +249,10 @@ mod tests {
             (key(b"-----BEGIN PRIVATE KEY-----\n%%\n", file()).unwrap_err(), "damaged"),
         ];
         for (error, said) in cases {
-            let text = error.to_string();
+            let text = texts(&error);
             assert!(text.contains("/etc/pki/x.pem") && text.contains(said), "{text}");
         }
-        let absent = read_certificates(Path::new("/nowhere/x.pem")).unwrap_err().to_string();
+        let absent = texts(&read_certificates(Path::new("/nowhere/x.pem")).unwrap_err());
         assert!(absent.contains("/nowhere/x.pem"), "{absent}");
     }
 }

@@ -3,6 +3,8 @@
 
 #[path = "tidy/code.rs"]
 mod code;
+#[path = "tidy/errors.rs"]
+mod errors;
 #[path = "tidy/imports.rs"]
 mod imports;
 
@@ -40,7 +42,7 @@ const ARROWS: [(&str, &str); 3] = [
     (
         "wire",
         "delivery bounds codec message coarsen predict frame gap pack token pem certificate private_file \
-         permission kind id",
+         permission advice kind id",
     ),
 ];
 
@@ -273,5 +275,28 @@ fn clocks_are_read_in_one_place_of_each_program() {
                     ["SystemTime::now", "Timestamp::now", "UNIX_EPOCH.elapsed", "clock_gettime"];
                 reads.iter().any(|read| line.contains(read))
             })
+    });
+}
+
+#[test]
+fn no_message_of_an_error_contains_its_cause() {
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| source.in_src()) {
+        let broken = errors::with_causes(&source.text).into_iter();
+        found.extend(broken.map(|(line, field)| format!("{}:{line}: {field}", source.path)));
+    }
+    assert!(found.is_empty(), "settings::InFull prints the cause: leave it out: {found:#?}");
+}
+
+#[test]
+fn errors_become_text_with_all_their_causes() {
+    assert_none("print errors by settings::InFull", |source| {
+        let shortened = ["%error,", "%error)", "error.to_string()", "{error}", "{error:#}"];
+        PROGRAMS.iter().any(|path| source.path.starts_with(path))
+            && !source.path.starts_with("wire/")
+            && source
+                .code()
+                .take_while(|line| !line.starts_with("mod tests"))
+                .any(|line| shortened.iter().any(|way| line.contains(way)))
     });
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::UdpGsoSegment;
+use settings::InFull;
 
 use super::packet::Headers;
 use super::ring::{Packet, Ring, RingConfig, RingError};
@@ -89,7 +90,7 @@ pub fn examine() -> VnetHeaderSupport {
         match attempt() {
             Ok(more) => seen = seen.and(more),
             Err(AttemptError::Ring(RingError::VnetHeader(_))) => return VnetHeaderSupport::Refused,
-            Err(error) => return VnetHeaderSupport::Untried(error.to_string()),
+            Err(error) => return VnetHeaderSupport::Untried(error.in_full().to_string()),
         }
         if seen.whole || seen.cut {
             break;
@@ -127,9 +128,9 @@ fn judge(seen: Seen) -> VnetHeaderSupport {
 enum AttemptError {
     #[error(transparent)]
     Ring(#[from] RingError),
-    #[error("on the loopback: {0}")]
+    #[error("on the loopback")]
     Io(#[from] io::Error),
-    #[error("the kernel has no UDP GSO: {0}")]
+    #[error("the kernel has no UDP GSO")]
     NoGso(#[source] nix::Error),
 }
 

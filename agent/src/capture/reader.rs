@@ -12,6 +12,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 use nix::unistd::Pid;
+use settings::InFull;
 
 use super::counting::Counting;
 use super::pace::{Gathered, PAUSE_MAX, pause};
@@ -51,7 +52,7 @@ pub struct ReaderHandle {
 #[derive(Debug, thiserror::Error)]
 pub enum ReaderError {
     /// Waiting for packets failed.
-    #[error("can't wait for packets: {0}")]
+    #[error("can't wait for packets")]
     Wait(#[source] io::Error),
     /// The ring could not be closed to further packets.
     #[error(transparent)]
@@ -68,7 +69,7 @@ pub enum StartError {
     #[error(transparent)]
     Ring(#[from] RingError),
     /// No thread or descriptor was left.
-    #[error("can't start the reader of NIC {nic}: {error}")]
+    #[error("can't start the reader of NIC {nic}")]
     Thread {
         /// Name of the NIC.
         nic: String,
@@ -172,7 +173,7 @@ impl ReaderHandle {
         if let Some(thread) = self.thread.take_if(|thread| thread.is_finished()) {
             let ended = thread.join().unwrap_or(Err(ReaderError::Panicked));
             self.ended_ns = Some(ended.unwrap_or_else(|error| {
-                tracing::error!(nic, %error, "capture on the NIC ended");
+                tracing::error!(nic, error = %error.in_full(), "capture on the NIC ended");
                 clocks::boot_ns()
             }));
         }
@@ -242,7 +243,7 @@ fn pin(cpu: usize) {
     let mut set = CpuSet::new();
     let pinned = set.set(cpu).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
     if let Err(error) = pinned {
-        tracing::warn!(cpu, %error, "can't pin a reader to its CPU");
+        tracing::warn!(cpu, error = %error.in_full(), "can't pin a reader to its CPU");
     }
 }
 

@@ -23,13 +23,15 @@ pub fn path(data_dir: &Path) -> PathBuf {
 /// # Errors
 /// It can't be read, or is no config file.
 pub(super) fn read(path: &Path) -> Result<Vec<Given>, ConfigError> {
-    let unreadable = |error| ConfigError::Unreadable { file: path.display().to_string(), error };
+    let unreadable = |error| ConfigError::unreadable(path.display().to_string(), error);
     let text = match private_file::read_public(path) {
         Ok(bytes) => {
             String::from_utf8(bytes).map_err(|error| unreadable(io::Error::other(error)))?
         }
         Err(error) if error.is_absent() => return Ok(Vec::new()),
-        Err(FileError::Read { error, .. }) => return Err(unreadable(error)),
+        Err(FileError::Read { path, error }) => {
+            return Err(ConfigError::Unreadable { file: path.display().to_string(), error });
+        }
         Err(error) => return Err(unreadable(io::Error::other(error))),
     };
     let mut texts = settings::texts(path, &text)?;

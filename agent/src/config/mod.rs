@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use settings::{
-    ConfigError, Given, Interval, Loaded, Log, Options, Problem, Program, Settings, Size, Tls,
+    ConfigError, Given, InFull, Interval, Loaded, Log, Options, Problem, Program, Settings, Size,
+    Tls,
 };
 use wire::id::ClientId;
 
@@ -222,7 +223,8 @@ impl Config {
              NAME TOKEN"
                 .to_owned()
         })?;
-        ClientId::new(&self.client.id).map_err(|error| Problem::new("client.id", error.to_string()))
+        ClientId::new(&self.client.id)
+            .map_err(|error| Problem::new("client.id", error.in_full().to_string()))
     }
 }
 
@@ -253,7 +255,10 @@ impl Server {
     fn check(&self) -> Result<(), Problem> {
         if let Some(host) = &self.host {
             address::check_host(host).map_err(|error| {
-                Problem::new("server.host", format!("{error}; the port goes to server.port"))
+                Problem::new(
+                    "server.host",
+                    format!("{}; the port goes to server.port", error.in_full()),
+                )
             })?;
         }
         Problem::unless_within("server.port", &self.port, &(1..=u16::MAX))?;

@@ -1,9 +1,12 @@
 //! The control stream: messages in both directions, one after the other.
 
+use std::error::Error;
+use std::fmt::Display;
 use std::time::Duration;
 
 use quinn::{Connection, RecvStream, SendStream};
 use rustls::pki_types::UnixTime;
+use settings::InFull;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use wire::codec::{self, CodecError, HEADER_LEN, Received};
@@ -20,14 +23,15 @@ pub const MESSAGE_MAX: u32 = 256 << 10;
 /// Why talking to the collector ended.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// The stream or connection is gone.
+    /// The stream or connection is gone. The text is what came over the wire: the collector's own
+    /// words, or why QUIC ended it.
     #[error("{0}")]
     Gone(String),
     /// What arrived is not of this protocol.
-    #[error("can't understand what the collector sent: {0}")]
+    #[error("can't understand what the collector sent")]
     Received(#[source] CodecError),
     /// The message can't be encoded.
-    #[error("{0}")]
+    #[error(transparent)]
     Said(#[from] CodecError),
     /// Longer than any message to an agent.
     #[error("the collector sent a message of {0} bytes; at most {MESSAGE_MAX} are expected")]
@@ -45,7 +49,8 @@ pub async fn read(
     stream: &mut RecvStream,
     connection: &Connection,
 ) -> Result<Message, ControlError> {
-    let gone = |error: &dyn std::fmt::Display| ControlError::Gone(why(connection, error));
+    let gone =
+        |error: &(dyn Error + 'static)| ControlError::Gone(why(connection, &error.in_full()));
     let mut header = [0; HEADER_LEN];
     stream.read_exact(&mut header).await.map_err(|error| gone(&error))?;
     let header = codec::decode_header(header).map_err(ControlError::Received)?;
@@ -91,17 +96,19 @@ pub async fn write(
 ) -> Result<(), ControlError> {
     let message = codec::encode_message(message)?;
     match timeout(SAID, stream.write_all(&message)).await {
-        Ok(written) => written.map_err(|error| ControlError::Gone(why(connection, &error))),
+        Ok(written) => {
+            written.map_err(|error| ControlError::Gone(why(connection, &error.in_full())))
+        }
         Err(_) => Err(ControlError::Gone(format!("the collector has read nothing for {SAID:?}"))),
     }
 }
 
-/// Why a connection closed: the collector's own words if it gave any.
+/// Why a connection closed: the collector's own words if it gave any, else these.
 #[must_use]
-pub fn why(connection: &Connection, error: &dyn std::fmt::Display) -> String {
+pub fn why(connection: &Connection, otherwise: &dyn Display) -> String {
     match connection.close_reason() {
         Some(reason) => close_reason(&reason),
-        None => error.to_string(),
+        None => otherwise.to_string(),
     }
 }
 
@@ -115,13 +122,13 @@ pub fn close_reason(reason: &quinn::ConnectionError) -> String {
         }
         ConnectionError::TimedOut => "the collector doesn't answer".into(),
         ConnectionError::Reset => "the collector was restarted".into(),
-        ConnectionError::TransportError(error) => {
-            clocks::collector_untimely(&error.reason).unwrap_or_else(|| reason.to_string())
-        }
+        ConnectionError::TransportError(error) => clocks::collector_untimely(&error.reason)
+            .unwrap_or_else(|| reason.in_full().to_string()),
         ConnectionError::ConnectionClosed(close) => {
             let said = String::from_utf8_lossy(&close.reason);
-            clocks::agent_untimely(&said, UnixTime::now()).unwrap_or_else(|| reason.to_string())
+            clocks::agent_untimely(&said, UnixTime::now())
+                .unwrap_or_else(|| reason.in_full().to_string())
         }
-        other => other.to_string(),
+        other => other.in_full().to_string(),
     }
 }

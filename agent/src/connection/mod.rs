@@ -10,6 +10,7 @@ use std::time::Duration;
 use quinn::{ClientConfig, Connection, Endpoint};
 use settings::way_out;
 use tokio::time::timeout;
+use wire::advice::Advised;
 
 use self::control::close_reason;
 
@@ -45,26 +46,27 @@ impl std::fmt::Display for Server {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The name has no address.
-    #[error("can't find collector {server}: {error}; check server.host")]
+    #[error("can't find collector {server}")]
     Resolve {
         /// The collector.
         server: Server,
-        /// What the resolver said.
+        /// The error of the resolver, with the remedy.
         #[source]
-        error: std::io::Error,
+        error: Advised,
     },
     /// No UDP socket.
-    #[error("can't open a UDP socket: {}; {}", .0, way_out(.0, "see `agent doctor`"))]
-    Socket(#[source] std::io::Error),
+    #[error("can't open a UDP socket")]
+    Socket(#[source] Advised),
     /// The collector can't be reached or refuses.
-    #[error("can't connect to collector {server} ({address}): {reason}")]
+    #[error("can't connect to collector {server} ({address})")]
     Refused {
         /// The collector.
         server: Server,
         /// The address tried last.
         address: SocketAddr,
-        /// Why.
-        reason: String,
+        /// Why. A collector that refuses says so in text of its own.
+        #[source]
+        error: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -78,7 +80,10 @@ pub async fn connect(
     server_name: &str,
     config: &ClientConfig,
 ) -> Result<(Endpoint, Connection), ConnectError> {
-    let resolve_error = |error| ConnectError::Resolve { server: server.clone(), error };
+    let resolve_error = |error: std::io::Error| ConnectError::Resolve {
+        server: server.clone(),
+        error: Advised::new(error, "check server.host"),
+    };
     let late = || std::io::Error::other(format!("no answer within {RESOLVE:?}"));
     let looked_up = tokio::net::lookup_host((server.host.as_str(), server.port));
     let looked_up = timeout(RESOLVE, looked_up).await.unwrap_or_else(|_| Err(late()));
@@ -88,8 +93,8 @@ pub async fn connect(
     for address in addresses {
         match connect_to(address, server_name, config.clone()).await? {
             Ok(connected) => return Ok(connected),
-            Err(reason) => {
-                failure = ConnectError::Refused { server: server.clone(), address, reason };
+            Err(error) => {
+                failure = ConnectError::Refused { server: server.clone(), address, error };
             }
         }
     }
@@ -100,20 +105,27 @@ async fn connect_to(
     address: SocketAddr,
     server_name: &str,
     config: ClientConfig,
-) -> Result<Result<(Endpoint, Connection), String>, ConnectError> {
+) -> Result<Result<(Endpoint, Connection), Box<dyn std::error::Error + Send + Sync>>, ConnectError>
+{
     let local: SocketAddr = if address.is_ipv4() {
         (Ipv4Addr::UNSPECIFIED, 0).into()
     } else {
         (Ipv6Addr::UNSPECIFIED, 0).into()
     };
-    let endpoint = Endpoint::client(local).map_err(ConnectError::Socket)?;
+    let socket_error = |error: std::io::Error| {
+        let way_out = way_out(&error, "see `agent doctor`");
+        ConnectError::Socket(Advised::new(error, way_out))
+    };
+    let endpoint = Endpoint::client(local).map_err(socket_error)?;
     let connecting = match endpoint.connect_with(config, address, server_name) {
         Ok(connecting) => connecting,
-        Err(error) => return Ok(Err(error.to_string())),
+        Err(error) => return Ok(Err(error.into())),
     };
     Ok(match timeout(HANDSHAKE, connecting).await {
         Ok(Ok(connection)) => Ok((endpoint, connection)),
-        Ok(Err(error)) => Err(close_reason(&error)),
-        Err(_) => Err(format!("no answer within {HANDSHAKE:?}; is UDP {} open?", address.port())),
+        Ok(Err(error)) => Err(close_reason(&error).into()),
+        Err(_) => {
+            Err(format!("no answer within {HANDSHAKE:?}; is UDP {} open?", address.port()).into())
+        }
     })
 }

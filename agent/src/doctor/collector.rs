@@ -14,7 +14,7 @@ use crate::connection::control::{self, close_reason};
 use crate::connection::{Server, connect, notices};
 use crate::identity::Credentials;
 use crate::ship::clock_check::difference;
-use settings::{Finding, Level};
+use settings::{Finding, InFull, Level};
 
 const COLLECTOR: &str = "collector";
 
@@ -29,7 +29,7 @@ pub(super) fn examine(config: &DoctorConfig) -> Vec<Finding> {
     let now = UnixTime::now();
     let credentials = match Credentials::load(&config.identity, config.tls.as_ref(), now) {
         Ok(credentials) => credentials,
-        Err(error) => return vec![Finding::fail("certificate", error.to_string())],
+        Err(error) => return vec![Finding::fail("certificate", error.in_full().to_string())],
     };
     let mut findings = vec![certificate(&credentials, now)];
     findings.extend(config.other_identity.iter().map(|it| Finding::warn("client", it.clone())));
@@ -50,7 +50,8 @@ pub(super) fn examine(config: &DoctorConfig) -> Vec<Finding> {
             findings.extend(reached);
         }
         Err(error) => {
-            let text = format!("can't be reached: {error}; raise the limit of open files");
+            let why = error.in_full();
+            let text = format!("can't be reached: {why}; raise the limit of open files");
             findings.push(Finding::fail(COLLECTOR, text));
         }
     }
@@ -112,7 +113,7 @@ async fn reach(server: &Server, credentials: &Credentials, tolerance: Duration) 
             }));
             findings
         }
-        Err(error) => vec![Finding::fail(COLLECTOR, error.to_string())],
+        Err(error) => vec![Finding::fail(COLLECTOR, error.in_full().to_string())],
     }
 }
 

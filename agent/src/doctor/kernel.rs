@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::capture::probe::{self, VnetHeaderSupport};
 use crate::capture::ring::{Ring, RingConfig, RingError};
-use settings::Finding;
+use settings::{Finding, InFull};
 
 /// Bit of `CAP_NET_RAW` (`include/uapi/linux/capability.h`).
 const CAP_NET_RAW: u32 = 13;
@@ -43,8 +43,8 @@ fn ring() -> Finding {
             let text = format!("TPACKET_V3 works; {support}");
             if sound { Finding::ok("kernel", text) } else { Finding::warn("kernel", text) }
         }
-        Err(error @ RingError::Bind { .. }) => Finding::warn("kernel", error.to_string()),
-        Err(error) => Finding::fail("kernel", error.to_string()),
+        Err(error @ RingError::Bind { .. }) => Finding::warn("kernel", error.in_full().to_string()),
+        Err(error) => Finding::fail("kernel", error.in_full().to_string()),
     }
 }
 

@@ -7,8 +7,8 @@ use crate::nic::choose::Choice;
 use crate::nic::driver::HW_TC;
 use crate::nics::{Examined, examine as examine_nics};
 use crate::sampler::{CaptureConfig, allowed_cpus};
-use settings::Finding;
 use settings::Size;
+use settings::{Finding, InFull};
 
 /// Most NICs with a line of their own, so that other lines stay visible.
 const LINES_MAX: usize = 8;
@@ -22,7 +22,7 @@ const OTHERS: u64 = 64;
 pub(super) fn examine(capture: &CaptureConfig) -> Vec<Finding> {
     let nics = match examine_nics(capture) {
         Ok(nics) => nics,
-        Err(error) => return vec![Finding::fail("NICs", error.to_string())],
+        Err(error) => return vec![Finding::fail("NICs", error.in_full().to_string())],
     };
     let captured: Vec<&Examined> =
         nics.iter().filter(|nic| matches!(nic.choice, Choice::Capture { .. })).collect();

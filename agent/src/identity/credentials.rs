@@ -8,6 +8,8 @@ use quinn::ClientConfig;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::RootCertStore;
 use rustls::pki_types::{PrivateKeyDer, UnixTime};
+use settings::InFull;
+use wire::advice::Advised;
 use wire::certificate::{COLLECTOR_NAME, Facts, Validity, utc};
 use wire::id::ClientId;
 use wire::pem::{self, PemError, TlsFiles};
@@ -110,8 +112,7 @@ impl Credentials {
         let unusable = |error: rustls::Error| IdentityError::Unusable {
             certificate: path.clone(),
             key: key_path.clone(),
-            error: Box::new(error),
-            fix: pki.fix(),
+            error: Advised::new(error, pki.fix()),
         };
         let chain = pem::certificates(pem.cert, path)?;
         let first = chain.first().map_or(&[][..], |certificate| certificate.as_ref());
@@ -200,7 +201,7 @@ pub(super) fn keep(files: &TlsFiles, pem: Pem<'_>) -> Result<(), IdentityError> 
     private_file::write_public(&files.ca, pem.ca)?;
     private_file::write(&files.key, &[pem.key, pem.cert].concat())?;
     if let Err(error) = private_file::write_public(&files.cert, pem.cert) {
-        tracing::warn!(%error, "the copy of the certificate is an old one");
+        tracing::warn!(error = %error.in_full(), "the copy of the certificate is an old one");
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use quinn::Connection;
 use rcgen::KeyPair;
 use rustls::pki_types::UnixTime;
+use settings::InFull;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use wire::certificate::{COLLECTOR_NAME, Fingerprint, Validity, utc};
@@ -34,10 +35,10 @@ pub enum EnrollError {
     /// No address to connect to.
     #[error("the token doesn't name the collector's address; set server.host")]
     NoServer,
-    /// No collector that made the token answers.
+    /// No collector that made the token answers. The texts say of each why not.
     #[error("can't find the collector that made this token; the token is still unused: {}", .0.join("; "))]
     NotFound(Vec<String>),
-    /// The collector said no.
+    /// The collector said no, in this text.
     #[error("the collector refuses: {0}")]
     Refused(String),
     /// The collector didn't answer.
@@ -64,10 +65,10 @@ pub enum EnrollError {
     #[error("another process is changing this host's certificate; trying again later")]
     Busy,
     /// No key or signing request.
-    #[error("can't make a key: {0}")]
+    #[error("can't make a key")]
     Key(#[from] rcgen::Error),
     /// TLS can't be set up.
-    #[error("can't set up TLS: {0}")]
+    #[error("can't set up TLS")]
     Tls(#[from] rustls::Error),
     /// The certificate can't be kept or used.
     #[error(transparent)]
@@ -164,7 +165,7 @@ pub async fn enroll(
             }
             Err(error) => failures.push(match refusal.get() {
                 Some(reason) => format!("{server} is not the collector that made it: {reason}"),
-                None => error.to_string(),
+                None => error.in_full().to_string(),
             }),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use wire::advice::Advised;
 use wire::certificate::{NameError, NotACertificate};
 use wire::pem::PemError;
 use wire::private_file::FileError;
@@ -22,7 +23,7 @@ pub enum IdentityError {
     #[error(transparent)]
     Pem(#[from] PemError),
     /// The certificate can't be read.
-    #[error("can't use {path}: it is {error}")]
+    #[error("can't use {path}")]
     Certificate {
         /// The file.
         path: PathBuf,
@@ -31,7 +32,7 @@ pub enum IdentityError {
         error: NotACertificate,
     },
     /// The certificate doesn't say whose it is.
-    #[error("can't use {path}: {error}")]
+    #[error("can't use {path}")]
     Name {
         /// The file.
         path: PathBuf,
@@ -40,17 +41,15 @@ pub enum IdentityError {
         error: NameError,
     },
     /// A certificate and its key don't fit, or TLS can't use them.
-    #[error("can't use {certificate} with {key}: {error}; {fix}")]
+    #[error("can't use {certificate} with {key}")]
     Unusable {
         /// The certificate.
         certificate: PathBuf,
         /// The key.
         key: PathBuf,
-        /// What TLS says.
+        /// The error of TLS, with the remedy.
         #[source]
-        error: Box<rustls::Error>,
-        /// The way out.
-        fix: &'static str,
+        error: Advised,
     },
     /// The certificate's time is over.
     #[error(

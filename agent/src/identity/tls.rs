@@ -15,6 +15,7 @@ use rustls::{
     CertificateError, ConfigBuilder, DigitallySignedStruct, Error, PeerMisbehaved, RootCertStore,
     SignatureScheme, WantsVerifier,
 };
+use settings::InFull;
 use wire::certificate::Fingerprint;
 
 /// Interval of keep-alives.
@@ -49,7 +50,7 @@ pub(super) fn client_config(
         .with_crls(revoked)
         .allow_unknown_revocation_status()
         .build()
-        .map_err(|error| Error::General(error.to_string()))?;
+        .map_err(|error| Error::General(error.in_full().to_string()))?;
     let tls = builder()?.with_webpki_verifier(verifier).with_client_auth_cert(chain, key)?;
     quic(tls, wire::ALPN)
 }
@@ -81,7 +82,8 @@ fn quic(mut tls: rustls::ClientConfig, alpn: &[u8]) -> Result<ClientConfig, Erro
     tls.alpn_protocols = vec![alpn.to_vec()];
     tls.resumption = Resumption::disabled();
     tls.enable_early_data = false;
-    let tls = QuicClientConfig::try_from(tls).map_err(|error| Error::General(error.to_string()))?;
+    let tls = QuicClientConfig::try_from(tls)
+        .map_err(|error| Error::General(error.in_full().to_string()))?;
     let mut config = ClientConfig::new(Arc::new(tls));
     config.transport_config(Arc::new(transport()));
     Ok(config)
@@ -139,7 +141,7 @@ impl ServerCertVerifier for PinnedCa {
         let provider = self.provider.clone();
         WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
-            .map_err(|error| Error::General(error.to_string()))?
+            .map_err(|error| Error::General(error.in_full().to_string()))?
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
             .map_err(|error| match error {
                 // It made the token; errors about its dates are reported where all such errors are.
@@ -147,7 +149,7 @@ impl ServerCertVerifier for PinnedCa {
                     CertificateError::ExpiredContext { .. }
                     | CertificateError::NotValidYetContext { .. },
                 ) => error,
-                error => self.refuse(error.to_string(), error),
+                error => self.refuse(error.in_full().to_string(), error),
             })
     }
 

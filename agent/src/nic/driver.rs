@@ -9,6 +9,7 @@ use netlink_packet_generic::ctrl::nlas::GenlCtrlAttrs;
 use netlink_packet_generic::ctrl::{GenlCtrl, GenlCtrlCmd};
 use netlink_packet_generic::{GenlFamily, GenlHeader, GenlMessage};
 use netlink_sys::protocols::NETLINK_GENERIC;
+use settings::InFull;
 
 use super::link::Link;
 use super::netlink::Netlink;
@@ -58,7 +59,13 @@ impl Drivers {
     #[must_use]
     pub fn open() -> Self {
         let ethtool = Ethtool::open();
-        Self(ethtool.inspect_err(|error| tracing::debug!(%error, "no ethtool by netlink")).ok())
+        Self(
+            ethtool
+                .inspect_err(
+                    |error| tracing::debug!(error = %error.in_full(), "no ethtool by netlink"),
+                )
+                .ok(),
+        )
     }
 
     /// Speed of a NIC in bit/s, 0 where the driver doesn't know.

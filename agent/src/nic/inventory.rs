@@ -18,7 +18,7 @@ pub struct Inventory(Netlink<Message>);
 
 /// Why the NICs can't be listed.
 #[derive(Debug, thiserror::Error)]
-#[error("can't list the NICs by rtnetlink: {0}")]
+#[error("can't list the NICs by rtnetlink")]
 pub struct InventoryError(#[from] io::Error);
 
 impl Inventory {

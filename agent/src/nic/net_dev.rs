@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 
+use wire::advice::Advised;
 use wire::frame::KernelCounts;
 use wire::id::NicName;
 
@@ -17,8 +18,22 @@ const PATH: &str = "/proc/thread-self/net/dev";
 
 /// Why the counters can't be read.
 #[derive(Debug, thiserror::Error)]
-#[error("can't read the kernel's counters in {PATH}: {0}; mount /proc")]
-pub struct NetDevError(#[from] pub io::Error);
+#[error("can't read the kernel's counters in {PATH}")]
+pub struct NetDevError(#[source] Advised);
+
+impl NetDevError {
+    /// The number of the system's error.
+    #[must_use]
+    pub fn raw_os_error(&self) -> Option<i32> {
+        self.0.raw_os_error()
+    }
+}
+
+impl From<io::Error> for NetDevError {
+    fn from(error: io::Error) -> Self {
+        Self(Advised::new(error, "mount /proc"))
+    }
+}
 
 /// The counters of the network namespace of the thread that opened it.
 #[derive(Debug)]

@@ -92,15 +92,14 @@ pub(super) fn messages<M: NetlinkDeserializable>(
         if rest.is_empty() {
             return None;
         }
-        let unreadable = |error: &dyn std::fmt::Display| io::Error::other(error.to_string());
         let len = match NetlinkBuffer::new_checked(rest) {
             Ok(buffer) => buffer.length() as usize,
             Err(error) => {
                 rest = &[];
-                return Some(Err(unreadable(&error)));
+                return Some(Err(io::Error::other(error)));
             }
         };
-        let message = NetlinkMessage::deserialize(rest).map_err(|error| unreadable(&error));
+        let message = NetlinkMessage::deserialize(rest).map_err(io::Error::other);
         rest = rest.get(len.max(ALIGN).next_multiple_of(ALIGN)..).unwrap_or_default();
         Some(message)
     })

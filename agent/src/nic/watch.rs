@@ -7,7 +7,7 @@ use std::time::Instant;
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::errno::Errno;
-use settings::Failures;
+use settings::{Failures, InFull};
 
 use super::inventory::InventoryError;
 use super::link::Link;
@@ -56,7 +56,7 @@ impl Watch {
                 }
                 Err(error) => {
                     if let Some(tell) = self.failures.failed(error.raw_os_error(), Instant::now()) {
-                        tracing::error!(%error, "can't watch NICs come and go{tell}");
+                        tracing::error!(error = %error.in_full(), "can't watch NICs come and go{tell}");
                     }
                     return each(LinkEvent::Overrun);
                 }

@@ -55,6 +55,6 @@ pub enum CaptureError {
         most: u64,
     },
     /// No thread left.
-    #[error("can't start the sampler: {0}")]
+    #[error("can't start the sampler")]
     Thread(#[source] std::io::Error),
 }

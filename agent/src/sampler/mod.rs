@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
-use settings::{Failures, words};
+use settings::{Failures, InFull, words};
 use tokio::sync::watch;
 use wire::frame::Sample;
 use wire::id::NicName;
@@ -158,7 +158,7 @@ impl Sampler {
             return Err(failures.swap_remove(0));
         }
         for error in failures {
-            tracing::error!(%error, "a NIC is not captured");
+            tracing::error!(error = %error.in_full(), "a NIC is not captured");
         }
         Ok(())
     }
@@ -202,8 +202,10 @@ impl Sampler {
             self.unlisted.succeeded();
             return;
         };
-        if let Some(tell) = self.unlisted.failed(words(&error.to_string()), Instant::now()) {
-            tracing::error!(%error, "NICs that come or go are noticed late{tell}");
+        if let Some(tell) =
+            self.unlisted.failed(words(&error.in_full().to_string()), Instant::now())
+        {
+            tracing::error!(error = %error.in_full(), "NICs that come or go are noticed late{tell}");
         }
     }
 
@@ -212,7 +214,7 @@ impl Sampler {
         let now_ns = clocks::boot_ns();
         self.nics.drain(&self.timeline);
         if let Some(Err(error)) = self.nics.step(&self.timeline, now_ns) {
-            tracing::error!(%error, "a NIC is not captured");
+            tracing::error!(error = %error.in_full(), "a NIC is not captured");
         }
         self.timeline.set_hold(self.nics.hold());
         if self.nics.due_ns(now_ns) > now_ns {

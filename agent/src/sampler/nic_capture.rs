@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use settings::{Failures, words};
+use settings::{Failures, InFull, words};
 use wire::frame::{Counts, KernelCounts, Mix, MixCounts, Sample, flags};
 use wire::id::NicName;
 
@@ -236,9 +236,9 @@ impl NicCapture {
                 }
                 Err(error) => {
                     if let Some(tell) =
-                        self.unread.failed(words(&error.to_string()), Instant::now())
+                        self.unread.failed(words(&error.in_full().to_string()), Instant::now())
                     {
-                        tracing::warn!(nic = %self.link.name, %error, "no ring statistics{tell}");
+                        tracing::warn!(nic = %self.link.name, error = %error.in_full(), "no ring statistics{tell}");
                     }
                 }
             }

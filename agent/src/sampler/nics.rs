@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use settings::Failures;
+use settings::{Failures, InFull};
 use tokio::sync::watch;
 use wire::id::NicName;
 use wire::message;
@@ -23,7 +23,7 @@ use crate::nic::driver::Drivers;
 use crate::nic::inventory::{Inventory, InventoryError};
 use crate::nic::link::Link;
 use crate::nic::link_stats::LinkStats;
-use crate::nic::net_dev::{NetDev, NetDevError};
+use crate::nic::net_dev::NetDev;
 use crate::nic::roster::{Action, Roster};
 use crate::nic::watch::Watch;
 
@@ -254,9 +254,8 @@ impl Nics {
         match &stats {
             Ok(_) => drop(self.unread.succeeded()),
             Err(error) => {
-                let NetDevError(cause) = error;
-                if let Some(tell) = self.unread.failed(cause.raw_os_error(), Instant::now()) {
-                    tracing::error!(%error, "can't read the kernel's counters{tell}");
+                if let Some(tell) = self.unread.failed(error.raw_os_error(), Instant::now()) {
+                    tracing::error!(error = %error.in_full(), "can't read the kernel's counters{tell}");
                 }
             }
         }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use settings::InFull;
+
 use crate::capture::reader::ReaderHandle;
 
 /// Memory of all rings, including those that the kernel is about to free, bytes.
@@ -49,7 +51,7 @@ impl Rings {
         if let Err(error) = started {
             // The closure was dropped, and the readers with it.
             self.memory.0.fetch_sub(bytes, Ordering::AcqRel);
-            tracing::warn!(%error, "rings are closed by the sampler, which delays samples");
+            tracing::warn!(error = %error.in_full(), "rings are closed by the sampler, which delays samples");
         }
     }
 }

@@ -11,7 +11,7 @@ pub enum DeliveryError {
     /// The connection broke, or the collector broke the protocol.
     #[error(transparent)]
     Control(#[from] ControlError),
-    /// The collector refuses this agent.
+    /// The collector refuses this agent, in this text.
     #[error("the collector refuses this agent: {0}")]
     Refused(String),
     /// Something else than an answer to Hello.

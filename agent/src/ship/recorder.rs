@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, never, select, tick};
+use settings::InFull;
 use tokio::sync::{mpsc, oneshot};
 use wire::delivery::Told;
 use wire::frame::Frame;
@@ -86,7 +87,8 @@ pub fn start(
     };
     let fsync = config.fsync_interval;
     std::thread::Builder::new().name("spool".into()).spawn(move || {
-        let _acting = recorder.spool.acting().inspect_err(|error| tracing::error!(%error));
+        let _acting =
+            recorder.spool.acting().inspect_err(|error| tracing::error!(error = %error.in_full()));
         recorder.run(reports, &requests, fsync);
     })
 }
@@ -257,7 +259,7 @@ impl Recorder {
                 tracing::error!(path = %path.display(), "the spool was damaged and is set aside");
             }
             Err(error) => {
-                tracing::error!(%error, "the spool was damaged and can't be replaced yet");
+                tracing::error!(error = %error.in_full(), "the spool was damaged and can't be replaced yet");
                 self.failing.get_or_insert_with(Instant::now);
             }
         }
@@ -270,7 +272,7 @@ impl Recorder {
         }
         match (result, self.failing) {
             (Err(error), None) => {
-                tracing::error!(%error, "can't write the spool; measurements wait in memory until \
+                tracing::error!(error = %error.in_full(), "can't write the spool; measurements wait in memory until \
                                          it works again");
                 self.failing = Some(Instant::now());
             }

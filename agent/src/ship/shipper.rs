@@ -9,7 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, unbounded};
 use futures_util::FutureExt;
 use rustls::pki_types::UnixTime;
-use settings::{Failures, SharedFailures, words};
+use settings::{Failures, InFull, SharedFailures, words};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 use wire::message::Inventory;
@@ -72,7 +72,7 @@ pub enum ShipError {
     #[error(transparent)]
     Spool(#[from] SpoolError),
     /// The system gives no random number or thread.
-    #[error("can't start shipping: {0}")]
+    #[error("can't start shipping")]
     System(#[source] std::io::Error),
 }
 
@@ -83,8 +83,12 @@ enum TryError {
     Identity(#[from] IdentityError),
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    #[error("{server}: {error}")]
-    Delivery { server: Server, error: DeliveryError },
+    #[error("{server}")]
+    Delivery {
+        server: Server,
+        #[source]
+        error: DeliveryError,
+    },
 }
 
 impl TryError {
@@ -112,7 +116,7 @@ impl Shipper {
         let now = UnixTime::now();
         let loaded = Credentials::load(&config.identity, config.tls.as_ref(), now);
         if let Err(error @ IdentityError::Expired { .. }) = &loaded {
-            tracing::warn!(%error, "measurements go to the spool");
+            tracing::warn!(error = %error.in_full(), "measurements go to the spool");
             return Ok(());
         }
         let credentials = loaded?;
@@ -208,7 +212,7 @@ impl Shipper {
             }
             tries += 1;
             let late = error.is_late();
-            let error = error.to_string();
+            let error = error.in_full().to_string();
             self.state.note(Err(error.clone()));
             // Messages of a collector that differ only in numbers count as the same.
             match failures.failed((place, words(&error)), std::time::Instant::now()) {
@@ -314,7 +318,9 @@ async fn renew(
                     tracing::info!("the certificate was renewed");
                     credentials = renewed;
                 }
-                Err(error) => tracing::warn!(%error, "the certificate could not be renewed yet"),
+                Err(error) => {
+                    tracing::warn!(error = %error.in_full(), "the certificate could not be renewed yet")
+                }
             }
         }
         sleep(credentials.look_in(UnixTime::now())).await;

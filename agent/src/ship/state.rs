@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustls::pki_types::UnixTime;
 use serde::{Deserialize, Serialize};
-use settings::words;
+use settings::{InFull, words};
 use wire::private_file;
 
 /// The state of delivery.
@@ -43,9 +43,9 @@ impl StateFile {
         }
         let since = UnixTime::now().as_secs();
         let state = State { pid: std::process::id(), since, connected };
-        let written = serde_json::to_vec(&state).map_err(|error| error.to_string());
+        let written = serde_json::to_vec(&state).map_err(|error| error.in_full().to_string());
         let written = written.and_then(|state| {
-            private_file::write(&self.path, &state).map_err(|error| error.to_string())
+            private_file::write(&self.path, &state).map_err(|error| error.in_full().to_string())
         });
         match written {
             Ok(()) => self.written = Some(state),

@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use crossbeam_channel::Sender as Requests;
 use quinn::Connection;
+use settings::InFull;
 use wire::message::SeqRange;
 
 use super::error::DeliveryError;
@@ -28,8 +29,9 @@ pub(super) fn stream(
         let records = ask(&requests, |reply| Request::Read(session, range, reply))
             .await
             .ok_or(DeliveryError::RecorderGone)??;
-        let gone =
-            |error: &dyn std::fmt::Display| ControlError::Gone(control::why(&connection, error));
+        let gone = |error: &(dyn std::error::Error + 'static)| {
+            ControlError::Gone(control::why(&connection, &error.in_full()))
+        };
         let mut stream = connection.open_uni().await.map_err(|error| gone(&error))?;
         // Live datagrams and the control stream go first.
         stream.set_priority(-1).map_err(|error| gone(&error))?;

@@ -64,7 +64,7 @@ pub enum WatchError {
     #[error(transparent)]
     Capture(#[from] CaptureError),
     /// The output is closed or full.
-    #[error("can't print the samples: {0}")]
+    #[error("can't print the samples")]
     Print(#[from] io::Error),
 }
 

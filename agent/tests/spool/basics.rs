@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use agent::ship::spool::{Now, Spool, SpoolError, SpoolLimits};
+use settings::InFull;
 use wire::frame::Gap;
 use wire::message::Committed;
 
@@ -158,7 +159,7 @@ fn a_second_agent_and_a_newer_schema_are_refused_by_name() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spool.db");
     let first = open(&path, limits());
-    let error = Spool::open(&path, limits(), Now::default()).unwrap_err().to_string();
+    let error = Spool::open(&path, limits(), Now::default()).unwrap_err().in_full().to_string();
     assert!(error.contains("spool.db") && error.contains("another agent uses"), "{error}");
     drop(first);
     let db = rusqlite::Connection::open(&path).unwrap();
@@ -173,6 +174,6 @@ fn an_unwritable_place_is_named() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("file"), b"").unwrap();
     let path = directory.path().join("file/spool.db");
-    let error = Spool::open(&path, limits(), Now::default()).unwrap_err().to_string();
+    let error = Spool::open(&path, limits(), Now::default()).unwrap_err().in_full().to_string();
     assert!(error.contains("/file: Not a directory") && error.contains("data_dir"), "{error}");
 }

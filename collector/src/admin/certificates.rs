@@ -1,6 +1,7 @@
 //! Commands for certificates: revoking a client's, and a new CA.
 
 use rustls::pki_types::UnixTime;
+use settings::InFull;
 use wire::certificate::utc;
 use wire::id::ClientId;
 use wire::pem::TlsFiles;
@@ -39,8 +40,9 @@ pub fn revoke(
         if let Err(error) = told {
             let done = format!(
                 "{client} is revoked at this collector, but not yet at the others of its \
-                 database: {error}; that happens once this collector runs and reaches the \
-                 database, or by: collector revoke {client}"
+                 database: {}; that happens once this collector runs and reaches the \
+                 database, or by: collector revoke {client}",
+                error.in_full()
             );
             return Err(AdminError::RevokedHere(audited(config, record, done)?));
         }

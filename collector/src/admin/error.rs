@@ -21,7 +21,7 @@ pub enum AdminError {
     #[error(transparent)]
     StoreLocation(#[from] StoreLocationError),
     /// The system provides no runtime.
-    #[error("can't start: {0}")]
+    #[error("can't start")]
     System(#[from] io::Error),
     /// Rows could not be exported.
     #[error(transparent)]
@@ -53,7 +53,7 @@ pub enum AdminError {
     )]
     Unconfirmed(ClientId),
     /// It was done, but the audit log could not be written.
-    #[error("{done}; but {error}")]
+    #[error("{done}, but it is not in the audit log")]
     Unaudited {
         /// What was done.
         done: String,

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use rustls::pki_types::UnixTime;
-use settings::Foreign;
+use settings::{Foreign, InFull};
 use wire::pem::TlsFiles;
 use wire::token::{Address, Token, id};
 
@@ -144,7 +144,7 @@ pub fn tokens(
         let _ = writeln!(
             table,
             "can't ask for uses at other collectors of the store: {}",
-            Foreign(&error.to_string())
+            Foreign(&error.in_full().to_string())
         );
     }
     Ok(table.trim_end().to_owned())
@@ -193,7 +193,8 @@ pub fn cancel(
         Ok(()) => format!("token {name} is cancelled"),
         Err(error) => format!(
             "token {name} is cancelled here; collectors of the store that have a copy of this \
-             one's identity could not be told: {error}"
+             one's identity could not be told: {}",
+            error.in_full()
         ),
     };
     audited(config, record, done)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nix::unistd::{Uid, User, getuid};
 use rustls::pki_types::UnixTime;
+use settings::InFull;
 use wire::certificate::utc;
 use wire::private_file::{self, FileError};
 
@@ -21,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
     /// The file can't be written.
-    #[error("can't write the audit log: {0}")]
+    #[error("can't write the audit log")]
     File(#[from] FileError),
     /// No collector processes them.
     #[error(
@@ -74,8 +75,8 @@ impl Pending {
             let logged = tokio::task::spawn_blocking(move || pending.log_all()).await;
             let error = match logged {
                 Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(error) => Some(error.to_string()),
+                Ok(Err(error)) => Some(error.in_full().to_string()),
+                Err(error) => Some(error.in_full().to_string()),
             };
             match error {
                 Some(error) if !failing => {

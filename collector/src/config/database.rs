@@ -1,10 +1,11 @@
 //! Section `database`: where PostgreSQL is, if it is used.
 
+use std::error::Error;
 use std::path::PathBuf;
 
 use rustls::RootCertStore;
 use serde::{Deserialize, Serialize};
-use settings::{Problem, Secret};
+use settings::{InFull, Problem, Secret};
 use tokio_postgres::Config as Postgres;
 use tokio_postgres::config::Host;
 use wire::pem::read_certificates;
@@ -76,7 +77,7 @@ impl Database {
         let Some(postgres) = self.with_password()? else { return Ok(None) };
         let key = if self.url.is_some() { "database.url" } else { "database.host" };
         let made = PostgresConfig::new(postgres, self.authorities()?);
-        let mut made = made.map_err(|error| Problem::new(key, error.to_string()))?;
+        let mut made = made.map_err(|error| Problem::new(key, error.in_full().to_string()))?;
         if let Some(file) = &self.password_file {
             made = made.with_password_file(file.clone());
         }
@@ -96,8 +97,9 @@ impl Database {
 
     fn authorities(&self) -> Result<Authorities, Problem> {
         let Some(file) = &self.ca else { return Ok(Authorities::System) };
-        let refused =
-            |error: &dyn std::fmt::Display| Problem::new("database.ca", error.to_string());
+        let refused = |error: &(dyn Error + 'static)| {
+            Problem::new("database.ca", error.in_full().to_string())
+        };
         let mut roots = RootCertStore::empty();
         for certificate in read_certificates(file).map_err(|error| refused(&error))? {
             roots.add(certificate).map_err(|error| refused(&error))?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use axum::http::HeaderName;
 use serde::{Deserialize, Serialize};
-use settings::{Interval, Problem};
+use settings::{InFull, Interval, Problem};
 use wire::permission;
 
 use super::http_limits::HttpLimits;
@@ -200,7 +200,7 @@ pub fn read_token(file: &Path) -> Result<String, String> {
             "make it readable for the user who runs \
          this",
         );
-        format!("{}: {error}; {way_out}", file.display())
+        format!("{}: {}; {way_out}", file.display(), error.in_full())
     })?;
     let token = text.lines().next().unwrap_or_default().trim();
     if token.len() < TOKEN_MIN || !token.bytes().all(|b| b.is_ascii_graphic()) {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, UnixTime};
-use settings::Finding;
+use settings::{Finding, InFull};
 use wire::certificate::{Facts, Fingerprint, RevocationList, utc};
 use wire::pem::{self, TlsFiles};
 use wire::private_file;
@@ -34,7 +34,7 @@ pub(super) fn examine(identity: &Path, tls: Option<&TlsFiles>) -> Vec<Finding> {
     }
     findings.extend(files.crl.as_deref().map(|crl| revocations(crl, UnixTime::now())));
     if let Err(error) = pem::read_key(&files.key) {
-        findings.push(Finding::fail(SUBJECT, error.to_string()));
+        findings.push(Finding::fail(SUBJECT, error.in_full().to_string()));
     }
     findings.push(certificate(&files.cert, tls.is_none(), UnixTime::now()));
     findings
@@ -44,7 +44,7 @@ pub(super) fn examine(identity: &Path, tls: Option<&TlsFiles>) -> Vec<Finding> {
 pub(super) fn of_pages(paths: &CertificatePaths) -> Vec<Finding> {
     const SUBJECT: &str = "HTTP certificate";
     let Ok(Some(files)) = paths.files() else { return vec![] };
-    let fail = |error: pem::PemError| vec![Finding::fail(SUBJECT, error.to_string())];
+    let fail = |error: pem::PemError| vec![Finding::fail(SUBJECT, error.in_full().to_string())];
     if let Err(error) = pem::read_key(&files.key) {
         return fail(error);
     }
@@ -74,7 +74,7 @@ fn authority(path: &Path) -> Finding {
                 found.iter().map(|it| Fingerprint::of(it).to_string()).collect();
             Finding::ok("CA", format!("{}, SHA-256 {}", path.display(), prints.join(", ")))
         }
-        Err(error) => Finding::fail("CA", error.to_string()),
+        Err(error) => Finding::fail("CA", error.in_full().to_string()),
     }
 }
 
@@ -83,7 +83,7 @@ fn revocations(path: &Path, now: UnixTime) -> Finding {
     const SUBJECT: &str = "tls.crl";
     let lists = match pem::read_revocation_lists(path) {
         Ok(lists) => lists,
-        Err(error) => return Finding::fail(SUBJECT, error.to_string()),
+        Err(error) => return Finding::fail(SUBJECT, error.in_full().to_string()),
     };
     let lists: Vec<_> = lists.iter().filter_map(|it| RevocationList::read(it).ok()).collect();
     let count: usize = lists.iter().map(|it| it.serials.len()).sum();
@@ -100,9 +100,10 @@ fn revocations(path: &Path, now: UnixTime) -> Finding {
 
 /// Checks whether the collector's own CA needs attention.
 fn own_authority(key: &Path, public: &Path, now: UnixTime) -> Vec<Finding> {
-    let kept = private_file::read(key)
-        .map_err(|error| error.to_string())
-        .and_then(|text| pem::certificates_beside(&text, key).map_err(|error| error.to_string()));
+    let kept =
+        private_file::read(key).map_err(|error| error.in_full().to_string()).and_then(|text| {
+            pem::certificates_beside(&text, key).map_err(|error| error.in_full().to_string())
+        });
     let kept = match kept {
         Ok(kept) => kept,
         Err(error) => return vec![Finding::fail("CA", error)],
@@ -133,7 +134,7 @@ fn own_authority(key: &Path, public: &Path, now: UnixTime) -> Vec<Finding> {
 fn certificate(path: &Path, own: bool, now: UnixTime) -> Finding {
     let facts = match pem::read_certificates(path) {
         Ok(found) => found.first().map(|certificate| Facts::read(certificate)),
-        Err(error) => return Finding::fail(SUBJECT, error.to_string()),
+        Err(error) => return Finding::fail(SUBJECT, error.in_full().to_string()),
     };
     let Some(Ok(Facts { validity, .. })) = facts else {
         return Finding::fail(SUBJECT, format!("{}: no certificate in it", path.display()));

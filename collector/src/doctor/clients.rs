@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use settings::Finding;
+use settings::{Finding, InFull};
 
 use super::store::Known;
 use crate::identity::{ClientRecords, KnownClient};
@@ -16,7 +16,7 @@ const NAMES: usize = 5;
 pub(super) fn examine(identity: &Path, known: &Known) -> Vec<Finding> {
     let enrolled = match ClientRecords::at(identity).list() {
         Ok(enrolled) => enrolled,
-        Err(error) => return vec![Finding::fail(SUBJECT, error.to_string())],
+        Err(error) => return vec![Finding::fail(SUBJECT, error.in_full().to_string())],
     };
     attention(known, &enrolled, now_ns())
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, User, access, geteuid};
-use settings::{Finding, Size};
+use settings::{Finding, InFull, Size};
 
 use crate::store_location::StoreLocation;
 
@@ -47,7 +47,9 @@ fn directory(data_dir: &Path, place: &Path) -> Finding {
     };
     let owner = match owner {
         Ok(owner) => owner,
-        Err(error) => return Finding::fail(SUBJECT, format!("{shown}: {error}; set data_dir")),
+        Err(error) => {
+            return Finding::fail(SUBJECT, format!("{shown}: {}; set data_dir", error.in_full()));
+        }
     };
     let me = geteuid().as_raw();
     if let Err(errno) = access(place, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::{ClientConnection, StreamOwned};
-use settings::Finding;
+use settings::{Finding, InFull};
 
 use crate::config::Config;
 use crate::web::{CertificateFiles, own_client};
@@ -47,7 +47,7 @@ fn resolve(key: &str, host: &str, port: u16) -> Result<SocketAddr, String> {
     match found {
         Ok(Some(address)) => Ok(address),
         Ok(None) => Err(format!("{host} has no address here; set {key}")),
-        Err(error) => Err(format!("{host} has no address here: {error}; set {key}")),
+        Err(error) => Err(format!("{host} has no address here: {}; set {key}", error.in_full())),
     }
 }
 
@@ -65,7 +65,10 @@ fn port(
         }
         Err(error) => Finding::fail(
             subject,
-            format!("{name}: {error}; set {section}.host and {section}.port, or stop what uses it"),
+            format!(
+                "{name}: {}; set {section}.host and {section}.port, or stop what uses it",
+                error.in_full()
+            ),
         ),
     }
 }

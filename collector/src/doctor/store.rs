@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use settings::Finding;
+use settings::{Finding, InFull};
 use tokio::time::timeout;
 
 use crate::store::clock::STEP;
@@ -41,9 +41,11 @@ pub(super) async fn examine(location: &StoreLocation) -> (Vec<Finding>, Known) {
             (vec![Finding::ok(SUBJECT, text)], Known::default())
         }
         Ok(Err(StoreLocationError::Open(error @ OpenError::Older { .. }))) => {
-            (vec![Finding::warn(SUBJECT, error.to_string())], Known::default())
+            (vec![Finding::warn(SUBJECT, error.in_full().to_string())], Known::default())
         }
-        Ok(Err(error)) => (vec![Finding::fail(SUBJECT, error.to_string())], Known::default()),
+        Ok(Err(error)) => {
+            (vec![Finding::fail(SUBJECT, error.in_full().to_string())], Known::default())
+        }
         Err(_) => {
             let text = format!("{location} gives no answer within {PATIENCE:?}");
             (vec![Finding::fail(SUBJECT, format!("{text}; see its log"))], Known::default())

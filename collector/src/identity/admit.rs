@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use quinn::{Connection, ConnectionError};
-use settings::SharedFailures;
+use settings::{InFull, SharedFailures};
 
 use super::own::Identity;
 use super::peer::{CLOSE_REFUSED, Peer, PeerError, count_reject, peer};
@@ -27,8 +27,8 @@ impl Identity {
             peer => Ok(peer),
         });
         if let Err(error) = &admitted {
-            refuse(canonical(connection.remote_address()), error.reason(), error);
-            connection.close(CLOSE_REFUSED.into(), error.to_string().as_bytes());
+            refuse(canonical(connection.remote_address()), error.reason(), &error.in_full());
+            connection.close(CLOSE_REFUSED.into(), error.in_full().to_string().as_bytes());
         }
         if let Ok(Peer::Agent(_)) = &admitted {
             let ip = canonical(connection.remote_address()).ip();

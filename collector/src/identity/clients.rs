@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
+use settings::InFull;
 use wire::id::ClientId;
 use wire::private_file;
 
@@ -65,7 +66,9 @@ impl ClientRecords {
         let name = known.client.clone();
         match record::read::<IssuedRecord>(&self.issued_dir().join(&name)) {
             Ok(issued) => known.certificates = issued.unwrap_or_default().certificates,
-            Err(error) => known.damaged.push(format!("{error}; its next certificate replaces it")),
+            Err(error) => {
+                known.damaged.push(format!("{}; its next certificate replaces it", error.in_full()))
+            }
         }
         match record::read::<Revocation>(&self.revoked_dir().join(&name)) {
             Ok(revoked) => {
@@ -147,7 +150,7 @@ impl ClientRecords {
     ) -> Result<(), IdentityError> {
         let path = self.issued_path(client);
         let known: Option<IssuedRecord> = record::read(&path).unwrap_or_else(|error| {
-            tracing::warn!(%error, %client, "a list of certificates starts again, empty");
+            tracing::warn!(error = %error.in_full(), %client, "a list of certificates starts again, empty");
             None
         });
         let mut certificates = known.unwrap_or_default().certificates;
@@ -170,7 +173,7 @@ impl ClientRecords {
         record::write(&self.revoked_path(client), revocation)?;
         // From here on it is revoked. The next step only removes a list of invalid certificates.
         if let Err(error) = private_file::remove(&self.issued_path(client)) {
-            tracing::warn!(%error, %client, "left behind by a revocation");
+            tracing::warn!(error = %error.in_full(), %client, "left behind by a revocation");
         }
         Ok(())
     }
@@ -220,7 +223,8 @@ impl ClientRecords {
 /// The text about an unreadable revocation.
 pub(super) fn refused_until(error: &IdentityError, client: &str) -> String {
     format!(
-        "{error}; {client} is refused until then; or have it enrol again: collector token --client \
-         {client} --replace"
+        "{}; {client} is refused until then; or have it enrol again: collector token --client \
+         {client} --replace",
+        error.in_full()
     )
 }

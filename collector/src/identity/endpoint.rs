@@ -12,6 +12,8 @@ use ring::{hkdf, hmac};
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use settings::InFull;
+use wire::advice::Advised;
 use wire::certificate::{COLLECTOR_NAME, Facts, RevocationList};
 use wire::pem::{self, TlsFiles};
 use wire::private_file;
@@ -70,8 +72,10 @@ impl EndpointKeys {
             }
             read => read?.try_into().map(Self).map_err(|bytes: Vec<u8>| IdentityError::Damaged {
                 path,
-                error: format!("{} bytes instead of {RESET_LEN}", bytes.len()).into(),
-                fix: "remove it; a new one is made at the next start",
+                error: Advised::new(
+                    format!("{} bytes instead of {RESET_LEN}", bytes.len()),
+                    "remove it; a new one is made at the next start",
+                ),
             }),
         }
     }
@@ -205,7 +209,7 @@ fn server_tls(
         .allow_unknown_revocation_status()
         .allow_unauthenticated()
         .build()
-        .map_err(|error| rustls::Error::General(error.to_string()))?;
+        .map_err(|error| rustls::Error::General(error.in_full().to_string()))?;
     let mut tls = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(verifier)
@@ -215,7 +219,8 @@ fn server_tls(
     tls.session_storage = Arc::new(NoServerSessionStorage {});
     tls.send_tls13_tickets = 0;
     tls.max_early_data_size = 0;
-    QuicServerConfig::try_from(tls).map_err(|error| rustls::Error::General(error.to_string()))
+    QuicServerConfig::try_from(tls)
+        .map_err(|error| rustls::Error::General(error.in_full().to_string()))
 }
 
 /// Quinn's defaults would let one connection take 250 MB.

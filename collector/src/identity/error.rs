@@ -1,8 +1,8 @@
 //! Why the collector's identity is unusable.
 
-use std::error::Error;
 use std::path::PathBuf;
 
+use wire::advice::Advised;
 use wire::pem::PemError;
 use wire::private_file::FileError;
 use wire::token::TokenError;
@@ -17,15 +17,13 @@ pub enum IdentityError {
     #[error(transparent)]
     Pem(#[from] PemError),
     /// A file of the collector's own is damaged.
-    #[error("{path} is damaged: {error}; {fix}")]
+    #[error("{path} is damaged")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The error, with the remedy.
         #[source]
-        error: Box<dyn Error + Send + Sync>,
-        /// The remedy.
-        fix: &'static str,
+        error: Advised,
     },
     /// The CA's key is gone.
     #[error(
@@ -48,7 +46,7 @@ pub enum IdentityError {
     #[error("there is no {0}: the first start of the collector makes a CA")]
     NoCa(PathBuf),
     /// A certificate and its key don't fit, or TLS can't use them.
-    #[error("can't use {certificate} with {key}: {error}")]
+    #[error("can't use {certificate} with {key}")]
     Unusable {
         /// The certificate.
         certificate: PathBuf,
@@ -59,7 +57,7 @@ pub enum IdentityError {
         error: rustls::Error,
     },
     /// A CA's certificate is unusable.
-    #[error("can't use the CA certificates of {path}: {error}")]
+    #[error("can't use the CA certificates of {path}")]
     Ca {
         /// The file.
         path: PathBuf,
@@ -77,9 +75,9 @@ pub enum IdentityError {
     #[error(transparent)]
     Token(#[from] TokenError),
     /// A certificate can't be made.
-    #[error("can't make a certificate: {0}")]
+    #[error("can't make a certificate")]
     Make(#[from] rcgen::Error),
     /// The system has no random numbers.
-    #[error("the system gives no random numbers: {0}")]
+    #[error("the system gives no random numbers")]
     Random(#[from] getrandom::Error),
 }

@@ -1,12 +1,13 @@
 //! Issues certificates to agents over a stream: one request and one answer.
 
+use std::error::Error;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quinn::{Connection, ConnectionError, RecvStream, SendStream};
 use rustls::pki_types::UnixTime;
-use settings::SharedFailures;
+use settings::{InFull, SharedFailures};
 use tokio::time::timeout;
 use wire::codec::{self, CodecError, HEADER_LEN, Received};
 use wire::message::{EnrollReply, Message, Refused};
@@ -35,8 +36,8 @@ const CLOSE_DONE: u32 = 0;
 enum RequestError {
     #[error("no request within {PATIENCE:?}")]
     Late,
-    #[error("the stream broke: {0}")]
-    Broken(String),
+    #[error("the stream broke")]
+    Broken(#[source] Box<dyn Error + Send + Sync>),
     #[error(transparent)]
     Codec(#[from] CodecError),
     #[error("a request of {0} bytes; at most {REQUEST_MAX} are allowed")]
@@ -84,7 +85,7 @@ impl Identity {
                     {
                         RequestError::Looked
                     }
-                    error => RequestError::Broken(error.to_string()),
+                    error => RequestError::Broken(error.into()),
                 })?;
             stream = Some(send);
             read(&mut receive).await
@@ -162,7 +163,7 @@ impl Identity {
 fn answer(answered: Result<EnrollReply, EnrollError>) -> Message {
     match answered {
         Ok(reply) => Message::EnrollReply(reply),
-        Err(error) => Message::Refused(Refused { reason: error.to_string() }),
+        Err(error) => Message::Refused(Refused { reason: error.in_full().to_string() }),
     }
 }
 
@@ -170,10 +171,12 @@ fn refuse(connection: &Connection, error: &RequestError) -> Message {
     count_reject("bad_request");
     let address = canonical(connection.remote_address());
     match REFUSED.failed((address.ip(), error.kind()), Instant::now()) {
-        Some(tell) => tracing::warn!(%address, %error, "refused a certificate{tell}"),
-        None => tracing::debug!(%address, %error, "refused a certificate, still"),
+        Some(tell) => {
+            tracing::warn!(%address, error = %error.in_full(), "refused a certificate{tell}")
+        }
+        None => tracing::debug!(%address, error = %error.in_full(), "refused a certificate, still"),
     }
-    Message::Refused(Refused { reason: error.to_string() })
+    Message::Refused(Refused { reason: error.in_full().to_string() })
 }
 
 /// Reads a request within the time limit.
@@ -184,7 +187,7 @@ async fn in_time<T>(
 }
 
 async fn read(stream: &mut RecvStream) -> Result<Message, RequestError> {
-    let broken = |error: quinn::ReadExactError| RequestError::Broken(error.to_string());
+    let broken = |error: quinn::ReadExactError| RequestError::Broken(error.into());
     let mut header = [0; HEADER_LEN];
     stream.read_exact(&mut header).await.map_err(broken)?;
     let header = codec::decode_header(header)?;
@@ -207,10 +210,10 @@ async fn send(mut stream: SendStream, message: &Message) {
         _ => PATIENCE,
     };
     let sent = timeout(patience, async {
-        let bytes = codec::encode_message(message).map_err(|error| error.to_string())?;
-        stream.write_all(&bytes).await.map_err(|error| error.to_string())?;
-        stream.finish().map_err(|error| error.to_string())?;
-        stream.stopped().await.map_err(|error| error.to_string())
+        let bytes = codec::encode_message(message).map_err(|error| error.in_full().to_string())?;
+        stream.write_all(&bytes).await.map_err(|error| error.in_full().to_string())?;
+        stream.finish().map_err(|error| error.in_full().to_string())?;
+        stream.stopped().await.map_err(|error| error.in_full().to_string())
     });
     match sent.await {
         Ok(Ok(_)) => {}

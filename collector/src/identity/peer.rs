@@ -45,7 +45,7 @@ pub struct Signed {
 }
 
 /// Why a connection is refused after its handshake. The agent receives this text.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PeerError {
     /// No certificate.
     #[error(
@@ -53,10 +53,10 @@ pub enum PeerError {
     )]
     NoCertificate,
     /// The certificate is unreadable.
-    #[error("the client's certificate can't be used: {0}")]
+    #[error("the client's certificate can't be used")]
     Certificate(#[from] NotACertificate),
     /// The certificate names no client.
-    #[error("the client's certificate can't be used: {0}")]
+    #[error("the client's certificate can't be used")]
     Name(#[from] NameError),
     /// The client was revoked.
     #[error(

@@ -5,6 +5,7 @@ use std::path::Path;
 use rustls::pki_types::UnixTime;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use wire::advice::Advised;
 use wire::private_file;
 
 use super::error::IdentityError;
@@ -63,8 +64,7 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Identi
     };
     serde_json::from_slice(&bytes).map(Some).map_err(|error| IdentityError::Damaged {
         path: path.to_owned(),
-        error: error.into(),
-        fix: "put it back from a backup, or remove it",
+        error: Advised::new(error, "put it back from a backup, or remove it"),
     })
 }
 
@@ -72,8 +72,7 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Identi
 pub(super) fn write(path: &Path, record: &impl Serialize) -> Result<(), IdentityError> {
     let bytes = serde_json::to_vec(record).map_err(|error| IdentityError::Damaged {
         path: path.to_owned(),
-        error: error.into(),
-        fix: "report this",
+        error: Advised::new(error, "report this"),
     })?;
     Ok(private_file::write(path, &bytes)?)
 }

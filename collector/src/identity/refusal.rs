@@ -1,5 +1,6 @@
 //! Why a host gets no certificate.
 
+use settings::InFull;
 use wire::certificate::COLLECTOR_NAME;
 use wire::id::{ClientId, InvalidClientId};
 
@@ -68,8 +69,8 @@ pub enum EnrollError {
     #[error("{COLLECTOR_NAME} is the name of collectors; set another client.id")]
     Reserved,
     /// The signing request is invalid.
-    #[error("the certificate signing request can't be used: {0}")]
-    Csr(rcgen::Error),
+    #[error("the certificate signing request can't be used")]
+    Csr(#[source] rcgen::Error),
     /// The client was revoked.
     #[error("client {0} was revoked; it needs a token: `collector token --client {0} --replace`")]
     Revoked(ClientId),
@@ -118,8 +119,8 @@ impl EnrollError {
 pub(super) fn refused(error: &EnrollError, record: Record) -> Record {
     count_reject(error.reason());
     if let EnrollError::Failed(cause) = error {
-        tracing::error!(client = record.client, error = %cause, "can't issue a certificate");
+        tracing::error!(client = record.client, error = %cause.in_full(), "can't issue a certificate");
     }
-    let (reason, detail) = (Some(error.reason().to_owned()), Some(error.to_string()));
+    let (reason, detail) = (Some(error.reason().to_owned()), Some(error.in_full().to_string()));
     Record { reason, detail, ..record }
 }

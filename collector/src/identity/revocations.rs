@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use settings::{Failures, words};
+use settings::{Failures, InFull, words};
 use tokio::sync::watch;
 
 use super::clients::refused_until;
@@ -77,8 +77,9 @@ impl Revocations {
             Err(error) => {
                 // Checked again even if it stays unchanged.
                 listed.directory = Watched::default();
-                if let Some(tell) = listed.failures.failed(words(&error.to_string()), now) {
-                    tracing::error!(%error, "can't read who is revoked{tell}");
+                if let Some(tell) = listed.failures.failed(words(&error.in_full().to_string()), now)
+                {
+                    tracing::error!(error = %error.in_full(), "can't read who is revoked{tell}");
                 }
             }
         }

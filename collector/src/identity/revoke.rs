@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use settings::InFull;
 use tokio::sync::watch;
 use wire::id::ClientId;
 
@@ -91,7 +92,7 @@ impl Identity {
                 identity.revocations.look(&identity.records.revoked_dir(), Instant::now());
             };
             if let Err(error) = tokio::task::spawn_blocking(look).await {
-                tracing::error!(%error, "can't read who is revoked");
+                tracing::error!(error = %error.in_full(), "can't read who is revoked");
             }
         }
     }

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use globset::Glob;
 use rustls::pki_types::UnixTime;
 use serde::{Deserialize, Serialize};
+use settings::InFull;
 use wire::certificate::Fingerprint;
 use wire::id::{CLIENT_ID_MAX, ClientId};
 use wire::private_file;
@@ -251,7 +252,7 @@ pub(super) fn open(dir: &Path, now: UnixTime) -> Result<OpenTokens, IdentityErro
             // It was used up in the meantime.
             Ok(None) => continue,
             Err(error) => {
-                open.damaged.push(format!("{error}; the token is refused until then"));
+                open.damaged.push(format!("{}; the token is refused until then", error.in_full()));
                 continue;
             }
         };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
-use settings::SharedFailures;
+use settings::{InFull, SharedFailures};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
@@ -84,21 +84,25 @@ pub async fn serve(ingest: Ingest, agent: Agent, connection: Connection) {
         match &end {
             // Each End decides beforehand whether it is logged.
             End::SecondHost(second) if second.news => {
-                tracing::warn!(%client, %address, %end, "closed a connection");
+                tracing::warn!(%client, %address, end = %end.in_full(), "closed a connection");
             }
             End::SecondHost(second) => {
                 tracing::debug!(%client, %address, times = second.times, "a second host, still");
             }
             _ => match CLOSED.failed((client.clone(), reason), Instant::now()) {
-                Some(tell) => tracing::warn!(%client, %address, %end, "closed a connection{tell}"),
-                None => tracing::debug!(%client, %address, %end, "closed a connection, still"),
+                Some(tell) => {
+                    tracing::warn!(%client, %address, end = %end.in_full(), "closed a connection{tell}")
+                }
+                None => {
+                    tracing::debug!(%client, %address, end = %end.in_full(), "closed a connection, still")
+                }
             },
         }
-        connection.close(code.into(), end.to_string().as_bytes());
+        connection.close(code.into(), end.in_full().to_string().as_bytes());
     } else {
         CLOSED.succeeded_for(|(other, _)| *other == client);
-        tracing::info!(%client, %address, %end, "disconnected");
-        connection.close(0u32.into(), end.to_string().as_bytes());
+        tracing::info!(%client, %address, end = %end.in_full(), "disconnected");
+        connection.close(0u32.into(), end.in_full().to_string().as_bytes());
     }
 }
 
@@ -273,7 +277,7 @@ impl Served {
             let ack_due = self.sessions.ack_due().unwrap_or_else(|| self.started.elapsed() + far);
             tokio::select! {
                 datagram = self.connection.read_datagram() => {
-                    let datagram = datagram.map_err(|error| End::Gone(error.to_string()))?;
+                    let datagram = datagram.map_err(|error| End::Gone(error.in_full().to_string()))?;
                     self.on_datagram(&datagram)?;
                 }
                 frame = frames.recv(), if self.waiting.is_none() => match frame {
@@ -313,7 +317,7 @@ impl Served {
                     }
                 }
                 stream = self.connection.accept_bi() => {
-                    let stream = stream.map_err(|error| End::Gone(error.to_string()))?;
+                    let stream = stream.map_err(|error| End::Gone(error.in_full().to_string()))?;
                     self.renew(stream, renewed.clone());
                 }
                 Some(agent) = renewals.recv() => self.standing.renew(agent),

@@ -1,5 +1,7 @@
 //! Why a connection ends, and the reason sent to the agent.
 
+use settings::InFull;
+
 use super::patience::PATIENCE;
 use super::reading::ReadError;
 use super::second_host::SecondHost;
@@ -12,6 +14,7 @@ const CLOSE_PROTOCOL: u32 = 2;
 /// Why a connection ends. If the collector decided so, it sends the reason to the agent.
 #[derive(Debug, thiserror::Error)]
 pub enum End {
+    /// The connection is gone: the text is what came over the wire, or why QUIC ended it.
     #[error("{0}")]
     Gone(String),
     #[error("no Hello within {PATIENCE:?}")]
@@ -20,7 +23,7 @@ pub enum End {
     Stuck,
     #[error("{0}")]
     Refused(String),
-    #[error("{0}")]
+    #[error(transparent)]
     Lost(PeerError),
     #[error(transparent)]
     SecondHost(Box<SecondHost>),
@@ -28,10 +31,10 @@ pub enum End {
     Superseded,
     #[error("{0}")]
     Quarantined(String),
-    #[error("bad frame: {0}")]
+    #[error("bad frame")]
     Frame(#[from] FrameRefused),
-    #[error("bad message: {0}")]
-    Read(ReadError),
+    #[error("bad message")]
+    Read(#[source] ReadError),
     #[error("the collector has stopped")]
     Stopped,
 }
@@ -39,7 +42,7 @@ pub enum End {
 impl From<ReadError> for End {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Gone(reason) => Self::Gone(reason),
+            ReadError::Gone(error) => Self::Gone(error.in_full().to_string()),
             error => Self::Read(error),
         }
     }

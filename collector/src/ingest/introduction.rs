@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use quinn::{Connection, SendStream};
 use rustls::pki_types::UnixTime;
-use settings::{SharedFailures, words};
+use settings::{InFull, SharedFailures, words};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use wire::codec;
@@ -68,11 +68,12 @@ impl Introduction {
         account.take(Limit::Introductions, 1);
         tokio::select! {
             () = account.ready(&[Limit::Introductions]) => {}
-            error = connection.closed() => return Err(End::Gone(error.to_string())),
+            error = connection.closed() => return Err(End::Gone(error.in_full().to_string())),
         }
         let hello = timeout(PATIENCE, async {
             let opened = connection.accept_bi().await;
-            let (mut send, mut receive) = opened.map_err(|error| End::Gone(error.to_string()))?;
+            let (mut send, mut receive) =
+                opened.map_err(|error| End::Gone(error.in_full().to_string()))?;
             let mut said = reading::read_message(&mut receive, account).await?;
             // `agent doctor` compares clocks, reads notices of limits, and leaves.
             if matches!(said, Some(Message::Probe(_))) {
@@ -139,7 +140,8 @@ impl Introduction {
     ) -> Result<Vec<SessionState>, End> {
         let opened = match self.open(ingest, standing, (connection, place), account).await {
             Err(end @ (End::Refused(_) | End::Lost(_))) => {
-                self.control.refuse(end.to_string()).await?;
+                let reason = end.in_full().to_string();
+                self.control.refuse(reason).await?;
                 return Err(end);
             }
             Err(End::SecondHost(second)) => return Err(self.refuse_second(ingest, *second).await),
@@ -180,7 +182,7 @@ impl Introduction {
             tokio::select! {
                 opened = &mut opening => return opened,
                 datagram = connection.read_datagram() => {
-                    let datagram = datagram.map_err(|error| End::Gone(error.to_string()))?;
+                    let datagram = datagram.map_err(|error| End::Gone(error.in_full().to_string()))?;
                     show(ingest, agent, hello, account, &datagram)?;
                 }
                 message = control.messages.recv() => match message {
@@ -218,7 +220,7 @@ fn keep(ingest: &Ingest, second: &SecondHost) {
     // The store may be slow.
     tokio::spawn(async move {
         if let Err(error) = store.note_second_host(&record).await {
-            tracing::warn!(client = record.client, %error, "can't note a second host");
+            tracing::warn!(client = record.client, error = %error.in_full(), "can't note a second host");
         }
     });
 }
@@ -242,10 +244,11 @@ impl Control {
 
 /// Sends a message on a stream.
 pub async fn write(send: &mut SendStream, message: &Message) -> Result<(), End> {
-    let bytes = codec::encode_message(message).map_err(|error| End::Gone(error.to_string()))?;
+    let bytes =
+        codec::encode_message(message).map_err(|error| End::Gone(error.in_full().to_string()))?;
     match timeout(PATIENCE, send.write_all(&bytes)).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(End::Gone(error.to_string())),
+        Ok(Err(error)) => Err(End::Gone(error.in_full().to_string())),
         Err(_) => Err(End::Stuck),
     }
 }
@@ -281,7 +284,8 @@ async fn open_sessions(
                 WAITING.succeeded_for(|_| true);
                 return Ok(opened);
             }
-            Err(StoreError::Failed { location, reason }) => {
+            Err(StoreError::Failed { location, error }) => {
+                let reason = error.in_full().to_string();
                 if let Some(tell) = WAITING.failed(words(&reason), Instant::now()) {
                     tracing::warn!(%client, location, reason, "agents wait for the store{tell}");
                 }
@@ -290,7 +294,7 @@ async fn open_sessions(
                 readmit(ingest, agent, at_ns).await?;
                 continue;
             }
-            Err(error) => return Err(End::Refused(error.to_string())),
+            Err(error) => return Err(End::Refused(error.in_full().to_string())),
         }
         sleep(STORE_RETRY).await;
     }
@@ -302,15 +306,16 @@ async fn readmit(ingest: &Ingest, agent: &Agent, at_ns: u64) -> Result<(), End> 
     let (client, at) = (&agent.client, UnixTime::since_unix_epoch(Duration::from_nanos(at_ns)));
     // Others may hold the directory's lock.
     let (records, forgotten) = (ingest.identity.records().clone(), client.clone());
-    let refused = move || records.on_forgotten(&forgotten, at).map_err(|it| it.to_string());
+    let refused =
+        move || records.on_forgotten(&forgotten, at).map_err(|it| it.in_full().to_string());
     let kept = tokio::task::spawn_blocking(refused).await;
-    kept.map_err(|error| error.to_string()).flatten().map_err(End::Refused)?;
+    kept.map_err(|error| error.in_full().to_string()).flatten().map_err(End::Refused)?;
     if ingest.identity.certificate_revoked(agent) {
         return Err(End::Refused(PeerError::Revoked(client.clone()).to_string()));
     }
     if let Err(error) = ingest.store.readmit(client).await {
-        if let Some(tell) = WAITING.failed(words(&error.to_string()), Instant::now()) {
-            tracing::warn!(%client, %error, "agents wait for the store{tell}");
+        if let Some(tell) = WAITING.failed(words(&error.in_full().to_string()), Instant::now()) {
+            tracing::warn!(%client, error = %error.in_full(), "agents wait for the store{tell}");
         }
         sleep(STORE_RETRY).await;
     }

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use quinn::{Connection, Endpoint, Incoming};
 use rustls::pki_types::UnixTime;
-use settings::{SharedFailures, way_out};
+use settings::{InFull, SharedFailures, way_out};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
+use wire::advice::Advised;
 
 use super::agent;
 use super::limits::{self, Handshakes, Limits, Origin, Slot, Step};
@@ -45,16 +46,13 @@ const UPKEEP: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The UDP port is not available.
-    #[error(
-        "can't listen on UDP {address}: {error}; {}",
-        way_out(error, "set server.port, or stop what uses it")
-    )]
+    #[error("can't listen on UDP {address}")]
     Bind {
         /// The address.
         address: SocketAddr,
-        /// The system's error.
+        /// The error of the system, with the remedy.
         #[source]
-        error: std::io::Error,
+        error: Advised,
     },
     /// The certificate is unusable.
     #[error(transparent)]
@@ -89,7 +87,7 @@ impl Reloader {
     /// Reloads without a request; logs errors.
     fn renew(&self) {
         if let Err(error) = self.reload() {
-            tracing::error!(%error, "the present certificate stays in use");
+            tracing::error!(error = %error.in_full(), "the present certificate stays in use");
         }
     }
 }
@@ -101,7 +99,10 @@ impl Listener {
     /// [`ListenError`] names the unusable address or certificate.
     pub fn bind(ingest: Ingest, address: SocketAddr) -> Result<Self, ListenError> {
         let server_config = ingest.identity.server_config(UnixTime::now())?;
-        let bind_error = |error| ListenError::Bind { address, error };
+        let bind_error = |error: std::io::Error| {
+            let way_out = way_out(&error, "set server.port, or stop what uses it");
+            ListenError::Bind { address, error: Advised::new(error, way_out) }
+        };
         let socket = listen::udp(address).map_err(bind_error)?;
         let endpoint = Endpoint::new(
             ingest.identity.endpoint_config(),
@@ -143,7 +144,7 @@ impl Listener {
                 _ = looking.tick(), if admission.handshakes.has_waiting() => {}
                 Some(ended) = connections.join_next() => {
                     if let Err(error) = ended && !error.is_cancelled() {
-                        tracing::error!(%error, "serving a connection failed");
+                        tracing::error!(error = %error.in_full(), "serving a connection failed");
                     }
                 }
                 _ = renewal.tick() => due = true,

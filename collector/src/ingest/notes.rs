@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use settings::{SharedFailures, words};
+use settings::{InFull, SharedFailures, words};
 use tokio::sync::mpsc;
 use wire::id::ClientId;
 use wire::message::Inventory;
@@ -47,7 +47,7 @@ impl Notes {
                 };
                 match kept {
                     Ok(()) => drop(UNKEPT.succeeded_for(|_| true)),
-                    Err(error) => not_kept(&of, &error.to_string()),
+                    Err(error) => not_kept(&of, &error.in_full().to_string()),
                 }
             }
         });

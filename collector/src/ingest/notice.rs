@@ -1,6 +1,7 @@
 //! Sends an agent notices while its connection lasts.
 
 use quinn::Connection;
+use settings::InFull;
 use tokio::time::timeout;
 use wire::codec;
 use wire::message::{Message, Notice};
@@ -16,13 +17,14 @@ pub fn tell(connection: &Connection, said: Vec<String>) {
     let connection = connection.clone();
     tokio::spawn(async move {
         let told = timeout(PATIENCE, async {
-            let mut stream = connection.open_uni().await.map_err(|error| error.to_string())?;
+            let mut stream =
+                connection.open_uni().await.map_err(|error| error.in_full().to_string())?;
             for text in said {
                 let bytes = codec::encode_message(&Message::Notice(Notice { text }));
-                let bytes = bytes.map_err(|error| error.to_string())?;
-                stream.write_all(&bytes).await.map_err(|error| error.to_string())?;
+                let bytes = bytes.map_err(|error| error.in_full().to_string())?;
+                stream.write_all(&bytes).await.map_err(|error| error.in_full().to_string())?;
             }
-            stream.finish().map_err(|error| error.to_string())
+            stream.finish().map_err(|error| error.in_full().to_string())
         });
         match told.await {
             Ok(Ok(())) => {}

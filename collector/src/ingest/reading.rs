@@ -15,8 +15,8 @@ const WAITING: usize = 8;
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The connection or stream is gone.
-    #[error("the stream broke: {0}")]
-    Gone(String),
+    #[error("the stream broke")]
+    Gone(#[from] ReadExactError),
     /// The bytes are not of this protocol.
     #[error(transparent)]
     Codec(#[from] CodecError),
@@ -31,13 +31,12 @@ async fn read(stream: &mut RecvStream, account: &Account) -> Result<Option<Recei
     match stream.read_exact(&mut header).await {
         Ok(()) => {}
         Err(ReadExactError::FinishedEarly(0)) => return Ok(None),
-        Err(error) => return Err(ReadError::Gone(error.to_string())),
+        Err(error) => return Err(error.into()),
     }
     let header = codec::decode_header(header)?;
     account.take_bytes(HEADER_LEN + header.len() as usize);
     let mut body = vec![0; header.len() as usize];
-    let read = stream.read_exact(&mut body).await;
-    read.map_err(|error| ReadError::Gone(error.to_string()))?;
+    stream.read_exact(&mut body).await?;
     let received = codec::decode_body(header, &body)?;
     if let Received::Frame(frame) = &received {
         account.take_frame(frame);

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use quinn::Connection;
+use settings::InFull;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use wire::id::ClientId;
 use wire::message::Claim;
@@ -136,7 +137,7 @@ pub fn give_back(store: &Arc<dyn Database>, client: &ClientId, place: &Place) {
         let (store, client, id) = (store.clone(), client.clone(), place.id());
         tokio::spawn(async move {
             if let Err(error) = store.release(&client, id).await {
-                tracing::debug!(%client, %error, "a place can't be given back");
+                tracing::debug!(%client, error = %error.in_full(), "a place can't be given back");
             }
         });
     }
@@ -156,7 +157,7 @@ pub async fn answer(store: Arc<dyn Database>, claims: Claims) {
                     let (store, claims, asking) = (store.clone(), claims.clone(), asking.clone());
                     tokio::spawn(async move {
                         if let Err(error) = answer_one(&*store, &claims, &question).await {
-                            tracing::debug!(%error, "a question can't be answered");
+                            tracing::debug!(error = %error.in_full(), "a question can't be answered");
                         }
                         lock(&asking).remove(&question);
                     });
@@ -169,7 +170,7 @@ pub async fn answer(store: Arc<dyn Database>, claims: Claims) {
             Ok::<_, StoreError>(())
         };
         if let Err(error) = answered.await {
-            tracing::debug!(%error, "questions of other collectors can't be read");
+            tracing::debug!(error = %error.in_full(), "questions of other collectors can't be read");
             // Others may take this collector's places in the meantime.
             checked = Instant::now().checked_sub(CHECK).unwrap_or(checked);
         }

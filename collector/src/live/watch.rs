@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use settings::InFull;
 use tokio::sync::broadcast;
 use utoipa::ToSchema;
 use wire::frame::Frame;
@@ -103,7 +104,7 @@ impl Event {
     pub(super) fn new(name: &'static str, content: &impl Serialize) -> Self {
         let json = serde_json::to_vec(content).map_or_else(
             |error| {
-                tracing::error!(%error, "an event could not be written as JSON");
+                tracing::error!(error = %error.in_full(), "an event could not be written as JSON");
                 Bytes::from_static(b"{}")
             },
             Bytes::from,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use settings::{Failures, words};
+use settings::{Failures, InFull, words};
 use wire::private_file;
 
 use crate::live::Live;
@@ -34,11 +34,11 @@ impl Counters {
         match private_file::read_up_to(&counters.path, SIZE_MAX) {
             Ok(saved) => {
                 if let Err(error) = counters.live.restore(&saved, now_ns()) {
-                    tracing::warn!(%path, %error, "counters begin at zero");
+                    tracing::warn!(%path, error = %error.in_full(), "counters begin at zero");
                 }
             }
             Err(error) if error.is_absent() => {}
-            Err(error) => tracing::warn!(%error, "counters begin at zero"),
+            Err(error) => tracing::warn!(error = %error.in_full(), "counters begin at zero"),
         }
         counters
     }
@@ -56,7 +56,7 @@ impl Counters {
                     }
                 }
                 Ok(Ok(())) => drop(failures.succeeded()),
-                Err(error) => tracing::error!(%error, "{UNSAVED}"),
+                Err(error) => tracing::error!(error = %error.in_full(), "{UNSAVED}"),
             }
         }
     }
@@ -69,8 +69,8 @@ impl Counters {
     }
 
     fn write(&self) -> Result<(), String> {
-        let saved = self.live.save().map_err(|error| error.to_string())?;
-        private_file::write(&self.path, &saved).map_err(|error| error.to_string())
+        let saved = self.live.save().map_err(|error| error.in_full().to_string())?;
+        private_file::write(&self.path, &saved).map_err(|error| error.in_full().to_string())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use settings::{Failures, words};
+use settings::{Failures, InFull, words};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -61,7 +61,7 @@ impl Health {
 async fn failing(store: &dyn Database) -> StoreState {
     match timeout(ANSWER, store.ready()).await {
         Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(error.to_string()),
+        Ok(Err(error)) => Some(error.in_full().to_string()),
         Err(_) => Some(format!("the store gave no answer within {ANSWER:?}")),
     }
 }

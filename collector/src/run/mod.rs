@@ -16,10 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
-use settings::{ConfigError, Loaded, Problem, Running, Service, way_out};
+use settings::{ConfigError, InFull, Loaded, Problem, Running, Service, way_out};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use wire::advice::Advised;
 use wire::pem::TlsFiles;
 use wire::private_file;
 
@@ -57,19 +58,16 @@ pub enum RunError {
     #[error(transparent)]
     Listen(#[from] ListenError),
     /// The TCP port is not available.
-    #[error(
-        "can't listen on TCP {address}: {error}; {}",
-        way_out(error, "set http.port, or stop what uses it")
-    )]
+    #[error("can't listen on TCP {address}")]
     Http {
         /// The address.
         address: SocketAddr,
-        /// The system's error.
+        /// The error of the system, with the remedy.
         #[source]
-        error: io::Error,
+        error: Advised,
     },
     /// A name without an address.
-    #[error("{key}: {host} has no address here: {error}")]
+    #[error("{key}: {host} has no address here")]
     Resolve {
         /// The config key.
         key: &'static str,
@@ -83,13 +81,13 @@ pub enum RunError {
     #[error(transparent)]
     HttpTls(#[from] TlsError),
     /// The address would show everybody the figures.
-    #[error("{0}")]
+    #[error(transparent)]
     Unprotected(#[from] Problem),
     /// Metrics can't be kept.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
     /// The system provides no signals or threads.
-    #[error("can't start the service: {0}")]
+    #[error("can't start the service")]
     System(#[source] io::Error),
     /// A part ended that should run forever.
     #[error("a part of the collector has ended; its error is in the log above")]
@@ -249,7 +247,10 @@ fn listen(
     let address = resolve("http.host", &config.http.host, config.http.port)?;
     config.http.check_address(address.ip())?;
     let http_tls = config.http.tls.files()?.map(HttpTls::open).transpose()?;
-    let http = listen::tcp(address).map_err(|error| RunError::Http { address, error })?;
+    let http = listen::tcp(address).map_err(|error| {
+        let way_out = way_out(&error, "set http.port, or stop what uses it");
+        RunError::Http { address, error: Advised::new(error, way_out) }
+    })?;
     let agents = listener.local_addr().map_err(RunError::System)?;
     let dashboard = http.local_addr().map_err(RunError::System)?;
     let scheme = if http_tls.is_some() { "https" } else { "http" };
@@ -259,7 +260,7 @@ fn listen(
 
 fn report(ended: io::Result<()>) {
     if let Err(error) = ended {
-        tracing::error!(%error, "a part of the collector failed");
+        tracing::error!(error = %error.in_full(), "a part of the collector failed");
     }
 }
 

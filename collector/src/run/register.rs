@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
+use settings::InFull;
 use tokio::time::{MissedTickBehavior, interval};
 use wire::id::ClientId;
 
@@ -34,7 +35,9 @@ pub async fn follow(store: Arc<dyn Database>, live: Live, identity: Arc<Identity
                 live.on_registered(&clients, now_ns());
                 live.on_second_hosts(&second_hosts, now_ns());
             }
-            Err(error) => tracing::debug!(%error, "can't read the register of clients"),
+            Err(error) => {
+                tracing::debug!(error = %error.in_full(), "can't read the register of clients")
+            }
         }
     }
 }
@@ -53,7 +56,9 @@ fn refuse(identity: &Identity, clients: &[Registered], done: &mut HashMap<String
         let at = UnixTime::since_unix_epoch(Duration::from_nanos(at_ns));
         match identity.records().on_forgotten(&id, at) {
             Ok(()) => drop(done.insert(client.clone(), at_ns)),
-            Err(error) => tracing::error!(%client, %error, "a forgotten client may still connect"),
+            Err(error) => {
+                tracing::error!(%client, error = %error.in_full(), "a forgotten client may still connect")
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use settings::{Change, ConfigError, Loaded, Reloaded, Running};
+use settings::{Change, ConfigError, InFull, Loaded, Reloaded, Running};
 use tokio::sync::watch;
 
 use crate::audit::{self, Event, Record};
@@ -30,15 +30,15 @@ impl Reload {
         &mut self,
         load: &impl Fn() -> Result<Loaded<Config>, ConfigError>,
     ) -> Result<Reloaded, String> {
-        let loaded = load().map_err(|error| error.to_string())?;
+        let loaded = load().map_err(|error| error.in_full().to_string())?;
         let config = &loaded.config;
         let refused = |problem| loaded.refuse(problem).to_string();
         config.http.check_address(self.http).map_err(refused)?;
         let access = config.http.access().map_err(refused)?;
         config.tls.files().map_err(refused)?;
-        self.certificates.reload().map_err(|error| error.to_string())?;
+        self.certificates.reload().map_err(|error| error.in_full().to_string())?;
         if let Some(tls) = &self.http_tls {
-            tls.reload().map_err(|error| error.to_string())?;
+            tls.reload().map_err(|error| error.in_full().to_string())?;
         }
         settings::set_log_level(&config.log);
         config.http.unbelieved().iter().for_each(|warning| tracing::warn!("{warning}"));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use settings::InFull;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -55,7 +56,7 @@ impl Retention {
     pub async fn run(mut self) {
         loop {
             if let Err(error) = self.delete_old().await {
-                tracing::warn!(%error, "can't delete old rows yet");
+                tracing::warn!(error = %error.in_full(), "can't delete old rows yet");
             }
             let wait = match self.last {
                 _ if self.dates.are_awaited() => FIRST,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use settings::{Failures, words};
+use settings::{Failures, InFull, words};
 use tokio::time::sleep;
 use wire::id::ClientId;
 
@@ -47,7 +47,7 @@ pub async fn follow(store: Arc<dyn Database>, identity: Arc<Identity>) {
             Ok(()) => ASK,
             Err(error) => {
                 untold = true;
-                tracing::debug!(%error, "can't exchange revocations with the store");
+                tracing::debug!(error = %error.in_full(), "can't exchange revocations with the store");
                 ASK_FAILING
             }
         };
@@ -73,15 +73,16 @@ async fn take(
             // Others may hold the directory's lock.
             let (records, of, revocation) =
                 (identity.records().clone(), client.clone(), told.revocation.clone());
-            let merge = move || records.merge(&of, &revocation).map_err(|it| it.to_string());
+            let merge =
+                move || records.merge(&of, &revocation).map_err(|it| it.in_full().to_string());
             let merged = tokio::task::spawn_blocking(merge).await;
-            match merged.map_err(|error| error.to_string()).flatten() {
+            match merged.map_err(|error| error.in_full().to_string()).flatten() {
                 Ok(true) => tracing::info!(%client, "revoked at another collector of this store"),
                 Ok(false) => {}
                 Err(error) => {
                     let kind = words(&error);
                     if let Some(tell) = failures.failed(kind, Instant::now()) {
-                        tracing::error!(%client, %error, "can't store who is revoked{tell}");
+                        tracing::error!(%client, error, "can't store who is revoked{tell}");
                     }
                     // It is read again.
                     return Ok(set_back);

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use settings::InFull;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::store::{Database, SignOut, StoreError};
@@ -32,7 +33,7 @@ pub async fn follow(store: Arc<dyn Database>, signed_out: SignedOut, access: Acc
         due.tick().await;
         let lasts = access.session_time();
         if let Err(error) = exchange(&*store, &signed_out, lasts, &mut stored).await {
-            tracing::debug!(%error, "can't exchange sign-outs with the store");
+            tracing::debug!(error = %error.in_full(), "can't exchange sign-outs with the store");
         }
     }
 }
@@ -56,7 +57,7 @@ async fn exchange(
         let signed_out = signed_out.clone();
         let learn = move || signed_out.learn(&names, now_s, lasts);
         if let Err(error) = tokio::task::spawn_blocking(learn).await {
-            tracing::error!(%error, "can't read sign-outs of other collectors");
+            tracing::error!(error = %error.in_full(), "can't read sign-outs of other collectors");
             return Ok(());
         }
     }

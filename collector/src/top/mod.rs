@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select, tick};
+use settings::InFull;
 use settings::terminal::{Screen, ScreenError, events};
 use tokio::runtime::Runtime;
 use tokio::task::AbortHandle;
@@ -40,7 +41,7 @@ pub enum TopError {
     #[error(transparent)]
     Screen(#[from] ScreenError),
     /// The system provides no runtime.
-    #[error("can't start: {0}")]
+    #[error("can't start")]
     System(#[source] io::Error),
 }
 
@@ -115,7 +116,7 @@ async fn listen(source: Arc<Source>, followed: Followed, sender: Sender<News>) {
     loop {
         let tell = |told| sender.send((followed.clone(), told)).is_ok();
         let Err(error) = source.follow(&followed, tell).await else { return };
-        if sender.send((followed.clone(), Told::Lost(error.to_string()))).is_err() {
+        if sender.send((followed.clone(), Told::Lost(error.in_full().to_string()))).is_err() {
             return;
         }
         tokio::time::sleep(RETRY).await;

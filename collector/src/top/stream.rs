@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use wire::advice::Advised;
 
 use super::state::{Followed, Told};
 
@@ -57,18 +58,18 @@ pub enum SourceError {
     #[error("the token has characters that HTTP can't carry")]
     Token,
     /// TLS can't be set up.
-    #[error("TLS can't be set up: {0}")]
+    #[error("TLS can't be set up")]
     Tls(#[from] rustls::Error),
 }
 
 /// Why a stream ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StreamError {
-    #[error("can't connect: {0}; does `collector run` run there?")]
-    Connect(#[source] io::Error),
+    #[error("can't connect")]
+    Connect(#[source] Advised),
     #[error("no answer within {ANSWER:?}")]
     NoAnswer,
-    #[error("{0}")]
+    #[error(transparent)]
     Http(#[from] hyper::Error),
     #[error("it requires a token; name the file that holds it by --token-file")]
     TokenNeeded,
@@ -76,10 +77,22 @@ pub(super) enum StreamError {
     Refused { status: StatusCode, why: String },
     #[error("it has closed the connection")]
     Ended,
-    #[error("{0}")]
+    #[error("the answer broke off")]
     Broken(#[source] Box<dyn Error + Send + Sync>),
-    #[error("can't understand its answer: {0}; is it a collector of this version?")]
-    Unknown(#[from] serde_json::Error),
+    #[error("can't understand its answer")]
+    Unknown(#[source] Advised),
+}
+
+impl StreamError {
+    fn connect(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Connect(Advised::new(error, "does `collector run` run there?"))
+    }
+}
+
+impl From<serde_json::Error> for StreamError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Unknown(Advised::new(error, "is it a collector of this version?"))
+    }
 }
 
 impl Source {
@@ -152,14 +165,14 @@ impl Source {
 
     async fn ask(&self, followed: &Followed) -> Result<Response<Incoming>, StreamError> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
-        let stream = stream.map_err(StreamError::Connect)?;
+        let stream = stream.map_err(StreamError::connect)?;
         let answer = match &self.tls {
             None => self.request(stream, followed).await?,
             Some(tls) => {
                 let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other);
-                let name = name.map_err(StreamError::Connect)?;
+                let name = name.map_err(StreamError::connect)?;
                 let tls = TlsConnector::from(tls.clone());
-                let stream = tls.connect(name, stream).await.map_err(StreamError::Connect)?;
+                let stream = tls.connect(name, stream).await.map_err(StreamError::connect)?;
                 self.request(stream, followed).await?
             }
         };

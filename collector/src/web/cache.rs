@@ -11,6 +11,7 @@ use axum::http::header::{
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use settings::InFull;
 
 use super::error::ApiError;
 
@@ -26,7 +27,7 @@ impl<T: Serialize> IntoResponse for Answer<T> {
                 let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")];
                 (headers, [(ETAG, tag)], json).into_response()
             }
-            Err(error) => ApiError::internal(error.to_string()).into_response(),
+            Err(error) => ApiError::internal(error.in_full().to_string()).into_response(),
         }
     }
 }

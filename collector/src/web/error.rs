@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use settings::InFull;
 use tokio::task::JoinError;
 use utoipa::openapi::response::{Response as Described, ResponseBuilder};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr};
@@ -88,13 +89,13 @@ impl ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        Self::unavailable("store_unavailable", error.to_string())
+        Self::unavailable("store_unavailable", error.in_full().to_string())
     }
 }
 
 impl From<JoinError> for ApiError {
     fn from(error: JoinError) -> Self {
-        Self::internal(error.to_string())
+        Self::internal(error.in_full().to_string())
     }
 }
 

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
+use settings::InFull;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::task::spawn_blocking;
@@ -78,7 +79,8 @@ pub(super) async fn live(
     asker: Asker,
     Params(LiveParams { client }): Params<LiveParams>,
 ) -> Result<Response, ApiError> {
-    let no_id = |error: wire::id::InvalidClientId| ApiError::bad_parameter(error.to_string());
+    let no_id =
+        |error: wire::id::InvalidClientId| ApiError::bad_parameter(error.in_full().to_string());
     let client = client.map(|client| ClientId::new(&client).map_err(no_id)).transpose()?;
     let place = app.streams.take(&asker.caller).await;
     let place = place.map_err(|why| no_turn(why, "too_many_readers", "pages are open"))?;

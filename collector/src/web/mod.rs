@@ -39,6 +39,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, middleware};
 use serde::Serialize;
+use settings::InFull;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -124,7 +125,7 @@ async fn keep_current(live: Live) {
             live.publish(now_ns());
         });
         if let Err(error) = told.await {
-            tracing::error!(%error, "can't publish changes to pages");
+            tracing::error!(error = %error.in_full(), "can't publish changes to pages");
         }
     }
 }

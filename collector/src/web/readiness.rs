@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use settings::InFull;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -52,7 +53,7 @@ impl Readiness {
                 let answer = ask();
                 tokio::spawn(async move {
                     let state = match timeout(READY_TIME, answer).await {
-                        Ok(answer) => answer.err().map(|error| error.to_string()),
+                        Ok(answer) => answer.err().map(|error| error.in_full().to_string()),
                         Err(_) => late(),
                     };
                     (Instant::now(), state)
@@ -60,8 +61,9 @@ impl Readiness {
             });
             let answered = question.await;
             asked.question = None;
-            asked.answer =
-                Some(answered.unwrap_or_else(|it| (Instant::now(), Some(it.to_string()))));
+            asked.answer = Some(
+                answered.unwrap_or_else(|it| (Instant::now(), Some(it.in_full().to_string()))),
+            );
         }
     }
 }

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
-use settings::{Failures, way_out};
+use settings::{Failures, InFull, way_out};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -178,7 +178,7 @@ pub(super) async fn serve(
                 Err(error) => {
                     if let Some(tell) = failures.failed(error.raw_os_error(), Instant::now()) {
                         let way_out = way_out(&error, "more are accepted as soon as that works");
-                        tracing::warn!(%error, "HTTP connections can't be accepted: {way_out}{tell}");
+                        tracing::warn!(error = %error.in_full(), "HTTP connections can't be accepted: {way_out}{tell}");
                     }
                     tokio::time::sleep(ACCEPT_RETRY).await;
                 }
@@ -229,7 +229,7 @@ async fn talk(
     }
     match tls.acceptor().accept(stream).await {
         Ok(stream) => answer(stream, peer, Encrypted(true), activity, router, watcher).await,
-        Err(error) => tracing::debug!(%error, "TLS of an HTTP connection failed"),
+        Err(error) => tracing::debug!(error = %error.in_full(), "TLS of an HTTP connection failed"),
     }
 }
 
@@ -259,7 +259,7 @@ async fn answer(
     let mut http = http1::Builder::new();
     http.header_read_timeout(None).max_headers(HEADERS_MAX).max_header_size(HEADER_BYTES_MAX);
     if let Err(error) = watcher.watch(http.serve_connection(stream, service)).await {
-        tracing::debug!(%error, "an HTTP connection was broken off");
+        tracing::debug!(error = %error.in_full(), "an HTTP connection was broken off");
     }
 }
 

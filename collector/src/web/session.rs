@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::hmac;
 use serde::{Deserialize, Serialize};
+use settings::InFull;
 use wire::private_file;
 
 /// Name of the cookie.
@@ -105,13 +106,15 @@ impl SignedOut {
     #[must_use]
     pub fn open(file: PathBuf) -> Self {
         let known = match private_file::read(&file) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
+            Ok(bytes) => {
+                serde_json::from_slice(&bytes).map_err(|error| error.in_full().to_string())
+            }
             Err(error) if error.is_absent() => Ok(Known::default()),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error.in_full().to_string()),
         };
         let known = known.unwrap_or_else(|error| {
             let file = file.display();
-            tracing::error!(%file, %error, "can't read signed-out sessions; they may be valid \
+            tracing::error!(%file, error, "can't read signed-out sessions; they may be valid \
                                             again");
             Known::default()
         });
@@ -161,12 +164,16 @@ impl SignedOut {
             known.until = known.until.max(oldest.began);
         }
         let Some(file) = &self.file else { return };
-        let written = serde_json::to_vec(&*known).map_err(|error| error.to_string());
-        let written = written
-            .and_then(|json| private_file::write(file, &json).map_err(|error| error.to_string()));
+        let written = serde_json::to_vec(&*known).map_err(|error| error.in_full().to_string());
+        let written = written.and_then(|json| {
+            private_file::write(file, &json).map_err(|error| error.in_full().to_string())
+        });
         if let Err(error) = written {
-            tracing::error!(%error, "can't save a signed-out session; after a restart it is valid \
-                                     again");
+            tracing::error!(
+                error,
+                "can't save a signed-out session; after a restart it is valid \
+                                     again"
+            );
         }
     }
 }

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::http::header::{HeaderMap, SET_COOKIE};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use settings::InFull;
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
@@ -57,7 +58,7 @@ pub(super) async fn sign_in(
     };
     app.judge(&asker, is_token(token, &presented))?;
     let session = Session::begin(now_ns() / 1_000_000_000);
-    let session = session.map_err(|error| ApiError::internal(error.to_string()))?;
+    let session = session.map_err(|error| ApiError::internal(error.in_full().to_string()))?;
     audit::signed_in(asker.address);
     let cookie = set_cookie(&session.cookie(token), rule.session_time.as_secs(), encrypted);
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie)]).into_response())

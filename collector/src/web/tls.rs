@@ -9,7 +9,9 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme,
 };
+use settings::InFull;
 use tokio_rustls::TlsAcceptor;
+use wire::advice::Advised;
 use wire::certificate::{Facts, utc};
 use wire::pem::{self, PemError};
 
@@ -29,17 +31,24 @@ pub struct CertificateFiles {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file is unusable.
-    #[error("{0}")]
+    #[error(transparent)]
     Pem(#[from] PemError),
     /// The two don't match, or TLS doesn't support their kind.
-    #[error("{} and {} can't be used: {error}; put a certificate and its key there", files.cert.display(), files.key.display())]
+    #[error("{} and {} can't be used", files.cert.display(), files.key.display())]
     Unusable {
         /// The files.
         files: CertificateFiles,
-        /// The error of TLS.
+        /// The error of TLS, with the remedy.
         #[source]
-        error: rustls::Error,
+        error: Advised,
     },
+}
+
+impl TlsError {
+    fn unusable(files: &CertificateFiles, error: rustls::Error) -> Self {
+        let error = Advised::new(error, "put a certificate and its key there");
+        Self::Unusable { files: files.clone(), error }
+    }
 }
 
 /// TLS of the pages. Clones share it.
@@ -72,7 +81,7 @@ impl HttpTls {
     /// Reloads without a request; logs errors.
     pub(super) fn renew(&self) {
         if let Err(error) = self.reload() {
-            tracing::error!(%error, "the present HTTPS certificate stays in use");
+            tracing::error!(error = %error.in_full(), "the present HTTPS certificate stays in use");
         }
     }
 
@@ -89,7 +98,7 @@ fn read(files: &CertificateFiles) -> Result<Arc<ServerConfig>, TlsError> {
         ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
     let config =
         config.and_then(|config| config.with_no_client_auth().with_single_cert(chain, key));
-    let mut config = config.map_err(|error| TlsError::Unusable { files: files.clone(), error })?;
+    let mut config = config.map_err(|error| TlsError::unusable(files, error))?;
     // HTTP/2 is off, because one connection would carry many requests.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
@@ -125,7 +134,7 @@ pub fn own_client(files: &CertificateFiles) -> Result<ClientConfig, TlsError> {
     let pinned = Arc::new(Pinned { certificate, provider: provider.clone() });
     let config =
         ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| TlsError::Unusable { files: files.clone(), error })?;
+    let config = config.map_err(|error| TlsError::unusable(files, error))?;
     let config = config.dangerous().with_custom_certificate_verifier(pinned);
     Ok(config.with_no_client_auth())
 }

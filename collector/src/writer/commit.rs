@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use settings::InFull;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -55,11 +56,11 @@ pub(super) async fn commit(
                 plan.leave_out(|it| sessions.contains(&it.session));
                 tell(Outcome { refused, ..Outcome::default() });
             }
-            Err(StoreError::Refused { reason, .. })
-                if plan.on_refused(&reason, started.elapsed()) => {}
+            Err(StoreError::Refused { error, .. })
+                if plan.on_refused(&error.in_full().to_string(), started.elapsed()) => {}
             Err(error) => {
                 metrics::counter!("netmon_collector_commit_errors_total").increment(1);
-                set_state(state, Some(error.to_string()));
+                set_state(state, Some(error.in_full().to_string()));
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(RETRY.1);
                 tell(settle(store, &mut plan).await);

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use settings::InFull;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -408,7 +409,7 @@ impl Running {
 async fn finished(committing: &mut Option<Committing>) -> Strikes {
     match committing {
         Some(committing) => (&mut committing.task).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a commit was aborted");
+            tracing::error!(error = %error.in_full(), "a commit was aborted");
             Strikes::default()
         }),
         None => std::future::pending().await,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use agent::identity::{Credentials, IdentityError};
 use quinn::{ConnectionError, Endpoint};
 use rustls::pki_types::UnixTime;
+use settings::InFull;
 use wire::certificate::{COLLECTOR_NAME, Facts};
 use wire::pem;
 
@@ -25,7 +26,9 @@ async fn an_agent_without_a_certificate_is_told_how_to_get_one() {
     };
     assert!(reason.contains("agent enroll TOKEN"), "{reason}");
     match collector.next().await {
-        Seen::Refused(error) => assert!(error.to_string().contains("no certificate"), "{error}"),
+        Seen::Refused(error) => {
+            assert!(error.in_full().to_string().contains("no certificate"), "{error}")
+        }
         other => panic!("{other:?}"),
     }
     assert!(rejects("no_certificate") > before);
@@ -46,11 +49,13 @@ async fn a_certificate_of_another_ca_is_refused() {
     let connecting = endpoint.connect_with(config, collector.address, COLLECTOR_NAME).unwrap();
     let reason = match connecting.await {
         Ok(connection) => closed(&connection).await,
-        Err(error) => error.to_string(),
+        Err(error) => error.in_full().to_string(),
     };
     assert!(reason.contains("UnknownIssuer"), "{reason}");
     match collector.next().await {
-        Seen::Failed(error) => assert!(error.to_string().contains("UnknownIssuer"), "{error}"),
+        Seen::Failed(error) => {
+            assert!(error.in_full().to_string().contains("UnknownIssuer"), "{error}")
+        }
         other => panic!("{other:?}"),
     }
     assert!(rejects("unknown_ca") > before);
@@ -65,7 +70,7 @@ async fn an_agent_trusts_no_collector_of_another_ca() {
     let config = credentials.client_config();
     let error =
         agent::connection::connect(&other.server(), COLLECTOR_NAME, &config).await.unwrap_err();
-    assert!(error.to_string().contains("UnknownIssuer"), "{error}");
+    assert!(error.in_full().to_string().contains("UnknownIssuer"), "{error}");
 }
 
 #[tokio::test]
@@ -75,7 +80,7 @@ async fn an_expired_certificate_is_refused_on_both_ends() {
     let files = enrolled_at(&collector.identity, "web-1", host.path(), ago(91 * DAY)).await;
     let error = Credentials::load(host.path(), None, UnixTime::now()).unwrap_err();
     assert!(matches!(error, IdentityError::Expired { .. }));
-    assert!(error.to_string().contains("agent enroll TOKEN"), "{error}");
+    assert!(error.in_full().to_string().contains("agent enroll TOKEN"), "{error}");
 
     // An agent whose clock lags doesn't see that.
     let credentials = Credentials::load(host.path(), None, ago(10 * DAY)).unwrap();

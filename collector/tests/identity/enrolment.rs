@@ -8,6 +8,7 @@ use agent::identity::{Asked, EnrollError};
 use collector::identity::{NewToken, Peer};
 use quinn::Endpoint;
 use rustls::pki_types::UnixTime;
+use settings::InFull;
 use wire::certificate::{COLLECTOR_NAME, Facts};
 use wire::codec;
 use wire::message::{Message, RenewRequest};
@@ -222,7 +223,7 @@ async fn without_a_server_and_an_address_in_the_token_the_setting_is_named() {
     let (collector, _dir) = own_ca();
     let host = tempfile::tempdir().unwrap();
     let error = agent::identity::enroll(&collector.token(), &[], &chosen("a"), host.path()).await;
-    assert!(error.unwrap_err().to_string().contains("server.host"));
+    assert!(error.unwrap_err().in_full().to_string().contains("server.host"));
 }
 
 #[tokio::test]
@@ -231,7 +232,7 @@ async fn a_collector_of_another_ca_never_sees_the_secret() {
     let (mut other, _other_dir) = own_ca();
     let host = tempfile::tempdir().unwrap();
     let error = other.enroll_with(&real.token(), "web-1", host.path()).await.unwrap_err();
-    let text = error.to_string();
+    let text = error.in_full().to_string();
     assert!(text.contains("not the collector that made it"), "{text}");
     assert!(text.contains("the token is still unused"), "{text}");
     // The handshake itself fails: no stream, not one byte of a request.
@@ -264,7 +265,7 @@ async fn a_stolen_ca_certificate_makes_nobody_the_collector() {
     let host = tempfile::tempdir().unwrap();
     let enrolled =
         agent::identity::enroll(&real.token(), &[server], &chosen("web-1"), host.path()).await;
-    let text = enrolled.unwrap_err().to_string();
+    let text = enrolled.unwrap_err().in_full().to_string();
     assert!(text.contains("not the collector that made it"), "{text}");
     assert!(!accepted.await.unwrap());
 }
@@ -295,7 +296,11 @@ async fn a_signing_request_by_somebody_elses_key_is_refused_and_the_token_stays(
     let (sound, _) = request(&token, "web-1");
     let mut forged = sound.clone();
     *forged.csr_der.last_mut().unwrap() ^= 1;
-    let error = ask(&collector.identity, &forged, &collector.store).await.unwrap_err().to_string();
+    let error = ask(&collector.identity, &forged, &collector.store)
+        .await
+        .unwrap_err()
+        .in_full()
+        .to_string();
     assert!(error.contains("signing request"), "{error}");
     ask(&collector.identity, &sound, &collector.store).await.unwrap();
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use agent::identity::{Credentials, IdentityError as AgentError};
 use collector::identity::{Identity, IdentityError};
 use rustls::pki_types::UnixTime;
+use settings::InFull;
 
 use crate::support::*;
 
@@ -59,7 +60,7 @@ fn a_key_that_others_can_read_is_refused_with_the_fix() {
         drop(open(dir.path()));
         let path = dir.path().join("identity").join(name);
         chmod(&path, 0o644);
-        let text = reopen(&dir).unwrap_err().to_string();
+        let text = reopen(&dir).unwrap_err().in_full().to_string();
         assert!(text.contains(&format!("chmod 600 {}", path.display())), "{text}");
         chmod(&path, 0o600);
         reopen(&dir).unwrap();
@@ -74,7 +75,7 @@ fn what_is_damaged_is_named() {
         let path = dir.path().join("identity").join(name);
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-        let text = reopen(&dir).unwrap_err().to_string();
+        let text = reopen(&dir).unwrap_err().in_full().to_string();
         assert!(text.contains(&path.display().to_string()), "{text}");
     }
 }
@@ -95,7 +96,7 @@ fn a_ca_whose_key_is_gone_is_not_replaced_silently() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
     std::fs::remove_file(dir.path().join("identity/ca.key")).unwrap();
-    let text = reopen(&dir).unwrap_err().to_string();
+    let text = reopen(&dir).unwrap_err().in_full().to_string();
     assert!(text.contains("ca.key") && text.contains("backup"), "{text}");
 }
 
@@ -116,13 +117,13 @@ async fn the_agent_names_what_is_missing_damaged_or_readable_by_others() {
     let (collector, _dir) = own_ca();
     let host = tempfile::tempdir().unwrap();
     let load = || Credentials::load(host.path(), None, UnixTime::now());
-    let text = load().unwrap_err().to_string();
+    let text = load().unwrap_err().in_full().to_string();
     assert!(text.contains("isn't enrolled") && text.contains("agent enroll TOKEN"), "{text}");
 
     collector.enroll("web-1", host.path()).await;
     let key = host.path().join("key.pem");
     chmod(&key, 0o640);
-    let text = load().unwrap_err().to_string();
+    let text = load().unwrap_err().in_full().to_string();
     assert!(text.contains(&format!("chmod 600 {}", key.display())), "{text}");
     chmod(&key, 0o600);
     load().unwrap();
@@ -135,7 +136,7 @@ async fn the_agent_names_what_is_missing_damaged_or_readable_by_others() {
     std::fs::write(&key, foreign).unwrap();
     let error = load().unwrap_err();
     assert!(matches!(error, AgentError::Unusable { .. }), "{error}");
-    assert!(error.to_string().contains("agent enroll TOKEN"), "{error}");
+    assert!(error.in_full().to_string().contains("agent enroll TOKEN"), "{error}");
     std::fs::write(&key, &own_key).unwrap();
 
     // An older release stored the certificate only in cert.pem.
@@ -147,7 +148,7 @@ async fn the_agent_names_what_is_missing_damaged_or_readable_by_others() {
         let path = host.path().join(name);
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-        let text = load().unwrap_err().to_string();
+        let text = load().unwrap_err().in_full().to_string();
         assert!(text.contains(&path.display().to_string()), "{text}");
         std::fs::write(&path, whole).unwrap();
     }

@@ -12,6 +12,7 @@ use rcgen::{
     SanType, SerialNumber,
 };
 use rustls::pki_types::UnixTime;
+use settings::InFull;
 use tempfile::TempDir;
 use wire::certificate::Facts;
 use wire::pem::{self, TlsFiles};
@@ -125,7 +126,7 @@ async fn certificates_that_the_operators_ca_has_revoked_are_refused_on_open_conn
 
     // An unusable file leaves the previous one in effect.
     std::fs::write(&crl, "damaged").unwrap();
-    let text = collector.identity.server_config(UnixTime::now()).unwrap_err().to_string();
+    let text = collector.identity.server_config(UnixTime::now()).unwrap_err().in_full().to_string();
     assert!(text.contains("/crl holds no certificate revocation list"), "{text}");
     assert!(collector.identity.is_revoked(&agent, Instant::now()));
 }
@@ -161,7 +162,7 @@ async fn an_agent_too_refuses_a_collector_whose_certificate_was_revoked() {
     let config = load(&agent).client_config();
     let server = collector.server();
     let error = agent::connection::connect(&server, "127.0.0.1", &config).await.unwrap_err();
-    assert!(error.to_string().contains("Revoked"), "{error}");
+    assert!(error.in_full().to_string().contains("Revoked"), "{error}");
 }
 
 fn identity(dir: &TempDir, files: &TlsFiles) -> Result<Identity, IdentityError> {
@@ -190,7 +191,7 @@ async fn a_certificate_that_does_not_say_one_client_id_is_refused() {
     let mut collector = Collector::start(identity(&dir, &pki.server()).unwrap());
     let files = pki.client(&["web-1", "web-2"]);
     let error = Credentials::load(Path::new("/nowhere"), Some(&files), UnixTime::now());
-    let text = error.unwrap_err().to_string();
+    let text = error.unwrap_err().in_full().to_string();
     assert!(text.contains("client.cert") && text.contains("exactly one"), "{text}");
 
     let before = rejects("bad_certificate");
@@ -239,7 +240,7 @@ async fn files_that_were_replaced_take_effect_on_new_connections() {
 
     // An unusable file leaves the previous one in effect.
     std::fs::write(&files.cert, "damaged").unwrap();
-    let text = collector.identity.server_config(UnixTime::now()).unwrap_err().to_string();
+    let text = collector.identity.server_config(UnixTime::now()).unwrap_err().in_full().to_string();
     assert!(text.contains("server.cert"), "{text}");
     let _connected = collector.connect(&credentials).await;
     let _ = collector.next_agent().await;
@@ -251,15 +252,15 @@ fn files_that_do_not_fit_or_can_be_read_by_others_are_named() {
     let files = pki.server();
     let other = pki.client(&["web-1"]);
     let mixed = TlsFiles { key: other.key.clone(), ..files.clone() };
-    let text = identity(&dir, &mixed).unwrap_err().to_string();
+    let text = identity(&dir, &mixed).unwrap_err().in_full().to_string();
     assert!(text.contains("server.cert") && text.contains("client.key"), "{text}");
 
     let absent = TlsFiles { ca: "/nowhere/ca.pem".into(), ..files.clone() };
-    let text = identity(&dir, &absent).unwrap_err().to_string();
+    let text = identity(&dir, &absent).unwrap_err().in_full().to_string();
     assert!(text.contains("/nowhere/ca.pem"), "{text}");
 
     chmod(&files.key, 0o644);
-    let text = identity(&dir, &files).unwrap_err().to_string();
+    let text = identity(&dir, &files).unwrap_err().in_full().to_string();
     assert!(text.contains(&format!("chmod 600 {}", files.key.display())), "{text}");
 }
 
@@ -268,8 +269,12 @@ async fn tokens_are_not_for_this() {
     let (pki, dir) = (OperatorPki::new(), tempfile::tempdir().unwrap());
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let collector = Collector::start_on(identity(&dir, &pki.server()).unwrap(), socket);
-    let text =
-        collector.identity.new_token(new_token(None), UnixTime::now()).unwrap_err().to_string();
+    let text = collector
+        .identity
+        .new_token(new_token(None), UnixTime::now())
+        .unwrap_err()
+        .in_full()
+        .to_string();
     assert!(text.contains("tls.ca"), "{text}");
     // A token of another collector.
     let (other, _other_dir) = own_ca();

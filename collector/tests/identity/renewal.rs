@@ -3,6 +3,7 @@
 use agent::identity::Credentials;
 use collector::identity::Renewed;
 use rustls::pki_types::UnixTime;
+use settings::InFull;
 use wire::message::RenewRequest;
 use wire::pem;
 
@@ -52,7 +53,7 @@ async fn a_revoked_agent_can_not_renew() {
     collector.identity.records().revoke(&client("web-1"), UnixTime::now()).unwrap();
     let error =
         collector.identity.renew(&agent, &request(), LOCALHOST, UnixTime::now()).unwrap_err();
-    assert!(error.to_string().contains("revoked"), "{error}");
+    assert!(error.in_full().to_string().contains("revoked"), "{error}");
 }
 
 #[tokio::test]
@@ -66,7 +67,7 @@ async fn before_two_thirds_of_its_life_a_certificate_is_not_renewed_and_the_agen
     let before = (std::fs::read(&issued).unwrap(), rejects("early_renewal"));
     let error = agent::identity::renew(&connection, &credentials, host.path()).await.unwrap_err();
     let due = wire::certificate::utc(credentials.validity().due());
-    let said = error.to_string();
+    let said = error.in_full().to_string();
     assert!(said.contains(&format!("renewed from {due} on")) && said.contains("clock"), "{said}");
     assert_eq!(std::fs::read(&issued).unwrap(), before.0);
     assert!(rejects("early_renewal") > before.1);
@@ -122,7 +123,7 @@ async fn a_host_that_was_enrolled_again_meanwhile_keeps_what_it_got() {
         std::fs::copy(other.path().join(name), host.path().join(name)).unwrap();
     }
     let error = agent::identity::renew(&connection, &first, host.path()).await.unwrap_err();
-    assert!(error.to_string().contains("another process"), "{error}");
+    assert!(error.in_full().to_string().contains("another process"), "{error}");
     let loaded = Credentials::load(host.path(), None, UnixTime::now()).unwrap();
     assert_eq!(loaded.client(), &client("web-2"));
 }

@@ -11,6 +11,7 @@ use collector::identity::{
 };
 use quinn::Endpoint;
 use rustls::pki_types::UnixTime;
+use settings::InFull;
 use wire::certificate::{COLLECTOR_NAME, Fingerprint};
 use wire::codec::{self, HEADER_LEN, Received};
 use wire::id::ClientId;
@@ -130,7 +131,7 @@ async fn a_token_for_an_id_gives_it_to_a_host_that_has_not_chosen_another() {
     assert_eq!(enrolled.unwrap().credentials.client(), &client("debian"));
     let nameless = Asked::HostName(None);
     let refused = collector.enroll_as(&collector.token(), &nameless, host.path()).await;
-    assert!(refused.unwrap_err().to_string().contains("--id NAME"));
+    assert!(refused.unwrap_err().in_full().to_string().contains("--id NAME"));
 }
 
 #[tokio::test]
@@ -175,7 +176,7 @@ async fn a_cancelled_token_is_refused() {
     assert!(collector.identity.cancel_token(&token.secret.digest()).unwrap());
     assert!(!collector.identity.cancel_token(&token.secret.digest()).unwrap());
     let refused = ask(&collector.identity, &request(&token, "web-1").0, &collector.store).await;
-    assert!(refused.unwrap_err().to_string().contains("cancelled"));
+    assert!(refused.unwrap_err().in_full().to_string().contains("cancelled"));
 }
 
 /// A store that is unavailable, or where somebody else takes uses first.

@@ -2,6 +2,7 @@
 
 use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
 use collector::store::{Commit, Distributed, Query};
+use settings::InFull;
 
 use crate::batches::{Agent, START, client, hello, sample};
 use crate::cluster;
@@ -162,7 +163,7 @@ async fn a_node_that_may_lose_what_it_acknowledges_is_named_and_one_that_does_no
     place.execute("INSERT INTO answers VALUES ('db-1', true, 'on'), ('db-2', true, 'off')").await;
     let config = PostgresConfig::new(place.url.parse().unwrap(), Authorities::System).unwrap();
     let store = PostgresStore::new(config);
-    let reason = store.ready().await.unwrap_err().to_string();
+    let reason = store.ready().await.unwrap_err().in_full().to_string();
     assert!(reason.contains("the server, the node db-2:5432 run with fsync = off"), "{reason}");
     assert!(reason.contains("database.allow_unsafe: true"), "{reason}");
     let allowed = PostgresStore::new(place.config.clone());
@@ -170,7 +171,7 @@ async fn a_node_that_may_lose_what_it_acknowledges_is_named_and_one_that_does_no
     place
         .execute("UPDATE answers SET success = false, fsync = 'timeout' WHERE node = 'db-2'")
         .await;
-    let reason = allowed.ready().await.unwrap_err().to_string();
+    let reason = allowed.ready().await.unwrap_err().in_full().to_string();
     assert!(reason.contains("the node db-2:5432 doesn't answer: timeout"), "{reason} {name}");
 }
 

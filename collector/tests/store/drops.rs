@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use collector::store::postgres::PostgresStore;
 use collector::store::{Check, Commit, Query, Resolution, Retain, RetentionLimits, Store};
+use settings::InFull;
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::batches::{Agent, DAY, SECOND, START, all, client, hello, sample};
@@ -94,7 +95,7 @@ async fn a_table_that_can_not_be_had_keeps_no_other_from_shrinking() {
     place.execute(&drop).await;
     place.execute("ALTER TABLE bandwidth_stats_default RENAME TO gone").await;
     let error = store.retain(&RetentionLimits::default(), midnight(0)).await.unwrap_err();
-    let error = error.to_string();
+    let error = error.in_full().to_string();
     assert!(error.contains("bandwidth_stats: ") && !error.contains("bandwidth_5m"), "{error}");
     assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_5m_default").await, [0]);
     assert_eq!(place.numbers(ahead).await, [made], "the next days' partitions are made");
@@ -201,7 +202,7 @@ async fn a_drop_that_ends_half_way_loses_no_sum_and_goes_on_next_time() {
     let end = "SELECT pg_terminate_backend(pid)::int FROM pg_stat_activity
                WHERE datname = current_database() AND wait_event_type = 'Lock'";
     assert_eq!(place.numbers(end).await, [1]);
-    let error = retain.await.unwrap().unwrap_err().to_string();
+    let error = retain.await.unwrap().unwrap_err().in_full().to_string();
     assert!(error.contains("bandwidth_5m: "), "{error}");
     slow.batch_execute("COMMIT").await.unwrap();
     assert_eq!(place.numbers(EXPIRING).await, [1]);
@@ -256,10 +257,10 @@ async fn a_database_that_is_gone_is_tried_once_however_much_there_is_to_do() {
     place.numbers(cut).await;
     let count = || refused.swap(0, Ordering::SeqCst);
     let error = store.retain(&RetentionLimits::default(), midnight(0)).await.unwrap_err();
-    assert!(!error.to_string().contains("bandwidth"), "{error}");
+    assert!(!error.in_full().to_string().contains("bandwidth"), "{error}");
     assert_eq!(count(), 1, "attempts of retention");
     let days = (3..9).map(|day| sample("eth0", midnight(day), 1)).collect();
     let error = store.commit(&agent.next(days)).await.unwrap_err();
-    assert!(!error.to_string().contains("bandwidth"), "{error}");
+    assert!(!error.in_full().to_string().contains("bandwidth"), "{error}");
     assert_eq!(count(), 1, "attempts of a commit that needs many partitions");
 }

@@ -13,6 +13,7 @@ use collector::web::{Access, Limits, SignedOut, WebState, serve};
 use collector::writer::{
     BatchLimits, ClientShare, OpenSession, Progress, StoreState, Surroundings, Writer, WriterHandle,
 };
+use settings::InFull;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use wire::frame::Sample;
@@ -187,7 +188,7 @@ async fn a_database_that_takes_no_changes() {
     assert!(working.deliver(2) && working.deliver(3));
     let words = ["SQLSTATE 25006", "connect to the primary"];
     working.fails(&words).await;
-    let reason = working.store.ready().await.unwrap_err().to_string();
+    let reason = working.store.ready().await.unwrap_err().in_full().to_string();
     assert!(words.iter().all(|word| reason.contains(word)), "{reason}");
     let reset = format!("ALTER DATABASE {name} RESET default_transaction_read_only");
     admin.batch_execute(&reset).await.unwrap();
@@ -256,7 +257,7 @@ async fn a_right_to_make_tables_that_never_was() {
     let place = owned_by_a_role("powerless").await;
     place.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC, pg_database_owner").await;
     let store = PostgresStore::new(place.config.clone());
-    let reason = store.ready().await.unwrap_err().to_string();
+    let reason = store.ready().await.unwrap_err().in_full().to_string();
     assert!(reason.contains("SQLSTATE 42501") && reason.contains("schema public"), "{reason}");
     place.execute("GRANT CREATE ON SCHEMA public TO powerless").await;
     store.ready().await.unwrap();
@@ -289,11 +290,11 @@ async fn a_server_that_may_lose_what_it_acknowledges_is_refused_unless_allowed()
     let config = PostgresConfig::new(place.url.parse().unwrap(), Authorities::System).unwrap();
     let store = PostgresStore::new(config);
     let words = ["fsync = off", "database.allow_unsafe: true"];
-    let reason = store.ready().await.unwrap_err().to_string();
+    let reason = store.ready().await.unwrap_err().in_full().to_string();
     assert!(words.iter().all(|word| reason.contains(word)), "{reason}");
     store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
     let batch = Agent::new("web", 1, 1).next(vec![sample("eth0", START, 1)]);
-    let reason = store.commit(&batch).await.unwrap_err().to_string();
+    let reason = store.commit(&batch).await.unwrap_err().in_full().to_string();
     assert!(words.iter().all(|word| reason.contains(word)), "{reason}");
     assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 0);
 }

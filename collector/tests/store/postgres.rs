@@ -10,6 +10,7 @@ use collector::store::{
 };
 use collector::time::now_ns;
 use rustls::RootCertStore;
+use settings::InFull;
 use tokio_postgres::SimpleQueryMessage;
 use wire::frame::Sample;
 
@@ -113,7 +114,7 @@ crate::behaviours!(fresh());
 
 fn failure<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> String {
     match outcome {
-        Err(StoreError::Failed { location, reason }) => format!("{location}: {reason}"),
+        Err(StoreError::Failed { location, error }) => format!("{location}: {}", error.in_full()),
         other => panic!("{other:?}"),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use collector::store::sqlite::{OpenError, SqliteReader, SqliteRegister, SqliteStore};
 use collector::store::{Commit, Database, Query, Resolution, Store};
 use rusqlite::Connection;
+use settings::InFull;
 
 use crate::batches::{Agent, SECOND, START, all, client, hello, sample};
 use crate::suite::{Place, ReportRow};
@@ -95,7 +96,7 @@ async fn a_second_collector_on_the_same_file_is_refused_and_readers_are_not() {
     store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
     let error = refusal(&place.path());
     assert!(matches!(error, OpenError::InUse { .. }), "{error}");
-    assert!(error.to_string().contains("netmon.db"), "{error}");
+    assert!(error.in_full().to_string().contains("netmon.db"), "{error}");
     let reader = SqliteReader::open(&place.path()).unwrap();
     assert_eq!(reader.clients().await.unwrap().len(), 1);
     let mut agent = Agent::new("web", 1, 1);
@@ -145,7 +146,7 @@ async fn a_damaged_file_is_named() {
     std::fs::write(&path, vec![b'x'; 8192]).unwrap();
     let error = refusal(&path);
     assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
-    assert!(error.to_string().contains("netmon.db"), "{error}");
+    assert!(error.in_full().to_string().contains("netmon.db"), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), vec![b'x'; 8192], "the damaged file is unchanged");
 }
 
@@ -156,7 +157,7 @@ async fn a_place_that_can_not_be_written_is_named() {
     let error = refusal(&directory.path().join("file/netmon.db"));
     assert!(matches!(error, OpenError::File { .. }), "{error}");
     assert!(
-        error.to_string().contains(&directory.path().join("file").display().to_string()),
+        error.in_full().to_string().contains(&directory.path().join("file").display().to_string()),
         "{error}"
     );
 }
@@ -192,11 +193,11 @@ async fn a_file_that_was_deleted_under_the_store_takes_nothing_and_is_not_ready_
     std::fs::rename(place.path(), &away).unwrap();
     let next = agent.next(vec![sample("eth0", START + SECOND, 2)]);
     for failed in [store.ready().await, store.commit(&next).await.map(drop)] {
-        let words = failed.unwrap_err().to_string();
+        let words = failed.unwrap_err().in_full().to_string();
         assert!(words.contains("was deleted while the collector had it open"), "{words}");
     }
     std::fs::write(place.path(), "something else").unwrap();
-    let words = store.commit(&next).await.unwrap_err().to_string();
+    let words = store.commit(&next).await.unwrap_err().in_full().to_string();
     assert!(words.contains("was replaced"), "{words}");
     std::fs::rename(&away, place.path()).unwrap();
     store.ready().await.unwrap();
@@ -243,7 +244,7 @@ fn what_is_planted_beside_the_file_is_not_opened() {
             SqliteReader::open(&sqlite.path()).map(drop),
         ];
         for refused in refused {
-            let text = refused.unwrap_err().to_string();
+            let text = refused.unwrap_err().in_full().to_string();
             assert!(text.contains(&format!("rm {}", planted.display())), "{text}");
         }
         std::fs::remove_file(planted).unwrap();

@@ -58,8 +58,8 @@ impl Memory {
 
     fn check(&self) -> Result<(), StoreError> {
         if self.failing.load(Ordering::Relaxed) {
-            let (location, reason) = ("memory".into(), "switched off".into());
-            return Err(StoreError::Failed { location, reason });
+            let (location, error) = ("memory".into(), "switched off".into());
+            return Err(StoreError::Failed { location, error });
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use collector::web::{Access, CertificateFiles, HttpTls, Limits, own_client};
 use rustls::{ClientConnection, StreamOwned};
 use serde_json::json;
+use settings::InFull;
 
 use crate::client::{Connection, get};
 use crate::server::{Server, encrypted};
@@ -46,7 +47,7 @@ async fn ask(server: &Server, files: &CertificateFiles, request: &str) -> Result
         stream.read_to_string(&mut answer)?;
         Ok::<_, std::io::Error>(answer)
     });
-    asked.await.unwrap().map_err(|error| error.to_string())
+    asked.await.unwrap().map_err(|error| error.in_full().to_string())
 }
 
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -95,14 +96,14 @@ async fn a_renewed_certificate_is_taken_and_a_broken_one_changes_nothing() {
     assert!(ask(&server, &files, HEALTH).await.is_ok());
     assert!(ask(&server, &before, HEALTH).await.is_err(), "no other certificate is taken");
     fs::write(&files.key, "no key").unwrap();
-    let error = tls.reload().unwrap_err().to_string();
+    let error = tls.reload().unwrap_err().in_full().to_string();
     assert!(error.contains("key.pem"), "{error}");
     assert!(ask(&server, &files, HEALTH).await.is_ok());
     // A key of another certificate, and a key that others can read.
     make(other.path());
     fs::copy(other.path().join("key.pem"), &files.key).unwrap();
-    let error = tls.reload().unwrap_err().to_string();
+    let error = tls.reload().unwrap_err().in_full().to_string();
     assert!(error.contains("key.pem can't be used"), "{error}");
     fs::set_permissions(&files.key, fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(tls.reload().unwrap_err().to_string().contains("key.pem"));
+    assert!(tls.reload().unwrap_err().in_full().to_string().contains("key.pem"));
 }

@@ -6,18 +6,20 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use figment::error::{Actual, Kind};
+use wire::advice::Advised;
 use wire::permission;
 
 /// Why a config is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file can't be read.
-    #[error("{file}: {error}; {}", readable_again(file, error))]
+    #[error("{file}")]
     Unreadable {
         /// Its path.
         file: String,
-        /// The system's error.
-        error: io::Error,
+        /// The error of the system, with the remedy.
+        #[source]
+        error: Advised,
     },
     /// The file is not a YAML document of keys and values.
     #[error("{place}: not a valid config file: {why}")]
@@ -37,6 +39,15 @@ pub enum ConfigError {
         /// The fault and the remedy.
         why: String,
     },
+}
+
+impl ConfigError {
+    /// A file that can't be read.
+    #[must_use]
+    pub fn unreadable(file: String, error: io::Error) -> Self {
+        let way_out = readable_again(&file, &error);
+        Self::Unreadable { file, error: Advised::new(error, way_out) }
+    }
 }
 
 fn readable_again(file: &str, error: &io::Error) -> String {

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind as Usage;
 use clap::{CommandFactory, Parser};
 
-use crate::causes::causes;
+use crate::causes::{InFull, causes};
 use crate::error::{ConfigError, Problem};
 use crate::output::{Output, complain};
 
@@ -45,7 +45,7 @@ fn end(program: &str, code: ExitCode, out: Output) -> ExitCode {
         None => code,
         Some(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::from(CLOSED_PIPE),
         Some(error) => {
-            complain(program, &format!("can't write to the standard output: {error}"));
+            complain(program, &format!("can't write to the standard output: {}", error.in_full()));
             ExitCode::FAILURE
         }
     }
@@ -91,21 +91,8 @@ fn usage_line(message: &str) -> String {
 /// Prints an error with its causes as one line, and returns the exit code.
 fn report(program: &str, error: &(dyn Error + 'static)) -> ExitCode {
     let usage = causes(error).any(|error| error.is::<ConfigError>() || error.is::<Problem>());
-    complain(program, &one_line(error));
+    complain(program, &error.in_full().to_string());
     if usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
-}
-
-/// An error and its causes, each once, because many errors contain their cause's text.
-fn one_line(error: &(dyn Error + 'static)) -> String {
-    let mut line = String::new();
-    for cause in causes(error).map(ToString::to_string) {
-        if line.is_empty() {
-            line = cause;
-        } else if !line.contains(&cause) {
-            line = format!("{line}: {cause}");
-        }
-    }
-    line.replace('\n', " ")
 }
 
 #[cfg(test)]
@@ -130,14 +117,5 @@ mod tests {
         let named = |line: &str| subcommand(&all, line.split(' ').map(str::to_owned));
         assert_eq!(named("-c agent.yaml enroll --tokne-file x").as_deref(), Some("enroll"));
         assert_eq!(named("rnu --help"), None);
-    }
-
-    #[test]
-    fn a_cause_that_the_error_names_itself_is_said_once() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("can't bind: {0}")]
-        struct Outer(#[source] std::io::Error);
-        let outer = Outer(std::io::Error::other("in use"));
-        assert_eq!(one_line(&outer), "can't bind: in use");
     }
 }

@@ -16,6 +16,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::causes::InFull;
 use crate::error::{ConfigError, Problem, explain};
 use crate::{service_links, yaml};
 
@@ -91,8 +92,8 @@ impl<S> Loaded<S> {
 
     /// Notes that a layer is unreadable, so any key without a value may have one there.
     pub fn note_unread(&mut self, why: &ConfigError) {
-        self.warnings.push(why.to_string());
-        self.unread = Some(why.to_string());
+        self.warnings.push(why.in_full().to_string());
+        self.unread = Some(why.in_full().to_string());
     }
 
     /// The error for a value refused later, when a command needs it.
@@ -196,7 +197,7 @@ impl Sources {
     fn add_file(&mut self, named: bool) -> Result<(), ConfigError> {
         match yaml::read(&self.file) {
             Err(ConfigError::Unreadable { error, .. })
-                if !named && error.kind() == ErrorKind::NotFound => {}
+                if !named && error.io_kind() == Some(ErrorKind::NotFound) => {}
             document => {
                 let document = document?;
                 self.add(self.file.display().to_string(), document.tree);

@@ -28,6 +28,7 @@ pub mod units;
 mod value;
 mod yaml;
 
+pub use self::causes::{Chain, InFull};
 pub use self::doctor::{Finding, Level, examine_time_sync, print_findings};
 pub use self::effective::print_config;
 pub use self::error::{ConfigError, Problem, way_out};

@@ -8,6 +8,7 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::causes::InFull;
 use crate::reload::Reloaded;
 
 /// Interval between checks of the service if no watchdog asks for pings.
@@ -118,7 +119,7 @@ fn end_late() {
         })
     });
     if let Err(error) = told {
-        tracing::warn!(%error, "can't watch that this process stops in time");
+        tracing::warn!(error = %error.in_full(), "can't watch that this process stops in time");
         return;
     }
     std::thread::sleep(STOP_MAX);
@@ -161,6 +162,6 @@ fn notify(state: NotifyState<'_>) {
 
 fn notify_all(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "can't notify systemd");
+        tracing::debug!(error = %error.in_full(), "can't notify systemd");
     }
 }

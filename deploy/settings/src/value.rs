@@ -180,7 +180,7 @@ where
 
     fn entry<T: FromStr<Err: Display>, E: de::Error>(text: &str) -> Result<T, E> {
         let text = text.trim();
-        text.parse().map_err(|error| E::custom(format_args!("{text:?}: {error}")))
+        text.parse().map_err(|why| E::custom(format_args!("{text:?}: {why}")))
     }
 
     impl<'de, T: FromStr<Err: Display>> Visitor<'de> for Entries<T> {

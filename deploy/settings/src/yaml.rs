@@ -31,7 +31,7 @@ pub fn read(path: &Path) -> Result<Document, ConfigError> {
     let file = path.display().to_string();
     match std::fs::read_to_string(path) {
         Ok(text) => document(&file, &text),
-        Err(error) => Err(ConfigError::Unreadable { file, error }),
+        Err(error) => Err(ConfigError::unreadable(file, error)),
     }
 }
 

@@ -3,32 +3,29 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::advice::Advised;
 use crate::permission;
 
 /// Why a file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It can't be read.
-    #[error("can't read {path}: {error}{}", after(way_out))]
+    #[error("can't read {path}")]
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's error.
+        /// The error of the system, with the remedy if one is known.
         #[source]
-        error: io::Error,
-        /// The remedy, if known.
-        way_out: String,
+        error: Advised,
     },
     /// It can't be written.
-    #[error("can't write {path}: {error}{}", after(way_out))]
+    #[error("can't write {path}")]
     Write {
         /// The file or directory.
         path: PathBuf,
-        /// The system's error.
+        /// The error of the system, with the remedy if one is known.
         #[source]
-        error: io::Error,
-        /// The remedy, if known.
-        way_out: String,
+        error: Advised,
     },
     /// Other users may read it.
     #[error(
@@ -53,29 +50,25 @@ pub enum FileError {
     },
 }
 
-fn after(way_out: &str) -> String {
-    if way_out.is_empty() { String::new() } else { format!("; {way_out}") }
-}
-
 impl FileError {
     /// A file or directory can't be read. Names a user who may, if this one may not.
     #[must_use]
     pub fn read(path: &Path, error: io::Error) -> Self {
         let way_out = permission::way_out(path, &error, "");
-        Self::Read { path: path.to_owned(), error, way_out }
+        Self::Read { path: path.to_owned(), error: Advised::new(error, way_out) }
     }
 
     /// A file or directory can't be written. Names a user who may, if this one may not.
     #[must_use]
     pub fn write(path: &Path, error: io::Error) -> Self {
         let way_out = permission::way_out(path, &error, "");
-        Self::Write { path: path.to_owned(), error, way_out }
+        Self::Write { path: path.to_owned(), error: Advised::new(error, way_out) }
     }
 
     /// The same error while preparing to write.
     pub(super) fn of_writing(self) -> Self {
         match self {
-            Self::Read { path, error, way_out } => Self::Write { path, error, way_out },
+            Self::Read { path, error } => Self::Write { path, error },
             other => other,
         }
     }
@@ -83,6 +76,6 @@ impl FileError {
     /// True if the file doesn't exist.
     #[must_use]
     pub fn is_absent(&self) -> bool {
-        matches!(self, Self::Read { error, .. } if error.kind() == io::ErrorKind::NotFound)
+        matches!(self, Self::Read { error, .. } if error.io_kind() == Some(io::ErrorKind::NotFound))
     }
 }

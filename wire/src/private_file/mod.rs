@@ -17,6 +17,7 @@ use nix::fcntl::OFlag;
 pub use self::acting::Acting;
 use self::directory::{Directory, LINKS_MAX, Modes};
 pub use self::error::FileError;
+use crate::advice::Advised;
 
 /// Largest file to read, bytes: many times a long chain of certificates.
 const SIZE_MAX: u64 = 1 << 20;
@@ -284,7 +285,7 @@ pub fn act_for(path: &Path) -> Result<Acting, FileError> {
             }
             drop(acting);
             let way_out = format!("run: chmod 700 {}", directory.closed(&place).display());
-            Err(FileError::Write { path: path.to_owned(), error, way_out })
+            Err(FileError::Write { path: path.to_owned(), error: Advised::new(error, way_out) })
         }
         _ => Ok(acting),
     }
@@ -315,11 +316,8 @@ pub fn lock_within(directory: &Path, patience: Duration) -> Result<File, FileErr
             }
             Err(TryLockError::WouldBlock) => {
                 let why = format!("another process has kept the lock for {patience:?}");
-                return Err(FileError::Write {
-                    error: io::Error::other(why),
-                    way_out: format!("find and end it: fuser -v {}", path.display()),
-                    path,
-                });
+                let way_out = format!("find and end it: fuser -v {}", path.display());
+                return Err(FileError::Write { path, error: Advised::new(why, way_out) });
             }
             Err(TryLockError::Error(error)) => return Err(FileError::write(&path, error)),
         }

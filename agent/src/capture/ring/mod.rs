@@ -77,7 +77,7 @@ impl Ring {
         if nic.len() >= libc::IFNAMSIZ {
             return Err(RingError::NicName(nic.to_owned()));
         }
-        let unknown = |errno: Errno| RingError::Bind { nic: nic.to_owned(), error: errno.into() };
+        let unknown = |errno: Errno| RingError::bind(nic, errno.into());
         Self::open_at(if_nametoindex(nic).map_err(unknown)?, nic, config)
     }
 

@@ -16,7 +16,7 @@ use super::geometry::RingConfig;
 pub(super) fn open(config: &RingConfig) -> Result<RawPacketStream, RingError> {
     // Without a protocol the socket receives nothing until it is bound (packet(7)).
     let fd = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
-        .map_err(|errno| RingError::Open(errno.into()))?;
+        .map_err(|errno| RingError::open(errno.into()))?;
     // SAFETY: R7; the descriptor was made just above and its ownership is given up here, so the
     // stream is its only owner and closes it once.
     let mut stream = unsafe { RawPacketStream::from_raw_fd(fd.into_raw_fd()) };
@@ -36,7 +36,7 @@ pub(super) fn open(config: &RingConfig) -> Result<RawPacketStream, RingError> {
         tp_sizeof_priv: 0,
         tp_feature_req_word: 0,
     };
-    set(fd, libc::PACKET_RX_RING, &request).map_err(RingError::Ring)?;
+    set(fd, libc::PACKET_RX_RING, &request).map_err(RingError::ring)?;
     Ok(stream)
 }
 
@@ -58,7 +58,7 @@ pub(super) fn bind(
         set_snaplen(stream, 0)?;
     }
     let fd = stream.as_raw_fd();
-    bind_to(fd, index).map_err(|error| RingError::Bind { nic: nic.to_owned(), error })?;
+    bind_to(fd, index).map_err(|error| RingError::bind(nic, error))?;
     if config.promiscuous {
         let membership = libc::packet_mreq {
             mr_ifindex: index.cast_signed(),
@@ -67,14 +67,14 @@ pub(super) fn bind(
             mr_address: [0; 8],
         };
         let promiscuous = set(fd, libc::PACKET_ADD_MEMBERSHIP, &membership);
-        promiscuous.map_err(|error| RingError::Promiscuous { nic: nic.to_owned(), error })?;
+        promiscuous.map_err(|error| RingError::promiscuous(nic, error))?;
     }
     if let Some(group) = config.fanout {
         // The type is in the upper half, the group's id in the lower. Hashing by flow keeps a flow's
         // packets in order.
         let by_flow = libc::PACKET_FANOUT_HASH << 16 | libc::c_uint::from(group);
         let joined = set(stream.as_raw_fd(), libc::PACKET_FANOUT, &by_flow);
-        joined.map_err(|error| RingError::Fanout { nic: nic.to_owned(), error })?;
+        joined.map_err(|error| RingError::fanout(nic, error))?;
         set_snaplen(stream, config.snaplen)?;
     }
     Ok(())

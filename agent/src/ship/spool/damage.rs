@@ -57,8 +57,7 @@ fn remove(path: &Path) {
 }
 
 fn move_all(from: &Path, to: &Path) -> Result<(), SpoolError> {
-    std::fs::rename(from, to)
-        .map_err(|error| SpoolError::Open { path: from.to_owned(), error: Box::new(error) })?;
+    std::fs::rename(from, to).map_err(|error| SpoolError::open(from, error))?;
     for suffix in BESIDE {
         // Absent after a clean stop.
         let _absent = std::fs::rename(with_suffix(from, suffix), with_suffix(to, suffix));

@@ -1,7 +1,8 @@
 //! Why the spool can't be used.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use wire::advice::Advised;
 use wire::permission;
 use wire::private_file::FileError;
 
@@ -12,19 +13,16 @@ pub(super) const SCHEMA_VERSION: i64 = 4;
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
     /// A directory or file can't be made or looked at.
-    #[error("can't open the spool: {0}; or set data_dir")]
-    File(#[from] FileError),
+    #[error("can't open the spool")]
+    File(#[source] Advised),
     /// The file can't be opened.
-    #[error(
-        "can't open the spool {path}: {error}; {}",
-        permission::examine(path, "make the directory writable or set data_dir")
-    )]
+    #[error("can't open the spool {path}")]
     Open {
         /// The file.
         path: PathBuf,
-        /// What SQLite or the system said.
+        /// The error of SQLite or the system, with the remedy.
         #[source]
-        error: Box<dyn std::error::Error + Send + Sync>,
+        error: Advised,
     },
     /// Another agent has the file.
     #[error(
@@ -47,21 +45,41 @@ pub enum SpoolError {
         found: i64,
     },
     /// Reading or writing failed.
-    #[error("the spool {path} fails: {error}")]
+    #[error("the spool {path} fails")]
     Sqlite {
         /// The file.
         path: PathBuf,
         /// What SQLite said.
         #[source]
-        error: rusqlite::Error,
+        error: SqliteError,
     },
 }
 
+/// What SQLite says. Its library's message repeats its cause, so this one has none.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SqliteError(pub rusqlite::Error);
+
+impl From<FileError> for SpoolError {
+    fn from(error: FileError) -> Self {
+        Self::File(Advised::new(error, "or set data_dir"))
+    }
+}
+
 impl SpoolError {
+    /// The file can't be opened. It looks at the file system for what helps.
+    pub(super) fn open(
+        path: &Path,
+        error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        let way_out = permission::examine(path, "make the directory writable or set data_dir");
+        Self::Open { path: path.to_owned(), error: Advised::new(error, way_out) }
+    }
+
     /// True if there is no room on the disk.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        let Self::Sqlite { error, .. } = self else { return false };
+        let Self::Sqlite { error: SqliteError(error), .. } = self else { return false };
         error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
     }
 
@@ -69,7 +87,7 @@ impl SpoolError {
     #[must_use]
     pub fn is_damage(&self) -> bool {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-        let Self::Sqlite { error, .. } = self else { return false };
+        let Self::Sqlite { error: SqliteError(error), .. } = self else { return false };
         matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
             || matches!(error, rusqlite::Error::InvalidColumnType(..))
     }

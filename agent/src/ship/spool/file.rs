@@ -13,7 +13,7 @@ use wire::message::SeqRange;
 use wire::private_file::{self, Acting};
 
 use super::age::Clock;
-use super::error::SpoolError;
+use super::error::{SpoolError, SqliteError};
 use super::sent::Sent;
 use crate::clocks::BootId;
 
@@ -114,7 +114,7 @@ impl Spool {
             match error.sqlite_error_code() {
                 // This agent never gives up its lock, so another agent holds it.
                 Some(rusqlite::ErrorCode::DatabaseBusy) => SpoolError::InUse { path },
-                _ => SpoolError::Sqlite { path, error },
+                _ => SpoolError::Sqlite { path, error: SqliteError(error) },
             }
         })
     }
@@ -126,10 +126,7 @@ impl Spool {
     pub fn sync(&self) -> Result<(), SpoolError> {
         let mut wal = self.path.as_os_str().to_owned();
         wal.push("-wal");
-        let open_error = |error: std::io::Error| SpoolError::Open {
-            path: self.path.clone(),
-            error: Box::new(error),
-        };
+        let open_error = |error: std::io::Error| SpoolError::open(&self.path, error);
         // Don't block on a FIFO that somebody has put there.
         let flags = OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW;
         match File::options().read(true).custom_flags(flags.bits()).open(wal) {

@@ -4,6 +4,7 @@
 use std::ops::RangeInclusive;
 
 use rusqlite::{OptionalExtension, Transaction, params};
+use settings::InFull;
 use wire::codec;
 use wire::delivery::{Own, Told, Written, is_fork};
 use wire::frame::{Frame, Gap};
@@ -63,7 +64,7 @@ impl Spool {
                     Err(error) if forked.is_empty() => return Err(error),
                     // Return those that are done; the next Welcome brings the others again.
                     Err(error) => {
-                        tracing::warn!(%error, "can't give every session a new id yet");
+                        tracing::warn!(error = %error.in_full(), "can't give every session a new id yet");
                         break;
                     }
                 }

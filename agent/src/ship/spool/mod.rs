@@ -19,6 +19,6 @@ mod sent;
 mod session;
 
 pub use self::coarsen::coarsen_pending;
-pub use self::error::SpoolError;
+pub use self::error::{SpoolError, SqliteError};
 pub use self::file::{Now, Record, Spool, SpoolLimits, SpooledSession};
 pub use self::fork::Forked;

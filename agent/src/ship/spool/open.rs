@@ -9,7 +9,7 @@ use wire::private_file;
 
 use super::age::Clock;
 use super::damage;
-use super::error::{SCHEMA_VERSION, SpoolError};
+use super::error::{SCHEMA_VERSION, SpoolError, SqliteError};
 use super::file::{LOG_SHARE, Now, Spool, SpoolLimits, read_clock};
 use super::sent::Sent;
 use crate::clocks::BootId;
@@ -85,7 +85,7 @@ impl Spool {
         // Not through a link that the owner has put there meanwhile.
         let flags = OpenFlags::default() | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         Connection::open_with_flags(private_file::real_path(path)?, flags)
-            .map_err(|error| SpoolError::Open { path: path.to_owned(), error: Box::new(error) })
+            .map_err(|error| SpoolError::open(path, SqliteError(error)))
     }
 
     pub(super) fn prepare(&self) -> rusqlite::Result<Result<(), SpoolError>> {

@@ -1,6 +1,7 @@
 //! Records: written as they are made, read as they are asked for, checked each time.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use settings::InFull;
 use wire::codec::{self, Received};
 use wire::frame::{Frame, Gap};
 use wire::message::{Committed, SeqRange};
@@ -293,7 +294,7 @@ pub(super) fn checked(
 pub(super) fn record(frame: &Frame) -> Record {
     let range = SeqRange { first: frame.first_seq, last: frame.last_seq };
     let encoded = codec::encode_frame(frame).unwrap_or_else(|error| {
-        tracing::error!(%error, ?range, "can't encode a record; it becomes a gap");
+        tracing::error!(error = %error.in_full(), ?range, "can't encode a record; it becomes a gap");
         codec::frame_bytes(&gap_frame(frame.session, range.first, range.last, Gap::SpoolDamaged))
     });
     Record { range, frame: encoded }

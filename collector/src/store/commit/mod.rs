@@ -9,6 +9,7 @@ mod strikes;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use settings::InFull;
 
 pub use self::plan::{Misdated, Plan, Quarantined, Taken, TakenSession};
 pub use self::strikes::{PROBATION, Strikes, TRIALS};
@@ -37,7 +38,8 @@ impl<S: Store + ?Sized> Commit for S {
         while let Some((part, end)) = plan.next_step() {
             match self.add(&part, end).await {
                 Ok(()) => taken.extend(plan.on_taken(now)),
-                Err(StoreError::Refused { reason, .. }) if plan.on_refused(&reason, now) => {}
+                Err(StoreError::Refused { error, .. })
+                    if plan.on_refused(&error.in_full().to_string(), now) => {}
                 Err(error) => return Err(error),
             }
         }

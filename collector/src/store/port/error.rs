@@ -1,5 +1,10 @@
 //! Errors of stores.
 
+use std::error::Error;
+
+/// The error of a database or its library, or a text where there is none.
+pub type Cause = Box<dyn Error + Send + Sync>;
+
 /// Why a store operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -28,19 +33,21 @@ pub enum StoreError {
         at_ns: u64,
     },
     /// The rows themselves are refused: retrying would change nothing.
-    #[error("the store {location} refuses the rows: {reason}")]
+    #[error("the store {location} refuses the rows")]
     Refused {
         /// Path or address of the store.
         location: String,
         /// The reason.
-        reason: String,
+        #[source]
+        error: Cause,
     },
     /// The store fails.
-    #[error("the store {location} fails: {reason}")]
+    #[error("the store {location} fails")]
     Failed {
         /// Path or address of the store.
         location: String,
-        /// The failure and the remedy.
-        reason: String,
+        /// The error, with the remedy if there is one.
+        #[source]
+        error: Cause,
     },
 }

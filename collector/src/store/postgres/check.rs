@@ -122,7 +122,7 @@ fn session(row: &Row) -> Result<SessionEvidence, Failure> {
 /// A number of any size, selected as text.
 fn number(row: &Row, at: usize) -> Result<i128, Failure> {
     let text: &str = row.try_get(at)?;
-    text.parse().map_err(|_| Failure::Failed(format!("{text:?} is not a whole number")))
+    text.parse().map_err(|_| Failure::failed(format!("{text:?} is not a whole number")))
 }
 
 fn sums(row: &Row, at: usize) -> Result<Sums, Failure> {

@@ -170,7 +170,7 @@ pub(super) async fn unsafe_nodes(client: &Client) -> Result<Vec<String>, Failure
             (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         let answer = answer.unwrap_or_default();
         if !answered {
-            return Err(Failure::Failed(format!("the node {node} doesn't answer: {answer}")));
+            return Err(Failure::failed(format!("the node {node} doesn't answer: {answer}")));
         }
         nodes.extend((answer == "off").then_some(node));
     }

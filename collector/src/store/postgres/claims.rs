@@ -238,14 +238,13 @@ async fn claimed(
 fn other(row: &Row) -> Result<Holder, Failure> {
     let key = |at| {
         let key = row.try_get::<_, &[u8]>(at)?.try_into();
-        key.map_err(|_| Failure::Failed("a host key in claims is not 16 bytes long".to_owned()))
+        key.map_err(|_| Failure::failed("a host key in claims is not 16 bytes long"))
     };
     let place = PlaceId { collector: number(row, 0)?, number: number(row, 1)? };
     let host = HostKey { machine: key(2)?, boot: key(3)? };
     let claim = Claim { host, session: number(row, 4)? };
     let address = row.try_get::<_, &str>(5)?.parse();
-    let address =
-        address.map_err(|_| Failure::Failed("claims holds an invalid address".to_owned()))?;
+    let address = address.map_err(|_| Failure::failed("claims holds an invalid address"))?;
     Ok(Holder { place, claim, address })
 }
 

@@ -170,7 +170,7 @@ pub(super) async fn must_be_safe(client: &Client, config: &PostgresConfig) -> Re
         return Ok(());
     }
     let runs = if at_risk.len() == 1 { "runs" } else { "run" };
-    Err(Failure::Failed(format!(
+    Err(Failure::failed(format!(
         "{} {runs} with fsync = off, so a crash would lose acknowledged data; set fsync = on, or \
          database.allow_unsafe: true to accept that",
         at_risk.join(", ")

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::settings::InFull;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::task::AbortHandle;
 use tokio_postgres::config::{Host, SslMode};
@@ -44,7 +45,7 @@ pub enum PostgresConfigError {
     #[error("TLS to the database needs a CA to verify the server; set database.ca")]
     NoCa,
     /// TLS can't be set up.
-    #[error("TLS to the database can't be set up: {0}")]
+    #[error("TLS to the database can't be set up")]
     Tls(#[from] rustls::Error),
 }
 
@@ -189,17 +190,17 @@ impl PostgresConfig {
         let mut config = self.config.clone();
         if let Some(file) = &self.password_file {
             let password = read_password(file);
-            let refused = |why| Failure::Failed(format!("database.password_file: {why}"));
+            let refused = |why| Failure::failed(format!("database.password_file: {why}"));
             config.password(password.map_err(refused)?);
         }
         let connecting = tokio::time::timeout(LOGIN, config.connect(self.tls.clone()));
-        let late = |_| Failure::Failed("the server accepts no connection; see its log".to_owned());
+        let late = |_| Failure::failed("the server accepts no connection; see its log");
         let (client, connection) = connecting.await.map_err(late)??;
         // The task ends with the client, or when the server is gone; the client's next use reports
         // that.
         let task = tokio::spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection to the database ended");
+                tracing::debug!(error = %error.in_full(), "a connection to the database ended");
             }
         });
         settings::pin(&client).await?;
@@ -234,7 +235,7 @@ impl PostgresConfig {
 pub fn read_password(file: &Path) -> Result<String, String> {
     let text = fs::read_to_string(file).map_err(|error| {
         let way_out = permission::way_out(file, &error, "let the collector's user read it");
-        format!("{}: {error}; {way_out}", file.display())
+        format!("{}: {}; {way_out}", file.display(), error.in_full())
     })?;
     let password = text.lines().next().filter(|line| !line.is_empty());
     let empty = || format!("{}: empty; write the password to it", file.display());

@@ -71,7 +71,7 @@ impl CopyRows {
     /// Text or bytes.
     pub(super) fn bytes(&mut self, value: &[u8]) -> Result<(), Failure> {
         let len = i32::try_from(value.len())
-            .map_err(|_| Failure::Refused(format!("a value of {} bytes", value.len())))?;
+            .map_err(|_| Failure::refused(format!("a value of {} bytes", value.len())))?;
         self.chunk.put_i32(len);
         self.chunk.put_slice(value);
         Ok(())

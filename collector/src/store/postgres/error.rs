@@ -1,12 +1,11 @@
 //! PostgreSQL's errors, sorted by SQLSTATE into possible reactions.
 
-use std::error::Error as _;
-use std::fmt;
-
+use settings::InFull;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
+use wire::advice::Advised;
 
-use crate::store::port::error::StoreError;
+use crate::store::port::error::{Cause, StoreError};
 
 /// Why an operation on PostgreSQL failed.
 #[derive(Debug)]
@@ -14,13 +13,13 @@ pub(super) enum Failure {
     /// For the caller as it is.
     Told(StoreError),
     /// The rows themselves are refused: retrying would change nothing.
-    Refused(String),
+    Refused(Cause),
     /// Another transaction interfered: retrying at once helps.
-    Raced(String),
+    Raced(Cause),
     /// No connection was available: nothing else would work either.
-    Unreachable(String),
+    Unreachable(Cause),
     /// The database fails or is misconfigured: retrying later may help.
-    Failed(String),
+    Failed(Cause),
 }
 
 impl Failure {
@@ -28,27 +27,36 @@ impl Failure {
     pub(super) fn into_store_error(self, location: &str) -> StoreError {
         match self {
             Self::Told(error) => error,
-            Self::Refused(reason) => StoreError::Refused { location: location.to_owned(), reason },
-            Self::Raced(reason) | Self::Unreachable(reason) | Self::Failed(reason) => {
-                StoreError::Failed { location: location.to_owned(), reason }
+            Self::Refused(error) => StoreError::Refused { location: location.to_owned(), error },
+            Self::Raced(error) | Self::Unreachable(error) | Self::Failed(error) => {
+                StoreError::Failed { location: location.to_owned(), error }
             }
         }
     }
 
+    /// The rows are refused.
+    pub(super) fn refused(cause: impl Into<Cause>) -> Self {
+        Self::Refused(cause.into())
+    }
+
+    /// The database fails.
+    pub(super) fn failed(cause: impl Into<Cause>) -> Self {
+        Self::Failed(cause.into())
+    }
+
     /// The same as a failure to connect.
     pub(super) fn into_unreachable(self) -> Self {
-        Self::Unreachable(self.to_string())
+        Self::Unreachable(self.into_cause())
     }
-}
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// What the database or its library said.
+    pub(super) fn into_cause(self) -> Cause {
         match self {
-            Self::Told(error) => error.fmt(f),
-            Self::Refused(reason)
-            | Self::Raced(reason)
-            | Self::Unreachable(reason)
-            | Self::Failed(reason) => f.write_str(reason),
+            Self::Told(error) => error.into(),
+            Self::Refused(cause)
+            | Self::Raced(cause)
+            | Self::Unreachable(cause)
+            | Self::Failed(cause) => cause,
         }
     }
 }
@@ -61,12 +69,12 @@ impl From<StoreError> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let reason = reason(&error);
-        match error.code() {
-            Some(code) if is_refusal(code) => Self::Refused(reason),
-            Some(code) if is_race(code) => Self::Raced(reason),
-            _ => Self::Failed(reason),
-        }
+        let sort = match error.code() {
+            Some(code) if is_refusal(code) => Self::Refused,
+            Some(code) if is_race(code) => Self::Raced,
+            _ => Self::Failed,
+        };
+        sort(cause(error))
     }
 }
 
@@ -83,25 +91,27 @@ fn is_race(code: &SqlState) -> bool {
         || *code == SqlState::UNDEFINED_TABLE
 }
 
-/// The text of an error, with the remedy if there is one.
-fn reason(error: &Error) -> String {
-    let Some(said) = error.as_db_error() else {
-        let mut words = error.to_string();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            words = format!("{words}: {inner}");
-            cause = inner.source();
+/// The server's message and code.
+#[derive(Debug, thiserror::Error)]
+#[error("{message} (SQLSTATE {code})")]
+struct Said {
+    message: String,
+    code: String,
+}
+
+/// An error with the remedy if there is one.
+fn cause(error: Error) -> Cause {
+    let advised = match error.as_db_error() {
+        Some(said) => {
+            let (message, code) = (said.message().to_owned(), said.code().code().to_owned());
+            Advised::new(Said { message, code }, way_out(said.code()).unwrap_or_default())
         }
-        return match unsaid_way_out(&words) {
-            Some(way_out) => format!("{words}; {way_out}"),
-            None => words,
-        };
+        None => {
+            let way_out = unsaid_way_out(&error.in_full().to_string()).unwrap_or_default();
+            Advised::new(error, way_out)
+        }
     };
-    let (code, message) = (said.code().code(), said.message());
-    match way_out(said.code()) {
-        Some(way_out) => format!("{message} (SQLSTATE {code}); {way_out}"),
-        None => format!("{message} (SQLSTATE {code})"),
-    }
+    advised.into()
 }
 
 /// The remedy for errors of the client library.

@@ -45,7 +45,7 @@ impl Figures {
 
 /// A row as an array of as many figures as columns.
 pub(super) fn array<T, const WIDTH: usize>(row: Vec<T>) -> Result<[T; WIDTH], Failure> {
-    let wrong = |row: Vec<T>| Failure::Failed(format!("{} of {WIDTH} columns", row.len()));
+    let wrong = |row: Vec<T>| Failure::failed(format!("{} of {WIDTH} columns", row.len()));
     row.try_into().map_err(wrong)
 }
 

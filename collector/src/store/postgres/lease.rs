@@ -59,8 +59,7 @@ impl Pool {
 
     /// A kept connection or a new one.
     async fn take(&self) -> Result<Lease, Failure> {
-        let closed = |error: tokio::sync::AcquireError| Failure::Failed(error.to_string());
-        let permit = self.free.clone().acquire_owned().await.map_err(closed)?;
+        let permit = self.free.clone().acquire_owned().await.map_err(Failure::failed)?;
         let mut kept = self.idle().pop();
         kept.take_if(|(client, _)| client.is_closed());
         let connection = match kept {

@@ -93,7 +93,7 @@ pub(super) async fn version(client: &Client) -> Result<i64, Failure> {
     let version = "SELECT coalesce(max(version), 0) FROM netmon_schema";
     let found: i64 = client.query_typed_one(version, &[]).await?.try_get(0)?;
     if found > SCHEMA_VERSION {
-        return Err(Failure::Failed(format!(
+        return Err(Failure::failed(format!(
             "a newer collector has changed the schema (version {found}, this one knows \
              {SCHEMA_VERSION}); start the newer one"
         )));
@@ -107,7 +107,7 @@ pub(super) async fn must_be_current(client: &Client) -> Result<(), Failure> {
     if version == SCHEMA_VERSION {
         return Ok(());
     }
-    Err(Failure::Failed(format!(
+    Err(Failure::failed(format!(
         "the schema has version {version}, this collector needs {SCHEMA_VERSION}; run \
          `collector migrate`, or start the collector once"
     )))

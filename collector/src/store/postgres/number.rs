@@ -6,7 +6,7 @@ use super::error::Failure;
 
 /// A figure for a column of 64 bits.
 pub(super) fn int8(figure: u64) -> Result<i64, Failure> {
-    i64::try_from(figure).map_err(|_| Failure::Refused(format!("a figure of {figure}")))
+    i64::try_from(figure).map_err(|_| Failure::refused(format!("a figure of {figure}")))
 }
 
 /// Several figures for columns of 64 bits.
@@ -16,7 +16,7 @@ pub(super) fn int8s(figures: impl IntoIterator<Item = u64>) -> Result<Vec<i64>, 
 
 /// A figure for a column of 32 bits.
 pub(super) fn int4(figure: impl TryInto<i32> + Copy + Display) -> Result<i32, Failure> {
-    figure.try_into().map_err(|_| Failure::Refused(format!("a figure of {figure}")))
+    figure.try_into().map_err(|_| Failure::refused(format!("a figure of {figure}")))
 }
 
 /// A bound of a range, or a time from a clock that may be wrong by ages. Numbers beyond the column's

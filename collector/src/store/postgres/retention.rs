@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use async_trait::async_trait;
+use settings::InFull;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -85,10 +86,13 @@ async fn delete(database: &Postgres, cut: &CutOffs, now_ns: u64) -> Result<Retai
                 retained.partitions += more.partitions;
             }
             Err(failure @ Failure::Unreachable(_)) => return Err(failure),
-            Err(failure) => failed.push(format!("{}: {failure}", part.name())),
+            Err(failure) => {
+                let why = failure.into_cause();
+                failed.push(format!("{}: {}", part.name(), why.in_full()));
+            }
         }
     }
-    if failed.is_empty() { Ok(retained) } else { Err(Failure::Failed(failed.join("; "))) }
+    if failed.is_empty() { Ok(retained) } else { Err(Failure::failed(failed.join("; "))) }
 }
 
 async fn delete_part(

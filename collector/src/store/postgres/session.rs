@@ -166,5 +166,5 @@ pub(super) async fn record_clock_offset(
 }
 
 pub(super) fn unknown_client(client: &ClientId) -> Failure {
-    Failure::Refused(format!("client {client} has opened no session"))
+    Failure::refused(format!("client {client} has opened no session"))
 }

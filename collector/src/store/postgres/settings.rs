@@ -4,6 +4,7 @@
 use std::sync::Once;
 use std::time::Duration;
 
+use settings::InFull;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
@@ -34,16 +35,16 @@ pub(super) async fn pin(client: &Client) -> Result<(), Failure> {
     // Servers on some systems can't do this (PostgreSQL on Windows): their statements run to the end.
     let check = format!("SET client_connection_check_interval = {}", NOTICED.as_millis());
     if let Err(error) = client.batch_execute(&check).await {
-        tracing::debug!(%error, "the server can't cancel statements of clients that are gone");
+        tracing::debug!(error = %error.in_full(), "the server can't cancel statements of clients that are gone");
     }
     let place = client.query_typed_one(PLACE, &[]).await?;
     match place.try_get(0)? {
         "UTF8" => {}
         "SQL_ASCII" => warn_of_sql_ascii(),
-        other => return Err(Failure::Failed(other_encoding(other))),
+        other => return Err(Failure::failed(other_encoding(other))),
     }
     let schema = place.try_get::<_, Option<&str>>(1)?;
-    let schema = schema.ok_or_else(|| Failure::Failed(NOWHERE.to_owned()))?;
+    let schema = schema.ok_or_else(|| Failure::failed(NOWHERE))?;
     let set = "SELECT set_config('search_path', quote_ident($1), false)";
     client.query_typed(set, &[(&schema, Type::TEXT)]).await?;
     Ok(())

@@ -36,7 +36,7 @@ impl Store for PostgresStore {
             let mut committer = store.committer.lock().await;
             commit::add(&store.database, &mut committer, &batch, end).await
         });
-        self.outcome(done.await.unwrap_or_else(|error| Err(Failure::Failed(error.to_string()))))
+        self.outcome(done.await.unwrap_or_else(|error| Err(Failure::failed(error))))
     }
 
     fn is_spread(&self) -> bool {

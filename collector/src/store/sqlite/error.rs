@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
+use wire::advice::Advised;
 use wire::permission;
 use wire::private_file::FileError;
 
-use crate::store::port::error::StoreError;
+use crate::store::port::error::{Cause, StoreError};
 
 /// Why a SQLite store can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -27,15 +28,13 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// The file can't be written or read.
-    #[error("can't open the database {path}: {error}; {way_out}")]
+    #[error("can't open the database {path}")]
     Inaccessible {
         /// The file.
         path: PathBuf,
-        /// The error of SQLite or the system.
+        /// The error of SQLite or the system, with the remedy.
         #[source]
-        error: Box<dyn std::error::Error + Send + Sync>,
-        /// The remedy.
-        way_out: String,
+        error: Advised,
     },
     /// The directory, or a file beside the database, can't be read or made.
     #[error(transparent)]
@@ -73,16 +72,13 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// Not a valid SQLite file.
-    #[error(
-        "the database {path} is damaged or no database ({error}); restore it from a backup, or \
-         move it away to begin a new one: agents send again what they still keep"
-    )]
+    #[error("the database {path} is damaged or no database")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// SQLite's error.
+        /// The error of SQLite, with the remedy.
         #[source]
-        error: rusqlite::Error,
+        error: Advised,
     },
 }
 
@@ -92,16 +88,23 @@ impl OpenError {
         let path = path.to_owned();
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                Self::Damaged { path, error }
+                let way_out = "restore it from a backup, or move it away to begin a new one: \
+                               agents send again what they still keep";
+                Self::Damaged { path, error: Advised::new(SqliteError(error), way_out) }
             }
             _ => {
                 let otherwise = "make the directory writable or set data_dir";
                 let way_out = permission::examine(&path, otherwise);
-                Self::Inaccessible { path, error: Box::new(error), way_out }
+                Self::Inaccessible { path, error: Advised::new(SqliteError(error), way_out) }
             }
         }
     }
 }
+
+/// What SQLite says. Its library's message repeats its cause, so this one has none.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(in crate::store) struct SqliteError(pub rusqlite::Error);
 
 /// Why a transaction was rolled back.
 #[derive(Debug)]
@@ -109,9 +112,9 @@ pub(super) enum Failure {
     /// For the caller as it is.
     Told(StoreError),
     /// SQLite refuses the rows themselves.
-    Refused(String),
+    Refused(Cause),
     /// The file itself is faulty.
-    File(String),
+    File(Cause),
     /// SQLite fails.
     Sqlite(rusqlite::Error),
 }
@@ -120,23 +123,35 @@ impl Failure {
     /// The caller's error; `path` is the store's file.
     pub(super) fn into_store_error(self, path: &Path) -> StoreError {
         let location = path.display().to_string();
-        let reason = match self {
+        let error = match self {
             Self::Told(error) => return error,
-            Self::Refused(reason) => return StoreError::Refused { location, reason },
-            Self::File(reason) => reason,
-            Self::Sqlite(error) => match error.sqlite_error_code() {
-                Some(ErrorCode::DiskFull) => format!("{error}; free space on its file system"),
-                Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-                    let otherwise = "make the file and its directory writable";
-                    format!("{error}; {}", permission::examine(path, otherwise))
-                }
-                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                    format!("{error}; restore it from a backup, or move it away to begin anew")
-                }
-                _ => error.to_string(),
-            },
+            Self::Refused(error) => return StoreError::Refused { location, error },
+            Self::File(error) => error,
+            Self::Sqlite(error) => {
+                let way_out = way_out(path, &error);
+                Advised::new(SqliteError(error), way_out).into()
+            }
         };
-        StoreError::Failed { location, reason }
+        StoreError::Failed { location, error }
+    }
+
+    /// The rows are refused.
+    pub(super) fn refused(cause: impl Into<Cause>) -> Self {
+        Self::Refused(cause.into())
+    }
+}
+
+/// What helps against an error on the store's file, empty if that can't be told.
+fn way_out(path: &Path, error: &rusqlite::Error) -> String {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "free space on its file system".to_owned(),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            permission::examine(path, "make the file and its directory writable")
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            "restore it from a backup, or move it away to begin anew".to_owned()
+        }
+        _ => String::new(),
     }
 }
 
@@ -147,7 +162,7 @@ impl From<rusqlite::Error> for Failure {
                 error.sqlite_error_code(),
                 Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig)
             );
-        if refused { Self::Refused(error.to_string()) } else { Self::Sqlite(error) }
+        if refused { Self::refused(SqliteError(error)) } else { Self::Sqlite(error) }
     }
 }
 

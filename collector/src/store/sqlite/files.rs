@@ -38,12 +38,15 @@ impl Files {
                 continue;
             }
             let (pid, what) = (std::process::id(), found.map_or("deleted", |_| "replaced"));
-            return Err(Failure::File(format!(
-                "{} was {what} while the collector had it open; put it back, or restart the \
+            return Err(Failure::File(
+                format!(
+                    "{} was {what} while the collector had it open; put it back, or restart the \
                  collector to go on with what is there now; until then what it held can be copied \
                  out of /proc/{pid}/fd",
-                path.display()
-            )));
+                    path.display()
+                )
+                .into(),
+            ));
         }
         Ok(())
     }
@@ -62,7 +65,7 @@ mod tests {
         fs::write(&log, "b").unwrap();
         let files = Files::of(&path);
         let words = || match files.check() {
-            Err(Failure::File(words)) => words,
+            Err(Failure::File(words)) => words.to_string(),
             other => panic!("{other:?}"),
         };
         assert!(files.check().is_ok());

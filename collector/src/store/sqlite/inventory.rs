@@ -53,7 +53,7 @@ pub(super) fn record(
 }
 
 fn unknown_client(client: &ClientId) -> Failure {
-    Failure::Refused(format!("client {client} has opened no session"))
+    Failure::refused(format!("client {client} has opened no session"))
 }
 
 /// Records changed links before the newest inventory is stored: NIC by NIC, then those no longer

@@ -12,7 +12,7 @@ use super::cancel::Waiting;
 use super::error::{Failure, OpenError};
 use super::files::Files;
 use super::open;
-use crate::store::port::error::StoreError;
+use crate::store::port::error::{Cause, StoreError};
 
 /// Most concurrent reading connections: one more than HTTP queries may use (`http.limits.queries`), so
 /// that retention and `/readyz` find one free.
@@ -113,7 +113,7 @@ impl Readers {
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let closed = |error: tokio::sync::AcquireError| failed(&self.path, error.to_string());
+        let closed = |error: tokio::sync::AcquireError| failed(&self.path, error);
         let permit = self.free.clone().acquire_owned().await.map_err(closed)?;
         let waiting = Waiting::default();
         let (idle, path, waited) = (self.idle.clone(), self.path.clone(), waiting.waited());
@@ -125,7 +125,7 @@ impl Readers {
             let mut db = match kept {
                 Some(db) => db,
                 // A connection lost in a panic is replaced.
-                None => open::reader(&path).map_err(|error| failed(&path, error.to_string()))?,
+                None => open::reader(&path).map_err(|error| failed(&path, error))?,
             };
             let outcome = waited.run(&mut db, work);
             pool().push(db);
@@ -140,10 +140,10 @@ impl Readers {
 fn outcome<T>(done: Result<Result<T, Failure>, JoinError>, path: &Path) -> Result<T, StoreError> {
     match done {
         Ok(outcome) => outcome.map_err(|failure| failure.into_store_error(path)),
-        Err(error) => Err(failed(path, error.to_string())),
+        Err(error) => Err(failed(path, error)),
     }
 }
 
-fn failed(path: &Path, reason: String) -> StoreError {
-    StoreError::Failed { location: path.display().to_string(), reason }
+fn failed(path: &Path, error: impl Into<Cause>) -> StoreError {
+    StoreError::Failed { location: path.display().to_string(), error: error.into() }
 }

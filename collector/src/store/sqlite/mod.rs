@@ -35,5 +35,6 @@ mod write;
 pub use self::backup::{BackupState, Copied, CopyError, copy};
 pub use self::dump::Dump;
 pub use self::error::OpenError;
+pub(super) use self::error::SqliteError;
 pub use self::open::reusable_bytes;
 pub use self::store::{SqliteReader, SqliteRegister, SqliteStore};

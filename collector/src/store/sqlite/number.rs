@@ -6,7 +6,7 @@ use super::error::Failure;
 
 /// A figure for SQLite. Fails if it exceeds 63 bits.
 pub(super) fn int(figure: u64) -> Result<i64, Failure> {
-    i64::try_from(figure).map_err(|_| Failure::Refused(format!("a figure of {figure}")))
+    i64::try_from(figure).map_err(|_| Failure::refused(format!("a figure of {figure}")))
 }
 
 /// Several figures for SQLite.

@@ -27,10 +27,10 @@ pub enum ScreenError {
         instead: &'static str,
     },
     /// The terminal returns an error.
-    #[error("can't use the terminal: {0}")]
+    #[error("can't use the terminal")]
     System(#[from] io::Error),
     /// The terminal can't be read.
-    #[error("can't listen to the terminal: {0}")]
+    #[error("can't listen to the terminal")]
     Input(#[source] io::Error),
 }
 

@@ -101,7 +101,7 @@ async fn is_there(client: &Client, dump: &Dump, source: &Source) -> Result<bool,
     let behind = here.iter().filter(|(session, here)| committed(session) < *here);
     // A session that has started there explains more than one that is missing.
     if let Some((session, here)) = behind.min_by_key(|(session, _)| !there.contains_key(session)) {
-        return Err(Failure::Failed(format!(
+        return Err(Failure::failed(format!(
             "client {}, session {:016x}: an agent has begun it anew there ({} of {here} sequence \
              numbers); import into a database that no agent has reached yet",
             source.client,

@@ -65,7 +65,7 @@ pub(super) async fn introduce(
     let columns = Columns::of(client, dump, "clients").await?;
     let select = "SELECT FIELDS FROM clients WHERE id = ?1";
     let row = texts(dump, &columns, select, source)?.pop();
-    let row = row.ok_or_else(|| Failure::Failed(format!("no client {}", source.client)))?;
+    let row = row.ok_or_else(|| Failure::failed(format!("no client {}", source.client)))?;
     let conflict = "ON CONFLICT (client_id) DO UPDATE SET
         created_at = least(clients.created_at, excluded.created_at),
         last_seen_at = greatest(clients.last_seen_at, excluded.last_seen_at) RETURNING id";
@@ -185,13 +185,13 @@ pub(super) async fn copy(
     while let Some(chunk) = chunks.recv().await {
         sink.send(chunk).await?;
     }
-    let read = reading.await.map_err(|error| Failure::Failed(error.to_string()))?;
+    let read = reading.await.map_err(Failure::failed)?;
     let read = read?;
     let copied = sink.finish().await?;
     if copied == read {
         return Ok(copied);
     }
-    Err(Failure::Failed(format!("{into} took {copied} rows of {read}; nothing was moved")))
+    Err(Failure::failed(format!("{into} took {copied} rows of {read}; nothing was moved")))
 }
 
 /// Reads rows and encodes them; returns their number.
@@ -206,7 +206,7 @@ fn read(
     let width = i16::try_from(columns.len()).unwrap_or(i16::MAX);
     let mut rows = CopyRows::new(width);
     let mut count = 0;
-    let gone = |_| Failure::Failed("the database closed the connection".to_owned());
+    let gone = |_| Failure::failed("the database closed the connection");
     dump.rows(select, Some(source.id), |row| {
         rows.row();
         for (at, (name, _)) in columns.iter().enumerate() {
@@ -214,7 +214,7 @@ fn read(
                 ("client", _) => rows.int4(numbers.client),
                 ("nic", ValueRef::Integer(nic)) => {
                     let number = numbers.nics.get(&nic).copied();
-                    let unknown = || Failure::Failed(format!("no NIC has the number {nic}"));
+                    let unknown = || Failure::failed(format!("no NIC has the number {nic}"));
                     rows.int4(number.ok_or_else(unknown)?);
                 }
                 (_, value) => columns.encode(at, value, &mut rows)?,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::store::postgres::error::Failure;
 use crate::store::postgres::partition::Table;
+use crate::store::sqlite::SqliteError;
 
 /// A client of the embedded store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +51,13 @@ pub(super) struct Numbers {
     pub nics: HashMap<i64, i32>,
 }
 
+/// The embedded store can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the embedded store can't be read")]
+struct SourceError(#[source] SqliteError);
+
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Failed(format!("the embedded store can't be read: {error}"))
+        Self::failed(SourceError(SqliteError(error)))
     }
 }

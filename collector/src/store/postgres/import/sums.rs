@@ -94,5 +94,5 @@ async fn sums_of(
 }
 
 fn number(text: &str) -> Result<i128, Failure> {
-    text.parse().map_err(|_| Failure::Failed(format!("{text:?} is not a whole number")))
+    text.parse().map_err(|_| Failure::failed(format!("{text:?} is not a whole number")))
 }

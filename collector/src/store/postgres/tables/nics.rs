@@ -26,7 +26,7 @@ pub struct NicIds {
 
 /// The numbers of the NIC with this index in [`Facts::nics`].
 pub fn ids(nics: &[NicIds], nic: NicIndex) -> Result<NicIds, Failure> {
-    nics.get(nic).copied().ok_or_else(|| Failure::Refused(format!("no NIC with index {nic}")))
+    nics.get(nic).copied().ok_or_else(|| Failure::refused(format!("no NIC with index {nic}")))
 }
 
 /// Numbers of the clients and NICs of a batch.
@@ -84,7 +84,7 @@ impl Known {
             let Some(number) = self.clients.get(client) else {
                 return Ok(NicIds { client: 0, nic: 0 });
             };
-            let many = || Failure::Refused(format!("client {client} has too many NICs"));
+            let many = || Failure::refused(format!("client {client} has too many NICs"));
             let nic = self.nics.get(&(*number, name)).ok_or_else(many)?;
             Ok(NicIds { client: *number, nic: *nic })
         };

@@ -37,7 +37,7 @@ pub fn resolve(
 
 /// The numbers of the NIC with this index in [`Facts::nics`].
 pub fn ids(nics: &[NicIds], nic: NicIndex) -> Result<NicIds, Failure> {
-    nics.get(nic).copied().ok_or_else(|| Failure::Refused(format!("no NIC with index {nic}")))
+    nics.get(nic).copied().ok_or_else(|| Failure::refused(format!("no NIC with index {nic}")))
 }
 
 /// The number of a client, if known.
@@ -56,7 +56,7 @@ pub fn nic_id(
     name: NicName,
     room: &mut Room,
 ) -> Result<Option<i64>, Failure> {
-    let name = name.as_str().ok_or_else(|| Failure::Refused("a NIC without name".into()))?;
+    let name = name.as_str().ok_or_else(|| Failure::refused("a NIC without name"))?;
     let known = db
         .prepare_cached("SELECT id FROM nics WHERE client = ?1 AND name = ?2")?
         .query_row(params![client, name], |row| row.get(0))

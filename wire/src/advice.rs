@@ -1,0 +1,66 @@
+//! A cause with what helps against it.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+/// A cause and the way out of it. In a chain of errors it stands between a message and the cause,
+/// which is its source; what it displays is the way out alone, empty if none is known. Whoever
+/// prints the chain puts the way out at the end: "message: cause; way out".
+#[derive(Debug)]
+pub struct Advised {
+    cause: Box<dyn Error + Send + Sync>,
+    way_out: String,
+}
+
+impl Advised {
+    /// A cause with its way out.
+    pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>, way_out: impl Into<String>) -> Self {
+        Self { cause: cause.into(), way_out: way_out.into() }
+    }
+
+    /// The kind of the cause, if the system said it.
+    #[must_use]
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        self.cause.downcast_ref().map(io::Error::kind)
+    }
+
+    /// The number of the cause (`errno`), if the system said it.
+    #[must_use]
+    pub fn raw_os_error(&self) -> Option<i32> {
+        self.cause.downcast_ref().and_then(io::Error::raw_os_error)
+    }
+}
+
+impl fmt::Display for Advised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.way_out)
+    }
+}
+
+impl Error for Advised {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.cause)
+    }
+}
+
+/// An error and its causes, as tests look at them.
+#[cfg(test)]
+pub fn texts(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_advice_names_the_way_out_and_keeps_its_cause() {
+        let advised = Advised::new(io::Error::from(io::ErrorKind::NotFound), "make it");
+        assert_eq!(advised.to_string(), "make it");
+        assert_eq!(advised.io_kind(), Some(io::ErrorKind::NotFound));
+        assert!(advised.source().is_some_and(|cause| cause.is::<io::Error>()));
+        assert_eq!(Advised::new("text", "").io_kind(), None);
+    }
+}
