@@ -20,15 +20,6 @@ pub enum BackupError {
     /// No place for it.
     #[error(transparent)]
     File(#[from] FileError),
-    /// It can't be written to the disk.
-    #[error("can't write {path}: {error}")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        error: io::Error,
-    },
     /// The store can't be copied.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -85,7 +76,7 @@ pub fn backup(
     private_file::reserve(beside)?;
     let _acting = private_file::act_for(beside)?;
     let copied = copy(store, beside, stop, tell)?;
-    let failed = |error| BackupError::Write { path: to.to_owned(), error };
+    let failed = |error| FileError::write(to, error);
     File::open(beside).and_then(|file| file.sync_all()).map_err(failed)?;
     match fs::hard_link(beside, to) {
         Ok(()) => {}

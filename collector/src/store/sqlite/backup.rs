@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use crossbeam_channel::{Receiver, TryRecvError};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use wire::advice::Advised;
 
-use super::error::OpenError;
+use super::error::{OpenError, SqliteError};
 use super::open;
 
 /// Pages that are copied at once, of 4 KiB: 16 MiB are enough for a disk, and soon done.
@@ -43,15 +44,15 @@ pub enum CopyError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// Reading the one or writing the other failed.
-    #[error("can't copy the database {from} to {to}: {error}")]
+    #[error("can't copy the database {from} to {to}")]
     Copy {
         /// The store.
         from: PathBuf,
         /// The copy.
         to: PathBuf,
-        /// What SQLite said.
+        /// What SQLite said, with the remedy if one is known.
         #[source]
-        error: rusqlite::Error,
+        error: Advised,
     },
     /// The copy is damaged: so is the store, or the disk of the copy.
     #[error(
@@ -81,9 +82,14 @@ pub fn copy(
     stop: &Receiver<Infallible>,
     mut tell: impl FnMut(BackupState),
 ) -> Result<Copied, CopyError> {
-    let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
-        Some(ErrorCode::OperationInterrupted) => CopyError::Interrupted,
-        _ => CopyError::Copy { from: path.to_owned(), to: to.to_owned(), error },
+    let failed = |error: rusqlite::Error| {
+        let way_out = match error.sqlite_error_code() {
+            Some(ErrorCode::OperationInterrupted) => return CopyError::Interrupted,
+            Some(ErrorCode::DiskFull) => "free space there, or choose another place",
+            _ => "",
+        };
+        let error = Advised::new(SqliteError(error), way_out);
+        CopyError::Copy { from: path.to_owned(), to: to.to_owned(), error }
     };
     let (source, _) = open::read_only(path)?;
     // One transaction for all steps: without it, each commit of the collector would begin the copy
