@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use settings::{Given, Interval, Options, Secret};
 
-use crate::config::{Address, Monitor};
+use crate::config::{HostPort, Monitor};
 use crate::enroll::TokenSource;
 use crate::watch::{self, WatchConfig};
 
@@ -76,7 +76,7 @@ pub struct EnrollArgs {
     pub token_file: Option<PathBuf>,
     /// Address of the collector; default: server.host and server.port, or the token's addresses
     #[arg(long, value_name = "HOST[:PORT]")]
-    pub server: Option<Address>,
+    pub server: Option<HostPort>,
     /// Client id; default: client.id, or the id that the token was made for
     #[arg(long)]
     pub id: Option<String>,
@@ -163,8 +163,8 @@ impl WatchArgs {
             duration: self.duration.map(|it| it.0),
             mix: self.mix,
             format: match self.format {
-                WatchFormat::Text => watch::Format::Text,
-                WatchFormat::Json => watch::Format::Json,
+                WatchFormat::Text => watch::SampleFormat::Text,
+                WatchFormat::Json => watch::SampleFormat::Json,
             },
         }
     }

@@ -2,7 +2,7 @@
 
 use nix::time::{ClockId, clock_getres, clock_gettime};
 
-use crate::account::clock::Reading;
+use crate::account::clock::WallReading;
 
 fn read_clock(clock: ClockId) -> u64 {
     // Reading these two clocks can't fail (clock_gettime(2)).
@@ -46,10 +46,10 @@ pub fn tick_ns() -> u64 {
 
 /// The wall clock between two readings of the boot-time clock.
 #[must_use]
-pub fn read() -> Reading {
+pub fn read() -> WallReading {
     let before_ns = boot_ns();
     let wall_ns = wall_ns();
-    Reading { before_ns, wall_ns, after_ns: boot_ns() }
+    WallReading { before_ns, wall_ns, after_ns: boot_ns() }
 }
 
 /// When the kernel stamped a packet, by the wall clock, nanoseconds since 1970 (UTC).

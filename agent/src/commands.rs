@@ -3,7 +3,7 @@
 use agent::cli::{Cli, Command};
 use agent::config::{self, Config, PROGRAM};
 use agent::doctor::{self, DoctorConfig, Level};
-use agent::enroll::{self, EnrollCommandError, Place};
+use agent::enroll::{self, EnrollCommandError, ServerChoice};
 use agent::sampler::allowed_cpus;
 use agent::{nics, run, top, watch};
 use settings::{Given, InFull, Output, Problem, interrupted};
@@ -35,7 +35,7 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
             let client = enroll::wanted(&loaded).map_err(|it| loaded.refuse(it))?;
             // If the config names no host, the token does.
             let servers = config.collectors().unwrap_or_default();
-            let place = Place { servers: &servers, origin: &loaded.source("server.host") };
+            let place = ServerChoice { servers: &servers, origin: &loaded.source("server.host") };
             let token = args.source().read().map_err(|error| match error {
                 // An invalid token is a command-line error, wherever it comes from.
                 EnrollCommandError::Token(error) => {

@@ -42,7 +42,7 @@ pub enum EnrollCommandError {
 
 /// Where the config says that the collector is.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct ServerChoice<'a> {
     /// The collectors in the order to try them; none: the token's own addresses.
     pub servers: &'a [Server],
     /// Who says so.
@@ -142,7 +142,7 @@ pub fn enrolled(
 /// [`EnrollCommandError`] says why there is none; an earlier certificate stays.
 pub fn enroll(
     token: &Token,
-    place: &Place<'_>,
+    place: &ServerChoice<'_>,
     asked: &Asked,
     data_dir: &Path,
 ) -> Result<String, EnrollCommandError> {
@@ -167,7 +167,7 @@ pub fn enroll(
     ))
 }
 
-impl Place<'_> {
+impl ServerChoice<'_> {
     /// Explains a failure if the config names another collector than the token.
     fn blame(&self, error: EnrollError, hints: &[Server]) -> EnrollCommandError {
         let elsewhere = hints.iter().filter(|it| !self.servers.contains(it));
@@ -189,13 +189,13 @@ mod tests {
     use std::io::Cursor;
 
     use wire::certificate::Fingerprint;
-    use wire::token::Secret;
+    use wire::token::TokenSecret;
 
     use super::*;
 
     #[test]
     fn a_pasted_token_ends_where_it_is_whole_or_with_an_empty_line() {
-        let token = Token::new(Fingerprint([7; 32]), Secret([9; 32]), vec![]).unwrap();
+        let token = Token::new(Fingerprint([7; 32]), TokenSecret([9; 32]), vec![]).unwrap();
         let text = token.to_string();
         let (first, second) = text.split_at(40);
         let goes_on = "\nnothing more is read".repeat(10);

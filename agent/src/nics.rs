@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::nic::choose::{Choice, choose};
 use crate::nic::driver::Drivers;
-use crate::nic::inventory::{Inventory, InventoryError};
+use crate::nic::inventory::{InventoryError, NicList};
 use crate::nic::link::Link;
 use crate::sampler::CaptureConfig;
 use crate::sampler::memory::plan;
@@ -42,7 +42,7 @@ pub struct Examined {
 /// # Errors
 /// [`InventoryError`] if the kernel doesn't list them.
 pub fn examine(capture: &CaptureConfig) -> Result<Vec<Examined>, InventoryError> {
-    let links = Inventory::open()?.links()?;
+    let links = NicList::open()?.links()?;
     let mut drivers = Drivers::open();
     let choices = choose(&links, &capture.filter);
     let captured = |choice: &Choice| matches!(choice, Choice::Capture { .. });

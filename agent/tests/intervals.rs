@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent::account::bank::{BankTaker, SLOTS, Tally, bank};
-use agent::account::clock::Reading;
+use agent::account::clock::WallReading;
 use agent::account::interval::SharedSchedule;
-use agent::capture::counting::Counting;
 use agent::capture::ring::Packet;
+use agent::capture::slot_counter::SlotCounter;
 use agent::capture::wire_len::VnetHeader;
 use agent::sampler::timeline::{DueSlots, Timeline};
 use proptest::prelude::*;
@@ -54,14 +54,14 @@ impl WallClock {
         (WALL + (boot_ns - BOOT)).saturating_add_signed(by)
     }
 
-    fn read(self, boot_ns: u64) -> Reading {
-        Reading { before_ns: boot_ns - 30, wall_ns: self.at(boot_ns), after_ns: boot_ns + 30 }
+    fn read(self, boot_ns: u64) -> WallReading {
+        WallReading { before_ns: boot_ns - 30, wall_ns: self.at(boot_ns), after_ns: boot_ns + 30 }
     }
 }
 
 /// Position of a packet in time.
 #[derive(Debug, Clone, Copy)]
-enum Place {
+enum PacketPlace {
     /// This long after the previous packet, in thousandths of an interval.
     After(u64),
     /// This many nanoseconds after it.
@@ -72,29 +72,29 @@ enum Place {
     OutOfOrder(u64),
 }
 
-fn places() -> impl Strategy<Value = Vec<Place>> {
+fn places() -> impl Strategy<Value = Vec<PacketPlace>> {
     let place = prop_oneof![
-        6 => (0..400u64).prop_map(Place::After),
-        6 => (0..20_000u64).prop_map(Place::Close),
-        2 => any::<bool>().prop_map(|before| Place::Boundary { before }),
-        1 => (0..MS / 2).prop_map(Place::OutOfOrder),
+        6 => (0..400u64).prop_map(PacketPlace::After),
+        6 => (0..20_000u64).prop_map(PacketPlace::Close),
+        2 => any::<bool>().prop_map(|before| PacketPlace::Boundary { before }),
+        1 => (0..MS / 2).prop_map(PacketPlace::OutOfOrder),
     ];
     proptest::collection::vec(place, 1..300)
 }
 
 /// The packets' boot times in the order of the ring.
-fn times(places: &[Place], interval: u64, clock: WallClock) -> Vec<u64> {
+fn times(places: &[PacketPlace], interval: u64, clock: WallClock) -> Vec<u64> {
     let mut time = BOOT + MS;
-    let at = |place: &Place| {
+    let at = |place: &PacketPlace| {
         let before = time;
         time = match place {
-            Place::After(thousandths) => time + interval / 1000 * thousandths,
-            Place::Close(by) => time + by,
-            Place::Boundary { before } => {
+            PacketPlace::After(thousandths) => time + interval / 1000 * thousandths,
+            PacketPlace::Close(by) => time + by,
+            PacketPlace::Boundary { before } => {
                 let into = clock.at(time) % interval;
                 time + interval - into - u64::from(*before)
             }
-            Place::OutOfOrder(by) => return before.saturating_sub(*by).max(BOOT + 1),
+            PacketPlace::OutOfOrder(by) => return before.saturating_sub(*by).max(BOOT + 1),
         };
         time
     };
@@ -126,7 +126,7 @@ struct Capture {
     clock: WallClock,
     taker: BankTaker,
     shared: Arc<SharedSchedule>,
-    counting: Counting,
+    counting: SlotCounter,
     timeline: Timeline,
     taken: Vec<(DueSlots, Tally)>,
 }
@@ -138,7 +138,7 @@ impl Capture {
         let timeline = Timeline::new(Duration::from_nanos(interval), reading, hold);
         let shared = Arc::new(SharedSchedule::new(timeline.schedule()));
         let (writer, taker) = bank(0);
-        let counting = Counting::new(writer, shared.clone(), 0, reading, hold, begin);
+        let counting = SlotCounter::new(writer, shared.clone(), 0, reading, hold, begin);
         Self { clock, taker, shared, counting, timeline, taken: Vec::new() }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use agent::capture::ring::RingConfig;
 use agent::nic::choose::NicFilter;
 use agent::sampler::CaptureConfig;
-use agent::watch::{Format, WatchConfig, watch};
+use agent::watch::{SampleFormat, WatchConfig, watch};
 use serde_json::Value;
 use testbed::{Pair, in_namespace, sh, wait_until};
 
@@ -32,7 +32,7 @@ fn every_sample_has_its_mix_and_the_total_their_sum_and_a_verdict() {
         },
         nics: vec!["here".into()],
         duration: None,
-        format: Format::Json,
+        format: SampleFormat::Json,
         mix: true,
     };
     let (interrupt, interrupted) = crossbeam_channel::bounded(0);

@@ -18,10 +18,10 @@ pub use self::certificates::{revoke, roll_ca};
 pub use self::error::AdminError;
 use self::shared::{audited, block_on, client_records, has_id, utc};
 pub use self::token::{Made, cancel, token, tokens};
-use crate::audit::{Event, Record};
+use crate::audit::{AuditEvent, AuditRecord};
 use crate::backup::{self, BackupError};
 use crate::config::Config;
-use crate::export::{self, Request};
+use crate::export::{self, ExportRequest};
 use crate::identity::KnownClient;
 use crate::import;
 use crate::run::identity_dir;
@@ -219,7 +219,8 @@ pub fn forget(
         "{client} is forgotten, its certificate revoked, {kept}; running collectors stop showing \
          it within 10 s. To let it in again: collector token --client {client}"
     );
-    let record = Record { detail: Some(kept), ..Record::of(Event::ClientForgotten, client) };
+    let record =
+        AuditRecord { detail: Some(kept), ..AuditRecord::of(AuditEvent::ClientForgotten, client) };
     audited(config, record, done)
 }
 
@@ -272,7 +273,7 @@ pub fn migrate(
 /// [`AdminError`] names what is missing or can't be written.
 pub fn export(
     location: &StoreLocation,
-    request: &Request,
+    request: &ExportRequest,
     file: Option<&Path>,
     out: &mut Output,
 ) -> Result<u64, AdminError> {

@@ -7,7 +7,7 @@ use settings::{ConfigError, InFull, Interval, InvalidInterval, Options, Problem}
 use wire::id::ClientId;
 
 use crate::config::{Http, read_token};
-use crate::export::{Format, Request};
+use crate::export::{ExportFormat, ExportRequest};
 use crate::identity::{ClientGlob, USES_MAX};
 use crate::time::Time;
 use crate::top::Source;
@@ -219,8 +219,8 @@ pub struct ExportArgs {
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub to: Option<Time>,
     /// Output format
-    #[arg(long, value_enum, default_value_t = Format::Csv)]
-    pub format: Format,
+    #[arg(long, value_enum, default_value_t = ExportFormat::Csv)]
+    pub format: ExportFormat,
     /// Write texts into CSV unchanged. By default, a text that a spreadsheet would run as a formula
     /// (=, +, -, @, tab) gets a ' in front, and hidden characters are escaped
     #[arg(long)]
@@ -263,7 +263,7 @@ impl ExportArgs {
     ///
     /// # Errors
     /// The range is empty.
-    pub fn request(&self) -> Result<Request, ConfigError> {
+    pub fn request(&self) -> Result<ExportRequest, ConfigError> {
         let Self { client, nic, from, to, format, raw, .. } = self.clone();
         if let (Some(from), Some(to)) = (from, to)
             && from >= to
@@ -275,7 +275,7 @@ impl ExportArgs {
             });
         }
         let (from_ns, to_ns) = (from.map_or(0, |it| it.0), to.map_or(u64::MAX, |it| it.0));
-        Ok(Request { client, nic, from_ns, to_ns, format, raw })
+        Ok(ExportRequest { client, nic, from_ns, to_ns, format, raw })
     }
 }
 

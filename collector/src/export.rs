@@ -18,7 +18,7 @@ const WAITING: usize = 4;
 
 /// Format of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub enum ExportFormat {
     /// Comma-separated values (RFC 4180), after a line with their names
     Csv,
     /// One JSON object a line
@@ -27,7 +27,7 @@ pub enum Format {
 
 /// What to export, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct ExportRequest {
     /// The client.
     pub client: String,
     /// The NIC; `None`: all.
@@ -37,7 +37,7 @@ pub struct Request {
     /// Intervals that start here or later are left out.
     pub to_ns: u64,
     /// Format of lines.
-    pub format: Format,
+    pub format: ExportFormat,
     /// Write texts into CSV unchanged, even those that a spreadsheet would run.
     pub raw: bool,
 }
@@ -219,7 +219,7 @@ impl<W: Write> Lines<W> {
 /// [`ExportError`] names what is missing or can't be written.
 pub async fn export(
     store: &dyn Reader,
-    request: &Request,
+    request: &ExportRequest,
     file: Option<&Path>,
     out: &mut Output,
 ) -> Result<u64, ExportError> {
@@ -261,8 +261,8 @@ pub async fn export(
     done
 }
 
-async fn range(store: &dyn Reader, request: &Request) -> Result<ExportRange, ExportError> {
-    let Request { client, nic, from_ns, to_ns, .. } = request.clone();
+async fn range(store: &dyn Reader, request: &ExportRequest) -> Result<ExportRange, ExportError> {
+    let ExportRequest { client, nic, from_ns, to_ns, .. } = request.clone();
     let known = store.nic_names(&client).await?;
     let known = known.ok_or_else(|| ExportError::NoSuchClient(client.clone()))?;
     let nics = match nic {
@@ -279,16 +279,16 @@ async fn range(store: &dyn Reader, request: &Request) -> Result<ExportRange, Exp
 async fn write(
     store: &dyn Reader,
     range: &ExportRange,
-    request: &Request,
+    request: &ExportRequest,
     out: impl Write,
 ) -> Result<io::Result<u64>, StoreError> {
     let (sender, mut receiver) = mpsc::channel(WAITING);
     let writing = async move {
         let out = BufWriter::with_capacity(1 << 16, out);
-        let guards = request.format == Format::Csv && !request.raw;
+        let guards = request.format == ExportFormat::Csv && !request.raw;
         let mut lines = match request.format {
-            Format::Csv => Lines::Csv(Box::new(csv::Writer::from_writer(out))),
-            Format::Jsonl => Lines::Jsonl(out),
+            ExportFormat::Csv => Lines::Csv(Box::new(csv::Writer::from_writer(out))),
+            ExportFormat::Jsonl => Lines::Jsonl(out),
         };
         let mut count = 0;
         while let Some(rows) = receiver.recv().await {

@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
-use crate::audit::{self, Event};
+use crate::audit::{self, AuditEvent};
 use crate::live::{ClientView, Live, NicView, SampleView};
 
 /// The media type of the text that [`Metrics::render`] gives.
@@ -196,7 +196,7 @@ fn describe() {
         }
     }
     describe_counter!(AUDIT.0, AUDIT.1);
-    Event::ALL.into_iter().for_each(|event| audit::count(event, 0));
+    AuditEvent::ALL.into_iter().for_each(|event| audit::count(event, 0));
     for (name, help) in GAUGES {
         describe_gauge!(name, help);
         gauge!(name).set(0.0);

@@ -26,7 +26,7 @@ pub fn boot() -> Duration {
 
 /// Detects steps of the wall clock by the boot clock.
 #[derive(Debug, Default)]
-pub struct Steps {
+pub struct ClockSteps {
     /// The wall clock less the boot clock, nanoseconds.
     offset_ns: Option<i128>,
 }
@@ -34,7 +34,7 @@ pub struct Steps {
 /// Smaller changes don't count, because NTP adjusts clocks.
 const STEP_NS: u128 = 1_000_000_000;
 
-impl Steps {
+impl ClockSteps {
     /// True if the wall clock was stepped since the last call.
     pub fn stepped(&mut self, wall_ns: u64, boot: Duration) -> bool {
         let offset_ns = i128::from(wall_ns) - i128::try_from(boot.as_nanos()).unwrap_or(i128::MAX);
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_step_of_the_wall_clock_is_noticed_once_and_a_sleep_is_none() {
-        let (mut steps, second) = (Steps::default(), Duration::from_secs);
+        let (mut steps, second) = (ClockSteps::default(), Duration::from_secs);
         let wall = |seconds: u64| seconds * 1_000_000_000;
         assert!(!steps.stepped(wall(1000), second(10)));
         assert!(!steps.stepped(wall(1005), second(15)));

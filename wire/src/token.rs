@@ -37,9 +37,9 @@ const CHECKSUM_LEN: usize = 4;
 
 /// Proves possession of a token. Only the token itself shows its text.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Secret(pub [u8; SECRET_LEN]);
+pub struct TokenSecret(pub [u8; SECRET_LEN]);
 
-impl Secret {
+impl TokenSecret {
     /// Its SHA-256, hexadecimal. The collector recognises the secret by it without storing the secret.
     #[must_use]
     pub fn digest(&self) -> String {
@@ -53,7 +53,7 @@ pub fn id(digest: &str) -> &str {
     digest.get(..ID_LEN).unwrap_or(digest)
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for TokenSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
     }
@@ -74,7 +74,7 @@ pub struct Token {
     /// Fingerprint of the CA that signed the collector's certificate.
     pub ca: Fingerprint,
     /// The proof that the collector accepts.
-    pub secret: Secret,
+    pub secret: TokenSecret,
     /// Addresses of the collector, if known.
     addresses: Vec<Address>,
 }
@@ -111,7 +111,7 @@ impl Token {
     /// [`TokenError::Address`] names an address that a token can't contain.
     pub fn new(
         ca: Fingerprint,
-        secret: Secret,
+        secret: TokenSecret,
         addresses: Vec<Address>,
     ) -> Result<Self, TokenError> {
         let sound = |address: &Address| {
@@ -147,7 +147,7 @@ impl Token {
             addresses.push(Address { host, port: u16::from_le_bytes([low, high]) });
             rest = after;
         }
-        Self::new(Fingerprint(*ca), Secret(*secret), addresses)
+        Self::new(Fingerprint(*ca), TokenSecret(*secret), addresses)
     }
 }
 
@@ -264,7 +264,7 @@ mod tests {
 
     fn token() -> Token {
         let address = Address { host: "collector.example".into(), port: 8082 };
-        Token::new(Fingerprint([7; 32]), Secret([9; 32]), vec![address]).unwrap()
+        Token::new(Fingerprint([7; 32]), TokenSecret([9; 32]), vec![address]).unwrap()
     }
 
     fn any_token() -> impl Strategy<Value = Token> {
@@ -272,7 +272,7 @@ mod tests {
             ("[!-~]{1,255}", any::<u16>()).prop_map(|(host, port)| Address { host, port });
         let addresses = proptest::collection::vec(address, 0..=ADDRESSES_MAX);
         (any::<[u8; 32]>(), any::<[u8; 32]>(), addresses).prop_map(|(ca, secret, addresses)| {
-            Token::new(Fingerprint(ca), Secret(secret), addresses).unwrap()
+            Token::new(Fingerprint(ca), TokenSecret(secret), addresses).unwrap()
         })
     }
 
@@ -317,7 +317,8 @@ mod tests {
 
     #[test]
     fn a_token_is_what_version_1_says() {
-        let text = Token::new(Fingerprint([0; 32]), Secret([255; 32]), vec![]).unwrap().to_string();
+        let text =
+            Token::new(Fingerprint([0; 32]), TokenSecret([255; 32]), vec![]).unwrap().to_string();
         // Computed in Python: base64.urlsafe_b64encode(x + hashlib.sha256(x).digest()[:4]).
         let golden = "nmt1_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAD__________________________________________7upHKg";
         assert_eq!(text, golden);
@@ -342,7 +343,7 @@ mod tests {
     fn addresses_that_can_not_be_carried_are_refused() {
         let with = |host: &str, times: usize| {
             let address = Address { host: host.into(), port: 1 };
-            Token::new(Fingerprint([0; 32]), Secret([0; 32]), vec![address; times])
+            Token::new(Fingerprint([0; 32]), TokenSecret([0; 32]), vec![address; times])
         };
         assert!(with("a", ADDRESSES_MAX).is_ok());
         for (host, times) in [("a", ADDRESSES_MAX + 1), ("", 1), ("a b", 1), ("ä", 1)] {

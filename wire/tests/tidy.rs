@@ -8,6 +8,7 @@ mod errors;
 #[path = "tidy/imports.rs"]
 mod imports;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -64,6 +65,24 @@ const OUTPUT_IN: [&str; 3] = [
     "deploy/settings/src/output.rs",
     "deploy/settings/src/log.rs",
     "deploy/settings/src/terminal/",
+];
+
+/// Types that both programs or both stores have, each for itself. All other names of types are used once.
+const TWINS: [&str; 14] = [
+    "CheckConfigArgs",
+    "Cli",
+    "Command",
+    "Config",
+    "EnrollError",
+    "Failure",
+    "IdentityError",
+    "NicIds",
+    "RunError",
+    "ServerSection",
+    "SqliteError",
+    "State",
+    "TopArgs",
+    "TopError",
 ];
 
 struct Source {
@@ -299,4 +318,36 @@ fn errors_become_text_with_all_their_causes() {
                 .take_while(|line| !line.starts_with("mod tests"))
                 .any(|line| shortened.iter().any(|way| line.contains(way)))
     });
+}
+
+/// The type that a line declares for others to use.
+fn declared(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("pub")?;
+    let rest = match rest.strip_prefix('(') {
+        Some(visibility) => visibility.split_once(')')?.1,
+        None => rest,
+    };
+    let rest = rest.strip_prefix(' ')?;
+    let (keyword, rest) = rest.split_once(' ')?;
+    let is_type = ["struct", "enum", "trait", "type", "union"].contains(&keyword);
+    is_type.then(|| rest.split(|c: char| !code::is_name(c)).next().unwrap())
+}
+
+#[test]
+fn a_name_of_a_type_means_one_thing() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for source in sources() {
+        if PROGRAMS.iter().any(|path| source.path.starts_with(path)) {
+            for name in source.code().filter_map(declared) {
+                places.entry(name.to_owned()).or_default().push(source.path.clone());
+            }
+        }
+    }
+    assert!(places.len() > 300, "only {} types found", places.len());
+    let twice: BTreeMap<_, _> = places.into_iter().filter(|(_, places)| places.len() > 1).collect();
+    let unlisted: Vec<_> =
+        twice.iter().filter(|(name, _)| !TWINS.contains(&name.as_str())).collect();
+    assert!(unlisted.is_empty(), "tell these apart by their names: {unlisted:#?}");
+    let gone: Vec<_> = TWINS.iter().filter(|name| !twice.contains_key(**name)).collect();
+    assert!(gone.is_empty(), "no twins any more: {gone:?}");
 }

@@ -24,7 +24,7 @@ pub enum Direction {
 
 /// One direction of a tally.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Traffic {
+pub struct DirectionTally {
     /// Bytes on the wire.
     pub bytes: u64,
     /// Packets on the wire.
@@ -43,9 +43,9 @@ pub struct Traffic {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Received traffic.
-    pub rx: Traffic,
+    pub rx: DirectionTally,
     /// Transmitted traffic.
-    pub tx: Traffic,
+    pub tx: DirectionTally,
     /// Packets counted in another slot than their own.
     pub late: u64,
     /// Packets counted as captured though they are or may be super-packets, and those whose
@@ -60,7 +60,7 @@ pub struct Tally {
 
 const SUMS: usize = 3 + MixCounts::FIGURES;
 
-impl Traffic {
+impl DirectionTally {
     /// The figures that add up, in a fixed order.
     fn sums_mut(&mut self) -> impl Iterator<Item = &mut u64> {
         let Self { bytes, packets, captured, mix, .. } = self;
@@ -106,7 +106,7 @@ impl Default for Cells {
 }
 
 impl Cells {
-    fn add(&self, traffic: &mut Traffic) {
+    fn add(&self, traffic: &mut DirectionTally) {
         if traffic.captured == 0 {
             return;
         }
@@ -119,11 +119,11 @@ impl Cells {
         self.peak_10ms.fetch_max(traffic.peak_10ms_bytes, Ordering::Relaxed);
     }
 
-    fn take(&self) -> Traffic {
-        let mut traffic = Traffic {
+    fn take(&self) -> DirectionTally {
+        let mut traffic = DirectionTally {
             peak_1ms_bytes: self.peak_1ms.swap(0, Ordering::Relaxed),
             peak_10ms_bytes: self.peak_10ms.swap(0, Ordering::Relaxed),
-            ..Traffic::default()
+            ..DirectionTally::default()
         };
         for (cell, figure) in self.sums.iter().zip(traffic.sums_mut()) {
             *figure = cell.swap(0, Ordering::Relaxed);
@@ -249,7 +249,8 @@ mod tests {
     use super::*;
 
     fn tally(n: u64) -> Tally {
-        let mut traffic = Traffic { peak_1ms_bytes: n, peak_10ms_bytes: n, ..Traffic::default() };
+        let mut traffic =
+            DirectionTally { peak_1ms_bytes: n, peak_10ms_bytes: n, ..DirectionTally::default() };
         traffic.sums_mut().for_each(|figure| *figure = n);
         Tally { rx: traffic, tx: traffic, late: n, inexact: n, early: n, again: n }
     }

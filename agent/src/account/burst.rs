@@ -29,12 +29,12 @@ const BEHIND: u64 = HISTORY as u64 - OF_10MS;
 
 /// Where the steps of a slot begin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Steps {
+pub struct StepStarts {
     /// The slot's start, modulo the length of a step.
     phase_ns: u64,
 }
 
-impl Steps {
+impl StepStarts {
     /// Steps of a slot that starts at a time.
     #[must_use]
     pub const fn of_slot(start_ns: u64) -> Self {
@@ -60,7 +60,7 @@ impl Steps {
 /// Bytes of one step are summed first and added to the windows when the step is over.
 #[derive(Debug, Clone)]
 pub struct Bursts {
-    grid: Steps,
+    grid: StepStarts,
     /// Start of the step of the last packet, nanoseconds, and its bytes that are in no window yet.
     step_ns: u64,
     step_bytes: u64,
@@ -84,7 +84,7 @@ pub struct Peaks {
 impl Bursts {
     /// No bytes yet, in steps as given.
     #[must_use]
-    pub const fn new(grid: Steps) -> Self {
+    pub const fn new(grid: StepStarts) -> Self {
         Self {
             grid,
             step_ns: 0,
@@ -196,7 +196,7 @@ mod tests {
     const START: u64 = 1_700_000_000 * 1000 * MS + 12_345;
 
     fn bursts() -> Bursts {
-        Bursts::new(Steps::of_slot(START))
+        Bursts::new(StepStarts::of_slot(START))
     }
 
     /// Most bytes within any time of a length, by trying one from each packet on.
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn steps_tile_time_from_the_start_of_the_slot() {
-        let steps = Steps::of_slot(START);
+        let steps = StepStarts::of_slot(START);
         assert_eq!(steps.around(START), START..START + STEP_NS);
         assert_eq!(steps.around(START + STEP_NS - 1).start, START);
         assert_eq!(steps.around(START + STEP_NS).start, START + STEP_NS);

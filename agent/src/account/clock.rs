@@ -16,7 +16,7 @@ pub const OUT_OF_ORDER_NS: u64 = 1_000_000;
 
 /// The wall clock, read between two readings of the boot-time clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reading {
+pub struct WallReading {
     /// Boot-time clock before, nanoseconds.
     pub before_ns: u64,
     /// Wall clock, nanoseconds since 1970 (UTC).
@@ -32,14 +32,14 @@ pub struct Offset(i64);
 impl Offset {
     /// The offset by one reading.
     #[must_use]
-    pub const fn new(reading: Reading) -> Self {
+    pub const fn new(reading: WallReading) -> Self {
         let before = reading.before_ns;
         Self(difference(reading.wall_ns, before + (reading.after_ns - before) / 2))
     }
 
     /// Compares the offset with a reading: tells the new one where the clock was stepped, and
     /// follows it where the difference is too small to be a step.
-    pub fn observe(&mut self, reading: Reading) -> Option<Self> {
+    pub fn observe(&mut self, reading: WallReading) -> Option<Self> {
         let low = difference(reading.wall_ns, reading.after_ns);
         let high = difference(reading.wall_ns, reading.before_ns);
         let nearest = self.0.clamp(low, high);
@@ -97,14 +97,14 @@ impl PacketClock {
     /// Starts with a reading; the kernel holds packets back for at most `hold` before it hands
     /// their block over.
     #[must_use]
-    pub fn new(reading: Reading, hold: Duration) -> Self {
+    pub fn new(reading: WallReading, hold: Duration) -> Self {
         let hold_ns = u64::try_from(hold.as_nanos()).unwrap_or(u64::MAX);
         let floor_ns = reading.before_ns.saturating_sub(hold_ns);
         Self { offset: Offset::new(reading), step: None, floor_ns, hold_ns }
     }
 
     /// Takes a reading made after a block was handed over, before its packets are counted.
-    pub fn at_block(&mut self, reading: Reading) {
+    pub fn at_block(&mut self, reading: WallReading) {
         let old = self.offset;
         if let Some(new) = self.offset.observe(reading) {
             self.offset = new;
@@ -114,7 +114,7 @@ impl PacketClock {
 
     /// Takes a reading made when no block was ready: what comes now is no older than what the
     /// kernel holds back.
-    pub fn at_idle(&mut self, reading: Reading) {
+    pub fn at_idle(&mut self, reading: WallReading) {
         self.at_block(reading);
         self.floor_ns = self.floor_ns.max(reading.before_ns.saturating_sub(self.hold_ns));
     }
@@ -174,9 +174,9 @@ mod tests {
     const WALL: u64 = 1_700_000_000 * SECOND;
     const BOOT: u64 = 5_000 * SECOND;
 
-    fn reading(boot_ns: u64, stepped_by: i64) -> Reading {
+    fn reading(boot_ns: u64, stepped_by: i64) -> WallReading {
         let wall_ns = (WALL - BOOT + boot_ns).saturating_add_signed(stepped_by);
-        Reading { before_ns: boot_ns - 30, wall_ns, after_ns: boot_ns + 30 }
+        WallReading { before_ns: boot_ns - 30, wall_ns, after_ns: boot_ns + 30 }
     }
 
     fn packet(boot_ns: u64, stepped_by: i64) -> u64 {
@@ -190,9 +190,9 @@ mod tests {
     #[test]
     fn a_reading_that_took_long_is_no_step() {
         let mut offset = Offset::new(reading(BOOT, 0));
-        let slow = Reading { after_ns: BOOT + SECOND, ..reading(BOOT, 0) };
+        let slow = WallReading { after_ns: BOOT + SECOND, ..reading(BOOT, 0) };
         assert_eq!(offset.observe(slow), None);
-        let slow = Reading { before_ns: BOOT - SECOND, ..reading(BOOT, 0) };
+        let slow = WallReading { before_ns: BOOT - SECOND, ..reading(BOOT, 0) };
         assert_eq!(offset.observe(slow), None);
         assert_eq!(offset.wall_ns(BOOT), WALL);
     }

@@ -124,7 +124,7 @@ impl SharedSchedule {
 
 /// Where a packet is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct PacketPlace {
     /// The slot.
     pub slot: u64,
     /// The packet belongs to another slot, one that can't be counted into any more (or, where
@@ -179,16 +179,16 @@ impl Attribution {
 
     /// Where to count a packet.
     #[inline]
-    pub fn place(&mut self, boot_ns: u64) -> Place {
+    pub fn place(&mut self, boot_ns: u64) -> PacketPlace {
         if boot_ns.wrapping_sub(self.start_ns) < self.len_ns {
-            return Place { slot: self.slot, late: false };
+            return PacketPlace { slot: self.slot, late: false };
         }
         self.find(boot_ns)
     }
 
     /// Finds the slot of a packet that isn't in the last one's.
     #[cold]
-    fn find(&mut self, boot_ns: u64) -> Place {
+    fn find(&mut self, boot_ns: u64) -> PacketPlace {
         let own = self.schedule.slot_of(boot_ns);
         let slot = own.clamp(self.open.start, self.open.end - 1);
         if slot == own {
@@ -196,7 +196,7 @@ impl Attribution {
             (self.slot, self.start_ns) = (slot, bounds.start);
             self.len_ns = bounds.end - bounds.start;
         }
-        Place { slot, late: slot != own }
+        PacketPlace { slot, late: slot != own }
     }
 }
 
@@ -204,14 +204,14 @@ impl Attribution {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::clock::Reading;
+    use super::super::clock::WallReading;
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
     const INTERVAL: u64 = SECOND / 2;
 
     fn offset(wall_less_boot: u64) -> Offset {
-        Offset::new(Reading { before_ns: 0, wall_ns: wall_less_boot, after_ns: 0 })
+        Offset::new(WallReading { before_ns: 0, wall_ns: wall_less_boot, after_ns: 0 })
     }
 
     #[test]
@@ -233,12 +233,12 @@ mod tests {
         let schedule = Schedule::new(INTERVAL, 100 * INTERVAL, offset(0));
         let mut attribution = Attribution::new(schedule);
         attribution.at_block(5..8);
-        assert_eq!(attribution.place(105 * INTERVAL), Place { slot: 5, late: false });
-        assert_eq!(attribution.place(105 * INTERVAL - 1), Place { slot: 5, late: true });
-        assert_eq!(attribution.place(0), Place { slot: 5, late: true });
-        assert_eq!(attribution.place(108 * INTERVAL), Place { slot: 7, late: true });
+        assert_eq!(attribution.place(105 * INTERVAL), PacketPlace { slot: 5, late: false });
+        assert_eq!(attribution.place(105 * INTERVAL - 1), PacketPlace { slot: 5, late: true });
+        assert_eq!(attribution.place(0), PacketPlace { slot: 5, late: true });
+        assert_eq!(attribution.place(108 * INTERVAL), PacketPlace { slot: 7, late: true });
         attribution.at_block(6..9);
-        assert_eq!(attribution.place(105 * INTERVAL), Place { slot: 6, late: true });
+        assert_eq!(attribution.place(105 * INTERVAL), PacketPlace { slot: 6, late: true });
     }
 
     proptest! {

@@ -1,13 +1,13 @@
 //! Capture: turns a NIC's packets into facts about each of them.
 
-pub mod count;
-pub mod counting;
 mod fields;
 pub mod pace;
 pub mod packet;
+pub mod packet_sums;
 pub mod probe;
 pub mod reader;
 #[allow(unsafe_code, reason = "memory shared with the kernel; see the module's invariants")]
 pub mod ring;
 pub mod size_class;
+pub mod slot_counter;
 pub mod wire_len;

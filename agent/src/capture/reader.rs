@@ -14,9 +14,9 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::Pid;
 use settings::InFull;
 
-use super::counting::Counting;
 use super::pace::{Gathered, PAUSE_MAX, pause};
 use super::ring::{Ring, RingConfig, RingError, RingStatistics, Statistics};
+use super::slot_counter::SlotCounter;
 use crate::account::bank::{BankTaker, SLOTS, Tally, bank};
 use crate::account::clock::OUT_OF_ORDER_NS;
 use crate::account::interval::SharedSchedule;
@@ -116,7 +116,7 @@ impl ReaderHandle {
         let hold = hold(config, clocks::tick_ns());
         let reader = Reader {
             ring,
-            counting: Counting::new(writer, schedule, slot, clocks::read(), hold, began_ns),
+            counting: SlotCounter::new(writer, schedule, slot, clocks::read(), hold, began_ns),
             stop: stop.clone(),
             hold,
             batch: (BATCH_BYTES / config.block_size.max(1)).max(1) as usize,
@@ -260,7 +260,7 @@ fn told_within(stop: &EventFd, time: Duration) -> io::Result<bool> {
 #[derive(Debug)]
 struct Reader {
     ring: Ring,
-    counting: Counting,
+    counting: SlotCounter,
     stop: Arc<EventFd>,
     hold: Duration,
     /// Most blocks per batch.

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 /// Host name or address, with a port or without.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
+pub struct HostPort {
     /// Host name or address, without brackets.
     pub host: String,
     /// UDP port.
@@ -26,7 +26,7 @@ pub enum InvalidAddress {
     Port(String),
 }
 
-impl FromStr for Address {
+impl FromStr for HostPort {
     type Err = InvalidAddress;
 
     fn from_str(text: &str) -> Result<Self, InvalidAddress> {
@@ -55,7 +55,7 @@ pub fn check_host(host: &str) -> Result<(), InvalidAddress> {
     if sound { Ok(()) } else { Err(InvalidAddress::Host(host.to_owned())) }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.port {
             Some(port) if self.host.contains(':') => write!(f, "[{}]:{port}", self.host),
@@ -65,7 +65,7 @@ impl fmt::Display for Address {
     }
 }
 
-impl Serialize for Address {
+impl Serialize for HostPort {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -84,7 +84,7 @@ mod tests {
             ("2001:db8::1", "2001:db8::1", None),
             ("[2001:db8::1]:8082", "2001:db8::1", Some(8082)),
         ] {
-            let address: Address = text.parse().unwrap();
+            let address: HostPort = text.parse().unwrap();
             assert_eq!((address.host.as_str(), address.port), (host, port));
             assert_eq!(address.to_string(), text);
         }
@@ -94,7 +94,7 @@ mod tests {
     fn what_is_neither_is_refused() {
         for text in ["", ":1", "a:", "a:0", "a:99999", "a:b", "a b", "https://a", "[::1", "[::1]99"]
         {
-            assert!(text.parse::<Address>().is_err(), "{text}");
+            assert!(text.parse::<HostPort>().is_err(), "{text}");
         }
     }
 }

@@ -13,8 +13,8 @@ use settings::{
 };
 use wire::id::ClientId;
 
-pub use self::address::{Address, InvalidAddress};
-pub use self::monitor::{InvalidGlob, Monitor, NicGlob, Nics, RingSize};
+pub use self::address::{HostPort, InvalidAddress};
+pub use self::monitor::{InvalidGlob, Monitor, NicGlob, NicsSection, RingSize};
 use crate::connection;
 use crate::ship::spool::SpoolLimits;
 
@@ -34,13 +34,13 @@ pub const LIVE: &[&str] = &["server", "client.alias", "log.level"];
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The collectors.
-    pub server: Server,
+    pub server: ServerSection,
     /// Who this agent is.
-    pub client: Client,
+    pub client: ClientSection,
     /// What is measured, and how.
     pub monitor: Monitor,
     /// What is kept until a collector has it.
-    pub spool: Spool,
+    pub spool: SpoolSection,
     /// An own PKI in place of enrolment.
     pub tls: Tls,
     /// Where certificate, key and spool are kept.
@@ -52,7 +52,7 @@ pub struct Config {
 /// Section `server`: the collectors.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Server {
+pub struct ServerSection {
     /// Host name or address of the collector; `agent run` needs it.
     pub host: Option<String>,
     /// Its UDP port.
@@ -63,13 +63,13 @@ pub struct Server {
     pub retry_interval: Interval,
     /// Collectors to try when this one can't be reached.
     #[serde(deserialize_with = "settings::list")]
-    pub fallbacks: Vec<Address>,
+    pub fallbacks: Vec<HostPort>,
 }
 
 /// Section `client`: who this agent is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Client {
+pub struct ClientSection {
     /// Name of the client for its enrolment, unique among a collector's; the host name unless set.
     pub id: String,
     /// What people call it.
@@ -79,7 +79,7 @@ pub struct Client {
 /// Section `spool`: what is kept until a collector has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Spool {
+pub struct SpoolSection {
     /// Largest size of its file; 1 MiB to 1 TiB.
     pub max_size: Size,
     /// Age from which on samples become totals; 1 min to 3650 d.
@@ -93,10 +93,10 @@ pub struct Spool {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            server: Server::default(),
-            client: Client::default(),
+            server: ServerSection::default(),
+            client: ClientSection::default(),
             monitor: Monitor::default(),
-            spool: Spool::default(),
+            spool: SpoolSection::default(),
             tls: Tls::default(),
             data_dir: "/var/lib/network-monitor/agent".into(),
             log: Log::default(),
@@ -104,7 +104,7 @@ impl Default for Config {
     }
 }
 
-impl Default for Server {
+impl Default for ServerSection {
     fn default() -> Self {
         Self {
             host: None,
@@ -116,7 +116,7 @@ impl Default for Server {
     }
 }
 
-impl Default for Spool {
+impl Default for SpoolSection {
     fn default() -> Self {
         Self {
             max_size: Size::mib(64),
@@ -202,10 +202,10 @@ impl Config {
     /// # Errors
     /// `server.host` is not set.
     pub fn collectors(&self) -> Result<Vec<connection::Server>, Problem> {
-        let Server { host, port, fallbacks, .. } = &self.server;
+        let ServerSection { host, port, fallbacks, .. } = &self.server;
         let why = "not set; run `agent enroll TOKEN`, or name the collector's host";
         let host = host.clone().ok_or_else(|| Problem::new("server.host", why))?;
-        let fallback = |fallback: &Address| connection::Server {
+        let fallback = |fallback: &HostPort| connection::Server {
             host: fallback.host.clone(),
             port: fallback.port.unwrap_or(*port),
         };
@@ -228,7 +228,7 @@ impl Config {
     }
 }
 
-impl Spool {
+impl SpoolSection {
     /// The limits as the spool takes them.
     #[must_use]
     pub const fn limits(&self) -> SpoolLimits {
@@ -251,7 +251,7 @@ impl Spool {
     }
 }
 
-impl Server {
+impl ServerSection {
     fn check(&self) -> Result<(), Problem> {
         if let Some(host) = &self.host {
             address::check_host(host).map_err(|error| {

@@ -32,7 +32,7 @@ pub struct Monitor {
     /// Whether NICs also take in what is addressed to others.
     pub promiscuous: bool,
     /// Which NICs are captured.
-    pub nics: Nics,
+    pub nics: NicsSection,
     /// Size of each ring.
     pub ring: RingSize,
 }
@@ -40,7 +40,7 @@ pub struct Monitor {
 /// Section `monitor.nics`: which NICs are captured, on top of the choice by what they are.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Nics {
+pub struct NicsSection {
     /// Captured whatever they are, beside those captured anyway.
     #[serde(deserialize_with = "settings::list")]
     pub include: Vec<NicGlob>,
@@ -76,7 +76,7 @@ impl Default for Monitor {
             cpus: Vec::new(),
             rings_per_nic: 1,
             promiscuous: false,
-            nics: Nics::default(),
+            nics: NicsSection::default(),
             ring: RingSize::default(),
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustls::pki_types::UnixTime;
 use wire::certificate::utc;
 
-use crate::ship::state::{self, State};
+use crate::ship::state::{self, DeliveryState};
 use settings::Finding;
 
 const SUBJECT: &str = "delivery";
@@ -24,7 +24,7 @@ fn is_agent(pid: u32) -> bool {
     name("self").is_some_and(|own| name(&pid.to_string()).is_some_and(|comm| comm == own))
 }
 
-fn finding(state: &State) -> Finding {
+fn finding(state: &DeliveryState) -> Finding {
     let since = utc(UnixTime::since_unix_epoch(Duration::from_secs(state.since)));
     match &state.connected {
         Ok(server) => Finding::ok(SUBJECT, format!("to {server} since {since}")),
@@ -43,13 +43,17 @@ mod tests {
 
     #[test]
     fn an_agent_that_is_refused_is_no_healthy_one() {
-        let state = State { pid: 1, since: 0, connected: Err("it is a second host".to_owned()) };
+        let state =
+            DeliveryState { pid: 1, since: 0, connected: Err("it is a second host".to_owned()) };
         let found = finding(&state);
         assert_eq!(found.level, Level::Fail);
         assert!(
             found.text.contains("since 1970-01-01T00:00:00Z: it is a second host"),
             "{found:?}"
         );
-        assert_eq!(finding(&State { connected: Ok("here".into()), ..state }).level, Level::Ok);
+        assert_eq!(
+            finding(&DeliveryState { connected: Ok("here".into()), ..state }).level,
+            Level::Ok
+        );
     }
 }

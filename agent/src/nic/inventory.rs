@@ -7,21 +7,21 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use super::link::Link;
 use super::link_stats::LinkStats;
 use super::netlink::Netlink;
-use super::rtnetlink::{Message, NEW_LINK};
+use super::rtnetlink::{NEW_LINK, RawMessage};
 
 /// How often to repeat a dump that a change interrupted.
 const TRIES: usize = 5;
 
 /// Access to the kernel's list of NICs.
 #[derive(Debug)]
-pub struct Inventory(Netlink<Message>);
+pub struct NicList(Netlink<RawMessage>);
 
 /// Why the NICs can't be listed.
 #[derive(Debug, thiserror::Error)]
 #[error("can't list the NICs by rtnetlink")]
 pub struct InventoryError(#[from] io::Error);
 
-impl Inventory {
+impl NicList {
     /// Opens a netlink socket.
     ///
     /// # Errors
@@ -37,7 +37,7 @@ impl Inventory {
     pub fn links(&mut self) -> Result<Vec<Link>, InventoryError> {
         for _ in 0..TRIES {
             let mut links = Vec::new();
-            let whole = self.0.dump(Message::get_links(), |message| {
+            let whole = self.0.dump(RawMessage::get_links(), |message| {
                 links.extend(message.link(NEW_LINK).and_then(|link| Link::of_message(&link)));
             })?;
             if whole {
@@ -52,6 +52,6 @@ impl Inventory {
     /// # Errors
     /// [`InventoryError`] if there is none of this index.
     pub fn stats_of(&mut self, index: u32) -> Result<Option<LinkStats>, InventoryError> {
-        Ok(self.0.get(Message::get_stats(index))?.stats().and_then(LinkStats::of))
+        Ok(self.0.get(RawMessage::get_stats(index))?.stats().and_then(LinkStats::of))
     }
 }

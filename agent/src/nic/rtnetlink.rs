@@ -26,12 +26,12 @@ const STATS_LINK_64: u16 = 1;
 
 /// A message, whose kind says what its bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
+pub struct RawMessage {
     kind: u16,
     body: Vec<u8>,
 }
 
-impl Message {
+impl RawMessage {
     /// Asks for every NIC.
     pub fn get_links() -> Self {
         Self { kind: GET_LINK, body: vec![0; LINK_HEADER] }
@@ -57,7 +57,7 @@ impl Message {
     }
 }
 
-impl NetlinkSerializable for Message {
+impl NetlinkSerializable for RawMessage {
     fn message_type(&self) -> u16 {
         self.kind
     }
@@ -71,7 +71,7 @@ impl NetlinkSerializable for Message {
     }
 }
 
-impl NetlinkDeserializable for Message {
+impl NetlinkDeserializable for RawMessage {
     type Error = Infallible;
 
     fn deserialize(header: &NetlinkHeader, payload: &[u8]) -> Result<Self, Infallible> {
@@ -146,7 +146,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A message as the kernel sends it, about NIC 7.
-    pub fn link_message(kind: u16, family: u8, attributes: &[(u16, &[u8])]) -> Message {
+    pub fn link_message(kind: u16, family: u8, attributes: &[(u16, &[u8])]) -> RawMessage {
         let mut body = vec![0; LINK_HEADER];
         body[0] = family;
         body[4..8].copy_from_slice(&7u32.to_ne_bytes());
@@ -156,7 +156,7 @@ pub(super) mod tests {
             body.extend_from_slice(value);
             body.resize(body.len().next_multiple_of(4), 0);
         }
-        Message { kind, body }
+        RawMessage { kind, body }
     }
 
     #[test]
@@ -167,7 +167,7 @@ pub(super) mod tests {
             assert!(children(&whole[..len]).count() < 2, "{len}");
         }
         for len in 0..LINK_HEADER {
-            assert!(Message { kind: NEW_LINK, body: vec![0; len] }.link(NEW_LINK).is_none());
+            assert!(RawMessage { kind: NEW_LINK, body: vec![0; len] }.link(NEW_LINK).is_none());
         }
     }
 }

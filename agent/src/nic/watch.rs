@@ -14,7 +14,7 @@ use super::link::Link;
 use super::link_stats::LinkStats;
 use super::netlink::messages;
 use super::roster::LinkEvent;
-use super::rtnetlink::{DEL_LINK, LinkMessage, Message, NEW_LINK};
+use super::rtnetlink::{DEL_LINK, LinkMessage, NEW_LINK, RawMessage};
 
 /// `RTNLGRP_LINK` of `enum rtnetlink_groups` (`include/uapi/linux/rtnetlink.h`).
 const LINK_GROUP: u32 = 1;
@@ -73,7 +73,7 @@ impl AsFd for Watch {
 
 /// The events that the kernel tells at once. What can't be read is an [`LinkEvent::Overrun`].
 pub fn events(bytes: &[u8]) -> impl Iterator<Item = LinkEvent> {
-    messages(bytes).filter_map(|message: io::Result<NetlinkMessage<Message>>| match message {
+    messages(bytes).filter_map(|message: io::Result<NetlinkMessage<RawMessage>>| match message {
         Ok(NetlinkMessage { payload: NetlinkPayload::InnerMessage(message), .. }) => {
             event(&message)
         }
@@ -84,7 +84,7 @@ pub fn events(bytes: &[u8]) -> impl Iterator<Item = LinkEvent> {
 
 /// The event of a message. A bridge also reports its ports, by messages of its own family: a port
 /// that leaves it still exists.
-fn event(message: &Message) -> Option<LinkEvent> {
+fn event(message: &RawMessage) -> Option<LinkEvent> {
     let of_nic = |kind| message.link(kind).filter(|link: &LinkMessage<'_>| link.family() == 0);
     if let Some(link) = of_nic(NEW_LINK) {
         return Link::of_message(&link).map(LinkEvent::Changed);

@@ -31,11 +31,11 @@ use wire::id::NicName;
 use wire::message;
 
 pub use self::config::{CaptureConfig, CaptureError};
-use self::nic_capture::Totals;
+use self::nic_capture::RunningTotals;
 use self::nics::Nics;
 pub use self::nics::allowed_cpus;
 use self::outbox::Outbox;
-pub use self::report::{Balance, Ended, IntervalReport};
+pub use self::report::{Balance, CaptureEnd, IntervalReport};
 use self::timeline::{DueSlots, Timeline};
 use crate::account::interval::SharedSchedule;
 use crate::capture::probe::probe;
@@ -81,7 +81,7 @@ impl Capture {
             nics: Nics::new(config, shared.clone(), told)?,
             shared,
             timeline,
-            totals: Totals::new(),
+            totals: RunningTotals::new(),
             outbox: Outbox::new(reports),
             rounds: Arc::default(),
             unlisted: Failures::new(),
@@ -136,7 +136,7 @@ struct Sampler {
     nics: Nics,
     shared: Arc<SharedSchedule>,
     timeline: Timeline,
-    totals: Totals,
+    totals: RunningTotals,
     outbox: Outbox,
     /// Rounds so far, so that others can see its progress.
     rounds: Arc<AtomicU64>,
@@ -244,7 +244,7 @@ impl Sampler {
             report.ended.extend(taken.ended);
         }
         nics.forget(span.bounds.end);
-        for Ended { nic, balance, .. } in &report.ended {
+        for CaptureEnd { nic, balance, .. } in &report.ended {
             let Balance { offered, dropped, seen } = balance;
             if balance.is_balanced() {
                 tracing::debug!(%nic, offered, dropped, seen, "capture ended");

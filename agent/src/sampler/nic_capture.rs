@@ -8,11 +8,11 @@ use settings::{Failures, InFull, words};
 use wire::frame::{Counts, KernelCounts, Mix, MixCounts, Sample, flags};
 use wire::id::NicName;
 
-use super::report::{Balance, Ended};
+use super::report::{Balance, CaptureEnd};
 use super::rings::Rings;
 use super::timeline::{DueSlots, Timeline};
 use super::verdict::Reconciliation;
-use crate::account::bank::{SLOTS, Tally, Traffic};
+use crate::account::bank::{DirectionTally, SLOTS, Tally};
 use crate::capture::reader::ReaderHandle;
 use crate::clocks;
 use crate::nic::link::Link;
@@ -20,13 +20,13 @@ use crate::nic::link_stats::LinkStats;
 
 /// Bytes and packets of one direction since the session began.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Total {
+pub(super) struct RunningTotal {
     bytes: u64,
     packets: u64,
 }
 
 /// Totals of every NIC that was ever captured in this session, rx and tx.
-pub(super) type Totals = HashMap<NicName, [Total; 2]>;
+pub(super) type RunningTotals = HashMap<NicName, [RunningTotal; 2]>;
 
 /// A NIC under capture.
 #[derive(Debug)]
@@ -60,10 +60,10 @@ pub(super) struct NicCapture {
 
 /// What the due slots produced.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
+pub(super) struct TakenSlots {
     pub sample: Option<Sample>,
     pub mix: Option<Mix>,
-    pub ended: Option<Ended>,
+    pub ended: Option<CaptureEnd>,
 }
 
 impl NicCapture {
@@ -164,8 +164,8 @@ impl NicCapture {
         span: &DueSlots,
         stats: Option<LinkStats>,
         timeline: &Timeline,
-        totals: &mut Totals,
-    ) -> Taken {
+        totals: &mut RunningTotals,
+    ) -> TakenSlots {
         let ended_ns = self.ended_ns().filter(|&end| end <= span.bounds.end);
         let mut tally = Tally::default();
         for reader in self.rings.iter_mut() {
@@ -180,7 +180,7 @@ impl NicCapture {
         let (drops, freezes) = self.account(&tally);
         let nothing = Tally { early: 0, ..tally } == Tally::default() && drops == 0;
         if start >= end && nothing && ended_ns.is_none() {
-            return Taken::default();
+            return TakenSlots::default();
         }
         let bounds = start..end.max(start + 1);
         let kernel = stats.map(|stats| stats.since(&self.stats));
@@ -212,8 +212,9 @@ impl NicCapture {
         };
         let wall = sample.start_ns..sample.start_ns + sample.interval_ns;
         let mix = self.mix.add(&tally, sample.kernel, &wall, ended_ns.is_some(), self.link.name);
-        let ended = ended_ns.map(|_| Ended { nic: self.link.name, balance: self.balance, verdict });
-        Taken { sample: Some(sample), mix, ended }
+        let ended =
+            ended_ns.map(|_| CaptureEnd { nic: self.link.name, balance: self.balance, verdict });
+        TakenSlots { sample: Some(sample), mix, ended }
     }
 
     /// Adds a tally and the rings' statistics to the balance. Gives drops and freezes.
@@ -252,7 +253,7 @@ fn saturate(figure: u64) -> u32 {
     u32::try_from(figure).unwrap_or(u32::MAX)
 }
 
-fn counts(traffic: &Traffic, total: &mut Total) -> Counts {
+fn counts(traffic: &DirectionTally, total: &mut RunningTotal) -> Counts {
     total.bytes += traffic.bytes;
     total.packets += traffic.packets;
     // The wire's limit of a peak: 2^31 - 1 bytes in 10 ms are 1.7 Tbit/s.

@@ -20,7 +20,7 @@ use crate::account::interval::SharedSchedule;
 use crate::capture::reader::{ReaderHandle, StartError};
 use crate::capture::ring::{RingConfig, RingError, page_size};
 use crate::nic::driver::Drivers;
-use crate::nic::inventory::{Inventory, InventoryError};
+use crate::nic::inventory::{InventoryError, NicList};
 use crate::nic::link::Link;
 use crate::nic::link_stats::LinkStats;
 use crate::nic::net_dev::NetDev;
@@ -44,7 +44,7 @@ pub(super) struct Nics {
     cpus: Vec<usize>,
     schedule: Arc<SharedSchedule>,
     watch: Watch,
-    inventory: Inventory,
+    inventory: NicList,
     net_dev: NetDev,
     drivers: Drivers,
     roster: Roster,
@@ -78,7 +78,7 @@ impl Nics {
             config,
             schedule,
             watch: Watch::open()?,
-            inventory: Inventory::open()?,
+            inventory: NicList::open()?,
             net_dev: NetDev::open()?,
             drivers: Drivers::open(),
             open: BTreeMap::new(),

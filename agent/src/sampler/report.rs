@@ -13,12 +13,12 @@ pub struct IntervalReport {
     /// The mixes that ended with the interval.
     pub mixes: Vec<Mix>,
     /// NICs whose capture ended with it.
-    pub ended: Vec<Ended>,
+    pub ended: Vec<CaptureEnd>,
 }
 
 /// The end of a NIC's capture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ended {
+pub struct CaptureEnd {
     /// The NIC.
     pub nic: NicName,
     /// Its balance, which is final.

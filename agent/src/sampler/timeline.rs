@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::account::bank::SLOTS;
-use crate::account::clock::{Offset, Reading};
+use crate::account::clock::{Offset, WallReading};
 use crate::account::interval::Schedule;
 
 /// Longest wait for a reader that has fallen behind, nanoseconds.
@@ -45,7 +45,7 @@ pub struct DueSlots {
 impl Timeline {
     /// Starts with the slot that holds the time of a reading.
     #[must_use]
-    pub fn new(interval: Duration, reading: Reading, hold: Duration) -> Self {
+    pub fn new(interval: Duration, reading: WallReading, hold: Duration) -> Self {
         let ns = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let offset = Offset::new(reading);
         let schedule = Schedule::new(ns(interval), reading.before_ns, offset);
@@ -86,7 +86,7 @@ impl Timeline {
 
     /// Takes a reading of the clocks. Gives the new schedule if a step of the wall clock changes
     /// it: slots begin at multiples of the interval in wall time again.
-    pub fn observe(&mut self, reading: Reading) -> Option<Schedule> {
+    pub fn observe(&mut self, reading: WallReading) -> Option<Schedule> {
         if let Some(offset) = self.offset.observe(reading) {
             self.offset = offset;
             self.misaligned = true;
@@ -177,9 +177,9 @@ mod tests {
     const BOOT: u64 = 1000 * INTERVAL;
     const WALL: u64 = 4_000_000 * INTERVAL;
 
-    fn reading(boot_ns: u64, stepped_by: i64) -> Reading {
+    fn reading(boot_ns: u64, stepped_by: i64) -> WallReading {
         let wall_ns = (WALL - BOOT + boot_ns).saturating_add_signed(stepped_by);
-        Reading { before_ns: boot_ns, wall_ns, after_ns: boot_ns }
+        WallReading { before_ns: boot_ns, wall_ns, after_ns: boot_ns }
     }
 
     fn timeline() -> Timeline {

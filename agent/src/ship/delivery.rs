@@ -20,7 +20,7 @@ use wire::message::{
 use super::clock_check::{ClockCheck, ClockVerdict};
 pub use super::error::DeliveryError;
 use super::patience::{Bounds, Patience};
-use super::recorder::{RecorderEvent, Request, ask};
+use super::recorder::{RecorderEvent, RecorderRequest, ask};
 use super::said::{greet, told, welcomed_with};
 use super::spool::{Forked, Record, SpooledSession};
 use super::streaming::{Sending, busy, stream};
@@ -52,7 +52,7 @@ pub struct Delivery {
     sessions: Vec<(SpooledSession, Sender)>,
     /// Those that are introduced once these are done, oldest first.
     later: VecDeque<SpooledSession>,
-    requests: Requests<Request>,
+    requests: Requests<RecorderRequest>,
     events: mpsc::Receiver<RecorderEvent>,
     /// The running session has ended.
     finished: bool,
@@ -69,7 +69,7 @@ impl Delivery {
     pub fn new(
         about: About,
         sessions: Vec<SpooledSession>,
-        requests: Requests<Request>,
+        requests: Requests<RecorderRequest>,
         events: mpsc::Receiver<RecorderEvent>,
         inventory: watch::Receiver<Inventory>,
     ) -> Self {
@@ -186,7 +186,7 @@ impl Delivery {
         let committed = welcomed_with(answer)?;
         let requests = self.requests.clone();
         let told = told(&committed, &digests);
-        let forked = ask(&requests, |answer| Request::Welcome(told, answer));
+        let forked = ask(&requests, |answer| RecorderRequest::Welcome(told, answer));
         let forked = self.meanwhile(forked).await.ok_or(DeliveryError::RecorderGone)??;
         if !forked.is_empty() {
             // They are to be introduced before anything else.
@@ -378,7 +378,7 @@ impl Delivery {
         sender.on_ack(ack, now, rtt);
         let committed = Committed { session: spooled.session, seq: sender.committed() };
         if committed.seq > before {
-            let _gone = self.requests.send(Request::Committed(committed));
+            let _gone = self.requests.send(RecorderRequest::Committed(committed));
         }
         self.forget_done();
         committed.seq > before
@@ -426,7 +426,7 @@ impl Delivery {
             sender.on_disconnected();
         }
         // The recorder only ends after this.
-        let _gone = self.requests.send(Request::Disconnected);
+        let _gone = self.requests.send(RecorderRequest::Disconnected);
     }
 }
 

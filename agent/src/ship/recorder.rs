@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, never, select, tick};
 use settings::InFull;
 use tokio::sync::{mpsc, oneshot};
-use wire::delivery::Told;
+use wire::delivery::StoredProgress;
 use wire::frame::Frame;
 use wire::message::{Committed, SeqRange};
 
@@ -29,10 +29,10 @@ const READ_BYTES: usize = 64 << 10;
 
 /// Requests of the connection.
 #[derive(Debug)]
-pub enum Request {
+pub enum RecorderRequest {
     /// The collector accepted the agent and said how far each session is. The answer: sessions that
     /// go on under another id, and are to be introduced by a new connection.
-    Welcome(Vec<Told>, oneshot::Sender<Result<Vec<Forked>, SpoolError>>),
+    Welcome(Vec<StoredProgress>, oneshot::Sender<Result<Vec<Forked>, SpoolError>>),
     /// The connection is gone.
     Disconnected,
     /// A session is committed up to here.
@@ -71,7 +71,7 @@ pub fn start(
     config: RecorderConfig,
     spool: Spool,
     reports: Receiver<IntervalReport>,
-    requests: Receiver<Request>,
+    requests: Receiver<RecorderRequest>,
     events: mpsc::Sender<RecorderEvent>,
 ) -> std::io::Result<JoinHandle<()>> {
     let report_ns = u64::try_from(config.report_interval.as_nanos()).unwrap_or(u64::MAX);
@@ -110,7 +110,7 @@ impl Recorder {
     fn run(
         mut self,
         mut reports: Receiver<IntervalReport>,
-        requests: &Receiver<Request>,
+        requests: &Receiver<RecorderRequest>,
         fsync: Duration,
     ) {
         let (maintenance, sync) = (tick(MAINTENANCE), tick(fsync));
@@ -186,21 +186,21 @@ impl Recorder {
         }
     }
 
-    fn on_request(&mut self, request: Request) {
+    fn on_request(&mut self, request: RecorderRequest) {
         match request {
-            Request::Welcome(told, answer) => {
+            RecorderRequest::Welcome(told, answer) => {
                 let forked = self.on_welcome(&told);
                 if forked.as_ref().is_err_and(SpoolError::is_damage) {
                     self.recover();
                 }
                 let _gone = answer.send(forked);
             }
-            Request::Disconnected => self.spool.on_disconnected(),
-            Request::Committed(committed) => {
+            RecorderRequest::Disconnected => self.spool.on_disconnected(),
+            RecorderRequest::Committed(committed) => {
                 let done = self.spool.on_committed(committed, boot_ns());
                 self.note(done);
             }
-            Request::Read(session, range, reply) => {
+            RecorderRequest::Read(session, range, reply) => {
                 let records = self.spool.read(session, range, READ_BYTES);
                 if let Some((first, last)) = records.as_ref().ok().and_then(|records| {
                     Some((records.first()?.range.first, records.last()?.range.last))
@@ -219,7 +219,7 @@ impl Recorder {
         }
     }
 
-    fn on_welcome(&mut self, told: &[Told]) -> Result<Vec<Forked>, SpoolError> {
+    fn on_welcome(&mut self, told: &[StoredProgress]) -> Result<Vec<Forked>, SpoolError> {
         // If no random number is available, any id will do.
         let forked = self.spool.fork(told, || getrandom::u64().unwrap_or_else(|_| wall_ns()))?;
         let running = self.session;
@@ -234,7 +234,7 @@ impl Recorder {
             }
         }
         if forked.is_empty() {
-            let committed = |it: &Told| Committed { session: it.session, seq: it.seq };
+            let committed = |it: &StoredProgress| Committed { session: it.session, seq: it.seq };
             let committed: Vec<Committed> = told.iter().map(committed).collect();
             let welcomed = self.spool.on_welcome(&committed, boot_ns());
             self.note(welcomed);
@@ -287,8 +287,8 @@ impl Recorder {
 
 /// Asks the recorder from async code. `None` once it has ended.
 pub(super) async fn ask<T>(
-    requests: &Sender<Request>,
-    request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    requests: &Sender<RecorderRequest>,
+    request: impl FnOnce(oneshot::Sender<T>) -> RecorderRequest,
 ) -> Option<T> {
     let (reply, answer) = oneshot::channel();
     requests.send(request(reply)).ok()?;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use quinn::{Connection, RecvStream, SendStream};
-use wire::delivery::Told;
+use wire::delivery::StoredProgress;
 use wire::message::{Committed, Message, SessionDigest};
 
 use super::error::DeliveryError;
@@ -22,11 +22,11 @@ pub(super) fn welcomed_with(
 }
 
 /// What the collector said about each session.
-pub(super) fn told(committed: &[Committed], digests: &[SessionDigest]) -> Vec<Told> {
+pub(super) fn told(committed: &[Committed], digests: &[SessionDigest]) -> Vec<StoredProgress> {
     let digests: HashMap<u64, u64> = digests.iter().map(|it| (it.session, it.digest)).collect();
     let told = |it: &Committed| {
         let digest = digests.get(&it.session).copied();
-        Told { session: it.session, seq: it.seq, digest }
+        StoredProgress { session: it.session, seq: it.seq, digest }
     };
     committed.iter().map(told).collect()
 }

@@ -10,7 +10,7 @@ use wire::private_file;
 
 /// The state of delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
+pub struct DeliveryState {
     /// The agent's process.
     pub pid: u32,
     /// Since when, seconds since 1970 (UTC).
@@ -23,7 +23,7 @@ pub struct State {
 #[derive(Debug)]
 pub(super) struct StateFile {
     path: PathBuf,
-    written: Option<State>,
+    written: Option<DeliveryState>,
 }
 
 impl StateFile {
@@ -42,7 +42,7 @@ impl StateFile {
             return;
         }
         let since = UnixTime::now().as_secs();
-        let state = State { pid: std::process::id(), since, connected };
+        let state = DeliveryState { pid: std::process::id(), since, connected };
         let written = serde_json::to_vec(&state).map_err(|error| error.in_full().to_string());
         let written = written.and_then(|state| {
             private_file::write(&self.path, &state).map_err(|error| error.in_full().to_string())
@@ -61,7 +61,7 @@ impl StateFile {
 
 /// What the agent that uses a spool has written last.
 #[must_use]
-pub fn read(spool: &Path) -> Option<State> {
+pub fn read(spool: &Path) -> Option<DeliveryState> {
     serde_json::from_slice(&private_file::read(&path(spool)).ok()?).ok()
 }
 

@@ -9,7 +9,7 @@ use settings::InFull;
 use wire::message::SeqRange;
 
 use super::error::DeliveryError;
-use super::recorder::{Request, ask};
+use super::recorder::{RecorderRequest, ask};
 use crate::connection::control::{self, ControlError};
 
 /// A stream in progress. It gives the session and the range that was sent. The collector may block
@@ -20,13 +20,13 @@ pub(super) type Sending =
 /// Sends the records of a range of a session, or the first of them, by a stream of their own.
 pub(super) fn stream(
     connection: &Connection,
-    requests: &Requests<Request>,
+    requests: &Requests<RecorderRequest>,
     session: u64,
     range: SeqRange,
 ) -> Sending {
     let (connection, requests) = (connection.clone(), requests.clone());
     Box::pin(async move {
-        let records = ask(&requests, |reply| Request::Read(session, range, reply))
+        let records = ask(&requests, |reply| RecorderRequest::Read(session, range, reply))
             .await
             .ok_or(DeliveryError::RecorderGone)??;
         let gone = |error: &(dyn std::error::Error + 'static)| {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use wire::frame::{Counts, KernelCounts, Mix, MixCounts, Sample, flags};
 
-use super::totals::Totals;
+use super::totals::WatchSums;
 use crate::sampler::verdict::Verdict;
 
 /// Prints one sample, with the verdict on all up to it, and with its mix if there is one.
@@ -35,7 +35,7 @@ pub(super) fn sample(
 }
 
 /// Prints the sums of the run.
-pub(super) fn total(totals: &Totals, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn total(totals: &WatchSums, out: &mut impl Write) -> io::Result<()> {
     let nics: Map<String, Value> = totals
         .nics
         .iter()

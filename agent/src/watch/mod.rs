@@ -13,9 +13,9 @@ use globset::{GlobBuilder, GlobMatcher};
 use settings::Foreign;
 use wire::id::NicName;
 
-use self::totals::Totals;
+use self::totals::WatchSums;
 use crate::nic::choose::NicFilter;
-use crate::nic::inventory::{Inventory, InventoryError};
+use crate::nic::inventory::{InventoryError, NicList};
 use crate::sampler::verdict::Verdict;
 use crate::sampler::{Capture, CaptureConfig, CaptureError, IntervalReport};
 
@@ -29,14 +29,14 @@ pub struct WatchConfig {
     /// When to end; `None`: when interrupted.
     pub duration: Option<Duration>,
     /// How samples are printed.
-    pub format: Format,
+    pub format: SampleFormat,
     /// Also show what the traffic was made of: in every sample (JSON) and in the sums.
     pub mix: bool,
 }
 
 /// How samples are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum SampleFormat {
     /// One line per sample and NIC for people.
     Text,
     /// One JSON object per sample and NIC, each on its own line.
@@ -84,11 +84,11 @@ pub fn watch(
         capture.mix_interval = Duration::from_nanos(1);
     }
     let (mut capture, reports) = start(capture, &nics)?;
-    let mut totals = Totals::default();
+    let mut totals = WatchSums::default();
     let over = duration.map_or_else(never, after);
     let mut printed = match format {
-        Format::Text => text::heading(out),
-        Format::Json => Ok(()),
+        SampleFormat::Text => text::heading(out),
+        SampleFormat::Json => Ok(()),
     };
     let mut stopping = false;
     loop {
@@ -109,8 +109,8 @@ pub fn watch(
         }
     }
     printed.and_then(|()| match format {
-        Format::Text => text::total(&totals, mix, out),
-        Format::Json => json::total(&totals, out),
+        SampleFormat::Text => text::total(&totals, mix, out),
+        SampleFormat::Json => json::total(&totals, out),
     })?;
     Ok(())
 }
@@ -136,10 +136,10 @@ pub fn start(
 }
 
 fn print(
-    format: Format,
+    format: SampleFormat,
     with_mix: bool,
     report: &IntervalReport,
-    totals: &Totals,
+    totals: &WatchSums,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let mix = |nic: NicName| report.mixes.iter().find(|mix| with_mix && mix.nic == nic);
@@ -147,8 +147,8 @@ fn print(
         let lost = totals.nics.get(&sample.nic).map_or(0, |total| total.drops);
         let verdict = Verdict::of_flags(sample.flags, lost);
         match format {
-            Format::Text => text::sample(sample, verdict, out)?,
-            Format::Json => json::sample(sample, verdict, mix(sample.nic), out)?,
+            SampleFormat::Text => text::sample(sample, verdict, out)?,
+            SampleFormat::Json => json::sample(sample, verdict, mix(sample.nic), out)?,
         }
     }
     out.flush()
@@ -163,7 +163,7 @@ fn exactly(name: &str) -> Option<GlobMatcher> {
 
 /// The NICs that are named as they are, or as they are shown.
 fn names(given: &[String]) -> Result<Vec<String>, WatchError> {
-    let links = Inventory::open()?.links()?;
+    let links = NicList::open()?.links()?;
     let have: Vec<String> = links.iter().map(|link| link.name.to_string()).collect();
     let find = |given: &String| {
         let found = have.iter().find(|name| *name == given || Foreign(name).to_string() == *given);

@@ -8,7 +8,7 @@ use settings::Foreign;
 use settings::units::{bits_per_second, bytes, count};
 use wire::frame::{Counts, MixCounts, SIZE_CLASS_MAX, Sample};
 
-use super::totals::Totals;
+use super::totals::WatchSums;
 use crate::sampler::verdict::Verdict;
 
 /// Prints the heading.
@@ -65,7 +65,7 @@ fn notes(sample: &Sample, verdict: Verdict) -> String {
 }
 
 /// Prints the sums of the run.
-pub(super) fn total(totals: &Totals, with_mix: bool, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn total(totals: &WatchSums, with_mix: bool, out: &mut impl Write) -> io::Result<()> {
     for (nic, total) in &totals.nics {
         let side = |name: &str, counts: &Counts| {
             format!(

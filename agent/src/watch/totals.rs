@@ -10,13 +10,13 @@ use crate::sampler::{Balance, IntervalReport};
 
 /// The sums of a run.
 #[derive(Debug, Default)]
-pub(super) struct Totals {
-    pub nics: BTreeMap<NicName, Total>,
+pub(super) struct WatchSums {
+    pub nics: BTreeMap<NicName, NicSums>,
 }
 
 /// The sums of one NIC.
 #[derive(Debug, Default)]
-pub(super) struct Total {
+pub(super) struct NicSums {
     pub rx: Counts,
     pub tx: Counts,
     pub rx_mix: MixCounts,
@@ -34,7 +34,7 @@ pub(super) struct Total {
     pub verdict: Verdict,
 }
 
-impl Totals {
+impl WatchSums {
     pub fn add(&mut self, report: &IntervalReport) {
         for sample in &report.samples {
             let total = self.nics.entry(sample.nic).or_default();

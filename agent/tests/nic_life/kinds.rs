@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use agent::nic::choose::NicFilter;
 use agent::nic::driver::Drivers;
-use agent::nic::inventory::Inventory;
+use agent::nic::inventory::NicList;
 use agent::sampler::CaptureConfig;
 use wire::frame::flags;
 
@@ -138,7 +138,7 @@ fn speed_and_offloads_are_what_ethtool_says_and_a_change_of_speed_is_noticed() {
     sh(&elsewhere.veth("port", 1));
     sh("ip tuntap add tun0 mode tun; ip link set dev tun0 up; ethtool -s tun0 speed 2500; \
         ethtool -K port tso off gro on lro off 2>/dev/null; ethtool -K port gso on");
-    let links = Inventory::open().unwrap().links().unwrap();
+    let links = NicList::open().unwrap().links().unwrap();
     let link = |name: &str| links.iter().find(|it| it.name.to_string() == name).unwrap();
     let mut drivers = Drivers::open();
     let mbit = |name: &str| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agent::capture::ring::RingConfig;
 use agent::nic::choose::NicFilter;
-use agent::nic::inventory::Inventory;
+use agent::nic::inventory::NicList;
 use agent::nic::roster::{Action, LinkEvent, Roster};
 use agent::nic::watch::Watch;
 use agent::sampler::CaptureConfig;
@@ -72,7 +72,7 @@ fn events_that_overrun_the_socket_are_made_up_for_by_one_dump() {
     }
     let _silent = Elsewhere::new();
     let mut watch = Watch::open().unwrap();
-    let mut inventory = Inventory::open().unwrap();
+    let mut inventory = NicList::open().unwrap();
     let mut roster = Roster::new(NicFilter::default());
     roster.on_dump(inventory.links().unwrap(), |_| true);
     let batch: String =

@@ -10,7 +10,7 @@ use std::time::Duration;
 use agent::capture::ring::RingConfig;
 use agent::nic::choose::NicFilter;
 use agent::sampler::verdict::Verdict;
-use agent::sampler::{Capture, CaptureConfig, Ended, IntervalReport};
+use agent::sampler::{Capture, CaptureConfig, CaptureEnd, IntervalReport};
 use globset::GlobMatcher;
 use wire::frame::{Counts, Sample};
 use wire::message::Nic;
@@ -45,7 +45,7 @@ pub struct Sums {
     pub drops: u64,
     pub kernel_tx_packets: u64,
     pub samples: Vec<Sample>,
-    pub ended: Vec<Ended>,
+    pub ended: Vec<CaptureEnd>,
 }
 
 impl Sums {

@@ -4,7 +4,7 @@ use agent::clocks::BootId;
 use agent::ship::spool::{Forked, Now, Spool};
 use tempfile::TempDir;
 use wire::codec;
-use wire::delivery::Told;
+use wire::delivery::StoredProgress;
 use wire::frame::{Frame, Gap};
 use wire::message::{Committed, SeqRange};
 
@@ -26,11 +26,11 @@ fn committed(spool: &mut Spool, seq: u64) {
     spool.on_disconnected();
 }
 
-const fn told(seq: u64, digest: Option<u64>) -> Told {
-    Told { session: SESSION, seq, digest }
+const fn told(seq: u64, digest: Option<u64>) -> StoredProgress {
+    StoredProgress { session: SESSION, seq, digest }
 }
 
-fn fork(spool: &mut Spool, told: Told) -> Vec<Forked> {
+fn fork(spool: &mut Spool, told: StoredProgress) -> Vec<Forked> {
     spool.fork(&[told], || NEW).unwrap()
 }
 
@@ -84,7 +84,7 @@ fn disputed_records_become_a_gap_with_exact_counts_and_the_rest_follows() {
     assert_eq!(sessions, [session]);
     spool.append(&[frame_of(NEW, 31, 51)], 51 * SECOND).unwrap();
     assert_eq!(spool.sessions(NEW).unwrap()[0].last_seq, 31);
-    assert_eq!(fork(&mut spool, Told { session: NEW, seq: 0, digest: None }), []);
+    assert_eq!(fork(&mut spool, StoredProgress { session: NEW, seq: 0, digest: None }), []);
 }
 
 #[test]

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use agent::sampler::IntervalReport;
-use agent::ship::recorder::{self, RecorderConfig, Request};
+use agent::ship::recorder::{self, RecorderConfig, RecorderRequest};
 use agent::ship::spool::{Now, Spool};
 use testbed::{in_namespace, sh};
 use tokio::sync::{mpsc, oneshot};
-use wire::delivery::Told;
+use wire::delivery::StoredProgress;
 
 use crate::support::{SECOND, SESSION, bytes, decoded, frame, limits, range, read_all};
 
@@ -47,8 +47,8 @@ fn what_is_measured_while_the_disk_is_full_is_written_once_there_is_room() {
         if seq == REPORTS / 2 {
             // Requests get an answer too.
             let (answer, answered) = oneshot::channel();
-            let told = Told { session: SESSION, seq: 0, digest: None };
-            requests.send(Request::Welcome(vec![told], answer)).unwrap();
+            let told = StoredProgress { session: SESSION, seq: 0, digest: None };
+            requests.send(RecorderRequest::Welcome(vec![told], answer)).unwrap();
             assert_eq!(answered.blocking_recv().unwrap().unwrap(), []);
         }
         if seq == REPORTS - 10 {

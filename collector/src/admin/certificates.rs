@@ -8,7 +8,7 @@ use wire::pem::TlsFiles;
 
 use super::error::AdminError;
 use super::shared::{audited, block_on, client_records};
-use crate::audit::{Event, Record};
+use crate::audit::{AuditEvent, AuditRecord};
 use crate::config::Config;
 use crate::identity::{Identity, IdentityError, Rolled};
 use crate::run::identity_dir;
@@ -31,7 +31,7 @@ pub fn revoke(
         return Err(AdminError::NoSuchClient(client.clone()));
     }
     let revocation = records.revoke(client, UnixTime::now())?;
-    let record = Record::of(Event::ClientRevoked, client);
+    let record = AuditRecord::of(AuditEvent::ClientRevoked, client);
     // An embedded store has one collector, which notices by itself.
     if let StoreLocation::Postgres(_) = location {
         let told = block_on::<_, StoreLocationError>(async {
@@ -85,5 +85,5 @@ pub fn roll_ca(config: &Config, tls: Option<&TlsFiles>) -> Result<String, AdminE
         key.display()
     );
     let detail = Some(fingerprint.to_string());
-    audited(config, Record { detail, ..Record::new(Event::CaRolled) }, done)
+    audited(config, AuditRecord { detail, ..AuditRecord::new(AuditEvent::CaRolled) }, done)
 }

@@ -7,14 +7,18 @@ use wire::certificate;
 use wire::id::ClientId;
 
 use super::error::AdminError;
-use crate::audit::{Pending, Record};
+use crate::audit::{AuditRecord, Pending};
 use crate::config::Config;
 use crate::identity::ClientRecords;
 use crate::run::identity_dir;
 use crate::store_location::{StoreLocation, StoreLocationError};
 
 /// Writes the audit log, then returns `done`.
-pub(super) fn audited(config: &Config, record: Record, done: String) -> Result<String, AdminError> {
+pub(super) fn audited(
+    config: &Config,
+    record: AuditRecord,
+    done: String,
+) -> Result<String, AdminError> {
     match Pending::of(&config.data_dir).leave(record, UnixTime::now()) {
         Ok(()) => Ok(done),
         Err(error) => Err(AdminError::Unaudited { done, error }),

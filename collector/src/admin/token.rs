@@ -11,7 +11,7 @@ use wire::token::{Address, Token, id};
 
 use super::error::AdminError;
 use super::shared::{audited, block_on, has_id, utc};
-use crate::audit::{Event, Pending, Record, operator};
+use crate::audit::{AuditEvent, AuditRecord, Pending, operator};
 use crate::cli::TokenArgs;
 use crate::config::Config;
 use crate::identity::{Identity, NewToken, OpenToken, OpenTokens, TokenUse};
@@ -69,20 +69,20 @@ pub fn token(
     let warning = client.as_ref().filter(|_| replace && known == Some(false)).map(|client| {
         format!("client {client} isn't known here yet: the token makes it and replaces nobody")
     });
-    let record = Record {
+    let record = AuditRecord {
         client: client.as_ref().map(ToString::to_string),
         matching: matching.as_ref().map(ToString::to_string),
         uses: Some(uses),
         until: Some(until.clone()),
         detail: replace.then(|| "replaces the client".to_owned()),
-        ..Record::new(Event::TokenMade)
+        ..AuditRecord::new(AuditEvent::TokenMade)
     };
     let addresses = addresses(&config.server.host, config.server.port);
     let by = Some(operator());
     let new = NewToken { life, client, replace, matching, uses, by, addresses };
     let token = identity.new_token(new, now)?;
     let digest = token.secret.digest();
-    let record = Record { token: Some(id(&digest).to_owned()), ..record };
+    let record = AuditRecord { token: Some(id(&digest).to_owned()), ..record };
     if let Err(error) = Pending::of(&config.data_dir).leave(record, now) {
         identity.cancel_token(&digest)?;
         return Err(AdminError::Unaudited { done: "no token was made".to_owned(), error });
@@ -187,7 +187,10 @@ pub fn cancel(
     if !identity.cancel_token(&token.digest)? {
         return Err(AdminError::NoSuchToken(name.to_owned()));
     }
-    let record = Record { token: Some(name.to_owned()), ..Record::new(Event::TokenCancelled) };
+    let record = AuditRecord {
+        token: Some(name.to_owned()),
+        ..AuditRecord::new(AuditEvent::TokenCancelled)
+    };
     let told = block_on::<_, StoreLocationError>(use_up(location, &token, now));
     let done = match told {
         Ok(()) => format!("token {name} is cancelled"),

@@ -4,15 +4,15 @@ use std::net::IpAddr;
 
 use settings::AUDIT_TARGET;
 
-use super::record::{Event, Record};
-use super::throttle::Throttle;
+use super::record::{AuditEvent, AuditRecord};
+use super::throttle::AuditThrottle;
 use crate::time::boot;
 
 /// Logs and counts an event. Anybody can cause refusals, so each kind is logged at most 60 times a
 /// minute; the next line gives the number left out (`untold`). All are counted.
-pub fn log(record: &Record) {
+pub fn log(record: &AuditRecord) {
     /// Decides which refusals are logged.
-    static REFUSALS: Throttle = Throttle::new();
+    static REFUSALS: AuditThrottle = AuditThrottle::new();
     count(record.event, 1);
     if !record.event.is_refusal() {
         return write(record, None);
@@ -25,33 +25,39 @@ pub fn log(record: &Record) {
 /// Logs that a client at `address` could not sign in.
 pub fn sign_in_failed(address: IpAddr, reason: &str) {
     let (address, reason) = (Some(address.to_canonical()), Some(reason.to_owned()));
-    log(&Record { address, reason, ..Record::new(Event::SignInFailed) });
+    log(&AuditRecord { address, reason, ..AuditRecord::new(AuditEvent::SignInFailed) });
 }
 
 /// Logs that a browser at `address` was signed in.
 pub fn signed_in(address: IpAddr) {
-    log(&Record { address: Some(address.to_canonical()), ..Record::new(Event::SignedIn) });
+    log(&AuditRecord {
+        address: Some(address.to_canonical()),
+        ..AuditRecord::new(AuditEvent::SignedIn)
+    });
 }
 
 /// Logs that a browser at `address` was signed out.
 pub fn signed_out(address: IpAddr) {
-    log(&Record { address: Some(address.to_canonical()), ..Record::new(Event::SignedOut) });
+    log(&AuditRecord {
+        address: Some(address.to_canonical()),
+        ..AuditRecord::new(AuditEvent::SignedOut)
+    });
 }
 
 /// Adds to the metric of an event; adding 0 creates it.
-pub(crate) fn count(event: Event, times: u64) {
+pub(crate) fn count(event: AuditEvent, times: u64) {
     metrics::counter!(METRIC, "event" => event.name()).increment(times);
 }
 
 /// Counts the events, by kind.
 pub(crate) const METRIC: &str = "netmon_collector_audit_total";
 
-fn write(record: &Record, untold: Option<u64>) {
+fn write(record: &AuditRecord, untold: Option<u64>) {
     /// One line at a level.
     macro_rules! line {
         ($level:ident) => {{
-            let Record { event, at, by, client, token, matching, uses, until, .. } = record;
-            let Record { reason, key, old, new, detail, .. } = record;
+            let AuditRecord { event, at, by, client, token, matching, uses, until, .. } = record;
+            let AuditRecord { reason, key, old, new, detail, .. } = record;
             tracing::$level!(
                 target: AUDIT_TARGET,
                 event = event.name(),

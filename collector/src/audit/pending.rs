@@ -10,7 +10,7 @@ use wire::certificate::utc;
 use wire::private_file::{self, FileError};
 
 use super::log::log;
-use super::record::Record;
+use super::record::AuditRecord;
 
 /// Most waiting records. Beyond that, commands fail until a collector logs them.
 const WAITING: usize = 1000;
@@ -47,13 +47,13 @@ impl Pending {
     ///
     /// # Errors
     /// [`AuditError`] if it can't be kept; then the audit log lacks it.
-    pub fn leave(&self, record: Record, now: UnixTime) -> Result<(), AuditError> {
+    pub fn leave(&self, record: AuditRecord, now: UnixTime) -> Result<(), AuditError> {
         private_file::make_directory(&self.0)?;
         let names = self.names()?;
         if names.len() >= WAITING {
             return Err(AuditError::Full(self.0.clone()));
         }
-        let record = Record { at: Some(utc(now)), by: Some(operator()), ..record };
+        let record = AuditRecord { at: Some(utc(now)), by: Some(operator()), ..record };
         let mut random = [0; 8];
         // Without random numbers, time and process make the name unique.
         let _unlikely = getrandom::fill(&mut random);
@@ -137,7 +137,7 @@ fn log_one(path: &Path) -> Result<(), FileError> {
 }
 
 /// Reads a record; `None` if the file is not one.
-fn read(path: &Path) -> Result<Option<Record>, FileError> {
+fn read(path: &Path) -> Result<Option<AuditRecord>, FileError> {
     Ok(serde_json::from_slice(&private_file::read(path)?).ok())
 }
 
@@ -162,7 +162,7 @@ pub fn operator() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::Event;
+    use super::super::record::AuditEvent;
     use super::*;
 
     #[test]
@@ -171,10 +171,13 @@ mod tests {
         let pending = Pending::of(directory.path());
         assert!(pending.log_all().is_ok(), "nothing to log, not even a directory");
         let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
-        pending.leave(Record::of(Event::ClientRevoked, "web-1"), now).unwrap();
+        pending.leave(AuditRecord::of(AuditEvent::ClientRevoked, "web-1"), now).unwrap();
         let [name] = &pending.names().unwrap()[..] else { panic!("one record") };
         let record = read(&pending.0.join(name)).unwrap().unwrap();
-        assert_eq!((record.event, record.client.as_deref()), (Event::ClientRevoked, Some("web-1")));
+        assert_eq!(
+            (record.event, record.client.as_deref()),
+            (AuditEvent::ClientRevoked, Some("web-1"))
+        );
         assert_eq!(record.at, Some(utc(now)));
         assert!(record.by.is_some_and(|by| !by.is_empty()));
         pending.log_all().unwrap();
@@ -186,7 +189,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let pending = Pending::of(directory.path());
         let now = UnixTime::now();
-        pending.leave(Record::of(Event::ClientRevoked, "web-1"), now).unwrap();
+        pending.leave(AuditRecord::of(AuditEvent::ClientRevoked, "web-1"), now).unwrap();
         private_file::write(&pending.0.join("0-garbage"), b"{").unwrap();
         pending.log_all().unwrap();
         assert!(pending.names().unwrap().is_empty());
@@ -198,7 +201,8 @@ mod tests {
         let pending = Pending::of(directory.path());
         std::fs::create_dir(&pending.0).unwrap();
         (0..WAITING).for_each(|at| std::fs::write(pending.0.join(at.to_string()), "").unwrap());
-        let left = pending.leave(Record::of(Event::ClientRevoked, "web-1"), UnixTime::now());
+        let left =
+            pending.leave(AuditRecord::of(AuditEvent::ClientRevoked, "web-1"), UnixTime::now());
         assert!(left.unwrap_err().to_string().contains("start the collector"));
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// What can happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Event {
+pub enum AuditEvent {
     /// A token was made: `token`, `client` or `matching`, `uses`, `until`.
     TokenMade,
     /// A token was cancelled before its time: `token`.
@@ -38,7 +38,7 @@ pub enum Event {
     ConfigChanged,
 }
 
-impl Event {
+impl AuditEvent {
     /// All of them.
     pub const ALL: [Self; 13] = [
         Self::TokenMade,
@@ -84,9 +84,9 @@ impl Event {
 
 /// One event of the audit log. Fields that don't apply are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct AuditRecord {
     /// What happened.
-    pub event: Event,
+    pub event: AuditEvent,
     /// When a command did it (RFC 3339, UTC); of all others the log's own time is it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
@@ -128,10 +128,10 @@ pub struct Record {
     pub detail: Option<String>,
 }
 
-impl Record {
+impl AuditRecord {
     /// An event of which nothing else is known.
     #[must_use]
-    pub const fn new(event: Event) -> Self {
+    pub const fn new(event: AuditEvent) -> Self {
         Self {
             event,
             at: None,
@@ -152,12 +152,12 @@ impl Record {
 
     /// An event of a client.
     #[must_use]
-    pub fn of(event: Event, client: impl Display) -> Self {
+    pub fn of(event: AuditEvent, client: impl Display) -> Self {
         Self { client: Some(client.to_string()), ..Self::new(event) }
     }
 }
 
-impl Display for Event {
+impl Display for AuditEvent {
     /// In words.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name().replace('_', " "))
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn each_event_has_one_name_in_log_metric_and_records() {
-        for event in Event::ALL {
+        for event in AuditEvent::ALL {
             assert_eq!(serde_json::to_value(event).unwrap(), event.name());
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::record::Event;
+use super::record::AuditEvent;
 use crate::bucket::Bucket;
 
 /// Lines of one kind per [`SPAN`]: enough to see who tries what, and at most some 20 MB of log a day.
@@ -14,12 +14,12 @@ const SPAN: Duration = Duration::from_secs(60);
 
 /// Lines logged of each kind of event.
 #[derive(Debug)]
-pub(super) struct Throttle(Mutex<Vec<Logged>>);
+pub(super) struct AuditThrottle(Mutex<Vec<Logged>>);
 
 /// Lines logged of one kind.
 #[derive(Debug)]
 struct Logged {
-    event: Event,
+    event: AuditEvent,
     lines: Bucket,
     untold: u64,
 }
@@ -36,7 +36,7 @@ impl Logged {
     }
 }
 
-impl Throttle {
+impl AuditThrottle {
     /// Nothing was logged yet.
     pub(super) const fn new() -> Self {
         Self(Mutex::new(Vec::new()))
@@ -44,7 +44,7 @@ impl Throttle {
 
     /// Whether to log an event, with the number of its kind left out before. The time is from a
     /// monotonic clock.
-    pub(super) fn pass(&self, event: Event, now: Duration) -> Option<u64> {
+    pub(super) fn pass(&self, event: AuditEvent, now: Duration) -> Option<u64> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(logged) = all.iter_mut().find(|logged| logged.event == event) {
             return logged.pass(now);
@@ -62,13 +62,15 @@ mod tests {
 
     #[test]
     fn a_flood_of_one_kind_is_cut_and_counted_and_leaves_the_others_their_lines() {
-        let (throttle, start) = (Throttle::new(), Duration::from_secs(1000));
+        let (throttle, start) = (AuditThrottle::new(), Duration::from_secs(1000));
         let flood = |from: Duration| {
-            (0..10_000).filter_map(|_| throttle.pass(Event::SignInFailed, start + from)).count()
+            (0..10_000)
+                .filter_map(|_| throttle.pass(AuditEvent::SignInFailed, start + from))
+                .count()
         };
         assert_eq!(flood(Duration::ZERO), 60);
-        assert_eq!(throttle.pass(Event::EnrolmentRefused, start), Some(0));
-        assert_eq!(throttle.pass(Event::SignInFailed, start + SPAN), Some(9_940));
+        assert_eq!(throttle.pass(AuditEvent::EnrolmentRefused, start), Some(0));
+        assert_eq!(throttle.pass(AuditEvent::SignInFailed, start + SPAN), Some(9_940));
         assert_eq!(flood(SPAN), 59);
     }
 }

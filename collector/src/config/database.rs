@@ -17,7 +17,7 @@ use crate::store::postgres::{Authorities, PostgresConfig, read_password};
 /// directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Database {
+pub struct DatabaseSection {
     /// `postgres://user@host:5432/name?sslmode=require`, or libpq's `key=value` form.
     pub url: Option<Secret>,
     /// Host name, address, or directory of the Unix socket.
@@ -50,7 +50,7 @@ pub struct Citus {
     pub shards: Option<u32>,
 }
 
-impl Default for Database {
+impl Default for DatabaseSection {
     fn default() -> Self {
         Self {
             url: None,
@@ -67,7 +67,7 @@ impl Default for Database {
     }
 }
 
-impl Database {
+impl DatabaseSection {
     /// How to connect to PostgreSQL. `None`: SQLite is used. Reads the files of password and
     /// authorities.
     ///
@@ -191,24 +191,24 @@ mod tests {
 
     use super::*;
 
-    fn with_host() -> Database {
+    fn with_host() -> DatabaseSection {
         let text = |text: &str| Some(text.to_owned());
         let (host, name, user) = (text("db"), text("netmon"), text("collector"));
-        Database { host, name, user, ..Database::default() }
+        DatabaseSection { host, name, user, ..DatabaseSection::default() }
     }
 
     #[test]
     fn nothing_set_means_sqlite() {
-        assert_eq!(Database::default().check(), Ok(()));
-        assert!(Database::default().postgres().unwrap().is_none());
+        assert_eq!(DatabaseSection::default().check(), Ok(()));
+        assert!(DatabaseSection::default().postgres().unwrap().is_none());
     }
 
     #[test]
     fn the_old_keys_and_the_url_say_the_same() {
         let password = Some(Secret::new("p@ss".to_owned()));
-        let keys = Database { password, ..with_host() }.with_password().unwrap();
+        let keys = DatabaseSection { password, ..with_host() }.with_password().unwrap();
         let url = Some(Secret::new("postgres://collector:p%40ss@db:5432/netmon".to_owned()));
-        let database = Database { url, ..Database::default() };
+        let database = DatabaseSection { url, ..DatabaseSection::default() };
         assert_eq!(database.with_password().unwrap(), keys);
         assert_eq!(database.secrets(), ["database.url"]);
     }
@@ -216,7 +216,8 @@ mod tests {
     #[test]
     fn the_password_comes_from_its_file_without_the_line_end() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let database = Database { password_file: Some(file.path().to_owned()), ..with_host() };
+        let database =
+            DatabaseSection { password_file: Some(file.path().to_owned()), ..with_host() };
         let empty = database.postgres().unwrap_err();
         assert!(empty.why.ends_with("empty; write the password to it"), "{empty}");
         fs::write(file.path(), "hunter2\n").unwrap();
@@ -230,15 +231,18 @@ mod tests {
         let password = || Some(Secret::new("x".to_owned()));
         let file = || Some("/x".into());
         for (database, key) in [
-            (Database { url: url(), ..with_host() }, "database.host"),
-            (Database { user: None, ..with_host() }, "database.user"),
-            (Database { host: None, ..with_host() }, "database.name"),
-            (Database { password: password(), ..Database::default() }, "database.password"),
+            (DatabaseSection { url: url(), ..with_host() }, "database.host"),
+            (DatabaseSection { user: None, ..with_host() }, "database.user"),
+            (DatabaseSection { host: None, ..with_host() }, "database.name"),
             (
-                Database { password: password(), password_file: file(), ..with_host() },
+                DatabaseSection { password: password(), ..DatabaseSection::default() },
+                "database.password",
+            ),
+            (
+                DatabaseSection { password: password(), password_file: file(), ..with_host() },
                 "database.password_file",
             ),
-            (Database { port: 0, ..with_host() }, "database.port"),
+            (DatabaseSection { port: 0, ..with_host() }, "database.port"),
         ] {
             assert_eq!(database.check().unwrap_err().key, key);
         }
@@ -247,18 +251,18 @@ mod tests {
     #[test]
     fn a_bad_url_is_not_shown() {
         let url = Some(Secret::new("postgres://u:hunter2@db:port/x".to_owned()));
-        let problem = Database { url, ..Database::default() }.check().unwrap_err();
+        let problem = DatabaseSection { url, ..DatabaseSection::default() }.check().unwrap_err();
         assert!(!problem.to_string().contains("hunter2"), "{problem}");
         // What the parser takes, and would look for a host called ss@db.
         let url = Some(Secret::new("postgres://u:pa@ss@db/x".to_owned()));
-        let problem = Database { url, ..Database::default() }.check().unwrap_err();
+        let problem = DatabaseSection { url, ..DatabaseSection::default() }.check().unwrap_err();
         assert!(problem.to_string().contains("%40"), "{problem}");
         // A port, and a database called hunter2@db/x, which would be shown.
         let url = Some(Secret::new("postgres://u:5/hunter2@db/x".to_owned()));
-        let problem = Database { url, ..Database::default() }.check().unwrap_err();
+        let problem = DatabaseSection { url, ..DatabaseSection::default() }.check().unwrap_err();
         assert!(problem.to_string().contains("%2F"), "{problem}");
         let url = Some(Secret::new("postgres://u:p@s/hunter2@db".to_owned()));
-        let problem = Database { url, ..Database::default() }.check().unwrap_err();
+        let problem = DatabaseSection { url, ..DatabaseSection::default() }.check().unwrap_err();
         assert!(problem.to_string().contains("%40"), "{problem}");
     }
 }

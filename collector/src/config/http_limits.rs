@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use settings::{Interval, Problem};
 
-use crate::web::Limits;
+use crate::web::WebLimits;
 
 /// Section `http.limits`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ pub struct HttpLimits {
 
 impl Default for HttpLimits {
     fn default() -> Self {
-        let limits = Limits::default();
+        let limits = WebLimits::default();
         Self {
             connections: limits.connections,
             connections_per_address: limits.connections_per_address,
@@ -67,8 +67,8 @@ impl Default for HttpLimits {
 impl HttpLimits {
     /// The limits as the web side takes them.
     #[must_use]
-    pub const fn limits(&self) -> Limits {
-        Limits {
+    pub const fn limits(&self) -> WebLimits {
+        WebLimits {
             connections: self.connections,
             connections_per_address: self.connections_per_address,
             header_time: self.header_time.0,

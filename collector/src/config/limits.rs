@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use settings::{Problem, Size};
 
-use crate::ingest::{ClientLimits, Limits as IngestLimits, TotalLimits};
+use crate::ingest::{ClientLimits, Quotas, TotalLimits};
 
 /// Most that a rate can be set to: beyond any machine.
 const RATE_MAX: u32 = 1_000_000_000;
@@ -15,7 +15,7 @@ const RATE_MAX: u32 = 1_000_000_000;
 /// Section `limits`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Limits {
+pub struct LimitsSection {
     /// Agents that are connected; 1 to 1,000,000. Each takes some 80 KiB of memory.
     pub connections: usize,
     /// Handshakes at once; 16 to 4,096. One is done within milliseconds; who needs
@@ -32,7 +32,7 @@ pub struct Limits {
     pub client: ClientLimits,
 }
 
-impl Default for Limits {
+impl Default for LimitsSection {
     fn default() -> Self {
         Self {
             connections: 10_000,
@@ -45,17 +45,17 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl LimitsSection {
     /// The limits as the listener takes them.
     #[must_use]
-    pub fn ingest(&self) -> IngestLimits {
+    pub fn ingest(&self) -> Quotas {
         let total = TotalLimits {
             connections: self.connections,
             handshakes: self.handshakes,
             address_handshakes: self.address_handshakes,
             waiting: usize::try_from(self.waiting.0).unwrap_or(usize::MAX),
         };
-        IngestLimits::new(total, self.client.clone())
+        Quotas::new(total, self.client.clone())
     }
 
     pub(super) fn check(&self) -> Result<(), Problem> {

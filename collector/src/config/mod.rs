@@ -14,10 +14,10 @@ use settings::{
     ConfigError, Interval, Loaded, Log, Options, Problem, Program, Settings, Size, Tls,
 };
 
-pub use self::database::Database;
+pub use self::database::DatabaseSection;
 pub use self::http::{CertificatePaths, Http, read_token};
 pub use self::http_limits::HttpLimits;
-pub use self::limits::Limits;
+pub use self::limits::LimitsSection;
 use self::listen::check_listen;
 use crate::store::RetentionLimits;
 use crate::writer::BatchLimits;
@@ -47,17 +47,17 @@ pub const LIVE: &[&str] = &[
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where agents connect.
-    pub server: Server,
+    pub server: ServerSection,
     /// Where people and Prometheus look.
     pub http: Http,
     /// PostgreSQL; nothing set: SQLite in the data directory.
-    pub database: Database,
+    pub database: DatabaseSection,
     /// How long rows are kept.
-    pub retention: Retention,
+    pub retention: RetentionSection,
     /// How batches are made.
-    pub writer: Writer,
+    pub writer: WriterSection,
     /// What one client, one address and all together may take.
-    pub limits: Limits,
+    pub limits: LimitsSection,
     /// An own PKI in place of the built-in one.
     pub tls: Tls,
     /// Where the built-in authority and SQLite are kept.
@@ -69,7 +69,7 @@ pub struct Config {
 /// Section `server`: where agents connect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Server {
+pub struct ServerSection {
     /// Address or host name to listen on; `::` is every address of the host, of IPv6 and IPv4.
     pub host: String,
     /// UDP port; 0 takes a free one.
@@ -79,7 +79,7 @@ pub struct Server {
 /// Section `retention`: how long what is kept; 1 h to 36500 d.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Retention {
+pub struct RetentionSection {
     /// Samples.
     pub raw: Interval,
     /// Sums of a minute.
@@ -90,7 +90,7 @@ pub struct Retention {
     pub quarantine: Interval,
 }
 
-impl Retention {
+impl RetentionSection {
     /// How long the store keeps what.
     #[must_use]
     pub const fn limits(&self) -> RetentionLimits {
@@ -107,7 +107,7 @@ impl Retention {
 /// Section `writer`: how batches are made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Writer {
+pub struct WriterSection {
     /// Rows that make a batch due at once; 1 to 1,000,000.
     pub max_rows: usize,
     /// Longest time that a row waits for others; 1 ms to 1 min.
@@ -119,12 +119,12 @@ pub struct Writer {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            server: Server::default(),
+            server: ServerSection::default(),
             http: Http::default(),
-            database: Database::default(),
-            retention: Retention::default(),
-            writer: Writer::default(),
-            limits: Limits::default(),
+            database: DatabaseSection::default(),
+            retention: RetentionSection::default(),
+            writer: WriterSection::default(),
+            limits: LimitsSection::default(),
             tls: Tls::default(),
             data_dir: "/var/lib/network-monitor/collector".into(),
             log: Log::default(),
@@ -132,13 +132,13 @@ impl Default for Config {
     }
 }
 
-impl Default for Server {
+impl Default for ServerSection {
     fn default() -> Self {
         Self { host: "::".to_owned(), port: 8082 }
     }
 }
 
-impl Default for Retention {
+impl Default for RetentionSection {
     fn default() -> Self {
         Self {
             raw: Interval::days(7),
@@ -149,7 +149,7 @@ impl Default for Retention {
     }
 }
 
-impl Default for Writer {
+impl Default for WriterSection {
     fn default() -> Self {
         let BatchLimits { max_rows, max_delay } = BatchLimits::DEFAULT;
         Self { max_rows, max_delay: Interval(max_delay), max_memory: Size::mib(64) }
@@ -167,7 +167,7 @@ pub fn load(options: &Options) -> Result<Loaded<Config>, ConfigError> {
     Ok(loaded)
 }
 
-impl Writer {
+impl WriterSection {
     /// The limits as the writer takes them.
     #[must_use]
     pub const fn limits(&self) -> BatchLimits {
@@ -183,7 +183,7 @@ impl Writer {
     }
 }
 
-impl Retention {
+impl RetentionSection {
     fn check(&self) -> Result<(), Problem> {
         let times = Interval::secs(3600)..=Interval::days(36_500);
         Problem::unless_within("retention.raw", &self.raw, &times)?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use settings::{Finding, InFull};
 
-use super::store::Known;
+use super::store::KnownClients;
 use crate::identity::{ClientRecords, KnownClient};
 use crate::time::{now_ns, rough};
 
@@ -13,7 +13,7 @@ const SUBJECT: &str = "clients";
 /// Most names in a line.
 const NAMES: usize = 5;
 
-pub(super) fn examine(identity: &Path, known: &Known) -> Vec<Finding> {
+pub(super) fn examine(identity: &Path, known: &KnownClients) -> Vec<Finding> {
     let enrolled = match ClientRecords::at(identity).list() {
         Ok(enrolled) => enrolled,
         Err(error) => return vec![Finding::fail(SUBJECT, error.in_full().to_string())],
@@ -22,7 +22,7 @@ pub(super) fn examine(identity: &Path, known: &Known) -> Vec<Finding> {
 }
 
 fn attention(
-    Known { clients: known, second_hosts }: &Known,
+    KnownClients { clients: known, second_hosts }: &KnownClients,
     enrolled: &[KnownClient],
     now_ns: u64,
 ) -> Vec<Finding> {
@@ -89,7 +89,8 @@ mod tests {
             nics: vec![],
         };
         let attention = |clients: &[Client], second_hosts: &[SecondHostRecord]| {
-            let known = Known { clients: clients.to_vec(), second_hosts: second_hosts.to_vec() };
+            let known =
+                KnownClients { clients: clients.to_vec(), second_hosts: second_hosts.to_vec() };
             attention(&known, &[], now_ns)
         };
         let well = attention(&[client("a", 1, 400_000_000)], &[]);

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(25);
 
 /// Data of the store about clients.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct KnownClients {
     /// All clients.
     pub clients: Vec<Client>,
     /// Refused second hosts.
@@ -26,7 +26,7 @@ pub(super) struct Known {
 }
 
 /// The findings, and the store's data about clients.
-pub(super) async fn examine(location: &StoreLocation) -> (Vec<Finding>, Known) {
+pub(super) async fn examine(location: &StoreLocation) -> (Vec<Finding>, KnownClients) {
     let start = Instant::now();
     let asked = timeout(PATIENCE, ask(location)).await;
     let took = start.elapsed();
@@ -38,17 +38,17 @@ pub(super) async fn examine(location: &StoreLocation) -> (Vec<Finding>, Known) {
         }
         Ok(Ok(None)) => {
             let text = format!("{location} has no tables yet; the first start makes them");
-            (vec![Finding::ok(SUBJECT, text)], Known::default())
+            (vec![Finding::ok(SUBJECT, text)], KnownClients::default())
         }
         Ok(Err(StoreLocationError::Open(error @ OpenError::Older { .. }))) => {
-            (vec![Finding::warn(SUBJECT, error.in_full().to_string())], Known::default())
+            (vec![Finding::warn(SUBJECT, error.in_full().to_string())], KnownClients::default())
         }
         Ok(Err(error)) => {
-            (vec![Finding::fail(SUBJECT, error.in_full().to_string())], Known::default())
+            (vec![Finding::fail(SUBJECT, error.in_full().to_string())], KnownClients::default())
         }
         Err(_) => {
             let text = format!("{location} gives no answer within {PATIENCE:?}");
-            (vec![Finding::fail(SUBJECT, format!("{text}; see its log"))], Known::default())
+            (vec![Finding::fail(SUBJECT, format!("{text}; see its log"))], KnownClients::default())
         }
     };
     let settings = match location {
@@ -64,14 +64,14 @@ pub(super) async fn examine(location: &StoreLocation) -> (Vec<Finding>, Known) {
 }
 
 /// `None` without tables.
-async fn ask(location: &StoreLocation) -> Result<Option<Known>, StoreLocationError> {
+async fn ask(location: &StoreLocation) -> Result<Option<KnownClients>, StoreLocationError> {
     if !location.is_used().await? {
         return Ok(None);
     }
     let store = location.open_to_read()?;
     store.ready().await?;
     let clients = store.clients().await?;
-    Ok(Some(Known { clients, second_hosts: store.second_hosts().await? }))
+    Ok(Some(KnownClients { clients, second_hosts: store.second_hosts().await? }))
 }
 
 /// Reports a client seen in the future.

@@ -9,7 +9,7 @@ use wire::certificate::{COLLECTOR_NAME, utc};
 use wire::id::ClientId;
 use wire::message::{Enroll, EnrollReply};
 use wire::private_file;
-use wire::token::{Secret, id};
+use wire::token::{TokenSecret, id};
 
 use super::ca;
 use super::error::IdentityError;
@@ -17,9 +17,9 @@ use super::issue::{Cas, Issuing, Renewed};
 use super::own::Identity;
 use super::record;
 use super::refusal::{EnrollError, refused};
-use super::taking::{EnrolmentStore, Taken, Taking};
+use super::taking::{EnrolmentStore, TakenUse, Taking};
 use super::token::{self, ClientGlob, TokenRecord};
-use crate::audit::{self, Event, Record};
+use crate::audit::{self, AuditEvent, AuditRecord};
 
 /// A request allowed by its token.
 #[derive(Debug)]
@@ -60,24 +60,24 @@ impl Identity {
         now: UnixTime,
     ) -> Result<EnrollReply, EnrollError> {
         let digest = digest(&request).unwrap_or_default();
-        let of = |event, client: &str| Record {
+        let of = |event, client: &str| AuditRecord {
             address: Some(from.to_canonical()),
             token: Some(id(&digest).to_owned()),
-            ..Record::of(event, client)
+            ..AuditRecord::of(event, client)
         };
         let asked = request.client_id.clone();
         match self.try_enroll(request, cas, shared, now).await {
             Ok(Given { reply, client, replaced, uses }) => {
                 metrics::counter!("netmon_collector_enrolments_total").increment(1);
                 if replaced {
-                    audit::log(&of(Event::ClientReplaced, client.as_str()));
+                    audit::log(&of(AuditEvent::ClientReplaced, client.as_str()));
                 }
-                let enrolled = of(Event::Enrolled, client.as_str());
-                audit::log(&Record { uses: Some(uses), ..enrolled });
+                let enrolled = of(AuditEvent::Enrolled, client.as_str());
+                audit::log(&AuditRecord { uses: Some(uses), ..enrolled });
                 Ok(reply)
             }
             Err(error) => {
-                audit::log(&refused(&error, of(Event::EnrolmentRefused, &asked)));
+                audit::log(&refused(&error, of(AuditEvent::EnrolmentRefused, &asked)));
                 Err(error)
             }
         }
@@ -100,9 +100,9 @@ impl Identity {
         };
         let taken = taking.take().await?;
         let known = match taken {
-            Taken::Nothing => return Err(EnrollError::UnknownToken),
-            Taken::Use => true,
-            Taken::UseAndId => false,
+            TakenUse::Nothing => return Err(EnrollError::UnknownToken),
+            TakenUse::Use => true,
+            TakenUse::UseAndId => false,
         };
         let identity = self.clone();
         let given = blocking(move || identity.give(&allowed, &request, cas, known, now)).await;
@@ -187,7 +187,7 @@ impl Identity {
 /// Digest of the secret in a request; `None` without one.
 fn digest(request: &Enroll) -> Option<String> {
     let secret = request.secret.as_slice().try_into().ok()?;
-    Some(Secret(secret).digest())
+    Some(TokenSecret(secret).digest())
 }
 
 /// Runs a blocking function.

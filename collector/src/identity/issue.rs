@@ -14,7 +14,7 @@ use super::own::Identity;
 use super::peer::{self, Agent};
 use super::record::Revocation;
 use super::refusal::{EnrollError, refused};
-use crate::audit::{self, Event, Record};
+use crate::audit::{self, AuditEvent, AuditRecord};
 
 /// What happens to a client's earlier certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,9 +59,9 @@ impl Identity {
         match &renewed {
             Ok(_) => tracing::info!(client = %agent.client, "renewed the certificate"),
             Err(error) => {
-                let record = Record::of(Event::RenewalRefused, &agent.client);
+                let record = AuditRecord::of(AuditEvent::RenewalRefused, &agent.client);
                 let address = Some(from.to_canonical());
-                audit::log(&refused(error, Record { address, ..record }));
+                audit::log(&refused(error, AuditRecord { address, ..record }));
             }
         }
         renewed

@@ -14,7 +14,7 @@ use super::clients::ClientRecords;
 use super::endpoint::{EndpointKeys, ServerTls};
 use super::error::IdentityError;
 use super::revocations::Revocations;
-use super::stamp::{Stamp, Watched};
+use super::stamp::{Stamp, StampedFile};
 use super::token::{self, NewToken, OpenTokens};
 
 /// The collector's identity.
@@ -25,7 +25,7 @@ pub struct Identity {
     pub(super) pki: Pki,
     pub(super) keys: EndpointKeys,
     pub(super) revocations: Revocations,
-    pub(super) files: Mutex<Watched<Vec<Option<Stamp>>>>,
+    pub(super) files: Mutex<StampedFile<Vec<Option<Stamp>>>>,
 }
 
 /// The issuer of certificates.

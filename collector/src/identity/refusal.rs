@@ -6,7 +6,7 @@ use wire::id::{ClientId, InvalidClientId};
 
 use super::error::IdentityError;
 use super::peer::count_reject;
-use crate::audit::Record;
+use crate::audit::AuditRecord;
 
 /// Why an agent gets no certificate. The agent receives this text.
 #[derive(Debug, thiserror::Error)]
@@ -116,11 +116,11 @@ impl EnrollError {
 }
 
 /// Counts a refusal, and returns its record for the audit log.
-pub(super) fn refused(error: &EnrollError, record: Record) -> Record {
+pub(super) fn refused(error: &EnrollError, record: AuditRecord) -> AuditRecord {
     count_reject(error.reason());
     if let EnrollError::Failed(cause) = error {
         tracing::error!(client = record.client, error = %cause.in_full(), "can't issue a certificate");
     }
     let (reason, detail) = (Some(error.reason().to_owned()), Some(error.in_full().to_string()));
-    Record { reason, detail, ..record }
+    AuditRecord { reason, detail, ..record }
 }

@@ -14,7 +14,7 @@ use super::endpoint::Revoked;
 use super::error::IdentityError;
 use super::peer::{Agent, Signed};
 use super::record::{self, Revocation};
-use super::stamp::{Stamp, Watched};
+use super::stamp::{Stamp, StampedFile};
 
 /// Interval between checks for revocations by other processes. A check takes one system call, and one
 /// per record after a change.
@@ -35,14 +35,14 @@ pub(super) struct Listed {
     looked: Option<Instant>,
     /// They were read at least once.
     pub(super) known: bool,
-    directory: Watched<Stamp>,
-    pub(super) records: HashMap<String, (Stamp, Record)>,
+    directory: StampedFile<Stamp>,
+    pub(super) records: HashMap<String, (Stamp, RevocationRecord)>,
     failures: Failures<String>,
 }
 
 /// The record of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Record {
+pub(super) enum RevocationRecord {
     Is(Revocation),
     Unreadable,
 }
@@ -76,7 +76,7 @@ impl Revocations {
             }
             Err(error) => {
                 // Checked again even if it stays unchanged.
-                listed.directory = Watched::default();
+                listed.directory = StampedFile::default();
                 if let Some(tell) = listed.failures.failed(words(&error.in_full().to_string()), now)
                 {
                     tracing::error!(error = %error.in_full(), "can't read who is revoked{tell}");
@@ -129,12 +129,12 @@ impl Listed {
                 continue;
             }
             let read = match record::read::<Revocation>(&path) {
-                Ok(Some(revocation)) => Record::Is(revocation),
+                Ok(Some(revocation)) => RevocationRecord::Is(revocation),
                 // Removed just now.
                 Ok(None) => continue,
                 Err(error) => {
                     tracing::error!("{}", refused_until(&error, &name));
-                    Record::Unreadable
+                    RevocationRecord::Unreadable
                 }
             };
             self.records.insert(name, (stamp, read));

@@ -11,7 +11,7 @@ use super::clients::{ClientRecords, refused_until};
 use super::own::{Identity, Pki};
 use super::peer::Agent;
 use super::record::Revocation;
-use super::revocations::{LOOK, Record};
+use super::revocations::{LOOK, RevocationRecord};
 use super::stamp::Stamp;
 
 impl Identity {
@@ -30,8 +30,8 @@ impl Identity {
         }
         match listed.records.get(agent.client.as_str()) {
             None => false,
-            Some((_, Record::Unreadable)) => true,
-            Some((_, Record::Is(revocation))) => self.refuses(revocation, agent),
+            Some((_, RevocationRecord::Unreadable)) => true,
+            Some((_, RevocationRecord::Is(revocation))) => self.refuses(revocation, agent),
         }
     }
 
@@ -68,9 +68,11 @@ impl Identity {
     pub fn revocations(&self) -> Vec<(ClientId, Revocation)> {
         self.revocations.look(&self.records.revoked_dir(), Instant::now());
         let listed = self.revocations.listed();
-        let is = |(name, (_, record)): (&String, &(Stamp, Record))| match record {
-            Record::Is(revocation) => Some((ClientId::new(name).ok()?, revocation.clone())),
-            Record::Unreadable => None,
+        let is = |(name, (_, record)): (&String, &(Stamp, RevocationRecord))| match record {
+            RevocationRecord::Is(revocation) => {
+                Some((ClientId::new(name).ok()?, revocation.clone()))
+            }
+            RevocationRecord::Unreadable => None,
         };
         listed.records.iter().filter_map(is).collect()
     }

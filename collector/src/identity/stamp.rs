@@ -23,18 +23,18 @@ impl Stamp {
 /// next check, because two changes within one tick of the kernel's clock (at most 10 ms) share a stamp.
 /// Checks are further apart than that.
 #[derive(Debug)]
-pub(super) struct Watched<T> {
+pub(super) struct StampedFile<T> {
     seen: Option<T>,
     again: bool,
 }
 
-impl<T> Default for Watched<T> {
+impl<T> Default for StampedFile<T> {
     fn default() -> Self {
         Self { seen: None, again: false }
     }
 }
 
-impl<T: PartialEq> Watched<T> {
+impl<T: PartialEq> StampedFile<T> {
     /// True if it must be read, by its stamp at this check.
     pub fn changed(&mut self, stamp: T) -> bool {
         let differs = self.seen.as_ref() != Some(&stamp);
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn what_has_changed_is_read_now_and_once_more() {
-        let mut watched = Watched::default();
+        let mut watched = StampedFile::default();
         let read = [1, 1, 1, 2, 3, 3, 3].map(|stamp| watched.changed(stamp));
         assert_eq!(read, [true, true, false, true, true, true, false]);
     }

@@ -46,7 +46,7 @@ pub(super) struct Taking {
 
 /// What was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(super) enum TakenUse {
     /// Nothing; all uses of the token are taken.
     Nothing,
     /// A use of the token; a client already has the id.
@@ -59,7 +59,7 @@ impl Taking {
     /// Takes what is available within the time limit, and gives back what is taken too late. A crash
     /// before the certificate is made costs the use; the id is then available only with a token that
     /// replaces its client.
-    pub async fn take(&self) -> Result<Taken, EnrollError> {
+    pub async fn take(&self) -> Result<TakenUse, EnrollError> {
         let (answer, answered) = oneshot::channel();
         let taking = self.clone();
         tokio::spawn(async move {
@@ -81,29 +81,29 @@ impl Taking {
         }
     }
 
-    async fn ask(&self) -> Result<Taken, UsesError> {
+    async fn ask(&self) -> Result<TakenUse, UsesError> {
         if !self.shared.take(&self.token).await? {
-            return Ok(Taken::Nothing);
+            return Ok(TakenUse::Nothing);
         }
         match self.shared.take_id(&self.client, self.token.now).await {
-            Ok(true) => Ok(Taken::UseAndId),
-            Ok(false) => Ok(Taken::Use),
+            Ok(true) => Ok(TakenUse::UseAndId),
+            Ok(false) => Ok(TakenUse::Use),
             Err(error) => {
-                self.give_back(Taken::Use).await;
+                self.give_back(TakenUse::Use).await;
                 Err(error)
             }
         }
     }
 
     /// Gives back what an enrolment took in vain.
-    pub async fn give_back(&self, taken: Taken) {
+    pub async fn give_back(&self, taken: TakenUse) {
         let token = id(&self.token.token);
-        if taken != Taken::Nothing
+        if taken != TakenUse::Nothing
             && let Err(error) = self.shared.give_back(&self.token.token).await
         {
             tracing::warn!(token, error, "can't give back the use of a token");
         }
-        if taken == Taken::UseAndId
+        if taken == TakenUse::UseAndId
             && let Err(error) = self.shared.give_back_id(&self.client).await
         {
             let client = self.client.as_str();

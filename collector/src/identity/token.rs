@@ -15,7 +15,7 @@ use settings::InFull;
 use wire::certificate::Fingerprint;
 use wire::id::{CLIENT_ID_MAX, ClientId};
 use wire::private_file;
-use wire::token::{Address, Secret, Token};
+use wire::token::{Address, Token, TokenSecret};
 
 use super::error::IdentityError;
 use super::record;
@@ -226,7 +226,7 @@ pub(super) fn make(
             private_file::remove(&path)?;
         }
     }
-    let mut secret = Secret([0; 32]);
+    let mut secret = TokenSecret([0; 32]);
     getrandom::fill(&mut secret.0)?;
     let token = Token::new(ca, secret, new.addresses)?;
     let kept = TokenRecord {

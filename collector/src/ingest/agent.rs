@@ -16,7 +16,7 @@ use wire::frame::Frame;
 use wire::id::ClientId;
 use wire::message::{Inventory, Message, Probe, Refused};
 
-use super::claims::Place;
+use super::claims::HostPlace;
 use super::clock::ClockOffset;
 use super::end::End;
 use super::introduction::{Control, Introduction, write};
@@ -145,7 +145,7 @@ fn is_same_host(connection: &Connection) -> bool {
 async fn attend(
     ingest: &Ingest,
     mut standing: Standing,
-    (connection, place): (&Connection, &mut Place),
+    (connection, place): (&Connection, &mut HostPlace),
     mut introduction: Introduction,
     account: Account,
 ) -> End {

@@ -41,7 +41,7 @@ const WAITING: usize = 8;
 
 /// The hosts that are connected.
 #[derive(Debug, Clone)]
-pub struct Claims {
+pub struct ConnectedHosts {
     /// Identifies this run of this collector among all that use the store.
     collector: u64,
     held: Arc<Mutex<Held>>,
@@ -79,8 +79,8 @@ pub(super) enum Sharing {
 
 /// The place of a connected or waiting host. Dropping it gives the place back.
 #[derive(Debug)]
-pub struct Place {
-    claims: Claims,
+pub struct HostPlace {
+    claims: ConnectedHosts,
     client: ClientId,
     number: u64,
     /// The connection holds the place in the store as well.
@@ -119,7 +119,7 @@ impl Held {
     }
 }
 
-impl Claims {
+impl ConnectedHosts {
     /// Nobody is connected yet.
     ///
     /// # Errors
@@ -131,7 +131,7 @@ impl Claims {
     }
 
     /// Lets a connection wait for its client's place. A waiting connection causes no refusal.
-    pub fn enter(&self, client: &ClientId, claim: Claim, connection: &Connection) -> Place {
+    pub fn enter(&self, client: &ClientId, claim: Claim, connection: &Connection) -> HostPlace {
         let mut held = self.held();
         held.next += 1;
         let (number, connection) = (held.next, connection.clone());
@@ -147,7 +147,7 @@ impl Claims {
             }
         }
         waiting.push(Holder { number, claim, connection, refusals: Refusals::new() });
-        Place { claims: self.clone(), client: client.clone(), number, shared: false }
+        HostPlace { claims: self.clone(), client: client.clone(), number, shared: false }
     }
 
     /// Ensures that no other host holds the client's place here.
@@ -272,7 +272,7 @@ impl Claims {
     }
 }
 
-impl Place {
+impl HostPlace {
     /// Identifies the place among those of all collectors.
     pub(super) const fn id(&self) -> PlaceId {
         PlaceId { collector: self.claims.collector, number: self.number }
@@ -302,7 +302,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for HostPlace {
     fn drop(&mut self) {
         self.claims.give_back(&self.client, self.number);
     }

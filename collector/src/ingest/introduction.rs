@@ -15,7 +15,7 @@ use wire::message::{
     SessionDigest, Welcome,
 };
 
-use super::claims::Place;
+use super::claims::HostPlace;
 use super::end::End;
 use super::limits::{Account, Limit};
 use super::notice;
@@ -110,7 +110,7 @@ impl Introduction {
         ingest: &Ingest,
         agent: &Agent,
         connection: &Connection,
-    ) -> Result<Place, End> {
+    ) -> Result<HostPlace, End> {
         let mut place = ingest.claims.enter(&agent.client, self.claim, connection);
         let share = shared_claims::take(ingest, &agent.client, self.claim, &mut place, connection);
         // During an outage of the store, the place is taken before sessions are opened.
@@ -135,7 +135,7 @@ impl Introduction {
         &mut self,
         ingest: &Ingest,
         standing: &mut Standing,
-        (connection, place): (&Connection, &mut Place),
+        (connection, place): (&Connection, &mut HostPlace),
         account: &Account,
     ) -> Result<Vec<SessionState>, End> {
         let opened = match self.open(ingest, standing, (connection, place), account).await {
@@ -167,7 +167,7 @@ impl Introduction {
         &mut self,
         ingest: &Ingest,
         standing: &mut Standing,
-        (connection, place): (&Connection, &mut Place),
+        (connection, place): (&Connection, &mut HostPlace),
         account: &Account,
     ) -> Result<Vec<SessionState>, End> {
         let agent = &standing.agent().clone();
@@ -261,7 +261,7 @@ async fn open_sessions(
     ingest: &Ingest,
     agent: &Agent,
     (claim, hello): (Claim, &Hello),
-    (connection, place): (&Connection, &mut Place),
+    (connection, place): (&Connection, &mut HostPlace),
 ) -> Result<Vec<SessionState>, End> {
     let client = &agent.client;
     loop {

@@ -14,11 +14,11 @@ use tokio::time::MissedTickBehavior;
 use wire::advice::Advised;
 
 use super::agent;
-use super::limits::{self, Handshakes, Limits, Origin, Slot, Step};
+use super::limits::{self, Handshakes, Origin, Quotas, Slot, Step};
 use super::shared::Ingest;
 use crate::identity::{CLOSE_REFUSED, Identity, IdentityError, Peer, on_handshake_error};
 use crate::listen;
-use crate::time::{Steps, boot, now_ns};
+use crate::time::{ClockSteps, boot, now_ns};
 
 /// Time limit of a handshake; QUIC itself has none.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -126,7 +126,7 @@ impl Listener {
         let mut admission = Admission::new(&self.ingest.limits);
         let mut connections = JoinSet::new();
         let mut renewal = tokio::time::interval(RENEWAL);
-        let (mut upkeep, mut steps) = (tokio::time::interval(UPKEEP), Steps::default());
+        let (mut upkeep, mut steps) = (tokio::time::interval(UPKEEP), ClockSteps::default());
         upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looking = tokio::time::interval(LOOK);
         looking.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -211,7 +211,7 @@ struct Admission {
 }
 
 impl Admission {
-    fn new(limits: &Limits) -> Self {
+    fn new(limits: &Quotas) -> Self {
         // Each handshake sends at most two events, and `limits.handshakes` bounds their number.
         let (sender, events) = mpsc::unbounded_channel();
         let total = limits.total();

@@ -16,8 +16,8 @@ mod sessions;
 mod shared;
 mod shared_claims;
 
-pub use self::claims::Claims;
-pub use self::limits::{ClientLimits, Limits, TotalLimits};
+pub use self::claims::ConnectedHosts;
+pub use self::limits::{ClientLimits, Quotas, TotalLimits};
 pub use self::listener::{ListenError, Listener, Reloader};
 pub use self::shared::Ingest;
 pub use self::shared_claims::answer as answer_claims;

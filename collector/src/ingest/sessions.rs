@@ -183,7 +183,7 @@ mod tests {
     use wire::frame::Sample;
     use wire::id::ClientId;
 
-    use super::super::limits::{ClientLimits, Limits, TotalLimits};
+    use super::super::limits::{ClientLimits, Quotas, TotalLimits};
     use super::*;
 
     const fn at(ms: u64) -> Duration {
@@ -203,7 +203,7 @@ mod tests {
     /// An account of a collector with this much memory for waiting frames, bytes.
     fn account(waiting: usize) -> Account {
         let total = TotalLimits { connections: 1, handshakes: 1, address_handshakes: 1, waiting };
-        Limits::new(total, ClientLimits::default()).account(&ClientId::new("web-1").unwrap())
+        Quotas::new(total, ClientLimits::default()).account(&ClientId::new("web-1").unwrap())
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::claims::Claims;
-use super::limits::Limits;
+use super::claims::ConnectedHosts;
+use super::limits::Quotas;
 use crate::identity::Identity;
 use crate::live::Live;
 use crate::store::Database;
@@ -21,7 +21,7 @@ pub struct Ingest {
     /// The data of pages and Prometheus.
     pub live: Live,
     /// The connected hosts.
-    pub claims: Claims,
+    pub claims: ConnectedHosts,
     /// The limits and their use.
-    pub limits: Limits,
+    pub limits: Quotas,
 }

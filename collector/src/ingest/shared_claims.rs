@@ -18,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use wire::id::ClientId;
 use wire::message::Claim;
 
-use super::claims::{Claims, NEWER, Place, Sharing, answers};
+use super::claims::{ConnectedHosts, HostPlace, NEWER, Sharing, answers};
 use super::second_host::{Kin, PATIENCE, SecondHost};
 use super::shared::Ingest;
 use crate::store::{Database, Holder, Lost, PlaceId, Question, StoreError};
@@ -67,7 +67,7 @@ pub async fn take(
     ingest: &Ingest,
     client: &ClientId,
     claim: Claim,
-    place: &mut Place,
+    place: &mut HostPlace,
     connection: &Connection,
 ) -> Result<(), Unclaimed> {
     let (store, claims) = (&*ingest.store, &ingest.claims);
@@ -132,7 +132,7 @@ async fn ask(
 
 /// Gives back the place of an ended connection without delaying its end. If that fails, the next host
 /// that wants the place challenges it.
-pub fn give_back(store: &Arc<dyn Database>, client: &ClientId, place: &Place) {
+pub fn give_back(store: &Arc<dyn Database>, client: &ClientId, place: &HostPlace) {
     if place.is_shared() {
         let (store, client, id) = (store.clone(), client.clone(), place.id());
         tokio::spawn(async move {
@@ -144,7 +144,7 @@ pub fn give_back(store: &Arc<dyn Database>, client: &ClientId, place: &Place) {
 }
 
 /// Answers the questions of other collectors, forever.
-pub async fn answer(store: Arc<dyn Database>, claims: Claims) {
+pub async fn answer(store: Arc<dyn Database>, claims: ConnectedHosts) {
     let mut due = interval(LOOK);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let asking = Arc::new(Mutex::new(HashSet::new()));
@@ -183,7 +183,7 @@ fn lock(asking: &Mutex<HashSet<Question>>) -> std::sync::MutexGuard<'_, HashSet<
 
 async fn answer_one(
     store: &dyn Database,
-    claims: &Claims,
+    claims: &ConnectedHosts,
     question: &Question,
 ) -> Result<(), StoreError> {
     let Question { client, place, .. } = question;
@@ -200,7 +200,7 @@ async fn answer_one(
 
 /// Ends the connections whose places others have taken. Claims a place again if nobody has it because
 /// the store has lost it.
-async fn check(store: &dyn Database, claims: &Claims) -> Result<(), StoreError> {
+async fn check(store: &dyn Database, claims: &ConnectedHosts) -> Result<(), StoreError> {
     let shared = claims.shared();
     let Some(held) = store.held(claims.collector()).await? else { return Ok(()) };
     let held: HashSet<(&str, u64)> =
@@ -227,7 +227,7 @@ async fn check(store: &dyn Database, claims: &Claims) -> Result<(), StoreError> 
 /// Claims a place again. Returns the host at another collector if that holds it now.
 async fn claim_again(
     store: &dyn Database,
-    claims: &Claims,
+    claims: &ConnectedHosts,
     client: &ClientId,
     holder: &Holder,
 ) -> Result<Option<Holder>, StoreError> {

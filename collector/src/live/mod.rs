@@ -21,14 +21,14 @@ use wire::message::{Host, Inventory};
 pub use self::counter::{Total, Totals};
 use self::saved::Saved;
 pub use self::table::GONE_NS;
-use self::table::{Changes, Table};
+use self::table::{Changes, ClientTable};
 pub use self::view::{
     ClientView, CountsView, HostView, NicView, PointView, RateView, SampleView, SecondHostView,
     SumView, SummaryView,
 };
 pub(crate) use self::view::{link_speed, names};
 use self::watch::Watchers;
-pub use self::watch::{ClientUpdate, Event, NicPoint, SamplesUpdate};
+pub use self::watch::{ClientUpdate, NicPoint, PageEvent, SamplesUpdate};
 use crate::store::{Registered, SecondHostRecord};
 use crate::time::Time;
 
@@ -48,13 +48,13 @@ pub struct Live {
 #[derive(Debug)]
 struct Shared {
     shards: [Mutex<Shard>; SHARDS],
-    updates: broadcast::Sender<Event>,
+    updates: broadcast::Sender<PageEvent>,
 }
 
 /// A share of the clients, and the subscribers to single ones.
 #[derive(Debug, Default)]
 struct Shard {
-    table: Table,
+    table: ClientTable,
     watchers: Watchers,
 }
 
@@ -200,33 +200,33 @@ impl Live {
 
     /// A summary of every client, as the first event for a page.
     #[must_use]
-    pub fn snapshot_event(&self, now_ns: u64) -> Event {
+    pub fn snapshot_event(&self, now_ns: u64) -> PageEvent {
         let mut clients: Vec<SummaryView> = Vec::new();
         for shard in self.shards() {
             clients.extend(shard.table.summaries());
         }
         clients.sort_unstable_by(|a, b| a.client.cmp(&b.client));
-        Event::new("snapshot", &Update { now: Time(now_ns), clients, gone: vec![] })
+        PageEvent::new("snapshot", &Update { now: Time(now_ns), clients, gone: vec![] })
     }
 
     /// One client, as the first event for a page that follows it.
     #[must_use]
-    pub fn client_event(&self, client: &ClientId, now_ns: u64) -> Event {
+    pub fn client_event(&self, client: &ClientId, now_ns: u64) -> PageEvent {
         let client = self.client(client);
-        Event::new("snapshot", &ClientUpdate { now: Time(now_ns), client })
+        PageEvent::new("snapshot", &ClientUpdate { now: Time(now_ns), client })
     }
 
     /// Updates of all clients from now on. A reader that falls behind loses the oldest and gets an
     /// error.
     #[must_use]
-    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+    pub fn subscribe(&self) -> broadcast::Receiver<PageEvent> {
         self.shared.updates.subscribe()
     }
 
     /// Events of one client from now on, each sample as soon as it arrives. A reader that falls behind
     /// loses the oldest and gets an error.
     #[must_use]
-    pub fn watch(&self, client: &ClientId) -> broadcast::Receiver<Event> {
+    pub fn watch(&self, client: &ClientId) -> broadcast::Receiver<PageEvent> {
         self.shard(client).watchers.watch(client)
     }
 
@@ -250,7 +250,7 @@ impl Live {
         if listened && !(clients.is_empty() && gone.is_empty()) {
             let update = Update { now: Time(now_ns), clients, gone };
             // The last reader may have left in the meantime.
-            let _nobody = self.shared.updates.send(Event::new("update", &update));
+            let _nobody = self.shared.updates.send(PageEvent::new("update", &update));
         }
     }
 

@@ -32,7 +32,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 
 /// All clients or a share of them.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(super) struct ClientTable {
     clients: HashMap<ClientId, Client>,
 }
 
@@ -83,7 +83,7 @@ struct Newest {
     observed_ns: u64,
 }
 
-impl Table {
+impl ClientTable {
     pub fn on_connected(&mut self, client: &ClientId, alias: &str, host: &Host, now_ns: u64) {
         let client = self.touch(client);
         alias.clone_into(&mut client.alias);

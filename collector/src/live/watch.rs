@@ -18,7 +18,7 @@ const EVENTS_MAX: usize = 64;
 
 /// An event for a page: its name and its JSON, shared by all subscribers.
 #[derive(Debug, Clone)]
-pub struct Event {
+pub struct PageEvent {
     /// `snapshot`, `update` or `samples`.
     pub name: &'static str,
     /// Without line breaks.
@@ -56,11 +56,11 @@ pub struct NicPoint {
 /// The channels to the subscribers of single clients.
 #[derive(Debug, Default)]
 pub(super) struct Watchers {
-    channels: HashMap<ClientId, broadcast::Sender<Event>>,
+    channels: HashMap<ClientId, broadcast::Sender<PageEvent>>,
 }
 
 impl Watchers {
-    pub fn watch(&mut self, client: &ClientId) -> broadcast::Receiver<Event> {
+    pub fn watch(&mut self, client: &ClientId) -> broadcast::Receiver<PageEvent> {
         let sender = self.channels.entry(client.clone());
         sender.or_insert_with(|| broadcast::Sender::new(EVENTS_MAX)).subscribe()
     }
@@ -82,7 +82,7 @@ impl Watchers {
         let update = SamplesUpdate { now: Time(now_ns), samples: points.collect() };
         if !update.samples.is_empty() {
             // The last reader may have left in the meantime.
-            let _nobody = channel.send(Event::new("samples", &update));
+            let _nobody = channel.send(PageEvent::new("samples", &update));
         }
     }
 
@@ -90,7 +90,7 @@ impl Watchers {
     pub fn on_change(&self, client: &ClientId, view: Option<ClientView>, now_ns: u64) {
         if let Some(channel) = self.channels.get(client) {
             let update = ClientUpdate { now: Time(now_ns), client: view };
-            let _nobody = channel.send(Event::new("update", &update));
+            let _nobody = channel.send(PageEvent::new("update", &update));
         }
     }
 
@@ -100,7 +100,7 @@ impl Watchers {
     }
 }
 
-impl Event {
+impl PageEvent {
     pub(super) fn new(name: &'static str, content: &impl Serialize) -> Self {
         let json = serde_json::to_vec(content).map_or_else(
             |error| {

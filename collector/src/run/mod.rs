@@ -31,7 +31,7 @@ use self::retention::Retention;
 use crate::audit::Pending;
 use crate::config::{Config, LIVE};
 use crate::identity::{Identity, IdentityError};
-use crate::ingest::{Claims, Ingest, ListenError, Listener, answer_claims};
+use crate::ingest::{ConnectedHosts, Ingest, ListenError, Listener, answer_claims};
 use crate::listen;
 use crate::live::Live;
 use crate::metrics::{Metrics, MetricsError};
@@ -142,7 +142,7 @@ async fn serve(
     let writer = start_writer(config, location, store.clone(), dates.clone());
     let health = Health::watch(store.clone(), writer.handle());
 
-    let claims = Claims::new().map_err(RunError::System)?;
+    let claims = ConnectedHosts::new().map_err(RunError::System)?;
     let ingest = Ingest {
         identity: identity.clone(),
         store: store.clone(),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use settings::{Change, ConfigError, InFull, Loaded, Reloaded, Running};
 use tokio::sync::watch;
 
-use crate::audit::{self, Event, Record};
+use crate::audit::{self, AuditEvent, AuditRecord};
 use crate::config::Config;
 use crate::ingest::Reloader;
 use crate::store::RetentionLimits;
@@ -47,12 +47,12 @@ impl Reload {
         let reloaded = self.running.take(config);
         for Change { key, old, new, live } in &reloaded.changes {
             let when = if *live { "from now on" } else { "after a restart" };
-            audit::log(&Record {
+            audit::log(&AuditRecord {
                 key: Some(key.clone()),
                 old: old.clone(),
                 new: Some(new.clone()),
                 detail: Some(when.to_owned()),
-                ..Record::new(Event::ConfigChanged)
+                ..AuditRecord::new(AuditEvent::ConfigChanged)
             });
         }
         Ok(reloaded)

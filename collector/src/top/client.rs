@@ -135,14 +135,14 @@ const fn whole(rate: f64) -> u64 {
 
 /// A client.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct TopClient {
     summary: SummaryView,
     history: History,
     /// Packets lost before the view was opened.
     drops_before: u64,
 }
 
-impl Client {
+impl TopClient {
     /// A client not known before.
     pub(super) fn new(summary: SummaryView) -> Self {
         let drops_before = summary.drops_total;

@@ -3,7 +3,7 @@
 use ratatui::text::Line;
 use settings::terminal::right;
 
-use super::order::{Key, Sort};
+use super::order::{Sort, SortKey};
 
 /// Columns of a trend.
 pub(super) const TREND: usize = 9;
@@ -76,18 +76,18 @@ impl Column {
     /// Its heading, with a mark if clients are sorted by it.
     pub(super) fn heading<'a>(self, sort: Sort) -> Line<'a> {
         let (text, key) = match self {
-            Self::Client => ("client", Some(Key::Client)),
-            Self::Rx => ("rx bit/s", Some(Key::Rx)),
-            Self::Tx => ("tx bit/s", Some(Key::Tx)),
+            Self::Client => ("client", Some(SortKey::Client)),
+            Self::Rx => ("rx bit/s", Some(SortKey::Rx)),
+            Self::Tx => ("tx bit/s", Some(SortKey::Tx)),
             Self::RxTrend | Self::TxTrend => ("", None),
-            Self::Packets => ("pkt/s", Some(Key::Packets)),
+            Self::Packets => ("pkt/s", Some(SortKey::Packets)),
             Self::MeanSize => ("mean size", None),
-            Self::Peak => ("peak 1ms", Some(Key::Peak)),
-            Self::Drops => ("drops", Some(Key::Drops)),
+            Self::Peak => ("peak 1ms", Some(SortKey::Peak)),
+            Self::Drops => ("drops", Some(SortKey::Drops)),
             Self::State => ("state", None),
         };
         // Names ascend unless reversed, figures descend.
-        let up = sort.reversed != (sort.key == Key::Client);
+        let up = sort.reversed != (sort.key == SortKey::Client);
         let mark = if up { "▴" } else { "▾" };
         let text = if key == Some(sort.key) { format!("{text} {mark}") } else { text.to_owned() };
         if matches!(self, Self::Client | Self::State) { text.into() } else { right(text) }
@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(heading(Column::Rx, sort), "rx bit/s ▾");
         assert_eq!(heading(Column::Rx, sort.reversed()), "rx bit/s ▴");
         assert_eq!(heading(Column::Tx, sort), "tx bit/s");
-        let by_client = Sort { key: Key::Client, reversed: false };
+        let by_client = Sort { key: SortKey::Client, reversed: false };
         assert_eq!(heading(Column::Client, by_client), "client ▴");
     }
 }

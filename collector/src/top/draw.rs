@@ -8,9 +8,9 @@ use ratatui::widgets::{Paragraph, Row, Table, TableState, Wrap};
 use settings::terminal::{Detail, RX, TX, draw_head, draw_keys, figure, page, right, trend};
 use settings::units::{bit_rate, bytes, rate, span};
 
-use super::client::{Client, Condition, Flow, History, NicRow, Opened, Traffic};
+use super::client::{Condition, Flow, History, NicRow, Opened, TopClient, Traffic};
 use super::columns::{Column, TREND, columns};
-use super::state::{self, Link, State};
+use super::state::{self, CollectorLink, State};
 use crate::live::{ClientView, SummaryView};
 
 const KEYS: &str = "q quit   ↑↓ select   enter NICs   s sort   r reverse   / search   space pause";
@@ -39,9 +39,9 @@ pub(super) fn draw(state: &State, collector: &str, frame: &mut Frame<'_>) {
 fn title(state: &State) -> String {
     let how = match (state.is_paused(), state.link()) {
         (true, _) => "PAUSED",
-        (_, Link::Live) => "live",
-        (_, Link::Connecting) => "connecting",
-        (_, Link::Lost(_)) => "LOST",
+        (_, CollectorLink::Live) => "live",
+        (_, CollectorLink::Connecting) => "connecting",
+        (_, CollectorLink::Lost(_)) => "LOST",
     };
     let (clients, up, Traffic { rx, tx }) = state.sum();
     let [rx, tx] = [rx, tx].map(|flow| bit_rate(flow.bytes));
@@ -51,7 +51,7 @@ fn title(state: &State) -> String {
 fn note<'a>(state: &'a State, collector: &str) -> Line<'a> {
     match (state.search(), state.link()) {
         ((search, true), _) => format!("search: {search}_").bold().into(),
-        (_, Link::Lost(why)) => format!("Trying {collector} again: {why}").red().into(),
+        (_, CollectorLink::Lost(why)) => format!("Trying {collector} again: {why}").red().into(),
         (("", _), _) => NOTE.dim().into(),
         ((search, _), _) => format!("only clients with {search:?}; / and escape show all").into(),
     }
@@ -60,11 +60,11 @@ fn note<'a>(state: &'a State, collector: &str) -> Line<'a> {
 /// The text shown if there is no row.
 fn nothing(state: &State) -> String {
     match state.link() {
-        Link::Connecting => String::new(),
-        Link::Lost(why) => format!(
+        CollectorLink::Connecting => String::new(),
+        CollectorLink::Lost(why) => format!(
             "{why}\n\n`collector top --url http://HOST:8083` looks at the collector of another host."
         ),
-        Link::Live => {
+        CollectorLink::Live => {
             "No client to show. To add one: `collector token` on the collector's host, then \
              `agent enroll TOKEN` and `agent run` on the other."
                 .to_owned()
@@ -115,7 +115,7 @@ fn table_row<'a>(state: &State, row: &state::Row<'_>, columns: &[Column]) -> Row
     if shown.condition == Condition::Live { row } else { row.dim() }
 }
 
-fn of_client(client: &Client, now_ns: u64) -> Shown<'_> {
+fn of_client(client: &TopClient, now_ns: u64) -> Shown<'_> {
     Shown {
         name: name(client.summary()),
         traffic: client.traffic(),
@@ -210,7 +210,7 @@ fn detail_of<'a>(state: &State, row: &state::Row<'_>) -> Option<Detail<'a>> {
 }
 
 /// Heading with facts about a client.
-fn about_client(client: &Client, view: Option<&ClientView>, now_ns: u64) -> String {
+fn about_client(client: &TopClient, view: Option<&ClientView>, now_ns: u64) -> String {
     let host = view.map(|view| &view.host);
     let host = host.map_or_else(String::new, |host| {
         format!(", {} {}, {} CPUs, agent {}", host.os, host.kernel, host.cpus, host.agent_version)
@@ -245,7 +245,7 @@ fn rates<'a>(traffic: &Traffic) -> Vec<Line<'a>> {
     ]
 }
 
-fn client_figures<'a>(client: &Client) -> Vec<Line<'a>> {
+fn client_figures<'a>(client: &TopClient) -> Vec<Line<'a>> {
     let SummaryView { clock_offset_ns, sample_interval_ns, links_down, second_host, .. } =
         client.summary();
     let SummaryView { drops_total, late_total, inexact_total, .. } = client.summary();

@@ -21,7 +21,7 @@ use settings::terminal::{Screen, ScreenError, events};
 use tokio::runtime::Runtime;
 use tokio::task::AbortHandle;
 
-use self::state::{Followed, State, Told};
+use self::state::{State, StreamItem, Subscription};
 pub use self::stream::{Source, SourceError};
 use crate::time::now_ns;
 
@@ -45,7 +45,7 @@ pub enum TopError {
     System(#[source] io::Error),
 }
 
-type News = (Followed, Told);
+type News = (Subscription, StreamItem);
 
 /// Shows a collector's clients until `q`, or until `interrupted` closes.
 ///
@@ -92,7 +92,7 @@ struct Followers<'a> {
     source: Arc<Source>,
     sender: Sender<News>,
     runtime: &'a Runtime,
-    tasks: BTreeMap<Followed, AbortHandle>,
+    tasks: BTreeMap<Subscription, AbortHandle>,
 }
 
 impl Followers<'_> {
@@ -112,11 +112,11 @@ impl Followers<'_> {
 
 /// Passes on the collector's events, and reconnects forever when its stream ends. A waiting send blocks
 /// the runtime, which has nothing else to do.
-async fn listen(source: Arc<Source>, followed: Followed, sender: Sender<News>) {
+async fn listen(source: Arc<Source>, followed: Subscription, sender: Sender<News>) {
     loop {
         let tell = |told| sender.send((followed.clone(), told)).is_ok();
         let Err(error) = source.follow(&followed, tell).await else { return };
-        if sender.send((followed.clone(), Told::Lost(error.in_full().to_string()))).is_err() {
+        if sender.send((followed.clone(), StreamItem::Lost(error.in_full().to_string()))).is_err() {
             return;
         }
         tokio::time::sleep(RETRY).await;

@@ -2,11 +2,11 @@
 
 use std::cmp::Ordering;
 
-use super::client::Client;
+use super::client::TopClient;
 
 /// A column that clients can be sorted by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Key {
+pub(super) enum SortKey {
     /// Bit/s received.
     #[default]
     Rx,
@@ -26,7 +26,7 @@ pub(super) enum Key {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Sort {
     /// The column.
-    pub(super) key: Key,
+    pub(super) key: SortKey,
     /// Ascending figures, or ids from the last to the first.
     pub(super) reversed: bool,
 }
@@ -35,12 +35,12 @@ impl Sort {
     /// Sorted by the next column.
     pub(super) const fn next(self) -> Self {
         let key = match self.key {
-            Key::Rx => Key::Tx,
-            Key::Tx => Key::Packets,
-            Key::Packets => Key::Peak,
-            Key::Peak => Key::Drops,
-            Key::Drops => Key::Client,
-            Key::Client => Key::Rx,
+            SortKey::Rx => SortKey::Tx,
+            SortKey::Tx => SortKey::Packets,
+            SortKey::Packets => SortKey::Peak,
+            SortKey::Peak => SortKey::Drops,
+            SortKey::Drops => SortKey::Client,
+            SortKey::Client => SortKey::Rx,
         };
         Self { key, reversed: false }
     }
@@ -51,25 +51,25 @@ impl Sort {
     }
 
     /// Compares two clients. A stale client's newest traffic is outdated, so it ranks below no traffic.
-    pub(super) fn compare(self, a: &Client, b: &Client, now_ns: u64) -> Ordering {
-        let figure = |client: &Client| {
+    pub(super) fn compare(self, a: &TopClient, b: &TopClient, now_ns: u64) -> Ordering {
+        let figure = |client: &TopClient| {
             if !client.is_live(now_ns) {
                 return -1.0;
             }
             let traffic = client.traffic();
             match self.key {
-                Key::Rx => traffic.rx.bytes,
-                Key::Tx => traffic.tx.bytes,
-                Key::Packets => traffic.both().packets,
+                SortKey::Rx => traffic.rx.bytes,
+                SortKey::Tx => traffic.tx.bytes,
+                SortKey::Packets => traffic.both().packets,
                 #[allow(clippy::cast_precision_loss, reason = "only compared")]
-                Key::Peak => traffic.both().peak as f64,
-                Key::Drops | Key::Client => 0.0,
+                SortKey::Peak => traffic.both().peak as f64,
+                SortKey::Drops | SortKey::Client => 0.0,
             }
         };
         let by_id = || a.summary().client.cmp(&b.summary().client);
         let order = match self.key {
-            Key::Client => by_id(),
-            Key::Drops => b.summary().drops_total.cmp(&a.summary().drops_total),
+            SortKey::Client => by_id(),
+            SortKey::Drops => b.summary().drops_total.cmp(&a.summary().drops_total),
             _ => figure(b).total_cmp(&figure(a)),
         };
         let order = if self.reversed { order.reverse() } else { order };

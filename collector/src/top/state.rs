@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use settings::terminal::{Event, Input, Typed};
 use wire::id::ClientId;
 
-use super::client::{Client, Opened, Traffic};
+use super::client::{Opened, TopClient, Traffic};
 use super::order::Sort;
 use crate::live::{ClientUpdate, SamplesUpdate, SummaryView, Update};
 
@@ -21,7 +21,7 @@ const ARRANGED_NS: u64 = 2_000_000_000;
 
 /// A subscription at the collector.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Followed {
+pub(super) enum Subscription {
     /// All clients, in short.
     All,
     /// One, with its NICs.
@@ -30,7 +30,7 @@ pub(super) enum Followed {
 
 /// An event from the collector.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(super) enum StreamItem {
     /// All clients.
     All(Update),
     /// Clients that changed, and clients that are gone.
@@ -45,7 +45,7 @@ pub(super) enum Told {
 
 /// State of the connection to the collector.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Link {
+pub(super) enum CollectorLink {
     /// Nothing is known yet.
     Connecting,
     /// It sends changes.
@@ -66,11 +66,11 @@ pub(super) struct Row<'a> {
 /// The view's state.
 #[derive(Debug)]
 pub(super) struct State {
-    link: Link,
+    link: CollectorLink,
     now_ns: u64,
     /// How far the collector's clock is ahead of this host's.
     ahead_ns: i64,
-    clients: HashMap<String, Client>,
+    clients: HashMap<String, TopClient>,
     opened: BTreeMap<ClientId, Opened>,
     /// The visible clients.
     order: Vec<String>,
@@ -88,7 +88,7 @@ impl State {
     /// Nothing yet.
     pub(super) fn new() -> Self {
         Self {
-            link: Link::Connecting,
+            link: CollectorLink::Connecting,
             now_ns: 0,
             ahead_ns: 0,
             clients: HashMap::new(),
@@ -105,41 +105,43 @@ impl State {
     }
 
     /// The subscriptions needed; none while paused, which costs the collector nothing.
-    pub(super) fn followed(&self) -> impl Iterator<Item = Followed> {
-        let opened = self.opened.keys().cloned().map(Followed::Client);
-        std::iter::once(Followed::All).chain(opened).filter(|_| !self.paused)
+    pub(super) fn followed(&self) -> impl Iterator<Item = Subscription> {
+        let opened = self.opened.keys().cloned().map(Subscription::Client);
+        std::iter::once(Subscription::All).chain(opened).filter(|_| !self.paused)
     }
 
     /// Processes an event from the collector.
-    pub(super) fn told(&mut self, followed: &Followed, told: Told, now_ns: u64) {
+    pub(super) fn told(&mut self, followed: &Subscription, told: StreamItem, now_ns: u64) {
         if self.paused {
             return;
         }
         let opened = match followed {
-            Followed::All => None,
-            Followed::Client(client) => self.opened.get_mut(client),
+            Subscription::All => None,
+            Subscription::Client(client) => self.opened.get_mut(client),
         };
         match (told, opened) {
-            (Told::All(update), _) => {
+            (StreamItem::All(update), _) => {
                 let known: HashSet<&str> =
                     update.clients.iter().map(|client| client.client.as_str()).collect();
                 self.clients.retain(|id, _| known.contains(id.as_str()));
                 self.update(update, now_ns);
                 self.arrange();
             }
-            (Told::Changes(update), _) => self.update(update, now_ns),
-            (Told::Client(update), Some(opened)) => opened.set(update.client),
-            (Told::Samples(update), Some(opened)) => opened.add(&update.samples),
-            (Told::Lost(why), Some(opened)) => opened.refuse(why),
-            (Told::Lost(why), None) if *followed == Followed::All => self.link = Link::Lost(why),
+            (StreamItem::Changes(update), _) => self.update(update, now_ns),
+            (StreamItem::Client(update), Some(opened)) => opened.set(update.client),
+            (StreamItem::Samples(update), Some(opened)) => opened.add(&update.samples),
+            (StreamItem::Lost(why), Some(opened)) => opened.refuse(why),
+            (StreamItem::Lost(why), None) if *followed == Subscription::All => {
+                self.link = CollectorLink::Lost(why)
+            }
             // The client was closed in the meantime.
-            (Told::Client(_) | Told::Samples(_) | Told::Lost(_), None) => {}
+            (StreamItem::Client(_) | StreamItem::Samples(_) | StreamItem::Lost(_), None) => {}
         }
         self.tick(now_ns);
     }
 
     fn update(&mut self, update: Update, now_ns: u64) {
-        self.link = Link::Live;
+        self.link = CollectorLink::Live;
         self.ahead_ns = update.now.0.cast_signed().wrapping_sub(now_ns.cast_signed());
         let mut came_or_went = !update.gone.is_empty();
         for id in &update.gone {
@@ -150,7 +152,7 @@ impl State {
                 Some(client) => client.update(summary),
                 None => {
                     came_or_went = true;
-                    self.clients.insert(summary.client.clone(), Client::new(summary));
+                    self.clients.insert(summary.client.clone(), TopClient::new(summary));
                 }
             }
         }
@@ -249,7 +251,7 @@ impl State {
             let name = format!("{} {}", summary.client, summary.alias);
             name.to_lowercase().contains(&wanted)
         };
-        let mut shown: Vec<&Client> =
+        let mut shown: Vec<&TopClient> =
             self.clients.values().filter(|client| found(client.summary())).collect();
         shown.sort_by(|a, b| self.sort.compare(a, b, self.now_ns));
         self.order = shown.iter().map(|client| client.summary().client.clone()).collect();
@@ -287,7 +289,7 @@ impl State {
     }
 
     /// A client.
-    pub(super) fn client(&self, id: &str) -> Option<&Client> {
+    pub(super) fn client(&self, id: &str) -> Option<&TopClient> {
         self.clients.get(id)
     }
 
@@ -307,7 +309,7 @@ impl State {
         (self.clients.len(), up.count(), traffic)
     }
 
-    pub(super) const fn link(&self) -> &Link {
+    pub(super) const fn link(&self) -> &CollectorLink {
         &self.link
     }
 

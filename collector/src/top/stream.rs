@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use wire::advice::Advised;
 
-use super::state::{Followed, Told};
+use super::state::{StreamItem, Subscription};
 
 /// Time limit for the collector's answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -144,8 +144,8 @@ impl Source {
     /// Passes on the collector's events until `tell` returns that nobody listens, which is no error.
     pub(super) async fn follow(
         &self,
-        followed: &Followed,
-        mut tell: impl FnMut(Told) -> bool,
+        followed: &Subscription,
+        mut tell: impl FnMut(StreamItem) -> bool,
     ) -> Result<(), StreamError> {
         let answer = timeout(ANSWER, self.ask(followed)).await;
         let mut events = SseByteStream::new(pieces(answer.map_err(|_| StreamError::NoAnswer)??));
@@ -163,7 +163,7 @@ impl Source {
         Err(StreamError::Ended)
     }
 
-    async fn ask(&self, followed: &Followed) -> Result<Response<Incoming>, StreamError> {
+    async fn ask(&self, followed: &Subscription) -> Result<Response<Incoming>, StreamError> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
         let stream = stream.map_err(StreamError::connect)?;
         let answer = match &self.tls {
@@ -186,7 +186,7 @@ impl Source {
     async fn request(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        followed: &Followed,
+        followed: &Subscription,
     ) -> Result<Response<Incoming>, StreamError> {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // It ends with the answer, which reports its errors.
@@ -202,11 +202,11 @@ impl Source {
         Ok(sender.send_request(request).await?)
     }
 
-    fn path(&self, followed: &Followed) -> PathAndQuery {
+    fn path(&self, followed: &Subscription) -> PathAndQuery {
         let base = &self.base;
         let path = match followed {
-            Followed::All => format!("{base}/api/v1/live"),
-            Followed::Client(client) => format!("{base}/api/v1/live?client={client}"),
+            Subscription::All => format!("{base}/api/v1/live"),
+            Subscription::Client(client) => format!("{base}/api/v1/live?client={client}"),
         };
         path.parse().expect("the path of a URI, and an id of letters, digits and -_.")
     }
@@ -244,15 +244,19 @@ async fn why(answer: Response<Incoming>) -> String {
     }
 }
 
-fn read(followed: &Followed, event: &Sse) -> Result<Option<Told>, serde_json::Error> {
+fn read(followed: &Subscription, event: &Sse) -> Result<Option<StreamItem>, serde_json::Error> {
     let Some(data) = &event.data else { return Ok(None) };
     Ok(match (followed, event.event.as_deref()) {
-        (Followed::All, Some("snapshot")) => Some(Told::All(serde_json::from_str(data)?)),
-        (Followed::All, Some("update")) => Some(Told::Changes(serde_json::from_str(data)?)),
-        (Followed::Client(_), Some("snapshot" | "update")) => {
-            Some(Told::Client(serde_json::from_str(data)?))
+        (Subscription::All, Some("snapshot")) => Some(StreamItem::All(serde_json::from_str(data)?)),
+        (Subscription::All, Some("update")) => {
+            Some(StreamItem::Changes(serde_json::from_str(data)?))
         }
-        (Followed::Client(_), Some("samples")) => Some(Told::Samples(serde_json::from_str(data)?)),
+        (Subscription::Client(_), Some("snapshot" | "update")) => {
+            Some(StreamItem::Client(serde_json::from_str(data)?))
+        }
+        (Subscription::Client(_), Some("samples")) => {
+            Some(StreamItem::Samples(serde_json::from_str(data)?))
+        }
         _ => None,
     })
 }
@@ -268,10 +272,10 @@ mod tests {
         let source = |url| Source::new(url, None).unwrap();
         let plain = source("http://127.0.0.1:8083");
         assert_eq!((plain.host.as_str(), plain.port), ("127.0.0.1", 8083));
-        assert_eq!(plain.path(&Followed::All), "/api/v1/live");
+        assert_eq!(plain.path(&Subscription::All), "/api/v1/live");
         let behind = source("https://monitor.example.org/net/");
         assert_eq!((behind.host.as_str(), behind.port), ("monitor.example.org", 443));
-        let web = Followed::Client(ClientId::new("web-1").unwrap());
+        let web = Subscription::Client(ClientId::new("web-1").unwrap());
         assert_eq!(behind.path(&web), "/net/api/v1/live?client=web-1");
         let six = source("http://[::1]:9000/");
         assert_eq!(

@@ -9,7 +9,7 @@ use wire::id::{ClientId, NicName};
 use wire::message::{Host, Inventory, Nic};
 
 use super::draw::draw;
-use super::state::{Followed, Link, State, Told};
+use super::state::{CollectorLink, State, StreamItem, Subscription};
 use crate::live::{Live, SamplesUpdate, Update};
 use crate::store::Registered;
 
@@ -61,13 +61,13 @@ impl Table {
 
     /// Tells it all.
     fn tell(&self, state: &mut State, now_ns: u64) {
-        state.told(&Followed::All, Told::All(self.all(now_ns)), now_ns);
+        state.told(&Subscription::All, StreamItem::All(self.all(now_ns)), now_ns);
     }
 
     fn tell_of(&self, state: &mut State, client: &str, now_ns: u64) {
         let event = self.live.client_event(&id(client), now_ns);
-        let told = Told::Client(serde_json::from_slice(&event.json).unwrap());
-        state.told(&Followed::Client(id(client)), told, now_ns);
+        let told = StreamItem::Client(serde_json::from_slice(&event.json).unwrap());
+        state.told(&Subscription::Client(id(client)), told, now_ns);
     }
 }
 
@@ -180,12 +180,12 @@ fn what_is_typed_is_looked_for_in_ids_and_aliases() {
 fn enter_shows_the_nics_of_a_client_which_is_then_followed() {
     let (mut table, mut state) = three();
     press(&mut state, "\n");
-    let followed: Vec<Followed> = state.followed().collect();
-    assert_eq!(followed, [Followed::All, Followed::Client(id("b-1"))]);
+    let followed: Vec<Subscription> = state.followed().collect();
+    assert_eq!(followed, [Subscription::All, Subscription::Client(id("b-1"))]);
     // Until it is told, there is nothing to show.
     assert_eq!(rows(&state).len(), 3);
-    let refused = Told::Lost("too many listen".to_owned());
-    state.told(&Followed::Client(id("b-1")), refused, NOW);
+    let refused = StreamItem::Lost("too many listen".to_owned());
+    state.told(&Subscription::Client(id("b-1")), refused, NOW);
     assert!(screen(&state, 120, 40).contains("no NICs: too many listen"));
     table.tell_of(&mut state, "b-1", NOW);
     assert_eq!(rows(&state), ["b-1", "b-1 eth0", "a-1", "c-1"]);
@@ -193,7 +193,7 @@ fn enter_shows_the_nics_of_a_client_which_is_then_followed() {
     let point = (&sample).into();
     let samples = vec![crate::live::NicPoint { nic: "eth0".into(), point }];
     let update = SamplesUpdate { now: crate::time::Time(NOW), samples };
-    state.told(&Followed::Client(id("b-1")), Told::Samples(update), NOW);
+    state.told(&Subscription::Client(id("b-1")), StreamItem::Samples(update), NOW);
     press(&mut state, "j");
     assert_eq!(selected(&state), "b-1 eth0");
     let shown = screen(&state, 120, 40);
@@ -243,7 +243,7 @@ fn a_client_that_left_stays_down_with_since_when() {
 fn clocks_of_collector_and_viewer_may_differ() {
     let (table, mut state) = three();
     let late = NOW - 3600 * SECOND;
-    state.told(&Followed::All, Told::All(table.all(NOW)), late);
+    state.told(&Subscription::All, StreamItem::All(table.all(NOW)), late);
     assert!(!screen(&state, 120, 30).contains("stale"));
     state.tick(late + 7 * SECOND);
     assert!(screen(&state, 120, 30).contains("stale 7s"));
@@ -263,15 +263,15 @@ fn a_loss_is_red_if_it_is_new() {
 #[test]
 fn a_collector_that_is_lost_is_told_with_its_address_and_what_was_known_stays() {
     let (table, mut state) = three();
-    let lost = |why: &str| Told::Lost(why.to_owned());
-    state.told(&Followed::All, lost("can't connect: refused"), NOW);
+    let lost = |why: &str| StreamItem::Lost(why.to_owned());
+    state.told(&Subscription::All, lost("can't connect: refused"), NOW);
     let shown = screen(&state, 120, 30);
     assert!(shown.contains("Trying http://127.0.0.1:8083 again: can't connect: refused"));
     assert!(shown.contains("LOST") && shown.contains("a-1 Alpha"), "{shown}");
     table.tell(&mut state, NOW);
-    assert_eq!(*state.link(), Link::Live);
+    assert_eq!(*state.link(), CollectorLink::Live);
     let mut fresh = State::new();
-    fresh.told(&Followed::All, lost("can't connect: refused"), NOW);
+    fresh.told(&Subscription::All, lost("can't connect: refused"), NOW);
     assert!(screen(&fresh, 80, 24).contains("--url http://HOST:8083"));
 }
 
@@ -296,7 +296,7 @@ fn clients_come_and_go_and_rows_keep_their_place_for_two_seconds() {
     let (mut table, mut state) = three();
     table.carry("c-1", 500_000_000, 0, NOW);
     let changed = |state: &mut State, update| {
-        state.told(&Followed::All, Told::Changes(update), NOW);
+        state.told(&Subscription::All, StreamItem::Changes(update), NOW);
     };
     changed(&mut state, table.all(NOW));
     assert_eq!(rows(&state), ["b-1", "a-1", "c-1"]);

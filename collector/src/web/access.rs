@@ -13,7 +13,7 @@ use ring::hmac;
 
 use super::caller::Caller;
 use super::error::ApiError;
-use super::session::{self, Session};
+use super::session::{self, WebSession};
 
 /// Text signed to compare tokens.
 const PROOF: &[u8] = b"network monitor token";
@@ -49,7 +49,7 @@ impl Default for Rule {
 
 /// Source address of a request.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub SocketAddr);
+pub(super) struct RequestOrigin(pub SocketAddr);
 
 /// The caller and its address.
 #[derive(Debug, Clone)]
@@ -60,7 +60,7 @@ pub(super) struct Asker {
     pub address: IpAddr,
 }
 
-impl<S: Sync> FromRequestParts<S> for Peer {
+impl<S: Sync> FromRequestParts<S> for RequestOrigin {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
@@ -140,7 +140,7 @@ impl Access {
 
 /// The credential of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Claim {
+pub(super) enum Credential {
     /// None needed: everybody is let in.
     Open,
     /// By a session.
@@ -193,22 +193,22 @@ impl Rule {
         &self,
         headers: &HeaderMap,
         peer: IpAddr,
-        holds: impl Fn(Session) -> bool,
-    ) -> Claim {
+        holds: impl Fn(WebSession) -> bool,
+    ) -> Credential {
         if self.asks_nobody() {
-            return Claim::Open;
+            return Credential::Open;
         }
         if let Some(token) = &self.token {
             if sessions(token, headers).any(holds) {
-                return Claim::Session;
+                return Credential::Session;
             }
             if let Some(right) = bearer(token, headers) {
-                return Claim::Token(right);
+                return Credential::Token(right);
             }
         }
         let user = self.user.as_ref().and_then(|header| headers.get(header));
         let vouched = user.is_some_and(|user| !user.is_empty()) && self.is_proxy(peer);
-        if vouched { Claim::User } else { Claim::Nothing }
+        if vouched { Credential::User } else { Credential::Nothing }
     }
 }
 
@@ -234,12 +234,12 @@ fn bearer(token: &hmac::Key, headers: &HeaderMap) -> Option<bool> {
 pub(super) fn sessions<'a>(
     token: &'a hmac::Key,
     headers: &'a HeaderMap,
-) -> impl Iterator<Item = Session> + 'a {
+) -> impl Iterator<Item = WebSession> + 'a {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
     let cookies = cookies.flat_map(|cookies| cookies.split(';'));
     let ours = cookies.filter_map(|cookie| cookie.trim().split_once('='));
     let ours = ours.filter(|(name, _)| *name == session::COOKIE);
-    ours.filter_map(|(_, value)| Session::of(value, token))
+    ours.filter_map(|(_, value)| WebSession::of(value, token))
 }
 
 #[cfg(test)]
@@ -259,32 +259,32 @@ mod tests {
     #[test]
     fn without_token_and_proxy_everybody_may() {
         let claim = Access::default().rule().claim(&HeaderMap::new(), ELSEWHERE, |_| false);
-        assert_eq!(claim, Claim::Open);
+        assert_eq!(claim, Credential::Open);
     }
 
     #[test]
     fn only_who_knows_the_token_may() {
         let rule = Access::default().with_token(TOKEN).rule();
         let claim = |given: &[(HeaderName, &str)]| rule.claim(&headers(given), ELSEWHERE, |_| true);
-        assert_eq!(claim(&[]), Claim::Nothing);
+        assert_eq!(claim(&[]), Credential::Nothing);
         for (value, claimed) in [
-            ("Bearer correct horse battery", Claim::Token(true)),
-            ("bearer  correct horse battery", Claim::Token(true)),
-            ("Bearer correct horse", Claim::Token(false)),
-            ("Bearer ", Claim::Nothing),
-            ("Bearer", Claim::Nothing),
-            ("Basic correct horse battery", Claim::Nothing),
+            ("Bearer correct horse battery", Credential::Token(true)),
+            ("bearer  correct horse battery", Credential::Token(true)),
+            ("Bearer correct horse", Credential::Token(false)),
+            ("Bearer ", Credential::Nothing),
+            ("Bearer", Credential::Nothing),
+            ("Basic correct horse battery", Credential::Nothing),
         ] {
             assert_eq!(claim(&[(AUTHORIZATION, value)]), claimed, "{value}");
         }
-        let cookie = Session::begin(7).unwrap().cookie(&key(TOKEN));
+        let cookie = WebSession::begin(7).unwrap().cookie(&key(TOKEN));
         let with = |cookie: String| claim(&[(COOKIE, &cookie)]);
-        assert_eq!(with(format!("a=b; netmon_session={cookie}")), Claim::Session);
-        assert_eq!(with(format!("a=b; netmon_session={}", &cookie[1..])), Claim::Nothing);
-        assert_eq!(with(format!("other={cookie}")), Claim::Nothing);
-        assert_eq!(with(format!("netmon_session={TOKEN}")), Claim::Nothing);
+        assert_eq!(with(format!("a=b; netmon_session={cookie}")), Credential::Session);
+        assert_eq!(with(format!("a=b; netmon_session={}", &cookie[1..])), Credential::Nothing);
+        assert_eq!(with(format!("other={cookie}")), Credential::Nothing);
+        assert_eq!(with(format!("netmon_session={TOKEN}")), Credential::Nothing);
         let ended = headers(&[(COOKIE, &format!("netmon_session={cookie}"))]);
-        assert_eq!(rule.claim(&ended, ELSEWHERE, |_| false), Claim::Nothing);
+        assert_eq!(rule.claim(&ended, ELSEWHERE, |_| false), Credential::Nothing);
         let access = Access::default().with_token(TOKEN);
         assert!(!format!("{access:?}").contains("horse"));
     }
@@ -297,11 +297,11 @@ mod tests {
         let claim = |given: &HeaderMap, peer| access.rule().claim(given, peer, |_| true);
         let user = headers(&[(name.clone(), "alice")]);
         let mapped = "::ffff:192.0.2.7".parse().unwrap();
-        assert_eq!(claim(&user, proxy), Claim::User);
-        assert_eq!(claim(&user, mapped), Claim::User);
-        assert_eq!(claim(&user, ELSEWHERE), Claim::Nothing);
-        assert_eq!(claim(&HeaderMap::new(), proxy), Claim::Nothing);
-        assert_eq!(claim(&headers(&[(name, "")]), proxy), Claim::Nothing);
+        assert_eq!(claim(&user, proxy), Credential::User);
+        assert_eq!(claim(&user, mapped), Credential::User);
+        assert_eq!(claim(&user, ELSEWHERE), Credential::Nothing);
+        assert_eq!(claim(&HeaderMap::new(), proxy), Credential::Nothing);
+        assert_eq!(claim(&headers(&[(name, "")]), proxy), Credential::Nothing);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::limits::Limits;
+use super::limits::WebLimits;
 
 /// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Activity {
     }
 
     /// The time limit that it exceeds, if any.
-    pub fn overdue(&self, limits: &Limits, now: Duration) -> Option<&'static str> {
+    pub fn overdue(&self, limits: &WebLimits, now: Duration) -> Option<&'static str> {
         let State { waits_for, since, untaken } = *self.state();
         let (limit, name) = match waits_for {
             For::Head => (limits.header_time, "header_time"),
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn each_part_of_a_request_has_its_time_however_it_trickles() {
-        let (limits, activity) = (Limits::default(), Activity::accepted(at(0)));
+        let (limits, activity) = (WebLimits::default(), Activity::accepted(at(0)));
         let overdue = |seconds| activity.overdue(&limits, at(seconds));
         activity.on_read(at(9));
         assert_eq!((overdue(10), overdue(11)), (None, Some("header_time")));
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_is_written_must_be_taken_whole_in_time() {
-        let (limits, activity) = (Limits::default(), Activity::accepted(at(0)));
+        let (limits, activity) = (WebLimits::default(), Activity::accepted(at(0)));
         activity.on_request(false, at(0));
         activity.on_write(false, at(5));
         activity.on_write(false, at(30));

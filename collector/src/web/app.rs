@@ -9,12 +9,12 @@ use axum::http::request::Parts;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::access::{Access, Asker, Peer};
+use super::access::{Access, Asker, RequestOrigin};
 use super::error::ApiError;
-use super::limits::{Limits, refused};
+use super::limits::{WebLimits, refused};
 use super::readiness::Readiness;
 use super::session::SignedOut;
-use super::throttle::Throttle;
+use super::throttle::SignInThrottle;
 use super::tls::HttpTls;
 use super::turns::{NoTurn, Turn, TurnLimits, Turns};
 use crate::live::Live;
@@ -50,7 +50,7 @@ pub struct WebState {
     /// Sessions of browsers that were signed out.
     pub signed_out: SignedOut,
     /// Limits of simultaneous use and of time.
-    pub limits: Limits,
+    pub limits: WebLimits,
 }
 
 impl fmt::Debug for WebState {
@@ -73,7 +73,7 @@ pub(super) struct App {
     /// Caches whether the store is ready.
     pub readiness: Readiness,
     /// Counts wrong tokens.
-    pub throttle: Mutex<Throttle>,
+    pub throttle: Mutex<SignInThrottle>,
     pub stop: watch::Receiver<bool>,
     /// The API described.
     pub document: utoipa::openapi::OpenApi,
@@ -102,7 +102,7 @@ impl App {
             name: "streams",
             name_each: "streams_per_address",
         });
-        let throttle = Mutex::new(Throttle::new(&limits));
+        let throttle = Mutex::new(SignInThrottle::new(&limits));
         Self { state, queries, streams, readiness: Readiness::default(), throttle, stop, document }
     }
 
@@ -149,7 +149,7 @@ impl FromRequestParts<Arc<App>> for Asker {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let Peer(peer) = Peer::from_request_parts(parts, app).await?;
+        let RequestOrigin(peer) = RequestOrigin::from_request_parts(parts, app).await?;
         Ok(app.state.access.rule().asker(&parts.headers, peer.ip()))
     }
 }

@@ -12,7 +12,7 @@ use super::cache::Answer;
 use super::error::ApiError;
 use super::params::{NicParams, Params};
 use super::series::must_exist;
-use crate::store::{Event, EventKind, gap_name};
+use crate::store::{EventKind, NicEvent, gap_name};
 use crate::time::Time;
 
 /// Most events that are given.
@@ -64,8 +64,8 @@ enum KindView {
     },
 }
 
-impl From<Event> for EventView {
-    fn from(event: Event) -> Self {
+impl From<NicEvent> for EventView {
+    fn from(event: NicEvent) -> Self {
         let kind = match event.kind {
             EventKind::Lost { packets } => KindView::Lost { packets },
             EventKind::ClockStep => KindView::ClockStep,

@@ -25,7 +25,7 @@ const REASONS: [&str; 14] = [
 /// The limits. An address is an IPv4 address or an IPv6 /64; behind a proxy, the user or address that
 /// the proxy names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct WebLimits {
     /// Open connections.
     pub connections: usize,
     /// Open connections of one address.
@@ -58,7 +58,7 @@ pub struct Limits {
     pub failed_sign_ins_per_address: u32,
 }
 
-impl Default for Limits {
+impl Default for WebLimits {
     fn default() -> Self {
         Self {
             connections: 512,

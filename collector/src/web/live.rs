@@ -26,7 +26,7 @@ use super::app::{App, no_turn, stopped};
 use super::error::ApiError;
 use super::params::Params;
 use super::turns::Turn;
-use crate::live::{ClientUpdate, Event, Live, SamplesUpdate, Update};
+use crate::live::{ClientUpdate, Live, PageEvent, SamplesUpdate, Update};
 use crate::time::now_ns;
 
 /// Longest silence on a stream: a comment shows that it is alive.
@@ -60,7 +60,7 @@ pub(super) enum LiveData {
 struct Reader {
     live: Live,
     client: Option<ClientId>,
-    events: broadcast::Receiver<Event>,
+    events: broadcast::Receiver<PageEvent>,
     stop: watch::Receiver<bool>,
     /// Pieces to send first.
     pending: VecDeque<Bytes>,
@@ -138,7 +138,7 @@ impl Reader {
     }
 
     /// Queues an event. All readers share its JSON, which has no line break.
-    fn push(&mut self, Event { name, json }: Event) {
+    fn push(&mut self, PageEvent { name, json }: PageEvent) {
         let head = format!("event: {name}\ndata: ").into();
         self.pending.extend([head, json, Bytes::from_static(b"\n\n")]);
     }

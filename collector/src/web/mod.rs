@@ -57,7 +57,7 @@ pub use self::app::WebState;
 use self::cache::Answer;
 use self::error::ApiError;
 use self::guard::Hosts;
-pub use self::limits::Limits;
+pub use self::limits::WebLimits;
 use self::limits::start_counters;
 pub use self::session::SignedOut;
 pub use self::tls::{CertificateFiles, HttpTls, TlsError, own_client};

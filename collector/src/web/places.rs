@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::activity::Activity;
 use super::caller::Caller;
-use super::limits::Limits;
+use super::limits::WebLimits;
 
 /// Number of a connection.
 pub(super) type Id = u64;
@@ -16,7 +16,7 @@ pub(super) type Id = u64;
 /// The open connections.
 #[derive(Debug)]
 pub(super) struct Places {
-    limits: Limits,
+    limits: WebLimits,
     open: BTreeMap<Id, (Caller, Arc<Activity>)>,
     next: Id,
 }
@@ -31,13 +31,13 @@ pub(super) enum Admission {
 }
 
 impl Places {
-    pub const fn new(limits: Limits) -> Self {
+    pub const fn new(limits: WebLimits) -> Self {
         Self { limits, open: BTreeMap::new(), next: 0 }
     }
 
     /// Admits a connection of a caller. A connection that must end for it loses its place at once.
     pub fn admit(&mut self, from: Caller, activity: Arc<Activity>) -> Admission {
-        let Limits { connections, connections_per_address, .. } = self.limits;
+        let WebLimits { connections, connections_per_address, .. } = self.limits;
         let mut count: HashMap<&Caller, usize> = HashMap::new();
         self.open.values().for_each(|(of, _)| *count.entry(of).or_default() += 1);
         let own = count.get(&from).copied().unwrap_or(0);
@@ -95,8 +95,8 @@ impl Places {
 mod tests {
     use super::*;
 
-    const LIMITS: fn() -> Limits =
-        || Limits { connections: 4, connections_per_address: 3, ..Limits::default() };
+    const LIMITS: fn() -> WebLimits =
+        || WebLimits { connections: 4, connections_per_address: 3, ..WebLimits::default() };
 
     fn at(last: u8) -> Caller {
         Caller::at([192, 0, 2, last].into())

@@ -7,20 +7,20 @@ use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::access::{Asker, Claim, Peer, Rule};
+use super::access::{Asker, Credential, RequestOrigin, Rule};
 use super::app::App;
 use super::error::ApiError;
 use super::guard::Named;
 use super::limits::refused;
-use super::session::Session;
-use super::throttle::Verdict;
+use super::session::WebSession;
+use super::throttle::TokenVerdict;
 use crate::audit;
 use crate::time::{boot, now_ns};
 
 /// Middleware: passes authorized requests.
 pub(super) async fn protect(
     State(app): State<Arc<App>>,
-    Peer(peer): Peer,
+    RequestOrigin(peer): RequestOrigin,
     Named(named): Named,
     request: Request,
     next: Next,
@@ -28,16 +28,16 @@ pub(super) async fn protect(
     let rule = app.state.access.rule();
     let claim = rule.claim(request.headers(), peer.ip(), |session| app.holds(session, &rule));
     match claim {
-        Claim::Open | Claim::Session => {}
-        Claim::User if named => {}
-        Claim::User => {
+        Credential::Open | Credential::Session => {}
+        Credential::User if named => {}
+        Credential::User => {
             refused("host");
             return Err(ApiError::host_not_allowed());
         }
-        Claim::Token(right) => {
+        Credential::Token(right) => {
             app.judge(&rule.asker(request.headers(), peer.ip()), right)?;
         }
-        Claim::Nothing => {
+        Credential::Nothing => {
             return Err(ApiError::new(
                 StatusCode::UNAUTHORIZED,
                 "token_needed",
@@ -56,7 +56,7 @@ pub(super) async fn protect(
 
 impl App {
     /// True if a session is still valid.
-    pub(super) fn holds(&self, session: Session, rule: &Rule) -> bool {
+    pub(super) fn holds(&self, session: WebSession, rule: &Rule) -> bool {
         session.holds(now_ns() / 1_000_000_000, rule.session_time)
             && !self.state.signed_out.has(&session)
     }
@@ -67,13 +67,13 @@ impl App {
         let verdict = throttle.judge(&asker.caller, right, boot());
         drop(throttle);
         match verdict {
-            Verdict::Right => Ok(()),
-            Verdict::Wrong => {
+            TokenVerdict::Right => Ok(()),
+            TokenVerdict::Wrong => {
                 audit::sign_in_failed(asker.address, "wrong_token");
                 let message = "this is not the token of http.token_file";
                 Err(ApiError::new(StatusCode::UNAUTHORIZED, "wrong_token", message))
             }
-            Verdict::Later(wait, limit) => {
+            TokenVerdict::Later(wait, limit) => {
                 refused(limit);
                 audit::sign_in_failed(asker.address, "too_many");
                 let message = "too many wrong tokens were tried; try again later";

@@ -23,14 +23,14 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::access::{Access, Peer};
+use super::access::{Access, RequestOrigin};
 use super::activity::Activity;
 use super::app::stopped;
 use super::guard::Encrypted;
-use super::limits::{Limits, refused};
+use super::limits::{WebLimits, refused};
 use super::places::{Admission, Id, Places};
 use super::tls::HttpTls;
-use super::watched::{Ended, Watched};
+use super::watched::{Ended, WatchedStream};
 use crate::metrics::HTTP_CONNECTIONS;
 use crate::time::boot;
 
@@ -143,7 +143,7 @@ pub(super) async fn serve(
     router: Router,
     tls: Option<HttpTls>,
     access: Access,
-    limits: Limits,
+    limits: WebLimits,
     mut stop: watch::Receiver<bool>,
 ) {
     let open = Open(Arc::new(Mutex::new((Places::new(limits), HashMap::new()))));
@@ -241,14 +241,14 @@ async fn answer(
     router: Router,
     watcher: Watcher,
 ) {
-    let stream = TokioIo::new(Watched::new(stream, activity.clone()));
+    let stream = TokioIo::new(WatchedStream::new(stream, activity.clone()));
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (router, activity) = (router.clone(), activity.clone());
         let has_body = !hyper::body::Body::is_end_stream(request.body());
         activity.on_request(has_body, boot());
         let mut request =
             request.map(|body| Body::new(Ended::new(body, activity.clone(), Activity::on_body)));
-        request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(RequestOrigin(peer));
         request.extensions_mut().insert(encrypted);
         async move {
             let response = TowerToHyperService::new(router).call(request).await?;
@@ -269,7 +269,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_handle_is_kept_of_a_connection_that_has_ended_already() {
-        let open = Open(Arc::new(Mutex::new((Places::new(Limits::default()), HashMap::new()))));
+        let open = Open(Arc::new(Mutex::new((Places::new(WebLimits::default()), HashMap::new()))));
         let (access, peer) = (Access::default(), SocketAddr::from(([192, 0, 2, 1], 1)));
         for ended_first in [true, false] {
             let activity = Arc::new(Activity::accepted(Duration::ZERO));

@@ -26,12 +26,12 @@ const SIGNED_OUT_MAX: usize = 10_000;
 
 /// A session: its start, seconds since 1970, and a unique number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct Session {
+pub(super) struct WebSession {
     began: u64,
     number: u128,
 }
 
-impl Session {
+impl WebSession {
     /// Begins a session.
     pub fn begin(now_s: u64) -> Result<Self, getrandom::Error> {
         let mut number = [0; 16];
@@ -90,7 +90,7 @@ pub struct SignedOut {
 struct Known {
     /// All sessions begun up to this time are signed out, seconds since 1970.
     until: u64,
-    sessions: BTreeSet<Session>,
+    sessions: BTreeSet<WebSession>,
 }
 
 impl fmt::Debug for SignedOut {
@@ -126,7 +126,7 @@ impl SignedOut {
     }
 
     /// True if a session was signed out.
-    pub(super) fn has(&self, session: &Session) -> bool {
+    pub(super) fn has(&self, session: &WebSession) -> bool {
         let known = self.known();
         session.began <= known.until || known.sessions.contains(session)
     }
@@ -135,14 +135,14 @@ impl SignedOut {
     /// expires by itself, seconds since 1970.
     #[must_use]
     pub fn list(&self, lasts: Duration) -> Vec<(String, u64)> {
-        let ends = |session: &Session| session.began.saturating_add(lasts.as_secs());
+        let ends = |session: &WebSession| session.began.saturating_add(lasts.as_secs());
         self.known().sessions.iter().map(|session| (session.name(), ends(session))).collect()
     }
 
     /// Adds sessions signed out at other collectors. Ignores invalid names.
     pub fn learn(&self, names: &[String], now_s: u64, lasts: Duration) {
-        let sessions = names.iter().filter_map(|name| Session::named(name));
-        let news: Vec<Session> = sessions.filter(|session| !self.has(session)).collect();
+        let sessions = names.iter().filter_map(|name| WebSession::named(name));
+        let news: Vec<WebSession> = sessions.filter(|session| !self.has(session)).collect();
         if !news.is_empty() {
             self.add(news, now_s, lasts);
         }
@@ -151,7 +151,7 @@ impl SignedOut {
     /// Signs sessions out, and drops those that have expired by themselves.
     pub(super) fn add(
         &self,
-        sessions: impl IntoIterator<Item = Session>,
+        sessions: impl IntoIterator<Item = WebSession>,
         now_s: u64,
         lasts: Duration,
     ) {
@@ -190,22 +190,22 @@ mod tests {
 
     #[test]
     fn a_cookie_is_of_its_session_for_who_signed_it_only() {
-        let session = Session::begin(1000).unwrap();
+        let session = WebSession::begin(1000).unwrap();
         let cookie = session.cookie(&key("a"));
-        assert_eq!(Session::of(&cookie, &key("a")), Some(session));
-        assert_eq!(Session::of(&cookie, &key("b")), None);
+        assert_eq!(WebSession::of(&cookie, &key("a")), Some(session));
+        assert_eq!(WebSession::of(&cookie, &key("b")), None);
         for wrong in ["", "AAAA", &cookie[1..], &cookie[..cookie.len() - 2], "%"] {
-            assert_eq!(Session::of(wrong, &key("a")), None, "{wrong}");
+            assert_eq!(WebSession::of(wrong, &key("a")), None, "{wrong}");
         }
         let later = BASE64_URL_SAFE_NO_PAD.decode(&cookie).unwrap();
         let later = [&[0xff], &later[1..]].concat();
-        assert_eq!(Session::of(&BASE64_URL_SAFE_NO_PAD.encode(later), &key("a")), None);
-        assert_ne!(Session::begin(1000).unwrap(), session);
+        assert_eq!(WebSession::of(&BASE64_URL_SAFE_NO_PAD.encode(later), &key("a")), None);
+        assert_ne!(WebSession::begin(1000).unwrap(), session);
     }
 
     #[test]
     fn a_session_ends_and_none_from_the_far_future_holds() {
-        let session = Session { began: 1_000_000, number: 1 };
+        let session = WebSession { began: 1_000_000, number: 1 };
         for (now, holds) in [
             (1_000_000, true),
             (1_086_400, true),
@@ -223,7 +223,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("signed-out.json");
         let signed_out = SignedOut::open(file.clone());
-        let session = |began| Session { began, number: 7 };
+        let session = |began| WebSession { began, number: 7 };
         assert!(!signed_out.has(&session(5)));
         signed_out.add([session(5), session(6)], 10, DAY);
         let again = SignedOut::open(file);

@@ -17,7 +17,7 @@ use super::access::{Asker, Rule, is_token, sessions};
 use super::app::App;
 use super::error::ApiError;
 use super::guard::Encrypted;
-use super::session::{COOKIE, Session};
+use super::session::{COOKIE, WebSession};
 use crate::audit;
 use crate::time::now_ns;
 
@@ -57,7 +57,7 @@ pub(super) async fn sign_in(
         };
     };
     app.judge(&asker, is_token(token, &presented))?;
-    let session = Session::begin(now_ns() / 1_000_000_000);
+    let session = WebSession::begin(now_ns() / 1_000_000_000);
     let session = session.map_err(|error| ApiError::internal(error.in_full().to_string()))?;
     audit::signed_in(asker.address);
     let cookie = set_cookie(&session.cookie(token), rule.session_time.as_secs(), encrypted);
@@ -90,7 +90,7 @@ pub(super) async fn sign_out(
 }
 
 /// The valid sessions of a request.
-fn held(app: &App, rule: &Rule, headers: &HeaderMap) -> Vec<Session> {
+fn held(app: &App, rule: &Rule, headers: &HeaderMap) -> Vec<WebSession> {
     let sessions = rule.token.iter().flat_map(|token| sessions(token, headers));
     sessions.filter(|session| app.holds(*session, rule)).collect()
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::caller::Caller;
-use super::limits::Limits;
+use super::limits::WebLimits;
 use crate::bucket::Bucket;
 
 /// Wrong tokens that an address may try even if too many fail in total.
@@ -23,7 +23,7 @@ const SPAN: Duration = Duration::from_secs(60);
 
 /// Attempts so far. Times are from a monotonic clock.
 #[derive(Debug)]
-pub(super) struct Throttle {
+pub(super) struct SignInThrottle {
     /// Wrong tokens that one address may try.
     each: u64,
     of: HashMap<Caller, Tries>,
@@ -50,7 +50,7 @@ impl Tries {
 
 /// Outcome of a presented token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum TokenVerdict {
     /// It is right.
     Right,
     /// It is wrong.
@@ -59,8 +59,8 @@ pub(super) enum Verdict {
     Later(Duration, &'static str),
 }
 
-impl Throttle {
-    pub fn new(limits: &Limits) -> Self {
+impl SignInThrottle {
+    pub fn new(limits: &WebLimits) -> Self {
         Self {
             each: limits.failed_sign_ins_per_address.into(),
             of: HashMap::new(),
@@ -69,14 +69,16 @@ impl Throttle {
     }
 
     /// Judges a presented token, right or wrong.
-    pub fn judge(&mut self, caller: &Caller, right: bool, now: Duration) -> Verdict {
+    pub fn judge(&mut self, caller: &Caller, right: bool, now: Duration) -> TokenVerdict {
         let tries = self.of.get(caller).cloned().unwrap_or_else(|| Tries::new(self.each));
         let later = self.later(&tries, caller, now);
         match later {
-            Some((wait, limit)) if !(right && tries.is_known(now)) => Verdict::Later(wait, limit),
+            Some((wait, limit)) if !(right && tries.is_known(now)) => {
+                TokenVerdict::Later(wait, limit)
+            }
             _ if right => {
                 self.entry(caller, now).proved = Some(now);
-                Verdict::Right
+                TokenVerdict::Right
             }
             _ => {
                 self.entry(caller, now).wrong.take(1, now);
@@ -84,7 +86,7 @@ impl Throttle {
                 if self.in_all.wait_for(1, now).is_zero() {
                     self.in_all.take(1, now);
                 }
-                Verdict::Wrong
+                TokenVerdict::Wrong
             }
         }
     }
@@ -138,56 +140,56 @@ mod tests {
         Caller::at(std::net::Ipv4Addr::from_bits(number).into())
     }
 
-    fn throttle() -> Throttle {
-        Throttle::new(&Limits::default())
+    fn throttle() -> SignInThrottle {
+        SignInThrottle::new(&WebLimits::default())
     }
 
     #[test]
     fn an_address_that_guesses_is_told_nothing_more_for_a_while_also_if_it_is_right() {
         let (mut throttle, now) = (throttle(), at(0));
         for _ in 0..10 {
-            assert_eq!(throttle.judge(&host(1), false, now), Verdict::Wrong);
+            assert_eq!(throttle.judge(&host(1), false, now), TokenVerdict::Wrong);
         }
-        let later = Verdict::Later(Duration::from_secs(6), "failed_sign_ins_per_address");
+        let later = TokenVerdict::Later(Duration::from_secs(6), "failed_sign_ins_per_address");
         assert_eq!(throttle.judge(&host(1), false, now), later);
         assert_eq!(throttle.judge(&host(1), true, now), later);
-        assert_eq!(throttle.judge(&host(2), true, now), Verdict::Right);
-        assert_eq!(throttle.judge(&host(1), false, at(6)), Verdict::Wrong);
-        assert_eq!(throttle.judge(&host(1), true, at(12)), Verdict::Right);
+        assert_eq!(throttle.judge(&host(2), true, now), TokenVerdict::Right);
+        assert_eq!(throttle.judge(&host(1), false, at(6)), TokenVerdict::Wrong);
+        assert_eq!(throttle.judge(&host(1), true, at(12)), TokenVerdict::Right);
     }
 
     #[test]
     fn who_has_proved_to_know_it_is_not_locked_out_by_others_of_the_address() {
         let (mut throttle, now) = (throttle(), at(0));
-        assert_eq!(throttle.judge(&host(1), true, now), Verdict::Right);
+        assert_eq!(throttle.judge(&host(1), true, now), TokenVerdict::Right);
         for _ in 0..100 {
             throttle.judge(&host(1), false, now);
         }
-        assert!(matches!(throttle.judge(&host(1), false, now), Verdict::Later(..)));
-        assert_eq!(throttle.judge(&host(1), true, now), Verdict::Right);
+        assert!(matches!(throttle.judge(&host(1), false, now), TokenVerdict::Later(..)));
+        assert_eq!(throttle.judge(&host(1), true, now), TokenVerdict::Right);
     }
 
     #[test]
     fn though_many_addresses_guess_each_new_one_has_a_few_tries() {
         let (mut throttle, now) = (throttle(), at(0));
-        let wrong = |verdicts: &[Verdict]| {
-            verdicts.iter().filter(|verdict| **verdict == Verdict::Wrong).count()
+        let wrong = |verdicts: &[TokenVerdict]| {
+            verdicts.iter().filter(|verdict| **verdict == TokenVerdict::Wrong).count()
         };
         for number in 100..120 {
             for _ in 0..5 {
                 throttle.judge(&host(number), false, now);
             }
         }
-        let verdicts: Vec<Verdict> =
+        let verdicts: Vec<TokenVerdict> =
             (0..20).map(|_| throttle.judge(&host(1), false, now)).collect();
         assert_eq!(wrong(&verdicts), 3);
-        assert!(matches!(verdicts[19], Verdict::Later(_, "failed_sign_ins")), "{verdicts:?}");
-        assert_eq!(throttle.judge(&host(2), true, now), Verdict::Right);
+        assert!(matches!(verdicts[19], TokenVerdict::Later(_, "failed_sign_ins")), "{verdicts:?}");
+        assert_eq!(throttle.judge(&host(2), true, now), TokenVerdict::Right);
         // Behind a proxy that names no clients, all count as one; only the total limit applies.
-        assert!(matches!(throttle.judge(&Caller::Proxy, true, now), Verdict::Later(..)));
-        assert_eq!(throttle.judge(&Caller::Proxy, true, at(1)), Verdict::Right);
+        assert!(matches!(throttle.judge(&Caller::Proxy, true, now), TokenVerdict::Later(..)));
+        assert_eq!(throttle.judge(&Caller::Proxy, true, at(1)), TokenVerdict::Right);
         throttle.judge(&host(3), false, at(1));
-        assert_eq!(throttle.judge(&Caller::Proxy, true, at(1)), Verdict::Right, "known");
+        assert_eq!(throttle.judge(&Caller::Proxy, true, at(1)), TokenVerdict::Right, "known");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::state::{StoreState, as_f64, set_state};
 use super::told;
 use crate::store::commit::{Plan, Strikes, Taken, TakenSession};
-use crate::store::{Batch, End, Epoch, SessionBatch, Store, StoreError};
+use crate::store::{Batch, Epoch, SessionBatch, Store, StoreError, TransactionEnd};
 
 /// First and longest wait before a failed commit is retried.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -44,7 +44,7 @@ pub(super) async fn commit(
         let begun = Instant::now();
         match store.add(&part, end).await {
             Ok(()) => {
-                if end == End::Commit {
+                if end == TransactionEnd::Commit {
                     note_commit(&part, begun, state);
                 }
                 tell(taken(plan.on_taken(started.elapsed())));

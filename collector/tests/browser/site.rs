@@ -9,7 +9,7 @@ use collector::metrics::Metrics;
 use collector::store::sqlite::SqliteStore;
 use collector::store::{Batch, Commit, Epoch, SessionBatch, Store};
 use collector::time::now_ns;
-use collector::web::{Access, Limits, SignedOut, WebState, serve};
+use collector::web::{Access, SignedOut, WebLimits, WebState, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -128,7 +128,7 @@ impl Site {
             access,
             tls: None,
             signed_out: SignedOut::default(),
-            limits: Limits::default(),
+            limits: WebLimits::default(),
         };
         let serving = Mutex::new(None);
         let site = Self { address, live, store, directory, writer, state, serving };

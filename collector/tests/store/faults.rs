@@ -9,7 +9,7 @@ use collector::metrics::Metrics;
 use collector::run::Health;
 use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
 use collector::store::{Check, Commit, Query, Store};
-use collector::web::{Access, Limits, SignedOut, WebState, serve};
+use collector::web::{Access, SignedOut, WebLimits, WebState, serve};
 use collector::writer::{
     BatchLimits, ClientShare, OpenSession, Progress, StoreState, Surroundings, Writer, WriterHandle,
 };
@@ -69,7 +69,7 @@ impl Working {
             access: Access::default(),
             tls: None,
             signed_out: SignedOut::default(),
-            limits: Limits::default(),
+            limits: WebLimits::default(),
         };
         tokio::spawn(async move {
             let (_stop, stopped) = watch::channel(false);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use collector::web::{Access, Limits};
+use collector::web::{Access, WebLimits};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::{Connection, send};
@@ -47,7 +47,7 @@ async fn trickled(server: &Server, head: &str, piece: &str) -> Duration {
 
 #[tokio::test]
 async fn slow_bodies_and_heads_and_silence_keep_nobody_out() {
-    let limits = Limits { connections: 24, connections_per_address: 20, ..Limits::default() };
+    let limits = WebLimits { connections: 24, connections_per_address: 20, ..WebLimits::default() };
     let server =
         server_within(None, Access::default().with_token("0123456789abcdef"), limits).await;
     let mut held = Vec::new();
@@ -65,7 +65,7 @@ async fn slow_bodies_and_heads_and_silence_keep_nobody_out() {
 #[tokio::test]
 async fn each_part_of_a_request_has_its_time_however_it_trickles() {
     let short = Duration::from_millis(300);
-    let limits = Limits { header_time: short, body_time: short, ..Limits::default() };
+    let limits = WebLimits { header_time: short, body_time: short, ..WebLimits::default() };
     let server = server_within(None, Access::default(), limits).await;
     let [head, body] = [("GET / HTTP/1.1\r\nHost: localhost\r\n", "X: x\r\n"), (SLOW_BODY, " ")]
         .map(|(head, piece)| trickled(&server, head, piece));
@@ -82,7 +82,7 @@ async fn each_part_of_a_request_has_its_time_however_it_trickles() {
 
 #[tokio::test]
 async fn a_connection_that_asks_for_nothing_more_ends() {
-    let limits = Limits { idle_time: Duration::from_millis(300), ..Limits::default() };
+    let limits = WebLimits { idle_time: Duration::from_millis(300), ..WebLimits::default() };
     let server = server_within(None, Access::default(), limits).await;
     let mut connection = Connection::connect(&server.address).await;
     connection.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
@@ -92,7 +92,7 @@ async fn a_connection_that_asks_for_nothing_more_ends() {
 
 #[tokio::test]
 async fn a_stream_whose_reader_takes_a_byte_now_and_then_ends() {
-    let limits = Limits { send_time: Duration::from_millis(500), ..Limits::default() };
+    let limits = WebLimits { send_time: Duration::from_millis(500), ..WebLimits::default() };
     let server = server_within(None, Access::default(), limits).await;
     let alias = "x".repeat(8 << 20);
     server.observe("web-1", &alias, 1);
@@ -109,7 +109,7 @@ async fn a_stream_whose_reader_takes_a_byte_now_and_then_ends() {
 
 #[tokio::test]
 async fn of_one_address_few_queries_run_some_wait_and_more_are_told_when_to_come_again() {
-    let limits = Limits { queries_waiting_per_address: 3, ..Limits::default() };
+    let limits = WebLimits { queries_waiting_per_address: 3, ..WebLimits::default() };
     let server = server_within(None, Access::default(), limits).await;
     server.memory.hold(true);
     let mut asked = Vec::new();
@@ -157,7 +157,7 @@ async fn a_query_ends_with_its_connection_and_the_next_one_runs() {
 
 #[tokio::test]
 async fn a_query_that_takes_too_long_ends_and_says_so() {
-    let limits = Limits { query_time: Duration::from_millis(300), ..Limits::default() };
+    let limits = WebLimits { query_time: Duration::from_millis(300), ..WebLimits::default() };
     let server = server_within(None, Access::default(), limits).await;
     server.memory.hold(true);
     let answer = server.get(SERIES).await;
@@ -168,7 +168,7 @@ async fn a_query_that_takes_too_long_ends_and_says_so() {
 
 #[tokio::test]
 async fn streams_of_one_address_are_bounded_and_leave_their_places() {
-    let limits = Limits { streams_per_address: 2, ..Limits::default() };
+    let limits = WebLimits { streams_per_address: 2, ..WebLimits::default() };
     let server = server_within(None, Access::default(), limits).await;
     let streams = [
         Connection::open(&server.address, "/api/v1/live").await,

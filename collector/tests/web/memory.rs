@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use collector::store::{
-    Client, Event, EventKind, NicRange, Percentile, PercentileRange, Point, PointCounts, Query,
+    Client, EventKind, NicEvent, NicRange, Percentile, PercentileRange, Point, PointCounts, Query,
     Resolution, Series, SeriesRange, StoreError,
 };
 use tokio::sync::watch;
@@ -137,12 +137,12 @@ impl Query for Memory {
         Ok(Mix { interval_ns: 10_000_000_000, rx, ..Mix::default() })
     }
 
-    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError> {
+    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<NicEvent>, StoreError> {
         self.check()?;
         if (range.client.as_str(), range.nic.as_str()) != ("web-1", "eth0") {
             return Ok(Vec::new());
         }
-        let event = |n| Event {
+        let event = |n| NicEvent {
             time_ns: NOON + n,
             interval_ns: 0,
             kind: if n == 0 { EventKind::Started } else { EventKind::Lost { packets: n } },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use collector::live::Live;
 use collector::metrics::Metrics;
 use collector::time::now_ns;
-use collector::web::{Access, HttpTls, Limits, SignedOut, WebState, serve};
+use collector::web::{Access, HttpTls, SignedOut, WebLimits, WebState, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use wire::frame::{Counts, Frame, Sample};
@@ -34,11 +34,15 @@ pub async fn server() -> Server {
 
 /// A server with this state of the writer and this access.
 pub async fn server_with(writer: Option<&'static str>, access: Access) -> Server {
-    server_within(writer, access, Limits::default()).await
+    server_within(writer, access, WebLimits::default()).await
 }
 
 /// The same with limits.
-pub async fn server_within(writer: Option<&'static str>, access: Access, limits: Limits) -> Server {
+pub async fn server_within(
+    writer: Option<&'static str>,
+    access: Access,
+    limits: WebLimits,
+) -> Server {
     encrypted(writer, access, limits, None).await
 }
 
@@ -46,7 +50,7 @@ pub async fn server_within(writer: Option<&'static str>, access: Access, limits:
 pub async fn encrypted(
     writer: Option<&'static str>,
     access: Access,
-    limits: Limits,
+    limits: WebLimits,
     tls: Option<HttpTls>,
 ) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

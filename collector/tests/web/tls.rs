@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use collector::web::{Access, CertificateFiles, HttpTls, Limits, own_client};
+use collector::web::{Access, CertificateFiles, HttpTls, WebLimits, own_client};
 use rustls::{ClientConnection, StreamOwned};
 use serde_json::json;
 use settings::InFull;
@@ -29,7 +29,7 @@ fn make(directory: &std::path::Path) -> CertificateFiles {
 async fn server(files: &CertificateFiles) -> (Server, HttpTls) {
     let tls = HttpTls::open(files.clone()).unwrap();
     let access = Access::default().with_token("0123456789abcdef");
-    (encrypted(None, access, Limits::default(), Some(tls.clone())).await, tls)
+    (encrypted(None, access, WebLimits::default(), Some(tls.clone())).await, tls)
 }
 
 /// Sends a request as a client of this host. Returns the answer or the error.

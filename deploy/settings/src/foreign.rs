@@ -66,14 +66,14 @@ pub(crate) const TOLD_MAX: usize = 4096;
 /// The start of a text of any length, with tokens masked and the number of bytes cut. Its memory is
 /// bounded.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct Excerpt {
     text: String,
     /// Length of `text` as shown, bytes.
     shown: usize,
     cut: u64,
 }
 
-impl Told {
+impl Excerpt {
     /// Formats a value.
     pub(crate) fn of(value: fmt::Arguments<'_>) -> String {
         let mut told = Self::default();
@@ -95,7 +95,7 @@ impl Told {
     }
 }
 
-impl Write for Told {
+impl Write for Excerpt {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
         while self.cut == 0
@@ -212,20 +212,20 @@ mod tests {
     #[test]
     fn of_a_long_text_the_beginning_is_told_and_how_much_was_cut() {
         let long = "x".repeat(1 << 20);
-        let told = Told::of(format_args!("{long}"));
+        let told = Excerpt::of(format_args!("{long}"));
         assert_eq!(told, format!("{} [cut: {} bytes more]", &long[..4096], (1 << 20) - 4096));
         // The limit counts bytes as shown: an escaped character takes six.
-        let told = Told::of(format_args!("{}", "\u{1b}".repeat(1000)));
+        let told = Excerpt::of(format_args!("{}", "\u{1b}".repeat(1000)));
         assert_eq!(told, format!("{} [cut: 318 bytes more]", "\u{1b}".repeat(682)));
-        assert_eq!(Told::of(format_args!("{}", &long[..4096])), long[..4096]);
-        assert_eq!(Told::of(format_args!("网卡 {}", 7)), "网卡 7");
+        assert_eq!(Excerpt::of(format_args!("{}", &long[..4096])), long[..4096]);
+        assert_eq!(Excerpt::of(format_args!("网卡 {}", 7)), "网卡 7");
     }
 
     #[test]
     fn a_token_is_masked_also_where_it_is_cut() {
         let token = format!("nmt1_{}", "A".repeat(90));
-        assert_eq!(Told::of(format_args!("no client {token}")), "no client nmt1_***");
-        let cut = Told::of(format_args!("{}{token}", "x".repeat(4050)));
+        assert_eq!(Excerpt::of(format_args!("no client {token}")), "no client nmt1_***");
+        let cut = Excerpt::of(format_args!("{}{token}", "x".repeat(4050)));
         assert!(cut.ends_with("xnmt1_*** [cut: 49 bytes more]"), "{cut}");
     }
 

@@ -24,7 +24,7 @@ use tracing_subscriber::fmt::{FmtContext, SubscriberBuilder};
 use tracing_subscriber::registry::LookupSpan;
 
 use self::json::JsonLine;
-use crate::foreign::{Escaping, Told};
+use crate::foreign::{Escaping, Excerpt};
 use crate::sections::{Log, LogFormat};
 
 /// Formats fields of an event or span as text. A macro, because the type can't be named.
@@ -88,7 +88,7 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt
         }
         name => write!(writer, "{name}=")?,
     }
-    Escaping(writer).write_str(&Told::of(format_args!("{value:?}")))
+    Escaping(writer).write_str(&Excerpt::of(format_args!("{value:?}")))
 }
 
 /// Logs a panic as an event. Its text, possibly a peer's, would otherwise be printed raw.

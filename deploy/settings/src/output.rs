@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::causes::causes;
-use crate::foreign::{Foreign, Told, escape_lines};
+use crate::foreign::{Excerpt, Foreign, escape_lines};
 
 /// Size of the buffer, bytes.
 const BUFFER: usize = 1 << 16;
@@ -177,7 +177,7 @@ pub fn progress(text: &str) {
 
 /// Prints a line on the standard error. If that fails, the exit code remains.
 pub(crate) fn complain(program: &str, line: &str) {
-    let line = Told::of(format_args!("{line}"));
+    let line = Excerpt::of(format_args!("{line}"));
     let _nobody = writeln!(io::stderr(), "{program}: {}", Foreign(&line));
 }
 

@@ -31,7 +31,7 @@ pub enum Written {
 
 /// The collector's report on a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Told {
+pub struct StoredProgress {
     /// The session.
     pub session: u64,
     /// Every sequence number up to this one is committed.
@@ -44,7 +44,7 @@ pub struct Told {
 /// True if the database can't have the numbers up to `told.seq` from this agent. False if that can't be
 /// decided.
 #[must_use]
-pub fn is_fork(own: &Own, told: Told) -> bool {
+pub fn is_fork(own: &Own, told: StoredProgress) -> bool {
     if told.seq > own.last {
         // More than was ever made or sent here.
         return own.whole || own.last > own.sent.max(own.committed);
@@ -63,8 +63,8 @@ mod tests {
     const OWN: Own =
         Own { committed: 100, sent: 120, last: 130, whole: true, told: Written::Nothing };
 
-    const fn told(seq: u64, digest: Option<u64>) -> Told {
-        Told { session: 1, seq, digest }
+    const fn told(seq: u64, digest: Option<u64>) -> StoredProgress {
+        StoredProgress { session: 1, seq, digest }
     }
 
     #[test]

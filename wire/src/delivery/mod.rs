@@ -15,7 +15,7 @@ pub mod receiver;
 pub mod sender;
 mod window;
 
-pub use fork::{Own, Told, Written, is_fork};
+pub use fork::{Own, StoredProgress, Written, is_fork};
 pub use receiver::{Accepted, Receiver};
 pub use sender::Sender;
 pub use window::{MISSING_MAX, WINDOW};

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use wire::delivery::{Accepted, Own, Receiver, Sender, Told, WINDOW, Written, is_fork};
+use wire::delivery::{Accepted, Own, Receiver, Sender, StoredProgress, WINDOW, Written, is_fork};
 use wire::message::{Ack, SeqRange};
 
 const RTT: Duration = Duration::from_millis(10);
@@ -281,17 +281,17 @@ impl World {
     }
 
     /// Opens the agent's session. Returns the collector's report on it.
-    fn open(&mut self) -> Told {
+    fn open(&mut self) -> StoredProgress {
         self.openings += 1;
         let session = self.agent.session;
         let database = &mut self.databases[session];
         database.epoch = self.openings;
         let digest = database.tiles.last().map(Record::digest);
-        Told { session: session as u64, seq: database.committed, digest }
+        StoredProgress { session: session as u64, seq: database.committed, digest }
     }
 
     /// The agent's knowledge of its session.
-    fn own(&self, told: Told) -> Own {
+    fn own(&self, told: StoredProgress) -> Own {
         let Agent { sender, made, spool, sent, reached, .. } = &self.agent;
         let (committed, mut reached) = (sender.committed(), *reached);
         reached = reached.max(committed);
@@ -309,7 +309,7 @@ impl World {
     }
 
     /// The session continues under another id, as in the agent's spool.
-    fn fork(&mut self, told: Told) {
+    fn fork(&mut self, told: StoredProgress) {
         let agent = &mut self.agent;
         let agreed = agent.sender.committed().min(told.seq);
         let told = told.seq.clamp(agreed, agent.made);

@@ -8,7 +8,7 @@ use wire::id::NicName;
 /// How coarse a record is. Each level is made of the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Level {
+pub enum Coarseness {
     /// As it was made.
     Exact = 0,
     /// Samples of 10 s.
@@ -19,7 +19,7 @@ pub enum Level {
     Gap = 3,
 }
 
-impl Level {
+impl Coarseness {
     /// All levels that can be made coarser, finest first.
     pub const COARSENABLE: [Self; 4] = [Self::Exact, Self::TenSeconds, Self::Minute, Self::Gap];
 
@@ -58,11 +58,11 @@ impl Level {
 /// interval of the level become one, which covers all their sequence numbers. Gaps of different
 /// reasons stay apart, from each other and from what is none; so does what would not fit a record.
 #[must_use]
-pub fn coarsen(frames: Vec<Frame>, level: Level) -> Vec<Frame> {
+pub fn coarsen(frames: Vec<Frame>, level: Coarseness) -> Vec<Frame> {
     let mut coarse: Vec<Frame> = Vec::new();
     let mut group = None;
     for mut frame in frames {
-        if level == Level::Gap && frame.gap == 0 {
+        if level == Coarseness::Gap && frame.gap == 0 {
             frame.gap = Gap::SpoolFull as u8;
             frame.mixes.clear();
         }
@@ -93,7 +93,7 @@ pub fn coarsen(frames: Vec<Frame>, level: Level) -> Vec<Frame> {
 pub fn coarsen_pending(mut frames: Vec<Frame>) -> std::collections::VecDeque<Frame> {
     let newer = frames.split_off(frames.len() / 2);
     let few = frames.len() / 2;
-    for level in [Level::TenSeconds, Level::Minute, Level::Gap] {
+    for level in [Coarseness::TenSeconds, Coarseness::Minute, Coarseness::Gap] {
         frames = coarsen(frames, level);
         if frames.len() <= few {
             break;
@@ -169,14 +169,14 @@ mod tests {
     #[test]
     fn each_level_tiles_the_same_numbers_and_conserves_the_sums() {
         let exact = frames(1000);
-        let (sum, ten) = (bytes(&exact), coarsen(exact, Level::TenSeconds));
+        let (sum, ten) = (bytes(&exact), coarsen(exact, Coarseness::TenSeconds));
         assert_eq!((ten.len(), bytes(&ten)), (50, sum));
         assert_tiles(&ten, 1000);
         assert_eq!((ten[0].samples.len(), ten[0].samples[0].interval_ns), (2, 10_000_000_000));
-        let minute = coarsen(ten, Level::Minute);
+        let minute = coarsen(ten, Coarseness::Minute);
         assert_eq!((minute.len(), bytes(&minute)), (9, sum));
         assert_tiles(&minute, 1000);
-        let gap = coarsen(minute, Level::Gap);
+        let gap = coarsen(minute, Coarseness::Gap);
         assert_eq!((gap.len(), bytes(&gap), gap[0].gap), (1, sum, Gap::SpoolFull as u8));
         assert_tiles(&gap, 1000);
     }
@@ -222,7 +222,7 @@ mod tests {
         #[test]
         fn whatever_is_coarsened_can_be_read_back_and_keeps_its_sums(mut frames in any_frames()) {
             let (sum, last) = (bytes(&frames), frames.len() as u64);
-            for level in [Level::TenSeconds, Level::Minute, Level::Gap, Level::Gap] {
+            for level in [Coarseness::TenSeconds, Coarseness::Minute, Coarseness::Gap, Coarseness::Gap] {
                 frames = coarsen(frames, level);
                 assert_tiles(&frames, last);
                 prop_assert_eq!(bytes(&frames), sum);
@@ -247,7 +247,7 @@ mod tests {
                 .collect(),
             mixes: vec![],
         };
-        let coarse = coarsen((1..=2 * nics).map(frame).collect(), Level::Gap);
+        let coarse = coarsen((1..=2 * nics).map(frame).collect(), Coarseness::Gap);
         assert_eq!(coarse.len(), 2);
         assert_tiles(&coarse, 2 * nics);
     }
@@ -259,7 +259,7 @@ mod tests {
             last_seq: seq,
             ..frame
         });
-        let gaps = coarsen(days.collect(), Level::Gap);
+        let gaps = coarsen(days.collect(), Coarseness::Gap);
         assert!(gaps.len() > 1);
         assert!(gaps.iter().all(|gap| gap.check().is_ok()));
     }

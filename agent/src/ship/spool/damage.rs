@@ -10,7 +10,7 @@ use wire::frame::{Counts, Frame, Gap, INTERVAL_MAX_NS, SAMPLES_MAX, Sample};
 use wire::message::SeqRange;
 use wire::private_file;
 
-use super::coarsen::Level;
+use super::coarsen::Coarseness;
 use super::error::SpoolError;
 use super::file::{Now, Record, Spool, SpoolLimits, read_clock};
 use super::records::{checked, gap_frame, insert, record};
@@ -243,7 +243,7 @@ impl Spool {
                 missing.last = range.first - 1;
             }
             let record = Record { range, frame };
-            let level = Level::from_number(level);
+            let level = Coarseness::from_number(level);
             insert(&transaction, session, &record, level, made_ns.cast_unsigned())?;
             copied += 1;
         }
@@ -321,7 +321,7 @@ impl Spool {
             if first > next {
                 let gap = if first - 1 <= forgotten { Gap::Forgotten } else { Gap::SpoolDamaged };
                 let frame = self.gap_between(session, next, first - 1, gap)?;
-                insert(&transaction, session, &record(&frame), Level::Gap, 0)?;
+                insert(&transaction, session, &record(&frame), Coarseness::Gap, 0)?;
                 filled += first - next;
             }
             next = next.max(end + 1);

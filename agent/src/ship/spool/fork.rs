@@ -6,11 +6,11 @@ use std::ops::RangeInclusive;
 use rusqlite::{OptionalExtension, Transaction, params};
 use settings::InFull;
 use wire::codec;
-use wire::delivery::{Own, Told, Written, is_fork};
+use wire::delivery::{Own, StoredProgress, Written, is_fork};
 use wire::frame::{Frame, Gap};
 use wire::message::SeqRange;
 
-use super::coarsen::{Level, coarsen};
+use super::coarsen::{Coarseness, coarsen};
 use super::error::SpoolError;
 use super::file::{Spool, SpooledSession};
 use super::records::{checked, gap_frame, insert, record};
@@ -50,7 +50,7 @@ impl Spool {
     /// collector said.
     pub fn fork(
         &mut self,
-        told: &[Told],
+        told: &[StoredProgress],
         mut new_id: impl FnMut() -> u64,
     ) -> Result<Vec<Forked>, SpoolError> {
         self.reopen()?;
@@ -104,7 +104,7 @@ impl Spool {
         Ok(written.or(running))
     }
 
-    fn own(&self, cursor: &Cursor, told: Told) -> rusqlite::Result<Own> {
+    fn own(&self, cursor: &Cursor, told: StoredProgress) -> rusqlite::Result<Own> {
         let running = self.running.is_some_and(|it| it.session == told.session);
         // A kill takes nothing that was written, as long as the kernel runs on.
         let killed = cursor.boot.is_known() && cursor.boot == self.boot;
@@ -135,7 +135,12 @@ impl Spool {
         })
     }
 
-    fn go_on_as(&mut self, told: Told, cursor: &Cursor, id: u64) -> Result<Forked, SpoolError> {
+    fn go_on_as(
+        &mut self,
+        told: StoredProgress,
+        cursor: &Cursor,
+        id: u64,
+    ) -> Result<Forked, SpoolError> {
         let before = told.session;
         let started_ns = cursor.started_ns.cast_unsigned().saturating_add(1);
         let session = SpooledSession { session: id, started_ns, last_seq: 0, committed_seq: 0 };
@@ -169,7 +174,7 @@ impl Spool {
 
     fn move_records(
         &self,
-        told: Told,
+        told: StoredProgress,
         cursor: &Cursor,
         mut session: SpooledSession,
     ) -> rusqlite::Result<Forked> {
@@ -187,13 +192,14 @@ impl Spool {
             }
         }
         let made_ns = frames.last().map_or(0, |(_, _, made_ns)| *made_ns);
-        let frames = coarsen(frames.into_iter().map(|(frame, ..)| frame).collect(), Level::Gap);
+        let frames =
+            coarsen(frames.into_iter().map(|(frame, ..)| frame).collect(), Coarseness::Gap);
         let disputed = disputed_last - agreed;
         // If nothing is disputed, one number records the fork.
         let numbers = disputed.max(1);
         let lowered = disputed_last.saturating_sub(numbers);
         for frame in tiling(frames, gap_frame(id, 1, numbers, Gap::Forked), lowered) {
-            insert(&transaction, id, &record(&frame), Level::Gap, made_ns)?;
+            insert(&transaction, id, &record(&frame), Coarseness::Gap, made_ns)?;
         }
         for (mut frame, level, made_ns) in
             read(&transaction, before, disputed_last + 1..=cursor.last)?
@@ -252,7 +258,7 @@ fn read(
     transaction: &Transaction<'_>,
     session: u64,
     numbers: RangeInclusive<u64>,
-) -> rusqlite::Result<Vec<(Frame, Level, u64)>> {
+) -> rusqlite::Result<Vec<(Frame, Coarseness, u64)>> {
     let mut statement = transaction.prepare_cached(
         "SELECT first_seq, last_seq, frame, crc, level, made_ns FROM records
          WHERE session = ?1 AND last_seq >= ?2 AND first_seq <= ?3 ORDER BY first_seq",
@@ -263,7 +269,7 @@ fn read(
     while let Some(row) = rows.next()? {
         let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
         let range = SeqRange { first: number(0)?, last: number(1)? };
-        let level = Level::from_number(row.get(4)?);
+        let level = Coarseness::from_number(row.get(4)?);
         let broken = || gap_frame(session, range.first, range.last, Gap::SpoolDamaged);
         let frame = checked(session, range, row, [2, 3]).map_or_else(broken, |(_, frame)| frame);
         frames.push((frame, level, number(5)?));

@@ -7,7 +7,7 @@ use wire::frame::Frame;
 use wire::message::SeqRange;
 
 use super::age::Clock;
-use super::coarsen::{Level, coarsen};
+use super::coarsen::{Coarseness, coarsen};
 use super::error::SpoolError;
 use super::file::{LOG_SHARE, Spool, write_clock};
 use super::records::{checked, insert, record};
@@ -91,11 +91,11 @@ impl Spool {
             .prepare_cached("SELECT session FROM sessions ORDER BY nth")?
             .query_map([], |row| row.get(0))?
             .collect::<rusqlite::Result<Vec<i64>>>()?;
-        for level in Level::COARSENABLE {
-            if too_old.is_some() && level == Level::Gap {
+        for level in Coarseness::COARSENABLE {
+            if too_old.is_some() && level == Coarseness::Gap {
                 return Ok(());
             }
-            let into = if too_old.is_some() { Level::Gap } else { level.coarser() };
+            let into = if too_old.is_some() { Coarseness::Gap } else { level.coarser() };
             for &session in &sessions {
                 while go_on()? {
                     if !self.coarsen_session(session, level, into, too_old)? {
@@ -113,8 +113,8 @@ impl Spool {
     fn coarsen_session(
         &self,
         session: i64,
-        level: Level,
-        into: Level,
+        level: Coarseness,
+        into: Coarseness,
         too_old: Option<u64>,
     ) -> rusqlite::Result<bool> {
         let mut statement = self.db.prepare_cached(

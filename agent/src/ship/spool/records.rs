@@ -6,7 +6,7 @@ use wire::codec::{self, Received};
 use wire::frame::{Frame, Gap};
 use wire::message::{Committed, SeqRange};
 
-use super::coarsen::Level;
+use super::coarsen::Coarseness;
 use super::error::SpoolError;
 use super::file::{Record, Spool};
 use super::sent::Sent;
@@ -44,7 +44,7 @@ impl Spool {
             let transaction = self.db.unchecked_transaction()?;
             self.begin_with(&transaction, frames, made_ns)?;
             for record in &records {
-                insert(&transaction, session, record, Level::Exact, made_ns)?;
+                insert(&transaction, session, record, Coarseness::Exact, made_ns)?;
                 if self.connected {
                     self.sent.add(session, record.range);
                 }
@@ -249,7 +249,7 @@ pub(super) fn insert(
     db: &Connection,
     session: u64,
     record: &Record,
-    level: Level,
+    level: Coarseness,
     made_ns: u64,
 ) -> rusqlite::Result<()> {
     let Record { range, frame } = record;

@@ -7,7 +7,7 @@ use wire::frame::{Frame, Gap, INTERVAL_MAX_NS, SAMPLES_MAX, Sample};
 use wire::id::NicName;
 use wire::message::SeqRange;
 
-use super::coarsen::Level;
+use super::coarsen::Coarseness;
 use super::error::SpoolError;
 use super::file::{Beginning, Now, Spool, SpooledSession, write_clock};
 use super::records::{checked, gap_frame, insert, record};
@@ -94,7 +94,7 @@ impl Spool {
         let sql = "UPDATE sessions SET ended = ?2 WHERE session <> ?1 AND ended = 0";
         transaction.execute(sql, [id, BROKEN_OFF])?;
         for frame in beginning.until(first) {
-            insert(transaction, running.session, &record(&frame), Level::Gap, made_ns)?;
+            insert(transaction, running.session, &record(&frame), Coarseness::Gap, made_ns)?;
         }
         Ok(())
     }

@@ -44,7 +44,7 @@ pub struct TotalLimits {
 
 /// The limits and their current use.
 #[derive(Debug, Clone)]
-pub struct Limits(Arc<Inner>);
+pub struct Quotas(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -59,7 +59,7 @@ struct Inner {
     started: Instant,
 }
 
-impl Limits {
+impl Quotas {
     /// Unused limits.
     #[must_use]
     pub fn new(total: TotalLimits, client: ClientLimits) -> Self {
@@ -150,7 +150,7 @@ impl Limits {
 /// The place of an enrolment.
 #[derive(Debug)]
 pub struct Enrolment {
-    limits: Limits,
+    limits: Quotas,
     number: u64,
 }
 
@@ -178,7 +178,7 @@ pub struct Account(Arc<Client>);
 #[derive(Debug)]
 struct Client {
     client: ClientId,
-    limits: Limits,
+    limits: Quotas,
     usage: Mutex<Usage>,
     waiting: Budget,
     share: ClientShare,

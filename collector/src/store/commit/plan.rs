@@ -12,7 +12,7 @@ use wire::id::ClientId;
 use crate::store::commit::fit::fit;
 use crate::store::commit::search::Bisection;
 use crate::store::commit::strikes::{Strikes, TRIALS};
-use crate::store::port::write::End;
+use crate::store::port::write::TransactionEnd;
 use crate::store::rows::batch::{Batch, SessionBatch};
 use crate::store::rows::epoch::Epoch;
 
@@ -141,16 +141,16 @@ impl Plan {
 
     /// The next part to add, and how to end its transaction; `None` once all is done.
     #[must_use]
-    pub fn next_step(&self) -> Option<(Arc<Batch>, End)> {
+    pub fn next_step(&self) -> Option<(Arc<Batch>, TransactionEnd)> {
         let Part { batch, state } = self.parts.last()?;
         let trial = match state {
             State::Search(search) => search.frames.next_trial(),
             _ => None,
         };
-        let Some(left_out) = trial else { return Some((batch.clone(), End::Commit)) };
+        let Some(left_out) = trial else { return Some((batch.clone(), TransactionEnd::Commit)) };
         let mut trial = Batch::clone(batch);
         trial.refused.extend(left_out.into_iter().map(|key| (key, "".into())));
-        Some((Arc::new(trial), End::Rollback))
+        Some((Arc::new(trial), TransactionEnd::Rollback))
     }
 
     /// The store accepted the current part. Returns what is now committed.

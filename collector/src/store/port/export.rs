@@ -42,7 +42,7 @@ const MOMENT: Duration = Duration::from_secs(60);
 
 /// The position of an export, to continue it in a later snapshot.
 #[derive(Debug)]
-pub(in crate::store) struct Place {
+pub(in crate::store) struct ExportPosition {
     /// Index of the NIC.
     nic: usize,
     /// Start of the rows still to send, and the number of rows with that start already sent.
@@ -75,7 +75,7 @@ impl Paused {
     }
 }
 
-impl Place {
+impl ExportPosition {
     /// The position before the first row.
     pub(in crate::store) fn before(range: &ExportRange) -> Self {
         Self { nic: 0, from_ns: range.from_ns, skip: 0, since: Instant::now() }
@@ -142,9 +142,9 @@ mod tests {
             from_ns: 5,
             to_ns: 90,
         };
-        let mut place = Place::before(&range);
+        let mut place = ExportPosition::before(&range);
         let (sender, mut receiver) = mpsc::channel(9);
-        let place_now = |place: &Place| {
+        let place_now = |place: &ExportPosition| {
             let (nic, left, skip) = place.next(&range).unwrap();
             (nic.clone(), left.from_ns, skip)
         };

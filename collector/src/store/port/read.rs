@@ -8,7 +8,7 @@ use wire::frame::Mix;
 
 use crate::store::port::error::StoreError;
 use crate::store::rows::clients::Client;
-use crate::store::rows::history::Event;
+use crate::store::rows::history::NicEvent;
 use crate::store::rows::percentile::{Percentile, PercentileRange};
 use crate::store::rows::series::{NicRange, Series, SeriesRange};
 
@@ -31,7 +31,7 @@ pub trait Query: Send + Sync + Debug {
     async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError>;
 
     /// The newest events of a NIC and its client in a range, oldest first.
-    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError>;
+    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<NicEvent>, StoreError>;
 
     /// Fails unless the store answers.
     async fn ready(&self) -> Result<(), StoreError>;

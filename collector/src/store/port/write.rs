@@ -30,7 +30,7 @@ pub trait Store: Send + Sync + Debug {
     /// Adds the rows of a batch and advances every session, all or nothing. Each session must be at its
     /// expected number and epoch; [`StoreError::Conflict`] names those that aren't. Rows that the store
     /// refuses are [`StoreError::Refused`].
-    async fn add(&self, batch: &Arc<Batch>, end: End) -> Result<(), StoreError>;
+    async fn add(&self, batch: &Arc<Batch>, end: TransactionEnd) -> Result<(), StoreError>;
 
     /// True if rows are known to be spread over several servers, each of which takes part in a commit.
     fn is_spread(&self) -> bool {
@@ -65,7 +65,7 @@ pub struct SessionState {
 
 /// How a transaction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum TransactionEnd {
     /// The rows are kept.
     Commit,
     /// It is a trial: nothing is kept.

@@ -8,12 +8,12 @@ use super::database::Postgres;
 use super::error::Failure;
 use super::partition::{self, Partition};
 use super::session;
-use super::tables::nics::{Ids, Known};
+use super::tables::nics::{Ids, KnownNumbers};
 use super::tables::{cursors, gaps, ledgers, mixes, quarantine, rollups, samples};
 use crate::store::port::excess;
-use crate::store::port::write::{End, SessionState};
+use crate::store::port::write::{SessionState, TransactionEnd};
 use crate::store::rows::batch::Batch;
-use crate::store::rows::facts::Facts;
+use crate::store::rows::facts::BatchRows;
 use crate::store::rows::rollups::Rollups;
 use crate::time::now_ns;
 
@@ -26,7 +26,7 @@ pub(super) struct Committer {
     client: Client,
     /// The statements that begin a transaction.
     begin: String,
-    known: Known,
+    known: KnownNumbers,
 }
 
 /// The outcome of a transaction.
@@ -42,7 +42,7 @@ pub(super) async fn add(
     database: &Postgres,
     kept: &mut Option<Committer>,
     batch: &Batch,
-    end: End,
+    end: TransactionEnd,
 ) -> Result<(), Failure> {
     database.make_partitions(partition::needed(batch, now_ns())).await?;
     let known = |partition: &Partition| database.partitions().contains(partition);
@@ -98,7 +98,7 @@ impl Committer {
         if is_spread {
             begin = format!("{begin}; {}", citus::KEEP_CONNECTIONS);
         }
-        Ok(Self { client, begin, known: Known::default() })
+        Ok(Self { client, begin, known: KnownNumbers::default() })
     }
 
     /// Adds all of a batch in one transaction. `partition` is the single partition of all samples, if
@@ -107,21 +107,21 @@ impl Committer {
         &mut self,
         batch: &Batch,
         partition: Option<Partition>,
-        end: End,
+        end: TransactionEnd,
     ) -> Result<Outcome, Failure> {
         let Self { client, begin, known } = self;
-        let mut facts = Facts::of(batch);
+        let mut facts = BatchRows::of(batch);
         let excess = known.learn(client, &facts, batch).await?;
         if !excess.is_empty() {
             excess::warn(&excess);
-            facts = Facts::without(batch, excess);
+            facts = BatchRows::without(batch, excess);
         }
         let ids = known.ids(&facts, batch)?;
         client.batch_execute(begin).await?;
         add_rows(client, batch, &facts, &ids, partition).await?;
         match end {
-            End::Rollback => client.batch_execute("ROLLBACK").await?,
-            End::Commit => match client.batch_execute("COMMIT").await {
+            TransactionEnd::Rollback => client.batch_execute("ROLLBACK").await?,
+            TransactionEnd::Commit => match client.batch_execute("COMMIT").await {
                 Err(error) if error.as_db_error().is_none() => return Ok(Outcome::Unknown(error)),
                 committed => committed?,
             },
@@ -136,7 +136,7 @@ impl Committer {
 async fn add_rows(
     client: &Client,
     batch: &Batch,
-    facts: &Facts<'_>,
+    facts: &BatchRows<'_>,
     ids: &Ids,
     partition: Option<Partition>,
 ) -> Result<(), Failure> {

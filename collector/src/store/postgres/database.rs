@@ -19,7 +19,7 @@ use crate::time::now_ns;
 #[derive(Debug)]
 pub(super) struct Postgres {
     pool: Pool,
-    access: Access,
+    access: SchemaAccess,
     /// The schema is up to date.
     migrated: OnceCell<()>,
     /// True if the newest committing connection found rows spread over several servers by Citus.
@@ -30,7 +30,7 @@ pub(super) struct Postgres {
 
 /// How the schema may be handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
+pub(super) enum SchemaAccess {
     /// Bring it up to date.
     Migrate,
     /// It must be up to date and stays unchanged.
@@ -38,7 +38,7 @@ pub(super) enum Access {
 }
 
 impl Postgres {
-    pub(super) fn new(config: PostgresConfig, access: Access) -> Self {
+    pub(super) fn new(config: PostgresConfig, access: SchemaAccess) -> Self {
         let partitions = Mutex::new(BTreeSet::new());
         let (migrated, is_spread) = (OnceCell::new(), AtomicBool::new(false));
         Self { pool: Pool::new(config), access, migrated, is_spread, partitions }
@@ -69,8 +69,8 @@ impl Postgres {
     /// Ensures once that the schema is up to date.
     pub(super) async fn prepare(&self) -> Result<(), Failure> {
         let prepare = async || match self.access {
-            Access::Read => self.pool.lease(migrate::must_be_current).await,
-            Access::Migrate => {
+            SchemaAccess::Read => self.pool.lease(migrate::must_be_current).await,
+            SchemaAccess::Migrate => {
                 let migrate = async |client: &Client| {
                     migrate::migrate(client, self.config().shards(), false).await?;
                     for partition in partition::ahead(now_ns()) {

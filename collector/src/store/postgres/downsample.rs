@@ -6,14 +6,14 @@
 use tokio_postgres::Client as Connection;
 
 use super::error::Failure;
-use super::key::Key;
+use super::key::RowKey;
 use super::values::{point, sum};
 use crate::store::rows::series::{Point, SeriesRange};
 
 /// Merges neighbours that start in the same one of `limit` equal parts of the range.
 pub(super) async fn downsample(
     connection: &Connection,
-    key: &Key,
+    key: &RowKey,
     range: &SeriesRange,
     (table, length): (&str, &str),
 ) -> Result<Vec<Point>, Failure> {

@@ -11,7 +11,7 @@ use super::key::nic_key;
 use super::store::PostgresStore;
 use super::values::{number, point};
 use crate::store::port::error::StoreError;
-use crate::store::port::export::{Export, Paused, Place, ROWS};
+use crate::store::port::export::{Export, ExportPosition, Paused, ROWS};
 use crate::store::rows::export::{self, ExportGap, ExportRange, ExportRow};
 use crate::store::rows::series::Point;
 
@@ -26,7 +26,7 @@ impl Export for PostgresStore {
         range: &ExportRange,
         rows: mpsc::Sender<Vec<ExportRow>>,
     ) -> Result<(), StoreError> {
-        let mut place = Place::before(range);
+        let mut place = ExportPosition::before(range);
         loop {
             let read = self.database.spend(async |db| read(db, range, &mut place, &rows).await);
             let read = tokio::select! {
@@ -56,7 +56,7 @@ async fn nic_names(client: &Client, id: &str) -> Result<Option<Vec<String>>, Fai
 async fn read(
     client: &Client,
     range: &ExportRange,
-    place: &mut Place,
+    place: &mut ExportPosition,
     rows: &mpsc::Sender<Vec<ExportRow>>,
 ) -> Result<Paused, Failure> {
     place.begin();

@@ -8,13 +8,13 @@ use super::error::Failure;
 /// Rows of figures, in order. If a key comes first, concurrent statements lock rows in the same order
 /// and can't deadlock.
 #[derive(Debug)]
-pub(super) struct Figures {
+pub(super) struct FigureRows {
     select: String,
     figures: Vec<i64>,
     rows: i64,
 }
 
-impl Figures {
+impl FigureRows {
     /// Makes them from rows with as many figures as names.
     pub(super) fn new<const WIDTH: usize>(
         names: [&str; WIDTH],
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn rows_lie_one_after_the_other_in_their_order() {
-        let figures = Figures::new(["a", "b"], vec![[2, 7], [1, 9]]);
+        let figures = FigureRows::new(["a", "b"], vec![[2, 7], [1, 9]]);
         assert_eq!((figures.figures.as_slice(), figures.rows), (&[1, 9, 2, 7][..], 2));
         let select = "SELECT f[2 * (nth - 1) + 1] AS a, f[2 * (nth - 1) + 2] AS b FROM ";
         assert!(figures.select().starts_with(select), "{}", figures.select());

@@ -9,7 +9,7 @@ use super::key::{choose, nic_key, table};
 use super::values::{instant, number, sum};
 use crate::store::rows::columns::mix_columns;
 use crate::store::rows::history::{
-    EVENT_FLAGS, EVENT_ROWS_MAX, Event, EventKind, mix_of, newest, row_events,
+    EVENT_FLAGS, EVENT_ROWS_MAX, EventKind, NicEvent, mix_of, newest, row_events,
 };
 use crate::store::rows::series::NicRange;
 
@@ -32,7 +32,7 @@ pub(super) async fn events(
     connection: &Connection,
     range: &NicRange,
     limit: usize,
-) -> Result<Vec<Event>, Failure> {
+) -> Result<Vec<NicEvent>, Failure> {
     let Some(key) = nic_key(connection, range).await? else { return Ok(Vec::new()) };
     let mut events = Vec::new();
 
@@ -47,8 +47,9 @@ pub(super) async fn events(
         events.extend(row_events(instant(&row, 0)?, number(&row, 1)?, number(&row, 2)?, flags));
     }
 
-    let at =
-        |row: &Row, kind| Ok::<_, Error>(Event { time_ns: instant(row, 0)?, interval_ns: 0, kind });
+    let at = |row: &Row, kind| {
+        Ok::<_, Error>(NicEvent { time_ns: instant(row, 0)?, interval_ns: 0, kind })
+    };
     let select = format!(
         "SELECT started FROM sessions WHERE client = $1 AND started >= $2 AND started < $3
          ORDER BY started DESC LIMIT {limit}"
@@ -81,7 +82,7 @@ pub(super) async fn events(
         let reason = u8::try_from(row.try_get::<_, i16>(4)?).unwrap_or_default();
         let (rx_bytes, tx_bytes) = (number(&row, 2)?, number(&row, 3)?);
         let kind = EventKind::Gap { reason, rx_bytes, tx_bytes };
-        events.push(Event { time_ns: instant(&row, 0)?, interval_ns: number(&row, 1)?, kind });
+        events.push(NicEvent { time_ns: instant(&row, 0)?, interval_ns: number(&row, 1)?, kind });
     }
     Ok(newest(events, limit))
 }

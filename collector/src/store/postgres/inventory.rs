@@ -14,7 +14,7 @@ use crate::store::rows::nics::NICS_MAX;
 
 /// The stored facts of a NIC, except its name.
 #[derive(Debug, PartialEq, Eq)]
-struct Facts {
+struct BatchRows {
     index: i64,
     mac: Vec<u8>,
     mtu: i64,
@@ -24,7 +24,7 @@ struct Facts {
     stacked: bool,
 }
 
-impl Facts {
+impl BatchRows {
     fn of(nic: &Nic) -> Self {
         Self {
             index: nic.index.into(),
@@ -45,8 +45,8 @@ pub(super) async fn record(
     inventory: &Inventory,
     now_ns: u64,
 ) -> Result<(), Failure> {
-    let named = |nic: &Nic| Some((nic.name.as_str()?.to_owned(), Facts::of(nic)));
-    let listed: BTreeMap<String, Facts> = inventory.nics.iter().filter_map(named).collect();
+    let named = |nic: &Nic| Some((nic.name.as_str()?.to_owned(), BatchRows::of(nic)));
+    let listed: BTreeMap<String, BatchRows> = inventory.nics.iter().filter_map(named).collect();
     let rows = client
         .query_typed(
             "WITH seen AS (
@@ -63,7 +63,7 @@ pub(super) async fn record(
     for row in rows {
         // A client without NICs has none of these columns.
         let Some(name) = row.try_get::<_, Option<String>>(1)? else { continue };
-        let facts = Facts {
+        let facts = BatchRows {
             index: row.try_get(2)?,
             mac: row.try_get(3)?,
             mtu: row.try_get(4)?,
@@ -81,7 +81,7 @@ pub(super) async fn record(
 async fn change(
     client: &Client,
     number: i32,
-    listed: &BTreeMap<String, Facts>,
+    listed: &BTreeMap<String, BatchRows>,
     now_ns: u64,
 ) -> Result<(), Failure> {
     let names: Vec<&str> = listed.keys().map(String::as_str).collect();

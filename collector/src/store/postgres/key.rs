@@ -11,7 +11,7 @@ use crate::store::rows::points::RESOLUTIONS;
 use crate::store::rows::series::{NicRange, Resolution};
 
 /// The numbers that identify a NIC's rows. `None` if there is no such NIC.
-pub(super) async fn nic_key(db: &Client, range: &NicRange) -> Result<Option<Key>, Failure> {
+pub(super) async fn nic_key(db: &Client, range: &NicRange) -> Result<Option<RowKey>, Failure> {
     let ids = db
         .query_typed_opt(
             "SELECT clients.id, nics.id FROM clients JOIN nics ON nics.client = clients.id
@@ -20,7 +20,7 @@ pub(super) async fn nic_key(db: &Client, range: &NicRange) -> Result<Option<Key>
         )
         .await?;
     let Some(ids) = ids else { return Ok(None) };
-    Ok(Some(Key {
+    Ok(Some(RowKey {
         client: ids.try_get(0)?,
         nic: ids.try_get(1)?,
         from: time(range.from_ns),
@@ -31,7 +31,7 @@ pub(super) async fn nic_key(db: &Client, range: &NicRange) -> Result<Option<Key>
 /// Number of rows of a table, `None` if more than `most`.
 pub(super) async fn count(
     db: &Client,
-    key: &Key,
+    key: &RowKey,
     table: &str,
     most: usize,
 ) -> Result<Option<i64>, Failure> {
@@ -46,14 +46,14 @@ pub(super) async fn count(
 
 /// The selected rows of a table.
 #[derive(Debug)]
-pub(super) struct Key {
+pub(super) struct RowKey {
     pub client: i32,
     pub nic: i32,
     pub from: SystemTime,
     pub to: SystemTime,
 }
 
-impl Key {
+impl RowKey {
     pub fn params(&self) -> [(&(dyn ToSql + Sync), Type); 4] {
         [
             (&self.client, Type::INT4),
@@ -73,7 +73,11 @@ pub(super) const fn table(resolution: Resolution) -> (&'static str, &'static str
 }
 
 /// The finest resolution that covers the whole range with few enough rows.
-pub(super) async fn choose(db: &Client, key: &Key, rows_max: usize) -> Result<Resolution, Failure> {
+pub(super) async fn choose(
+    db: &Client,
+    key: &RowKey,
+    rows_max: usize,
+) -> Result<Resolution, Failure> {
     let select = "SELECT raw_from, rollup_1m_from, rollup_5m_from FROM retention";
     let kept_from = db.query_typed_one(select, &[]).await?;
     for (at, resolution) in RESOLUTIONS.into_iter().enumerate() {

@@ -43,5 +43,5 @@ mod values;
 mod write;
 
 pub use self::connect::{Authorities, PostgresConfig, PostgresConfigError, read_password};
-pub use self::import::{Moved, Source, TableSums};
+pub use self::import::{ImportSource, Moved, TableSums};
 pub use self::store::PostgresStore;

@@ -11,7 +11,7 @@ use super::{clients, history, lease, series};
 use crate::store::port::error::StoreError;
 use crate::store::port::read::Query;
 use crate::store::rows::clients::Client;
-use crate::store::rows::history::Event;
+use crate::store::rows::history::NicEvent;
 use crate::store::rows::percentile::{Percentile, PercentileRange};
 use crate::store::rows::series::{NicRange, Series, SeriesRange};
 
@@ -33,7 +33,7 @@ impl Query for PostgresStore {
         self.lease(async |db| history::mix(db, range).await).await
     }
 
-    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError> {
+    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<NicEvent>, StoreError> {
         self.lease(async |db| history::events(db, range, limit).await).await
     }
 

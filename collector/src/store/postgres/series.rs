@@ -10,7 +10,7 @@ use super::error::Failure;
 use super::key::{choose, count, nic_key, table};
 use super::session::time;
 use super::values::{instant, number, point};
-use crate::store::rows::percentile::{Interval, Percentile, PercentileRange};
+use crate::store::rows::percentile::{FiveMinuteRow, Percentile, PercentileRange};
 use crate::store::rows::points::{Points, rows_max};
 use crate::store::rows::series::{NicRange, Resolution, Series, SeriesRange};
 
@@ -74,7 +74,7 @@ pub(super) async fn percentile(
     let interval = |row: &Row| {
         let (start_ns, rx_bytes) = (instant(row, 0)?, number(row, 1)?);
         let (tx_bytes, covered_ns) = (number(row, 2)?, number(row, 3)?);
-        Ok::<_, Error>(Interval { start_ns, rx_bytes, tx_bytes, covered_ns })
+        Ok::<_, Error>(FiveMinuteRow { start_ns, rx_bytes, tx_bytes, covered_ns })
     };
     Ok(found.with(&rows.iter().map(interval).collect::<Result<Vec<_>, _>>()?))
 }

@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 
 use super::commit::Committer;
 use super::connect::PostgresConfig;
-use super::database::{Access, Postgres};
+use super::database::{Postgres, SchemaAccess};
 use super::error::Failure;
 use crate::store::port::error::StoreError;
 use crate::store::port::schema::Migrated;
@@ -24,16 +24,16 @@ impl PostgresStore {
     /// A store in the database of `config`. The first use connects and brings the schema up to date.
     #[must_use]
     pub fn new(config: PostgresConfig) -> Self {
-        Self::with_access(config, Access::Migrate)
+        Self::with_access(config, SchemaAccess::Migrate)
     }
 
     /// A store for reading. It changes nothing, and the schema must be up to date.
     #[must_use]
     pub fn reader(config: PostgresConfig) -> Self {
-        Self::with_access(config, Access::Read)
+        Self::with_access(config, SchemaAccess::Read)
     }
 
-    fn with_access(config: PostgresConfig, access: Access) -> Self {
+    fn with_access(config: PostgresConfig, access: SchemaAccess) -> Self {
         let database = Arc::new(Postgres::new(config, access));
         Self { database, committer: Arc::default() }
     }

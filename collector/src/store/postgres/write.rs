@@ -10,7 +10,7 @@ use super::error::Failure;
 use super::store::PostgresStore;
 use super::{commit, inventory, session};
 use crate::store::port::error::StoreError;
-use crate::store::port::write::{End, SessionState, Store};
+use crate::store::port::write::{SessionState, Store, TransactionEnd};
 use crate::store::rows::batch::Batch;
 
 #[async_trait]
@@ -28,7 +28,7 @@ impl Store for PostgresStore {
         self.lease(async |db| session::states(db, sessions).await).await
     }
 
-    async fn add(&self, batch: &Arc<Batch>, end: End) -> Result<(), StoreError> {
+    async fn add(&self, batch: &Arc<Batch>, end: TransactionEnd) -> Result<(), StoreError> {
         let (store, batch) = (self.clone(), batch.clone());
         // Runs to its end even if the caller stops waiting.
         let done = tokio::spawn(async move {

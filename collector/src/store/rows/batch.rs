@@ -14,7 +14,7 @@ use crate::store::rows::split;
 pub type FrameKey = (u64, u64);
 
 /// Frames that go to quarantine, and why each does.
-pub type Refused = HashMap<FrameKey, Arc<str>>;
+pub type RefusedFrames = HashMap<FrameKey, Arc<str>>;
 
 /// The contents of one transaction.
 #[derive(Debug, Clone, Default)]
@@ -22,7 +22,7 @@ pub struct Batch {
     /// The sessions, each once. Shared with the parts that are tried.
     pub sessions: Vec<Arc<SessionBatch>>,
     /// Frames that go to quarantine.
-    pub refused: Refused,
+    pub refused: RefusedFrames,
     /// Dates within which samples are stored normally.
     pub near: Near,
 }

@@ -12,12 +12,12 @@ use crate::store::rows::batch::{Batch, SessionBatch};
 use crate::store::rows::near::Near;
 use crate::store::rows::nics::{Excess, TOO_MANY};
 
-/// Index of a NIC in [`Facts::nics`].
+/// Index of a NIC in [`BatchRows::nics`].
 pub type NicIndex = usize;
 
 /// Everything that a batch adds to a store.
 #[derive(Debug, Default)]
-pub struct Facts<'a> {
+pub struct BatchRows<'a> {
     /// The NICs of the rows; rows refer to them by index.
     pub nics: Vec<(&'a ClientId, NicName)>,
     /// Rows of `bandwidth_stats`, grouped by NIC.
@@ -86,7 +86,7 @@ pub struct Cursor<'a> {
     pub quarantined: u64,
 }
 
-impl<'a> Facts<'a> {
+impl<'a> BatchRows<'a> {
     /// Everything that `batch` adds.
     #[must_use]
     pub fn of(batch: &'a Batch) -> Self {
@@ -125,7 +125,7 @@ pub const fn length(frame: &Frame) -> u64 {
 
 #[derive(Debug, Default)]
 struct Builder<'a> {
-    facts: Facts<'a>,
+    facts: BatchRows<'a>,
     near: Near,
     excess: Excess<'a>,
     places: HashMap<(&'a ClientId, NicName), NicIndex>,
@@ -226,7 +226,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn finish(mut self) -> Facts<'a> {
+    fn finish(mut self) -> BatchRows<'a> {
         // Neighbours in the index become neighbours in the batch.
         self.facts.samples.sort_by_key(|(nic, _)| *nic);
         self.facts.ledgers.sort_unstable_by_key(|ledger| (ledger.session, ledger.nic));
@@ -305,7 +305,7 @@ mod tests {
         let mut gap = frame(1, vec![sample(0, 70, 70)]);
         (gap.last_seq, gap.gap) = (5, Gap::SpoolFull as u8);
         let batch = batch(vec![gap, frame(6, vec![sample(0, 5, 75)])]);
-        let facts = Facts::of(&batch);
+        let facts = BatchRows::of(&batch);
         assert_eq!((facts.samples.len(), facts.gaps.len()), (1, 1));
         let ledger = &facts.ledgers[0];
         let bytes = (ledger.first.rx_bytes, ledger.last.rx_bytes, ledger.counted.rx_bytes);
@@ -319,7 +319,7 @@ mod tests {
         let mut batch =
             batch(vec![frame(1, vec![sample(0, 1, 1)]), frame(2, vec![sample(0, 1, 2)])]);
         batch.refused.insert((1, 2), "why".into());
-        let facts = Facts::of(&batch);
+        let facts = BatchRows::of(&batch);
         assert_eq!((facts.samples.len(), facts.quarantine.len()), (1, 1));
         assert_eq!((facts.cursors[0].covered, facts.cursors[0].quarantined), (2, 1));
     }
@@ -334,7 +334,7 @@ mod tests {
             Frame { gap: Gap::SpoolFull as u8, ..frame(3, vec![other]) },
         ]);
         let client = &batch.sessions[0].client;
-        let facts = Facts::without(&batch, Excess::from([(client, pod)]));
+        let facts = BatchRows::without(&batch, Excess::from([(client, pod)]));
         assert_eq!((facts.nics.len(), facts.samples.len(), facts.ledgers.len()), (1, 2, 1));
         assert!(facts.quarantine.iter().all(|(frame, _)| frame.samples == [other]));
         assert!(matches!(facts.gaps[..], [GapRow { sample: None, .. }]));
@@ -351,7 +351,7 @@ mod tests {
             frame(3, vec![sample(0, 8, 15)]),
         ]);
         batch.near = Near::of([1000 * day], std::time::Duration::from_secs(400 * 86_400));
-        let facts = Facts::of(&batch);
+        let facts = BatchRows::of(&batch);
         assert_eq!((facts.samples.len(), facts.gaps.len()), (2, 2));
         let gaps = facts.gaps.iter().map(|gap| (gap.reason, gap.sample.unwrap().1.rx.bytes));
         assert!(gaps.eq([(Gap::Misdated as u8, 2), (Gap::Misdated as u8, 8)]));

@@ -10,7 +10,7 @@ pub const EVENT_FLAGS: u32 = flags::CLOCK_STEP | flags::PARTIAL;
 
 /// An event of a NIC or its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Event {
+pub struct NicEvent {
     /// Its time, or the start of its interval; nanoseconds since 1970 (UTC).
     pub time_ns: u64,
     /// Length of that interval, nanoseconds; 0 if the exact time is known.
@@ -54,17 +54,17 @@ pub fn row_events(
     interval_ns: u64,
     drops: u64,
     row_flags: u32,
-) -> impl Iterator<Item = Event> {
+) -> impl Iterator<Item = NicEvent> {
     let lost = (drops > 0).then_some(EventKind::Lost { packets: drops });
     let stepped = (row_flags & flags::CLOCK_STEP != 0).then_some(EventKind::ClockStep);
     let partial = (row_flags & flags::PARTIAL != 0).then_some(EventKind::Capture);
     let kinds = [lost, stepped, partial].into_iter().flatten();
-    kinds.map(move |kind| Event { time_ns, interval_ns, kind })
+    kinds.map(move |kind| NicEvent { time_ns, interval_ns, kind })
 }
 
 /// The newest events, oldest first.
 #[must_use]
-pub fn newest(mut events: Vec<Event>, limit: usize) -> Vec<Event> {
+pub fn newest(mut events: Vec<NicEvent>, limit: usize) -> Vec<NicEvent> {
     events.sort_unstable_by_key(|event| (event.time_ns, event.kind));
     events.split_off(events.len().saturating_sub(limit))
 }
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn the_newest_events_are_kept_oldest_first() {
-        let at = |time_ns| Event { time_ns, interval_ns: 0, kind: EventKind::Started };
+        let at = |time_ns| NicEvent { time_ns, interval_ns: 0, kind: EventKind::Started };
         assert_eq!(newest(vec![at(3), at(1), at(2)], 2), [at(2), at(3)]);
         assert_eq!(newest(vec![at(3), at(1)], 5), [at(1), at(3)]);
     }

@@ -42,7 +42,7 @@ pub struct PercentileRange {
 
 /// One row of `bandwidth_5m`.
 #[derive(Debug, Clone, Copy, Default)]
-pub(in crate::store) struct Interval {
+pub(in crate::store) struct FiveMinuteRow {
     pub start_ns: u64,
     pub rx_bytes: u64,
     pub tx_bytes: u64,
@@ -65,8 +65,8 @@ impl Percentile {
     }
 
     /// Adds measurements of one or more NICs, in any order.
-    pub(in crate::store) fn with(self, rows: &[Interval]) -> Self {
-        let mut intervals: BTreeMap<u64, Interval> = BTreeMap::new();
+    pub(in crate::store) fn with(self, rows: &[FiveMinuteRow]) -> Self {
+        let mut intervals: BTreeMap<u64, FiveMinuteRow> = BTreeMap::new();
         for row in rows {
             let sum = intervals.entry(row.start_ns).or_default();
             sum.rx_bytes = sum.rx_bytes.saturating_add(row.rx_bytes);
@@ -74,7 +74,7 @@ impl Percentile {
             sum.covered_ns = sum.covered_ns.max(row.covered_ns);
         }
         let measured = intervals.values().filter(|interval| interval.covered_ns > 0);
-        let rates = |bytes: fn(&Interval) -> u64| {
+        let rates = |bytes: fn(&FiveMinuteRow) -> u64| {
             measured.clone().map(|it| bits_per_second(bytes(it), it.covered_ns)).collect()
         };
         Self {
@@ -128,8 +128,8 @@ mod tests {
         assert_eq!(none.intervals, 0);
     }
 
-    fn row(start_ns: u64, rx_bytes: u64, tx_bytes: u64, seconds: u64) -> Interval {
-        Interval { start_ns, rx_bytes, tx_bytes, covered_ns: seconds * 1_000_000_000 }
+    fn row(start_ns: u64, rx_bytes: u64, tx_bytes: u64, seconds: u64) -> FiveMinuteRow {
+        FiveMinuteRow { start_ns, rx_bytes, tx_bytes, covered_ns: seconds * 1_000_000_000 }
     }
 
     #[test]

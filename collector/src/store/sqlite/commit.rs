@@ -7,9 +7,9 @@ use super::number::int;
 use super::tables::nics::NicIds;
 use super::tables::{cursors, gaps, ledgers, mixes, nics, quarantine, rollups, samples};
 use crate::store::port::excess;
-use crate::store::port::write::End;
+use crate::store::port::write::TransactionEnd;
 use crate::store::rows::batch::Batch;
-use crate::store::rows::facts::Facts;
+use crate::store::rows::facts::BatchRows;
 use crate::store::rows::nics::Excess;
 use crate::store::rows::rollups::Rollups;
 
@@ -17,17 +17,17 @@ use crate::store::rows::rollups::Rollups;
 pub(super) fn add(
     db: &mut Connection,
     batch: &Batch,
-    end: End,
+    end: TransactionEnd,
     now_ns: u64,
 ) -> Result<(), Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let (mut facts, now) = (Facts::of(batch), int(now_ns)?);
+    let (mut facts, now) = (BatchRows::of(batch), int(now_ns)?);
     let mut ids = nics::resolve(&transaction, &facts)?;
     if ids.iter().any(Option::is_none) {
         let excess = facts.nics.iter().zip(&ids).filter(|(_, ids)| ids.is_none());
         let excess: Excess<'_> = excess.map(|(nic, _)| *nic).collect();
         excess::warn(&excess);
-        facts = Facts::without(batch, excess);
+        facts = BatchRows::without(batch, excess);
         ids = nics::resolve(&transaction, &facts)?;
     }
     let ids: Vec<NicIds> = ids.into_iter().flatten().collect();
@@ -39,8 +39,8 @@ pub(super) fn add(
     ledgers::add(&transaction, &facts.ledgers, &ids)?;
     quarantine::add(&transaction, &facts.quarantine, now)?;
     match end {
-        End::Commit => transaction.commit()?,
-        End::Rollback => transaction.rollback()?,
+        TransactionEnd::Commit => transaction.commit()?,
+        TransactionEnd::Rollback => transaction.rollback()?,
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use super::error::Failure;
 use super::lease::Reads;
 use super::query::{nic_key, point};
 use crate::store::port::error::StoreError;
-use crate::store::port::export::{Export, Paused, Place, ROWS};
+use crate::store::port::export::{Export, ExportPosition, Paused, ROWS};
 use crate::store::rows::export::{self, ExportGap, ExportRange, ExportRow};
 use crate::store::rows::series::Point;
 
@@ -49,7 +49,7 @@ fn export(
     range: &ExportRange,
     rows: &mpsc::Sender<Vec<ExportRow>>,
 ) -> Result<(), Failure> {
-    let mut place = Place::before(range);
+    let mut place = ExportPosition::before(range);
     loop {
         place.begin();
         let transaction = db.transaction()?;
@@ -66,7 +66,7 @@ fn export(
 fn read(
     transaction: &Transaction<'_>,
     range: &ExportRange,
-    place: &mut Place,
+    place: &mut ExportPosition,
     rows: &mpsc::Sender<Vec<ExportRow>>,
 ) -> Result<Paused, Failure> {
     let of_nic = |table: &str| {

@@ -9,7 +9,7 @@ use super::query::{choose, nic_key, table};
 use super::wide::narrow;
 use crate::store::rows::columns::mix_columns;
 use crate::store::rows::history::{
-    EVENT_FLAGS, EVENT_ROWS_MAX, Event, EventKind, mix_of, newest, row_events,
+    EVENT_FLAGS, EVENT_ROWS_MAX, EventKind, NicEvent, mix_of, newest, row_events,
 };
 use crate::store::rows::series::NicRange;
 
@@ -33,7 +33,7 @@ pub(super) fn events(
     db: &mut Connection,
     range: &NicRange,
     limit: usize,
-) -> Result<Vec<Event>, Failure> {
+) -> Result<Vec<NicEvent>, Failure> {
     let transaction = db.transaction()?;
     let Some(key) = nic_key(&transaction, range)? else { return Ok(Vec::new()) };
     let limit_rows = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -56,7 +56,7 @@ pub(super) fn events(
         "SELECT started FROM sessions WHERE client = ?1 AND started >= ?2 AND started < ?3
          ORDER BY started DESC LIMIT ?4",
     )?;
-    let at = |row: &Row<'_>, kind| Ok(Event { time_ns: number(row, 0)?, interval_ns: 0, kind });
+    let at = |row: &Row<'_>, kind| Ok(NicEvent { time_ns: number(row, 0)?, interval_ns: 0, kind });
     let rows =
         started.query_map([client, from, to, limit_rows], |row| at(row, EventKind::Started))?;
     events.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
@@ -79,7 +79,7 @@ pub(super) fn events(
     let rows = gaps.query_map(params![client, nic, from, to, limit_rows], |row| {
         let (rx_bytes, tx_bytes) = (number(row, 3)?, number(row, 4)?);
         let kind = EventKind::Gap { reason: row.get(2)?, rx_bytes, tx_bytes };
-        Ok(Event { time_ns: number(row, 0)?, interval_ns: number(row, 1)?, kind })
+        Ok(NicEvent { time_ns: number(row, 0)?, interval_ns: number(row, 1)?, kind })
     })?;
     events.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
     Ok(newest(events, limit))

@@ -20,7 +20,7 @@ const READERS: usize = 5;
 
 /// The writing connection.
 #[derive(Debug, Clone)]
-pub struct Writer {
+pub struct WriteLease {
     connection: Arc<Mutex<Locked>>,
     /// `None` beside a running collector, which checks them itself.
     files: Option<Arc<Files>>,
@@ -46,7 +46,7 @@ pub struct Readers {
 /// Types with a writing connection.
 pub trait Writes {
     /// The connection.
-    fn writer(&self) -> &Writer;
+    fn writer(&self) -> &WriteLease;
 }
 
 /// Types with reading connections.
@@ -60,7 +60,7 @@ pub trait Reads {
     }
 }
 
-impl Writer {
+impl WriteLease {
     /// Opens the file at `path` for this process alone, creates it if it is missing, and brings its
     /// schema up to date.
     pub fn open(path: &Path) -> Result<Self, OpenError> {

@@ -9,7 +9,7 @@ use super::error::Failure;
 use super::number::{bounded, number};
 use crate::store::rows::clients::Client;
 use crate::store::rows::percentile::PercentileRange;
-use crate::store::rows::percentile::{Interval, Percentile};
+use crate::store::rows::percentile::{FiveMinuteRow, Percentile};
 use crate::store::rows::points::{Points, RESOLUTIONS, rows_max};
 use crate::store::rows::series::{NicRange, Point, PointCounts, Resolution, Series, SeriesRange};
 
@@ -108,7 +108,7 @@ pub(super) fn percentile(db: &Connection, range: &PercentileRange) -> Result<Per
     let rows = select.query_map(params![client, nic, from, to, flags::STACKED], |row| {
         let (start_ns, rx_bytes) = (number(row, 0)?, number(row, 1)?);
         let (tx_bytes, covered_ns) = (number(row, 2)?, number(row, 3)?);
-        Ok(Interval { start_ns, rx_bytes, tx_bytes, covered_ns })
+        Ok(FiveMinuteRow { start_ns, rx_bytes, tx_bytes, covered_ns })
     })?;
     Ok(found.with(&rows.collect::<rusqlite::Result<Vec<_>>>()?))
 }

@@ -10,7 +10,7 @@ use super::{history, query};
 use crate::store::port::error::StoreError;
 use crate::store::port::read::Query;
 use crate::store::rows::clients::Client;
-use crate::store::rows::history::Event;
+use crate::store::rows::history::NicEvent;
 use crate::store::rows::percentile::{Percentile, PercentileRange};
 use crate::store::rows::series::{NicRange, Series, SeriesRange};
 
@@ -35,7 +35,7 @@ impl<T: Reads + Send + Sync + Debug> Query for T {
         self.readers().lease(move |db| history::mix(db, &range)).await
     }
 
-    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<Event>, StoreError> {
+    async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<NicEvent>, StoreError> {
         let range = range.clone();
         self.readers().lease(move |db| history::events(db, &range, limit)).await
     }

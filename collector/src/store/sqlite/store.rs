@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::error::OpenError;
-use super::lease::{Readers, Reads, Writer, Writes};
+use super::lease::{Readers, Reads, WriteLease, Writes};
 use super::open;
 use crate::store::port::error::StoreError;
 use crate::store::port::schema::Migrated;
@@ -13,7 +13,7 @@ use crate::store::port::schema::Migrated;
 pub struct SqliteStore {
     // Closed before the writing connection: only the last one to close can clean up the log.
     readers: Readers,
-    writer: Writer,
+    writer: WriteLease,
 }
 
 /// The store, open for reading, also beside a running collector.
@@ -25,7 +25,7 @@ pub struct SqliteReader {
 /// The register of a file that a collector may have open.
 #[derive(Debug)]
 pub struct SqliteRegister {
-    writer: Writer,
+    writer: WriteLease,
 }
 
 impl SqliteStore {
@@ -34,7 +34,7 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`] names the file and the remedy.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let writer = Writer::open(path)?;
+        let writer = WriteLease::open(path)?;
         Ok(Self { readers: Readers::open(path)?, writer })
     }
 
@@ -67,7 +67,7 @@ impl SqliteRegister {
     /// # Errors
     /// [`OpenError`] names the file and the remedy.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        Ok(Self { writer: Writer::beside(path)? })
+        Ok(Self { writer: WriteLease::beside(path)? })
     }
 }
 
@@ -82,7 +82,7 @@ impl Reads for SqliteStore {
 }
 
 impl Writes for SqliteStore {
-    fn writer(&self) -> &Writer {
+    fn writer(&self) -> &WriteLease {
         &self.writer
     }
 }
@@ -94,7 +94,7 @@ impl Reads for SqliteReader {
 }
 
 impl Writes for SqliteRegister {
-    fn writer(&self) -> &Writer {
+    fn writer(&self) -> &WriteLease {
         &self.writer
     }
 }

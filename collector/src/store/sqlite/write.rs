@@ -10,7 +10,7 @@ use super::lease::Writes;
 use super::store::SqliteStore;
 use super::{commit, inventory, session};
 use crate::store::port::error::StoreError;
-use crate::store::port::write::{End, SessionState, Store};
+use crate::store::port::write::{SessionState, Store, TransactionEnd};
 use crate::store::rows::batch::Batch;
 use crate::time::now_ns;
 
@@ -32,7 +32,7 @@ impl Store for SqliteStore {
         self.writer().lease(move |db| session::states(db, &sessions)).await
     }
 
-    async fn add(&self, batch: &Arc<Batch>, end: End) -> Result<(), StoreError> {
+    async fn add(&self, batch: &Arc<Batch>, end: TransactionEnd) -> Result<(), StoreError> {
         let batch = batch.clone();
         self.writer().lease(move |db| commit::add(db, &batch, end, now_ns())).await
     }

@@ -1,6 +1,6 @@
 //! Clients, and the events of their NICs.
 
-use collector::store::{Commit, Event, EventKind, NicRange};
+use collector::store::{Commit, EventKind, NicEvent, NicRange};
 use wire::frame::{Gap, KernelCounts, Mix, MixCounts, Sample, flags};
 use wire::message::{Inventory, Nic};
 
@@ -84,7 +84,7 @@ pub async fn what_happened_to_a_nic_is_known(place: &impl Place) {
     store.commit(&batch([agent.batch(vec![first, gap])])).await.unwrap();
 
     let interval_ns = SECOND / 2;
-    let event = |seconds, interval_ns, kind| Event { time_ns: at(seconds), interval_ns, kind };
+    let event = |seconds, interval_ns, kind| NicEvent { time_ns: at(seconds), interval_ns, kind };
     let reason = Gap::SpoolFull as u8;
     let expected = [
         event(0, 0, EventKind::Started),

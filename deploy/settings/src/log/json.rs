@@ -10,7 +10,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::foreign::{Escaping, Told};
+use crate::foreign::{Escaping, Excerpt};
 
 /// Time, level, the fields in order, and the target. Escapes decode to the original characters.
 pub(super) struct JsonLine;
@@ -81,10 +81,10 @@ impl Visit for Fields {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, Told::of(format_args!("{value}")));
+        self.add(field, Excerpt::of(format_args!("{value}")));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.add(field, Told::of(format_args!("{value:?}")));
+        self.add(field, Excerpt::of(format_args!("{value:?}")));
     }
 }

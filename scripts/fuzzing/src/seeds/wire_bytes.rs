@@ -10,7 +10,7 @@ use wire::message::{
     Inventory, Message, Nic, Probe, ProbeReply, Refused, RenewRequest, SeqRange, Session,
     SessionDigest, Welcome,
 };
-use wire::token::{Address, Secret, Token};
+use wire::token::{Address, Token, TokenSecret};
 
 use super::inputs::Seeds;
 
@@ -235,7 +235,7 @@ fn rows_of_messages() -> Seeds {
 fn tokens() -> Seeds {
     let address = |host: &str, port| Address { host: host.into(), port };
     let token = |addresses| {
-        Token::new(Fingerprint([7; 32]), Secret([9; 32]), addresses).unwrap().to_string()
+        Token::new(Fingerprint([7; 32]), TokenSecret([9; 32]), addresses).unwrap().to_string()
     };
     let content = |addresses: &[(&str, u16)]| {
         let mut bytes = [[7; 32], [9; 32]].concat();

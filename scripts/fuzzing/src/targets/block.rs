@@ -1,6 +1,6 @@
 //! Blocks of a ring as the kernel writes them, from behind the status word of the descriptor.
 
-use agent::capture::count::Counts;
+use agent::capture::packet_sums::PacketSums;
 use agent::capture::ring::{Packet, Packets};
 
 use super::support::{KIB, MIB};
@@ -26,7 +26,7 @@ fn run(input: &[u8]) {
         assert!(packets.len() <= input.len() / PLACE, "{} packets", packets.len());
         assert_eq!(Packets::of_block(input, vnet_header).count(), packets.len());
         let block = input.as_ptr_range();
-        let mut counts = Counts::default();
+        let mut counts = PacketSums::default();
         let mut sums = [0; 2];
         for packet in &packets {
             let headers = packet.headers.as_ptr_range();

@@ -1,6 +1,6 @@
 //! Database URLs with passwords: any text as a URL, and any text as a password.
 
-use collector::config::Database;
+use collector::config::DatabaseSection;
 use settings::Secret;
 
 use super::support::{KIB, MIB};
@@ -35,7 +35,7 @@ fn run(input: &[u8]) {
 /// The database as shown to people, or the error.
 fn read(url: &str) -> Result<String, String> {
     let url = Some(Secret::new(url.to_owned()));
-    let database = Database { url, ..Database::default() };
+    let database = DatabaseSection { url, ..DatabaseSection::default() };
     assert!(!format!("{database:?}").contains(SECRET));
     let used = database.postgres().map_err(|problem| problem.to_string())?;
     let used = used.expect("with a URL, PostgreSQL is used");

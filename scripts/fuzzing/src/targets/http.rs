@@ -9,7 +9,7 @@ use std::time::Duration;
 use collector::live::Live;
 use collector::metrics::Metrics;
 use collector::store::sqlite::SqliteStore;
-use collector::web::{Access, Limits, SignedOut, WebState, serve};
+use collector::web::{Access, SignedOut, WebLimits, WebState, serve};
 use tokio::sync::watch;
 use wire::id::ClientId;
 use wire::message::Host;
@@ -70,7 +70,7 @@ fn start() -> SocketAddr {
                 tls: None,
                 signed_out: SignedOut::default(),
                 // All requests come from one address.
-                limits: Limits { failed_sign_ins: u32::MAX, ..Limits::default() },
+                limits: WebLimits { failed_sign_ins: u32::MAX, ..WebLimits::default() },
             };
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             let (_stop, stopped) = watch::channel(false);

@@ -1,7 +1,7 @@
 //! Packets from anybody: their headers, and the kernel's fields about them.
 
-use agent::capture::count::{Counts, Plain};
 use agent::capture::packet::{Headers, Network};
+use agent::capture::packet_sums::{PacketSums, Plain};
 use agent::capture::ring::Packet;
 use agent::capture::wire_len::{VnetHeader, wire_len, wire_len_without_header};
 
@@ -37,10 +37,10 @@ fn run(input: &[u8]) {
     check_headers(headers, packet.vlan_stripped);
     check_length(&packet);
     // The fast path counts the same as the slow path.
-    let mut long = Counts::default();
+    let mut long = PacketSums::default();
     let added = long.add(&packet);
     if let Some(plain) = Plain::of(&packet) {
-        let mut short = Counts::default();
+        let mut short = PacketSums::default();
         assert_eq!(short.add_plain(&packet, plain), added);
         assert_eq!(short.take(), long.take());
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use collector::identity::{Identity, NewToken, OpenTokens};
 use rustls_pki_types::UnixTime;
-use wire::token::Secret;
+use wire::token::TokenSecret;
 
 use super::support::{KIB, MIB, directory, file};
 use crate::target::Target;
@@ -28,7 +28,7 @@ fn identity() -> &'static Identity {
 
 fn run(input: &[u8]) {
     let identity = identity();
-    let digest = Secret([7; 32]).digest();
+    let digest = TokenSecret([7; 32]).digest();
     let path = file(directory().join("own/tokens").join(&digest), input);
     let listed = identity.open_tokens(NOW).unwrap();
     assert!(listed.tokens.len() + listed.damaged.len() <= 1);

@@ -4,7 +4,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use agent::config::{Address, NicGlob};
+use agent::config::{HostPort, NicGlob};
 use collector::time::Time;
 use settings::{Foreign, Interval, Size};
 
@@ -23,7 +23,7 @@ fn run(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     again::<Interval>(text);
     again::<Size>(text);
-    again::<Address>(text);
+    again::<HostPort>(text);
     again::<NicGlob>(text);
     if let Some(time) = Time::parse(text) {
         assert_eq!(Time::parse(&time.to_string()), Some(time));

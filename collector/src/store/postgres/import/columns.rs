@@ -13,7 +13,7 @@ const ONLY_SQLITE: &str = "nth";
 
 /// The type of a column's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ColumnKind {
     Time,
     Int2,
     Int4,
@@ -24,7 +24,7 @@ pub(super) enum Kind {
     Numeric,
 }
 
-impl Kind {
+impl ColumnKind {
     fn parse(name: &str) -> Option<Self> {
         Some(match name {
             "timestamp with time zone" => Self::Time,
@@ -49,7 +49,7 @@ impl Kind {
 #[derive(Debug, Clone)]
 pub(super) struct Columns {
     table: &'static str,
-    columns: Vec<(String, Kind)>,
+    columns: Vec<(String, ColumnKind)>,
 }
 
 impl Columns {
@@ -67,7 +67,7 @@ impl Columns {
         let mut columns = Vec::new();
         for row in rows {
             let (name, kind): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-            let kind = Kind::parse(&kind).filter(|_| here.contains(&name));
+            let kind = ColumnKind::parse(&kind).filter(|_| here.contains(&name));
             let kind = kind.ok_or_else(|| differ(table, &name))?;
             columns.push((name, kind));
         }
@@ -82,7 +82,7 @@ impl Columns {
         self.columns.iter().map(|(name, _)| name.as_str())
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&str, Kind)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, ColumnKind)> {
         self.columns.iter().map(|(name, kind)| (name.as_str(), *kind))
     }
 
@@ -109,18 +109,19 @@ impl Columns {
         };
         match (value, kind) {
             (ValueRef::Null, _) => rows.null(),
-            (ValueRef::Integer(int), Kind::Time) => {
+            (ValueRef::Integer(int), ColumnKind::Time) => {
                 rows.time(u64::try_from(int).map_err(|_| refused())?);
             }
-            (ValueRef::Integer(int), Kind::Int2) => {
+            (ValueRef::Integer(int), ColumnKind::Int2) => {
                 rows.int2(int.try_into().map_err(|_| refused())?);
             }
-            (ValueRef::Integer(int), Kind::Int4) => {
+            (ValueRef::Integer(int), ColumnKind::Int4) => {
                 rows.int4(int.try_into().map_err(|_| refused())?);
             }
-            (ValueRef::Integer(int), Kind::Int8) => rows.int8(int),
-            (ValueRef::Integer(int), Kind::Bool) => rows.bool(int != 0),
-            (ValueRef::Text(bytes), Kind::Text) | (ValueRef::Blob(bytes), Kind::Bytes) => {
+            (ValueRef::Integer(int), ColumnKind::Int8) => rows.int8(int),
+            (ValueRef::Integer(int), ColumnKind::Bool) => rows.bool(int != 0),
+            (ValueRef::Text(bytes), ColumnKind::Text)
+            | (ValueRef::Blob(bytes), ColumnKind::Bytes) => {
                 rows.bytes(bytes)?;
             }
             _ => return Err(refused()),
@@ -140,15 +141,15 @@ mod tests {
 
     use super::*;
 
-    static KINDS: [Kind; 8] = [
-        Kind::Time,
-        Kind::Int2,
-        Kind::Int4,
-        Kind::Int8,
-        Kind::Bool,
-        Kind::Bytes,
-        Kind::Text,
-        Kind::Numeric,
+    static KINDS: [ColumnKind; 8] = [
+        ColumnKind::Time,
+        ColumnKind::Int2,
+        ColumnKind::Int4,
+        ColumnKind::Int8,
+        ColumnKind::Bool,
+        ColumnKind::Bytes,
+        ColumnKind::Text,
+        ColumnKind::Numeric,
     ];
 
     fn value() -> impl Strategy<Value = Value> {
@@ -210,25 +211,25 @@ mod tests {
             };
             match (value, kind, found[0]) {
                 (Value::Null, _, None) => {}
-                (Value::Integer(int), Kind::Time, Some(field)) => {
+                (Value::Integer(int), ColumnKind::Time, Some(field)) => {
                     prop_assert_eq!(big(field), int / 1000 - 946_684_800_000_000);
                 }
-                (Value::Integer(int), Kind::Int2, Some(field)) => {
+                (Value::Integer(int), ColumnKind::Int2, Some(field)) => {
                     prop_assert_eq!((field.len(), big(field)), (2, int & 0xffff));
                 }
-                (Value::Integer(int), Kind::Int4, Some(field)) => {
+                (Value::Integer(int), ColumnKind::Int4, Some(field)) => {
                     prop_assert_eq!((field.len(), big(field)), (4, int & 0xffff_ffff));
                 }
-                (Value::Integer(int), Kind::Int8, Some(field)) => {
+                (Value::Integer(int), ColumnKind::Int8, Some(field)) => {
                     prop_assert_eq!((field.len(), big(field)), (8, int));
                 }
-                (Value::Integer(int), Kind::Bool, Some(field)) => {
+                (Value::Integer(int), ColumnKind::Bool, Some(field)) => {
                     prop_assert_eq!(field, &[u8::from(int != 0)][..]);
                 }
-                (Value::Text(text), Kind::Text, Some(field)) => {
+                (Value::Text(text), ColumnKind::Text, Some(field)) => {
                     prop_assert_eq!(field, text.as_bytes());
                 }
-                (Value::Blob(blob), Kind::Bytes, Some(field)) => prop_assert_eq!(field, &blob[..]),
+                (Value::Blob(blob), ColumnKind::Bytes, Some(field)) => prop_assert_eq!(field, &blob[..]),
                 (value, kind, field) => panic!("{value:?} as {kind:?} is {field:?}"),
             }
         }

@@ -13,7 +13,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use self::columns::Columns;
-pub use self::source::Source;
+pub use self::source::ImportSource;
 use self::source::TABLES;
 pub use self::sums::TableSums;
 use super::connect::BEGIN;
@@ -39,10 +39,10 @@ impl PostgresStore {
     ///
     /// # Errors
     /// [`StoreError::Failed`] if it can't be read.
-    pub fn sources(&self, dump: &Dump) -> Result<Vec<Source>, StoreError> {
+    pub fn sources(&self, dump: &Dump) -> Result<Vec<ImportSource>, StoreError> {
         let mut sources = Vec::new();
         let read = dump.rows("SELECT id, client_id FROM clients ORDER BY client_id", None, |row| {
-            sources.push(Source { id: row.get(0)?, client: row.get(1)? });
+            sources.push(ImportSource { id: row.get(0)?, client: row.get(1)? });
             Ok::<_, Failure>(())
         });
         self.outcome(read.map(|()| sources))
@@ -52,18 +52,26 @@ impl PostgresStore {
     ///
     /// # Errors
     /// [`StoreError::Failed`] names the obstacle.
-    pub async fn import(&self, dump: &Arc<Dump>, source: &Source) -> Result<Moved, StoreError> {
+    pub async fn import(
+        &self,
+        dump: &Arc<Dump>,
+        source: &ImportSource,
+    ) -> Result<Moved, StoreError> {
         self.outcome(self.move_client(dump, source).await)
     }
 
-    async fn move_client(&self, dump: &Arc<Dump>, source: &Source) -> Result<Moved, Failure> {
+    async fn move_client(&self, dump: &Arc<Dump>, source: &ImportSource) -> Result<Moved, Failure> {
         let moved = self.database.lease(async |db| move_client(db, dump, source).await).await?;
         self.database.make_partitions(partition::ahead(now_ns())).await?;
         Ok(moved)
     }
 }
 
-async fn move_client(client: &Client, dump: &Arc<Dump>, source: &Source) -> Result<Moved, Failure> {
+async fn move_client(
+    client: &Client,
+    dump: &Arc<Dump>,
+    source: &ImportSource,
+) -> Result<Moved, Failure> {
     for partition in rows::partitions(dump, source)? {
         partition::make(client, partition).await?;
     }
@@ -79,7 +87,7 @@ async fn move_client(client: &Client, dump: &Arc<Dump>, source: &Source) -> Resu
 }
 
 /// True if a client was moved before. Fails if the database knows its sessions from elsewhere.
-async fn is_there(client: &Client, dump: &Dump, source: &Source) -> Result<bool, Failure> {
+async fn is_there(client: &Client, dump: &Dump, source: &ImportSource) -> Result<bool, Failure> {
     let here = rows::sessions(dump, source)?;
     if here.is_empty() {
         let select = "SELECT id FROM clients WHERE client_id = $1";
@@ -113,7 +121,7 @@ async fn is_there(client: &Client, dump: &Dump, source: &Source) -> Result<bool,
 }
 
 /// Copies everything of a client; returns the number of rows.
-async fn copy(client: &Client, dump: &Arc<Dump>, source: &Source) -> Result<u64, Failure> {
+async fn copy(client: &Client, dump: &Arc<Dump>, source: &ImportSource) -> Result<u64, Failure> {
     let numbers = rows::introduce(client, dump, source).await?;
     let mut copied = 0;
     for table in TABLES {

@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::columns::{Columns, Kind};
-use super::source::{Numbers, Source};
+use super::columns::{ColumnKind, Columns};
+use super::source::{ImportSource, Numbers};
 use crate::store::postgres::copy::CopyRows;
 use crate::store::postgres::error::Failure;
 use crate::store::postgres::partition::{Partition, Table};
@@ -26,7 +26,7 @@ const WAITING: usize = 4;
 const PARTITIONS_MAX: u64 = 500;
 
 /// The committed numbers of a client's sessions in the file.
-pub(super) fn sessions(dump: &Dump, source: &Source) -> Result<Vec<(i64, i64)>, Failure> {
+pub(super) fn sessions(dump: &Dump, source: &ImportSource) -> Result<Vec<(i64, i64)>, Failure> {
     let mut sessions = Vec::new();
     let select = "SELECT session, committed_seq FROM sessions WHERE client = ?1";
     dump.rows(select, Some(source.id), |row| {
@@ -37,7 +37,10 @@ pub(super) fn sessions(dump: &Dump, source: &Source) -> Result<Vec<(i64, i64)>, 
 }
 
 /// The partitions that a client's rows need.
-pub(super) fn partitions(dump: &Dump, source: &Source) -> Result<BTreeSet<Partition>, Failure> {
+pub(super) fn partitions(
+    dump: &Dump,
+    source: &ImportSource,
+) -> Result<BTreeSet<Partition>, Failure> {
     let mut partitions = BTreeSet::new();
     for table in Table::ALL {
         let select = format!(
@@ -60,7 +63,7 @@ pub(super) fn partitions(dump: &Dump, source: &Source) -> Result<BTreeSet<Partit
 pub(super) async fn introduce(
     client: &Client,
     dump: &Dump,
-    source: &Source,
+    source: &ImportSource,
 ) -> Result<Numbers, Failure> {
     let columns = Columns::of(client, dump, "clients").await?;
     let select = "SELECT FIELDS FROM clients WHERE id = ?1";
@@ -100,7 +103,7 @@ fn texts(
     dump: &Dump,
     columns: &Columns,
     select: &str,
-    source: &Source,
+    source: &ImportSource,
 ) -> Result<Vec<TextRow>, Failure> {
     let mut rows = Vec::new();
     let select = select.replace("FIELDS", &format!("id, {}", columns.list()));
@@ -116,10 +119,12 @@ fn texts(
 }
 
 /// A value in PostgreSQL's text format.
-fn text(value: ValueRef<'_>, kind: Kind) -> Option<String> {
+fn text(value: ValueRef<'_>, kind: ColumnKind) -> Option<String> {
     Some(match (value, kind) {
         (ValueRef::Null, _) => return None,
-        (ValueRef::Integer(int), Kind::Time) => Time(int.cast_unsigned() / 1000 * 1000).to_string(),
+        (ValueRef::Integer(int), ColumnKind::Time) => {
+            Time(int.cast_unsigned() / 1000 * 1000).to_string()
+        }
         (ValueRef::Integer(int), _) => int.to_string(),
         (ValueRef::Real(real), _) => real.to_string(),
         (ValueRef::Text(text), _) => String::from_utf8_lossy(text).replace('\0', "\u{fffd}"),
@@ -144,12 +149,12 @@ async fn insert(
         names.push(name);
         params.push((value, Type::TEXT));
         let cast = match kind {
-            Kind::Time => "timestamptz",
-            Kind::Int2 | Kind::Int4 | Kind::Int8 => "bigint",
-            Kind::Bool => "boolean",
-            Kind::Bytes => "bytea",
-            Kind::Text => "text",
-            Kind::Numeric => "numeric",
+            ColumnKind::Time => "timestamptz",
+            ColumnKind::Int2 | ColumnKind::Int4 | ColumnKind::Int8 => "bigint",
+            ColumnKind::Bool => "boolean",
+            ColumnKind::Bytes => "bytea",
+            ColumnKind::Text => "text",
+            ColumnKind::Numeric => "numeric",
         };
         places.push(format!("CAST(${} AS {cast})", params.len()));
     }
@@ -169,7 +174,7 @@ pub(super) async fn copy(
     select: &str,
     columns: &Columns,
     into: &str,
-    source: &Source,
+    source: &ImportSource,
     numbers: &Numbers,
 ) -> Result<u64, Failure> {
     let (sender, mut chunks) = mpsc::channel(WAITING);
@@ -199,7 +204,7 @@ fn read(
     dump: &Dump,
     select: &str,
     columns: &Columns,
-    source: &Source,
+    source: &ImportSource,
     numbers: &Numbers,
     chunks: &mpsc::Sender<Bytes>,
 ) -> Result<u64, Failure> {

@@ -8,7 +8,7 @@ use crate::store::sqlite::SqliteError;
 
 /// A client of the embedded store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct ImportSource {
     /// Its number in the file.
     pub(super) id: i64,
     /// Its id.
@@ -17,27 +17,27 @@ pub struct Source {
 
 /// The tables that are copied row by row, in an order that satisfies references, with the condition for
 /// a client's rows.
-pub(super) const TABLES: [Copied; 9] = [
-    Copied { table: "sessions", of: "client = ?1" },
-    Copied { table: "session_nics", of: OF_SESSIONS },
-    Copied { table: "bandwidth_stats", of: "client = ?1" },
-    Copied { table: "traffic_mix", of: "client = ?1" },
-    Copied { table: "gaps", of: "client = ?1" },
-    Copied { table: "link_changes", of: "client = ?1" },
-    Copied { table: "quarantine", of: OF_SESSIONS },
-    Copied { table: "bandwidth_1m", of: "client = ?1" },
-    Copied { table: "bandwidth_5m", of: "client = ?1" },
+pub(super) const TABLES: [CopiedTable; 9] = [
+    CopiedTable { table: "sessions", of: "client = ?1" },
+    CopiedTable { table: "session_nics", of: OF_SESSIONS },
+    CopiedTable { table: "bandwidth_stats", of: "client = ?1" },
+    CopiedTable { table: "traffic_mix", of: "client = ?1" },
+    CopiedTable { table: "gaps", of: "client = ?1" },
+    CopiedTable { table: "link_changes", of: "client = ?1" },
+    CopiedTable { table: "quarantine", of: OF_SESSIONS },
+    CopiedTable { table: "bandwidth_1m", of: "client = ?1" },
+    CopiedTable { table: "bandwidth_5m", of: "client = ?1" },
 ];
 
 const OF_SESSIONS: &str = "session IN (SELECT session FROM sessions WHERE client = ?1)";
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Copied {
+pub(super) struct CopiedTable {
     pub table: &'static str,
     pub of: &'static str,
 }
 
-impl Copied {
+impl CopiedTable {
     /// True if rows may already exist, to which the new ones are added.
     pub fn is_rollup(self) -> bool {
         [Table::Minutes, Table::FiveMinutes].iter().any(|table| table.name() == self.table)

@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::columns::Columns;
-use super::source::{Copied, Source, TABLES};
+use super::source::{CopiedTable, ImportSource, TABLES};
 use crate::store::port::error::StoreError;
 use crate::store::postgres::error::Failure;
 use crate::store::postgres::store::PostgresStore;
@@ -39,7 +39,7 @@ impl PostgresStore {
     pub async fn sums(
         &self,
         dump: &Arc<Dump>,
-        source: &Source,
+        source: &ImportSource,
     ) -> Result<Vec<TableSums>, StoreError> {
         self.lease(async |db| {
             let mut sums = Vec::new();
@@ -55,10 +55,10 @@ impl PostgresStore {
 async fn sums_of(
     client: &Client,
     dump: &Arc<Dump>,
-    source: &Source,
-    copied: Copied,
+    source: &ImportSource,
+    copied: CopiedTable,
 ) -> Result<TableSums, Failure> {
-    let Copied { table, of } = copied;
+    let CopiedTable { table, of } = copied;
     let columns = Columns::of(client, dump, table).await?;
     // Numbers of clients and NICs differ, and the epoch grows with each connection.
     let figures = columns.iter().filter(|(name, kind)| {

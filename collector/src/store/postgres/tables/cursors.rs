@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 use super::nics::Ids;
 use crate::store::port::error::StoreError;
 use crate::store::postgres::error::Failure;
-use crate::store::postgres::figures::Figures;
+use crate::store::postgres::figures::FigureRows;
 use crate::store::rows::batch::Batch;
 use crate::store::rows::facts::{Cursor, untiled};
 
@@ -40,7 +40,7 @@ pub async fn advance(
         "quarantined",
         "digest",
     ];
-    let figures = Figures::new(names, cursors.iter().map(row).collect());
+    let figures = FigureRows::new(names, cursors.iter().map(row).collect());
     let rows = client
         .query_typed(
             &format!(

@@ -4,7 +4,7 @@ use tokio_postgres::Client;
 
 use super::nics::{NicIds, ids};
 use crate::store::postgres::error::Failure;
-use crate::store::postgres::figures::{Figures, array};
+use crate::store::postgres::figures::{FigureRows, array};
 use crate::store::postgres::number::int8s;
 use crate::store::rows::facts::Ledger;
 
@@ -39,7 +39,7 @@ pub async fn add(client: &Client, ledgers: &[Ledger], nics: &[NicIds]) -> Result
         array(row)
     };
     let rows = ledgers.iter().map(row).collect::<Result<_, _>>()?;
-    let figures = Figures::new(LEDGER, rows);
+    let figures = FigureRows::new(LEDGER, rows);
     client
         .execute_typed(
             &format!(

@@ -9,7 +9,7 @@ use wire::id::{ClientId, NicName};
 use crate::store::postgres::error::Failure;
 use crate::store::postgres::inventory::add_nics;
 use crate::store::rows::batch::Batch;
-use crate::store::rows::facts::{Facts, NicIndex};
+use crate::store::rows::facts::{BatchRows, NicIndex};
 use crate::store::rows::nics::Excess;
 
 /// Most cached NIC numbers.
@@ -24,7 +24,7 @@ pub struct NicIds {
     pub nic: i32,
 }
 
-/// The numbers of the NIC with this index in [`Facts::nics`].
+/// The numbers of the NIC with this index in [`BatchRows::nics`].
 pub fn ids(nics: &[NicIds], nic: NicIndex) -> Result<NicIds, Failure> {
     nics.get(nic).copied().ok_or_else(|| Failure::refused(format!("no NIC with index {nic}")))
 }
@@ -39,18 +39,18 @@ pub struct Ids {
 
 /// Cached numbers of clients and their NICs.
 #[derive(Debug, Default)]
-pub struct Known {
+pub struct KnownNumbers {
     clients: HashMap<ClientId, i32>,
     nics: HashMap<(i32, NicName), i32>,
 }
 
-impl Known {
+impl KnownNumbers {
     /// Learns the numbers of all clients and NICs of a batch; returns NICs beyond the limit. New ones
     /// are added by separate statements, so that the cache stays true whatever happens to the batch.
     pub async fn learn<'a>(
         &mut self,
         client: &Client,
-        facts: &Facts<'a>,
+        facts: &BatchRows<'a>,
         batch: &Batch,
     ) -> Result<Excess<'a>, Failure> {
         if self.nics.len().max(self.clients.len()) > KNOWN_MAX {
@@ -79,7 +79,7 @@ impl Known {
     }
 
     /// The learnt numbers of all clients and NICs of a batch.
-    pub fn ids(&self, facts: &Facts<'_>, batch: &Batch) -> Result<Ids, Failure> {
+    pub fn ids(&self, facts: &BatchRows<'_>, batch: &Batch) -> Result<Ids, Failure> {
         let known = |&(client, name): &(&ClientId, NicName)| -> Result<NicIds, Failure> {
             let Some(number) = self.clients.get(client) else {
                 return Ok(NicIds { client: 0, nic: 0 });
@@ -97,7 +97,7 @@ impl Known {
 
     /// NICs with unknown numbers, by their client's number. A missing client has none, and no session
     /// either: the cursors report that.
-    fn unknown_nics(&self, facts: &Facts<'_>) -> BTreeMap<i32, Vec<NicName>> {
+    fn unknown_nics(&self, facts: &BatchRows<'_>) -> BTreeMap<i32, Vec<NicName>> {
         let mut unknown: BTreeMap<i32, Vec<NicName>> = BTreeMap::new();
         for &(client, name) in &facts.nics {
             if let Some(number) = self.clients.get(client)

@@ -4,7 +4,7 @@ use tokio_postgres::Client;
 
 use super::nics::{NicIds, ids};
 use crate::store::postgres::error::Failure;
-use crate::store::postgres::figures::{Figures, array};
+use crate::store::postgres::figures::{FigureRows, array};
 use crate::store::postgres::number::int8s;
 use crate::store::rows::columns::{
     COUNTS, KERNEL, LOSSES, PEAKS, count_figures, kernel_figures, loss_figures, peak_figures,
@@ -51,7 +51,7 @@ async fn add_to(
     let rows = rollups.iter().map(row).collect::<Result<_, _>>()?;
     let names: Vec<&str> = summed().chain(PEAKS).chain(["flags"]).collect();
     let columns = ["client", "nic", "second"].into_iter().chain(names.iter().copied());
-    let figures = Figures::new(array::<_, { 3 + ROLLED_UP }>(columns.collect())?, rows);
+    let figures = FigureRows::new(array::<_, { 3 + ROLLED_UP }>(columns.collect())?, rows);
     let rows = format!(
         "SELECT to_timestamp(second), client, nic, {} FROM ({}) AS new",
         names.join(", "),

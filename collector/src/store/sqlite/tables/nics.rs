@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use wire::id::{ClientId, NicName};
 
-use crate::store::rows::facts::{Facts, NicIndex};
+use crate::store::rows::facts::{BatchRows, NicIndex};
 use crate::store::rows::nics::NICS_MAX;
 use crate::store::sqlite::error::Failure;
 
@@ -22,7 +22,7 @@ pub struct NicIds {
 /// The numbers of all NICs; `None` for those beyond the limit.
 pub fn resolve(
     transaction: &Transaction<'_>,
-    facts: &Facts<'_>,
+    facts: &BatchRows<'_>,
 ) -> Result<Vec<Option<NicIds>>, Failure> {
     let mut room = Room::default();
     let number = |&(client, name)| {
@@ -35,7 +35,7 @@ pub fn resolve(
     facts.nics.iter().map(number).collect()
 }
 
-/// The numbers of the NIC with this index in [`Facts::nics`].
+/// The numbers of the NIC with this index in [`BatchRows::nics`].
 pub fn ids(nics: &[NicIds], nic: NicIndex) -> Result<NicIds, Failure> {
     nics.get(nic).copied().ok_or_else(|| Failure::refused(format!("no NIC with index {nic}")))
 }

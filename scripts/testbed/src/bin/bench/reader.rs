@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent::account::bank::bank;
-use agent::account::clock::{Offset, Reading};
+use agent::account::clock::{Offset, WallReading};
 use agent::account::interval::{Schedule, SharedSchedule};
-use agent::capture::counting::Counting;
 use agent::capture::ring::Packets;
+use agent::capture::slot_counter::SlotCounter;
 use clap::Args;
 use crossbeam_channel::{Receiver, Sender};
 
@@ -133,7 +133,7 @@ fn sum_lengths(blocks: &Blocks) {
 
 /// The agent's reader. The same blocks return, as if time stood still.
 fn all_accounting(blocks: usize, block_ns: u64) -> impl FnMut(&Blocks) + use<> {
-    let at = |boot_ns: u64| Reading {
+    let at = |boot_ns: u64| WallReading {
         before_ns: boot_ns,
         wall_ns: boot_ns - BOOT_NS + WALL_NS,
         after_ns: boot_ns,
@@ -143,7 +143,7 @@ fn all_accounting(blocks: usize, block_ns: u64) -> impl FnMut(&Blocks) + use<> {
     let schedule = Schedule::new(500_000_000, BOOT_NS, Offset::new(at(BOOT_NS)));
     let schedule = Arc::new(SharedSchedule::new(schedule));
     let hold = Duration::from_millis(20);
-    let mut counting = Counting::new(writer, schedule, 0, at(BOOT_NS), hold, BOOT_NS);
+    let mut counting = SlotCounter::new(writer, schedule, 0, at(BOOT_NS), hold, BOOT_NS);
     let end = at(BOOT_NS + blocks as u64 * block_ns);
     move |blocks| {
         let mut left = blocks.after_status().peekable();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use agent::ship::backoff::Backoff;
 use agent::ship::delivery::{About, Delivery};
-use agent::ship::recorder::Request;
+use agent::ship::recorder::RecorderRequest;
 use agent::ship::spool::SpooledSession;
 use anyhow::Context;
 use crossbeam_channel::unbounded;
@@ -110,7 +110,7 @@ impl Swarm {
             let endpoint = endpoints[number as usize % endpoints.len()].clone();
             agents.push((number as usize, endpoint, config, delivery));
         }
-        drop::<crossbeam_channel::Sender<Request>>(requests);
+        drop::<crossbeam_channel::Sender<RecorderRequest>>(requests);
         let spools = Spools::start(spools, asked, size.interval)?;
         for (number, endpoint, config, delivery) in agents {
             let shared = shared.clone();

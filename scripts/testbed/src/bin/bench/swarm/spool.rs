@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use agent::clocks::wall_ns;
 use agent::ship::framer::Framer;
-use agent::ship::recorder::{RecorderEvent, Request};
+use agent::ship::recorder::{RecorderEvent, RecorderRequest};
 use agent::ship::spool::Record;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tokio::sync::mpsc;
@@ -102,7 +102,7 @@ impl Spools {
     /// Fails if no thread can be started.
     pub fn start(
         agents: HashMap<u64, AgentSpool>,
-        requests: Receiver<Request>,
+        requests: Receiver<RecorderRequest>,
         interval: Duration,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
@@ -135,7 +135,7 @@ struct Work {
 }
 
 impl Work {
-    fn run(mut self, requests: &Receiver<Request>, stop: &AtomicBool) -> Account {
+    fn run(mut self, requests: &Receiver<RecorderRequest>, stop: &AtomicBool) -> Account {
         let (start, start_ns) = (Instant::now(), wall_ns());
         let step = self.interval / u32::try_from(self.order.len()).unwrap_or(1).max(1);
         let mut finished = false;
@@ -199,13 +199,13 @@ impl Work {
         }
     }
 
-    fn on_request(&mut self, request: Request) {
+    fn on_request(&mut self, request: RecorderRequest) {
         match request {
-            Request::Welcome(_, told) => {
+            RecorderRequest::Welcome(_, told) => {
                 let _gone = told.send(Ok(Vec::new()));
             }
-            Request::Disconnected => {}
-            Request::Committed(committed) => {
+            RecorderRequest::Disconnected => {}
+            RecorderRequest::Committed(committed) => {
                 let Some(agent) = self.agents.get_mut(&committed.session) else { return };
                 let now = Instant::now();
                 let done =
@@ -215,7 +215,7 @@ impl Work {
                     self.account.commits.push(Commit { at: now, took, samples });
                 }
             }
-            Request::Read(session, range, reply) => {
+            RecorderRequest::Read(session, range, reply) => {
                 let mut found = Vec::new();
                 if let Some(agent) = self.agents.get(&session) {
                     let records = agent.records.iter().map(|(kept, _)| &kept.record);

@@ -10,7 +10,7 @@ use super::packet::{Headers, Network};
 use super::ring::Packet;
 use super::size_class::size_class;
 use super::wire_len::{WireLen, wire_len, wire_len_without_header};
-use crate::account::bank::{Direction, Tally, Traffic};
+use crate::account::bank::{Direction, DirectionTally, Tally};
 
 /// Transport protocols with their own counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ struct Sums {
 
 /// The sums of the packets counted since they were last taken.
 #[derive(Debug, Default)]
-pub struct Counts {
+pub struct PacketSums {
     /// By [`Direction`].
     sums: [Sums; 2],
     inexact: u64,
@@ -61,7 +61,7 @@ pub struct Counts {
     again: u64,
 }
 
-impl Counts {
+impl PacketSums {
     /// Adds a packet of a known kind. Returns its bytes on the wire and its direction.
     #[inline]
     pub fn add_plain(&mut self, packet: &Packet<'_>, plain: Plain) -> (u64, Direction) {
@@ -223,7 +223,7 @@ impl Sums {
     }
 
     /// Derives the rest from the sums.
-    fn traffic(&self) -> Traffic {
+    fn traffic(&self) -> DirectionTally {
         let network = |network: Network| self.protocols[network as usize].iter().copied();
         let all = |sums: &mut dyn Iterator<Item = Sum>| {
             sums.fold(Sum::default(), |sum, more| Sum {
@@ -259,7 +259,13 @@ impl Sums {
             tcp_rst_packets: self.tcp_rst_packets,
         };
         let captured = sum.packets - self.segments;
-        Traffic { bytes: sum.bytes, packets: sum.packets, captured, mix, ..Traffic::default() }
+        DirectionTally {
+            bytes: sum.bytes,
+            packets: sum.packets,
+            captured,
+            mix,
+            ..DirectionTally::default()
+        }
     }
 }
 
@@ -298,7 +304,7 @@ mod tests {
     #[test]
     fn direction_is_by_packet_type() {
         let bytes = ipv4(UNICAST, protocol::UDP);
-        let mut counts = Counts::default();
+        let mut counts = PacketSums::default();
         assert_eq!(counts.add(&packet(&bytes, 100)), (100, Direction::Rx));
         let sent = Packet { kind: libc::PACKET_OUTGOING, ..packet(&bytes, 60) };
         assert_eq!(counts.add(&sent), (60, Direction::Tx));
@@ -320,7 +326,7 @@ mod tests {
             gso_size: 1448,
             csum_start: 34,
         });
-        let mut counts = Counts::default();
+        let mut counts = PacketSums::default();
         counts.add(&Packet { vnet, ..packet(&bytes, 54 + 2 * 1448 + 10) });
         let tally = counts.take();
         let mix = tally.rx.mix;
@@ -332,7 +338,7 @@ mod tests {
     #[test]
     fn without_a_virtio_header_what_may_be_a_super_packet_is_said_to_be_inexact() {
         let bytes = ipv4(UNICAST, protocol::TCP);
-        let mut counts = Counts::default();
+        let mut counts = PacketSums::default();
         let without = |len| Packet { vnet: None, ..packet(&bytes, len) };
         counts.add(&without(1514));
         let tally = counts.take();
@@ -345,7 +351,7 @@ mod tests {
     #[test]
     fn what_lies_behind_the_snaplen_is_said_to_be_inexact_and_what_a_packet_lacks_is_not() {
         let inexact = |bytes: &[u8], len: u32| {
-            let mut counts = Counts::default();
+            let mut counts = PacketSums::default();
             counts.add(&packet(bytes, len));
             counts.take().inexact
         };
@@ -362,7 +368,7 @@ mod tests {
 
     #[test]
     fn groups_are_told_by_the_destination_address_in_both_directions() {
-        let mut counts = Counts::default();
+        let mut counts = PacketSums::default();
         let broadcast = ipv4([0xFF; 6], protocol::ICMP);
         counts.add(&Packet { kind: libc::PACKET_OUTGOING, ..packet(&broadcast, 60) });
         let multicast = ipv4([1, 0, 0x5E, 0, 0, 1], 2);
@@ -398,7 +404,7 @@ mod tests {
             let headers = &bytes[..captured];
             let packet = packet(headers, len);
             let packet = Packet { vnet: Some(vnet), kind, vlan_stripped, link_type, ..packet };
-            let (mut short, mut long) = (Counts::default(), Counts::default());
+            let (mut short, mut long) = (PacketSums::default(), PacketSums::default());
             if let Some(plain) = Plain::of(&packet) {
                 prop_assert_eq!(short.add_plain(&packet, plain), long.add(&packet));
                 prop_assert_eq!(short.take(), long.take());
@@ -421,7 +427,7 @@ mod tests {
     #[test]
     fn a_nic_without_link_layer_starts_with_the_ip_header() {
         let bytes = ipv4(UNICAST, protocol::UDP);
-        let mut counts = Counts::default();
+        let mut counts = PacketSums::default();
         let tun = Packet { link_type: libc::ARPHRD_NONE, ..packet(&bytes[14..], 86) };
         counts.add(&tun);
         let tally = counts.take();

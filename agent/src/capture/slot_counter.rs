@@ -4,11 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::count::{Counts, Plain};
+use super::packet_sums::{PacketSums, Plain};
 use super::ring::Packet;
 use crate::account::bank::BankWriter;
-use crate::account::burst::{Bursts, Peaks, Steps};
-use crate::account::clock::{PacketClock, Reading};
+use crate::account::burst::{Bursts, Peaks, StepStarts};
+use crate::account::clock::{PacketClock, WallReading};
 use crate::account::interval::{Attribution, SharedSchedule};
 
 /// A time span whose packets are counted alike: in one slot and in one step of its peaks.
@@ -45,13 +45,13 @@ impl Span {
 
 /// Blocks counted together. Their sums are added to the slots once, at the end.
 #[derive(Debug)]
-pub struct Batch<'counting> {
-    counting: &'counting mut Counting,
+pub struct BlockGroup<'counting> {
+    counting: &'counting mut SlotCounter,
     /// Wall time of the last packet, nanoseconds.
     last_ns: Option<u64>,
 }
 
-impl Batch<'_> {
+impl BlockGroup<'_> {
     /// Counts the packets of the next block.
     pub fn count<'block>(&mut self, packets: impl Iterator<Item = Packet<'block>>) {
         let counting = &mut *self.counting;
@@ -68,7 +68,7 @@ impl Batch<'_> {
     }
 }
 
-impl Drop for Batch<'_> {
+impl Drop for BlockGroup<'_> {
     fn drop(&mut self) {
         let counting = &mut *self.counting;
         counting.settle();
@@ -80,7 +80,7 @@ impl Drop for Batch<'_> {
 
 /// Counts the packets of one ring, several blocks at a time.
 #[derive(Debug)]
-pub struct Counting {
+pub struct SlotCounter {
     bank: BankWriter,
     schedule: Arc<SharedSchedule>,
     /// Version of the schedule in `attribution`.
@@ -94,7 +94,7 @@ pub struct Counting {
     slot: u64,
     span: Span,
     /// Counts since they were last added to the slot.
-    counts: Counts,
+    counts: PacketSums,
     /// Peaks of a slot and of the next one: around their boundary, packets of both interleave.
     tracks: [Track; 2],
 }
@@ -103,7 +103,7 @@ pub struct Counting {
 #[derive(Debug)]
 struct Track {
     slot: u64,
-    steps: Steps,
+    steps: StepStarts,
     /// Of rx and tx.
     bursts: [Bursts; 2],
 }
@@ -111,7 +111,7 @@ struct Track {
 impl Track {
     /// Starts with a slot that begins at the given boot time.
     const fn new(slot: u64, start_ns: u64) -> Self {
-        let steps = Steps::of_slot(start_ns);
+        let steps = StepStarts::of_slot(start_ns);
         Self { slot, steps, bursts: [Bursts::new(steps), Bursts::new(steps)] }
     }
 
@@ -121,7 +121,7 @@ impl Track {
     }
 }
 
-impl Counting {
+impl SlotCounter {
     /// Starts with a bank whose oldest open slot is `slot`, at a reading of the clocks. The kernel
     /// holds packets back for at most `hold`. Packets older than `begin_ns`, a boot time, are not
     /// counted: others of that time never reached the ring.
@@ -130,7 +130,7 @@ impl Counting {
         bank: BankWriter,
         schedule: Arc<SharedSchedule>,
         slot: u64,
-        reading: Reading,
+        reading: WallReading,
         hold: Duration,
         begin_ns: u64,
     ) -> Self {
@@ -146,13 +146,13 @@ impl Counting {
             begin_ns: Some(begin_ns),
             slot,
             span: Span::default(),
-            counts: Counts::default(),
+            counts: PacketSums::default(),
             tracks: if Track::place(slot) == 0 { [this, next] } else { [next, this] },
         }
     }
 
     /// Starts a batch of blocks; `reading` was made after the last of them was handed over.
-    pub fn batch(&mut self, reading: Reading) -> Batch<'_> {
+    pub fn batch(&mut self, reading: WallReading) -> BlockGroup<'_> {
         self.clock.at_block(reading);
         self.attribution.at_block(self.bank.enter());
         if self.schedule.is_newer(self.version) {
@@ -161,14 +161,14 @@ impl Counting {
             self.attribution.reschedule(schedule);
         }
         self.span = Span::default();
-        Batch { counting: self, last_ns: None }
+        BlockGroup { counting: self, last_ns: None }
     }
 
     /// Counts the packets of one block; `reading` was made after it was handed over.
     pub fn count<'block>(
         &mut self,
         packets: impl Iterator<Item = Packet<'block>>,
-        reading: Reading,
+        reading: WallReading,
     ) {
         self.batch(reading).count(packets);
     }
@@ -216,7 +216,7 @@ impl Counting {
     }
 
     /// No block is ready at this reading.
-    pub fn at_idle(&mut self, reading: Reading) {
+    pub fn at_idle(&mut self, reading: WallReading) {
         self.clock.at_idle(reading);
     }
 
