@@ -28,7 +28,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What the agent can do.
+/// The agent's commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Measure and report to the collector (the service)

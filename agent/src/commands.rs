@@ -1,4 +1,4 @@
-//! What each command does.
+//! Executes the commands.
 
 use agent::cli::{Cli, Command};
 use agent::config::{self, Config, PROGRAM};

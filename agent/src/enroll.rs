@@ -29,7 +29,7 @@ pub enum EnrollCommandError {
     /// No token on the standard input.
     #[error("can't read the token from the standard input")]
     Input(#[source] io::Error),
-    /// The system gives no runtime.
+    /// The system provides no runtime.
     #[error("can't start")]
     System(#[from] io::Error),
     /// The collector said no, or nothing.

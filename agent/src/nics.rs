@@ -29,9 +29,9 @@ pub struct Examined {
     pub link: Link,
     /// In bit/s, 0 where unknown.
     pub speed_bits: u64,
-    /// Short names of those that are on; `None` where unknown.
+    /// Short names of the enabled ones; `None` where unknown.
     pub offloads: Option<Vec<&'static str>>,
-    /// What is done about it.
+    /// Consequence for capture.
     pub choice: Choice,
     /// Memory of its rings, bytes; 0 where it is not captured, `None` where there is none left.
     pub ring_bytes: Option<u64>,

@@ -22,7 +22,7 @@ use crate::identity::Credentials;
 use crate::sampler::{Capture, CaptureError};
 use crate::ship::shipper::{self, Destination, ShipConfig, ShipError, Shipper};
 
-/// How long delivery may go on after the end of capture. systemd is told 15 s.
+/// Time limit for delivery after the end of capture. systemd allows 15 s.
 const DRAIN: Duration = Duration::from_secs(8);
 
 /// Why the agent can't run.
@@ -37,7 +37,7 @@ pub enum RunError {
     /// Nothing to capture with.
     #[error(transparent)]
     Capture(#[from] CaptureError),
-    /// The system gives no signals or threads.
+    /// The system provides no signals or threads.
     #[error("can't start the service")]
     System(#[source] io::Error),
     /// A part that should never end did.

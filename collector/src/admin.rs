@@ -151,9 +151,9 @@ pub fn clients(config: &Config, location: &StoreLocation) -> Result<String, Admi
         // Writing to a String can't fail.
         let _ = writeln!(
             table,
-            "{client}: two hosts have its certificate since {since}: {kept} goes on, {refused} was \
-             refused ({what}), last told {told}; give the second a client.id and a token of its own, \
-             or let it take over: {replace}"
+            "{client}: two hosts have its certificate since {since}: {kept} stays connected, \
+             {refused} was refused ({what}), last recorded {told}; give the second a client.id and a \
+             token of its own, or let it take over: {replace}"
         );
     }
     Ok(table.trim_end().to_owned())

@@ -4,9 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-/// A cause and the way out of it. In a chain of errors it stands between a message and the cause,
-/// which is its source; what it displays is the way out alone, empty if none is known. Whoever
-/// prints the chain puts the way out at the end: "message: cause; way out".
+/// A cause and its remedy. In a chain of errors it stands between a message and the cause, which is
+/// its source. It displays only the remedy, or nothing if none is known. Printing the chain puts the
+/// remedy at the end: "message: cause; remedy".
 #[derive(Debug)]
 pub struct Advised {
     cause: Box<dyn Error + Send + Sync>,

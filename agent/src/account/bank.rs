@@ -31,7 +31,7 @@ pub struct DirectionTally {
     pub packets: u64,
     /// Packets as the tap saw them.
     pub captured: u64,
-    /// What they were made of.
+    /// Composition of the traffic.
     pub mix: MixCounts,
     /// Most bytes within any 1 ms.
     pub peak_1ms_bytes: u64,

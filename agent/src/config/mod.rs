@@ -72,7 +72,7 @@ pub struct ServerSection {
 pub struct ClientSection {
     /// Name of the client for its enrolment, unique among a collector's; the host name unless set.
     pub id: String,
-    /// What people call it.
+    /// The name people use for it.
     pub alias: String,
 }
 
@@ -131,7 +131,7 @@ impl Default for SpoolSection {
 /// the global ones and those of a command.
 ///
 /// # Errors
-/// What is wrong with it, in one line.
+/// The fault, in one line.
 pub fn load(options: &Options, flags: &[Given]) -> Result<Loaded<Config>, ConfigError> {
     let mut explicit = load_explicit(options, flags)?;
     let path = enrolled::path(&explicit.config.data_dir);
@@ -163,7 +163,7 @@ pub fn load(options: &Options, flags: &[Given]) -> Result<Loaded<Config>, Config
 /// Reads the config as [`load()`], without what an earlier enrolment found.
 ///
 /// # Errors
-/// What is wrong with it, in one line.
+/// The fault, in one line.
 pub fn load_explicit(options: &Options, flags: &[Given]) -> Result<Loaded<Config>, ConfigError> {
     load_over(options, flags, &[])
 }

@@ -147,7 +147,7 @@ fn cpus<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<usize>, D::Err
 }
 
 impl Monitor {
-    /// What is captured, as the sampler takes it.
+    /// The capture config for the sampler.
     #[must_use]
     pub fn capture(&self) -> CaptureConfig {
         let globs = |globs: &[NicGlob]| globs.iter().map(|glob| glob.0.clone()).collect();

@@ -14,10 +14,10 @@ use wire::advice::Advised;
 
 use self::control::close_reason;
 
-/// How long a handshake may take: QUIC itself would wait for the idle timeout.
+/// Time limit for a handshake; QUIC itself would wait for the idle timeout.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// How long a name's addresses may take: as long as two name servers that don't answer.
+/// Time limit for resolving a name: enough for two name servers that don't answer.
 pub const RESOLVE: Duration = Duration::from_secs(10);
 
 /// Most addresses of a name that are tried.

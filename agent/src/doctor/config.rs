@@ -1,4 +1,4 @@
-//! What is examined.
+//! The things to examine.
 
 use std::path::PathBuf;
 
@@ -10,10 +10,10 @@ use crate::connection::Server;
 use crate::run::{identity_dir, other_identity};
 use crate::sampler::CaptureConfig;
 
-/// What is examined.
+/// The things to examine.
 #[derive(Debug, Clone)]
 pub struct DoctorConfig {
-    /// What would be captured, and how.
+    /// The capture config.
     pub capture: CaptureConfig,
     /// The collectors in the order to try them; none where `server.host` isn't set.
     pub servers: Vec<Server>,
@@ -30,7 +30,7 @@ pub struct DoctorConfig {
 }
 
 impl DoctorConfig {
-    /// What `agent run` would use by this config.
+    /// The values that `agent run` would use with this config.
     ///
     /// # Errors
     /// [`Problem`] if the files of section `tls` are named only in part.

@@ -16,7 +16,7 @@ pub use settings::{Finding, Level};
 pub use self::config::DoctorConfig;
 use crate::run::spool_path;
 
-/// Examines everything, printing each finding as it is made, and gives the worst level found.
+/// Examines everything, prints each finding at once, and returns the worst level.
 /// Takes some seconds where a collector can't be reached.
 ///
 /// # Errors

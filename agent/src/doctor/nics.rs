@@ -139,7 +139,7 @@ fn offloads(nic: &Examined) -> Finding {
     }
 }
 
-/// What lets packets bypass the tap of a NIC.
+/// Features that let packets bypass the tap of a NIC.
 fn passed_by(nic: &Examined) -> Option<Finding> {
     const SUBJECT: &str = "tap";
     let name = nic.link.name;

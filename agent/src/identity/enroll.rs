@@ -23,7 +23,7 @@ use super::tls::enrolling_config;
 use crate::connection::control::{self, ControlError};
 use crate::connection::{Server, connect};
 
-/// How long the collector may take to answer.
+/// Time limit for the collector's answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Close code of a connection that has done its work.
@@ -85,7 +85,7 @@ pub enum Asked {
 }
 
 impl Asked {
-    /// The id, as far as there is one.
+    /// The id, if there is one.
     fn id(&self) -> Option<&ClientId> {
         match self {
             Self::Chosen(id) => Some(id),
@@ -93,7 +93,7 @@ impl Asked {
         }
     }
 
-    /// Whether a certificate for `client` is what was asked for.
+    /// True if a certificate for `client` matches the request.
     fn allows(&self, client: &ClientId) -> bool {
         match self {
             Self::Chosen(id) => id == client,
@@ -107,7 +107,7 @@ impl Asked {
 pub struct Enrolled {
     /// The collector that gave the certificate.
     pub server: Server,
-    /// What is in the directory now.
+    /// The present contents of the directory.
     pub credentials: Credentials,
 }
 

@@ -27,7 +27,7 @@ pub enum IdentityError {
     Certificate {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault.
         #[source]
         error: NotACertificate,
     },
@@ -36,7 +36,7 @@ pub enum IdentityError {
     Name {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault.
         #[source]
         error: NameError,
     },

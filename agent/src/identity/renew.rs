@@ -52,7 +52,7 @@ pub async fn renew(
             return Err(IdentityError::from(FileError::write(&path, error)).into());
         }
     }
-    // If the host was enrolled again meanwhile, that enrolment wins.
+    // If the host was enrolled again in the meantime, that enrolment wins.
     if !Credentials::load(dir, None, UnixTime::now())?.same_key(present) {
         return Err(EnrollError::Busy);
     }

@@ -28,7 +28,7 @@ const IDLE_MS: u32 = 15_000;
 /// sends short messages only.
 const RECEIVE_WINDOW: u32 = 256 << 10;
 
-/// What may be in flight towards the collector by streams, bytes.
+/// QUIC send window towards the collector for streams, bytes.
 const SEND_WINDOW: u64 = 1 << 20;
 
 /// Datagrams waiting to be sent, bytes. The oldest are dropped, and the delivery window sends them

@@ -42,7 +42,7 @@ pub enum Reason {
     Loopback,
     /// It carries copies of what others carry, or nothing.
     Copy,
-    /// What it carries is carried by a NIC that is captured.
+    /// A captured NIC carries the same traffic.
     Stacked,
     /// It is down, and captured once it is up.
     Down,
@@ -152,7 +152,7 @@ const fn is_copy(link: &Link) -> bool {
     matches!(link.class, Class::Copy | Class::Loopback)
 }
 
-/// The NICs that a NIC lies over: the one below it, and its ports.
+/// The NICs below a NIC, and its ports.
 fn below<'a>(link: &'a Link, links: &'a [Link]) -> impl Iterator<Item = &'a Link> {
     links.iter().filter(|other| {
         other.index != link.index

@@ -25,7 +25,7 @@ impl NicList {
     /// Opens a netlink socket.
     ///
     /// # Errors
-    /// [`InventoryError`] if the system gives none.
+    /// [`InventoryError`] if the system provides none.
     pub fn open() -> Result<Self, InventoryError> {
         Ok(Self(Netlink::open(NETLINK_ROUTE)?))
     }

@@ -27,7 +27,7 @@ const RUNNING: [u8; 2] = [0, 6];
 /// `ARPHRD_LOOPBACK` (`include/uapi/linux/if_arp.h`).
 const LOOPBACK: u16 = 772;
 
-/// What a NIC is, as far as it matters for counting each byte once.
+/// The kind of a NIC, as needed for counting each byte once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// `lo`: sees each packet twice.

@@ -12,7 +12,7 @@ use super::link_stats::LinkStats;
 /// How long to wait after a ring could not be opened, nanoseconds.
 pub const RETRY_NS: u64 = 5_000_000_000;
 
-/// What the kernel reports.
+/// An event reported by the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkEvent {
     /// A NIC is new or has changed.
@@ -23,12 +23,12 @@ pub enum LinkEvent {
     Overrun,
 }
 
-/// What to do next.
+/// The next action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Open the rings of a NIC.
     Open(Link, Stacked),
-    /// What is known of a captured NIC has changed; its rings go on.
+    /// Facts about a captured NIC have changed; its rings continue.
     Update(Link, Stacked),
     /// End a NIC's capture: it is gone, with these last counters, or isn't wanted any more.
     Close(u32, Option<LinkStats>),
@@ -42,7 +42,7 @@ pub type Stacked = bool;
 pub struct Roster {
     filter: NicFilter,
     links: BTreeMap<u32, Link>,
-    /// Captured NICs, as last told.
+    /// Captured NICs, from the newest dump or event.
     open: BTreeMap<u32, (Link, Stacked)>,
     /// When a ring could last not be opened.
     failed: BTreeMap<u32, u64>,
@@ -67,7 +67,7 @@ impl Roster {
         }
     }
 
-    /// Takes in what the kernel tells.
+    /// Processes the kernel's events.
     pub fn on_event(&mut self, event: LinkEvent) {
         match event {
             LinkEvent::Changed(link) => {
@@ -90,7 +90,7 @@ impl Roster {
         self.stale
     }
 
-    /// The name of a NIC, as last told.
+    /// The newest name of a NIC.
     #[must_use]
     pub fn name(&self, index: u32) -> Option<NicName> {
         self.links.get(&index).map(|link| link.name)
@@ -146,7 +146,7 @@ impl Roster {
         }
     }
 
-    /// Decides again. NICs that are to be closed stay so.
+    /// Decides again. NICs waiting to be closed stay so.
     fn plan(&mut self, now_ns: u64) {
         self.changed = false;
         self.actions.retain(|action| matches!(action, Action::Close(..)));

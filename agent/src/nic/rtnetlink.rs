@@ -79,7 +79,7 @@ impl NetlinkDeserializable for RawMessage {
     }
 }
 
-/// What the kernel says of a NIC.
+/// The kernel's data about a NIC.
 #[derive(Debug, Clone, Copy)]
 pub struct LinkMessage<'a> {
     header: &'a [u8],
@@ -127,7 +127,7 @@ pub fn text(value: &[u8]) -> &[u8] {
     value.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
-/// The attributes in a value, up to one that is cut short.
+/// The attributes in a value, up to the first truncated one.
 pub fn children(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     let readable = NlasIterator::new(bytes).map_while(Result::ok);
     readable.map(|attribute: NlaBuffer<&[u8]>| {

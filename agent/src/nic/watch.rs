@@ -30,7 +30,7 @@ impl Watch {
     /// Listens from now on.
     ///
     /// # Errors
-    /// [`InventoryError`] if the system gives no socket.
+    /// [`InventoryError`] if the system provides no socket.
     pub fn open() -> Result<Self, InventoryError> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind(&SocketAddr::new(0, 0))?;

@@ -1,4 +1,4 @@
-//! What is captured, and why that could not be started.
+//! The capture config, and errors of starting it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::nic::choose::NicFilter;
 use crate::nic::inventory::InventoryError;
 use crate::nic::net_dev::NetDevError;
 
-/// What is captured, and how.
+/// NICs to capture, and how.
 #[derive(Debug, Clone)]
 pub struct CaptureConfig {
     /// Length of a sample's interval, at least 10 ms.

@@ -6,7 +6,7 @@ use crate::capture::ring::{RingConfig, page_size};
 /// packets.
 const LEAST: u64 = 32;
 
-/// Pages of a ring at least, if so many are configured.
+/// Fewest pages of a ring, if that many are configured.
 const PAGES_MIN: u64 = 8;
 
 /// Share of the second half that each further NIC may take.

@@ -37,7 +37,7 @@ pub(super) struct NicCapture {
     pub speed_bits: u64,
     /// None once it is drained.
     rings: Rings,
-    /// What drained rings had counted, by slot.
+    /// Counts of drained rings, by slot.
     left: BTreeMap<u64, Tally>,
     /// Drops and freezes that are in no sample yet.
     unreported: (u64, u64),
@@ -58,7 +58,7 @@ pub(super) struct NicCapture {
     unread: Failures<String>,
 }
 
-/// What the due slots produced.
+/// Results of the due slots.
 #[derive(Debug, Default)]
 pub(super) struct TakenSlots {
     pub sample: Option<Sample>,
@@ -217,7 +217,7 @@ impl NicCapture {
         TakenSlots { sample: Some(sample), mix, ended }
     }
 
-    /// Adds a tally and the rings' statistics to the balance. Gives drops and freezes.
+    /// Adds a tally and the rings' statistics to the balance. Returns drops and freezes.
     fn account(&mut self, tally: &Tally) -> (u64, u64) {
         self.balance.seen += tally.rx.captured + tally.tx.captured + tally.early + tally.again;
         let (drops, freezes) = self.take_statistics();
@@ -225,7 +225,7 @@ impl NicCapture {
         (drops + drops_before, freezes + freezes_before)
     }
 
-    /// Adds the rings' statistics to the balance. Gives drops and freezes.
+    /// Adds the rings' statistics to the balance. Returns drops and freezes.
     fn take_statistics(&mut self) -> (u64, u64) {
         let (mut drops, mut freezes) = (0, 0);
         for reader in self.rings.iter_mut() {
@@ -275,7 +275,7 @@ struct MixCollector {
     interval_ns: u64,
     /// Wall time at which it began.
     start_ns: Option<u64>,
-    /// How long it has lasted, whatever the wall clock says.
+    /// Its duration, regardless of the wall clock.
     lasted_ns: u64,
     rx: MixCounts,
     tx: MixCounts,
@@ -283,7 +283,7 @@ struct MixCollector {
 }
 
 impl MixCollector {
-    /// Adds a sample's; `wall` is the wall time that it covers. Gives the mix that is complete.
+    /// Adds a sample's; `wall` is the wall time that it covers. Returns a complete mix, if any.
     fn add(
         &mut self,
         tally: &Tally,

@@ -57,7 +57,7 @@ pub(super) struct Nics {
     readers: usize,
     /// When the NICs may be listed again, boot time in nanoseconds.
     dump_ns: u64,
-    /// When a link speed was last read, boot time in nanoseconds, and of which NIC.
+    /// When a link speed was last read, boot time in nanoseconds, and the NIC.
     speed_ns: u64,
     speed_of: u32,
     told: watch::Sender<message::Inventory>,
@@ -97,7 +97,7 @@ impl Nics {
         self.open.is_empty() && self.closing.is_empty()
     }
 
-    /// Takes in events of the kernel.
+    /// Processes the kernel's events.
     pub fn listen(&mut self, now_ns: u64) -> Result<(), InventoryError> {
         let Self { watch, roster, open, .. } = self;
         watch.read(|event| roster.on_event(event));
@@ -280,7 +280,7 @@ impl Nics {
         });
     }
 
-    /// Ends every NIC, and gives the boot time at which the last one ended, nanoseconds.
+    /// Ends every NIC, and returns the boot time at which the last one ended, nanoseconds.
     pub fn end(&mut self, timeline: &Timeline) -> u64 {
         for (_, mut nic) in std::mem::take(&mut self.open) {
             nic.stop(None);

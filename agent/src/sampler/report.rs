@@ -1,11 +1,11 @@
-//! What the sampler hands on.
+//! The sampler's output.
 
 use wire::frame::{Mix, Sample};
 use wire::id::NicName;
 
 use super::verdict::Verdict;
 
-/// What one interval produced.
+/// Results of one interval.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IntervalReport {
     /// One sample per NIC.
@@ -23,11 +23,11 @@ pub struct CaptureEnd {
     pub nic: NicName,
     /// Its balance, which is final.
     pub balance: Balance,
-    /// What it says beside the kernel's own counters.
+    /// Comparison with the kernel's own counters.
     pub verdict: Verdict,
 }
 
-/// What a NIC's rings were offered and what became of it, in packets as the tap saw them.
+/// Packets offered to a NIC's rings, and their fate, as the tap saw them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Balance {
     /// Packets that came to the rings.

@@ -29,7 +29,7 @@ pub(super) struct Rings {
 }
 
 impl Rings {
-    /// Takes readers whose rings take so many bytes of the memory.
+    /// Takes readers whose rings occupy this many bytes of the memory.
     pub fn new(readers: Vec<ReaderHandle>, bytes: u64, memory: RingMemory) -> Self {
         memory.0.fetch_add(bytes, Ordering::AcqRel);
         Self { readers, bytes, memory }

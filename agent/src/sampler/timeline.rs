@@ -36,7 +36,7 @@ pub struct Timeline {
 pub struct DueSlots {
     /// The slots.
     pub slots: Range<u64>,
-    /// What they cover, in boot time.
+    /// The boot time that they cover.
     pub bounds: Range<u64>,
     /// The wall clock was stepped: what follows is dated by its new time.
     pub stepped: bool,
@@ -126,7 +126,7 @@ impl Timeline {
         Some(self.take_until(self.ended(end_ns)))
     }
 
-    /// The slot before which slots are taken at once, of those that have ended.
+    /// The slot up to which ended slots are taken at once.
     fn ended(&self, end_ns: u64) -> u64 {
         let open = self.schedule.slot_of(end_ns);
         if open >= self.next + SLOTS / 2 { open } else { self.next + 1 }

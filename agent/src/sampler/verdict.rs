@@ -8,7 +8,7 @@ use wire::frame::{KernelCounts, flags};
 
 use crate::account::bank::Tally;
 
-/// How our figures compare with the kernel's.
+/// Comparison of the agent's figures with the kernel's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Verdict {
     /// The kernel counts what we count.
@@ -116,7 +116,7 @@ const IN_FLIGHT_NS: u64 = 20_000_000;
 pub struct Reconciliation {
     /// Captured and wire packets of rx and tx.
     counted: [(u64, u64); 2],
-    /// What the kernel counted since before capture began, rx and tx.
+    /// The kernel's counts since before capture began, rx and tx.
     most: [u64; 2],
     /// The same at the first reading after capture began.
     first: Option<[u64; 2]>,
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!((lost, lost.to_string()), (Verdict::RingLost(7), "ring lost 7".into()));
     }
 
-    /// A tally of so many packets received, and the kernel's count of them.
+    /// A tally with this many received packets, and the kernel's count of them.
     fn rx(captured: u64, wire: u64, kernel: u64) -> (Tally, Option<KernelCounts>) {
         let mut tally = Tally::default();
         (tally.rx.captured, tally.rx.packets) = (captured, wire);

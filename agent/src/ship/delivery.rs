@@ -35,10 +35,10 @@ const CLOSE_DONE: u32 = 0;
 const PORTION: usize = 1024;
 const _: () = assert!(PORTION <= LIST_MAX);
 
-/// What the agent says of itself.
+/// The agent's description of itself.
 #[derive(Debug, Clone, Default)]
 pub struct About {
-    /// What the operator calls the client.
+    /// The operator's name for the client.
     pub alias: String,
     /// Facts about the host.
     pub host: Host,
@@ -59,7 +59,7 @@ pub struct Delivery {
     inventory: watch::Receiver<Inventory>,
     started: Instant,
     clock: ClockCheck,
-    /// How long the collector is waited for.
+    /// Time limits for the collector.
     pub bounds: Bounds,
 }
 
@@ -129,7 +129,7 @@ impl Delivery {
         }
     }
 
-    /// Takes note of new records while waiting for something else.
+    /// Processes new records while waiting for something else.
     pub async fn meanwhile<T>(&mut self, other: impl Future<Output = T>) -> T {
         tokio::pin!(other);
         loop {
@@ -189,7 +189,7 @@ impl Delivery {
         let forked = ask(&requests, |answer| RecorderRequest::Welcome(told, answer));
         let forked = self.meanwhile(forked).await.ok_or(DeliveryError::RecorderGone)??;
         if !forked.is_empty() {
-            // They are to be introduced before anything else.
+            // Introduce them before anything else.
             self.go_on(&forked);
             return Err(DeliveryError::Forked(forked.len()));
         }
@@ -230,7 +230,7 @@ impl Delivery {
                 () = sleep_until(until) => return Err(DeliveryError::Unanswered(self.bounds.answer)),
                 event = self.events.recv(), if !self.finished => {
                     if let Some(RecorderEvent::Made(_, record)) = &event {
-                        // What the connection can't take is not shown.
+                        // If the connection can't take it, it isn't shown.
                         let _shown = connection.send_datagram(record.frame.clone().into());
                     }
                     self.on_event(event);
@@ -330,7 +330,7 @@ impl Delivery {
         })
     }
 
-    /// Takes note of a new record. Gives it if it is to be sent live.
+    /// Registers a new record. Returns it if it should be sent live.
     fn on_event(&mut self, event: Option<RecorderEvent>) -> Option<(Record, u64)> {
         let now = self.started.elapsed();
         let (spooled, running) = self.sessions.last_mut()?;

@@ -38,7 +38,7 @@ impl Framer {
         self.last_seq = self.last_seq.saturating_sub(lowered);
     }
 
-    /// Adds one interval of all NICs. Gives the frames of the report if this completes it.
+    /// Adds one interval of all NICs. Returns the report's frames once it is complete.
     pub fn add(&mut self, samples: Vec<Sample>, mixes: Vec<Mix>) -> Vec<Frame> {
         let start = samples.iter().map(|sample| sample.start_ns).min();
         let end = samples.iter().map(|it| it.start_ns.saturating_add(it.interval_ns)).max();
@@ -161,7 +161,7 @@ mod tests {
         let frames = framer.add(slept, vec![mix]);
         assert!(frames.iter().all(|frame| frame.check().is_ok()));
         let lengths = frames.iter().flat_map(|frame| &frame.samples).map(|it| it.interval_ns);
-        assert_eq!(lengths.sum::<u64>(), 3 * 100 * hours, "all of the time is told");
+        assert_eq!(lengths.sum::<u64>(), 3 * 100 * hours, "the samples cover all of the time");
     }
 
     #[test]

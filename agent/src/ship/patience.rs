@@ -38,7 +38,7 @@ impl Default for Bounds {
     }
 }
 
-/// Whether commits come.
+/// Watches whether commits arrive.
 #[derive(Debug)]
 pub struct Patience {
     since: Instant,

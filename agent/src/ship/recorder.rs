@@ -37,7 +37,7 @@ pub enum RecorderRequest {
     Disconnected,
     /// A session is committed up to here.
     Committed(Committed),
-    /// The records of a range are to be sent.
+    /// Read the records of a range for sending.
     Read(u64, SeqRange, oneshot::Sender<Result<Vec<Record>, SpoolError>>),
 }
 
@@ -50,7 +50,7 @@ pub enum RecorderEvent {
     Finished(u64, u64),
 }
 
-/// How the recorder works.
+/// The recorder's config.
 #[derive(Debug, Clone)]
 pub struct RecorderConfig {
     /// The running session.
@@ -66,7 +66,7 @@ pub struct RecorderConfig {
 /// Starts the recorder. It ends once `reports` and `requests` are both closed.
 ///
 /// # Errors
-/// If the system gives no thread.
+/// If the system provides no thread.
 pub fn start(
     config: RecorderConfig,
     spool: Spool,
@@ -163,7 +163,7 @@ impl Recorder {
         }
     }
 
-    /// Writes new records, after those that could not be written before.
+    /// Writes new records, after those that failed earlier.
     fn write(&mut self, frames: Vec<Frame>) {
         self.last_seq = frames.last().map_or(self.last_seq, |frame| frame.last_seq);
         self.pending.extend(frames);

@@ -9,7 +9,7 @@ use wire::message::{Committed, Message, SessionDigest};
 use super::error::DeliveryError;
 use crate::connection::control::{self, ControlError};
 
-/// How far the sessions are, by the collector's answer to Hello.
+/// The progress of the sessions, from the collector's answer to Hello.
 pub(super) fn welcomed_with(
     answer: Option<Result<Message, ControlError>>,
 ) -> Result<Vec<Committed>, DeliveryError> {
@@ -21,7 +21,7 @@ pub(super) fn welcomed_with(
     }
 }
 
-/// What the collector said about each session.
+/// The collector's statement about each session.
 pub(super) fn told(committed: &[Committed], digests: &[SessionDigest]) -> Vec<StoredProgress> {
     let digests: HashMap<u64, u64> = digests.iter().map(|it| (it.session, it.digest)).collect();
     let told = |it: &Committed| {

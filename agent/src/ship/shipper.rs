@@ -37,7 +37,7 @@ pub struct Destination {
     pub max_retry: u32,
     /// Time between tries after that.
     pub retry_interval: Duration,
-    /// What people call the client.
+    /// The name people use for the client.
     pub alias: String,
 }
 
@@ -56,7 +56,7 @@ pub struct ShipConfig {
     pub report_interval: Duration,
     /// The spool's file.
     pub spool: PathBuf,
-    /// How large it grows.
+    /// Its size limits.
     pub spool_limits: SpoolLimits,
     /// How often to sync it to disk, against power loss.
     pub fsync_interval: Duration,
@@ -71,7 +71,7 @@ pub enum ShipError {
     /// No spool.
     #[error(transparent)]
     Spool(#[from] SpoolError),
-    /// The system gives no random number or thread.
+    /// The system provides no random number or thread.
     #[error("can't start shipping")]
     System(#[source] std::io::Error),
 }
@@ -133,7 +133,7 @@ impl Shipper {
     /// Opens the spool and begins a session with the reports that come from now on.
     ///
     /// # Errors
-    /// [`ShipError`] names what is missing, and the way out.
+    /// [`ShipError`] names what is missing, and the remedy.
     pub fn start(
         config: ShipConfig,
         reports: Receiver<IntervalReport>,

@@ -59,7 +59,7 @@ impl StateFile {
     }
 }
 
-/// What the agent that uses a spool has written last.
+/// The newest state written by the agent that uses a spool.
 #[must_use]
 pub fn read(spool: &Path) -> Option<DeliveryState> {
     serde_json::from_slice(&private_file::read(&path(spool)).ok()?).ok()

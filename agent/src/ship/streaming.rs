@@ -45,7 +45,7 @@ pub(super) fn stream(
     })
 }
 
-/// Waits for the stream that is being sent, or for ever if there is none.
+/// Waits for the running stream; without one, waits forever.
 pub(super) async fn busy(sending: &mut Option<Sending>) -> Result<(u64, SeqRange), DeliveryError> {
     match sending {
         Some(sending) => sending.await,

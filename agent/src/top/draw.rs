@@ -98,7 +98,7 @@ fn row<'a>(name: &NicName, nic: &NicState, fits: [bool; COLUMNS.len()]) -> Row<'
     if nic.link.as_ref().is_some_and(|link| link.up) { row } else { row.dim() }
 }
 
-/// What the NIC is, as a heading.
+/// Heading with facts about the NIC.
 fn about(name: &NicName, nic: &NicState) -> String {
     let Some(link) = &nic.link else { return format!(" {name}: gone ") };
     let up = if link.up { "up" } else { "down" };

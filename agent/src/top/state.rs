@@ -1,4 +1,4 @@
-//! What `agent top` shows: the last samples of each NIC and what they add up to. No I/O, no clock.
+//! State of `agent top`: the last samples of each NIC, and their sums. No I/O, no clock.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -22,10 +22,10 @@ pub(super) struct State {
     paused: bool,
 }
 
-/// What is known of one NIC.
+/// Data about one NIC.
 #[derive(Debug, Default)]
 pub(super) struct NicState {
-    /// What the kernel says it is; `None` once it is captured no more.
+    /// The kernel's facts about it; `None` once it is no longer captured.
     pub(super) link: Option<Nic>,
     /// Oldest first.
     pub(super) history: VecDeque<Sample>,
@@ -41,7 +41,7 @@ impl State {
         Self { interval, nics: BTreeMap::new(), selected: 0, paused: false }
     }
 
-    /// Takes in what an interval brought. While the view is paused, only its totals grow.
+    /// Adds an interval's samples. While the view is paused, only its totals grow.
     pub(super) fn add(&mut self, report: &IntervalReport) {
         for sample in &report.samples {
             let nic = self.nics.entry(sample.nic).or_default();
@@ -63,7 +63,7 @@ impl State {
         }
     }
 
-    /// Takes in which NICs are captured now.
+    /// Sets the captured NICs.
     pub(super) fn set_nics(&mut self, inventory: &Inventory) {
         for (name, nic) in &mut self.nics {
             nic.link = inventory.nics.iter().find(|link| link.name == *name).cloned();

@@ -19,7 +19,7 @@ use crate::nic::inventory::{InventoryError, NicList};
 use crate::sampler::verdict::Verdict;
 use crate::sampler::{Capture, CaptureConfig, CaptureError, IntervalReport};
 
-/// What a run of `agent watch` is to do.
+/// Arguments of `agent watch`.
 #[derive(Debug, Clone)]
 pub struct WatchConfig {
     /// How traffic is captured.

@@ -47,7 +47,7 @@ pub(super) fn sample(sample: &Sample, verdict: Verdict, out: &mut impl Write) ->
     )
 }
 
-/// What sets a sample apart from an exact one; super-packets in the kernel's count don't.
+/// Marks a sample that isn't exact; super-packets in the kernel's count don't.
 fn notes(sample: &Sample, verdict: Verdict) -> String {
     let Sample { drops, late, inexact, .. } = *sample;
     let mut notes = String::new();

@@ -24,7 +24,7 @@ const ADDRESSES: usize = 4;
 /// Shortest prefix of a token's id that names it, characters.
 const ID_MIN: usize = 6;
 
-/// A token, and what is to be said of it.
+/// A token, and the text about it.
 #[derive(Debug)]
 pub struct Made {
     /// The token as text.
@@ -170,7 +170,7 @@ async fn used(location: &StoreLocation) -> Result<HashMap<String, u32>, StoreLoc
 }
 
 /// Cancels the token that `named` names: its id as [`tokens`] lists it, or the token itself. Other
-/// collectors of the store take it no more either. Gives what was done.
+/// collectors of the store refuse it too. Returns a text about the result.
 ///
 /// # Errors
 /// [`AdminError::NoSuchToken`] if there is none, or more than one.

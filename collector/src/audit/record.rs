@@ -129,7 +129,7 @@ pub struct AuditRecord {
 }
 
 impl AuditRecord {
-    /// An event of which nothing else is known.
+    /// An event without further facts.
     #[must_use]
     pub const fn new(event: AuditEvent) -> Self {
         Self {

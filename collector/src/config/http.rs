@@ -191,7 +191,7 @@ impl Http {
 /// The token on the first line of a file.
 ///
 /// # Errors
-/// Why there is none, with the file and the way out.
+/// The reason, with the file and the remedy.
 pub fn read_token(file: &Path) -> Result<String, String> {
     let text = fs::read_to_string(file).map_err(|error| {
         let way_out = permission::way_out(

@@ -28,8 +28,8 @@ pub fn tell(connection: &Connection, said: Vec<String>) {
         });
         match told.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(error, "an agent could not be told"),
-            Err(_) => tracing::debug!("an agent could not be told: it allows no stream"),
+            Ok(Err(error)) => tracing::debug!(error, "can't send a notice to an agent"),
+            Err(_) => tracing::debug!("can't send a notice to an agent: it allows no stream"),
         }
     });
 }

@@ -58,7 +58,7 @@ struct Shard {
     watchers: Watchers,
 }
 
-/// What a page is told of all clients: everything at first, then what changed.
+/// An update of all clients for a page: first everything, then the changes.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Update {
     /// The collector's clock.

@@ -20,9 +20,9 @@ pub struct ClientView {
     pub alias: String,
     /// True while it is connected, to this collector or another of the same store.
     pub up: bool,
-    /// Another collector of the same store heard of it last: figures here are older.
+    /// Another collector of the same store heard from it last, so figures here are older.
     pub elsewhere: bool,
-    /// When it was last heard of.
+    /// When it was last heard from.
     pub last_seen: Time,
     /// By how much its clock is ahead of the collector's, nanoseconds.
     pub clock_offset_ns: Option<i64>,
@@ -39,11 +39,11 @@ pub struct ClientView {
 pub struct SecondHostView {
     /// Since when there is one.
     pub since: Time,
-    /// When it was last told: every 10 minutes while it tries.
+    /// When it was last recorded: every 10 minutes while it tries.
     pub last_told: Time,
-    /// Address of the host that goes on.
+    /// Address of the host that stays connected.
     pub kept: String,
-    /// Address of the one that was refused.
+    /// Address of the refused host.
     pub refused: String,
     /// What it is to the first.
     pub what: String,
@@ -71,9 +71,9 @@ pub struct SummaryView {
     pub alias: String,
     /// True while it is connected, to this collector or another of the same store.
     pub up: bool,
-    /// Another collector of the same store heard of it last: figures here are older.
+    /// Another collector of the same store heard from it last, so figures here are older.
     pub elsewhere: bool,
-    /// When it was last heard of.
+    /// When it was last heard from.
     pub last_seen: Time,
     /// When its newest sample arrived, by the collector's clock; `None`: none yet.
     pub observed: Option<Time>,
@@ -217,13 +217,13 @@ pub fn link_speed(kind: &str, told_bits: u64) -> u64 {
 pub struct NicView {
     /// Its name.
     pub nic: String,
-    /// What it is: `physical`, `bond`, ...; empty until its client has told.
+    /// What it is: `physical`, `bond`, ...; empty until its client has sent it.
     pub kind: String,
     /// Link speed, 0 where unknown, and of virtual NICs, whose speed is nominal.
     pub speed_bits_per_second: u64,
     /// Not part of a host's total: another NIC carries the same bytes.
     pub stacked: bool,
-    /// Operationally up, as last told.
+    /// Operationally up, by its client's newest inventory.
     pub up: bool,
     /// Totals that only grow.
     pub total: Totals,

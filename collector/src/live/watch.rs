@@ -25,7 +25,7 @@ pub struct PageEvent {
     pub json: Bytes,
 }
 
-/// What those who follow one client are told: all about it, `null` if it is gone.
+/// An update for followers of one client: all about it, `null` if it is gone.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ClientUpdate {
     /// The collector's clock.
@@ -34,7 +34,7 @@ pub struct ClientUpdate {
     pub client: Option<ClientView>,
 }
 
-/// What those who follow one client are told as soon as it arrives.
+/// Samples for followers of one client, sent as soon as they arrive.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct SamplesUpdate {
     /// The collector's clock.

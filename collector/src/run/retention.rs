@@ -52,7 +52,7 @@ impl Retention {
         (Self { store, limits, live, dates, clock, notice, last }, noticed)
     }
 
-    /// Runs for ever.
+    /// Runs forever.
     pub async fn run(mut self) {
         loop {
             if let Err(error) = self.delete_old().await {

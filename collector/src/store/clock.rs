@@ -4,7 +4,7 @@
 //! clock at once while both are within an hour. A wall clock further ahead, after a step or a long
 //! stop, is followed only once it is confirmed, and then so slowly that emptying the table with the
 //! shortest retention takes a day. In doubt, rows are deleted by the store's clock, so that nothing is
-//! deleted early and nothing is kept for ever. A wall clock that is behind deletes nothing.
+//! deleted early and nothing is kept forever. A wall clock that is behind deletes nothing.
 
 use std::cmp::Ordering;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the screen shows for what was told and pressed.
+//! Tests of the screen: it shows given events of the collector after given keys.
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -15,7 +15,7 @@ use crate::store::Registered;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// When it all happens, by the collector's clock.
+/// The present time, by the collector's clock.
 const NOW: u64 = 1_700_000_000 * SECOND;
 
 /// A live table as the collector has it.
@@ -41,7 +41,7 @@ impl Table {
         self.live.on_inventory(&id(client), &Inventory { nics: vec![nic] });
     }
 
-    /// A sample of half a second with so many bytes received.
+    /// A sample of half a second with `bytes` received.
     fn carry(&mut self, client: &str, bytes: u64, drops: u64, now_ns: u64) -> Sample {
         self.seq += 1;
         let nic = NicName::new("eth0").unwrap();
@@ -59,7 +59,7 @@ impl Table {
         serde_json::from_slice(&self.live.snapshot_event(now_ns).json).unwrap()
     }
 
-    /// Tells it all.
+    /// Sends the whole table.
     fn tell(&self, state: &mut State, now_ns: u64) {
         state.told(&Subscription::All, StreamItem::All(self.all(now_ns)), now_ns);
     }
@@ -182,7 +182,7 @@ fn enter_shows_the_nics_of_a_client_which_is_then_followed() {
     press(&mut state, "\n");
     let followed: Vec<Subscription> = state.followed().collect();
     assert_eq!(followed, [Subscription::All, Subscription::Client(id("b-1"))]);
-    // Until it is told, there is nothing to show.
+    // Without an event there is nothing to show.
     assert_eq!(rows(&state).len(), 3);
     let refused = StreamItem::Lost("too many listen".to_owned());
     state.told(&Subscription::Client(id("b-1")), refused, NOW);
@@ -204,7 +204,7 @@ fn enter_shows_the_nics_of_a_client_which_is_then_followed() {
     press(&mut state, "\n");
     assert_eq!((rows(&state).len(), selected(&state).as_str()), (3, "b-1"));
     assert_eq!(state.followed().count(), 1);
-    // What was under way is of no use any more.
+    // Events still in flight are ignored.
     table.tell_of(&mut state, "b-1", NOW);
     assert_eq!(rows(&state).len(), 3);
 }

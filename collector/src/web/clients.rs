@@ -57,7 +57,7 @@ struct StoredClientView {
     up: bool,
     /// When it first connected.
     created: Time,
-    /// When it was last heard of.
+    /// When it was last heard from.
     last_seen: Time,
     /// By how much its clock is ahead of the collector's, nanoseconds.
     clock_offset_ns: Option<i64>,
@@ -65,7 +65,7 @@ struct StoredClientView {
     second_host: Option<Box<SecondHostView>>,
     /// Facts about its host.
     host: HostView,
-    /// Its NICs, as last told.
+    /// Its NICs, from its newest inventory.
     nics: Vec<StoredNicView>,
 }
 

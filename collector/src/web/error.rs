@@ -74,7 +74,7 @@ impl ApiError {
         Self { retry_after: Some(seconds.max(1)), ..self }
     }
 
-    /// A name by which the collector isn't called.
+    /// A host name that the collector doesn't accept.
     pub fn host_not_allowed() -> Self {
         let message = "this collector doesn't answer to this host name; use localhost or its \
                        address, or add the name to http.names";

@@ -72,7 +72,7 @@ impl Ring {
     /// Opens a ring on a NIC, given by name.
     ///
     /// # Errors
-    /// [`RingError`] names the step the kernel refused and the way out.
+    /// [`RingError`] names the step that the kernel refused, and the remedy.
     pub fn open(nic: &str, config: &RingConfig) -> Result<Self, RingError> {
         if nic.len() >= libc::IFNAMSIZ {
             return Err(RingError::NicName(nic.to_owned()));
@@ -84,7 +84,7 @@ impl Ring {
     /// Opens a ring on the NIC with this kernel index. `nic` is its display name.
     ///
     /// # Errors
-    /// [`RingError`] names the step the kernel refused and the way out.
+    /// [`RingError`] names the step that the kernel refused, and the remedy.
     pub fn open_at(index: u32, nic: &str, config: &RingConfig) -> Result<Self, RingError> {
         let config = &config.in_pages(page_size());
         let mut stream = socket::open(config)?;

@@ -1,11 +1,11 @@
-//! What the spool does when it is full: the oldest records lose resolution, never totals.
+//! Coarsening in a full spool: the oldest records lose resolution, never totals.
 
 use std::collections::BTreeMap;
 
 use wire::frame::{Frame, Gap, Mix, Sample};
 use wire::id::NicName;
 
-/// How coarse a record is. Each level is made of the one before.
+/// Resolution of a record. Each level is made from the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Coarseness {

@@ -137,7 +137,7 @@ impl Spool {
         keep_aside(&self.path, wall_ns)
     }
 
-    /// Makes the new file for one that was set aside, if it is missing.
+    /// Creates the new file for a damaged one set aside, if it is missing.
     pub(super) fn reopen(&mut self) -> Result<(), SpoolError> {
         if !self.lost {
             return Ok(());
@@ -363,7 +363,7 @@ impl Spool {
             frame.samples.push(Sample {
                 nic: next.nic,
                 start_ns,
-                // By the wall clock, which may have been stepped meanwhile.
+                // By the wall clock, which may have been stepped in the meantime.
                 interval_ns: next.start_ns.saturating_sub(start_ns).clamp(1, INTERVAL_MAX_NS),
                 rx: between(&from.rx, &next.rx),
                 tx: between(&from.tx, &next.tx),
@@ -374,7 +374,7 @@ impl Spool {
     }
 }
 
-/// What was counted after one sample and before another.
+/// The counts after one sample and before another.
 fn between(from: &Counts, next: &Counts) -> Counts {
     let total_bytes = next.total_bytes.saturating_sub(next.bytes);
     let total_packets = next.total_packets.saturating_sub(next.packets);

@@ -49,7 +49,7 @@ pub enum SpoolError {
     Sqlite {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// SQLite's error.
         #[source]
         error: SqliteError,
     },

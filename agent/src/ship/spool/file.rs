@@ -60,7 +60,7 @@ pub struct SpooledSession {
     pub started_ns: u64,
     /// Newest sequence number.
     pub last_seq: u64,
-    /// What is known to be committed.
+    /// The sequence numbers known to be committed.
     pub committed_seq: u64,
 }
 
@@ -73,11 +73,11 @@ pub struct Spool {
     pub(super) clock: Clock,
     /// The boot of the kernel in which this run began.
     pub(super) boot: BootId,
-    /// What was sent since the last Welcome.
+    /// The ranges sent since the last Welcome.
     pub(super) sent: Sent,
     /// Records are sent as they are made.
     pub(super) connected: bool,
-    /// The session that runs, as far as it is written.
+    /// The running session, up to its last written record.
     pub(super) running: Option<SpooledSession>,
     pub(super) beginning: Option<Beginning>,
     /// The file was set aside and the new one is not made yet.
@@ -88,12 +88,12 @@ pub struct Spool {
     pub(super) complained: Cell<Option<Instant>>,
 }
 
-/// A session of which no record is written yet.
+/// A session without any written record.
 #[derive(Debug)]
 pub(super) struct Beginning {
     /// Gaps that cover the time before it.
     pub before: Vec<Frame>,
-    /// How much time is known to have passed since the last record, nanoseconds.
+    /// Least time that has passed since the last record, nanoseconds.
     pub passed_ns: u64,
 }
 

@@ -24,7 +24,7 @@ pub struct Forked {
     pub before: u64,
     /// Its new state.
     pub session: SpooledSession,
-    /// How much lower its numbers are now.
+    /// Amount by which its numbers are lower now.
     pub lowered: u64,
     /// Disputed numbers, which are a gap now.
     pub disputed: u64,
@@ -62,7 +62,7 @@ impl Spool {
                 match self.go_on_as(*it, &cursor, new_id()) {
                     Ok(it) => forked.push(it),
                     Err(error) if forked.is_empty() => return Err(error),
-                    // Return those that are done; the next Welcome brings the others again.
+                    // Return the finished ones; the next Welcome brings the others again.
                     Err(error) => {
                         tracing::warn!(error = %error.in_full(), "can't give every session a new id yet");
                         break;

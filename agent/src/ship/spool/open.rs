@@ -14,7 +14,7 @@ use super::file::{LOG_SHARE, Now, Spool, SpoolLimits, read_clock};
 use super::sent::Sent;
 use crate::clocks::BootId;
 
-/// What makes each version of the schema into the next one, from the first on.
+/// Migrations from each version of the schema to the next, beginning with the first.
 const UPGRADES: [&str; 3] =
     [include_str!("upgrade_1.sql"), include_str!("upgrade_2.sql"), include_str!("upgrade_3.sql")];
 
@@ -27,7 +27,7 @@ impl Spool {
     /// take are of the boot-time clock.
     ///
     /// # Errors
-    /// [`SpoolError`] names the file and the way out.
+    /// [`SpoolError`] names the file and the remedy.
     pub fn open(
         path: &Path,
         limits: SpoolLimits,
@@ -82,7 +82,7 @@ impl Spool {
             tracing::warn!(path = %path.display(), mode, "other users could read this file; its \
              mode is corrected");
         }
-        // Not through a link that the owner has put there meanwhile.
+        // Don't follow a link that the owner has put there in the meantime.
         let flags = OpenFlags::default() | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         Connection::open_with_flags(private_file::real_path(path)?, flags)
             .map_err(|error| SpoolError::open(path, SqliteError(error)))

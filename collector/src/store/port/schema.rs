@@ -20,6 +20,6 @@ pub struct Distributed {
     pub shards: u32,
     /// Number of nodes.
     pub nodes: u32,
-    /// Nodes without room for the connections, and the way out; a line each.
+    /// Nodes without room for the connections, and the remedy; a line each.
     pub warnings: Vec<String>,
 }

@@ -90,7 +90,7 @@ struct Room {
 }
 
 impl Room {
-    /// What a node with so many shards of each table needs.
+    /// Resources that a node with `shards` shards of each table needs.
     const fn needed(shards: usize, is_coordinator: bool) -> Self {
         // Each session keeps a connection to a node with shards. The session that commits opens one for
         // each shard, and so does one that reads all shards (`fsck`, retention).
