@@ -1,4 +1,4 @@
-//! `collector backup`: the embedded store as one file, whole or not at all.
+//! `collector backup`: copies the embedded store into one file, complete or not at all.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -11,13 +11,13 @@ use wire::private_file::{self, FileError};
 
 use crate::store::sqlite::{BackupState, Copied, CopyError, copy};
 
-/// Why there is no backup.
+/// Why no backup was made.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// The file is there.
+    /// The file exists already.
     #[error("{0} is there already and was not changed; choose another name, or remove it")]
     Exists(PathBuf),
-    /// No place for it.
+    /// The place for it is unusable.
     #[error(transparent)]
     File(#[from] FileError),
     /// The store can't be copied.
@@ -29,14 +29,14 @@ pub enum BackupError {
          --file={file} {database}"
     )]
     Server {
-        /// The file that was asked for.
+        /// The requested file.
         file: String,
         /// The database, without its password.
         database: String,
     },
 }
 
-/// The copy while it is made, under a name of its own. Dropped, it is removed.
+/// The unfinished copy under a temporary name. Dropping it removes it.
 #[derive(Debug)]
 struct Unfinished(PathBuf);
 
@@ -45,17 +45,17 @@ impl Drop for Unfinished {
         for suffix in ["", "-journal", "-wal", "-shm"] {
             let mut name = self.0.as_os_str().to_owned();
             name.push(suffix);
-            // What is left over is removed by the next backup.
+            // The next backup removes leftovers.
             let _absent = private_file::remove(Path::new(&name));
         }
     }
 }
 
-/// Copies the embedded store at `store` into a new file, for its owner alone, also while a collector
-/// writes to it. Either all of the file is there and on the disk, or nothing.
+/// Copies the embedded store at `store` into a new file readable only by its owner, even while a
+/// collector writes to the store. The file appears complete and synced to disk, or not at all.
 ///
 /// # Errors
-/// [`BackupError`]; nothing is at `to` then that wasn't before.
+/// [`BackupError`]; then `to` is unchanged.
 pub fn backup(
     store: &Path,
     to: &Path,
@@ -71,7 +71,7 @@ pub fn backup(
     name.push(".new");
     let unfinished = Unfinished(to.with_file_name(name));
     let beside = &unfinished.0;
-    // What a crash has left there.
+    // Remove the leftovers of a crash.
     private_file::remove(beside)?;
     private_file::reserve(beside)?;
     let _acting = private_file::act_for(beside)?;

@@ -1,4 +1,4 @@
-//! A cause with what helps against it.
+//! A cause with its remedy.
 
 use std::error::Error;
 use std::fmt;
@@ -14,7 +14,7 @@ pub struct Advised {
 }
 
 impl Advised {
-    /// A cause with its way out.
+    /// A cause with its remedy.
     pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>, way_out: impl Into<String>) -> Self {
         Self { cause: cause.into(), way_out: way_out.into() }
     }

@@ -1,5 +1,5 @@
-//! A copy of the file as of one moment, while a collector goes on writing to it (SQLite's online
-//! backup), and the proof that the copy is sound.
+//! Copies the file as of one moment while a collector continues to write to it (SQLite's online
+//! backup), and checks the copy.
 
 use std::convert::Infallible;
 use std::ffi::c_int;
@@ -13,22 +13,22 @@ use wire::advice::Advised;
 use super::error::{OpenError, SqliteError};
 use super::open;
 
-/// Pages that are copied at once, of 4 KiB: 16 MiB are enough for a disk, and soon done.
+/// Number of 4 KiB pages copied at once: 16 MiB keep a disk busy and take little time.
 const PAGES: c_int = 4096;
 
-/// Steps of SQLite's machine between two looks at whether to stop: some 10 ms.
+/// SQLite's steps between checks for a stop: some 10 ms.
 const STEPS: c_int = 1_000_000;
 
-/// How far a backup is.
+/// Progress of a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BackupState {
-    /// So many bytes of so many are copied.
+    /// Bytes copied, and bytes in total.
     Copied(u64, u64),
     /// The copy is being checked.
     Checking,
 }
 
-/// What was copied.
+/// Result of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Copied {
     /// Size of the copy, bytes.
@@ -37,7 +37,7 @@ pub struct Copied {
     pub schema: i64,
 }
 
-/// Why there is no copy.
+/// Why no copy was made.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     /// The store or the copy can't be opened.
@@ -54,7 +54,7 @@ pub enum CopyError {
         #[source]
         error: Advised,
     },
-    /// The copy is damaged: so is the store, or the disk of the copy.
+    /// The copy is damaged, because the store or the copy's disk is.
     #[error(
         "the copy of the database {from} is damaged: {said}; run `collector fsck`, and look after the \
          disks of both"
@@ -62,7 +62,7 @@ pub enum CopyError {
     Damaged {
         /// The store.
         from: PathBuf,
-        /// What is wrong.
+        /// The fault.
         said: String,
     },
     /// A signal came.
@@ -70,12 +70,12 @@ pub enum CopyError {
     Interrupted,
 }
 
-/// Copies the file at `path` into the empty file at `to`, and checks the copy. A collector may have
-/// the first one open; the copy is what it had committed when this began. Ends when the sender of
-/// `stop` is dropped.
+/// Copies the file at `path` into the empty file at `to`, and checks the copy. A collector may have the
+/// store open; the copy holds everything committed before the start. Stops when the sender of `stop` is
+/// dropped.
 ///
 /// # Errors
-/// [`CopyError`]; what is at `to` then is of no use.
+/// [`CopyError`]; then the file at `to` is useless.
 pub fn copy(
     path: &Path,
     to: &Path,
@@ -92,13 +92,12 @@ pub fn copy(
         CopyError::Copy { from: path.to_owned(), to: to.to_owned(), error }
     };
     let (source, _) = open::read_only(path)?;
-    // One transaction for all steps: without it, each commit of the collector would begin the copy
-    // anew. Commits go on meanwhile; only the log isn't tidied away until this ends.
+    // One transaction for all steps; otherwise each commit of the collector would restart the copy.
+    // Commits continue, but the log isn't truncated until this ends.
     source.execute_batch("BEGIN").map_err(failed)?;
     let schema = user_version(&source).map_err(failed)?;
     let mut copy = open::open(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    // A copy that breaks off is thrown away, and one that doesn't is written to the disk by whoever
-    // called.
+    // An unfinished copy is discarded, and the caller syncs a finished one.
     copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF").map_err(failed)?;
     let page = number(&source, "PRAGMA page_size").map_err(failed)?;
     {
@@ -141,7 +140,7 @@ pub fn copy(
     Ok(Copied { bytes: number(&copy, "PRAGMA page_count").map_err(failed)? * page, schema })
 }
 
-/// Whether the sender was dropped.
+/// True if the sender was dropped.
 fn is_over(stop: &Receiver<Infallible>) -> bool {
     stop.try_recv() == Err(TryRecvError::Disconnected)
 }
