@@ -11,7 +11,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use testbed::{Pair, in_namespace, sh, wait_until};
+use testbed::{PATIENCE, Pair, in_namespace, sh, wait_until};
 use watched::{Watched, config, start};
 use wire::frame::{Mix, MixCounts};
 
@@ -226,7 +226,7 @@ fn every_kind_of_traffic_is_exact_in_packets_and_bytes() {
     let watched = start(config(Duration::from_millis(20)));
     // Leave out what was sent before capture began.
     let settled = |before: [Wire; 2]| {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let (ours, truth, mix) = compare(&watched, &pair);
             let since = [mix_of(truth[0], before[0]), mix_of(truth[1], before[1])];

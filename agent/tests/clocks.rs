@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use agent::clocks::wall_ns;
 use testbed::http::HTTP;
-use testbed::{Clock, Pair, Running, Site, in_namespace, metric, wait_for, wait_until};
+use testbed::{Clock, Pair, Running, Site, in_namespace, metric, wait_until};
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -41,10 +41,10 @@ fn clocks_that_differ_are_told_in_the_log_once_and_by_doctor() {
     let running = Running::start(agent(&site, &clock, &["run"]), &site.dir().join("a.log"));
     let told = || running.log().matches("ahead of the collector's").count();
     // The collector asks every 10 s.
-    wait_for("the agent's report", Duration::from_secs(60), || told() > 0);
+    wait_until("the agent's report", || told() > 0);
     clock.set(0);
     let agree = || running.log().contains("agree again");
-    wait_for("the agent's report of its end", Duration::from_secs(60), agree);
+    wait_until("the agent's report of its end", agree);
     assert_eq!(told(), 1, "{}", running.log());
     running.stop();
     collector.stop();

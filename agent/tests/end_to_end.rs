@@ -7,8 +7,9 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use testbed::http::HTTP;
-use testbed::{Pair, Running, Site, done, get, in_namespace, metric, wait_until};
+use testbed::{Pair, Running, Site, done, get, in_namespace, metric, spool, wait_until};
 use testbed::{onto_closed_pipe, onto_full_disk};
+use wire::codec::{self, Received};
 
 /// Waits until the agent captures and the collector has welcomed it.
 fn wait_for_frames() {
@@ -37,6 +38,21 @@ fn a_collector_that_is_killed_and_started_again_misses_and_doubles_nothing() {
     collector.stop();
     let sent = pair.sent_there();
     assert_eq!(site.stored("here"), sent, "bytes and packets in the store and on the wire");
+}
+
+/// Bytes and packets that a NIC received, by the agent's spool.
+fn spooled(site: &Site, nic: &str) -> Option<(u64, u64)> {
+    let frames = spool::look(&site.dir().join("agent/spool.sqlite"), |db| {
+        let mut select = db.prepare("SELECT frame FROM records")?;
+        select.query_map([], |row| row.get(0))?.collect::<Result<Vec<Vec<u8>>, _>>()
+    })?;
+    let frames = frames.iter().map(|frame| codec::decode(frame).unwrap());
+    let samples = frames.flat_map(|it| match it {
+        Received::Frame(frame) => frame.samples,
+        Received::Message(other) => panic!("{other:?}"),
+    });
+    let own = samples.filter(|sample| sample.nic.to_string() == nic);
+    Some(own.fold((0, 0), |sum, it| (sum.0 + it.rx.bytes, sum.1 + it.rx.packets)))
 }
 
 #[test]
@@ -70,8 +86,10 @@ fn what_is_counted_while_no_collector_is_there_is_delivered_by_the_next_start() 
     wait_until("capture", || agent.log().contains("session begins"));
     pair.bulk(20_000_000);
     pair.wait_for_silence();
-    agent.kill();
     let between = pair.sent_there();
+    // What it is killed with before that is lost.
+    wait_until("all of it in the spool", || spooled(&site, "here") == Some(between));
+    agent.kill();
     let agent = site.start_agent();
     let collector = site.start_collector();
     wait_for_frames();

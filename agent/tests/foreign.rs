@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
 use std::net::UdpSocket;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -79,7 +79,8 @@ fn what_a_nic_carries_whose_name_is_no_text_is_counted() {
         ip neigh add 10.77.0.2 lladdr 02:00:00:00:00:02 dev peer");
     let index = nix::net::if_::if_nametoindex(&name[..]).unwrap().to_string();
     let mut watch = agent(&["watch", "--nic", shown, "--interval", "50ms", "--format", "json"]);
-    let watch = watch.stdout(Stdio::piped()).spawn().unwrap();
+    let mut watch = watch.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines().map(Result::unwrap);
     wait_until("a ring", || {
         let rings = std::fs::read_to_string("/proc/net/packet").unwrap();
         // Columns Iface and R (running).
@@ -92,10 +93,16 @@ fn what_a_nic_carries_whose_name_is_no_text_is_counted() {
     for _ in 0..PACKETS {
         socket.send_to(b"x", "10.77.0.2:9").unwrap();
     }
-    // Counting takes some milliseconds, until the kernel hands over the block.
-    std::thread::sleep(Duration::from_millis(200));
+    // A line each 50 ms, until all of them are counted.
+    let mut counted = 0;
+    wait_until("all packets", || {
+        let sample: serde_json::Value = serde_json::from_str(&lines.next().unwrap()).unwrap();
+        counted += sample["rx"]["captured"].as_u64().unwrap();
+        counted += sample["tx"]["captured"].as_u64().unwrap();
+        counted >= PACKETS
+    });
     kill(Pid::from_raw(watch.id().cast_signed()), Signal::SIGINT).unwrap();
-    let said = String::from_utf8(watch.wait_with_output().unwrap().stdout).unwrap();
-    let total: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    let total: serde_json::Value = serde_json::from_str(&lines.last().unwrap()).unwrap();
+    assert!(watch.wait().unwrap().success());
     assert_eq!(total["nics"][shown]["seen"], PACKETS, "{total}");
 }

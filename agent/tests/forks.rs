@@ -4,29 +4,36 @@
 
 mod made;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agent::connection::{Server, connect};
 use agent::identity::Credentials;
 use agent::ship::delivery::Delivery;
 use rustls::pki_types::UnixTime;
-use testbed::{Pair, Site, done, in_namespace, wait_until};
+use testbed::{Pair, Site, done, in_namespace, in_time, spool, wait_until};
 use wire::frame::Gap;
 use wire::message::HostKey;
 
 use self::made::{Made, SESSION};
 
-/// An agent whose complete state continues from a snapshot.
-struct Future(Made);
+/// An agent whose complete state continues from a snapshot, and its spool.
+struct Future(Made, PathBuf);
 
 impl Future {
     fn begin(spool: &Path) -> Self {
-        Self(Made::begin(spool))
+        Self(Made::begin(spool), spool.to_owned())
     }
 
     fn measure(&mut self, from: u64, to: u64, bytes: u64) {
         self.0.measure(from, to, bytes);
+    }
+
+    /// Waits until the spool contains everything up to a second.
+    fn wait_until_recorded(&self, second: u64) {
+        let last = "SELECT max(last_seq) FROM records";
+        let last = || spool::look(&self.1, |db| db.query_row(last, [], |row| row.get::<_, i64>(0)));
+        wait_until("the record", || last() == Some(second.cast_signed()));
     }
 
     /// Connects, and is cut off once `until` holds, as by a revert to a snapshot.
@@ -41,11 +48,12 @@ impl Future {
         }
     }
 
-    /// Ends the run and delivers everything.
-    async fn finish(mut self, site: &Site) {
+    /// Ends the run after `seconds` and delivers everything. Only records that exist when two futures
+    /// meet are disputed, so it waits for them.
+    async fn finish(mut self, site: &Site, seconds: u64) {
         self.0.stop();
-        let delivered = deliver(&mut self.0.delivery, site);
-        tokio::time::timeout(Duration::from_secs(20), delivered).await.expect("an end");
+        self.wait_until_recorded(seconds);
+        in_time("the delivery", deliver(&mut self.0.delivery, site)).await;
         self.0.end();
     }
 }
@@ -101,10 +109,10 @@ fn fork(lost: u64, kept: u64) -> Site {
         future.deliver(&site, || committed(&site) == 100).await;
         // Meanwhile the lost future was delivered:
         lost_future.measure(101, lost, 1000);
-        lost_future.finish(&site).await;
+        lost_future.finish(&site, lost).await;
         wait_until("the lost future", || committed(&site) == i64::try_from(lost).unwrap());
         future.measure(101, kept, 7);
-        future.finish(&site).await;
+        future.finish(&site, kept).await;
     });
     collector.stop();
     let report = done(site.collector(&["fsck"]).output().unwrap());

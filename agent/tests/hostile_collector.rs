@@ -15,17 +15,14 @@ use agent::ship::patience::Bounds;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream, ServerConfig};
 use rustls::pki_types::PrivatePkcs8KeyDer;
+use testbed::in_time;
 use wire::codec;
 use wire::message::{Ack, Committed, HostKey, Message, SeqRange, Welcome};
 
 use self::made::{Made, SESSION};
 
-/// Longer than any step here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Time limits of these agents.
-const BOUNDS: Bounds =
-    Bounds { answer: Duration::from_millis(300), commit: Duration::from_millis(300) };
+/// Time limit for something that never comes.
+const SHORT: Duration = Duration::from_millis(300);
 
 /// A collector whose behaviour each test defines.
 struct Collector {
@@ -143,15 +140,15 @@ async fn frame(stream: &mut RecvStream) -> Option<wire::frame::Frame> {
     }
 }
 
-/// An agent with 100 measured seconds meets a collector that runs `deed` after Hello. Returns the
-/// reason for which the connection ended, and how long that took. Then everything is delivered to a
-/// working collector.
-fn meet<D: Future>(deed: impl FnOnce(Said) -> D) -> (DeliveryError, Duration) {
+/// An agent with 100 measured seconds and these time limits meets a collector that runs `deed` after
+/// Hello. Returns the reason for which the connection ended, and how long that took. Then everything is
+/// delivered to a working collector.
+fn meet<D: Future>(bounds: Bounds, deed: impl FnOnce(Said) -> D) -> (DeliveryError, Duration) {
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut agent = Made::begin(&dir.path().join("spool.sqlite"));
-        agent.delivery.bounds = BOUNDS;
+        agent.delivery.bounds = bounds;
         agent.measure(1, 100, 10);
         let hostile = Collector::new(0);
         let begun = Instant::now();
@@ -163,12 +160,12 @@ fn meet<D: Future>(deed: impl FnOnce(Said) -> D) -> (DeliveryError, Duration) {
                 () = async { deed.as_mut().await; std::future::pending().await } => unreachable!(),
             }
         };
-        let ended = tokio::time::timeout(PATIENCE, met).await.expect("an end");
+        let ended = in_time("an end", met).await;
         let took = begun.elapsed();
         agent.stop();
         agent.delivery.bounds = Bounds::default();
         let last = 100;
-        tokio::time::timeout(PATIENCE, Collector::new(8).honest(&mut agent, last)).await.unwrap();
+        in_time("the delivery", Collector::new(8).honest(&mut agent, last)).await;
         assert!(agent.delivery.is_done());
         agent.end();
         (ended.expect_err("nothing was delivered"), took)
@@ -177,18 +174,20 @@ fn meet<D: Future>(deed: impl FnOnce(Said) -> D) -> (DeliveryError, Duration) {
 
 #[test]
 fn a_hello_that_is_never_answered_has_an_end() {
-    let (ended, took) = meet(async |said| {
+    let bounds = Bounds { answer: SHORT, ..Bounds::default() };
+    let (ended, took) = meet(bounds, async |said| {
         std::future::pending::<()>().await;
         drop(said);
     });
     assert!(matches!(ended, DeliveryError::Unanswered(_)) && ended.is_late(), "{ended}");
-    assert!(took >= BOUNDS.answer, "{took:?}");
+    assert!(took >= SHORT, "{took:?}");
     assert!(ended.to_string().contains("didn't answer Hello within 300ms"), "{ended}");
 }
 
 #[test]
 fn a_collector_that_commits_nothing_is_left() {
-    let (ended, _) = meet(async |mut said| {
+    let bounds = Bounds { commit: SHORT, ..Bounds::default() };
+    let (ended, _) = meet(bounds, async |mut said| {
         said.welcome(0).await;
         std::future::pending::<()>().await;
         drop(said);
@@ -198,7 +197,8 @@ fn a_collector_that_commits_nothing_is_left() {
 
 #[test]
 fn a_collector_that_asks_for_what_is_missing_without_end_is_left() {
-    let (ended, _) = meet(async |mut said| {
+    let bounds = Bounds { commit: SHORT, ..Bounds::default() };
+    let (ended, _) = meet(bounds, async |mut said| {
         said.welcome(0).await;
         loop {
             said.ack(0, 0, vec![SeqRange { first: 1, last: 100 }]).await;
@@ -211,7 +211,7 @@ fn a_collector_that_asks_for_what_is_missing_without_end_is_left() {
 
 #[test]
 fn what_a_collector_was_never_sent_is_kept_whatever_it_acknowledges() {
-    let (ended, _) = meet(async |mut said| {
+    let (ended, _) = meet(Bounds::default(), async |mut said| {
         said.welcome(0).await;
         // No stream was accepted, so nothing can have arrived.
         said.ack(100, 100, vec![]).await;
@@ -233,7 +233,7 @@ fn figures_that_nobody_can_mean_end_the_connection_and_nothing_else() {
         let mark = 0x1122_3344_5566_7788_u64.to_le_bytes();
         let at = bytes.windows(8).position(|it| it == mark).unwrap();
         bytes[at..at + 8].copy_from_slice(&number.to_le_bytes());
-        let (ended, _) = meet(async |mut said| {
+        let (ended, _) = meet(Bounds::default(), async |mut said| {
             said.send.write_all(&bytes).await.unwrap();
             let _gone = said.receive.read_to_end(1 << 20).await;
         });
@@ -244,7 +244,7 @@ fn figures_that_nobody_can_mean_end_the_connection_and_nothing_else() {
 
 #[test]
 fn a_message_longer_than_any_is_not_waited_for() {
-    let (ended, _) = meet(async |mut said| {
+    let (ended, _) = meet(Bounds::default(), async |mut said| {
         let message = codec::encode_message(&Message::Welcome(Welcome::default())).unwrap();
         let mut header = message[..codec::HEADER_LEN].to_vec();
         header[8..12].copy_from_slice(&codec::LEN_MAX.to_le_bytes());
@@ -280,7 +280,7 @@ fn a_panic_in_delivery_ends_the_connection_and_nothing_else() {
         // Counting and spooling continued, and delivery works again.
         agent.measure(51, 100, 10);
         agent.stop();
-        tokio::time::timeout(PATIENCE, collector.honest(&mut agent, 100)).await.unwrap();
+        in_time("the delivery", collector.honest(&mut agent, 100)).await;
         assert!(agent.delivery.is_done());
         agent.end();
     });

@@ -1,9 +1,7 @@
 //! An agent logs a lasting failure once, and again only after a success.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::time::Duration;
-
-use testbed::{Pair, Running, Site, in_namespace, wait_for};
+use testbed::{Pair, Running, Site, in_namespace, wait_until};
 
 /// Number of log lines whose message and error start with these texts.
 fn count(log: &str, message: &str, error: &str) -> usize {
@@ -29,7 +27,7 @@ fn of_collectors_that_fail_in_turn_each_is_told_once_and_again_after_a_success()
     command.env("NETMON_AGENT_SERVER__RETRY_INTERVAL", "100ms");
     let agent = Running::start(command, &site.dir().join("a.log"));
     let until = |what: &str, done: &dyn Fn(&str) -> bool| {
-        wait_for(what, Duration::from_secs(60), || done(&agent.log()));
+        wait_until(what, || done(&agent.log()));
     };
     let told = "not connected; measurements go to the spool";
     until("two rounds", &|log| count(log, "still not connected", "127.0.0.1") == 2);

@@ -5,12 +5,12 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use agent::capture::probe::{self, VnetHeaderSupport};
 use agent::capture::ring::{Packets, Ring, RingConfig, RingError};
 use settings::InFull;
-use testbed::{in_namespace, sh};
+use testbed::{PATIENCE, in_namespace, sh};
 
 #[test]
 fn every_packet_on_loopback_is_seen_once_per_direction() {
@@ -27,7 +27,7 @@ fn every_packet_on_loopback_is_seen_once_per_direction() {
     for _ in 0..SENT {
         sender.send_to(&[7; PAYLOAD], receiver.local_addr().unwrap()).unwrap();
     }
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + PATIENCE;
     let (mut rx, mut tx) = (0, 0);
     while (rx < SENT || tx < SENT) && Instant::now() < deadline {
         while let Some(block) = ring.next_block() {
@@ -99,7 +99,7 @@ sys.stdin.readline()
     assert_eq!(said.next().unwrap().unwrap(), "sent");
     let (mut seen, mut statistics) = (0, ring.statistics().unwrap());
     let (mut offered, mut dropped) = (0, 0);
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + PATIENCE;
     while (seen < PLAIN || offered < PLAIN + LARGE) && Instant::now() < deadline {
         while let Some(block) = ring.next_block() {
             for packet in block.packets() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use agent::ship::spool::{Now, Spool, SpoolLimits};
 use testbed::http::HTTP;
-use testbed::{Cluster, Pair, Site, in_namespace, metric, wait_for};
+use testbed::{Cluster, PATIENCE, Pair, Site, in_namespace, metric, wait_for, wait_until};
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::NicName;
 use wire::message::LIST_MAX;
@@ -62,10 +62,11 @@ fn all_are_delivered(site: &Site) {
         assert!(!told.contains("the list of sessions has"), "{told}");
         path.exists() && told.matches(r#""message":"connected""#).count() >= 5
     };
-    wait_for("the last portion", Duration::from_secs(120), waiting);
+    // Thousands of sessions are committed one by one.
+    wait_for("the last portion", 5 * PATIENCE, waiting);
     // Stopping delivers the rest.
     let rows = || metric(HTTP, "netmon_collector_batch_rows_sum");
-    wait_for("most of it", Duration::from_secs(60), || rows() >= SESSIONS as f64);
+    wait_until("most of it", || rows() >= SESSIONS as f64);
     agent.stop();
     collector.stop();
     assert_eq!(site.stored("crashed0"), ((1..=SESSIONS).sum(), SESSIONS));

@@ -9,7 +9,10 @@ use agent::identity::Credentials;
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use rustls::pki_types::UnixTime;
 use testbed::http::{HTTP, is_ready};
-use testbed::{Cluster, Pair, Running, Site, done, get, in_namespace, metric, sh, wait_until};
+use testbed::{
+    Cluster, PATIENCE, Pair, Running, SLACK, Site, done, get, in_namespace, in_time, metric, sh,
+    until, wait_until,
+};
 use tokio::runtime::Runtime;
 use wire::message::{Claim, Hello, HostKey, Message, Session};
 
@@ -104,10 +107,21 @@ fn psql(cluster: &Cluster, database: &str, sql: &str) -> String {
     cluster.psql(name, sql).trim().to_owned()
 }
 
+/// A host that is asked answers so soon, on a busy machine too.
+const ASKED: Duration = Duration::from_secs(3).saturating_add(SLACK);
+
+/// Less than the second for which a host is asked whether it is alive. A machine that others keep busy
+/// may need longer for a handshake now and then: of several tries one must be as quick.
+const AT_ONCE: Duration = Duration::from_millis(900);
+
+/// What comes sooner than by QUIC's idle timeout of 30 s, on a busy machine too.
+async fn sooner_than_idle<T>(future: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(Duration::from_secs(8) + SLACK, future).await;
+    ended.expect("sooner than by QUIC's idle timeout")
+}
+
 async fn welcome(host: &mut Host, claim: Claim) {
-    let answer = host.introduce(Some(claim), claim.session);
-    let answer = tokio::time::timeout(Duration::from_secs(8), answer).await;
-    let answer = answer.expect("sooner than by QUIC's idle timeout");
+    let answer = sooner_than_idle(host.introduce(Some(claim), claim.session)).await;
     assert!(matches!(answer, Message::Welcome(_)), "{answer:?}");
 }
 
@@ -147,10 +161,7 @@ fn the_host_that_is_connected_goes_on_and_another_is_refused_until_it_is_gone() 
             let asked = Instant::now();
             let mut host = Host::connect(&site).await;
             let reason = refusal(host.introduce(second, session).await);
-            assert!(
-                asked.elapsed() < Duration::from_secs(3),
-                "the collector asks instead of waiting"
-            );
+            assert!(asked.elapsed() < ASKED, "the collector asks instead of waiting");
             assert!(reason.contains("client host-1 is connected from 127.0.0.1 "), "{reason}");
             assert!(reason.contains(what), "{reason}");
             assert!(reason.contains("collector token --client host-1 --replace"), "{reason}");
@@ -201,9 +212,7 @@ fn a_host_that_answers_no_more_gives_way_to_its_restart_reboot_and_successor() {
         runtime.block_on(async {
             let mut host = Host::connect(&site).await;
             let session = next.map_or(24, |it| it.session);
-            let answer =
-                tokio::time::timeout(Duration::from_secs(8), host.introduce(next, session));
-            let answer = answer.await.expect("sooner than by QUIC's idle timeout");
+            let answer = sooner_than_idle(host.introduce(next, session)).await;
             assert!(matches!(answer, Message::Welcome(_)), "{answer:?}");
             host.leave().await;
         });
@@ -224,15 +233,19 @@ fn the_same_run_over_a_new_connection_goes_on_at_once() {
     let runtime = runtime();
     runtime.block_on(async {
         for claim in [Some(claim(1, 1, 7)), None] {
-            let mut before = Host::connect(&site).await;
-            before.introduce(claim, 7).await;
-            let asked = Instant::now();
-            let mut after = Host::connect(&site).await;
-            let answer = after.introduce(claim, 7).await;
-            assert!(matches!(answer, Message::Welcome(_)), "{answer:?}");
-            assert!(asked.elapsed() < Duration::from_millis(900));
-            after.leave().await;
-            before.leave().await;
+            until("a new connection that goes on at once", async || {
+                let mut before = Host::connect(&site).await;
+                before.introduce(claim, 7).await;
+                let asked = Instant::now();
+                let mut after = Host::connect(&site).await;
+                let answer = after.introduce(claim, 7).await;
+                let took = asked.elapsed();
+                assert!(matches!(answer, Message::Welcome(_)), "{answer:?}");
+                after.leave().await;
+                before.leave().await;
+                took < AT_ONCE
+            })
+            .await;
         }
     });
     collector.stop();
@@ -323,7 +336,7 @@ fn second_hosts_that_alternate_are_told_of_once_each() {
         assert!(listed.contains("host-1: two hosts have its certificate since 20"), "{listed}");
         // No try for a long time: the second host is gone.
         let db = rusqlite::Connection::open(site.dir().join("collector/netmon.sqlite")).unwrap();
-        db.busy_timeout(Duration::from_secs(5)).unwrap();
+        db.busy_timeout(PATIENCE).unwrap();
         let ago = "UPDATE second_hosts SET since = since - 7200000000000,
                        told_at = told_at - 3600000000000";
         assert_eq!(db.execute(ago, []).unwrap(), 1);
@@ -355,10 +368,7 @@ fn a_second_host_at_another_collector_of_the_database_is_refused_as_at_the_same_
             let asked = Instant::now();
             let mut host = Host::connect_to(&site, SECOND).await;
             let reason = refusal(host.introduce(claim, 5).await);
-            assert!(
-                asked.elapsed() < Duration::from_secs(3),
-                "the collector asks instead of waiting"
-            );
+            assert!(asked.elapsed() < ASKED, "the collector asks instead of waiting");
             assert!(reason.contains("client host-1 is connected from 127.0.0.1 "), "{reason}");
             assert!(reason.contains(what), "{reason}");
             let counted = f64::from(number);
@@ -399,13 +409,22 @@ fn a_host_that_goes_to_another_collector_of_the_database_is_never_refused() {
         let mut before = Host::connect(&site).await;
         welcome(&mut before, claim(1, 1, 1)).await;
         // The same run comes over a fallback while its old connection is still open.
-        let asked = Instant::now();
-        let mut host = Host::connect_to(&site, SECOND).await;
-        welcome(&mut host, claim(1, 1, 1)).await;
-        assert!(asked.elapsed() < Duration::from_millis(900), "{:?}", asked.elapsed());
-        let closed = tokio::time::timeout(Duration::from_secs(15), before.connection.closed());
-        closed.await.expect("the old connection is closed");
-        host
+        let mut left = Vec::new();
+        until("the same run goes on at once", async || {
+            let asked = Instant::now();
+            let mut host = Host::connect_to(&site, SECOND).await;
+            welcome(&mut host, claim(1, 1, 1)).await;
+            let took = asked.elapsed();
+            in_time("the end of the old connection", before.connection.closed()).await;
+            left.push(host);
+            if took >= AT_ONCE {
+                before = Host::connect(&site).await;
+                welcome(&mut before, claim(1, 1, 1)).await;
+            }
+            took < AT_ONCE
+        })
+        .await;
+        left.pop().unwrap()
     });
     // Killed, and restarted at the other collector: the old connection is not closed.
     killed.shutdown_background();
@@ -455,7 +474,8 @@ fn a_host_that_falls_back_is_let_in_before_a_second_one_that_waits() {
         let asked = Instant::now();
         let mut host = Host::connect_to(&site, SECOND).await;
         welcome(&mut host, claim(1, 1, 1)).await;
-        assert!(asked.elapsed() < Duration::from_millis(900), "{:?}", asked.elapsed());
+        // Others wait for half a minute after a collector is gone.
+        assert!(asked.elapsed() < SLACK, "{:?}", asked.elapsed());
         let reason = refusal(refused.await.unwrap());
         assert!(reason.contains("this is another machine"), "{reason}");
         assert!(host.connection.close_reason().is_none(), "the host stays connected");

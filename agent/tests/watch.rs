@@ -54,7 +54,11 @@ fn json_has_its_keys_and_ends_with_totals_that_are_the_sums_and_the_truth() {
     for line in samples {
         let sample: Value = serde_json::from_str(line).unwrap();
         assert!(sample["time"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{line}");
-        assert!(sample["interval_ns"].as_u64().unwrap() <= 50_000_000);
+        // Several intervals are one sample after the program stood still.
+        assert!(
+            sample["interval_ns"].as_u64().unwrap().is_multiple_of(50_000_000)
+                || line.contains("partial")
+        );
         assert_eq!(sample["nic"], "here");
         assert_eq!(sample["drops"], 0);
         let figures = ["rx", "tx"].into_iter().flat_map(|direction| {

@@ -17,7 +17,7 @@ use quinn::{Connection, Endpoint, SendStream};
 use quinn_proto::{DatagramEvent, Endpoint as ProtoEndpoint, EndpointConfig};
 use rustls::pki_types::UnixTime;
 use testbed::http::HTTP;
-use testbed::{Running, Site, done, in_namespace, metric, wait_until};
+use testbed::{PATIENCE, Running, SLACK, Site, done, in_namespace, in_time, metric, wait_until};
 use tokio::sync::mpsc;
 use wire::codec;
 use wire::frame::{Frame, Sample};
@@ -241,9 +241,9 @@ fn empty_frames_of_thousands_of_sessions_take_bounded_memory() {
         client.introduce(1..4097).await.unwrap();
         for session in 1..4097 {
             let frames = (2..=1024).map(|seq| frame(session, seq, 0));
-            let sent = tokio::time::timeout(Duration::from_secs(2), client.stream(frames));
-            if !matches!(sent.await, Ok(Some(()))) || !client.close_reason().is_empty() {
-                break;
+            tokio::select! {
+                _ = client.connection.closed() => break,
+                sent = client.stream(frames) => if sent.is_none() { break },
             }
         }
         wait_until("the refusal", || !client.close_reason().is_empty());
@@ -271,9 +271,8 @@ fn who_is_over_a_limit_is_slowed_and_told_and_doctor_says_so_later() {
         for from in [0, 3000, 6000] {
             client.say(&inventory(from)).await.unwrap();
         }
-        let texts =
-            tokio::time::timeout(Duration::from_secs(10), notices::hear(&client.connection));
-        let text = texts.await.unwrap().unwrap().join("\n");
+        let texts = in_time("the notices", notices::hear(&client.connection)).await;
+        let text = texts.unwrap().join("\n");
         assert!(
             text.contains("limits.client.nics of the collector allows (4096 a minute)"),
             "{text}"
@@ -284,7 +283,7 @@ fn who_is_over_a_limit_is_slowed_and_told_and_doctor_says_so_later() {
         assert!(said.contains("limits.client.nics"), "{said}");
         // Others are unaffected.
         let latencies = honest(&site, 1_000_000, 10).await;
-        assert!(latencies[9] < Duration::from_secs(3), "{latencies:?}");
+        assert!(latencies[9] < Duration::from_secs(3) + SLACK, "{latencies:?}");
     });
     collector.stop();
 }
@@ -372,7 +371,7 @@ fn half_open_handshakes_cost_little_and_newcomers_get_in() {
         let mut tries = 1;
         while Client::try_connect(&site, "agent").await.is_none() {
             tries += 1;
-            assert!(begun.elapsed() < Duration::from_secs(30));
+            assert!(begun.elapsed() < PATIENCE, "no newcomer got in by {tries} tries");
         }
         println!("a newcomer got in after {:.1?}, {tries} tries", begun.elapsed());
     });

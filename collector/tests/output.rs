@@ -123,7 +123,7 @@ fn a_log_on_a_full_disk_ends_no_service() {
     // It tells systemd that it is ready although its log could not be written.
     let notified = directory.path().join("notify");
     let ready = std::os::unix::net::UnixDatagram::bind(&notified).unwrap();
-    ready.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    ready.set_read_timeout(Some(testbed::PATIENCE)).unwrap();
     let mut child = command.env("NOTIFY_SOCKET", notified).stderr(full).spawn().unwrap();
     let mut said = [0; 64];
     let len = ready.recv(&mut said).unwrap();

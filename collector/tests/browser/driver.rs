@@ -6,13 +6,11 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
+use testbed::{PATIENCE, until};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use crate::client::Connection;
-
-/// Longest wait for anything to appear.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs before every page: records long tasks.
 const OBSERVE: &str = "
@@ -47,11 +45,7 @@ impl Browser {
         driver.arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null());
         let driver = driver.spawn().expect("chromedriver of Debian's chromium-driver is needed");
         let address = format!("127.0.0.1:{port}");
-        let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(&address).await.is_err() {
-            assert!(Instant::now() < deadline, "chromedriver does not start");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until("chromedriver", async || TcpStream::connect(&address).await.is_ok()).await;
         let mut browser = Self { driver, address, session: String::new(), origin };
         let args = [
             "--headless=new",

@@ -33,7 +33,9 @@ async fn figures_of_an_unreachable_collector_stay_grey_and_are_of_then() {
     browser.until(&problem("unreachable", "The collector has been unreachable since 20")).await;
     browser.until("document.querySelector('#connection').dataset.state === 'lost'").await;
     // Longer than the silence after which a client needs attention.
-    browser.until("/\\([6-9] s\\)/.test(document.querySelector('#banner').textContent)").await;
+    browser
+        .until("/\\(([6-9]|\\d\\d) s\\)|min/.test(document.querySelector('#banner').textContent)")
+        .await;
     browser.until(&shown()).await;
     assert_eq!(browser.text("#connected").await, "1 of 1 connected");
     assert_eq!(browser.text("#troubled").await, "0");
@@ -66,7 +68,11 @@ async fn a_chart_of_an_unreachable_collector_stands_still() {
     site.stop().await;
     browser.until(&problem("unreachable", "since 20")).await;
     let before = browser.value(points).await;
-    browser.until("/\\(1[1-9] s\\)/.test(document.querySelector('#banner').textContent)").await;
+    browser
+        .until(
+            "/\\((1[1-9]|[2-9]\\d) s\\)|min/.test(document.querySelector('#banner').textContent)",
+        )
+        .await;
     assert_eq!(browser.value(points).await, before);
     assert_eq!(browser.text("#note").await, "");
     assert!(browser.text("#facts").await.starts_with("connected"));

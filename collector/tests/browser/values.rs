@@ -41,6 +41,15 @@ pub async fn must_agree(browser: &Browser, database: &Path, nic: &str, points: u
     }
 }
 
+/// End of a NIC's newest sample in the database, milliseconds since 1970; 0 if there is none.
+pub fn committed_until_ms(database: &Path, nic: &str) -> f64 {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let database = Connection::open_with_flags(database, flags).unwrap();
+    let newest = "SELECT max(time + interval_ns) / 1e6 FROM bandwidth_stats
+                  JOIN nics ON nics.id = nic WHERE name = ?1";
+    database.query_row(newest, [nic], |row| row.get::<_, Option<f64>>(0)).unwrap().unwrap_or(0.0)
+}
+
 /// A number in the page's format.
 fn spaced(number: i64) -> String {
     let digits = number.to_string();

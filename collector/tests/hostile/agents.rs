@@ -2,7 +2,7 @@
 
 use testbed::{Site, in_namespace};
 
-use crate::besieged;
+use crate::{always_ready, besieged};
 
 #[test]
 fn figures_that_no_sum_holds_delay_nobody_and_are_refused_or_kept_apart() {
@@ -19,7 +19,7 @@ fn figures_that_no_sum_holds_delay_nobody_and_are_refused_or_kept_apart() {
     );
     let quarantine = |line: &str| line.contains("quarantine") && line.contains("poisoner");
     assert!(cost.log.lines().any(quarantine), "{said:?}\n{}", cost.log);
-    assert_eq!(cost.ready.no + cost.ready.silent, 0, "{:?}", cost.ready);
+    assert!(always_ready(&cost), "{:?}", cost.ready);
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn floods_of_frames_sessions_and_nics_delay_nobody_and_fill_neither_memory_nor_d
     );
     let disk = (cost.most.disk - cost.before.disk) >> 20;
     assert!(disk < 150, "{disk} MiB more on disk");
-    assert_eq!(cost.ready.no + cost.ready.silent, 0, "{:?}", cost.ready);
+    assert!(always_ready(&cost), "{:?}", cost.ready);
 }
 
 #[test]

@@ -165,6 +165,16 @@ async def sessions_of_empty_frames(stage):
     return {"sessions": len(ids), "frames": sent, "told": await told(link)}
 
 
+async def still_open(links, most):
+    """How many connections are open once they are as few as may stay: one that was closed is drained
+    for some round trips, and a busy machine takes its time."""
+    open_now = lambda: sum(not link.gone for link in links)
+    deadline = time.monotonic() + 20
+    while open_now() > most and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    return open_now()
+
+
 async def connections_of_one_client(stage):
     """Opens as many connections as possible with one certificate, all as the same agent."""
     id, links = session(), []
@@ -175,7 +185,7 @@ async def connections_of_one_client(stage):
         except (peer.Closed, asyncio.TimeoutError):
             break
     await asyncio.sleep(1.0)
-    return {"connections": len(links), "still_open": sum(not link.gone for link in links)}
+    return {"connections": len(links), "still_open": await still_open(links, 1)}
 
 
 async def handshakes_that_are_never_finished(stage):
@@ -228,13 +238,8 @@ async def connections_that_say_nothing(stage):
         entered = round(1000 * (time.monotonic() - begin))
     except (peer.Closed, asyncio.TimeoutError):
         pass
-    open_now = lambda: sum(not link.gone for link in links)
-    # A closed connection drains for some round trips.
-    deadline = time.monotonic() + 2
-    while open_now() > 32 and time.monotonic() < deadline:
-        await asyncio.sleep(0.05)
     return {"connections": len(links), "refused": refused, "entry_ms": entered,
-            "still_open": open_now()}
+            "still_open": await still_open(links, 32)}
 
 
 async def messages_that_never_end(stage):
@@ -355,12 +360,12 @@ async def enroll(stage, token, name, address=None):
 
 
 async def a_certificate_that_ends_while_connected(stage):
-    """Connects with a certificate that expires in five seconds, and stays."""
-    id, life = session(), 5
+    """Connects with a certificate that expires in eight seconds, and stays."""
+    id, life = session(), 8
     certificate = stage.pki.client("short-lived", begin=-10, end=life)
-    link = await stage.agent("short-lived", [id], certificate=certificate)
     begin, seq = time.monotonic(), 0
-    while not link.gone and time.monotonic() - begin < life + 8:
+    link = await stage.agent("short-lived", [id], certificate=certificate)
+    while not link.gone and time.monotonic() - begin < life + 20:
         seq += 1
         try:
             link.datagram(wire.frame(id, seq, samples=[wire.sample("eth0", time.time_ns(), rx=1)]))

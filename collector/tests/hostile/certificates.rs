@@ -4,12 +4,12 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use testbed::{Cluster, Running, Site, done, http, in_namespace, siege, wait_until};
+use testbed::{Cluster, Running, SLACK, Site, done, http, in_namespace, siege, wait_until};
 
-use crate::besieged;
+use crate::{CUT_OFF_MS, besieged};
 
 /// Remaining lifetime of a certificate.
-const LEFT: Duration = Duration::from_secs(6);
+const LEFT: Duration = Duration::from_secs(10);
 
 #[test]
 fn renewals_guesses_and_connections_without_end_keep_nobody_out() {
@@ -44,10 +44,11 @@ fn renewals_guesses_and_connections_without_end_keep_nobody_out() {
     );
     assert!(silent["still_open"].as_u64().unwrap() <= 32, "connections of one address: {silent}");
     assert_eq!(revoked["exit_code"], 0, "{revoked}");
-    assert!(revoked["ended_after_ms"].as_f64().unwrap() < 1000.0, "{revoked}");
+    assert!(revoked["ended_after_ms"].as_f64().unwrap() < CUT_OFF_MS, "{revoked}");
     assert!(revoked["again"].as_str().unwrap().contains("revoked"), "{revoked}");
     let stayed = ended["stayed"].as_f64().unwrap_or(f64::INFINITY);
-    assert!((4.0..7.0).contains(&stayed), "ends with its certificate: {ended}");
+    let latest = 10.0 + SLACK.as_secs_f64();
+    assert!((7.0..latest).contains(&stayed), "ends with its certificate: {ended}");
 }
 
 #[test]
@@ -62,7 +63,7 @@ fn a_revoked_client_is_cut_within_a_second_at_both_collectors_of_a_database() {
     // Revoked in the other collector's identity.
     let revoked = siege::attack(&site, "revoked_at_another_collector", 20.0, 1.0);
     assert_eq!(revoked["exit_code"], 0, "{revoked}");
-    assert!(revoked["ended_after_ms"].as_f64().unwrap() < 1000.0, "{revoked}");
+    assert!(revoked["ended_after_ms"].as_f64().unwrap() < CUT_OFF_MS, "{revoked}");
     let twice = siege::attack(&site, "one_token_at_two_collectors", 20.0, 1.0);
     assert_eq!(twice["given"], 1, "{twice}");
 }

@@ -189,7 +189,7 @@ class Peer(QuicConnectionProtocol):
             await asyncio.sleep(0.005)
         return not self.gone
 
-    async def introduce(self, sessions, host=b"", patience=10.0, **about):
+    async def introduce(self, sessions, host=b"", patience=30.0, **about):
         """Sends Hello as an agent does, and waits for the welcome."""
         sessions = [it if isinstance(it, tuple) else (it, 1) for it in sessions]
         running = sessions[-1][0]
@@ -213,7 +213,7 @@ def configuration(identity=None, certificate=None, alpn=ALPN):
     return config
 
 
-async def connect(address, config, patience=10.0):
+async def connect(address, config, patience=30.0):
     """Connects. The connection ends with the program at the latest."""
     loop = asyncio.get_event_loop()
     quic = QuicConnection(configuration=config)

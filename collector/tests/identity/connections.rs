@@ -7,6 +7,7 @@ use agent::identity::{Credentials, IdentityError};
 use quinn::{ConnectionError, Endpoint};
 use rustls::pki_types::UnixTime;
 use settings::InFull;
+use testbed::{PATIENCE, SLACK, in_time};
 use wire::certificate::{COLLECTOR_NAME, Facts};
 use wire::pem;
 
@@ -114,7 +115,7 @@ async fn a_revoked_agent_is_noticed_within_a_second_and_refused() {
 
     let before = rejects("revoked");
     // A listing stays valid for a fifth of a second.
-    let deadline = Instant::now() + DEADLINE;
+    let deadline = Instant::now() + PATIENCE;
     let reason = loop {
         let (_endpoint, connection) = collector.connect(&credentials).await;
         match collector.next().await {
@@ -177,7 +178,7 @@ async fn the_collectors_certificate_is_renewed_and_open_connections_stay() {
     let _second = collector.connect(&credentials).await;
     let _ = collector.next_agent().await;
     connection.send_datagram(b"still here"[..].into()).unwrap();
-    let datagram = tokio::time::timeout(DEADLINE, accepted.read_datagram()).await.unwrap();
+    let datagram = in_time("a datagram", accepted.read_datagram()).await;
     assert_eq!(&datagram.unwrap()[..], b"still here");
 }
 
@@ -199,7 +200,7 @@ async fn no_session_is_resumed_and_nothing_is_sent_before_the_handshake() {
     // A ticket would have arrived before this.
     let (_, accepted) = collector.next_agent().await;
     accepted.send_datagram(b"after the handshake"[..].into()).unwrap();
-    tokio::time::timeout(DEADLINE, first.read_datagram()).await.unwrap().unwrap();
+    in_time("a datagram", first.read_datagram()).await.unwrap();
     assert!(connecting().unwrap().into_0rtt().is_err());
 }
 
@@ -219,7 +220,7 @@ fn an_agent_notices_at_once_that_the_collector_was_restarted() {
     drop((accepted, collector));
 
     let second = tokio::runtime::Runtime::new().unwrap();
-    let deadline = Instant::now() + DEADLINE;
+    let deadline = Instant::now() + PATIENCE;
     let socket = loop {
         match UdpSocket::bind(address) {
             Ok(socket) => break socket,
@@ -238,5 +239,6 @@ fn an_agent_notices_at_once_that_the_collector_was_restarted() {
         }
     });
     assert_eq!(reason, ConnectionError::Reset);
-    assert!(restarted.elapsed() < Duration::from_secs(3), "{:?}", restarted.elapsed());
+    // It would notice by itself after the idle timeout of 30 s.
+    assert!(restarted.elapsed() < Duration::from_secs(3) + SLACK, "{:?}", restarted.elapsed());
 }

@@ -14,6 +14,7 @@ use rcgen::{
 use rustls::pki_types::UnixTime;
 use settings::InFull;
 use tempfile::TempDir;
+use testbed::in_time;
 use wire::certificate::Facts;
 use wire::pem::{self, TlsFiles};
 
@@ -116,7 +117,7 @@ async fn certificates_that_the_operators_ca_has_revoked_are_refused_on_open_conn
     assert!(collector.identity.files_changed());
     let config = collector.identity.server_config(UnixTime::now()).unwrap();
     collector.endpoint.set_server_config(Some(config));
-    let told = tokio::time::timeout(DEADLINE, standing.lost()).await.unwrap();
+    let told = in_time("the revocation", standing.lost()).await;
     assert!(told.to_string().contains("web-1 was revoked"), "{told}");
     let (_endpoint, connection) = collector.connect(&credentials).await;
     let _reason = closed(&connection).await;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use collector::identity::{Agent, Identity, Standing};
 use rustls::pki_types::UnixTime;
+use testbed::{SLACK, in_time};
 
 use crate::support::*;
 
@@ -108,8 +109,8 @@ async fn whoever_is_connected_is_told_within_a_second_that_another_process_revok
     assert!(nothing.is_err(), "{nothing:?}");
     let start = Instant::now();
     records(dir.path()).revoke(&client("web-1"), UnixTime::now()).unwrap();
-    let told = tokio::time::timeout(DEADLINE, first.lost()).await.unwrap();
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    let told = in_time("the revocation", first.lost()).await;
+    assert!(start.elapsed() < Duration::from_secs(1) + SLACK, "{:?}", start.elapsed());
     assert!(told.to_string().contains("web-1 was revoked"), "{told}");
     let other = tokio::time::timeout(Duration::from_millis(300), second.lost()).await;
     assert!(other.is_err(), "{other:?}");
@@ -127,8 +128,8 @@ async fn a_certificate_that_ends_ends_the_connection_unless_it_was_renewed_over_
     let mut standing = Standing::new(collector.identity.clone(), ending);
     renewed.renew(agent);
     let start = Instant::now();
-    let told = tokio::time::timeout(DEADLINE, standing.lost()).await.unwrap().to_string();
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    let told = in_time("the end", standing.lost()).await.to_string();
+    assert!(start.elapsed() < Duration::from_secs(3) + SLACK, "{:?}", start.elapsed());
     assert!(UnixTime::now().as_secs() > end.as_secs());
     assert!(told.contains("was valid until") && told.contains("check the clocks"), "{told}");
     let stays = tokio::time::timeout(Duration::from_millis(300), renewed.lost()).await;

@@ -16,14 +16,12 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use quinn::{Connection, ConnectionError, Endpoint, TokioRuntime};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use tempfile::TempDir;
+use testbed::in_time;
 use tokio::sync::mpsc;
 use wire::id::ClientId;
 use wire::message::Enroll;
 use wire::pem::TlsFiles;
 use wire::token::Token;
-
-/// Longer than any step here takes.
-pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Source address of requests made by tests.
 pub const LOCALHOST: std::net::IpAddr = std::net::IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -147,7 +145,7 @@ impl Collector {
     /// The next connection that the collector saw, except enrolments.
     pub async fn next(&mut self) -> Seen {
         loop {
-            match tokio::time::timeout(DEADLINE, self.seen.recv()).await.unwrap().unwrap() {
+            match in_time("a connection", self.seen.recv()).await.unwrap() {
                 Seen::Admitted(Peer::Enrolling, _) => {}
                 seen => return seen,
             }
@@ -289,7 +287,7 @@ pub fn quic_client(tls: rustls::ClientConfig) -> quinn::ClientConfig {
 
 /// The reason of a closed connection, as the agent reports it.
 pub async fn closed(connection: &Connection) -> String {
-    close_reason(&tokio::time::timeout(DEADLINE, connection.closed()).await.unwrap())
+    close_reason(&in_time("the end", connection.closed()).await)
 }
 
 fn metrics() -> &'static PrometheusHandle {

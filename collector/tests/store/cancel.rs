@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use collector::store::{Commit, ExportRange, PercentileRange, Resolution};
 use futures_util::future::join_all;
+use testbed::in_time;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use wire::frame::Sample;
 
 use crate::batches::{Agent, DAY, SECOND, START, all, batch, client, hello, sample};
 use crate::suite::Place;
-
-/// Longest time until an abandoned read has ended, on a busy machine too.
-const SOON: Duration = Duration::from_secs(25);
 
 /// Makes reads of a bandwidth table take hours.
 async fn make_endless(place: &impl Place, table: &str, columns: &str) {
@@ -53,10 +51,11 @@ pub async fn what_is_read_for_nobody_ends_and_leaves_its_place(place: &impl Plac
     let early = timeout(Duration::from_millis(300), &mut export).await;
     assert!(early.is_err(), "it reads for hours: {early:?}");
     drop(receiver);
-    timeout(SOON, export).await.expect("nobody takes its rows").unwrap();
+    in_time("the end of an export of which nobody takes a row", export).await.unwrap();
 
     // Others get answers, and no read is running any more.
-    let series = timeout(SOON, store.series(&all("web", "eth0", Resolution::Raw))).await;
-    assert_eq!(series.expect("there is a place").unwrap().points.len(), 300);
-    timeout(SOON, place.wait_until_nothing_is_read()).await.expect("nobody reads");
+    let range = all("web", "eth0", Resolution::Raw);
+    let series = in_time("a place", store.series(&range)).await.unwrap();
+    assert_eq!(series.points.len(), 300);
+    place.wait_until_nothing_is_read().await;
 }

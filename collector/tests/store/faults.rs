@@ -2,7 +2,7 @@
 //! remedy; and everything resumes by itself once the cause is gone.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use collector::live::Live;
 use collector::metrics::Metrics;
@@ -14,6 +14,7 @@ use collector::writer::{
     BatchLimits, ClientShare, OpenSession, Progress, StoreState, Surroundings, Writer, WriterHandle,
 };
 use settings::InFull;
+use testbed::{PATIENCE, in_time, until};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use wire::frame::Sample;
@@ -98,9 +99,9 @@ impl Working {
     pub async fn catch_up(&mut self) {
         let seq = self.agent.seq;
         let caught_up = self.progress.wait_for(|progress| progress.committed == seq);
-        let caught_up = tokio::time::timeout(Duration::from_secs(30), caught_up).await;
+        let caught_up = tokio::time::timeout(PATIENCE, caught_up).await;
         let state = self.state.borrow().clone();
-        assert!(caught_up.is_ok(), "not committed within 30 s: {state:?}");
+        assert!(caught_up.is_ok(), "not committed within {PATIENCE:?}: {state:?}");
     }
 
     /// Waits until the writer can't commit, for a reason that contains these words.
@@ -108,7 +109,7 @@ impl Working {
         let named = |state: &StoreState| {
             state.as_ref().is_some_and(|reason| words.iter().all(|word| reason.contains(word)))
         };
-        let failed = tokio::time::timeout(Duration::from_secs(30), self.state.wait_for(named));
+        let failed = tokio::time::timeout(PATIENCE, self.state.wait_for(named));
         let failed = failed.await.is_ok();
         assert!(failed, "{words:?} expected: {:?}", *self.state.borrow());
         let reason = self.state.borrow().clone().unwrap();
@@ -165,12 +166,11 @@ async fn owned_by_a_role(role: &str) -> Postgres {
     std::fs::write(&path, format!("local all {role} scram-sha-256\n{rules}")).unwrap();
     place.execute("SELECT pg_reload_conf()").await;
     let url = place.url.replace("user=postgres", &format!("user={role} password=first"));
-    let deadline = Instant::now() + Duration::from_secs(20);
     let wrong = url.replace("password=first", "password=wrong");
-    while tokio_postgres::connect(&wrong, tokio_postgres::NoTls).await.is_ok() {
-        assert!(Instant::now() < deadline, "the server doesn't ask for a password");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until("a server that asks for a password", async || {
+        tokio_postgres::connect(&wrong, tokio_postgres::NoTls).await.is_err()
+    })
+    .await;
     let config = config(&url, Authorities::System);
     Postgres { config, ..place }
 }
@@ -274,7 +274,8 @@ async fn a_table_that_is_gone_for_a_while() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_that_somebody_holds() {
     let place = fresh().await;
-    let config = place.config.clone().with_patience(Duration::from_millis(300));
+    // Long enough to make the schema in, on a busy machine too.
+    let config = place.config.clone().with_patience(Duration::from_secs(3));
     let mut working = Working::start(Postgres { config, ..place }).await;
     let other = cluster::client(&working.place.url).await;
     other.batch_execute("BEGIN; LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE").await.unwrap();
@@ -334,8 +335,7 @@ async fn a_commit_that_hangs_is_told_before_it_fails_and_goes_on_once_it_can() {
         .unwrap();
     assert!(working.deliver(2));
     let told = |state: &StoreState| state.as_ref().is_some_and(|it| it.contains("and still runs"));
-    let told = tokio::time::timeout(Duration::from_secs(10), working.state.wait_for(told));
-    assert!(told.await.is_ok(), "a hanging commit is not reported");
+    in_time("the report of a hanging commit", working.state.wait_for(told)).await.unwrap();
     // All queries of the collector are answered, but nothing is committed.
     working.store.ready().await.unwrap();
     answers(&address, " 503 Service Unavailable").await;
@@ -347,15 +347,10 @@ async fn a_commit_that_hangs_is_told_before_it_fails_and_goes_on_once_it_can() {
 
 /// Waits until `/readyz` answers with these words.
 async fn answers(address: &str, words: &str) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
+    until(words, async || {
         let asked = address.to_owned();
         let answer = tokio::task::spawn_blocking(move || testbed::http::get(&asked, "/readyz"));
-        let answer = answer.await.unwrap().unwrap_or_default();
-        if answer.contains(words) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{words} expected: {answer}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+        answer.await.unwrap().is_some_and(|answer| answer.contains(words))
+    })
+    .await;
 }

@@ -12,6 +12,7 @@ use collector::store::{
 use collector::writer::{
     BatchLimits, ClientShare, OpenSession, Progress, Surroundings, Writer, WriterHandle,
 };
+use testbed::{PATIENCE, in_time};
 use tokio::sync::watch;
 use wire::frame::{Frame, Mix};
 
@@ -59,7 +60,7 @@ impl Connected {
     async fn committed(&mut self) -> Progress {
         let seq = self.agent.seq;
         let committed = self.progress.wait_for(|progress| progress.committed == seq);
-        let committed = tokio::time::timeout(Duration::from_secs(300), committed).await;
+        let committed = tokio::time::timeout(5 * PATIENCE, committed).await;
         committed.expect("not committed in time").unwrap().clone()
     }
 }
@@ -101,7 +102,7 @@ async fn beside(
     let told = flood.committed().await;
     stop.send_replace(true);
     let (_, beside) = beside.await.unwrap();
-    writer.stop(Duration::from_secs(20)).await;
+    writer.stop(PATIENCE).await;
     (store, [alone, beside], told)
 }
 
@@ -120,8 +121,7 @@ async fn while_the_disk_has_no_room_nothing_is_written_and_the_reason_is_told() 
     let mut web = Connected::open(&store, &handle, "web", 1).await;
     let frame = web.agent.frame(vec![sample("eth0", START, 1)]);
     web.submit(frame).await;
-    let told = tokio::time::timeout(Duration::from_secs(10), state.wait_for(|it| *it == why));
-    assert!(told.await.is_ok());
+    in_time("the reason", state.wait_for(|it| *it == why)).await.unwrap();
     tokio::time::sleep(LIMITS.max_delay * 5).await;
     assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 0);
     disk.send_replace(None);
@@ -131,7 +131,7 @@ async fn while_the_disk_has_no_room_nothing_is_written_and_the_reason_is_told() 
     disk.send_replace(why);
     let frame = web.agent.frame(vec![sample("eth0", START + SECOND, 1)]);
     web.submit(frame).await;
-    writer.stop(Duration::from_secs(20)).await;
+    writer.stop(PATIENCE).await;
     assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 1);
 }
 
@@ -154,7 +154,7 @@ async fn nothing_is_committed_before_the_stores_clock_is_known() {
     web.committed().await;
     let kept = store.series(&all("web", "eth0", Resolution::Raw)).await.unwrap().points;
     assert!(kept.iter().all(|it| it.start_ns == START), "{kept:?}");
-    writer.stop(Duration::from_secs(20)).await;
+    writer.stop(PATIENCE).await;
 }
 
 pub async fn figures_beyond_any_link_delay_nobody(place: &impl Place) {
@@ -166,7 +166,7 @@ pub async fn figures_beyond_any_link_delay_nobody(place: &impl Place) {
     .await;
     // A second on an idle machine; hours before batches were split.
     eprintln!("20,000 frames of 2^63-1: honest commits {alone:?} alone, {beside:?} beside");
-    assert!(beside < Duration::from_secs(20), "{beside:?}; {alone:?} alone");
+    assert!(beside < PATIENCE, "{beside:?}; {alone:?} alone");
     let told = told.quarantined.expect("it is told");
     assert!(told.contains("more than any link carries"), "{told}");
     assert_eq!(place.numbers("SELECT count(*) FROM quarantine").await, [10_000]);
@@ -180,7 +180,7 @@ pub async fn sums_that_no_column_holds_delay_nobody_and_are_quarantined_whole(pl
     })
     .await;
     eprintln!("5000 frames of 2^56: honest commits {alone:?} alone, {beside:?} beside");
-    assert!(beside < Duration::from_secs(20), "{beside:?}; {alone:?} alone");
+    assert!(beside < PATIENCE, "{beside:?}; {alone:?} alone");
     assert!(told.quarantined.is_some(), "it is told");
     assert_eq!(store.committed(&[2]).await.unwrap()[0].seq, 5000);
     let kept = place.numbers("SELECT count(*) FROM bandwidth_stats WHERE client = 2").await[0];

@@ -8,6 +8,7 @@ use std::time::Duration;
 use collector::store::sqlite::SqliteStore;
 use collector::store::{Check, Commit, Query, Resolution, Retain, RetentionLimits, Store};
 use collector::time::now_ns;
+use testbed::until;
 use wire::frame::{Gap, Mix, MixCounts};
 use wire::message::{Inventory, Nic};
 
@@ -163,9 +164,7 @@ async fn a_move_that_is_broken_off_again_and_again_ends_whole() {
         // The transaction exists until the server notices the broken connection.
         let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                       AND application_name = 'netmon-collector'";
-        while place.numbers(others).await != [0] {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        until("the server to notice", async || place.numbers(others).await == [0]).await;
         let client = cluster::client(&place.url).await;
         if let Ok(row) = client.query_one("SELECT count(*) FROM clients", &[]).await {
             seen.insert(row.get::<_, i64>(0));

@@ -11,6 +11,7 @@ use collector::store::{
 use collector::time::now_ns;
 use rustls::RootCertStore;
 use settings::InFull;
+use testbed::until;
 use tokio_postgres::SimpleQueryMessage;
 use wire::frame::Sample;
 
@@ -74,13 +75,9 @@ impl Place for Postgres {
     }
 
     async fn wait_until_nothing_is_read(&self) {
-        let deadline = std::time::Instant::now() + Duration::from_secs(30);
         let readers = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                            AND pid <> pg_backend_pid() AND xact_start IS NOT NULL";
-        while self.numbers(readers).await != [0] {
-            assert!(std::time::Instant::now() < deadline, "a snapshot is held");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        until("the end of all snapshots", async || self.numbers(readers).await == [0]).await;
     }
 
     async fn report(&self, client: &str) -> Vec<ReportRow> {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use collector::store::postgres::PostgresStore;
 use collector::store::{Check, Commit, Store};
+use testbed::PATIENCE;
 use testbed::postgres::Cluster;
 
 use crate::batches::{Agent, SECOND, START, client, hello, sample};
@@ -58,7 +59,7 @@ async fn fsck_beside_commits_raises_no_alarm_of_a_table_on_another_server_but_of
             }
         })
     });
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + PATIENCE;
     let (mut checks, mut fleeting) = (0, 0);
     while checks < 20 || fleeting == 0 {
         assert!(Instant::now() < deadline, "no commit was seen in part by {checks} checks");

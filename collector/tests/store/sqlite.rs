@@ -24,7 +24,7 @@ impl Sqlite {
 
     fn connection(&self) -> Connection {
         let db = Connection::open(self.path()).unwrap();
-        db.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+        db.busy_timeout(testbed::PATIENCE).unwrap();
         db
     }
 }
@@ -51,7 +51,7 @@ impl Place for Sqlite {
             let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
             db.query_row(checkpoint, [], |row| row.get::<_, i64>(0)).unwrap()
         };
-        db.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
+        db.busy_timeout(testbed::PATIENCE).unwrap();
         assert_eq!(busy(), 0, "a reader keeps the log from being truncated");
     }
 

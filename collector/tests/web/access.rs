@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use collector::web::Access;
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use testbed::until;
 
 use crate::client::{Answer, post, send};
 use crate::server::{Server, server, server_with};
@@ -121,11 +121,10 @@ async fn a_session_ends_by_itself_and_with_its_token() {
     assert!(answer.header("set-cookie").unwrap().ends_with("Max-Age=2"));
     let cookie = cookie(&answer);
     assert_eq!(with(&server, "/api/v1/version", &cookie).await.status, 200);
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while with(&server, "/api/v1/version", &cookie).await.status != 401 {
-        assert!(Instant::now() < deadline, "the session didn't end");
-        sleep(Duration::from_millis(200)).await;
-    }
+    until("the session's end", async || {
+        with(&server, "/api/v1/version", &cookie).await.status == 401
+    })
+    .await;
     access.replace(&Access::default().with_token(TOKEN));
     assert_eq!(
         with(&server, "/api/v1/version", &cookie).await.status,

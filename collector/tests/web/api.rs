@@ -2,12 +2,12 @@
 
 use std::io::Write;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use collector::store::SecondHostRecord;
 use collector::time::now_ns;
 use collector::web::Access;
 use serde_json::{Value, json};
+use testbed::until;
 use wire::id::ClientId;
 
 use crate::client::{Connection, get_compressed, send};
@@ -31,13 +31,8 @@ async fn health_is_told_and_why_it_is_bad() {
     let ready = server.get("/readyz").await;
     assert_eq!((ready.status, ready.body.as_str()), (200, "ready\n"));
     server.memory.fail();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let ready = loop {
-        let ready = server.get("/readyz").await;
-        if ready.status != 200 || Instant::now() > deadline {
-            break ready;
-        }
-    };
+    until("the failure", async || server.get("/readyz").await.status != 200).await;
+    let ready = server.get("/readyz").await;
     assert_eq!(ready.status, 503);
     assert_eq!(ready.body, "the store memory fails: switched off\n");
     assert_eq!(server.get("/healthz").await.status, 200);

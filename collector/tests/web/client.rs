@@ -1,14 +1,9 @@
 //! A small HTTP client: requests and answers as raw text.
 
-use std::time::Duration;
-
 use serde_json::Value;
+use testbed::in_time;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
-
-/// Longest wait for any answer.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An answer.
 pub struct Answer {
@@ -56,7 +51,7 @@ pub async fn get_compressed(address: &str, path: &str) -> (String, Vec<u8>) {
     connection.write(&format!("{request}\r\n\r\n")).await;
     let head = connection.head().await;
     let mut body = std::mem::take(&mut connection.raw);
-    timeout(PATIENCE, connection.stream.read_to_end(&mut body)).await.unwrap().unwrap();
+    in_time("the body", connection.stream.read_to_end(&mut body)).await.unwrap();
     (head, body)
 }
 
@@ -102,14 +97,14 @@ impl Connection {
     /// Reads available bytes; 0 at the end.
     pub async fn read_some(&mut self, most: usize) -> usize {
         let mut some = vec![0; most];
-        timeout(PATIENCE, self.stream.read(&mut some)).await.unwrap().unwrap_or(0)
+        in_time("some bytes", self.stream.read(&mut some)).await.unwrap_or(0)
     }
 
     /// Reads everything up to the end of the connection.
     pub async fn rest(&mut self) -> String {
         let mut bytes = std::mem::take(&mut self.raw);
         // A server that refuses early may reset the connection after its answer.
-        let _reset = timeout(PATIENCE, self.stream.read_to_end(&mut bytes)).await.unwrap();
+        let _reset = in_time("the end", self.stream.read_to_end(&mut bytes)).await;
         String::from_utf8(bytes).unwrap()
     }
 
@@ -169,7 +164,7 @@ impl Connection {
     }
 
     async fn read(&mut self) {
-        let read = timeout(PATIENCE, self.stream.read_buf(&mut self.raw)).await.unwrap().unwrap();
+        let read = in_time("an answer", self.stream.read_buf(&mut self.raw)).await.unwrap();
         assert!(read > 0, "the connection has ended");
     }
 }

@@ -5,12 +5,12 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use collector::web::{Access, CertificateFiles, HttpTls, WebLimits, own_client};
 use rustls::{ClientConnection, StreamOwned};
 use serde_json::json;
 use settings::InFull;
+use testbed::{PATIENCE, in_time};
 
 use crate::client::{Connection, get};
 use crate::server::{Server, encrypted};
@@ -40,7 +40,7 @@ async fn ask(server: &Server, files: &CertificateFiles, request: &str) -> Result
         let name = "127.0.0.1".try_into().unwrap();
         let client = ClientConnection::new(client, name).unwrap();
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut stream = StreamOwned::new(client, stream);
         let mut answer = String::new();
         stream.write_all(request.as_bytes())?;
@@ -78,8 +78,7 @@ async fn one_who_does_not_encrypt_is_told_what_is_missing() {
     // A silent connection doesn't delay the stop.
     let _silent = Connection::connect(&server.address).await;
     server.stop.send_replace(true);
-    let stopped = tokio::time::timeout(Duration::from_secs(5), server.task).await;
-    stopped.expect("it stops").unwrap().unwrap();
+    in_time("the stop", server.task).await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use std::ffi::OsStr;
 use std::process::{Child, Command, Stdio};
 
-use crate::shell::{run, sh, wait_until};
+use crate::patience::wait_until;
+use crate::shell::{run, sh};
 
 /// Set in the copy of a test program that runs inside a namespace.
 const INSIDE: &str = "NETMON_TEST_INSIDE";

@@ -5,7 +5,7 @@ use std::process::Child;
 use std::time::Duration;
 
 use crate::namespace::Namespace;
-use crate::shell::wait_until;
+use crate::patience::wait_until;
 
 /// One end of a pair.
 #[derive(Debug, Clone, Copy)]
@@ -25,11 +25,13 @@ impl End<'_> {
         format!("02:00:00:00:00:{:02x}", self.host)
     }
 
-    /// Brings the end up so that it never sends by itself.
+    /// Brings the end up so that it never sends by itself. New namespaces inherit IPv4 forwarding from
+    /// the machine: it would answer packets to unknown hosts with ICMP errors, some seconds later.
     fn silence(&self, peer: &Self) {
         let Self { space, dev, net, host } = self;
         space.sh(&format!(
             "echo 1 > /proc/sys/net/ipv6/conf/{dev}/disable_ipv6; \
+             echo 0 > /proc/sys/net/ipv4/conf/{dev}/forwarding; \
              ip link set {dev} address {mac} mtu 1500 up && \
              tc qdisc add dev {dev} root pfifo limit 100000 && \
              ip addr add {net}.{host}/24 dev {dev} && \

@@ -3,10 +3,9 @@
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
-use std::time::Duration;
 
+use crate::patience::wait_until;
 use crate::postgres::{Cluster, unprivileged};
-use crate::shell::wait_for;
 
 /// Number of the socket.
 const PORT: u16 = 6432;
@@ -49,7 +48,7 @@ impl Pooler {
         let keeper = keeper.spawn().unwrap();
         let pooler = Self { directory, keeper };
         let socket = pooler.directory.join(format!(".s.PGSQL.{PORT}"));
-        wait_for("pgbouncer's start", Duration::from_secs(20), || {
+        wait_until("pgbouncer's start", || {
             let log = std::fs::read_to_string(pooler.directory.join("log")).unwrap_or_default();
             assert!(!log.contains("FATAL"), "pgbouncer doesn't start: {log}");
             UnixStream::connect(&socket).is_ok()

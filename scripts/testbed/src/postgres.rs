@@ -8,19 +8,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 
 use crate::citus::{self, WORKERS};
+use crate::patience::wait_until;
 use crate::process::done;
-use crate::shell::{sh, wait_for};
+use crate::shell::sh;
 
 /// The user that runs the server if this process is root: PostgreSQL refuses to run as root.
 const NOBODY: u32 = 65534;
-
-/// Longest wait until a server is ready after a start or a crash.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Starts and stops the server as told by the lines of its input, until the input ends.
 const SCRIPT: &str = r#"
@@ -213,7 +210,7 @@ impl Cluster {
         let ready = |log: &str| log.matches("ready to accept connections").count();
         let before = ready(&self.read("server.log"));
         self.order("start");
-        wait_for("PostgreSQL's start", PATIENCE, || {
+        wait_until("PostgreSQL's start", || {
             let log = self.read("server.log");
             assert!(!log.contains("FATAL:  could not"), "PostgreSQL doesn't start: {log}");
             ready(&log) > before
@@ -225,7 +222,7 @@ impl Cluster {
     pub fn stop(&self, signal: &str) {
         let ended = self.read("orders.log").lines().count();
         self.order(signal);
-        wait_for("PostgreSQL's end", PATIENCE, || self.read("orders.log").lines().count() > ended);
+        wait_until("PostgreSQL's end", || self.read("orders.log").lines().count() > ended);
     }
 
     /// Sends a signal (`STOP`, `CONT`) to the server and all its processes.

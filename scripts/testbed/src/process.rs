@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::shell::wait_for;
+use crate::patience::wait_until;
 
 /// A program of the workspace, built beside this one.
 #[must_use]
@@ -81,18 +80,18 @@ impl Running {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }
 
-    /// Sends SIGTERM. The program must end well, soon after 10 s at the latest.
+    /// Sends SIGTERM. The program must end well. After 10 s it ends by itself with an error.
     pub fn stop(self) {
         let log = self.log.clone();
         assert!(self.stops(), "{}", std::fs::read_to_string(log).unwrap_or_default());
     }
 
-    /// Sends SIGTERM. Returns true if the program ends well, soon after 10 s at the latest.
+    /// Sends SIGTERM. Returns true if the program ends well. After 10 s it ends by itself with an error.
     #[must_use]
     pub fn stops(mut self) -> bool {
         self.signal(Signal::SIGTERM);
         let mut status = None;
-        wait_for("a graceful stop", Duration::from_secs(30), || {
+        wait_until("a graceful stop", || {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use crate::http::{self, HTTP};
 use crate::namespace::Namespace;
+use crate::patience::wait_until;
 use crate::process::{Running, done, program};
-use crate::shell::wait_until;
 
 /// Agent and collector. Inside their own namespace the default ports are free.
 #[derive(Debug)]

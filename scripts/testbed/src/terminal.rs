@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::patience::wait_until;
 use crate::picture::svg;
-use crate::shell::{run, wait_until};
+use crate::shell::run;
 
 /// Folder for pictures of screens and pages, if they are wanted.
 #[must_use]

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::python::python;
 use crate::pair::Pair;
+use crate::patience::{wait_for, wait_until};
 use crate::process::{Running, done};
-use crate::shell::{wait_for, wait_until};
 use crate::site::Site;
 
 /// The behaviours of hostile collectors (`collector/tests/hostile/hostile_collector.py`).

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::python::python;
-use crate::shell::{wait_for, wait_until};
+use crate::patience::{wait_for, wait_until};
 use crate::site::Site;
 
 /// Longest time to deliver the remaining reports.

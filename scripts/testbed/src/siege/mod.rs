@@ -17,8 +17,8 @@ pub use self::python::{aioquic, python};
 use self::watcher::Watcher;
 pub use self::watcher::{Ready, Use};
 use crate::pair::Pair;
+use crate::patience::wait_until;
 use crate::process::{Running, done};
-use crate::shell::wait_until;
 use crate::site::Site;
 
 /// Bytes that the real agent sees before each attack, and again after it.

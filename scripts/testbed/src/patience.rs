@@ -1,0 +1,40 @@
+//! Waiting for what must come, however busy the machine is.
+
+use std::time::{Duration, Instant};
+
+/// Longest wait for what must come, and comes within a second or two on a quiet machine. Only a test
+/// that fails takes so long: one that is given less fails on a machine that others keep busy.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a machine that others keep busy may add to a time that a test is about: a program that must be
+/// told within a second is told within that and this.
+pub const SLACK: Duration = Duration::from_secs(10);
+
+/// Waits until a condition holds, up to [`PATIENCE`].
+pub fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+    wait_for(what, PATIENCE, condition);
+}
+
+/// Waits until a condition holds, up to `patience`.
+pub fn wait_for(what: &str, patience: Duration, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
+    while !condition() {
+        assert!(Instant::now() < deadline, "not within {patience:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until a condition holds, up to [`PATIENCE`], on a runtime.
+pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// What a future gives, which must end within [`PATIENCE`].
+pub async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(PATIENCE, future).await;
+    ended.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
+}
