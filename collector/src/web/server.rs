@@ -41,10 +41,6 @@ const HEADER_BYTES_MAX: usize = 16 << 10;
 /// How long open requests get to end.
 const GRACE: Duration = Duration::from_millis(1500);
 
-/// How long sent data may remain unacknowledged, milliseconds. After that, a client that is gone or
-/// reads nothing loses its connection.
-const STALLED_MS: u32 = 10_000;
-
 /// Wait after an error of accept, most likely too many open files.
 const ACCEPT_RETRY: Duration = Duration::from_millis(200);
 
@@ -157,7 +153,7 @@ pub(super) async fn serve(
             () = stopped(&mut stop) => break,
             Some(_) = connections.join_next() => {}
             _ = look.tick() => open.end_overdue(boot()),
-            accepted = accept(&listener) => match accepted {
+            accepted = accept(&listener, limits.send_time) => match accepted {
                 Ok((stream, peer)) => {
                     failures.succeeded();
                     let activity = Arc::new(Activity::accepted(boot()));
@@ -192,12 +188,17 @@ pub(super) async fn serve(
     connections.shutdown().await;
 }
 
-/// Accepts the next connection.
-async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+/// Accepts the next connection. The kernel ends it too if what was sent remains unacknowledged for
+/// `send_time`.
+async fn accept(
+    listener: &TcpListener,
+    send_time: Duration,
+) -> io::Result<(TcpStream, SocketAddr)> {
     let (stream, peer) = listener.accept().await?;
     // Updates are small and urgent.
     stream.set_nodelay(true)?;
-    setsockopt(&stream, TcpUserTimeout, &STALLED_MS)?;
+    let send_ms = u32::try_from(send_time.as_millis()).unwrap_or(u32::MAX);
+    setsockopt(&stream, TcpUserTimeout, &send_ms)?;
     Ok((stream, peer))
 }
 

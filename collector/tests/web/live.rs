@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use collector::time::now_ns;
-use collector::web::{Access, Limits};
+use collector::web::{Access, WebLimits};
 use serde_json::{Value, json};
 use testbed::{PATIENCE, in_time, until};
 use tokio::time::sleep;
@@ -72,7 +72,7 @@ async fn an_alias_with_markup_stays_data() {
 #[tokio::test]
 async fn a_slow_reader_holds_nobody_up_and_gets_a_fresh_snapshot() {
     // The slow reader keeps its place however long this test takes.
-    let limits = Limits { send_time: 10 * PATIENCE, ..Limits::default() };
+    let limits = WebLimits { send_time: 10 * PATIENCE, ..WebLimits::default() };
     let server = server_within(None, Access::default(), limits).await;
     // Large enough to fill the kernel's buffers of a connection that nobody reads.
     let alias = "x".repeat(1 << 20);
@@ -92,7 +92,7 @@ async fn a_slow_reader_holds_nobody_up_and_gets_a_fresh_snapshot() {
 
 #[tokio::test]
 async fn a_reader_that_reads_no_more_loses_its_place() {
-    let limits = Limits { send_time: Duration::from_secs(1), ..Limits::default() };
+    let limits = WebLimits { send_time: Duration::from_secs(1), ..WebLimits::default() };
     let server = server_within(None, Access::default(), limits).await;
     let alias = "x".repeat(1 << 20);
     server.observe("web-1", &alias, 1);
@@ -111,7 +111,7 @@ async fn a_reader_that_reads_no_more_loses_its_place() {
 async fn streams_that_are_open_do_not_hold_up_the_stop() {
     // Whoever waits for any of these is not done in time.
     let long = 10 * PATIENCE;
-    let limits = Limits { header_time: long, idle_time: long, ..Limits::default() };
+    let limits = WebLimits { header_time: long, idle_time: long, ..WebLimits::default() };
     let server = server_within(None, Access::default(), limits).await;
     let mut stream = Connection::open(&server.address, "/api/v1/live").await;
     stream.event().await;

@@ -2,6 +2,7 @@
 //! and sends systemd's notifications (sd_notify(3)), which have no effect without it.
 
 use std::io;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -53,7 +54,10 @@ impl Service {
     /// # Errors
     /// The system's error.
     pub fn new() -> io::Result<Self> {
-        std::thread::Builder::new().name("stop".into()).spawn(end_late)?;
+        let (listens, listening) = mpsc::channel();
+        std::thread::Builder::new().name("stop".into()).spawn(move || end_late(&listens))?;
+        // From now on that thread catches signals too. If it can't, it logs the reason and ends.
+        let _ended = listening.recv();
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -105,12 +109,13 @@ impl Service {
 
 /// Kills a process that doesn't stop by itself. Uses its own thread and signals, because others may be
 /// stuck.
-fn end_late() {
+fn end_late(listens: &mpsc::Sender<()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let told = runtime.and_then(|runtime| {
         runtime.block_on(async {
             let mut terminate = signal(SignalKind::terminate())?;
             let mut interrupt = signal(SignalKind::interrupt())?;
+            let _gone = listens.send(());
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
