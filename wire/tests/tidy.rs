@@ -276,6 +276,20 @@ fn files_import_one_another_in_no_circle() {
 }
 
 #[test]
+fn tests_wait_as_long_as_a_busy_machine_needs() {
+    assert_none("wait with testbed::in_time or until, or add testbed::SLACK", |source| {
+        let is_test =
+            ["agent/tests/", "collector/tests/"].iter().any(|it| source.path.starts_with(it));
+        is_test
+            && source.code().any(|line| {
+                let limit = line.contains("timeout(Duration::from_secs(")
+                    || (line.contains("deadline =") && line.contains("Duration::from_secs("));
+                limit && !line.contains("SLACK")
+            })
+    });
+}
+
+#[test]
 fn libc_is_in_the_capture_and_the_generator_only() {
     assert_none("libc", |source| {
         source.in_src()
