@@ -9,4 +9,5 @@ mod fork;
 mod full;
 mod support;
 mod time;
+mod upgrade;
 mod week;

@@ -8,6 +8,7 @@
 
 pub mod citus;
 pub mod clock;
+pub mod dump;
 #[allow(unsafe_code, reason = "bpf(2) has no safe interface; each call states its invariant")]
 pub mod generator;
 pub mod http;
