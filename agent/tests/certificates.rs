@@ -17,6 +17,7 @@ use testbed::{
     Cluster, PATIENCE, Pair, Running, SLACK, Site, done, in_namespace, in_time, metric, wait_for,
     wait_until,
 };
+use wire::id::SessionId;
 use wire::message::{Hello, Message, Session};
 use wire::{pem, private_file};
 
@@ -60,8 +61,10 @@ impl Host {
         let connected = connect(&server, name, &credentials.client_config()).await;
         let (endpoint, connection) = connected.unwrap();
         let (mut send, mut receive) = connection.open_bi().await.unwrap();
-        let hello =
-            Hello { sessions: vec![Session { session, started_ns: 1 }], ..Hello::default() };
+        let hello = Hello {
+            sessions: vec![Session { session: SessionId::new(session), started_ns: 1 }],
+            ..Hello::default()
+        };
         control::write(&mut send, &connection, &Message::Hello(hello)).await.unwrap();
         let answer = control::read(&mut receive, &connection).await.unwrap();
         assert!(matches!(answer, Message::Welcome(_)), "{answer:?}");

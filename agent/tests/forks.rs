@@ -90,7 +90,8 @@ fn stored<const N: usize>(site: &Site, sql: &str) -> Vec<[i64; N]> {
 }
 
 fn committed(site: &Site) -> i64 {
-    let sql = format!("SELECT max(committed_seq) FROM sessions WHERE session = {SESSION}");
+    let sql =
+        format!("SELECT max(committed_seq) FROM sessions WHERE session = {}", SESSION.to_column());
     stored::<1>(site, &sql)[0][0]
 }
 
@@ -128,7 +129,8 @@ fn of_second(site: &Site) -> (Vec<[i64; 2]>, Vec<[i64; 4]>) {
     let reason = Gap::Forked as u8;
     let sql = format!(
         "SELECT first_seq, last_seq, rx_bytes, rx_packets FROM gaps WHERE reason = {reason}
-         AND session <> {SESSION}"
+         AND session <> {}",
+        SESSION.to_column()
     );
     (samples, stored(site, &sql))
 }

@@ -9,7 +9,7 @@ use agent::ship::spool::{Now, Spool, SpoolLimits};
 use testbed::http::HTTP;
 use testbed::{Cluster, PATIENCE, Pair, Site, in_namespace, metric, wait_for, wait_until};
 use wire::frame::{Counts, Frame, Sample};
-use wire::id::NicName;
+use wire::id::{NicName, SessionId};
 use wire::message::LIST_MAX;
 
 /// More than one message can list.
@@ -27,7 +27,9 @@ fn crash_loop(site: &Site) {
     for session in 1..=SESSIONS {
         // The wall clock goes backwards between runs.
         let wall_ns = 1_700_000_000_000_000_000 - session * 1_000_000_000;
-        spool.begin(session, Now { wall_ns, boot_ns: session, ..Now::default() }).unwrap();
+        spool
+            .begin(SessionId::new(session), Now { wall_ns, boot_ns: session, ..Now::default() })
+            .unwrap();
         let counts = Counts {
             bytes: session,
             packets: 1,
@@ -44,9 +46,16 @@ fn crash_loop(site: &Site) {
             ..Sample::default()
         };
         let (first_seq, samples) = (1, vec![sample]);
-        let frame = Frame { session, first_seq, last_seq: 1, gap: 0, samples, mixes: vec![] };
+        let frame = Frame {
+            session: SessionId::new(session),
+            first_seq,
+            last_seq: 1,
+            gap: 0,
+            samples,
+            mixes: vec![],
+        };
         spool.append(&[frame], session).unwrap();
-        spool.end(session).unwrap();
+        spool.end(SessionId::new(session)).unwrap();
     }
 }
 

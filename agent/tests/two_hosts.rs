@@ -14,6 +14,7 @@ use testbed::{
     until, wait_until,
 };
 use tokio::runtime::Runtime;
+use wire::id::SessionId;
 use wire::message::{Claim, Hello, HostKey, Message, Session};
 
 /// A connected agent built by the test.
@@ -44,8 +45,10 @@ impl Host {
 
     /// Sends Claim and Hello, and returns the collector's answer.
     async fn introduce(&mut self, claim: Option<Claim>, session: u64) -> Message {
-        let hello =
-            Hello { sessions: vec![Session { session, started_ns: 1 }], ..Hello::default() };
+        let hello = Hello {
+            sessions: vec![Session { session: SessionId::new(session), started_ns: 1 }],
+            ..Hello::default()
+        };
         let said = claim.map(Message::Claim).into_iter().chain([Message::Hello(hello)]);
         for message in said {
             control::write(&mut self.send, &self.connection, &message).await.unwrap();
@@ -67,7 +70,10 @@ impl Host {
 }
 
 const fn claim(machine: u8, boot: u8, session: u64) -> Claim {
-    Claim { host: HostKey { machine: [machine; 16], boot: [boot; 16] }, session }
+    Claim {
+        host: HostKey { machine: [machine; 16], boot: [boot; 16] },
+        session: SessionId::new(session),
+    }
 }
 
 fn refusals() -> f64 {
@@ -121,7 +127,7 @@ async fn sooner_than_idle<T>(future: impl Future<Output = T>) -> T {
 }
 
 async fn welcome(host: &mut Host, claim: Claim) {
-    let answer = sooner_than_idle(host.introduce(Some(claim), claim.session)).await;
+    let answer = sooner_than_idle(host.introduce(Some(claim), claim.session.get())).await;
     assert!(matches!(answer, Message::Welcome(_)), "{answer:?}");
 }
 
@@ -157,7 +163,7 @@ fn the_host_that_is_connected_goes_on_and_another_is_refused_until_it_is_gone() 
             let mut first = Host::connect(&site).await;
             let answer = first.introduce(Some(claim(1, 1, number)), number).await;
             assert!(matches!(answer, Message::Welcome(_)), "{answer:?}");
-            let session = second.map_or(24, |it| it.session);
+            let session = second.map_or(24, |it| it.session.get());
             let asked = Instant::now();
             let mut host = Host::connect(&site).await;
             let reason = refusal(host.introduce(second, session).await);
@@ -211,7 +217,7 @@ fn a_host_that_answers_no_more_gives_way_to_its_restart_reboot_and_successor() {
         killed.shutdown_background();
         runtime.block_on(async {
             let mut host = Host::connect(&site).await;
-            let session = next.map_or(24, |it| it.session);
+            let session = next.map_or(24, |it| it.session.get());
             let answer = sooner_than_idle(host.introduce(next, session)).await;
             assert!(matches!(answer, Message::Welcome(_)), "{answer:?}");
             host.leave().await;

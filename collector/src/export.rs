@@ -169,7 +169,7 @@ impl<'a> Line<'a> {
             drops: known.then_some(drops),
             flags: flags::names(set).join(" "),
             gap_reason: gap.map(|gap| gap_name(gap.reason)),
-            session: gap.map(|gap| format!("{:016x}", gap.session)),
+            session: gap.map(|gap| gap.session.to_string()),
             first_seq: gap.map(|gap| gap.first_seq),
             last_seq: gap.map(|gap| gap.last_seq),
         }
@@ -312,12 +312,19 @@ async fn write(
 
 #[cfg(test)]
 mod tests {
+    use wire::id::SessionId;
+
     use super::*;
 
     fn exported(gap: Option<Gap>) -> Vec<String> {
         let gap = gap.map(|gap| {
             let reason = gap as u8;
-            crate::store::ExportGap { reason, session: 1, first_seq: 2, last_seq: 3 }
+            crate::store::ExportGap {
+                reason,
+                session: SessionId::new(1),
+                first_seq: 2,
+                last_seq: 3,
+            }
         });
         let row = ExportRow { nic: Some("eth0".into()), point: Point::default(), gap };
         let mut csv = Lines::Csv(Box::new(csv::Writer::from_writer(Vec::new())));

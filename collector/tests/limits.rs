@@ -21,7 +21,7 @@ use testbed::{PATIENCE, Running, SLACK, Site, done, in_namespace, in_time, metri
 use tokio::sync::mpsc;
 use wire::codec;
 use wire::frame::{Frame, Sample};
-use wire::id::NicName;
+use wire::id::{NicName, SessionId};
 use wire::message::{Claim, Hello, HostKey, Inventory, Message, Nic, Session};
 
 /// Most memory that an attack may add to the collector in a debug build, MiB.
@@ -66,10 +66,10 @@ impl Client {
     /// Sends Hello with these sessions and waits for the welcome.
     async fn introduce(&mut self, sessions: std::ops::Range<u64>) -> Option<()> {
         let running = sessions.end - 1;
-        let session = |session| Session { session, started_ns: 1 };
+        let session = |session| Session { session: SessionId::new(session), started_ns: 1 };
         let hello = Hello { sessions: sessions.map(session).collect(), ..Hello::default() };
         let host = HostKey { machine: [1; 16], boot: [1; 16] };
-        self.say(&Message::Claim(Claim { host, session: running })).await?;
+        self.say(&Message::Claim(Claim { host, session: SessionId::new(running) })).await?;
         self.say(&Message::Hello(hello)).await?;
         loop {
             match self.messages.recv().await?.ok()? {
@@ -78,7 +78,7 @@ impl Client {
                 other => panic!("{other:?}"),
             }
         }
-        self.say(&Message::Agreed(wire::message::Agreed { session: running })).await
+        self.say(&Message::Agreed(wire::message::Agreed { session: SessionId::new(running) })).await
     }
 
     async fn stream(&self, frames: impl Iterator<Item = Frame>) -> Option<()> {
@@ -103,7 +103,14 @@ fn frame(session: u64, seq: u64, samples: usize) -> Frame {
         ..Sample::default()
     };
     let samples = (0..samples).map(sample).collect();
-    Frame { session, first_seq: seq, last_seq: seq, gap: 0, samples, mixes: vec![] }
+    Frame {
+        session: SessionId::new(session),
+        first_seq: seq,
+        last_seq: seq,
+        gap: 0,
+        samples,
+        mixes: vec![],
+    }
 }
 
 /// Memory of a program, MiB.

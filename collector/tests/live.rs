@@ -5,7 +5,7 @@ use collector::live::{ClientView, GONE_NS, Live, NicView, Totals};
 use collector::store::Registered;
 use proptest::prelude::*;
 use wire::frame::{Counts, Frame, Sample, flags};
-use wire::id::{ClientId, NicName};
+use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Host, Inventory, Nic};
 
 const SECOND: u64 = 1_000_000_000;
@@ -37,7 +37,14 @@ fn frame(session: u64, seq: u64, start_ns: u64) -> Frame {
         drops: 1,
         ..Sample::default()
     };
-    Frame { session, first_seq: seq, last_seq: seq, gap: 0, samples: vec![sample], mixes: vec![] }
+    Frame {
+        session: SessionId::new(session),
+        first_seq: seq,
+        last_seq: seq,
+        gap: 0,
+        samples: vec![sample],
+        mixes: vec![],
+    }
 }
 
 fn connected() -> Live {

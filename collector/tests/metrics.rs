@@ -8,7 +8,7 @@ use collector::live::{GONE_NS, Live};
 use collector::metrics::Metrics;
 use collector::store::Registered;
 use wire::frame::{Counts, Frame, Sample};
-use wire::id::{ClientId, NicName};
+use wire::id::{ClientId, NicName, SessionId};
 use wire::message::Host;
 
 const NOW: u64 = 1_700_000_000_250_000_000;
@@ -36,7 +36,7 @@ fn observe(live: &Live, client: &str, nic: &str) {
     let (samples, mixes) = (vec![sample], vec![]);
     live.observe(
         &client,
-        &Frame { session: 1, first_seq: 1, last_seq: 1, gap: 0, samples, mixes },
+        &Frame { session: SessionId::new(1), first_seq: 1, last_seq: 1, gap: 0, samples, mixes },
         NOW,
     );
 }

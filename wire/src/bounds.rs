@@ -166,7 +166,7 @@ mod tests {
     use super::*;
     use crate::codec::{self, Received};
     use crate::frame::Frame;
-    use crate::id::NicName;
+    use crate::id::{NicName, SessionId};
 
     const HOUR: u64 = 3_600_000_000_000;
 
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn a_figure_that_no_link_carries_is_named_with_its_nic() {
         let frame = |sample, mix| Frame {
-            session: 1,
+            session: SessionId::new(1),
             first_seq: 1,
             last_seq: 1,
             gap: 0,
@@ -242,7 +242,7 @@ mod tests {
             figures.figures_mut().for_each(|it| *it = figure);
             let mix = Mix { nic, start_ns, interval_ns, rx: figures, tx: figures, kernel };
             let frame = Frame {
-                session: 1, first_seq: 1, last_seq: 1, gap: 0,
+                session: SessionId::new(1), first_seq: 1, last_seq: 1, gap: 0,
                 samples: sample.pieces().collect(), mixes: mix.pieces().collect(),
             };
             let encoded = codec::encode_frame(&frame).unwrap();

@@ -6,7 +6,7 @@
 use rkyv::{Archive, Deserialize, Serialize};
 
 pub use crate::gap::Gap;
-use crate::id::NicName;
+use crate::id::{NicName, SessionId};
 
 /// Most samples in a frame. The validator checks this first.
 pub const SAMPLES_MAX: usize = 1024;
@@ -24,7 +24,7 @@ pub const INTERVAL_MIN_NS: u64 = 10_000_000;
 #[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Frame {
     /// Random id of the agent's run.
-    pub session: u64,
+    pub session: SessionId,
     /// First sequence number covered, from 1.
     pub first_seq: u64,
     /// Last sequence number covered.
@@ -372,7 +372,7 @@ mod tests {
             ..Sample::default()
         };
         Frame {
-            session: 7,
+            session: SessionId::new(7),
             first_seq: 1,
             last_seq: 1,
             gap: 0,

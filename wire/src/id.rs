@@ -1,4 +1,4 @@
-//! Names on the wire: of clients and NICs.
+//! Names on the wire: of clients, NICs and sessions.
 
 use std::fmt;
 
@@ -48,6 +48,63 @@ impl ClientId {
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// The id of a session, which is one run of an agent: drawn at random, any number is possible.
+#[derive(
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Archive,
+    Serialize,
+    Deserialize,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(transparent)]
+pub struct SessionId(u64);
+
+impl SessionId {
+    /// The session with this number.
+    #[must_use]
+    pub const fn new(id: u64) -> Self {
+        Self(id)
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The session that a signed 64-bit column names.
+    #[must_use]
+    pub const fn of_column(column: i64) -> Self {
+        Self(column.cast_unsigned())
+    }
+
+    /// As a signed 64-bit column of a database holds it: the same bits.
+    #[must_use]
+    pub const fn to_column(self) -> i64 {
+        self.0.cast_signed()
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
     }
 }
 
@@ -131,6 +188,16 @@ mod tests {
         assert_eq!(one.as_deref(), Some("\\xff\\x~49332f9b"));
         assert_eq!(of(&[0xff; 15]).unwrap().len(), 15);
         assert_eq!((of(b""), of(b"a\0b")), (None, None));
+    }
+
+    #[test]
+    fn a_session_is_written_as_sixteen_hex_digits_and_any_fits_a_column() {
+        assert_eq!(SessionId::new(0xfeed).to_string(), "000000000000feed");
+        assert_eq!(format!("{:?}", [SessionId::new(1)]), "[0000000000000001]");
+        for id in [0, 1, i64::MAX as u64, u64::MAX].map(SessionId::new) {
+            assert_eq!(SessionId::of_column(id.to_column()), id);
+        }
+        assert_eq!(SessionId::new(u64::MAX).to_column(), -1);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 
 pub use self::enroll::{Enroll, EnrollRequest};
 use crate::frame::MAX;
-use crate::id::NicName;
+use crate::id::{NicName, SessionId};
 use crate::kind::Kind;
 
 /// Longest text in a message, bytes.
@@ -40,7 +40,7 @@ pub struct Claim {
     /// The host of the agent.
     pub host: HostKey,
     /// The running session.
-    pub session: u64,
+    pub session: SessionId,
 }
 
 /// Digests that distinguish hosts without identifying them: each includes the client id.
@@ -68,7 +68,7 @@ pub struct Hello {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Session {
     /// Random id.
-    pub session: u64,
+    pub session: SessionId,
     /// Start of the run, nanoseconds since 1970 (UTC).
     pub started_ns: u64,
 }
@@ -101,7 +101,7 @@ pub struct Welcome {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Committed {
     /// The session.
-    pub session: u64,
+    pub session: SessionId,
     /// Every sequence number up to this one is committed.
     pub seq: u64,
 }
@@ -120,14 +120,14 @@ pub struct Digests {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Agreed {
     /// The running session.
-    pub session: u64,
+    pub session: SessionId,
 }
 
 /// The digest of a session's newest committed record.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct SessionDigest {
     /// The session.
-    pub session: u64,
+    pub session: SessionId,
     /// [`crate::codec::digest`] of the record that ends with its committed number.
     pub digest: u64,
 }
@@ -143,7 +143,7 @@ pub struct Refused {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Ack {
     /// The session.
-    pub session: u64,
+    pub session: SessionId,
     /// Every sequence number up to this one is in the database, so the agent may delete it.
     pub committed: u64,
     /// Every sequence number up to this one has arrived.

@@ -51,7 +51,7 @@ fn change(samples: &mut [Sample], n: usize, by: fn(u64, u64) -> u64) {
 mod tests {
     use super::*;
     use crate::frame::{Counts, KernelCounts};
-    use crate::id::NicName;
+    use crate::id::{NicName, SessionId};
 
     fn sample(nic: &str, n: u64) -> Sample {
         let counts = Counts {
@@ -84,7 +84,14 @@ mod tests {
     #[test]
     fn what_follows_from_others_is_zero_and_comes_out_again() {
         let samples = vec![sample("eth0", 3), sample("eth0", 4), sample("eth1", 4)];
-        let frame = Frame { session: 1, first_seq: 1, last_seq: 1, gap: 0, samples, mixes: vec![] };
+        let frame = Frame {
+            session: SessionId::new(1),
+            first_seq: 1,
+            last_seq: 1,
+            gap: 0,
+            samples,
+            mixes: vec![],
+        };
         let mut changed = frame.clone();
         to_differences(&mut changed);
         let second = changed.samples[1];

@@ -6,7 +6,7 @@
 use proptest::prelude::*;
 use wire::codec::{self, CodecError, HEADER_LEN, LEN_MAX, Received};
 use wire::frame::{Counts, Frame, KernelCounts, Mix, MixCounts, SAMPLES_MAX, Sample};
-use wire::id::NicName;
+use wire::id::{NicName, SessionId};
 use wire::message::{Ack, Message};
 
 const FIGURE: std::ops::RangeInclusive<u64> = 0..=i64::MAX as u64;
@@ -69,7 +69,7 @@ fn frame() -> impl Strategy<Value = Frame> {
         prop::collection::vec(mix(), 0..3),
     )
         .prop_map(|(session, first_seq, more, gap, samples, mixes)| Frame {
-            session,
+            session: SessionId::new(session),
             first_seq,
             last_seq: first_seq + more,
             gap,
@@ -155,7 +155,7 @@ fn the_largest_frame_is_below_the_limit() {
     };
     let mix = Mix { nic: sample.nic, interval_ns: 10_000_000_000, ..Mix::default() };
     let frame = Frame {
-        session: 1,
+        session: SessionId::new(1),
         first_seq: 1,
         last_seq: 1,
         gap: 0,

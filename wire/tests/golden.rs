@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use wire::codec::{self, Received};
 use wire::frame::{Counts, Frame, Gap, KernelCounts, Mix, MixCounts, SIZE_CLASSES, Sample};
-use wire::id::NicName;
+use wire::id::{NicName, SessionId};
 use wire::message::{
     Ack, Agreed, Claim, Committed, Digests, Enroll, EnrollReply, EnrollRequest, Hello, Host,
     HostKey, Inventory, Message, Nic, Notice, Probe, ProbeReply, Refused, RenewRequest, SeqRange,
@@ -19,7 +19,7 @@ use wire::message::{
 /// 15 January 2027, 08:00 UTC.
 const START_NS: u64 = 1_800_000_000_000_000_000;
 
-const SESSION: u64 = 0xfeed;
+const SESSION: SessionId = SessionId::new(0xfeed);
 
 /// Offset of the kind in a header.
 const KIND: usize = 5;
@@ -104,7 +104,7 @@ fn series() -> Frame {
         }
     };
     Frame {
-        session: u64::MAX,
+        session: SessionId::new(u64::MAX),
         first_seq: 1,
         last_seq: i64::MAX as u64,
         gap: Gap::SpoolFull as u8,
@@ -151,7 +151,7 @@ fn full() -> Frame {
     let Sample { nic, start_ns, interval_ns, .. } = sample;
     let mix = Mix { nic, start_ns, interval_ns, rx: figures, tx: figures, kernel };
     Frame {
-        session: 0xfeed_f00d_1234_5678,
+        session: SessionId::new(0xfeed_f00d_1234_5678),
         first_seq: FULL,
         last_seq: FULL + 9,
         gap: 0,
@@ -171,7 +171,8 @@ fn messages() -> Vec<(&'static str, Message)> {
     };
     let sessions = vec![Session { session: SESSION, started_ns: START_NS }];
     let key = HostKey { machine: [1; 16], boot: [2; 16] };
-    let committed = [Committed { session: SESSION, seq: 41 }, Committed { session: 1, seq: 0 }];
+    let committed =
+        [Committed { session: SESSION, seq: 41 }, Committed { session: SessionId::new(1), seq: 0 }];
     let digests = vec![SessionDigest { session: SESSION, digest: 0xd1_9e57 }];
     let missing = vec![SeqRange { first: 4, last: 5 }];
     let plain = Nic { name: nic(), index: 2, kind: "physical".into(), ..Nic::default() };

@@ -12,6 +12,7 @@ use quinn::{Connection, SendStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use wire::delivery::Sender;
+use wire::id::SessionId;
 use wire::message::{
     Ack, Agreed, Claim, Committed, Hello, Host, HostKey, Inventory, LIST_MAX, Message, NUMBER_MAX,
     Probe, ProbeReply, SeqRange, Session,
@@ -169,7 +170,7 @@ impl Delivery {
         host: HostKey,
         welcomed: impl FnOnce(),
     ) -> Result<(), DeliveryError> {
-        let session = self.sessions.last().map_or(0, |(it, _)| it.session);
+        let session = self.sessions.last().map_or_else(SessionId::default, |(it, _)| it.session);
         let said = [Message::Claim(Claim { host, session }), self.hello()];
         let unanswered = DeliveryError::Unanswered(self.bounds.answer);
         let until = Instant::now() + self.bounds.answer;
@@ -405,7 +406,7 @@ impl Delivery {
         Message::ProbeReply(ProbeReply { asked_ns, arrived_ns: now_ns, answered_ns: now_ns })
     }
 
-    fn sender(&mut self, session: u64, act: impl FnOnce(&mut Sender)) {
+    fn sender(&mut self, session: SessionId, act: impl FnOnce(&mut Sender)) {
         if let Some((_, sender)) = self.sessions.iter_mut().find(|(it, _)| it.session == session) {
             act(sender);
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use wire::codec::frame_len;
 use wire::frame::{Frame, Mix, SAMPLES_MAX, Sample};
-use wire::id::NicName;
+use wire::id::{NicName, SessionId};
 
 /// Longest frame that is sent as a datagram, bytes. QUIC starts with packets of 1,200 bytes
 /// (RFC 9000, section 14) of which a datagram leaves about 40 to headers and tags.
@@ -14,7 +14,7 @@ pub const FRAME_LEN: usize = 1150;
 /// Collects intervals into the frames of one session.
 #[derive(Debug)]
 pub struct Framer {
-    session: u64,
+    session: SessionId,
     last_seq: u64,
     /// Length of a report, nanoseconds.
     report_ns: u64,
@@ -28,12 +28,12 @@ impl Framer {
     /// Starts a session, of which `last_seq` records are made already. A report covers
     /// `report_ns` nanoseconds.
     #[must_use]
-    pub const fn new(session: u64, last_seq: u64, report_ns: u64) -> Self {
+    pub const fn new(session: SessionId, last_seq: u64, report_ns: u64) -> Self {
         Self { session, last_seq, report_ns, due_ns: None, samples: Vec::new(), mixes: Vec::new() }
     }
 
     /// The session continues under a new id, with numbers lower by `lowered`.
-    pub const fn go_on_as(&mut self, session: u64, lowered: u64) {
+    pub const fn go_on_as(&mut self, session: SessionId, lowered: u64) {
         self.session = session;
         self.last_seq = self.last_seq.saturating_sub(lowered);
     }
@@ -122,11 +122,14 @@ mod tests {
 
     #[test]
     fn a_report_holds_the_intervals_of_its_time() {
-        let mut framer = Framer::new(7, 0, 1000 * MS);
+        let mut framer = Framer::new(SessionId::new(7), 0, 1000 * MS);
         assert_eq!(framer.add(interval(0, 1), vec![]), []);
         let frames = framer.add(interval(1, 1), vec![]);
         assert_eq!(frames.len(), 1);
-        assert_eq!((frames[0].session, frames[0].first_seq, frames[0].samples.len()), (7, 1, 2));
+        assert_eq!(
+            (frames[0].session.get(), frames[0].first_seq, frames[0].samples.len()),
+            (7, 1, 2)
+        );
         assert_eq!(framer.add(interval(2, 1), vec![]), []);
         assert_eq!(framer.finish()[0].first_seq, 2);
         assert_eq!(framer.finish(), []);
@@ -134,7 +137,7 @@ mod tests {
 
     #[test]
     fn what_fits_no_datagram_is_split_and_nothing_is_lost() {
-        let mut framer = Framer::new(7, 0, 500 * MS);
+        let mut framer = Framer::new(SessionId::new(7), 0, 500 * MS);
         let mix = |n: usize| Mix {
             nic: NicName::new(&format!("eth{n}")).unwrap(),
             start_ns: 0,
@@ -153,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_host_that_slept_for_days_makes_records_that_can_be_read_back() {
-        let mut framer = Framer::new(7, 0, 1000 * MS);
+        let mut framer = Framer::new(SessionId::new(7), 0, 1000 * MS);
         let hours = 3_600_000 * MS;
         let mut slept = interval(4, 3);
         slept.iter_mut().for_each(|sample| sample.interval_ns = 100 * hours);
@@ -166,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_clock_stepped_back_holds_no_report() {
-        let mut framer = Framer::new(7, 0, 1000 * MS);
+        let mut framer = Framer::new(SessionId::new(7), 0, 1000 * MS);
         assert_eq!(framer.add(interval(100, 1), vec![]), []);
         assert_eq!(framer.add(interval(10, 1), vec![]).len(), 1);
     }

@@ -11,6 +11,7 @@ use settings::InFull;
 use tokio::sync::{mpsc, oneshot};
 use wire::delivery::StoredProgress;
 use wire::frame::Frame;
+use wire::id::SessionId;
 use wire::message::{Committed, SeqRange};
 
 use super::framer::Framer;
@@ -38,23 +39,23 @@ pub enum RecorderRequest {
     /// A session is committed up to here.
     Committed(Committed),
     /// Read the records of a range for sending.
-    Read(u64, SeqRange, oneshot::Sender<Result<Vec<Record>, SpoolError>>),
+    Read(SessionId, SeqRange, oneshot::Sender<Result<Vec<Record>, SpoolError>>),
 }
 
 /// Events for the connection.
 #[derive(Debug)]
 pub enum RecorderEvent {
     /// A record of a session, the running one, is in the spool.
-    Made(u64, Record),
+    Made(SessionId, Record),
     /// A session, the running one, ends with this number.
-    Finished(u64, u64),
+    Finished(SessionId, u64),
 }
 
 /// The recorder's config.
 #[derive(Debug, Clone)]
 pub struct RecorderConfig {
     /// The running session.
-    pub session: u64,
+    pub session: SessionId,
     /// Number of its newest record.
     pub last_seq: u64,
     /// Length of a report.
@@ -95,7 +96,7 @@ pub fn start(
 
 #[derive(Debug)]
 struct Recorder {
-    session: u64,
+    session: SessionId,
     spool: Spool,
     framer: Framer,
     events: mpsc::Sender<RecorderEvent>,
@@ -221,7 +222,9 @@ impl Recorder {
 
     fn on_welcome(&mut self, told: &[StoredProgress]) -> Result<Vec<Forked>, SpoolError> {
         // If no random number is available, any id will do.
-        let forked = self.spool.fork(told, || getrandom::u64().unwrap_or_else(|_| wall_ns()))?;
+        let forked = self
+            .spool
+            .fork(told, || SessionId::new(getrandom::u64().unwrap_or_else(|_| wall_ns())))?;
         let running = self.session;
         for it in forked.iter().filter(|it| it.before == running) {
             self.session = it.session.session;

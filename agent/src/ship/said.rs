@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use quinn::{Connection, RecvStream, SendStream};
 use wire::delivery::StoredProgress;
+use wire::id::SessionId;
 use wire::message::{Committed, Message, SessionDigest};
 
 use super::error::DeliveryError;
@@ -23,7 +24,8 @@ pub(super) fn welcomed_with(
 
 /// The collector's statement about each session.
 pub(super) fn told(committed: &[Committed], digests: &[SessionDigest]) -> Vec<StoredProgress> {
-    let digests: HashMap<u64, u64> = digests.iter().map(|it| (it.session, it.digest)).collect();
+    let digests: HashMap<SessionId, u64> =
+        digests.iter().map(|it| (it.session, it.digest)).collect();
     let told = |it: &Committed| {
         let digest = digests.get(&it.session).copied();
         StoredProgress { session: it.session, seq: it.seq, digest }

@@ -12,6 +12,7 @@ use rustls::pki_types::UnixTime;
 use settings::{Failures, InFull, SharedFailures, words};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
+use wire::id::SessionId;
 use wire::message::Inventory;
 use wire::pem::TlsFiles;
 
@@ -140,6 +141,7 @@ impl Shipper {
         inventory: watch::Receiver<Inventory>,
     ) -> Result<Self, ShipError> {
         let session = getrandom::u64().map_err(|error| ShipError::System(error.into()))?;
+        let session = SessionId::new(session);
         let now =
             Now { wall_ns: clocks::wall_ns(), boot_ns: clocks::boot_ns(), boot: identity::boot() };
         let (mut spool, damaged) = Spool::open(&config.spool, config.spool_limits.clone(), now)?;
@@ -149,7 +151,7 @@ impl Shipper {
         let last_seq = spool.begin(session, now)?;
         let sessions = spool.sessions(session)?;
         let waiting: u64 = sessions.iter().map(|it| it.last_seq - it.committed_seq).sum();
-        tracing::info!(session = format!("{session:016x}"), waiting, "session begins");
+        tracing::info!(session = %session, waiting, "session begins");
         // A connection has one question under way, and passes on only what an acknowledgement adds:
         // no more can wait than there are records.
         let (requests, asked) = unbounded();

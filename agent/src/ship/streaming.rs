@@ -6,6 +6,7 @@ use std::pin::Pin;
 use crossbeam_channel::Sender as Requests;
 use quinn::Connection;
 use settings::InFull;
+use wire::id::SessionId;
 use wire::message::SeqRange;
 
 use super::error::DeliveryError;
@@ -15,13 +16,13 @@ use crate::connection::control::{self, ControlError};
 /// A stream in progress. It gives the session and the range that was sent. The collector may block
 /// it while its database is away; `patience` bounds that.
 pub(super) type Sending =
-    Pin<Box<dyn Future<Output = Result<(u64, SeqRange), DeliveryError>> + Send>>;
+    Pin<Box<dyn Future<Output = Result<(SessionId, SeqRange), DeliveryError>> + Send>>;
 
 /// Sends the records of a range of a session, or the first of them, by a stream of their own.
 pub(super) fn stream(
     connection: &Connection,
     requests: &Requests<RecorderRequest>,
-    session: u64,
+    session: SessionId,
     range: SeqRange,
 ) -> Sending {
     let (connection, requests) = (connection.clone(), requests.clone());
@@ -46,7 +47,9 @@ pub(super) fn stream(
 }
 
 /// Waits for the running stream; without one, waits forever.
-pub(super) async fn busy(sending: &mut Option<Sending>) -> Result<(u64, SeqRange), DeliveryError> {
+pub(super) async fn busy(
+    sending: &mut Option<Sending>,
+) -> Result<(SessionId, SeqRange), DeliveryError> {
     match sending {
         Some(sending) => sending.await,
         None => std::future::pending().await,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use agent::ship::spool::{Now, Spool, SpoolError, SpoolLimits};
 use settings::InFull;
 use wire::frame::Gap;
+use wire::id::SessionId;
 use wire::message::Committed;
 
 use crate::support::{
@@ -24,7 +25,7 @@ fn what_was_written_is_there_after_a_kill() {
     std::fs::copy(directory.path().join("spool.db-wal"), directory.path().join("killed.db-wal"))
         .unwrap();
     let mut spool = open(&killed, limits());
-    let sessions = spool.sessions(0).unwrap();
+    let sessions = spool.sessions(SessionId::new(0)).unwrap();
     assert_eq!(sessions.len(), 1);
     assert_eq!((sessions[0].session, sessions[0].started_ns), (SESSION, 7));
     assert_eq!((sessions[0].last_seq, sessions[0].committed_seq), (50, 0));
@@ -81,8 +82,8 @@ fn a_session_is_gone_once_all_of_it_is_committed_and_forgotten() {
     spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=3);
     spool.on_committed(Committed { session: SESSION, seq: 3 }, 0).unwrap();
-    assert_eq!(spool.sessions(1).unwrap(), [], "nothing to deliver");
-    spool.maintain(1, 700 * SECOND).unwrap();
+    assert_eq!(spool.sessions(SessionId::new(1)).unwrap(), [], "nothing to deliver");
+    spool.maintain(SessionId::new(1), 700 * SECOND).unwrap();
     assert_eq!(spool.sessions(SESSION).unwrap(), [], "not even as the running one");
 }
 

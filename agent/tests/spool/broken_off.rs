@@ -2,13 +2,14 @@
 
 use agent::ship::spool::{Now, Spool, SpoolLimits};
 use wire::frame::Gap;
+use wire::id::SessionId;
 use wire::message::Committed;
 
 use crate::support::{
     SECOND, SESSION, append, at, bytes, decoded, frame, frame_of, limits, open, range, read_all,
 };
 
-const NEXT: u64 = 77;
+const NEXT: SessionId = SessionId::new(77);
 
 #[test]
 fn the_next_run_begins_with_a_gap_from_the_last_sample_to_its_first() {
@@ -23,16 +24,20 @@ fn the_next_run_begins_with_a_gap_from_the_last_sample_to_its_first() {
     // Killed again before a record was written: the gap stays.
     drop(spool);
     let mut spool = open(&path, limits());
-    assert_eq!(spool.begin(NEXT + 1, at(30 * SECOND)).unwrap(), 1);
-    spool.append(&[frame_of(NEXT + 1, 2, 40)], 41 * SECOND).unwrap();
-    let frames = decoded(&spool.read(NEXT + 1, range(1, 2), usize::MAX).unwrap());
+    assert_eq!(spool.begin(SessionId::new(77 + 1), at(30 * SECOND)).unwrap(), 1);
+    spool.append(&[frame_of(SessionId::new(77 + 1), 2, 40)], 41 * SECOND).unwrap();
+    let frames = decoded(&spool.read(SessionId::new(77 + 1), range(1, 2), usize::MAX).unwrap());
     assert_eq!((frames[0].gap, frames[0].samples.len()), (Gap::Unmeasured as u8, 1));
     let gap = frames[0].samples[0];
     assert_eq!((gap.start_ns, gap.interval_ns, gap.rx.bytes), (11 * SECOND, 29 * SECOND, 0));
-    assert_eq!(spool.sessions(NEXT + 1).unwrap().last().unwrap().last_seq, 2);
+    assert_eq!(spool.sessions(SessionId::new(77 + 1)).unwrap().last().unwrap().last_seq, 2);
     drop(spool);
     let mut spool = open(&path, limits());
-    assert_eq!(spool.begin(NEXT + 2, at(90 * SECOND)).unwrap(), 1, "that one was broken off too");
+    assert_eq!(
+        spool.begin(SessionId::new(77 + 2), at(90 * SECOND)).unwrap(),
+        1,
+        "that one was broken off too"
+    );
 }
 
 #[test]
@@ -51,7 +56,7 @@ fn a_spool_of_the_first_version_is_taken_over() {
          PRAGMA user_version = 1;",
     )
     .unwrap();
-    let id = SESSION.cast_signed();
+    let id = SESSION.to_column();
     db.execute("INSERT INTO sessions VALUES (?1, 7, 1, 0)", [id]).unwrap();
     let encoded = wire::codec::encode_frame(&frame(1)).unwrap();
     db.execute("INSERT INTO records VALUES (?1, 1, 1, 0, 0, ?2)", (id, encoded)).unwrap();
@@ -97,7 +102,7 @@ fn sent_and_killed(path: &std::path::Path) -> Spool {
 fn what_was_sent_keeps_its_bounds_over_a_kill() {
     let directory = tempfile::tempdir().unwrap();
     let mut spool = sent_and_killed(&directory.path().join("spool.db"));
-    spool.maintain(0, 100 * SECOND).unwrap();
+    spool.maintain(SessionId::new(0), 100 * SECOND).unwrap();
     // The database may have any of the first 60.
     for committed in [10, 11, 35, 59, 60] {
         let frames = decoded(&spool.read(SESSION, range(committed + 1, 100), usize::MAX).unwrap());
@@ -116,7 +121,7 @@ fn a_commit_in_the_middle_of_a_record_is_no_dead_end() {
     let mut spool = open(&path, SpoolLimits { max_size: 1, ..limits() });
     spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=100);
-    spool.maintain(0, 100 * SECOND).unwrap();
+    spool.maintain(SessionId::new(0), 100 * SECOND).unwrap();
     assert_eq!(read_all(&mut spool, 100).len(), 1);
     // Another collector with its own database has committed a part of it.
     let frames = decoded(&spool.read(SESSION, range(31, 100), usize::MAX).unwrap());

@@ -6,6 +6,7 @@ use std::path::Path;
 use agent::ship::spool::{Now, Spool};
 use proptest::prelude::*;
 use wire::frame::{Frame, Gap};
+use wire::id::SessionId;
 use wire::message::Committed;
 
 use crate::support::{
@@ -13,7 +14,7 @@ use crate::support::{
 };
 
 const LAST: u64 = 300;
-const NEXT: u64 = 77;
+const NEXT: SessionId = SessionId::new(77);
 
 /// A spool with a few hundred records, closed as by a kill: with its WAL or without.
 fn write_spool(path: &Path, keep_wal: bool) {
@@ -195,7 +196,7 @@ proptest! {
         let numbers = spool.begin(NEXT, at(400 * SECOND)).unwrap();
         spool.append(&[frame_of(NEXT, numbers + 1, 400)], 400 * SECOND).unwrap();
         let next = decoded(&spool.read(NEXT, range(1, numbers + 1), usize::MAX).unwrap());
-        let sessions = spool.sessions(0).unwrap();
+        let sessions = spool.sessions(SessionId::new(0)).unwrap();
         let Some(old) = sessions.iter().find(|it| it.session == SESSION) else {
             // A damaged file that loses everything is reported. A file without records whose WAL SQLite
             // rejects looks like a new spool.

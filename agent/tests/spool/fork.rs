@@ -6,11 +6,12 @@ use tempfile::TempDir;
 use wire::codec;
 use wire::delivery::StoredProgress;
 use wire::frame::{Frame, Gap};
+use wire::id::SessionId;
 use wire::message::{Committed, SeqRange};
 
 use crate::support::*;
 
-const NEW: u64 = 77;
+const NEW: SessionId = SessionId::new(77);
 
 /// A spool with a running session of this many records.
 fn spool(dir: &TempDir, last: u64) -> Spool {
@@ -131,9 +132,9 @@ fn a_power_loss_that_took_the_newest_records_is_no_fork() {
     append(&mut first, 21..=30);
     drop(first);
     let mut next = open(&dir.path().join("spool.sqlite"), limits());
-    let begun = next.begin(5, at(0)).unwrap();
+    let begun = next.begin(SessionId::new(5), at(0)).unwrap();
     assert_eq!(fork(&mut next, told(40, Some(other(40)))), []);
-    next.append(&[frame_of(5, begun + 1, 50)], 0).unwrap();
+    next.append(&[frame_of(SessionId::new(5), begun + 1, 50)], 0).unwrap();
     assert_eq!(fork(&mut next, told(40, Some(other(40)))), []);
 }
 
@@ -149,7 +150,7 @@ fn a_kill_is_no_power_loss_so_that_another_future_is_found_out_after_it() {
         append(&mut first, 21..=22);
         drop(first);
         let mut next = open(&dir.path().join("spool.sqlite"), limits());
-        let begun = next.begin(5, Now { boot, ..at(0) }).unwrap();
+        let begun = next.begin(SessionId::new(5), Now { boot, ..at(0) }).unwrap();
         let found = fork(&mut next, told(30, Some(other(30))));
         assert_eq!(found.len(), forked, "in {boot:?}");
         if forked > 0 {
@@ -158,7 +159,7 @@ fn a_kill_is_no_power_loss_so_that_another_future_is_found_out_after_it() {
             continue;
         }
         // The same once the next run has records.
-        next.append(&[frame_of(5, begun + 1, 50)], 0).unwrap();
+        next.append(&[frame_of(SessionId::new(5), begun + 1, 50)], 0).unwrap();
         assert_eq!(fork(&mut next, told(30, Some(other(30)))), []);
     }
 }
@@ -176,15 +177,16 @@ fn a_session_that_is_over_is_found_to_be_forked_too() {
         }
         drop(first);
         let mut next = open(&dir.path().join("spool.sqlite"), limits());
-        let begun = next.begin(5, at(0)).unwrap();
-        next.append(&[frame_of(5, begun + 1, 50)], 0).unwrap();
+        let begun = next.begin(SessionId::new(5), at(0)).unwrap();
+        next.append(&[frame_of(SessionId::new(5), begun + 1, 50)], 0).unwrap();
         let forked = fork(&mut next, told(60, Some(other(60))));
         assert_eq!(forked[0].disputed, made - 20, "{ended}");
         let gap = &new_records(&mut next, made - 20)[0];
         assert_eq!(gap.samples[0].rx.bytes, (21..=made).sum::<u64>());
         // It is delivered before the running session.
-        let sessions: Vec<u64> = next.sessions(5).unwrap().iter().map(|it| it.session).collect();
-        assert_eq!(sessions, [NEW, 5]);
+        let sessions: Vec<SessionId> =
+            next.sessions(SessionId::new(5)).unwrap().iter().map(|it| it.session).collect();
+        assert_eq!(sessions, [NEW, SessionId::new(5)]);
     }
 }
 
@@ -237,8 +239,8 @@ fn a_fork_within_a_record_that_is_committed_elsewhere_leaves_a_sound_spool() {
     assert_eq!(bytes(&frames), (long.first_seq..=9000).sum::<u64>(), "of the whole record");
     drop(spool);
     let mut next = open(&dir.path().join("spool.sqlite"), limits());
-    next.begin(5, at(9000)).unwrap();
-    assert_eq!(next.sessions(5).unwrap()[0].session, NEW);
+    next.begin(SessionId::new(5), at(9000)).unwrap();
+    assert_eq!(next.sessions(SessionId::new(5)).unwrap()[0].session, NEW);
     let files = std::fs::read_dir(dir.path()).unwrap();
     let set_aside = |name: &std::ffi::OsStr| name.to_string_lossy().contains("damaged");
     assert!(!files.into_iter().any(|file| set_aside(&file.unwrap().file_name())));

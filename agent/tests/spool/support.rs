@@ -7,10 +7,10 @@ use agent::clocks::BootId;
 use agent::ship::spool::{Now, Record, Spool, SpoolLimits};
 use wire::codec::{self, Received};
 use wire::frame::{Counts, Frame, Sample};
-use wire::id::NicName;
+use wire::id::{NicName, SessionId};
 use wire::message::SeqRange;
 
-pub const SESSION: u64 = u64::MAX - 5;
+pub const SESSION: SessionId = SessionId::new(u64::MAX - 5);
 pub const SECOND: u64 = 1_000_000_000;
 
 pub fn limits() -> SpoolLimits {
@@ -38,7 +38,7 @@ pub fn frame(seq: u64) -> Frame {
 }
 
 /// The same, as a record of any session and number.
-pub fn frame_of(session: u64, seq: u64, second: u64) -> Frame {
+pub fn frame_of(session: SessionId, seq: u64, second: u64) -> Frame {
     let rx = Counts {
         bytes: second,
         packets: 1,

@@ -8,6 +8,7 @@ use agent::ship::framer::Framer;
 use agent::ship::spool::{Now, Spool, SpoolLimits};
 use wire::codec;
 use wire::frame::{Frame, Gap, INTERVAL_MAX_NS, Sample};
+use wire::id::SessionId;
 use wire::message::Committed;
 
 use crate::support::{
@@ -16,7 +17,7 @@ use crate::support::{
 
 const DAY: u64 = 86_400 * SECOND;
 const YEAR: u64 = 365 * DAY;
-const NEXT: u64 = 77;
+const NEXT: SessionId = SessionId::new(77);
 
 /// The record of a second, dated by a clock that is ahead.
 fn ahead(seq: u64, by_ns: u64) -> Frame {
@@ -80,7 +81,7 @@ fn a_record_that_no_one_can_read_is_a_gap_and_reading_goes_on() {
     assert_eq!(read_all(&mut spool, 20), frames, "the file was repaired");
     drop(spool);
     let mut spool = open(&path, SpoolLimits { max_size: 1, ..limits() });
-    spool.maintain(0, 21 * SECOND).unwrap();
+    spool.maintain(SessionId::new(0), 21 * SECOND).unwrap();
     assert_eq!(bytes(&read_all(&mut spool, 20)), (1..20).sum::<u64>());
 }
 
@@ -126,15 +127,15 @@ fn a_step_of_the_wall_clock_expires_nothing() {
         let now = Now { wall_ns, boot_ns: boot_ns * SECOND, ..Now::default() };
         let (mut spool, damaged) = Spool::open(&path, limits.clone(), now).unwrap();
         assert_eq!(damaged, None);
-        spool.maintain(0, (boot_ns + 5) * SECOND).unwrap();
+        spool.maintain(SessionId::new(0), (boot_ns + 5) * SECOND).unwrap();
         assert!(read_all(&mut spool, 50).iter().all(|frame| frame.gap == 0), "{wall_ns}");
     }
     // Rebooted: the time in between is unknown, so it doesn't count.
     let now = Now { wall_ns: 20 * YEAR, boot_ns: 5 * SECOND, ..Now::default() };
     let (mut spool, _) = Spool::open(&path, limits.clone(), now).unwrap();
-    spool.maintain(0, 10 * SECOND).unwrap();
+    spool.maintain(SessionId::new(0), 10 * SECOND).unwrap();
     assert!(read_all(&mut spool, 50).iter().all(|frame| frame.gap == 0), "100 s old at most");
-    spool.maintain(0, 40 * SECOND).unwrap();
+    spool.maintain(SessionId::new(0), 40 * SECOND).unwrap();
     let frames = read_all(&mut spool, 50);
     assert_eq!(frames[0].gap, Gap::SpoolFull as u8, "known to be older");
     assert_eq!(bytes(&frames), (1..=50).sum::<u64>());
@@ -152,9 +153,9 @@ fn committed_records_are_kept_their_while_over_steps_and_restarts() {
     drop(spool);
     let now = Now { wall_ns: 20 * YEAR, boot_ns: 25 * SECOND, ..Now::default() };
     let (mut spool, _) = Spool::open(&path, limits(), now).unwrap();
-    spool.maintain(0, 600 * SECOND).unwrap();
+    spool.maintain(SessionId::new(0), 600 * SECOND).unwrap();
     assert_eq!(read_all(&mut spool, 10).len(), 10);
-    spool.maintain(0, 611 * SECOND).unwrap();
+    spool.maintain(SessionId::new(0), 611 * SECOND).unwrap();
     assert_eq!(spool.sessions(SESSION).unwrap(), []);
 }
 
@@ -171,7 +172,7 @@ fn a_spool_of_the_second_version_keeps_all_it_has_whatever_the_clock_said() {
             )
             .unwrap();
             for seq in 1..=3 {
-                let frame = frame_of(session.cast_unsigned(), seq, seq);
+                let frame = frame_of(SessionId::of_column(session), seq, seq);
                 let encoded = codec::encode_frame(&frame).unwrap();
                 db.execute(
                     "INSERT INTO records VALUES (?1, ?2, ?2, 0, ?3, ?4, -1)",
@@ -191,15 +192,16 @@ fn a_spool_of_the_second_version_keeps_all_it_has_whatever_the_clock_said() {
     let now = Now { wall_ns: 100 * YEAR, boot_ns: 3600 * SECOND, ..Now::default() };
     let (mut spool, damaged) = Spool::open(&path, limits(), now).unwrap();
     assert_eq!(damaged, None);
-    let order: Vec<_> = spool.sessions(0).unwrap().iter().map(|it| it.session).collect();
-    assert_eq!(order, [6, 5], "the best known order");
-    spool.maintain(0, 3700 * SECOND).unwrap();
-    for session in [5, 6] {
+    let order: Vec<_> =
+        spool.sessions(SessionId::new(0)).unwrap().iter().map(|it| it.session).collect();
+    assert_eq!(order, [6, 5].map(SessionId::new), "the best known order");
+    spool.maintain(SessionId::new(0), 3700 * SECOND).unwrap();
+    for session in [5, 6].map(SessionId::new) {
         let frames = decoded(&spool.read(session, range(1, 3), usize::MAX).unwrap());
         assert_eq!((frames.len(), frames[2].gap), (3, 0));
     }
-    spool.maintain(0, 5000 * SECOND).unwrap();
-    let frames = decoded(&spool.read(5, range(1, 3), usize::MAX).unwrap());
+    spool.maintain(SessionId::new(0), 5000 * SECOND).unwrap();
+    let frames = decoded(&spool.read(SessionId::new(5), range(1, 3), usize::MAX).unwrap());
     assert_eq!((frames[0].gap, frames[0].last_seq), (Gap::Forgotten as u8, 1));
     assert_eq!(frames[1].gap, 0);
 }
@@ -241,11 +243,12 @@ fn sessions_come_in_the_order_in_which_they_began() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spool.db");
     for (n, wall_ns) in [(1, 50 * YEAR), (2, 3), (3, 9 * YEAR)] {
+        let session = SessionId::new(n);
         let mut spool = open(&path, limits());
-        spool.begin(n, at(wall_ns)).unwrap();
-        spool.append(&[frame_of(n, 1, 1)], SECOND).unwrap();
-        spool.end(n).unwrap();
+        spool.begin(session, at(wall_ns)).unwrap();
+        spool.append(&[frame_of(session, 1, 1)], SECOND).unwrap();
+        spool.end(session).unwrap();
     }
-    let order = open(&path, limits()).sessions(0).unwrap();
-    assert_eq!(order.iter().map(|it| it.session).collect::<Vec<_>>(), [1, 2, 3]);
+    let order = open(&path, limits()).sessions(SessionId::new(0)).unwrap();
+    assert_eq!(order.iter().map(|it| it.session.get()).collect::<Vec<_>>(), [1, 2, 3]);
 }

@@ -7,11 +7,12 @@ use std::path::Path;
 use agent::ship::spool::Now;
 use rusqlite::Connection;
 use testbed::dump::{dump, dumps};
+use wire::id::SessionId;
 use wire::message::Committed;
 
 use crate::support::{SECOND, SESSION, append, at, frame, limits, open, read_all};
 
-const NEXT: u64 = 9;
+const NEXT: SessionId = SessionId::new(9);
 
 /// An agent's run whose first five records are committed, after which nothing was acknowledged.
 fn fill(path: &Path) {
@@ -33,7 +34,7 @@ fn spools_of_earlier_schemas_are_taken_over_whole_and_go_on() {
         let name = file.file_name().unwrap().to_str().unwrap();
         Connection::open(path(name)).unwrap().execute_batch(&sql).unwrap();
         let mut spool = open(&path(name), limits());
-        let sessions = spool.sessions(0).unwrap();
+        let sessions = spool.sessions(SessionId::new(0)).unwrap();
         assert_eq!(sessions.len(), 1, "{name}");
         let of = &sessions[0];
         assert_eq!((of.session, of.last_seq, of.committed_seq), (SESSION, 20, 5), "{name}");

@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use wire::codec;
 use wire::delivery::Accepted;
 use wire::frame::Frame;
-use wire::id::ClientId;
+use wire::id::{ClientId, SessionId};
 use wire::message::{Inventory, Message, Probe, Refused};
 
 use super::claims::HostPlace;
@@ -170,7 +170,7 @@ async fn attend(
 type Waiting = Pin<Box<dyn Future<Output = (Epoch, Frame, Option<Reservation>)> + Send>>;
 
 /// The writer's progress of a session; `None` if it was opened elsewhere.
-type News = (u64, Option<Progress>);
+type News = (SessionId, Option<Progress>);
 
 /// A connection whose agent was welcomed.
 struct Served {

@@ -10,6 +10,7 @@ use settings::{InFull, SharedFailures, words};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use wire::codec;
+use wire::id::SessionId;
 use wire::message::{
     Claim, Committed, Digests, Hello, Inventory, Message, Probe, ProbeReply, Refused,
     SessionDigest, Welcome,
@@ -97,7 +98,7 @@ impl Introduction {
             }
         });
         let (claim, hello, send, receive) = hello.await.unwrap_or(Err(End::NoHello))?;
-        let running = || hello.sessions.last().map_or(0, |it| it.session);
+        let running = || hello.sessions.last().map_or_else(SessionId::default, |it| it.session);
         let told = claim.is_some();
         let claim = claim.unwrap_or_else(|| Claim { session: running(), ..Claim::default() });
         let control = Control { send, messages: reading::messages(receive, account.clone()) };

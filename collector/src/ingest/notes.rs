@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use settings::{InFull, SharedFailures, words};
 use tokio::sync::mpsc;
-use wire::id::ClientId;
+use wire::id::{ClientId, SessionId};
 use wire::message::Inventory;
 
 use crate::store::Store;
@@ -21,7 +21,7 @@ pub enum Note {
     /// Its NICs.
     Inventory(Inventory),
     /// How far its clock is ahead in a session, nanoseconds.
-    ClockOffset { session: u64, offset_ns: i64 },
+    ClockOffset { session: SessionId, offset_ns: i64 },
 }
 
 /// Stores the notes of one agent while its connection lasts.

@@ -126,10 +126,15 @@ impl Refusals {
 
 #[cfg(test)]
 mod tests {
+    use wire::id::SessionId;
+
     use super::*;
 
     const fn claim(machine: u8, boot: u8, session: u64) -> Claim {
-        Claim { host: HostKey { machine: [machine; 16], boot: [boot; 16] }, session }
+        Claim {
+            host: HostKey { machine: [machine; 16], boot: [boot; 16] },
+            session: SessionId::new(session),
+        }
     }
 
     #[test]

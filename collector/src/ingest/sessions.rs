@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use wire::delivery::{Accepted, Receiver};
 use wire::frame::Frame;
+use wire::id::SessionId;
 use wire::message::{Ack, SeqRange};
 
 use super::limits::{Account, Memory};
@@ -27,13 +28,13 @@ const PLACE: usize = 2 * size_of::<(u64, Kept)>();
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameRefused {
     /// The agent didn't introduce its session.
-    #[error("session {0:016x} was not introduced")]
-    UnknownSession(u64),
+    #[error("session {0} was not introduced")]
+    UnknownSession(SessionId),
     /// It covers known and unknown numbers.
-    #[error("record {first}..={last} of session {session:016x} overlaps with another")]
+    #[error("record {first}..={last} of session {session} overlaps with another")]
     Overlap {
         /// The session.
-        session: u64,
+        session: SessionId,
         /// First number of the record.
         first: u64,
         /// Last number of the record.
@@ -145,7 +146,7 @@ impl Sessions {
     }
 
     /// The store has committed a session up to `committed`.
-    pub fn on_committed(&mut self, id: u64, committed: u64, now: Duration) {
+    pub fn on_committed(&mut self, id: SessionId, committed: u64, now: Duration) {
         if let Some(session) = self.sessions.iter_mut().find(|it| it.state.session == id) {
             session.receiver.on_committed(committed);
             session.news = true;
@@ -192,11 +193,23 @@ mod tests {
 
     fn frame(session: u64, seq: u64) -> Frame {
         let samples = vec![Sample::default()];
-        Frame { session, first_seq: seq, last_seq: seq, gap: 0, samples, mixes: vec![] }
+        Frame {
+            session: SessionId::new(session),
+            first_seq: seq,
+            last_seq: seq,
+            gap: 0,
+            samples,
+            mixes: vec![],
+        }
     }
 
     fn sessions() -> Sessions {
-        let state = |session, seq| SessionState { session, seq, epoch: Epoch(3), digest: None };
+        let state = |session, seq| SessionState {
+            session: SessionId::new(session),
+            seq,
+            epoch: Epoch(3),
+            digest: None,
+        };
         Sessions::new(&[state(1, 10), state(2, 0)], account(64 << 20))
     }
 
@@ -249,9 +262,9 @@ mod tests {
     #[test]
     fn what_is_committed_is_told_even_if_nothing_arrives() {
         let mut sessions = sessions();
-        sessions.on_committed(2, 0, at(5));
+        sessions.on_committed(SessionId::new(2), 0, at(5));
         assert_eq!(sessions.take_acks(at(5)).len(), 1);
-        sessions.on_committed(7, 1, at(6));
+        sessions.on_committed(SessionId::new(7), 1, at(6));
         assert_eq!(sessions.ack_due(), None);
     }
 
@@ -259,7 +272,7 @@ mod tests {
     fn what_no_honest_agent_sends_is_refused() {
         let mut sessions = sessions();
         let unknown = sessions.on_frame(frame(9, 1), Way::Stream, at(0));
-        assert_eq!(unknown, Err(FrameRefused::UnknownSession(9)));
+        assert_eq!(unknown, Err(FrameRefused::UnknownSession(SessionId::new(9))));
         let across = Frame { last_seq: 12, ..frame(1, 9) };
         assert!(matches!(
             sessions.on_frame(across, Way::Stream, at(0)),
@@ -289,7 +302,8 @@ mod tests {
 
     #[test]
     fn what_all_clients_have_waiting_has_a_bound_of_its_own() {
-        let state = SessionState { session: 2, seq: 0, epoch: Epoch(1), digest: None };
+        let state =
+            SessionState { session: SessionId::new(2), seq: 0, epoch: Epoch(1), digest: None };
         let mut sessions = Sessions::new(&[state], account(1000));
         let accepted: Vec<_> =
             (2..20).map(|seq| sessions.on_frame(frame(2, seq), Way::Live, at(0))).collect();

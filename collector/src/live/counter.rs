@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::frame::{Counts, Sample};
+use wire::id::SessionId;
 
 /// Number of sessions kept apart. Beyond that, the one silent longest is added to the sum.
 const SESSIONS_MAX: usize = 64;
@@ -79,12 +80,12 @@ pub struct Counter {
     /// Totals of sessions no longer kept apart.
     carried: Totals,
     /// The highest totals of each session, the most recently updated at the end.
-    sessions: Vec<(u64, Totals)>,
+    sessions: Vec<(SessionId, Totals)>,
 }
 
 impl Counter {
     /// Takes the totals of a session.
-    pub fn observe(&mut self, session: u64, totals: Totals) {
+    pub fn observe(&mut self, session: SessionId, totals: Totals) {
         let known = self.sessions.iter().rposition(|(known, _)| *known == session);
         let mut highest = known.map_or_else(Totals::default, |index| self.sessions.remove(index).1);
         highest.each(totals, u64::max);
@@ -117,11 +118,11 @@ mod tests {
     #[test]
     fn a_new_session_goes_on_from_where_the_counter_was() {
         let mut counter = Counter::default();
-        counter.observe(1, received(100));
-        counter.observe(2, received(7));
+        counter.observe(SessionId::new(1), received(100));
+        counter.observe(SessionId::new(2), received(7));
         assert_eq!(counter.totals(), received(107));
         // The rest of the first session.
-        counter.observe(1, received(120));
+        counter.observe(SessionId::new(1), received(120));
         assert_eq!(counter.totals(), received(127));
     }
 
@@ -129,7 +130,7 @@ mod tests {
     fn what_is_heard_twice_or_late_changes_nothing() {
         let mut counter = Counter::default();
         for bytes in [10, 30, 20, 30, 10] {
-            counter.observe(1, received(bytes));
+            counter.observe(SessionId::new(1), received(bytes));
         }
         assert_eq!(counter.totals(), received(30));
     }
@@ -138,7 +139,7 @@ mod tests {
     fn sessions_past_the_most_told_apart_still_count() {
         let mut counter = Counter::default();
         for session in 0..3 * SESSIONS_MAX as u64 {
-            counter.observe(session, received(1));
+            counter.observe(SessionId::new(session), received(1));
         }
         assert_eq!(counter.sessions.len(), SESSIONS_MAX);
         assert_eq!(counter.totals(), received(3 * SESSIONS_MAX as u64));

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use wire::frame::{Counts, Sample};
-use wire::id::NicName;
+use wire::id::{NicName, SessionId};
 use wire::message::Nic;
 
 use super::counter::{Counter, Losses};
@@ -57,7 +57,7 @@ pub(super) struct SavedFacts {
 /// The last sample of a NIC.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SavedSample {
-    pub session: u64,
+    pub session: SessionId,
     pub seq: u64,
     pub observed_ns: u64,
     start_ns: u64,
@@ -88,7 +88,7 @@ impl SavedFacts {
 }
 
 impl SavedSample {
-    pub fn new(session: u64, seq: u64, observed_ns: u64, sample: &Sample) -> Self {
+    pub fn new(session: SessionId, seq: u64, observed_ns: u64, sample: &Sample) -> Self {
         let counts = |it: &Counts| SavedCounts(it.bytes, it.packets, it.peak_1ms_bytes);
         let Sample { start_ns, interval_ns, drops, late, inexact, flags, .. } = *sample;
         let (rx, tx) = (counts(&sample.rx), counts(&sample.tx));

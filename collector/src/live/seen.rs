@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use wire::id::SessionId;
 
 /// Number of sessions kept. Beyond that, the one silent longest is forgotten.
 const SESSIONS_MAX: usize = 64;
@@ -15,12 +16,12 @@ const RANGES_MAX: usize = 1024;
 pub struct Seen {
     /// Ranges of each session, by first number with the last one; the most recently updated session is
     /// at the end.
-    sessions: Vec<(u64, BTreeMap<u64, u64>)>,
+    sessions: Vec<(SessionId, BTreeMap<u64, u64>)>,
 }
 
 impl Seen {
     /// Notes the numbers `first..=last` of a session. True if none was seen before.
-    pub fn insert(&mut self, session: u64, first: u64, last: u64) -> bool {
+    pub fn insert(&mut self, session: SessionId, first: u64, last: u64) -> bool {
         let known = self.sessions.iter().rposition(|(known, _)| *known == session);
         let mut ranges = known.map_or_else(BTreeMap::new, |index| self.sessions.remove(index).1);
         let fresh = insert(&mut ranges, first, last);
@@ -58,26 +59,26 @@ mod tests {
     #[test]
     fn a_number_is_fresh_once() {
         let mut seen = Seen::default();
-        assert!(seen.insert(1, 5, 5));
-        assert!(!seen.insert(1, 5, 5));
-        assert!(seen.insert(1, 1, 4));
-        assert!(!seen.insert(1, 2, 3));
-        assert!(!seen.insert(1, 5, 9), "partly seen");
-        assert!(!seen.insert(1, 6, 6));
-        assert!(seen.insert(1, 10, 10));
-        assert!(seen.insert(2, 5, 5), "another session");
-        assert_eq!(seen.sessions[0], (1, BTreeMap::from([(1, 10)])));
+        assert!(seen.insert(SessionId::new(1), 5, 5));
+        assert!(!seen.insert(SessionId::new(1), 5, 5));
+        assert!(seen.insert(SessionId::new(1), 1, 4));
+        assert!(!seen.insert(SessionId::new(1), 2, 3));
+        assert!(!seen.insert(SessionId::new(1), 5, 9), "partly seen");
+        assert!(!seen.insert(SessionId::new(1), 6, 6));
+        assert!(seen.insert(SessionId::new(1), 10, 10));
+        assert!(seen.insert(SessionId::new(2), 5, 5), "another session");
+        assert_eq!(seen.sessions[0], (SessionId::new(1), BTreeMap::from([(1, 10)])));
     }
 
     #[test]
     fn memory_is_bounded() {
         let mut seen = Seen::default();
         for session in 0..2 * SESSIONS_MAX as u64 {
-            seen.insert(session, 1, 1);
+            seen.insert(SessionId::new(session), 1, 1);
         }
         assert_eq!(seen.sessions.len(), SESSIONS_MAX);
         for number in 0..2 * RANGES_MAX as u64 {
-            assert!(seen.insert(9, 2 * number + 1, 2 * number + 1));
+            assert!(seen.insert(SessionId::new(9), 2 * number + 1, 2 * number + 1));
         }
         assert_eq!(seen.sessions[SESSIONS_MAX - 1].1.len(), RANGES_MAX);
     }

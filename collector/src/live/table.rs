@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use wire::frame::{Frame, Sample, flags};
-use wire::id::{ClientId, NicName};
+use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Host, Inventory, Nic};
 
 use super::counter::{Counter, Losses, Totals};
@@ -77,7 +77,7 @@ struct NicState {
 
 #[derive(Debug)]
 struct Newest {
-    session: u64,
+    session: SessionId,
     seq: u64,
     sample: Sample,
     observed_ns: u64,
@@ -408,7 +408,7 @@ impl NicState {
 impl Newest {
     /// True if a sample is newer. Between sessions time decides, unless this one's session is silent,
     /// because the clock may have been set back.
-    const fn gives_way(&self, frame: &Frame, sample: &Sample, now_ns: u64) -> bool {
+    fn gives_way(&self, frame: &Frame, sample: &Sample, now_ns: u64) -> bool {
         if frame.session == self.session {
             frame.last_seq > self.seq
                 || frame.last_seq == self.seq && sample.start_ns > self.sample.start_ns

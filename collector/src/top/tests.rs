@@ -5,7 +5,7 @@ use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use settings::terminal::Event;
 use wire::frame::{Counts, Frame, Sample};
-use wire::id::{ClientId, NicName};
+use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Host, Inventory, Nic};
 
 use super::draw::draw;
@@ -50,7 +50,14 @@ impl Table {
         sample.rx = Counts { bytes, packets: bytes / 1000, ..Counts::default() };
         let samples = vec![sample];
         let (first_seq, last_seq) = (self.seq, self.seq);
-        let frame = Frame { session: 1, first_seq, last_seq, gap: 0, samples, mixes: vec![] };
+        let frame = Frame {
+            session: SessionId::new(1),
+            first_seq,
+            last_seq,
+            gap: 0,
+            samples,
+            mixes: vec![],
+        };
         self.live.observe(&id(client), &frame, now_ns);
         sample
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use settings::InFull;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+use wire::id::SessionId;
 
 use super::state::{StoreState, as_f64, set_state};
 use super::told;
@@ -22,9 +23,9 @@ pub(super) struct Outcome {
     pub committed: Vec<TakenSession>,
     /// Session and epoch that the store refused, because another connection has opened or advanced the
     /// session.
-    pub refused: Vec<(u64, Epoch)>,
+    pub refused: Vec<(SessionId, Epoch)>,
     /// Sessions with frames in quarantine, and the text for their agents.
-    pub told: Vec<(u64, Arc<str>)>,
+    pub told: Vec<(SessionId, Arc<str>)>,
 }
 
 /// Commits a batch by its plan and reports the outcome, part by part. Returns the clients' strikes.

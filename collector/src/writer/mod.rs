@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use wire::codec::frame_len;
 use wire::frame::Frame;
+use wire::id::SessionId;
 
 use self::commit::{Outcome, commit};
 use self::queue::Queue;
@@ -100,7 +101,7 @@ impl ClientShare {
 enum Command {
     Open(OpenSession, watch::Sender<Progress>),
     Frame { epoch: Epoch, frame: Frame, reservation: Reservation },
-    Close { session: u64, epoch: Epoch },
+    Close { session: SessionId, epoch: Epoch },
 }
 
 /// Gives frames to the writer.
@@ -146,7 +147,7 @@ impl WriterHandle {
     }
 
     /// The connection that opened a session has ended. Frames already handed over are still committed.
-    pub fn close(&self, session: u64, epoch: Epoch) {
+    pub fn close(&self, session: SessionId, epoch: Epoch) {
         let _gone = self.commands.send(Command::Close { session, epoch });
     }
 
@@ -242,7 +243,7 @@ impl Writer {
     }
 }
 
-type Sessions = HashMap<u64, (Epoch, watch::Sender<Progress>)>;
+type Sessions = HashMap<SessionId, (Epoch, watch::Sender<Progress>)>;
 
 /// State of the running writer.
 struct Running {

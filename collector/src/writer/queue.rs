@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wire::codec::frame_len;
 use wire::frame::Frame;
-use wire::id::ClientId;
+use wire::id::{ClientId, SessionId};
 
 use crate::store::rows::split::rows;
 use crate::store::{Batch, Epoch, SessionBatch};
@@ -44,7 +44,7 @@ pub struct OpenSession {
     /// The client.
     pub client: ClientId,
     /// Its id.
-    pub session: u64,
+    pub session: SessionId,
     /// Number of the opening, which the store counts up. An older opening can't commit.
     pub epoch: Epoch,
     /// Last number committed at the opening.
@@ -92,7 +92,7 @@ impl Room {
 #[derive(Debug)]
 pub struct Queue<P> {
     limits: BatchLimits,
-    sessions: HashMap<u64, Waiting<P>>,
+    sessions: HashMap<SessionId, Waiting<P>>,
     rows: usize,
     /// Since when the oldest frame has waited.
     since: Option<Duration>,
@@ -121,7 +121,7 @@ impl<P> Queue<P> {
     }
 
     /// A connection has ended. Its session is dropped once none of its frames waits.
-    pub fn close(&mut self, session: u64, epoch: Epoch) {
+    pub fn close(&mut self, session: SessionId, epoch: Epoch) {
         if let Some(waiting) = self.sessions.get_mut(&session)
             && waiting.open.epoch == epoch
         {
@@ -155,7 +155,7 @@ impl<P> Queue<P> {
     /// Takes the next batch. If not everything fits, clients get equal shares, and unused parts go to
     /// the others. So a client that delivers much waits, and the rest don't.
     pub fn take(&mut self) -> (Batch, Vec<P>) {
-        let mut clients: HashMap<ClientId, (usize, Vec<u64>)> = HashMap::new();
+        let mut clients: HashMap<ClientId, (usize, Vec<SessionId>)> = HashMap::new();
         for (session, waiting) in &self.sessions {
             if !waiting.frames.is_empty() {
                 let (rows, sessions) = clients.entry(waiting.open.client.clone()).or_default();
@@ -190,7 +190,7 @@ impl<P> Queue<P> {
 
     fn take_session(
         &mut self,
-        id: u64,
+        id: SessionId,
         left: &mut Room,
         permits: &mut Vec<P>,
     ) -> Option<SessionBatch> {
@@ -211,7 +211,7 @@ impl<P> Queue<P> {
     }
 
     /// Drops a session that the store has refused, with all its waiting frames.
-    pub fn refuse(&mut self, session: u64, epoch: Epoch) {
+    pub fn refuse(&mut self, session: SessionId, epoch: Epoch) {
         if self.sessions.get(&session).is_some_and(|waiting| waiting.open.epoch == epoch)
             && let Some(old) = self.sessions.remove(&session)
         {
@@ -225,7 +225,7 @@ impl<P> Queue<P> {
         self.rows
     }
 
-    fn forget_closed(&mut self, session: u64) {
+    fn forget_closed(&mut self, session: SessionId) {
         let done = |waiting: &Waiting<P>| waiting.closed && waiting.frames.is_empty();
         if self.sessions.get(&session).is_some_and(done) {
             self.sessions.remove(&session);
@@ -243,7 +243,7 @@ mod tests {
     fn open(session: u64, epoch: u64, committed: u64) -> OpenSession {
         OpenSession {
             client: ClientId::new("web").unwrap(),
-            session,
+            session: SessionId::new(session),
             epoch: Epoch(epoch),
             committed,
         }
@@ -251,7 +251,14 @@ mod tests {
 
     fn frame(session: u64, seq: u64, samples: usize) -> Frame {
         let samples = vec![Sample::default(); samples];
-        Frame { session, first_seq: seq, last_seq: seq, gap: 0, samples, mixes: vec![] }
+        Frame {
+            session: SessionId::new(session),
+            first_seq: seq,
+            last_seq: seq,
+            gap: 0,
+            samples,
+            mixes: vec![],
+        }
     }
 
     fn queue() -> Queue<()> {
@@ -292,7 +299,7 @@ mod tests {
             let (batch, permits) = queue.take();
             assert_eq!((batch.rows(), permits.len()), (10, 10));
             let frames = |session| {
-                let mut found = batch.sessions.iter().filter(|it| it.session == session);
+                let mut found = batch.sessions.iter().filter(|it| it.session.get() == session);
                 found.next().map_or(0, |it| it.frames.len())
             };
             assert_eq!(frames(2) + frames(3) + frames(4) + frames(1), 10);
@@ -333,7 +340,7 @@ mod tests {
         assert!(!queue.add(Epoch(1), frame(1, 2, 1), (), MS), "the earlier connection's");
         assert!(queue.add(Epoch(2), frame(1, 1, 1), (), MS));
         assert_eq!(queue.take().0.sessions[0].frames.len(), 1);
-        queue.refuse(1, Epoch(1));
+        queue.refuse(SessionId::new(1), Epoch(1));
         assert!(queue.add(Epoch(2), frame(1, 2, 1), (), MS), "an old refusal is of no concern");
     }
 
@@ -341,11 +348,11 @@ mod tests {
     fn a_closed_session_is_committed_and_then_forgotten() {
         let mut queue = queue();
         assert!(queue.add(Epoch(1), frame(1, 1, 1), (), MS));
-        queue.close(1, Epoch(1));
+        queue.close(SessionId::new(1), Epoch(1));
         assert_eq!(queue.take().0.sessions.len(), 1);
         assert!(queue.sessions.is_empty());
         queue.open(open(2, 1, 0));
-        queue.close(2, Epoch(1));
+        queue.close(SessionId::new(2), Epoch(1));
         assert!(queue.sessions.is_empty());
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn quarantined(found: &[Quarantined]) {
         let count = u64::try_from(*frames).unwrap_or(u64::MAX);
         metrics::counter!("netmon_collector_quarantined_frames_total").increment(count);
         if let Some(tell) = REFUSED.failed((client.clone(), words(reason)), Instant::now()) {
-            let session = format_args!("{session:016x}");
+            let session = format_args!("{session}");
             tracing::warn!(
                 %client, %session, frames, %reason, whole, "frames put into quarantine{tell}"
             );
@@ -35,7 +35,7 @@ pub(super) fn quarantined(found: &[Quarantined]) {
 pub(super) fn text(it: &Quarantined) -> Arc<str> {
     let Quarantined { session, frames, reason, .. } = it;
     format!(
-        "{frames} frames of session {session:016x} are in quarantine, because the collector's \
+        "{frames} frames of session {session} are in quarantine, because the collector's \
          store refuses them: {reason}; its operator finds them in the table quarantine"
     )
     .into()

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wire::frame::{Counts, Frame, Mix, MixCounts, Sample};
-use wire::id::{ClientId, NicName};
+use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Hello, Host, Inventory, Nic, Session};
 
 pub const SECOND: u64 = 1_000_000_000;
@@ -163,7 +163,7 @@ impl Site {
 pub struct Agent {
     pub id: ClientId,
     pub alias: String,
-    session: u64,
+    session: SessionId,
     seq: u64,
     epoch: Epoch,
     totals: [[u64; 2]; 4],
@@ -179,7 +179,7 @@ impl Agent {
         Self {
             id,
             alias: alias.into(),
-            session,
+            session: SessionId::new(session),
             seq: 0,
             epoch: Epoch(1),
             totals: [[0; 2]; 4],
@@ -235,7 +235,7 @@ impl Agent {
     /// The traffic of one interval: a slow wave with noise and bursts.
     pub fn sample(&self, nic: usize, start_ns: u64, interval_ns: u64) -> Sample {
         let tick = start_ns / interval_ns;
-        let noise = (tick ^ self.session << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let noise = (tick ^ self.session.get() << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let noise = (noise ^ noise >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 54;
         let wave = ((tick % 240).abs_diff(120)) * 8;
         let share = [1, 4][nic];

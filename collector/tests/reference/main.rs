@@ -17,7 +17,7 @@ use serde_json::Value;
 use testbed::reference::{self, cell};
 use testbed::{Cluster, done};
 use wire::frame::{Counts, Frame, Sample};
-use wire::id::{ClientId, NicName};
+use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Host, Inventory, Nic};
 
 const NOW: u64 = 1_700_000_000_000_000_000;
@@ -75,7 +75,8 @@ fn of_clients() -> BTreeMap<String, [String; 3]> {
     let rx = Counts { bytes: 1, total_bytes: 1, ..Counts::default() };
     let sample = Sample { nic, start_ns: NOW, interval_ns: 1, rx, ..Sample::default() };
     let (samples, mixes) = (vec![sample], vec![]);
-    let frame = Frame { session: 1, first_seq: 1, last_seq: 1, gap: 0, samples, mixes };
+    let frame =
+        Frame { session: SessionId::new(1), first_seq: 1, last_seq: 1, gap: 0, samples, mixes };
     live.observe(&client, &frame, NOW);
     let shown = Metrics::with_recorder().unwrap().1.render(&live, NOW);
     let own: BTreeSet<&str> = own().iter().map(|it| it.name).collect();

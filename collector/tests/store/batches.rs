@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use collector::store::{Batch, Epoch, Point, PointCounts, Resolution, SeriesRange, SessionBatch};
 use wire::frame::{Counts, Frame, KernelCounts, Sample};
-use wire::id::{ClientId, NicName};
+use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Hello, Host, Session};
 
 pub const SECOND: u64 = 1_000_000_000;
@@ -23,7 +23,7 @@ pub fn nic(name: &str) -> NicName {
 }
 
 pub fn hello(sessions: &[u64]) -> Hello {
-    let session = |&session| Session { session, started_ns: START };
+    let session = |&session| Session { session: SessionId::new(session), started_ns: START };
     Hello {
         sessions: sessions.iter().map(session).collect(),
         alias: "the web server".into(),
@@ -67,7 +67,7 @@ pub fn sample(name: &str, start_ns: u64, n: u64) -> Sample {
 #[derive(Debug, Clone)]
 pub struct Agent {
     pub client: ClientId,
-    pub session: u64,
+    pub session: SessionId,
     pub epoch: Epoch,
     pub seq: u64,
     totals: std::collections::HashMap<NicName, [u64; 4]>,
@@ -76,7 +76,13 @@ pub struct Agent {
 impl Agent {
     pub fn new(id: &str, session: u64, epoch: u64) -> Self {
         let totals = std::collections::HashMap::new();
-        Self { client: client(id), session, epoch: Epoch(epoch), seq: 0, totals }
+        Self {
+            client: client(id),
+            session: SessionId::new(session),
+            epoch: Epoch(epoch),
+            seq: 0,
+            totals,
+        }
     }
 
     /// The next record, covering `length` sequence numbers.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use collector::store::{Database, Holder, Lost, PlaceId, Question};
+use wire::id::SessionId;
 use wire::message::{Claim, HostKey};
 
 use crate::batches::{START, client, hello};
@@ -12,7 +13,7 @@ use crate::postgres;
 /// A separate host at each collector.
 fn holder(collector: u64) -> Holder {
     let host = HostKey { machine: [1; 16], boot: [2; 16] };
-    let claim = Claim { host, session: collector };
+    let claim = Claim { host, session: SessionId::new(collector) };
     Holder { place: PlaceId { collector, number: 1 }, claim, address: "192.0.2.1".parse().unwrap() }
 }
 

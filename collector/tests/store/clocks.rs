@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use collector::store::clock::{CONFIRMED_BY_NOBODY, Followed, Reading, StoreClock, Witnesses};
 use collector::store::{Commit, Database, Resolution, Retained, RetentionLimits, SeriesRange};
+use wire::id::SessionId;
 
 use crate::batches::{Agent, DAY, MINUTE, SECOND, START, all, client, hello, sample};
 use crate::suite::{Place, assert_sound, opened, raw};
@@ -82,7 +83,11 @@ pub async fn a_clock_two_years_ahead_deletes_nothing_and_is_kept_in_mind_over_re
         assert_eq!(done, Retained::default());
         assert!(matches!(followed, Followed::NotYet { .. }), "{followed:?}");
     }
-    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 20, "the session is known");
+    assert_eq!(
+        store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq,
+        20,
+        "the session is known"
+    );
     assert_eq!(automatic(&store, START, now).await, (Resolution::Raw, 20));
     // Even if nobody corrects the clock, not everything is deleted at once.
     let passed = CONFIRMED_BY_NOBODY + Duration::from_secs(100);
@@ -108,7 +113,7 @@ pub async fn rows_said_to_be_complete_from_the_future_on_are_looked_at_anew(plac
         let fault = start + 21 * SECOND;
         store.retain(&LIMITS, fault + ahead * DAY).await.unwrap();
         store.open_sessions(&id, &hello(&[session]), fault).await.unwrap();
-        let known = store.committed(&[session]).await.unwrap();
+        let known = store.committed(&[session].map(SessionId::new)).await.unwrap();
         (agent.seq, agent.epoch) = (known[0].seq, known[0].epoch);
         commit(&store, &mut agent, fault, 600).await;
         let now = fault + 600 * SECOND;
@@ -136,7 +141,7 @@ pub async fn a_session_committed_to_under_a_clock_in_1970_is_not_forgotten(place
     let first = "UPDATE sessions SET committed_at = (SELECT rollup_5m_from FROM retention)";
     place.execute(first).await;
     store.retain(&LIMITS, START + DAY).await.unwrap();
-    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 3);
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, 3);
     assert_sound(&store).await;
 }
 

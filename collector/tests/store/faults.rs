@@ -18,6 +18,7 @@ use testbed::{PATIENCE, in_time, until};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use wire::frame::Sample;
+use wire::id::SessionId;
 
 use crate::batches::{Agent, SECOND, START, client, hello, sample};
 use crate::cluster;
@@ -44,7 +45,8 @@ impl Working {
         let running = Writer::start(store.clone(), limits, 1 << 20, Surroundings::default());
         let writer = running.handle();
         let epoch = states[0].epoch;
-        let open = OpenSession { client: client("web"), session: 1, epoch, committed: 0 };
+        let open =
+            OpenSession { client: client("web"), session: SessionId::new(1), epoch, committed: 0 };
         let (state, progress) = (writer.changes(), writer.open(open));
         let agent = Agent::new("web", 1, epoch.0);
         let mut working =
@@ -297,7 +299,7 @@ async fn a_server_that_may_lose_what_it_acknowledges_is_refused_unless_allowed()
     let batch = Agent::new("web", 1, 1).next(vec![sample("eth0", START, 1)]);
     let reason = store.commit(&batch).await.unwrap_err().in_full().to_string();
     assert!(words.iter().all(|word| reason.contains(word)), "{reason}");
-    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 0);
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

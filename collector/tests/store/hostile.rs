@@ -15,6 +15,7 @@ use collector::writer::{
 use testbed::{PATIENCE, in_time};
 use tokio::sync::watch;
 use wire::frame::{Frame, Mix};
+use wire::id::SessionId;
 
 use crate::batches::{Agent, DAY, MINUTE, SECOND, START, all, batch, client, hello, nic, sample};
 use crate::suite::Place;
@@ -37,7 +38,8 @@ impl Connected {
     ) -> Self {
         let opened = store.open_sessions(&client(id), &hello(&[session]), START).await.unwrap();
         let (epoch, committed) = (opened[0].epoch, opened[0].seq);
-        let open = OpenSession { client: client(id), session, epoch, committed };
+        let open =
+            OpenSession { client: client(id), session: SessionId::new(session), epoch, committed };
         let mut agent = Agent::new(id, session, epoch.0);
         agent.seq = committed;
         Self { agent, writer: writer.clone(), progress: writer.open(open) }
@@ -123,7 +125,7 @@ async fn while_the_disk_has_no_room_nothing_is_written_and_the_reason_is_told() 
     web.submit(frame).await;
     in_time("the reason", state.wait_for(|it| *it == why)).await.unwrap();
     tokio::time::sleep(LIMITS.max_delay * 5).await;
-    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 0);
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, 0);
     disk.send_replace(None);
     web.committed().await;
     assert_eq!(*state.borrow_and_update(), None);
@@ -132,7 +134,7 @@ async fn while_the_disk_has_no_room_nothing_is_written_and_the_reason_is_told() 
     let frame = web.agent.frame(vec![sample("eth0", START + SECOND, 1)]);
     web.submit(frame).await;
     writer.stop(PATIENCE).await;
-    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 1);
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,7 +151,7 @@ async fn nothing_is_committed_before_the_stores_clock_is_known() {
     let frame = web.agent.frame(vec![sample("eth0", START, 1), sample("eth0", far, 1)]);
     web.submit(frame).await;
     tokio::time::sleep(LIMITS.max_delay * 5).await;
-    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 0);
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, 0);
     dates.set(START, collector::time::boot(), RetentionLimits::default().longest());
     web.committed().await;
     let kept = store.series(&all("web", "eth0", Resolution::Raw)).await.unwrap().points;
@@ -170,7 +172,7 @@ pub async fn figures_beyond_any_link_delay_nobody(place: &impl Place) {
     let told = told.quarantined.expect("it is told");
     assert!(told.contains("more than any link carries"), "{told}");
     assert_eq!(place.numbers("SELECT count(*) FROM quarantine").await, [10_000]);
-    assert_eq!(store.committed(&[2]).await.unwrap()[0].seq, 20_000);
+    assert_eq!(store.committed(&[2].map(SessionId::new)).await.unwrap()[0].seq, 20_000);
 }
 
 pub async fn sums_that_no_column_holds_delay_nobody_and_are_quarantined_whole(place: &impl Place) {
@@ -182,7 +184,7 @@ pub async fn sums_that_no_column_holds_delay_nobody_and_are_quarantined_whole(pl
     eprintln!("5000 frames of 2^56: honest commits {alone:?} alone, {beside:?} beside");
     assert!(beside < PATIENCE, "{beside:?}; {alone:?} alone");
     assert!(told.quarantined.is_some(), "it is told");
-    assert_eq!(store.committed(&[2]).await.unwrap()[0].seq, 5000);
+    assert_eq!(store.committed(&[2].map(SessionId::new)).await.unwrap()[0].seq, 5000);
     let kept = place.numbers("SELECT count(*) FROM bandwidth_stats WHERE client = 2").await[0];
     let refused = place.numbers("SELECT count(*) FROM quarantine").await[0];
     assert_eq!(kept + refused, 5000);
@@ -299,5 +301,5 @@ pub async fn a_session_that_began_in_the_future_is_forgotten_too(place: &impl Pl
     far.sessions[0].started_ns = i64::MAX.cast_unsigned();
     store.open_sessions(&client("web"), &far, START).await.unwrap();
     store.retain(&RetentionLimits::default(), START + 10_000 * DAY).await.unwrap();
-    assert_eq!(store.committed(&[1]).await.unwrap(), []);
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap(), []);
 }

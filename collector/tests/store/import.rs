@@ -10,6 +10,7 @@ use collector::store::{Check, Commit, Query, Resolution, Retain, RetentionLimits
 use collector::time::now_ns;
 use testbed::until;
 use wire::frame::{Gap, Mix, MixCounts};
+use wire::id::SessionId;
 use wire::message::{Inventory, Nic};
 
 use crate::batches::{Agent, DAY, MINUTE, SECOND, all, batch, client, hello, nic, sample};
@@ -31,7 +32,7 @@ async fn fill(path: &Path) -> SqliteStore {
         let eth0 = Nic { name: nic("eth0"), mac: [1, 2, 3, 4, 5, 6], ..Nic::default() };
         let inventory = Inventory { nics: vec![Nic { up: true, mtu: 9000, ..eth0 }] };
         store.record_inventory(&client(id), &inventory, start).await.unwrap();
-        store.record_clock_offset(sessions[1], -77).await.unwrap();
+        store.record_clock_offset(SessionId::new(sessions[1]), -77).await.unwrap();
         for session in sessions {
             let mut agent = Agent::new(id, session, 1);
             for day in 0..12 {
@@ -84,8 +85,8 @@ async fn assert_same(file: &Path, place: &Postgres) {
     let (before, after): (Vec<_>, Vec<_>) = (known(&clients), known(&moved));
     assert_eq!(before, after);
     for sessions in [[1, u64::MAX], [3, 4]] {
-        let committed = here.committed(&sessions).await.unwrap();
-        assert_eq!(committed, there.committed(&sessions).await.unwrap());
+        let committed = here.committed(&sessions.map(SessionId::new)).await.unwrap();
+        assert_eq!(committed, there.committed(&sessions.map(SessionId::new)).await.unwrap());
     }
     for client in ["web", "db-1"] {
         for nic in ["eth0", "eth1"] {

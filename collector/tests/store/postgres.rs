@@ -14,6 +14,7 @@ use settings::InFull;
 use testbed::until;
 use tokio_postgres::SimpleQueryMessage;
 use wire::frame::Sample;
+use wire::id::SessionId;
 
 use crate::batches::{Agent, DAY, SECOND, START, all, batch, client, hello, sample};
 use crate::statements::Held;
@@ -232,7 +233,7 @@ async fn a_store_goes_on_after_the_server_has_cut_its_connections() {
             assert!(tries < 8, "{error}");
         }
     }
-    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 5);
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, 5);
     let series = store.series(&all("web", "eth0", Resolution::Raw)).await.unwrap();
     assert_eq!(series.points.len(), 5);
 }
@@ -336,7 +337,11 @@ async fn a_commit_of_which_nothing_was_heard_is_settled_and_counted_once() {
         lose.store(true, Ordering::SeqCst);
         if let Err(error) = store.commit(&batch).await {
             // If the server saw the cut before the COMMIT, nothing is committed.
-            assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, n, "{error}");
+            assert_eq!(
+                store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq,
+                n,
+                "{error}"
+            );
             store.commit(&batch).await.unwrap();
         }
         assert!(!lose.load(Ordering::SeqCst), "the answer was lost");

@@ -98,7 +98,8 @@ pub async fn purging_leaves_no_row_of_a_client_and_all_of_the_others(place: &imp
     let store = place.open().await;
     let mut agents = [("web", 1), ("db", 2)].map(|(id, session)| Agent::new(id, session, 1));
     for agent in &mut agents {
-        let opened = store.open_sessions(&agent.client, &hello(&[agent.session]), START).await;
+        let opened =
+            store.open_sessions(&agent.client, &hello(&[agent.session.get()]), START).await;
         opened.unwrap();
         for (later, up) in [(0, true), (1, false)] {
             let nic = Nic { name: nic("eth0"), index: 2, up, ..Nic::default() };

@@ -8,6 +8,7 @@ use collector::store::sqlite::{OpenError, SqliteReader, SqliteRegister, SqliteSt
 use collector::store::{Commit, Database, Query, Resolution, Store};
 use rusqlite::Connection;
 use settings::InFull;
+use wire::id::SessionId;
 
 use crate::batches::{Agent, SECOND, START, all, client, hello, sample};
 use crate::suite::{Place, ReportRow};
@@ -176,7 +177,7 @@ async fn what_was_committed_is_in_the_files_before_it_is_acknowledged() {
     let wal = place.path().with_extension("db-wal");
     std::fs::copy(wal, killed.path().join("netmon.db-wal")).unwrap();
     let store = SqliteStore::open(&copy).unwrap();
-    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 1);
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, 1);
     let series = store.series(&all("web", "eth0", Resolution::Raw)).await.unwrap();
     assert_eq!(series.points.len(), 1);
 }

@@ -9,7 +9,7 @@ use collector::web::{Access, HttpTls, SignedOut, WebLimits, WebState, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use wire::frame::{Counts, Frame, Sample};
-use wire::id::{ClientId, NicName};
+use wire::id::{ClientId, NicName, SessionId};
 use wire::message::Host;
 
 use crate::client::{Answer, get};
@@ -114,7 +114,7 @@ fn frame(seq: u64) -> Frame {
         ..Sample::default()
     };
     Frame {
-        session: 1,
+        session: SessionId::new(1),
         first_seq: seq,
         last_seq: seq,
         gap: 0,

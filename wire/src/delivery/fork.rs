@@ -1,6 +1,7 @@
 //! Distinguishes a fork from a repeat. The database has records of a session: either this agent made
 //! them, or another future of it did, before its host was set back to an earlier state.
 
+use crate::id::SessionId;
 /// An agent's knowledge of one of its sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Own {
@@ -33,7 +34,7 @@ pub enum Written {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredProgress {
     /// The session.
-    pub session: u64,
+    pub session: SessionId,
     /// Every sequence number up to this one is committed.
     pub seq: u64,
     /// Digest of the record that ends with this number ([`crate::codec::digest`]). `None` if the
@@ -64,7 +65,7 @@ mod tests {
         Own { committed: 100, sent: 120, last: 130, whole: true, told: Written::Nothing };
 
     const fn told(seq: u64, digest: Option<u64>) -> StoredProgress {
-        StoredProgress { session: 1, seq, digest }
+        StoredProgress { session: SessionId::new(1), seq, digest }
     }
 
     #[test]

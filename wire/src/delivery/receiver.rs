@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::window::{MISSING_MAX, WINDOW};
+use crate::id::SessionId;
 use crate::message::{Ack, SeqRange};
 
 /// The outcome of an arrived record.
@@ -21,7 +22,7 @@ pub enum Accepted {
 /// Sorts the records of one session.
 #[derive(Debug)]
 pub struct Receiver<T> {
-    session: u64,
+    session: SessionId,
     committed: u64,
     /// Last number returned by [`Receiver::pop`].
     received: u64,
@@ -32,7 +33,7 @@ pub struct Receiver<T> {
 impl<T> Receiver<T> {
     /// A receiver for a session that the database has up to `committed`.
     #[must_use]
-    pub const fn new(session: u64, committed: u64) -> Self {
+    pub const fn new(session: SessionId, committed: u64) -> Self {
         Self { session, committed, received: committed, kept: BTreeMap::new() }
     }
 
@@ -136,7 +137,7 @@ mod tests {
 
     #[test]
     fn records_come_out_in_order_however_they_arrive() {
-        let mut receiver = Receiver::new(1, 10);
+        let mut receiver = Receiver::new(SessionId::new(1), 10);
         assert_eq!(receiver.accept(range(13, 13), "c"), Accepted::Kept);
         assert_eq!(receiver.accept(range(12, 12), "b"), Accepted::Kept);
         assert_eq!(receiver.pop(), None);
@@ -149,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_is_known_is_a_duplicate_and_what_lies_across_is_refused() {
-        let mut receiver = Receiver::new(1, 10);
+        let mut receiver = Receiver::new(SessionId::new(1), 10);
         assert_eq!(receiver.accept(range(9, 10), ()), Accepted::Duplicate);
         assert_eq!(receiver.accept(range(10, 11), ()), Accepted::Overlap);
         assert_eq!(receiver.accept(range(13, 15), ()), Accepted::Kept);
@@ -162,14 +163,14 @@ mod tests {
 
     #[test]
     fn there_is_room_for_a_window_and_no_more() {
-        let mut receiver = Receiver::new(1, 0);
+        let mut receiver = Receiver::new(SessionId::new(1), 0);
         assert_eq!(receiver.accept(range(WINDOW, WINDOW), ()), Accepted::Kept);
         assert_eq!(receiver.accept(range(WINDOW + 1, WINDOW + 1), ()), Accepted::Beyond);
     }
 
     #[test]
     fn an_acknowledgement_names_a_bounded_number_of_gaps() {
-        let mut receiver = Receiver::new(1, 0);
+        let mut receiver = Receiver::new(SessionId::new(1), 0);
         for n in 1..=WINDOW / 2 {
             receiver.accept(range(2 * n, 2 * n), ());
         }

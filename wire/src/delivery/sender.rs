@@ -197,6 +197,7 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::SessionId;
 
     const RTT: Duration = Duration::from_millis(20);
 
@@ -209,7 +210,7 @@ mod tests {
     }
 
     fn ack(received: u64, missing: &[SeqRange]) -> Ack {
-        Ack { session: 1, committed: 0, received, missing: missing.to_vec() }
+        Ack { session: SessionId::new(1), committed: 0, received, missing: missing.to_vec() }
     }
 
     #[test]
@@ -297,7 +298,7 @@ mod tests {
         sender.on_connected(0);
         sender.on_streamed(1, 3);
         sender.on_ack(
-            &Ack { session: 1, committed: 99, received: 99, missing: vec![] },
+            &Ack { session: SessionId::new(1), committed: 99, received: 99, missing: vec![] },
             at(0),
             RTT,
         );

@@ -10,6 +10,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use wire::delivery::{Accepted, Own, Receiver, Sender, StoredProgress, WINDOW, Written, is_fork};
+use wire::id::SessionId;
 use wire::message::{Ack, SeqRange};
 
 const RTT: Duration = Duration::from_millis(10);
@@ -238,7 +239,7 @@ impl World {
             disputed: BTreeSet::new(),
             under_way: Vec::new(),
             acks: Vec::new(),
-            receiver: Receiver::new(1, 0),
+            receiver: Receiver::new(SessionId::new(1), 0),
             at: 0,
             collectors: Default::default(),
             databases: vec![Database::default()],
@@ -275,7 +276,7 @@ impl World {
         let batch = self.collectors[collector].batch.take();
         self.collectors[collector] =
             Collector { session, epoch, committed, queue: Vec::new(), batch };
-        self.receiver = Receiver::new(1, committed);
+        self.receiver = Receiver::new(SessionId::new(1), committed);
         self.agent.sender.on_connected(committed.min(self.agent.made));
         self.agent.sent.clear();
     }
@@ -287,7 +288,7 @@ impl World {
         let database = &mut self.databases[session];
         database.epoch = self.openings;
         let digest = database.tiles.last().map(Record::digest);
-        StoredProgress { session: session as u64, seq: database.committed, digest }
+        StoredProgress { session: SessionId::new(session as u64), seq: database.committed, digest }
     }
 
     /// The agent's knowledge of its session.

@@ -127,6 +127,7 @@ fn absorbed(before: &Frame, frame: &Frame) -> Option<Frame> {
 mod tests {
     use proptest::prelude::*;
     use wire::frame::Counts;
+    use wire::id::SessionId;
 
     use super::*;
 
@@ -142,7 +143,7 @@ mod tests {
         };
         (0..count)
             .map(|n| Frame {
-                session: 1,
+                session: SessionId::new(1),
                 first_seq: n + 1,
                 last_seq: n + 1,
                 gap: 0,
@@ -212,7 +213,14 @@ mod tests {
                     ..Mix::default()
                 };
                 let mixes = samples.iter().map(mix).collect();
-                Frame { session: 1, first_seq: seq, last_seq: seq, gap, samples, mixes }
+                Frame {
+                    session: SessionId::new(1),
+                    first_seq: seq,
+                    last_seq: seq,
+                    gap,
+                    samples,
+                    mixes,
+                }
             };
             (1..).zip(frames).map(frame).collect()
         })
@@ -234,7 +242,7 @@ mod tests {
     fn more_nics_than_a_record_holds_stay_in_records_of_their_own() {
         let nics = wire::frame::SAMPLES_MAX as u64;
         let frame = |seq: u64| Frame {
-            session: 1,
+            session: SessionId::new(1),
             first_seq: seq,
             last_seq: seq,
             gap: 0,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Row, params};
 use wire::frame::{Counts, Frame, Gap, INTERVAL_MAX_NS, SAMPLES_MAX, Sample};
+use wire::id::SessionId;
 use wire::message::SeqRange;
 use wire::private_file;
 
@@ -73,7 +74,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 /// A session of a damaged file.
 struct OldSession {
-    session: u64,
+    session: SessionId,
     started_ns: i64,
     last_seq: u64,
     committed_seq: i64,
@@ -88,7 +89,7 @@ impl OldSession {
         // The column is damaged; any valid value will do.
         let number = |at| row.get(at).map(|seq: i64| seq.clamp(0, last_seq.max(0)));
         Ok(Self {
-            session: row.get::<_, i64>(0)?.cast_unsigned(),
+            session: SessionId::of_column(row.get::<_, i64>(0)?),
             started_ns: row.get(1)?,
             last_seq: last_seq.max(0).cast_unsigned(),
             committed_seq: number(3)?,
@@ -184,7 +185,7 @@ impl Spool {
         let (mut records, mut lost) = (0, 0);
         for it in sessions {
             // Its boot stays unknown: what of its end is missing may be damage.
-            let id = it.session.cast_signed();
+            let id = it.session.to_column();
             let last_seq = it.last_seq.cast_signed();
             self.db.execute(
                 "INSERT INTO sessions VALUES (?1, ?2, ?3, ?4, ?3, ?5, ?6, ?7, 0)",
@@ -211,12 +212,12 @@ impl Spool {
     fn copy(
         &self,
         old: &Connection,
-        session: u64,
+        session: SessionId,
         missing: &mut SeqRange,
         forwards: bool,
     ) -> rusqlite::Result<u64> {
         let order = if forwards { "ASC" } else { "DESC" };
-        let id = session.cast_signed();
+        let id = session.to_column();
         let Ok(mut statement) = old.prepare(&format!(
             "SELECT first_seq, last_seq, frame, crc, level, made_ns FROM records
              WHERE session = ?1 ORDER BY first_seq {order}"
@@ -256,9 +257,12 @@ impl Spool {
         let Some(running) = self.running.filter(|_| self.beginning.is_none()) else {
             return Ok(());
         };
-        let [id, started, last, committed] =
-            [running.session, running.started_ns, running.last_seq, running.committed_seq]
-                .map(u64::cast_signed);
+        let [id, started, last, committed] = [
+            running.session.to_column(),
+            running.started_ns.cast_signed(),
+            running.last_seq.cast_signed(),
+            running.committed_seq.cast_signed(),
+        ];
         self.db.execute(
             "INSERT OR IGNORE INTO sessions VALUES (?1, ?2, ?3, ?4, ?3, ?4, 0,
                  (SELECT coalesce(max(nth), 0) + 1 FROM sessions), 0)",
@@ -271,10 +275,14 @@ impl Spool {
     }
 
     /// Replaces a damaged record by a gap.
-    pub(super) fn replace_broken(&self, session: u64, broken: SeqRange) -> rusqlite::Result<()> {
+    pub(super) fn replace_broken(
+        &self,
+        session: SessionId,
+        broken: SeqRange,
+    ) -> rusqlite::Result<()> {
         self.db.execute(
             "DELETE FROM records WHERE session = ?1 AND first_seq = ?2",
-            [session, broken.first].map(u64::cast_signed),
+            [session.to_column(), broken.first.cast_signed()],
         )?;
         let lost = self.fill_holes(session)?;
         self.complain(lost, "damaged");
@@ -294,8 +302,8 @@ impl Spool {
 
     /// Adds a gap record wherever uncommitted numbers are in no record. Gives the count of these
     /// numbers.
-    pub(super) fn fill_holes(&self, session: u64) -> rusqlite::Result<u64> {
-        let id = session.cast_signed();
+    pub(super) fn fill_holes(&self, session: SessionId) -> rusqlite::Result<u64> {
+        let id = session.to_column();
         let [committed, last, forgotten] = self.db.query_row(
             "SELECT committed_seq, last_seq, forgotten_seq FROM sessions WHERE session = ?1",
             [id],
@@ -333,7 +341,7 @@ impl Spool {
     /// A gap of some numbers, with the counts that follow from the totals on both sides.
     fn gap_between(
         &self,
-        session: u64,
+        session: SessionId,
         first: u64,
         last: u64,
         gap: Gap,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::OFlag;
 use rusqlite::{Connection, OptionalExtension};
 use wire::frame::Frame;
+use wire::id::SessionId;
 use wire::message::SeqRange;
 use wire::private_file::{self, Acting};
 
@@ -55,7 +56,7 @@ pub struct Record {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpooledSession {
     /// Its id.
-    pub session: u64,
+    pub session: SessionId,
     /// When it began by the wall clock, nanoseconds since 1970 (UTC).
     pub started_ns: u64,
     /// Newest sequence number.

@@ -8,6 +8,7 @@ use settings::InFull;
 use wire::codec;
 use wire::delivery::{Own, StoredProgress, Written, is_fork};
 use wire::frame::{Frame, Gap};
+use wire::id::SessionId;
 use wire::message::SeqRange;
 
 use super::coarsen::{Coarseness, coarsen};
@@ -21,7 +22,7 @@ use crate::clocks::BootId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forked {
     /// Its id before.
-    pub before: u64,
+    pub before: SessionId,
     /// Its new state.
     pub session: SpooledSession,
     /// Amount by which its numbers are lower now.
@@ -51,7 +52,7 @@ impl Spool {
     pub fn fork(
         &mut self,
         told: &[StoredProgress],
-        mut new_id: impl FnMut() -> u64,
+        mut new_id: impl FnMut() -> SessionId,
     ) -> Result<Vec<Forked>, SpoolError> {
         self.reopen()?;
         let mut forked = Vec::new();
@@ -73,14 +74,14 @@ impl Spool {
         Ok(forked)
     }
 
-    fn cursor(&self, session: u64) -> rusqlite::Result<Option<Cursor>> {
+    fn cursor(&self, session: SessionId) -> rusqlite::Result<Option<Cursor>> {
         let written = self
             .db
             .prepare_cached(
                 "SELECT started_ns, last_seq, committed_seq, sent_seq, ended, boot FROM sessions
                  WHERE session = ?1",
             )?
-            .query_row([session.cast_signed()], |row| {
+            .query_row([session.to_column()], |row| {
                 let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
                 Ok(Cursor {
                     started_ns: row.get(0)?,
@@ -117,12 +118,12 @@ impl Spool {
         })
     }
 
-    fn written(&self, session: u64, seq: u64) -> rusqlite::Result<Written> {
+    fn written(&self, session: SessionId, seq: u64) -> rusqlite::Result<Written> {
         let mut statement = self.db.prepare_cached(
             "SELECT first_seq, last_seq, frame, crc FROM records
              WHERE session = ?1 AND first_seq <= ?2 ORDER BY first_seq DESC LIMIT 1",
         )?;
-        let mut rows = statement.query([session, seq].map(u64::cast_signed))?;
+        let mut rows = statement.query([session.to_column(), seq.cast_signed()])?;
         let Some(row) = rows.next()? else { return Ok(Written::Nothing) };
         let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
         let range = SeqRange { first: number(0)?, last: number(1)? };
@@ -139,7 +140,7 @@ impl Spool {
         &mut self,
         told: StoredProgress,
         cursor: &Cursor,
-        id: u64,
+        id: SessionId,
     ) -> Result<Forked, SpoolError> {
         let before = told.session;
         let started_ns = cursor.started_ns.cast_unsigned().saturating_add(1);
@@ -162,8 +163,8 @@ impl Spool {
             self.running = Some(forked.session);
         }
         tracing::error!(
-            session = format!("{:016x}", forked.before),
-            goes_on_as = format!("{:016x}", forked.session.session),
+            session = %forked.before,
+            goes_on_as = %forked.session.session,
             disputed = forked.disputed,
             "the database has other records of a session: this host was set back to an earlier \
              state (a snapshot, a restored data directory); records that can't be told apart are \
@@ -210,8 +211,12 @@ impl Spool {
             insert(&transaction, id, &record(&frame), level, made_ns)?;
         }
         session.last_seq = cursor.last - lowered;
-        let [old, new, agreed_seq, last] =
-            [before, id, agreed, session.last_seq].map(u64::cast_signed);
+        let [old, new, agreed_seq, last] = [
+            before.to_column(),
+            id.to_column(),
+            agreed.cast_signed(),
+            session.last_seq.cast_signed(),
+        ];
         transaction.execute("UPDATE sessions SET last_seq = ?2 WHERE session = ?1", [new, last])?;
         transaction.execute(
             "DELETE FROM records WHERE session = ?1 AND last_seq > ?2",
@@ -229,10 +234,10 @@ impl Spool {
     }
 
     /// The end of the record that contains a number.
-    fn end_of_record(&self, session: u64, seq: u64) -> rusqlite::Result<u64> {
+    fn end_of_record(&self, session: SessionId, seq: u64) -> rusqlite::Result<u64> {
         let end: Option<i64> = self.db.query_row(
             "SELECT max(last_seq) FROM records WHERE session = ?1 AND first_seq <= ?2",
-            [session, seq].map(u64::cast_signed),
+            [session.to_column(), seq.cast_signed()],
             |row| row.get(0),
         )?;
         Ok(end.map_or(seq, |end| seq.max(end.cast_unsigned())))
@@ -243,9 +248,10 @@ impl Spool {
 fn write_down(
     transaction: &Transaction<'_>,
     session: &SpooledSession,
-    before: u64,
+    before: SessionId,
 ) -> rusqlite::Result<()> {
-    let figures = [session.session, session.started_ns, before].map(u64::cast_signed);
+    let figures =
+        [session.session.to_column(), session.started_ns.cast_signed(), before.to_column()];
     let sql = "INSERT INTO sessions SELECT ?1, ?2, 0, 0, 0, 0, ended, nth, boot
                FROM sessions
                WHERE session = ?3";
@@ -256,14 +262,15 @@ fn write_down(
 /// one is given as a gap.
 fn read(
     transaction: &Transaction<'_>,
-    session: u64,
+    session: SessionId,
     numbers: RangeInclusive<u64>,
 ) -> rusqlite::Result<Vec<(Frame, Coarseness, u64)>> {
     let mut statement = transaction.prepare_cached(
         "SELECT first_seq, last_seq, frame, crc, level, made_ns FROM records
          WHERE session = ?1 AND last_seq >= ?2 AND first_seq <= ?3 ORDER BY first_seq",
     )?;
-    let [id, first, last] = [session, *numbers.start(), *numbers.end()].map(u64::cast_signed);
+    let [id, first, last] =
+        [session.to_column(), numbers.start().cast_signed(), numbers.end().cast_signed()];
     let mut rows = statement.query(params![id, first, last])?;
     let mut frames = Vec::new();
     while let Some(row) = rows.next()? {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::params;
 use wire::frame::Frame;
+use wire::id::SessionId;
 use wire::message::SeqRange;
 
 use super::age::Clock;
@@ -24,7 +25,7 @@ impl Spool {
     ///
     /// # Errors
     /// [`SpoolError::Sqlite`] if the file can't be written.
-    pub fn maintain(&mut self, running: u64, boot_ns: u64) -> Result<(), SpoolError> {
+    pub fn maintain(&mut self, running: SessionId, boot_ns: u64) -> Result<(), SpoolError> {
         self.reopen()?;
         let over = Instant::now() + TIME_MAX;
         let now_ns = self.clock.at(boot_ns);
@@ -43,7 +44,7 @@ impl Spool {
         self.wrap(self.coarsen_while(None, too_large))
     }
 
-    fn forget(&self, running: u64, now_ns: u64) -> rusqlite::Result<()> {
+    fn forget(&self, running: SessionId, now_ns: u64) -> rusqlite::Result<()> {
         let before = now_ns.saturating_sub(nanos(self.limits.keep_committed));
         let before = before.min(i64::MAX as u64).cast_signed();
         let transaction = self.db.unchecked_transaction()?;
@@ -68,7 +69,7 @@ impl Spool {
              AND NOT EXISTS (SELECT 1 FROM records WHERE records.session = sessions.session)
              AND NOT EXISTS (SELECT 1 FROM commits WHERE commits.session = sessions.session)",
             )?
-            .execute([running.cast_signed()])?;
+            .execute([running.to_column()])?;
         transaction.commit()
     }
 
@@ -89,8 +90,8 @@ impl Spool {
         let sessions = self
             .db
             .prepare_cached("SELECT session FROM sessions ORDER BY nth")?
-            .query_map([], |row| row.get(0))?
-            .collect::<rusqlite::Result<Vec<i64>>>()?;
+            .query_map([], |row| row.get(0).map(SessionId::of_column))?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
         for level in Coarseness::COARSENABLE {
             if too_old.is_some() && level == Coarseness::Gap {
                 return Ok(());
@@ -112,7 +113,7 @@ impl Spool {
 
     fn coarsen_session(
         &self,
-        session: i64,
+        session: SessionId,
         level: Coarseness,
         into: Coarseness,
         too_old: Option<u64>,
@@ -124,30 +125,35 @@ impl Spool {
              ORDER BY first_seq LIMIT ?4",
         )?;
         let made_before = too_old.map_or(i64::MAX, u64::cast_signed);
-        let mut rows = statement.query(params![session, level as u8, made_before, COARSEN_STEP])?;
-        let id = session.cast_unsigned();
+        let mut rows = statement.query(params![
+            session.to_column(),
+            level as u8,
+            made_before,
+            COARSEN_STEP
+        ])?;
         let (mut frames, mut made_ns): (Vec<Frame>, u64) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
             let first = row.get::<_, i64>(0)?.cast_unsigned();
             let last = row.get::<_, i64>(1)?.cast_unsigned();
             let range = SeqRange { first, last };
             let follows = frames.last().is_none_or(|frame| frame.last_seq + 1 == first);
-            if self.sent.overlaps(id, range) || !follows {
+            if self.sent.overlaps(session, range) || !follows {
                 if frames.is_empty() {
                     continue;
                 }
                 break;
             }
             made_ns = row.get::<_, i64>(2)?.cast_unsigned();
-            let Some((_, frame)) = checked(id, range, row, [3, 4]) else {
+            let Some((_, frame)) = checked(session, range, row, [3, 4]) else {
                 drop(rows);
-                self.replace_broken(id, range)?;
+                self.replace_broken(session, range)?;
                 return Ok(true);
             };
             frames.push(frame);
         }
         let Some((first, last)) = frames.first().zip(frames.last()) else { return Ok(false) };
-        let range = [session, first.first_seq.cast_signed(), last.last_seq.cast_signed()];
+        let range =
+            [session.to_column(), first.first_seq.cast_signed(), last.last_seq.cast_signed()];
         let before = frames.len();
         let coarse = coarsen(frames, into);
         if coarse.len() >= before && level == into {
@@ -161,7 +167,7 @@ impl Spool {
             )?
             .execute(range)?;
         for frame in &coarse {
-            insert(&transaction, id, &record(frame), into, made_ns)?;
+            insert(&transaction, session, &record(frame), into, made_ns)?;
         }
         transaction.commit()?;
         Ok(true)

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
+use wire::id::SessionId;
 use wire::message::SeqRange;
 use wire::private_file;
 
@@ -163,7 +164,8 @@ impl Spool {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
-            self.sent.add(number(0)?, SeqRange { first: number(1)?, last: number(2)? });
+            let session = SessionId::of_column(row.get(0)?);
+            self.sent.add(session, SeqRange { first: number(1)?, last: number(2)? });
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use settings::InFull;
 use wire::codec::{self, Received};
 use wire::frame::{Frame, Gap};
+use wire::id::SessionId;
 use wire::message::{Committed, SeqRange};
 
 use super::coarsen::Coarseness;
@@ -49,7 +50,7 @@ impl Spool {
                     self.sent.add(session, record.range);
                 }
             }
-            let id = session.cast_signed();
+            let id = session.to_column();
             transaction
                 .prepare_cached("UPDATE sessions SET last_seq = ?2 WHERE session = ?1")?
                 .execute([id, newest.cast_signed()])?;
@@ -72,7 +73,7 @@ impl Spool {
     /// [`SpoolError::Sqlite`] if the file can't be read.
     pub fn read(
         &mut self,
-        session: u64,
+        session: SessionId,
         range: SeqRange,
         max_bytes: usize,
     ) -> Result<Vec<Record>, SpoolError> {
@@ -102,11 +103,16 @@ impl Spool {
         }
     }
 
-    fn find(&self, session: u64, range: SeqRange, max_bytes: usize) -> rusqlite::Result<Found> {
+    fn find(
+        &self,
+        session: SessionId,
+        range: SeqRange,
+        max_bytes: usize,
+    ) -> rusqlite::Result<Found> {
         let known: Option<(i64, i64)> = self
             .db
             .prepare_cached("SELECT committed_seq, last_seq FROM sessions WHERE session = ?1")?
-            .query_row([session.cast_signed()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row([session.to_column()], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let Some((committed, written)) = known else {
             // It was in a file that was lost.
@@ -125,7 +131,7 @@ impl Spool {
                  WHERE session = ?1 AND first_seq <= ?2), 0) AND ?3
              AND last_seq >= ?2 ORDER BY first_seq",
         )?;
-        let bounds = [session, range.first, range.last].map(u64::cast_signed);
+        let bounds = [session.to_column(), range.first.cast_signed(), range.last.cast_signed()];
         let mut rows = statement.query(bounds)?;
         let (mut records, mut bytes, mut next) = (Vec::new(), 0, range.first);
         while bytes < max_bytes
@@ -169,7 +175,7 @@ impl Spool {
     ///
     /// # Errors
     /// [`SpoolError::Sqlite`] if the file can't be written: after a kill the bounds might change.
-    pub fn on_sent(&mut self, session: u64, range: SeqRange) -> Result<(), SpoolError> {
+    pub fn on_sent(&mut self, session: SessionId, range: SeqRange) -> Result<(), SpoolError> {
         self.sent.add(session, range);
         self.wrap(note_sent(&self.db, &self.sent, session))
     }
@@ -185,7 +191,7 @@ impl Spool {
             self.on_committed(*it, boot_ns)?;
             let settled = self.db.execute(
                 "UPDATE sessions SET sent_seq = committed_seq WHERE session = ?1",
-                [it.session.cast_signed()],
+                [it.session.to_column()],
             );
             self.wrap(settled.map(drop))
         })
@@ -206,7 +212,7 @@ impl Spool {
         if let Some(running) = self.running.as_mut().filter(|running| running.session == id) {
             running.committed_seq = seq;
         }
-        let [session, seq, now] = [id, seq, now_ns].map(u64::cast_signed);
+        let [session, seq, now] = [id.to_column(), seq.cast_signed(), now_ns.cast_signed()];
         let write = || {
             let transaction = self.db.unchecked_transaction()?;
             transaction
@@ -229,8 +235,8 @@ impl Spool {
 }
 
 /// Stores how far a session was sent without a hole, if that has grown.
-fn note_sent(db: &Connection, sent: &Sent, session: u64) -> rusqlite::Result<()> {
-    let id = session.cast_signed();
+fn note_sent(db: &Connection, sent: &Sent, session: SessionId) -> rusqlite::Result<()> {
+    let id = session.to_column();
     let known: i64 = db
         .prepare_cached(
             "SELECT coalesce(max(max(sent_seq, committed_seq)), 0) FROM sessions WHERE session = ?1",
@@ -247,23 +253,27 @@ fn note_sent(db: &Connection, sent: &Sent, session: u64) -> rusqlite::Result<()>
 /// Writes a record.
 pub(super) fn insert(
     db: &Connection,
-    session: u64,
+    session: SessionId,
     record: &Record,
     level: Coarseness,
     made_ns: u64,
 ) -> rusqlite::Result<()> {
     let Record { range, frame } = record;
     let crc = checksum(session, *range, frame);
-    let [session, first, last, made] =
-        [session, range.first, range.last, made_ns].map(u64::cast_signed);
+    let [session, first, last, made] = [
+        session.to_column(),
+        range.first.cast_signed(),
+        range.last.cast_signed(),
+        made_ns.cast_signed(),
+    ];
     db.prepare_cached("INSERT INTO records VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
         .execute(params![session, first, last, level as u8, made, frame, crc])?;
     Ok(())
 }
 
-fn checksum(session: u64, range: SeqRange, frame: &[u8]) -> u32 {
+fn checksum(session: SessionId, range: SeqRange, frame: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    for number in [session, range.first, range.last] {
+    for number in [session.get(), range.first, range.last] {
         hasher.update(&number.to_le_bytes());
     }
     hasher.update(frame);
@@ -273,7 +283,7 @@ fn checksum(session: u64, range: SeqRange, frame: &[u8]) -> u32 {
 /// The frame of a row, encoded and decoded, if its checksum is right. `at` are the columns of the
 /// frame and of its checksum, which records of version 1 lack.
 pub(super) fn checked(
-    session: u64,
+    session: SessionId,
     range: SeqRange,
     row: &Row<'_>,
     at: [usize; 2],
@@ -301,7 +311,7 @@ pub(super) fn record(frame: &Frame) -> Record {
 }
 
 /// A gap without counts.
-pub(super) const fn gap_frame(session: u64, first: u64, last: u64, gap: Gap) -> Frame {
+pub(super) const fn gap_frame(session: SessionId, first: u64, last: u64, gap: Gap) -> Frame {
     Frame {
         session,
         first_seq: first,
@@ -320,6 +330,6 @@ mod tests {
     fn the_checksum_of_a_record_is_what_spools_on_disk_hold() {
         // Made with Python: zlib.crc32(struct.pack("<QQQ", 0xfeed, 4, 5) + b"123456789").
         let range = SeqRange { first: 4, last: 5 };
-        assert_eq!(checksum(0xfeed, range, b"123456789"), 0x0a95_be92);
+        assert_eq!(checksum(SessionId::new(0xfeed), range, b"123456789"), 0x0a95_be92);
     }
 }

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
+use wire::id::SessionId;
 use wire::message::SeqRange;
 
 /// Ranges of sequence numbers per session, in order and apart.
 #[derive(Debug, Default)]
-pub(super) struct Sent(HashMap<u64, Vec<SeqRange>>);
+pub(super) struct Sent(HashMap<SessionId, Vec<SeqRange>>);
 
 impl Sent {
     /// Adds a range.
-    pub fn add(&mut self, session: u64, range: SeqRange) {
+    pub fn add(&mut self, session: SessionId, range: SeqRange) {
         let ranges = self.0.entry(session).or_default();
         let SeqRange { mut first, mut last } = range;
         ranges.retain(|known| {
@@ -25,20 +26,20 @@ impl Sent {
     }
 
     /// True if any number of a range was sent.
-    pub fn overlaps(&self, session: u64, range: SeqRange) -> bool {
+    pub fn overlaps(&self, session: SessionId, range: SeqRange) -> bool {
         let ranges = self.0.get(&session).into_iter().flatten();
         ranges.into_iter().any(|known| known.first <= range.last && range.first <= known.last)
     }
 
     /// How far everything after `from` was sent.
-    pub fn reach(&self, session: u64, from: u64) -> u64 {
+    pub fn reach(&self, session: SessionId, from: u64) -> u64 {
         let mut ranges = self.0.get(&session).into_iter().flatten();
         let next = ranges.find(|known| known.first <= from + 1 && from < known.last);
         next.map_or(from, |known| known.last)
     }
 
     /// The collector has said how far a session is: earlier sends don't matter any more.
-    pub fn forget(&mut self, session: u64) {
+    pub fn forget(&mut self, session: SessionId) {
         self.0.remove(&session);
     }
 }
@@ -54,12 +55,13 @@ mod tests {
     #[test]
     fn ranges_that_touch_become_one() {
         let mut sent = Sent::default();
+        let [one, two] = [1, 2].map(SessionId::new);
         for (first, last) in [(1, 3), (8, 9), (20, 20), (4, 7), (2, 2)] {
-            sent.add(1, range(first, last));
+            sent.add(one, range(first, last));
         }
-        assert_eq!(sent.0[&1], [range(1, 9), range(20, 20)]);
-        assert_eq!((sent.reach(1, 0), sent.reach(1, 9), sent.reach(1, 19)), (9, 9, 20));
-        assert_eq!((sent.reach(1, 10), sent.reach(2, 0)), (10, 0));
-        assert!(sent.overlaps(1, range(9, 12)) && !sent.overlaps(1, range(10, 19)));
+        assert_eq!(sent.0[&one], [range(1, 9), range(20, 20)]);
+        assert_eq!((sent.reach(one, 0), sent.reach(one, 9), sent.reach(one, 19)), (9, 9, 20));
+        assert_eq!((sent.reach(one, 10), sent.reach(two, 0)), (10, 0));
+        assert!(sent.overlaps(one, range(9, 12)) && !sent.overlaps(one, range(10, 19)));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Transaction, params};
 use wire::frame::{Frame, Gap, INTERVAL_MAX_NS, SAMPLES_MAX, Sample};
-use wire::id::NicName;
+use wire::id::{NicName, SessionId};
 use wire::message::SeqRange;
 
 use super::coarsen::Coarseness;
@@ -64,7 +64,7 @@ impl Spool {
     ///
     /// # Errors
     /// [`SpoolError::Sqlite`] if the file can't be read or written.
-    pub fn begin(&mut self, session: u64, now: Now) -> Result<u64, SpoolError> {
+    pub fn begin(&mut self, session: SessionId, now: Now) -> Result<u64, SpoolError> {
         self.boot = now.boot;
         let (before, written_ns) = self.wrap(self.what_was_broken_off(session))?;
         let passed_ns = self.clock.at(now.boot_ns).saturating_sub(written_ns);
@@ -90,7 +90,7 @@ impl Spool {
         };
         write_down(transaction, running, self.boot)?;
         write_clock(transaction, self.clock)?;
-        let id = running.session.cast_signed();
+        let id = running.session.to_column();
         let sql = "UPDATE sessions SET ended = ?2 WHERE session <> ?1 AND ended = 0";
         transaction.execute(sql, [id, BROKEN_OFF])?;
         for frame in beginning.until(first) {
@@ -104,25 +104,25 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Sqlite`] if the file can't be written; then the next run treats this one as
     /// killed.
-    pub fn end(&mut self, session: u64) -> Result<(), SpoolError> {
+    pub fn end(&mut self, session: SessionId) -> Result<(), SpoolError> {
         let sql = "UPDATE sessions SET ended = ?2 WHERE session = ?1";
-        self.wrap(self.db.execute(sql, [session.cast_signed(), ENDED]).map(drop))
+        self.wrap(self.db.execute(sql, [session.to_column(), ENDED]).map(drop))
     }
 
     /// The sessions that have something to deliver, oldest first, and after them `running`.
     ///
     /// # Errors
     /// [`SpoolError::Sqlite`] if the file can't be read.
-    pub fn sessions(&self, running: u64) -> Result<Vec<SpooledSession>, SpoolError> {
+    pub fn sessions(&self, running: SessionId) -> Result<Vec<SpooledSession>, SpoolError> {
         let read = || {
             let mut statement = self.db.prepare_cached(
                 "SELECT session, started_ns, last_seq, committed_seq FROM sessions
                  WHERE committed_seq < last_seq OR session = ?1 ORDER BY session = ?1, nth",
             )?;
-            let rows = statement.query_map([running.cast_signed()], |row| {
+            let rows = statement.query_map([running.to_column()], |row| {
                 let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
                 Ok(SpooledSession {
-                    session: number(0)?,
+                    session: SessionId::of_column(row.get(0)?),
                     started_ns: number(1)?,
                     last_seq: number(2)?,
                     committed_seq: number(3)?,
@@ -140,7 +140,7 @@ impl Spool {
 
     /// Gaps with which a session begins: the time since runs that were broken off, and a spool of
     /// which nothing could be saved. Also tells when the last of those wrote, by the spool's clock.
-    fn what_was_broken_off(&self, session: u64) -> rusqlite::Result<(Vec<Frame>, u64)> {
+    fn what_was_broken_off(&self, session: SessionId) -> rusqlite::Result<(Vec<Frame>, u64)> {
         let mut statement = self.db.prepare_cached(
             "SELECT session, coalesce((SELECT max(made_ns) FROM records
                  WHERE records.session = sessions.session), 0)
@@ -151,7 +151,7 @@ impl Spool {
             .collect::<rusqlite::Result<_>>()?;
         let mut ends: BTreeMap<NicName, u64> = BTreeMap::new();
         for (id, _) in &broken {
-            for (nic, sample) in self.newest_samples(id.cast_unsigned(), i64::MAX)? {
+            for (nic, sample) in self.newest_samples(SessionId::of_column(*id), i64::MAX)? {
                 ends.insert(nic, sample.start_ns.saturating_add(sample.interval_ns));
             }
         }
@@ -185,7 +185,7 @@ impl Spool {
     /// one.
     pub(super) fn newest_samples(
         &self,
-        session: u64,
+        session: SessionId,
         before: i64,
     ) -> rusqlite::Result<BTreeMap<NicName, Sample>> {
         let frames = self.neighbours(
@@ -205,11 +205,11 @@ impl Spool {
     pub(super) fn neighbours(
         &self,
         sql: &str,
-        session: u64,
+        session: SessionId,
         beside: i64,
     ) -> rusqlite::Result<Vec<Frame>> {
         let mut statement = self.db.prepare_cached(sql)?;
-        let mut rows = statement.query(params![session.cast_signed(), beside, NEIGHBOURS])?;
+        let mut rows = statement.query(params![session.to_column(), beside, NEIGHBOURS])?;
         let mut frames = Vec::new();
         while let Some(row) = rows.next()? {
             let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
@@ -222,7 +222,7 @@ impl Spool {
 
 fn write_down(db: &Connection, running: &SpooledSession, boot: BootId) -> rusqlite::Result<()> {
     let [session, started, boot] =
-        [running.session, running.started_ns, boot.0].map(u64::cast_signed);
+        [running.session.to_column(), running.started_ns.cast_signed(), boot.0.cast_signed()];
     db.execute(
         "INSERT OR IGNORE INTO sessions VALUES (?1, ?2, 0, 0, 0, 0, 0,
              (SELECT coalesce(max(nth), 0) + 1 FROM sessions), ?3)",

@@ -319,6 +319,7 @@ const _: () = assert!(NAMES_MAX >= LIST_MAX);
 #[cfg(test)]
 mod tests {
     use wire::frame::Sample;
+    use wire::id::SessionId;
     use wire::message::Nic;
 
     use super::*;
@@ -330,7 +331,14 @@ mod tests {
     fn frame(nics: std::ops::Range<usize>) -> Frame {
         let nic = |n: usize| NicName::new(&format!("eth{n}")).unwrap();
         let samples = nics.map(|n| Sample { nic: nic(n), ..Sample::default() }).collect();
-        Frame { session: 1, first_seq: 1, last_seq: 1, gap: 0, samples, mixes: vec![] }
+        Frame {
+            session: SessionId::new(1),
+            first_seq: 1,
+            last_seq: 1,
+            gap: 0,
+            samples,
+            mixes: vec![],
+        }
     }
 
     #[test]

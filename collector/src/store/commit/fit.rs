@@ -25,6 +25,7 @@ pub fn fit(batch: &mut Batch) {
 #[cfg(test)]
 mod tests {
     use wire::frame::{Counts, Frame, KernelCounts, Sample};
+    use wire::id::SessionId;
 
     use super::*;
     use crate::store::rows::batch::SessionBatch;
@@ -35,7 +36,7 @@ mod tests {
     fn what_can_not_be_kept_is_told_and_the_rest_fitted() {
         let nic = wire::id::NicName::new("eth0").unwrap();
         let frame = |seq, sample: Sample| Frame {
-            session: 1,
+            session: SessionId::new(1),
             first_seq: seq,
             last_seq: seq,
             gap: 0,
@@ -55,10 +56,10 @@ mod tests {
             frame(5, Sample { kernel, ..of(5, 1) }),
         ];
         let client = wire::id::ClientId::new("web").unwrap();
-        let session = SessionBatch::new(client, 1, Epoch(1), 0, frames.clone());
+        let session = SessionBatch::new(client, SessionId::new(1), Epoch(1), 0, frames.clone());
         let mut batch = Batch::new(vec![session]);
         fit(&mut batch);
-        let reason = |seq| batch.refused.get(&(1, seq)).map(ToString::to_string);
+        let reason = |seq| batch.refused.get(&(SessionId::new(1), seq)).map(ToString::to_string);
         let link = "4611686018427387904 on NIC eth0 is more than any link carries \
                     (86400000000000000)";
         assert_eq!(reason(2).as_deref(), Some(link));

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wire::id::ClientId;
+use wire::id::{ClientId, SessionId};
 
 use crate::store::commit::fit::fit;
 use crate::store::commit::search::Bisection;
@@ -89,7 +89,7 @@ pub struct Misdated {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TakenSession {
     /// Its id.
-    pub session: u64,
+    pub session: SessionId,
     /// Its opening.
     pub epoch: Epoch,
     /// Its committed number.
@@ -102,7 +102,7 @@ pub struct Quarantined {
     /// The client.
     pub client: ClientId,
     /// The session.
-    pub session: u64,
+    pub session: SessionId,
     /// Its opening.
     pub epoch: Epoch,
     /// Number of frames.
@@ -216,7 +216,7 @@ impl Plan {
 
     /// The sessions of the current part.
     #[must_use]
-    pub fn sessions(&self) -> Vec<u64> {
+    pub fn sessions(&self) -> Vec<SessionId> {
         let sessions = self.parts.last().into_iter().flat_map(|part| &part.batch.sessions);
         sessions.map(|session| session.session).collect()
     }

@@ -68,11 +68,11 @@ mod tests {
     use crate::store::rows::epoch::Epoch;
     use proptest::prelude::*;
     use wire::frame::Frame;
-    use wire::id::ClientId;
+    use wire::id::{ClientId, SessionId};
 
     fn batch(frames: u64) -> Batch {
         let frame = |seq| Frame {
-            session: 1,
+            session: SessionId::new(1),
             first_seq: seq,
             last_seq: seq,
             gap: 0,
@@ -81,7 +81,7 @@ mod tests {
         };
         let frames = (1..=frames).map(frame).collect();
         let client = ClientId::new("web").unwrap();
-        Batch::new(vec![SessionBatch::new(client, 1, Epoch(1), 0, frames)])
+        Batch::new(vec![SessionBatch::new(client, SessionId::new(1), Epoch(1), 0, frames)])
     }
 
     /// Bisects against a store that accepts by `accepts`. Returns the refused frames and the number of
@@ -91,7 +91,7 @@ mod tests {
         let mut trials = 0;
         while let Some(left_out) = bisection.next_trial() {
             let tried: Vec<u64> =
-                (1..=frames).filter(|seq| !left_out.contains(&(1, *seq))).collect();
+                (1..=frames).filter(|seq| !left_out.contains(&(SessionId::new(1), *seq))).collect();
             trials += 1;
             bisection.on_trial(accepts(&tried));
         }

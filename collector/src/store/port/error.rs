@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use wire::id::SessionId;
+
 /// The error of a database or its library, or a text where there is none.
 pub type Cause = Box<dyn Error + Send + Sync>;
 
@@ -9,16 +11,16 @@ pub type Cause = Box<dyn Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Sessions are not where the batch expects them; nothing was committed.
-    #[error("sessions {sessions:016x?} were opened or advanced by another connection")]
+    #[error("sessions {sessions:?} were opened or advanced by another connection")]
     Conflict {
         /// The sessions.
-        sessions: Vec<u64>,
+        sessions: Vec<SessionId>,
     },
     /// Another client has used this session id.
-    #[error("session {session:016x} belongs to client {owner}, not to {client}")]
+    #[error("session {session} belongs to client {owner}, not to {client}")]
     ForeignSession {
         /// The session.
-        session: u64,
+        session: SessionId,
         /// Its owner.
         owner: String,
         /// The client that asked for it.

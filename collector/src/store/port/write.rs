@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use wire::id::ClientId;
+use wire::id::{ClientId, SessionId};
 use wire::message::{Hello, Inventory};
 
 use crate::store::port::error::StoreError;
@@ -25,7 +25,7 @@ pub trait Store: Send + Sync + Debug {
     ) -> Result<Vec<SessionState>, StoreError>;
 
     /// The current progress of sessions; unknown ones are left out.
-    async fn committed(&self, sessions: &[u64]) -> Result<Vec<SessionState>, StoreError>;
+    async fn committed(&self, sessions: &[SessionId]) -> Result<Vec<SessionState>, StoreError>;
 
     /// Adds the rows of a batch and advances every session, all or nothing. Each session must be at its
     /// expected number and epoch; [`StoreError::Conflict`] names those that aren't. Rows that the store
@@ -46,14 +46,18 @@ pub trait Store: Send + Sync + Debug {
     ) -> Result<(), StoreError>;
 
     /// Stores how far an agent's clock is ahead of the collector's, nanoseconds.
-    async fn record_clock_offset(&self, session: u64, offset_ns: i64) -> Result<(), StoreError>;
+    async fn record_clock_offset(
+        &self,
+        session: SessionId,
+        offset_ns: i64,
+    ) -> Result<(), StoreError>;
 }
 
 /// The progress of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionState {
     /// Its id.
-    pub session: u64,
+    pub session: SessionId,
     /// Every sequence number up to this one is committed.
     pub seq: u64,
     /// Number of its openings.

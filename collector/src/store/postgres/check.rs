@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio_postgres::{Client, Row};
+use wire::id::SessionId;
 
 use super::citus;
 use super::error::Failure;
@@ -108,7 +109,7 @@ const SESSIONS: &str = "
 
 fn session(row: &Row) -> Result<SessionEvidence, Failure> {
     Ok(SessionEvidence {
-        session: row.try_get::<_, i64>(0)?.cast_unsigned(),
+        session: SessionId::of_column(row.try_get(0)?),
         client: row.try_get(1)?,
         committed: number(row, 2)?,
         covered: number(row, 3)?,
@@ -144,7 +145,7 @@ const LEDGERS: &str = "
 
 fn ledger(row: &Row) -> Result<LedgerEvidence, Failure> {
     Ok(LedgerEvidence {
-        session: row.try_get::<_, i64>(0)?.cast_unsigned(),
+        session: SessionId::of_column(row.try_get(0)?),
         nic: row.try_get::<_, i32>(1)?.into(),
         first: sums(row, 2)?,
         last: sums(row, 6)?,

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
-use wire::id::ClientId;
+use wire::id::{ClientId, SessionId};
 use wire::message::{Claim, HostKey};
 
 use super::error::Failure;
@@ -209,7 +209,7 @@ async fn claimed(
 ) -> Result<Option<Holder>, Failure> {
     let Holder { place, claim: Claim { host, session }, address } = holder;
     let (name, numbers) = (client.as_str(), numbers(*place));
-    let (address, session) = (address.to_string(), session.cast_signed());
+    let (address, session) = (address.to_string(), session.to_column());
     let (machine, boot) = (host.machine.as_slice(), host.boot.as_slice());
     let [name, collector, place] = values(&name, &numbers);
     let mut given: Vec<Value<'_>> = vec![
@@ -242,7 +242,7 @@ fn other(row: &Row) -> Result<Holder, Failure> {
     };
     let place = PlaceId { collector: number(row, 0)?, number: number(row, 1)? };
     let host = HostKey { machine: key(2)?, boot: key(3)? };
-    let claim = Claim { host, session: number(row, 4)? };
+    let claim = Claim { host, session: SessionId::of_column(row.try_get(4)?) };
     let address = row.try_get::<_, &str>(5)?.parse();
     let address = address.map_err(|_| Failure::failed("claims holds an invalid address"))?;
     Ok(Holder { place, claim, address })

@@ -1,6 +1,7 @@
 //! Commits: adds the rows of a batch to all tables in one transaction, or nothing.
 
 use tokio_postgres::{Client, Error};
+use wire::id::SessionId;
 
 use super::citus;
 use super::connect::PostgresConfig;
@@ -75,7 +76,7 @@ pub(super) async fn add(
 
 /// Finds out over another connection whether an unreported commit happened.
 async fn find_out(database: &Postgres, batch: &Batch, error: Error) -> Result<(), Failure> {
-    let sessions: Vec<u64> = batch.sessions.iter().map(|session| session.session).collect();
+    let sessions: Vec<SessionId> = batch.sessions.iter().map(|session| session.session).collect();
     let states = database.lease(async |client| session::states(client, &sessions).await).await?;
     let committed = batch.sessions.iter().all(|session| {
         let (epoch, digest) = (session.epoch, Some(session.digest));

@@ -5,6 +5,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
+use wire::id::SessionId;
 
 use super::error::Failure;
 use super::key::nic_key;
@@ -96,8 +97,8 @@ async fn read(
 
 fn gap(row: &Row, at: usize) -> Result<Option<ExportGap>, Error> {
     let Some(reason) = row.try_get::<_, Option<i64>>(at)? else { return Ok(None) };
-    let (session, first_seq, last_seq) =
-        (number(row, at + 1)?, number(row, at + 2)?, number(row, at + 3)?);
+    let session = SessionId::of_column(row.try_get(at + 1)?);
+    let (first_seq, last_seq) = (number(row, at + 2)?, number(row, at + 3)?);
     let reason = u8::try_from(reason).unwrap_or_default();
     Ok(Some(ExportGap { reason, session, first_seq, last_seq }))
 }

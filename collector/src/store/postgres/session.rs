@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
-use wire::id::ClientId;
+use wire::id::{ClientId, SessionId};
 use wire::message::Hello;
 
 use super::connect::BEGIN;
@@ -67,7 +67,7 @@ pub(super) async fn open_sessions(
     }
     let (mut keys, mut starts) = (Vec::new(), Vec::new());
     for session in &hello.sessions {
-        let key = session.session.cast_signed();
+        let key = session.session.to_column();
         if !keys.contains(&key) {
             keys.push(key);
             starts.push(time(session.started_ns));
@@ -94,7 +94,7 @@ pub(super) async fn open_sessions(
     if rows.len() < keys.len() {
         return Err(foreign(client, id, number, &keys).await?);
     }
-    let sessions: Vec<u64> = hello.sessions.iter().map(|session| session.session).collect();
+    let sessions: Vec<SessionId> = hello.sessions.iter().map(|session| session.session).collect();
     let states = in_order(&rows, &sessions)?;
     client.batch_execute("COMMIT").await?;
     Ok(states)
@@ -114,7 +114,7 @@ async fn foreign(
             &[(&keys, Type::INT8_ARRAY), (&number, Type::INT4)],
         )
         .await?;
-    let session = row.try_get::<_, i64>(0)?.cast_unsigned();
+    let session = SessionId::of_column(row.try_get(0)?);
     let (owner, client) = (row.try_get(1)?, id.to_string());
     Ok(StoreError::ForeignSession { session, owner, client }.into())
 }
@@ -123,9 +123,9 @@ async fn foreign(
 /// ones are left out.
 pub(super) async fn states(
     client: &Client,
-    sessions: &[u64],
+    sessions: &[SessionId],
 ) -> Result<Vec<SessionState>, Failure> {
-    let keys: Vec<i64> = sessions.iter().map(|session| session.cast_signed()).collect();
+    let keys: Vec<i64> = sessions.iter().copied().map(SessionId::to_column).collect();
     let rows = client
         .query_typed(
             "SELECT session, committed_seq, epoch,
@@ -139,13 +139,13 @@ pub(super) async fn states(
 }
 
 /// Rows of session, committed number, epoch and digest, in the order of `sessions`.
-fn in_order(rows: &[Row], sessions: &[u64]) -> Result<Vec<SessionState>, Failure> {
+fn in_order(rows: &[Row], sessions: &[SessionId]) -> Result<Vec<SessionState>, Failure> {
     let mut found = HashMap::new();
     for row in rows {
         let number = |at| row.try_get::<_, i64>(at).map(i64::cast_unsigned);
         let digest = row.try_get::<_, Option<i64>>(3)?.map(i64::cast_unsigned);
-        let state =
-            SessionState { session: number(0)?, seq: number(1)?, epoch: Epoch(number(2)?), digest };
+        let session = SessionId::of_column(row.try_get(0)?);
+        let state = SessionState { session, seq: number(1)?, epoch: Epoch(number(2)?), digest };
         found.insert(state.session, state);
     }
     Ok(sessions.iter().filter_map(|session| found.get(session).copied()).collect())
@@ -153,13 +153,13 @@ fn in_order(rows: &[Row], sessions: &[u64]) -> Result<Vec<SessionState>, Failure
 
 pub(super) async fn record_clock_offset(
     client: &Client,
-    session: u64,
+    session: SessionId,
     offset_ns: i64,
 ) -> Result<(), Failure> {
     client
         .execute_typed(
             "UPDATE sessions SET clock_offset_ns = $2 WHERE session = $1",
-            &[(&session.cast_signed(), Type::INT8), (&offset_ns, Type::INT8)],
+            &[(&session.to_column(), Type::INT8), (&offset_ns, Type::INT8)],
         )
         .await?;
     Ok(())

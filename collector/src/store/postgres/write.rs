@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use wire::id::ClientId;
+use wire::id::{ClientId, SessionId};
 use wire::message::{Hello, Inventory};
 
 use super::error::Failure;
@@ -24,7 +24,7 @@ impl Store for PostgresStore {
         self.lease(async |db| session::open_sessions(db, client, hello, now_ns).await).await
     }
 
-    async fn committed(&self, sessions: &[u64]) -> Result<Vec<SessionState>, StoreError> {
+    async fn committed(&self, sessions: &[SessionId]) -> Result<Vec<SessionState>, StoreError> {
         self.lease(async |db| session::states(db, sessions).await).await
     }
 
@@ -52,7 +52,11 @@ impl Store for PostgresStore {
         self.lease(async |db| inventory::record(db, client, inventory, now_ns).await).await
     }
 
-    async fn record_clock_offset(&self, session: u64, offset_ns: i64) -> Result<(), StoreError> {
+    async fn record_clock_offset(
+        &self,
+        session: SessionId,
+        offset_ns: i64,
+    ) -> Result<(), StoreError> {
         self.lease(async |db| session::record_clock_offset(db, session, offset_ns).await).await
     }
 }

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use wire::frame::Frame;
-use wire::id::ClientId;
+use wire::id::{ClientId, SessionId};
 
 use crate::store::rows::epoch::Epoch;
 use crate::store::rows::near::Near;
 use crate::store::rows::split;
 
 /// A frame within a batch: its session and first sequence number.
-pub type FrameKey = (u64, u64);
+pub type FrameKey = (SessionId, u64);
 
 /// Frames that go to quarantine, and why each does.
 pub type RefusedFrames = HashMap<FrameKey, Arc<str>>;
@@ -33,7 +33,7 @@ pub struct SessionBatch {
     /// The session's owner.
     pub client: ClientId,
     /// Its id.
-    pub session: u64,
+    pub session: SessionId,
     /// The opening under which the frames arrived.
     pub epoch: Epoch,
     /// The committed number that it builds on.
@@ -49,7 +49,7 @@ impl SessionBatch {
     #[must_use]
     pub fn new(
         client: ClientId,
-        session: u64,
+        session: SessionId,
         epoch: Epoch,
         expected: u64,
         frames: Vec<Frame>,

@@ -1,5 +1,7 @@
 //! Exported rows.
 
+use wire::id::SessionId;
+
 use crate::store::rows::series::{NicRange, Point};
 
 /// The range of an export.
@@ -40,7 +42,7 @@ pub struct ExportGap {
     /// The reason, a number of [`wire::frame::Gap`].
     pub reason: u8,
     /// The session.
-    pub session: u64,
+    pub session: SessionId,
     /// The first number.
     pub first_seq: u64,
     /// The last number.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use wire::frame::{Frame, Gap, Mix, Sample};
-use wire::id::{ClientId, NicName};
+use wire::id::{ClientId, NicName, SessionId};
 
 use crate::store::rows::batch::{Batch, SessionBatch};
 use crate::store::rows::near::Near;
@@ -49,7 +49,7 @@ pub struct GapRow<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ledger {
     /// The session.
-    pub session: u64,
+    pub session: SessionId,
     /// The NIC.
     pub nic: NicIndex,
     /// The agent's totals before the first of these samples.
@@ -105,7 +105,7 @@ impl<'a> BatchRows<'a> {
 /// Sessions whose frames are not contiguous after the expected number: they can't be at the batch's
 /// position.
 #[must_use]
-pub fn untiled(batch: &Batch) -> Vec<u64> {
+pub fn untiled(batch: &Batch) -> Vec<SessionId> {
     let tiles = |session: &&Arc<SessionBatch>| {
         let mut next = session.expected + 1;
         !session.frames.iter().all(|frame| {
@@ -235,7 +235,7 @@ impl<'a> Builder<'a> {
 }
 
 impl Running {
-    fn settle(&mut self, session: u64, sample: &Sample) {
+    fn settle(&mut self, session: SessionId, sample: &Sample) {
         let after = Figures {
             rx_bytes: sample.rx.total_bytes,
             tx_bytes: sample.tx.total_bytes,
@@ -292,12 +292,19 @@ mod tests {
     }
 
     fn frame(seq: u64, samples: Vec<Sample>) -> Frame {
-        Frame { session: 1, first_seq: seq, last_seq: seq, gap: 0, samples, mixes: vec![] }
+        Frame {
+            session: SessionId::new(1),
+            first_seq: seq,
+            last_seq: seq,
+            gap: 0,
+            samples,
+            mixes: vec![],
+        }
     }
 
     fn batch(frames: Vec<Frame>) -> Batch {
         let client = ClientId::new("web").unwrap();
-        Batch::new(vec![SessionBatch::new(client, 1, Epoch(1), 0, frames)])
+        Batch::new(vec![SessionBatch::new(client, SessionId::new(1), Epoch(1), 0, frames)])
     }
 
     #[test]
@@ -318,7 +325,7 @@ mod tests {
     fn a_refused_frame_goes_to_quarantine_and_is_covered_all_the_same() {
         let mut batch =
             batch(vec![frame(1, vec![sample(0, 1, 1)]), frame(2, vec![sample(0, 1, 2)])]);
-        batch.refused.insert((1, 2), "why".into());
+        batch.refused.insert((SessionId::new(1), 2), "why".into());
         let facts = BatchRows::of(&batch);
         assert_eq!((facts.samples.len(), facts.quarantine.len()), (1, 1));
         assert_eq!((facts.cursors[0].covered, facts.cursors[0].quarantined), (2, 1));
@@ -361,8 +368,8 @@ mod tests {
 
     #[test]
     fn frames_that_leave_numbers_out_are_found() {
-        assert_eq!(untiled(&batch(vec![frame(1, vec![]), frame(2, vec![])])), [] as [u64; 0]);
-        assert_eq!(untiled(&batch(vec![frame(2, vec![])])), [1]);
-        assert_eq!(untiled(&batch(vec![frame(1, vec![]), frame(3, vec![])])), [1]);
+        assert_eq!(untiled(&batch(vec![frame(1, vec![]), frame(2, vec![])])), [] as [SessionId; 0]);
+        assert_eq!(untiled(&batch(vec![frame(2, vec![])])), [SessionId::new(1)]);
+        assert_eq!(untiled(&batch(vec![frame(1, vec![]), frame(3, vec![])])), [SessionId::new(1)]);
     }
 }

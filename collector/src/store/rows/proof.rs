@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use wire::id::SessionId;
+
 /// The result of checking a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CheckReport {
@@ -109,7 +111,7 @@ pub(in crate::store) struct Evidence {
 /// Sequence numbers of a session, from its row and from the rows of other tables.
 #[derive(Debug)]
 pub(in crate::store) struct SessionEvidence {
-    pub session: u64,
+    pub session: SessionId,
     pub client: String,
     pub committed: i128,
     pub covered: i128,
@@ -123,7 +125,7 @@ pub(in crate::store) struct SessionEvidence {
 /// The sums of a session on one NIC.
 #[derive(Debug)]
 pub(in crate::store) struct LedgerEvidence {
-    pub session: u64,
+    pub session: SessionId,
     pub nic: i64,
     pub first: Sums,
     pub last: Sums,
@@ -152,9 +154,9 @@ pub(in crate::store) struct NicEvidence {
 /// The subject of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum About {
-    Session(u64),
+    Session(SessionId),
     /// A NIC, by its number, in a session.
-    Ledger(u64, i64),
+    Ledger(SessionId, i64),
     /// A NIC, by number, and the group of figures.
     Nic(i64, &'static str),
 }
@@ -209,7 +211,7 @@ pub(in crate::store) fn judge(evidence: &Evidence) -> Judgement {
             let named = evidence.nics.iter().find(|it| it.nic == *nic);
             let (client, name) = named.map_or(("?", "?"), |it| (&it.client, &it.name));
             let wrong = format!(
-                "client {client}, NIC {name}, session {session:016x}: the agent's totals grew by \
+                "client {client}, NIC {name}, session {session}: the agent's totals grew by \
                  {grown}, but its samples and gaps add up to {counted}"
             );
             judgement.find(About::Ledger(*session, *nic), wrong);
@@ -264,7 +266,7 @@ fn judge_session(session: &SessionEvidence) -> Option<String> {
     } else {
         return None;
     };
-    Some(format!("client {}, session {:016x}: {wrong}", session.client, session.session))
+    Some(format!("client {}, session {}: {wrong}", session.client, session.session))
 }
 
 #[cfg(test)]
@@ -277,7 +279,7 @@ mod tests {
 
     fn evidence() -> Evidence {
         let session = SessionEvidence {
-            session: 1,
+            session: SessionId::new(1),
             client: "web".into(),
             committed: 10,
             covered: 10,
@@ -287,7 +289,14 @@ mod tests {
             quarantine_rows: 0,
         };
         let (first, last, counted) = (sums(100), sums(150), sums(50));
-        let ledger = LedgerEvidence { session: 1, nic: 7, first, last, counted, uncounted_seqs: 0 };
+        let ledger = LedgerEvidence {
+            session: SessionId::new(1),
+            nic: 7,
+            first,
+            last,
+            counted,
+            uncounted_seqs: 0,
+        };
         let nic = NicEvidence {
             nic: 7,
             client: "web".into(),

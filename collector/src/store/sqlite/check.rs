@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, Transaction};
+use wire::id::SessionId;
 
 use super::error::Failure;
 use super::lease::Reads;
@@ -60,7 +61,7 @@ const SESSIONS: &str = "
 fn session(row: &Row<'_>) -> rusqlite::Result<SessionEvidence> {
     let number = |at| row.get::<_, i64>(at).map(i128::from);
     Ok(SessionEvidence {
-        session: row.get::<_, i64>(0)?.cast_unsigned(),
+        session: SessionId::of_column(row.get(0)?),
         client: row.get(1)?,
         committed: number(2)?,
         covered: number(3)?,
@@ -84,7 +85,7 @@ const LEDGERS: &str = "
 
 fn ledger(row: &Row<'_>) -> rusqlite::Result<LedgerEvidence> {
     Ok(LedgerEvidence {
-        session: row.get::<_, i64>(0)?.cast_unsigned(),
+        session: SessionId::of_column(row.get(0)?),
         nic: row.get(1)?,
         first: sums(row, 2)?,
         last: sums(row, 6)?,

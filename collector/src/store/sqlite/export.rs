@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use tokio::sync::mpsc;
+use wire::id::SessionId;
 
 use super::error::Failure;
 use super::lease::Reads;
@@ -109,6 +110,7 @@ fn read(
 fn gap(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<ExportGap>> {
     let Some(reason) = row.get(at)? else { return Ok(None) };
     let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
-    let (session, first_seq, last_seq) = (number(at + 1)?, number(at + 2)?, number(at + 3)?);
+    let session = SessionId::of_column(row.get(at + 1)?);
+    let (first_seq, last_seq) = (number(at + 2)?, number(at + 3)?);
     Ok(Some(ExportGap { reason, session, first_seq, last_seq }))
 }

@@ -1,7 +1,7 @@
 //! Clients and their sessions.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use wire::id::ClientId;
+use wire::id::{ClientId, SessionId};
 use wire::message::{Hello, Session};
 
 use super::error::Failure;
@@ -46,7 +46,7 @@ pub(super) fn open_sessions(
     for session in &hello.sessions {
         open_session(&transaction, client, id, session, now)?;
     }
-    let sessions: Vec<u64> = hello.sessions.iter().map(|session| session.session).collect();
+    let sessions: Vec<SessionId> = hello.sessions.iter().map(|session| session.session).collect();
     let states = states(&transaction, &sessions)?;
     transaction.commit()?;
     Ok(states)
@@ -59,7 +59,7 @@ fn open_session(
     session: &Session,
     now: i64,
 ) -> Result<(), Failure> {
-    let key = session.session.cast_signed();
+    let key = session.session.to_column();
     let owner: Option<String> = transaction
         .query_row(
             "SELECT client_id FROM sessions JOIN clients ON clients.id = client
@@ -84,7 +84,10 @@ fn open_session(
 }
 
 /// The progress of sessions. Unknown ones are left out.
-pub(super) fn states(db: &Connection, sessions: &[u64]) -> Result<Vec<SessionState>, Failure> {
+pub(super) fn states(
+    db: &Connection,
+    sessions: &[SessionId],
+) -> Result<Vec<SessionState>, Failure> {
     let mut select = db.prepare_cached(
         "SELECT committed_seq, epoch,
              CASE WHEN digest_seq = committed_seq THEN committed_digest END
@@ -92,7 +95,7 @@ pub(super) fn states(db: &Connection, sessions: &[u64]) -> Result<Vec<SessionSta
     )?;
     let mut states = Vec::with_capacity(sessions.len());
     for &session in sessions {
-        let state = select.query_row([session.cast_signed()], |row| {
+        let state = select.query_row([session.to_column()], |row| {
             let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
             let digest = row.get::<_, Option<i64>>(2)?.map(i64::cast_unsigned);
             Ok(SessionState { session, seq: number(0)?, epoch: Epoch(number(1)?), digest })
@@ -104,10 +107,10 @@ pub(super) fn states(db: &Connection, sessions: &[u64]) -> Result<Vec<SessionSta
 
 pub(super) fn record_clock_offset(
     db: &Connection,
-    session: u64,
+    session: SessionId,
     offset_ns: i64,
 ) -> Result<(), Failure> {
     db.prepare_cached("UPDATE sessions SET clock_offset_ns = ?2 WHERE session = ?1")?
-        .execute([session.cast_signed(), offset_ns])?;
+        .execute([session.to_column(), offset_ns])?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use wire::id::ClientId;
+use wire::id::{ClientId, SessionId};
 use wire::message::{Hello, Inventory};
 
 use super::lease::Writes;
@@ -26,7 +26,7 @@ impl Store for SqliteStore {
         self.writer().lease(move |db| session::open_sessions(db, &client, &hello, now_ns)).await
     }
 
-    async fn committed(&self, sessions: &[u64]) -> Result<Vec<SessionState>, StoreError> {
+    async fn committed(&self, sessions: &[SessionId]) -> Result<Vec<SessionState>, StoreError> {
         let sessions = sessions.to_vec();
         // Uses the writing connection, so it runs after a commit in progress.
         self.writer().lease(move |db| session::states(db, &sessions)).await
@@ -47,7 +47,11 @@ impl Store for SqliteStore {
         self.writer().lease(move |db| inventory::record(db, &client, &inventory, now_ns)).await
     }
 
-    async fn record_clock_offset(&self, session: u64, offset_ns: i64) -> Result<(), StoreError> {
+    async fn record_clock_offset(
+        &self,
+        session: SessionId,
+        offset_ns: i64,
+    ) -> Result<(), StoreError> {
         self.writer().lease(move |db| session::record_clock_offset(db, session, offset_ns)).await
     }
 }

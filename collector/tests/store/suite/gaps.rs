@@ -2,6 +2,7 @@
 
 use collector::store::Commit;
 use wire::frame::Gap;
+use wire::id::SessionId;
 
 use super::place::{Place, assert_sound, opened, raw};
 use crate::batches::{MINUTE, SECOND, START, batch, sample};
@@ -15,7 +16,7 @@ pub async fn gaps_are_exact_and_apart(place: &impl Place) {
     store.commit(&batch([agent.batch(vec![first, gap, last])])).await.unwrap();
     let forgotten = agent.record(5, Gap::Forgotten as u8, vec![]);
     store.commit(&batch([agent.batch(vec![forgotten])])).await.unwrap();
-    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 107);
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, 107);
     assert_eq!(raw(&store, "web", "eth0").await.len(), 2);
     let gaps = place.numbers("SELECT reason FROM gaps ORDER BY first_seq").await;
     assert_eq!(gaps, [1, 1, 3]);

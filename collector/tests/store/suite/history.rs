@@ -2,6 +2,7 @@
 
 use collector::store::{Commit, EventKind, NicEvent, NicRange};
 use wire::frame::{Gap, KernelCounts, Mix, MixCounts, Sample, flags};
+use wire::id::SessionId;
 use wire::message::{Inventory, Nic};
 
 use super::place::{Place, opened};
@@ -22,7 +23,7 @@ pub async fn clients_are_known_with_their_nics_and_clock(place: &impl Place) {
     };
     let inventory = Inventory { nics: vec![eth("eth1"), eth("eth0")] };
     store.record_inventory(&client("web"), &inventory, START + SECOND).await.unwrap();
-    store.record_clock_offset(1, -5_000_000).await.unwrap();
+    store.record_clock_offset(SessionId::new(1), -5_000_000).await.unwrap();
     let before_ns = collector::time::now_ns() / 1000 * 1000;
     store.commit(&agent.next(vec![sample("eth7", START, 1)])).await.unwrap();
     let clients = store.clients().await.unwrap();

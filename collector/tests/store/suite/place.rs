@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use collector::store::{Database, Epoch, Point, Resolution, SessionState};
+use wire::id::SessionId;
 
 use crate::batches::{Agent, START, all, client, hello};
 
@@ -39,7 +40,10 @@ pub struct ReportRow {
 pub async fn opened(place: &impl Place) -> (Arc<dyn Database>, Agent) {
     let store = place.open().await;
     let states = store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
-    assert_eq!(states, [SessionState { session: 1, seq: 0, epoch: Epoch(1), digest: None }]);
+    assert_eq!(
+        states,
+        [SessionState { session: SessionId::new(1), seq: 0, epoch: Epoch(1), digest: None }]
+    );
     (store, Agent::new("web", 1, 1))
 }
 

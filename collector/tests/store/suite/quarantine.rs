@@ -5,6 +5,7 @@ use std::time::UNIX_EPOCH;
 use collector::store::{Commit, Resolution, RetentionLimits};
 use wire::bounds::FIGURE_MAX;
 use wire::frame::Sample;
+use wire::id::SessionId;
 use wire::message::{Inventory, Nic};
 
 use super::place::{Place, assert_sound, opened, raw};
@@ -29,7 +30,7 @@ pub async fn a_frame_that_can_not_be_kept_goes_to_quarantine_alone(place: &impl 
     let taken = store.commit(&batch([agent.batch(frames)])).await.unwrap();
     let [told] = &taken.quarantined[..] else { panic!("{taken:?}") };
     assert_eq!((told.frames, told.whole), (2, false), "{told:?}");
-    assert_eq!(store.committed(&[1]).await.unwrap()[0].seq, 21);
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, 21);
     assert_eq!(raw(&store, "web", "eth0").await.len(), 19);
     let kept = place.numbers("SELECT first_seq FROM quarantine ORDER BY 1").await;
     assert_eq!(kept, [14, 19]);
@@ -61,7 +62,11 @@ pub async fn frames_in_quarantine_are_deleted_by_an_age_of_their_own(place: &imp
     assert!(kept().await == 0 && done.rows >= 450, "{done:?}");
     assert!(told.iter().any(|it| it.contains("450 sequence numbers were refused")), "{told:?}");
     assert_eq!(store.check().await.unwrap().findings, told, "that they were refused stays known");
-    assert_eq!(store.committed(&[1]).await.unwrap().len(), 1, "the session is younger than that");
+    assert_eq!(
+        store.committed(&[1].map(SessionId::new)).await.unwrap().len(),
+        1,
+        "the session is younger than that"
+    );
 }
 
 pub async fn a_client_with_too_many_nics_keeps_those_that_it_has(place: &impl Place) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use collector::store::{Commit, Resolution, Retained, RetentionLimits, SeriesRange};
 use wire::frame::{Gap, Mix, Sample};
+use wire::id::SessionId;
 
 use super::place::{Place, assert_sound, opened, raw};
 use crate::batches::{Agent, DAY, MINUTE, SECOND, START, all, batch, client, hello, nic, sample};
@@ -58,7 +59,7 @@ pub async fn a_session_long_silent_is_forgotten_and_the_proof_still_holds(place:
     // Long after the commit by this machine's clock, and after the samples.
     let now = START + 10_000 * DAY;
     store.retain(&RetentionLimits::default(), now).await.unwrap();
-    assert_eq!(store.committed(&[1]).await.unwrap(), []);
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap(), []);
     for table in ["bandwidth_stats", "bandwidth_1m", "bandwidth_5m", "gaps", "session_nics"] {
         let left = place.numbers(&format!("SELECT count(*) FROM {table}")).await;
         assert_eq!(left, [0], "{table}");

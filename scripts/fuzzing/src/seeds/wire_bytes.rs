@@ -4,7 +4,7 @@ use rcgen::{CertificateParams, KeyPair};
 use wire::certificate::Fingerprint;
 use wire::codec::{HEADER_LEN, encode_frame, encode_message, frame_bytes};
 use wire::frame::{Counts, Frame, KernelCounts, Mix, MixCounts, Sample};
-use wire::id::NicName;
+use wire::id::{NicName, SessionId};
 use wire::message::{
     Ack, Agreed, Claim, Committed, Digests, EnrollReply, EnrollRequest, Hello, Host, HostKey,
     Inventory, Message, Nic, Probe, ProbeReply, Refused, RenewRequest, SeqRange, Session,
@@ -70,7 +70,7 @@ fn mix(name: &str) -> Mix {
 
 fn frames() -> Vec<(&'static str, Frame)> {
     let frame = |samples: Vec<Sample>, mixes: Vec<Mix>| Frame {
-        session: 0xfeed_f00d_1234_5678,
+        session: SessionId::new(0xfeed_f00d_1234_5678),
         first_seq: 41,
         last_seq: 41,
         gap: 0,
@@ -144,7 +144,7 @@ fn of_kind_and_body(messages: Seeds) -> Seeds {
 }
 
 fn messages() -> Seeds {
-    let session = 0xfeed_f00d_1234_5678;
+    let session = SessionId::new(0xfeed_f00d_1234_5678);
     let host = Host {
         agent_version: "0.1.0".into(),
         os: "Debian GNU/Linux 12 (bookworm)".into(),
@@ -153,7 +153,7 @@ fn messages() -> Seeds {
         sample_interval_ns: 500_000_000,
     };
     let sessions = vec![
-        Session { session: 7, started_ns: 1_700_000_000_000_000_000 },
+        Session { session: SessionId::new(7), started_ns: 1_700_000_000_000_000_000 },
         Session { session, started_ns: 1_800_000_000_000_000_000 },
     ];
     let hello = Hello { sessions, alias: "Käse web 1".into(), host };

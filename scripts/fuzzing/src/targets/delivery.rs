@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use wire::delivery::{Accepted, Receiver, Sender, WINDOW};
+use wire::id::SessionId;
 use wire::message::{Ack, Committed, Message, SeqRange, Welcome};
 
 use super::support::{KIB, MIB};
@@ -39,7 +40,7 @@ fn sender(input: &[u8]) {
         let now = Duration::from_millis(nth * 300);
         match what % 8 {
             0 => {
-                let committed = vec![Committed { session: 1, seq: one }];
+                let committed = vec![Committed { session: SessionId::new(1), seq: one }];
                 let welcome = Welcome { committed, ..Welcome::default() };
                 if Message::Welcome(welcome).check().is_ok() {
                     // The shipper clamps it like this.
@@ -48,7 +49,8 @@ fn sender(input: &[u8]) {
             }
             1 | 2 => {
                 let missing = vec![SeqRange { first: other, last: one }];
-                let ack = Ack { session: 1, committed: one, received: other, missing };
+                let ack =
+                    Ack { session: SessionId::new(1), committed: one, received: other, missing };
                 if Message::Ack(ack.clone()).check().is_ok() {
                     sender.on_ack(&ack, now, RTT);
                 }
@@ -71,7 +73,7 @@ fn sender(input: &[u8]) {
 
 /// The collector's end. The agent may send it anything.
 fn receiver(input: &[u8]) {
-    let mut receiver = Receiver::new(1, 0);
+    let mut receiver = Receiver::new(SessionId::new(1), 0);
     let mut handed_out = 0;
     for (what, first, last) in steps(input) {
         // Skip numbers that a frame's check refuses.

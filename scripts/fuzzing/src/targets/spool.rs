@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use wire::codec::{self, Received};
 use wire::frame::Frame;
+use wire::id::SessionId;
 use wire::message::{Committed, SeqRange};
 
 use super::support::{KIB, MIB, directory};
@@ -28,7 +29,7 @@ pub(super) const TARGET: Target = Target {
 const SESSION: i64 = 7;
 
 /// The session that starts.
-const NEXT: u64 = 77;
+const NEXT: SessionId = SessionId::new(77);
 
 fn limits() -> SpoolLimits {
     let (max_size, keep_committed) = (8 << 20, Duration::from_secs(600));
@@ -157,7 +158,7 @@ impl Rows<'_> {
             return Value::Blob(self.take(len));
         }
         let frame = Frame {
-            session: SESSION.cast_unsigned(),
+            session: SessionId::of_column(SESSION),
             first_seq: first.cast_unsigned(),
             last_seq: last.cast_unsigned(),
             gap: kind % 7,
@@ -190,7 +191,7 @@ impl Rows<'_> {
             let _refused = put(db, table, &values);
         }
         // Ids of sessions are 64 random bits: no real file already has the next one.
-        let next = [NEXT.cast_signed()];
+        let next = [NEXT.to_column()];
         db.execute("DELETE FROM sessions WHERE session = ?1", next).expect("it can be deleted");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use wire::bounds::FIGURE_MAX;
 use wire::frame::{Counts, Frame, Sample};
-use wire::id::NicName;
+use wire::id::{NicName, SessionId};
 
 use super::*;
 
@@ -14,7 +14,14 @@ const MS: Duration = Duration::from_millis(1);
 fn frame(session: u64, seq: u64) -> Frame {
     let nic = NicName::new("eth0").unwrap();
     let sample = Sample { nic, interval_ns: 1, ..Sample::default() };
-    Frame { session, first_seq: seq, last_seq: seq, gap: 0, samples: vec![sample], mixes: vec![] }
+    Frame {
+        session: SessionId::new(session),
+        first_seq: seq,
+        last_seq: seq,
+        gap: 0,
+        samples: vec![sample],
+        mixes: vec![],
+    }
 }
 
 fn client(number: u64) -> ClientId {
@@ -25,7 +32,7 @@ fn client(number: u64) -> ClientId {
 fn batch(clients: u64, frames: u64) -> Batch {
     let session = |number| {
         let frames = (1..=frames).map(|seq| frame(number, seq)).collect();
-        SessionBatch::new(client(number), number, Epoch(1), 0, frames)
+        SessionBatch::new(client(number), SessionId::new(number), Epoch(1), 0, frames)
     };
     Batch::new((1..=clients).map(session).collect())
 }
@@ -53,13 +60,14 @@ fn run(batch: Batch, strikes: Strikes, takes: Duration, bad: impl Fn(u64, u64) -
         let kept = part.frames().filter(|it| part.refusal(it).is_none());
         let kept: Vec<_> = kept.map(|it| (it.session, it.first_seq)).collect();
         stored.cost += kept.len();
-        if kept.iter().any(|(session, seq)| bad(*session, *seq)) {
+        if kept.iter().any(|(session, seq)| bad(session.get(), *seq)) {
             assert!(plan.on_refused("because", stored.now));
             continue;
         }
         let taken = plan.on_taken(stored.now);
-        stored.committed.extend(taken.sessions.iter().map(|it| (it.session, stored.steps)));
-        let told = taken.quarantined.into_iter().map(|it| (it.session, (it.frames, it.whole)));
+        stored.committed.extend(taken.sessions.iter().map(|it| (it.session.get(), stored.steps)));
+        let told =
+            taken.quarantined.into_iter().map(|it| (it.session.get(), (it.frames, it.whole)));
         stored.quarantined.extend(told);
     }
     stored.strikes = plan.into_strikes();
@@ -123,7 +131,7 @@ fn what_turns_out_to_be_committed_is_told_with_what_was_quarantined_of_it() {
         assert!(plan.on_refused("because", 9 * SEARCHES));
     }
     assert_eq!(plan.on_found(|_| false).sessions, []);
-    let taken = plan.on_found(|it| it.session == 1);
+    let taken = plan.on_found(|it| it.session == SessionId::new(1));
     assert_eq!((taken.sessions.len(), taken.quarantined[0].frames), (1, 9));
     assert!(taken.quarantined[0].whole && plan.next_step().is_none());
 }
@@ -144,9 +152,9 @@ fn what_no_link_carries_is_never_tried_and_a_flood_of_it_is_told() {
 fn sessions_that_are_elsewhere_leave_and_the_rest_goes_on() {
     let mut plan = Plan::new(batch(3, 1), Strikes::default(), MS);
     assert!(plan.on_refused("because", MS));
-    assert_eq!(plan.sessions(), [1]);
-    plan.leave_out(|it| it.session == 1);
-    assert_eq!(plan.sessions(), [2, 3]);
+    assert_eq!(plan.sessions(), [1].map(SessionId::new));
+    plan.leave_out(|it| it.session == SessionId::new(1));
+    assert_eq!(plan.sessions(), [2, 3].map(SessionId::new));
     assert_eq!(plan.on_taken(MS).sessions.len(), 2);
     assert!(plan.next_step().is_none());
 }
@@ -156,7 +164,7 @@ fn a_store_that_refuses_even_the_quarantine_fails() {
     let mut plan = Plan::new(batch(1, 1), Strikes::default(), MS);
     let refused = (0..9).take_while(|_| plan.on_refused("because", MS)).count();
     assert!(refused < 5, "{refused}");
-    assert_eq!(plan.sessions(), [1], "it is tried again");
+    assert_eq!(plan.sessions(), [1].map(SessionId::new), "it is tried again");
 }
 
 proptest! {

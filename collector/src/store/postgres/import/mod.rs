@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use wire::id::SessionId;
 
 use self::columns::Columns;
 pub use self::source::ImportSource;
@@ -110,10 +111,10 @@ async fn is_there(client: &Client, dump: &Dump, source: &ImportSource) -> Result
     // A session that has started there explains more than one that is missing.
     if let Some((session, here)) = behind.min_by_key(|(session, _)| !there.contains_key(session)) {
         return Err(Failure::failed(format!(
-            "client {}, session {:016x}: an agent has begun it anew there ({} of {here} sequence \
+            "client {}, session {}: an agent has begun it anew there ({} of {here} sequence \
              numbers); import into a database that no agent has reached yet",
             source.client,
-            session.cast_unsigned(),
+            SessionId::of_column(*session),
             committed(session)
         )));
     }

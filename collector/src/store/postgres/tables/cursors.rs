@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use wire::id::SessionId;
 
 use super::nics::Ids;
 use crate::store::port::error::StoreError;
@@ -21,9 +22,15 @@ pub async fn advance(
 ) -> Result<(), Failure> {
     let row = |cursor: &Cursor<'_>| {
         let Cursor { session: it, covered, gaps, quarantined } = cursor;
-        let [session, expected, epoch, last, covered, gaps, quarantined] =
-            [it.session, it.expected, it.epoch.0, it.last_seq(), *covered, *gaps, *quarantined]
-                .map(u64::cast_signed);
+        let [session, expected, epoch, last, covered, gaps, quarantined] = [
+            it.session.to_column(),
+            it.expected.cast_signed(),
+            it.epoch.0.cast_signed(),
+            it.last_seq().cast_signed(),
+            covered.cast_signed(),
+            gaps.cast_signed(),
+            quarantined.cast_signed(),
+        ];
         let digest = it.digest.cast_signed();
         // A missing client has no session either.
         let client = ids.sessions.get(&it.session).map_or(-1, |client| i64::from(*client));
@@ -60,7 +67,7 @@ pub async fn advance(
         .await?;
     let mut moved = HashSet::new();
     for row in rows {
-        moved.insert(row.try_get::<_, i64>(0)?.cast_unsigned());
+        moved.insert(SessionId::of_column(row.try_get(0)?));
     }
     let mut conflicts = untiled(batch);
     for session in batch.sessions.iter().map(|session| session.session) {

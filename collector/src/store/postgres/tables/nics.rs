@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
-use wire::id::{ClientId, NicName};
+use wire::id::{ClientId, NicName, SessionId};
 
 use crate::store::postgres::error::Failure;
 use crate::store::postgres::inventory::add_nics;
@@ -34,7 +34,7 @@ pub fn ids(nics: &[NicIds], nic: NicIndex) -> Result<NicIds, Failure> {
 pub struct Ids {
     pub nics: Vec<NicIds>,
     /// The client's number, by session.
-    pub sessions: HashMap<u64, i32>,
+    pub sessions: HashMap<SessionId, i32>,
 }
 
 /// Cached numbers of clients and their NICs.

@@ -32,7 +32,7 @@ pub fn advance(
     for cursor in cursors {
         let session = cursor.session;
         let moved = update.execute(params![
-            session.session.cast_signed(),
+            session.session.to_column(),
             session.expected.cast_signed(),
             session.epoch.0.cast_signed(),
             session.last_seq().cast_signed(),

@@ -23,7 +23,11 @@ pub fn add(
         let nic = sample.map(|(nic, _)| ids(nics, nic)).transpose()?.map(|ids| ids.nic);
         let default = Sample::default();
         let figures = sample.map_or(&default, |(_, sample)| sample);
-        let range = [frame.session, frame.first_seq, frame.last_seq].map(u64::cast_signed);
+        let range = [
+            frame.session.to_column(),
+            frame.first_seq.cast_signed(),
+            frame.last_seq.cast_signed(),
+        ];
         let mut row = range.map(Some).to_vec();
         row.extend([Some((*reason).into()), nic]);
         row.push(nic.map(|_| int(figures.start_ns)).transpose()?);

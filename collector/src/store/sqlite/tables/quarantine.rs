@@ -16,8 +16,11 @@ pub fn add(
     let mut insert =
         transaction.prepare_cached("INSERT INTO quarantine VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
     for (frame, why) in frames {
-        let [session, first, last] =
-            [frame.session, frame.first_seq, frame.last_seq].map(u64::cast_signed);
+        let [session, first, last] = [
+            frame.session.to_column(),
+            frame.first_seq.cast_signed(),
+            frame.last_seq.cast_signed(),
+        ];
         insert.execute(params![session, first, last, now, why, frame_bytes(frame)])?;
     }
     Ok(())

@@ -81,7 +81,7 @@ fn committed(store: &Path) -> u64 {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let read = rusqlite::Connection::open_with_flags(store, flags).and_then(|db| {
         let sql = "SELECT committed_seq FROM sessions WHERE session = ?1";
-        db.query_row(sql, [SESSION.cast_signed()], |row| row.get::<_, i64>(0))
+        db.query_row(sql, [SESSION.to_column()], |row| row.get::<_, i64>(0))
     });
     // The store doesn't exist yet or is being written: the next look will succeed.
     read.map_or(0, i64::cast_unsigned)

@@ -6,7 +6,7 @@ use agent::ship::framer::Framer;
 use agent::ship::spool::{Now, Spool, SpoolLimits};
 use anyhow::Result;
 use wire::frame::{Counts, Mix, Sample};
-use wire::id::NicName;
+use wire::id::{NicName, SessionId};
 
 /// Length of a sample, nanoseconds.
 const SAMPLE_NS: u64 = 500_000_000;
@@ -21,7 +21,7 @@ const MIX: u64 = 20;
 const MAINTENANCE: u64 = 1200;
 
 /// The session.
-pub const SESSION: u64 = 0xbac_109;
+pub const SESSION: SessionId = SessionId::new(0xbac_109);
 
 /// Its NICs.
 pub const NICS: [&str; 2] = ["eth0", "eth1"];

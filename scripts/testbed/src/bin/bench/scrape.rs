@@ -9,7 +9,7 @@ use collector::live::Live;
 use collector::metrics::Metrics;
 use collector::time::now_ns;
 use wire::frame::Frame;
-use wire::id::ClientId;
+use wire::id::{ClientId, SessionId};
 use wire::message::Host;
 
 use super::swarm::traffic::Nic;
@@ -36,7 +36,7 @@ const INTERVAL_NS: u64 = 500_000_000;
 /// One client.
 struct Client {
     id: ClientId,
-    session: u64,
+    session: SessionId,
     seq: u64,
     nics: Vec<Nic>,
 }
@@ -69,7 +69,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         live.on_connected(&id, "", &Host::default(), now_ns());
         let session = u64::from(number) + 1;
         let nics = (0..options.nics).map(|nic| Nic::new(nic, session)).collect();
-        let mut client = Client { id, session, seq: 0, nics };
+        let mut client = Client { id, session: SessionId::new(session), seq: 0, nics };
         let frame = client.frame();
         live.observe(&client.id, &frame, now_ns());
         clients.push(client);

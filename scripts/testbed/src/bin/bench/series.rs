@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use testbed::Cluster;
 use tokio_postgres::NoTls;
 use wire::frame::{Counts, Frame, Sample};
-use wire::id::{ClientId, NicName};
+use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Hello, Session};
 
 use crate::table::{Table, median, met};
@@ -145,8 +145,10 @@ async fn series(store: &dyn Database) -> anyhow::Result<f64> {
 
 async fn fill(store: &dyn Database) -> anyhow::Result<()> {
     let client = ClientId::new("web")?;
-    let hello =
-        Hello { sessions: vec![Session { session: 1, started_ns: START }], ..Hello::default() };
+    let hello = Hello {
+        sessions: vec![Session { session: SessionId::new(1), started_ns: START }],
+        ..Hello::default()
+    };
     let opened = store.open_sessions(&client, &hello, START).await?;
     let epoch = opened.first().context("no session")?.epoch;
     let mut totals = [0; 2];
@@ -159,13 +161,20 @@ async fn fill(store: &dyn Database) -> anyhow::Result<()> {
             sample
         });
         let samples = samples.collect();
-        Frame { session: 1, first_seq: seq, last_seq: seq, gap: 0, samples, mixes: vec![] }
+        Frame {
+            session: SessionId::new(1),
+            first_seq: seq,
+            last_seq: seq,
+            gap: 0,
+            samples,
+            mixes: vec![],
+        }
     });
     loop {
         let frames: Vec<Frame> = frames.by_ref().take(BATCH).collect();
         let Some(first) = frames.first() else { return Ok(()) };
         let expected = first.first_seq - 1;
-        let batch = SessionBatch::new(client.clone(), 1, epoch, expected, frames);
+        let batch = SessionBatch::new(client.clone(), SessionId::new(1), epoch, expected, frames);
         store.commit(&Arc::new(Batch::new(vec![batch]))).await?;
     }
 }

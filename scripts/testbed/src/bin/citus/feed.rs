@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wire::frame::{Counts, Frame, Mix, MixCounts, Sample};
-use wire::id::{ClientId, NicName};
+use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Hello, Host, Session};
 
 /// Agents with two NICs each, alternating between the two collectors.
@@ -203,7 +203,7 @@ impl Agent {
     /// Connects, retrying as often as needed.
     async fn open(&mut self, store: &PostgresStore) -> anyhow::Result<OpenSession> {
         let client = ClientId::new(&format!("host-{}", self.number))?;
-        let session = self.number + 1;
+        let session = SessionId::new(self.number + 1);
         let sessions = vec![Session { session, started_ns: self.start_ns }];
         let hello = Hello { sessions, alias: String::new(), host: Host::default() };
         let begun = Instant::now();
@@ -321,7 +321,7 @@ impl Agent {
                 }
             }
         }
-        let session = self.number + 1;
+        let session = SessionId::new(self.number + 1);
         Frame { session, first_seq: self.seq, last_seq: self.seq, gap: 0, samples, mixes }
     }
 }

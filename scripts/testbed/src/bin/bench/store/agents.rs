@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use collector::store::{Batch, Epoch, SessionBatch, Store};
 use wire::frame::{Counts, Frame, KernelCounts, Mix, MixCounts, Sample};
-use wire::id::{ClientId, NicName};
+use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Hello, Host, Session};
 
 /// The sample interval, nanoseconds.
@@ -56,8 +56,8 @@ impl Agents {
         Ok(agents)
     }
 
-    const fn session(&self, client: u64) -> u64 {
-        self.run << 32 | client
+    const fn session(&self, client: u64) -> SessionId {
+        SessionId::new(self.run << 32 | client)
     }
 
     /// The batches of `minutes` minutes, in order.

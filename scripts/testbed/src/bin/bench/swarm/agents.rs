@@ -15,6 +15,7 @@ use crossbeam_channel::unbounded;
 use quinn::{ClientConfig, Connection, Endpoint};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
+use wire::id::SessionId;
 use wire::message::{HostKey, Inventory, Nic};
 
 use super::pki::Pki;
@@ -98,7 +99,7 @@ impl Swarm {
         let mut spools = HashMap::new();
         let mut agents = Vec::new();
         for number in 0..size.agents {
-            let session = getrandom::u64()?;
+            let session = SessionId::new(getrandom::u64()?);
             let (events, made) = tokio::sync::mpsc::channel(EVENTS);
             spools.insert(session, AgentSpool::new(session, size.nics, size.report, events));
             let about =

@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tokio::sync::mpsc;
 use wire::codec::frame_bytes;
 use wire::frame::{Frame, Sample};
+use wire::id::SessionId;
 use wire::message::SeqRange;
 
 use super::traffic::Nic;
@@ -28,7 +29,7 @@ const READ_MAX: usize = 64;
 /// The spool of one agent.
 #[derive(Debug)]
 pub struct AgentSpool {
-    session: u64,
+    session: SessionId,
     framer: Framer,
     nics: Vec<Nic>,
     events: mpsc::Sender<RecorderEvent>,
@@ -50,12 +51,12 @@ impl AgentSpool {
     /// An empty spool.
     #[must_use]
     pub fn new(
-        session: u64,
+        session: SessionId,
         nics: u32,
         report: Duration,
         events: mpsc::Sender<RecorderEvent>,
     ) -> Self {
-        let nics = (0..nics).map(|number| Nic::new(number, session)).collect();
+        let nics = (0..nics).map(|number| Nic::new(number, session.get())).collect();
         let report_ns = u64::try_from(report.as_nanos()).unwrap_or(u64::MAX);
         let framer = Framer::new(session, 0, report_ns);
         let records = VecDeque::new();
@@ -101,7 +102,7 @@ impl Spools {
     /// # Errors
     /// Fails if no thread can be started.
     pub fn start(
-        agents: HashMap<u64, AgentSpool>,
+        agents: HashMap<SessionId, AgentSpool>,
         requests: Receiver<RecorderRequest>,
         interval: Duration,
     ) -> std::io::Result<Self> {
@@ -128,8 +129,8 @@ impl Spools {
 }
 
 struct Work {
-    agents: HashMap<u64, AgentSpool>,
-    order: Vec<u64>,
+    agents: HashMap<SessionId, AgentSpool>,
+    order: Vec<SessionId>,
     interval: Duration,
     account: Account,
 }
@@ -168,7 +169,7 @@ impl Work {
     }
 
     /// Makes one interval of one agent. Its first interval ends at `due_ns`, nanoseconds since 1970.
-    fn make(&mut self, session: u64, interval: u64, due_ns: u64) {
+    fn make(&mut self, session: SessionId, interval: u64, due_ns: u64) {
         let Some(agent) = self.agents.get_mut(&session) else { return };
         let length_ns = u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX);
         // Intervals are contiguous, as an agent's are.
@@ -176,7 +177,7 @@ impl Work {
         let start_ns = *started_ns + interval * length_ns;
         let sample = |nic: &mut Nic| nic.sample(start_ns, length_ns);
         let samples: Vec<Sample> = agent.nics.iter_mut().map(sample).collect();
-        let mixes = if session.wrapping_add(interval).is_multiple_of(MIX_EVERY) {
+        let mixes = if session.get().wrapping_add(interval).is_multiple_of(MIX_EVERY) {
             let mix_ns = length_ns * MIX_EVERY;
             let mix = |nic: &Nic| nic.mix((start_ns + length_ns).saturating_sub(mix_ns), mix_ns);
             agent.nics.iter().map(mix).collect()
