@@ -180,3 +180,35 @@ fn the_wrong_user_is_told_the_right_one() {
     }
     collector.stop();
 }
+
+#[test]
+fn what_is_recommended_can_be_typed_under_the_names_that_packages_install() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |name: &str, args: &[&str]| {
+        let installed = folder.path().join(format!("netmon-{name}"));
+        if !installed.exists() {
+            std::os::unix::fs::symlink(program(name), &installed).unwrap();
+        }
+        let mut command = Command::new(installed);
+        command.env_clear().args(args).arg("--data-dir").arg(folder.path().join(name));
+        let output = command.output().unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    for (name, args, recommended) in [
+        ("agent", &["--help"][..], "Example: netmon-agent watch"),
+        ("agent", &["enroll", "--help"], "Examples: netmon-agent enroll -"),
+        ("agent", &["--version"], "netmon-agent "),
+        ("agent", &["enrol"], "see `netmon-agent --help`"),
+        ("agent", &["run"], "netmon-agent enroll TOKEN"),
+        ("agent", &["enroll", "no-token"], "`netmon-collector token`"),
+        ("agent", &["doctor"], "`netmon-agent nics`"),
+        ("collector", &["token", "--help"], "netmon-collector token --client web-1"),
+        ("collector", &["tokens"], "netmon-collector token"),
+        ("collector", &["revoke", "web-1"], "`netmon-collector clients`"),
+    ] {
+        let said = said(name, args);
+        assert!(said.contains(recommended), "{name} {args:?}: {said}");
+        let bare = format!(" {name} enroll");
+        assert!(!said.contains(&bare) && !said.starts_with(name), "{name} {args:?}: {said}");
+    }
+}

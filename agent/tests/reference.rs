@@ -3,6 +3,7 @@
 
 use agent::cli::Cli;
 use clap::CommandFactory;
+use settings::Names;
 use testbed::reference;
 
 #[test]
@@ -16,7 +17,7 @@ fn the_reference_names_every_key_and_command() {
          [Layers](operations.md#config) says what wins over it.\n\n{}\n\
          ## Commands\n\n{}",
         reference::keys(&example),
-        reference::commands(Cli::command())
+        reference::commands(Names::Installed.in_help(Cli::command()))
     );
     reference::hold("deploy/docs/reference-agent.md", &page);
 }

@@ -333,6 +333,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn texts_that_name_any_command_get_the_name_it_is_typed_by() {
+        let program = Cli::command();
+        for command in program.get_subcommands().map(clap::Command::get_name) {
+            assert!(settings::is_known_command(program.get_name(), command), "{command}");
+        }
+    }
+
+    #[test]
     fn the_definitions_are_sound() {
         Cli::command().debug_assert();
         TokenArgs::augment_args(clap::Command::new("token")).debug_assert();

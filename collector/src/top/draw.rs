@@ -5,6 +5,7 @@ use ratatui::layout::{Constraint, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize};
 use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Row, Table, TableState, Wrap};
+use settings::Names;
 use settings::terminal::{Detail, RX, TX, draw_head, draw_keys, figure, page, right, trend};
 use settings::units::{bit_rate, bytes, rate, span};
 
@@ -59,7 +60,7 @@ fn note<'a>(state: &'a State, collector: &str) -> Line<'a> {
 
 /// The text shown if there is no row.
 fn nothing(state: &State) -> String {
-    match state.link() {
+    let text = match state.link() {
         CollectorLink::Connecting => String::new(),
         CollectorLink::Lost(why) => format!(
             "{why}\n\n`collector top --url http://HOST:8083` looks at the collector of another host."
@@ -69,7 +70,8 @@ fn nothing(state: &State) -> String {
              `agent enroll TOKEN` and `agent run` on the other."
                 .to_owned()
         }
-    }
+    };
+    Names::here().in_text(&text).into_owned()
 }
 
 fn draw_table(state: &State, rows: &[state::Row<'_>], frame: &mut Frame<'_>, area: Rect) {

@@ -14,6 +14,7 @@ use collector::live::Live;
 use collector::metrics::{Metrics, own};
 use collector::web;
 use serde_json::Value;
+use settings::Names;
 use testbed::reference::{self, cell};
 use testbed::{Cluster, done};
 use wire::frame::{Counts, Frame, Sample};
@@ -35,7 +36,7 @@ fn the_reference_names_every_key_command_metric_table_and_route() {
          [Layers](operations.md#config) says what wins over it.\n\n{}\n\
          ## Commands\n\n{}\n## Metrics\n\n{}\n## Tables\n\n{}\n## API\n\n{}",
         reference::keys(&example),
-        reference::commands(Cli::command()),
+        reference::commands(Names::Installed.in_help(Cli::command())),
         metrics(),
         tables(),
         api()

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::foreign::Foreign;
+use crate::names::Names;
 
 /// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,7 +53,7 @@ impl Finding {
             Level::Warn => "warn",
             Level::Fail => "fail",
         };
-        format!("{level:4}  {:13}  {}", self.subject, Foreign(&self.text))
+        format!("{level:4}  {:13}  {}", self.subject, Foreign(&Names::here().in_text(&self.text)))
     }
 }
 

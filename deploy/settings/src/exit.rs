@@ -7,10 +7,11 @@ use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind as Usage;
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 
 use crate::causes::{InFull, causes};
 use crate::error::{ConfigError, Problem};
+use crate::names::Names;
 use crate::output::{Output, complain};
 
 /// Exit code of usage and config errors.
@@ -26,9 +27,11 @@ where
     E: AsRef<dyn Error + Send + Sync>,
 {
     let mut out = Output::standard();
-    let result = match P::try_parse() {
+    let command = Names::here().in_help(P::command());
+    let parsed = command.clone().try_get_matches();
+    let result = match parsed.and_then(|it| P::from_arg_matches(&it)) {
         Ok(args) => execute(&args, &mut out),
-        Err(error) => return end(program, usage::<P>(program, &error, &mut out), out),
+        Err(error) => return end(program, usage(program, &command, &error, &mut out), out),
     };
     let code = match &result {
         Ok(()) => ExitCode::SUCCESS,
@@ -52,7 +55,12 @@ fn end(program: &str, code: ExitCode, out: Output) -> ExitCode {
 }
 
 /// Prints what the command line requests or lacks.
-fn usage<P: CommandFactory>(program: &str, error: &clap::Error, out: &mut Output) -> ExitCode {
+fn usage(
+    program: &str,
+    command: &clap::Command,
+    error: &clap::Error,
+    out: &mut Output,
+) -> ExitCode {
     match error.kind() {
         Usage::DisplayHelp | Usage::DisplayVersion => {
             out.remember(error.print());
@@ -66,8 +74,10 @@ fn usage<P: CommandFactory>(program: &str, error: &clap::Error, out: &mut Output
         _ => {
             let why = usage_line(&error.render().to_string());
             let args = env::args_os().skip(1).filter_map(|arg| arg.into_string().ok());
-            let command = subcommand(&P::command(), args)
-                .map_or_else(|| program.to_owned(), |subcommand| format!("{program} {subcommand}"));
+            let command = subcommand(command, args).map_or_else(
+                || command.get_name().to_owned(),
+                |subcommand| format!("{} {subcommand}", command.get_name()),
+            );
             complain(program, &format!("{why}; see `{command} --help`"));
             ExitCode::from(USAGE)
         }

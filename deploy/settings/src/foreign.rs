@@ -8,6 +8,8 @@ use std::fmt::{self, Alignment, Display, Write};
 use unicode_width::UnicodeWidthStr;
 use wire::token::masked;
 
+use crate::names::Names;
+
 /// Foreign text for display: one line, with everything visible. Pads to terminal columns; a Chinese
 /// character takes two, a combining accent none.
 #[derive(Debug, Clone, Copy)]
@@ -63,8 +65,8 @@ impl<W: Write> Write for Escaping<W> {
 /// journald.conf(5)).
 pub(crate) const TOLD_MAX: usize = 4096;
 
-/// The start of a text of any length, with tokens masked and the number of bytes cut. Its memory is
-/// bounded.
+/// The start of a text of any length, with tokens masked, commands as they are typed here, and the
+/// number of bytes cut. Its memory is bounded.
 #[derive(Debug, Default)]
 pub(crate) struct Excerpt {
     text: String,
@@ -87,6 +89,9 @@ impl Excerpt {
             Cow::Owned(masked) => masked,
             Cow::Borrowed(_) => self.text,
         };
+        if let Cow::Owned(named) = Names::here().in_text(&text) {
+            text = named;
+        }
         if self.cut > 0 {
             // Writing to a String can't fail.
             let _ = write!(text, " [cut: {} bytes more]", self.cut);

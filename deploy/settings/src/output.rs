@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::causes::causes;
 use crate::foreign::{Excerpt, Foreign, escape_lines};
+use crate::names::Names;
 
 /// Size of the buffer, bytes.
 const BUFFER: usize = 1 << 16;
@@ -37,8 +38,10 @@ impl Output {
         Self { out: Box::new(out), buffer: Vec::new(), failure: None }
     }
 
-    /// Prints a line at once. On an error work continues; the program's end reports it.
+    /// Prints a line at once, commands in it as they are typed here. On an error work continues; the
+    /// program's end reports it.
     pub fn say(&mut self, line: &str) {
+        let line = Names::here().in_text(line);
         let _remembered = writeln!(self, "{line}").and_then(|()| self.flush());
     }
 
@@ -162,6 +165,7 @@ pub fn warn(program: &str, what: &str) {
 /// get it.
 pub fn hint(text: &str) {
     if io::stderr().is_terminal() {
+        let text = Names::here().in_text(text);
         let _nobody = text.lines().try_for_each(|line| writeln!(io::stderr(), "{}", Foreign(line)));
     }
 }
@@ -178,6 +182,7 @@ pub fn progress(text: &str) {
 /// Prints a line on the standard error. If that fails, the exit code remains.
 pub(crate) fn complain(program: &str, line: &str) {
     let line = Excerpt::of(format_args!("{line}"));
+    let program = Names::here().program(program);
     let _nobody = writeln!(io::stderr(), "{program}: {}", Foreign(&line));
 }
 
