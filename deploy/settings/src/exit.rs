@@ -6,8 +6,8 @@ use std::error::Error;
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind as Usage;
 use clap::Parser;
+use clap::error::ErrorKind as Usage;
 
 use crate::causes::{InFull, causes};
 use crate::error::{ConfigError, Problem};

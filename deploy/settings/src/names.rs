@@ -215,7 +215,8 @@ mod tests {
         assert!(top.contains("Usage: netmon-agent ["), "{top}");
         assert!(top.contains("Example: netmon-agent watch"), "{top}");
         let run = help(Names::Installed, &["whatever", "run", "--help"]);
-        for text in ["What `netmon-agent run`", "Usage: netmon-agent run", "as `netmon-agent nics`"] {
+        for text in ["What `netmon-agent run`", "Usage: netmon-agent run", "as `netmon-agent nics`"]
+        {
             assert!(run.contains(text), "{run}");
         }
         assert!(run.contains("Example: netmon-agent run -c FILE"), "{run}");
