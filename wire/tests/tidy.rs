@@ -51,15 +51,8 @@ const ARROWS: [(&str, &str); 3] = [
 const LIBC_IN: [&str; 2] = ["agent/src/capture/", "scripts/testbed/src/generator.rs"];
 
 /// The folders of crates.
-const CRATES: [&str; 7] = [
-    "agent",
-    "collector",
-    "deploy/settings",
-    "scripts/fuzzing",
-    "scripts/manuals",
-    "scripts/testbed",
-    "wire",
-];
+const CRATES: [&str; 6] =
+    ["agent", "collector", "deploy/settings", "scripts/fuzzing", "scripts/testbed", "wire"];
 
 /// Where the programs read their clocks. (Certificates use TLS's time type, `UnixTime`.)
 const CLOCKS_IN: [&str; 2] = ["agent/src/clocks.rs", "collector/src/time.rs"];
