@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use rustls_pki_types::CertificateDer;
 
 use crate::citus::{self, WORKERS};
-use crate::patience::wait_until;
+use crate::patience::{PATIENCE, wait_for, wait_until};
 use crate::process::done;
 use crate::shell::sh;
 
@@ -32,7 +32,9 @@ while read -r order; do
   *) kill "-$order" $!; wait $! || true; echo ended >>orders.log ;;
   esac
 done
-kill -INT $! 2>/dev/null || true; wait || true; cd /; rm -rf "$directory"
+# A server that has just begun ignores SIGINT, as jobs of a shell do.
+kill -TERM $! 2>/dev/null || true; kill -INT $! 2>/dev/null || true
+wait || true; cd /; rm -rf "$directory"
 "#;
 
 /// The TLS identity of the server, over TCP.
@@ -210,7 +212,8 @@ impl Cluster {
         let ready = |log: &str| log.matches("ready to accept connections").count();
         let before = ready(&self.read("server.log"));
         self.order("start");
-        wait_until("PostgreSQL's start", || {
+        // Making its files takes a minute on a busy machine.
+        wait_for("PostgreSQL's start", 5 * PATIENCE, || {
             let log = self.read("server.log");
             assert!(!log.contains("FATAL:  could not"), "PostgreSQL doesn't start: {log}");
             ready(&log) > before
