@@ -242,6 +242,22 @@ async fn a_client_that_falls_silent_is_marked_and_so_is_one_that_leaves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_clients_the_overview_says_by_which_commands_one_is_added() {
+    let site = Site::start(Access::default()).await;
+    let browser = Browser::start(&site.address).await;
+    browser.open("/").await;
+    browser.until("document.querySelector('#waiting')?.checkVisibility() === true").await;
+    let commands = browser.text("#waiting pre").await;
+    // The README's, which scripts/boot runs word for word.
+    let readme = include_str!("../../../README.md");
+    for command in commands.lines() {
+        assert!(readme.lines().any(|line| line.starts_with(command)), "{command}");
+    }
+    assert_eq!(commands.lines().count(), 3, "{commands}");
+    browser.must_be_content().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_only_the_store_knows_is_shown_as_down_with_its_history() {
     let site = Site::start(Access::default()).await;
     let mut agent = Agent::new("web-1", "Web", 7, 40_000_000);

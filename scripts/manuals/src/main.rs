@@ -23,8 +23,10 @@ fn write(mut program: Command, folder: &Path) -> io::Result<()> {
     fs::create_dir_all(&man)?;
     fs::create_dir_all(&completions)?;
     let name = program.get_name().to_owned();
+    // Before completions add `help` to the commands: it needs no pages.
+    clap_mangen::generate_to(program.clone().disable_help_subcommand(true), man)?;
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         clap_complete::generate_to(shell, &mut program, &name, &completions)?;
     }
-    clap_mangen::generate_to(program, man)
+    Ok(())
 }

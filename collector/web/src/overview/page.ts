@@ -11,6 +11,12 @@ import { arranged, needy, type Row, stale, updated } from "./rows";
 import { Table } from "./table";
 
 const RESORT = 2000;
+/** By the names that packages install. */
+const FIRST_STEPS = [
+  "sudo -u network-monitor-collector netmon-collector token",
+  "netmon-agent enroll TOKEN",
+  "systemctl start network-monitor-agent",
+].join("\n");
 
 /** Rows outlast a visit to a client's page. */
 const rows = new Map<string, Row>();
@@ -51,7 +57,7 @@ class OverviewPage {
     this.only = button(t("onlyAttention"), "only", () =>
       this.change({ attention: !this.state.attention }),
     );
-    const commands = element("pre", {}, "collector token\nagent enroll TOKEN\nagent run");
+    const commands = element("pre", {}, FIRST_STEPS);
     const [title, how] = [element("h2", {}, t("waiting")), element("p", {}, t("enrol"))];
     this.waiting = element("section", { id: "waiting" }, title, how, commands);
     const tiles = [this.totalRx, this.totalTx, this.connected, this.troubled];
