@@ -163,7 +163,7 @@ impl Identity {
 fn answer(answered: Result<EnrollReply, EnrollError>) -> Message {
     match answered {
         Ok(reply) => Message::EnrollReply(reply),
-        Err(error) => Message::Refused(Refused { reason: error.in_full().to_string() }),
+        Err(error) => Message::Refused(Refused { reason: error.for_agent() }),
     }
 }
 

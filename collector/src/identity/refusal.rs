@@ -8,7 +8,7 @@ use super::error::IdentityError;
 use super::peer::count_reject;
 use crate::audit::AuditRecord;
 
-/// Why an agent gets no certificate. The agent receives this text.
+/// Why an agent gets no certificate. The agent receives [`EnrollError::for_agent`].
 #[derive(Debug, thiserror::Error)]
 pub enum EnrollError {
     /// No such token.
@@ -88,7 +88,7 @@ pub enum EnrollError {
     /// This collector issues no certificates.
     #[error("this collector gives no certificates: set tls.ca, tls.cert and tls.key of your PKI")]
     OperatorPki,
-    /// The collector's identity fails.
+    /// The collector's identity fails. The cause names files of the collector: it is for its log only.
     #[error("the collector can't give certificates now: see its log")]
     Failed(#[from] IdentityError),
     /// The collector failed.
@@ -97,6 +97,15 @@ pub enum EnrollError {
 }
 
 impl EnrollError {
+    /// What the agent receives: everything but the causes of the collector's own failures.
+    #[must_use]
+    pub fn for_agent(&self) -> String {
+        match self {
+            Self::Failed(_) => self.to_string(),
+            other => other.in_full().to_string(),
+        }
+    }
+
     /// The reason as the label of the metric.
     pub(super) const fn reason(&self) -> &'static str {
         match self {

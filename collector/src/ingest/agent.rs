@@ -98,11 +98,11 @@ pub async fn serve(ingest: Ingest, agent: Agent, connection: Connection) {
                 }
             },
         }
-        connection.close(code.into(), end.in_full().to_string().as_bytes());
+        connection.close(code.into(), end.for_agent().as_bytes());
     } else {
         CLOSED.succeeded_for(|(other, _)| *other == client);
         tracing::info!(%client, %address, end = %end.in_full(), "disconnected");
-        connection.close(0u32.into(), end.in_full().to_string().as_bytes());
+        connection.close(0u32.into(), end.for_agent().as_bytes());
     }
 }
 

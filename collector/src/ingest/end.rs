@@ -1,5 +1,7 @@
 //! Why a connection ends, and the reason sent to the agent.
 
+use std::error::Error;
+
 use settings::InFull;
 
 use super::patience::PATIENCE;
@@ -23,6 +25,9 @@ pub enum End {
     Stuck,
     #[error("{0}")]
     Refused(String),
+    /// The collector itself fails. The cause may name its files and its store: it is for its log only.
+    #[error("the collector can't take this agent now: see its log")]
+    Failed(#[source] Box<dyn Error + Send + Sync>),
     #[error(transparent)]
     Lost(PeerError),
     #[error(transparent)]
@@ -49,17 +54,51 @@ impl From<ReadError> for End {
 }
 
 impl End {
+    /// The reason that the agent receives: everything but the causes of the collector's own failures.
+    pub fn for_agent(&self) -> String {
+        match self {
+            Self::Failed(_) => self.to_string(),
+            other => other.in_full().to_string(),
+        }
+    }
+
     /// Close code, and the reason as the label of the metric of refusals.
     pub const fn close(&self) -> Option<(u32, &'static str)> {
         match self {
             Self::Gone(_) | Self::Stopped | Self::Superseded => None,
             Self::NoHello | Self::Stuck => Some((CLOSE_PROTOCOL, "silent")),
-            Self::Refused(_) => Some((CLOSE_REFUSED, "refused")),
+            Self::Refused(_) | Self::Failed(_) => Some((CLOSE_REFUSED, "refused")),
             Self::Lost(error) => Some((CLOSE_REFUSED, error.reason())),
             Self::SecondHost(_) => Some((CLOSE_REFUSED, "second_host")),
             Self::Quarantined(_) => Some((CLOSE_REFUSED, "quarantined")),
             Self::Frame(_) => Some((CLOSE_PROTOCOL, "bad_frame")),
             Self::Read(_) => Some((CLOSE_PROTOCOL, "bad_message")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use wire::private_file::FileError;
+
+    use super::*;
+
+    #[test]
+    fn an_agent_is_not_told_what_fails_inside_the_collector() {
+        let away = FileError::read(Path::new("/var/x/web-1"), std::io::Error::other("no disk"));
+        let end = End::Failed(away.into());
+        let told = end.for_agent();
+        assert!(!told.contains('/') && !told.contains("no disk"), "{told}");
+        let logged = end.in_full().to_string();
+        assert!(logged.contains("/var/x/web-1") && logged.contains("no disk"), "{logged}");
+    }
+
+    #[test]
+    fn an_agent_is_told_what_is_wrong_with_its_own_messages() {
+        assert_eq!(End::Refused("say Hello".into()).for_agent(), "say Hello");
+        let told = End::Read(ReadError::Misplaced).for_agent();
+        assert!(told.starts_with("bad message: a frame on the control stream"), "{told}");
     }
 }

@@ -140,9 +140,8 @@ impl Introduction {
         account: &Account,
     ) -> Result<Vec<SessionState>, End> {
         let opened = match self.open(ingest, standing, (connection, place), account).await {
-            Err(end @ (End::Refused(_) | End::Lost(_))) => {
-                let reason = end.in_full().to_string();
-                self.control.refuse(reason).await?;
+            Err(end @ (End::Refused(_) | End::Failed(_) | End::Lost(_))) => {
+                self.control.refuse(end.for_agent()).await?;
                 return Err(end);
             }
             Err(End::SecondHost(second)) => return Err(self.refuse_second(ingest, *second).await),
@@ -295,7 +294,11 @@ async fn open_sessions(
                 readmit(ingest, agent, at_ns).await?;
                 continue;
             }
-            Err(error) => return Err(End::Refused(error.in_full().to_string())),
+            // It names the agent's own session.
+            Err(error @ StoreError::ForeignSession { .. }) => {
+                return Err(End::Refused(error.in_full().to_string()));
+            }
+            Err(error) => return Err(End::Failed(error.into())),
         }
         sleep(STORE_RETRY).await;
     }
@@ -307,10 +310,10 @@ async fn readmit(ingest: &Ingest, agent: &Agent, at_ns: u64) -> Result<(), End> 
     let (client, at) = (&agent.client, UnixTime::since_unix_epoch(Duration::from_nanos(at_ns)));
     // Others may hold the directory's lock.
     let (records, forgotten) = (ingest.identity.records().clone(), client.clone());
-    let refused =
-        move || records.on_forgotten(&forgotten, at).map_err(|it| it.in_full().to_string());
-    let kept = tokio::task::spawn_blocking(refused).await;
-    kept.map_err(|error| error.in_full().to_string()).flatten().map_err(End::Refused)?;
+    let refused = move || records.on_forgotten(&forgotten, at);
+    let kept =
+        tokio::task::spawn_blocking(refused).await.map_err(|error| End::Failed(error.into()))?;
+    kept.map_err(|error| End::Failed(error.into()))?;
     if ingest.identity.certificate_revoked(agent) {
         return Err(End::Refused(PeerError::Revoked(client.clone()).to_string()));
     }

@@ -68,6 +68,22 @@ async fn a_token_is_good_once() {
     assert!(!second.path().join("key.pem").exists());
 }
 
+#[tokio::test]
+async fn a_host_is_not_told_what_fails_inside_the_collector() {
+    let (collector, dir) = own_ca();
+    let token = collector.token();
+    let file = dir.path().join("identity/tokens").join(token.secret.digest());
+    assert!(file.exists());
+    wire::private_file::write(&file, b"{").unwrap();
+    let host = tempfile::tempdir().unwrap();
+    let reason = refusal(collector.enroll_with(&token, "web-1", host.path()).await);
+    assert_eq!(reason, "the collector can't give certificates now: see its log");
+    // The collector's own log and its audit have the file and the remedy.
+    let failed = ask(&collector.identity, &request(&token, "web-1").0, &collector.store).await;
+    let told = failed.unwrap_err().in_full().to_string();
+    assert!(told.contains(&*file.to_string_lossy()), "{told}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_that_enrol_at_once_with_one_token_exactly_one_wins() {
     let dir = tempfile::tempdir().unwrap();

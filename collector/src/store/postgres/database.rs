@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use settings::InFull;
 use tokio::sync::OnceCell;
 use tokio_postgres::Client;
 
@@ -132,8 +133,9 @@ impl Postgres {
                     self.partitions().insert(partition);
                 }
                 Err(failure @ Failure::Unreachable(_)) => return Err(failure),
-                Err(error) => {
-                    tracing::warn!(?error, partition = partition.name(), "can't make a partition")
+                Err(failure) => {
+                    let cause = failure.into_cause();
+                    tracing::warn!(error = %cause.in_full(), partition = partition.name(), "can't make a partition");
                 }
             }
         }

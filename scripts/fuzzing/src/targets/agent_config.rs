@@ -1,7 +1,7 @@
 //! The agent's config file, written by the host's administrator.
 
 use agent::config::{LIVE, load_explicit};
-use settings::Options;
+use settings::{InFull, Options};
 
 use super::support::{KIB, MIB, directory, file};
 use crate::target::Target;
@@ -31,8 +31,12 @@ fn run(input: &[u8]) {
 }
 
 /// The error names the file and isn't much longer than the text that it may quote.
-pub(super) fn check_error(error: &dyn std::fmt::Display, path: &std::path::Path, len: usize) {
-    let shown = error.to_string();
+pub(super) fn check_error(
+    error: &(dyn std::error::Error + 'static),
+    path: &std::path::Path,
+    len: usize,
+) {
+    let shown = error.in_full().to_string();
     assert!(shown.contains(&*path.to_string_lossy()), "{shown}");
     assert!(shown.len() <= 4 * KIB + 12 * len, "an error of {} bytes for {len}", shown.len());
 }

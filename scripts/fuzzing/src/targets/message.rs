@@ -1,5 +1,6 @@
 //! Control messages of either side: the first byte is the kind, the rest the archive.
 
+use settings::InFull;
 use wire::codec;
 
 use super::codec::{check, with_header};
@@ -20,7 +21,7 @@ fn run(input: &[u8]) {
         Ok(received) => check(received),
         Err(error) => {
             // The error is sent to the peer and logged.
-            let len = error.to_string().len();
+            let len = error.in_full().to_string().len();
             assert!(len <= 1024, "an error of {len} bytes");
         }
     }

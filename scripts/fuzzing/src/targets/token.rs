@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use settings::InFull;
 use sha2::{Digest, Sha256};
 use wire::token::{ADDRESSES_MAX, Token};
 
@@ -37,7 +38,7 @@ fn read(text: &str) {
         }
         Err(error) => {
             // The error is shown to whoever pasted the token.
-            let shown = error.to_string();
+            let shown = error.in_full().to_string();
             assert!(shown.len() <= 2 * KIB, "an error of {} bytes", shown.len());
         }
     }
