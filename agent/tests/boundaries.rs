@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use agent::clocks::wall_ns;
 use testbed::{PATIENCE, Pair, in_namespace, sh, wait_until};
-use watched::{config, start};
+use watched::{assert_mostly_in_time, config, start};
 
 const MS: u64 = 1_000_000;
 
@@ -97,6 +97,7 @@ fn over_a_thousand_boundaries_nothing_is_lost_and_all_is_in_the_interval_it_was_
     }
     let (samples, late) = (sums.samples.len(), sums.late);
     println!("{samples} samples, {known} of known count; {moved} packets moved, {late} late");
+    assert_mostly_in_time(&sums);
     // Few lie so near a boundary that either is right, and few are of several intervals.
     assert!(samples > 500 && known > 250, "{samples} samples, {known} known");
     assert!(moved <= late, "{moved} packets in another interval, {late} late");
@@ -226,22 +227,20 @@ fn peaks_lie_between_a_window_and_one_a_step_shorter_by_tcpdumps_timestamps() {
         }
     }
     println!("{checked} peaks; {late} packets late, {} peaks wrong", wrong.len());
+    assert_mostly_in_time(&sums);
     assert!(wrong.len() as u64 <= 4 * late, "{late} packets late: {wrong:?}");
     assert!(checked > 100, "{checked} peaks");
 }
 
-#[test]
-fn a_burst_of_one_ms_in_a_quiet_second_is_seen_at_its_height() {
-    if !in_namespace() {
-        return;
-    }
+/// A longer pause inside a burst, in nanoseconds, means that its sender was interrupted. The rest of the
+/// burst may then all lie at the ends of the window.
+const INTERRUPTED: u64 = 300_000;
+
+/// Sends bursts in seconds that are quiet otherwise. Returns how many were seen whole, each at its height.
+fn whole_bursts_seen(pair: &Pair) -> u64 {
     /// So many at least, until one was not interrupted.
     const BURSTS: u64 = 5;
     const SECOND: u64 = 1000 * MS;
-    /// A longer pause inside a burst means that its sender was interrupted. The rest of the burst may
-    /// then all lie at the ends of the window.
-    const INTERRUPTED: u64 = 300_000;
-    let pair = Pair::new();
     let file = tempfile::NamedTempFile::new().unwrap();
     let mut tcpdump = tcpdump(&["-Q", "out"], file.path());
     let watched = start(config(Duration::from_nanos(SECOND)));
@@ -282,13 +281,28 @@ fn a_burst_of_one_ms_in_a_quiet_second_is_seen_at_its_height() {
         println!(
             "burst of {truth} bytes in 1 ms: ours {ours}, {short:.1} % less; pause {pause} ns"
         );
+        // What came late counts in another second than its own: neither shows its burst.
+        if sample.late > 0 || sample.tx.captured != inside.len() as u64 {
+            continue;
+        }
         assert!(ours <= truth, "more than passed");
         assert!(u64::from(sample.tx.peak_10ms_bytes) <= peak(&inside, 10 * MS));
-        // What came late counts in another second.
-        if pause <= INTERRUPTED && sums.late == 0 {
+        if pause <= INTERRUPTED {
             whole += 1;
             assert!(ours * 10 > truth * 9, "within 10 %: {ours} of {truth}");
         }
     }
-    assert!(whole > 0 || sums.late > 0, "the sender of the bursts was interrupted in each");
+    whole
+}
+
+#[test]
+fn a_burst_of_one_ms_in_a_quiet_second_is_seen_at_its_height() {
+    if !in_namespace() {
+        return;
+    }
+    /// A busy machine may interrupt the sender, or make packets late, in all bursts of one.
+    const TRIES: usize = 4;
+    let pair = Pair::new();
+    let seen = (0..TRIES).any(|_| whole_bursts_seen(&pair) > 0);
+    assert!(seen, "in each of {TRIES} tries each burst was interrupted, or some of it came late");
 }

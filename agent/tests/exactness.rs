@@ -15,7 +15,7 @@ use agent::nic::choose::NicFilter;
 use agent::sampler::CaptureConfig;
 use agent::sampler::verdict::Verdict;
 use testbed::{Pair, in_namespace, sh, wait_until};
-use watched::{Sums, config, start};
+use watched::{Sums, assert_mostly_in_time, config, start};
 use wire::frame::{Counts, flags};
 
 /// Compares a bulk transfer with qdiscs and tcpdump in both directions.
@@ -64,6 +64,7 @@ fn compare_bulk(offloads: bool, here: &str, bytes: u64) -> Sums {
     assert_eq!(wire(&sums.rx), sent(before.1, after.1), "rx equals what the other end sent");
     assert_eq!(wire(&sums.tx), sent(before.0, after.0), "tx equals what this end sent");
     assert_eq!(captured, written(), "captured equals tcpdump's count");
+    assert_mostly_in_time(&sums);
     let kernel_rx: u64 = sums.samples.iter().map(|sample| sample.kernel.rx_packets).sum();
     assert_eq!(sums.rx.captured, kernel_rx, "captured equals the NIC's own rx_packets");
     let verdict = if offloads { Verdict::SuperPackets } else { Verdict::Equal };

@@ -10,8 +10,8 @@ use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use rustls::pki_types::UnixTime;
 use testbed::http::{HTTP, is_ready};
 use testbed::{
-    Cluster, PATIENCE, Pair, Running, SLACK, Site, done, get, in_namespace, in_time, metric, sh,
-    until, wait_until,
+    Cluster, PATIENCE, Pair, Running, SLACK, Site, done, get, in_namespace, in_time, metric,
+    quick_once, sh, wait_until,
 };
 use tokio::runtime::Runtime;
 use wire::id::SessionId;
@@ -239,7 +239,7 @@ fn the_same_run_over_a_new_connection_goes_on_at_once() {
     let runtime = runtime();
     runtime.block_on(async {
         for claim in [Some(claim(1, 1, 7)), None] {
-            until("a new connection that goes on at once", async || {
+            quick_once("a new connection that goes on at once", async || {
                 let mut before = Host::connect(&site).await;
                 before.introduce(claim, 7).await;
                 let asked = Instant::now();
@@ -416,7 +416,7 @@ fn a_host_that_goes_to_another_collector_of_the_database_is_never_refused() {
         welcome(&mut before, claim(1, 1, 1)).await;
         // The same run comes over a fallback while its old connection is still open.
         let mut left = Vec::new();
-        until("the same run goes on at once", async || {
+        quick_once("the same run goes on at once", async || {
             let asked = Instant::now();
             let mut host = Host::connect_to(&site, SECOND).await;
             welcome(&mut host, claim(1, 1, 1)).await;

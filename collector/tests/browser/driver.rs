@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use testbed::{PATIENCE, until};
+use testbed::{PATIENCE, in_time, until};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
@@ -228,6 +228,10 @@ impl Browser {
     }
 
     async fn call(&self, command: &str, body: &Value) -> Value {
+        in_time("the browser's answer", self.ask(command, body)).await
+    }
+
+    async fn ask(&self, command: &str, body: &Value) -> Value {
         let (body, session) = (body.to_string(), &self.session);
         let mut connection = Connection::connect(&self.address).await;
         let length = body.len();

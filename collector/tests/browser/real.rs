@@ -1,7 +1,7 @@
 //! The page with the real collector and the real agent.
 
 use serde_json::Value;
-use testbed::{Pair, Running, Site, in_namespace, until, wait_until};
+use testbed::{Pair, Running, Site, in_namespace, quick_once, until, wait_until};
 
 use crate::driver::Browser;
 use crate::values::{committed_until_ms, must_agree};
@@ -45,7 +45,7 @@ fn a_sample_is_on_the_page_soon_and_says_what_the_database_holds() {
         browser.click("[data-client=\"host-1\"] a").await;
         browser.until("Number(document.querySelector('#chart')?.dataset.points) > 6").await;
         // One interval and 200 ms, in the best of several tries: the machine may be busy with other tests.
-        until("samples that are drawn soon", async || {
+        quick_once("samples that are drawn soon", async || {
             let seen = browser.run(LATENCIES).await;
             let mut seen: Vec<f64> =
                 seen.as_array().unwrap().iter().filter_map(Value::as_f64).collect();

@@ -19,9 +19,9 @@ fn connections_that_dawdle_and_queries_that_nobody_waits_for_keep_nobody_out() {
         ],
     );
     for held in &said[..3] {
-        // A busy machine may answer late now and then.
+        // A busy machine may answer late now and then: one in ten, and one of the few that a slow one asks.
         let [answered, not] = ["answered", "unanswered"].map(|it| held[it].as_u64().unwrap());
-        assert!(answered > not, "{held}");
+        assert!(answered > not && not <= (answered / 10).max(1), "{held}");
     }
     let next = said[3]["next_answer_ms"].as_f64().unwrap();
     let alone = said[3]["alone_ms"].as_f64().unwrap();

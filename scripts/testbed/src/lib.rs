@@ -31,7 +31,7 @@ pub use clock::Clock;
 pub use http::{get, metric};
 pub use namespace::{Namespace, in_namespace};
 pub use pair::Pair;
-pub use patience::{PATIENCE, SLACK, in_time, until, wait_for, wait_until};
+pub use patience::{PATIENCE, SLACK, in_time, quick_once, until, wait_for, wait_until};
 pub use pooler::Pooler;
 pub use postgres::Cluster;
 pub use process::{Running, done, onto_closed_pipe, onto_full_disk, program};
