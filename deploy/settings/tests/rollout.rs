@@ -50,10 +50,22 @@ fn pods_have_the_capability_of_the_unit_and_nothing_else() {
             let limit = &container["resources"]["limits"];
             assert_eq!(limit["memory"], format!("{}Gi", memory_max(program)));
             assert_eq!(limit["cpu"], Value::Null, "throttled readers lose packets");
+            let mounts = container["volumeMounts"].as_array().unwrap();
+            assert!(mounts.iter().any(|it| it["mountPath"] == "/tmp"), "SQLite's temporary files");
         }
     }
     assert_eq!(pod("collector")["securityContext"]["runAsNonRoot"], true);
     assert_eq!(pod("agent")["hostNetwork"], true);
+}
+
+#[test]
+fn pods_run_as_the_user_of_the_image() {
+    let images = text("../scripts/image");
+    for program in ["agent", "collector"] {
+        let context = &pod(program)["securityContext"];
+        let user = format!("\"{program}\": ({}, {})", context["runAsUser"], context["runAsGroup"]);
+        assert!(images.contains(&user), "scripts/image has no {user}");
+    }
 }
 
 #[test]
@@ -65,6 +77,7 @@ fn services_of_compose_have_the_capability_of_the_unit_and_nothing_else() {
         assert_eq!(service["cap_drop"], json!(["ALL"]), "{service}");
         assert_eq!(service["cap_add"], added);
         assert_eq!(service["read_only"], true);
+        assert_eq!(service["tmpfs"], json!(["/tmp"]));
         assert_eq!(service["network_mode"], "host");
         assert_eq!(service["security_opt"], json!(["no-new-privileges:true"]));
         assert_eq!(service["mem_limit"], format!("{}g", memory_max(program)));
