@@ -15,6 +15,7 @@ use agent::ship::patience::Bounds;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream, ServerConfig};
 use rustls::pki_types::PrivatePkcs8KeyDer;
+use settings::InFull;
 use testbed::in_time;
 use wire::codec;
 use wire::message::{Ack, Committed, HostKey, Message, SeqRange, Welcome};
@@ -237,7 +238,7 @@ fn figures_that_nobody_can_mean_end_the_connection_and_nothing_else() {
             said.send.write_all(&bytes).await.unwrap();
             let _gone = said.receive.read_to_end(1 << 20).await;
         });
-        let told = ended.to_string();
+        let told = ended.in_full().to_string();
         assert!(told.contains(&number.to_string()), "{told}");
     }
 }

@@ -27,6 +27,7 @@ mod sqlite;
 mod statements;
 mod suite;
 mod tokens;
+mod upgrade;
 
 /// Runs every behaviour of the suite as a separate test on a fresh database.
 macro_rules! behaviours {

@@ -53,3 +53,16 @@ async fn migrations_that_run_at_once_make_one_schema() {
     let versions = place.numbers("SELECT version FROM netmon_schema ORDER BY version").await;
     assert!(versions.iter().copied().eq(1..=versions.len() as i64), "{versions:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_of_a_newer_collector_is_named_and_left_alone() {
+    let place = fresh().await;
+    let (text, code) = run(&place, &["migrate"]);
+    assert_eq!(code, Some(0), "{text}");
+    place.execute("INSERT INTO netmon_schema VALUES (99)").await;
+    for args in [&["migrate"][..], &["migrate", "--check"], &["fsck"], &["clients"]] {
+        let (text, code) = run(&place, args);
+        assert!(text.contains("newer collector") && text.contains("99"), "{args:?}: {text}");
+        assert_eq!(code, Some(1), "{text}");
+    }
+}

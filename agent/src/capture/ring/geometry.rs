@@ -21,8 +21,8 @@ use super::super::fields::ethernet;
 use super::abi::block::DESCRIPTOR;
 use super::abi::{PLACE_ALIGNMENT, before_packet};
 
-/// Longest stall of a reader that a ring must survive. At least half of the blocks are left for packets
-/// then.
+/// Longest stall of a reader that a ring must survive. At least half of the blocks, less one, are left
+/// for packets then.
 pub const STALL: Duration = Duration::from_secs(5);
 
 /// Shortest time that the blocks of a ring must last by the retire timeout alone, milliseconds.
@@ -204,7 +204,9 @@ mod tests {
             let ring = given.lasting(page);
             prop_assert!(ring.bytes() <= given.bytes());
             prop_assert!(ring.bytes() + u64::from(ring.block_size) > given.bytes(), "all memory is used");
-            prop_assert!(2 * ring.room(1500, STALL) + 100 >= ring.room(1500, Duration::ZERO));
+            let whole = ring.room(1500, Duration::ZERO);
+            let block = whole / u64::from(ring.block_count - 1);
+            prop_assert!(2 * ring.room(1500, STALL) + block >= whole, "half, less one block");
             prop_assert!(ring.lasts() >= 2 * STALL, "{ring:?}");
             prop_assert!(ring.block_size.is_multiple_of(page));
             prop_assert!(ring.retire_ms >= retire_ms);

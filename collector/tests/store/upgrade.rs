@@ -1,0 +1,150 @@
+//! Databases of earlier schemas, as a collector of that time has left them: today's migrates them with
+//! all that they hold, and goes on where it ended. `BLESS=1 cargo test -p collector --test store upgrade`
+//! adds today's schema; do that before each release that has a new one.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use collector::store::sqlite::SqliteStore;
+use collector::store::{Commit, Database, NicRange, Resolution};
+use rusqlite::Connection;
+use testbed::dump::{dump, dumps};
+use wire::frame::{Frame, Gap, Mix, MixCounts};
+use wire::id::SessionId;
+use wire::message::{Inventory, Nic};
+
+use crate::batches::{Agent, DAY, MINUTE, SECOND, START, all, batch, client, hello, nic, sample};
+use crate::{cluster, postgres};
+
+const SESSION: SessionId = SessionId::new(u64::MAX - 7);
+
+fn folder(engine: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/schemas").join(engine)
+}
+
+/// What a session has delivered: samples of two NICs, mixes, gaps with and without counts.
+fn history() -> (Agent, Vec<Frame>) {
+    let mut agent = Agent::new("web", SESSION.get(), 1);
+    let mut frames: Vec<Frame> = (0..4)
+        .map(|n| {
+            let at = START + n * MINUTE;
+            let mut frame = agent.frame(vec![sample("eth0", at, n), sample("eth1", at, n + 1)]);
+            let rx = MixCounts { tcp_bytes: 5 + n, ..MixCounts::default() };
+            let mix = Mix { nic: nic("eth0"), rx, start_ns: at, ..Mix::default() };
+            frame.mixes = vec![Mix { interval_ns: 10 * SECOND, ..mix }];
+            frame
+        })
+        .collect();
+    let at = START + 5 * MINUTE;
+    frames.push(agent.record(10, Gap::SpoolFull as u8, vec![sample("eth0", at, 3)]));
+    frames.push(agent.record(3, Gap::Forgotten as u8, vec![]));
+    (agent, frames)
+}
+
+async fn fill(store: &dyn Database) {
+    let (agent, frames) = history();
+    store.open_sessions(&client("web"), &hello(&[SESSION.get()]), START).await.unwrap();
+    let eth0 = Nic { name: nic("eth0"), mac: [2, 0, 0, 0, 0, 7], mtu: 9000, ..Nic::default() };
+    let inventory = Inventory { nics: vec![Nic { up: true, kind: "physical".into(), ..eth0 }] };
+    store.record_inventory(&client("web"), &inventory, START).await.unwrap();
+    store.record_clock_offset(SESSION, -77).await.unwrap();
+    store.commit(&batch([agent.batch(frames)])).await.unwrap();
+}
+
+/// Both stores give the same answers, and are proven sound.
+async fn assert_same(one: &dyn Database, other: &dyn Database) {
+    for name in ["eth0", "eth1"] {
+        for resolution in [Resolution::Raw, Resolution::Minute, Resolution::FiveMinutes] {
+            let range = all("web", name, resolution);
+            let points = one.series(&range).await.unwrap().points;
+            assert!(!points.is_empty(), "{name} {resolution:?}");
+            assert_eq!(points, other.series(&range).await.unwrap().points, "{name} {resolution:?}");
+        }
+        let range =
+            NicRange { client: "web".into(), nic: name.into(), from_ns: 0, to_ns: START + DAY };
+        let (mix, same) = (one.mix(&range).await.unwrap(), other.mix(&range).await.unwrap());
+        assert_eq!((mix.rx, mix.interval_ns), (same.rx, same.interval_ns));
+        let events = one.events(&range, 100).await.unwrap();
+        assert_eq!(events, other.events(&range, 100).await.unwrap());
+    }
+    let known = |clients: Vec<collector::store::Client>| -> Vec<_> {
+        clients.into_iter().map(|it| (it.client, it.alias, it.nics, it.clock_offset_ns)).collect()
+    };
+    assert_eq!(known(one.clients().await.unwrap()), known(other.clients().await.unwrap()));
+    let (proof, same) = (one.check().await.unwrap(), other.check().await.unwrap());
+    assert_eq!(proof.findings, Vec::<String>::new());
+    assert_eq!((proof.sessions, &proof.nics), (same.sessions, &same.nics));
+}
+
+/// A store that was migrated has what one that was filled today has, and takes what comes next.
+async fn assert_goes_on(migrated: &dyn Database, filled: &dyn Database) {
+    assert_same(migrated, filled).await;
+    for store in [migrated, filled] {
+        let (mut agent, _) = history();
+        let state =
+            store.open_sessions(&client("web"), &hello(&[SESSION.get()]), START).await.unwrap();
+        assert_eq!((state[0].seq, state[0].digest.is_some()), (17, true));
+        agent.epoch = state[0].epoch;
+        let next = agent.next(vec![sample("eth0", START + 6 * MINUTE, 5)]);
+        store.commit(&next).await.unwrap();
+    }
+    assert_same(migrated, filled).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_earlier_schemas_are_migrated_and_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let filled = SqliteStore::open(&path("filled")).unwrap();
+    fill(&filled).await;
+    let db = Connection::open(path("filled")).unwrap();
+    let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    let today = format!("{version:02}.sql");
+    for (file, sql) in dumps(&folder("sqlite"), &today, || dump(&db)) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        Connection::open(path(name)).unwrap().execute_batch(&sql).unwrap();
+        let of = SqliteStore::migrate(&path(name), true).unwrap();
+        assert!(name.starts_with(&format!("{:02}", of.from)) && of.to == version, "{of:?}");
+        let migrated = SqliteStore::open(&path(name)).unwrap();
+        let fresh = SqliteStore::open(&path(&format!("beside-{name}"))).unwrap();
+        fill(&fresh).await;
+        assert_goes_on(&migrated, &fresh).await;
+    }
+}
+
+/// The database as SQL, with its rows.
+fn pg_dump(url: &str) -> String {
+    let mut command = Command::new(testbed::postgres::programs().join("pg_dump"));
+    command.args(["--inserts", "--no-owner", "--no-privileges", url]);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    // Without what is for psql or for people, and without settings that older servers don't know.
+    let wanted = |line: &&str| !line.starts_with(['\\', '-']) && !line.is_empty();
+    let lines = text.lines().filter(wanted).filter(|line| !line.starts_with("SET "));
+    lines.fold(String::new(), |text, line| text + line + "\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn databases_of_earlier_schemas_are_migrated_and_go_on() {
+    if testbed::citus::running().is_some() {
+        return;
+    }
+    let filled = cluster::new_database().await;
+    fill(&postgres::store(&filled)).await;
+    let client = cluster::client(&filled).await;
+    let newest = client.query_one("SELECT max(version)::int8 FROM netmon_schema", &[]).await;
+    let version: i64 = newest.unwrap().get(0);
+    let make = || pg_dump(&filled);
+    for (file, sql) in dumps(&folder("postgres"), &format!("{version:02}.sql"), make) {
+        let (migrated, fresh) = (cluster::new_database().await, cluster::new_database().await);
+        cluster::execute(&migrated, &sql).await;
+        let store = postgres::store(&migrated);
+        let of = store.migrate().await.unwrap();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        assert!(name.starts_with(&format!("{:02}", of.from)) && of.to == version, "{of:?}");
+        let fresh = postgres::store(&fresh);
+        fill(&fresh).await;
+        assert_goes_on(&store, &fresh).await;
+    }
+}
