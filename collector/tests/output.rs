@@ -10,7 +10,7 @@ use testbed::output::{assert_all_tried, assert_ended_quietly, assert_told_of_ful
 use testbed::{onto_closed_pipe, onto_full_disk};
 
 /// Every command that prints, with arguments that make it print something.
-const COMMANDS: [&[&str]; 12] = [
+const COMMANDS: [&[&str]; 13] = [
     &["token"],
     &["tokens"],
     &["ca", "roll"],
@@ -22,6 +22,7 @@ const COMMANDS: [&[&str]; 12] = [
     &["doctor"],
     &["fsck"],
     &["check-config"],
+    &["backup", "copy.sqlite"],
     &["--help"],
 ];
 
@@ -31,6 +32,7 @@ const ELSEWHERE: [&str; 4] = ["run", "top", "export", "import"];
 fn collector(data_dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_collector"));
     command.env_clear().args(args).env("NETMON_COLLECTOR_DATA_DIR", data_dir);
+    command.current_dir(data_dir.parent().unwrap());
     if args == ["revoke", "web-1"] {
         // An operator with an own PKI may revoke a client that it has never seen.
         for (key, file) in [("CA", "ca"), ("CERT", "cert"), ("KEY", "key")] {

@@ -22,7 +22,7 @@ pub const TABLES: [(&str, &str); 23] = [
     ("sessions", "Runs of agents, and how far each is committed."),
     (
         "session_nics",
-        "The ledger: the sums of a session's samples per NIC, and the totals that the agent kept itself. `collector fsck` compares both.",
+        "The ledger: the sums of a session's samples per NIC, and the totals that the agent kept itself. `netmon-collector fsck` compares both.",
     ),
     ("quarantine", "Frames that the database refused, as received."),
     ("retention", "One row: the times from which rows are complete, and the store's clock."),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use collector::store::{Commit, Database, Store, StoreError};
+use settings::InFull;
 use wire::frame::Sample;
 use wire::message::Hello;
 
@@ -45,7 +46,7 @@ async fn ready(store: &dyn Database) -> Result<(), StoreError> {
 }
 
 fn reason(failed: Result<impl Sized, StoreError>) -> String {
-    failed.err().unwrap().to_string()
+    failed.err().unwrap().in_full().to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]
