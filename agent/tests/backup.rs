@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
 use testbed::http::HTTP;
-use testbed::{Pair, Running, Site, done, in_namespace, metric, wait_until};
+use testbed::{Pair, Running, Site, done, in_namespace, metric, sh, wait_until};
 
 fn backup(site: &Site, file: &Path) -> Output {
     site.collector(&["backup"]).arg(file).output().unwrap()
@@ -128,8 +128,11 @@ fn a_backup_is_whole_private_and_never_replaces_a_file() {
         return;
     }
     let site = Site::new();
-    let collector = site.start_collector();
     let file = site.dir().join("backup.sqlite");
+    let none = backup(&site, &file);
+    let said = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert!(none.status.code() == Some(1) && said.contains("there is no database"), "{said}");
+    let collector = site.start_collector();
     let _said = done(backup(&site, &file));
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let before = fs::read(&file).unwrap();
@@ -146,10 +149,104 @@ fn a_backup_is_whole_private_and_never_replaces_a_file() {
     let missing = backup(&site, &site.dir().join("no/such/directory"));
     assert!(!missing.status.success());
     collector.stop();
-    // Nothing is left beside it, nor of what failed.
-    let names = fs::read_dir(site.dir()).unwrap().map(|it| it.unwrap().file_name());
-    let strays: Vec<_> = names.filter(|it| it.to_string_lossy().starts_with(".")).collect();
-    assert!(strays.is_empty(), "{strays:?}");
+    assert_eq!(hidden(site.dir()), [""; 0], "nothing is left beside it, nor of what failed");
+}
+
+/// Hidden files of a directory.
+fn hidden(directory: &Path) -> Vec<String> {
+    let names = fs::read_dir(directory).unwrap();
+    let names = names.map(|it| it.unwrap().file_name().to_string_lossy().into_owned());
+    names.filter(|it| it.starts_with('.')).collect()
+}
+
+#[test]
+fn backups_of_one_name_at_once_give_one_whole_file_and_leftovers_go() {
+    if !in_namespace() {
+        return;
+    }
+    let site = Site::new();
+    site.start_collector().stop();
+    let place = site.dir().join("place");
+    fs::create_dir(&place).unwrap();
+    let mut over = Command::new("true").spawn().unwrap();
+    over.wait().unwrap();
+    let left = |pid: u32, ending: &str| format!(".netmon.sqlite.{pid}.0123456789abcdef.{ending}");
+    let another = left(std::process::id(), "new");
+    for name in [&left(over.id(), "new"), &left(over.id(), "new-wal"), &another] {
+        fs::write(place.join(name), "part").unwrap();
+    }
+    let file = place.join("netmon.sqlite");
+    let begin = |_| {
+        let mut command = site.collector(&["backup"]);
+        command.arg(&file).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let running: Vec<_> = (0..4).map(begin).collect();
+    let ended = running.into_iter().map(|it| it.wait_with_output().unwrap());
+    let (made, refused): (Vec<_>, Vec<_>) = ended.partition(|it| it.status.success());
+    assert_eq!(made.len(), 1, "{refused:?}");
+    for it in refused {
+        let said = String::from_utf8_lossy(&it.stderr).into_owned();
+        assert!(said.contains("is there already and was not changed"), "{said}");
+    }
+    let report = done(site.collector_in("place", &["fsck"]).output().unwrap());
+    assert!(report.contains("0 sessions"), "{report}");
+    assert_eq!(hidden(&place), [another], "that of a process that runs stays");
+}
+
+#[test]
+fn root_makes_a_backup_of_a_services_store_in_a_third_users_directory() {
+    const SERVICE: u32 = 65_432;
+    const ALICE: u32 = 65_433;
+    if !in_namespace() {
+        return;
+    }
+    let site = Site::new();
+    fs::set_permissions(site.dir(), fs::Permissions::from_mode(0o755)).unwrap();
+    site.start_collector().stop();
+    let (data, home) = (site.collector_data(), site.dir().join("alice"));
+    sh(&format!("chown -R {SERVICE}:{SERVICE} {}", data.display()));
+    fs::create_dir(&home).unwrap();
+    fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
+    chown(&home, Some(ALICE), Some(ALICE)).unwrap();
+    let file = home.join("x.sqlite");
+    let _said = done(backup(&site, &file));
+    let made = fs::metadata(&file).unwrap();
+    assert_eq!((made.uid(), made.gid(), made.mode() & 0o777), (ALICE, ALICE, 0o600));
+    assert_eq!(hidden(&home), [""; 0]);
+    for entry in fs::read_dir(&data).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().uid(), SERVICE, "{:?}", entry.file_name());
+    }
+}
+
+#[test]
+fn a_backup_that_does_not_fit_or_would_stop_the_store_is_refused() {
+    if !in_namespace() {
+        return;
+    }
+    let site = Site::new().with_setting("LIMITS__DISK_FREE_MIN", "128MiB");
+    let (data, small) = (site.collector_data(), site.dir().join("small"));
+    let mount = |size: &str, at: &Path| {
+        let at = at.display();
+        sh(&format!("mkdir {at} && mount -t tmpfs -o size={size},mode=700 tmpfs {at}"));
+    };
+    mount("150m", &data);
+    mount("64k", &small);
+    site.start_collector().stop();
+    let refused = |file: &Path| {
+        let output = backup(&site, file);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && !file.exists(), "{said}");
+        said
+    };
+    let said = refused(&small.join("a"));
+    assert!(said.contains("free, and the copy needs 1MiB; free some space"), "{said}");
+    let _fits = done(backup(&site, &data.join("a")));
+    sh(&format!("fallocate -l 22m {}", data.join("others").display()));
+    let said = refused(&data.join("b"));
+    assert!(said.contains("would leave less than limits.disk_free_min (128MiB)"), "{said}");
+    let _elsewhere = done(backup(&site, &site.dir().join("b")));
+    assert!(hidden(&small).is_empty() && hidden(&data).is_empty());
 }
 
 #[test]

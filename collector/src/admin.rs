@@ -49,7 +49,8 @@ pub fn backup(
             return Err(BackupError::Server { file, database }.into());
         }
     };
-    let done = backup::backup(store, file, stop, |state| settings::progress(&told(state)));
+    let least = config.limits.disk_free_min;
+    let done = backup::backup(store, file, least, stop, |state| settings::progress(&told(state)));
     settings::progress("");
     let done = done?;
     Ok(format!(

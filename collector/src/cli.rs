@@ -295,9 +295,9 @@ pub struct ImportArgs {
 
 /// Arguments of `collector backup`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example: sudo -u network-monitor-collector collector backup \
-                  /var/backups/network-monitor/netmon.sqlite\n\n\
-                  The file has all that was committed when the copy began. It must not be there yet. \
+#[command(after_help = "Example: sudo collector backup /var/backups/netmon.sqlite\n\n\
+                  The file has all that was committed when the copy began, and belongs to the owner of \
+                  its directory. It must not be there yet. \
                   Keep a copy of identity/ in the data directory too: it has the CA's key. Back up a \
                   PostgreSQL database by pg_dump.")]
 pub struct BackupArgs {

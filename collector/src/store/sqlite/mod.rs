@@ -32,7 +32,7 @@ mod tokens;
 mod wide;
 mod write;
 
-pub use self::backup::{BackupState, Copied, CopyError, copy};
+pub use self::backup::{BackupState, Copied, CopyError, Snapshot};
 pub use self::dump::Dump;
 pub use self::error::OpenError;
 pub(super) use self::error::SqliteError;

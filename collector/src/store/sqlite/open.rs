@@ -125,6 +125,9 @@ pub(super) fn version(path: &Path) -> Result<i64, OpenError> {
 
 /// Opens the file to read, whatever its version up to this collector's, which is given too.
 pub(super) fn read_only(path: &Path) -> Result<(Connection, i64), OpenError> {
+    if !private_file::exists(path)? {
+        return Err(OpenError::Missing { path: path.to_owned() });
+    }
     let sorted = |error| OpenError::from_sqlite(path, error);
     private_file::check_database(path)?;
     let _acting = private_file::act_for(path)?;
@@ -137,9 +140,6 @@ pub(super) fn read_only(path: &Path) -> Result<(Connection, i64), OpenError> {
 
 /// Opens the file for reading, also beside a running collector.
 pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
-    if !private_file::exists(path)? {
-        return Err(OpenError::Missing { path: path.to_owned() });
-    }
     let (db, found) = read_only(path)?;
     if found < SCHEMA_VERSION {
         return Err(OpenError::Older { path: path.to_owned(), found, known: SCHEMA_VERSION });
