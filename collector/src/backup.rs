@@ -12,9 +12,8 @@ use crossbeam_channel::Receiver;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::signal::kill;
-use nix::sys::statvfs::statvfs;
 use nix::unistd::Pid;
-use settings::Size;
+use settings::{Size, free_space};
 use wire::private_file::{self, FileError};
 
 use crate::store::sqlite::{BackupState, Copied, CopyError, OpenError, Snapshot};
@@ -139,8 +138,7 @@ fn check_room(store: &Path, to: &Path, bytes: u64, least: Size) -> Result<(), Ba
     let disk = |path: &Path| fs::metadata(path).map(|it| it.dev());
     let kept =
         if disk(store).map_err(failed)? == disk(place).map_err(failed)? { least.0 } else { 0 };
-    let found = statvfs(place).map_err(|errno| failed(errno.into()))?;
-    let free = found.blocks_available() * found.fragment_size();
+    let free = free_space(place).map_err(|errno| failed(errno.into()))?;
     let (place, whole) = (place.to_owned(), 1 << 20);
     let (shown, copy) = (Size(free / whole * whole), Size(bytes.next_multiple_of(whole)));
     if free < bytes {

@@ -3,13 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 use wire::permission;
 
 use super::config::mib;
-use settings::Finding;
-use settings::Size;
+use settings::{Finding, Size, free_space};
 
 const SUBJECT: &str = "spool";
 
@@ -25,8 +23,7 @@ pub(super) fn examine(data_dir: &Path, most: u64) -> Vec<Finding> {
             format!("{shown} can't be written: {errno}; {way_out}"),
         )];
     }
-    let free = statvfs(place).map(|it| it.blocks_available() * it.fragment_size());
-    vec![match free {
+    vec![match free_space(place) {
         Ok(free) => room(&format!("{} at most in {shown}", Size(most)), most, free),
         Err(errno) => Finding::warn(SUBJECT, format!("{shown}: {errno}; set data_dir")),
     }]

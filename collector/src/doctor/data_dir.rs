@@ -4,9 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, User, access, geteuid};
-use settings::{Finding, InFull, Size};
+use settings::{Finding, InFull, Size, free_space};
 
 use crate::store_location::StoreLocation;
 
@@ -22,10 +21,8 @@ pub(super) fn examine(data_dir: &Path, least: Size, location: &StoreLocation) ->
     let existing = data_dir.ancestors().find(|path| fs::exists(path).unwrap_or(false));
     let place = existing.unwrap_or(data_dir);
     let mut findings = vec![directory(data_dir, place)];
-    match statvfs(place) {
-        Ok(found) => {
-            findings.push(room(data_dir, found.blocks_available() * found.fragment_size(), least))
-        }
+    match free_space(place) {
+        Ok(free) => findings.push(room(data_dir, free, least)),
         Err(errno) => {
             let text = format!("{}: {errno}; set data_dir", place.display());
             findings.push(Finding::fail(DISK, text));

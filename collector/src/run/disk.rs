@@ -4,8 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::sys::statvfs::statvfs;
-use settings::Size;
+use settings::{Size, free_space};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -63,8 +62,7 @@ pub fn watch(path: PathBuf, least: Size) -> watch::Receiver<StoreState> {
 
 fn look(path: &Path, least: Size, held: bool) -> StoreState {
     // If the disk can't be checked, the store itself reports its problems.
-    let found = statvfs(path).ok()?;
-    let disk = found.blocks_available() * found.fragment_size();
+    let disk = free_space(path).ok()?;
     let short = disk < least.0.saturating_mul(2);
     let file = if short { reusable_bytes(path).unwrap_or(0) } else { 0 };
     let room = Room { disk, file };

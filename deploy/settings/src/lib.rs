@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod causes;
+mod disk;
 mod doctor;
 mod effective;
 mod error;
@@ -30,6 +31,7 @@ mod value;
 mod yaml;
 
 pub use self::causes::{Chain, InFull};
+pub use self::disk::free_space;
 pub use self::doctor::{Finding, Level, examine_time_sync, print_findings};
 pub use self::effective::print_config;
 pub use self::error::{ConfigError, Problem, way_out};
