@@ -1,4 +1,4 @@
-//! Where a collector is, as it is written: `host`, `host:port`, `[2001:db8::1]:8082`.
+//! Written form of a collector's address: `host`, `host:port`, `[2001:db8::1]:8082`.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-/// Host name or address, with a port or without.
+/// Host name or address, with or without a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPort {
     /// Host name or address, without brackets.
@@ -15,13 +15,13 @@ pub struct HostPort {
     pub port: Option<u16>,
 }
 
-/// A text that is no address.
+/// Why a text is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAddress {
-    /// The host can't be one.
+    /// Invalid host.
     #[error("{0:?} is no host; write a name or an address such as collector.example.org")]
     Host(String),
-    /// The port can't be one.
+    /// Invalid port.
     #[error("{0:?} is no port; write a number from 1 to 65535")]
     Port(String),
 }
@@ -48,7 +48,7 @@ impl FromStr for HostPort {
     }
 }
 
-/// Refuses what can be neither host name nor address.
+/// Refuses text that is neither a host name nor an address.
 pub fn check_host(host: &str) -> Result<(), InvalidAddress> {
     let name = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     let sound = !host.is_empty() && host.bytes().all(name) || host.parse::<Ipv6Addr>().is_ok();

@@ -1,5 +1,5 @@
-//! Where the collector is, as enrolment found it: a file in the data directory that lies right
-//! over the defaults, so that an enrolled host needs no config.
+//! The collector's address from enrolment: a file in the data directory that overrides only the
+//! defaults, so that an enrolled host needs no config.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,10 +18,10 @@ pub fn path(data_dir: &Path) -> PathBuf {
     data_dir.join("enrolled.yaml")
 }
 
-/// What the file says; nothing if there is none.
+/// Reads the file. Empty if it doesn't exist.
 ///
 /// # Errors
-/// It can't be read, or is no config file.
+/// The file can't be read, or is not a config file.
 pub(super) fn read(path: &Path) -> Result<Vec<Given>, ConfigError> {
     let unreadable = |error| ConfigError::unreadable(path.display().to_string(), error);
     let text = match private_file::read_public(path) {
@@ -42,7 +42,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Given>, ConfigError> {
     Ok(KEYS.into_iter().filter_map(given).collect())
 }
 
-/// Writes the file: the collector, and the addresses to try when it can't be reached there.
+/// Writes the file: the collector, and further addresses to try if it can't be reached.
 ///
 /// # Errors
 /// [`FileError`] names the file.

@@ -18,14 +18,14 @@ pub use self::monitor::{InvalidGlob, Monitor, NicGlob, NicsSection, RingSize};
 use crate::connection;
 use crate::ship::spool::SpoolLimits;
 
-/// The program as its config sees it.
+/// The program whose config this is.
 pub const PROGRAM: Program = Program {
     name: "agent",
     env_prefix: "NETMON_AGENT_",
     default_file: "/etc/network-monitor/agent.yaml",
 };
 
-/// The keys and sections that a reload takes while the agent runs. Certificates are read anew with
+/// The keys and sections that a reload applies while the agent runs. Certificates are read again for
 /// each connection.
 pub const LIVE: &[&str] = &["server", "client.alias", "log.level"];
 
@@ -35,15 +35,15 @@ pub const LIVE: &[&str] = &["server", "client.alias", "log.level"];
 pub struct Config {
     /// The collectors.
     pub server: ServerSection,
-    /// Who this agent is.
+    /// Name of this client.
     pub client: ClientSection,
-    /// What is measured, and how.
+    /// How traffic is measured.
     pub monitor: Monitor,
-    /// What is kept until a collector has it.
+    /// The spool, which keeps frames until they are committed.
     pub spool: SpoolSection,
-    /// An own PKI in place of enrolment.
+    /// Certificates of your own, instead of enrolment.
     pub tls: Tls,
-    /// Where certificate, key and spool are kept.
+    /// Directory of certificate, key and spool.
     pub data_dir: PathBuf,
     /// Logs.
     pub log: Log,
@@ -57,36 +57,36 @@ pub struct ServerSection {
     pub host: Option<String>,
     /// Its UDP port.
     pub port: u16,
-    /// Quick tries after a connection failed, before one every `retry_interval`.
+    /// Number of quick retries after a failed connection. Then there is one every `retry_interval`.
     pub max_retry: u32,
-    /// Time between tries after that, for ever; 100 ms to 1 h.
+    /// Time between later retries, which never end; 100 ms to 1 h.
     pub retry_interval: Interval,
-    /// Collectors to try when this one can't be reached.
+    /// Collectors to try if this one can't be reached.
     #[serde(deserialize_with = "settings::list")]
     pub fallbacks: Vec<HostPort>,
 }
 
-/// Section `client`: who this agent is.
+/// Section `client`: name of this client.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClientSection {
-    /// Name of the client for its enrolment, unique among a collector's; the host name unless set.
+    /// Id of the client for enrolment, unique per collector. Default: the host name.
     pub id: String,
-    /// The name people use for it.
+    /// The name that people see.
     pub alias: String,
 }
 
-/// Section `spool`: what is kept until a collector has it.
+/// Section `spool`: frames are kept here until they are committed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SpoolSection {
-    /// Largest size of its file; 1 MiB to 1 TiB.
+    /// Largest size of the file; 1 MiB to 1 TiB.
     pub max_size: Size,
-    /// Age from which on samples become totals; 1 min to 3650 d.
+    /// Age at which samples are replaced with their totals; 1 min to 3650 d.
     pub max_age: Interval,
-    /// What a power loss may cost; 10 ms to 1 min.
+    /// Longest time whose samples a power loss may lose; 10 ms to 1 min.
     pub fsync_interval: Interval,
-    /// How long samples are kept that the database has; at most 1 d.
+    /// How long committed samples are kept; at most 1 d.
     pub keep_committed: Interval,
 }
 
@@ -127,8 +127,8 @@ impl Default for SpoolSection {
     }
 }
 
-/// Reads the config: defaults < host name < what enrolment found < file < environment < flags,
-/// the global ones and those of a command.
+/// Reads the config: defaults < host name < address from enrolment < file < environment < flags,
+/// global ones and those of the command.
 ///
 /// # Errors
 /// The fault, in one line.
@@ -160,7 +160,7 @@ pub fn load(options: &Options, flags: &[Given]) -> Result<Loaded<Config>, Config
     load_over(options, flags, &enrolled)
 }
 
-/// Reads the config as [`load()`], without what an earlier enrolment found.
+/// Reads the config like [`load()`], but without the address from an earlier enrolment.
 ///
 /// # Errors
 /// The fault, in one line.
@@ -179,17 +179,17 @@ fn load_over(
     settings::load(&PROGRAM, options.config.as_deref(), &found, &flags)
 }
 
-/// Where `client.id` comes from if nobody chose it.
+/// Source of `client.id` if nobody chose it.
 const HOST_NAME: &str = "host name";
 
-/// Whether somebody chose `client.id`, though it be the host's name.
+/// True if somebody chose `client.id`, even if it equals the host's name.
 #[must_use]
 pub fn is_id_chosen(loaded: &Loaded<Config>) -> bool {
     loaded.is_set("client.id") && loaded.source("client.id") != HOST_NAME
 }
 
-/// The host's name, if a client can have it. A host may have none, `(none)`, or one that isn't
-/// text; then only who enrols needs `client.id`.
+/// The host's name, if it is a valid client id. A host may have no name, `(none)`, or one that isn't
+/// text. Then enrolment needs `client.id`.
 pub(crate) fn host_name() -> Option<String> {
     let name = nix::unistd::gethostname().ok()?.into_string().ok()?;
     let name = name.strip_suffix('.').unwrap_or(&name).to_owned();
@@ -197,7 +197,7 @@ pub(crate) fn host_name() -> Option<String> {
 }
 
 impl Config {
-    /// The collectors in the order to try them.
+    /// The collectors, in the order in which to try them.
     ///
     /// # Errors
     /// `server.host` is not set.
@@ -213,10 +213,10 @@ impl Config {
         Ok(std::iter::once(first).chain(fallbacks.iter().map(fallback)).collect())
     }
 
-    /// The client's id, with its letters made small.
+    /// The client's id, in lower case.
     ///
     /// # Errors
-    /// It is none.
+    /// `client.id` is not valid.
     pub fn client_id(&self) -> Result<ClientId, Problem> {
         Problem::unless(!self.client.id.is_empty(), "client.id", || {
             "not set, and this host's name is no valid client id; set it, or: agent enroll --id \
@@ -229,7 +229,7 @@ impl Config {
 }
 
 impl SpoolSection {
-    /// The limits as the spool takes them.
+    /// The limits, in the spool's form.
     #[must_use]
     pub const fn limits(&self) -> SpoolLimits {
         SpoolLimits {

@@ -1,4 +1,4 @@
-//! Section `monitor`: what is measured, and how.
+//! Section `monitor`: how traffic is measured.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,17 +19,16 @@ use crate::sampler::CaptureConfig;
 pub struct Monitor {
     /// Length of a sample; 10 ms to 60 s.
     pub sample_interval: Interval,
-    /// Time between reports; from the sample interval to 60 s, and as long as a sample unless
-    /// set.
+    /// Time between reports; from the sample interval to 60 s. Default: the sample interval.
     pub report_interval: Interval,
-    /// Time over which the traffic's mix is counted; 1 s to 10 min.
+    /// Length of a mix interval; 1 s to 10 min.
     pub mix_interval: Interval,
-    /// CPUs on which the readers run; empty: all that are allowed.
+    /// CPUs for the readers. Empty: all allowed CPUs.
     #[serde(deserialize_with = "cpus")]
     pub cpus: Vec<usize>,
     /// Rings per NIC; 1 to 64.
     pub rings_per_nic: u16,
-    /// Whether NICs also take in what is addressed to others.
+    /// True: NICs also receive packets that are addressed to others.
     pub promiscuous: bool,
     /// Which NICs are captured.
     pub nics: NicsSection,
@@ -37,14 +36,14 @@ pub struct Monitor {
     pub ring: RingSize,
 }
 
-/// Section `monitor.nics`: which NICs are captured, on top of the choice by what they are.
+/// Section `monitor.nics`: exceptions to the automatic choice of NICs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NicsSection {
-    /// Captured whatever they are, beside those captured anyway.
+    /// NICs that are always captured, in addition to the automatic choice.
     #[serde(deserialize_with = "settings::list")]
     pub include: Vec<NicGlob>,
-    /// Not captured, even if included.
+    /// NICs that are never captured, even if included.
     #[serde(deserialize_with = "settings::list")]
     pub exclude: Vec<NicGlob>,
 }
@@ -55,15 +54,15 @@ pub struct NicsSection {
 pub struct RingSize {
     /// Number of blocks; 4 to 4096.
     pub blocks: u32,
-    /// Size of a block, a multiple of 4 KiB; 4 KiB to 16 MiB. Blocks are split where so few
-    /// wouldn't outlast a stall.
+    /// Size of a block, a multiple of 4 KiB; 4 KiB to 16 MiB. Blocks are split if so few of them
+    /// could not outlast a stall.
     pub block_size: Size,
-    /// Time after which a block is read though it isn't full; 1 ms to 1 s. Longer in rings too
-    /// small to outlast a stall otherwise.
+    /// Time after which a block is read although it isn't full; 1 ms to 1 s. Rings too small to
+    /// outlast a stall use a longer one.
     pub retire: Interval,
     /// Bytes captured of each packet; 64 to 65535.
     pub snaplen: u32,
-    /// Most memory of all rings together, where it gets short rings get smaller; 16 MiB to 1 TiB.
+    /// Most memory of all rings together; 16 MiB to 1 TiB. Rings are made smaller to stay below it.
     pub memory: Size,
 }
 
@@ -94,11 +93,11 @@ impl Default for RingSize {
     }
 }
 
-/// Names of NICs: `*` is any text, `?` any character, `[ab]` one of some, `{a,b}` either.
+/// A glob for names of NICs: `*` is any text, `?` any character, `[ab]` one of a set, `{a,b}` either.
 #[derive(Debug, Clone)]
 pub struct NicGlob(GlobMatcher);
 
-/// A text that is no glob.
+/// Why a text is not a glob.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no glob: {0}; write for example eth0, eth* or enp[0-9]s0")]
 pub struct InvalidGlob(String);
@@ -147,7 +146,7 @@ fn cpus<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<usize>, D::Err
 }
 
 impl Monitor {
-    /// The capture config for the sampler.
+    /// The config, in the sampler's form.
     #[must_use]
     pub fn capture(&self) -> CaptureConfig {
         let globs = |globs: &[NicGlob]| globs.iter().map(|glob| glob.0.clone()).collect();
@@ -166,11 +165,11 @@ impl Monitor {
         }
     }
 
-    /// Finds CPUs that are not of `may`, those that this process may use if that is known. A host
-    /// may lose CPUs, so this is only said, and readers run where the kernel puts them.
+    /// Finds CPUs outside `may`, the set that this process may use, if it is known. A host may lose
+    /// CPUs, so this is only a warning, and readers run where the kernel puts them.
     ///
     /// # Errors
-    /// The first that it may not.
+    /// The first such CPU.
     pub fn check_cpus(&self, may: &[usize]) -> Result<(), Problem> {
         match self.cpus.iter().find(|cpu| !may.is_empty() && !may.contains(cpu)) {
             None => Ok(()),
@@ -206,7 +205,7 @@ impl Monitor {
         Problem::unless_within("monitor.mix_interval", &self.mix_interval, &mixes)?;
         Problem::unless_within("monitor.rings_per_nic", &self.rings_per_nic, &(1..=64))?;
         self.ring.check()?;
-        /// The longest that Linux has.
+        /// Longest name that Linux allows.
         const TICK_MAX_NS: u64 = 10_000_000;
         // Samples that packets are held back for have to be countable into.
         let slots = u32::try_from(SLOTS / 2).unwrap_or(1);
@@ -222,10 +221,10 @@ impl Monitor {
 }
 
 impl RingSize {
-    /// Most memory of one ring: the kernel counts it in a signed 32-bit number.
+    /// Most memory of one ring. The kernel keeps the size in a signed 32-bit number.
     const MEMORY_MAX: u64 = 1 << 30;
 
-    /// The size as the ring takes it.
+    /// The size, in the ring's form.
     #[must_use]
     pub fn config(&self) -> RingConfig {
         let at_most = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);

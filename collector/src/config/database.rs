@@ -1,4 +1,4 @@
-//! Section `database`: where PostgreSQL is, if it is used.
+//! Section `database`: the connection to PostgreSQL.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -13,8 +13,8 @@ use wire::pem::read_certificates;
 use super::database_url::{is_cut, url_fault};
 use crate::store::postgres::{Authorities, PostgresConfig, read_password};
 
-/// Section `database`. Either `url` or `host` with its companions; neither: SQLite in the data
-/// directory.
+/// Section `database`. Set either `url`, or `host` and the keys that go with it. If neither is set,
+/// the store is SQLite in the data directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DatabaseSection {
@@ -26,18 +26,18 @@ pub struct DatabaseSection {
     pub port: u16,
     /// Name of the database.
     pub name: Option<String>,
-    /// Who connects.
+    /// The user that connects.
     pub user: Option<String>,
     /// Password of the user.
     pub password: Option<Secret>,
-    /// File that holds the password, which is read at each connection.
+    /// File with the password. It is read for each connection.
     pub password_file: Option<PathBuf>,
-    /// PEM file of the authorities that sign the database's certificate; with it, TLS is used
-    /// always.
+    /// PEM file of the authorities that sign the database's certificate. If set, TLS is always
+    /// used.
     pub ca: Option<PathBuf>,
-    /// Acknowledge also what a crash of the database's host may lose (`fsync = off`).
+    /// Acknowledge rows although a crash of the database's host may lose them (`fsync = off`).
     pub allow_unsafe: bool,
-    /// Where it is Citus.
+    /// Settings for Citus.
     pub citus: Citus,
 }
 
@@ -45,8 +45,8 @@ pub struct DatabaseSection {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Citus {
-    /// Shards into which `collector migrate` distributes each fact table; 1 to 1024. `None`: 2 for
-    /// each node.
+    /// Number of shards per fact table that `collector migrate` creates; 1 to 1024. `None`: 2 per
+    /// node.
     pub shards: Option<u32>,
 }
 
@@ -68,11 +68,11 @@ impl Default for DatabaseSection {
 }
 
 impl DatabaseSection {
-    /// How to connect to PostgreSQL. `None`: SQLite is used. Reads the files of password and
-    /// authorities.
+    /// How to connect to PostgreSQL. `None` if SQLite is used. Reads the files with the password and
+    /// the authorities.
     ///
     /// # Errors
-    /// A value can't be, or a file can't be read.
+    /// An invalid value, or a file that can't be read.
     pub fn postgres(&self) -> Result<Option<PostgresConfig>, Problem> {
         let Some(postgres) = self.with_password()? else { return Ok(None) };
         let key = if self.url.is_some() { "database.url" } else { "database.host" };
@@ -161,7 +161,7 @@ impl DatabaseSection {
         Problem::unless_within("database.port", &self.port, &(1..=u16::MAX))
     }
 
-    /// The keys that hold a password now.
+    /// The keys that contain a password.
     pub(super) fn secrets(&self) -> Vec<&'static str> {
         let in_url = self.url.as_ref().and_then(|url| parse_url(url).ok());
         let in_url = in_url.is_some_and(|postgres| postgres.get_password().is_some());
@@ -170,7 +170,7 @@ impl DatabaseSection {
     }
 }
 
-/// Don't pass on the parser's error: it may quote the password.
+/// Hides the parser's error, because it may quote the password.
 fn parse_url(url: &Secret) -> Result<Postgres, Problem> {
     // With TLS the certificate and the name are always checked.
     let url = ["verify-full", "verify-ca"].iter().fold(url.reveal().to_owned(), |url, mode| {

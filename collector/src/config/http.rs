@@ -1,4 +1,4 @@
-//! Section `http`: where dashboard, API and metrics are, and who may see them.
+//! Section `http`: address and access control of dashboard, API and metrics.
 
 use std::fs;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use super::http_limits::HttpLimits;
 use super::listen::check_listen;
 use crate::web::{Access, CertificateFiles};
 
-/// Fewest characters of a token.
+/// Shortest allowed token, characters.
 const TOKEN_MIN: usize = 16;
 
 /// Section `http`: dashboard, API and metrics.
@@ -24,43 +24,43 @@ pub struct Http {
     pub host: String,
     /// TCP port; 0 takes a free one.
     pub port: u16,
-    /// Names beside its addresses by which it may be called (the `Host` of requests).
+    /// Further names that the `Host` of a request may have, beside the collector's addresses.
     #[serde(deserialize_with = "settings::list")]
     pub names: Vec<String>,
-    /// File whose first line is the token that API, metrics and dashboard ask for.
+    /// File whose first line is the token for API, metrics and dashboard.
     pub token_file: Option<PathBuf>,
-    /// Header in which a proxy says which user it has let in.
+    /// Header in which a proxy names the authenticated user.
     pub proxy_header: Option<String>,
-    /// Header in which a proxy says for which address it asks.
+    /// Header in which a proxy names the address of its client.
     pub address_header: Option<String>,
-    /// Addresses of proxies that are believed.
+    /// Addresses of trusted proxies.
     #[serde(deserialize_with = "settings::list")]
     pub proxies: Vec<String>,
-    /// Shown to everybody who reaches an address beyond the loopback.
+    /// Serve without authentication beyond loopback.
     pub unprotected: bool,
-    /// Certificate and key by which pages are encrypted.
+    /// Certificate and key for HTTPS.
     pub tls: CertificatePaths,
     /// How long a browser stays signed in; 1 min to 365 d.
     pub session_time: Interval,
-    /// How much may be in use at once, and for how long.
+    /// Limits on connections, queries and streams.
     pub limits: HttpLimits,
 }
 
-/// Section `http.tls`: both or none.
+/// Section `http.tls`. Set both keys or none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CertificatePaths {
-    /// PEM file of the certificate, followed by those between it and its authority.
+    /// PEM file with the certificate, followed by its intermediates.
     pub cert: Option<PathBuf>,
-    /// PEM file of its private key.
+    /// PEM file with its private key.
     pub key: Option<PathBuf>,
 }
 
 impl CertificatePaths {
-    /// The files. `None`: pages are not encrypted.
+    /// The files. `None`: plain HTTP.
     ///
     /// # Errors
-    /// One is set, the other isn't.
+    /// Only one of the two is set.
     pub fn files(&self) -> Result<Option<CertificateFiles>, Problem> {
         let missing =
             |key| Problem::new(key, "not set; set http.tls.cert and http.tls.key, or none");
@@ -109,7 +109,7 @@ impl Http {
     /// Beyond loopback, authentication is required, unless `unprotected` is set.
     ///
     /// # Errors
-    /// It is one.
+    /// Authentication is missing.
     pub fn check_address(&self, address: IpAddr) -> Result<(), Problem> {
         let asked = self.token_file.is_some() || self.proxy_header.is_some();
         let sound = address.to_canonical().is_loopback() || asked || self.unprotected;
@@ -133,10 +133,10 @@ impl Http {
         ))
     }
 
-    /// Who may see figures. Reads the token's file.
+    /// The access control. Reads the token file.
     ///
     /// # Errors
-    /// A value can't be, or the file can't be read or holds no token.
+    /// An invalid value, or a token file that can't be read or has no token.
     pub fn access(&self) -> Result<Access, Problem> {
         let access = self.access_without_token()?;
         let Some(file) = &self.token_file else { return Ok(access) };
@@ -144,13 +144,13 @@ impl Http {
         Ok(access.with_token(&read_token(file).map_err(refused)?))
     }
 
-    /// The names by which it may be called: also the one of the address that it listens on.
+    /// The allowed names: `http.names`, and the host name that it listens on.
     #[must_use]
     pub fn all_names(&self) -> Vec<String> {
         self.names.iter().chain([&self.host]).cloned().collect()
     }
 
-    /// Its URL on this host.
+    /// The URL of the dashboard on this host.
     #[must_use]
     pub fn url(&self) -> String {
         let host = match self.host.parse() {
@@ -180,7 +180,7 @@ impl Http {
         Ok(access)
     }
 
-    /// A header that proxies set.
+    /// Checks the name of a header that proxies set.
     fn header(&self, key: &'static str, name: Option<&str>) -> Result<Option<HeaderName>, Problem> {
         let Some(name) = name else { return Ok(None) };
         let why = || format!("{name:?} is no header's name; write for example Remote-User");

@@ -1,4 +1,4 @@
-//! Section `http.limits`: how much of the web side may be in use at once, and for how long.
+//! Section `http.limits`: limits on connections, queries and streams of the web server.
 
 use serde::{Deserialize, Serialize};
 use settings::{Interval, Problem};
@@ -9,35 +9,35 @@ use crate::web::WebLimits;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpLimits {
-    /// Connections that may be open; 8 to 65,536.
+    /// Most open connections; 8 to 65,536.
     pub connections: usize,
-    /// Of these, connections of one address.
+    /// Most open connections per address.
     pub connections_per_address: usize,
-    /// Longest time for TLS and the head of a request; 1 s to 10 min, as all times here.
+    /// Longest time for TLS and the head of a request; 1 s to 10 min, like all times here.
     pub header_time: Interval,
     /// Longest time for the body of a request.
     pub body_time: Interval,
     /// Longest time between two requests of a connection.
     pub idle_time: Interval,
-    /// Longest time until what was written is taken.
+    /// Longest time that written data may wait for a slow reader.
     pub send_time: Interval,
-    /// Queries that the store answers at a time; 1 to 4.
+    /// Most queries that the store answers at once; 1 to 4.
     pub queries: usize,
     /// Of these, queries of one address.
     pub queries_per_address: usize,
-    /// Queries that may wait for their turn; 0 to 65,536.
+    /// Most queries that wait; 0 to 65,536.
     pub queries_waiting: usize,
     /// Of these, queries of one address.
     pub queries_waiting_per_address: usize,
-    /// Longest time for a query, with its wait.
+    /// Longest time for a query, including its wait.
     pub query_time: Interval,
-    /// Live streams that may be open; 1 to 65,536.
+    /// Most open live streams; 1 to 65,536.
     pub streams: usize,
-    /// Of these, streams of one address.
+    /// Most open live streams per address.
     pub streams_per_address: usize,
-    /// Sign-ins that may fail within a minute; 1 to 1,000,000.
+    /// Most failed sign-ins per minute; 1 to 1,000,000.
     pub failed_sign_ins: u32,
-    /// Of these, sign-ins of one address.
+    /// Most failed sign-ins per minute and address.
     pub failed_sign_ins_per_address: u32,
 }
 
@@ -65,7 +65,7 @@ impl Default for HttpLimits {
 }
 
 impl HttpLimits {
-    /// The limits as the web side takes them.
+    /// The limits, in the web server's form.
     #[must_use]
     pub const fn limits(&self) -> WebLimits {
         WebLimits {

@@ -1,34 +1,34 @@
-//! Section `limits`: what one client, one address and all together may take of the collector.
+//! Section `limits`: resources that one client, one address and all clients together may use.
 //!
-//! No default is reached by honest use: an agent with 2,500 NICs at 10 ms, one that is back after a
-//! week, thousands of agents that are back at once behind one address. A client over a limit is
-//! slowed down or refused; others notice nothing.
+//! Honest use stays below every default: an agent with 2,500 NICs at 10 ms, an agent that returns after
+//! a week, thousands of agents that return at once behind one address. A client over a limit is slowed
+//! down or refused. Others notice nothing.
 
 use serde::{Deserialize, Serialize};
 use settings::{Problem, Size};
 
 use crate::ingest::{ClientLimits, Quotas, TotalLimits};
 
-/// Most that a rate can be set to: beyond any machine.
+/// Largest rate that can be set, more than any machine can do.
 const RATE_MAX: u32 = 1_000_000_000;
 
 /// Section `limits`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsSection {
-    /// Agents that are connected; 1 to 1,000,000. Each takes some 80 KiB of memory.
+    /// Most connected agents; 1 to 1,000,000. Each needs about 80 KiB of memory.
     pub connections: usize,
-    /// Handshakes at once; 16 to 4,096. One is done within milliseconds; who needs
-    /// longer holds up to 320 KiB until its time is over.
+    /// Most handshakes at once; 16 to 4,096. A handshake takes milliseconds. A slow one holds up to
+    /// 320 KiB until it times out.
     pub handshakes: usize,
-    /// Of them, those of one address (of IPv6: of one /48); 1 to 4,096. Others of it wait.
+    /// Most handshakes at once per address (per /48 for IPv6); 1 to 4,096. Further ones wait.
     pub address_handshakes: usize,
-    /// Memory for frames that wait for a missing one, of all clients; 2 MiB to 64 GiB.
+    /// Memory for frames of all clients that wait for a missing one; 2 MiB to 64 GiB.
     pub waiting: Size,
-    /// Room on the disk of the embedded store below which nothing is written; 128 MiB to 1 TiB. SQLite's
-    /// log takes up to 128 MiB of it, deleting by age needs some, and so do its neighbours.
+    /// Free space on the embedded store's disk below which nothing is written; 128 MiB to 1 TiB. SQLite's
+    /// log uses up to 128 MiB of it. Deleting by age and other programs need some too.
     pub disk_free_min: Size,
-    /// What one client may take.
+    /// Limits of one client.
     pub client: ClientLimits,
 }
 
@@ -46,7 +46,7 @@ impl Default for LimitsSection {
 }
 
 impl LimitsSection {
-    /// The limits as the listener takes them.
+    /// The limits, in the listener's form.
     #[must_use]
     pub fn ingest(&self) -> Quotas {
         let total = TotalLimits {

@@ -22,15 +22,15 @@ use self::listen::check_listen;
 use crate::store::RetentionLimits;
 use crate::writer::BatchLimits;
 
-/// The program as its config sees it.
+/// The program whose config this is.
 pub const PROGRAM: Program = Program {
     name: "collector",
     env_prefix: "NETMON_COLLECTOR_",
     default_file: "/etc/network-monitor/collector.yaml",
 };
 
-/// The keys and sections that a reload takes while the collector runs. Certificates and the
-/// token's file are read anew then too, a password's file with each connection.
+/// The keys and sections that a reload applies while the collector runs. A reload also reads
+/// certificates and the token file again. The password file is read for each connection.
 pub const LIVE: &[&str] = &[
     "http.token_file",
     "http.proxy_header",
@@ -48,19 +48,19 @@ pub const LIVE: &[&str] = &[
 pub struct Config {
     /// Where agents connect.
     pub server: ServerSection,
-    /// Where people and Prometheus look.
+    /// Dashboard, API and metrics.
     pub http: Http,
-    /// PostgreSQL; nothing set: SQLite in the data directory.
+    /// PostgreSQL. If nothing is set, the store is SQLite in the data directory.
     pub database: DatabaseSection,
     /// How long rows are kept.
     pub retention: RetentionSection,
-    /// How batches are made.
+    /// How rows are put into batches.
     pub writer: WriterSection,
-    /// What one client, one address and all together may take.
+    /// Limits of one client, one address and all clients together.
     pub limits: LimitsSection,
-    /// An own PKI in place of the built-in one.
+    /// Certificates of your own, instead of the built-in CA.
     pub tls: Tls,
-    /// Where the built-in authority and SQLite are kept.
+    /// Directory of the built-in CA and of SQLite.
     pub data_dir: PathBuf,
     /// Logs.
     pub log: Log,
@@ -70,28 +70,28 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerSection {
-    /// Address or host name to listen on; `::` is every address of the host, of IPv6 and IPv4.
+    /// Address or host name to listen on. `::` is every IPv6 and IPv4 address of the host.
     pub host: String,
-    /// UDP port; 0 takes a free one.
+    /// UDP port; 0 for any free one.
     pub port: u16,
 }
 
-/// Section `retention`: how long what is kept; 1 h to 36500 d.
+/// Section `retention`: how long rows are kept; 1 h to 36500 d.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionSection {
     /// Samples.
     pub raw: Interval,
-    /// Sums of a minute.
+    /// Rollups of one minute.
     pub rollup_1m: Interval,
-    /// Sums of 5 minutes.
+    /// Rollups of 5 minutes.
     pub rollup_5m: Interval,
-    /// Frames that were refused.
+    /// Refused frames.
     pub quarantine: Interval,
 }
 
 impl RetentionSection {
-    /// How long the store keeps what.
+    /// The retention, in the store's form.
     #[must_use]
     pub const fn limits(&self) -> RetentionLimits {
         let Self { raw, rollup_1m, rollup_5m, quarantine } = self;
@@ -104,15 +104,15 @@ impl RetentionSection {
     }
 }
 
-/// Section `writer`: how batches are made.
+/// Section `writer`: how rows are put into batches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WriterSection {
-    /// Rows that make a batch due at once; 1 to 1,000,000.
+    /// Number of rows at which a batch is written at once; 1 to 1,000,000.
     pub max_rows: usize,
-    /// Longest time that a row waits for others; 1 ms to 1 min.
+    /// Longest time that a row waits for its batch; 1 ms to 1 min.
     pub max_delay: Interval,
-    /// Most memory for rows that wait; 1 MiB to 64 GiB.
+    /// Most memory for waiting rows; 1 MiB to 64 GiB.
     pub max_memory: Size,
 }
 
@@ -159,7 +159,7 @@ impl Default for WriterSection {
 /// Reads the config: defaults < file < environment < flags.
 ///
 /// # Errors
-/// What is wrong with it, in one line.
+/// The fault, in one line.
 pub fn load(options: &Options) -> Result<Loaded<Config>, ConfigError> {
     let loaded = settings::load(&PROGRAM, options.config.as_deref(), &[], &options.given());
     let mut loaded: Loaded<Config> = loaded?;
@@ -168,7 +168,7 @@ pub fn load(options: &Options) -> Result<Loaded<Config>, ConfigError> {
 }
 
 impl WriterSection {
-    /// The limits as the writer takes them.
+    /// The limits, in the writer's form.
     #[must_use]
     pub const fn limits(&self) -> BatchLimits {
         BatchLimits { max_rows: self.max_rows, max_delay: self.max_delay.0 }

@@ -1,20 +1,20 @@
-//! Whether a connection waits for its client, for what, and since when.
+//! Tracks what a connection is waiting for, and since when.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::limits::WebLimits;
 
-/// What a connection waits for.
+/// What a connection is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum For {
-    /// TLS, or the head of a request that has begun.
+    /// The TLS handshake, or the rest of a request's head.
     Head,
     /// The body of a request.
     Body,
     /// The next request.
     Request,
-    /// Nothing: the collector has to answer.
+    /// Nothing: it is the collector's turn to answer.
     Nothing,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Activity(Mutex<State>);
 struct State {
     waits_for: For,
     since: Duration,
-    /// Since when written data has been waiting to be sent.
+    /// When written data began to wait for sending.
     untaken: Option<Duration>,
 }
 
@@ -53,12 +53,12 @@ impl Activity {
         }
     }
 
-    /// A request has arrived; `body` tells whether its body follows.
+    /// A request has arrived. If `body` is true, its body follows.
     pub fn on_request(&self, body: bool, now: Duration) {
         self.set(if body { For::Body } else { For::Nothing }, now);
     }
 
-    /// The body has arrived or is no longer wanted.
+    /// The body has arrived, or the answer doesn't need it.
     pub fn on_body(&self, now: Duration) {
         let mut state = self.state();
         if state.waits_for == For::Body {
@@ -71,20 +71,20 @@ impl Activity {
         self.set(For::Request, now);
     }
 
-    /// Written data was sent, or waits.
+    /// Written data was sent, or has to wait.
     pub fn on_write(&self, taken: bool, now: Duration) {
         let mut state = self.state();
         state.untaken = if taken { None } else { state.untaken.or(Some(now)) };
     }
 
-    /// Since when it has waited for its client, if it does.
+    /// When it began to wait for its client, if it is waiting.
     pub fn waits_since(&self) -> Option<Duration> {
         let State { waits_for, since, untaken } = *self.state();
         let waits = (waits_for != For::Nothing).then_some(since);
         [waits, untaken].into_iter().flatten().min()
     }
 
-    /// The time limit that it exceeds, if any.
+    /// The exceeded time limit, if any.
     pub fn overdue(&self, limits: &WebLimits, now: Duration) -> Option<&'static str> {
         let State { waits_for, since, untaken } = *self.state();
         let (limit, name) = match waits_for {

@@ -1,20 +1,20 @@
-//! The caller that limits count for.
+//! Callers, as limits count them.
 
 use std::net::IpAddr;
 
 use crate::listen::network;
 
-/// Number of bytes of a user's name that are compared.
+/// Length up to which names of users are compared, bytes.
 const USER_MAX: usize = 128;
 
 /// A caller.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Caller {
-    /// A host by its address; with IPv6 its network, because one host has any number of addresses.
+    /// The address of a host. For IPv6 its network, because one host has many addresses.
     Address(IpAddr),
-    /// A user let in by a proxy.
+    /// A user authenticated by a proxy.
     User(String),
-    /// A proxy that doesn't name its clients: any number of people.
+    /// A proxy that doesn't name its users, so it may act for many.
     Proxy,
 }
 

@@ -18,20 +18,20 @@ use crate::live::{HostView, SecondHostView, link_speed};
 use crate::store::Client;
 use crate::time::Time;
 
-/// Clients on a page where no number is asked for, and at most.
+/// Default and largest number of clients on a page.
 const LIMIT: u32 = 1000;
 const LIMIT_MAX: u32 = 10_000;
 
-/// Which clients are asked for.
+/// The clients and the page.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClientsParams {
-    /// Only clients whose id or alias has this text in it, in whatever case.
+    /// Only clients whose id or alias contains this text, ignoring case.
     search: Option<String>,
-    /// Only clients whose id comes after this one: `next` of the page before.
+    /// Only clients whose id sorts after this one: `next` of the previous page.
     after: Option<String>,
-    /// Most clients to give. Default: 1000.
+    /// Most clients in the answer. Default: 1000.
     #[param(minimum = 1, maximum = 10_000)]
     limit: Option<u32>,
 }
@@ -40,53 +40,54 @@ pub(super) struct ClientsParams {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ClientsView {
     clients: Vec<StoredClientView>,
-    /// If there are more: what to give as `after` to get them.
+    /// The value of `after` for the next page, if there is one.
     next: Option<String>,
-    /// How many there are on all pages.
+    /// Number of clients on all pages.
     total: usize,
 }
 
 /// A client as the store knows it.
 #[derive(Debug, Serialize, ToSchema)]
 struct StoredClientView {
-    /// Its id.
+    /// The client's id.
     client: String,
-    /// What its operator calls it.
+    /// The alias that its operator chose.
     alias: String,
-    /// True while it is connected, to this collector or another of the same store.
+    /// True while the client is connected to this collector or another one with the same store.
     up: bool,
-    /// When it first connected.
+    /// Time of its first connection.
     created: Time,
-    /// When it was last heard from.
+    /// Time of the last message from it.
     last_seen: Time,
-    /// By how much its clock is ahead of the collector's, nanoseconds.
+    /// How far its clock is ahead of the collector's, nanoseconds.
     clock_offset_ns: Option<i64>,
-    /// The second host under its certificate, if there was one within half an hour.
+    /// A second host that used the same certificate within the last half hour.
     second_host: Option<Box<SecondHostView>>,
     /// Facts about its host.
     host: HostView,
-    /// Its NICs, from its newest inventory.
+    /// Its NICs, as in its newest inventory.
     nics: Vec<StoredNicView>,
 }
 
 /// A NIC as the store knows it.
 #[derive(Debug, Serialize, ToSchema)]
 struct StoredNicView {
-    /// Its name.
+    /// The NIC's name.
     nic: String,
     /// Its interface index.
     index: u32,
     /// Its MAC address.
     mac: String,
-    /// Largest IP packet it sends.
+    /// MTU: the largest IP packet that it sends, bytes.
     mtu_bytes: u32,
-    /// Link speed, 0 where unknown, and of virtual NICs, whose speed is nominal.
+    /// Link speed, bits per second; 0 if unknown, and for virtual NICs, whose speed is only nominal.
     speed_bits_per_second: u64,
-    /// What it is: `physical`, `bond`, ...
+    /// The kind of NIC: `physical`, `bond` and so on.
     kind: String,
-    /// Operationally up.
+    /// True if the link is up.
     up: bool,
-    /// Not part of a host's total: another NIC carries the same bytes.
+    /// True if another captured NIC carries the same bytes, so that this one is not part of the host's
+    /// total.
     stacked: bool,
 }
 
@@ -112,7 +113,7 @@ impl From<Nic> for StoredNicView {
     }
 }
 
-/// The clients that the store knows
+/// Clients known to the store
 #[utoipa::path(
     get, path = "/api/v1/clients", tag = "clients", params(ClientsParams),
     responses((status = 200, description = "A page of clients, by id", body = ClientsView),
@@ -140,7 +141,7 @@ pub(super) async fn clients(
     Ok(Answer(ClientsView { clients, next, total }))
 }
 
-/// A client of the store; what the live table knows of it is newer.
+/// A client from the store, with newer facts from the live table.
 fn view(app: &App, client: Client) -> StoredClientView {
     let live = ClientId::new(&client.client).ok().and_then(|id| app.state.live.client(&id));
     let last_seen = Time(client.last_seen_ns);

@@ -1,4 +1,4 @@
-//! `/api/v1/events`: what happened to a NIC and its client.
+//! `/api/v1/events`: events of a NIC and its client.
 
 use std::sync::Arc;
 
@@ -15,30 +15,30 @@ use super::series::must_exist;
 use crate::store::{EventKind, NicEvent, gap_name};
 use crate::time::Time;
 
-/// Most events that are given.
+/// Most events in an answer.
 const EVENTS_MAX: usize = 500;
 
-/// What happened in a range.
+/// The events of a range.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct EventsView {
-    /// The newest of them, oldest first.
+    /// The newest events, oldest first.
     events: Vec<EventView>,
-    /// True if there are older ones in the range.
+    /// True if the range has older events that are not included.
     truncated: bool,
 }
 
-/// Something that happened.
+/// One event.
 #[derive(Debug, Serialize, ToSchema)]
 struct EventView {
-    /// When, or the start of the interval in which.
+    /// Time of the event, or the start of the interval that contains it.
     time: Time,
-    /// Length of that interval, nanoseconds; 0 where the moment is known.
+    /// Length of that interval, nanoseconds; 0 if the exact time is known.
     interval_ns: u64,
     #[serde(flatten)]
     kind: KindView,
 }
 
-/// What happened.
+/// The kind of event.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum KindView {
@@ -54,10 +54,10 @@ enum KindView {
     LinkUp,
     /// The link was found down, or the NIC gone.
     LinkDown,
-    /// Samples are missing; their sums are known.
+    /// Samples are missing. Their sums are known.
     Gap {
-        /// `spool_full`, `spool_damaged`, `forgotten`, `unmeasured`: the agent was broken off, or
-        /// `forked`: the host was set back to an earlier state.
+        /// The reason: `spool_full`, `spool_damaged`, `forgotten`, `unmeasured` (the agent was
+        /// killed) or `forked` (the host was set back to an earlier state).
         reason: &'static str,
         rx_bytes: u64,
         tx_bytes: u64,
@@ -81,7 +81,7 @@ impl From<NicEvent> for EventView {
     }
 }
 
-/// What happened to one NIC and its client in a range
+/// Events of one NIC and its client in a range
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "history", params(NicParams),
     responses((status = 200, description = "Losses, clock steps, restarts, changes of the link, \

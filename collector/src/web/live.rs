@@ -1,5 +1,5 @@
-//! `/api/v1/live`: Server-Sent Events. A `snapshot` first, then what changed, of all clients or
-//! of one. A reader too slow for the events gets a new snapshot instead.
+//! `/api/v1/live`: Server-Sent Events of all clients or of one. First comes a `snapshot`, then the
+//! changes. A reader that is too slow gets a new snapshot instead.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -29,24 +29,24 @@ use super::turns::Turn;
 use crate::live::{ClientUpdate, Live, PageEvent, SamplesUpdate, Update};
 use crate::time::now_ns;
 
-/// Longest silence on a stream: a comment shows that it is alive.
+/// Longest silence on a stream. Then a comment shows that it is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Beginning of a stream: a browser's wait before it reconnects, milliseconds.
+/// First line of a stream: how long a browser waits before it reconnects, milliseconds.
 const PREAMBLE: &[u8] = b"retry: 2000\n\n";
 
-/// Whom to follow.
+/// The client to follow.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LiveParams {
-    /// One client, each sample of it as soon as it arrives. Default: all, in short, 4 times a
-    /// second.
+    /// One client: each of its samples as soon as it arrives. Default: a short line for each
+    /// client, 4 times a second.
     client: Option<String>,
 }
 
-/// The data of an event. `snapshot` and `update` hold `Clients`, or `Client` where one is
-/// followed; `samples` holds `Samples`.
+/// The data of an event. `snapshot` and `update` contain `Clients`, or `Client` if one is followed.
+/// `samples` contains `Samples`.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[allow(dead_code, reason = "only described: what is sent is encoded once for all readers")]
@@ -67,7 +67,7 @@ struct Reader {
     place: Arc<Turn>,
 }
 
-/// What clients do this moment, as Server-Sent Events
+/// Current traffic of clients, as Server-Sent Events
 #[utoipa::path(
     get, path = "/api/v1/live", tag = "live", params(LiveParams),
     responses((status = 200, description = "Events `snapshot`, `update` and `samples`, without \
@@ -104,7 +104,7 @@ pub(super) async fn live(
 }
 
 impl Reader {
-    /// The next piece of the stream; `None` at its end.
+    /// The next piece of the stream. `None` at its end.
     async fn next(&mut self) -> Option<Bytes> {
         if let Some(piece) = self.pending.pop_front() {
             return Some(piece);
@@ -137,7 +137,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Queues an event. All readers share its JSON, which has no line break.
+    /// Queues an event. All readers share its JSON, which is a single line.
     fn push(&mut self, PageEvent { name, json }: PageEvent) {
         let head = format!("event: {name}\ndata: ").into();
         self.pending.extend([head, json, Bytes::from_static(b"\n\n")]);

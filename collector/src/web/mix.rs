@@ -1,4 +1,4 @@
-//! `/api/v1/mix`: what the traffic of one NIC was made of.
+//! `/api/v1/mix`: breakdown of the traffic of one NIC.
 
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ use super::series::must_exist;
 use crate::store::NicRange;
 use crate::time::Time;
 
-/// What the traffic of one NIC was made of, summed over the mix intervals that start in a range.
+/// Breakdown of the traffic of one NIC: the sums of all mix intervals that start in a range.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MixView {
     client: String,
     nic: String,
     from: Time,
     to: Time,
-    /// How much of the range is in the sums, nanoseconds. Mixes are kept as long as samples.
+    /// Time covered by the sums, nanoseconds. Mixes are kept as long as samples.
     covered_ns: u64,
     rx: MixCountsView,
     tx: MixCountsView,
@@ -42,14 +42,14 @@ struct MixCountsView {
     tcp_rst_packets: u64,
     /// Bytes by network protocol.
     network: NetworkView,
-    /// IP by transport protocol.
+    /// IP packets and bytes by transport protocol.
     transport: TransportView,
 }
 
-/// A class of sizes, as RMON has them (RFC 2819).
+/// A size class of RMON (RFC 2819).
 #[derive(Debug, Serialize, ToSchema)]
 struct SizeView {
-    /// Largest packet of the class, with its FCS; `null`: larger than all others.
+    /// Largest packet of the class, bytes with FCS. `null` for the last class, which has no bound.
     max_bytes: Option<u64>,
     packets: u64,
 }
@@ -72,7 +72,7 @@ struct TransportView {
     udp_bytes: u64,
     icmp_packets: u64,
     icmp_bytes: u64,
-    /// Fragments after the first included.
+    /// Includes fragments after the first.
     other_packets: u64,
     other_bytes: u64,
 }
@@ -107,7 +107,7 @@ impl From<MixCounts> for MixCountsView {
     }
 }
 
-/// What the traffic of one NIC was made of over a range
+/// Breakdown of the traffic of one NIC over a range
 #[utoipa::path(
     get, path = "/api/v1/mix", tag = "history", params(NicParams),
     responses((status = 200, description = "Exact sums", body = MixView), ApiError)

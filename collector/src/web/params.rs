@@ -1,4 +1,4 @@
-//! Query parameters: parsing, errors, and the time ranges that several queries take.
+//! Query parameters: parsing, errors, and time ranges.
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
@@ -35,15 +35,16 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NicParams {
-    /// Whose NIC.
+    /// The client's id.
     #[param(min_length = 1)]
     client: String,
-    /// Which NIC.
+    /// The NIC's name.
     #[param(min_length = 1)]
     nic: String,
-    /// First start of an interval: RFC 3339, or seconds since 1970. Default: 5 minutes before `to`.
+    /// Excludes intervals that start earlier. RFC 3339, or seconds since 1970. Default: 5 minutes
+    /// before `to`.
     from: Option<Time>,
-    /// Intervals that start here or later are left out. Default: now.
+    /// Excludes intervals that start at this time or later. Default: now.
     to: Option<Time>,
 }
 
@@ -60,7 +61,7 @@ pub(super) fn limits(from: Option<Time>, to: Option<Time>) -> Result<(u64, u64),
     limits_within(from, to, RANGE_NS)
 }
 
-/// Bounds of a time range, which by default begins `default_ns` before its end.
+/// Bounds of a time range. By default it begins `default_ns` before its end.
 pub(super) fn limits_within(
     from: Option<Time>,
     to: Option<Time>,
@@ -74,7 +75,7 @@ pub(super) fn limits_within(
     Ok((from.0, to.0))
 }
 
-/// Checks a name: not empty, and without NUL, which databases refuse.
+/// Checks that a name is not empty and has no NUL, which databases refuse.
 pub(super) fn given(name: &str, value: String) -> Result<String, ApiError> {
     if value.is_empty() || value.contains('\0') {
         return Err(ApiError::bad_parameter(format!("{name} is empty or has a NUL in it")));

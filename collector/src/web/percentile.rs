@@ -1,5 +1,5 @@
-//! `/api/v1/percentile`: the 95th percentile of what a NIC or a client carried, as transit billing
-//! takes it.
+//! `/api/v1/percentile`: the 95th percentile of the traffic of a NIC or client, as used for transit
+//! billing.
 
 use std::sync::Arc;
 
@@ -24,27 +24,28 @@ const RANGE_NS: u64 = 30 * 86_400_000_000_000;
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PercentileParams {
-    /// Whose.
+    /// The client's id.
     #[param(min_length = 1)]
     client: String,
-    /// Which NIC. Default: all together, but for those that were stacked.
+    /// The NIC's name. Default: the sum of all NICs except stacked ones.
     #[param(min_length = 1)]
     nic: Option<String>,
-    /// Intervals that start earlier are left out: RFC 3339, or seconds since 1970. Default: 30 days
-    /// before `to`.
+    /// Excludes intervals that start earlier. RFC 3339, or seconds since 1970. Default: 30 days before
+    /// `to`.
     from: Option<Time>,
-    /// Intervals that end later are left out. Default: now.
+    /// Excludes intervals that end later. Default: now.
     to: Option<Time>,
 }
 
-/// The rate that 95 % of the measured 5-minute intervals don't exceed: their mean rates are sorted,
-/// the highest 5 % dropped (rounded down), and the next is the value. A rate is over the time that
-/// was measured of its interval; a client's is that of the bytes of its NICs, over the longest time
-/// that one of them was measured. Intervals of which nothing was measured count as nothing.
+/// The rate that 95 % of the measured 5-minute intervals don't exceed. The mean rates of all measured
+/// intervals are sorted, the highest 5 % (rounded down) are dropped, and the highest that is left is
+/// the value. The mean rate of a NIC is its bytes divided by the measured part of the interval. For a
+/// client, the bytes of all its NICs are divided by the longest measured part of any of them.
+/// Intervals without measurements are not included.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PercentileView {
     client: String,
-    /// `null`: all together.
+    /// `null` if the figures are of all NICs together.
     nic: Option<String>,
     /// Start of the first interval.
     from: Time,
@@ -52,17 +53,17 @@ pub(super) struct PercentileView {
     to: Time,
     /// Intervals between `from` and `to`.
     intervals: u64,
-    /// Of these, intervals of which something was measured.
+    /// Number of those intervals with measurements.
     measured_intervals: u64,
     /// `null` if nothing was measured.
     rx_bits_per_second: Option<u64>,
     /// `null` if nothing was measured.
     tx_bits_per_second: Option<u64>,
-    /// The larger of both.
+    /// The larger of the two directions.
     max_bits_per_second: Option<u64>,
 }
 
-/// The 95th percentile of what a NIC or a client carried over a range
+/// 95th percentile of the traffic of a NIC or client over a range
 #[utoipa::path(
     get, path = "/api/v1/percentile", tag = "history", params(PercentileParams),
     responses(

@@ -1,4 +1,4 @@
-//! `/api/v1/series`: what one NIC carried over a range.
+//! `/api/v1/series`: the traffic of one NIC over a range.
 
 use std::sync::Arc;
 
@@ -22,41 +22,42 @@ const POINTS: u32 = 600;
 /// Most points of an answer.
 const POINTS_MAX: u32 = 10_000;
 
-/// Which points are asked for.
+/// The NIC, the range and the resolution.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SeriesParams {
-    /// Whose NIC.
+    /// The client's id.
     #[param(min_length = 1)]
     client: String,
-    /// Which NIC.
+    /// The NIC's name.
     #[param(min_length = 1)]
     nic: String,
-    /// First start of an interval: RFC 3339, or seconds since 1970. Default: 5 minutes before `to`.
+    /// Excludes intervals that start earlier. RFC 3339, or seconds since 1970. Default: 5 minutes
+    /// before `to`.
     from: Option<Time>,
-    /// Intervals that start here or later are left out. Default: now.
+    /// Excludes intervals that start at this time or later. Default: now.
     to: Option<Time>,
-    /// Most points to give. Where there are more, neighbours are put together: sums are conserved,
-    /// of peaks the highest is kept. Default: 600.
+    /// Most points in the answer. If there are more, neighbours are merged: their sums are added and
+    /// the highest peak is kept. Default: 600.
     #[param(minimum = 1, maximum = 10_000)]
     max_points: Option<u32>,
-    /// From which table. Default: auto, the finest that has few enough rows for the range.
+    /// The table to read. Default: `auto`.
     resolution: Option<ResolutionName>,
 }
 
-/// From which table points are read.
+/// The table that points are read from.
 #[derive(Debug, Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum ResolutionName {
-    /// The finest that has few enough rows for the range.
+    /// The finest table that isn't too long for the range.
     Auto,
-    /// The samples themselves.
+    /// Samples.
     Raw,
-    /// Sums of a minute.
+    /// Rollup of one minute.
     #[serde(rename = "1m")]
     Minute,
-    /// Sums of 5 minutes.
+    /// Rollup of 5 minutes.
     #[serde(rename = "5m")]
     FiveMinutes,
 }
@@ -68,9 +69,9 @@ pub(super) struct SeriesView {
     nic: String,
     from: Time,
     to: Time,
-    /// Where the points come from.
+    /// The table that the points were read from.
     resolution: ResolutionName,
-    /// The points, oldest first. Time that no point covers was not measured.
+    /// The points, oldest first. Time not covered by a point was not measured.
     points: Vec<PointView>,
 }
 
@@ -103,7 +104,7 @@ impl SeriesParams {
     }
 }
 
-/// What one NIC carried over a range
+/// Traffic of one NIC over a range
 #[utoipa::path(
     get, path = "/api/v1/series", tag = "history", params(SeriesParams),
     responses((status = 200, description = "At most `max_points` points",
@@ -130,7 +131,7 @@ pub(super) async fn series(
     }))
 }
 
-/// Finds out why nothing was found: nothing was measured, or the client or NIC doesn't exist.
+/// Tells an empty range from an unknown client or NIC.
 pub(super) async fn must_exist(
     app: &App,
     asker: &Asker,
