@@ -44,13 +44,6 @@ impl Error for Advised {
     }
 }
 
-/// An error and its causes, as tests look at them.
-#[cfg(test)]
-pub fn texts(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| (*error).source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

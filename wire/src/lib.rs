@@ -6,6 +6,7 @@
 
 pub mod advice;
 pub mod bounds;
+pub mod causes;
 pub mod certificate;
 pub mod coarsen;
 pub mod codec;

@@ -200,7 +200,7 @@ pub fn key(pem: &[u8], path: &Path) -> Result<PrivateKeyDer<'static>, PemError> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::advice::texts;
+    use crate::causes::InFull as _;
 
     fn file() -> &'static Path {
         Path::new("/etc/pki/x.pem")
@@ -249,10 +249,11 @@ mod tests {
             (key(b"-----BEGIN PRIVATE KEY-----\n%%\n", file()).unwrap_err(), "damaged"),
         ];
         for (error, said) in cases {
-            let text = texts(&error);
+            let text = error.in_full().to_string();
             assert!(text.contains("/etc/pki/x.pem") && text.contains(said), "{text}");
         }
-        let absent = texts(&read_certificates(Path::new("/nowhere/x.pem")).unwrap_err());
+        let absent =
+            read_certificates(Path::new("/nowhere/x.pem")).unwrap_err().in_full().to_string();
         assert!(absent.contains("/nowhere/x.pem"), "{absent}");
     }
 }

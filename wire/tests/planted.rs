@@ -16,6 +16,7 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, mkfifo};
 use tempfile::TempDir;
+use wire::causes::InFull as _;
 use wire::private_file::{self, FileError};
 
 /// The owner of the directory.
@@ -122,14 +123,8 @@ fn refused(deed: &str, path: &Path, result: Result<(), FileError>) {
         assert_eq!(fs::symlink_metadata(path).unwrap().uid(), SERVICE);
         return assert_eq!(private_file::read(path).unwrap(), b"new");
     }
-    let text = texts(&result.expect_err(deed));
+    let text = result.expect_err(deed).in_full().to_string();
     assert!(text.contains(&format!("rm {}", path.display())), "{deed}: {text}");
-}
-
-/// An error and its causes.
-fn texts(error: &FileError) -> String {
-    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |it| it.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[test]
@@ -160,7 +155,7 @@ fn a_directory_that_is_a_planted_link_is_refused_with_the_way_out() {
     let path = host.data().join("identity");
     link(&host.victim(""), &path);
     let refused = |result: Result<(), FileError>| {
-        let text = texts(&result.unwrap_err());
+        let text = result.unwrap_err().in_full().to_string();
         assert!(text.contains(&format!("rm {}", path.display())), "{text}");
     };
     refused(private_file::create_directory(&path));
@@ -176,7 +171,7 @@ fn what_others_own_in_a_users_directory_is_refused() {
     let Some(host) = Host::new() else { return };
     let path = host.identity();
     chown(&path, Some(SERVICE + 1), Some(SERVICE + 1)).unwrap();
-    let text = texts(&private_file::write(&path.join("key"), b"x").unwrap_err());
+    let text = private_file::write(&path.join("key"), b"x").unwrap_err().in_full().to_string();
     assert!(text.contains(&format!("{}", path.display())), "{text}");
     assert!(text.contains("chown"), "{text}");
     assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
@@ -187,7 +182,7 @@ fn a_directory_that_everybody_may_write_is_refused_with_the_way_out() {
     let Some(host) = Host::new() else { return };
     fs::set_permissions(host.data(), fs::Permissions::from_mode(0o777)).unwrap();
     for path in [host.data(), host.data().join("identity")] {
-        let text = texts(&private_file::make_directory(&path).unwrap_err());
+        let text = private_file::make_directory(&path).unwrap_err().in_full().to_string();
         assert!(text.contains(&format!("chmod o-w {}", host.data().display())), "{text}");
     }
 }
@@ -200,7 +195,7 @@ fn root_does_not_stay_root_where_the_owner_keeps_himself_out() {
     private_file::reserve(&path).unwrap();
     for (closed, mode) in [(&host.data(), 0o000), (&identity, 0o000), (&identity, 0o600)] {
         fs::set_permissions(closed, fs::Permissions::from_mode(mode)).unwrap();
-        let text = texts(&private_file::act_for(&path).unwrap_err());
+        let text = private_file::act_for(&path).unwrap_err().in_full().to_string();
         assert!(text.contains(&format!("run: chmod 700 {}", closed.display())), "{text}");
         fs::set_permissions(closed, fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -228,7 +223,7 @@ fn a_real_path_has_no_links_of_root_and_none_of_others() {
     let real = fs::canonicalize(path.parent().unwrap()).unwrap().join("store");
     assert_eq!(private_file::real_path(&lib.join("identity/store")).unwrap(), real);
     link(&host.victim("shadow"), &path);
-    let text = texts(&private_file::real_path(&path).unwrap_err());
+    let text = private_file::real_path(&path).unwrap_err().in_full().to_string();
     assert!(text.contains(&format!("rm {}", path.display())), "{text}");
 }
 
@@ -250,7 +245,10 @@ fn a_lock_that_somebody_keeps_is_waited_for_no_longer_than_told() {
     let path = host.identity();
     let _kept = private_file::lock(&path).unwrap();
     let begun = Instant::now();
-    let text = texts(&private_file::lock_within(&path, Duration::from_millis(50)).unwrap_err());
+    let text = private_file::lock_within(&path, Duration::from_millis(50))
+        .unwrap_err()
+        .in_full()
+        .to_string();
     assert!(begun.elapsed() < PATIENCE);
     assert!(text.contains("lock") && text.contains("another process"), "{text}");
 }

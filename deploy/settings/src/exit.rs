@@ -8,8 +8,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind as Usage;
+use wire::causes::{InFull as _, causes};
 
-use crate::causes::{InFull, causes};
 use crate::error::{ConfigError, Problem};
 use crate::names::Names;
 use crate::output::{Output, complain};

@@ -15,8 +15,8 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use wire::causes::InFull as _;
 
-use crate::causes::InFull;
 use crate::error::{ConfigError, Problem, explain};
 use crate::{service_links, yaml};
 

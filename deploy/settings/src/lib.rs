@@ -7,7 +7,6 @@
 
 #![forbid(unsafe_code)]
 
-mod causes;
 mod disk;
 mod doctor;
 mod effective;
@@ -30,7 +29,6 @@ pub mod units;
 mod value;
 mod yaml;
 
-pub use self::causes::{Chain, InFull};
 pub use self::disk::free_space;
 pub use self::doctor::{Finding, Level, examine_time_sync, print_findings};
 pub use self::effective::print_config;
@@ -49,3 +47,4 @@ pub use self::sections::{AUDIT_TARGET, Log, LogFormat, LogLevel, Tls};
 pub use self::service::{Pulse, Service};
 pub use self::value::{Interval, InvalidInterval, InvalidSize, Secret, Size, list};
 pub use self::yaml::texts;
+pub use wire::causes::{Chain, InFull};

@@ -7,7 +7,8 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::thread;
 use std::time::Duration;
 
-use crate::causes::causes;
+use wire::causes::causes;
+
 use crate::foreign::{Excerpt, Foreign, escape_lines};
 use crate::names::Names;
 

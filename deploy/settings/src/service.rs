@@ -8,8 +8,8 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
+use wire::causes::InFull as _;
 
-use crate::causes::InFull;
 use crate::reload::Reloaded;
 
 /// Interval between checks of the service if no watchdog asks for pings.

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use nix::unistd::geteuid;
 
 use super::*;
-use crate::advice::texts;
+use crate::causes::InFull as _;
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().mode() & 0o777
@@ -40,7 +40,7 @@ fn a_link_that_leads_nowhere_is_named_with_the_fix() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("agent");
     std::os::unix::fs::symlink("private/agent", &path).unwrap();
-    let text = texts(&create_directory(&path.join("identity")).unwrap_err());
+    let text = create_directory(&path.join("identity")).unwrap_err().in_full().to_string();
     assert!(text.contains(&format!("rm {}", path.display())), "{text}");
 }
 
@@ -69,7 +69,7 @@ fn a_secret_that_others_can_read_is_refused_with_the_fix() {
     let path = directory.path().join("key.pem");
     write_public(&path, b"x").unwrap();
     set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-    let text = texts(&read(&path).unwrap_err());
+    let text = read(&path).unwrap_err().in_full().to_string();
     assert!(text.contains(&format!("chmod 600 {}", path.display())), "{text}");
     assert!(text.contains("644"), "{text}");
     assert_eq!(read_public(&path).unwrap(), b"x");
@@ -83,7 +83,7 @@ fn a_secret_that_others_can_read_is_refused_with_the_fix() {
 fn a_directory_in_which_others_can_write_is_refused_with_the_fix() {
     let directory = tempfile::tempdir().unwrap();
     set_permissions(directory.path(), Permissions::from_mode(0o770)).unwrap();
-    let text = texts(&create_directory(directory.path()).unwrap_err());
+    let text = create_directory(directory.path()).unwrap_err().in_full().to_string();
     assert!(text.contains(&format!("chmod 700 {}", directory.path().display())), "{text}");
 }
 
@@ -102,8 +102,8 @@ fn what_is_no_file_or_no_directory_or_too_long_is_named() {
     let path = directory.path().join("x");
     assert!(read(&path).unwrap_err().is_absent());
     File::create(&path).unwrap().set_len(SIZE_MAX + 1).unwrap();
-    let text = texts(&read_public(&path).unwrap_err());
+    let text = read_public(&path).unwrap_err().in_full().to_string();
     assert!(text.contains(&path.display().to_string()) && text.contains("bytes"), "{text}");
-    assert!(texts(&create_directory(&path).unwrap_err()).contains("/x"));
-    assert!(texts(&write(&path.join("y"), b"").unwrap_err()).contains("/x/y"));
+    assert!(create_directory(&path).unwrap_err().in_full().to_string().contains("/x"));
+    assert!(write(&path.join("y"), b"").unwrap_err().in_full().to_string().contains("/x/y"));
 }

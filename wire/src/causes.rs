@@ -3,10 +3,10 @@
 use std::error::Error;
 use std::fmt;
 
-use wire::advice::Advised;
+use crate::advice::Advised;
 
-/// An error and its causes.
-pub(crate) fn causes<'a>(
+/// An error and its causes, outermost first.
+pub fn causes<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| (*error).source())
