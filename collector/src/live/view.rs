@@ -34,6 +34,15 @@ pub struct ClientView {
     pub nics: Vec<NicView>,
 }
 
+impl ClientView {
+    /// The NICs whose series are shown here. Each has them at one collector only: the last that heard from
+    /// its client.
+    #[must_use]
+    pub fn shown_nics(&self) -> &[NicView] {
+        if self.elsewhere { &[] } else { &self.nics }
+    }
+}
+
 /// Another host that came with a client's certificate, and was refused because the first answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SecondHostView {

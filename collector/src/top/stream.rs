@@ -2,28 +2,22 @@
 
 use std::error::Error;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, AUTHORIZATION, HOST, HeaderValue};
 use hyper::http::uri::PathAndQuery;
-use hyper::{Request, Response, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
+use hyper::{Request, Response, StatusCode};
+use rustls::ClientConfig;
 use sse_stream::{Sse, SseByteStream};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use wire::advice::Advised;
 
 use super::state::{StreamItem, Subscription};
+use crate::http_client::{HttpServer, HttpServerError};
 
 /// Time limit for the collector's answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -38,14 +32,9 @@ const REFUSAL_MAX: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Source {
     url: String,
-    host: String,
-    port: u16,
-    /// The `Host` header of requests.
-    authority: HeaderValue,
-    /// Path before `/api`, for a collector below a proxy's path.
-    base: String,
+    /// Its path is the one before `/api`, for a collector below a proxy's path.
+    server: HttpServer,
     token: Option<HeaderValue>,
-    tls: Option<Arc<ClientConfig>>,
 }
 
 /// Why an address is unusable.
@@ -58,8 +47,8 @@ pub enum SourceError {
     #[error("the token has characters that HTTP can't carry")]
     Token,
     /// TLS can't be set up.
-    #[error("TLS can't be set up")]
-    Tls(#[from] rustls::Error),
+    #[error(transparent)]
+    Tls(HttpServerError),
 }
 
 /// Why a stream ended.
@@ -101,39 +90,24 @@ impl Source {
     /// # Errors
     /// [`SourceError`] gives the fault of the address or the token.
     pub fn new(url: &str, token: Option<&str>) -> Result<Self, SourceError> {
-        let no_url = || SourceError::NoUrl(url.to_owned());
-        let parsed: Uri = url.parse().map_err(|_| no_url())?;
-        let (port, tls) = match parsed.scheme_str() {
-            Some("http") => (80, None),
-            Some("https") => (443, Some(Arc::new(tls_config()?))),
-            _ => return Err(no_url()),
-        };
-        let authority = parsed.authority().filter(|it| !it.as_str().contains('@'));
-        let authority = authority.ok_or_else(no_url)?;
-        if parsed.query().is_some() {
-            return Err(no_url());
-        }
+        let server = HttpServer::new(url).map_err(|error| match error {
+            HttpServerError::NoUrl => SourceError::NoUrl(url.to_owned()),
+            error @ HttpServerError::Tls(_) => SourceError::Tls(error),
+        })?;
         let secret = |token: &str| {
             let mut value = HeaderValue::from_str(&format!("Bearer {token}"))?;
             value.set_sensitive(true);
             Ok(value)
         };
         let wrong = |_: hyper::header::InvalidHeaderValue| SourceError::Token;
-        Ok(Self {
-            url: url.trim_end_matches('/').to_owned(),
-            host: authority.host().trim_matches(['[', ']']).to_owned(),
-            port: authority.port_u16().unwrap_or(port),
-            authority: HeaderValue::from_str(authority.as_str()).map_err(|_| no_url())?,
-            base: parsed.path().trim_end_matches('/').to_owned(),
-            token: token.map(secret).transpose().map_err(wrong)?,
-            tls,
-        })
+        let token = token.map(secret).transpose().map_err(wrong)?;
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), server, token })
     }
 
     /// Connects by TLS with these settings.
     #[must_use]
     pub fn with_tls(self, tls: ClientConfig) -> Self {
-        Self { tls: Some(Arc::new(tls)), ..self }
+        Self { server: self.server.with_tls(tls), ..self }
     }
 
     /// The address as given.
@@ -164,18 +138,18 @@ impl Source {
     }
 
     async fn ask(&self, followed: &Subscription) -> Result<Response<Incoming>, StreamError> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
-        let stream = stream.map_err(StreamError::connect)?;
-        let answer = match &self.tls {
-            None => self.request(stream, followed).await?,
-            Some(tls) => {
-                let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other);
-                let name = name.map_err(StreamError::connect)?;
-                let tls = TlsConnector::from(tls.clone());
-                let stream = tls.connect(name, stream).await.map_err(StreamError::connect)?;
-                self.request(stream, followed).await?
-            }
-        };
+        let (mut sender, driver) = self.server.connect().await.map_err(StreamError::connect)?;
+        // It ends with the answer, which reports its errors.
+        tokio::spawn(driver);
+        let mut request = Request::new(Empty::<Bytes>::new());
+        *request.uri_mut() = self.path(followed).into();
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.server.authority().clone());
+        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        if let Some(token) = &self.token {
+            headers.insert(AUTHORIZATION, token.clone());
+        }
+        let answer = sender.send_request(request).await?;
         match answer.status() {
             StatusCode::OK => Ok(answer),
             StatusCode::UNAUTHORIZED if self.token.is_none() => Err(StreamError::TokenNeeded),
@@ -183,43 +157,14 @@ impl Source {
         }
     }
 
-    async fn request(
-        &self,
-        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        followed: &Subscription,
-    ) -> Result<Response<Incoming>, StreamError> {
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // It ends with the answer, which reports its errors.
-        tokio::spawn(connection);
-        let mut request = Request::new(Empty::<Bytes>::new());
-        *request.uri_mut() = self.path(followed).into();
-        let headers = request.headers_mut();
-        headers.insert(HOST, self.authority.clone());
-        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        if let Some(token) = &self.token {
-            headers.insert(AUTHORIZATION, token.clone());
-        }
-        Ok(sender.send_request(request).await?)
-    }
-
     fn path(&self, followed: &Subscription) -> PathAndQuery {
-        let base = &self.base;
+        let base = self.server.path();
         let path = match followed {
             Subscription::All => format!("{base}/api/v1/live"),
             Subscription::Client(client) => format!("{base}/api/v1/live?client={client}"),
         };
         path.parse().expect("the path of a URI, and an id of letters, digits and -_.")
     }
-}
-
-fn tls_config() -> Result<ClientConfig, rustls::Error> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots);
-    Ok(config.with_no_client_auth())
 }
 
 /// The body, with a limit of silence.
@@ -268,20 +213,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read_with_port_and_path() {
+    fn the_path_of_an_address_comes_before_that_of_the_api() {
         let source = |url| Source::new(url, None).unwrap();
-        let plain = source("http://127.0.0.1:8083");
-        assert_eq!((plain.host.as_str(), plain.port), ("127.0.0.1", 8083));
-        assert_eq!(plain.path(&Subscription::All), "/api/v1/live");
+        assert_eq!(source("http://127.0.0.1:8083").path(&Subscription::All), "/api/v1/live");
         let behind = source("https://monitor.example.org/net/");
-        assert_eq!((behind.host.as_str(), behind.port), ("monitor.example.org", 443));
         let web = Subscription::Client(ClientId::new("web-1").unwrap());
         assert_eq!(behind.path(&web), "/net/api/v1/live?client=web-1");
-        let six = source("http://[::1]:9000/");
-        assert_eq!(
-            (six.host.as_str(), &six.authority),
-            ("::1", &HeaderValue::from_static("[::1]:9000"))
-        );
     }
 
     #[test]

@@ -4,11 +4,10 @@ use std::fmt;
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use ::settings::InFull;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::RootCertStore;
 use tokio::task::AbortHandle;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config};
@@ -17,6 +16,7 @@ use wire::permission;
 
 use super::error::Failure;
 use super::settings;
+use crate::tls_client;
 
 /// Longest time to reach a server, and to be accepted by it.
 const REACH: Duration = Duration::from_secs(10);
@@ -107,11 +107,7 @@ impl PostgresConfig {
         config.tcp_user_timeout(Duration::from_secs(30));
         config.keepalives_idle(Duration::from_secs(20)).keepalives_interval(Duration::from_secs(5));
         config.keepalives_retries(4);
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let tls = tls_client::config(roots)?;
         let location = location(&config);
         Ok(Self {
             config,
@@ -243,9 +239,7 @@ pub fn read_password(file: &Path) -> Result<String, String> {
 }
 
 fn system_roots() -> Result<RootCertStore, PostgresConfigError> {
-    let mut roots = RootCertStore::empty();
-    // Unreadable or unparsable certificates are skipped; the others may suffice.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let roots = tls_client::system_roots();
     if roots.is_empty() { Err(PostgresConfigError::NoCa) } else { Ok(roots) }
 }
 

@@ -1,7 +1,9 @@
 //! Prometheus: the collector's own metrics from the registry, and the series of every client and
 //! NIC straight from the live table.
 
-use std::fmt::{self, Display, Write};
+mod clients;
+mod text;
+
 use std::time::Duration;
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
@@ -9,8 +11,13 @@ use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
+pub use self::clients::{
+    CLIENT_METRICS, ClientMetric, MetricKind, MetricPoint, MetricValue, NIC_BYTES, NIC_PACKETS,
+    TrafficDirection,
+};
+use self::text::render_clients;
 use crate::audit::{self, AuditEvent};
-use crate::live::{ClientView, Live, NicView, SampleView};
+use crate::live::Live;
 
 /// The media type of the text that [`Metrics::render`] gives.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -206,202 +213,4 @@ fn describe() {
         // Creating it is enough to show it.
         let _empty = histogram!(name);
     }
-}
-
-fn render_clients(text: &mut String, clients: &[ClientView]) {
-    render_presence(text, clients);
-    render_links(text, clients);
-    render_traffic(text, clients);
-    render_losses(text, clients);
-}
-
-/// Presence of clients.
-fn render_presence(text: &mut String, clients: &[ClientView]) {
-    per_client(
-        text,
-        "up",
-        "gauge",
-        "1 if the client is connected, here or to another collector of the database.",
-        clients,
-        |client| Some(u8::from(client.up)),
-    );
-    per_client(
-        text,
-        "last_seen_timestamp_seconds",
-        "gauge",
-        "When the client was last heard of, by the collector's clock.",
-        clients,
-        |client| Some(seconds(client.last_seen.0.into())),
-    );
-    per_client(
-        text,
-        "clock_offset_seconds",
-        "gauge",
-        "How far the client's clock is ahead of the collector's.",
-        clients,
-        |client| {
-            let offset = client.clock_offset_ns.filter(|_| !client.elsewhere);
-            offset.map(|offset| seconds(offset.into()))
-        },
-    );
-}
-
-/// Facts about NICs.
-fn render_links(text: &mut String, clients: &[ClientView]) {
-    per_nic(text, "up", "gauge", "1 if the NIC is operationally up.", clients, |_, nic| {
-        vec![("", u8::from(nic.up))]
-    });
-    per_nic(
-        text,
-        "stacked",
-        "gauge",
-        "1 if another captured NIC of the client carries the same bytes: leave it out of sums.",
-        clients,
-        |_, nic| vec![("", u8::from(nic.stacked))],
-    );
-    per_nic(
-        text,
-        "speed_bytes_per_second",
-        "gauge",
-        "Link speed per direction; missing if it is unknown or only nominal.",
-        clients,
-        |_, nic| {
-            let known = Some(nic.speed_bits_per_second / 8).filter(|&speed| speed > 0);
-            known.map(|speed| ("", speed)).into_iter().collect()
-        },
-    );
-}
-
-/// Traffic of NICs.
-fn render_traffic(text: &mut String, clients: &[ClientView]) {
-    per_nic(
-        text,
-        "bytes_total",
-        "counter",
-        "Bytes on the wire, without FCS, preamble and inter-packet gap.",
-        clients,
-        |_, nic| vec![(RX, nic.total.rx.bytes), (TX, nic.total.tx.bytes)],
-    );
-    per_nic(text, "packets_total", "counter", "Packets on the wire.", clients, |_, nic| {
-        vec![(RX, nic.total.rx.packets), (TX, nic.total.tx.packets)]
-    });
-    per_nic(
-        text,
-        "peak_bytes_per_second",
-        "gauge",
-        "Most bytes within any 1 ms of the newest sample, as a rate.",
-        clients,
-        // The last peak of a client that is down is not current.
-        |client, nic| nic.sample.iter().filter(|_| client.up).flat_map(peaks).collect(),
-    );
-}
-
-/// Lost, late and inexact packets of NICs.
-fn render_losses(text: &mut String, clients: &[ClientView]) {
-    per_nic(
-        text,
-        "ring_drops_total",
-        "counter",
-        "Packets dropped because the ring was full, both directions; in no other figure.",
-        clients,
-        |_, nic| vec![("", nic.drops_total)],
-    );
-    per_nic(
-        text,
-        "late_packets_total",
-        "counter",
-        "Packets counted in a later interval than their own, both directions.",
-        clients,
-        |_, nic| vec![("", nic.late_total)],
-    );
-    per_nic(
-        text,
-        "inexact_packets_total",
-        "counter",
-        "Packets counted as captured though they may be several on the wire, both directions.",
-        clients,
-        |_, nic| vec![("", nic.inexact_total)],
-    );
-}
-
-const RX: &str = "rx";
-const TX: &str = "tx";
-
-const fn peaks(sample: &SampleView) -> [(&'static str, u64); 2] {
-    [(RX, sample.rx.peak_1ms_bytes_per_second), (TX, sample.tx.peak_1ms_bytes_per_second)]
-}
-
-/// Writes one metric with a series for each client that has a value.
-fn per_client<V: Display>(
-    text: &mut String,
-    name: &str,
-    kind: &str,
-    help: &str,
-    clients: &[ClientView],
-    value: impl Fn(&ClientView) -> Option<V>,
-) {
-    let name = format_args!("netmon_client_{name}").to_string();
-    head(text, &name, kind, help);
-    for client in clients {
-        if let Some(value) = value(client) {
-            put(text, format_args!("{name}{{client=\"{}\"}} {value}\n", Label(&client.client)));
-        }
-    }
-}
-
-/// Writes one metric with a series for each NIC and direction that has a value. An empty direction is
-/// left out.
-fn per_nic<V: Display>(
-    text: &mut String,
-    name: &str,
-    kind: &str,
-    help: &str,
-    clients: &[ClientView],
-    values: impl Fn(&ClientView, &NicView) -> Vec<(&'static str, V)>,
-) {
-    let name = format_args!("netmon_nic_{name}").to_string();
-    head(text, &name, kind, help);
-    // Each NIC has its series at one collector only: the last that heard from its client.
-    for client in clients.iter().filter(|client| !client.elsewhere) {
-        for nic in &client.nics {
-            for (direction, value) in values(client, nic) {
-                let (id, nic) = (Label(&client.client), Label(&nic.nic));
-                put(text, format_args!("{name}{{client=\"{id}\",nic=\"{nic}\""));
-                if !direction.is_empty() {
-                    put(text, format_args!(",direction=\"{direction}\""));
-                }
-                put(text, format_args!("}} {value}\n"));
-            }
-        }
-    }
-}
-
-fn head(text: &mut String, name: &str, kind: &str, help: &str) {
-    put(text, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
-}
-
-fn put(text: &mut String, what: fmt::Arguments<'_>) {
-    // Writing to a string can't fail.
-    let _always = text.write_fmt(what);
-}
-
-/// The value of a label, escaped.
-struct Label<'a>(&'a str);
-
-impl Display for Label<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| match c {
-            '\\' => f.write_str("\\\\"),
-            '"' => f.write_str("\\\""),
-            '\n' => f.write_str("\\n"),
-            other => f.write_char(other),
-        })
-    }
-}
-
-/// Nanoseconds as seconds, exactly.
-fn seconds(ns: i128) -> String {
-    let sign = if ns < 0 { "-" } else { "" };
-    let ns = ns.unsigned_abs();
-    format!("{sign}{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)
 }
