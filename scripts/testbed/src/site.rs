@@ -14,8 +14,9 @@ pub struct Site {
     dir: tempfile::TempDir,
     /// The collector's PostgreSQL; `None`: the embedded store.
     database: Option<String>,
-    /// Folder of the programs; `None`: those of this build.
-    programs: Option<PathBuf>,
+    /// Folders of both programs; `None`: those of this build.
+    agent_from: Option<PathBuf>,
+    collector_from: Option<PathBuf>,
     /// Settings of the collector, as variables.
     settings: Vec<(String, String)>,
 }
@@ -25,7 +26,7 @@ impl Site {
     #[must_use]
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Self { dir, database: None, programs: None, settings: Vec::new() }
+        Self { dir, database: None, agent_from: None, collector_from: None, settings: Vec::new() }
     }
 
     /// Makes the directory. The collector uses a database of a [`Cluster`](crate::Cluster), which runs
@@ -37,8 +38,20 @@ impl Site {
 
     /// Uses the programs of another build.
     #[must_use]
-    pub fn with_programs(self, folder: &Path) -> Self {
-        Self { programs: Some(folder.to_owned()), ..self }
+    pub fn with_programs(mut self, folder: &Path) -> Self {
+        self.take_agent(Some(folder));
+        self.take_collector(Some(folder));
+        self
+    }
+
+    /// From now on uses the agent of another build; `None`: that of this build.
+    pub fn take_agent(&mut self, folder: Option<&Path>) {
+        self.agent_from = folder.map(Path::to_owned);
+    }
+
+    /// From now on uses the collector of another build; `None`: that of this build.
+    pub fn take_collector(&mut self, folder: Option<&Path>) {
+        self.collector_from = folder.map(Path::to_owned);
     }
 
     /// Adds a setting of the collector: `HTTP__PORT` is `http.port`.
@@ -46,10 +59,6 @@ impl Site {
     pub fn with_setting(mut self, key: &str, value: &str) -> Self {
         self.settings.push((format!("NETMON_COLLECTOR_{key}"), value.to_owned()));
         self
-    }
-
-    fn program(&self, name: &str) -> PathBuf {
-        self.programs.as_ref().map_or_else(|| program(name), |folder| folder.join(name))
     }
 
     /// Directory of their data and logs.
@@ -79,7 +88,8 @@ impl Site {
     /// The command of a collector with its own data directory.
     #[must_use]
     pub fn collector_in(&self, folder: &str, args: &[&str]) -> Command {
-        let mut command = Namespace::own().command(self.program("collector"));
+        let mut command =
+            Namespace::own().command(program_from(self.collector_from.as_deref(), "collector"));
         command.arg("--data-dir").arg(self.dir().join(folder)).args(args);
         if let Some(url) = &self.database {
             command.env("NETMON_COLLECTOR_DATABASE__URL", url);
@@ -98,7 +108,8 @@ impl Site {
     /// The command of an agent with its own data directory and client id.
     #[must_use]
     pub fn agent_in(&self, folder: &str, client: &str, args: &[&str]) -> Command {
-        let mut command = Namespace::own().command(self.program("agent"));
+        let mut command =
+            Namespace::own().command(program_from(self.agent_from.as_deref(), "agent"));
         command.arg("--data-dir").arg(self.dir().join(folder)).args(args);
         command.env("NETMON_AGENT_SERVER__HOST", "127.0.0.1");
         command.env("NETMON_AGENT_SERVER__RETRY_INTERVAL", "500ms");
@@ -137,6 +148,10 @@ impl Site {
         let words: Vec<&str> = line.split_whitespace().collect();
         (words[3].parse().unwrap(), words[6].parse().unwrap())
     }
+}
+
+fn program_from(folder: Option<&Path>, name: &str) -> PathBuf {
+    folder.map_or_else(|| program(name), |folder| folder.join(name))
 }
 
 impl Default for Site {
