@@ -149,10 +149,11 @@ impl Reconciliation {
             *most += added;
         }
         let first = *self.first.get_or_insert(self.most);
-        while let Some((_, reading)) =
-            self.recent.pop_front_if(|(by_ns, _)| *by_ns + IN_FLIGHT_NS <= end_ns)
+        while let Some((by_ns, reading)) = self.recent.front()
+            && by_ns + IN_FLIGHT_NS <= end_ns
         {
-            self.complete = Some(reading);
+            self.complete = Some(*reading);
+            self.recent.pop_front();
         }
         self.recent.push_back((now_ns, self.most));
         let complete = self.complete.unwrap_or(first);

@@ -336,7 +336,9 @@ pub fn host(sample_interval: Duration) -> wire::message::Host {
     let os = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
     let short = |text: &str| {
         let text = text.trim().trim_matches('"');
-        text[..text.floor_char_boundary(wire::message::TEXT_MAX)].to_owned()
+        let most = wire::message::TEXT_MAX.min(text.len());
+        let end = (0..=most).rfind(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        text[..end].to_owned()
     };
     let cpus = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     wire::message::Host {

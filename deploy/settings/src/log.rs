@@ -93,7 +93,9 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt
 
 /// Logs a panic as an event. Its text, possibly a peer's, would otherwise be printed raw.
 fn log_panic(panic: &PanicHookInfo<'_>) {
-    let text = panic.payload_as_str().unwrap_or("no text");
+    let payload = panic.payload();
+    let owned = || payload.downcast_ref::<String>().map(String::as_str);
+    let text = payload.downcast_ref::<&str>().copied().or_else(owned).unwrap_or("no text");
     let at = panic.location().map(ToString::to_string);
     let thread = std::thread::current();
     tracing::error!(at, thread = thread.name(), "panicked: {text}");

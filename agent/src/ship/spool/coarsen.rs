@@ -68,20 +68,17 @@ pub fn coarsen(frames: Vec<Frame>, level: Coarseness) -> Vec<Frame> {
         }
         let start = frame.samples.iter().map(|sample| sample.start_ns).min();
         let of_frame = start.map(|start| start / level.interval_ns());
-        match coarse.last_mut() {
-            // A frame without samples merges with its neighbour.
-            Some(last)
-                if last.gap == frame.gap
-                    && (of_frame.is_none() || of_frame == group)
-                    && let Some(both) = absorbed(last, &frame) =>
-            {
-                *last = both;
-            }
-            _ => {
-                group = of_frame;
-                let none = Frame { samples: vec![], mixes: vec![], ..frame };
-                coarse.push(absorbed(&none, &frame).unwrap_or(frame));
-            }
+        // A frame without samples merges with its neighbour.
+        if let Some(last) = coarse.last_mut()
+            && last.gap == frame.gap
+            && (of_frame.is_none() || of_frame == group)
+            && let Some(both) = absorbed(last, &frame)
+        {
+            *last = both;
+        } else {
+            group = of_frame;
+            let none = Frame { samples: vec![], mixes: vec![], ..frame };
+            coarse.push(absorbed(&none, &frame).unwrap_or(frame));
         }
     }
     coarse

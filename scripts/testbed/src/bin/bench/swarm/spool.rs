@@ -209,11 +209,12 @@ impl Work {
             RecorderRequest::Committed(committed) => {
                 let Some(agent) = self.agents.get_mut(&committed.session) else { return };
                 let now = Instant::now();
-                let done =
-                    |(kept, _): &mut (Kept, Instant)| kept.record.range.last <= committed.seq;
-                while let Some((kept, made)) = agent.records.pop_front_if(done) {
-                    let (took, samples) = (now - made, kept.samples);
+                while let Some((kept, made)) = agent.records.front()
+                    && kept.record.range.last <= committed.seq
+                {
+                    let (took, samples) = (now - *made, kept.samples);
                     self.account.commits.push(Commit { at: now, took, samples });
+                    agent.records.pop_front();
                 }
             }
             RecorderRequest::Read(session, range, reply) => {
