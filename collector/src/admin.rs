@@ -1,5 +1,6 @@
 //! Operators' commands beside a running collector: tokens, clients, revocation, checks.
 
+mod bill;
 mod certificates;
 mod error;
 mod shared;
@@ -14,6 +15,7 @@ use rustls::pki_types::UnixTime;
 use settings::{Foreign, Output};
 use wire::id::ClientId;
 
+pub use self::bill::bill;
 pub use self::certificates::{revoke, roll_ca};
 pub use self::error::AdminError;
 use self::shared::{audited, block_on, client_records, has_id, utc};

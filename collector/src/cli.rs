@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use settings::{ConfigError, InFull, Interval, InvalidInterval, Options, Problem};
 use wire::id::ClientId;
 
+use crate::accounts::{AccountName, CycleName};
 use crate::config::{Http, read_token};
 use crate::export::{ExportFormat, ExportRequest};
 use crate::identity::{ClientGlob, USES_MAX};
@@ -16,7 +17,8 @@ use crate::web::own_client;
 /// Names the keys that can change while it runs: [`crate::config::LIVE`].
 const RUN_HELP: &str = "SIGHUP (systemctl reload) reads the config again and applies \
                         http.token_file, http.proxy_header, http.address_header, http.proxies, \
-                        http.session_time, http.unprotected, retention.* and log.level; it also \
+                        http.session_time, http.unprotected, retention.*, accounts.* and log.level; \
+                        it also \
                         reads the files of certificates and tokens again. The log and systemctl \
                         status name other changes, which need a restart. A config that is refused \
                         changes nothing.\n\
@@ -64,6 +66,8 @@ pub enum Command {
     Migrate(MigrateArgs),
     /// Write a client's samples and gaps as CSV or JSON
     Export(ExportArgs),
+    /// Show what an account used in a cycle, what is left, and how it looks
+    Bill(BillArgs),
     /// Copy an embedded store into the PostgreSQL database of the config
     Import(ImportArgs),
     /// Copy the embedded store into a file, also while the collector runs, and check the copy
@@ -230,6 +234,33 @@ pub struct ExportArgs {
     pub output: Option<PathBuf>,
 }
 
+/// Arguments of `collector bill`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example: collector bill transit --cycle 2026-11\n\n\
+                  Accounts are defined under accounts in the config. What was not measured makes a \
+                  range: from what was counted to what the links can carry.")]
+pub struct BillArgs {
+    /// Account, by its name in the config
+    pub account: AccountName,
+    /// Cycle, by the month in which it begins; default: the running one
+    #[arg(long, value_name = "YYYY-MM")]
+    pub cycle: Option<CycleName>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = BillFormat::Text)]
+    pub format: BillFormat,
+}
+
+/// How a statement is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BillFormat {
+    /// For people
+    Text,
+    /// As the API answers
+    Json,
+    /// One line with a head
+    Csv,
+}
+
 impl TopArgs {
     /// The collector to connect to. The token in this host's config is only for its own collector.
     ///
@@ -347,6 +378,7 @@ mod tests {
         TopArgs::augment_args(clap::Command::new("top")).debug_assert();
         RevokeArgs::augment_args(clap::Command::new("revoke")).debug_assert();
         BackupArgs::augment_args(clap::Command::new("backup")).debug_assert();
+        BillArgs::augment_args(clap::Command::new("bill")).debug_assert();
         ImportArgs::augment_args(clap::Command::new("import")).debug_assert();
         ExportArgs::augment_args(clap::Command::new("export")).debug_assert();
         MigrateArgs::augment_args(clap::Command::new("migrate")).debug_assert();

@@ -62,6 +62,7 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
                 out.say(&format!("{}: {rows} rows", file.display()));
             }
         }
+        Command::Bill(args) => out.say(&admin::bill(config, &location()?, args)?),
         Command::Import(args) => match location()? {
             StoreLocation::Postgres(postgres) => {
                 admin::import(&postgres, &args.file, |line| out.say(line))?;

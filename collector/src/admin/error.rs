@@ -4,6 +4,7 @@ use std::io;
 
 use wire::id::ClientId;
 
+use crate::accounts::{AccountName, BillError};
 use crate::audit::AuditError;
 use crate::backup::BackupError;
 use crate::export::ExportError;
@@ -32,6 +33,17 @@ pub enum AdminError {
     /// A store could not be moved.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// There is no statement.
+    #[error(transparent)]
+    Bill(#[from] BillError),
+    /// The config has no such account.
+    #[error("no account is named {account}; the config has {known}")]
+    NoSuchAccount {
+        /// The name.
+        account: AccountName,
+        /// Those that there are.
+        known: String,
+    },
     /// Other collectors of the store don't know this revocation yet.
     #[error("{0}")]
     RevokedHere(String),

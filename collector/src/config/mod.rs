@@ -19,6 +19,7 @@ pub use self::http::{CertificatePaths, Http, read_token};
 pub use self::http_limits::HttpLimits;
 pub use self::limits::LimitsSection;
 use self::listen::check_listen;
+use crate::accounts::Accounts;
 use crate::store::RetentionLimits;
 use crate::writer::BatchLimits;
 
@@ -39,6 +40,7 @@ pub const LIVE: &[&str] = &[
     "http.session_time",
     "http.unprotected",
     "retention",
+    "accounts",
     "log.level",
 ];
 
@@ -54,6 +56,8 @@ pub struct Config {
     pub database: DatabaseSection,
     /// How long rows are kept.
     pub retention: RetentionSection,
+    /// What is billed together.
+    pub accounts: Accounts,
     /// How rows are put into batches.
     pub writer: WriterSection,
     /// Limits of one client, one address and all clients together.
@@ -123,6 +127,7 @@ impl Default for Config {
             http: Http::default(),
             database: DatabaseSection::default(),
             retention: RetentionSection::default(),
+            accounts: Accounts::default(),
             writer: WriterSection::default(),
             limits: LimitsSection::default(),
             tls: Tls::default(),
@@ -193,12 +198,31 @@ impl RetentionSection {
     }
 }
 
+/// Longest cycle of an account: a month of 31 days, an hour longer where clocks are set back, and a day
+/// for what arrives late.
+const CYCLE_MAX: Interval = Interval::secs(32 * 86_400 + 3600);
+
+impl Config {
+    /// Accounts are metered from sums of 5 minutes, which have to be there for a whole cycle.
+    fn check_kept(&self) -> Result<(), Problem> {
+        let kept = self.accounts.0.is_empty() || self.retention.rollup_5m >= CYCLE_MAX;
+        Problem::unless(kept, "retention.rollup_5m", || {
+            format!(
+                "{} is less than a cycle of an account; keep at least 33d",
+                self.retention.rollup_5m
+            )
+        })
+    }
+}
+
 impl Settings for Config {
     fn check(&mut self, _given: &dyn Fn(&str) -> bool) -> Result<(), Problem> {
         check_listen("server.host", &self.server.host)?;
         self.http.check()?;
         self.database.check()?;
         self.retention.check()?;
+        self.accounts.check()?;
+        self.check_kept()?;
         self.writer.check()?;
         self.limits.check()?;
         self.tls.files().map(drop)

@@ -1,5 +1,6 @@
 //! `collector run`: the service. Receives, commits and shows what agents send, until stopped.
 
+mod accounts;
 mod counters;
 mod disk;
 mod health;
@@ -28,6 +29,7 @@ use self::counters::Counters;
 pub use self::health::Health;
 use self::reload::Reload;
 use self::retention::Retention;
+use crate::accounts::AccountBook;
 use crate::audit::Pending;
 use crate::config::{Config, LIVE};
 use crate::identity::{Identity, IdentityError};
@@ -153,13 +155,15 @@ async fn serve(
     };
     let Listening { listener, http, http_tls, dashboard } = listen(config, location, ingest)?;
 
+    let book = AccountBook::new(store.clone(), config.accounts.all()?);
     let (kept, limits) = watch::channel(config.retention.limits());
-    let (retention, clock) = Retention::new(store.clone(), limits, live.clone(), dates);
+    let (retention, clock) = Retention::new(store.clone(), limits, live.clone(), dates.clone());
     let (stop, stopped) = watch::channel(false);
     let signed_out = SignedOut::open(config.data_dir.join("signed-out.json"));
     let state = WebState {
         live: live.clone(),
         query: store.clone(),
+        book: book.clone(),
         writer: Arc::new(move || health.state()),
         notice: Arc::new(move || clock.borrow().clone()),
         metrics: metrics.clone(),
@@ -176,6 +180,7 @@ async fn serve(
         http: dashboard,
         access,
         kept,
+        book: book.clone(),
         certificates: listener.reloader(),
         http_tls,
     };
@@ -185,6 +190,7 @@ async fn serve(
         tokio::spawn(metrics.run_upkeep()),
         tokio::spawn(register::follow(store.clone(), live, identity.clone())),
         tokio::spawn(sign_outs),
+        tokio::spawn(accounts::follow(book, dates)),
         tokio::spawn(answer_claims(store.clone(), claims)),
         tokio::spawn(revocations::follow(store, identity.clone())),
         tokio::spawn(identity.follow_revocations()),
@@ -197,13 +203,24 @@ async fn serve(
     service.run(alive, || reload.reload(&load)).await;
     let ended = !alive();
     let _nobody = stop.send(true);
+    stop_all(agents, writer, pages, &background, &mut service).await;
+    counters.save();
+    if ended { Err(RunError::PartEnded) } else { Ok(()) }
+}
+
+/// Stops the parts, or leaves them if a second signal comes.
+async fn stop_all(
+    agents: JoinHandle<()>,
+    writer: Writer,
+    pages: JoinHandle<io::Result<()>>,
+    background: &[JoinHandle<()>],
+    service: &mut Service,
+) {
     tokio::select! {
         () = stop_parts(agents, writer, pages) => {}
         () = service.again() => {}
     }
     background.iter().for_each(JoinHandle::abort);
-    counters.save();
-    if ended { Err(RunError::PartEnded) } else { Ok(()) }
 }
 
 fn start_writer(

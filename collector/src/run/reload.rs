@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use settings::{Change, ConfigError, InFull, Loaded, Reloaded, Running};
 use tokio::sync::watch;
 
+use crate::accounts::AccountBook;
 use crate::audit::{self, AuditEvent, AuditRecord};
 use crate::config::Config;
 use crate::ingest::Reloader;
@@ -19,6 +20,7 @@ pub struct Reload {
     pub http: IpAddr,
     pub access: Access,
     pub kept: watch::Sender<RetentionLimits>,
+    pub book: AccountBook,
     pub certificates: Reloader,
     /// TLS of the pages, if they use it.
     pub http_tls: Option<HttpTls>,
@@ -36,6 +38,7 @@ impl Reload {
         config.http.check_address(self.http).map_err(refused)?;
         let access = config.http.access().map_err(refused)?;
         config.tls.files().map_err(refused)?;
+        let accounts = config.accounts.all().map_err(refused)?;
         self.certificates.reload().map_err(|error| error.in_full().to_string())?;
         if let Some(tls) = &self.http_tls {
             tls.reload().map_err(|error| error.in_full().to_string())?;
@@ -43,6 +46,7 @@ impl Reload {
         settings::set_log_level(&config.log);
         config.http.unbelieved().iter().for_each(|warning| tracing::warn!("{warning}"));
         self.access.replace(&access);
+        self.book.set(accounts);
         self.kept.send_replace(config.retention.limits());
         let reloaded = self.running.take(config);
         for Change { key, old, new, live } in &reloaded.changes {

@@ -29,6 +29,14 @@ struct Known {
     kept: Duration,
 }
 
+impl Known {
+    /// The store's clock at a time of the boot clock.
+    fn at(&self, boot: Duration) -> u64 {
+        let elapsed = boot.saturating_sub(self.boot).as_nanos();
+        self.store_ns.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX))
+    }
+}
+
 impl Dates {
     /// No date is near before the store's clock is known.
     #[must_use]
@@ -54,14 +62,21 @@ impl Dates {
         self.0.send_replace(Clock::Known(Known { store_ns, boot, kept }));
     }
 
+    /// The store's clock at a time of the boot clock, nanoseconds since 1970 (UTC). `None` while it is
+    /// unknown.
+    #[must_use]
+    pub fn store_ns(&self, boot: Duration) -> Option<u64> {
+        match *self.0.borrow() {
+            Clock::Known(known) => Some(known.at(boot)),
+            Clock::Any | Clock::Awaited => None,
+        }
+    }
+
     /// The dates near the wall clock or the store's clock; one of them may be wrong.
     #[must_use]
     pub fn near(&self, wall_ns: u64, boot: Duration) -> Near {
-        let Clock::Known(Known { store_ns, boot: then, kept }) = *self.0.borrow() else {
-            return Near::default();
-        };
-        let elapsed = u64::try_from(boot.saturating_sub(then).as_nanos()).unwrap_or(u64::MAX);
-        Near::of([wall_ns, store_ns.saturating_add(elapsed)], kept)
+        let Clock::Known(known) = *self.0.borrow() else { return Near::default() };
+        Near::of([wall_ns, known.at(boot)], known.kept)
     }
 }
 
@@ -82,6 +97,7 @@ mod tests {
         let hour = Duration::from_secs(3600);
         let near = dates.near(0, DAY + hour);
         assert!(near.contains(0) && near.contains(20_000 * DAY_NS));
+        assert_eq!(dates.store_ns(DAY + hour), Some(20_000 * DAY_NS + 3_600_000_000_000));
         assert!(near.contains(20_032 * DAY_NS + 3_600_000_000_000));
         assert!(!near.contains(20_033 * DAY_NS));
     }

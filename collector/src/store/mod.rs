@@ -37,6 +37,7 @@ pub mod sqlite;
 use crate::identity::EnrolmentStore;
 
 pub use self::commit::Commit;
+pub use self::port::accounts::Metering;
 pub use self::port::check::Check;
 pub use self::port::claims::{Claims, SecondHosts};
 pub use self::port::error::StoreError;
@@ -47,15 +48,17 @@ pub use self::port::retain::Retain;
 pub use self::port::schema::{Distributed, Migrated};
 pub use self::port::sign_outs::SignOuts;
 pub use self::port::write::{SessionState, Store, TransactionEnd};
+pub use self::rows::accounts::{CountedGap, KnownNic, LinkTurn, MeterRow, NicHistory, Volume};
 pub use self::rows::batch::{Batch, SessionBatch};
 pub use self::rows::claims::{Holder, Lost, PlaceId, Question, SILENCE, SecondHostRecord};
 pub use self::rows::clients::{Client, Registered, StoredRevocation};
 pub use self::rows::epoch::Epoch;
 pub use self::rows::export::{ExportGap, ExportRange, ExportRow};
 pub use self::rows::history::{EventKind, NicEvent, gap_name};
-pub use self::rows::percentile::{Percentile, PercentileRange};
+pub use self::rows::percentile::{Percentile, PercentileRange, bits_per_second, percentile_95};
 pub use self::rows::proof::{CheckReport, NicCheck, Sums};
 pub use self::rows::retention::{Retained, RetentionLimits};
+pub use self::rows::rollups::FIVE_MINUTES_NS;
 pub use self::rows::series::{NicRange, Point, PointCounts, Resolution, Series, SeriesRange};
 pub use self::rows::sign_outs::SignOut;
 
@@ -65,6 +68,6 @@ pub trait Database: Store + Retain + Forget + EnrolmentStore + SignOuts + Claims
 impl<T: Store + Retain + Forget + EnrolmentStore + SignOuts + Claims + Reader> Database for T {}
 
 /// Read access to a database, also beside the collectors that use it.
-pub trait Reader: Query + Check + Export + Register + SecondHosts {}
+pub trait Reader: Query + Check + Export + Register + SecondHosts + Metering {}
 
-impl<T: Query + Check + Export + Register + SecondHosts> Reader for T {}
+impl<T: Query + Check + Export + Register + SecondHosts + Metering> Reader for T {}

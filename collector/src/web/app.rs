@@ -17,6 +17,7 @@ use super::session::SignedOut;
 use super::throttle::SignInThrottle;
 use super::tls::HttpTls;
 use super::turns::{NoTurn, Turn, TurnLimits, Turns};
+use crate::accounts::AccountBook;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::store::{Query, StoreError};
@@ -32,6 +33,8 @@ pub struct WebState {
     pub live: Live,
     /// Stored figures.
     pub query: Arc<dyn Query>,
+    /// The accounts and their statements.
+    pub book: AccountBook,
     /// Returns why the writer can't commit, if so.
     pub writer: Arc<dyn Fn() -> StoreState + Send + Sync>,
     /// Returns a notice for people about a working collector, if there is one.

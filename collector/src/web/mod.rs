@@ -2,6 +2,7 @@
 #![allow(unused_qualifications, reason = "what utoipa writes")]
 
 mod access;
+mod accounts;
 mod activity;
 mod app;
 mod assets;
@@ -61,6 +62,7 @@ pub use self::limits::WebLimits;
 use self::limits::start_counters;
 pub use self::session::SignedOut;
 pub use self::tls::{CertificateFiles, HttpTls, TlsError, own_client};
+use crate::accounts::exposition;
 use crate::live::Live;
 use crate::metrics;
 use crate::time::now_ns;
@@ -137,6 +139,7 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(series::series))
         .routes(routes!(mix::mix))
         .routes(routes!(percentile::percentile))
+        .routes(routes!(accounts::accounts))
         .routes(routes!(events::events))
         .routes(routes!(live::live))
         .routes(routes!(version))
@@ -195,7 +198,8 @@ async fn prometheus(State(app): State<Arc<App>>, asker: Asker) -> Result<Respons
     let render = move || {
         // Keep the turn even if nobody waits any more.
         let _turn = turn;
-        app.state.metrics.render(&app.state.live, now_ns())
+        let text = app.state.metrics.render(&app.state.live, now_ns());
+        text + &exposition(&app.state.book.latest())
     };
     let text = spawn_blocking(render).await?;
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())

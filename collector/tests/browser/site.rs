@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use collector::accounts::AccountBook;
 use collector::live::Live;
 use collector::metrics::Metrics;
 use collector::store::sqlite::SqliteStore;
@@ -120,6 +121,7 @@ impl Site {
         let state = WebState {
             live: live.clone(),
             query: store.clone(),
+            book: AccountBook::new(store.clone(), vec![]),
             writer: Arc::new(move || told.lock().unwrap().clone()),
             notice: Arc::new(|| None),
             metrics: Metrics::with_recorder().unwrap().1,

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use clap::CommandFactory;
+use collector::accounts::METRICS;
 use collector::cli::Cli;
 use collector::live::Live;
 use collector::metrics::{Metrics, own};
@@ -52,6 +53,13 @@ fn metrics() -> String {
     );
     for (name, [kind, labels, help]) in of_clients() {
         let _always = writeln!(text, "| `{name}` | {kind} | {labels} | {} |", cell(&help));
+    }
+    text.push_str(
+        "\nThose of the running cycle of each [account](billing.md), as gauges with the label \
+         `account`:\n\n| Metric | Meaning |\n|---|---|\n",
+    );
+    for (name, help, _) in METRICS {
+        let _always = writeln!(text, "| `{name}` | {} |", cell(help));
     }
     text.push_str(
         "\nThe collector's own:\n\n| Metric | Type | Labels | Meaning |\n|---|---|---|---|\n",

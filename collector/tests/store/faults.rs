@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use collector::accounts::AccountBook;
 use collector::live::Live;
 use collector::metrics::Metrics;
 use collector::run::Health;
@@ -64,6 +65,7 @@ impl Working {
         let state = WebState {
             live: Live::new(),
             query: self.store.clone(),
+            book: AccountBook::new(self.store.clone(), vec![]),
             writer: Arc::new(move || health.state()),
             notice: Arc::new(|| None),
             metrics: Metrics::with_recorder().unwrap().1,

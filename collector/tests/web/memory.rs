@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use collector::store::{
-    Client, EventKind, NicEvent, NicRange, Percentile, PercentileRange, Point, PointCounts, Query,
-    Resolution, Series, SeriesRange, StoreError,
+    Client, EventKind, KnownNic, MeterRow, Metering, NicEvent, NicHistory, NicRange, Percentile,
+    PercentileRange, Point, PointCounts, Query, Resolution, Series, SeriesRange, StoreError,
+    Volume,
 };
 use tokio::sync::watch;
 use wire::frame::{Mix, MixCounts, flags};
@@ -154,5 +155,34 @@ impl Query for Memory {
 
     async fn ready(&self) -> Result<(), StoreError> {
         self.check()
+    }
+}
+
+#[async_trait]
+impl Metering for Memory {
+    async fn known_nics(&self, clients: &[String]) -> Result<Vec<KnownNic>, StoreError> {
+        self.check()?;
+        let nic = KnownNic {
+            client: "web-1".into(),
+            nic: "eth0".into(),
+            kind: "physical".into(),
+            speed_bits: 10_000_000_000,
+        };
+        Ok(if clients.contains(&nic.client) { vec![nic] } else { vec![] })
+    }
+
+    /// 1000 bytes received in the first 5 minutes of every range.
+    async fn nic_history(&self, range: &NicRange) -> Result<NicHistory, StoreError> {
+        self.check()?;
+        let rx = Volume { bytes: 1000, packets: 10 };
+        let row = MeterRow { start_ns: range.from_ns, rx, ..MeterRow::default() };
+        let row = MeterRow { covered_ns: 300_000_000_000, ..row };
+        Ok(NicHistory { rows: vec![row], ..NicHistory::default() })
+    }
+
+    /// November 2023.
+    async fn complete_from(&self) -> Result<u64, StoreError> {
+        self.check()?;
+        Ok(1_698_796_800_000_000_000)
     }
 }

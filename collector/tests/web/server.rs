@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use collector::accounts::AccountBook;
 use collector::live::Live;
 use collector::metrics::Metrics;
 use collector::time::now_ns;
@@ -23,6 +24,7 @@ pub struct Server {
     pub address: String,
     pub live: Live,
     pub memory: Arc<Memory>,
+    pub book: AccountBook,
     pub notice: watch::Sender<Option<String>>,
     pub stop: watch::Sender<bool>,
     pub task: tokio::task::JoinHandle<std::io::Result<()>>,
@@ -56,10 +58,12 @@ pub async fn encrypted(
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (live, memory) = (Live::new(), Arc::new(Memory::default()));
+    let book = AccountBook::new(memory.clone(), vec![]);
     let (notice, noticed) = watch::channel(None);
     let state = WebState {
         live: live.clone(),
         query: memory.clone(),
+        book: book.clone(),
         writer: Arc::new(move || writer.map(str::to_owned)),
         notice: Arc::new(move || noticed.borrow().clone()),
         metrics: Metrics::with_recorder().unwrap().1,
@@ -72,7 +76,7 @@ pub async fn encrypted(
     };
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(serve(listener, state, stopped));
-    Server { address, live, memory, notice, stop, task }
+    Server { address, live, memory, book, notice, stop, task }
 }
 
 impl Server {

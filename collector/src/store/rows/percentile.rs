@@ -86,14 +86,17 @@ impl Percentile {
     }
 }
 
-fn percentile_95(mut rates: Vec<u64>) -> Option<u64> {
+/// The highest rate once the highest 5 % (rounded down) are dropped. `None` without rates.
+#[must_use]
+pub fn percentile_95(mut rates: Vec<u64>) -> Option<u64> {
     let place = rates.len().checked_sub(1 + rates.len() / 20)?;
     let (_, value, _) = rates.select_nth_unstable(place);
     Some(*value)
 }
 
-/// Mean rate, rounded to whole bits.
-fn bits_per_second(bytes: u64, covered_ns: u64) -> u64 {
+/// Mean rate of bytes over a time, rounded to whole bits.
+#[must_use]
+pub fn bits_per_second(bytes: u64, covered_ns: u64) -> u64 {
     let covered_ns = u128::from(covered_ns.max(1));
     let bits = u128::from(bytes) * 8_000_000_000;
     u64::try_from((bits + covered_ns / 2) / covered_ns).unwrap_or(u64::MAX)

@@ -4,6 +4,7 @@
 //! `store` defines what can be opened, `lease` lends its connections, `tables` adds rows, and each
 //! other file implements one trait of [`port`](super::port).
 
+mod accounts;
 mod backup;
 mod cancel;
 mod check;

@@ -1,5 +1,6 @@
 //! The behaviours of every store.
 
+mod accounts;
 mod export;
 mod gaps;
 mod history;
@@ -11,6 +12,7 @@ mod series;
 mod sessions;
 mod views;
 
+pub use self::accounts::*;
 pub use self::export::*;
 pub use self::gaps::*;
 pub use self::history::*;

@@ -6,6 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use collector::accounts::AccountBook;
 use collector::live::Live;
 use collector::metrics::Metrics;
 use collector::store::sqlite::SqliteStore;
@@ -54,13 +55,14 @@ fn start() -> SocketAddr {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
         runtime.block_on(async {
-            let store = SqliteStore::open(&directory().join("netmon.sqlite")).unwrap();
+            let store = Arc::new(SqliteStore::open(&directory().join("netmon.sqlite")).unwrap());
             let live = Live::new();
             let client = ClientId::new("web-1").unwrap();
             live.on_connected(&client, "Käse", &Host::default(), 1_800_000_000_000_000_000);
             let state = WebState {
                 live,
-                query: Arc::new(store),
+                query: store.clone(),
+                book: AccountBook::new(store, vec![]),
                 writer: Arc::new(|| None),
                 notice: Arc::new(|| None),
                 metrics: Metrics::with_recorder().unwrap().1,

@@ -1,0 +1,39 @@
+//! Billing: what accounts of pooled NICs and hosts used in each cycle, as a transit provider counts it.
+//!
+//! `config` and `terms` say what an account is, `cycle` which time a cycle covers, `meter` what was
+//! carried in it; `ranking` and `projection` are the 95th percentile and the outlook. All of them are
+//! pure. `statement` puts a cycle together, `read` asks the store for what that needs. `book` keeps the
+//! statements of all running cycles; `csv` and `exposition` write them for other programs.
+
+mod book;
+mod config;
+mod csv;
+mod cycle;
+mod exposition;
+mod intervals;
+mod meter;
+mod projection;
+mod ranking;
+mod read;
+
+mod statement;
+mod terms;
+
+pub use self::book::{AccountBook, BookError};
+pub use self::config::{
+    AccountName, AccountSection, Accounts, BilledAccount, CycleSection, InvalidAccountName,
+};
+pub use self::csv::csv;
+pub use self::cycle::{CycleBounds, CycleName, CycleSchedule, InvalidCycle, UnknownZone};
+pub use self::exposition::{METRICS, exposition};
+pub use self::meter::{Meter, Metered, MeteredNic, NicShare};
+pub use self::projection::{Outlook, OutlookMethod};
+pub use self::ranking::{Commit95, Ranked};
+pub use self::read::{BillError, bill};
+pub use self::statement::{CycleState, Statement};
+pub use self::terms::{
+    Basis, BillingRule, ByteUnit, CommitRate, InvalidCommitRate, InvalidMember, Member, Terms,
+};
+
+#[cfg(test)]
+mod tests;

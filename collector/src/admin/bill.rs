@@ -1,0 +1,128 @@
+//! `collector bill`: the statement of an account for a cycle.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use settings::Foreign;
+
+use super::error::AdminError;
+use super::shared::block_on;
+use crate::accounts::{self, BillError, CommitRate, Metered, NicShare, Statement};
+use crate::cli::{BillArgs, BillFormat};
+use crate::config::Config;
+use crate::store_location::{StoreLocation, StoreLocationError};
+use crate::time::{now_ns, rough};
+
+/// The statement of an account, as text, JSON or CSV.
+///
+/// # Errors
+/// [`AdminError`] says what is missing.
+pub fn bill(
+    config: &Config,
+    location: &StoreLocation,
+    args: &BillArgs,
+) -> Result<String, AdminError> {
+    // They were checked when the config was read.
+    let accounts = config.accounts.all().unwrap_or_default();
+    let account = accounts.iter().find(|account| account.name == args.account);
+    let account = account.ok_or_else(|| {
+        let known: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        AdminError::NoSuchAccount { account: args.account.clone(), known }
+    })?;
+    let store = location.open_to_read().map_err(StoreLocationError::from)?;
+    let statement = block_on::<_, BillError>(async {
+        accounts::bill(store.as_ref(), account, args.cycle, now_ns()).await
+    })?;
+    Ok(match args.format {
+        BillFormat::Text => text(&statement),
+        BillFormat::Json => serde_json::to_string_pretty(&statement).unwrap_or_default(),
+        BillFormat::Csv => accounts::csv(&[statement]).trim_end().to_owned(),
+    })
+}
+
+/// For people.
+fn text(it: &Statement) -> String {
+    let Statement { account, cycle, from_told, to_told, state, terms, metered, .. } = it;
+    let unit = terms.unit;
+    let mut text =
+        format!("{account}, cycle {cycle}: {from_told} to {to_told} ({})\n", state.name());
+    let mut line = |name: &str, value: String| {
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "  {name:12} {value}");
+    };
+    let of = format!("{}, {}", terms.rule.name(), terms.basis.name());
+    let quota = terms
+        .quota_bytes
+        .zip(it.used_percent)
+        .map(|(quota, percent)| format!(" of {}, {percent:.2} %", unit.told(quota)));
+    line("used", format!("{} ({of}){}", unit.told(it.used_bytes), quota.unwrap_or_default()));
+    if metered.missing_ns > 0 || it.used_max_bytes != Some(it.used_bytes) {
+        line("at most", at_most(it));
+    }
+    if let Some(left) = it.left_bytes {
+        let told = unit.told(left.unsigned_abs());
+        line("left", if left < 0 { format!("none, {told} over") } else { told });
+    }
+    if let Some((bytes, outlook)) = it.projected_bytes.zip(metered.outlook) {
+        let percent = it.projected_percent.map(|percent| format!(", {percent:.2} %"));
+        let percent = percent.unwrap_or_default();
+        line("at its end", format!("{}{percent}, {}", unit.told(bytes), outlook.method.told()));
+    }
+    line("p95", p95(metered));
+    if let Some(commit) = metered.commit {
+        let rate = CommitRate(commit.bits_per_second);
+        let bursts = match commit.bursts_left {
+            left if left < 0 => format!("exceeded by {} intervals too many", -left),
+            left => format!("{left} of {} bursts left", commit.allowed),
+        };
+        line("commit", format!("{rate}, {bursts}"));
+    }
+    for nic in &metered.nics {
+        line("NIC", share(nic));
+    }
+    for member in &it.unknown_members {
+        line("unknown", format!("{}: no such NIC has been measured", Foreign(member)));
+    }
+    text.trim_end().to_owned()
+}
+
+fn at_most(it: &Statement) -> String {
+    let missing = match it.metered.missing_ns {
+        0 => "packets were dropped or can't be placed".to_owned(),
+        missing => format!("{} were not measured", rough(Duration::from_nanos(missing))),
+    };
+    match it.used_max_bytes {
+        Some(bytes) => format!("{}, for {missing}", it.terms.unit.told(bytes)),
+        None => format!("no bound is known, for {missing} on NICs without a link speed"),
+    }
+}
+
+fn p95(metered: &Metered) -> String {
+    let Metered { p95, measured_intervals, elapsed_intervals, .. } = metered;
+    let Some(bits) = p95.bits_per_second else { return "nothing was measured yet".to_owned() };
+    let mut told = megabits(bits);
+    if (p95.min_bits_per_second, p95.max_bits_per_second) != (Some(bits), Some(bits)) {
+        let bound = |bits: Option<u64>| bits.map_or_else(|| "no known bound".to_owned(), megabits);
+        let (min, max) = (bound(p95.min_bits_per_second), bound(p95.max_bits_per_second));
+        // Writing to a String can't fail.
+        let _ = write!(told, ", {min} to {max} with what was not measured");
+    }
+    format!("{told}; {measured_intervals} of {elapsed_intervals} intervals measured")
+}
+
+/// A rate with three decimals, rounded.
+fn megabits(bits: u64) -> String {
+    let thousandths = (bits + 500) / 1000;
+    format!("{}.{:03} Mbit/s", thousandths / 1000, thousandths % 1000)
+}
+
+fn share(nic: &NicShare) -> String {
+    let NicShare { client, nic: name, rx_bytes, tx_bytes, missing_ns, .. } = nic;
+    let missing = match missing_ns {
+        0 => String::new(),
+        missing => format!(", {} not measured", rough(Duration::from_nanos(*missing))),
+    };
+    let name = format!("{client}/{name}");
+    format!("{}: {rx_bytes} bytes received, {tx_bytes} transmitted{missing}", Foreign(&name))
+}

@@ -1,0 +1,157 @@
+//! Accounts: what they are metered at, against SQL over the raw rows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use collector::accounts::{Accounts, BillError, BilledAccount, Statement, bill};
+use collector::store::{Commit, Database, RetentionLimits};
+use wire::frame::{Gap, Sample, flags};
+use wire::message::{Inventory, Nic};
+
+use super::place::{Place, opened};
+use super::views::rate;
+use crate::batches::{Agent, DAY, MINUTE, SECOND, START, batch, client, hello, nic};
+
+/// An account of these keys (JSON), whose cycle begins with [`START`].
+pub fn account(keys: &str) -> BilledAccount {
+    let cycle = r#""cycle": {"day": 15, "time": "00:00", "zone": "UTC"}"#;
+    let accounts = format!(r#"{{"transit": {{{keys}, {cycle}}}}}"#);
+    let accounts: Accounts = serde_json::from_str(&accounts).unwrap();
+    accounts.all().unwrap().remove(0)
+}
+
+async fn billed(store: &Arc<dyn Database>, keys: &str, as_of_ns: u64) -> Statement {
+    bill(&**store, &account(keys), None, as_of_ns).await.unwrap()
+}
+
+/// Samples of both NICs from before the cycle to 6 hours into it, of 20 s each, uneven and partly
+/// stacked. Those that start before the cycle are 21 s long, so that SQL can tell them apart.
+fn uneven() -> Vec<Sample> {
+    let mut noise = 99_u64;
+    let mut samples = Vec::new();
+    for n in 0..1100 {
+        for name in ["eth0", "eth1", "bond0"] {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888);
+            let (start_ns, length) = match n {
+                0..20 => (START - (20 - n) * 21 * SECOND, 21 * SECOND),
+                n => (START + (n - 20) * 20 * SECOND, 20 * SECOND),
+            };
+            let (rx, tx) = ((noise >> 20, noise >> 50), (noise >> 31, noise >> 55));
+            let flags = if name == "bond0" { flags::STACKED } else { 0 };
+            let sample = rate(start_ns, length, rx, tx);
+            samples.push(Sample { nic: nic(name), flags, ..sample });
+        }
+    }
+    samples
+}
+
+pub async fn account_totals_are_what_sql_says_over_raw_rows(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    for some in uneven().chunks(600) {
+        store.commit(&agent.next(some.to_vec())).await.unwrap();
+    }
+    let as_of = START + 7 * 60 * MINUTE;
+    let sum = async |figure: &str, of: &str| {
+        let sql = format!(
+            "SELECT CAST(sum({figure}) AS bigint) FROM bandwidth_stats s JOIN nics n ON n.id = s.nic
+             WHERE s.interval_ns = 20000000000 AND {of}"
+        );
+        u64::try_from(place.numbers(&sql).await[0]).unwrap()
+    };
+    let unstacked = "s.flags = 0";
+    for (members, of) in [
+        (r#"["web"]"#, unstacked),
+        (r#"["web/eth0", "web/eth1"]"#, unstacked),
+        (r#"["web/eth1", "web/eth1"]"#, "n.name = 'eth1'"),
+        // A NIC that is named counts in any case, and no other of its host twice.
+        (r#"["web", "web/bond0", "web/eth0"]"#, "s.flags < 2"),
+    ] {
+        for (basis, packets) in [("L2", 0), ("L2+FCS", 4), ("L3", -14)] {
+            let billed = async |rule: &str| {
+                let keys = format!(r#""members": {members}, "rule": "{rule}", "basis": "{basis}""#);
+                billed(&store, &keys, as_of).await
+            };
+            let rx = sum(&format!("rx_bytes + {packets} * rx_packets"), of).await;
+            let tx = sum(&format!("tx_bytes + {packets} * tx_packets"), of).await;
+            for (rule, used) in [("rx", rx), ("tx", tx), ("sum", rx + tx), ("max", rx.max(tx))] {
+                assert_eq!(billed(rule).await.used_bytes, used, "{members} {rule} {basis}");
+            }
+            let metered = billed("sum").await.metered;
+            assert_eq!(metered.rx_bytes, sum("rx_bytes", of).await);
+            assert_eq!(metered.tx_packets, sum("tx_packets", of).await);
+        }
+    }
+    // The cycle before has the rest.
+    let keys = r#""members": ["web/eth0"], "rule": "rx""#;
+    let before = bill(&*store, &account(keys), Some("2026-12".parse().unwrap()), as_of).await;
+    let sql =
+        "SELECT CAST(sum(rx_bytes) AS bigint) FROM bandwidth_stats s JOIN nics n ON n.id = s.nic
+               WHERE s.interval_ns = 21000000000 AND n.name = 'eth0'";
+    let before = i64::try_from(before.unwrap().used_bytes).unwrap();
+    assert_eq!(place.numbers(sql).await, [before]);
+}
+
+pub async fn an_account_knows_what_was_not_measured(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let eth0 = Nic { name: nic("eth0"), index: 2, speed_bits: 1_000_000_000, ..Nic::default() };
+    let nics = vec![Nic { kind: "physical".into(), up: true, ..eth0 }];
+    let inventory = Inventory { nics };
+    store.record_inventory(&client("web"), &inventory, START - DAY).await.unwrap();
+    // An hour of minutes with 1000 bytes each, without 00:20 to 00:40: in that time, 00:20 to 00:30 is a
+    // gap with 5000 bytes, and of 00:30 to 00:40 nothing is known.
+    let samples = (0..60).filter(|n| !(20..40).contains(n));
+    let samples = samples.map(|n| rate(START + n * MINUTE, MINUTE, (1000, 1), (0, 0)));
+    let before = rate(START - MINUTE, MINUTE, (9, 1), (0, 0));
+    let frame = agent.frame(std::iter::once(before).chain(samples).collect());
+    let gap = rate(START + 20 * MINUTE, 10 * MINUTE, (5000, 5), (0, 0));
+    let gap = agent.record(10, Gap::SpoolFull as u8, vec![gap]);
+    let nothing = rate(START + 30 * MINUTE, 10 * MINUTE, (0, 0), (0, 0));
+    let unmeasured = agent.record(1, Gap::Unmeasured as u8, vec![nothing]);
+    store.commit(&batch([agent.batch(vec![frame, gap, unmeasured])])).await.unwrap();
+    let keys = r#""members": ["web/eth0", "web/eth9", "db"], "rule": "rx""#;
+    let of = billed(&store, keys, START + 62 * MINUTE).await;
+    // 40 x 1000 + 5000 bytes, and at most 10 minutes x 60 s x 125,000,000 bytes/s.
+    assert_eq!((of.used_bytes, of.metered.missing_ns), (45_000, 10 * MINUTE));
+    assert_eq!(of.used_max_bytes, Some(45_000 + 75_000_000_000));
+    assert_eq!((of.metered.elapsed_intervals, of.metered.measured_intervals), (12, 8));
+    assert_eq!(of.unknown_members, ["web/eth9", "db"]);
+    // Down since 00:30: nothing can have passed until 00:40, when it is up.
+    let down = Inventory { nics: vec![Nic { up: false, ..inventory.nics[0].clone() }] };
+    store.record_inventory(&client("web"), &down, START + 30 * MINUTE).await.unwrap();
+    store.record_inventory(&client("web"), &inventory, START + 40 * MINUTE).await.unwrap();
+    let of = billed(&store, keys, START + 62 * MINUTE).await;
+    assert_eq!((of.metered.missing_ns, of.used_max_bytes), (0, Some(45_000)));
+}
+
+pub async fn an_account_counts_forgotten_clients_until_their_rows_go(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let sample = |bytes| rate(START, MINUTE, (bytes, 1), (0, 0));
+    store.commit(&agent.next(vec![sample(1000)])).await.unwrap();
+    store.open_sessions(&client("db"), &hello(&[2]), START).await.unwrap();
+    store.commit(&Agent::new("db", 2, 1).next(vec![sample(500)])).await.unwrap();
+    let keys = r#""members": ["web", "db"], "rule": "rx""#;
+    let used = async || billed(&store, keys, START + 60 * MINUTE).await;
+    assert_eq!(used().await.used_bytes, 1500);
+    store.forget(&client("web"), START + 60 * MINUTE).await.unwrap();
+    assert_eq!(used().await.used_bytes, 1500, "it carried them all the same");
+    store.purge(&client("web")).await.unwrap();
+    let left = used().await;
+    assert_eq!((left.used_bytes, left.unknown_members), (500, vec!["web".to_owned()]));
+}
+
+pub async fn a_cycle_of_which_sums_were_deleted_has_no_statement(place: &impl Place) {
+    let (store, mut agent) = opened(place).await;
+    let sample = |at| rate(at, MINUTE, (1000, 1), (0, 0));
+    store.commit(&agent.next(vec![sample(START), sample(START + 40 * DAY)])).await.unwrap();
+    let kept = Duration::from_secs(34 * 86_400);
+    let limits = RetentionLimits { rollup_5m: kept, ..RetentionLimits::default() };
+    let now = START + 41 * DAY;
+    let of = async |cycle: &str| {
+        let account = account(r#""members": ["web"]"#);
+        bill(&*store, &account, Some(cycle.parse().unwrap()), now).await
+    };
+    assert_eq!(of("2027-01").await.unwrap().used_bytes, 1000);
+    store.retain(&limits, now).await.unwrap();
+    assert!(matches!(of("2027-01").await, Err(BillError::Deleted(_))));
+    assert_eq!(of("2027-02").await.unwrap().used_bytes, 1000);
+}

@@ -1,0 +1,84 @@
+//! `/api/v1/accounts`, and the accounts' series.
+
+use collector::accounts::Accounts;
+use serde_json::{Value, json};
+
+use crate::server::{NOON, Server, server};
+
+/// A server with an account of web-1/eth0: 1000 bytes received in each cycle, of 4000.
+async fn with_account() -> Server {
+    let server = server().await;
+    let accounts = r#"{"transit": {"members": ["web-1/eth0"], "rule": "rx", "quota": "4kB",
+        "commit": "1kbit/s", "cycle": {"zone": "Europe/Berlin"}}}"#;
+    let accounts: Accounts = serde_json::from_str(accounts).unwrap();
+    server.book.set(accounts.all().unwrap());
+    server
+}
+
+#[tokio::test]
+async fn statements_of_all_accounts_are_those_of_the_last_round() {
+    let server = with_account().await;
+    assert_eq!(server.get("/api/v1/accounts").await.json(), json!({ "accounts": [] }));
+    // Noon of 1 January 2024: the cycle began 13 hours ago, by the clocks of Berlin.
+    server.book.renew(NOON).await.unwrap();
+    let found = server.get("/api/v1/accounts").await.json();
+    let it = &found["accounts"][0];
+    assert_eq!((&it["account"], &it["cycle"]), (&json!("transit"), &json!("2024-01")));
+    assert_eq!(it["from"], "2023-12-31T23:00:00Z");
+    assert_eq!(it["to"], "2024-01-31T23:00:00Z");
+    assert_eq!((&it["to_told"], &it["state"]), (&json!("2024-02-01 00:00 CET"), &json!("running")));
+    assert_eq!((&it["used_bytes"], &it["left_bytes"]), (&json!(1000), &json!(3000)));
+    assert_eq!(it["used_percent"], 25.0);
+    // 1000 x 8 / 300 s, rounded.
+    assert_eq!(it["metered"]["p95"]["bits_per_second"], 27);
+    // One interval was measured, 13 h x 12 - 1 are over: 8928 of the cycle less 154 missing, 5 % of them.
+    assert_eq!(it["metered"]["commit"]["bursts_left"], (8928 - 154) / 20);
+    assert_eq!(it["projected_bytes"], Value::Null, "less than an hour was measured");
+}
+
+#[tokio::test]
+async fn a_statement_is_asked_for_by_account_and_cycle_and_comes_as_csv_too() {
+    let server = with_account().await;
+    let of = "/api/v1/accounts?account=transit&cycle=2024-02";
+    let found = server.get(of).await.json();
+    assert_eq!(found["accounts"][0]["state"], "closed");
+    let csv = server.get(&format!("{of}&format=csv")).await;
+    assert_eq!(csv.header("content-type"), Some("text/csv; charset=utf-8"));
+    let lines: Vec<Vec<&str>> = csv.body.lines().map(|line| line.split(',').collect()).collect();
+    let cell = |name: &str| lines[1][lines[0].iter().position(|it| *it == name).unwrap()];
+    assert_eq!(
+        ["account", "cycle", "rule", "used_bytes"].map(cell),
+        ["transit", "2024-02", "rx", "1000"]
+    );
+    for (query, status, code) in [
+        ("account=other", 404, "no_such_account"),
+        ("account=transit&cycle=2023-10", 404, "no_such_cycle"),
+        ("account=transit&cycle=2024", 400, "bad_parameter"),
+        ("account=A%20B", 400, "bad_parameter"),
+        ("cycle=2024-02", 400, "bad_parameter"),
+        ("format=xml", 400, "bad_parameter"),
+    ] {
+        let path = format!("/api/v1/accounts?{query}");
+        assert_eq!(server.error(&path, status).await.0, code, "{query}");
+    }
+    server.memory.fail();
+    assert_eq!(server.error(of, 503).await.0, "store_unavailable");
+}
+
+#[tokio::test]
+async fn accounts_have_series_until_they_are_gone() {
+    let server = with_account().await;
+    server.book.renew(NOON).await.unwrap();
+    let text = server.get("/metrics").await.body;
+    for line in [
+        "netmon_account_used_bytes{account=\"transit\"} 1000",
+        "netmon_account_quota_bytes{account=\"transit\"} 4000",
+        "netmon_account_commit_bits_per_second{account=\"transit\"} 1000",
+        "netmon_account_cycle_start_timestamp_seconds{account=\"transit\"} 1704063600",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line} in {text}");
+    }
+    server.book.set(vec![]);
+    server.book.renew(NOON).await.unwrap();
+    assert!(!server.get("/metrics").await.body.contains("netmon_account_"));
+}
