@@ -11,7 +11,7 @@ use crate::watch::{self, WatchConfig};
 
 /// Names the keys that can change while it runs: [`crate::config::LIVE`].
 const RUN_HELP: &str = "SIGHUP (systemctl reload) reads the config again and applies server.*, \
-                        client.alias and log.level. The log and systemctl status name other \
+                        client.alias, client.tags and log.level. The log and systemctl status name other \
                         changes, which need a restart. A config that is refused changes nothing. \
                         Certificates are read again for each connection.\n\
                         Example: agent run -c /etc/network-monitor/agent.yaml";

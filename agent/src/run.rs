@@ -17,10 +17,12 @@ use settings::{ConfigError, InFull, Loaded, Problem, Pulse, Reloaded, Running, S
 use tokio::sync::watch;
 use wire::private_file::{self, FileError};
 
+use crate::clocks;
 use crate::config::{Config, LIVE, host_name};
 use crate::identity::Credentials;
 use crate::sampler::{Capture, CaptureError};
 use crate::ship::shipper::{self, Destination, ShipConfig, ShipError, Shipper};
+use crate::ship::tags::HeldTags;
 
 /// Time limit for delivery after the end of capture. systemd allows 15 s.
 const DRAIN: Duration = Duration::from_secs(8);
@@ -63,6 +65,7 @@ fn destination(config: &Config) -> Result<Destination, Problem> {
         max_retry: config.server.max_retry,
         retry_interval: config.server.retry_interval.0,
         alias: config.client.alias.clone(),
+        tags: HeldTags { tags: config.client.tags()?, since_ns: clocks::boot_ns() },
     })
 }
 
@@ -121,9 +124,12 @@ pub fn run(
             let loaded = load().map_err(|error| error.in_full().to_string())?;
             let config = &loaded.config;
             let refused = |problem| loaded.refuse(problem).to_string();
-            let destination = destination(config).map_err(refused)?;
+            let mut destination = destination(config).map_err(refused)?;
             settings::set_log_level(&config.log);
             to.send_if_modified(|before| {
+                if before.tags == destination.tags {
+                    destination.tags = before.tags.clone();
+                }
                 *before != destination && {
                     *before = destination;
                     true

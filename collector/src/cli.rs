@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use settings::{ConfigError, InFull, Interval, InvalidInterval, Options, Problem};
 use wire::id::ClientId;
+use wire::tag::TagError;
 
 use crate::accounts::{AccountName, CycleName};
 use crate::config::{Http, read_token};
 use crate::export::{ExportFormat, ExportRequest};
 use crate::identity::{ClientGlob, USES_MAX};
+use crate::store::TagChange;
 use crate::time::Time;
 use crate::top::Source;
 use crate::web::own_client;
@@ -55,6 +57,8 @@ pub enum Command {
     Tokens,
     /// List the clients and their state
     Clients,
+    /// Set, remove or list a client's tags
+    Tag(TagArgs),
     /// Revoke a client's certificates; open connections end within a second
     Revoke(RevokeArgs),
     /// Manage the collector's own CA
@@ -145,6 +149,25 @@ pub struct TokenArgs {
     /// How long it is valid: 1 s to 3650 d
     #[arg(long, default_value = "1h", value_parser = expires)]
     pub expires: Interval,
+}
+
+/// Arguments of `collector tag`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples: collector tag web-1 site=ams role=cache\n          \
+                  collector tag web-1 role-\n          \
+                  collector tag web-1\n\n\
+                  key=value sets a tag of the collector's, which goes before the agent's with the \
+                  same key (client.tags of agent.yaml). key- removes it, and the agent's counts \
+                  again. Without changes the tags are listed, with their past.\n\
+                  A change counts from the 5-minute mark (UTC) before it. What was measured before \
+                  keeps its tags.")]
+pub struct TagArgs {
+    /// Client to tag
+    #[arg(value_parser = client)]
+    pub client: ClientId,
+    /// Tags to set (key=value) or to remove (key-)
+    #[arg(value_name = "KEY=VALUE|KEY-", value_parser = tag_change)]
+    pub changes: Vec<TagChange>,
 }
 
 /// Arguments of `collector revoke`.
@@ -339,6 +362,10 @@ pub struct BackupArgs {
 
 fn client(text: &str) -> Result<ClientId, String> {
     ClientId::new(text).map_err(|error| error.in_full().to_string())
+}
+
+fn tag_change(text: &str) -> Result<TagChange, String> {
+    text.parse().map_err(|error: TagError| error.in_full().to_string())
 }
 
 /// A token must be valid for a while, but not without end.

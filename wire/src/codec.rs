@@ -182,6 +182,7 @@ pub fn decode_body(header: Header, body: &[u8]) -> Result<Received, CodecError> 
         Kind::Claim => Message::Claim(read(header.kind, body)?),
         Kind::Agreed => Message::Agreed(read(header.kind, body)?),
         Kind::Notice => Message::Notice(read(header.kind, body)?),
+        Kind::Tags => Message::Tags(read(header.kind, body)?),
     };
     message.check()?;
     Ok(Received::Message(message))
@@ -262,6 +263,7 @@ pub fn encode_message(message: &Message) -> Result<Vec<u8>, CodecError> {
         Message::EnrollReply(it) => to_archive(it),
         Message::RenewRequest(it) => to_archive(it),
         Message::Notice(it) => to_archive(it),
+        Message::Tags(it) => to_archive(it),
     };
     let bytes = with_header(message.kind(), &[&archive]);
     let len = len_u32(&bytes[HEADER_LEN..]);

@@ -26,11 +26,12 @@ pub enum Kind {
     Agreed = 15,
     Notice = 20,
     Enroll = 21,
+    Tags = 22,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Frame,
         Self::Hello,
         Self::Welcome,
@@ -48,6 +49,7 @@ impl Kind {
         Self::Agreed,
         Self::Notice,
         Self::Enroll,
+        Self::Tags,
     ];
 
     /// The kind with this number, if known.

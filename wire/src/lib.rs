@@ -21,6 +21,7 @@ pub mod pem;
 pub mod permission;
 pub mod predict;
 pub mod private_file;
+pub mod tag;
 pub mod token;
 
 /// The QUIC application protocol (ALPN) of measurements and control.

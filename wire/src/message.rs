@@ -7,13 +7,16 @@
 //! stored.
 
 mod enroll;
+mod tags;
 
 use rkyv::{Archive, Deserialize, Serialize};
 
 pub use self::enroll::{Enroll, EnrollRequest};
+pub use self::tags::{TagText, Tags};
 use crate::frame::MAX;
 use crate::id::{NicName, SessionId};
 use crate::kind::Kind;
+use crate::tag::TagError;
 
 /// Longest text in a message, bytes.
 pub const TEXT_MAX: usize = 256;
@@ -250,6 +253,7 @@ pub enum Message {
     EnrollReply(EnrollReply),
     RenewRequest(RenewRequest),
     Notice(Notice),
+    Tags(Tags),
 }
 
 /// Why a decoded message is refused.
@@ -301,6 +305,9 @@ pub enum MessageError {
     /// A NIC name that no NIC can have.
     #[error("the NIC inventory holds a name that is empty or not terminated")]
     NicName,
+    /// A tag that breaks a rule.
+    #[error(transparent)]
+    Tag(#[from] TagError),
 }
 
 impl Message {
@@ -324,6 +331,7 @@ impl Message {
             Self::EnrollReply(_) => Kind::EnrollReply,
             Self::RenewRequest(_) => Kind::RenewRequest,
             Self::Notice(_) => Kind::Notice,
+            Self::Tags(_) => Kind::Tags,
         }
     }
 
@@ -363,6 +371,10 @@ impl Message {
                     number("the speed of a NIC", nic.speed_bits)?;
                     text("the kind of a NIC", &nic.kind)
                 })
+            }
+            Self::Tags(tags) => {
+                number("the age of tags", tags.age_ns)?;
+                Ok(tags.check()?)
             }
             Self::Notice(notice) => length("the notice", notice.text.len(), NOTICE_MAX),
             Self::Probe(probe) => number("the time of a probe", probe.asked_ns),

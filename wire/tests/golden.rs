@@ -13,7 +13,7 @@ use wire::id::{NicName, SessionId};
 use wire::message::{
     Ack, Agreed, Claim, Committed, Digests, Enroll, EnrollReply, EnrollRequest, Hello, Host,
     HostKey, Inventory, Message, Nic, Notice, Probe, ProbeReply, Refused, RenewRequest, SeqRange,
-    Session, SessionDigest, Welcome,
+    Session, SessionDigest, TagText, Tags, Welcome,
 };
 
 /// 15 January 2027, 08:00 UTC.
@@ -204,6 +204,7 @@ fn messages() -> Vec<(&'static str, Message)> {
     let enrolled = EnrollReply { certificate_pem: pem("TWluZQ=="), ca_pem: pem("Q0E=") };
     let (collector_version, alias) = ("0.1.0".into(), "web 1".into());
     let reason = "client web-1 was revoked; enroll it again".into();
+    let tag = |key: &str, value: &str| TagText { key: key.into(), value: value.into() };
     let text = "the clock of this host is 3 s behind; 时钟".into();
     vec![
         ("hello", Message::Hello(Hello { sessions, alias, host })),
@@ -226,6 +227,13 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("enroll_reply", Message::EnrollReply(enrolled)),
         ("renew_request", Message::RenewRequest(RenewRequest { csr_der })),
         ("notice", Message::Notice(Notice { text })),
+        (
+            "tags",
+            Message::Tags(Tags {
+                tags: vec![tag("site", "ams"), tag("city", "东京/丸の内")],
+                age_ns: 5,
+            }),
+        ),
     ]
 }
 

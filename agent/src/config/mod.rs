@@ -12,6 +12,7 @@ use settings::{
     Tls,
 };
 use wire::id::ClientId;
+use wire::tag::{Tag, TagError, TagSet};
 
 pub use self::address::{HostPort, InvalidAddress};
 pub use self::monitor::{InvalidGlob, Monitor, NicGlob, NicsSection, RingSize};
@@ -27,7 +28,7 @@ pub const PROGRAM: Program = Program {
 
 /// The keys and sections that a reload applies while the agent runs. Certificates are read again for
 /// each connection.
-pub const LIVE: &[&str] = &["server", "client.alias", "log.level"];
+pub const LIVE: &[&str] = &["server", "client.alias", "client.tags", "log.level"];
 
 /// The agent's config.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,6 +75,9 @@ pub struct ClientSection {
     pub id: String,
     /// The name that people see.
     pub alias: String,
+    /// What people group it by: key=value, at most 16. The collector's own tags go before these.
+    #[serde(deserialize_with = "settings::list")]
+    pub tags: Vec<Tag>,
 }
 
 /// Section `spool`: frames are kept here until they are committed.
@@ -228,6 +232,17 @@ impl Config {
     }
 }
 
+impl ClientSection {
+    /// The tags.
+    ///
+    /// # Errors
+    /// A key is there twice, or there are too many.
+    pub fn tags(&self) -> Result<TagSet, Problem> {
+        let refused = |error: TagError| Problem::new("client.tags", error.in_full().to_string());
+        TagSet::new(self.tags.iter().cloned()).map_err(refused)
+    }
+}
+
 impl SpoolSection {
     /// The limits, in the spool's form.
     #[must_use]
@@ -278,6 +293,7 @@ impl Settings for Config {
         Problem::unless(self.client.alias.len() <= longest, "client.alias", || {
             format!("{} bytes long; {longest} are allowed", self.client.alias.len())
         })?;
+        self.client.tags()?;
         self.monitor.check(given)?;
         self.spool.check()?;
         self.tls.files().map(drop)

@@ -12,3 +12,4 @@ pub mod shipper;
 pub mod spool;
 pub mod state;
 mod streaming;
+pub mod tags;

@@ -21,6 +21,7 @@ use super::delivery::{About, Delivery, DeliveryError};
 use super::recorder::{self, RecorderConfig};
 use super::spool::{Now, Spool, SpoolError, SpoolLimits};
 use super::state::StateFile;
+use super::tags::{self, HeldTags};
 use crate::clocks;
 use crate::connection::{self, ConnectError, Server, notices};
 use crate::identity::{self, Credentials, IdentityError};
@@ -40,6 +41,8 @@ pub struct Destination {
     pub retry_interval: Duration,
     /// The name people use for the client.
     pub alias: String,
+    /// What people group it by.
+    pub tags: HeldTags,
 }
 
 /// Where and how to ship.
@@ -254,17 +257,28 @@ impl Shipper {
         let host = identity::host_key(credentials.client());
         let connecting = connection::connect(&server, &name, &client);
         let (endpoint, connection) = delivery.meanwhile(connecting).await?;
+        let (welcome, mut open) = watch::channel(false);
         let welcomed = || {
+            let _heard = welcome.send(true);
             backoff.on_success();
             failures.succeeded();
             state.note(Ok(server.to_string()));
             tracing::info!(%server, address = %connection.remote_address(), "connected");
         };
-        let renewed = renew(&config.identity, credentials, &connection);
-        let renewed = AssertUnwindSafe(renewed).catch_unwind();
+        let held = config.destination.borrow().tags.clone();
+        // Each opens streams, and the first stream is the control stream.
+        let requests = async {
+            // The sender lives as long as the connection is tried.
+            drop(open.wait_for(|open| *open).await);
+            tokio::select! {
+                never = renew(&config.identity, credentials, &connection) => match never {},
+                never = tags::tell(&server, &held, &connection) => match never {},
+            }
+        };
+        let requests = AssertUnwindSafe(requests).catch_unwind();
         let delivered = tokio::select! {
             delivered = delivery.over(&connection, host, welcomed) => delivered,
-            Err(_panic) = renewed => Err(DeliveryError::Panicked),
+            Err(_panic) = requests => Err(DeliveryError::Panicked),
             never = listen(&server, &connection) => match never {},
             never = hang_up(config.destination.clone(), &connection) => match never {},
         };

@@ -26,6 +26,8 @@ pub enum AuditEvent {
     ClientRevoked,
     /// An operator forgot a client: `client`, `detail`.
     ClientForgotten,
+    /// An operator changed the collector's tags of a client: `client`, `old`, `new`.
+    ClientTagged,
     /// An operator made a new CA in place of the collector's own: `detail` (its fingerprint).
     CaRolled,
     /// Somebody could not sign in to the pages or the API: `address`, `reason`.
@@ -40,7 +42,7 @@ pub enum AuditEvent {
 
 impl AuditEvent {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::TokenMade,
         Self::TokenCancelled,
         Self::Enrolled,
@@ -49,6 +51,7 @@ impl AuditEvent {
         Self::RenewalRefused,
         Self::ClientRevoked,
         Self::ClientForgotten,
+        Self::ClientTagged,
         Self::CaRolled,
         Self::SignInFailed,
         Self::SignedIn,
@@ -68,6 +71,7 @@ impl AuditEvent {
             Self::RenewalRefused => "renewal_refused",
             Self::ClientRevoked => "client_revoked",
             Self::ClientForgotten => "client_forgotten",
+            Self::ClientTagged => "client_tagged",
             Self::CaRolled => "ca_rolled",
             Self::SignInFailed => "sign_in_failed",
             Self::SignedIn => "signed_in",

@@ -78,6 +78,7 @@ impl LimitsSection {
             ("limits.client.inventories", client.inventories),
             ("limits.client.links", client.links),
             ("limits.client.renewals", client.renewals),
+            ("limits.client.tags", client.tags),
         ] {
             Problem::unless_within(key, &value, &(1..=RATE_MAX))?;
         }

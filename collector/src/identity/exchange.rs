@@ -126,28 +126,34 @@ impl Identity {
         Ok(answer(self.enroll(request, cas, from, shared, UnixTime::now()).await))
     }
 
-    /// Serves a stream by which an agent asks for its next certificate. Returns the agent named by the
-    /// new certificate, which its connection uses from then on.
-    pub async fn serve_renewal(
+    /// Serves a stream by which an agent asks for its next certificate, or for something that `other`
+    /// answers. Returns the agent named by a new certificate, which its connection uses from then on.
+    pub async fn serve_request(
         self: &Arc<Self>,
         agent: Agent,
         connection: &Connection,
         (stream, receive): (SendStream, RecvStream),
+        other: impl FnOnce(&Message) -> Option<Message>,
     ) -> Option<Agent> {
         let from = connection.remote_address().ip();
-        let answer = self.answer_renewal(agent, receive, from).await;
+        let answer = self.answer_request(agent, receive, from, other).await;
         let (message, renewed) = answer.unwrap_or_else(|error| (refuse(connection, &error), None));
         send(stream, &message).await;
         renewed
     }
 
-    async fn answer_renewal(
+    async fn answer_request(
         self: &Arc<Self>,
         agent: Agent,
         mut stream: RecvStream,
         from: IpAddr,
+        other: impl FnOnce(&Message) -> Option<Message>,
     ) -> Result<(Message, Option<Agent>), RequestError> {
-        let Message::RenewRequest(request) = in_time(read(&mut stream)).await? else {
+        let request = in_time(read(&mut stream)).await?;
+        if let Some(answer) = other(&request) {
+            return Ok((answer, None));
+        }
+        let Message::RenewRequest(request) = request else {
             return Err(RequestError::NoRequest);
         };
         let identity = self.clone();

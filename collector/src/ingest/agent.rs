@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
+use quinn::{Connection, ConnectionError, VarInt};
 use settings::{InFull, SharedFailures};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -19,11 +19,12 @@ use wire::message::{Inventory, Message, Probe, Refused};
 use super::claims::HostPlace;
 use super::clock::ClockOffset;
 use super::end::End;
-use super::introduction::{Control, Introduction, write};
+use super::introduction::{Control, Introduction};
 use super::limits::{Account, Entry, Limit};
 use super::notes::{Note, Notes};
 use super::notice;
 use super::reading;
+use super::requests::Requests;
 use super::sessions::{Sessions, Way};
 use super::shared::Ingest;
 use super::shared_claims;
@@ -318,7 +319,7 @@ impl Served {
                 }
                 stream = self.connection.accept_bi() => {
                     let stream = stream.map_err(|error| End::Gone(error.in_full().to_string()))?;
-                    self.renew(stream, renewed.clone());
+                    self.requests().answer(stream, renewed.clone());
                 }
                 Some(agent) = renewals.recv() => self.standing.renew(agent),
                 lost = self.standing.lost() => return Err(End::Lost(lost)),
@@ -327,6 +328,17 @@ impl Served {
                     control.write(&Message::Probe(Probe { asked_ns: now_ns() })).await?;
                 }
             }
+        }
+    }
+
+    fn requests(&self) -> Requests {
+        Requests {
+            identity: self.ingest.identity.clone(),
+            live: self.ingest.live.clone(),
+            agent: self.standing.agent().clone(),
+            connection: self.connection.clone(),
+            account: self.account.clone(),
+            notes: self.notes.clone(),
         }
     }
 
@@ -411,29 +423,6 @@ impl Served {
         self.inventory = None;
         self.ingest.live.on_inventory(&self.client, &inventory);
         self.notes.take(Note::Inventory(inventory));
-    }
-
-    /// Answers a request for the next certificate.
-    fn renew(&self, stream: (SendStream, RecvStream), renewed: mpsc::Sender<Agent>) {
-        if self.account.over(&[Limit::Renewals]).is_some() {
-            let reason = self.account.on_over(Limit::Renewals);
-            let (mut send, _) = stream;
-            tokio::spawn(async move {
-                let told = write(&mut send, &Message::Refused(Refused { reason })).await;
-                // An agent that has gone needs no answer.
-                drop(told);
-            });
-            return;
-        }
-        self.account.take(Limit::Renewals, 1);
-        let (identity, agent) = (self.ingest.identity.clone(), self.standing.agent().clone());
-        let connection = self.connection.clone();
-        tokio::spawn(async move {
-            if let Some(agent) = identity.serve_renewal(agent, &connection, stream).await {
-                // If the connection has ended, nobody needs the result.
-                let _gone = renewed.send(agent).await;
-            }
-        });
     }
 }
 

@@ -11,6 +11,7 @@ mod notes;
 mod notice;
 mod patience;
 mod reading;
+mod requests;
 mod second_host;
 mod sessions;
 mod shared;

@@ -1,19 +1,24 @@
 //! Stores what an agent says about itself, one note after the other, without holding up frames.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use settings::{InFull, SharedFailures, words};
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 use wire::id::{ClientId, SessionId};
 use wire::message::Inventory;
+use wire::tag::TagSet;
 
-use crate::store::Store;
+use crate::store::{Database, StoreError};
 use crate::time::now_ns;
 use crate::writer::WriterHandle;
 
 /// Notes that may wait for a slow store. An agent sends its NICs again with its next connection.
 const WAITING: usize = 8;
+
+/// Wait before a store that failed gets tags again.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// A fact about an agent to store.
 #[derive(Debug)]
@@ -22,10 +27,12 @@ pub enum Note {
     Inventory(Inventory),
     /// How far its clock is ahead in a session, nanoseconds.
     ClockOffset { session: SessionId, offset_ns: i64 },
+    /// Its tags, which it has had since this time, nanoseconds since 1970 (UTC).
+    Tags { tags: TagSet, since_ns: u64 },
 }
 
 /// Stores the notes of one agent while its connection lasts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Notes {
     client: ClientId,
     sender: mpsc::Sender<Note>,
@@ -33,21 +40,22 @@ pub struct Notes {
 
 impl Notes {
     /// Stores notes of a client in `store` whenever `writer` may write.
-    pub fn new(store: Arc<dyn Store>, mut writer: WriterHandle, client: ClientId) -> Self {
+    pub fn new(store: Arc<dyn Database>, mut writer: WriterHandle, client: ClientId) -> Self {
         let (sender, mut notes) = mpsc::channel(WAITING);
         let of = client.clone();
         tokio::spawn(async move {
             while let Some(note) = notes.recv().await {
                 writer.not_held().await;
-                let kept = match &note {
-                    Note::Inventory(nics) => store.record_inventory(&of, nics, now_ns()).await,
-                    Note::ClockOffset { session, offset_ns } => {
-                        store.record_clock_offset(*session, *offset_ns).await
+                while let Err(error) = keep(&*store, &of, &note).await {
+                    not_kept(&of, &error.in_full().to_string());
+                    // It says its tags only once a connection, and nothing else later implies them.
+                    let again =
+                        matches!((&note, error), (Note::Tags { .. }, StoreError::Failed { .. }));
+                    if !again || notes.is_closed() {
+                        break;
                     }
-                };
-                match kept {
-                    Ok(()) => drop(UNKEPT.succeeded_for(|_| true)),
-                    Err(error) => not_kept(&of, &error.in_full().to_string()),
+                    sleep(AGAIN).await;
+                    writer.not_held().await;
                 }
             }
         });
@@ -62,12 +70,24 @@ impl Notes {
     }
 }
 
+async fn keep(store: &dyn Database, of: &ClientId, note: &Note) -> Result<(), StoreError> {
+    match note {
+        Note::Inventory(nics) => store.record_inventory(of, nics, now_ns()).await?,
+        Note::ClockOffset { session, offset_ns } => {
+            store.record_clock_offset(*session, *offset_ns).await?;
+        }
+        Note::Tags { tags, since_ns } => store.record_tags(of, tags, *since_ns, now_ns()).await?,
+    }
+    UNKEPT.succeeded_for(|_| true);
+    Ok(())
+}
+
 /// Why notes were not stored. Rate-limits the log, because all agents send some all the time.
 static UNKEPT: SharedFailures<String> = SharedFailures::new();
 
 fn not_kept(client: &ClientId, why: &str) {
     if let Some(tell) = UNKEPT.failed(words(why), Instant::now()) {
-        tracing::warn!(%client, why, "can't store what an agent says about its NICs and \
-                                      clock{tell}");
+        tracing::warn!(%client, why, "can't store what an agent says about its NICs, \
+                                      clock and tags{tell}");
     }
 }

@@ -8,6 +8,7 @@ mod table;
 mod view;
 mod watch;
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,6 +18,7 @@ use utoipa::ToSchema;
 use wire::frame::Frame;
 use wire::id::ClientId;
 use wire::message::{Host, Inventory};
+use wire::tag::TagSet;
 
 pub use self::counter::{Total, Totals};
 use self::saved::Saved;
@@ -29,7 +31,7 @@ pub use self::view::{
 pub(crate) use self::view::{link_speed, names};
 use self::watch::Watchers;
 pub use self::watch::{ClientUpdate, NicPoint, PageEvent, SamplesUpdate};
-use crate::store::{Registered, SecondHostRecord};
+use crate::store::{Registered, SecondHostRecord, TaggedClient};
 use crate::time::Time;
 
 /// Shards of the table, each with its own lock. With 10,000 clients, copying one delays a frame by at
@@ -117,6 +119,29 @@ impl Live {
             offsets.extend(shard.table.clock_offsets());
         }
         offsets
+    }
+
+    /// A connected client says its tags. Returns those that count.
+    pub fn on_agent_tags(&self, client: &ClientId, tags: &TagSet) -> TagSet {
+        self.shard(client).table.on_agent_tags(client, tags)
+    }
+
+    /// Takes the store's tags of all clients. Call it every 10 s.
+    pub fn on_tagged(&self, tagged: &[TaggedClient]) {
+        let tagged = tagged.iter().map(|it| (it.client.as_str(), &it.tags)).collect();
+        for mut shard in self.shards() {
+            shard.table.on_tagged(&tagged);
+        }
+    }
+
+    /// The tags that count, of each client that has any.
+    #[must_use]
+    pub fn tags(&self) -> HashMap<String, TagSet> {
+        let mut tags = HashMap::new();
+        for shard in self.shards() {
+            tags.extend(shard.table.tags());
+        }
+        tags
     }
 
     /// Takes a frame: new or repeated, in order or not, live or backlog.

@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use wire::frame::{Counts, Sample};
 use wire::id::{NicName, SessionId};
 use wire::message::Nic;
+use wire::tag::TagSet;
 
 use super::counter::{Counter, Losses};
 use super::seen::Seen;
+use crate::store::ClientTags;
 
 /// Every client.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -26,6 +28,8 @@ pub(super) struct SavedClient {
     pub last_seen_ns: u64,
     #[serde(default)]
     pub clock_offset_ns: Option<i64>,
+    #[serde(default)]
+    pub tags: SavedTags,
     pub seen: Seen,
     pub nics: Vec<SavedNic>,
 }
@@ -42,6 +46,24 @@ pub(super) struct SavedNic {
     pub facts: Option<SavedFacts>,
     #[serde(default)]
     pub newest: Option<SavedSample>,
+}
+
+/// The tags of a client, by source.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct SavedTags {
+    agent: TagSet,
+    collector: TagSet,
+}
+
+impl SavedTags {
+    pub fn new(ClientTags { agent, collector }: &ClientTags) -> Self {
+        Self { agent: agent.clone(), collector: collector.clone() }
+    }
+
+    pub fn restored(self) -> ClientTags {
+        let Self { agent, collector } = self;
+        ClientTags { agent, collector }
+    }
 }
 
 /// Facts about a NIC.

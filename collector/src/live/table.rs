@@ -1,5 +1,7 @@
 //! The live table: the current state of every client and NIC. Takes events and times.
 
+mod tags;
+
 use std::collections::{BTreeMap, HashMap};
 
 use wire::frame::{Frame, Sample, flags};
@@ -8,12 +10,12 @@ use wire::message::{Host, Inventory, Nic};
 
 use super::counter::{Counter, Losses, Totals};
 use super::presence::Presence;
-use super::saved::{SavedClient, SavedFacts, SavedNic, SavedSample};
+use super::saved::{SavedClient, SavedFacts, SavedNic, SavedSample, SavedTags};
 use super::seen::Seen;
 use super::view::{
     ClientView, NicView, SampleView, SecondHostView, SumView, SummaryView, link_speed,
 };
-use crate::store::{Registered, SecondHostRecord};
+use crate::store::{ClientTags, Registered, SecondHostRecord};
 use crate::time::Time;
 
 /// A NIC that is silent or that its client no longer has disappears after this, nanoseconds.
@@ -50,6 +52,7 @@ struct Client {
     presence: Presence,
     clock_offset_ns: Option<i64>,
     second_host: Option<Box<SecondHostView>>,
+    tags: ClientTags,
     /// On the collector's own host, by the address of its newest connection.
     same_host: bool,
     nics: BTreeMap<NicName, NicState>,
@@ -239,6 +242,7 @@ impl ClientTable {
             alias: client.alias.clone(),
             last_seen_ns: if client.gone { 0 } else { client.presence.heard_ns() },
             clock_offset_ns: client.clock_offset_ns,
+            tags: SavedTags::new(&client.tags),
             seen: client.seen.clone(),
             nics: client.nics.iter().map(|(name, nic)| nic.saved(*name)).collect(),
         })
@@ -246,7 +250,7 @@ impl ClientTable {
 
     /// Restores a client, which is down until it connects.
     pub fn restore(&mut self, id: ClientId, saved: SavedClient, now_ns: u64) {
-        let SavedClient { alias, last_seen_ns, clock_offset_ns, seen, nics, .. } = saved;
+        let SavedClient { alias, last_seen_ns, clock_offset_ns, tags, seen, nics, .. } = saved;
         let nics = nics.into_iter().filter_map(|saved| {
             Some((NicName::new(&saved.nic)?, NicState::restored(saved, now_ns)?))
         });
@@ -254,6 +258,7 @@ impl ClientTable {
             alias,
             presence: Presence::restored(last_seen_ns),
             clock_offset_ns,
+            tags: tags.restored(),
             seen,
             nics: nics.collect(),
             gone: last_seen_ns == 0,
@@ -304,6 +309,7 @@ impl Client {
             last_seen: self.presence.last_seen(),
             clock_offset_ns: self.clock_offset_ns,
             second_host: self.second_host.clone(),
+            tags: self.tags.counting(),
             host: (&self.host).into(),
             nics: nics.map(|(name, nic)| nic.view(*name)).collect(),
         }
@@ -338,6 +344,7 @@ impl Client {
             observed: newest_ns.map(Time),
             clock_offset_ns: self.clock_offset_ns,
             second_host: self.second_host.clone(),
+            tags: self.tags.counting(),
             sample_interval_ns: self.host.sample_interval_ns,
             links_down: down.map(|(name, _)| name.to_string()).collect(),
             rx,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::frame::{Counts, Sample, flags};
 use wire::message::Host;
+use wire::tag::TagSet;
 
 use super::counter::Totals;
 use crate::store::SecondHostRecord;
@@ -28,6 +29,10 @@ pub struct ClientView {
     pub clock_offset_ns: Option<i64>,
     /// The second host under its certificate, if there was one within half an hour.
     pub second_host: Option<Box<SecondHostView>>,
+    /// Its tags by key, those of the collector before the agent's.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub tags: TagSet,
     /// Facts about its host.
     pub host: HostView,
     /// Its NICs, by name.
@@ -90,6 +95,10 @@ pub struct SummaryView {
     pub clock_offset_ns: Option<i64>,
     /// The second host under its certificate, if there was one within half an hour.
     pub second_host: Option<Box<SecondHostView>>,
+    /// Its tags by key, those of the collector before the agent's.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub tags: TagSet,
     /// Length of a sample interval, nanoseconds.
     pub sample_interval_ns: u64,
     /// Names of NICs whose link is down.

@@ -27,13 +27,16 @@ pub async fn follow(store: Arc<dyn Database>, live: Live, identity: Arc<Identity
     let mut forgotten = HashMap::new();
     loop {
         due.tick().await;
-        let asked =
-            async { Ok::<_, StoreError>((store.registered().await?, store.second_hosts().await?)) };
+        let asked = async {
+            let (clients, second_hosts) = (store.registered().await?, store.second_hosts().await?);
+            Ok::<_, StoreError>((clients, second_hosts, store.tagged().await?))
+        };
         match asked.await {
-            Ok((clients, second_hosts)) => {
+            Ok((clients, second_hosts, tagged)) => {
                 refuse(&identity, &clients, &mut forgotten);
                 live.on_registered(&clients, now_ns());
                 live.on_second_hosts(&second_hosts, now_ns());
+                live.on_tagged(&tagged);
             }
             Err(error) => {
                 tracing::debug!(error = %error.in_full(), "can't read the register of clients")

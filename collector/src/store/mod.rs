@@ -47,6 +47,7 @@ pub use self::port::register::{Forget, Register};
 pub use self::port::retain::Retain;
 pub use self::port::schema::{Distributed, Migrated};
 pub use self::port::sign_outs::SignOuts;
+pub use self::port::tags::{Tagged, Tagging};
 pub use self::port::write::{SessionState, Store, TransactionEnd};
 pub use self::rows::accounts::{CountedGap, KnownNic, LinkTurn, MeterRow, NicHistory, Volume};
 pub use self::rows::batch::{Batch, SessionBatch};
@@ -61,13 +62,20 @@ pub use self::rows::retention::{Retained, RetentionLimits};
 pub use self::rows::rollups::FIVE_MINUTES_NS;
 pub use self::rows::series::{NicRange, Point, PointCounts, Resolution, Series, SeriesRange};
 pub use self::rows::sign_outs::SignOut;
+pub use self::rows::tags::{ClientTags, TagChange, TagInterval, TagSource, TaggedClient};
 
 /// A store with all its abilities.
-pub trait Database: Store + Retain + Forget + EnrolmentStore + SignOuts + Claims + Reader {}
+pub trait Database:
+    Store + Retain + Forget + EnrolmentStore + SignOuts + Claims + Tagging + Reader
+{
+}
 
-impl<T: Store + Retain + Forget + EnrolmentStore + SignOuts + Claims + Reader> Database for T {}
+impl<T> Database for T where
+    T: Store + Retain + Forget + EnrolmentStore + SignOuts + Claims + Tagging + Reader
+{
+}
 
 /// Read access to a database, also beside the collectors that use it.
-pub trait Reader: Query + Check + Export + Register + SecondHosts + Metering {}
+pub trait Reader: Query + Check + Export + Register + SecondHosts + Metering + Tagged {}
 
-impl<T: Query + Check + Export + Register + SecondHosts + Metering> Reader for T {}
+impl<T: Query + Check + Export + Register + SecondHosts + Metering + Tagged> Reader for T {}

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use wire::id::ClientId;
 use wire::message::Nic;
+use wire::tag::TagSet;
 
 use super::access::Asker;
 use super::app::App;
 use super::cache::Answer;
 use super::error::ApiError;
-use super::params::{Params, within};
+use super::params::{Params, tags, within};
 use crate::live::{HostView, SecondHostView, link_speed};
 use crate::store::Client;
 use crate::time::Time;
@@ -29,6 +30,8 @@ const LIMIT_MAX: u32 = 10_000;
 pub(super) struct ClientsParams {
     /// Only clients whose id or alias contains this text, ignoring case.
     search: Option<String>,
+    /// Only clients with all of these tags, separated by commas: `site=ams,role=cache`.
+    tag: Option<String>,
     /// Only clients whose id sorts after this one: `next` of the previous page.
     after: Option<String>,
     /// Most clients in the answer. Default: 1000.
@@ -63,6 +66,9 @@ struct StoredClientView {
     clock_offset_ns: Option<i64>,
     /// A second host that used the same certificate within the last half hour.
     second_host: Option<Box<SecondHostView>>,
+    /// Its tags by key, those of the collector before the agent's.
+    #[schema(value_type = BTreeMap<String, String>)]
+    tags: TagSet,
     /// Facts about its host.
     host: HostView,
     /// Its NICs, as in its newest inventory.
@@ -125,10 +131,15 @@ pub(super) async fn clients(
     Params(params): Params<ClientsParams>,
 ) -> Result<Answer<ClientsView>, ApiError> {
     let limit = within("limit", params.limit, LIMIT, LIMIT_MAX)?;
+    let wanted = tags(params.tag.as_deref())?;
     let mut known = app.ask(&asker, app.state.query.clients()).await?;
     if let Some(search) = params.search.map(|search| search.to_lowercase()) {
         let found = |text: &str| text.to_lowercase().contains(&search);
         known.retain(|known| found(&known.client) || found(&known.alias));
+    }
+    if !wanted.is_empty() {
+        let tags = app.state.live.tags();
+        known.retain(|known| tags.get(&known.client).is_some_and(|it| it.has_all(&wanted)));
     }
     let total = known.len();
     if let Some(after) = params.after {
@@ -152,7 +163,8 @@ fn view(app: &App, client: Client) -> StoredClientView {
             .as_ref()
             .and_then(|live| live.clock_offset_ns)
             .or(client.clock_offset_ns),
-        second_host: live.and_then(|live| live.second_host),
+        second_host: live.as_ref().and_then(|live| live.second_host.clone()),
+        tags: live.map_or_else(TagSet::default, |live| live.tags),
         client: client.client,
         alias: client.alias,
         created: Time(client.created_ns),

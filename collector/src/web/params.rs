@@ -4,7 +4,9 @@ use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use settings::InFull;
 use utoipa::IntoParams;
+use wire::tag::{Tag, TagError};
 
 use super::error::ApiError;
 use crate::store::NicRange;
@@ -81,6 +83,13 @@ pub(super) fn given(name: &str, value: String) -> Result<String, ApiError> {
         return Err(ApiError::bad_parameter(format!("{name} is empty or has a NUL in it")));
     }
     Ok(value)
+}
+
+/// Tags that a client must have: `site=ams,role=cache`.
+pub(super) fn tags(list: Option<&str>) -> Result<Vec<Tag>, ApiError> {
+    let tags = list.into_iter().flat_map(|list| list.split(',')).map(str::parse);
+    let tags: Result<Vec<Tag>, TagError> = tags.collect();
+    tags.map_err(|error| ApiError::bad_parameter(format!("tag: {}", error.in_full())))
 }
 
 /// Checks that a number is within bounds.

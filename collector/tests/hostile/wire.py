@@ -12,6 +12,7 @@ import struct
 MAGIC, VERSION = b"NMON", 1
 (FRAME, HELLO, WELCOME, REFUSED, ACK, INVENTORY, PROBE, PROBE_REPLY, ENROLL_REQUEST, ENROLL_REPLY,
  RENEW_REQUEST, PACKED_FRAME, CLAIM, DIGESTS, AGREED) = range(1, 16)
+TAGS = 22
 
 SECOND = 1_000_000_000
 I64_MAX = (1 << 63) - 1
@@ -185,6 +186,20 @@ def renew_request(csr_der):
     return message(RENEW_REQUEST, archive.end(archive.bytes(csr_der)))
 
 
+def tags(pairs, age_ns=0):
+    archive = Archive()
+    texts = [archive.text(text) for pair in pairs for text in pair]
+    rows, start = [], len(archive.before)
+    for at, text in enumerate(texts):
+        if not isinstance(text, bytes):
+            _, long, length = text
+            coded = (length & 0x3F) | 0x80 | ((length & ~0x3F) << 2)
+            text = struct.pack("<Ii", coded, long - (start + 8 * at))
+        rows.append(text)
+    archive.list(rows)
+    return message(TAGS, archive.end(("list", start, len(pairs)), u64(age_ns)))
+
+
 def welcome(committed=(), version="0.1.0"):
     archive = Archive()
     listed = archive.list([u64(session, seq) for session, seq in committed])
@@ -278,6 +293,7 @@ def check(golden):
     assert pack(unpack(body[4:], length)) == body[4:], "packing"
     assert agreed(0xFEED) == held("agreed"), "agreed"
     assert welcome(version="") == held("welcome"), "welcome"
+    assert tags([("site", "ams"), ("city", "东京/丸の内")], 5) == held("tags"), "tags"
     kind, body, rest = read(held("ack"))
     assert (kind, read_ack(body), rest) == (ACK, (0xFEED, 2, 3), b""), "ack"
     assert read_missing(body) == [(4, 5)], "ack"

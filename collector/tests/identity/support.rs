@@ -192,7 +192,7 @@ async fn accept(
                         Peer::Agent(agent) => {
                             while let Ok(stream) = connection.accept_bi().await {
                                 let _agent = identity
-                                    .serve_renewal(agent.clone(), &connection, stream)
+                                    .serve_request(agent.clone(), &connection, stream, |_| None)
                                     .await;
                             }
                         }

@@ -1,7 +1,7 @@
 //! The meaning of each table and column.
 
 /// The tables and views, in the order of the page.
-pub const TABLES: [(&str, &str); 23] = [
+pub const TABLES: [(&str, &str); 25] = [
     ("clients", "Enrolled agents that have connected."),
     ("nics", "The NICs of each client, as its agent last described them."),
     (
@@ -19,6 +19,8 @@ pub const TABLES: [(&str, &str); 23] = [
         "[Gaps](figures.md#gaps-what-is-missing-and-why): ranges of sequence numbers without samples, one row per NIC with its exact counts.",
     ),
     ("link_changes", "When links went up or down."),
+    ("client_tags", "What agents and operators say of clients now."),
+    ("tag_intervals", "Which tag of a client counts when. Intervals of one key don't overlap."),
     ("sessions", "Runs of agents, and how far each is committed."),
     (
         "session_nics",
@@ -55,13 +57,30 @@ pub const TABLES: [(&str, &str); 23] = [
 ];
 
 /// Columns whose meaning differs in one table.
-const IN_TABLE: [(&str, &str, &str); 22] = [
+const IN_TABLE: [(&str, &str, &str); 31] = [
     ("clients", "client_id", "Id, as in the certificate"),
     ("bandwidth_1m", "time", "Start of the minute"),
     ("bandwidth_5m", "time", "Start of the 5 minutes"),
     ("bandwidth_rates_5m", "timestamp", "Start of the 5 minutes"),
     ("link_changes", "time", "When the change was seen, by the collector's clock"),
     ("link_changes", "up", "Up, or down"),
+    (
+        "client_tags",
+        "source",
+        "`agent` (`client.tags`) or `collector` (`collector tag`), which goes before it",
+    ),
+    ("client_tags", "key", "The key"),
+    ("client_tags", "value", "The value"),
+    ("tag_intervals", "key", "The key"),
+    (
+        "tag_intervals",
+        "valid_from",
+        "Samples that start from this 5-minute mark on count to the tag",
+    ),
+    ("tag_intervals", "valid_to", "Until this mark, not included; empty: still"),
+    ("tag_intervals", "value", "The value"),
+    ("tag_intervals", "source", "`agent` or `collector`: who said it"),
+    ("clients", "tags_heard_at", "When the agent last said its tags"),
     ("gaps", "time", "Start of the gap, by the agent's clock. NULL if unknown"),
     ("gaps", "interval_ns", "Length of the gap, ns. NULL if unknown"),
     ("gaps", "nic", "The NIC. NULL if unknown"),

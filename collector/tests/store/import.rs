@@ -6,12 +6,15 @@ use std::process::Command;
 use std::time::Duration;
 
 use collector::store::sqlite::SqliteStore;
-use collector::store::{Check, Commit, Query, Resolution, Retain, RetentionLimits, Store};
+use collector::store::{
+    Check, Commit, Query, Resolution, Retain, RetentionLimits, Store, Tagged, Tagging,
+};
 use collector::time::now_ns;
 use testbed::until;
 use wire::frame::{Gap, Mix, MixCounts};
 use wire::id::SessionId;
 use wire::message::{Inventory, Nic};
+use wire::tag::{Tag, TagSet};
 
 use crate::batches::{Agent, DAY, MINUTE, SECOND, all, batch, client, hello, nic, sample};
 use crate::cluster;
@@ -33,6 +36,11 @@ async fn fill(path: &Path) -> SqliteStore {
         let inventory = Inventory { nics: vec![Nic { up: true, mtu: 9000, ..eth0 }] };
         store.record_inventory(&client(id), &inventory, start).await.unwrap();
         store.record_clock_offset(SessionId::new(sessions[1]), -77).await.unwrap();
+        for site in ["ams", "fra"] {
+            let tags = TagSet::new([Tag::new("site", site).unwrap()]).unwrap();
+            let at = if site == "ams" { start } else { start + 8 * DAY };
+            store.record_tags(&client(id), &tags, at, at).await.unwrap();
+        }
         for session in sessions {
             let mut agent = Agent::new(id, session, 1);
             for day in 0..12 {
@@ -101,6 +109,14 @@ async fn assert_same(file: &Path, place: &Postgres) {
             }
         }
     }
+    for id in ["web", "db-1"] {
+        let intervals = here.tag_intervals(&client(id)).await.unwrap();
+        assert_eq!(
+            (intervals.len(), &intervals),
+            (2, &there.tag_intervals(&client(id)).await.unwrap())
+        );
+    }
+    assert_eq!(here.tagged().await.unwrap(), there.tagged().await.unwrap());
     let (proof, moved) = (here.check().await.unwrap(), there.check().await.unwrap());
     assert_eq!(proof.findings, moved.findings);
     assert_eq!((proof.sessions, &proof.nics), (moved.sessions, &moved.nics));

@@ -3,6 +3,7 @@
 use collector::identity::Revocation;
 use collector::store::{Commit, Registered, Resolution, SignOut, StoreError};
 use wire::message::{Inventory, Nic};
+use wire::tag::TagSet;
 
 use crate::batches::{Agent, SECOND, START, all, batch, client, hello, nic, sample};
 use crate::suite::{Place, assert_sound};
@@ -117,6 +118,10 @@ pub async fn purging_leaves_no_row_of_a_client_and_all_of_the_others(place: &imp
         let gap = agent.record(3, 1, vec![sample("eth0", START + 9 * SECOND, 5)]);
         store.commit(&batch([agent.batch(vec![gap])])).await.unwrap();
     }
+    for id in ["web", "db"] {
+        let tags = TagSet::new(["site=ams".parse().unwrap()]).unwrap();
+        store.record_tags(&client(id), &tags, START, START).await.unwrap();
+    }
     let before = raw(&store, "db").await;
     let late = agents[0].next(vec![sample("eth0", START + 20 * SECOND, 1)]);
     store.forget(&client("web"), START).await.unwrap();
@@ -130,6 +135,7 @@ pub async fn purging_leaves_no_row_of_a_client_and_all_of_the_others(place: &imp
         "gaps",
         "sessions",
         "link_changes",
+        "tag_intervals",
         "nics",
     ] {
         let of = "client = (SELECT id FROM clients WHERE client_id = 'web')";

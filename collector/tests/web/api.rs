@@ -3,12 +3,13 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use collector::store::SecondHostRecord;
+use collector::store::{ClientTags, SecondHostRecord, TaggedClient};
 use collector::time::now_ns;
 use collector::web::Access;
 use serde_json::{Value, json};
 use testbed::until;
 use wire::id::ClientId;
+use wire::tag::TagSet;
 
 use crate::client::{Connection, get_compressed, send};
 use crate::server::{NOON, server, server_with};
@@ -100,6 +101,32 @@ async fn clients_are_listed_with_what_the_live_table_knows() {
     assert_eq!(db["second_host"], Value::Null, "no second host for half an hour");
     server.memory.fail();
     assert_eq!(server.error("/api/v1/clients", 503).await.0, "store_unavailable");
+}
+
+#[tokio::test]
+async fn clients_have_their_tags_and_can_be_found_by_them() {
+    let server = server().await;
+    server.observe("web-1", "Web", 1);
+    let set = |text: &str| TagSet::new(text.split(' ').map(|it| it.parse().unwrap())).unwrap();
+    let (agent, collector) = (set("site=ams role=cache"), set("site=fra"));
+    let web = ClientId::new("web-1").unwrap();
+    assert_eq!(server.live.on_agent_tags(&web, &agent), agent);
+    // What a connected agent says is newer than what the store has.
+    let tags = ClientTags { agent: set("role=old"), collector };
+    server.live.on_tagged(&[TaggedClient { client: "web-1".to_owned(), tags }]);
+    let clients = server.get("/api/v1/clients").await.json();
+    assert_eq!(clients["clients"][1]["tags"], json!({ "role": "cache", "site": "fra" }));
+    assert_eq!(clients["clients"][0]["tags"], json!({}));
+    for (wanted, found) in [("site=fra", 1), ("site=fra,role=cache", 1), ("site=ams", 0)] {
+        let clients = server.get(&format!("/api/v1/clients?tag={wanted}")).await.json();
+        assert_eq!(clients["total"], found, "{wanted}");
+    }
+    let (code, message) = server.error("/api/v1/clients?tag=site", 400).await;
+    assert!(code == "bad_parameter" && message.contains("key=value"), "{message}");
+    let mut page = Connection::open(&server.address, "/api/v1/live").await;
+    let (_, snapshot) = page.event().await;
+    let web = snapshot["clients"].as_array().unwrap().iter().find(|it| it["client"] == "web-1");
+    assert_eq!(web.unwrap()["tags"], json!({ "role": "cache", "site": "fra" }));
 }
 
 #[tokio::test]

@@ -48,6 +48,8 @@ pub struct ClientLimits {
     pub links: u32,
     /// Certificates, an hour.
     pub renewals: u32,
+    /// Messages with tags, a minute. Further ones are refused.
+    pub tags: u32,
     /// Memory for frames that wait for a missing one; 2 MiB to 64 GiB.
     pub waiting: Size,
     /// Memory for frames that wait for the store, of writer.max_memory; 2 MiB to 64 GiB. A backlog
@@ -79,6 +81,8 @@ impl Default for ClientLimits {
             links: 15_000,
             // One is due every few weeks.
             renewals: 12,
+            // An agent sends one after each welcome, and an hour after a refusal.
+            tags: 60,
             // A correct agent has 1,024 frames of 1.2 KB in flight.
             waiting: Size::mib(4),
             // Three batches of writer.max_rows: one is committed while the others arrive.
@@ -108,6 +112,8 @@ pub enum Limit {
     Links,
     /// Certificates.
     Renewals,
+    /// Messages with tags.
+    Tags,
     /// Memory for frames that wait for a missing one.
     Waiting,
     /// Connections at once.
@@ -122,7 +128,7 @@ impl Limit {
     /// would otherwise never receive their notice.
     pub const INVENTORY: [Self; 3] = [Self::Inventories, Self::Links, Self::Nics];
 
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Introductions,
         Self::Frames,
         Self::Rows,
@@ -132,6 +138,7 @@ impl Limit {
         Self::Inventories,
         Self::Links,
         Self::Renewals,
+        Self::Tags,
         Self::Waiting,
         Self::Connections,
     ];
@@ -149,6 +156,7 @@ impl Limit {
             Self::Inventories => "inventories",
             Self::Links => "links",
             Self::Renewals => "renewals",
+            Self::Tags => "tags",
             Self::Waiting => "waiting",
             Self::Connections => "connections",
         }
@@ -166,6 +174,7 @@ impl Limit {
             Self::Inventories => (limits.inventories.into(), Some(MINUTE)),
             Self::Links => (limits.links.into(), Some(MINUTE)),
             Self::Renewals => (limits.renewals.into(), Some(HOUR)),
+            Self::Tags => (limits.tags.into(), Some(MINUTE)),
             Self::Waiting => (limits.waiting.0, None),
             Self::Connections => (limits.connections as u64, None),
         }
@@ -187,7 +196,7 @@ impl Limit {
         };
         let then = match self {
             Self::Inventories | Self::Links => "the newest inventory is kept until later",
-            Self::Renewals => "further requests are refused until later",
+            Self::Renewals | Self::Tags => "further requests are refused until later",
             Self::Waiting => "live frames after a lost one are requested again",
             Self::Connections => "the newest ones stay",
             _ => "the rest waits at the agent",

@@ -4,6 +4,8 @@ use std::error::Error;
 
 use wire::id::SessionId;
 
+use crate::store::rows::tags::TagsRefused;
+
 /// The error of a database or its library, or a text where there is none.
 pub type Cause = Box<dyn Error + Send + Sync>;
 
@@ -43,6 +45,9 @@ pub enum StoreError {
         #[source]
         error: Cause,
     },
+    /// The tags break a rule.
+    #[error(transparent)]
+    Tags(#[from] TagsRefused),
     /// The store fails.
     #[error("the store {location} fails")]
     Failed {

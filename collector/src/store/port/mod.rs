@@ -11,4 +11,5 @@ pub mod register;
 pub mod retain;
 pub mod schema;
 pub mod sign_outs;
+pub mod tags;
 pub mod write;

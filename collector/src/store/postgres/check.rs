@@ -12,6 +12,7 @@ use super::error::Failure;
 use super::expired;
 use super::partition::Table;
 use super::store::PostgresStore;
+use super::tags;
 use crate::store::port::check::Check;
 use crate::store::port::error::StoreError;
 use crate::store::rows::proof::{
@@ -84,6 +85,7 @@ async fn read_once(client: &Client) -> Result<Evidence, Failure> {
         sessions: all(client, SESSIONS, session).await?,
         ledgers: all(client, LEDGERS, ledger).await?,
         nics: nics(client).await?,
+        tags: all(client, TAGS, |row| Ok((row.try_get(5)?, tags::interval(row)?))).await?,
     };
     client.batch_execute("COMMIT").await?;
     Ok(evidence)
@@ -130,6 +132,10 @@ fn sums(row: &Row, at: usize) -> Result<Sums, Failure> {
     let number = |column| number(row, at + column);
     Ok(Sums::from_array([number(0)?, number(1)?, number(2)?, number(3)?]))
 }
+
+const TAGS: &str = "
+    SELECT key, value, source, valid_from, valid_to, client_id
+    FROM tag_intervals JOIN clients ON clients.id = client";
 
 const LEDGERS: &str = "
     SELECT session, nic, first_rx_bytes::text, first_tx_bytes::text, first_rx_packets::text,

@@ -39,6 +39,7 @@ mod settings;
 mod sign_outs;
 mod store;
 mod tables;
+mod tags;
 mod tokens;
 mod values;
 mod write;

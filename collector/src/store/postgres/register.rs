@@ -11,6 +11,7 @@ use super::number::bounded;
 use super::partition::Table;
 use super::session::{time, time_ns};
 use super::store::PostgresStore;
+use super::tags;
 use super::values::{instant, number};
 use crate::identity::Revocation;
 use crate::store::port::error::StoreError;
@@ -116,17 +117,21 @@ async fn keep_revocation(
 }
 
 async fn forget(client: &Client, id: &ClientId, now_ns: u64) -> Result<(), Failure> {
-    client
-        .execute_typed(
+    client.batch_execute(BEGIN).await?;
+    let row = client
+        .query_typed_one(
             "WITH gone AS (DELETE FROM enrolled WHERE client_id = $1),
                  place AS (DELETE FROM claims WHERE client_id = $1)
              INSERT INTO clients (client_id, alias, created_at, last_seen_at, agent_version, os,
                  kernel, cpus, sample_interval_ns, forgotten_at)
              VALUES ($1, '', $2, 'epoch', '', '', '', 0, 0, $2)
-             ON CONFLICT (client_id) DO UPDATE SET forgotten_at = excluded.forgotten_at",
+             ON CONFLICT (client_id) DO UPDATE SET forgotten_at = excluded.forgotten_at
+             RETURNING id",
             &[(&id.as_str(), Type::TEXT), (&time(now_ns), Type::TIMESTAMPTZ)],
         )
         .await?;
+    tags::forget(client, row.try_get(0)?, now_ns).await?;
+    client.batch_execute("COMMIT").await?;
     Ok(())
 }
 
@@ -151,7 +156,7 @@ async fn purge(client: &Client, id: &ClientId) -> Result<u64, Failure> {
             .map(|table| format!("DELETE FROM {table} WHERE session = {session}"));
         rows += delete(client, &deletes).await?;
     }
-    for table in Table::ALL.map(Table::name).into_iter().chain(["link_changes"]) {
+    for table in Table::ALL.map(Table::name).into_iter().chain(["link_changes", "tag_intervals"]) {
         rows += delete(client, &[format!("DELETE FROM {table} WHERE client = {number}")]).await?;
     }
     // Last, because the others refer to them.

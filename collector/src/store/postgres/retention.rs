@@ -16,6 +16,7 @@ use super::partition::{self, Partition, Table};
 use super::quarantine;
 use super::session::{time, time_ns};
 use super::store::PostgresStore;
+use super::tags;
 use crate::store::port::error::StoreError;
 use crate::store::port::retain::Retain;
 use crate::store::rows::retention::{CutOffs, Retained, RetentionLimits, TimeSeen};
@@ -55,12 +56,13 @@ enum Part {
     Quarantine,
     Sessions,
     Nics,
+    Tags,
 }
 
 impl Part {
     fn all() -> impl Iterator<Item = Self> {
         let tables = Table::ALL.into_iter().map(Self::Table);
-        tables.chain([Self::Misdated, Self::Quarantine, Self::Sessions, Self::Nics])
+        tables.chain([Self::Misdated, Self::Quarantine, Self::Sessions, Self::Nics, Self::Tags])
     }
 
     const fn name(self) -> &'static str {
@@ -70,6 +72,7 @@ impl Part {
             Self::Quarantine => "quarantine",
             Self::Sessions => "sessions",
             Self::Nics => "nics",
+            Self::Tags => "tag_intervals",
         }
     }
 }
@@ -109,6 +112,7 @@ async fn delete_part(
             forget_sessions(client, before_ns(Table::FiveMinutes, cut), now_ns).await?
         }
         Part::Nics => forget_nics(client).await?,
+        Part::Tags => tags::delete(client, before_ns(Table::FiveMinutes, cut)).await?,
     };
     Ok(Retained { rows, partitions: 0 })
 }

@@ -20,3 +20,4 @@ pub mod series;
 pub mod sign_outs;
 pub mod split;
 pub mod tables;
+pub mod tags;

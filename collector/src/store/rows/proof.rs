@@ -6,6 +6,8 @@ use std::fmt;
 
 use wire::id::SessionId;
 
+use crate::store::rows::tags::{self, TagInterval};
+
 /// The result of checking a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CheckReport {
@@ -106,6 +108,8 @@ pub(in crate::store) struct Evidence {
     pub sessions: Vec<SessionEvidence>,
     pub ledgers: Vec<LedgerEvidence>,
     pub nics: Vec<NicEvidence>,
+    /// The intervals of all clients' tags, with the client's id.
+    pub tags: Vec<(String, TagInterval)>,
 }
 
 /// Sequence numbers of a session, from its row and from the rows of other tables.
@@ -152,13 +156,15 @@ pub(in crate::store) struct NicEvidence {
 }
 
 /// The subject of a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum About {
     Session(SessionId),
     /// A NIC, by its number, in a session.
     Ledger(SessionId, i64),
     /// A NIC, by number, and the group of figures.
     Nic(i64, &'static str),
+    /// The tags of a client.
+    Tags(String),
 }
 
 /// The findings of one reading.
@@ -243,6 +249,9 @@ pub(in crate::store) fn judge(evidence: &Evidence) -> Judgement {
             totals: total,
         });
     }
+    for (client, wrong) in tags::findings(&evidence.tags) {
+        judgement.find(About::Tags(client), wrong);
+    }
     judgement
 }
 
@@ -307,7 +316,7 @@ mod tests {
             raw: (sums(20), sums(20)),
             minutes: (sums(25), sums(25)),
         };
-        Evidence { sessions: vec![session], ledgers: vec![ledger], nics: vec![nic] }
+        Evidence { sessions: vec![session], ledgers: vec![ledger], nics: vec![nic], tags: vec![] }
     }
 
     #[test]

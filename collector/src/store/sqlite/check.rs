@@ -8,6 +8,7 @@ use wire::id::SessionId;
 
 use super::error::Failure;
 use super::lease::Reads;
+use super::tags;
 use super::wide::wide;
 use crate::store::port::check::Check;
 use crate::store::port::error::StoreError;
@@ -33,6 +34,7 @@ fn check(db: &mut Connection) -> Result<CheckReport, Failure> {
         sessions: all(&transaction, SESSIONS, session)?,
         ledgers: all(&transaction, LEDGERS, ledger)?,
         nics: nics(&transaction)?,
+        tags: all(&transaction, TAGS, |row| Ok((row.get(5)?, tags::interval(row)?)))?,
     };
     let mut report = judge(&evidence).report;
     let damage = damage.into_iter().filter(|line| line != "ok");
@@ -71,6 +73,10 @@ fn session(row: &Row<'_>) -> rusqlite::Result<SessionEvidence> {
         quarantine_rows: number(7)?,
     })
 }
+
+const TAGS: &str = "
+    SELECT key, value, source, valid_from, valid_to, client_id
+    FROM tag_intervals JOIN clients ON clients.id = client";
 
 const LEDGERS: &str = "
     SELECT session, nic, first_rx_bytes, first_tx_bytes, first_rx_packets, first_tx_packets,

@@ -8,7 +8,8 @@ use rusqlite::{Connection, Row, params_from_iter};
 use wire::private_file;
 
 use super::error::OpenError;
-use super::open;
+use super::{open, tags};
+use crate::store::rows::tags::TagHistory;
 
 /// A file that no other process writes to.
 #[derive(Debug)]
@@ -40,6 +41,14 @@ impl Dump {
         let mut select = db.prepare("SELECT name FROM pragma_table_info(?1)")?;
         let names = select.query_map([table], |row| row.get(0))?;
         names.collect()
+    }
+
+    /// The tags of the client with this number.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub(in crate::store) fn tag_history(&self, client: i64) -> rusqlite::Result<TagHistory> {
+        tags::history(&self.db.lock().unwrap_or_else(PoisonError::into_inner), client)
     }
 
     /// Passes the rows of a query with at most one parameter to `each`.

@@ -52,7 +52,7 @@ pub(super) fn record(
     Ok(())
 }
 
-fn unknown_client(client: &ClientId) -> Failure {
+pub(super) fn unknown_client(client: &ClientId) -> Failure {
     Failure::refused(format!("client {client} has opened no session"))
 }
 

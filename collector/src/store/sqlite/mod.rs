@@ -29,6 +29,7 @@ mod session;
 mod sign_outs;
 mod store;
 mod tables;
+mod tags;
 mod tokens;
 mod wide;
 mod write;

@@ -10,6 +10,7 @@ use super::enrolled;
 use super::error::Failure;
 use super::lease::{Reads, Writes};
 use super::number::{bounded, int, number};
+use super::tags;
 use crate::identity::Revocation;
 use crate::store::port::error::StoreError;
 use crate::store::port::register::{Forget, Register};
@@ -119,13 +120,15 @@ fn keep_revocation(
 fn forget(db: &mut Connection, client: &ClientId, now_ns: u64) -> Result<(), Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     enrolled::give_back(&transaction, client)?;
-    transaction.execute(
+    let id = transaction.query_row(
         "INSERT INTO clients (client_id, alias, created_at, last_seen_at, agent_version, os,
              kernel, cpus, sample_interval_ns, forgotten_at)
          VALUES (?1, '', ?2, 0, '', '', '', 0, 0, ?2)
-         ON CONFLICT (client_id) DO UPDATE SET forgotten_at = excluded.forgotten_at",
+         ON CONFLICT (client_id) DO UPDATE SET forgotten_at = excluded.forgotten_at RETURNING id",
         params![client.as_str(), int(now_ns)?],
+        |row| row.get(0),
     )?;
+    tags::forget(&transaction, id, now_ns)?;
     transaction.commit()?;
     Ok(())
 }
@@ -171,6 +174,9 @@ fn purge_some(db: &mut Connection, client: &ClientId) -> Result<u64, Failure> {
                 ))?
                 .execute([id, *nic, STEP_ROWS - 1])?;
         }
+    }
+    if rows == 0 {
+        rows += transaction.execute("DELETE FROM tag_intervals WHERE client = ?1", [id])?;
     }
     if rows == 0 {
         rows += transaction.execute(

@@ -10,6 +10,7 @@ use super::lease::{Reads, Writes};
 use super::number::int;
 use super::quarantine;
 use super::store::SqliteStore;
+use super::tags;
 use crate::store::port::error::StoreError;
 use crate::store::port::retain::Retain;
 use crate::store::rows::retention::{CutOffs, Retained, RetentionLimits, TimeSeen};
@@ -131,6 +132,9 @@ fn step(db: &mut Connection, cut: &CutOffs) -> Result<u64, Failure> {
     }
     if rows == 0 {
         rows = forget_nics(&transaction)?;
+    }
+    if rows == 0 {
+        rows = tags::delete_some(&transaction, int(cut.rollup_5m_ns)?, STEP_ROWS)?;
     }
     transaction.commit()?;
     Ok(rows as u64)

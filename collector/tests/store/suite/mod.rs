@@ -10,6 +10,7 @@ mod quarantine;
 mod retention;
 mod series;
 mod sessions;
+mod tags;
 mod views;
 
 pub use self::accounts::*;
@@ -22,6 +23,7 @@ pub use self::quarantine::*;
 pub use self::retention::*;
 pub use self::series::*;
 pub use self::sessions::*;
+pub use self::tags::*;
 pub use self::views::*;
 pub use crate::cancel::what_is_read_for_nobody_ends_and_leaves_its_place;
 pub use crate::clocks::{

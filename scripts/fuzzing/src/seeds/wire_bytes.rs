@@ -8,7 +8,7 @@ use wire::id::{NicName, SessionId};
 use wire::message::{
     Ack, Agreed, Claim, Committed, Digests, EnrollReply, EnrollRequest, Hello, Host, HostKey,
     Inventory, Message, Nic, Probe, ProbeReply, Refused, RenewRequest, SeqRange, Session,
-    SessionDigest, Welcome,
+    SessionDigest, TagText, Tags, Welcome,
 };
 use wire::token::{Address, Token, TokenSecret};
 
@@ -182,6 +182,8 @@ fn messages() -> Seeds {
     let probe = ProbeReply { asked_ns: 1, arrived_ns: 2, answered_ns: 3 };
     let host = HostKey { machine: [1; 16], boot: [2; 16] };
     let reason = "another agent is connected as web-1".to_owned();
+    let tag = |key: &str, value: &str| TagText { key: key.into(), value: value.into() };
+    let tags = vec![tag("site", "ams"), tag("city", "东京/丸の内")];
     let said = |message| encode_message(&message).unwrap();
     vec![
         ("hello", said(Message::Hello(hello))),
@@ -197,6 +199,7 @@ fn messages() -> Seeds {
         ("enroll-request", said(Message::EnrollRequest(enroll))),
         ("enroll-reply", said(Message::EnrollReply(reply))),
         ("renew-request", said(Message::RenewRequest(RenewRequest { csr_der }))),
+        ("tags", said(Message::Tags(Tags { tags, age_ns: 5 }))),
     ]
 }
 

@@ -22,7 +22,9 @@ use super::error::Failure;
 use super::partition;
 use super::store::PostgresStore;
 use super::tables::rollups;
+use super::tags;
 use crate::store::port::error::StoreError;
+use crate::store::rows::tags::TagHistory;
 use crate::store::sqlite::Dump;
 use crate::time::now_ns;
 
@@ -121,6 +123,11 @@ async fn is_there(client: &Client, dump: &Dump, source: &ImportSource) -> Result
     Ok(true)
 }
 
+/// A client's tags in the file.
+fn tag_history(dump: &Dump, source: &ImportSource) -> Result<TagHistory, Failure> {
+    Ok(dump.tag_history(source.id)?)
+}
+
 /// Copies everything of a client; returns the number of rows.
 async fn copy(client: &Client, dump: &Arc<Dump>, source: &ImportSource) -> Result<u64, Failure> {
     let numbers = rows::introduce(client, dump, source).await?;
@@ -146,6 +153,7 @@ async fn copy(client: &Client, dump: &Arc<Dump>, source: &ImportSource) -> Resul
         client.batch_execute(&rollups::add_rows(table.table, &names, &rows)).await?;
         client.batch_execute(&format!("DROP TABLE {into}")).await?;
     }
+    tags::import(client, numbers.client, &tag_history(dump, source)?).await?;
     rows::keep_cut_offs(client, dump).await?;
     Ok(copied)
 }

@@ -1,0 +1,77 @@
+//! Tags of the real programs: an agent says its own, an operator goes before it, and the collector keeps
+//! when each counted.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+use testbed::http::{self, HTTP};
+use testbed::{Pair, Running, Site, in_namespace, wait_until};
+
+#[test]
+fn an_agents_tags_reach_the_store_and_the_operators_go_before_them() {
+    if !in_namespace() {
+        return;
+    }
+    let (_pair, site) = (Pair::new(), Site::new());
+    let file = site.dir().join("agent.yaml");
+    let run = |args: &[&str]| {
+        let mut command = site.agent(args);
+        command.arg("-c").arg(&file);
+        command
+    };
+    fs::write(&file, "client: {tags: [site=ams, Role=cache]}").unwrap();
+    let refused = run(&["check-config", "--quiet"]).output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("client.tags") && said.contains("a-z"), "{said}");
+    fs::write(&file, "client: {tags: [site=ams, role=cache]}").unwrap();
+    let mut checked = run(&["check-config"]);
+    checked.env("NETMON_AGENT_CLIENT__TAGS", "site=lon,role=web");
+    let shown = String::from_utf8(checked.output().unwrap().stdout).unwrap();
+    assert!(
+        shown.contains("tags: [\"site=lon\", \"role=web\"]  # NETMON_AGENT_CLIENT__TAGS"),
+        "{shown}"
+    );
+
+    let collector = site.start_collector();
+    site.enroll();
+    let agent = Running::start(run(&["run"]), &site.dir().join("a.log"));
+    let clients =
+        |query: &str| http::get(HTTP, &format!("/api/v1/clients{query}")).unwrap_or_default();
+    wait_until("the agent's tags", || {
+        clients("").contains(r#""tags":{"role":"cache","site":"ams"}"#)
+    });
+    assert!(clients("?tag=site=ams").contains(r#""total":1"#));
+    fs::write(&file, "client: {tags: [site=fra]}").unwrap();
+    agent.signal(Signal::SIGHUP);
+    wait_until("the new tags", || clients("").contains(r#""tags":{"site":"fra"}"#));
+
+    // Also while no collector runs.
+    collector.stop();
+    let id = "host-1";
+    let tag = |args: &[&str]| {
+        let output = site.collector(&[&["tag", id], args].concat()).output().unwrap();
+        let text = [output.stdout, output.stderr].map(|it| String::from_utf8(it).unwrap()).concat();
+        (output.status.code(), text)
+    };
+    let (code, said) = tag(&["site=par", "rack=7"]);
+    assert!(code == Some(0) && said.contains("rack=7 site=par; running collectors"), "{said}");
+    let collector = site.start_collector();
+    wait_until("the operator's tags", || {
+        clients("").contains(r#""tags":{"rack":"7","site":"par"}"#)
+    });
+    wait_until("the audit log", || collector.log().contains("client_tagged"));
+    wait_until("the agent", || clients("").contains(r#""up":true"#));
+    let (code, said) = tag(&["site-", "rack-"]);
+    assert!(code == Some(0) && said.contains(&format!("{id}: site=fra (agent);")), "{said}");
+    let (_, listed) = tag(&[]);
+    assert!(listed.contains("site=fra") && listed.contains("from (UTC)"), "{listed}");
+    let (code, said) = tag(&["Site=x"]);
+    assert!(code == Some(2) && said.contains("a-z"), "{said}");
+    agent.stop();
+    collector.stop();
+    let unknown = site.collector(&["tag", "nobody", "a=b"]).output().unwrap();
+    assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
+    assert!(site.collector(&["fsck"]).status().unwrap().success());
+}
