@@ -1,6 +1,7 @@
 //! The system's clocks, read in one place.
 
 use nix::time::{ClockId, clock_getres, clock_gettime};
+use wire::{BootNs, WallNs};
 
 use crate::account::clock::WallReading;
 
@@ -14,8 +15,8 @@ fn read_clock(clock: ClockId) -> u64 {
 
 /// The boot-time clock, nanoseconds: never stepped, and runs on while the host sleeps.
 #[must_use]
-pub fn boot_ns() -> u64 {
-    read_clock(ClockId::CLOCK_BOOTTIME)
+pub fn boot_ns() -> BootNs {
+    BootNs(read_clock(ClockId::CLOCK_BOOTTIME))
 }
 
 /// A boot of the kernel, by 64 random bits of its id. Zero: unknown.
@@ -32,8 +33,8 @@ impl BootId {
 
 /// The wall clock, nanoseconds since 1970 (UTC).
 #[must_use]
-pub fn wall_ns() -> u64 {
-    read_clock(ClockId::CLOCK_REALTIME)
+pub fn wall_ns() -> WallNs {
+    WallNs(read_clock(ClockId::CLOCK_REALTIME))
 }
 
 /// The kernel's tick, nanoseconds: 1 to 10 ms.
@@ -56,7 +57,7 @@ pub fn read() -> WallReading {
 #[cfg(not(feature = "clock-seam"))]
 #[inline]
 #[must_use]
-pub const fn stamped(wall_ns: u64) -> u64 {
+pub const fn stamped(wall_ns: WallNs) -> WallNs {
     wall_ns
 }
 
@@ -74,14 +75,14 @@ mod seam {
     const LOOK: Duration = Duration::from_millis(50);
 
     /// A time and how far the clock is ahead from then on, nanoseconds.
-    type Step = (u64, i64);
+    type Step = (WallNs, i64);
 
     /// When the file was read, and what it says.
     static STEPS: Mutex<(Option<Instant>, Vec<Step>)> = Mutex::new((None, Vec::new()));
 
     /// Without tests nothing is shifted.
     #[must_use]
-    pub fn stamped(wall_ns: u64) -> u64 {
+    pub fn stamped(wall_ns: WallNs) -> WallNs {
         let Ok(mut steps) = STEPS.lock() else { return wall_ns };
         if steps.0.is_none_or(|at| at.elapsed() >= LOOK) {
             let text = std::env::var("NETMON_TEST_CLOCK").and_then(|path| {

@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 use agent::clocks::wall_ns;
 use testbed::{PATIENCE, Pair, in_namespace, sh, wait_until};
 use watched::{assert_mostly_in_time, config, start};
+use wire::WallNs;
 
 const MS: u64 = 1_000_000;
 
 /// Packets sent between two readings of the clock.
 struct Batch {
-    sent: Range<u64>,
+    sent: Range<WallNs>,
     packets: u64,
 }
 
@@ -37,7 +38,7 @@ fn send_batches(interval: u64, intervals: u64) -> Vec<Batch> {
             // A refusal by the other end returns an error, and that call sends nothing.
             let packets = (0..PACKETS).map(|_| u64::from(socket.send(&[7; 400]).is_ok())).sum();
             let sent = begin..wall_ns();
-            let of = |ns: u64| ns / interval;
+            let of = |time: WallNs| time / interval;
             // Of an interval that begins with this batch.
             whole += u64::from(of(sent.start) > last && of(sent.end) == of(sent.start));
             last = of(sent.end);
@@ -85,7 +86,7 @@ fn over_a_thousand_boundaries_nothing_is_lost_and_all_is_in_the_interval_it_was_
     let (mut known, mut moved) = (0, 0);
     for sample in &sums.samples {
         let (start, end) = (sample.start_ns, sample.start_ns + sample.interval_ns);
-        let packets = |belongs: &dyn Fn(&Range<u64>) -> bool| -> u64 {
+        let packets = |belongs: &dyn Fn(&Range<WallNs>) -> bool| -> u64 {
             let belonging = batches.iter().filter(|batch| belongs(&batch.sent));
             belonging.map(|batch| batch.packets).sum()
         };
@@ -104,23 +105,23 @@ fn over_a_thousand_boundaries_nothing_is_lost_and_all_is_in_the_interval_it_was_
 }
 
 /// Packets as tcpdump saw them: time in nanoseconds, and length.
-fn read_pcap(file: &std::path::Path) -> Vec<(u64, u64)> {
+fn read_pcap(file: &std::path::Path) -> Vec<(WallNs, u64)> {
     let fields = "-T fields -e frame.time_epoch -e frame.len";
     let text = sh(&format!("tshark -r {} {fields} 2>/dev/null", file.display()));
     let packet = |line: &str| {
         let (time, len) = line.split_once('\t')?;
         let (seconds, fraction) = time.split_once('.')?;
         let ns: u64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
-        Some((seconds.parse::<u64>().ok()? * 1000 * MS + ns, len.parse().ok()?))
+        Some((WallNs(seconds.parse::<u64>().ok()? * 1000 * MS + ns), len.parse().ok()?))
     };
     text.lines().map(|line| packet(line).expect(line)).collect()
 }
 
 /// Most bytes in any window of a length. Tries the window from each packet on.
-fn peak(packets: &[(u64, u64)], window: u64) -> u64 {
+fn peak(packets: &[(WallNs, u64)], window: u64) -> u64 {
     let from = |first: usize| -> u64 {
         let rest = packets[first..].iter();
-        rest.take_while(|(time, _)| time - packets[first].0 < window).map(|(_, len)| len).sum()
+        rest.take_while(|(time, _)| *time - packets[first].0 < window).map(|(_, len)| len).sum()
     };
     (0..packets.len()).map(from).max().unwrap_or(0)
 }
@@ -206,7 +207,7 @@ fn peaks_lie_between_a_window_and_one_a_step_shorter_by_tcpdumps_timestamps() {
     let (mut checked, mut wrong, late) = (0, Vec::new(), sums.late);
     for sample in &sums.samples {
         for (packets, ours) in packets.iter().zip([&sample.tx, &sample.rx]) {
-            let within = |from: u64, to: u64| -> Vec<(u64, u64)> {
+            let within = |from: WallNs, to: WallNs| -> Vec<(WallNs, u64)> {
                 let start = packets.partition_point(|(time, _)| *time < from);
                 let end = packets.partition_point(|(time, _)| *time < to);
                 packets[start.min(end)..end].to_vec()
@@ -252,7 +253,7 @@ fn whole_bursts_seen(pair: &Pair) -> u64 {
         let now = wall_ns();
         // Each in the middle of its own second.
         let at = (now / SECOND + 1) * SECOND + 200 * MS + n % BURSTS * 123_456_789;
-        std::thread::sleep(Duration::from_nanos(at - now));
+        std::thread::sleep(Duration::from_nanos(WallNs(at) - now));
         // Half of what its packets' timestamps may show.
         let half = Duration::from_nanos(INTERRUPTED / 2);
         uninterrupted += u64::from(burst(&socket) < half);

@@ -17,6 +17,7 @@ use testbed::{
     Cluster, PATIENCE, Pair, Running, SLACK, Site, done, in_namespace, in_time, metric, wait_for,
     wait_until,
 };
+use wire::WallNs;
 use wire::id::SessionId;
 use wire::message::{Hello, Message, Session};
 use wire::{pem, private_file};
@@ -62,7 +63,7 @@ impl Host {
         let (endpoint, connection) = connected.unwrap();
         let (mut send, mut receive) = connection.open_bi().await.unwrap();
         let hello = Hello {
-            sessions: vec![Session { session: SessionId::new(session), started_ns: 1 }],
+            sessions: vec![Session { session: SessionId::new(session), started_ns: WallNs(1) }],
             ..Hello::default()
         };
         control::write(&mut send, &connection, &Message::Hello(hello)).await.unwrap();

@@ -17,6 +17,7 @@ use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream, ServerCo
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use settings::InFull;
 use testbed::in_time;
+use wire::Seq;
 use wire::codec;
 use wire::message::{Ack, Committed, HostKey, Message, SeqRange, Welcome};
 
@@ -101,8 +102,8 @@ impl Collector {
             while end < last {
                 let mut stream = said.connection.accept_uni().await.unwrap();
                 while let Some(frame) = frame(&mut stream).await {
-                    assert!(frame.first_seq <= end + 1, "{} is lost", end + 1);
-                    end = end.max(frame.last_seq);
+                    assert!(frame.first_seq <= Seq(end + 1), "{} is lost", end + 1);
+                    end = end.max(frame.last_seq.get());
                 }
                 said.ack(end, end, vec![]).await;
             }
@@ -119,13 +120,19 @@ impl Said {
     }
 
     async fn welcome(&mut self, seq: u64) {
-        let committed = vec![Committed { session: SESSION, seq }];
+        let committed = vec![Committed { session: SESSION, seq: Seq(seq) }];
         let collector_version = String::new();
         self.say(&Message::Welcome(Welcome { collector_version, committed })).await;
     }
 
     async fn ack(&mut self, committed: u64, received: u64, missing: Vec<SeqRange>) {
-        self.say(&Message::Ack(Ack { session: SESSION, committed, received, missing })).await;
+        self.say(&Message::Ack(Ack {
+            session: SESSION,
+            committed: Seq(committed),
+            received: Seq(received),
+            missing,
+        }))
+        .await;
     }
 }
 
@@ -202,7 +209,7 @@ fn a_collector_that_asks_for_what_is_missing_without_end_is_left() {
     let (ended, _) = meet(bounds, async |mut said| {
         said.welcome(0).await;
         loop {
-            said.ack(0, 0, vec![SeqRange { first: 1, last: 100 }]).await;
+            said.ack(0, 0, vec![SeqRange { first: Seq(1), last: Seq(100) }]).await;
             // Faster requests would only slow the test machine.
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -228,7 +235,7 @@ fn figures_that_nobody_can_mean_end_the_connection_and_nothing_else() {
     for number in huge {
         let honest = Welcome {
             collector_version: String::new(),
-            committed: vec![Committed { session: SESSION, seq: 0x1122_3344_5566_7788 }],
+            committed: vec![Committed { session: SESSION, seq: Seq(0x1122_3344_5566_7788) }],
         };
         let mut bytes = codec::encode_message(&Message::Welcome(honest)).unwrap();
         let mark = 0x1122_3344_5566_7788_u64.to_le_bytes();

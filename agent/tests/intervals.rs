@@ -16,12 +16,13 @@ use agent::capture::slot_counter::SlotCounter;
 use agent::capture::wire_len::VnetHeader;
 use agent::sampler::timeline::{DueSlots, Timeline};
 use proptest::prelude::*;
+use wire::{BootNs, WallNs};
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1000 * MS;
 /// A boot time; the wall time belongs to it.
-const BOOT: u64 = 5_000 * SECOND + 1_234_567;
-const WALL: u64 = 1_700_000_000 * SECOND + 7_654_321;
+const BOOT: BootNs = BootNs(5_000 * SECOND + 1_234_567);
+const WALL: WallNs = WallNs(1_700_000_000 * SECOND + 7_654_321);
 /// Longest time from a packet to its reader, unless the reader stalls.
 const HOLD: u64 = 20 * MS;
 /// Headers of a UDP packet over IPv4, which takes the fast path.
@@ -34,8 +35,8 @@ const UDP: [u8; 60] = {
 const LEN: u64 = 100;
 
 /// Every third packet is transmitted.
-const fn is_outgoing(boot_ns: u64) -> bool {
-    boot_ns.is_multiple_of(3)
+fn is_outgoing(boot_ns: BootNs) -> bool {
+    boot_ns % 3 == 0
 }
 
 /// Longest time that a block is open.
@@ -44,17 +45,17 @@ const OPEN: u64 = 8 * MS;
 /// The wall clock, with one step at a boot time.
 #[derive(Debug, Clone, Copy)]
 struct WallClock {
-    step_at: u64,
+    step_at: BootNs,
     by: i64,
 }
 
 impl WallClock {
-    fn at(self, boot_ns: u64) -> u64 {
+    fn at(self, boot_ns: BootNs) -> WallNs {
         let by = if boot_ns >= self.step_at { self.by } else { 0 };
         (WALL + (boot_ns - BOOT)).saturating_add_signed(by)
     }
 
-    fn read(self, boot_ns: u64) -> WallReading {
+    fn read(self, boot_ns: BootNs) -> WallReading {
         WallReading { before_ns: boot_ns - 30, wall_ns: self.at(boot_ns), after_ns: boot_ns + 30 }
     }
 }
@@ -83,13 +84,13 @@ fn places() -> impl Strategy<Value = Vec<PacketPlace>> {
 }
 
 /// The packets' boot times in the order of the ring.
-fn times(places: &[PacketPlace], interval: u64, clock: WallClock) -> Vec<u64> {
+fn times(places: &[PacketPlace], interval: u64, clock: WallClock) -> Vec<BootNs> {
     let mut time = BOOT + MS;
     let at = |place: &PacketPlace| {
         let before = time;
         time = match place {
             PacketPlace::After(thousandths) => time + interval / 1000 * thousandths,
-            PacketPlace::Close(by) => time + by,
+            PacketPlace::Close(by) => time + *by,
             PacketPlace::Boundary { before } => {
                 let into = clock.at(time) % interval;
                 time + interval - into - u64::from(*before)
@@ -102,16 +103,16 @@ fn times(places: &[PacketPlace], interval: u64, clock: WallClock) -> Vec<u64> {
 }
 
 /// The blocks of a ring, each with the time of its hand-over.
-fn blocks(times: &[u64], most: usize) -> VecDeque<(u64, Vec<u64>)> {
-    let mut blocks: VecDeque<(u64, Vec<u64>)> = VecDeque::new();
+fn blocks(times: &[BootNs], most: usize) -> VecDeque<(BootNs, Vec<BootNs>)> {
+    let mut blocks: VecDeque<(BootNs, Vec<BootNs>)> = VecDeque::new();
     for &time in times {
         match blocks.back_mut() {
             Some((_, block)) if block.len() < most && time < block[0] + OPEN => block.push(time),
-            _ => blocks.push_back((0, vec![time])),
+            _ => blocks.push_back((BootNs(0), vec![time])),
         }
     }
     for (handed, block) in &mut blocks {
-        *handed = block.iter().max().unwrap() + 2 * MS;
+        *handed = *block.iter().max().unwrap() + 2 * MS;
     }
     blocks
 }
@@ -133,7 +134,7 @@ struct Capture {
 
 impl Capture {
     /// A ring that began at `begin`.
-    fn new(interval: u64, clock: WallClock, begin: u64) -> Self {
+    fn new(interval: u64, clock: WallClock, begin: BootNs) -> Self {
         let (reading, hold) = (clock.read(BOOT), Duration::from_nanos(HOLD));
         let timeline = Timeline::new(Duration::from_nanos(interval), reading, hold);
         let shared = Arc::new(SharedSchedule::new(timeline.schedule()));
@@ -142,7 +143,7 @@ impl Capture {
         Self { clock, taker, shared, counting, timeline, taken: Vec::new() }
     }
 
-    fn read_block(&mut self, now: u64, times: &[u64], more: bool) {
+    fn read_block(&mut self, now: BootNs, times: &[BootNs], more: bool) {
         let packets = times.iter().map(|&time| Packet {
             time_ns: self.clock.at(time),
             len: u32::try_from(LEN).unwrap(),
@@ -160,7 +161,7 @@ impl Capture {
     }
 
     /// Runs the sampler; `read_all`: no block waits to be read.
-    fn tick(&mut self, now: u64, read_all: bool) {
+    fn tick(&mut self, now: BootNs, read_all: bool) {
         if let Some(schedule) = self.timeline.observe(self.clock.read(now)) {
             self.shared.set(schedule);
         }
@@ -194,7 +195,7 @@ fn pause() -> impl Strategy<Value = Option<Pause>> {
 
 impl Pause {
     /// When work due at `time` is done.
-    fn delay(pause: Option<Self>, time: u64, run: u64) -> u64 {
+    fn delay(pause: Option<Self>, time: BootNs, run: u64) -> BootNs {
         pause.map_or(time, |Self { at, len }| {
             let from = BOOT + run / 1000 * at;
             if (from..from + len).contains(&time) { from + len } else { time }
@@ -204,7 +205,7 @@ impl Pause {
 
 #[test]
 fn what_came_before_the_ring_began_is_told_and_counted_in_no_interval() {
-    let clock = WallClock { step_at: u64::MAX, by: 0 };
+    let clock = WallClock { step_at: BootNs::MAX, by: 0 };
     let mut capture = Capture::new(10 * MS, clock, BOOT + MS);
     let begin = BOOT + MS;
     capture.read_block(begin + 9 * MS, &[begin - 1, begin - MS / 2, begin], true);
@@ -218,10 +219,10 @@ fn what_came_before_the_ring_began_is_told_and_counted_in_no_interval() {
 }
 
 /// Counts blocks without a sampler, then takes all slots.
-fn count_all(times: &[u64], most: usize, interval: u64, clock: WallClock) -> Vec<Tally> {
-    let mut capture = Capture::new(interval, clock, 0);
+fn count_all(times: &[BootNs], most: usize, interval: u64, clock: WallClock) -> Vec<Tally> {
+    let mut capture = Capture::new(interval, clock, BootNs(0));
     for block in times.chunks(most) {
-        let handed = block.iter().max().unwrap() + MS;
+        let handed = *block.iter().max().unwrap() + MS;
         capture.read_block(handed, block, true);
     }
     let seal = capture.taker.seal(SLOTS - 2);
@@ -238,7 +239,7 @@ proptest! {
         interval in 10..500u64,
         most in 2..300usize,
     ) {
-        let (interval, clock) = (interval * MS, WallClock { step_at: u64::MAX, by: 0 });
+        let (interval, clock) = (interval * MS, WallClock { step_at: BootNs::MAX, by: 0 });
         let times = times(&places, interval, clock);
         let alone = count_all(&times, 1, interval, clock);
         let in_blocks = count_all(&times, most, interval, clock);
@@ -255,14 +256,14 @@ proptest! {
         most in 1..50usize,
     ) {
         const STEP: u64 = MS / 16;
-        let (interval, clock) = (interval * MS, WallClock { step_at: u64::MAX, by: 0 });
+        let (interval, clock) = (interval * MS, WallClock { step_at: BootNs::MAX, by: 0 });
         let times = times(&places, interval, clock);
-        let mut capture = Capture::new(interval, clock, 0);
+        let mut capture = Capture::new(interval, clock, BootNs(0));
         // No sampler runs: use as many intervals as the slots hold.
         let end = capture.timeline.schedule().bounds(SLOTS - 2).end;
-        let times: Vec<u64> = times.into_iter().take_while(|time| *time < end).collect();
+        let times: Vec<BootNs> = times.into_iter().take_while(|time| *time < end).collect();
         for block in times.chunks(most) {
-            let handed = block.iter().max().unwrap() + MS;
+            let handed = *block.iter().max().unwrap() + MS;
             capture.read_block(handed, block, true);
         }
         let seal = capture.taker.seal(SLOTS - 2);
@@ -270,10 +271,10 @@ proptest! {
             let tally = capture.taker.take(slot, seal).unwrap();
             let bounds = capture.timeline.schedule().bounds(slot);
             for (outgoing, traffic) in [(false, tally.rx), (true, tally.tx)] {
-                let own = |time: &u64| bounds.contains(time) && is_outgoing(*time) == outgoing;
-                let own: Vec<u64> = times.iter().copied().filter(own).collect();
+                let own = |time: &BootNs| bounds.contains(time) && is_outgoing(*time) == outgoing;
+                let own: Vec<BootNs> = times.iter().copied().filter(own).collect();
                 let highest = |length: u64| -> u64 {
-                    let from = |from: u64| own.iter().filter(|it| (from..from + length).contains(it)).count();
+                    let from = |from: BootNs| own.iter().filter(|it| (from..from + length).contains(it)).count();
                     own.iter().map(|&time| from(time) as u64 * LEN).max().unwrap_or(0)
                 };
                 // Two readings of the clocks are 30 ns apart.
@@ -296,12 +297,12 @@ proptest! {
     ) {
         let interval = interval * MS;
         let run = interval * places.len() as u64 / 4 + SECOND;
-        let clock = step.map_or(WallClock { step_at: u64::MAX, by: 0 }, |(at, by, forward)| {
+        let clock = step.map_or(WallClock { step_at: BootNs::MAX, by: 0 }, |(at, by, forward)| {
             let by = (by * SECOND + 777_777).cast_signed();
             WallClock { step_at: BOOT + run / 1000 * at, by: if forward { by } else { -by } }
         });
         let times = times(&places, interval, clock);
-        let mut capture = Capture::new(interval, clock, 0);
+        let mut capture = Capture::new(interval, clock, BootNs(0));
         let mut blocks = blocks(&times, most);
         let mut now = BOOT;
         while let Some((handed, block)) = blocks.pop_front() {
@@ -339,7 +340,7 @@ proptest! {
         }
         let mut misplaced = 0;
         for (span, tally) in taken {
-            let own = times.iter().filter(|time| span.bounds.contains(time)).count() as u64;
+            let own = times.iter().filter(|&time| span.bounds.contains(time)).count() as u64;
             misplaced += own.saturating_sub(packets(tally));
         }
         prop_assert!(misplaced <= late, "{misplaced} in another interval, {late} said to be late");

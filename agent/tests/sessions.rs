@@ -11,6 +11,7 @@ use testbed::{Cluster, PATIENCE, Pair, Site, in_namespace, metric, wait_for, wai
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{NicName, SessionId};
 use wire::message::LIST_MAX;
+use wire::{BootNs, Seq, WallNs};
 
 /// More than one message can list.
 const SESSIONS: u64 = LIST_MAX as u64 + 304;
@@ -28,7 +29,10 @@ fn crash_loop(site: &Site) {
         // The wall clock goes backwards between runs.
         let wall_ns = 1_700_000_000_000_000_000 - session * 1_000_000_000;
         spool
-            .begin(SessionId::new(session), Now { wall_ns, boot_ns: session, ..Now::default() })
+            .begin(
+                SessionId::new(session),
+                Now { wall_ns: WallNs(wall_ns), boot_ns: BootNs(session), ..Now::default() },
+            )
             .unwrap();
         let counts = Counts {
             bytes: session,
@@ -40,7 +44,7 @@ fn crash_loop(site: &Site) {
         };
         let sample = Sample {
             nic: NicName::new("crashed0").unwrap(),
-            start_ns: wall_ns,
+            start_ns: WallNs(wall_ns),
             interval_ns: 500_000_000,
             rx: counts,
             ..Sample::default()
@@ -48,13 +52,13 @@ fn crash_loop(site: &Site) {
         let (first_seq, samples) = (1, vec![sample]);
         let frame = Frame {
             session: SessionId::new(session),
-            first_seq,
-            last_seq: 1,
+            first_seq: Seq(first_seq),
+            last_seq: Seq(1),
             gap: 0,
             samples,
             mixes: vec![],
         };
-        spool.append(&[frame], session).unwrap();
+        spool.append(&[frame], BootNs(session)).unwrap();
         spool.end(SessionId::new(session)).unwrap();
     }
 }

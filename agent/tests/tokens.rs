@@ -13,6 +13,7 @@ use agent::identity::Credentials;
 use rustls::pki_types::UnixTime;
 use serde_json::Value;
 use testbed::{Running, Site, done, in_namespace, wait_until};
+use wire::WallNs;
 use wire::codec;
 use wire::id::SessionId;
 use wire::message::{EnrollRequest, Hello, Message, Refused, Session};
@@ -132,7 +133,7 @@ async fn say(site: &Site, message: &Message) {
     let (_endpoint, connection) =
         connect(&server, &name, &credentials.client_config()).await.unwrap();
     let (mut send, _receive) = connection.open_bi().await.unwrap();
-    let sessions = vec![Session { session: SessionId::new(7), started_ns: 1 }];
+    let sessions = vec![Session { session: SessionId::new(7), started_ns: WallNs(1) }];
     let hello = Message::Hello(Hello { sessions, ..Hello::default() });
     for message in [&hello, message] {
         send.write_all(&codec::encode_message(message).unwrap()).await.unwrap();

@@ -14,6 +14,7 @@ use std::path::Path;
 use crossbeam_channel::Receiver;
 use rustls::pki_types::UnixTime;
 use settings::{Foreign, Output};
+use wire::WallNs;
 use wire::id::ClientId;
 
 pub use self::bill::bill;
@@ -151,7 +152,7 @@ pub fn clients(config: &Config, location: &StoreLocation) -> Result<String, Admi
         .iter()
         .filter(|it| it.is_current(now_ns) && !forgotten(&registered, &it.client));
     for SecondHostRecord { client, since_ns, told_ns, kept, refused, what } in current {
-        let [since, told] = [since_ns, told_ns].map(|it| utc(it / 1_000_000_000));
+        let [since, told] = [since_ns, told_ns].map(|it| utc(*it / 1_000_000_000));
         let replace = format!("collector token --client {client} --replace");
         // Writing to a String can't fail.
         let _ = writeln!(
@@ -216,7 +217,7 @@ pub fn forget(
         }
         let store = location.open_to_forget()?;
         let now_ns = now.as_secs().saturating_mul(1_000_000_000);
-        store.forget(client, now_ns).await?;
+        store.forget(client, WallNs(now_ns)).await?;
         Ok(if rows { store.purge(client).await? } else { 0 })
     })?;
     let kept = if rows { format!("{deleted} rows are deleted") } else { kept.to_owned() };
@@ -230,7 +231,7 @@ pub fn forget(
 }
 
 /// Whether a client is up, by its last sign of life at any collector.
-fn state(client: &Client, now_ns: u64) -> String {
+fn state(client: &Client, now_ns: WallNs) -> String {
     client.down_for(now_ns).map_or_else(|| "up".to_owned(), |down| format!("down {}", rough(down)))
 }
 

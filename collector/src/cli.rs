@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use settings::{ConfigError, InFull, Interval, InvalidInterval, Options, Problem};
+use wire::WallNs;
 use wire::id::ClientId;
 use wire::tag::TagError;
 
@@ -328,7 +329,8 @@ impl ExportArgs {
                 why: format!("{from} must be before --to, {to}"),
             });
         }
-        let (from_ns, to_ns) = (from.map_or(0, |it| it.0), to.map_or(u64::MAX, |it| it.0));
+        let (from_ns, to_ns) =
+            (from.map_or(WallNs(0), |it| it.0), to.map_or(WallNs::MAX, |it| it.0));
         Ok(ExportRequest { client, nic, from_ns, to_ns, format, raw })
     }
 }

@@ -9,6 +9,7 @@ use settings::{Foreign, Output};
 use tokio::sync::mpsc;
 use wire::advice::Advised;
 use wire::frame::{Gap, flags};
+use wire::{Seq, WallNs};
 
 use crate::store::{ExportRange, ExportRow, Point, PointCounts, Reader, StoreError, gap_name};
 use crate::time::Time;
@@ -33,9 +34,9 @@ pub struct ExportRequest {
     /// The NIC; `None`: all.
     pub nic: Option<String>,
     /// First start of an interval, nanoseconds since 1970 (UTC).
-    pub from_ns: u64,
+    pub from_ns: WallNs,
     /// Intervals that start here or later are left out.
-    pub to_ns: u64,
+    pub to_ns: WallNs,
     /// Format of lines.
     pub format: ExportFormat,
     /// Write texts into CSV unchanged, even those that a spreadsheet would run.
@@ -103,8 +104,8 @@ struct Line<'a> {
     flags: String,
     gap_reason: Option<&'static str>,
     session: Option<String>,
-    first_seq: Option<u64>,
-    last_seq: Option<u64>,
+    first_seq: Option<Seq>,
+    last_seq: Option<Seq>,
 }
 
 /// The columns of CSV.
@@ -322,8 +323,8 @@ mod tests {
             crate::store::ExportGap {
                 reason,
                 session: SessionId::new(1),
-                first_seq: 2,
-                last_seq: 3,
+                first_seq: Seq(2),
+                last_seq: Seq(3),
             }
         });
         let row = ExportRow { nic: Some("eth0".into()), point: Point::default(), gap };

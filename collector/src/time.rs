@@ -8,12 +8,13 @@ use nix::time::{ClockId, clock_gettime};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
+use wire::WallNs;
 
 /// The wall clock now, nanoseconds since 1970 (UTC).
 #[must_use]
-pub fn now_ns() -> u64 {
+pub fn now_ns() -> WallNs {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    WallNs(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// The boot clock. It is never stepped and runs on while the host sleeps, so durations that include
@@ -36,8 +37,9 @@ const STEP_NS: u128 = 1_000_000_000;
 
 impl ClockSteps {
     /// True if the wall clock was stepped since the last call.
-    pub fn stepped(&mut self, wall_ns: u64, boot: Duration) -> bool {
-        let offset_ns = i128::from(wall_ns) - i128::try_from(boot.as_nanos()).unwrap_or(i128::MAX);
+    pub fn stepped(&mut self, wall_ns: WallNs, boot: Duration) -> bool {
+        let offset_ns =
+            i128::from(wall_ns.get()) - i128::try_from(boot.as_nanos()).unwrap_or(i128::MAX);
         let before = self.offset_ns.replace(offset_ns);
         before.is_some_and(|before_ns| before_ns.abs_diff(offset_ns) >= STEP_NS)
     }
@@ -58,7 +60,7 @@ pub fn rough(length: Duration) -> String {
 /// A point in time, nanoseconds since 1970 (UTC). Reads as RFC 3339 in text and JSON.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
 #[schema(value_type = String, format = DateTime, example = "2024-01-01T12:00:00.5Z")]
-pub struct Time(pub u64);
+pub struct Time(pub WallNs);
 
 impl Time {
     /// Reads RFC 3339 or seconds since 1970, which may have a fraction. `None` if it is neither,
@@ -66,11 +68,11 @@ impl Time {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(ns) = parse_seconds(text) {
-            return Some(Self(ns));
+            return Some(Self(WallNs(ns)));
         }
         // In a query an unescaped `+` of an offset arrives as a space.
         let time: Timestamp = text.replace(' ', "+").parse().ok()?;
-        u64::try_from(time.as_nanosecond()).ok().map(Self)
+        u64::try_from(time.as_nanosecond()).ok().map(|ns| Self(WallNs(ns)))
     }
 }
 
@@ -89,7 +91,7 @@ fn parse_seconds(text: &str) -> Option<u64> {
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // 64 bits of nanoseconds end in 2554, within the calendar.
-        let time = Timestamp::from_nanosecond(i128::from(self.0)).unwrap_or(Timestamp::MAX);
+        let time = Timestamp::from_nanosecond(i128::from(self.0.get())).unwrap_or(Timestamp::MAX);
         time.fmt(f)
     }
 }
@@ -118,7 +120,7 @@ mod tests {
 
     #[test]
     fn times_are_read_as_rfc_3339_and_as_unix_seconds() {
-        let noon = Some(Time(1_704_110_400_000_000_000));
+        let noon = Some(Time(WallNs(1_704_110_400_000_000_000)));
         for text in [
             "2024-01-01T12:00:00Z",
             "2024-01-01T13:00:00+01:00",
@@ -128,7 +130,7 @@ mod tests {
         ] {
             assert_eq!(Time::parse(text), noon, "{text}");
         }
-        assert_eq!(Time::parse("1704110400.25"), Some(Time(1_704_110_400_250_000_000)));
+        assert_eq!(Time::parse("1704110400.25"), Some(Time(WallNs(1_704_110_400_250_000_000))));
         for text in ["", "now", "-1", "1.", ".5", "1e9", "2024-01-01", "1960-01-01T00:00:00Z"] {
             assert_eq!(Time::parse(text), None, "{text}");
         }
@@ -138,7 +140,7 @@ mod tests {
     #[test]
     fn a_step_of_the_wall_clock_is_noticed_once_and_a_sleep_is_none() {
         let (mut steps, second) = (ClockSteps::default(), Duration::from_secs);
-        let wall = |seconds: u64| seconds * 1_000_000_000;
+        let wall = |seconds: u64| WallNs(seconds * 1_000_000_000);
         assert!(!steps.stepped(wall(1000), second(10)));
         assert!(!steps.stepped(wall(1005), second(15)));
         assert!(steps.stepped(wall(9000), second(16)));
@@ -158,7 +160,7 @@ mod tests {
 
     #[test]
     fn times_are_written_as_rfc_3339() {
-        assert_eq!(Time(1_704_110_400_500_000_000).to_string(), "2024-01-01T12:00:00.5Z");
-        assert_eq!(Time(u64::MAX).to_string(), "2554-07-21T23:34:33.709551615Z");
+        assert_eq!(Time(WallNs(1_704_110_400_500_000_000)).to_string(), "2024-01-01T12:00:00.5Z");
+        assert_eq!(Time(WallNs::MAX).to_string(), "2554-07-21T23:34:33.709551615Z");
     }
 }

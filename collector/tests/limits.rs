@@ -23,6 +23,7 @@ use wire::codec;
 use wire::frame::{Frame, Sample};
 use wire::id::{NicName, SessionId};
 use wire::message::{Claim, Hello, HostKey, Inventory, Message, Nic, Session};
+use wire::{Seq, WallNs};
 
 /// Most memory that an attack may add to the collector in a debug build, MiB.
 const ATTACK_MIB: u64 = 100;
@@ -66,7 +67,7 @@ impl Client {
     /// Sends Hello with these sessions and waits for the welcome.
     async fn introduce(&mut self, sessions: std::ops::Range<u64>) -> Option<()> {
         let running = sessions.end - 1;
-        let session = |session| Session { session: SessionId::new(session), started_ns: 1 };
+        let session = |session| Session { session: SessionId::new(session), started_ns: WallNs(1) };
         let hello = Hello { sessions: sessions.map(session).collect(), ..Hello::default() };
         let host = HostKey { machine: [1; 16], boot: [1; 16] };
         self.say(&Message::Claim(Claim { host, session: SessionId::new(running) })).await?;
@@ -105,8 +106,8 @@ fn frame(session: u64, seq: u64, samples: usize) -> Frame {
     let samples = (0..samples).map(sample).collect();
     Frame {
         session: SessionId::new(session),
-        first_seq: seq,
-        last_seq: seq,
+        first_seq: Seq(seq),
+        last_seq: Seq(seq),
         gap: 0,
         samples,
         mixes: vec![],
@@ -146,7 +147,7 @@ async fn honest(site: &Site, session: u64, count: u64) -> Vec<Duration> {
                     let frame = frame(session, seq, 1);
                     let bytes = codec::encode_frame(&frame).unwrap();
                     client.connection.send_datagram(bytes.into()).unwrap();
-                    sent.insert(seq, (frame, Instant::now(), false));
+                    sent.insert(Seq(seq), (frame, Instant::now(), false));
                 }
                 // Probably lost: a datagram is sent once.
                 let late = |at: &Instant| at.elapsed() > Duration::from_secs(1);

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use wire::frame::{Counts, Frame, Sample, flags};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Host, Inventory, Nic};
+use wire::{Seq, WallNs};
 
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_700_000_000 * SECOND;
@@ -30,7 +31,7 @@ fn counts(bytes: u64, total: u64) -> Counts {
 fn frame(session: u64, seq: u64, start_ns: u64) -> Frame {
     let sample = Sample {
         nic: NicName::new("eth0").unwrap(),
-        start_ns,
+        start_ns: WallNs(start_ns),
         interval_ns: SECOND / 2,
         rx: counts(1000, 1000 * seq),
         tx: counts(100, 100 * seq),
@@ -39,8 +40,8 @@ fn frame(session: u64, seq: u64, start_ns: u64) -> Frame {
     };
     Frame {
         session: SessionId::new(session),
-        first_seq: seq,
-        last_seq: seq,
+        first_seq: Seq(seq),
+        last_seq: Seq(seq),
         gap: 0,
         samples: vec![sample],
         mixes: vec![],
@@ -49,7 +50,7 @@ fn frame(session: u64, seq: u64, start_ns: u64) -> Frame {
 
 fn connected() -> Live {
     let live = Live::new();
-    live.on_connected(&web1(), "Web", &Host::default(), START);
+    live.on_connected(&web1(), "Web", &Host::default(), WallNs(START));
     live
 }
 
@@ -69,17 +70,17 @@ fn an_agent_on_the_collectors_own_host_says_nothing_of_the_clock() {
     live.on_located(&web1(), true);
     assert_eq!(live.clock_offsets(), [0; 0]);
     live.on_located(&web1(), false);
-    live.on_disconnected(&web1(), START + SECOND);
+    live.on_disconnected(&web1(), WallNs(START + SECOND));
     assert_eq!(live.clock_offsets(), [0; 0]);
 }
 
 #[test]
 fn rates_come_from_the_newest_sample() {
     let live = connected();
-    live.observe(&web1(), &frame(1, 2, START + SECOND), START + 2 * SECOND);
+    live.observe(&web1(), &frame(1, 2, START + SECOND), WallNs(START + 2 * SECOND));
     let mut late = frame(1, 1, START);
     late.samples[0].rx.bytes = 7;
-    live.observe(&web1(), &late, START + 3 * SECOND);
+    live.observe(&web1(), &late, WallNs(START + 3 * SECOND));
     let sample = eth0(&live).sample.unwrap();
     assert_eq!(sample.time.to_string(), "2023-11-14T22:13:21Z");
     assert!((sample.rx.bytes_per_second - 2000.0).abs() < 1e-9);
@@ -94,8 +95,8 @@ fn of_several_intervals_in_a_frame_the_last_one_shows() {
     let mut report = frame(1, 1, START);
     report.samples.push(frame(1, 1, START + SECOND).samples[0]);
     report.samples.insert(0, frame(1, 1, START + SECOND / 2).samples[0]);
-    live.observe(&web1(), &report, START + 2 * SECOND);
-    assert_eq!(eth0(&live).sample.unwrap().time.0, START + SECOND);
+    live.observe(&web1(), &report, WallNs(START + 2 * SECOND));
+    assert_eq!(eth0(&live).sample.unwrap().time.0, WallNs(START + SECOND));
     assert_eq!(eth0(&live).drops_total, 3);
 }
 
@@ -104,7 +105,7 @@ fn a_nic_without_packets_has_no_mean_size() {
     let live = connected();
     let mut idle = frame(1, 1, START);
     idle.samples[0].rx = Counts::default();
-    live.observe(&web1(), &idle, START);
+    live.observe(&web1(), &idle, WallNs(START));
     let sample = eth0(&live).sample.unwrap();
     assert_eq!(sample.rx.mean_packet_bytes, None);
     assert!(sample.rx.bytes_per_second.abs() < f64::EPSILON);
@@ -113,133 +114,133 @@ fn a_nic_without_packets_has_no_mean_size() {
 #[test]
 fn backlog_of_an_earlier_session_counts_but_does_not_show() {
     let live = connected();
-    live.observe(&web1(), &frame(1, 1, START), START);
-    live.observe(&web1(), &frame(2, 1, START + 10 * SECOND), START + 11 * SECOND);
-    live.observe(&web1(), &frame(1, 9, START + 4 * SECOND), START + 11 * SECOND);
-    assert_eq!(eth0(&live).sample.unwrap().time.0, START + 10 * SECOND);
+    live.observe(&web1(), &frame(1, 1, START), WallNs(START));
+    live.observe(&web1(), &frame(2, 1, START + 10 * SECOND), WallNs(START + 11 * SECOND));
+    live.observe(&web1(), &frame(1, 9, START + 4 * SECOND), WallNs(START + 11 * SECOND));
+    assert_eq!(eth0(&live).sample.unwrap().time.0, WallNs(START + 10 * SECOND));
     assert_eq!(eth0(&live).total.rx.bytes, 9000 + 1000);
 }
 
 #[test]
 fn a_new_session_shows_though_its_clock_was_set_back() {
     let live = connected();
-    live.observe(&web1(), &frame(1, 1, START), START);
+    live.observe(&web1(), &frame(1, 1, START), WallNs(START));
     let hour = 3600 * SECOND;
-    live.observe(&web1(), &frame(2, 1, START - hour / 100), START + 10 * SECOND);
-    assert_eq!(eth0(&live).sample.unwrap().time.0, START - hour / 100);
+    live.observe(&web1(), &frame(2, 1, START - hour / 100), WallNs(START + 10 * SECOND));
+    assert_eq!(eth0(&live).sample.unwrap().time.0, WallNs(START - hour / 100));
 }
 
 #[test]
 fn a_client_with_two_connections_is_up_until_both_are_gone() {
     let live = connected();
-    live.on_connected(&web1(), "Web", &Host::default(), START);
-    live.on_disconnected(&web1(), START);
+    live.on_connected(&web1(), "Web", &Host::default(), WallNs(START));
+    live.on_disconnected(&web1(), WallNs(START));
     assert!(client(&live).up);
-    live.on_disconnected(&web1(), START);
+    live.on_disconnected(&web1(), WallNs(START));
     assert!(!client(&live).up);
-    live.on_disconnected(&web1(), START);
-    live.on_connected(&web1(), "Web", &Host::default(), START);
+    live.on_disconnected(&web1(), WallNs(START));
+    live.on_connected(&web1(), "Web", &Host::default(), WallNs(START));
     assert!(client(&live).up);
 }
 
 #[test]
 fn a_client_that_left_stays_with_what_it_carried_last_and_its_counters_go_on_if_it_returns() {
     let live = connected();
-    live.observe(&web1(), &frame(1, 5, START), START);
-    live.on_disconnected(&web1(), START + SECOND);
+    live.observe(&web1(), &frame(1, 5, START), WallNs(START));
+    live.on_disconnected(&web1(), WallNs(START + SECOND));
     let year = 365 * 86_400 * SECOND;
-    live.expire(START + year);
+    live.expire(WallNs(START + year));
     let shown = client(&live);
-    assert_eq!((shown.up, shown.last_seen.0), (false, START + SECOND));
+    assert_eq!((shown.up, shown.last_seen.0), (false, WallNs(START + SECOND)));
     assert!((eth0(&live).sample.unwrap().rx.bytes_per_second - 2000.0).abs() < 1e-9);
-    live.on_connected(&web1(), "Web", &Host::default(), START + year);
-    live.observe(&web1(), &frame(2, 1, START + year), START + year);
+    live.on_connected(&web1(), "Web", &Host::default(), WallNs(START + year));
+    live.observe(&web1(), &frame(2, 1, START + year), WallNs(START + year));
     assert_eq!(eth0(&live).total.rx.bytes, 6000);
 }
 
 fn registered(last_seen_ns: u64) -> Registered {
     let (client, alias) = ("web-1".to_owned(), "Web".to_owned());
-    Registered { client, alias, last_seen_ns, forgotten_ns: None }
+    Registered { client, alias, last_seen_ns: WallNs(last_seen_ns), forgotten_ns: None }
 }
 
 #[test]
 fn a_client_that_only_the_register_knows_is_shown_as_down() {
     let live = Live::new();
     let mut updates = live.subscribe();
-    live.on_registered(&[registered(START)], START + 100 * SECOND);
+    live.on_registered(&[registered(START)], WallNs(START + 100 * SECOND));
     let shown = client(&live);
-    assert_eq!((shown.up, shown.alias.as_str(), shown.last_seen.0), (false, "Web", START));
-    live.publish(START);
+    assert_eq!((shown.up, shown.alias.as_str(), shown.last_seen.0), (false, "Web", WallNs(START)));
+    live.publish(WallNs(START));
     let update: serde_json::Value =
         serde_json::from_slice(&updates.try_recv().unwrap().json).unwrap();
     assert_eq!(update["clients"][0]["up"], false);
     assert_eq!(update["clients"][0]["last_seen"], "2023-11-14T22:13:20Z");
-    live.on_registered(&[registered(START)], START + 110 * SECOND);
-    live.publish(START);
+    live.on_registered(&[registered(START)], WallNs(START + 110 * SECOND));
+    live.publish(WallNs(START));
     assert!(updates.try_recv().is_err(), "nothing changed");
 }
 
 #[test]
 fn a_client_at_another_collector_of_the_store_is_up_until_it_is_heard_of_nowhere() {
     let live = connected();
-    live.observe(&web1(), &frame(1, 1, START), START);
-    live.on_disconnected(&web1(), START);
+    live.observe(&web1(), &frame(1, 1, START), WallNs(START));
+    live.on_disconnected(&web1(), WallNs(START));
     // Later commits at this collector are no sign of life.
     for seconds in [1, 11, 14] {
-        live.on_registered(&[registered(START + seconds * SECOND)], START + 20 * SECOND);
+        live.on_registered(&[registered(START + seconds * SECOND)], WallNs(START + 20 * SECOND));
         assert!(!client(&live).up && !client(&live).elsewhere, "{seconds}");
     }
-    live.on_registered(&[registered(START + 24 * SECOND)], START + 30 * SECOND);
+    live.on_registered(&[registered(START + 24 * SECOND)], WallNs(START + 30 * SECOND));
     let shown = client(&live);
     assert!(shown.up && shown.elsewhere);
-    assert_eq!(shown.last_seen.0, START + 24 * SECOND);
+    assert_eq!(shown.last_seen.0, WallNs(START + 24 * SECOND));
     for asked in 1..=9 {
         assert!(client(&live).up, "{asked}");
-        live.on_registered(&[registered(START + 24 * SECOND)], START + 100 * SECOND);
+        live.on_registered(&[registered(START + 24 * SECOND)], WallNs(START + 100 * SECOND));
     }
     let shown = client(&live);
     assert!(!shown.up && shown.elsewhere);
     // Connected here again.
-    live.on_connected(&web1(), "Web", &Host::default(), START + 200 * SECOND);
-    live.on_disconnected(&web1(), START + 201 * SECOND);
+    live.on_connected(&web1(), "Web", &Host::default(), WallNs(START + 200 * SECOND));
+    live.on_disconnected(&web1(), WallNs(START + 201 * SECOND));
     assert!(!client(&live).up && !client(&live).elsewhere);
 }
 
 #[test]
 fn a_time_in_the_register_that_is_still_to_come_is_not_shown() {
     let live = Live::new();
-    live.on_registered(&[registered(START + 1_000_000 * SECOND)], START);
-    assert_eq!(client(&live).last_seen.0, START);
+    live.on_registered(&[registered(START + 1_000_000 * SECOND)], WallNs(START));
+    assert_eq!(client(&live).last_seen.0, WallNs(START));
 }
 
 #[test]
 fn a_client_that_was_forgotten_disappears_once_it_has_left() {
     let live = connected();
     let mut updates = live.subscribe();
-    live.observe(&web1(), &frame(1, 5, START), START);
-    let forgotten = Registered { forgotten_ns: Some(START), ..registered(START) };
-    live.on_registered(std::slice::from_ref(&forgotten), START);
+    live.observe(&web1(), &frame(1, 5, START), WallNs(START));
+    let forgotten = Registered { forgotten_ns: Some(WallNs(START)), ..registered(START) };
+    live.on_registered(std::slice::from_ref(&forgotten), WallNs(START));
     assert!(client(&live).up, "it is still connected");
-    live.on_disconnected(&web1(), START);
-    live.publish(START);
+    live.on_disconnected(&web1(), WallNs(START));
+    live.publish(WallNs(START));
     let _before = updates.try_recv().unwrap();
-    live.on_registered(std::slice::from_ref(&forgotten), START);
+    live.on_registered(std::slice::from_ref(&forgotten), WallNs(START));
     assert_eq!(live.client(&web1()), None);
     assert!(live.snapshot().is_empty());
-    live.publish(START);
+    live.publish(WallNs(START));
     let update: serde_json::Value =
         serde_json::from_slice(&updates.try_recv().unwrap().json).unwrap();
     assert_eq!(update["gone"], serde_json::json!(["web-1"]));
-    live.expire(START);
+    live.expire(WallNs(START));
     assert_eq!(live.save().unwrap(), Live::new().save().unwrap(), "nothing of it is kept");
-    live.on_connected(&web1(), "Web", &Host::default(), START);
+    live.on_connected(&web1(), "Web", &Host::default(), WallNs(START));
     assert!(client(&live).up && client(&live).nics.is_empty());
 }
 
 #[test]
 fn a_connected_client_stays_however_silent_it_is() {
     let live = connected();
-    live.expire(START + 10 * GONE_NS);
+    live.expire(WallNs(START + 10 * GONE_NS));
     assert!(client(&live).up);
 }
 
@@ -277,18 +278,18 @@ fn a_nic_that_was_removed_disappears_after_five_minutes() {
     let live = connected();
     let nic = Nic { name: NicName::new("eth0").unwrap(), up: true, ..Nic::default() };
     live.on_inventory(&web1(), &Inventory { nics: vec![nic] });
-    live.observe(&web1(), &frame(1, 1, START), START);
-    live.expire(START + 10 * GONE_NS);
+    live.observe(&web1(), &frame(1, 1, START), WallNs(START));
+    live.expire(WallNs(START + 10 * GONE_NS));
     assert!(eth0(&live).up, "listed");
-    live.observe(&web1(), &frame(1, 2, START + 10 * GONE_NS), START + 10 * GONE_NS);
+    live.observe(&web1(), &frame(1, 2, START + 10 * GONE_NS), WallNs(START + 10 * GONE_NS));
     live.on_inventory(&web1(), &Inventory::default());
-    live.expire(START + 11 * GONE_NS);
+    live.expire(WallNs(START + 11 * GONE_NS));
     assert!(!eth0(&live).up);
-    live.expire(START + 11 * GONE_NS + 1);
+    live.expire(WallNs(START + 11 * GONE_NS + 1));
     assert!(client(&live).nics.is_empty());
     // Its backlog doesn't bring it back.
     let later = START + 20 * GONE_NS;
-    live.observe(&web1(), &frame(1, 3, START), later);
+    live.observe(&web1(), &frame(1, 3, START), WallNs(later));
     assert!(client(&live).nics.is_empty());
 }
 
@@ -297,7 +298,7 @@ fn a_sample_may_say_that_its_nic_is_stacked() {
     let live = connected();
     let mut stacked = frame(1, 1, START);
     stacked.samples[0].flags = flags::STACKED | flags::PARTIAL;
-    live.observe(&web1(), &stacked, START);
+    live.observe(&web1(), &stacked, WallNs(START));
     assert!(eth0(&live).stacked);
     assert_eq!(eth0(&live).sample.unwrap().flags, ["stacked", "partial"]);
 }
@@ -306,11 +307,11 @@ fn a_sample_may_say_that_its_nic_is_stacked() {
 fn a_subscriber_gets_what_changed_once() {
     let live = connected();
     let mut updates = live.subscribe();
-    live.publish(START);
+    live.publish(WallNs(START));
     let update: serde_json::Value =
         serde_json::from_slice(&updates.try_recv().unwrap().json).unwrap();
     assert_eq!(update["clients"][0]["client"], "web-1");
-    live.publish(START);
+    live.publish(WallNs(START));
     assert!(updates.try_recv().is_err(), "nothing changed");
 }
 
@@ -319,8 +320,8 @@ fn a_slow_subscriber_loses_updates_and_holds_nobody_up() {
     let live = connected();
     let mut slow = live.subscribe();
     for seq in 1..1000 {
-        live.observe(&web1(), &frame(1, seq, START + seq), START);
-        live.publish(START);
+        live.observe(&web1(), &frame(1, seq, START + seq), WallNs(START));
+        live.publish(WallNs(START));
     }
     assert!(matches!(slow.try_recv(), Err(tokio::sync::broadcast::error::TryRecvError::Lagged(_))));
 }
@@ -335,9 +336,9 @@ fn a_summary_adds_up_what_is_not_stacked_and_not_silent() {
     for sample in &mut report.samples[..2] {
         (sample.late, sample.inexact) = (5, 2);
     }
-    live.observe(&web1(), &report, START);
+    live.observe(&web1(), &report, WallNs(START));
     let summary = || -> serde_json::Value {
-        let event = live.snapshot_event(START);
+        let event = live.snapshot_event(WallNs(START));
         assert_eq!(event.name, "snapshot");
         serde_json::from_slice::<serde_json::Value>(&event.json).unwrap()["clients"][0].clone()
     };
@@ -346,7 +347,7 @@ fn a_summary_adds_up_what_is_not_stacked_and_not_silent() {
     let lost = ["drops_total", "late_total", "inexact_total"];
     assert_eq!(lost.map(|name| summary()[name].clone()), [3, 10, 4]);
     // Only eth0 still sends.
-    live.observe(&web1(), &frame(1, 2, START + 60 * SECOND), START + 60 * SECOND);
+    live.observe(&web1(), &frame(1, 2, START + 60 * SECOND), WallNs(START + 60 * SECOND));
     assert_eq!(summary()["rx"]["bytes_per_second"], 2000.0);
     assert_eq!(summary()["observed"], "2023-11-14T22:14:20Z");
 }
@@ -361,25 +362,25 @@ fn who_follows_a_client_gets_each_of_its_samples_at_once() {
     };
     let mut report = frame(1, 1, START);
     report.samples.push(frame(1, 1, START + SECOND / 2).samples[0]);
-    live.observe(&web1(), &report, START + SECOND);
+    live.observe(&web1(), &report, WallNs(START + SECOND));
     let (name, told) = next();
     assert_eq!((name, told["samples"].as_array().unwrap().len()), ("samples", 2));
     assert_eq!(told["samples"][1]["nic"], "eth0");
     assert_eq!(told["samples"][1]["time"], "2023-11-14T22:13:20.5Z");
     assert_eq!(told["samples"][1]["rx"]["bytes"], 1000);
-    live.publish(START);
+    live.publish(WallNs(START));
     let (name, told) = next();
     assert_eq!((name, &told["client"]["client"]), ("update", &serde_json::json!("web-1")));
-    live.on_disconnected(&web1(), START);
-    live.publish(START);
+    live.on_disconnected(&web1(), WallNs(START));
+    live.publish(WallNs(START));
     assert_eq!(next().1["client"]["up"], false);
-    let forgotten = Registered { forgotten_ns: Some(START), ..registered(START) };
-    live.on_registered(&[forgotten], START);
-    live.publish(START);
+    let forgotten = Registered { forgotten_ns: Some(WallNs(START)), ..registered(START) };
+    live.on_registered(&[forgotten], WallNs(START));
+    live.publish(WallNs(START));
     assert_eq!(next().1["client"], serde_json::Value::Null);
     // Other clients are not reported.
-    live.on_connected(&ClientId::new("db-1").unwrap(), "", &Host::default(), START);
-    live.publish(START);
+    live.on_connected(&ClientId::new("db-1").unwrap(), "", &Host::default(), WallNs(START));
+    live.publish(WallNs(START));
     assert!(events.try_recv().is_err());
 }
 
@@ -391,25 +392,28 @@ fn session(session: u64, frames: u64) -> impl Iterator<Item = Frame> {
 #[test]
 fn counters_go_on_after_a_restart_of_the_collector() {
     let before = connected();
-    before.observe(&web1(), &frame(1, 5, START), START);
-    before.observe(&web1(), &frame(2, 1, START + SECOND), START + SECOND);
+    before.observe(&web1(), &frame(1, 5, START), WallNs(START));
+    before.observe(&web1(), &frame(2, 1, START + SECOND), WallNs(START + SECOND));
     let saved = before.save().unwrap();
     // The saved state doesn't include this one.
-    before.observe(&web1(), &frame(2, 2, START + 2 * SECOND), START + 2 * SECOND);
+    before.observe(&web1(), &frame(2, 2, START + 2 * SECOND), WallNs(START + 2 * SECOND));
 
     let live = Live::new();
     let now = START + 2 * GONE_NS;
-    live.restore(&saved, now).unwrap();
-    live.expire(now);
+    live.restore(&saved, WallNs(now)).unwrap();
+    live.expire(WallNs(now));
     let shown = client(&live);
-    assert_eq!((shown.up, shown.alias.as_str(), shown.last_seen.0), (false, "Web", START + SECOND));
+    assert_eq!(
+        (shown.up, shown.alias.as_str(), shown.last_seen.0),
+        (false, "Web", WallNs(START + SECOND))
+    );
     assert!((eth0(&live).sample.unwrap().rx.bytes_per_second - 2000.0).abs() < 1e-9);
-    live.on_connected(&web1(), "Web", &Host::default(), now);
-    live.observe(&web1(), &frame(2, 2, START + 2 * SECOND), now);
-    live.observe(&web1(), &frame(1, 5, START), now);
+    live.on_connected(&web1(), "Web", &Host::default(), WallNs(now));
+    live.observe(&web1(), &frame(2, 2, START + 2 * SECOND), WallNs(now));
+    live.observe(&web1(), &frame(1, 5, START), WallNs(now));
     assert_eq!(eth0(&live).total.rx.bytes, 5000 + 2000);
     assert_eq!(eth0(&live).drops_total, 3);
-    assert!(live.restore(b"{", now).is_err());
+    assert!(live.restore(b"{", WallNs(now)).is_err());
 }
 
 #[test]
@@ -418,10 +422,10 @@ fn what_an_older_collector_saved_shows_once_the_client_is_heard_of() {
         "counter":{"carried":{"rx":{"bytes":7,"packets":1},"tx":{"bytes":0,"packets":0}},
         "sessions":[]},"drops":2}]}]}"#;
     let live = Live::new();
-    live.restore(saved, START).unwrap();
+    live.restore(saved, WallNs(START)).unwrap();
     assert!(live.snapshot().is_empty());
-    live.on_connected(&web1(), "Web", &Host::default(), START);
-    live.observe(&web1(), &frame(1, 1, START), START);
+    live.on_connected(&web1(), "Web", &Host::default(), WallNs(START));
+    live.observe(&web1(), &frame(1, 1, START), WallNs(START));
     assert_eq!((eth0(&live).total.rx.bytes, eth0(&live).drops_total), (1007, 3));
 }
 
@@ -436,18 +440,18 @@ fn the_links_and_the_nics_of_a_dead_host_stay_over_restarts_and_those_of_a_livin
         ..Nic::default()
     };
     live.on_inventory(&web1(), &Inventory { nics: vec![nic("eth0"), nic("eth1")] });
-    live.observe(&web1(), &frame(1, 1, START), START);
+    live.observe(&web1(), &frame(1, 1, START), WallNs(START));
     live.on_inventory(&web1(), &Inventory { nics: vec![nic("eth0")] });
-    live.on_disconnected(&web1(), START);
-    live.expire(START + 10 * GONE_NS);
+    live.on_disconnected(&web1(), WallNs(START));
+    live.expire(WallNs(START + 10 * GONE_NS));
     let names = |live: &Live| client(live).nics.into_iter().map(|nic| nic.nic).collect::<Vec<_>>();
     assert_eq!(names(&live), ["eth0", "eth1"], "nobody knows");
     let again = Live::new();
-    again.restore(&live.save().unwrap(), START + 10 * GONE_NS).unwrap();
+    again.restore(&live.save().unwrap(), WallNs(START + 10 * GONE_NS)).unwrap();
     assert_eq!(client(&again).nics, client(&live).nics);
-    again.on_connected(&web1(), "Web", &Host::default(), START + 11 * GONE_NS);
+    again.on_connected(&web1(), "Web", &Host::default(), WallNs(START + 11 * GONE_NS));
     again.on_inventory(&web1(), &Inventory { nics: vec![nic("eth0")] });
-    again.expire(START + 12 * GONE_NS);
+    again.expire(WallNs(START + 12 * GONE_NS));
     assert_eq!(names(&again), ["eth0"]);
 }
 
@@ -470,12 +474,12 @@ proptest! {
         let mut before = (Totals::default(), 0);
         for (index, frame) in arrivals.into_iter().enumerate() {
             if index == gone {
-                live.on_disconnected(&web1(), START);
-                live.expire(START + GONE_NS + 1);
-                live.on_registered(&[registered(START)], START);
-                live.on_connected(&web1(), "Web", &Host::default(), START);
+                live.on_disconnected(&web1(), WallNs(START));
+                live.expire(WallNs(START + GONE_NS + 1));
+                live.on_registered(&[registered(START)], WallNs(START));
+                live.on_connected(&web1(), "Web", &Host::default(), WallNs(START));
             }
-            live.observe(&web1(), frame, START);
+            live.observe(&web1(), frame, WallNs(START));
             let shown = eth0(&live);
             for (now, then) in [(shown.total.rx, before.0.rx), (shown.total.tx, before.0.tx)] {
                 prop_assert!(now.bytes >= then.bytes && now.packets >= then.packets);

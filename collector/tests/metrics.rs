@@ -10,12 +10,13 @@ use collector::store::Registered;
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::Host;
+use wire::{Seq, WallNs};
 
 const NOW: u64 = 1_700_000_000_250_000_000;
 
 fn observe(live: &Live, client: &str, nic: &str) {
     let client = ClientId::new(client).unwrap();
-    live.on_connected(&client, "an alias with \"quotes\"", &Host::default(), NOW);
+    live.on_connected(&client, "an alias with \"quotes\"", &Host::default(), WallNs(NOW));
     let counts = |total_bytes| Counts {
         total_bytes,
         total_packets: total_bytes / 100,
@@ -24,7 +25,7 @@ fn observe(live: &Live, client: &str, nic: &str) {
     };
     let sample = Sample {
         nic: NicName::new(nic).unwrap(),
-        start_ns: NOW,
+        start_ns: WallNs(NOW),
         interval_ns: 500_000_000,
         rx: counts(5000),
         tx: counts(300),
@@ -36,8 +37,15 @@ fn observe(live: &Live, client: &str, nic: &str) {
     let (samples, mixes) = (vec![sample], vec![]);
     live.observe(
         &client,
-        &Frame { session: SessionId::new(1), first_seq: 1, last_seq: 1, gap: 0, samples, mixes },
-        NOW,
+        &Frame {
+            session: SessionId::new(1),
+            first_seq: Seq(1),
+            last_seq: Seq(1),
+            gap: 0,
+            samples,
+            mixes,
+        },
+        WallNs(NOW),
     );
 }
 
@@ -50,7 +58,7 @@ fn every_figure_of_a_client_and_its_nics_is_there() {
     let live = Live::new();
     observe(&live, "web-1", "eth0");
     live.on_clock_offset(&ClientId::new("web-1").unwrap(), -1_500_000);
-    let text = metrics().render(&live, NOW);
+    let text = metrics().render(&live, WallNs(NOW));
     for line in [
         "netmon_client_up{client=\"web-1\"} 1",
         "netmon_client_last_seen_timestamp_seconds{client=\"web-1\"} 1700000000.250000000",
@@ -76,28 +84,28 @@ fn a_client_that_left_is_down_until_it_is_forgotten_also_after_a_restart() {
     let live = Live::new();
     let web1 = ClientId::new("web-1").unwrap();
     observe(&live, "web-1", "eth0");
-    live.on_disconnected(&web1, NOW);
+    live.on_disconnected(&web1, WallNs(NOW));
     let restarted = Live::new();
-    restarted.restore(&live.save().unwrap(), NOW).unwrap();
+    restarted.restore(&live.save().unwrap(), WallNs(NOW)).unwrap();
     // This collector knows only the store's contents.
     let from_store = Live::new();
     let registered = |forgotten_ns| Registered {
         client: "web-1".into(),
         alias: String::new(),
-        last_seen_ns: NOW,
+        last_seen_ns: WallNs(NOW),
         forgotten_ns,
     };
-    from_store.on_registered(&[registered(None)], NOW);
+    from_store.on_registered(&[registered(None)], WallNs(NOW));
     for (live, nics) in [(&live, true), (&restarted, true), (&from_store, false)] {
-        let text = metrics().render(live, NOW + 1_000_000 * GONE_NS);
+        let text = metrics().render(live, WallNs(NOW + 1_000_000 * GONE_NS));
         assert!(text.contains("netmon_client_up{client=\"web-1\"} 0"), "{text}");
         let seen = "netmon_client_last_seen_timestamp_seconds{client=\"web-1\"} 1700000000.25";
         assert!(text.contains(seen), "{text}");
         assert_eq!(text.contains("netmon_nic_bytes_total{client=\"web-1\""), nics, "{text}");
         assert!(!text.contains("netmon_nic_peak_bytes_per_second{"), "no current peak");
         assert_promtool_is_silent(&text);
-        live.on_registered(&[registered(Some(NOW))], NOW);
-        assert!(!metrics().render(live, NOW).contains("web-1"));
+        live.on_registered(&[registered(Some(WallNs(NOW)))], WallNs(NOW));
+        assert!(!metrics().render(live, WallNs(NOW)).contains("web-1"));
     }
 }
 
@@ -106,14 +114,15 @@ fn of_two_collectors_of_a_store_only_the_one_that_heard_of_a_client_last_shows_i
     let live = Live::new();
     observe(&live, "web-1", "eth0");
     live.on_clock_offset(&ClientId::new("web-1").unwrap(), 5);
-    live.on_disconnected(&ClientId::new("web-1").unwrap(), NOW);
+    live.on_disconnected(&ClientId::new("web-1").unwrap(), WallNs(NOW));
     let second = 1_000_000_000;
     for last_seen_ns in [NOW, NOW + 30 * second] {
         let (client, alias) = ("web-1".into(), String::new());
-        let registered = Registered { client, alias, last_seen_ns, forgotten_ns: None };
-        live.on_registered(&[registered], NOW + 40 * second);
+        let registered =
+            Registered { client, alias, last_seen_ns: WallNs(last_seen_ns), forgotten_ns: None };
+        live.on_registered(&[registered], WallNs(NOW + 40 * second));
     }
-    let text = metrics().render(&live, NOW + 40 * second);
+    let text = metrics().render(&live, WallNs(NOW + 40 * second));
     assert!(text.contains("netmon_client_up{client=\"web-1\"} 1"), "{text}");
     assert!(!text.contains("nic=\"eth0\"") && !text.contains("clock_offset_seconds{"), "{text}");
 }
@@ -121,7 +130,7 @@ fn of_two_collectors_of_a_store_only_the_one_that_heard_of_a_client_last_shows_i
 #[test]
 fn the_collectors_own_metrics_start_at_zero_and_count() {
     let (recorder, own) = Metrics::with_recorder().unwrap();
-    let before = own.render(&Live::new(), NOW);
+    let before = own.render(&Live::new(), WallNs(NOW));
     for name in ["frames", "bytes", "duplicates", "gaps", "commit_errors", "enrolments"] {
         assert!(before.contains(&format!("\nnetmon_collector_{name}_total 0\n")), "{name}");
     }
@@ -131,7 +140,7 @@ fn the_collectors_own_metrics_start_at_zero_and_count() {
         metrics::gauge!("netmon_collector_queue_rows").set(7.0);
         metrics::histogram!("netmon_collector_commit_seconds").record(0.03);
     });
-    let after = own.render(&Live::new(), NOW);
+    let after = own.render(&Live::new(), WallNs(NOW));
     for line in [
         "netmon_collector_frames_total 3",
         "netmon_collector_rejects_total{reason=\"rate\"} 1",
@@ -158,8 +167,8 @@ fn promtool_has_nothing_to_say_even_about_odd_names() {
         metrics::histogram!("netmon_collector_commit_seconds").record(0.03);
         metrics::histogram!("netmon_collector_batch_rows").record(300.0);
     });
-    assert_promtool_is_silent(&own.render(&live, NOW));
-    assert_promtool_is_silent(&own.render(&Live::new(), NOW));
+    assert_promtool_is_silent(&own.render(&live, WallNs(NOW)));
+    assert_promtool_is_silent(&own.render(&Live::new(), WallNs(NOW)));
 }
 
 fn assert_promtool_is_silent(text: &str) {

@@ -12,6 +12,7 @@ use crate::frame::{
     Counts, Frame, INTERVAL_MAX_NS, KernelCounts, MAX, MAX_PEAK, Mix, MixCounts, Sample, flags,
 };
 use crate::id::NicName;
+use crate::time::WallNs;
 
 /// Upper limit of any NIC's speed, bytes/s: 8 Tbit/s, five ports of the fastest Ethernet (1.6 Tbit/s,
 /// IEEE 802.3dj) in one bond.
@@ -25,8 +26,8 @@ pub const FIGURE_MAX: u64 = FASTEST * (INTERVAL_MAX_NS / 1_000_000_000);
 const PIECES_MAX: u64 = 366;
 
 /// The starts and lengths of contiguous pieces of an interval, each at most [`INTERVAL_MAX_NS`] long.
-fn tiles(start_ns: u64, interval_ns: u64) -> impl Iterator<Item = (u64, u64)> {
-    let start_ns = start_ns.min(MAX - PIECES_MAX * INTERVAL_MAX_NS);
+fn tiles(start_ns: WallNs, interval_ns: u64) -> impl Iterator<Item = (WallNs, u64)> {
+    let start_ns = start_ns.min(WallNs(MAX - PIECES_MAX * INTERVAL_MAX_NS));
     let interval_ns = interval_ns.clamp(1, PIECES_MAX * INTERVAL_MAX_NS);
     (0..interval_ns.div_ceil(INTERVAL_MAX_NS)).map(move |n| {
         let offset = n * INTERVAL_MAX_NS;
@@ -167,20 +168,21 @@ mod tests {
     use crate::codec::{self, Received};
     use crate::frame::Frame;
     use crate::id::{NicName, SessionId};
+    use crate::seq::Seq;
 
     const HOUR: u64 = 3_600_000_000_000;
 
     fn sample(interval_ns: u64, bytes: u64) -> Sample {
         let rx = Counts { bytes, packets: 3, total_bytes: bytes, ..Counts::default() };
         let (nic, flags) = (NicName::new("eth0").unwrap(), flags::CLOCK_STEP | flags::STACKED);
-        Sample { nic, start_ns: 5, interval_ns, rx, flags, ..Sample::default() }
+        Sample { nic, start_ns: WallNs(5), interval_ns, rx, flags, ..Sample::default() }
     }
 
     #[test]
     fn a_sleep_of_26_hours_is_two_pieces_with_one_count() {
         let pieces: Vec<Sample> = sample(26 * HOUR, 700).pieces().collect();
         let times: Vec<_> = pieces.iter().map(|it| (it.start_ns, it.interval_ns)).collect();
-        assert_eq!(times, [(5, 24 * HOUR), (5 + 24 * HOUR, 2 * HOUR)]);
+        assert_eq!(times, [(WallNs(5), 24 * HOUR), (WallNs(5 + 24 * HOUR), 2 * HOUR)]);
         assert_eq!((pieces[0].rx.bytes, pieces[1].rx.bytes), (700, 0));
         assert_eq!((pieces[1].rx.total_bytes, pieces[1].flags), (700, flags::STACKED));
         assert_eq!(sample(HOUR, 1).pieces().collect::<Vec<_>>(), [sample(HOUR, 1)]);
@@ -190,8 +192,8 @@ mod tests {
     fn a_figure_that_no_link_carries_is_named_with_its_nic() {
         let frame = |sample, mix| Frame {
             session: SessionId::new(1),
-            first_seq: 1,
-            last_seq: 1,
+            first_seq: Seq(1),
+            last_seq: Seq(1),
             gap: 0,
             samples: vec![sample],
             mixes: vec![mix],
@@ -235,14 +237,14 @@ mod tests {
             let kernel = KernelCounts { rx_bytes: figure, errors: figure, ..KernelCounts::default() };
             let nic = NicName::new("eth0").unwrap();
             let sample = Sample {
-                nic, start_ns, interval_ns, rx: counts, tx: counts, drops: figure, freezes: small,
+                nic, start_ns: WallNs(start_ns), interval_ns, rx: counts, tx: counts, drops: figure, freezes: small,
                 late: small, inexact: small, flags: small, kernel,
             };
             let mut figures = MixCounts::default();
             figures.figures_mut().for_each(|it| *it = figure);
-            let mix = Mix { nic, start_ns, interval_ns, rx: figures, tx: figures, kernel };
+            let mix = Mix { nic, start_ns: WallNs(start_ns), interval_ns, rx: figures, tx: figures, kernel };
             let frame = Frame {
-                session: SessionId::new(1), first_seq: 1, last_seq: 1, gap: 0,
+                session: SessionId::new(1), first_seq: Seq(1), last_seq: Seq(1), gap: 0,
                 samples: sample.pieces().collect(), mixes: mix.pieces().collect(),
             };
             let encoded = codec::encode_frame(&frame).unwrap();

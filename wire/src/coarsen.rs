@@ -2,6 +2,7 @@
 //! kept as maxima, so totals stay exact however small the space.
 
 use crate::frame::{Counts, INTERVAL_MAX_NS, KernelCounts, Mix, MixCounts, Sample, flags};
+use crate::time::WallNs;
 
 impl Sample {
     /// Adds the next sample of the same NIC. The interval grows to cover both and the time between
@@ -37,16 +38,16 @@ impl Mix {
 
 /// The shortest interval, as start and length, that covers two. A later interval that begins before the
 /// earlier one, or too far after it for one record, means that the clock was stepped between them.
-const fn cover(a: (u64, u64), b: (u64, u64)) -> (u64, u64) {
+fn cover(a: (WallNs, u64), b: (WallNs, u64)) -> (WallNs, u64) {
     let (end, end_b) = (a.0.saturating_add(a.1), b.0.saturating_add(b.1));
-    if b.0 < a.0 || b.0.saturating_sub(end) > INTERVAL_MAX_NS {
+    if b.0 < a.0 || b.0.saturating_since(end) > INTERVAL_MAX_NS {
         return follow(a, b);
     }
-    (a.0, if end < end_b { end_b } else { end } - a.0)
+    (a.0, end.max(end_b) - a.0)
 }
 
 /// An interval with the start of the first and the length of both.
-const fn follow(a: (u64, u64), b: (u64, u64)) -> (u64, u64) {
+const fn follow(a: (WallNs, u64), b: (WallNs, u64)) -> (WallNs, u64) {
     (a.0, a.1.saturating_add(b.1))
 }
 
@@ -102,7 +103,7 @@ mod tests {
         };
         Sample {
             nic: NicName::new("eth0").unwrap(),
-            start_ns: n * 1000,
+            start_ns: WallNs(n * 1000),
             interval_ns: 1000,
             rx: counts,
             tx: counts,
@@ -120,7 +121,7 @@ mod tests {
         merged.merge(&sample(5));
         assert_eq!(
             (merged.start_ns, merged.interval_ns),
-            (1000, 5000),
+            (WallNs(1000), 5000),
             "from the first to the last"
         );
         assert_eq!((merged.rx.bytes, merged.tx.packets, merged.drops), (8, 3, 8));
@@ -140,8 +141,12 @@ mod tests {
             (3 * day, 0, 2000),
         ] {
             let mut merged = Sample { flags: 0, ..sample(1) };
-            merged.merge(&Sample { start_ns, flags, ..sample(2) });
-            assert_eq!((merged.start_ns, merged.interval_ns), (1000, interval_ns), "{start_ns}");
+            merged.merge(&Sample { start_ns: WallNs(start_ns), flags, ..sample(2) });
+            assert_eq!(
+                (merged.start_ns, merged.interval_ns),
+                (WallNs(1000), interval_ns),
+                "{start_ns}"
+            );
         }
     }
 

@@ -7,6 +7,8 @@ use rkyv::{Archive, Deserialize, Serialize};
 
 pub use crate::gap::Gap;
 use crate::id::{NicName, SessionId};
+use crate::seq::Seq;
+use crate::time::WallNs;
 
 /// Most samples in a frame. The validator checks this first.
 pub const SAMPLES_MAX: usize = 1024;
@@ -26,9 +28,9 @@ pub struct Frame {
     /// Random id of the agent's run.
     pub session: SessionId,
     /// First sequence number covered, from 1.
-    pub first_seq: u64,
+    pub first_seq: Seq,
     /// Last sequence number covered.
-    pub last_seq: u64,
+    pub last_seq: Seq,
     /// 0 for a frame with all its samples; otherwise the reason why samples are missing ([`Gap`]).
     pub gap: u8,
     /// The samples, of any number of intervals and NICs. A gap has one per NIC, with exact counts for
@@ -44,7 +46,7 @@ pub struct Sample {
     /// Name of the NIC.
     pub nic: NicName,
     /// Start of the interval, nanoseconds since 1970 (UTC).
-    pub start_ns: u64,
+    pub start_ns: WallNs,
     /// Length of the interval in nanoseconds.
     pub interval_ns: u64,
     /// Received traffic.
@@ -152,7 +154,7 @@ pub struct Mix {
     /// Name of the NIC.
     pub nic: NicName,
     /// Start of the mix interval, nanoseconds since 1970 (UTC).
-    pub start_ns: u64,
+    pub start_ns: WallNs,
     /// Length of the mix interval in nanoseconds.
     pub interval_ns: u64,
     /// Received traffic.
@@ -216,9 +218,9 @@ pub enum FrameError {
     #[error("sequence numbers {first}..={last}: they start at 1 and don't run backwards")]
     Sequence {
         /// First of the range.
-        first: u64,
+        first: Seq,
         /// Last of the range.
-        last: u64,
+        last: Seq,
     },
     /// Too many samples or mixes.
     #[error("{0} samples or mixes in one frame; at most {SAMPLES_MAX} are allowed")]
@@ -244,7 +246,8 @@ impl Frame {
     /// # Errors
     /// [`FrameError`] names the violation.
     pub fn check(&self) -> Result<(), FrameError> {
-        if self.first_seq == 0 || self.last_seq < self.first_seq || self.last_seq > MAX {
+        if self.first_seq < Seq::FIRST || self.last_seq < self.first_seq || self.last_seq > Seq(MAX)
+        {
             return Err(FrameError::Sequence { first: self.first_seq, last: self.last_seq });
         }
         let most = self.samples.len().max(self.mixes.len());
@@ -266,14 +269,14 @@ pub(crate) const MAX: u64 = i64::MAX as u64;
 pub(crate) const MAX_PEAK: u32 = i32::MAX as u32;
 
 /// Checks the parts that every record of a NIC's interval has.
-fn check_interval(nic: &NicName, start_ns: u64, interval_ns: u64) -> Result<(), FrameError> {
+fn check_interval(nic: &NicName, start_ns: WallNs, interval_ns: u64) -> Result<(), FrameError> {
     if nic.as_str().is_none() {
         return Err(FrameError::NicName);
     }
     if !(1..=INTERVAL_MAX_NS).contains(&interval_ns) {
         return Err(FrameError::Interval(interval_ns));
     }
-    check_figures([start_ns])
+    check_figures([start_ns.get()])
 }
 
 fn check_figures(figures: impl IntoIterator<Item = u64>) -> Result<(), FrameError> {
@@ -373,8 +376,8 @@ mod tests {
         };
         Frame {
             session: SessionId::new(7),
-            first_seq: 1,
-            last_seq: 1,
+            first_seq: Seq(1),
+            last_seq: Seq(1),
             gap: 0,
             samples: vec![sample],
             mixes: vec![],
@@ -389,7 +392,7 @@ mod tests {
     #[test]
     fn what_can_not_be_is_refused() {
         let mut zero = frame();
-        zero.first_seq = 0;
+        zero.first_seq = Seq(0);
         assert!(matches!(zero.check(), Err(FrameError::Sequence { .. })));
         let mut nameless = frame();
         nameless.samples[0].nic = NicName::default();

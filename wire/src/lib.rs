@@ -16,13 +16,19 @@ mod gap;
 pub mod id;
 pub mod kind;
 pub mod message;
+mod number;
 pub mod pack;
 pub mod pem;
 pub mod permission;
 pub mod predict;
 pub mod private_file;
+pub mod seq;
 pub mod tag;
+pub mod time;
 pub mod token;
+
+pub use seq::Seq;
+pub use time::{BootNs, WallNs};
 
 /// The QUIC application protocol (ALPN) of measurements and control.
 pub const ALPN: &[u8] = b"netmon/1";

@@ -16,7 +16,9 @@ pub use self::tags::{TagText, Tags};
 use crate::frame::MAX;
 use crate::id::{NicName, SessionId};
 use crate::kind::Kind;
+use crate::seq::Seq;
 use crate::tag::TagError;
+use crate::time::WallNs;
 
 /// Longest text in a message, bytes.
 pub const TEXT_MAX: usize = 256;
@@ -73,7 +75,7 @@ pub struct Session {
     /// Random id.
     pub session: SessionId,
     /// Start of the run, nanoseconds since 1970 (UTC).
-    pub started_ns: u64,
+    pub started_ns: WallNs,
 }
 
 /// Facts about a host that stay constant while an agent runs.
@@ -106,7 +108,7 @@ pub struct Committed {
     /// The session.
     pub session: SessionId,
     /// Every sequence number up to this one is committed.
-    pub seq: u64,
+    pub seq: Seq,
 }
 
 /// Lets the agent verify that the database has its own records. Sent before [`Welcome`] to agents that
@@ -148,9 +150,9 @@ pub struct Ack {
     /// The session.
     pub session: SessionId,
     /// Every sequence number up to this one is in the database, so the agent may delete it.
-    pub committed: u64,
+    pub committed: Seq,
     /// Every sequence number up to this one has arrived.
-    pub received: u64,
+    pub received: Seq,
     /// Missing ranges before arrived records.
     pub missing: Vec<SeqRange>,
 }
@@ -159,9 +161,9 @@ pub struct Ack {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct SeqRange {
     /// First of the range.
-    pub first: u64,
+    pub first: Seq,
     /// Last of the range, included.
-    pub last: u64,
+    pub last: Seq,
 }
 
 /// The NICs of the host, at the start and after each change.
@@ -196,18 +198,18 @@ pub struct Nic {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Probe {
     /// Time of the question by the collector's clock, nanoseconds since 1970 (UTC).
-    pub asked_ns: u64,
+    pub asked_ns: WallNs,
 }
 
 /// The agent's answer to a [`Probe`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct ProbeReply {
     /// Copied from the [`Probe`].
-    pub asked_ns: u64,
+    pub asked_ns: WallNs,
     /// Arrival of the probe by the agent's clock.
-    pub arrived_ns: u64,
+    pub arrived_ns: WallNs,
     /// Departure of the answer by the agent's clock.
-    pub answered_ns: u64,
+    pub answered_ns: WallNs,
 }
 
 /// The issued certificate.
@@ -344,7 +346,8 @@ impl Message {
             Self::Hello(hello) => {
                 list("the list of sessions", &hello.sessions)?;
                 let mut sessions = hello.sessions.iter();
-                sessions.try_for_each(|it| number("the start of a session", it.started_ns))?;
+                sessions
+                    .try_for_each(|it| number("the start of a session", it.started_ns.get()))?;
                 number("the sample interval", hello.host.sample_interval_ns)?;
                 text("the alias", &hello.alias)?;
                 text("the agent's version", &hello.host.agent_version)?;
@@ -355,13 +358,13 @@ impl Message {
             Self::Welcome(welcome) => {
                 list("the list of sessions", &welcome.committed)?;
                 let mut committed = welcome.committed.iter();
-                committed.try_for_each(|it| number("a committed sequence number", it.seq))?;
+                committed.try_for_each(|it| number("a committed sequence number", it.seq.get()))?;
                 text("the collector's version", &welcome.collector_version)
             }
             Self::Ack(ack) => {
                 list("the list of missing ranges", &ack.missing)?;
-                number("the committed sequence number", ack.committed)?;
-                number("the received sequence number", ack.received)?;
+                number("the committed sequence number", ack.committed.get())?;
+                number("the received sequence number", ack.received.get())?;
                 ack.missing.iter().try_for_each(|range| range.check())
             }
             Self::Inventory(inventory) => {
@@ -377,11 +380,11 @@ impl Message {
                 Ok(tags.check()?)
             }
             Self::Notice(notice) => length("the notice", notice.text.len(), NOTICE_MAX),
-            Self::Probe(probe) => number("the time of a probe", probe.asked_ns),
+            Self::Probe(probe) => number("the time of a probe", probe.asked_ns.get()),
             Self::ProbeReply(reply) => {
-                number("the time of a probe", reply.asked_ns)?;
-                number("the time of a probe's arrival", reply.arrived_ns)?;
-                number("the time of an answer", reply.answered_ns)
+                number("the time of a probe", reply.asked_ns.get())?;
+                number("the time of a probe's arrival", reply.arrived_ns.get())?;
+                number("the time of an answer", reply.answered_ns.get())
             }
             Self::Refused(refused) => length("the reason", refused.reason.len(), REASON_MAX),
             Self::EnrollRequest(request) => {
@@ -409,8 +412,8 @@ impl Message {
 
 impl SeqRange {
     fn check(&self) -> Result<(), MessageError> {
-        number("a missing sequence number", self.last)?;
-        let is_range = self.first > 0 && self.first <= self.last;
+        number("a missing sequence number", self.last.get())?;
+        let is_range = self.first >= Seq::FIRST && self.first <= self.last;
         if is_range { Ok(()) } else { Err(MessageError::Range(*self)) }
     }
 }

@@ -37,7 +37,7 @@ fn change(samples: &mut [Sample], n: usize, by: fn(u64, u64) -> u64) {
         *figure = by(*figure, foretold);
     }
     let Some(before) = before.last().filter(|before| before.nic == *nic) else { return };
-    *start_ns = by(*start_ns, before.start_ns.wrapping_add(before.interval_ns));
+    start_ns.0 = by(start_ns.0, before.start_ns.0.wrapping_add(before.interval_ns));
     *interval_ns = by(*interval_ns, before.interval_ns);
     for (counts, before) in [(rx, &before.rx), (tx, &before.tx)] {
         let bytes = before.total_bytes.wrapping_add(counts.bytes);
@@ -52,6 +52,8 @@ mod tests {
     use super::*;
     use crate::frame::{Counts, KernelCounts};
     use crate::id::{NicName, SessionId};
+    use crate::seq::Seq;
+    use crate::time::WallNs;
 
     fn sample(nic: &str, n: u64) -> Sample {
         let counts = Counts {
@@ -72,7 +74,7 @@ mod tests {
         let (nic, start_ns) = (NicName::new(nic).unwrap(), 77 + n * 500);
         Sample {
             nic,
-            start_ns,
+            start_ns: WallNs(start_ns),
             interval_ns: 500,
             rx: counts,
             tx: counts,
@@ -86,8 +88,8 @@ mod tests {
         let samples = vec![sample("eth0", 3), sample("eth0", 4), sample("eth1", 4)];
         let frame = Frame {
             session: SessionId::new(1),
-            first_seq: 1,
-            last_seq: 1,
+            first_seq: Seq(1),
+            last_seq: Seq(1),
             gap: 0,
             samples,
             mixes: vec![],
@@ -95,10 +97,14 @@ mod tests {
         let mut changed = frame.clone();
         to_differences(&mut changed);
         let second = changed.samples[1];
-        assert_eq!((second.start_ns, second.interval_ns), (0, 0));
+        assert_eq!((second.start_ns, second.interval_ns), (WallNs(0), 0));
         assert_eq!((second.tx.total_bytes, second.rx.total_packets), (0, 0));
         assert_eq!(second.kernel, KernelCounts::default());
-        assert_eq!(changed.samples[2].start_ns, 77 + 4 * 500, "no prediction from another NIC");
+        assert_eq!(
+            changed.samples[2].start_ns,
+            WallNs(77 + 4 * 500),
+            "no prediction from another NIC"
+        );
         from_differences(&mut changed);
         assert_eq!(changed, frame);
     }

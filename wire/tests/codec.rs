@@ -8,6 +8,7 @@ use wire::codec::{self, CodecError, HEADER_LEN, LEN_MAX, Received};
 use wire::frame::{Counts, Frame, KernelCounts, Mix, MixCounts, SAMPLES_MAX, Sample};
 use wire::id::{NicName, SessionId};
 use wire::message::{Ack, Message};
+use wire::{Seq, WallNs};
 
 const FIGURE: std::ops::RangeInclusive<u64> = 0..=i64::MAX as u64;
 
@@ -33,7 +34,7 @@ fn sample() -> impl Strategy<Value = Sample> {
     (nic(), FIGURE, 10_000_000..60_000_000_000_u64, counts(), counts(), any::<[u32; 4]>()).prop_map(
         |(nic, start_ns, interval_ns, rx, tx, [freezes, late, inexact, flags])| Sample {
             nic,
-            start_ns,
+            start_ns: WallNs(start_ns),
             interval_ns,
             rx,
             tx,
@@ -50,7 +51,7 @@ fn sample() -> impl Strategy<Value = Sample> {
 fn mix() -> impl Strategy<Value = Mix> {
     (nic(), FIGURE, prop::array::uniform7(FIGURE)).prop_map(|(nic, start_ns, size_packets)| Mix {
         nic,
-        start_ns,
+        start_ns: WallNs(start_ns),
         interval_ns: 10_000_000_000,
         rx: MixCounts { size_packets, ..MixCounts::default() },
         tx: MixCounts { udp_bytes: start_ns, ..MixCounts::default() },
@@ -70,8 +71,8 @@ fn frame() -> impl Strategy<Value = Frame> {
     )
         .prop_map(|(session, first_seq, more, gap, samples, mixes)| Frame {
             session: SessionId::new(session),
-            first_seq,
-            last_seq: first_seq + more,
+            first_seq: Seq(first_seq),
+            last_seq: Seq(first_seq + more),
             gap,
             samples,
             mixes,
@@ -156,8 +157,8 @@ fn the_largest_frame_is_below_the_limit() {
     let mix = Mix { nic: sample.nic, interval_ns: 10_000_000_000, ..Mix::default() };
     let frame = Frame {
         session: SessionId::new(1),
-        first_seq: 1,
-        last_seq: 1,
+        first_seq: Seq(1),
+        last_seq: Seq(1),
         gap: 0,
         samples: vec![sample; SAMPLES_MAX],
         mixes: vec![mix; SAMPLES_MAX],

@@ -15,9 +15,10 @@ use wire::message::{
     HostKey, Inventory, Message, Nic, Notice, Probe, ProbeReply, Refused, RenewRequest, SeqRange,
     Session, SessionDigest, TagText, Tags, Welcome,
 };
+use wire::{Seq, WallNs};
 
 /// 15 January 2027, 08:00 UTC.
-const START_NS: u64 = 1_800_000_000_000_000_000;
+const START_NS: WallNs = WallNs(1_800_000_000_000_000_000);
 
 const SESSION: SessionId = SessionId::new(0xfeed);
 
@@ -73,8 +74,8 @@ fn frame() -> Frame {
     let mix = Mix { nic: nic(), start_ns: START_NS, interval_ns, rx, ..Mix::default() };
     Frame {
         session: SESSION,
-        first_seq: 41,
-        last_seq: 42,
+        first_seq: Seq(41),
+        last_seq: Seq(42),
         gap: 0,
         samples: vec![sample()],
         mixes: vec![mix],
@@ -105,8 +106,8 @@ fn series() -> Frame {
     };
     Frame {
         session: SessionId::new(u64::MAX),
-        first_seq: 1,
-        last_seq: i64::MAX as u64,
+        first_seq: Seq(1),
+        last_seq: Seq(i64::MAX as u64),
         gap: Gap::SpoolFull as u8,
         samples: vec![sample("eth0", 1), sample("wg0", 1), sample("eth0", 2), sample("eth0", 4)],
         mixes: Vec::new(),
@@ -152,8 +153,8 @@ fn full() -> Frame {
     let mix = Mix { nic, start_ns, interval_ns, rx: figures, tx: figures, kernel };
     Frame {
         session: SessionId::new(0xfeed_f00d_1234_5678),
-        first_seq: FULL,
-        last_seq: FULL + 9,
+        first_seq: Seq(FULL),
+        last_seq: Seq(FULL + 9),
         gap: 0,
         samples: vec![sample],
         mixes: vec![mix],
@@ -171,10 +172,12 @@ fn messages() -> Vec<(&'static str, Message)> {
     };
     let sessions = vec![Session { session: SESSION, started_ns: START_NS }];
     let key = HostKey { machine: [1; 16], boot: [2; 16] };
-    let committed =
-        [Committed { session: SESSION, seq: 41 }, Committed { session: SessionId::new(1), seq: 0 }];
+    let committed = [
+        Committed { session: SESSION, seq: Seq(41) },
+        Committed { session: SessionId::new(1), seq: Seq(0) },
+    ];
     let digests = vec![SessionDigest { session: SESSION, digest: 0xd1_9e57 }];
-    let missing = vec![SeqRange { first: 4, last: 5 }];
+    let missing = vec![SeqRange { first: Seq(4), last: Seq(5) }];
     let plain = Nic { name: nic(), index: 2, kind: "physical".into(), ..Nic::default() };
     let bond = Nic {
         name: NicName::new("fifteen_bytes_x").unwrap(),
@@ -216,7 +219,10 @@ fn messages() -> Vec<(&'static str, Message)> {
             "welcome_back",
             Message::Welcome(Welcome { collector_version, committed: committed.to_vec() }),
         ),
-        ("ack", Message::Ack(Ack { session: SESSION, committed: 2, received: 3, missing })),
+        (
+            "ack",
+            Message::Ack(Ack { session: SESSION, committed: Seq(2), received: Seq(3), missing }),
+        ),
         ("inventory", Message::Inventory(Inventory { nics: vec![plain.clone()] })),
         ("inventory_of_two", Message::Inventory(Inventory { nics: vec![plain, bond] })),
         ("refused", Message::Refused(Refused { reason })),

@@ -43,7 +43,7 @@ const ARROWS: [(&str, &str); 3] = [
     (
         "wire",
         "delivery bounds codec message tag coarsen predict frame gap pack token pem certificate private_file \
-         permission causes advice kind id",
+         permission causes advice kind id seq time number",
     ),
 ];
 

@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use wire::BootNs;
 use wire::frame::MixCounts;
 
 use super::handover::{Handover, Seal};
@@ -201,8 +202,8 @@ impl BankWriter {
     }
 
     /// Leaves the block, whose last packet was of the boot time given.
-    pub fn leave(&mut self, last_ns: u64) {
-        self.0.progress_ns.store(last_ns, Ordering::Relaxed);
+    pub fn leave(&mut self, last_ns: BootNs) {
+        self.0.progress_ns.store(last_ns.get(), Ordering::Relaxed);
         self.0.handover.leave();
     }
 }
@@ -214,8 +215,8 @@ pub struct BankTaker(Arc<Bank>);
 impl BankTaker {
     /// Boot time of the last packet that was counted, nanoseconds.
     #[must_use]
-    pub fn progress_ns(&self) -> u64 {
-        self.0.progress_ns.load(Ordering::Relaxed)
+    pub fn progress_ns(&self) -> BootNs {
+        BootNs(self.0.progress_ns.load(Ordering::Relaxed))
     }
 
     /// Seals a slot and all before it.
@@ -264,7 +265,7 @@ mod tests {
         writer.add(8, &mut tally(10));
         let seal = taker.seal(7);
         assert_eq!(taker.take(7, seal), None, "the reader is inside its block");
-        writer.leave(0);
+        writer.leave(BootNs(0));
         let taken = taker.take(7, seal).unwrap();
         let mut sum = tally(3);
         for traffic in [&mut sum.rx, &mut sum.tx] {
@@ -274,7 +275,7 @@ mod tests {
         let seal = taker.seal(8);
         assert_eq!(taker.take(8, seal), Some(tally(10)));
         assert_eq!(writer.enter().start, 9);
-        writer.leave(0);
+        writer.leave(BootNs(0));
         let seal = taker.seal(7 + SLOTS);
         assert_eq!(taker.take(7 + SLOTS, seal), Some(Tally::default()));
     }
@@ -300,7 +301,7 @@ mod tests {
                 for n in 0..BLOCKS {
                     let open = writer.enter();
                     writer.add(open.start + n % (open.end - open.start), &mut tally(1));
-                    writer.leave(0);
+                    writer.leave(BootNs(0));
                 }
             });
             while !reader.is_finished() {

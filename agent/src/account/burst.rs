@@ -14,6 +14,8 @@
 
 use std::ops::Range;
 
+use wire::BootNs;
+
 /// Length of a step, nanoseconds: a sixteenth of 1 ms.
 pub const STEP_NS: u64 = 62_500;
 
@@ -37,20 +39,20 @@ pub struct StepStarts {
 impl StepStarts {
     /// Steps of a slot that starts at a time.
     #[must_use]
-    pub const fn of_slot(start_ns: u64) -> Self {
+    pub fn of_slot(start_ns: BootNs) -> Self {
         Self { phase_ns: start_ns % STEP_NS }
     }
 
     /// The times of the step that holds a time, nanoseconds.
     #[must_use]
-    pub const fn around(self, time_ns: u64) -> Range<u64> {
-        let start_ns = self.number(time_ns) * STEP_NS + self.phase_ns;
+    pub fn around(self, time_ns: BootNs) -> Range<BootNs> {
+        let start_ns = BootNs(self.number(time_ns) * STEP_NS + self.phase_ns);
         // The first step of all begins at the epoch.
         start_ns.saturating_sub(STEP_NS)..start_ns
     }
 
     /// Number of the step that holds a time, from 1 on.
-    const fn number(self, time_ns: u64) -> u64 {
+    fn number(self, time_ns: BootNs) -> u64 {
         (time_ns + STEP_NS - self.phase_ns) / STEP_NS
     }
 }
@@ -62,7 +64,7 @@ impl StepStarts {
 pub struct Bursts {
     grid: StepStarts,
     /// Start of the step of the last packet, nanoseconds, and its bytes that are in no window yet.
-    step_ns: u64,
+    step_ns: BootNs,
     step_bytes: u64,
     /// Bytes per step, indexed by step number modulo [`HISTORY`].
     steps: [u64; HISTORY],
@@ -87,7 +89,7 @@ impl Bursts {
     pub const fn new(grid: StepStarts) -> Self {
         Self {
             grid,
-            step_ns: 0,
+            step_ns: BootNs(0),
             step_bytes: 0,
             steps: [0; HISTORY],
             newest: 0,
@@ -98,8 +100,8 @@ impl Bursts {
 
     /// Counts `bytes` that passed at `time_ns`.
     #[inline]
-    pub fn add(&mut self, time_ns: u64, bytes: u64) {
-        if time_ns.wrapping_sub(self.step_ns) >= STEP_NS {
+    pub fn add(&mut self, time_ns: BootNs, bytes: u64) {
+        if time_ns.wrapping_since(self.step_ns) >= STEP_NS {
             self.close_step();
             self.step_ns = self.grid.around(time_ns).start;
         }
@@ -193,15 +195,15 @@ mod tests {
 
     const MS: u64 = 1_000_000;
     /// A time with no special alignment to any step.
-    const START: u64 = 1_700_000_000 * 1000 * MS + 12_345;
+    const START: BootNs = BootNs(1_700_000_000 * 1000 * MS + 12_345);
 
     fn bursts() -> Bursts {
         Bursts::new(StepStarts::of_slot(START))
     }
 
     /// Most bytes within any time of a length, by trying one from each packet on.
-    fn most(packets: &[(u64, u64)], length: u64) -> u64 {
-        let within = |from: u64| {
+    fn most(packets: &[(BootNs, u64)], length: u64) -> u64 {
+        let within = |from: BootNs| {
             let inside = packets.iter().filter(|(time, _)| (from..from + length).contains(time));
             inside.map(|(_, bytes)| bytes).sum()
         };
@@ -271,7 +273,7 @@ mod tests {
             told_now: Vec<bool>,
         ) {
             let mut time = START;
-            let mut packets: Vec<(u64, u64, u64)> = gaps.iter().map(|&(gap, bytes, delay)| {
+            let mut packets: Vec<(BootNs, BootNs, u64)> = gaps.iter().map(|&(gap, bytes, delay)| {
                 time += gap;
                 (if ordered { time } else { time + delay }, time, bytes)
             }).collect();

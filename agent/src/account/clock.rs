@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use wire::{BootNs, WallNs};
+
 /// Difference by which the offset may move without being called a step: smaller ones displace a
 /// packet by no more than this.
 const TOLERANCE_NS: u64 = 100_000;
@@ -18,11 +20,11 @@ pub const OUT_OF_ORDER_NS: u64 = 1_000_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WallReading {
     /// Boot-time clock before, nanoseconds.
-    pub before_ns: u64,
+    pub before_ns: BootNs,
     /// Wall clock, nanoseconds since 1970 (UTC).
-    pub wall_ns: u64,
+    pub wall_ns: WallNs,
     /// Boot-time clock after, nanoseconds.
-    pub after_ns: u64,
+    pub after_ns: BootNs,
 }
 
 /// Wall clock minus boot-time clock.
@@ -32,7 +34,7 @@ pub struct Offset(i64);
 impl Offset {
     /// The offset by one reading.
     #[must_use]
-    pub const fn new(reading: WallReading) -> Self {
+    pub fn new(reading: WallReading) -> Self {
         let before = reading.before_ns;
         Self(difference(reading.wall_ns, before + (reading.after_ns - before) / 2))
     }
@@ -53,21 +55,21 @@ impl Offset {
     /// The boot time of a wall time; 0 for one from before the host was booted.
     #[must_use]
     #[inline]
-    pub const fn boot_ns(self, wall_ns: u64) -> u64 {
-        let boot_ns = difference(wall_ns, self.0.cast_unsigned());
-        if boot_ns < 0 { 0 } else { boot_ns.cast_unsigned() }
+    pub const fn boot_ns(self, wall_ns: WallNs) -> BootNs {
+        let boot_ns = wall_ns.get().wrapping_sub(self.0.cast_unsigned()).cast_signed();
+        BootNs(if boot_ns < 0 { 0 } else { boot_ns.cast_unsigned() })
     }
 
     /// The wall time of a boot time.
     #[must_use]
-    pub const fn wall_ns(self, boot_ns: u64) -> u64 {
-        boot_ns.saturating_add_signed(self.0)
+    pub const fn wall_ns(self, boot_ns: BootNs) -> WallNs {
+        WallNs(boot_ns.get().saturating_add_signed(self.0))
     }
 }
 
-/// `a - b`; times are far from the ends of the range.
-const fn difference(a: u64, b: u64) -> i64 {
-    a.wrapping_sub(b).cast_signed()
+/// How far the wall clock is ahead; times are far from the ends of the range.
+const fn difference(wall_ns: WallNs, boot_ns: BootNs) -> i64 {
+    wall_ns.get().wrapping_sub(boot_ns.get()).cast_signed()
 }
 
 /// Turns the wall times of a ring's packets, in their order, into boot times.
@@ -77,7 +79,7 @@ pub struct PacketClock {
     /// Set while packets from before a step may still be in the ring.
     step: Option<Step>,
     /// Every packet that is still to come is later than this boot time.
-    floor_ns: u64,
+    floor_ns: BootNs,
     /// Longest time for which a packet is in the ring before the reader can see it.
     hold_ns: u64,
 }
@@ -88,9 +90,9 @@ struct Step {
     /// The offset before it.
     old: Offset,
     /// Boot time at which it was noticed.
-    noticed_ns: u64,
+    noticed_ns: BootNs,
     /// Boot time of the first packet that came from after it.
-    first_ns: Option<u64>,
+    first_ns: Option<BootNs>,
 }
 
 impl PacketClock {
@@ -121,7 +123,7 @@ impl PacketClock {
 
     /// The boot time of the next packet of the ring.
     #[inline]
-    pub fn boot_ns(&mut self, wall_ns: u64) -> u64 {
+    pub fn boot_ns(&mut self, wall_ns: WallNs) -> BootNs {
         match self.step {
             None => self.offset.boot_ns(wall_ns),
             Some(step) => self.boot_ns_around(step, wall_ns),
@@ -135,7 +137,7 @@ impl PacketClock {
     }
 
     /// A packet of this boot time has come: those that are still to come are hardly older.
-    pub fn has_come(&mut self, boot_ns: u64) {
+    pub fn has_come(&mut self, boot_ns: BootNs) {
         self.floor_ns = self.floor_ns.max(boot_ns.saturating_sub(OUT_OF_ORDER_NS));
     }
 
@@ -143,7 +145,7 @@ impl PacketClock {
     /// order of time: packets from before the step come first, none of them later than its notice,
     /// and a few between the first ones from after it ([`OUT_OF_ORDER_NS`]).
     #[cold]
-    fn boot_ns_around(&mut self, step: Step, wall_ns: u64) -> u64 {
+    fn boot_ns_around(&mut self, step: Step, wall_ns: WallNs) -> BootNs {
         let old = step.old.boot_ns(wall_ns);
         let is_before = match step.first_ns {
             None => (self.floor_ns..=step.noticed_ns).contains(&old),
@@ -171,15 +173,15 @@ mod tests {
     const MS: u64 = 1_000_000;
     const SECOND: u64 = 1000 * MS;
     /// A wall time and a boot time that belong together.
-    const WALL: u64 = 1_700_000_000 * SECOND;
-    const BOOT: u64 = 5_000 * SECOND;
+    const WALL: WallNs = WallNs(1_700_000_000 * SECOND);
+    const BOOT: BootNs = BootNs(5_000 * SECOND);
 
-    fn reading(boot_ns: u64, stepped_by: i64) -> WallReading {
-        let wall_ns = (WALL - BOOT + boot_ns).saturating_add_signed(stepped_by);
+    fn reading(boot_ns: BootNs, stepped_by: i64) -> WallReading {
+        let wall_ns = (WALL + (boot_ns - BOOT)).saturating_add_signed(stepped_by);
         WallReading { before_ns: boot_ns - 30, wall_ns, after_ns: boot_ns + 30 }
     }
 
-    fn packet(boot_ns: u64, stepped_by: i64) -> u64 {
+    fn packet(boot_ns: BootNs, stepped_by: i64) -> WallNs {
         reading(boot_ns, stepped_by).wall_ns
     }
 
@@ -264,7 +266,7 @@ mod tests {
             let mut clock = clock();
             let mut time = BOOT;
             let packets: Vec<_> = gaps.iter().enumerate().map(|(n, gap)| {
-                time += gap;
+                time += *gap;
                 (time, if n < step_at { 0 } else { by })
             }).collect();
             for block in packets.chunks(block_len) {

@@ -8,6 +8,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use wire::BootNs;
+
 use super::clock::Offset;
 
 /// Slots from one alignment to the next.
@@ -16,7 +18,7 @@ struct Sequence {
     /// Number of its first slot.
     first: u64,
     /// Boot time at which that starts, nanoseconds.
-    start_ns: u64,
+    start_ns: BootNs,
 }
 
 /// Where each slot begins and ends, in boot time.
@@ -30,7 +32,7 @@ pub struct Schedule {
 impl Schedule {
     /// Slots of `interval_ns` (at least 1), of which slot 0 holds `boot_ns`.
     #[must_use]
-    pub const fn new(interval_ns: u64, boot_ns: u64, offset: Offset) -> Self {
+    pub fn new(interval_ns: u64, boot_ns: BootNs, offset: Offset) -> Self {
         let into_slot = offset.wall_ns(boot_ns) % interval_ns;
         let start_ns = boot_ns.saturating_sub(into_slot);
         let sequence = Sequence { first: 0, start_ns };
@@ -39,11 +41,11 @@ impl Schedule {
 
     /// The slot that holds a boot time; slot 0 for what came before it.
     #[must_use]
-    pub const fn slot_of(&self, boot_ns: u64) -> u64 {
+    pub fn slot_of(&self, boot_ns: BootNs) -> u64 {
         if boot_ns >= self.now.start_ns {
             self.now.first + (boot_ns - self.now.start_ns) / self.interval_ns
         } else {
-            let slots = boot_ns.saturating_sub(self.before.start_ns) / self.interval_ns;
+            let slots = boot_ns.saturating_since(self.before.start_ns) / self.interval_ns;
             let slot = self.before.first + slots;
             // The last slot before an alignment is the longer one.
             let last = self.now.first.saturating_sub(1);
@@ -53,11 +55,11 @@ impl Schedule {
 
     /// The boot times that a slot holds.
     #[must_use]
-    pub const fn bounds(&self, slot: u64) -> Range<u64> {
+    pub fn bounds(&self, slot: u64) -> Range<BootNs> {
         self.start_of(slot)..self.start_of(slot + 1)
     }
 
-    const fn start_of(&self, slot: u64) -> u64 {
+    fn start_of(&self, slot: u64) -> BootNs {
         let sequence = if slot >= self.now.first { self.now } else { self.before };
         sequence.start_ns + slot.saturating_sub(sequence.first) * self.interval_ns
     }
@@ -65,7 +67,7 @@ impl Schedule {
     /// True if slots from the one that holds `boot_ns` on belong to the newest alignment, so that
     /// the one before it can be forgotten.
     #[must_use]
-    pub const fn is_aligned(&self, boot_ns: u64) -> bool {
+    pub fn is_aligned(&self, boot_ns: BootNs) -> bool {
         boot_ns >= self.now.start_ns
     }
 
@@ -79,7 +81,7 @@ impl Schedule {
     /// holds `boot_ns`, which ends later, where the wall clock says so. A reader that learns of it
     /// with its next block has not yet met a packet to which it makes a difference.
     #[must_use]
-    pub const fn aligned(&self, boot_ns: u64, offset: Offset) -> Self {
+    pub fn aligned(&self, boot_ns: BootNs, offset: Offset) -> Self {
         let first = self.slot_of(boot_ns) + 2;
         let early_ns = self.start_of(first);
         let wall_ns = offset.wall_ns(early_ns).next_multiple_of(self.interval_ns);
@@ -140,7 +142,7 @@ pub struct Attribution {
     open: Range<u64>,
     /// The slot of the last packet, and the boot times that it holds: empty where unknown.
     slot: u64,
-    start_ns: u64,
+    start_ns: BootNs,
     len_ns: u64,
 }
 
@@ -148,7 +150,7 @@ impl Attribution {
     /// Starts with no open slot.
     #[must_use]
     pub const fn new(schedule: Schedule) -> Self {
-        Self { schedule, open: 0..1, slot: 0, start_ns: 0, len_ns: 0 }
+        Self { schedule, open: 0..1, slot: 0, start_ns: BootNs(0), len_ns: 0 }
     }
 
     /// Takes a new schedule.
@@ -167,20 +169,20 @@ impl Attribution {
 
     /// The boot times that the slot of the last packet holds, if that wasn't late.
     #[must_use]
-    pub const fn bounds(&self) -> Range<u64> {
+    pub fn bounds(&self) -> Range<BootNs> {
         self.start_ns..self.start_ns + self.len_ns
     }
 
     /// Boot time at which a slot starts, nanoseconds.
     #[must_use]
-    pub const fn start_of(&self, slot: u64) -> u64 {
+    pub fn start_of(&self, slot: u64) -> BootNs {
         self.schedule.start_of(slot)
     }
 
     /// Where to count a packet.
     #[inline]
-    pub fn place(&mut self, boot_ns: u64) -> PacketPlace {
-        if boot_ns.wrapping_sub(self.start_ns) < self.len_ns {
+    pub fn place(&mut self, boot_ns: BootNs) -> PacketPlace {
+        if boot_ns.wrapping_since(self.start_ns) < self.len_ns {
             return PacketPlace { slot: self.slot, late: false };
         }
         self.find(boot_ns)
@@ -188,7 +190,7 @@ impl Attribution {
 
     /// Finds the slot of a packet that isn't in the last one's.
     #[cold]
-    fn find(&mut self, boot_ns: u64) -> PacketPlace {
+    fn find(&mut self, boot_ns: BootNs) -> PacketPlace {
         let own = self.schedule.slot_of(boot_ns);
         let slot = own.clamp(self.open.start, self.open.end - 1);
         if slot == own {
@@ -206,19 +208,24 @@ mod tests {
 
     use super::super::clock::WallReading;
     use super::*;
+    use wire::WallNs;
 
     const SECOND: u64 = 1_000_000_000;
     const INTERVAL: u64 = SECOND / 2;
 
     fn offset(wall_less_boot: u64) -> Offset {
-        Offset::new(WallReading { before_ns: 0, wall_ns: wall_less_boot, after_ns: 0 })
+        Offset::new(WallReading {
+            before_ns: BootNs(0),
+            wall_ns: WallNs(wall_less_boot),
+            after_ns: BootNs(0),
+        })
     }
 
     #[test]
     fn slots_begin_at_multiples_of_the_interval_in_wall_time() {
         let offset = offset(123 * SECOND + 7);
-        let schedule = Schedule::new(INTERVAL, 40 * SECOND, offset);
-        assert_eq!(schedule.slot_of(40 * SECOND), 0);
+        let schedule = Schedule::new(INTERVAL, BootNs(40 * SECOND), offset);
+        assert_eq!(schedule.slot_of(BootNs(40 * SECOND)), 0);
         for slot in 0..5 {
             let bounds = schedule.bounds(slot);
             assert_eq!(offset.wall_ns(bounds.start) % INTERVAL, 0);
@@ -230,15 +237,18 @@ mod tests {
 
     #[test]
     fn what_is_sealed_goes_to_the_oldest_open_slot_as_late_and_the_future_to_the_newest() {
-        let schedule = Schedule::new(INTERVAL, 100 * INTERVAL, offset(0));
+        let schedule = Schedule::new(INTERVAL, BootNs(100 * INTERVAL), offset(0));
         let mut attribution = Attribution::new(schedule);
         attribution.at_block(5..8);
-        assert_eq!(attribution.place(105 * INTERVAL), PacketPlace { slot: 5, late: false });
-        assert_eq!(attribution.place(105 * INTERVAL - 1), PacketPlace { slot: 5, late: true });
-        assert_eq!(attribution.place(0), PacketPlace { slot: 5, late: true });
-        assert_eq!(attribution.place(108 * INTERVAL), PacketPlace { slot: 7, late: true });
+        assert_eq!(attribution.place(BootNs(105 * INTERVAL)), PacketPlace { slot: 5, late: false });
+        assert_eq!(
+            attribution.place(BootNs(105 * INTERVAL - 1)),
+            PacketPlace { slot: 5, late: true }
+        );
+        assert_eq!(attribution.place(BootNs(0)), PacketPlace { slot: 5, late: true });
+        assert_eq!(attribution.place(BootNs(108 * INTERVAL)), PacketPlace { slot: 7, late: true });
         attribution.at_block(6..9);
-        assert_eq!(attribution.place(105 * INTERVAL), PacketPlace { slot: 6, late: true });
+        assert_eq!(attribution.place(BootNs(105 * INTERVAL)), PacketPlace { slot: 6, late: true });
     }
 
     proptest! {
@@ -248,12 +258,12 @@ mod tests {
             interval in 10_000_000..60 * SECOND,
             steps in proptest::collection::vec((0..100 * SECOND, 0..1000 * SECOND), 0..5),
         ) {
-            let mut schedule = Schedule::new(interval, boot, offset(0));
+            let mut schedule = Schedule::new(interval, BootNs(boot), offset(0));
             let mut now = boot;
             for (later, wall) in steps {
                 now += later;
-                let current = schedule.slot_of(now);
-                let aligned = schedule.aligned(now, offset(wall));
+                let current = schedule.slot_of(BootNs(now));
+                let aligned = schedule.aligned(BootNs(now), offset(wall));
                 // What readers may be counting into at that moment does not change.
                 prop_assert_eq!(aligned.bounds(current), schedule.bounds(current));
                 for slot in current..current + 6 {
@@ -267,7 +277,7 @@ mod tests {
                 let start = aligned.bounds(current + 2).start;
                 prop_assert_eq!(offset(wall).wall_ns(start) % interval, 0);
                 schedule = aligned;
-                now = start;
+                now = start.get();
             }
         }
 
@@ -281,7 +291,7 @@ mod tests {
             on_boundary: bool,
         ) {
             const SLOTS: u64 = 8;
-            let schedule = Schedule::new(INTERVAL, SECOND, offset(0));
+            let schedule = Schedule::new(INTERVAL, BootNs(SECOND), offset(0));
             let mut attribution = Attribution::new(schedule);
             let (mut open, mut time) = (0, SECOND);
             for (sealed, packets) in blocks {
@@ -292,8 +302,8 @@ mod tests {
                     if on_boundary {
                         time = time.next_multiple_of(INTERVAL);
                     }
-                    let own = (0..).find(|&slot| schedule.bounds(slot).contains(&time)).unwrap();
-                    let place = attribution.place(time);
+                    let own = (0..).find(|&slot| schedule.bounds(slot).contains(&BootNs(time))).unwrap();
+                    let place = attribution.place(BootNs(time));
                     prop_assert!((open..open + SLOTS).contains(&place.slot));
                     prop_assert_eq!(place.late, place.slot != own);
                     prop_assert!(place.late || place.slot == own);

@@ -275,6 +275,7 @@ mod tests {
 
     use super::super::wire_len::VnetHeader;
     use super::*;
+    use wire::WallNs;
 
     /// An Ethernet packet with IPv4, this destination and this protocol.
     fn ipv4(destination: [u8; 6], protocol: u8) -> Vec<u8> {
@@ -288,7 +289,7 @@ mod tests {
 
     fn packet(headers: &[u8], len: u32) -> Packet<'_> {
         Packet {
-            time_ns: 0,
+            time_ns: WallNs(0),
             len,
             headers,
             vnet: Some(VnetHeader::default()),

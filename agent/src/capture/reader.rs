@@ -13,6 +13,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 use nix::unistd::Pid;
 use settings::InFull;
+use wire::BootNs;
 
 use super::pace::{Gathered, PAUSE_MAX, pause};
 use super::ring::{Ring, RingConfig, RingError, RingStatistics, Statistics};
@@ -39,12 +40,12 @@ pub struct ReaderHandle {
     taker: BankTaker,
     statistics: Statistics,
     has_vnet_header: bool,
-    began_ns: u64,
+    began_ns: BootNs,
     /// Readable once the reader is told to stop.
     stop: Arc<EventFd>,
     /// Returns the boot time at which the ring let in its last packet, nanoseconds.
-    thread: Option<JoinHandle<Result<u64, ReaderError>>>,
-    ended_ns: Option<u64>,
+    thread: Option<JoinHandle<Result<BootNs, ReaderError>>>,
+    ended_ns: Option<BootNs>,
     hold: Duration,
 }
 
@@ -157,7 +158,7 @@ impl ReaderHandle {
 
     /// Packets count from this boot time on, nanoseconds.
     #[must_use]
-    pub const fn began_ns(&self) -> u64 {
+    pub const fn began_ns(&self) -> BootNs {
         self.began_ns
     }
 
@@ -169,7 +170,7 @@ impl ReaderHandle {
 
     /// Boot time at which the ring let in its last packet, nanoseconds, once the reader has ended. A
     /// failure of the reader is logged.
-    pub fn ended_ns(&mut self, nic: &str) -> Option<u64> {
+    pub fn ended_ns(&mut self, nic: &str) -> Option<BootNs> {
         if let Some(thread) = self.thread.take_if(|thread| thread.is_finished()) {
             let ended = thread.join().unwrap_or(Err(ReaderError::Panicked));
             self.ended_ns = Some(ended.unwrap_or_else(|error| {
@@ -183,7 +184,7 @@ impl ReaderHandle {
     /// True once all packets up to a boot time are counted, provided that the kernel has handed over
     /// all blocks with them.
     #[must_use]
-    pub fn has_counted(&self, until_ns: u64) -> bool {
+    pub fn has_counted(&self, until_ns: BootNs) -> bool {
         self.taker.progress_ns() >= until_ns + OUT_OF_ORDER_NS
             || self.thread.as_ref().is_none_or(JoinHandle::is_finished)
             || !self.statistics.has_unread_block().unwrap_or(false)
@@ -268,7 +269,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn run(mut self) -> Result<u64, ReaderError> {
+    fn run(mut self) -> Result<BootNs, ReaderError> {
         let mut last = Instant::now();
         loop {
             let mut gathered = self.drain();

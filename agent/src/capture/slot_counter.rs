@@ -4,6 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use wire::{BootNs, WallNs};
+
 use super::packet_sums::{PacketSums, Plain};
 use super::ring::Packet;
 use crate::account::bank::BankWriter;
@@ -15,8 +17,8 @@ use crate::account::interval::{Attribution, SharedSchedule};
 #[derive(Debug, Default)]
 struct Span {
     /// Start, by the wall clock and by the boot-time clock.
-    start_wall_ns: u64,
-    start_boot_ns: u64,
+    start_wall_ns: WallNs,
+    start_boot_ns: BootNs,
     len_ns: u64,
     /// Bytes received and transmitted in it that no peak includes yet.
     bytes: [u64; 2],
@@ -24,7 +26,7 @@ struct Span {
 
 impl Span {
     /// The span with these bounds in boot time; both times are of a packet in it.
-    const fn around(wall_ns: u64, boot_ns: u64, bounds: &Range<u64>) -> Self {
+    fn around(wall_ns: WallNs, boot_ns: BootNs, bounds: &Range<BootNs>) -> Self {
         Self {
             start_wall_ns: wall_ns.wrapping_sub(boot_ns - bounds.start),
             start_boot_ns: bounds.start,
@@ -34,12 +36,12 @@ impl Span {
     }
 
     #[inline]
-    const fn holds(&self, wall_ns: u64) -> bool {
-        wall_ns.wrapping_sub(self.start_wall_ns) < self.len_ns
+    const fn holds(&self, wall_ns: WallNs) -> bool {
+        wall_ns.wrapping_since(self.start_wall_ns) < self.len_ns
     }
 
-    const fn boot_ns(&self, wall_ns: u64) -> u64 {
-        self.start_boot_ns.wrapping_add(wall_ns.wrapping_sub(self.start_wall_ns))
+    const fn boot_ns(&self, wall_ns: WallNs) -> BootNs {
+        self.start_boot_ns.wrapping_add(wall_ns.wrapping_since(self.start_wall_ns))
     }
 }
 
@@ -48,7 +50,7 @@ impl Span {
 pub struct BlockGroup<'counting> {
     counting: &'counting mut SlotCounter,
     /// Wall time of the last packet, nanoseconds.
-    last_ns: Option<u64>,
+    last_ns: Option<WallNs>,
 }
 
 impl BlockGroup<'_> {
@@ -72,7 +74,7 @@ impl Drop for BlockGroup<'_> {
     fn drop(&mut self) {
         let counting = &mut *self.counting;
         counting.settle();
-        let last_ns = self.last_ns.map_or(0, |wall_ns| counting.span.boot_ns(wall_ns));
+        let last_ns = self.last_ns.map_or(BootNs(0), |wall_ns| counting.span.boot_ns(wall_ns));
         counting.clock.has_come(last_ns);
         counting.bank.leave(last_ns);
     }
@@ -89,7 +91,7 @@ pub struct SlotCounter {
     clock: PacketClock,
     /// Packets are early if they are older than this boot time and no newer packet has come before
     /// them.
-    begin_ns: Option<u64>,
+    begin_ns: Option<BootNs>,
     /// The slot of the last packet.
     slot: u64,
     span: Span,
@@ -110,7 +112,7 @@ struct Track {
 
 impl Track {
     /// Starts with a slot that begins at the given boot time.
-    const fn new(slot: u64, start_ns: u64) -> Self {
+    fn new(slot: u64, start_ns: BootNs) -> Self {
         let steps = StepStarts::of_slot(start_ns);
         Self { slot, steps, bursts: [Bursts::new(steps), Bursts::new(steps)] }
     }
@@ -132,7 +134,7 @@ impl SlotCounter {
         slot: u64,
         reading: WallReading,
         hold: Duration,
-        begin_ns: u64,
+        begin_ns: BootNs,
     ) -> Self {
         let (version, current) = schedule.get();
         let track = |slot| Track::new(slot, current.bounds(slot).start);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use quinn::Connection;
 use rustls::pki_types::UnixTime;
 use tokio::time::timeout;
+use wire::WallNs;
 use wire::certificate::utc;
 use wire::message::{Message, Probe};
 
@@ -119,9 +120,9 @@ async fn reach(server: &Server, credentials: &Credentials, tolerance: Duration) 
 
 /// The time here and at the collector at one moment, nanoseconds since 1970 (UTC): the best of
 /// several probes.
-async fn times(connection: &Connection) -> Option<(u64, u64)> {
+async fn times(connection: &Connection) -> Option<(WallNs, WallNs)> {
     let (mut send, mut receive) = connection.open_bi().await.ok()?;
-    let mut best: Option<(u64, (u64, u64))> = None;
+    let mut best: Option<(u64, (WallNs, WallNs))> = None;
     for _ in 0..QUESTIONS {
         let (asked_ns, before_ns) = (clocks::wall_ns(), clocks::boot_ns());
         let question = Message::Probe(Probe { asked_ns });
@@ -129,7 +130,7 @@ async fn times(connection: &Connection) -> Option<(u64, u64)> {
         let Message::ProbeReply(reply) = control::read(&mut receive, connection).await.ok()? else {
             return None;
         };
-        let took_ns = clocks::boot_ns().saturating_sub(before_ns);
+        let took_ns = clocks::boot_ns().saturating_since(before_ns);
         let times = (asked_ns.saturating_add(took_ns / 2), reply.arrived_ns);
         if best.is_none_or(|(shortest_ns, _)| took_ns < shortest_ns) {
             best = Some((took_ns, times));
@@ -139,7 +140,7 @@ async fn times(connection: &Connection) -> Option<(u64, u64)> {
 }
 
 /// Whether two times agree that should be the same.
-fn clocks(here_ns: u64, there_ns: u64, tolerance: Duration) -> Finding {
+fn clocks(here_ns: WallNs, there_ns: WallNs, tolerance: Duration) -> Finding {
     const SUBJECT: &str = "clocks";
     let apart = Duration::from_nanos(here_ns.abs_diff(there_ns));
     if apart <= tolerance {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use wire::BootNs;
 use wire::id::NicName;
 
 use super::choose::{Choice, NicFilter, Reason, choose};
@@ -45,7 +46,7 @@ pub struct Roster {
     /// Captured NICs, from the newest dump or event.
     open: BTreeMap<u32, (Link, Stacked)>,
     /// When a ring could last not be opened.
-    failed: BTreeMap<u32, u64>,
+    failed: BTreeMap<u32, BootNs>,
     stale: bool,
     /// The actions do not follow from `links`.
     changed: bool,
@@ -108,7 +109,7 @@ impl Roster {
     }
 
     /// The next thing to do at `now_ns` (boot time), if there is one. It counts as done.
-    pub fn next(&mut self, now_ns: u64) -> Option<Action> {
+    pub fn next(&mut self, now_ns: BootNs) -> Option<Action> {
         let retry = self.failed.values().any(|failed| retry_ns(*failed) <= now_ns);
         if self.changed || retry {
             self.plan(now_ns);
@@ -122,15 +123,15 @@ impl Roster {
 
     /// When something is due even without an event, boot time in nanoseconds.
     #[must_use]
-    pub fn due_ns(&self) -> Option<u64> {
+    pub fn due_ns(&self) -> Option<BootNs> {
         if self.changed || !self.actions.is_empty() {
-            return Some(0);
+            return Some(BootNs(0));
         }
         self.failed.values().copied().map(retry_ns).min()
     }
 
     /// The rings of a NIC could not be opened. True the first time.
-    pub fn on_failed(&mut self, index: u32, now_ns: u64) -> bool {
+    pub fn on_failed(&mut self, index: u32, now_ns: BootNs) -> bool {
         self.open.remove(&index);
         self.failed.insert(index, now_ns).is_none()
     }
@@ -147,7 +148,7 @@ impl Roster {
     }
 
     /// Decides again. NICs waiting to be closed stay so.
-    fn plan(&mut self, now_ns: u64) {
+    fn plan(&mut self, now_ns: BootNs) {
         self.changed = false;
         self.actions.retain(|action| matches!(action, Action::Close(..)));
         let links: Vec<Link> = self.links.values().cloned().collect();
@@ -177,7 +178,7 @@ impl Roster {
     }
 }
 
-const fn retry_ns(failed_ns: u64) -> u64 {
+const fn retry_ns(failed_ns: BootNs) -> BootNs {
     failed_ns.saturating_add(RETRY_NS)
 }
 
@@ -198,7 +199,7 @@ mod tests {
     }
 
     fn all(roster: &mut Roster, now_ns: u64) -> Vec<Action> {
-        std::iter::from_fn(|| roster.next(now_ns)).collect()
+        std::iter::from_fn(|| roster.next(BootNs(now_ns))).collect()
     }
 
     fn open(index: u32, name: &str) -> Action {
@@ -211,7 +212,7 @@ mod tests {
         assert_eq!(all(&mut roster, 0), [open(2, "a")]);
         assert_eq!(roster.due_ns(), None);
         roster.on_event(LinkEvent::Changed(link(3, "b")));
-        assert_eq!(roster.due_ns(), Some(0));
+        assert_eq!(roster.due_ns(), Some(BootNs(0)));
         assert_eq!(all(&mut roster, 0), [open(3, "b")]);
         roster.on_event(LinkEvent::Gone(2, None));
         assert_eq!(all(&mut roster, 0), [Action::Close(2, None)]);
@@ -268,7 +269,7 @@ mod tests {
         assert_eq!(all(&mut roster, 0).len(), 200);
         // Those that are gone before their turn are never opened.
         (300..310).for_each(|index| roster.on_event(LinkEvent::Changed(link(index, "x"))));
-        assert!(matches!(roster.next(0), Some(Action::Open(..))));
+        assert!(matches!(roster.next(BootNs(0)), Some(Action::Open(..))));
         (300..310).for_each(|index| roster.on_event(LinkEvent::Gone(index, None)));
         assert_eq!(all(&mut roster, 0), [Action::Close(300, None)]);
     }
@@ -277,15 +278,15 @@ mod tests {
     fn a_ring_that_can_not_be_opened_is_tried_again_later_and_said_once() {
         let mut roster = roster(vec![link(2, "a")]);
         assert_eq!(all(&mut roster, 0), [open(2, "a")]);
-        assert!(roster.on_failed(2, 0));
-        assert_eq!(roster.due_ns(), Some(RETRY_NS));
+        assert!(roster.on_failed(2, BootNs(0)));
+        assert_eq!(roster.due_ns(), Some(BootNs(RETRY_NS)));
         roster.on_event(LinkEvent::Changed(Link { mtu: 9000, ..link(2, "a") }));
         assert_eq!(all(&mut roster, RETRY_NS - 1), []);
-        let action = roster.next(RETRY_NS);
+        let action = roster.next(BootNs(RETRY_NS));
         assert!(matches!(&action, Some(Action::Open(link, _)) if link.mtu == 9000), "{action:?}");
-        assert!(!roster.on_failed(2, RETRY_NS));
-        assert!(roster.next(2 * RETRY_NS).is_some());
+        assert!(!roster.on_failed(2, BootNs(RETRY_NS)));
+        assert!(roster.next(BootNs(2 * RETRY_NS)).is_some());
         roster.on_opened(2);
-        assert_eq!((roster.next(u64::MAX), roster.due_ns()), (None, None));
+        assert_eq!((roster.next(BootNs(u64::MAX)), roster.due_ns()), (None, None));
     }
 }

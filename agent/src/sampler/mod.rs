@@ -170,7 +170,7 @@ impl Sampler {
             // A sample that is due by now waits for a reader.
             let due_ns = Some(self.timeline.due_ns()).filter(|&due_ns| due_ns > now_ns);
             let due_ns = due_ns.unwrap_or(now_ns + READER_TIME_NS).min(self.nics.due_ns(now_ns));
-            match wait(stopped, &self.nics, due_ns.saturating_sub(now_ns).min(ROUND_NS)) {
+            match wait(stopped, &self.nics, due_ns.saturating_since(now_ns).min(ROUND_NS)) {
                 Ok(Woken::Stopped) => break,
                 Ok(Woken::Told) => self.listen(),
                 Ok(Woken::Due) => {}

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use settings::{Failures, InFull, words};
 use wire::frame::{Counts, KernelCounts, Mix, MixCounts, Sample, flags};
 use wire::id::NicName;
+use wire::{BootNs, WallNs};
 
 use super::report::{Balance, CaptureEnd};
 use super::rings::Rings;
@@ -44,9 +45,9 @@ pub(super) struct NicCapture {
     /// Its rings work without the virtio header.
     without_header: bool,
     /// Boot time at which capture began.
-    begin_ns: u64,
+    begin_ns: BootNs,
     /// Boot time at which it ended, if it has.
-    end_ns: Option<u64>,
+    end_ns: Option<BootNs>,
     /// The kernel's counters as they were when the last sample was taken.
     stats: LinkStats,
     /// The last ones of a NIC that is gone.
@@ -137,10 +138,10 @@ impl NicCapture {
     }
 
     /// When capture ended, boot time in nanoseconds, once every reader has.
-    pub fn ended_ns(&mut self) -> Option<u64> {
+    pub fn ended_ns(&mut self) -> Option<BootNs> {
         let nic = self.link.name.to_string();
         if self.end_ns.is_none() {
-            let ends: Option<Vec<u64>> =
+            let ends: Option<Vec<BootNs>> =
                 self.rings.iter_mut().map(|reader| reader.ended_ns(&nic)).collect();
             self.end_ns = ends.and_then(|ends| ends.into_iter().max());
         }
@@ -154,7 +155,7 @@ impl NicCapture {
 
     /// True once all packets up to a boot time were counted, except those that the kernel still
     /// holds.
-    pub fn has_counted(&self, until_ns: u64) -> bool {
+    pub fn has_counted(&self, until_ns: BootNs) -> bool {
         self.rings.iter().all(|reader| reader.has_counted(until_ns))
     }
 
@@ -274,7 +275,7 @@ fn counts(traffic: &DirectionTally, total: &mut RunningTotal) -> Counts {
 struct MixCollector {
     interval_ns: u64,
     /// Wall time at which it began.
-    start_ns: Option<u64>,
+    start_ns: Option<WallNs>,
     /// Its duration, regardless of the wall clock.
     lasted_ns: u64,
     rx: MixCounts,
@@ -288,7 +289,7 @@ impl MixCollector {
         &mut self,
         tally: &Tally,
         kernel: KernelCounts,
-        wall: &Range<u64>,
+        wall: &Range<WallNs>,
         last: bool,
         nic: NicName,
     ) -> Option<Mix> {
@@ -321,12 +322,12 @@ mod tests {
         let mut tally = Tally::default();
         tally.rx.mix.arp_bytes = 60;
         let mut add = |start: u64, last| {
-            let wall = start * SECOND..(start + 1) * SECOND;
+            let wall = WallNs(start * SECOND)..WallNs((start + 1) * SECOND);
             mix.add(&tally, KernelCounts { errors: 1, ..KernelCounts::default() }, &wall, last, nic)
         };
         assert!((17..19).all(|second| add(second, false).is_none()));
         let first = add(19, false).unwrap();
-        assert_eq!((first.start_ns, first.interval_ns), (17 * SECOND, 3 * SECOND));
+        assert_eq!((first.start_ns, first.interval_ns), (WallNs(17 * SECOND), 3 * SECOND));
         assert_eq!((first.rx.arp_bytes, first.kernel.errors), (180, 3));
         assert!((20..29).all(|second| add(second, false).is_none()));
         assert_eq!(add(29, false).unwrap().rx.arp_bytes, 600);
@@ -336,6 +337,6 @@ mod tests {
         assert_eq!((stepped_back.rx.arp_bytes, stepped_back.interval_ns), (120, 2 * SECOND));
         assert!(add(5, false).is_none());
         let stepped_on = add(2 * 86_400, false).unwrap();
-        assert_eq!((stepped_on.start_ns, stepped_on.interval_ns), (5 * SECOND, 2 * SECOND));
+        assert_eq!((stepped_on.start_ns, stepped_on.interval_ns), (WallNs(5 * SECOND), 2 * SECOND));
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use settings::{Failures, InFull};
 use tokio::sync::watch;
+use wire::BootNs;
 use wire::id::NicName;
 use wire::message;
 
@@ -56,9 +57,9 @@ pub(super) struct Nics {
     /// Readers started so far.
     readers: usize,
     /// When the NICs may be listed again, boot time in nanoseconds.
-    dump_ns: u64,
+    dump_ns: BootNs,
     /// When a link speed was last read, boot time in nanoseconds, and the NIC.
-    speed_ns: u64,
+    speed_ns: BootNs,
     speed_of: u32,
     told: watch::Sender<message::Inventory>,
     /// Failures to read the kernel's counters.
@@ -85,8 +86,8 @@ impl Nics {
             closing: Vec::new(),
             memory: RingMemory::default(),
             readers: 0,
-            dump_ns: 0,
-            speed_ns: 0,
+            dump_ns: BootNs(0),
+            speed_ns: BootNs(0),
             speed_of: 0,
             told,
             unread: Failures::new(),
@@ -98,7 +99,7 @@ impl Nics {
     }
 
     /// Processes the kernel's events.
-    pub fn listen(&mut self, now_ns: u64) -> Result<(), InventoryError> {
+    pub fn listen(&mut self, now_ns: BootNs) -> Result<(), InventoryError> {
         let Self { watch, roster, open, .. } = self;
         watch.read(|event| roster.on_event(event));
         if roster.is_stale() && self.dump_ns <= now_ns {
@@ -110,16 +111,20 @@ impl Nics {
     }
 
     /// When something is due even without an event, boot time in nanoseconds.
-    pub fn due_ns(&self, now_ns: u64) -> u64 {
+    pub fn due_ns(&self, now_ns: BootNs) -> BootNs {
         let dump = self.roster.is_stale().then_some(self.dump_ns);
         let draining = self.closing.iter().any(|nic| !nic.is_drained());
         let drain = draining.then(|| now_ns.saturating_add(DRAIN_NS));
         let due = [self.roster.due_ns(), dump, drain];
-        due.into_iter().flatten().min().unwrap_or(u64::MAX)
+        due.into_iter().flatten().min().unwrap_or(BootNs::MAX)
     }
 
     /// Does the next action, if there is one. Fails if a NIC can't be captured, the first time.
-    pub fn step(&mut self, timeline: &Timeline, now_ns: u64) -> Option<Result<(), CaptureError>> {
+    pub fn step(
+        &mut self,
+        timeline: &Timeline,
+        now_ns: BootNs,
+    ) -> Option<Result<(), CaptureError>> {
         match self.roster.next(now_ns)? {
             Action::Open(link, stacked) => {
                 let index = link.index;
@@ -193,7 +198,7 @@ impl Nics {
     }
 
     /// Forgets NICs whose capture ended by `end_ns`, boot time.
-    pub fn forget(&mut self, end_ns: u64) {
+    pub fn forget(&mut self, end_ns: BootNs) {
         let ended = |nic: &mut NicCapture| nic.ended_ns().is_some_and(|end| end <= end_ns);
         self.closing.retain_mut(|nic| !ended(nic));
         self.open.retain(|_, nic| !ended(nic));
@@ -207,12 +212,12 @@ impl Nics {
 
     /// True once all packets of all NICs up to a boot time were counted, except those that the
     /// kernel still holds.
-    pub fn have_counted(&self, until_ns: u64) -> bool {
+    pub fn have_counted(&self, until_ns: BootNs) -> bool {
         self.open.values().chain(&self.closing).all(|nic| nic.has_counted(until_ns))
     }
 
     /// Reads the link speed of the next NIC in turn, if it is due.
-    fn read_speed(&mut self, now_ns: u64) {
+    fn read_speed(&mut self, now_ns: BootNs) {
         let pause_ns = SPEEDS_NS / u64::try_from(self.open.len().max(1)).unwrap_or(1);
         if now_ns < self.speed_ns.saturating_add(pause_ns) {
             return;
@@ -227,7 +232,7 @@ impl Nics {
     }
 
     /// Every NIC that may still produce samples, with the kernel's counters of it.
-    pub fn with_stats(&mut self, now_ns: u64) -> Vec<(&mut NicCapture, Option<LinkStats>)> {
+    pub fn with_stats(&mut self, now_ns: BootNs) -> Vec<(&mut NicCapture, Option<LinkStats>)> {
         self.read_speed(now_ns);
         let mut stats = self.read_stats(now_ns);
         let open = self.open.values_mut().map(|nic| {
@@ -246,7 +251,7 @@ impl Nics {
     /// The kernel's counters, by the index of the NIC. They come by name. If a name changed owner
     /// during the read, ignore it for both; the kernel reports such a change before the next one
     /// can be made.
-    fn read_stats(&mut self, now_ns: u64) -> HashMap<u32, LinkStats> {
+    fn read_stats(&mut self, now_ns: BootNs) -> HashMap<u32, LinkStats> {
         let indexes = self.open.keys().copied().chain(self.closing.iter().map(|it| it.link.index));
         let names: HashMap<u32, Option<NicName>> =
             indexes.map(|index| (index, self.roster.name(index))).collect();
@@ -281,12 +286,12 @@ impl Nics {
     }
 
     /// Ends every NIC, and returns the boot time at which the last one ended, nanoseconds.
-    pub fn end(&mut self, timeline: &Timeline) -> u64 {
+    pub fn end(&mut self, timeline: &Timeline) -> BootNs {
         for (_, mut nic) in std::mem::take(&mut self.open) {
             nic.stop(None);
             self.closing.push(nic);
         }
-        let mut end_ns = 0;
+        let mut end_ns = BootNs(0);
         for nic in &mut self.closing {
             end_ns = end_ns.max(loop {
                 if let Some(end) = nic.ended_ns() {

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
+use wire::{BootNs, WallNs};
+
 use crate::account::bank::SLOTS;
 use crate::account::clock::{Offset, WallReading};
 use crate::account::interval::Schedule;
@@ -20,7 +22,7 @@ pub struct Timeline {
     /// How much longer to wait for a reader that has fallen behind.
     patience_ns: u64,
     /// Since when a reader has been behind.
-    behind_since_ns: Option<u64>,
+    behind_since_ns: Option<BootNs>,
     /// The oldest slot that was not taken yet.
     next: u64,
     /// Wall clock minus boot-time clock as of now.
@@ -37,7 +39,7 @@ pub struct DueSlots {
     /// The slots.
     pub slots: Range<u64>,
     /// The boot time that they cover.
-    pub bounds: Range<u64>,
+    pub bounds: Range<BootNs>,
     /// The wall clock was stepped: what follows is dated by its new time.
     pub stepped: bool,
 }
@@ -80,7 +82,7 @@ impl Timeline {
 
     /// When the next slot can be taken.
     #[must_use]
-    pub const fn due_ns(&self) -> u64 {
+    pub fn due_ns(&self) -> BootNs {
         self.schedule.bounds(self.next).end.saturating_add(self.hold_ns)
     }
 
@@ -105,7 +107,11 @@ impl Timeline {
     /// behind: after a pause of the whole process it has had no time at all until then. After
     /// standing still for so long that slots could have come round, all that are due are taken
     /// together.
-    pub fn take(&mut self, now_ns: u64, has_counted: impl FnOnce(u64) -> bool) -> Option<DueSlots> {
+    pub fn take(
+        &mut self,
+        now_ns: BootNs,
+        has_counted: impl FnOnce(BootNs) -> bool,
+    ) -> Option<DueSlots> {
         if now_ns < self.due_ns() {
             return None;
         }
@@ -119,7 +125,7 @@ impl Timeline {
     }
 
     /// Like [`Timeline::take`], when all packets up to `end_ns` are known to be counted.
-    pub fn take_ended(&mut self, end_ns: u64) -> Option<DueSlots> {
+    pub fn take_ended(&mut self, end_ns: BootNs) -> Option<DueSlots> {
         if end_ns < self.schedule.bounds(self.next).end {
             return None;
         }
@@ -127,13 +133,13 @@ impl Timeline {
     }
 
     /// The slot up to which ended slots are taken at once.
-    fn ended(&self, end_ns: u64) -> u64 {
+    fn ended(&self, end_ns: BootNs) -> u64 {
         let open = self.schedule.slot_of(end_ns);
         if open >= self.next + SLOTS / 2 { open } else { self.next + 1 }
     }
 
     /// All slots that are left, up to the last one, which ends at `end_ns`.
-    pub fn take_rest(&mut self, end_ns: u64) -> DueSlots {
+    pub fn take_rest(&mut self, end_ns: BootNs) -> DueSlots {
         let until = self.schedule.slot_of(end_ns).max(self.next) + 1;
         let mut span = self.take_until(until);
         span.bounds.end = end_ns.max(span.bounds.start + 1);
@@ -156,7 +162,7 @@ impl Timeline {
     /// The wall time of a boot time within the slots that were just taken, nanoseconds since
     /// 1970 (UTC).
     #[must_use]
-    pub fn wall_ns(&self, boot_ns: u64) -> u64 {
+    pub fn wall_ns(&self, boot_ns: BootNs) -> WallNs {
         let slot = self.schedule.slot_of(boot_ns);
         let anchor = self.anchors.iter().rev().find(|(first, _)| *first <= slot);
         anchor
@@ -174,11 +180,11 @@ mod tests {
     const INTERVAL: u64 = 500 * MS;
     const HOLD: u64 = 20 * MS;
     /// A boot time and the wall time that belongs to it, both at the start of a slot.
-    const BOOT: u64 = 1000 * INTERVAL;
-    const WALL: u64 = 4_000_000 * INTERVAL;
+    const BOOT: BootNs = BootNs(1000 * INTERVAL);
+    const WALL: WallNs = WallNs(4_000_000 * INTERVAL);
 
-    fn reading(boot_ns: u64, stepped_by: i64) -> WallReading {
-        let wall_ns = (WALL - BOOT + boot_ns).saturating_add_signed(stepped_by);
+    fn reading(boot_ns: BootNs, stepped_by: i64) -> WallReading {
+        let wall_ns = (WALL + (boot_ns - BOOT)).saturating_add_signed(stepped_by);
         WallReading { before_ns: boot_ns, wall_ns, after_ns: boot_ns }
     }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use wire::BootNs;
 use wire::frame::{KernelCounts, flags};
 
 use crate::account::bank::Tally;
@@ -122,7 +123,7 @@ pub struct Reconciliation {
     first: Option<[u64; 2]>,
     /// Readings, each with the time at which it was made, that may include packets that reach the
     /// tap later.
-    recent: VecDeque<(u64, [u64; 2])>,
+    recent: VecDeque<(BootNs, [u64; 2])>,
     /// The latest reading whose packets have all reached the tap.
     complete: Option<[u64; 2]>,
 }
@@ -134,8 +135,8 @@ impl Reconciliation {
         &mut self,
         tally: &Tally,
         added: Option<KernelCounts>,
-        end_ns: u64,
-        now_ns: u64,
+        end_ns: BootNs,
+        now_ns: BootNs,
         lost: u64,
     ) -> Verdict {
         for ((captured, wire), traffic) in self.counted.iter_mut().zip([&tally.rx, &tally.tx]) {
@@ -150,7 +151,7 @@ impl Reconciliation {
         }
         let first = *self.first.get_or_insert(self.most);
         while let Some((by_ns, reading)) = self.recent.front()
-            && by_ns + IN_FLIGHT_NS <= end_ns
+            && *by_ns + IN_FLIGHT_NS <= end_ns
         {
             self.complete = Some(*reading);
             self.recent.pop_front();
@@ -218,7 +219,7 @@ mod tests {
         let add = |&(captured, wire, kernel): &(u64, u64, u64)| {
             end += SECOND;
             let (tally, kernel) = rx(captured, wire, kernel);
-            reconciliation.add(&tally, kernel, end, end + 20_000_000, 0)
+            reconciliation.add(&tally, kernel, BootNs(end), BootNs(end + 20_000_000), 0)
         };
         intervals.iter().map(add).collect()
     }
@@ -242,8 +243,14 @@ mod tests {
     fn where_the_kernel_says_nothing_nothing_is_said() {
         let mut reconciliation = Reconciliation::default();
         let (tally, _) = rx(5, 5, 0);
-        assert_eq!(reconciliation.add(&tally, None, SECOND, SECOND, 0), Verdict::Unknown);
-        assert_eq!(reconciliation.add(&tally, None, SECOND, SECOND, 2), Verdict::RingLost(2));
+        assert_eq!(
+            reconciliation.add(&tally, None, BootNs(SECOND), BootNs(SECOND), 0),
+            Verdict::Unknown
+        );
+        assert_eq!(
+            reconciliation.add(&tally, None, BootNs(SECOND), BootNs(SECOND), 2),
+            Verdict::RingLost(2)
+        );
     }
 
     #[test]

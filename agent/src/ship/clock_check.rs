@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
+use wire::WallNs;
 use wire::certificate::utc;
 
 /// Probes that must agree before a warning: a single one may have been delayed.
@@ -39,8 +40,8 @@ impl ClockCheck {
     /// this host's, with the connection's round-trip time.
     pub fn on_probe(
         &mut self,
-        asked_ns: u64,
-        arrived_ns: u64,
+        asked_ns: WallNs,
+        arrived_ns: WallNs,
         rtt: Duration,
     ) -> Option<ClockVerdict> {
         let rtt_ns = u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX);
@@ -60,7 +61,7 @@ impl ClockCheck {
 
 /// Describes how far this host's clock is from the collector's; both in nanoseconds since 1970.
 #[must_use]
-pub fn difference(here_ns: u64, there_ns: u64) -> String {
+pub fn difference(here_ns: WallNs, there_ns: WallNs) -> String {
     let by = Duration::from_nanos(here_ns.abs_diff(there_ns));
     // Rounded, so that the text doesn't change with every probe.
     let by = if by.as_secs() < 120 {
@@ -69,7 +70,7 @@ pub fn difference(here_ns: u64, there_ns: u64) -> String {
         format!("{} min", by.as_secs() / 60)
     };
     let way = if here_ns > there_ns { "ahead of" } else { "behind" };
-    let time = |ns| utc(UnixTime::since_unix_epoch(Duration::from_nanos(ns)));
+    let time = |at: WallNs| utc(UnixTime::since_unix_epoch(Duration::from_nanos(at.get())));
     format!(
         "this host's clock is {by} {way} the collector's: {} here, {} there; check the clocks of \
          both (timedatectl, chronyc tracking)",
@@ -91,7 +92,7 @@ mod tests {
         let mut check = ClockCheck::new(500 * MS);
         let mut probe = |ahead_ms: i64| {
             let arrived = (NOW + 10 * MS).saturating_add_signed(ahead_ms * MS.cast_signed());
-            check.on_probe(NOW, arrived, RTT)
+            check.on_probe(WallNs(NOW), WallNs(arrived), RTT)
         };
         assert_eq!(probe(0), None);
         assert_eq!(probe(3000), None, "one probe may have been late");
@@ -109,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_years_off_is_no_number_of_seconds() {
-        let text = difference(0, 20 * 365 * 86_400_000 * MS);
+        let text = difference(WallNs(0), WallNs(20 * 365 * 86_400_000 * MS));
         assert!(text.contains("10512000 min behind"), "{text}");
     }
 }

@@ -11,6 +11,8 @@ use futures_util::FutureExt;
 use quinn::{Connection, SendStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
+use wire::Seq;
+use wire::WallNs;
 use wire::delivery::Sender;
 use wire::id::SessionId;
 use wire::message::{
@@ -196,7 +198,7 @@ impl Delivery {
         }
         for (spooled, sender) in &mut self.sessions {
             let found = committed.iter().find(|state| state.session == spooled.session);
-            sender.on_connected(found.map_or(0, |state| state.seq));
+            sender.on_connected(found.map_or(Seq(0), |state| state.seq));
         }
         self.forget_done();
         // Before any live frame that may be kept.
@@ -322,7 +324,7 @@ impl Delivery {
         let session = |(it, _): &(SpooledSession, Sender)| Session {
             session: it.session,
             // The clock may be wrong.
-            started_ns: it.started_ns.min(NUMBER_MAX),
+            started_ns: it.started_ns.min(WallNs(NUMBER_MAX)),
         };
         Message::Hello(Hello {
             sessions: self.sessions.iter().map(session).collect(),
@@ -332,7 +334,7 @@ impl Delivery {
     }
 
     /// Registers a new record. Returns it if it should be sent live.
-    fn on_event(&mut self, event: Option<RecorderEvent>) -> Option<(Record, u64)> {
+    fn on_event(&mut self, event: Option<RecorderEvent>) -> Option<(Record, Seq)> {
         let now = self.started.elapsed();
         let (spooled, running) = self.sessions.last_mut()?;
         match event {
@@ -358,7 +360,7 @@ impl Delivery {
         None
     }
 
-    fn send_live(&mut self, connection: &Connection, record: Record, seq: u64) {
+    fn send_live(&mut self, connection: &Connection, record: Record, seq: Seq) {
         let fits = connection.max_datagram_size().is_some_and(|max| record.frame.len() <= max);
         // If the connection can't take it now, the window sends it again.
         if (!fits || connection.send_datagram(Bytes::from(record.frame)).is_err())
@@ -393,7 +395,7 @@ impl Delivery {
 
     /// Answers a probe, and warns once if the clocks differ.
     fn answer_probe(&mut self, probe: Probe, rtt: Duration) -> Message {
-        let (asked_ns, now_ns) = (probe.asked_ns, clocks::wall_ns().min(NUMBER_MAX));
+        let (asked_ns, now_ns) = (probe.asked_ns, clocks::wall_ns().min(WallNs(NUMBER_MAX)));
         match self.clock.on_probe(asked_ns, now_ns, rtt) {
             Some(ClockVerdict::Differ(how)) => {
                 tracing::warn!("{how}; samples are dated by this one")

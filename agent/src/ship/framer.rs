@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use wire::codec::frame_len;
 use wire::frame::{Frame, Mix, SAMPLES_MAX, Sample};
 use wire::id::{NicName, SessionId};
+use wire::{Seq, WallNs};
 
 /// Longest frame that is sent as a datagram, bytes. QUIC starts with packets of 1,200 bytes
 /// (RFC 9000, section 14) of which a datagram leaves about 40 to headers and tags.
@@ -15,11 +16,11 @@ pub const FRAME_LEN: usize = 1150;
 #[derive(Debug)]
 pub struct Framer {
     session: SessionId,
-    last_seq: u64,
+    last_seq: Seq,
     /// Length of a report, nanoseconds.
     report_ns: u64,
     /// When the report that is being collected is due, nanoseconds since 1970.
-    due_ns: Option<u64>,
+    due_ns: Option<WallNs>,
     samples: Vec<Sample>,
     mixes: Vec<Mix>,
 }
@@ -28,7 +29,7 @@ impl Framer {
     /// Starts a session, of which `last_seq` records are made already. A report covers
     /// `report_ns` nanoseconds.
     #[must_use]
-    pub const fn new(session: SessionId, last_seq: u64, report_ns: u64) -> Self {
+    pub const fn new(session: SessionId, last_seq: Seq, report_ns: u64) -> Self {
         Self { session, last_seq, report_ns, due_ns: None, samples: Vec::new(), mixes: Vec::new() }
     }
 
@@ -113,7 +114,7 @@ mod tests {
         (0..nics)
             .map(|nic| Sample {
                 nic: NicName::new(&format!("eth{nic}")).unwrap(),
-                start_ns: n * 500 * MS,
+                start_ns: WallNs(n * 500 * MS),
                 interval_ns: 500 * MS,
                 ..Sample::default()
             })
@@ -122,32 +123,32 @@ mod tests {
 
     #[test]
     fn a_report_holds_the_intervals_of_its_time() {
-        let mut framer = Framer::new(SessionId::new(7), 0, 1000 * MS);
+        let mut framer = Framer::new(SessionId::new(7), Seq(0), 1000 * MS);
         assert_eq!(framer.add(interval(0, 1), vec![]), []);
         let frames = framer.add(interval(1, 1), vec![]);
         assert_eq!(frames.len(), 1);
         assert_eq!(
             (frames[0].session.get(), frames[0].first_seq, frames[0].samples.len()),
-            (7, 1, 2)
+            (7, Seq(1), 2)
         );
         assert_eq!(framer.add(interval(2, 1), vec![]), []);
-        assert_eq!(framer.finish()[0].first_seq, 2);
+        assert_eq!(framer.finish()[0].first_seq, Seq(2));
         assert_eq!(framer.finish(), []);
     }
 
     #[test]
     fn what_fits_no_datagram_is_split_and_nothing_is_lost() {
-        let mut framer = Framer::new(SessionId::new(7), 0, 500 * MS);
+        let mut framer = Framer::new(SessionId::new(7), Seq(0), 500 * MS);
         let mix = |n: usize| Mix {
             nic: NicName::new(&format!("eth{n}")).unwrap(),
-            start_ns: 0,
+            start_ns: WallNs(0),
             interval_ns: 10_000 * MS,
             ..Mix::default()
         };
         let frames = framer.add(interval(0, 100), (0..100).map(mix).collect());
         assert!(frames.len() > 30);
         for (n, frame) in (1..).zip(&frames) {
-            assert_eq!((frame.first_seq, frame.last_seq), (n, n));
+            assert_eq!((frame.first_seq, frame.last_seq), (Seq(n), Seq(n)));
             assert!(wire::codec::encode_frame(frame).unwrap().len() <= FRAME_LEN);
         }
         assert_eq!(frames.iter().map(|frame| frame.samples.len()).sum::<usize>(), 100);
@@ -156,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_host_that_slept_for_days_makes_records_that_can_be_read_back() {
-        let mut framer = Framer::new(SessionId::new(7), 0, 1000 * MS);
+        let mut framer = Framer::new(SessionId::new(7), Seq(0), 1000 * MS);
         let hours = 3_600_000 * MS;
         let mut slept = interval(4, 3);
         slept.iter_mut().for_each(|sample| sample.interval_ns = 100 * hours);
@@ -169,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_clock_stepped_back_holds_no_report() {
-        let mut framer = Framer::new(SessionId::new(7), 0, 1000 * MS);
+        let mut framer = Framer::new(SessionId::new(7), Seq(0), 1000 * MS);
         assert_eq!(framer.add(interval(100, 1), vec![]), []);
         assert_eq!(framer.add(interval(10, 1), vec![]).len(), 1);
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, never, select, tick};
 use settings::InFull;
 use tokio::sync::{mpsc, oneshot};
+use wire::Seq;
 use wire::delivery::StoredProgress;
 use wire::frame::Frame;
 use wire::id::SessionId;
@@ -48,7 +49,7 @@ pub enum RecorderEvent {
     /// A record of a session, the running one, is in the spool.
     Made(SessionId, Record),
     /// A session, the running one, ends with this number.
-    Finished(SessionId, u64),
+    Finished(SessionId, Seq),
 }
 
 /// The recorder's config.
@@ -57,7 +58,7 @@ pub struct RecorderConfig {
     /// The running session.
     pub session: SessionId,
     /// Number of its newest record.
-    pub last_seq: u64,
+    pub last_seq: Seq,
     /// Length of a report.
     pub report_interval: Duration,
     /// How often to sync to disk, against power loss.
@@ -84,7 +85,7 @@ pub fn start(
         events,
         pending: VecDeque::new(),
         failing: None,
-        last_seq: 0,
+        last_seq: Seq(0),
     };
     let fsync = config.fsync_interval;
     std::thread::Builder::new().name("spool".into()).spawn(move || {
@@ -104,7 +105,7 @@ struct Recorder {
     pending: VecDeque<Frame>,
     /// Since when the spool fails.
     failing: Option<Instant>,
-    last_seq: u64,
+    last_seq: Seq,
 }
 
 impl Recorder {
@@ -224,7 +225,7 @@ impl Recorder {
         // If no random number is available, any id will do.
         let forked = self
             .spool
-            .fork(told, || SessionId::new(getrandom::u64().unwrap_or_else(|_| wall_ns())))?;
+            .fork(told, || SessionId::new(getrandom::u64().unwrap_or_else(|_| wall_ns().get())))?;
         let running = self.session;
         for it in forked.iter().filter(|it| it.before == running) {
             self.session = it.session.session;

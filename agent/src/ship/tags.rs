@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use quinn::Connection;
 use settings::{InFull, SharedFailures, words};
 use tokio::time::{sleep, timeout};
+use wire::BootNs;
 use wire::message::{Message, NUMBER_MAX, Tags};
 use wire::tag::TagSet;
 
@@ -25,7 +26,7 @@ pub struct HeldTags {
     /// The tags.
     pub tags: TagSet,
     /// The boot clock when they were read from the config, nanoseconds.
-    pub since_ns: u64,
+    pub since_ns: BootNs,
 }
 
 impl PartialEq for HeldTags {
@@ -38,8 +39,8 @@ impl PartialEq for HeldTags {
 impl Eq for HeldTags {}
 
 impl HeldTags {
-    fn message(&self, now_ns: u64) -> Message {
-        let age_ns = now_ns.saturating_sub(self.since_ns).min(NUMBER_MAX);
+    fn message(&self, now_ns: BootNs) -> Message {
+        let age_ns = now_ns.saturating_since(self.since_ns).min(NUMBER_MAX);
         Message::Tags(Tags::of(&self.tags, age_ns))
     }
 }
@@ -116,12 +117,15 @@ mod tests {
 
     #[test]
     fn the_age_is_a_length_of_the_boot_clock_whatever_it_says() {
-        let held = HeldTags { tags: TagSet::default(), since_ns: 7 };
+        let held = HeldTags { tags: TagSet::default(), since_ns: BootNs(7) };
         let age = |now_ns| match held.message(now_ns) {
             Message::Tags(tags) => tags.age_ns,
             other => panic!("{other:?}"),
         };
-        assert_eq!((age(7), age(5_000_000_007), age(1)), (0, 5_000_000_000, 0));
-        assert_eq!(held, HeldTags { since_ns: 99, ..HeldTags::default() });
+        assert_eq!(
+            (age(BootNs(7)), age(BootNs(5_000_000_007)), age(BootNs(1))),
+            (0, 5_000_000_000, 0)
+        );
+        assert_eq!(held, HeldTags { since_ns: BootNs(99), ..HeldTags::default() });
     }
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use wire::WallNs;
 use wire::frame::{Counts, KernelCounts, Mix, MixCounts, Sample, flags};
 
 use super::totals::WatchSums;
@@ -111,7 +112,7 @@ fn mix(mix: &MixCounts) -> Value {
 }
 
 /// RFC 3339, in UTC.
-fn time(ns: u64) -> String {
-    Timestamp::from_nanosecond(i128::from(ns))
-        .map_or_else(|_| ns.to_string(), |time| format!("{time:.9}"))
+fn time(at: WallNs) -> String {
+    Timestamp::from_nanosecond(i128::from(at.get()))
+        .map_or_else(|_| at.to_string(), |time| format!("{time:.9}"))
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use settings::Foreign;
 use settings::units::{bits_per_second, bytes, count};
+use wire::WallNs;
 use wire::frame::{Counts, MixCounts, SIZE_CLASS_MAX, Sample};
 
 use super::totals::WatchSums;
@@ -146,7 +147,7 @@ fn direction(counts: &Counts, interval_ns: u64) -> String {
 }
 
 /// The time of day where the user is.
-fn local_time(ns: u64) -> String {
-    let time = Timestamp::from_nanosecond(i128::from(ns)).unwrap_or(Timestamp::UNIX_EPOCH);
+fn local_time(at: WallNs) -> String {
+    let time = Timestamp::from_nanosecond(i128::from(at.get())).unwrap_or(Timestamp::UNIX_EPOCH);
     time.to_zoned_datetime(TimeZone::system()).strftime("%H:%M:%S.%3f").to_string()
 }

@@ -11,13 +11,14 @@ use agent::ship::recorder::{self, RecorderConfig};
 use agent::ship::spool::{Now, Spool, SpoolLimits};
 use crossbeam_channel::unbounded;
 use tokio::sync::{mpsc, watch};
+use wire::WallNs;
 use wire::frame::{Counts, Sample};
 use wire::id::{NicName, SessionId};
 use wire::message::Inventory;
 
 pub const SECOND: u64 = 1_000_000_000;
 pub const SESSION: SessionId = SessionId::new(0xf0_4c);
-pub const START: u64 = 1_790_000_000 * SECOND;
+pub const START: WallNs = WallNs(1_790_000_000 * SECOND);
 
 /// The agent, with its complete state.
 pub struct Made {

@@ -13,6 +13,7 @@ use agent::sampler::verdict::Verdict;
 
 use crate::support::{Elsewhere, PACKET_LEN, Watched, config, send, sent_by_ip};
 use testbed::{in_namespace, sh, wait_until};
+use wire::BootNs;
 
 #[test]
 fn two_hundred_nics_that_come_at_once_are_all_captured_in_bounded_memory() {
@@ -91,7 +92,7 @@ fn events_that_overrun_the_socket_are_made_up_for_by_one_dump() {
     read(&mut roster);
     assert!(!roster.is_stale(), "later events need no other dump");
     assert_eq!(overruns, 1);
-    let opened = std::iter::from_fn(|| roster.next(0));
+    let opened = std::iter::from_fn(|| roster.next(BootNs(0)));
     assert_eq!(opened.filter(|action| matches!(action, Action::Open(..))).count(), 300);
 }
 

@@ -7,6 +7,7 @@ use settings::InFull;
 use wire::frame::Gap;
 use wire::id::SessionId;
 use wire::message::Committed;
+use wire::{BootNs, Seq, WallNs};
 
 use crate::support::{
     SECOND, SESSION, append, at, bytes, decoded, frame, limits, open, range, read_all,
@@ -17,7 +18,7 @@ fn what_was_written_is_there_after_a_kill() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spool.db");
     let mut spool = open(&path, limits());
-    spool.begin(SESSION, Now { wall_ns: 7, boot_ns: 0, ..Now::default() }).unwrap();
+    spool.begin(SESSION, Now { wall_ns: WallNs(7), boot_ns: BootNs(0), ..Now::default() }).unwrap();
     append(&mut spool, 1..=50);
     // No clean stop: copy the file as a kill would leave it.
     let killed = directory.path().join("killed.db");
@@ -27,8 +28,8 @@ fn what_was_written_is_there_after_a_kill() {
     let mut spool = open(&killed, limits());
     let sessions = spool.sessions(SessionId::new(0)).unwrap();
     assert_eq!(sessions.len(), 1);
-    assert_eq!((sessions[0].session, sessions[0].started_ns), (SESSION, 7));
-    assert_eq!((sessions[0].last_seq, sessions[0].committed_seq), (50, 0));
+    assert_eq!((sessions[0].session, sessions[0].started_ns), (SESSION, WallNs(7)));
+    assert_eq!((sessions[0].last_seq, sessions[0].committed_seq), (Seq(50), Seq(0)));
     let frames = read_all(&mut spool, 50);
     assert_eq!(frames, (1..=50).map(frame).collect::<Vec<_>>());
 }
@@ -49,16 +50,16 @@ fn committed_records_are_kept_a_while_and_then_forgotten() {
     let mut spool = open(&directory.path().join("spool.db"), limits());
     spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=10);
-    spool.on_committed(Committed { session: SESSION, seq: 6 }, 100 * SECOND).unwrap();
-    spool.maintain(SESSION, 699 * SECOND).unwrap();
+    spool.on_committed(Committed { session: SESSION, seq: Seq(6) }, BootNs(100 * SECOND)).unwrap();
+    spool.maintain(SESSION, BootNs(699 * SECOND)).unwrap();
     assert_eq!(
         read_all(&mut spool, 10).len(),
         10,
         "records are kept for a database that falls back"
     );
-    spool.maintain(SESSION, 701 * SECOND).unwrap();
+    spool.maintain(SESSION, BootNs(701 * SECOND)).unwrap();
     let frames = read_all(&mut spool, 10);
-    assert_eq!((frames[0].last_seq, frames[0].gap), (6, Gap::Forgotten as u8));
+    assert_eq!((frames[0].last_seq, frames[0].gap), (Seq(6), Gap::Forgotten as u8));
     assert_eq!(frames[1..], (7..=10).map(frame).collect::<Vec<_>>());
 }
 
@@ -68,11 +69,11 @@ fn a_database_that_fell_back_makes_later_commits_void() {
     let mut spool = open(&directory.path().join("spool.db"), limits());
     spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=10);
-    spool.on_committed(Committed { session: SESSION, seq: 9 }, 100 * SECOND).unwrap();
-    spool.on_welcome(&[Committed { session: SESSION, seq: 2 }], 200 * SECOND).unwrap();
-    spool.maintain(SESSION, 750 * SECOND).unwrap();
+    spool.on_committed(Committed { session: SESSION, seq: Seq(9) }, BootNs(100 * SECOND)).unwrap();
+    spool.on_welcome(&[Committed { session: SESSION, seq: Seq(2) }], BootNs(200 * SECOND)).unwrap();
+    spool.maintain(SESSION, BootNs(750 * SECOND)).unwrap();
     assert_eq!(read_all(&mut spool, 10).len(), 10);
-    assert_eq!(spool.sessions(SESSION).unwrap()[0].committed_seq, 2);
+    assert_eq!(spool.sessions(SESSION).unwrap()[0].committed_seq, Seq(2));
 }
 
 #[test]
@@ -81,9 +82,9 @@ fn a_session_is_gone_once_all_of_it_is_committed_and_forgotten() {
     let mut spool = open(&directory.path().join("spool.db"), limits());
     spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=3);
-    spool.on_committed(Committed { session: SESSION, seq: 3 }, 0).unwrap();
+    spool.on_committed(Committed { session: SESSION, seq: Seq(3) }, BootNs(0)).unwrap();
     assert_eq!(spool.sessions(SessionId::new(1)).unwrap(), [], "nothing to deliver");
-    spool.maintain(SessionId::new(1), 700 * SECOND).unwrap();
+    spool.maintain(SessionId::new(1), BootNs(700 * SECOND)).unwrap();
     assert_eq!(spool.sessions(SESSION).unwrap(), [], "not even as the running one");
 }
 
@@ -96,9 +97,9 @@ fn a_full_spool_coarsens_and_conserves_the_sums() {
     spool.begin(SESSION, Now::default()).unwrap();
     let last = 20_000;
     for seq in 1..=last {
-        spool.append(&[frame(seq)], seq * SECOND).unwrap();
+        spool.append(&[frame(seq)], BootNs(seq * SECOND)).unwrap();
         if seq % 500 == 0 {
-            spool.maintain(SESSION, seq * SECOND).unwrap();
+            spool.maintain(SESSION, BootNs(seq * SECOND)).unwrap();
         }
     }
     let frames = read_all(&mut spool, last);
@@ -119,14 +120,16 @@ fn a_record_that_was_sent_keeps_its_bounds_until_the_next_welcome() {
     append(&mut spool, 1..=100);
     spool.on_sent(SESSION, range(1, 40)).unwrap();
     spool.on_sent(SESSION, range(41, 60)).unwrap();
-    spool.maintain(SESSION, 100 * SECOND).unwrap();
+    spool.maintain(SESSION, BootNs(100 * SECOND)).unwrap();
     let frames = read_all(&mut spool, 100);
     assert_eq!(frames[..60], (1..=60).map(frame).collect::<Vec<_>>());
     assert_eq!(frames.len(), 61);
-    spool.on_welcome(&[Committed { session: SESSION, seq: 50 }], 100 * SECOND).unwrap();
-    spool.maintain(SESSION, 100 * SECOND).unwrap();
+    spool
+        .on_welcome(&[Committed { session: SESSION, seq: Seq(50) }], BootNs(100 * SECOND))
+        .unwrap();
+    spool.maintain(SESSION, BootNs(100 * SECOND)).unwrap();
     let frames = decoded(&spool.read(SESSION, range(51, 100), usize::MAX).unwrap());
-    assert_eq!((frames[0].first_seq, bytes(&frames)), (51, (51..=100).sum::<u64>()));
+    assert_eq!((frames[0].first_seq, bytes(&frames)), (Seq(51), (51..=100).sum::<u64>()));
 }
 
 #[test]
@@ -136,9 +139,9 @@ fn records_past_their_age_become_a_gap_with_exact_counts() {
     let mut spool = open(&directory.path().join("spool.db"), SpoolLimits { max_age, ..limits() });
     spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=200);
-    spool.maintain(SESSION, 200 * SECOND).unwrap();
+    spool.maintain(SESSION, BootNs(200 * SECOND)).unwrap();
     let frames = read_all(&mut spool, 200);
-    assert_eq!((frames[0].gap, frames[0].last_seq), (Gap::SpoolFull as u8, 99));
+    assert_eq!((frames[0].gap, frames[0].last_seq), (Gap::SpoolFull as u8, Seq(99)));
     assert_eq!(frames[0].samples[0].rx.bytes, (1..=99).sum::<u64>());
     assert_eq!(frames.len(), 102);
 }

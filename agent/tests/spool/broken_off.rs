@@ -4,6 +4,7 @@ use agent::ship::spool::{Now, Spool, SpoolLimits};
 use wire::frame::Gap;
 use wire::id::SessionId;
 use wire::message::Committed;
+use wire::{BootNs, Seq, WallNs};
 
 use crate::support::{
     SECOND, SESSION, append, at, bytes, decoded, frame, frame_of, limits, open, range, read_all,
@@ -16,26 +17,29 @@ fn the_next_run_begins_with_a_gap_from_the_last_sample_to_its_first() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spool.db");
     let mut spool = open(&path, limits());
-    assert_eq!(spool.begin(SESSION, Now::default()).unwrap(), 0, "nothing came before");
+    assert_eq!(spool.begin(SESSION, Now::default()).unwrap(), Seq(0), "nothing came before");
     append(&mut spool, 1..=10);
     drop(spool);
     let mut spool = open(&path, limits());
-    assert_eq!(spool.begin(NEXT, at(20 * SECOND)).unwrap(), 1);
+    assert_eq!(spool.begin(NEXT, at(20 * SECOND)).unwrap(), Seq(1));
     // Killed again before a record was written: the gap stays.
     drop(spool);
     let mut spool = open(&path, limits());
-    assert_eq!(spool.begin(SessionId::new(77 + 1), at(30 * SECOND)).unwrap(), 1);
-    spool.append(&[frame_of(SessionId::new(77 + 1), 2, 40)], 41 * SECOND).unwrap();
+    assert_eq!(spool.begin(SessionId::new(77 + 1), at(30 * SECOND)).unwrap(), Seq(1));
+    spool.append(&[frame_of(SessionId::new(77 + 1), 2, 40)], BootNs(41 * SECOND)).unwrap();
     let frames = decoded(&spool.read(SessionId::new(77 + 1), range(1, 2), usize::MAX).unwrap());
     assert_eq!((frames[0].gap, frames[0].samples.len()), (Gap::Unmeasured as u8, 1));
     let gap = frames[0].samples[0];
-    assert_eq!((gap.start_ns, gap.interval_ns, gap.rx.bytes), (11 * SECOND, 29 * SECOND, 0));
-    assert_eq!(spool.sessions(SessionId::new(77 + 1)).unwrap().last().unwrap().last_seq, 2);
+    assert_eq!(
+        (gap.start_ns, gap.interval_ns, gap.rx.bytes),
+        (WallNs(11 * SECOND), 29 * SECOND, 0)
+    );
+    assert_eq!(spool.sessions(SessionId::new(77 + 1)).unwrap().last().unwrap().last_seq, Seq(2));
     drop(spool);
     let mut spool = open(&path, limits());
     assert_eq!(
         spool.begin(SessionId::new(77 + 2), at(90 * SECOND)).unwrap(),
-        1,
+        Seq(1),
         "that one was broken off too"
     );
 }
@@ -64,7 +68,7 @@ fn a_spool_of_the_first_version_is_taken_over() {
     let mut spool = open(&path, limits());
     assert_eq!(
         spool.begin(NEXT, at(20 * SECOND)).unwrap(),
-        0,
+        Seq(0),
         "version 1 doesn't record how a run ended"
     );
     assert_eq!(read_all(&mut spool, 1), [frame(1)]);
@@ -80,7 +84,7 @@ fn a_run_that_ended_leaves_no_gap() {
     spool.end(SESSION).unwrap();
     drop(spool);
     let mut spool = open(&path, limits());
-    assert_eq!(spool.begin(NEXT, at(20 * SECOND)).unwrap(), 0);
+    assert_eq!(spool.begin(NEXT, at(20 * SECOND)).unwrap(), Seq(0));
 }
 
 /// A killed spool whose records up to 60 were sent, in either way.
@@ -88,7 +92,7 @@ fn sent_and_killed(path: &std::path::Path) -> Spool {
     let mut spool = open(path, limits());
     spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=50);
-    spool.on_welcome(&[Committed { session: SESSION, seq: 10 }], 50 * SECOND).unwrap();
+    spool.on_welcome(&[Committed { session: SESSION, seq: Seq(10) }], BootNs(50 * SECOND)).unwrap();
     // While connected, a record counts as sent once the backlog before it was sent.
     append(&mut spool, 51..=60);
     spool.on_sent(SESSION, range(11, 50)).unwrap();
@@ -102,11 +106,11 @@ fn sent_and_killed(path: &std::path::Path) -> Spool {
 fn what_was_sent_keeps_its_bounds_over_a_kill() {
     let directory = tempfile::tempdir().unwrap();
     let mut spool = sent_and_killed(&directory.path().join("spool.db"));
-    spool.maintain(SessionId::new(0), 100 * SECOND).unwrap();
+    spool.maintain(SessionId::new(0), BootNs(100 * SECOND)).unwrap();
     // The database may have any of the first 60.
     for committed in [10, 11, 35, 59, 60] {
         let frames = decoded(&spool.read(SESSION, range(committed + 1, 100), usize::MAX).unwrap());
-        assert_eq!(frames[0].first_seq, committed + 1);
+        assert_eq!(frames[0].first_seq, Seq(committed + 1));
         assert_eq!(bytes(&frames), (committed + 1..=100).sum::<u64>(), "after {committed}");
     }
     let frames = decoded(&spool.read(SESSION, range(11, 100), usize::MAX).unwrap());
@@ -121,10 +125,10 @@ fn a_commit_in_the_middle_of_a_record_is_no_dead_end() {
     let mut spool = open(&path, SpoolLimits { max_size: 1, ..limits() });
     spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=100);
-    spool.maintain(SessionId::new(0), 100 * SECOND).unwrap();
+    spool.maintain(SessionId::new(0), BootNs(100 * SECOND)).unwrap();
     assert_eq!(read_all(&mut spool, 100).len(), 1);
     // Another collector with its own database has committed a part of it.
     let frames = decoded(&spool.read(SESSION, range(31, 100), usize::MAX).unwrap());
-    assert_eq!((frames[0].first_seq, frames[0].last_seq), (31, 100));
+    assert_eq!((frames[0].first_seq, frames[0].last_seq), (Seq(31), Seq(100)));
     assert_eq!((frames[0].gap, frames.len()), (Gap::Forgotten as u8, 1));
 }

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use wire::frame::{Frame, Gap};
 use wire::id::SessionId;
 use wire::message::Committed;
+use wire::{BootNs, Seq, WallNs};
 
 use crate::support::{
     SECOND, SESSION, append, at, bytes, decoded, frame, frame_of, limits, open, range, read_all,
@@ -51,7 +52,7 @@ fn a_record_that_was_changed_becomes_a_gap_with_exact_counts() {
     drop(db);
     let mut spool = open(&path, limits());
     let frames = read_all(&mut spool, LAST);
-    assert_eq!((frames[99].gap, frames[99].first_seq), (Gap::SpoolDamaged as u8, 100));
+    assert_eq!((frames[99].gap, frames[99].first_seq), (Gap::SpoolDamaged as u8, Seq(100)));
     assert_eq!(bytes(&frames), (1..=LAST).sum::<u64>());
     assert_eq!(frames[100], frame(101));
 }
@@ -65,11 +66,14 @@ fn records_that_are_missing_become_a_gap_with_exact_counts() {
     let mut spool = open(&path, limits());
     // Read in pieces, as a window does.
     let piece = decoded(&spool.read(SESSION, range(1, 60), usize::MAX).unwrap());
-    assert_eq!((piece[49].first_seq, piece[49].last_seq), (50, 149));
+    assert_eq!((piece[49].first_seq, piece[49].last_seq), (Seq(50), Seq(149)));
     let frames = read_all(&mut spool, LAST);
     let gap = &frames[49];
     assert_eq!((gap.gap, gap.samples[0].rx.packets), (Gap::SpoolDamaged as u8, 100));
-    assert_eq!((gap.samples[0].start_ns, gap.samples[0].interval_ns), (50 * SECOND, 100 * SECOND));
+    assert_eq!(
+        (gap.samples[0].start_ns, gap.samples[0].interval_ns),
+        (WallNs(50 * SECOND), 100 * SECOND)
+    );
     assert_eq!(bytes(&frames), (1..=LAST).sum::<u64>());
 }
 
@@ -80,8 +84,10 @@ fn a_file_that_breaks_while_in_use_is_set_aside_and_the_session_goes_on() {
     let mut spool = open(&path, limits());
     spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=LAST);
-    spool.on_committed(Committed { session: SESSION, seq: 20 }, LAST * SECOND).unwrap();
-    let aside = spool.recover(7 * SECOND).unwrap();
+    spool
+        .on_committed(Committed { session: SESSION, seq: Seq(20) }, BootNs(LAST * SECOND))
+        .unwrap();
+    let aside = spool.recover(WallNs(7 * SECOND)).unwrap();
     assert!(aside.exists());
     let frames = decoded(&spool.read(SESSION, range(21, LAST), usize::MAX).unwrap());
     assert_eq!(frames, (21..=LAST).map(frame).collect::<Vec<_>>(), "all records are saved");
@@ -89,11 +95,14 @@ fn a_file_that_breaks_while_in_use_is_set_aside_and_the_session_goes_on() {
     for file in [&path, &path.with_extension("db-wal")] {
         std::fs::write(file, vec![b'x'; 8192]).unwrap();
     }
-    spool.recover(9 * SECOND).unwrap();
+    spool.recover(WallNs(9 * SECOND)).unwrap();
     append(&mut spool, LAST + 1..=LAST + 5);
     let frames = decoded(&spool.read(SESSION, range(21, LAST + 5), usize::MAX).unwrap());
     let gap = &frames[0];
-    assert_eq!((gap.first_seq, gap.last_seq, gap.gap), (21, LAST, Gap::SpoolDamaged as u8));
+    assert_eq!(
+        (gap.first_seq, gap.last_seq, gap.gap),
+        (Seq(21), Seq(LAST), Gap::SpoolDamaged as u8)
+    );
     assert_eq!(frames[1..], (LAST + 1..=LAST + 5).map(frame).collect::<Vec<_>>());
     assert!(!aside.exists(), "only one damaged file is kept");
 }
@@ -116,7 +125,11 @@ fn a_value_that_is_no_number_is_damage_and_keeps_no_agent_from_starting() {
         spool.begin(NEXT, at(400 * SECOND)).unwrap();
         let sessions = spool.sessions(NEXT).unwrap();
         let old = sessions.iter().find(|it| it.session == SESSION).unwrap();
-        assert_eq!(bytes(&read_all(&mut spool, old.last_seq)), (1..=LAST).sum::<u64>(), "{wrong}");
+        assert_eq!(
+            bytes(&read_all(&mut spool, old.last_seq.get())),
+            (1..=LAST).sum::<u64>(),
+            "{wrong}"
+        );
     }
 }
 
@@ -127,8 +140,8 @@ fn a_spool_of_which_nothing_is_left_is_told_of_by_the_next_session() {
     std::fs::write(&path, vec![b'x'; 8192]).unwrap();
     let (mut spool, aside) = Spool::open(&path, limits(), Now::default()).unwrap();
     assert!(aside.is_some());
-    assert_eq!(spool.begin(NEXT, Now::default()).unwrap(), 1);
-    spool.append(&[frame_of(NEXT, 2, 2)], 0).unwrap();
+    assert_eq!(spool.begin(NEXT, Now::default()).unwrap(), Seq(1));
+    spool.append(&[frame_of(NEXT, 2, 2)], BootNs(0)).unwrap();
     let frames = decoded(&spool.read(NEXT, range(1, 2), usize::MAX).unwrap());
     assert_eq!((frames[0].gap, frames[0].samples.len()), (Gap::SpoolDamaged as u8, 0));
 }
@@ -194,8 +207,8 @@ proptest! {
 
         let (mut spool, _) = Spool::open(&path, limits(), Now::default()).unwrap();
         let numbers = spool.begin(NEXT, at(400 * SECOND)).unwrap();
-        spool.append(&[frame_of(NEXT, numbers + 1, 400)], 400 * SECOND).unwrap();
-        let next = decoded(&spool.read(NEXT, range(1, numbers + 1), usize::MAX).unwrap());
+        spool.append(&[frame_of(NEXT, (numbers + 1).get(), 400)], BootNs(400 * SECOND)).unwrap();
+        let next = decoded(&spool.read(NEXT, range(1, (numbers + 1).get()), usize::MAX).unwrap());
         let sessions = spool.sessions(SessionId::new(0)).unwrap();
         let Some(old) = sessions.iter().find(|it| it.session == SESSION) else {
             // A damaged file that loses everything is reported. A file without records whose WAL SQLite
@@ -203,14 +216,14 @@ proptest! {
             prop_assert!(wal || next.iter().any(|frame| frame.gap == Gap::SpoolDamaged as u8));
             return Ok(());
         };
-        let frames = read_all(&mut spool, old.last_seq);
+        let frames = read_all(&mut spool, old.last_seq.get());
         // Every number's report is true, and sums match the totals.
         let last_sample = |frames: &[Frame]| frames.iter().flat_map(|it| &it.samples).last().copied();
         if let Some(sample) = last_sample(&frames) {
             prop_assert_eq!(bytes(&frames), sample.rx.total_bytes);
         }
         for sound in frames.iter().filter(|frame| frame.gap == 0) {
-            prop_assert_eq!(sound, &frame(sound.first_seq));
+            prop_assert_eq!(sound, &frame(sound.first_seq.get()));
         }
         // The run was killed: the next one always reports the unmeasured time.
         let unmeasured = next.iter().find(|frame| frame.gap == Gap::Unmeasured as u8);

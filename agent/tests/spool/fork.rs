@@ -8,6 +8,7 @@ use wire::delivery::StoredProgress;
 use wire::frame::{Frame, Gap};
 use wire::id::SessionId;
 use wire::message::{Committed, SeqRange};
+use wire::{BootNs, Seq};
 
 use crate::support::*;
 
@@ -22,13 +23,13 @@ fn spool(dir: &TempDir, last: u64) -> Spool {
 }
 
 fn committed(spool: &mut Spool, seq: u64) {
-    let told = Committed { session: SESSION, seq };
-    spool.on_welcome(&[told], 0).unwrap();
+    let told = Committed { session: SESSION, seq: Seq(seq) };
+    spool.on_welcome(&[told], BootNs(0)).unwrap();
     spool.on_disconnected();
 }
 
 const fn told(seq: u64, digest: Option<u64>) -> StoredProgress {
-    StoredProgress { session: SESSION, seq, digest }
+    StoredProgress { session: SESSION, seq: Seq(seq), digest }
 }
 
 fn fork(spool: &mut Spool, told: StoredProgress) -> Vec<Forked> {
@@ -40,9 +41,9 @@ fn new_records(spool: &mut Spool, last: u64) -> Vec<Frame> {
     let frames = decoded(&spool.read(NEW, range(1, last), usize::MAX).unwrap());
     let mut next = 1;
     for frame in &frames {
-        assert_eq!((frame.session, frame.first_seq), (NEW, next));
+        assert_eq!((frame.session, frame.first_seq), (NEW, Seq(next)));
         assert_eq!(frame.check(), Ok(()));
-        next = frame.last_seq + 1;
+        next = (frame.last_seq + 1).get();
     }
     assert_eq!(next, last + 1);
     frames
@@ -74,18 +75,18 @@ fn disputed_records_become_a_gap_with_exact_counts_and_the_rest_follows() {
     assert_eq!(forked.len(), 1);
     let Forked { before, session, lowered, disputed } = forked[0];
     assert_eq!((before, session.session, lowered, disputed), (SESSION, NEW, 20, 15));
-    assert_eq!((session.last_seq, session.committed_seq), (30, 0));
+    assert_eq!((session.last_seq, session.committed_seq), (Seq(30), Seq(0)));
     let frames = new_records(&mut spool, 30);
-    assert_eq!((frames[0].last_seq, frames[0].gap), (15, Gap::Forked as u8));
+    assert_eq!((frames[0].last_seq, frames[0].gap), (Seq(15), Gap::Forked as u8));
     assert_eq!(bytes(&frames[..1]), (21..=35).sum::<u64>());
     assert!(frames[1..].iter().all(|frame| frame.gap == 0));
     assert_eq!(bytes(&frames[1..]), (36..=50).sum::<u64>());
     // The session continues, and the old one has nothing left to deliver.
     let sessions = spool.sessions(NEW).unwrap();
     assert_eq!(sessions, [session]);
-    spool.append(&[frame_of(NEW, 31, 51)], 51 * SECOND).unwrap();
-    assert_eq!(spool.sessions(NEW).unwrap()[0].last_seq, 31);
-    assert_eq!(fork(&mut spool, StoredProgress { session: NEW, seq: 0, digest: None }), []);
+    spool.append(&[frame_of(NEW, 31, 51)], BootNs(51 * SECOND)).unwrap();
+    assert_eq!(spool.sessions(NEW).unwrap()[0].last_seq, Seq(31));
+    assert_eq!(fork(&mut spool, StoredProgress { session: NEW, seq: Seq(0), digest: None }), []);
 }
 
 #[test]
@@ -108,7 +109,7 @@ fn without_anything_in_dispute_a_gap_of_one_number_says_that_it_is_a_fork() {
     assert_eq!((forked[0].lowered, forked[0].disputed), (49, 0));
     let frames = new_records(&mut spool, 1);
     assert_eq!((frames[0].gap, frames[0].samples.len()), (Gap::Forked as u8, 0));
-    spool.append(&[frame_of(NEW, 2, 51)], 51 * SECOND).unwrap();
+    spool.append(&[frame_of(NEW, 2, 51)], BootNs(51 * SECOND)).unwrap();
     assert_eq!(new_records(&mut spool, 2)[1].samples, frame(51).samples);
 }
 
@@ -117,8 +118,8 @@ fn a_session_of_which_nothing_is_written_just_gets_another_id() {
     let dir = tempfile::tempdir().unwrap();
     let mut spool = spool(&dir, 0);
     let forked = fork(&mut spool, told(9, Some(other(9))));
-    assert_eq!((forked[0].lowered, forked[0].session.last_seq), (0, 0));
-    spool.append(&[frame_of(NEW, 1, 1)], SECOND).unwrap();
+    assert_eq!((forked[0].lowered, forked[0].session.last_seq), (0, Seq(0)));
+    spool.append(&[frame_of(NEW, 1, 1)], BootNs(SECOND)).unwrap();
     assert_eq!(new_records(&mut spool, 1).len(), 1);
 }
 
@@ -128,13 +129,13 @@ fn a_power_loss_that_took_the_newest_records_is_no_fork() {
     let mut first = spool(&dir, 20);
     committed(&mut first, 20);
     // Everything was sent when made; the last records never reached the disk.
-    first.on_welcome(&[Committed { session: SESSION, seq: 20 }], 0).unwrap();
+    first.on_welcome(&[Committed { session: SESSION, seq: Seq(20) }], BootNs(0)).unwrap();
     append(&mut first, 21..=30);
     drop(first);
     let mut next = open(&dir.path().join("spool.sqlite"), limits());
     let begun = next.begin(SessionId::new(5), at(0)).unwrap();
     assert_eq!(fork(&mut next, told(40, Some(other(40)))), []);
-    next.append(&[frame_of(SessionId::new(5), begun + 1, 50)], 0).unwrap();
+    next.append(&[frame_of(SessionId::new(5), (begun + 1).get(), 50)], BootNs(0)).unwrap();
     assert_eq!(fork(&mut next, told(40, Some(other(40)))), []);
 }
 
@@ -146,7 +147,7 @@ fn a_kill_is_no_power_loss_so_that_another_future_is_found_out_after_it() {
         first.begin(SESSION, Now { boot: BootId(7), ..at(0) }).unwrap();
         append(&mut first, 1..=20);
         // Set back here; the agent doesn't know yet and sends into a dead connection.
-        first.on_welcome(&[Committed { session: SESSION, seq: 20 }], 0).unwrap();
+        first.on_welcome(&[Committed { session: SESSION, seq: Seq(20) }], BootNs(0)).unwrap();
         append(&mut first, 21..=22);
         drop(first);
         let mut next = open(&dir.path().join("spool.sqlite"), limits());
@@ -159,7 +160,7 @@ fn a_kill_is_no_power_loss_so_that_another_future_is_found_out_after_it() {
             continue;
         }
         // The same once the next run has records.
-        next.append(&[frame_of(SessionId::new(5), begun + 1, 50)], 0).unwrap();
+        next.append(&[frame_of(SessionId::new(5), (begun + 1).get(), 50)], BootNs(0)).unwrap();
         assert_eq!(fork(&mut next, told(30, Some(other(30)))), []);
     }
 }
@@ -178,7 +179,7 @@ fn a_session_that_is_over_is_found_to_be_forked_too() {
         drop(first);
         let mut next = open(&dir.path().join("spool.sqlite"), limits());
         let begun = next.begin(SessionId::new(5), at(0)).unwrap();
-        next.append(&[frame_of(SessionId::new(5), begun + 1, 50)], 0).unwrap();
+        next.append(&[frame_of(SessionId::new(5), (begun + 1).get(), 50)], BootNs(0)).unwrap();
         let forked = fork(&mut next, told(60, Some(other(60))));
         assert_eq!(forked[0].disputed, made - 20, "{ended}");
         let gap = &new_records(&mut next, made - 20)[0];
@@ -199,9 +200,9 @@ fn coarse(dir: &TempDir) -> Spool {
     committed(&mut spool, 20);
     let frames: Vec<Frame> = (21..=9000).map(frame).collect();
     for some in frames.chunks(500) {
-        spool.append(some, some[0].samples[0].start_ns).unwrap();
+        spool.append(some, BootNs(some[0].samples[0].start_ns.get())).unwrap();
     }
-    spool.maintain(SESSION, 9000 * SECOND).unwrap();
+    spool.maintain(SESSION, BootNs(9000 * SECOND)).unwrap();
     spool
 }
 
@@ -219,9 +220,9 @@ fn records_made_coarser_since_are_disputed_whole_where_the_other_future_ends_wit
     let long = long(&mut spool);
     let SeqRange { first, last } = SeqRange { first: long.first_seq, last: long.last_seq };
     // A coarse record is recognised as a whole.
-    assert_eq!(fork(&mut spool, told(last, Some(codec::digest(&long)))), []);
-    let forked = fork(&mut spool, told(first + 1, Some(other(first + 1))));
-    assert_eq!((forked[0].lowered, forked[0].disputed), (20, last - 20));
+    assert_eq!(fork(&mut spool, told(last.get(), Some(codec::digest(&long)))), []);
+    let forked = fork(&mut spool, told((first + 1).get(), Some(other((first + 1).get()))));
+    assert_eq!((forked[0].lowered, forked[0].disputed), (20, (last - 20).get()));
     let frames = new_records(&mut spool, 9000 - 20);
     assert_eq!(bytes(&frames), (21..=9000).sum::<u64>());
 }
@@ -231,12 +232,13 @@ fn a_fork_within_a_record_that_is_committed_elsewhere_leaves_a_sound_spool() {
     let dir = tempfile::tempdir().unwrap();
     let mut spool = coarse(&dir);
     let long = long(&mut spool);
-    committed(&mut spool, long.last_seq);
-    let forked = fork(&mut spool, told(long.first_seq + 1, Some(other(long.first_seq + 1))));
+    committed(&mut spool, long.last_seq.get());
+    let agreed = long.first_seq.get() + 1;
+    let forked = fork(&mut spool, told(agreed, Some(other(agreed))));
     let Forked { lowered, disputed, .. } = forked[0];
-    assert_eq!((lowered, disputed), (long.first_seq + 1, long.last_seq - long.first_seq - 1));
+    assert_eq!((lowered, disputed), (agreed, long.last_seq.get() - agreed));
     let frames = new_records(&mut spool, 9000 - lowered);
-    assert_eq!(bytes(&frames), (long.first_seq..=9000).sum::<u64>(), "of the whole record");
+    assert_eq!(bytes(&frames), (long.first_seq.get()..=9000).sum::<u64>(), "of the whole record");
     drop(spool);
     let mut next = open(&dir.path().join("spool.sqlite"), limits());
     next.begin(SessionId::new(5), at(9000)).unwrap();

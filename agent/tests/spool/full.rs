@@ -8,6 +8,7 @@ use agent::ship::spool::{Now, Spool};
 use testbed::{in_namespace, sh};
 use tokio::sync::{mpsc, oneshot};
 use wire::delivery::StoredProgress;
+use wire::{Seq, WallNs};
 
 use crate::support::{SECOND, SESSION, bytes, decoded, frame, limits, range, read_all};
 
@@ -26,14 +27,14 @@ fn what_is_measured_while_the_disk_is_full_is_written_once_there_is_room() {
     // Even the session can't be written yet.
     let fill = disk.join("fill");
     sh(&format!("dd if=/dev/zero of={} bs=1k 2>/dev/null || true", fill.display()));
-    assert_eq!(spool.begin(SESSION, Now::default()).unwrap(), 0);
+    assert_eq!(spool.begin(SESSION, Now::default()).unwrap(), Seq(0));
 
     let (reports, taken) = crossbeam_channel::bounded(64);
     let (requests, asked) = crossbeam_channel::unbounded();
     let (events, made) = mpsc::channel(8);
     let config = RecorderConfig {
         session: SESSION,
-        last_seq: 0,
+        last_seq: Seq(0),
         report_interval: Duration::from_secs(1),
         fsync_interval: Duration::from_millis(50),
     };
@@ -47,7 +48,7 @@ fn what_is_measured_while_the_disk_is_full_is_written_once_there_is_room() {
         if seq == REPORTS / 2 {
             // Requests get an answer too.
             let (answer, answered) = oneshot::channel();
-            let told = StoredProgress { session: SESSION, seq: 0, digest: None };
+            let told = StoredProgress { session: SESSION, seq: Seq(0), digest: None };
             requests.send(RecorderRequest::Welcome(vec![told], answer)).unwrap();
             assert_eq!(answered.blocking_recv().unwrap().unwrap(), []);
         }
@@ -62,5 +63,5 @@ fn what_is_measured_while_the_disk_is_full_is_written_once_there_is_room() {
     let frames = read_all(&mut spool, REPORTS);
     assert_eq!(bytes(&frames), (1..=REPORTS).sum::<u64>());
     let last = decoded(&spool.read(SESSION, range(REPORTS, REPORTS), 1).unwrap());
-    assert_eq!(last[0].samples[0].start_ns, REPORTS * SECOND);
+    assert_eq!(last[0].samples[0].start_ns, WallNs(REPORTS * SECOND));
 }

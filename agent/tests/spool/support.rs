@@ -9,6 +9,7 @@ use wire::codec::{self, Received};
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{NicName, SessionId};
 use wire::message::SeqRange;
+use wire::{BootNs, Seq, WallNs};
 
 pub const SESSION: SessionId = SessionId::new(u64::MAX - 5);
 pub const SECOND: u64 = 1_000_000_000;
@@ -23,7 +24,7 @@ pub fn limits() -> SpoolLimits {
 
 /// The same time on both clocks.
 pub const fn at(ns: u64) -> Now {
-    Now { wall_ns: ns, boot_ns: ns, boot: BootId(0) }
+    Now { wall_ns: WallNs(ns), boot_ns: BootNs(ns), boot: BootId(0) }
 }
 
 pub fn open(path: &Path, limits: SpoolLimits) -> Spool {
@@ -48,23 +49,30 @@ pub fn frame_of(session: SessionId, seq: u64, second: u64) -> Frame {
     };
     let sample = Sample {
         nic: NicName::new("eth0").unwrap(),
-        start_ns: second * SECOND,
+        start_ns: WallNs(second * SECOND),
         interval_ns: SECOND,
         rx,
         ..Sample::default()
     };
     let (first_seq, last_seq, gap) = (seq, seq, 0);
-    Frame { session, first_seq, last_seq, gap, samples: vec![sample], mixes: vec![] }
+    Frame {
+        session,
+        first_seq: Seq(first_seq),
+        last_seq: Seq(last_seq),
+        gap,
+        samples: vec![sample],
+        mixes: vec![],
+    }
 }
 
 pub fn append(spool: &mut Spool, seqs: std::ops::RangeInclusive<u64>) {
     for seq in seqs {
-        spool.append(&[frame(seq)], seq * SECOND).unwrap();
+        spool.append(&[frame(seq)], BootNs(seq * SECOND)).unwrap();
     }
 }
 
 pub const fn range(first: u64, last: u64) -> SeqRange {
-    SeqRange { first, last }
+    SeqRange { first: Seq(first), last: Seq(last) }
 }
 
 pub fn decoded(records: &[Record]) -> Vec<Frame> {
@@ -79,8 +87,8 @@ pub fn read_all(spool: &mut Spool, last: u64) -> Vec<Frame> {
     let frames = decoded(&spool.read(SESSION, range(1, last), usize::MAX).unwrap());
     let mut next = 1;
     for frame in &frames {
-        assert_eq!(frame.first_seq, next, "records tile the numbers");
-        next = frame.last_seq + 1;
+        assert_eq!(frame.first_seq, Seq(next), "records tile the numbers");
+        next = (frame.last_seq + 1).get();
     }
     assert_eq!(next, last + 1);
     frames

@@ -10,6 +10,7 @@ use wire::codec;
 use wire::frame::{Frame, Gap, INTERVAL_MAX_NS, Sample};
 use wire::id::SessionId;
 use wire::message::Committed;
+use wire::{BootNs, Seq, WallNs};
 
 use crate::support::{
     SECOND, SESSION, append, at, bytes, decoded, frame, frame_of, limits, open, range, read_all,
@@ -39,7 +40,7 @@ fn records_lost_around_a_step_are_one_gap_with_exact_counts() {
         spool.begin(SESSION, Now::default()).unwrap();
         for seq in 1..=20 {
             let by_ns = if seq <= 10 { before_ns } else { after_ns };
-            spool.append(&[ahead(seq, by_ns)], seq * SECOND).unwrap();
+            spool.append(&[ahead(seq, by_ns)], BootNs(seq * SECOND)).unwrap();
         }
         drop(spool);
         with_db(&path, |db| {
@@ -47,7 +48,7 @@ fn records_lost_around_a_step_are_one_gap_with_exact_counts() {
         });
         let mut spool = open(&path, limits());
         let frames = read_all(&mut spool, 20);
-        assert_eq!((frames[7].gap, frames[7].last_seq), (Gap::SpoolDamaged as u8, 13));
+        assert_eq!((frames[7].gap, frames[7].last_seq), (Gap::SpoolDamaged as u8, Seq(13)));
         assert_eq!(bytes(&frames), (1..=20).sum::<u64>());
     }
 }
@@ -73,15 +74,18 @@ fn a_record_that_no_one_can_read_is_a_gap_and_reading_goes_on() {
     });
     let mut spool = open(&path, limits());
     let frames = read_all(&mut spool, 20);
-    let gaps: Vec<_> =
-        frames.iter().filter(|it| it.gap != 0).map(|it| (it.first_seq, it.last_seq)).collect();
+    let gaps: Vec<_> = frames
+        .iter()
+        .filter(|it| it.gap != 0)
+        .map(|it| (it.first_seq.get(), it.last_seq.get()))
+        .collect();
     assert_eq!(gaps, [(1, 1), (9, 9), (10, 10), (20, 20)]);
     // No record after the last one gives its counts.
     assert_eq!(bytes(&frames), (1..20).sum::<u64>());
     assert_eq!(read_all(&mut spool, 20), frames, "the file was repaired");
     drop(spool);
     let mut spool = open(&path, SpoolLimits { max_size: 1, ..limits() });
-    spool.maintain(SessionId::new(0), 21 * SECOND).unwrap();
+    spool.maintain(SessionId::new(0), BootNs(21 * SECOND)).unwrap();
     assert_eq!(bytes(&read_all(&mut spool, 20)), (1..20).sum::<u64>());
 }
 
@@ -90,19 +94,19 @@ fn whatever_time_a_report_covers_its_records_are_read_back() {
     let directory = tempfile::tempdir().unwrap();
     let mut spool = open(&directory.path().join("spool.db"), limits());
     spool.begin(SESSION, Now::default()).unwrap();
-    let mut framer = Framer::new(SESSION, 0, SECOND);
-    let (mut last, mut lasted_ns) = (0, 0);
+    let mut framer = Framer::new(SESSION, Seq(0), SECOND);
+    let (mut last, mut lasted_ns) = (Seq(0), 0);
     for interval_ns in [1, SECOND, 26 * 3600 * SECOND, 40 * DAY] {
         let sample = Sample { interval_ns, ..frame(1).samples[0] };
         let frames = framer.add(vec![sample], vec![]);
         last = frames.last().map_or(last, |frame| frame.last_seq);
-        spool.append(&frames, lasted_ns).unwrap();
+        spool.append(&frames, BootNs(lasted_ns)).unwrap();
         lasted_ns += interval_ns;
     }
     let rest = framer.finish();
     last = rest.last().map_or(last, |frame| frame.last_seq);
-    spool.append(&rest, lasted_ns).unwrap();
-    let frames = read_all(&mut spool, last);
+    spool.append(&rest, BootNs(lasted_ns)).unwrap();
+    let frames = read_all(&mut spool, last.get());
     assert!(frames.iter().all(|frame| frame.gap == 0));
     let covered = frames.iter().flat_map(|frame| &frame.samples).map(|it| it.interval_ns);
     assert_eq!((covered.sum::<u64>(), bytes(&frames)), (lasted_ns, 4));
@@ -115,27 +119,30 @@ fn a_step_of_the_wall_clock_expires_nothing() {
     let limits = SpoolLimits { max_age: Duration::from_secs(100), ..limits() };
     let mut spool = open(&path, limits.clone());
     // An agent that started 20 years ahead, and whose clock was corrected while it ran.
-    let began = Now { wall_ns: 20 * YEAR, boot_ns: 0, ..Now::default() };
+    let began = Now { wall_ns: WallNs(20 * YEAR), boot_ns: BootNs(0), ..Now::default() };
     spool.begin(SESSION, began).unwrap();
     for seq in 1..=50 {
-        spool.append(&[ahead(seq, if seq <= 25 { 20 * YEAR } else { 0 })], seq * SECOND).unwrap();
-        spool.maintain(SESSION, seq * SECOND).unwrap();
+        spool
+            .append(&[ahead(seq, if seq <= 25 { 20 * YEAR } else { 0 })], BootNs(seq * SECOND))
+            .unwrap();
+        spool.maintain(SESSION, BootNs(seq * SECOND)).unwrap();
     }
     drop(spool);
     // Restarted, with an arbitrary wall clock; the boot-time clock continued.
     for (wall_ns, boot_ns) in [(0, 60), (8 * DAY, 70), (20 * YEAR, 80)] {
-        let now = Now { wall_ns, boot_ns: boot_ns * SECOND, ..Now::default() };
+        let now =
+            Now { wall_ns: WallNs(wall_ns), boot_ns: BootNs(boot_ns * SECOND), ..Now::default() };
         let (mut spool, damaged) = Spool::open(&path, limits.clone(), now).unwrap();
         assert_eq!(damaged, None);
-        spool.maintain(SessionId::new(0), (boot_ns + 5) * SECOND).unwrap();
+        spool.maintain(SessionId::new(0), BootNs((boot_ns + 5) * SECOND)).unwrap();
         assert!(read_all(&mut spool, 50).iter().all(|frame| frame.gap == 0), "{wall_ns}");
     }
     // Rebooted: the time in between is unknown, so it doesn't count.
-    let now = Now { wall_ns: 20 * YEAR, boot_ns: 5 * SECOND, ..Now::default() };
+    let now = Now { wall_ns: WallNs(20 * YEAR), boot_ns: BootNs(5 * SECOND), ..Now::default() };
     let (mut spool, _) = Spool::open(&path, limits.clone(), now).unwrap();
-    spool.maintain(SessionId::new(0), 10 * SECOND).unwrap();
+    spool.maintain(SessionId::new(0), BootNs(10 * SECOND)).unwrap();
     assert!(read_all(&mut spool, 50).iter().all(|frame| frame.gap == 0), "100 s old at most");
-    spool.maintain(SessionId::new(0), 40 * SECOND).unwrap();
+    spool.maintain(SessionId::new(0), BootNs(40 * SECOND)).unwrap();
     let frames = read_all(&mut spool, 50);
     assert_eq!(frames[0].gap, Gap::SpoolFull as u8, "known to be older");
     assert_eq!(bytes(&frames), (1..=50).sum::<u64>());
@@ -148,14 +155,14 @@ fn committed_records_are_kept_their_while_over_steps_and_restarts() {
     let mut spool = open(&path, limits());
     spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=10);
-    spool.on_committed(Committed { session: SESSION, seq: 10 }, 10 * SECOND).unwrap();
-    spool.maintain(SESSION, 20 * SECOND).unwrap();
+    spool.on_committed(Committed { session: SESSION, seq: Seq(10) }, BootNs(10 * SECOND)).unwrap();
+    spool.maintain(SESSION, BootNs(20 * SECOND)).unwrap();
     drop(spool);
-    let now = Now { wall_ns: 20 * YEAR, boot_ns: 25 * SECOND, ..Now::default() };
+    let now = Now { wall_ns: WallNs(20 * YEAR), boot_ns: BootNs(25 * SECOND), ..Now::default() };
     let (mut spool, _) = Spool::open(&path, limits(), now).unwrap();
-    spool.maintain(SessionId::new(0), 600 * SECOND).unwrap();
+    spool.maintain(SessionId::new(0), BootNs(600 * SECOND)).unwrap();
     assert_eq!(read_all(&mut spool, 10).len(), 10);
-    spool.maintain(SessionId::new(0), 611 * SECOND).unwrap();
+    spool.maintain(SessionId::new(0), BootNs(611 * SECOND)).unwrap();
     assert_eq!(spool.sessions(SESSION).unwrap(), []);
 }
 
@@ -189,20 +196,20 @@ fn a_spool_of_the_second_version_keeps_all_it_has_whatever_the_clock_said() {
             }
         }
     });
-    let now = Now { wall_ns: 100 * YEAR, boot_ns: 3600 * SECOND, ..Now::default() };
+    let now = Now { wall_ns: WallNs(100 * YEAR), boot_ns: BootNs(3600 * SECOND), ..Now::default() };
     let (mut spool, damaged) = Spool::open(&path, limits(), now).unwrap();
     assert_eq!(damaged, None);
     let order: Vec<_> =
         spool.sessions(SessionId::new(0)).unwrap().iter().map(|it| it.session).collect();
     assert_eq!(order, [6, 5].map(SessionId::new), "the best known order");
-    spool.maintain(SessionId::new(0), 3700 * SECOND).unwrap();
+    spool.maintain(SessionId::new(0), BootNs(3700 * SECOND)).unwrap();
     for session in [5, 6].map(SessionId::new) {
         let frames = decoded(&spool.read(session, range(1, 3), usize::MAX).unwrap());
         assert_eq!((frames.len(), frames[2].gap), (3, 0));
     }
-    spool.maintain(SessionId::new(0), 5000 * SECOND).unwrap();
+    spool.maintain(SessionId::new(0), BootNs(5000 * SECOND)).unwrap();
     let frames = decoded(&spool.read(SessionId::new(5), range(1, 3), usize::MAX).unwrap());
-    assert_eq!((frames[0].gap, frames[0].last_seq), (Gap::Forgotten as u8, 1));
+    assert_eq!((frames[0].gap, frames[0].last_seq), (Gap::Forgotten as u8, Seq(1)));
     assert_eq!(frames[1].gap, 0);
 }
 
@@ -215,16 +222,16 @@ fn outage(wall_ns: u64, boot_ns: u64) -> u64 {
     spool.begin(SESSION, Now::default()).unwrap();
     append(&mut spool, 1..=10);
     drop(spool);
-    let now = Now { wall_ns, boot_ns, ..Now::default() };
+    let now = Now { wall_ns: WallNs(wall_ns), boot_ns: BootNs(boot_ns), ..Now::default() };
     let (mut spool, _) = Spool::open(&path, limits(), now).unwrap();
-    assert_eq!(spool.begin(NEXT, now).unwrap(), 1);
+    assert_eq!(spool.begin(NEXT, now).unwrap(), Seq(1));
     let mut first = frame_of(NEXT, 2, 2);
-    first.samples[0].start_ns = wall_ns;
-    spool.append(&[first], boot_ns).unwrap();
+    first.samples[0].start_ns = WallNs(wall_ns);
+    spool.append(&[first], BootNs(boot_ns)).unwrap();
     let frames = decoded(&spool.read(NEXT, range(1, 2), usize::MAX).unwrap());
     assert_eq!(frames[0].gap, Gap::Unmeasured as u8);
     let samples = &frames[0].samples;
-    assert_eq!(samples[0].start_ns, 11 * SECOND);
+    assert_eq!(samples[0].start_ns, WallNs(11 * SECOND));
     assert!(samples.iter().all(|it| it.interval_ns <= INTERVAL_MAX_NS));
     samples.iter().map(|it| it.interval_ns).sum()
 }
@@ -246,7 +253,7 @@ fn sessions_come_in_the_order_in_which_they_began() {
         let session = SessionId::new(n);
         let mut spool = open(&path, limits());
         spool.begin(session, at(wall_ns)).unwrap();
-        spool.append(&[frame_of(session, 1, 1)], SECOND).unwrap();
+        spool.append(&[frame_of(session, 1, 1)], BootNs(SECOND)).unwrap();
         spool.end(session).unwrap();
     }
     let order = open(&path, limits()).sessions(SessionId::new(0)).unwrap();

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use testbed::dump::{dump, dumps};
 use wire::id::SessionId;
 use wire::message::Committed;
+use wire::{BootNs, Seq};
 
 use crate::support::{SECOND, SESSION, append, at, frame, limits, open, read_all};
 
@@ -19,7 +20,7 @@ fn fill(path: &Path) {
     let mut spool = open(path, limits());
     spool.begin(SESSION, at(SECOND)).unwrap();
     append(&mut spool, 1..=20);
-    spool.on_committed(Committed { session: SESSION, seq: 5 }, 21 * SECOND).unwrap();
+    spool.on_committed(Committed { session: SESSION, seq: Seq(5) }, BootNs(21 * SECOND)).unwrap();
 }
 
 #[test]
@@ -37,10 +38,16 @@ fn spools_of_earlier_schemas_are_taken_over_whole_and_go_on() {
         let sessions = spool.sessions(SessionId::new(0)).unwrap();
         assert_eq!(sessions.len(), 1, "{name}");
         let of = &sessions[0];
-        assert_eq!((of.session, of.last_seq, of.committed_seq), (SESSION, 20, 5), "{name}");
+        assert_eq!(
+            (of.session, of.last_seq, of.committed_seq),
+            (SESSION, Seq(20), Seq(5)),
+            "{name}"
+        );
         let frames = read_all(&mut spool, 20);
         assert_eq!(frames, (1..=20).map(frame).collect::<Vec<_>>(), "{name}");
-        spool.on_committed(Committed { session: SESSION, seq: 20 }, 30 * SECOND).unwrap();
+        spool
+            .on_committed(Committed { session: SESSION, seq: Seq(20) }, BootNs(30 * SECOND))
+            .unwrap();
         spool.begin(NEXT, Now::default()).unwrap();
         assert_eq!(spool.sessions(NEXT).unwrap().len(), 1, "{name}: the old one is delivered");
     }

@@ -5,6 +5,7 @@ use agent::ship::framer::Framer;
 use agent::ship::spool::{Spool, SpoolLimits};
 use wire::frame::{Counts, Mix, Sample};
 use wire::id::NicName;
+use wire::{BootNs, Seq, WallNs};
 
 use crate::support::{SESSION, at, decoded, limits, range};
 
@@ -28,7 +29,7 @@ fn interval(n: u64, total: &mut u64) -> (Vec<Sample>, Vec<Mix>) {
     let start_ns = START_NS + n * 500 * MS;
     let sample = |nic| Sample {
         nic,
-        start_ns,
+        start_ns: WallNs(start_ns),
         interval_ns: 500 * MS,
         rx: counts,
         tx: counts,
@@ -36,7 +37,7 @@ fn interval(n: u64, total: &mut u64) -> (Vec<Sample>, Vec<Mix>) {
     };
     let mix = |nic| Mix {
         nic,
-        start_ns: start_ns - 9500 * MS,
+        start_ns: WallNs(start_ns - 9500 * MS),
         interval_ns: 10_000 * MS,
         ..Mix::default()
     };
@@ -51,7 +52,7 @@ fn a_week_offline_fits_its_size_with_exact_totals() {
     let limits = SpoolLimits { max_size: SIZE, ..limits() };
     let (mut spool, _) = Spool::open(&path, limits, at(START_NS)).unwrap();
     spool.begin(SESSION, at(START_NS)).unwrap();
-    let mut framer = Framer::new(SESSION, 0, 1000 * MS);
+    let mut framer = Framer::new(SESSION, Seq(0), 1000 * MS);
     let (mut total, mut frames, mut largest) = (0, Vec::new(), 0);
     for n in 0..2 * TIME_S {
         let (samples, mixes) = interval(n, &mut total);
@@ -59,8 +60,8 @@ fn a_week_offline_fits_its_size_with_exact_totals() {
         if n % 1200 == 1199 || n + 1 == 2 * TIME_S {
             // Ten minutes at a time, to keep the test short.
             let now_ns = START_NS + (n + 1) * 500 * MS;
-            spool.append(&frames, now_ns).unwrap();
-            spool.maintain(SESSION, now_ns).unwrap();
+            spool.append(&frames, BootNs(now_ns)).unwrap();
+            spool.maintain(SESSION, BootNs(now_ns)).unwrap();
             frames.clear();
             let files = ["spool.db", "spool.db-wal"].map(|name| directory.path().join(name));
             let sizes = files.iter().filter_map(|file| std::fs::metadata(file).ok());
@@ -68,11 +69,11 @@ fn a_week_offline_fits_its_size_with_exact_totals() {
         }
     }
     let last = spool.sessions(SESSION).unwrap()[0].last_seq;
-    let records = spool.read(SESSION, range(1, last), usize::MAX).unwrap();
+    let records = spool.read(SESSION, range(1, last.get()), usize::MAX).unwrap();
     let (mut next, mut sums, mut gaps) = (1, [[0; 2]; 2], 0);
     for frame in decoded(&records) {
-        assert_eq!(frame.first_seq, next);
-        next = frame.last_seq + 1;
+        assert_eq!(frame.first_seq, Seq(next));
+        next = (frame.last_seq + 1).get();
         gaps += u64::from(frame.gap != 0);
         for sample in &frame.samples {
             let nic = usize::from(sample.nic == NicName::new("eth1").unwrap());
@@ -80,7 +81,7 @@ fn a_week_offline_fits_its_size_with_exact_totals() {
             sums[nic][1] += sample.tx.bytes;
         }
     }
-    assert_eq!((next, sums), (last + 1, [[total; 2]; 2]), "every byte is in a record");
+    assert_eq!((next, sums), ((last + 1).get(), [[total; 2]; 2]), "every byte is in a record");
     println!(
         "{last} reports in {} records, {gaps} of them gaps; files at most {} KiB",
         records.len(),

@@ -9,6 +9,7 @@ use rustls::pki_types::UnixTime;
 use testbed::http::HTTP;
 use testbed::{SLACK, Site, metric};
 use tokio::runtime::Runtime;
+use wire::WallNs;
 use wire::id::SessionId;
 use wire::message::{Claim, Hello, HostKey, Message, Session};
 
@@ -41,7 +42,7 @@ impl Host {
     /// Sends Claim and Hello, and returns the collector's answer.
     pub async fn introduce(&mut self, claim: Option<Claim>, session: u64) -> Message {
         let hello = Hello {
-            sessions: vec![Session { session: SessionId::new(session), started_ns: 1 }],
+            sessions: vec![Session { session: SessionId::new(session), started_ns: WallNs(1) }],
             ..Hello::default()
         };
         let said = claim.map(Message::Claim).into_iter().chain([Message::Hello(hello)]);

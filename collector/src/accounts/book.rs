@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Notify;
+use wire::WallNs;
 
 use super::config::{AccountName, BilledAccount};
 use super::cycle::CycleName;
@@ -68,7 +69,7 @@ impl AccountBook {
     ///
     /// # Errors
     /// [`StoreError`] if the store fails: the statements stay as they are.
-    pub async fn renew(&self, now_ns: u64) -> Result<(), StoreError> {
+    pub async fn renew(&self, now_ns: WallNs) -> Result<(), StoreError> {
         let mut latest = Vec::new();
         for account in self.accounts().iter() {
             match bill(&*self.0.store, account, None, now_ns).await {
@@ -92,7 +93,7 @@ impl AccountBook {
         &self,
         name: &AccountName,
         cycle: Option<CycleName>,
-        now_ns: u64,
+        now_ns: WallNs,
     ) -> Result<Statement, BookError> {
         let accounts = self.accounts();
         let account = accounts.iter().find(|account| account.name == *name);

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use wire::WallNs;
 
 use crate::store::FIVE_MINUTES_NS;
 
@@ -50,9 +51,9 @@ pub struct CycleBounds {
     /// Its name.
     pub name: CycleName,
     /// Its start, nanoseconds since 1970 (UTC); a multiple of 5 minutes.
-    pub from_ns: u64,
+    pub from_ns: WallNs,
     /// Its end, not included; a multiple of 5 minutes.
-    pub to_ns: u64,
+    pub to_ns: WallNs,
 }
 
 impl CycleSchedule {
@@ -73,7 +74,7 @@ impl CycleSchedule {
 
     /// The cycle that a time lies in, nanoseconds since 1970 (UTC).
     #[must_use]
-    pub fn cycle_at(&self, time_ns: u64) -> CycleBounds {
+    pub fn cycle_at(&self, time_ns: WallNs) -> CycleBounds {
         let time = timestamp(time_ns).to_zoned_datetime(self.zone.clone());
         let month = CycleName { year: time.year(), month: time.month() };
         let begun = if self.start(month) <= time_ns { month } else { month.previous() };
@@ -82,7 +83,7 @@ impl CycleSchedule {
 
     /// A time on the clocks of its zone: `2026-11-01 00:00 CET`.
     #[must_use]
-    pub fn told(&self, time_ns: u64) -> String {
+    pub fn told(&self, time_ns: WallNs) -> String {
         timestamp(time_ns)
             .to_zoned_datetime(self.zone.clone())
             .strftime("%Y-%m-%d %H:%M %Z")
@@ -91,14 +92,14 @@ impl CycleSchedule {
 
     /// Nanoseconds since 1970 (UTC). Rounded down to 5 minutes: since 1972, every zone is a multiple of
     /// 15 minutes away from UTC, so only older cycles are.
-    fn start(&self, CycleName { year, month }: CycleName) -> u64 {
+    fn start(&self, CycleName { year, month }: CycleName) -> WallNs {
         let first = Date::constant(year, month, 1);
         let last = first.last_of_month();
         let date = Date::new(year, month, self.day).map_or(last, |date| date.min(last));
         let start = date.to_datetime(self.time).to_zoned_datetime(self.zone.clone());
         // Fails only at the ends of the calendar.
         let start_ns = start.map_or(0, |start| start.timestamp().as_nanosecond());
-        u64::try_from(start_ns.max(0)).unwrap_or(u64::MAX) / FIVE_MINUTES_NS * FIVE_MINUTES_NS
+        WallNs(u64::try_from(start_ns.max(0)).unwrap_or(u64::MAX)).floor(FIVE_MINUTES_NS)
     }
 }
 
@@ -109,9 +110,9 @@ fn zone_named(name: &str) -> Option<TimeZone> {
     jiff::tz::db().get(name).or_else(|_| built_in()).ok()
 }
 
-fn timestamp(time_ns: u64) -> Timestamp {
+fn timestamp(time_ns: WallNs) -> Timestamp {
     // 64 bits of nanoseconds end in 2554, within the calendar.
-    Timestamp::from_nanosecond(i128::from(time_ns)).unwrap_or(Timestamp::MAX)
+    Timestamp::from_nanosecond(i128::from(time_ns.get())).unwrap_or(Timestamp::MAX)
 }
 
 impl CycleName {
@@ -189,7 +190,7 @@ mod tests {
 
     fn cycle(schedule: &CycleSchedule, name: &str) -> (u64, u64) {
         let CycleBounds { from_ns, to_ns, .. } = schedule.cycle(name.parse().unwrap());
-        (from_ns, to_ns)
+        (from_ns.get(), to_ns.get())
     }
 
     #[test]
@@ -291,6 +292,6 @@ mod tests {
             assert_eq!(text.parse::<CycleName>(), Err(InvalidCycle(text.into())), "{text}");
         }
         let berlin = schedule(1, (0, 0), "Europe/Berlin");
-        assert_eq!(berlin.told(at("2026-10-31T23:00:00Z")), "2026-11-01 00:00 CET");
+        assert_eq!(berlin.told(WallNs(at("2026-10-31T23:00:00Z"))), "2026-11-01 00:00 CET");
     }
 }

@@ -45,13 +45,13 @@ pub const METRICS: [AccountMetric; 11] = [
         |it| Some(float(it.metered.missing_ns) / 1e9),
     ),
     ("netmon_account_cycle_start_timestamp_seconds", "When the running cycle began.", |it| {
-        Some(float(it.from.0) / 1e9)
+        Some(float(it.from.0.get()) / 1e9)
     }),
     ("netmon_account_cycle_end_timestamp_seconds", "When the running cycle ends.", |it| {
-        Some(float(it.to.0) / 1e9)
+        Some(float(it.to.0.get()) / 1e9)
     }),
     ("netmon_account_metered_timestamp_seconds", "As of when these figures are.", |it| {
-        Some(float(it.as_of.0) / 1e9)
+        Some(float(it.as_of.0.get()) / 1e9)
     }),
 ];
 

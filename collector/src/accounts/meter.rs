@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use wire::WallNs;
 
 use super::cycle::CycleBounds;
 use super::intervals::{PooledInterval, Unseen};
@@ -116,9 +117,9 @@ pub struct Meter {
 impl Meter {
     /// A meter for a cycle, as of a time, nanoseconds since 1970 (UTC).
     #[must_use]
-    pub fn new(terms: Terms, bounds: CycleBounds, as_of_ns: u64) -> Self {
-        let number = |to_ns: u64| {
-            let length_ns = to_ns.saturating_sub(bounds.from_ns);
+    pub fn new(terms: Terms, bounds: CycleBounds, as_of_ns: WallNs) -> Self {
+        let number = |to_ns: WallNs| {
+            let length_ns = to_ns.saturating_since(bounds.from_ns);
             usize::try_from(length_ns / FIVE_MINUTES_NS).unwrap_or(usize::MAX)
         };
         let elapsed = number(as_of_ns.saturating_sub(SETTLE_NS).min(bounds.to_ns));
@@ -161,8 +162,8 @@ impl Meter {
         });
     }
 
-    fn interval_of(&self, time_ns: u64) -> Option<usize> {
-        let after_ns = time_ns.checked_sub(self.bounds.from_ns)?;
+    fn interval_of(&self, time_ns: WallNs) -> Option<usize> {
+        let after_ns = time_ns.checked_since(self.bounds.from_ns)?;
         let at = usize::try_from(after_ns / FIVE_MINUTES_NS).ok()?;
         (at < self.intervals.len()).then_some(at)
     }
@@ -189,7 +190,7 @@ impl Meter {
     /// Counts gaps of which the sums are known. One within an interval is like a sample; of a longer
     /// one, the sums count, and each interval may have any part of them. One that reaches over an end of
     /// the cycle counts as if it may have passed in it. Returns the times that need no measuring.
-    fn place_gaps(&mut self, nic: &MeteredNic<'_>) -> Vec<(u64, u64)> {
+    fn place_gaps(&mut self, nic: &MeteredNic<'_>) -> Vec<(WallNs, WallNs)> {
         let mut known = Vec::new();
         for gap in &nic.history.gaps {
             let CountedGap { start_ns, interval_ns, rx, tx } = *gap;
@@ -221,8 +222,8 @@ impl Meter {
 
     /// Finds times that were not measured, in intervals that are over, from the NIC's first sample on.
     /// Returns their sum, nanoseconds.
-    fn find_missing(&mut self, nic: &MeteredNic<'_>, known: &[(u64, u64)]) -> u64 {
-        let covered: BTreeMap<u64, u64> =
+    fn find_missing(&mut self, nic: &MeteredNic<'_>, known: &[(WallNs, WallNs)]) -> u64 {
+        let covered: BTreeMap<WallNs, u64> =
             nic.history.rows.iter().map(|row| (row.start_ns, row.covered_ns)).collect();
         let down = down_times(&nic.history.links, self.bounds.to_ns);
         let first = match covered.keys().find_map(|start_ns| self.interval_of(*start_ns)) {
@@ -308,7 +309,7 @@ fn capacity(speed_bits: u64, time_ns: u64) -> u64 {
 }
 
 /// The times in which a link was down.
-fn down_times(links: &[LinkTurn], to_ns: u64) -> Vec<(u64, u64)> {
+fn down_times(links: &[LinkTurn], to_ns: WallNs) -> Vec<(WallNs, WallNs)> {
     let mut times = Vec::new();
     let mut since = None;
     for LinkTurn { time_ns, up } in links {
@@ -326,7 +327,7 @@ fn down_times(links: &[LinkTurn], to_ns: u64) -> Vec<(u64, u64)> {
 }
 
 /// How much of a range these times take.
-fn overlap(times: &[(u64, u64)], from_ns: u64, to_ns: u64) -> u64 {
-    let of = |(start, end): &(u64, u64)| (*end).min(to_ns).saturating_sub((*start).max(from_ns));
+fn overlap(times: &[(WallNs, WallNs)], from_ns: WallNs, to_ns: WallNs) -> u64 {
+    let of = |&(start, end): &(WallNs, WallNs)| end.min(to_ns).saturating_since(start.max(from_ns));
     times.iter().map(of).sum()
 }

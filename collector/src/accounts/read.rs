@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use wire::WallNs;
+
 use super::config::BilledAccount;
 use super::cycle::{CycleBounds, CycleName};
 use super::meter::{Meter, Metered, MeteredNic};
@@ -32,7 +34,7 @@ pub async fn bill(
     store: &dyn Metering,
     account: &BilledAccount,
     cycle: Option<CycleName>,
-    now_ns: u64,
+    now_ns: WallNs,
 ) -> Result<Statement, BillError> {
     let schedule = &account.schedule;
     let bounds = cycle.map_or_else(|| schedule.cycle_at(now_ns), |name| schedule.cycle(name));
@@ -48,7 +50,7 @@ async fn meter(
     store: &dyn Metering,
     account: &BilledAccount,
     bounds: CycleBounds,
-    now_ns: u64,
+    now_ns: WallNs,
 ) -> Result<(Metered, Vec<String>), StoreError> {
     let mut clients: Vec<String> =
         account.members.iter().map(|member| member.client.to_string()).collect();

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use wire::WallNs;
 
 use super::config::BilledAccount;
 use super::cycle::{CycleBounds, CycleName};
@@ -79,7 +80,7 @@ impl Statement {
     pub fn new(
         account: &BilledAccount,
         bounds: CycleBounds,
-        as_of_ns: u64,
+        as_of_ns: WallNs,
         metered: Metered,
         unknown_members: Vec<String>,
     ) -> Self {

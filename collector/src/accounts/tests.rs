@@ -3,6 +3,7 @@
 use std::slice::from_ref;
 
 use jiff::civil::Time;
+use wire::WallNs;
 
 use super::*;
 use crate::store::{CountedGap, FIVE_MINUTES_NS, LinkTurn, MeterRow, NicHistory, Volume};
@@ -16,8 +17,8 @@ const GBIT: u64 = 1_000_000_000;
 fn bounds(intervals: u64) -> CycleBounds {
     CycleBounds {
         name: "1970-01".parse().unwrap(),
-        from_ns: DAY,
-        to_ns: DAY + intervals * FIVE_MINUTES_NS,
+        from_ns: WallNs(DAY),
+        to_ns: WallNs(DAY + intervals * FIVE_MINUTES_NS),
     }
 }
 
@@ -47,11 +48,11 @@ fn history(rows: Vec<MeterRow>) -> NicHistory {
 
 /// What a port of 1 Gbit/s was metered at, long after the cycle.
 fn metered(terms: Terms, bounds: CycleBounds, histories: &[NicHistory]) -> Metered {
-    metered_as_of(terms, bounds, bounds.to_ns + DAY, histories)
+    metered_as_of(terms, bounds, (bounds.to_ns + DAY).get(), histories)
 }
 
 fn metered_as_of(terms: Terms, bounds: CycleBounds, as_of: u64, all: &[NicHistory]) -> Metered {
-    let mut meter = Meter::new(terms, bounds, as_of);
+    let mut meter = Meter::new(terms, bounds, WallNs(as_of));
     for (nic, history) in ["eth0", "eth1"].into_iter().zip(all) {
         let (client, speed_bits) = ("web", Some(GBIT));
         meter.add(&MeteredNic { client, nic, speed_bits, by_host: false, history });
@@ -304,13 +305,16 @@ fn bursts_are_left_until_five_percent_of_the_whole_cycle_exceeded_the_commitment
         let bytes = |n| if n < over { 37_538 } else { 37_500 };
         let rows = (0..2880).map(|n| row(cycle, n, bytes(n), 0)).collect();
         let terms = Terms { commit_bits_per_second: Some(1000), ..terms(BillingRule::Rx) };
-        let commit = metered_as_of(terms, cycle, as_of, &[history(rows)]).commit.unwrap();
+        let commit = metered_as_of(terms, cycle, as_of.get(), &[history(rows)]).commit.unwrap();
         assert_eq!((commit.allowed, commit.exceeded, commit.bursts_left), (432, over, left));
     }
     // A day without measurements is not ranked: (8640 - 288) / 20 = 417 may exceed.
     let rows = (288..2880).map(|n| row(cycle, n, 37_500, 0)).collect();
     let terms = Terms { commit_bits_per_second: Some(1000), ..terms(BillingRule::Rx) };
-    assert_eq!(metered_as_of(terms, cycle, as_of, &[history(rows)]).commit.unwrap().allowed, 417);
+    assert_eq!(
+        metered_as_of(terms, cycle, as_of.get(), &[history(rows)]).commit.unwrap().allowed,
+        417
+    );
 }
 
 #[test]
@@ -324,7 +328,7 @@ fn the_outlook_takes_the_last_week_and_says_so() {
     };
     let outlook = |days: u64, rows: Vec<MeterRow>| {
         let as_of = cycle.from_ns + days * DAY + 2 * MINUTES;
-        metered_as_of(terms(BillingRule::Rx), cycle, as_of, &[history(rows)]).outlook
+        metered_as_of(terms(BillingRule::Rx), cycle, as_of.get(), &[history(rows)]).outlook
     };
     let week = Outlook { bytes: 16_128_000, method: OutlookMethod::MeanOfSevenDays };
     assert_eq!(outlook(11, rows(11)), Some(week));
@@ -348,11 +352,11 @@ fn the_newest_minutes_count_and_are_not_missed_yet() {
     let newest = MeterRow { covered_ns: MINUTES, ..row(cycle, 2, 30, 0) };
     let rows = vec![row(cycle, 0, 10, 0), row(cycle, 1, 20, 0), newest];
     let as_of = cycle.from_ns + 11 * MINUTES;
-    let found = metered_as_of(terms(BillingRule::Rx), cycle, as_of, &[history(rows.clone())]);
+    let found = metered_as_of(terms(BillingRule::Rx), cycle, as_of.get(), &[history(rows.clone())]);
     assert_eq!((found.billed_bytes, found.missing_ns, found.elapsed_intervals), (60, 0, 1));
     // 2 minutes after its end, an interval is judged: 4 minutes of it are missing.
     let as_of = cycle.from_ns + 17 * MINUTES;
-    let found = metered_as_of(terms(BillingRule::Rx), cycle, as_of, &[history(rows)]);
+    let found = metered_as_of(terms(BillingRule::Rx), cycle, as_of.get(), &[history(rows)]);
     assert_eq!((found.billed_bytes, found.missing_ns), (60, 4 * MINUTES));
     assert_eq!(found.billed_max_bytes, Some(60 + GBIT / 8 * (4 * MINUTES / SECOND)));
 }

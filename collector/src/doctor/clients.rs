@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use settings::{Finding, InFull};
+use wire::WallNs;
 
 use super::store::KnownClients;
 use crate::identity::{ClientRecords, KnownClient};
@@ -24,7 +25,7 @@ pub(super) fn examine(identity: &Path, known: &KnownClients) -> Vec<Finding> {
 fn attention(
     KnownClients { clients: known, second_hosts }: &KnownClients,
     enrolled: &[KnownClient],
-    now_ns: u64,
+    now_ns: WallNs,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut tell = |names: Vec<String>, text: &str| {
@@ -53,7 +54,7 @@ fn attention(
     );
     let late = enrolled.iter().filter(|client| {
         let newest = client.certificates.last();
-        newest.is_some_and(|it| it.not_after.saturating_mul(1_000_000_000) < now_ns)
+        newest.is_some_and(|it| it.not_after.saturating_mul(1_000_000_000) < now_ns.get())
     });
     tell(
         late.map(|client| client.client.clone()).collect(),
@@ -82,8 +83,8 @@ mod tests {
         let client = |name: &str, silent_s: u64, offset_ns: i64| Client {
             client: name.to_owned(),
             alias: String::new(),
-            created_ns: 0,
-            last_seen_ns: now_ns - silent_s * 1_000_000_000,
+            created_ns: WallNs(0),
+            last_seen_ns: WallNs(now_ns - silent_s * 1_000_000_000),
             host: Host { sample_interval_ns: 500_000_000, ..Host::default() },
             clock_offset_ns: Some(offset_ns),
             nics: vec![],
@@ -91,7 +92,7 @@ mod tests {
         let attention = |clients: &[Client], second_hosts: &[SecondHostRecord]| {
             let known =
                 KnownClients { clients: clients.to_vec(), second_hosts: second_hosts.to_vec() };
-            attention(&known, &[], now_ns)
+            attention(&known, &[], WallNs(now_ns))
         };
         let well = attention(&[client("a", 1, 400_000_000)], &[]);
         assert_eq!((well.len(), well[0].level), (1, Level::Ok), "{well:?}");
@@ -101,8 +102,8 @@ mod tests {
         assert!(found[1].text.starts_with("b (1.5 s behind): the clock"), "{found:?}");
         let second = |client: &str, told_ns: u64| SecondHostRecord {
             client: client.to_owned(),
-            since_ns: told_ns,
-            told_ns,
+            since_ns: WallNs(told_ns),
+            told_ns: WallNs(told_ns),
             kept: [10, 0, 0, 1].into(),
             refused: [10, 0, 0, 2].into(),
             what: String::new(),

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use settings::{Finding, InFull};
 use tokio::time::timeout;
+use wire::WallNs;
 
 use crate::store::clock::STEP;
 use crate::store::sqlite::OpenError;
@@ -75,8 +76,8 @@ async fn ask(location: &StoreLocation) -> Result<Option<KnownClients>, StoreLoca
 }
 
 /// Reports a client seen in the future.
-fn ahead(seen_ns: u64, now_ns: u64) -> Option<Finding> {
-    let ahead = Duration::from_nanos(seen_ns.saturating_sub(now_ns));
+fn ahead(seen_ns: WallNs, now_ns: WallNs) -> Option<Finding> {
+    let ahead = Duration::from_nanos(seen_ns.saturating_since(now_ns));
     let text = format!(
         "a client was last seen at {}, {} after this host's present time; the clock is wrong now, \
          or was then; check it",
@@ -93,7 +94,7 @@ mod tests {
     #[test]
     fn a_client_seen_in_the_future_makes_the_clock_suspect() {
         let hour = 3_600_000_000_000;
-        assert_eq!(ahead(5 * hour, 4 * hour), None);
-        assert!(ahead(7 * hour, 4 * hour).unwrap().text.contains("3 h"));
+        assert_eq!(ahead(WallNs(5 * hour), WallNs(4 * hour)), None);
+        assert!(ahead(WallNs(7 * hour), WallNs(4 * hour)).unwrap().text.contains("3 h"));
     }
 }

@@ -12,6 +12,7 @@ use globset::Glob;
 use rustls::pki_types::UnixTime;
 use serde::{Deserialize, Serialize};
 use settings::InFull;
+use wire::WallNs;
 use wire::certificate::Fingerprint;
 use wire::id::{CLIENT_ID_MAX, ClientId};
 use wire::private_file;
@@ -64,21 +65,21 @@ pub struct TokenUse {
 impl TokenUse {
     /// When the token expires, nanoseconds since 1970 (UTC).
     #[must_use]
-    pub const fn expires_ns(&self) -> u64 {
+    pub const fn expires_ns(&self) -> WallNs {
         nanoseconds(self.expires_at)
     }
 
     /// Uses of tokens that expired before this may be dropped, nanoseconds since 1970 (UTC).
     #[must_use]
-    pub fn forgotten_ns(&self) -> u64 {
+    pub fn forgotten_ns(&self) -> WallNs {
         nanoseconds(self.now.as_secs().saturating_sub(USES_REMEMBERED))
     }
 }
 
 /// Saturates at the latest time that stores can represent.
-const fn nanoseconds(seconds: u64) -> u64 {
+const fn nanoseconds(seconds: u64) -> WallNs {
     let ns = seconds.saturating_mul(1_000_000_000);
-    if ns > i64::MAX as u64 { i64::MAX as u64 } else { ns }
+    WallNs(if ns > i64::MAX as u64 { i64::MAX as u64 } else { ns })
 }
 
 /// Properties of a new token.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use wire::WallNs;
 use wire::message::ProbeReply;
 
 /// Number of probes kept. The one with the shortest round trip is the most exact.
@@ -24,11 +25,11 @@ impl ClockOffset {
     ///
     /// The offset is taken at the middle of the round trip, as NTP does (RFC 5905, section 8):
     /// it is wrong by at most half of the shortest round trip.
-    pub fn on_reply(&mut self, reply: ProbeReply, now_ns: u64) -> Option<i64> {
+    pub fn on_reply(&mut self, reply: ProbeReply, now_ns: WallNs) -> Option<i64> {
         let ProbeReply { asked_ns, arrived_ns, answered_ns } = reply;
-        let held = answered_ns.checked_sub(arrived_ns)?;
-        let round_trip = now_ns.checked_sub(asked_ns)?.checked_sub(held)?;
-        let middle = |from: u64, to: u64| i128::midpoint(i128::from(from), i128::from(to));
+        let held = answered_ns.checked_since(arrived_ns)?;
+        let round_trip = now_ns.checked_since(asked_ns)?.checked_sub(held)?;
+        let middle = |from: WallNs, to: WallNs| i128::midpoint(from.get().into(), to.get().into());
         let offset = middle(arrived_ns, answered_ns) - middle(asked_ns, now_ns);
         self.probes.push_back((round_trip, i64::try_from(offset).ok()?));
         if self.probes.len() > PROBES {
@@ -47,33 +48,37 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn reply(asked: u64, arrived: u64, answered: u64) -> ProbeReply {
-        ProbeReply { asked_ns: asked, arrived_ns: arrived, answered_ns: answered }
+        ProbeReply {
+            asked_ns: WallNs(asked),
+            arrived_ns: WallNs(arrived),
+            answered_ns: WallNs(answered),
+        }
     }
 
     #[test]
     fn the_quickest_of_the_last_probes_tells_the_offset() {
         let mut clock = ClockOffset::default();
         // 10 ms there, 30 ms back, the agent ahead by 500 ms.
-        let slow = clock.on_reply(reply(1000 * MS, 1510 * MS, 1511 * MS), 1041 * MS);
+        let slow = clock.on_reply(reply(1000 * MS, 1510 * MS, 1511 * MS), WallNs(1041 * MS));
         assert_eq!(slow, Some(490 * MS.cast_signed()));
-        let quick = clock.on_reply(reply(2000 * MS, 2501 * MS, 2501 * MS), 2002 * MS);
+        let quick = clock.on_reply(reply(2000 * MS, 2501 * MS, 2501 * MS), WallNs(2002 * MS));
         assert_eq!(quick, Some(500 * MS.cast_signed()));
-        assert_eq!(clock.on_reply(reply(3000 * MS, 3590 * MS, 3590 * MS), 3100 * MS), None);
+        assert_eq!(clock.on_reply(reply(3000 * MS, 3590 * MS, 3590 * MS), WallNs(3100 * MS)), None);
     }
 
     #[test]
     fn an_agent_behind_has_a_negative_offset() {
         let mut clock = ClockOffset::default();
-        let offset = clock.on_reply(reply(1000 * MS, 400 * MS, 400 * MS), 1000 * MS);
+        let offset = clock.on_reply(reply(1000 * MS, 400 * MS, 400 * MS), WallNs(1000 * MS));
         assert_eq!(offset, Some(-600 * MS.cast_signed()));
     }
 
     #[test]
     fn an_answer_that_can_not_be_is_ignored() {
         let mut clock = ClockOffset::default();
-        assert_eq!(clock.on_reply(reply(2000, 500, 400), 3000), None);
-        assert_eq!(clock.on_reply(reply(2000, 0, u64::MAX), 3000), None);
-        assert_eq!(clock.on_reply(reply(5000, 1, 1), 3000), None);
-        assert_eq!(clock.on_reply(reply(0, u64::MAX, u64::MAX), 3000), None);
+        assert_eq!(clock.on_reply(reply(2000, 500, 400), WallNs(3000)), None);
+        assert_eq!(clock.on_reply(reply(2000, 0, u64::MAX), WallNs(3000)), None);
+        assert_eq!(clock.on_reply(reply(5000, 1, 1), WallNs(3000)), None);
+        assert_eq!(clock.on_reply(reply(0, u64::MAX, u64::MAX), WallNs(3000)), None);
     }
 }

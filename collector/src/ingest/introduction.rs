@@ -9,6 +9,7 @@ use rustls::pki_types::UnixTime;
 use settings::{InFull, SharedFailures, words};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
+use wire::WallNs;
 use wire::codec;
 use wire::id::SessionId;
 use wire::message::{
@@ -306,8 +307,9 @@ async fn open_sessions(
 
 /// An operator forgot the client. A certificate issued since then is accepted, an older one is refused,
 /// whichever collector the client was forgotten at.
-async fn readmit(ingest: &Ingest, agent: &Agent, at_ns: u64) -> Result<(), End> {
-    let (client, at) = (&agent.client, UnixTime::since_unix_epoch(Duration::from_nanos(at_ns)));
+async fn readmit(ingest: &Ingest, agent: &Agent, at_ns: WallNs) -> Result<(), End> {
+    let (client, at) =
+        (&agent.client, UnixTime::since_unix_epoch(Duration::from_nanos(at_ns.get())));
     // Others may hold the directory's lock.
     let (records, forgotten) = (ingest.identity.records().clone(), client.clone());
     let refused = move || records.on_forgotten(&forgotten, at);

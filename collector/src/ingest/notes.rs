@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use settings::{InFull, SharedFailures, words};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
+use wire::WallNs;
 use wire::id::{ClientId, SessionId};
 use wire::message::Inventory;
 use wire::tag::TagSet;
@@ -28,7 +29,7 @@ pub enum Note {
     /// How far its clock is ahead in a session, nanoseconds.
     ClockOffset { session: SessionId, offset_ns: i64 },
     /// Its tags, which it has had since this time, nanoseconds since 1970 (UTC).
-    Tags { tags: TagSet, since_ns: u64 },
+    Tags { tags: TagSet, since_ns: WallNs },
 }
 
 /// Stores the notes of one agent while its connection lasts.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use wire::Seq;
 use wire::delivery::{Accepted, Receiver};
 use wire::frame::Frame;
 use wire::id::SessionId;
@@ -36,9 +37,9 @@ pub enum FrameRefused {
         /// The session.
         session: SessionId,
         /// First number of the record.
-        first: u64,
+        first: Seq,
         /// Last number of the record.
-        last: u64,
+        last: Seq,
     },
     /// No memory is left to keep it until the missing ones come.
     #[error(
@@ -146,7 +147,7 @@ impl Sessions {
     }
 
     /// The store has committed a session up to `committed`.
-    pub fn on_committed(&mut self, id: SessionId, committed: u64, now: Duration) {
+    pub fn on_committed(&mut self, id: SessionId, committed: Seq, now: Duration) {
         if let Some(session) = self.sessions.iter_mut().find(|it| it.state.session == id) {
             session.receiver.on_committed(committed);
             session.news = true;
@@ -195,8 +196,8 @@ mod tests {
         let samples = vec![Sample::default()];
         Frame {
             session: SessionId::new(session),
-            first_seq: seq,
-            last_seq: seq,
+            first_seq: Seq(seq),
+            last_seq: Seq(seq),
             gap: 0,
             samples,
             mixes: vec![],
@@ -210,7 +211,7 @@ mod tests {
             epoch: Epoch(3),
             digest: None,
         };
-        Sessions::new(&[state(1, 10), state(2, 0)], account(64 << 20))
+        Sessions::new(&[state(1, Seq(10)), state(2, Seq(0))], account(64 << 20))
     }
 
     /// An account of a collector with this much memory for waiting frames, bytes.
@@ -240,8 +241,8 @@ mod tests {
         sessions.on_frame(frame(2, 3), Way::Stream, at(1020)).unwrap();
         assert_eq!(sessions.ack_due(), Some(at(1020)));
         let acks = sessions.take_acks(at(1020));
-        assert_eq!((acks.len(), acks[0].received), (1, 1));
-        assert_eq!(acks[0].missing, [SeqRange { first: 2, last: 2 }]);
+        assert_eq!((acks.len(), acks[0].received), (1, Seq(1)));
+        assert_eq!(acks[0].missing, [SeqRange { first: Seq(2), last: Seq(2) }]);
         assert_eq!(sessions.ack_due(), None);
         sessions.on_frame(frame(2, 2), Way::Stream, at(1021)).unwrap();
         sessions.on_frame(frame(2, 3), Way::Stream, at(1022)).unwrap();
@@ -262,9 +263,9 @@ mod tests {
     #[test]
     fn what_is_committed_is_told_even_if_nothing_arrives() {
         let mut sessions = sessions();
-        sessions.on_committed(SessionId::new(2), 0, at(5));
+        sessions.on_committed(SessionId::new(2), Seq(0), at(5));
         assert_eq!(sessions.take_acks(at(5)).len(), 1);
-        sessions.on_committed(SessionId::new(7), 1, at(6));
+        sessions.on_committed(SessionId::new(7), Seq(1), at(6));
         assert_eq!(sessions.ack_due(), None);
     }
 
@@ -273,7 +274,7 @@ mod tests {
         let mut sessions = sessions();
         let unknown = sessions.on_frame(frame(9, 1), Way::Stream, at(0));
         assert_eq!(unknown, Err(FrameRefused::UnknownSession(SessionId::new(9))));
-        let across = Frame { last_seq: 12, ..frame(1, 9) };
+        let across = Frame { last_seq: Seq(12), ..frame(1, 9) };
         assert!(matches!(
             sessions.on_frame(across, Way::Stream, at(0)),
             Err(FrameRefused::Overlap { .. })
@@ -303,7 +304,7 @@ mod tests {
     #[test]
     fn what_all_clients_have_waiting_has_a_bound_of_its_own() {
         let state =
-            SessionState { session: SessionId::new(2), seq: 0, epoch: Epoch(1), digest: None };
+            SessionState { session: SessionId::new(2), seq: Seq(0), epoch: Epoch(1), digest: None };
         let mut sessions = Sessions::new(&[state], account(1000));
         let accepted: Vec<_> =
             (2..20).map(|seq| sessions.on_frame(frame(2, seq), Way::Live, at(0))).collect();

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use utoipa::ToSchema;
+use wire::WallNs;
 use wire::frame::Frame;
 use wire::id::ClientId;
 use wire::message::{Host, Inventory};
@@ -86,12 +87,12 @@ impl Live {
     }
 
     /// A connection of a client was accepted.
-    pub fn on_connected(&self, client: &ClientId, alias: &str, host: &Host, now_ns: u64) {
+    pub fn on_connected(&self, client: &ClientId, alias: &str, host: &Host, now_ns: WallNs) {
         self.shard(client).table.on_connected(client, alias, host, now_ns);
     }
 
     /// A connection of a client has ended. Call it once for each [`Live::on_connected`].
-    pub fn on_disconnected(&self, client: &ClientId, now_ns: u64) {
+    pub fn on_disconnected(&self, client: &ClientId, now_ns: WallNs) {
         self.shard(client).table.on_disconnected(client, now_ns);
     }
 
@@ -145,7 +146,7 @@ impl Live {
     }
 
     /// Takes a frame: new or repeated, in order or not, live or backlog.
-    pub fn observe(&self, client: &ClientId, frame: &Frame, now_ns: u64) {
+    pub fn observe(&self, client: &ClientId, frame: &Frame, now_ns: WallNs) {
         let mut shard = self.shard(client);
         shard.table.observe(client, frame, now_ns);
         shard.watchers.on_frame(client, frame, now_ns);
@@ -153,7 +154,7 @@ impl Live {
 
     /// Takes the register of clients. Clients not connected here are down or at another collector of
     /// the same store; forgotten ones disappear. Call it every 10 s.
-    pub fn on_registered(&self, clients: &[Registered], now_ns: u64) {
+    pub fn on_registered(&self, clients: &[Registered], now_ns: WallNs) {
         for registered in clients {
             // No collector writes an invalid id.
             let Ok(id) = ClientId::new(&registered.client) else { continue };
@@ -162,7 +163,7 @@ impl Live {
     }
 
     /// Takes the second hosts in the store, and shows those that still try. Call it every 10 s.
-    pub fn on_second_hosts(&self, known: &[SecondHostRecord], now_ns: u64) {
+    pub fn on_second_hosts(&self, known: &[SecondHostRecord], now_ns: WallNs) {
         let current = known.iter().filter(|record| record.is_current(now_ns));
         let current = current.map(|record| (record.client.as_str(), record)).collect();
         for mut shard in self.shards() {
@@ -172,7 +173,7 @@ impl Live {
 
     /// Removes NICs that their clients have not had for [`GONE_NS`]. Clients stay. Call it every few
     /// seconds.
-    pub fn expire(&self, now_ns: u64) {
+    pub fn expire(&self, now_ns: WallNs) {
         for mut shard in self.shards() {
             shard.table.expire(now_ns);
         }
@@ -196,7 +197,7 @@ impl Live {
     ///
     /// # Errors
     /// `saved` was not made by [`Live::save`].
-    pub fn restore(&self, saved: &[u8], now_ns: u64) -> Result<(), serde_json::Error> {
+    pub fn restore(&self, saved: &[u8], now_ns: WallNs) -> Result<(), serde_json::Error> {
         let saved: Saved = serde_json::from_slice(saved)?;
         for client in saved.clients {
             if let Ok(id) = ClientId::new(&client.client) {
@@ -225,7 +226,7 @@ impl Live {
 
     /// A summary of every client, as the first event for a page.
     #[must_use]
-    pub fn snapshot_event(&self, now_ns: u64) -> PageEvent {
+    pub fn snapshot_event(&self, now_ns: WallNs) -> PageEvent {
         let mut clients: Vec<SummaryView> = Vec::new();
         for shard in self.shards() {
             clients.extend(shard.table.summaries());
@@ -236,7 +237,7 @@ impl Live {
 
     /// One client, as the first event for a page that follows it.
     #[must_use]
-    pub fn client_event(&self, client: &ClientId, now_ns: u64) -> PageEvent {
+    pub fn client_event(&self, client: &ClientId, now_ns: WallNs) -> PageEvent {
         let client = self.client(client);
         PageEvent::new("snapshot", &ClientUpdate { now: Time(now_ns), client })
     }
@@ -257,7 +258,7 @@ impl Live {
 
     /// Sends subscribers the changes since the last call. Call it a few times a second: it makes one
     /// update for all of them, and none if nobody listens.
-    pub fn publish(&self, now_ns: u64) {
+    pub fn publish(&self, now_ns: WallNs) {
         let mut changes = Changes::default();
         let listened = self.shared.updates.receiver_count() > 0;
         for mut shard in self.shards() {

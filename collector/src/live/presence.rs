@@ -1,6 +1,8 @@
 //! Where a client is: connected here, to another collector of the same store, or nowhere. Takes events,
 //! times, and the register's answers.
 
+use wire::WallNs;
+
 use crate::time::Time;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -22,15 +24,15 @@ pub(super) struct Presence {
     /// Open connections; briefly two when a client reconnects.
     connections: u32,
     /// When this collector last heard from it; 0: never.
-    heard_ns: u64,
+    heard_ns: WallNs,
     /// This long after that, it may still have been heard from here.
     unsure_ns: u64,
     /// The register's last answer.
-    registered_ns: Option<u64>,
+    registered_ns: Option<WallNs>,
     /// Number of answers without news since the register showed the client at another collector.
     quiet: u8,
     /// When another collector heard from it.
-    elsewhere_ns: u64,
+    elsewhere_ns: WallNs,
 }
 
 impl Default for Presence {
@@ -38,37 +40,37 @@ impl Default for Presence {
     fn default() -> Self {
         Self {
             connections: 0,
-            heard_ns: 0,
+            heard_ns: WallNs(0),
             unsure_ns: 0,
             registered_ns: None,
             quiet: QUIET,
-            elsewhere_ns: 0,
+            elsewhere_ns: WallNs(0),
         }
     }
 }
 
 impl Presence {
     /// A client heard from before a restart.
-    pub fn restored(heard_ns: u64) -> Self {
+    pub fn restored(heard_ns: WallNs) -> Self {
         Self { heard_ns, unsure_ns: SAVED_NS, ..Self::default() }
     }
 
-    pub const fn on_connected(&mut self, now_ns: u64) {
+    pub const fn on_connected(&mut self, now_ns: WallNs) {
         self.connections = self.connections.saturating_add(1);
         (self.heard_ns, self.unsure_ns, self.quiet) = (now_ns, 0, QUIET);
     }
 
-    pub const fn on_disconnected(&mut self, now_ns: u64) {
+    pub const fn on_disconnected(&mut self, now_ns: WallNs) {
         self.connections = self.connections.saturating_sub(1);
         self.heard_ns = now_ns;
     }
 
-    pub const fn on_heard(&mut self, now_ns: u64) {
+    pub const fn on_heard(&mut self, now_ns: WallNs) {
         self.heard_ns = now_ns;
     }
 
     /// Takes the register's time of the client's last sign of life. Call it every 10 s.
-    pub fn on_registered(&mut self, last_seen_ns: u64, now_ns: u64) {
+    pub fn on_registered(&mut self, last_seen_ns: WallNs, now_ns: WallNs) {
         // It was heard from while the clock was ahead.
         self.heard_ns = self.heard_ns.min(now_ns);
         let before = self.registered_ns.replace(last_seen_ns);
@@ -94,17 +96,17 @@ impl Presence {
     }
 
     /// True if another collector of the same store heard from it last.
-    pub const fn elsewhere(&self) -> bool {
+    pub fn elsewhere(&self) -> bool {
         !self.here() && self.elsewhere_ns > self.heard_ns
     }
 
     /// When this collector last heard from it; 0: never.
-    pub const fn heard_ns(&self) -> u64 {
+    pub const fn heard_ns(&self) -> WallNs {
         self.heard_ns
     }
 
     /// When any collector last heard from it.
-    pub const fn last_seen(&self) -> Time {
+    pub fn last_seen(&self) -> Time {
         Time(if self.elsewhere() { self.elsewhere_ns } else { self.heard_ns })
     }
 }
@@ -117,13 +119,13 @@ mod tests {
     fn a_client_heard_of_while_the_clock_was_ahead_is_found_at_another_collector() {
         const NOW: u64 = 1_800_000_000 * SECOND_NS;
         let mut presence = Presence::default();
-        presence.on_connected(2 * NOW);
-        presence.on_disconnected(2 * NOW);
+        presence.on_connected(WallNs(2 * NOW));
+        presence.on_disconnected(WallNs(2 * NOW));
         for later in [0, 20, 40] {
             let now = NOW + later * SECOND_NS;
-            presence.on_registered(now, now);
+            presence.on_registered(WallNs(now), WallNs(now));
         }
         assert!(presence.up() && presence.elsewhere());
-        assert_eq!(presence.last_seen().0, NOW + 40 * SECOND_NS);
+        assert_eq!(presence.last_seen().0, WallNs(NOW + 40 * SECOND_NS));
     }
 }

@@ -6,6 +6,7 @@ use wire::frame::{Counts, Sample};
 use wire::id::{NicName, SessionId};
 use wire::message::Nic;
 use wire::tag::TagSet;
+use wire::{Seq, WallNs};
 
 use super::counter::{Counter, Losses};
 use super::seen::Seen;
@@ -25,7 +26,7 @@ pub(super) struct SavedClient {
     pub alias: String,
     /// 0 in state saved by an older collector.
     #[serde(default)]
-    pub last_seen_ns: u64,
+    pub last_seen_ns: WallNs,
     #[serde(default)]
     pub clock_offset_ns: Option<i64>,
     #[serde(default)]
@@ -80,9 +81,9 @@ pub(super) struct SavedFacts {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SavedSample {
     pub session: SessionId,
-    pub seq: u64,
-    pub observed_ns: u64,
-    start_ns: u64,
+    pub seq: Seq,
+    pub observed_ns: WallNs,
+    start_ns: WallNs,
     interval_ns: u64,
     rx: SavedCounts,
     tx: SavedCounts,
@@ -110,7 +111,7 @@ impl SavedFacts {
 }
 
 impl SavedSample {
-    pub fn new(session: SessionId, seq: u64, observed_ns: u64, sample: &Sample) -> Self {
+    pub fn new(session: SessionId, seq: Seq, observed_ns: WallNs, sample: &Sample) -> Self {
         let counts = |it: &Counts| SavedCounts(it.bytes, it.packets, it.peak_1ms_bytes);
         let Sample { start_ns, interval_ns, drops, late, inexact, flags, .. } = *sample;
         let (rx, tx) = (counts(&sample.rx), counts(&sample.tx));

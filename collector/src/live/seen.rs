@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use wire::Seq;
 use wire::id::SessionId;
 
 /// Number of sessions kept. Beyond that, the one silent longest is forgotten.
@@ -16,12 +17,12 @@ const RANGES_MAX: usize = 1024;
 pub struct Seen {
     /// Ranges of each session, by first number with the last one; the most recently updated session is
     /// at the end.
-    sessions: Vec<(SessionId, BTreeMap<u64, u64>)>,
+    sessions: Vec<(SessionId, BTreeMap<Seq, Seq>)>,
 }
 
 impl Seen {
     /// Notes the numbers `first..=last` of a session. True if none was seen before.
-    pub fn insert(&mut self, session: SessionId, first: u64, last: u64) -> bool {
+    pub fn insert(&mut self, session: SessionId, first: Seq, last: Seq) -> bool {
         let known = self.sessions.iter().rposition(|(known, _)| *known == session);
         let mut ranges = known.map_or_else(BTreeMap::new, |index| self.sessions.remove(index).1);
         let fresh = insert(&mut ranges, first, last);
@@ -33,7 +34,7 @@ impl Seen {
     }
 }
 
-fn insert(ranges: &mut BTreeMap<u64, u64>, mut first: u64, mut last: u64) -> bool {
+fn insert(ranges: &mut BTreeMap<Seq, Seq>, mut first: Seq, mut last: Seq) -> bool {
     let before = ranges.range(..=last).next_back();
     let fresh = before.is_none_or(|(_, &seen_last)| seen_last < first);
     while let Some((&touching, &touching_last)) =
@@ -59,26 +60,26 @@ mod tests {
     #[test]
     fn a_number_is_fresh_once() {
         let mut seen = Seen::default();
-        assert!(seen.insert(SessionId::new(1), 5, 5));
-        assert!(!seen.insert(SessionId::new(1), 5, 5));
-        assert!(seen.insert(SessionId::new(1), 1, 4));
-        assert!(!seen.insert(SessionId::new(1), 2, 3));
-        assert!(!seen.insert(SessionId::new(1), 5, 9), "partly seen");
-        assert!(!seen.insert(SessionId::new(1), 6, 6));
-        assert!(seen.insert(SessionId::new(1), 10, 10));
-        assert!(seen.insert(SessionId::new(2), 5, 5), "another session");
-        assert_eq!(seen.sessions[0], (SessionId::new(1), BTreeMap::from([(1, 10)])));
+        assert!(seen.insert(SessionId::new(1), Seq(5), Seq(5)));
+        assert!(!seen.insert(SessionId::new(1), Seq(5), Seq(5)));
+        assert!(seen.insert(SessionId::new(1), Seq(1), Seq(4)));
+        assert!(!seen.insert(SessionId::new(1), Seq(2), Seq(3)));
+        assert!(!seen.insert(SessionId::new(1), Seq(5), Seq(9)), "partly seen");
+        assert!(!seen.insert(SessionId::new(1), Seq(6), Seq(6)));
+        assert!(seen.insert(SessionId::new(1), Seq(10), Seq(10)));
+        assert!(seen.insert(SessionId::new(2), Seq(5), Seq(5)), "another session");
+        assert_eq!(seen.sessions[0], (SessionId::new(1), BTreeMap::from([(Seq(1), Seq(10))])));
     }
 
     #[test]
     fn memory_is_bounded() {
         let mut seen = Seen::default();
         for session in 0..2 * SESSIONS_MAX as u64 {
-            seen.insert(SessionId::new(session), 1, 1);
+            seen.insert(SessionId::new(session), Seq(1), Seq(1));
         }
         assert_eq!(seen.sessions.len(), SESSIONS_MAX);
         for number in 0..2 * RANGES_MAX as u64 {
-            assert!(seen.insert(SessionId::new(9), 2 * number + 1, 2 * number + 1));
+            assert!(seen.insert(SessionId::new(9), Seq(2 * number + 1), Seq(2 * number + 1)));
         }
         assert_eq!(seen.sessions[SESSIONS_MAX - 1].1.len(), RANGES_MAX);
     }

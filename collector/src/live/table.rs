@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use wire::frame::{Frame, Sample, flags};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Host, Inventory, Nic};
+use wire::{Seq, WallNs};
 
 use super::counter::{Counter, Losses, Totals};
 use super::presence::Presence;
@@ -73,7 +74,7 @@ struct NicState {
     losses: Losses,
     newest: Option<Newest>,
     /// When its newest sample arrived.
-    heard_ns: u64,
+    heard_ns: WallNs,
     /// Not shown.
     gone: bool,
 }
@@ -81,20 +82,20 @@ struct NicState {
 #[derive(Debug)]
 struct Newest {
     session: SessionId,
-    seq: u64,
+    seq: Seq,
     sample: Sample,
-    observed_ns: u64,
+    observed_ns: WallNs,
 }
 
 impl ClientTable {
-    pub fn on_connected(&mut self, client: &ClientId, alias: &str, host: &Host, now_ns: u64) {
+    pub fn on_connected(&mut self, client: &ClientId, alias: &str, host: &Host, now_ns: WallNs) {
         let client = self.touch(client);
         alias.clone_into(&mut client.alias);
         client.host.clone_from(host);
         client.presence.on_connected(now_ns);
     }
 
-    pub fn on_disconnected(&mut self, client: &ClientId, now_ns: u64) {
+    pub fn on_disconnected(&mut self, client: &ClientId, now_ns: WallNs) {
         self.touch(client).presence.on_disconnected(now_ns);
     }
 
@@ -138,12 +139,12 @@ impl ClientTable {
         connected.filter_map(|client| client.clock_offset_ns)
     }
 
-    pub fn observe(&mut self, client: &ClientId, frame: &Frame, now_ns: u64) {
+    pub fn observe(&mut self, client: &ClientId, frame: &Frame, now_ns: WallNs) {
         let client = self.touch(client);
         client.presence.on_heard(now_ns);
         let fresh = client.seen.insert(frame.session, frame.first_seq, frame.last_seq);
         for sample in &frame.samples {
-            let past = now_ns.saturating_sub(end_ns(sample)) > GONE_NS;
+            let past = now_ns.saturating_since(end_ns(sample)) > GONE_NS;
             if past && !client.nics.contains_key(&sample.nic) {
                 // Backlog of a NIC that no longer exists.
                 continue;
@@ -169,7 +170,7 @@ impl ClientTable {
     }
 
     /// The register has a client, or an operator has forgotten it.
-    pub fn on_registered(&mut self, id: ClientId, registered: &Registered, now_ns: u64) {
+    pub fn on_registered(&mut self, id: ClientId, registered: &Registered, now_ns: WallNs) {
         if registered.forgotten_ns.is_some() {
             if let Some(client) = self.clients.get_mut(&id).filter(|it| !it.presence.here()) {
                 client.changed |= !client.gone;
@@ -183,12 +184,12 @@ impl ClientTable {
     }
 
     /// Removes NICs that their connected clients no longer have.
-    pub fn expire(&mut self, now_ns: u64) {
+    pub fn expire(&mut self, now_ns: WallNs) {
         self.clients.retain(|_, client| {
             let there = client.presence.here();
             let mut changed = false;
             client.nics.retain(|_, nic| {
-                let age = now_ns.saturating_sub(nic.heard_ns);
+                let age = now_ns.saturating_since(nic.heard_ns);
                 if there && !nic.listed && age > GONE_NS && !nic.gone {
                     nic.gone = true;
                     changed = true;
@@ -240,7 +241,7 @@ impl ClientTable {
         self.clients.iter().map(|(id, client)| SavedClient {
             client: id.to_string(),
             alias: client.alias.clone(),
-            last_seen_ns: if client.gone { 0 } else { client.presence.heard_ns() },
+            last_seen_ns: if client.gone { WallNs(0) } else { client.presence.heard_ns() },
             clock_offset_ns: client.clock_offset_ns,
             tags: SavedTags::new(&client.tags),
             seen: client.seen.clone(),
@@ -249,7 +250,7 @@ impl ClientTable {
     }
 
     /// Restores a client, which is down until it connects.
-    pub fn restore(&mut self, id: ClientId, saved: SavedClient, now_ns: u64) {
+    pub fn restore(&mut self, id: ClientId, saved: SavedClient, now_ns: WallNs) {
         let SavedClient { alias, last_seen_ns, clock_offset_ns, tags, seen, nics, .. } = saved;
         let nics = nics.into_iter().filter_map(|saved| {
             Some((NicName::new(&saved.nic)?, NicState::restored(saved, now_ns)?))
@@ -261,7 +262,7 @@ impl ClientTable {
             tags: tags.restored(),
             seen,
             nics: nics.collect(),
-            gone: last_seen_ns == 0,
+            gone: last_seen_ns == WallNs(0),
             changed: true,
             ..Client::default()
         };
@@ -278,11 +279,11 @@ impl ClientTable {
 }
 
 impl Client {
-    fn on_registered(&mut self, registered: &Registered, now_ns: u64) {
+    fn on_registered(&mut self, registered: &Registered, now_ns: WallNs) {
         let state =
             |client: &Self| (client.gone, client.presence.up(), client.presence.elsewhere());
         let before = (state(self), self.alias.clone());
-        let first = self.presence.last_seen() == Time(0);
+        let first = self.presence.last_seen() == Time(WallNs(0));
         self.presence.on_registered(registered.last_seen_ns, now_ns);
         self.gone = false;
         if !self.presence.here() {
@@ -326,7 +327,7 @@ impl Client {
             // A NIC that is silent while others send carries nothing now.
             let current = nic.newest.as_ref().filter(|newest| {
                 let patience = SILENT_NS.max(newest.sample.interval_ns.saturating_mul(3));
-                newest.observed_ns.saturating_add(patience) >= newest_ns.unwrap_or(0)
+                newest.observed_ns.saturating_add(patience) >= newest_ns.unwrap_or(WallNs(0))
             });
             if let Some(newest) = current.filter(|_| !nic.stacked()) {
                 let view = SampleView::new(&newest.sample, newest.observed_ns);
@@ -375,7 +376,7 @@ impl NicState {
         }
     }
 
-    fn restored(saved: SavedNic, now_ns: u64) -> Option<Self> {
+    fn restored(saved: SavedNic, now_ns: WallNs) -> Option<Self> {
         let SavedNic { nic, counter, losses, facts, newest } = saved;
         let name = NicName::new(&nic)?;
         let gone = facts.is_none();
@@ -415,18 +416,18 @@ impl NicState {
 impl Newest {
     /// True if a sample is newer. Between sessions time decides, unless this one's session is silent,
     /// because the clock may have been set back.
-    fn gives_way(&self, frame: &Frame, sample: &Sample, now_ns: u64) -> bool {
+    fn gives_way(&self, frame: &Frame, sample: &Sample, now_ns: WallNs) -> bool {
         if frame.session == self.session {
             frame.last_seq > self.seq
                 || frame.last_seq == self.seq && sample.start_ns > self.sample.start_ns
         } else {
             end_ns(sample) > end_ns(&self.sample)
-                || now_ns.saturating_sub(self.observed_ns) > SILENT_NS
+                || now_ns.saturating_since(self.observed_ns) > SILENT_NS
         }
     }
 }
 
 /// End of a sample's interval, nanoseconds since 1970 (UTC), by the client's clock.
-const fn end_ns(sample: &Sample) -> u64 {
+const fn end_ns(sample: &Sample) -> WallNs {
     sample.start_ns.saturating_add(sample.interval_ns)
 }

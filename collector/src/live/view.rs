@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use wire::WallNs;
 use wire::frame::{Counts, Sample, flags};
 use wire::message::Host;
 use wire::tag::TagSet;
@@ -295,7 +296,7 @@ pub struct RateView {
 }
 
 impl SampleView {
-    pub(super) fn new(sample: &Sample, observed_ns: u64) -> Self {
+    pub(super) fn new(sample: &Sample, observed_ns: WallNs) -> Self {
         Self {
             time: Time(sample.start_ns),
             interval_ns: sample.interval_ns,

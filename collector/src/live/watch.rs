@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use settings::InFull;
 use tokio::sync::broadcast;
 use utoipa::ToSchema;
+use wire::WallNs;
 use wire::frame::Frame;
 use wire::id::ClientId;
 
@@ -74,7 +75,7 @@ impl Watchers {
     }
 
     /// Sends a frame that has just arrived.
-    pub fn on_frame(&self, client: &ClientId, frame: &Frame, now_ns: u64) {
+    pub fn on_frame(&self, client: &ClientId, frame: &Frame, now_ns: WallNs) {
         let Some(channel) = self.channels.get(client) else { return };
         let points = frame.samples.iter().filter(|_| frame.gap == 0);
         let points =
@@ -87,7 +88,7 @@ impl Watchers {
     }
 
     /// Sends the current state of a client.
-    pub fn on_change(&self, client: &ClientId, view: Option<ClientView>, now_ns: u64) {
+    pub fn on_change(&self, client: &ClientId, view: Option<ClientView>, now_ns: WallNs) {
         if let Some(channel) = self.channels.get(client) {
             let update = ClientUpdate { now: Time(now_ns), client: view };
             let _nobody = channel.send(PageEvent::new("update", &update));

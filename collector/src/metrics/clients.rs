@@ -165,7 +165,9 @@ pub const CLIENT_METRICS: [ClientMetric; 12] = [
         kind: MetricKind::Gauge,
         unit: "s",
         help: "When the client was last heard of, by the collector's clock.",
-        figure: Figure::Client(|client| Some(MetricValue::Nanoseconds(client.last_seen.0.into()))),
+        figure: Figure::Client(|client| {
+            Some(MetricValue::Nanoseconds(client.last_seen.0.get().into()))
+        }),
     },
     ClientMetric {
         name: "netmon_client_clock_offset_seconds",

@@ -10,6 +10,7 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
+use wire::WallNs;
 
 pub use self::clients::{
     CLIENT_METRICS, ClientMetric, MetricKind, MetricPoint, MetricValue, NIC_BYTES, NIC_PACKETS,
@@ -157,7 +158,7 @@ impl Metrics {
 
     /// Every series at `now_ns`, in the text format of Prometheus.
     #[must_use]
-    pub fn render(&self, live: &Live, now_ns: u64) -> String {
+    pub fn render(&self, live: &Live, now_ns: WallNs) -> String {
         live.expire(now_ns);
         let mut text = self.handle.render();
         render_clients(&mut text, &live.snapshot());

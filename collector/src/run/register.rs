@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustls::pki_types::UnixTime;
 use settings::InFull;
 use tokio::time::{MissedTickBehavior, interval};
+use wire::WallNs;
 use wire::id::ClientId;
 
 use crate::identity::Identity;
@@ -46,7 +47,7 @@ pub async fn follow(store: Arc<dyn Database>, live: Live, identity: Arc<Identity
 }
 
 /// Refuses certificates of clients forgotten here or at another collector of the store.
-fn refuse(identity: &Identity, clients: &[Registered], done: &mut HashMap<String, u64>) {
+fn refuse(identity: &Identity, clients: &[Registered], done: &mut HashMap<String, WallNs>) {
     for Registered { client, forgotten_ns, .. } in clients {
         let Some(at_ns) = *forgotten_ns else {
             done.remove(client);
@@ -56,7 +57,7 @@ fn refuse(identity: &Identity, clients: &[Registered], done: &mut HashMap<String
         if done.get(client) == Some(&at_ns) {
             continue;
         }
-        let at = UnixTime::since_unix_epoch(Duration::from_nanos(at_ns));
+        let at = UnixTime::since_unix_epoch(Duration::from_nanos(at_ns.get()));
         match identity.records().on_forgotten(&id, at) {
             Ok(()) => drop(done.insert(client.clone(), at_ns)),
             Err(error) => {

@@ -9,6 +9,8 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
+use wire::WallNs;
+
 use crate::time::rough;
 
 /// A wall clock this close to the store's is followed at once; an agent's clock further from the
@@ -60,15 +62,15 @@ impl Witnesses {
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
     /// The wall clock, nanoseconds since 1970 (UTC).
-    pub wall_ns: u64,
+    pub wall_ns: WallNs,
     /// The boot clock.
     pub boot: Duration,
     /// The stored clock, nanoseconds since 1970 (UTC). Another collector may have advanced it.
-    pub kept_ns: Option<u64>,
+    pub kept_ns: Option<WallNs>,
     /// The agents' verdict.
     pub witnesses: Witnesses,
     /// When the oldest row expires, nanoseconds since 1970 (UTC); the largest number if there is none.
-    pub first_expiry_ns: u64,
+    pub first_expiry_ns: WallNs,
     /// The shortest retention of all tables.
     pub shortest: Duration,
 }
@@ -148,7 +150,7 @@ impl Followed {
 #[derive(Debug, Default)]
 pub struct StoreClock {
     /// Its time, nanoseconds since 1970 (UTC), and the boot clock at that time.
-    now: Option<(u64, Duration)>,
+    now: Option<(WallNs, Duration)>,
     doubt: Option<Doubt>,
 }
 
@@ -164,11 +166,11 @@ struct Doubt {
 impl StoreClock {
     /// Advances the clock. Returns the time by which rows are deleted, nanoseconds since 1970 (UTC),
     /// and whether it is the wall clock.
-    pub fn read(&mut self, reading: &Reading) -> (u64, Followed) {
+    pub fn read(&mut self, reading: &Reading) -> (WallNs, Followed) {
         let Reading { wall_ns, boot, kept_ns, .. } = *reading;
         let (last_ns, last_boot) = self.now.unwrap_or_else(|| (kept_ns.unwrap_or(wall_ns), boot));
         let elapsed = boot.saturating_sub(last_boot);
-        let ticked_ns = last_ns.saturating_add(ns(elapsed)).max(kept_ns.unwrap_or(0));
+        let ticked_ns = last_ns.saturating_add(ns(elapsed)).max(kept_ns.unwrap_or(WallNs(0)));
         let (clock_ns, followed) = self.follow(reading, ticked_ns, elapsed);
         self.now = Some((clock_ns, boot));
         (clock_ns.min(wall_ns), followed)
@@ -176,18 +178,23 @@ impl StoreClock {
 
     /// The time to store; `None` before the first reading.
     #[must_use]
-    pub fn now_ns(&self) -> Option<u64> {
+    pub fn now_ns(&self) -> Option<WallNs> {
         self.now.map(|(now_ns, _)| now_ns)
     }
 
-    fn follow(&mut self, reading: &Reading, clock_ns: u64, elapsed: Duration) -> (u64, Followed) {
+    fn follow(
+        &mut self,
+        reading: &Reading,
+        clock_ns: WallNs,
+        elapsed: Duration,
+    ) -> (WallNs, Followed) {
         let Reading { wall_ns, boot, witnesses, .. } = *reading;
         let apart = Duration::from_nanos(wall_ns.abs_diff(clock_ns));
         if apart <= STEP {
             self.doubt = None;
             return (wall_ns, Followed::Yes);
         }
-        let offset_ns = i128::from(wall_ns) - i128::from(ns(boot));
+        let offset_ns = i128::from(wall_ns.get()) - i128::from(ns(boot));
         let same = |doubt: &Doubt| doubt.offset_ns.abs_diff(offset_ns) <= STEP.as_nanos();
         let doubt = self.doubt.filter(same).unwrap_or(Doubt { since: boot, offset_ns });
         let doubt = self.doubt.insert(doubt);
@@ -226,7 +233,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
     const DAY: Duration = Duration::from_secs(86_400);
     const LOOK: Duration = Duration::from_secs(600);
-    const START_NS: u64 = 1_800_000_000_000_000_000;
+    const START_NS: WallNs = WallNs(1_800_000_000_000_000_000);
 
     /// A collector that looks at the clocks every ten minutes, and a week of rows.
     struct Run {
@@ -234,9 +241,9 @@ mod tests {
         boot: Duration,
         /// Error of the wall clock, nanoseconds.
         wrong_ns: i64,
-        kept_ns: Option<u64>,
+        kept_ns: Option<WallNs>,
         witnesses: Witnesses,
-        oldest_ns: u64,
+        oldest_ns: WallNs,
     }
 
     impl Run {
@@ -253,11 +260,11 @@ mod tests {
             run
         }
 
-        fn wall_ns(&self) -> u64 {
+        fn wall_ns(&self) -> WallNs {
             (START_NS + ns(self.boot - DAY)).saturating_add_signed(self.wrong_ns)
         }
 
-        fn look(&mut self) -> (u64, Followed) {
+        fn look(&mut self) -> (WallNs, Followed) {
             let looked = self.clock.read(&Reading {
                 wall_ns: self.wall_ns(),
                 boot: self.boot,
@@ -273,7 +280,7 @@ mod tests {
         }
 
         /// Runs for a time; returns the result of the last look.
-        fn go(&mut self, length: Duration) -> (u64, Followed) {
+        fn go(&mut self, length: Duration) -> (WallNs, Followed) {
             let end = self.boot + length;
             loop {
                 self.boot += LOOK;
@@ -355,10 +362,10 @@ mod tests {
     fn a_clock_in_1970_deletes_nothing_and_leaves_no_trace_if_it_is_set_soon() {
         let mut run = Run::new();
         run.restart();
-        run.wrong_ns = -START_NS.cast_signed();
+        run.wrong_ns = -START_NS.to_column();
         let (at_ns, followed) = run.look();
         assert!(matches!(followed, Followed::Behind(_)));
-        assert!(at_ns < ns(2 * DAY), "by the earlier of both clocks nothing is old");
+        assert!(at_ns < WallNs(ns(2 * DAY)), "by the earlier of both clocks nothing is old");
         run.wrong_ns = 0;
         assert_eq!(run.go(LOOK), (run.wall_ns(), Followed::Yes));
     }
@@ -378,10 +385,10 @@ mod tests {
     #[test]
     fn after_years_in_1970_catching_up_takes_no_longer() {
         let mut run = Run::new();
-        run.wrong_ns = -START_NS.cast_signed();
+        run.wrong_ns = -START_NS.to_column();
         run.oldest_ns = START_NS - ns(7 * DAY);
         run.go(DAY);
-        assert!(run.kept_ns < Some(ns(9 * DAY)));
+        assert!(run.kept_ns < Some(WallNs(ns(9 * DAY))));
         run.wrong_ns = 0;
         run.go(24 * HOUR + LOOK);
         // Two days of rows are due, at less than four hours per day.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use wire::WallNs;
 
 use crate::store::rows::near::Near;
 
@@ -23,7 +24,7 @@ enum Clock {
 #[derive(Debug, Clone, Copy)]
 struct Known {
     /// The store's clock.
-    store_ns: u64,
+    store_ns: WallNs,
     /// The boot clock at that time.
     boot: Duration,
     kept: Duration,
@@ -31,7 +32,7 @@ struct Known {
 
 impl Known {
     /// The store's clock at a time of the boot clock.
-    fn at(&self, boot: Duration) -> u64 {
+    fn at(&self, boot: Duration) -> WallNs {
         let elapsed = boot.saturating_sub(self.boot).as_nanos();
         self.store_ns.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX))
     }
@@ -58,14 +59,14 @@ impl Dates {
     }
 
     /// Sets the store's clock at a time of the boot clock, and the longest retention.
-    pub fn set(&self, store_ns: u64, boot: Duration, kept: Duration) {
+    pub fn set(&self, store_ns: WallNs, boot: Duration, kept: Duration) {
         self.0.send_replace(Clock::Known(Known { store_ns, boot, kept }));
     }
 
     /// The store's clock at a time of the boot clock, nanoseconds since 1970 (UTC). `None` while it is
     /// unknown.
     #[must_use]
-    pub fn store_ns(&self, boot: Duration) -> Option<u64> {
+    pub fn store_ns(&self, boot: Duration) -> Option<WallNs> {
         match *self.0.borrow() {
             Clock::Known(known) => Some(known.at(boot)),
             Clock::Any | Clock::Awaited => None,
@@ -74,7 +75,7 @@ impl Dates {
 
     /// The dates near the wall clock or the store's clock; one of them may be wrong.
     #[must_use]
-    pub fn near(&self, wall_ns: u64, boot: Duration) -> Near {
+    pub fn near(&self, wall_ns: WallNs, boot: Duration) -> Near {
         let Clock::Known(known) = *self.0.borrow() else { return Near::default() };
         Near::of([wall_ns, known.at(boot)], known.kept)
     }
@@ -91,14 +92,14 @@ mod tests {
     fn a_date_near_either_clock_is_near_for_one_may_be_wrong() {
         let dates = Dates::awaited();
         assert!(dates.are_awaited() && !Dates::default().are_awaited());
-        dates.set(20_000 * DAY_NS, DAY, 400 * DAY);
+        dates.set(WallNs(20_000 * DAY_NS), DAY, 400 * DAY);
         // An hour later, the wall clock is in 1970.
         assert!(!dates.are_awaited());
         let hour = Duration::from_secs(3600);
-        let near = dates.near(0, DAY + hour);
-        assert!(near.contains(0) && near.contains(20_000 * DAY_NS));
-        assert_eq!(dates.store_ns(DAY + hour), Some(20_000 * DAY_NS + 3_600_000_000_000));
-        assert!(near.contains(20_032 * DAY_NS + 3_600_000_000_000));
-        assert!(!near.contains(20_033 * DAY_NS));
+        let near = dates.near(WallNs(0), DAY + hour);
+        assert!(near.contains(WallNs(0)) && near.contains(WallNs(20_000 * DAY_NS)));
+        assert_eq!(dates.store_ns(DAY + hour), Some(WallNs(20_000 * DAY_NS + 3_600_000_000_000)));
+        assert!(near.contains(WallNs(20_032 * DAY_NS + 3_600_000_000_000)));
+        assert!(!near.contains(WallNs(20_033 * DAY_NS)));
     }
 }

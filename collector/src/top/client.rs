@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use wire::WallNs;
+
 use crate::live::{ClientView, NicPoint, NicView, RateView, SumView, SummaryView};
 use crate::time::Time;
 
@@ -187,7 +189,7 @@ impl TopClient {
     }
 
     /// Its state.
-    pub(super) fn condition(&self, now_ns: u64) -> Condition {
+    pub(super) fn condition(&self, now_ns: WallNs) -> Condition {
         let SummaryView { up, elsewhere, last_seen, observed, sample_interval_ns, .. } =
             self.summary;
         presence(up, elsewhere, last_seen, now_ns)
@@ -195,16 +197,16 @@ impl TopClient {
     }
 
     /// True if its newest traffic is current.
-    pub(super) fn is_live(&self, now_ns: u64) -> bool {
+    pub(super) fn is_live(&self, now_ns: WallNs) -> bool {
         self.condition(now_ns) == Condition::Live
     }
 }
 
 /// State of a client that isn't connected to this collector.
-fn presence(up: bool, elsewhere: bool, last_seen: Time, now_ns: u64) -> Option<Condition> {
+fn presence(up: bool, elsewhere: bool, last_seen: Time, now_ns: WallNs) -> Option<Condition> {
     match (up, elsewhere) {
         (false, _) => {
-            let silent_ns = now_ns.saturating_sub(last_seen.0);
+            let silent_ns = now_ns.saturating_since(last_seen.0);
             Some(Condition::Away(Duration::from_secs(silent_ns / 1_000_000_000)))
         }
         (true, true) => Some(Condition::Elsewhere),
@@ -213,9 +215,9 @@ fn presence(up: bool, elsewhere: bool, last_seen: Time, now_ns: u64) -> Option<C
 }
 
 /// Stale after three intervals without a sample, but not before 5 s.
-fn condition(observed: Option<Time>, interval_ns: u64, now_ns: u64) -> Condition {
+fn condition(observed: Option<Time>, interval_ns: u64, now_ns: WallNs) -> Condition {
     let Some(Time(observed_ns)) = observed else { return Condition::Waiting };
-    let silent_ns = now_ns.saturating_sub(observed_ns);
+    let silent_ns = now_ns.saturating_since(observed_ns);
     if silent_ns > SILENT_NS.max(interval_ns.saturating_mul(3)) {
         Condition::Stale(Duration::from_secs(silent_ns / 1_000_000_000))
     } else {
@@ -298,7 +300,7 @@ impl Opened {
     }
 
     /// One of its NICs.
-    pub(super) fn nic(&self, name: &str, now_ns: u64) -> Option<NicRow<'_>> {
+    pub(super) fn nic(&self, name: &str, now_ns: WallNs) -> Option<NicRow<'_>> {
         let client = self.view.as_ref()?;
         let view = client.nics.iter().find(|nic| nic.nic == name)?;
         let Nic { history, drops_before, .. } = self.nics.get(name)?;

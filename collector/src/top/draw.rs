@@ -8,6 +8,7 @@ use ratatui::widgets::{Paragraph, Row, Table, TableState, Wrap};
 use settings::Names;
 use settings::terminal::{Detail, RX, TX, draw_head, draw_keys, figure, page, right, trend};
 use settings::units::{bit_rate, bytes, rate, span};
+use wire::WallNs;
 
 use super::client::{Condition, Flow, History, NicRow, Opened, TopClient, Traffic};
 use super::columns::{Column, TREND, columns};
@@ -117,7 +118,7 @@ fn table_row<'a>(state: &State, row: &state::Row<'_>, columns: &[Column]) -> Row
     if shown.condition == Condition::Live { row } else { row.dim() }
 }
 
-fn of_client(client: &TopClient, now_ns: u64) -> Shown<'_> {
+fn of_client(client: &TopClient, now_ns: WallNs) -> Shown<'_> {
     Shown {
         name: name(client.summary()),
         traffic: client.traffic(),
@@ -212,7 +213,7 @@ fn detail_of<'a>(state: &State, row: &state::Row<'_>) -> Option<Detail<'a>> {
 }
 
 /// Heading with facts about a client.
-fn about_client(client: &TopClient, view: Option<&ClientView>, now_ns: u64) -> String {
+fn about_client(client: &TopClient, view: Option<&ClientView>, now_ns: WallNs) -> String {
     let host = view.map(|view| &view.host);
     let host = host.map_or_else(String::new, |host| {
         format!(", {} {}, {} CPUs, agent {}", host.os, host.kernel, host.cpus, host.agent_version)

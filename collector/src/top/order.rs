@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use wire::WallNs;
+
 use super::client::TopClient;
 
 /// A column that clients can be sorted by.
@@ -51,7 +53,7 @@ impl Sort {
     }
 
     /// Compares two clients. A stale client's newest traffic is outdated, so it ranks below no traffic.
-    pub(super) fn compare(self, a: &TopClient, b: &TopClient, now_ns: u64) -> Ordering {
+    pub(super) fn compare(self, a: &TopClient, b: &TopClient, now_ns: WallNs) -> Ordering {
         let figure = |client: &TopClient| {
             if !client.is_live(now_ns) {
                 return -1.0;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use settings::terminal::{Event, Input, Typed};
+use wire::WallNs;
 use wire::id::ClientId;
 
 use super::client::{Opened, TopClient, Traffic};
@@ -67,14 +68,14 @@ pub(super) struct Row<'a> {
 #[derive(Debug)]
 pub(super) struct State {
     link: CollectorLink,
-    now_ns: u64,
+    now_ns: WallNs,
     /// How far the collector's clock is ahead of this host's.
     ahead_ns: i64,
     clients: HashMap<String, TopClient>,
     opened: BTreeMap<ClientId, Opened>,
     /// The visible clients.
     order: Vec<String>,
-    arranged_ns: u64,
+    arranged_ns: WallNs,
     sort: Sort,
     search: String,
     typing: bool,
@@ -89,12 +90,12 @@ impl State {
     pub(super) fn new() -> Self {
         Self {
             link: CollectorLink::Connecting,
-            now_ns: 0,
+            now_ns: WallNs(0),
             ahead_ns: 0,
             clients: HashMap::new(),
             opened: BTreeMap::new(),
             order: Vec::new(),
-            arranged_ns: 0,
+            arranged_ns: WallNs(0),
             sort: Sort::default(),
             search: String::new(),
             typing: false,
@@ -111,7 +112,7 @@ impl State {
     }
 
     /// Processes an event from the collector.
-    pub(super) fn told(&mut self, followed: &Subscription, told: StreamItem, now_ns: u64) {
+    pub(super) fn told(&mut self, followed: &Subscription, told: StreamItem, now_ns: WallNs) {
         if self.paused {
             return;
         }
@@ -140,9 +141,9 @@ impl State {
         self.tick(now_ns);
     }
 
-    fn update(&mut self, update: Update, now_ns: u64) {
+    fn update(&mut self, update: Update, now_ns: WallNs) {
         self.link = CollectorLink::Live;
-        self.ahead_ns = update.now.0.cast_signed().wrapping_sub(now_ns.cast_signed());
+        self.ahead_ns = update.now.0.wrapping_since(now_ns).cast_signed();
         let mut came_or_went = !update.gone.is_empty();
         for id in &update.gone {
             self.clients.remove(id);
@@ -162,7 +163,7 @@ impl State {
     }
 
     /// Advances the time, even without events.
-    pub(super) fn tick(&mut self, now_ns: u64) {
+    pub(super) fn tick(&mut self, now_ns: WallNs) {
         if self.paused {
             return;
         }
@@ -314,7 +315,7 @@ impl State {
     }
 
     /// Now, by the collector's clock.
-    pub(super) const fn now_ns(&self) -> u64 {
+    pub(super) const fn now_ns(&self) -> WallNs {
         self.now_ns
     }
 

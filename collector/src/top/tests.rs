@@ -7,6 +7,7 @@ use settings::terminal::Event;
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Host, Inventory, Nic};
+use wire::{Seq, WallNs};
 
 use super::draw::draw;
 use super::state::{CollectorLink, State, StreamItem, Subscription};
@@ -35,7 +36,7 @@ impl Table {
 
     fn connect(&self, client: &str, alias: &str) {
         let host = Host { sample_interval_ns: SECOND / 2, ..Host::default() };
-        self.live.on_connected(&id(client), alias, &host, NOW);
+        self.live.on_connected(&id(client), alias, &host, WallNs(NOW));
         let nic = Nic { name: NicName::new("eth0").unwrap(), up: true, ..Nic::default() };
         let nic = Nic { kind: "physical".into(), speed_bits: 10_000_000_000, ..nic };
         self.live.on_inventory(&id(client), &Inventory { nics: vec![nic] });
@@ -46,35 +47,35 @@ impl Table {
         self.seq += 1;
         let nic = NicName::new("eth0").unwrap();
         let mut sample = Sample { nic, interval_ns: SECOND / 2, drops, ..Sample::default() };
-        sample.start_ns = now_ns - SECOND / 2;
+        sample.start_ns = WallNs(now_ns - SECOND / 2);
         sample.rx = Counts { bytes, packets: bytes / 1000, ..Counts::default() };
         let samples = vec![sample];
         let (first_seq, last_seq) = (self.seq, self.seq);
         let frame = Frame {
             session: SessionId::new(1),
-            first_seq,
-            last_seq,
+            first_seq: Seq(first_seq),
+            last_seq: Seq(last_seq),
             gap: 0,
             samples,
             mixes: vec![],
         };
-        self.live.observe(&id(client), &frame, now_ns);
+        self.live.observe(&id(client), &frame, WallNs(now_ns));
         sample
     }
 
     fn all(&self, now_ns: u64) -> Update {
-        serde_json::from_slice(&self.live.snapshot_event(now_ns).json).unwrap()
+        serde_json::from_slice(&self.live.snapshot_event(WallNs(now_ns)).json).unwrap()
     }
 
     /// Sends the whole table.
     fn tell(&self, state: &mut State, now_ns: u64) {
-        state.told(&Subscription::All, StreamItem::All(self.all(now_ns)), now_ns);
+        state.told(&Subscription::All, StreamItem::All(self.all(now_ns)), WallNs(now_ns));
     }
 
     fn tell_of(&self, state: &mut State, client: &str, now_ns: u64) {
-        let event = self.live.client_event(&id(client), now_ns);
+        let event = self.live.client_event(&id(client), WallNs(now_ns));
         let told = StreamItem::Client(serde_json::from_slice(&event.json).unwrap());
-        state.told(&Subscription::Client(id(client)), told, now_ns);
+        state.told(&Subscription::Client(id(client)), told, WallNs(now_ns));
     }
 }
 
@@ -192,15 +193,15 @@ fn enter_shows_the_nics_of_a_client_which_is_then_followed() {
     // Without an event there is nothing to show.
     assert_eq!(rows(&state).len(), 3);
     let refused = StreamItem::Lost("too many listen".to_owned());
-    state.told(&Subscription::Client(id("b-1")), refused, NOW);
+    state.told(&Subscription::Client(id("b-1")), refused, WallNs(NOW));
     assert!(screen(&state, 120, 40).contains("no NICs: too many listen"));
     table.tell_of(&mut state, "b-1", NOW);
     assert_eq!(rows(&state), ["b-1", "b-1 eth0", "a-1", "c-1"]);
     let sample = table.carry("b-1", 125_000_000, 0, NOW + SECOND / 2);
     let point = (&sample).into();
     let samples = vec![crate::live::NicPoint { nic: "eth0".into(), point }];
-    let update = SamplesUpdate { now: crate::time::Time(NOW), samples };
-    state.told(&Subscription::Client(id("b-1")), StreamItem::Samples(update), NOW);
+    let update = SamplesUpdate { now: crate::time::Time(WallNs(NOW)), samples };
+    state.told(&Subscription::Client(id("b-1")), StreamItem::Samples(update), WallNs(NOW));
     press(&mut state, "j");
     assert_eq!(selected(&state), "b-1 eth0");
     let shown = screen(&state, 120, 40);
@@ -219,7 +220,7 @@ fn enter_shows_the_nics_of_a_client_which_is_then_followed() {
 #[test]
 fn a_client_that_falls_silent_is_stale_and_its_rate_is_none() {
     let (_, mut state) = three();
-    state.tick(NOW + 7 * SECOND);
+    state.tick(WallNs(NOW + 7 * SECOND));
     let shown = screen(&state, 120, 30);
     assert!(shown.contains("stale 7s") && shown.contains("rx 0 bit/s"), "{shown}");
     let table = shown.lines().take(6).collect::<String>();
@@ -229,17 +230,18 @@ fn a_client_that_falls_silent_is_stale_and_its_rate_is_none() {
 #[test]
 fn a_client_that_left_stays_down_with_since_when() {
     let (table, mut state) = three();
-    table.live.on_disconnected(&id("b-1"), NOW);
+    table.live.on_disconnected(&id("b-1"), WallNs(NOW));
     table.tell(&mut state, NOW);
-    state.tick(NOW + 3 * 86_400 * SECOND);
+    state.tick(WallNs(NOW + 3 * 86_400 * SECOND));
     let shown = screen(&state, 120, 30);
     assert!(shown.contains("down 3d") && shown.contains("2 of 3 clients connected"), "{shown}");
     // Another collector of the same store has it.
     let now = NOW + 100 * SECOND;
     for last_seen_ns in [NOW, now] {
         let (client, alias) = ("b-1".into(), String::new());
-        let registered = Registered { client, alias, last_seen_ns, forgotten_ns: None };
-        table.live.on_registered(&[registered], now);
+        let registered =
+            Registered { client, alias, last_seen_ns: WallNs(last_seen_ns), forgotten_ns: None };
+        table.live.on_registered(&[registered], WallNs(now));
     }
     table.tell(&mut state, now);
     let shown = screen(&state, 120, 30);
@@ -250,9 +252,9 @@ fn a_client_that_left_stays_down_with_since_when() {
 fn clocks_of_collector_and_viewer_may_differ() {
     let (table, mut state) = three();
     let late = NOW - 3600 * SECOND;
-    state.told(&Subscription::All, StreamItem::All(table.all(NOW)), late);
+    state.told(&Subscription::All, StreamItem::All(table.all(NOW)), WallNs(late));
     assert!(!screen(&state, 120, 30).contains("stale"));
-    state.tick(late + 7 * SECOND);
+    state.tick(WallNs(late + 7 * SECOND));
     assert!(screen(&state, 120, 30).contains("stale 7s"));
 }
 
@@ -271,14 +273,14 @@ fn a_loss_is_red_if_it_is_new() {
 fn a_collector_that_is_lost_is_told_with_its_address_and_what_was_known_stays() {
     let (table, mut state) = three();
     let lost = |why: &str| StreamItem::Lost(why.to_owned());
-    state.told(&Subscription::All, lost("can't connect: refused"), NOW);
+    state.told(&Subscription::All, lost("can't connect: refused"), WallNs(NOW));
     let shown = screen(&state, 120, 30);
     assert!(shown.contains("Trying http://127.0.0.1:8083 again: can't connect: refused"));
     assert!(shown.contains("LOST") && shown.contains("a-1 Alpha"), "{shown}");
     table.tell(&mut state, NOW);
     assert_eq!(*state.link(), CollectorLink::Live);
     let mut fresh = State::new();
-    fresh.told(&Subscription::All, lost("can't connect: refused"), NOW);
+    fresh.told(&Subscription::All, lost("can't connect: refused"), WallNs(NOW));
     assert!(screen(&fresh, 80, 24).contains("--url http://HOST:8083"));
 }
 
@@ -289,7 +291,7 @@ fn a_paused_view_stands_still_and_follows_nobody() {
     assert_eq!(state.followed().count(), 0);
     table.carry("c-1", 500_000_000, 0, NOW + SECOND);
     table.tell(&mut state, NOW + SECOND);
-    state.tick(NOW + 60 * SECOND);
+    state.tick(WallNs(NOW + 60 * SECOND));
     assert_eq!(rows(&state), ["b-1", "a-1", "c-1"]);
     let shown = screen(&state, 120, 30);
     assert!(shown.contains("PAUSED") && !shown.contains("stale"), "{shown}");
@@ -303,15 +305,15 @@ fn clients_come_and_go_and_rows_keep_their_place_for_two_seconds() {
     let (mut table, mut state) = three();
     table.carry("c-1", 500_000_000, 0, NOW);
     let changed = |state: &mut State, update| {
-        state.told(&Subscription::All, StreamItem::Changes(update), NOW);
+        state.told(&Subscription::All, StreamItem::Changes(update), WallNs(NOW));
     };
     changed(&mut state, table.all(NOW));
     assert_eq!(rows(&state), ["b-1", "a-1", "c-1"]);
-    state.tick(NOW + 3 * SECOND);
+    state.tick(WallNs(NOW + 3 * SECOND));
     assert_eq!(rows(&state), ["c-1", "b-1", "a-1"]);
     press(&mut state, "j");
     let gone = vec!["b-1".to_owned()];
-    changed(&mut state, Update { now: crate::time::Time(NOW), clients: vec![], gone });
+    changed(&mut state, Update { now: crate::time::Time(WallNs(NOW)), clients: vec![], gone });
     assert_eq!(rows(&state), ["c-1", "a-1"]);
     assert_eq!(selected(&state), "a-1");
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use settings::InFull;
 use utoipa::IntoParams;
+use wire::WallNs;
 use wire::tag::{Tag, TagError};
 
 use super::error::ApiError;
@@ -59,7 +60,7 @@ impl NicParams {
 }
 
 /// Bounds of a time range, nanoseconds since 1970 (UTC).
-pub(super) fn limits(from: Option<Time>, to: Option<Time>) -> Result<(u64, u64), ApiError> {
+pub(super) fn limits(from: Option<Time>, to: Option<Time>) -> Result<(WallNs, WallNs), ApiError> {
     limits_within(from, to, RANGE_NS)
 }
 
@@ -68,7 +69,7 @@ pub(super) fn limits_within(
     from: Option<Time>,
     to: Option<Time>,
     default_ns: u64,
-) -> Result<(u64, u64), ApiError> {
+) -> Result<(WallNs, WallNs), ApiError> {
     let to = to.unwrap_or_else(|| Time(now_ns()));
     let from = from.unwrap_or_else(|| Time(to.0.saturating_sub(default_ns)));
     if from >= to {

@@ -14,6 +14,7 @@ use settings::InFull;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use wire::Seq;
 use wire::codec::frame_len;
 use wire::frame::Frame;
 use wire::id::SessionId;
@@ -40,7 +41,7 @@ const SLOW_MIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Every sequence number up to this one is committed.
-    pub committed: u64,
+    pub committed: Seq,
     /// Why frames of it went to quarantine, if any did.
     pub quarantined: Option<Arc<str>>,
 }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use wire::Seq;
 use wire::codec::frame_len;
 use wire::frame::Frame;
 use wire::id::{ClientId, SessionId};
@@ -48,7 +49,7 @@ pub struct OpenSession {
     /// Number of the opening, which the store counts up. An older opening can't commit.
     pub epoch: Epoch,
     /// Last number committed at the opening.
-    pub committed: u64,
+    pub committed: Seq,
 }
 
 #[derive(Debug)]
@@ -245,7 +246,7 @@ mod tests {
             client: ClientId::new("web").unwrap(),
             session: SessionId::new(session),
             epoch: Epoch(epoch),
-            committed,
+            committed: Seq(committed),
         }
     }
 
@@ -253,8 +254,8 @@ mod tests {
         let samples = vec![Sample::default(); samples];
         Frame {
             session: SessionId::new(session),
-            first_seq: seq,
-            last_seq: seq,
+            first_seq: Seq(seq),
+            last_seq: Seq(seq),
             gap: 0,
             samples,
             mixes: vec![],
@@ -278,7 +279,7 @@ mod tests {
         assert!(queue.add(Epoch(1), frame(1, 3, 6), (), 60 * MS));
         assert_eq!((queue.due(), queue.rows()), (Some(Duration::ZERO), 10));
         let (batch, permits) = queue.take();
-        assert_eq!((batch.sessions[0].expected, batch.sessions[0].frames.len()), (0, 3));
+        assert_eq!((batch.sessions[0].expected, batch.sessions[0].frames.len()), (Seq(0), 3));
         assert_eq!((permits.len(), queue.due(), queue.rows()), (3, None, 0));
     }
 
@@ -329,7 +330,7 @@ mod tests {
         assert!(queue.add(Epoch(1), frame(1, 1, 1), (), MS));
         queue.take();
         assert!(queue.add(Epoch(1), frame(1, 2, 1), (), MS));
-        assert_eq!(queue.take().0.sessions[0].expected, 1);
+        assert_eq!(queue.take().0.sessions[0].expected, Seq(1));
     }
 
     #[test]

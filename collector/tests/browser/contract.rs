@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use collector::time::{Time, now_ns};
 use collector::web::Access;
+use wire::WallNs;
 
 use crate::site::{Agent, INTERVAL, Site};
 
@@ -44,12 +45,12 @@ async fn run(site: &Site, config: &str, args: &[&str]) {
 async fn the_api_is_as_it_is_described() {
     let site = Site::start(Access::default()).await;
     let mut agent = Agent::new("web-1", "Web", 7, 40_000_000);
-    agent.enrol(&site, now_ns() - 1300 * INTERVAL).await;
+    agent.enrol(&site, (now_ns() - 1300 * INTERVAL).get()).await;
     let end = agent.remember(&site, 1200).await;
     // Any parameters.
     run(&site, "", &["--max-examples", "15"]).await;
     // Parameters of existing data.
-    let (from, to) = (Time(end - 1200 * INTERVAL), Time(end));
+    let (from, to) = (Time(WallNs(end - 1200 * INTERVAL)), Time(WallNs(end)));
     let known = format!(
         "[parameters]\nclient = \"web-1\"\nnic = \"eth0\"\nfrom = \"{from}\"\nto = \"{to}\"\n"
     );

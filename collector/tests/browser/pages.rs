@@ -10,6 +10,7 @@ use collector::web::Access;
 use serde_json::json;
 use testbed::quick_once;
 use tokio::sync::Mutex;
+use wire::WallNs;
 use wire::frame::Sample;
 use wire::message::Inventory;
 
@@ -22,7 +23,7 @@ pub async fn busy(access: Access) -> (Arc<Site>, Flow) {
     let site = Arc::new(Site::start(access).await);
     let mut agent = Agent::new("web-1", "<img src=x onerror=alert(1)>", 7, 40_000_000);
     let intervals = 7200;
-    agent.enrol(&site, now_ns() - (intervals + 10) * INTERVAL).await;
+    agent.enrol(&site, (now_ns() - (intervals + 10) * INTERVAL).get()).await;
     let end = agent.remember(&site, intervals).await;
     let (delivered_to, agent) = (site.clone(), Arc::new(Mutex::new(agent)));
     let flow = Flow::start(end, move |start_ns| {
@@ -45,7 +46,7 @@ async fn the_overview_moves_and_an_alias_is_text() {
     let (site, _flow) = busy(Access::default()).await;
     let mut idle = Agent::new("db-1", "", 8, 1000);
     idle.connect(&site.live);
-    let frame = idle.frame([now_ns()]);
+    let frame = idle.frame([now_ns().get()]);
     site.live.observe(&idle.id, &frame, now_ns());
     let browser = Browser::start(&site.address).await;
     browser.open("/").await;
@@ -261,15 +262,15 @@ async fn without_clients_the_overview_says_by_which_commands_one_is_added() {
 async fn a_client_that_only_the_store_knows_is_shown_as_down_with_its_history() {
     let site = Site::start(Access::default()).await;
     let mut agent = Agent::new("web-1", "Web", 7, 40_000_000);
-    agent.enrol(&site, now_ns() - 60 * SECOND).await;
+    agent.enrol(&site, (now_ns() - 60 * SECOND).get()).await;
     agent.remember(&site, 100).await;
     site.live.on_disconnected(&agent.id, now_ns());
     // A restarted collector that has only its store.
     let forgotten = Registered {
         client: "web-1".into(),
         alias: String::new(),
-        last_seen_ns: 0,
-        forgotten_ns: Some(1),
+        last_seen_ns: WallNs(0),
+        forgotten_ns: Some(WallNs(1)),
     };
     site.live.on_registered(&[forgotten], now_ns());
     site.live.on_registered(&site.store.registered().await.unwrap(), now_ns());
@@ -340,7 +341,10 @@ async fn loss_and_gaps_are_shown_where_they_were() {
     agent.commit(&site, frames).await;
     for (up, at) in [(false, 70), (true, 75)] {
         let inventory = Inventory { nics: vec![Agent::nic("eth0", up)] };
-        site.store.record_inventory(&agent.id, &inventory, begin + at * SECOND).await.unwrap();
+        site.store
+            .record_inventory(&agent.id, &inventory, WallNs(begin + at * SECOND))
+            .await
+            .unwrap();
     }
     let browser = Browser::start(&site.address).await;
     let (from, to) = (begin / 1_000_000, end / 1_000_000);

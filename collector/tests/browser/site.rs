@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use wire::frame::{Counts, Frame, Mix, MixCounts, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Hello, Host, Inventory, Nic, Session};
+use wire::{Seq, WallNs};
 
 pub const SECOND: u64 = 1_000_000_000;
 /// Length of a sample.
@@ -56,7 +57,7 @@ impl Flow {
         let stopped = stop.clone();
         tokio::spawn(async move {
             while !stopped.load(Ordering::Relaxed) {
-                while start_ns + INTERVAL <= now_ns() {
+                while start_ns + INTERVAL <= now_ns().get() {
                     next(start_ns).await;
                     start_ns += INTERVAL;
                 }
@@ -223,15 +224,15 @@ impl Agent {
     pub async fn enrol(&mut self, site: &Site, started_ns: u64) {
         self.connect(&site.live);
         let hello = Hello {
-            sessions: vec![Session { session: self.session, started_ns }],
+            sessions: vec![Session { session: self.session, started_ns: WallNs(started_ns) }],
             alias: self.alias.clone(),
             host: Self::host(),
         };
-        let opened = site.store.open_sessions(&self.id, &hello, started_ns).await.unwrap();
+        let opened = site.store.open_sessions(&self.id, &hello, WallNs(started_ns)).await.unwrap();
         self.epoch = opened[0].epoch;
         let nics = NICS.map(|name| Self::nic(name, true)).to_vec();
         let inventory = Inventory { nics };
-        site.store.record_inventory(&self.id, &inventory, started_ns).await.unwrap();
+        site.store.record_inventory(&self.id, &inventory, WallNs(started_ns)).await.unwrap();
     }
 
     /// The traffic of one interval: a slow wave with noise and bursts.
@@ -257,7 +258,7 @@ impl Agent {
         };
         Sample {
             nic: NicName::new(NICS[nic]).unwrap(),
-            start_ns,
+            start_ns: WallNs(start_ns),
             interval_ns,
             rx: counts(self.rate),
             tx: counts(self.rate / 3),
@@ -286,7 +287,7 @@ impl Agent {
             }
         }
         let (session, seq) = (self.session, self.seq);
-        Frame { session, first_seq: seq, last_seq: seq, gap: 0, samples, mixes: vec![] }
+        Frame { session, first_seq: Seq(seq), last_seq: Seq(seq), gap: 0, samples, mixes: vec![] }
     }
 
     /// Delivers a frame as the collector does: shown at once, then committed.

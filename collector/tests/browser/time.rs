@@ -156,7 +156,7 @@ async fn a_chart_can_be_linked_to_and_fills_the_screen_in_either_theme() {
 async fn a_loss_is_in_the_chart_and_among_events_at_once() {
     let site = Site::start(Access::default()).await;
     let mut agent = Agent::new("web-1", "Web", 7, 40_000_000);
-    agent.enrol(&site, now_ns() - 130 * INTERVAL).await;
+    agent.enrol(&site, (now_ns() - 130 * INTERVAL).get()).await;
     let end = agent.remember(&site, 120).await;
     let browser = Browser::start(&site.address).await;
     browser.open("/client/web-1/eth0?range=300").await;

@@ -21,6 +21,7 @@ use testbed::{Cluster, done};
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Host, Inventory, Nic};
+use wire::{Seq, WallNs};
 
 const NOW: u64 = 1_700_000_000_000_000_000;
 
@@ -77,17 +78,23 @@ fn metrics() -> String {
 fn of_clients() -> BTreeMap<String, [String; 3]> {
     let (live, client) = (Live::new(), ClientId::new("web-1").unwrap());
     let nic = NicName::new("eth0").unwrap();
-    live.on_connected(&client, "", &Host::default(), NOW);
+    live.on_connected(&client, "", &Host::default(), WallNs(NOW));
     live.on_clock_offset(&client, 1);
     let nics = vec![Nic { name: nic, speed_bits: 8, kind: "physical".into(), ..Nic::default() }];
     live.on_inventory(&client, &Inventory { nics });
     let rx = Counts { bytes: 1, total_bytes: 1, ..Counts::default() };
-    let sample = Sample { nic, start_ns: NOW, interval_ns: 1, rx, ..Sample::default() };
+    let sample = Sample { nic, start_ns: WallNs(NOW), interval_ns: 1, rx, ..Sample::default() };
     let (samples, mixes) = (vec![sample], vec![]);
-    let frame =
-        Frame { session: SessionId::new(1), first_seq: 1, last_seq: 1, gap: 0, samples, mixes };
-    live.observe(&client, &frame, NOW);
-    let shown = Metrics::with_recorder().unwrap().1.render(&live, NOW);
+    let frame = Frame {
+        session: SessionId::new(1),
+        first_seq: Seq(1),
+        last_seq: Seq(1),
+        gap: 0,
+        samples,
+        mixes,
+    };
+    live.observe(&client, &frame, WallNs(NOW));
+    let shown = Metrics::with_recorder().unwrap().1.render(&live, WallNs(NOW));
     let own: BTreeSet<&str> = own().iter().map(|it| it.name).collect();
     let mut found: BTreeMap<String, [String; 3]> = BTreeMap::new();
     for line in shown.lines() {

@@ -6,6 +6,7 @@ use collector::store::{Batch, Epoch, Point, PointCounts, Resolution, SeriesRange
 use wire::frame::{Counts, Frame, KernelCounts, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Hello, Host, Session};
+use wire::{Seq, WallNs};
 
 pub const SECOND: u64 = 1_000_000_000;
 pub const MINUTE: u64 = 60 * SECOND;
@@ -23,7 +24,8 @@ pub fn nic(name: &str) -> NicName {
 }
 
 pub fn hello(sessions: &[u64]) -> Hello {
-    let session = |&session| Session { session: SessionId::new(session), started_ns: START };
+    let session =
+        |&session| Session { session: SessionId::new(session), started_ns: WallNs(START) };
     Hello {
         sessions: sessions.iter().map(session).collect(),
         alias: "the web server".into(),
@@ -53,7 +55,7 @@ pub fn counts(n: u64) -> Counts {
 pub fn sample(name: &str, start_ns: u64, n: u64) -> Sample {
     Sample {
         nic: nic(name),
-        start_ns,
+        start_ns: WallNs(start_ns),
         interval_ns: SECOND / 2,
         rx: counts(n),
         tx: counts(2 * n),
@@ -101,7 +103,14 @@ impl Agent {
         let first_seq = self.seq + 1;
         self.seq += length;
         let (session, last_seq) = (self.session, self.seq);
-        Frame { session, first_seq, last_seq, gap, samples, mixes: vec![] }
+        Frame {
+            session,
+            first_seq: Seq(first_seq),
+            last_seq: Seq(last_seq),
+            gap,
+            samples,
+            mixes: vec![],
+        }
     }
 
     pub fn frame(&mut self, samples: Vec<Sample>) -> Frame {
@@ -110,8 +119,8 @@ impl Agent {
 
     /// A batch with the session's newest frames.
     pub fn batch(&self, frames: Vec<Frame>) -> SessionBatch {
-        let expected = frames.first().map_or(self.seq, |frame| frame.first_seq - 1);
-        SessionBatch::new(self.client.clone(), self.session, self.epoch, expected, frames)
+        let expected = frames.first().map_or(self.seq, |frame| (frame.first_seq - 1).get());
+        SessionBatch::new(self.client.clone(), self.session, self.epoch, Seq(expected), frames)
     }
 
     /// A batch of one frame.
@@ -149,8 +158,8 @@ pub fn all(client: &str, nic: &str, resolution: Resolution) -> SeriesRange {
     SeriesRange {
         client: client.into(),
         nic: nic.into(),
-        from_ns: 0,
-        to_ns: START + 1000 * DAY,
+        from_ns: WallNs(0),
+        to_ns: WallNs(START + 1000 * DAY),
         limit: 1_000_000,
         resolution: Some(resolution),
     }

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use testbed::in_time;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use wire::WallNs;
 use wire::frame::Sample;
 
 use crate::batches::{Agent, DAY, SECOND, START, all, batch, client, hello, sample};
@@ -31,7 +32,7 @@ async fn make_endless(place: &impl Place, table: &str, columns: &str) {
 
 pub async fn what_is_read_for_nobody_ends_and_leaves_its_place(place: &impl Place) {
     let store = place.open().await;
-    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let mut agent = Agent::new("web", 1, 1);
     let samples: Vec<Sample> = (0..300).map(|n| sample("eth0", START + n * SECOND, n)).collect();
     let frames = samples.chunks(100).map(|chunk| agent.frame(chunk.to_vec())).collect();
@@ -42,11 +43,21 @@ pub async fn what_is_read_for_nobody_ends_and_leaves_its_place(place: &impl Plac
 
     // More readers than there are places. All of them leave.
     let (from_ns, to_ns) = (START - DAY, START + DAY);
-    let range = PercentileRange { client: "web".into(), nic: None, from_ns, to_ns };
+    let range = PercentileRange {
+        client: "web".into(),
+        nic: None,
+        from_ns: WallNs(from_ns),
+        to_ns: WallNs(to_ns),
+    };
     let asked = (0..20).map(|_| timeout(Duration::from_millis(300), store.percentile(&range)));
     assert!(join_all(asked).await.iter().all(Result::is_err), "they read for hours");
     let (sender, receiver) = mpsc::channel(1);
-    let range = ExportRange { client: "web".into(), nics: vec!["eth0".into()], from_ns, to_ns };
+    let range = ExportRange {
+        client: "web".into(),
+        nics: vec!["eth0".into()],
+        from_ns: WallNs(from_ns),
+        to_ns: WallNs(to_ns),
+    };
     let mut export = std::pin::pin!(store.export(&range, sender));
     let early = timeout(Duration::from_millis(300), &mut export).await;
     assert!(early.is_err(), "it reads for hours: {early:?}");

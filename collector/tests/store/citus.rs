@@ -3,6 +3,7 @@
 use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
 use collector::store::{Commit, Distributed, Query};
 use settings::InFull;
+use wire::WallNs;
 
 use crate::batches::{Agent, START, client, hello, sample};
 use crate::cluster;
@@ -180,7 +181,7 @@ async fn a_store_on_several_servers_is_known_once_something_was_committed() {
     let place = with_citus().await;
     let (spread, plain) = (place.open().await, fresh().await.open().await);
     for (store, expected) in [(spread, true), (plain, false)] {
-        store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+        store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
         let mut agent = Agent::new("web", 1, 1);
         store.commit(&agent.next(vec![sample("eth0", START, 1)])).await.unwrap();
         assert_eq!(store.is_spread(), expected);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use collector::store::{Database, Holder, Lost, PlaceId, Question};
+use wire::WallNs;
 use wire::id::SessionId;
 use wire::message::{Claim, HostKey};
 
@@ -20,7 +21,7 @@ fn holder(collector: u64) -> Holder {
 async fn store() -> (String, Arc<dyn Database>) {
     let url = cluster::new_database().await;
     let store: Arc<dyn Database> = Arc::new(postgres::store(&url));
-    store.open_sessions(&client("other"), &hello(&[9]), START).await.unwrap();
+    store.open_sessions(&client("other"), &hello(&[9]), WallNs(START)).await.unwrap();
     (url, store)
 }
 
@@ -80,6 +81,6 @@ async fn a_place_that_the_database_has_lost_is_claimed_again_unless_another_has_
 async fn a_client_that_is_forgotten_has_no_place() {
     let ((_, store), web) = (store().await, client("web"));
     assert_eq!(store.claim(&web, &holder(1), None).await.unwrap(), None);
-    store.forget(&web, START).await.unwrap();
+    store.forget(&web, WallNs(START)).await.unwrap();
     assert_eq!(store.held(1).await.unwrap(), Some(vec![]));
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use collector::store::clock::{CONFIRMED_BY_NOBODY, Followed, Reading, StoreClock, Witnesses};
 use collector::store::{Commit, Database, Resolution, Retained, RetentionLimits, SeriesRange};
 use wire::id::SessionId;
+use wire::{Seq, WallNs};
 
 use crate::batches::{Agent, DAY, MINUTE, SECOND, START, all, client, hello, sample};
 use crate::suite::{Place, assert_sound, opened, raw};
@@ -26,7 +27,7 @@ async fn delete(
 ) -> (Retained, Followed) {
     let seen = store.time_seen(&LIMITS).await.unwrap();
     let (now_ns, followed) = clock.read(&Reading {
-        wall_ns,
+        wall_ns: WallNs(wall_ns),
         boot,
         kept_ns: seen.clock_ns,
         witnesses: Witnesses::None,
@@ -38,8 +39,12 @@ async fn delete(
 }
 
 async fn automatic(store: &Arc<dyn Database>, from_ns: u64, to_ns: u64) -> (Resolution, usize) {
-    let range =
-        SeriesRange { resolution: None, from_ns, to_ns, ..all("web", "eth0", Resolution::Raw) };
+    let range = SeriesRange {
+        resolution: None,
+        from_ns: WallNs(from_ns),
+        to_ns: WallNs(to_ns),
+        ..all("web", "eth0", Resolution::Raw)
+    };
     let series = store.series(&range).await.unwrap();
     (series.resolution, series.points.len())
 }
@@ -67,7 +72,7 @@ pub async fn a_clock_two_years_ahead_deletes_nothing_and_is_kept_in_mind_over_re
     let (store, mut agent) = opened(place).await;
     commit_every(15 * MINUTE, &store, &mut agent, START, 20).await;
     let now = START + 5 * 60 * MINUTE;
-    store.keep_clock(now).await.unwrap();
+    store.keep_clock(WallNs(now)).await.unwrap();
     let boot = Duration::from_secs(5000);
     let mut clock = StoreClock::default();
     // Partitions for today are deleted: the rows of this test lie in their future.
@@ -85,7 +90,7 @@ pub async fn a_clock_two_years_ahead_deletes_nothing_and_is_kept_in_mind_over_re
     }
     assert_eq!(
         store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq,
-        20,
+        Seq(20),
         "the session is known"
     );
     assert_eq!(automatic(&store, START, now).await, (Resolution::Raw, 20));
@@ -104,31 +109,31 @@ pub async fn rows_said_to_be_complete_from_the_future_on_are_looked_at_anew(plac
     for ahead in [20, 730] {
         let session = 100 + ahead;
         let id = client(&format!("web-{ahead}"));
-        store.open_sessions(&id, &hello(&[session]), START).await.unwrap();
+        store.open_sessions(&id, &hello(&[session]), WallNs(START)).await.unwrap();
         let mut agent = Agent::new(&format!("web-{ahead}"), session, 1);
         // Starts long enough after the traces of the other fault.
         let start = START + ahead * DAY;
         commit(&store, &mut agent, start, 20).await;
         // An earlier collector with a fast clock did this.
         let fault = start + 21 * SECOND;
-        store.retain(&LIMITS, fault + ahead * DAY).await.unwrap();
-        store.open_sessions(&id, &hello(&[session]), fault).await.unwrap();
+        store.retain(&LIMITS, WallNs(fault + ahead * DAY)).await.unwrap();
+        store.open_sessions(&id, &hello(&[session]), WallNs(fault)).await.unwrap();
         let known = store.committed(&[session].map(SessionId::new)).await.unwrap();
-        (agent.seq, agent.epoch) = (known[0].seq, known[0].epoch);
+        (agent.seq, agent.epoch) = (known[0].seq.get(), known[0].epoch);
         commit(&store, &mut agent, fault, 600).await;
         let now = fault + 600 * SECOND;
-        store.retain(&LIMITS, now).await.unwrap();
+        store.retain(&LIMITS, WallNs(now)).await.unwrap();
         let range = |from_ns| SeriesRange {
             resolution: None,
             client: id.to_string(),
             from_ns,
-            to_ns: now,
+            to_ns: WallNs(now),
             ..all("web", "eth0", Resolution::Raw)
         };
-        let series = store.series(&range(start + 5 * MINUTE)).await.unwrap();
+        let series = store.series(&range(WallNs(start + 5 * MINUTE))).await.unwrap();
         assert_eq!(series.resolution, Resolution::Raw, "{ahead} days ahead");
         assert_sound(&store).await;
-        let before = store.series(&range(start - MINUTE)).await.unwrap();
+        let before = store.series(&range(WallNs(start - MINUTE))).await.unwrap();
         let kept = if ahead < 400 { Resolution::Minute } else { Resolution::Raw };
         assert_eq!(before.resolution, kept, "{ahead} days ahead");
     }
@@ -140,17 +145,17 @@ pub async fn a_session_committed_to_under_a_clock_in_1970_is_not_forgotten(place
     // 1970 in either database.
     let first = "UPDATE sessions SET committed_at = (SELECT rollup_5m_from FROM retention)";
     place.execute(first).await;
-    store.retain(&LIMITS, START + DAY).await.unwrap();
-    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, 3);
+    store.retain(&LIMITS, WallNs(START + DAY)).await.unwrap();
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, Seq(3));
     assert_sound(&store).await;
 }
 
 pub async fn a_client_once_seen_in_the_future_is_seen_today(place: &impl Place) {
     let store = place.open().await;
     let far = START + 400 * DAY;
-    store.open_sessions(&client("web"), &hello(&[1]), far).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(far)).await.unwrap();
     let seen = async || store.clients().await.unwrap()[0].last_seen_ns;
-    assert_eq!(seen().await, far);
-    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
-    assert_eq!(seen().await, START);
+    assert_eq!(seen().await, WallNs(far));
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
+    assert_eq!(seen().await, WallNs(START));
 }

@@ -10,6 +10,7 @@ use collector::store::{Check, Commit, Query, Resolution, Retain, RetentionLimits
 use settings::InFull;
 use testbed::{in_time, until};
 use tokio::net::{UnixListener, UnixStream};
+use wire::WallNs;
 
 use crate::batches::{Agent, DAY, SECOND, START, all, client, hello, sample};
 use crate::cluster;
@@ -27,7 +28,7 @@ pub async fn somebody_waits(place: &Postgres) {
 async fn a_commit_of_old_rows_and_the_drop_of_their_day_do_not_wait_for_each_other() {
     let place = fresh().await;
     let store = store(&place.url);
-    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let mut agent = Agent::new("web", 1, 1);
     let old = midnight(31);
     store.commit(&agent.next(vec![sample("eth0", old + SECOND, 1)])).await.unwrap();
@@ -40,7 +41,7 @@ async fn a_commit_of_old_rows_and_the_drop_of_their_day_do_not_wait_for_each_oth
     commit.batch_execute(&format!("BEGIN; {}", insert(midnight(0)))).await.unwrap();
     let retain = tokio::spawn({
         let store = store.clone();
-        async move { store.retain(&RetentionLimits::default(), midnight(0) + SECOND).await }
+        async move { store.retain(&RetentionLimits::default(), WallNs(midnight(0) + SECOND)).await }
     });
     somebody_waits(&place).await;
     // It continues with rows of the day that is being dropped.
@@ -54,7 +55,7 @@ async fn a_commit_of_old_rows_and_the_drop_of_their_day_do_not_wait_for_each_oth
 async fn a_partition_is_made_and_another_dropped_without_waiting_for_each_other() {
     let place = fresh().await;
     let store = store(&place.url);
-    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let mut agent = Agent::new("web", 1, 1);
     for n in 0..8 {
         let old = midnight(20 + n) + SECOND;
@@ -62,7 +63,7 @@ async fn a_partition_is_made_and_another_dropped_without_waiting_for_each_other(
         // Drops that day while the next commits make other partitions.
         let retain = tokio::spawn({
             let store = store.clone();
-            async move { store.retain(&RetentionLimits::default(), midnight(0)).await }
+            async move { store.retain(&RetentionLimits::default(), WallNs(midnight(0))).await }
         });
         let other = crate::postgres::store(&place.url);
         for days in 8..12 {
@@ -78,7 +79,7 @@ async fn a_partition_is_made_and_another_dropped_without_waiting_for_each_other(
 async fn a_table_that_can_not_be_had_keeps_no_other_from_shrinking() {
     let place = fresh().await;
     let store = store(&place.url);
-    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let mut agent = Agent::new("web", 1, 1);
     let days = (0..3).map(|n| sample("eth0", midnight(500) + n * DAY, 1));
     store.commit(&agent.next(days.collect())).await.unwrap();
@@ -91,13 +92,13 @@ async fn a_table_that_can_not_be_had_keeps_no_other_from_shrinking() {
     let drop = format!("DROP TABLE traffic_mix_p{}", midnight(0) / DAY + 1);
     place.execute(&drop).await;
     place.execute("ALTER TABLE bandwidth_stats_default RENAME TO gone").await;
-    let error = store.retain(&RetentionLimits::default(), midnight(0)).await.unwrap_err();
+    let error = store.retain(&RetentionLimits::default(), WallNs(midnight(0))).await.unwrap_err();
     let error = error.in_full().to_string();
     assert!(error.contains("bandwidth_stats: ") && !error.contains("bandwidth_5m"), "{error}");
     assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_5m_default").await, [0]);
     assert_eq!(place.numbers(ahead).await, [made], "the next days' partitions are made");
     place.execute("ALTER TABLE gone RENAME TO bandwidth_stats_default").await;
-    let retained = store.retain(&RetentionLimits::default(), midnight(0)).await.unwrap();
+    let retained = store.retain(&RetentionLimits::default(), WallNs(midnight(0))).await.unwrap();
     let nics = 1;
     assert_eq!(retained.rows, 3 + nics, "the NIC has no rows left");
     assert!(store.check().await.unwrap().is_sound());
@@ -107,7 +108,7 @@ async fn a_table_that_can_not_be_had_keeps_no_other_from_shrinking() {
 async fn what_the_default_partition_holds_is_deleted_in_steps_and_its_sums_are_kept() {
     let place = fresh().await;
     let store = store(&place.url);
-    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let mut agent = Agent::new("web", 1, 1);
     let old = midnight(600);
     let samples = (0..100).map(|n| sample("eth0", old + n * SECOND, n)).collect();
@@ -119,7 +120,8 @@ async fn what_the_default_partition_holds_is_deleted_in_steps_and_its_sums_are_k
                 FROM bandwidth_stats, generate_series(1, 351) AS n";
     place.execute(more).await;
     store.commit(&agent.next(vec![sample("eth0", midnight(0), 1)])).await.unwrap();
-    let retained = store.retain(&RetentionLimits::default(), midnight(0) + SECOND).await.unwrap();
+    let retained =
+        store.retain(&RetentionLimits::default(), WallNs(midnight(0) + SECOND)).await.unwrap();
     let rollups = 2 + 1;
     assert_eq!(retained.rows, 100 * 352 + rollups);
     // On a worker of Citus, the name of an index ends with the number of its shard.
@@ -137,7 +139,7 @@ async fn what_the_default_partition_holds_is_deleted_in_steps_and_its_sums_are_k
 /// A store with samples of an old day, all in one 5-minute partition, and one sample of today.
 async fn with_an_old_partition(place: &Postgres) -> (PostgresStore, Agent) {
     let store = store(&place.url);
-    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let mut agent = Agent::new("web", 1, 1);
     let old = midnight(31);
     let samples = (0..100).map(|n| sample("eth0", old + n * SECOND, n)).collect();
@@ -165,7 +167,7 @@ async fn a_partition_of_five_minutes_is_summed_up_while_others_commit_and_read()
     slow.batch_execute("BEGIN; SELECT 1 FROM nics FOR NO KEY UPDATE").await.unwrap();
     let retain = tokio::spawn({
         let store = store.clone();
-        async move { store.retain(&short(), midnight(0) + SECOND).await }
+        async move { store.retain(&short(), WallNs(midnight(0) + SECOND)).await }
     });
     somebody_waits(&place).await;
     assert_eq!(place.numbers(EXPIRING).await, [1]);
@@ -193,7 +195,7 @@ async fn a_drop_that_ends_half_way_loses_no_sum_and_goes_on_next_time() {
     slow.batch_execute("BEGIN; SELECT 1 FROM nics FOR NO KEY UPDATE").await.unwrap();
     let retain = tokio::spawn({
         let store = store.clone();
-        async move { store.retain(&short(), midnight(0) + SECOND).await }
+        async move { store.retain(&short(), WallNs(midnight(0) + SECOND)).await }
     });
     somebody_waits(&place).await;
     let end = "SELECT pg_terminate_backend(pid)::int FROM pg_stat_activity
@@ -209,7 +211,8 @@ async fn a_drop_that_ends_half_way_loses_no_sum_and_goes_on_next_time() {
     // One of two collectors continues it.
     let other = crate::postgres::store(&place.url);
     let (limits, now) = (short(), midnight(0) + SECOND);
-    let (one, two) = tokio::join!(store.retain(&limits, now), other.retain(&limits, now));
+    let (one, two) =
+        tokio::join!(store.retain(&limits, WallNs(now)), other.retain(&limits, WallNs(now)));
     assert_eq!(one.unwrap().partitions + two.unwrap().partitions, 1);
     assert_eq!(place.numbers(EXPIRING).await, [0]);
     let kept = "SELECT count(*) FROM nics WHERE expired_rx_packets > 0";
@@ -245,7 +248,7 @@ async fn a_database_that_is_gone_is_tried_once_however_much_there_is_to_do() {
     gate(directory.path(), Arc::clone(&refused), Arc::clone(&shut)).await;
     let name = place.url.rsplit('=').next().unwrap();
     let store = store(&cluster::url(directory.path(), name));
-    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let mut agent = Agent::new("web", 1, 1);
     store.commit(&agent.next(vec![sample("eth0", midnight(0), 1)])).await.unwrap();
     shut.store(true, Ordering::SeqCst);
@@ -253,7 +256,7 @@ async fn a_database_that_is_gone_is_tried_once_however_much_there_is_to_do() {
                WHERE datname = current_database() AND application_name = 'netmon-collector'";
     place.numbers(cut).await;
     let count = || refused.swap(0, Ordering::SeqCst);
-    let error = store.retain(&RetentionLimits::default(), midnight(0)).await.unwrap_err();
+    let error = store.retain(&RetentionLimits::default(), WallNs(midnight(0))).await.unwrap_err();
     assert!(!error.in_full().to_string().contains("bandwidth"), "{error}");
     assert_eq!(count(), 1, "attempts of retention");
     let days = (3..9).map(|day| sample("eth0", midnight(day), 1)).collect();

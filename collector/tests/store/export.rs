@@ -5,6 +5,7 @@ use std::process::Command;
 
 use collector::store::Commit;
 use testbed::{onto_closed_pipe, onto_full_disk};
+use wire::WallNs;
 use wire::frame::Gap;
 
 use crate::batches::{Agent, MINUTE, SECOND, START, batch, client, hello, sample};
@@ -37,13 +38,13 @@ async fn filled() -> (Exports, tempfile::TempDir) {
     let sqlite = collector::store::sqlite::SqliteStore::open(&data.join("netmon.sqlite")).unwrap();
     let postgres = place.open().await;
     for store in [&sqlite as &dyn collector::store::Store, postgres.as_ref()] {
-        store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+        store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
         let mut agent = Agent::new("web", 1, 1);
         let at = |n| START + n * SECOND / 2;
         let samples: Vec<_> = (0..3000).map(|n| sample("eth0", at(n), n)).collect();
         let frames = samples.chunks(500).map(|chunk| agent.frame(chunk.to_vec())).collect();
         store.commit(&batch([agent.batch(frames)])).await.unwrap();
-        store.open_sessions(&client("idle"), &hello(&[9]), START).await.unwrap();
+        store.open_sessions(&client("idle"), &hello(&[9]), WallNs(START)).await.unwrap();
         let lost = vec![sample("eth0", START + 30 * MINUTE, 77)];
         let frames = vec![
             agent.record(100, Gap::SpoolFull as u8, lost),

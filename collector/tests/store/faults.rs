@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use wire::frame::Sample;
 use wire::id::SessionId;
+use wire::{Seq, WallNs};
 
 use crate::batches::{Agent, SECOND, START, client, hello, sample};
 use crate::cluster;
@@ -41,13 +42,18 @@ pub struct Working {
 impl Working {
     pub async fn start(place: Postgres) -> Self {
         let store = Arc::new(PostgresStore::new(place.config.clone()));
-        let states = store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+        let states =
+            store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
         let limits = BatchLimits { max_rows: 1000, max_delay: Duration::from_millis(5) };
         let running = Writer::start(store.clone(), limits, 1 << 20, Surroundings::default());
         let writer = running.handle();
         let epoch = states[0].epoch;
-        let open =
-            OpenSession { client: client("web"), session: SessionId::new(1), epoch, committed: 0 };
+        let open = OpenSession {
+            client: client("web"),
+            session: SessionId::new(1),
+            epoch,
+            committed: Seq(0),
+        };
         let (state, progress) = (writer.changes(), writer.open(open));
         let agent = Agent::new("web", 1, epoch.0);
         let mut working =
@@ -102,7 +108,7 @@ impl Working {
     /// Waits until everything is committed.
     pub async fn catch_up(&mut self) {
         let seq = self.agent.seq;
-        let caught_up = self.progress.wait_for(|progress| progress.committed == seq);
+        let caught_up = self.progress.wait_for(|progress| progress.committed == Seq(seq));
         let caught_up = tokio::time::timeout(PATIENCE, caught_up).await;
         let state = self.state.borrow().clone();
         assert!(caught_up.is_ok(), "not committed within {PATIENCE:?}: {state:?}");
@@ -141,7 +147,7 @@ impl Working {
         let committed = self.place.numbers("SELECT committed_seq FROM sessions").await;
         assert_eq!(
             (committed, self.progress.borrow().committed),
-            (vec![1], 1),
+            (vec![1], Seq(1)),
             "nothing is acknowledged"
         );
         self.place.execute(mend).await;
@@ -297,11 +303,11 @@ async fn a_server_that_may_lose_what_it_acknowledges_is_refused_unless_allowed()
     let words = ["fsync = off", "database.allow_unsafe: true"];
     let reason = store.ready().await.unwrap_err().in_full().to_string();
     assert!(words.iter().all(|word| reason.contains(word)), "{reason}");
-    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let batch = Agent::new("web", 1, 1).next(vec![sample("eth0", START, 1)]);
     let reason = store.commit(&batch).await.unwrap_err().in_full().to_string();
     assert!(words.iter().all(|word| reason.contains(word)), "{reason}");
-    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, 0);
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, Seq(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -343,7 +349,7 @@ async fn a_commit_that_hangs_is_told_before_it_fails_and_goes_on_once_it_can() {
     // All queries of the collector are answered, but nothing is committed.
     working.store.ready().await.unwrap();
     answers(&address, " 503 Service Unavailable").await;
-    assert_eq!(working.progress.borrow().committed, 1, "nothing is acknowledged");
+    assert_eq!(working.progress.borrow().committed, Seq(1), "nothing is acknowledged");
     other.batch_execute("COMMIT").await.unwrap();
     working.is_healed().await;
     answers(&address, " 200 OK").await;

@@ -6,6 +6,7 @@ use std::path::Path;
 use collector::store::{Commit, Store};
 use serde_json::Value;
 use tokio_postgres::SimpleQueryMessage;
+use wire::WallNs;
 
 use crate::batches::{Agent, SECOND, START, client as named, hello, sample};
 use crate::{cluster, postgres};
@@ -64,7 +65,7 @@ async fn every_query_of_the_dashboard_runs() {
     let client = cluster::client(&url).await;
     for with_rows in [false, true] {
         if with_rows {
-            store.open_sessions(&named("web"), &hello(&[1]), START).await.unwrap();
+            store.open_sessions(&named("web"), &hello(&[1]), WallNs(START)).await.unwrap();
             let now = collector::time::now_ns() / SECOND * SECOND;
             let batch = Agent::new("web", 1, 1).next(vec![sample("eth0", now - SECOND, 1)]);
             store.commit(&batch).await.unwrap();

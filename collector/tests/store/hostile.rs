@@ -16,6 +16,7 @@ use testbed::{PATIENCE, in_time};
 use tokio::sync::watch;
 use wire::frame::{Frame, Mix};
 use wire::id::SessionId;
+use wire::{Seq, WallNs};
 
 use crate::batches::{Agent, DAY, MINUTE, SECOND, START, all, batch, client, hello, nic, sample};
 use crate::suite::Place;
@@ -36,12 +37,13 @@ impl Connected {
         id: &str,
         session: u64,
     ) -> Self {
-        let opened = store.open_sessions(&client(id), &hello(&[session]), START).await.unwrap();
+        let opened =
+            store.open_sessions(&client(id), &hello(&[session]), WallNs(START)).await.unwrap();
         let (epoch, committed) = (opened[0].epoch, opened[0].seq);
         let open =
             OpenSession { client: client(id), session: SessionId::new(session), epoch, committed };
         let mut agent = Agent::new(id, session, epoch.0);
-        agent.seq = committed;
+        agent.seq = committed.get();
         Self { agent, writer: writer.clone(), progress: writer.open(open) }
     }
 
@@ -61,7 +63,7 @@ impl Connected {
 
     async fn committed(&mut self) -> Progress {
         let seq = self.agent.seq;
-        let committed = self.progress.wait_for(|progress| progress.committed == seq);
+        let committed = self.progress.wait_for(|progress| progress.committed == Seq(seq));
         let committed = tokio::time::timeout(5 * PATIENCE, committed).await;
         committed.expect("not committed in time").unwrap().clone()
     }
@@ -125,7 +127,7 @@ async fn while_the_disk_has_no_room_nothing_is_written_and_the_reason_is_told() 
     web.submit(frame).await;
     in_time("the reason", state.wait_for(|it| *it == why)).await.unwrap();
     tokio::time::sleep(LIMITS.max_delay * 5).await;
-    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, 0);
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, Seq(0));
     disk.send_replace(None);
     web.committed().await;
     assert_eq!(*state.borrow_and_update(), None);
@@ -134,7 +136,7 @@ async fn while_the_disk_has_no_room_nothing_is_written_and_the_reason_is_told() 
     let frame = web.agent.frame(vec![sample("eth0", START + SECOND, 1)]);
     web.submit(frame).await;
     writer.stop(PATIENCE).await;
-    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, 1);
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, Seq(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,11 +153,11 @@ async fn nothing_is_committed_before_the_stores_clock_is_known() {
     let frame = web.agent.frame(vec![sample("eth0", START, 1), sample("eth0", far, 1)]);
     web.submit(frame).await;
     tokio::time::sleep(LIMITS.max_delay * 5).await;
-    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, 0);
-    dates.set(START, collector::time::boot(), RetentionLimits::default().longest());
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, Seq(0));
+    dates.set(WallNs(START), collector::time::boot(), RetentionLimits::default().longest());
     web.committed().await;
     let kept = store.series(&all("web", "eth0", Resolution::Raw)).await.unwrap().points;
-    assert!(kept.iter().all(|it| it.start_ns == START), "{kept:?}");
+    assert!(kept.iter().all(|it| it.start_ns == WallNs(START)), "{kept:?}");
     writer.stop(PATIENCE).await;
 }
 
@@ -172,7 +174,7 @@ pub async fn figures_beyond_any_link_delay_nobody(place: &impl Place) {
     let told = told.quarantined.expect("it is told");
     assert!(told.contains("more than any link carries"), "{told}");
     assert_eq!(place.numbers("SELECT count(*) FROM quarantine").await, [10_000]);
-    assert_eq!(store.committed(&[2].map(SessionId::new)).await.unwrap()[0].seq, 20_000);
+    assert_eq!(store.committed(&[2].map(SessionId::new)).await.unwrap()[0].seq, Seq(20_000));
 }
 
 pub async fn sums_that_no_column_holds_delay_nobody_and_are_quarantined_whole(place: &impl Place) {
@@ -184,7 +186,7 @@ pub async fn sums_that_no_column_holds_delay_nobody_and_are_quarantined_whole(pl
     eprintln!("5000 frames of 2^56: honest commits {alone:?} alone, {beside:?} beside");
     assert!(beside < PATIENCE, "{beside:?}; {alone:?} alone");
     assert!(told.quarantined.is_some(), "it is told");
-    assert_eq!(store.committed(&[2].map(SessionId::new)).await.unwrap()[0].seq, 5000);
+    assert_eq!(store.committed(&[2].map(SessionId::new)).await.unwrap()[0].seq, Seq(5000));
     let kept = place.numbers("SELECT count(*) FROM bandwidth_stats WHERE client = 2").await[0];
     let refused = place.numbers("SELECT count(*) FROM quarantine").await[0];
     assert_eq!(kept + refused, 5000);
@@ -203,14 +205,19 @@ pub async fn sums_beyond_64_bits_break_neither_proof_nor_views_nor_retention(pla
     let figure = wire::bounds::FIGURE_MAX;
     // Two sessions of one NIC, each near the limit of 64 bits, in the shortest samples.
     for session in [7, 8] {
-        let opened = store.open_sessions(&client("flood"), &hello(&[session]), START).await;
+        let opened = store.open_sessions(&client("flood"), &hello(&[session]), WallNs(START)).await;
         let mut agent = Agent::new("flood", session, opened.unwrap()[0].epoch.0);
         let start_ns = START + session * 10 * MINUTE;
         let frames = (0..100).map(|n| {
             let mut sample = sample("eth0", start_ns + n, 1);
             (sample.interval_ns, sample.rx.bytes) = (1, figure);
             let mut frame = agent.frame(vec![sample]);
-            let mut mix = Mix { nic: nic("eth0"), start_ns, interval_ns: 1, ..Mix::default() };
+            let mut mix = Mix {
+                nic: nic("eth0"),
+                start_ns: WallNs(start_ns),
+                interval_ns: 1,
+                ..Mix::default()
+            };
             mix.rx.tcp_bytes = figure;
             frame.mixes.push(mix);
             frame
@@ -234,14 +241,18 @@ pub async fn sums_beyond_64_bits_break_neither_proof_nor_views_nor_retention(pla
         let count = format!("SELECT count(*) FROM {view}");
         assert_eq!(place.numbers(&count).await, [rows], "{view}");
     }
-    let range =
-        NicRange { client: "flood".into(), nic: "eth0".into(), from_ns: 0, to_ns: START + DAY };
+    let range = NicRange {
+        client: "flood".into(),
+        nic: "eth0".into(),
+        from_ns: WallNs(0),
+        to_ns: WallNs(START + DAY),
+    };
     assert_eq!(store.mix(&range).await.unwrap().rx.tcp_bytes, 200 * figure);
     let coarse = SeriesRange { limit: 1, ..all("flood", "eth0", Resolution::Raw) };
     let points = store.series(&coarse).await.unwrap().points;
     assert_eq!((points.len(), points[0].rx.bytes), (1, 200 * figure));
     // Everything is deleted by age, including the sessions.
-    store.retain(&RetentionLimits::default(), START + 10_000 * DAY).await.unwrap();
+    store.retain(&RetentionLimits::default(), WallNs(START + 10_000 * DAY)).await.unwrap();
     assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_5m").await, [0]);
     assert_eq!(place.numbers("SELECT count(*) FROM sessions").await, [0]);
     let report = store.check().await.unwrap();
@@ -249,7 +260,7 @@ pub async fn sums_beyond_64_bits_break_neither_proof_nor_views_nor_retention(pla
 }
 
 async fn opened_web(store: &Arc<dyn Database>) {
-    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
 }
 
 pub async fn samples_dated_far_off_are_kept_with_their_counts_for_a_month(place: &impl Place) {
@@ -262,10 +273,10 @@ pub async fn samples_dated_far_off_are_kept_with_their_counts_for_a_month(place:
     let mut frames =
         dates.map(|at| agent.frame(vec![sample("eth0", at, 1), sample("eth1", at, 2)]));
     for (at, frame) in dates.into_iter().zip(&mut frames).skip(1).take(4) {
-        frame.mixes.push(Mix { nic: nic("eth0"), start_ns: at, ..Mix::default() });
+        frame.mixes.push(Mix { nic: nic("eth0"), start_ns: WallNs(at), ..Mix::default() });
     }
     let mut delivered = Batch::clone(&batch([agent.batch(frames.to_vec())]));
-    delivered.near = Near::of([now], RetentionLimits::default().longest());
+    delivered.near = Near::of([WallNs(now)], RetentionLimits::default().longest());
     let taken = store.commit(&Arc::new(delivered)).await.unwrap();
     let Misdated { samples, mixes, .. } = taken.misdated[0];
     assert_eq!((samples, mixes), (8, 2));
@@ -275,12 +286,16 @@ pub async fn samples_dated_far_off_are_kept_with_their_counts_for_a_month(place:
     let report = store.check().await.unwrap();
     assert!(report.is_sound(), "{:?}", report.findings);
     assert_eq!(report.nics[0].counted, report.nics[0].totals);
-    let range =
-        NicRange { client: "web".into(), nic: "eth0".into(), from_ns: 0, to_ns: u64::MAX >> 1 };
+    let range = NicRange {
+        client: "web".into(),
+        nic: "eth0".into(),
+        from_ns: WallNs(0),
+        to_ns: WallNs(u64::MAX >> 1),
+    };
     let events = store.events(&range, 100).await.unwrap();
     let far = events.iter().filter(|it| matches!(it.kind, EventKind::Gap { reason: 6, .. }));
     assert_eq!(
-        far.map(|it| it.time_ns).collect::<Vec<_>>(),
+        far.map(|it| it.time_ns.get()).collect::<Vec<_>>(),
         [dates[0], dates[1], dates[4], dates[5]]
     );
     // By this machine's clock, they arrived now.
@@ -298,8 +313,8 @@ pub async fn samples_dated_far_off_are_kept_with_their_counts_for_a_month(place:
 pub async fn a_session_that_began_in_the_future_is_forgotten_too(place: &impl Place) {
     let store = place.open().await;
     let mut far = hello(&[1]);
-    far.sessions[0].started_ns = i64::MAX.cast_unsigned();
-    store.open_sessions(&client("web"), &far, START).await.unwrap();
-    store.retain(&RetentionLimits::default(), START + 10_000 * DAY).await.unwrap();
+    far.sessions[0].started_ns = WallNs(i64::MAX.cast_unsigned());
+    store.open_sessions(&client("web"), &far, WallNs(START)).await.unwrap();
+    store.retain(&RetentionLimits::default(), WallNs(START + 10_000 * DAY)).await.unwrap();
     assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap(), []);
 }

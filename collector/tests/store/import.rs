@@ -11,6 +11,7 @@ use collector::store::{
 };
 use collector::time::now_ns;
 use testbed::until;
+use wire::WallNs;
 use wire::frame::{Gap, Mix, MixCounts};
 use wire::id::SessionId;
 use wire::message::{Inventory, Nic};
@@ -31,15 +32,15 @@ async fn fill(path: &Path) -> SqliteStore {
     let store = SqliteStore::open(path).unwrap();
     let start = midnight() - 12 * DAY;
     for (id, sessions) in [("web", [1, u64::MAX]), ("db-1", [3, 4])] {
-        store.open_sessions(&client(id), &hello(&sessions), start).await.unwrap();
+        store.open_sessions(&client(id), &hello(&sessions), WallNs(start)).await.unwrap();
         let eth0 = Nic { name: nic("eth0"), mac: [1, 2, 3, 4, 5, 6], ..Nic::default() };
         let inventory = Inventory { nics: vec![Nic { up: true, mtu: 9000, ..eth0 }] };
-        store.record_inventory(&client(id), &inventory, start).await.unwrap();
+        store.record_inventory(&client(id), &inventory, WallNs(start)).await.unwrap();
         store.record_clock_offset(SessionId::new(sessions[1]), -77).await.unwrap();
         for site in ["ams", "fra"] {
             let tags = TagSet::new([Tag::new("site", site).unwrap()]).unwrap();
             let at = if site == "ams" { start } else { start + 8 * DAY };
-            store.record_tags(&client(id), &tags, at, at).await.unwrap();
+            store.record_tags(&client(id), &tags, WallNs(at), WallNs(at)).await.unwrap();
         }
         for session in sessions {
             let mut agent = Agent::new(id, session, 1);
@@ -49,7 +50,7 @@ async fn fill(path: &Path) -> SqliteStore {
                 let mut frame = agent.frame(samples.chain([sample("eth1", at(0), 9)]).collect());
                 let rx = MixCounts { tcp_bytes: 5 + day, ..MixCounts::default() };
                 let mix = Mix { nic: nic("eth0"), rx, ..Mix::default() };
-                frame.mixes = vec![Mix { start_ns: at(1), interval_ns: SECOND, ..mix }; 2];
+                frame.mixes = vec![Mix { start_ns: WallNs(at(1)), interval_ns: SECOND, ..mix }; 2];
                 let gap = agent.record(10, Gap::SpoolFull as u8, vec![sample("eth0", at(2), day)]);
                 let forgotten = agent.record(3, Gap::Forgotten as u8, vec![]);
                 let mut frames = vec![frame, gap, forgotten];
@@ -70,7 +71,7 @@ async fn fill(path: &Path) -> SqliteStore {
         rollup_5m: days(9),
         ..RetentionLimits::default()
     };
-    store.retain(&limits, midnight()).await.unwrap();
+    store.retain(&limits, WallNs(midnight())).await.unwrap();
     store
 }
 
@@ -152,9 +153,10 @@ async fn everything_is_moved_once_and_proven() {
     assert_same(&file, &place).await;
     // An agent continues where it was, and importing the file again changes nothing.
     let store = place.open().await;
-    let states = store.open_sessions(&client("web"), &hello(&[1, 9]), midnight()).await.unwrap();
+    let states =
+        store.open_sessions(&client("web"), &hello(&[1, 9]), WallNs(midnight())).await.unwrap();
     let mut agent = Agent::new("web", 1, states[0].epoch.0);
-    agent.seq = states[0].seq;
+    agent.seq = states[0].seq.get();
     store.commit(&agent.next(vec![])).await.unwrap();
     let mut agent = Agent::new("web", 9, 1);
     store.commit(&agent.next(vec![sample("eth1", midnight(), 1)])).await.unwrap();
@@ -199,7 +201,7 @@ async fn a_database_that_agents_have_reached_already_is_refused() {
     drop(fill(&file).await);
     let place = fresh().await;
     let store = place.open().await;
-    store.open_sessions(&client("web"), &hello(&[1]), midnight()).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(midnight())).await.unwrap();
     let (text, code) = import(&place, &file);
     assert!(text.contains("client web, session 0000000000000001: an agent has begun it"), "{text}");
     assert!(text.contains("no agent has reached") && code == Some(1), "{text}");
@@ -220,13 +222,13 @@ async fn rollups_of_an_interval_that_both_have_are_added_up() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("netmon.sqlite");
     let store = SqliteStore::open(&file).unwrap();
-    store.open_sessions(&client("web"), &hello(&[1]), midnight()).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(midnight())).await.unwrap();
     let mut old = Agent::new("web", 1, 1);
     store.commit(&old.next(vec![sample("eth0", midnight(), 3)])).await.unwrap();
     drop(store);
     let place = fresh().await;
     let store = place.open().await;
-    store.open_sessions(&client("web"), &hello(&[2]), midnight()).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[2]), WallNs(midnight())).await.unwrap();
     let mut new = Agent::new("web", 2, 1);
     store.commit(&new.next(vec![sample("eth0", midnight() + MINUTE, 4)])).await.unwrap();
     let (text, code) = import(&place, &file);

@@ -15,6 +15,7 @@ use testbed::until;
 use tokio_postgres::SimpleQueryMessage;
 use wire::frame::Sample;
 use wire::id::SessionId;
+use wire::{Seq, WallNs};
 
 use crate::batches::{Agent, DAY, SECOND, START, all, batch, client, hello, sample};
 use crate::statements::Held;
@@ -163,7 +164,7 @@ async fn a_database_that_is_not_there_is_named_and_waited_for() {
 async fn each_day_has_a_partition_and_goes_with_it() {
     let place = fresh().await;
     let store = place.open().await;
-    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let mut agent = Agent::new("web", 1, 1);
     let first = midnight(9);
     let samples: Vec<Sample> =
@@ -171,7 +172,8 @@ async fn each_day_has_a_partition_and_goes_with_it() {
     store.commit(&agent.next(samples)).await.unwrap();
     assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_stats_default").await, [0]);
     assert_eq!(place.numbers("SELECT count(DISTINCT tableoid) FROM bandwidth_stats").await, [9]);
-    let retained = store.retain(&RetentionLimits::default(), midnight(0) + SECOND).await.unwrap();
+    let retained =
+        store.retain(&RetentionLimits::default(), WallNs(midnight(0) + SECOND)).await.unwrap();
     // Only two days of samples are old enough.
     assert_eq!((retained.partitions, retained.rows), (2, 0));
     assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_stats").await, [7]);
@@ -184,11 +186,11 @@ async fn each_day_has_a_partition_and_goes_with_it() {
 async fn rows_of_a_day_that_another_collector_has_dropped_are_stored_all_the_same() {
     let place = fresh().await;
     let (store, other) = (place.open().await, place.open().await);
-    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let mut agent = Agent::new("web", 1, 1);
     let old = midnight(9);
     store.commit(&agent.next(vec![sample("eth0", old + SECOND, 1)])).await.unwrap();
-    let retained = other.retain(&RetentionLimits::default(), midnight(0)).await.unwrap();
+    let retained = other.retain(&RetentionLimits::default(), WallNs(midnight(0))).await.unwrap();
     assert_eq!(retained.partitions, 1);
     // This one still believes that the day's partition exists.
     store.commit(&agent.next(vec![sample("eth0", old + 2 * SECOND, 2)])).await.unwrap();
@@ -202,12 +204,12 @@ async fn rows_of_a_day_that_another_collector_has_dropped_are_stored_all_the_sam
 async fn rows_that_came_before_their_partition_move_into_it() {
     let place = fresh().await;
     let store = place.open().await;
-    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let mut agent = Agent::new("web", 1, 1);
     let future = midnight(0) + 20 * DAY;
     store.commit(&agent.next(vec![sample("eth0", future + SECOND, 7)])).await.unwrap();
     assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_stats_default").await, [1]);
-    store.retain(&RetentionLimits::default(), future).await.unwrap();
+    store.retain(&RetentionLimits::default(), WallNs(future)).await.unwrap();
     assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_stats_default").await, [0]);
     let series = store.series(&all("web", "eth0", Resolution::Raw)).await.unwrap();
     assert_eq!(series.points.len(), 1);
@@ -218,7 +220,7 @@ async fn rows_that_came_before_their_partition_move_into_it() {
 async fn a_store_goes_on_after_the_server_has_cut_its_connections() {
     let place = fresh().await;
     let store = place.open().await;
-    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let mut agent = Agent::new("web", 1, 1);
     store.commit(&agent.next(vec![sample("eth0", START, 1)])).await.unwrap();
     let cut = "SELECT pg_terminate_backend(pid)::int FROM pg_stat_activity
@@ -233,7 +235,7 @@ async fn a_store_goes_on_after_the_server_has_cut_its_connections() {
             assert!(tries < 8, "{error}");
         }
     }
-    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, 5);
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, Seq(5));
     let series = store.series(&all("web", "eth0", Resolution::Raw)).await.unwrap();
     assert_eq!(series.points.len(), 5);
 }
@@ -242,7 +244,7 @@ async fn a_store_goes_on_after_the_server_has_cut_its_connections() {
 async fn a_sample_with_more_packets_than_any_nic_carries_is_kept_apart() {
     let place = fresh().await;
     let store = place.open().await;
-    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let mut agent = Agent::new("web", 1, 1);
     let mut large = sample("eth0", START, 1);
     large.tx.packets = 1 << 62;
@@ -259,7 +261,7 @@ async fn text_with_a_nul_does_not_stop_a_client() {
     let store = place.open().await;
     let mut hello = hello(&[1]);
     hello.alias = "a\0b".into();
-    store.open_sessions(&client("web"), &hello, START).await.unwrap();
+    store.open_sessions(&client("web"), &hello, WallNs(START)).await.unwrap();
     assert_eq!(store.clients().await.unwrap()[0].alias, "a\u{fffd}b");
 }
 
@@ -268,7 +270,7 @@ async fn of_several_collectors_that_commit_the_same_numbers_one_wins() {
     let place = fresh().await;
     let stores = [0; 4].map(|_| store(&place.url));
     let sessions: Vec<u64> = (1..=20).collect();
-    stores[0].open_sessions(&client("web"), &hello(&sessions), START).await.unwrap();
+    stores[0].open_sessions(&client("web"), &hello(&sessions), WallNs(START)).await.unwrap();
     let mut agents: Vec<Agent> =
         sessions.iter().map(|session| Agent::new("web", *session, 1)).collect();
     for n in 0..10 {
@@ -329,7 +331,7 @@ async fn a_commit_of_which_nothing_was_heard_is_settled_and_counted_once() {
     proxy::lose(directory.path(), lose.clone()).await;
     let name = place.url.rsplit('=').next().unwrap();
     let store = store(&cluster::url(directory.path(), name));
-    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let mut agent = Agent::new("web", 1, 1);
     for n in 0..10 {
         let batch = agent.next(vec![sample("eth0", START + n * SECOND, n)]);
@@ -339,7 +341,7 @@ async fn a_commit_of_which_nothing_was_heard_is_settled_and_counted_once() {
             // If the server saw the cut before the COMMIT, nothing is committed.
             assert_eq!(
                 store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq,
-                n,
+                Seq(n),
                 "{error}"
             );
             store.commit(&batch).await.unwrap();
@@ -354,7 +356,7 @@ async fn a_commit_of_which_nothing_was_heard_is_settled_and_counted_once() {
 async fn the_function_bandwidth_p95_is_the_server_s_own_discrete_percentile() {
     let place = fresh().await;
     let store = place.open().await;
-    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let mut agent = Agent::new("web", 1, 1);
     for intervals in [1, 19, 20, 21, 119, 120, 121] {
         let from = START + intervals * DAY;

@@ -4,6 +4,7 @@ use collector::identity::Revocation;
 use collector::store::{Commit, Registered, Resolution, SignOut, StoreError};
 use wire::message::{Inventory, Nic};
 use wire::tag::TagSet;
+use wire::{Seq, WallNs};
 
 use crate::batches::{Agent, SECOND, START, all, batch, client, hello, nic, sample};
 use crate::suite::{Place, assert_sound};
@@ -12,48 +13,48 @@ pub async fn a_forgotten_client_is_listed_no_more_until_it_is_let_in_again(place
     let store = place.open().await;
     for id in ["web", "db"] {
         let session = if id == "web" { 1 } else { 2 };
-        store.open_sessions(&client(id), &hello(&[session]), START).await.unwrap();
+        store.open_sessions(&client(id), &hello(&[session]), WallNs(START)).await.unwrap();
     }
     let mut agent = Agent::new("web", 1, 1);
     store.commit(&agent.next(vec![sample("eth0", START, 1)])).await.unwrap();
-    store.forget(&client("web"), START + SECOND).await.unwrap();
+    store.forget(&client("web"), WallNs(START + SECOND)).await.unwrap();
     let listed = store.clients().await.unwrap();
     assert_eq!(listed.iter().map(|it| it.client.as_str()).collect::<Vec<_>>(), ["db"]);
     let mut registered = store.registered().await.unwrap();
     registered.sort_by(|a, b| a.client.cmp(&b.client));
     let [db, web] = &registered[..] else { panic!("{registered:?}") };
-    assert_eq!((db.client.as_str(), db.forgotten_ns, db.last_seen_ns), ("db", None, START));
-    assert_eq!((web.client.as_str(), web.forgotten_ns), ("web", Some(START + SECOND)));
+    assert_eq!((db.client.as_str(), db.forgotten_ns, db.last_seen_ns), ("db", None, WallNs(START)));
+    assert_eq!((web.client.as_str(), web.forgotten_ns), ("web", Some(WallNs(START + SECOND))));
     assert_eq!(web.alias, "the web server");
     // A connection that is still open. Its data is committed, so that nothing is lost if forgetting was
     // a mistake.
     store.commit(&agent.next(vec![sample("eth0", START + SECOND, 2)])).await.unwrap();
     for session in [1, 3] {
-        match store.open_sessions(&client("web"), &hello(&[session]), START).await {
+        match store.open_sessions(&client("web"), &hello(&[session]), WallNs(START)).await {
             Err(StoreError::Forgotten { client, at_ns }) => {
-                assert_eq!((client.as_str(), at_ns), ("web", START + SECOND));
+                assert_eq!((client.as_str(), at_ns), ("web", WallNs(START + SECOND)));
             }
             other => panic!("{other:?}"),
         }
     }
     store.readmit(&client("web")).await.unwrap();
-    let states = store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
-    assert_eq!((states[0].seq, states[0].epoch.0), (2, 2), "nothing was opened meanwhile");
+    let states = store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
+    assert_eq!((states[0].seq, states[0].epoch.0), (Seq(2), 2), "nothing was opened meanwhile");
     assert_eq!(store.clients().await.unwrap().len(), 2);
     assert_sound(&store).await;
 }
 
 pub async fn a_client_that_never_connected_can_be_forgotten(place: &impl Place) {
     let store = place.open().await;
-    store.forget(&client("new"), START).await.unwrap();
+    store.forget(&client("new"), WallNs(START)).await.unwrap();
     let [Registered { client: id, forgotten_ns, .. }] = &store.registered().await.unwrap()[..]
     else {
         panic!("one");
     };
-    assert_eq!((id.as_str(), *forgotten_ns), ("new", Some(START)));
+    assert_eq!((id.as_str(), *forgotten_ns), ("new", Some(WallNs(START))));
     assert_eq!(store.clients().await.unwrap(), []);
     store.readmit(&client("new")).await.unwrap();
-    store.open_sessions(&client("new"), &hello(&[1]), START).await.unwrap();
+    store.open_sessions(&client("new"), &hello(&[1]), WallNs(START)).await.unwrap();
     assert_eq!(store.clients().await.unwrap()[0].alias, "the web server");
 }
 
@@ -100,13 +101,13 @@ pub async fn purging_leaves_no_row_of_a_client_and_all_of_the_others(place: &imp
     let mut agents = [("web", 1), ("db", 2)].map(|(id, session)| Agent::new(id, session, 1));
     for agent in &mut agents {
         let opened =
-            store.open_sessions(&agent.client, &hello(&[agent.session.get()]), START).await;
+            store.open_sessions(&agent.client, &hello(&[agent.session.get()]), WallNs(START)).await;
         opened.unwrap();
         for (later, up) in [(0, true), (1, false)] {
             let nic = Nic { name: nic("eth0"), index: 2, up, ..Nic::default() };
             let inventory = Inventory { nics: vec![nic] };
             let at = START + later * SECOND;
-            store.record_inventory(&agent.client, &inventory, at).await.unwrap();
+            store.record_inventory(&agent.client, &inventory, WallNs(at)).await.unwrap();
         }
         for n in 0..4 {
             let more = agent.next(vec![
@@ -120,11 +121,11 @@ pub async fn purging_leaves_no_row_of_a_client_and_all_of_the_others(place: &imp
     }
     for id in ["web", "db"] {
         let tags = TagSet::new(["site=ams".parse().unwrap()]).unwrap();
-        store.record_tags(&client(id), &tags, START, START).await.unwrap();
+        store.record_tags(&client(id), &tags, WallNs(START), WallNs(START)).await.unwrap();
     }
     let before = raw(&store, "db").await;
     let late = agents[0].next(vec![sample("eth0", START + 20 * SECOND, 1)]);
-    store.forget(&client("web"), START).await.unwrap();
+    store.forget(&client("web"), WallNs(START)).await.unwrap();
     assert!(store.purge(&client("web")).await.unwrap() >= 8 + 4);
     assert_eq!(raw(&store, "web").await, []);
     assert_eq!(raw(&store, "db").await, before);
@@ -150,7 +151,7 @@ pub async fn purging_leaves_no_row_of_a_client_and_all_of_the_others(place: &imp
     assert_eq!(store.purge(&client("web")).await.unwrap(), 0);
     // The same numbers start again.
     store.readmit(&client("web")).await.unwrap();
-    store.open_sessions(&client("web"), &hello(&[7]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[7]), WallNs(START)).await.unwrap();
     let mut again = Agent::new("web", 7, 1);
     store.commit(&again.next(vec![sample("eth0", START + 30 * SECOND, 1)])).await.unwrap();
     assert_eq!(raw(&store, "web").await.len(), 1);

@@ -4,6 +4,7 @@ use collector::store::Commit;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
+use wire::WallNs;
 use wire::frame::{Counts, Sample};
 
 use crate::batches::{Agent, SECOND, START, client, hello, nic};
@@ -38,7 +39,7 @@ fn samples() -> impl Strategy<Value = Vec<Sample>> {
                 let counts = |bytes, packets| Counts { bytes, packets, ..Counts::default() };
                 samples.push(Sample {
                     nic: nic("eth0"),
-                    start_ns,
+                    start_ns: WallNs(start_ns),
                     interval_ns,
                     rx: counts(bytes, packets),
                     // The highest in rx is the lowest in tx; no two speeds are equal.
@@ -88,7 +89,7 @@ pub async fn the_report_view_equals_an_independent_computation(place: &impl Plac
     let mut runner = TestRunner::deterministic();
     for session in 1..=6 {
         let id = format!("host-{session}");
-        store.open_sessions(&client(&id), &hello(&[session]), START).await.unwrap();
+        store.open_sessions(&client(&id), &hello(&[session]), WallNs(START)).await.unwrap();
         let samples = samples().new_tree(&mut runner).unwrap().current();
         let mut agent = Agent::new(&id, session, 1);
         for chunk in samples.chunks(100) {

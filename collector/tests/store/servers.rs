@@ -8,6 +8,7 @@ use collector::store::postgres::PostgresStore;
 use collector::store::{Check, Commit, Store};
 use testbed::PATIENCE;
 use testbed::postgres::Cluster;
+use wire::WallNs;
 
 use crate::batches::{Agent, SECOND, START, client, hello, sample};
 use crate::cluster;
@@ -45,7 +46,7 @@ async fn fsck_beside_commits_raises_no_alarm_of_a_table_on_another_server_but_of
     let place = fresh().await;
     let far = tokio::task::block_in_place(Cluster::start);
     let store = PostgresStore::new(place.config.clone());
-    store.open_sessions(&client("web"), &hello(&[1, 2, 3]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1, 2, 3]), WallNs(START)).await.unwrap();
     move_samples(&place, &far).await;
     let done = Arc::new(AtomicBool::new(false));
     let commits = [1, 2, 3].map(|session| {
@@ -86,7 +87,7 @@ async fn a_commit_that_is_in_doubt_between_two_phases_is_waited_for_and_counted_
     proxy::prepare(directory.path(), in_doubt.clone()).await;
     let name = place.url.rsplit('=').next().unwrap();
     let store = crate::postgres::store(&cluster::url(directory.path(), name));
-    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let mut agent = Agent::new("web", 1, 1);
     for (n, settled) in (0..).zip(["COMMIT", "ROLLBACK", "COMMIT", "ROLLBACK"]) {
         let batch = agent.next(vec![sample("eth0", START + n * SECOND, n)]);

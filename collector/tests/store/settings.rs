@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use collector::store::{Commit, Database, Store, StoreError};
 use settings::InFull;
+use wire::WallNs;
 use wire::frame::Sample;
 use wire::message::Hello;
 
@@ -61,7 +62,7 @@ async fn a_database_that_can_not_hold_every_name_is_refused_with_the_way_out() {
 async fn a_database_without_an_encoding_holds_every_name_as_it_came() {
     let store: Arc<dyn Database> = Arc::new(store(&encoded("SQL_ASCII").await));
     let hello = Hello { alias: "主机 ü".into(), ..hello(&[1]) };
-    store.open_sessions(&client("web"), &hello, START).await.unwrap();
+    store.open_sessions(&client("web"), &hello, WallNs(START)).await.unwrap();
     let mut agent = Agent::new("web", 1, 1);
     let sample = Sample { nic: nic("网卡0"), ..sample("eth0", START, 5) };
     store.commit(&agent.next(vec![sample])).await.unwrap();
@@ -79,7 +80,7 @@ async fn what_role_and_database_set_changes_nothing() {
     for (id, url) in (1..).zip([url.clone(), cluster::pooled(&name)]) {
         let store: Arc<dyn Database> = Arc::new(store(&url));
         let web = format!("web-{id}");
-        store.open_sessions(&client(&web), &hello(&[id]), START).await.unwrap();
+        store.open_sessions(&client(&web), &hello(&[id]), WallNs(START)).await.unwrap();
         let mut agent = Agent::new(&web, id, 1);
         let today = collector::time::now_ns() / DAY * DAY;
         let samples = (0..3).map(|n| sample("eth0", today - n * DAY + SECOND, n + 1));
@@ -106,14 +107,15 @@ async fn what_role_and_database_set_changes_nothing() {
 async fn tables_are_found_again_when_a_schema_of_the_role_is_made() {
     let url = cluster::new_database().await;
     let first = store(&url);
-    first.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    first.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     cluster::execute(&url, "CREATE SCHEMA postgres").await;
     let again = store(&url);
-    again.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    again.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let db = cluster::client(&url).await;
     let found = "SELECT count(*) FROM pg_class WHERE relname = 'clients'";
     assert_eq!(db.query_one(found, &[]).await.unwrap().get::<_, i64>(0), 1);
     cluster::execute(&url, &format!("ALTER DATABASE {} SET search_path = ''", name(&url))).await;
-    let words = reason(store(&url).open_sessions(&client("web"), &hello(&[1]), START).await);
+    let words =
+        reason(store(&url).open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await);
     assert!(words.contains("no schema") && words.contains("search_path"), "{words}");
 }

@@ -9,6 +9,7 @@ use collector::store::{Commit, Database, Query, Resolution, Store};
 use rusqlite::Connection;
 use settings::InFull;
 use wire::id::SessionId;
+use wire::{Seq, WallNs};
 
 use crate::batches::{Agent, SECOND, START, all, client, hello, sample};
 use crate::suite::{Place, ReportRow};
@@ -94,7 +95,7 @@ fn refusal(path: &Path) -> OpenError {
 async fn a_second_collector_on_the_same_file_is_refused_and_readers_are_not() {
     let place = fresh().await;
     let store = SqliteStore::open(&place.path()).unwrap();
-    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let error = refusal(&place.path());
     assert!(matches!(error, OpenError::InUse { .. }), "{error}");
     assert!(error.in_full().to_string().contains("netmon.db"), "{error}");
@@ -167,7 +168,7 @@ async fn a_place_that_can_not_be_written_is_named() {
 async fn what_was_committed_is_in_the_files_before_it_is_acknowledged() {
     let place = fresh().await;
     let store = place.open().await;
-    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let mut agent = Agent::new("web", 1, 1);
     store.commit(&agent.next(vec![sample("eth0", START, 1)])).await.unwrap();
     // No clean stop: copy the files as a kill would leave them.
@@ -177,7 +178,7 @@ async fn what_was_committed_is_in_the_files_before_it_is_acknowledged() {
     let wal = place.path().with_extension("db-wal");
     std::fs::copy(wal, killed.path().join("netmon.db-wal")).unwrap();
     let store = SqliteStore::open(&copy).unwrap();
-    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, 1);
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, Seq(1));
     let series = store.series(&all("web", "eth0", Resolution::Raw)).await.unwrap();
     assert_eq!(series.points.len(), 1);
 }
@@ -186,7 +187,7 @@ async fn what_was_committed_is_in_the_files_before_it_is_acknowledged() {
 async fn a_file_that_was_deleted_under_the_store_takes_nothing_and_is_not_ready_until_it_is_back() {
     let place = fresh().await;
     let store = place.open().await;
-    store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let mut agent = Agent::new("web", 1, 1);
     store.commit(&agent.next(vec![sample("eth0", START, 1)])).await.unwrap();
     store.ready().await.unwrap();

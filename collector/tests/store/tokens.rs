@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use collector::identity::{TokenUse, TokenUses};
 use rustls::pki_types::UnixTime;
+use wire::WallNs;
 use wire::id::ClientId;
 
 use crate::batches::{START, hello};
@@ -68,10 +69,10 @@ pub async fn an_id_is_taken_once_until_it_is_given_back_or_its_client_forgotten(
     assert!(!store.has_id(&enrolled).await.unwrap());
     assert!(store.take_id(&enrolled, now).await.unwrap());
     // A client older than the list of enrolled ids.
-    store.open_sessions(&connected, &hello(&[2]), START).await.unwrap();
+    store.open_sessions(&connected, &hello(&[2]), WallNs(START)).await.unwrap();
     for client in [&enrolled, &connected] {
         assert!(store.has_id(client).await.unwrap() && !store.take_id(client, now).await.unwrap());
-        store.forget(client, START).await.unwrap();
+        store.forget(client, WallNs(START)).await.unwrap();
         assert!(!store.has_id(client).await.unwrap());
         assert!(store.take_id(client, now).await.unwrap(), "{client}");
         assert!(store.has_id(client).await.unwrap(), "{client} enrolled again");

@@ -12,6 +12,7 @@ use testbed::dump::{dump, dumps};
 use wire::frame::{Frame, Gap, Mix, MixCounts};
 use wire::id::SessionId;
 use wire::message::{Inventory, Nic};
+use wire::{Seq, WallNs};
 
 use crate::batches::{Agent, DAY, MINUTE, SECOND, START, all, batch, client, hello, nic, sample};
 use crate::{cluster, postgres};
@@ -30,7 +31,7 @@ fn history() -> (Agent, Vec<Frame>) {
             let at = START + n * MINUTE;
             let mut frame = agent.frame(vec![sample("eth0", at, n), sample("eth1", at, n + 1)]);
             let rx = MixCounts { tcp_bytes: 5 + n, ..MixCounts::default() };
-            let mix = Mix { nic: nic("eth0"), rx, start_ns: at, ..Mix::default() };
+            let mix = Mix { nic: nic("eth0"), rx, start_ns: WallNs(at), ..Mix::default() };
             frame.mixes = vec![Mix { interval_ns: 10 * SECOND, ..mix }];
             frame
         })
@@ -43,10 +44,10 @@ fn history() -> (Agent, Vec<Frame>) {
 
 async fn fill(store: &dyn Database) {
     let (agent, frames) = history();
-    store.open_sessions(&client("web"), &hello(&[SESSION.get()]), START).await.unwrap();
+    store.open_sessions(&client("web"), &hello(&[SESSION.get()]), WallNs(START)).await.unwrap();
     let eth0 = Nic { name: nic("eth0"), mac: [2, 0, 0, 0, 0, 7], mtu: 9000, ..Nic::default() };
     let inventory = Inventory { nics: vec![Nic { up: true, kind: "physical".into(), ..eth0 }] };
-    store.record_inventory(&client("web"), &inventory, START).await.unwrap();
+    store.record_inventory(&client("web"), &inventory, WallNs(START)).await.unwrap();
     store.record_clock_offset(SESSION, -77).await.unwrap();
     store.commit(&batch([agent.batch(frames)])).await.unwrap();
 }
@@ -60,8 +61,12 @@ async fn assert_same(one: &dyn Database, other: &dyn Database) {
             assert!(!points.is_empty(), "{name} {resolution:?}");
             assert_eq!(points, other.series(&range).await.unwrap().points, "{name} {resolution:?}");
         }
-        let range =
-            NicRange { client: "web".into(), nic: name.into(), from_ns: 0, to_ns: START + DAY };
+        let range = NicRange {
+            client: "web".into(),
+            nic: name.into(),
+            from_ns: WallNs(0),
+            to_ns: WallNs(START + DAY),
+        };
         let (mix, same) = (one.mix(&range).await.unwrap(), other.mix(&range).await.unwrap());
         assert_eq!((mix.rx, mix.interval_ns), (same.rx, same.interval_ns));
         let events = one.events(&range, 100).await.unwrap();
@@ -81,9 +86,11 @@ async fn assert_goes_on(migrated: &dyn Database, filled: &dyn Database) {
     assert_same(migrated, filled).await;
     for store in [migrated, filled] {
         let (mut agent, _) = history();
-        let state =
-            store.open_sessions(&client("web"), &hello(&[SESSION.get()]), START).await.unwrap();
-        assert_eq!((state[0].seq, state[0].digest.is_some()), (17, true));
+        let state = store
+            .open_sessions(&client("web"), &hello(&[SESSION.get()]), WallNs(START))
+            .await
+            .unwrap();
+        assert_eq!((state[0].seq, state[0].digest.is_some()), (Seq(17), true));
         agent.epoch = state[0].epoch;
         let next = agent.next(vec![sample("eth0", START + 6 * MINUTE, 5)]);
         store.commit(&next).await.unwrap();

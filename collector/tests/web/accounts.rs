@@ -2,6 +2,7 @@
 
 use collector::accounts::Accounts;
 use serde_json::{Value, json};
+use wire::WallNs;
 
 use crate::server::{NOON, Server, server};
 
@@ -20,7 +21,7 @@ async fn statements_of_all_accounts_are_those_of_the_last_round() {
     let server = with_account().await;
     assert_eq!(server.get("/api/v1/accounts").await.json(), json!({ "accounts": [] }));
     // Noon of 1 January 2024: the cycle began 13 hours ago, by the clocks of Berlin.
-    server.book.renew(NOON).await.unwrap();
+    server.book.renew(WallNs(NOON)).await.unwrap();
     let found = server.get("/api/v1/accounts").await.json();
     let it = &found["accounts"][0];
     assert_eq!((&it["account"], &it["cycle"]), (&json!("transit"), &json!("2024-01")));
@@ -68,7 +69,7 @@ async fn a_statement_is_asked_for_by_account_and_cycle_and_comes_as_csv_too() {
 #[tokio::test]
 async fn accounts_have_series_until_they_are_gone() {
     let server = with_account().await;
-    server.book.renew(NOON).await.unwrap();
+    server.book.renew(WallNs(NOON)).await.unwrap();
     let text = server.get("/metrics").await.body;
     for line in [
         "netmon_account_used_bytes{account=\"transit\"} 1000",
@@ -79,6 +80,6 @@ async fn accounts_have_series_until_they_are_gone() {
         assert!(text.lines().any(|it| it == line), "{line} in {text}");
     }
     server.book.set(vec![]);
-    server.book.renew(NOON).await.unwrap();
+    server.book.renew(WallNs(NOON)).await.unwrap();
     assert!(!server.get("/metrics").await.body.contains("netmon_account_"));
 }

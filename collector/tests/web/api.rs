@@ -8,6 +8,7 @@ use collector::time::now_ns;
 use collector::web::Access;
 use serde_json::{Value, json};
 use testbed::until;
+use wire::WallNs;
 use wire::id::ClientId;
 use wire::tag::TagSet;
 
@@ -82,7 +83,7 @@ async fn clients_are_listed_with_what_the_live_table_knows() {
         refused: [10, 0, 0, 2].into(),
         what: "this is another machine".to_owned(),
     };
-    let told = SecondHostRecord { client: "db-1".to_owned(), told_ns: 0, ..second.clone() };
+    let told = SecondHostRecord { client: "db-1".to_owned(), told_ns: WallNs(0), ..second.clone() };
     server.live.on_second_hosts(&[second, told], now_ns());
     let clients = server.get("/api/v1/clients").await.json();
     let web = &clients["clients"][1];
@@ -147,7 +148,7 @@ async fn a_series_has_its_units_in_its_names() {
     });
     assert_eq!(series["points"], json!([point]));
     let asked = server.memory.asked();
-    assert_eq!((asked.from_ns, asked.to_ns), (NOON, NOON + 60_000_000_000));
+    assert_eq!((asked.from_ns, asked.to_ns), (WallNs(NOON), WallNs(NOON + 60_000_000_000)));
     assert_eq!(asked.limit, 7);
 }
 

@@ -10,6 +10,7 @@ use collector::store::{
     Volume,
 };
 use tokio::sync::watch;
+use wire::WallNs;
 use wire::frame::{Mix, MixCounts, flags};
 use wire::id::NicName;
 use wire::message::{Host, Nic};
@@ -80,8 +81,8 @@ impl Query for Memory {
         let client = |client: &str, nics| Client {
             client: client.into(),
             alias: String::new(),
-            created_ns: NOON,
-            last_seen_ns: NOON,
+            created_ns: WallNs(NOON),
+            last_seen_ns: WallNs(NOON),
             host: Host::default(),
             clock_offset_ns: None,
             nics,
@@ -104,7 +105,7 @@ impl Query for Memory {
             peak_10ms_bytes: 5,
         };
         let point = Point {
-            start_ns: NOON + 500_000_000,
+            start_ns: WallNs(NOON + 500_000_000),
             interval_ns: 500_000_000,
             rx: counts,
             tx: counts,
@@ -144,7 +145,7 @@ impl Query for Memory {
             return Ok(Vec::new());
         }
         let event = |n| NicEvent {
-            time_ns: NOON + n,
+            time_ns: WallNs(NOON + n),
             interval_ns: 0,
             kind: if n == 0 { EventKind::Started } else { EventKind::Lost { packets: n } },
         };
@@ -181,8 +182,8 @@ impl Metering for Memory {
     }
 
     /// November 2023.
-    async fn complete_from(&self) -> Result<u64, StoreError> {
+    async fn complete_from(&self) -> Result<WallNs, StoreError> {
         self.check()?;
-        Ok(1_698_796_800_000_000_000)
+        Ok(WallNs(1_698_796_800_000_000_000))
     }
 }

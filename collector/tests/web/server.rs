@@ -9,6 +9,7 @@ use collector::time::now_ns;
 use collector::web::{Access, HttpTls, SignedOut, WebLimits, WebState, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use wire::Seq;
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::Host;
@@ -119,8 +120,8 @@ fn frame(seq: u64) -> Frame {
     };
     Frame {
         session: SessionId::new(1),
-        first_seq: seq,
-        last_seq: seq,
+        first_seq: Seq(seq),
+        last_seq: Seq(seq),
         gap: 0,
         samples: vec![sample],
         mixes: vec![],

@@ -2,15 +2,17 @@
 //! them, or another future of it did, before its host was set back to an earlier state.
 
 use crate::id::SessionId;
+use crate::seq::Seq;
+
 /// An agent's knowledge of one of its sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Own {
     /// Known as committed up to here.
-    pub committed: u64,
+    pub committed: Seq,
     /// Everything up to here was sent on some connection.
-    pub sent: u64,
+    pub sent: Seq,
     /// Newest number in the spool.
-    pub last: u64,
+    pub last: Seq,
     /// True if no number after [`Own::last`] was made: the session is running, ended properly, or was
     /// killed in this boot. If it broke off before, a power loss may have taken its newest records.
     pub whole: bool,
@@ -36,7 +38,7 @@ pub struct StoredProgress {
     /// The session.
     pub session: SessionId,
     /// Every sequence number up to this one is committed.
-    pub seq: u64,
+    pub seq: Seq,
     /// Digest of the record that ends with this number ([`crate::codec::digest`]). `None` if the
     /// collector, or the one that committed it, is too old to report it.
     pub digest: Option<u64>,
@@ -61,20 +63,25 @@ pub fn is_fork(own: &Own, told: StoredProgress) -> bool {
 mod tests {
     use super::*;
 
-    const OWN: Own =
-        Own { committed: 100, sent: 120, last: 130, whole: true, told: Written::Nothing };
+    const OWN: Own = Own {
+        committed: Seq(100),
+        sent: Seq(120),
+        last: Seq(130),
+        whole: true,
+        told: Written::Nothing,
+    };
 
     const fn told(seq: u64, digest: Option<u64>) -> StoredProgress {
-        StoredProgress { session: SessionId::new(1), seq, digest }
+        StoredProgress { session: SessionId::new(1), seq: Seq(seq), digest }
     }
 
     #[test]
     fn what_was_never_made_is_a_fork_unless_a_power_loss_may_have_taken_it() {
         assert!(is_fork(&OWN, told(131, None)));
-        let broken_off = Own { whole: false, last: 120, ..OWN };
+        let broken_off = Own { whole: false, last: Seq(120), ..OWN };
         assert!(!is_fork(&broken_off, told(131, Some(1))), "all up to 120 was sent");
-        assert!(is_fork(&Own { last: 121, ..broken_off }, told(131, None)), "121 never was");
-        assert!(!is_fork(&Own { sent: 0, last: 100, ..broken_off }, told(131, None)));
+        assert!(is_fork(&Own { last: Seq(121), ..broken_off }, told(131, None)), "121 never was");
+        assert!(!is_fork(&Own { sent: Seq(0), last: Seq(100), ..broken_off }, told(131, None)));
     }
 
     #[test]

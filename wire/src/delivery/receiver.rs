@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::window::{MISSING_MAX, WINDOW};
 use crate::id::SessionId;
 use crate::message::{Ack, SeqRange};
+use crate::seq::Seq;
 
 /// The outcome of an arrived record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,17 +24,17 @@ pub enum Accepted {
 #[derive(Debug)]
 pub struct Receiver<T> {
     session: SessionId,
-    committed: u64,
+    committed: Seq,
     /// Last number returned by [`Receiver::pop`].
-    received: u64,
+    received: Seq,
     /// Waiting records by first number, with their last number.
-    kept: BTreeMap<u64, (u64, T)>,
+    kept: BTreeMap<Seq, (Seq, T)>,
 }
 
 impl<T> Receiver<T> {
     /// A receiver for a session that the database has up to `committed`.
     #[must_use]
-    pub const fn new(session: SessionId, committed: u64) -> Self {
+    pub const fn new(session: SessionId, committed: Seq) -> Self {
         Self { session, committed, received: committed, kept: BTreeMap::new() }
     }
 
@@ -74,7 +75,7 @@ impl<T> Receiver<T> {
 
     /// True if a record that starts with `first` is the next in order.
     #[must_use]
-    pub const fn is_next(&self, first: u64) -> bool {
+    pub fn is_next(&self, first: Seq) -> bool {
         first == self.received + 1
     }
 
@@ -102,7 +103,7 @@ impl<T> Receiver<T> {
     }
 
     /// The database has everything up to `committed`.
-    pub fn on_committed(&mut self, committed: u64) {
+    pub fn on_committed(&mut self, committed: Seq) {
         self.committed = self.committed.max(committed);
     }
 
@@ -132,12 +133,12 @@ mod tests {
     use super::*;
 
     const fn range(first: u64, last: u64) -> SeqRange {
-        SeqRange { first, last }
+        SeqRange { first: Seq(first), last: Seq(last) }
     }
 
     #[test]
     fn records_come_out_in_order_however_they_arrive() {
-        let mut receiver = Receiver::new(SessionId::new(1), 10);
+        let mut receiver = Receiver::new(SessionId::new(1), Seq(10));
         assert_eq!(receiver.accept(range(13, 13), "c"), Accepted::Kept);
         assert_eq!(receiver.accept(range(12, 12), "b"), Accepted::Kept);
         assert_eq!(receiver.pop(), None);
@@ -145,12 +146,12 @@ mod tests {
         assert_eq!(receiver.accept(range(11, 11), "a"), Accepted::Kept);
         assert_eq!([receiver.pop(), receiver.pop()], [Some("a"), Some("b")]);
         assert_eq!(receiver.pop(), Some("c"));
-        assert_eq!((receiver.ack().received, receiver.ack().committed), (13, 10));
+        assert_eq!((receiver.ack().received, receiver.ack().committed), (Seq(13), Seq(10)));
     }
 
     #[test]
     fn what_is_known_is_a_duplicate_and_what_lies_across_is_refused() {
-        let mut receiver = Receiver::new(SessionId::new(1), 10);
+        let mut receiver = Receiver::new(SessionId::new(1), Seq(10));
         assert_eq!(receiver.accept(range(9, 10), ()), Accepted::Duplicate);
         assert_eq!(receiver.accept(range(10, 11), ()), Accepted::Overlap);
         assert_eq!(receiver.accept(range(13, 15), ()), Accepted::Kept);
@@ -163,14 +164,14 @@ mod tests {
 
     #[test]
     fn there_is_room_for_a_window_and_no_more() {
-        let mut receiver = Receiver::new(SessionId::new(1), 0);
+        let mut receiver = Receiver::new(SessionId::new(1), Seq(0));
         assert_eq!(receiver.accept(range(WINDOW, WINDOW), ()), Accepted::Kept);
         assert_eq!(receiver.accept(range(WINDOW + 1, WINDOW + 1), ()), Accepted::Beyond);
     }
 
     #[test]
     fn an_acknowledgement_names_a_bounded_number_of_gaps() {
-        let mut receiver = Receiver::new(SessionId::new(1), 0);
+        let mut receiver = Receiver::new(SessionId::new(1), Seq(0));
         for n in 1..=WINDOW / 2 {
             receiver.accept(range(2 * n, 2 * n), ());
         }

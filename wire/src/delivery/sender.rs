@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::window::WINDOW;
 use crate::message::{Ack, SeqRange};
+use crate::seq::Seq;
 
 /// Shortest time before an unacknowledged live record is repeated.
 const TIMEOUT_MIN: Duration = Duration::from_secs(1);
@@ -15,11 +16,11 @@ const TIMEOUT_MIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Sender {
     /// The database has everything up to here.
-    committed: u64,
+    committed: Seq,
     /// The receiver has everything up to here.
-    received: u64,
+    received: Seq,
     /// Newest number made.
-    last: u64,
+    last: Seq,
     connection: Option<Connection>,
 }
 
@@ -27,28 +28,28 @@ pub struct Sender {
 #[derive(Debug)]
 struct Connection {
     /// Highest number sent, or reported as committed at the start.
-    given: u64,
+    given: Seq,
     /// Next number of the backlog, which goes over the stream.
-    next: u64,
+    next: Seq,
     /// The backlog ends before this number. From here on everything was sent live while the receiver
     /// had room for it.
-    live_from: Option<u64>,
+    live_from: Option<Seq>,
     /// Sent live and not yet acknowledged, with the time of sending.
-    live: BTreeMap<u64, Duration>,
+    live: BTreeMap<Seq, Duration>,
     /// Lost on the way, to be sent over the stream.
-    lost: BTreeSet<u64>,
+    lost: BTreeSet<Seq>,
 }
 
 impl Sender {
     /// A session whose numbers `committed + 1 ..= last` are kept for delivery.
     #[must_use]
-    pub const fn new(committed: u64, last: u64) -> Self {
+    pub const fn new(committed: Seq, last: Seq) -> Self {
         Self { committed, received: committed, last, connection: None }
     }
 
     /// The collector has welcomed the agent and reported the database's commit. A number never made
     /// here is ignored.
-    pub fn on_connected(&mut self, committed: u64) {
+    pub fn on_connected(&mut self, committed: Seq) {
         let committed = committed.min(self.last);
         self.committed = committed;
         self.received = committed;
@@ -82,7 +83,7 @@ impl Sender {
     }
 
     /// Everything up to `last` was made but not sent live: the backlog delivers it.
-    pub fn on_kept(&mut self, last: u64) {
+    pub fn on_kept(&mut self, last: Seq) {
         if last > self.last {
             self.last = last;
             if let Some(connection) = &mut self.connection {
@@ -92,7 +93,7 @@ impl Sender {
     }
 
     /// A live record doesn't fit a datagram, so it goes over the stream.
-    pub fn on_too_long_for_live(&mut self, seq: u64) {
+    pub fn on_too_long_for_live(&mut self, seq: Seq) {
         if let Some(connection) = &mut self.connection
             && connection.live.remove(&seq).is_some()
         {
@@ -112,7 +113,7 @@ impl Sender {
         for range in ack.missing.iter().filter(|range| range.first <= range.last) {
             let lost = connection.live.range(range.first..=range.last);
             // A record younger than a round trip may still have been on its way.
-            let lost: Vec<u64> =
+            let lost: Vec<Seq> =
                 lost.filter(|(_, sent)| now >= **sent + rtt).map(|(&seq, _)| seq).collect();
             connection.lose(lost);
         }
@@ -124,7 +125,7 @@ impl Sender {
     pub fn poll_stream(&self) -> Option<SeqRange> {
         let connection = self.connection.as_ref()?;
         if let Some(&first) = connection.lost.first() {
-            let run = connection.lost.iter().zip(first..).take_while(|(seq, n)| **seq == *n);
+            let run = connection.lost.iter().zip(0..).take_while(|&(&seq, n)| seq == first + n);
             return Some(SeqRange { first, last: first + run.count() as u64 - 1 });
         }
         let end = connection.live_from.map_or(self.last, |live| live - 1);
@@ -134,7 +135,7 @@ impl Sender {
 
     /// Everything from the first number of [`Sender::poll_stream`] up to `last` was written to a
     /// stream.
-    pub fn on_streamed(&mut self, first: u64, last: u64) {
+    pub fn on_streamed(&mut self, first: Seq, last: Seq) {
         let Some(connection) = &mut self.connection else { return };
         connection.lost.retain(|seq| !(first..=last).contains(seq));
         connection.given = connection.given.max(last.min(self.last));
@@ -161,13 +162,13 @@ impl Sender {
 
     /// The database has everything up to here.
     #[must_use]
-    pub const fn committed(&self) -> u64 {
+    pub const fn committed(&self) -> Seq {
         self.committed
     }
 
     /// Newest number made.
     #[must_use]
-    pub const fn last(&self) -> u64 {
+    pub const fn last(&self) -> Seq {
         self.last
     }
 
@@ -179,14 +180,14 @@ impl Sender {
 
     /// True once the database has everything made.
     #[must_use]
-    pub const fn is_done(&self) -> bool {
+    pub fn is_done(&self) -> bool {
         self.committed >= self.last
     }
 }
 
 impl Connection {
     /// Marks live records as lost.
-    fn lose(&mut self, lost: Vec<u64>) {
+    fn lose(&mut self, lost: Vec<Seq>) {
         for seq in lost {
             self.live.remove(&seq);
             self.lost.insert(seq);
@@ -206,28 +207,33 @@ mod tests {
     }
 
     const fn range(first: u64, last: u64) -> SeqRange {
-        SeqRange { first, last }
+        SeqRange { first: Seq(first), last: Seq(last) }
     }
 
     fn ack(received: u64, missing: &[SeqRange]) -> Ack {
-        Ack { session: SessionId::new(1), committed: 0, received, missing: missing.to_vec() }
+        Ack {
+            session: SessionId::new(1),
+            committed: Seq(0),
+            received: Seq(received),
+            missing: missing.to_vec(),
+        }
     }
 
     #[test]
     fn the_backlog_goes_by_stream_and_what_is_made_goes_live() {
-        let mut sender = Sender::new(0, 5);
+        let mut sender = Sender::new(Seq(0), Seq(5));
         assert!(!sender.on_made(at(0)), "not connected");
-        sender.on_connected(2);
+        sender.on_connected(Seq(2));
         assert!(sender.on_made(at(1)));
         assert_eq!(sender.poll_stream(), Some(range(3, 6)));
-        sender.on_streamed(3, 6);
+        sender.on_streamed(Seq(3), Seq(6));
         assert_eq!(sender.poll_stream(), None);
     }
 
     #[test]
     fn a_missing_live_record_is_sent_again_once_a_round_trip_has_passed() {
-        let mut sender = Sender::new(0, 0);
-        sender.on_connected(0);
+        let mut sender = Sender::new(Seq(0), Seq(0));
+        sender.on_connected(Seq(0));
         for _ in 0..3 {
             sender.on_made(at(100));
         }
@@ -235,15 +241,15 @@ mod tests {
         assert_eq!(sender.poll_stream(), None, "it may still be under way");
         sender.on_ack(&ack(1, &[range(2, 2)]), at(125), RTT);
         assert_eq!(sender.poll_stream(), Some(range(2, 2)));
-        sender.on_streamed(2, 2);
+        sender.on_streamed(Seq(2), Seq(2));
         sender.on_ack(&ack(1, &[range(2, 2)]), at(500), RTT);
         assert_eq!(sender.poll_stream(), None, "a stream loses nothing");
     }
 
     #[test]
     fn a_lost_last_record_is_sent_again_after_the_timeout() {
-        let mut sender = Sender::new(0, 0);
-        sender.on_connected(0);
+        let mut sender = Sender::new(Seq(0), Seq(0));
+        sender.on_connected(Seq(0));
         sender.on_made(at(0));
         assert_eq!(sender.deadline(RTT), Some(at(1000)));
         sender.on_time(at(999), RTT);
@@ -254,55 +260,60 @@ mod tests {
 
     #[test]
     fn no_more_is_under_way_than_the_receiver_has_room_for() {
-        let mut sender = Sender::new(0, 3 * WINDOW);
-        sender.on_connected(0);
+        let mut sender = Sender::new(Seq(0), Seq(3 * WINDOW));
+        sender.on_connected(Seq(0));
         assert_eq!(sender.poll_stream(), Some(range(1, WINDOW)));
-        sender.on_streamed(1, WINDOW);
+        sender.on_streamed(Seq(1), Seq(WINDOW));
         assert_eq!(sender.poll_stream(), None);
         sender.on_made(at(0));
         sender.on_ack(&ack(WINDOW, &[]), at(1), RTT);
         assert_eq!(sender.poll_stream(), Some(range(WINDOW + 1, 2 * WINDOW)));
-        sender.on_streamed(WINDOW + 1, 2 * WINDOW);
+        sender.on_streamed(Seq(WINDOW + 1), Seq(2 * WINDOW));
         sender.on_ack(&ack(2 * WINDOW, &[]), at(2), RTT);
         let rest = sender.poll_stream();
         assert_eq!(rest, Some(range(2 * WINDOW + 1, 3 * WINDOW)), "the one sent live lies beyond");
-        sender.on_streamed(2 * WINDOW + 1, 3 * WINDOW);
+        sender.on_streamed(Seq(2 * WINDOW + 1), Seq(3 * WINDOW));
         sender.on_ack(&ack(3 * WINDOW, &[]), at(3), RTT);
         assert_eq!(sender.poll_stream(), Some(range(3 * WINDOW + 1, 3 * WINDOW + 1)));
     }
 
     #[test]
     fn a_record_that_spans_several_numbers_moves_the_backlog_past_them() {
-        let mut sender = Sender::new(0, 20);
-        sender.on_connected(0);
-        sender.on_streamed(1, 12);
+        let mut sender = Sender::new(Seq(0), Seq(20));
+        sender.on_connected(Seq(0));
+        sender.on_streamed(Seq(1), Seq(12));
         assert_eq!(sender.poll_stream(), Some(range(13, 20)));
     }
 
     #[test]
     fn what_was_made_and_not_sent_live_joins_the_backlog() {
-        let mut sender = Sender::new(0, 0);
-        sender.on_connected(0);
+        let mut sender = Sender::new(Seq(0), Seq(0));
+        sender.on_connected(Seq(0));
         sender.on_made(at(0));
-        sender.on_kept(5);
+        sender.on_kept(Seq(5));
         sender.on_made(at(1));
         assert_eq!(sender.poll_stream(), Some(range(1, 5)));
     }
 
     #[test]
     fn a_collector_that_claims_more_than_it_was_sent_is_not_believed() {
-        let mut sender = Sender::new(0, 5);
-        sender.on_connected(u64::MAX);
-        assert_eq!((sender.committed(), sender.last()), (5, 5), "more than was made");
-        let mut sender = Sender::new(0, 5);
-        sender.on_connected(0);
-        sender.on_streamed(1, 3);
+        let mut sender = Sender::new(Seq(0), Seq(5));
+        sender.on_connected(Seq(u64::MAX));
+        assert_eq!((sender.committed(), sender.last()), (Seq(5), Seq(5)), "more than was made");
+        let mut sender = Sender::new(Seq(0), Seq(5));
+        sender.on_connected(Seq(0));
+        sender.on_streamed(Seq(1), Seq(3));
         sender.on_ack(
-            &Ack { session: SessionId::new(1), committed: 99, received: 99, missing: vec![] },
+            &Ack {
+                session: SessionId::new(1),
+                committed: Seq(99),
+                received: Seq(99),
+                missing: vec![],
+            },
             at(0),
             RTT,
         );
-        assert_eq!((sender.committed(), sender.last()), (3, 5));
+        assert_eq!((sender.committed(), sender.last()), (Seq(3), Seq(5)));
         assert_eq!(sender.poll_stream(), Some(range(4, 5)));
     }
 }

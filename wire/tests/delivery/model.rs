@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
+use wire::Seq;
 use wire::delivery::{Accepted, Own, Receiver, Sender, StoredProgress, WINDOW, Written, is_fork};
 use wire::id::SessionId;
 use wire::message::{Ack, SeqRange};
@@ -139,12 +140,12 @@ struct UnderWay {
 struct Batch {
     session: usize,
     epoch: u64,
-    expected: u64,
+    expected: Seq,
     records: Vec<Record>,
 }
 
 impl Batch {
-    fn last(&self) -> u64 {
+    fn last(&self) -> Seq {
         self.records.last().map_or(self.expected, |record| record.range.last)
     }
 }
@@ -154,7 +155,7 @@ impl Batch {
 struct Collector {
     session: usize,
     epoch: u64,
-    committed: u64,
+    committed: Seq,
     /// Sorted records, not yet sent to the database.
     queue: Vec<Record>,
     batch: Option<Batch>,
@@ -165,7 +166,7 @@ struct Collector {
 struct Database {
     /// The number of the opening, counted over all sessions.
     epoch: u64,
-    committed: u64,
+    committed: Seq,
     tiles: Vec<Record>,
 }
 
@@ -174,17 +175,17 @@ struct Database {
 struct Agent {
     sender: Sender,
     /// Its newest number.
-    made: u64,
+    made: Seq,
     /// Its measurements, including those of the future that it continues.
     measured: BTreeSet<u64>,
     /// The spool's records, by first number; the bounds of sent records stay.
-    spool: BTreeMap<u64, Record>,
+    spool: BTreeMap<Seq, Record>,
     /// First numbers of records that were sent since the last Welcome.
-    sent: BTreeSet<u64>,
+    sent: BTreeSet<Seq>,
     /// The session that it delivers.
     session: usize,
     /// Everything up to here was sent.
-    reached: u64,
+    reached: Seq,
 }
 
 pub struct World {
@@ -219,13 +220,13 @@ pub struct World {
 impl World {
     pub fn new(bug: Bug) -> Self {
         let agent = Agent {
-            sender: Sender::new(0, 0),
-            made: 0,
+            sender: Sender::new(Seq(0), Seq(0)),
+            made: Seq(0),
             measured: BTreeSet::new(),
             spool: BTreeMap::new(),
             sent: BTreeSet::new(),
             session: 0,
-            reached: 0,
+            reached: Seq(0),
         };
         let mut world = Self {
             bug,
@@ -239,7 +240,7 @@ impl World {
             disputed: BTreeSet::new(),
             under_way: Vec::new(),
             acks: Vec::new(),
-            receiver: Receiver::new(SessionId::new(1), 0),
+            receiver: Receiver::new(SessionId::new(1), Seq(0)),
             at: 0,
             collectors: Default::default(),
             databases: vec![Database::default()],
@@ -314,10 +315,10 @@ impl World {
         let agent = &mut self.agent;
         let agreed = agent.sender.committed().min(told.seq);
         let told = told.seq.clamp(agreed, agent.made);
-        let last = agent.spool.range(..=told).next_back().map_or(0, |(_, it)| it.range.last);
+        let last = agent.spool.range(..=told).next_back().map_or(Seq(0), |(_, it)| it.range.last);
         let last = last.max(told);
         let numbers = (last - agreed).max(1);
-        let lowered = last.saturating_sub(numbers);
+        let lowered = last.get().saturating_sub(numbers);
         let mut spool = BTreeMap::new();
         let mut disputed = Vec::new();
         for record in std::mem::take(&mut agent.spool).into_values() {
@@ -329,17 +330,17 @@ impl World {
                 disputed.extend_from_slice(&record.measured);
             }
         }
-        if agent.made > 0 {
+        if agent.made > Seq(0) {
             self.disputed.extend(&disputed);
-            let range = SeqRange { first: 1, last: numbers };
-            spool.insert(1, Record { range, gap: true, measured: disputed.into() });
+            let range = SeqRange { first: Seq::FIRST, last: Seq(numbers) };
+            spool.insert(Seq::FIRST, Record { range, gap: true, measured: disputed.into() });
         }
         agent.spool = spool;
         agent.made -= lowered;
         agent.session = self.databases.len();
-        agent.sender = Sender::new(0, agent.made);
+        agent.sender = Sender::new(Seq(0), agent.made);
         agent.sent.clear();
-        agent.reached = 0;
+        agent.reached = Seq(0);
         self.databases.push(Database::default());
     }
 
@@ -387,7 +388,7 @@ impl World {
     }
 
     /// The record that starts with `first`, made of at most `len` numbers if it was never sent.
-    fn record(&mut self, first: u64, len: u64) -> Option<Record> {
+    fn record(&mut self, first: Seq, len: u64) -> Option<Record> {
         let Agent { spool, sent, .. } = &mut self.agent;
         let mut record = spool.get(&first)?.clone();
         while record.range.last < first + len - 1
@@ -541,7 +542,7 @@ impl World {
     fn fall_back(&mut self, records: usize) {
         let floor = self.database().committed.saturating_sub(KEPT / 2);
         // At most as far as the spool reaches: further back, a gap reports it.
-        let kept = self.agent.spool.keys().next().map_or(u64::MAX, |first| first - 1);
+        let kept = self.agent.spool.keys().next().map_or(Seq::MAX, |&first| first - 1);
         let database = &mut self.databases[self.agent.session];
         for _ in 0..records {
             let Some(tile) = database.tiles.last() else { return };
@@ -689,7 +690,7 @@ impl World {
         let (mut stored, mut in_gaps) = (BTreeSet::new(), BTreeSet::new());
         let mut found = None;
         for Database { committed, tiles, .. } in &self.databases {
-            let mut next = 1;
+            let mut next = Seq::FIRST;
             for tile in tiles {
                 if tile.range.first != next {
                     found =
@@ -712,7 +713,7 @@ impl World {
                     found = found.or(wrong);
                 }
             }
-            if next != committed + 1 {
+            if next != *committed + 1 {
                 found = found.or_else(|| Some(format!("{next} is missing of {committed}")));
             }
         }

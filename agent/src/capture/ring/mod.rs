@@ -38,6 +38,7 @@ use nix::net::if_::if_nametoindex;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::SocketError;
+use wire::BootNs;
 
 pub use self::error::RingError;
 pub use self::geometry::{RingConfig, STALL, page_size};
@@ -65,7 +66,7 @@ pub struct Ring {
     block_count: usize,
     next: usize,
     vnet_header: bool,
-    began_ns: u64,
+    began_ns: BootNs,
 }
 
 impl Ring {
@@ -102,7 +103,7 @@ impl Ring {
 
     /// All packets from this boot time on reach the ring, nanoseconds. Few are older.
     #[must_use]
-    pub const fn began_ns(&self) -> u64 {
+    pub const fn began_ns(&self) -> BootNs {
         self.began_ns
     }
 

@@ -1,5 +1,7 @@
 //! The packets of a block, parsed from its bytes: safe, whatever the bytes are (R6).
 
+use wire::WallNs;
+
 use super::abi::{VNET_LEN, block, place, vnet_header};
 use crate::account::bank::Direction;
 use crate::capture::wire_len::VnetHeader;
@@ -9,7 +11,7 @@ use crate::clocks;
 #[derive(Debug, Clone, Copy)]
 pub struct Packet<'block> {
     /// Time at which the kernel saw it, nanoseconds of `CLOCK_REALTIME`.
-    pub time_ns: u64,
+    pub time_ns: WallNs,
     /// Length in bytes from the MAC header on, before the snaplen cut.
     pub len: u32,
     /// The captured first bytes, from the MAC header on.
@@ -106,7 +108,7 @@ impl<'block> Iterator for Packets<'block> {
         let seconds = u64::from(ne_u32(before, place::SECONDS)?);
         let nanos = u64::from(ne_u32(before, place::NANOSECONDS)?);
         Some(Packet {
-            time_ns: clocks::stamped(seconds * 1_000_000_000 + nanos),
+            time_ns: clocks::stamped(WallNs(seconds * 1_000_000_000 + nanos)),
             len: ne_u32(before, place::LEN)?,
             headers,
             vnet,

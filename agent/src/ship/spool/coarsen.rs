@@ -127,13 +127,14 @@ mod tests {
     use wire::id::SessionId;
 
     use super::*;
+    use wire::{Seq, WallNs};
 
     const HALF_SECOND: u64 = 500_000_000;
 
     fn frames(count: u64) -> Vec<Frame> {
         let sample = |n: u64, nic| Sample {
             nic: NicName::new(nic).unwrap(),
-            start_ns: n * HALF_SECOND,
+            start_ns: WallNs(n * HALF_SECOND),
             interval_ns: HALF_SECOND,
             rx: Counts { bytes: n, packets: 1, peak_1ms_bytes: 5, ..Counts::default() },
             ..Sample::default()
@@ -141,8 +142,8 @@ mod tests {
         (0..count)
             .map(|n| Frame {
                 session: SessionId::new(1),
-                first_seq: n + 1,
-                last_seq: n + 1,
+                first_seq: Seq(n + 1),
+                last_seq: Seq(n + 1),
                 gap: 0,
                 samples: vec![sample(n, "eth0"), sample(n, "eth1")],
                 mixes: vec![],
@@ -155,13 +156,13 @@ mod tests {
     }
 
     fn assert_tiles(frames: &[Frame], last: u64) {
-        let mut next = 1;
+        let mut next = Seq::FIRST;
         for frame in frames {
             assert_eq!(frame.first_seq, next);
             assert_eq!(frame.check(), Ok(()));
             next = frame.last_seq + 1;
         }
-        assert_eq!(next, last + 1);
+        assert_eq!(next, Seq(last + 1));
     }
 
     #[test]
@@ -198,7 +199,14 @@ mod tests {
                 let rx = Counts { bytes: 1, ..Counts::default() };
                 let nic = NicName::new(&format!("eth{nic}")).unwrap();
                 let flags = step * wire::frame::flags::CLOCK_STEP;
-                Sample { nic, start_ns, interval_ns, rx, flags, ..Sample::default() }
+                Sample {
+                    nic,
+                    start_ns: WallNs(start_ns),
+                    interval_ns,
+                    rx,
+                    flags,
+                    ..Sample::default()
+                }
             });
         let samples = prop::collection::vec(sample, 0..6);
         prop::collection::vec((samples, 0..2_u8), 1..30).prop_map(|frames| {
@@ -212,8 +220,8 @@ mod tests {
                 let mixes = samples.iter().map(mix).collect();
                 Frame {
                     session: SessionId::new(1),
-                    first_seq: seq,
-                    last_seq: seq,
+                    first_seq: Seq(seq),
+                    last_seq: Seq(seq),
                     gap,
                     samples,
                     mixes,
@@ -240,8 +248,8 @@ mod tests {
         let nics = wire::frame::SAMPLES_MAX as u64;
         let frame = |seq: u64| Frame {
             session: SessionId::new(1),
-            first_seq: seq,
-            last_seq: seq,
+            first_seq: Seq(seq),
+            last_seq: Seq(seq),
             gap: 0,
             samples: frames(1)[0].samples[..1]
                 .iter()
@@ -260,8 +268,8 @@ mod tests {
     #[test]
     fn a_gap_never_covers_more_than_a_frame_may() {
         let days = frames(5 * 86_400).into_iter().step_by(600).zip(1..).map(|(frame, seq)| Frame {
-            first_seq: seq,
-            last_seq: seq,
+            first_seq: Seq(seq),
+            last_seq: Seq(seq),
             ..frame
         });
         let gaps = coarsen(days.collect(), Coarseness::Gap);

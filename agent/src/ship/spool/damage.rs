@@ -10,6 +10,7 @@ use wire::frame::{Counts, Frame, Gap, INTERVAL_MAX_NS, SAMPLES_MAX, Sample};
 use wire::id::SessionId;
 use wire::message::SeqRange;
 use wire::private_file;
+use wire::{Seq, WallNs};
 
 use super::coarsen::Coarseness;
 use super::error::SpoolError;
@@ -33,7 +34,7 @@ fn set_aside(path: &Path) -> Result<(), SpoolError> {
 }
 
 /// Names a damaged file after the time. Removes earlier ones, to save disk space.
-fn keep_aside(path: &Path, now_ns: u64) -> Result<PathBuf, SpoolError> {
+fn keep_aside(path: &Path, now_ns: WallNs) -> Result<PathBuf, SpoolError> {
     let earlier = path.with_extension("damaged-");
     let earlier = earlier.file_name().map(|name| name.to_string_lossy().into_owned());
     let folder = path.parent().map(std::fs::read_dir);
@@ -75,23 +76,23 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 /// A session of a damaged file.
 struct OldSession {
     session: SessionId,
-    started_ns: i64,
-    last_seq: u64,
-    committed_seq: i64,
-    forgotten_seq: i64,
+    started_ns: WallNs,
+    last_seq: Seq,
+    committed_seq: Seq,
+    forgotten_seq: Seq,
     ended: i64,
     nth: i64,
 }
 
 impl OldSession {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let last_seq: i64 = row.get(2)?;
+        let last_seq = Seq::of_column(row.get::<_, i64>(2)?.max(0));
         // The column is damaged; any valid value will do.
-        let number = |at| row.get(at).map(|seq: i64| seq.clamp(0, last_seq.max(0)));
+        let number = |at| row.get(at).map(|seq: i64| Seq::of_column(seq.max(0)).min(last_seq));
         Ok(Self {
             session: SessionId::of_column(row.get::<_, i64>(0)?),
-            started_ns: row.get(1)?,
-            last_seq: last_seq.max(0).cast_unsigned(),
+            started_ns: WallNs::of_column(row.get(1)?),
+            last_seq,
             committed_seq: number(3)?,
             forgotten_seq: number(4)?,
             ended: row.get(5)?,
@@ -127,7 +128,7 @@ impl Spool {
     ///
     /// # Errors
     /// [`SpoolError`] if no new file can be made; the next use tries again.
-    pub fn recover(&mut self, wall_ns: u64) -> Result<PathBuf, SpoolError> {
+    pub fn recover(&mut self, wall_ns: WallNs) -> Result<PathBuf, SpoolError> {
         let nothing = self.wrap(Connection::open_in_memory())?;
         drop(std::mem::replace(&mut self.db, nothing));
         self.lost = true;
@@ -186,20 +187,19 @@ impl Spool {
         for it in sessions {
             // Its boot stays unknown: what of its end is missing may be damage.
             let id = it.session.to_column();
-            let last_seq = it.last_seq.cast_signed();
             self.db.execute(
                 "INSERT INTO sessions VALUES (?1, ?2, ?3, ?4, ?3, ?5, ?6, ?7, 0)",
                 params![
                     id,
-                    it.started_ns,
-                    last_seq,
-                    it.committed_seq,
-                    it.forgotten_seq,
+                    it.started_ns.to_column(),
+                    it.last_seq.to_column(),
+                    it.committed_seq.to_column(),
+                    it.forgotten_seq.to_column(),
                     it.ended,
                     it.nth
                 ],
             )?;
-            let mut missing = SeqRange { first: 1, last: it.last_seq };
+            let mut missing = SeqRange { first: Seq::FIRST, last: it.last_seq };
             for forwards in [true, false] {
                 records += self.copy(&old, it.session, &mut missing, forwards)?;
             }
@@ -229,7 +229,7 @@ impl Spool {
         let mut copied = 0;
         while let Ok(Some(row)) = rows.next() {
             let read = || -> rusqlite::Result<(SeqRange, u8, i64)> {
-                let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+                let number = |at| row.get(at).map(Seq::of_column);
                 let range = SeqRange { first: number(0)?, last: number(1)? };
                 Ok((range, row.get(4)?, row.get(5)?))
             };
@@ -259,9 +259,9 @@ impl Spool {
         };
         let [id, started, last, committed] = [
             running.session.to_column(),
-            running.started_ns.cast_signed(),
-            running.last_seq.cast_signed(),
-            running.committed_seq.cast_signed(),
+            running.started_ns.to_column(),
+            running.last_seq.to_column(),
+            running.committed_seq.to_column(),
         ];
         self.db.execute(
             "INSERT OR IGNORE INTO sessions VALUES (?1, ?2, ?3, ?4, ?3, ?4, 0,
@@ -282,7 +282,7 @@ impl Spool {
     ) -> rusqlite::Result<()> {
         self.db.execute(
             "DELETE FROM records WHERE session = ?1 AND first_seq = ?2",
-            [session.to_column(), broken.first.cast_signed()],
+            [session.to_column(), broken.first.to_column()],
         )?;
         let lost = self.fill_holes(session)?;
         self.complain(lost, "damaged");
@@ -308,18 +308,18 @@ impl Spool {
             "SELECT committed_seq, last_seq, forgotten_seq FROM sessions WHERE session = ?1",
             [id],
             |row| {
-                let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+                let number = |at| row.get(at).map(Seq::of_column);
                 Ok([number(0)?, number(1)?, number(2)?])
             },
         )?;
-        let ranges: Vec<(u64, u64)> = self
+        let ranges: Vec<(Seq, Seq)> = self
             .db
             .prepare_cached(
                 "SELECT first_seq, last_seq FROM records WHERE session = ?1 AND last_seq > ?2
                  ORDER BY first_seq",
             )?
-            .query_map([id, committed.cast_signed()], |row| {
-                let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+            .query_map([id, committed.to_column()], |row| {
+                let number = |at| row.get(at).map(Seq::of_column);
                 Ok((number(0)?, number(1)?))
             })?
             .collect::<rusqlite::Result<_>>()?;
@@ -342,16 +342,16 @@ impl Spool {
     fn gap_between(
         &self,
         session: SessionId,
-        first: u64,
-        last: u64,
+        first: Seq,
+        last: Seq,
         gap: Gap,
     ) -> rusqlite::Result<Frame> {
-        let before = self.newest_samples(session, first.cast_signed())?;
+        let before = self.newest_samples(session, first)?;
         let after = self.neighbours(
             "SELECT first_seq, last_seq, frame, crc FROM records
              WHERE session = ?1 AND first_seq > ?2 ORDER BY first_seq LIMIT ?3",
             session,
-            last.cast_signed(),
+            last,
         )?;
         let mut frame = gap_frame(session, first, last, gap);
         for next in after.iter().flat_map(|frame| &frame.samples) {
@@ -359,7 +359,7 @@ impl Spool {
             let from = match before.get(&next.nic) {
                 Some(sample) => *sample,
                 // No record before it: the totals began at zero.
-                None if first == 1 => {
+                None if first == Seq::FIRST => {
                     Sample { start_ns: next.start_ns.saturating_sub(1), ..Sample::default() }
                 }
                 None => continue,
@@ -372,7 +372,7 @@ impl Spool {
                 nic: next.nic,
                 start_ns,
                 // By the wall clock, which may have been stepped in the meantime.
-                interval_ns: next.start_ns.saturating_sub(start_ns).clamp(1, INTERVAL_MAX_NS),
+                interval_ns: next.start_ns.saturating_since(start_ns).clamp(1, INTERVAL_MAX_NS),
                 rx: between(&from.rx, &next.rx),
                 tx: between(&from.tx, &next.tx),
                 ..Sample::default()

@@ -12,6 +12,7 @@ use wire::frame::Frame;
 use wire::id::SessionId;
 use wire::message::SeqRange;
 use wire::private_file::{self, Acting};
+use wire::{BootNs, Seq, WallNs};
 
 use super::age::Clock;
 use super::error::{SpoolError, SqliteError};
@@ -36,9 +37,9 @@ pub struct SpoolLimits {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Now {
     /// The wall clock, nanoseconds since 1970 (UTC).
-    pub wall_ns: u64,
+    pub wall_ns: WallNs,
     /// The boot-time clock, nanoseconds.
-    pub boot_ns: u64,
+    pub boot_ns: BootNs,
     /// The boot that this clock counts from.
     pub boot: BootId,
 }
@@ -58,11 +59,11 @@ pub struct SpooledSession {
     /// Its id.
     pub session: SessionId,
     /// When it began by the wall clock, nanoseconds since 1970 (UTC).
-    pub started_ns: u64,
+    pub started_ns: WallNs,
     /// Newest sequence number.
-    pub last_seq: u64,
+    pub last_seq: Seq,
     /// The sequence numbers known to be committed.
-    pub committed_seq: u64,
+    pub committed_seq: Seq,
 }
 
 /// The agent's spool.
@@ -141,15 +142,15 @@ impl Spool {
 /// The spool's clock as a file has it.
 pub(super) fn read_clock(db: &Connection) -> rusqlite::Result<Option<Clock>> {
     db.query_row("SELECT boot_ns, spool_ns FROM clock", [], |row| {
-        let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
-        Ok(Clock { boot_ns: number(0)?, spool_ns: number(1)? })
+        let spool_ns = row.get::<_, i64>(1)?.cast_unsigned();
+        Ok(Clock { boot_ns: BootNs::of_column(row.get(0)?), spool_ns })
     })
     .optional()
 }
 
 /// Writes the spool's clock down.
 pub(super) fn write_clock(db: &Connection, clock: Clock) -> rusqlite::Result<()> {
-    let [boot, spool] = [clock.boot_ns, clock.spool_ns].map(u64::cast_signed);
+    let [boot, spool] = [clock.boot_ns.to_column(), clock.spool_ns.cast_signed()];
     db.prepare_cached("INSERT OR REPLACE INTO clock VALUES (1, ?1, ?2)")?.execute([boot, spool])?;
     Ok(())
 }

@@ -10,6 +10,7 @@ use wire::delivery::{Own, StoredProgress, Written, is_fork};
 use wire::frame::{Frame, Gap};
 use wire::id::SessionId;
 use wire::message::SeqRange;
+use wire::{Seq, WallNs};
 
 use super::coarsen::{Coarseness, coarsen};
 use super::error::SpoolError;
@@ -33,10 +34,10 @@ pub struct Forked {
 
 /// A session's progress, as the file has it.
 struct Cursor {
-    started_ns: i64,
-    last: u64,
-    committed: u64,
-    sent: u64,
+    started_ns: WallNs,
+    last: Seq,
+    committed: Seq,
+    sent: Seq,
     ended: i64,
     boot: BootId,
 }
@@ -82,20 +83,20 @@ impl Spool {
                  WHERE session = ?1",
             )?
             .query_row([session.to_column()], |row| {
-                let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+                let number = |at| row.get(at).map(Seq::of_column);
                 Ok(Cursor {
-                    started_ns: row.get(0)?,
+                    started_ns: WallNs::of_column(row.get(0)?),
                     last: number(1)?,
                     committed: number(2)?,
                     sent: number(3)?,
                     ended: row.get(4)?,
-                    boot: BootId(number(5)?),
+                    boot: BootId(row.get::<_, i64>(5)?.cast_unsigned()),
                 })
             })
             .optional()?;
         // A running session may not be in the file yet.
         let running = self.running.filter(|it| it.session == session).map(|it| Cursor {
-            started_ns: it.started_ns.cast_signed(),
+            started_ns: it.started_ns,
             last: it.last_seq,
             committed: it.committed_seq,
             sent: it.committed_seq,
@@ -118,14 +119,14 @@ impl Spool {
         })
     }
 
-    fn written(&self, session: SessionId, seq: u64) -> rusqlite::Result<Written> {
+    fn written(&self, session: SessionId, seq: Seq) -> rusqlite::Result<Written> {
         let mut statement = self.db.prepare_cached(
             "SELECT first_seq, last_seq, frame, crc FROM records
              WHERE session = ?1 AND first_seq <= ?2 ORDER BY first_seq DESC LIMIT 1",
         )?;
-        let mut rows = statement.query([session.to_column(), seq.cast_signed()])?;
+        let mut rows = statement.query([session.to_column(), seq.to_column()])?;
         let Some(row) = rows.next()? else { return Ok(Written::Nothing) };
-        let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+        let number = |at| row.get(at).map(Seq::of_column);
         let range = SeqRange { first: number(0)?, last: number(1)? };
         let replaced = [Gap::SpoolDamaged as u8, Gap::Forgotten as u8];
         Ok(match checked(session, range, row, [2, 3]) {
@@ -143,9 +144,10 @@ impl Spool {
         id: SessionId,
     ) -> Result<Forked, SpoolError> {
         let before = told.session;
-        let started_ns = cursor.started_ns.cast_unsigned().saturating_add(1);
-        let session = SpooledSession { session: id, started_ns, last_seq: 0, committed_seq: 0 };
-        if cursor.last == 0 {
+        let started_ns = cursor.started_ns.saturating_add(1);
+        let session =
+            SpooledSession { session: id, started_ns, last_seq: Seq(0), committed_seq: Seq(0) };
+        if cursor.last == Seq(0) {
             // It is not written yet.
             let frames = self.beginning.iter_mut().flat_map(|it| &mut it.before);
             frames.for_each(|frame| frame.session = id);
@@ -198,8 +200,8 @@ impl Spool {
         let disputed = disputed_last - agreed;
         // If nothing is disputed, one number records the fork.
         let numbers = disputed.max(1);
-        let lowered = disputed_last.saturating_sub(numbers);
-        for frame in tiling(frames, gap_frame(id, 1, numbers, Gap::Forked), lowered) {
+        let lowered = disputed_last.get().saturating_sub(numbers);
+        for frame in tiling(frames, gap_frame(id, Seq::FIRST, Seq(numbers), Gap::Forked), lowered) {
             insert(&transaction, id, &record(&frame), Coarseness::Gap, made_ns)?;
         }
         for (mut frame, level, made_ns) in
@@ -211,12 +213,8 @@ impl Spool {
             insert(&transaction, id, &record(&frame), level, made_ns)?;
         }
         session.last_seq = cursor.last - lowered;
-        let [old, new, agreed_seq, last] = [
-            before.to_column(),
-            id.to_column(),
-            agreed.cast_signed(),
-            session.last_seq.cast_signed(),
-        ];
+        let [old, new, agreed_seq, last] =
+            [before.to_column(), id.to_column(), agreed.to_column(), session.last_seq.to_column()];
         transaction.execute("UPDATE sessions SET last_seq = ?2 WHERE session = ?1", [new, last])?;
         transaction.execute(
             "DELETE FROM records WHERE session = ?1 AND last_seq > ?2",
@@ -234,13 +232,13 @@ impl Spool {
     }
 
     /// The end of the record that contains a number.
-    fn end_of_record(&self, session: SessionId, seq: u64) -> rusqlite::Result<u64> {
+    fn end_of_record(&self, session: SessionId, seq: Seq) -> rusqlite::Result<Seq> {
         let end: Option<i64> = self.db.query_row(
             "SELECT max(last_seq) FROM records WHERE session = ?1 AND first_seq <= ?2",
-            [session.to_column(), seq.cast_signed()],
+            [session.to_column(), seq.to_column()],
             |row| row.get(0),
         )?;
-        Ok(end.map_or(seq, |end| seq.max(end.cast_unsigned())))
+        Ok(end.map_or(seq, |end| seq.max(Seq::of_column(end))))
     }
 }
 
@@ -250,8 +248,7 @@ fn write_down(
     session: &SpooledSession,
     before: SessionId,
 ) -> rusqlite::Result<()> {
-    let figures =
-        [session.session.to_column(), session.started_ns.cast_signed(), before.to_column()];
+    let figures = [session.session.to_column(), session.started_ns.to_column(), before.to_column()];
     let sql = "INSERT INTO sessions SELECT ?1, ?2, 0, 0, 0, 0, ended, nth, boot
                FROM sessions
                WHERE session = ?3";
@@ -263,23 +260,23 @@ fn write_down(
 fn read(
     transaction: &Transaction<'_>,
     session: SessionId,
-    numbers: RangeInclusive<u64>,
+    numbers: RangeInclusive<Seq>,
 ) -> rusqlite::Result<Vec<(Frame, Coarseness, u64)>> {
     let mut statement = transaction.prepare_cached(
         "SELECT first_seq, last_seq, frame, crc, level, made_ns FROM records
          WHERE session = ?1 AND last_seq >= ?2 AND first_seq <= ?3 ORDER BY first_seq",
     )?;
     let [id, first, last] =
-        [session.to_column(), numbers.start().cast_signed(), numbers.end().cast_signed()];
+        [session.to_column(), numbers.start().to_column(), numbers.end().to_column()];
     let mut rows = statement.query(params![id, first, last])?;
     let mut frames = Vec::new();
     while let Some(row) = rows.next()? {
-        let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+        let number = |at| row.get(at).map(Seq::of_column);
         let range = SeqRange { first: number(0)?, last: number(1)? };
         let level = Coarseness::from_number(row.get(4)?);
         let broken = || gap_frame(session, range.first, range.last, Gap::SpoolDamaged);
         let frame = checked(session, range, row, [2, 3]).map_or_else(broken, |(_, frame)| frame);
-        frames.push((frame, level, number(5)?));
+        frames.push((frame, level, row.get::<_, i64>(5)?.cast_unsigned()));
     }
     Ok(frames)
 }
@@ -290,10 +287,10 @@ fn tiling(frames: Vec<Frame>, whole: Frame, lowered: u64) -> Vec<Frame> {
     if frames.is_empty() {
         return vec![whole];
     }
-    let lasts: Vec<u64> = frames.iter().map(|frame| frame.last_seq - lowered).collect();
+    let lasts: Vec<Seq> = frames.iter().map(|frame| frame.last_seq - lowered).collect();
     let newest = lasts.len() - 1;
     let mut next = whole.first_seq;
-    let tile = |(at, (mut frame, last)): (usize, (Frame, u64))| {
+    let tile = |(at, (mut frame, last)): (usize, (Frame, Seq))| {
         frame.session = whole.session;
         frame.first_seq = next;
         frame.last_seq = if at == newest { whole.last_seq } else { last };

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use rusqlite::params;
+use wire::BootNs;
+use wire::Seq;
 use wire::frame::Frame;
 use wire::id::SessionId;
 use wire::message::SeqRange;
@@ -25,7 +27,7 @@ impl Spool {
     ///
     /// # Errors
     /// [`SpoolError::Sqlite`] if the file can't be written.
-    pub fn maintain(&mut self, running: SessionId, boot_ns: u64) -> Result<(), SpoolError> {
+    pub fn maintain(&mut self, running: SessionId, boot_ns: BootNs) -> Result<(), SpoolError> {
         self.reopen()?;
         let over = Instant::now() + TIME_MAX;
         let now_ns = self.clock.at(boot_ns);
@@ -133,10 +135,9 @@ impl Spool {
         ])?;
         let (mut frames, mut made_ns): (Vec<Frame>, u64) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
-            let first = row.get::<_, i64>(0)?.cast_unsigned();
-            let last = row.get::<_, i64>(1)?.cast_unsigned();
-            let range = SeqRange { first, last };
-            let follows = frames.last().is_none_or(|frame| frame.last_seq + 1 == first);
+            let number = |at| row.get(at).map(Seq::of_column);
+            let range = SeqRange { first: number(0)?, last: number(1)? };
+            let follows = frames.last().is_none_or(|frame| frame.last_seq + 1 == range.first);
             if self.sent.overlaps(session, range) || !follows {
                 if frames.is_empty() {
                     continue;
@@ -152,8 +153,7 @@ impl Spool {
             frames.push(frame);
         }
         let Some((first, last)) = frames.first().zip(frames.last()) else { return Ok(false) };
-        let range =
-            [session.to_column(), first.first_seq.cast_signed(), last.last_seq.cast_signed()];
+        let range = [session.to_column(), first.first_seq.to_column(), last.last_seq.to_column()];
         let before = frames.len();
         let coarse = coarsen(frames, into);
         if coarse.len() >= before && level == into {

@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
+use wire::BootNs;
+use wire::Seq;
 use wire::id::SessionId;
 use wire::message::SeqRange;
 use wire::private_file;
@@ -52,7 +54,7 @@ impl Spool {
     pub(super) fn open_sound(
         path: &Path,
         limits: SpoolLimits,
-        boot_ns: u64,
+        boot_ns: BootNs,
     ) -> Result<Self, SpoolError> {
         let mut spool = Self {
             db: Self::open_file(path)?,
@@ -163,7 +165,7 @@ impl Spool {
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+            let number = |at| row.get(at).map(Seq::of_column);
             let session = SessionId::of_column(row.get(0)?);
             self.sent.add(session, SeqRange { first: number(1)?, last: number(2)? });
         }

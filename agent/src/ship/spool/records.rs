@@ -6,6 +6,7 @@ use wire::codec::{self, Received};
 use wire::frame::{Frame, Gap};
 use wire::id::SessionId;
 use wire::message::{Committed, SeqRange};
+use wire::{BootNs, Seq};
 
 use super::coarsen::Coarseness;
 use super::error::SpoolError;
@@ -30,7 +31,7 @@ impl Spool {
     ///
     /// # Errors
     /// [`SpoolError::Sqlite`] if the file can't be written; nothing is kept of the records then.
-    pub fn append(&mut self, frames: &[Frame], boot_ns: u64) -> Result<Vec<Record>, SpoolError> {
+    pub fn append(&mut self, frames: &[Frame], boot_ns: BootNs) -> Result<Vec<Record>, SpoolError> {
         self.reopen()?;
         let made_ns = self.clock.at(boot_ns);
         let records: Vec<Record> = frames.iter().map(record).collect();
@@ -53,7 +54,7 @@ impl Spool {
             let id = session.to_column();
             transaction
                 .prepare_cached("UPDATE sessions SET last_seq = ?2 WHERE session = ?1")?
-                .execute([id, newest.cast_signed()])?;
+                .execute([id, newest.to_column()])?;
             note_sent(&transaction, &self.sent, session)?;
             transaction.commit()
         };
@@ -120,24 +121,24 @@ impl Spool {
             return Ok(Ok(vec![record(&gap)]));
         };
         // It was never written, because the disk was full until the end.
-        let range = SeqRange { last: range.last.min(written.cast_unsigned()), ..range };
+        let range = SeqRange { last: range.last.min(Seq::of_column(written)), ..range };
         if range.first > range.last {
             return Ok(Ok(Vec::new()));
         }
-        let forgotten_last = committed.cast_unsigned();
+        let forgotten_last = Seq::of_column(committed);
         let mut statement = self.db.prepare_cached(
             "SELECT first_seq, last_seq, frame, crc FROM records WHERE session = ?1
              AND first_seq BETWEEN coalesce((SELECT max(first_seq) FROM records
                  WHERE session = ?1 AND first_seq <= ?2), 0) AND ?3
              AND last_seq >= ?2 ORDER BY first_seq",
         )?;
-        let bounds = [session.to_column(), range.first.cast_signed(), range.last.cast_signed()];
+        let bounds = [session.to_column(), range.first.to_column(), range.last.to_column()];
         let mut rows = statement.query(bounds)?;
         let (mut records, mut bytes, mut next) = (Vec::new(), 0, range.first);
         while bytes < max_bytes
             && let Some(row) = rows.next()?
         {
-            let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+            let number = |at| row.get(at).map(Seq::of_column);
             let found = SeqRange { first: number(0)?, last: number(1)? };
             if found.first > next {
                 if found.first - 1 > forgotten_last {
@@ -184,7 +185,11 @@ impl Spool {
     ///
     /// # Errors
     /// [`SpoolError::Sqlite`] if the file can't be written.
-    pub fn on_welcome(&mut self, committed: &[Committed], boot_ns: u64) -> Result<(), SpoolError> {
+    pub fn on_welcome(
+        &mut self,
+        committed: &[Committed],
+        boot_ns: BootNs,
+    ) -> Result<(), SpoolError> {
         self.connected = true;
         committed.iter().try_for_each(|it| {
             self.sent.forget(it.session);
@@ -206,13 +211,17 @@ impl Spool {
     ///
     /// # Errors
     /// [`SpoolError::Sqlite`] if the file can't be written.
-    pub fn on_committed(&mut self, committed: Committed, boot_ns: u64) -> Result<(), SpoolError> {
+    pub fn on_committed(
+        &mut self,
+        committed: Committed,
+        boot_ns: BootNs,
+    ) -> Result<(), SpoolError> {
         let now_ns = self.clock.at(boot_ns);
         let Committed { session: id, seq } = committed;
         if let Some(running) = self.running.as_mut().filter(|running| running.session == id) {
             running.committed_seq = seq;
         }
-        let [session, seq, now] = [id.to_column(), seq.cast_signed(), now_ns.cast_signed()];
+        let [session, seq, now] = [id.to_column(), seq.to_column(), now_ns.cast_signed()];
         let write = || {
             let transaction = self.db.unchecked_transaction()?;
             transaction
@@ -237,15 +246,15 @@ impl Spool {
 /// Stores how far a session was sent without a hole, if that has grown.
 fn note_sent(db: &Connection, sent: &Sent, session: SessionId) -> rusqlite::Result<()> {
     let id = session.to_column();
-    let known: i64 = db
+    let known = db
         .prepare_cached(
             "SELECT coalesce(max(max(sent_seq, committed_seq)), 0) FROM sessions WHERE session = ?1",
         )?
-        .query_row([id], |row| row.get(0))?;
-    let reach = sent.reach(session, known.cast_unsigned()).cast_signed();
+        .query_row([id], |row| row.get(0).map(Seq::of_column))?;
+    let reach = sent.reach(session, known);
     if reach > known {
         db.prepare_cached("UPDATE sessions SET sent_seq = ?2 WHERE session = ?1")?
-            .execute([id, reach])?;
+            .execute([id, reach.to_column()])?;
     }
     Ok(())
 }
@@ -262,8 +271,8 @@ pub(super) fn insert(
     let crc = checksum(session, *range, frame);
     let [session, first, last, made] = [
         session.to_column(),
-        range.first.cast_signed(),
-        range.last.cast_signed(),
+        range.first.to_column(),
+        range.last.to_column(),
         made_ns.cast_signed(),
     ];
     db.prepare_cached("INSERT INTO records VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
@@ -273,7 +282,7 @@ pub(super) fn insert(
 
 fn checksum(session: SessionId, range: SeqRange, frame: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    for number in [session.get(), range.first, range.last] {
+    for number in [session.get(), range.first.get(), range.last.get()] {
         hasher.update(&number.to_le_bytes());
     }
     hasher.update(frame);
@@ -311,7 +320,7 @@ pub(super) fn record(frame: &Frame) -> Record {
 }
 
 /// A gap without counts.
-pub(super) const fn gap_frame(session: SessionId, first: u64, last: u64, gap: Gap) -> Frame {
+pub(super) const fn gap_frame(session: SessionId, first: Seq, last: Seq, gap: Gap) -> Frame {
     Frame {
         session,
         first_seq: first,
@@ -329,7 +338,7 @@ mod tests {
     #[test]
     fn the_checksum_of_a_record_is_what_spools_on_disk_hold() {
         // Made with Python: zlib.crc32(struct.pack("<QQQ", 0xfeed, 4, 5) + b"123456789").
-        let range = SeqRange { first: 4, last: 5 };
+        let range = SeqRange { first: Seq(4), last: Seq(5) };
         assert_eq!(checksum(SessionId::new(0xfeed), range, b"123456789"), 0x0a95_be92);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use wire::Seq;
 use wire::id::SessionId;
 use wire::message::SeqRange;
 
@@ -32,7 +33,7 @@ impl Sent {
     }
 
     /// How far everything after `from` was sent.
-    pub fn reach(&self, session: SessionId, from: u64) -> u64 {
+    pub fn reach(&self, session: SessionId, from: Seq) -> Seq {
         let mut ranges = self.0.get(&session).into_iter().flatten();
         let next = ranges.find(|known| known.first <= from + 1 && from < known.last);
         next.map_or(from, |known| known.last)
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     const fn range(first: u64, last: u64) -> SeqRange {
-        SeqRange { first, last }
+        SeqRange { first: Seq(first), last: Seq(last) }
     }
 
     #[test]
@@ -60,8 +61,11 @@ mod tests {
             sent.add(one, range(first, last));
         }
         assert_eq!(sent.0[&one], [range(1, 9), range(20, 20)]);
-        assert_eq!((sent.reach(one, 0), sent.reach(one, 9), sent.reach(one, 19)), (9, 9, 20));
-        assert_eq!((sent.reach(one, 10), sent.reach(two, 0)), (10, 0));
+        assert_eq!(
+            (sent.reach(one, Seq(0)), sent.reach(one, Seq(9)), sent.reach(one, Seq(19))),
+            (Seq(9), Seq(9), Seq(20))
+        );
+        assert_eq!((sent.reach(one, Seq(10)), sent.reach(two, Seq(0))), (Seq(10), Seq(0)));
         assert!(sent.overlaps(one, range(9, 12)) && !sent.overlaps(one, range(10, 19)));
     }
 }

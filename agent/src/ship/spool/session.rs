@@ -6,6 +6,7 @@ use rusqlite::{Connection, Transaction, params};
 use wire::frame::{Frame, Gap, INTERVAL_MAX_NS, SAMPLES_MAX, Sample};
 use wire::id::{NicName, SessionId};
 use wire::message::SeqRange;
+use wire::{Seq, WallNs};
 
 use super::coarsen::Coarseness;
 use super::error::SpoolError;
@@ -50,31 +51,32 @@ impl Beginning {
 
 /// How long nothing was measured, from one wall time to another, nanoseconds. While a host is off
 /// only the wall clock knows, but it can't be less than the spool's clock says.
-fn outage_ns(from_ns: u64, until_ns: u64, passed_ns: u64) -> u64 {
-    let by_wall = until_ns.checked_sub(from_ns);
+fn outage_ns(from_ns: WallNs, until_ns: WallNs, passed_ns: u64) -> u64 {
+    let by_wall = until_ns.checked_since(from_ns);
     let credible = by_wall.filter(|it| it.saturating_add(OUTAGE_SLACK_NS) >= passed_ns);
     credible.unwrap_or(passed_ns).clamp(1, u64::from(OUTAGE_DAYS) * INTERVAL_MAX_NS)
 }
 
 impl Spool {
     /// Starts a session. If an earlier run was killed, the session begins with a gap from its last
-    /// record to the first sample, without counts. Gives how many numbers such gaps take.
+    /// record to the first sample, without counts. Gives the last number that such gaps take.
     ///
     /// A full disk is no error: the session is written down with its first record.
     ///
     /// # Errors
     /// [`SpoolError::Sqlite`] if the file can't be read or written.
-    pub fn begin(&mut self, session: SessionId, now: Now) -> Result<u64, SpoolError> {
+    pub fn begin(&mut self, session: SessionId, now: Now) -> Result<Seq, SpoolError> {
         self.boot = now.boot;
         let (before, written_ns) = self.wrap(self.what_was_broken_off(session))?;
         let passed_ns = self.clock.at(now.boot_ns).saturating_sub(written_ns);
-        let (numbers, started_ns) = (before.len() as u64, now.wall_ns);
-        let running = SpooledSession { session, started_ns, last_seq: 0, committed_seq: 0 };
+        let (last, started_ns) = (Seq(before.len() as u64), now.wall_ns);
+        let running =
+            SpooledSession { session, started_ns, last_seq: Seq(0), committed_seq: Seq(0) };
         self.running = Some(running);
         self.beginning = Some(Beginning { before, passed_ns });
         match self.wrap(write_down(&self.db, &running, self.boot)) {
             Err(error) if !error.is_full() => Err(error),
-            _ => Ok(numbers),
+            _ => Ok(last),
         }
     }
 
@@ -120,12 +122,12 @@ impl Spool {
                  WHERE committed_seq < last_seq OR session = ?1 ORDER BY session = ?1, nth",
             )?;
             let rows = statement.query_map([running.to_column()], |row| {
-                let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+                let seq = |at| row.get(at).map(Seq::of_column);
                 Ok(SpooledSession {
                     session: SessionId::of_column(row.get(0)?),
-                    started_ns: number(1)?,
-                    last_seq: number(2)?,
-                    committed_seq: number(3)?,
+                    started_ns: WallNs::of_column(row.get(1)?),
+                    last_seq: seq(2)?,
+                    committed_seq: seq(3)?,
                 })
             })?;
             rows.collect()
@@ -149,13 +151,13 @@ impl Spool {
         let broken: Vec<(i64, i64)> = statement
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
-        let mut ends: BTreeMap<NicName, u64> = BTreeMap::new();
+        let mut ends: BTreeMap<NicName, WallNs> = BTreeMap::new();
         for (id, _) in &broken {
-            for (nic, sample) in self.newest_samples(SessionId::of_column(*id), i64::MAX)? {
+            for (nic, sample) in self.newest_samples(SessionId::of_column(*id), Seq::MAX)? {
                 ends.insert(nic, sample.start_ns.saturating_add(sample.interval_ns));
             }
         }
-        let unmeasured = |(nic, start_ns): (NicName, u64)| Sample {
+        let unmeasured = |(nic, start_ns): (NicName, WallNs)| Sample {
             nic,
             start_ns,
             interval_ns: 1,
@@ -170,12 +172,12 @@ impl Spool {
         }
         let mut frames = Vec::new();
         for (seq, part) in (1..).zip(parts) {
-            let gap = gap_frame(session, seq, seq, Gap::Unmeasured);
+            let gap = gap_frame(session, Seq(seq), Seq(seq), Gap::Unmeasured);
             frames.push(Frame { samples: part.to_vec(), ..gap });
         }
         if self.lost_all {
             let seq = frames.len() as u64 + 1;
-            frames.push(gap_frame(session, seq, seq, Gap::SpoolDamaged));
+            frames.push(gap_frame(session, Seq(seq), Seq(seq), Gap::SpoolDamaged));
         }
         let written_ns = broken.iter().map(|(_, made)| made.cast_unsigned()).max();
         Ok((frames, written_ns.unwrap_or_default()))
@@ -186,7 +188,7 @@ impl Spool {
     pub(super) fn newest_samples(
         &self,
         session: SessionId,
-        before: i64,
+        before: Seq,
     ) -> rusqlite::Result<BTreeMap<NicName, Sample>> {
         let frames = self.neighbours(
             "SELECT first_seq, last_seq, frame, crc FROM records
@@ -206,13 +208,14 @@ impl Spool {
         &self,
         sql: &str,
         session: SessionId,
-        beside: i64,
+        beside: Seq,
     ) -> rusqlite::Result<Vec<Frame>> {
         let mut statement = self.db.prepare_cached(sql)?;
-        let mut rows = statement.query(params![session.to_column(), beside, NEIGHBOURS])?;
+        let mut rows =
+            statement.query(params![session.to_column(), beside.to_column(), NEIGHBOURS])?;
         let mut frames = Vec::new();
         while let Some(row) = rows.next()? {
-            let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+            let number = |at| row.get(at).map(Seq::of_column);
             let range = SeqRange { first: number(0)?, last: number(1)? };
             frames.extend(checked(session, range, row, [2, 3]).map(|(_, frame)| frame));
         }
@@ -222,7 +225,7 @@ impl Spool {
 
 fn write_down(db: &Connection, running: &SpooledSession, boot: BootId) -> rusqlite::Result<()> {
     let [session, started, boot] =
-        [running.session.to_column(), running.started_ns.cast_signed(), boot.0.cast_signed()];
+        [running.session.to_column(), running.started_ns.to_column(), boot.0.cast_signed()];
     db.execute(
         "INSERT OR IGNORE INTO sessions VALUES (?1, ?2, 0, 0, 0, 0, 0,
              (SELECT coalesce(max(nth), 0) + 1 FROM sessions), ?3)",

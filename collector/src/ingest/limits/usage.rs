@@ -332,6 +332,7 @@ mod tests {
     use wire::message::Nic;
 
     use super::*;
+    use wire::Seq;
 
     const fn at(ms: u64) -> Duration {
         Duration::from_millis(ms)
@@ -342,8 +343,8 @@ mod tests {
         let samples = nics.map(|n| Sample { nic: nic(n), ..Sample::default() }).collect();
         Frame {
             session: SessionId::new(1),
-            first_seq: 1,
-            last_seq: 1,
+            first_seq: Seq(1),
+            last_seq: Seq(1),
             gap: 0,
             samples,
             mixes: vec![],

@@ -31,6 +31,7 @@ mod tests {
     use crate::store::rows::batch::SessionBatch;
     use crate::store::rows::epoch::Epoch;
     use crate::store::rows::split::rows;
+    use wire::Seq;
 
     #[test]
     fn what_can_not_be_kept_is_told_and_the_rest_fitted() {
@@ -49,21 +50,22 @@ mod tests {
         };
         let kernel = KernelCounts { errors: u64::MAX, ..KernelCounts::default() };
         let frames = vec![
-            frame(1, of(7, 1)),
-            frame(2, of(1 << 62, 1)),
-            frame(3, of(1 << 40, 3 << 31)),
-            frame(4, of(1 << 40, 1 << 50)),
-            frame(5, Sample { kernel, ..of(5, 1) }),
+            frame(Seq(1), of(7, 1)),
+            frame(Seq(2), of(1 << 62, 1)),
+            frame(Seq(3), of(1 << 40, 3 << 31)),
+            frame(Seq(4), of(1 << 40, 1 << 50)),
+            frame(Seq(5), Sample { kernel, ..of(5, 1) }),
         ];
         let client = wire::id::ClientId::new("web").unwrap();
-        let session = SessionBatch::new(client, SessionId::new(1), Epoch(1), 0, frames.clone());
+        let session =
+            SessionBatch::new(client, SessionId::new(1), Epoch(1), Seq(0), frames.clone());
         let mut batch = Batch::new(vec![session]);
         fit(&mut batch);
         let reason = |seq| batch.refused.get(&(SessionId::new(1), seq)).map(ToString::to_string);
         let link = "4611686018427387904 on NIC eth0 is more than any link carries \
                     (86400000000000000)";
-        assert_eq!(reason(2).as_deref(), Some(link));
-        assert_eq!(reason(4).as_deref(), Some("a figure is larger than its column holds"));
+        assert_eq!(reason(Seq(2)).as_deref(), Some(link));
+        assert_eq!(reason(Seq(4)).as_deref(), Some("a figure is larger than its column holds"));
         assert_eq!(batch.refused.len(), 2);
         let fitted: Vec<&Frame> = batch.frames().collect();
         for (at, parts) in [(0, 1), (1, 1), (2, 4), (3, 1), (4, 1)] {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wire::id::{ClientId, SessionId};
+use wire::{Seq, WallNs};
 
 use crate::store::commit::fit::fit;
 use crate::store::commit::search::Bisection;
@@ -93,7 +94,7 @@ pub struct TakenSession {
     /// Its opening.
     pub epoch: Epoch,
     /// Its committed number.
-    pub seq: u64,
+    pub seq: Seq,
 }
 
 /// Frames of a session that went to quarantine.
@@ -294,7 +295,7 @@ fn taken(sessions: &[Arc<SessionBatch>], part: &Part) -> Taken {
             taken.quarantined.push(Quarantined { client, session, epoch, frames, reason, whole });
         }
         let kept = || it.frames.iter().filter(|it| batch.refusal(it).is_none());
-        let far = |time_ns: &u64| !batch.near.contains(*time_ns);
+        let far = |time_ns: &WallNs| !batch.near.contains(*time_ns);
         let samples = kept().filter(|it| it.gap == 0).flat_map(|it| &it.samples);
         let samples = samples.map(|it| it.start_ns).filter(far).count() as u64;
         let mixes =

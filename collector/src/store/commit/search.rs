@@ -67,21 +67,22 @@ mod tests {
     use crate::store::rows::batch::SessionBatch;
     use crate::store::rows::epoch::Epoch;
     use proptest::prelude::*;
+    use wire::Seq;
     use wire::frame::Frame;
     use wire::id::{ClientId, SessionId};
 
     fn batch(frames: u64) -> Batch {
         let frame = |seq| Frame {
             session: SessionId::new(1),
-            first_seq: seq,
-            last_seq: seq,
+            first_seq: Seq(seq),
+            last_seq: Seq(seq),
             gap: 0,
             samples: vec![],
             mixes: vec![],
         };
         let frames = (1..=frames).map(frame).collect();
         let client = ClientId::new("web").unwrap();
-        Batch::new(vec![SessionBatch::new(client, SessionId::new(1), Epoch(1), 0, frames)])
+        Batch::new(vec![SessionBatch::new(client, SessionId::new(1), Epoch(1), Seq(0), frames)])
     }
 
     /// Bisects against a store that accepts by `accepts`. Returns the refused frames and the number of
@@ -90,13 +91,14 @@ mod tests {
         let mut bisection = Bisection::new(&batch(frames));
         let mut trials = 0;
         while let Some(left_out) = bisection.next_trial() {
-            let tried: Vec<u64> =
-                (1..=frames).filter(|seq| !left_out.contains(&(SessionId::new(1), *seq))).collect();
+            let tried: Vec<u64> = (1..=frames)
+                .filter(|seq| !left_out.contains(&(SessionId::new(1), Seq(*seq))))
+                .collect();
             trials += 1;
             bisection.on_trial(accepts(&tried));
         }
         let mut refused: Vec<u64> =
-            bisection.into_refused().into_iter().map(|(_, seq)| seq).collect();
+            bisection.into_refused().into_iter().map(|(_, seq)| seq.get()).collect();
         refused.sort_unstable();
         (refused, trials)
     }

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use wire::WallNs;
 
 use crate::store::port::error::StoreError;
 use crate::store::rows::accounts::{KnownNic, NicHistory};
@@ -28,5 +29,5 @@ pub trait Metering: Send + Sync + Debug {
     ///
     /// # Errors
     /// [`StoreError::Failed`] if the store can't be read.
-    async fn complete_from(&self) -> Result<u64, StoreError>;
+    async fn complete_from(&self) -> Result<WallNs, StoreError>;
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use wire::WallNs;
 use wire::id::SessionId;
 
 use crate::store::rows::tags::TagsRefused;
@@ -34,7 +35,7 @@ pub enum StoreError {
         /// The client that asked to open sessions.
         client: String,
         /// When it was forgotten, nanoseconds since 1970 (UTC).
-        at_ns: u64,
+        at_ns: WallNs,
     },
     /// The rows themselves are refused: retrying would change nothing.
     #[error("the store {location} refuses the rows")]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
+use wire::WallNs;
 
 use crate::store::port::error::StoreError;
 use crate::store::rows::export::{ExportRange, ExportRow};
@@ -46,7 +47,7 @@ pub(in crate::store) struct ExportPosition {
     /// Index of the NIC.
     nic: usize,
     /// Start of the rows still to send, and the number of rows with that start already sent.
-    from_ns: u64,
+    from_ns: WallNs,
     skip: usize,
     /// Start of the current snapshot.
     since: Instant,
@@ -129,7 +130,7 @@ mod tests {
     fn row(start_ns: u64) -> ExportRow {
         ExportRow {
             nic: Some("eth0".into()),
-            point: Point { start_ns, ..Point::default() },
+            point: Point { start_ns: WallNs(start_ns), ..Point::default() },
             gap: None,
         }
     }
@@ -139,8 +140,8 @@ mod tests {
         let range = ExportRange {
             client: "web".into(),
             nics: vec!["eth0".into(), "eth1".into()],
-            from_ns: 5,
-            to_ns: 90,
+            from_ns: WallNs(5),
+            to_ns: WallNs(90),
         };
         let mut place = ExportPosition::before(&range);
         let (sender, mut receiver) = mpsc::channel(9);
@@ -148,17 +149,17 @@ mod tests {
             let (nic, left, skip) = place.next(&range).unwrap();
             (nic.clone(), left.from_ns, skip)
         };
-        assert_eq!(place_now(&place), ("eth0".into(), 5, 0));
+        assert_eq!(place_now(&place), ("eth0".into(), WallNs(5), 0));
         for (starts, from_ns, skip) in
             [(vec![5, 7, 7], 7, 2), (vec![7, 7], 7, 4), (vec![8], 8, 1), (vec![9, 10], 10, 1)]
         {
             let some = starts.iter().map(|&start| row(start)).collect();
             assert!(place.hand_over(some, &sender).await.is_none());
-            assert_eq!(place_now(&place), ("eth0".into(), from_ns, skip));
+            assert_eq!(place_now(&place), ("eth0".into(), WallNs(from_ns), skip));
             assert_eq!(receiver.recv().await.unwrap().len(), starts.len());
         }
         place.next_nic(&range);
-        assert_eq!(place_now(&place), ("eth1".into(), 5, 0));
+        assert_eq!(place_now(&place), ("eth1".into(), WallNs(5), 0));
         place.next_nic(&range);
         assert!(place.next(&range).is_none());
         drop(receiver);

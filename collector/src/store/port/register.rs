@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use wire::WallNs;
 use wire::id::ClientId;
 
 use crate::identity::Revocation;
@@ -26,7 +27,7 @@ pub trait Register: Send + Sync + Debug {
 pub trait Forget: Send + Sync + Debug {
     /// Forgets a client, known or not: it is no longer listed, and none of its sessions can be opened
     /// before [`Self::readmit`]. Its rows stay.
-    async fn forget(&self, client: &ClientId, now_ns: u64) -> Result<(), StoreError>;
+    async fn forget(&self, client: &ClientId, now_ns: WallNs) -> Result<(), StoreError>;
 
     /// Stores a revocation for all collectors of this store, unless it already has one with at least
     /// this generation.

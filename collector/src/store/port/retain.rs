@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use wire::WallNs;
 
 use crate::store::port::error::StoreError;
 use crate::store::rows::retention::{Retained, RetentionLimits, TimeSeen};
@@ -20,7 +21,7 @@ pub trait Retain: Send + Sync + Debug {
     ///
     /// # Errors
     /// [`StoreError::Failed`] if the store fails.
-    async fn keep_clock(&self, clock_ns: u64) -> Result<(), StoreError>;
+    async fn keep_clock(&self, clock_ns: WallNs) -> Result<(), StoreError>;
 
     /// Deletes rows older than `limits` at `now_ns`, in steps short enough for commits in between. Call
     /// it regularly. If the stored start of complete rows lies in the future, as a clock far ahead may
@@ -28,5 +29,9 @@ pub trait Retain: Send + Sync + Debug {
     ///
     /// # Errors
     /// [`StoreError::Failed`] if the store fails; what was deleted until then stays deleted.
-    async fn retain(&self, limits: &RetentionLimits, now_ns: u64) -> Result<Retained, StoreError>;
+    async fn retain(
+        &self,
+        limits: &RetentionLimits,
+        now_ns: WallNs,
+    ) -> Result<Retained, StoreError>;
 }

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use wire::WallNs;
 use wire::id::ClientId;
 use wire::tag::TagSet;
 
@@ -29,8 +30,8 @@ pub trait Tagging: Send + Sync + Debug {
         &self,
         client: &ClientId,
         tags: &TagSet,
-        since_ns: u64,
-        now_ns: u64,
+        since_ns: WallNs,
+        now_ns: WallNs,
     ) -> Result<(), StoreError>;
 
     /// An operator changes the collector's tags. Returns what is said now.
@@ -38,6 +39,6 @@ pub trait Tagging: Send + Sync + Debug {
         &self,
         client: &ClientId,
         changes: &[TagChange],
-        now_ns: u64,
+        now_ns: WallNs,
     ) -> Result<ClientTags, StoreError>;
 }

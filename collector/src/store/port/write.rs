@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use wire::id::{ClientId, SessionId};
 use wire::message::{Hello, Inventory};
+use wire::{Seq, WallNs};
 
 use crate::store::port::error::StoreError;
 use crate::store::rows::batch::Batch;
@@ -21,7 +22,7 @@ pub trait Store: Send + Sync + Debug {
         &self,
         client: &ClientId,
         hello: &Hello,
-        now_ns: u64,
+        now_ns: WallNs,
     ) -> Result<Vec<SessionState>, StoreError>;
 
     /// The current progress of sessions; unknown ones are left out.
@@ -42,7 +43,7 @@ pub trait Store: Send + Sync + Debug {
         &self,
         client: &ClientId,
         inventory: &Inventory,
-        now_ns: u64,
+        now_ns: WallNs,
     ) -> Result<(), StoreError>;
 
     /// Stores how far an agent's clock is ahead of the collector's, nanoseconds.
@@ -59,7 +60,7 @@ pub struct SessionState {
     /// Its id.
     pub session: SessionId,
     /// Every sequence number up to this one is committed.
-    pub seq: u64,
+    pub seq: Seq,
     /// Number of its openings.
     pub epoch: Epoch,
     /// Digest of the record that ends with `seq` ([`wire::codec::digest`]). `None` without a record, or

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
+use wire::WallNs;
 use wire::frame::{Gap, flags};
 
 use super::error::Failure;
@@ -26,7 +27,7 @@ impl Metering for PostgresStore {
         self.lease(async |db| nic_history(db, range).await).await
     }
 
-    async fn complete_from(&self) -> Result<u64, StoreError> {
+    async fn complete_from(&self) -> Result<WallNs, StoreError> {
         self.lease(async |db| {
             let select = "SELECT rollup_5m_from FROM retention";
             Ok(instant(&db.query_typed_one(select, &[]).await?, 0)?)
@@ -83,7 +84,7 @@ async fn nic_history(db: &Client, range: &NicRange) -> Result<NicHistory, Failur
     Ok(NicHistory { measured_before, rows, gaps, links })
 }
 
-async fn rows(db: &Client, key: &RowKey, from_ns: u64) -> Result<Vec<MeterRow>, Failure> {
+async fn rows(db: &Client, key: &RowKey, from_ns: WallNs) -> Result<Vec<MeterRow>, Failure> {
     let select = "SELECT time, covered_ns, rx_bytes, rx_packets, tx_bytes, tx_packets, drops, flags
                   FROM bandwidth_5m
                   WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4 ORDER BY time";

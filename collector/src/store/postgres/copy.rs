@@ -3,6 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::SinkExt;
 use tokio_postgres::Client;
+use wire::WallNs;
 
 use super::error::Failure;
 
@@ -64,7 +65,7 @@ impl CopyRows {
     }
 
     /// A time in nanoseconds since 1970 (UTC), stored to the microsecond.
-    pub(super) fn time(&mut self, time_ns: u64) {
+    pub(super) fn time(&mut self, time_ns: WallNs) {
         self.int8((time_ns / 1000).cast_signed() - EPOCH_US);
     }
 
@@ -129,7 +130,7 @@ mod tests {
         rows.row();
         rows.int4(7);
         rows.null();
-        rows.time(946_684_800_000_001_999);
+        rows.time(WallNs(946_684_800_000_001_999));
         let mut expected = b"PGCOPY\n\xff\r\n\0".to_vec();
         expected.extend([0; 8]);
         expected.extend([0, 3, 0, 0, 0, 4, 0, 0, 0, 7, 255, 255, 255, 255]);

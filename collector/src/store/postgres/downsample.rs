@@ -18,7 +18,7 @@ pub(super) async fn downsample(
     (table, length): (&str, &str),
 ) -> Result<Vec<Point>, Failure> {
     // Times are stored to the microsecond.
-    let length_us = range.to_ns.saturating_sub(range.from_ns).div_ceil(1000);
+    let length_us = range.to_ns.saturating_since(range.from_ns).div_ceil(1000);
     let part_us = length_us.div_ceil(range.limit.max(1) as u64).max(1);
     let sums = |direction: &str| {
         let counts = ["bytes", "packets", "captured"];

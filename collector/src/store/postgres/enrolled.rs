@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use rustls::pki_types::UnixTime;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
+use wire::WallNs;
 use wire::id::ClientId;
 
 use super::error::Failure;
@@ -32,7 +33,7 @@ async fn take(db: &Client, client: &ClientId, now: UnixTime) -> Result<bool, Fai
                   SELECT $1, $2 WHERE NOT EXISTS (
                       SELECT 1 FROM clients WHERE client_id = $1 AND forgotten_at IS NULL)
                   ON CONFLICT (client_id) DO NOTHING";
-    let now = time(now.as_secs().saturating_mul(1_000_000_000));
+    let now = time(WallNs(now.as_secs().saturating_mul(1_000_000_000)));
     let values: [(&(dyn ToSql + Sync), Type); 2] =
         [(&client.as_str(), Type::TEXT), (&now, Type::TIMESTAMPTZ)];
     Ok(db.execute_typed(insert, &values).await? == 1)

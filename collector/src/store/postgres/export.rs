@@ -5,12 +5,13 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
+use wire::Seq;
 use wire::id::SessionId;
 
 use super::error::Failure;
 use super::key::nic_key;
 use super::store::PostgresStore;
-use super::values::{number, point};
+use super::values::point;
 use crate::store::port::error::StoreError;
 use crate::store::port::export::{Export, ExportPosition, Paused, ROWS};
 use crate::store::rows::export::{self, ExportGap, ExportRange, ExportRow};
@@ -98,7 +99,8 @@ async fn read(
 fn gap(row: &Row, at: usize) -> Result<Option<ExportGap>, Error> {
     let Some(reason) = row.try_get::<_, Option<i64>>(at)? else { return Ok(None) };
     let session = SessionId::of_column(row.try_get(at + 1)?);
-    let (first_seq, last_seq) = (number(row, at + 2)?, number(row, at + 3)?);
+    let seq = |at| row.try_get(at).map(Seq::of_column);
+    let (first_seq, last_seq) = (seq(at + 2)?, seq(at + 3)?);
     let reason = u8::try_from(reason).unwrap_or_default();
     Ok(Some(ExportGap { reason, session, first_seq, last_seq }))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use wire::WallNs;
 
 use super::connect::BEGIN;
 use super::error::Failure;
@@ -19,8 +20,8 @@ const STEP_NICS: i64 = 1000;
 /// sums of each NIC still agree.
 pub(super) async fn forget_sessions(
     client: &Client,
-    before_ns: u64,
-    now_ns: u64,
+    before_ns: WallNs,
+    now_ns: WallNs,
 ) -> Result<u64, Failure> {
     let select = "SELECT session FROM sessions
                   WHERE committed_at < $1 AND (started < $1 OR started > $2) LIMIT 1000";

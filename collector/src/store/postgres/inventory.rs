@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
+use wire::WallNs;
 use wire::id::ClientId;
 use wire::message::{Inventory, Nic};
 
@@ -43,7 +44,7 @@ pub(super) async fn record(
     client: &Client,
     id: &ClientId,
     inventory: &Inventory,
-    now_ns: u64,
+    now_ns: WallNs,
 ) -> Result<(), Failure> {
     let named = |nic: &Nic| Some((nic.name.as_str()?.to_owned(), BatchRows::of(nic)));
     let listed: BTreeMap<String, BatchRows> = inventory.nics.iter().filter_map(named).collect();
@@ -82,7 +83,7 @@ async fn change(
     client: &Client,
     number: i32,
     listed: &BTreeMap<String, BatchRows>,
-    now_ns: u64,
+    now_ns: WallNs,
 ) -> Result<(), Failure> {
     let names: Vec<&str> = listed.keys().map(String::as_str).collect();
     client.batch_execute(BEGIN).await?;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use wire::WallNs;
 use wire::frame::Frame;
 
 use super::connect::BEGIN;
@@ -63,8 +64,8 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    /// The partition of a time, in nanoseconds since 1970.
-    pub(super) const fn of(table: Table, time_ns: u64) -> Self {
+    /// The partition of a time.
+    pub(super) fn of(table: Table, time_ns: WallNs) -> Self {
         Self { table, number: time_ns / table.length_ns() }
     }
 
@@ -90,20 +91,19 @@ impl Partition {
         )
     }
 
-    /// True if it ends by a time, in nanoseconds since 1970.
-    pub(super) const fn ends_by(self, time_ns: u64) -> bool {
-        (self.number + 1) * self.table.length_ns() <= time_ns
+    /// True if it ends by a time.
+    pub(super) fn ends_by(self, time_ns: WallNs) -> bool {
+        time_ns / self.table.length_ns() > self.number
     }
 
-    /// Its start, nanoseconds since 1970.
-    pub(super) const fn starts_ns(self) -> u64 {
-        self.number * self.table.length_ns()
+    /// Its start.
+    pub(super) const fn starts_ns(self) -> WallNs {
+        WallNs(self.number * self.table.length_ns())
     }
 
-    /// Start and end, in seconds since 1970.
-    const fn bounds(self) -> (u64, u64) {
-        let seconds = self.table.length_ns() / 1_000_000_000;
-        (self.number * seconds, (self.number + 1) * seconds)
+    /// Its start and end.
+    fn bounds(self) -> (WallNs, WallNs) {
+        (self.starts_ns(), self.starts_ns() + self.table.length_ns())
     }
 }
 
@@ -120,19 +120,19 @@ fn frames(batch: &Batch) -> impl Iterator<Item = &Frame> {
 }
 
 /// Start times of the samples that become rows, nanoseconds since 1970.
-fn sample_times(batch: &Batch) -> impl Iterator<Item = u64> {
+fn sample_times(batch: &Batch) -> impl Iterator<Item = WallNs> {
     let samples = frames(batch).filter(|frame| frame.gap == 0).flat_map(|frame| &frame.samples);
     samples.map(|sample| sample.start_ns).filter(|time_ns| batch.near.contains(*time_ns))
 }
 
 /// The partitions that the rows of a batch need and that are worth making.
-pub(super) fn needed(batch: &Batch, now_ns: u64) -> BTreeSet<Partition> {
+pub(super) fn needed(batch: &Batch, now_ns: WallNs) -> BTreeSet<Partition> {
     let near = now_ns.saturating_sub(PAST_NS)..now_ns.saturating_add(FUTURE_NS);
-    let near = |time_ns: &u64| near.contains(time_ns);
+    let near = |time_ns: &WallNs| near.contains(time_ns);
     let samples = days(sample_times(batch).filter(near));
     let mixes = frames(batch).flat_map(|frame| &frame.mixes);
     let mixes = days(mixes.map(|mix| mix.start_ns).filter(near));
-    let of = |table, day| Partition::of(table, day * DAY_NS);
+    let of = |table, day| Partition::of(table, WallNs(day * DAY_NS));
     let samples = samples.into_iter().flat_map(|day| {
         [Table::Stats, Table::Minutes, Table::FiveMinutes].map(|table| of(table, day))
     });
@@ -140,7 +140,7 @@ pub(super) fn needed(batch: &Batch, now_ns: u64) -> BTreeSet<Partition> {
 }
 
 /// The days since 1970 of these times.
-fn days(times_ns: impl Iterator<Item = u64>) -> BTreeSet<u64> {
+fn days(times_ns: impl Iterator<Item = WallNs>) -> BTreeSet<u64> {
     let mut days = BTreeSet::new();
     let mut last = None;
     for day in times_ns.map(|time_ns| time_ns / DAY_NS) {
@@ -153,7 +153,7 @@ fn days(times_ns: impl Iterator<Item = u64>) -> BTreeSet<u64> {
 }
 
 /// The partitions of now and the next days, made ahead so that commits don't wait for them.
-pub(super) fn ahead(now_ns: u64) -> BTreeSet<Partition> {
+pub(super) fn ahead(now_ns: WallNs) -> BTreeSet<Partition> {
     let times = [now_ns, now_ns + DAY_NS, now_ns + 2 * DAY_NS];
     let of = |table| times.map(|time_ns| Partition::of(table, time_ns));
     Table::ALL.into_iter().flat_map(of).collect()
@@ -195,7 +195,7 @@ pub(super) async fn make(client: &Client, partition: Partition) -> Result<(), Fa
                 .await?;
         }
         // ISO 8601 in UTC is parsed equally with all settings.
-        let [from, to] = [from, to].map(|seconds| Time(seconds * 1_000_000_000));
+        let [from, to] = [from, to].map(Time);
         client
             .batch_execute(&format!(
                 "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{from}') TO ('{to}')"
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn a_partition_is_known_by_its_name() {
         for table in Table::ALL {
-            let partition = Partition::of(table, 1_799_971_200_000_000_000);
+            let partition = Partition::of(table, WallNs(1_799_971_200_000_000_000));
             assert_eq!(Partition::parse(table, &partition.name()), Some(partition));
             assert_eq!(Partition::parse(table, &format!("{}_default", table.name())), None);
         }
@@ -244,15 +244,15 @@ mod tests {
 
     #[test]
     fn a_partition_ends_where_the_next_begins() {
-        let partition = Partition::of(Table::Stats, 20_000 * DAY_NS + 5);
-        assert!(partition.ends_by(20_001 * DAY_NS));
-        assert!(!partition.ends_by(20_001 * DAY_NS - 1));
-        assert_eq!(partition.bounds(), (20_000 * 86_400, 20_001 * 86_400));
+        let partition = Partition::of(Table::Stats, WallNs(20_000 * DAY_NS + 5));
+        assert!(partition.ends_by(WallNs(20_001 * DAY_NS)));
+        assert!(!partition.ends_by(WallNs(20_001 * DAY_NS - 1)));
+        assert_eq!(partition.bounds(), (WallNs(20_000 * DAY_NS), WallNs(20_001 * DAY_NS)));
     }
 
     #[test]
     fn the_next_days_are_prepared() {
-        let ahead = ahead(20_009 * DAY_NS);
+        let ahead = ahead(WallNs(20_009 * DAY_NS));
         assert_eq!(ahead.len(), 3 * 3 + 2);
     }
 }

@@ -2,6 +2,7 @@
 
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use wire::WallNs;
 
 use super::error::Failure;
 use super::session::time;
@@ -10,7 +11,7 @@ use super::session::time;
 const STEP_FRAMES: i64 = 200;
 
 /// Deletes frames received before `before_ns`; returns their number.
-pub(super) async fn delete(client: &Client, before_ns: u64) -> Result<u64, Failure> {
+pub(super) async fn delete(client: &Client, before_ns: WallNs) -> Result<u64, Failure> {
     let sql = format!(
         "WITH gone AS (DELETE FROM quarantine WHERE (session, first_seq) IN (
                  SELECT session, first_seq FROM quarantine WHERE received_at < $1 AND session = (

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use wire::WallNs;
 use wire::id::ClientId;
 
 use super::connect::BEGIN;
@@ -31,7 +32,7 @@ impl Register for PostgresStore {
 
 #[async_trait]
 impl Forget for PostgresStore {
-    async fn forget(&self, client: &ClientId, now_ns: u64) -> Result<(), StoreError> {
+    async fn forget(&self, client: &ClientId, now_ns: WallNs) -> Result<(), StoreError> {
         self.lease(async |db| forget(db, client, now_ns).await).await
     }
 
@@ -116,7 +117,7 @@ async fn keep_revocation(
     Ok(())
 }
 
-async fn forget(client: &Client, id: &ClientId, now_ns: u64) -> Result<(), Failure> {
+async fn forget(client: &Client, id: &ClientId, now_ns: WallNs) -> Result<(), Failure> {
     client.batch_execute(BEGIN).await?;
     let row = client
         .query_typed_one(

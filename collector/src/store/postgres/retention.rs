@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use settings::InFull;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
+use wire::WallNs;
 
 use super::connect::BEGIN;
 use super::database::Postgres;
@@ -30,11 +31,15 @@ impl Retain for PostgresStore {
         self.lease(async |db| read_time(db, limits).await).await
     }
 
-    async fn keep_clock(&self, clock_ns: u64) -> Result<(), StoreError> {
+    async fn keep_clock(&self, clock_ns: WallNs) -> Result<(), StoreError> {
         self.lease(async |db| write_clock(db, clock_ns).await).await
     }
 
-    async fn retain(&self, limits: &RetentionLimits, now_ns: u64) -> Result<Retained, StoreError> {
+    async fn retain(
+        &self,
+        limits: &RetentionLimits,
+        now_ns: WallNs,
+    ) -> Result<Retained, StoreError> {
         let retained = delete(&self.database, &limits.cut_offs(now_ns), now_ns).await;
         if let Err(failure @ Failure::Unreachable(_)) = retained {
             return self.outcome(Err(failure));
@@ -79,7 +84,7 @@ impl Part {
 
 /// Deletes rows older than `cut`, rounded down to whole partitions. A failing part doesn't stop the
 /// others, and all failures are reported. Stops at the first if no connection is available.
-async fn delete(database: &Postgres, cut: &CutOffs, now_ns: u64) -> Result<Retained, Failure> {
+async fn delete(database: &Postgres, cut: &CutOffs, now_ns: WallNs) -> Result<Retained, Failure> {
     let mut retained = Retained::default();
     let mut failed = Vec::new();
     for part in Part::all() {
@@ -102,7 +107,7 @@ async fn delete_part(
     client: &Client,
     part: Part,
     cut: &CutOffs,
-    now_ns: u64,
+    now_ns: WallNs,
 ) -> Result<Retained, Failure> {
     let rows = match part {
         Part::Table(table) => return delete_of_table(client, table, cut, now_ns).await,
@@ -118,20 +123,20 @@ async fn delete_part(
 }
 
 /// The time before which rows of a table are deleted: whole partitions.
-const fn before_ns(table: Table, cut: &CutOffs) -> u64 {
+fn before_ns(table: Table, cut: &CutOffs) -> WallNs {
     let cut_ns = match table {
         Table::Stats | Table::Mix => cut.raw_ns,
         Table::Minutes => cut.rollup_1m_ns,
         Table::FiveMinutes => cut.rollup_5m_ns,
     };
-    cut_ns / table.length_ns() * table.length_ns()
+    cut_ns.floor(table.length_ns())
 }
 
 async fn delete_of_table(
     client: &Client,
     table: Table,
     cut: &CutOffs,
-    now_ns: u64,
+    now_ns: WallNs,
 ) -> Result<Retained, Failure> {
     let before_ns = before_ns(table, cut);
     let column = match table {
@@ -158,8 +163,8 @@ async fn note_cut_off(
     client: &Client,
     table: Table,
     column: &str,
-    before_ns: u64,
-    now_ns: u64,
+    before_ns: WallNs,
+    now_ns: WallNs,
 ) -> Result<(), Failure> {
     let kept = format!("SELECT {column} FROM retention");
     let kept: SystemTime = client.query_typed_one(&kept, &[]).await?.try_get(0)?;
@@ -209,7 +214,7 @@ async fn read_time(client: &Client, limits: &RetentionLimits) -> Result<TimeSeen
                       clock_timestamp() FROM retention";
     let row = client.query_typed_one(select, &[]).await?;
     let clock: Option<SystemTime> = row.try_get(0)?;
-    let mut first_expiry_ns = u64::MAX;
+    let mut first_expiry_ns = WallNs::MAX;
     for table in Table::ALL {
         let kept = match table {
             Table::Stats | Table::Mix => limits.raw,
@@ -227,14 +232,14 @@ async fn read_time(client: &Client, limits: &RetentionLimits) -> Result<TimeSeen
 
 /// A lower bound on the start of a table's rows, nanoseconds since 1970: from its partitions, because
 /// their rows are many.
-async fn oldest(client: &Client, table: Table) -> Result<Option<u64>, Failure> {
+async fn oldest(client: &Client, table: Table) -> Result<Option<WallNs>, Failure> {
     let select = format!("SELECT min(time) FROM {}_default", table.name());
     let stray: Option<SystemTime> = client.query_typed_one(&select, &[]).await?.try_get(0)?;
     let mut partitions = partition::all(client, table).await?;
     partitions.sort_unstable();
     for partition in partitions {
         if has_rows(client, partition).await? {
-            let stray_ns = stray.map_or(u64::MAX, time_ns);
+            let stray_ns = stray.map_or(WallNs::MAX, time_ns);
             return Ok(Some(stray_ns.min(partition.starts_ns())));
         }
     }
@@ -258,7 +263,7 @@ async fn has_rows(client: &Client, partition: Partition) -> Result<bool, Failure
     Ok(client.query_typed_one(&any, &[]).await?.try_get(0)?)
 }
 
-async fn write_clock(client: &Client, clock_ns: u64) -> Result<(), Failure> {
+async fn write_clock(client: &Client, clock_ns: WallNs) -> Result<(), Failure> {
     let keep = "UPDATE retention SET clock = $1";
     client.execute_typed(keep, &[(&time(clock_ns), Type::TIMESTAMPTZ)]).await?;
     Ok(())
@@ -286,7 +291,7 @@ fn timestamp(time: &SystemTime) -> (&(dyn ToSql + Sync), Type) {
 async fn delete_from_default(
     client: &Client,
     table: Table,
-    before_ns: u64,
+    before_ns: WallNs,
 ) -> Result<u64, Failure> {
     let (name, before) = (table.name(), time(before_ns));
     let oldest = format!("SELECT min(time) FROM {name}_default WHERE time < $1");
@@ -318,7 +323,7 @@ async fn delete_from_default(
 }
 
 /// Deletes samples with dates too far off that arrived before `before_ns`; keeps their sums.
-async fn delete_misdated(client: &Client, before_ns: u64) -> Result<u64, Failure> {
+async fn delete_misdated(client: &Client, before_ns: WallNs) -> Result<u64, Failure> {
     let sql = format!(
         "WITH gone AS (DELETE FROM gaps WHERE reason = 6 AND arrived < $1 AND session = (
                  SELECT session FROM gaps WHERE reason = 6 AND arrived < $1 LIMIT 1)

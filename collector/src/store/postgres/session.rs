@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
+use wire::Seq;
+use wire::WallNs;
 use wire::id::{ClientId, SessionId};
 use wire::message::Hello;
 
@@ -15,14 +17,14 @@ use crate::store::port::write::SessionState;
 use crate::store::rows::epoch::Epoch;
 
 /// A time for PostgreSQL.
-pub(super) fn time(time_ns: u64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_nanos(time_ns)
+pub(super) fn time(time_ns: WallNs) -> SystemTime {
+    UNIX_EPOCH + Duration::from_nanos(time_ns.get())
 }
 
 /// Nanoseconds since 1970.
-pub(super) fn time_ns(time: SystemTime) -> u64 {
+pub(super) fn time_ns(time: SystemTime) -> WallNs {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    WallNs(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// Text for PostgreSQL, which doesn't accept NUL.
@@ -34,7 +36,7 @@ pub(super) async fn open_sessions(
     client: &Client,
     id: &ClientId,
     hello: &Hello,
-    now_ns: u64,
+    now_ns: WallNs,
 ) -> Result<Vec<SessionState>, Failure> {
     client.batch_execute(BEGIN).await?;
     let (host, now) = (&hello.host, time(now_ns));
@@ -145,7 +147,12 @@ fn in_order(rows: &[Row], sessions: &[SessionId]) -> Result<Vec<SessionState>, F
         let number = |at| row.try_get::<_, i64>(at).map(i64::cast_unsigned);
         let digest = row.try_get::<_, Option<i64>>(3)?.map(i64::cast_unsigned);
         let session = SessionId::of_column(row.try_get(0)?);
-        let state = SessionState { session, seq: number(1)?, epoch: Epoch(number(2)?), digest };
+        let state = SessionState {
+            session,
+            seq: Seq::of_column(row.try_get(1)?),
+            epoch: Epoch(number(2)?),
+            digest,
+        };
         found.insert(state.session, state);
     }
     Ok(sessions.iter().filter_map(|session| found.get(session).copied()).collect())

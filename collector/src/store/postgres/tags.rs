@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
+use wire::WallNs;
 use wire::id::ClientId;
 use wire::tag::{Tag, TagKey, TagSet};
 
@@ -39,8 +40,8 @@ impl Tagging for PostgresStore {
         &self,
         client: &ClientId,
         tags: &TagSet,
-        since_ns: u64,
-        now_ns: u64,
+        since_ns: WallNs,
+        now_ns: WallNs,
     ) -> Result<(), StoreError> {
         let said = |history: &TagHistory| history.on_agent(tags, since_ns, now_ns);
         self.lease(async |db| change(db, client, said).await.map(drop)).await
@@ -50,7 +51,7 @@ impl Tagging for PostgresStore {
         &self,
         client: &ClientId,
         changes: &[TagChange],
-        now_ns: u64,
+        now_ns: WallNs,
     ) -> Result<ClientTags, StoreError> {
         let said = |history: &TagHistory| history.on_collector(changes, now_ns);
         self.lease(async |db| change(db, client, said).await).await
@@ -94,7 +95,7 @@ async fn change(
 }
 
 /// A forgotten client has no tags any more, and keeps those of its past. In the caller's transaction.
-pub(super) async fn forget(client: &Client, number: i32, now_ns: u64) -> Result<(), Failure> {
+pub(super) async fn forget(client: &Client, number: i32, now_ns: WallNs) -> Result<(), Failure> {
     let before = history(client, number).await?;
     keep(client, number, &before, &before.on_forgotten(now_ns)).await
 }
@@ -113,7 +114,7 @@ pub(super) async fn import(
 }
 
 /// Deletes intervals that ended before a time; returns their number.
-pub(super) async fn delete(client: &Client, before_ns: u64) -> Result<u64, Failure> {
+pub(super) async fn delete(client: &Client, before_ns: WallNs) -> Result<u64, Failure> {
     let delete = "DELETE FROM tag_intervals WHERE valid_to < $1";
     Ok(client.execute_typed(delete, &[(&time(before_ns), Type::TIMESTAMPTZ)]).await?)
 }

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use tokio_postgres::{Error, Row};
+use wire::WallNs;
 
 use super::session::time_ns;
 use crate::store::rows::series::{Point, PointCounts};
@@ -17,7 +18,7 @@ pub(super) fn small(row: &Row, at: usize) -> Result<u32, Error> {
     number(row, at).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
 }
 
-pub(super) fn instant(row: &Row, at: usize) -> Result<u64, Error> {
+pub(super) fn instant(row: &Row, at: usize) -> Result<WallNs, Error> {
     row.try_get::<_, SystemTime>(at).map(time_ns)
 }
 

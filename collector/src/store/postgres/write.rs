@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use wire::WallNs;
 use wire::id::{ClientId, SessionId};
 use wire::message::{Hello, Inventory};
 
@@ -19,7 +20,7 @@ impl Store for PostgresStore {
         &self,
         client: &ClientId,
         hello: &Hello,
-        now_ns: u64,
+        now_ns: WallNs,
     ) -> Result<Vec<SessionState>, StoreError> {
         self.lease(async |db| session::open_sessions(db, client, hello, now_ns).await).await
     }
@@ -47,7 +48,7 @@ impl Store for PostgresStore {
         &self,
         client: &ClientId,
         inventory: &Inventory,
-        now_ns: u64,
+        now_ns: WallNs,
     ) -> Result<(), StoreError> {
         self.lease(async |db| inventory::record(db, client, inventory, now_ns).await).await
     }

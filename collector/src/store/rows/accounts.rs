@@ -1,5 +1,7 @@
 //! What accounts are metered from: the 5-minute sums of NICs, gaps with counts, and link changes.
 
+use wire::WallNs;
+
 /// Packets and their bytes, from the MAC header to the end of the payload.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Volume {
@@ -50,7 +52,7 @@ pub struct NicHistory {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MeterRow {
     /// Start of its interval, nanoseconds since 1970 (UTC).
-    pub start_ns: u64,
+    pub start_ns: WallNs,
     /// Measured time of the samples that start in it, nanoseconds.
     pub covered_ns: u64,
     /// Received.
@@ -67,7 +69,7 @@ pub struct MeterRow {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CountedGap {
     /// Its start, nanoseconds since 1970 (UTC).
-    pub start_ns: u64,
+    pub start_ns: WallNs,
     /// Its length, nanoseconds.
     pub interval_ns: u64,
     /// Received.
@@ -80,7 +82,7 @@ pub struct CountedGap {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkTurn {
     /// When, nanoseconds since 1970 (UTC).
-    pub time_ns: u64,
+    pub time_ns: WallNs,
     /// It is up since.
     pub up: bool,
 }

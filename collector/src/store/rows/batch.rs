@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use wire::Seq;
 use wire::frame::Frame;
 use wire::id::{ClientId, SessionId};
 
@@ -11,7 +12,7 @@ use crate::store::rows::near::Near;
 use crate::store::rows::split;
 
 /// A frame within a batch: its session and first sequence number.
-pub type FrameKey = (SessionId, u64);
+pub type FrameKey = (SessionId, Seq);
 
 /// Frames that go to quarantine, and why each does.
 pub type RefusedFrames = HashMap<FrameKey, Arc<str>>;
@@ -37,7 +38,7 @@ pub struct SessionBatch {
     /// The opening under which the frames arrived.
     pub epoch: Epoch,
     /// The committed number that it builds on.
-    pub expected: u64,
+    pub expected: Seq,
     /// Contiguous frames from `expected + 1` on; never empty.
     pub frames: Vec<Frame>,
     /// Digest of the last frame, as received.
@@ -51,7 +52,7 @@ impl SessionBatch {
         client: ClientId,
         session: SessionId,
         epoch: Epoch,
-        expected: u64,
+        expected: Seq,
         frames: Vec<Frame>,
     ) -> Self {
         let digest = frames.last().map_or(0, wire::codec::digest);
@@ -60,7 +61,7 @@ impl SessionBatch {
 
     /// The committed number after the batch.
     #[must_use]
-    pub fn last_seq(&self) -> u64 {
+    pub fn last_seq(&self) -> Seq {
         self.frames.last().map_or(self.expected, |frame| frame.last_seq)
     }
 }

@@ -9,6 +9,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use wire::WallNs;
 use wire::id::ClientId;
 use wire::message::Claim;
 
@@ -63,9 +64,9 @@ pub struct SecondHostRecord {
     /// The client of its certificate.
     pub client: String,
     /// When it first tried, nanoseconds since 1970 (UTC).
-    pub since_ns: u64,
+    pub since_ns: WallNs,
     /// When it was last reported, nanoseconds since 1970 (UTC): every 10 minutes while it tries.
-    pub told_ns: u64,
+    pub told_ns: WallNs,
     /// Address of the host that keeps the place.
     pub kept: IpAddr,
     /// Address of the refused host.
@@ -79,13 +80,13 @@ const SECOND_HOST_GONE_NS: u64 = 1_800_000_000_000;
 
 impl SecondHostRecord {
     /// A record reported since then is the same second host, nanoseconds since 1970 (UTC).
-    pub(crate) fn same_since_ns(&self) -> u64 {
+    pub(crate) fn same_since_ns(&self) -> WallNs {
         self.told_ns.saturating_sub(SECOND_HOST_GONE_NS)
     }
 
     /// True if the second host still tries at `now_ns`, nanoseconds since 1970 (UTC).
     #[must_use]
-    pub fn is_current(&self, now_ns: u64) -> bool {
+    pub fn is_current(&self, now_ns: WallNs) -> bool {
         self.told_ns.saturating_add(SECOND_HOST_GONE_NS) >= now_ns
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use wire::WallNs;
 use wire::message::{Host, Nic};
 
 use crate::identity::Revocation;
@@ -15,9 +16,9 @@ pub struct Client {
     /// Its display name, from its operator.
     pub alias: String,
     /// When it first connected, nanoseconds since 1970 (UTC).
-    pub created_ns: u64,
+    pub created_ns: WallNs,
     /// When it last committed or connected, nanoseconds since 1970 (UTC).
-    pub last_seen_ns: u64,
+    pub last_seen_ns: WallNs,
     /// The latest facts about its host.
     pub host: Host,
     /// How far its clock is ahead of the collector's, nanoseconds, in its newest session.
@@ -33,8 +34,8 @@ const DOWN: Duration = Duration::from_secs(30);
 impl Client {
     /// How long it has been down, if it is, at `now_ns`, nanoseconds since 1970 (UTC).
     #[must_use]
-    pub fn down_for(&self, now_ns: u64) -> Option<Duration> {
-        let silent = Duration::from_nanos(now_ns.saturating_sub(self.last_seen_ns));
+    pub fn down_for(&self, now_ns: WallNs) -> Option<Duration> {
+        let silent = Duration::from_nanos(now_ns.saturating_since(self.last_seen_ns));
         (silent > DOWN).then_some(silent)
     }
 
@@ -58,9 +59,9 @@ pub struct Registered {
     pub alias: String,
     /// When a collector of this store last saw it, by that collector's clock, nanoseconds since 1970
     /// (UTC). Updated at least every 10 s while it delivers.
-    pub last_seen_ns: u64,
+    pub last_seen_ns: WallNs,
     /// When it was forgotten, nanoseconds since 1970 (UTC); `None` if it wasn't.
-    pub forgotten_ns: Option<u64>,
+    pub forgotten_ns: Option<WallNs>,
 }
 
 /// A client's last revocation, stored for all collectors.

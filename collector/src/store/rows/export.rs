@@ -1,6 +1,7 @@
 //! Exported rows.
 
 use wire::id::SessionId;
+use wire::{Seq, WallNs};
 
 use crate::store::rows::series::{NicRange, Point};
 
@@ -12,9 +13,9 @@ pub struct ExportRange {
     /// The NICs.
     pub nics: Vec<String>,
     /// First start of an interval, nanoseconds since 1970 (UTC).
-    pub from_ns: u64,
+    pub from_ns: WallNs,
     /// Intervals that start here or later are left out.
-    pub to_ns: u64,
+    pub to_ns: WallNs,
 }
 
 impl ExportRange {
@@ -44,9 +45,9 @@ pub struct ExportGap {
     /// The session.
     pub session: SessionId,
     /// The first number.
-    pub first_seq: u64,
+    pub first_seq: Seq,
     /// The last number.
-    pub last_seq: u64,
+    pub last_seq: Seq,
 }
 
 /// Columns of both halves of the query for one NIC, in the order of a [`Point`] and its gap.

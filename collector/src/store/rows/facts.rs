@@ -119,7 +119,7 @@ pub fn untiled(batch: &Batch) -> Vec<SessionId> {
 
 /// Number of sequence numbers that a frame covers.
 #[must_use]
-pub const fn length(frame: &Frame) -> u64 {
+pub fn length(frame: &Frame) -> u64 {
     frame.last_seq - frame.first_seq + 1
 }
 
@@ -283,19 +283,21 @@ impl Figures {
 mod tests {
     use super::*;
     use crate::store::rows::epoch::Epoch;
+    use wire::Seq;
+    use wire::WallNs;
     use wire::frame::Counts;
 
     fn sample(start_ns: u64, bytes: u64, total_bytes: u64) -> Sample {
         let rx = Counts { bytes, packets: 1, total_bytes, total_packets: 9, ..Counts::default() };
         let nic = NicName::new("eth0").unwrap();
-        Sample { nic, start_ns, interval_ns: 1000, rx, ..Sample::default() }
+        Sample { nic, start_ns: WallNs(start_ns), interval_ns: 1000, rx, ..Sample::default() }
     }
 
     fn frame(seq: u64, samples: Vec<Sample>) -> Frame {
         Frame {
             session: SessionId::new(1),
-            first_seq: seq,
-            last_seq: seq,
+            first_seq: Seq(seq),
+            last_seq: Seq(seq),
             gap: 0,
             samples,
             mixes: vec![],
@@ -304,13 +306,13 @@ mod tests {
 
     fn batch(frames: Vec<Frame>) -> Batch {
         let client = ClientId::new("web").unwrap();
-        Batch::new(vec![SessionBatch::new(client, SessionId::new(1), Epoch(1), 0, frames)])
+        Batch::new(vec![SessionBatch::new(client, SessionId::new(1), Epoch(1), Seq(0), frames)])
     }
 
     #[test]
     fn a_gap_counts_in_the_ledger_and_is_no_sample() {
         let mut gap = frame(1, vec![sample(0, 70, 70)]);
-        (gap.last_seq, gap.gap) = (5, Gap::SpoolFull as u8);
+        (gap.last_seq, gap.gap) = (Seq(5), Gap::SpoolFull as u8);
         let batch = batch(vec![gap, frame(6, vec![sample(0, 5, 75)])]);
         let facts = BatchRows::of(&batch);
         assert_eq!((facts.samples.len(), facts.gaps.len()), (1, 1));
@@ -325,7 +327,7 @@ mod tests {
     fn a_refused_frame_goes_to_quarantine_and_is_covered_all_the_same() {
         let mut batch =
             batch(vec![frame(1, vec![sample(0, 1, 1)]), frame(2, vec![sample(0, 1, 2)])]);
-        batch.refused.insert((SessionId::new(1), 2), "why".into());
+        batch.refused.insert((SessionId::new(1), Seq(2)), "why".into());
         let facts = BatchRows::of(&batch);
         assert_eq!((facts.samples.len(), facts.quarantine.len()), (1, 1));
         assert_eq!((facts.cursors[0].covered, facts.cursors[0].quarantined), (2, 1));
@@ -357,7 +359,7 @@ mod tests {
             frame(2, vec![sample(90_000 * day, 2, 3), sample(1000 * day, 4, 7)]),
             frame(3, vec![sample(0, 8, 15)]),
         ]);
-        batch.near = Near::of([1000 * day], std::time::Duration::from_secs(400 * 86_400));
+        batch.near = Near::of([WallNs(1000 * day)], std::time::Duration::from_secs(400 * 86_400));
         let facts = BatchRows::of(&batch);
         assert_eq!((facts.samples.len(), facts.gaps.len()), (2, 2));
         let gaps = facts.gaps.iter().map(|gap| (gap.reason, gap.sample.unwrap().1.rx.bytes));

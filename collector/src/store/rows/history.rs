@@ -1,5 +1,6 @@
 //! A NIC's history besides its series: traffic breakdowns and events.
 
+use wire::WallNs;
 use wire::frame::{Gap, Mix, MixCounts, flags};
 
 /// Most rows read for events before a coarser table is used.
@@ -12,7 +13,7 @@ pub const EVENT_FLAGS: u32 = flags::CLOCK_STEP | flags::PARTIAL;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NicEvent {
     /// Its time, or the start of its interval; nanoseconds since 1970 (UTC).
-    pub time_ns: u64,
+    pub time_ns: WallNs,
     /// Length of that interval, nanoseconds; 0 if the exact time is known.
     pub interval_ns: u64,
     /// Its kind.
@@ -50,7 +51,7 @@ pub enum EventKind {
 
 /// The events of a row of samples or rollups.
 pub fn row_events(
-    time_ns: u64,
+    time_ns: WallNs,
     interval_ns: u64,
     drops: u64,
     row_flags: u32,
@@ -97,8 +98,11 @@ mod tests {
     #[test]
     fn the_newest_events_are_kept_oldest_first() {
         let at = |time_ns| NicEvent { time_ns, interval_ns: 0, kind: EventKind::Started };
-        assert_eq!(newest(vec![at(3), at(1), at(2)], 2), [at(2), at(3)]);
-        assert_eq!(newest(vec![at(3), at(1)], 5), [at(1), at(3)]);
+        assert_eq!(
+            newest(vec![at(WallNs(3)), at(WallNs(1)), at(WallNs(2))], 2),
+            [at(WallNs(2)), at(WallNs(3))]
+        );
+        assert_eq!(newest(vec![at(WallNs(3)), at(WallNs(1))], 5), [at(WallNs(1)), at(WallNs(3))]);
     }
 
     #[test]
@@ -117,9 +121,9 @@ mod tests {
 
     #[test]
     fn a_row_may_be_several_events() {
-        let kinds: Vec<_> = row_events(1, 2, 3, u32::MAX).map(|event| event.kind).collect();
+        let kinds: Vec<_> = row_events(WallNs(1), 2, 3, u32::MAX).map(|event| event.kind).collect();
         let all = [EventKind::Lost { packets: 3 }, EventKind::ClockStep, EventKind::Capture];
         assert_eq!(kinds, all);
-        assert_eq!(row_events(1, 2, 0, flags::STACKED).count(), 0);
+        assert_eq!(row_events(WallNs(1), 2, 0, flags::STACKED).count(), 0);
     }
 }

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use wire::WallNs;
+
 /// Furthest that samples may be dated ahead of the collector's time to be stored normally. Samples
 /// within it are kept at most this much too long.
 pub const AHEAD: Duration = Duration::from_secs(32 * 86_400);
@@ -11,13 +13,13 @@ pub const AHEAD: Duration = Duration::from_secs(32 * 86_400);
 /// ([`wire::frame::Gap::Misdated`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Near {
-    from_ns: u64,
-    to_ns: u64,
+    from_ns: WallNs,
+    to_ns: WallNs,
 }
 
 impl Default for Near {
     fn default() -> Self {
-        Self { from_ns: 0, to_ns: u64::MAX }
+        Self { from_ns: WallNs(0), to_ns: WallNs::MAX }
     }
 }
 
@@ -26,9 +28,9 @@ impl Near {
     /// the longest retention `kept`, because such rows would be deleted at once, and at most [`AHEAD`]
     /// in the future. Without a clock every date is near.
     #[must_use]
-    pub fn of(clocks_ns: impl IntoIterator<Item = u64>, kept: Duration) -> Self {
+    pub fn of(clocks_ns: impl IntoIterator<Item = WallNs>, kept: Duration) -> Self {
         let ns = |length: Duration| u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
-        let near = |near: Option<Self>, clock_ns: u64| {
+        let near = |near: Option<Self>, clock_ns: WallNs| {
             let (from_ns, to_ns) =
                 (clock_ns.saturating_sub(ns(kept)), clock_ns.saturating_add(ns(AHEAD)));
             let near = near.unwrap_or(Self { from_ns, to_ns });
@@ -39,7 +41,7 @@ impl Near {
 
     /// True if a date is near, nanoseconds since 1970 (UTC).
     #[must_use]
-    pub const fn contains(&self, time_ns: u64) -> bool {
+    pub fn contains(&self, time_ns: WallNs) -> bool {
         self.from_ns <= time_ns && time_ns <= self.to_ns
     }
 }
@@ -53,9 +55,9 @@ mod tests {
 
     #[test]
     fn what_would_be_deleted_at_once_or_never_is_not_near() {
-        let near = Near::of([1000 * DAY_NS], 400 * DAY);
-        assert!(near.contains(600 * DAY_NS) && !near.contains(600 * DAY_NS - 1));
-        assert!(near.contains(1032 * DAY_NS) && !near.contains(1032 * DAY_NS + 1));
-        assert!(Near::default().contains(0) && Near::default().contains(u64::MAX));
+        let near = Near::of([WallNs(1000 * DAY_NS)], 400 * DAY);
+        assert!(near.contains(WallNs(600 * DAY_NS)) && !near.contains(WallNs(600 * DAY_NS - 1)));
+        assert!(near.contains(WallNs(1032 * DAY_NS)) && !near.contains(WallNs(1032 * DAY_NS + 1)));
+        assert!(Near::default().contains(WallNs(0)) && Near::default().contains(WallNs::MAX));
     }
 }

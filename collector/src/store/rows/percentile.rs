@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use wire::WallNs;
+
 use crate::store::rows::rollups::FIVE_MINUTES_NS;
 
 /// The rate that 95 % of the measured 5-minute intervals don't exceed: their mean rates are sorted, the
@@ -14,9 +16,9 @@ use crate::store::rows::rollups::FIVE_MINUTES_NS;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Percentile {
     /// Start of the first interval, nanoseconds since 1970 (UTC).
-    pub from_ns: u64,
+    pub from_ns: WallNs,
     /// End of the last interval, nanoseconds since 1970 (UTC).
-    pub to_ns: u64,
+    pub to_ns: WallNs,
     /// Intervals in the range.
     pub intervals: u64,
     /// Intervals with measurements.
@@ -35,15 +37,15 @@ pub struct PercentileRange {
     /// The NIC; `None`: all NICs of the client's total together.
     pub nic: Option<String>,
     /// Intervals that start earlier are left out, nanoseconds since 1970 (UTC).
-    pub from_ns: u64,
+    pub from_ns: WallNs,
     /// Intervals that end later are left out.
-    pub to_ns: u64,
+    pub to_ns: WallNs,
 }
 
 /// One row of `bandwidth_5m`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::store) struct FiveMinuteRow {
-    pub start_ns: u64,
+    pub start_ns: WallNs,
     pub rx_bytes: u64,
     pub tx_bytes: u64,
     pub covered_ns: u64,
@@ -58,15 +60,16 @@ impl Percentile {
 
     /// No measurements yet; only intervals completely inside `range` count.
     pub(in crate::store) fn of_nothing(range: &PercentileRange) -> Self {
-        let from_ns = range.from_ns.div_ceil(FIVE_MINUTES_NS).saturating_mul(FIVE_MINUTES_NS);
-        let to_ns = (range.to_ns / FIVE_MINUTES_NS * FIVE_MINUTES_NS).max(from_ns);
+        let from = range.from_ns.get().div_ceil(FIVE_MINUTES_NS);
+        let from_ns = WallNs(from.saturating_mul(FIVE_MINUTES_NS));
+        let to_ns = range.to_ns.floor(FIVE_MINUTES_NS).max(from_ns);
         let intervals = (to_ns - from_ns) / FIVE_MINUTES_NS;
         Self { from_ns, to_ns, intervals, ..Self::default() }
     }
 
     /// Adds measurements of one or more NICs, in any order.
     pub(in crate::store) fn with(self, rows: &[FiveMinuteRow]) -> Self {
-        let mut intervals: BTreeMap<u64, FiveMinuteRow> = BTreeMap::new();
+        let mut intervals: BTreeMap<WallNs, FiveMinuteRow> = BTreeMap::new();
         for row in rows {
             let sum = intervals.entry(row.start_ns).or_default();
             sum.rx_bytes = sum.rx_bytes.saturating_add(row.rx_bytes);
@@ -109,7 +112,12 @@ mod tests {
     const MINUTES: u64 = FIVE_MINUTES_NS / 5;
 
     fn range(from_ns: u64, to_ns: u64) -> PercentileRange {
-        PercentileRange { client: "web".into(), nic: None, from_ns, to_ns }
+        PercentileRange {
+            client: "web".into(),
+            nic: None,
+            from_ns: WallNs(from_ns),
+            to_ns: WallNs(to_ns),
+        }
     }
 
     #[test]
@@ -125,14 +133,19 @@ mod tests {
     #[test]
     fn only_whole_intervals_lie_in_a_range() {
         let whole = Percentile::of_nothing(&range(MINUTES, 16 * MINUTES));
-        assert_eq!((whole.from_ns, whole.to_ns), (5 * MINUTES, 15 * MINUTES));
+        assert_eq!((whole.from_ns, whole.to_ns), (WallNs(5 * MINUTES), WallNs(15 * MINUTES)));
         assert_eq!(whole.intervals, 2);
         let none = Percentile::of_nothing(&range(6 * MINUTES, 9 * MINUTES));
         assert_eq!(none.intervals, 0);
     }
 
     fn row(start_ns: u64, rx_bytes: u64, tx_bytes: u64, seconds: u64) -> FiveMinuteRow {
-        FiveMinuteRow { start_ns, rx_bytes, tx_bytes, covered_ns: seconds * 1_000_000_000 }
+        FiveMinuteRow {
+            start_ns: WallNs(start_ns),
+            rx_bytes,
+            tx_bytes,
+            covered_ns: seconds * 1_000_000_000,
+        }
     }
 
     #[test]

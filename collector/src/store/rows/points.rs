@@ -1,5 +1,7 @@
 //! Points of a series: the table to read, and merging of neighbours.
 
+use wire::WallNs;
+
 use crate::store::rows::series::{Point, PointCounts, Resolution, SeriesRange};
 
 /// Most rows read per requested point before a coarser table is used.
@@ -19,7 +21,7 @@ pub const fn rows_max(range: &SeriesRange) -> usize {
 /// start in the same one of `limit` equal parts of the range are merged.
 #[derive(Debug)]
 pub struct Points {
-    from_ns: u64,
+    from_ns: WallNs,
     limit: usize,
     /// Length of a part, nanoseconds.
     part_ns: u64,
@@ -32,7 +34,7 @@ impl Points {
     #[must_use]
     pub fn new(range: &SeriesRange) -> Self {
         let limit = range.limit.max(1);
-        let length = range.to_ns.saturating_sub(range.from_ns);
+        let length = range.to_ns.saturating_since(range.from_ns);
         let part_ns = length.div_ceil(limit as u64).max(1);
         Self { from_ns: range.from_ns, limit, part_ns, merging: false, points: Vec::new() }
     }
@@ -59,7 +61,7 @@ impl Points {
     }
 
     fn merge(&mut self, point: Point) {
-        let part = |point: &Point| point.start_ns.saturating_sub(self.from_ns) / self.part_ns;
+        let part = |point: &Point| point.start_ns.saturating_since(self.from_ns) / self.part_ns;
         match self.points.last_mut() {
             Some(last) if part(last) == part(&point) => add(last, &point),
             _ => self.points.push(point),
@@ -90,13 +92,20 @@ mod tests {
 
     fn range(from_ns: u64, to_ns: u64, limit: usize) -> SeriesRange {
         let (client, nic) = ("web".to_owned(), "eth0".to_owned());
-        SeriesRange { client, nic, from_ns, to_ns, limit, resolution: None }
+        SeriesRange {
+            client,
+            nic,
+            from_ns: WallNs(from_ns),
+            to_ns: WallNs(to_ns),
+            limit,
+            resolution: None,
+        }
     }
 
     fn point(start_ns: u64, bytes: u64) -> Point {
         let peak_1ms_bytes = u32::try_from(bytes).unwrap();
         let rx = PointCounts { bytes, peak_1ms_bytes, ..PointCounts::default() };
-        Point { start_ns, interval_ns: 10, rx, ..Point::default() }
+        Point { start_ns: WallNs(start_ns), interval_ns: 10, rx, ..Point::default() }
     }
 
     #[test]
@@ -115,7 +124,7 @@ mod tests {
         }
         let merged = points.finish();
         let seen: Vec<_> = merged.iter().map(|p| (p.start_ns, p.interval_ns, p.rx.bytes)).collect();
-        assert_eq!(seen, [(100, 30, 10), (150, 10, 4)]);
+        assert_eq!(seen, [(WallNs(100), 30, 10), (WallNs(150), 10, 4)]);
         assert_eq!(merged[0].rx.peak_1ms_bytes, 7);
     }
 

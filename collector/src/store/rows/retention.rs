@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use wire::WallNs;
+
 use crate::store::rows::rollups::FIVE_MINUTES_NS;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -30,15 +32,15 @@ impl Default for RetentionLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CutOffs {
     /// `bandwidth_stats` and `traffic_mix`, nanoseconds since 1970 (UTC).
-    pub raw_ns: u64,
+    pub raw_ns: WallNs,
     /// `bandwidth_1m`, nanoseconds since 1970 (UTC).
-    pub rollup_1m_ns: u64,
+    pub rollup_1m_ns: WallNs,
     /// `bandwidth_5m`, nanoseconds since 1970 (UTC).
-    pub rollup_5m_ns: u64,
+    pub rollup_5m_ns: WallNs,
     /// `quarantine`, by time of arrival, nanoseconds since 1970 (UTC).
-    pub quarantine_ns: u64,
+    pub quarantine_ns: WallNs,
     /// Now, nanoseconds since 1970 (UTC): sessions with a later start count as old.
-    pub now_ns: u64,
+    pub now_ns: WallNs,
 }
 
 impl RetentionLimits {
@@ -56,10 +58,10 @@ impl RetentionLimits {
 
     /// The times before which rows are deleted at `now_ns`.
     #[must_use]
-    pub fn cut_offs(&self, now_ns: u64) -> CutOffs {
+    pub fn cut_offs(&self, now_ns: WallNs) -> CutOffs {
         let before = |kept: Duration| {
             let kept = u64::try_from(kept.as_nanos()).unwrap_or(u64::MAX);
-            now_ns.saturating_sub(kept) / FIVE_MINUTES_NS * FIVE_MINUTES_NS
+            now_ns.saturating_sub(kept).floor(FIVE_MINUTES_NS)
         };
         CutOffs {
             raw_ns: before(self.raw),
@@ -85,11 +87,11 @@ pub struct Retained {
 pub struct TimeSeen {
     /// Its clock as it was kept last, or the newest commit of a store that never kept one.
     /// `None` of a new store.
-    pub clock_ns: Option<u64>,
+    pub clock_ns: Option<WallNs>,
     /// The database server's clock, if it has its own.
-    pub server_ns: Option<u64>,
+    pub server_ns: Option<WallNs>,
     /// When the oldest row expires, or an earlier time; the largest number without rows.
-    pub first_expiry_ns: u64,
+    pub first_expiry_ns: WallNs,
 }
 
 #[cfg(test)]
@@ -100,19 +102,19 @@ mod tests {
     fn each_table_is_cut_by_its_own_limit_at_five_minutes() {
         let day = 86_400_000_000_000;
         let now = 1000 * day + FIVE_MINUTES_NS + 7;
-        let cut = RetentionLimits::default().cut_offs(now);
+        let cut = RetentionLimits::default().cut_offs(WallNs(now));
         let expected = CutOffs {
-            raw_ns: 993 * day + FIVE_MINUTES_NS,
-            rollup_1m_ns: 970 * day + FIVE_MINUTES_NS,
-            rollup_5m_ns: 600 * day + FIVE_MINUTES_NS,
-            quarantine_ns: 970 * day + FIVE_MINUTES_NS,
-            now_ns: now,
+            raw_ns: WallNs(993 * day + FIVE_MINUTES_NS),
+            rollup_1m_ns: WallNs(970 * day + FIVE_MINUTES_NS),
+            rollup_5m_ns: WallNs(600 * day + FIVE_MINUTES_NS),
+            quarantine_ns: WallNs(970 * day + FIVE_MINUTES_NS),
+            now_ns: WallNs(now),
         };
         assert_eq!(cut, expected);
     }
 
     #[test]
     fn what_reaches_back_before_1970_deletes_nothing() {
-        assert_eq!(RetentionLimits::default().cut_offs(5).rollup_5m_ns, 0);
+        assert_eq!(RetentionLimits::default().cut_offs(WallNs(5)).rollup_5m_ns, WallNs(0));
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use wire::WallNs;
 use wire::frame::Sample;
 
 use crate::store::rows::facts::NicIndex;
@@ -28,7 +29,7 @@ pub struct Rollup {
     /// The NIC.
     pub nic: NicIndex,
     /// Start of the interval, nanoseconds since 1970 (UTC).
-    pub time_ns: u64,
+    pub time_ns: WallNs,
     /// Number of samples.
     pub samples: u64,
     /// Sum of their lengths, nanoseconds.
@@ -42,7 +43,7 @@ impl Rollups {
     /// together.
     #[must_use]
     pub fn of(samples: &[(NicIndex, &Sample)]) -> Self {
-        let minute = |sample: &Sample| sample.start_ns / MINUTE_NS * MINUTE_NS;
+        let minute = |sample: &Sample| sample.start_ns.floor(MINUTE_NS);
         let mut minutes = BTreeMap::new();
         let same = |a: &(NicIndex, &Sample), b: &(NicIndex, &Sample)| {
             a.0 == b.0 && minute(a.1) == minute(b.1)
@@ -61,7 +62,7 @@ impl Rollups {
         }
         let mut five_minutes = BTreeMap::new();
         for minute in minutes.values() {
-            let time_ns = minute.time_ns / FIVE_MINUTES_NS * FIVE_MINUTES_NS;
+            let time_ns = minute.time_ns.floor(FIVE_MINUTES_NS);
             add(&mut five_minutes, Rollup { time_ns, ..*minute });
         }
         Self {
@@ -72,7 +73,7 @@ impl Rollups {
 }
 
 /// Adds to an interval of a rollup.
-fn add(rollups: &mut BTreeMap<(NicIndex, u64), Rollup>, more: Rollup) {
+fn add(rollups: &mut BTreeMap<(NicIndex, WallNs), Rollup>, more: Rollup) {
     match rollups.entry((more.nic, more.time_ns)) {
         Entry::Vacant(none) => {
             none.insert(more);
@@ -94,7 +95,7 @@ mod tests {
 
     fn sample(start_ns: u64, bytes: u64) -> Sample {
         let rx = Counts { bytes, packets: 1, ..Counts::default() };
-        Sample { start_ns, interval_ns: 1000, rx, ..Sample::default() }
+        Sample { start_ns: WallNs(start_ns), interval_ns: 1000, rx, ..Sample::default() }
     }
 
     #[test]
@@ -102,7 +103,8 @@ mod tests {
         let [last, first, late] =
             [sample(MINUTE_NS - 1, 1), sample(MINUTE_NS, 2), sample(MINUTE_NS - 9, 4)];
         let rollups = Rollups::of(&[(0, &last), (0, &first), (1, &first), (0, &late)]);
-        let row = |it: &Rollup| (it.nic, it.time_ns, it.sum.rx.bytes, it.samples, it.covered_ns);
+        let row =
+            |it: &Rollup| (it.nic, it.time_ns.get(), it.sum.rx.bytes, it.samples, it.covered_ns);
         let minutes: Vec<_> = rollups.minutes.iter().map(row).collect();
         assert_eq!(
             minutes,

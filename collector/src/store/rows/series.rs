@@ -1,5 +1,7 @@
 //! Series: the traffic of one NIC over a time range.
 
+use wire::WallNs;
+
 /// The table that points are read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {
@@ -19,9 +21,9 @@ pub struct NicRange {
     /// The NIC.
     pub nic: String,
     /// First start of an interval, nanoseconds since 1970 (UTC).
-    pub from_ns: u64,
+    pub from_ns: WallNs,
     /// Intervals that start here or later are left out.
-    pub to_ns: u64,
+    pub to_ns: WallNs,
 }
 
 /// The request for a series.
@@ -32,9 +34,9 @@ pub struct SeriesRange {
     /// The NIC.
     pub nic: String,
     /// First start of an interval, nanoseconds since 1970 (UTC).
-    pub from_ns: u64,
+    pub from_ns: WallNs,
     /// Intervals that start here or later are left out.
-    pub to_ns: u64,
+    pub to_ns: WallNs,
     /// Most points to return, at least 1.
     pub limit: usize,
     /// `None`: the finest resolution with few enough rows for the range.
@@ -54,7 +56,7 @@ pub struct Series {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Point {
     /// Start, nanoseconds since 1970 (UTC).
-    pub start_ns: u64,
+    pub start_ns: WallNs,
     /// Measured time from `start_ns` on, nanoseconds: the length of a sample, or the sum of lengths of
     /// merged samples. Bytes divided by this is the mean rate.
     pub interval_ns: u64,

@@ -120,6 +120,7 @@ fn split(sample: &Sample) -> impl Iterator<Item = Sample> + use<> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use wire::WallNs;
 
     proptest! {
         #[test]
@@ -137,7 +138,7 @@ mod tests {
             };
             let kernel = KernelCounts { rx_packets: packets, errors: 3, ..KernelCounts::default() };
             let sample = Sample {
-                start_ns: 1_000, interval_ns, rx, tx: Counts { packets: 1, ..rx }, drops: packets / 2,
+                start_ns: WallNs(1_000), interval_ns, rx, tx: Counts { packets: 1, ..rx }, drops: packets / 2,
                 freezes: small, late: 1, inexact: small / 7, flags: 9, kernel,
                 ..Sample::default()
             };

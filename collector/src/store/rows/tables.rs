@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use wire::WallNs;
+
 use crate::store::rows::retention::{CutOffs, RetentionLimits};
 
 /// A table whose rows have client, NIC and time.
@@ -55,7 +57,7 @@ impl Timed {
 
     /// Rows that start before this are deleted, nanoseconds since 1970 (UTC).
     #[must_use]
-    pub const fn cut_ns(&self, cut: &CutOffs) -> u64 {
+    pub const fn cut_ns(&self, cut: &CutOffs) -> WallNs {
         match self.kept {
             Kept::Raw => cut.raw_ns,
             Kept::Rollup1m => cut.rollup_1m_ns,

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use wire::WallNs;
 use wire::tag::{TAGS_MAX, Tag, TagError, TagKey, TagSet};
 
 use crate::store::rows::rollups::FIVE_MINUTES_NS;
@@ -52,9 +53,9 @@ pub struct TagInterval {
     /// Who said it.
     pub source: TagSource,
     /// From this time on, nanoseconds since 1970 (UTC).
-    pub from_ns: u64,
+    pub from_ns: WallNs,
     /// Until this time, not included; `None`: it still counts.
-    pub to_ns: Option<u64>,
+    pub to_ns: Option<WallNs>,
 }
 
 /// What an operator changes.
@@ -148,15 +149,20 @@ pub(in crate::store) struct TagHistory {
     /// What counted when, in any order.
     pub intervals: Vec<TagInterval>,
     /// When the agent last said its tags, nanoseconds since 1970 (UTC).
-    pub heard_ns: Option<u64>,
+    pub heard_ns: Option<WallNs>,
 }
 
 impl TagHistory {
     /// The agent says its tags, which it has had since `since_ns`: perhaps since long before it reached a
     /// collector, but not since before it said others.
-    pub fn on_agent(&self, tags: &TagSet, since_ns: u64, now_ns: u64) -> Result<Self, TagsRefused> {
+    pub fn on_agent(
+        &self,
+        tags: &TagSet,
+        since_ns: WallNs,
+        now_ns: WallNs,
+    ) -> Result<Self, TagsRefused> {
         let mut after = self.clone();
-        let earliest_ns = self.heard_ns.filter(|heard_ns| *heard_ns <= now_ns).unwrap_or(0);
+        let earliest_ns = self.heard_ns.filter(|heard_ns| *heard_ns <= now_ns).unwrap_or(WallNs(0));
         after.heard_ns = Some(now_ns);
         after.now.agent = tags.clone();
         after.change(self, since_ns.clamp(earliest_ns, now_ns.max(earliest_ns)), now_ns)?;
@@ -164,7 +170,7 @@ impl TagHistory {
     }
 
     /// An operator changes the collector's tags.
-    pub fn on_collector(&self, changes: &[TagChange], now_ns: u64) -> Result<Self, TagsRefused> {
+    pub fn on_collector(&self, changes: &[TagChange], now_ns: WallNs) -> Result<Self, TagsRefused> {
         let mut after = self.clone();
         for change in changes {
             match change {
@@ -180,7 +186,7 @@ impl TagHistory {
     }
 
     /// The client is forgotten: nothing is said of it any more.
-    pub fn on_forgotten(&self, now_ns: u64) -> Self {
+    pub fn on_forgotten(&self, now_ns: WallNs) -> Self {
         let mut after = Self { now: ClientTags::default(), ..self.clone() };
         after.heard_ns = None;
         after.end_missing(self, now_ns, now_ns);
@@ -198,7 +204,12 @@ impl TagHistory {
     }
 
     /// Makes the intervals of what differs from `before`.
-    fn change(&mut self, before: &Self, since_ns: u64, now_ns: u64) -> Result<(), TagsRefused> {
+    fn change(
+        &mut self,
+        before: &Self,
+        since_ns: WallNs,
+        now_ns: WallNs,
+    ) -> Result<(), TagsRefused> {
         self.end_missing(before, since_ns, now_ns);
         let counting = self.now.counting();
         for (key, value) in counting.iter() {
@@ -231,7 +242,7 @@ impl TagHistory {
     }
 
     /// Ends keys that count no more.
-    fn end_missing(&mut self, before: &Self, since_ns: u64, now_ns: u64) {
+    fn end_missing(&mut self, before: &Self, since_ns: WallNs, now_ns: WallNs) {
         let keys: BTreeSet<TagKey> = before
             .intervals
             .iter()
@@ -246,11 +257,11 @@ impl TagHistory {
 
     /// Ends the last interval of a key at the mark before `since_ns`, and returns that time. An interval
     /// that would begin later was set after the same mark, or by a clock that was ahead: it never counted.
-    fn end(&mut self, key: &TagKey, since_ns: u64, now_ns: u64) -> u64 {
+    fn end(&mut self, key: &TagKey, since_ns: WallNs, now_ns: WallNs) -> WallNs {
         let changes = self.intervals.iter().filter(|it| it.key == *key);
         let changes = changes.flat_map(|it| [Some(it.from_ns), it.to_ns]).flatten();
         // Never before the last change.
-        let last_ns = changes.filter(|at_ns| *at_ns <= now_ns).max().unwrap_or(0);
+        let last_ns = changes.filter(|at_ns| *at_ns <= now_ns).max().unwrap_or(WallNs(0));
         let from_ns = mark(since_ns).max(last_ns);
         self.intervals.retain(|it| it.key != *key || it.from_ns < from_ns);
         for it in self.intervals.iter_mut().filter(|it| it.key == *key) {
@@ -263,8 +274,8 @@ impl TagHistory {
 }
 
 /// The 5-minute mark before a time.
-const fn mark(time_ns: u64) -> u64 {
-    time_ns / FIVE_MINUTES_NS * FIVE_MINUTES_NS
+const fn mark(time_ns: WallNs) -> WallNs {
+    time_ns.floor(FIVE_MINUTES_NS)
 }
 
 /// What is wrong with the intervals of clients, in any order: the findings of `fsck`, each with its client.

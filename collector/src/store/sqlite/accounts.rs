@@ -4,11 +4,12 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
+use wire::WallNs;
 use wire::frame::{Gap, flags};
 
 use super::error::Failure;
 use super::lease::Reads;
-use super::number::{bounded, number};
+use super::number::number;
 use super::query::nic_key;
 use crate::store::port::accounts::Metering;
 use crate::store::port::error::StoreError;
@@ -28,9 +29,11 @@ impl<T: Reads + Send + Sync + Debug> Metering for T {
         self.readers().lease(move |db| nic_history(db, &range)).await
     }
 
-    async fn complete_from(&self) -> Result<u64, StoreError> {
+    async fn complete_from(&self) -> Result<WallNs, StoreError> {
         let select = "SELECT rollup_5m_from FROM retention";
-        self.readers().lease(move |db| Ok(db.query_row(select, [], |row| number(row, 0))?)).await
+        self.readers()
+            .lease(move |db| Ok(db.query_row(select, [], |row| row.get(0).map(WallNs::of_column))?))
+            .await
     }
 }
 
@@ -66,10 +69,10 @@ fn nic_history(db: &mut Connection, range: &NicRange) -> Result<NicHistory, Fail
          FROM bandwidth_5m WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4
          ORDER BY time",
     )?;
-    let before = bounded(range.from_ns.saturating_sub(FIVE_MINUTES_NS));
+    let before = range.from_ns.saturating_sub(FIVE_MINUTES_NS).to_column();
     let rows = rows.query_map([client, nic, before, to], |row| {
         Ok(MeterRow {
-            start_ns: number(row, 0)?,
+            start_ns: WallNs::of_column(row.get(0)?),
             covered_ns: number(row, 1)?,
             rx: volume(row, 2)?,
             tx: volume(row, 4)?,
@@ -84,7 +87,7 @@ fn nic_history(db: &mut Connection, range: &NicRange) -> Result<NicHistory, Fail
              AND time < ?4 AND time + interval_ns > ?3 AND reason <> ?5 ORDER BY time",
     )?;
     let gaps = gaps.query_map(params![client, nic, from, to, Gap::Unmeasured as u8], |row| {
-        let (start_ns, interval_ns) = (number(row, 0)?, number(row, 1)?);
+        let (start_ns, interval_ns) = (WallNs::of_column(row.get(0)?), number(row, 1)?);
         Ok(CountedGap { start_ns, interval_ns, rx: volume(row, 2)?, tx: volume(row, 4)? })
     })?;
     let gaps = gaps.collect::<rusqlite::Result<_>>()?;
@@ -94,7 +97,7 @@ fn nic_history(db: &mut Connection, range: &NicRange) -> Result<NicHistory, Fail
                                    AND nic = ?2 AND time < ?3), ?3) ORDER BY time",
     )?;
     let links = links.query_map([client, nic, from, to], |row| {
-        Ok(LinkTurn { time_ns: number(row, 0)?, up: row.get(1)? })
+        Ok(LinkTurn { time_ns: WallNs::of_column(row.get(0)?), up: row.get(1)? })
     })?;
     let links = links.collect::<rusqlite::Result<_>>()?;
     Ok(NicHistory { measured_before, rows, gaps, links })

@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
+use wire::WallNs;
 use wire::id::ClientId;
 
 use super::error::Failure;
 use super::lease::{Reads, Writes};
-use super::number::{int, number};
 use super::store::{SqliteReader, SqliteStore};
 use crate::store::port::claims::{Claims, SecondHosts};
 use crate::store::port::error::StoreError;
@@ -56,12 +56,12 @@ fn note(db: &Connection, second: &SecondHostRecord) -> Result<(), Failure> {
              what = excluded.what",
         params![
             client,
-            int(*since_ns)?,
-            int(*told_ns)?,
+            since_ns.to_column(),
+            told_ns.to_column(),
             kept.to_string(),
             refused.to_string(),
             what,
-            int(second.same_since_ns())?
+            second.same_since_ns().to_column()
         ],
     )?;
     Ok(())
@@ -77,7 +77,8 @@ fn second_hosts(db: &Connection) -> Result<Vec<SecondHostRecord>, Failure> {
         let address = |at| row.get::<_, String>(at).map(|text| text.parse());
         // A collector never writes an invalid address.
         let (Ok(kept), Ok(refused)) = (address(3)?, address(4)?) else { continue };
-        let (since_ns, told_ns) = (number(row, 1)?, number(row, 2)?);
+        let time = |at| row.get(at).map(WallNs::of_column);
+        let (since_ns, told_ns) = (time(1)?, time(2)?);
         let (client, what) = (row.get(0)?, row.get(5)?);
         known.push(SecondHostRecord { client, since_ns, told_ns, kept, refused, what });
     }

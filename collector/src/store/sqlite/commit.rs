@@ -1,9 +1,9 @@
 //! Commits: adds the rows of a batch to all tables in one transaction, or nothing.
 
 use rusqlite::{Connection, TransactionBehavior};
+use wire::WallNs;
 
 use super::error::Failure;
-use super::number::int;
 use super::tables::nics::NicIds;
 use super::tables::{cursors, gaps, ledgers, mixes, nics, quarantine, rollups, samples};
 use crate::store::port::excess;
@@ -18,10 +18,10 @@ pub(super) fn add(
     db: &mut Connection,
     batch: &Batch,
     end: TransactionEnd,
-    now_ns: u64,
+    now_ns: WallNs,
 ) -> Result<(), Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let (mut facts, now) = (BatchRows::of(batch), int(now_ns)?);
+    let (mut facts, now) = (BatchRows::of(batch), now_ns.to_column());
     let mut ids = nics::resolve(&transaction, &facts)?;
     if ids.iter().any(Option::is_none) {
         let excess = facts.nics.iter().zip(&ids).filter(|(_, ids)| ids.is_none());

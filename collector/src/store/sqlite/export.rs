@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use tokio::sync::mpsc;
+use wire::Seq;
 use wire::id::SessionId;
 
 use super::error::Failure;
@@ -109,8 +110,8 @@ fn read(
 
 fn gap(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<ExportGap>> {
     let Some(reason) = row.get(at)? else { return Ok(None) };
-    let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+    let seq = |at| row.get(at).map(Seq::of_column);
     let session = SessionId::of_column(row.get(at + 1)?);
-    let (first_seq, last_seq) = (number(at + 2)?, number(at + 3)?);
+    let (first_seq, last_seq) = (seq(at + 2)?, seq(at + 3)?);
     Ok(Some(ExportGap { reason, session, first_seq, last_seq }))
 }

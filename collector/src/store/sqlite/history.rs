@@ -1,6 +1,7 @@
 //! Reads traffic breakdowns and events.
 
 use rusqlite::{Connection, Row, params};
+use wire::WallNs;
 use wire::frame::Mix;
 
 use super::error::Failure;
@@ -48,7 +49,12 @@ pub(super) fn events(
     let mut rows = select.query(key)?;
     while let Some(row) = rows.next()? {
         let drops = number(row, 2)?;
-        events.extend(row_events(number(row, 0)?, number(row, 1)?, drops, row.get(3)?));
+        events.extend(row_events(
+            WallNs::of_column(row.get(0)?),
+            number(row, 1)?,
+            drops,
+            row.get(3)?,
+        ));
     }
 
     let [client, nic, from, to] = key;
@@ -56,7 +62,9 @@ pub(super) fn events(
         "SELECT started FROM sessions WHERE client = ?1 AND started >= ?2 AND started < ?3
          ORDER BY started DESC LIMIT ?4",
     )?;
-    let at = |row: &Row<'_>, kind| Ok(NicEvent { time_ns: number(row, 0)?, interval_ns: 0, kind });
+    let at = |row: &Row<'_>, kind| {
+        Ok(NicEvent { time_ns: WallNs::of_column(row.get(0)?), interval_ns: 0, kind })
+    };
     let rows =
         started.query_map([client, from, to, limit_rows], |row| at(row, EventKind::Started))?;
     events.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
@@ -79,7 +87,7 @@ pub(super) fn events(
     let rows = gaps.query_map(params![client, nic, from, to, limit_rows], |row| {
         let (rx_bytes, tx_bytes) = (number(row, 3)?, number(row, 4)?);
         let kind = EventKind::Gap { reason: row.get(2)?, rx_bytes, tx_bytes };
-        Ok(NicEvent { time_ns: number(row, 0)?, interval_ns: number(row, 1)?, kind })
+        Ok(NicEvent { time_ns: WallNs::of_column(row.get(0)?), interval_ns: number(row, 1)?, kind })
     })?;
     events.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
     Ok(newest(events, limit))

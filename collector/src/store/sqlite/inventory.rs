@@ -1,6 +1,7 @@
 //! NICs from agents' inventories, and changes of their links.
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use wire::WallNs;
 use wire::id::ClientId;
 use wire::message::Inventory;
 
@@ -12,14 +13,14 @@ pub(super) fn record(
     db: &mut Connection,
     client: &ClientId,
     inventory: &Inventory,
-    now_ns: u64,
+    now_ns: WallNs,
 ) -> Result<(), Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let id: Option<i64> = transaction
         .query_row(
             "UPDATE clients SET last_seen_at = ?2 WHERE client_id = ?1
              RETURNING id",
-            params![client.as_str(), int(now_ns)?],
+            params![client.as_str(), now_ns.to_column()],
             |row| row.get(0),
         )
         .optional()?;
@@ -28,7 +29,11 @@ pub(super) fn record(
     let mut room = Room::default();
     for nic in &inventory.nics {
         let Some(nic_id) = nic_id(&transaction, id, nic.name, &mut room)? else { continue };
-        transaction.prepare_cached(LINK_CHANGED)?.execute(params![nic_id, int(now_ns)?, nic.up])?;
+        transaction.prepare_cached(LINK_CHANGED)?.execute(params![
+            nic_id,
+            now_ns.to_column(),
+            nic.up
+        ])?;
         transaction
             .prepare_cached(
                 "UPDATE nics SET if_index = ?2, mac = ?3, mtu = ?4, speed_bits = ?5, kind = ?6,
@@ -45,7 +50,7 @@ pub(super) fn record(
                 nic.stacked
             ])?;
     }
-    transaction.prepare_cached(LINK_GONE)?.execute(params![id, int(now_ns)?])?;
+    transaction.prepare_cached(LINK_GONE)?.execute(params![id, now_ns.to_column()])?;
     transaction
         .execute("UPDATE nics SET up = 0 WHERE client = ?1 AND present = 0 AND up = 1", [id])?;
     transaction.commit()?;

@@ -1,12 +1,13 @@
 //! Reads clients and series.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use wire::WallNs;
 use wire::frame::flags;
 use wire::id::NicName;
 use wire::message::{Host, Nic};
 
 use super::error::Failure;
-use super::number::{bounded, number};
+use super::number::number;
 use crate::store::rows::clients::Client;
 use crate::store::rows::percentile::PercentileRange;
 use crate::store::rows::percentile::{FiveMinuteRow, Percentile};
@@ -42,8 +43,8 @@ pub(super) fn clients(db: &Connection) -> Result<Vec<Client>, Failure> {
         Ok(Client {
             client: row.get(0)?,
             alias: row.get(1)?,
-            created_ns: number(row, 2)?,
-            last_seen_ns: number(row, 3)?,
+            created_ns: WallNs::of_column(row.get(2)?),
+            last_seen_ns: WallNs::of_column(row.get(3)?),
             host,
             clock_offset_ns: row.get(9)?,
             nics: nics.query_map([id], nic)?.collect::<rusqlite::Result<_>>()?,
@@ -104,9 +105,9 @@ pub(super) fn percentile(db: &Connection, range: &PercentileRange) -> Result<Per
          WHERE c.client_id = ?1 AND b.time >= ?3 AND b.time < ?4
            AND (?2 IS NOT NULL OR b.flags & ?5 = 0)",
     )?;
-    let (from, to) = (bounded(found.from_ns), bounded(found.to_ns));
+    let (from, to) = (found.from_ns.to_column(), found.to_ns.to_column());
     let rows = select.query_map(params![client, nic, from, to, flags::STACKED], |row| {
-        let (start_ns, rx_bytes) = (number(row, 0)?, number(row, 1)?);
+        let (start_ns, rx_bytes) = (WallNs::of_column(row.get(0)?), number(row, 1)?);
         let (tx_bytes, covered_ns) = (number(row, 2)?, number(row, 3)?);
         Ok(FiveMinuteRow { start_ns, rx_bytes, tx_bytes, covered_ns })
     })?;
@@ -121,7 +122,7 @@ pub(super) fn nic_key(db: &Connection, range: &NicRange) -> Result<Option<[i64; 
              WHERE client_id = ?1 AND name = ?2",
         )?
         .query_row([&range.client, &range.nic], |row| {
-            Ok([row.get(0)?, row.get(1)?, bounded(range.from_ns), bounded(range.to_ns)])
+            Ok([row.get(0)?, row.get(1)?, range.from_ns.to_column(), range.to_ns.to_column()])
         })
         .optional()?;
     Ok(key)
@@ -174,7 +175,7 @@ pub(super) fn point(row: &Row<'_>) -> rusqlite::Result<Point> {
         })
     };
     Ok(Point {
-        start_ns: number(row, 0)?,
+        start_ns: WallNs::of_column(row.get(0)?),
         interval_ns: number(row, 1)?,
         rx: counts(2)?,
         tx: counts(7)?,

@@ -4,12 +4,13 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use wire::WallNs;
 use wire::id::ClientId;
 
 use super::enrolled;
 use super::error::Failure;
 use super::lease::{Reads, Writes};
-use super::number::{bounded, int, number};
+use super::number::{bounded, number};
 use super::tags;
 use crate::identity::Revocation;
 use crate::store::port::error::StoreError;
@@ -33,7 +34,7 @@ impl<T: Reads + Send + Sync + Debug> Register for T {
 
 #[async_trait]
 impl<T: Writes + Send + Sync + Debug> Forget for T {
-    async fn forget(&self, client: &ClientId, now_ns: u64) -> Result<(), StoreError> {
+    async fn forget(&self, client: &ClientId, now_ns: WallNs) -> Result<(), StoreError> {
         let client = client.clone();
         self.writer().lease(move |db| forget(db, &client, now_ns)).await
     }
@@ -71,8 +72,8 @@ fn registered(db: &Connection) -> Result<Vec<Registered>, Failure> {
         Ok(Registered {
             client: row.get(0)?,
             alias: row.get(1)?,
-            last_seen_ns: number(row, 2)?,
-            forgotten_ns: row.get::<_, Option<i64>>(3)?.map(i64::cast_unsigned),
+            last_seen_ns: WallNs::of_column(row.get(2)?),
+            forgotten_ns: row.get::<_, Option<i64>>(3)?.map(WallNs::of_column),
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -117,7 +118,7 @@ fn keep_revocation(
     Ok(())
 }
 
-fn forget(db: &mut Connection, client: &ClientId, now_ns: u64) -> Result<(), Failure> {
+fn forget(db: &mut Connection, client: &ClientId, now_ns: WallNs) -> Result<(), Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     enrolled::give_back(&transaction, client)?;
     let id = transaction.query_row(
@@ -125,7 +126,7 @@ fn forget(db: &mut Connection, client: &ClientId, now_ns: u64) -> Result<(), Fai
              kernel, cpus, sample_interval_ns, forgotten_at)
          VALUES (?1, '', ?2, 0, '', '', '', 0, 0, ?2)
          ON CONFLICT (client_id) DO UPDATE SET forgotten_at = excluded.forgotten_at RETURNING id",
-        params![client.as_str(), int(now_ns)?],
+        params![client.as_str(), now_ns.to_column()],
         |row| row.get(0),
     )?;
     tags::forget(&transaction, id, now_ns)?;

@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use wire::WallNs;
 
 use super::error::Failure;
 use super::lease::{Reads, Writes};
-use super::number::int;
 use super::quarantine;
 use super::store::SqliteStore;
 use super::tags;
@@ -30,11 +30,15 @@ impl Retain for SqliteStore {
         self.readers().lease(move |db| time_seen(db, &limits)).await
     }
 
-    async fn keep_clock(&self, clock_ns: u64) -> Result<(), StoreError> {
+    async fn keep_clock(&self, clock_ns: WallNs) -> Result<(), StoreError> {
         self.writer().lease(move |db| keep_clock(db, clock_ns)).await
     }
 
-    async fn retain(&self, limits: &RetentionLimits, now_ns: u64) -> Result<Retained, StoreError> {
+    async fn retain(
+        &self,
+        limits: &RetentionLimits,
+        now_ns: WallNs,
+    ) -> Result<Retained, StoreError> {
         let cut = limits.cut_offs(now_ns);
         self.writer().lease(move |db| begin(db, &cut, now_ns)).await?;
         let mut retained = Retained::default();
@@ -51,10 +55,10 @@ impl Retain for SqliteStore {
 /// The file's known times.
 fn time_seen(db: &Connection, limits: &RetentionLimits) -> Result<TimeSeen, Failure> {
     let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
-    let time = |ns: i64| u64::try_from(ns).unwrap_or(0);
+    let time = |ns: i64| WallNs::of_column(ns.max(0));
     let clock =
         number("SELECT coalesce(clock, (SELECT max(committed_at) FROM sessions)) FROM retention")?;
-    let mut first_expiry_ns = u64::MAX;
+    let mut first_expiry_ns = WallNs::MAX;
     for table in FIGURES {
         let (kept, table) = (table.kept(limits), table.name);
         let oldest = number(&format!(
@@ -62,19 +66,19 @@ fn time_seen(db: &Connection, limits: &RetentionLimits) -> Result<TimeSeen, Fail
                  AND {table}.nic = nics.id)) FROM nics"
         ))?;
         let kept_ns = u64::try_from(kept.as_nanos()).unwrap_or(u64::MAX);
-        let expires = oldest.map_or(u64::MAX, |oldest| time(oldest).saturating_add(kept_ns));
+        let expires = oldest.map_or(WallNs::MAX, |oldest| time(oldest).saturating_add(kept_ns));
         first_expiry_ns = first_expiry_ns.min(expires);
     }
     Ok(TimeSeen { clock_ns: clock.map(time), server_ns: None, first_expiry_ns })
 }
 
-fn keep_clock(db: &Connection, clock_ns: u64) -> Result<(), Failure> {
-    db.execute("UPDATE retention SET clock = ?1", [int(clock_ns)?])?;
+fn keep_clock(db: &Connection, clock_ns: WallNs) -> Result<(), Failure> {
+    db.execute("UPDATE retention SET clock = ?1", [clock_ns.to_column()])?;
     Ok(())
 }
 
 /// Records the start of complete rows. From now on nothing relies on older ones.
-fn begin(db: &mut Connection, cut: &CutOffs, now_ns: u64) -> Result<(), Failure> {
+fn begin(db: &mut Connection, cut: &CutOffs, now_ns: WallNs) -> Result<(), Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let newest = "SELECT max((SELECT max(time) FROM bandwidth_stats s WHERE s.client = nics.client
                       AND s.nic = nics.id)) FROM nics";
@@ -84,7 +88,7 @@ fn begin(db: &mut Connection, cut: &CutOffs, now_ns: u64) -> Result<(), Failure>
         ("rollup_1m_from", "bandwidth_1m", cut.rollup_1m_ns),
         ("rollup_5m_from", "bandwidth_5m", cut.rollup_5m_ns),
     ] {
-        let (cut, now) = (int(cut_ns)?, int(now_ns)?);
+        let (cut, now) = (cut_ns.to_column(), now_ns.to_column());
         let kept = format!("SELECT {column} FROM retention");
         let kept: i64 = transaction.query_row(&kept, [], |row| row.get(0))?;
         // Later than all rows: left by a clock far ahead. Not if this clock is behind.
@@ -118,23 +122,23 @@ fn step(db: &mut Connection, cut: &CutOffs) -> Result<u64, Failure> {
     let mut rows = 0;
     for table in timed() {
         if rows == 0 {
-            rows = delete_some(&transaction, table.name, int(table.cut_ns(cut))?)?;
+            rows = delete_some(&transaction, table.name, table.cut_ns(cut).to_column())?;
         }
     }
     if rows == 0 {
-        rows = delete_misdated(&transaction, int(cut.rollup_1m_ns)?)?;
+        rows = delete_misdated(&transaction, cut.rollup_1m_ns.to_column())?;
     }
     if rows == 0 {
-        rows = quarantine::delete_some(&transaction, int(cut.quarantine_ns)?)?;
+        rows = quarantine::delete_some(&transaction, cut.quarantine_ns.to_column())?;
     }
     if rows == 0 {
-        rows = forget_session(&transaction, int(cut.rollup_5m_ns)?, int(cut.now_ns)?)?;
+        rows = forget_session(&transaction, cut.rollup_5m_ns.to_column(), cut.now_ns.to_column())?;
     }
     if rows == 0 {
         rows = forget_nics(&transaction)?;
     }
     if rows == 0 {
-        rows = tags::delete_some(&transaction, int(cut.rollup_5m_ns)?, STEP_ROWS)?;
+        rows = tags::delete_some(&transaction, cut.rollup_5m_ns.to_column(), STEP_ROWS)?;
     }
     transaction.commit()?;
     Ok(rows as u64)

@@ -1,6 +1,8 @@
 //! Clients and their sessions.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use wire::Seq;
+use wire::WallNs;
 use wire::id::{ClientId, SessionId};
 use wire::message::{Hello, Session};
 
@@ -14,10 +16,10 @@ pub(super) fn open_sessions(
     db: &mut Connection,
     client: &ClientId,
     hello: &Hello,
-    now_ns: u64,
+    now_ns: WallNs,
 ) -> Result<Vec<SessionState>, Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let (host, now) = (&hello.host, int(now_ns)?);
+    let (host, now) = (&hello.host, now_ns.to_column());
     let (id, forgotten): (i64, Option<i64>) = transaction.query_row(
         "INSERT INTO clients (client_id, alias, created_at, last_seen_at, agent_version, os,
              kernel, cpus, sample_interval_ns) VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -40,7 +42,7 @@ pub(super) fn open_sessions(
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
     if let Some(at) = forgotten {
-        let (client, at_ns) = (client.to_string(), at.cast_unsigned());
+        let (client, at_ns) = (client.to_string(), WallNs::of_column(at));
         return Err(StoreError::Forgotten { client, at_ns }.into());
     }
     for session in &hello.sessions {
@@ -79,7 +81,7 @@ fn open_session(
              VALUES (?1, ?2, ?3, 1, ?4)
              ON CONFLICT (session) DO UPDATE SET epoch = epoch + 1",
         )?
-        .execute([key, id, int(session.started_ns)?, now])?;
+        .execute([key, id, session.started_ns.to_column(), now])?;
     Ok(())
 }
 
@@ -98,7 +100,12 @@ pub(super) fn states(
         let state = select.query_row([session.to_column()], |row| {
             let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
             let digest = row.get::<_, Option<i64>>(2)?.map(i64::cast_unsigned);
-            Ok(SessionState { session, seq: number(0)?, epoch: Epoch(number(1)?), digest })
+            Ok(SessionState {
+                session,
+                seq: Seq::of_column(row.get(0)?),
+                epoch: Epoch(number(1)?),
+                digest,
+            })
         });
         states.extend(state.optional()?);
     }

@@ -5,13 +5,13 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use wire::WallNs;
 use wire::id::ClientId;
 use wire::tag::{Tag, TagError, TagKey, TagSet};
 
 use super::error::Failure;
 use super::inventory::unknown_client;
 use super::lease::{Reads, Writes};
-use super::number::{bounded, int, number};
 use crate::store::port::error::StoreError;
 use crate::store::port::tags::{Tagged, Tagging};
 use crate::store::rows::tags::{
@@ -36,8 +36,8 @@ impl<T: Writes + Send + Sync + Debug> Tagging for T {
         &self,
         client: &ClientId,
         tags: &TagSet,
-        since_ns: u64,
-        now_ns: u64,
+        since_ns: WallNs,
+        now_ns: WallNs,
     ) -> Result<(), StoreError> {
         let (client, tags) = (client.clone(), tags.clone());
         let said = move |history: &TagHistory| history.on_agent(&tags, since_ns, now_ns);
@@ -48,7 +48,7 @@ impl<T: Writes + Send + Sync + Debug> Tagging for T {
         &self,
         client: &ClientId,
         changes: &[TagChange],
-        now_ns: u64,
+        now_ns: WallNs,
     ) -> Result<ClientTags, StoreError> {
         let (client, changes) = (client.clone(), changes.to_vec());
         let said = move |history: &TagHistory| history.on_collector(&changes, now_ns);
@@ -99,7 +99,11 @@ fn change(
 }
 
 /// A forgotten client has no tags any more, and keeps those of its past.
-pub(super) fn forget(transaction: &Transaction<'_>, id: i64, now_ns: u64) -> Result<(), Failure> {
+pub(super) fn forget(
+    transaction: &Transaction<'_>,
+    id: i64,
+    now_ns: WallNs,
+) -> Result<(), Failure> {
     let before = history(transaction, id)?;
     keep(transaction, id, &before, &before.on_forgotten(now_ns))
 }
@@ -125,7 +129,7 @@ pub(super) fn history(db: &Connection, id: i64) -> rusqlite::Result<TagHistory> 
     }
     let heard = "SELECT tags_heard_at FROM clients WHERE id = ?1";
     let heard: Option<i64> = db.query_row(heard, [id], |row| row.get(0))?;
-    Ok(TagHistory { now, intervals: intervals(db, id)?, heard_ns: heard.map(i64::cast_unsigned) })
+    Ok(TagHistory { now, intervals: intervals(db, id)?, heard_ns: heard.map(WallNs::of_column) })
 }
 
 fn intervals(db: &Connection, id: i64) -> rusqlite::Result<Vec<TagInterval>> {
@@ -143,8 +147,8 @@ pub(super) fn interval(row: &Row<'_>) -> rusqlite::Result<TagInterval> {
         key: TagKey::new(&key).map_err(|error| unreadable(0, error))?,
         value: row.get(1)?,
         source: source(row, 2)?,
-        from_ns: number(row, 3)?,
-        to_ns: row.get::<_, Option<i64>>(4)?.map(i64::cast_unsigned),
+        from_ns: WallNs::of_column(row.get(3)?),
+        to_ns: row.get::<_, Option<i64>>(4)?.map(WallNs::of_column),
     })
 }
 
@@ -183,18 +187,18 @@ fn keep(
             .prepare_cached(
                 "DELETE FROM tag_intervals WHERE client = ?1 AND key = ?2 AND valid_from = ?3",
             )?
-            .execute(params![id, gone.key.as_str(), int(gone.from_ns)?])?;
+            .execute(params![id, gone.key.as_str(), gone.from_ns.to_column()])?;
     }
     for new in new {
         let TagInterval { key, value, source, from_ns, to_ns } = new;
-        let to = to_ns.map(int).transpose()?;
+        let to = to_ns.map(WallNs::to_column);
         transaction
             .prepare_cached("INSERT INTO tag_intervals VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-            .execute(params![id, key.as_str(), int(*from_ns)?, to, value, source.name()])?;
+            .execute(params![id, key.as_str(), from_ns.to_column(), to, value, source.name()])?;
     }
     transaction.execute(
         "UPDATE clients SET tags_heard_at = ?2 WHERE id = ?1",
-        params![id, after.heard_ns.map(bounded)],
+        params![id, after.heard_ns.map(WallNs::to_column)],
     )?;
     Ok(())
 }

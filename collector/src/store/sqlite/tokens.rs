@@ -7,7 +7,6 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::error::Failure;
 use super::lease::Writes;
-use super::number::int;
 use crate::identity::{TokenUse, TokenUses, UsesError};
 
 #[async_trait]
@@ -32,7 +31,7 @@ impl<T: Writes + Send + Sync + Debug> TokenUses for T {
         let insert = "INSERT INTO token_uses (token, used, expires_at) VALUES (?1, ?2, ?3)
                       ON CONFLICT (token) DO UPDATE SET used = max(used, excluded.used)";
         let work = move |db: &mut Connection| {
-            db.execute(insert, params![of.token, of.allowed, int(of.expires_ns())?])?;
+            db.execute(insert, params![of.token, of.allowed, of.expires_ns().to_column()])?;
             Ok(())
         };
         Ok(self.writer().lease(work).await?)
@@ -45,12 +44,12 @@ impl<T: Writes + Send + Sync + Debug> TokenUses for T {
 
 fn take(db: &mut Connection, of: &TokenUse) -> Result<bool, Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let long_ago = int(of.forgotten_ns())?;
+    let long_ago = of.forgotten_ns().to_column();
     transaction.execute("DELETE FROM token_uses WHERE expires_at < ?1", [long_ago])?;
     let taken = transaction.execute(
         "INSERT INTO token_uses (token, used, expires_at) VALUES (?1, 1, ?3)
          ON CONFLICT (token) DO UPDATE SET used = used + 1 WHERE used < ?2",
-        params![of.token, of.allowed, int(of.expires_ns())?],
+        params![of.token, of.allowed, of.expires_ns().to_column()],
     )?;
     transaction.commit()?;
     Ok(taken == 1)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use wire::WallNs;
 use wire::id::{ClientId, SessionId};
 use wire::message::{Hello, Inventory};
 
@@ -20,7 +21,7 @@ impl Store for SqliteStore {
         &self,
         client: &ClientId,
         hello: &Hello,
-        now_ns: u64,
+        now_ns: WallNs,
     ) -> Result<Vec<SessionState>, StoreError> {
         let (client, hello) = (client.clone(), hello.clone());
         self.writer().lease(move |db| session::open_sessions(db, &client, &hello, now_ns)).await
@@ -41,7 +42,7 @@ impl Store for SqliteStore {
         &self,
         client: &ClientId,
         inventory: &Inventory,
-        now_ns: u64,
+        now_ns: WallNs,
     ) -> Result<(), StoreError> {
         let (client, inventory) = (client.clone(), inventory.clone());
         self.writer().lease(move |db| inventory::record(db, &client, &inventory, now_ns)).await

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use collector::accounts::{Accounts, BillError, BilledAccount, Statement, bill};
 use collector::store::{Commit, Database, RetentionLimits};
+use wire::WallNs;
 use wire::frame::{Gap, Sample, flags};
 use wire::message::{Inventory, Nic};
 
@@ -21,7 +22,7 @@ pub fn account(keys: &str) -> BilledAccount {
 }
 
 async fn billed(store: &Arc<dyn Database>, keys: &str, as_of_ns: u64) -> Statement {
-    bill(&**store, &account(keys), None, as_of_ns).await.unwrap()
+    bill(&**store, &account(keys), None, WallNs(as_of_ns)).await.unwrap()
 }
 
 /// Samples of both NICs from before the cycle to 6 hours into it, of 20 s each, uneven and partly
@@ -83,7 +84,8 @@ pub async fn account_totals_are_what_sql_says_over_raw_rows(place: &impl Place) 
     }
     // The cycle before has the rest.
     let keys = r#""members": ["web/eth0"], "rule": "rx""#;
-    let before = bill(&*store, &account(keys), Some("2026-12".parse().unwrap()), as_of).await;
+    let before =
+        bill(&*store, &account(keys), Some("2026-12".parse().unwrap()), WallNs(as_of)).await;
     let sql =
         "SELECT CAST(sum(rx_bytes) AS bigint) FROM bandwidth_stats s JOIN nics n ON n.id = s.nic
                WHERE s.interval_ns = 21000000000 AND n.name = 'eth0'";
@@ -96,7 +98,7 @@ pub async fn an_account_knows_what_was_not_measured(place: &impl Place) {
     let eth0 = Nic { name: nic("eth0"), index: 2, speed_bits: 1_000_000_000, ..Nic::default() };
     let nics = vec![Nic { kind: "physical".into(), up: true, ..eth0 }];
     let inventory = Inventory { nics };
-    store.record_inventory(&client("web"), &inventory, START - DAY).await.unwrap();
+    store.record_inventory(&client("web"), &inventory, WallNs(START - DAY)).await.unwrap();
     // An hour of minutes with 1000 bytes each, without 00:20 to 00:40: in that time, 00:20 to 00:30 is a
     // gap with 5000 bytes, and of 00:30 to 00:40 nothing is known.
     let samples = (0..60).filter(|n| !(20..40).contains(n));
@@ -117,8 +119,8 @@ pub async fn an_account_knows_what_was_not_measured(place: &impl Place) {
     assert_eq!(of.unknown_members, ["web/eth9", "db"]);
     // Down since 00:30: nothing can have passed until 00:40, when it is up.
     let down = Inventory { nics: vec![Nic { up: false, ..inventory.nics[0].clone() }] };
-    store.record_inventory(&client("web"), &down, START + 30 * MINUTE).await.unwrap();
-    store.record_inventory(&client("web"), &inventory, START + 40 * MINUTE).await.unwrap();
+    store.record_inventory(&client("web"), &down, WallNs(START + 30 * MINUTE)).await.unwrap();
+    store.record_inventory(&client("web"), &inventory, WallNs(START + 40 * MINUTE)).await.unwrap();
     let of = billed(&store, keys, START + 62 * MINUTE).await;
     assert_eq!((of.metered.missing_ns, of.used_max_bytes), (0, Some(45_000)));
 }
@@ -127,12 +129,12 @@ pub async fn an_account_counts_forgotten_clients_until_their_rows_go(place: &imp
     let (store, mut agent) = opened(place).await;
     let sample = |bytes| rate(START, MINUTE, (bytes, 1), (0, 0));
     store.commit(&agent.next(vec![sample(1000)])).await.unwrap();
-    store.open_sessions(&client("db"), &hello(&[2]), START).await.unwrap();
+    store.open_sessions(&client("db"), &hello(&[2]), WallNs(START)).await.unwrap();
     store.commit(&Agent::new("db", 2, 1).next(vec![sample(500)])).await.unwrap();
     let keys = r#""members": ["web", "db"], "rule": "rx""#;
     let used = async || billed(&store, keys, START + 60 * MINUTE).await;
     assert_eq!(used().await.used_bytes, 1500);
-    store.forget(&client("web"), START + 60 * MINUTE).await.unwrap();
+    store.forget(&client("web"), WallNs(START + 60 * MINUTE)).await.unwrap();
     assert_eq!(used().await.used_bytes, 1500, "it carried them all the same");
     store.purge(&client("web")).await.unwrap();
     let left = used().await;
@@ -148,10 +150,10 @@ pub async fn a_cycle_of_which_sums_were_deleted_has_no_statement(place: &impl Pl
     let now = START + 41 * DAY;
     let of = async |cycle: &str| {
         let account = account(r#""members": ["web"]"#);
-        bill(&*store, &account, Some(cycle.parse().unwrap()), now).await
+        bill(&*store, &account, Some(cycle.parse().unwrap()), WallNs(now)).await
     };
     assert_eq!(of("2027-01").await.unwrap().used_bytes, 1000);
-    store.retain(&limits, now).await.unwrap();
+    store.retain(&limits, WallNs(now)).await.unwrap();
     assert!(matches!(of("2027-01").await, Err(BillError::Deleted(_))));
     assert_eq!(of("2027-02").await.unwrap().used_bytes, 1000);
 }

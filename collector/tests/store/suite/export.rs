@@ -2,6 +2,7 @@
 
 use collector::store::{Commit, ExportRange};
 use tokio::sync::mpsc;
+use wire::WallNs;
 use wire::frame::Sample;
 
 use super::place::{Place, opened};
@@ -18,12 +19,12 @@ pub async fn a_reader_of_an_export_that_stalls_gets_every_row_once(place: &impl 
         let range = ExportRange {
             client: "web".to_owned(),
             nics: vec!["eth0".to_owned()],
-            from_ns: 0,
-            to_ns: START + 10 * DAY,
+            from_ns: WallNs(0),
+            to_ns: WallNs(START + 10 * DAY),
         };
         tokio::spawn(async move { store.export(&range, sender).await })
     };
-    let mut starts: Vec<u64> = Vec::new();
+    let mut starts: Vec<WallNs> = Vec::new();
     while let Some(rows) = receiver.recv().await {
         starts.extend(rows.iter().map(|row| row.point.start_ns));
         // After the first chunk.
@@ -34,7 +35,7 @@ pub async fn a_reader_of_an_export_that_stalls_gets_every_row_once(place: &impl 
         }
     }
     exporting.await.unwrap().unwrap();
-    let expected: Vec<u64> = samples.iter().map(|sample| sample.start_ns).collect();
+    let expected: Vec<WallNs> = samples.iter().map(|sample| sample.start_ns).collect();
     assert_eq!(starts[..3000], expected);
-    assert_eq!(starts[3000..], [START + DAY]);
+    assert_eq!(starts[3000..], [WallNs(START + DAY)]);
 }

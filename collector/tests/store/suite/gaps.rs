@@ -1,6 +1,7 @@
 //! Gaps, and the proof that nothing is missing.
 
 use collector::store::Commit;
+use wire::Seq;
 use wire::frame::Gap;
 use wire::id::SessionId;
 
@@ -16,7 +17,7 @@ pub async fn gaps_are_exact_and_apart(place: &impl Place) {
     store.commit(&batch([agent.batch(vec![first, gap, last])])).await.unwrap();
     let forgotten = agent.record(5, Gap::Forgotten as u8, vec![]);
     store.commit(&batch([agent.batch(vec![forgotten])])).await.unwrap();
-    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, 107);
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, Seq(107));
     assert_eq!(raw(&store, "web", "eth0").await.len(), 2);
     let gaps = place.numbers("SELECT reason FROM gaps ORDER BY first_seq").await;
     assert_eq!(gaps, [1, 1, 3]);

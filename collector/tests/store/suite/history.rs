@@ -1,6 +1,7 @@
 //! Clients, and the events of their NICs.
 
 use collector::store::{Commit, EventKind, NicEvent, NicRange};
+use wire::WallNs;
 use wire::frame::{Gap, KernelCounts, Mix, MixCounts, Sample, flags};
 use wire::id::SessionId;
 use wire::message::{Inventory, Nic};
@@ -10,7 +11,7 @@ use crate::batches::{SECOND, START, batch, client, hello, nic, sample};
 
 pub async fn clients_are_known_with_their_nics_and_clock(place: &impl Place) {
     let (store, mut agent) = opened(place).await;
-    store.open_sessions(&client("a.b"), &hello(&[]), START + 5 * SECOND).await.unwrap();
+    store.open_sessions(&client("a.b"), &hello(&[]), WallNs(START + 5 * SECOND)).await.unwrap();
     let eth = |name: &str| Nic {
         name: nic(name),
         index: 2,
@@ -22,22 +23,22 @@ pub async fn clients_are_known_with_their_nics_and_clock(place: &impl Place) {
         stacked: false,
     };
     let inventory = Inventory { nics: vec![eth("eth1"), eth("eth0")] };
-    store.record_inventory(&client("web"), &inventory, START + SECOND).await.unwrap();
+    store.record_inventory(&client("web"), &inventory, WallNs(START + SECOND)).await.unwrap();
     store.record_clock_offset(SessionId::new(1), -5_000_000).await.unwrap();
-    let before_ns = collector::time::now_ns() / 1000 * 1000;
+    let before_ns = collector::time::now_ns().floor(1000);
     store.commit(&agent.next(vec![sample("eth7", START, 1)])).await.unwrap();
     let clients = store.clients().await.unwrap();
     let ids: Vec<&str> = clients.iter().map(|client| client.client.as_str()).collect();
     assert_eq!(ids, ["a.b", "web"]);
     let web = &clients[1];
-    assert_eq!((web.alias.as_str(), web.created_ns), ("the web server", START));
+    assert_eq!((web.alias.as_str(), web.created_ns), ("the web server", WallNs(START)));
     // The time of the commit by the collector's clock.
     assert!((before_ns..=collector::time::now_ns()).contains(&web.last_seen_ns));
     assert_eq!((&web.host, web.clock_offset_ns), (&hello(&[]).host, Some(-5_000_000)));
     assert_eq!(web.nics, [eth("eth0"), eth("eth1")]);
     assert_eq!((clients[0].clock_offset_ns, clients[0].nics.len()), (None, 0));
     let fewer = Inventory { nics: vec![Nic { up: false, ..eth("eth1") }] };
-    store.record_inventory(&client("web"), &fewer, START + 2 * SECOND).await.unwrap();
+    store.record_inventory(&client("web"), &fewer, WallNs(START + 2 * SECOND)).await.unwrap();
     assert_eq!(store.clients().await.unwrap()[1].nics, fewer.nics);
 }
 
@@ -49,7 +50,14 @@ pub async fn a_mix_is_summed_over_its_range(place: &impl Place) {
         rx.figures_mut().zip(figures).for_each(|(own, figure)| *own = figure);
         let tx = MixCounts { tcp_bytes: n, ..MixCounts::default() };
         let start_ns = START + n * 10 * SECOND;
-        Mix { nic: nic("eth0"), start_ns, interval_ns: 10 * SECOND, rx, tx, ..Mix::default() }
+        Mix {
+            nic: nic("eth0"),
+            start_ns: WallNs(start_ns),
+            interval_ns: 10 * SECOND,
+            rx,
+            tx,
+            ..Mix::default()
+        }
     };
     let mut frame = agent.frame(vec![sample("eth0", START, 1)]);
     frame.mixes = vec![mix(1), mix(2), mix(3), Mix { nic: nic("eth1"), ..mix(2) }];
@@ -73,19 +81,20 @@ pub async fn what_happened_to_a_nic_is_known(place: &impl Place) {
     for (seconds, ups) in inventories {
         let nics = ups.iter().map(|&up| Nic { up, ..eth0.clone() }).collect();
         let inventory = Inventory { nics };
-        store.record_inventory(&client("web"), &inventory, at(seconds)).await.unwrap();
+        store.record_inventory(&client("web"), &inventory, WallNs(at(seconds))).await.unwrap();
     }
     let quiet = Sample { drops: 0, ..sample("eth0", at(6), 1) };
     let lossy = Sample { drops: 9, ..sample("eth0", at(7), 1) };
     let stepped = Sample { flags: flags::CLOCK_STEP | flags::STACKED, ..quiet };
-    let stepped = Sample { start_ns: at(8), ..stepped };
+    let stepped = Sample { start_ns: WallNs(at(8)), ..stepped };
     let other = Sample { nic: nic("eth1"), ..lossy };
     let first = agent.frame(vec![quiet, lossy, stepped, other]);
     let gap = agent.record(4, Gap::SpoolFull as u8, vec![sample("eth0", at(9), 1)]);
     store.commit(&batch([agent.batch(vec![first, gap])])).await.unwrap();
 
     let interval_ns = SECOND / 2;
-    let event = |seconds, interval_ns, kind| NicEvent { time_ns: at(seconds), interval_ns, kind };
+    let event =
+        |seconds, interval_ns, kind| NicEvent { time_ns: WallNs(at(seconds)), interval_ns, kind };
     let reason = Gap::SpoolFull as u8;
     let expected = [
         event(0, 0, EventKind::Started),
@@ -105,7 +114,12 @@ pub async fn what_happened_to_a_nic_is_known(place: &impl Place) {
 }
 
 fn nic_range(from_ns: u64, to_ns: u64) -> NicRange {
-    NicRange { client: "web".into(), nic: "eth0".into(), from_ns, to_ns }
+    NicRange {
+        client: "web".into(),
+        nic: "eth0".into(),
+        from_ns: WallNs(from_ns),
+        to_ns: WallNs(to_ns),
+    }
 }
 
 pub async fn every_figure_of_a_mix_has_its_column(place: &impl Place) {
@@ -138,7 +152,8 @@ pub async fn every_figure_of_a_mix_has_its_column(place: &impl Place) {
         dropped: 35,
         errors: 36,
     };
-    let mix = Mix { nic: nic("eth0"), start_ns: START, interval_ns: 10 * SECOND, rx, tx, kernel };
+    let mix =
+        Mix { nic: nic("eth0"), start_ns: WallNs(START), interval_ns: 10 * SECOND, rx, tx, kernel };
     let mut frame = agent.frame(vec![]);
     frame.mixes.push(mix);
     store.commit(&batch([agent.batch(vec![frame])])).await.unwrap();

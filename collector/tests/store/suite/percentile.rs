@@ -1,6 +1,7 @@
 //! The 95th percentile.
 
 use collector::store::{Commit, PercentileRange};
+use wire::WallNs;
 use wire::frame::{Sample, flags};
 
 use super::place::{Place, opened};
@@ -41,7 +42,7 @@ pub async fn the_95th_percentile_is_what_transit_billing_takes(place: &impl Plac
     }
     let (client, nic) = ("web".to_owned(), Some("eth0".to_owned()));
     let (from_ns, to_ns) = (start - MINUTE, start + (length * 5 + 2) * MINUTE);
-    let range = PercentileRange { client, nic, from_ns, to_ns };
+    let range = PercentileRange { client, nic, from_ns: WallNs(from_ns), to_ns: WallNs(to_ns) };
     let found = store.percentile(&range).await.unwrap();
     let expected = (percentile_95(rates.0), percentile_95(rates.1));
     let near = |found: u64, expected: f64| {
@@ -54,7 +55,7 @@ pub async fn the_95th_percentile_is_what_transit_billing_takes(place: &impl Plac
     near(tx, expected.1);
     assert_eq!(found.max_bits_per_second(), Some(rx.max(tx)));
     assert_eq!((found.intervals, found.measured), (length, length - 3));
-    assert_eq!((found.from_ns, found.to_ns), (start, start + length * 5 * MINUTE));
+    assert_eq!((found.from_ns, found.to_ns), (WallNs(start), WallNs(start + length * 5 * MINUTE)));
     for (column, expected) in [
         ("measured_intervals", length - 3),
         ("rx_bits_per_second", rx),
@@ -64,7 +65,7 @@ pub async fn the_95th_percentile_is_what_transit_billing_takes(place: &impl Plac
         let monthly = format!("SELECT {column} FROM bandwidth_p95_monthly");
         assert_eq!(place.numbers(&monthly).await, [i64::try_from(expected).unwrap()], "{column}");
     }
-    let one = PercentileRange { to_ns: start + 5 * MINUTE, ..range.clone() };
+    let one = PercentileRange { to_ns: WallNs(start + 5 * MINUTE), ..range.clone() };
     assert_eq!(store.percentile(&one).await.unwrap().measured, 1);
     for (client, nic) in [("web", Some("eth9")), ("nobody", None)] {
         let (client, nic) = (client.to_owned(), nic.map(str::to_owned));
@@ -98,7 +99,12 @@ pub async fn the_95th_percentile_of_a_client_is_that_of_its_nics_together(place:
         store.commit(&agent.next(chunk.to_vec())).await.unwrap();
     }
     let (from_ns, to_ns) = (START, START + minutes * MINUTE);
-    let range = PercentileRange { client: "web".into(), nic: None, from_ns, to_ns };
+    let range = PercentileRange {
+        client: "web".into(),
+        nic: None,
+        from_ns: WallNs(from_ns),
+        to_ns: WallNs(to_ns),
+    };
     let found = store.percentile(&range).await.unwrap();
     assert_eq!((found.intervals, found.measured), (100, 100));
     let (rx, tx) = (found.rx_bits_per_second.unwrap(), found.tx_bits_per_second.unwrap());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use collector::store::{Database, Epoch, Point, Resolution, SessionState};
 use wire::id::SessionId;
+use wire::{Seq, WallNs};
 
 use crate::batches::{Agent, START, all, client, hello};
 
@@ -39,10 +40,10 @@ pub struct ReportRow {
 /// A store with one client and one session.
 pub async fn opened(place: &impl Place) -> (Arc<dyn Database>, Agent) {
     let store = place.open().await;
-    let states = store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    let states = store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     assert_eq!(
         states,
-        [SessionState { session: SessionId::new(1), seq: 0, epoch: Epoch(1), digest: None }]
+        [SessionState { session: SessionId::new(1), seq: Seq(0), epoch: Epoch(1), digest: None }]
     );
     (store, Agent::new("web", 1, 1))
 }

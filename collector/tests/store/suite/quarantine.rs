@@ -7,6 +7,7 @@ use wire::bounds::FIGURE_MAX;
 use wire::frame::Sample;
 use wire::id::SessionId;
 use wire::message::{Inventory, Nic};
+use wire::{Seq, WallNs};
 
 use super::place::{Place, assert_sound, opened, raw};
 use super::series::rolled_up;
@@ -30,7 +31,7 @@ pub async fn a_frame_that_can_not_be_kept_goes_to_quarantine_alone(place: &impl 
     let taken = store.commit(&batch([agent.batch(frames)])).await.unwrap();
     let [told] = &taken.quarantined[..] else { panic!("{taken:?}") };
     assert_eq!((told.frames, told.whole), (2, false), "{told:?}");
-    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, 21);
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, Seq(21));
     assert_eq!(raw(&store, "web", "eth0").await.len(), 19);
     let kept = place.numbers("SELECT first_seq FROM quarantine ORDER BY 1").await;
     assert_eq!(kept, [14, 19]);
@@ -56,9 +57,9 @@ pub async fn frames_in_quarantine_are_deleted_by_an_age_of_their_own(place: &imp
     let kept = async || place.numbers("SELECT count(*) FROM quarantine").await[0];
     let told = store.check().await.unwrap().findings;
     let limits = RetentionLimits::default();
-    store.retain(&limits, now + 29 * DAY).await.unwrap();
+    store.retain(&limits, WallNs(now + 29 * DAY)).await.unwrap();
     assert_eq!(kept().await, 450);
-    let done = store.retain(&limits, now + 31 * DAY).await.unwrap();
+    let done = store.retain(&limits, WallNs(now + 31 * DAY)).await.unwrap();
     assert!(kept().await == 0 && done.rows >= 450, "{done:?}");
     assert!(told.iter().any(|it| it.contains("450 sequence numbers were refused")), "{told:?}");
     assert_eq!(store.check().await.unwrap().findings, told, "that they were refused stays known");
@@ -92,11 +93,11 @@ pub async fn a_client_with_too_many_nics_keeps_those_that_it_has(place: &impl Pl
     // An inventory with this NIC is stored as well.
     let nics = ["eth0", "veth1"].map(|name| Nic { name: nic(name), index: 2, ..Nic::default() });
     let inventory = Inventory { nics: nics.to_vec() };
-    store.record_inventory(&client("web"), &inventory, START).await.unwrap();
+    store.record_inventory(&client("web"), &inventory, WallNs(START)).await.unwrap();
     assert_eq!(place.numbers("SELECT count(*) FROM nics WHERE present = present").await, [65_536]);
     assert_eq!(store.check().await.unwrap().findings.len(), 1, "only the quarantine");
     // NICs without rows are deleted, which makes room again.
-    store.retain(&RetentionLimits::default(), START + 10 * SECOND).await.unwrap();
+    store.retain(&RetentionLimits::default(), WallNs(START + 10 * SECOND)).await.unwrap();
     assert_eq!(place.numbers("SELECT count(*) FROM nics").await, [1]);
     store.commit(&agent.next(vec![sample("veth1", START + 9 * SECOND, 9)])).await.unwrap();
     assert_eq!(raw(&store, "web", "veth1").await.len(), 1);
@@ -117,8 +118,8 @@ pub async fn a_minute_of_a_very_fast_nic_is_kept_whole_in_several_rows(place: &i
     let mut end_ns = START;
     for point in &points {
         // PostgreSQL stores times to the microsecond.
-        assert!(end_ns.abs_diff(point.start_ns) < 2000, "{points:?}");
-        end_ns = point.start_ns + point.interval_ns;
+        assert!(end_ns.abs_diff(point.start_ns.get()) < 2000, "{points:?}");
+        end_ns = (point.start_ns + point.interval_ns).get();
     }
     let minutes = [point(&fast), point(&slow)];
     assert_eq!(rolled_up(&points, MINUTE), rolled_up(&minutes, MINUTE));

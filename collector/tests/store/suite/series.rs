@@ -6,6 +6,7 @@ use std::sync::Arc;
 use collector::store::{Commit, Database, Point, Resolution, SeriesRange};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use wire::WallNs;
 use wire::frame::{Counts, Mix, Sample};
 
 use super::place::{Place, assert_sound, opened, raw};
@@ -18,7 +19,8 @@ pub fn rolled_up(points: &[Point], length_ns: u64) -> Vec<Point> {
     let mut sums: BTreeMap<u64, Point> = BTreeMap::new();
     for point in points {
         let start_ns = point.start_ns - point.start_ns % length_ns;
-        let sum = sums.entry(start_ns).or_insert_with(|| Point { start_ns, ..Point::default() });
+        let sum =
+            sums.entry(start_ns.get()).or_insert_with(|| Point { start_ns, ..Point::default() });
         sum.interval_ns += point.interval_ns;
         sum.drops += point.drops;
         sum.flags |= point.flags;
@@ -51,7 +53,15 @@ fn any_samples() -> impl Strategy<Value = Vec<Sample>> {
         let tx = Counts { bytes: packets, packets: bytes % 1000, ..rx };
         let start_ns = START + at_ms * 1_000_000;
         let drops = bytes % 7;
-        Sample { start_ns, interval_ns, rx, tx, flags, drops, ..sample(name, 0, 0) }
+        Sample {
+            start_ns: WallNs(start_ns),
+            interval_ns,
+            rx,
+            tx,
+            flags,
+            drops,
+            ..sample(name, 0, 0)
+        }
     });
     prop::collection::vec(one, 1..20)
 }
@@ -79,7 +89,7 @@ async fn check_rollups(
 ) -> Result<(), TestCaseError> {
     let id = format!("web-{run}");
     let (one, two) = (2 * run, 2 * run + 1);
-    store.open_sessions(&client(&id), &hello(&[one, two]), START).await.unwrap();
+    store.open_sessions(&client(&id), &hello(&[one, two]), WallNs(START)).await.unwrap();
     let mut agents = (Agent::new(&id, one, 1), Agent::new(&id, two, 1));
     let mut expected: BTreeMap<String, Vec<Point>> = BTreeMap::new();
     for (first, second) in batches {
@@ -108,7 +118,8 @@ async fn check_rollups(
 pub async fn samples_that_start_at_the_same_time_are_all_kept(place: &impl Place) {
     let (store, mut agent) = opened(place).await;
     let mut mixed = agent.frame(vec![sample("eth0", START, 1), sample("eth0", START, 2)]);
-    let mix = Mix { nic: nic("eth0"), start_ns: START, interval_ns: SECOND, ..Mix::default() };
+    let mix =
+        Mix { nic: nic("eth0"), start_ns: WallNs(START), interval_ns: SECOND, ..Mix::default() };
     mixed.mixes = vec![mix, mix];
     store.commit(&batch([agent.batch(vec![mixed])])).await.unwrap();
     store.commit(&agent.next(vec![sample("eth0", START, 3)])).await.unwrap();
@@ -126,8 +137,8 @@ pub async fn a_series_stays_within_its_limit_and_conserves_sums_and_peaks(place:
     let everything = rolled_up(&raw(&store, "web", "eth0").await, 1000 * DAY);
     for limit in [1, 7, 100, 899, 900, 5000] {
         let range = SeriesRange {
-            from_ns: START,
-            to_ns: START + 450 * SECOND,
+            from_ns: WallNs(START),
+            to_ns: WallNs(START + 450 * SECOND),
             limit,
             ..all("web", "eth0", Resolution::Raw)
         };
@@ -143,8 +154,8 @@ pub async fn a_long_range_is_read_from_a_coarser_table(place: &impl Place) {
         (0..900).map(|n| sample("eth0", START + n * 10 * SECOND, n % 50)).collect();
     store.commit(&agent.next(samples)).await.unwrap();
     let range = |seconds: u64, limit| SeriesRange {
-        from_ns: START,
-        to_ns: START + seconds * SECOND,
+        from_ns: WallNs(START),
+        to_ns: WallNs(START + seconds * SECOND),
         limit,
         resolution: None,
         ..all("web", "eth0", Resolution::Raw)

@@ -3,6 +3,7 @@
 use collector::store::{Commit, Epoch, Point, SessionState, StoreError};
 use wire::frame::{Sample, flags};
 use wire::id::SessionId;
+use wire::{Seq, WallNs};
 
 use super::place::{Place, assert_sound, opened, raw};
 use crate::batches::{Agent, SECOND, START, batch, client, hello, point, sample};
@@ -29,8 +30,12 @@ pub async fn what_is_committed_is_read_back_exactly(place: &impl Place) {
     assert_eq!(raw(&store, "web", "bond0").await, [point(&other)]);
     assert_eq!(raw(&store, "web", "eth1").await, []);
     assert_eq!(raw(&store, "db", "eth0").await, []);
-    let state =
-        SessionState { session: SessionId::new(1), seq: 2, epoch: Epoch(1), digest: Some(digest) };
+    let state = SessionState {
+        session: SessionId::new(1),
+        seq: Seq(2),
+        epoch: Epoch(1),
+        digest: Some(digest),
+    };
     assert_eq!(store.committed(&[1, 77].map(SessionId::new)).await.unwrap(), [state]);
     assert_sound(&store).await;
     store.ready().await.unwrap();
@@ -39,7 +44,7 @@ pub async fn what_is_committed_is_read_back_exactly(place: &impl Place) {
 pub async fn a_batch_that_expects_another_number_is_refused_whole_and_by_name(place: &impl Place) {
     let (store, mut good) = opened(place).await;
     let sessions = [u64::MAX, 3];
-    store.open_sessions(&client("db"), &hello(&sessions), START).await.unwrap();
+    store.open_sessions(&client("db"), &hello(&sessions), WallNs(START)).await.unwrap();
     let mut ahead = Agent::new("db", u64::MAX, 1);
     ahead.frame(vec![]);
     let unknown = Agent::new("db", 4, 1);
@@ -51,7 +56,7 @@ pub async fn a_batch_that_expects_another_number_is_refused_whole_and_by_name(pl
     named.sort_unstable();
     assert_eq!(named, [4, u64::MAX]);
     assert_eq!(raw(&store, "web", "eth0").await, [], "nothing of it was committed");
-    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, 0);
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, Seq(0));
     let [first, ..] = parts;
     store.commit(&batch([first])).await.unwrap();
     assert_eq!(raw(&store, "web", "eth0").await.len(), 1);
@@ -61,10 +66,10 @@ pub async fn a_batch_that_expects_another_number_is_refused_whole_and_by_name(pl
 pub async fn an_older_opening_can_not_commit(place: &impl Place) {
     let (store, mut agent) = opened(place).await;
     let late = agent.next(vec![sample("eth0", START, 1)]);
-    let states = store.open_sessions(&client("web"), &hello(&[1]), START).await.unwrap();
+    let states = store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     assert_eq!(
         states,
-        [SessionState { session: SessionId::new(1), seq: 0, epoch: Epoch(2), digest: None }]
+        [SessionState { session: SessionId::new(1), seq: Seq(0), epoch: Epoch(2), digest: None }]
     );
     assert_eq!(conflict(store.commit(&late).await), [1]);
     let mut agent = Agent::new("web", 1, 2);
@@ -108,12 +113,13 @@ pub async fn frames_that_leave_numbers_out_are_refused(place: &impl Place) {
     agent.frame(vec![]);
     let third = agent.frame(vec![sample("eth0", START + SECOND, 1)]);
     assert_eq!(conflict(store.commit(&batch([agent.batch(vec![first, third])])).await), [1]);
-    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, 0);
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, Seq(0));
 }
 
 pub async fn a_session_of_another_client_is_refused(place: &impl Place) {
     let (store, _) = opened(place).await;
-    let error = store.open_sessions(&client("db"), &hello(&[2, 1]), START).await.unwrap_err();
+    let error =
+        store.open_sessions(&client("db"), &hello(&[2, 1]), WallNs(START)).await.unwrap_err();
     let StoreError::ForeignSession { session, owner, client: who } = error else {
         panic!("{error}");
     };
@@ -133,10 +139,15 @@ pub async fn opening_again_keeps_what_is_committed(place: &impl Place) {
     let batch = agent.next(vec![sample("eth0", START, 1)]);
     let digest = wire::codec::digest(&batch.sessions[0].frames[0]);
     store.commit(&batch).await.unwrap();
-    let states = store.open_sessions(&client("web"), &hello(&[9, 1]), START).await.unwrap();
+    let states = store.open_sessions(&client("web"), &hello(&[9, 1]), WallNs(START)).await.unwrap();
     let expected = [
-        SessionState { session: SessionId::new(9), seq: 0, epoch: Epoch(1), digest: None },
-        SessionState { session: SessionId::new(1), seq: 1, epoch: Epoch(2), digest: Some(digest) },
+        SessionState { session: SessionId::new(9), seq: Seq(0), epoch: Epoch(1), digest: None },
+        SessionState {
+            session: SessionId::new(1),
+            seq: Seq(1),
+            epoch: Epoch(2),
+            digest: Some(digest),
+        },
     ];
     assert_eq!(states, expected, "in the order of the Hello");
 }
@@ -146,7 +157,7 @@ pub async fn all_is_there_after_opening_the_store_again(place: &impl Place) {
     store.commit(&agent.next(vec![sample("eth0", START, 1)])).await.unwrap();
     drop(store);
     let store = place.open().await;
-    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, 1);
+    assert_eq!(store.committed(&[1].map(SessionId::new)).await.unwrap()[0].seq, Seq(1));
     store.commit(&agent.next(vec![sample("eth0", START + SECOND, 1)])).await.unwrap();
     assert_eq!(raw(&store, "web", "eth0").await.len(), 2);
     assert_sound(&store).await;

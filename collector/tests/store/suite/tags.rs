@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use collector::store::{RetentionLimits, StoreError, TagChange, TagInterval, TagSource};
+use wire::WallNs;
 use wire::tag::TagSet;
 
 use super::place::{Place, assert_sound};
@@ -21,8 +22,8 @@ fn told(intervals: &[TagInterval]) -> String {
     let minute = |ns: u64| (ns - START) / MINUTE;
     let text = |TagInterval { key, value, source, from_ns, to_ns }: &TagInterval| {
         let mark = if *source == TagSource::Collector { "!" } else { "" };
-        let to = to_ns.map_or(String::new(), |ns| minute(ns).to_string());
-        format!("{key}={value}{mark}:{}-{to}", minute(*from_ns))
+        let to = to_ns.map_or(String::new(), |ns| minute(ns.get()).to_string());
+        format!("{key}={value}{mark}:{}-{to}", minute((*from_ns).get()))
     };
     intervals.iter().map(text).collect::<Vec<_>>().join(" ")
 }
@@ -30,27 +31,27 @@ fn told(intervals: &[TagInterval]) -> String {
 pub async fn a_tag_counts_when_it_was_set_and_retagging_leaves_the_past(place: &impl Place) {
     let store = place.open().await;
     let (web, at) = (client("web"), |minute: u64| START + minute * MINUTE);
-    let unknown = store.record_tags(&web, &tags("site=ams"), START, START).await;
+    let unknown = store.record_tags(&web, &tags("site=ams"), WallNs(START), WallNs(START)).await;
     assert!(matches!(unknown, Err(StoreError::Refused { .. })), "{unknown:?}");
-    store.open_sessions(&web, &hello(&[1]), START).await.unwrap();
-    store.open_sessions(&client("db"), &hello(&[2]), START).await.unwrap();
+    store.open_sessions(&web, &hello(&[1]), WallNs(START)).await.unwrap();
+    store.open_sessions(&client("db"), &hello(&[2]), WallNs(START)).await.unwrap();
     assert_eq!(store.tagged().await.unwrap(), []);
     let said = async |text, minute| {
-        store.record_tags(&web, &tags(text), at(minute), at(minute)).await.unwrap();
+        store.record_tags(&web, &tags(text), WallNs(at(minute)), WallNs(at(minute))).await.unwrap();
     };
     said("site=ams role=cache", 3).await;
     // A connection later, nothing has changed.
     said("site=ams role=cache", 31).await;
-    let now = store.tag(&web, &changes("site=fra rack=7"), at(61)).await.unwrap();
+    let now = store.tag(&web, &changes("site=fra rack=7"), WallNs(at(61))).await.unwrap();
     assert_eq!(now.counting().to_string(), "rack=7 role=cache site=fra");
     said("site=lon", 92).await;
-    store.tag(&client("db"), &changes("site=东京"), at(92)).await.unwrap();
+    store.tag(&client("db"), &changes("site=东京"), WallNs(at(92))).await.unwrap();
     let other = store.clone();
     let listed = other.tagged().await.unwrap();
     let listed: Vec<_> =
         listed.iter().map(|it| (it.client.as_str(), it.tags.counting().to_string())).collect();
     assert_eq!(listed, [("db", "site=东京".to_owned()), ("web", "rack=7 site=fra".to_owned())]);
-    store.tag(&web, &changes("site- rack-"), at(120)).await.unwrap();
+    store.tag(&web, &changes("site- rack-"), WallNs(at(120))).await.unwrap();
     let intervals = other.tag_intervals(&web).await.unwrap();
     assert_eq!(
         told(&intervals),
@@ -58,7 +59,7 @@ pub async fn a_tag_counts_when_it_was_set_and_retagging_leaves_the_past(place: &
     );
     assert_eq!(other.tag_intervals(&client("nobody")).await.unwrap(), []);
     let many = changes(&(0..17).map(|n| format!("k{n}=v ")).collect::<String>());
-    let refused = store.tag(&web, &many, at(120)).await;
+    let refused = store.tag(&web, &many, WallNs(at(120))).await;
     assert!(matches!(refused, Err(StoreError::Tags(_))), "{refused:?}");
     assert_eq!(other.tag_intervals(&web).await.unwrap(), intervals, "all or nothing");
     assert_sound(&store).await;
@@ -68,10 +69,10 @@ pub async fn a_tag_counts_when_it_was_set_and_retagging_leaves_the_past(place: &
         rollup_5m: Duration::from_secs(400 * 86_400),
         ..RetentionLimits::default()
     };
-    store.retain(&limits, START + 440 * DAY).await.unwrap();
+    store.retain(&limits, WallNs(START + 440 * DAY)).await.unwrap();
     assert_eq!(told(&other.tag_intervals(&web).await.unwrap()), "site=lon:120-");
     // A forgotten client has none. It may come back.
-    store.forget(&web, at(130)).await.unwrap();
+    store.forget(&web, WallNs(at(130))).await.unwrap();
     assert_eq!(told(&other.tag_intervals(&web).await.unwrap()), "site=lon:120-130");
     assert_eq!(other.tagged().await.unwrap().len(), 1);
     store.readmit(&web).await.unwrap();

@@ -1,6 +1,7 @@
 //! The report view.
 
 use collector::store::Commit;
+use wire::WallNs;
 use wire::frame::{Counts, Sample, flags};
 
 use super::place::{Place, ReportRow, opened};
@@ -10,7 +11,14 @@ use crate::batches::{Agent, SECOND, START, client, hello, nic};
 pub fn rate(start_ns: u64, interval_ns: u64, rx: (u64, u64), tx: (u64, u64)) -> Sample {
     let counts = |(bytes, packets)| Counts { bytes, packets, ..Counts::default() };
     let (rx, tx) = (counts(rx), counts(tx));
-    Sample { nic: nic("eth0"), start_ns, interval_ns, rx, tx, ..Sample::default() }
+    Sample {
+        nic: nic("eth0"),
+        start_ns: WallNs(start_ns),
+        interval_ns,
+        rx,
+        tx,
+        ..Sample::default()
+    }
 }
 
 pub async fn the_report_view_gives_the_old_columns(place: &impl Place) {
@@ -39,7 +47,7 @@ pub async fn the_report_view_gives_the_old_columns(place: &impl Place) {
     assert_eq!(rows[4].avg_download_packet_size, Some(7000.0 / 20.0));
 
     // 20 samples of 100 ms: the two highest and the two lowest are left out.
-    store.open_sessions(&client("fast"), &hello(&[2]), START).await.unwrap();
+    store.open_sessions(&client("fast"), &hello(&[2]), WallNs(START)).await.unwrap();
     let mut agent = Agent::new("fast", 2, 1);
     let bytes = [900, 100, 100, 100, 100, 100, 100, 100, 100, 100, 0, 100, 100, 100, 100, 100, 100]
         .into_iter()

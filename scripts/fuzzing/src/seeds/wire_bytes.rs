@@ -11,6 +11,7 @@ use wire::message::{
     SessionDigest, TagText, Tags, Welcome,
 };
 use wire::token::{Address, Token, TokenSecret};
+use wire::{Seq, WallNs};
 
 use super::inputs::Seeds;
 
@@ -47,7 +48,7 @@ pub(super) fn sample(name: &str, n: u64) -> Sample {
     let (rx, tx) = (counts(1_234_567 + n), counts(987 * n));
     Sample {
         nic: nic(name),
-        start_ns: 1_800_000_000_000_000_000 + n * 500_000_000,
+        start_ns: WallNs(1_800_000_000_000_000_000 + n * 500_000_000),
         interval_ns: 500_000_000,
         rx,
         tx,
@@ -65,14 +66,14 @@ fn mix(name: &str) -> Mix {
         ..MixCounts::default()
     };
     let (start_ns, interval_ns) = (1_800_000_000_000_000_000, 10_000_000_000);
-    Mix { nic: nic(name), start_ns, interval_ns, rx, ..Mix::default() }
+    Mix { nic: nic(name), start_ns: WallNs(start_ns), interval_ns, rx, ..Mix::default() }
 }
 
 fn frames() -> Vec<(&'static str, Frame)> {
     let frame = |samples: Vec<Sample>, mixes: Vec<Mix>| Frame {
         session: SessionId::new(0xfeed_f00d_1234_5678),
-        first_seq: 41,
-        last_seq: 41,
+        first_seq: Seq(41),
+        last_seq: Seq(41),
         gap: 0,
         samples,
         mixes,
@@ -80,7 +81,7 @@ fn frames() -> Vec<(&'static str, Frame)> {
     let one = frame(vec![sample("eth0", 3)], Vec::new());
     let two = frame(vec![sample("eth0", 3), sample("eth0", 4)], vec![mix("eth0")]);
     let nics = frame(vec![sample("eth0", 3), sample("wg0", 3), sample("eth0", 4)], Vec::new());
-    let gap = Frame { first_seq: 2, gap: 1, ..one.clone() };
+    let gap = Frame { first_seq: Seq(2), gap: 1, ..one.clone() };
     vec![("empty", frame(vec![], vec![])), ("one", one), ("two", two), ("nics", nics), ("gap", gap)]
 }
 
@@ -153,14 +154,15 @@ fn messages() -> Seeds {
         sample_interval_ns: 500_000_000,
     };
     let sessions = vec![
-        Session { session: SessionId::new(7), started_ns: 1_700_000_000_000_000_000 },
-        Session { session, started_ns: 1_800_000_000_000_000_000 },
+        Session { session: SessionId::new(7), started_ns: WallNs(1_700_000_000_000_000_000) },
+        Session { session, started_ns: WallNs(1_800_000_000_000_000_000) },
     ];
     let hello = Hello { sessions, alias: "Käse web 1".into(), host };
     let known = vec![SessionDigest { session, digest: 0xd1_9e57 }];
-    let committed = vec![Committed { session, seq: 41 }];
+    let committed = vec![Committed { session, seq: Seq(41) }];
     let welcome = Welcome { collector_version: "0.1.0".into(), committed };
-    let missing = vec![SeqRange { first: 4, last: 5 }, SeqRange { first: 9, last: 12 }];
+    let missing =
+        vec![SeqRange { first: Seq(4), last: Seq(5) }, SeqRange { first: Seq(9), last: Seq(12) }];
     let eth0 = Nic {
         name: nic("eth0"),
         index: 2,
@@ -179,7 +181,7 @@ fn messages() -> Seeds {
         EnrollRequest { secret: vec![9; 32], client_id: "web-1".into(), csr_der: csr_der.clone() };
     let pem = request.self_signed(&key).unwrap().pem();
     let reply = EnrollReply { certificate_pem: pem.clone(), ca_pem: pem };
-    let probe = ProbeReply { asked_ns: 1, arrived_ns: 2, answered_ns: 3 };
+    let probe = ProbeReply { asked_ns: WallNs(1), arrived_ns: WallNs(2), answered_ns: WallNs(3) };
     let host = HostKey { machine: [1; 16], boot: [2; 16] };
     let reason = "another agent is connected as web-1".to_owned();
     let tag = |key: &str, value: &str| TagText { key: key.into(), value: value.into() };
@@ -192,9 +194,9 @@ fn messages() -> Seeds {
         ("agreed", said(Message::Agreed(Agreed { session }))),
         ("welcome", said(Message::Welcome(welcome))),
         ("refused", said(Message::Refused(Refused { reason }))),
-        ("ack", said(Message::Ack(Ack { session, committed: 2, received: 3, missing }))),
+        ("ack", said(Message::Ack(Ack { session, committed: Seq(2), received: Seq(3), missing }))),
         ("inventory", said(Message::Inventory(Inventory { nics: vec![eth0, vlan] }))),
-        ("probe", said(Message::Probe(Probe { asked_ns: 1_800_000_000_000_000_000 }))),
+        ("probe", said(Message::Probe(Probe { asked_ns: WallNs(1_800_000_000_000_000_000) }))),
         ("probe-reply", said(Message::ProbeReply(probe))),
         ("enroll-request", said(Message::EnrollRequest(enroll))),
         ("enroll-reply", said(Message::EnrollReply(reply))),
@@ -228,7 +230,7 @@ fn rows_of_messages() -> Seeds {
     let client = wire::id::ClientId::new("web-1").unwrap();
     let live = collector::live::Live::new();
     for (_, frame) in frames() {
-        live.observe(&client, &frame, 1_800_000_000_000_000_000);
+        live.observe(&client, &frame, WallNs(1_800_000_000_000_000_000));
     }
     seeds.push(("saved", live.save().unwrap()));
     seeds

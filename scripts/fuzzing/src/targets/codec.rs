@@ -3,6 +3,7 @@
 
 use wire::codec::{self, HEADER_LEN, Received};
 use wire::frame::{Frame, INTERVAL_MAX_NS, SAMPLES_MAX};
+use wire::{Seq, WallNs};
 
 use super::support::{KIB, MIB};
 use crate::target::Target;
@@ -51,12 +52,12 @@ pub(super) fn check(received: Received) {
 fn check_frame(frame: &Frame) {
     const MAX: u64 = i64::MAX as u64;
     frame.check().expect("an accepted frame passes its check");
-    assert!((1..=frame.last_seq).contains(&frame.first_seq) && frame.last_seq <= MAX);
+    assert!((Seq::FIRST..=frame.last_seq).contains(&frame.first_seq) && frame.last_seq <= Seq(MAX));
     assert!(frame.samples.len() <= SAMPLES_MAX && frame.mixes.len() <= SAMPLES_MAX);
     for sample in &frame.samples {
         assert!(sample.nic.as_str().is_some());
         assert!((1..=INTERVAL_MAX_NS).contains(&sample.interval_ns));
-        assert!(sample.start_ns <= MAX && sample.drops <= MAX);
+        assert!(sample.start_ns <= WallNs(MAX) && sample.drops <= MAX);
         for counts in [&sample.rx, &sample.tx] {
             let figures = [counts.bytes, counts.packets, counts.captured];
             assert!(figures.iter().all(|it| *it <= MAX) && counts.total_bytes <= MAX);
@@ -65,7 +66,7 @@ fn check_frame(frame: &Frame) {
     }
     for mix in &frame.mixes {
         assert!(mix.nic.as_str().is_some());
-        assert!((1..=INTERVAL_MAX_NS).contains(&mix.interval_ns) && mix.start_ns <= MAX);
+        assert!((1..=INTERVAL_MAX_NS).contains(&mix.interval_ns) && mix.start_ns <= WallNs(MAX));
         let mut counts = [mix.rx, mix.tx];
         assert!(counts.iter_mut().flat_map(|it| it.figures_mut()).all(|it| *it <= MAX));
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use wire::Seq;
 use wire::delivery::{Accepted, Receiver, Sender, WINDOW};
 use wire::id::SessionId;
 use wire::message::{Ack, Committed, Message, SeqRange, Welcome};
@@ -35,22 +36,26 @@ fn steps(input: &[u8]) -> impl Iterator<Item = (u8, u64, u64)> + '_ {
 /// The agent's end. The collector may send it anything; its own numbers are sound.
 fn sender(input: &[u8]) {
     const RTT: Duration = Duration::from_millis(20);
-    let mut sender = Sender::new(0, 3 * WINDOW);
+    let mut sender = Sender::new(Seq(0), Seq(3 * WINDOW));
     for (nth, (what, one, other)) in (0..).zip(steps(input)) {
         let now = Duration::from_millis(nth * 300);
         match what % 8 {
             0 => {
-                let committed = vec![Committed { session: SessionId::new(1), seq: one }];
+                let committed = vec![Committed { session: SessionId::new(1), seq: Seq(one) }];
                 let welcome = Welcome { committed, ..Welcome::default() };
                 if Message::Welcome(welcome).check().is_ok() {
                     // The shipper clamps it like this.
-                    sender.on_connected(one.min(sender.last()));
+                    sender.on_connected(Seq(one).min(sender.last()));
                 }
             }
             1 | 2 => {
-                let missing = vec![SeqRange { first: other, last: one }];
-                let ack =
-                    Ack { session: SessionId::new(1), committed: one, received: other, missing };
+                let missing = vec![SeqRange { first: Seq(other), last: Seq(one) }];
+                let ack = Ack {
+                    session: SessionId::new(1),
+                    committed: Seq(one),
+                    received: Seq(other),
+                    missing,
+                };
                 if Message::Ack(ack.clone()).check().is_ok() {
                     sender.on_ack(&ack, now, RTT);
                 }
@@ -59,11 +64,11 @@ fn sender(input: &[u8]) {
             4 => sender.on_time(now, RTT),
             5 => {
                 if let Some(SeqRange { first, last }) = sender.poll_stream() {
-                    assert!((1..=last).contains(&first) && last <= sender.last());
+                    assert!((Seq::FIRST..=last).contains(&first) && last <= sender.last());
                     sender.on_streamed(first, first + other % (last - first + 1));
                 }
             }
-            6 => sender.on_too_long_for_live(one),
+            6 => sender.on_too_long_for_live(Seq(one)),
             _ => drop(sender.on_made(now)),
         }
         assert!(sender.committed() <= sender.last(), "a number never made is never committed");
@@ -73,8 +78,8 @@ fn sender(input: &[u8]) {
 
 /// The collector's end. The agent may send it anything.
 fn receiver(input: &[u8]) {
-    let mut receiver = Receiver::new(SessionId::new(1), 0);
-    let mut handed_out = 0;
+    let mut receiver = Receiver::new(SessionId::new(1), Seq(0));
+    let mut handed_out = Seq(0);
     for (what, first, last) in steps(input) {
         // Skip numbers that a frame's check refuses.
         if first == 0 || last < first || last > i64::MAX as u64 {
@@ -89,9 +94,9 @@ fn receiver(input: &[u8]) {
                 }
             }
             _ => {
-                let range = SeqRange { first, last };
+                let range = SeqRange { first: Seq(first), last: Seq(last) };
                 if receiver.accept(range, range) == Accepted::Kept {
-                    assert!(first > handed_out);
+                    assert!(range.first > handed_out);
                 }
             }
         }

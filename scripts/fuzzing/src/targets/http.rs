@@ -12,6 +12,7 @@ use collector::metrics::Metrics;
 use collector::store::sqlite::SqliteStore;
 use collector::web::{Access, SignedOut, WebLimits, WebState, serve};
 use tokio::sync::watch;
+use wire::WallNs;
 use wire::id::ClientId;
 use wire::message::Host;
 
@@ -58,7 +59,7 @@ fn start() -> SocketAddr {
             let store = Arc::new(SqliteStore::open(&directory().join("netmon.sqlite")).unwrap());
             let live = Live::new();
             let client = ClientId::new("web-1").unwrap();
-            live.on_connected(&client, "Käse", &Host::default(), 1_800_000_000_000_000_000);
+            live.on_connected(&client, "Käse", &Host::default(), WallNs(1_800_000_000_000_000_000));
             let state = WebState {
                 live,
                 query: store.clone(),

@@ -3,6 +3,7 @@
 //! two bytes.
 
 use collector::live::Live;
+use wire::WallNs;
 use wire::codec::{Received, decode};
 use wire::id::ClientId;
 use wire::message::Message;
@@ -32,12 +33,12 @@ fn run(input: &[u8]) {
 
 /// Restored counters survive another save and restore.
 fn restore(live: &Live, saved: &[u8]) {
-    if live.restore(saved, NOW).is_err() {
+    if live.restore(saved, WallNs(NOW)).is_err() {
         return;
     }
     let written = live.save().unwrap();
     let other = Live::new();
-    other.restore(&written, NOW).expect("saved counters can be restored");
+    other.restore(&written, WallNs(NOW)).expect("saved counters can be restored");
     let again = other.save().unwrap();
     let parsed = |bytes: &[u8]| -> serde_json::Value { serde_json::from_slice(bytes).unwrap() };
     assert_eq!(parsed(&again), parsed(&written));
@@ -51,12 +52,12 @@ fn hear(live: &Live, mut input: &[u8]) {
         let (message, rest) = rest.split_at(len);
         input = rest;
         match decode(message) {
-            Ok(Received::Frame(frame)) => live.observe(&client, &frame, NOW),
+            Ok(Received::Frame(frame)) => live.observe(&client, &frame, WallNs(NOW)),
             Ok(Received::Message(Message::Inventory(it))) => live.on_inventory(&client, &it),
             Ok(Received::Message(Message::Hello(it))) => {
-                live.on_connected(&client, &it.alias, &it.host, NOW);
+                live.on_connected(&client, &it.alias, &it.host, WallNs(NOW));
             }
-            _ => live.on_disconnected(&client, NOW),
+            _ => live.on_disconnected(&client, WallNs(NOW)),
         }
         let now: Vec<_> = live.client(&client).into_iter().flat_map(|it| it.nics).collect();
         for (nic, before) in &totals {
@@ -72,11 +73,11 @@ fn hear(live: &Live, mut input: &[u8]) {
 fn show(live: &Live) {
     for view in live.snapshot() {
         let client = ClientId::new(&view.client).expect("a client's id");
-        let _told = (live.client(&client), live.client_event(&client, NOW));
+        let _told = (live.client(&client), live.client_event(&client, WallNs(NOW)));
         serde_json::to_string(&view).expect("a view becomes JSON");
     }
-    let _told = live.snapshot_event(NOW);
-    live.expire(NOW);
-    live.publish(NOW);
+    let _told = live.snapshot_event(WallNs(NOW));
+    live.expire(WallNs(NOW));
+    live.publish(WallNs(NOW));
     live.save().unwrap();
 }

@@ -4,6 +4,7 @@ use agent::capture::packet::{Headers, Network};
 use agent::capture::packet_sums::{PacketSums, Plain};
 use agent::capture::ring::Packet;
 use agent::capture::wire_len::{VnetHeader, wire_len, wire_len_without_header};
+use wire::WallNs;
 
 use super::support::{KIB, MIB};
 use crate::target::Target;
@@ -25,7 +26,7 @@ fn run(input: &[u8]) {
     let vnet =
         VnetHeader { flags: said[0], gso_type: said[1], gso_size: half(2), csum_start: half(4) };
     let packet = Packet {
-        time_ns: 0,
+        time_ns: WallNs(0),
         len: u32::from(half(6)) << (said[8] & 15),
         headers,
         vnet: Some(vnet).filter(|_| said[9] & 1 != 0),

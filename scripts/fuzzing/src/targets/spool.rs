@@ -14,6 +14,7 @@ use wire::codec::{self, Received};
 use wire::frame::Frame;
 use wire::id::SessionId;
 use wire::message::{Committed, SeqRange};
+use wire::{BootNs, Seq, WallNs};
 
 use super::support::{KIB, MIB, directory};
 use crate::target::Target;
@@ -37,7 +38,11 @@ fn limits() -> SpoolLimits {
 }
 
 const fn at(seconds: u64) -> Now {
-    Now { wall_ns: seconds * 1_000_000_000, boot_ns: seconds * 1_000_000_000, boot: BootId(0) }
+    Now {
+        wall_ns: WallNs(seconds * 1_000_000_000),
+        boot_ns: BootNs(seconds * 1_000_000_000),
+        boot: BootId(0),
+    }
 }
 
 fn run(input: &[u8]) {
@@ -159,8 +164,8 @@ impl Rows<'_> {
         }
         let frame = Frame {
             session: SessionId::of_column(SESSION),
-            first_seq: first.cast_unsigned(),
-            last_seq: last.cast_unsigned(),
+            first_seq: Seq(first.cast_unsigned()),
+            last_seq: Seq(last.cast_unsigned()),
             gap: kind % 7,
             samples: Vec::new(),
             mixes: Vec::new(),

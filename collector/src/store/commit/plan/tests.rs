@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use wire::Seq;
 use wire::bounds::FIGURE_MAX;
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{NicName, SessionId};
@@ -16,8 +17,8 @@ fn frame(session: u64, seq: u64) -> Frame {
     let sample = Sample { nic, interval_ns: 1, ..Sample::default() };
     Frame {
         session: SessionId::new(session),
-        first_seq: seq,
-        last_seq: seq,
+        first_seq: Seq(seq),
+        last_seq: Seq(seq),
         gap: 0,
         samples: vec![sample],
         mixes: vec![],
@@ -32,7 +33,7 @@ fn client(number: u64) -> ClientId {
 fn batch(clients: u64, frames: u64) -> Batch {
     let session = |number| {
         let frames = (1..=frames).map(|seq| frame(number, seq)).collect();
-        SessionBatch::new(client(number), SessionId::new(number), Epoch(1), 0, frames)
+        SessionBatch::new(client(number), SessionId::new(number), Epoch(1), Seq(0), frames)
     };
     Batch::new((1..=clients).map(session).collect())
 }
@@ -60,7 +61,7 @@ fn run(batch: Batch, strikes: Strikes, takes: Duration, bad: impl Fn(u64, u64) -
         let kept = part.frames().filter(|it| part.refusal(it).is_none());
         let kept: Vec<_> = kept.map(|it| (it.session, it.first_seq)).collect();
         stored.cost += kept.len();
-        if kept.iter().any(|(session, seq)| bad(session.get(), *seq)) {
+        if kept.iter().any(|(session, seq)| bad(session.get(), (*seq).get())) {
             assert!(plan.on_refused("because", stored.now));
             continue;
         }

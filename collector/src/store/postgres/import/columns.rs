@@ -3,6 +3,7 @@
 use rusqlite::types::ValueRef;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use wire::WallNs;
 
 use crate::store::postgres::copy::CopyRows;
 use crate::store::postgres::error::Failure;
@@ -110,7 +111,7 @@ impl Columns {
         match (value, kind) {
             (ValueRef::Null, _) => rows.null(),
             (ValueRef::Integer(int), ColumnKind::Time) => {
-                rows.time(u64::try_from(int).map_err(|_| refused())?);
+                rows.time(WallNs(u64::try_from(int).map_err(|_| refused())?));
             }
             (ValueRef::Integer(int), ColumnKind::Int2) => {
                 rows.int2(int.try_into().map_err(|_| refused())?);

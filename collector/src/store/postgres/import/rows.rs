@@ -9,6 +9,7 @@ use rusqlite::types::ValueRef;
 use tokio::sync::mpsc;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
+use wire::WallNs;
 
 use super::columns::{ColumnKind, Columns};
 use super::source::{ImportSource, Numbers};
@@ -48,10 +49,11 @@ pub(super) fn partitions(
             table.name()
         );
         dump.rows(&select, Some(source.id), |row| {
-            let [first, last] = [row.get(0)?, row.get(1)?].map(i64::cast_unsigned);
+            let [first, last] = [row.get(0)?, row.get(1)?].map(WallNs::of_column);
             let length = table.length_ns();
             let from = first.max(last.saturating_sub(PARTITIONS_MAX * length)) / length;
-            let each = (from..=last / length).map(|number| Partition::of(table, number * length));
+            let each =
+                (from..=last / length).map(|number| Partition::of(table, WallNs(number * length)));
             partitions.extend(each);
             Ok::<_, Failure>(())
         })?;
@@ -123,7 +125,7 @@ fn text(value: ValueRef<'_>, kind: ColumnKind) -> Option<String> {
     Some(match (value, kind) {
         (ValueRef::Null, _) => return None,
         (ValueRef::Integer(int), ColumnKind::Time) => {
-            Time(int.cast_unsigned() / 1000 * 1000).to_string()
+            Time(WallNs::of_column(int).floor(1000)).to_string()
         }
         (ValueRef::Integer(int), _) => int.to_string(),
         (ValueRef::Real(real), _) => real.to_string(),
@@ -245,7 +247,7 @@ pub(super) async fn keep_cut_offs(client: &Client, dump: &Dump) -> Result<(), Fa
         from = [row.get(0)?, row.get(1)?, row.get(2)?];
         Ok::<_, Failure>(())
     })?;
-    let [raw, minutes, five] = from.map(|from: i64| time(from.cast_unsigned()));
+    let [raw, minutes, five] = from.map(|from: i64| time(WallNs::of_column(from)));
     client
         .execute_typed(
             "UPDATE retention SET raw_from = greatest(raw_from, $1),

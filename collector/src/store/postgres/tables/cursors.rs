@@ -24,9 +24,9 @@ pub async fn advance(
         let Cursor { session: it, covered, gaps, quarantined } = cursor;
         let [session, expected, epoch, last, covered, gaps, quarantined] = [
             it.session.to_column(),
-            it.expected.cast_signed(),
+            it.expected.to_column(),
             it.epoch.0.cast_signed(),
-            it.last_seq().cast_signed(),
+            it.last_seq().to_column(),
             covered.cast_signed(),
             gaps.cast_signed(),
             quarantined.cast_signed(),

@@ -22,8 +22,8 @@ pub async fn add(client: &Client, gaps: &[GapRow<'_>], ids_of: &Ids) -> Result<(
     );
     copy(client, &sql, 20, gaps, |GapRow { frame, reason, sample }, row| {
         row.int8(frame.session.to_column());
-        row.int8(frame.first_seq.cast_signed());
-        row.int8(frame.last_seq.cast_signed());
+        row.int8(frame.first_seq.to_column());
+        row.int8(frame.last_seq.to_column());
         row.int2((*reason).into());
         row.int4(ids_of.sessions.get(&frame.session).copied().unwrap_or_default());
         let default = Sample::default();

@@ -16,8 +16,8 @@ pub async fn add(client: &Client, frames: &[(Cow<'_, Frame>, &str)]) -> Result<(
     let sql = "COPY quarantine (session, first_seq, last_seq, reason, frame) FROM STDIN BINARY";
     copy(client, sql, 5, frames, |(frame, why), row| {
         row.int8(frame.session.to_column());
-        row.int8(frame.first_seq.cast_signed());
-        row.int8(frame.last_seq.cast_signed());
+        row.int8(frame.first_seq.to_column());
+        row.int8(frame.last_seq.to_column());
         row.bytes(why.as_bytes())?;
         row.bytes(&frame_bytes(frame))
     })

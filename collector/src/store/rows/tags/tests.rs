@@ -1,6 +1,7 @@
 //! Tests of the tags' history.
 
 use proptest::prelude::*;
+use wire::WallNs;
 
 use super::*;
 
@@ -29,34 +30,38 @@ fn told(history: &TagHistory, key: &str) -> String {
 #[test]
 fn a_change_counts_from_the_mark_before_it_and_what_counted_until_then_stays() {
     let none = TagHistory::default();
-    let first = none.on_agent(&set("site=ams"), 3 * MINUTE, 3 * MINUTE).unwrap();
+    let first = none.on_agent(&set("site=ams"), WallNs(3 * MINUTE), WallNs(3 * MINUTE)).unwrap();
     assert_eq!(told(&first, "site"), "ams:0-");
-    let second = first.on_agent(&set("site=fra"), 12 * MINUTE, 12 * MINUTE).unwrap();
+    let second =
+        first.on_agent(&set("site=fra"), WallNs(12 * MINUTE), WallNs(12 * MINUTE)).unwrap();
     assert_eq!(told(&second, "site"), "ams:0-10 fra:10-");
-    let gone = second.on_agent(&set(""), 21 * MINUTE, 21 * MINUTE).unwrap();
+    let gone = second.on_agent(&set(""), WallNs(21 * MINUTE), WallNs(21 * MINUTE)).unwrap();
     assert_eq!(told(&gone, "site"), "ams:0-10 fra:10-20");
 }
 
 #[test]
 fn of_two_changes_between_marks_the_last_counts_for_all_of_it() {
     let none = TagHistory::default();
-    let first = none.on_agent(&set("site=ams"), 0, 0).unwrap();
-    let second = first.on_agent(&set("site=fra"), 11 * MINUTE, 11 * MINUTE).unwrap();
-    let third = second.on_agent(&set("site=lon"), 14 * MINUTE, 14 * MINUTE).unwrap();
+    let first = none.on_agent(&set("site=ams"), WallNs(0), WallNs(0)).unwrap();
+    let second =
+        first.on_agent(&set("site=fra"), WallNs(11 * MINUTE), WallNs(11 * MINUTE)).unwrap();
+    let third =
+        second.on_agent(&set("site=lon"), WallNs(14 * MINUTE), WallNs(14 * MINUTE)).unwrap();
     assert_eq!(told(&third, "site"), "ams:0-10 lon:10-");
-    let back = second.on_agent(&set("site=ams"), 14 * MINUTE, 14 * MINUTE).unwrap();
+    let back = second.on_agent(&set("site=ams"), WallNs(14 * MINUTE), WallNs(14 * MINUTE)).unwrap();
     assert_eq!(told(&back, "site"), "ams:0-");
 }
 
 #[test]
 fn the_collectors_tag_wins_until_it_is_removed() {
     let none = TagHistory::default();
-    let agent = none.on_agent(&set("site=ams"), 0, 0).unwrap();
-    let both = agent.on_collector(&changes("site=fra rack=7"), 10 * MINUTE).unwrap();
-    let renamed = both.on_agent(&set("site=lon"), 20 * MINUTE, 20 * MINUTE).unwrap();
+    let agent = none.on_agent(&set("site=ams"), WallNs(0), WallNs(0)).unwrap();
+    let both = agent.on_collector(&changes("site=fra rack=7"), WallNs(10 * MINUTE)).unwrap();
+    let renamed =
+        both.on_agent(&set("site=lon"), WallNs(20 * MINUTE), WallNs(20 * MINUTE)).unwrap();
     assert_eq!(told(&renamed, "site"), "ams:0-10 fra!:10-");
     assert_eq!(renamed.now.counting().to_string(), "rack=7 site=fra");
-    let removed = renamed.on_collector(&changes("site- rack-"), 30 * MINUTE).unwrap();
+    let removed = renamed.on_collector(&changes("site- rack-"), WallNs(30 * MINUTE)).unwrap();
     assert_eq!(told(&removed, "site"), "ams:0-10 fra!:10-30 lon:30-");
     assert_eq!(told(&removed, "rack"), "7!:10-30");
 }
@@ -65,31 +70,32 @@ fn the_collectors_tag_wins_until_it_is_removed() {
 fn tags_of_an_agent_that_was_offline_count_since_it_had_them_but_not_before_it_said_others() {
     let none = TagHistory::default();
     // Started at minute 30, reached a collector at minute 100.
-    let first = none.on_agent(&set("site=ams"), 30 * MINUTE, 100 * MINUTE).unwrap();
+    let first = none.on_agent(&set("site=ams"), WallNs(30 * MINUTE), WallNs(100 * MINUTE)).unwrap();
     assert_eq!(told(&first, "site"), "ams:30-");
-    let later = first.on_agent(&set("site=fra"), 150 * MINUTE, 200 * MINUTE).unwrap();
+    let later =
+        first.on_agent(&set("site=fra"), WallNs(150 * MINUTE), WallNs(200 * MINUTE)).unwrap();
     assert_eq!(told(&later, "site"), "ams:30-150 fra:150-");
     // It can't have had them at minute 0, because it said others until minute 200.
-    let early = later.on_agent(&set("site=lon"), 0, 240 * MINUTE).unwrap();
+    let early = later.on_agent(&set("site=lon"), WallNs(0), WallNs(240 * MINUTE)).unwrap();
     assert_eq!(told(&early, "site"), "ams:30-150 fra:150-200 lon:200-");
 }
 
 #[test]
 fn what_a_clock_ahead_has_left_in_the_future_never_counted() {
     let none = TagHistory::default();
-    let agent = none.on_agent(&set("site=ams"), 0, 0).unwrap();
-    let ahead = agent.on_collector(&changes("site=fra"), 9000 * MINUTE).unwrap();
-    let right = ahead.on_collector(&changes("site=lon"), 20 * MINUTE).unwrap();
+    let agent = none.on_agent(&set("site=ams"), WallNs(0), WallNs(0)).unwrap();
+    let ahead = agent.on_collector(&changes("site=fra"), WallNs(9000 * MINUTE)).unwrap();
+    let right = ahead.on_collector(&changes("site=lon"), WallNs(20 * MINUTE)).unwrap();
     assert_eq!(told(&right, "site"), "ams:0-20 lon!:20-");
-    let again = TagHistory { heard_ns: Some(9000 * MINUTE), ..right };
-    let agent = again.on_agent(&set("role=web"), 25 * MINUTE, 30 * MINUTE).unwrap();
+    let again = TagHistory { heard_ns: Some(WallNs(9000 * MINUTE)), ..right };
+    let agent = again.on_agent(&set("role=web"), WallNs(25 * MINUTE), WallNs(30 * MINUTE)).unwrap();
     assert_eq!(told(&agent, "role"), "web:25-");
 }
 
 #[test]
 fn a_forgotten_client_keeps_its_past_only() {
-    let tagged = TagHistory::default().on_agent(&set("site=ams"), 0, 0).unwrap();
-    let gone = tagged.on_forgotten(7 * MINUTE);
+    let tagged = TagHistory::default().on_agent(&set("site=ams"), WallNs(0), WallNs(0)).unwrap();
+    let gone = tagged.on_forgotten(WallNs(7 * MINUTE));
     assert_eq!((told(&gone, "site"), gone.now.counting().len()), ("ams:0-5".to_owned(), 0));
 }
 
@@ -97,21 +103,21 @@ fn a_forgotten_client_keeps_its_past_only() {
 fn too_many_tags_and_changes_are_refused() {
     let none = TagHistory::default();
     let many: Vec<_> = (0..17).map(|at| format!("k{at}=v").parse().unwrap()).collect();
-    let refused = none.on_collector(&many, 0).unwrap_err().to_string();
+    let refused = none.on_collector(&many, WallNs(0)).unwrap_err().to_string();
     assert!(refused.contains("17 tags; at most 16"), "{refused}");
     let closed = |turn: u64| TagInterval {
         key: TagKey::new("site").unwrap(),
         value: format!("s{turn}"),
         source: TagSource::Agent,
-        from_ns: turn * 5 * MINUTE,
-        to_ns: Some((turn + 1) * 5 * MINUTE),
+        from_ns: WallNs(turn * 5 * MINUTE),
+        to_ns: Some(WallNs((turn + 1) * 5 * MINUTE)),
     };
     let intervals = (0..INTERVALS_MAX as u64).map(closed).collect();
     let history = TagHistory { intervals, ..none };
     let later = INTERVALS_MAX as u64 * 5 * MINUTE;
-    let refused = history.on_agent(&set("site=last"), later, later);
+    let refused = history.on_agent(&set("site=last"), WallNs(later), WallNs(later));
     assert_eq!(refused, Err(TagsRefused::Changes));
-    assert!(history.on_agent(&set(""), later, later).is_ok(), "none adds none");
+    assert!(history.on_agent(&set(""), WallNs(later), WallNs(later)).is_ok(), "none adds none");
 }
 
 #[test]
@@ -119,7 +125,16 @@ fn broken_intervals_are_found() {
     let it = |value: &str, from: u64, to: Option<u64>| {
         let (key, source) = (TagKey::new("site").unwrap(), TagSource::Agent);
         let (from_ns, to_ns) = (from * MINUTE, to.map(|to| to * MINUTE));
-        ("web".to_owned(), TagInterval { key, value: value.to_owned(), source, from_ns, to_ns })
+        (
+            "web".to_owned(),
+            TagInterval {
+                key,
+                value: value.to_owned(),
+                source,
+                from_ns: WallNs(from_ns),
+                to_ns: to_ns.map(WallNs),
+            },
+        )
     };
     let of = |intervals: &[_]| {
         findings(intervals).into_iter().map(|(_, wrong)| wrong).collect::<Vec<_>>().join("; ")
@@ -142,10 +157,10 @@ proptest! {
             let (now_ns, since_ns) = (now * MINUTE, now.saturating_sub(ago) * MINUTE);
             let before = history.clone();
             history = match (who, value) {
-                (0, 0) => history.on_agent(&set(""), since_ns, now_ns).unwrap(),
-                (0, it) => history.on_agent(&set(&format!("site=a{it}")), since_ns, now_ns).unwrap(),
-                (_, 0) => history.on_collector(&changes("site-"), now_ns).unwrap(),
-                (_, it) => history.on_collector(&changes(&format!("site=c{it}")), now_ns).unwrap(),
+                (0, 0) => history.on_agent(&set(""), WallNs(since_ns), WallNs(now_ns)).unwrap(),
+                (0, it) => history.on_agent(&set(&format!("site=a{it}")), WallNs(since_ns), WallNs(now_ns)).unwrap(),
+                (_, 0) => history.on_collector(&changes("site-"), WallNs(now_ns)).unwrap(),
+                (_, it) => history.on_collector(&changes(&format!("site=c{it}")), WallNs(now_ns)).unwrap(),
             };
             let named = |it: &TagInterval| ("web".to_owned(), it.clone());
             let found = findings(&history.intervals.iter().map(named).collect::<Vec<_>>());
@@ -157,9 +172,9 @@ proptest! {
                 prop_assert_eq!(counting.get(&it.key), Some(it.value.as_str()));
                 prop_assert_eq!(history.now.source(&it.key), Some(it.source));
             }
-            let heard_ns = before.heard_ns.filter(|heard_ns| *heard_ns <= now_ns).unwrap_or(0);
-            let since_ns = if who == 0 { since_ns.max(heard_ns) } else { now_ns };
-            for minute in (0..mark(since_ns) / MINUTE).step_by(5) {
+            let heard_ns = before.heard_ns.filter(|heard_ns| *heard_ns <= WallNs(now_ns)).unwrap_or(WallNs(0));
+            let since_ns = if who == 0 { since_ns.max(heard_ns.get()) } else { now_ns };
+            for minute in (0..mark(WallNs(since_ns)) / MINUTE).step_by(5) {
                 prop_assert_eq!(at(&before, minute), at(&history, minute));
             }
         }
@@ -168,7 +183,8 @@ proptest! {
 
 fn at(history: &TagHistory, minute: u64) -> Option<(String, TagSource)> {
     let time_ns = minute * MINUTE;
-    let covers =
-        |it: &&TagInterval| it.from_ns <= time_ns && it.to_ns.is_none_or(|to_ns| time_ns < to_ns);
+    let covers = |it: &&TagInterval| {
+        it.from_ns <= WallNs(time_ns) && it.to_ns.is_none_or(|to_ns| time_ns < to_ns.get())
+    };
     history.intervals.iter().find(covers).map(|it| (it.value.clone(), it.source))
 }

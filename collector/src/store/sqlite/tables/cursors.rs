@@ -33,9 +33,9 @@ pub fn advance(
         let session = cursor.session;
         let moved = update.execute(params![
             session.session.to_column(),
-            session.expected.cast_signed(),
+            session.expected.to_column(),
             session.epoch.0.cast_signed(),
-            session.last_seq().cast_signed(),
+            session.last_seq().to_column(),
             cursor.covered.cast_signed(),
             cursor.gaps.cast_signed(),
             cursor.quarantined.cast_signed(),

@@ -23,14 +23,11 @@ pub fn add(
         let nic = sample.map(|(nic, _)| ids(nics, nic)).transpose()?.map(|ids| ids.nic);
         let default = Sample::default();
         let figures = sample.map_or(&default, |(_, sample)| sample);
-        let range = [
-            frame.session.to_column(),
-            frame.first_seq.cast_signed(),
-            frame.last_seq.cast_signed(),
-        ];
+        let range =
+            [frame.session.to_column(), frame.first_seq.to_column(), frame.last_seq.to_column()];
         let mut row = range.map(Some).to_vec();
         row.extend([Some((*reason).into()), nic]);
-        row.push(nic.map(|_| int(figures.start_ns)).transpose()?);
+        row.push(nic.map(|_| figures.start_ns.to_column()));
         row.push(nic.map(|_| int(figures.interval_ns)).transpose()?);
         row.extend(ints(count_figures(figures))?.into_iter().map(Some));
         row.extend(peak_figures(figures).map(|peak| Some(peak.into())));

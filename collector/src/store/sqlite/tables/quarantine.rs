@@ -16,11 +16,8 @@ pub fn add(
     let mut insert =
         transaction.prepare_cached("INSERT INTO quarantine VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
     for (frame, why) in frames {
-        let [session, first, last] = [
-            frame.session.to_column(),
-            frame.first_seq.cast_signed(),
-            frame.last_seq.cast_signed(),
-        ];
+        let [session, first, last] =
+            [frame.session.to_column(), frame.first_seq.to_column(), frame.last_seq.to_column()];
         insert.execute(params![session, first, last, now, why, frame_bytes(frame)])?;
     }
     Ok(())

@@ -11,7 +11,7 @@ use crate::store::rows::columns::{
 };
 use crate::store::rows::rollups::{Rollup, Rollups};
 use crate::store::sqlite::error::Failure;
-use crate::store::sqlite::number::ints;
+use crate::store::sqlite::number::{int, ints};
 
 static MINUTES: LazyLock<String> = LazyLock::new(|| upsert("bandwidth_1m"));
 static FIVE_MINUTES: LazyLock<String> = LazyLock::new(|| upsert("bandwidth_5m"));
@@ -52,7 +52,7 @@ fn add_to(
         let sum = &rollup.sum;
         let NicIds { client, nic } = ids(nics, rollup.nic)?;
         let mut row = vec![client, nic];
-        row.extend(ints([rollup.time_ns, rollup.samples, rollup.covered_ns])?);
+        row.extend([rollup.time_ns.to_column(), int(rollup.samples)?, int(rollup.covered_ns)?]);
         row.extend(ints(count_figures(sum))?);
         row.extend(ints(loss_figures(sum))?);
         row.extend(ints(kernel_figures(sum.kernel))?);

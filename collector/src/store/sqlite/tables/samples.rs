@@ -30,7 +30,7 @@ pub fn add(
         Ok([
             client,
             nic,
-            int(sample.start_ns)?,
+            sample.start_ns.to_column(),
             int(sample.interval_ns)?,
             int(rx_bytes)?,
             int(tx_bytes)?,

@@ -13,6 +13,7 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 use testbed::http::HTTP;
 use testbed::{Pair, Running, Site};
+use wire::WallNs;
 
 use super::offline::{self, REPORT_NS, SESSION};
 use super::space::in_own_namespace;
@@ -99,14 +100,14 @@ impl Delays {
         let delays = Self::default();
         let seen = delays.0.clone();
         std::thread::spawn(move || {
-            let mut newest_ns = 0;
+            let mut newest_ns = WallNs(0);
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
                 let event =
                     line.strip_prefix("data: ").and_then(|it| serde_json::from_str(it).ok());
                 let Some(end_ns) = event.as_ref().and_then(sample_end) else { continue };
                 if end_ns > newest_ns {
                     newest_ns = end_ns;
-                    let delay = Duration::from_nanos(wall_ns().saturating_sub(end_ns));
+                    let delay = Duration::from_nanos(wall_ns().saturating_since(end_ns));
                     seen.lock().expect("nobody panics with it").push(delay);
                 }
             }
@@ -133,12 +134,12 @@ impl std::fmt::Display for Delays {
 }
 
 /// End of the newest sample of the live NIC in an event, nanoseconds since 1970 (UTC).
-fn sample_end(event: &Value) -> Option<u64> {
+fn sample_end(event: &Value) -> Option<WallNs> {
     match event {
         Value::Object(fields) if event["nic"] == "here" && event["sample"].is_object() => {
             let sample = &fields["sample"];
             let start: jiff::Timestamp = sample["time"].as_str()?.parse().ok()?;
-            let start_ns = u64::try_from(start.as_nanosecond()).ok()?;
+            let start_ns = WallNs(u64::try_from(start.as_nanosecond()).ok()?);
             Some(start_ns + sample["interval_ns"].as_u64()?)
         }
         Value::Object(fields) => fields.values().filter_map(sample_end).max(),

@@ -7,6 +7,7 @@ use agent::ship::spool::{Now, Spool, SpoolLimits};
 use anyhow::Result;
 use wire::frame::{Counts, Mix, Sample};
 use wire::id::{NicName, SessionId};
+use wire::{BootNs, Seq, WallNs};
 
 /// Length of a sample, nanoseconds.
 const SAMPLE_NS: u64 = 500_000_000;
@@ -47,10 +48,10 @@ pub fn fill(path: &Path, limits: SpoolLimits, hours: u64) -> Result<Left> {
     let count = hours * 3_600_000_000_000 / SAMPLE_NS;
     let now_ns = agent::clocks::wall_ns();
     let begin_ns = now_ns / SAMPLE_NS * SAMPLE_NS - count * SAMPLE_NS;
-    let begin = Now { wall_ns: begin_ns, boot_ns: begin_ns, ..Now::default() };
+    let begin = Now { wall_ns: WallNs(begin_ns), boot_ns: BootNs(begin_ns), ..Now::default() };
     let (mut spool, _) = Spool::open(path, limits, begin)?;
     spool.begin(SESSION, begin)?;
-    let mut framer = Framer::new(SESSION, 0, REPORT_NS);
+    let mut framer = Framer::new(SESSION, Seq(0), REPORT_NS);
     let mut left = Left { reports: 0, samples: 0, bytes: 0, largest: 0 };
     let mut frames = Vec::new();
     for n in 0..count {
@@ -63,8 +64,8 @@ pub fn fill(path: &Path, limits: SpoolLimits, hours: u64) -> Result<Left> {
         }
         if n % MAINTENANCE == MAINTENANCE - 1 || n + 1 == count {
             left.reports += frames.len() as u64;
-            spool.append(&frames, start_ns)?;
-            spool.maintain(SESSION, start_ns)?;
+            spool.append(&frames, BootNs(start_ns))?;
+            spool.maintain(SESSION, BootNs(start_ns))?;
             frames.clear();
             left.largest = left.largest.max(size(path));
         }
@@ -87,11 +88,17 @@ fn interval(n: u64, start_ns: u64, total: &mut u64) -> (Vec<Sample>, Vec<Mix>) {
         total_bytes: *total,
         total_packets,
     };
-    let sample =
-        |nic| Sample { nic, start_ns, interval_ns: SAMPLE_NS, rx, tx: rx, ..Sample::default() };
+    let sample = |nic| Sample {
+        nic,
+        start_ns: WallNs(start_ns),
+        interval_ns: SAMPLE_NS,
+        rx,
+        tx: rx,
+        ..Sample::default()
+    };
     let mix = |nic| Mix {
         nic,
-        start_ns: start_ns - (MIX - 1) * SAMPLE_NS,
+        start_ns: WallNs(start_ns - (MIX - 1) * SAMPLE_NS),
         interval_ns: MIX * SAMPLE_NS,
         ..Mix::default()
     };

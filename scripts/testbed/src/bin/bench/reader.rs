@@ -13,6 +13,7 @@ use agent::capture::ring::Packets;
 use agent::capture::slot_counter::SlotCounter;
 use clap::Args;
 use crossbeam_channel::{Receiver, Sender};
+use wire::{BootNs, WallNs};
 
 use self::block::{Blocks, WALL_NS, mixed, uniform};
 use super::process::pin;
@@ -134,16 +135,16 @@ fn sum_lengths(blocks: &Blocks) {
 /// The agent's reader. The same blocks return, as if time stood still.
 fn all_accounting(blocks: usize, block_ns: u64) -> impl FnMut(&Blocks) + use<> {
     let at = |boot_ns: u64| WallReading {
-        before_ns: boot_ns,
-        wall_ns: boot_ns - BOOT_NS + WALL_NS,
-        after_ns: boot_ns,
+        before_ns: BootNs(boot_ns),
+        wall_ns: WallNs(boot_ns - BOOT_NS + WALL_NS),
+        after_ns: BootNs(boot_ns),
     };
     // Nothing takes from this half, so nothing is sealed.
     let (writer, _taker) = bank(0);
-    let schedule = Schedule::new(500_000_000, BOOT_NS, Offset::new(at(BOOT_NS)));
+    let schedule = Schedule::new(500_000_000, BootNs(BOOT_NS), Offset::new(at(BOOT_NS)));
     let schedule = Arc::new(SharedSchedule::new(schedule));
     let hold = Duration::from_millis(20);
-    let mut counting = SlotCounter::new(writer, schedule, 0, at(BOOT_NS), hold, BOOT_NS);
+    let mut counting = SlotCounter::new(writer, schedule, 0, at(BOOT_NS), hold, BootNs(BOOT_NS));
     let end = at(BOOT_NS + blocks as u64 * block_ns);
     move |blocks| {
         let mut left = blocks.after_status().peekable();

@@ -8,6 +8,7 @@ use clap::Args;
 use collector::live::Live;
 use collector::metrics::Metrics;
 use collector::time::now_ns;
+use wire::Seq;
 use wire::frame::Frame;
 use wire::id::{ClientId, SessionId};
 use wire::message::Host;
@@ -37,7 +38,7 @@ const INTERVAL_NS: u64 = 500_000_000;
 struct Client {
     id: ClientId,
     session: SessionId,
-    seq: u64,
+    seq: Seq,
     nics: Vec<Nic>,
 }
 
@@ -69,7 +70,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         live.on_connected(&id, "", &Host::default(), now_ns());
         let session = u64::from(number) + 1;
         let nics = (0..options.nics).map(|nic| Nic::new(nic, session)).collect();
-        let mut client = Client { id, session: SessionId::new(session), seq: 0, nics };
+        let mut client = Client { id, session: SessionId::new(session), seq: Seq(0), nics };
         let frame = client.frame();
         live.observe(&client.id, &frame, now_ns());
         clients.push(client);

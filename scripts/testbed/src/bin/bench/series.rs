@@ -16,6 +16,7 @@ use tokio_postgres::NoTls;
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Hello, Session};
+use wire::{Seq, WallNs};
 
 use crate::table::{Table, median, met};
 
@@ -129,8 +130,8 @@ async fn series(store: &dyn Database) -> anyhow::Result<f64> {
     let range = SeriesRange {
         client: "web".into(),
         nic: "eth0".into(),
-        from_ns: START,
-        to_ns: START + SAMPLES * INTERVAL,
+        from_ns: WallNs(START),
+        to_ns: WallNs(START + SAMPLES * INTERVAL),
         limit: POINTS,
         resolution: Some(Resolution::Raw),
     };
@@ -146,10 +147,10 @@ async fn series(store: &dyn Database) -> anyhow::Result<f64> {
 async fn fill(store: &dyn Database) -> anyhow::Result<()> {
     let client = ClientId::new("web")?;
     let hello = Hello {
-        sessions: vec![Session { session: SessionId::new(1), started_ns: START }],
+        sessions: vec![Session { session: SessionId::new(1), started_ns: WallNs(START) }],
         ..Hello::default()
     };
-    let opened = store.open_sessions(&client, &hello, START).await?;
+    let opened = store.open_sessions(&client, &hello, WallNs(START)).await?;
     let epoch = opened.first().context("no session")?.epoch;
     let mut totals = [0; 2];
     let mut frames = (1..=SAMPLES / FRAME).map(|seq| {
@@ -163,8 +164,8 @@ async fn fill(store: &dyn Database) -> anyhow::Result<()> {
         let samples = samples.collect();
         Frame {
             session: SessionId::new(1),
-            first_seq: seq,
-            last_seq: seq,
+            first_seq: Seq(seq),
+            last_seq: Seq(seq),
             gap: 0,
             samples,
             mixes: vec![],
@@ -190,7 +191,7 @@ fn sample(n: u64) -> Sample {
     };
     Sample {
         nic: NicName::new("eth0").unwrap_or_default(),
-        start_ns: START + n * INTERVAL,
+        start_ns: WallNs(START + n * INTERVAL),
         interval_ns: INTERVAL,
         rx,
         ..Sample::default()

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use agent::ship::spool::{Now, Spool, SpoolLimits};
 use anyhow::{Result, bail, ensure};
+use wire::Seq;
 use wire::codec::{self, Received};
 use wire::message::SeqRange;
 
@@ -35,9 +36,9 @@ pub fn run(options: &Options) -> Result<()> {
     let left = offline::fill(&path, limits.clone(), options.hours)?;
     println!("{} h: {} samples in {} reports", options.hours, left.samples, left.reports);
     let (mut spool, _) = Spool::open(&path, limits, Now::default())?;
-    let all = SeqRange { first: 1, last: left.reports };
+    let all = SeqRange { first: Seq(1), last: Seq(left.reports) };
     let records = spool.read(SESSION, all, usize::MAX)?;
-    let (mut next, mut bytes, mut gaps) = (1, [0; 2], 0);
+    let (mut next, mut bytes, mut gaps) = (Seq::FIRST, [0; 2], 0);
     let mut by_length = [0_u64; 3];
     for record in &records {
         let Received::Frame(frame) = codec::decode(&record.frame)? else {
@@ -58,7 +59,7 @@ pub fn run(options: &Options) -> Result<()> {
         }
     }
     let expected = left.bytes * NICS.len() as u64;
-    ensure!(next == left.reports + 1, "numbers end at {next}");
+    ensure!(next == Seq(left.reports + 1), "numbers end at {next}");
     ensure!(bytes == [expected; 2], "{bytes:?} bytes are left of {expected}");
     let [exact, tens, minutes] = by_length;
     println!(

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use wire::frame::{Counts, Frame, Mix, MixCounts, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Hello, Host, Session};
+use wire::{Seq, WallNs};
 
 /// Agents with two NICs each, alternating between the two collectors.
 pub const AGENTS: u64 = 40;
@@ -51,10 +52,10 @@ pub struct Delivered {
 struct Agent {
     number: u64,
     epoch: Epoch,
-    seq: u64,
+    seq: Seq,
     /// Frames kept until they are committed.
     under_way: VecDeque<Frame>,
-    start_ns: u64,
+    start_ns: WallNs,
     /// By NIC: bytes and packets, received and transmitted.
     totals: [[u64; 4]; NICS.len()],
     delivered: Delivered,
@@ -98,7 +99,7 @@ impl Feed {
         let agent = |number| Agent {
             number,
             epoch: Epoch(0),
-            seq: 0,
+            seq: Seq(0),
             under_way: VecDeque::new(),
             start_ns,
             totals: Default::default(),
@@ -262,14 +263,14 @@ impl Agent {
             let Some(room) = writer.reserve(&frame, &share).await else { return Ok(false) };
             writer.submit(self.epoch, frame, room);
         }
-        let committed = |progress: &Progress, by: u64| {
-            mark.committed.store(progress.committed, Ordering::SeqCst);
+        let committed = |progress: &Progress, by: Seq| {
+            mark.committed.store(progress.committed.get(), Ordering::SeqCst);
             progress.committed >= by
         };
         while !stop.load(Ordering::SeqCst) {
             let frame = self.frame();
             self.under_way.push_back(frame.clone());
-            mark.seq.store(self.seq, Ordering::SeqCst);
+            mark.seq.store(self.seq.get(), Ordering::SeqCst);
             let Some(room) = writer.reserve(&frame, &share).await else { return Ok(false) };
             writer.submit(self.epoch, frame, room);
             let by = self.seq.saturating_sub(WINDOW);
@@ -295,7 +296,8 @@ impl Agent {
     fn frame(&mut self) -> Frame {
         let (mut samples, mut mixes) = (Vec::new(), Vec::new());
         self.seq += 1;
-        for interval in (self.seq - 1) * SAMPLES..self.seq * SAMPLES {
+        let nth = self.seq.get();
+        for interval in (nth - 1) * SAMPLES..nth * SAMPLES {
             let start_ns = self.start_ns + interval * INTERVAL_NS;
             for (nic, totals) in NICS.iter().zip(&mut self.totals) {
                 let nic = NicName::new(nic).unwrap_or_default();

@@ -6,6 +6,7 @@ use collector::store::{Batch, Epoch, SessionBatch, Store};
 use wire::frame::{Counts, Frame, KernelCounts, Mix, MixCounts, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Hello, Host, Session};
+use wire::{Seq, WallNs};
 
 /// The sample interval, nanoseconds.
 const INTERVAL_NS: u64 = 500_000_000;
@@ -48,10 +49,10 @@ impl Agents {
         let start_ns = collector::time::now_ns() / day_ns * day_ns;
         let agents = Self { clients, run, start_ns, mixes };
         for n in 0..clients {
-            let session = Session { session: agents.session(n), started_ns: start_ns };
+            let session = Session { session: agents.session(n), started_ns: WallNs(start_ns) };
             let sessions = vec![session];
             let hello = Hello { sessions, alias: String::new(), host: Host::default() };
-            store.open_sessions(&client(n)?, &hello, start_ns).await?;
+            store.open_sessions(&client(n)?, &hello, WallNs(start_ns)).await?;
         }
         Ok(agents)
     }
@@ -77,7 +78,7 @@ impl Agents {
             let session = |n| {
                 let frames = (first..until).map(|interval| self.frame(n, interval)).collect();
                 let session = self.session(n);
-                Ok(SessionBatch::new(client(n)?, session, Epoch(1), first, frames))
+                Ok(SessionBatch::new(client(n)?, session, Epoch(1), Seq(first), frames))
             };
             let sessions = (0..self.clients).map(session).collect::<anyhow::Result<_>>()?;
             Ok(Arc::new(Batch::new(sessions)))
@@ -100,7 +101,7 @@ impl Agents {
         let nic = |name: &str| NicName::new(name).unwrap_or_default();
         let sample = |(n, name): (u64, &str)| Sample {
             nic: nic(name),
-            start_ns,
+            start_ns: WallNs(start_ns),
             interval_ns: INTERVAL_NS,
             rx: counts(n),
             tx: counts(n + 1),
@@ -110,13 +111,13 @@ impl Agents {
         let mix = |(n, name): (u64, &str)| {
             let rx = MixCounts { tcp_bytes: noise * n, ..MixCounts::default() };
             let interval_ns = MIX_SAMPLES * INTERVAL_NS;
-            Mix { nic: nic(name), start_ns, interval_ns, rx, ..Mix::default() }
+            Mix { nic: nic(name), start_ns: WallNs(start_ns), interval_ns, rx, ..Mix::default() }
         };
         let mixes = self.mixes && interval.is_multiple_of(MIX_SAMPLES);
         Frame {
             session: self.session(client),
-            first_seq: interval + 1,
-            last_seq: interval + 1,
+            first_seq: Seq(interval + 1),
+            last_seq: Seq(interval + 1),
             gap: 0,
             samples: (1..).zip(NICS).map(sample).collect(),
             mixes: (1..).zip(NICS).filter(|_| mixes).map(mix).collect(),

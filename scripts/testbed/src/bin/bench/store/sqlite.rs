@@ -74,7 +74,7 @@ fn row(client: u64, nic: u64, sample: &Sample) -> [i64; 16] {
     [
         client,
         2 * client + nic,
-        sample.start_ns,
+        sample.start_ns.get(),
         sample.interval_ns,
         rx.bytes,
         tx.bytes,

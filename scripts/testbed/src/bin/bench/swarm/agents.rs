@@ -17,6 +17,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use wire::id::SessionId;
 use wire::message::{HostKey, Inventory, Nic};
+use wire::{Seq, WallNs};
 
 use super::pki::Pki;
 use super::spool::{Account, AgentSpool, Spools};
@@ -104,7 +105,12 @@ impl Swarm {
             spools.insert(session, AgentSpool::new(session, size.nics, size.report, events));
             let about =
                 About { alias: String::new(), host: agent::ship::shipper::host(size.interval) };
-            let spooled = SpooledSession { session, started_ns: 0, last_seq: 0, committed_seq: 0 };
+            let spooled = SpooledSession {
+                session,
+                started_ns: WallNs(0),
+                last_seq: Seq(0),
+                committed_seq: Seq(0),
+            };
             let inventory = watch::channel(inventory(size.nics)).1;
             let delivery = Delivery::new(about, vec![spooled], requests.clone(), made, inventory);
             let config = pki.agent(&client(number))?.client_config();

@@ -7,6 +7,7 @@ use quinn::{ClientConfig, Endpoint, ServerConfig};
 use rustls::RootCertStore;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use serde_json::json;
+use wire::WallNs;
 use wire::frame::{Counts, Sample};
 
 use super::agents::carried;
@@ -54,7 +55,9 @@ async fn measure(nics: u32, intervals: u32) -> anyhow::Result<f64> {
         let mut parts = Vec::new();
         for interval in 0..intervals {
             let start = start + u64::from(interval) * 500_000_000;
-            parts.extend(nics.iter_mut().map(|nic| as_json(&nic.sample(start, 500_000_000))));
+            parts.extend(
+                nics.iter_mut().map(|nic| as_json(&nic.sample(WallNs(start), 500_000_000))),
+            );
         }
         samples += parts.len();
         let body = json!({"client": "host-1", "seq": report, "samples": parts});

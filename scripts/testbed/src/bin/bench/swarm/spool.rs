@@ -13,6 +13,8 @@ use agent::ship::recorder::{RecorderEvent, RecorderRequest};
 use agent::ship::spool::Record;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tokio::sync::mpsc;
+use wire::Seq;
+use wire::WallNs;
 use wire::codec::frame_bytes;
 use wire::frame::{Frame, Sample};
 use wire::id::SessionId;
@@ -35,9 +37,9 @@ pub struct AgentSpool {
     events: mpsc::Sender<RecorderEvent>,
     /// Uncommitted records, with the time each was made.
     records: VecDeque<(Kept, Instant)>,
-    last_seq: u64,
+    last_seq: Seq,
     /// Start of its first interval, nanoseconds since 1970.
-    started_ns: Option<u64>,
+    started_ns: Option<WallNs>,
 }
 
 /// A record and the number of its samples: 0 if it holds only a mix.
@@ -58,9 +60,9 @@ impl AgentSpool {
     ) -> Self {
         let nics = (0..nics).map(|number| Nic::new(number, session.get())).collect();
         let report_ns = u64::try_from(report.as_nanos()).unwrap_or(u64::MAX);
-        let framer = Framer::new(session, 0, report_ns);
+        let framer = Framer::new(session, Seq(0), report_ns);
         let records = VecDeque::new();
-        Self { session, framer, nics, events, records, last_seq: 0, started_ns: None }
+        Self { session, framer, nics, events, records, last_seq: Seq(0), started_ns: None }
     }
 }
 
@@ -169,7 +171,7 @@ impl Work {
     }
 
     /// Makes one interval of one agent. Its first interval ends at `due_ns`, nanoseconds since 1970.
-    fn make(&mut self, session: SessionId, interval: u64, due_ns: u64) {
+    fn make(&mut self, session: SessionId, interval: u64, due_ns: WallNs) {
         let Some(agent) = self.agents.get_mut(&session) else { return };
         let length_ns = u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX);
         // Intervals are contiguous, as an agent's are.

@@ -1,5 +1,6 @@
 //! The traffic of simulated NICs: figures of a busy host, and their sums.
 
+use wire::WallNs;
 use wire::frame::{Counts, KernelCounts, Mix, MixCounts, Sample};
 use wire::id::NicName;
 
@@ -24,7 +25,7 @@ impl Nic {
     }
 
     /// The next sample.
-    pub fn sample(&mut self, start_ns: u64, interval_ns: u64) -> Sample {
+    pub fn sample(&mut self, start_ns: WallNs, interval_ns: u64) -> Sample {
         let (rx, tx) = (self.direction(), self.direction());
         for (sum, counts) in [(&mut self.rx, rx), (&mut self.tx, tx)] {
             sum.merge(&counts);
@@ -55,7 +56,7 @@ impl Nic {
 
     /// A mix that matches the bytes of a typical sample.
     #[must_use]
-    pub fn mix(&self, start_ns: u64, interval_ns: u64) -> Mix {
+    pub fn mix(&self, start_ns: WallNs, interval_ns: u64) -> Mix {
         let counts = |counts: &Counts| MixCounts {
             ipv4_bytes: counts.bytes,
             tcp_bytes: counts.bytes,
