@@ -57,6 +57,31 @@ const CRATES: [&str; 6] =
 /// Where the programs read their clocks. (Certificates use TLS's time type, `UnixTime`.)
 const CLOCKS_IN: [&str; 2] = ["agent/src/clocks.rs", "collector/src/time.rs"];
 
+/// Names of times and sequence numbers, never of lengths.
+const POINTS: [&str; 21] = [
+    "after_ns",
+    "arrived_ns",
+    "asked_ns",
+    "at_ns",
+    "before_ns",
+    "begin_ns",
+    "boot_ns",
+    "committed_seq",
+    "due_ns",
+    "end_ns",
+    "first_seq",
+    "from_ns",
+    "heard_ns",
+    "last_seen_ns",
+    "last_seq",
+    "now_ns",
+    "seq",
+    "since_ns",
+    "start_ns",
+    "started_ns",
+    "wall_ns",
+];
+
 /// The programs' crates.
 const PROGRAMS: [&str; 4] = ["agent/src/", "collector/src/", "deploy/settings/src/", "wire/src/"];
 
@@ -309,6 +334,29 @@ fn clocks_are_read_in_one_place_of_each_program() {
                 reads.iter().any(|read| line.contains(read))
             })
     });
+}
+
+#[test]
+fn times_and_sequence_numbers_have_types_of_their_own() {
+    let mut bare = Vec::new();
+    for source in sources().iter().filter(|source| source.in_src()) {
+        let is_test = source.path.ends_with("tests.rs");
+        if is_test || !PROGRAMS.iter().any(|path| source.path.starts_with(path)) {
+            continue;
+        }
+        let (tokens, _) = code::without_tests(&source.text);
+        let words: Vec<&str> = tokens.iter().map(|token| token.text.as_str()).collect();
+        for (at, name) in words.iter().enumerate().filter(|(_, name)| POINTS.contains(name)) {
+            let declared = words[at + 1..].iter().take_while(|word| **word != ",");
+            let declared: Vec<&str> = declared.take(6).copied().collect();
+            let kind = declared.split_first().filter(|(colon, _)| **colon == ":");
+            let kind = kind.map(|(_, kind)| kind.strip_prefix(&["Option", "<"]).unwrap_or(kind));
+            if kind.is_some_and(|kind| ["u64", "i64"].iter().any(|it| kind.first() == Some(it))) {
+                bare.push(format!("{}:{} {name}", source.path, tokens[at].line));
+            }
+        }
+    }
+    assert!(bare.is_empty(), "say WallNs, BootNs or Seq: {bare:#?}");
 }
 
 #[test]

@@ -88,7 +88,8 @@ impl OldSession {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let last_seq = Seq::of_column(row.get::<_, i64>(2)?.max(0));
         // The column is damaged; any valid value will do.
-        let number = |at| row.get(at).map(|seq: i64| Seq::of_column(seq.max(0)).min(last_seq));
+        let number =
+            |at| row.get(at).map(|number: i64| Seq::of_column(number.max(0)).min(last_seq));
         Ok(Self {
             session: SessionId::of_column(row.get::<_, i64>(0)?),
             started_ns: WallNs::of_column(row.get(1)?),

@@ -46,8 +46,8 @@ impl Spool {
         self.wrap(self.coarsen_while(None, too_large))
     }
 
-    fn forget(&self, running: SessionId, now_ns: u64) -> rusqlite::Result<()> {
-        let before = now_ns.saturating_sub(nanos(self.limits.keep_committed));
+    fn forget(&self, running: SessionId, spool_ns: u64) -> rusqlite::Result<()> {
+        let before = spool_ns.saturating_sub(nanos(self.limits.keep_committed));
         let before = before.min(i64::MAX as u64).cast_signed();
         let transaction = self.db.unchecked_transaction()?;
         transaction

@@ -102,8 +102,8 @@ impl Partition {
     }
 
     /// Its start and end.
-    fn bounds(self) -> (WallNs, WallNs) {
-        (self.starts_ns(), self.starts_ns() + self.table.length_ns())
+    fn bounds(self) -> [WallNs; 2] {
+        [self.starts_ns(), self.starts_ns() + self.table.length_ns()]
     }
 }
 
@@ -166,7 +166,8 @@ pub(super) async fn make(client: &Client, partition: Partition) -> Result<(), Fa
     if exists(client, &name).await? {
         return Ok(());
     }
-    let (from, to) = partition.bounds();
+    // ISO 8601 in UTC is parsed equally with all settings.
+    let [from, to] = partition.bounds().map(Time);
     // Rows can wait in the default partition, but commits can't wait.
     client.batch_execute(&format!("{BEGIN}; SET LOCAL lock_timeout = '2s'")).await?;
     // Several collectors may make it at the same time.
@@ -181,9 +182,7 @@ pub(super) async fn make(client: &Client, partition: Partition) -> Result<(), Fa
                  CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS) WITH (fillfactor = {fill})"
             ))
             .await?;
-        let early = format!(
-            "{table}_default WHERE time >= to_timestamp({from}) AND time < to_timestamp({to})"
-        );
+        let early = format!("{table}_default WHERE time >= '{from}' AND time < '{to}'");
         let any = format!("SELECT EXISTS (SELECT 1 FROM {early})");
         // Check first: there are hardly ever any.
         if client.query_typed_one(&any, &[]).await?.try_get(0)? {
@@ -194,8 +193,6 @@ pub(super) async fn make(client: &Client, partition: Partition) -> Result<(), Fa
                 ))
                 .await?;
         }
-        // ISO 8601 in UTC is parsed equally with all settings.
-        let [from, to] = [from, to].map(Time);
         client
             .batch_execute(&format!(
                 "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{from}') TO ('{to}')"
@@ -247,7 +244,7 @@ mod tests {
         let partition = Partition::of(Table::Stats, WallNs(20_000 * DAY_NS + 5));
         assert!(partition.ends_by(WallNs(20_001 * DAY_NS)));
         assert!(!partition.ends_by(WallNs(20_001 * DAY_NS - 1)));
-        assert_eq!(partition.bounds(), (WallNs(20_000 * DAY_NS), WallNs(20_001 * DAY_NS)));
+        assert_eq!(partition.bounds(), [WallNs(20_000 * DAY_NS), WallNs(20_001 * DAY_NS)]);
     }
 
     #[test]
