@@ -163,3 +163,37 @@ fn an_agent_that_offers_a_session_of_another_client_is_refused_and_both_ends_say
     let report = done(site.collector(&["fsck"]).output().unwrap());
     assert!(report.contains("host-1 here: ") && !report.contains("host-2 here: "), "{report}");
 }
+
+#[test]
+fn the_quickstart_succeeds_only_if_its_own_run_stored_traffic() {
+    if !in_namespace() {
+        return;
+    }
+    let (pair, folder) = (Pair::new(), tempfile::tempdir().unwrap());
+    for name in ["agent", "collector"] {
+        let installed = folder.path().join(format!("netmon-{name}"));
+        std::os::unix::fs::symlink(testbed::program(name), installed).unwrap();
+    }
+    let log = folder.path().join("log");
+    let begin = || {
+        let path = std::env::var("PATH").unwrap();
+        let mut script =
+            Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/quickstart"));
+        script.args(["--for", "4s"]).stdout(std::fs::File::create(&log).unwrap());
+        script.env("PATH", format!("{}:{path}", folder.path().display()));
+        // Nothing is built there.
+        script.env("CARGO_TARGET_DIR", folder.path());
+        script.spawn().unwrap()
+    };
+    let said = || std::fs::read_to_string(&log).unwrap();
+    let mut run = begin();
+    wait_until("live rates", || said().contains("mean size"));
+    pair.bulk(20_000_000);
+    assert!(run.wait().unwrap().success(), "{}", said());
+    let lines: Vec<String> = said().lines().map(str::to_owned).collect();
+    let nics: Vec<&String> = lines.iter().filter(|line| line.starts_with("here ")).collect();
+    assert!(nics.iter().any(|line| line.contains("Mbit/s") && line.contains(" B ")), "{nics:?}");
+    assert!(!said().contains("start measuring"), "{}", said());
+    let mut silent = begin();
+    assert_eq!(silent.wait().unwrap().code(), Some(1), "{}", said());
+}
