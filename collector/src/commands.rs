@@ -27,7 +27,8 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
             settings::start_log(&config.log);
             loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
             let access = config.http.access().map_err(|problem| loaded.refuse(problem))?;
-            run::run(config, &location, tls, access, || config::load(&cli.options))?;
+            let otlp = config.export.otlp.target().map_err(|problem| loaded.refuse(problem))?;
+            run::run(config, &location, tls, access, otlp, || config::load(&cli.options))?;
         }
         Command::Top(args) => {
             let source = args.source(&config.http).map_err(|problem| loaded.refuse(problem))?;
@@ -86,6 +87,7 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
         Command::CheckConfig(args) => {
             location()?;
             config.http.access().map_err(|problem| loaded.refuse(problem))?;
+            config.export.otlp.target().map_err(|problem| loaded.refuse(problem))?;
             if !args.quiet {
                 settings::print_config(PROGRAM.name, &loaded, [], out)?;
             }

@@ -1,6 +1,7 @@
 //! Connections to HTTP servers, with TLS where the URL says so.
 
 use std::error::Error;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -100,6 +101,13 @@ impl HttpServer {
     #[must_use]
     pub const fn is_encrypted(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// True if it runs on this host.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        let address = self.host.parse::<IpAddr>();
+        address.map_or_else(|_| self.host == "localhost", |it| it.to_canonical().is_loopback())
     }
 
     /// Opens a connection. It works while its [`Driver`] is polled.

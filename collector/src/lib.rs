@@ -18,6 +18,7 @@ pub mod ingest;
 pub mod listen;
 pub mod live;
 pub mod metrics;
+pub mod otlp;
 pub mod run;
 pub mod store;
 pub mod store_location;

@@ -2,6 +2,7 @@
 
 mod database;
 mod database_url;
+mod export;
 mod http;
 mod http_limits;
 mod limits;
@@ -15,6 +16,7 @@ use settings::{
 };
 
 pub use self::database::DatabaseSection;
+pub use self::export::ExportSection;
 pub use self::http::{CertificatePaths, Http, read_token};
 pub use self::http_limits::HttpLimits;
 pub use self::limits::LimitsSection;
@@ -62,6 +64,8 @@ pub struct Config {
     pub writer: WriterSection,
     /// Limits of one client, one address and all clients together.
     pub limits: LimitsSection,
+    /// Where metrics go beside Prometheus.
+    pub export: ExportSection,
     /// Certificates of your own, instead of the built-in CA.
     pub tls: Tls,
     /// Directory of the built-in CA and of SQLite.
@@ -130,6 +134,7 @@ impl Default for Config {
             accounts: Accounts::default(),
             writer: WriterSection::default(),
             limits: LimitsSection::default(),
+            export: ExportSection::default(),
             tls: Tls::default(),
             data_dir: "/var/lib/network-monitor/collector".into(),
             log: Log::default(),
@@ -169,6 +174,7 @@ pub fn load(options: &Options) -> Result<Loaded<Config>, ConfigError> {
     let loaded = settings::load(&PROGRAM, options.config.as_deref(), &[], &options.given());
     let mut loaded: Loaded<Config> = loaded?;
     loaded.warnings.extend(loaded.config.http.unbelieved());
+    loaded.warnings.extend(loaded.config.export.otlp.exposed());
     Ok(loaded)
 }
 
@@ -225,6 +231,7 @@ impl Settings for Config {
         self.check_kept()?;
         self.writer.check()?;
         self.limits.check()?;
+        self.export.otlp.check()?;
         self.tls.files().map(drop)
     }
 

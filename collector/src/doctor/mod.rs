@@ -3,6 +3,7 @@
 mod certificate;
 mod clients;
 mod data_dir;
+mod otlp;
 mod ports;
 mod store;
 
@@ -44,5 +45,6 @@ pub fn doctor(
     print(certificate::examine(&identity, tls))?;
     print(certificate::of_pages(&config.http.tls))?;
     print(clients::examine(&identity, &known))?;
+    print(runtime.block_on(otlp::examine(&config.export.otlp)))?;
     Ok(worst)
 }

@@ -128,6 +128,7 @@ async fn admit(ingest: &Ingest, connection: &Connection, introduced: Introduced)
     let (hello, address) = (&introduction.hello, canonical(connection.remote_address()));
     tracing::info!(%client, %address, version = hello.host.agent_version, "connected");
     ingest.live.on_connected(&client, &hello.alias, &hello.host, now_ns());
+    ingest.live.on_sessions(&client, &hello.sessions);
     ingest.live.on_located(&client, is_same_host(connection));
     let end = attend(ingest, standing, (connection, &mut place), introduction, account).await;
     ingest.live.on_disconnected(&client, now_ns());

@@ -3,8 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use wire::WallNs;
 use wire::frame::{Counts, Sample};
 use wire::id::SessionId;
+
+use crate::time::Time;
 
 /// Number of sessions kept apart. Beyond that, the one silent longest is added to the sum.
 const SESSIONS_MAX: usize = 64;
@@ -32,6 +35,13 @@ impl Totals {
     #[must_use]
     pub const fn of(sample: &Sample) -> Self {
         Self { rx: Total::of(&sample.rx), tx: Total::of(&sample.tx) }
+    }
+
+    /// What a sample itself counted.
+    #[must_use]
+    pub fn counted_in(sample: &Sample) -> Self {
+        let counts = |counts: &Counts| Total { bytes: counts.bytes, packets: counts.packets };
+        Self { rx: counts(&sample.rx), tx: counts(&sample.tx) }
     }
 
     fn each(&mut self, other: Self, change: fn(u64, u64) -> u64) {
@@ -81,6 +91,9 @@ pub struct Counter {
     carried: Totals,
     /// The highest totals of each session, the most recently updated at the end.
     sessions: Vec<(SessionId, Totals)>,
+    /// When it began at zero, by the collector's clock; 0: unknown.
+    #[serde(default)]
+    since_ns: WallNs,
 }
 
 impl Counter {
@@ -94,6 +107,23 @@ impl Counter {
             self.carried.each(oldest, u64::saturating_add);
         }
         self.sessions.push((session, highest));
+    }
+
+    /// True until it has counted.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// Sets when it began at zero, by the collector's clock.
+    pub const fn begin(&mut self, since_ns: WallNs) {
+        self.since_ns = since_ns;
+    }
+
+    /// When it began at zero, by the collector's clock, if that is known.
+    #[must_use]
+    pub fn since(&self) -> Option<Time> {
+        Some(Time(self.since_ns)).filter(|since| since.0 > WallNs(0))
     }
 
     /// The totals over all sessions.

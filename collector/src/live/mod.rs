@@ -4,6 +4,7 @@ mod counter;
 mod presence;
 mod saved;
 mod seen;
+mod start;
 mod table;
 mod view;
 mod watch;
@@ -18,7 +19,7 @@ use utoipa::ToSchema;
 use wire::WallNs;
 use wire::frame::Frame;
 use wire::id::ClientId;
-use wire::message::{Host, Inventory};
+use wire::message::{Host, Inventory, Session};
 use wire::tag::TagSet;
 
 pub use self::counter::{Total, Totals};
@@ -89,6 +90,11 @@ impl Live {
     /// A connection of a client was accepted.
     pub fn on_connected(&self, client: &ClientId, alias: &str, host: &Host, now_ns: WallNs) {
         self.shard(client).table.on_connected(client, alias, host, now_ns);
+    }
+
+    /// A client told its sessions and when they started, by its clock. Call it before their frames.
+    pub fn on_sessions(&self, client: &ClientId, sessions: &[Session]) {
+        self.shard(client).table.on_sessions(client, sessions);
     }
 
     /// A connection of a client has ended. Call it once for each [`Live::on_connected`].

@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use wire::frame::{Frame, Sample, flags};
 use wire::id::{ClientId, NicName, SessionId};
-use wire::message::{Host, Inventory, Nic};
+use wire::message::{Host, Inventory, Nic, Session};
 use wire::{Seq, WallNs};
 
 use super::counter::{Counter, Losses, Totals};
 use super::presence::Presence;
 use super::saved::{SavedClient, SavedFacts, SavedNic, SavedSample, SavedTags};
 use super::seen::Seen;
+use super::start::counted_since;
 use super::view::{
     ClientView, NicView, SampleView, SecondHostView, SumView, SummaryView, link_speed,
 };
@@ -52,6 +53,8 @@ struct Client {
     host: Host,
     presence: Presence,
     clock_offset_ns: Option<i64>,
+    /// Of its newest connection.
+    sessions: Vec<Session>,
     second_host: Option<Box<SecondHostView>>,
     tags: ClientTags,
     /// On the collector's own host, by the address of its newest connection.
@@ -95,6 +98,11 @@ impl ClientTable {
         client.presence.on_connected(now_ns);
     }
 
+    /// A client told its sessions.
+    pub fn on_sessions(&mut self, client: &ClientId, sessions: &[Session]) {
+        self.touch(client).sessions = sessions.to_vec();
+    }
+
     pub fn on_disconnected(&mut self, client: &ClientId, now_ns: WallNs) {
         self.touch(client).presence.on_disconnected(now_ns);
     }
@@ -106,7 +114,7 @@ impl ClientTable {
             nic.facts.up = false;
         }
         for facts in &inventory.nics {
-            if let Some(nic) = client.nic(facts.name) {
+            if let Some(nic) = nic_of(&mut client.nics, facts.name) {
                 nic.facts.clone_from(facts);
                 nic.listed = true;
                 nic.gone = false;
@@ -149,7 +157,12 @@ impl ClientTable {
                 // Backlog of a NIC that no longer exists.
                 continue;
             }
-            let Some(nic) = client.nic(sample.nic) else { continue };
+            let Some(nic) = nic_of(&mut client.nics, sample.nic) else { continue };
+            if nic.counter.is_new() {
+                let started = client.sessions.iter().find(|it| it.session == frame.session);
+                let offset_ns = client.clock_offset_ns;
+                nic.counter.begin(counted_since(sample, started, offset_ns, now_ns));
+            }
             let shown = nic.listed || !past;
             nic.counter.observe(frame.session, Totals::of(sample));
             if fresh {
@@ -292,14 +305,6 @@ impl Client {
         self.changed |= first || before != (state(self), self.alias.clone());
     }
 
-    /// The NIC of this name, unless there are too many.
-    fn nic(&mut self, name: NicName) -> Option<&mut NicState> {
-        if self.nics.len() >= NICS_MAX && !self.nics.contains_key(&name) {
-            return None;
-        }
-        Some(self.nics.entry(name).or_insert_with(NicState::unlisted))
-    }
-
     fn view(&self, id: &ClientId) -> ClientView {
         let nics = self.nics.iter().filter(|(_, nic)| !nic.gone);
         ClientView {
@@ -357,6 +362,14 @@ impl Client {
     }
 }
 
+/// The NIC of this name, unless there are too many.
+fn nic_of(nics: &mut BTreeMap<NicName, NicState>, name: NicName) -> Option<&mut NicState> {
+    if nics.len() >= NICS_MAX && !nics.contains_key(&name) {
+        return None;
+    }
+    Some(nics.entry(name).or_insert_with(NicState::unlisted))
+}
+
 impl NicState {
     /// A NIC that no inventory has listed yet. It carries traffic, so it is up.
     fn unlisted() -> Self {
@@ -405,6 +418,7 @@ impl NicState {
             stacked: self.stacked(),
             up: self.facts.up,
             total: self.counter.totals(),
+            counted_since: self.counter.since(),
             drops_total: self.losses.drops,
             late_total: self.losses.late,
             inexact_total: self.losses.inexact,

@@ -246,6 +246,9 @@ pub struct NicView {
     pub up: bool,
     /// Totals that only grow.
     pub total: Totals,
+    /// When they began at zero, by the collector's clock, if that is known.
+    #[serde(skip)]
+    pub counted_since: Option<Time>,
     /// Packets dropped because the ring was full, a total that only grows.
     pub drops_total: u64,
     /// Packets counted in a later interval than their own, a total that only grows.

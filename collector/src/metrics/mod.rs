@@ -34,7 +34,7 @@ const COMMIT_SECONDS: [f64; 12] =
 const BATCH_ROWS: [f64; 10] =
     [1.0, 10.0, 50.0, 100.0, 500.0, 1_000.0, 5_000.0, 10_000.0, 50_000.0, 100_000.0];
 
-const COUNTERS: [(&str, &str); 13] = [
+const COUNTERS: [(&str, &str); 16] = [
     ("netmon_collector_frames_total", "Frames received."),
     ("netmon_collector_bytes_total", "Bytes of frames received, unpacked."),
     ("netmon_collector_duplicates_total", "Frames received again."),
@@ -63,6 +63,12 @@ const COUNTERS: [(&str, &str); 13] = [
         "netmon_collector_misdated_mixes_total",
         "Mixes whose date is too far from the collector's time: they are not kept.",
     ),
+    ("netmon_collector_otlp_points_total", "Data points that the OTLP receiver has taken."),
+    (
+        "netmon_collector_otlp_failures_total",
+        "Requests that the OTLP receiver refused, or that did not reach it.",
+    ),
+    (OTLP_LOST, "Data points that the OTLP receiver will not get, by reason."),
     ("netmon_collector_enrolments_total", "Certificates issued to clients with a token."),
 ];
 
@@ -79,13 +85,19 @@ pub const HTTP_REFUSED: &str = "netmon_collector_http_refused_total";
 pub const HTTP_CONNECTIONS: &str = "netmon_collector_http_connections";
 
 const REJECTS: &str = "netmon_collector_rejects_total";
+const OTLP_LOST: &str = "netmon_collector_otlp_lost_points_total";
 const LIMITED: &str = "netmon_collector_limited_total";
 
 /// Counters with a label, and its name. They appear with the first label value.
-const LABELLED: [(&str, &str); 4] =
-    [(REJECTS, "reason"), (LIMITED, "limit"), (HTTP_REFUSED, "reason"), (AUDIT.0, "event")];
+const LABELLED: [(&str, &str); 5] = [
+    (REJECTS, "reason"),
+    (LIMITED, "limit"),
+    (HTTP_REFUSED, "reason"),
+    (OTLP_LOST, "reason"),
+    (AUDIT.0, "event"),
+];
 
-const GAUGES: [(&str, &str); 8] = [
+const GAUGES: [(&str, &str); 9] = [
     (
         "netmon_collector_certificate_expiry_timestamp_seconds",
         "When the collector's own certificate expires.",
@@ -101,6 +113,10 @@ const GAUGES: [(&str, &str); 8] = [
     (
         "netmon_collector_disk_free_bytes",
         "Free space for the embedded store, on its disk and within its file; 0 with PostgreSQL.",
+    ),
+    (
+        "netmon_collector_otlp_queue_bytes",
+        "Memory of requests that wait for the OTLP receiver; at most export.otlp.max_memory.",
     ),
     ("netmon_collector_queue_rows", "Rows waiting to be committed."),
     ("netmon_collector_sessions", "Open sessions of agents."),

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
-use settings::{ConfigError, InFull, Loaded, Problem, Running, Service, way_out};
+use settings::{ConfigError, InFull, Loaded, Problem, Reloaded, Running, Service, way_out};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -37,6 +37,7 @@ use crate::ingest::{ConnectedHosts, Ingest, ListenError, Listener, answer_claims
 use crate::listen;
 use crate::live::Live;
 use crate::metrics::{Metrics, MetricsError};
+use crate::otlp::{Exporter, OtlpTarget};
 use crate::store::Database;
 use crate::store::dates::Dates;
 use crate::store::sqlite::OpenError;
@@ -121,10 +122,11 @@ pub fn run(
     location: &StoreLocation,
     tls: Option<&TlsFiles>,
     access: Access,
+    otlp: Option<OtlpTarget>,
     load: impl Fn() -> Result<Loaded<Config>, ConfigError>,
 ) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(RunError::System)?.block_on(serve(config, location, tls, access, load))
+    runtime.map_err(RunError::System)?.block_on(serve(config, location, tls, access, otlp, load))
 }
 
 async fn serve(
@@ -132,9 +134,10 @@ async fn serve(
     location: &StoreLocation,
     tls: Option<&TlsFiles>,
     access: Access,
+    otlp: Option<OtlpTarget>,
     load: impl Fn() -> Result<Loaded<Config>, ConfigError>,
 ) -> Result<(), RunError> {
-    let mut service = Service::new().map_err(RunError::System)?;
+    let service = Service::new().map_err(RunError::System)?;
     let metrics = Metrics::install()?;
     let identity = Arc::new(open_identity(config, tls)?);
     let store = location.open()?;
@@ -188,7 +191,7 @@ async fn serve(
     let pages = tokio::spawn(web::serve(http, state, stopped));
     let background = [
         tokio::spawn(metrics.run_upkeep()),
-        tokio::spawn(register::follow(store.clone(), live, identity.clone())),
+        tokio::spawn(register::follow(store.clone(), live.clone(), identity.clone())),
         tokio::spawn(sign_outs),
         tokio::spawn(accounts::follow(book, dates)),
         tokio::spawn(answer_claims(store.clone(), claims)),
@@ -198,29 +201,12 @@ async fn serve(
         tokio::spawn(Pending::of(&config.data_dir).follow()),
         tokio::spawn(counters.clone().keep()),
     ];
-
-    let alive = || !agents.is_finished() && !pages.is_finished();
-    service.run(alive, || reload.reload(&load)).await;
-    let ended = !alive();
-    let _nobody = stop.send(true);
-    stop_all(agents, writer, pages, &background, &mut service).await;
+    let exporter = otlp.map(|target| Exporter::start(target, live));
+    let parts = Parts { agents, writer, exporter, pages };
+    let ended = parts.run(service, stop, || reload.reload(&load)).await;
+    background.iter().for_each(JoinHandle::abort);
     counters.save();
     if ended { Err(RunError::PartEnded) } else { Ok(()) }
-}
-
-/// Stops the parts, or leaves them if a second signal comes.
-async fn stop_all(
-    agents: JoinHandle<()>,
-    writer: Writer,
-    pages: JoinHandle<io::Result<()>>,
-    background: &[JoinHandle<()>],
-    service: &mut Service,
-) {
-    tokio::select! {
-        () = stop_parts(agents, writer, pages) => {}
-        () = service.again() => {}
-    }
-    background.iter().for_each(JoinHandle::abort);
 }
 
 fn start_writer(
@@ -238,11 +224,45 @@ fn start_writer(
     Writer::start(store, config.writer.limits(), max_memory, Surroundings { held, dates })
 }
 
-/// Stops the parts in order: once agents are disconnected, commits what they have sent.
-async fn stop_parts(agents: JoinHandle<()>, writer: Writer, pages: JoinHandle<io::Result<()>>) {
-    report(agents.await.map_err(io::Error::other));
-    writer.stop(LAST_COMMIT).await;
-    report(pages.await.map_err(io::Error::other).and_then(|served| served));
+/// The parts that end in order.
+struct Parts {
+    agents: JoinHandle<()>,
+    writer: Writer,
+    exporter: Option<Exporter>,
+    pages: JoinHandle<io::Result<()>>,
+}
+
+impl Parts {
+    /// Runs until a signal or until one of the parts ends, then stops all of them, or leaves them at a
+    /// second signal. True if a part ended by itself.
+    async fn run(
+        self,
+        mut service: Service,
+        stop: watch::Sender<bool>,
+        reload: impl FnMut() -> Result<Reloaded, String>,
+    ) -> bool {
+        let alive = || !self.agents.is_finished() && !self.pages.is_finished();
+        service.run(alive, reload).await;
+        let ended = !alive();
+        let _nobody = stop.send(true);
+        tokio::select! {
+            () = self.stop() => {}
+            () = service.again() => {}
+        }
+        ended
+    }
+
+    /// Stops the parts. Once agents are disconnected, commits and exports what they have sent.
+    async fn stop(self) {
+        report(self.agents.await.map_err(io::Error::other));
+        let exported = async {
+            if let Some(exporter) = self.exporter {
+                exporter.stop().await;
+            }
+        };
+        tokio::join!(self.writer.stop(LAST_COMMIT), exported);
+        report(self.pages.await.map_err(io::Error::other).and_then(|served| served));
+    }
 }
 
 /// The listening addresses.
