@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use settings::{ConfigError, InFull, Interval, InvalidInterval, Options, Problem};
+use settings::{ConfigError, InFull, Interval, InvalidInterval, Options, Problem, Size};
 use wire::WallNs;
 use wire::id::ClientId;
 use wire::tag::TagError;
@@ -260,7 +260,9 @@ pub struct ExportArgs {
 
 /// Arguments of `collector bill`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example: collector bill transit --cycle 2026-11\n\n\
+#[command(after_help = "Examples: collector bill transit --cycle 2026-11\n          \
+                  collector bill transit --opening 120GB --reason 'moved here on the 7th'\n          \
+                  collector bill transit --cycle 2026-10 --provider 1234GB\n\n\
                   Accounts are defined under accounts in the config. What was not measured makes a \
                   range: from what was counted to what the links can carry.")]
 pub struct BillArgs {
@@ -272,6 +274,16 @@ pub struct BillArgs {
     /// Output format
     #[arg(long, value_enum, default_value_t = BillFormat::Text)]
     pub format: BillFormat,
+    /// Start the cycle with this volume, measured elsewhere, in place of an earlier --opening. It is
+    /// kept with who gave it, when and why
+    #[arg(long, value_name = "SIZE", requires = "reason", conflicts_with = "provider")]
+    pub opening: Option<Size>,
+    /// Keep what the provider says was used, to compare with
+    #[arg(long, value_name = "SIZE")]
+    pub provider: Option<Size>,
+    /// Why, for --opening and --provider
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    pub reason: Option<String>,
 }
 
 /// How a statement is written.
@@ -360,6 +372,15 @@ pub struct BackupArgs {
     /// File to make
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+}
+
+/// A reason is one line for people.
+fn reason(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > 200 || text.contains('\0') {
+        return Err("give a reason of 1 to 200 characters".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 fn client(text: &str) -> Result<ClientId, String> {

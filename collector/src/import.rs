@@ -55,7 +55,10 @@ pub async fn import(
             Moved::Before => say(&format!("{client}: was moved before")),
         }
     }
-    let mut findings = Vec::new();
+    let (rows, mut findings) = store.import_accounts(&dump).await?;
+    if rows > 0 {
+        say(&format!("accounts: {rows} rows of statements, entries and warnings moved"));
+    }
     let mut tables: BTreeMap<&str, (i128, usize)> = BTreeMap::new();
     for source in &sources {
         let sums = store.sums(&dump, source).await?;

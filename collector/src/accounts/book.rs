@@ -3,21 +3,26 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use settings::InFull;
 use tokio::sync::Notify;
 use wire::WallNs;
 
 use super::config::{AccountName, BilledAccount};
 use super::cycle::CycleName;
-use super::read::{BillError, bill};
+use super::read::{BillError, bill, frozen_statements, metered_statement};
 use super::statement::Statement;
-use crate::store::{Metering, StoreError};
+use super::warnings::{DueWarning, due_warnings};
+use crate::store::{AccountCycle, AccountStore, AccountWarning, FIVE_MINUTES_NS, StoreError};
+
+/// Most cycles that a round catches up with: two years.
+const CYCLES_MAX: usize = 24;
 
 /// The accounts, shared by all that show them.
 #[derive(Clone)]
 pub struct AccountBook(Arc<Inner>);
 
 struct Inner {
-    store: Arc<dyn Metering>,
+    store: Arc<dyn AccountStore>,
     accounts: RwLock<Arc<[BilledAccount]>>,
     latest: RwLock<Arc<[Statement]>>,
     changed: Notify,
@@ -37,7 +42,7 @@ pub enum BookError {
 impl AccountBook {
     /// A book of these accounts, without statements.
     #[must_use]
-    pub fn new(store: Arc<dyn Metering>, accounts: Vec<BilledAccount>) -> Self {
+    pub fn new(store: Arc<dyn AccountStore>, accounts: Vec<BilledAccount>) -> Self {
         let (accounts, latest) = (RwLock::new(accounts.into()), RwLock::new([].into()));
         Self(Arc::new(Inner { store, accounts, latest, changed: Notify::new() }))
     }
@@ -65,24 +70,92 @@ impl AccountBook {
         self.0.changed.notified().await;
     }
 
-    /// Meters the running cycles of all accounts at a time, nanoseconds since 1970 (UTC).
+    /// Meters all accounts at a time, nanoseconds since 1970 (UTC): renews what is kept of cycles,
+    /// freezes those that are due, gives warnings.
     ///
     /// # Errors
-    /// [`StoreError`] if the store fails: the statements stay as they are.
+    /// [`StoreError`] if the store fails: what was not reached stays as it is.
     pub async fn renew(&self, now_ns: WallNs) -> Result<(), StoreError> {
         let mut latest = Vec::new();
         for account in self.accounts().iter() {
-            match bill(&*self.0.store, account, None, now_ns).await {
+            match self.renew_account(account, now_ns).await {
                 Ok(statement) => latest.push(statement),
                 Err(BillError::Store(error)) => return Err(error),
                 // Until a cycle has begun since rows were kept for as short as now.
                 Err(BillError::Deleted(cycle)) => {
                     tracing::debug!(account = %account.name, %cycle, "its sums are deleted by age");
                 }
+                Err(error @ BillError::Unreadable(_)) => {
+                    tracing::error!(error = %error.in_full(), "an account can't be metered");
+                }
             }
         }
         *self.0.latest.write().unwrap_or_else(PoisonError::into_inner) = latest.into();
         Ok(())
+    }
+
+    async fn renew_account(
+        &self,
+        account: &BilledAccount,
+        now_ns: WallNs,
+    ) -> Result<Statement, BillError> {
+        let store = &*self.0.store;
+        let kept = store.account_cycles(account.name.as_str()).await?;
+        let current = account.schedule.cycle_at(now_ns);
+        for name in unfrozen(&kept, current.name) {
+            let bounds = account.schedule.cycle(name);
+            let wait_ns = u64::try_from(account.freeze_after.as_nanos()).unwrap_or(u64::MAX);
+            let is_due = bounds.to_ns.saturating_add(wait_ns) <= now_ns;
+            match metered_statement(store, account, bounds, now_ns).await {
+                Ok((statement, evidence)) => {
+                    let cycle = statement.kept(is_due.then_some((now_ns, evidence)));
+                    store.keep_account_cycle(&cycle).await?;
+                    if is_due {
+                        tracing::info!(account = %account.name, cycle = %name, digest = cycle.digest, "cycle frozen");
+                    }
+                }
+                Err(BillError::Deleted(_)) => {
+                    tracing::debug!(account = %account.name, cycle = %name, "its sums are deleted by age");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let (statement, _) = metered_statement(store, account, current, now_ns).await?;
+        let name = current.name.to_string();
+        let last = kept.iter().find(|kept| kept.cycle == name);
+        // The sums have 5 minutes, and so do the figures that are kept of them.
+        if last.is_none_or(|last| last.as_of_ns.saturating_add(FIVE_MINUTES_NS) <= now_ns) {
+            store.keep_account_cycle(&statement.kept(None)).await?;
+        }
+        self.warn(account, statement, now_ns).await
+    }
+
+    /// Gives the warnings that are due, and adds all that were given in its cycle to the statement.
+    async fn warn(
+        &self,
+        account: &BilledAccount,
+        statement: Statement,
+        now_ns: WallNs,
+    ) -> Result<Statement, BillError> {
+        let store = &*self.0.store;
+        let (name, cycle) = (&statement.account, statement.cycle.to_string());
+        let given = store.account_warnings(name, &cycle).await?;
+        let due = due_warnings(account, &statement).into_iter();
+        let mut more = false;
+        for DueWarning { name: warning, message } in
+            due.filter(|due| given.iter().all(|given| given.warning != due.name))
+        {
+            let (account, cycle) = (name.clone(), cycle.clone());
+            let warning = AccountWarning { account, cycle, warning, at_ns: now_ns, message };
+            // Another collector of the store may have been first.
+            if store.keep_account_warning(&warning).await? {
+                let AccountWarning { account, cycle, warning, message, .. } = &warning;
+                tracing::warn!(%account, %cycle, %warning, "{message}");
+            }
+            more = true;
+        }
+        let given = if more { store.account_warnings(name, &cycle).await? } else { given };
+        Ok(statement.with_warnings(given))
     }
 
     /// The statement of an account for a cycle, by default the running one.
@@ -95,11 +168,60 @@ impl AccountBook {
         cycle: Option<CycleName>,
         now_ns: WallNs,
     ) -> Result<Statement, BookError> {
+        let account = self.named(name)?;
+        Ok(bill(&*self.0.store, &account, cycle, now_ns).await?)
+    }
+
+    /// The frozen statements of an account, newest first.
+    ///
+    /// # Errors
+    /// [`BookError`] says what is missing.
+    pub async fn frozen(&self, name: &AccountName) -> Result<Vec<Statement>, BookError> {
+        let frozen = frozen_statements(&*self.0.store, name).await?;
+        if frozen.is_empty() {
+            self.named(name)?;
+        }
+        Ok(frozen)
+    }
+
+    /// What an account's cycle is made of: as it was frozen, or as it is now.
+    ///
+    /// # Errors
+    /// [`BookError`] says what is missing.
+    pub async fn evidence(
+        &self,
+        name: &AccountName,
+        cycle: CycleName,
+        now_ns: WallNs,
+    ) -> Result<String, BookError> {
+        let store = &*self.0.store;
+        let frozen = store.account_evidence(name.as_str(), &cycle.to_string()).await;
+        if let Some(evidence) = frozen.map_err(BillError::from)? {
+            return Ok(evidence);
+        }
+        let account = self.named(name)?;
+        let bounds = account.schedule.cycle(cycle);
+        Ok(metered_statement(store, &account, bounds, now_ns).await?.1)
+    }
+
+    fn named(&self, name: &AccountName) -> Result<BilledAccount, BookError> {
         let accounts = self.accounts();
         let account = accounts.iter().find(|account| account.name == *name);
-        let account = account.ok_or_else(|| BookError::NoSuchAccount(name.clone()))?;
-        Ok(bill(&*self.0.store, account, cycle, now_ns).await?)
+        account.cloned().ok_or_else(|| BookError::NoSuchAccount(name.clone()))
     }
+}
+
+/// Cycles that are over and not frozen: those that are kept, and those since, when no collector ran.
+fn unfrozen(kept: &[AccountCycle], current: CycleName) -> Vec<CycleName> {
+    let named = |kept: &AccountCycle| kept.cycle.parse::<CycleName>().ok();
+    let open = kept.iter().filter(|kept| kept.frozen_ns.is_none()).filter_map(named);
+    let mut names: Vec<CycleName> = open.filter(|name| *name < current).collect();
+    let mut next = kept.iter().filter_map(named).max().map(CycleName::next);
+    while let Some(name) = next.filter(|name| *name < current && names.len() < CYCLES_MAX) {
+        names.push(name);
+        next = Some(name.next());
+    }
+    names
 }
 
 impl fmt::Debug for AccountBook {

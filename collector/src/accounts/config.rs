@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use jiff::civil::Time;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use settings::{InFull, Problem, Size};
+use settings::{InFull, Interval, Problem, Size};
 
 use super::cycle::CycleSchedule;
 use super::terms::{Basis, BillingRule, ByteUnit, CommitRate, Member, Terms};
@@ -14,6 +15,12 @@ use super::terms::{Basis, BillingRule, ByteUnit, CommitRate, Member, Terms};
 /// Most accounts, and most members of one: each is read from the store again and again.
 const ACCOUNTS_MAX: usize = 1000;
 const MEMBERS_MAX: usize = 10_000;
+
+/// Longest wait for what arrives late: agents keep a week, or what their spool is set to.
+const FREEZE_MAX: Interval = Interval::days(60);
+
+/// Longest cycle: a month of 31 days, an hour longer where clocks are set back.
+const CYCLE_MAX: Duration = Duration::from_secs(31 * 86_400 + 3600);
 
 /// The key of the section.
 const KEY: &str = "accounts";
@@ -93,6 +100,13 @@ pub struct AccountSection {
     pub commit: Option<CommitRate>,
     /// When cycles begin.
     pub cycle: CycleSection,
+    /// Percents of the quota of which is warned, each once per cycle.
+    #[serde(deserialize_with = "settings::list")]
+    pub warn: Vec<u16>,
+    /// Warn too once the cycle looks like ending over the quota.
+    pub warn_projected: bool,
+    /// How long after its end a cycle is frozen: what arrives later changes it no more; 1 h to 60 d.
+    pub freeze_after: Interval,
 }
 
 /// When the cycles of an account begin: each month.
@@ -117,6 +131,9 @@ impl Default for AccountSection {
             quota: None,
             commit: None,
             cycle: CycleSection::default(),
+            warn: vec![80, 90, 100],
+            warn_projected: true,
+            freeze_after: Interval::days(3),
         }
     }
 }
@@ -138,6 +155,12 @@ pub struct BilledAccount {
     pub terms: Terms,
     /// When its cycles begin.
     pub schedule: CycleSchedule,
+    /// Percents of the quota of which is warned.
+    pub warn: Vec<u16>,
+    /// Warn once the cycle looks like ending over the quota.
+    pub warn_projected: bool,
+    /// How long after its end a cycle is frozen.
+    pub freeze_after: Duration,
 }
 
 impl Accounts {
@@ -151,6 +174,14 @@ impl Accounts {
             format!("{number} accounts; at most {ACCOUNTS_MAX} are allowed")
         })?;
         self.all().map(drop)
+    }
+
+    /// How long sums of 5 minutes must be kept: a whole cycle until it is frozen, and a day more.
+    /// `None` without accounts.
+    #[must_use]
+    pub fn kept(&self) -> Option<Interval> {
+        let latest = self.0.values().map(|account| account.freeze_after.0).max()?;
+        Some(Interval(CYCLE_MAX + latest + Duration::from_secs(86_400)))
     }
 
     /// The accounts, by name.
@@ -190,7 +221,24 @@ impl AccountSection {
             quota_bytes: self.quota.map(|quota| quota.0),
             commit_bits_per_second: self.commit.map(|commit| commit.0),
         };
-        Ok(BilledAccount { name: name.clone(), members: self.members.clone(), terms, schedule })
+        if let Some(percent) = self.warn.iter().find(|it| !(1..=1000).contains(*it)) {
+            return Err(refused("warn", &format!("{percent} is out of range; choose 1 to 1000")));
+        }
+        let times = Interval::secs(3600)..=FREEZE_MAX;
+        if !times.contains(&self.freeze_after) {
+            let (least, most) = (times.start(), times.end());
+            let why = format!("{} is out of range; choose {least} to {most}", self.freeze_after);
+            return Err(refused("freeze_after", &why));
+        }
+        Ok(BilledAccount {
+            name: name.clone(),
+            members: self.members.clone(),
+            terms,
+            schedule,
+            warn: self.warn.clone(),
+            warn_projected: self.warn_projected,
+            freeze_after: self.freeze_after.0,
+        })
     }
 }
 
@@ -224,7 +272,9 @@ mod tests {
     #[test]
     fn what_is_impossible_is_refused_by_account_and_key() {
         type Change = fn(&mut AccountSection);
-        let refused: [(&str, Change); 7] = [
+        let refused: [(&str, Change); 9] = [
+            ("transit.warn", |it| it.warn = vec![80, 0]),
+            ("transit.freeze_after", |it| it.freeze_after = Interval::secs(60)),
             ("transit.members", |it| it.members.clear()),
             ("transit.quota", |it| it.quota = Some(Size(0))),
             ("transit.cycle.day", |it| it.cycle.day = 0),

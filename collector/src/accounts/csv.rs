@@ -5,7 +5,7 @@ use csv::Writer;
 use super::statement::Statement;
 
 /// The columns. Bytes and bits are whole numbers; empty: none, or no bound is known.
-const COLUMNS: [&str; 26] = [
+const COLUMNS: [&str; 31] = [
     "account",
     "cycle",
     "from",
@@ -18,6 +18,7 @@ const COLUMNS: [&str; 26] = [
     "tx_bytes",
     "rx_packets",
     "tx_packets",
+    "opening_bytes",
     "used_bytes",
     "used_max_bytes",
     "quota_bytes",
@@ -32,6 +33,10 @@ const COLUMNS: [&str; 26] = [
     "p95_max_bits_per_second",
     "commit_bits_per_second",
     "bursts_left",
+    "provider_bytes",
+    "provider_percent",
+    "late_bytes",
+    "digest",
 ];
 
 /// Statements as CSV, with a head.
@@ -65,6 +70,7 @@ fn cells(statement: &Statement) -> [String; COLUMNS.len()] {
         metered.tx_bytes.to_string(),
         metered.rx_packets.to_string(),
         metered.tx_packets.to_string(),
+        statement.opening_bytes.to_string(),
         statement.used_bytes.to_string(),
         some(statement.used_max_bytes),
         some(terms.quota_bytes),
@@ -79,5 +85,9 @@ fn cells(statement: &Statement) -> [String; COLUMNS.len()] {
         some(metered.p95.max_bits_per_second),
         some(terms.commit_bits_per_second),
         some(metered.commit.map(|commit| commit.bursts_left)),
+        some(statement.provider_bytes),
+        some(statement.provider_percent),
+        some(statement.late_bytes),
+        statement.digest.clone().unwrap_or_default(),
     ]
 }

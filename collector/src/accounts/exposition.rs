@@ -9,7 +9,7 @@ use super::statement::Statement;
 pub type AccountMetric = (&'static str, &'static str, fn(&Statement) -> Option<f64>);
 
 /// All gauges, with the label `account`.
-pub const METRICS: [AccountMetric; 11] = [
+pub const METRICS: [AccountMetric; 13] = [
     (
         "netmon_account_used_bytes",
         "Billed bytes of the running cycle, as far as they were measured.",
@@ -25,6 +25,14 @@ pub const METRICS: [AccountMetric; 11] = [
         "Billed bytes at the end of the running cycle, as it looks.",
         |it| it.projected_bytes.map(float),
     ),
+    (
+        "netmon_account_provider_bytes",
+        "What the provider says was used in the running cycle, if it was typed in.",
+        |it| it.provider_bytes.map(float),
+    ),
+    ("netmon_account_warnings", "Warnings given in the running cycle.", |it| {
+        Some(float(it.warnings.len() as u64))
+    }),
     ("netmon_account_quota_bytes", "The volume of a cycle.", |it| it.terms.quota_bytes.map(float)),
     (
         "netmon_account_p95_bits_per_second",

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use wire::WallNs;
 
 use super::cycle::CycleBounds;
+use super::evidence::evidence;
 use super::intervals::{PooledInterval, Unseen};
 use super::projection::{Outlook, outlook};
 use super::ranking::{Commit95, Ranked, commit_95, ranked};
@@ -78,6 +79,8 @@ pub struct NicShare {
     pub rx_packets: u64,
     /// Packets transmitted.
     pub tx_packets: u64,
+    /// Counts only while it was part of the host's total: a member by its host.
+    pub by_host: bool,
     /// Link speed, the bound of what was not measured. `null`: there is none to speak of.
     pub speed_bits_per_second: Option<u64>,
     /// Time that was not measured, nanoseconds.
@@ -111,6 +114,8 @@ pub struct Meter {
     tx: Volume,
     /// May have passed beside, where no interval says so.
     unseen: Unseen,
+    /// Gaps longer than an interval, of which the sums count.
+    long_gaps: Vec<CountedGap>,
     nics: Vec<NicShare>,
 }
 
@@ -131,6 +136,7 @@ impl Meter {
             rx: Volume::default(),
             tx: Volume::default(),
             unseen: Unseen::default(),
+            long_gaps: Vec::new(),
             nics: Vec::new(),
         }
     }
@@ -157,6 +163,7 @@ impl Meter {
             tx_bytes,
             rx_packets,
             tx_packets,
+            by_host: nic.by_host,
             speed_bits_per_second: nic.speed_bits,
             missing_ns,
         });
@@ -207,6 +214,9 @@ impl Meter {
                 self.unseen = self.unseen.plus(sums);
             }
             let last = self.interval_of(to_ns.saturating_sub(1)).unwrap_or(first).max(first);
+            if inside && first < last {
+                self.long_gaps.push(*gap);
+            }
             for interval in &mut self.intervals[first..=last] {
                 interval.expected = true;
                 if inside && first == last {
@@ -258,7 +268,14 @@ impl Meter {
         missing_sum_ns
     }
 
-    /// What was used, and the intervals as evidence.
+    /// What the totals are made of: intervals with anything in them, and long gaps.
+    #[must_use]
+    pub fn evidence(&self) -> String {
+        let starts = (0..).map(|n| self.bounds.from_ns + n * FIVE_MINUTES_NS);
+        evidence(starts.zip(&self.intervals), &self.long_gaps)
+    }
+
+    /// What was used.
     #[must_use]
     pub fn finish(self) -> Metered {
         let Terms { rule, basis, commit_bits_per_second, .. } = self.terms;

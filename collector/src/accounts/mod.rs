@@ -9,6 +9,7 @@ mod book;
 mod config;
 mod csv;
 mod cycle;
+mod evidence;
 mod exposition;
 mod intervals;
 mod meter;
@@ -18,6 +19,7 @@ mod read;
 
 mod statement;
 mod terms;
+mod warnings;
 
 pub use self::book::{AccountBook, BookError};
 pub use self::config::{
@@ -29,11 +31,12 @@ pub use self::exposition::{METRICS, exposition};
 pub use self::meter::{Meter, Metered, MeteredNic, NicShare};
 pub use self::projection::{Outlook, OutlookMethod};
 pub use self::ranking::{Commit95, Ranked};
-pub use self::read::{BillError, bill};
-pub use self::statement::{CycleState, Statement};
+pub use self::read::{BillError, bill, frozen_statements};
+pub use self::statement::{CycleState, EntryView, Statement, UnreadableCycle, WarningView};
 pub use self::terms::{
     Basis, BillingRule, ByteUnit, CommitRate, InvalidCommitRate, InvalidMember, Member, Terms,
 };
+pub use self::warnings::{DueWarning, due_warnings};
 
 #[cfg(test)]
 mod tests;

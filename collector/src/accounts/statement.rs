@@ -8,6 +8,7 @@ use super::config::BilledAccount;
 use super::cycle::{CycleBounds, CycleName};
 use super::meter::Metered;
 use super::terms::Terms;
+use crate::store::{AccountCycle, AccountWarning, EntryKind, KeptEntry};
 use crate::time::Time;
 
 /// Whether a cycle is over.
@@ -20,6 +21,8 @@ pub enum CycleState {
     Running,
     /// It is over; what arrives late still counts.
     Closed,
+    /// Nothing changes it any more.
+    Frozen,
 }
 
 impl CycleState {
@@ -30,6 +33,7 @@ impl CycleState {
             Self::Ahead => "ahead",
             Self::Running => "running",
             Self::Closed => "closed",
+            Self::Frozen => "frozen",
         }
     }
 }
@@ -60,7 +64,9 @@ pub struct Statement {
     pub metered: Metered,
     /// Members of which the store knows no NIC.
     pub unknown_members: Vec<String>,
-    /// Billed bytes.
+    /// The opening balance, bytes.
+    pub opening_bytes: u64,
+    /// Billed bytes, with the opening balance.
     pub used_bytes: u64,
     /// The most that they may be. `null`: no bound is known.
     pub used_max_bytes: Option<u64>,
@@ -72,39 +78,138 @@ pub struct Statement {
     pub projected_bytes: Option<u64>,
     /// How much of the quota that is.
     pub projected_percent: Option<f64>,
+    /// What the provider says was used, bytes.
+    pub provider_bytes: Option<u64>,
+    /// By how much that is more than what was used, in percent.
+    pub provider_percent: Option<f64>,
+    /// By how much a frozen cycle would be more with what has arrived since. `null`: the sums are
+    /// deleted by age, or it isn't frozen.
+    pub late_bytes: Option<i64>,
+    /// SHA-256 over a frozen cycle.
+    pub digest: Option<String>,
+    /// What operators typed in for it, oldest first; of a kind, the last one holds.
+    pub entries: Vec<EntryView>,
+    /// The warnings that were given in it.
+    pub warnings: Vec<WarningView>,
+}
+
+/// What an operator typed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct EntryView {
+    /// `opening` or `provider`.
+    pub kind: String,
+    /// The figure.
+    pub bytes: u64,
+    /// Why.
+    pub reason: String,
+    /// Who, as far as the system knows.
+    pub operator: String,
+    /// When.
+    pub at: Time,
+}
+
+/// A warning that was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct WarningView {
+    /// `80%`, `projected` or `commit`.
+    pub warning: String,
+    /// When.
+    pub at: Time,
+    /// What it said.
+    pub message: String,
+}
+
+/// What is kept of a statement as JSON.
+#[derive(Debug, Serialize, Deserialize)]
+struct KeptStatement {
+    from_told: String,
+    to_told: String,
+    terms: Terms,
+    metered: Metered,
+    unknown_members: Vec<String>,
+}
+
+/// A kept statement that can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the frozen cycle {cycle} of account {account} can't be read")]
+pub struct UnreadableCycle {
+    account: String,
+    cycle: String,
+    #[source]
+    error: serde_json::Error,
 }
 
 impl Statement {
-    /// Puts it together.
+    /// Puts it together, with what operators typed in for it.
     #[must_use]
     pub fn new(
         account: &BilledAccount,
         bounds: CycleBounds,
         as_of_ns: WallNs,
-        metered: Metered,
-        unknown_members: Vec<String>,
+        (metered, unknown_members): (Metered, Vec<String>),
+        entries: &[KeptEntry],
     ) -> Self {
         let BilledAccount { name, terms, schedule, .. } = account;
         let CycleBounds { name: cycle, from_ns, to_ns } = bounds;
-        let used_bytes = metered.billed_bytes;
-        let projected_bytes = metered.outlook.map(|outlook| outlook.bytes);
-        let quota = terms.quota_bytes;
-        Self {
-            account: name.to_string(),
-            cycle,
-            from: Time(from_ns),
-            to: Time(to_ns),
+        let kept = KeptStatement {
             from_told: schedule.told(from_ns),
             to_told: schedule.told(to_ns),
-            as_of: Time(as_of_ns),
-            state: match as_of_ns {
-                now if now < from_ns => CycleState::Ahead,
-                now if now < to_ns => CycleState::Running,
-                _ => CycleState::Closed,
-            },
             terms: *terms,
+            metered,
+            unknown_members,
+        };
+        let state = match as_of_ns {
+            now if now < from_ns => CycleState::Ahead,
+            now if now < to_ns => CycleState::Running,
+            _ => CycleState::Closed,
+        };
+        let opening = last(entries, cycle, EntryKind::Opening).unwrap_or(0);
+        let times = [from_ns, to_ns, as_of_ns].map(Time);
+        Self::of((name.as_str(), cycle), times, state, kept, opening).with(entries)
+    }
+
+    /// A frozen statement, with what operators typed in since.
+    ///
+    /// # Errors
+    /// It was changed.
+    pub fn frozen(kept: &AccountCycle, entries: &[KeptEntry]) -> Result<Self, UnreadableCycle> {
+        let AccountCycle { account, cycle, .. } = kept;
+        let unreadable =
+            |error| UnreadableCycle { account: account.clone(), cycle: cycle.clone(), error };
+        let statement: KeptStatement = serde_json::from_str(&kept.statement).map_err(unreadable)?;
+        let name: CycleName =
+            cycle.parse().map_err(serde::de::Error::custom).map_err(unreadable)?;
+        let times = [kept.starts_ns, kept.ends_ns, kept.as_of_ns].map(Time);
+        let opening = kept.opening_bytes;
+        let it = Self::of((account, name), times, CycleState::Frozen, statement, opening);
+        Ok(Self { digest: Some(kept.digest.clone()), ..it.with(entries) })
+    }
+
+    fn of(
+        (account, cycle): (&str, CycleName),
+        [from, to, as_of]: [Time; 3],
+        state: CycleState,
+        kept: KeptStatement,
+        opening_bytes: u64,
+    ) -> Self {
+        let KeptStatement { from_told, to_told, terms, metered, unknown_members } = kept;
+        let with_opening = |bytes: u64| bytes.saturating_add(opening_bytes);
+        let used_bytes = with_opening(metered.billed_bytes);
+        let projected_bytes = metered.outlook.map(|outlook| with_opening(outlook.bytes));
+        let quota = terms.quota_bytes;
+        Self {
+            account: account.to_owned(),
+            cycle,
+            from,
+            to,
+            from_told,
+            to_told,
+            as_of,
+            state,
+            terms,
+            opening_bytes,
             used_bytes,
-            used_max_bytes: metered.billed_max_bytes,
+            used_max_bytes: metered.billed_max_bytes.map(with_opening),
             left_bytes: quota.map(|quota| difference(quota, used_bytes)),
             used_percent: quota.map(|quota| percent(used_bytes, quota)),
             projected_bytes,
@@ -113,12 +218,106 @@ impl Statement {
                 .map(|(bytes, quota)| percent(bytes, quota)),
             metered,
             unknown_members,
+            provider_bytes: None,
+            provider_percent: None,
+            late_bytes: None,
+            digest: None,
+            entries: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn with(self, entries: &[KeptEntry]) -> Self {
+        let provider_bytes = last(entries, self.cycle, EntryKind::Provider);
+        let used = self.used_bytes;
+        Self {
+            provider_bytes,
+            provider_percent: provider_bytes.filter(|_| used > 0).map(|bytes| more(bytes, used)),
+            entries: of_cycle(entries, self.cycle).map(EntryView::from).collect(),
+            ..self
+        }
+    }
+
+    /// The same with the warnings that were given.
+    #[must_use]
+    pub fn with_warnings(self, warnings: Vec<AccountWarning>) -> Self {
+        Self { warnings: warnings.into_iter().map(WarningView::from).collect(), ..self }
+    }
+
+    /// The same as it is kept; frozen at a time, nanoseconds since 1970 (UTC), with its evidence.
+    #[must_use]
+    pub fn kept(&self, frozen: Option<(WallNs, String)>) -> AccountCycle {
+        let Self { terms, metered, .. } = self;
+        let statement = KeptStatement {
+            from_told: self.from_told.clone(),
+            to_told: self.to_told.clone(),
+            terms: *terms,
+            metered: metered.clone(),
+            unknown_members: self.unknown_members.clone(),
+        };
+        // Stores have signed numbers.
+        let most = |bytes: u64| bytes.min(i64::MAX.cast_unsigned());
+        let (frozen_ns, evidence) = frozen.unzip();
+        let counted = [metered.rx_bytes, metered.tx_bytes, metered.rx_packets, metered.tx_packets];
+        let kept = AccountCycle {
+            account: self.account.clone(),
+            cycle: self.cycle.to_string(),
+            starts_ns: self.from.0,
+            ends_ns: self.to.0,
+            as_of_ns: self.as_of.0,
+            frozen_ns,
+            rule: terms.rule.name().to_owned(),
+            basis: terms.basis.name().to_owned(),
+            counted: counted.map(most),
+            opening_bytes: most(self.opening_bytes),
+            used_bytes: most(self.used_bytes),
+            used_max_bytes: self.used_max_bytes.map(most),
+            quota_bytes: terms.quota_bytes.map(most),
+            missing_ns: most(metered.missing_ns),
+            p95_bits_per_second: metered.p95.bits_per_second.map(most),
+            commit_bits_per_second: terms.commit_bits_per_second.map(most),
+            // It has no maps with other keys than texts, which alone can fail.
+            statement: serde_json::to_string(&statement).unwrap_or_default(),
+            evidence: evidence.unwrap_or_default(),
+            digest: String::new(),
+        };
+        let digest = if frozen_ns.is_some() { kept.seal() } else { String::new() };
+        AccountCycle { digest, ..kept }
+    }
+}
+
+fn of_cycle(entries: &[KeptEntry], cycle: CycleName) -> impl Iterator<Item = &KeptEntry> {
+    let cycle = cycle.to_string();
+    entries.iter().filter(move |kept| kept.entry.cycle == cycle)
+}
+
+/// The last figure of a kind for a cycle.
+fn last(entries: &[KeptEntry], cycle: CycleName, kind: EntryKind) -> Option<u64> {
+    let of_kind = of_cycle(entries, cycle).filter(|kept| kept.entry.kind == kind);
+    of_kind.last().map(|kept| kept.entry.bytes)
+}
+
+impl From<&KeptEntry> for EntryView {
+    fn from(kept: &KeptEntry) -> Self {
+        let entry = &kept.entry;
+        Self {
+            kind: entry.kind.name().to_owned(),
+            bytes: entry.bytes,
+            reason: entry.reason.clone(),
+            operator: entry.operator.clone(),
+            at: Time(WallNs(entry.at_s.saturating_mul(1_000_000_000))),
         }
     }
 }
 
+impl From<AccountWarning> for WarningView {
+    fn from(AccountWarning { warning, at_ns, message, .. }: AccountWarning) -> Self {
+        Self { warning, at: Time(at_ns), message }
+    }
+}
+
 /// One number less another.
-fn difference(from: u64, less: u64) -> i64 {
+pub(super) fn difference(from: u64, less: u64) -> i64 {
     let difference = i128::from(from) - i128::from(less);
     i64::try_from(difference.clamp(i64::MIN.into(), i64::MAX.into())).unwrap_or_default()
 }
@@ -127,4 +326,11 @@ fn difference(from: u64, less: u64) -> i64 {
 fn percent(part: u64, whole: u64) -> f64 {
     let hundredths = u128::from(part) * 10_000 / u128::from(whole.max(1));
     f64::from(u32::try_from(hundredths).unwrap_or(u32::MAX)) / 100.0
+}
+
+/// By how much one is more than another, in percent, to a hundredth.
+fn more(one: u64, other: u64) -> f64 {
+    let hundredths = (i128::from(one) - i128::from(other)) * 10_000 / i128::from(other.max(1));
+    let most = i128::from(i32::MAX);
+    f64::from(i32::try_from(hundredths.clamp(-most, most)).unwrap_or(i32::MAX)) / 100.0
 }

@@ -6,14 +6,18 @@ use std::time::Duration;
 use settings::Foreign;
 
 use super::error::AdminError;
-use super::shared::block_on;
-use crate::accounts::{self, BillError, CommitRate, Metered, NicShare, Statement};
+use super::shared::{audited, block_on};
+use crate::accounts::{
+    self, BillError, BilledAccount, CommitRate, CycleState, Metered, NicShare, Statement,
+};
+use crate::audit::{AuditEvent, AuditRecord, operator};
 use crate::cli::{BillArgs, BillFormat};
 use crate::config::Config;
+use crate::store::{AccountEntry, EntryKind};
 use crate::store_location::{StoreLocation, StoreLocationError};
 use crate::time::{now_ns, rough};
 
-/// The statement of an account, as text, JSON or CSV.
+/// The statement of an account, as text, JSON or CSV; first keeps what is typed in for it.
 ///
 /// # Errors
 /// [`AdminError`] says what is missing.
@@ -22,23 +26,76 @@ pub fn bill(
     location: &StoreLocation,
     args: &BillArgs,
 ) -> Result<String, AdminError> {
+    let store = location.open_to_read().map_err(StoreLocationError::from)?;
     // They were checked when the config was read.
     let accounts = config.accounts.all().unwrap_or_default();
-    let account = accounts.iter().find(|account| account.name == args.account);
-    let account = account.ok_or_else(|| {
+    let Some(account) = accounts.iter().find(|account| account.name == args.account) else {
+        let frozen = block_on::<_, BillError>(async {
+            accounts::frozen_statements(store.as_ref(), &args.account).await
+        })?;
+        return without_config(&accounts, frozen, args);
+    };
+    let read = || {
+        block_on::<_, BillError>(async {
+            accounts::bill(store.as_ref(), account, args.cycle, now_ns()).await
+        })
+    };
+    let statement = read()?;
+    let Some(entry) = entry(args, &statement) else {
+        return Ok(written(&[statement], args.format));
+    };
+    if entry.kind == EntryKind::Opening && statement.state == CycleState::Frozen {
+        return Err(AdminError::FrozenCycle(statement.cycle));
+    }
+    let keeper = location.open_to_bill().map_err(StoreLocationError::from)?;
+    block_on::<_, StoreLocationError>(async { Ok(keeper.add_account_entry(&entry).await?) })?;
+    let AccountEntry { account, cycle, kind, bytes, reason, .. } = &entry;
+    let detail = format!("{account}, cycle {cycle}: {} {bytes} bytes, {reason}", kind.name());
+    let record = AuditRecord { detail: Some(detail), ..AuditRecord::new(AuditEvent::AccountEntry) };
+    audited(config, record, written(&[read()?], args.format))
+}
+
+/// The frozen cycles of an account that the config has no more.
+fn without_config(
+    accounts: &[BilledAccount],
+    mut frozen: Vec<Statement>,
+    args: &BillArgs,
+) -> Result<String, AdminError> {
+    frozen.retain(|statement| args.cycle.is_none_or(|cycle| statement.cycle == cycle));
+    if frozen.is_empty() || args.opening.or(args.provider).is_some() {
         let known: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        AdminError::NoSuchAccount { account: args.account.clone(), known }
-    })?;
-    let store = location.open_to_read().map_err(StoreLocationError::from)?;
-    let statement = block_on::<_, BillError>(async {
-        accounts::bill(store.as_ref(), account, args.cycle, now_ns()).await
-    })?;
-    Ok(match args.format {
-        BillFormat::Text => text(&statement),
-        BillFormat::Json => serde_json::to_string_pretty(&statement).unwrap_or_default(),
-        BillFormat::Csv => accounts::csv(&[statement]).trim_end().to_owned(),
+        return Err(AdminError::NoSuchAccount { account: args.account.clone(), known });
+    }
+    Ok(written(&frozen, args.format))
+}
+
+/// What is typed in, if something is.
+fn entry(args: &BillArgs, statement: &Statement) -> Option<AccountEntry> {
+    let (kind, size) = match (args.opening, args.provider) {
+        (Some(size), _) => (EntryKind::Opening, size),
+        (None, size) => (EntryKind::Provider, size?),
+    };
+    Some(AccountEntry {
+        account: statement.account.clone(),
+        cycle: statement.cycle.to_string(),
+        kind,
+        bytes: size.0,
+        reason: args.reason.clone().unwrap_or_default(),
+        operator: operator(),
+        at_s: now_ns() / 1_000_000_000,
     })
+}
+
+fn written(statements: &[Statement], format: BillFormat) -> String {
+    match format {
+        BillFormat::Text => statements.iter().map(text).collect::<Vec<_>>().join("\n\n"),
+        BillFormat::Json => match statements {
+            [one] => serde_json::to_string_pretty(one).unwrap_or_default(),
+            several => serde_json::to_string_pretty(several).unwrap_or_default(),
+        },
+        BillFormat::Csv => accounts::csv(statements).trim_end().to_owned(),
+    }
 }
 
 /// For people.
@@ -60,6 +117,9 @@ fn text(it: &Statement) -> String {
     if metered.missing_ns > 0 || it.used_max_bytes != Some(it.used_bytes) {
         line("at most", at_most(it));
     }
+    if it.opening_bytes > 0 {
+        line("opening", format!("{}, in it", unit.told(it.opening_bytes)));
+    }
     if let Some(left) = it.left_bytes {
         let told = unit.told(left.unsigned_abs());
         line("left", if left < 0 { format!("none, {told} over") } else { told });
@@ -78,8 +138,29 @@ fn text(it: &Statement) -> String {
         };
         line("commit", format!("{rate}, {bursts}"));
     }
+    if let Some(bytes) = it.provider_bytes {
+        let percent = it.provider_percent.map(|percent| format!(", {percent:+.2} %"));
+        line("provider", format!("{}{}", unit.told(bytes), percent.unwrap_or_default()));
+    }
+    match it.late_bytes {
+        None | Some(0) => {}
+        Some(late) => {
+            let (told, sign) =
+                (unit.told(late.unsigned_abs()), if late < 0 { "less" } else { "more" });
+            line(
+                "since frozen",
+                format!("{told} {sign} by what arrived or went; not in the figures"),
+            );
+        }
+    }
+    for warning in &it.warnings {
+        line("warning", format!("{}: {}", warning.warning, warning.message));
+    }
     for nic in &metered.nics {
         line("NIC", share(nic));
+    }
+    if let Some(digest) = &it.digest {
+        line("digest", digest.clone());
     }
     for member in &it.unknown_members {
         line("unknown", format!("{}: no such NIC has been measured", Foreign(member)));

@@ -4,7 +4,7 @@ use std::io;
 
 use wire::id::ClientId;
 
-use crate::accounts::{AccountName, BillError};
+use crate::accounts::{AccountName, BillError, CycleName};
 use crate::audit::AuditError;
 use crate::backup::BackupError;
 use crate::export::ExportError;
@@ -36,6 +36,9 @@ pub enum AdminError {
     /// There is no statement.
     #[error(transparent)]
     Bill(#[from] BillError),
+    /// Nothing changes a frozen cycle.
+    #[error("cycle {0} is frozen: its opening balance can't change any more")]
+    FrozenCycle(CycleName),
     /// The config has no such account.
     #[error("no account is named {account}; the config has {known}")]
     NoSuchAccount {

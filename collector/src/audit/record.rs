@@ -30,6 +30,8 @@ pub enum AuditEvent {
     ClientTagged,
     /// An operator made a new CA in place of the collector's own: `detail` (its fingerprint).
     CaRolled,
+    /// An operator typed in an opening balance or a provider's figure: `detail`.
+    AccountEntry,
     /// Somebody could not sign in to the pages or the API: `address`, `reason`.
     SignInFailed,
     /// A browser was signed in to the pages: `address`.
@@ -42,7 +44,7 @@ pub enum AuditEvent {
 
 impl AuditEvent {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::TokenMade,
         Self::TokenCancelled,
         Self::Enrolled,
@@ -53,6 +55,7 @@ impl AuditEvent {
         Self::ClientForgotten,
         Self::ClientTagged,
         Self::CaRolled,
+        Self::AccountEntry,
         Self::SignInFailed,
         Self::SignedIn,
         Self::SignedOut,
@@ -73,6 +76,7 @@ impl AuditEvent {
             Self::ClientForgotten => "client_forgotten",
             Self::ClientTagged => "client_tagged",
             Self::CaRolled => "ca_rolled",
+            Self::AccountEntry => "account_entry",
             Self::SignInFailed => "sign_in_failed",
             Self::SignedIn => "signed_in",
             Self::SignedOut => "signed_out",

@@ -204,19 +204,13 @@ impl RetentionSection {
     }
 }
 
-/// Longest cycle of an account: a month of 31 days, an hour longer where clocks are set back, and a day
-/// for what arrives late.
-const CYCLE_MAX: Interval = Interval::secs(32 * 86_400 + 3600);
-
 impl Config {
-    /// Accounts are metered from sums of 5 minutes, which have to be there for a whole cycle.
+    /// Accounts are metered from sums of 5 minutes, which have to be there until a cycle is frozen.
     fn check_kept(&self) -> Result<(), Problem> {
-        let kept = self.accounts.0.is_empty() || self.retention.rollup_5m >= CYCLE_MAX;
-        Problem::unless(kept, "retention.rollup_5m", || {
-            format!(
-                "{} is less than a cycle of an account; keep at least 33d",
-                self.retention.rollup_5m
-            )
+        let Some(least) = self.accounts.kept() else { return Ok(()) };
+        let kept = self.retention.rollup_5m;
+        Problem::unless(kept >= least, "retention.rollup_5m", || {
+            format!("{kept} is too short for the accounts; keep at least {least}")
         })
     }
 }

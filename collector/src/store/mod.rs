@@ -37,6 +37,7 @@ pub mod sqlite;
 use crate::identity::EnrolmentStore;
 
 pub use self::commit::Commit;
+pub use self::port::account_cycles::{CycleRecords, KeepCycles};
 pub use self::port::accounts::Metering;
 pub use self::port::check::Check;
 pub use self::port::claims::{Claims, SecondHosts};
@@ -49,6 +50,9 @@ pub use self::port::schema::{Distributed, Migrated};
 pub use self::port::sign_outs::SignOuts;
 pub use self::port::tags::{Tagged, Tagging};
 pub use self::port::write::{SessionState, Store, TransactionEnd};
+pub use self::rows::account_cycles::{
+    AccountCycle, AccountEntry, AccountWarning, EVIDENCE, EntryKind, KeptEntry,
+};
 pub use self::rows::accounts::{CountedGap, KnownNic, LinkTurn, MeterRow, NicHistory, Volume};
 pub use self::rows::batch::{Batch, SessionBatch};
 pub use self::rows::claims::{Holder, Lost, PlaceId, Question, SILENCE, SecondHostRecord};
@@ -66,16 +70,34 @@ pub use self::rows::tags::{ClientTags, TagChange, TagInterval, TagSource, Tagged
 
 /// A store with all its abilities.
 pub trait Database:
-    Store + Retain + Forget + EnrolmentStore + SignOuts + Claims + Tagging + Reader
+    Store + Retain + Forget + EnrolmentStore + SignOuts + Claims + Tagging + AccountStore + Reader
 {
 }
 
 impl<T> Database for T where
-    T: Store + Retain + Forget + EnrolmentStore + SignOuts + Claims + Tagging + Reader
+    T: Store
+        + Retain
+        + Forget
+        + EnrolmentStore
+        + SignOuts
+        + Claims
+        + Tagging
+        + AccountStore
+        + Reader
 {
 }
 
 /// Read access to a database, also beside the collectors that use it.
-pub trait Reader: Query + Check + Export + Register + SecondHosts + Metering + Tagged {}
+pub trait Reader: Query + Check + Export + Register + SecondHosts + AccountReader + Tagged {}
 
-impl<T: Query + Check + Export + Register + SecondHosts + Metering + Tagged> Reader for T {}
+impl<T: Query + Check + Export + Register + SecondHosts + AccountReader + Tagged> Reader for T {}
+
+/// All that statements of accounts are made of.
+pub trait AccountReader: Metering + CycleRecords {}
+
+impl<T: Metering + CycleRecords> AccountReader for T {}
+
+/// What the accounts' book needs of a store.
+pub trait AccountStore: AccountReader + KeepCycles {}
+
+impl<T: AccountReader + KeepCycles> AccountStore for T {}

@@ -66,40 +66,108 @@ pub(super) async fn accounts(
     let statements = match (params.account, params.cycle) {
         (None, None) => app.state.book.latest().to_vec(),
         (None, Some(_)) => return Err(ApiError::bad_parameter("cycle needs account beside it")),
-        (Some(account), cycle) => vec![statement(&app, &asker, &account, cycle.as_deref()).await?],
-    };
-    Ok(match params.format {
-        Some(StatementFormat::Csv) => {
-            ([(CONTENT_TYPE, "text/csv; charset=utf-8")], csv(&statements)).into_response()
+        (Some(account), cycle) => {
+            let account: AccountName = parsed(&account)?;
+            let cycle: Option<CycleName> = cycle.as_deref().map(parsed).transpose()?;
+            let statement = app.state.book.statement(&account, cycle, now_ns());
+            vec![answered(&app, &asker, statement).await?]
         }
+    };
+    Ok(written(statements, params.format))
+}
+
+/// Which account's frozen cycles are asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CyclesParams {
+    /// The account.
+    #[param(min_length = 1)]
+    account: String,
+    /// `json`, or `csv` with a line for each statement. Default: json.
+    format: Option<StatementFormat>,
+}
+
+/// The frozen cycles of an account, newest first
+#[utoipa::path(
+    get, path = "/api/v1/accounts/cycles", tag = "accounts", params(CyclesParams),
+    responses((status = 200, description = "Statements as they were frozen", body = AccountsView),
+              ApiError)
+)]
+pub(super) async fn cycles(
+    State(app): State<Arc<App>>,
+    asker: Asker,
+    Params(params): Params<CyclesParams>,
+) -> Result<Response, ApiError> {
+    let account: AccountName = parsed(&params.account)?;
+    let frozen = answered(&app, &asker, app.state.book.frozen(&account)).await?;
+    Ok(written(frozen, params.format))
+}
+
+/// Which cycle's evidence is asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EvidenceParams {
+    /// The account.
+    #[param(min_length = 1)]
+    account: String,
+    /// The cycle, by the month in which it begins, as 2026-11.
+    #[param(min_length = 7)]
+    cycle: String,
+}
+
+/// What an account's cycle is made of: its 5-minute intervals, all NICs together, and long gaps
+#[utoipa::path(
+    get, path = "/api/v1/accounts/evidence", tag = "accounts", params(EvidenceParams),
+    responses(
+        (status = 200, description = "CSV: of a frozen cycle as it was then, else as it is now",
+            body = String, content_type = "text/csv"),
+        ApiError
+    )
+)]
+pub(super) async fn evidence(
+    State(app): State<Arc<App>>,
+    asker: Asker,
+    Params(params): Params<EvidenceParams>,
+) -> Result<Response, ApiError> {
+    let (account, cycle) = (parsed(&params.account)?, parsed(&params.cycle)?);
+    let evidence = app.state.book.evidence(&account, cycle, now_ns());
+    let evidence = answered(&app, &asker, evidence).await?;
+    Ok(([(CONTENT_TYPE, CSV)], evidence).into_response())
+}
+
+const CSV: &str = "text/csv; charset=utf-8";
+
+fn written(statements: Vec<Statement>, format: Option<StatementFormat>) -> Response {
+    match format {
+        Some(StatementFormat::Csv) => ([(CONTENT_TYPE, CSV)], csv(&statements)).into_response(),
         Some(StatementFormat::Json) | None => {
             Answer(AccountsView { accounts: statements }).into_response()
         }
-    })
+    }
 }
 
-async fn statement(
+/// What the book answers, in turn and in time.
+async fn answered<T>(
     app: &App,
     asker: &Asker,
-    account: &str,
-    cycle: Option<&str>,
-) -> Result<Statement, ApiError> {
-    let account: AccountName = parsed(account)?;
-    let cycle: Option<CycleName> = cycle.map(parsed).transpose()?;
+    answer: impl Future<Output = Result<T, BookError>>,
+) -> Result<T, ApiError> {
     let asked = async {
-        match app.state.book.statement(&account, cycle, now_ns()).await {
-            Ok(statement) => Ok(Ok(statement)),
+        match answer.await {
             Err(BookError::Bill(BillError::Store(error))) => Err(error),
-            Err(other) => Ok(Err(other)),
+            other => Ok(other),
         }
     };
-    let found: Result<Statement, BookError> = app.ask(asker, asked).await?;
+    let found: Result<T, BookError> = app.ask(asker, asked).await?;
     found.map_err(|error| {
-        let code = match error {
-            BookError::NoSuchAccount(_) => "no_such_account",
-            BookError::Bill(_) => "no_such_cycle",
-        };
-        ApiError::not_found(code, error.in_full().to_string())
+        let message = error.in_full().to_string();
+        match error {
+            BookError::NoSuchAccount(_) => ApiError::not_found("no_such_account", message),
+            BookError::Bill(BillError::Unreadable(_)) => ApiError::internal(message),
+            BookError::Bill(_) => ApiError::not_found("no_such_cycle", message),
+        }
     })
 }
 

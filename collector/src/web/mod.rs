@@ -140,6 +140,8 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(mix::mix))
         .routes(routes!(percentile::percentile))
         .routes(routes!(accounts::accounts))
+        .routes(routes!(accounts::cycles))
+        .routes(routes!(accounts::evidence))
         .routes(routes!(events::events))
         .routes(routes!(live::live))
         .routes(routes!(version))

@@ -1,7 +1,7 @@
 //! The meaning of each table and column.
 
 /// The tables and views, in the order of the page.
-pub const TABLES: [(&str, &str); 25] = [
+pub const TABLES: [(&str, &str); 29] = [
     ("clients", "Enrolled agents that have connected."),
     ("nics", "The NICs of each client, as its agent last described them."),
     (
@@ -33,6 +33,22 @@ pub const TABLES: [(&str, &str); 25] = [
     ("enrolled", "Client ids in use at any collector of the database, until they are forgotten."),
     ("sign_outs", "Signed-out browser sessions, for all collectors of the database."),
     (
+        "account_statements",
+        "[Accounts](billing.md): the statement of each account and cycle, renewed every 5 minutes while the cycle runs, never changed once it is frozen. Kept for good.",
+    ),
+    (
+        "account_entries",
+        "[Accounts](billing.md): what operators typed in. Rows are only added. Kept for good.",
+    ),
+    (
+        "account_warnings",
+        "[Accounts](billing.md): the warnings that were given, each once per cycle. Kept for good.",
+    ),
+    (
+        "account_cycles",
+        "View: `account_statements` with the provider's figures, without statement and evidence.",
+    ),
+    (
         "second_hosts",
         "Second hosts that were refused with a client's certificate: the last one per client.",
     ),
@@ -57,7 +73,14 @@ pub const TABLES: [(&str, &str); 25] = [
 ];
 
 /// Columns whose meaning differs in one table.
-const IN_TABLE: [(&str, &str, &str); 31] = [
+const IN_TABLE: [(&str, &str, &str); 38] = [
+    ("account_entries", "nth", "Counts all entries of all accounts"),
+    ("account_entries", "kind", "`opening`: opening balance, `provider`: the provider's figure"),
+    ("account_entries", "bytes", "The figure, bytes"),
+    ("account_entries", "reason", "Why it was typed in"),
+    ("account_entries", "at", "When it was typed in"),
+    ("account_entries", "digest", "SHA-256 over the row and the digest of the row before"),
+    ("account_warnings", "at", "When it was given"),
     ("clients", "client_id", "Id, as in the certificate"),
     ("bandwidth_1m", "time", "Start of the minute"),
     ("bandwidth_5m", "time", "Start of the 5 minutes"),
@@ -100,6 +123,29 @@ const IN_TABLE: [(&str, &str, &str); 31] = [
 ];
 
 const COLUMNS: &[(&str, &str)] = &[
+    ("account", "Name of the account"),
+    ("cycle", "The cycle, by the month in which it begins: `2026-11`"),
+    ("starts_at", "Start of the cycle"),
+    ("ends_at", "End of the cycle, not included"),
+    ("as_of", "As of when the figures are"),
+    ("frozen_at", "When it was frozen. NULL: it isn't yet"),
+    ("rule", "Billed direction: `rx`, `tx`, `sum`, `max`"),
+    ("basis", "Billed bytes: `L2`, `L2+FCS`, `L3`"),
+    ("opening_bytes", "Opening balance, bytes"),
+    ("used_bytes", "Billed bytes with the opening balance, as far as measured"),
+    ("used_max_bytes", "The most that they may be. NULL: no bound is known"),
+    ("quota_bytes", "Volume of the cycle, bytes"),
+    ("used_percent", "Used part of the quota, percent"),
+    ("missing_ns", "Time that was not measured, of all NICs together, ns"),
+    ("p95_bits_per_second", "95th percentile of the pooled NICs, bit/s"),
+    ("commit_bits_per_second", "Committed 95th percentile, bit/s"),
+    ("statement", "Everything that the API answers, as JSON"),
+    ("evidence", "Of a frozen cycle: its intervals and gaps, as CSV"),
+    ("digest", "Of a frozen cycle: SHA-256 over the row"),
+    ("provider_bytes", "What the provider says was used, bytes"),
+    ("operator", "Who typed it in, as far as the system knows"),
+    ("warning", "`80%`, `projected` or `commit`"),
+    ("message", "What it said"),
     ("id", "Number that other tables refer to"),
     ("client", "The client: `clients.id`"),
     ("nic", "The NIC: `nics.id`; in views its name"),

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
+use collector::accounts::AccountBook;
 use collector::store::sqlite::SqliteStore;
 use collector::store::{
-    Check, Commit, Query, Resolution, Retain, RetentionLimits, Store, Tagged, Tagging,
+    AccountEntry, Check, Commit, CycleRecords, EntryKind, KeepCycles, Query, Resolution, Retain,
+    RetentionLimits, Store, Tagged, Tagging,
 };
 use collector::time::now_ns;
 use testbed::until;
@@ -20,7 +23,7 @@ use wire::tag::{Tag, TagSet};
 use crate::batches::{Agent, DAY, MINUTE, SECOND, all, batch, client, hello, nic, sample};
 use crate::cluster;
 use crate::postgres::{Postgres, fresh};
-use crate::suite::Place;
+use crate::suite::{Place, account};
 
 fn midnight() -> u64 {
     now_ns() / DAY * DAY
@@ -29,7 +32,7 @@ fn midnight() -> u64 {
 /// A store with every kind of row: two clients, days of samples, mixes, gaps of all kinds, quarantined
 /// frames, finished sessions, and rows deleted by age.
 async fn fill(path: &Path) -> SqliteStore {
-    let store = SqliteStore::open(path).unwrap();
+    let store = Arc::new(SqliteStore::open(path).unwrap());
     let start = midnight() - 12 * DAY;
     for (id, sessions) in [("web", [1, u64::MAX]), ("db-1", [3, 4])] {
         store.open_sessions(&client(id), &hello(&sessions), WallNs(start)).await.unwrap();
@@ -64,6 +67,8 @@ async fn fill(path: &Path) -> SqliteStore {
             }
         }
     }
+    fill_accounts(&store).await;
+    let store = Arc::into_inner(store).unwrap();
     let days = |days: u64| Duration::from_secs(days * 86_400);
     let limits = RetentionLimits {
         raw: days(3),
@@ -73,6 +78,25 @@ async fn fill(path: &Path) -> SqliteStore {
     };
     store.retain(&limits, WallNs(midnight())).await.unwrap();
     store
+}
+
+/// Adds a frozen and a running cycle of an account, an entry and a warning.
+async fn fill_accounts(store: &Arc<SqliteStore>) {
+    let keys = r#""members": ["web"], "quota": "1kB", "freeze_after": "1d""#;
+    let book = AccountBook::new(store.clone(), vec![account(keys)]);
+    let current = book.accounts()[0].schedule.cycle_at(WallNs(midnight()));
+    let entry = AccountEntry {
+        account: "transit".into(),
+        cycle: current.name.to_string(),
+        kind: EntryKind::Opening,
+        bytes: 5,
+        reason: "moved".into(),
+        operator: "ann".into(),
+        at_s: 7,
+    };
+    store.add_account_entry(&entry).await.unwrap();
+    book.renew(WallNs(midnight())).await.unwrap();
+    book.renew(current.to_ns + DAY).await.unwrap();
 }
 
 fn import(place: &Postgres, file: &Path) -> (String, Option<i32>) {
@@ -118,6 +142,20 @@ async fn assert_same(file: &Path, place: &Postgres) {
         );
     }
     assert_eq!(here.tagged().await.unwrap(), there.tagged().await.unwrap());
+    let (cycles, moved) = (
+        here.account_cycles("transit").await.unwrap(),
+        there.account_cycles("transit").await.unwrap(),
+    );
+    assert_eq!(cycles, moved);
+    assert_eq!(cycles.iter().filter(|it| it.frozen_ns.is_some()).count(), 1);
+    let (cycle, of) = (&cycles[0].cycle, "transit");
+    let evidence = here.account_evidence(of, cycle).await.unwrap();
+    assert_eq!(evidence, there.account_evidence(of, cycle).await.unwrap());
+    let given = here.account_warnings(of, cycle).await.unwrap();
+    assert_eq!(given, there.account_warnings(of, cycle).await.unwrap());
+    let entries = here.account_entries(of).await.unwrap();
+    assert_eq!(entries, there.account_entries(of).await.unwrap());
+    assert!(!given.is_empty() && entries.len() == 1 && evidence.is_some());
     let (proof, moved) = (here.check().await.unwrap(), there.check().await.unwrap());
     assert_eq!(proof.findings, moved.findings);
     assert_eq!((proof.sessions, &proof.nics), (moved.sessions, &moved.nics));

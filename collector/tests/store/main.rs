@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod batches;
+mod bill;
 mod cancel;
 mod citus;
 mod claims;
@@ -73,6 +74,10 @@ macro_rules! behaviours {
             an_account_knows_what_was_not_measured,
             an_account_counts_forgotten_clients_until_their_rows_go,
             a_cycle_of_which_sums_were_deleted_has_no_statement,
+            a_frozen_cycle_never_changes_and_tells_what_came_late,
+            what_is_changed_in_frozen_cycles_and_entries_is_found,
+            a_warning_is_given_once_per_cycle_by_one_of_several_collectors,
+            cycles_in_which_no_collector_ran_are_frozen_after_it,
             what_was_tampered_with_is_found,
             retention_and_commits_go_side_by_side,
             a_reader_of_an_export_that_stalls_gets_every_row_once,

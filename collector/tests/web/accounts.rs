@@ -83,3 +83,33 @@ async fn accounts_have_series_until_they_are_gone() {
     server.book.renew(WallNs(NOON)).await.unwrap();
     assert!(!server.get("/metrics").await.body.contains("netmon_account_"));
 }
+
+#[tokio::test]
+async fn frozen_cycles_are_listed_and_their_evidence_is_csv() {
+    let server = with_account().await;
+    let list = "/api/v1/accounts/cycles?account=transit";
+    assert_eq!(server.get(list).await.json(), json!({ "accounts": [] }));
+    server.book.renew(WallNs(NOON)).await.unwrap();
+    // Three days after the end of January in Berlin.
+    let later = 1_706_742_000_000_000_000 + 3 * 86_400_000_000_000;
+    server.book.renew(WallNs(later)).await.unwrap();
+    let frozen = server.get(list).await.json();
+    let it = &frozen["accounts"][0];
+    assert_eq!((&it["cycle"], &it["state"]), (&json!("2024-01"), &json!("frozen")));
+    assert_eq!(it["digest"].as_str().unwrap().len(), 64);
+    let evidence = server.get("/api/v1/accounts/evidence?account=transit&cycle=2024-01").await;
+    assert_eq!(evidence.header("content-type"), Some("text/csv; charset=utf-8"));
+    let mut lines = evidence.body.lines();
+    assert!(lines.next().unwrap().starts_with("kind,time_ns,rx_bytes,"));
+    assert_eq!(lines.next(), Some("interval,1704063600000000000,1000,0,10,0,300000000000,0"));
+    let now = server.get("/api/v1/accounts/evidence?account=transit&cycle=2024-02").await;
+    assert!(now.body.lines().count() > 1, "of an open cycle, as it is now");
+    for (path, status) in [
+        ("/api/v1/accounts/cycles?account=other", 404),
+        ("/api/v1/accounts/cycles", 400),
+        ("/api/v1/accounts/evidence?account=other&cycle=2024-01", 404),
+        ("/api/v1/accounts/evidence?account=transit&cycle=1", 400),
+    ] {
+        server.error(path, status).await;
+    }
+}

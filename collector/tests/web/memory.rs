@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use collector::store::{
-    Client, EventKind, KnownNic, MeterRow, Metering, NicEvent, NicHistory, NicRange, Percentile,
+    AccountCycle, AccountEntry, AccountWarning, Client, CycleRecords, EventKind, KeepCycles,
+    KeptEntry, KnownNic, MeterRow, Metering, NicEvent, NicHistory, NicRange, Percentile,
     PercentileRange, Point, PointCounts, Query, Resolution, Series, SeriesRange, StoreError,
     Volume,
 };
@@ -26,6 +27,9 @@ pub struct Memory {
     held: watch::Sender<bool>,
     /// Number of running series queries.
     running: AtomicUsize,
+    /// What is kept of accounts.
+    kept: Mutex<Vec<AccountCycle>>,
+    warnings: Mutex<Vec<AccountWarning>>,
 }
 
 /// A running series query.
@@ -185,5 +189,64 @@ impl Metering for Memory {
     async fn complete_from(&self) -> Result<WallNs, StoreError> {
         self.check()?;
         Ok(WallNs(1_698_796_800_000_000_000))
+    }
+}
+
+#[async_trait]
+impl CycleRecords for Memory {
+    async fn account_cycles(&self, account: &str) -> Result<Vec<AccountCycle>, StoreError> {
+        self.check()?;
+        let kept = self.kept.lock().unwrap();
+        Ok(kept.iter().filter(|it| it.account == account).cloned().collect())
+    }
+
+    async fn account_evidence(
+        &self,
+        account: &str,
+        cycle: &str,
+    ) -> Result<Option<String>, StoreError> {
+        self.check()?;
+        let kept = self.kept.lock().unwrap();
+        let found = |it: &&AccountCycle| {
+            it.account == account && it.cycle == cycle && it.frozen_ns.is_some()
+        };
+        Ok(kept.iter().find(found).map(|it| it.evidence.clone()))
+    }
+
+    async fn account_entries(&self, _account: &str) -> Result<Vec<KeptEntry>, StoreError> {
+        self.check()?;
+        Ok(vec![])
+    }
+
+    async fn account_warnings(
+        &self,
+        account: &str,
+        cycle: &str,
+    ) -> Result<Vec<AccountWarning>, StoreError> {
+        self.check()?;
+        let given = self.warnings.lock().unwrap();
+        let of = |it: &&AccountWarning| it.account == account && it.cycle == cycle;
+        Ok(given.iter().filter(of).cloned().collect())
+    }
+}
+
+#[async_trait]
+impl KeepCycles for Memory {
+    async fn keep_account_cycle(&self, cycle: &AccountCycle) -> Result<(), StoreError> {
+        self.check()?;
+        let mut kept = self.kept.lock().unwrap();
+        kept.retain(|it| (&it.account, &it.cycle) != (&cycle.account, &cycle.cycle));
+        kept.push(cycle.clone());
+        Ok(())
+    }
+
+    async fn add_account_entry(&self, _entry: &AccountEntry) -> Result<(), StoreError> {
+        self.check()
+    }
+
+    async fn keep_account_warning(&self, warning: &AccountWarning) -> Result<bool, StoreError> {
+        self.check()?;
+        self.warnings.lock().unwrap().push(warning.clone());
+        Ok(true)
     }
 }

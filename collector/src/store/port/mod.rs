@@ -1,5 +1,6 @@
 //! The traits that every engine of the store implements, and their errors.
 
+pub mod account_cycles;
 pub mod accounts;
 pub mod check;
 pub mod claims;

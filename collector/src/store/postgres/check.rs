@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tokio_postgres::{Client, Row};
 use wire::id::SessionId;
 
+use super::account_cycles;
 use super::citus;
 use super::error::Failure;
 use super::expired;
@@ -32,6 +33,12 @@ const AGAIN: u32 = 6;
 
 /// Checks the store. If rows are on several servers, a finding must last for `doubt`.
 async fn check(client: &Client, doubt: Duration) -> Result<CheckReport, Failure> {
+    let mut report = check_rows(client, doubt).await?;
+    report.findings.extend(account_cycles::faults(client).await?);
+    Ok(report)
+}
+
+async fn check_rows(client: &Client, doubt: Duration) -> Result<CheckReport, Failure> {
     let mut judgement = judge(&read(client).await?);
     if judgement.report.is_sound() || !is_spread(client).await? {
         return Ok(judgement.report);

@@ -5,6 +5,7 @@
 //! connections, `commit` and `tables` add rows, and each other file implements one trait of
 //! [`port`](super::port).
 
+mod account_cycles;
 mod accounts;
 mod check;
 mod citus;

@@ -1,5 +1,6 @@
 //! Data to write and to read: plain types and pure functions, equal for every engine.
 
+pub mod account_cycles;
 pub mod accounts;
 pub mod batch;
 pub mod claims;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Row, Transaction};
 use wire::id::SessionId;
 
+use super::account_cycles;
 use super::error::Failure;
 use super::lease::Reads;
 use super::tags;
@@ -37,6 +38,7 @@ fn check(db: &mut Connection) -> Result<CheckReport, Failure> {
         tags: all(&transaction, TAGS, |row| Ok((row.get(5)?, tags::interval(row)?)))?,
     };
     let mut report = judge(&evidence).report;
+    report.findings.extend(account_cycles::faults(&transaction)?);
     let damage = damage.into_iter().filter(|line| line != "ok");
     report.findings.extend(damage.map(|line| format!("the file is damaged: {line}")));
     Ok(report)

@@ -4,6 +4,7 @@
 //! `store` defines what can be opened, `lease` lends its connections, `tables` adds rows, and each
 //! other file implements one trait of [`port`](super::port).
 
+mod account_cycles;
 mod accounts;
 mod backup;
 mod cancel;

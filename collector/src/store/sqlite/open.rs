@@ -15,7 +15,7 @@ use super::wide;
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// The migrations from each version to the next. Never changed once released.
-const MIGRATIONS: [&str; 16] = [
+const MIGRATIONS: [&str; 17] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -32,6 +32,7 @@ const MIGRATIONS: [&str; 16] = [
     include_str!("sign_outs.sql"),
     include_str!("second_hosts.sql"),
     include_str!("tags.sql"),
+    include_str!("accounts.sql"),
 ];
 
 /// Marks the file as a collector's (`PRAGMA application_id`): "NMON".

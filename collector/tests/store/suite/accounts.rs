@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use collector::accounts::{Accounts, BillError, BilledAccount, Statement, bill};
-use collector::store::{Commit, Database, RetentionLimits};
+use collector::accounts::{
+    AccountBook, Accounts, BillError, BilledAccount, CycleState, Statement, bill,
+};
+use collector::store::{AccountEntry, Commit, Database, EntryKind, RetentionLimits};
 use wire::WallNs;
 use wire::frame::{Gap, Sample, flags};
 use wire::message::{Inventory, Nic};
 
-use super::place::{Place, opened};
+use super::place::{Place, assert_sound, opened};
 use super::views::rate;
 use crate::batches::{Agent, DAY, MINUTE, SECOND, START, batch, client, hello, nic};
 
@@ -156,4 +158,150 @@ pub async fn a_cycle_of_which_sums_were_deleted_has_no_statement(place: &impl Pl
     store.retain(&limits, WallNs(now)).await.unwrap();
     assert!(matches!(of("2027-01").await, Err(BillError::Deleted(_))));
     assert_eq!(of("2027-02").await.unwrap().used_bytes, 1000);
+}
+
+/// A book of one account of web/eth0, in which an hour of 60 samples carried 1000 bytes each, and its
+/// store.
+async fn book(place: &impl Place, keys: &str) -> (Arc<dyn Database>, Agent, AccountBook) {
+    let (store, mut agent) = opened(place).await;
+    let samples = (0..60).map(|n| rate(START + n * MINUTE, MINUTE, (1000, 1), (0, 0)));
+    store.commit(&agent.next(samples.collect())).await.unwrap();
+    let keys = format!(r#""members": ["web/eth0"], "rule": "rx", {keys}"#);
+    let book = AccountBook::new(store.clone(), vec![account(&keys)]);
+    (store, agent, book)
+}
+
+fn entry(kind: EntryKind, cycle: &str, bytes: u64) -> AccountEntry {
+    AccountEntry {
+        account: "transit".into(),
+        cycle: cycle.into(),
+        kind,
+        bytes,
+        reason: "as agreed".into(),
+        operator: "ann".into(),
+        at_s: START / SECOND,
+    }
+}
+
+pub async fn a_frozen_cycle_never_changes_and_tells_what_came_late(place: &impl Place) {
+    let (store, mut agent, book) = book(place, r#""freeze_after": "1d", "quota": "1MB""#).await;
+    let transit = "transit".parse().unwrap();
+    let of = async |cycle: &str, now_ns| {
+        book.statement(&transit, Some(cycle.parse().unwrap()), WallNs(now_ns)).await.unwrap()
+    };
+    // 2027-01 goes from START, 15 January, to 15 February: 31 days.
+    let end = START + 31 * DAY;
+    book.renew(WallNs(START + 62 * MINUTE)).await.unwrap();
+    store.add_account_entry(&entry(EntryKind::Opening, "2027-01", 500)).await.unwrap();
+    // Corrected: the last one holds, and both are kept.
+    store.add_account_entry(&entry(EntryKind::Opening, "2027-01", 400)).await.unwrap();
+    book.renew(WallNs(end + DAY - 1)).await.unwrap();
+    let closed = of("2027-01", end + DAY - 1).await;
+    // 60 x 1000 + 400.
+    assert_eq!((closed.state, closed.used_bytes), (CycleState::Closed, 60_400));
+    assert_eq!((closed.opening_bytes, closed.entries.len()), (400, 2));
+    assert_eq!(of("2027-02", end).await.opening_bytes, 0, "it is for one cycle");
+
+    book.renew(WallNs(end + DAY)).await.unwrap();
+    let frozen = of("2027-01", end + DAY).await;
+    assert_eq!(
+        (frozen.state, frozen.used_bytes, frozen.late_bytes),
+        (CycleState::Frozen, 60_400, Some(0))
+    );
+    let sql = "SELECT used_bytes FROM account_cycles WHERE frozen_at IS NOT NULL";
+    assert_eq!(place.numbers(sql).await, [60_400]);
+    let evidence = book.evidence(&transit, frozen.cycle, WallNs(end + DAY)).await.unwrap();
+    assert!(evidence.contains(&format!("\ninterval,{START},5000,0,5,0,{},0\n", 5 * MINUTE)));
+
+    // 700 bytes arrive late, and an operator corrects the opening balance behind the command's back.
+    let late = rate(START + 2 * DAY, MINUTE, (700, 1), (0, 0));
+    store.commit(&agent.next(vec![late])).await.unwrap();
+    store.add_account_entry(&entry(EntryKind::Opening, "2027-01", 0)).await.unwrap();
+    store.add_account_entry(&entry(EntryKind::Provider, "2027-01", 66_440)).await.unwrap();
+    book.renew(WallNs(end + 2 * DAY)).await.unwrap();
+    let same = of("2027-01", end + 2 * DAY).await;
+    assert_eq!((same.used_bytes, same.late_bytes), (60_400, Some(700)));
+    assert_eq!((&same.digest, &same.metered), (&frozen.digest, &frozen.metered));
+    // 66,440 / 60,400 = 1.1.
+    assert_eq!((same.provider_bytes, same.provider_percent), (Some(66_440), Some(10.0)));
+    assert_sound(&store).await;
+
+    // Its figures outlive its rows, and other terms.
+    store.purge(&client("web")).await.unwrap();
+    book.set(vec![account(r#""members": ["db"], "rule": "tx", "basis": "L3""#)]);
+    let left = of("2027-01", end + 3 * DAY).await;
+    assert_eq!(
+        (left.used_bytes, left.late_bytes),
+        (60_400, Some(-60_000)),
+        "what went is told too"
+    );
+    assert_eq!(left.terms, frozen.terms);
+    assert_eq!(book.frozen(&transit).await.unwrap().len(), 1);
+}
+
+pub async fn what_is_changed_in_frozen_cycles_and_entries_is_found(place: &impl Place) {
+    let (store, _, book) = book(place, r#""freeze_after": "1d""#).await;
+    for bytes in [1, 2, 3] {
+        let entry = entry(EntryKind::Provider, "2027-01", bytes);
+        store.add_account_entry(&entry).await.unwrap();
+    }
+    book.renew(WallNs(START + 60 * MINUTE)).await.unwrap();
+    book.renew(WallNs(START + 32 * DAY)).await.unwrap();
+    assert_sound(&store).await;
+    for (sql, words) in [
+        (
+            "UPDATE account_statements SET used_bytes = used_bytes + 1",
+            "changed after it was frozen",
+        ),
+        ("UPDATE account_entries SET bytes = 9 WHERE nth = 2", "entry 2 was changed"),
+        ("DELETE FROM account_entries WHERE nth = 1", "entry 2 was changed, or one before"),
+    ] {
+        place.execute(sql).await;
+        let findings = store.check().await.unwrap().findings;
+        assert!(findings.iter().any(|it| it.contains(words)), "{sql}: {findings:?}");
+    }
+}
+
+pub async fn a_warning_is_given_once_per_cycle_by_one_of_several_collectors(place: &impl Place) {
+    // 60,000 bytes of 70,000 are 85.7 %.
+    let keys = r#""quota": "70kB", "warn": ["80", "85", "90"]"#;
+    let (store, mut agent, book) = book(place, keys).await;
+    let other = AccountBook::new(store.clone(), book.accounts().to_vec());
+    let now = START + 62 * MINUTE;
+    let (one, two) = tokio::join!(book.renew(WallNs(now)), other.renew(WallNs(now)));
+    one.and(two).unwrap();
+    let names = async |cycle: &str| {
+        let given = store.account_warnings("transit", cycle).await.unwrap();
+        given.into_iter().map(|it| it.warning).collect::<Vec<_>>()
+    };
+    assert_eq!(names("2027-01").await, ["80%", "85%"]);
+    let first = store.account_warnings("transit", "2027-01").await.unwrap();
+    assert!(first[0].message.contains("0.000 GB of 0.000 GB are used, 80 % or more"), "{first:?}");
+    // The opening balance counts: 60,000 + 5000 = 92.9 %.
+    store.add_account_entry(&entry(EntryKind::Opening, "2027-01", 5000)).await.unwrap();
+    book.renew(WallNs(now + 60 * MINUTE)).await.unwrap();
+    assert_eq!(names("2027-01").await, ["80%", "85%", "90%"]);
+    let given = store.account_warnings("transit", "2027-01").await.unwrap();
+    assert_eq!(given[..2], first[..], "no second time");
+    assert_eq!(book.latest()[0].warnings.len(), 3);
+    // The next cycle warns anew.
+    let more = rate(START + 31 * DAY, MINUTE, (60_000, 1), (0, 0));
+    store.commit(&agent.next(vec![more])).await.unwrap();
+    book.renew(WallNs(START + 32 * DAY)).await.unwrap();
+    assert_eq!(names("2027-02").await, ["80%", "85%"]);
+}
+
+pub async fn cycles_in_which_no_collector_ran_are_frozen_after_it(place: &impl Place) {
+    let (store, mut agent, book) = book(place, r#""freeze_after": "1d""#).await;
+    let march = rate(START + 60 * DAY, MINUTE, (700, 1), (0, 0));
+    store.commit(&agent.next(vec![march])).await.unwrap();
+    book.renew(WallNs(START + 62 * MINUTE)).await.unwrap();
+    // 15 January + 31 + 28 + 31 days = 15 April.
+    book.renew(WallNs(START + 91 * DAY + 60 * MINUTE)).await.unwrap();
+    let frozen = book.frozen(&"transit".parse().unwrap()).await.unwrap();
+    let used: Vec<_> = frozen.iter().map(|it| (it.cycle.to_string(), it.used_bytes)).collect();
+    let expected = [("2027-03", 700), ("2027-02", 0), ("2027-01", 60_000)];
+    assert_eq!(used, expected.map(|(cycle, bytes)| (cycle.to_owned(), bytes)));
+    // Of 2027-02, nothing was measured: that is no zero, but without a link speed there is no bound.
+    assert_eq!((frozen[1].used_max_bytes, frozen[1].metered.missing_ns), (None, 28 * DAY));
 }

@@ -1,6 +1,7 @@
 //! Moves an embedded store into PostgreSQL, client by client, each in one transaction. An interrupted
 //! move continues where it stopped, and a repeated one changes nothing.
 
+mod accounts;
 mod columns;
 mod rows;
 mod source;
@@ -49,6 +50,18 @@ impl PostgresStore {
             Ok::<_, Failure>(())
         });
         self.outcome(read.map(|()| sources))
+    }
+
+    /// Moves what is kept of accounts: statements, entries, warnings. Returns the number of new rows, and
+    /// what the database has otherwise.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] names the obstacle.
+    pub async fn import_accounts(
+        &self,
+        dump: &Arc<Dump>,
+    ) -> Result<(u64, Vec<String>), StoreError> {
+        self.lease(async |db| accounts::copy(db, dump).await).await
     }
 
     /// Moves a client completely or not at all.
