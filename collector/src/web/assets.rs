@@ -4,7 +4,7 @@ use axum::Router;
 use axum::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, VARY,
 };
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 
 use super::cache::etag;
@@ -22,7 +22,9 @@ const ASSETS: &[Asset] = &include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 /// Routes to every file.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    ASSETS.iter().fold(Router::new(), |router, asset| {
+    // The page keeps what it shows behind the #; a path of its own leads there.
+    let accounts = get(|| std::future::ready(Redirect::permanent("./#/accounts")));
+    ASSETS.iter().fold(Router::new().route("/accounts", accounts), |router, asset| {
         let etag = etag(asset.content);
         let path = if asset.path == "/index.html" { "/" } else { asset.path };
         router.route(

@@ -2,6 +2,7 @@
 //! description.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod accounts;
 #[path = "../web/client.rs"]
 #[allow(dead_code, reason = "the API tests use all of it")]
 mod client;

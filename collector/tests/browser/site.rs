@@ -141,6 +141,11 @@ impl Site {
         site
     }
 
+    /// The accounts.
+    pub fn book(&self) -> &AccountBook {
+        &self.state.book
+    }
+
     fn serve(&self, listener: TcpListener, state: WebState) {
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(serve(listener, state, stopped));

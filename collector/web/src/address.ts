@@ -25,7 +25,8 @@ export interface OverviewState {
 
 export type Address =
   | { page: "overview"; state: OverviewState }
-  | { page: "client"; client: string; state: ClientState };
+  | { page: "client"; client: string; state: ClientState }
+  | { page: "accounts" };
 
 /** Part of a path as text; what is wrongly encoded stays as it is. */
 function decoded(part: string): string {
@@ -45,6 +46,7 @@ export function parse(hash: string): Address {
     const log = query.get("scale") === "log";
     return { page: "client", client, state: { nic, range: TimeRange.of(query), peaks, log } };
   }
+  if (kind === "accounts") return { page: "accounts" };
   const state = {
     search: query.get("search") ?? "",
     sort: COLUMNS.find((column) => column === query.get("sort")) ?? "rx",

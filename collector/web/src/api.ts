@@ -158,7 +158,8 @@ async function reasonOf(answer: Response): Promise<string> {
 /** The collector gave no answer at all. */
 export class Unreachable extends Error {}
 
-async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
+/** Asks the API. */
+export async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
   const answer = await fetch(`api/v1/${path}`, signal ? { signal } : {}).catch((error: unknown) => {
     throw new Unreachable(String(error), { cause: error });
   });

@@ -1,8 +1,9 @@
-// The page: its frame, and which of its two views is shown. The address holds the state.
+// The page: its frame, and which of its views is shown. The address holds the state.
 
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
-import { parse } from "./address";
+import { showAccounts } from "./accounts/page";
+import { type Address, parse } from "./address";
 import { refusals, signedIn, signOut } from "./api";
 import { Banner } from "./banner";
 import { showClient } from "./client/page";
@@ -26,6 +27,7 @@ const banner = new Banner(byId("banner"));
 function frame(): void {
   document.documentElement.lang = language() === "zh" ? "zh-CN" : "en";
   write(byId("skip"), t("skip"));
+  write(byId("to-accounts"), t("accounts"));
   write(byId("language"), t("language"));
   write(byId("unit"), unit());
   byId("unit").setAttribute("aria-label", t("unit", unit()));
@@ -49,17 +51,19 @@ function showHealth(): void {
   banner.show(health.problems(), health.collectorTime(Date.now()));
 }
 
+function pageOf(address: Address, main: HTMLElement): () => void {
+  if (address.page === "client") return showClient(main, address.client, address.state);
+  if (address.page === "accounts") return showAccounts(main);
+  return showOverview(main, address.state);
+}
+
 function show(again = false): void {
   if (location.hash === "#main") return;
   if (location.hash === shown && !again) return;
   leave();
   const main = byId("main");
   main.replaceChildren();
-  const address = parse(location.hash);
-  leave =
-    address.page === "client"
-      ? showClient(main, address.client, address.state)
-      : showOverview(main, address.state);
+  leave = pageOf(parse(location.hash), main);
   shown = location.hash;
   if (!again) scrollTo(0, 0);
 }

@@ -4,6 +4,7 @@ import { clientAddress, clientPath, overviewAddress, parse } from "../src/addres
 /** What an address becomes when the page has read and kept it. */
 function kept(hash: string): string {
   const address = parse(hash);
+  if (address.page === "accounts") return "#/accounts";
   return address.page === "client"
     ? clientAddress(address.client, address.state)
     : overviewAddress(address.state);
@@ -13,6 +14,7 @@ test.each([
   "#/",
   "#/?search=DB-&sort=client&order=up",
   "#/?only=attention",
+  "#/accounts",
   "#/client/web-1/eth0?range=300",
   "#/client/web-1/eth0?range=2592000&peaks=0&scale=log",
   "#/client/web-1/eth0.100?from=1790000000000&to=1790000600000",

@@ -39,7 +39,7 @@ test("each text is used", () => {
     .filter(([path]) => !path.includes("/texts/"))
     .map(([, text]) => text)
     .join("\n");
-  const made = ["event_", "gap_", "theme_"];
+  const made = ["event_", "gap_", "theme_", "mean_"];
   for (const name of Object.keys(en)) {
     if (!made.some((prefix) => name.startsWith(prefix))) {
       expect(new RegExp(`["'\`]${name}["'\`]`).test(code), name).toBe(true);

@@ -1,0 +1,61 @@
+// What the collector says of accounts: see api/v1/openapi.json.
+
+import { ask } from "../api";
+
+export interface Commit {
+  bits_per_second: number;
+  allowed: number;
+  exceeded: number;
+  bursts_left: number;
+}
+export interface Share {
+  client: string;
+  nic: string;
+  rx_bytes: number;
+  tx_bytes: number;
+  missing_ns: number;
+}
+export interface Statement {
+  account: string;
+  cycle: string;
+  from_told: string;
+  to_told: string;
+  as_of: string;
+  state: "ahead" | "running" | "closed" | "frozen";
+  terms: { rule: string; basis: string; unit: "GB" | "GiB"; quota_bytes: number | null };
+  metered: {
+    elapsed_intervals: number;
+    measured_intervals: number;
+    missing_ns: number;
+    p95: {
+      bits_per_second: number | null;
+      min_bits_per_second: number | null;
+      max_bits_per_second: number | null;
+    };
+    commit: Commit | null;
+    outlook: { method: "mean_of_seven_days" | "mean_so_far" } | null;
+    nics: Share[];
+  };
+  unknown_members: string[];
+  opening_bytes: number;
+  used_bytes: number;
+  used_max_bytes: number | null;
+  left_bytes: number | null;
+  used_percent: number | null;
+  projected_bytes: number | null;
+  projected_percent: number | null;
+  provider_bytes: number | null;
+  provider_percent: number | null;
+  digest: string | null;
+  warnings: { warning: string; at: string; message: string }[];
+}
+
+export const statements = async (): Promise<Statement[]> =>
+  (await ask<{ accounts: Statement[] }>("accounts")).accounts;
+
+export const frozen = async (account: string): Promise<Statement[]> =>
+  (await ask<{ accounts: Statement[] }>(`accounts/cycles?${new URLSearchParams({ account })}`))
+    .accounts;
+
+export const csvOf = (account: string, cycle: string): string =>
+  `api/v1/accounts/evidence?${new URLSearchParams({ account, cycle })}`;
