@@ -296,6 +296,8 @@ impl Meter {
         let rest_ns = to_come * FIVE_MINUTES_NS;
         let outlook = outlook(over, counted, rest_ns, (rule, basis)).filter(|_| to_come > 0);
         let billed_bytes = rule.of(rx, tx);
+        // Before the first sample of all NICs, nothing is known: that is no zero.
+        let nothing = !over.is_empty() && over.iter().all(|it| !it.expected);
         let at_least = |it: Outlook| Outlook { bytes: it.bytes.max(billed_bytes), ..it };
         let mut nics = self.nics;
         nics.sort_by(|one, other| (&one.client, &one.nic).cmp(&(&other.client, &other.nic)));
@@ -305,7 +307,7 @@ impl Meter {
             rx_packets: self.rx.packets,
             tx_packets: self.tx.packets,
             billed_bytes,
-            billed_max_bytes: (!all.unbounded).then_some(most),
+            billed_max_bytes: (!all.unbounded && !nothing).then_some(most),
             intervals,
             elapsed_intervals,
             measured_intervals: over.iter().filter(|it| it.is_measured()).count() as u64,

@@ -204,6 +204,13 @@ fn a_missing_day_makes_a_range_from_what_was_counted_to_a_full_link() {
 }
 
 #[test]
+fn a_cycle_before_the_first_sample_is_unknown_and_no_zero() {
+    let none = metered(terms(BillingRule::Rx), bounds(12), &[NicHistory::default()]);
+    assert_eq!((none.billed_bytes, none.billed_max_bytes), (0, None));
+    assert_eq!((none.measured_intervals, none.p95.bits_per_second), (0, None));
+}
+
+#[test]
 fn two_missing_days_may_be_the_percentile() {
     // 576 intervals are more than the 432 that are dropped: if the link was full, the percentile is
     // 10^9 bit/s. If nothing was carried, it is still 1000 bit/s: 8064 intervals have that rate.

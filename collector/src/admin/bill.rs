@@ -169,6 +169,9 @@ fn text(it: &Statement) -> String {
 }
 
 fn at_most(it: &Statement) -> String {
+    if it.metered.measured_intervals == 0 {
+        return "no bound is known, for nothing was measured".to_owned();
+    }
     let missing = match it.metered.missing_ns {
         0 => "packets were dropped or can't be placed".to_owned(),
         missing => format!("{} were not measured", rough(Duration::from_nanos(missing))),

@@ -33,10 +33,12 @@ export function fullness(used: number | null): Figure["kind"] {
 function atMost({ used_bytes, used_max_bytes, terms, metered }: Statement): Figure[] {
   if (used_max_bytes === used_bytes) return [];
   const missing = units.span(metered.missing_ns / 1e6);
-  const value =
-    used_max_bytes === null
-      ? t("accountNoBound", missing)
-      : t("accountBound", volume(used_max_bytes, terms.unit), missing);
+  let value = t("accountNothing");
+  if (used_max_bytes !== null) {
+    value = t("accountBound", volume(used_max_bytes, terms.unit), missing);
+  } else if (metered.measured_intervals > 0) {
+    value = t("accountNoBound", missing);
+  }
   return [{ id: "most", name: t("accountMost"), value, kind: "warn" }];
 }
 

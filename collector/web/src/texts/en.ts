@@ -148,6 +148,7 @@ export const en = {
   accountOf: "of {0}",
   accountMost: "At most",
   accountBound: "{0}; {1} not measured",
+  accountNothing: "no known bound; nothing was measured",
   accountNoBound: "no known bound; {0} not measured",
   accountLeft: "Left",
   accountOverBy: "none, {0} over",

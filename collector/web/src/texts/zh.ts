@@ -145,6 +145,7 @@ export const zh: Record<keyof typeof en, string> = {
   accountOf: "共 {0}",
   accountMost: "至多",
   accountBound: "{0}；{1} 未测量",
+  accountNothing: "上限未知；未测量任何数据",
   accountNoBound: "上限未知；{0} 未测量",
   accountLeft: "剩余",
   accountOverBy: "无，已超出 {0}",
