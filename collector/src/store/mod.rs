@@ -59,6 +59,7 @@ pub use self::rows::claims::{Holder, Lost, PlaceId, Question, SILENCE, SecondHos
 pub use self::rows::clients::{Client, Registered, StoredRevocation};
 pub use self::rows::epoch::Epoch;
 pub use self::rows::export::{ExportGap, ExportRange, ExportRow};
+pub use self::rows::groups::{Group, GroupPoint, GroupsRange};
 pub use self::rows::history::{EventKind, NicEvent, gap_name};
 pub use self::rows::percentile::{Percentile, PercentileRange, bits_per_second, percentile_95};
 pub use self::rows::proof::{CheckReport, NicCheck, Sums};

@@ -89,7 +89,11 @@ impl ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        Self::unavailable("store_unavailable", error.in_full().to_string())
+        let message = error.in_full().to_string();
+        match error {
+            StoreError::Groups(_) => Self::bad_parameter(message),
+            _ => Self::unavailable("store_unavailable", message),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod caller;
 mod clients;
 mod error;
 mod events;
+mod groups;
 mod guard;
 mod limits;
 mod live;
@@ -139,6 +140,7 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(series::series))
         .routes(routes!(mix::mix))
         .routes(routes!(percentile::percentile))
+        .routes(routes!(groups::groups))
         .routes(routes!(accounts::accounts))
         .routes(routes!(accounts::cycles))
         .routes(routes!(accounts::evidence))

@@ -301,7 +301,7 @@ async fn the_api_is_described_whole() {
     let document = server.get("/api/v1/openapi.json").await.json();
     assert_eq!(document["openapi"], "3.1.0");
     let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
-    let all = "clients events live mix openapi.json percentile series session version";
+    let all = "clients events groups live mix openapi.json percentile series session version";
     let named = |path: &str| paths.contains(&&format!("/api/v1/{path}"));
     assert!(all.split(' ').all(named), "{paths:?}");
     // Every answered path is described, and every described path is answered.

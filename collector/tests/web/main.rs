@@ -5,6 +5,7 @@ mod access;
 mod accounts;
 mod api;
 mod client;
+mod groups;
 mod limits;
 mod live;
 mod memory;

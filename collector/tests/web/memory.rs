@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use collector::store::{
-    AccountCycle, AccountEntry, AccountWarning, Client, CycleRecords, EventKind, KeepCycles,
-    KeptEntry, KnownNic, MeterRow, Metering, NicEvent, NicHistory, NicRange, Percentile,
-    PercentileRange, Point, PointCounts, Query, Resolution, Series, SeriesRange, StoreError,
-    Volume,
+    AccountCycle, AccountEntry, AccountWarning, Client, CycleRecords, EventKind, Group, GroupPoint,
+    GroupsRange, KeepCycles, KeptEntry, KnownNic, MeterRow, Metering, NicEvent, NicHistory,
+    NicRange, Percentile, PercentileRange, Point, PointCounts, Query, Resolution, Series,
+    SeriesRange, StoreError, Volume,
 };
 use tokio::sync::watch;
 use wire::WallNs;
@@ -92,6 +92,16 @@ impl Query for Memory {
             nics,
         };
         Ok(vec![client("db-1", vec![]), client("web-1", vec![nic])])
+    }
+
+    async fn groups(&self, range: &GroupsRange) -> Result<Vec<Group>, StoreError> {
+        self.check()?;
+        let rx = PointCounts { bytes: 7, ..PointCounts::default() };
+        let (start_ns, interval_ns) = (range.from_ns, range.step_ns);
+        let point = Point { start_ns, interval_ns, rx, ..Point::default() };
+        let points = vec![GroupPoint { point, percentile: Some([8, 9]) }];
+        let value = range.by.as_ref().map(|key| format!("a {key}"));
+        Ok(vec![Group { value, clients: 2, points, ..Group::default() }])
     }
 
     async fn series(&self, range: &SeriesRange) -> Result<Series, StoreError> {

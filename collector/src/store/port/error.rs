@@ -5,6 +5,7 @@ use std::error::Error;
 use wire::WallNs;
 use wire::id::SessionId;
 
+use crate::store::rows::groups::TooManyGroups;
 use crate::store::rows::tags::TagsRefused;
 
 /// The error of a database or its library, or a text where there is none.
@@ -49,6 +50,9 @@ pub enum StoreError {
     /// The tags break a rule.
     #[error(transparent)]
     Tags(#[from] TagsRefused),
+    /// Too many groups.
+    #[error(transparent)]
+    Groups(#[from] TooManyGroups),
     /// The store fails.
     #[error("the store {location} fails")]
     Failed {

@@ -8,6 +8,7 @@ use wire::frame::Mix;
 
 use crate::store::port::error::StoreError;
 use crate::store::rows::clients::Client;
+use crate::store::rows::groups::{Group, GroupsRange};
 use crate::store::rows::history::NicEvent;
 use crate::store::rows::percentile::{Percentile, PercentileRange};
 use crate::store::rows::series::{NicRange, Series, SeriesRange};
@@ -32,6 +33,10 @@ pub trait Query: Send + Sync + Debug {
 
     /// The newest events of a NIC and its client in a range, oldest first.
     async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<NicEvent>, StoreError>;
+
+    /// The traffic of groups of clients over a range, by value. All groups are exact sums of rollups over
+    /// the NICs that count in their hosts' totals.
+    async fn groups(&self, range: &GroupsRange) -> Result<Vec<Group>, StoreError>;
 
     /// Fails unless the store answers.
     async fn ready(&self) -> Result<(), StoreError>;

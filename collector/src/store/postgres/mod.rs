@@ -22,6 +22,7 @@ mod expired;
 mod export;
 mod figures;
 mod forget;
+mod groups;
 mod history;
 mod import;
 mod inventory;

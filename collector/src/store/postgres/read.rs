@@ -7,10 +7,11 @@ use wire::frame::Mix;
 
 use super::commit::must_be_safe;
 use super::store::PostgresStore;
-use super::{clients, history, lease, series};
+use super::{clients, groups, history, lease, series};
 use crate::store::port::error::StoreError;
 use crate::store::port::read::Query;
 use crate::store::rows::clients::Client;
+use crate::store::rows::groups::{Group, GroupsRange};
 use crate::store::rows::history::NicEvent;
 use crate::store::rows::percentile::{Percentile, PercentileRange};
 use crate::store::rows::series::{NicRange, Series, SeriesRange};
@@ -35,6 +36,10 @@ impl Query for PostgresStore {
 
     async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<NicEvent>, StoreError> {
         self.lease(async |db| history::events(db, range, limit).await).await
+    }
+
+    async fn groups(&self, range: &GroupsRange) -> Result<Vec<Group>, StoreError> {
+        self.lease(async |db| groups::groups(db, range).await).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

@@ -9,6 +9,7 @@ pub mod columns;
 pub mod epoch;
 pub mod export;
 pub mod facts;
+pub mod groups;
 pub mod history;
 pub mod near;
 pub mod nics;

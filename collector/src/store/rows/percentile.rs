@@ -60,9 +60,14 @@ impl Percentile {
 
     /// No measurements yet; only intervals completely inside `range` count.
     pub(in crate::store) fn of_nothing(range: &PercentileRange) -> Self {
-        let from = range.from_ns.get().div_ceil(FIVE_MINUTES_NS);
+        Self::of_range(range.from_ns, range.to_ns)
+    }
+
+    /// No measurements yet; only intervals completely between both times count.
+    pub(in crate::store) fn of_range(from_ns: WallNs, to_ns: WallNs) -> Self {
+        let from = from_ns.get().div_ceil(FIVE_MINUTES_NS);
         let from_ns = WallNs(from.saturating_mul(FIVE_MINUTES_NS));
-        let to_ns = range.to_ns.floor(FIVE_MINUTES_NS).max(from_ns);
+        let to_ns = to_ns.floor(FIVE_MINUTES_NS).max(from_ns);
         let intervals = (to_ns - from_ns) / FIVE_MINUTES_NS;
         Self { from_ns, to_ns, intervals, ..Self::default() }
     }

@@ -69,7 +69,8 @@ impl Points {
     }
 }
 
-fn add(sum: &mut Point, more: &Point) {
+/// Adds to a point: sums are added, and the highest peak is kept.
+pub fn add(sum: &mut Point, more: &Point) {
     sum.interval_ns = sum.interval_ns.saturating_add(more.interval_ns);
     add_counts(&mut sum.rx, &more.rx);
     add_counts(&mut sum.tx, &more.tx);

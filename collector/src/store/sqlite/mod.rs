@@ -16,6 +16,7 @@ mod enrolled;
 mod error;
 mod export;
 mod files;
+mod groups;
 mod history;
 mod inventory;
 mod lease;

@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use wire::frame::Mix;
 
 use super::lease::Reads;
-use super::{history, query};
+use super::{groups, history, query};
 use crate::store::port::error::StoreError;
 use crate::store::port::read::Query;
 use crate::store::rows::clients::Client;
+use crate::store::rows::groups::{Group, GroupsRange};
 use crate::store::rows::history::NicEvent;
 use crate::store::rows::percentile::{Percentile, PercentileRange};
 use crate::store::rows::series::{NicRange, Series, SeriesRange};
@@ -38,6 +39,11 @@ impl<T: Reads + Send + Sync + Debug> Query for T {
     async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<NicEvent>, StoreError> {
         let range = range.clone();
         self.readers().lease(move |db| history::events(db, &range, limit)).await
+    }
+
+    async fn groups(&self, range: &GroupsRange) -> Result<Vec<Group>, StoreError> {
+        let range = range.clone();
+        self.readers().lease(move |db| groups::groups(db, &range)).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

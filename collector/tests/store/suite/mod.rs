@@ -3,6 +3,7 @@
 mod accounts;
 mod export;
 mod gaps;
+mod groups;
 mod history;
 mod percentile;
 mod place;
@@ -16,6 +17,7 @@ mod views;
 pub use self::accounts::*;
 pub use self::export::*;
 pub use self::gaps::*;
+pub use self::groups::*;
 pub use self::history::*;
 pub use self::percentile::*;
 pub use self::place::*;

@@ -1,0 +1,117 @@
+//! Reads the traffic of groups of clients.
+
+use std::time::SystemTime;
+
+use futures_util::TryStreamExt;
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+use wire::frame::flags;
+
+use super::error::Failure;
+use super::key::table;
+use super::session::time;
+use super::tags::interval;
+use super::values::{point, sum};
+use crate::store::port::error::StoreError;
+use crate::store::rows::groups::{Group, GroupMember, GroupRow, Groups, GroupsRange};
+use crate::store::rows::series::Resolution;
+use crate::store::rows::tags::TagInterval;
+
+pub(super) async fn groups(db: &Client, range: &GroupsRange) -> Result<Vec<Group>, Failure> {
+    let clients = db.query_typed("SELECT id FROM clients ORDER BY id", &[]).await?;
+    let clients = clients.iter().map(|row| row.try_get::<_, i32>(0).map(i64::from));
+    let clients = clients.collect::<Result<Vec<_>, _>>()?;
+    let groups = Groups::of(range, &clients, &tags(db, range).await?);
+    let mut groups = groups.map_err(StoreError::from)?;
+    let members = MemberRows::of(&groups.members);
+    let resolution = range.resolution();
+    members.rows(db, range, resolution, |row| groups.push(row)).await?;
+    if resolution != Resolution::FiveMinutes {
+        let push = |GroupRow { group, point }| groups.push_five_minutes(group, &point);
+        members.rows(db, range, Resolution::FiveMinutes, push).await?;
+    }
+    Ok(groups.finish())
+}
+
+/// The intervals of the tags that matter, with the client's number.
+async fn tags(db: &Client, range: &GroupsRange) -> Result<Vec<(i64, TagInterval)>, Failure> {
+    let select = "SELECT key, value, source, valid_from, valid_to, client FROM tag_intervals
+                  WHERE key = ANY ($1) AND valid_from < $2 AND (valid_to IS NULL OR valid_to > $3)";
+    let params: [(&(dyn ToSql + Sync), Type); 3] = [
+        (&range.keys(), Type::TEXT_ARRAY),
+        (&time(range.to_ns), Type::TIMESTAMPTZ),
+        (&time(range.from_ns), Type::TIMESTAMPTZ),
+    ];
+    let mut tags = Vec::new();
+    for row in db.query_typed(select, &params).await? {
+        tags.push((row.try_get::<_, i32>(5)?.into(), interval(&row)?));
+    }
+    Ok(tags)
+}
+
+/// Members as a table, by column.
+#[derive(Debug, Default)]
+struct MemberRows {
+    clients: Vec<i32>,
+    from: Vec<SystemTime>,
+    to: Vec<SystemTime>,
+    places: Vec<i32>,
+}
+
+impl MemberRows {
+    fn of(members: &[GroupMember]) -> Self {
+        let mut rows = Self::default();
+        for GroupMember { client, from_ns, to_ns, group } in members {
+            rows.clients.push(i32::try_from(*client).unwrap_or(i32::MAX));
+            rows.from.push(time(*from_ns));
+            rows.to.push(time(*to_ns));
+            rows.places.push(i32::try_from(*group).unwrap_or(i32::MAX));
+        }
+        rows
+    }
+
+    /// The sums of each group and interval, by group and time.
+    async fn rows(
+        &self,
+        db: &Client,
+        range: &GroupsRange,
+        resolution: Resolution,
+        mut each: impl FnMut(GroupRow),
+    ) -> Result<(), Failure> {
+        let (table, length) = table(resolution);
+        let select = format!(
+            "SELECT b.time, max(b.{length}), {}, {}, {}, max(b.rx_peak_1ms_bytes),
+                 max(b.rx_peak_10ms_bytes), {}, {}, {}, max(b.tx_peak_1ms_bytes),
+                 max(b.tx_peak_10ms_bytes), {}, 0, m.place
+             FROM {table} b
+             JOIN unnest($1, $2, $3, $4) AS m (client, valid_from, valid_to, place)
+                 ON b.client = m.client AND b.time >= m.valid_from AND b.time < m.valid_to
+             WHERE b.time >= $5 AND b.time < $6 AND b.flags & $7 = 0
+             GROUP BY m.place, b.time ORDER BY m.place, b.time",
+            sum("b.rx_bytes"),
+            sum("b.rx_packets"),
+            sum("b.rx_captured"),
+            sum("b.tx_bytes"),
+            sum("b.tx_packets"),
+            sum("b.tx_captured"),
+            sum("b.drops"),
+        );
+        let (from, to, stacked) =
+            (time(range.from_ns), time(range.to_ns), flags::STACKED.cast_signed());
+        let params: [(&(dyn ToSql + Sync), Type); 7] = [
+            (&self.clients, Type::INT4_ARRAY),
+            (&self.from, Type::TIMESTAMPTZ_ARRAY),
+            (&self.to, Type::TIMESTAMPTZ_ARRAY),
+            (&self.places, Type::INT4_ARRAY),
+            (&from, Type::TIMESTAMPTZ),
+            (&to, Type::TIMESTAMPTZ),
+            (&stacked, Type::INT4),
+        ];
+        let mut rows = std::pin::pin!(db.query_typed_raw(&select, params).await?);
+        while let Some(row) = rows.try_next().await? {
+            let group = usize::try_from(row.try_get::<_, i32>(14)?).unwrap_or_default();
+            each(GroupRow { group, point: point(&row)? });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! Tests of groups.
+
+use super::*;
+use crate::store::rows::series::PointCounts;
+use crate::store::rows::tags::TagSource;
+
+fn tag(client: i64, tag: &str, from: u64, to: Option<u64>) -> (i64, TagInterval) {
+    let tag: Tag = tag.parse().unwrap();
+    let interval = TagInterval {
+        key: tag.key().clone(),
+        value: tag.value().to_owned(),
+        source: TagSource::Agent,
+        from_ns: WallNs(from * FIVE_MINUTES_NS),
+        to_ns: to.map(|to| WallNs(to * FIVE_MINUTES_NS)),
+    };
+    (client, interval)
+}
+
+fn range(by: Option<&str>, having: &[&str], intervals: u64, step: u64) -> GroupsRange {
+    let by = by.map(|key| TagKey::new(key).unwrap());
+    let having = having.iter().map(|it| it.parse().unwrap()).collect();
+    GroupsRange::new(
+        by,
+        having,
+        (WallNs(0), WallNs(intervals * FIVE_MINUTES_NS)),
+        step * FIVE_MINUTES_NS,
+    )
+}
+
+fn members(groups: &Groups) -> Vec<(i64, Option<&str>, u64, u64)> {
+    let text = |it: &GroupMember| {
+        let value = groups.groups[it.group].value.as_deref();
+        let (from, to) = (it.from_ns / FIVE_MINUTES_NS, it.to_ns / FIVE_MINUTES_NS);
+        (it.client, value, from, to)
+    };
+    groups.members.iter().map(text).collect()
+}
+
+#[test]
+fn a_client_is_in_the_group_of_its_tag_while_it_has_it() {
+    let tags = [
+        tag(1, "site=ams", 0, Some(4)),
+        tag(1, "site=fra", 4, None),
+        tag(2, "site=ams", 2, Some(100)),
+        tag(2, "role=cache", 6, None),
+    ];
+    let by = Groups::of(&range(Some("site"), &[], 10, 1), &[1, 2, 3], &tags).unwrap();
+    assert_eq!(
+        members(&by),
+        [
+            (1, Some("ams"), 0, 4),
+            (1, Some("fra"), 4, 10),
+            (2, None, 0, 2),
+            (2, Some("ams"), 2, 10),
+            (3, None, 0, 10)
+        ]
+    );
+    let heads: Vec<_> = by.groups.iter().map(|it| (it.value.as_deref(), it.clients)).collect();
+    assert_eq!(heads, [(None, 2), (Some("ams"), 2), (Some("fra"), 1)]);
+    let of = Groups::of(&range(Some("site"), &["role=cache"], 10, 1), &[1, 2, 3], &tags).unwrap();
+    assert_eq!(members(&of), [(2, Some("ams"), 6, 10)]);
+    let all = Groups::of(&range(None, &["site=ams"], 10, 1), &[1, 2, 3], &tags).unwrap();
+    assert_eq!(members(&all), [(1, None, 0, 4), (2, None, 2, 10)]);
+}
+
+#[test]
+fn steps_are_whole_minutes_and_the_range_whole_steps() {
+    let of = |from, to, step| {
+        let range = GroupsRange::new(
+            None,
+            vec![],
+            (WallNs(from * MINUTE_NS), WallNs(to * MINUTE_NS)),
+            step,
+        );
+        (range.from_ns / MINUTE_NS, range.to_ns / MINUTE_NS, range.step_ns / MINUTE_NS)
+    };
+    assert_eq!(of(7, 11, 5 * MINUTE_NS), (5, 15, 5));
+    assert_eq!(of(7, 8, 1), (7, 8, 1));
+    assert_eq!(of(0, 0, 0), (0, 0, 1));
+    assert_eq!(range(None, &[], 1, 1).resolution(), Resolution::FiveMinutes);
+    let minutes = GroupsRange { step_ns: 7 * MINUTE_NS, ..range(None, &[], 1, 1) };
+    assert_eq!(minutes.resolution(), Resolution::Minute);
+}
+
+#[test]
+fn rows_of_nics_are_added_up_by_interval_in_any_order() {
+    let groups = Groups::of(&range(None, &[], 2, 1), &[1], &[]).unwrap();
+    let mut sums = groups.unordered_sums();
+    for (at, bytes, covered) in [(1, 5, 100), (0, 7, 300), (1, 6, 200)] {
+        let rx = PointCounts { bytes, peak_1ms_bytes: 1, ..PointCounts::default() };
+        let start_ns = WallNs(at * FIVE_MINUTES_NS);
+        let point = Point { start_ns, interval_ns: covered, rx, ..Point::default() };
+        sums.add(&GroupRow { group: 0, point });
+    }
+    let rows: Vec<_> = sums.rows().map(|it| it.point).collect();
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|it| (it.start_ns / FIVE_MINUTES_NS, it.rx.bytes, it.interval_ns))
+        .collect();
+    assert_eq!(rows, [(0, 7, 300), (1, 11, 200)]);
+}
+
+#[test]
+fn an_answer_that_is_too_large_is_refused() {
+    let tags: Vec<_> = (0..101).map(|at| tag(at, &format!("site=s{at}"), 0, None)).collect();
+    let clients: Vec<i64> = (0..101).collect();
+    let of = |intervals, clients: &[i64]| {
+        Groups::of(&range(Some("site"), &[], intervals, 1), clients, &tags).map(|_| ())
+    };
+    assert_eq!(of(9, &clients), Err(TooManyGroups::Groups(101)));
+    assert_eq!(of(9, &clients[..100]), Ok(()));
+    let (groups, each) = (100, 5001);
+    assert_eq!(of(5001, &clients[..100]), Err(TooManyGroups::Intervals { groups, each }));
+}
+
+#[test]
+fn points_are_sums_with_the_highest_peak_and_long_steps_have_a_percentile() {
+    let mut groups = Groups::of(&range(None, &[], 48, 24), &[1], &[]).unwrap();
+    for at in 0..48 {
+        // 8 bit/s more with each interval.
+        let rx = PointCounts {
+            bytes: 300 * (at + 1),
+            peak_1ms_bytes: u32::try_from(at % 7).unwrap(),
+            ..PointCounts::default()
+        };
+        let (start_ns, interval_ns) = (WallNs(at * FIVE_MINUTES_NS), FIVE_MINUTES_NS);
+        let point = Point { start_ns, interval_ns, rx, ..Point::default() };
+        groups.push(GroupRow { group: 0, point });
+    }
+    let [group] = &groups.finish()[..] else { panic!("one") };
+    let points: Vec<_> = group
+        .points
+        .iter()
+        .map(|it| (it.point.rx.bytes, it.point.rx.peak_1ms_bytes, it.percentile))
+        .collect();
+    // 1 + ... + 24 = 300; 25 + ... + 48 = 876. One of 24 is dropped: the 23rd and the 47th remain.
+    let expected = [(90_000, 6, Some([184, 0])), (262_800, 6, Some([376, 0]))];
+    assert_eq!(points, expected);
+    // Two of 48 are dropped.
+    let all = &group.percentile;
+    assert_eq!((all.measured, all.rx_bits_per_second), (48, Some(46 * 8)));
+}

@@ -1,0 +1,86 @@
+//! Reads the traffic of groups of clients.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, params, params_from_iter};
+use wire::frame::flags;
+
+use super::error::Failure;
+use super::number::bounded;
+use super::query::{point, table};
+use super::tags::interval;
+use crate::store::port::error::StoreError;
+use crate::store::rows::groups::{Group, GroupMember, GroupRow, Groups, GroupsRange};
+use crate::store::rows::series::Resolution;
+use crate::store::rows::tags::TagInterval;
+
+pub(super) fn groups(db: &mut Connection, range: &GroupsRange) -> Result<Vec<Group>, Failure> {
+    // One snapshot for everything.
+    let transaction = db.transaction()?;
+    let clients = transaction
+        .prepare_cached("SELECT id FROM clients ORDER BY id")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    let groups = Groups::of(range, &clients, &tags(&transaction, range)?);
+    let mut groups = groups.map_err(StoreError::from)?;
+    let members = json(&groups.members);
+    let resolution = range.resolution();
+    rows(&transaction, &groups, &members, resolution)?.for_each(|row| groups.push(row));
+    if resolution != Resolution::FiveMinutes {
+        rows(&transaction, &groups, &members, Resolution::FiveMinutes)?
+            .for_each(|GroupRow { group, point }| groups.push_five_minutes(group, &point));
+    }
+    Ok(groups.finish())
+}
+
+/// The intervals of the tags that matter, with the client's number.
+fn tags(db: &Connection, range: &GroupsRange) -> rusqlite::Result<Vec<(i64, TagInterval)>> {
+    let keys = range.keys();
+    let places = vec!["?"; keys.len()].join(", ");
+    let mut select = db.prepare_cached(&format!(
+        "SELECT key, value, source, valid_from, valid_to, client FROM tag_intervals
+         WHERE key IN ({places}) AND valid_from < ? AND coalesce(valid_to, ?) > ?"
+    ))?;
+    let (from, to) = (bounded(range.from_ns.get()), bounded(range.to_ns.get()));
+    let times = [to, i64::MAX, from].map(Value::from);
+    let values = keys.into_iter().map(Value::from).chain(times);
+    select.query_map(params_from_iter(values), |row| Ok((row.get(5)?, interval(row)?)))?.collect()
+}
+
+/// Members as a table: client, from, to, group.
+fn json(members: &[GroupMember]) -> String {
+    let row = |GroupMember { client, from_ns, to_ns, group }: &GroupMember| {
+        format!("[{client},{},{},{group}]", bounded(from_ns.get()), bounded(to_ns.get()))
+    };
+    format!("[{}]", members.iter().map(row).collect::<Vec<_>>().join(","))
+}
+
+/// The sums of each group and interval, by group and time. SQLite joins and filters, but would sort all rows
+/// to add them up, which takes ten times as long.
+fn rows(
+    db: &Connection,
+    groups: &Groups,
+    members: &str,
+    resolution: Resolution,
+) -> Result<impl Iterator<Item = GroupRow> + use<>, Failure> {
+    let (table, length) = table(resolution);
+    // NIC by NIC, because the index starts with client, NIC and time.
+    let mut select = db.prepare_cached(&format!(
+        "WITH members AS MATERIALIZED (
+             SELECT value ->> 0 AS client, value ->> 1 AS valid_from, value ->> 2 AS valid_to,
+                 value ->> 3 AS place FROM json_each(?1))
+         SELECT b.time, b.{length}, b.rx_bytes, b.rx_packets, b.rx_captured, b.rx_peak_1ms_bytes,
+             b.rx_peak_10ms_bytes, b.tx_bytes, b.tx_packets, b.tx_captured, b.tx_peak_1ms_bytes,
+             b.tx_peak_10ms_bytes, b.drops, 0, m.place
+         FROM members m
+         CROSS JOIN nics n ON n.client = m.client
+         CROSS JOIN {table} b ON b.client = m.client AND b.nic = n.id
+             AND b.time >= m.valid_from AND b.time < m.valid_to
+         WHERE b.flags & ?2 = 0"
+    ))?;
+    let mut sums = groups.unordered_sums();
+    let mut rows = select.query(params![members, flags::STACKED])?;
+    while let Some(row) = rows.next()? {
+        sums.add(&GroupRow { group: row.get::<_, u32>(14)? as usize, point: point(row)? });
+    }
+    Ok(sums.rows())
+}
