@@ -20,11 +20,10 @@ use crate::web::own_client;
 /// Names the keys that can change while it runs: [`crate::config::LIVE`].
 const RUN_HELP: &str = "SIGHUP (systemctl reload) reads the config again and applies \
                         http.token_file, http.proxy_header, http.address_header, http.proxies, \
-                        http.session_time, http.unprotected, retention.*, accounts.* and log.level; \
-                        it also \
-                        reads the files of certificates and tokens again. The log and systemctl \
-                        status name other changes, which need a restart. A config that is refused \
-                        changes nothing.\n\
+                        http.session_time, http.unprotected, retention.*, accounts.*, alerts.* \
+                        and log.level; it also reads the files of certificates and tokens again. \
+                        The log and systemctl status name other changes, which need a restart. A \
+                        config that is refused changes nothing.\n\
                         Example: collector run -c /etc/network-monitor/collector.yaml";
 
 /// Collects what agents measure, stores it in a database, and shows it

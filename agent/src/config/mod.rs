@@ -4,6 +4,7 @@ mod address;
 pub mod enrolled;
 mod monitor;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -299,7 +300,7 @@ impl Settings for Config {
         self.tls.files().map(drop)
     }
 
-    fn secret_files(&self) -> Vec<(&'static str, &Path)> {
-        self.tls.key.iter().map(|file| ("tls.key", file.as_path())).collect()
+    fn secret_files(&self) -> Vec<(Cow<'static, str>, &Path)> {
+        self.tls.key.iter().map(|file| (Cow::Borrowed("tls.key"), file.as_path())).collect()
     }
 }

@@ -8,6 +8,7 @@ mod http_limits;
 mod limits;
 mod listen;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ pub use self::http_limits::HttpLimits;
 pub use self::limits::LimitsSection;
 use self::listen::check_listen;
 use crate::accounts::Accounts;
+use crate::alerts::{AlertRules, AlertsSection, targets};
 use crate::store::RetentionLimits;
 use crate::writer::BatchLimits;
 
@@ -41,6 +43,7 @@ pub const LIVE: &[&str] = &[
     "http.proxies",
     "http.session_time",
     "http.unprotected",
+    "alerts",
     "retention",
     "accounts",
     "log.level",
@@ -66,6 +69,8 @@ pub struct Config {
     pub limits: LimitsSection,
     /// Where metrics go beside Prometheus.
     pub export: ExportSection,
+    /// Alerts: rules, and targets of messages.
+    pub alerts: AlertsSection,
     /// Certificates of your own, instead of the built-in CA.
     pub tls: Tls,
     /// Directory of the built-in CA and of SQLite.
@@ -96,18 +101,21 @@ pub struct RetentionSection {
     pub rollup_5m: Interval,
     /// Refused frames.
     pub quarantine: Interval,
+    /// Alerts that are over.
+    pub alerts: Interval,
 }
 
 impl RetentionSection {
     /// The retention, in the store's form.
     #[must_use]
     pub const fn limits(&self) -> RetentionLimits {
-        let Self { raw, rollup_1m, rollup_5m, quarantine } = self;
+        let Self { raw, rollup_1m, rollup_5m, quarantine, alerts } = self;
         RetentionLimits {
             raw: raw.0,
             rollup_1m: rollup_1m.0,
             rollup_5m: rollup_5m.0,
             quarantine: quarantine.0,
+            alerts: alerts.0,
         }
     }
 }
@@ -135,6 +143,7 @@ impl Default for Config {
             writer: WriterSection::default(),
             limits: LimitsSection::default(),
             export: ExportSection::default(),
+            alerts: AlertsSection::default(),
             tls: Tls::default(),
             data_dir: "/var/lib/network-monitor/collector".into(),
             log: Log::default(),
@@ -155,6 +164,7 @@ impl Default for RetentionSection {
             rollup_1m: Interval::days(30),
             rollup_5m: Interval::days(400),
             quarantine: Interval::days(30),
+            alerts: Interval::days(90),
         }
     }
 }
@@ -200,7 +210,8 @@ impl RetentionSection {
         Problem::unless_within("retention.raw", &self.raw, &times)?;
         Problem::unless_within("retention.rollup_1m", &self.rollup_1m, &times)?;
         Problem::unless_within("retention.rollup_5m", &self.rollup_5m, &times)?;
-        Problem::unless_within("retention.quarantine", &self.quarantine, &times)
+        Problem::unless_within("retention.quarantine", &self.quarantine, &times)?;
+        Problem::unless_within("retention.alerts", &self.alerts, &times)
     }
 }
 
@@ -226,6 +237,8 @@ impl Settings for Config {
         self.writer.check()?;
         self.limits.check()?;
         self.export.otlp.check()?;
+        AlertRules::of(&self.alerts)?;
+        targets(&self.alerts)?;
         self.tls.files().map(drop)
     }
 
@@ -233,14 +246,17 @@ impl Settings for Config {
         self.database.secrets()
     }
 
-    fn secret_files(&self) -> Vec<(&'static str, &Path)> {
+    fn secret_files(&self) -> Vec<(Cow<'static, str>, &Path)> {
         let key = self.tls.key.iter().map(|file| ("tls.key", file.as_path()));
         let password = self.database.password_file.iter();
         let token = self.http.token_file.iter();
         let http = self.http.tls.key.iter().map(|file| ("http.tls.key", file.as_path()));
-        key.chain(password.map(|file| ("database.password_file", file.as_path())))
+        let named = key
+            .chain(password.map(|file| ("database.password_file", file.as_path())))
             .chain(token.map(|file| ("http.token_file", file.as_path())))
-            .chain(http)
-            .collect()
+            .chain(http);
+        let mut files = self.alerts.secret_files();
+        files.extend(named.map(|(key, file)| (Cow::Borrowed(key), file)));
+        files
     }
 }

@@ -130,6 +130,7 @@ async fn admit(ingest: &Ingest, connection: &Connection, introduced: Introduced)
     ingest.live.on_connected(&client, &hello.alias, &hello.host, now_ns());
     ingest.live.on_sessions(&client, &hello.sessions);
     ingest.live.on_located(&client, is_same_host(connection));
+    ingest.live.on_certificate(&client, standing.agent().validity.not_after.as_secs());
     let end = attend(ingest, standing, (connection, &mut place), introduction, account).await;
     ingest.live.on_disconnected(&client, now_ns());
     shared_claims::give_back(&ingest.store, &client, &place);
@@ -322,7 +323,11 @@ impl Served {
                     let stream = stream.map_err(|error| End::Gone(error.in_full().to_string()))?;
                     self.requests().answer(stream, renewed.clone());
                 }
-                Some(agent) = renewals.recv() => self.standing.renew(agent),
+                Some(agent) = renewals.recv() => {
+                    let end_s = agent.validity.not_after.as_secs();
+                    self.ingest.live.on_certificate(&self.client, end_s);
+                    self.standing.renew(agent);
+                }
                 lost = self.standing.lost() => return Err(End::Lost(lost)),
                 _ = notices.tick() => notice::tell(&self.connection, self.account.untold()),
                 _ = probe.tick() => {

@@ -5,13 +5,15 @@ mod presence;
 mod saved;
 mod seen;
 mod start;
+mod status;
 mod table;
+mod tap;
 mod view;
 mod watch;
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
@@ -24,8 +26,10 @@ use wire::tag::TagSet;
 
 pub use self::counter::{Total, Totals};
 use self::saved::Saved;
+pub use self::status::ClientStatus;
 pub use self::table::GONE_NS;
 use self::table::{Changes, ClientTable};
+pub use self::tap::{SampleTap, TappedSample};
 pub use self::view::{
     ClientView, CountsView, HostView, NicView, PointView, RateView, SampleView, SecondHostView,
     SumView, SummaryView,
@@ -53,6 +57,7 @@ pub struct Live {
 struct Shared {
     shards: [Mutex<Shard>; SHARDS],
     updates: broadcast::Sender<PageEvent>,
+    tap: OnceLock<Arc<dyn SampleTap>>,
 }
 
 /// A share of the clients, and the subscribers to single ones.
@@ -84,7 +89,8 @@ impl Live {
     #[must_use]
     pub fn new() -> Self {
         let shards = std::array::from_fn(|_| Mutex::default());
-        Self { shared: Arc::new(Shared { shards, updates: broadcast::Sender::new(UPDATES_MAX) }) }
+        let (updates, tap) = (broadcast::Sender::new(UPDATES_MAX), OnceLock::new());
+        Self { shared: Arc::new(Shared { shards, updates, tap }) }
     }
 
     /// A connection of a client was accepted.
@@ -153,9 +159,34 @@ impl Live {
 
     /// Takes a frame: new or repeated, in order or not, live or backlog.
     pub fn observe(&self, client: &ClientId, frame: &Frame, now_ns: WallNs) {
+        let (tap, mut tapped) = (self.shared.tap.get(), Vec::new());
         let mut shard = self.shard(client);
-        shard.table.observe(client, frame, now_ns);
+        shard.table.observe(client, frame, now_ns, tap.map(|_| &mut tapped));
         shard.watchers.on_frame(client, frame, now_ns);
+        drop(shard);
+        if let Some(tap) = tap.filter(|_| !tapped.is_empty()) {
+            tap.on_samples(client, &tapped);
+        }
+    }
+
+    /// Passes all new samples to `tap` from now on. Only the first call counts.
+    pub fn set_tap(&self, tap: Arc<dyn SampleTap>) {
+        let _first = self.shared.tap.set(tap);
+    }
+
+    /// The state of every client, in any order; rates only if asked for.
+    #[must_use]
+    pub fn statuses(&self, with_rates: bool) -> Vec<ClientStatus> {
+        let mut statuses = Vec::new();
+        for shard in self.shards() {
+            statuses.extend(shard.table.statuses(with_rates));
+        }
+        statuses
+    }
+
+    /// The certificate that a client is connected with expires then, seconds since 1970 (UTC).
+    pub fn on_certificate(&self, client: &ClientId, end_s: u64) {
+        self.shard(client).table.on_certificate(client, end_s);
     }
 
     /// Takes the register of clients. Clients not connected here are down or at another collector of

@@ -1,5 +1,6 @@
 //! The live table: the current state of every client and NIC. Takes events and times.
 
+mod status;
 mod tags;
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,6 +15,7 @@ use super::presence::Presence;
 use super::saved::{SavedClient, SavedFacts, SavedNic, SavedSample, SavedTags};
 use super::seen::Seen;
 use super::start::counted_since;
+use super::tap::TappedSample;
 use super::view::{
     ClientView, NicView, SampleView, SecondHostView, SumView, SummaryView, link_speed,
 };
@@ -59,6 +61,7 @@ struct Client {
     tags: ClientTags,
     /// On the collector's own host, by the address of its newest connection.
     same_host: bool,
+    certificate_end_s: Option<u64>,
     nics: BTreeMap<NicName, NicState>,
     seen: Seen,
     /// Not shown: forgotten, or silent since an older collector saved its counters.
@@ -122,10 +125,6 @@ impl ClientTable {
         }
     }
 
-    pub fn on_clock_offset(&mut self, client: &ClientId, offset_ns: i64) {
-        self.touch(client).clock_offset_ns = Some(offset_ns);
-    }
-
     /// Takes the current second hosts of all clients.
     pub fn on_second_hosts(&mut self, current: &HashMap<&str, &SecondHostRecord>) {
         for (id, client) in &mut self.clients {
@@ -136,18 +135,14 @@ impl ClientTable {
         }
     }
 
-    pub fn on_located(&mut self, client: &ClientId, same_host: bool) {
-        self.touch(client).same_host = same_host;
-    }
-
-    /// The clock offsets of clients connected from other hosts, where known.
-    pub fn clock_offsets(&self) -> impl Iterator<Item = i64> {
-        let other = |client: &&Client| client.presence.here() && !client.same_host;
-        let connected = self.clients.values().filter(other);
-        connected.filter_map(|client| client.clock_offset_ns)
-    }
-
-    pub fn observe(&mut self, client: &ClientId, frame: &Frame, now_ns: WallNs) {
+    /// Takes a frame; adds its new samples to `tapped`.
+    pub fn observe(
+        &mut self,
+        client: &ClientId,
+        frame: &Frame,
+        now_ns: WallNs,
+        mut tapped: Option<&mut Vec<TappedSample>>,
+    ) {
         let client = self.touch(client);
         client.presence.on_heard(now_ns);
         let fresh = client.seen.insert(frame.session, frame.first_seq, frame.last_seq);
@@ -169,7 +164,13 @@ impl ClientTable {
                 nic.losses.add(Losses::of(sample));
             }
             let newest = nic.newest.as_ref();
-            if shown && newest.is_none_or(|newest| newest.gives_way(frame, sample, now_ns)) {
+            let newest =
+                shown && newest.is_none_or(|newest| newest.gives_way(frame, sample, now_ns));
+            if let Some(tapped) = tapped.as_mut().filter(|_| (newest || fresh) && frame.gap == 0) {
+                let speed_bits = link_speed(&nic.facts.kind, nic.facts.speed_bits);
+                tapped.push(TappedSample { sample: *sample, speed_bits, newest, fresh });
+            }
+            if newest {
                 nic.gone = false;
                 nic.heard_ns = now_ns;
                 nic.newest = Some(Newest {

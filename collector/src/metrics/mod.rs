@@ -17,6 +17,7 @@ pub use self::clients::{
     TrafficDirection,
 };
 use self::text::render_clients;
+use crate::alerts;
 use crate::audit::{self, AuditEvent};
 use crate::live::Live;
 
@@ -34,7 +35,7 @@ const COMMIT_SECONDS: [f64; 12] =
 const BATCH_ROWS: [f64; 10] =
     [1.0, 10.0, 50.0, 100.0, 500.0, 1_000.0, 5_000.0, 10_000.0, 50_000.0, 100_000.0];
 
-const COUNTERS: [(&str, &str); 16] = [
+const COUNTERS: [(&str, &str); 17] = [
     ("netmon_collector_frames_total", "Frames received."),
     ("netmon_collector_bytes_total", "Bytes of frames received, unpacked."),
     ("netmon_collector_duplicates_total", "Frames received again."),
@@ -43,6 +44,7 @@ const COUNTERS: [(&str, &str); 16] = [
         "Gap records: they stand for samples that an agent lost or \
                                      gave up.",
     ),
+    (alerts::DELIVERIES, "Deliveries of alerts: sent, retried or failed."),
     (REJECTS, "Frames, messages and connections refused, by reason."),
     (HTTP_REFUSED, "Requests and connections over HTTP refused or ended, by reason."),
     (LIMITED, "How often somebody exceeded a limit, by limit."),
@@ -88,16 +90,19 @@ const REJECTS: &str = "netmon_collector_rejects_total";
 const OTLP_LOST: &str = "netmon_collector_otlp_lost_points_total";
 const LIMITED: &str = "netmon_collector_limited_total";
 
-/// Counters with a label, and its name. They appear with the first label value.
-const LABELLED: [(&str, &str); 5] = [
+/// Metrics with a label, and its name. They appear with the first label value.
+const LABELLED: [(&str, &str); 7] = [
     (REJECTS, "reason"),
     (LIMITED, "limit"),
     (HTTP_REFUSED, "reason"),
     (OTLP_LOST, "reason"),
     (AUDIT.0, "event"),
+    (alerts::DELIVERIES, "target`, `outcome"),
+    (alerts::FIRING, "rule"),
 ];
 
-const GAUGES: [(&str, &str); 9] = [
+const GAUGES: [(&str, &str); 10] = [
+    (alerts::FIRING, "Alerts that fire, of all collectors of the database."),
     (
         "netmon_collector_certificate_expiry_timestamp_seconds",
         "When the collector's own certificate expires.",
@@ -206,7 +211,7 @@ pub fn own() -> Vec<OwnMetric> {
     counters.chain(gauges).chain(histograms).collect()
 }
 
-/// The label of a counter, if it has one.
+/// The label of a metric, if it has one.
 fn label(name: &str) -> Option<&'static str> {
     LABELLED.iter().find(|(labelled, _)| *labelled == name).map(|(_, label)| *label)
 }
@@ -223,7 +228,9 @@ fn describe() {
     AuditEvent::ALL.into_iter().for_each(|event| audit::count(event, 0));
     for (name, help) in GAUGES {
         describe_gauge!(name, help);
-        gauge!(name).set(0.0);
+        if label(name).is_none() {
+            gauge!(name).set(0.0);
+        }
     }
     for (name, help, _) in HISTOGRAMS {
         describe_histogram!(name, help);

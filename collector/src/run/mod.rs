@@ -1,6 +1,7 @@
 //! `collector run`: the service. Receives, commits and shows what agents send, until stopped.
 
 mod accounts;
+mod alerts;
 mod counters;
 mod disk;
 mod health;
@@ -25,6 +26,7 @@ use wire::advice::Advised;
 use wire::pem::TlsFiles;
 use wire::private_file;
 
+use self::alerts::Alerting;
 use self::counters::Counters;
 pub use self::health::Health;
 use self::reload::Reload;
@@ -146,7 +148,6 @@ async fn serve(
     let dates = Dates::awaited();
     let writer = start_writer(config, location, store.clone(), dates.clone());
     let health = Health::watch(store.clone(), writer.handle());
-
     let claims = ConnectedHosts::new().map_err(RunError::System)?;
     let ingest = Ingest {
         identity: identity.clone(),
@@ -157,12 +158,13 @@ async fn serve(
         limits: config.limits.ingest(),
     };
     let Listening { listener, http, http_tls, dashboard } = listen(config, location, ingest)?;
-
     let book = AccountBook::new(store.clone(), config.accounts.all()?);
     let (kept, limits) = watch::channel(config.retention.limits());
     let (retention, clock) = Retention::new(store.clone(), limits, live.clone(), dates.clone());
     let (stop, stopped) = watch::channel(false);
     let signed_out = SignedOut::open(config.data_dir.join("signed-out.json"));
+    let keys = (tls, identity_dir(&config.data_dir));
+    let alerting = Alerting::start(config, keys, &store, &live, &health)?;
     let state = WebState {
         live: live.clone(),
         query: store.clone(),
@@ -186,6 +188,7 @@ async fn serve(
         book: book.clone(),
         certificates: listener.reloader(),
         http_tls,
+        alerting,
     };
     let agents = tokio::spawn(listener.run(until(stopped.clone())));
     let pages = tokio::spawn(web::serve(http, state, stopped));

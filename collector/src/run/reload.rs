@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use settings::{Change, ConfigError, InFull, Loaded, Reloaded, Running};
 use tokio::sync::watch;
 
+use super::alerts::{AlertPlan, Alerting};
 use crate::accounts::AccountBook;
 use crate::audit::{self, AuditEvent, AuditRecord};
 use crate::config::Config;
@@ -24,6 +25,7 @@ pub struct Reload {
     pub certificates: Reloader,
     /// TLS of the pages, if they use it.
     pub http_tls: Option<HttpTls>,
+    pub alerting: Alerting,
 }
 
 impl Reload {
@@ -39,6 +41,7 @@ impl Reload {
         let access = config.http.access().map_err(refused)?;
         config.tls.files().map_err(refused)?;
         let accounts = config.accounts.all().map_err(refused)?;
+        let alerts = AlertPlan::of(&config.alerts).map_err(refused)?;
         self.certificates.reload().map_err(|error| error.in_full().to_string())?;
         if let Some(tls) = &self.http_tls {
             tls.reload().map_err(|error| error.in_full().to_string())?;
@@ -47,6 +50,7 @@ impl Reload {
         config.http.unbelieved().iter().for_each(|warning| tracing::warn!("{warning}"));
         self.access.replace(&access);
         self.book.set(accounts);
+        self.alerting.replace(&config.alerts, alerts);
         self.kept.send_replace(config.retention.limits());
         let reloaded = self.running.take(config);
         for Change { key, old, new, live } in &reloaded.changes {

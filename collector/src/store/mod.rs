@@ -39,6 +39,7 @@ use crate::identity::EnrolmentStore;
 pub use self::commit::Commit;
 pub use self::port::account_cycles::{CycleRecords, KeepCycles};
 pub use self::port::accounts::Metering;
+pub use self::port::alerts::{Alerts, Silences};
 pub use self::port::check::Check;
 pub use self::port::claims::{Claims, SecondHosts};
 pub use self::port::error::StoreError;
@@ -54,6 +55,11 @@ pub use self::rows::account_cycles::{
     AccountCycle, AccountEntry, AccountWarning, EVIDENCE, EntryKind, KeptEntry,
 };
 pub use self::rows::accounts::{CountedGap, KnownNic, LinkTurn, MeterRow, NicHistory, Volume};
+pub use self::rows::alerts::{
+    AlertChange, AlertDelivery, AlertEnd, AlertEvent, AlertIncident, AlertPage, AlertRange,
+    AlertRef, AlertSilence, AlertSubject, ClaimedMessage, MessageLease, MessageOutcome,
+    QueuedMessage, RETRY_MAX_NS,
+};
 pub use self::rows::batch::{Batch, SessionBatch};
 pub use self::rows::claims::{Holder, Lost, PlaceId, Question, SILENCE, SecondHostRecord};
 pub use self::rows::clients::{Client, Registered, StoredRevocation};
@@ -71,7 +77,16 @@ pub use self::rows::tags::{ClientTags, TagChange, TagInterval, TagSource, Tagged
 
 /// A store with all its abilities.
 pub trait Database:
-    Store + Retain + Forget + EnrolmentStore + SignOuts + Claims + Tagging + AccountStore + Reader
+    Store
+    + Retain
+    + Forget
+    + EnrolmentStore
+    + SignOuts
+    + Claims
+    + Tagging
+    + AccountStore
+    + Alerts
+    + Reader
 {
 }
 
@@ -83,6 +98,7 @@ impl<T> Database for T where
         + SignOuts
         + Claims
         + Tagging
+        + Alerts
         + AccountStore
         + Reader
 {

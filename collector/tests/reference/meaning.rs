@@ -1,7 +1,7 @@
 //! The meaning of each table and column.
 
 /// The tables and views, in the order of the page.
-pub const TABLES: [(&str, &str); 29] = [
+pub const TABLES: [(&str, &str); 32] = [
     ("clients", "Enrolled agents that have connected."),
     ("nics", "The NICs of each client, as its agent last described them."),
     (
@@ -56,6 +56,12 @@ pub const TABLES: [(&str, &str); 29] = [
         "claims",
         "PostgreSQL only: the host that holds each client's place, for all collectors of the database.",
     ),
+    (
+        "alerts",
+        "Incidents: times during which a rule's condition held. Parts of the subject that don't apply are empty. Kept for `retention.alerts` after their end.",
+    ),
+    ("alert_messages", "The outbox: messages about incidents, one per target and event."),
+    ("alert_silences", "Times without messages."),
     ("bandwidth_samples", "View: samples with the names of client and NIC."),
     (
         "bandwidth_report",
@@ -73,7 +79,7 @@ pub const TABLES: [(&str, &str); 29] = [
 ];
 
 /// Columns whose meaning differs in one table.
-const IN_TABLE: [(&str, &str, &str); 38] = [
+const IN_TABLE: [(&str, &str, &str); 78] = [
     ("account_entries", "nth", "Counts all entries of all accounts"),
     ("account_entries", "kind", "`opening`: opening balance, `provider`: the provider's figure"),
     ("account_entries", "bytes", "The figure, bytes"),
@@ -120,6 +126,46 @@ const IN_TABLE: [(&str, &str, &str); 38] = [
     ("claims", "session", "The session that runs on the host"),
     ("sign_outs", "session", "Digest of the session"),
     ("sign_outs", "ends_at", "When the session would have ended by itself, seconds since 1970"),
+    ("alerts", "id", "Id, 16 hexadecimal digits"),
+    ("alerts", "client", "Id of the client"),
+    ("alerts", "nic", "Name of the NIC"),
+    ("alerts", "name", "The collector or account"),
+    ("alerts", "since", "When the condition began"),
+    ("alerts", "rule", "Name of the rule"),
+    ("alerts", "measure", "What the rule measures"),
+    ("alerts", "severity", "`warning` or `critical`"),
+    ("alerts", "direction", "`rx` or `tx`"),
+    ("alerts", "fired_at", "When the rule fired"),
+    ("alerts", "resolved_at", "When it was over; empty while it fires"),
+    ("alerts", "value", "The value when it fired, in the measure's unit"),
+    ("alerts", "bound", "The rule's bound"),
+    ("alerts", "worst", "The worst value"),
+    ("alerts", "worst_at", "When that was"),
+    ("alerts", "detail", "More, for people"),
+    ("alerts", "muted", "Why no message was sent when it fired"),
+    ("alerts", "announced", "1 once a message was queued that it fires"),
+    ("alerts", "ended", "How it ended: `calm`, `no_data` or `rule_removed`"),
+    ("alert_messages", "incident", "`alerts.id`"),
+    ("alert_messages", "event", "`firing` or `resolved`"),
+    ("alert_messages", "target", "Name of the target"),
+    ("alert_messages", "body", "Facts of the message, JSON"),
+    ("alert_messages", "created_at", "When it was queued"),
+    ("alert_messages", "held_until", "Not sent before, because of quiet hours"),
+    ("alert_messages", "retry_at", "Not tried again before"),
+    ("alert_messages", "attempts", "How often it was claimed"),
+    ("alert_messages", "claimed_by", "Run of the collector that sends it"),
+    ("alert_messages", "claimed_until", "Until then it is that collector's turn"),
+    ("alert_messages", "state", "`waiting`, `sent` or `failed`"),
+    ("alert_messages", "ended_at", "When it was sent or given up"),
+    ("alert_messages", "error", "Why it was not sent yet, or at all"),
+    ("alert_silences", "id", "Id, 12 hexadecimal digits"),
+    ("alert_silences", "rule", "Only of this rule"),
+    ("alert_silences", "client", "Only of clients whose id matches this glob"),
+    ("alert_silences", "tag", "Only of clients with this tag"),
+    ("alert_silences", "from_at", "When it began"),
+    ("alert_silences", "until_at", "When it ends"),
+    ("alert_silences", "set_by", "Who set it"),
+    ("alert_silences", "reason", "Why"),
 ];
 
 const COLUMNS: &[(&str, &str)] = &[

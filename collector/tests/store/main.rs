@@ -1,6 +1,7 @@
 //! One suite, run against every store: all behave the same.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod alerts;
 mod batches;
 mod bill;
 mod cancel;
@@ -93,6 +94,12 @@ macro_rules! behaviours {
             purging_leaves_no_row_of_a_client_and_all_of_the_others,
             revocations_are_for_all_collectors_and_only_rise,
             signing_out_is_for_all_collectors_until_the_session_would_have_ended,
+            of_one_rule_and_subject_one_incident_is_open_and_told_once,
+            a_message_is_sent_by_one_until_its_lease_ends,
+            that_it_is_over_is_told_after_that_it_began,
+            a_muted_incident_is_told_later_or_never,
+            silences_are_for_all_collectors_until_they_end,
+            alerts_that_are_over_are_deleted_by_age_with_their_messages,
             of_many_that_take_a_use_at_once_exactly_as_many_get_one_as_there_are,
             a_use_given_back_can_be_taken_again_and_a_cancelled_token_has_none,
             uses_of_a_token_long_expired_are_forgotten,

@@ -1,5 +1,6 @@
 //! Config errors in one line: place, key, value and remedy.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io;
 use std::ops::RangeInclusive;
@@ -85,7 +86,7 @@ const EAFNOSUPPORT: i32 = 97;
 #[error("{key}: {why}")]
 pub struct Problem {
     /// The key, written with dots.
-    pub key: &'static str,
+    pub key: Cow<'static, str>,
     /// The fault of its value and the remedy.
     pub why: String,
 }
@@ -93,15 +94,19 @@ pub struct Problem {
 impl Problem {
     /// A problem with a key.
     #[must_use]
-    pub fn new(key: &'static str, why: impl Into<String>) -> Self {
-        Self { key, why: why.into() }
+    pub fn new(key: impl Into<Cow<'static, str>>, why: impl Into<String>) -> Self {
+        Self { key: key.into(), why: why.into() }
     }
 
     /// Fails with `why` unless `kept` is true.
     ///
     /// # Errors
     /// `kept` is false.
-    pub fn unless(kept: bool, key: &'static str, why: impl FnOnce() -> String) -> Result<(), Self> {
+    pub fn unless(
+        kept: bool,
+        key: impl Into<Cow<'static, str>>,
+        why: impl FnOnce() -> String,
+    ) -> Result<(), Self> {
         if kept { Ok(()) } else { Err(Self::new(key, why())) }
     }
 
@@ -110,7 +115,7 @@ impl Problem {
     /// # Errors
     /// It is outside.
     pub fn unless_within<T: PartialOrd + Display>(
-        key: &'static str,
+        key: impl Into<Cow<'static, str>>,
         value: &T,
         range: &RangeInclusive<T>,
     ) -> Result<(), Self> {

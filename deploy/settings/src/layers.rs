@@ -49,7 +49,7 @@ pub trait Settings: Default + Serialize + DeserializeOwned {
     }
 
     /// The files that hold only a secret, by key; none should be world-readable.
-    fn secret_files(&self) -> Vec<(&'static str, &Path)> {
+    fn secret_files(&self) -> Vec<(Cow<'static, str>, &Path)> {
         Vec::new()
     }
 }
@@ -99,7 +99,7 @@ impl<S> Loaded<S> {
     /// The error for a value refused later, when a command needs it.
     #[must_use]
     pub fn refuse(&self, mut problem: Problem) -> ConfigError {
-        if let (false, Some(unread)) = (self.is_set(problem.key), &self.unread) {
+        if let (false, Some(unread)) = (self.is_set(&problem.key), &self.unread) {
             problem.why = format!("not known: {unread}");
         }
         self.sources.refuse(problem)
@@ -275,12 +275,12 @@ impl Sources {
 
     /// A value that nobody set is reported for the file where it belongs.
     fn refuse(&self, Problem { key, why }: Problem) -> ConfigError {
-        let place = match self.origin(key) {
+        let place = match self.origin(&key) {
             _ if key.starts_with("--") => "command line".to_owned(),
             DEFAULT => self.file.display().to_string(),
-            _ => self.place(key),
+            _ => self.place(&key),
         };
-        ConfigError::Key { place, key: key.to_owned(), why }
+        ConfigError::Key { place, key: key.into_owned(), why }
     }
 
     fn explain(&self, error: FigmentError, known: &[String]) -> ConfigError {
@@ -291,10 +291,11 @@ impl Sources {
     }
 
     /// Warns of each secret that every user of the host can read.
-    fn exposed(&self, secrets: &[&str], secret_files: &[(&str, &Path)]) -> Vec<String> {
+    fn exposed(&self, secrets: &[&str], secret_files: &[(Cow<'_, str>, &Path)]) -> Vec<String> {
         let inside = secrets.iter().filter(|key| self.is_file(self.origin(key)));
         let inside = inside.map(|key| (*key, self.file.as_path()));
-        let exposed = inside.chain(secret_files.iter().copied());
+        let files = secret_files.iter().map(|(key, file)| (key.as_ref(), *file));
+        let exposed = inside.chain(files);
         let exposed = exposed.filter(|(_, file)| world_readable(file));
         let warning = |(key, file): (&str, &Path)| {
             let file = file.display();

@@ -49,7 +49,11 @@ impl Running {
     /// Compares a valid config whose live values are being applied.
     pub fn take(&mut self, config: &impl Settings) -> Reloaded {
         let mut reloaded = Reloaded::default();
-        for (key, value) in values(config) {
+        let now = values(config);
+        // Of a section with free names, one may be gone.
+        let gone = self.values.keys().filter(|key| !now.contains_key(*key)).cloned();
+        let gone: Vec<_> = gone.map(|key| (key, "null".to_owned())).collect();
+        for (key, value) in now.into_iter().chain(gone) {
             if self.values.get(&key) == Some(&value) {
                 continue;
             }

@@ -114,7 +114,10 @@ pub fn keys(example: &str) -> String {
         let indent = line.len() - line.trim_start().len();
         let line = line.trim();
         if let Some(comment) = line.strip_prefix('#') {
-            before.push(comment.trim());
+            // Indented further: an example, which needs its lines.
+            if !comment.starts_with("   ") {
+                before.push(comment.trim());
+            }
             continue;
         }
         let Some((key, rest)) = line.split_once(':') else {
@@ -162,7 +165,7 @@ mod tests {
 
     #[test]
     fn keys_have_their_comments_and_sections_theirs() {
-        let example = "# How to use this file.\n\n# Where to.\nserver:\n  port: 1    # UDP,\n             \
+        let example = "# How to use this file.\n\n# Where to.\n#   an: example\nserver:\n  port: 1    # UDP,\n             \
                        # one port\n  # Sure?\n  sure: no\n  list: []\n";
         let table = keys(example);
         let rows: Vec<&str> = table.lines().skip(2).collect();

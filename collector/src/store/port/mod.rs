@@ -2,6 +2,7 @@
 
 pub mod account_cycles;
 pub mod accounts;
+pub mod alerts;
 pub mod check;
 pub mod claims;
 pub mod error;

@@ -7,6 +7,7 @@
 
 mod account_cycles;
 mod accounts;
+mod alerts;
 mod check;
 mod citus;
 mod claims;
@@ -39,6 +40,7 @@ mod series;
 mod session;
 mod settings;
 mod sign_outs;
+mod silences;
 mod store;
 mod tables;
 mod tags;

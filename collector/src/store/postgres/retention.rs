@@ -14,10 +14,9 @@ use super::error::Failure;
 use super::expired::{self, expire, expired};
 use super::forget::{forget_nics, forget_sessions};
 use super::partition::{self, Partition, Table};
-use super::quarantine;
 use super::session::{time, time_ns};
 use super::store::PostgresStore;
-use super::tags;
+use super::{alerts, quarantine, tags};
 use crate::store::port::error::StoreError;
 use crate::store::port::retain::Retain;
 use crate::store::rows::retention::{CutOffs, Retained, RetentionLimits, TimeSeen};
@@ -59,6 +58,7 @@ enum Part {
     /// Samples with dates too far off.
     Misdated,
     Quarantine,
+    Alerts,
     Sessions,
     Nics,
     Tags,
@@ -67,7 +67,14 @@ enum Part {
 impl Part {
     fn all() -> impl Iterator<Item = Self> {
         let tables = Table::ALL.into_iter().map(Self::Table);
-        tables.chain([Self::Misdated, Self::Quarantine, Self::Sessions, Self::Nics, Self::Tags])
+        tables.chain([
+            Self::Misdated,
+            Self::Quarantine,
+            Self::Alerts,
+            Self::Sessions,
+            Self::Nics,
+            Self::Tags,
+        ])
     }
 
     const fn name(self) -> &'static str {
@@ -75,6 +82,7 @@ impl Part {
             Self::Table(table) => table.name(),
             Self::Misdated => "gaps",
             Self::Quarantine => "quarantine",
+            Self::Alerts => "alerts",
             Self::Sessions => "sessions",
             Self::Nics => "nics",
             Self::Tags => "tag_intervals",
@@ -113,6 +121,7 @@ async fn delete_part(
         Part::Table(table) => return delete_of_table(client, table, cut, now_ns).await,
         Part::Misdated => delete_misdated(client, cut.rollup_1m_ns).await?,
         Part::Quarantine => quarantine::delete(client, cut.quarantine_ns).await?,
+        Part::Alerts => alerts::delete(client, cut.alerts_ns).await?,
         Part::Sessions => {
             forget_sessions(client, before_ns(Table::FiveMinutes, cut), now_ns).await?
         }

@@ -2,6 +2,7 @@
 
 pub mod account_cycles;
 pub mod accounts;
+pub mod alerts;
 pub mod batch;
 pub mod claims;
 pub mod clients;

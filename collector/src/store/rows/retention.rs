@@ -19,11 +19,19 @@ pub struct RetentionLimits {
     pub rollup_5m: Duration,
     /// Frames in `quarantine`.
     pub quarantine: Duration,
+    /// Incidents of alerts that are over.
+    pub alerts: Duration,
 }
 
 impl Default for RetentionLimits {
     fn default() -> Self {
-        Self { raw: 7 * DAY, rollup_1m: 30 * DAY, rollup_5m: 400 * DAY, quarantine: 30 * DAY }
+        Self {
+            raw: 7 * DAY,
+            rollup_1m: 30 * DAY,
+            rollup_5m: 400 * DAY,
+            quarantine: 30 * DAY,
+            alerts: 90 * DAY,
+        }
     }
 }
 
@@ -39,6 +47,8 @@ pub struct CutOffs {
     pub rollup_5m_ns: WallNs,
     /// `quarantine`, by time of arrival, nanoseconds since 1970 (UTC).
     pub quarantine_ns: WallNs,
+    /// `alerts`, by the time when they ended, nanoseconds since 1970 (UTC).
+    pub alerts_ns: WallNs,
     /// Now, nanoseconds since 1970 (UTC): sessions with a later start count as old.
     pub now_ns: WallNs,
 }
@@ -47,7 +57,7 @@ impl RetentionLimits {
     /// The shortest retention of all tables.
     #[must_use]
     pub fn shortest(&self) -> Duration {
-        self.raw.min(self.rollup_1m).min(self.rollup_5m).min(self.quarantine)
+        self.raw.min(self.rollup_1m).min(self.rollup_5m).min(self.quarantine).min(self.alerts)
     }
 
     /// The longest retention of samples or sums.
@@ -68,6 +78,7 @@ impl RetentionLimits {
             rollup_1m_ns: before(self.rollup_1m),
             rollup_5m_ns: before(self.rollup_5m),
             quarantine_ns: before(self.quarantine),
+            alerts_ns: before(self.alerts),
             now_ns,
         }
     }
@@ -108,6 +119,7 @@ mod tests {
             rollup_1m_ns: WallNs(970 * day + FIVE_MINUTES_NS),
             rollup_5m_ns: WallNs(600 * day + FIVE_MINUTES_NS),
             quarantine_ns: WallNs(970 * day + FIVE_MINUTES_NS),
+            alerts_ns: WallNs(910 * day + FIVE_MINUTES_NS),
             now_ns: WallNs(now),
         };
         assert_eq!(cut, expected);

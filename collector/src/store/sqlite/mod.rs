@@ -6,6 +6,7 @@
 
 mod account_cycles;
 mod accounts;
+mod alerts;
 mod backup;
 mod cancel;
 mod check;
@@ -29,6 +30,7 @@ mod register;
 mod retention;
 mod session;
 mod sign_outs;
+mod silences;
 mod store;
 mod tables;
 mod tags;

@@ -8,9 +8,8 @@ use wire::WallNs;
 
 use super::error::Failure;
 use super::lease::{Reads, Writes};
-use super::quarantine;
 use super::store::SqliteStore;
-use super::tags;
+use super::{alerts, quarantine, tags};
 use crate::store::port::error::StoreError;
 use crate::store::port::retain::Retain;
 use crate::store::rows::retention::{CutOffs, Retained, RetentionLimits, TimeSeen};
@@ -130,6 +129,9 @@ fn step(db: &mut Connection, cut: &CutOffs) -> Result<u64, Failure> {
     }
     if rows == 0 {
         rows = quarantine::delete_some(&transaction, cut.quarantine_ns.to_column())?;
+    }
+    if rows == 0 {
+        rows = alerts::delete_some(&transaction, cut.alerts_ns.to_column())?;
     }
     if rows == 0 {
         rows = forget_session(&transaction, cut.rollup_5m_ns.to_column(), cut.now_ns.to_column())?;

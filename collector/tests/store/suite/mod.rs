@@ -27,6 +27,12 @@ pub use self::series::*;
 pub use self::sessions::*;
 pub use self::tags::*;
 pub use self::views::*;
+pub use crate::alerts::{
+    a_message_is_sent_by_one_until_its_lease_ends, a_muted_incident_is_told_later_or_never,
+    alerts_that_are_over_are_deleted_by_age_with_their_messages,
+    of_one_rule_and_subject_one_incident_is_open_and_told_once,
+    silences_are_for_all_collectors_until_they_end, that_it_is_over_is_told_after_that_it_began,
+};
 pub use crate::cancel::what_is_read_for_nobody_ends_and_leaves_its_place;
 pub use crate::clocks::{
     a_client_once_seen_in_the_future_is_seen_today,

@@ -1,0 +1,39 @@
+//! Alerts, for those without Prometheus' Alertmanager: rules over live samples and states, and messages
+//! about what they find.
+//!
+//! How an alert gets out:
+//!
+//! - [`config`] and [`AlertRules`]: what is watched, checked at the start and at reload.
+//! - [`Engine`]: judges each sample as it arrives ([`state`] decides), and every second what [`watch`]
+//!   sees: clients that are down, clocks, certificates, the store, the disk.
+//! - [`Recorder`]: writes an incident and the messages about it in one transaction. Of collectors of one
+//!   database the first one does; the others see it.
+//! - [`AlertOutbox`]: one collector claims a message for a while, sends it and notes that. If it dies in
+//!   between, the message is sent again with the same id.
+//!
+//! # Adding a measure
+//! A line in each `match` of [`measure`], and the words of its messages in `message.rs`. Then give values
+//! of it to [`Engine::observe`].
+
+pub mod config;
+mod engine;
+mod holder;
+pub mod measure;
+mod message;
+mod outbox;
+mod quiet;
+mod recorder;
+mod rule;
+pub mod state;
+mod targets;
+mod template;
+pub mod watch;
+
+pub use self::config::AlertsSection;
+pub use self::engine::Engine;
+pub use self::holder::Owner;
+pub use self::message::MessageFacts;
+pub use self::outbox::{AlertOutbox, DELIVERIES};
+pub use self::recorder::{FIRING, Recorder};
+pub use self::rule::{AlertRule, AlertRules, SILENCE_MAX};
+pub use self::targets::{SendError, Target, targets};

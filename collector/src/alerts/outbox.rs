@@ -1,0 +1,301 @@
+//! The outbox: sends the store's messages to their targets, each at least once. One task per target, so
+//! that a target that hangs delays no other.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use settings::{Failures, InFull, words};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::message::MessageFacts;
+use super::targets::{SendError, Target};
+use crate::store::{AlertEvent, ClaimedMessage, Database, MessageLease, MessageOutcome};
+use crate::time::now_ns;
+
+/// Deliveries, by target and outcome: `sent`, `retried`, `failed`.
+pub const DELIVERIES: &str = "netmon_alert_deliveries_total";
+
+/// Interval between looks for messages that another collector left, or that are due again.
+const POLL: Duration = Duration::from_secs(2);
+
+/// Messages sent at once to a webhook.
+const AT_ONCE: usize = 8;
+
+/// Messages that people get one by one. More at once come as one message, with up to this many lines.
+const SINGLE_MAX: usize = 5;
+const LINES_MAX: usize = 50;
+
+/// What a lease lasts longer than a message: to note what became of it.
+const NOTING: Duration = Duration::from_secs(5);
+
+/// First and longest wait before a message is tried again.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+const RETRY_LONGEST: Duration = Duration::from_secs(300);
+
+/// Attempts until a message is given up: 24 hours. A target that refuses it is not asked as often.
+const ATTEMPTS_MAX: u32 = 297;
+const REFUSALS_MAX: u32 = 10;
+
+/// How long it is tried to note what became of a message.
+const SETTLING: Duration = Duration::from_secs(60);
+
+/// Sends messages.
+#[derive(Debug)]
+pub struct AlertOutbox {
+    store: Arc<dyn Database>,
+    /// The number of this run.
+    collector: u64,
+    news: watch::Sender<u64>,
+    served: Mutex<HashMap<String, Served>>,
+}
+
+/// A target that is served.
+#[derive(Debug)]
+struct Served {
+    target: Arc<Target>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl AlertOutbox {
+    /// The outbox of a store, for a run of a collector with a random number.
+    #[must_use]
+    pub fn new(store: Arc<dyn Database>, collector: u64) -> Self {
+        Self { store, collector, news: watch::Sender::new(0), served: Mutex::default() }
+    }
+
+    /// Serves these targets from now on. What is being sent to one that has changed is sent again.
+    pub fn serve(&self, targets: Vec<Target>) {
+        let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        served.retain(|name, it| {
+            targets.iter().any(|new| new.name == *name && new.section == it.target.section)
+        });
+        for target in targets {
+            let name = target.name.clone();
+            served.entry(name).or_insert_with(|| {
+                let target = Arc::new(target);
+                for outcome in ["sent", "retried", "failed"] {
+                    count(&target.name, outcome, 0);
+                }
+                let worker = Worker {
+                    store: self.store.clone(),
+                    target: target.clone(),
+                    collector: self.collector,
+                    failures: Failures::new(),
+                };
+                let task = tokio::spawn(worker.run(self.news.subscribe()));
+                Served { target, task }
+            });
+        }
+    }
+
+    /// A target, if there is one of this name.
+    #[must_use]
+    pub fn target(&self, name: &str) -> Option<Arc<Target>> {
+        let served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        served.get(name).map(|it| it.target.clone())
+    }
+
+    /// Messages were queued.
+    pub fn wake(&self) {
+        self.news.send_modify(|news| *news = news.wrapping_add(1));
+    }
+}
+
+/// Serves one target.
+struct Worker {
+    store: Arc<dyn Database>,
+    target: Arc<Target>,
+    collector: u64,
+    failures: Failures<String>,
+}
+
+impl Worker {
+    async fn run(mut self, mut news: watch::Receiver<u64>) {
+        loop {
+            news.mark_unchanged();
+            match self.send_some().await {
+                Ok(0) => {
+                    // The sender goes with the collector.
+                    let _due = timeout(POLL, news.changed()).await;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(error = %error.in_full(), "can't read the outbox of alerts");
+                    sleep(POLL).await;
+                }
+            }
+        }
+    }
+
+    /// Sends what is due; gives the number of messages.
+    async fn send_some(&mut self) -> Result<usize, crate::store::StoreError> {
+        let people = self.target.is_for_people();
+        let most = if people { LINES_MAX } else { AT_ONCE };
+        let lease = MessageLease {
+            collector: self.collector,
+            lasts: self.target.timeout.saturating_add(NOTING),
+        };
+        let claimed = self.store.claim_messages(&self.target.name, lease, most, now_ns()).await?;
+        let number = claimed.len();
+        let mut some: Vec<(ClaimedMessage, MessageFacts)> = Vec::new();
+        for message in claimed {
+            match serde_json::from_str::<MessageFacts>(&message.body) {
+                Ok(facts) => {
+                    let facts = facts.of_incident(&message.incident, message.event);
+                    some.push((message, facts));
+                }
+                Err(error) => {
+                    let why = format!("its facts can't be read: {}", error.in_full());
+                    self.settle(&message, MessageOutcome::Failed(why)).await;
+                }
+            }
+        }
+        if people && some.len() > SINGLE_MAX {
+            let facts = digest(some.iter().map(|(_, facts)| facts));
+            let sent = self.target.send(&facts).await;
+            for (message, _) in &some {
+                self.on_sent(message, sent.clone()).await;
+            }
+        } else {
+            let sends = some.iter().map(|(_, facts)| self.target.send(facts));
+            let sent = join_all(sends).await;
+            for ((message, _), sent) in some.iter().zip(sent) {
+                self.on_sent(message, sent).await;
+            }
+        }
+        Ok(number)
+    }
+
+    async fn on_sent(&mut self, message: &ClaimedMessage, sent: Result<(), SendError>) {
+        let (name, error) = (self.target.name.clone(), sent.err());
+        let outcome = match &error {
+            None => MessageOutcome::Sent,
+            Some(SendError::Later(why)) if message.attempts < ATTEMPTS_MAX => {
+                MessageOutcome::Retry(wait(message.attempts), why.clone())
+            }
+            Some(SendError::Refused(why)) if message.attempts < REFUSALS_MAX => {
+                MessageOutcome::Retry(wait(message.attempts), why.clone())
+            }
+            Some(SendError::Later(why) | SendError::Refused(why)) => {
+                MessageOutcome::Failed(why.clone())
+            }
+        };
+        match (&outcome, &error) {
+            (MessageOutcome::Sent, _) => {
+                count(&name, "sent", 1);
+                if self.failures.succeeded() {
+                    tracing::info!(target = name, "alerts are delivered again");
+                }
+            }
+            (MessageOutcome::Retry(_, why), _) => {
+                count(&name, "retried", 1);
+                if let Some(tell) = self.failures.failed(words(why), Instant::now()) {
+                    tracing::warn!(target = name, why, "an alert was not delivered yet{tell}");
+                }
+            }
+            (MessageOutcome::Failed(why), _) => {
+                count(&name, "failed", 1);
+                let incident = &message.incident;
+                tracing::error!(target = name, why, incident, "an alert is given up");
+            }
+        }
+        self.settle(message, outcome).await;
+    }
+
+    /// Notes what became of a message. If the store is away for long, the message is sent again.
+    async fn settle(&self, message: &ClaimedMessage, outcome: MessageOutcome) {
+        let key = (message.incident.as_str(), message.event);
+        let settle = async {
+            loop {
+                let settled =
+                    self.store.settle_message(&self.target.name, key, &outcome, now_ns()).await;
+                match settled {
+                    Ok(()) => return,
+                    Err(error) => {
+                        tracing::debug!(error = %error.in_full(), "can't note a delivery yet");
+                        sleep(RETRY_FIRST).await;
+                    }
+                }
+            }
+        };
+        let _late = timeout(SETTLING, settle).await;
+    }
+}
+
+/// Adds to the deliveries of a target; adding 0 creates the series.
+pub fn count(target: &str, outcome: &'static str, times: u64) {
+    let labels = [("target", target.to_owned()), ("outcome", outcome.to_owned())];
+    metrics::counter!(DELIVERIES, &labels).increment(times);
+}
+
+/// The wait after an attempt, doubled each time.
+#[must_use]
+pub fn wait(attempts: u32) -> Duration {
+    let times = 1u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
+    RETRY_FIRST.saturating_mul(times).min(RETRY_LONGEST)
+}
+
+/// Many alerts in one message: a line each.
+fn digest<'a>(all: impl Iterator<Item = &'a MessageFacts> + Clone) -> MessageFacts {
+    let count = |state: &str| all.clone().filter(|facts| facts.state == state).count();
+    let (firing, resolved) = (count(AlertEvent::Firing.name()), count(AlertEvent::Resolved.name()));
+    let mut text = String::new();
+    for facts in all.clone() {
+        // Writing to a String can't fail.
+        let _always = writeln!(text, "{}: {}", facts.state, facts.title);
+    }
+    let critical = all.clone().any(|it| it.severity == "critical" && it.state == "firing");
+    let first = all.clone().next().cloned().unwrap_or_else(MessageFacts::example);
+    let state = if firing > 0 { AlertEvent::Firing } else { AlertEvent::Resolved };
+    MessageFacts {
+        id: format!("{}-and-{}-more", first.id, (firing + resolved).saturating_sub(1)),
+        state: state.name().to_owned(),
+        title: format!("{} alerts: {firing} firing, {resolved} resolved", firing + resolved),
+        text: text.trim_end().to_owned(),
+        severity: if critical { "critical" } else { "warning" }.to_owned(),
+        link: first.link.as_ref().and_then(|link| Some(link.split_once("#/")?.0.to_owned())),
+        client: None,
+        alias: None,
+        nic: None,
+        direction: None,
+        name: None,
+        ..first
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_five_minutes_and_end_after_a_day() {
+        let waits: Vec<u64> = [1, 2, 3, 9, 10, 40, 300].map(|it| wait(it).as_secs()).to_vec();
+        assert_eq!(waits, [1, 2, 4, 256, 300, 300, 300]);
+        let all: Duration = (1..ATTEMPTS_MAX).map(wait).sum();
+        assert_eq!(all.as_secs() / 3600, 24);
+        let refused: Duration = (1..REFUSALS_MAX).map(wait).sum();
+        assert!(refused < Duration::from_secs(600), "{refused:?}");
+    }
+
+    #[test]
+    fn many_alerts_become_one_message_with_a_line_each() {
+        let mut all = vec![MessageFacts::example(); 7];
+        all[6].state = "resolved".into();
+        let digest = digest(all.iter());
+        assert_eq!(digest.title, "7 alerts: 6 firing, 1 resolved");
+        assert_eq!(digest.text.lines().count(), 7);
+        assert_eq!(digest.link.as_deref(), Some("https://monitor.example.org/"));
+        assert_eq!((digest.client, digest.severity.as_str()), (None, "critical"));
+    }
+}

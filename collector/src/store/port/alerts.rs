@@ -1,0 +1,67 @@
+//! Alerts: incidents and the messages about them, shared by the collectors of one store; and silences.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use wire::WallNs;
+
+use super::error::StoreError;
+use crate::store::rows::alerts::{
+    AlertChange, AlertEvent, AlertIncident, AlertPage, AlertRange, AlertSilence, ClaimedMessage,
+    MessageLease, MessageOutcome,
+};
+
+/// Keeps incidents and the outbox. Of one rule and subject at most one incident is open.
+#[async_trait]
+pub trait Alerts: Silences {
+    /// Makes changes in one transaction, with the messages about them. A change that another collector
+    /// has made already queues nothing.
+    async fn change_alerts(
+        &self,
+        changes: &[AlertChange],
+        now_ns: WallNs,
+    ) -> Result<(), StoreError>;
+
+    /// The open incidents. Cheap enough for a call every few seconds.
+    async fn open_alerts(&self) -> Result<Vec<AlertIncident>, StoreError>;
+
+    /// A page of incidents, the newest first.
+    async fn alerts(&self, range: &AlertRange) -> Result<AlertPage, StoreError>;
+
+    /// Takes up to `most` messages of a target that are due and claimed by nobody, the oldest first. The
+    /// one that an incident is resolved comes after the one that it fires.
+    async fn claim_messages(
+        &self,
+        target: &str,
+        lease: MessageLease,
+        most: usize,
+        now_ns: WallNs,
+    ) -> Result<Vec<ClaimedMessage>, StoreError>;
+
+    /// Notes what became of a claimed message. Once it is sent or given up, this stays.
+    async fn settle_message(
+        &self,
+        target: &str,
+        message: (&str, AlertEvent),
+        outcome: &MessageOutcome,
+        now_ns: WallNs,
+    ) -> Result<(), StoreError>;
+}
+
+/// Keeps silences, also beside a running collector.
+#[async_trait]
+pub trait Silences: Send + Sync + Debug {
+    /// Those that have not ended at `now_ns`, the earliest end first. Cheap enough for a call every few
+    /// seconds.
+    async fn silences(&self, now_ns: WallNs) -> Result<Vec<AlertSilence>, StoreError>;
+
+    /// Adds one.
+    async fn add_silence(&self, silence: &AlertSilence) -> Result<(), StoreError>;
+
+    /// Ends the one whose id begins with `id`; gives it, or `None` if none or several do.
+    async fn end_silence(
+        &self,
+        id: &str,
+        now_ns: WallNs,
+    ) -> Result<Option<AlertSilence>, StoreError>;
+}

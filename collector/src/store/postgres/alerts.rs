@@ -1,0 +1,337 @@
+//! Incidents of alerts and the outbox of messages. Collectors of one database agree by the rows' locks;
+//! leases of messages are measured by the server's clock.
+
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
+use wire::WallNs;
+
+use super::connect::BEGIN;
+use super::error::Failure;
+use super::session::{text, time, time_ns};
+use super::store::PostgresStore;
+use super::values::{instant, small};
+use crate::store::port::alerts::Alerts;
+use crate::store::port::error::StoreError;
+use crate::store::rows::alerts::{
+    AlertChange, AlertDelivery, AlertEnd, AlertEvent, AlertIncident, AlertPage, AlertRange,
+    AlertRef, AlertSubject, ClaimedMessage, MessageLease, MessageOutcome, QueuedMessage,
+};
+
+/// A value and its type in the database.
+type Given<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// The columns of an incident, as [`incident`] reads them.
+const COLUMNS: &str = "id, rule, measure, severity, client, nic, direction, name, since, fired_at, \
+                       resolved_at, value, bound, worst, worst_at, detail, muted, announced, ended";
+
+/// An open incident by rule and subject, if it fired by `$6`.
+const OPEN: &str = "rule = $1 AND client = $2 AND nic = $3 AND direction = $4 AND name = $5 \
+                    AND fired_at <= $6 AND resolved_at IS NULL";
+
+#[async_trait]
+impl Alerts for PostgresStore {
+    async fn change_alerts(
+        &self,
+        changes: &[AlertChange],
+        now_ns: WallNs,
+    ) -> Result<(), StoreError> {
+        self.lease(async |db| change(db, changes, now_ns).await).await
+    }
+
+    async fn open_alerts(&self) -> Result<Vec<AlertIncident>, StoreError> {
+        self.lease(async |db| {
+            let select = format!("SELECT {COLUMNS} FROM alerts WHERE resolved_at IS NULL");
+            db.query_typed(&select, &[]).await?.iter().map(incident).collect()
+        })
+        .await
+    }
+
+    async fn alerts(&self, range: &AlertRange) -> Result<AlertPage, StoreError> {
+        self.lease(async |db| page(db, range).await).await
+    }
+
+    async fn claim_messages(
+        &self,
+        target: &str,
+        lease: MessageLease,
+        most: usize,
+        _now_ns: WallNs,
+    ) -> Result<Vec<ClaimedMessage>, StoreError> {
+        self.lease(async |db| claim(db, target, lease, most).await).await
+    }
+
+    async fn settle_message(
+        &self,
+        target: &str,
+        (incident, event): (&str, AlertEvent),
+        outcome: &MessageOutcome,
+        _now_ns: WallNs,
+    ) -> Result<(), StoreError> {
+        self.lease(async |db| settle(db, target, (incident, event), outcome).await).await
+    }
+}
+
+async fn change(db: &Client, changes: &[AlertChange], now_ns: WallNs) -> Result<(), Failure> {
+    db.batch_execute(BEGIN).await?;
+    for change in changes {
+        match change {
+            AlertChange::Open(incident, messages) => {
+                if insert(db, incident).await? {
+                    queue(db, &incident.id, AlertEvent::Firing, messages, now_ns).await?;
+                }
+            }
+            AlertChange::Announce(which, messages) => {
+                if let Some(id) = announce(db, which).await? {
+                    queue(db, &id, AlertEvent::Firing, messages, now_ns).await?;
+                }
+            }
+            AlertChange::Resolve(end, messages) => {
+                if let Some(id) = resolve(db, end).await? {
+                    queue(db, &id, AlertEvent::Resolved, messages, now_ns).await?;
+                }
+            }
+        }
+    }
+    db.batch_execute("COMMIT").await?;
+    Ok(())
+}
+
+/// True unless an incident of the rule and subject is open.
+async fn insert(db: &Client, it: &AlertIncident) -> Result<bool, Failure> {
+    let insert = format!(
+        "INSERT INTO alerts ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, NULL, $11,
+             $12, $13, $14, $15, $16, $17, NULL) ON CONFLICT DO NOTHING"
+    );
+    let AlertSubject { client, nic, direction, name } = &it.subject;
+    let [since, fired, worst] = [it.since_ns, it.fired_ns, it.worst_ns].map(time);
+    let (detail, muted) = (text(&it.detail), it.muted.as_deref().map(text));
+    let values: [Given<'_>; 17] = [
+        (&it.id, Type::TEXT),
+        (&it.rule, Type::TEXT),
+        (&it.measure, Type::TEXT),
+        (&it.severity, Type::TEXT),
+        (client, Type::TEXT),
+        (nic, Type::TEXT),
+        (direction, Type::TEXT),
+        (name, Type::TEXT),
+        (&since, Type::TIMESTAMPTZ),
+        (&fired, Type::TIMESTAMPTZ),
+        (&it.value, Type::FLOAT8),
+        (&it.bound, Type::FLOAT8),
+        (&it.worst, Type::FLOAT8),
+        (&worst, Type::TIMESTAMPTZ),
+        (&detail, Type::TEXT),
+        (&muted, Type::TEXT),
+        (&it.announced, Type::BOOL),
+    ];
+    Ok(db.execute_typed(&insert, &values).await? == 1)
+}
+
+/// The id of the incident, unless it was announced already.
+async fn announce(db: &Client, which: &AlertRef) -> Result<Option<String>, Failure> {
+    let update =
+        format!("UPDATE alerts SET announced = true WHERE {OPEN} AND NOT announced RETURNING id");
+    let fired = time(which.fired_ns);
+    let rows = db.query_typed(&update, &key(which, &fired)).await?;
+    Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
+}
+
+/// The id of the incident, if it was announced.
+async fn resolve(db: &Client, end: &AlertEnd) -> Result<Option<String>, Failure> {
+    let update = format!(
+        "UPDATE alerts SET resolved_at = $7, worst = $8, worst_at = $9, ended = $10 WHERE {OPEN}
+         RETURNING id, announced"
+    );
+    let [fired, at, worst] = [end.which.fired_ns, end.at_ns, end.worst_ns].map(time);
+    let mut values = key(&end.which, &fired).to_vec();
+    values.extend::<[Given<'_>; 4]>([
+        (&at, Type::TIMESTAMPTZ),
+        (&end.worst, Type::FLOAT8),
+        (&worst, Type::TIMESTAMPTZ),
+        (&end.ended, Type::TEXT),
+    ]);
+    let rows = db.query_typed(&update, &values).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    Ok(if row.try_get(1)? { Some(row.try_get(0)?) } else { None })
+}
+
+fn key<'a>(which: &'a AlertRef, fired: &'a SystemTime) -> [Given<'a>; 6] {
+    let AlertSubject { client, nic, direction, name } = &which.subject;
+    [
+        (&which.rule, Type::TEXT),
+        (client, Type::TEXT),
+        (nic, Type::TEXT),
+        (direction, Type::TEXT),
+        (name, Type::TEXT),
+        (fired, Type::TIMESTAMPTZ),
+    ]
+}
+
+async fn queue(
+    db: &Client,
+    incident: &str,
+    event: AlertEvent,
+    messages: &[QueuedMessage],
+    now_ns: WallNs,
+) -> Result<(), Failure> {
+    let insert = "
+        INSERT INTO alert_messages (incident, event, target, body, created_at, held_until, retry_at,
+            attempts, claimed_by, claimed_until, state, ended_at)
+        VALUES ($1, $2, $3, $4, $5, $6, 'epoch', $7, 0, 'epoch', $8, $9) ON CONFLICT DO NOTHING";
+    let now = time(now_ns);
+    for QueuedMessage { target, held_until_ns, sent, body } in messages {
+        let (state, ended) = if *sent { ("sent", Some(now)) } else { ("waiting", None) };
+        let (event, body, held) = (event.name(), text(body), time(*held_until_ns));
+        let attempts = i64::from(*sent);
+        let values: [Given<'_>; 9] = [
+            (&incident, Type::TEXT),
+            (&event, Type::TEXT),
+            (target, Type::TEXT),
+            (&body, Type::TEXT),
+            (&now, Type::TIMESTAMPTZ),
+            (&held, Type::TIMESTAMPTZ),
+            (&attempts, Type::INT8),
+            (&state, Type::TEXT),
+            (&ended, Type::TIMESTAMPTZ),
+        ];
+        db.execute_typed(insert, &values).await?;
+    }
+    Ok(())
+}
+
+fn incident(row: &Row) -> Result<AlertIncident, Failure> {
+    Ok(AlertIncident {
+        id: row.try_get(0)?,
+        rule: row.try_get(1)?,
+        measure: row.try_get(2)?,
+        severity: row.try_get(3)?,
+        subject: AlertSubject {
+            client: row.try_get(4)?,
+            nic: row.try_get(5)?,
+            direction: row.try_get(6)?,
+            name: row.try_get(7)?,
+        },
+        since_ns: instant(row, 8)?,
+        fired_ns: instant(row, 9)?,
+        resolved_ns: row.try_get::<_, Option<SystemTime>>(10)?.map(time_ns),
+        value: row.try_get(11)?,
+        bound: row.try_get(12)?,
+        worst: row.try_get(13)?,
+        worst_ns: instant(row, 14)?,
+        detail: row.try_get(15)?,
+        muted: row.try_get(16)?,
+        announced: row.try_get(17)?,
+        ended: row.try_get(18)?,
+    })
+}
+
+async fn page(db: &Client, range: &AlertRange) -> Result<AlertPage, Failure> {
+    let open = if range.firing { "AND resolved_at IS NULL" } else { "" };
+    let select = format!(
+        "SELECT {COLUMNS} FROM alerts WHERE fired_at < $1 {open} ORDER BY fired_at DESC LIMIT $2"
+    );
+    // PostgreSQL's calendar ends before 64 bits of nanoseconds do.
+    let before = time(WallNs::of_column(range.before_ns.to_column()));
+    let limit = i64::try_from(range.limit).unwrap_or(i64::MAX);
+    let values: [Given<'_>; 2] = [(&before, Type::TIMESTAMPTZ), (&limit, Type::INT8)];
+    let rows = db.query_typed(&select, &values).await?;
+    let incidents = rows.iter().map(incident).collect::<Result<Vec<_>, _>>()?;
+    let ids: Vec<&str> = incidents.iter().map(|it| it.id.as_str()).collect();
+    let select =
+        "SELECT incident, event, target, state, attempts, ended_at, error FROM alert_messages
+                  WHERE incident = ANY($1) ORDER BY incident, event, target";
+    let rows = db.query_typed(select, &[(&ids, Type::TEXT_ARRAY)]).await?;
+    let deliveries = rows.iter().map(delivery).collect::<Result<_, _>>()?;
+    Ok(AlertPage { incidents, deliveries })
+}
+
+fn delivery(row: &Row) -> Result<AlertDelivery, Failure> {
+    Ok(AlertDelivery {
+        incident: row.try_get(0)?,
+        event: AlertEvent::of_name(row.try_get(1)?),
+        target: row.try_get(2)?,
+        state: row.try_get(3)?,
+        attempts: small(row, 4)?,
+        ended_ns: row.try_get::<_, Option<SystemTime>>(5)?.map(time_ns),
+        error: row.try_get(6)?,
+    })
+}
+
+async fn claim(
+    db: &Client,
+    target: &str,
+    lease: MessageLease,
+    most: usize,
+) -> Result<Vec<ClaimedMessage>, Failure> {
+    // A row that another collector has just claimed is looked at again with its lease.
+    let update = "
+        UPDATE alert_messages SET claimed_by = $2, claimed_until = now() + make_interval(secs => $3),
+            attempts = attempts + 1
+        WHERE (incident, event, target) IN (
+            SELECT incident, event, target FROM alert_messages m
+            WHERE target = $1 AND state = 'waiting' AND held_until <= now() AND retry_at <= now()
+                AND claimed_until <= now()
+                AND NOT (event = 'resolved' AND EXISTS (SELECT 1 FROM alert_messages f
+                    WHERE f.incident = m.incident AND f.target = m.target AND f.event = 'firing'
+                        AND f.state = 'waiting'))
+            ORDER BY created_at, incident LIMIT $4 FOR UPDATE SKIP LOCKED)
+        RETURNING incident, event, attempts, body";
+    let (run, lasts) = (lease.collector.cast_signed(), lease.lasts.as_secs_f64());
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let values: [Given<'_>; 4] =
+        [(&target, Type::TEXT), (&run, Type::INT8), (&lasts, Type::FLOAT8), (&most, Type::INT8)];
+    let claimed = |row: &Row| {
+        Ok(ClaimedMessage {
+            incident: row.try_get(0)?,
+            event: AlertEvent::of_name(row.try_get(1)?),
+            attempts: small(row, 2)?,
+            body: row.try_get(3)?,
+        })
+    };
+    db.query_typed(update, &values).await?.iter().map(claimed).collect()
+}
+
+async fn settle(
+    db: &Client,
+    target: &str,
+    (incident, event): (&str, AlertEvent),
+    outcome: &MessageOutcome,
+) -> Result<(), Failure> {
+    let (state, retry, why) = match outcome {
+        MessageOutcome::Sent => ("sent", Duration::ZERO, None),
+        MessageOutcome::Failed(why) => ("failed", Duration::ZERO, Some(text(why))),
+        MessageOutcome::Retry(after, why) => ("waiting", *after, Some(text(why))),
+    };
+    let update = "
+        UPDATE alert_messages SET state = $4, retry_at = now() + make_interval(secs => $5), error = $6,
+            ended_at = CASE WHEN $4 = 'waiting' THEN NULL ELSE now() END,
+            claimed_by = 0, claimed_until = 'epoch'
+        WHERE incident = $1 AND event = $2 AND target = $3 AND state = 'waiting'";
+    let (event, retry) = (event.name(), retry.as_secs_f64());
+    let values: [Given<'_>; 6] = [
+        (&incident, Type::TEXT),
+        (&event, Type::TEXT),
+        (&target, Type::TEXT),
+        (&state, Type::TEXT),
+        (&retry, Type::FLOAT8),
+        (&why, Type::TEXT),
+    ];
+    db.execute_typed(update, &values).await?;
+    Ok(())
+}
+
+/// Deletes incidents that ended before `before_ns`, with their messages, and old silences; returns the
+/// number of both.
+pub(super) async fn delete(db: &Client, before_ns: WallNs) -> Result<u64, Failure> {
+    let before = time(before_ns);
+    let key: [Given<'_>; 1] = [(&before, Type::TIMESTAMPTZ)];
+    let messages = "DELETE FROM alert_messages WHERE incident IN
+                        (SELECT id FROM alerts WHERE resolved_at < $1)";
+    db.execute_typed(messages, &key).await?;
+    let deleted = db.execute_typed("DELETE FROM alerts WHERE resolved_at < $1", &key).await?;
+    let silences = "DELETE FROM alert_silences WHERE until_at < $1";
+    Ok(deleted + db.execute_typed(silences, &key).await?)
+}

@@ -1,0 +1,229 @@
+//! Alerts: incidents that rules found, messages about them, and silences.
+
+use wire::WallNs;
+
+/// Longest wait before a message is tried again, and longest lease, nanoseconds.
+pub const RETRY_MAX_NS: u64 = 600_000_000_000;
+
+/// Longest time that quiet hours hold a message, nanoseconds: a day, and an hour when clocks are set
+/// back.
+pub const HELD_MAX_NS: u64 = 25 * 3_600_000_000_000;
+
+/// What an incident is about. Parts that don't apply are empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AlertSubject {
+    /// The client.
+    pub client: String,
+    /// Its NIC.
+    pub nic: String,
+    /// `rx` or `tx`.
+    pub direction: String,
+    /// The collector or account, if it is about one.
+    pub name: String,
+}
+
+/// A time during which a rule's condition held for a subject.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlertIncident {
+    /// Its id: 16 hexadecimal digits.
+    pub id: String,
+    /// The rule's name.
+    pub rule: String,
+    /// What the rule measures.
+    pub measure: String,
+    /// `warning` or `critical`.
+    pub severity: String,
+    /// What it is about.
+    pub subject: AlertSubject,
+    /// When the condition began, nanoseconds since 1970 (UTC).
+    pub since_ns: WallNs,
+    /// When the rule fired, nanoseconds since 1970 (UTC).
+    pub fired_ns: WallNs,
+    /// When it was resolved, nanoseconds since 1970 (UTC); `None` while it fires.
+    pub resolved_ns: Option<WallNs>,
+    /// The value when it fired, in the measure's unit.
+    pub value: f64,
+    /// The rule's bound, in the same unit.
+    pub bound: f64,
+    /// The worst value so far.
+    pub worst: f64,
+    /// When that was, nanoseconds since 1970 (UTC).
+    pub worst_ns: WallNs,
+    /// More about it, for people; may be empty.
+    pub detail: String,
+    /// Why no message was sent when it fired: quiet hours or a silence.
+    pub muted: Option<String>,
+    /// A message was queued that it fires.
+    pub announced: bool,
+    /// How it ended: `calm`, `no_data` or `rule_removed`.
+    pub ended: Option<String>,
+}
+
+/// What a message tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AlertEvent {
+    /// The rule fires.
+    Firing,
+    /// The trouble is over.
+    Resolved,
+}
+
+impl AlertEvent {
+    /// Its name in the database and in messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Resolved => "resolved",
+        }
+    }
+
+    /// The event of a name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Self {
+        if name == "resolved" { Self::Resolved } else { Self::Firing }
+    }
+}
+
+/// A message to queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueuedMessage {
+    /// The target's name.
+    pub target: String,
+    /// It is not sent before this, nanoseconds since 1970 (UTC); 0: at once.
+    pub held_until_ns: WallNs,
+    /// It was sent already, while the store was away.
+    pub sent: bool,
+    /// Its facts, as JSON.
+    pub body: String,
+}
+
+/// A change of an incident, with the messages about it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AlertChange {
+    /// A rule fires. Messages are queued if the incident is announced.
+    Open(AlertIncident, Vec<QueuedMessage>),
+    /// An open incident is no longer muted.
+    Announce(AlertRef, Vec<QueuedMessage>),
+    /// The trouble is over. Messages are queued if the incident was announced.
+    Resolve(AlertEnd, Vec<QueuedMessage>),
+}
+
+/// Names an open incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertRef {
+    /// The rule's name.
+    pub rule: String,
+    /// What it is about.
+    pub subject: AlertSubject,
+    /// It fired by then, nanoseconds since 1970 (UTC); a later one is another incident.
+    pub fired_ns: WallNs,
+}
+
+/// How an open incident ends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlertEnd {
+    /// Which one.
+    pub which: AlertRef,
+    /// When, nanoseconds since 1970 (UTC).
+    pub at_ns: WallNs,
+    /// The worst value.
+    pub worst: f64,
+    /// When that was, nanoseconds since 1970 (UTC).
+    pub worst_ns: WallNs,
+    /// How: `calm`, `no_data` or `rule_removed`.
+    pub ended: &'static str,
+}
+
+/// The run of a collector that claims messages, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageLease {
+    /// A random number of the run.
+    pub collector: u64,
+    /// After this it is another collector's turn, unless the message is settled.
+    pub lasts: std::time::Duration,
+}
+
+/// A message to send now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedMessage {
+    /// The incident.
+    pub incident: String,
+    /// What it tells.
+    pub event: AlertEvent,
+    /// How often it was claimed, with this time.
+    pub attempts: u32,
+    /// Its facts, as JSON.
+    pub body: String,
+}
+
+/// What became of a claimed message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MessageOutcome {
+    /// The target has it.
+    Sent,
+    /// It is tried again after a while; the reason.
+    Retry(std::time::Duration, String),
+    /// It is given up; the reason.
+    Failed(String),
+}
+
+/// A message as the inbox shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertDelivery {
+    /// The incident.
+    pub incident: String,
+    /// What it tells.
+    pub event: AlertEvent,
+    /// The target's name.
+    pub target: String,
+    /// `waiting`, `sent` or `failed`.
+    pub state: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it was sent or given up, nanoseconds since 1970 (UTC).
+    pub ended_ns: Option<WallNs>,
+    /// Why it was not sent yet, or at all.
+    pub error: Option<String>,
+}
+
+/// A page of the inbox.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AlertPage {
+    /// Incidents, the newest first.
+    pub incidents: Vec<AlertIncident>,
+    /// Their messages.
+    pub deliveries: Vec<AlertDelivery>,
+}
+
+/// Which incidents are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AlertRange {
+    /// Only those that fire now.
+    pub firing: bool,
+    /// Only those that fired before this, nanoseconds since 1970 (UTC).
+    pub before_ns: WallNs,
+    /// Most of them.
+    pub limit: usize,
+}
+
+/// A time without messages, set by an operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertSilence {
+    /// Its id: 12 hexadecimal digits.
+    pub id: String,
+    /// Only of this rule; empty: of all.
+    pub rule: String,
+    /// Only of clients whose id matches this glob; empty: of all.
+    pub client: String,
+    /// Only of clients with this tag, `key=value`; empty: of all.
+    pub tag: String,
+    /// When it began, nanoseconds since 1970 (UTC).
+    pub from_ns: WallNs,
+    /// When it ends, nanoseconds since 1970 (UTC).
+    pub until_ns: WallNs,
+    /// Who set it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}

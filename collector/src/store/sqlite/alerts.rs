@@ -1,0 +1,353 @@
+//! Incidents of alerts and the outbox of messages. A single collector uses the file, so claims of an
+//! earlier run count for nothing.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use wire::WallNs;
+
+use super::error::Failure;
+use super::lease::{Reads, Writes};
+use super::store::SqliteStore;
+use crate::store::port::alerts::Alerts;
+use crate::store::port::error::StoreError;
+use crate::store::rows::alerts::{
+    AlertChange, AlertDelivery, AlertEnd, AlertEvent, AlertIncident, AlertPage, AlertRange,
+    AlertRef, AlertSubject, ClaimedMessage, HELD_MAX_NS, MessageLease, MessageOutcome,
+    QueuedMessage, RETRY_MAX_NS,
+};
+
+/// Most rows deleted per step.
+const STEP_ROWS: i64 = 1000;
+
+/// The columns of an incident, as [`incident`] reads them.
+const COLUMNS: &str = "id, rule, measure, severity, client, nic, direction, name, since, fired_at, \
+                       resolved_at, value, bound, worst, worst_at, detail, muted, announced, ended";
+
+/// An open incident by rule and subject, if it fired by `?6`.
+const OPEN: &str = "rule = ?1 AND client = ?2 AND nic = ?3 AND direction = ?4 AND name = ?5 \
+                    AND fired_at <= ?6 AND resolved_at IS NULL";
+
+#[async_trait]
+impl Alerts for SqliteStore {
+    async fn change_alerts(
+        &self,
+        changes: &[AlertChange],
+        now_ns: WallNs,
+    ) -> Result<(), StoreError> {
+        let changes = changes.to_vec();
+        self.writer().lease(move |db| change(db, &changes, now_ns)).await
+    }
+
+    async fn open_alerts(&self) -> Result<Vec<AlertIncident>, StoreError> {
+        self.readers().lease(|db| open(db)).await
+    }
+
+    async fn alerts(&self, range: &AlertRange) -> Result<AlertPage, StoreError> {
+        let range = *range;
+        self.readers().lease(move |db| page(db, &range)).await
+    }
+
+    async fn claim_messages(
+        &self,
+        target: &str,
+        lease: MessageLease,
+        most: usize,
+        now_ns: WallNs,
+    ) -> Result<Vec<ClaimedMessage>, StoreError> {
+        let target = target.to_owned();
+        // Usually there is none, and reading doesn't wait for commits.
+        let asked = target.clone();
+        let due = self.readers().lease(move |db| due(db, &asked, lease, 1, now_ns)).await?;
+        if due.is_empty() {
+            return Ok(vec![]);
+        }
+        self.writer().lease(move |db| claim(db, &target, lease, most, now_ns)).await
+    }
+
+    async fn settle_message(
+        &self,
+        target: &str,
+        (incident, event): (&str, AlertEvent),
+        outcome: &MessageOutcome,
+        now_ns: WallNs,
+    ) -> Result<(), StoreError> {
+        let (target, incident, outcome) = (target.to_owned(), incident.to_owned(), outcome.clone());
+        let work =
+            move |db: &mut Connection| settle(db, &target, (&incident, event), &outcome, now_ns);
+        self.writer().lease(work).await
+    }
+}
+
+fn change(db: &mut Connection, changes: &[AlertChange], now_ns: WallNs) -> Result<(), Failure> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for change in changes {
+        match change {
+            AlertChange::Open(incident, messages) => {
+                if insert(&transaction, incident)? {
+                    queue(&transaction, &incident.id, AlertEvent::Firing, messages, now_ns)?;
+                }
+            }
+            AlertChange::Announce(which, messages) => {
+                if let Some(id) = announce(&transaction, which)? {
+                    queue(&transaction, &id, AlertEvent::Firing, messages, now_ns)?;
+                }
+            }
+            AlertChange::Resolve(end, messages) => {
+                if let Some(id) = resolve(&transaction, end)? {
+                    queue(&transaction, &id, AlertEvent::Resolved, messages, now_ns)?;
+                }
+            }
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// True unless an incident of the rule and subject is open.
+fn insert(transaction: &Transaction<'_>, it: &AlertIncident) -> Result<bool, Failure> {
+    let AlertSubject { client, nic, direction, name } = &it.subject;
+    let insert = format!(
+        "INSERT INTO alerts ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, NULL, ?11,
+             ?12, ?13, ?14, ?15, ?16, ?17, NULL) ON CONFLICT DO NOTHING"
+    );
+    let times = [it.since_ns, it.fired_ns, it.worst_ns].map(WallNs::to_column);
+    let inserted = transaction.prepare_cached(&insert)?.execute(params![
+        it.id,
+        it.rule,
+        it.measure,
+        it.severity,
+        client,
+        nic,
+        direction,
+        name,
+        times[0],
+        times[1],
+        it.value,
+        it.bound,
+        it.worst,
+        times[2],
+        it.detail,
+        it.muted,
+        it.announced,
+    ])?;
+    Ok(inserted == 1)
+}
+
+/// The id of the incident, unless it was announced already.
+fn announce(
+    transaction: &Transaction<'_>,
+    AlertRef { rule, subject, fired_ns }: &AlertRef,
+) -> Result<Option<String>, Failure> {
+    let AlertSubject { client, nic, direction, name } = subject;
+    let update =
+        format!("UPDATE alerts SET announced = 1 WHERE {OPEN} AND NOT announced RETURNING id");
+    let key = params![rule, client, nic, direction, name, fired_ns.to_column()];
+    let id = transaction.prepare_cached(&update)?.query_row(key, |row| row.get(0));
+    Ok(id.optional()?)
+}
+
+/// The id of the incident, if it was announced.
+fn resolve(transaction: &Transaction<'_>, end: &AlertEnd) -> Result<Option<String>, Failure> {
+    let AlertRef { rule, subject, fired_ns } = &end.which;
+    let AlertSubject { client, nic, direction, name } = subject;
+    let update = format!(
+        "UPDATE alerts SET resolved_at = ?7, worst = ?8, worst_at = ?9, ended = ?10 WHERE {OPEN}
+         RETURNING id, announced"
+    );
+    let key = params![
+        rule,
+        client,
+        nic,
+        direction,
+        name,
+        fired_ns.to_column(),
+        end.at_ns.to_column(),
+        end.worst,
+        end.worst_ns.to_column(),
+        end.ended,
+    ];
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let found: Option<(String, bool)> =
+        transaction.prepare_cached(&update)?.query_row(key, read).optional()?;
+    Ok(found.filter(|(_, announced)| *announced).map(|(id, _)| id))
+}
+
+fn queue(
+    transaction: &Transaction<'_>,
+    incident: &str,
+    event: AlertEvent,
+    messages: &[QueuedMessage],
+    now_ns: WallNs,
+) -> Result<(), Failure> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO alert_messages (incident, event, target, body, created_at, held_until, retry_at,
+             attempts, claimed_by, claimed_until, state, ended_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, 0, 0, ?8, ?9) ON CONFLICT DO NOTHING",
+    )?;
+    let now = now_ns.to_column();
+    for QueuedMessage { target, held_until_ns, sent, body } in messages {
+        let (state, ended) = if *sent { ("sent", Some(now)) } else { ("waiting", None) };
+        let held = held_until_ns.to_column();
+        let event = event.name();
+        insert.execute(params![incident, event, target, body, now, held, sent, state, ended])?;
+    }
+    Ok(())
+}
+
+fn open(db: &Connection) -> Result<Vec<AlertIncident>, Failure> {
+    let select = format!("SELECT {COLUMNS} FROM alerts WHERE resolved_at IS NULL");
+    let mut select = db.prepare_cached(&select)?;
+    Ok(select.query_map([], incident)?.collect::<rusqlite::Result<_>>()?)
+}
+
+fn incident(row: &Row<'_>) -> rusqlite::Result<AlertIncident> {
+    Ok(AlertIncident {
+        id: row.get(0)?,
+        rule: row.get(1)?,
+        measure: row.get(2)?,
+        severity: row.get(3)?,
+        subject: AlertSubject {
+            client: row.get(4)?,
+            nic: row.get(5)?,
+            direction: row.get(6)?,
+            name: row.get(7)?,
+        },
+        since_ns: row.get(8).map(WallNs::of_column)?,
+        fired_ns: row.get(9).map(WallNs::of_column)?,
+        resolved_ns: row.get::<_, Option<i64>>(10)?.map(WallNs::of_column),
+        value: row.get(11)?,
+        bound: row.get(12)?,
+        worst: row.get(13)?,
+        worst_ns: row.get(14).map(WallNs::of_column)?,
+        detail: row.get(15)?,
+        muted: row.get(16)?,
+        announced: row.get(17)?,
+        ended: row.get(18)?,
+    })
+}
+
+fn page(db: &Connection, range: &AlertRange) -> Result<AlertPage, Failure> {
+    let open = if range.firing { "AND resolved_at IS NULL" } else { "" };
+    let select = format!(
+        "SELECT {COLUMNS} FROM alerts WHERE fired_at < ?1 {open} ORDER BY fired_at DESC LIMIT ?2"
+    );
+    let mut select = db.prepare_cached(&select)?;
+    let limit = i64::try_from(range.limit).unwrap_or(i64::MAX);
+    let incidents = select.query_map([range.before_ns.to_column(), limit], incident)?;
+    let incidents = incidents.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut select = db.prepare_cached(
+        "SELECT event, target, state, attempts, ended_at, error FROM alert_messages
+         WHERE incident = ?1 ORDER BY event, target",
+    )?;
+    let mut deliveries = Vec::new();
+    for AlertIncident { id, .. } in &incidents {
+        let some = select.query_map([id], |row| {
+            Ok(AlertDelivery {
+                incident: id.clone(),
+                event: AlertEvent::of_name(&row.get::<_, String>(0)?),
+                target: row.get(1)?,
+                state: row.get(2)?,
+                attempts: row.get(3)?,
+                ended_ns: row.get::<_, Option<i64>>(4)?.map(WallNs::of_column),
+                error: row.get(5)?,
+            })
+        })?;
+        deliveries.extend(some.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    Ok(AlertPage { incidents, deliveries })
+}
+
+/// The keys of messages to send now. Times further ahead than any wait come from a clock that was ahead
+/// and has been set back: they count as past.
+fn due(
+    db: &Connection,
+    target: &str,
+    lease: MessageLease,
+    most: usize,
+    now_ns: WallNs,
+) -> Result<Vec<(String, String)>, Failure> {
+    let mut select = db.prepare_cached(
+        "SELECT incident, event FROM alert_messages m WHERE target = ?1 AND state = 'waiting'
+             AND (held_until <= ?2 OR held_until > ?2 + ?3) AND (retry_at <= ?2 OR retry_at > ?2 + ?4)
+             AND (claimed_by <> ?5 OR claimed_until <= ?2 OR claimed_until > ?2 + ?4)
+             AND NOT (event = 'resolved' AND EXISTS (SELECT 1 FROM alert_messages f
+                 WHERE f.incident = m.incident AND f.target = m.target AND f.event = 'firing'
+                     AND f.state = 'waiting'))
+         ORDER BY created_at, incident LIMIT ?6",
+    )?;
+    let (now, most) = (now_ns.to_column(), i64::try_from(most).unwrap_or(i64::MAX));
+    let run = lease.collector.cast_signed();
+    let (held, retry) = (WallNs(HELD_MAX_NS).to_column(), WallNs(RETRY_MAX_NS).to_column());
+    let rows = select.query_map(params![target, now, held, retry, run, most], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn claim(
+    db: &mut Connection,
+    target: &str,
+    lease: MessageLease,
+    most: usize,
+    now_ns: WallNs,
+) -> Result<Vec<ClaimedMessage>, Failure> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let lasts = u64::try_from(lease.lasts.as_nanos()).unwrap_or(u64::MAX);
+    let (run, until) = (lease.collector.cast_signed(), now_ns.saturating_add(lasts).to_column());
+    let mut claimed = Vec::new();
+    for (incident, event) in due(&transaction, target, lease, most, now_ns)? {
+        let mut update = transaction.prepare_cached(
+            "UPDATE alert_messages SET claimed_by = ?4, claimed_until = ?5, attempts = attempts + 1
+             WHERE incident = ?1 AND event = ?2 AND target = ?3 RETURNING attempts, body",
+        )?;
+        let key = params![incident, event, target, run, until];
+        let (attempts, body) = update.query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let event = AlertEvent::of_name(&event);
+        claimed.push(ClaimedMessage { incident, event, attempts, body });
+    }
+    transaction.commit()?;
+    Ok(claimed)
+}
+
+fn settle(
+    db: &Connection,
+    target: &str,
+    (incident, event): (&str, AlertEvent),
+    outcome: &MessageOutcome,
+    now_ns: WallNs,
+) -> Result<(), Failure> {
+    let (state, ended, retry_ns, error) = match outcome {
+        MessageOutcome::Sent => ("sent", Some(now_ns.to_column()), WallNs(0), None),
+        MessageOutcome::Failed(why) => ("failed", Some(now_ns.to_column()), WallNs(0), Some(why)),
+        MessageOutcome::Retry(after, why) => {
+            let after = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
+            ("waiting", None, now_ns.saturating_add(after), Some(why))
+        }
+    };
+    let update = "UPDATE alert_messages SET state = ?4, ended_at = ?5, retry_at = ?6, error = ?7,
+                      claimed_by = 0, claimed_until = 0
+                  WHERE incident = ?1 AND event = ?2 AND target = ?3 AND state = 'waiting'";
+    let retry = retry_ns.to_column();
+    db.prepare_cached(update)?.execute(params![
+        incident,
+        event.name(),
+        target,
+        state,
+        ended,
+        retry,
+        error
+    ])?;
+    Ok(())
+}
+
+/// Deletes some incidents that ended before `before`, with their messages; returns their number.
+pub(super) fn delete_some(transaction: &Transaction<'_>, before: i64) -> Result<usize, Failure> {
+    let old = "SELECT id FROM alerts WHERE resolved_at < ?1 ORDER BY id LIMIT ?2";
+    let key = [before, STEP_ROWS];
+    let delete = format!("DELETE FROM alert_messages WHERE incident IN ({old})");
+    transaction.prepare_cached(&delete)?.execute(key)?;
+    let delete = format!("DELETE FROM alerts WHERE id IN ({old})");
+    let deleted = transaction.prepare_cached(&delete)?.execute(key)?;
+    let silences = "DELETE FROM alert_silences WHERE until_at < ?1";
+    Ok(deleted + transaction.prepare_cached(silences)?.execute([before])?)
+}

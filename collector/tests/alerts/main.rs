@@ -1,0 +1,9 @@
+//! Alerts from the sample to the receiver: with the parts of the collector in this process, and with the
+//! real programs.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod delivery;
+mod parts;
+mod programs;
+mod receiver;
+mod rules;

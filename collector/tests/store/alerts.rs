@@ -1,0 +1,259 @@
+//! Incidents of alerts, the outbox of messages, and silences: the same in every store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use collector::store::{
+    AlertChange, AlertEnd, AlertEvent, AlertIncident, AlertRange, AlertRef, AlertSilence,
+    AlertSubject, ClaimedMessage, Database, MessageLease, MessageOutcome, QueuedMessage,
+    RetentionLimits,
+};
+use collector::time::now_ns;
+use testbed::until;
+use wire::WallNs;
+
+use crate::batches::SECOND;
+use crate::suite::Place;
+
+const LEASE: MessageLease = MessageLease { collector: 7, lasts: Duration::from_secs(600) };
+
+fn subject(client: &str) -> AlertSubject {
+    AlertSubject { client: client.into(), nic: "eth0".into(), ..AlertSubject::default() }
+}
+
+fn incident(id: &str, client: &str, fired_ns: WallNs) -> AlertIncident {
+    AlertIncident {
+        id: id.into(),
+        rule: "full".into(),
+        measure: "utilisation".into(),
+        severity: "critical".into(),
+        subject: subject(client),
+        since_ns: fired_ns - SECOND,
+        fired_ns,
+        resolved_ns: None,
+        value: 97.5,
+        bound: 90.0,
+        worst: 98.0,
+        worst_ns: fired_ns,
+        detail: "foreign \0 text".into(),
+        muted: None,
+        announced: true,
+        ended: None,
+    }
+}
+
+fn messages(body: &str) -> Vec<QueuedMessage> {
+    let message = |target: &str| QueuedMessage {
+        target: target.into(),
+        held_until_ns: WallNs(0),
+        sent: false,
+        body: body.into(),
+    };
+    vec![message("mail"), message("ops")]
+}
+
+fn end(client: &str, fired_ns: WallNs) -> AlertEnd {
+    let which = AlertRef { rule: "full".into(), subject: subject(client), fired_ns };
+    AlertEnd { which, at_ns: fired_ns + SECOND, worst: 99.0, worst_ns: fired_ns, ended: "calm" }
+}
+
+async fn claim(
+    store: &Arc<dyn Database>,
+    target: &str,
+    lease: MessageLease,
+) -> Vec<ClaimedMessage> {
+    store.claim_messages(target, lease, 10, now_ns()).await.unwrap()
+}
+
+async fn settle(store: &Arc<dyn Database>, message: &ClaimedMessage, outcome: MessageOutcome) {
+    let key = (message.incident.as_str(), message.event);
+    store.settle_message("ops", key, &outcome, now_ns()).await.unwrap();
+}
+
+async fn page(store: &Arc<dyn Database>) -> Vec<AlertIncident> {
+    let range = AlertRange { firing: false, before_ns: WallNs::MAX, limit: 10 };
+    store.alerts(&range).await.unwrap().incidents
+}
+
+/// Whole microseconds, as PostgreSQL keeps them.
+fn now() -> WallNs {
+    now_ns().floor(1000)
+}
+
+pub async fn of_one_rule_and_subject_one_incident_is_open_and_told_once(place: &impl Place) {
+    let store = place.open().await;
+    let at = now();
+    let open = |id| AlertChange::Open(incident(id, "web", at), messages(id));
+    // Two collectors see the same.
+    let changes = [[open("a")], [open("b")]];
+    let both = changes.clone().map(|changes| {
+        let store = store.clone();
+        tokio::spawn(async move { store.change_alerts(&changes, now_ns()).await.unwrap() })
+    });
+    for done in both {
+        done.await.unwrap();
+    }
+    let known = store.open_alerts().await.unwrap();
+    assert_eq!(known.len(), 1);
+    let first = known[0].id.clone();
+    let expected = incident(&first, "web", at);
+    let detail = known[0].detail.clone();
+    assert!(detail == expected.detail || detail == "foreign \u{fffd} text", "{detail:?}");
+    assert_eq!(known, [AlertIncident { detail, ..expected }]);
+    for target in ["mail", "ops"] {
+        let claimed = claim(&store, target, LEASE).await;
+        assert_eq!(claimed.len(), 1, "{target}: {claimed:?}");
+        assert_eq!((claimed[0].incident.as_str(), claimed[0].body.as_str()), (&*first, &*first));
+    }
+    // Both see its end, too; one of them only later, when it fires anew.
+    for _ in 0..2 {
+        let resolve = AlertChange::Resolve(end("web", at), messages("over"));
+        store.change_alerts(&[resolve], now_ns()).await.unwrap();
+    }
+    let again = AlertChange::Open(incident("c", "web", at + 9 * SECOND), vec![]);
+    let late = AlertChange::Resolve(end("web", at), messages("over"));
+    store.change_alerts(&[again, late], now_ns()).await.unwrap();
+    let known = page(&store).await;
+    let ids: Vec<_> = known.iter().map(|it| (it.id.as_str(), it.ended.as_deref())).collect();
+    assert_eq!(ids, [("c", None), (first.as_str(), Some("calm"))]);
+    assert_eq!((known[1].resolved_ns, known[1].worst), (Some(at + SECOND), 99.0));
+    let range = AlertRange { firing: true, before_ns: WallNs::MAX, limit: 10 };
+    assert_eq!(store.alerts(&range).await.unwrap().incidents.len(), 1);
+    let count = "SELECT count(*) FROM alert_messages WHERE event = 'resolved'";
+    assert_eq!(place.numbers(count).await, [2]);
+}
+
+pub async fn a_message_is_sent_by_one_until_its_lease_ends(place: &impl Place) {
+    let store = place.open().await;
+    let open = AlertChange::Open(incident("a", "web", now()), messages("a"));
+    store.change_alerts(&[open], now_ns()).await.unwrap();
+    let short = MessageLease { lasts: Duration::from_secs(1), ..LEASE };
+    let takers = [0; 8].map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { claim(&store, "ops", short).await.len() })
+    });
+    let mut taken = 0;
+    for taker in takers {
+        taken += taker.await.unwrap();
+    }
+    assert_eq!(taken, 1);
+    assert_eq!(claim(&store, "ops", short).await, []);
+    // Whoever claimed it is gone.
+    let mut again = Vec::new();
+    until("the end of the lease", async || {
+        again = claim(&store, "ops", LEASE).await;
+        !again.is_empty()
+    })
+    .await;
+    assert_eq!((again[0].attempts, again[0].incident.as_str()), (2, "a"));
+    settle(&store, &again[0], MessageOutcome::Sent).await;
+    // The one whose lease has ended was slow, not dead.
+    settle(&store, &again[0], MessageOutcome::Retry(Duration::ZERO, "late".into())).await;
+    assert_eq!(claim(&store, "ops", LEASE).await, []);
+    let range = AlertRange { firing: false, before_ns: WallNs::MAX, limit: 10 };
+    let deliveries = store.alerts(&range).await.unwrap().deliveries;
+    let shown = deliveries.iter().map(|it| (it.target.as_str(), it.state.as_str(), it.attempts));
+    assert_eq!(shown.collect::<Vec<_>>(), [("mail", "waiting", 0), ("ops", "sent", 2)]);
+    assert!(deliveries[1].ended_ns.is_some() && deliveries[0].ended_ns.is_none());
+}
+
+pub async fn that_it_is_over_is_told_after_that_it_began(place: &impl Place) {
+    let store = place.open().await;
+    let at = now();
+    let changes = [
+        AlertChange::Open(incident("a", "web", at), messages("began")),
+        AlertChange::Resolve(end("web", at), messages("over")),
+    ];
+    store.change_alerts(&changes, now_ns()).await.unwrap();
+    let first = claim(&store, "ops", LEASE).await;
+    assert_eq!(first.iter().map(|it| it.event).collect::<Vec<_>>(), [AlertEvent::Firing]);
+    let retry = MessageOutcome::Retry(Duration::from_secs(300), "refused".into());
+    settle(&store, &first[0], retry).await;
+    assert_eq!(claim(&store, "ops", LEASE).await, [], "it waits");
+    place.execute("UPDATE alert_messages SET retry_at = created_at").await;
+    let first = claim(&store, "ops", LEASE).await;
+    assert_eq!((first[0].event, first[0].attempts), (AlertEvent::Firing, 2));
+    settle(&store, &first[0], MessageOutcome::Failed("gone".into())).await;
+    let second = claim(&store, "ops", LEASE).await;
+    assert_eq!((second[0].event, second[0].body.as_str()), (AlertEvent::Resolved, "over"));
+    let range = AlertRange { firing: false, before_ns: WallNs::MAX, limit: 10 };
+    let deliveries = store.alerts(&range).await.unwrap().deliveries;
+    let failed = deliveries.iter().find(|it| it.state == "failed").unwrap();
+    assert_eq!((failed.target.as_str(), failed.error.as_deref()), ("ops", Some("gone")));
+}
+
+pub async fn a_muted_incident_is_told_later_or_never(place: &impl Place) {
+    let store = place.open().await;
+    let at = now();
+    let muted = |id: &str, client: &str| AlertIncident {
+        muted: Some("quiet hours".into()),
+        announced: false,
+        ..incident(id, client, at)
+    };
+    let changes = ["web", "db"].map(|it| AlertChange::Open(muted(it, it), vec![]));
+    store.change_alerts(&changes, now_ns()).await.unwrap();
+    assert_eq!(claim(&store, "ops", LEASE).await, []);
+    // One is over before the quiet hours are.
+    let over = AlertChange::Resolve(end("db", at), messages("over"));
+    store.change_alerts(&[over], now_ns()).await.unwrap();
+    assert_eq!(claim(&store, "ops", LEASE).await, []);
+    let which = AlertRef { rule: "full".into(), subject: subject("web"), fired_ns: at };
+    for _ in 0..2 {
+        let announce = AlertChange::Announce(which.clone(), messages("still"));
+        store.change_alerts(&[announce], now_ns()).await.unwrap();
+    }
+    let told = claim(&store, "ops", LEASE).await;
+    assert_eq!(told.iter().map(|it| it.body.as_str()).collect::<Vec<_>>(), ["still"]);
+    let held =
+        QueuedMessage { held_until_ns: now() + 3600 * SECOND, ..messages("over").pop().unwrap() };
+    let over = AlertChange::Resolve(end("web", at), vec![held]);
+    store.change_alerts(&[over], now_ns()).await.unwrap();
+    settle(&store, &told[0], MessageOutcome::Sent).await;
+    assert_eq!(claim(&store, "ops", LEASE).await, [], "held until quiet hours are over");
+    let muted: Vec<_> = page(&store).await.into_iter().map(|it| it.muted.unwrap()).collect();
+    assert_eq!(muted, ["quiet hours", "quiet hours"]);
+}
+
+pub async fn silences_are_for_all_collectors_until_they_end(place: &impl Place) {
+    let store = place.open().await;
+    let at = now();
+    let silence = |id: &str, until_ns: WallNs| AlertSilence {
+        id: id.into(),
+        rule: "full".into(),
+        client: "web-*".into(),
+        tag: String::new(),
+        from_ns: at,
+        until_ns,
+        by: "me".into(),
+        reason: "new switch".into(),
+    };
+    let all = [silence("aa1", at + 10 * SECOND), silence("aa2", at + 5 * SECOND)];
+    for one in &all {
+        store.add_silence(one).await.unwrap();
+    }
+    assert_eq!(store.silences(at + SECOND).await.unwrap(), [all[1].clone(), all[0].clone()]);
+    assert_eq!(store.end_silence("aa", at + SECOND).await.unwrap(), None, "two begin so");
+    assert_eq!(store.end_silence("b", at + SECOND).await.unwrap(), None);
+    assert_eq!(store.end_silence("aa1", at + SECOND).await.unwrap(), Some(all[0].clone()));
+    assert_eq!(store.silences(at + 2 * SECOND).await.unwrap(), [all[1].clone()]);
+    assert_eq!(store.silences(at + 6 * SECOND).await.unwrap(), []);
+}
+
+pub async fn alerts_that_are_over_are_deleted_by_age_with_their_messages(place: &impl Place) {
+    let store = place.open().await;
+    let (long_ago, lately) = (now() - 100 * 86_400 * SECOND, now() - 3600 * SECOND);
+    let changes = [
+        AlertChange::Open(incident("old", "web", long_ago), messages("old")),
+        AlertChange::Resolve(end("web", long_ago), messages("old")),
+        AlertChange::Open(incident("new", "web", lately), messages("new")),
+        AlertChange::Resolve(end("web", lately), messages("new")),
+        AlertChange::Open(incident("still", "db", long_ago), messages("still")),
+    ];
+    store.change_alerts(&changes, now_ns()).await.unwrap();
+    store.retain(&RetentionLimits::default(), now_ns()).await.unwrap();
+    let ids: Vec<_> = page(&store).await.into_iter().map(|it| it.id).collect();
+    assert_eq!(ids, ["new", "still"]);
+    let count = "SELECT count(*) FROM alert_messages WHERE incident = 'old'";
+    assert_eq!(place.numbers(count).await, [0]);
+    assert_eq!(place.numbers("SELECT count(*) FROM alert_messages").await, [6]);
+}
