@@ -1,9 +1,10 @@
 //! The live table: counters, rates, and which clients and NICs appear or disappear.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use collector::live::{ClientView, GONE_NS, Live, NicView, Totals};
-use collector::store::Registered;
+use collector::live::{ClientView, GONE_NS, Live, NicView, PageEvent, Totals};
+use collector::store::{ClientRange, Point, PointCounts, Registered, StoredMinutes};
 use proptest::prelude::*;
+use serde_json::{Value, json};
 use wire::frame::{Counts, Frame, Sample, flags};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Host, Inventory, Nic};
@@ -171,8 +172,7 @@ fn a_client_that_only_the_register_knows_is_shown_as_down() {
     let shown = client(&live);
     assert_eq!((shown.up, shown.alias.as_str(), shown.last_seen.0), (false, "Web", WallNs(START)));
     live.publish(WallNs(START));
-    let update: serde_json::Value =
-        serde_json::from_slice(&updates.try_recv().unwrap().json).unwrap();
+    let update: Value = serde_json::from_slice(&updates.try_recv().unwrap().json).unwrap();
     assert_eq!(update["clients"][0]["up"], false);
     assert_eq!(update["clients"][0]["last_seen"], "2023-11-14T22:13:20Z");
     live.on_registered(&[registered(START)], WallNs(START + 110 * SECOND));
@@ -228,9 +228,8 @@ fn a_client_that_was_forgotten_disappears_once_it_has_left() {
     assert_eq!(live.client(&web1()), None);
     assert!(live.snapshot().is_empty());
     live.publish(WallNs(START));
-    let update: serde_json::Value =
-        serde_json::from_slice(&updates.try_recv().unwrap().json).unwrap();
-    assert_eq!(update["gone"], serde_json::json!(["web-1"]));
+    let update: Value = serde_json::from_slice(&updates.try_recv().unwrap().json).unwrap();
+    assert_eq!(update["gone"], json!(["web-1"]));
     live.expire(WallNs(START));
     assert_eq!(live.save().unwrap(), Live::new().save().unwrap(), "nothing of it is kept");
     live.on_connected(&web1(), "Web", &Host::default(), WallNs(START));
@@ -308,8 +307,7 @@ fn a_subscriber_gets_what_changed_once() {
     let live = connected();
     let mut updates = live.subscribe();
     live.publish(WallNs(START));
-    let update: serde_json::Value =
-        serde_json::from_slice(&updates.try_recv().unwrap().json).unwrap();
+    let update: Value = serde_json::from_slice(&updates.try_recv().unwrap().json).unwrap();
     assert_eq!(update["clients"][0]["client"], "web-1");
     live.publish(WallNs(START));
     assert!(updates.try_recv().is_err(), "nothing changed");
@@ -337,10 +335,10 @@ fn a_summary_adds_up_what_is_not_stacked_and_not_silent() {
         (sample.late, sample.inexact) = (5, 2);
     }
     live.observe(&web1(), &report, WallNs(START));
-    let summary = || -> serde_json::Value {
+    let summary = || -> Value {
         let event = live.snapshot_event(WallNs(START));
         assert_eq!(event.name, "snapshot");
-        serde_json::from_slice::<serde_json::Value>(&event.json).unwrap()["clients"][0].clone()
+        serde_json::from_slice::<Value>(&event.json).unwrap()["clients"][0].clone()
     };
     assert_eq!(summary()["rx"]["bytes_per_second"], 4000.0);
     assert_eq!(summary()["rx"]["peak_1ms_bytes_per_second"], 50_000);
@@ -352,13 +350,136 @@ fn a_summary_adds_up_what_is_not_stacked_and_not_silent() {
     assert_eq!(summary()["observed"], "2023-11-14T22:14:20Z");
 }
 
+/// The newest summary of the only client, from an update.
+fn update(live: &Live, updates: &mut tokio::sync::broadcast::Receiver<PageEvent>) -> Value {
+    live.publish(WallNs(START));
+    let event = updates.try_recv().unwrap();
+    let update: Value = serde_json::from_slice(&event.json).unwrap();
+    update["clients"][0].clone()
+}
+
+/// A physical NIC of 8 Mbit/s, that is 1000 bytes in 1 ms.
+fn slow_nic() -> Inventory {
+    let name = NicName::new("eth0").unwrap();
+    let kind = "physical".to_owned();
+    Inventory { nics: vec![Nic { name, kind, speed_bits: 8_000_000, up: true, ..Nic::default() }] }
+}
+
+#[test]
+fn what_stands_out_in_the_hour_is_told_with_its_time_and_again_only_when_it_changes() {
+    let live = connected();
+    live.on_inventory(&web1(), &slow_nic());
+    let mut updates = live.subscribe();
+    let mut burst = frame(1, 1, START);
+    burst.samples[0].tx.peak_1ms_bytes = 950;
+    burst.samples[0].tx.peak_10ms_bytes = 2500;
+    live.observe(&web1(), &burst, WallNs(START + SECOND));
+    let hour = update(&live, &mut updates)["hour"].clone();
+    let moment = json!("2023-11-14T22:13:20Z");
+    let peak = |rate: u64, share: f64| {
+        json!({ "nic": "eth0", "direction": "tx", "bytes_per_second": rate, "share": share,
+                "time": moment, "interval_ns": SECOND / 2 })
+    };
+    assert_eq!(hour["peak_1ms"], peak(950_000, 0.95));
+    assert_eq!(hour["peak_10ms"], peak(250_000, 0.25));
+    let lost = json!({ "packets": 1, "nic": "eth0", "time": moment, "interval_ns": SECOND / 2 });
+    assert_eq!(hour["lost"], lost);
+    // A quiet sample changes nothing; neither does the same one once more.
+    let mut quiet = frame(1, 2, START + SECOND / 2);
+    quiet.samples[0].drops = 0;
+    live.observe(&web1(), &quiet, WallNs(START + SECOND));
+    live.observe(&web1(), &burst, WallNs(START + SECOND));
+    assert_eq!(update(&live, &mut updates).get("hour"), None);
+    let snapshot: Value = serde_json::from_slice(&live.snapshot_event(WallNs(START)).json).unwrap();
+    assert_eq!(snapshot["clients"][0]["hour"], hour);
+    // An hour later, nothing of it is left.
+    live.expire(WallNs(START + 61 * 60 * SECOND));
+    let nothing = json!({ "peak_1ms": null, "peak_10ms": null, "lost": null });
+    assert_eq!(update(&live, &mut updates)["hour"], nothing);
+}
+
+#[test]
+fn utilisation_is_of_the_fullest_link_that_has_a_speed_and_tells_since_when_it_is_full() {
+    let live = connected();
+    let told = || {
+        let event = live.snapshot_event(WallNs(START));
+        let snapshot: Value = serde_json::from_slice(&event.json).unwrap();
+        snapshot["clients"][0]["utilisation"].clone()
+    };
+    live.observe(&web1(), &frame(1, 1, START), WallNs(START));
+    assert_eq!(told(), Value::Null, "not known yet");
+    let inventory = slow_nic();
+    let veth = Nic {
+        kind: "veth".into(),
+        name: NicName::new("veth0").unwrap(),
+        ..inventory.nics[0].clone()
+    };
+    live.on_inventory(&web1(), &Inventory { nics: vec![inventory.nics[0].clone(), veth] });
+    // 475,000 bytes in half a second, and 1000 packets with 24 bytes each around them: 99.8 %.
+    for seq in 2..14 {
+        let at = START + seq * SECOND / 2;
+        let mut full = frame(1, seq, at);
+        (full.samples[0].tx.bytes, full.samples[0].tx.packets) = (475_000, 1000);
+        let more = Sample { nic: NicName::new("veth0").unwrap(), ..full.samples[0] };
+        full.samples.push(more);
+        live.observe(&web1(), &full, WallNs(at + SECOND / 2));
+    }
+    let expected = json!({ "nic": "eth0", "direction": "tx", "share": 0.998,
+        "speed_bits_per_second": 8_000_000, "full_since": "2023-11-14T22:13:21Z" });
+    assert_eq!(told(), expected);
+    for seq in 14..17 {
+        let at = START + seq * SECOND / 2;
+        live.observe(&web1(), &frame(1, seq, at), WallNs(at + SECOND / 2));
+    }
+    assert_eq!(told()["full_since"], Value::Null);
+}
+
+#[test]
+fn a_restarted_collector_has_the_last_hour_from_the_store() {
+    let before = connected();
+    before.observe(&web1(), &frame(1, 1, START), WallNs(START));
+    let live = Live::new();
+    live.restore(&before.save().unwrap(), WallNs(START + SECOND)).unwrap();
+    let asked = live.wanting_minutes(WallNs(START + SECOND));
+    let minute = START / (60 * SECOND) * 60 * SECOND;
+    let expected = ClientRange {
+        client: "web-1".to_owned(),
+        from_ns: WallNs(minute - 60 * 60 * SECOND),
+        to_ns: WallNs(minute + 60 * SECOND),
+    };
+    assert_eq!(asked, [expected]);
+    let rx = PointCounts { bytes: 60_000, peak_1ms_bytes: 700, ..PointCounts::default() };
+    let burst = Point {
+        start_ns: WallNs(minute - 600 * SECOND),
+        interval_ns: 60 * SECOND,
+        rx,
+        drops: 9,
+        ..Point::default()
+    };
+    let stored = StoredMinutes { client: "web-1".into(), nic: "eth0".into(), minutes: vec![burst] };
+    live.on_minutes(&asked, &[stored], WallNs(START + SECOND));
+    assert_eq!(live.wanting_minutes(WallNs(START + 2 * SECOND)), [], "answered");
+    let snapshot: Value = serde_json::from_slice(&live.snapshot_event(WallNs(START)).json).unwrap();
+    let hour = &snapshot["clients"][0]["hour"];
+    assert_eq!(hour["peak_1ms"]["bytes_per_second"], 700_000);
+    assert_eq!(
+        (&hour["lost"]["packets"], &hour["lost"]["interval_ns"]),
+        (&json!(9), &json!(60 * SECOND))
+    );
+    let overview = live.overview(WallNs(START));
+    assert_eq!(overview.from.0.get(), minute - 60 * 60 * SECOND);
+    assert_eq!(overview.clients[0].rx[50], Some(1000));
+    assert_eq!(overview.clients[0].rx.iter().flatten().count(), 1);
+    assert_eq!(overview.clients[0].lost, [[50, 9]]);
+}
+
 #[test]
 fn who_follows_a_client_gets_each_of_its_samples_at_once() {
     let live = connected();
     let mut events = live.watch(&web1());
     let mut next = || {
         let event = events.try_recv().unwrap();
-        (event.name, serde_json::from_slice::<serde_json::Value>(&event.json).unwrap())
+        (event.name, serde_json::from_slice::<Value>(&event.json).unwrap())
     };
     let mut report = frame(1, 1, START);
     report.samples.push(frame(1, 1, START + SECOND / 2).samples[0]);
@@ -370,14 +491,14 @@ fn who_follows_a_client_gets_each_of_its_samples_at_once() {
     assert_eq!(told["samples"][1]["rx"]["bytes"], 1000);
     live.publish(WallNs(START));
     let (name, told) = next();
-    assert_eq!((name, &told["client"]["client"]), ("update", &serde_json::json!("web-1")));
+    assert_eq!((name, &told["client"]["client"]), ("update", &json!("web-1")));
     live.on_disconnected(&web1(), WallNs(START));
     live.publish(WallNs(START));
     assert_eq!(next().1["client"]["up"], false);
     let forgotten = Registered { forgotten_ns: Some(WallNs(START)), ..registered(START) };
     live.on_registered(&[forgotten], WallNs(START));
     live.publish(WallNs(START));
-    assert_eq!(next().1["client"], serde_json::Value::Null);
+    assert_eq!(next().1["client"], Value::Null);
     // Other clients are not reported.
     live.on_connected(&ClientId::new("db-1").unwrap(), "", &Host::default(), WallNs(START));
     live.publish(WallNs(START));

@@ -1,11 +1,18 @@
 //! The live view: the current state of every client and NIC, for pages and Prometheus.
 
+mod client;
 mod counter;
+mod hour;
+mod load;
+mod nic;
+mod overview;
 mod presence;
+mod refill;
 mod saved;
 mod seen;
 mod start;
 mod status;
+mod summary;
 mod table;
 mod tap;
 mod view;
@@ -25,19 +32,21 @@ use wire::message::{Host, Inventory, Session};
 use wire::tag::TagSet;
 
 pub use self::counter::{Total, Totals};
+pub use self::hour::FlowDirection;
+pub use self::overview::{MinutesView, OverviewView};
 use self::saved::Saved;
 pub use self::status::ClientStatus;
 pub use self::table::GONE_NS;
 use self::table::{Changes, ClientTable};
 pub use self::tap::{SampleTap, TappedSample};
 pub use self::view::{
-    ClientView, CountsView, HostView, NicView, PointView, RateView, SampleView, SecondHostView,
-    SumView, SummaryView,
+    ClientView, CountsView, HostView, HourView, LostView, NicView, PeakView, PointView, RateView,
+    SampleView, SecondHostView, SumView, SummaryView, UtilisationView,
 };
 pub(crate) use self::view::{link_speed, names};
 use self::watch::Watchers;
 pub use self::watch::{ClientUpdate, NicPoint, PageEvent, SamplesUpdate};
-use crate::store::{Registered, SecondHostRecord, TaggedClient};
+use crate::store::{ClientRange, Registered, SecondHostRecord, StoredMinutes, TaggedClient};
 use crate::time::Time;
 
 /// Shards of the table, each with its own lock. With 10,000 clients, copying one delays a frame by at
@@ -206,6 +215,37 @@ impl Live {
         for mut shard in self.shards() {
             shard.table.on_second_hosts(&current);
         }
+    }
+
+    /// Clients of whose last hour the store may know more than this collector, and the time of each that
+    /// is missing.
+    #[must_use]
+    pub fn wanting_minutes(&self, now_ns: WallNs) -> Vec<ClientRange> {
+        let mut wanting = Vec::new();
+        for shard in self.shards() {
+            wanting.extend(shard.table.wanting_minutes(now_ns));
+        }
+        wanting
+    }
+
+    /// Takes the store's answer about clients.
+    pub fn on_minutes(&self, asked: &[ClientRange], stored: &[StoredMinutes], now_ns: WallNs) {
+        for range in asked {
+            let Ok(id) = ClientId::new(&range.client) else { continue };
+            let of_client = stored.iter().filter(|minutes| minutes.client == range.client);
+            self.shard(&id).table.on_minutes(&id, of_client, now_ns);
+        }
+    }
+
+    /// What every client carried in each minute of the last hour.
+    #[must_use]
+    pub fn overview(&self, now_ns: WallNs) -> OverviewView {
+        let mut clients = Vec::new();
+        for shard in self.shards() {
+            clients.extend(shard.table.minutes(now_ns));
+        }
+        clients.sort_unstable_by(|a: &MinutesView, b| a.client.cmp(&b.client));
+        OverviewView::new(clients, now_ns)
     }
 
     /// Removes NICs that their clients have not had for [`GONE_NS`]. Clients stay. Call it every few

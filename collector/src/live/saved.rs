@@ -27,6 +27,9 @@ pub(super) struct SavedClient {
     /// 0 in state saved by an older collector.
     #[serde(default)]
     pub last_seen_ns: WallNs,
+    /// 0 if it was down, or not known.
+    #[serde(default)]
+    pub up_since_ns: WallNs,
     #[serde(default)]
     pub clock_offset_ns: Option<i64>,
     #[serde(default)]

@@ -10,6 +10,7 @@ use wire::message::Host;
 use wire::tag::TagSet;
 
 use super::counter::Totals;
+use super::hour::FlowDirection;
 use crate::store::SecondHostRecord;
 use crate::time::Time;
 
@@ -104,6 +105,13 @@ pub struct SummaryView {
     pub sample_interval_ns: u64,
     /// Names of NICs whose link is down.
     pub links_down: Vec<String>,
+    /// Since when it is up, or down.
+    pub since: Option<Time>,
+    /// The fullest link; `None` where no link has a speed.
+    pub utilisation: Option<UtilisationView>,
+    /// What stands out in the last hour. In an `update` it is left out unless it has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hour: Option<Box<HourView>>,
     /// Received.
     pub rx: SumView,
     /// Transmitted.
@@ -115,6 +123,63 @@ pub struct SummaryView {
     /// Packets counted as captured though they are or may be super-packets, a total that only
     /// grows.
     pub inexact_total: u64,
+}
+
+/// How full the fullest link of a client is, of those that are not stacked: a full one, if there is any.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct UtilisationView {
+    /// The NIC.
+    pub nic: String,
+    /// The fuller direction.
+    pub direction: FlowDirection,
+    /// Share of the link's speed in the newest interval; 1 is full. FCS, preamble and inter-packet gap
+    /// are counted in.
+    pub share: f64,
+    /// The link's speed.
+    pub speed_bits_per_second: u64,
+    /// Since when the link is full: at 90 % for 5 s, and not below 80 % since.
+    pub full_since: Option<Time>,
+}
+
+/// What stands out in the last hour of a client. Moments are of its clock, as in its series.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HourView {
+    /// The most that a NIC carried within 1 ms; of NICs that are not stacked.
+    pub peak_1ms: Option<PeakView>,
+    /// The most that a NIC carried within 10 ms; of NICs that are not stacked.
+    pub peak_10ms: Option<PeakView>,
+    /// Packets dropped because a ring was full; `None`: there were none.
+    pub lost: Option<LostView>,
+}
+
+/// The highest peak of an hour.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PeakView {
+    /// The NIC.
+    pub nic: String,
+    /// Received or transmitted.
+    pub direction: FlowDirection,
+    /// As a rate.
+    pub bytes_per_second: u64,
+    /// Share of the link's speed, where it has one; 1 is full.
+    pub share: Option<f64>,
+    /// Start of the interval in which it was.
+    pub time: Time,
+    /// Length of that interval, nanoseconds: a sample, or a minute.
+    pub interval_ns: u64,
+}
+
+/// Losses of an hour.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LostView {
+    /// Packets, of all NICs.
+    pub packets: u64,
+    /// The NIC of the newest loss.
+    pub nic: String,
+    /// Start of the interval of the newest loss.
+    pub time: Time,
+    /// Length of that interval, nanoseconds: a sample, or a minute.
+    pub interval_ns: u64,
 }
 
 /// One direction of a client's newest samples.
@@ -134,6 +199,15 @@ impl SumView {
         self.packets_per_second += rate.packets_per_second;
         self.peak_1ms_bytes_per_second =
             self.peak_1ms_bytes_per_second.max(rate.peak_1ms_bytes_per_second);
+    }
+
+    /// The same without digits that nobody can read, which a thousand clients would send twice a
+    /// second.
+    pub(super) fn rounded(self) -> Self {
+        let rounded = |rate: f64| (rate * 1e3).round() / 1e3;
+        let [bytes_per_second, packets_per_second] =
+            [self.bytes_per_second, self.packets_per_second].map(rounded);
+        Self { bytes_per_second, packets_per_second, ..self }
     }
 }
 

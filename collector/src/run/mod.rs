@@ -5,6 +5,7 @@ mod alerts;
 mod counters;
 mod disk;
 mod health;
+mod minutes;
 mod register;
 mod reload;
 mod retention;
@@ -142,8 +143,7 @@ async fn serve(
     let service = Service::new().map_err(RunError::System)?;
     let metrics = Metrics::install()?;
     let identity = Arc::new(open_identity(config, tls)?);
-    let store = location.open()?;
-    let live = Live::new();
+    let (store, live) = (location.open()?, Live::new());
     let counters = Counters::open(&config.data_dir, live.clone());
     let dates = Dates::awaited();
     let writer = start_writer(config, location, store.clone(), dates.clone());
@@ -195,6 +195,7 @@ async fn serve(
     let background = [
         tokio::spawn(metrics.run_upkeep()),
         tokio::spawn(register::follow(store.clone(), live.clone(), identity.clone())),
+        tokio::spawn(minutes::follow(store.clone(), live.clone())),
         tokio::spawn(sign_outs),
         tokio::spawn(accounts::follow(book, dates)),
         tokio::spawn(answer_claims(store.clone(), claims)),

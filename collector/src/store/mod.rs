@@ -71,7 +71,9 @@ pub use self::rows::percentile::{Percentile, PercentileRange, bits_per_second, p
 pub use self::rows::proof::{CheckReport, NicCheck, Sums};
 pub use self::rows::retention::{Retained, RetentionLimits};
 pub use self::rows::rollups::FIVE_MINUTES_NS;
-pub use self::rows::series::{NicRange, Point, PointCounts, Resolution, Series, SeriesRange};
+pub use self::rows::series::{
+    ClientRange, NicRange, Point, PointCounts, Resolution, Series, SeriesRange, StoredMinutes,
+};
 pub use self::rows::sign_outs::SignOut;
 pub use self::rows::tags::{ClientTags, TagChange, TagInterval, TagSource, TaggedClient};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wire::WallNs;
 
-use crate::live::{ClientView, NicPoint, NicView, RateView, SumView, SummaryView};
+use crate::live::{ClientView, HourView, NicPoint, NicView, RateView, SumView, SummaryView};
 use crate::time::Time;
 
 /// Rates kept per row, enough for the widest screen.
@@ -153,10 +153,11 @@ impl TopClient {
         client
     }
 
-    /// Updates it from the collector's summary.
+    /// Updates it from the collector's summary, which leaves out what hasn't changed.
     pub(super) fn update(&mut self, summary: SummaryView) {
         let fresh = summary.observed != self.summary.observed;
-        self.summary = summary;
+        let hour = summary.hour.clone().or_else(|| self.summary.hour.take());
+        self.summary = SummaryView { hour, ..summary };
         if fresh {
             self.remember();
         }
@@ -186,6 +187,23 @@ impl TopClient {
     /// Packets lost since the view was opened.
     pub(super) const fn lost(&self) -> u64 {
         self.summary.drops_total.saturating_sub(self.drops_before)
+    }
+
+    /// What stands out in its last hour.
+    pub(super) fn hour(&self) -> HourView {
+        self.summary.hour.as_deref().cloned().unwrap_or_default()
+    }
+
+    /// How long ago a moment of the client's clock was.
+    pub(super) fn ago(&self, moment: Time, now_ns: WallNs) -> Duration {
+        let offset_ns = self.summary.clock_offset_ns.unwrap_or(0);
+        Duration::from_nanos(now_ns.saturating_add_signed(offset_ns).saturating_since(moment.0))
+    }
+
+    /// How long a link of it has been full, if one is.
+    pub(super) fn full(&self, now_ns: WallNs) -> Option<Duration> {
+        let since = self.summary.utilisation.as_ref()?.full_since?;
+        Some(Duration::from_nanos(now_ns.saturating_since(since.0)))
     }
 
     /// Its state.

@@ -16,34 +16,43 @@ pub(super) enum Column {
     RxTrend,
     Tx,
     TxTrend,
+    Utilisation,
     Packets,
     MeanSize,
     Peak,
+    PeakHour,
+    LostHour,
     Drops,
     State,
 }
 
 /// All of them, in their order.
-const ALL: [Column; 10] = [
+const ALL: [Column; 13] = [
     Column::Client,
     Column::Rx,
     Column::RxTrend,
     Column::Tx,
     Column::TxTrend,
+    Column::Utilisation,
     Column::Packets,
     Column::MeanSize,
     Column::Peak,
+    Column::PeakHour,
+    Column::LostHour,
     Column::Drops,
     Column::State,
 ];
 
 /// The columns left out on narrow screens, in this order.
-const SPARE: [Column; 7] = [
+const SPARE: [Column; 10] = [
     Column::MeanSize,
     Column::Packets,
+    Column::Drops,
     Column::TxTrend,
     Column::RxTrend,
-    Column::Drops,
+    Column::PeakHour,
+    Column::LostHour,
+    Column::Utilisation,
     Column::Peak,
     Column::State,
 ];
@@ -65,10 +74,11 @@ impl Column {
     pub(super) const fn width(self) -> u16 {
         match self {
             Self::Client => 18,
-            Self::Rx | Self::Tx | Self::Peak => 11,
+            Self::Rx | Self::Tx | Self::Peak | Self::PeakHour => 11,
             Self::RxTrend | Self::TxTrend => 9,
             Self::MeanSize => 9,
-            Self::Packets | Self::Drops => 7,
+            Self::Utilisation => 8,
+            Self::Packets | Self::Drops | Self::LostHour => 7,
             Self::State => 13,
         }
     }
@@ -80,6 +90,9 @@ impl Column {
             Self::Rx => ("rx bit/s", Some(SortKey::Rx)),
             Self::Tx => ("tx bit/s", Some(SortKey::Tx)),
             Self::RxTrend | Self::TxTrend => ("", None),
+            Self::Utilisation => ("util", Some(SortKey::Utilisation)),
+            Self::PeakHour => ("peak 1h", Some(SortKey::PeakHour)),
+            Self::LostHour => ("lost 1h", Some(SortKey::LostHour)),
             Self::Packets => ("pkt/s", Some(SortKey::Packets)),
             Self::MeanSize => ("mean size", None),
             Self::Peak => ("peak 1ms", Some(SortKey::Peak)),
@@ -101,10 +114,17 @@ mod tests {
     #[test]
     fn a_narrow_screen_leaves_out_what_is_needed_least() {
         assert_eq!(columns(200), ALL);
-        assert_eq!(columns(114), ALL);
-        assert!(!columns(113).contains(&Column::MeanSize));
+        assert_eq!(columns(143), ALL);
+        assert!(!columns(142).contains(&Column::MeanSize));
         let usual = columns(80);
-        let needed = [Column::Client, Column::Rx, Column::Tx, Column::Peak, Column::State];
+        let needed = [
+            Column::Client,
+            Column::Rx,
+            Column::Tx,
+            Column::Utilisation,
+            Column::Peak,
+            Column::State,
+        ];
         assert!(needed.iter().all(|column| usual.contains(column)), "{usual:?}");
         assert_eq!(columns(1), [Column::Client, Column::Rx, Column::Tx]);
     }

@@ -1,5 +1,7 @@
 //! The screen of `collector top`: all clients as a table, the selected row below it in detail.
 
+use std::time::Duration;
+
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize};
@@ -13,7 +15,8 @@ use wire::WallNs;
 use super::client::{Condition, Flow, History, NicRow, Opened, TopClient, Traffic};
 use super::columns::{Column, TREND, columns};
 use super::state::{self, CollectorLink, State};
-use crate::live::{ClientView, SummaryView};
+use crate::live::{ClientView, HourView, LostView, PeakView, SummaryView, UtilisationView};
+use crate::time::Time;
 
 const KEYS: &str = "q quit   ↑↓ select   enter NICs   s sort   r reverse   / search   space pause";
 
@@ -103,6 +106,12 @@ struct Shown<'a> {
     drops: u64,
     lost: u64,
     condition: Condition,
+    /// The fullest link; `None` where none has a speed, and for NICs.
+    utilisation: Option<UtilisationView>,
+    /// What stands out in the last hour; nothing for NICs.
+    hour: HourView,
+    /// How long a link has been full.
+    full: Option<Duration>,
 }
 
 fn table_row<'a>(state: &State, row: &state::Row<'_>, columns: &[Column]) -> Row<'a> {
@@ -126,6 +135,9 @@ fn of_client(client: &TopClient, now_ns: WallNs) -> Shown<'_> {
         drops: client.summary().drops_total,
         lost: client.lost(),
         condition: client.condition(now_ns),
+        utilisation: client.summary().utilisation.clone(),
+        hour: client.hour(),
+        full: client.full(now_ns),
     }
 }
 
@@ -138,6 +150,9 @@ fn of_nic<'a>(nic: &NicRow<'a>) -> Shown<'a> {
         drops: nic.view.drops_total,
         lost: nic.lost,
         condition: nic.condition,
+        utilisation: None,
+        hour: HourView::default(),
+        full: None,
     }
 }
 
@@ -163,9 +178,18 @@ fn cell<'a>(shown: &Shown<'_>, column: Column) -> Line<'a> {
         Column::Packets => right(now(rate(both.packets))),
         Column::MeanSize => right(now(mean_size(&both))),
         Column::Peak => right(now(peak(&both))),
+        Column::Utilisation => right(now(utilisation(shown.utilisation.as_ref()))),
+        Column::PeakHour => right(shown.hour.peak_1ms.as_ref().map_or_else(String::new, hour_peak)),
+        Column::LostHour => match &shown.hour.lost {
+            Some(lost) => right(lost.packets.to_string().red()),
+            None => right(""),
+        },
         Column::Drops if shown.lost > 0 => right(shown.drops.to_string().red()),
         Column::Drops => right(shown.drops.to_string()),
         Column::State => match condition(shown.condition) {
+            _ if shown.condition == Condition::Live && shown.full.is_some() => {
+                format!("full {}", span(shown.full.unwrap_or_default())).red().into()
+            }
             text if shown.condition == Condition::Live => text.fg(Color::Green).into(),
             text => text.fg(Color::Yellow).into(),
         },
@@ -183,6 +207,48 @@ fn condition(condition: Condition) -> String {
     }
 }
 
+/// The fullest link in short: `98 % tx`.
+fn utilisation(fullest: Option<&UtilisationView>) -> String {
+    fullest
+        .map_or_else(|| "-".to_owned(), |it| format!("{:.0} % {}", it.share * 100.0, it.direction))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "shown with three digits")]
+fn hour_peak(peak: &PeakView) -> String {
+    bit_rate(peak.bytes_per_second as f64)
+}
+
+/// The fullest link with its speed, or with how long it has been full; and what stands out in the last
+/// hour with how long ago it was.
+fn hour_lines<'a>(client: &TopClient, now_ns: WallNs) -> Vec<Line<'a>> {
+    let mut lines = Vec::new();
+    if let Some(fullest) = &client.summary().utilisation {
+        let UtilisationView { nic, direction, share, speed_bits_per_second, .. } = fullest;
+        let (link, share) = (format!("{nic} {direction}"), format!("{:.0} %", share * 100.0));
+        #[allow(clippy::cast_precision_loss, reason = "shown with three digits")]
+        let speed = || bit_rate(*speed_bits_per_second as f64 / 8.0);
+        lines.push(match client.full(now_ns) {
+            Some(full) => figure(&link, &share, &format!("full {}", span(full))).red(),
+            None => figure(&link, &share, &speed()),
+        });
+    }
+    let HourView { peak_1ms, peak_10ms, lost } = client.hour();
+    let ago = |moment: Time| format!("{} ago", span(client.ago(moment, now_ns)));
+    let head = figure("last hour", "", "").dim();
+    let peaks = [("peak 1 ms", peak_1ms), ("peak 10 ms", peak_10ms)].into_iter();
+    let peaks = peaks.filter_map(|(name, peak)| Some((name, peak?)));
+    let peaks = peaks.map(|(name, peak)| figure(name, &hour_peak(&peak), &ago(peak.time)));
+    let lost = lost.map(|LostView { packets, time, .. }| {
+        figure("lost", &packets.to_string(), &ago(time)).red()
+    });
+    let hour: Vec<Line<'a>> = peaks.chain(lost).collect();
+    if !hour.is_empty() {
+        lines.push(head);
+        lines.extend(hour);
+    }
+    lines
+}
+
 fn mean_size(flow: &Flow) -> String {
     flow.mean_size().map_or_else(|| "-".to_owned(), |mean| format!("{mean:.0} B"))
 }
@@ -198,7 +264,7 @@ fn detail_of<'a>(state: &State, row: &state::Row<'_>) -> Option<Detail<'a>> {
     let (about, figures, history) = match row.nic {
         None => {
             let view = opened.and_then(Opened::view);
-            let mut figures = client_figures(client);
+            let mut figures = client_figures(client, state.now_ns());
             let refused = opened.and_then(Opened::refused);
             figures.extend(refused.map(|why| Line::from(format!("no NICs: {why}").red())));
             (about_client(client, view, state.now_ns()), figures, client.history())
@@ -248,13 +314,14 @@ fn rates<'a>(traffic: &Traffic) -> Vec<Line<'a>> {
     ]
 }
 
-fn client_figures<'a>(client: &TopClient) -> Vec<Line<'a>> {
+fn client_figures<'a>(client: &TopClient, now_ns: WallNs) -> Vec<Line<'a>> {
     let SummaryView { clock_offset_ns, sample_interval_ns, links_down, second_host, .. } =
         client.summary();
     let SummaryView { drops_total, late_total, inexact_total, .. } = client.summary();
     let mut lines = rates(&client.traffic());
+    lines.extend(hour_lines(client, now_ns));
     lines.push(ledger(client.lost(), *drops_total, *late_total, *inexact_total));
-    let interval = std::time::Duration::from_nanos(*sample_interval_ns);
+    let interval = Duration::from_nanos(*sample_interval_ns);
     lines.push(format!("samples of {interval:?}").into());
     if let Some(offset_ns) = clock_offset_ns {
         #[allow(clippy::cast_precision_loss, reason = "shown with three decimals")]

@@ -14,10 +14,16 @@ pub(super) enum SortKey {
     Rx,
     /// Bit/s transmitted.
     Tx,
+    /// The fullest link.
+    Utilisation,
     /// Packets per second, both directions.
     Packets,
     /// Highest rate of 1 ms.
     Peak,
+    /// The same of the last hour.
+    PeakHour,
+    /// Lost packets of the last hour.
+    LostHour,
     /// Lost packets.
     Drops,
     /// Id.
@@ -38,9 +44,12 @@ impl Sort {
     pub(super) const fn next(self) -> Self {
         let key = match self.key {
             SortKey::Rx => SortKey::Tx,
-            SortKey::Tx => SortKey::Packets,
+            SortKey::Tx => SortKey::Utilisation,
+            SortKey::Utilisation => SortKey::Packets,
             SortKey::Packets => SortKey::Peak,
-            SortKey::Peak => SortKey::Drops,
+            SortKey::Peak => SortKey::PeakHour,
+            SortKey::PeakHour => SortKey::LostHour,
+            SortKey::LostHour => SortKey::Drops,
             SortKey::Drops => SortKey::Client,
             SortKey::Client => SortKey::Rx,
         };
@@ -65,16 +74,31 @@ impl Sort {
                 SortKey::Packets => traffic.both().packets,
                 #[allow(clippy::cast_precision_loss, reason = "only compared")]
                 SortKey::Peak => traffic.both().peak as f64,
-                SortKey::Drops | SortKey::Client => 0.0,
+                SortKey::Utilisation => {
+                    client.summary().utilisation.as_ref().map_or(-0.5, |it| it.share)
+                }
+                SortKey::PeakHour | SortKey::LostHour | SortKey::Drops | SortKey::Client => 0.0,
             }
         };
         let by_id = || a.summary().client.cmp(&b.summary().client);
         let order = match self.key {
             SortKey::Client => by_id(),
             SortKey::Drops => b.summary().drops_total.cmp(&a.summary().drops_total),
+            SortKey::PeakHour => peak_of_hour(b).cmp(&peak_of_hour(a)),
+            SortKey::LostHour => lost_in_hour(b).cmp(&lost_in_hour(a)),
             _ => figure(b).total_cmp(&figure(a)),
         };
         let order = if self.reversed { order.reverse() } else { order };
         order.then_with(by_id)
     }
+}
+
+/// Highest rate of 1 ms in the last hour, bytes per second.
+fn peak_of_hour(client: &TopClient) -> Option<u64> {
+    client.hour().peak_1ms.map(|peak| peak.bytes_per_second)
+}
+
+/// Packets lost in the last hour.
+fn lost_in_hour(client: &TopClient) -> Option<u64> {
+    client.hour().lost.map(|lost| lost.packets)
 }

@@ -150,11 +150,11 @@ fn clients_are_sorted_by_what_is_asked_for_and_the_selection_stays_on_its_row() 
     assert_eq!(selected(&state), "a-1");
     press(&mut state, "r");
     assert_eq!(rows(&state), ["c-1", "a-1", "b-1"]);
-    // Transmitted, packets, peak, losses, by id, and received again.
-    press(&mut state, "ssss");
+    // Transmitted, utilisation, packets, peak, the hour's peak and losses, by id, and received again.
+    press(&mut state, "ssssss");
     assert_eq!(rows(&state), ["a-1", "b-1", "c-1"]);
     assert_eq!(selected(&state), "a-1");
-    press(&mut state, "ss");
+    press(&mut state, "sss");
     assert_eq!(rows(&state), ["b-1", "a-1", "c-1"]);
     press(&mut state, "Gjjj");
     assert_eq!(selected(&state), "c-1");
@@ -267,6 +267,35 @@ fn a_loss_is_red_if_it_is_new() {
     assert_eq!(state.client("a-1").unwrap().lost(), 4);
     press(&mut state, "j");
     assert!(screen(&state, 120, 30).contains("ring drops 7, late 0, inexact 0"));
+}
+
+#[test]
+fn utilisation_and_the_last_hour_are_shown_with_how_long_ago() {
+    let (mut table, mut state) = three();
+    // 1.2 of 1.25 GB per second for six seconds; the highest peak and the loss are of the first.
+    for half in 1..=12 {
+        table.carry("b-1", 600_000_000, if half == 1 { 5 } else { 0 }, NOW + half * SECOND / 2);
+    }
+    let now = NOW + 6 * SECOND;
+    table.tell(&mut state, now);
+    let shown = screen(&state, 150, 44);
+    for text in [
+        "util",
+        "peak 1h",
+        "lost 1h",
+        "98 % rx",
+        "full 5s",
+        "eth0 rx              98 %      full 5s",
+        "last hour",
+        "lost                    5       6s ago",
+    ] {
+        assert!(shown.contains(text), "{text} is not in\n{shown}");
+    }
+    // An update leaves out what has not changed.
+    let mut update = table.all(now);
+    update.clients.iter_mut().for_each(|client| client.hour = None);
+    state.told(&Subscription::All, StreamItem::Changes(update), WallNs(now));
+    assert!(screen(&state, 150, 44).contains("lost                    5       6s ago"));
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod limits;
 mod live;
 mod mix;
 mod openapi;
+mod overview;
 mod params;
 mod percentile;
 mod places;
@@ -146,6 +147,7 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(accounts::evidence))
         .routes(routes!(events::events))
         .routes(routes!(live::live))
+        .routes(routes!(overview::overview))
         .routes(routes!(version))
 }
 

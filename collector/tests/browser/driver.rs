@@ -12,8 +12,13 @@ use tokio::time::Instant;
 
 use crate::client::Connection;
 
-/// Runs before every page: records long tasks.
+/// Runs before every page: records long tasks, and when the first row of a table is there.
 const OBSERVE: &str = "
+    new MutationObserver((_, observer) => {
+        if (!document.querySelector('.rows .row')) return;
+        window.firstRow = performance.now();
+        observer.disconnect();
+    }).observe(document, { childList: true, subtree: true });
     window.longTasks = [];
     new PerformanceObserver((list) => window.longTasks.push(...list.getEntries().map(
         (entry) => entry.duration))).observe({ type: 'longtask' });";
@@ -221,6 +226,20 @@ impl Browser {
             )
             .await;
         assert_eq!(found, json!([]), "axe");
+    }
+
+    /// CPU time that the page's main thread takes per second, over some seconds.
+    pub async fn load(&self, length: Duration) -> f64 {
+        self.devtools("Performance.enable", json!({ "timeDomain": "threadTicks" })).await;
+        let used = async || {
+            let told = self.devtools("Performance.getMetrics", json!({})).await;
+            let metrics = told["metrics"].as_array().unwrap();
+            let tasks = metrics.iter().find(|metric| metric["name"] == "TaskDuration");
+            tasks.unwrap()["value"].as_f64().unwrap()
+        };
+        let (from, before) = (Instant::now(), used().await);
+        tokio::time::sleep(length).await;
+        (used().await - before) / from.elapsed().as_secs_f64()
     }
 
     async fn devtools(&self, command: &str, params: Value) -> Value {

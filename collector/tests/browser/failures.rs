@@ -37,13 +37,13 @@ async fn figures_of_an_unreachable_collector_stay_grey_and_are_of_then() {
         .until("/\\(([6-9]|\\d\\d) s\\)|min/.test(document.querySelector('#banner').textContent)")
         .await;
     browser.until(&shown()).await;
-    assert_eq!(browser.text("#connected").await, "1 of 1 connected");
+    assert_eq!(browser.text("#connected").await, "1 of 1");
     assert_eq!(browser.text("#troubled").await, "0");
     assert!(browser.text("#total-rx").await.ends_with("Mbit/s"));
     let grey = "getComputedStyle(document.querySelector('#total-rx')).color";
     assert_eq!(browser.value(grey).await, "rgb(93, 107, 122)");
     browser.must_be_accessible().await;
-    browser.picture("unreachable").await;
+    browser.picture("banner-unreachable").await;
     browser.resize(390, 844).await;
     browser.until("document.documentElement.scrollWidth <= 390").await;
     browser.must_be_accessible().await;
@@ -94,7 +94,7 @@ async fn without_its_store_a_collector_is_live_only() {
     assert_eq!(browser.text("#connection").await, "live only");
     assert_eq!(browser.value("document.body.dataset.state").await, "liveOnly");
     browser.must_be_accessible().await;
-    browser.picture("live-only").await;
+    browser.picture("banner-live-only").await;
     // A new page doesn't know the start of the failure.
     browser.open("/").await;
     browser.until(&problem("storeAway", "or longer")).await;
@@ -155,6 +155,7 @@ async fn a_browser_whose_clock_is_off_shows_the_collectors_time() {
     // No client counts as silent or as being in the future.
     assert_eq!(browser.text("#troubled").await, "0");
     browser.must_be_accessible().await;
+    browser.picture("banner-clock").await;
     browser.click("[data-client=web-1] a").await;
     browser.until("Number(document.querySelector('#chart')?.dataset.points) > 590").await;
     browser.must_be_content().await;

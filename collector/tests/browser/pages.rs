@@ -59,7 +59,7 @@ async fn the_overview_moves_and_an_alias_is_text() {
     browser
         .until("document.querySelector('.rows [aria-rowindex=\"2\"]').dataset.client === 'web-1'")
         .await;
-    let figure = format!("{web}.querySelectorAll('.figure')[0].textContent");
+    let figure = format!("{web}.querySelector('.figure.rx').textContent");
     let before = browser.value(&figure).await;
     assert!(before.as_str().unwrap().ends_with("Mbit/s"), "{before}");
     browser.until(&format!("{figure} !== {before}")).await;
@@ -81,7 +81,7 @@ async fn the_overview_moves_and_an_alias_is_text() {
     browser.until("location.hash === '#/?search=DB-&sort=client&order=up'").await;
     browser.click("#language").await;
     browser.until("document.documentElement.lang === 'zh-CN'").await;
-    browser.until("document.querySelector('#clients').textContent.includes('最近一分钟')").await;
+    browser.until("document.querySelector('#clients').textContent.includes('最近一小时')").await;
     browser.until("document.querySelector('#search').value === 'DB-'").await;
     browser.must_be_content().await;
 }
@@ -217,7 +217,7 @@ async fn a_client_that_falls_silent_is_marked_and_so_is_one_that_leaves() {
     browser.open("/").await;
     let web = row("web-1");
     browser.until(&format!("{web}?.textContent.includes('Mbit/s') === true")).await;
-    assert_eq!(browser.text("#connected").await, "1 of 1 connected");
+    assert_eq!(browser.text("#connected").await, "1 of 1");
     assert_eq!(browser.text("#troubled").await, "0");
     drop(flow);
     browser.until(&format!("{web}.textContent.includes('no sample for')")).await;
@@ -228,7 +228,7 @@ async fn a_client_that_falls_silent_is_marked_and_so_is_one_that_leaves() {
     browser.until(&format!("{web}.textContent.includes('down: eth0')")).await;
     site.live.on_disconnected(&agent.id, now_ns());
     browser.until(&format!("{web}.textContent.includes('down for ')")).await;
-    assert_eq!(browser.text("#connected").await, "0 of 1 connected");
+    assert_eq!(browser.text("#connected").await, "0 of 1");
     // Its last figures stay on its own page.
     browser.click("[data-client=web-1] a").await;
     browser.until("document.querySelector('#facts').textContent.startsWith('down since 20')").await;
@@ -288,22 +288,11 @@ async fn a_client_that_loses_packets_is_marked_among_others() {
     let site = Site::start(Access::default()).await;
     let _flow = company(&site);
     let browser = Browser::start(&site.address).await;
-    browser.resize(1120, 860).await;
     browser.open("/").await;
     let backup = row("backup-1");
     browser.until(&format!("/\\d lost/.test({backup}?.textContent)")).await;
     browser.until("document.querySelector('#troubled').textContent === '1'").await;
-    assert_eq!(browser.text("#connected").await, "12 of 12 connected");
-    if testbed::pictures().is_some() {
-        // The last minute is drawn from its start.
-        let drawn = "document.querySelector('.rows canvas').getContext('2d')\
-                     .getImageData(1, 16, 1, 1).data[3] > 0";
-        browser.until_within(Duration::from_secs(90), drawn).await;
-        browser.picture("overview").await;
-        browser.click("#language").await;
-        browser.picture("overview-chinese").await;
-        browser.click("#language").await;
-    }
+    assert_eq!(browser.text("#connected").await, "12 of 12");
     browser.click("#only").await;
     browser.until("document.querySelectorAll('.rows .row:not([hidden])').length === 1").await;
     browser.must_be_content().await;
@@ -379,8 +368,8 @@ async fn loss_and_gaps_are_shown_where_they_were() {
     browser.until("Number(document.querySelector('#chart').dataset.points) < 130").await;
     browser.click("#language").await;
     browser.until(&format!("{meaning}?.includes('下限') === true")).await;
-    browser.open("/").await;
-    let told = format!("{}?.querySelector('.figure:last-child').title", row("web-1"));
+    browser.open("/?columns=drops").await;
+    let told = format!("{}?.querySelector('.figure.drops').title", row("web-1"));
     browser.until(&format!("{told}?.startsWith('丢失的数据包：1 234。') === true")).await;
     browser.must_be_content().await;
 }
@@ -450,12 +439,11 @@ async fn a_thousand_clients_stay_smooth() {
     });
     let browser = Browser::start(&site.address).await;
     browser.open("/").await;
-    browser
-        .until("document.querySelector('#connected')?.textContent === '999 of 1000 connected'")
-        .await;
+    browser.until("document.querySelector('#connected')?.textContent === '999 of 1000'").await;
     browser.until("document.querySelector('#total-rx').textContent.includes('Gbit/s')").await;
     browser.until("document.querySelector('#troubled').textContent === '3'").await;
     browser.picture("thousand").await;
+    tell_cost(&site, &browser).await;
     // From a click to the frame that shows its result: the best of several tries, because the machine
     // may be busy with other tests.
     let click = "
@@ -504,6 +492,26 @@ async fn a_thousand_clients_stay_smooth() {
     browser.must_be_content().await;
 }
 
+/// Prints what a page with all clients costs.
+async fn tell_cost(site: &Site, browser: &Browser) {
+    let first = browser
+        .value(
+            "[performance.getEntriesByName('first-contentful-paint')[0]?.startTime, \
+              window.firstRow]",
+        )
+        .await;
+    let load = browser.load(Duration::from_secs(8)).await;
+    let mut updates = site.live.subscribe();
+    let (mut bytes, mut count) = (0, 0);
+    let until = tokio::time::Instant::now() + Duration::from_secs(4);
+    while let Ok(Ok(update)) = tokio::time::timeout_at(until, updates.recv()).await {
+        bytes += update.json.len();
+        count += 1;
+    }
+    println!("first paint and first rows, ms: {first}; main thread busy: {:.1} %", load * 100.0);
+    println!("updates: {count} in 4 s, {} bytes each, {} per second", bytes / count, bytes / 4);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_can_be_looked_at_in_the_dark_on_a_phone_and_in_chinese() {
     let (site, _flow) = busy(Access::default()).await;
@@ -526,6 +534,5 @@ async fn it_can_be_looked_at_in_the_dark_on_a_phone_and_in_chinese() {
     browser.open("/").await;
     browser.until(&format!("{}?.textContent.includes('bit/s') === true", row("web-1"))).await;
     browser.until(fits).await;
-    browser.picture("overview-phone").await;
     browser.must_be_content().await;
 }

@@ -28,7 +28,7 @@ const SPEED_BITS: u64 = 10_000_000_000;
 
 /// Hosts of a small company: id, alias, and approximate bytes received per second.
 const HOSTS: [(&str, &str, u64); 12] = [
-    ("cache-1", "", 820_000_000),
+    ("cache-1", "", 620_000_000),
     ("backup-1", "", 560_000_000),
     ("web-1", "Frontend Frankfurt", 310_000_000),
     ("web-2", "Frontend Frankfurt", 290_000_000),

@@ -69,6 +69,7 @@ macro_rules! behaviours {
             every_figure_of_a_mix_has_its_column,
             the_report_view_gives_the_old_columns,
             the_report_view_equals_an_independent_computation,
+            the_minutes_of_several_clients_are_read_at_once,
             the_95th_percentile_is_what_transit_billing_takes,
             the_95th_percentile_of_a_client_is_that_of_its_nics_together,
             account_totals_are_what_sql_says_over_raw_rows,

@@ -71,6 +71,21 @@ async fn prometheus_reads_the_clients_of_this_moment() {
 }
 
 #[tokio::test]
+async fn the_overview_has_the_last_hour_of_all_clients_also_without_a_store() {
+    let server = server().await;
+    server.memory.fail();
+    server.observe("web-1", "Web", 1);
+    let told = server.get("/api/v1/overview").await.json();
+    assert_eq!(told["interval_ns"], 60_000_000_000_u64);
+    let client = &told["clients"][0];
+    assert_eq!(client["client"], "web-1");
+    assert_eq!(client["rx"].as_array().unwrap().len(), 61);
+    // The sample began in this minute, or in the one before.
+    assert!([&client["rx"][60], &client["rx"][59]].contains(&&json!(2000)), "{client}");
+    assert_eq!((&client["rx"][0], &client["lost"]), (&Value::Null, &json!([])));
+}
+
+#[tokio::test]
 async fn clients_are_listed_with_what_the_live_table_knows() {
     let server = server().await;
     server.observe("web-1", "Web", 1);

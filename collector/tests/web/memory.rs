@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use collector::store::{
-    AccountCycle, AccountEntry, AccountWarning, Client, CycleRecords, EventKind, Group, GroupPoint,
-    GroupsRange, KeepCycles, KeptEntry, KnownNic, MeterRow, Metering, NicEvent, NicHistory,
-    NicRange, Percentile, PercentileRange, Point, PointCounts, Query, Resolution, Series,
-    SeriesRange, StoreError, Volume,
+    AccountCycle, AccountEntry, AccountWarning, Client, ClientRange, CycleRecords, EventKind,
+    Group, GroupPoint, GroupsRange, KeepCycles, KeptEntry, KnownNic, MeterRow, Metering, NicEvent,
+    NicHistory, NicRange, Percentile, PercentileRange, Point, PointCounts, Query, Resolution,
+    Series, SeriesRange, StoreError, StoredMinutes, Volume,
 };
 use tokio::sync::watch;
 use wire::WallNs;
@@ -130,6 +130,11 @@ impl Query for Memory {
         let within = (range.from_ns..range.to_ns).contains(&point.start_ns);
         let points = if known && within { vec![point] } else { vec![] };
         Ok(Series { resolution: Resolution::Raw, points })
+    }
+
+    async fn minutes(&self, _: &[ClientRange]) -> Result<Vec<StoredMinutes>, StoreError> {
+        self.check()?;
+        Ok(vec![])
     }
 
     async fn percentile(&self, range: &PercentileRange) -> Result<Percentile, StoreError> {

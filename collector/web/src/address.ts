@@ -11,8 +11,26 @@ export interface ClientState {
   log: boolean;
 }
 
-export const COLUMNS = ["client", "rx", "tx", "peak", "packets", "drops"] as const;
+/** Columns of the overview, in their order. The client's is always there. */
+export const COLUMNS = [
+  "client",
+  "recent",
+  "utilisation",
+  "rx",
+  "tx",
+  "peak",
+  "peak10",
+  "lost",
+  "packets",
+  "drops",
+  "state",
+] as const;
 export type Column = (typeof COLUMNS)[number];
+
+/** What is shown unless others are chosen. */
+export const USUAL: readonly Column[] = COLUMNS.filter(
+  (column) => column !== "packets" && column !== "drops",
+);
 
 /** What the overview shows. */
 export interface OverviewState {
@@ -21,6 +39,9 @@ export interface OverviewState {
   descending: boolean;
   /** Only those that need attention. */
   attention: boolean;
+  /** As many rows as fit. */
+  dense: boolean;
+  columns: readonly Column[];
 }
 
 export type Address =
@@ -49,11 +70,19 @@ export function parse(hash: string): Address {
   if (kind === "accounts") return { page: "accounts" };
   const state = {
     search: query.get("search") ?? "",
-    sort: COLUMNS.find((column) => column === query.get("sort")) ?? "rx",
+    sort: COLUMNS.find((column) => column === query.get("sort") && column !== "recent") ?? "state",
     descending: query.get("order") !== "up",
     attention: query.get("only") === "attention",
+    dense: query.get("rows") === "dense",
+    columns: columnsOf(query.get("columns")),
   };
   return { page: "overview", state };
+}
+
+function columnsOf(text: string | null): readonly Column[] {
+  if (text === null) return USUAL;
+  const asked = text.split(",");
+  return COLUMNS.filter((column) => column === "client" || asked.includes(column));
 }
 
 const join = (path: string, query: URLSearchParams): string =>
@@ -68,11 +97,31 @@ export function clientAddress(client: string, { nic, range, peaks, log }: Client
   return join(`/client/${encodeURIComponent(client)}/${encodeURIComponent(nic)}`, query);
 }
 
-export function overviewAddress({ search, sort, descending, attention }: OverviewState): string {
+/** What is shown on either side of a moment at least, milliseconds. */
+const AROUND = 30_000;
+
+/** A range around what happened from a time on, milliseconds since 1970. */
+export function around(time: number, length: number): [from: number, to: number] {
+  const margin = Math.max(AROUND, length);
+  return [time - margin, time + length + margin];
+}
+
+/** A NIC's page at a moment. */
+export function momentAddress(client: string, nic: string, time: number, length: number): string {
+  const [from, to] = around(time, length);
+  const query = new URLSearchParams({ from: from.toFixed(0), to: to.toFixed(0) });
+  return join(`${clientPath(client).slice(1)}/${encodeURIComponent(nic)}`, query);
+}
+
+export function overviewAddress(state: OverviewState): string {
+  const { search, sort, descending, attention, dense, columns } = state;
   const query = new URLSearchParams();
   if (search) query.set("search", search);
-  if (sort !== "rx") query.set("sort", sort);
+  if (sort !== "state") query.set("sort", sort);
   if (!descending) query.set("order", "up");
   if (attention) query.set("only", "attention");
+  if (dense) query.set("rows", "dense");
+  const chosen = columns.filter((column) => column !== "client").join(",");
+  if (columns.join() !== USUAL.join()) query.set("columns", chosen);
   return join("/", query);
 }

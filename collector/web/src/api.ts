@@ -20,6 +20,34 @@ export interface Losses {
   late_total: number;
   inexact_total: number;
 }
+/** The interval in which something happened, by the client's clock. */
+export interface Moment {
+  nic: string;
+  time: string;
+  interval_ns: number;
+}
+export interface Peak extends Moment {
+  direction: Direction;
+  bytes_per_second: number;
+  /** Of the link's speed, where it has one. */
+  share: number | null;
+}
+export interface LostPackets extends Moment {
+  packets: number;
+}
+/** What stands out in the last hour. */
+export interface Hour {
+  peak_1ms: Peak | null;
+  peak_10ms: Peak | null;
+  lost: LostPackets | null;
+}
+export interface Utilisation {
+  nic: string;
+  direction: Direction;
+  share: number;
+  speed_bits_per_second: number;
+  full_since: string | null;
+}
 export interface Summary extends Losses {
   client: string;
   alias: string;
@@ -31,6 +59,10 @@ export interface Summary extends Losses {
   second_host: SecondHost | null;
   sample_interval_ns: number;
   links_down: string[];
+  since: string | null;
+  utilisation: Utilisation | null;
+  /** In an update only if it has changed. */
+  hour?: Hour;
   rx: Sum;
   tx: Sum;
 }
@@ -38,6 +70,20 @@ export interface Update {
   now: string;
   clients: Summary[];
   gone: string[];
+}
+
+/** What a client carried in each minute of an hour, bytes per second. */
+export interface Minutes {
+  client: string;
+  rx: (number | null)[];
+  tx: (number | null)[];
+  /** Index of a minute, and packets lost in it. */
+  lost: [minute: number, packets: number][];
+}
+export interface Overview {
+  from: string;
+  interval_ns: number;
+  clients: Minutes[];
 }
 
 export interface Rate extends Sum {
@@ -220,6 +266,8 @@ export const series = (
   signal: AbortSignal,
 ): Promise<Series> =>
   ask(`series?${query(range, { max_points: String(points), resolution })}`, signal);
+/** The last hour of all clients. */
+export const overview = (signal: AbortSignal): Promise<Overview> => ask("overview", signal);
 export const mix = (range: Range, signal: AbortSignal): Promise<Mix> =>
   ask(`mix?${query(range)}`, signal);
 export const events = (range: Range, signal: AbortSignal): Promise<Happenings> =>

@@ -36,10 +36,12 @@ const changed = () => {
 function open(): void {
   source?.close();
   source = undefined;
-  health.connecting();
   const handlers = current;
+  // Who is signed out follows nothing, and stays signed out.
+  if (!handlers) return;
+  health.connecting();
   // Hidden pages cost nothing.
-  if (!handlers || document.hidden) return;
+  if (document.hidden) return;
   const opened = new EventSource(handlers.path);
   source = opened;
   opened.onerror = () => {
@@ -114,6 +116,13 @@ function listen(handlers: Handlers): () => void {
   };
 }
 
+function keep(told: Summary): void {
+  // What has not changed is not told again.
+  const hour = told.hour ?? summaries.get(told.client)?.hour;
+  if (hour) told.hour = hour;
+  summaries.set(told.client, told);
+}
+
 /** Follows all clients. `structural`: some came or went. */
 export function followAll(on: (told: Summary[], structural: boolean) => void): () => void {
   return listen({
@@ -125,7 +134,7 @@ export function followAll(on: (told: Summary[], structural: boolean) => void): (
         const known = new Set(update.clients.map(({ client }) => client));
         for (const id of summaries.keys()) if (!known.has(id)) summaries.delete(id);
       }
-      for (const summary of update.clients) summaries.set(summary.client, summary);
+      update.clients.forEach(keep);
       for (const id of update.gone) summaries.delete(id);
       on(
         update.clients,

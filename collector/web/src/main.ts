@@ -2,6 +2,7 @@
 
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
+import "./overview/overview.css";
 import { showAccounts } from "./accounts/page";
 import { type Address, parse } from "./address";
 import { refusals, signedIn, signOut } from "./api";

@@ -39,11 +39,14 @@ export const speed = (bitsPerSecond: number): string => scaled(bitsPerSecond, "b
 export const bytes = (number: number): string => scaled(number, "B");
 export const count = (number: number): string => scaled(number, "").trim();
 export const exact = (number: number): string => number.toLocaleString("en-US").replace(/,/g, " ");
-export const share = (part: number, whole: number): string => {
-  if (whole === 0) return "–";
-  const percent = (100 * part) / whole;
-  return percent > 0 && percent < 0.1 ? "< 0.1 %" : `${percent.toFixed(percent < 9.95 ? 1 : 0)} %`;
+/** A share of the whole. */
+export const percent = (share: number): string => {
+  const percent = 100 * share;
+  if (percent > 0 && percent < 0.1) return "< 0.1 %";
+  return `${percent.toFixed(percent < 9.95 ? 1 : 0)} %`;
 };
+export const share = (part: number, whole: number): string =>
+  whole === 0 ? "–" : percent(part / whole);
 
 /** A length of time in milliseconds: "500 ms", "12 s", "3 min", "2 h", "5 d". */
 export function span(milliseconds: number): string {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { clientAddress, clientPath, overviewAddress, parse } from "../src/address";
+import { clientAddress, clientPath, momentAddress, overviewAddress, parse } from "../src/address";
 
 /** What an address becomes when the page has read and kept it. */
 function kept(hash: string): string {
@@ -15,6 +15,8 @@ test.each([
   "#/?search=DB-&sort=client&order=up",
   "#/?only=attention",
   "#/accounts",
+  "#/?search=a&sort=lost&rows=dense&columns=utilisation%2Clost",
+  "#/?columns=",
   "#/client/web-1/eth0?range=300",
   "#/client/web-1/eth0?range=2592000&peaks=0&scale=log",
   "#/client/web-1/eth0.100?from=1790000000000&to=1790000600000",
@@ -27,6 +29,9 @@ test.each([
   ["", "#/"],
   ["#/nonsense", "#/"],
   ["#/?sort=password&order=sideways", "#/"],
+  ["#/?sort=recent&rows=many", "#/"],
+  ["#/?columns=tx,rx,password", "#/?columns=rx%2Ctx"],
+  ["#/?columns=recent,utilisation,rx,tx,peak,peak10,lost,state", "#/"],
   ["#/client/web-1", "#/client/web-1/?range=300"],
   ["#/client/web-1/eth0?range=60&scale=linear", "#/client/web-1/eth0?range=60"],
   ["#/client/web-1/eth0?range=17", "#/client/web-1/eth0?range=300"],
@@ -42,4 +47,13 @@ test("names of any kind get into an address and out of it again", () => {
   for (const client of ["a b", "ä/ö", "<img>", "?x=1&y", "100%", "汉字"]) {
     expect(parse(clientPath(client))).toMatchObject({ page: "client", client });
   }
+});
+
+test("a moment is shown with what was around it", () => {
+  expect(momentAddress("web-1", "eth0/1", 1_790_000_000_000, 500)).toBe(
+    "#/client/web-1/eth0%2F1?from=1789999970000&to=1790000030500",
+  );
+  expect(momentAddress("web-1", "eth0", 1_790_000_000_000, 60_000)).toBe(
+    "#/client/web-1/eth0?from=1789999940000&to=1790000120000",
+  );
 });

@@ -2,8 +2,10 @@
 
 use wire::id::ClientId;
 
-use super::{Client, ClientTable};
+use super::ClientTable;
+use crate::live::client::ClientState;
 use crate::live::status::ClientStatus;
+use crate::live::summary::summary;
 
 impl ClientTable {
     /// The state of every client that is not gone; rates only if asked for.
@@ -11,7 +13,7 @@ impl ClientTable {
         let shown = self.clients.iter().filter(|(_, client)| !client.gone);
         shown.map(move |(id, client)| {
             let here = client.presence.here();
-            let summary = (with_rates && here).then(|| client.summary(id));
+            let summary = (with_rates && here).then(|| summary(id, client, false));
             let summary = summary.filter(|it| it.observed.is_some());
             ClientStatus {
                 client: id.clone(),
@@ -42,7 +44,7 @@ impl ClientTable {
 
     /// The clock offsets of clients connected from other hosts, where known.
     pub fn clock_offsets(&self) -> impl Iterator<Item = i64> {
-        let other = |client: &&Client| client.presence.here() && !client.same_host;
+        let other = |client: &&ClientState| client.presence.here() && !client.same_host;
         let connected = self.clients.values().filter(other);
         connected.filter_map(|client| client.clock_offset_ns)
     }

@@ -11,7 +11,7 @@ use crate::store::rows::clients::Client;
 use crate::store::rows::groups::{Group, GroupsRange};
 use crate::store::rows::history::NicEvent;
 use crate::store::rows::percentile::{Percentile, PercentileRange};
-use crate::store::rows::series::{NicRange, Series, SeriesRange};
+use crate::store::rows::series::{ClientRange, NicRange, Series, SeriesRange, StoredMinutes};
 
 /// Reads from a store. All stores answer equally.
 #[async_trait]
@@ -22,6 +22,10 @@ pub trait Query: Send + Sync + Debug {
     /// The traffic of one NIC over a range, oldest first, with at most `limit` points. Further
     /// neighbours are merged (sums conserved, peaks as maxima).
     async fn series(&self, range: &SeriesRange) -> Result<Series, StoreError>;
+
+    /// The minutes of all NICs of several clients, from `bandwidth_1m`, in any order of NICs. Clients and
+    /// NICs without any are left out.
+    async fn minutes(&self, ranges: &[ClientRange]) -> Result<Vec<StoredMinutes>, StoreError>;
 
     /// The 95th percentile of the traffic of a NIC or a client over a range, from `bandwidth_5m`. The
     /// range need not start or end with an interval.

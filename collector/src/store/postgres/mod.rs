@@ -30,6 +30,7 @@ mod inventory;
 mod key;
 mod lease;
 mod migrate;
+mod minutes;
 mod number;
 mod partition;
 mod quarantine;

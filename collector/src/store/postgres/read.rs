@@ -7,14 +7,14 @@ use wire::frame::Mix;
 
 use super::commit::must_be_safe;
 use super::store::PostgresStore;
-use super::{clients, groups, history, lease, series};
+use super::{clients, groups, history, lease, minutes, series};
 use crate::store::port::error::StoreError;
 use crate::store::port::read::Query;
 use crate::store::rows::clients::Client;
 use crate::store::rows::groups::{Group, GroupsRange};
 use crate::store::rows::history::NicEvent;
 use crate::store::rows::percentile::{Percentile, PercentileRange};
-use crate::store::rows::series::{NicRange, Series, SeriesRange};
+use crate::store::rows::series::{ClientRange, NicRange, Series, SeriesRange, StoredMinutes};
 
 #[async_trait]
 impl Query for PostgresStore {
@@ -24,6 +24,10 @@ impl Query for PostgresStore {
 
     async fn series(&self, range: &SeriesRange) -> Result<Series, StoreError> {
         self.lease(async |db| series::series(db, range).await).await
+    }
+
+    async fn minutes(&self, ranges: &[ClientRange]) -> Result<Vec<StoredMinutes>, StoreError> {
+        self.lease(async |db| minutes::minutes(db, ranges).await).await
     }
 
     async fn percentile(&self, range: &PercentileRange) -> Result<Percentile, StoreError> {

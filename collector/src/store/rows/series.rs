@@ -26,6 +26,28 @@ pub struct NicRange {
     pub to_ns: WallNs,
 }
 
+/// A client and a time range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientRange {
+    /// The client.
+    pub client: String,
+    /// First start of an interval, nanoseconds since 1970 (UTC).
+    pub from_ns: WallNs,
+    /// Intervals that start here or later are left out.
+    pub to_ns: WallNs,
+}
+
+/// What one NIC of a client carried, minute by minute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredMinutes {
+    /// The client.
+    pub client: String,
+    /// The NIC.
+    pub nic: String,
+    /// Rows of `bandwidth_1m`, oldest first.
+    pub minutes: Vec<Point>,
+}
+
 /// The request for a series.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeriesRange {

@@ -21,6 +21,7 @@ mod groups;
 mod history;
 mod inventory;
 mod lease;
+mod minutes;
 mod number;
 mod open;
 mod quarantine;

@@ -6,14 +6,14 @@ use async_trait::async_trait;
 use wire::frame::Mix;
 
 use super::lease::Reads;
-use super::{groups, history, query};
+use super::{groups, history, minutes, query};
 use crate::store::port::error::StoreError;
 use crate::store::port::read::Query;
 use crate::store::rows::clients::Client;
 use crate::store::rows::groups::{Group, GroupsRange};
 use crate::store::rows::history::NicEvent;
 use crate::store::rows::percentile::{Percentile, PercentileRange};
-use crate::store::rows::series::{NicRange, Series, SeriesRange};
+use crate::store::rows::series::{ClientRange, NicRange, Series, SeriesRange, StoredMinutes};
 
 #[async_trait]
 impl<T: Reads + Send + Sync + Debug> Query for T {
@@ -24,6 +24,11 @@ impl<T: Reads + Send + Sync + Debug> Query for T {
     async fn series(&self, range: &SeriesRange) -> Result<Series, StoreError> {
         let range = range.clone();
         self.readers().lease(move |db| query::series(db, &range)).await
+    }
+
+    async fn minutes(&self, ranges: &[ClientRange]) -> Result<Vec<StoredMinutes>, StoreError> {
+        let ranges = ranges.to_vec();
+        self.readers().lease(move |db| minutes::minutes(db, &ranges)).await
     }
 
     async fn percentile(&self, range: &PercentileRange) -> Result<Percentile, StoreError> {

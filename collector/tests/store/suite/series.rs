@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use collector::store::{Commit, Database, Point, Resolution, SeriesRange};
+use collector::store::{
+    ClientRange, Commit, Database, Point, Resolution, SeriesRange, StoredMinutes,
+};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use wire::WallNs;
@@ -113,6 +115,33 @@ async fn check_rollups(
         prop_assert_eq!(five, rolled_up(&points, 5 * MINUTE));
     }
     Ok(())
+}
+
+pub async fn the_minutes_of_several_clients_are_read_at_once(place: &impl Place) {
+    let (store, mut web) = opened(place).await;
+    store.open_sessions(&client("db"), &hello(&[77]), WallNs(START)).await.unwrap();
+    let mut db = Agent::new("db", 77, 1);
+    // Three minutes, of which the last is not asked for; and one before all of them.
+    for (agent, names) in [(&mut web, &["eth0", "eth1"][..]), (&mut db, &["eth0"])] {
+        let minutes = |name| (0..4).map(move |n| sample(name, START - MINUTE + n * MINUTE, n + 1));
+        let minutes = names.iter().copied().flat_map(minutes).collect();
+        store.commit(&agent.next(minutes)).await.unwrap();
+    }
+    let of = |client: &str| ClientRange {
+        client: client.into(),
+        from_ns: WallNs(START),
+        to_ns: WallNs(START + 2 * MINUTE),
+    };
+    let asked = [of("web"), of("db"), of("nobody")];
+    let mut found = store.minutes(&asked).await.unwrap();
+    found.sort_by(|a, b| (&a.client, &a.nic).cmp(&(&b.client, &b.nic)));
+    let names: Vec<_> = found.iter().map(|it| (it.client.as_str(), it.nic.as_str())).collect();
+    assert_eq!(names, [("db", "eth0"), ("web", "eth0"), ("web", "eth1")]);
+    for StoredMinutes { nic, minutes, .. } in &found {
+        let expected = [2, 3].map(|n| point(&sample(nic, START + (n - 2) * MINUTE, n)));
+        assert_eq!(minutes[..], expected);
+    }
+    assert_eq!(store.minutes(&[]).await.unwrap(), []);
 }
 
 pub async fn samples_that_start_at_the_same_time_are_all_kept(place: &impl Place) {

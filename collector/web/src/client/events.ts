@@ -1,5 +1,6 @@
 // What happened in a range.
 
+import { around } from "../address";
 import type { Happening, Happenings } from "../api";
 import { signOf } from "../chart/signs";
 import { button, element } from "../dom";
@@ -8,8 +9,6 @@ import { moment } from "../time";
 import * as units from "../units";
 
 const LISTED = 100;
-/** What is shown on either side of an event at least. */
-const AROUND = 30_000;
 
 /** What an event was. */
 export function describe({ kind, packets, reason, rx_bytes, tx_bytes }: Happening): string {
@@ -34,10 +33,9 @@ export function happenings(
   const items = newest.map((happening) => {
     const begin = Date.parse(happening.time);
     const length = happening.interval_ns / 1e6;
-    const around = Math.max(AROUND, length);
     const [sign, kind] = signOf(happening);
     const drawn = element("span", { class: `sign ${kind}`, "aria-hidden": "true" }, sign);
-    const time = button(moment(begin), "", () => go(begin - around, begin + length + around));
+    const time = button(moment(begin), "", () => go(...around(begin, length)));
     const about = { "data-event": happening.kind };
     return element("li", about, drawn, time, " ", describe(happening));
   });

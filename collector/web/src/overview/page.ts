@@ -1,16 +1,20 @@
 // All clients, one row each, redrawn once per frame.
 
 import { type Column, type OverviewState, overviewAddress } from "../address";
-import type { Direction, Summary } from "../api";
-import { button, element, keepAddress, perFrame, showTitle, write } from "../dom";
-import { type Text, t } from "../i18n";
+import type { Summary } from "../api";
+import { element, keepAddress, perFrame, showTitle } from "../dom";
+import { t } from "../i18n";
 import { followAll, summaries } from "../live";
-import { health } from "../presence";
-import * as units from "../units";
-import { arranged, needy, type Row, stale, updated } from "./rows";
+import { health, now } from "../presence";
+import { follow, History } from "./history";
+import { Options } from "./options";
+import { arranged, type Filter, look, type Row, updated } from "./rows";
 import { Table } from "./table";
+import { sumsOf, Tiles } from "./tiles";
 
 const RESORT = 2000;
+/** So long after the pointer was moved over the rows they stay where they are. */
+const POINTED = 4000;
 /** By the names that packages install. */
 const FIRST_STEPS = [
   "sudo -u network-monitor-collector netmon-collector token",
@@ -18,33 +22,23 @@ const FIRST_STEPS = [
   "systemctl start network-monitor-agent",
 ].join("\n");
 
-/** Rows outlast a visit to a client's page. */
+/** Rows outlast a visit to a client's page, and so does their last hour. */
 const rows = new Map<string, Row>();
-
-/** A figure of all clients. */
-class Tile {
-  readonly value: HTMLElement;
-  readonly element: HTMLElement;
-
-  constructor(id: string, name: Text, kind = "") {
-    this.value = element("strong", { id, class: kind });
-    this.element = element("div", { class: "tile" }, element("span", {}, t(name)), this.value);
-  }
-}
+const history = new History();
 
 class OverviewPage {
-  private readonly totalRx = new Tile("total-rx", "rx", "rx");
-  private readonly totalTx = new Tile("total-tx", "tx", "tx");
-  private readonly connected = new Tile("connected", "clients");
-  private readonly troubled = new Tile("troubled", "attention");
+  private readonly tiles = new Tiles();
   private readonly search: HTMLInputElement;
-  private readonly only: HTMLButtonElement;
+  private readonly options: Options;
   private readonly waiting: HTMLElement;
   private readonly nothing = element("p", { id: "nothing", class: "note" }, t("nothing"));
   private readonly frame = perFrame(() => this.draw());
-  private readonly table = new Table((column) => this.sortBy(column), this.frame.plan);
-  private readonly sorting: ReturnType<typeof setInterval>;
-  private readonly unfollow: () => void;
+  private readonly table = new Table((column) => this.sortBy(column), this.frame.plan, history);
+  private order: Row[] = [];
+  /** Narrows the rows down further. */
+  private readonly filter: Filter = () => true;
+  private pointed = 0;
+  private readonly ending: (() => void)[] = [];
 
   constructor(
     main: HTMLElement,
@@ -54,32 +48,45 @@ class OverviewPage {
     this.search = element("input", { type: "search", id: "search", ...hint });
     this.search.value = state.search;
     this.search.addEventListener("input", () => this.change({ search: this.search.value.trim() }));
-    this.only = button(t("onlyAttention"), "only", () =>
-      this.change({ attention: !this.state.attention }),
-    );
+    this.options = new Options(state, (how) => this.change(how));
     const commands = element("pre", {}, FIRST_STEPS);
     const [title, how] = [element("h2", {}, t("waiting")), element("p", {}, t("enrol"))];
     this.waiting = element("section", { id: "waiting" }, title, how, commands);
-    const tiles = [this.totalRx, this.totalTx, this.connected, this.troubled];
     main.append(
-      element("div", { class: "tiles" }, ...tiles.map((tile) => tile.element)),
-      element("div", { class: "tools" }, this.search, this.only),
+      this.tiles.element,
+      element("div", { class: "tools" }, this.search, ...this.options.elements),
       ...[this.waiting, this.table.element, this.nothing],
     );
     showTitle("");
-    this.unfollow = followAll((told, structural) => this.onSummaries(told, structural));
-    this.sorting = setInterval(() => this.arrange(), RESORT);
+    this.listen();
     this.arrange();
   }
 
   leave(): void {
-    this.unfollow();
-    clearInterval(this.sorting);
+    for (const end of this.ending) end();
     this.frame.stop();
+    this.table.leave();
+    document.body.classList.remove("dense");
+  }
+
+  private listen(): void {
+    this.ending.push(followAll((told, structural) => this.onSummaries(told, structural)));
+    const sorting = setInterval(() => this.resort(), RESORT);
+    this.ending.push(() => clearInterval(sorting));
+    const due = () => health.connection === "live" || !health.heardOnce;
+    this.ending.push(follow(history, due, now, () => this.resort()));
+    this.table.element.addEventListener("pointermove", () => {
+      this.pointed = Date.now();
+    });
+    this.table.element.addEventListener("pointerleave", () => {
+      this.pointed = 0;
+    });
   }
 
   private onSummaries(told: Summary[], structural: boolean): void {
-    for (const client of told) rows.set(client.client, updated(rows.get(client.client), client));
+    for (const client of told) {
+      rows.set(client.client, updated(rows.get(client.client), client, history));
+    }
     if (structural) this.arrange();
     else this.frame.plan();
   }
@@ -97,32 +104,40 @@ class OverviewPage {
     this.arrange();
   }
 
+  /** Looks at all rows again; they stay in their order while somebody is about to choose one. */
+  private resort(): void {
+    if (this.table.busy || Date.now() - this.pointed < POINTED) {
+      for (const row of rows.values()) look(row, history);
+      this.sumUp();
+      this.frame.plan();
+    } else this.arrange();
+  }
+
   private arrange(): void {
     for (const id of rows.keys()) if (!summaries.has(id)) rows.delete(id);
-    const order = arranged(rows.values(), this.state);
-    this.table.arrange(order, this.state);
-    this.only.setAttribute("aria-pressed", String(this.state.attention));
+    for (const row of rows.values()) look(row, history);
+    this.order = arranged(rows.values(), this.state, history, this.filter);
+    this.table.arrange(this.order, this.state);
+    this.options.show(this.state);
+    document.body.classList.toggle("dense", this.state.dense);
     // Before anything was heard, nothing is known.
     this.waiting.hidden = rows.size > 0 || !health.heardOnce;
     this.table.element.hidden = rows.size === 0;
-    this.nothing.hidden = rows.size === 0 || order.length > 0;
+    this.nothing.hidden = rows.size === 0 || this.order.length > 0;
     keepAddress(overviewAddress(this.state));
+    this.sumUp();
     this.frame.plan();
+  }
+
+  /** Draws what was carried over time. */
+  private sumUp(): void {
+    const version = `${history.version} ${this.order.length} ${Math.floor(now() / RESORT)}`;
+    this.tiles.draw(sumsOf(history, this.order), version);
   }
 
   private draw(): void {
     this.table.draw();
-    if (!health.heardOnce) return;
-    const all = [...rows.values()];
-    const sum = (direction: Direction): number =>
-      all.reduce((sum, row) => sum + (stale(row) ? 0 : row.client[direction].bytes_per_second), 0);
-    write(this.totalRx.value, units.rate(sum("rx")));
-    write(this.totalTx.value, units.rate(sum("tx")));
-    const up = all.filter(({ client }) => client.up).length;
-    write(this.connected.value, t("ofAll", up, all.length));
-    const count = all.filter(needy).length;
-    write(this.troubled.value, String(count));
-    this.troubled.value.className = count > 0 ? "bad" : "good";
+    if (health.heardOnce) this.tiles.show([...rows.values()], this.order);
   }
 }
 

@@ -1,150 +1,181 @@
 // The table of clients. Only the rows in sight exist.
 
-import { type Column, clientPath, type OverviewState } from "../address";
-import { button, element, write } from "../dom";
-import { type Text, t } from "../i18n";
-import { lossesTitle } from "../losses";
-import * as units from "../units";
-import { marks, nameOf, packets, peak, type Row, stale } from "./rows";
-import { sparkline } from "./sparkline";
+import type { Column, OverviewState } from "../address";
+import { button, element } from "../dom";
+import { t } from "../i18n";
+import { fitting, SPECS, template } from "./columns";
+import type { History } from "./history";
+import { Place } from "./place";
+import { needy, type Row } from "./rows";
 
-const ROW_HEIGHT = 44;
+/** Heights of a row: of one where all is well, of one that says what is wrong, and of any where as many
+ *  as possible are wanted; pixels. */
+const QUIET = 30;
+const TROUBLED = 54;
+const DENSE = 18;
 /** Rows beyond the edges that are drawn too. */
 const SPARE = 4;
 const FALLBACK_HEIGHT = 600;
-
-const HEADS: [Column | "recent", Text][] = [
-  ["client", "client"],
-  ["recent", "recent"],
-  ["rx", "rx"],
-  ["tx", "tx"],
-  ["peak", "peak"],
-  ["packets", "packetRate"],
-  ["drops", "lostPackets"],
-];
-/** Columns of figures, past the name and the last minute. */
-const FIGURES = 5;
-
-/** One place of the table, which shows one row after another. */
-class Place {
-  readonly element: HTMLElement;
-  private readonly title = element("a");
-  private readonly note = element("span", { class: "note" });
-  private readonly marks = element("span", { class: "marks" });
-  private readonly canvas = element("canvas", {
-    width: "120",
-    height: "32",
-    "aria-hidden": "true",
-  });
-  private readonly cells = Array.from({ length: FIGURES }, () =>
-    element("span", { role: "cell", class: "figure" }),
-  );
-  private marked = "";
-
-  constructor() {
-    const { title, note, marks, canvas, cells } = this;
-    const name = element("span", { role: "cell", class: "name" }, title, note, marks);
-    const recent = element("span", { role: "cell" }, canvas);
-    this.element = element("div", { role: "row", class: "row" }, name, recent, ...cells);
-    this.element.addEventListener("click", () => title.click());
-    title.addEventListener("click", (event) => event.stopPropagation());
-  }
-
-  show(row: Row | undefined, index: number): void {
-    this.element.hidden = !row;
-    if (!row) return;
-    const { client, alias } = row.client;
-    this.element.style.transform = `translateY(${index * ROW_HEIGHT}px)`;
-    this.element.setAttribute("aria-rowindex", String(index + 2));
-    this.element.dataset.client = client;
-    this.title.href = clientPath(client);
-    write(this.title, nameOf(row));
-    write(this.note, alias && alias !== client ? client : "");
-    this.showMarks(row);
-    this.showFigures(row);
-    sparkline(this.canvas, row);
-  }
-
-  private showMarks(row: Row): void {
-    const list = marks(row);
-    const key = list.map(({ text, kind }) => kind + text).join("|");
-    if (key === this.marked) return;
-    this.marked = key;
-    const shown = list.map(({ text, kind }) => element("span", { class: `mark ${kind}` }, text));
-    this.marks.replaceChildren(...shown);
-  }
-
-  private showFigures(row: Row): void {
-    const { client } = row;
-    const old = stale(row);
-    this.element.classList.toggle("stale", old);
-    const rates = [client.rx.bytes_per_second, client.tx.bytes_per_second, peak(client)];
-    const live = [...rates.map(units.rate), units.count(packets(client))];
-    const figures = [...(old ? live.map(() => "–") : live), units.count(client.drops_total)];
-    this.cells.forEach((cell, index) => {
-      write(cell, figures[index] ?? "");
-    });
-    const losses = lossesTitle(client);
-    const cell = this.cells.at(-1);
-    if (cell && cell.title !== losses) cell.title = losses;
-  }
-}
+/** What a row takes beside its columns. */
+const PADDING = 28;
 
 export class Table {
   readonly element: HTMLElement;
   private readonly rows = element("div", { class: "rows", role: "rowgroup" });
   private readonly scroll = element("div", { class: "scroll" }, this.rows);
+  private readonly head = element("div", { role: "row", class: "row head" });
   private readonly heads = new Map<Column, HTMLElement>();
-  private readonly places: Place[] = [];
+  private places: Place[] = [];
+  private columns: Column[] = [];
   private order: Row[] = [];
+  private troubled: boolean[] = [];
+  /** Where each row begins, and the last one ends. */
+  private tops: number[] = [0];
+  private dense = false;
+  private sorted: Pick<OverviewState, "sort" | "descending"> = { sort: "state", descending: true };
+  private readonly sizes: ResizeObserver;
+  private chosen: readonly Column[] = [];
 
   /** `sort`: a column's head was pressed; `scrolled`: others are in sight. */
-  constructor(sort: (column: Column) => void, scrolled: () => void) {
-    const head = element("div", { role: "row", class: "row head" });
-    for (const [name, text] of HEADS) head.append(this.head(name, text, sort));
-    const top = element("div", { role: "rowgroup" }, head);
+  constructor(
+    private readonly sort: (column: Column) => void,
+    private readonly scrolled: () => void,
+    private readonly history: History,
+  ) {
+    const top = element("div", { role: "rowgroup" }, this.head);
     const about = { role: "table", id: "clients", "aria-label": t("clients") };
     this.element = element("div", about, top, this.scroll);
     this.scroll.addEventListener("scroll", scrolled);
+    this.rows.addEventListener("keydown", (event) => this.pressed(event));
+    this.sizes = new ResizeObserver(() => {
+      this.fit();
+      this.scrolled();
+    });
+    this.sizes.observe(this.element);
+  }
+
+  leave(): void {
+    this.sizes.disconnect();
+  }
+
+  /** Whether somebody is at a row: then rows stay where they are. */
+  get busy(): boolean {
+    return this.rows.contains(document.activeElement);
   }
 
   /** Takes another order; `draw` shows it. */
-  arrange(order: Row[], { sort, descending }: OverviewState): void {
+  arrange(order: Row[], { sort, descending, columns, dense }: OverviewState): void {
     this.order = order;
-    for (const [name, cell] of this.heads) {
-      const direction = descending ? "descending" : "ascending";
-      cell.setAttribute("aria-sort", name === sort ? direction : "none");
-    }
+    this.dense = dense;
+    this.chosen = columns;
+    this.sorted = { sort, descending };
+    this.element.classList.toggle("dense", dense);
+    this.fit();
+    this.markSorted();
     this.element.setAttribute("aria-rowcount", String(order.length + 1));
-    this.rows.style.height = `${order.length * ROW_HEIGHT}px`;
+    this.troubled = order.map(needy);
+    this.tops = [0];
+    order.forEach((_, index) => {
+      this.tops.push((this.tops[index] as number) + this.height(index));
+    });
+    this.rows.style.height = `${this.tops.at(-1)}px`;
   }
 
   draw(): void {
     const { scrollTop, clientHeight } = this.scroll;
-    const first = Math.max(0, Math.floor(scrollTop / ROW_HEIGHT) - SPARE);
-    const count = Math.ceil((clientHeight || FALLBACK_HEIGHT) / ROW_HEIGHT) + 2 * SPARE;
-    const seen = this.order.slice(first, first + count);
-    while (this.places.length < seen.length) {
-      const place = new Place();
+    const first = Math.max(0, this.at(scrollTop) - SPARE);
+    const bottom = scrollTop + (clientHeight || FALLBACK_HEIGHT);
+    const last = Math.min(this.order.length, this.at(bottom) + 1 + SPARE);
+    while (this.places.length < last - first) {
+      const place = new Place(this.columns, this.history);
       this.places.push(place);
       this.rows.append(place.element);
     }
-    this.places.forEach((place, index) => {
-      place.show(seen[index], first + index);
-    });
+    // A row keeps its place while it is in sight, and with it the keyboard's focus.
+    const count = this.places.length;
+    const used = new Set<Place>();
+    for (let index = first; index < last; index += 1) {
+      const place = this.places[index % count] as Place;
+      used.add(place);
+      const [top, troubled] = [this.tops[index] as number, this.troubled[index] === true];
+      place.show(this.order[index], top, index, troubled, this.height(index));
+    }
+    for (const place of this.places) if (!used.has(place)) place.show(undefined, 0, 0, false, 0);
   }
 
-  private head(name: Column | "recent", text: Text, sort: (column: Column) => void): HTMLElement {
-    const figure = name !== "client" && name !== "recent";
+  private height(index: number): number {
+    if (this.dense) return DENSE;
+    return this.troubled[index] ? TROUBLED : QUIET;
+  }
+
+  /** The row at a height. */
+  private at(height: number): number {
+    let [low, high] = [0, this.order.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.tops[middle + 1] as number) <= height) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Chooses the columns for which there is room. */
+  private fit(): void {
+    const room = (this.scroll.clientWidth || this.element.clientWidth) - PADDING;
+    if (room <= 0) return;
+    const columns = fitting(this.chosen, room);
+    this.element.style.setProperty("--columns", template(columns, room));
+    if (columns.join() === this.columns.join()) return;
+    this.columns = columns;
+    this.heads.clear();
+    this.head.replaceChildren(...columns.map((column) => this.headOf(column)));
+    this.markSorted();
+    this.places = [];
+    this.rows.replaceChildren();
+  }
+
+  private markSorted(): void {
+    const { sort, descending } = this.sorted;
+    for (const [name, cell] of this.heads) {
+      const direction = descending ? "descending" : "ascending";
+      cell.setAttribute("aria-sort", name === sort ? direction : "none");
+    }
+  }
+
+  private headOf(column: Column): HTMLElement {
+    const figure = column !== "client" && column !== "recent";
     const cell = element("span", { role: "columnheader", class: figure ? "figure" : "" });
-    if (name === "recent") {
+    const { text, meaning } = SPECS[column];
+    if (meaning) cell.title = t(meaning);
+    if (column === "recent") {
       cell.append(t(text));
       return cell;
     }
-    const control = button(t(text), "", () => sort(name));
-    control.dataset.sort = name;
+    const control = button(t(text), "", () => this.sort(column));
+    control.dataset.sort = column;
     cell.append(control);
-    this.heads.set(name, cell);
+    this.heads.set(column, cell);
     return cell;
+  }
+
+  /** Up and down go from client to client, over the edge too. */
+  private pressed(event: KeyboardEvent): void {
+    const row = (event.target as Element).closest(".row");
+    if (!row) return;
+    const index = Number(row.getAttribute("aria-rowindex")) - 2;
+    const last = this.order.length - 1;
+    const next = { ArrowDown: index + 1, ArrowUp: index - 1, Home: 0, End: last }[event.key];
+    if (next === undefined) return;
+    event.preventDefault();
+    this.goTo(Math.min(last, Math.max(0, next)));
+  }
+
+  private goTo(index: number): void {
+    const [top, bottom] = [this.tops[index] as number, this.tops[index + 1] as number];
+    const { scrollTop, clientHeight } = this.scroll;
+    if (top < scrollTop) this.scroll.scrollTop = top;
+    else if (bottom > scrollTop + clientHeight) this.scroll.scrollTop = bottom - clientHeight;
+    this.draw();
+    this.places[index % this.places.length]?.title.focus({ preventScroll: true });
   }
 }

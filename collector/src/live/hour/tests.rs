@@ -1,0 +1,148 @@
+//! The last hour of a client.
+
+use super::*;
+use crate::store::PointCounts;
+
+/// The start of a minute.
+const NOON: WallNs = WallNs(28_401_120 * MINUTE_NS);
+const SECOND: u64 = 1_000_000_000;
+
+fn nic(name: &str) -> NicName {
+    NicName::new(name).unwrap()
+}
+
+fn sample(start_ns: WallNs, peak: u32, drops: u64) -> Sample {
+    let rx = Counts {
+        bytes: 1000,
+        peak_1ms_bytes: peak,
+        peak_10ms_bytes: 3 * peak,
+        ..Counts::default()
+    };
+    let tx = Counts { bytes: 100, peak_1ms_bytes: peak / 2, ..Counts::default() };
+    let interval_ns = SECOND / 2;
+    Sample { nic: nic("eth0"), start_ns, interval_ns, rx, tx, drops, ..Sample::default() }
+}
+
+fn stored(start_ns: WallNs, seconds: u64, peak: u32, drops: u64) -> Point {
+    let rx = PointCounts { bytes: 2000 * seconds, peak_1ms_bytes: peak, ..PointCounts::default() };
+    let interval_ns = seconds * SECOND;
+    Point { start_ns, interval_ns, rx, drops, ..Point::default() }
+}
+
+fn peak_1ms(hour: &Hour) -> Option<(u32, WallNs)> {
+    hour.extremes().peaks[0].map(|it| (it.bytes, it.moment.start_ns))
+}
+
+#[test]
+fn the_highest_peak_stays_an_hour_with_its_time() {
+    let mut hour = Hour::default();
+    let burst = NOON + 10 * SECOND;
+    assert!(hour.add(&sample(burst, 900, 0), false, false, burst + SECOND));
+    assert!(!hour.add(&sample(NOON + 20 * SECOND, 500, 0), false, false, NOON + 21 * SECOND));
+    let expected = Peak {
+        nic: nic("eth0"),
+        direction: FlowDirection::Rx,
+        bytes: 900,
+        moment: SampleSpan { start_ns: burst, interval_ns: SECOND / 2 },
+    };
+    assert_eq!(hour.extremes().peaks[0], Some(expected));
+    assert_eq!(hour.extremes().peaks[1].unwrap().bytes, 2700);
+    let later = NOON + 30 * MINUTE_NS;
+    assert!(!hour.add(&sample(later, 700, 0), false, false, later));
+    // 60 minutes and a part later it is still within the last hour; then the next one is highest.
+    assert!(!hour.tick(NOON + 60 * MINUTE_NS + 59 * SECOND));
+    assert_eq!(peak_1ms(&hour), Some((900, burst)));
+    assert!(hour.tick(NOON + 61 * MINUTE_NS));
+    assert_eq!(peak_1ms(&hour), Some((700, later)));
+    assert!(hour.tick(later + 61 * MINUTE_NS));
+    assert_eq!(*hour.extremes(), Extremes::default());
+    assert_eq!(hour.nics(), 0, "nothing is kept of a silent NIC");
+}
+
+#[test]
+fn losses_of_the_hour_add_up_and_the_newest_has_its_time() {
+    let mut hour = Hour::default();
+    for (after, drops) in [(0, 5), (61, 9), (100, 0)] {
+        let at = NOON + after * SECOND;
+        hour.add(&sample(at, 1, drops), false, false, at);
+    }
+    let lost = hour.extremes().lost.unwrap();
+    assert_eq!((lost.packets, lost.moment.start_ns), (14, NOON + 61 * SECOND));
+    hour.tick(NOON + 61 * MINUTE_NS);
+    assert_eq!(hour.extremes().lost.unwrap().packets, 9, "the first was an hour ago");
+}
+
+#[test]
+fn backlog_goes_where_it_belongs_and_what_is_older_than_an_hour_goes_nowhere() {
+    let mut hour = Hour::default();
+    let now = NOON + 30 * MINUTE_NS;
+    hour.add(&sample(now, 10, 0), false, false, now);
+    hour.add(&sample(NOON, 90, 3), false, false, now);
+    assert!(!hour.add(&sample(NOON.saturating_sub(31 * MINUTE_NS), 99, 7), false, false, now));
+    assert_eq!(peak_1ms(&hour), Some((90, NOON)));
+    assert_eq!(hour.extremes().lost.unwrap().packets, 3);
+    let rates = hour.rates(now).rates;
+    assert_eq!(rates[MINUTES - 1], Some([2000, 200]));
+    assert_eq!(rates[MINUTES - 31], Some([2000, 200]));
+    assert_eq!(rates.iter().flatten().count(), 2);
+}
+
+#[test]
+fn a_clock_that_ran_ahead_and_was_set_right_hides_nothing() {
+    let mut hour = Hour::default();
+    // By a year, while its offset was not known yet.
+    hour.add(&sample(NOON + 525_600 * MINUTE_NS, 50, 0), false, false, NOON);
+    hour.add(&sample(NOON + SECOND, 40, 0), false, false, NOON + SECOND);
+    assert_eq!(hour.rates(NOON + SECOND).rates[MINUTES - 1], Some([2000, 200]));
+    // Known: the hour moves with the client's clock, and back.
+    let ahead = NOON + 525_600 * MINUTE_NS;
+    hour.add(&sample(ahead, 60, 0), false, false, ahead);
+    assert_eq!(peak_1ms(&hour), Some((60, ahead)));
+    hour.add(&sample(NOON + 2 * SECOND, 30, 0), false, false, NOON + 2 * SECOND);
+    assert_eq!(
+        peak_1ms(&hour).unwrap(),
+        (50, NOON + (MINUTE_NS - MS_NS)),
+        "the first one's minute"
+    );
+}
+
+#[test]
+fn stored_minutes_fill_what_is_missing_and_nothing_counts_twice() {
+    let mut hour = Hour::default();
+    let now = NOON + 2 * MINUTE_NS + 10 * SECOND;
+    let (before, this) = (NOON + MINUTE_NS, NOON + 2 * MINUTE_NS);
+    // Of the minute before, half a second was heard here, and a loss.
+    hour.add(&sample(before + 50 * SECOND, 70, 4), false, false, now);
+    let known = [stored(NOON, 60, 80, 2), stored(before, 60, 70, 4), stored(this, 5, 9, 0)];
+    assert!(hour.fill(nic("eth0"), &known, now));
+    let once = (*hour.extremes(), hour.rates(now));
+    let rates = once.1.rates;
+    assert_eq!(rates[MINUTES - 3..], [Some([2000, 0]); 3]);
+    // The store knows peaks and losses to the minute, what was heard here is known exactly.
+    assert_eq!(peak_1ms(&hour), Some((80, NOON)));
+    assert_eq!(hour.extremes().peaks[0].unwrap().moment.interval_ns, MINUTE_NS);
+    let lost = hour.extremes().lost.unwrap();
+    assert_eq!((lost.packets, lost.moment.start_ns), (6, before + 50 * SECOND));
+    assert!(!hour.fill(nic("eth0"), &known, now), "told again");
+    assert_eq!((*hour.extremes(), hour.rates(now)), once);
+}
+
+#[test]
+fn stacked_nics_lose_packets_but_carry_nothing_of_their_own() {
+    let mut hour = Hour::default();
+    hour.add(&sample(NOON, 500, 2), true, false, NOON);
+    assert_eq!(hour.extremes().peaks, [None; 2]);
+    assert_eq!(hour.extremes().lost.unwrap().packets, 2);
+    assert_eq!(hour.rates(NOON).rates, [None; MINUTES]);
+    assert_eq!(hour.rates(NOON).drops[MINUTES - 1], 2);
+}
+
+#[test]
+fn of_a_gap_only_losses_count() {
+    let mut hour = Hour::default();
+    let gap = Sample { interval_ns: 600 * SECOND, ..sample(NOON, 500, 2) };
+    assert!(hour.add(&gap, false, false, NOON), "an interval that no minute can claim");
+    assert!(hour.add(&sample(NOON, 500, 3), false, true, NOON));
+    assert_eq!(hour.extremes().lost.unwrap().packets, 5);
+    assert_eq!((peak_1ms(&hour), hour.rates(NOON).rates), (None, [None; MINUTES]));
+}

@@ -1,0 +1,235 @@
+// One place of the table, which shows one row after another.
+
+import { type Column, clientPath, momentAddress } from "../address";
+import type { LostPackets, Moment, Peak, Summary } from "../api";
+import { element, write } from "../dom";
+import { t } from "../i18n";
+import { lossesTitle } from "../losses";
+import { now } from "../presence";
+import { moment as inFull } from "../time";
+import * as units from "../units";
+import { BAR, type History, MINUTE, MINUTES } from "./history";
+import { nameOf, packets, type Row } from "./rows";
+import { sparkline } from "./sparkline";
+import { directionName, timeOf } from "./trouble";
+
+/** How often the end of a sparkline moves, milliseconds. */
+const MOVES = 2000;
+const NONE = "–";
+
+/** A figure that leads to a moment. */
+class MomentCell {
+  readonly link = element("a");
+  private readonly value = element("span");
+  private readonly time = element("small");
+  private shown = "";
+
+  constructor(readonly cell: HTMLElement) {
+    this.link.append(this.value, " ", this.time);
+    cell.append(this.link);
+  }
+
+  show(client: string, moment: Moment | null | undefined, value: string, meaning: string): void {
+    write(this.value, moment ? value : NONE);
+    const key = moment ? `${client} ${moment.nic} ${moment.time} ${value}` : "";
+    if (key === this.shown) return;
+    this.shown = key;
+    if (!moment) {
+      this.link.removeAttribute("href");
+      write(this.time, "");
+      this.cell.title = "";
+      return;
+    }
+    const time = Date.parse(moment.time);
+    this.link.href = momentAddress(client, moment.nic, time, moment.interval_ns / 1e6);
+    write(this.time, timeOf(moment));
+    this.cell.title = meaning;
+  }
+}
+
+export class Place {
+  readonly element: HTMLElement;
+  /** What the keyboard goes to. */
+  readonly title = element("a");
+  private readonly note = element("span", { class: "note" });
+  private readonly marks = element("span", { class: "marks" });
+  private readonly canvas = element("canvas", { "aria-hidden": "true" });
+  private readonly link = element("small");
+  private readonly share = element("span");
+  private readonly cells = new Map<Column, HTMLElement>();
+  private readonly moments = new Map<Column, MomentCell>();
+  private marked = "";
+  private drawn = "";
+  private row: Row | undefined;
+
+  constructor(
+    columns: readonly Column[],
+    private readonly history: History,
+  ) {
+    this.element = element("div", { role: "row", class: "row" });
+    for (const column of columns) this.element.append(this.makeCell(column));
+    this.element.addEventListener("click", (event) => this.clicked(event));
+  }
+
+  private makeCell(column: Column): HTMLElement {
+    const cell = element("span", { role: "cell", class: `figure ${column}` });
+    this.cells.set(column, cell);
+    if (column === "client") {
+      cell.className = "name";
+      cell.append(this.title, this.note, this.marks);
+    } else if (column === "recent") {
+      cell.className = "recent";
+      cell.append(this.canvas);
+    } else if (column === "utilisation") cell.append(this.link, this.share);
+    else if (column === "peak" || column === "peak10" || column === "lost") {
+      this.moments.set(column, new MomentCell(cell));
+    }
+    return cell;
+  }
+
+  /** A click on a link is the link's; on the last hour it leads to that minute, elsewhere to the
+   *  client. */
+  private clicked(event: MouseEvent): void {
+    const target = event.target as Element;
+    if (target.closest("a")) return;
+    if (target !== this.canvas || !this.row) {
+      this.title.click();
+      return;
+    }
+    const { client, clock_offset_ns } = this.row.client;
+    const minute = Math.floor(event.offsetX / BAR) - (MINUTES - 1);
+    const time = (Math.floor(now() / MINUTE) + minute) * MINUTE + (clock_offset_ns ?? 0) / 1e6;
+    const nic = this.row.client.utilisation?.nic ?? this.row.client.hour?.peak_1ms?.nic ?? "";
+    location.hash = momentAddress(client, nic, time, MINUTE);
+  }
+
+  show(row: Row | undefined, top: number, index: number, troubled: boolean, height: number): void {
+    this.element.hidden = !row;
+    this.row = row;
+    if (!row) return;
+    const { client, alias } = row.client;
+    const { style, classList, dataset } = this.element;
+    style.transform = `translateY(${top}px)`;
+    style.height = `${height}px`;
+    classList.toggle("troubled", troubled);
+    classList.toggle("stale", row.stale);
+    this.element.setAttribute("aria-rowindex", String(index + 2));
+    dataset.client = client;
+    this.title.href = clientPath(client);
+    write(this.title, nameOf(row));
+    write(this.note, alias && alias !== client ? client : "");
+    this.showMarks(row);
+    this.showFigures(row.client, row.stale);
+    this.draw(row);
+  }
+
+  private showMarks({ client, marks }: Row): void {
+    const key = `${client.client} ${marks.map(({ text, kind }) => kind + text).join("|")}`;
+    if (key === this.marked) return;
+    this.marked = key;
+    const shown = marks.map(({ text, kind, moment }) => {
+      const about = { class: `mark ${kind}` };
+      if (!moment) return element("span", about, text);
+      const { nic, time, interval_ns } = moment;
+      const href = momentAddress(client.client, nic, Date.parse(time), interval_ns / 1e6);
+      return element("a", { ...about, href }, text);
+    });
+    this.marks.replaceChildren(...shown);
+    this.marks.title = marks.map(({ text }) => text).join("\n");
+  }
+
+  private put(column: Column, text: string): void {
+    const cell = this.cells.get(column);
+    if (cell) write(cell, text);
+  }
+
+  private showFigures(client: Summary, stale: boolean): void {
+    const live = (text: () => string): string => (stale ? NONE : text());
+    const { rx, tx, drops_total, hour } = client;
+    this.put(
+      "rx",
+      live(() => units.rate(rx.bytes_per_second)),
+    );
+    this.put(
+      "tx",
+      live(() => units.rate(tx.bytes_per_second)),
+    );
+    this.put(
+      "packets",
+      live(() => units.count(packets(client))),
+    );
+    this.put("drops", units.count(drops_total));
+    this.put("state", stateOf(client));
+    const losses = this.cells.get("drops");
+    if (losses) losses.title = lossesTitle(client);
+    const state = this.cells.get("state");
+    if (state) state.title = client.since ? inFull(Date.parse(client.since)) : "";
+    this.showUtilisation(client, stale);
+    this.showPeak("peak", client, hour?.peak_1ms);
+    this.showPeak("peak10", client, hour?.peak_10ms);
+    this.showLost(client, hour?.lost);
+  }
+
+  private showUtilisation({ utilisation }: Summary, stale: boolean): void {
+    const cell = this.cells.get("utilisation");
+    if (!cell) return;
+    const known = stale ? null : utilisation;
+    write(this.link, known ? `${known.nic} ${known.direction}` : "");
+    write(this.share, known ? units.percent(known.share) : NONE);
+    const share = Math.min(1, known?.share ?? 0);
+    cell.style.setProperty("--share", `${(share * 100).toFixed(1)}%`);
+    cell.dataset.direction = known?.direction ?? "";
+    const { nic, direction, speed_bits_per_second } = known ?? {};
+    const about =
+      nic && direction
+        ? `${nic}, ${directionName(direction)}, ${units.speed(speed_bits_per_second ?? 0)}`
+        : t("noSpeed");
+    if (cell.title !== about) cell.title = about;
+  }
+
+  private showPeak(column: Column, { client }: Summary, peak: Peak | null | undefined): void {
+    const cell = this.moments.get(column);
+    if (!cell) return;
+    const rate = peak ? units.rate(peak.bytes_per_second) : "";
+    const share = peak?.share ? `, ${units.percent(peak.share)}` : "";
+    const meaning = peak
+      ? `${peak.nic}, ${directionName(peak.direction)}${share}, ${inFull(Date.parse(peak.time))}`
+      : "";
+    cell.show(client, peak, rate, meaning);
+  }
+
+  private showLost({ client }: Summary, lost: LostPackets | null | undefined): void {
+    const cell = this.moments.get("lost");
+    if (!cell) return;
+    const meaning = lost
+      ? t("lostLast", units.exact(lost.packets), lost.nic, inFull(Date.parse(lost.time)))
+      : "";
+    cell.show(client, lost, lost ? units.count(lost.packets) : "", meaning);
+    cell.cell.classList.toggle("bad", Boolean(lost));
+  }
+
+  /** Draws the last hour, unless it is there already. */
+  private draw({ client, stale }: Row): void {
+    const { canvas, history } = this;
+    if (!this.cells.has("recent")) return;
+    const height = this.element.clientHeight < 24 ? 14 : 22;
+    const time = now();
+    const moves = stale ? Math.floor(time / MINUTE) : Math.floor(time / MOVES);
+    const { theme } = document.documentElement.dataset;
+    const key = [client.client, history.version, moves, stale, height, theme].join(" ");
+    if (key === this.drawn) return;
+    this.drawn = key;
+    const [rx, tx] = [client.rx.bytes_per_second, client.tx.bytes_per_second];
+    const shift = Math.max(0, history.place(time) - (MINUTES - 1));
+    const known = history.version > 0 ? Math.min(MINUTES, shift) : 0;
+    sparkline(canvas, height, history.of(client.client), stale ? null : { rx, tx }, known);
+  }
+}
+
+function stateOf({ up, elsewhere, since, last_seen }: Summary): string {
+  if (up && elsewhere) return t("elsewhereShort");
+  const length = units.span(
+    Math.floor(Math.max(0, now() - Date.parse(since ?? last_seen)) / 1000) * 1000,
+  );
+  return t(up ? "upFor" : "downSince", length);
+}
