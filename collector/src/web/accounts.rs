@@ -32,6 +32,7 @@ pub(super) struct AccountsParams {
     #[param(min_length = 7)]
     cycle: Option<String>,
     /// `json`, or `csv` with a line for each statement. Default: json.
+    #[param(inline)]
     format: Option<StatementFormat>,
 }
 
@@ -85,6 +86,7 @@ pub(super) struct CyclesParams {
     #[param(min_length = 1)]
     account: String,
     /// `json`, or `csv` with a line for each statement. Default: json.
+    #[param(inline)]
     format: Option<StatementFormat>,
 }
 
