@@ -15,11 +15,11 @@ use crate::store::rows::tags::TagInterval;
 /// Shortest step whose points have a percentile of their own: twelve 5-minute intervals.
 const PERCENTILE_STEP_NS: u64 = 12 * FIVE_MINUTES_NS;
 
-/// Most groups of an answer: more than anybody compares. With the most points of each (1000) it has some
-/// 35 MB.
+/// Most groups of an answer: more than anybody compares. With 1,000 points each, the answer is tens of
+/// megabytes long.
 const GROUPS_MAX: usize = 100;
 
-/// Most intervals of all groups together, some 60 MB: of 5 minutes, 57 groups over 30 days, or 4 over 400.
+/// Most intervals of all groups together, which bounds the memory of a query: of 5 minutes, 57 groups over 30 days, or 4 over 400.
 const INTERVALS_MAX: u64 = 500_000;
 
 /// The answer would be too large.

@@ -54,8 +54,8 @@ fn json(members: &[GroupMember]) -> String {
     format!("[{}]", members.iter().map(row).collect::<Vec<_>>().join(","))
 }
 
-/// The sums of each group and interval, by group and time. SQLite joins and filters, but would sort all rows
-/// to add them up, which takes ten times as long.
+/// The sums of each group and interval, by group and time. SQLite joins and filters. Adding up
+/// happens here, because `GROUP BY` would sort all rows first.
 fn rows(
     db: &Connection,
     groups: &Groups,
