@@ -10,11 +10,13 @@ use testbed::output::{assert_all_tried, assert_ended_quietly, assert_told_of_ful
 use testbed::{onto_closed_pipe, onto_full_disk};
 
 /// Every command that prints, with arguments that make it print something.
-const COMMANDS: [&[&str]; 13] = [
+const COMMANDS: [&[&str]; 15] = [
     &["token"],
     &["tokens"],
     &["ca", "roll"],
     &["clients"],
+    &["tag", "web-1", "site=ams"],
+    &["bill", "transit", "-c", "accounts.yaml"],
     &["revoke", "web-1"],
     &["forget", "web-1", "--yes"],
     &["migrate"],
@@ -49,6 +51,8 @@ fn each(onto: impl Fn(&mut Command) -> Output, judge: impl Fn(&[&str], &Output))
         let data_dir = directory.path().join("data");
         know("", &data_dir);
         own_pki(&data_dir);
+        let accounts = "accounts:\n  transit:\n    members: [web-1]\n    rule: sum\n";
+        std::fs::write(directory.path().join("accounts.yaml"), accounts).unwrap();
         if args == ["ca", "roll"] {
             // The token that the new one replaces.
             assert!(collector(&data_dir, &["token"]).status().unwrap().success());

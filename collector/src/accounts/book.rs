@@ -74,13 +74,20 @@ impl AccountBook {
     /// freezes those that are due, gives warnings.
     ///
     /// # Errors
-    /// [`StoreError`] if the store fails: what was not reached stays as it is.
+    /// The first [`StoreError`]. Accounts that the store failed for stay as they are; the others are
+    /// renewed.
     pub async fn renew(&self, now_ns: WallNs) -> Result<(), StoreError> {
+        let before = self.latest();
         let mut latest = Vec::new();
+        let mut failed = None;
         for account in self.accounts().iter() {
             match self.renew_account(account, now_ns).await {
                 Ok(statement) => latest.push(statement),
-                Err(BillError::Store(error)) => return Err(error),
+                Err(BillError::Store(error)) => {
+                    let name = account.name.as_str();
+                    latest.extend(before.iter().find(|it| it.account == name).cloned());
+                    failed.get_or_insert(error);
+                }
                 // Until a cycle has begun since rows were kept for as short as now.
                 Err(BillError::Deleted(cycle)) => {
                     tracing::debug!(account = %account.name, %cycle, "its sums are deleted by age");
@@ -91,7 +98,7 @@ impl AccountBook {
             }
         }
         *self.0.latest.write().unwrap_or_else(PoisonError::into_inner) = latest.into();
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     async fn renew_account(

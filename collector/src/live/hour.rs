@@ -244,18 +244,28 @@ impl NicHour {
 }
 
 impl Extremes {
+    /// Takes a minute that it doesn't have yet.
     fn take(&mut self, nic: NicName, stacked: bool, minute: &Minute) {
-        if minute.drops > 0 {
+        self.take_losses(nic, minute, minute.drops);
+        if !stacked {
+            self.take_peaks(nic, minute);
+        }
+    }
+
+    /// Takes losses of a minute, of which it may have others.
+    fn take_losses(&mut self, nic: NicName, minute: &Minute, drops: u64) {
+        if drops > 0 {
             let moment = minute.moment(minute.lost_ms);
             let lost = self.lost.get_or_insert(HourLosses { nic, packets: 0, moment });
-            lost.packets = lost.packets.saturating_add(minute.drops);
+            lost.packets = lost.packets.saturating_add(drops);
             if moment.start_ns > lost.moment.start_ns {
                 (lost.nic, lost.moment) = (nic, moment);
             }
         }
-        if stacked {
-            return;
-        }
+    }
+
+    /// Takes the peaks of a minute, of which it may have lower ones.
+    fn take_peaks(&mut self, nic: NicName, minute: &Minute) {
         for (known, (bytes, begin_ms, direction)) in self.peaks.iter_mut().zip(minute.peaks) {
             if bytes > known.map_or(0, |known| known.bytes) {
                 *known = Some(Peak { nic, direction, bytes, moment: minute.moment(begin_ms) });
@@ -276,7 +286,7 @@ impl Hour {
     ) -> bool {
         let now = minute_of(client_now_ns);
         let nic = self.nics.entry(sample.nic).or_insert_with(NicHour::new);
-        nic.stacked = stacked;
+        let restacked = std::mem::replace(&mut nic.stacked, stacked) != stacked;
         let counted = match gap || sample.interval_ns > INTERVAL_MAX_NS {
             true if sample.drops == 0 => return false,
             true => {
@@ -287,10 +297,16 @@ impl Hour {
         let Some(minute) = nic.minute(sample.start_ns, now) else { return false };
         minute.add(&counted);
         let minute = *minute;
-        // Only what this minute can change.
-        let bar = |index: usize| self.extremes.peaks[index].map_or(0, |known| known.bytes);
-        let higher = !stacked && (0..2).any(|index| minute.peaks[index].0 > bar(index));
-        (higher || counted.drops > 0 || now != self.until) && self.find(now)
+        if restacked || now != self.until {
+            return self.find(now);
+        }
+        // Looking at every minute of every NIC for each sample would take too long in a storm of losses.
+        let before = self.extremes;
+        self.extremes.take_losses(sample.nic, &minute, counted.drops);
+        if !stacked {
+            self.extremes.take_peaks(sample.nic, &minute);
+        }
+        self.extremes != before
     }
 
     /// Takes stored minutes of a NIC. True if they change what stands out.

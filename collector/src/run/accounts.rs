@@ -23,7 +23,7 @@ pub async fn follow(book: AccountBook, dates: Dates) {
         if let Some(now_ns) = dates.store_ns(begun)
             && let Err(error) = book.renew(now_ns).await
         {
-            tracing::debug!(error = %error.in_full(), "can't meter the accounts");
+            tracing::warn!(error = %error.in_full(), "can't meter all accounts");
         }
         let wait = if dates.are_awaited() { Duration::from_secs(1) } else { EVERY };
         let took = boot().saturating_sub(begun);

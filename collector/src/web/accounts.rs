@@ -55,7 +55,7 @@ pub(super) struct AccountsView {
     get, path = "/api/v1/accounts", tag = "accounts", params(AccountsParams),
     responses(
         (status = 200, description = "Statements; those of all accounts are renewed every minute",
-            body = AccountsView),
+            content((AccountsView = "application/json"), (String = "text/csv"))),
         ApiError
     )
 )]
@@ -93,8 +93,11 @@ pub(super) struct CyclesParams {
 /// The frozen cycles of an account, newest first
 #[utoipa::path(
     get, path = "/api/v1/accounts/cycles", tag = "accounts", params(CyclesParams),
-    responses((status = 200, description = "Statements as they were frozen", body = AccountsView),
-              ApiError)
+    responses(
+        (status = 200, description = "Statements as they were frozen",
+            content((AccountsView = "application/json"), (String = "text/csv"))),
+        ApiError
+    )
 )]
 pub(super) async fn cycles(
     State(app): State<Arc<App>>,

@@ -43,8 +43,10 @@ pub(super) struct GroupsParams {
     tag: Option<String>,
     /// Start of the range, rounded down to whole steps. RFC 3339, or seconds since 1970. Default: a day
     /// before `to`.
+    #[param(value_type = Option<String>, example = "2024-01-01T12:00:00Z")]
     from: Option<Time>,
     /// End of the range, rounded up to whole steps. Default: now.
+    #[param(value_type = Option<String>, example = "2024-01-02T12:00:00Z")]
     to: Option<Time>,
     /// Length of a point, in whole minutes since 1970 (UTC): `5m`, `1h`, `1d`. Steps that are no multiple
     /// of 5 minutes go back as far as `retention.rollup_1m`. Default: at most 300 points.

@@ -146,3 +146,23 @@ fn of_a_gap_only_losses_count() {
     assert_eq!(hour.extremes().lost.unwrap().packets, 5);
     assert_eq!((peak_1ms(&hour), hour.rates(NOON).rates), (None, [None; MINUTES]));
 }
+
+#[test]
+fn what_each_sample_changes_is_what_a_look_at_all_minutes_finds() {
+    let mut hour = Hour::default();
+    let mut random = 1_u32;
+    for number in 1..1_000_u32 {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        // No two times and no two peaks are equal: of equal ones either may stand out.
+        let now = NOON + u64::from(number) * (4 * SECOND + SECOND / 1000);
+        let age = u64::from(random >> 8) % (70 * 60) * SECOND * u64::from(random >> 31);
+        let peak = (random >> 20) * 4_096 + number;
+        let drops = u64::from(random >> 5) % 3;
+        let nic = nic(["eth0", "eth1", "bond0"][(random >> 12) as usize % 3]);
+        let sample = Sample { nic, ..sample(now.saturating_sub(age), peak, drops) };
+        hour.tick(now);
+        hour.add(&sample, nic.as_str() == Some("bond0"), false, now);
+        assert!(!hour.find(minute_of(now)), "sample {number}");
+    }
+    assert!(hour.extremes().lost.is_some_and(|lost| lost.packets > 100));
+}
