@@ -389,13 +389,16 @@ fn what_stands_out_in_the_hour_is_told_with_its_time_and_again_only_when_it_chan
     quiet.samples[0].drops = 0;
     live.observe(&web1(), &quiet, WallNs(START + SECOND));
     live.observe(&web1(), &burst, WallNs(START + SECOND));
-    assert_eq!(update(&live, &mut updates).get("hour"), None);
+    let quiet = update(&live, &mut updates);
+    assert_eq!((quiet.get("hour"), quiet.get("since")), (None, None));
     let snapshot: Value = serde_json::from_slice(&live.snapshot_event(WallNs(START)).json).unwrap();
     assert_eq!(snapshot["clients"][0]["hour"], hour);
     // An hour later, nothing of it is left.
     live.expire(WallNs(START + 61 * 60 * SECOND));
     let nothing = json!({ "peak_1ms": null, "peak_10ms": null, "lost": null });
     assert_eq!(update(&live, &mut updates)["hour"], nothing);
+    live.on_disconnected(&web1(), WallNs(START + 5 * SECOND));
+    assert_eq!(update(&live, &mut updates)["since"], "2023-11-14T22:13:25Z");
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub(super) struct ClientState {
     pub gone: bool,
     /// To be sent to subscribers.
     pub changed: bool,
-    /// To be sent to subscribers: what stands out in the last hour.
+    /// To be sent to subscribers: what stands out in the last hour, or since when it is up or down.
     pub hour_changed: bool,
 }
 
@@ -60,7 +60,9 @@ impl ClientState {
         if !self.presence.here() {
             self.alias.clone_from(&registered.alias);
         }
-        self.changed |= first || before != (state(self), self.alias.clone());
+        let changed = first || before != (state(self), self.alias.clone());
+        self.changed |= changed;
+        self.hour_changed |= changed;
     }
 
     pub fn view(&self, id: &ClientId) -> ClientView {

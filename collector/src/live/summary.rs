@@ -14,7 +14,7 @@ use super::view::{
 };
 use crate::time::Time;
 
-/// A client in short. `hour`: with what stands out in its last hour.
+/// A client in short. `hour`: with what stands out in its last hour, and since when it is up or down.
 pub(super) fn summary(id: &ClientId, client: &ClientState, hour: bool) -> SummaryView {
     let newest_ns = client.shown().filter_map(|(_, nic)| nic.newest.as_ref());
     let newest_ns = newest_ns.map(|it| it.observed_ns).max();
@@ -41,7 +41,7 @@ pub(super) fn summary(id: &ClientId, client: &ClientState, hour: bool) -> Summar
         tags: client.tags.counting(),
         sample_interval_ns: client.host.sample_interval_ns,
         links_down: down.map(|(name, _)| name.to_string()).collect(),
-        since: client.presence.since(),
+        since: hour.then(|| client.presence.since()).flatten(),
         utilisation: utilisation(client, newest_ns),
         hour: hour.then(|| Box::new(hour_view(client))),
         rx: rx.rounded(),

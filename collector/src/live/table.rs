@@ -53,6 +53,7 @@ impl ClientTable {
         client.host.clone_from(host);
         client.presence.on_connected(now_ns);
         client.refill.on_connected(now_ns);
+        client.hour_changed = true;
     }
 
     /// A client told its sessions.
@@ -61,7 +62,9 @@ impl ClientTable {
     }
 
     pub fn on_disconnected(&mut self, client: &ClientId, now_ns: WallNs) {
-        self.touch(client).presence.on_disconnected(now_ns);
+        let client = self.touch(client);
+        client.presence.on_disconnected(now_ns);
+        client.hour_changed = true;
     }
 
     pub fn on_inventory(&mut self, client: &ClientId, inventory: &Inventory) {

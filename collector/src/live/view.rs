@@ -105,11 +105,13 @@ pub struct SummaryView {
     pub sample_interval_ns: u64,
     /// Names of NICs whose link is down.
     pub links_down: Vec<String>,
-    /// Since when it is up, or down.
+    /// Since when it is up, or down. In an `update` it is left out unless it or `hour` has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
     /// The fullest link; `None` where no link has a speed.
     pub utilisation: Option<UtilisationView>,
-    /// What stands out in the last hour. In an `update` it is left out unless it has changed.
+    /// What stands out in the last hour. In an `update` it is left out unless it or `since` has
+    /// changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hour: Option<Box<HourView>>,
     /// Received.
@@ -137,7 +139,8 @@ pub struct UtilisationView {
     pub share: f64,
     /// The link's speed.
     pub speed_bits_per_second: u64,
-    /// Since when the link is full: at 90 % for 5 s, and not below 80 % since.
+    /// Since when the link is full, if it is: at 90 % for 5 s, and not below 80 % since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full_since: Option<Time>,
 }
 

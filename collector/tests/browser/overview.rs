@@ -181,6 +181,7 @@ async fn of_fifty_hosts_those_in_trouble_come_first_say_why_and_lead_to_the_mome
     browser.resize(390, 844).await;
     browser.until(&says("db-2", "9.92 Gbit/s within")).await;
     browser.until("document.documentElement.scrollWidth <= 390").await;
+    browser.until("document.querySelector('[data-sort=utilisation]') !== null").await;
     browser.until(drawn_tiles()).await;
     browser.must_be_accessible().await;
     browser.picture("overview-phone").await;

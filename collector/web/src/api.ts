@@ -46,7 +46,8 @@ export interface Utilisation {
   direction: Direction;
   share: number;
   speed_bits_per_second: number;
-  full_since: string | null;
+  /** If it is full. */
+  full_since?: string;
 }
 export interface Summary extends Losses {
   client: string;
@@ -59,9 +60,10 @@ export interface Summary extends Losses {
   second_host: SecondHost | null;
   sample_interval_ns: number;
   links_down: string[];
-  since: string | null;
+  /** In an update only if it or `hour` has changed. */
+  since?: string;
   utilisation: Utilisation | null;
-  /** In an update only if it has changed. */
+  /** In an update only if it or `since` has changed. */
   hour?: Hour;
   rx: Sum;
   tx: Sum;

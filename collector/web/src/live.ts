@@ -118,8 +118,9 @@ function listen(handlers: Handlers): () => void {
 
 function keep(told: Summary): void {
   // What has not changed is not told again.
-  const hour = told.hour ?? summaries.get(told.client)?.hour;
-  if (hour) told.hour = hour;
+  const { hour, since } = summaries.get(told.client) ?? {};
+  if (hour) told.hour ??= hour;
+  if (since) told.since ??= since;
   summaries.set(told.client, told);
 }
 

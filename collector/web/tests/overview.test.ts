@@ -70,13 +70,13 @@ const burst = (share: number, ago: number): { hour: Hour } =>
   hour({
     peak_10ms: { ...moment(ago), direction: "tx", bytes_per_second: 1.25e9 * share, share },
   });
-const full = (since: string | null): Partial<Summary> => ({
+const full = (since?: string): Partial<Summary> => ({
   utilisation: {
     nic: "eth1",
     direction: "rx",
     share: 0.97,
     speed_bits_per_second: 1e10,
-    full_since: since,
+    ...(since && { full_since: since }),
   },
 });
 
@@ -159,7 +159,7 @@ test.each<[string, Partial<Summary>]>([
   ["a loss of long ago", hour({ lost: { ...moment(601_000), packets: 9 } })],
   ["a burst of long ago", burst(1, 601_000)],
   ["a peak below the link's speed", burst(0.89, 1000)],
-  ["peaks of a link that is busy, but not full", full(null)],
+  ["peaks of a link that is busy, but not full", full()],
 ])("%s needs no attention", (_, more) => {
   expect(row("a", 1, more).marks).toEqual([]);
 });
@@ -223,7 +223,7 @@ test("sums over clients are by minute, and of nothing there is no sum", () => {
 
 test("what matters least is left out where there is no room", () => {
   expect(fitting(USUAL, 2000)).toEqual(USUAL);
-  expect(fitting(USUAL, 390 - 24 - 2 - 15 - 28)).toEqual(["client", "utilisation", "rx", "tx"]);
+  expect(fitting(USUAL, 390 - 24 - 2 - 30 - 28)).toEqual(["client", "utilisation", "rx", "tx"]);
   expect(fitting(USUAL, 10)).toEqual(["client"]);
   expect(template(["client", "rx"], 2000)).toMatch(/^minmax\(\d+px, 1fr\) \d+px$/);
 });

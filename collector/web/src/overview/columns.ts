@@ -37,7 +37,7 @@ export const SPECS: Record<Column, Spec> = {
 /** What a column takes where there is little room. */
 export const widthOf = (column: Column, room: number): number => {
   if (room >= NARROW) return SPECS[column].width;
-  return { client: 84, utilisation: 48, rx: 76, tx: 76 }[column as string] ?? SPECS[column].width;
+  return { client: 82, utilisation: 46, rx: 76, tx: 76 }[column as string] ?? SPECS[column].width;
 };
 
 /** Those of the chosen columns for which there is room, in pixels. */
