@@ -5,6 +5,17 @@ use std::fmt::Write;
 use ring::digest::{Context, SHA256};
 use wire::WallNs;
 
+/// Selects the columns of statements, in the order in which both stores read them. `evidence` is the
+/// expression for the evidence: `''` leaves it out.
+pub fn select_cycles(evidence: &str) -> String {
+    format!(
+        "SELECT account, cycle, starts_at, ends_at, as_of, frozen_at, rule, basis, rx_bytes, tx_bytes,
+             rx_packets, tx_packets, opening_bytes, used_bytes, used_max_bytes, quota_bytes, missing_ns,
+             p95_bits_per_second, commit_bits_per_second, statement, {evidence}, digest
+         FROM account_statements"
+    )
+}
+
 /// The statement of an account for a cycle, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountCycle {

@@ -13,6 +13,7 @@ use crate::store::port::account_cycles::{CycleRecords, KeepCycles};
 use crate::store::port::error::StoreError;
 use crate::store::rows::account_cycles::{
     AccountCycle, AccountEntry, AccountWarning, EntryKind, KeptEntry, faults_of_entries,
+    select_cycles,
 };
 
 #[async_trait]
@@ -102,15 +103,6 @@ pub(super) fn faults(db: &Connection) -> Result<Vec<String>, Failure> {
         faults.extend(cycle(row)?.fault());
     }
     Ok(faults)
-}
-
-fn select_cycles(evidence: &str) -> String {
-    format!(
-        "SELECT account, cycle, starts_at, ends_at, as_of, frozen_at, rule, basis, rx_bytes, tx_bytes,
-             rx_packets, tx_packets, opening_bytes, used_bytes, used_max_bytes, quota_bytes, missing_ns,
-             p95_bits_per_second, commit_bits_per_second, statement, {evidence}, digest
-         FROM account_statements"
-    )
 }
 
 fn cycle(row: &Row<'_>) -> rusqlite::Result<AccountCycle> {
