@@ -57,29 +57,35 @@ const CRATES: [&str; 6] =
 /// Where the programs read their clocks. (Certificates use TLS's time type, `UnixTime`.)
 const CLOCKS_IN: [&str; 2] = ["agent/src/clocks.rs", "collector/src/time.rs"];
 
-/// Names of times and sequence numbers, never of lengths.
-const POINTS: [&str; 21] = [
-    "after_ns",
-    "arrived_ns",
-    "asked_ns",
-    "at_ns",
-    "before_ns",
-    "begin_ns",
-    "boot_ns",
-    "committed_seq",
-    "due_ns",
-    "end_ns",
-    "first_seq",
-    "from_ns",
-    "heard_ns",
-    "last_seen_ns",
-    "last_seq",
-    "now_ns",
-    "seq",
-    "since_ns",
-    "start_ns",
-    "started_ns",
-    "wall_ns",
+/// Names that have types of their own, where they are declared with bare integers otherwise.
+const TYPED: [(&str, &[&str]); 2] = [
+    ("NicId (a name: NicName)", &["nic", "nic_id"]),
+    (
+        "WallNs, BootNs or Seq (a length: another name)",
+        &[
+            "after_ns",
+            "arrived_ns",
+            "asked_ns",
+            "at_ns",
+            "before_ns",
+            "begin_ns",
+            "boot_ns",
+            "committed_seq",
+            "due_ns",
+            "end_ns",
+            "first_seq",
+            "from_ns",
+            "heard_ns",
+            "last_seen_ns",
+            "last_seq",
+            "now_ns",
+            "seq",
+            "since_ns",
+            "start_ns",
+            "started_ns",
+            "wall_ns",
+        ],
+    ),
 ];
 
 /// The programs' crates.
@@ -93,7 +99,7 @@ const OUTPUT_IN: [&str; 3] = [
 ];
 
 /// Types that both programs or both stores have, each for itself. All other names of types are used once.
-const TWINS: [&str; 14] = [
+const TWINS: [&str; 15] = [
     "CheckConfigArgs",
     "Cli",
     "Command",
@@ -102,6 +108,7 @@ const TWINS: [&str; 14] = [
     "Failure",
     "IdentityError",
     "NicIds",
+    "RowKey",
     "RunError",
     "ServerSection",
     "SqliteError",
@@ -336,27 +343,38 @@ fn clocks_are_read_in_one_place_of_each_program() {
     });
 }
 
+/// The names, declared with a bare integer, of fields, parameters and variables, with their lines.
+fn bare_integers<'a>(text: &str, names: &[&'a str]) -> Vec<(usize, &'a str)> {
+    let (tokens, _) = code::without_tests(text);
+    let words: Vec<&str> = tokens.iter().map(|token| token.text.as_str()).collect();
+    let is_bare = |kind: &[&str]| {
+        let kind = kind.strip_prefix(&["Option", "<"]).unwrap_or(kind);
+        kind.first().is_some_and(|kind| ["u64", "i64", "i32"].contains(kind))
+    };
+    let found = words.iter().enumerate().filter_map(|(at, word)| {
+        let name = names.iter().find(|name| *name == word)?;
+        let declared = words[at + 1..].iter().take_while(|word| **word != ",");
+        let declared: Vec<&str> = declared.take(6).copied().collect();
+        let (colon, kind) = declared.split_first()?;
+        (*colon == ":" && is_bare(kind)).then_some((tokens[at].line, *name))
+    });
+    found.collect()
+}
+
 #[test]
-fn times_and_sequence_numbers_have_types_of_their_own() {
+fn quantities_have_types_of_their_own() {
     let mut bare = Vec::new();
     for source in sources().iter().filter(|source| source.in_src()) {
         let is_test = source.path.ends_with("tests.rs");
         if is_test || !PROGRAMS.iter().any(|path| source.path.starts_with(path)) {
             continue;
         }
-        let (tokens, _) = code::without_tests(&source.text);
-        let words: Vec<&str> = tokens.iter().map(|token| token.text.as_str()).collect();
-        for (at, name) in words.iter().enumerate().filter(|(_, name)| POINTS.contains(name)) {
-            let declared = words[at + 1..].iter().take_while(|word| **word != ",");
-            let declared: Vec<&str> = declared.take(6).copied().collect();
-            let kind = declared.split_first().filter(|(colon, _)| **colon == ":");
-            let kind = kind.map(|(_, kind)| kind.strip_prefix(&["Option", "<"]).unwrap_or(kind));
-            if kind.is_some_and(|kind| ["u64", "i64"].iter().any(|it| kind.first() == Some(it))) {
-                bare.push(format!("{}:{} {name}", source.path, tokens[at].line));
-            }
+        for (kind, names) in TYPED {
+            let found = bare_integers(&source.text, names).into_iter();
+            bare.extend(found.map(|(line, name)| format!("{}:{line} {name}: {kind}", source.path)));
         }
     }
-    assert!(bare.is_empty(), "say WallNs, BootNs or Seq: {bare:#?}");
+    assert!(bare.is_empty(), "give these their types: {bare:#?}");
 }
 
 #[test]

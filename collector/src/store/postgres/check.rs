@@ -16,6 +16,7 @@ use super::store::PostgresStore;
 use super::tags;
 use crate::store::port::check::Check;
 use crate::store::port::error::StoreError;
+use crate::store::rows::nics::NicId;
 use crate::store::rows::proof::{
     CheckReport, Evidence, LedgerEvidence, NicEvidence, SessionEvidence, Sums, judge,
 };
@@ -159,7 +160,7 @@ const LEDGERS: &str = "
 fn ledger(row: &Row) -> Result<LedgerEvidence, Failure> {
     Ok(LedgerEvidence {
         session: SessionId::of_column(row.try_get(0)?),
-        nic: row.try_get::<_, i32>(1)?.into(),
+        nic: row.try_get(1)?,
         first: sums(row, 2)?,
         last: sums(row, 6)?,
         counted: sums(row, 10)?,
@@ -168,12 +169,12 @@ fn ledger(row: &Row) -> Result<LedgerEvidence, Failure> {
 }
 
 /// The sums of a table by NIC.
-async fn sums_of(client: &Client, rows: &str) -> Result<HashMap<i64, Sums>, Failure> {
+async fn sums_of(client: &Client, rows: &str) -> Result<HashMap<NicId, Sums>, Failure> {
     let sql = format!(
         "SELECT nic, sum(rx_bytes)::text, sum(tx_bytes)::text, sum(rx_packets)::text,
              sum(tx_packets)::text FROM {rows} GROUP BY nic"
     );
-    let by_nic = |row: &Row| Ok((row.try_get::<_, i32>(0)?.into(), sums(row, 1)?));
+    let by_nic = |row: &Row| Ok((row.try_get(0)?, sums(row, 1)?));
     Ok(all(client, &sql, by_nic).await?.into_iter().collect())
 }
 
@@ -196,8 +197,8 @@ async fn nics(client: &Client) -> Result<Vec<NicEvidence>, Failure> {
                       expired_rx_packets::text, expired_tx_packets::text
                   FROM nics JOIN clients ON clients.id = client ORDER BY client_id, name";
     let evidence = |row: &Row| {
-        let nic = row.try_get::<_, i32>(0)?.into();
-        let of = |sums: &HashMap<i64, Sums>| sums.get(&nic).copied().unwrap_or_default();
+        let nic = row.try_get(0)?;
+        let of = |sums: &HashMap<NicId, Sums>| sums.get(&nic).copied().unwrap_or_default();
         Ok(NicEvidence {
             nic,
             client: row.try_get(1)?,

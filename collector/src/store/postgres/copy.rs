@@ -6,6 +6,8 @@ use tokio_postgres::Client;
 use wire::WallNs;
 
 use super::error::Failure;
+use super::number::int4;
+use crate::store::rows::nics::NicId;
 
 /// Sizes at which the first chunk and later chunks are sent, bytes: the server gets its first rows
 /// soon, and then has enough work while the next ones are encoded.
@@ -57,6 +59,12 @@ impl CopyRows {
     pub(super) fn int4(&mut self, value: i32) {
         self.chunk.put_i32(4);
         self.chunk.put_i32(value);
+    }
+
+    /// The number of a NIC: 32 bits in PostgreSQL.
+    pub(super) fn nic(&mut self, nic: NicId) -> Result<(), Failure> {
+        self.int4(int4(nic.get())?);
+        Ok(())
     }
 
     pub(super) fn int8(&mut self, value: i64) {

@@ -10,6 +10,7 @@ use super::connect::BEGIN;
 use super::error::Failure;
 use super::expired::expire;
 use super::session::time;
+use crate::store::rows::nics::NicId;
 use crate::store::rows::tables::KEEPING;
 
 /// NICs per step.
@@ -65,9 +66,9 @@ pub(super) async fn forget_nics(client: &Client) -> Result<u64, Failure> {
     let page = format!(
         "SELECT client, id FROM nics WHERE id > $1 AND NOT present ORDER BY id LIMIT {STEP_NICS}"
     );
-    let (mut last, mut forgotten) = (i32::MIN, 0);
+    let (mut last, mut forgotten) = (NicId(i32::MIN.into()), 0);
     loop {
-        let mut absent: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+        let mut absent: BTreeMap<i32, Vec<NicId>> = BTreeMap::new();
         let rows = client.query_typed(&page, &[(&last, Type::INT4)]).await?;
         if rows.is_empty() {
             return Ok(forgotten);
@@ -90,8 +91,8 @@ pub(super) async fn forget_nics(client: &Client) -> Result<u64, Failure> {
 async fn without_rows(
     client: &Client,
     number: i32,
-    mut nics: Vec<i32>,
-) -> Result<Vec<i32>, Failure> {
+    mut nics: Vec<NicId>,
+) -> Result<Vec<NicId>, Failure> {
     for table in KEEPING {
         if nics.is_empty() {
             break;
@@ -108,7 +109,7 @@ async fn without_rows(
 }
 
 /// Forgets those of a client's NICs that are still absent; returns their number.
-async fn forget_some(client: &Client, number: i32, gone: Vec<i32>) -> Result<u64, Failure> {
+async fn forget_some(client: &Client, number: i32, gone: Vec<NicId>) -> Result<u64, Failure> {
     // A concurrent commit for one of these NICs waits, or came first and made the NIC present again.
     client.batch_execute(BEGIN).await?;
     let lock = "SELECT 1 FROM session_nics WHERE nic = ANY ($1) FOR UPDATE";

@@ -7,6 +7,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::error::Failure;
 use super::session::time;
+use crate::store::rows::nics::NicId;
 use crate::store::rows::points::RESOLUTIONS;
 use crate::store::rows::series::{NicRange, Resolution};
 
@@ -48,7 +49,7 @@ pub(super) async fn count(
 #[derive(Debug)]
 pub(super) struct RowKey {
     pub client: i32,
-    pub nic: i32,
+    pub nic: NicId,
     pub from: SystemTime,
     pub to: SystemTime,
 }

@@ -9,6 +9,7 @@ use tokio_postgres::{Client, Row};
 use super::error::Failure;
 use super::session::time;
 use super::values::point;
+use crate::store::rows::nics::NicId;
 use crate::store::rows::series::{ClientRange, Point, StoredMinutes};
 
 /// Statements on their way at the same time: each is of one client, because the index starts with client
@@ -16,7 +17,7 @@ use crate::store::rows::series::{ClientRange, Point, StoredMinutes};
 const PIPELINED: usize = 16;
 
 /// A client's NICs: number and name.
-type Nics = Vec<(i32, String)>;
+type Nics = Vec<(NicId, String)>;
 
 pub(super) async fn minutes(
     db: &Client,
@@ -51,7 +52,7 @@ async fn of_client(
              tx_captured::bigint, tx_peak_1ms_bytes, tx_peak_10ms_bytes, drops::bigint, flags, nic
          FROM bandwidth_1m
          WHERE client = $1 AND nic = ANY ($2) AND time >= $3 AND time < $4 ORDER BY nic, time";
-    let numbers: Vec<i32> = nics.iter().map(|(nic, _)| *nic).collect();
+    let numbers: Vec<NicId> = nics.iter().map(|(nic, _)| *nic).collect();
     let rows = db
         .query_typed(
             select,
@@ -63,8 +64,8 @@ async fn of_client(
             ],
         )
         .await?;
-    let row = |row: &Row| Ok::<_, Failure>((row.try_get::<_, i32>(14)?, point(row)?));
-    let mut of_nic: HashMap<i32, Vec<Point>> = HashMap::new();
+    let row = |row: &Row| Ok::<_, Failure>((row.try_get::<_, NicId>(14)?, point(row)?));
+    let mut of_nic: HashMap<NicId, Vec<Point>> = HashMap::new();
     for row in rows.iter().map(row) {
         let (nic, minute) = row?;
         of_nic.entry(nic).or_default().push(minute);

@@ -10,6 +10,7 @@ use super::error::Failure;
 use super::key::{choose, count, nic_key, table};
 use super::session::time;
 use super::values::{instant, number, point};
+use crate::store::rows::nics::NicId;
 use crate::store::rows::percentile::{FiveMinuteRow, Percentile, PercentileRange};
 use crate::store::rows::points::{Points, rows_max};
 use crate::store::rows::series::{NicRange, Resolution, Series, SeriesRange};
@@ -54,7 +55,7 @@ pub(super) async fn percentile(
                   WHERE c.client_id = $1 AND n.name = coalesce($2, n.name) GROUP BY c.id";
     let ids = [(client as _, Type::TEXT), (nic as _, Type::TEXT)];
     let Some(ids) = db.query_typed_opt(select, &ids).await? else { return Ok(found) };
-    let (client, nics): (i32, Vec<i32>) = (ids.try_get(0)?, ids.try_get(1)?);
+    let (client, nics): (i32, Vec<NicId>) = (ids.try_get(0)?, ids.try_get(1)?);
     let select = "SELECT time, rx_bytes, tx_bytes, covered_ns FROM bandwidth_5m
                   WHERE client = $1 AND nic = ANY ($2) AND time >= $3 AND time < $4
                     AND ($5 OR flags & $6 = 0)";

@@ -6,6 +6,7 @@ use std::fmt;
 
 use wire::id::SessionId;
 
+use crate::store::rows::nics::NicId;
 use crate::store::rows::tags::{self, TagInterval};
 
 /// The result of checking a store.
@@ -130,7 +131,7 @@ pub(in crate::store) struct SessionEvidence {
 #[derive(Debug)]
 pub(in crate::store) struct LedgerEvidence {
     pub session: SessionId,
-    pub nic: i64,
+    pub nic: NicId,
     pub first: Sums,
     pub last: Sums,
     pub counted: Sums,
@@ -141,7 +142,7 @@ pub(in crate::store) struct LedgerEvidence {
 /// The tables' sums for one NIC.
 #[derive(Debug, Default)]
 pub(in crate::store) struct NicEvidence {
-    pub nic: i64,
+    pub nic: NicId,
     pub client: String,
     pub name: String,
     /// All of `bandwidth_5m`.
@@ -160,9 +161,9 @@ pub(in crate::store) struct NicEvidence {
 enum About {
     Session(SessionId),
     /// A NIC, by its number, in a session.
-    Ledger(SessionId, i64),
+    Ledger(SessionId, NicId),
     /// A NIC, by number, and the group of figures.
-    Nic(i64, &'static str),
+    Nic(NicId, &'static str),
     /// The tags of a client.
     Tags(String),
 }
@@ -203,7 +204,7 @@ pub(in crate::store) fn judge(evidence: &Evidence) -> Judgement {
             judgement.find(About::Session(session.session), wrong);
         }
     }
-    let mut totals: BTreeMap<i64, [Sums; 3]> = BTreeMap::new();
+    let mut totals: BTreeMap<NicId, [Sums; 3]> = BTreeMap::new();
     for ledger in &evidence.ledgers {
         let grown = ledger.last.minus(ledger.first);
         let missing = grown.minus(ledger.counted);
@@ -300,14 +301,14 @@ mod tests {
         let (first, last, counted) = (sums(100), sums(150), sums(50));
         let ledger = LedgerEvidence {
             session: SessionId::new(1),
-            nic: 7,
+            nic: NicId(7),
             first,
             last,
             counted,
             uncounted_seqs: 0,
         };
         let nic = NicEvidence {
-            nic: 7,
+            nic: NicId(7),
             client: "web".into(),
             name: "eth0".into(),
             five_minutes: sums(30),

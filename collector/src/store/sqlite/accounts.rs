@@ -10,7 +10,7 @@ use wire::frame::{Gap, flags};
 use super::error::Failure;
 use super::lease::Reads;
 use super::number::number;
-use super::query::nic_key;
+use super::query::{RowKey, nic_key};
 use crate::store::port::accounts::Metering;
 use crate::store::port::error::StoreError;
 use crate::store::rows::accounts::{CountedGap, KnownNic, LinkTurn, MeterRow, NicHistory, Volume};
@@ -56,21 +56,21 @@ fn known_nics(db: &Connection, clients: &[String]) -> Result<Vec<KnownNic>, Fail
 fn nic_history(db: &mut Connection, range: &NicRange) -> Result<NicHistory, Failure> {
     // One snapshot for everything.
     let transaction = db.transaction()?;
-    let Some([client, nic, from, to]) = nic_key(&transaction, range)? else {
+    let Some(RowKey { client, nic, from, to }) = nic_key(&transaction, range)? else {
         return Ok(NicHistory::default());
     };
     let measured_before = transaction
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM bandwidth_5m WHERE client = ?1 AND nic = ?2 AND time < ?3)",
         )?
-        .query_row([client, nic, from], |row| row.get(0))?;
+        .query_row(params![client, nic, from], |row| row.get(0))?;
     let mut rows = transaction.prepare_cached(
         "SELECT time, covered_ns, rx_bytes, rx_packets, tx_bytes, tx_packets, drops, flags
          FROM bandwidth_5m WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4
          ORDER BY time",
     )?;
     let before = range.from_ns.saturating_sub(FIVE_MINUTES_NS).to_column();
-    let rows = rows.query_map([client, nic, before, to], |row| {
+    let rows = rows.query_map(params![client, nic, before, to], |row| {
         Ok(MeterRow {
             start_ns: WallNs::of_column(row.get(0)?),
             covered_ns: number(row, 1)?,
@@ -96,7 +96,7 @@ fn nic_history(db: &mut Connection, range: &NicRange) -> Result<NicHistory, Fail
              AND time >= coalesce((SELECT max(time) FROM link_changes WHERE client = ?1
                                    AND nic = ?2 AND time < ?3), ?3) ORDER BY time",
     )?;
-    let links = links.query_map([client, nic, from, to], |row| {
+    let links = links.query_map(params![client, nic, from, to], |row| {
         Ok(LinkTurn { time_ns: WallNs::of_column(row.get(0)?), up: row.get(1)? })
     })?;
     let links = links.collect::<rusqlite::Result<_>>()?;

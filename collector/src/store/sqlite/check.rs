@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, Transaction};
+use rusqlite::{Connection, Row, Transaction, params};
 use wire::id::SessionId;
 
 use super::account_cycles;
@@ -139,7 +139,7 @@ fn nics(db: &Transaction<'_>) -> Result<Vec<NicEvidence>, Failure> {
                 "SELECT {SUMS}
                  FROM {table} WHERE client = ?1 AND nic = ?2 AND time >= ?3"
             ))?
-            .query_row([*client, nic.nic, from], |row| sums(row, 0))
+            .query_row(params![*client, nic.nic, from], |row| sums(row, 0))
         };
         let [raw_from, minutes_from] = kept_from;
         nic.five_minutes = since("bandwidth_5m", 0)?;

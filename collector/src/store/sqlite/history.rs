@@ -6,7 +6,7 @@ use wire::frame::Mix;
 
 use super::error::Failure;
 use super::number::number;
-use super::query::{choose, nic_key, table};
+use super::query::{RowKey, choose, nic_key, table};
 use super::wide::narrow;
 use crate::store::rows::columns::mix_columns;
 use crate::store::rows::history::{
@@ -24,7 +24,7 @@ pub(super) fn mix(db: &mut Connection, range: &NicRange) -> Result<Mix, Failure>
          WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4",
         sums.join(", ")
     ))?;
-    Ok(select.query_row(key, |row| {
+    Ok(select.query_row(&key.params(), |row| {
         let figures = (1..=columns.len()).map(|at| narrow(row, at));
         Ok(mix_of(narrow(row, 0)?, &figures.collect::<rusqlite::Result<Vec<u64>>>()?))
     })?)
@@ -40,13 +40,13 @@ pub(super) fn events(
     let limit_rows = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut events = Vec::new();
 
-    let (table, length) = table(choose(&transaction, key, EVENT_ROWS_MAX)?);
+    let (table, length) = table(choose(&transaction, &key, EVENT_ROWS_MAX)?);
     let mut select = transaction.prepare_cached(&format!(
         "SELECT time, {length}, drops, flags FROM {table}
          WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4
              AND (drops > 0 OR flags & {EVENT_FLAGS} <> 0) ORDER BY time DESC LIMIT {limit_rows}"
     ))?;
-    let mut rows = select.query(key)?;
+    let mut rows = select.query(&key.params())?;
     while let Some(row) = rows.next()? {
         let drops = number(row, 2)?;
         events.extend(row_events(
@@ -57,7 +57,7 @@ pub(super) fn events(
         ));
     }
 
-    let [client, nic, from, to] = key;
+    let RowKey { client, nic, from, to } = key;
     let mut started = transaction.prepare_cached(
         "SELECT started FROM sessions WHERE client = ?1 AND started >= ?2 AND started < ?3
          ORDER BY started DESC LIMIT ?4",

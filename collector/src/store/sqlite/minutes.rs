@@ -4,6 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::error::Failure;
 use super::query::point;
+use crate::store::rows::nics::NicId;
 use crate::store::rows::series::{ClientRange, StoredMinutes};
 
 pub(super) fn minutes(
@@ -24,7 +25,7 @@ pub(super) fn minutes(
     for ClientRange { client, from_ns, to_ns } in ranges {
         let keys = nics.query_map([client], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         for key in keys {
-            let (client_key, nic_key, nic): (i64, i64, String) = key?;
+            let (client_key, nic_key, nic): (i64, NicId, String) = key?;
             let range = params![client_key, nic_key, from_ns.to_column(), to_ns.to_column()];
             let minutes = select.query_map(range, point)?.collect::<rusqlite::Result<Vec<_>>>()?;
             if !minutes.is_empty() {

@@ -1,8 +1,22 @@
 //! Numbers in SQLite: 64 bits, signed.
 
 use rusqlite::Row;
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use super::error::Failure;
+use crate::store::rows::nics::NicId;
+
+impl ToSql for NicId {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.get().into())
+    }
+}
+
+impl FromSql for NicId {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_i64().map(Self)
+    }
+}
 
 /// A figure for SQLite. Fails if it exceeds 63 bits.
 pub(super) fn int(figure: u64) -> Result<i64, Failure> {

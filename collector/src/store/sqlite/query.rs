@@ -1,6 +1,6 @@
 //! Reads clients and series.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use wire::WallNs;
 use wire::frame::flags;
 use wire::id::NicName;
@@ -9,6 +9,7 @@ use wire::message::{Host, Nic};
 use super::error::Failure;
 use super::number::number;
 use crate::store::rows::clients::Client;
+use crate::store::rows::nics::NicId;
 use crate::store::rows::percentile::PercentileRange;
 use crate::store::rows::percentile::{FiveMinuteRow, Percentile};
 use crate::store::rows::points::{Points, RESOLUTIONS, rows_max};
@@ -77,7 +78,7 @@ pub(super) fn series(db: &mut Connection, range: &SeriesRange) -> Result<Series,
     };
     let resolution = match resolution {
         Some(resolution) => resolution,
-        None => choose(&transaction, key, rows_max(range))?,
+        None => choose(&transaction, &key, rows_max(range))?,
     };
     let (table, length) = table(resolution);
     let mut select = transaction.prepare_cached(&format!(
@@ -87,7 +88,7 @@ pub(super) fn series(db: &mut Connection, range: &SeriesRange) -> Result<Series,
          WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4 ORDER BY time"
     ))?;
     let mut points = Points::new(range);
-    let mut rows = select.query(key)?;
+    let mut rows = select.query(&key.params())?;
     while let Some(row) = rows.next()? {
         points.push(point(row)?);
     }
@@ -114,15 +115,35 @@ pub(super) fn percentile(db: &Connection, range: &PercentileRange) -> Result<Per
     Ok(found.with(&rows.collect::<rusqlite::Result<Vec<_>>>()?))
 }
 
-/// The numbers that identify a NIC's rows: client, NIC, from and to. `None` if there is no such NIC.
-pub(super) fn nic_key(db: &Connection, range: &NicRange) -> Result<Option<[i64; 4]>, Failure> {
+/// The selected rows of a table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowKey {
+    pub client: i64,
+    pub nic: NicId,
+    pub from: i64,
+    pub to: i64,
+}
+
+impl RowKey {
+    pub fn params(&self) -> [&dyn ToSql; 4] {
+        [&self.client, &self.nic, &self.from, &self.to]
+    }
+}
+
+/// The numbers that identify a NIC's rows. `None` if there is no such NIC.
+pub(super) fn nic_key(db: &Connection, range: &NicRange) -> Result<Option<RowKey>, Failure> {
     let key = db
         .prepare_cached(
             "SELECT clients.id, nics.id FROM clients JOIN nics ON nics.client = clients.id
              WHERE client_id = ?1 AND name = ?2",
         )?
         .query_row([&range.client, &range.nic], |row| {
-            Ok([row.get(0)?, row.get(1)?, range.from_ns.to_column(), range.to_ns.to_column()])
+            Ok(RowKey {
+                client: row.get(0)?,
+                nic: row.get(1)?,
+                from: range.from_ns.to_column(),
+                to: range.to_ns.to_column(),
+            })
         })
         .optional()?;
     Ok(key)
@@ -139,7 +160,7 @@ pub(super) const fn table(resolution: Resolution) -> (&'static str, &'static str
 /// The finest resolution that covers the whole range with few enough rows.
 pub(super) fn choose(
     db: &Connection,
-    key: [i64; 4],
+    key: &RowKey,
     rows_max: usize,
 ) -> Result<Resolution, Failure> {
     let kept_from: [i64; 3] = db.query_row(
@@ -147,7 +168,7 @@ pub(super) fn choose(
         [],
         |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]),
     )?;
-    let [client, nic, from, to] = key;
+    let RowKey { client, nic, from, to } = *key;
     let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX);
     for (resolution, kept_from) in RESOLUTIONS.into_iter().zip(kept_from) {
         let (table, _) = table(resolution);

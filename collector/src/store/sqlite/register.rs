@@ -16,6 +16,7 @@ use crate::identity::Revocation;
 use crate::store::port::error::StoreError;
 use crate::store::port::register::{Forget, Register};
 use crate::store::rows::clients::{Registered, StoredRevocation};
+use crate::store::rows::nics::NicId;
 use crate::store::rows::tables::timed;
 
 /// Most rows deleted per step.
@@ -159,7 +160,7 @@ fn purge_some(db: &mut Connection, client: &ClientId) -> Result<u64, Failure> {
     // One NIC after the other, in the order of the rows.
     let nics = {
         let mut select = transaction.prepare_cached("SELECT id FROM nics WHERE client = ?1")?;
-        let nics = select.query_map([id], |row| row.get::<_, i64>(0))?;
+        let nics = select.query_map([id], |row| row.get::<_, NicId>(0))?;
         nics.collect::<rusqlite::Result<Vec<_>>>()?
     };
     'some: for table in timed().map(|table| table.name) {
@@ -173,7 +174,7 @@ fn purge_some(db: &mut Connection, client: &ClientId) -> Result<u64, Failure> {
                          (SELECT time FROM {table} WHERE client = ?1 AND nic = ?2
                           ORDER BY time LIMIT 1 OFFSET ?3), 9223372036854775807)"
                 ))?
-                .execute([id, *nic, STEP_ROWS - 1])?;
+                .execute(params![id, nic, STEP_ROWS - 1])?;
         }
     }
     if rows == 0 {

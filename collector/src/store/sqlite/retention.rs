@@ -12,6 +12,7 @@ use super::store::SqliteStore;
 use super::{alerts, quarantine, tags};
 use crate::store::port::error::StoreError;
 use crate::store::port::retain::Retain;
+use crate::store::rows::nics::NicId;
 use crate::store::rows::retention::{CutOffs, Retained, RetentionLimits, TimeSeen};
 use crate::store::rows::rollups::FIVE_MINUTES_NS;
 use crate::store::rows::tables::{FIGURES, KEEPING, timed};
@@ -148,27 +149,27 @@ fn step(db: &mut Connection, cut: &CutOffs) -> Result<u64, Failure> {
 
 /// Deletes the oldest rows of the first NIC with rows older than `before`.
 fn delete_some(transaction: &Transaction<'_>, table: &str, before: i64) -> Result<usize, Failure> {
-    let nic: Option<[i64; 2]> = transaction
+    let nic: Option<(i64, NicId)> = transaction
         .prepare_cached(&format!(
             "SELECT client, id FROM nics WHERE EXISTS (SELECT 1 FROM {table} old
                  WHERE old.client = nics.client AND old.nic = nics.id AND old.time < ?1) LIMIT 1"
         ))?
-        .query_row([before], |row| Ok([row.get(0)?, row.get(1)?]))
+        .query_row([before], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some([client, nic]) = nic else { return Ok(0) };
+    let Some((client, nic)) = nic else { return Ok(0) };
     let up_to: Option<i64> = transaction
         .prepare_cached(&format!(
             "SELECT time FROM {table} WHERE client = ?1 AND nic = ?2 AND time < ?3
              ORDER BY time LIMIT 1 OFFSET ?4"
         ))?
-        .query_row([client, nic, before, STEP_ROWS - 1], |row| row.get(0))
+        .query_row(params![client, nic, before, STEP_ROWS - 1], |row| row.get(0))
         .optional()?;
     let until = up_to.map_or(before, |time| time + 1);
     if table == "bandwidth_5m" {
-        transaction.prepare_cached(&EXPIRE)?.execute([client, nic, until])?;
+        transaction.prepare_cached(&EXPIRE)?.execute(params![client, nic, until])?;
     }
     let delete = format!("DELETE FROM {table} WHERE client = ?1 AND nic = ?2 AND time < ?3");
-    Ok(transaction.prepare_cached(&delete)?.execute([client, nic, until])?)
+    Ok(transaction.prepare_cached(&delete)?.execute(params![client, nic, until])?)
 }
 
 /// A statement that stores the sums of rows leaving `bandwidth_5m`: `old` selects nic, rx_bytes,
@@ -262,7 +263,7 @@ static FORGOTTEN: LazyLock<String> = LazyLock::new(|| {
 /// every minute.
 fn forget_nics(transaction: &Transaction<'_>) -> Result<usize, Failure> {
     let mut select = transaction.prepare_cached(&FORGOTTEN)?;
-    let gone: Vec<i64> = select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let gone: Vec<NicId> = select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for nic in &gone {
         for delete in ["DELETE FROM session_nics WHERE nic = ?1", "DELETE FROM nics WHERE id = ?1"]
         {

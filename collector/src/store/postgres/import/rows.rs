@@ -17,6 +17,7 @@ use crate::store::postgres::copy::CopyRows;
 use crate::store::postgres::error::Failure;
 use crate::store::postgres::partition::{Partition, Table};
 use crate::store::postgres::session::time;
+use crate::store::rows::nics::NicId;
 use crate::store::sqlite::Dump;
 use crate::time::Time;
 
@@ -89,7 +90,8 @@ pub(super) async fn introduce(
                 *value = Some(number.to_string());
             }
         }
-        nics.insert(row.id, insert(client, &columns, "nics", &row.values, &conflict).await?);
+        let id = insert(client, &columns, "nics", &row.values, &conflict).await?;
+        nics.insert(NicId(row.id), NicId(id.into()));
     }
     Ok(Numbers { client: number, nics })
 }
@@ -220,9 +222,9 @@ fn read(
             match (name, row.get_ref(at)?) {
                 ("client", _) => rows.int4(numbers.client),
                 ("nic", ValueRef::Integer(nic)) => {
-                    let number = numbers.nics.get(&nic).copied();
+                    let number = numbers.nics.get(&NicId(nic)).copied();
                     let unknown = || Failure::failed(format!("no NIC has the number {nic}"));
-                    rows.int4(number.ok_or_else(unknown)?);
+                    rows.nic(number.ok_or_else(unknown)?)?;
                 }
                 (_, value) => columns.encode(at, value, &mut rows)?,
             }

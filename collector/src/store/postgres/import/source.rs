@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::store::postgres::error::Failure;
 use crate::store::postgres::partition::Table;
+use crate::store::rows::nics::NicId;
 use crate::store::sqlite::SqliteError;
 
 /// A client of the embedded store.
@@ -48,7 +49,7 @@ impl CopiedTable {
 #[derive(Debug, Clone)]
 pub(super) struct Numbers {
     pub client: i32,
-    pub nics: HashMap<i64, i32>,
+    pub nics: HashMap<NicId, NicId>,
 }
 
 /// The embedded store can't be read.

@@ -31,7 +31,7 @@ pub async fn add(client: &Client, gaps: &[GapRow<'_>], ids_of: &Ids) -> Result<(
         match sample {
             Some((nic, sample)) => {
                 let NicIds { nic, .. } = ids(&ids_of.nics, *nic)?;
-                row.int4(nic);
+                row.nic(nic)?;
                 row.time(sample.start_ns);
                 row.int8(int8(sample.interval_ns)?);
             }

@@ -32,7 +32,7 @@ pub async fn add(client: &Client, ledgers: &[Ledger], nics: &[NicIds]) -> Result
     }
     let row = |ledger: &Ledger| {
         let NicIds { nic, .. } = ids(nics, ledger.nic)?;
-        let mut row = vec![ledger.session.to_column(), nic.into()];
+        let mut row = vec![ledger.session.to_column(), nic.get()];
         for figures in [ledger.first, ledger.last, ledger.counted] {
             row.extend(int8s(figures.to_array())?);
         }

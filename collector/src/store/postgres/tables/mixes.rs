@@ -28,7 +28,7 @@ pub async fn add(
         row.int8(int8(mix.interval_ns)?);
         let NicIds { client, nic } = ids(nics, *nic)?;
         row.int4(client);
-        row.int4(nic);
+        row.nic(nic)?;
         for figure in mix_figures(mix) {
             row.int8(int8(figure)?);
         }

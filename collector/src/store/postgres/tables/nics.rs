@@ -10,7 +10,7 @@ use crate::store::postgres::error::Failure;
 use crate::store::postgres::inventory::add_nics;
 use crate::store::rows::batch::Batch;
 use crate::store::rows::facts::{BatchRows, NicIndex};
-use crate::store::rows::nics::Excess;
+use crate::store::rows::nics::{Excess, NicId};
 
 /// Most cached NIC numbers.
 const KNOWN_MAX: usize = 100_000;
@@ -21,7 +21,7 @@ pub struct NicIds {
     /// Of `clients`.
     pub client: i32,
     /// Of `nics`.
-    pub nic: i32,
+    pub nic: NicId,
 }
 
 /// The numbers of the NIC with this index in [`BatchRows::nics`].
@@ -41,7 +41,7 @@ pub struct Ids {
 #[derive(Debug, Default)]
 pub struct KnownNumbers {
     clients: HashMap<ClientId, i32>,
-    nics: HashMap<(i32, NicName), i32>,
+    nics: HashMap<(i32, NicName), NicId>,
 }
 
 impl KnownNumbers {
@@ -82,7 +82,7 @@ impl KnownNumbers {
     pub fn ids(&self, facts: &BatchRows<'_>, batch: &Batch) -> Result<Ids, Failure> {
         let known = |&(client, name): &(&ClientId, NicName)| -> Result<NicIds, Failure> {
             let Some(number) = self.clients.get(client) else {
-                return Ok(NicIds { client: 0, nic: 0 });
+                return Ok(NicIds { client: 0, nic: NicId::default() });
             };
             let many = || Failure::refused(format!("client {client} has too many NICs"));
             let nic = self.nics.get(&(*number, name)).ok_or_else(many)?;

@@ -39,7 +39,7 @@ async fn add_to(
     let row = |rollup: &Rollup| {
         let sum = &rollup.sum;
         let NicIds { client, nic } = ids(nics, rollup.nic)?;
-        let mut row = vec![i64::from(client), nic.into()];
+        let mut row = vec![i64::from(client), nic.get()];
         row.extend(int8s([rollup.time_ns / SECOND_NS, rollup.samples, rollup.covered_ns])?);
         row.extend(int8s(count_figures(sum))?);
         row.extend(int8s(loss_figures(sum))?);

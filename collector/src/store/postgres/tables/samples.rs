@@ -38,7 +38,7 @@ pub async fn add(
         }
         let NicIds { client, nic } = ids(nics, *nic)?;
         row.int4(client);
-        row.int4(nic);
+        row.nic(nic)?;
         for figure in packets {
             row.int4(int4(figure)?);
         }

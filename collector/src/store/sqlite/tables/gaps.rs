@@ -6,6 +6,7 @@ use wire::frame::Sample;
 use super::nics::{NicIds, ids};
 use crate::store::rows::columns::{count_figures, peak_figures};
 use crate::store::rows::facts::GapRow;
+use crate::store::rows::nics::NicId;
 use crate::store::sqlite::error::Failure;
 use crate::store::sqlite::number::{int, ints};
 
@@ -26,7 +27,7 @@ pub fn add(
         let range =
             [frame.session.to_column(), frame.first_seq.to_column(), frame.last_seq.to_column()];
         let mut row = range.map(Some).to_vec();
-        row.extend([Some((*reason).into()), nic]);
+        row.extend([Some((*reason).into()), nic.map(NicId::get)]);
         row.push(nic.map(|_| figures.start_ns.to_column()));
         row.push(nic.map(|_| int(figures.interval_ns)).transpose()?);
         row.extend(ints(count_figures(figures))?.into_iter().map(Some));

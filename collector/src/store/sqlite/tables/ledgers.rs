@@ -28,7 +28,7 @@ pub fn add(
     )?;
     for ledger in ledgers {
         let NicIds { nic, .. } = ids(nics, ledger.nic)?;
-        let mut row = vec![ledger.session.to_column(), nic];
+        let mut row = vec![ledger.session.to_column(), nic.get()];
         for figures in [ledger.first, ledger.last, ledger.counted] {
             row.extend(ints(figures.to_array())?);
         }

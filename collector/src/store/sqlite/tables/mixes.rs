@@ -21,7 +21,7 @@ pub fn add(
 ) -> Result<(), Failure> {
     let rows = mixes.iter().map(|(nic, mix)| {
         let NicIds { client, nic } = ids(nics, *nic)?;
-        let mut row = vec![client, nic, mix.start_ns.to_column(), int(mix.interval_ns)?];
+        let mut row = vec![client, nic.get(), mix.start_ns.to_column(), int(mix.interval_ns)?];
         row.extend(ints(mix_figures(mix))?);
         Ok(row)
     });

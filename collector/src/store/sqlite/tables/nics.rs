@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use wire::id::{ClientId, NicName};
 
 use crate::store::rows::facts::{BatchRows, NicIndex};
-use crate::store::rows::nics::NICS_MAX;
+use crate::store::rows::nics::{NICS_MAX, NicId};
 use crate::store::sqlite::error::Failure;
 
 /// Numbers of a client and one of its NICs.
@@ -16,7 +16,7 @@ pub struct NicIds {
     /// Of `clients`.
     pub client: i64,
     /// Of `nics`.
-    pub nic: i64,
+    pub nic: NicId,
 }
 
 /// The numbers of all NICs; `None` for those beyond the limit.
@@ -28,7 +28,7 @@ pub fn resolve(
     let number = |&(client, name)| {
         // A missing client has no session either: the cursors report that.
         let Some(client) = client_id(transaction, client)? else {
-            return Ok(Some(NicIds { client: 0, nic: 0 }));
+            return Ok(Some(NicIds { client: 0, nic: NicId::default() }));
         };
         Ok(nic_id(transaction, client, name, &mut room)?.map(|nic| NicIds { client, nic }))
     };
@@ -55,7 +55,7 @@ pub fn nic_id(
     client: i64,
     name: NicName,
     room: &mut Room,
-) -> Result<Option<i64>, Failure> {
+) -> Result<Option<NicId>, Failure> {
     let name = name.as_str().ok_or_else(|| Failure::refused("a NIC without name"))?;
     let known = db
         .prepare_cached("SELECT id FROM nics WHERE client = ?1 AND name = ?2")?

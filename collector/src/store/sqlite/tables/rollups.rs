@@ -51,7 +51,7 @@ fn add_to(
     for rollup in rollups {
         let sum = &rollup.sum;
         let NicIds { client, nic } = ids(nics, rollup.nic)?;
-        let mut row = vec![client, nic];
+        let mut row = vec![client, nic.get()];
         row.extend([rollup.time_ns.to_column(), int(rollup.samples)?, int(rollup.covered_ns)?]);
         row.extend(ints(count_figures(sum))?);
         row.extend(ints(loss_figures(sum))?);

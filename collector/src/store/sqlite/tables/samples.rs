@@ -29,7 +29,7 @@ pub fn add(
         let [rx_1ms, tx_1ms, rx_10ms, tx_10ms] = peak_figures(sample).map(i64::from);
         Ok([
             client,
-            nic,
+            nic.get(),
             sample.start_ns.to_column(),
             int(sample.interval_ns)?,
             int(rx_bytes)?,
